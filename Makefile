@@ -1,0 +1,62 @@
+# git hub-session: `make demo` and `make test` set up all they need in .venv.
+
+prefix ?= /usr/local
+DESTDIR ?=
+PYTHON ?= python3
+PEER ?= ../shared/peers/session_manager.py
+
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+# Where `make install` puts the package and what it needs, apart from every other Python.
+LIBRARY := $(DESTDIR)$(prefix)/lib/git-hub-session
+
+.PHONY: all demo test check format bench install uninstall clean
+
+all: check test
+
+$(READY): pyproject.toml requirements-dev.txt
+	$(PYTHON) -c 'import sys; sys.exit("git hub-session needs Python 3.11 or later") if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements-dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	touch $@
+
+demo: $(READY)
+	@$(BIN)/git-hub-session demo
+
+test: $(READY)
+	$(BIN)/python -m pytest -n 2 tests
+
+check: $(READY)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	sh -n bin/git-hub-session
+
+format: $(READY)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(READY)
+	$(BIN)/python tests/bench.py --peer $(PEER)
+
+install:
+	rm -rf '$(LIBRARY)'
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-warn-script-location \
+		--target '$(LIBRARY)' .
+	rm -rf '$(LIBRARY)/bin' '$(LIBRARY)/share'
+	mkdir -p '$(DESTDIR)$(prefix)/bin' '$(DESTDIR)$(prefix)/share/man/man1'
+	sed -e 's|^library=.*|library=$$root/lib/git-hub-session|' \
+		-e "s|^python=.*|python=$$($(PYTHON) -c 'import sys; print(sys.executable)')|" \
+		-e '/^if \[ -x .*venv/,/^fi/d' bin/git-hub-session >'$(DESTDIR)$(prefix)/bin/git-hub-session'
+	chmod 755 '$(DESTDIR)$(prefix)/bin/git-hub-session'
+	cp man/git-hub-session.1 '$(DESTDIR)$(prefix)/share/man/man1/git-hub-session.1'
+	chmod 644 '$(DESTDIR)$(prefix)/share/man/man1/git-hub-session.1'
+
+uninstall:
+	rm -rf '$(LIBRARY)'
+	rm -f '$(DESTDIR)$(prefix)/bin/git-hub-session' '$(DESTDIR)$(prefix)/share/man/man1/git-hub-session.1'
+
+clean:
+	rm -rf $(VENV) build dist

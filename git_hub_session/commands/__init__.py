@@ -1,0 +1,29 @@
+"""The table of commands. A new one is a row here, a file beside it, and a view."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Command(NamedTuple):
+    """A command: the module that has its USAGE and its run(), and what it does in one line."""
+
+    module: str
+    summary: str
+
+
+COMMANDS: dict[str, Command] = {
+    "init": Command("git_hub_session.commands.init", "make a session for a task"),
+    "list": Command("git_hub_session.commands.list", "list the sessions"),
+    "status": Command(
+        "git_hub_session.commands.status", "show a session, its branches and worktrees"
+    ),
+    "log": Command("git_hub_session.commands.log", "show the transitions of a session"),
+    "update": Command("git_hub_session.commands.update", "move a session to its next state"),
+    "cleanup": Command(
+        "git_hub_session.commands.cleanup", "remove the worktrees of sessions, saving work"
+    ),
+    "demo": Command(
+        "git_hub_session.commands.demo", "play a tournament in a throw-away repository"
+    ),
+}

@@ -1,0 +1,108 @@
+"""git hub-session cleanup: remove the worktrees of sessions; what is in them is saved."""
+
+from __future__ import annotations
+
+from git_hub_session import procfs
+from git_hub_session.clock import iso, parse_iso, parse_span
+from git_hub_session.context import Context
+from git_hub_session.errors import HubError, UsageError
+from git_hub_session.gitconfig import environment_settings, parse_size
+from git_hub_session.operations.cleanup import Report, clean_up, report_of
+from git_hub_session.operations.judge import Policy
+from git_hub_session.operations.verdict import Scene, plan_cleanup
+from git_hub_session.options import DRY_RUN, FORMAT, QUIET, Arguments, Option, Usage
+from git_hub_session.refnames import SessionId
+from git_hub_session.states import FINISHED
+from git_hub_session.store import Broken
+from git_hub_session.views import CleanupView
+
+USAGE = Usage(
+    ("cleanup [<options>] [<id>...]", "cleanup [<options>] --finished [--older-than <age>]"),
+    (
+        Option("--finished", "clean up every session that is merged or archived", exact=True),
+        Option(
+            "--older-than", "with --finished: only those not updated for so long (7d, 12h)", "<age>"
+        ),
+        Option("--archive", "tag the tips of the branches, and delete the branches", exact=True),
+        Option("--force", "also worktrees in use or in the middle of an operation", exact=True),
+        Option("--discard", "do not save uncommitted work", exact=True),
+        DRY_RUN,
+        QUIET,
+        *FORMAT,
+    ),
+    most=None,
+)
+
+_SECTION = "hubsession"
+
+
+def run(context: Context, args: Arguments) -> CleanupView:
+    """Clean up the sessions one after the other; --dry-run changes nothing."""
+    sessions = _sessions(context, args)
+    policy = _policy(context, force=args.is_set("force"), discard=args.is_set("discard"))
+    scene = Scene(
+        context.place,
+        context.cwd,
+        context.store,
+        context.repo,
+        lambda: context.git,
+        procfs.processes(),
+        procfs.command_of,
+        procfs.mount_points(),
+    )
+    archiving, dry_run = args.is_set("archive"), args.is_set("dry-run")
+    reports: list[Report] = []
+    for sid in sessions:
+        if dry_run:
+            reports.append(
+                report_of(sid, scene, plan_cleanup(sid, scene, policy), archiving=archiving)
+            )
+        else:
+            reports.append(clean_up(sid, scene, policy, archiving=archiving, at=iso(context.now())))
+    return CleanupView(tuple(reports), dry_run)
+
+
+def _sessions(context: Context, args: Arguments) -> list[SessionId]:
+    older_than = args.text("older-than")
+    if not args.is_set("finished"):
+        if older_than is not None:
+            raise UsageError("--older-than goes with --finished")
+        words = dict.fromkeys(args.words)
+        named = [context.session_to_change(word, "cleanup") for word in words]
+        return named or [context.session_to_change(None, "cleanup")]
+    if args.words:
+        raise UsageError("--finished takes no ids")
+    span = 0.0 if older_than is None else parse_span(older_than)
+    if span is None:
+        raise UsageError(f"not an age: '{older_than}'", hint="a number and s, m, h, d or w: 7d")
+    limit = context.now() - span
+    found = []
+    for session in context.store.read_all():
+        if isinstance(session, Broken) or session.state not in FINISHED:
+            continue
+        updated = parse_iso(session.updated)
+        if older_than is None or (updated is not None and updated <= limit):
+            found.append(session.id)
+    return found
+
+
+def _policy(context: Context, *, force: bool, discard: bool) -> Policy:
+    """The options and the settings hubsession.rescueLimit, hubsession.keepIgnored."""
+    settings = context.repo.settings(_SECTION)
+    for name, value in environment_settings(context.environ).items():
+        settings.setdefault(name, []).append(value)
+    policy = Policy(force=force, discard=discard)
+    limits = settings.get(f"{_SECTION}.rescuelimit")
+    if limits:
+        limit = parse_size(limits[-1])
+        if limit is None:
+            raise HubError(
+                f"bad value for hubsession.rescueLimit: '{limits[-1]}'",
+                hint="a number of bytes: 100m, 2g",
+            )
+        policy = policy._replace(rescue_limit=limit)
+    patterns = settings.get(f"{_SECTION}.keepignored")
+    if patterns is not None:
+        words = tuple(word for value in patterns for word in value.split())
+        policy = policy._replace(keep_ignored=words)
+    return policy

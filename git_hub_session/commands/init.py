@@ -1,0 +1,206 @@
+"""git hub-session init: make a session for a task."""
+
+from __future__ import annotations
+
+import re
+import time
+
+from git_hub_session.clock import iso
+from git_hub_session.context import Context, standard_input
+from git_hub_session.errors import HubError, UsageError
+from git_hub_session.options import DRY_RUN, FORMAT, QUIET, Arguments, Option, Usage
+from git_hub_session.refnames import HEADS, SessionId, parse_session_id
+from git_hub_session.refs import is_ref, keeps_refs_in_files
+from git_hub_session.session import MAX_AGENTS, Config
+from git_hub_session.store import SessionExists, Store
+from git_hub_session.views import InitView, relative
+from git_hub_session.worktrees import read_head
+
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?", re.ASCII)
+_MOST_TEXT = 512 << 10  # bytes: half of what a config.yaml may have
+
+USAGE = Usage(
+    ("init [<options>] --task <text>", "init [<options>] -F <file>"),
+    (
+        Option("--task", "what the agents are to do", "<text>"),
+        Option("-F, --file", "read the task from a file, '-' for standard input", "<file>"),
+        Option("--agents", "how many agents (default: 3)", "<number>"),
+        Option("--eval", "the command that measures a result", "<command>"),
+        Option("--metric", "the metric that the command prints", "<name>"),
+        Option(
+            "--direction",
+            "which way the metric is better",
+            "<direction>",
+            choices=("lower", "higher"),
+        ),
+        Option("--baseline", "the metric as it is now", "<number>"),
+        Option("--base-branch", "the branch to start from (default: the current one)", "<branch>"),
+        Option("--id", "the session's id (default: the time, YYYYMMDD-HHMMSS)", "<id>"),
+        DRY_RUN,
+        QUIET,
+        *FORMAT,
+    ),
+)
+
+
+class NoBase(HubError):
+    """There is no branch to start from."""
+
+    code = "no-base"
+
+
+def run(context: Context, args: Arguments) -> InitView:
+    """Make the session; of two that want one id, one gets it."""
+    values = {
+        "session_id": "",
+        "task": _task(args),
+        "agent_count": str(_agents(args.text("agents"))),
+        "base_branch": _base_branch(context, args.text("base-branch")),
+        "created": iso(context.now()),
+        **_measure(args),
+    }
+    wanted = args.text("id")
+    sid = parse_session_id(wanted) if wanted is not None else _free_id(context.store, context.now())
+    dry_run = args.is_set("dry-run")
+    if dry_run:
+        if context.store.has(sid):
+            raise SessionExists(sid)
+    else:
+        sid = _create(context, sid, values, chosen=wanted is not None)
+    config = Config({**values, "session_id": sid})
+    directory = relative(f"{context.place.hub}/sessions/{sid}", context.cwd)
+    return InitView(sid, config, directory, dry_run)
+
+
+def _create(context: Context, sid: SessionId, values: dict[str, str], *, chosen: bool) -> SessionId:
+    """Make the session under that id, or, unless the user chose it, the next free one."""
+    while True:
+        try:
+            config = Config({**values, "session_id": sid})
+            context.store.create(sid, config, at=values["created"])
+            return sid
+        except SessionExists:
+            if chosen:
+                raise
+            sid = _free_id(context.store, context.now())
+
+
+def _free_id(store: Store, now: float) -> SessionId:
+    """The time as AgentHub spells it, and a number where that second has a session already."""
+    second = time.strftime("%Y%m%d-%H%M%S", time.localtime(now))
+    taken = set(store.ids())
+    candidate, number = second, 1
+    while candidate in taken:
+        number += 1
+        candidate = f"{second}-{number}"
+    return SessionId(candidate)
+
+
+def _task(args: Arguments) -> str:
+    text, file = args.text("task"), args.text("file")
+    if (text is None) == (file is None):
+        raise UsageError(
+            "what is the task?" if text is None else "--task and -F exclude each other",
+            hint="give --task <text>, or -F <file>",
+        )
+    task = _read_task(file) if file is not None else text or ""
+    task = task.rstrip("\n")
+    if not task.strip():
+        raise UsageError("the task is empty")
+    return _checked("task", task)
+
+
+def _read_task(file: str) -> str:
+    try:
+        if file == "-":
+            data = standard_input()
+        else:
+            with open(file, "rb") as source:
+                data = source.read(_MOST_TEXT + 1)
+    except OSError as fault:
+        raise HubError(f"cannot read the task from '{file}': {fault.strerror}") from None
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        raise HubError("the task is not UTF-8") from None
+
+
+def _checked(name: str, text: str) -> str:
+    try:
+        size = len(text.encode())
+    except UnicodeEncodeError:
+        raise HubError(f"the {name} is not UTF-8") from None
+    if size > _MOST_TEXT:
+        raise HubError(f"the {name} is larger than {_MOST_TEXT} bytes")
+    return text
+
+
+def _agents(text: str | None) -> int:
+    if text is None:
+        return 3
+    number = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
+    if not 1 <= number <= MAX_AGENTS:
+        raise UsageError(
+            f"not a number of agents: '{text}'", hint=f"--agents takes 1 to {MAX_AGENTS}"
+        )
+    return number
+
+
+def _measure(args: Arguments) -> dict[str, str]:
+    """The settings of the evaluation, in the order of the file."""
+    metric, direction, baseline = args.text("metric"), args.text("direction"), args.text("baseline")
+    if (metric is None) != (direction is None):
+        raise UsageError(
+            "--metric and --direction go together", hint="say whether lower or higher is better"
+        )
+    if baseline is not None and metric is None:
+        raise UsageError("--baseline is of no use without --metric")
+    if baseline is not None and not _NUMBER.fullmatch(baseline):
+        raise UsageError(f"not a number: '{baseline}'")
+    found = {
+        "eval_cmd": args.text("eval"),
+        "metric": metric,
+        "direction": direction,
+        "baseline": baseline,
+    }
+    values = {key: _checked(key, value) for key, value in found.items() if value is not None}
+    for key, value in values.items():
+        if not value.strip() or (key != "eval_cmd" and "\n" in value):
+            raise UsageError(f"not a value for {key}: '{value}'")
+    return values
+
+
+def _base_branch(context: Context, named: str | None) -> str:
+    """The branch that was named, or the current one; raises NoBase."""
+    place = context.place
+    if not keeps_refs_in_files(place.common_dir):
+        raise NoBase("this repository keeps its refs in a reftable, which cannot be read yet")
+    if named is not None:
+        branch = named.removeprefix(HEADS)
+        if not branch or not _is_branch(place.common_dir, branch):
+            raise NoBase(f"no such branch: '{named}'", hint="'git branch' lists them")
+        return branch
+    head, detached = read_head(place.git_dir)
+    if detached:
+        raise NoBase(
+            "HEAD is detached: there is no current branch", hint="name one with --base-branch"
+        )
+    if not head.startswith(HEADS):
+        raise NoBase("HEAD names no branch", hint="name one with --base-branch")
+    branch = head.removeprefix(HEADS)
+    if not _is_branch(place.common_dir, branch):
+        raise NoBase(
+            f"branch '{branch}' has no commit yet",
+            hint="make a first commit: the agents start from it",
+        )
+    return branch
+
+
+def _is_branch(common_dir: str, branch: str) -> bool:
+    parts = branch.split("/")
+    safe = (
+        all(part and part not in (".", "..") for part in parts)
+        and "\0" not in branch
+        and "\n" not in branch
+    )
+    return safe and is_ref(common_dir, HEADS + branch)

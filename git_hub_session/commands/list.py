@@ -1,0 +1,68 @@
+"""git hub-session list: all sessions, one line each."""
+
+from __future__ import annotations
+
+from git_hub_session.context import Context
+from git_hub_session.errors import UsageError
+from git_hub_session.options import FORMAT, QUIET, Arguments, Option, Usage
+from git_hub_session.session import Session
+from git_hub_session.states import State, parse_state
+from git_hub_session.store import Broken
+from git_hub_session.views import ListView
+
+_ORDER = list(State)
+
+USAGE = Usage(
+    ("list [<options>]",),
+    (
+        Option(
+            "--state",
+            "show only sessions in this state (may be given more than once)",
+            "<state>",
+            many=True,
+        ),
+        Option(
+            "--sort",
+            "sort by this (default: id)",
+            "<key>",
+            choices=("id", "created", "updated", "state"),
+        ),
+        Option("--reverse", "reverse the order"),
+        Option("-n, --max-count", "show at most this many", "<number>"),
+        QUIET,
+        *FORMAT,
+    ),
+)
+
+
+def run(context: Context, args: Arguments) -> ListView:
+    """Every session that was asked for; one that cannot be read is shown as broken."""
+    wanted = [parse_state(text) for text in args.texts("state")]
+    most = _count(args.text("max-count"))
+    found = [
+        session
+        for session in context.store.read_all()
+        if not wanted or (isinstance(session, Session) and session.state in wanted)
+    ]
+    key = args.text("sort") or "id"
+    if key != "id":
+        found.sort(key=lambda session: _key(session, key))
+    if args.is_set("reverse"):
+        found.reverse()
+    return ListView(tuple(found[:most]), context.now())
+
+
+def _key(session: Session | Broken, key: str) -> tuple[int, str]:
+    if isinstance(session, Broken):
+        return (len(_ORDER), "")
+    if key == "state":
+        return (_ORDER.index(session.state), session.id)
+    return (0, session.created if key == "created" else session.updated)
+
+
+def _count(text: str | None) -> int | None:
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdigit()) or len(text) > 9:
+        raise UsageError(f"not a number of sessions: '{text}'")
+    return int(text)

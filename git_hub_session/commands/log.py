@@ -1,0 +1,15 @@
+"""git hub-session log: the transitions of a session."""
+
+from __future__ import annotations
+
+from git_hub_session.context import Context
+from git_hub_session.options import FORMAT, QUIET, Arguments, Usage
+from git_hub_session.views import LogView
+
+USAGE = Usage(("log [<options>] [<id>]",), (QUIET, *FORMAT), most=1)
+
+
+def run(context: Context, args: Arguments) -> LogView:
+    """The history of the session, newest first."""
+    sid = context.session_to_look_at(args.word)
+    return LogView(sid, context.store.read(sid).history[::-1], context.now())

@@ -1,0 +1,19 @@
+"""git hub-session status: what a session is for, and where it stands."""
+
+from __future__ import annotations
+
+from git_hub_session import procfs
+from git_hub_session.context import Context
+from git_hub_session.operations.survey import survey
+from git_hub_session.options import FORMAT, QUIET, Arguments, Usage
+from git_hub_session.views import StatusView
+
+USAGE = Usage(("status [<options>] [<id>]",), (QUIET, *FORMAT), most=1)
+
+
+def run(context: Context, args: Arguments) -> StatusView:
+    """The session that was named, else the current one, else the newest that is not finished."""
+    sid = context.session_to_look_at(args.word)
+    session = context.store.read(sid)
+    found = survey(session, context.repo, context.place.common_dir, procfs.processes())
+    return StatusView(found, context.cwd, context.now())

@@ -1,0 +1,60 @@
+"""git hub-session update: one legal transition."""
+
+from __future__ import annotations
+
+from git_hub_session.clock import iso
+from git_hub_session.context import Context
+from git_hub_session.errors import Refused, UsageError
+from git_hub_session.options import DRY_RUN, FORMAT, QUIET, Arguments, Option, Usage
+from git_hub_session.session import Session, advanced
+from git_hub_session.states import State, parse_state
+from git_hub_session.views import UpdateView
+
+USAGE = Usage(
+    ("update [<options>] --state <state> [<id>]",),
+    (
+        Option("--state", "the state to go to", "<state>"),
+        Option("--if-state", "only if the session is in this state", "<state>"),
+        Option("--reason", "why, for the history", "<text>"),
+        DRY_RUN,
+        QUIET,
+        *FORMAT,
+    ),
+    most=1,
+)
+
+
+class OtherState(Refused):
+    """The session is not in the state that --if-state asks for."""
+
+    code = "other-state"
+
+
+def run(context: Context, args: Arguments) -> UpdateView:
+    """Move the session to --state under its lock; a compare-and-swap with --if-state."""
+    target = parse_state(_required(args.text("state")))
+    expected = args.text("if-state")
+    if_state = parse_state(expected) if expected is not None else None
+    sid = context.session_to_change(args.word, "update")
+    by, at = context.identity, iso(context.now())
+    sources: list[State] = []
+
+    def change(session: Session) -> Session:
+        sources.append(session.state)
+        if if_state is not None and session.state != if_state:
+            raise OtherState(f"session '{sid}' is '{session.state}', not '{if_state}'")
+        return advanced(
+            session, target, at=at, by=by, verb="update", reason=args.text("reason") or ""
+        )
+
+    if args.is_set("dry-run"):
+        change(context.store.read(sid))
+    else:
+        context.store.update(sid, change)
+    return UpdateView(sid, str(sources[-1]), str(target), args.is_set("dry-run"))
+
+
+def _required(text: str | None) -> str:
+    if text is None:
+        raise UsageError("to which state?", hint=f"--state takes one of {', '.join(State)}")
+    return text

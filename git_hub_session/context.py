@@ -1,0 +1,183 @@
+"""What a command is given: where it was called, the time, who calls, and the doors to the outside.
+
+The doors open when they are first used, and each heavy library is loaded behind one of
+them: a command that does not look at the repository never loads libgit2.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from git_hub_session.discovery import Place, find_place, foreign_owner
+from git_hub_session.errors import HubError, UsageError
+from git_hub_session.identity import identity
+from git_hub_session.refnames import SessionId, session_of_branch
+from git_hub_session.states import FINISHED
+from git_hub_session.store import Broken, NoSuchSession, Store
+from git_hub_session.worktrees import operation_of, read_head
+
+if TYPE_CHECKING:
+    from git_hub_session.gitcommand import Git
+    from git_hub_session.gitrepo import GitRepo
+
+
+class NotOurs(HubError):
+    """The repository belongs to somebody else, and safe.directory does not allow it."""
+
+    code = "dubious-ownership"
+
+
+class AmbiguousId(HubError):
+    """More than one session's id starts so."""
+
+    code = "ambiguous-id"
+
+
+class Context:
+    """Where a command was called."""
+
+    def __init__(self, environ: Mapping[str, str], *, quiet: bool = False) -> None:
+        self.environ = environ
+        self._quiet = quiet
+
+    @cached_property
+    def cwd(self) -> str:
+        """The current directory; raises HubError where it was deleted."""
+        try:
+            return os.getcwd()
+        except OSError:
+            raise HubError(
+                "the current directory does not exist", hint="cd to another one"
+            ) from None
+
+    def now(self) -> float:
+        """Seconds since the epoch; GIT_TEST_DATE_NOW sets it, as for git itself."""
+        fixed = self.environ.get("GIT_TEST_DATE_NOW", "")
+        return float(fixed) if fixed.isascii() and fixed.isdigit() else time.time()
+
+    def note(self, text: str) -> None:
+        """Tell something on standard error that is not the answer; `-q` makes it silent."""
+        if not self._quiet:
+            from git_hub_session.render import tell
+
+            tell(text)
+
+    @cached_property
+    def place(self) -> Place:
+        """The repository and its hub; raises NotARepository, NoMainWorktree, NotOurs."""
+        place = find_place(self.cwd, self.environ)
+        owned = foreign_owner(place, self.environ)
+        if owned:
+            from git_hub_session.gitcommand import trusts
+
+            # git's own answer: it knows every way in which safe.directory can be set.
+            if not trusts(self.cwd, self.environ):
+                top = place.main_worktree or place.common_dir
+                raise NotOurs(
+                    f"detected dubious ownership in repository at '{top}': '{owned}' is somebody else's",
+                    hint=f"git config --global --add safe.directory {top}",
+                )
+        return place
+
+    @property
+    def store(self) -> Store:
+        """The sessions."""
+        return Store(self.place.hub)
+
+    @cached_property
+    def repo(self) -> GitRepo:
+        """The repository, to look at; loads libgit2 (70 ms)."""
+        from git_hub_session.gitrepo import GitRepo
+
+        return GitRepo(self.place.common_dir)
+
+    @cached_property
+    def git(self) -> Git:
+        """git, to change something; loads subprocess (12 ms)."""
+        from git_hub_session.gitcommand import Git
+
+        return Git(self.place.common_dir, self.environ)
+
+    @property
+    def identity(self) -> str:
+        """Who calls: "Name <email>"."""
+        return identity(self.place.common_dir, self.environ)
+
+    def current_session(self) -> SessionId | None:
+        """The session of the worktree or branch we are in, if there is one."""
+        head, _ = read_head(self.place.git_dir)
+        _, branches = operation_of(self.place.git_dir)
+        for ref in (head, *branches):
+            sid = session_of_branch(ref)
+            if sid is not None and self.store.has(sid):
+                return sid
+        return None
+
+    def session_to_look_at(self, text: str | None) -> SessionId:
+        """The session that an id, or the start of one, means; without one, the current or the newest.
+
+        Raises NoSuchSession, AmbiguousId.
+        """
+        if text is not None:
+            return self._found(text)
+        current = self.current_session()
+        if current is not None:
+            return current
+        unfinished = [
+            session
+            for session in self.store.read_all()
+            if not isinstance(session, Broken) and session.state not in FINISHED
+        ]
+        if not unfinished:
+            raise HubError(
+                "no unfinished session here", hint="name one: 'git hub-session list' shows all"
+            )
+        newest = max(unfinished, key=lambda session: (session.created, session.id)).id
+        self.note(f"the newest unfinished session is '{newest}'")
+        return newest
+
+    def _found(self, text: str) -> SessionId:
+        ids = self.store.ids()
+        if text in ids:
+            return SessionId(text)
+        candidates = [sid for sid in ids if text and sid.startswith(text)]
+        if not candidates:
+            raise NoSuchSession(text)
+        if len(candidates) > 1:
+            raise AmbiguousId(
+                f"'{text}' is the start of {len(candidates)} session ids",
+                hint="the candidates are\n" + "\n".join(f"  {sid}" for sid in candidates[:20]),
+            )
+        return candidates[0]
+
+    def session_to_change(self, text: str | None, command: str) -> SessionId:
+        """The session of exactly that id; without one, that of the worktree or branch we are in.
+
+        Raises NoSuchSession, UsageError.
+        """
+        if text is None:
+            current = self.current_session()
+            if current is None:
+                raise UsageError(
+                    "which session?",
+                    hint=f"git hub-session {command} <id>; 'git hub-session list' shows the ids",
+                )
+            return current
+        if text not in self.store.ids():
+            raise NoSuchSession(text)
+        return SessionId(text)
+
+
+def context_of_process(*, quiet: bool) -> Context:
+    """The context of this very process."""
+    return Context(os.environ, quiet=quiet)
+
+
+def standard_input() -> bytes:
+    """All of standard input."""
+    return sys.stdin.buffer.read()

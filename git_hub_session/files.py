@@ -1,0 +1,169 @@
+"""Files of the hub: read without following a link, replaced atomically, locked by directory.
+
+Every path is walked one component at a time from a directory that is already open, with
+O_NOFOLLOW, so that a link planted at or below the hub leads nowhere. A lock is an flock
+on the directory itself: it needs no file, and the kernel frees it when its holder dies.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import stat
+import time
+from types import TracebackType
+
+from git_hub_session.errors import Damaged, HubError
+
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+_DIRECTORY = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_DIRECTORY
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class LockHeld(HubError):
+    """Somebody else kept the lock for as long as we were ready to wait."""
+
+    code = "locked"
+
+
+class Directory:
+    """An open directory; `with` closes it. `path` is for messages only."""
+
+    __slots__ = ("fd", "path")
+
+    def __init__(self, path: str, fd: int | None = None) -> None:
+        """Open `path`, whose last component may be no link; raises OSError, Damaged."""
+        self.path = path
+        self.fd = _open_directory(path, path, None) if fd is None else fd
+
+    def __enter__(self) -> Directory:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        fault: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the directory, and free its lock."""
+        os.close(self.fd)
+
+    def child(self, name: str) -> Directory:
+        """The directory `name` in this one; raises FileNotFoundError, NotADirectoryError, or Damaged for a link."""
+        path = f"{self.path}/{name}"
+        return Directory(path, _open_directory(name, path, self.fd))
+
+    def made(self, name: str) -> Directory:
+        """The directory `name` in this one, made where it is missing."""
+        try:
+            os.mkdir(name, dir_fd=self.fd)
+        except FileExistsError:
+            pass
+        return self.child(name)
+
+    def names(self) -> list[str]:
+        """The names in the directory, sorted; not those that start with a dot."""
+        return sorted(name for name in os.listdir(self.fd) if not name.startswith("."))
+
+    def exists(self, name: str) -> bool:
+        """Whether something called `name` is there, if only a dangling link."""
+        try:
+            os.stat(name, dir_fd=self.fd, follow_symlinks=False)
+        except FileNotFoundError:
+            return False
+        return True
+
+    def read(self, name: str, *, limit: int) -> bytes:
+        """The regular file `name`; raises FileNotFoundError, or Damaged for a link, a device, or over `limit` bytes."""
+        try:
+            fd = os.open(name, _READ, dir_fd=self.fd)
+        except OSError as fault:
+            raise _explained(fault, name) from None
+        try:
+            found = os.fstat(fd)
+            if not stat.S_ISREG(found.st_mode):
+                raise Damaged(f"{name}: not a regular file")
+            if found.st_size > limit:
+                raise Damaged(f"{name}: larger than {limit} bytes")
+            return os.read(fd, limit + 1 if found.st_size == 0 else found.st_size + 1)
+        finally:
+            os.close(fd)
+
+    def create(self, name: str, data: bytes) -> None:
+        """Write a new file durably; raises FileExistsError."""
+        self._write(name, data, mode=None)
+
+    def replace(self, name: str, data: bytes) -> None:
+        """Put `data` in place of the file `name`, atomically and durably; its mode stays.
+
+        Afterwards the file holds the old bytes or the new ones, whatever happens. Call it
+        under the lock: the name of the file written aside is ours alone only then.
+        """
+        try:
+            mode: int | None = stat.S_IMODE(
+                os.stat(name, dir_fd=self.fd, follow_symlinks=False).st_mode
+            )
+        except FileNotFoundError:
+            mode = None
+        # `*.tmp` is what AgentHub's .gitignore leaves out.
+        aside = f".{name}.{os.getpid()}.tmp"
+        if self.exists(aside):
+            os.unlink(aside, dir_fd=self.fd)  # of a killed process that had our number
+        try:
+            self._write(aside, data, mode=mode)
+            os.replace(aside, name, src_dir_fd=self.fd, dst_dir_fd=self.fd)
+        except BaseException:
+            if self.exists(aside):
+                os.unlink(aside, dir_fd=self.fd)
+            raise
+        self.sync()
+
+    def _write(self, name: str, data: bytes, *, mode: int | None) -> None:
+        fd = os.open(name, _CREATE, 0o666 if mode is None else 0o600, dir_fd=self.fd)
+        try:
+            if mode is not None:
+                os.fchmod(fd, mode & 0o777)
+            view = memoryview(data)
+            while view:
+                view = view[os.write(fd, view) :]
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+
+    def sync(self) -> None:
+        """Make the names in the directory survive a power cut."""
+        os.fsync(self.fd)
+
+    def lock(self, *, wait: float) -> None:
+        """Take the directory's lock, until it is closed; raises LockHeld after `wait` seconds."""
+        deadline = time.monotonic() + wait
+        pause = 0.001
+        while True:
+            try:
+                fcntl.flock(self.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            except BlockingIOError:
+                if time.monotonic() >= deadline:
+                    raise LockHeld(f"'{self.path}' is locked") from None
+            time.sleep(pause)
+            pause = min(pause * 2, 0.05)
+
+
+def _open_directory(name: str, path: str, parent: int | None) -> int:
+    try:
+        return os.open(name, _DIRECTORY, dir_fd=parent)
+    except OSError as fault:
+        raise _explained(fault, path) from None
+
+
+def _explained(fault: OSError, path: str) -> Exception:
+    """The fault as it is, but for the two that a planted name makes."""
+    if fault.errno == errno.ELOOP or (fault.errno == errno.ENOTDIR and os.path.islink(path)):
+        return Damaged(f"'{path}' is a symbolic link: links in the hub are not followed")
+    if fault.errno == errno.ENXIO:
+        return Damaged(f"{path}: not a regular file")
+    return fault

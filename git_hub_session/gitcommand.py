@@ -1,0 +1,117 @@
+"""The only place that starts git: what changes refs, objects or worktrees goes through its plumbing.
+
+Every call names its repository, worktree and index by itself: nothing that a hook or an
+alias exported (GIT_DIR, GIT_INDEX_FILE, …) leaks in.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterable, Mapping, Sequence
+
+from git_hub_session.errors import GitFailed, HubError
+
+# `git rev-parse --local-env-vars`, but for the settings of `git -c`, which are the user's wish,
+# and what push-time hooks add.
+_LOCAL = frozenset(
+    [
+        "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+        "GIT_CONFIG",
+        "GIT_OBJECT_DIRECTORY",
+        "GIT_DIR",
+        "GIT_WORK_TREE",
+        "GIT_IMPLICIT_WORK_TREE",
+        "GIT_GRAFT_FILE",
+        "GIT_INDEX_FILE",
+        "GIT_NO_REPLACE_OBJECTS",
+        "GIT_REPLACE_REF_BASE",
+        "GIT_PREFIX",
+        "GIT_SHALLOW_FILE",
+        "GIT_COMMON_DIR",
+        "GIT_INTERNAL_SUPER_PREFIX",
+        "GIT_NAMESPACE",
+        "GIT_QUARANTINE_PATH",
+        "GIT_LITERAL_PATHSPECS",
+        "GIT_GLOB_PATHSPECS",
+        "GIT_NOGLOB_PATHSPECS",
+        "GIT_ICASE_PATHSPECS",
+    ]
+)
+
+
+class GitMissing(HubError):
+    """There is no git on PATH."""
+
+    code = "git-missing"
+
+
+class Git:
+    """git on one repository."""
+
+    def __init__(self, common_dir: str, environ: Mapping[str, str]) -> None:
+        self._common_dir = common_dir
+        self._environ = {name: value for name, value in environ.items() if name not in _LOCAL}
+        self._environ.update(LC_ALL="C", GIT_TERMINAL_PROMPT="0", GIT_OPTIONAL_LOCKS="0")
+        self._quarantined = "GIT_QUARANTINE_PATH" in environ
+
+    def run(
+        self,
+        command: Sequence[str],
+        *,
+        stdin: bytes = b"",
+        settings: Mapping[str, str] | None = None,
+        environ: Mapping[str, str] | None = None,
+        cwd: str | None = None,
+    ) -> bytes:
+        """What `git <command>` prints; raises GitFailed, GitMissing.
+
+        `settings` are passed as -c, `environ` is added to the environment.
+        """
+        words = ["git"]
+        for name, value in (settings or {}).items():
+            words += ["-c", f"{name}={value}"]
+        variables = {**self._environ, "GIT_DIR": self._common_dir, **(environ or {})}
+        try:
+            done = subprocess.run(
+                [*words, *command],
+                input=stdin,
+                capture_output=True,
+                env=variables,
+                cwd=cwd,
+                check=False,
+            )
+        except FileNotFoundError:
+            raise GitMissing("cannot find 'git'", hint="put git on PATH") from None
+        if done.returncode:
+            raise GitFailed(command[0], done.returncode, os.fsdecode(done.stderr))
+        return done.stdout
+
+    def change_refs(self, commands: Iterable[str]) -> None:
+        """Carry out `git update-ref --stdin` commands in one transaction: all of them or none.
+
+        The user's reference-transaction hook is asked, as for every change of refs.
+        """
+        lines = [os.fsencode(command) for command in commands]
+        if self._quarantined:
+            raise HubError(
+                "refs cannot change in a pre-receive hook",
+                hint="call it from post-receive instead",
+            )
+        stdin = b"\0".join([b"start", *lines, b"prepare", b"commit", b""])
+        self.run(["update-ref", "-m", "git hub-session", "-z", "--stdin"], stdin=stdin)
+
+
+def trusts(cwd: str, environ: Mapping[str, str]) -> bool:
+    """Whether git itself works in the repository at `cwd`, which somebody else owns."""
+    try:
+        done = subprocess.run(
+            ["git", "rev-parse", "--git-dir"],
+            cwd=cwd,
+            env=dict(environ),
+            capture_output=True,
+            check=False,
+        )
+    except FileNotFoundError:
+        return False
+    return done.returncode == 0

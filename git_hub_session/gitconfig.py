@@ -1,0 +1,96 @@
+"""git's configuration syntax, for the few settings that are read before libgit2 is loaded.
+
+Source: git-config(1), "Syntax". Includes are not followed: git itself reads what decides
+where a repository is (core.bare, core.worktree) from the one file, without them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+_SECTION = re.compile(r'\[\s*([A-Za-z0-9.-]+)(?:\s+"((?:[^"\\]|\\.)*)")?\s*\]')
+_SETTING = re.compile(r"\s*([A-Za-z][A-Za-z0-9-]*)\s*(?:=\s*(.*))?$", re.DOTALL)
+_ESCAPES = {"n": "\n", "t": "\t", "b": "\b", '"': '"', "\\": "\\"}
+_PARAMETER = re.compile(r"'((?:[^']|'\\'')*)'(?:=(?:'((?:[^']|'\\'')*)')?)?(?:\s+|$)")
+
+
+def parse_settings(text: str) -> dict[str, str]:
+    """The settings in a configuration file, last one wins: {"core.bare": "true"}.
+
+    Section and name are lower case; a name without '=' is "true". Lines that are no
+    configuration are passed over: git itself will say what is wrong with them.
+    """
+    settings: dict[str, str] = {}
+    section = ""
+    for full_line in re.sub(r"\\\r?\n", "", text).splitlines():
+        line = full_line.strip()
+        header = _SECTION.match(line)
+        if header:
+            section = header[1].lower() + (f".{header[2]}" if header[2] is not None else "")
+            line = line[header.end() :].strip()
+        if not line or line[0] in "#;":
+            continue
+        setting = _SETTING.match(line)
+        if setting and section:
+            value = "true" if setting[2] is None else _value(setting[2])
+            settings[f"{section}.{setting[1].lower()}"] = value
+    return settings
+
+
+def _value(text: str) -> str:
+    out, quoted, at, kept = [], False, 0, 0
+    while at < len(text):
+        char = text[at]
+        if char == "\\" and at + 1 < len(text):
+            at += 1
+            out.append(_ESCAPES.get(text[at], text[at]))
+            kept = len(out)
+        elif char == '"':
+            quoted = not quoted
+        elif char in "#;" and not quoted:
+            break
+        else:
+            out.append(char)
+            if quoted or not char.isspace():
+                kept = len(out)
+        at += 1
+    return "".join(out[:kept])  # white space at the end counts only within quotes
+
+
+def environment_settings(environ: Mapping[str, str]) -> dict[str, str]:
+    """What `git -c name=value` and GIT_CONFIG_COUNT put into the environment, which libgit2 does not read."""
+    settings: dict[str, str] = {}
+    count = environ.get("GIT_CONFIG_COUNT", "")
+    if count.isascii() and count.isdigit() and len(count) < 5:
+        for at in range(int(count)):
+            name = environ.get(f"GIT_CONFIG_KEY_{at}", "")
+            settings[_folded(name)] = environ.get(f"GIT_CONFIG_VALUE_{at}", "")
+    for quoted in _PARAMETER.finditer(environ.get("GIT_CONFIG_PARAMETERS", "")):
+        name, value = (part and part.replace("'\\''", "'") for part in quoted.groups())
+        if "='" not in quoted[0] and not quoted[0].rstrip().endswith("="):
+            name, _, value = name.partition("=")  # the spelling of git before 2.31
+        settings[_folded(name)] = value or ""
+    settings.pop("", None)
+    return settings
+
+
+def _folded(name: str) -> str:
+    section, _, rest = name.partition(".")
+    middle, dot, last = rest.rpartition(".")
+    return f"{section.lower()}.{middle}{dot}{last.lower()}"
+
+
+def is_true(value: str | None) -> bool:
+    """git's boolean: true, yes, on, any number but 0."""
+    text = (value or "").strip().lower()
+    return text in ("true", "yes", "on") or (text.lstrip("-").isdigit() and int(text) != 0)
+
+
+def parse_size(text: str) -> int | None:
+    """Bytes of a size such as 100m or 2G (git's k, m, g), or None where it is none."""
+    scale = {"k": 1024, "m": 1024**2, "g": 1024**3}.get(text[-1:].lower(), 0)
+    number = text[:-1] if scale else text
+    if not (number.isascii() and number.isdigit()) or len(number) > 15:
+        return None
+    return int(number) * (scale or 1)

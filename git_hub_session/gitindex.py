@@ -1,0 +1,153 @@
+"""git's index file, versions 2 to 4, as plain values.
+
+Read here because libgit2 does not show an entry's flags (assume-unchanged,
+skip-worktree, intent-to-add) and refuses split and sparse indexes, and these are the
+places where git's own `worktree remove` loses work. Source: gitformat-index(5).
+"""
+
+from __future__ import annotations
+
+import struct
+from struct import Struct
+from typing import NamedTuple
+
+from git_hub_session.errors import Damaged
+
+# ctime s, ns; mtime s, ns; dev, ino, mode, uid, gid, size; object id; flags
+_ENTRY = Struct(">10I20sH")
+_COUNT = Struct(">4sII")
+_EXTENSION = Struct(">4sI")
+_EXTENDED = 0x4000
+_STAGE = 0x3000
+_SKIP_WORKTREE = 0x4000
+_INTENT_TO_ADD = 0x2000
+_HASH = 20
+_GITLINK = 0o160000
+_TREE = 0o040000
+
+
+class Entry(NamedTuple):
+    """One tracked path: what git knew of the file when it last looked."""
+
+    ctime: int  # nanoseconds
+    mtime: int  # nanoseconds
+    ino: int  # low 32 bits
+    mode: int
+    size: int  # bytes, low 32 bits
+    oid: bytes
+    skip_worktree: bool
+
+
+class Index(NamedTuple):
+    """An index: its paths (as bytes, '/' between components) and what is unusual about it."""
+
+    entries: dict[bytes, Entry]
+    gitlinks: frozenset[bytes]
+    unmerged: frozenset[bytes]
+    intent_to_add: frozenset[bytes]
+    tree: bytes | None
+    """The object id of the tree that the index equals, where its cache-tree knows."""
+    partial: str
+    """Why the entries are not the whole story ('split index', 'sparse index'), or ''."""
+
+
+EMPTY = Index({}, frozenset(), frozenset(), frozenset(), None, "")
+
+
+def parse_index(data: bytes) -> Index:
+    """The index in `data`; raises Damaged where it is none, or holds what must be understood and is not."""
+    try:
+        return _parse(data)
+    except (ValueError, IndexError, struct.error) as fault:
+        raise Damaged(f"index: {fault}") from None
+
+
+def _parse(data: bytes) -> Index:
+    signature, version, count = _COUNT.unpack_from(data)
+    if signature != b"DIRC" or version not in (2, 3, 4):
+        raise Damaged("index: not a git index of version 2, 3 or 4")
+    entries: dict[bytes, Entry] = {}
+    gitlinks: list[bytes] = []
+    unmerged: list[bytes] = []
+    intended: list[bytes] = []
+    partial = ""
+    at, path = _COUNT.size, b""
+    unpack, fixed = _ENTRY.unpack_from, _ENTRY.size
+    for _ in range(count):
+        cs, cn, ms, mn, _dev, ino, mode, _uid, _gid, size, oid, flags = unpack(data, at)
+        start = at + fixed
+        extended = 0
+        if flags & _EXTENDED:
+            extended = int.from_bytes(data[start : start + 2], "big")
+            start += 2
+        if version == 4:
+            drop, start = _offset(data, start)
+            end = data.index(b"\0", start)
+            path = path[: len(path) - drop] + data[start:end]
+            at = end + 1
+        else:
+            end = data.index(b"\0", start)
+            path = data[start:end]
+            at += (end - at + 8) & ~7
+        if flags & _STAGE:
+            unmerged.append(path)
+            continue
+        if extended & _INTENT_TO_ADD:
+            intended.append(path)
+        if mode == _GITLINK:
+            gitlinks.append(path)
+        elif mode == _TREE:
+            partial = "sparse index"
+        entries[path] = Entry(
+            cs * 1_000_000_000 + cn,
+            ms * 1_000_000_000 + mn,
+            ino,
+            mode,
+            size,
+            oid,
+            bool(extended & _SKIP_WORKTREE),
+        )
+    tree, split = _extensions(data, at)
+    return Index(
+        entries,
+        frozenset(gitlinks),
+        frozenset(unmerged),
+        frozenset(intended),
+        tree,
+        "split index" if split else partial,
+    )
+
+
+def _offset(data: bytes, at: int) -> tuple[int, int]:
+    """A variable-width offset (the encoding of pack files' OFS_DELTA) and where it ends."""
+    byte = data[at]
+    value = byte & 127
+    while byte & 128:
+        at += 1
+        byte = data[at]
+        value = ((value + 1) << 7) | (byte & 127)
+    return value, at + 1
+
+
+def _extensions(data: bytes, at: int) -> tuple[bytes | None, bool]:
+    """The root of the cache-tree where it is valid, and whether the index is a split one."""
+    tree, split = None, False
+    while at + _EXTENSION.size <= len(data) - _HASH:
+        name, size = _EXTENSION.unpack_from(data, at)
+        body = data[at + _EXTENSION.size : at + _EXTENSION.size + size]
+        if name == b"TREE":
+            tree = _cache_tree_root(body)
+        elif name == b"link":
+            split = True
+        elif name != b"sdir" and not name[:1].isupper():
+            raise Damaged(f"index: unknown mandatory extension {name!r}")
+        at += _EXTENSION.size + size
+    return tree, split
+
+
+def _cache_tree_root(body: bytes) -> bytes | None:
+    # An empty path, NUL, the entry count ('-1' where it is out of date), ' ', subtrees, LF, object id.
+    numbers, found, rest = body.removeprefix(b"\0").partition(b"\n")
+    if not found or numbers.startswith(b"-"):
+        return None
+    return rest[:_HASH]

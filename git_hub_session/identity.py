@@ -1,0 +1,48 @@
+"""Who acts, for the history: git's own name and address, read without starting git."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+from git_hub_session.gitconfig import environment_settings, parse_settings
+
+
+def identity(common_dir: str, environ: Mapping[str, str]) -> str:
+    """ "Name <email>": GIT_COMMITTER_*, `git -c`, the repository's, then the user's configuration.
+
+    Included files are not followed; where no name is found it is the login's name.
+    """
+    settings: dict[str, str] = {}
+    for path in _files(common_dir, environ):
+        settings |= parse_settings(_text(path))
+    settings |= environment_settings(environ)
+    name = environ.get("GIT_COMMITTER_NAME") or settings.get("user.name") or _login(environ)
+    email = environ.get("GIT_COMMITTER_EMAIL") or settings.get("user.email") or ""
+    return f"{_plain(name)} <{_plain(email)}>"
+
+
+def _files(common_dir: str, environ: Mapping[str, str]) -> list[str]:
+    """The configuration files that can name the user, the strongest last."""
+    home = environ.get("HOME", "")
+    xdg = environ.get("XDG_CONFIG_HOME") or os.path.join(home, ".config")
+    files = [os.path.join(xdg, "git", "config"), os.path.join(home, ".gitconfig")]
+    if "GIT_CONFIG_GLOBAL" in environ:
+        files = [environ["GIT_CONFIG_GLOBAL"]]
+    return [*files, os.path.join(common_dir, "config")]
+
+
+def _plain(text: str) -> str:
+    return "".join(char for char in text if char.isprintable() and char not in "<>").strip()
+
+
+def _login(environ: Mapping[str, str]) -> str:
+    return environ.get("LOGNAME") or environ.get("USER") or f"uid {os.getuid()}"
+
+
+def _text(path: str) -> str:
+    try:
+        with open(path, "rb") as file:
+            return file.read(1 << 20).decode("utf-8", "replace")
+    except OSError:
+        return ""

@@ -1,0 +1,1 @@
+"""What the commands do: plans that are values, then one apply; nothing here prints."""

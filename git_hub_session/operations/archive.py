@@ -1,0 +1,121 @@
+"""Branches to tags, in one transaction: what was a branch is kept by a tag, or stays a branch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from git_hub_session.errors import GitFailed
+from git_hub_session.refnames import (
+    AgentBranch,
+    SessionId,
+    branch_prefix,
+    created,
+    deleted,
+    parse_agent_branch,
+)
+
+if TYPE_CHECKING:
+    from git_hub_session.gitcommand import Git
+    from git_hub_session.gitrepo import Branch, GitRepo
+
+_TRIES = 5
+
+
+class Archived(NamedTuple):
+    """A branch that became a tag."""
+
+    branch: str
+    tag: str
+    oid: str
+    tagged_before: bool
+
+
+class Left(NamedTuple):
+    """A branch that stays, and why."""
+
+    branch: str
+    reason: str
+
+
+class ArchivePlan(NamedTuple):
+    """What becomes of the branches of a session."""
+
+    archived: tuple[Archived, ...]
+    left: tuple[Left, ...]
+
+
+def plan_archive(
+    branches: Sequence[Branch], in_use: Collection[str], target: Callable[[str], str]
+) -> ArchivePlan:
+    """A tag for every agent's branch that nobody has checked out.
+
+    `in_use` are the full refs that worktrees have in use, `target` gives the object id that a
+    ref holds, or ''. The first attempt of an agent gets the short tag, where it had one; else
+    the last (format: refs/tags/hub/archive/<id>/agent-<N>[-attempt-<M>]).
+    """
+    archived: list[Archived] = []
+    left: list[Left] = []
+    chosen: dict[int, AgentBranch] = {}
+    agents = {branch.ref: parse_agent_branch(branch.ref) for branch in branches}
+    for agent in agents.values():
+        if agent is not None:
+            best = chosen.setdefault(agent.agent, agent)
+            if best.attempt != 1 and (agent.attempt == 1 or agent.attempt > best.attempt):
+                chosen[agent.agent] = agent
+    for branch in branches:
+        agent = agents[branch.ref]
+        if agent is None:
+            left.append(Left(branch.ref, "not an agent's branch"))
+        elif branch.symbolic or not branch.oid:
+            left.append(Left(branch.ref, "a symbolic ref" if branch.symbolic else "broken"))
+        elif branch.ref in in_use:
+            left.append(Left(branch.ref, "checked out in a worktree"))
+        else:
+            tags = [agent.attempt_tag]
+            if chosen[agent.agent] == agent:
+                tags.insert(0, agent.archive_tag)
+            for tag in tags:
+                before = target(tag)
+                if before in ("", branch.oid):
+                    archived.append(Archived(branch.ref, tag, branch.oid, bool(before)))
+                    break
+            else:
+                left.append(Left(branch.ref, f"'{tags[-1]}' exists and points elsewhere"))
+    return ArchivePlan(tuple(archived), tuple(left))
+
+
+def archive(
+    sid: SessionId, repo: GitRepo, git: Git, in_use: Callable[[], Collection[str]]
+) -> ArchivePlan:
+    """Tag and delete the session's branches in one transaction; raises GitFailed where git refuses.
+
+    A branch that moved since it was read makes the whole transaction fail; it is then left
+    out and named, and the rest is tried again.
+    """
+    judged = {branch.ref: branch for branch in repo.branches(branch_prefix(sid))}
+    moved: list[Left] = []
+    for attempt in range(_TRIES):
+        plan = plan_archive(list(judged.values()), in_use(), repo.target)
+        if not plan.archived:
+            break
+        try:
+            git.change_refs(
+                command
+                for step in plan.archived
+                for command in (
+                    *(() if step.tagged_before else (created(step.tag, step.oid),)),
+                    deleted(step.branch, step.oid),
+                )
+            )
+            break
+        except GitFailed:
+            now = {branch.ref: branch.oid for branch in repo.branches(branch_prefix(sid))}
+            stale = [step.branch for step in plan.archived if now.get(step.branch) != step.oid]
+            if not stale or attempt == _TRIES - 1:
+                raise
+            for ref in stale:
+                del judged[ref]
+                if ref in now:
+                    moved.append(Left(ref, "moved meanwhile"))
+    return ArchivePlan(plan.archived, (*plan.left, *moved))

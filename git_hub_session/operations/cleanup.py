@@ -1,0 +1,305 @@
+"""Remove the worktrees of a session, and lose nothing that was in them.
+
+All worktrees are judged first, then acted on: uncommitted work is saved under
+refs/hub/rescue, the directory is renamed aside, looked at again and deleted, the entry
+goes last. What cannot be removed safely is kept, with the reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from git_hub_session.errors import Damaged, GitFailed
+from git_hub_session.operations import removal
+from git_hub_session.operations.archive import ArchivePlan, archive, plan_archive
+from git_hub_session.operations.deletions import Deletions
+from git_hub_session.operations.judge import Policy, Reason, to_save
+from git_hub_session.operations.rescue import Snapshot, Unfaithful, Work, snapshot
+from git_hub_session.operations.verdict import (
+    Scene,
+    Verdict,
+    look_into,
+    plan_cleanup,
+    session_worktrees,
+)
+from git_hub_session.refnames import (
+    HEADS,
+    SessionId,
+    branch_prefix,
+    created,
+    parse_agent_branch,
+    rescue_prefix,
+    short,
+    within_session,
+)
+from git_hub_session.session import with_rescues
+from git_hub_session.worktrees import linked_worktrees, operation_of, read_head, read_worktree
+
+if TYPE_CHECKING:
+    from git_hub_session.discovery import Place
+
+
+class Saved(NamedTuple):
+    """Work that a rescue ref keeps: 'work' is a stash, 'commits' a commit nobody else led to."""
+
+    ref: str
+    kind: str
+
+
+class Removed(NamedTuple):
+    """A worktree that is gone (or would be), and what was saved of it."""
+
+    path: str
+    branch: str
+    saved: tuple[Saved, ...]
+    missing: bool
+    """Whether its directory was missing already, and only the entry was left."""
+
+
+class Kept(NamedTuple):
+    """A worktree that stays, and why; what was saved before that showed is named too."""
+
+    path: str
+    branch: str
+    reason: Reason
+    saved: tuple[Saved, ...] = ()
+
+
+class Report(NamedTuple):
+    """What a cleanup did, or would do."""
+
+    session: SessionId
+    removed: tuple[Removed, ...]
+    kept: tuple[Kept, ...]
+    branches: ArchivePlan
+    notes: tuple[str, ...] = ()
+
+    @property
+    def outcomes(self) -> tuple[Removed | Kept, ...]:
+        """What became of each worktree."""
+        outcomes: list[Removed | Kept] = [*self.removed, *self.kept]
+        return tuple(outcomes)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether nothing that was asked for was left undone."""
+        return not self.kept and not self.branches.left
+
+
+def report_of(
+    sid: SessionId, scene: Scene, verdicts: Sequence[Verdict], *, archiving: bool
+) -> Report:
+    """What the plan would do, as a report: `cleanup --dry-run`."""
+    removed = [verdict for verdict in verdicts if verdict.reason is None]
+    branches = ArchivePlan((), ())
+    if archiving:
+        gone = {verdict.worktree.entry for verdict in removed}
+        branches = plan_archive(
+            scene.repo.branches(branch_prefix(sid)), _in_use(scene.place, gone), scene.repo.target
+        )
+    return Report(
+        sid,
+        tuple(_removed(verdict, _would_save(sid, verdict)) for verdict in removed),
+        (*_kept(verdicts), *_main_worktree(sid, scene.place)),
+        branches,
+    )
+
+
+def _would_save(sid: SessionId, verdict: Verdict) -> list[Saved]:
+    prefix = rescue_prefix(sid, verdict.branch)
+    kinds = ["work"] * verdict.dirty + ["commits"] * len(verdict.commits)
+    return [Saved(f"{prefix}<n>", kind) for kind in kinds]
+
+
+def clean_up(sid: SessionId, scene: Scene, policy: Policy, *, archiving: bool, at: str) -> Report:
+    """Carry a cleanup out under the session's lock; a killed one is finished by the next."""
+    notes: list[str] = []
+    with scene.store.edit(sid) as edit:
+        _recover(sid, scene.place)
+        verdicts = plan_cleanup(sid, scene, policy)
+        removed, kept = _apply(sid, scene, policy, verdicts)
+        branches = ArchivePlan((), ())
+        if archiving:
+            branches = archive(sid, scene.repo, scene.git(), lambda: _in_use(scene.place, set()))
+        rescues = _rescues(sid, [*removed, *kept])
+        if rescues:
+            try:
+                edit.save(with_rescues(edit.read(), rescues, at=at))
+            except Damaged as fault:
+                notes.append(f"the rescue refs are not recorded in the session: {fault.message}")
+    kept += _main_worktree(sid, scene.place)
+    return Report(sid, tuple(removed), tuple(kept), branches, tuple(notes))
+
+
+def _recover(sid: SessionId, place: Place) -> None:
+    """Put back what a killed run had moved aside but not judged again."""
+    removal.empty_trash(place.common_dir)
+    for worktree, _ in session_worktrees(sid, place.common_dir):
+        if removal.unfinished(worktree)[0] == "aside":
+            try:
+                removal.recover(worktree)
+            except removal.Stuck:
+                pass  # the judgement names it
+
+
+def _apply(
+    sid: SessionId, scene: Scene, policy: Policy, verdicts: Sequence[Verdict]
+) -> tuple[list[Removed], list[Kept]]:
+    removed: list[Removed] = []
+    kept = _kept(verdicts)
+    pending: list[tuple[Verdict, list[Saved]]] = []
+    going = [verdict for verdict in verdicts if verdict.reason is None]
+    with Deletions(len(going)) as deletions:
+        for verdict in going:
+            saved: list[Saved] = []
+            try:
+                if verdict.leftover is not None:
+                    deletions.add(verdict.worktree.name, verdict.leftover)
+                else:
+                    _check_again(verdict)
+                    saved += _save(sid, scene, policy, verdict)
+                    if not verdict.worktree.missing:
+                        aside = removal.move_aside(
+                            verdict.worktree, verdict.digest, tracked=verdict.tracked
+                        )
+                        deletions.add(verdict.worktree.name, aside)
+            except _Kept as fault:
+                kept.append(_keep(verdict, fault.reason, saved))
+            except removal.Changed:
+                reason = Reason("changed", "something was written into it meanwhile", "try again")
+                kept.append(_keep(verdict, reason, saved))
+            except removal.Stuck as fault:
+                kept.append(_keep(verdict, Reason("stuck", str(fault)), saved))
+            else:
+                pending.append((verdict, saved))
+    for verdict, saved in pending:
+        try:
+            deletions.outcome(verdict.worktree.name)
+            removal.drop_entry(verdict.worktree)
+        except removal.Stuck as fault:
+            kept.append(_keep(verdict, Reason("stuck", str(fault), "try again"), saved))
+        else:
+            removed.append(_removed(verdict, saved))
+    return removed, kept
+
+
+class _Kept(Exception):
+    """It turned out while we acted that the worktree has to stay."""
+
+    def __init__(self, reason: Reason) -> None:
+        self.reason = reason
+
+
+def _check_again(verdict: Verdict) -> None:
+    """What was judged from the entry has to hold still: a lock, an operation, a HEAD may have come."""
+    now = read_worktree(verdict.worktree.name, verdict.worktree.entry)
+    if now != verdict.worktree or now.index_locked:
+        raise _Kept(Reason("changed", "git was used in it meanwhile", "try again"))
+
+
+def _save(sid: SessionId, scene: Scene, policy: Policy, verdict: Verdict) -> list[Saved]:
+    saved: list[Saved] = []
+    prefix = rescue_prefix(sid, verdict.branch)
+    try:
+        if verdict.dirty:
+            work = _save_work(prefix, scene, policy, verdict)
+            saved += [Saved(ref, "work") for ref in work]
+        for oid in verdict.commits:
+            saved.append(Saved(_new_rescue(prefix, oid, scene), "commits"))
+    except Unfaithful as fault:
+        raise _Kept(
+            Reason(
+                "unfaithful",
+                f"cannot be saved as it is: '{fault}' (line endings, or a filter)",
+                "commit it, or use --discard",
+            )
+        ) from None
+    except (GitFailed, OSError, Damaged) as fault:
+        hint = fault.hint if isinstance(fault, GitFailed) else ""
+        raise _Kept(Reason("cannot-save", f"its work cannot be saved: {fault}", hint)) from None
+    return saved
+
+
+def _save_work(prefix: str, scene: Scene, policy: Policy, verdict: Verdict) -> list[str]:
+    """Save the uncommitted work; the ref that keeps it, or none where git finds nothing changed."""
+    worktree = verdict.worktree
+    with Snapshot(scene.git(), worktree) as shot:
+        seen = look_into(worktree, scene)
+        if seen.tree.digest() != verdict.digest:
+            raise removal.Changed
+        paths = to_save(seen, policy)
+        work = snapshot(shot, seen, paths, scene.repo, missing=worktree.missing)
+        head = scene.repo.tree_id(verdict.head).hex()
+        if work == Work(head, head, ""):
+            return []
+        for ref in scene.repo.refs(prefix):
+            if scene.repo.stash_of(ref) == (verdict.head, *work):
+                return [ref]  # of a run that was killed before the worktree went
+        message = f"On {short(verdict.branch)}: saved by git hub-session cleanup"
+        return [_new_rescue(prefix, shot.commit(work, verdict.head, message), scene)]
+
+
+def _new_rescue(prefix: str, oid: str, scene: Scene) -> str:
+    numbers = [ref.removeprefix(prefix) for ref in scene.repo.refs(prefix)]
+    number = max((int(text) for text in numbers if text.isascii() and text.isdigit()), default=0)
+    ref = f"{prefix}{number + 1}"
+    scene.git().change_refs([created(ref, oid)])
+    return ref
+
+
+def _keep(verdict: Verdict, reason: Reason, saved: Iterable[Saved] = ()) -> Kept:
+    return Kept(verdict.worktree.path, verdict.branch, reason, tuple(saved))
+
+
+def _kept(verdicts: Sequence[Verdict]) -> list[Kept]:
+    return [_keep(verdict, verdict.reason) for verdict in verdicts if verdict.reason is not None]
+
+
+def _removed(verdict: Verdict, saved: Iterable[Saved]) -> Removed:
+    return Removed(
+        verdict.worktree.path,
+        verdict.branch,
+        tuple(saved),
+        verdict.worktree.missing and verdict.leftover is None,
+    )
+
+
+def _main_worktree(sid: SessionId, place: Place) -> list[Kept]:
+    """The main worktree, where it has a branch of the session in use: it never goes."""
+    prefix = branch_prefix(sid)
+    for ref in _in_main_worktree(place):
+        if ref.startswith(prefix):
+            reason = Reason(
+                "main-worktree", "it is the main worktree", "check out another branch in it"
+            )
+            return [Kept(place.main_worktree, ref, reason)]
+    return []
+
+
+def _in_main_worktree(place: Place) -> list[str]:
+    if not place.main_worktree:
+        return []
+    head, _ = read_head(place.common_dir)
+    _, branches = operation_of(place.common_dir)
+    return [ref for ref in (head, *branches) if ref.startswith(HEADS)]
+
+
+def _in_use(place: Place, gone: set[str]) -> set[str]:
+    """The full refs that worktrees have in use, but for those whose entries are in `gone`."""
+    in_use = set(_in_main_worktree(place))
+    for worktree in linked_worktrees(place.common_dir):
+        if worktree.entry not in gone:
+            in_use.update(worktree.branches)
+    return in_use
+
+
+def _rescues(sid: SessionId, outcomes: Sequence[Removed | Kept]) -> dict[str, list[str]]:
+    """{"agent-2": [ref, …]}: what is recorded in the session."""
+    rescues: dict[str, list[str]] = {}
+    for outcome in outcomes:
+        branch = parse_agent_branch(outcome.branch)
+        name = f"agent-{branch.agent}" if branch else within_session(sid, outcome.branch)
+        for saved in outcome.saved:
+            rescues.setdefault(name, []).append(saved.ref)
+    return rescues

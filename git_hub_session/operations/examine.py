@@ -1,0 +1,188 @@
+"""One worktree looked at closely: what lies in it that no commit has. Read-only, and no process is started.
+
+Stricter than `git status` wherever that can be told not to see: untracked files are always
+looked for, no fsmonitor is asked, assume-unchanged and skip-worktree files are compared
+like all others, and so are modes. A file counts as unchanged only if its stat data is what
+git recorded when it last read the file, or its bytes are the very blob in the index.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import TYPE_CHECKING, NamedTuple
+
+from git_hub_session import tree
+from git_hub_session.errors import Damaged
+from git_hub_session.gitindex import EMPTY, Entry, Index, parse_index
+
+if TYPE_CHECKING:
+    from git_hub_session.gitrepo import GitRepo
+    from git_hub_session.worktrees import Worktree
+
+_INDEX_LIMIT = 1 << 30  # bytes
+_HASH_LIMIT = 64 << 20  # bytes: a larger file that looks changed is git's to compare
+_LOW_32 = 0xFFFFFFFF
+
+
+class Examination(NamedTuple):
+    """What a worktree holds besides its commit. Paths are bytes, relative to its top."""
+
+    head: str
+    """The commit that HEAD leads to, or ''."""
+    tree: tree.Tree
+    indexed: Index
+    staged: frozenset[bytes]
+    """Paths that differ between HEAD and the index."""
+    changed: frozenset[bytes]
+    """Tracked paths whose file differs from the index, or may: filters are not run."""
+    untracked: tuple[bytes, ...]
+    ignored: tuple[bytes, ...]
+    special: tuple[bytes, ...]
+    """Untracked FIFOs, sockets and devices."""
+    submodules: tuple[bytes, ...]
+    """Populated ones."""
+    repositories: tuple[bytes, ...]
+    """Repositories and worktrees inside, ignored or not."""
+
+    @property
+    def changes(self) -> int:
+        """How many tracked paths differ from HEAD, in the index or on disk."""
+        return len(self.staged | self.changed)
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether nothing but ignored files would go with the directory."""
+        return not (self.staged or self.changed or self.untracked or self.special)
+
+    def size(self, paths: tuple[bytes, ...]) -> int:
+        """The bytes that the files at `paths` take."""
+        return sum(self.tree.files[path].size for path in paths)
+
+
+def read_index(worktree: Worktree) -> tuple[Index, int]:
+    """A worktree's index and when it was written (ns), EMPTY where it has none; raises Damaged."""
+    try:
+        with open(os.path.join(worktree.entry, "index"), "rb") as file:
+            data = file.read(_INDEX_LIMIT)
+            written = os.fstat(file.fileno()).st_mtime_ns
+    except FileNotFoundError:
+        return EMPTY, 0
+    except OSError as fault:
+        raise Damaged(f"index: {fault.strerror}") from None
+    return parse_index(data), written
+
+
+def head_commit(worktree: Worktree, repo: GitRepo) -> str:
+    """The commit that the worktree's HEAD leads to, or '' (unborn, broken)."""
+    return repo.tip(worktree.head) if worktree.head else worktree.detached
+
+
+def examine(worktree: Worktree, repo: GitRepo, index: Index, written: int) -> Examination:
+    """Look at all of a worktree whose directory is there; raises OSError.
+
+    `index` holds every entry (a split or sparse index has to be completed first);
+    `written` is when the index file was written, in nanoseconds.
+    """
+    entries = index.entries
+    found = tree.look(worktree.path, tracked=entries)
+    changed = {
+        path
+        for path, entry in entries.items()
+        if path not in index.gitlinks
+        and _differs(worktree.path, path, entry, found.files.get(path), written, repo)
+    }
+    others = [path for path in found.files if path not in entries or path in index.gitlinks]
+    untracked, ignored = _sorted_out(others, worktree, repo)
+    regular = {path for path in untracked if is_savable(found.files[path].mode)}
+    head = head_commit(worktree, repo)
+    never_checked_out = not entries and not index.unmerged and not written and not found.files
+    return Examination(
+        head,
+        found,
+        index,
+        frozenset() if never_checked_out else staged_paths(head, repo, index),
+        frozenset(changed),
+        tuple(path for path in untracked if path in regular),
+        tuple(ignored),
+        tuple(path for path in untracked if path not in regular),
+        tuple(path for path in found.repositories if path in index.gitlinks),
+        tuple(path for path in found.repositories if path not in index.gitlinks),
+    )
+
+
+def staged_paths(head: str, repo: GitRepo, index: Index) -> frozenset[bytes]:
+    """The paths that differ between the commit `head` and the index."""
+    if index.tree is not None and index.tree == repo.tree_id(head) and not index.intent_to_add:
+        return frozenset(index.unmerged)
+    committed = repo.tree_entries(head)
+    staged = {path: (entry.mode, entry.oid) for path, entry in index.entries.items()}
+    differing = {path for path, _ in committed.items() ^ staged.items()}
+    return frozenset(differing | index.unmerged)
+
+
+def _differs(
+    top: str, path: bytes, entry: Entry, file: tree.Found | None, written: int, repo: GitRepo
+) -> bool:
+    if file is None:
+        return not entry.skip_worktree
+    if _git_mode(file.mode) != entry.mode:
+        return True
+    if (
+        entry.mtime == file.mtime
+        and entry.ctime == file.ctime
+        and entry.size == file.size & _LOW_32
+        and entry.ino == file.ino & _LOW_32
+        # Written in the same tick as the index: it may have changed again since ("racy git").
+        and file.mtime < written
+    ):
+        return False
+    return file.size > _HASH_LIMIT or repo.blob_id(content(top, path, file.mode)) != entry.oid
+
+
+def content(top: str, path: bytes, mode: int) -> bytes:
+    """What git would store of a file: its bytes, or a link's target; raises OSError."""
+    full = os.path.join(os.fsencode(top), path)
+    if stat.S_ISLNK(mode):
+        return os.readlink(full)
+    fd = os.open(full, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+    with open(fd, "rb") as file:
+        return file.read()
+
+
+def _git_mode(mode: int) -> int:
+    if stat.S_ISLNK(mode):
+        return 0o120000
+    if stat.S_ISREG(mode):
+        return 0o100755 if mode & 0o100 else 0o100644
+    return 0
+
+
+def is_savable(mode: int) -> bool:
+    """Whether git can store a file of that mode."""
+    return stat.S_ISREG(mode) or stat.S_ISLNK(mode)
+
+
+def _sorted_out(
+    others: list[bytes], worktree: Worktree, repo: GitRepo
+) -> tuple[list[bytes], list[bytes]]:
+    """The untracked and the ignored among files that are not in the index."""
+    ignored_directories: dict[bytes, bool] = {b"": False}
+
+    def is_ignored_directory(path: bytes) -> bool:
+        if path not in ignored_directories:
+            parent = path.rpartition(b"/")[0]
+            # What lies in an ignored directory is ignored: gitignore(5).
+            ignored_directories[path] = is_ignored_directory(parent) or repo.is_ignored(
+                worktree.path, path + b"/"
+            )
+        return ignored_directories[path]
+
+    untracked: list[bytes] = []
+    ignored: list[bytes] = []
+    for path in sorted(others):
+        hidden = is_ignored_directory(path.rpartition(b"/")[0]) or repo.is_ignored(
+            worktree.path, path
+        )
+        (ignored if hidden else untracked).append(path)
+    return untracked, ignored

@@ -1,0 +1,151 @@
+"""May a worktree go, and what has to be saved first? Rules as pure functions of facts.
+
+The order is the order in which a person would want to hear the reasons.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+from os import fsdecode
+from shlex import quote
+from typing import NamedTuple
+
+from git_hub_session.operations.examine import Examination, is_savable
+from git_hub_session.worktrees import Worktree
+
+
+class Reason(NamedTuple):
+    """Why a worktree is kept: a stable code, a sentence, and what can be done ('' if nothing)."""
+
+    code: str
+    message: str
+    hint: str = ""
+
+
+class Policy(NamedTuple):
+    """What the user asked for, and the settings that bear on it."""
+
+    force: bool = False
+    discard: bool = False
+    rescue_limit: int = 100 << 20
+    """hubsession.rescueLimit, bytes of untracked files."""
+    keep_ignored: tuple[str, ...] = (".env*", "*.db", "*.sqlite*")
+    """hubsession.keepIgnored: patterns of ignored files that are saved too."""
+
+
+class Surroundings(NamedTuple):
+    """What lies around one worktree."""
+
+    stood_in: bool
+    """Whether the command itself was called in it."""
+    users: tuple[str, ...]
+    """The other processes whose current directory is in it: '1234 (bash)'."""
+    mounts: tuple[str, ...]
+    """The mount points at or below it."""
+    contained: tuple[str, ...]
+    """Other worktrees, the repository or the hub, where they lie in it."""
+
+
+def reason_before_looking(
+    worktree: Worktree, around: Surroundings, policy: Policy
+) -> Reason | None:
+    """Why the worktree stays whatever is in it, or None."""
+    where = quote(worktree.path)
+    if worktree.lock is not None:
+        because = f": {worktree.lock}" if worktree.lock else ""
+        return Reason("locked", f"locked{because}", f"git worktree unlock {where}")
+    if around.stood_in:
+        return Reason("current", "you are in it", "call it from another directory")
+    if worktree.fault:
+        return Reason("damaged-link", worktree.fault, f"git worktree repair {where}")
+    if around.users and not policy.force:
+        return Reason(
+            "in-use", f"in use by process {', '.join(around.users)}", "end it, or use --force"
+        )
+    if around.mounts:
+        return Reason(
+            "mount-point", f"a mount point: {around.mounts[0]}", f"umount {quote(around.mounts[0])}"
+        )
+    if around.contained:
+        return Reason("contains", f"'{around.contained[0]}' lies in it")
+    if worktree.index_locked:
+        return Reason(
+            "index-locked",
+            "its index is locked: a git command is running there, or was killed",
+            f"wait for it, or delete {quote(worktree.entry + '/index.lock')}",
+        )
+    if worktree.submodules:
+        return Reason(
+            "submodule",
+            f"it holds repositories of submodules: {worktree.submodules}",
+            f"push what is in them, then delete {quote(worktree.submodules)}",
+        )
+    if worktree.operation and not policy.force:
+        return Reason(
+            "operation",
+            f"in the middle of a {worktree.operation}",
+            f"git -C {where} {_way_out(worktree.operation)}, or use --force",
+        )
+    return None
+
+
+def _way_out(operation: str) -> str:
+    return "bisect reset" if operation == "bisect" else f"{operation} --abort"
+
+
+def reason_after_looking(worktree: Worktree, seen: Examination, policy: Policy) -> Reason | None:
+    """Why the worktree stays because of what is in it, or None."""
+    where = quote(worktree.path)
+    if not seen.head:
+        return Reason("unreadable-head", "its HEAD leads to no commit", f"git -C {where} status")
+    if seen.indexed.unmerged:
+        return Reason(
+            "unmerged",
+            f"unmerged entries: {_some(sorted(seen.indexed.unmerged))}",
+            f"git -C {where} status",
+        )
+    if seen.submodules:
+        return Reason(
+            "submodule",
+            f"a populated submodule: {_some(seen.submodules)}",
+            f"git -C {where} submodule deinit --all",
+        )
+    if seen.repositories:
+        return Reason("nested-repository", f"another repository in it: {_some(seen.repositories)}")
+    if seen.tree.devices:
+        return Reason("mount-point", f"a mount point: {_some(seen.tree.devices)}")
+    if policy.discard:
+        return None
+    if seen.special:
+        return Reason(
+            "special-file", f"not a file that git can save: {_some(seen.special)}", "use --discard"
+        )
+    size = seen.size(to_save(seen, policy))
+    if size > policy.rescue_limit:
+        return Reason(
+            "too-large",
+            f"{size:,} bytes of untracked files are more than hubsession.rescueLimit ({policy.rescue_limit:,})",
+            f"git -c hubsession.rescueLimit={size} hub-session cleanup, or use --discard",
+        )
+    return None
+
+
+def to_save(seen: Examination, policy: Policy) -> tuple[bytes, ...]:
+    """The files not in the index that must not be lost: untracked, and ignored ones worth keeping."""
+    return seen.untracked + tuple(
+        path
+        for path in seen.ignored
+        if is_savable(seen.tree.files[path].mode) and _is_worth_keeping(path, policy.keep_ignored)
+    )
+
+
+def _is_worth_keeping(path: bytes, patterns: Sequence[str]) -> bool:
+    text = fsdecode(path)
+    name = text.rpartition("/")[2]
+    return any(fnmatchcase(text if "/" in pattern else name, pattern) for pattern in patterns)
+
+
+def _some(paths: Sequence[bytes]) -> str:
+    more = f" and {len(paths) - 3} more" if len(paths) > 3 else ""
+    return ", ".join(f"'{fsdecode(path)}'" for path in paths[:3]) + more

@@ -1,0 +1,172 @@
+"""A worktree's directory and its entry, removed so that a kill at any moment loses nothing.
+
+    1. a note in the entry says where the directory is going     (aside PATH)
+    2. the directory is renamed to a sibling name: one atomic step
+    3. it is looked at again: if anything came since it was judged, it is put back
+    4. the note says that from here on it is only to be deleted   (delete PATH)
+    5. the directory is deleted
+    6. the entry is renamed out of `worktrees`, then deleted
+
+`recover` brings what a killed run left behind to an end: before step 4 it puts the
+directory back, after it it goes on. Deleting in place would not do: a half-deleted
+worktree cannot be told from one with changes.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Container
+from typing import NamedTuple
+
+from git_hub_session import tree
+from git_hub_session.worktrees import Worktree
+
+_NOTE = "hub-session-removal"
+_TRASH = "hub-session-trash"
+
+
+class Changed(Exception):
+    """Something was written into the worktree while it was judged; it is back in its place."""
+
+
+class Stuck(Exception):
+    """The directory cannot be moved or deleted; the message says why and where it is now."""
+
+
+class Aside(NamedTuple):
+    """A worktree's directory under its other name, and all that is in it."""
+
+    path: str
+    tree: tree.Tree
+
+
+def trash_name(worktree: Worktree) -> str:
+    """The sibling name under which the worktree's directory waits to be deleted."""
+    parent, name = os.path.split(worktree.path)
+    return os.path.join(parent, f".{name}.{worktree.name}.hub-trash")
+
+
+def move_aside(worktree: Worktree, digest: int, *, tracked: Container[bytes]) -> Aside:
+    """Steps 1 to 4; raises Changed or Stuck, with the directory in its place.
+
+    `digest` is that of the tree that was judged, `tracked` what its index held.
+    """
+    trash = trash_name(worktree)
+    if os.path.lexists(trash):
+        raise Stuck(f"'{trash}' is in the way")
+    try:
+        _write_note(worktree, "aside", trash)
+        os.rename(worktree.path, trash)
+    except OSError as fault:
+        _drop_note(worktree)
+        raise Stuck(f"cannot rename it: {fault.strerror}") from None
+    try:
+        found: tree.Tree | None = tree.look(trash, tracked=tracked)
+    except OSError:
+        found = None
+    if found is None or found.digest() != digest:
+        os.rename(trash, worktree.path)
+        _drop_note(worktree)
+        raise Changed
+    _write_note(worktree, "delete", trash)
+    return Aside(trash, found)
+
+
+def delete(aside: Aside) -> None:
+    """Step 5; raises Stuck. Safe to call from several threads, for several worktrees."""
+    try:
+        tree.remove(aside.path, aside.tree)
+    except tree.TreeChanged as fault:
+        raise Stuck(f"something new appeared in it: '{aside.path}/{fault}'") from None
+    except FileNotFoundError:
+        pass  # a second run deletes the same
+    except OSError as fault:
+        raise Stuck(f"cannot delete '{aside.path}': {fault.strerror}") from None
+
+
+def drop_entry(worktree: Worktree) -> None:
+    """Step 6: the worktree's own entry, and no other; raises Stuck."""
+    common_dir = os.path.dirname(os.path.dirname(worktree.entry))
+    trash = os.path.join(common_dir, _TRASH)
+    try:
+        os.makedirs(trash, exist_ok=True)
+        aside = os.path.join(trash, f"{worktree.name}.{os.getpid()}")
+        os.rename(worktree.entry, aside)
+        empty_trash(common_dir)
+    except FileNotFoundError:
+        return  # a second run dropped it
+    except OSError as fault:
+        raise Stuck(f"cannot remove its entry: {fault.strerror}") from None
+    try:
+        os.rmdir(os.path.dirname(worktree.entry))  # as git does when the last one goes
+    except OSError:
+        pass
+
+
+def empty_trash(common_dir: str) -> None:
+    """Delete the entries that were renamed out of `worktrees`; raises OSError."""
+    trash = os.path.join(common_dir, _TRASH)
+    try:
+        names = os.listdir(trash)
+    except FileNotFoundError:
+        return
+    for name in names:
+        entry = os.path.join(trash, name)
+        try:
+            tree.remove(entry, tree.look(entry))
+        except (FileNotFoundError, tree.TreeChanged):
+            pass  # a second run is at it
+    try:
+        os.rmdir(trash)
+    except OSError:
+        pass
+
+
+def unfinished(worktree: Worktree) -> tuple[str, str]:
+    """The note of a killed run: ('aside' | 'delete', path), or ('', '')."""
+    try:
+        with open(os.path.join(worktree.entry, _NOTE), "rb") as file:
+            step, _, path = os.fsdecode(file.read()).rstrip("\n").partition(" ")
+    except OSError:
+        return "", ""
+    # Only ever the one name that this module makes: a note is no licence to delete elsewhere.
+    known = step in ("aside", "delete") and path == trash_name(worktree)
+    return (step, path) if known else ("", "")
+
+
+def recover(worktree: Worktree) -> Aside | None:
+    """Finish what a killed run began: put the directory back, or say what is left to delete.
+
+    Raises Stuck where something else lies in its place now.
+    """
+    step, trash = unfinished(worktree)
+    if step == "aside":
+        if os.path.lexists(trash):
+            if os.path.lexists(worktree.path):
+                raise Stuck(
+                    f"its directory was moved to '{trash}', and something else lies in its place"
+                )
+            os.rename(trash, worktree.path)
+        _drop_note(worktree)
+    if step != "delete":
+        return None
+    try:
+        return Aside(trash, tree.look(trash))
+    except FileNotFoundError:
+        return Aside(trash, tree.NOTHING)
+    except OSError as fault:
+        raise Stuck(f"cannot delete '{trash}': {fault.strerror}") from None
+
+
+def _write_note(worktree: Worktree, step: str, path: str) -> None:
+    note = os.path.join(worktree.entry, _NOTE)
+    with open(f"{note}.tmp", "wb") as file:
+        file.write(os.fsencode(f"{step} {path}\n"))
+    os.replace(f"{note}.tmp", note)
+
+
+def _drop_note(worktree: Worktree) -> None:
+    try:
+        os.unlink(os.path.join(worktree.entry, _NOTE))
+    except FileNotFoundError:
+        pass

@@ -1,0 +1,102 @@
+"""One session whole: its branches, its worktrees, and where each stands. Read-only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from git_hub_session.errors import Damaged
+from git_hub_session.operations.examine import examine, read_index
+from git_hub_session.operations.verdict import lies_in, session_worktrees
+from git_hub_session.refnames import (
+    HEADS,
+    AgentBranch,
+    branch_prefix,
+    natural_key,
+    parse_agent_branch,
+)
+from git_hub_session.worktrees import Worktree
+
+if TYPE_CHECKING:
+    from git_hub_session.gitrepo import Branch, DiffStat, GitRepo
+    from git_hub_session.procfs import Process
+    from git_hub_session.session import Session
+
+
+class BranchFacts(NamedTuple):
+    """One branch of a session, held against the base; None is what cannot be known."""
+
+    branch: Branch
+    agent: AgentBranch | None
+    ahead: int | None
+    behind: int | None
+    diff: DiffStat | None
+    frontier: bool
+    """Whether no other tip of the session contains this one."""
+
+
+class WorktreeFacts(NamedTuple):
+    """One worktree of a session, and what is uncommitted in it; None is what cannot be known."""
+
+    worktree: Worktree
+    branch: str
+    changed: int | None
+    untracked: int | None
+    users: tuple[int, ...]
+    """The processes whose current directory is in it."""
+
+
+class Survey(NamedTuple):
+    """A session, its branches in natural order, and its worktrees."""
+
+    session: Session
+    branches: tuple[BranchFacts, ...]
+    worktrees: tuple[WorktreeFacts, ...]
+
+
+def survey(
+    session: Session, repo: GitRepo, common_dir: str, processes: Sequence[Process]
+) -> Survey:
+    """Look at all that belongs to a session; nothing is locked or written."""
+    branches = repo.branches(branch_prefix(session.id))
+    base = repo.tip(HEADS + session.config.base_branch)
+    frontier = repo.frontier(branch.oid for branch in branches if branch.oid)
+    return Survey(
+        session,
+        tuple(
+            _branch_facts(branch, base, frontier, repo)
+            for branch in sorted(branches, key=lambda branch: natural_key(branch.ref))
+        ),
+        tuple(
+            _worktree_facts(worktree, branch, repo, processes)
+            for worktree, branch in session_worktrees(session.id, common_dir)
+        ),
+    )
+
+
+def _branch_facts(
+    branch: Branch, base: str, frontier: frozenset[str], repo: GitRepo
+) -> BranchFacts:
+    ahead = behind = diff = None
+    if branch.oid and base:
+        ahead, behind = repo.ahead_behind(branch.oid, base)
+        diff = repo.diff_stat(branch.oid, base)
+    agent = parse_agent_branch(branch.ref)
+    return BranchFacts(branch, agent, ahead, behind, diff, branch.oid in frontier)
+
+
+def _worktree_facts(
+    worktree: Worktree, branch: str, repo: GitRepo, processes: Sequence[Process]
+) -> WorktreeFacts:
+    changed = untracked = None
+    if not worktree.missing and not worktree.fault:
+        try:
+            index, written = read_index(worktree)
+            if not index.partial:
+                seen = examine(worktree, repo, index, written)
+                changed = seen.changes
+                untracked = len(seen.untracked) + len(seen.special) + len(seen.repositories)
+        except (Damaged, OSError):
+            pass  # shown as unknown; cleanup says why
+    users = tuple(process.pid for process in processes if lies_in(process.directory, worktree.path))
+    return WorktreeFacts(worktree, branch, changed, untracked, users)

@@ -1,0 +1,161 @@
+"""Each worktree of a session judged: may it go, and what has to be saved first."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from git_hub_session.errors import Damaged, GitFailed
+from git_hub_session.gitindex import Index
+from git_hub_session.operations import removal
+from git_hub_session.operations.examine import (
+    Examination,
+    examine,
+    head_commit,
+    read_index,
+    staged_paths,
+)
+from git_hub_session.operations.judge import (
+    Policy,
+    Reason,
+    Surroundings,
+    reason_after_looking,
+    reason_before_looking,
+    to_save,
+)
+from git_hub_session.operations.rescue import Snapshot
+from git_hub_session.refnames import SessionId, branch_prefix, natural_key
+from git_hub_session.tree import NOTHING
+from git_hub_session.worktrees import Worktree, linked_worktrees
+
+if TYPE_CHECKING:
+    from git_hub_session.discovery import Place
+    from git_hub_session.gitcommand import Git
+    from git_hub_session.gitrepo import GitRepo
+    from git_hub_session.procfs import Process
+    from git_hub_session.store import Store
+
+
+class Scene(NamedTuple):
+    """What a cleanup works on."""
+
+    place: Place
+    cwd: str
+    store: Store
+    repo: GitRepo
+    git: Callable[[], Git]
+    """Called only when something has to be written: a clean worktree goes without any git."""
+    processes: Sequence[Process]
+    command_of: Callable[[int], str]
+    mounts: Sequence[str]
+
+
+class Verdict(NamedTuple):
+    """What is to become of one worktree: kept for `reason`, or removed."""
+
+    worktree: Worktree
+    branch: str
+    reason: Reason | None
+    digest: int = 0
+    """Of the tree that was judged."""
+    tracked: frozenset[bytes] = frozenset()
+    head: str = ""
+    dirty: bool = False
+    """Whether there is work to save, as far as can be told without git."""
+    commits: tuple[str, ...] = ()
+    """Commits that need a ref of their own."""
+    leftover: removal.Aside | None = None
+    """What a killed run left to delete: nothing is judged or saved again."""
+
+
+def session_worktrees(sid: SessionId, common_dir: str) -> list[tuple[Worktree, str]]:
+    """The linked worktrees that have a branch of the session in use, each with that branch's ref.
+
+    In natural order of the branches: agent-10 after agent-2.
+    """
+    prefix = branch_prefix(sid)
+    found = []
+    for worktree in linked_worktrees(common_dir):
+        branch = next((ref for ref in worktree.branches if ref.startswith(prefix)), "")
+        if branch:
+            found.append((worktree, branch))
+    return sorted(found, key=lambda pair: natural_key(pair[1]))
+
+
+def plan_cleanup(sid: SessionId, scene: Scene, policy: Policy) -> list[Verdict]:
+    """Judge every worktree of the session; nothing is changed."""
+    everywhere = linked_worktrees(scene.place.common_dir)
+    return [
+        _judge(worktree, branch, scene, policy, everywhere)
+        for worktree, branch in session_worktrees(sid, scene.place.common_dir)
+    ]
+
+
+def _judge(
+    worktree: Worktree, branch: str, scene: Scene, policy: Policy, everywhere: Sequence[Worktree]
+) -> Verdict:
+    step, _ = removal.unfinished(worktree)
+    if step:
+        try:
+            leftover = removal.recover(worktree) if step == "delete" else None
+        except removal.Stuck as fault:
+            return Verdict(worktree, branch, Reason("stuck", str(fault)))
+        if leftover is not None:
+            return Verdict(worktree, branch, None, leftover=leftover)
+    reason = reason_before_looking(worktree, _surroundings(worktree, scene, everywhere), policy)
+    if reason is not None:
+        return Verdict(worktree, branch, reason)
+    try:
+        seen = look_into(worktree, scene)
+    except Damaged as fault:
+        return Verdict(worktree, branch, Reason("unreadable-index", fault.message))
+    except (OSError, GitFailed) as fault:
+        return Verdict(worktree, branch, Reason("unreadable", f"cannot be looked at: {fault}"))
+    reason = reason_after_looking(worktree, seen, policy)
+    return Verdict(
+        worktree,
+        branch,
+        reason,
+        digest=seen.tree.digest(),
+        tracked=frozenset(seen.indexed.entries),
+        head=seen.head,
+        dirty=not policy.discard and bool(seen.staged or seen.changed or to_save(seen, policy)),
+        commits=() if reason else tuple(scene.repo.unreached(worktree.commits())),
+    )
+
+
+def look_into(worktree: Worktree, scene: Scene) -> Examination:
+    """Examine a worktree; a split or sparse index is completed by git. Raises Damaged, OSError, GitFailed."""
+    index, written = read_index(worktree)
+    if index.partial:
+        with Snapshot(scene.git(), worktree) as shot:
+            index = shot.full_index()
+    if worktree.missing:
+        return _missing(worktree, scene.repo, index)
+    return examine(worktree, scene.repo, index, written)
+
+
+def _missing(worktree: Worktree, repo: GitRepo, index: Index) -> Examination:
+    """What is left of a worktree whose directory is gone: what was staged."""
+    head = head_commit(worktree, repo)
+    staged = staged_paths(head, repo, index) if index.entries else frozenset()
+    return Examination(head, NOTHING, index, staged, frozenset(), (), (), (), (), ())
+
+
+def _surroundings(worktree: Worktree, scene: Scene, everywhere: Sequence[Worktree]) -> Surroundings:
+    top = os.path.realpath(worktree.path) if worktree.path else ""
+    users = [process for process in scene.processes if lies_in(process.directory, top)]
+    others = [other.path for other in everywhere if other.entry != worktree.entry]
+    others += [scene.place.main_worktree, scene.place.common_dir, scene.place.hub]
+    return Surroundings(
+        lies_in(os.path.realpath(scene.cwd), top),
+        tuple(f"{process.pid} ({scene.command_of(process.pid)})" for process in users),
+        tuple(point for point in scene.mounts if lies_in(point, top)),
+        tuple(path for path in others if path and lies_in(os.path.realpath(path), top)),
+    )
+
+
+def lies_in(path: str, top: str) -> bool:
+    """Whether `path` is the directory `top` or below it, by their names."""
+    return bool(top) and (path == top or path.startswith(top.rstrip("/") + "/"))

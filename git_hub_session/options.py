@@ -1,0 +1,223 @@
+"""Command lines parsed git's way, from tables of options.
+
+`--opt value` and `--opt=value`, `-n 3` and `-n3`, `-qn` for `-q -n`, options after
+arguments, `--` ends options, `--no-x` undoes `--x`, any unambiguous start of a long
+option will do (but never of one that gives something up). The tables are data: usage
+texts, the manual's test and completion read them too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from git_hub_session.errors import UsageError
+
+ArgumentValue = str | bool | tuple[str, ...]
+
+
+class Option(NamedTuple):
+    """One option: "-n, --dry-run", what it does, and its value's name ('' for a switch)."""
+
+    flags: str
+    help: str
+    value: str = ""
+    choices: tuple[str, ...] = ()
+    many: bool = False
+    """Whether each use adds a value."""
+    exact: bool = False
+    """Whether it has to be written out: a typing error must not give up somebody's work."""
+    optional: bool = False
+    """Whether the value may be left out; it is then ''."""
+
+    @property
+    def name(self) -> str:
+        """The long spelling without dashes: what the parsed value is called."""
+        return self.spellings[-1].lstrip("-")
+
+    @property
+    def spellings(self) -> tuple[str, ...]:
+        return tuple(self.flags.split(", "))
+
+
+class Usage(NamedTuple):
+    """How one command is called: its lines after `git hub-session`, and its options."""
+
+    lines: tuple[str, ...]
+    options: tuple[Option, ...]
+    most: int | None = 0
+    """How many arguments it takes at the most; None: any number."""
+
+
+DRY_RUN = Option("-n, --dry-run", "show what would be done, and do nothing")
+QUIET = Option("-q, --quiet", "be quiet, only report errors")
+FORMAT = (
+    Option("--format", "how to show the answer", "<format>", choices=("text", "json", "porcelain")),
+    Option("-z", "end porcelain lines with NUL, and quote nothing"),
+    Option(
+        "--color",
+        "when to use colour",
+        "<when>",
+        choices=("auto", "always", "never"),
+        optional=True,
+    ),
+)
+HELP = Option("-h, --help", "show this usage")
+
+
+class Arguments:
+    """A parsed command line."""
+
+    def __init__(self, values: dict[str, ArgumentValue], words: tuple[str, ...]) -> None:
+        self._values = values
+        self.words = words
+        """What is no option, in order."""
+
+    def text(self, name: str) -> str | None:
+        """The value of an option, the last one given, or None."""
+        value = self._values.get(name)
+        return value if isinstance(value, str) else None
+
+    def texts(self, name: str) -> tuple[str, ...]:
+        """All values of an option that adds one with each use."""
+        value = self._values.get(name)
+        return value if isinstance(value, tuple) else ()
+
+    def is_set(self, name: str) -> bool:
+        """Whether a switch is on."""
+        return self._values.get(name) is True
+
+    @property
+    def word(self) -> str | None:
+        """The only argument, or None."""
+        return self.words[0] if self.words else None
+
+
+def parse(usage: Usage, argv: Sequence[str]) -> Arguments:
+    """Parse what follows the command's name; raises UsageError."""
+    options = (*usage.options, HELP)
+    spelled = {spelling: option for option in options for spelling in option.spellings}
+    values: dict[str, ArgumentValue] = {}
+    words: list[str] = []
+    rest = iter(argv)
+    for word in rest:
+        if word == "--":
+            words += rest
+        elif word.startswith("--"):
+            _long(word, rest, spelled, values)
+        elif word.startswith("-") and word != "-":
+            _bundle(word, rest, spelled, values)
+        else:
+            words.append(word)
+    if usage.most is not None and len(words) > usage.most and not values.get("help"):
+        raise UsageError(f"too many arguments: '{words[usage.most]}'")
+    return Arguments(values, tuple(words))
+
+
+def _long(
+    word: str, rest: Iterator[str], spelled: dict[str, Option], values: dict[str, ArgumentValue]
+) -> None:
+    name, equals, value = word.partition("=")
+    if name not in spelled:
+        positive = f"--{name[5:]}"
+        if name.startswith("--no-") and positive in spelled:
+            if equals:
+                raise UsageError(f"option '{name}' takes no value")
+            values.pop(spelled[positive].name, None)
+            return
+        name = _completed(name, spelled)
+    option = spelled[name]
+    if not option.value:
+        if equals:
+            raise UsageError(f"option '{name}' takes no value")
+        values[option.name] = True
+    else:
+        _take(option, name, value if equals else None, rest, values)
+
+
+def _completed(name: str, spelled: dict[str, Option]) -> str:
+    """The one option that starts with `name`; raises UsageError."""
+    candidates = [
+        spelling
+        for spelling, option in spelled.items()
+        if spelling.startswith(name)
+        and spelling.startswith("--")
+        and not option.exact
+        and name != "--"
+    ]
+    if len(candidates) > 1:
+        raise UsageError(f"ambiguous option: {name[2:]} (could be {' or '.join(candidates)})")
+    if candidates:
+        return candidates[0]
+    raise UnknownOption(
+        f"unknown option '{name[2:]}'", name, [s for s in spelled if s.startswith("--")]
+    )
+
+
+def _bundle(
+    word: str, rest: Iterator[str], spelled: dict[str, Option], values: dict[str, ArgumentValue]
+) -> None:
+    letters = word[1:]
+    for at, letter in enumerate(letters):
+        option = spelled.get(f"-{letter}")
+        if option is None:
+            raise UnknownOption(f"unknown switch '{letter}'", "", [])
+        if not option.value:
+            values[option.name] = True
+            continue
+        _take(option, f"-{letter}", letters[at + 1 :] or None, rest, values)
+        return
+
+
+def _take(
+    option: Option,
+    spelling: str,
+    value: str | None,
+    rest: Iterator[str],
+    values: dict[str, ArgumentValue],
+) -> None:
+    if value is None:
+        value = "" if option.optional else next(rest, None)
+    if value is None:
+        raise UsageError(f"option '{spelling}' requires a value")
+    if option.choices and value not in option.choices and not (option.optional and not value):
+        raise UsageError(
+            f"option '{spelling}' expects one of {', '.join(option.choices)}, not '{value}'"
+        )
+    if option.many:
+        before = values.get(option.name, ())
+        values[option.name] = (*(before if isinstance(before, tuple) else ()), value)
+    else:
+        values[option.name] = value
+
+
+class UnknownOption(UsageError):
+    """No such option; `meant` are those that it may be a misspelling of."""
+
+    def __init__(self, message: str, given: str, known: Sequence[str]) -> None:
+        super().__init__(message)
+        self.given = given
+        self.known = known
+
+
+def usage_text(usage: Usage) -> str:
+    """The usage as git's own commands print it."""
+    lines = []
+    for at, line in enumerate(usage.lines):
+        lines.append(f"{'usage:' if at == 0 else '   or:'} git hub-session {line}")
+    lines.append("")
+    for option in usage.options:
+        left = f"    {_spelled(option)}"
+        lines += (
+            [f"{left:<27} {option.help}"] if len(left) < 27 else [left, f"{'':<27} {option.help}"]
+        )
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _spelled(option: Option) -> str:
+    if not option.value:
+        return option.flags
+    value = f"({'|'.join(option.choices)})" if option.choices else option.value
+    if option.optional:
+        return f"{option.flags}[={value}]"
+    return f"{option.flags} {value}"

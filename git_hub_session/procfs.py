@@ -1,0 +1,77 @@
+"""What the running system says (Linux, /proc): who stands where, what is mounted, who holds a lock.
+
+Where there is no /proc every answer is 'nobody', 'nothing'.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import NamedTuple
+
+_OCTAL = re.compile(r"\\([0-7]{3})")
+
+
+class Process(NamedTuple):
+    """A live process: its number, and where it stands."""
+
+    pid: int
+    directory: str
+
+
+def processes() -> list[Process]:
+    """Every process whose current directory we may see, but for this one."""
+    found = []
+    for name in _listed("/proc"):
+        if not name.isdigit() or int(name) == os.getpid():
+            continue
+        try:
+            directory = os.readlink(f"/proc/{name}/cwd")
+        except OSError:
+            continue  # gone, a kernel thread, or not ours to see
+        found.append(Process(int(name), directory))
+    return sorted(found)
+
+
+def command_of(pid: int) -> str:
+    """The name of the command that process `pid` runs, '?' where it is gone."""
+    return _read(f"/proc/{pid}/comm").rstrip("\n") or "?"
+
+
+def mount_points() -> list[str]:
+    """The directories on which a file system, or a part of one (a bind mount), is mounted."""
+    points = []
+    for line in _read("/proc/self/mountinfo").splitlines():
+        fields = line.split(" ")
+        if len(fields) > 4:
+            points.append(_OCTAL.sub(lambda match: chr(int(match[1], 8)), fields[4]))
+    return points
+
+
+def lock_holder(directory: str) -> int | None:
+    """The process that holds the flock on `directory`, where the system tells."""
+    try:
+        found = os.stat(directory)
+    except OSError:
+        return None
+    device = f"{os.major(found.st_dev):02x}:{os.minor(found.st_dev):02x}:{found.st_ino}"
+    for line in _read("/proc/locks").splitlines():
+        fields = line.split()
+        if len(fields) > 5 and fields[1:2] == ["FLOCK"] and fields[5] == device:
+            return int(fields[4]) if fields[4].isdigit() and fields[4] != "0" else None
+    return None
+
+
+def _read(path: str) -> str:
+    try:
+        with open(path, "rb") as file:
+            return os.fsdecode(file.read())
+    except OSError:
+        return ""
+
+
+def _listed(path: str) -> list[str]:
+    try:
+        return os.listdir(path)
+    except OSError:
+        return []

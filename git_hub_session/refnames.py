@@ -1,0 +1,127 @@
+"""Session ids, agents' branches, archive tags and rescue refs: every spelling, both ways.
+
+A value of SessionId is an id that was checked: it is safe as one path component and as
+one ref component. Nothing else in the package spells a ref.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple, NewType
+
+from git_hub_session.errors import HubError
+
+SessionId = NewType("SessionId", str)
+
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
+_AGENT_BRANCH = re.compile(
+    r"hub/([^/]+)/agent-([1-9][0-9]{0,8})/attempt-([1-9][0-9]{0,8})", re.ASCII
+)
+_DIGITS = re.compile(r"([0-9]+)")
+
+HEADS = "refs/heads/"
+TAGS = "refs/tags/"
+
+
+class InvalidId(HubError):
+    """Text that cannot be a session id."""
+
+    code = "invalid-id"
+
+    def __init__(self, text: str) -> None:
+        super().__init__(
+            f"not a session id: '{text}'",
+            hint="an id is up to 64 letters, digits, '.', '_' and '-', and starts with a letter or digit",
+        )
+
+
+def is_session_id(text: str) -> bool:
+    """Whether `text` can be a session id (one path component, one ref component)."""
+    return (
+        _ID.fullmatch(text) is not None and ".." not in text and not text.endswith((".lock", "."))
+    )
+
+
+def parse_session_id(text: str) -> SessionId:
+    """The checked id; raises InvalidId."""
+    if not is_session_id(text):
+        raise InvalidId(text)
+    return SessionId(text)
+
+
+class AgentBranch(NamedTuple):
+    """One attempt of one agent: hub/<id>/agent-<N>/attempt-<M>."""
+
+    session: SessionId
+    agent: int
+    attempt: int
+
+    @property
+    def ref(self) -> str:
+        return f"{branch_prefix(self.session)}agent-{self.agent}/attempt-{self.attempt}"
+
+    @property
+    def archive_tag(self) -> str:
+        """The tag of the agent's first (or only) archived attempt."""
+        return f"{TAGS}hub/archive/{self.session}/agent-{self.agent}"
+
+    @property
+    def attempt_tag(self) -> str:
+        """The tag of every other attempt: a ref below archive_tag cannot exist in git."""
+        return f"{self.archive_tag}-attempt-{self.attempt}"
+
+
+def branch_prefix(session: SessionId) -> str:
+    """The prefix that every ref of the session's branches has, and no other ref."""
+    return f"{HEADS}hub/{session}/"
+
+
+def parse_agent_branch(ref: str) -> AgentBranch | None:
+    """The agent's branch that the full ref `ref` names, or None."""
+    match = _AGENT_BRANCH.fullmatch(ref.removeprefix(HEADS)) if ref.startswith(HEADS) else None
+    if match is None or not is_session_id(match[1]):
+        return None
+    return AgentBranch(SessionId(match[1]), int(match[2]), int(match[3]))
+
+
+def session_of_branch(ref: str) -> SessionId | None:
+    """The session under whose prefix the full ref `ref` lies, or None."""
+    parts = ref.split("/")
+    if len(parts) < 5 or parts[:3] != ["refs", "heads", "hub"] or not is_session_id(parts[3]):
+        return None
+    return SessionId(parts[3])
+
+
+def short(ref: str) -> str:
+    """A branch's or tag's name without its namespace, as git shows it."""
+    return ref.removeprefix(HEADS).removeprefix(TAGS)
+
+
+def within_session(session: SessionId, ref: str) -> str:
+    """What follows the session's prefix: `agent-1/attempt-1`."""
+    return ref.removeprefix(branch_prefix(session))
+
+
+def rescue_prefix(session: SessionId, branch_ref: str) -> str:
+    """Where work saved from a worktree on `branch_ref` is kept; a number follows."""
+    return f"refs/hub/rescue/{session}/{within_session(session, branch_ref)}/"
+
+
+def natural_key(text: str) -> tuple[tuple[int, str], ...]:
+    """A sort key that puts agent-10 after agent-2."""
+    parts = _DIGITS.split(text)
+    numbers = [part.lstrip("0") for part in parts]
+    # The pieces alternate: text, digits, text, … so like is only compared with like.
+    return tuple(
+        (len(numbers[at]), numbers[at]) if at % 2 else (0, part) for at, part in enumerate(parts)
+    )
+
+
+def created(ref: str, oid: str) -> str:
+    """The command of `git update-ref --stdin -z` that makes `ref`, which may not be there yet."""
+    return f"create {ref}\0{oid}"
+
+
+def deleted(ref: str, oid: str) -> str:
+    """The command of `git update-ref --stdin -z` that deletes `ref`, if it still holds `oid`."""
+    return f"delete {ref}\0{oid}"

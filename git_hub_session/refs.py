@@ -1,0 +1,30 @@
+"""Refs read straight from git's files, for the commands that do not need libgit2.
+
+Source: gitrepository-layout(5). A loose ref is read before packed-refs, or a ref that is
+being packed at the moment would be missed.
+"""
+
+from __future__ import annotations
+
+import os
+
+
+def is_ref(common_dir: str, ref: str) -> bool:
+    """Whether the full ref `ref` exists, in its own file or packed."""
+    try:
+        with open(os.path.join(common_dir, ref), "rb") as file:
+            if file.read(5).strip():
+                return True
+    except OSError:
+        pass
+    wanted = b" " + os.fsencode(ref) + b"\n"
+    try:
+        with open(os.path.join(common_dir, "packed-refs"), "rb") as file:
+            return any(line.endswith(wanted) for line in file)
+    except OSError:
+        return False
+
+
+def keeps_refs_in_files(common_dir: str) -> bool:
+    """Whether refs are files at all: in a reftable repository HEAD only says so."""
+    return not os.path.isdir(os.path.join(common_dir, "reftable"))

@@ -1,0 +1,111 @@
+"""The only writer of standard output and standard error.
+
+What comes from a repository is shown with control and bidirectional characters made
+visible. A failure to write never turns a change that was made into a failure.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, NamedTuple, TextIO
+
+from git_hub_session.errors import HubError
+
+if TYPE_CHECKING:
+    from git_hub_session.views import View
+
+
+class Output(NamedTuple):
+    """How an answer is to be shown."""
+
+    format: str = "text"
+    nul: bool = False
+    color: str = "auto"
+    quiet: bool = False
+
+
+class CannotShow(HubError):
+    """Standard output does not take the answer (a full device, a closed one)."""
+
+    code = "cannot-show"
+
+
+def show(view: View, output: Output) -> None:
+    """Write the answer in the format that was asked for; raises CannotShow, BrokenPipeError."""
+    from git_hub_session.render import machine, text
+
+    answer: str | bytes
+    told = ""
+    if output.format == "json":
+        answer = machine.as_json(view)
+    elif output.format == "porcelain":
+        answer = machine.as_porcelain(view, nul=output.nul)
+    else:
+        answer, told = text.as_text(
+            view, text.style_of(output.color, sys.stdout, os.environ), quiet=output.quiet
+        )
+    try:
+        _write(sys.stdout, answer)
+        if told:
+            _write(sys.stderr, told)
+    except (OSError, ValueError) as fault:
+        if view.changed:
+            return
+        if isinstance(fault, BrokenPipeError):
+            raise
+        raise CannotShow(
+            f"cannot write the answer: {getattr(fault, 'strerror', None) or fault}"
+        ) from None
+
+
+def fail(error: HubError, output: Output, usage: str = "") -> None:
+    """Say what went wrong on standard error, as git does; as one JSON object with --format=json."""
+    from git_hub_session.render.escape import visible
+
+    if output.format == "json":
+        from git_hub_session.render import machine
+
+        told = machine.error_as_json(error)
+    else:
+        kind = "error" if error.exit_code in (1, 129) else "fatal"
+        told = f"{kind}: {visible(error.message)}\n"
+        for line in error.hint.splitlines():
+            told += f"hint: {visible(line)}\n"
+        told += usage
+    _try_to_tell(told)
+
+
+def tell(line: str) -> None:
+    """One line on standard error that is not the answer."""
+    from git_hub_session.render.escape import visible
+
+    _try_to_tell(f"{visible(line)}\n")
+
+
+def complain(trace: str) -> None:
+    """A bug of ours: the traceback, for the report of it."""
+    _try_to_tell(f"{trace}fatal: this is a bug in git hub-session\n")
+
+
+def say(text: str) -> None:
+    """Text of ours on standard output: usage, version, what a demonstration types and gets."""
+    _write(sys.stdout, text)
+
+
+def _try_to_tell(text: str) -> None:
+    try:
+        _write(sys.stderr, text)
+    except (OSError, ValueError):
+        pass  # the exit code says it
+
+
+def _write(stream: TextIO | None, text: str | bytes) -> None:
+    if stream is None or not text:
+        return  # closed before we started
+    if isinstance(text, str):
+        # What the locale cannot say is written as \u2192.
+        text = text.encode(stream.encoding or "ascii", "backslashreplace")
+    stream.flush()
+    stream.buffer.write(text)
+    stream.buffer.flush()

@@ -1,0 +1,61 @@
+"""Text from a repository, made safe to show: it cannot drive the terminal."""
+
+from __future__ import annotations
+
+import re
+
+# C0 and C1 controls, DEL; line and paragraph separator; bidirectional marks, embeddings,
+# overrides and isolates; zero-width and invisible formatting; surrogates (bytes that are no text).
+_HOSTILE = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+    "\ud800-\udfff\U000e0000-\U000e007f]"
+)
+_NAMED = {"\n": "\\n", "\t": "\\t", "\r": "\\r"}
+
+
+def visible(text: str) -> str:
+    r"""`text` with every character that a terminal would act on written out: \n, \x1b, \u202e, \xff."""
+    return _HOSTILE.sub(_written_out, text)
+
+
+def _written_out(match: re.Match[str]) -> str:
+    char = match[0]
+    code = ord(char)
+    if char in _NAMED:
+        return _NAMED[char]
+    if 0xDC80 <= code <= 0xDCFF:
+        return f"\\x{code - 0xDC00:02x}"  # a byte that was no UTF-8
+    return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"
+
+
+def width(text: str) -> int:
+    """How many columns a terminal gives `text`."""
+    if text.isascii():
+        return len(text)
+    return sum(_columns(char) for char in text)
+
+
+def fitted(text: str, columns: int) -> str:
+    """`text`, cut to `columns` with a '…' where it is wider."""
+    if width(text) <= columns:
+        return text
+    taken, left = [], columns - 1
+    for char in text:
+        left -= _columns(char)
+        if left < 0:
+            break
+        taken.append(char)
+    return "".join(taken) + "…"
+
+
+def padded(text: str, columns: int) -> str:
+    """`text` with spaces up to `columns`."""
+    return text + " " * (columns - width(text))
+
+
+def _columns(char: str) -> int:
+    from unicodedata import combining, east_asian_width  # not needed while all is ASCII
+
+    if combining(char):
+        return 0
+    return 2 if east_asian_width(char) in "WF" else 1

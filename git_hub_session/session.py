@@ -1,0 +1,179 @@
+"""A session: what it is for, where it stands. This docstring is the file format.
+
+<hub>/sessions/<id>/config.yaml, written once, keys in this order:
+
+    session_id: 20260317-143022
+    task: "Optimize API response time below 100ms"
+    agent_count: 3
+    base_branch: dev
+    created: 2026-03-17T14:30:22.123456+00:00
+    eval_cmd: "pytest bench.py --json"       (optional)
+    metric: p50_ms                           (optional)
+    direction: lower                         (optional: lower | higher)
+    baseline: 180                            (optional)
+
+<hub>/sessions/<id>/state.json, two-space indent, a newline at the end:
+
+    {
+      "session_id": "20260317-143022",
+      "state": "running",
+      "created": "2026-03-17T14:30:22.123456+00:00",
+      "updated": "2026-03-17T14:35:10.000001+00:00",
+      "agents": {"agent-1": {"rescue": ["refs/hub/rescue/…/1"]}},
+      "history": [{"at": …, "from": "init", "to": "running", "by": "Name <email>", "verb": "update"}]
+    }
+
+Both are AgentHub's; `history`, what stands in `agents`, and an optional `reason` in a
+history entry are ours. Keys that nobody here knows are kept through every rewrite.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from git_hub_session.errors import Damaged
+from git_hub_session.refnames import SessionId
+from git_hub_session.states import State, advance
+
+CONFIG_KEYS = (
+    "session_id",
+    "task",
+    "agent_count",
+    "base_branch",
+    "created",
+    "eval_cmd",
+    "metric",
+    "direction",
+    "baseline",
+)
+
+MAX_AGENTS = 999
+
+
+class Config(NamedTuple):
+    """What a session is for, as config.yaml says it; every value is text."""
+
+    values: Mapping[str, str]
+
+    @property
+    def task(self) -> str:
+        return self.values.get("task", "")
+
+    @property
+    def base_branch(self) -> str:
+        return self.values.get("base_branch", "")
+
+    @property
+    def agent_count(self) -> int:
+        """How many agents the session was made for; 0 where the file does not say."""
+        text = self.values.get("agent_count", "")
+        return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
+
+    def get(self, key: str) -> str:
+        """The value of `key`, or ''."""
+        return self.values.get(key, "")
+
+
+class Transition(NamedTuple):
+    """One entry of the history. `at` is ISO-8601 UTC, `by` "Name <email>"."""
+
+    at: str
+    source: str
+    target: str
+    by: str
+    verb: str
+    reason: str
+
+
+class Session(NamedTuple):
+    """One session: its config, and its state.json as it was read."""
+
+    id: SessionId
+    config: Config
+    state: State
+    document: Mapping[str, Any]
+
+    @property
+    def created(self) -> str:
+        """When the session was made, ISO-8601; '' where the file does not say."""
+        return _text(self.document.get("created"))
+
+    @property
+    def updated(self) -> str:
+        """When state.json was last written, ISO-8601; '' where the file does not say."""
+        return _text(self.document.get("updated"))
+
+    @property
+    def history(self) -> tuple[Transition, ...]:
+        """Every recorded transition, oldest first; what is no entry is passed over."""
+        entries = self.document.get("history")
+        if not isinstance(entries, list):
+            return ()
+        fields = ("at", "from", "to", "by", "verb", "reason")
+        return tuple(
+            Transition(*(_text(entry.get(field)) for field in fields))
+            for entry in entries
+            if isinstance(entry, dict)
+        )
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def new_document(sid: SessionId, *, at: str) -> dict[str, Any]:
+    """state.json of a session made at `at` (ISO-8601 UTC)."""
+    return {
+        "session_id": sid,
+        "state": str(State.INIT),
+        "created": at,
+        "updated": at,
+        "agents": {},
+        "history": [],
+    }
+
+
+def read_state(document: Mapping[str, Any]) -> State:
+    """The state that a state.json names; raises Damaged where no machine knows it."""
+    value = document.get("state")
+    try:
+        return State(value)
+    except ValueError:
+        raise Damaged(
+            f"state.json: no known state: {value!r:.60}" if value else "state.json: no state"
+        ) from None
+
+
+def advanced(
+    session: Session, target: State, *, at: str, by: str, verb: str, reason: str = ""
+) -> Session:
+    """The session one transition on, the step recorded in its history; raises IllegalTransition."""
+    step = {
+        "at": at,
+        "from": str(session.state),
+        "to": str(advance(session.state, target)),
+        "by": by,
+        "verb": verb,
+    }
+    if reason:
+        step["reason"] = reason
+    history = session.document.get("history")
+    document = dict(session.document)
+    document["state"] = str(target)
+    document["updated"] = at
+    document["history"] = [*(history if isinstance(history, list) else []), step]
+    return session._replace(state=target, document=document)
+
+
+def with_rescues(session: Session, rescues: Mapping[str, list[str]], *, at: str) -> Session:
+    """The session with the refs of saved work added to `agents`: {"agent-2": [ref, …]}."""
+    known = session.document.get("agents")
+    agents = dict(known) if isinstance(known, dict) else {}
+    for agent, refs in rescues.items():
+        entry = agents.get(agent)
+        entry = dict(entry) if isinstance(entry, dict) else {}
+        saved = entry.get("rescue")
+        entry["rescue"] = [*(saved if isinstance(saved, list) else []), *refs]
+        agents[agent] = entry
+    return session._replace(document={**session.document, "updated": at, "agents": agents})

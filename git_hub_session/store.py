@@ -1,0 +1,297 @@
+"""The sessions on disk: <hub>/sessions/<id>/{config.yaml, state.json}.
+
+Readers take no lock and write nothing. A writer holds the session's lock, reads again
+what is there now, and replaces state.json whole; so a crash at any moment leaves the old
+document or the new one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from types import TracebackType
+from typing import Any, NamedTuple, NoReturn
+
+from git_hub_session import configfile, procfs
+from git_hub_session.errors import Damaged, HubError, Refused
+from git_hub_session.files import Directory, LockHeld
+from git_hub_session.refnames import InvalidId, SessionId, is_session_id, parse_session_id
+from git_hub_session.session import Config, Session, new_document, read_state
+
+STATE_LIMIT = 16 << 20  # bytes
+LOCK_WAIT = 10.0  # seconds
+
+CHANNELS = ("dispatch", "progress", "results")
+
+
+class NoSuchSession(HubError):
+    """The hub has no session of that id."""
+
+    code = "no-such-session"
+
+    def __init__(self, sid: str) -> None:
+        super().__init__(f"no such session: '{sid}'", hint="try 'git hub-session list'")
+
+
+class SessionExists(Refused):
+    """There is a session of that id already."""
+
+    code = "session-exists"
+
+    def __init__(self, sid: str) -> None:
+        super().__init__(f"session '{sid}' exists already", hint="choose another --id")
+
+
+class CannotWrite(HubError):
+    """The file system refused (read-only, full, no permission); nothing was changed."""
+
+    code = "cannot-write"
+
+
+class Broken(NamedTuple):
+    """A session that cannot be read: what is known of it, and why."""
+
+    id: str
+    config: Config | None
+    reason: str
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+_decode = json.JSONDecoder(parse_constant=_refuse_constant).decode
+
+
+class Store:
+    """The sessions below one hub directory, which need not exist yet."""
+
+    def __init__(self, hub: str) -> None:
+        self.hub = hub
+
+    def _sessions(self) -> Directory:
+        """The open `sessions` directory; raises FileNotFoundError where there is no hub."""
+        with Directory(self.hub) as hub:
+            return hub.child("sessions")
+
+    def ids(self) -> list[SessionId]:
+        """The ids of all sessions, readable or not, sorted."""
+        return [parse_session_id(name) for name in self._names() if is_session_id(name)]
+
+    def _names(self) -> list[str]:
+        try:
+            with self._sessions() as sessions:
+                return sessions.names()
+        except FileNotFoundError:
+            return []
+
+    def read_all(self) -> Iterator[Session | Broken]:
+        """Every session by id; one that cannot be read comes as Broken, and stops nobody else."""
+        try:
+            sessions = self._sessions()
+        except FileNotFoundError:
+            return
+        with sessions:
+            for name in sessions.names():
+                found = _read_or_say_why(sessions, name)
+                if found is not None:
+                    yield found
+
+    def has(self, sid: SessionId) -> bool:
+        """Whether there is a directory of exactly that name (file systems may fold case)."""
+        return sid in self._names()
+
+    def read(self, sid: SessionId) -> Session:
+        """The session as it is now; raises NoSuchSession, Damaged."""
+        self._require(sid)
+        try:
+            with self._sessions() as sessions, sessions.child(sid) as directory:
+                return _read(directory, sid)
+        except FileNotFoundError:
+            raise NoSuchSession(sid) from None
+
+    def _require(self, sid: SessionId) -> None:
+        if not self.has(sid):
+            raise NoSuchSession(sid)
+
+    def create(self, sid: SessionId, config: Config, *, at: str) -> None:
+        """Make a session, whole or not at all; raises SessionExists, CannotWrite.
+
+        The directory is filled under another name and renamed: no file system renames a
+        directory over one that has something in it, so two makers cannot both win.
+        """
+        text = configfile.render_config(config.values)
+        try:
+            self._make_hub()
+            with self._sessions() as sessions:
+                if sid in sessions.names():
+                    raise SessionExists(sid)
+                aside = f".{sid}.{os.getpid()}.tmp"
+                os.mkdir(aside, dir_fd=sessions.fd)
+                try:
+                    with sessions.child(aside) as directory:
+                        directory.create("config.yaml", text.encode())
+                        directory.create("state.json", _encode(new_document(sid, at=at)))
+                        directory.sync()
+                    os.rename(aside, sid, src_dir_fd=sessions.fd, dst_dir_fd=sessions.fd)
+                except BaseException as fault:
+                    with sessions.child(aside) as directory:
+                        for name in os.listdir(directory.fd):
+                            os.unlink(name, dir_fd=directory.fd)
+                    os.rmdir(aside, dir_fd=sessions.fd)
+                    if isinstance(fault, OSError) and sid in sessions.names():
+                        raise SessionExists(sid) from None
+                    raise
+                sessions.sync()
+        except OSError as fault:
+            raise _cannot_write(self.hub, fault) from None
+
+    def _make_hub(self) -> None:
+        """The directories of the hub, the board as AgentHub's board manager expects it, and .gitignore."""
+        os.makedirs(os.path.dirname(self.hub), exist_ok=True)
+        if not os.path.lexists(self.hub):
+            try:
+                os.mkdir(self.hub)
+            except FileExistsError:
+                pass
+        with Directory(self.hub) as hub:
+            hub.made("sessions").close()
+            with hub.made("board") as board:
+                for channel in CHANNELS:
+                    board.made(channel).close()
+                counters = dict.fromkeys(CHANNELS, 0)
+                _create_once(
+                    board,
+                    "_index.json",
+                    _encode({"channels": list(CHANNELS), "counters": counters}),
+                )
+            # Not one file of the hub belongs into a commit: each agent's worktree would get a
+            # stale copy, and `git clean` and `git stash -u` would take the real one away.
+            _create_once(
+                hub,
+                ".gitignore",
+                b"# made by git hub-session: sessions are no part of the project\n*\n",
+            )
+
+    def edit(self, sid: SessionId, *, wait: float = LOCK_WAIT) -> Edit:
+        """`with store.edit(sid) as edit:` holds the session's lock; raises NoSuchSession, LockHeld."""
+        self._require(sid)
+        return Edit(self, sid, wait)
+
+    def update(self, sid: SessionId, change: Callable[[Session], Session]) -> Session:
+        """Lock, read again, change, replace; what `change` raises leaves the file as it was."""
+        with self.edit(sid) as edit:
+            return edit.save(change(edit.read()))
+
+
+class Edit:
+    """A session under its lock."""
+
+    def __init__(self, store: Store, sid: SessionId, wait: float) -> None:
+        self._sid = sid
+        self._wait = wait
+        with store._sessions() as sessions:
+            self._directory = sessions.child(sid)
+
+    def __enter__(self) -> Edit:
+        try:
+            self._directory.lock(wait=self._wait)
+        except LockHeld:
+            holder = procfs.lock_holder(self._directory.path)
+            self._directory.close()
+            who = f"process {holder} ({procfs.command_of(holder)})" if holder else "another process"
+            raise LockHeld(
+                f"session '{self._sid}' is locked by {who}",
+                hint="try again when it has finished",
+            ) from None
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        fault: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._directory.close()
+
+    def read(self) -> Session:
+        """The session as it is now; raises Damaged, NoSuchSession where it went while we waited."""
+        return _read(self._directory, self._sid)
+
+    def save(self, session: Session) -> Session:
+        """Replace state.json by the session's document, and return the session; raises CannotWrite."""
+        try:
+            self._directory.replace("state.json", _encode(session.document))
+        except OSError as fault:
+            raise _cannot_write(f"{self._directory.path}/state.json", fault) from None
+        return session
+
+
+def _read(directory: Directory, sid: SessionId) -> Session:
+    return _with_state(directory, sid, _read_config(directory))
+
+
+def _with_state(directory: Directory, sid: SessionId, config: Config) -> Session:
+    document = _read_json(directory)
+    return Session(sid, config, read_state(document), document)
+
+
+def _read_config(directory: Directory) -> Config:
+    try:
+        data = directory.read("config.yaml", limit=configfile.LIMIT)
+    except FileNotFoundError:
+        raise Damaged("config.yaml: missing") from None
+    try:
+        return Config(configfile.parse_config(data.decode()))
+    except UnicodeDecodeError:
+        raise Damaged("config.yaml: not UTF-8") from None
+
+
+def _read_json(directory: Directory) -> dict[str, Any]:
+    try:
+        data = directory.read("state.json", limit=STATE_LIMIT)
+    except FileNotFoundError:
+        raise Damaged("state.json: missing") from None
+    try:
+        document = _decode(data.decode())
+    except RecursionError:
+        raise Damaged("state.json: nested too deep") from None
+    except ValueError as fault:
+        raise Damaged(f"state.json: not valid JSON ({fault})") from None
+    if not isinstance(document, dict):
+        raise Damaged("state.json: not an object")
+    return document
+
+
+def _read_or_say_why(sessions: Directory, name: str) -> Session | Broken | None:
+    config: Config | None = None
+    try:
+        sid = parse_session_id(name)
+        with sessions.child(name) as directory:
+            config = _read_config(directory)
+            return _with_state(directory, sid, config)
+    except (FileNotFoundError, NotADirectoryError):
+        return None  # removed while we looked, or a file that is no session
+    except InvalidId:
+        return Broken(name, None, "its name cannot be a session id")
+    except Damaged as fault:
+        return Broken(name, config, fault.message)
+    except OSError as fault:
+        return Broken(name, config, f"cannot be read: {fault.strerror}")
+
+
+def _create_once(directory: Directory, name: str, data: bytes) -> None:
+    if not directory.exists(name):
+        try:
+            directory.create(name, data)
+        except FileExistsError:
+            pass
+
+
+def _encode(document: Any) -> bytes:
+    return (json.dumps(document, indent=2, allow_nan=False) + "\n").encode()
+
+
+def _cannot_write(path: str, fault: OSError) -> CannotWrite:
+    return CannotWrite(f"cannot write '{path}': {fault.strerror}", hint="nothing was changed")

@@ -1,0 +1,216 @@
+"""The repository's worktrees, read from git's own files in <common dir>/worktrees.
+
+Source: gitrepository-layout(5), git-worktree(1) "DETAILS", git's worktree.c and
+wt-status.c. Read as bytes, entry by entry: libgit2's list leaves out damaged entries and
+knows neither locks, nor operations, nor the branch of a rebase; `git worktree list
+--porcelain` can be forged by a newline in a path.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import NamedTuple
+
+from git_hub_session.refnames import HEADS
+
+_LIMIT = 1 << 16
+
+
+class Worktree(NamedTuple):
+    """One linked worktree, as its entry says, and whether the entry and the directory agree."""
+
+    name: str
+    """The entry's name, which need not be the directory's."""
+    entry: str
+    """The entry's own directory, where HEAD and index are."""
+    path: str
+    """The worktree's directory, absolute; '' where the entry does not say."""
+    head: str
+    """The full ref that HEAD names, or '' (detached, unreadable)."""
+    detached: str
+    """The object id that a detached HEAD holds, or ''."""
+    operation: str
+    """'merge', 'rebase', 'cherry-pick', 'revert', 'bisect' or ''."""
+    branches: tuple[str, ...]
+    """Every full ref that the worktree has in use: HEAD's, a rebase's, a bisect's."""
+    lock: str | None
+    """The reason it is locked for ('' where none is given), or None."""
+    fault: str
+    """What is wrong with the link between entry and directory, or ''."""
+    missing: bool
+    """Whether the directory is gone."""
+
+    @property
+    def index_locked(self) -> bool:
+        """Whether a git command is writing its index, or was killed while it did."""
+        return os.path.lexists(os.path.join(self.entry, "index.lock"))
+
+    @property
+    def submodules(self) -> str:
+        """Where the repositories of its submodules lie, or ''."""
+        path = os.path.join(self.entry, "modules")
+        return path if os.path.lexists(path) else ""
+
+    def commits(self) -> list[str]:
+        """The object ids that only this worktree's own files may refer to.
+
+        Those of HEAD, of the pseudo-refs and per-worktree refs, of an unfinished rebase (its
+        autostash too), and those in HEAD's reflog that no reflog of its branches has.
+        """
+        return _own_commits(self)
+
+
+def linked_worktrees(common_dir: str) -> list[Worktree]:
+    """Every linked worktree of the repository, by the name of its entry."""
+    entries = os.path.join(common_dir, "worktrees")
+    try:
+        names = sorted(os.listdir(entries))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    found = []
+    for name in names:
+        entry = os.path.join(entries, name)
+        if os.path.isdir(entry) and not os.path.islink(entry):
+            found.append(read_worktree(name, entry))
+    return found
+
+
+def read_worktree(name: str, entry: str) -> Worktree:
+    """The worktree whose entry is the directory `entry`, as it is now."""
+    head, detached = read_head(entry)
+    operation, branches = operation_of(entry)
+    link = _text(os.path.join(entry, "gitdir")).rstrip("\n")
+    dot_git = os.path.normpath(os.path.join(entry, link)) if link else ""
+    path = os.path.dirname(dot_git)
+    missing, fault = (False, "its entry does not say where it is")
+    if path:
+        missing, fault = _link(entry, path, dot_git)
+    lock_file = os.path.join(entry, "locked")
+    return Worktree(
+        name,
+        entry,
+        path,
+        head,
+        detached,
+        operation,
+        tuple(dict.fromkeys([head, *branches] if head else branches)),
+        _text(lock_file).strip() if os.path.lexists(lock_file) else None,
+        fault,
+        missing,
+    )
+
+
+def _link(entry: str, path: str, dot_git: str) -> tuple[bool, str]:
+    """Whether the directory is missing, and what is wrong with the link in either direction."""
+    try:
+        mode = os.lstat(path).st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return True, ""
+    except OSError as fault:
+        return False, f"its directory cannot be looked at: {fault.strerror}"
+    if stat.S_ISLNK(mode):
+        return False, "its directory became a symbolic link"
+    if not stat.S_ISDIR(mode):
+        return False, "its directory became a file"
+    try:
+        mode = os.lstat(dot_git).st_mode
+    except OSError:
+        return False, "its .git file is missing"
+    if stat.S_ISDIR(mode):
+        return False, "a repository of its own lies there"
+    if not stat.S_ISREG(mode):
+        return False, "its .git is not a file"
+    back = _text(dot_git)
+    if not back.startswith("gitdir: "):
+        return False, "its .git file is not a link to a git directory"
+    target = os.path.join(path, back[8:].rstrip("\r\n"))
+    if os.path.realpath(target) != os.path.realpath(entry):
+        return False, "its .git file points to another entry"
+    return False, ""
+
+
+def read_head(git_dir: str) -> tuple[str, str]:
+    """What HEAD in `git_dir` says: (full ref, '') or ('', object id) or ('', '') where it is no HEAD."""
+    path = os.path.join(git_dir, "HEAD")
+    try:
+        if os.path.islink(path):
+            return os.readlink(path), ""
+    except OSError:
+        return "", ""
+    text = _text(path).rstrip("\n")
+    if text.startswith("ref:"):
+        return text[4:].strip(), ""
+    return "", text if _is_id(text) else ""
+
+
+def operation_of(git_dir: str) -> tuple[str, list[str]]:
+    """The unfinished operation in a worktree, and the branches that it will come back to."""
+
+    def at(*parts: str) -> str:
+        return os.path.join(git_dir, *parts)
+
+    operation, branches = "", []
+    for directory in ("rebase-merge", "rebase-apply"):
+        if os.path.isdir(at(directory)):
+            operation = operation or "rebase"
+            branches.append(_text(at(directory, "head-name")).strip())
+            # Pairs of lines (ref, old, new) that `rebase --update-refs` will move.
+            branches += _text(at(directory, "update-refs")).splitlines()[::3]
+    if os.path.exists(at("BISECT_LOG")):
+        operation = operation or "bisect"
+        start = _text(at("BISECT_START")).strip()
+        branches.append(start if start.startswith("refs/") else HEADS + start)
+    for file, name in (
+        ("MERGE_HEAD", "merge"),
+        ("CHERRY_PICK_HEAD", "cherry-pick"),
+        ("REVERT_HEAD", "revert"),
+    ):
+        if os.path.exists(at(file)):
+            operation = operation or name
+    if os.path.isdir(at("sequencer")):
+        operation = operation or "cherry-pick"
+    return operation, [ref for ref in branches if ref.startswith(HEADS)]
+
+
+_PSEUDO_REFS = (
+    "HEAD",
+    "ORIG_HEAD",
+    "MERGE_HEAD",
+    "CHERRY_PICK_HEAD",
+    "REVERT_HEAD",
+    "REBASE_HEAD",
+    "MERGE_AUTOSTASH",
+    "rebase-merge/orig-head",
+    "rebase-merge/autostash",
+    "rebase-apply/orig-head",
+    "rebase-apply/autostash",
+)
+
+
+def _own_commits(worktree: Worktree) -> list[str]:
+    texts = [_text(os.path.join(worktree.entry, name)) for name in _PSEUDO_REFS]
+    for directory, _, names in os.walk(os.path.join(worktree.entry, "refs")):
+        texts += [_text(os.path.join(directory, name)) for name in names]
+    # A line of a reflog: old id, new id, who, when; then a tab and why.
+    texts += [line[41:81] for line in _reflog(worktree.entry, "HEAD")]
+    common_dir = os.path.dirname(os.path.dirname(worktree.entry))
+    known = {line[41:81] for ref in worktree.branches for line in _reflog(common_dir, ref)}
+    words = dict.fromkeys(word for text in texts for word in text.split() if _is_id(word))
+    return [word for word in words if word not in known or word == worktree.detached]
+
+
+def _reflog(git_dir: str, ref: str) -> list[str]:
+    return _text(os.path.join(git_dir, "logs", ref), limit=1 << 24).splitlines()
+
+
+def _is_id(text: str) -> bool:
+    return len(text) in (40, 64) and all(char in "0123456789abcdef" for char in text)
+
+
+def _text(path: str, *, limit: int = _LIMIT) -> str:
+    try:
+        with open(path, "rb") as file:
+            return os.fsdecode(file.read(limit))
+    except OSError:
+        return ""
