@@ -13,6 +13,7 @@ import os
 import stat
 import time
 from types import TracebackType
+from typing import Self
 
 from git_hub_session.errors import Damaged, HubError
 
@@ -37,7 +38,7 @@ class Directory:
         self.path = path
         self.fd = _open_directory(path, path, None) if fd is None else fd
 
-    def __enter__(self) -> Directory:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

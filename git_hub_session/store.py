@@ -11,7 +11,7 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn, Self
 
 from git_hub_session import configfile, procfs
 from git_hub_session.errors import Damaged, HubError, Refused
@@ -194,7 +194,7 @@ class Edit:
         with store._sessions() as sessions:
             self._directory = sessions.child(sid)
 
-    def __enter__(self) -> Edit:
+    def __enter__(self) -> Self:
         try:
             self._directory.lock(wait=self._wait)
         except LockHeld:

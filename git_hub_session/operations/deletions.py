@@ -6,6 +6,7 @@ import os
 from queue import SimpleQueue
 from threading import Thread
 from types import TracebackType
+from typing import Self
 
 from git_hub_session.operations.removal import Aside, delete
 
@@ -21,7 +22,7 @@ class Deletions:
         count = min(expected, os.cpu_count() or 1, _MOST_THREADS)
         self._threads = [Thread(target=self._work) for _ in range(count)]
 
-    def __enter__(self) -> Deletions:
+    def __enter__(self) -> Self:
         for thread in self._threads:
             thread.start()
         return self

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 from git_hub_session.errors import GitFailed
 from git_hub_session.gitindex import Entry, Index
@@ -64,7 +64,7 @@ class Snapshot:
         self._worktree = worktree
         self._index = os.path.join(worktree.entry, f"hub-session-index.{os.getpid()}.tmp")
 
-    def __enter__(self) -> Snapshot:
+    def __enter__(self) -> Self:
         self._drop()
         try:
             with open(os.path.join(self._worktree.entry, "index"), "rb") as source:
