@@ -39,7 +39,7 @@ class Hub:
     def git(self, *words: str | Path, cwd: Path | None = None, stdin: str | None = None) -> str:
         """What `git <words>` prints, without the last line feed; it has to succeed."""
         done = subprocess.run(
-            ["git", *map(os.fspath, words)],
+            ["git", *(os.fspath(word) for word in words)],
             cwd=cwd or self.top,
             env=self.environ,
             input=stdin,
