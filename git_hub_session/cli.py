@@ -14,7 +14,7 @@ from git_hub_session.commands import COMMANDS
 from git_hub_session.context import context_of_process
 from git_hub_session.errors import HubError, UsageError
 from git_hub_session.options import Arguments, UnknownOption, Usage, parse, usage_text
-from git_hub_session.render import Output, complain, fail, say, show
+from git_hub_session.render import Output, complain, fail, say, show, tell
 
 if TYPE_CHECKING:
     from git_hub_session.views import View
@@ -74,7 +74,8 @@ def _run(words: list[str]) -> int:
         fail(_with_guess(error), output, usage_text(usage) if output.format == "text" else "")
         return error.exit_code
     try:
-        view: View = module.run(context_of_process(quiet=output.quiet), args)
+        note = _unheard if output.quiet else tell
+        view: View = module.run(context_of_process(note), args)
         show(view, output)
     except BrokenPipeError:
         raise
@@ -85,6 +86,10 @@ def _run(words: list[str]) -> int:
         fail(HubError(f"{fault.filename or words[0]}: {fault.strerror or fault}"), output)
         return HubError.exit_code
     return view.exit_code
+
+
+def _unheard(_text: str) -> None:
+    """What is told with -q."""
 
 
 def _about(word: str) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -41,9 +41,10 @@ class AmbiguousId(HubError):
 class Context:
     """Where a command was called."""
 
-    def __init__(self, environ: Mapping[str, str], *, quiet: bool = False) -> None:
+    def __init__(self, environ: Mapping[str, str], note: Callable[[str], None]) -> None:
         self.environ = environ
-        self._quiet = quiet
+        self.note = note
+        """Tells the caller something that is not the answer; `-q` makes it silent."""
 
     @cached_property
     def cwd(self) -> str:
@@ -59,13 +60,6 @@ class Context:
         """Seconds since the epoch; GIT_TEST_DATE_NOW sets it, as for git itself."""
         fixed = self.environ.get("GIT_TEST_DATE_NOW", "")
         return float(fixed) if fixed.isascii() and fixed.isdigit() else time.time()
-
-    def note(self, text: str) -> None:
-        """Tell something on standard error that is not the answer; `-q` makes it silent."""
-        if not self._quiet:
-            from git_hub_session.render import tell
-
-            tell(text)
 
     @cached_property
     def place(self) -> Place:
@@ -173,9 +167,9 @@ class Context:
         return SessionId(text)
 
 
-def context_of_process(*, quiet: bool) -> Context:
+def context_of_process(note: Callable[[str], None]) -> Context:
     """The context of this very process."""
-    return Context(os.environ, quiet=quiet)
+    return Context(os.environ, note)
 
 
 def standard_input() -> bytes:

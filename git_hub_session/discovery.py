@@ -15,8 +15,9 @@ from typing import NamedTuple
 
 from git_hub_session.errors import HubError
 from git_hub_session.gitconfig import is_true, parse_settings
+from git_hub_session.refnames import REFS
 
-_HEAD = re.compile(r"ref:\s*refs/|[0-9a-f]{40}")
+_HEAD = re.compile(rf"ref:\s*{REFS}|[0-9a-f]{{40}}")
 
 
 class NotARepository(HubError):
@@ -142,7 +143,7 @@ def _is_git_dir(path: str) -> bool:
         return False
     head = os.path.join(path, "HEAD")
     if os.path.islink(head):
-        return os.readlink(head).startswith("refs/")
+        return os.readlink(head).startswith(REFS)
     return _HEAD.match(_text(head)) is not None
 
 

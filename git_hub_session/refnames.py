@@ -19,6 +19,7 @@ _AGENT_BRANCH = re.compile(
 )
 _DIGITS = re.compile(r"([0-9]+)")
 
+REFS = "refs/"
 HEADS = "refs/heads/"
 TAGS = "refs/tags/"
 

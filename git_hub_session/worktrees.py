@@ -12,7 +12,7 @@ import os
 import stat
 from typing import NamedTuple
 
-from git_hub_session.refnames import HEADS
+from git_hub_session.refnames import HEADS, REFS
 
 _LIMIT = 1 << 16
 
@@ -160,7 +160,7 @@ def operation_of(git_dir: str) -> tuple[str, list[str]]:
     if os.path.exists(at("BISECT_LOG")):
         operation = operation or "bisect"
         start = _text(at("BISECT_START")).strip()
-        branches.append(start if start.startswith("refs/") else HEADS + start)
+        branches.append(start if start.startswith(REFS) else HEADS + start)
     for file, name in (
         ("MERGE_HEAD", "merge"),
         ("CHERRY_PICK_HEAD", "cherry-pick"),
