@@ -75,7 +75,7 @@ def _run(words: list[str]) -> int:
         return error.exit_code
     try:
         note = _unheard if output.quiet else tell
-        view: View = module.run(context_of_process(note), args)
+        view: View = module.run(context_of_process(note, say), args)
         show(view, output)
     except BrokenPipeError:
         raise

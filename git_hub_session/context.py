@@ -7,7 +7,6 @@ them: a command that does not look at the repository never loads libgit2.
 from __future__ import annotations
 
 import os
-import sys
 import time
 from collections.abc import Callable, Mapping
 from functools import cached_property
@@ -24,6 +23,7 @@ from git_hub_session.worktrees import operation_of, read_head
 if TYPE_CHECKING:
     from git_hub_session.gitcommand import Git
     from git_hub_session.gitrepo import GitRepo
+    from git_hub_session.processes import Shell
 
 
 class NotOurs(HubError):
@@ -41,10 +41,14 @@ class AmbiguousId(HubError):
 class Context:
     """Where a command was called."""
 
-    def __init__(self, environ: Mapping[str, str], note: Callable[[str], None]) -> None:
+    def __init__(
+        self, environ: Mapping[str, str], note: Callable[[str], None], say: Callable[[str], None]
+    ) -> None:
         self.environ = environ
         self.note = note
         """Tells the caller something that is not the answer; `-q` makes it silent."""
+        self.say = say
+        """Shows text on standard output while the command still runs; answers are views."""
 
     @cached_property
     def cwd(self) -> str:
@@ -96,6 +100,12 @@ class Context:
         from git_hub_session.gitcommand import Git
 
         return Git(self.place.common_dir, self.environ)
+
+    def shell(self, directory: str, environ: Mapping[str, str]) -> Shell:
+        """A shell in `directory`; loads subprocess."""
+        from git_hub_session.processes import Shell
+
+        return Shell(directory, environ)
 
     @property
     def identity(self) -> str:
@@ -167,11 +177,6 @@ class Context:
         return SessionId(text)
 
 
-def context_of_process(note: Callable[[str], None]) -> Context:
+def context_of_process(note: Callable[[str], None], say: Callable[[str], None]) -> Context:
     """The context of this very process."""
-    return Context(os.environ, note)
-
-
-def standard_input() -> bytes:
-    """All of standard input."""
-    return sys.stdin.buffer.read()
+    return Context(os.environ, note, say)
