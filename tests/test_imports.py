@@ -1,0 +1,110 @@
+"""What a command does not need it does not load: asked of a real process, after it has answered."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.hub import CHECKOUT, PYTHON, Hub, Result
+
+# Milliseconds of every start, measured: pygit2 70, PyYAML 17, subprocess 12, argparse 9.
+HEAVY = ("pygit2", "yaml", "subprocess", "argparse", "difflib")
+
+_PROBE = """\
+import sys
+sys.path.insert(0, sys.argv.pop(1))
+from git_hub_session.cli import main
+code = main()
+import json
+print(json.dumps([code, sorted(sys.modules)]), file=sys.stderr)
+"""
+
+
+def loaded(hub: Hub, *words: str, cwd: Path | None = None) -> set[str]:
+    """The modules in the process when the command has ended; it has to succeed."""
+    result = hub.call(PYTHON, "-I", "-c", _PROBE, CHECKOUT, *words, cwd=cwd)
+    code, modules = json.loads(result.err.splitlines()[-1])
+    assert (code, result.code) == (0, 0), result
+    assert "git_hub_session.cli" in modules
+    return set(modules)
+
+
+def heavy(modules: set[str]) -> list[str]:
+    return [name for name in HEAVY if name in modules]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("list",),
+        ("list", "--format=json"),
+        ("list", "-z"),
+        ("log", "s1"),
+        ("update", "s1", "--state", "running"),
+        ("update", "s1", "--state", "running", "-n"),
+        ("init", "--task", "Another", "--id", "s2"),
+        ("init", "--task", "Another", "-n"),
+        ("--version",),
+    ],
+)
+def test_what_needs_no_repository_loads_nothing_heavy(hub: Hub, words: tuple[str, ...]) -> None:
+    hub.session()
+    assert heavy(loaded(hub, *words)) == []
+
+
+def test_the_same_in_an_agents_worktree(hub: Hub) -> None:
+    """Where the session is found by the branch that is checked out."""
+    hub.session(agents=1)
+    for words in (("list",), ("log",), ("update", "--state", "running")):
+        assert heavy(loaded(hub, *words, cwd=hub.worktree(1))) == []
+
+
+def test_a_task_that_is_no_plain_text_loads_yaml_and_nothing_else(hub: Hub) -> None:
+    hub.session(task='say "hi"')
+    assert heavy(loaded(hub, "list")) == ["yaml"]
+
+
+def test_status_looks_in_process(hub: Hub) -> None:
+    hub.session(agents=2)
+    (hub.worktree(1) / "new").write_text("new")
+    assert heavy(loaded(hub, "status", "s1")) == ["pygit2"]
+
+
+def test_cleanup_of_clean_worktrees_starts_nothing(hub: Hub) -> None:
+    hub.session(agents=2)
+    hub.commit(hub.worktree(2), "file", "better\n")
+    assert heavy(loaded(hub, "cleanup", "s1")) == ["pygit2"]
+    assert not hub.worktree(1).exists()
+    assert not hub.worktree(2).exists()
+
+
+def test_cleanup_of_uncommitted_work_asks_git(hub: Hub) -> None:
+    """The other way round: this is how the tests above would fail."""
+    hub.session(agents=1)
+    (hub.worktree(1) / "new").write_text("new")
+    assert heavy(loaded(hub, "cleanup", "s1")) == ["pygit2", "subprocess"]
+
+
+def test_only_the_command_that_is_asked_for_is_loaded(hub: Hub) -> None:
+    hub.session()
+    modules = loaded(hub, "list")
+    commands = {name for name in modules if name.startswith("git_hub_session.commands.")}
+    assert commands == {"git_hub_session.commands.list"}
+    assert not {name for name in modules if name.startswith("git_hub_session.operations")}
+
+
+def test_without_pygit2_what_does_not_look_works(hub: Hub, tmp_path: Path) -> None:
+    """A pygit2 that cannot be loaded, as on a machine without certificates, stops only who needs it."""
+    hub.session()
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    (broken / "pygit2.py").write_text("raise ImportError('no libgit2 here')\n")
+    probe = f"import sys\nsys.path.insert(0, {str(broken)!r})\n{_PROBE.partition('code = ')[0]}"
+    run = (PYTHON, "-I", "-c", f"{probe}\nsys.exit(main())", CHECKOUT)
+    assert hub.call(*run, "list", "--format=porcelain").code == 0
+    assert hub.call(*run, "update", "s1", "--state", "running") == Result(
+        0, "Session s1: init → running\n"
+    )
+    assert hub.call(*run, "status", "s1").code == 255
