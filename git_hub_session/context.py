@@ -75,10 +75,12 @@ class Context:
 
             # git's own answer: it knows every way in which safe.directory can be set.
             if not trusts(self.cwd, self.environ):
-                top = place.main_worktree or place.common_dir
+                from shlex import quote
+
+                top = place.owners[0]
                 raise NotOurs(
                     f"detected dubious ownership in repository at '{top}': '{owned}' is somebody else's",
-                    hint=f"git config --global --add safe.directory {top}",
+                    hint=f"git config --global --add safe.directory {quote(top)}",
                 )
         return place
 

@@ -40,62 +40,115 @@ class Place(NamedTuple):
     common_dir: str
     """The repository: refs, objects, config, and `worktrees`."""
     worktree: str
-    """The top of the worktree we stand in, or '' (bare, or inside the git directory)."""
+    """The top of the worktree that git works in here, or '' (bare, or inside the git directory)."""
     main_worktree: str
     """The main worktree, or '' in a bare repository."""
     hub: str
     owners: tuple[str, ...]
-    """The paths whose owner decides whether the repository can be trusted (none where GIT_DIR named it)."""
+    """The paths whose owner decides whether the repository can be trusted, the first is the one
+    that safe.directory has to name (none where GIT_DIR named the repository)."""
 
 
 def find_place(cwd: str, environ: Mapping[str, str]) -> Place:
     """The repository that `cwd` and the environment mean; raises NotARepository, NoMainWorktree."""
+    shared = environ.get("GIT_COMMON_DIR")
+    shared = os.path.join(cwd, shared) if shared else ""
     named = environ.get("GIT_DIR")
-    owners: tuple[str, ...]
-    if named is not None:
-        git_dir, top, owners = _named(os.path.join(cwd, named), named), "", ()
+    if named is None:
+        found = _discovered(cwd, environ, shared)
     else:
-        git_dir, top, owners = _discovered(cwd, environ)
-    common_dir = environ.get("GIT_COMMON_DIR")
-    common_dir = os.path.realpath(os.path.join(cwd, common_dir) if common_dir else _common(git_dir))
-    git_dir = os.path.realpath(git_dir)
-    settings = _repository_settings(common_dir)
-    linked = git_dir != common_dir
-    work_tree = environ.get("GIT_WORK_TREE")
-    if named is not None and environ.get("GIT_IMPLICIT_WORK_TREE") != "0":
-        # GIT_DIR without GIT_WORK_TREE, as in hooks: the worktree is where we stand.
-        top = os.path.join(cwd, work_tree) if work_tree else cwd
-    main = _main_worktree(common_dir, settings, "" if linked else top, discovered=named is None)
+        found = _Found(_named(os.path.join(cwd, named), named, shared), "", ())
+    git_dir = os.path.realpath(found.git_dir)
+    common_dir = os.path.realpath(_common(found.git_dir, shared))
+    settings = _settings(common_dir, common_dir)
+    worktree = _worktree(cwd, environ, git_dir, common_dir, found.top)
+    main = _main_worktree(cwd, environ, git_dir, common_dir, settings, found)
     hub = environ.get("GIT_HUB_SESSION_DIR")
     if hub:
-        hub = os.path.realpath(os.path.join(cwd, hub))
+        hub = os.path.normpath(os.path.join(cwd, hub))
     elif main:
         hub = os.path.join(main, ".agenthub")
-    elif linked and not is_true(settings.get("core.bare")):
+    elif is_true(settings.get("core.bare", "true")):
+        hub = os.path.join(common_dir, "agenthub")
+    else:
         raise NoMainWorktree(
             f"cannot tell where the main worktree of '{common_dir}' is",
             hint="run it in the main worktree, or set GIT_HUB_SESSION_DIR to its .agenthub",
         )
-    else:
-        hub = os.path.join(common_dir, "agenthub")
-    return Place(git_dir, common_dir, os.path.realpath(top) if top else "", main, hub, owners)
+    return Place(git_dir, common_dir, worktree, main, hub, found.owners)
 
 
-def _named(path: str, named: str) -> str:
+class _Found(NamedTuple):
+    """A git directory, the top of the worktree whose .git led to it, and whose they are."""
+
+    git_dir: str
+    top: str
+    owners: tuple[str, ...]
+
+
+def _worktree(cwd: str, environ: Mapping[str, str], git_dir: str, common_dir: str, top: str) -> str:
+    """The worktree that git itself would use: setup_explicit_git_dir, setup_discovered_git_dir."""
+    named = "GIT_DIR" in environ
+    settings: Mapping[str, str] = {}
+    own = _settings(common_dir, git_dir)
+    if git_dir == common_dir or is_true(own.get("extensions.worktreeconfig")):
+        settings = own  # of a linked worktree, git else reads neither setting
+    wanted = environ.get("GIT_WORK_TREE")
+    if wanted:
+        return os.path.realpath(os.path.join(cwd, wanted))
+    if is_true(settings.get("core.bare")):
+        return ""
+    if "core.worktree" in settings:
+        return os.path.realpath(os.path.join(git_dir, settings["core.worktree"]))
+    if not named:
+        return top
+    # GIT_DIR alone, as in hooks: the worktree is where we stand.
+    implicit = environ.get("GIT_IMPLICIT_WORK_TREE")
+    return os.path.realpath(cwd) if implicit is None or is_true(implicit) else ""
+
+
+def _main_worktree(
+    cwd: str,
+    environ: Mapping[str, str],
+    git_dir: str,
+    common_dir: str,
+    settings: Mapping[str, str],
+    found: _Found,
+) -> str:
+    """The main worktree, or '' where there is none, or where nothing says which it is."""
+    if is_true(settings.get("core.bare")):
+        return ""
+    if "core.worktree" in settings:
+        return os.path.realpath(os.path.join(common_dir, settings["core.worktree"]))
+    if git_dir == common_dir and found.top:
+        return found.top
+    if os.path.basename(common_dir) == ".git":
+        return os.path.dirname(common_dir)
+    if git_dir != common_dir:
+        return ""
+    # A separate git directory does not know its worktree; the .git file that leads to it does,
+    # and in a hook, where GIT_DIR names the one, we stand below the other.
+    wanted = environ.get("GIT_WORK_TREE")
+    if wanted:
+        return os.path.realpath(os.path.join(cwd, wanted))
+    try:
+        around = _discovered(cwd, environ, "")
+    except NotARepository:
+        return ""
+    return around.top if os.path.realpath(around.git_dir) == git_dir else ""
+
+
+def _named(path: str, named: str, shared: str) -> str:
     if os.path.isfile(path):
         path = _gitfile(path)
-    if not _is_git_dir(path):
+    if not _is_git_dir(path, shared):
         raise NotARepository(f"not a git repository: '{named}'")
     return path
 
 
-def _discovered(cwd: str, environ: Mapping[str, str]) -> tuple[str, str, tuple[str, ...]]:
-    """Walk up from `cwd`: the git directory, the top of the worktree ('' if bare), and whose they are."""
-    ceilings = {
-        os.path.realpath(path)
-        for path in environ.get("GIT_CEILING_DIRECTORIES", "").split(os.pathsep)
-        if os.path.isabs(path)
-    }
+def _discovered(cwd: str, environ: Mapping[str, str], shared: str) -> _Found:
+    """Walk up from `cwd` to the first git directory, or to a .git that leads to one."""
+    ceilings = _ceilings(environ.get("GIT_CEILING_DIRECTORIES", ""))
     across = is_true(environ.get("GIT_DISCOVERY_ACROSS_FILESYSTEM"))
     directory = os.path.realpath(cwd)
     device = os.stat(directory).st_dev
@@ -107,16 +160,16 @@ def _discovered(cwd: str, environ: Mapping[str, str]) -> tuple[str, str, tuple[s
             mode = 0
         if stat.S_ISREG(mode):
             git_dir = _gitfile(dot_git)
-            if not _is_git_dir(git_dir):
+            if not _is_git_dir(git_dir, shared):
                 raise NotARepository(
                     f"not a git repository: '{git_dir}'",
                     hint=f"'{dot_git}' points there; 'git worktree repair' in the main worktree may mend it",
                 )
-            return git_dir, directory, (dot_git, directory, git_dir)
-        if stat.S_ISDIR(mode) and _is_git_dir(dot_git):
-            return dot_git, directory, (directory, dot_git)
-        if _is_git_dir(directory):
-            return directory, "", (directory,)
+            return _Found(git_dir, directory, (directory, dot_git, git_dir))
+        if stat.S_ISDIR(mode) and _is_git_dir(dot_git, shared):
+            return _Found(dot_git, directory, (directory, dot_git))
+        if _is_git_dir(directory, shared):
+            return _Found(directory, "", (directory,))
         parent = os.path.dirname(directory)
         if parent == directory or parent in ceilings:
             raise NotARepository("not a git repository (or any of the parent directories): .git")
@@ -128,52 +181,51 @@ def _discovered(cwd: str, environ: Mapping[str, str]) -> tuple[str, str, tuple[s
         directory = parent
 
 
+def _ceilings(text: str) -> set[str]:
+    """GIT_CEILING_DIRECTORIES; after an empty entry, links are left as they are."""
+    resolved, _, literal = f"{os.pathsep}{text}".partition(os.pathsep * 2)
+    return {
+        *(os.path.realpath(path) for path in resolved.split(os.pathsep) if os.path.isabs(path)),
+        *(os.path.normpath(path) for path in literal.split(os.pathsep) if os.path.isabs(path)),
+    }
+
+
 def _gitfile(path: str) -> str:
     content = _text(path)
     if not content.startswith("gitdir: "):
         raise NotARepository(f"invalid gitfile format: '{path}'")
-    return os.path.normpath(os.path.join(os.path.dirname(path), content[8:].rstrip("\r\n")))
+    target = content[8:].rstrip("\r\n")
+    if not target:
+        raise NotARepository(f"no path in gitfile: '{path}'")
+    return os.path.join(os.path.dirname(path), target)
 
 
-def _is_git_dir(path: str) -> bool:
-    common = _common(path)
+def _is_git_dir(path: str, shared: str) -> bool:
+    common = _common(path, shared)
     if not os.path.isdir(os.path.join(common, "objects")) or not os.path.isdir(
         os.path.join(common, "refs")
     ):
         return False
     head = os.path.join(path, "HEAD")
     if os.path.islink(head):
-        return os.readlink(head).startswith(REFS)
+        return os.readlink(head).startswith("refs/")
     return _HEAD.match(_text(head)) is not None
 
 
-def _common(git_dir: str) -> str:
+def _common(git_dir: str, shared: str) -> str:
+    """The repository of a worktree's git directory; `shared` is GIT_COMMON_DIR, or ''."""
+    if shared:
+        return shared
     content = _text(os.path.join(git_dir, "commondir")).rstrip("\r\n")
-    return os.path.normpath(os.path.join(git_dir, content)) if content else git_dir
+    return os.path.join(git_dir, content) if content else git_dir
 
 
-def _repository_settings(common_dir: str) -> dict[str, str]:
+def _settings(common_dir: str, git_dir: str) -> dict[str, str]:
+    """The repository's configuration, and that of the one worktree where there is such a thing."""
     settings = parse_settings(_text(os.path.join(common_dir, "config")))
     if is_true(settings.get("extensions.worktreeconfig")):
-        settings |= parse_settings(_text(os.path.join(common_dir, "config.worktree")))
+        settings |= parse_settings(_text(os.path.join(git_dir, "config.worktree")))
     return settings
-
-
-def _main_worktree(
-    common_dir: str, settings: Mapping[str, str], top: str, *, discovered: bool
-) -> str:
-    """The main worktree; `top` is where we stand if that may be the main one, else ''."""
-    bare = settings.get("core.bare")
-    if is_true(bare):
-        return ""
-    if "core.worktree" in settings:
-        return os.path.realpath(os.path.join(common_dir, settings["core.worktree"]))
-    if discovered and top:
-        return os.path.realpath(top)
-    if os.path.basename(common_dir) == ".git":
-        return os.path.dirname(common_dir)
-    # A separate git directory named by GIT_DIR: it says no more than that it has a worktree.
-    return os.path.realpath(top) if top and bare is not None else ""
 
 
 def _text(path: str) -> str:
