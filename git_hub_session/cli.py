@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from itertools import pairwise
-from typing import TYPE_CHECKING
+from types import FrameType
+from typing import TYPE_CHECKING, NoReturn
 
 from git_hub_session import __version__
 from git_hub_session.commands import COMMANDS
@@ -19,9 +20,8 @@ from git_hub_session.render import Output, complain, fail, say, show, tell
 if TYPE_CHECKING:
     from git_hub_session.views import View
 
-INTERRUPTED = 130
-BROKEN_PIPE = 141
 BUG = 255
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 # How AgentHub's session_manager.py spells its commands: --status ID, --list, …
 _AGENTHUB = {
@@ -33,22 +33,66 @@ _AGENTHUB = {
 }
 
 
+class _Ended(BaseException):
+    """A signal asks us to end: what is on the way out (locks, files written aside) is tidied up."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+class LibraryMissing(HubError):
+    """Something that is installed along with the package is not there."""
+
+    code = "library-missing"
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line and return git's exit code for how it went."""
+    """Run the command line and return git's exit code for how it went.
+
+    It ends by the signal that ended it, so that a shell sees 130 for ^C, 141 for a closed pipe.
+    """
     words = list(sys.argv[1:] if argv is None else argv)
+    _fill_closed_streams()
     try:
+        for number in _ENDING:
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, _end)
         return _run(words)
-    except KeyboardInterrupt:
-        return INTERRUPTED
+    except _Ended as ended:
+        _die_by(ended.number)
     except BrokenPipeError:
-        # Nobody reads on: no message. What is left in the buffer must not be tried at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return BROKEN_PIPE
+        _die_by(signal.SIGPIPE)  # nobody reads on: no message
+    except HubError as error:
+        fail(error, Output())
+        return error.exit_code
     except Exception:
         from traceback import format_exc
 
         complain(format_exc())
         return BUG
+
+
+def _end(number: int, _frame: FrameType | None) -> NoReturn:
+    for other in _ENDING:
+        signal.signal(other, signal.SIG_IGN)  # the way out is short, and taken once
+    raise _Ended(number)
+
+
+def _die_by(number: int) -> NoReturn:
+    signal.signal(number, signal.SIG_DFL)
+    signal.raise_signal(number)
+    os._exit(128 + number)  # where the signal is blocked
+
+
+def _fill_closed_streams() -> None:
+    """Closed standard streams lead to /dev/null, as in git: a file of ours must not get their number."""
+    if None in (sys.stdin, sys.stdout, sys.stderr):
+        fd = os.open(os.devnull, os.O_RDWR)
+        while fd < 2:
+            fd = os.dup(fd)
+        if fd > 2:
+            os.close(fd)
 
 
 def _run(words: list[str]) -> int:
@@ -58,7 +102,7 @@ def _run(words: list[str]) -> int:
         if not words or words[0] in ("-h", "--help", "--version"):
             return _about(words[0] if words else "")
         if words[0] not in COMMANDS:
-            raise UnknownCommand(words[0])
+            raise _unknown(words[0])
     except UsageError as error:
         fail(error, output, _overview() if output.format == "text" else "")
         return error.exit_code
@@ -82,6 +126,11 @@ def _run(words: list[str]) -> int:
     except HubError as error:
         fail(error, output)
         return error.exit_code
+    except ModuleNotFoundError as fault:
+        if (fault.name or "").startswith(__package__):
+            raise
+        fail(_library_missing(fault), output)
+        return LibraryMissing.exit_code
     except OSError as fault:
         fail(HubError(f"{fault.filename or words[0]}: {fault.strerror or fault}"), output)
         return HubError.exit_code
@@ -90,6 +139,13 @@ def _run(words: list[str]) -> int:
 
 def _unheard(_text: str) -> None:
     """What is told with -q."""
+
+
+def _library_missing(fault: ModuleNotFoundError) -> LibraryMissing:
+    return LibraryMissing(
+        f"cannot load '{fault.name}'",
+        hint=f"'{sys.executable}' has no such module: 'make install' or pip brings all that is needed",
+    )
 
 
 def _about(word: str) -> int:
@@ -112,13 +168,11 @@ def _overview() -> str:
     return "\n".join(lines) + "\n"
 
 
-class UnknownCommand(UsageError):
-    """No such command."""
-
-    def __init__(self, word: str) -> None:
-        super().__init__(
-            f"'{word}' is not a git hub-session command", hint=_guess(word, list(COMMANDS))
-        )
+def _unknown(word: str) -> UsageError:
+    if word.startswith("-"):
+        hint = _guess(word.partition("=")[0], [*_AGENTHUB, "--version"])
+        return UsageError(f"unknown option '{word}' before the command", hint=hint)
+    return UsageError(f"'{word}' is not a git hub-session command", hint=_guess(word, [*COMMANDS]))
 
 
 def _with_guess(error: UsageError) -> UsageError:
@@ -130,13 +184,19 @@ def _with_guess(error: UsageError) -> UsageError:
 def _guess(word: str, known: Sequence[str]) -> str:
     from difflib import get_close_matches  # only somebody who mistyped waits for it
 
-    close = get_close_matches(word, known, n=1, cutoff=0.5)
+    close = get_close_matches(word, known, n=1, cutoff=0.6)
     return f"did you mean '{close[0]}'?" if close else ""
 
 
 def _wants_json(words: Sequence[str]) -> bool:
-    """Whether errors are to be JSON too, even those of the parser."""
-    return "--format=json" in words or any(pair == ("--format", "json") for pair in pairwise(words))
+    """Whether errors are to be JSON too, even those of the parser: the last --format says."""
+    options = list(words[: words.index("--")]) if "--" in words else list(words)
+    formats = [
+        word.partition("=")[2] if "=" in word else "".join(options[at + 1 : at + 2])
+        for at, word in enumerate(options)
+        if word.partition("=")[0] == "--format"
+    ]
+    return formats[-1:] == ["json"]
 
 
 def _output(args: Arguments) -> Output:

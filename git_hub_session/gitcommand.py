@@ -72,20 +72,22 @@ class Git:
         for name, value in (settings or {}).items():
             words += ["-c", f"{name}={value}"]
         variables = {**self._environ, "GIT_DIR": self._common_dir, **(environ or {})}
+        pipe = subprocess.PIPE
         try:
-            done = subprocess.run(
-                [*words, *command],
-                input=stdin,
-                capture_output=True,
-                env=variables,
-                cwd=cwd,
-                check=False,
+            process = subprocess.Popen(
+                [*words, *command], stdin=pipe, stdout=pipe, stderr=pipe, env=variables, cwd=cwd
             )
         except FileNotFoundError:
             raise GitMissing("cannot find 'git'", hint="put git on PATH") from None
-        if done.returncode:
-            raise GitFailed(command[0], done.returncode, os.fsdecode(done.stderr))
-        return done.stdout
+        with process:
+            try:
+                out, err = process.communicate(stdin)
+            except BaseException:
+                process.terminate()  # not killed: git takes its *.lock files away with it
+                raise
+        if process.returncode:
+            raise GitFailed(command[0], process.returncode, os.fsdecode(err))
+        return out
 
     def change_refs(self, commands: Iterable[str]) -> None:
         """Carry out `git update-ref --stdin` commands in one transaction: all of them or none.

@@ -362,7 +362,6 @@ def test_what_is_no_repository_is_refused_in_gits_words(
         ),
         "named": (hub.top, {"GIT_DIR": "nowhere"}),
         "broken entry": (gone, {}),
-        "named file": (hub.top, {"GIT_DIR": "file"}),
     }
     for name, (cwd, more) in faults.items():
         said = hub.call("git", "rev-parse", "--git-dir", cwd=cwd, environ=more)

@@ -26,7 +26,7 @@ class Output(NamedTuple):
 
 
 class CannotShow(HubError):
-    """Standard output does not take the answer (a full device, a closed one)."""
+    """Standard output does not take the answer (a full device)."""
 
     code = "cannot-show"
 
@@ -46,17 +46,12 @@ def show(view: View, output: Output) -> None:
             view, text.style_of(output.color, sys.stdout, os.environ), quiet=output.quiet
         )
     try:
-        _write(sys.stdout, answer)
-        if told:
-            _write(sys.stderr, told)
-    except (OSError, ValueError) as fault:
-        if view.changed:
-            return
-        if isinstance(fault, BrokenPipeError):
+        say(answer)
+    except (CannotShow, BrokenPipeError):
+        if not view.changed:
             raise
-        raise CannotShow(
-            f"cannot write the answer: {getattr(fault, 'strerror', None) or fault}"
-        ) from None
+    finally:
+        _try_to_tell(told)
 
 
 def fail(error: HubError, output: Output, usage: str = "") -> None:
@@ -85,18 +80,26 @@ def tell(line: str) -> None:
 
 def complain(trace: str) -> None:
     """A bug of ours: the traceback, for the report of it."""
-    _try_to_tell(f"{trace}fatal: this is a bug in git hub-session\n")
+    from git_hub_session.render.escape import visible
+
+    told = "".join(f"{visible(line)}\n" for line in trace.splitlines())
+    _try_to_tell(f"{told}fatal: this is a bug in git hub-session\n")
 
 
-def say(text: str) -> None:
-    """Text of ours on standard output: usage, version, what a demonstration types and gets."""
-    _write(sys.stdout, text)
+def say(answer: str | bytes) -> None:
+    """Write on standard output; raises CannotShow, BrokenPipeError."""
+    try:
+        _write(sys.stdout, answer)
+    except BrokenPipeError:
+        raise
+    except OSError as fault:
+        raise CannotShow(f"cannot write the answer: {fault.strerror}") from None
 
 
 def _try_to_tell(text: str) -> None:
     try:
         _write(sys.stderr, text)
-    except (OSError, ValueError):
+    except OSError:
         pass  # the exit code says it
 
 
@@ -106,6 +109,7 @@ def _write(stream: TextIO | None, text: str | bytes) -> None:
     if isinstance(text, str):
         # What the locale cannot say is written as \u2192.
         text = text.encode(stream.encoding or "ascii", "backslashreplace")
-    stream.flush()
-    stream.buffer.write(text)
-    stream.buffer.flush()
+    # Not through the stream's buffer: what it could not write it would try again at exit.
+    rest = memoryview(text)
+    while rest:
+        rest = rest[os.write(stream.fileno(), rest) :]

@@ -35,17 +35,17 @@ def width(text: str) -> int:
     return sum(_columns(char) for char in text)
 
 
-def fitted(text: str, columns: int) -> str:
-    """`text`, cut to `columns` with a '…' where it is wider."""
+def fitted(text: str, columns: int, ellipsis: str) -> str:
+    """`text`, cut to `columns` with an ellipsis where it is wider."""
     if width(text) <= columns:
         return text
-    taken, left = [], columns - 1
+    taken, left = [], columns - len(ellipsis)
     for char in text:
         left -= _columns(char)
         if left < 0:
             break
         taken.append(char)
-    return "".join(taken) + "…"
+    return "".join(taken) + ellipsis
 
 
 def padded(text: str, columns: int) -> str:
@@ -54,8 +54,9 @@ def padded(text: str, columns: int) -> str:
 
 
 def _columns(char: str) -> int:
-    from unicodedata import combining, east_asian_width  # not needed while all is ASCII
+    from unicodedata import category, east_asian_width  # not needed while all is ASCII
 
-    if combining(char):
+    # Marks go over what stands before them; the later letters of a Korean syllable into it.
+    if category(char) in ("Mn", "Me") or "\u1160" <= char <= "\u11ff":
         return 0
     return 2 if east_asian_width(char) in "WF" else 1

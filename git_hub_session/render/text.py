@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
 from git_hub_session.clock import age, age_of
+from git_hub_session.gitconfig import is_true
 from git_hub_session.refnames import short, within_session
 from git_hub_session.render.escape import fitted, padded, visible, width
 from git_hub_session.session import Session
@@ -44,14 +46,18 @@ class Style(NamedTuple):
     columns: int | None
     color: bool
     arrow: str
-    ellipsis: str = "…"
+    ellipsis: str
 
     def paint(self, text: str, color: str) -> str:
         return f"\x1b[{_COLORS[color]}m{text}\x1b[m" if self.color else text
 
     def fit(self, text: str, used: int) -> str:
         """`text` cut to what is left of a line after `used` columns; never to less than ten."""
-        return text if self.columns is None else fitted(text, max(self.columns - used, 10))
+        return (
+            text
+            if self.columns is None
+            else fitted(text, max(self.columns - used, 10), self.ellipsis)
+        )
 
 
 class Answer(NamedTuple):
@@ -64,7 +70,7 @@ class Answer(NamedTuple):
 def style_of(color: str, stream: TextIO | None, environ: Mapping[str, str]) -> Style:
     """The style for `stream`; git's rules for colour, and NO_COLOR."""
     terminal = stream is not None and not stream.closed and stream.isatty()
-    paged = environ.get("GIT_PAGER_IN_USE") == "true"
+    paged = is_true(environ.get("GIT_PAGER_IN_USE"))
     wanted = color in ("always", "") or (
         color == "auto"
         and (terminal or paged)
@@ -72,7 +78,8 @@ def style_of(color: str, stream: TextIO | None, environ: Mapping[str, str]) -> S
         and environ.get("TERM", "dumb") != "dumb"
     )
     columns = _columns(stream, environ) if terminal and stream is not None else None
-    return Style(columns, wanted, "→" if _can_say("→", stream) else "->")
+    arrow, ellipsis = ("→", "…") if _is_unicode(stream, environ) else ("->", "...")
+    return Style(columns, wanted, arrow, ellipsis)
 
 
 def _columns(stream: TextIO, environ: Mapping[str, str]) -> int | None:
@@ -85,12 +92,18 @@ def _columns(stream: TextIO, environ: Mapping[str, str]) -> int | None:
         return None
 
 
-def _can_say(text: str, stream: TextIO | None) -> bool:
-    try:
-        text.encode((stream.encoding if stream else None) or "ascii")
-    except (UnicodeEncodeError, LookupError):
-        return False
-    return True
+def _is_unicode(stream: TextIO | None, environ: Mapping[str, str]) -> bool:
+    """Whether the locale is one of Unicode.
+
+    The stream does not tell: under LC_ALL=C Python writes UTF-8 all the same, and says
+    LC_CTYPE=C.UTF-8 where nothing was said (PEP 538, PEP 540).
+    """
+    spoken = environ.get("LC_CTYPE", "")
+    if sys.flags.utf8_mode and spoken.startswith("C."):
+        spoken = ""
+    locale = environ.get("LC_ALL") or spoken or environ.get("LANG", "")
+    encoding = (stream.encoding if stream else None) or "ascii"
+    return all("utf8" in name.lower().replace("-", "") for name in (locale, encoding))
 
 
 def as_text(view: View, style: Style, *, quiet: bool) -> tuple[str, str]:
