@@ -4,15 +4,10 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-# git's own steps (date.c, show_date_relative): the last unit whose limit, in seconds, is not reached.
-_STEPS = (
-    (90, 1, "second"),
-    (90 * 60, 60, "minute"),
-    (36 * 3600, 3600, "hour"),
-    (14 * 86400, 86400, "day"),
-    (70 * 86400, 7 * 86400, "week"),
-    (365 * 86400, 30 * 86400, "month"),
-)
+# git's own steps (date.c, show_date_relative): a unit, how many make one of the next, and from
+# how many on the next is used. Each step rounds what the one before it has rounded.
+_STEPS = (("second", 60, 90), ("minute", 60, 90), ("hour", 24, 36))
+_YEAR = 365  # days
 
 
 def iso(seconds: float) -> str:
@@ -35,10 +30,22 @@ def age(seconds: float) -> str:
     """`seconds` of age in git's words: '5 minutes ago', 'in the future'."""
     if seconds < 0:
         return "in the future"
-    for limit, unit, name in _STEPS:
-        if seconds < limit:
-            return _ago(int(seconds / unit + (0.5 if unit > 1 else 0)), name)
-    return _ago(int(seconds / (365 * 86400) + 0.5), "year")
+    count = int(seconds)
+    for unit, size, limit in _STEPS:
+        if count < limit:
+            return f"{_count(count, unit)} ago"
+        count = (count + size // 2) // size
+    if count < 14:
+        return f"{_count(count, 'day')} ago"
+    if count < 70:
+        return f"{_count((count + 3) // 7, 'week')} ago"
+    if count < _YEAR:
+        return f"{_count((count + 15) // 30, 'month')} ago"
+    if count >= 5 * _YEAR:
+        return f"{_count((count + 183) // _YEAR, 'year')} ago"
+    years, months = divmod((count * 12 * 2 + _YEAR) // (_YEAR * 2), 12)
+    parts = [_count(years, "year")] + ([_count(months, "month")] if months else [])
+    return f"{', '.join(parts)} ago"
 
 
 def age_of(text: str, now: float) -> str:
@@ -47,8 +54,8 @@ def age_of(text: str, now: float) -> str:
     return "?" if moment is None else age(now - moment)
 
 
-def _ago(count: int, unit: str) -> str:
-    return f"{count} {unit}{'' if count == 1 else 's'} ago"
+def _count(count: int, unit: str) -> str:
+    return f"{count} {unit}{'' if count == 1 else 's'}"
 
 
 def parse_span(text: str) -> float | None:

@@ -40,7 +40,10 @@ _TAIL = re.compile(
     re.VERBOSE,
 )
 
-_PLAIN = re.compile(r"[A-Za-z0-9_./+][A-Za-z0-9_./+@:-]*(?<!:)", re.ASCII)
+# Words with one space between them; a colon or '#' that YAML would take for its own has no place.
+_PLAIN = re.compile(
+    r"[A-Za-z0-9_./+](?:[A-Za-z0-9_./+@%-]|:(?! |\Z)| (?=[A-Za-z0-9_./+%-]))*", re.ASCII
+)
 _LITERAL_KEYS = frozenset({"task", "eval_cmd"})
 _UNQUOTABLE = re.compile(r'["\\\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff\ud800-\udfff\ufffe\uffff]')
 
@@ -111,7 +114,7 @@ def _yaml() -> ModuleType:
 
 
 def render_config(values: Mapping[str, str]) -> str:
-    """A config.yaml that reads back as `values`, in their order.
+    """A config.yaml that reads back as `values` (whose text is UTF-8), in their order.
 
     AgentHub's layout where every text is plain; else a YAML style that AgentHub's layout
     does not match, so that nothing in a task can be taken for a setting.
@@ -130,12 +133,12 @@ def _scalar(key: str, value: str) -> str:
         return f'"{value}"'
     if key not in _LITERAL_KEYS and _PLAIN.fullmatch(value):
         return value
-    if "\n" in value and not _UNQUOTABLE.search(
-        value.replace("\n", "").replace('"', "").replace("\\", "")
-    ):
-        return "|2-\n" + "\n".join(f"  {line}" if line else "" for line in value.split("\n"))
-    if not _UNQUOTABLE.search(value.replace('"', "").replace("\\", "")):
-        return "'" + value.replace("'", "''") + "'"
+    if not _UNQUOTABLE.search(re.sub(r'[\n"\\]', "", value)):
+        if "\n" not in value:
+            return "'" + value.replace("'", "''") + "'"
+        # AgentHub's scripts take every line with a colon for a setting, also within a block.
+        if ":" not in value and not value.endswith("\n"):
+            return "|2-\n" + "\n".join(f"  {line}" if line else "" for line in value.split("\n"))
     return _escaped(value)
 
 
@@ -146,6 +149,8 @@ def _escaped(value: str) -> str:
         code = ord(char)
         if char in '"\\':
             out.append("\\" + char)
+        elif char == "\n":
+            out.append("\\n")
         elif _UNQUOTABLE.match(char):
             out.append(f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}")
         else:

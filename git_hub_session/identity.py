@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
-from git_hub_session.gitconfig import environment_settings, parse_settings
+from git_hub_session.gitconfig import environment_settings, is_true, parse_settings
 
 
 def identity(common_dir: str, environ: Mapping[str, str]) -> str:
-    """ "Name <email>": GIT_COMMITTER_*, `git -c`, the repository's, then the user's configuration.
+    """ "Name <email>": GIT_COMMITTER_*, `git -c`, the repository's, the user's, the system's configuration.
 
     Included files are not followed; where no name is found it is the login's name.
     """
@@ -17,8 +17,13 @@ def identity(common_dir: str, environ: Mapping[str, str]) -> str:
     for path in _files(common_dir, environ):
         settings |= parse_settings(_text(path))
     settings |= environment_settings(environ)
-    name = environ.get("GIT_COMMITTER_NAME") or settings.get("user.name") or _login(environ)
-    email = environ.get("GIT_COMMITTER_EMAIL") or settings.get("user.email") or ""
+    name, email = (
+        environ.get(f"GIT_COMMITTER_{key.upper()}")
+        or settings.get(f"committer.{key}")
+        or settings.get(f"user.{key}")
+        or otherwise
+        for key, otherwise in (("name", _login(environ)), ("email", environ.get("EMAIL", "")))
+    )
     return f"{_plain(name)} <{_plain(email)}>"
 
 
@@ -29,6 +34,8 @@ def _files(common_dir: str, environ: Mapping[str, str]) -> list[str]:
     files = [os.path.join(xdg, "git", "config"), os.path.join(home, ".gitconfig")]
     if "GIT_CONFIG_GLOBAL" in environ:
         files = [environ["GIT_CONFIG_GLOBAL"]]
+    if not is_true(environ.get("GIT_CONFIG_NOSYSTEM")):
+        files.insert(0, environ.get("GIT_CONFIG_SYSTEM", "/etc/gitconfig"))
     return [*files, os.path.join(common_dir, "config")]
 
 

@@ -148,7 +148,7 @@ def read_state(document: Mapping[str, Any]) -> State:
 def advanced(
     session: Session, target: State, *, at: str, by: str, verb: str, reason: str = ""
 ) -> Session:
-    """The session one transition on, the step recorded in its history; raises IllegalTransition."""
+    """The session one transition on, the step recorded in its history; raises IllegalTransition, Damaged."""
     step = {
         "at": at,
         "from": str(session.state),
@@ -158,11 +158,13 @@ def advanced(
     }
     if reason:
         step["reason"] = reason
-    history = session.document.get("history")
+    history = session.document.get("history", [])
+    if not isinstance(history, list):
+        raise Damaged("state.json: its history is not a list")
     document = dict(session.document)
     document["state"] = str(target)
     document["updated"] = at
-    document["history"] = [*(history if isinstance(history, list) else []), step]
+    document["history"] = [*history, step]
     return session._replace(state=target, document=document)
 
 

@@ -20,6 +20,8 @@ from git_hub_session.refnames import InvalidId, SessionId, is_session_id, parse_
 from git_hub_session.session import Config, Session, new_document, read_state
 
 STATE_LIMIT = 16 << 20  # bytes
+# json reads about 1,000 levels, but writes fewer: what is read must be writable again.
+MAX_NESTING = 200
 LOCK_WAIT = 10.0  # seconds
 
 CHANNELS = ("dispatch", "progress", "results")
@@ -49,6 +51,12 @@ class CannotWrite(HubError):
     code = "cannot-write"
 
 
+class TooLarge(HubError):
+    """The settings make a config.yaml that no reader would take."""
+
+    code = "too-large"
+
+
 class Broken(NamedTuple):
     """A session that cannot be read: what is known of it, and why."""
 
@@ -61,7 +69,14 @@ def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
 
 
-_decode = json.JSONDecoder(parse_constant=_refuse_constant).decode
+def _finite(text: str) -> float:
+    number = float(text)
+    if number in (float("inf"), float("-inf")):
+        raise ValueError(f"{text:.20} is out of range")
+    return number
+
+
+_decode = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite).decode
 
 
 class Store:
@@ -116,22 +131,25 @@ class Store:
             raise NoSuchSession(sid)
 
     def create(self, sid: SessionId, config: Config, *, at: str) -> None:
-        """Make a session, whole or not at all; raises SessionExists, CannotWrite.
+        """Make a session, whole or not at all; raises SessionExists, TooLarge, CannotWrite.
 
         The directory is filled under another name and renamed: no file system renames a
         directory over one that has something in it, so two makers cannot both win.
         """
-        text = configfile.render_config(config.values)
+        text = configfile.render_config(config.values).encode()
+        if len(text) > configfile.LIMIT:
+            raise TooLarge(f"the settings take more than {configfile.LIMIT} bytes")
+        if self.has(sid):
+            raise SessionExists(sid)
         try:
             self._make_hub()
             with self._sessions() as sessions:
-                if sid in sessions.names():
-                    raise SessionExists(sid)
-                aside = f".{sid}.{os.getpid()}.tmp"
+                # Not the process id: in containers two makers can have the same.
+                aside = f".{sid}.{os.urandom(6).hex()}.tmp"
                 os.mkdir(aside, dir_fd=sessions.fd)
                 try:
                     with sessions.child(aside) as directory:
-                        directory.create("config.yaml", text.encode())
+                        directory.create("config.yaml", text)
                         directory.create("state.json", _encode(new_document(sid, at=at)))
                         directory.sync()
                     os.rename(aside, sid, src_dir_fd=sessions.fd, dst_dir_fd=sessions.fd)
@@ -161,14 +179,11 @@ class Store:
                 for channel in CHANNELS:
                     board.made(channel).close()
                 counters = dict.fromkeys(CHANNELS, 0)
-                _create_once(
-                    board,
-                    "_index.json",
-                    _encode({"channels": list(CHANNELS), "counters": counters}),
-                )
+                index = _encode({"channels": list(CHANNELS), "counters": counters})
+                _make_once(board, "_index.json", index)
             # Not one file of the hub belongs into a commit: each agent's worktree would get a
             # stale copy, and `git clean` and `git stash -u` would take the real one away.
-            _create_once(
+            _make_once(
                 hub,
                 ".gitignore",
                 b"# made by git hub-session: sessions are no part of the project\n*\n",
@@ -255,6 +270,8 @@ def _read_json(directory: Directory) -> dict[str, Any]:
         raise Damaged("state.json: missing") from None
     try:
         document = _decode(data.decode())
+        if data.count(b"[") + data.count(b"{") > MAX_NESTING:
+            _check_nesting(document, MAX_NESTING)
     except RecursionError:
         raise Damaged("state.json: nested too deep") from None
     except ValueError as fault:
@@ -264,11 +281,20 @@ def _read_json(directory: Directory) -> dict[str, Any]:
     return document
 
 
+def _check_nesting(value: object, levels: int) -> None:
+    """Raise RecursionError where `value` has more than that many levels of lists and objects."""
+    if isinstance(value, dict | list):
+        if not levels:
+            raise RecursionError
+        for inner in value.values() if isinstance(value, dict) else value:
+            _check_nesting(inner, levels - 1)
+
+
 def _read_or_say_why(sessions: Directory, name: str) -> Session | Broken | None:
     config: Config | None = None
     try:
-        sid = parse_session_id(name)
         with sessions.child(name) as directory:
+            sid = parse_session_id(name)
             config = _read_config(directory)
             return _with_state(directory, sid, config)
     except (FileNotFoundError, NotADirectoryError):
@@ -281,12 +307,12 @@ def _read_or_say_why(sessions: Directory, name: str) -> Session | Broken | None:
         return Broken(name, config, f"cannot be read: {fault.strerror}")
 
 
-def _create_once(directory: Directory, name: str, data: bytes) -> None:
+def _make_once(directory: Directory, name: str, data: bytes) -> None:
+    """Make a file, whole, that nobody has made yet: what is there may have been written to."""
     if not directory.exists(name):
-        try:
-            directory.create(name, data)
-        except FileExistsError:
-            pass
+        directory.lock(wait=LOCK_WAIT)
+        if not directory.exists(name):
+            directory.replace(name, data)
 
 
 def _encode(document: Any) -> bytes:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 
 from git_hub_session.clock import iso
-from git_hub_session.context import Context, standard_input
+from git_hub_session.context import Context
 from git_hub_session.errors import HubError, UsageError
 from git_hub_session.options import DRY_RUN, FORMAT, QUIET, Arguments, Option, Usage
 from git_hub_session.refnames import HEADS, SessionId, parse_session_id
@@ -55,7 +56,7 @@ def run(context: Context, args: Arguments) -> InitView:
         "session_id": "",
         "task": _task(args),
         "agent_count": str(_agents(args.text("agents"))),
-        "base_branch": _base_branch(context, args.text("base-branch")),
+        "base_branch": _checked("base branch", _base_branch(context, args.text("base-branch"))),
         "created": iso(context.now()),
         **_measure(args),
     }
@@ -103,35 +104,29 @@ def _task(args: Arguments) -> str:
             "what is the task?" if text is None else "--task and -F exclude each other",
             hint="give --task <text>, or -F <file>",
         )
-    task = _read_task(file) if file is not None else text or ""
-    task = task.rstrip("\n")
+    task = _checked("task", _read_task(file).rstrip("\n") if file is not None else text or "")
     if not task.strip():
         raise UsageError("the task is empty")
-    return _checked("task", task)
+    return task
 
 
 def _read_task(file: str) -> str:
     try:
-        if file == "-":
-            data = standard_input()
-        else:
-            with open(file, "rb") as source:
-                data = source.read(_MOST_TEXT + 1)
+        standard_input = file == "-"
+        with open(0 if standard_input else file, "rb", closefd=not standard_input) as source:
+            data = source.read(_MOST_TEXT + 1)
     except OSError as fault:
         raise HubError(f"cannot read the task from '{file}': {fault.strerror}") from None
-    try:
-        return data.decode()
-    except UnicodeDecodeError:
-        raise HubError("the task is not UTF-8") from None
+    return os.fsdecode(data)
 
 
 def _checked(name: str, text: str) -> str:
+    if len(os.fsencode(text)) > _MOST_TEXT:
+        raise HubError(f"the {name} is larger than {_MOST_TEXT} bytes")
     try:
-        size = len(text.encode())
+        text.encode()
     except UnicodeEncodeError:
         raise HubError(f"the {name} is not UTF-8") from None
-    if size > _MOST_TEXT:
-        raise HubError(f"the {name} is larger than {_MOST_TEXT} bytes")
     return text
 
 
@@ -177,7 +172,7 @@ def _base_branch(context: Context, named: str | None) -> str:
         raise NoBase("this repository keeps its refs in a reftable, which cannot be read yet")
     if named is not None:
         branch = named.removeprefix(HEADS)
-        if not branch or not _is_branch(place.common_dir, branch):
+        if not _is_branch(place.common_dir, branch):
             raise NoBase(f"no such branch: '{named}'", hint="'git branch' lists them")
         return branch
     head, detached = read_head(place.git_dir)
@@ -198,9 +193,6 @@ def _base_branch(context: Context, named: str | None) -> str:
 
 def _is_branch(common_dir: str, branch: str) -> bool:
     parts = branch.split("/")
-    safe = (
-        all(part and part not in (".", "..") for part in parts)
-        and "\0" not in branch
-        and "\n" not in branch
-    )
-    return safe and is_ref(common_dir, HEADS + branch)
+    # `main.lock` is a file while git writes `main`, and no branch.
+    safe = all(part and part[0] != "." and not part.endswith(".lock") for part in parts)
+    return safe and "\n" not in branch and is_ref(common_dir, HEADS + branch)

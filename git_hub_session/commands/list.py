@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from math import inf
+
+from git_hub_session.clock import parse_iso
 from git_hub_session.context import Context
 from git_hub_session.errors import UsageError
 from git_hub_session.options import FORMAT, QUIET, Arguments, Option, Usage
@@ -52,12 +55,14 @@ def run(context: Context, args: Arguments) -> ListView:
     return ListView(tuple(found[:most]), context.now())
 
 
-def _key(session: Session | Broken, key: str) -> tuple[int, str]:
+def _key(session: Session | Broken, key: str) -> float:
+    """Where a session stands in the order; those that do not say come last."""
     if isinstance(session, Broken):
-        return (len(_ORDER), "")
+        return inf
     if key == "state":
-        return (_ORDER.index(session.state), session.id)
-    return (0, session.created if key == "created" else session.updated)
+        return _ORDER.index(session.state)
+    moment = parse_iso(session.created if key == "created" else session.updated)
+    return inf if moment is None else moment
 
 
 def _count(text: str | None) -> int | None:

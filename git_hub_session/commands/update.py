@@ -36,16 +36,15 @@ def run(context: Context, args: Arguments) -> UpdateView:
     expected = args.text("if-state")
     if_state = parse_state(expected) if expected is not None else None
     sid = context.session_to_change(args.word, "update")
-    by, at = context.identity, iso(context.now())
+    by = context.identity
     sources: list[State] = []
 
     def change(session: Session) -> Session:
         sources.append(session.state)
         if if_state is not None and session.state != if_state:
             raise OtherState(f"session '{sid}' is '{session.state}', not '{if_state}'")
-        return advanced(
-            session, target, at=at, by=by, verb="update", reason=args.text("reason") or ""
-        )
+        at, reason = iso(context.now()), args.text("reason") or ""
+        return advanced(session, target, at=at, by=by, verb="update", reason=reason)
 
     if args.is_set("dry-run"):
         change(context.store.read(sid))
