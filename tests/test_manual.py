@@ -1,0 +1,357 @@
+"""The manual page, held against the tables of options, the source, and the running program."""
+
+from __future__ import annotations
+
+import ast
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from signal import SIGINT, SIGPIPE, SIGTERM
+from typing import Any
+
+import pytest
+
+from git_hub_session import cli
+from git_hub_session.commands import COMMANDS
+from git_hub_session.errors import HubError, Refused, UsageError
+from git_hub_session.options import DRY_RUN, FORMAT, HELP, QUIET, Option, Usage
+from tests.hub import CHECKOUT, Hub, Result
+
+PAGE = CHECKOUT / "man" / "git-hub-session.1"
+SHARED = (DRY_RUN, QUIET, *FORMAT, HELP)
+COMMON = "Options of most commands"
+
+Sections = dict[str, dict[str, list[str]]]
+Flag = tuple[str, str]
+
+
+def sections() -> Sections:
+    """{".Sh": {".Ss": lines}}; what stands before the first .Ss is under ''."""
+    found: Sections = {}
+    section, subsection = "", ""
+    for line in PAGE.read_text().splitlines():
+        if line.startswith(".Sh "):
+            section, subsection = line[4:], ""
+        elif line.startswith(".Ss "):
+            subsection = line[4:]
+        else:
+            found.setdefault(section, {}).setdefault(subsection, []).append(line)
+    return found
+
+
+def words_of(macro: str, lines: list[str]) -> list[str]:
+    """What stands behind `macro` in the lines: `.Fl n , q` is n and q."""
+    found = []
+    for line in lines:
+        on = False
+        for word in line.removeprefix(".").split() if line.startswith(".") else []:
+            if re.fullmatch(r"[A-Z][a-z]", word):
+                on = word == macro
+            elif on and word not in (",", ".", ";", ":", ")", "("):
+                found.append(word)
+    return found
+
+
+def flags_in(lines: list[str]) -> set[str]:
+    return {f"-{word}" for word in words_of("Fl", lines)}
+
+
+def items(lines: list[str]) -> dict[str, list[str]]:
+    """{the head of each .It: the lines below it}"""
+    found: dict[str, list[str]] = {}
+    head = ""
+    for line in lines:
+        if line.startswith(".It "):
+            head = line[4:]
+            found[head] = []
+        elif line == ".El":
+            head = ""
+        elif head:
+            found[head].append(line)
+    return found
+
+
+def described(lines: list[str]) -> dict[frozenset[Flag], list[str]]:
+    """The options that have an item, as {(spelling, value), …}: "-F", "<file>"."""
+    found = {}
+    for head, text in items(lines).items():
+        spellings = re.findall(r"Fl (\S+)(?: (?:Ns Op = Ns )?Ar (\w+))?", head)
+        found[frozenset((f"-{flag}", value and f"<{value}>") for flag, value in spellings)] = text
+    return found
+
+
+def spelled(option: Option) -> frozenset[Flag]:
+    return frozenset((spelling, option.value) for spelling in option.spellings)
+
+
+def usage_of(command: str) -> Usage:
+    usage = import_module(COMMANDS[command].module).USAGE
+    assert isinstance(usage, Usage)
+    return usage
+
+
+def test_every_command_has_its_place_and_no_other() -> None:
+    page = sections()
+    assert [name for name in page["COMMANDS"] if name] == [*COMMANDS, COMMON]
+    assert list(dict.fromkeys(words_of("Cm", page["SYNOPSIS"][""]))) == list(COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_option_is_described_under_its_command(command: str) -> None:
+    options = usage_of(command).options
+    text = sections()["COMMANDS"][command]
+    own = [option for option in options if option not in SHARED]
+    shared = [option for option in options if option in SHARED]
+    assert set(described(text)) == {spelled(option) for option in own}
+    # The shared ones are named by their shortest spelling; nothing is named that it has not.
+    assert {option.spellings[0] for option in shared} <= flags_in(text)
+    assert flags_in(text) <= {spelling for option in options for spelling in option.spellings}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_choice_is_named(command: str) -> None:
+    text = described(sections()["COMMANDS"][command]) | described(sections()["COMMANDS"][COMMON])
+    for option in usage_of(command).options:
+        assert set(option.choices) <= set(words_of("Cm", text[spelled(option)])), option.flags
+
+
+def test_what_most_commands_take_is_described_once() -> None:
+    text = sections()["COMMANDS"][COMMON]
+    version = frozenset({("--version", "")})
+    assert set(described(text)) == {*(spelled(option) for option in SHARED), version}
+
+
+def test_no_flag_that_no_command_has() -> None:
+    known = {"--version"} | {
+        spelling
+        for command in COMMANDS
+        for option in (*usage_of(command).options, HELP)
+        for spelling in option.spellings
+    }
+    assert flags_in(PAGE.read_text().splitlines()) - known == set()
+
+
+def source() -> Iterator[ast.AST]:
+    for path in sorted((CHECKOUT / "git_hub_session").rglob("*.py")):
+        yield from ast.walk(ast.parse(path.read_text()))
+
+
+def test_the_reason_codes_are_those_of_the_source() -> None:
+    codes = {
+        node.args[0].value
+        for node in source()
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func) == "Reason"
+        and isinstance(node.args[0], ast.Constant)
+    }
+    heads = items(sections()["CLEANUP"]["What is kept"])
+    assert {head.removeprefix("Sy ") for head in heads} == codes
+
+
+def test_the_error_codes_are_those_of_the_source() -> None:
+    codes = {
+        step.value.value
+        for node in source()
+        if isinstance(node, ast.ClassDef)
+        for step in node.body
+        if isinstance(step, ast.Assign)
+        and ast.unparse(step.targets[0]) == "code"
+        and isinstance(step.value, ast.Constant)
+    }
+    assert set(words_of("Sy", sections()["OUTPUT FORMATS"]["JSON"])) == codes
+
+
+def test_the_environment_is_what_the_source_reads() -> None:
+    """All but what exists for git's own tests, and for ours."""
+    read = set()
+    for node in source():
+        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("environ.get"):
+            read.add(ast.unparse(node.args[0]))
+        elif isinstance(node, ast.Subscript) and ast.unparse(node.value).endswith("environ"):
+            read.add(ast.unparse(node.slice))
+        elif isinstance(node, ast.Compare) and ast.unparse(node.comparators[0]).endswith("environ"):
+            read.add(ast.unparse(node.left))
+    names = {name.strip("'") for name in read if re.fullmatch(r"'[A-Z_]+'", name)}
+    names -= {name for name in names if name.startswith("GIT_TEST_")}
+    names -= {"PATH"}
+    written = {"GIT_COMMITTER_NAME", "GIT_COMMITTER_EMAIL"}  # put together in the source
+    assert set(words_of("Ev", list(items(_macros("ENVIRONMENT"))))) == names | written
+
+
+def _macros(section: str) -> list[str]:
+    # The head of an .It is a line of macros itself.
+    lines = sections()[section][""]
+    return [line.replace(".It ", ".It .", 1) for line in lines]
+
+
+def test_the_configuration_is_what_the_source_reads() -> None:
+    text = "".join(
+        str(node.value)
+        for node in source()
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    )
+    named = set(re.findall(r"hubsession\.[a-zA-Z]+", text))
+    heads = items(sections()["CONFIGURATION"][""])
+    names = {head.removeprefix("Cm ") for head in heads}
+    # Once as it is written, once folded as libgit2 gives it.
+    assert (named - {name.lower() for name in names}, names) == (names, names)
+
+
+def test_the_exit_statuses_are_those_of_the_program() -> None:
+    signals = [128 + number for number in (SIGINT, SIGPIPE, SIGTERM)]
+    answers = [0, Refused.exit_code, HubError.exit_code, UsageError.exit_code]
+    heads = " , ".join(items(sections()["EXIT STATUS"][""]))
+    assert [int(head) for head in heads.split(" , ")] == [*answers, *signals, cli.BUG]
+
+
+def test_every_key_of_json_is_named(hub: Hub) -> None:
+    hub.session(agents=2)
+    (hub.worktree(1) / "new").write_text("new")
+    hub.git("worktree", "lock", hub.worktree(2))
+    hub.commit(hub.top, "file", "more\n")
+    steps = (
+        ("init", ("init", "--task", "x", "--id", "s2"), 0),
+        ("list", ("list",), 0),
+        ("update", ("update", "s1", "--state", "running", "--reason", "go"), 0),
+        ("log", ("log", "s1"), 0),
+        ("status", ("status", "s1"), 0),
+        ("cleanup", ("cleanup", "s1", "--archive"), 1),
+    )
+    text = items(sections()["OUTPUT FORMATS"]["JSON"])
+    for command, words, code in steps:
+        document = hub.json(*words, code=code)
+        if command == "status":
+            document = {name: document[name] for name in ("branches", "worktrees")} | {
+                "config": 0,
+                "state": 0,
+            }
+        assert set(words_of("Em", text[f"Cm {command}"])) >= _keys(document), command
+
+
+def _keys(document: Any) -> set[str]:
+    if isinstance(document, dict):
+        return set(document).union(*(_keys(value) for value in document.values()))
+    if isinstance(document, list):
+        return set().union(*(_keys(value) for value in document))
+    return set()
+
+
+def test_mandoc_finds_nothing_to_say() -> None:
+    if shutil.which("mandoc") is None:
+        pytest.skip("no mandoc here")
+    done = subprocess.run(
+        ["mandoc", "-Tlint", "-W", "warning", PAGE], capture_output=True, text=True
+    )
+    assert Result(done.returncode, done.stdout, done.stderr) == Result(0)
+
+
+@pytest.mark.parametrize(
+    "command", [["mandoc", "-Tutf8", "-Owidth=80"], ["man", "--warnings", "-l"]], ids=lambda c: c[0]
+)
+def test_it_fits_eighty_columns(command: list[str], hub: Hub) -> None:
+    if shutil.which(command[0]) is None:
+        pytest.skip(f"no {command[0]} here")
+    result = hub.call(*command, PAGE, environ={"MANWIDTH": "80"})
+    lines = re.sub(".\b", "", result.out).splitlines()
+    assert (result.code, result.err) == (0, "")
+    assert [line for line in lines if len(line) > 80] == []
+    assert any(line.startswith("AGENTHUB COMPATIBILITY") for line in lines)
+
+
+def test_git_help_opens_it(hub: Hub, tmp_path: Path) -> None:
+    if shutil.which("man") is None:
+        pytest.skip("no man here")
+    shutil.copytree(PAGE.parent, tmp_path / "share" / "man" / "man1")
+    environ = {"MANPATH": str(tmp_path / "share" / "man"), "MANPAGER": "cat", "MANWIDTH": "80"}
+    result = hub.call("git", "hub-session", "--help", environ=environ)
+    assert (result.code, "sessions of parallel coding agents" in result.out) == (0, True), result
+
+
+def examples() -> list[str]:
+    """The displays of EXAMPLES, as one would type them."""
+    blocks: list[str] = []
+    inside = False
+    for line in sections()["EXAMPLES"][""]:
+        if line.startswith(".Bd"):
+            inside = True
+            blocks.append("")
+        elif line == ".Ed":
+            inside = False
+        elif inside:
+            blocks[-1] += line.replace(r"\-", "-").replace(r"\(aq", "'").replace(r"\e", "\\") + "\n"
+    return blocks
+
+
+def test_what_is_to_be_typed_can_be_typed() -> None:
+    """In a display a bare ' or - may be shown as another character, which a shell does not know."""
+    text = PAGE.read_text()
+    displays = re.findall(r"^\.Bd -literal.*?\n(.*?)^\.Ed", text, re.DOTALL | re.MULTILINE)
+    assert [line for display in displays for line in re.findall(r"'|(?<!\\)-(?!>)", display)] == []
+
+
+def test_the_examples_work(hub: Hub) -> None:
+    life, aliases, hook, swap, script, back = examples()
+    assert hub.call("sh", "-e", "-c", life) == Result(
+        0,
+        "Initialized session fast in .agenthub/sessions/fast\n"
+        "  Task: Test faster\n  Agents: 2\n  Base branch: main\n  State: init\n"
+        "Session fast: init → running\n"
+        "Session: fast\n  State: running\n  Task: Test faster\n  Agents: 2\n  Base branch: main\n"
+        "  Created: 2026-03-17T14:30:22.000000+00:00 (0 seconds ago)\n"
+        "  Updated: 2026-03-17T14:30:22.000000+00:00 (0 seconds ago)\n"
+        "\n  Branches:\n"
+        "    BRANCH             AHEAD  BEHIND  FILES  +/-    WORKTREE    LAST COMMIT\n"
+        "  * agent-1/attempt-1      0       0      0  +0/-0  ../agent-1  30 minutes ago: base\n"
+        "Session fast: running → evaluating\n"
+        "Session fast: evaluating → merged\n"
+        f"Removed worktree: {hub.top.parent}/agent-1\n"
+        "Archived branch: hub/fast/agent-1/attempt-1 as tag hub/archive/fast/agent-1\n"
+        "Cleaned up 1 worktree for session fast\n",
+    )
+    assert hub.call("sh", "-e", "-c", aliases) == Result(0)
+    assert hub.call("git", "hs", "list", "--format=porcelain").code == 0
+    assert hub.call("git", "sweep") == Result(0, "", "no session to clean up\n")
+
+    path = hub.top / ".git" / "hooks" / "pre-commit"
+    path.write_text(hook)
+    path.chmod(0o755)
+    assert hub.call("sh", "-e", "-c", back) == Result(0)
+    worktree = hub.top.parent / "again"
+    hub.git("worktree", "add", "-q", worktree, "hub/fast/agent-1/attempt-1")
+    commit = ("git", "commit", "-q", "--allow-empty", "-m", "more")
+    assert hub.call(*commit, cwd=worktree) == Result(1, "", "this session is merged\n")
+    assert hub.call(*commit) == Result(0)
+
+    hub.git("hub-session", "init", "-q", "--id", "next", "--task", "more")
+    hub.git("hub-session", "update", "next", "--state", "running")
+    swap = swap.replace("fast", "next")
+    assert hub.call("sh", "-c", swap) == Result(0, "Session next: running → evaluating\n")
+    assert hub.call("sh", "-c", swap) == Result(
+        1, "", "error: session 'next' is 'evaluating', not 'running'\n"
+    )
+    assert hub.call("sh", "-e", "-c", script) == Result(0, "next\n")
+
+
+def test_saved_work_is_looked_at_and_given_up_as_the_page_says(hub: Hub) -> None:
+    hub.session(agents=1)
+    (hub.worktree(1) / "new").write_text("new\n")
+    assert hub.run("cleanup", "-q", "s1") == Result(0)
+    displays = re.findall(
+        r"^\.Bd -literal.*?\n(.*?)^\.Ed", PAGE.read_text(), re.DOTALL | re.MULTILINE
+    )
+    bring_back, look = (
+        display.replace(r"\-", "-")
+        .replace("<ref>", "refs/hub/rescue/s1/agent-1/attempt-1/1")
+        .replace("<path>", str(hub.worktree(1)))
+        .replace("<branch>", "hub/s1/agent-1/attempt-1")
+        for display in displays
+        if "<ref>" in display
+    )
+    assert hub.call("sh", "-e", "-c", bring_back).code == 0
+    assert (hub.worktree(1) / "new").read_text() == "new\n"
+    shown = hub.call("sh", "-e", "-c", look)
+    assert (shown.code, shown.err, "+new\n" in shown.out) == (0, "", True)
+    assert hub.refs("refs/hub") == {}
