@@ -40,6 +40,9 @@ _STATE_COLORS = {
 }
 
 
+_LEAST_OF_A_COMMIT = 30  # columns: its age and the start of its subject
+
+
 class Style(NamedTuple):
     """What the place that we write to can do; `columns` is None where lines need not fit."""
 
@@ -196,14 +199,22 @@ def _branches(view: StatusView, style: Style) -> list[str]:
         name = visible(within_session(survey.session.id, ref))
         rows.append(("", name, "?", "?", "?", "?", "; ".join(own), "no commit"))
     widths = [max(width(row[at]) for row in rows) for at in range(7)]
+    used = 4 + sum(widths[1:]) + 2 * 6
+    # Where a line has no room for all, the worktrees get lines of their own.
+    folded = style.columns is not None and style.columns < used + _LEAST_OF_A_COMMIT
+    if folded:
+        used -= widths[6] + 2
     out = ["", "  Branches:"]
     for row in rows:
-        left_cells = [padded(cell, columns) for cell, columns in zip(row, widths, strict=False)]
-        for at in (2, 3, 4):
-            left_cells[at] = " " * (widths[at] - width(row[at])) + row[at]
-        head = "  ".join(left_cells[1:])
         mark = style.paint("*", "green") if row[0] else " "
-        out.append(f"  {mark} {head}  {style.fit(row[7], sum(widths[1:]) + 4 + 2 * 6)}")
+        cells = [padded(row[1], widths[1])]
+        cells += [" " * (widths[at] - width(row[at])) + row[at] for at in (2, 3, 4)]
+        cells.append(padded(row[5], widths[5]))
+        if not folded:
+            cells.append(padded(row[6], widths[6]))
+        out.append(f"  {mark} {'  '.join(cells)}  {style.fit(row[7], used)}")
+        if folded and row[6] not in ("-", "WORKTREE"):
+            out.append(f"      {row[6]}")
     return out
 
 
