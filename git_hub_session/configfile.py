@@ -42,7 +42,8 @@ _TAIL = re.compile(
 
 # Words with one space between them; a colon or '#' that YAML would take for its own has no place.
 _PLAIN = re.compile(
-    r"[A-Za-z0-9_./+](?:[A-Za-z0-9_./+@%-]|:(?! |\Z)| (?=[A-Za-z0-9_./+%-]))*", re.ASCII
+    r"(?:[A-Za-z0-9_./+]|-(?=[0-9.]))(?:[A-Za-z0-9_./+@%-]|:(?! |\Z)| (?=[A-Za-z0-9_./+%-]))*",
+    re.ASCII,
 )
 _LITERAL_KEYS = frozenset({"task", "eval_cmd"})
 _UNQUOTABLE = re.compile(r'["\\\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff\ud800-\udfff\ufffe\uffff]')
