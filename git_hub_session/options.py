@@ -13,6 +13,9 @@ from typing import NamedTuple
 
 from git_hub_session.errors import UsageError
 
+_WIDTH = 80
+_HELP_AT = 27
+
 ArgumentValue = str | bool | tuple[str, ...]
 
 
@@ -202,16 +205,21 @@ class UnknownOption(UsageError):
 
 def usage_text(usage: Usage) -> str:
     """The usage as git's own commands print it."""
+    from textwrap import wrap  # only who asks for the usage waits for it
+
     lines = []
     for at, line in enumerate(usage.lines):
         lines.append(f"{'usage:' if at == 0 else '   or:'} git hub-session {line}")
     lines.append("")
     for option in usage.options:
         left = f"    {_spelled(option)}"
-        lines += (
-            [f"{left:<27} {option.help}"] if len(left) < 27 else [left, f"{'':<27} {option.help}"]
-        )
-    return "\n".join(lines).rstrip() + "\n"
+        if len(left) >= _HELP_AT:
+            lines.append(left)
+            left = ""
+        for part in wrap(option.help, _WIDTH - _HELP_AT - 1):
+            lines.append(f"{left:<{_HELP_AT}} {part}")
+            left = ""
+    return "\n".join(lines) + "\n"
 
 
 def _spelled(option: Option) -> str:
