@@ -160,9 +160,13 @@ class GitRepo:
             tip = self.tip(os.fsdecode(name))
             if tip:
                 walker.hide(pygit2.Oid(hex=tip))
-        lost = {str(commit.id) for commit in walker}
-        alone = self.frontier(oid for oid in wanted if oid in lost)
-        return [oid for oid in wanted if oid in alone]
+        lost: set[str] = set()
+        parents: set[str] = set()
+        for commit in walker:
+            lost.add(str(commit.id))
+            parents.update(str(parent) for parent in commit.parent_ids)
+        # Every lost commit was reached from one of the wanted: what is a parent is contained in one.
+        return [oid for oid in wanted if oid in lost and oid not in parents]
 
     def tree_id(self, commit: str) -> bytes:
         """The object id of a commit's tree, as 20 bytes; b'' where there is no such commit."""
@@ -199,10 +203,17 @@ class GitRepo:
         return pygit2.hash(data).raw
 
     def is_ignored(self, worktree: str, path: bytes) -> bool:
-        """Whether git ignores `path` (a directory ends in '/') in the worktree at `worktree`."""
+        """Whether git ignores `path` (a directory ends in '/') in the worktree at `worktree`.
+
+        A name that is not UTF-8 counts as not ignored: pygit2 cannot ask for it.
+        """
+        try:
+            text = path.decode()
+        except UnicodeDecodeError:
+            return False
         if worktree not in self._worktrees:
             self._worktrees[worktree] = pygit2.Repository(worktree)
-        return self._worktrees[worktree].path_is_ignored(os.fsdecode(path))
+        return self._worktrees[worktree].path_is_ignored(text)
 
     def settings(self, section: str) -> dict[str, list[str]]:
         """git's configuration below `section`, from its files: {"hubsession.keepignored": [value, …]}."""

@@ -1,0 +1,621 @@
+"""Each sort of uncommitted work: saved, the worktree gone, and brought back by the printed line."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.cleaning import bring_back, comes_back, kept, line, look, removed, saved
+from tests.hub import Hub, snapshot
+
+Dirt = Callable[[Hub, Path], object]
+
+
+def furnished(hub: Hub) -> Path:
+    """A session with one worktree that has a file of each sort committed."""
+    hub.session("s1", agents=1)
+    where = hub.worktree(1)
+    (where / "program").write_text("#!/bin/sh\n")
+    (where / "program").chmod(0o755)
+    (where / "link").symlink_to("file")
+    (where / "binary").write_bytes(bytes(range(256)) * 4)
+    (where / "empty").write_bytes(b"")
+    (where / "dir").mkdir()
+    for name in ("one", "two", "three"):
+        (where / "dir" / name).write_text(f"{name}\n" * 20)
+    hub.git("add", ".", cwd=where)
+    hub.git("commit", "-q", "-m", "furnish", cwd=where)
+    return where
+
+
+def staged(hub: Hub, where: Path) -> None:
+    (where / "file").write_text("staged\n")
+    (where / "added").write_text("added\n")
+    hub.git("add", ".", cwd=where)
+
+
+def unstaged(hub: Hub, where: Path) -> None:
+    (where / "file").write_text("unstaged\n")
+
+
+def untracked(hub: Hub, where: Path) -> None:
+    (where / "new").write_text("new\n")
+    (where / "deep" / "er").mkdir(parents=True)
+    (where / "deep" / "er" / "new").write_text("deep\n")
+
+
+def staged_and_unstaged_in_one_file(hub: Hub, where: Path) -> None:
+    (where / "file").write_text("staged\n")
+    hub.git("add", "file", cwd=where)
+    (where / "file").write_text("and more\n")
+
+
+def staged_then_undone(hub: Hub, where: Path) -> None:
+    """The index differs from HEAD, the file does not."""
+    before = (where / "file").read_text()
+    (where / "file").write_text("staged\n")
+    hub.git("add", "file", cwd=where)
+    (where / "file").write_text(before)
+
+
+def deleted(hub: Hub, where: Path) -> None:
+    (where / "file").unlink()
+    hub.git("rm", "-q", "dir/one", cwd=where)
+
+
+def all_deleted(hub: Hub, where: Path) -> None:
+    hub.git("rm", "-q", "-r", ".", cwd=where)
+
+
+def added_then_deleted(hub: Hub, where: Path) -> None:
+    (where / "added").write_text("added\n")
+    hub.git("add", "added", cwd=where)
+    (where / "added").unlink()
+
+
+def removed_from_the_index_only(hub: Hub, where: Path) -> None:
+    hub.git("rm", "-q", "--cached", "dir/one", cwd=where)
+
+
+def removed_from_the_index_then_edited(hub: Hub, where: Path) -> None:
+    hub.git("rm", "-q", "--cached", "dir/one", cwd=where)
+    (where / "dir" / "one").write_text("edited\n")
+
+
+def modes(hub: Hub, where: Path) -> None:
+    (where / "program").chmod(0o644)
+    (where / "file").chmod(0o755)
+    hub.git("add", "file", cwd=where)
+
+
+def symlinks(hub: Hub, where: Path) -> None:
+    (where / "link").unlink()
+    (where / "link").symlink_to("dir/two")
+    (where / "dangling").symlink_to("/nonexistent")
+    (where / "staged-link").symlink_to("dir")
+    hub.git("add", "staged-link", cwd=where)
+
+
+def link_becomes_a_file(hub: Hub, where: Path) -> None:
+    (where / "link").unlink()
+    (where / "link").write_text("a file now\n")
+
+
+def file_becomes_a_link(hub: Hub, where: Path) -> None:
+    (where / "file").unlink()
+    (where / "file").symlink_to("dir/one")
+
+
+def file_becomes_a_link_staged(hub: Hub, where: Path) -> None:
+    file_becomes_a_link(hub, where)
+    hub.git("add", ".", cwd=where)
+
+
+def directory_becomes_a_link(hub: Hub, where: Path) -> None:
+    """What is tracked below it must not be read through the link."""
+    elsewhere = where.parent / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "one").write_text("not ours\n")
+    hub.git("rm", "-q", "-r", "--cached", "dir", cwd=where)
+    hub.git("reset", "-q", cwd=where)
+    for name in ("one", "two", "three"):
+        (where / "dir" / name).unlink()
+    (where / "dir").rmdir()
+    (where / "dir").symlink_to(elsewhere)
+
+
+def directory_becomes_a_file(hub: Hub, where: Path) -> None:
+    for name in ("one", "two", "three"):
+        (where / "dir" / name).unlink()
+    (where / "dir").rmdir()
+    (where / "dir").write_text("a file now\n")
+
+
+def directory_becomes_a_file_staged(hub: Hub, where: Path) -> None:
+    directory_becomes_a_file(hub, where)
+    hub.git("add", "-A", cwd=where)
+
+
+def file_becomes_a_directory(hub: Hub, where: Path) -> None:
+    (where / "file").unlink()
+    (where / "file").mkdir()
+    (where / "file" / "inside").write_text("inside\n")
+
+
+def file_becomes_a_directory_staged(hub: Hub, where: Path) -> None:
+    file_becomes_a_directory(hub, where)
+    hub.git("add", "-A", cwd=where)
+
+
+def renamed(hub: Hub, where: Path) -> None:
+    hub.git("mv", "dir/one", "dir/uno", cwd=where)
+    (where / "dir" / "uno").write_text("one\n" * 20 + "more\n")
+    (where / "dir" / "two").rename(where / "dir" / "due")
+
+
+def binary(hub: Hub, where: Path) -> None:
+    (where / "binary").write_bytes(bytes(reversed(range(256))) * 4)
+    (where / "staged.bin").write_bytes(b"\0\xff" * 500)
+    hub.git("add", "staged.bin", cwd=where)
+    (where / "untracked.bin").write_bytes(b"\0\xfe" * 500)
+
+
+def odd_names(hub: Hub, where: Path) -> None:
+    for name in (
+        b"b\xff\xfe",
+        b"new\nline",
+        b'quo"te',
+        b"-n",
+        b"back\\slash",
+        b"sp ace ",
+        b"\x1b[2J",
+    ):
+        for prefix in (b"", b"staged-"):
+            (where / os.fsdecode(prefix + name)).write_bytes(prefix + name)
+    hub.git("add", "--", "staged-*", cwd=where)
+    hub.git("mv", "file", os.fsdecode(b"moved\xff\n"), cwd=where)
+
+
+def empty_files(hub: Hub, where: Path) -> None:
+    (where / "file").write_bytes(b"")
+    (where / "staged").write_bytes(b"")
+    hub.git("add", "staged", cwd=where)
+    (where / "untracked").write_bytes(b"")
+
+
+def file_and_untracked_of_the_same_content(hub: Hub, where: Path) -> None:
+    (where / "copy").write_bytes((where / "file").read_bytes())
+
+
+def told_not_to_show_untracked(hub: Hub, where: Path) -> None:
+    hub.git("config", "status.showUntrackedFiles", "no")
+    untracked(hub, where)
+
+
+def file_modes_off(hub: Hub, where: Path) -> None:
+    hub.git("config", "core.fileMode", "false")
+    (where / "file").chmod(0o755)
+    hub.git("update-index", "--chmod=-x", "program", cwd=where)
+    (where / "file").write_text("changed\n")
+
+
+def index_version_4(hub: Hub, where: Path) -> None:
+    hub.git("update-index", "--index-version", "4", cwd=where)
+    staged_and_unstaged_in_one_file(hub, where)
+    untracked(hub, where)
+
+
+def split_index(hub: Hub, where: Path) -> None:
+    hub.git("update-index", "--split-index", cwd=where)
+    staged_and_unstaged_in_one_file(hub, where)
+    (where / "dir" / "one").write_text("unstaged\n")
+    untracked(hub, where)
+
+
+def untracked_cache(hub: Hub, where: Path) -> None:
+    hub.git("update-index", "--force-untracked-cache", cwd=where)
+    hub.git("status", cwd=where)
+    untracked(hub, where)
+
+
+KINDS: list[Dirt] = [
+    staged,
+    unstaged,
+    untracked,
+    staged_and_unstaged_in_one_file,
+    staged_then_undone,
+    deleted,
+    all_deleted,
+    added_then_deleted,
+    removed_from_the_index_only,
+    removed_from_the_index_then_edited,
+    modes,
+    symlinks,
+    link_becomes_a_file,
+    file_becomes_a_link,
+    file_becomes_a_link_staged,
+    directory_becomes_a_link,
+    directory_becomes_a_file,
+    directory_becomes_a_file_staged,
+    file_becomes_a_directory,
+    file_becomes_a_directory_staged,
+    renamed,
+    binary,
+    odd_names,
+    empty_files,
+    file_and_untracked_of_the_same_content,
+    told_not_to_show_untracked,
+    file_modes_off,
+    index_version_4,
+    split_index,
+    untracked_cache,
+]
+
+
+@pytest.mark.parametrize("dirty", KINDS, ids=lambda dirty: dirty.__name__)
+def test_it_comes_back_as_it_was(hub: Hub, dirty: Dirt) -> None:
+    """`git worktree add` and the printed `git stash apply --index`: equal status, equal bytes."""
+    where = furnished(hub)
+    dirty(hub, where)
+    comes_back(hub, where)
+
+
+def test_a_file_rewritten_with_its_old_size_and_time(hub: Hub) -> None:
+    """Where git trusts neither ctime nor inode, it sees no change; the file is read all the same."""
+    where = furnished(hub)
+    hub.git("config", "core.trustctime", "false")
+    hub.git("config", "core.checkStat", "minimal")
+    os.utime(where / "file", (1, 1))
+    hub.git("update-index", "--refresh", cwd=where)
+    (where / "file").write_text("FIRST\n")
+    os.utime(where / "file", (1, 1))
+    assert look(hub, where).status == [""]
+    comes_back(hub, where, status=[" M file"])
+
+
+def test_what_git_was_told_not_to_look_at(hub: Hub) -> None:
+    """assume-unchanged and skip-worktree: changed, deleted and of another mode; the flags are not kept."""
+    where = furnished(hub)
+    hub.git("update-index", "--assume-unchanged", "file", "dir/one", "link", cwd=where)
+    hub.git(
+        "update-index", "--skip-worktree", "dir/two", "dir/three", "empty", "program", cwd=where
+    )
+    (where / "file").write_text("assumed\n")
+    (where / "dir" / "one").unlink()
+    (where / "link").unlink()
+    (where / "link").symlink_to("sub")
+    (where / "dir" / "two").write_text("skipped\n")
+    (where / "dir" / "three").chmod(0o755)
+    (where / "empty").unlink()
+    assert look(hub, where).status == [""]
+    before = look(hub, where).files
+    result = hub.run("cleanup", "s1")
+    assert result == saved(where)
+    bring_back(hub, result)
+    # A skip-worktree file that is absent is what skip-worktree is for: it comes from the commit.
+    assert look(hub, where) == (
+        ["", " D dir/one", " M dir/three", " M dir/two", " M file", " M link"],
+        {**before, "empty": b""},
+    )
+
+
+def test_an_absent_skip_worktree_file_is_no_change(hub: Hub) -> None:
+    where = furnished(hub)
+    hub.git("update-index", "--skip-worktree", "file", cwd=where)
+    (where / "file").unlink()
+    assert hub.run("cleanup", "s1") == removed(where)
+
+
+def test_a_path_only_intended_to_be_added(hub: Hub) -> None:
+    """It comes back as added: that it was only intended is more than a stash can say."""
+    where = furnished(hub)
+    (where / "new").write_text("new\n")
+    (where / "void").write_text("")
+    hub.git("add", "--intent-to-add", "new", "void", cwd=where)
+    assert look(hub, where).status == ["", " A new", " A void"]
+    comes_back(hub, where, status=["A  new", "A  void"])
+
+
+def test_a_lying_fsmonitor_is_neither_asked_nor_believed(hub: Hub) -> None:
+    where = furnished(hub)
+    asked = hub.top.parent / "asked"
+    monitor = hub.top.parent / "monitor"
+    monitor.write_text(f"#!/bin/sh\necho >>{asked}\nprintf 'token\\0'\n")
+    monitor.chmod(0o755)
+    hub.git("config", "core.fsmonitor", monitor)
+    hub.git("update-index", "--fsmonitor", cwd=where)
+    hub.git("status", cwd=where)
+    assert asked.exists()
+    (where / "file").write_text("changed\n")
+    (where / "new").write_text("new\n")
+    assert " M file" not in look(hub, where).status
+    before = look(hub, where).files
+    asked.unlink()
+    result = hub.run("cleanup", "s1")
+    assert result == saved(where)
+    assert not asked.exists()
+    hub.git("config", "--unset", "core.fsmonitor")
+    bring_back(hub, result)
+    assert look(hub, where) == (["", " M file", "?? new"], before)
+
+
+@pytest.mark.parametrize("cone", [True, False])
+def test_sparse_checkout_with_leftovers(hub: Hub, *, cone: bool) -> None:
+    """Files outside of what is checked out, changed all the same; the new worktree is not sparse."""
+    where = furnished(hub)
+    whole = snapshot(where)
+    patterns = ["set", "--cone", "sub"] if cone else ["set", "--no-cone", "/file", "sub"]
+    hub.git("sparse-checkout", *patterns, cwd=where)
+    assert not (where / "dir").exists()
+    (where / "dir").mkdir()
+    (where / "dir" / "one").write_text("left over, changed\n")
+    (where / "dir" / "new").write_text("new\n")
+    (where / "sub" / "other").write_text("changed\n")
+    result = hub.run("cleanup", "s1")
+    assert result == saved(where)
+    bring_back(hub, result)
+    del whole[".git"]
+    assert look(hub, where) == (
+        ["", " M dir/one", " M sub/other", "?? dir/new"],
+        {
+            **whole,
+            "dir/one": b"left over, changed\n",
+            "dir/new": b"new\n",
+            "sub/other": b"changed\n",
+        },
+    )
+
+
+def test_a_clean_sparse_checkout_has_nothing_to_save(hub: Hub) -> None:
+    where = furnished(hub)
+    hub.git("sparse-checkout", "set", "--cone", "sub", cwd=where)
+    assert hub.run("cleanup", "s1") == removed(where)
+
+
+def test_a_sparse_index(hub: Hub) -> None:
+    """Whole directories are one entry in it; what is staged and changed comes back."""
+    where = furnished(hub)
+    hub.git("sparse-checkout", "set", "--cone", "--sparse-index", "sub", cwd=where)
+    assert "dir/\n" in hub.git("ls-files", "--sparse", cwd=where)
+    (where / "sub" / "other").write_text("staged\n")
+    hub.git("add", "sub", cwd=where)
+    (where / "sub" / "other").write_text("changed\n")
+    (where / "dir").mkdir()
+    (where / "dir" / "two").write_text("left over, changed\n")
+    result = hub.run("cleanup", "s1")
+    assert result == saved(where)
+    bring_back(hub, result)
+    assert look(hub, where).status == ["", " M dir/two", "MM sub/other"]
+    assert (where / "sub" / "other").read_text() == "changed\n"
+    assert (where / "dir" / "two").read_text() == "left over, changed\n"
+
+
+def test_a_clean_split_or_sparse_index_has_nothing_to_save(hub: Hub) -> None:
+    hub.session("s1", agents=2)
+    hub.git("update-index", "--split-index", cwd=hub.worktree(1))
+    hub.git("sparse-checkout", "set", "--cone", "--sparse-index", "none", cwd=hub.worktree(2))
+    assert hub.run("cleanup", "s1") == removed(hub.worktree(1), hub.worktree(2))
+
+
+@pytest.mark.parametrize("setting", ["true", "input", "false"])
+def test_line_endings(hub: Hub, setting: str) -> None:
+    """Text attributes and core.autocrlf: the bytes come back wherever git's own rules can make them."""
+    hub.git("config", "core.autocrlf", setting)
+    (hub.top / ".gitattributes").write_text("*.txt text\n*.crlf text eol=crlf\n*.raw -text\n")
+    hub.git("add", ".gitattributes")
+    hub.git("commit", "-q", "-m", "attributes")
+    hub.session("s1", agents=1)
+    where = hub.worktree(1)
+    native = b"\r\n" if setting == "true" else b"\n"
+    (where / "a.txt").write_bytes(b"one" + native + b"two" + native)
+    (where / "b.crlf").write_bytes(b"one\r\ntwo\r\n")
+    (where / "c.raw").write_bytes(b"one\r\ntwo\n\r")
+    hub.git("add", ".", cwd=where)
+    (where / "a.txt").write_bytes(b"three" + native)
+    (where / "d.txt").write_bytes(b"untracked" + native)
+    (where / "e.crlf").write_bytes(b"untracked\r\n")
+    comes_back(hub, where)
+
+
+def test_line_endings_that_git_would_change_keep_the_worktree(hub: Hub) -> None:
+    where = furnished(hub)
+    hub.git("config", "core.autocrlf", "input")
+    (where / "new").write_bytes(b"one\r\n")
+    before = snapshot(where)
+    assert hub.run("cleanup", "s1") == kept(
+        where,
+        "cannot be saved as it is: 'new' (line endings, or a filter)",
+        "commit it, or use --discard",
+    )
+    assert (snapshot(where), hub.refs("refs/hub")) == (before, {})
+    assert hub.run("cleanup", "--discard", "s1") == removed(where)
+
+
+def test_committed_crlf_under_autocrlf(hub: Hub) -> None:
+    """A file that was committed with CR LF stays so: git looks at the blob in the index."""
+    where = furnished(hub)
+    (where / "file").write_bytes(b"one\r\n")
+    hub.git("commit", "-q", "-a", "-m", "CR LF", cwd=where)
+    hub.git("config", "core.autocrlf", "input")
+    (where / "file").write_bytes(b"one\r\ntwo\r\n")
+    comes_back(hub, where)
+
+
+def filtered(hub: Hub, clean: str, smudge: str) -> Path:
+    """A worktree in which a filter is set for *.big, with one such file committed."""
+    where = furnished(hub)
+    hub.git("config", "filter.pointer.clean", clean)
+    hub.git("config", "filter.pointer.smudge", smudge)
+    hub.git("config", "filter.pointer.required", "true")
+    (where / ".gitattributes").write_text("*.big filter=pointer\n")
+    (where / "a.big").write_text("big\n")
+    hub.git("add", ".", cwd=where)
+    hub.git("commit", "-q", "-m", "big", cwd=where)
+    return where
+
+
+def large_files(hub: Hub) -> tuple[str, str]:
+    """Filters that keep content aside and commit a pointer, as LFS does."""
+    store = hub.top.parent / "large"
+    store.mkdir()
+    script = hub.top.parent / "pointer"
+    script.write_text(
+        "#!/bin/sh\nset -e\n"
+        f"if test $1 = clean; then cat >{store}/tmp.$$; sum=$(md5sum <{store}/tmp.$$); "
+        f'sum=${{sum%% *}}; mv {store}/tmp.$$ {store}/$sum; echo "pointer $sum"; '
+        f"else read word sum; cat {store}/$sum; fi\n"
+    )
+    script.chmod(0o755)
+    return f"{script} clean", f"{script} smudge"
+
+
+def test_a_filter_like_that_of_large_files(hub: Hub) -> None:
+    where = filtered(hub, *large_files(hub))
+    assert hub.git("show", "HEAD:a.big", cwd=where).startswith("pointer ")
+    (where / "a.big").write_text("bigger\n")
+    hub.git("add", ".", cwd=where)
+    (where / "a.big").write_text("and bigger\n")
+    (where / "b.big").write_text("untracked\n")
+    comes_back(hub, where)
+    assert hub.git("show", "refs/hub/rescue/s1/agent-1/attempt-1/1:a.big").startswith("pointer ")
+
+
+def test_a_touched_file_of_a_filter_is_no_change(hub: Hub) -> None:
+    """Whether it is one only the filter can tell; nothing is saved, and the worktree goes."""
+    where = filtered(hub, *large_files(hub))
+    (where / "a.big").write_text("big\n")
+    assert hub.run("cleanup", "s1") == removed(where)
+    assert hub.refs("refs/hub") == {}
+
+
+@pytest.mark.parametrize("name", ["a.big", "b.big"])
+def test_a_lossy_filter_keeps_the_worktree(hub: Hub, name: str) -> None:
+    """Neither a tracked nor an untracked file is given up for what its filter leaves of it."""
+    where = filtered(hub, "tr a-z A-Z", "cat")
+    (where / name).write_text("mixed CASE\n")
+    before = snapshot(where)
+    assert hub.run("cleanup", "s1") == kept(
+        where,
+        f"cannot be saved as it is: '{name}' (line endings, or a filter)",
+        "commit it, or use --discard",
+    )
+    assert (snapshot(where), hub.refs("refs/hub")) == (before, {})
+
+
+def test_a_required_filter_that_fails_keeps_the_worktree(hub: Hub) -> None:
+    where = filtered(hub, "cat", "cat")
+    hub.git("config", "filter.pointer.clean", "echo no such server >&2; false")
+    (where / "a.big").write_text("bigger\n")
+    before = snapshot(where)
+    result = hub.run("cleanup", "s1")
+    assert (result.code, result.err) == (1, "")
+    assert result.out.startswith(
+        f"Kept worktree: {where}\n"
+        "  its work cannot be saved: 'git update-index' failed (exit 128)\n"
+        "  hint: no such server\n"
+    )
+    assert (snapshot(where), hub.refs("refs/hub")) == (before, {})
+
+
+def test_working_tree_encoding(hub: Hub) -> None:
+    where = furnished(hub)
+    (where / ".gitattributes").write_text("*.utf16 text working-tree-encoding=UTF-16LE eol=lf\n")
+    (where / "a.utf16").write_bytes("grün\n".encode("utf-16-le"))
+    hub.git("add", ".", cwd=where)
+    hub.git("commit", "-q", "-m", "UTF-16", cwd=where)
+    (where / "a.utf16").write_bytes("grüner\n".encode("utf-16-le"))
+    (where / "b.utf16").write_bytes("neu\n".encode("utf-16-le"))
+    comes_back(hub, where)
+
+
+@pytest.mark.parametrize("staged", [False, True])
+def test_attributes_that_are_uncommitted_themselves(hub: Hub, *, staged: bool) -> None:
+    where = furnished(hub)
+    (where / ".gitattributes").write_text("# none yet\n")
+    hub.git("add", ".", cwd=where)
+    hub.git("commit", "-q", "-m", "attributes", cwd=where)
+    (where / ".gitattributes").write_text("*.crlf text eol=crlf\n")
+    (where / "a.crlf").write_bytes(b"one\r\n")
+    hub.git("add", ".gitattributes" if staged else "a.crlf", cwd=where)
+    hub.git("add", "a.crlf", cwd=where)
+    (where / "a.crlf").write_bytes(b"two\r\n")
+    comes_back(hub, where)
+
+
+def test_untracked_attributes_come_too_late_for_tracked_files(hub: Hub) -> None:
+    """`git stash apply` writes the tracked files first: without the attributes they would differ."""
+    where = furnished(hub)
+    (where / ".gitattributes").write_text("*.crlf text eol=crlf\n")
+    (where / "a.crlf").write_bytes(b"one\r\n")
+    hub.git("add", "a.crlf", cwd=where)
+    before = snapshot(where)
+    assert hub.run("cleanup", "s1") == kept(
+        where,
+        "cannot be saved as it is: 'a.crlf' (line endings, or a filter)",
+        "commit it, or use --discard",
+    )
+    assert (snapshot(where), hub.refs("refs/hub")) == (before, {})
+
+
+def test_nobody_is_configured(hub: Hub) -> None:
+    """Without user.name the stash is signed as git stash would sign it."""
+    hub.session("s1", agents=1)
+    where = hub.worktree(1)
+    (Path(hub.environ["HOME"]) / ".gitconfig").write_text("[user]\n\tuseConfigOnly = true\n")
+    (where / "file").write_text("changed\n")
+    comes_back(hub, where)
+    ref = "refs/hub/rescue/s1/agent-1/attempt-1/1"
+    assert hub.git("log", "-1", "--format=%an <%ae> %cn", ref) == (
+        "git hub-session <git@hub-session> git hub-session"
+    )
+
+
+def test_the_stash_says_what_it_is(hub: Hub) -> None:
+    """git's own format: HEAD, the index, the untracked files; signed by who is configured."""
+    where = furnished(hub)
+    staged_and_unstaged_in_one_file(hub, where)
+    untracked(hub, where)
+    head = hub.git("rev-parse", "HEAD", cwd=where)
+    assert hub.run("cleanup", "s1") == saved(where)
+    ref = "refs/hub/rescue/s1/agent-1/attempt-1/1"
+    log = hub.git("log", "--format=%an %s", ref, "--not", "hub/s1/agent-1/attempt-1")
+    assert sorted(log.splitlines()) == [
+        "Ada On hub/s1/agent-1/attempt-1: saved by git hub-session cleanup",
+        f"Ada index on hub/s1/agent-1/attempt-1: {head[:7]}",
+        f"Ada untracked files on hub/s1/agent-1/attempt-1: {head[:7]}",
+    ]
+    assert hub.git("rev-parse", f"{ref}^1") == head
+    assert hub.git("show", f"{ref}:file") == "and more"
+    assert hub.git("show", f"{ref}^2:file") == "staged"
+    assert hub.git("ls-tree", "-r", "--name-only", f"{ref}^3") == "deep/er/new\nnew"
+    assert hub.git("stash", "list") == ""
+    assert hub.state()["agents"] == {"agent-1": {"rescue": [ref]}}
+
+
+def test_saved_twice_is_numbered(hub: Hub) -> None:
+    """What was saved and brought back is saved again under the next number, if it changed."""
+    where = furnished(hub)
+    unstaged(hub, where)
+    bring_back(hub, hub.run("cleanup", "s1"))
+    (where / "file").write_text("more\n")
+    result = hub.run("cleanup", "s1")
+    assert result == saved(where, ref="refs/hub/rescue/s1/agent-1/attempt-1/2")
+    assert [*hub.refs("refs/hub")] == [
+        "refs/hub/rescue/s1/agent-1/attempt-1/1",
+        "refs/hub/rescue/s1/agent-1/attempt-1/2",
+    ]
+
+
+def test_the_line_quotes_the_path_for_a_shell(hub: Hub) -> None:
+    hub.session("s1")
+    where = hub.worktrees / "an agent's $(place)"
+    hub.git("worktree", "add", "-q", "-b", "hub/s1/agent-1/attempt-1", where, "main")
+    (where / "file").write_text("changed\n")
+    result = hub.run("cleanup", "s1")
+    quoted = "'" + str(where).replace("'", "'\"'\"'") + "'"
+    assert line(Path(quoted)) in result.out
+    bring_back(hub, result)
+    assert look(hub, where).status == ["", " M file"]
