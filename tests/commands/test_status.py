@@ -1,0 +1,477 @@
+"""`git hub-session status`: what it shows of a session, held against what git says of the same."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pexpect
+import pytest
+
+from tests.hub import NOW, Hub, Result, snapshot
+
+HEAD = """\
+Session: s1
+  State: init
+  Task: Make it fast
+  Agents: {agents}
+  Base branch: main
+  Created: 2026-03-17T14:30:22.000000+00:00 (0 seconds ago)
+  Updated: 2026-03-17T14:30:22.000000+00:00 (0 seconds ago)
+"""
+
+
+@contextmanager
+def process_in(directory: Path) -> Iterator[int]:
+    """A process that stands in `directory`; its number."""
+    with subprocess.Popen(["sleep", "600"], cwd=directory) as process:
+        try:
+            yield process.pid
+        finally:
+            process.kill()
+
+
+def every_kind(hub: Hub) -> None:
+    """Ten agents, and something else the matter with each one's worktree."""
+    hub.session(agents=10)
+    at = hub.worktree
+    hub.commit(at(1), "file", "first\nmore\n", "Add a line")
+    (at(2) / "new").write_text("new\n")
+    (at(2) / "file").write_text("changed\n")
+    (at(2) / "sub" / "other").write_text("staged\n")
+    hub.git("add", "sub", cwd=at(2))
+    hub.git("worktree", "lock", "--reason", "on a stick", at(3))
+    shutil.rmtree(at(4))
+    hub.commit(hub.top, "file", "main\n", "main moves")
+    hub.commit(at(5), "file", "five\n", "Rewrite")
+    assert hub.call("git", "rebase", "main", cwd=at(5)).code == 1
+    hub.commit(at(6), "file", "six\n", "Rewrite too")
+    assert hub.call("git", "merge", "main", cwd=at(6)).code == 1
+    hub.commit(at(7), "a", "1\n", "One")
+    hub.commit(at(7), "a", "2\n", "Two")
+    hub.commit(at(7), "b", "3\n", "Three")
+    hub.git("bisect", "start", "HEAD", "HEAD~3", cwd=at(7))
+    (at(9) / ".git").write_text("gitdir: /nowhere\n")
+    hub.git("checkout", "-q", "--detach", cwd=at(10))
+
+
+def test_every_kind_of_worktree(hub: Hub) -> None:
+    every_kind(hub)
+    with process_in(hub.worktree(8)) as pid:
+        result = hub.run("status", "s1")
+    rows = (
+        "    BRANCH              AHEAD  BEHIND  FILES  +/-    WORKTREE                                                         LAST COMMIT",
+        "  * agent-1/attempt-1       1       1      1  +1/-0  ../worktrees/s1/agent-1                                          30 minutes ago: Add a line",
+        "    agent-2/attempt-1       0       1      0  +0/-0  ../worktrees/s1/agent-2 (2 changed, 1 untracked)                 30 minutes ago: base",
+        "    agent-3/attempt-1       0       1      0  +0/-0  ../worktrees/s1/agent-3 (locked: on a stick)                     30 minutes ago: base",
+        "    agent-4/attempt-1       0       1      0  +0/-0  ../worktrees/s1/agent-4 (missing)                                30 minutes ago: base",
+        "  * agent-5/attempt-1       1       1      1  +1/-1  ../worktrees/s1/agent-5 (1 changed, rebasing)                    30 minutes ago: Rewrite",
+        "  * agent-6/attempt-1       1       1      1  +1/-1  ../worktrees/s1/agent-6 (1 changed, merging)                     30 minutes ago: Rewrite too",
+        "  * agent-7/attempt-1       3       1      2  +2/-0  ../worktrees/s1/agent-7 (bisecting)                              30 minutes ago: Three",
+        "    agent-8/attempt-1       0       1      0  +0/-0  ../worktrees/s1/agent-8 (in use by process PID)                  30 minutes ago: base",
+        "    agent-9/attempt-1       0       1      0  +0/-0  ../worktrees/s1/agent-9 (its .git file points to another entry)  30 minutes ago: base",
+        "    agent-10/attempt-1      0       1      0  +0/-0  -                                                                30 minutes ago: base",
+    )
+    expected = HEAD.format(agents=10) + "\n  Branches:\n" + "".join(f"{row}\n" for row in rows)
+    shown = result.out.replace(f"process {pid})", "process PID)" + " " * (len(str(pid)) - 3))
+    assert Result(result.code, shown, result.err) == Result(0, expected)
+
+
+def test_looking_changes_nothing(hub: Hub) -> None:
+    """Not the files, not the index that git would refresh, not a ref."""
+    every_kind(hub)
+    before, refs = snapshot(hub.top.parent), hub.refs()
+    os.utime(hub.worktree(1) / "file")  # an index that git would want to refresh
+    assert hub.run("status", "s1").code == 0
+    assert (snapshot(hub.top.parent), hub.refs()) == (before, refs)
+
+
+def branch(name: str, **facts: Any) -> dict[str, Any]:
+    """What the document says of hub/s1/agent-N/attempt-M at main, but for `facts`."""
+    agent, attempt = name.removeprefix("agent-").split("/attempt-")
+    plain = {
+        "branch": f"hub/s1/{name}",
+        "agent": int(agent),
+        "attempt": int(attempt),
+        "ahead": 0,
+        "behind": 0,
+        "files": 0,
+        "insertions": 0,
+        "deletions": 0,
+        "time": 1773756000,
+        "subject": "base",
+        "frontier": False,
+    }
+    return {**plain, **facts}
+
+
+def worktree(path: Path, ref: str, **facts: Any) -> dict[str, Any]:
+    plain = {
+        "worktree": str(path),
+        "branch": f"hub/s1/{ref}",
+        "changed": 0,
+        "untracked": 0,
+        "locked": None,
+        "missing": False,
+        "fault": None,
+        "operation": None,
+        "processes": [],
+    }
+    return {**plain, **facts}
+
+
+def test_the_whole_document(hub: Hub) -> None:
+    hub.session(agents=2)
+    hub.spawn("s1", 2, attempt=2)
+    tip = hub.commit(hub.worktree(2), "new", "1\n2\n3\n", "Say <hello>")
+    base = hub.git("rev-parse", "main")
+    (hub.worktree(1) / "x").write_text("x")
+    hub.git("worktree", "lock", hub.worktree(1))
+    again = hub.worktrees / "s1" / "agent-2-2"
+    with process_in(again / "sub") as pid:
+        document = hub.json("status", "s1")
+    assert document == {
+        "config": {
+            "session_id": "s1",
+            "task": "Make it fast",
+            "agent_count": "2",
+            "base_branch": "main",
+            "created": "2026-03-17T14:30:22.000000+00:00",
+        },
+        "state": hub.state(),
+        "branches": [
+            branch("agent-1/attempt-1", oid=base),
+            branch(
+                "agent-2/attempt-1",
+                oid=tip,
+                ahead=1,
+                files=1,
+                insertions=3,
+                subject="Say <hello>",
+                frontier=True,
+            ),
+            branch("agent-2/attempt-2", oid=base),
+        ],
+        "worktrees": [
+            worktree(hub.worktree(1), "agent-1/attempt-1", untracked=1, locked=""),
+            worktree(hub.worktree(2), "agent-2/attempt-1"),
+            worktree(again, "agent-2/attempt-2", processes=[pid]),
+        ],
+    }
+
+
+def test_porcelain(hub: Hub) -> None:
+    hub.session(agents=1, task="Say “hi”")
+    base = hub.git("rev-parse", "main")
+    hub.git("worktree", "lock", "--reason", "two\nlines", hub.worktree(1))
+    lines = [
+        "session s1",
+        "state init",
+        'task "Say \\342\\200\\234hi\\342\\200\\235"',
+        "agent_count 1",
+        "base_branch main",
+        "created 2026-03-17T14:30:22.000000+00:00",
+        "updated 2026-03-17T14:30:22.000000+00:00",
+        "",
+        "branch hub/s1/agent-1/attempt-1",
+        "agent 1",
+        "attempt 1",
+        f"oid {base}",
+        "ahead 0",
+        "behind 0",
+        "files 0",
+        "insertions 0",
+        "deletions 0",
+        "time 1773756000",
+        "subject base",
+        "frontier",
+        "",
+        f"worktree {hub.worktree(1)}",
+        "branch hub/s1/agent-1/attempt-1",
+        "changed 0",
+        "untracked 0",
+        'locked "two\\nlines"',
+        "",
+    ]
+    assert hub.run("status", "s1", "--format=porcelain") == Result(
+        0, "".join(f"{line}\n" for line in lines)
+    )
+    lines[2] = "task Say “hi”"
+    lines[25] = "locked two\nlines"
+    assert hub.run("status", "s1", "-z") == Result(0, "".join(f"{line}\0" for line in lines))
+
+
+def test_a_session_without_branches(hub: Hub) -> None:
+    hub.session()
+    assert hub.run("status", "s1") == Result(0, HEAD.format(agents=1))
+    document = hub.json("status", "s1")
+    assert (document["branches"], document["worktrees"]) == ([], [])
+
+
+def test_all_that_a_session_is_for(hub: Hub) -> None:
+    """The labels are AgentHub's."""
+    measure = ("--eval", "make bench", "--metric", "ms", "--direction", "lower", "--baseline", "18")
+    hub.run("init", "--id", "s1", "--task", "First line\nsecond line", *measure)
+    assert hub.run("status", "s1").out == (
+        "Session: s1\n"
+        "  State: init\n"
+        "  Task: First line\n"
+        "        second line\n"
+        "  Agents: 3\n"
+        "  Base branch: main\n"
+        "  Eval: make bench\n"
+        "  Metric: ms (lower)\n"
+        "  Baseline: 18\n"
+        "  Created: 2026-03-17T14:30:22.000000+00:00 (0 seconds ago)\n"
+        "  Updated: 2026-03-17T14:30:22.000000+00:00 (0 seconds ago)\n"
+    )
+
+
+def test_a_base_branch_that_is_gone(hub: Hub) -> None:
+    """What would be held against it is unknown; the rest is shown."""
+    hub.git("branch", "dev")
+    hub.run("init", "-q", "--id", "s1", "--task", "x", "--base-branch", "dev")
+    hub.spawn("s1", 1)
+    hub.git("branch", "-q", "-D", "dev")
+    assert hub.run("status", "s1").out.splitlines()[-1] == (
+        "  * agent-1/attempt-1      ?       ?      ?  ?    ../worktrees/s1/agent-1  30 minutes ago: base"
+    )
+    facts = hub.json("status", "s1")["branches"][0]
+    assert [facts[key] for key in ("ahead", "behind", "files")] == [None, None, None]
+
+
+def test_branches_that_are_no_agents(hub: Hub) -> None:
+    """A branch of the session's that is not an agent's, a symbolic ref, a broken one."""
+    hub.session(agents=1)
+    tip = hub.commit(hub.worktree(1), "file", "better\n", "Better")
+    hub.git("branch", "hub/s1/scratch", "main")
+    hub.git("branch", "hub/s10/agent-1/attempt-1", "main")
+    hub.git("branch", "feature/hub/s1/agent-1/attempt-1", "main")
+    hub.git("symbolic-ref", "refs/heads/hub/s1/best", "refs/heads/hub/s1/agent-1/attempt-1")
+    (hub.top / ".git" / "refs" / "heads" / "hub" / "s1" / "zero").write_text("1" * 40 + "\n")
+    result = hub.run("status", "s1")
+    assert Result(result.code, result.out.partition("Branches:\n")[2], result.err) == Result(
+        0,
+        "    BRANCH             AHEAD  BEHIND  FILES  +/-    WORKTREE                 LAST COMMIT\n"
+        "  * agent-1/attempt-1      1       0      1  +1/-1  ../worktrees/s1/agent-1  30 minutes ago: Better\n"
+        "  * best                   1       0      1  +1/-1  -                        30 minutes ago: Better\n"
+        "    scratch                0       0      0  +0/-0  -                        30 minutes ago: base\n"
+        "    zero                   ?       ?      ?  ?      -                        broken ref\n",
+    )
+    shown = {facts["branch"]: facts for facts in hub.json("status", "s1")["branches"]}
+    assert shown["hub/s1/best"]["oid"] == tip
+    assert shown["hub/s1/zero"]["oid"] is None
+    assert shown["hub/s1/scratch"]["agent"] is None
+
+
+def test_a_worktree_whose_branch_was_deleted(hub: Hub) -> None:
+    hub.session(agents=1)
+    hub.git("update-ref", "-d", "refs/heads/hub/s1/agent-1/attempt-1")
+    assert hub.run("status", "s1").out.splitlines()[-1] == (
+        "    agent-1/attempt-1      ?       ?      ?  ?    ../worktrees/s1/agent-1 (2 changed)  no commit"
+    )
+
+
+def test_paths_are_shown_from_where_one_stands(hub: Hub) -> None:
+    hub.session(agents=2)
+    lines = hub.run("status", "s1", cwd=hub.worktree(1) / "sub").out.splitlines()
+    # git, which runs the command, stands there too.
+    assert "  .. (in use by process " in lines[-2]
+    assert "  ../../agent-2  " in lines[-1]
+
+
+def test_what_would_drive_the_terminal_is_written_out(hub: Hub) -> None:
+    """The subject of a commit, a lock's reason and a path come from who knows where."""
+    hub.session()
+    path = hub.worktrees / "evil\x1b[2J\nline"
+    hub.git("worktree", "add", "-q", "-b", "hub/s1/agent-1/attempt-1", path)
+    hub.git("commit", "-q", "--allow-empty", "-m", "wipe \x1b[2J \u202eback", cwd=path)
+    (hub.top / ".git" / "worktrees").joinpath(*os.listdir(hub.top / ".git" / "worktrees")).joinpath(
+        "locked"
+    ).write_bytes(b"bell \x07 \xff")
+    out = hub.run("status", "s1").out
+    assert out.splitlines()[-1].endswith(
+        "../worktrees/evil\\x1b[2J\\nline (locked: bell \\x07 \\xff)  "
+        "30 minutes ago: wipe \\x1b[2J \\u202eback"
+    )
+
+
+def random_history(hub: Hub, seed: int) -> list[str]:
+    """Commits with random parents, some merges, and branches of the session at some of them."""
+    dice = random.Random(seed)
+    tree = hub.git("rev-parse", "main^{tree}")
+    commits = [hub.git("rev-parse", "main")]
+    for number in range(25):
+        parents = dice.sample(commits, k=min(len(commits), dice.choice((1, 1, 2))))
+        words = [word for parent in parents for word in ("-p", parent)]
+        commits.append(hub.git("commit-tree", "-m", f"c{number}", *words, tree))
+    hub.git("update-ref", "refs/heads/main", dice.choice(commits))
+    refs = []
+    for agent in range(1, 9):
+        refs.append(f"refs/heads/hub/s1/agent-{agent}/attempt-1")
+        hub.git("update-ref", refs[-1], dice.choice(commits))
+    return refs
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_facts_on_random_histories_are_gits(hub: Hub, seed: int) -> None:
+    """The frontier, ahead and behind, as `git merge-base` and `git rev-list` see them."""
+    hub.session()
+    refs = random_history(hub, seed)
+    tips = [hub.git("rev-parse", ref) for ref in refs]
+    independent = set(hub.git("merge-base", "--independent", *tips).splitlines())
+    shown = hub.json("status", "s1")["branches"]
+    assert [facts["branch"] for facts in shown] == [ref.removeprefix("refs/heads/") for ref in refs]
+    for facts, tip in zip(shown, tips, strict=True):
+        behind, ahead = hub.git("rev-list", "--count", "--left-right", f"main...{tip}").split()
+        assert (facts["oid"], facts["frontier"]) == (tip, tip in independent)
+        assert (facts["ahead"], facts["behind"]) == (int(ahead), int(behind))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_lines_that_changed_are_gits(hub: Hub, seed: int) -> None:
+    """Since the branch left the base, whatever the base did meanwhile."""
+    dice = random.Random(seed)
+    lines = [f"line {number}" for number in range(100)]
+    hub.commit(hub.top, "long", "\n".join(lines) + "\n")
+    hub.session(agents=1)
+    for number in range(5):
+        for _ in range(dice.randrange(1, 20)):
+            lines[dice.randrange(100)] = f"changed {number}"
+        hub.commit(hub.worktree(1), "long", "\n".join(lines))
+        hub.commit(hub.worktree(1), f"new-{number % 3}", "x\n" * dice.randrange(9) + f"{number}")
+    hub.git("rm", "-q", "sub/other", cwd=hub.worktree(1))
+    (hub.worktree(1) / "picture").write_bytes(bytes(range(256)))
+    hub.git("add", "picture", cwd=hub.worktree(1))
+    hub.git("commit", "-q", "-m", "remove and add", cwd=hub.worktree(1))
+    hub.commit(hub.top, "other", "the base moves\n")
+    stat = hub.git("diff", "--numstat", "--no-renames", "main...hub/s1/agent-1/attempt-1")
+    numbers = [line.split("\t")[:2] for line in stat.splitlines()]
+    [facts] = hub.json("status", "s1")["branches"]
+    assert (facts["files"], facts["insertions"], facts["deletions"]) == (
+        len(numbers),
+        sum(int(added) for added, _ in numbers if added != "-"),
+        sum(int(deleted) for _, deleted in numbers if deleted != "-"),
+    )
+
+
+def test_history_that_has_nothing_in_common_with_the_base(hub: Hub) -> None:
+    hub.session()
+    tree = hub.git("rev-parse", "main^{tree}")
+    alone = hub.git("commit-tree", "-m", "alone", tree)
+    hub.git("update-ref", "refs/heads/hub/s1/agent-1/attempt-1", alone)
+    [facts] = hub.json("status", "s1")["branches"]
+    found = [facts[key] for key in ("ahead", "behind", "files", "insertions", "deletions")]
+    assert found == [1, 1, 2, 2, 0]
+
+
+def test_any_start_of_an_id_will_do(hub: Hub) -> None:
+    for sid in ("fast", "fast-2", "slow"):
+        hub.session(sid)
+    assert hub.run("status", "sl").out.startswith("Session: slow\n")
+    assert hub.run("status", "fast").out.startswith("Session: fast\n")
+    assert hub.run("status", "fa") == Result(
+        128,
+        err="fatal: 'fa' is the start of 2 session ids\n"
+        "hint: the candidates are\nhint:   fast\nhint:   fast-2\n",
+    )
+    assert hub.run("status", "FAST") == Result(
+        128, err="fatal: no such session: 'FAST'\nhint: try 'git hub-session list'\n"
+    )
+
+
+def test_without_an_id_it_is_the_session_that_one_stands_in(hub: Hub) -> None:
+    hub.session("s1", agents=1).session("s2", agents=1)
+    for sid in ("s1", "s2"):
+        result = hub.run("status", cwd=hub.worktree(1, sid) / "sub")
+        assert (result.out.splitlines()[0], result.err) == (f"Session: {sid}", "")
+    hub.git("checkout", "-q", "-b", "hub/s1/agent-9/attempt-1")
+    result = hub.run("status")
+    assert (result.out.splitlines()[0], result.err) == ("Session: s1", "")
+
+
+def test_also_in_the_middle_of_a_rebase(hub: Hub) -> None:
+    """HEAD is detached then; the rebase knows the branch."""
+    every_kind(hub)
+    hub.run("init", "-q", "--id", "s2", "--task", "newer", now=NOW + 9)
+    result = hub.run("status", cwd=hub.worktree(5))
+    assert (result.out.splitlines()[0], result.err) == ("Session: s1", "")
+
+
+def test_elsewhere_it_is_the_newest_that_is_not_finished(hub: Hub) -> None:
+    for number, sid in enumerate(("b", "a", "c")):
+        hub.run("init", "-q", "--id", sid, "--task", sid, now=NOW + number)
+    for state in ("running", "evaluating", "merged"):
+        hub.run("update", "c", "--state", state)
+    note = "the newest unfinished session is 'a'\n"
+    result = hub.run("status")
+    assert (result.code, result.out.splitlines()[0], result.err) == (0, "Session: a", note)
+    assert hub.run("status", "-q") == result._replace(err="")
+
+
+def test_nothing_is_unfinished(hub: Hub) -> None:
+    nothing = Result(
+        128,
+        err="fatal: no unfinished session here\nhint: name one: 'git hub-session list' shows all\n",
+    )
+    assert hub.run("status") == nothing
+    hub.session()
+    for state in ("running", "evaluating", "archived"):
+        hub.run("update", "s1", "--state", state)
+    assert hub.run("status") == nothing
+    assert hub.run("status", "s1").out.startswith("Session: s1\n  State: archived\n")
+
+
+def test_a_session_that_cannot_be_read(hub: Hub) -> None:
+    hub.session()
+    (hub.directory() / "state.json").write_text("{")
+    result = hub.run("status", "s1")
+    assert (result.code, result.out) == (128, "")
+    assert result.err.startswith("fatal: state.json: not valid JSON")
+
+
+def on_a_terminal(hub: Hub, columns: int, *words: str) -> list[str]:
+    """The lines that a command shows on a terminal of that width."""
+    child = pexpect.spawn(
+        "git",
+        ["hub-session", *words],
+        cwd=str(hub.top),
+        env={**hub.environ, "GIT_TEST_DATE_NOW": str(NOW)},
+        dimensions=(50, columns),
+        encoding="utf-8",
+        timeout=60,
+    )
+    shown = child.read()
+    child.close()
+    assert child.exitstatus == 0
+    return str(shown).splitlines()
+
+
+def test_terminals(hub: Hub) -> None:
+    """The worktrees get lines of their own where a line has no room for all."""
+    hub.session(agents=2)
+    hub.commit(hub.worktree(1), "file", "better\n", "A subject that takes a lot of room " * 2)
+    (hub.worktree(2) / "new").write_text("new")
+    hub.git("branch", "hub/s1/scratch", "main")
+    assert on_a_terminal(hub, 80, "status", "s1")[9:] == [
+        "    BRANCH             AHEAD  BEHIND  FILES  +/-    LAST COMMIT",
+        "  * agent-1/attempt-1      1       0      1  +1/-1  30 minutes ago: A subject t…",
+        "      ../worktrees/s1/agent-1",
+        "    agent-2/attempt-1      0       0      0  +0/-0  30 minutes ago: base",
+        "      ../worktrees/s1/agent-2 (1 untracked)",
+        "    scratch                0       0      0  +0/-0  30 minutes ago: base",
+    ]
+    assert on_a_terminal(hub, 130, "status", "s1")[9:11] == [
+        "    BRANCH             AHEAD  BEHIND  FILES  +/-    WORKTREE                               LAST COMMIT",
+        "  * agent-1/attempt-1      1       0      1  +1/-1  ../worktrees/s1/agent-1                30 minutes ago: A subject that takes a…",
+    ]
+    # Less than this cannot be cut away; the terminal wraps it.
+    assert on_a_terminal(hub, 40, "status", "s1")[10] == (
+        "  * agent-1/attempt-1      1       0      1  +1/-1  30 minute…"
+    )

@@ -1,0 +1,190 @@
+"""What libgit2 is asked, held against git on the same repository."""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from git_hub_session.gitrepo import Branch, CannotOpen, DiffStat, GitRepo
+from tests.hub import CHECKOUT, PYTHON, Hub, Result
+
+
+def repo_of(hub: Hub) -> GitRepo:
+    return GitRepo(str(hub.top / ".git"))
+
+
+def test_branches_loose_and_packed_by_whole_prefix(hub: Hub) -> None:
+    base = hub.git("rev-parse", "main")
+    for name in ("hub/s1/agent-1/attempt-1", "hub/s1/x", "hub/s10/y", "xhub/s1/z"):
+        hub.git("branch", name)
+    hub.git("pack-refs", "--all")
+    hub.git("branch", "hub/s1/loose")
+    assert repo_of(hub).branches("refs/heads/hub/s1/") == [
+        Branch(f"refs/heads/hub/s1/{name}", base, 1773756000, "base", False)
+        for name in ("agent-1/attempt-1", "loose", "x")
+    ]
+
+
+def test_refs_that_lead_nowhere_have_no_tip(hub: Hub) -> None:
+    """Broken, dangling, in a loop, or to what is no commit: none of them stops the others."""
+    heads = hub.top / ".git" / "refs" / "heads" / "hub"
+    heads.mkdir()
+    (heads / "zero").write_text("1" * 40 + "\n")
+    (heads / "junk").write_text("junk\n")
+    (heads / "loop").write_text("ref: refs/heads/hub/loop\n")
+    (heads / "dangling").write_text("ref: refs/heads/nowhere\n")
+    (heads / "blob").write_text(hub.git("rev-parse", "main:file") + "\n")
+    (heads / "sound").write_text(hub.git("rev-parse", "main") + "\n")
+    repo = repo_of(hub)
+    found = {
+        branch.ref.rpartition("/")[2]: branch.oid for branch in repo.branches("refs/heads/hub/")
+    }
+    assert found["sound"] == hub.git("rev-parse", "main")
+    assert {name for name, oid in found.items() if not oid} == set(found) - {"sound"}
+    assert (
+        repo.tip("refs/heads/hub/zero"),
+        repo.tip("refs/heads/none"),
+        repo.target("HEAD~9"),
+    ) == ("", "", "")
+
+
+def test_a_tag_leads_to_its_commit_and_is_an_object_itself(hub: Hub) -> None:
+    hub.git("tag", "-a", "-m", "a tag", "v1")
+    repo = repo_of(hub)
+    assert repo.tip("refs/tags/v1") == hub.git("rev-parse", "main")
+    assert repo.target("refs/tags/v1") == hub.git("rev-parse", "v1")
+
+
+def test_subjects(hub: Hub) -> None:
+    """The first line of a message, also of one that is empty, or no UTF-8."""
+    tree = hub.git("rev-parse", "main^{tree}")
+    for name, message in (("a", b"\n\n  One\nTwo\n"), ("b", b""), ("c", b"caf\xe9\n")):
+        made = subprocess.run(
+            ["git", "-c", "i18n.commitEncoding=latin1", "commit-tree", tree],
+            cwd=hub.top,
+            env=hub.environ,
+            input=message,
+            capture_output=True,
+            check=True,
+        )
+        hub.git("update-ref", f"refs/heads/hub/{name}", made.stdout.decode().strip())
+    subjects = [branch.subject for branch in repo_of(hub).branches("refs/heads/hub/")]
+    assert subjects == ["One", "", "caf\ufffd"]
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_commits_that_no_ref_leads_to(hub: Hub, seed: int) -> None:
+    """As `git rev-list --not --all`; of those in one line, the last."""
+    dice = random.Random(seed)
+    tree = hub.git("rev-parse", "main^{tree}")
+    commits = [hub.git("rev-parse", "main")]
+    for number in range(20):
+        parents = dice.sample(commits, k=min(len(commits), dice.choice((1, 2))))
+        words = [word for parent in parents for word in ("-p", parent)]
+        commits.append(hub.git("commit-tree", "-m", f"c{number}", *words, tree))
+    hub.git("update-ref", "refs/heads/main", dice.choice(commits))
+    wanted = dice.sample(commits, k=6)
+    lost = set(hub.git("rev-list", *wanted, "--not", "--all").splitlines()) & set(wanted)
+    expected = set(hub.git("merge-base", "--independent", *lost).split()) if lost else set()
+    found = repo_of(hub).unreached([*wanted, "1" * 40, *wanted])
+    assert set(found) == expected
+    assert found == [oid for oid in wanted if oid in expected]
+
+
+def test_a_stash_as_git_makes_it(hub: Hub) -> None:
+    (hub.top / "file").write_text("staged\n")
+    hub.git("add", "file")
+    (hub.top / "file").write_text("changed\n")
+    (hub.top / "new").write_text("new\n")
+    hub.git("stash", "-u")
+    repo = repo_of(hub)
+    names = ("stash^1", "stash^2^{tree}", "stash^{tree}", "stash^3^{tree}")
+    expected = tuple(hub.git("rev-parse", name) for name in names)
+    assert repo.stash_of("refs/stash") == expected
+    assert repo.stash_of("refs/heads/main") == ()
+    assert repo.stash_of("refs/heads/none") == ()
+
+
+def test_trees_with_names_that_are_no_text(hub: Hub) -> None:
+    hub.commit(hub.top, "a/b/c", "deep\n")
+    with open(os.path.join(os.fsencode(hub.top), b"\xff\n"), "wb") as file:
+        file.write(b"odd\n")
+    (hub.top / "run").write_text("#!/bin/sh\n")
+    (hub.top / "run").chmod(0o755)
+    (hub.top / "link").symlink_to("file")
+    hub.git("add", ".")
+    hub.git("commit", "-q", "-m", "odd")
+    expected = {}
+    for line in hub.git("ls-tree", "-r", "-z", "HEAD").split("\0")[:-1]:
+        facts, _, path = line.partition("\t")
+        mode, _, oid = facts.split(" ")
+        expected[os.fsencode(path)] = (int(mode, 8), bytes.fromhex(oid))
+    commit = hub.git("rev-parse", "HEAD")
+    assert repo_of(hub).tree_entries(commit) == expected
+    assert repo_of(hub).tree_entries("1" * 40) == {}
+
+
+def test_lines_that_changed_between_commits(hub: Hub) -> None:
+    old = hub.git("rev-parse", "main")
+    new = hub.commit(hub.top, "file", "first\nsecond\n")
+    assert repo_of(hub).diff_stat(new, old) == DiffStat(1, 1, 0)
+    assert repo_of(hub).diff_stat(old, new) == DiffStat(0, 0, 0)
+
+
+def test_blob_ids(hub: Hub) -> None:
+    for data in (b"", b"text\n", bytes(range(256))):
+        (hub.top / "data").write_bytes(data)
+        assert GitRepo.blob_id(data).hex() == hub.git("hash-object", "data")
+
+
+def test_what_is_ignored(hub: Hub) -> None:
+    (hub.top / ".gitignore").write_text("*.log\nbuild/\n!kept.log\n")
+    (hub.top / ".git" / "info").mkdir(exist_ok=True)
+    (hub.top / ".git" / "info" / "exclude").write_text("mine\n")
+    repo = repo_of(hub)
+    paths = (b"a.log", b"kept.log", b"build/", b"build", b"mine", b"file")
+    assert [repo.is_ignored(str(hub.top), path) for path in paths] == [
+        True,
+        False,
+        True,
+        False,
+        True,
+        False,
+    ]
+
+
+def test_settings_in_the_order_of_their_files(hub: Hub) -> None:
+    hub.git("config", "--global", "hubsession.keepIgnored", "*.db")
+    hub.git("config", "hubSession.keepIgnored", "*.env")
+    hub.git("config", "hubsessions.other", "x")
+    # In a process of its own: libgit2 looks for the home directory once.
+    program = (
+        "from git_hub_session.gitrepo import GitRepo\n"
+        f"print(GitRepo({str(hub.top / '.git')!r}).settings('hubsession'))"
+    )
+    assert hub.call(PYTHON, "-c", program, cwd=CHECKOUT) == Result(
+        0, "{'hubsession.keepignored': ['*.db', '*.env']}\n"
+    )
+
+
+def test_a_repository_that_libgit2_does_not_know(hub: Hub, tmp_path: Path) -> None:
+    hub.git("config", "core.repositoryFormatVersion", "1")
+    hub.git("config", "extensions.fromTheFuture", "true")
+    with pytest.raises(CannotOpen) as caught:
+        repo_of(hub)
+    assert caught.value.hint == "'list', 'update' and 'log' work without it"
+
+
+def test_it_loads_without_certificates_and_leaves_the_environment_alone(hub: Hub) -> None:
+    program = (
+        "import os; before = dict(os.environ)\n"
+        "import git_hub_session.gitrepo\n"
+        "print(dict(os.environ) == before)"
+    )
+    for environ in ({}, {"SSL_CERT_FILE": "/nowhere", "SSL_CERT_DIR": "/nowhere"}):
+        found = hub.call(PYTHON, "-c", program, cwd=CHECKOUT, environ=environ)
+        assert found == Result(0, "True\n")
