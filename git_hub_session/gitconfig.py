@@ -14,11 +14,12 @@ _LINE = re.compile(
     r"""((?:\\\r?\n|\\.|"(?:\\\r?\n|\\.|[^"\\\n])*"|[^#;\n])*)(?:[#;].*)?(?:\n|\Z)"""
 )
 _CONTINUED = re.compile(r"\\\r?\n")
-_SECTION = re.compile(r'\[\s*([A-Za-z0-9.-]+)(?:\s+"((?:[^"\\]|\\.)*)")?\s*\]')
-_SETTING = re.compile(r"\s*([A-Za-z][A-Za-z0-9-]*)\s*(?:=\s*(.*))?$", re.DOTALL)
+_SECTION = re.compile(r'\[([A-Za-z0-9.-]+)(?:[ \t]+"((?:[^"\\]|\\.)*)")?\]')
+_SETTING = re.compile(r"([A-Za-z][A-Za-z0-9-]*)[ \t]*(?:=[ \t]*(.*))?$", re.DOTALL)
+_SPACE = " \t\r\n"  # git's own, whatever else Unicode takes for a space
 _NUMBER = re.compile(r"[+-]?0*[1-9][0-9]*[kmg]?", re.ASCII)
 _ESCAPES = {"n": "\n", "t": "\t", "b": "\b", '"': '"', "\\": "\\"}
-_PARAMETER = re.compile(r"'((?:[^']|'\\'')*)'(?:=(?:'((?:[^']|'\\'')*)')?)?(?:\s+|$)")
+_PARAMETER = re.compile(r"'((?:[^']|'\\'')*)'(?:(=)(?:'((?:[^']|'\\'')*)')?)?(?:\s+|$)")
 
 
 def parse_settings(text: str) -> dict[str, str]:
@@ -30,11 +31,13 @@ def parse_settings(text: str) -> dict[str, str]:
     settings: dict[str, str] = {}
     section = ""
     for full_line in _LINE.findall(text):
-        line = _CONTINUED.sub("", full_line).strip()
+        line = _CONTINUED.sub("", full_line).strip(_SPACE)
         header = _SECTION.match(line)
         if header:
-            section = header[1].lower() + (f".{header[2]}" if header[2] is not None else "")
-            line = line[header.end() :].strip()
+            section = header[1].lower()
+            if header[2] is not None:
+                section += "." + re.sub(r"\\(.)", r"\1", header[2])
+            line = line[header.end() :].strip(_SPACE)
         setting = _SETTING.match(line)
         if setting and section:
             value = "true" if setting[2] is None else _value(setting[2])
@@ -54,7 +57,7 @@ def _value(text: str) -> str:
             quoted = not quoted
         else:
             out.append(char)
-            if quoted or not char.isspace():
+            if quoted or char not in _SPACE:
                 kept = len(out)
         at += 1
     return "".join(out[:kept])  # white space at the end counts only within quotes
@@ -69,11 +72,11 @@ def environment_settings(environ: Mapping[str, str]) -> dict[str, str]:
             name = environ.get(f"GIT_CONFIG_KEY_{at}", "")
             settings[_folded(name)] = environ.get(f"GIT_CONFIG_VALUE_{at}", "")
     for quoted in _PARAMETER.finditer(environ.get("GIT_CONFIG_PARAMETERS", "")):
-        name, value = (part and part.replace("'\\''", "'") for part in quoted.groups())
-        if "='" not in quoted[0] and not quoted[0].rstrip().endswith("="):
+        name, equals, value = (part and part.replace("'\\''", "'") for part in quoted.groups())
+        if not equals:
             name, equals, value = name.partition("=")  # the spelling of git before 2.31
-            value = value if equals else "true"
-        settings[_folded(name)] = value or ""
+            value = value if equals else None
+        settings[_folded(name)] = "true" if value is None else value
     settings.pop("", None)
     return settings
 

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 
 from git_hub_session.gitconfig import environment_settings, is_true, parse_settings
 
+_CRUD = " .,:;<>\"\\'"
+
 
 def identity(common_dir: str, environ: Mapping[str, str]) -> str:
     """ "Name <email>": GIT_COMMITTER_*, `git -c`, the repository's, the user's, the system's configuration.
@@ -40,7 +42,8 @@ def _files(common_dir: str, environ: Mapping[str, str]) -> list[str]:
 
 
 def _plain(text: str) -> str:
-    return "".join(char for char in text if char.isprintable() and char not in "<>").strip()
+    """One line, without what git strips off the ends too (ident.c, crud)."""
+    return "".join(char for char in text if char.isprintable() and char not in "<>").strip(_CRUD)
 
 
 def _login(environ: Mapping[str, str]) -> str:
