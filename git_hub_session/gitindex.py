@@ -19,6 +19,7 @@ _COUNT = Struct(">4sII")
 _EXTENSION = Struct(">4sI")
 _EXTENDED = 0x4000
 _STAGE = 0x3000
+_LENGTH = 0x0FFF
 _SKIP_WORKTREE = 0x4000
 _INTENT_TO_ADD = 0x2000
 _HASH = 20
@@ -27,15 +28,20 @@ _TREE = 0o040000
 
 
 class Entry(NamedTuple):
-    """One tracked path: what git knew of the file when it last looked."""
+    """One tracked path: what git knew of the file when it last looked; numbers are their low 32 bits."""
 
-    ctime: int  # nanoseconds
-    mtime: int  # nanoseconds
-    ino: int  # low 32 bits
+    ctime: int  # seconds
+    ctime_ns: int
+    mtime: int  # seconds
+    mtime_ns: int
+    dev: int
+    ino: int
     mode: int
-    size: int  # bytes, low 32 bits
+    uid: int
+    gid: int
+    size: int  # bytes
     oid: bytes
-    skip_worktree: bool
+    flags: int
 
 
 class Index(NamedTuple):
@@ -45,13 +51,15 @@ class Index(NamedTuple):
     gitlinks: frozenset[bytes]
     unmerged: frozenset[bytes]
     intent_to_add: frozenset[bytes]
+    skip_worktree: frozenset[bytes]
     tree: bytes | None
     """The object id of the tree that the index equals, where its cache-tree knows."""
     partial: str
     """Why the entries are not the whole story ('split index', 'sparse index'), or ''."""
 
 
-EMPTY = Index({}, frozenset(), frozenset(), frozenset(), None, "")
+_NONE: frozenset[bytes] = frozenset()
+EMPTY = Index({}, _NONE, _NONE, _NONE, _NONE, None, "")
 
 
 def parse_index(data: bytes) -> Index:
@@ -70,14 +78,15 @@ def _parse(data: bytes) -> Index:
     gitlinks: list[bytes] = []
     unmerged: list[bytes] = []
     intended: list[bytes] = []
+    skipped: list[bytes] = []
     partial = ""
     at, path = _COUNT.size, b""
-    unpack, fixed = _ENTRY.unpack_from, _ENTRY.size
+    unpack, fixed, make = _ENTRY.unpack_from, _ENTRY.size, Entry._make
     for _ in range(count):
-        cs, cn, ms, mn, _dev, ino, mode, _uid, _gid, size, oid, flags = unpack(data, at)
+        entry = make(unpack(data, at))
         start = at + fixed
         extended = 0
-        if flags & _EXTENDED:
+        if entry.flags & _EXTENDED:
             extended = int.from_bytes(data[start : start + 2], "big")
             start += 2
         if version == 4:
@@ -86,33 +95,29 @@ def _parse(data: bytes) -> Index:
             path = path[: len(path) - drop] + data[start:end]
             at = end + 1
         else:
-            end = data.index(b"\0", start)
+            length = entry.flags & _LENGTH
+            end = start + length if length < _LENGTH else data.index(b"\0", start)
             path = data[start:end]
             at += (end - at + 8) & ~7
-        if flags & _STAGE:
+        if entry.flags & _STAGE:
             unmerged.append(path)
             continue
+        entries[path] = entry
         if extended & _INTENT_TO_ADD:
             intended.append(path)
-        if mode == _GITLINK:
+        if extended & _SKIP_WORKTREE:
+            skipped.append(path)
+        if entry.mode == _GITLINK:
             gitlinks.append(path)
-        elif mode == _TREE:
+        elif entry.mode == _TREE:
             partial = "sparse index"
-        entries[path] = Entry(
-            cs * 1_000_000_000 + cn,
-            ms * 1_000_000_000 + mn,
-            ino,
-            mode,
-            size,
-            oid,
-            bool(extended & _SKIP_WORKTREE),
-        )
     tree, split = _extensions(data, at)
     return Index(
         entries,
         frozenset(gitlinks),
         frozenset(unmerged),
         frozenset(intended),
+        frozenset(skipped),
         tree,
         "split index" if split else partial,
     )

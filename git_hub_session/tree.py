@@ -5,27 +5,21 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import sys
 from collections.abc import Container
 from typing import NamedTuple
 
 _DIRECTORY = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_DIRECTORY
 _NO_TRACKED: frozenset[bytes] = frozenset()
-
-
-class Found(NamedTuple):
-    """What a file that is no directory looked like."""
-
-    mode: int
-    ino: int
-    size: int  # bytes
-    mtime: int  # nanoseconds
-    ctime: int  # nanoseconds
+_ENCODING = sys.getfilesystemencoding()
+_TELLING = frozenset({".git", "HEAD", "objects", "refs"})
 
 
 class Tree(NamedTuple):
     """Everything below a directory, but for the `.git` at its top; paths are bytes, relative."""
 
-    files: dict[bytes, Found]
+    files: dict[bytes, os.stat_result]
+    """Everything that is no directory."""
     directories: frozenset[bytes]
     repositories: list[bytes]
     """Directories that are git repositories or worktrees themselves; not looked into."""
@@ -33,12 +27,14 @@ class Tree(NamedTuple):
     """Directories on another file system; not looked into."""
 
     def digest(self) -> int:
-        """A number that is another one if anything in the tree is, within this process."""
-        return hash((frozenset(self.files.items()), self.directories))
-
-
-class TreeChanged(Exception):
-    """Something was in the tree that had not been seen before; it is still there."""
+        """A number that is another one if anything in the tree is; good in this process and its forks."""
+        files = sum(
+            hash(
+                (path, file.st_mode, file.st_ino, file.st_size, file.st_mtime_ns, file.st_ctime_ns)
+            )
+            for path, file in self.files.items()
+        )
+        return hash((files, self.directories))
 
 
 def look(path: str, *, tracked: Container[bytes] = _NO_TRACKED) -> Tree:
@@ -52,6 +48,8 @@ def look(path: str, *, tracked: Container[bytes] = _NO_TRACKED) -> Tree:
     top = os.open(path, _DIRECTORY)
     try:
         _look(top, b"", os.fstat(top).st_dev, tree, directories, tracked)
+    except RecursionError:
+        raise OSError(errno.ENAMETOOLONG, "directories are nested too deeply", path) from None
     finally:
         os.close(top)
     return tree._replace(directories=frozenset(directories))
@@ -65,31 +63,31 @@ def _look(
     directories: list[bytes],
     tracked: Container[bytes],
 ) -> None:
-    files, encode, is_directory = tree.files, os.fsencode, stat.S_ISDIR
+    # The loop is what cleanup spends its time in, beside unlink: locals, and no call but stat.
+    files: dict[bytes, os.stat_result] = {}
     below: list[tuple[str, bytes]] = []
-    names: set[str] = set()
+    telling: set[str] = set()
     with os.scandir(directory) as entries:
         for entry in entries:
             name = entry.name
-            names.add(name)
             found = entry.stat(follow_symlinks=False)
-            path = prefix + encode(name)
-            if not is_directory(found.st_mode):
-                files[path] = Found(
-                    found.st_mode, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
-                )
+            path = prefix + name.encode(_ENCODING, "surrogateescape")
+            if name in _TELLING:
+                telling.add(name)
+            if found.st_mode & 0o170000 != stat.S_IFDIR:
+                files[path] = found
             elif found.st_dev != device:
                 tree.devices.append(path)
             else:
                 below.append((name, path))
-    if ".git" in names and not prefix:
+    if not prefix:
         files.pop(b".git", None)
-        below = [(name, path) for name, path in below if name != ".git"]
-    elif _is_repository(names, prefix, tracked):
+    elif ".git" in telling or (
+        telling >= {"HEAD", "objects", "refs"} and prefix + b"HEAD" not in tracked
+    ):
         tree.repositories.append(prefix[:-1])
-        for name in names:
-            files.pop(prefix + encode(name), None)
         return
+    tree.files.update(files)
     for name, path in below:
         directories.append(path)
         child = os.open(name, _DIRECTORY, dir_fd=directory)
@@ -99,30 +97,23 @@ def _look(
             os.close(child)
 
 
-def _is_repository(names: set[str], prefix: bytes, tracked: Container[bytes]) -> bool:
-    if not prefix:
-        return False
-    return ".git" in names or (
-        names >= {"HEAD", "objects", "refs"} and prefix + b"HEAD" not in tracked
-    )
-
-
-def remove(path: str, seen: Tree) -> None:
-    """Delete the directory `path` and what `seen` says is in it.
+def remove(path: str, seen: Tree) -> list[bytes]:
+    """Delete the directory `path` and what `seen` says is in it; what is left, as far as it was noticed.
 
     A file or directory that `seen` does not hold is left where it is, with all that leads to
-    it, and TreeChanged is raised. What was deleted by an earlier, killed call is passed over.
-    Raises OSError.
+    it. What was deleted by an earlier, killed call is passed over. Raises OSError.
     """
     parent, name = os.path.split(path)
+    left: list[bytes] = []
     directory = os.open(parent, os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY)
     try:
-        _remove(directory, name, b"", seen)
+        _remove(directory, name, b"", seen, left)
     finally:
         os.close(directory)
+    return left
 
 
-def _remove(parent: int, name: str, prefix: bytes, seen: Tree) -> None:
+def _remove(parent: int, name: str, prefix: bytes, seen: Tree, left: list[bytes]) -> None:
     files, directories, encode, unlink = seen.files, seen.directories, os.fsencode, os.unlink
     directory = _open_to_delete(parent, name)
     try:
@@ -131,19 +122,19 @@ def _remove(parent: int, name: str, prefix: bytes, seen: Tree) -> None:
         for child, is_directory in found:
             path = prefix + encode(child)
             if is_directory and path in directories:
-                _remove(directory, child, path + b"/", seen)
-            elif path in files or path == b".git":
+                _remove(directory, child, path + b"/", seen, left)
+            elif not is_directory and (path in files or path == b".git"):
                 unlink(child, dir_fd=directory)
             else:
-                raise TreeChanged(os.fsdecode(path))
+                left.append(path)
     finally:
         os.close(directory)
     try:
         os.rmdir(name, dir_fd=parent)
     except OSError as fault:
-        if fault.errno in (errno.ENOTEMPTY, errno.EEXIST):
-            raise TreeChanged(os.fsdecode(prefix)) from None
-        raise
+        if fault.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+        left.append(prefix)
 
 
 def _open_to_delete(parent: int, name: str) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from git_hub_session.errors import GitFailed
+from git_hub_session.errors import GitFailed, HubError
 from git_hub_session.refnames import (
     AgentBranch,
     SessionId,
@@ -88,13 +88,13 @@ def plan_archive(
 def archive(
     sid: SessionId, repo: GitRepo, git: Git, in_use: Callable[[], Collection[str]]
 ) -> ArchivePlan:
-    """Tag and delete the session's branches in one transaction; raises GitFailed where git refuses.
+    """Tag and delete the session's branches in one transaction.
 
     A branch that moved since it was read makes the whole transaction fail; it is then left
-    out and named, and the rest is tried again.
+    out and named, and the rest is tried again. Where git refuses, all are left.
     """
     judged = {branch.ref: branch for branch in repo.branches(branch_prefix(sid))}
-    moved: list[Left] = []
+    kept: list[Left] = []
     for attempt in range(_TRIES):
         plan = plan_archive(list(judged.values()), in_use(), repo.target)
         if not plan.archived:
@@ -109,13 +109,17 @@ def archive(
                 )
             )
             break
-        except GitFailed:
+        except HubError as fault:
             now = {branch.ref: branch.oid for branch in repo.branches(branch_prefix(sid))}
             stale = [step.branch for step in plan.archived if now.get(step.branch) != step.oid]
             if not stale or attempt == _TRIES - 1:
-                raise
+                words = fault.stderr if isinstance(fault, GitFailed) else fault.message
+                refusal = "; ".join(words.split("\n")).strip("; ")
+                kept += [Left(step.branch, f"git refused: {refusal}") for step in plan.archived]
+                plan = plan._replace(archived=())
+                break
             for ref in stale:
                 del judged[ref]
                 if ref in now:
-                    moved.append(Left(ref, "moved meanwhile"))
-    return ArchivePlan(plan.archived, (*plan.left, *moved))
+                    kept.append(Left(ref, "moved meanwhile"))
+    return ArchivePlan(plan.archived, (*plan.left, *kept))

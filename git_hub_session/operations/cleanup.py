@@ -7,13 +7,13 @@ goes last. What cannot be removed safely is kept, with the reason.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from git_hub_session.errors import Damaged, GitFailed
+from git_hub_session.errors import HubError
 from git_hub_session.operations import removal
 from git_hub_session.operations.archive import ArchivePlan, archive, plan_archive
-from git_hub_session.operations.deletions import Deletions
 from git_hub_session.operations.judge import Policy, Reason, to_save
 from git_hub_session.operations.rescue import Snapshot, Unfaithful, Work, snapshot
 from git_hub_session.operations.verdict import (
@@ -34,10 +34,12 @@ from git_hub_session.refnames import (
     within_session,
 )
 from git_hub_session.session import with_rescues
+from git_hub_session.sidebyside import side_by_side
 from git_hub_session.worktrees import linked_worktrees, operation_of, read_head, read_worktree
 
 if TYPE_CHECKING:
     from git_hub_session.discovery import Place
+    from git_hub_session.worktrees import Worktree
 
 
 class Saved(NamedTuple):
@@ -45,6 +47,8 @@ class Saved(NamedTuple):
 
     ref: str
     kind: str
+    on_branch: bool = True
+    """Whether it was made on the tip of the worktree's branch, not on a detached HEAD."""
 
 
 class Removed(NamedTuple):
@@ -74,6 +78,8 @@ class Report(NamedTuple):
     kept: tuple[Kept, ...]
     branches: ArchivePlan
     notes: tuple[str, ...] = ()
+    failed: bool = False
+    """Whether nothing could be done at all; a note says why."""
 
     @property
     def outcomes(self) -> tuple[Removed | Kept, ...]:
@@ -84,7 +90,7 @@ class Report(NamedTuple):
     @property
     def is_complete(self) -> bool:
         """Whether nothing that was asked for was left undone."""
-        return not self.kept and not self.branches.left
+        return not self.failed and not self.kept and not self.branches.left
 
 
 def report_of(
@@ -104,6 +110,11 @@ def report_of(
         (*_kept(verdicts), *_main_worktree(sid, scene.place)),
         branches,
     )
+
+
+def failed(sid: SessionId, fault: HubError) -> Report:
+    """Of a session that could not be cleaned up at all."""
+    return Report(sid, (), (), ArchivePlan((), ()), (fault.message,), failed=True)
 
 
 def _would_save(sid: SessionId, verdict: Verdict) -> list[Saved]:
@@ -126,7 +137,7 @@ def clean_up(sid: SessionId, scene: Scene, policy: Policy, *, archiving: bool, a
         if rescues:
             try:
                 edit.save(with_rescues(edit.read(), rescues, at=at))
-            except Damaged as fault:
+            except HubError as fault:
                 notes.append(f"the rescue refs are not recorded in the session: {fault.message}")
     kept += _main_worktree(sid, scene.place)
     return Report(sid, tuple(removed), tuple(kept), branches, tuple(notes))
@@ -146,42 +157,47 @@ def _recover(sid: SessionId, place: Place) -> None:
 def _apply(
     sid: SessionId, scene: Scene, policy: Policy, verdicts: Sequence[Verdict]
 ) -> tuple[list[Removed], list[Kept]]:
-    removed: list[Removed] = []
     kept = _kept(verdicts)
-    pending: list[tuple[Verdict, list[Saved]]] = []
-    going = [verdict for verdict in verdicts if verdict.reason is None]
-    with Deletions(len(going)) as deletions:
-        for verdict in going:
+    going: list[tuple[Verdict, list[Saved]]] = []
+    for verdict in verdicts:
+        if verdict.reason is None:
             saved: list[Saved] = []
             try:
-                if verdict.leftover is not None:
-                    deletions.add(verdict.worktree.name, verdict.leftover)
-                else:
-                    _check_again(verdict)
-                    saved += _save(sid, scene, policy, verdict)
-                    if not verdict.worktree.missing:
-                        aside = removal.move_aside(
-                            verdict.worktree, verdict.digest, tracked=verdict.tracked
-                        )
-                        deletions.add(verdict.worktree.name, aside)
+                _save(sid, scene, policy, verdict, saved)
             except _Kept as fault:
                 kept.append(_keep(verdict, fault.reason, saved))
-            except removal.Changed:
-                reason = Reason("changed", "something was written into it meanwhile", "try again")
-                kept.append(_keep(verdict, reason, saved))
-            except removal.Stuck as fault:
-                kept.append(_keep(verdict, Reason("stuck", str(fault)), saved))
             else:
-                pending.append((verdict, saved))
-    for verdict, saved in pending:
-        try:
-            deletions.outcome(verdict.worktree.name)
-            removal.drop_entry(verdict.worktree)
-        except removal.Stuck as fault:
-            kept.append(_keep(verdict, Reason("stuck", str(fault), "try again"), saved))
-        else:
+                going.append((verdict, saved))
+    reasons = side_by_side(lambda pair: _take_away(pair[0]), going)
+    removal.empty_trash(scene.place.common_dir)
+    removed: list[Removed] = []
+    for (verdict, saved), reason in zip(going, reasons, strict=True):
+        if reason is None:
             removed.append(_removed(verdict, saved))
+        else:
+            kept.append(_keep(verdict, reason, saved))
     return removed, kept
+
+
+_CHANGED = Reason("changed", "something was written into it meanwhile", "try again")
+
+
+def _take_away(verdict: Verdict) -> Reason | None:
+    """Remove the worktree; why it had to stay, or None. Repeatable, if it is killed."""
+    worktree = verdict.worktree
+    try:
+        if os.path.lexists(worktree.entry) and not removal.unfinished(worktree)[0]:
+            _check_again(worktree)
+        removal.take_away(worktree, verdict.digest, tracked=verdict.tracked)
+    except _Kept as fault:
+        return fault.reason
+    except removal.Changed:
+        return _CHANGED
+    except removal.Written as fault:
+        return Reason("changed", f"written into while it was removed: what is new is in '{fault}'")
+    except removal.Stuck as fault:
+        return Reason("stuck", str(fault), "try again")
+    return None
 
 
 class _Kept(Exception):
@@ -191,22 +207,27 @@ class _Kept(Exception):
         self.reason = reason
 
 
-def _check_again(verdict: Verdict) -> None:
+def _check_again(worktree: Worktree) -> None:
     """What was judged from the entry has to hold still: a lock, an operation, a HEAD may have come."""
-    now = read_worktree(verdict.worktree.name, verdict.worktree.entry)
-    if now != verdict.worktree or now.index_locked:
+    now = read_worktree(worktree.name, worktree.entry)
+    if now != worktree or now.index_locked:
         raise _Kept(Reason("changed", "git was used in it meanwhile", "try again"))
 
 
-def _save(sid: SessionId, scene: Scene, policy: Policy, verdict: Verdict) -> list[Saved]:
-    saved: list[Saved] = []
+def _save(
+    sid: SessionId, scene: Scene, policy: Policy, verdict: Verdict, saved: list[Saved]
+) -> None:
+    """Put what has to be saved under rescue refs, and add these to `saved`; raises _Kept."""
     prefix = rescue_prefix(sid, verdict.branch)
     try:
         if verdict.dirty:
+            on_branch = verdict.worktree.head == verdict.branch
             work = _save_work(prefix, scene, policy, verdict)
-            saved += [Saved(ref, "work") for ref in work]
+            saved += [Saved(ref, "work", on_branch) for ref in work]
         for oid in verdict.commits:
             saved.append(Saved(_new_rescue(prefix, oid, scene), "commits"))
+    except removal.Changed:
+        raise _Kept(_CHANGED) from None
     except Unfaithful as fault:
         raise _Kept(
             Reason(
@@ -215,10 +236,9 @@ def _save(sid: SessionId, scene: Scene, policy: Policy, verdict: Verdict) -> lis
                 "commit it, or use --discard",
             )
         ) from None
-    except (GitFailed, OSError, Damaged) as fault:
-        hint = fault.hint if isinstance(fault, GitFailed) else ""
+    except (HubError, OSError) as fault:
+        hint = fault.hint if isinstance(fault, HubError) else ""
         raise _Kept(Reason("cannot-save", f"its work cannot be saved: {fault}", hint)) from None
-    return saved
 
 
 def _save_work(prefix: str, scene: Scene, policy: Policy, verdict: Verdict) -> list[str]:
@@ -261,7 +281,7 @@ def _removed(verdict: Verdict, saved: Iterable[Saved]) -> Removed:
         verdict.worktree.path,
         verdict.branch,
         tuple(saved),
-        verdict.worktree.missing and verdict.leftover is None,
+        verdict.worktree.missing and not verdict.half_removed,
     )
 
 

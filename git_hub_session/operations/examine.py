@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _INDEX_LIMIT = 1 << 30  # bytes
 _HASH_LIMIT = 64 << 20  # bytes: a larger file that looks changed is git's to compare
 _LOW_32 = 0xFFFFFFFF
+_SECOND = 1_000_000_000
 
 
 class Examination(NamedTuple):
@@ -57,7 +58,7 @@ class Examination(NamedTuple):
 
     def size(self, paths: tuple[bytes, ...]) -> int:
         """The bytes that the files at `paths` take."""
-        return sum(self.tree.files[path].size for path in paths)
+        return sum(self.tree.files[path].st_size for path in paths)
 
 
 def read_index(worktree: Worktree) -> tuple[Index, int]:
@@ -89,12 +90,16 @@ def examine(worktree: Worktree, repo: GitRepo, index: Index, written: int) -> Ex
     changed = {
         path
         for path, entry in entries.items()
-        if path not in index.gitlinks
-        and _differs(worktree.path, path, entry, found.files.get(path), written, repo)
+        if path in found.files
+        and _differs(worktree.path, path, entry, found.files[path], written, repo)
     }
-    others = [path for path in found.files if path not in entries or path in index.gitlinks]
+    # A submodule that is not populated is an empty directory.
+    absent = entries.keys() - found.files.keys() - index.skip_worktree
+    absent -= index.gitlinks & found.directories
+    intended = index.intent_to_add & found.files.keys()
+    others = [path for path in found.files if path not in entries and path not in index.unmerged]
     untracked, ignored = _sorted_out(others, worktree, repo)
-    regular = {path for path in untracked if is_savable(found.files[path].mode)}
+    regular = {path for path in untracked if is_savable(found.files[path].st_mode)}
     head = head_commit(worktree, repo)
     never_checked_out = not entries and not index.unmerged and not written and not found.files
     return Examination(
@@ -102,7 +107,7 @@ def examine(worktree: Worktree, repo: GitRepo, index: Index, written: int) -> Ex
         found,
         index,
         frozenset() if never_checked_out else staged_paths(head, repo, index),
-        frozenset(changed),
+        frozenset(changed | absent | intended),
         tuple(path for path in untracked if path in regular),
         tuple(ignored),
         tuple(path for path in untracked if path not in regular),
@@ -122,22 +127,25 @@ def staged_paths(head: str, repo: GitRepo, index: Index) -> frozenset[bytes]:
 
 
 def _differs(
-    top: str, path: bytes, entry: Entry, file: tree.Found | None, written: int, repo: GitRepo
+    top: str, path: bytes, entry: Entry, file: os.stat_result, written: int, repo: GitRepo
 ) -> bool:
-    if file is None:
-        return not entry.skip_worktree
-    if _git_mode(file.mode) != entry.mode:
-        return True
+    """Whether a file differs from its entry, as far as can be told without git's filters."""
+    mtime = file.st_mtime_ns
     if (
-        entry.mtime == file.mtime
-        and entry.ctime == file.ctime
-        and entry.size == file.size & _LOW_32
-        and entry.ino == file.ino & _LOW_32
+        entry.mtime * _SECOND + entry.mtime_ns == mtime
+        and entry.ctime * _SECOND + entry.ctime_ns == file.st_ctime_ns
+        and entry.size == file.st_size & _LOW_32
+        and entry.ino == file.st_ino & _LOW_32
         # Written in the same tick as the index: it may have changed again since ("racy git").
-        and file.mtime < written
+        and mtime < written
     ):
-        return False
-    return file.size > _HASH_LIMIT or repo.blob_id(content(top, path, file.mode)) != entry.oid
+        # A mode says so itself: core.fileMode=false must not hide it.
+        return _git_mode(file.st_mode) != entry.mode
+    return (
+        _git_mode(file.st_mode) != entry.mode
+        or file.st_size > _HASH_LIMIT
+        or repo.blob_id(content(top, path, file.st_mode)) != entry.oid
+    )
 
 
 def content(top: str, path: bytes, mode: int) -> bytes:

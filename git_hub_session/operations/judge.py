@@ -136,7 +136,8 @@ def to_save(seen: Examination, policy: Policy) -> tuple[bytes, ...]:
     return seen.untracked + tuple(
         path
         for path in seen.ignored
-        if is_savable(seen.tree.files[path].mode) and _is_worth_keeping(path, policy.keep_ignored)
+        if is_savable(seen.tree.files[path].st_mode)
+        and _is_worth_keeping(path, policy.keep_ignored)
     )
 
 

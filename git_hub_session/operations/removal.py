@@ -29,6 +29,10 @@ class Changed(Exception):
     """Something was written into the worktree while it was judged; it is back in its place."""
 
 
+class Written(Exception):
+    """Somebody wrote into the directory while it was deleted: what is new is left; the message says where."""
+
+
 class Stuck(Exception):
     """The directory cannot be moved or deleted; the message says why and where it is now."""
 
@@ -42,15 +46,27 @@ class Aside(NamedTuple):
 
 def trash_name(worktree: Worktree) -> str:
     """The sibling name under which the worktree's directory waits to be deleted."""
-    parent, name = os.path.split(worktree.path)
-    return os.path.join(parent, f".{name}.{worktree.name}.hub-trash")
+    return os.path.join(os.path.dirname(worktree.path), f".{worktree.name}.hub-trash")
 
 
-def move_aside(worktree: Worktree, digest: int, *, tracked: Container[bytes]) -> Aside:
-    """Steps 1 to 4; raises Changed or Stuck, with the directory in its place.
+def take_away(worktree: Worktree, digest: int, *, tracked: Container[bytes]) -> None:
+    """All six steps, or what a killed run left of them; raises Changed, Written or Stuck.
 
-    `digest` is that of the tree that was judged, `tracked` what its index held.
+    `digest` is that of the tree that was judged, `tracked` the HEADs that its index held.
     """
+    if not os.path.lexists(worktree.entry):
+        return  # somebody else finished it
+    aside = recover(worktree)
+    if aside is None and not worktree.missing:
+        aside = _move_aside(worktree, digest, tracked)
+    left = _delete(aside, worktree.path) if aside is not None else ""
+    _drop_entry(worktree)
+    if left:
+        raise Written(left)
+
+
+def _move_aside(worktree: Worktree, digest: int, tracked: Container[bytes]) -> Aside:
+    """Steps 1 to 4; raises Changed or Stuck, with the directory in its place."""
     trash = trash_name(worktree)
     if os.path.lexists(trash):
         raise Stuck(f"'{trash}' is in the way")
@@ -65,61 +81,73 @@ def move_aside(worktree: Worktree, digest: int, *, tracked: Container[bytes]) ->
     except OSError:
         found = None
     if found is None or found.digest() != digest:
-        os.rename(trash, worktree.path)
-        _drop_note(worktree)
+        _put_back(worktree, trash)
         raise Changed
     _write_note(worktree, "delete", trash)
     return Aside(trash, found)
 
 
-def delete(aside: Aside) -> None:
-    """Step 5; raises Stuck. Safe to call from several threads, for several worktrees."""
+def _put_back(worktree: Worktree, trash: str) -> None:
     try:
-        tree.remove(aside.path, aside.tree)
-    except tree.TreeChanged as fault:
-        raise Stuck(f"something new appeared in it: '{aside.path}/{fault}'") from None
+        os.rename(trash, worktree.path)
+    except OSError as fault:
+        raise Stuck(
+            f"its directory was moved to '{trash}' and cannot be moved back: {fault.strerror}"
+        ) from None
+    _drop_note(worktree)
+
+
+def _delete(aside: Aside, path: str) -> str:
+    """Step 5; where that is which came into it since it was looked at ('' if nothing did); raises Stuck."""
+    try:
+        if not tree.remove(aside.path, aside.tree):
+            return ""
     except FileNotFoundError:
-        pass  # a second run deletes the same
+        return ""  # a second run deletes the same
     except OSError as fault:
         raise Stuck(f"cannot delete '{aside.path}': {fault.strerror}") from None
+    try:
+        os.rename(aside.path, path)
+    except OSError:
+        return aside.path  # something else lies there by now
+    return path
 
 
-def drop_entry(worktree: Worktree) -> None:
+def _drop_entry(worktree: Worktree) -> None:
     """Step 6: the worktree's own entry, and no other; raises Stuck."""
     common_dir = os.path.dirname(os.path.dirname(worktree.entry))
     trash = os.path.join(common_dir, _TRASH)
+    aside = os.path.join(trash, f"{worktree.name}.{os.getpid()}")
     try:
-        os.makedirs(trash, exist_ok=True)
-        aside = os.path.join(trash, f"{worktree.name}.{os.getpid()}")
+        if not os.path.lexists(trash):
+            os.mkdir(trash)
         os.rename(worktree.entry, aside)
-        empty_trash(common_dir)
-    except FileNotFoundError:
-        return  # a second run dropped it
+        tree.remove(aside, tree.look(aside))
+    except (FileExistsError, FileNotFoundError):
+        if os.path.lexists(worktree.entry):  # another cleanup made or removed the trash directory
+            _drop_entry(worktree)
     except OSError as fault:
         raise Stuck(f"cannot remove its entry: {fault.strerror}") from None
-    try:
-        os.rmdir(os.path.dirname(worktree.entry))  # as git does when the last one goes
-    except OSError:
-        pass
 
 
 def empty_trash(common_dir: str) -> None:
-    """Delete the entries that were renamed out of `worktrees`; raises OSError."""
+    """Delete what was renamed out of `worktrees`, and the directories that nothing is in; raises OSError."""
     trash = os.path.join(common_dir, _TRASH)
     try:
         names = os.listdir(trash)
     except FileNotFoundError:
-        return
+        names = []
     for name in names:
         entry = os.path.join(trash, name)
         try:
             tree.remove(entry, tree.look(entry))
-        except (FileNotFoundError, tree.TreeChanged):
+        except FileNotFoundError:
             pass  # a second run is at it
-    try:
-        os.rmdir(trash)
-    except OSError:
-        pass
+    for directory in (trash, os.path.join(common_dir, "worktrees")):
+        try:
+            os.rmdir(directory)  # as git does when the last entry goes
+        except OSError:
+            pass
 
 
 def unfinished(worktree: Worktree) -> tuple[str, str]:
@@ -142,16 +170,16 @@ def recover(worktree: Worktree) -> Aside | None:
     step, trash = unfinished(worktree)
     if step == "aside":
         if os.path.lexists(trash):
-            if os.path.lexists(worktree.path):
-                raise Stuck(
-                    f"its directory was moved to '{trash}', and something else lies in its place"
-                )
-            os.rename(trash, worktree.path)
+            _put_back(worktree, trash)
         _drop_note(worktree)
     if step != "delete":
         return None
     try:
-        return Aside(trash, tree.look(trash))
+        since = os.stat(os.path.join(worktree.entry, _NOTE)).st_mtime_ns
+        found = tree.look(trash)
+        # What was written after the note came too late to be judged: it is not ours to delete.
+        known = {path: file for path, file in found.files.items() if file.st_ctime_ns <= since}
+        return Aside(trash, found._replace(files=known))
     except FileNotFoundError:
         return Aside(trash, tree.NOTHING)
     except OSError as fault:

@@ -10,7 +10,7 @@ works on a copy of the index, and nothing of the worktree is touched.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from git_hub_session.errors import GitFailed
@@ -44,6 +44,10 @@ _NOBODY = {
 }
 
 
+# An entry without stat data: its file has to be read.
+_UNSEEN = Entry(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, b"", 0)
+
+
 class Unfaithful(Exception):
     """What git stored of a file is not what would come back; the message names the path."""
 
@@ -57,15 +61,19 @@ class Work(NamedTuple):
 
 
 class Snapshot:
-    """git on one worktree, with an index of our own; `with` deletes that again."""
+    """git on one worktree, to look; `with` gives it a copy of the index to work on, and deletes that again.
+
+    The copy has one name: call it under the session's lock.
+    """
 
     def __init__(self, git: Git, worktree: Worktree) -> None:
         self._git = git
         self._worktree = worktree
-        self._index = os.path.join(worktree.entry, f"hub-session-index.{os.getpid()}.tmp")
+        self._index = os.path.join(worktree.entry, "index")
 
     def __enter__(self) -> Self:
-        self._drop()
+        self._index = os.path.join(self._worktree.entry, "hub-session-index.tmp")
+        self._drop()  # of a run that was killed
         try:
             with open(os.path.join(self._worktree.entry, "index"), "rb") as source:
                 data = source.read()
@@ -100,44 +108,56 @@ class Snapshot:
 
     def full_index(self) -> Index:
         """Every entry of the index, where it is a split or a sparse one; without stat data."""
-        entries: dict[bytes, Entry] = {}
-        unmerged: set[bytes] = set()
-        skipped = {path for tag, path in self._tagged() if tag in b"Ss"}
+        stages = self.stages()
+        entries = {
+            path: _UNSEEN._replace(mode=mode, oid=oid)
+            for path, (mode, oid, stage) in stages.items()
+            if not stage
+        }
+        gitlinks = frozenset(path for path, entry in entries.items() if entry.mode == 0o160000)
+        # The tag of a skip-worktree entry is S, or s if it is assume-unchanged too; a path that
+        # is only intended to be added is all that differs from the index as an addition.
+        tagged = _records(self._run("ls-files", "-v", "-z"))
+        added = _records(self._run("diff-files", "--name-only", "--diff-filter=A", "-z"))
+        return Index(
+            entries,
+            gitlinks,
+            frozenset(stages.keys() - entries.keys()),
+            frozenset(added),
+            frozenset(line[2:] for line in tagged if line[:1] in b"Ss"),
+            None,
+            "",
+        )
+
+    def stages(self) -> dict[bytes, tuple[int, bytes, int]]:
+        """{path: (mode, object id, stage)}; of an unmerged path, the last of its stages."""
+        found = {}
         for line in _records(self._run("ls-files", "--stage", "-z")):
             head, _, path = line.partition(b"\t")
-            mode, oid, stage = head.split(b" ")
-            if stage != b"0":
-                unmerged.add(path)
-            else:
-                entry = Entry(
-                    0, 0, 0, int(mode, 8), 0, bytes.fromhex(oid.decode()), path in skipped
-                )
-                entries[path] = entry
-        gitlinks = frozenset(path for path, entry in entries.items() if entry.mode == 0o160000)
-        return Index(entries, gitlinks, frozenset(unmerged), frozenset(), None, "")
-
-    def _tagged(self) -> list[tuple[bytes, bytes]]:
-        """(tag, path) of every entry: 'S' is skip-worktree, a small letter assume-unchanged."""
-        return [(line[:1], line[2:]) for line in _records(self._run("ls-files", "-v", "-z"))]
+            mode, oid, stage = head.decode().split(" ")
+            found[path] = (int(mode, 8), bytes.fromhex(oid), int(stage))
+        return found
 
     def index_tree(self) -> str:
         """The tree of what is staged."""
         return self._run("write-tree").decode().strip()
 
-    def worktree_tree(self) -> str:
+    def worktree_tree(self, seen: Examination) -> str:
         """The tree of the tracked files as they are on disk; the copy of the index follows."""
-        tagged = self._tagged()
-        top = os.fsencode(self._worktree.path)
-        present = {
-            path
-            for tag, path in tagged
-            if tag in b"Ss" and os.path.lexists(os.path.join(top, path))
-        }
-        assumed = [path for tag, path in tagged if tag.islower()]
-        self._update("--no-assume-unchanged", paths=assumed)
-        self._update("--no-skip-worktree", paths=sorted(present))
-        looked_at = [path for tag, path in tagged if tag not in b"Ss" or path in present]
-        self._update("--add", "--remove", paths=looked_at)
+        here = [path for path in sorted(seen.changed) if path in seen.tree.files]
+        gone = [path for path in sorted(seen.changed) if path not in seen.tree.files]
+        # Entries made anew have neither stat data nor flags that could speak for a file; their
+        # blobs stay, for what git does to line endings hangs on those. Mode 0 is a removal:
+        # no path is looked up on disk, where a link may have come in its way.
+        anew = [
+            b"%o %s\t%s\0" % (entry.mode, entry.oid.hex().encode(), path)
+            for path in here
+            for entry in [seen.indexed.entries[path]]
+        ]
+        anew += [b"0 %s\t%s\0" % (b"0" * 40, path) for path in gone]
+        if anew:
+            self._run("update-index", "-z", "--index-info", stdin=b"".join(anew))
+        self._update("--add", paths=here)
         return self.index_tree()
 
     def untracked_tree(self, paths: Sequence[bytes]) -> str:
@@ -150,22 +170,22 @@ class Snapshot:
         if paths:
             self._run("update-index", *flags, "-z", "--stdin", stdin=b"\0".join(paths) + b"\0")
 
-    def verify(self, seen: Examination, paths: Iterable[bytes], repo: GitRepo) -> None:
+    def verify(
+        self, seen: Examination, paths: Iterable[bytes], repo: GitRepo, *, filtered: bool
+    ) -> None:
         """Make sure that each file comes back as it is; raises Unfaithful.
 
-        Either the blob in the copy of the index has the file's very bytes, or git's filters
-        (line endings, LFS) make them out of it.
+        Either the blob in the copy of the index has the file's very bytes, or, where they will
+        be `filtered`, git's filters (line endings, LFS) make them out of it.
         """
-        stored = self.full_index().entries
+        stored = self.stages()
         for path in paths:
-            file = seen.tree.files.get(path)
-            entry = stored.get(path)
-            if file is None or entry is None:
-                if file is not None or entry is not None:
-                    raise Unfaithful(os.fsdecode(path))
+            file = seen.tree.files[path]
+            data = content(self._worktree.path, path, file.st_mode)
+            _, oid, _ = stored[path]
+            if repo.blob_id(data) == oid:
                 continue
-            data = content(self._worktree.path, path, file.mode)
-            if repo.blob_id(data) != entry.oid and data != self._smudged(path, entry.oid):
+            if not filtered or data != self._smudged(path, oid):
                 raise Unfaithful(os.fsdecode(path))
 
     def _smudged(self, path: bytes, oid: bytes) -> bytes:
@@ -174,19 +194,22 @@ class Snapshot:
     def commit(self, work: Work, head: str, message: str) -> str:
         """The stash commit of `work` on the commit `head`; its object id in hexadecimal."""
         about = f"{short(self._worktree.head) or '(no branch)'}: {head[:7]}"
-        parents = [head, self._commit(work.staged, [head], f"index on {about}")]
+        author = self._author()
+        parents = [head, self._commit(work.staged, [head], f"index on {about}", author)]
         if work.untracked:
-            parents.append(self._commit(work.untracked, [], f"untracked files on {about}"))
-        return self._commit(work.worktree, parents, message)
+            parents.append(self._commit(work.untracked, [], f"untracked files on {about}", author))
+        return self._commit(work.worktree, parents, message, author)
 
-    def _commit(self, tree: str, parents: Sequence[str], message: str) -> str:
+    def _commit(
+        self, tree: str, parents: Sequence[str], message: str, author: Mapping[str, str]
+    ) -> str:
         words = [word for parent in parents for word in ("-p", parent)]
         return (
             self._git.run(
                 ["commit-tree", tree, *words],
                 stdin=message.encode("utf-8", "surrogateescape"),
                 settings=_SETTINGS,
-                environ=self._author(),
+                environ=author,
             )
             .decode()
             .strip()
@@ -212,18 +235,21 @@ def snapshot(
     staged = shot.index_tree()
     if missing:
         return Work(staged, staged, "")
-    before = shot.full_index().entries
-    worktree = shot.worktree_tree()
-    after = shot.full_index().entries
-    # Where git finds the file equal to the index, the filters do not make it a change.
-    differing = [
-        path for path in before.keys() | after.keys() if before.get(path) != after.get(path)
+    worktree = shot.worktree_tree(seen)
+    # A file that git finds equal to the commit is none: what filters do to it is no change.
+    head = repo.tree_entries(seen.head)
+    uncommitted = [
+        path
+        for path, (mode, oid, _) in shot.stages().items()
+        if path in seen.tree.files and head.get(path) != (mode, oid)
     ]
-    shot.verify(seen, differing, repo)
+    # Untracked files come back last: untracked attributes have no say in the tracked ones.
+    attributes = any(path.rpartition(b"/")[2] == b".gitattributes" for path in paths)
+    shot.verify(seen, uncommitted, repo, filtered=not attributes)
     if not paths:
         return Work(staged, worktree, "")
     untracked = shot.untracked_tree(paths)
-    shot.verify(seen, paths, repo)
+    shot.verify(seen, paths, repo, filtered=True)
     return Work(staged, worktree, untracked)
 
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from git_hub_session.errors import Damaged, GitFailed
+from git_hub_session.errors import Damaged, HubError
 from git_hub_session.gitindex import Index
 from git_hub_session.operations import removal
 from git_hub_session.operations.examine import (
@@ -26,6 +26,7 @@ from git_hub_session.operations.judge import (
 )
 from git_hub_session.operations.rescue import Snapshot
 from git_hub_session.refnames import SessionId, branch_prefix, natural_key
+from git_hub_session.sidebyside import side_by_side
 from git_hub_session.tree import NOTHING
 from git_hub_session.worktrees import Worktree, linked_worktrees
 
@@ -60,13 +61,14 @@ class Verdict(NamedTuple):
     digest: int = 0
     """Of the tree that was judged."""
     tracked: frozenset[bytes] = frozenset()
+    """The HEADs in its index: what looks like a repository there is a fixture."""
     head: str = ""
     dirty: bool = False
     """Whether there is work to save, as far as can be told without git."""
     commits: tuple[str, ...] = ()
     """Commits that need a ref of their own."""
-    leftover: removal.Aside | None = None
-    """What a killed run left to delete: nothing is judged or saved again."""
+    half_removed: bool = False
+    """A killed run left it to be deleted: nothing is judged or saved again."""
 
 
 def session_worktrees(sid: SessionId, common_dir: str) -> list[tuple[Worktree, str]]:
@@ -85,32 +87,38 @@ def session_worktrees(sid: SessionId, common_dir: str) -> list[tuple[Worktree, s
 
 def plan_cleanup(sid: SessionId, scene: Scene, policy: Policy) -> list[Verdict]:
     """Judge every worktree of the session; nothing is changed."""
-    everywhere = linked_worktrees(scene.place.common_dir)
-    return [
-        _judge(worktree, branch, scene, policy, everywhere)
-        for worktree, branch in session_worktrees(sid, scene.place.common_dir)
-    ]
+    place = scene.place
+    others = [(worktree.entry, worktree.path) for worktree in linked_worktrees(place.common_dir)]
+    others += [("", path) for path in (place.main_worktree, place.common_dir, place.hub)]
+    real = [(entry, os.path.realpath(path)) for entry, path in others if path]
+    return side_by_side(
+        lambda pair: _judge(*pair, scene, policy, real),
+        session_worktrees(sid, place.common_dir),
+    )
 
 
 def _judge(
-    worktree: Worktree, branch: str, scene: Scene, policy: Policy, everywhere: Sequence[Worktree]
+    worktree: Worktree,
+    branch: str,
+    scene: Scene,
+    policy: Policy,
+    others: Sequence[tuple[str, str]],
 ) -> Verdict:
-    step, _ = removal.unfinished(worktree)
-    if step:
-        try:
-            leftover = removal.recover(worktree) if step == "delete" else None
-        except removal.Stuck as fault:
-            return Verdict(worktree, branch, Reason("stuck", str(fault)))
-        if leftover is not None:
-            return Verdict(worktree, branch, None, leftover=leftover)
-    reason = reason_before_looking(worktree, _surroundings(worktree, scene, everywhere), policy)
+    step, trash = removal.unfinished(worktree)
+    if step == "delete":
+        return Verdict(worktree, branch, None, half_removed=True)
+    if step == "aside" and os.path.lexists(worktree.path):
+        fault = f"its directory was moved to '{trash}', and something else lies in its place"
+        return Verdict(worktree, branch, Reason("stuck", fault, "move it back"))
+    around = _surroundings(worktree, scene, others)
+    reason = reason_before_looking(worktree, around, policy)
     if reason is not None:
         return Verdict(worktree, branch, reason)
     try:
         seen = look_into(worktree, scene)
     except Damaged as fault:
         return Verdict(worktree, branch, Reason("unreadable-index", fault.message))
-    except (OSError, GitFailed) as fault:
+    except (OSError, HubError) as fault:
         return Verdict(worktree, branch, Reason("unreadable", f"cannot be looked at: {fault}"))
     reason = reason_after_looking(worktree, seen, policy)
     return Verdict(
@@ -118,7 +126,7 @@ def _judge(
         branch,
         reason,
         digest=seen.tree.digest(),
-        tracked=frozenset(seen.indexed.entries),
+        tracked=frozenset(path for path in seen.indexed.entries if path.endswith(b"/HEAD")),
         head=seen.head,
         dirty=not policy.discard and bool(seen.staged or seen.changed or to_save(seen, policy)),
         commits=() if reason else tuple(scene.repo.unreached(worktree.commits())),
@@ -129,8 +137,7 @@ def look_into(worktree: Worktree, scene: Scene) -> Examination:
     """Examine a worktree; a split or sparse index is completed by git. Raises Damaged, OSError, GitFailed."""
     index, written = read_index(worktree)
     if index.partial:
-        with Snapshot(scene.git(), worktree) as shot:
-            index = shot.full_index()
+        index = Snapshot(scene.git(), worktree).full_index()
     if worktree.missing:
         return _missing(worktree, scene.repo, index)
     return examine(worktree, scene.repo, index, written)
@@ -143,16 +150,16 @@ def _missing(worktree: Worktree, repo: GitRepo, index: Index) -> Examination:
     return Examination(head, NOTHING, index, staged, frozenset(), (), (), (), (), ())
 
 
-def _surroundings(worktree: Worktree, scene: Scene, everywhere: Sequence[Worktree]) -> Surroundings:
+def _surroundings(
+    worktree: Worktree, scene: Scene, others: Sequence[tuple[str, str]]
+) -> Surroundings:
     top = os.path.realpath(worktree.path) if worktree.path else ""
     users = [process for process in scene.processes if lies_in(process.directory, top)]
-    others = [other.path for other in everywhere if other.entry != worktree.entry]
-    others += [scene.place.main_worktree, scene.place.common_dir, scene.place.hub]
     return Surroundings(
         lies_in(os.path.realpath(scene.cwd), top),
         tuple(f"{process.pid} ({scene.command_of(process.pid)})" for process in users),
         tuple(point for point in scene.mounts if lies_in(point, top)),
-        tuple(path for path in others if path and lies_in(os.path.realpath(path), top)),
+        tuple(path for entry, path in others if entry != worktree.entry and lies_in(path, top)),
     )
 
 
