@@ -40,13 +40,11 @@ _TAIL = re.compile(
     re.VERBOSE,
 )
 
+# These two are compiled when a file is first written.
 # Words with one space between them; a colon or '#' that YAML would take for its own has no place.
-_PLAIN = re.compile(
-    r"(?:[A-Za-z0-9_./+]|-(?=[0-9.]))(?:[A-Za-z0-9_./+@%-]|:(?! |\Z)| (?=[A-Za-z0-9_./+%-]))*",
-    re.ASCII,
-)
+_PLAIN = r"(?:[A-Za-z0-9_./+]|-(?=[0-9.]))(?:[A-Za-z0-9_./+@%-]|:(?! |\Z)| (?=[A-Za-z0-9_./+%-]))*"
 _LITERAL_KEYS = frozenset({"task", "eval_cmd"})
-_UNQUOTABLE = re.compile(r'["\\\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff\ud800-\udfff\ufffe\uffff]')
+_UNQUOTABLE = r'["\\\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff\ud800-\udfff\ufffe\uffff]'
 
 
 def parse_config(text: str) -> dict[str, str]:
@@ -130,11 +128,11 @@ def render_config(values: Mapping[str, str]) -> str:
 
 
 def _scalar(key: str, value: str) -> str:
-    if key in _LITERAL_KEYS and not _UNQUOTABLE.search(value):
+    if key in _LITERAL_KEYS and not re.search(_UNQUOTABLE, value):
         return f'"{value}"'
-    if key not in _LITERAL_KEYS and _PLAIN.fullmatch(value):
+    if key not in _LITERAL_KEYS and re.fullmatch(_PLAIN, value):
         return value
-    if not _UNQUOTABLE.search(re.sub(r'[\n"\\]', "", value)):
+    if not re.search(_UNQUOTABLE, re.sub(r'[\n"\\]', "", value)):
         if "\n" not in value:
             return "'" + value.replace("'", "''") + "'"
         # AgentHub's scripts take every line with a colon for a setting, also within a block.
@@ -152,7 +150,7 @@ def _escaped(value: str) -> str:
             out.append("\\" + char)
         elif char == "\n":
             out.append("\\n")
-        elif _UNQUOTABLE.match(char):
+        elif re.match(_UNQUOTABLE, char):
             out.append(f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}")
         else:
             out.append(char)

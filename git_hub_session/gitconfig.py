@@ -17,9 +17,9 @@ _CONTINUED = re.compile(r"\\\r?\n")
 _SECTION = re.compile(r'\[([A-Za-z0-9.-]+)(?:[ \t]+"((?:[^"\\]|\\.)*)")?\]')
 _SETTING = re.compile(r"([A-Za-z][A-Za-z0-9-]*)[ \t]*(?:=[ \t]*(.*))?$", re.DOTALL)
 _SPACE = " \t\r\n"  # git's own, whatever else Unicode takes for a space
-_NUMBER = re.compile(r"[+-]?0*[1-9][0-9]*[kmg]?", re.ASCII)
+_NUMBER = r"[+-]?0*[1-9][0-9]*[kmg]?"
 _ESCAPES = {"n": "\n", "t": "\t", "b": "\b", '"': '"', "\\": "\\"}
-_PARAMETER = re.compile(r"'((?:[^']|'\\'')*)'(?:(=)(?:'((?:[^']|'\\'')*)')?)?(?:\s+|$)")
+_PARAMETER = r"'((?:[^']|'\\'')*)'(?:(=)(?:'((?:[^']|'\\'')*)')?)?(?:\s+|$)"
 
 
 def parse_settings(text: str) -> dict[str, str]:
@@ -71,7 +71,7 @@ def environment_settings(environ: Mapping[str, str]) -> dict[str, str]:
         for at in range(int(count)):
             name = environ.get(f"GIT_CONFIG_KEY_{at}", "")
             settings[_folded(name)] = environ.get(f"GIT_CONFIG_VALUE_{at}", "")
-    for quoted in _PARAMETER.finditer(environ.get("GIT_CONFIG_PARAMETERS", "")):
+    for quoted in re.finditer(_PARAMETER, environ.get("GIT_CONFIG_PARAMETERS", "")):
         name, equals, value = (part and part.replace("'\\''", "'") for part in quoted.groups())
         if not equals:
             name, equals, value = name.partition("=")  # the spelling of git before 2.31
@@ -90,7 +90,7 @@ def _folded(name: str) -> str:
 def is_true(value: str | None) -> bool:
     """git's boolean: true, yes, on, any number but 0."""
     text = (value or "").strip().lower()
-    return text in ("true", "yes", "on") or _NUMBER.fullmatch(text) is not None
+    return text in ("true", "yes", "on") or re.fullmatch(_NUMBER, text) is not None
 
 
 def parse_size(text: str) -> int | None:

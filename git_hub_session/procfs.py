@@ -9,7 +9,8 @@ import os
 import re
 from typing import NamedTuple
 
-_OCTAL = re.compile(r"\\([0-7]{3})")
+# A string: compiled when it is first used, for most commands never use it.
+_OCTAL = r"\\([0-7]{3})"
 
 
 class Process(NamedTuple):
@@ -44,7 +45,7 @@ def mount_points() -> list[str]:
     for line in _read("/proc/self/mountinfo").splitlines():
         fields = line.split(" ")
         if len(fields) > 4:
-            points.append(_OCTAL.sub(lambda match: chr(int(match[1], 8)), fields[4]))
+            points.append(re.sub(_OCTAL, lambda match: chr(int(match[1], 8)), fields[4]))
     return points
 
 

@@ -14,10 +14,9 @@ from git_hub_session.errors import HubError
 SessionId = NewType("SessionId", str)
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
-_AGENT_BRANCH = re.compile(
-    r"hub/([^/]+)/agent-([1-9][0-9]{0,8})/attempt-([1-9][0-9]{0,8})", re.ASCII
-)
-_DIGITS = re.compile(r"([0-9]+)")
+# Strings: they are compiled when they are first used, and `list` has no use for them.
+_AGENT_BRANCH = r"hub/([^/]+)/agent-([1-9][0-9]{0,8})/attempt-([1-9][0-9]{0,8})"
+_DIGITS = r"([0-9]+)"
 
 REFS = "refs/"
 HEADS = "refs/heads/"
@@ -79,7 +78,8 @@ def branch_prefix(session: SessionId) -> str:
 
 def parse_agent_branch(ref: str) -> AgentBranch | None:
     """The agent's branch that the full ref `ref` names, or None."""
-    match = _AGENT_BRANCH.fullmatch(ref.removeprefix(HEADS)) if ref.startswith(HEADS) else None
+    name = ref.removeprefix(HEADS)
+    match = re.fullmatch(_AGENT_BRANCH, name) if name != ref else None
     if match is None or not is_session_id(match[1]):
         return None
     return AgentBranch(SessionId(match[1]), int(match[2]), int(match[3]))
@@ -110,7 +110,7 @@ def rescue_prefix(session: SessionId, branch_ref: str) -> str:
 
 def natural_key(text: str) -> tuple[tuple[int, str], ...]:
     """A sort key that puts agent-10 after agent-2."""
-    parts = _DIGITS.split(text)
+    parts = re.split(_DIGITS, text)
     numbers = [part.lstrip("0") for part in parts]
     # The pieces alternate: text, digits, text, … so like is only compared with like.
     return tuple(

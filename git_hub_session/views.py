@@ -38,44 +38,54 @@ class View(Protocol):
         """The answer as porcelain records."""
 
 
+class Listed(NamedTuple):
+    """What `list` shows of a session; there may be thousands, so no more of it is kept."""
+
+    session_id: str
+    state: str
+    """As state.json spells it, or 'broken'."""
+    task: str
+    agents: int
+    created: str
+    updated: str
+    reason: str | None = None
+    """Why it is broken."""
+
+    @classmethod
+    def of(cls, session: Session | Broken) -> Listed:
+        if isinstance(session, Session):
+            config, state = session.config, str(session.state)
+            created, updated = session.created, session.updated
+            return cls(session.id, state, config.task, config.agent_count, created, updated)
+        config = session.config or Config({})
+        created = config.get("created")
+        return cls(
+            session.id, "broken", config.task, config.agent_count, created, "", session.reason
+        )
+
+    def document(self) -> dict[str, Any]:
+        document = self._asdict()
+        if self.reason is None:
+            del document["reason"]
+        return document
+
+
 class ListView(NamedTuple):
     """All sessions; `now` is for ages, in seconds since the epoch."""
 
-    sessions: tuple[Session | Broken, ...]
+    sessions: tuple[Listed, ...]
     now: float
     changed: bool = False
 
     @property
     def exit_code(self) -> int:
-        return 0 if all(isinstance(session, Session) for session in self.sessions) else 1
+        return 0 if all(session.reason is None for session in self.sessions) else 1
 
     def document(self) -> dict[str, Any]:
-        return {"sessions": [_listed(session) for session in self.sessions]}
+        return {"sessions": [session.document() for session in self.sessions]}
 
     def records(self) -> list[Record]:
-        return [_record(_listed(session)) for session in self.sessions]
-
-
-def _listed(session: Session | Broken) -> dict[str, Any]:
-    if isinstance(session, Session):
-        return {
-            "session_id": session.id,
-            "state": str(session.state),
-            "task": session.config.task,
-            "agents": session.config.agent_count,
-            "created": session.created,
-            "updated": session.updated,
-        }
-    config = session.config or Config({})
-    return {
-        "session_id": session.id,
-        "state": "broken",
-        "task": config.task,
-        "agents": config.agent_count,
-        "created": config.get("created"),
-        "updated": "",
-        "reason": session.reason,
-    }
+        return [_record(session.document()) for session in self.sessions]
 
 
 class StatusView(NamedTuple):
@@ -272,6 +282,7 @@ def _report(report: Report) -> dict[str, Any]:
         "branches_kept": [
             {"branch": short(left.branch), "reason": left.reason} for left in report.branches.left
         ],
+        "notes": list(report.notes),
     }
 
 
@@ -324,10 +335,14 @@ def relative(path: str, here: str) -> str:
 
 
 def bring_back(saved: Saved, path: str, branch: str) -> str:
-    """What to type to get saved work back, in a shell."""
+    """What to type to get saved work back, in a shell; `branch` is '' where it was deleted."""
     from shlex import quote
 
     if saved.kind == "commits":
         return f"git branch <name> {saved.ref}"
     where = quote(path)
-    return f"git worktree add {where} {quote(short(branch))} && git -C {where} stash apply --index {saved.ref}"
+    if saved.on_branch and branch:
+        add = f"git worktree add {where} {quote(short(branch))}"
+    else:
+        add = f"git worktree add --detach {where} {saved.ref}^"
+    return f"{add} && git -C {where} stash apply --index {saved.ref}"

@@ -8,10 +8,8 @@ from git_hub_session.clock import parse_iso
 from git_hub_session.context import Context
 from git_hub_session.errors import UsageError
 from git_hub_session.options import FORMAT, QUIET, Arguments, Option, Usage
-from git_hub_session.session import Session
 from git_hub_session.states import State, parse_state
-from git_hub_session.store import Broken
-from git_hub_session.views import ListView
+from git_hub_session.views import Listed, ListView
 
 _ORDER = list(State)
 
@@ -44,8 +42,8 @@ def run(context: Context, args: Arguments) -> ListView:
     most = _count(args.text("max-count"))
     found = [
         session
-        for session in context.store.read_all()
-        if not wanted or (isinstance(session, Session) and session.state in wanted)
+        for session in map(Listed.of, context.store.read_all())
+        if not wanted or session.state in wanted
     ]
     key = args.text("sort") or "id"
     if key != "id":
@@ -55,12 +53,12 @@ def run(context: Context, args: Arguments) -> ListView:
     return ListView(tuple(found[:most]), context.now())
 
 
-def _key(session: Session | Broken, key: str) -> float:
-    """Where a session stands in the order; those that do not say come last."""
-    if isinstance(session, Broken):
+def _key(session: Listed, key: str) -> float:
+    """Where a session stands in the order; those that do not say, or are broken, come last."""
+    if session.reason is not None:
         return inf
     if key == "state":
-        return _ORDER.index(session.state)
+        return _ORDER.index(State(session.state))
     moment = parse_iso(session.created if key == "created" else session.updated)
     return inf if moment is None else moment
 

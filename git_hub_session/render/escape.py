@@ -6,7 +6,7 @@ import re
 
 # C0 and C1 controls, DEL; line and paragraph separator; bidirectional marks, embeddings,
 # overrides and isolates; zero-width and invisible formatting; surrogates (bytes that are no text).
-_HOSTILE = re.compile(
+_HOSTILE = (
     "[\x00-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
     "\ud800-\udfff\U000e0000-\U000e007f]"
 )
@@ -15,7 +15,9 @@ _NAMED = {"\n": "\\n", "\t": "\\t", "\r": "\\r"}
 
 def visible(text: str) -> str:
     r"""`text` with every character that a terminal would act on written out: \n, \x1b, \u202e, \xff."""
-    return _HOSTILE.sub(_written_out, text)
+    if text.isascii() and text.isprintable():
+        return text
+    return re.sub(_HOSTILE, _written_out, text)
 
 
 def _written_out(match: re.Match[str]) -> str:

@@ -11,7 +11,6 @@ from git_hub_session.clock import age, age_of
 from git_hub_session.gitconfig import is_true
 from git_hub_session.refnames import short, within_session
 from git_hub_session.render.escape import fitted, padded, visible, width
-from git_hub_session.session import Session
 from git_hub_session.views import (
     CleanupView,
     DemoView,
@@ -120,23 +119,26 @@ def _lines(lines: Sequence[str]) -> str:
 
 
 def _list(view: ListView, style: Style, quiet: bool) -> Answer:
-    broken = [session for session in view.sessions if not isinstance(session, Session)]
-    err = [f"error: session '{visible(one.id)}': {visible(one.reason)}" for one in broken]
+    err = [
+        f"error: session '{visible(session.session_id)}': {visible(session.reason)}"
+        for session in view.sessions
+        if session.reason is not None
+    ]
     if not view.sessions:
         return Answer(
             [], [] if quiet else ["no sessions; 'git hub-session init --task <text>' makes one"]
         )
     rows = [("SESSION ID", "STATE", "AGENTS", "UPDATED", "TASK")]
-    for session in view.sessions:
-        config = session.config
-        agents = str(config.agent_count) if config and config.agent_count else "?"
-        task = visible(config.task) if config else ""
-        if isinstance(session, Session):
-            rows.append(
-                (session.id, str(session.state), agents, age_of(session.updated, view.now), task)
-            )
-        else:
-            rows.append((visible(session.id), "broken", agents, "?", task))
+    rows += [
+        (
+            visible(session.session_id),
+            session.state,
+            str(session.agents or "?"),
+            age_of(session.updated, view.now),
+            visible(session.task),
+        )
+        for session in view.sessions
+    ]
     widths = [max(width(row[at]) for row in rows) for at in range(4)]
     out = []
     for number, row in enumerate(rows):
@@ -174,14 +176,13 @@ def _moment(text: str, now: float) -> str:
     return f"{visible(text)} ({age_of(text, now)})" if text else "?"
 
 
-def _branches(view: StatusView, style: Style) -> list[str]:
+def _branch_rows(view: StatusView) -> list[tuple[str, ...]]:
+    """The cells of each branch: mark, name, ahead, behind, files, lines, worktrees, last commit."""
     survey = view.survey
-    if not survey.branches and not survey.worktrees:
-        return []
     worktrees: dict[str, list[WorktreeFacts]] = {}
     for found in survey.worktrees:
         worktrees.setdefault(found.branch, []).append(found)
-    rows = [("", "BRANCH", "AHEAD", "BEHIND", "FILES", "+/-", "WORKTREE", "LAST COMMIT")]
+    rows: list[tuple[str, ...]] = []
     for facts in survey.branches:
         ref = facts.branch.ref
         own = [_describe(found, view.here) for found in worktrees.pop(ref, [])]
@@ -198,6 +199,14 @@ def _branches(view: StatusView, style: Style) -> list[str]:
         own = [_describe(found, view.here) for found in left]
         name = visible(within_session(survey.session.id, ref))
         rows.append(("", name, "?", "?", "?", "?", "; ".join(own), "no commit"))
+    return rows
+
+
+def _branches(view: StatusView, style: Style) -> list[str]:
+    rows = _branch_rows(view)
+    if not rows:
+        return []
+    rows.insert(0, ("", "BRANCH", "AHEAD", "BEHIND", "FILES", "+/-", "WORKTREE", "LAST COMMIT"))
     widths = [max(width(row[at]) for row in rows) for at in range(7)]
     used = 4 + sum(widths[1:]) + 2 * 6
     # Where a line has no room for all, the worktrees get lines of their own.
@@ -317,16 +326,16 @@ def _cleanup(view: CleanupView, style: Style, quiet: bool) -> Answer:
 def _report(report: Report, style: Style, *, dry_run: bool) -> list[str]:
     out = []
     saved_word = "Would save" if dry_run else "Saved"
+    deleted = {step.branch for step in report.branches.archived}
     for outcome in report.outcomes:
         for saved in outcome.saved:
             what = "uncommitted work" if saved.kind == "work" else "unreferenced commits"
             out.append(
                 f"{saved_word} {what} of {visible(short(outcome.branch))} in {visible(saved.ref)}"
             )
-            if not dry_run:
-                out.append(
-                    f"  bring it back: {visible(bring_back(saved, outcome.path, outcome.branch))}"
-                )
+            if not dry_run and outcome in report.removed:
+                branch = "" if outcome.branch in deleted else outcome.branch
+                out.append(f"  bring it back: {visible(bring_back(saved, outcome.path, branch))}")
     for removed in report.removed:
         gone = " (its directory was missing)" if removed.missing else ""
         out.append(
