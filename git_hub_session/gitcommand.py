@@ -13,7 +13,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from git_hub_session.errors import GitFailed, HubError
 
 # `git rev-parse --local-env-vars`, but for the settings of `git -c`, which are the user's wish,
-# and what push-time hooks add.
+# and what push-time hooks add; but for GIT_QUARANTINE_PATH, by which git refuses to change
+# refs while it is not yet settled that a push is accepted.
 _LOCAL = frozenset(
     [
         "GIT_ALTERNATE_OBJECT_DIRECTORIES",
@@ -31,7 +32,6 @@ _LOCAL = frozenset(
         "GIT_COMMON_DIR",
         "GIT_INTERNAL_SUPER_PREFIX",
         "GIT_NAMESPACE",
-        "GIT_QUARANTINE_PATH",
         "GIT_LITERAL_PATHSPECS",
         "GIT_GLOB_PATHSPECS",
         "GIT_NOGLOB_PATHSPECS",
@@ -53,7 +53,6 @@ class Git:
         self._common_dir = common_dir
         self._environ = {name: value for name, value in environ.items() if name not in _LOCAL}
         self._environ.update(LC_ALL="C", GIT_TERMINAL_PROMPT="0", GIT_OPTIONAL_LOCKS="0")
-        self._quarantined = "GIT_QUARANTINE_PATH" in environ
 
     def run(
         self,
@@ -95,13 +94,14 @@ class Git:
         The user's reference-transaction hook is asked, as for every change of refs.
         """
         lines = [os.fsencode(command) for command in commands]
-        if self._quarantined:
-            raise HubError(
-                "refs cannot change in a pre-receive hook",
-                hint="call it from post-receive instead",
-            )
         stdin = b"\0".join([b"start", *lines, b"prepare", b"commit", b""])
-        self.run(["update-ref", "-m", "git hub-session", "-z", "--stdin"], stdin=stdin)
+        self.run(
+            ["update-ref", "-m", "git hub-session", "-z", "--stdin"],
+            stdin=stdin,
+            settings={
+                "core.fsync": "all"
+            },  # git by default leaves the syncing of refs to the system
+        )
 
 
 def trusts(cwd: str, environ: Mapping[str, str]) -> bool:

@@ -9,6 +9,7 @@ knows neither locks, nor operations, nor the branch of a rebase; `git worktree l
 from __future__ import annotations
 
 import os
+import re
 import stat
 from typing import NamedTuple
 
@@ -40,6 +41,8 @@ class Worktree(NamedTuple):
     """What is wrong with the link between entry and directory, or ''."""
     missing: bool
     """Whether the directory is gone."""
+    indexed: int
+    """When its index was written, nanoseconds since the epoch; 0 where it has none."""
 
     @property
     def index_locked(self) -> bool:
@@ -98,6 +101,7 @@ def read_worktree(name: str, entry: str) -> Worktree:
         _text(lock_file).strip() if os.path.lexists(lock_file) else None,
         fault,
         missing,
+        _modified(os.path.join(entry, "index")),
     )
 
 
@@ -173,14 +177,10 @@ def operation_of(git_dir: str) -> tuple[str, list[str]]:
     return operation, [ref for ref in branches if ref.startswith(HEADS)]
 
 
-_PSEUDO_REFS = (
-    "HEAD",
-    "ORIG_HEAD",
-    "MERGE_HEAD",
-    "CHERRY_PICK_HEAD",
-    "REVERT_HEAD",
-    "REBASE_HEAD",
-    "MERGE_AUTOSTASH",
+# HEAD, ORIG_HEAD, MERGE_AUTOSTASH, … and what `git update-ref` made beside them. What was
+# fetched (FETCH_HEAD) is nobody's work here.
+_PSEUDO_REF = re.compile("(?!FETCH_HEAD$)[A-Z][A-Z_-]*")
+_OF_OPERATIONS = (
     "rebase-merge/orig-head",
     "rebase-merge/autostash",
     "rebase-apply/orig-head",
@@ -189,7 +189,8 @@ _PSEUDO_REFS = (
 
 
 def _own_commits(worktree: Worktree) -> list[str]:
-    texts = [_text(os.path.join(worktree.entry, name)) for name in _PSEUDO_REFS]
+    names = [name for name in os.listdir(worktree.entry) if _PSEUDO_REF.fullmatch(name)]
+    texts = [_text(os.path.join(worktree.entry, name)) for name in (*names, *_OF_OPERATIONS)]
     for directory, _, names in os.walk(os.path.join(worktree.entry, "refs")):
         texts += [_text(os.path.join(directory, name)) for name in names]
     # A line of a reflog: old id, new id, who, when; then a tab and why.
@@ -206,6 +207,13 @@ def _reflog(git_dir: str, ref: str) -> list[str]:
 
 def _is_id(text: str) -> bool:
     return len(text) in (40, 64) and all(char in "0123456789abcdef" for char in text)
+
+
+def _modified(path: str) -> int:
+    try:
+        return os.stat(path).st_mtime_ns
+    except OSError:
+        return 0
 
 
 def _text(path: str, *, limit: int = _LIMIT) -> str:

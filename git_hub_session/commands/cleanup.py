@@ -7,7 +7,7 @@ from git_hub_session.clock import iso, parse_iso, parse_span
 from git_hub_session.context import Context
 from git_hub_session.errors import HubError, UsageError
 from git_hub_session.gitconfig import environment_settings, parse_size
-from git_hub_session.operations.cleanup import Report, clean_up, report_of
+from git_hub_session.operations.cleanup import Report, clean_up, failed, report_of
 from git_hub_session.operations.judge import Policy
 from git_hub_session.operations.verdict import Scene, plan_cleanup
 from git_hub_session.options import DRY_RUN, FORMAT, QUIET, Arguments, Option, Usage
@@ -53,12 +53,19 @@ def run(context: Context, args: Arguments) -> CleanupView:
     archiving, dry_run = args.is_set("archive"), args.is_set("dry-run")
     reports: list[Report] = []
     for sid in sessions:
-        if dry_run:
-            reports.append(
-                report_of(sid, scene, plan_cleanup(sid, scene, policy), archiving=archiving)
-            )
-        else:
-            reports.append(clean_up(sid, scene, policy, archiving=archiving, at=iso(context.now())))
+        try:
+            if dry_run:
+                verdicts = plan_cleanup(sid, scene, policy)
+                report = report_of(sid, scene, verdicts, archiving=archiving)
+            else:
+                at = iso(context.now())
+                report = clean_up(sid, scene, policy, archiving=archiving, at=at)
+        except HubError as fault:
+            if len(sessions) == 1:
+                raise
+            # One that fails must not hide what became of the others, and where their work is.
+            report = failed(sid, fault)
+        reports.append(report)
     return CleanupView(tuple(reports), dry_run)
 
 

@@ -21,6 +21,7 @@ from git_hub_session.operations.verdict import (
     Verdict,
     look_into,
     plan_cleanup,
+    said,
     session_worktrees,
 )
 from git_hub_session.refnames import (
@@ -232,13 +233,14 @@ def _save(
         raise _Kept(
             Reason(
                 "unfaithful",
-                f"cannot be saved as it is: '{fault}' (line endings, or a filter)",
+                f"cannot be saved as it is: {fault}",
                 "commit it, or use --discard",
             )
         ) from None
     except (HubError, OSError) as fault:
         hint = fault.hint if isinstance(fault, HubError) else ""
-        raise _Kept(Reason("cannot-save", f"its work cannot be saved: {fault}", hint)) from None
+        reason = f"its work cannot be saved: {said(fault)}"
+        raise _Kept(Reason("cannot-save", reason, hint)) from None
 
 
 def _save_work(prefix: str, scene: Scene, policy: Policy, verdict: Verdict) -> list[str]:

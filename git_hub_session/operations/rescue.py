@@ -49,7 +49,7 @@ _UNSEEN = Entry(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, b"", 0)
 
 
 class Unfaithful(Exception):
-    """What git stored of a file is not what would come back; the message names the path."""
+    """What git stored of a file is not what would come back; the message names the path and the cause."""
 
 
 class Work(NamedTuple):
@@ -181,12 +181,14 @@ class Snapshot:
         stored = self.stages()
         for path in paths:
             file = seen.tree.files[path]
-            data = content(self._worktree.path, path, file.st_mode)
+            if path not in stored:  # what looks like .git to another system
+                raise Unfaithful(f"'{os.fsdecode(path)}' (git takes no such name)")
             _, oid, _ = stored[path]
+            data = content(self._worktree.path, path, file.st_mode)
             if repo.blob_id(data) == oid:
                 continue
             if not filtered or data != self._smudged(path, oid):
-                raise Unfaithful(os.fsdecode(path))
+                raise Unfaithful(f"'{os.fsdecode(path)}' (line endings, or a filter)")
 
     def _smudged(self, path: bytes, oid: bytes) -> bytes:
         return self._run("cat-file", "--filters", f"--path={os.fsdecode(path)}", oid.hex())

@@ -119,7 +119,8 @@ def _judge(
     except Damaged as fault:
         return Verdict(worktree, branch, Reason("unreadable-index", fault.message))
     except (OSError, HubError) as fault:
-        return Verdict(worktree, branch, Reason("unreadable", f"cannot be looked at: {fault}"))
+        reason = Reason("unreadable", f"cannot be looked at: {said(fault)}")
+        return Verdict(worktree, branch, reason)
     reason = reason_after_looking(worktree, seen, policy)
     return Verdict(
         worktree,
@@ -131,6 +132,14 @@ def _judge(
         dirty=not policy.discard and bool(seen.staged or seen.changed or to_save(seen, policy)),
         commits=() if reason else tuple(scene.repo.unreached(worktree.commits())),
     )
+
+
+def said(fault: HubError | OSError) -> str:
+    """What a fault says, without a number that says nothing to people."""
+    if not isinstance(fault, OSError):
+        return fault.message
+    where = f": '{fault.filename}'" if fault.filename else ""
+    return f"{fault.strerror or fault}{where}"
 
 
 def look_into(worktree: Worktree, scene: Scene) -> Examination:
