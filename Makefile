@@ -15,11 +15,22 @@ LIBRARY := $(DESTDIR)$(prefix)/lib/git-hub-session
 
 all: check test
 
+define CHECK_PYTHON
+import sys
+if sys.version_info < (3, 11):
+    sys.exit("git hub-session needs Python 3.11 or later: make PYTHON=/path/to/python3.11")
+try:
+    import ensurepip, venv
+except ImportError:
+    sys.exit("%s cannot make a venv: install python3-venv" % sys.executable)
+endef
+export CHECK_PYTHON
+PIP := python -m pip --quiet --disable-pip-version-check
+
 $(READY): pyproject.toml requirements-dev.txt
-	$(PYTHON) -c 'import sys; sys.exit("git hub-session needs Python 3.11 or later") if sys.version_info < (3, 11) else None'
+	$(PYTHON) -c "$$CHECK_PYTHON"
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements-dev.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	$(BIN)/$(PIP) install --requirement requirements-dev.txt --editable .
 	touch $@
 
 demo: $(READY)
@@ -41,14 +52,16 @@ format: $(READY)
 bench: $(READY)
 	$(BIN)/python tests/bench.py --peer $(PEER)
 
+# The pip of a venv that is gone afterwards: Python may come without one of its own.
 install:
+	$(PYTHON) -c "$$CHECK_PYTHON"
 	rm -rf '$(LIBRARY)'
-	$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-warn-script-location \
-		--target '$(LIBRARY)' .
+	tools=$$(mktemp -d) && trap 'rm -rf "$$tools"' EXIT && $(PYTHON) -m venv "$$tools" && \
+		"$$tools"/bin/$(PIP) install --no-warn-script-location --target '$(LIBRARY)' .
 	rm -rf '$(LIBRARY)/bin' '$(LIBRARY)/share'
 	mkdir -p '$(DESTDIR)$(prefix)/bin' '$(DESTDIR)$(prefix)/share/man/man1'
 	sed -e 's|^library=.*|library=$$root/lib/git-hub-session|' \
-		-e "s|^python=.*|python=$$($(PYTHON) -c 'import sys; print(sys.executable)')|" \
+		-e "s|^python=.*|python=$$($(PYTHON) -c 'import sys; print(sys._base_executable)')|" \
 		-e '/^if \[ -x .*venv/,/^fi/d' bin/git-hub-session >'$(DESTDIR)$(prefix)/bin/git-hub-session'
 	chmod 755 '$(DESTDIR)$(prefix)/bin/git-hub-session'
 	cp man/git-hub-session.1 '$(DESTDIR)$(prefix)/share/man/man1/git-hub-session.1'

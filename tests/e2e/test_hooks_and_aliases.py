@@ -1,0 +1,201 @@
+"""In hooks and aliases, where git exports variables that mean another worktree than ours."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.hub import Hub, Result
+
+
+def hook(directory: Path, name: str, script: str) -> None:
+    """A hook that notes what it does in <directory>/../hook.log, and stops at the first fault."""
+    path = directory / "hooks" / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(f"#!/bin/sh\nexec >>'{directory.parent}/hook.log' 2>&1\nset -e\n{script}\n")
+    path.chmod(0o755)
+
+
+def log(hub: Hub) -> str:
+    path = hub.top / "hook.log"
+    text = path.read_text()
+    path.unlink()
+    return text
+
+
+def test_aliases(hub: Hub) -> None:
+    """A plain alias is the same command; a ! alias runs at the top, with GIT_PREFIX."""
+    hub.session("s1")
+    hub.git("config", "alias.hs", "hub-session")
+    hub.git("config", "alias.sessions", "hub-session list --format=porcelain")
+    hub.git("config", "alias.there", '!cd "${GIT_PREFIX:-.}" && git hub-session list')
+    hub.git("config", "alias.top", "!git hub-session list")
+    sub = hub.top / "sub"
+    expected = hub.run("list")
+    assert hub.call("git", "hs", "list", cwd=sub) == expected
+    assert hub.call("git", "there", cwd=sub) == expected
+    assert hub.call("git", "top", cwd=sub) == expected
+    assert hub.call("git", "sessions", cwd=sub) == hub.run("list", "--format=porcelain")
+    assert hub.call("git", "hs", "nope", cwd=sub).code == 129
+
+
+def clean_from_hook(hub: Hub, name: str, *commit: str) -> None:
+    """A commit in the main worktree whose hook cleans up another, dirty, worktree."""
+    hub.session("s1", agents=1)
+    agent = hub.worktree(1)
+    (agent / "file").write_text("changed by the agent\n")
+    (agent / "new").write_text("new\n")
+    hook(hub.top / ".git", name, "git hub-session cleanup s1")
+    (hub.top / "file").write_text("changed in main\n")
+    (hub.top / "other").write_text("left alone\n")
+    hub.git("add", "other")
+    hub.git("commit", "-q", "-m", "mine", *commit)
+    ref = "refs/hub/rescue/s1/agent-1/attempt-1/1"
+    branch = "hub/s1/agent-1/attempt-1"
+    assert log(hub) == (
+        f"Saved uncommitted work of {branch} in {ref}\n"
+        f"  bring it back: git worktree add {agent} {branch}"
+        f" && git -C {agent} stash apply --index {ref}\n"
+        f"Removed worktree: {agent}\n"
+        "Cleaned up 1 worktree for session s1\n"
+    )
+    assert not agent.exists()
+    # The agent's work, and not a byte of the commit's.
+    assert hub.git("diff", "--name-only", f"{ref}^1", ref) == "file"
+    assert hub.git("show", f"{ref}:file") == "changed by the agent"
+    assert hub.git("ls-tree", "--name-only", f"{ref}^3") == "new"
+    assert hub.git("ls-tree", "-r", "--name-only", f"{ref}^2") == "file\nsub/other"
+
+
+def committed(hub: Hub) -> str:
+    return hub.git("diff", "--name-only", "HEAD^", "HEAD")
+
+
+def test_pre_commit(hub: Hub) -> None:
+    """GIT_INDEX_FILE=.git/index."""
+    clean_from_hook(hub, "pre-commit")
+    assert committed(hub) == "other"
+    assert hub.git("status", "--porcelain", "-uno") == " M file"
+
+
+def test_pre_commit_of_commit_all(hub: Hub) -> None:
+    """GIT_INDEX_FILE=.git/index.lock."""
+    clean_from_hook(hub, "pre-commit", "-a")
+    assert committed(hub) == "file\nother"
+    assert hub.git("status", "--porcelain", "-uno") == ""
+
+
+def test_pre_commit_of_partial_commit(hub: Hub) -> None:
+    """GIT_INDEX_FILE=.git/next-index-N.lock."""
+    clean_from_hook(hub, "pre-commit", "file")
+    assert committed(hub) == "file"
+    assert hub.git("status", "--porcelain", "-uno") == "A  other"
+
+
+def test_post_commit(hub: Hub) -> None:
+    clean_from_hook(hub, "post-commit")
+    assert committed(hub) == "other"
+
+
+def test_hook_in_a_linked_worktree(hub: Hub) -> None:
+    """GIT_DIR is this worktree's entry: the session is this one's, the cleanup the other's."""
+    hub.session("s1", agents=2)
+    first, second = hub.worktree(1), hub.worktree(2)
+    (second / "new").write_text("new\n")
+    hook(
+        hub.top / ".git",
+        "pre-commit",
+        "env | grep -c '^GIT_DIR=.*/worktrees/agent-1$'\n"
+        "git hub-session update --state running\n"
+        "git hub-session cleanup || echo kept",
+    )
+    hub.commit(first, "mine", "x\n")
+    ref = "refs/hub/rescue/s1/agent-2/attempt-1/1"
+    branch = "hub/s1/agent-2/attempt-1"
+    text = log(hub)
+    assert text.startswith(
+        "1\n"
+        "Session s1: init → running\n"
+        f"Saved uncommitted work of {branch} in {ref}\n"
+        f"  bring it back: git worktree add {second} {branch}"
+        f" && git -C {second} stash apply --index {ref}\n"
+        f"Removed worktree: {second}\n"
+        f"Kept worktree: {first}\n"
+    )
+    assert text.endswith("Cleaned up 1 worktree for session s1\nkept\n")
+    assert hub.git("ls-tree", "--name-only", f"{ref}^3") == "new"
+    assert hub.git("show", "--format=", "--name-only", "HEAD", cwd=first) == "mine"
+    assert hub.git("status", "--porcelain", cwd=first) == ""
+
+
+def test_push_hooks_of_a_bare_repository(hub: Hub, tmp_path: Path) -> None:
+    """GIT_DIR=., a quarantine before the push is accepted: looking works, refs wait for post-receive."""
+    bare = tmp_path / "remote" / "bare"
+    hub.git("clone", "-q", "--bare", hub.top, bare)
+    hub.run("init", "-q", "--id", "s1", "--task", "x", cwd=bare)
+    linked = tmp_path / "remote" / "linked"
+    hub.git("worktree", "add", "-q", "-b", "hub/s1/agent-1/attempt-1", linked, cwd=bare)
+    (linked / "new").write_text("new\n")
+    hook(
+        bare,
+        "pre-receive",
+        "git hub-session list --format=porcelain | head -1\n"
+        "git hub-session update s1 --state running\n"
+        "git hub-session cleanup s1 --format=porcelain | grep -e '^code' -e '^reason' -e '^hint'",
+    )
+    hook(bare, "post-receive", "git hub-session cleanup s1 | tail -1")
+    hub.commit(hub.top, "pushed", "x\n")
+    hub.git("push", "-q", bare, "main")
+    assert (tmp_path / "remote" / "hook.log").read_text() == (
+        "session_id s1\n"
+        "Session s1: init → running\n"
+        "code cannot-save\n"
+        "reason its work cannot be saved: 'git update-ref' failed (exit 128)\n"
+        "hint fatal: prepare: ref updates forbidden inside quarantine environment\n"
+        "Cleaned up 1 worktree for session s1\n"
+    )
+    assert not linked.exists()
+    assert hub.git("rev-parse", "main", cwd=bare) == hub.git("rev-parse", "main")
+    rescue = "refs/hub/rescue/s1/agent-1/attempt-1/1"
+    assert hub.git("ls-tree", "--name-only", f"{rescue}^3", cwd=bare) == "new"
+
+
+def test_post_checkout(hub: Hub) -> None:
+    """GIT_PREFIX alone; cleaning up the main worktree's session from its own checkout."""
+    hub.session("s1", agents=1)
+    hook(hub.top / ".git", "post-checkout", "git hub-session cleanup s1 | tail -1")
+    hub.git("checkout", "-q", "-b", "topic", cwd=hub.top / "sub")
+    assert log(hub) == "Cleaned up 1 worktree for session s1\n"
+    assert not hub.worktree(1).exists()
+
+
+def test_reference_transaction(hub: Hub) -> None:
+    """It runs with ref locks held, for our own transactions too: looking at sessions from it works."""
+    hub.session("s1", agents=1)
+    (hub.worktree(1) / "new").write_text("new\n")
+    hook(
+        hub.top / ".git",
+        "reference-transaction",
+        '[ "$1" = committed ] || exit 0\n'
+        "git hub-session list --format=porcelain | head -1\n"
+        "git hub-session status s1 --format=porcelain | head -1",
+    )
+    assert hub.run("cleanup", "s1").code == 0
+    assert log(hub) == "session_id s1\nsession s1\n"
+
+
+def test_rebase_exec(hub: Hub) -> None:
+    """In the middle of a rebase HEAD is detached: the session is still that of the branch."""
+    hub.session("s1", agents=1)
+    path = hub.worktree(1)
+    hub.commit(path, "one", "1\n")
+    command = "git hub-session update --state running && git hub-session cleanup || echo kept"
+    done = hub.call("git", "rebase", "-q", "--exec", command, "main~0", cwd=path)
+    assert done == Result(0, done.out, done.err)
+    assert done.out.splitlines() == [
+        "Session s1: init → running",
+        f"Kept worktree: {path}",
+        "  you are in it",
+        "  hint: call it from another directory",
+        "Cleaned up 0 worktrees for session s1",
+        "kept",
+    ]

@@ -1,0 +1,246 @@
+"""Every way to install it, done for real; without a package index those that need one are skipped."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.hub import CHECKOUT, COMMAND, PYTHON, Hub, Result, snapshot
+
+# Where downloads may lie already; asked before the tests get a home of their own.
+_CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+_NETWORK = ("PIP_", "UV_", "SSL_", "HTTP", "http", "REQUESTS_", "ALL_PROXY", "NO_PROXY", "no_proxy")
+_OFFLINE = (
+    "No matching distribution found",
+    "Temporary failure in name resolution",
+    "error sending request",
+    "Failed to fetch",
+    "dns error",
+    "No solution found",
+)
+_PYENV = Path.home() / ".pyenv" / "versions"
+
+
+def system(environ: Mapping[str, str], *programs: Path) -> dict[str, str]:
+    """The environment without the tests' own command: `programs` come first on PATH."""
+    path = [
+        *map(str, programs),
+        *(
+            entry
+            for entry in environ["PATH"].split(":")
+            if not Path(entry, "git-hub-session").exists()
+        ),
+    ]
+    return {**environ, "PATH": ":".join(path)}
+
+
+def online(hub: Hub, *words: str | Path, **more: str) -> str:
+    """What a command prints that may have to download; the test is skipped where it cannot."""
+    network = {name: value for name, value in os.environ.items() if name.startswith(_NETWORK)}
+    caches = {"PIP_CACHE_DIR": str(_CACHE / "pip"), "UV_CACHE_DIR": str(_CACHE / "uv")}
+    done = subprocess.run(
+        [os.fspath(word) for word in words], cwd=CHECKOUT, text=True, capture_output=True,
+        env={**system(hub.environ), **network, **caches, **more},
+    )  # fmt: skip
+    told = done.stdout + done.stderr
+    if done.returncode and any(sign in told for sign in _OFFLINE):
+        pytest.skip(f"cannot download: {told.strip().splitlines()[-1]}")
+    assert done.returncode == 0, told
+    return done.stdout
+
+
+def title_of_help(hub: Hub, environ: Mapping[str, str]) -> str:
+    """The first words that `git help hub-session` shows."""
+    if shutil.which("man") is None:
+        pytest.skip("no man here")
+    shown = hub.call("git", "help", "hub-session", environ={**environ, "MANWIDTH": "80"})
+    assert shown.code == 0, shown
+    return shown.out.split()[0]
+
+
+def session_played(hub: Hub, environ: Mapping[str, str], sid: str) -> None:
+    """A short life of a session with the installed command: all its libraries are used."""
+
+    def run(*words: str) -> Result:
+        return hub.call("git", "hub-session", *words, environ=environ)
+
+    # A task that is no plain AgentHub line is read by PyYAML.
+    assert run("init", "-q", "--id", sid, "--task", 'say: "it\'s" # so') == Result(0, f"{sid}\n")
+    path = hub.spawn(sid, 1)
+    (path / "new").write_text("work\n")
+    assert run("update", sid, "--state", "running").code == 0
+    listed = run("list", "--state", "running")
+    assert listed.out.splitlines()[1].endswith('say: "it\'s" # so')
+    assert "agent-1/attempt-1" in run("status", sid).out
+    cleaned = run("cleanup", sid)
+    assert (cleaned.code, cleaned.err) == (0, ""), cleaned
+    assert cleaned.out.endswith(f"Cleaned up 1 worktree for session {sid}\n")
+    assert hub.git("show", f"refs/hub/rescue/{sid}/agent-1/attempt-1/1^3:new") == "work"
+
+
+def test_from_the_checkout_through_a_link(hub: Hub, tmp_path: Path) -> None:
+    """A link in any directory of PATH, of any depth, finds the checkout."""
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    (tmp_path / "link").symlink_to(COMMAND)
+    (programs / "git-hub-session").symlink_to("../link")
+    session_played(hub, system(hub.environ, programs), "s1")
+    directory = tmp_path / "linked-directory"
+    directory.symlink_to(COMMAND.parent)
+    listed = hub.call("git", "hub-session", "list", environ=system(hub.environ, directory))
+    assert listed == hub.run("list")
+
+
+def test_hostile_modules_are_not_imported(hub: Hub, tmp_path: Path) -> None:
+    """Neither from the current directory nor from PYTHONPATH, PYTHONSTARTUP or a user's site."""
+    hub.session("s1", task='say: "it\'s"')
+    expected = hub.run("status", "s1")
+    trap = f"open({str(tmp_path / 'trapped')!r}, 'w')\n"
+    for name in ("json", "yaml", "pygit2", "os", "re", "signal", "enum", "sitecustomize"):
+        (hub.top / f"{name}.py").write_text(trap)
+    (hub.top / "git_hub_session").mkdir()
+    (hub.top / "git_hub_session" / "__init__.py").write_text(trap)
+    hostile = {"PYTHONPATH": str(hub.top), "PYTHONSTARTUP": str(hub.top / "json.py")}
+    for environ in ({}, hostile, {"PYTHONHOME": "/nowhere"}):
+        variables = {**system(hub.environ, COMMAND.parent), **environ}
+        assert hub.call("git", "hub-session", "status", "s1", environ=variables) == expected
+    assert not (tmp_path / "trapped").exists()
+
+
+@pytest.fixture
+def read_only_checkout(tmp_path: Path) -> Path:
+    """A copy of what a checkout holds, which nobody may write."""
+    copy = tmp_path / "checkout"
+    for name in ("bin", "git_hub_session"):
+        shutil.copytree(CHECKOUT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for directory, _, files in os.walk(copy, topdown=False):
+        for name in [*files, "."]:
+            os.chmod(Path(directory, name), 0o555)
+    return copy
+
+
+def test_read_only_checkout_without_libraries(hub: Hub, read_only_checkout: Path) -> None:
+    """What needs no library works; what does names it. Nothing is written into the checkout."""
+    hub.session("s1")
+    programs = hub.top.parent / "interpreter"
+    hub.call(PYTHON, "-m", "venv", "--without-pip", programs)
+    environ = system(hub.environ, read_only_checkout / "bin", programs / "bin")
+    before = snapshot(read_only_checkout)
+
+    def run(*words: str) -> Result:
+        return hub.call("git", "hub-session", *words, environ=environ)
+
+    assert run("list") == hub.run("list")
+    assert run("update", "s1", "--state", "running").code == 0
+    assert run("status", "s1") == Result(
+        128,
+        "",
+        "fatal: cannot load 'pygit2'\n"
+        f"hint: '{programs}/bin/python3' has no such module: 'make install' or pip brings all"
+        " that is needed\n",
+    )
+    if os.geteuid() != 0:  # root writes everywhere; then Python caches what it compiles
+        assert snapshot(read_only_checkout) == before
+
+
+def test_python_that_is_too_old(hub: Hub) -> None:
+    """Said plainly, also by make."""
+    old = next((path for path in _PYENV.glob("3.[6-9].*/bin/python3")), None)
+    old = old or next((path for path in _PYENV.glob("3.10.*/bin/python3")), None)
+    if old is None:
+        pytest.skip("no older Python here")
+    programs = hub.top.parent / "old"
+    programs.mkdir()
+    (programs / "python3").symlink_to(old)
+    (programs / "git-hub-session").write_text(
+        COMMAND.read_text().replace("/.venv/bin/python", "/nowhere")
+    )
+    (programs / "git-hub-session").chmod(0o755)
+    result = hub.run("list", environ=system(hub.environ, programs))
+    assert (result.code, result.out) == (128, "")
+    assert result.err.startswith("fatal: git hub-session needs Python 3.11 or later, not 3.")
+    made = hub.call("make", "-s", "-C", CHECKOUT, "install", f"PYTHON={old}", "prefix=/nowhere")
+    assert made.code == 2
+    assert made.err.startswith("git hub-session needs Python 3.11 or later: make PYTHON=")
+
+
+def test_make_install(hub: Hub, tmp_path: Path) -> None:
+    """Staged with DESTDIR, moved to its prefix, used, asked for help, and removed without a trace."""
+    stage, prefix = tmp_path / "stage", tmp_path / "a prefix"
+    online(hub, "make", "-s", "install", f"DESTDIR={stage}", f"prefix={prefix}", f"PYTHON={PYTHON}")
+    assert not prefix.exists()
+    os.rename(f"{stage}{prefix}", prefix)
+    files = {os.path.relpath(path, prefix) for path in prefix.rglob("*") if path.is_file()}
+    assert {name for name in files if not name.startswith("lib/git-hub-session/")} == {
+        "bin/git-hub-session",
+        "share/man/man1/git-hub-session.1",
+    }
+    environ = system(hub.environ, prefix / "bin")
+    session_played(hub, environ, "s1")
+    # Nothing of the checkout is used: neither its package nor its interpreter.
+    launcher = (prefix / "bin" / "git-hub-session").read_text()
+    assert str(CHECKOUT) not in launcher
+    usage = hub.call("git", "hub-session", "-h", environ=environ)
+    assert usage == hub.run("-h")
+    assert title_of_help(hub, environ) == "GIT-HUB-SESSION(1)"
+    assert hub.call("git", "hub-session", "--help", environ=environ).code == 0
+    others = hub.call("git", "--list-cmds=others", environ=environ)
+    assert "hub-session" in others.out.split()
+    hub.call("make", "-s", "-C", CHECKOUT, "uninstall", f"prefix={prefix}")
+    assert [path for path in prefix.rglob("*") if not path.is_dir()] == []
+    assert not (prefix / "lib" / "git-hub-session").exists()
+
+
+def interpreter(version: str) -> Path:
+    """A Python of that version; the test is skipped where there is none."""
+    found = [*_PYENV.glob(f"{version}.*/bin/python{version}")]
+    named = shutil.which(f"python{version}")
+    if not found and not named:
+        pytest.skip(f"no Python {version} here")
+    return found[0] if found else Path(str(named))
+
+
+@pytest.mark.parametrize("version", ["3.11", "3.12", "3.13"])
+def test_pip_install(hub: Hub, tmp_path: Path, version: str) -> None:
+    """`pip install .` into a fresh venv, for each Python: the command, its libraries, the manual."""
+    venv = tmp_path / "venv"
+    hub.call(interpreter(version), "-m", "venv", "--without-pip", venv)
+    pip = (PYTHON, "-m", "pip", "--quiet")
+    source = CHECKOUT
+    if version != "3.11":  # what pip makes of it is the same for all: built once more, but quicker
+        online(hub, *pip, "wheel", "--no-deps", "--no-build-isolation", "-w", tmp_path, CHECKOUT)
+        source = next(tmp_path.glob("*.whl"))
+    online(hub, *pip, "--python", venv / "bin" / "python", "install", "--no-compile", source)
+    environ = system(hub.environ, venv / "bin")
+    session_played(hub, environ, "s1")
+    assert title_of_help(hub, environ) == "GIT-HUB-SESSION(1)"
+    typed = venv / "lib" / f"python{version}" / "site-packages" / "git_hub_session" / "py.typed"
+    assert typed.is_file()
+
+
+@pytest.mark.parametrize(
+    ("tool", "words", "variables"),
+    [
+        ("pipx", ["install"], ["PIPX_HOME", "PIPX_BIN_DIR", "PIPX_MAN_DIR"]),
+        ("uv", ["tool", "install", "--python", PYTHON], ["UV_TOOL_DIR", "UV_TOOL_BIN_DIR"]),
+    ],
+    ids=["pipx", "uv"],
+)
+def test_tool_install(
+    hub: Hub, tmp_path: Path, tool: str, words: list[str], variables: list[str]
+) -> None:
+    """pipx and uv put the command into a directory of programs, the manual into their venv."""
+    venv = tmp_path / "venv"
+    hub.call(PYTHON, "-m", "venv", "--without-pip", venv)
+    python = venv / "bin" / "python"
+    online(hub, PYTHON, "-m", "pip", "--quiet", "--python", python, "install", tool)
+    places = {name: str(tmp_path / name) for name in variables}
+    online(hub, venv / "bin" / tool, *words, CHECKOUT, **places)
+    programs = next(path for name, path in places.items() if name.endswith("BIN_DIR"))
+    session_played(hub, system(hub.environ, Path(programs)), "s1")
+    assert [*tmp_path.glob("[PU]*/**/share/man/man1/git-hub-session.1")]

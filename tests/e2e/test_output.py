@@ -1,0 +1,244 @@
+"""Where output goes, what it may hold, and how the command ends when it cannot be written."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.hub import COMMAND, NOW, PYTHON, Hub, Result
+
+# All that a terminal could act on (git-hub-session promises to show none of it raw).
+NEVER = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+EVIL = "red \x1b[31m\x1b]0;title\x07 \x9b2J \r over \u202eltr \u2066iso\u2069 \u2028 bell\x07"
+
+
+def shell(hub: Hub, script: str) -> Result:
+    """A script of bash with `git hub-session` on PATH."""
+    return hub.call("bash", "-c", script)
+
+
+def hostile(hub: Hub) -> None:
+    """A session with all that can be hostile: task, eval, metric, reason, branch, subject, path, lock."""
+    words = ["--eval", EVIL, "--metric", f"m{EVIL}", "--direction", "lower"]
+    hub.run("init", "-q", "--id", "s1", "--task", f"{EVIL}\nsecond line {EVIL}", *words)
+    hub.run("update", "s1", "--state", "running", "--reason", f"why {EVIL}\nmore {EVIL}")
+    path = hub.worktrees / os.fsdecode(b"p\x1b[2J\xff\nx")
+    hub.git("worktree", "add", "-q", "-b", "hub/s1/\u202eagent", path)
+    hub.git("commit", "-q", "--allow-empty", "-m", f"subject {EVIL}", cwd=path)
+    (path / "new").write_text("x")
+    hub.git("worktree", "lock", "--reason", f"because {EVIL}", path)
+    broken = hub.top / ".agenthub" / "sessions" / "broken"
+    broken.mkdir()
+    (broken / "config.yaml").write_text(f'task: "{EVIL}')
+    (broken / "state.json").write_text(json.dumps({"state": EVIL}))
+    (hub.top / ".agenthub" / "sessions" / "\x1b[2J").mkdir()
+
+
+def test_nothing_hostile_reaches_the_terminal(hub: Hub) -> None:
+    """Checked byte for byte, in every command, on both streams; errors about hostile arguments too."""
+    hostile(hub)
+    for words in (
+        ["list"],
+        ["status", "s1"],
+        ["status", "broken"],
+        ["log", "s1"],
+        ["update", "s1", "--state", EVIL],
+        ["status", EVIL],
+        ["cleanup", EVIL],
+        [EVIL],
+        ["list", f"--{EVIL}"],
+        ["list", f"--sort={EVIL}"],
+        ["init", "--id", EVIL, "--task", "x"],
+        ["init", "--base-branch", EVIL, "--task", "x"],
+        ["init", "--dry-run", "--task", EVIL, "--id", "s9"],
+        ["init", "-F", f"/{EVIL}"],
+        ["cleanup", "-n", "s1"],
+        ["cleanup", "s1"],
+    ):
+        result = hub.run(*words)
+        assert result.code in (0, 1, 128, 129), result
+        assert NEVER.search(result.out) is None, result.out
+        assert NEVER.search(result.err) is None, result.err
+        assert "\udcff" not in result.out + result.err
+
+
+def test_formats_stay_valid_with_hostile_content(hub: Hub) -> None:
+    """JSON is ASCII and valid; a porcelain line is a line; with -z the bytes come as they are."""
+    hostile(hub)
+    for words in (["list"], ["status", "s1"], ["log", "s1"], ["cleanup", "-n", "s1"]):
+        as_json = hub.run(*words, "--format=json")
+        assert as_json.out.isascii()
+        assert json.loads(as_json.out)
+        porcelain = hub.run(*words, "--format=porcelain")
+        assert porcelain.out.isascii()
+        assert NEVER.search(porcelain.out) is None
+        for line in porcelain.out.splitlines():
+            assert re.fullmatch(r'[a-z_]+( ([^"\\]*|"([^"\\]|\\.)*"))?|', line), line
+    document = json.loads(hub.run("status", "s1", "--format=json").out)
+    path = os.fsencode(document["worktrees"][0]["worktree"])
+    assert path == os.fsencode(hub.worktrees) + b"/p\x1b[2J\xff\nx"
+    assert f"worktree {os.fsdecode(path)}\0" in hub.run("status", "s1", "-z").out
+    assert document["config"]["task"] == f"{EVIL}\nsecond line {EVIL}"
+
+
+@pytest.mark.parametrize("locale", [{"LC_ALL": "C"}, {"LC_ALL": "POSIX", "LANG": "en_US.UTF-8"}])
+def test_locale_that_knows_no_arrow(hub: Hub, locale: dict[str, str]) -> None:
+    """'->' in its place; the change is made, and the code says so."""
+    hub.session("s1", task="größer → besser")
+    result = hub.run("update", "s1", "--state", "running", environ=locale)
+    assert result == Result(0, "Session s1: init -> running\n")
+    for words in (["list"], ["status", "s1"], ["log", "s1"], ["list", "--format=json"]):
+        assert hub.run(*words, environ=locale).code == 0
+
+
+def test_stream_that_knows_no_arrow(hub: Hub) -> None:
+    """PYTHONIOENCODING=ascii, for an installation that obeys it."""
+    hub.session("s1", task="größer")
+    code = (
+        f"import sys; sys.path.insert(0, {str(COMMAND.parent.parent)!r})\n"
+        "from git_hub_session.cli import main; sys.exit(main())"
+    )
+    environ = {"PYTHONIOENCODING": "ascii"}
+    words = [PYTHON, "-c", code, "update", "s1", "--state", "running"]
+    assert hub.call(*words, environ=environ) == Result(0, "Session s1: init -> running\n")
+    listed = hub.call(PYTHON, "-c", code, "list", environ=environ)
+    assert (listed.code, listed.out.splitlines()[1].split()[-1]) == (0, "gr\\xf6\\xdfer")
+
+
+def test_full_device(hub: Hub) -> None:
+    """Who looks and cannot be shown fails; a change that was made is made."""
+    hub.session("s1")
+    full = "fatal: cannot write the answer: No space left on device\n"
+    for words in ("list", "status s1", "log s1 --format=json", "list -z", "-h", "list -h"):
+        assert shell(hub, f"git hub-session {words} >/dev/full") == Result(128, "", full)
+    assert shell(hub, "git hub-session update s1 --state running >/dev/full") == Result(0)
+    assert hub.state("s1")["state"] == "running"
+    assert shell(hub, "git hub-session init --task x --id s2 >/dev/full") == Result(0)
+    assert shell(hub, "git hub-session cleanup s1 >/dev/full") == Result(0)
+    (hub.directory("s1") / "state.json").write_text("{")
+    listed = shell(hub, "git hub-session list 2>/dev/full")
+    assert (listed.code, listed.out.count("\n"), listed.err) == (1, 3, "")
+
+
+def test_closed_streams(hub: Hub) -> None:
+    """They lead to /dev/null, as git has it, and no file of ours gets their numbers."""
+    hub.session("s1", agents=1)
+    (hub.worktree(1) / "new").write_text("x\n")
+    command = "git-hub-session"  # git itself fills them before it starts us
+    assert shell(hub, f"{command} list >&-") == Result(0)
+    assert shell(hub, f"{command} nope 2>&-") == Result(129)
+    assert shell(hub, f"{command} update s1 --state running <&- >&- 2>&-") == Result(0)
+    assert shell(hub, f"{command} cleanup s1 <&- >&- 2>&-") == Result(0)
+    assert not hub.worktree(1).exists()
+    assert hub.git("show", "refs/hub/rescue/s1/agent-1/attempt-1/1^3:new") == "x"
+    assert hub.state("s1")["state"] == "running"
+    empty = shell(hub, f"{command} init -F - <&-")
+    assert (empty.code, empty.err) == (129, "error: the task is empty\n")
+
+
+def test_reader_that_goes_away(hub: Hub) -> None:
+    """Quiet, and 141, as any program that dies of SIGPIPE."""
+    hub.run("init", "-q", "--id", "s1", "-F", "-", stdin="long " * 60000)
+    for command in ("git hub-session", "git-hub-session"):
+        piped = shell(hub, f'{command} list --format=json | head -c 1; echo "${{PIPESTATUS[0]}}"')
+        assert piped == Result(0, "{141\n")
+
+
+SLOW = """\
+import os, sys, time
+sys.path.insert(0, {checkout!r})
+sys.argv[0] = "git-hub-session"
+from git_hub_session import files, cli
+real = os.replace
+def slow(*words, **keys):
+    print("now", flush=True)
+    time.sleep(30)
+    real(*words, **keys)
+os.replace = slow
+sys.exit(cli.main())
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_signal_in_the_middle_of_a_change(hub: Hub, number: signal.Signals) -> None:
+    """It ends by that signal; the file written aside is gone, the lock is free, the state the old one."""
+    hub.session("s1")
+    before = sorted(os.listdir(hub.directory()))
+    code = SLOW.format(checkout=str(COMMAND.parent.parent))
+    with subprocess.Popen(
+        [PYTHON, "-I", "-c", code, "update", "s1", "--state", "running"],
+        cwd=hub.top, env=hub.environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline() == b"now\n"
+        assert any(name.endswith(".tmp") for name in os.listdir(hub.directory()))
+        process.send_signal(number)
+        assert process.wait(timeout=20) == -number
+        assert process.stderr.read() == b""
+    assert sorted(os.listdir(hub.directory())) == before
+    assert hub.run("update", "s1", "--state", "running").code == 0
+
+
+def test_ignored_signal_stays_ignored(hub: Hub) -> None:
+    """`nohup git hub-session …` survives the end of its terminal."""
+    hub.session("s1")
+    program = hub.top.parent / "slow.py"
+    code = SLOW.replace("time.sleep(30)", "os.kill(os.getpid(), 1)")
+    program.write_text(code.format(checkout=str(COMMAND.parent.parent)))
+    words = f"{PYTHON} -I {program} update s1 --state running"
+    assert shell(hub, f"trap '' HUP; {words}") == Result(0, "now\nSession s1: init → running\n")
+
+
+def litter(hub: Hub) -> list[str]:
+    """Locks and files written aside, in the hub and in the repository."""
+    return [
+        os.path.join(directory, name)
+        for directory, _, names in os.walk(hub.top)
+        for name in names
+        if name.endswith((".tmp", ".lock"))
+    ]
+
+
+def interrupted(hub: Hub, *words: str, after: float) -> int:
+    with subprocess.Popen(
+        ["git-hub-session", *words],
+        cwd=hub.top,
+        env={**hub.environ, "GIT_TEST_DATE_NOW": str(NOW)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    ) as process:
+        assert process.stderr is not None
+        time.sleep(after)
+        # A terminal's ^C reaches git's processes too; a plain kill does not.
+        process.terminate()
+        told = process.stderr.read()
+        code = process.wait(timeout=60)
+    assert b"Traceback" not in told or code == -signal.SIGTERM, told
+    return code
+
+
+def test_cleanup_interrupted_at_any_moment(hub: Hub) -> None:
+    """No lock, no file left aside, and the next run finishes: every worktree is gone, its work saved."""
+    hub.session("s1")
+    ended: list[int] = []
+    for turn in range(8):
+        for agent in range(1, 4):
+            path = hub.spawn("s1", agent, attempt=turn + 1)
+            (path / "new").write_text(f"{turn}\n")
+        ended.append(interrupted(hub, "cleanup", "s1", after=0.1 + 0.04 * turn))
+        assert litter(hub) == [], (turn, ended)
+        assert hub.run("cleanup", "s1").code == 0
+        assert [path for path in Path(hub.worktrees, "s1").iterdir()] == []
+        for agent in range(1, 4):
+            rescue = f"refs/hub/rescue/s1/agent-{agent}/attempt-{turn + 1}/1"
+            assert hub.git("show", f"{rescue}^3:new") == str(turn)
+    assert -signal.SIGTERM in ended
