@@ -1,0 +1,293 @@
+"""How fast the command is, as ratios: whole processes, side by side in one run, interleaved, medians.
+
+    python tests/bench.py [--peer PATH] [--quick]
+
+PATH is AgentHub's session_manager.py; without it the rows that need it say "skipped".
+The interpreter that runs this runs the peer too, and has git-hub-session installed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from time import perf_counter
+from typing import NamedTuple
+
+PYTHON = sys.executable
+OURS = str(Path(sys.executable).parent / "git-hub-session")
+STAMP = "2026-03-17T14:30:22.123456+00:00"
+SID = "20260317-143022"
+
+
+class Sizes(NamedTuple):
+    """How much is measured."""
+
+    sessions: tuple[int, ...]
+    agents: int
+    worktrees: int
+    files: int
+    runs: int
+    """Pairs of runs of a quick command; of a list of many sessions and of cleanup fewer."""
+    cleanups: int
+
+
+FULL = Sizes((3, 1_000, 10_000), 8, 100, 400, 41, 3)
+QUICK = Sizes((3, 50), 2, 3, 10, 3, 1)
+
+
+class Cost(NamedTuple):
+    """What one run took."""
+
+    seconds: float
+    peak: int  # kB of memory
+
+
+class Row(NamedTuple):
+    """A line of the table; `ours` and `theirs` are medians, None where nothing was measured."""
+
+    work: str
+    against: str
+    goal: float
+    runs: int
+    ours: float | None
+    theirs: float | None
+    unit: str = "ms"
+
+    def __str__(self) -> str:
+        if self.ours is None or self.theirs is None:
+            return f"| {self.work} | {self.against} | {self.goal} | skipped | | | | |"
+        ratio = self.ours / self.theirs
+        verdict = "ok" if ratio <= self.goal else "MISSED"  # the goals are for the full sizes
+        digits = 0 if min(self.ours, self.theirs) > 100 else 1
+        cells = (f"{self.ours:.{digits}f}", f"{self.theirs:.{digits}f}", self.unit, self.runs)
+        return (
+            f"| {self.work} | {self.against} | {self.goal} | {ratio:.2f} | {verdict} "
+            f"| {cells[0]} / {cells[1]} {cells[2]} | {cells[3]} |"
+        )
+
+
+HEADER = """\
+| work | against | goal | ratio | | ours / theirs | pairs |
+|---|---|---|---|---|---|---|"""
+
+Command = Sequence[str]
+Prepare = Callable[[], object]
+
+
+class Bench:
+    """A directory to measure in, sealed from the user's configuration."""
+
+    def __init__(self, top: Path, sizes: Sizes, peer: Path | None) -> None:
+        self.top = top
+        self.sizes = sizes
+        self.peer = [PYTHON, str(peer)] if peer else None
+        home = top / "home"
+        home.mkdir()
+        (home / ".gitconfig").write_text(
+            "[user]\n\tname = Bench\n\temail = bench@example.com\n[init]\n\tdefaultBranch = main\n"
+        )
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+        self.environ = {**kept, "HOME": str(home), "XDG_CONFIG_HOME": str(home / ".config")}
+        self.environ["GIT_CONFIG_NOSYSTEM"] = "1"
+
+    def run(self, command: Command, cwd: Path) -> Cost:
+        """One whole process; it has to succeed, and what it writes is thrown away."""
+        with open(os.devnull, "r+b") as nothing:
+            start = perf_counter()
+            process = subprocess.Popen(
+                command, cwd=cwd, env=self.environ, stdin=nothing, stdout=nothing
+            )
+            _, status, used = os.wait4(process.pid, 0)
+            seconds = perf_counter() - start
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            raise SystemExit(f"bench: exit code {process.returncode} from {' '.join(command)}")
+        # On Linux a process starts with the peak of the one that started it, about 20 MB here:
+        # less than that is not seen.
+        return Cost(seconds, used.ru_maxrss // (1024 if sys.platform == "darwin" else 1))
+
+    def pairs(
+        self, ours: Command, theirs: Command, cwd: Path, count: int, prepare: Prepare | None = None
+    ) -> tuple[list[Cost], list[Cost]]:
+        """Ours, theirs, ours, theirs, …; `prepare` comes before each run and is not measured."""
+        found: tuple[list[Cost], list[Cost]] = ([], [])
+        for at in range(count + 1):
+            for costs, command in zip(found, (ours, theirs), strict=True):
+                if prepare:
+                    prepare()
+                cost = self.run(command, cwd)
+                if at:  # the first pair warms the caches
+                    costs.append(cost)
+        return found
+
+    def git(self, *words: str, cwd: Path) -> None:
+        subprocess.run(["git", *words], cwd=cwd, env=self.environ, check=True, capture_output=True)
+
+    def repository(self, name: str, files: int) -> Path:
+        """A repository of `files` small files, ten a directory, in one commit on main."""
+        path = self.top / name
+        path.mkdir()
+        self.git("init", "-q", cwd=path)
+        for number in range(files):
+            file = path / f"d{number // 10}" / f"f{number}"
+            file.parent.mkdir(exist_ok=True)
+            file.write_text(f"file {number}\n" * 20)
+        self.git("add", ".", cwd=path)
+        self.git("commit", "-q", "-m", "base", cwd=path)
+        return path
+
+    def sessions(self, repository: Path, count: int) -> None:
+        """`count` sessions, as AgentHub writes them."""
+        for number in range(count):
+            sid = f"20260317-{number:06}" if number else SID
+            directory = repository / ".agenthub" / "sessions" / sid
+            directory.mkdir(parents=True)
+            (directory / "config.yaml").write_text(
+                f'session_id: {sid}\ntask: "Make request {number} answer below 100 ms"\n'
+                f"agent_count: 3\nbase_branch: main\ncreated: {STAMP}\n"
+                'eval_cmd: "pytest bench.py --json"\nmetric: p50_ms\ndirection: lower\n'
+            )
+            (directory / "state.json").write_text(_state(sid))
+
+    def worktrees(self, repository: Path, count: int) -> None:
+        """A worktree for each of `count` agents, on a branch at main."""
+
+        paths = [
+            repository.parent / f"{repository.name}-worktrees" / f"agent-{agent}"
+            for agent in range(1, count + 1)
+        ]
+        for agent, path in enumerate(paths, start=1):
+            # One after the other: git reads the entries that other calls have made by half.
+            branch = f"hub/{SID}/agent-{agent}/attempt-1"
+            add = ("worktree", "add", "-q", "--no-checkout", "-B", branch)
+            self.git(*add, str(path), "main", cwd=repository)
+        for path in paths:
+            self.git("reset", "-q", "--hard", cwd=path)
+
+    def rows(self) -> Iterator[Row]:
+        """Every line of the table, as soon as it was measured."""
+        for count in self.sizes.sessions:
+            yield from self.list_of(count)
+        yield self.update()
+        yield self.status()
+        yield self.cleanup()
+
+    def list_of(self, count: int) -> Iterator[Row]:
+        goal = {3: 0.9, 1_000: 0.7}.get(count, 0.5)
+        work, against = f"`list`, {count:,} sessions", "AgentHub, `--list`"
+        memory = Row(f"memory, {work}", against, 1.2, 0, None, None, "MB")
+        largest = count == max(self.sizes.sessions)
+        if not self.peer:
+            yield Row(work, against, goal, 0, None, None)
+            if largest:
+                yield memory
+            return
+        repository = self.repository(f"list-{count}", 10)
+        self.sessions(repository, count)
+        runs = self.sizes.runs if count < 5_000 else max(self.sizes.runs // 4, 3)
+        ours, theirs = self.pairs([OURS, "list"], [*self.peer, "--list"], repository, runs)
+        yield _timed(work, against, goal, ours, theirs)
+        if largest:
+            peaks = [median(cost.peak for cost in costs) / 1024 for costs in (ours, theirs)]
+            yield memory._replace(runs=runs, ours=peaks[0], theirs=peaks[1])
+
+    def update(self) -> Row:
+        work, against, goal = "`update`", "AgentHub, `--update`", 1.1
+        if not self.peer:
+            return Row(work, against, goal, 0, None, None)
+        repository = self.repository("update", 10)
+        self.sessions(repository, 3)
+        state = repository / ".agenthub" / "sessions" / SID / "state.json"
+        ours, theirs = self.pairs(
+            [OURS, "update", SID, "--state", "running"],
+            [*self.peer, "--update", SID, "--state", "running"],
+            repository,
+            self.sizes.runs,
+            prepare=lambda: state.write_text(_state(SID)),
+        )
+        return _timed(work, against, goal, ours, theirs)
+
+    def status(self) -> Row:
+        agents, files = self.sizes.agents, 100
+        repository = self.repository("status", files)
+        self.sessions(repository, 3)
+        self.worktrees(repository, agents)
+        for agent in range(1, agents + 1):
+            worktree = self.top / "status-worktrees" / f"agent-{agent}"
+            (worktree / "d0" / "f1").write_text(f"by agent {agent}\n")
+            self.git("commit", "-q", "-a", "-m", f"agent {agent}", cwd=worktree)
+        ours, theirs = self.pairs(
+            [OURS, "status", SID], [PYTHON, "-c", "import pygit2"], repository, self.sizes.runs
+        )
+        work = f"`status`, {agents} agents, worktrees of {files} files"
+        return _timed(work, '`python -c "import pygit2"`', 1.3, ours, theirs)
+
+    def cleanup(self) -> Row:
+        count, files = self.sizes.worktrees, self.sizes.files
+        work = f"`cleanup`, {count} clean worktrees of {files} files"
+        against, goal = "AgentHub, `--cleanup`", 0.6
+        if not self.peer:
+            return Row(work, against, goal, 0, None, None)
+        repository = self.repository("cleanup", files)
+        self.sessions(repository, 1)
+        ours, theirs = self.pairs(
+            [OURS, "cleanup", SID],
+            [*self.peer, "--cleanup", SID],
+            repository,
+            self.sizes.cleanups,
+            prepare=lambda: self.worktrees(repository, count),
+        )
+        return _timed(work, against, goal, ours, theirs)
+
+
+def _state(sid: str) -> str:
+    state = {"session_id": sid, "state": "init", "created": STAMP, "updated": STAMP, "agents": {}}
+    return json.dumps(state, indent=2) + "\n"
+
+
+def _timed(
+    work: str, against: str, goal: float, ours: Sequence[Cost], theirs: Sequence[Cost]
+) -> Row:
+    mine, other = (median(cost.seconds for cost in costs) * 1000 for costs in (ours, theirs))
+    return Row(work, against, goal, len(ours), mine, other)
+
+
+def _machine() -> str:
+    git = subprocess.run(["git", "--version"], capture_output=True, text=True, check=True).stdout
+    return (
+        f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPUs; "
+        f"Python {platform.python_version()}; {git.strip()}; "
+        f"pygit2 {version('pygit2')}; PyYAML {version('PyYAML')}"
+    )
+
+
+def main() -> int:
+    """Print the table, line by line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--peer", type=Path, help="AgentHub's session_manager.py")
+    parser.add_argument("--quick", action="store_true", help="small sizes, to see that it runs")
+    options = parser.parse_args()
+    peer: Path | None = options.peer
+    if peer and not peer.is_file():
+        print(f"bench: no such file: {peer}; the rows that need it are skipped", file=sys.stderr)
+        peer = None
+    print(f"{_machine()}\n\n{HEADER}", flush=True)
+    with TemporaryDirectory(prefix="git-hub-session-bench-") as directory:
+        top = Path(directory).resolve()
+        bench = Bench(top, QUICK if options.quick else FULL, peer.resolve() if peer else None)
+        for row in bench.rows():
+            print(row, flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

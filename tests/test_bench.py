@@ -1,0 +1,62 @@
+"""The benchmark itself: it runs, each row is there, and without the peer it says what it skipped."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.bench import Row
+from tests.hub import CHECKOUT, PYTHON, Hub, peer
+
+pytestmark = pytest.mark.skipif(
+    not (Path(PYTHON).parent / "git-hub-session").exists(), reason="measures the installed command"
+)
+
+WORK = [
+    "`list`, 3 sessions",
+    "`list`, 50 sessions",
+    "memory, `list`, 50 sessions",
+    "`update`",
+    "`status`, 2 agents, worktrees of 100 files",
+    "`cleanup`, 3 clean worktrees of 10 files",
+]
+
+
+def test_the_goal_is_the_most_that_is_ok() -> None:
+    row = Row("`list`", "AgentHub", 0.5, 9, 50.0, 100.0)
+    assert str(row) == "| `list` | AgentHub | 0.5 | 0.50 | ok | 50.0 / 100.0 ms | 9 |"
+    slower = row._replace(ours=501.0, theirs=1000.0)
+    assert str(slower) == "| `list` | AgentHub | 0.5 | 0.50 | MISSED | 501 / 1000 ms | 9 |"
+
+
+def rows(hub: Hub, *words: str | Path) -> list[list[str]]:
+    """The cells of each row, without the heading."""
+    result = hub.call(PYTHON, "tests/bench.py", "--quick", *words, cwd=CHECKOUT)
+    assert (result.code, result.err) == (0, "")
+    machine, empty, _head, _rule, *table = result.out.splitlines()
+    assert re.fullmatch(
+        r"\S+ \S+, \d+ CPUs; Python .*; git version .*; pygit2 .*; PyYAML .*", machine
+    )
+    assert empty == ""
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in table]
+
+
+def test_every_row_is_measured(hub: Hub) -> None:
+    other = peer()
+    if other is None:
+        pytest.skip("AgentHub's script is not here")
+    table = rows(hub, "--peer", other)
+    assert [row[0] for row in table] == WORK
+    for _, _, _, ratio, verdict, times, pairs in table:
+        assert float(ratio) > 0
+        assert verdict in ("ok", "MISSED")
+        assert re.fullmatch(r"[0-9.]+ / [0-9.]+ (ms|MB)", times)
+        assert int(pairs) > 0
+
+
+def test_without_the_peer(hub: Hub) -> None:
+    table = rows(hub)
+    assert [row[0] for row in table] == WORK
+    assert [row[3] == "skipped" for row in table] == [True, True, True, True, False, True]
