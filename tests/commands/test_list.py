@@ -1,0 +1,278 @@
+"""list: every session, whatever its neighbours are like."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from tests.hub import NOW, Hub, Result
+from tests.stores import CREATED, STATES, agenthub, put
+
+
+def test_no_sessions(hub: Hub) -> None:
+    none = Result(0, err="no sessions; 'git hub-session init --task <text>' makes one\n")
+    assert hub.run("list") == none
+    assert hub.run("list", "-q") == Result(0)
+    assert hub.run("list", "--format=json") == Result(0, '{\n  "sessions": []\n}\n')
+    assert hub.run("list", "--format=porcelain") == Result(0)
+    assert not (hub.top / ".agenthub").exists()
+
+
+def test_the_table(hub: Hub) -> None:
+    """Sorted by id; names, states and ages in columns; the task whole, since nobody's terminal is narrow."""
+    for number, state in enumerate(STATES):
+        put(hub, state, f"s{number}")
+    assert hub.run("list", now=NOW + 7200) == Result(
+        0,
+        "SESSION ID  STATE       AGENTS  UPDATED      TASK\n"
+        "s0          init        3       2 hours ago  Make it fast\n"
+        "s1          running     3       2 hours ago  Make it fast\n"
+        "s2          evaluating  3       2 hours ago  Make it fast\n"
+        "s3          merged      3       2 hours ago  Make it fast\n"
+        "s4          archived    3       2 hours ago  Make it fast\n",
+    )
+
+
+def ids(hub: Hub, *words: str) -> list[str]:
+    return [one["session_id"] for one in hub.json("list", *words)["sessions"]]
+
+
+@pytest.fixture
+def five(hub: Hub) -> Hub:
+    """Five sessions whose orders by id, creation, last change and state all differ."""
+    for sid, state, created, updated in (
+        ("a", "merged", "2026-03-17T10:00:00+00:00", "2026-03-17T14:00:00Z"),
+        ("b", "init", "2026-03-17T10:00:00.5+00:00", "2026-03-17T13:00:00+00:00"),
+        ("c", "archived", "2026-03-17T09:00:00Z", "2026-03-17T15:30:00+02:00"),
+        ("d", "running", "2026-03-17T08:00:00+00:00", "no time"),
+        ("e", "evaluating", "2026-03-17T11:30:00+02:00", "2026-03-17T12:00:00+00:00"),
+    ):
+        put(hub, state, sid)
+        file = hub.directory(sid) / "state.json"
+        file.write_text(json.dumps(hub.state(sid) | {"created": created, "updated": updated}))
+    return hub
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ([], "abcde"),
+        (["--sort", "id"], "abcde"),
+        (["--sort=created"], "dceab"),
+        (["--sort=updated"], "ebcad"),
+        (["--sort=state"], "bdeac"),
+        (["--reverse"], "edcba"),
+        (["--sort=state", "--reverse"], "caedb"),
+        (["--sort=created", "--no-sort"], "abcde"),
+        (["--reverse", "--no-reverse"], "abcde"),
+        (["-n", "2"], "ab"),
+        (["-n2"], "ab"),
+        (["--max-count=2", "--reverse"], "ed"),
+        (["-n", "0"], ""),
+        (["-n", "99"], "abcde"),
+        (["--state", "init"], "b"),
+        (["--state", "init", "--state=merged"], "ab"),
+        (["--state", "merged", "--state", "archived", "--reverse", "-n1"], "c"),
+    ],
+)
+def test_choice_and_order(five: Hub, words: list[str], expected: str) -> None:
+    """Times compare as moments, not as texts; who has none comes last."""
+    assert ids(five, *words) == list(expected)
+
+
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        (["--state", "done"], "not a state: 'done'"),
+        (["--state"], "option '--state' requires a value"),
+        (["--sort", "task"], "option '--sort' expects one of id, created, updated, state, not 'task'"),
+        (["-n", "-1"], "not a number of sessions: '-1'"),
+        (["-n", "two"], "not a number of sessions: 'two'"),
+        (["-n", "٣"], "not a number of sessions: '٣'"),
+        (["s1"], "too many arguments: 's1'"),
+        (["--format=yaml"], "option '--format' expects one of text, json, porcelain, not 'yaml'"),
+        (["-z", "--format=json"], "-z goes with --format=porcelain, not with json"),
+    ],
+)  # fmt: skip
+def test_usage_errors(hub: Hub, words: list[str], error: str) -> None:
+    result = hub.run("list", *words)
+    told = json.loads(result.err)["error"]["message"] if result.err[0] == "{" else result.err
+    assert (result.code, result.out) == (129, "")
+    assert told.splitlines()[0] in (error, f"error: {error}")
+
+
+def test_json_is_what_was_promised(hub: Hub) -> None:
+    agenthub(hub, "s1", "é \x1b")
+    assert hub.run("list", "--format=json") == Result(
+        0,
+        '{\n  "sessions": [\n    {\n      "session_id": "s1",\n      "state": "init",\n'
+        '      "task": "\\u00e9 \\u001b",\n      "agents": 3,\n'
+        f'      "created": "{CREATED}",\n      "updated": "{CREATED}"\n    }}\n  ]\n}}\n',
+    )
+
+
+def test_porcelain_and_z(hub: Hub) -> None:
+    agenthub(hub, "s1", 'say "é"\tor\\two\nlines')
+    agenthub(hub, "s2")
+    times = f"created {CREATED}\nupdated {CREATED}\n"
+    second = f"session_id s2\nstate init\ntask Make it fast\nagents 3\n{times}\n"
+    assert hub.run("list", "--format=porcelain") == Result(
+        0,
+        "session_id s1\nstate init\n"
+        'task "say \\"\\303\\251\\"\\tor\\\\two\\nlines"\n'
+        f"agents 3\n{times}\n{second}",
+    )
+    raw = f'session_id s1\0state init\0task say "é"\tor\\two\nlines\0agents 3\0{times}\n{second}'
+    expected = Result(0, raw.replace("\n", "\0").replace("two\0lines", "two\nlines"))
+    assert hub.run("list", "-z") == expected
+    assert hub.run("list", "-z", "--format", "porcelain") == expected
+
+
+# Sessions that cannot be read
+
+DEEP = 100_000
+
+
+def broken(hub: Hub) -> dict[str, str]:
+    """A session of each kind that cannot be read: {its id: what is said of it}."""
+    said: dict[str, str] = {}
+
+    def state(sid: str, content: bytes, reason: str) -> None:
+        put(hub, "init", sid)
+        (hub.directory(sid) / "state.json").write_bytes(content)
+        said[sid] = f"state.json: {reason}"
+
+    def config(sid: str, content: bytes, reason: str) -> None:
+        put(hub, "init", sid)
+        (hub.directory(sid) / "config.yaml").write_bytes(content)
+        said[sid] = f"config.yaml: {reason}"
+
+    def special(sid: str, name: str) -> Path:
+        put(hub, "init", sid)
+        (hub.directory(sid) / name).unlink()
+        said[sid] = f"{name}: not a regular file"
+        return hub.directory(sid) / name
+
+    no_value = "not valid JSON (Expecting value: line 1 column 1 (char 0))"
+    state("s-array", b"[1]", "not an object")
+    state("s-brace", b"{", "not valid JSON (Expecting property name enclosed in double quotes: line 1 column 2 (char 1))")  # fmt: skip
+    state("s-bom", b"\xef\xbb\xbf{}", no_value)
+    state("s-deep", b"[" * DEEP, "nested too deep")
+    state("s-deep2", b'{"state": "init", "x": ' + b"[" * 900 + b"]" * 900 + b"}", "nested too deep")
+    state("s-empty", b"", no_value)
+    state("s-huge", b" " * (16 << 20) + b"{}", "larger than 16777216 bytes")
+    state("s-inf", b'{"state": "init", "x": 1e999}', "not valid JSON (1e999 is out of range)")
+    state("s-latin", b'{"state": "\xff"}', "not valid JSON ('utf-8' codec can't decode byte 0xff in position 11: invalid start byte)")  # fmt: skip
+    state("s-list", b'{"state": ["x"]}', "no known state: ['x']")
+    state("s-nan", b'{"state": "init", "x": NaN}', "not valid JSON (NaN is not JSON)")
+    state("s-none", b"{}", "no state")
+    state("s-null", b'{"state": null}', "no state")
+    state("s-number", b'{"state": 7}', "no known state: 7")
+    state("s-nul", b"\0" * 200, no_value)
+    state("s-text", b'"init"', "not an object")
+    state("s-unknown", b'{"state": "INIT\x7f"}', r"no known state: 'INIT\x7f'")
+    special("s-fifo", "state.json")
+    os.mkfifo(hub.directory("s-fifo") / "state.json")
+    special("s-directory", "state.json").mkdir()
+    here = os.getcwd()
+    os.chdir(special("s-socket", "state.json").parent)  # a socket's path must be short
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind("state.json")
+    os.chdir(here)
+    try:
+        os.mknod(special("s-device", "state.json"), 0o20666, os.makedev(1, 5))
+    except PermissionError:
+        said["s-device"] = "state.json: missing"
+    put(hub, "init", "s-missing")
+    (hub.directory("s-missing") / "state.json").unlink()
+    said["s-missing"] = "state.json: missing"
+
+    config("c-array", b"- a\n", "not a mapping")
+    config(
+        "c-bomb", b"a: &a [x, x]\nb: &b [*a, *a]\n", "an alias, where plain settings are expected"
+    )
+    config("c-deep", b"[" * DEEP, "nested too deep")
+    config("c-empty", b"", "empty")
+    config("c-huge", b"#" * ((1 << 20) + 1), "larger than 1048576 bytes")
+    config("c-latin", b"task: \xff\n", "not UTF-8")
+    config("c-yaml", b'task: "say "hi""\n', "not valid YAML (line 1)")
+    os.mkfifo(special("c-fifo", "config.yaml"))
+    put(hub, "init", "c-missing")
+    (hub.directory("c-missing") / "config.yaml").unlink()
+    said["c-missing"] = "config.yaml: missing"
+
+    (hub.directory("d-empty")).mkdir()
+    said["d-empty"] = "config.yaml: missing"
+    (hub.directory("d link")).mkdir()
+    said["d link"] = "its name cannot be a session id"
+    return said
+
+
+def test_broken_sessions_are_rows_and_blind_nobody(hub: Hub) -> None:
+    said = broken(hub)
+    put(hub, "running", "a-good")
+    put(hub, "merged", "z-good")
+    (hub.directory("notes.txt")).write_text("a file, and no session\n")
+    (hub.directory(".hidden")).mkdir()
+    names = sorted([*said, "a-good", "z-good"])
+
+    result = hub.run("list")
+    assert (result.code, result.err) == (
+        1,
+        "".join(
+            f"error: session '{sid}': {said[sid].replace(chr(127), '?')}\n" for sid in sorted(said)
+        ),
+    )
+    rows = [line.split("  ")[0] for line in result.out.splitlines()[1:]]
+    assert rows == names
+    lines = {
+        line.split("  ")[0]: line.split("  ", 1)[1].split() for line in result.out.splitlines()
+    }
+    assert lines["a-good"] == ["running", "3", "in", "the", "future", "Make", "it", "fast"]
+    assert lines["s-nan"] == ["broken", "3", "?", "Make", "it", "fast"]
+    assert lines["c-yaml"] == ["broken", "?", "?"]
+
+    listed = hub.json("list", code=1)["sessions"]
+    assert {one["session_id"]: one.get("reason") for one in listed} == {
+        **said,
+        "a-good": None,
+        "z-good": None,
+    }
+    assert {one["state"] for one in listed} == {"broken", "running", "merged"}
+    assert ids(hub, "--state", "running") == ["a-good"]
+    assert hub.run("list", "--sort=state", "-n2", "-q").code == 0
+
+
+def test_broken_sessions_are_not_changed(hub: Hub) -> None:
+    """Each is named by `update` and by `log` too, and every byte of it stays."""
+    said = broken(hub)
+    for sid in (
+        "s-array",
+        "s-deep2",
+        "s-fifo",
+        "s-inf",
+        "s-unknown",
+        "c-bomb",
+        "c-fifo",
+        "d-empty",
+    ):
+        expected = Result(128, "", f"fatal: {said[sid].replace(chr(127), '?')}\n")
+        assert hub.run("update", sid, "--state", "running") == expected
+        assert hub.run("log", sid) == expected
+        assert not [name for name in os.listdir(hub.directory(sid)) if name.endswith(".tmp")]
+
+
+def test_the_arrangement_of_a_session_does_not_matter(hub: Hub) -> None:
+    """Files that are no part of the format, and keys of others, disturb nobody."""
+    directory = agenthub(hub, "s1")
+    (directory / "notes").write_text("x")
+    (directory / ".state.json.1.tmp").write_text("{")
+    (directory / "state.json").write_text('{"state":"init","updated":7,"created":null,"agents":[]}')
+    assert hub.run("list") == Result(
+        0,
+        "SESSION ID  STATE  AGENTS  UPDATED  TASK\ns1          init   3       ?        Make it fast\n",
+    )

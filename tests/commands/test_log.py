@@ -1,0 +1,108 @@
+"""log: what became of a session, newest first."""
+
+from __future__ import annotations
+
+import json
+
+from tests.hub import NOW, Hub, Result
+from tests.stores import put
+
+AT = "2026-03-17T14:30:22.000000+00:00"
+
+
+def test_the_history(hub: Hub) -> None:
+    hub.session()
+    hub.run("update", "s1", "--state", "running")
+    hub.run("update", "s1", "--state", "evaluating", "--reason", "all done:\nsee \x1b[1mboard")
+    hub.run(
+        "update", "s1", "--state", "merged", now=NOW + 3600, environ={"GIT_COMMITTER_NAME": "Grace"}
+    )
+    assert hub.run("log", "s1", now=NOW + 7200) == Result(
+        0,
+        "2026-03-17T15:30:22.000000+00:00  evaluating → merged  (60 minutes ago)\n"
+        "    by Grace <ada@example.com>, update\n"
+        f"{AT}  running → evaluating  (2 hours ago)\n"
+        "    by Ada <ada@example.com>, update\n"
+        "    all done:\n"
+        "    see \\x1b[1mboard\n"
+        f"{AT}  init → running  (2 hours ago)\n"
+        "    by Ada <ada@example.com>, update\n",
+    )
+    steps = hub.state()["history"]
+    assert hub.json("log", "s1") == {"session_id": "s1", "history": steps[::-1]}
+    assert hub.run("log", "s1", "--format=porcelain").out.split("\n\n")[1].splitlines() == [
+        f"at {AT}",
+        "from running",
+        "to evaluating",
+        "by Ada <ada@example.com>",
+        "verb update",
+        'reason "all done:\\nsee \\033[1mboard"',
+    ]
+
+
+def test_no_history(hub: Hub) -> None:
+    hub.session()
+    assert hub.run("log", "s1") == Result(0, "", "no history is recorded for session 's1'\n")
+    assert hub.run("log", "-q", "s1") == Result(0)
+    assert hub.json("log", "s1") == {"session_id": "s1", "history": []}
+
+
+def test_a_history_of_others(hub: Hub) -> None:
+    """What has gaps is shown with gaps; what is no entry is passed over; nothing drives the terminal."""
+    put(hub, "running")
+    odd = [
+        3,
+        None,
+        {"to": "running"},
+        {"at": "\x1b[2J", "from": ["x"], "by": "\u202e\nx", "verb": 7},
+    ]
+    file = hub.directory() / "state.json"
+    for history in (odd, {"a": 1}, "text", None):
+        file.write_text(json.dumps(hub.state() | {"history": history}))
+        result = hub.run("log", "s1")
+        assert result.code == 0
+        assert all(char == "\n" or char.isprintable() for char in result.out)
+        assert result.out.count("→") == (2 if history is odd else 0)
+
+
+def test_any_unambiguous_start_of_an_id(hub: Hub) -> None:
+    for sid in ("20260317-143022", "20260317-150000", "20260318-000000"):
+        put(hub, "init", sid)
+    assert hub.json("log", "20260318")["session_id"] == "20260318-000000"
+    assert hub.json("log", "20260317-143022")["session_id"] == "20260317-143022"
+    assert hub.run("log", "20260317") == Result(
+        128,
+        "",
+        "fatal: '20260317' is the start of 2 session ids\n"
+        "hint: the candidates are\n"
+        "hint:   20260317-143022\n"
+        "hint:   20260317-150000\n",
+    )
+    assert hub.run("log", "nope") == Result(
+        128, "", "fatal: no such session: 'nope'\nhint: try 'git hub-session list'\n"
+    )
+
+
+def test_without_an_id(hub: Hub) -> None:
+    """The session that one stands in, else the newest that is not finished, and it says which."""
+    nothing = (
+        "fatal: no unfinished session here\nhint: name one: 'git hub-session list' shows all\n"
+    )
+    assert hub.run("log") == Result(128, "", nothing)
+    put(hub, "merged", "z")
+    assert hub.run("log") == Result(128, "", nothing)
+    put(hub, "running", "a")
+    file = hub.directory("a") / "state.json"
+    file.write_text(json.dumps(hub.state("a") | {"created": "2026-03-17T15:00:00+00:00"}))
+    put(hub, "running", "b")
+    (hub.directory("broken")).mkdir()
+    assert hub.run("log") == Result(
+        0,
+        "",
+        "the newest unfinished session is 'a'\nno history is recorded for session 'a'\n",
+    )
+    hub.git("checkout", "-q", "-b", "hub/b/agent-2/attempt-1")
+    assert hub.run("log") == Result(0, "", "no history is recorded for session 'b'\n")
+    hub.git("checkout", "-q", "-b", "hub/unknown/agent-2/attempt-1")
+    assert hub.run("log", "-q") == Result(0)
+    assert hub.json("log")["session_id"] == "a"

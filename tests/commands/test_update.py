@@ -1,0 +1,102 @@
+"""update: one transition, of the session that was named, or of the one that one stands in."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.hub import Hub, Result, snapshot
+from tests.stores import put
+
+
+def test_the_formats(hub: Hub) -> None:
+    hub.session()
+    assert hub.json("update", "s1", "--state", "running", "-n") == {
+        "session_id": "s1",
+        "from": "init",
+        "to": "running",
+    }
+    assert hub.run("update", "s1", "--state", "running", "--format=porcelain") == Result(
+        0, "session_id s1\nfrom init\nto running\n\n"
+    )
+    assert hub.run("update", "s1", "--state", "evaluating", "-q") == Result(0)
+    ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    # -I in the tests' own wrapper leaves PYTHON* out: the arrow is known by the locale.
+    result = hub.run("update", "s1", "--state", "merged", environ=ascii_only)
+    assert result in (
+        Result(0, "Session s1: evaluating -> merged\n"),
+        Result(0, "Session s1: evaluating → merged\n"),
+    )
+
+
+def test_errors_as_json(hub: Hub) -> None:
+    hub.session()
+    assert hub.run("update", "s1", "--state", "merged", "--format=json") == Result(
+        1,
+        "",
+        '{\n  "error": {\n    "code": "illegal-transition",\n'
+        "    \"message\": \"cannot go from 'init' to 'merged'\",\n"
+        "    \"hint\": \"from 'init' a session can go to 'running'\"\n  }\n}\n",
+    )
+
+
+def test_a_reason_is_kept_as_it_was_given(hub: Hub) -> None:
+    reason = 'two\nlines: "x" \x1b é'
+    hub.session()
+    assert hub.run("update", "s1", "--state", "running", "--reason", reason).code == 0
+    assert hub.state()["history"][0]["reason"] == reason
+
+
+def test_the_whole_id_is_wanted(hub: Hub) -> None:
+    """No prefix, no other case: what changes something takes no guess."""
+    put(hub, "init", "20260317-143022")
+    before = snapshot(hub.top)
+    for sid in ("20260317", "20260317-14302", "20260317-1430220", "20260317-143022/", ""):
+        assert hub.run("update", sid, "--state", "running") == Result(
+            128, "", f"fatal: no such session: '{sid}'\nhint: try 'git hub-session list'\n"
+        )
+    assert snapshot(hub.top) == before
+
+
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        (["s1"], "to which state?"),
+        (["--state", "running"], "which session?"),
+        (["s1", "s2", "--state", "running"], "too many arguments: 's2'"),
+        (["s1", "--state"], "option '--state' requires a value"),
+        (["s1", "--state", "running", "--iff-state", "init"], "unknown option 'iff-state'"),
+    ],
+)
+def test_usage_errors(hub: Hub, words: list[str], error: str) -> None:
+    hub.session()
+    result = hub.run("update", *words)
+    assert (result.code, result.out) == (129, "")
+    assert result.err.splitlines()[0] == f"error: {error}"
+    assert hub.state()["state"] == "init"
+
+
+def test_without_an_id_the_session_that_one_stands_in(hub: Hub) -> None:
+    """On its branch, in its worktree, below it, and in the midst of a rebase there."""
+    hub.session(agents=1).session("s2")
+    worktree = hub.worktree(1)
+    (worktree / "below").mkdir()
+    said = Result(0, "Session s1: init → running\n")
+    assert hub.run("update", "--state", "running", cwd=worktree / "below") == said
+
+    hub.commit(worktree, "file", "theirs\n")
+    hub.commit(hub.top, "file", "ours\n")
+    hub.call("git", "rebase", "main", cwd=worktree)
+    said = Result(0, "Session s1: running → evaluating\n")
+    assert hub.run("update", "--state", "evaluating", cwd=worktree) == said
+
+    hub.git("checkout", "-q", "-b", "hub/s2/agent-1/attempt-1")
+    assert hub.run("update", "--state", "running") == Result(0, "Session s2: init → running\n")
+    assert not (worktree / ".agenthub").exists()
+
+
+def test_options_anywhere(hub: Hub) -> None:
+    hub.session()
+    assert hub.run("update", "--state=running", "--", "s1").code == 0
+    assert hub.run("update", "--state", "evaluating", "s1", "--if-s", "running").code == 0
+    assert hub.run("update", "--state=archived", "--no-state", "s1", "--state", "merged").code == 0
+    assert [step["to"] for step in hub.state()["history"]] == ["running", "evaluating", "merged"]
