@@ -208,7 +208,7 @@ def _is_git_dir(path: str, shared: str) -> bool:
         return False
     head = os.path.join(path, "HEAD")
     if os.path.islink(head):
-        return os.readlink(head).startswith("refs/")
+        return os.readlink(head).startswith(REFS)
     return _HEAD.match(_text(head)) is not None
 
 
