@@ -95,13 +95,10 @@ class Git:
         """
         lines = [os.fsencode(command) for command in commands]
         stdin = b"\0".join([b"start", *lines, b"prepare", b"commit", b""])
-        self.run(
-            ["update-ref", "-m", "git hub-session", "-z", "--stdin"],
-            stdin=stdin,
-            settings={
-                "core.fsync": "all"
-            },  # git by default leaves the syncing of refs to the system
-        )
+        # git by default leaves it to the system when refs reach the disk.
+        settings = {"core.fsync": "all"}
+        words = ["update-ref", "-m", "git hub-session", "-z", "--stdin"]
+        self.run(words, stdin=stdin, settings=settings)
 
 
 def trusts(cwd: str, environ: Mapping[str, str]) -> bool:

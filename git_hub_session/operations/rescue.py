@@ -94,16 +94,19 @@ class Snapshot:
                 pass
 
     def _run(self, *command: str, stdin: bytes = b"") -> bytes:
+        # Where the directory is missing no file is asked for, but git wants to stand somewhere.
+        path, entry = self._worktree.path, self._worktree.entry
+        top = path if os.path.isdir(path) else entry
         return self._git.run(
             command,
             stdin=stdin,
             settings=_SETTINGS,
             environ={
-                "GIT_DIR": self._worktree.entry,
-                "GIT_WORK_TREE": self._worktree.path,
+                "GIT_DIR": entry,
+                "GIT_WORK_TREE": top,
                 "GIT_INDEX_FILE": self._index,
             },
-            cwd=self._worktree.path if os.path.isdir(self._worktree.path) else None,
+            cwd=top,
         )
 
     def full_index(self) -> Index:
