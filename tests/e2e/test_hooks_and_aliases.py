@@ -127,6 +127,31 @@ def test_hook_in_a_linked_worktree(hub: Hub) -> None:
     assert hub.git("status", "--porcelain", cwd=first) == ""
 
 
+def test_nothing_of_gits_own_environment_leaks(hub: Hub, tmp_path: Path) -> None:
+    """Whatever a caller of git exported for its own repository, work on a worktree is saved right."""
+    hub.session("s1", agents=1)
+    agent = hub.worktree(1)
+    (agent / "file").write_text("changed\n")
+    (agent / "new[1]").write_text("new\n")
+    strangers = tmp_path / "objects"
+    strangers.mkdir()
+    nonsense = {
+        "GIT_INDEX_FILE": str(tmp_path / "index"),
+        "GIT_OBJECT_DIRECTORY": str(strangers),
+        "GIT_ALTERNATE_OBJECT_DIRECTORIES": str(hub.top / ".git" / "objects"),
+        "GIT_PREFIX": "sub/",
+        "GIT_NAMESPACE": "elsewhere",
+        "GIT_ICASE_PATHSPECS": "1",
+        "GIT_SHALLOW_FILE": str(tmp_path / "shallow"),
+    }
+    assert hub.run("cleanup", "s1", environ=nonsense).code == 0
+    assert list(strangers.iterdir()) == []
+    assert not (tmp_path / "index").exists()
+    ref = "refs/hub/rescue/s1/agent-1/attempt-1/1"
+    assert hub.git("show", f"{ref}:file") == "changed"
+    assert hub.git("ls-tree", "--name-only", f"{ref}^3") == "new[1]"
+
+
 def test_push_hooks_of_a_bare_repository(hub: Hub, tmp_path: Path) -> None:
     """GIT_DIR=., a quarantine before the push is accepted: looking works, refs wait for post-receive."""
     bare = tmp_path / "remote" / "bare"
