@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import os
 import re
-import time
-from itertools import chain, count, islice
 
 from git_hub_session.clock import iso
 from git_hub_session.context import Context
 from git_hub_session.errors import HubError, UsageError
+from git_hub_session.operations.create import base_branch, create, would_create
 from git_hub_session.options import DRY_RUN, FORMAT, QUIET, Arguments, Option, Usage
-from git_hub_session.refnames import HEADS, SessionId, parse_session_id
-from git_hub_session.refs import is_ref, keeps_refs_in_files
+from git_hub_session.refnames import parse_session_id
 from git_hub_session.session import MAX_AGENTS, Config
-from git_hub_session.store import SessionExists, Store
 from git_hub_session.views import InitView, relative
-from git_hub_session.worktrees import read_head
 
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?", re.ASCII)
 _MOST_TEXT = 512 << 10  # bytes: half of what a config.yaml may have
@@ -45,62 +41,26 @@ USAGE = Usage(
 )
 
 
-class NoBase(HubError):
-    """There is no branch to start from."""
-
-    code = "no-base"
-
-
 def run(context: Context, args: Arguments) -> InitView:
     """Make the session; of two that want one id, one gets it."""
     values = {
         "session_id": "",
         "task": _task(args),
         "agent_count": str(_agents(args.text("agents"))),
-        "base_branch": _checked("base branch", _base_branch(context, args.text("base-branch"))),
+        "base_branch": _checked(
+            "base branch", base_branch(context.place, args.text("base-branch"))
+        ),
         "created": iso(context.now()),
         **_measure(args),
     }
     wanted = args.text("id")
-    sid = parse_session_id(wanted) if wanted is not None else _free_id(context.store, context.now())
+    chosen = parse_session_id(wanted) if wanted is not None else None
     dry_run = args.is_set("dry-run")
-    if dry_run:
-        if context.store.has(sid):
-            raise SessionExists(sid)
-    else:
-        sid = _create(context, sid, values, chosen=wanted is not None)
+    make = would_create if dry_run else create
+    sid = make(context.store, values, chosen, now=context.now())
     config = Config({**values, "session_id": sid})
     directory = relative(f"{context.place.hub}/sessions/{sid}", context.cwd)
     return InitView(sid, config, directory, dry_run)
-
-
-def _create(context: Context, sid: SessionId, values: dict[str, str], *, chosen: bool) -> SessionId:
-    """Make the session under that id, or, unless the user chose it, the next free one."""
-    window = 1
-    while True:
-        try:
-            config = Config({**values, "session_id": sid})
-            context.store.create(sid, config, at=values["created"])
-            return sid
-        except SessionExists:
-            if chosen:
-                raise
-            # 200 that all wanted the very next number made 11,000 sessions to keep 200.
-            window *= 8
-            sid = _free_id(context.store, context.now(), window=window)
-
-
-def _free_id(store: Store, now: float, *, window: int = 1) -> SessionId:
-    """The time as AgentHub spells it, and a number where that second has a session already.
-
-    With a `window`, any of the next so many free ones.
-    """
-    second = time.strftime("%Y%m%d-%H%M%S", time.localtime(now))
-    taken = set(store.ids())
-    candidates = chain([second], (f"{second}-{number}" for number in count(2)))
-    free = (candidate for candidate in candidates if candidate not in taken)
-    skipped = int.from_bytes(os.urandom(4), "big") % window
-    return SessionId(next(islice(free, skipped, None)))
 
 
 def _task(args: Arguments) -> str:
@@ -169,36 +129,3 @@ def _measure(args: Arguments) -> dict[str, str]:
         if not value.strip() or (key != "eval_cmd" and "\n" in value):
             raise UsageError(f"not a value for {key}: '{value}'")
     return values
-
-
-def _base_branch(context: Context, named: str | None) -> str:
-    """The branch that was named, or the current one; raises NoBase."""
-    place = context.place
-    if not keeps_refs_in_files(place.common_dir):
-        raise NoBase("this repository keeps its refs in a reftable, which cannot be read yet")
-    if named is not None:
-        branch = named.removeprefix(HEADS)
-        if not _is_branch(place.common_dir, branch):
-            raise NoBase(f"no such branch: '{named}'", hint="'git branch' lists them")
-        return branch
-    head, detached = read_head(place.git_dir)
-    if detached:
-        raise NoBase(
-            "HEAD is detached: there is no current branch", hint="name one with --base-branch"
-        )
-    if not head.startswith(HEADS):
-        raise NoBase("HEAD names no branch", hint="name one with --base-branch")
-    branch = head.removeprefix(HEADS)
-    if not _is_branch(place.common_dir, branch):
-        raise NoBase(
-            f"branch '{branch}' has no commit yet",
-            hint="make a first commit: the agents start from it",
-        )
-    return branch
-
-
-def _is_branch(common_dir: str, branch: str) -> bool:
-    parts = branch.split("/")
-    # `main.lock` is a file while git writes `main`, and no branch.
-    safe = all(part and part[0] != "." and not part.endswith(".lock") for part in parts)
-    return safe and "\n" not in branch and is_ref(common_dir, HEADS + branch)
