@@ -7,8 +7,10 @@ alias exported (GIT_DIR, GIT_INDEX_FILE, …) leaks in.
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import FrameType
 
 from git_hub_session.errors import GitFailed, HubError
 
@@ -71,22 +73,23 @@ class Git:
         for name, value in (settings or {}).items():
             words += ["-c", f"{name}={value}"]
         variables = {**self._environ, "GIT_DIR": self._common_dir, **(environ or {})}
-        pipe = subprocess.PIPE
+        release = _hold_signals()
         try:
-            process = subprocess.Popen(
-                [*words, *command], stdin=pipe, stdout=pipe, stderr=pipe, env=variables, cwd=cwd
+            done = subprocess.run(
+                [*words, *command],
+                input=stdin,
+                capture_output=True,
+                env=variables,
+                cwd=cwd,
+                check=False,
             )
         except FileNotFoundError:
             raise GitMissing("cannot find 'git'", hint="put git on PATH") from None
-        with process:
-            try:
-                out, err = process.communicate(stdin)
-            except BaseException:
-                process.terminate()  # not killed: git takes its *.lock files away with it
-                raise
-        if process.returncode:
-            raise GitFailed(command[0], process.returncode, os.fsdecode(err))
-        return out
+        finally:
+            release()
+        if done.returncode:
+            raise GitFailed(command[0], done.returncode, os.fsdecode(done.stderr))
+        return done.stdout
 
     def change_refs(self, commands: Iterable[str]) -> None:
         """Carry out `git update-ref --stdin` commands in one transaction: all of them or none.
@@ -99,6 +102,29 @@ class Git:
         settings = {"core.fsync": "all"}
         words = ["update-ref", "-m", "git hub-session", "-z", "--stdin"]
         self.run(words, stdin=stdin, settings=settings)
+
+
+def _hold_signals() -> Callable[[], None]:
+    """Make signals that have a handler wait for a call of what is returned.
+
+    git is never left half-way: killed it leaves *.lock files, and what it writes nobody tidies
+    up when it is not waited for. ^C in a terminal reaches git as well, and ends the wait.
+    """
+    came: list[int] = []
+    held: dict[int, Callable[[int, FrameType | None], object]] = {}
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        handler = signal.getsignal(number)
+        if callable(handler):
+            held[number] = handler
+            signal.signal(number, lambda number, _: came.append(number))
+
+    def release() -> None:
+        for number, handler in held.items():
+            signal.signal(number, handler)
+        for number in came[:1]:
+            signal.raise_signal(number)
+
+    return release
 
 
 def trusts(cwd: str, environ: Mapping[str, str]) -> bool:

@@ -79,8 +79,12 @@ class Snapshot:
                 data = source.read()
         except FileNotFoundError:
             return self
-        with open(self._index, "xb") as copy:
-            copy.write(data)
+        try:
+            with open(self._index, "xb") as copy:
+                copy.write(data)
+        except BaseException:
+            self._drop()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
