@@ -202,7 +202,8 @@ def test_without_git(hub: Hub, elsewhere: Path, tmp_path: Path) -> None:
     assert list(elsewhere.iterdir()) == []
 
 
-def test_interrupted(hub: Hub, elsewhere: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted(hub: Hub, elsewhere: Path, number: signal.Signals) -> None:
     """^C reaches the whole foreground group, as in a terminal; the repository goes all the same."""
     with subprocess.Popen(
         [sys.executable, "-m", "git_hub_session", "demo"],
@@ -218,9 +219,9 @@ def test_interrupted(hub: Hub, elsewhere: Path) -> None:
         while "worktree add" not in process.stdout.readline():
             assert process.poll() is None
         assert len(list(elsewhere.iterdir())) == 1
-        os.killpg(process.pid, signal.SIGINT)
+        os.killpg(process.pid, number)
         process.stdout.read()
-        assert (process.wait(timeout=60), process.stderr.read()) == (130, "")
+        assert (process.wait(timeout=60), process.stderr.read()) == (-number, "")
     assert list(elsewhere.iterdir()) == []
 
 
