@@ -19,7 +19,7 @@ from git_hub_session.options import Arguments, UnknownOption, Usage, parse, usag
 from git_hub_session.render import Output, complain, fail, say, show, tell
 
 if TYPE_CHECKING:
-    from git_hub_session.views import View
+    from git_hub_session.views.view import View
 
 BUG = 255
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

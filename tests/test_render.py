@@ -11,10 +11,10 @@ from collections.abc import Mapping
 import pytest
 
 from git_hub_session.errors import HubError
-from git_hub_session.render.escape import fitted, padded, visible, width
+from git_hub_session.escape import fitted, padded, visible, width
 from git_hub_session.render.machine import as_json, as_porcelain, error_as_json
-from git_hub_session.render.text import style_of
-from git_hub_session.views import UpdateView
+from git_hub_session.render.style import style_of
+from git_hub_session.views.update import UpdateView
 
 # Whatever a terminal may act on, or that makes a line look like another one.
 HOSTILE = [

@@ -14,7 +14,7 @@ from git_hub_session.options import DRY_RUN, FORMAT, QUIET, Arguments, Option, U
 from git_hub_session.refnames import SessionId
 from git_hub_session.states import FINISHED
 from git_hub_session.store import Broken
-from git_hub_session.views import CleanupView
+from git_hub_session.views.cleanup import CleanupView
 
 USAGE = Usage(
     ("cleanup [<options>] [<id>...]", "cleanup [<options>] --finished [--older-than <age>]"),

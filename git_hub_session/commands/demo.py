@@ -18,7 +18,7 @@ from tempfile import mkdtemp
 from git_hub_session.context import Context
 from git_hub_session.errors import HubError
 from git_hub_session.options import Arguments, Option, Usage
-from git_hub_session.views import DemoView
+from git_hub_session.views.demo import DemoView
 
 USAGE = Usage(
     ("demo [--keep]",),

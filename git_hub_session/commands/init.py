@@ -12,7 +12,8 @@ from git_hub_session.operations.create import base_branch, create, would_create
 from git_hub_session.options import DRY_RUN, FORMAT, QUIET, Arguments, Option, Usage
 from git_hub_session.refnames import parse_session_id
 from git_hub_session.session import MAX_AGENTS, Config
-from git_hub_session.views import InitView, relative
+from git_hub_session.views.init import InitView
+from git_hub_session.views.view import relative
 
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?", re.ASCII)
 _MOST_TEXT = 512 << 10  # bytes: half of what a config.yaml may have

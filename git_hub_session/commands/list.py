@@ -9,7 +9,7 @@ from git_hub_session.context import Context
 from git_hub_session.errors import UsageError
 from git_hub_session.options import FORMAT, QUIET, Arguments, Option, Usage
 from git_hub_session.states import State, parse_state
-from git_hub_session.views import Listed, ListView
+from git_hub_session.views.list import BROKEN, Listed, ListView
 
 _ORDER = list(State)
 
@@ -18,7 +18,7 @@ USAGE = Usage(
     (
         Option(
             "--state",
-            "show only sessions in this state (may be given more than once)",
+            "show only sessions in this state, or 'broken' (may be given more than once)",
             "<state>",
             many=True,
         ),
@@ -38,7 +38,7 @@ USAGE = Usage(
 
 def run(context: Context, args: Arguments) -> ListView:
     """Every session that was asked for; one that cannot be read is shown as broken."""
-    wanted = [parse_state(text) for text in args.texts("state")]
+    wanted = [text if text == BROKEN else parse_state(text) for text in args.texts("state")]
     most = _count(args.text("max-count"))
     found = [
         session
@@ -50,7 +50,7 @@ def run(context: Context, args: Arguments) -> ListView:
         found.sort(key=lambda session: _key(session, key))
     if args.is_set("reverse"):
         found.reverse()
-    return ListView(tuple(found[:most]), context.now())
+    return ListView(tuple(found[:most]), context.now(), filtered=bool(wanted))
 
 
 def _key(session: Listed, key: str) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from git_hub_session.context import Context
 from git_hub_session.options import FORMAT, QUIET, Arguments, Usage
-from git_hub_session.views import LogView
+from git_hub_session.views.log import LogView
 
 USAGE = Usage(("log [<options>] [<id>]",), (QUIET, *FORMAT), most=1)
 

@@ -6,7 +6,7 @@ from git_hub_session import procfs
 from git_hub_session.context import Context
 from git_hub_session.operations.survey import survey
 from git_hub_session.options import FORMAT, QUIET, Arguments, Usage
-from git_hub_session.views import StatusView
+from git_hub_session.views.status import StatusView
 
 USAGE = Usage(("status [<options>] [<id>]",), (QUIET, *FORMAT), most=1)
 

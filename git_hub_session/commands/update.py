@@ -8,7 +8,7 @@ from git_hub_session.errors import Refused, UsageError
 from git_hub_session.options import DRY_RUN, FORMAT, QUIET, Arguments, Option, Usage
 from git_hub_session.session import Session, advanced
 from git_hub_session.states import State, parse_state
-from git_hub_session.views import UpdateView
+from git_hub_session.views.update import UpdateView
 
 USAGE = Usage(
     ("update [<options>] --state <state> [<id>]",),

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple, TextIO
 
 from git_hub_session.errors import HubError
+from git_hub_session.escape import visible
 
 if TYPE_CHECKING:
-    from git_hub_session.views import View
+    from git_hub_session.views.view import View
 
 
 class Output(NamedTuple):
@@ -33,18 +35,21 @@ class CannotShow(HubError):
 
 def show(view: View, output: Output) -> None:
     """Write the answer in the format that was asked for; raises CannotShow, BrokenPipeError."""
-    from git_hub_session.render import machine, text
-
     answer: str | bytes
     told = ""
-    if output.format == "json":
-        answer = machine.as_json(view)
-    elif output.format == "porcelain":
-        answer = machine.as_porcelain(view, nul=output.nul)
+    if output.format == "text":
+        from git_hub_session.render.style import style_of
+
+        style = style_of(output.color, sys.stdout, os.environ)
+        lines = view.lines(style, quiet=output.quiet)
+        answer, told = _text(lines.out), _text(lines.err)
     else:
-        answer, told = text.as_text(
-            view, text.style_of(output.color, sys.stdout, os.environ), quiet=output.quiet
-        )
+        from git_hub_session.render import machine
+
+        if output.format == "json":
+            answer = machine.as_json(view)
+        else:
+            answer = machine.as_porcelain(view, nul=output.nul)
     try:
         say(answer)
     except (CannotShow, BrokenPipeError):
@@ -54,10 +59,12 @@ def show(view: View, output: Output) -> None:
         _try_to_tell(told)
 
 
+def _text(lines: Sequence[str]) -> str:
+    return "".join(f"{line.rstrip()}\n" for line in lines)
+
+
 def fail(error: HubError, output: Output, usage: str = "") -> None:
     """Say what went wrong on standard error, as git does; as one JSON object with --format=json."""
-    from git_hub_session.render.escape import visible
-
     if output.format == "json":
         from git_hub_session.render import machine
 
@@ -73,15 +80,11 @@ def fail(error: HubError, output: Output, usage: str = "") -> None:
 
 def tell(line: str) -> None:
     """One line on standard error that is not the answer."""
-    from git_hub_session.render.escape import visible
-
     _try_to_tell(f"{visible(line)}\n")
 
 
 def complain(trace: str) -> None:
     """A bug of ours: the traceback, for the report of it."""
-    from git_hub_session.render.escape import visible
-
     told = "".join(f"{visible(line)}\n" for line in trace.splitlines())
     _try_to_tell(f"{told}fatal: this is a bug in git hub-session\n")
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from git_hub_session.errors import HubError
-    from git_hub_session.views import View
+    from git_hub_session.views.view import View
 
 _QUOTED = {"\n": "\\n", "\t": "\\t", "\r": "\\r", "\\": "\\\\", '"': '\\"'}
 

@@ -1,0 +1,1 @@
+"""What the commands answer: one module a command, and `view` for what they share."""

@@ -1,0 +1,23 @@
+"""The answer of `git hub-session demo`."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from git_hub_session.views.view import Answer, Record, Style, record
+
+
+class DemoView(NamedTuple):
+    """A demonstration that has shown itself; nothing is left to say."""
+
+    exit_code: int
+    changed: bool = True
+
+    def document(self) -> dict[str, Any]:
+        return {"exit_code": self.exit_code}
+
+    def records(self) -> list[Record]:
+        return [record(self.document())]
+
+    def lines(self, style: Style, *, quiet: bool) -> Answer:
+        return Answer([])

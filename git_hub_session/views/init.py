@@ -1,0 +1,61 @@
+"""The answer of `git hub-session init`."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from git_hub_session.escape import visible
+from git_hub_session.refnames import SessionId
+from git_hub_session.session import Config
+from git_hub_session.views.view import Answer, Record, Style, described, record
+
+
+class InitView(NamedTuple):
+    """A session that was made, or would be."""
+
+    session: SessionId
+    config: Config
+    directory: str
+    """Where its files are, relative to where the command was called."""
+    dry_run: bool
+    exit_code: int = 0
+
+    @property
+    def changed(self) -> bool:
+        return not self.dry_run
+
+    def document(self) -> dict[str, Any]:
+        config = self.config
+        return {
+            "session_id": self.session,
+            "session_dir": self.directory,
+            "task": config.task,
+            "agent_count": config.agent_count,
+            "eval_cmd": config.get("eval_cmd") or None,
+            "metric": config.get("metric") or None,
+            "direction": config.get("direction") or None,
+            "baseline": config.get("baseline") or None,
+            "base_branch": config.base_branch,
+            "state": "init",
+        }
+
+    def records(self) -> list[Record]:
+        return [record(self.document())]
+
+    def lines(self, style: Style, *, quiet: bool) -> Answer:
+        if quiet:
+            return Answer([self.session])
+        config = self.config
+        would = "Would initialize" if self.dry_run else "Initialized"
+        out = [f"{would} session {self.session} in {visible(self.directory)}"]
+        out += described(config.task)
+        out.append(f"  Agents: {config.agent_count}")
+        out.append(f"  Base branch: {visible(config.base_branch)}")
+        if config.get("eval_cmd"):
+            out.append(f"  Eval: {visible(config.get('eval_cmd'))}")
+        if config.get("metric"):
+            out.append(f"  Metric: {visible(config.get('metric'))} ({config.get('direction')})")
+        if config.get("baseline"):
+            out.append(f"  Baseline: {config.get('baseline')}")
+        out.append("  State: init")
+        return Answer(out)

@@ -1,0 +1,96 @@
+"""The answer of `git hub-session list`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from git_hub_session.clock import age_of
+from git_hub_session.escape import padded, visible, width
+from git_hub_session.session import Config, Session
+from git_hub_session.views.view import STATE_COLORS, Answer, Record, Style, record
+
+if TYPE_CHECKING:
+    from git_hub_session.store import Broken
+
+
+BROKEN = "broken"
+_NONE = "no sessions; 'git hub-session init --task <text>' makes one"
+
+
+class Listed(NamedTuple):
+    """What `list` shows of a session; there may be thousands, so no more of it is kept."""
+
+    session_id: str
+    state: str
+    """As state.json spells it, or 'broken'."""
+    task: str
+    agents: int
+    created: str
+    updated: str
+    reason: str | None = None
+    """Why it is broken."""
+
+    @classmethod
+    def of(cls, session: Session | Broken) -> Listed:
+        if isinstance(session, Session):
+            config, state = session.config, str(session.state)
+            created, updated = session.created, session.updated
+            return cls(session.id, state, config.task, config.agent_count, created, updated)
+        config = session.config or Config({})
+        created = config.get("created")
+        return cls(session.id, BROKEN, config.task, config.agent_count, created, "", session.reason)
+
+    def document(self) -> dict[str, Any]:
+        document = self._asdict()
+        if self.reason is None:
+            del document["reason"]
+        return document
+
+
+class ListView(NamedTuple):
+    """The sessions that were asked for; `now` is for ages, in seconds since the epoch."""
+
+    sessions: tuple[Listed, ...]
+    now: float
+    filtered: bool = False
+    """Whether only some were asked for."""
+    changed: bool = False
+
+    @property
+    def exit_code(self) -> int:
+        return 0 if all(session.reason is None for session in self.sessions) else 1
+
+    def document(self) -> dict[str, Any]:
+        return {"sessions": [session.document() for session in self.sessions]}
+
+    def records(self) -> list[Record]:
+        return [record(session.document()) for session in self.sessions]
+
+    def lines(self, style: Style, *, quiet: bool) -> Answer:
+        err = [
+            f"error: session '{visible(session.session_id)}': {visible(session.reason)}"
+            for session in self.sessions
+            if session.reason is not None
+        ]
+        if not self.sessions:
+            none = "no session in that state" if self.filtered else _NONE
+            return Answer([], [] if quiet else [none])
+        rows = [("SESSION ID", "STATE", "AGENTS", "UPDATED", "TASK")]
+        rows += [
+            (
+                visible(session.session_id),
+                session.state,
+                str(session.agents or "?"),
+                age_of(session.updated, self.now),
+                visible(session.task),
+            )
+            for session in self.sessions
+        ]
+        widths = [max(width(row[at]) for row in rows) for at in range(4)]
+        out = []
+        for number, row in enumerate(rows):
+            cells = [padded(cell, columns) for cell, columns in zip(row, widths, strict=False)]
+            if number:
+                cells[1] = style.paint(cells[1], STATE_COLORS[row[1]])
+            out.append("  ".join([*cells, style.fit(row[4], sum(widths) + 8)]))
+        return Answer(out, err)

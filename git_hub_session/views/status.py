@@ -1,0 +1,208 @@
+"""The answer of `git hub-session status`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from git_hub_session.clock import age, age_of
+from git_hub_session.escape import padded, visible, width
+from git_hub_session.refnames import short, within_session
+from git_hub_session.session import CONFIG_KEYS
+from git_hub_session.views.view import (
+    STATE_COLORS,
+    Answer,
+    Record,
+    Style,
+    described,
+    record,
+    relative,
+)
+
+if TYPE_CHECKING:
+    from git_hub_session.operations.survey import BranchFacts, Survey, WorktreeFacts
+
+_LEAST_OF_A_COMMIT = 30  # columns: its age and the start of its subject
+
+
+class StatusView(NamedTuple):
+    """One session whole; `here` is the directory that paths are shown from."""
+
+    survey: Survey
+    here: str
+    now: float
+    changed: bool = False
+    exit_code: int = 0
+
+    def document(self) -> dict[str, Any]:
+        session = self.survey.session
+        return {
+            "config": dict(session.config.values),
+            "state": dict(session.document),
+            "branches": [_branch(facts) for facts in self.survey.branches],
+            "worktrees": [_worktree(facts) for facts in self.survey.worktrees],
+        }
+
+    def records(self) -> list[Record]:
+        session = self.survey.session
+        head = {"session": session.id, "state": str(session.state)}
+        head |= {key: session.config.get(key) for key in CONFIG_KEYS[1:] if session.config.get(key)}
+        return [
+            record({**head, "updated": session.updated}),
+            *(record(_branch(facts)) for facts in self.survey.branches),
+            *(record(_worktree(facts)) for facts in self.survey.worktrees),
+        ]
+
+    def lines(self, style: Style, *, quiet: bool) -> Answer:
+        session = self.survey.session
+        config = session.config
+        out = [f"Session: {session.id}"]
+        out.append(f"  State: {style.paint(str(session.state), STATE_COLORS[str(session.state)])}")
+        out += described(config.task)
+        out.append(f"  Agents: {config.agent_count or '?'}")
+        out.append(f"  Base branch: {visible(config.base_branch) or '?'}")
+        if config.get("eval_cmd"):
+            out.append(f"  Eval: {visible(config.get('eval_cmd'))}")
+        if config.get("metric"):
+            out.append(
+                f"  Metric: {visible(config.get('metric'))} ({visible(config.get('direction')) or '?'})"
+            )
+        if config.get("baseline"):
+            out.append(f"  Baseline: {visible(config.get('baseline'))}")
+        out.append(f"  Created: {_moment(session.created, self.now)}")
+        out.append(f"  Updated: {_moment(session.updated, self.now)}")
+        return Answer(out + _branches(self, style))
+
+
+def _branch(facts: BranchFacts) -> dict[str, Any]:
+    branch, diff = facts.branch, facts.diff
+    return {
+        "branch": short(branch.ref),
+        "agent": facts.agent.agent if facts.agent else None,
+        "attempt": facts.agent.attempt if facts.agent else None,
+        "oid": branch.oid or None,
+        "ahead": facts.ahead,
+        "behind": facts.behind,
+        "files": diff.files if diff else None,
+        "insertions": diff.insertions if diff else None,
+        "deletions": diff.deletions if diff else None,
+        "time": branch.time if branch.oid else None,
+        "subject": branch.subject,
+        "frontier": facts.frontier,
+    }
+
+
+def _worktree(facts: WorktreeFacts) -> dict[str, Any]:
+    worktree = facts.worktree
+    return {
+        "worktree": worktree.path,
+        "branch": short(facts.branch),
+        "changed": facts.changed,
+        "untracked": facts.untracked,
+        "locked": worktree.lock,
+        "missing": worktree.missing,
+        "fault": worktree.fault or None,
+        "operation": worktree.operation or None,
+        "processes": list(facts.users),
+    }
+
+
+def _moment(text: str, now: float) -> str:
+    return f"{visible(text)} ({age_of(text, now)})" if text else "?"
+
+
+def _branch_rows(view: StatusView) -> list[tuple[str, ...]]:
+    """The cells of each branch: mark, name, ahead, behind, files, lines, worktrees, last commit."""
+    survey = view.survey
+    worktrees: dict[str, list[WorktreeFacts]] = {}
+    for found in survey.worktrees:
+        worktrees.setdefault(found.branch, []).append(found)
+    rows: list[tuple[str, ...]] = []
+    for facts in survey.branches:
+        ref = facts.branch.ref
+        own = [_describe(found, view.here) for found in worktrees.pop(ref, [])]
+        rows.append(
+            (
+                "*" if facts.frontier else "",
+                visible(within_session(survey.session.id, ref)),
+                *_counts(facts),
+                "; ".join(own) or "-",
+                _last_commit(facts, view.now),
+            )
+        )
+    for ref, left in worktrees.items():  # on a branch that is not there: unborn, or deleted
+        own = [_describe(found, view.here) for found in left]
+        name = visible(within_session(survey.session.id, ref))
+        rows.append(("", name, "?", "?", "?", "?", "; ".join(own), "no commit"))
+    return rows
+
+
+def _branches(view: StatusView, style: Style) -> list[str]:
+    rows = _branch_rows(view)
+    if not rows:
+        return []
+    rows.insert(0, ("", "BRANCH", "AHEAD", "BEHIND", "FILES", "+/-", "WORKTREE", "LAST COMMIT"))
+    widths = [max(width(row[at]) for row in rows) for at in range(7)]
+    used = 4 + sum(widths[1:]) + 2 * 6
+    # Where a line has no room for all, the worktrees get lines of their own.
+    folded = style.columns is not None and style.columns < used + _LEAST_OF_A_COMMIT
+    if folded:
+        used -= widths[6] + 2
+    out = ["", "  Branches:"]
+    for row in rows:
+        mark = style.paint("*", "green") if row[0] else " "
+        cells = [padded(row[1], widths[1])]
+        cells += [" " * (widths[at] - width(row[at])) + row[at] for at in (2, 3, 4)]
+        cells.append(padded(row[5], widths[5]))
+        if not folded:
+            cells.append(padded(row[6], widths[6]))
+        out.append(f"  {mark} {'  '.join(cells)}  {style.fit(row[7], used)}")
+        if folded and row[6] not in ("-", "WORKTREE"):
+            out.append(f"      {row[6]}")
+    return out
+
+
+def _counts(facts: BranchFacts) -> tuple[str, str, str, str]:
+    diff = facts.diff
+    return (
+        "?" if facts.ahead is None else str(facts.ahead),
+        "?" if facts.behind is None else str(facts.behind),
+        str(diff.files) if diff else "?",
+        f"+{diff.insertions}/-{diff.deletions}" if diff else "?",
+    )
+
+
+def _last_commit(facts: BranchFacts, now: float) -> str:
+    if not facts.branch.oid:
+        return "broken ref"
+    return f"{age(now - facts.branch.time)}: {visible(facts.branch.subject)}"
+
+
+def _describe(found: WorktreeFacts, here: str) -> str:
+    """A worktree's path, and in brackets what one has to know before one touches it."""
+    worktree = found.worktree
+    flags = []
+    if found.changed:
+        flags.append(f"{found.changed} changed")
+    if found.untracked:
+        flags.append(f"{found.untracked} untracked")
+    if worktree.missing:
+        flags.append("missing")
+    if worktree.fault:
+        flags.append(visible(worktree.fault))
+    if worktree.operation:
+        flags.append(_ING[worktree.operation])
+    if worktree.lock is not None:
+        flags.append(f"locked: {visible(worktree.lock)}" if worktree.lock else "locked")
+    if found.users:
+        flags.append(f"in use by process {', '.join(map(str, found.users))}")
+    path = visible(relative(worktree.path, here)) or "?"
+    return f"{path} ({', '.join(flags)})" if flags else path
+
+
+_ING = {
+    "rebase": "rebasing",
+    "merge": "merging",
+    "bisect": "bisecting",
+    "cherry-pick": "cherry-picking",
+    "revert": "reverting",
+}

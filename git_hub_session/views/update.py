@@ -1,0 +1,33 @@
+"""The answer of `git hub-session update`."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from git_hub_session.refnames import SessionId
+from git_hub_session.views.view import Answer, Record, Style, record
+
+
+class UpdateView(NamedTuple):
+    """A transition that was made, or would be."""
+
+    session: SessionId
+    source: str
+    target: str
+    dry_run: bool
+    exit_code: int = 0
+
+    @property
+    def changed(self) -> bool:
+        return not self.dry_run
+
+    def document(self) -> dict[str, Any]:
+        return {"session_id": self.session, "from": self.source, "to": self.target}
+
+    def records(self) -> list[Record]:
+        return [record(self.document())]
+
+    def lines(self, style: Style, *, quiet: bool) -> Answer:
+        would = "Would update session" if self.dry_run else "Session"
+        line = f"{would} {self.session}: {self.source} {style.arrow} {self.target}"
+        return Answer([] if quiet else [line])

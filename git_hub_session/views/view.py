@@ -1,0 +1,102 @@
+"""What a command answers: plain values that can be shown as text, as JSON and as porcelain.
+
+A view has three forms: `lines()` for people, `document()` for JSON,
+`records()` for porcelain (one list of (key, value) for each thing). A view decides what
+is shown and in which words; writing it is render's work.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Protocol
+
+from git_hub_session.escape import fitted, visible
+
+_COLORS = {"bold": "1", "red": "31", "green": "32", "yellow": "33", "blue": "34", "cyan": "36"}
+
+STATE_COLORS = {
+    "init": "cyan",
+    "running": "yellow",
+    "evaluating": "blue",
+    "merged": "green",
+    "archived": "bold",
+    "broken": "red",
+}
+
+
+class Style(NamedTuple):
+    """What the place that we write to can do; `columns` is None where lines need not fit."""
+
+    columns: int | None
+    color: bool
+    arrow: str
+    ellipsis: str
+
+    def paint(self, text: str, color: str) -> str:
+        return f"\x1b[{_COLORS[color]}m{text}\x1b[m" if self.color else text
+
+    def fit(self, text: str, used: int) -> str:
+        """`text` cut to what is left of a line after `used` columns; never to less than ten."""
+        return (
+            text
+            if self.columns is None
+            else fitted(text, max(self.columns - used, 10), self.ellipsis)
+        )
+
+
+class Answer(NamedTuple):
+    """Lines for standard output, and lines for standard error."""
+
+    out: Sequence[str]
+    err: Sequence[str] = ()
+
+
+Record = list[tuple[str, str]]
+
+
+class View(Protocol):
+    """An answer."""
+
+    @property
+    def exit_code(self) -> int:
+        """0, or 1 where the answer is no, something was kept, or something is broken."""
+
+    @property
+    def changed(self) -> bool:
+        """Whether the command changed something: a failure to show it is then no failure."""
+
+    def document(self) -> dict[str, Any]:
+        """The answer as one JSON object."""
+
+    def records(self) -> list[Record]:
+        """The answer as porcelain records."""
+
+    def lines(self, style: Style, *, quiet: bool) -> Answer:
+        """The answer as text for people."""
+
+
+def record(document: dict[str, Any]) -> Record:
+    """What is None, False or an empty list is left out; True is the bare key."""
+    found: Record = []
+    for key, value in document.items():
+        for one in value if isinstance(value, list) else [value]:
+            if one is True:
+                found.append((key, ""))
+            elif one is not None and one is not False:
+                found.append((key, str(one)))
+    return found
+
+
+def relative(path: str, here: str) -> str:
+    """`path` as it is called from `here`, if that is shorter than all of it."""
+    if not path:
+        return path
+    shown = os.path.relpath(path, here)
+    return shown if len(shown) < len(path) else path
+
+
+def described(task: str) -> list[str]:
+    """The lines `  Task: …` of a task that may have more than one."""
+    first, *more = task.split("\n")
+    return [f"  Task: {visible(first)}", *(f"        {visible(line)}" for line in more)]
