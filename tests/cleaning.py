@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import NamedTuple
@@ -17,16 +18,18 @@ class Look(NamedTuple):
 
     status: list[str]
     files: dict[str, bytes | str]
+    programs: list[str]
 
 
 def look(hub: Hub, where: Path) -> Look:
-    """`git status`, untracked files and all, and each file's bytes; nothing is refreshed."""
+    """`git status`, untracked files and all, each file's bytes, what is executable; nothing is refreshed."""
     status = hub.git(
         "--no-optional-locks", "status", "--porcelain", "-z", "--untracked-files=all", cwd=where
     )
     files = snapshot(where)
     del files[".git"]
-    return Look(sorted(status.split("\0")), files)
+    programs = [name for name in files if os.lstat(where / name).st_mode & 0o170100 == 0o100100]
+    return Look(sorted(status.split("\0")), files, sorted(programs))
 
 
 def everything(hub: Hub) -> dict[str, bytes | str]:
