@@ -7,9 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
-from importlib import import_module
 from types import FrameType
-from typing import TYPE_CHECKING, NoReturn
 
 from git_hub_session import __version__
 from git_hub_session.commands import COMMANDS
@@ -17,6 +15,7 @@ from git_hub_session.context import context_of_process
 from git_hub_session.errors import HubError, UsageError
 from git_hub_session.options import Arguments, UnknownOption, Usage, parse, usage_text
 from git_hub_session.render import Output, complain, fail, say, show, tell
+from git_hub_session.typed import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
     from git_hub_session.views.view import View
@@ -110,7 +109,8 @@ def _run(words: list[str]) -> int:
     except UsageError as error:
         fail(error, output, _overview() if output.format == "text" else "")
         return error.exit_code
-    module = import_module(COMMANDS[words[0]].module)
+    # Not importlib: it loads `warnings`, and both take as long as the command itself.
+    module = __import__(COMMANDS[words[0]].module, fromlist=["run"])
     usage: Usage = module.USAGE
     try:
         args = parse(usage, words[1:])

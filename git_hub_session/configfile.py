@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from git_hub_session.errors import Damaged
+from git_hub_session.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -61,7 +61,7 @@ def _parse_agenthub(text: str) -> dict[str, str]:
     middle = _MIDDLE.match(text, end + 2)
     if middle is None:
         return {}
-    values = {**head.groupdict(), "task": text[head.end() : end], **middle.groupdict()}
+    values = {"session_id": head[1], "task": text[head.end() : end], **middle.groupdict()}
     at = middle.end()
     if text.startswith(_EVAL_START, at):
         start, stop = at + len(_EVAL_START), text.rfind(_EVAL_END)
@@ -69,6 +69,8 @@ def _parse_agenthub(text: str) -> dict[str, str]:
             return {}
         values["eval_cmd"] = text[start:stop]
         at = stop + len(_EVAL_END)
+    if at == len(text):
+        return values
     tail = _TAIL.fullmatch(text, at)
     if tail is None:
         return {}

@@ -10,15 +10,13 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 from git_hub_session.discovery import Place, find_place, foreign_owner
 from git_hub_session.errors import HubError, UsageError
-from git_hub_session.identity import identity
 from git_hub_session.refnames import SessionId, session_of_branch
 from git_hub_session.states import FINISHED
 from git_hub_session.store import Broken, NoSuchSession, Store
-from git_hub_session.worktrees import operation_of, read_head
+from git_hub_session.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from git_hub_session.gitcommand import Git
@@ -112,10 +110,14 @@ class Context:
     @property
     def identity(self) -> str:
         """Who calls: "Name <email>"."""
+        from git_hub_session.identity import identity
+
         return identity(self.place.common_dir, self.environ)
 
     def current_session(self) -> SessionId | None:
         """The session of the worktree or branch we are in, if there is one."""
+        from git_hub_session.worktrees import operation_of, read_head
+
         head, _ = read_head(self.place.git_dir)
         _, branches = operation_of(self.place.git_dir)
         for ref in (head, *branches):

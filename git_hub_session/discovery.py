@@ -8,16 +8,13 @@ loading it costs more than all that `list` does.
 from __future__ import annotations
 
 import os
-import re
 import stat
 from collections.abc import Mapping
-from typing import NamedTuple
 
 from git_hub_session.errors import HubError
 from git_hub_session.gitconfig import is_true, parse_settings
 from git_hub_session.refnames import REFS
-
-_HEAD = re.compile(rf"ref:\s*{REFS}|[0-9a-f]{{40}}")
+from git_hub_session.typed import NamedTuple
 
 
 class NotARepository(HubError):
@@ -209,7 +206,11 @@ def _is_git_dir(path: str, shared: str) -> bool:
     head = os.path.join(path, "HEAD")
     if os.path.islink(head):
         return os.readlink(head).startswith(REFS)
-    return _HEAD.match(_text(head)) is not None
+    text = _text(head)
+    named = text.removeprefix("ref:").lstrip()
+    if named != text:
+        return named.startswith(REFS)
+    return len(text) >= 40 and all(char in "0123456789abcdef" for char in text[:40])
 
 
 def _common(git_dir: str, shared: str) -> str:

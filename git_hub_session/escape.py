@@ -52,6 +52,8 @@ def fitted(text: str, columns: int, ellipsis: str) -> str:
 
 def padded(text: str, columns: int) -> str:
     """`text` with spaces up to `columns`."""
+    if text.isascii():
+        return text.ljust(columns)
     return text + " " * (columns - width(text))
 
 

@@ -13,9 +13,9 @@ import os
 import stat
 import time
 from types import TracebackType
-from typing import Self
 
 from git_hub_session.errors import Damaged, HubError
+from git_hub_session.typed import Self
 
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _DIRECTORY = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_DIRECTORY
@@ -163,11 +163,10 @@ class Directory:
 
 def _read_whole(fd: int, size: int) -> bytes:
     """`size` bytes, fewer at the end of the file; some file systems hand out less at a time."""
-    parts = []
-    while size > 0 and (part := os.read(fd, size)):
-        parts.append(part)
-        size -= len(part)
-    return b"".join(parts)
+    data = os.read(fd, size)
+    while 0 < len(data) < size and (more := os.read(fd, size - len(data))):
+        data += more
+    return data
 
 
 def _open_directory(name: str, path: str, parent: int | None) -> int:

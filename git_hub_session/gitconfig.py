@@ -9,13 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+# Patterns are strings where most files need none of them: compiling is what reading costs.
 # A line, without its comment: a backslash continues the line, but not a comment.
-_LINE = re.compile(
-    r"""((?:\\\r?\n|\\.|"(?:\\\r?\n|\\.|[^"\\\n])*"|[^#;\n])*)(?:[#;].*)?(?:\n|\Z)"""
-)
-_CONTINUED = re.compile(r"\\\r?\n")
+_LINE = r"""((?:\\\r?\n|\\.|"(?:\\\r?\n|\\.|[^"\\\n])*"|[^#;\n])*)(?:[#;].*)?(?:\n|\Z)"""
+_CONTINUED = r"\\\r?\n"
 _SECTION = re.compile(r'\[([A-Za-z0-9.-]+)(?:[ \t]+"((?:[^"\\]|\\.)*)")?\]')
-_SETTING = re.compile(r"([A-Za-z][A-Za-z0-9-]*)[ \t]*(?:=[ \t]*(.*))?$", re.DOTALL)
 _SPACE = " \t\r\n"  # git's own, whatever else Unicode takes for a space
 _NUMBER = r"[+-]?0*[1-9][0-9]*[kmg]?"
 _ESCAPES = {"n": "\n", "t": "\t", "b": "\b", '"': '"', "\\": "\\"}
@@ -30,22 +28,37 @@ def parse_settings(text: str) -> dict[str, str]:
     """
     settings: dict[str, str] = {}
     section = ""
-    for full_line in _LINE.findall(text):
-        line = _CONTINUED.sub("", full_line).strip(_SPACE)
+    for full_line in _lines(text):
+        line = full_line.strip(_SPACE)
         header = _SECTION.match(line)
         if header:
             section = header[1].lower()
             if header[2] is not None:
                 section += "." + re.sub(r"\\(.)", r"\1", header[2])
             line = line[header.end() :].strip(_SPACE)
-        setting = _SETTING.match(line)
-        if setting and section:
-            value = "true" if setting[2] is None else _value(setting[2])
-            settings[f"{section}.{setting[1].lower()}"] = value
+        name, equals, value = line.partition("=")
+        name = name.rstrip(" \t")
+        if section and _is_name(name):
+            settings[f"{section}.{name.lower()}"] = (
+                _value(value.lstrip(" \t")) if equals else "true"
+            )
     return settings
 
 
+def _lines(text: str) -> list[str]:
+    """The lines, those that are continued in one, without comments."""
+    if not any(char in text for char in "\\#;"):
+        return text.split("\n")
+    return [re.sub(_CONTINUED, "", line) for line in re.findall(_LINE, text)]
+
+
+def _is_name(text: str) -> bool:
+    return text.isascii() and text[:1].isalpha() and text.replace("-", "").isalnum()
+
+
 def _value(text: str) -> str:
+    if '"' not in text and "\\" not in text:
+        return text.rstrip(_SPACE)
     out, quoted, at, kept = [], False, 0, 0
     while at < len(text):
         char = text[at]

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import struct
 from struct import Struct
-from typing import NamedTuple
 
 from git_hub_session.errors import Damaged
+from git_hub_session.typed import NamedTuple
 
 # ctime s, ns; mtime s, ns; dev, ino, mode, uid, gid, size; object id; flags
 _ENTRY = Struct(">10I20sH")

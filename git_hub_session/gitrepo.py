@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from typing import NamedTuple
 
 from git_hub_session.errors import HubError
+from git_hub_session.typed import NamedTuple
 
 # pygit2 reads every CA certificate when it is imported (13 ms) and cannot be imported where
 # there are none. Nothing here speaks TLS: it is shown an empty place for the while.
@@ -71,7 +71,6 @@ class GitRepo:
                 f"libgit2 cannot open '{common_dir}': {fault}",
                 hint="'list', 'update' and 'log' work without it",
             ) from None
-        self._worktrees: dict[str, pygit2.Repository] = {}
         self._trees: dict[bytes, dict[bytes, tuple[int, bytes]]] = {}
 
     def branches(self, prefix: str) -> list[Branch]:
@@ -202,18 +201,17 @@ class GitRepo:
         """The object id, as 20 bytes, that `data` has as a blob."""
         return pygit2.hash(data).raw
 
-    def is_ignored(self, worktree: str, path: bytes) -> bool:
-        """Whether git ignores `path` (a directory ends in '/') in the worktree at `worktree`.
-
-        A name that is not UTF-8 counts as not ignored: pygit2 cannot ask for it.
-        """
-        try:
-            text = path.decode()
-        except UnicodeDecodeError:
-            return False
-        if worktree not in self._worktrees:
-            self._worktrees[worktree] = pygit2.Repository(worktree)
-        return self._worktrees[worktree].path_is_ignored(text)
+    def ignore_rules(self) -> tuple[list[bytes], bool]:
+        """The texts of core.excludesFile and info/exclude, and whether names are compared ignoring case."""
+        config = self._repo.config
+        named = config["core.excludesfile"] if "core.excludesfile" in config else None
+        home = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
+        paths = (
+            os.path.join(home, "git", "ignore") if named is None else os.path.expanduser(named),
+            os.path.join(self._repo.path, "info", "exclude"),
+        )
+        folded = "core.ignorecase" in config and config.get_bool("core.ignorecase")
+        return [_content(path) for path in paths], folded
 
     def settings(self, section: str) -> dict[str, list[str]]:
         """git's configuration below `section`, from its files: {"hubsession.keepignored": [value, …]}."""
@@ -222,3 +220,11 @@ class GitRepo:
             if entry.name.startswith(f"{section}."):
                 found.setdefault(entry.name, []).append(entry.value or "")
         return found
+
+
+def _content(path: str) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError:
+        return b""

@@ -9,9 +9,9 @@ texts, the manual's test and completion read them too.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
 from git_hub_session.errors import UsageError
+from git_hub_session.typed import NamedTuple
 
 _WIDTH = 80
 _HELP_AT = 27

@@ -6,7 +6,8 @@ import os
 import subprocess
 from collections.abc import Mapping
 from signal import SIGPIPE
-from typing import NamedTuple
+
+from git_hub_session.typed import NamedTuple
 
 _BROKEN_PIPE = (-SIGPIPE, 128 + SIGPIPE)
 

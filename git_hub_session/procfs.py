@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 import re
-from typing import NamedTuple
+
+from git_hub_session.typed import NamedTuple
 
 # A string: compiled when it is first used, for most commands never use it.
 _OCTAL = r"\\([0-7]{3})"

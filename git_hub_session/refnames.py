@@ -7,9 +7,9 @@ one ref component. Nothing else in the package spells a ref.
 from __future__ import annotations
 
 import re
-from typing import NamedTuple, NewType
 
 from git_hub_session.errors import HubError
+from git_hub_session.typed import NamedTuple, NewType
 
 SessionId = NewType("SessionId", str)
 

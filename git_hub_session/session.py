@@ -30,11 +30,11 @@ history entry are ours. Keys that nobody here knows are kept through every rewri
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
 
 from git_hub_session.errors import Damaged
 from git_hub_session.refnames import SessionId
 from git_hub_session.states import State, advance
+from git_hub_session.typed import Any, NamedTuple
 
 CONFIG_KEYS = (
     "session_id",

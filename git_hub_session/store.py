@@ -11,13 +11,13 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import Any, NamedTuple, NoReturn, Self
 
-from git_hub_session import configfile, procfs
+from git_hub_session import configfile
 from git_hub_session.errors import Damaged, HubError, Refused
 from git_hub_session.files import Directory, LockHeld
 from git_hub_session.refnames import InvalidId, SessionId, is_session_id, parse_session_id
 from git_hub_session.session import Config, Session, new_document, read_state
+from git_hub_session.typed import Any, NamedTuple, NoReturn, Self
 
 STATE_LIMIT = 16 << 20  # bytes
 # json reads about 1,000 levels, but writes fewer: what is read must be writable again.
@@ -213,6 +213,8 @@ class Edit:
         try:
             self._directory.lock(wait=self._wait)
         except LockHeld:
+            from git_hub_session import procfs
+
             holder = procfs.lock_holder(self._directory.path)
             self._directory.close()
             who = f"process {holder} ({procfs.command_of(holder)})" if holder else "another process"

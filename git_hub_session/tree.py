@@ -7,7 +7,8 @@ import os
 import stat
 import sys
 from collections.abc import Container
-from typing import NamedTuple
+
+from git_hub_session.typed import NamedTuple
 
 _DIRECTORY = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_DIRECTORY
 _NO_TRACKED: frozenset[bytes] = frozenset()

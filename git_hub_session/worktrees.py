@@ -11,9 +11,9 @@ from __future__ import annotations
 import os
 import re
 import stat
-from typing import NamedTuple
 
 from git_hub_session.refnames import HEADS, REFS
+from git_hub_session.typed import NamedTuple
 
 _LIMIT = 1 << 16
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from git_hub_session.typed import NamedTuple
 
 
 class Command(NamedTuple):

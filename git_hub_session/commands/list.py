@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from math import inf
-
 from git_hub_session.clock import parse_iso
 from git_hub_session.context import Context
 from git_hub_session.errors import UsageError
@@ -12,6 +10,7 @@ from git_hub_session.states import State, parse_state
 from git_hub_session.views.list import BROKEN, Listed, ListView
 
 _ORDER = list(State)
+_LAST = float("inf")
 
 USAGE = Usage(
     ("list [<options>]",),
@@ -56,11 +55,11 @@ def run(context: Context, args: Arguments) -> ListView:
 def _key(session: Listed, key: str) -> float:
     """Where a session stands in the order; those that do not say, or are broken, come last."""
     if session.reason is not None:
-        return inf
+        return _LAST
     if key == "state":
         return _ORDER.index(State(session.state))
     moment = parse_iso(session.created if key == "created" else session.updated)
-    return inf if moment is None else moment
+    return _LAST if moment is None else moment
 
 
 def _count(text: str | None) -> int | None:

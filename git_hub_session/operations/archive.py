@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from typing import TYPE_CHECKING, NamedTuple
 
 from git_hub_session.errors import GitFailed, HubError
 from git_hub_session.refnames import (
@@ -14,6 +13,7 @@ from git_hub_session.refnames import (
     deleted,
     parse_agent_branch,
 )
+from git_hub_session.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from git_hub_session.gitcommand import Git

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
 
 from git_hub_session.errors import HubError
 from git_hub_session.operations import removal
@@ -36,6 +35,7 @@ from git_hub_session.refnames import (
 )
 from git_hub_session.session import with_rescues
 from git_hub_session.sidebyside import side_by_side
+from git_hub_session.typed import TYPE_CHECKING, NamedTuple
 from git_hub_session.worktrees import linked_worktrees, operation_of, read_head, read_worktree
 
 if TYPE_CHECKING:

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import os
 import stat
-from typing import TYPE_CHECKING, NamedTuple
 
 from git_hub_session import tree
 from git_hub_session.errors import Damaged
+from git_hub_session.gitignore import Ignores
 from git_hub_session.gitindex import EMPTY, Entry, Index, parse_index
+from git_hub_session.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from git_hub_session.gitrepo import GitRepo
@@ -98,7 +99,7 @@ def examine(worktree: Worktree, repo: GitRepo, index: Index, written: int) -> Ex
     absent -= index.gitlinks & found.directories
     intended = index.intent_to_add & found.files.keys()
     others = [path for path in found.files if path not in entries and path not in index.unmerged]
-    untracked, ignored = _sorted_out(others, worktree, repo)
+    untracked, ignored = _sorted_out(others, worktree, found, repo)
     regular = {path for path in untracked if is_savable(found.files[path].st_mode)}
     head = head_commit(worktree, repo)
     never_checked_out = not entries and not index.unmerged and not written and not found.files
@@ -172,25 +173,22 @@ def is_savable(mode: int) -> bool:
 
 
 def _sorted_out(
-    others: list[bytes], worktree: Worktree, repo: GitRepo
+    others: list[bytes], worktree: Worktree, found: tree.Tree, repo: GitRepo
 ) -> tuple[list[bytes], list[bytes]]:
     """The untracked and the ignored among files that are not in the index."""
-    ignored_directories: dict[bytes, bool] = {b"": False}
+    if not others:
+        return [], []
 
-    def is_ignored_directory(path: bytes) -> bool:
-        if path not in ignored_directories:
-            parent = path.rpartition(b"/")[0]
-            # What lies in an ignored directory is ignored: gitignore(5).
-            ignored_directories[path] = is_ignored_directory(parent) or repo.is_ignored(
-                worktree.path, path + b"/"
-            )
-        return ignored_directories[path]
+    def read(path: bytes) -> bytes:
+        file = found.files.get(path)
+        # As git: no link is followed to a .gitignore.
+        readable = file is not None and stat.S_ISREG(file.st_mode)
+        return content(worktree.path, path, stat.S_IFREG) if readable else b""
 
+    everywhere, ignore_case = repo.ignore_rules()
+    ignores = Ignores(read, everywhere, ignore_case=ignore_case)
     untracked: list[bytes] = []
     ignored: list[bytes] = []
     for path in sorted(others):
-        hidden = is_ignored_directory(path.rpartition(b"/")[0]) or repo.is_ignored(
-            worktree.path, path
-        )
-        (ignored if hidden else untracked).append(path)
+        (ignored if ignores.ignores(path) else untracked).append(path)
     return untracked, ignored

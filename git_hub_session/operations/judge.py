@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from os import fsdecode
 from shlex import quote
-from typing import NamedTuple
 
 from git_hub_session.operations.examine import Examination, is_savable
+from git_hub_session.typed import NamedTuple
 from git_hub_session.worktrees import Worktree
 
 

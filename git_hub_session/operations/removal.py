@@ -16,9 +16,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Container
-from typing import NamedTuple
 
 from git_hub_session import tree
+from git_hub_session.typed import NamedTuple
 from git_hub_session.worktrees import Worktree
 
 _NOTE = "hub-session-removal"

@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple, Self
 
 from git_hub_session.errors import GitFailed
 from git_hub_session.gitindex import Entry, Index
 from git_hub_session.operations.examine import Examination, content
 from git_hub_session.refnames import short
+from git_hub_session.typed import TYPE_CHECKING, NamedTuple, Self
 
 if TYPE_CHECKING:
     from git_hub_session.gitcommand import Git

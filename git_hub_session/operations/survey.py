@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
 
 from git_hub_session.errors import Damaged
 from git_hub_session.operations.examine import examine, read_index
@@ -15,6 +14,7 @@ from git_hub_session.refnames import (
     natural_key,
     parse_agent_branch,
 )
+from git_hub_session.typed import TYPE_CHECKING, NamedTuple
 from git_hub_session.worktrees import Worktree
 
 if TYPE_CHECKING:

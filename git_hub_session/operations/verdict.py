@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
 
 from git_hub_session.errors import Damaged, HubError
 from git_hub_session.gitindex import Index
@@ -28,6 +27,7 @@ from git_hub_session.operations.rescue import Snapshot
 from git_hub_session.refnames import SessionId, branch_prefix, natural_key
 from git_hub_session.sidebyside import side_by_side
 from git_hub_session.tree import NOTHING
+from git_hub_session.typed import TYPE_CHECKING, NamedTuple
 from git_hub_session.worktrees import Worktree, linked_worktrees
 
 if TYPE_CHECKING:

@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple, TextIO
 
 from git_hub_session.errors import HubError
 from git_hub_session.escape import visible
+from git_hub_session.typed import TYPE_CHECKING, NamedTuple, TextIO
 
 if TYPE_CHECKING:
     from git_hub_session.views.view import View

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
-from typing import TextIO
 
 from git_hub_session.gitconfig import is_true
+from git_hub_session.typed import TextIO
 from git_hub_session.views.view import Style
 
 

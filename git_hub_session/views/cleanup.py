@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from shlex import quote
-from typing import TYPE_CHECKING, Any, NamedTuple
 
 from git_hub_session.escape import visible
 from git_hub_session.refnames import short
+from git_hub_session.typed import TYPE_CHECKING, Any, NamedTuple
 from git_hub_session.views.view import Answer, Record, Style, record
 
 if TYPE_CHECKING:

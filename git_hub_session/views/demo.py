@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
-
+from git_hub_session.typed import Any, NamedTuple
 from git_hub_session.views.view import Answer, Record, Style, record
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
-
 from git_hub_session.escape import visible
 from git_hub_session.refnames import SessionId
 from git_hub_session.session import Config
+from git_hub_session.typed import Any, NamedTuple
 from git_hub_session.views.view import Answer, Record, Style, described, record
 
 

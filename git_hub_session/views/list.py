@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
-
 from git_hub_session.clock import age_of
 from git_hub_session.escape import padded, visible, width
 from git_hub_session.session import Config, Session
+from git_hub_session.typed import TYPE_CHECKING, Any, NamedTuple
 from git_hub_session.views.view import STATE_COLORS, Answer, Record, Style, record
 
 if TYPE_CHECKING:
@@ -86,11 +85,13 @@ class ListView(NamedTuple):
             )
             for session in self.sessions
         ]
-        widths = [max(width(row[at]) for row in rows) for at in range(4)]
+        ids, states, agents, ages, _ = (
+            max(map(width, column)) for column in zip(*rows, strict=True)
+        )
+        used = ids + states + agents + ages + 8
         out = []
-        for number, row in enumerate(rows):
-            cells = [padded(cell, columns) for cell, columns in zip(row, widths, strict=False)]
-            if number:
-                cells[1] = style.paint(cells[1], STATE_COLORS[row[1]])
-            out.append("  ".join([*cells, style.fit(row[4], sum(widths) + 8)]))
+        for sid, state, count, age, task in rows:
+            shown = style.paint(padded(state, states), STATE_COLORS.get(state, ""))
+            left = f"{padded(sid, ids)}  {shown}  {padded(count, agents)}  {padded(age, ages)}"
+            out.append(f"{left}  {style.fit(task, used)}")
         return Answer(out, err)

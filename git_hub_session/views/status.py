@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
-
 from git_hub_session.clock import age, age_of
 from git_hub_session.escape import padded, visible, width
 from git_hub_session.refnames import short, within_session
 from git_hub_session.session import CONFIG_KEYS
+from git_hub_session.typed import TYPE_CHECKING, Any, NamedTuple
 from git_hub_session.views.view import (
     STATE_COLORS,
     Answer,

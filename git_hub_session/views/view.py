@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol
 
 from git_hub_session.escape import fitted, visible
+from git_hub_session.typed import Any, NamedTuple, Protocol
 
 _COLORS = {"bold": "1", "red": "31", "green": "32", "yellow": "33", "blue": "34", "cyan": "36"}
 
@@ -34,7 +34,8 @@ class Style(NamedTuple):
     ellipsis: str
 
     def paint(self, text: str, color: str) -> str:
-        return f"\x1b[{_COLORS[color]}m{text}\x1b[m" if self.color else text
+        """`text` in that colour, where there are any; '' is none."""
+        return f"\x1b[{_COLORS[color]}m{text}\x1b[m" if self.color and color else text
 
     def fit(self, text: str, used: int) -> str:
         """`text` cut to what is left of a line after `used` columns; never to less than ten."""
