@@ -204,12 +204,11 @@ class GitRepo:
     def ignore_rules(self) -> tuple[list[bytes], bool]:
         """The texts of core.excludesFile and info/exclude, and whether names are compared ignoring case."""
         config = self._repo.config
-        named = config["core.excludesfile"] if "core.excludesfile" in config else None
         home = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
-        paths = (
-            os.path.join(home, "git", "ignore") if named is None else os.path.expanduser(named),
-            os.path.join(self._repo.path, "info", "exclude"),
-        )
+        named = os.path.join(home, "git", "ignore")
+        if "core.excludesfile" in config:
+            named = os.path.expanduser(str(config["core.excludesfile"]))
+        paths = (named, os.path.join(self._repo.path, "info", "exclude"))
         folded = "core.ignorecase" in config and config.get_bool("core.ignorecase")
         return [_content(path) for path in paths], folded
 

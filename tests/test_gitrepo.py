@@ -141,20 +141,15 @@ def test_blob_ids(hub: Hub) -> None:
         assert GitRepo.blob_id(data).hex() == hub.git("hash-object", "data")
 
 
-def test_what_is_ignored(hub: Hub) -> None:
-    (hub.top / ".gitignore").write_text("*.log\nbuild/\n!kept.log\n")
+def test_rules_of_what_is_ignored_everywhere(hub: Hub) -> None:
     (hub.top / ".git" / "info").mkdir(exist_ok=True)
     (hub.top / ".git" / "info" / "exclude").write_text("mine\n")
-    repo = repo_of(hub)
-    paths = (b"a.log", b"kept.log", b"build/", b"build", b"mine", b"file")
-    assert [repo.is_ignored(str(hub.top), path) for path in paths] == [
-        True,
-        False,
-        True,
-        False,
-        True,
-        False,
-    ]
+    (hub.top.parent / "excludes").write_text("*.log\n")
+    hub.git("config", "core.excludesFile", hub.top.parent / "excludes")
+    assert repo_of(hub).ignore_rules() == ([b"*.log\n", b"mine\n"], False)
+    hub.git("config", "core.ignoreCase", "true")
+    hub.git("config", "core.excludesFile", "/nonexistent")
+    assert repo_of(hub).ignore_rules() == ([b"", b"mine\n"], True)
 
 
 def test_settings_in_the_order_of_their_files(hub: Hub) -> None:

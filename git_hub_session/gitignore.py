@@ -1,0 +1,212 @@
+"""git's rules of what is ignored, as pure functions of the texts of its files.
+
+Not libgit2's: that throws away a literal `!name` which negates nothing in its own file, and
+so calls a file ignored that git shows as untracked. Source: gitignore(5), git's dir.c and
+wildmatch.c. A test holds each answer against git's.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+
+from git_hub_session.typed import NamedTuple
+
+_CLASSES = {
+    b"alnum": b"0-9A-Za-z",
+    b"alpha": b"A-Za-z",
+    b"blank": rb" \t",
+    b"cntrl": rb"\x00-\x1f\x7f",
+    b"digit": b"0-9",
+    b"graph": rb"\x21-\x7e",
+    b"lower": b"a-z",
+    b"print": rb"\x20-\x7e",
+    b"punct": rb"!-/:-@\[-`{-~",
+    b"space": rb" \t-\r",
+    b"upper": b"A-Z",
+    b"xdigit": b"0-9A-Fa-f",
+}
+_NOTHING = rb"(?!)"
+_WILD = re.compile(rb"[*?\[\\]")
+
+
+class Rule(NamedTuple):
+    """One line: what it matches, below the directory of its file."""
+
+    pattern: re.Pattern[bytes]
+    negative: bool
+    directories_only: bool
+    whole_path: bool
+    """Whether the path is matched, not the name alone."""
+
+
+def parse_rules(text: bytes, *, ignore_case: bool = False) -> list[Rule]:
+    """The rules in the text of a .gitignore file, the last one first: that is the one which counts."""
+    lines = text.removeprefix(b"\xef\xbb\xbf").split(b"\n")
+    rules = [
+        _rule(line, ignore_case=ignore_case)
+        for line in map(_trimmed, lines)
+        if line and not line.startswith(b"#")
+    ]
+    return rules[::-1]
+
+
+def _trimmed(line: bytes) -> bytes:
+    """Without a CR at the end, and without the spaces there that no backslash protects."""
+    line = line.removesuffix(b"\r")
+    if line.startswith(b"#"):
+        return line
+    kept = line.rstrip(b" ")
+    slashes = len(kept) - len(kept.rstrip(b"\\"))
+    return line[: len(kept) + 1] if slashes % 2 and kept != line else kept
+
+
+def _rule(line: bytes, *, ignore_case: bool) -> Rule:
+    negative = line.startswith(b"!")
+    pattern = line[1:] if negative else line
+    directories_only = pattern.endswith(b"/")
+    pattern = pattern.removesuffix(b"/")
+    whole_path = b"/" in pattern
+    return Rule(
+        re.compile(
+            _translated(pattern.removeprefix(b"/"), whole_path=whole_path),
+            re.DOTALL | (re.IGNORECASE if ignore_case else 0),
+        ),
+        negative,
+        directories_only,
+        whole_path,
+    )
+
+
+def _translated(pattern: bytes, *, whole_path: bool) -> bytes:
+    """The pattern as a regular expression; in a whole path only `**` crosses a '/'."""
+    one, many = (rb"[^/]", rb"[^/]*") if whole_path else (rb".", rb".*")
+    out, at = [], 0
+    while at < len(pattern):
+        char = pattern[at : at + 1]
+        if char == b"*":
+            stars = at
+            while pattern[at : at + 1] == b"*":
+                at += 1
+            # git compares what comes before the first wildcard by itself: the rest starts anew.
+            starts = pattern[stars - 1 : stars] == b"/" or not _WILD.search(pattern[:stars])
+            if not (whole_path and at - stars > 1 and starts):
+                out.append(many)
+            elif at == len(pattern) or pattern[at : at + 2] == b"\\/":
+                out.append(rb".*")
+            elif pattern[at : at + 1] == b"/":
+                out.append(rb"(?:.*/)?")
+                at += 1
+            else:
+                out.append(many)
+        elif char == b"[":
+            found, at = _bracket(pattern, at + 1, whole_path=whole_path)
+            out.append(found)
+        elif char == b"?":
+            out.append(one)
+            at += 1
+        else:
+            at += char == b"\\"
+            out.append(re.escape(pattern[at : at + 1]) or _NOTHING)
+            at += 1
+    return b"".join(out)
+
+
+def _bracket(pattern: bytes, at: int, *, whole_path: bool) -> tuple[bytes, int]:
+    """The set whose '[' stands before `at` as an expression, and where it ends; one without end matches nothing."""
+    negative = pattern[at : at + 1] in (b"!", b"^")
+    at += negative
+    parts: list[bytes] = []
+    first, low = True, -1  # `low` is what a '-' would start a range from
+    while first or pattern[at : at + 1] != b"]":
+        first = False
+        if at >= len(pattern):
+            return _NOTHING, at
+        if pattern[at : at + 2] == b"[:":
+            end = pattern.find(b"]", at + 2)
+            name = pattern[at + 2 : end - 1]
+            if end < 0:
+                return _NOTHING, len(pattern)
+            if pattern[end - 1 : end] == b":" and end > at + 2:
+                if name not in _CLASSES:
+                    return _NOTHING, len(pattern)
+                parts.append(_CLASSES[name])
+                at, low = end + 1, -1
+                continue
+        is_range = pattern[at : at + 1] == b"-" and low >= 0
+        is_range = is_range and pattern[at + 1 : at + 2] not in (b"", b"]")
+        at += is_range
+        if pattern[at : at + 1] == b"\\":
+            at += 1
+        if at >= len(pattern):
+            return _NOTHING, at
+        code = pattern[at]
+        if is_range:
+            if low <= code:
+                parts.append(rb"\x%02x-\x%02x" % (low, code))
+            low = -1
+        else:
+            parts.append(rb"\x%02x" % code)
+            low = code
+        at += 1
+    inside = b"".join(parts)
+    found = b"[%s%s]" % (b"^" if negative else b"", inside)
+    return (rb"(?!/)" if whole_path else b"") + found, at + 1
+
+
+class Ignores:
+    """What is ignored in one worktree. Paths are bytes, relative to its top."""
+
+    def __init__(
+        self, read: Callable[[bytes], bytes], everywhere: Sequence[bytes], *, ignore_case: bool
+    ) -> None:
+        """`read` gives the text of a .gitignore file ('' where there is none), `everywhere` are
+        the texts of core.excludesFile and info/exclude, the latter last."""
+        self._read = read
+        self._ignore_case = ignore_case
+        self._everywhere = [self._rules(text) for text in reversed(everywhere)]
+        self._below: dict[bytes, list[Rule]] = {}
+        self._directories: dict[bytes, bool] = {b"": False}
+
+    def _rules(self, text: bytes) -> list[Rule]:
+        return parse_rules(text, ignore_case=self._ignore_case)
+
+    def ignores(self, path: bytes) -> bool:
+        """Whether the file at `path`, which is not in the index, is ignored."""
+        parent = path.rpartition(b"/")[0]
+        return self._ignores_directory(parent) or self._says(path, directory=False)
+
+    def _ignores_directory(self, path: bytes) -> bool:
+        if path not in self._directories:
+            # What lies in an ignored directory is ignored, whatever rules lie there.
+            parent = path.rpartition(b"/")[0]
+            self._directories[path] = self._ignores_directory(parent) or self._says(
+                path, directory=True
+            )
+        return self._directories[path]
+
+    def _says(self, path: bytes, *, directory: bool) -> bool:
+        base = path
+        while base:
+            base = base.rpartition(b"/")[0]
+            prefix = base + b"/" if base else b""
+            if base not in self._below:
+                self._below[base] = self._rules(self._read(prefix + b".gitignore"))
+            rule = _first(self._below[base], path[len(prefix) :], directory=directory)
+            if rule is not None:
+                return not rule.negative
+        for rules in self._everywhere:
+            rule = _first(rules, path, directory=directory)
+            if rule is not None:
+                return not rule.negative
+        return False
+
+
+def _first(rules: Sequence[Rule], path: bytes, *, directory: bool) -> Rule | None:
+    name = path.rpartition(b"/")[2]
+    for rule in rules:
+        if (directory or not rule.directories_only) and rule.pattern.fullmatch(
+            path if rule.whole_path else name
+        ):
+            return rule
+    return None
