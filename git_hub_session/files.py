@@ -70,6 +70,18 @@ class Directory:
         """The names in the directory, sorted; not those that start with a dot."""
         return sorted(name for name in os.listdir(self.fd) if not name.startswith("."))
 
+    def directories(self) -> list[tuple[str, bool]]:
+        """(name, whether it is a link) of what may be a directory here, sorted; no name with a dot first.
+
+        The file system says which it is with the name: nothing has to be opened to know.
+        """
+        with os.scandir(self.fd) as entries:
+            return sorted(
+                (entry.name, entry.is_symlink())
+                for entry in entries
+                if entry.name[0] != "." and (entry.is_symlink() or entry.is_dir())
+            )
+
     def exists(self, name: str) -> bool:
         """Whether something called `name` is there, if only a dangling link."""
         try:
@@ -79,17 +91,20 @@ class Directory:
         return True
 
     def read(self, name: str, *, limit: int) -> bytes:
-        """The regular file `name`; raises FileNotFoundError, or Damaged for a link, a device, or over `limit` bytes."""
+        """The regular file `name`; raises FileNotFoundError, or Damaged for a link, a device, or over `limit` bytes.
+
+        `name` may be one in a directory of this one (`id/state.json`) that is known to be no link.
+        """
         try:
             fd = os.open(name, _READ, dir_fd=self.fd)
         except OSError as fault:
-            raise _explained(fault, name) from None
+            raise _explained(fault, os.path.basename(name)) from None
         try:
             found = os.fstat(fd)
             if not stat.S_ISREG(found.st_mode):
-                raise Damaged(f"{name}: not a regular file")
+                raise Damaged(f"{os.path.basename(name)}: not a regular file")
             if found.st_size > limit:
-                raise Damaged(f"{name}: larger than {limit} bytes")
+                raise Damaged(f"{os.path.basename(name)}: larger than {limit} bytes")
             return _read_whole(fd, found.st_size)
         finally:
             os.close(fd)

@@ -54,7 +54,7 @@ import json, os, sys
 sys.path.insert(0, sys.argv[1])
 from git_hub_session import cli
 from git_hub_session.commands import init, list, log, update
-from git_hub_session.render import machine, text
+from git_hub_session.render import machine, style
 answers = sys.argv[2]
 gate, opener = os.pipe()
 children = []
@@ -109,7 +109,7 @@ import json, os, signal, sys
 sys.path.insert(0, sys.argv[1])
 from git_hub_session import cli
 from git_hub_session.commands import init, list, log, update
-from git_hub_session.render import machine, text
+from git_hub_session.render import machine, style
 words, after, file, restored = json.load(sys.stdin)
 
 def call(words, deadly=-1):

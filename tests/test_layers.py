@@ -60,7 +60,7 @@ LAYERS = (
         types=HEAVY,
         doors=HEAVY,
     ),
-    Layer("L4 table", "commands"),
+    Layer("L4 table", "commands", imports="typed"),
     Layer(
         "L4 commands",
         "commands.*",
@@ -75,7 +75,7 @@ LAYERS = (
     Layer(
         "L6 command line",
         "cli __main__",
-        imports="__init__ errors options commands context render cli",
+        imports="__init__ typed errors options commands context render cli",
         types="views.view",
     ),
     Layer("the package", "__init__"),
@@ -110,10 +110,13 @@ LATE = {
     ("configfile", "yaml"),
     ("context", "gitcommand"),
     ("context", "gitrepo"),
+    ("context", "identity"),
     ("context", "processes"),
     ("context", "shlex"),
+    ("context", "worktrees"),
     ("options", "textwrap"),
     ("escape", "unicodedata"),
+    ("store", "procfs"),
     ("render", "render.machine"),
     ("render", "render.style"),
 }
