@@ -637,3 +637,16 @@ def test_the_line_quotes_the_path_for_a_shell(hub: Hub) -> None:
     assert line(Path(quoted)) in result.out
     bring_back(hub, result)
     assert look(hub, where).status == ["", " M file"]
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+def test_a_submodule_that_is_not_populated(hub: Hub, *, replaced: bool) -> None:
+    """Its directory deleted, or a file in its place."""
+    head = hub.git("rev-parse", "HEAD")
+    hub.git("update-index", "--add", "--cacheinfo", f"160000,{head},library")
+    hub.git("commit", "-q", "-m", "library")
+    where = hub.session("s1", agents=1).worktree(1)
+    (where / "library").rmdir()
+    if replaced:
+        (where / "library").write_text("a file now\n")
+    comes_back(hub, where)
