@@ -12,7 +12,7 @@ import os
 import re
 import stat
 
-from git_hub_session.refnames import HEADS, REFS
+from git_hub_session.refnames import HEADS, REFS, SessionId, branch_prefix, natural_key
 from git_hub_session.typed import NamedTuple
 
 _LIMIT = 1 << 16
@@ -77,6 +77,20 @@ def linked_worktrees(common_dir: str) -> list[Worktree]:
         if os.path.isdir(entry) and not os.path.islink(entry):
             found.append(read_worktree(name, entry))
     return found
+
+
+def session_worktrees(sid: SessionId, common_dir: str) -> list[tuple[Worktree, str]]:
+    """The linked worktrees that have a branch of the session in use, each with that branch's ref.
+
+    In natural order of the branches: agent-10 after agent-2.
+    """
+    prefix = branch_prefix(sid)
+    found = []
+    for worktree in linked_worktrees(common_dir):
+        branch = next((ref for ref in worktree.branches if ref.startswith(prefix)), "")
+        if branch:
+            found.append((worktree, branch))
+    return sorted(found, key=lambda pair: natural_key(pair[1]))
 
 
 def read_worktree(name: str, entry: str) -> Worktree:
@@ -222,3 +236,8 @@ def _text(path: str, *, limit: int = _LIMIT) -> str:
             return os.fsdecode(file.read(limit))
     except OSError:
         return ""
+
+
+def lies_in(path: str, top: str) -> bool:
+    """Whether `path` is the directory `top` or below it, by their names."""
+    return bool(top) and (path == top or path.startswith(top.rstrip("/") + "/"))

@@ -21,7 +21,6 @@ from git_hub_session.operations.verdict import (
     look_into,
     plan_cleanup,
     said,
-    session_worktrees,
 )
 from git_hub_session.refnames import (
     HEADS,
@@ -36,7 +35,13 @@ from git_hub_session.refnames import (
 from git_hub_session.session import with_rescues
 from git_hub_session.sidebyside import side_by_side
 from git_hub_session.typed import TYPE_CHECKING, NamedTuple
-from git_hub_session.worktrees import linked_worktrees, operation_of, read_head, read_worktree
+from git_hub_session.worktrees import (
+    linked_worktrees,
+    operation_of,
+    read_head,
+    read_worktree,
+    session_worktrees,
+)
 
 if TYPE_CHECKING:
     from git_hub_session.discovery import Place

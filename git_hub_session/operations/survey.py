@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from git_hub_session.errors import Damaged
 from git_hub_session.operations.examine import examine, read_index
-from git_hub_session.operations.verdict import lies_in, session_worktrees
 from git_hub_session.refnames import (
     HEADS,
     AgentBranch,
@@ -15,7 +14,7 @@ from git_hub_session.refnames import (
     parse_agent_branch,
 )
 from git_hub_session.typed import TYPE_CHECKING, NamedTuple
-from git_hub_session.worktrees import Worktree
+from git_hub_session.worktrees import Worktree, lies_in, session_worktrees
 
 if TYPE_CHECKING:
     from git_hub_session.gitrepo import Branch, DiffStat, GitRepo

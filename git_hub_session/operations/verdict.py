@@ -24,11 +24,16 @@ from git_hub_session.operations.judge import (
     to_save,
 )
 from git_hub_session.operations.rescue import Snapshot
-from git_hub_session.refnames import SessionId, branch_prefix, natural_key
+from git_hub_session.refnames import SessionId
 from git_hub_session.sidebyside import side_by_side
 from git_hub_session.tree import NOTHING
 from git_hub_session.typed import TYPE_CHECKING, NamedTuple
-from git_hub_session.worktrees import Worktree, linked_worktrees
+from git_hub_session.worktrees import (
+    Worktree,
+    lies_in,
+    linked_worktrees,
+    session_worktrees,
+)
 
 if TYPE_CHECKING:
     from git_hub_session.discovery import Place
@@ -69,20 +74,6 @@ class Verdict(NamedTuple):
     """Commits that need a ref of their own."""
     half_removed: bool = False
     """A killed run left it to be deleted: nothing is judged or saved again."""
-
-
-def session_worktrees(sid: SessionId, common_dir: str) -> list[tuple[Worktree, str]]:
-    """The linked worktrees that have a branch of the session in use, each with that branch's ref.
-
-    In natural order of the branches: agent-10 after agent-2.
-    """
-    prefix = branch_prefix(sid)
-    found = []
-    for worktree in linked_worktrees(common_dir):
-        branch = next((ref for ref in worktree.branches if ref.startswith(prefix)), "")
-        if branch:
-            found.append((worktree, branch))
-    return sorted(found, key=lambda pair: natural_key(pair[1]))
 
 
 def plan_cleanup(sid: SessionId, scene: Scene, policy: Policy) -> list[Verdict]:
@@ -170,8 +161,3 @@ def _surroundings(
         tuple(point for point in scene.mounts if lies_in(point, top)),
         tuple(path for entry, path in others if entry != worktree.entry and lies_in(path, top)),
     )
-
-
-def lies_in(path: str, top: str) -> bool:
-    """Whether `path` is the directory `top` or below it, by their names."""
-    return bool(top) and (path == top or path.startswith(top.rstrip("/") + "/"))
