@@ -100,7 +100,7 @@ OWNERS = {
 # The values know no clock, no file and no environment; these modules have none of them.
 PURE = {
     *("__future__", "collections.abc", "datetime", "enum", "re", "struct", "textwrap", "typing"),
-    "unicodedata",
+    *("collections", "unicodedata"),
 }
 
 # The only imports inside functions: what a command that does not need it must not wait for.
