@@ -119,8 +119,7 @@ class Context:
         from git_hub_session.worktrees import operation_of, read_head
 
         head, _ = read_head(self.place.git_dir)
-        _, branches = operation_of(self.place.git_dir)
-        for ref in (head, *branches):
+        for ref in (head, *operation_of(self.place.git_dir).branches):
             sid = session_of_branch(ref)
             if sid is not None and self.store.has(sid):
                 return sid

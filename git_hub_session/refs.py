@@ -28,3 +28,17 @@ def is_ref(common_dir: str, ref: str) -> bool:
 def keeps_refs_in_files(common_dir: str) -> bool:
     """Whether refs are files at all: in a reftable repository HEAD only says so."""
     return not os.path.isdir(os.path.join(common_dir, "reftable"))
+
+
+def final_name(common_dir: str, ref: str) -> str:
+    """The full ref that `ref` leads to where it is a symbolic one, which is always a file of its own."""
+    for _ in range(5):  # as many steps as git takes
+        try:
+            with open(os.path.join(common_dir, ref), "rb") as file:
+                text = os.fsdecode(file.read(4096))
+        except OSError:
+            break
+        if not text.startswith("ref:"):
+            break
+        ref = text[4:].strip()
+    return ref

@@ -169,13 +169,17 @@ def advanced(
 
 
 def with_rescues(session: Session, rescues: Mapping[str, list[str]], *, at: str) -> Session:
-    """The session with the refs of saved work added to `agents`: {"agent-2": [ref, …]}."""
+    """The session with the refs of saved work in `agents`: {"agent-2": [ref, …]}; itself if it has them."""
     known = session.document.get("agents")
     agents = dict(known) if isinstance(known, dict) else {}
     for agent, refs in rescues.items():
-        entry = agents.get(agent)
-        entry = dict(entry) if isinstance(entry, dict) else {}
+        found = agents.get(agent)
+        entry = dict(found) if isinstance(found, dict) else {}
         saved = entry.get("rescue")
-        entry["rescue"] = [*(saved if isinstance(saved, list) else []), *refs]
-        agents[agent] = entry
+        before = saved if isinstance(saved, list) else []
+        entry["rescue"] = [*before, *(ref for ref in refs if ref not in before)]
+        if entry["rescue"] != before:
+            agents[agent] = entry
+    if agents == known:
+        return session
     return session._replace(document={**session.document, "updated": at, "agents": agents})

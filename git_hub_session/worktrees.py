@@ -34,7 +34,9 @@ class Worktree(NamedTuple):
     operation: str
     """'merge', 'rebase', 'cherry-pick', 'revert', 'bisect' or ''."""
     branches: tuple[str, ...]
-    """Every full ref that the worktree has in use: HEAD's, a rebase's, a bisect's."""
+    """The full refs of the branches that are worked on in it: HEAD's, a rebase's, a bisect's."""
+    in_use: tuple[str, ...]
+    """Those, and what a rebase will move besides: git lets nobody else delete or move them."""
     lock: str | None
     """The reason it is locked for ('' where none is given), or None."""
     fault: str
@@ -96,7 +98,7 @@ def session_worktrees(sid: SessionId, common_dir: str) -> list[tuple[Worktree, s
 def read_worktree(name: str, entry: str) -> Worktree:
     """The worktree whose entry is the directory `entry`, as it is now."""
     head, detached = read_head(entry)
-    operation, branches = operation_of(entry)
+    operation = operation_of(entry)
     link = _text(os.path.join(entry, "gitdir")).rstrip("\n")
     dot_git = os.path.normpath(os.path.join(entry, link)) if link else ""
     path = os.path.dirname(dot_git)
@@ -110,13 +112,18 @@ def read_worktree(name: str, entry: str) -> Worktree:
         path,
         head,
         detached,
-        operation,
-        tuple(dict.fromkeys([head, *branches] if head else branches)),
+        operation.name,
+        _named(head, *operation.branches),
+        _named(head, *operation.branches, *operation.moved),
         _text(lock_file).strip() if os.path.lexists(lock_file) else None,
         fault,
         missing,
         _modified(os.path.join(entry, "index")),
     )
+
+
+def _named(*refs: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(filter(None, refs)))
 
 
 def _link(entry: str, path: str, dot_git: str) -> tuple[bool, str]:
@@ -162,33 +169,49 @@ def read_head(git_dir: str) -> tuple[str, str]:
     return "", text if _is_id(text) else ""
 
 
-def operation_of(git_dir: str) -> tuple[str, list[str]]:
-    """The unfinished operation in a worktree, and the branches that it will come back to."""
+class Operation(NamedTuple):
+    """What is unfinished in a worktree."""
+
+    name: str
+    """'merge', 'rebase', 'cherry-pick', 'revert', 'bisect' or ''."""
+    branches: tuple[str, ...]
+    """The full refs of the branches that it will come back to."""
+    moved: tuple[str, ...]
+    """Other branches that `rebase --update-refs` will move."""
+
+
+def operation_of(git_dir: str) -> Operation:
+    """The unfinished operation in the worktree whose own git directory is `git_dir`."""
 
     def at(*parts: str) -> str:
         return os.path.join(git_dir, *parts)
 
-    operation, branches = "", []
+    name = ""
+    branches: list[str] = []
+    moved: list[str] = []
     for directory in ("rebase-merge", "rebase-apply"):
         if os.path.isdir(at(directory)):
-            operation = operation or "rebase"
+            name = name or "rebase"
             branches.append(_text(at(directory, "head-name")).strip())
-            # Pairs of lines (ref, old, new) that `rebase --update-refs` will move.
-            branches += _text(at(directory, "update-refs")).splitlines()[::3]
+            # Three lines each: the ref, its old and its new object id.
+            moved += _text(at(directory, "update-refs")).splitlines()[::3]
     if os.path.exists(at("BISECT_LOG")):
-        operation = operation or "bisect"
+        name = name or "bisect"
         start = _text(at("BISECT_START")).strip()
         branches.append(start if start.startswith(REFS) else HEADS + start)
-    for file, name in (
+    for file, operation in (
         ("MERGE_HEAD", "merge"),
         ("CHERRY_PICK_HEAD", "cherry-pick"),
         ("REVERT_HEAD", "revert"),
+        ("sequencer", "cherry-pick"),
     ):
         if os.path.exists(at(file)):
-            operation = operation or name
-    if os.path.isdir(at("sequencer")):
-        operation = operation or "cherry-pick"
-    return operation, [ref for ref in branches if ref.startswith(HEADS)]
+            name = name or operation
+    return Operation(name, _branches(branches), _branches(moved))
+
+
+def _branches(refs: list[str]) -> tuple[str, ...]:
+    return tuple(ref for ref in refs if ref.startswith(HEADS))
 
 
 # HEAD, ORIG_HEAD, MERGE_AUTOSTASH, … and what `git update-ref` made beside them. What was
@@ -210,13 +233,19 @@ def _own_commits(worktree: Worktree) -> list[str]:
     # A line of a reflog: old id, new id, who, when; then a tab and why.
     texts += [line[41:81] for line in _reflog(worktree.entry, "HEAD")]
     common_dir = os.path.dirname(os.path.dirname(worktree.entry))
-    known = {line[41:81] for ref in worktree.branches for line in _reflog(common_dir, ref)}
+    known = {word for ref in worktree.branches for word in reflog_commits(common_dir, ref)}
     words = dict.fromkeys(word for text in texts for word in text.split() if _is_id(word))
     return [word for word in words if word not in known or word == worktree.detached]
 
 
 def _reflog(git_dir: str, ref: str) -> list[str]:
     return _text(os.path.join(git_dir, "logs", ref), limit=1 << 24).splitlines()
+
+
+def reflog_commits(common_dir: str, ref: str) -> list[str]:
+    """The object ids that the reflog of the full ref `ref` has; it goes with the ref."""
+    words = dict.fromkeys(line[41:81] for line in _reflog(common_dir, ref))
+    return [word for word in words if _is_id(word)]
 
 
 def _is_id(text: str) -> bool:

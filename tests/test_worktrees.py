@@ -101,7 +101,10 @@ def test_branches_that_a_rebase_will_move(hub: Hub) -> None:
     hub.commit(hub.top, "two", "conflict\n")
     assert hub.call("git", "rebase", "--update-refs", "main", cwd=where).code != 0
     (found,) = linked_worktrees(str(hub.top / ".git"))
-    assert found.branches == ("refs/heads/feature", "refs/heads/below")
+    assert (found.branches, found.in_use) == (
+        ("refs/heads/feature",),
+        ("refs/heads/feature", "refs/heads/below"),
+    )
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,9 @@ from git_hub_session.clock import iso, parse_iso, parse_span
 from git_hub_session.context import Context
 from git_hub_session.errors import HubError, UsageError
 from git_hub_session.gitconfig import environment_settings, parse_size
-from git_hub_session.operations.cleanup import Report, clean_up, failed, report_of
+from git_hub_session.operations.cleanup import clean_up, failed, report_of
 from git_hub_session.operations.judge import Policy
+from git_hub_session.operations.report import Report
 from git_hub_session.operations.verdict import Scene, plan_cleanup
 from git_hub_session.options import DRY_RUN, FORMAT, QUIET, Arguments, Option, Usage
 from git_hub_session.refnames import SessionId
@@ -46,9 +47,9 @@ def run(context: Context, args: Arguments) -> CleanupView:
         context.store,
         context.repo,
         lambda: context.git,
-        procfs.processes(),
+        procfs.processes,
         procfs.command_of,
-        procfs.mount_points(),
+        procfs.mount_points,
     )
     archiving, dry_run = args.is_set("archive"), args.is_set("dry-run")
     reports: list[Report] = []
@@ -60,7 +61,7 @@ def run(context: Context, args: Arguments) -> CleanupView:
             else:
                 at = iso(context.now())
                 report = clean_up(sid, scene, policy, archiving=archiving, at=at)
-        except HubError as fault:
+        except (HubError, OSError) as fault:
             if len(sessions) == 1:
                 raise
             # One that fails must not hide what became of the others, and where their work is.

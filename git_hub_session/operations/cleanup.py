@@ -8,12 +8,13 @@ goes last. What cannot be removed safely is kept, with the reason.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from git_hub_session.errors import HubError
 from git_hub_session.operations import removal
 from git_hub_session.operations.archive import ArchivePlan, archive, plan_archive
 from git_hub_session.operations.judge import Policy, Reason, to_save
+from git_hub_session.operations.report import Kept, Removed, Report, Saved
 from git_hub_session.operations.rescue import Snapshot, Unfaithful, Work, snapshot
 from git_hub_session.operations.verdict import (
     Scene,
@@ -32,71 +33,23 @@ from git_hub_session.refnames import (
     short,
     within_session,
 )
+from git_hub_session.refs import final_name
 from git_hub_session.session import with_rescues
 from git_hub_session.sidebyside import side_by_side
-from git_hub_session.typed import TYPE_CHECKING, NamedTuple
+from git_hub_session.typed import TYPE_CHECKING
 from git_hub_session.worktrees import (
     linked_worktrees,
     operation_of,
     read_head,
     read_worktree,
+    reflog_commits,
     session_worktrees,
 )
 
 if TYPE_CHECKING:
     from git_hub_session.discovery import Place
+    from git_hub_session.store import Edit
     from git_hub_session.worktrees import Worktree
-
-
-class Saved(NamedTuple):
-    """Work that a rescue ref keeps: 'work' is a stash, 'commits' a commit nobody else led to."""
-
-    ref: str
-    kind: str
-    on_branch: bool = True
-    """Whether it was made on the tip of the worktree's branch, not on a detached HEAD."""
-
-
-class Removed(NamedTuple):
-    """A worktree that is gone (or would be), and what was saved of it."""
-
-    path: str
-    branch: str
-    saved: tuple[Saved, ...]
-    missing: bool
-    """Whether its directory was missing already, and only the entry was left."""
-
-
-class Kept(NamedTuple):
-    """A worktree that stays, and why; what was saved before that showed is named too."""
-
-    path: str
-    branch: str
-    reason: Reason
-    saved: tuple[Saved, ...] = ()
-
-
-class Report(NamedTuple):
-    """What a cleanup did, or would do."""
-
-    session: SessionId
-    removed: tuple[Removed, ...]
-    kept: tuple[Kept, ...]
-    branches: ArchivePlan
-    notes: tuple[str, ...] = ()
-    failed: bool = False
-    """Whether nothing could be done at all; a note says why."""
-
-    @property
-    def outcomes(self) -> tuple[Removed | Kept, ...]:
-        """What became of each worktree."""
-        outcomes: list[Removed | Kept] = [*self.removed, *self.kept]
-        return tuple(outcomes)
-
-    @property
-    def is_complete(self) -> bool:
-        """Whether nothing that was asked for was left undone."""
-        return not self.failed and not self.kept and not self.branches.left
 
 
 def report_of(
@@ -118,9 +71,9 @@ def report_of(
     )
 
 
-def failed(sid: SessionId, fault: HubError) -> Report:
+def failed(sid: SessionId, fault: HubError | OSError) -> Report:
     """Of a session that could not be cleaned up at all."""
-    return Report(sid, (), (), ArchivePlan((), ()), (fault.message,), failed=True)
+    return Report(sid, (), (), ArchivePlan((), ()), (said(fault),), failed=True)
 
 
 def _would_save(sid: SessionId, verdict: Verdict) -> list[Saved]:
@@ -131,20 +84,18 @@ def _would_save(sid: SessionId, verdict: Verdict) -> list[Saved]:
 
 def clean_up(sid: SessionId, scene: Scene, policy: Policy, *, archiving: bool, at: str) -> Report:
     """Carry a cleanup out under the session's lock; a killed one is finished by the next."""
-    notes: list[str] = []
     with scene.store.edit(sid) as edit:
         _recover(sid, scene.place)
         verdicts = plan_cleanup(sid, scene, policy)
-        removed, kept = _apply(sid, scene, policy, verdicts)
+        kept = _kept(verdicts)
+        going = _save_all(sid, scene, policy, verdicts, kept)
+        # Before anything goes: whatever happens now, the session says where the work is.
+        notes = _record(edit, _rescues(sid, going, kept), at)
+        removed = _remove_all(scene, going, kept)
         branches = ArchivePlan((), ())
         if archiving:
+            notes += _save_reflogs(sid, scene)
             branches = archive(sid, scene.repo, scene.git(), lambda: _in_use(scene.place, set()))
-        rescues = _rescues(sid, [*removed, *kept])
-        if rescues:
-            try:
-                edit.save(with_rescues(edit.read(), rescues, at=at))
-            except HubError as fault:
-                notes.append(f"the rescue refs are not recorded in the session: {fault.message}")
     kept += _main_worktree(sid, scene.place)
     return Report(sid, tuple(removed), tuple(kept), branches, tuple(notes))
 
@@ -153,28 +104,48 @@ def _recover(sid: SessionId, place: Place) -> None:
     """Put back what a killed run had moved aside but not judged again."""
     removal.empty_trash(place.common_dir)
     for worktree, _ in session_worktrees(sid, place.common_dir):
-        if removal.unfinished(worktree)[0] == "aside":
+        if not removal.is_half_removed(worktree):
             try:
                 removal.recover(worktree)
             except removal.Stuck:
                 pass  # the judgement names it
 
 
-def _apply(
-    sid: SessionId, scene: Scene, policy: Policy, verdicts: Sequence[Verdict]
-) -> tuple[list[Removed], list[Kept]]:
-    kept = _kept(verdicts)
-    going: list[tuple[Verdict, list[Saved]]] = []
+def _save_all(
+    sid: SessionId, scene: Scene, policy: Policy, verdicts: Sequence[Verdict], kept: list[Kept]
+) -> list[tuple[Verdict, list[Saved]]]:
+    """Save the work of all that are to go; those whose work is safe, the others are added to `kept`."""
+    going = []
     for verdict in verdicts:
         if verdict.reason is None:
-            saved: list[Saved] = []
+            saved = [Saved.parse(text) for text in verdict.saved_before]
             try:
                 _save(sid, scene, policy, verdict, saved)
             except _Kept as fault:
                 kept.append(_keep(verdict, fault.reason, saved))
             else:
                 going.append((verdict, saved))
-    reasons = side_by_side(lambda pair: _take_away(pair[0]), going)
+    return going
+
+
+def _record(edit: Edit, rescues: Mapping[str, list[str]], at: str) -> list[str]:
+    """Write the rescue refs into the session; what there is to say if that fails."""
+    try:
+        if rescues:
+            session = edit.read()
+            recorded = with_rescues(session, rescues, at=at)
+            if recorded is not session:
+                edit.save(recorded)
+    except HubError as fault:
+        return [f"the rescue refs are not recorded in the session: {fault.message}"]
+    return []
+
+
+def _remove_all(
+    scene: Scene, going: Sequence[tuple[Verdict, list[Saved]]], kept: list[Kept]
+) -> list[Removed]:
+    """Remove the worktrees side by side; those that had to stay are added to `kept`."""
+    reasons = side_by_side(lambda pair: _take_away(*pair, scene), going)
     removal.empty_trash(scene.place.common_dir)
     removed: list[Removed] = []
     for (verdict, saved), reason in zip(going, reasons, strict=True):
@@ -182,19 +153,40 @@ def _apply(
             removed.append(_removed(verdict, saved))
         else:
             kept.append(_keep(verdict, reason, saved))
-    return removed, kept
+    return removed
+
+
+def _save_reflogs(sid: SessionId, scene: Scene) -> list[str]:
+    """Give commits that only the reflogs of the branches lead to a ref: the reflogs go with the branches."""
+    notes = []
+    in_use = _in_use(scene.place, set())
+    for branch in scene.repo.branches(branch_prefix(sid)):
+        if branch.ref not in in_use and not branch.symbolic:
+            commits = reflog_commits(scene.place.common_dir, branch.ref)
+            for oid in scene.repo.unreached(commits):
+                ref = _new_rescue(rescue_prefix(sid, branch.ref), oid, scene)
+                notes.append(
+                    f"a commit that only the reflog of '{short(branch.ref)}' had is in {ref}"
+                )
+    return notes
 
 
 _CHANGED = Reason("changed", "something was written into it meanwhile", "try again")
 
 
-def _take_away(verdict: Verdict) -> Reason | None:
+def _take_away(verdict: Verdict, saved: Sequence[Saved], scene: Scene) -> Reason | None:
     """Remove the worktree; why it had to stay, or None. Repeatable, if it is killed."""
     worktree = verdict.worktree
     try:
-        if os.path.lexists(worktree.entry) and not removal.unfinished(worktree)[0]:
+        if os.path.lexists(worktree.entry) and not removal.unfinished(worktree).step:
             _check_again(worktree)
-        removal.take_away(worktree, verdict.digest, tracked=verdict.tracked)
+        removal.take_away(
+            worktree,
+            verdict.digest,
+            tracked=verdict.tracked,
+            mounts=scene.mounts,
+            saved=[str(one) for one in saved],
+        )
     except _Kept as fault:
         return fault.reason
     except removal.Changed:
@@ -203,6 +195,8 @@ def _take_away(verdict: Verdict) -> Reason | None:
         return Reason("changed", f"written into while it was removed: what is new is in '{fault}'")
     except removal.Stuck as fault:
         return Reason("stuck", str(fault), "try again")
+    except OSError as fault:
+        return Reason("stuck", said(fault), "try again")
     return None
 
 
@@ -308,25 +302,29 @@ def _in_main_worktree(place: Place) -> list[str]:
     if not place.main_worktree:
         return []
     head, _ = read_head(place.common_dir)
-    _, branches = operation_of(place.common_dir)
-    return [ref for ref in (head, *branches) if ref.startswith(HEADS)]
+    operation = operation_of(place.common_dir)
+    refs = [head, *operation.branches, *operation.moved]
+    return [ref for ref in refs if ref.startswith(HEADS)]
 
 
 def _in_use(place: Place, gone: set[str]) -> set[str]:
     """The full refs that worktrees have in use, but for those whose entries are in `gone`."""
-    in_use = set(_in_main_worktree(place))
+    refs = set(_in_main_worktree(place))
     for worktree in linked_worktrees(place.common_dir):
         if worktree.entry not in gone:
-            in_use.update(worktree.branches)
-    return in_use
+            refs.update(worktree.in_use)
+    return refs | {final_name(place.common_dir, ref) for ref in refs}
 
 
-def _rescues(sid: SessionId, outcomes: Sequence[Removed | Kept]) -> dict[str, list[str]]:
+def _rescues(
+    sid: SessionId, going: Sequence[tuple[Verdict, list[Saved]]], kept: Sequence[Kept]
+) -> dict[str, list[str]]:
     """{"agent-2": [ref, …]}: what is recorded in the session."""
     rescues: dict[str, list[str]] = {}
-    for outcome in outcomes:
-        branch = parse_agent_branch(outcome.branch)
-        name = f"agent-{branch.agent}" if branch else within_session(sid, outcome.branch)
-        for saved in outcome.saved:
-            rescues.setdefault(name, []).append(saved.ref)
+    outcomes = [(verdict.branch, saved) for verdict, saved in going]
+    for ref, saved in [*outcomes, *((one.branch, list(one.saved)) for one in kept)]:
+        branch = parse_agent_branch(ref)
+        name = f"agent-{branch.agent}" if branch else within_session(sid, ref)
+        if saved:
+            rescues.setdefault(name, []).extend(one.ref for one in saved)
     return rescues

@@ -15,11 +15,11 @@ worktree cannot be told from one with changes.
 from __future__ import annotations
 
 import os
-from collections.abc import Container
+from collections.abc import Callable, Container, Sequence
 
 from git_hub_session import tree
 from git_hub_session.typed import NamedTuple
-from git_hub_session.worktrees import Worktree
+from git_hub_session.worktrees import Worktree, lies_in
 
 _NOTE = "hub-session-removal"
 _TRASH = "hub-session-trash"
@@ -49,29 +49,45 @@ def trash_name(worktree: Worktree) -> str:
     return os.path.join(os.path.dirname(worktree.path), f".{worktree.name}.hub-trash")
 
 
-def take_away(worktree: Worktree, digest: int, *, tracked: Container[bytes]) -> None:
+def take_away(
+    worktree: Worktree,
+    digest: int,
+    *,
+    tracked: Container[bytes],
+    mounts: Callable[[], Sequence[str]],
+    saved: Sequence[str],
+) -> None:
     """All six steps, or what a killed run left of them; raises Changed, Written or Stuck.
 
-    `digest` is that of the tree that was judged, `tracked` the HEADs that its index held.
+    `digest` is that of the tree that was judged, `tracked` the HEADs that its index held,
+    `mounts` says where something is mounted now, `saved` is what the note has to remember.
     """
     if not os.path.lexists(worktree.entry):
         return  # somebody else finished it
     aside = recover(worktree)
     if aside is None and not worktree.missing:
-        aside = _move_aside(worktree, digest, tracked)
+        aside = _move_aside(worktree, digest, tracked, mounts, saved)
     left = _delete(aside, worktree.path) if aside is not None else ""
+    if not left and os.path.lexists(worktree.path):
+        raise Changed  # somebody put the directory back: it has to be judged
     _drop_entry(worktree)
     if left:
         raise Written(left)
 
 
-def _move_aside(worktree: Worktree, digest: int, tracked: Container[bytes]) -> Aside:
+def _move_aside(
+    worktree: Worktree,
+    digest: int,
+    tracked: Container[bytes],
+    mounts: Callable[[], Sequence[str]],
+    saved: Sequence[str],
+) -> Aside:
     """Steps 1 to 4; raises Changed or Stuck, with the directory in its place."""
     trash = trash_name(worktree)
     if os.path.lexists(trash):
-        raise Stuck(f"'{trash}' is in the way")
+        raise Stuck(f"'{trash}', left by a removal that was cut off, is in the way")
     try:
-        _write_note(worktree, "aside", trash)
+        _write_note(worktree, "aside", trash, saved)
         os.rename(worktree.path, trash)
     except OSError as fault:
         _drop_note(worktree)
@@ -80,10 +96,11 @@ def _move_aside(worktree: Worktree, digest: int, tracked: Container[bytes]) -> A
         found: tree.Tree | None = tree.look(trash, tracked=tracked)
     except OSError:
         found = None
-    if found is None or found.digest() != digest:
+    is_mounted = any(lies_in(point, os.path.realpath(trash)) for point in mounts())
+    if found is None or found.digest() != digest or is_mounted:
         _put_back(worktree, trash)
         raise Changed
-    _write_note(worktree, "delete", trash)
+    _write_note(worktree, "delete", trash, saved)
     return Aside(trash, found)
 
 
@@ -131,18 +148,14 @@ def _drop_entry(worktree: Worktree) -> None:
 
 
 def empty_trash(common_dir: str) -> None:
-    """Delete what was renamed out of `worktrees`, and the directories that nothing is in; raises OSError."""
+    """Delete what was renamed out of `worktrees`, and the directories that nothing is in, as far as it goes."""
     trash = os.path.join(common_dir, _TRASH)
-    try:
-        names = os.listdir(trash)
-    except FileNotFoundError:
-        names = []
-    for name in names:
+    for name in os.listdir(trash) if os.path.isdir(trash) else []:
         entry = os.path.join(trash, name)
         try:
             tree.remove(entry, tree.look(entry))
-        except FileNotFoundError:
-            pass  # a second run is at it
+        except OSError:
+            pass  # it is tidying only, and the next run's too; a second run may be at it
     for directory in (trash, os.path.join(common_dir, "worktrees")):
         try:
             os.rmdir(directory)  # as git does when the last entry goes
@@ -150,16 +163,34 @@ def empty_trash(common_dir: str) -> None:
             pass
 
 
-def unfinished(worktree: Worktree) -> tuple[str, str]:
-    """The note of a killed run: ('aside' | 'delete', path), or ('', '')."""
+class Note(NamedTuple):
+    """What a killed run was about: 'aside' or 'delete' ('' where there was none), where, and what it saved."""
+
+    step: str
+    trash: str
+    saved: tuple[str, ...]
+
+
+def unfinished(worktree: Worktree) -> Note:
+    """The note of a killed run."""
     try:
         with open(os.path.join(worktree.entry, _NOTE), "rb") as file:
-            step, _, path = os.fsdecode(file.read()).rstrip("\n").partition(" ")
-    except OSError:
-        return "", ""
+            step, trash, *saved = os.fsdecode(file.read()).split("\0")
+    except (OSError, ValueError):
+        return Note("", "", ())
     # Only ever the one name that this module makes: a note is no licence to delete elsewhere.
-    known = step in ("aside", "delete") and path == trash_name(worktree)
-    return (step, path) if known else ("", "")
+    if step not in ("aside", "delete") or trash != trash_name(worktree):
+        return Note("", "", ())
+    return Note(step, trash, tuple(line for line in saved if line.count(" ") == 2))
+
+
+def is_half_removed(worktree: Worktree) -> bool:
+    """Whether a killed run left nothing but to delete: the directory is not back, nor was it locked since."""
+    return (
+        unfinished(worktree).step == "delete"
+        and not os.path.lexists(worktree.path)
+        and worktree.lock is None
+    )
 
 
 def recover(worktree: Worktree) -> Aside | None:
@@ -167,16 +198,24 @@ def recover(worktree: Worktree) -> Aside | None:
 
     Raises Stuck where something else lies in its place now.
     """
-    step, trash = unfinished(worktree)
-    if step == "aside":
-        if os.path.lexists(trash):
-            _put_back(worktree, trash)
+    note = unfinished(worktree)
+    if is_half_removed(worktree):
+        return _left_to_delete(worktree, note.trash)
+    if note.step and os.path.lexists(note.trash):
+        if os.path.lexists(worktree.path):
+            raise Stuck(
+                f"its directory was moved to '{note.trash}', and something else lies in its place"
+            )
+        _put_back(worktree, note.trash)
+    elif note.step:
         _drop_note(worktree)
-    if step != "delete":
-        return None
+    return None
+
+
+def _left_to_delete(worktree: Worktree, trash: str) -> Aside:
     try:
         since = os.stat(os.path.join(worktree.entry, _NOTE)).st_mtime_ns
-        found = tree.look(trash)
+        found = tree.look(trash, tracked=_EVERYTHING)
         # What was written after the note came too late to be judged: it is not ours to delete.
         known = {path: file for path, file in found.files.items() if file.st_ctime_ns <= since}
         return Aside(trash, found._replace(files=known))
@@ -186,10 +225,20 @@ def recover(worktree: Worktree) -> Aside | None:
         raise Stuck(f"cannot delete '{trash}': {fault.strerror}") from None
 
 
-def _write_note(worktree: Worktree, step: str, path: str) -> None:
+class _Everything:
+    """What was judged already: any HEAD in it was in the index."""
+
+    def __contains__(self, _path: object) -> bool:
+        return True
+
+
+_EVERYTHING = _Everything()
+
+
+def _write_note(worktree: Worktree, step: str, trash: str, saved: Sequence[str]) -> None:
     note = os.path.join(worktree.entry, _NOTE)
     with open(f"{note}.tmp", "wb") as file:
-        file.write(os.fsencode(f"{step} {path}\n"))
+        file.write(os.fsencode("\0".join([step, trash, *saved])))
     os.replace(f"{note}.tmp", note)
 
 

@@ -52,9 +52,10 @@ class Scene(NamedTuple):
     repo: GitRepo
     git: Callable[[], Git]
     """Called only when something has to be written: a clean worktree goes without any git."""
-    processes: Sequence[Process]
+    processes: Callable[[], Sequence[Process]]
     command_of: Callable[[int], str]
-    mounts: Sequence[str]
+    mounts: Callable[[], Sequence[str]]
+    """Where something is mounted; like the processes, asked when it is needed: they come and go."""
 
 
 class Verdict(NamedTuple):
@@ -74,6 +75,8 @@ class Verdict(NamedTuple):
     """Commits that need a ref of their own."""
     half_removed: bool = False
     """A killed run left it to be deleted: nothing is judged or saved again."""
+    saved_before: tuple[str, ...] = ()
+    """What that run saved, as its note says."""
 
 
 def plan_cleanup(sid: SessionId, scene: Scene, policy: Policy) -> list[Verdict]:
@@ -82,10 +85,13 @@ def plan_cleanup(sid: SessionId, scene: Scene, policy: Policy) -> list[Verdict]:
     others = [(worktree.entry, worktree.path) for worktree in linked_worktrees(place.common_dir)]
     others += [("", path) for path in (place.main_worktree, place.common_dir, place.hub)]
     real = [(entry, os.path.realpath(path)) for entry, path in others if path]
-    return side_by_side(
-        lambda pair: _judge(*pair, scene, policy, real),
-        session_worktrees(sid, place.common_dir),
-    )
+    processes, mounts = scene.processes(), scene.mounts()
+
+    def judge(pair: tuple[Worktree, str]) -> Verdict:
+        around = _surroundings(pair[0], scene, processes, mounts, real)
+        return _judge(*pair, scene, policy, around)
+
+    return side_by_side(judge, session_worktrees(sid, place.common_dir))
 
 
 def _judge(
@@ -93,20 +99,20 @@ def _judge(
     branch: str,
     scene: Scene,
     policy: Policy,
-    others: Sequence[tuple[str, str]],
+    around: Surroundings,
 ) -> Verdict:
-    step, trash = removal.unfinished(worktree)
-    if step == "delete":
-        return Verdict(worktree, branch, None, half_removed=True)
-    if step == "aside" and os.path.lexists(worktree.path):
-        fault = f"its directory was moved to '{trash}', and something else lies in its place"
+    note = removal.unfinished(worktree)
+    if removal.is_half_removed(worktree):
+        return Verdict(worktree, branch, None, half_removed=True, saved_before=note.saved)
+    if note.step and os.path.lexists(note.trash) and os.path.lexists(worktree.path):
+        fault = f"its directory was moved to '{note.trash}', and something else lies in its place"
         return Verdict(worktree, branch, Reason("stuck", fault, "move it back"))
-    around = _surroundings(worktree, scene, others)
     reason = reason_before_looking(worktree, around, policy)
     if reason is not None:
         return Verdict(worktree, branch, reason)
     try:
         seen = look_into(worktree, scene)
+        commits = scene.repo.unreached(worktree.commits())
     except Damaged as fault:
         return Verdict(worktree, branch, Reason("unreadable-index", fault.message))
     except (OSError, HubError) as fault:
@@ -121,7 +127,7 @@ def _judge(
         tracked=frozenset(path for path in seen.indexed.entries if path.endswith(b"/HEAD")),
         head=seen.head,
         dirty=not policy.discard and bool(seen.staged or seen.changed or to_save(seen, policy)),
-        commits=() if reason else tuple(scene.repo.unreached(worktree.commits())),
+        commits=() if reason else tuple(commits),
     )
 
 
@@ -151,13 +157,17 @@ def _missing(worktree: Worktree, repo: GitRepo, index: Index) -> Examination:
 
 
 def _surroundings(
-    worktree: Worktree, scene: Scene, others: Sequence[tuple[str, str]]
+    worktree: Worktree,
+    scene: Scene,
+    processes: Sequence[Process],
+    mounts: Sequence[str],
+    others: Sequence[tuple[str, str]],
 ) -> Surroundings:
     top = os.path.realpath(worktree.path) if worktree.path else ""
-    users = [process for process in scene.processes if lies_in(process.directory, top)]
+    users = [process for process in processes if lies_in(process.directory, top)]
     return Surroundings(
         lies_in(os.path.realpath(scene.cwd), top),
         tuple(f"{process.pid} ({scene.command_of(process.pid)})" for process in users),
-        tuple(point for point in scene.mounts if lies_in(point, top)),
+        tuple(point for point in mounts if lies_in(point, top)),
         tuple(path for entry, path in others if entry != worktree.entry and lies_in(path, top)),
     )

@@ -10,7 +10,7 @@ from git_hub_session.typed import TYPE_CHECKING, Any, NamedTuple
 from git_hub_session.views.view import Answer, Record, Style, record
 
 if TYPE_CHECKING:
-    from git_hub_session.operations.cleanup import Kept, Removed, Report, Saved
+    from git_hub_session.operations.report import Kept, Removed, Report, Saved
 
 
 class CleanupView(NamedTuple):

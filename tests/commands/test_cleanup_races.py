@@ -389,7 +389,7 @@ def test_a_planted_note_deletes_nothing_else(hub: Hub) -> None:
     victim.mkdir()
     (victim / "precious").write_text("precious\n")
     note = hub.top / ".git" / "worktrees" / "agent-1" / "hub-session-removal"
-    for text in (f"delete {victim}\n", f"aside {victim}\n", "delete \n", "\xff\n"):
+    for text in (f"delete\0{victim}", f"aside\0{victim}\0x", "delete\0", "\xff\n"):
         note.write_text(text)
         (where / "new").write_text("new\n")
         result = hub.run("cleanup", "s1")

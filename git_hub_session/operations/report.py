@@ -1,0 +1,68 @@
+"""What a cleanup did, or would do, as a value."""
+
+from __future__ import annotations
+
+from git_hub_session.operations.archive import ArchivePlan
+from git_hub_session.operations.judge import Reason
+from git_hub_session.refnames import SessionId
+from git_hub_session.typed import NamedTuple
+
+
+class Saved(NamedTuple):
+    """Work that a rescue ref keeps: 'work' is a stash, 'commits' a commit nobody else led to."""
+
+    ref: str
+    kind: str
+    on_branch: bool = True
+    """Whether it was made on the tip of the worktree's branch, not on a detached HEAD."""
+
+    def __str__(self) -> str:
+        return f"{self.kind} {'on-branch' if self.on_branch else 'detached'} {self.ref}"
+
+    @classmethod
+    def parse(cls, text: str) -> Saved:
+        """What str() made of it."""
+        kind, where, ref = text.split(" ", 2)
+        return cls(ref, kind, where == "on-branch")
+
+
+class Removed(NamedTuple):
+    """A worktree that is gone (or would be), and what was saved of it."""
+
+    path: str
+    branch: str
+    saved: tuple[Saved, ...]
+    missing: bool
+    """Whether its directory was missing already, and only the entry was left."""
+
+
+class Kept(NamedTuple):
+    """A worktree that stays, and why; what was saved before that showed is named too."""
+
+    path: str
+    branch: str
+    reason: Reason
+    saved: tuple[Saved, ...] = ()
+
+
+class Report(NamedTuple):
+    """What a cleanup did, or would do."""
+
+    session: SessionId
+    removed: tuple[Removed, ...]
+    kept: tuple[Kept, ...]
+    branches: ArchivePlan
+    notes: tuple[str, ...] = ()
+    failed: bool = False
+    """Whether nothing could be done at all; a note says why."""
+
+    @property
+    def outcomes(self) -> tuple[Removed | Kept, ...]:
+        """What became of each worktree."""
+        outcomes: list[Removed | Kept] = [*self.removed, *self.kept]
+        return tuple(outcomes)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether nothing that was asked for was left undone."""
+        return not self.failed and not self.kept and not self.branches.left
