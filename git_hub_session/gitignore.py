@@ -28,6 +28,10 @@ _CLASSES = {
 }
 _NOTHING = rb"(?!)"
 _WILD = re.compile(rb"[*?\[\\]")
+# What a wildcard takes, the least first.
+_WITHIN = rb"[^/]*?"
+_ACROSS = rb".*?"
+_DIRECTORIES = rb"(?:.*?/)??"
 
 
 class Rule(NamedTuple):
@@ -80,8 +84,9 @@ def _rule(line: bytes, *, ignore_case: bool) -> Rule:
 
 def _translated(pattern: bytes, *, whole_path: bool) -> bytes:
     """The pattern as a regular expression; in a whole path only `**` crosses a '/'."""
-    one, many = (rb"[^/]", rb"[^/]*") if whole_path else (rb".", rb".*")
-    out, at = [], 0
+    one, many = (rb"[^/]", _WITHIN) if whole_path else (rb".", _ACROSS)
+    tokens: list[bytes] = []
+    at = 0
     while at < len(pattern):
         char = pattern[at : at + 1]
         if char == b"*":
@@ -91,25 +96,52 @@ def _translated(pattern: bytes, *, whole_path: bool) -> bytes:
             # git compares what comes before the first wildcard by itself: the rest starts anew.
             starts = pattern[stars - 1 : stars] == b"/" or not _WILD.search(pattern[:stars])
             if not (whole_path and at - stars > 1 and starts):
-                out.append(many)
+                tokens.append(many)
             elif at == len(pattern) or pattern[at : at + 2] == b"\\/":
-                out.append(rb".*")
+                tokens.append(_ACROSS)
             elif pattern[at : at + 1] == b"/":
-                out.append(rb"(?:.*/)?")
+                tokens.append(_DIRECTORIES)
                 at += 1
             else:
-                out.append(many)
+                tokens.append(many)
         elif char == b"[":
             found, at = _bracket(pattern, at + 1, whole_path=whole_path)
-            out.append(found)
+            tokens.append(found)
         elif char == b"?":
-            out.append(one)
+            tokens.append(one)
             at += 1
         else:
             at += char == b"\\"
-            out.append(re.escape(pattern[at : at + 1]) or _NOTHING)
+            tokens.append(re.escape(pattern[at : at + 1]) or _NOTHING)
             at += 1
-    return b"".join(out)
+    return _chained(tokens, (_ACROSS, _DIRECTORIES), (_WITHIN,))
+
+
+def _chained(
+    tokens: list[bytes],
+    wildcards: Sequence[bytes],
+    *inner: Sequence[bytes],
+    to_the_end: bool = True,
+) -> bytes:
+    """The tokens as one expression that does not try what cannot help.
+
+    Each wildcard takes as little as lets what follows it match, up to the next one, and is
+    not asked again: what it could take more, the next can take. Only the last has to reach
+    the end. `inner` are wildcards that cross less, chained by themselves between the others.
+    """
+    chunks: list[list[bytes]] = [[]]
+    for token in tokens:
+        if token in wildcards:
+            chunks.append([])
+        chunks[-1].append(token)
+    first, *others = (
+        _chained(chunk, *inner, to_the_end=to_the_end and chunk is chunks[-1])
+        if inner
+        else b"".join(chunk)
+        for chunk in chunks
+    )
+    last = others.pop() if others and to_the_end else b""
+    return b"".join([first, *(b"(?>%s)" % other for other in others), last])
 
 
 def _bracket(pattern: bytes, at: int, *, whole_path: bool) -> tuple[bytes, int]:
@@ -177,13 +209,16 @@ class Ignores:
         return self._ignores_directory(parent) or self._says(path, directory=False)
 
     def _ignores_directory(self, path: bytes) -> bool:
-        if path not in self._directories:
+        unknown: list[bytes] = []
+        while path not in self._directories:
+            unknown.append(path)
+            path = path.rpartition(b"/")[0]
+        ignored = self._directories[path]
+        for below in reversed(unknown):
             # What lies in an ignored directory is ignored, whatever rules lie there.
-            parent = path.rpartition(b"/")[0]
-            self._directories[path] = self._ignores_directory(parent) or self._says(
-                path, directory=True
-            )
-        return self._directories[path]
+            ignored = ignored or self._says(below, directory=True)
+            self._directories[below] = ignored
+        return ignored
 
     def _says(self, path: bytes, *, directory: bool) -> bool:
         base = path

@@ -130,6 +130,28 @@ def test_as_git(tmp_path: Path, environ: Mapping[str, str], seed: int) -> None:
     assert untracked(hub, everywhere=(b"", exclude.encode())) == untracked_of_git(hub)
 
 
+@pytest.mark.parametrize(
+    ("pattern", "path"),
+    [
+        (b"*a" * 13 + b"*b", b"a" * 200 + b"b"),
+        (b"x/" + b"*a" * 13 + b"*b", b"x/" + b"a" * 200 + b"b"),
+        (b"**/a/" * 13 + b"b", b"a/" * 200 + b"b"),
+    ],
+)
+def test_a_pattern_made_to_take_for_ever(pattern: bytes, path: bytes) -> None:
+    ignores = Ignores(lambda _: b"", [pattern], ignore_case=False)
+    assert ignores.ignores(path)
+    assert not ignores.ignores(path + b"c")
+
+
+def test_deep_directories() -> None:
+    """Deeper than functions can call themselves."""
+    deep = b"a/" * 1200
+    ignores = Ignores(lambda _: b"", [b"ignored\n"], ignore_case=False)
+    assert not ignores.ignores(deep + b"file")
+    assert ignores.ignores(deep + b"ignored/file")
+
+
 def test_a_file_that_a_deeper_rule_brings_back_is_saved(hub: Hub) -> None:
     """libgit2 would call it ignored, and so let it be deleted: its rule negates nothing in its own file."""
     where = hub.session("s1", agents=1).worktree(1)
