@@ -23,7 +23,7 @@ class Tree(NamedTuple):
     """Everything that is no directory."""
     directories: frozenset[bytes]
     repositories: list[bytes]
-    """Directories that are git repositories or worktrees themselves; not looked into."""
+    """Directories that are git repositories or worktrees themselves; not looked into, but for b"."."""
     devices: list[bytes]
     """Directories on another file system; not looked into."""
 
@@ -42,7 +42,8 @@ def look(path: str, *, tracked: Container[bytes] = _NO_TRACKED) -> Tree:
     """All that lies below the directory `path`; raises OSError.
 
     A directory that holds `.git`, or HEAD, objects and refs, is a repository; one of the
-    second kind is not if its HEAD is in `tracked`, for then it is a fixture in the index.
+    second kind is not if its HEAD is in `tracked`, for then it is a fixture in the index. The
+    top has a `.git` anyway: it is b"." if it is a repository of the second kind.
     """
     tree = Tree({}, frozenset(), [], [])
     directories: list[bytes] = []
@@ -83,11 +84,12 @@ def _look(
                 below.append((name, path))
     if not prefix:
         files.pop(b".git", None)
-    elif ".git" in telling or (
-        telling >= {"HEAD", "objects", "refs"} and prefix + b"HEAD" not in tracked
-    ):
-        tree.repositories.append(prefix[:-1])
-        return
+        telling.discard(".git")
+    bare = telling >= {"HEAD", "objects", "refs"} and prefix + b"HEAD" not in tracked
+    if ".git" in telling or bare:
+        tree.repositories.append(prefix[:-1] or b".")
+        if prefix:
+            return
     tree.files.update(files)
     for name, path in below:
         directories.append(path)

@@ -61,6 +61,17 @@ def test_repositories_are_not_looked_into(top: Path) -> None:
     assert sorted(found.files) == [b"file", b"fixture/HEAD", b"link"]
 
 
+def test_a_bare_repository_at_the_top(top: Path) -> None:
+    """It is named, and looked into all the same; one that is tracked is a fixture."""
+    for name in ("objects", "refs"):
+        (top / name).mkdir()
+    (top / "HEAD").write_text("ref: refs/heads/main\n")
+    found = tree.look(str(top))
+    assert found.repositories == [b"."]
+    assert found.files.keys() == {b"HEAD", b"a/b/deep", b"a/pipe", b"file", b"link"}
+    assert tree.look(str(top), tracked={b"HEAD"}).repositories == []
+
+
 @pytest.mark.parametrize("change", ["write", "touch", "chmod", "create", "delete", "mkdir", "swap"])
 def test_the_digest_tells_every_change(top: Path, change: str) -> None:
     before = tree.look(str(top)).digest()
