@@ -201,13 +201,14 @@ def recover(worktree: Worktree) -> Aside | None:
     note = unfinished(worktree)
     if is_half_removed(worktree):
         return _left_to_delete(worktree, note.trash)
-    if note.step and os.path.lexists(note.trash):
-        if os.path.lexists(worktree.path):
-            raise Stuck(
-                f"its directory was moved to '{note.trash}', and something else lies in its place"
-            )
+    is_aside, is_back = os.path.lexists(note.trash), os.path.lexists(worktree.path)
+    if note.step and is_aside and is_back:
+        raise Stuck(
+            f"its directory was moved to '{note.trash}', and something else lies in its place"
+        )
+    if note.step == "aside" and is_aside:
         _put_back(worktree, note.trash)
-    elif note.step:
+    elif note.step and is_back:
         _drop_note(worktree)
     return None
 

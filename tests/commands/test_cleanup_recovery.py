@@ -1,0 +1,204 @@
+"""What a killed cleanup left is judged anew, unless only deleting is left; what came meanwhile counts."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.cleaning import BRANCH, RESCUE, kept, line, removed
+from tests.commands.test_cleanup_races import interposed
+from tests.hub import Hub, Result
+
+_DIE = "os.kill(os.getpid(), signal.SIGKILL)"
+
+
+def _trash(where: Path) -> Path:
+    return where.parent / f".{where.name}.hub-trash"
+
+
+def _killed_while_deleting(hub: Hub) -> None:
+    assert interposed(hub, "s1", code=_DIE, only="os.remove").code == -9
+
+
+def test_a_directory_that_somebody_put_back_is_judged(hub: Hub) -> None:
+    """Killed before the first file went; its owner moves it back, works in it and locks it."""
+    where = hub.session("s1", agents=1).worktree(1)
+    _killed_while_deleting(hub)
+    _trash(where).rename(where)
+    hub.git("checkout", "-q", "--detach", cwd=where)
+    lost = hub.commit(where, "try", "lost\n")
+    hub.git("checkout", "-q", BRANCH, cwd=where)
+    hub.git("worktree", "lock", where)
+    assert hub.run("cleanup", "s1") == kept(where, "locked", f"git worktree unlock {where}")
+    hub.git("worktree", "unlock", where)
+    assert hub.run("cleanup", "s1") == Result(
+        0,
+        f"Saved unreferenced commits of {BRANCH} in {RESCUE}\n"
+        f"  bring it back: git branch <name> {RESCUE}\n"
+        f"Removed worktree: {where}\n"
+        "Cleaned up 1 worktree for session s1\n",
+    )
+    assert hub.refs("refs/hub/rescue") == {RESCUE: lost}
+
+
+def test_a_lock_set_while_it_was_half_deleted(hub: Hub) -> None:
+    where = hub.session("s1", agents=1).worktree(1)
+    _killed_while_deleting(hub)
+    hub.git("worktree", "lock", where)
+    assert hub.run("cleanup", "s1") == kept(where, "locked", f"git worktree unlock {where}")
+    assert (_trash(where) / "file").exists()
+    hub.git("worktree", "unlock", where)
+    assert hub.run("cleanup", "s1") == removed(where)
+    assert not _trash(where).exists()
+
+
+def test_another_directory_in_its_place(hub: Hub) -> None:
+    """Neither the old directory nor the new one is touched."""
+    where = hub.session("s1", agents=1).worktree(1)
+    _killed_while_deleting(hub)
+    where.mkdir()
+    (where / "precious").write_text("precious\n")
+    result = hub.run("cleanup", "s1")
+    assert result == kept(
+        where,
+        f"its directory was moved to '{_trash(where)}', and something else lies in its place",
+        "move it back",
+    )
+    assert (where / "precious").exists()
+    assert (_trash(where) / "file").exists()
+
+
+def test_a_fixture_that_looks_like_a_repository(hub: Hub) -> None:
+    """A tracked bare repository is a fixture, after a kill too."""
+    where = hub.session("s1", agents=1).worktree(1)
+    hub.git("init", "-q", "--bare", where / "fix.git")
+    (where / "fix.git" / "refs" / "keep").write_text("")
+    (where / "fix.git" / "objects" / "keep").write_text("")
+    hub.git("add", "-f", ".", cwd=where)
+    hub.git("commit", "-q", "-m", "a fixture", cwd=where)
+    _killed_while_deleting(hub)
+    assert hub.run("cleanup", "s1") == removed(where)
+    assert not _trash(where).exists()
+
+
+def test_killed_after_saving_the_next_run_says_where_the_work_is(hub: Hub) -> None:
+    where = hub.session("s1", agents=1).worktree(1)
+    (where / "new").write_text("new\n")
+    for nth in range(1, 20):  # the first files that go are copies of the index
+        assert interposed(hub, "s1", code=_DIE, only="os.remove", nth=nth).code == -9
+        if _trash(where).exists():
+            break
+    assert hub.state()["agents"] == {"agent-1": {"rescue": [RESCUE]}}
+    assert hub.run("cleanup", "s1") == Result(
+        0,
+        f"Saved uncommitted work of {BRANCH} in {RESCUE}\n"
+        f"  bring it back: {line(where)}\n"
+        f"Removed worktree: {where}\n"
+        "Cleaned up 1 worktree for session s1\n",
+    )
+    assert hub.state()["agents"] == {"agent-1": {"rescue": [RESCUE]}}
+    assert list(hub.refs("refs/hub/rescue")) == [RESCUE]
+
+
+def test_one_that_fails_hides_nothing_of_the_others(hub: Hub) -> None:
+    """A file that cannot be deleted: the one worktree is named, the others are removed and reported."""
+    hub.session("s1", agents=2)
+    (hub.worktree(2) / "new").write_text("new\n")
+    code = (
+        "os.rename = lambda *a, real=os.rename, **k: "
+        "(_ for _ in ()).throw(OSError(28, 'No space left on device')) "
+        "if str(a[0]).endswith('agent-1') else real(*a, **k)"
+    )
+    result = interposed(hub, "s1", code=code)
+    assert result.code == 1
+    assert f"Removed worktree: {hub.worktree(2)}\n" in result.out
+    assert "Saved uncommitted work of hub/s1/agent-2/attempt-1" in result.out
+    assert f"Kept worktree: {hub.worktree(1)}\n" in result.out
+    assert "No space left on device" in result.out
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount")
+def test_something_mounted_while_the_lock_was_waited_for(hub: Hub) -> None:
+    where = hub.session("s1", agents=1).worktree(1)
+    (where / "cache").mkdir()
+    precious = hub.top.parent / "precious"
+    precious.mkdir()
+    (precious / "gold").write_text("gold\n")
+    hub.git("config", "core.excludesFile", str(hub.top.parent / "ignored"))
+    (hub.top.parent / "ignored").write_text("cache/\n")
+    holder = subprocess.Popen(["flock", "-x", hub.directory(), "sleep", "1.5"], env=hub.environ)
+    time.sleep(0.3)
+    cleanup = subprocess.Popen(
+        ["git", "hub-session", "cleanup", "s1"],
+        cwd=hub.top,
+        env=hub.environ,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    time.sleep(0.5)
+    if subprocess.run(["mount", "--bind", precious, where / "cache"]).returncode:
+        cleanup.communicate()
+        holder.wait()
+        pytest.skip("this machine lets nobody mount")
+    try:
+        out, _ = cleanup.communicate()
+        holder.wait()
+    finally:
+        subprocess.run(["umount", where / "cache"], check=False)
+    assert (cleanup.returncode, (precious / "gold").read_text()) == (1, "gold\n")
+    assert f"  a mount point: {where / 'cache'}\n" in out
+
+
+def test_commits_of_a_reflog_that_goes_with_its_branch(hub: Hub) -> None:
+    """--archive deletes the branch, and with it the reflog that alone led to a commit."""
+    where = hub.session("s1", agents=1).worktree(1)
+    undone = hub.commit(where, "try", "undone\n")
+    hub.git("reset", "-q", "--hard", "HEAD~1", cwd=where)
+    result = hub.run("cleanup", "s1", "--archive")
+    assert result == Result(
+        0,
+        f"Removed worktree: {where}\n"
+        f"Archived branch: {BRANCH} as tag hub/archive/s1/agent-1\n"
+        "Cleaned up 1 worktree for session s1\n",
+        f"warning: a commit that only the reflog of '{BRANCH}' had is in {RESCUE}\n",
+    )
+    hub.git("gc", "-q", "--prune=now")
+    assert hub.git("cat-file", "-t", undone) == "commit"
+
+
+def test_a_rebase_of_another_branch_that_will_move_one_of_ours(hub: Hub) -> None:
+    """`rebase --update-refs` elsewhere: that worktree is not the session's, its branch is in use."""
+    where = hub.session("s1", agents=1).worktree(1)
+    hub.commit(where, "one", "1\n")
+    hub.git("worktree", "remove", where)
+    foreign = hub.worktrees / "foreign"
+    hub.git("worktree", "add", "-q", "-b", "feature", foreign, BRANCH)
+    hub.commit(foreign, "two", "2\n")
+    hub.commit(hub.top, "two", "conflict\n")
+    assert hub.call("git", "rebase", "--update-refs", "main", cwd=foreign).code != 0
+    assert hub.run("cleanup", "s1", "--force", "--archive") == Result(
+        1,
+        f"Kept branch: {BRANCH}: checked out in a worktree\n"
+        "Cleaned up 0 worktrees for session s1\n",
+    )
+    assert foreign.exists()
+
+
+def test_a_branch_checked_out_through_a_symbolic_one(hub: Hub) -> None:
+    where = hub.session("s1", agents=1).worktree(1)
+    hub.git("worktree", "remove", where)
+    hub.git("symbolic-ref", "refs/heads/alias", f"refs/heads/{BRANCH}")
+    other = hub.worktrees / "other"
+    hub.git("worktree", "add", "-q", "--detach", other)
+    hub.git("symbolic-ref", "HEAD", "refs/heads/alias", cwd=other)
+    assert hub.run("cleanup", "s1", "--archive") == Result(
+        1,
+        f"Kept branch: {BRANCH}: checked out in a worktree\n"
+        "Cleaned up 0 worktrees for session s1\n",
+    )
+    shutil.rmtree(other)
