@@ -92,7 +92,7 @@ class Context:
         """The repository, to look at; loads libgit2 (70 ms)."""
         from git_hub_session.gitrepo import GitRepo
 
-        return GitRepo(self.place.common_dir)
+        return GitRepo(self.place.common_dir, self.environ)
 
     @cached_property
     def git(self) -> Git:

@@ -8,9 +8,12 @@ others packed meanwhile (libgit2#1534).
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 
 from git_hub_session.errors import HubError
+from git_hub_session.gitconfig import environment_settings, is_true
+from git_hub_session.refnames import REFS
 from git_hub_session.typed import NamedTuple
 
 # pygit2 reads every CA certificate when it is imported (13 ms) and cannot be imported where
@@ -20,7 +23,7 @@ _before = {name: os.environ.get(name) for name in _TLS}
 os.environ.update(_TLS)
 try:
     import pygit2
-    from pygit2.enums import SortMode
+    from pygit2.enums import ConfigLevel, SortMode
 finally:
     for _name, _value in _before.items():
         if _value is None:
@@ -33,6 +36,24 @@ class CannotOpen(HubError):
     """libgit2 does not open the repository (SHA-256, reftable, an extension it does not know)."""
 
     code = "cannot-open"
+
+
+class CannotRead(HubError):
+    """Something that the repository should hold is missing or broken."""
+
+    code = "cannot-read"
+
+    def __init__(self, what: object) -> None:
+        super().__init__(f"cannot read the repository: {what}", hint="git fsck")
+
+
+@contextmanager
+def _reading() -> Iterator[None]:
+    """What libgit2 raises becomes CannotRead."""
+    try:
+        yield
+    except (pygit2.GitError, KeyError, ValueError, OSError) as fault:
+        raise CannotRead(fault.args[0] if isinstance(fault, KeyError) else fault) from None
 
 
 class Branch(NamedTuple):
@@ -57,13 +78,18 @@ class DiffStat(NamedTuple):
 class GitRepo:
     """One repository, open for looking."""
 
-    def __init__(self, common_dir: str) -> None:
+    def __init__(self, common_dir: str, environ: Mapping[str, str]) -> None:
         """Open the repository at `common_dir`; raises CannotOpen.
+
+        `environ` says which configuration git would read.
 
         Whose it is was decided before, by git's rules (discovery, context): libgit2's own
         check knows neither `git -c safe.directory=…` nor prefixes.
         """
         pygit2.settings.owner_validation = False
+        self._environ = environ
+        self._settings = environment_settings(environ)
+        self._unread = _leave_out_what_git_does_not_read(environ)
         try:
             self._repo = pygit2.Repository(common_dir)
         except pygit2.GitError as fault:
@@ -73,10 +99,12 @@ class GitRepo:
             ) from None
         self._trees: dict[bytes, dict[bytes, tuple[int, bytes]]] = {}
 
+    @_reading()
     def branches(self, prefix: str) -> list[Branch]:
         """Every ref that starts with `prefix`, by name; a broken one has no oid."""
         return [self._branch(ref) for ref in self.refs(prefix)]
 
+    @_reading()
     def refs(self, prefix: str) -> list[str]:
         """The names of the refs that start with `prefix`, sorted."""
         wanted = os.fsencode(prefix)
@@ -99,12 +127,14 @@ class GitRepo:
         return self._branch(ref).oid
 
     def target(self, ref: str) -> str:
-        """The object id that `ref` itself holds (a tag object's, not its commit's), or ''."""
+        """What `ref` itself holds: an object id (a tag object's, not its commit's), or, if it is
+        symbolic, another ref's name; '' where it is not there."""
         try:
-            return str(self._repo.lookup_reference(ref).resolve().target)
+            return str(self._repo.lookup_reference(ref).target)
         except (pygit2.GitError, ValueError, KeyError, OSError):
             return ""
 
+    @_reading()
     def stash_of(self, ref: str) -> tuple[str, ...]:
         """What the stash at `ref` keeps: its HEAD commit, then the trees of I, W and U ('' if none)."""
         tip = self.tip(ref)
@@ -115,10 +145,12 @@ class GitRepo:
         worktree = str(self._repo[tip].peel(pygit2.Tree).id)
         return (str(parents[0].id), trees[0], worktree, trees[1] if len(trees) > 1 else "")
 
+    @_reading()
     def ahead_behind(self, tip: str, base: str) -> tuple[int, int]:
         """How many commits `tip` has that `base` has not, and the other way round."""
         return self._repo.ahead_behind(pygit2.Oid(hex=tip), pygit2.Oid(hex=base))
 
+    @_reading()
     def diff_stat(self, tip: str, base: str) -> DiffStat:
         """What `tip` changed since it left `base`; from nothing where they share no history."""
         fork = self._repo.merge_base(pygit2.Oid(hex=tip), pygit2.Oid(hex=base))
@@ -129,6 +161,7 @@ class GitRepo:
             stats = self._repo[fork].peel(pygit2.Tree).diff_to_tree(new).stats
         return DiffStat(stats.files_changed, stats.insertions, stats.deletions)
 
+    @_reading()
     def frontier(self, tips: Iterable[str]) -> frozenset[str]:
         """The tips that no other of the tips contains."""
         left = set(tips)
@@ -140,85 +173,149 @@ class GitRepo:
         }
         return frozenset(left - contained)
 
-    def has_commit(self, oid: str) -> bool:
-        """Whether `oid` is a commit of this repository."""
+    def _find(self, oid: str) -> pygit2.Object | None:
         try:
-            return isinstance(self._repo[oid], pygit2.Commit)
+            return self._repo[oid]
         except (KeyError, ValueError):
-            return False
+            return None
 
+    @_reading()
     def unreached(self, oids: Iterable[str]) -> list[str]:
-        """Those of the commits that no ref leads to and no other of them contains."""
-        wanted = [oid for oid in dict.fromkeys(oids) if self.has_commit(oid)]
-        if not wanted:
-            return []
+        """Those of the objects that no ref leads to and no other of them contains.
+
+        What is no commit is reached only by a ref that holds it itself: no tree is searched.
+        """
+        found = {oid: self._find(oid) for oid in oids}
+        starts = [oid for oid, one in found.items() if isinstance(one, pygit2.Commit)]
+        others = found.keys() - starts - {oid for oid, one in found.items() if one is None}
+        if others:
+            others -= {self.target(ref) for ref in self.refs(REFS)}
+        contained = {self._tagged(found[oid]) for oid in others} - {""}
+        starts += contained
+        if not starts:
+            return [oid for oid in found if oid in others]
         walker = self._repo.walk(None, SortMode.TOPOLOGICAL)
-        for oid in wanted:
+        for oid in starts:
             walker.push(pygit2.Oid(hex=oid))
         for name in self._repo.raw_listall_references():
             tip = self.tip(os.fsdecode(name))
             if tip:
                 walker.hide(pygit2.Oid(hex=tip))
         lost: set[str] = set()
-        parents: set[str] = set()
         for commit in walker:
             lost.add(str(commit.id))
-            parents.update(str(parent) for parent in commit.parent_ids)
+            contained.update(str(parent) for parent in commit.parent_ids)
         # Every lost commit was reached from one of the wanted: what is a parent is contained in one.
-        return [oid for oid in wanted if oid in lost and oid not in parents]
+        return [oid for oid in found if oid in others or oid in lost - contained]
 
+    def _tagged(self, found: pygit2.Object | None) -> str:
+        """The commit that a tag leads to, or '' for anything else."""
+        while isinstance(found, pygit2.Tag):
+            found = self._repo[found.target]
+            if isinstance(found, pygit2.Commit):
+                return str(found.id)
+        return ""
+
+    @_reading()
     def tree_id(self, commit: str) -> bytes:
         """The object id of a commit's tree, as 20 bytes; b'' where there is no such commit."""
-        try:
-            return self._repo[commit].peel(pygit2.Tree).id.raw
-        except (KeyError, ValueError, pygit2.GitError):
-            return b""
+        found = self._find(commit)
+        return found.tree_id.raw if isinstance(found, pygit2.Commit) else b""
 
+    @_reading()
     def tree_entries(self, commit: str) -> dict[bytes, tuple[int, bytes]]:
         """Every file of a commit's tree: {path: (mode, object id as 20 bytes)}."""
         tree = self.tree_id(commit)
         if not tree:
             return {}
         if tree not in self._trees:
-            entries: dict[bytes, tuple[int, bytes]] = {}
-            self._flatten(self._repo[tree.hex()].peel(pygit2.Tree), b"", entries)
-            self._trees[tree] = entries
+            self._trees[tree] = self._flat(tree)
         return self._trees[tree]
 
-    def _flatten(
-        self, tree: pygit2.Tree, prefix: bytes, entries: dict[bytes, tuple[int, bytes]]
-    ) -> None:
+    def _flat(self, tree: bytes) -> dict[bytes, tuple[int, bytes]]:
         # By raw_name: pygit2's Index has only names that are UTF-8.
-        for entry in tree:
-            path = prefix + (entry.raw_name or b"")
-            if isinstance(entry, pygit2.Tree):
-                self._flatten(entry, path + b"/", entries)
-            else:
-                entries[path] = (int(entry.filemode), entry.id.raw)
+        entries: dict[bytes, tuple[int, bytes]] = {}
+        trees = [(b"", self._repo[tree.hex()].peel(pygit2.Tree))]
+        while trees:
+            prefix, parent = trees.pop()
+            for entry in parent:
+                path = prefix + (entry.raw_name or b"")
+                if isinstance(entry, pygit2.Tree):
+                    trees.append((path + b"/", entry))
+                else:
+                    entries[path] = (int(entry.filemode), entry.id.raw)
+        return entries
 
     @staticmethod
     def blob_id(data: bytes) -> bytes:
         """The object id, as 20 bytes, that `data` has as a blob."""
         return pygit2.hash(data).raw
 
-    def ignore_rules(self) -> tuple[list[bytes], bool]:
-        """The texts of core.excludesFile and info/exclude, and whether names are compared ignoring case."""
-        config = self._repo.config
-        home = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
-        named = os.path.join(home, "git", "ignore")
-        if "core.excludesfile" in config:
-            named = os.path.expanduser(str(config["core.excludesfile"]))
-        paths = (named, os.path.join(self._repo.path, "info", "exclude"))
-        folded = "core.ignorecase" in config and config.get_bool("core.ignorecase")
-        return [_content(path) for path in paths], folded
+    @_reading()
+    def blob(self, oid: bytes) -> bytes:
+        """The bytes of the blob of that object id, 20 bytes."""
+        return self._repo[oid.hex()].peel(pygit2.Blob).data
 
-    def settings(self, section: str) -> dict[str, list[str]]:
-        """git's configuration below `section`, from its files: {"hubsession.keepignored": [value, …]}."""
-        found: dict[str, list[str]] = {}
-        for entry in self._repo.config:
-            if entry.name.startswith(f"{section}."):
-                found.setdefault(entry.name, []).append(entry.value or "")
-        return found
+    @_reading()
+    def ignore_rules(self, git_dir: str, top: str) -> tuple[list[bytes], bool]:
+        """The texts of core.excludesFile and info/exclude, and whether names are compared ignoring case.
+
+        As they are in the worktree at `top` with its own configuration in `git_dir`. Where git
+        reads what libgit2 does not, there is no core.excludesFile: that only saves more.
+        """
+        config = pygit2.Repository(git_dir).config
+        exclude = _content(os.path.join(self._repo.path, "info", "exclude"))
+        if self._unread or _has_unknown_include(config, self._settings):
+            return [b"", exclude], False
+        home = self._environ.get("XDG_CONFIG_HOME") or "~/.config"
+        default = os.path.join(home, "git", "ignore")
+        named = [default, *self._values(config, "core.excludesFile")][-1]
+        folded = ["", *self._values(config, "core.ignoreCase")][-1]
+        return [_content(os.path.join(top, os.path.expanduser(named))), exclude], is_true(folded)
+
+    @_reading()
+    def settings(self, name: str) -> list[str]:
+        """Every value that git's configuration has for `name`, the one that counts last."""
+        return self._values(self._repo.config, name)
+
+    def _values(self, config: pygit2.Config, name: str) -> list[str]:
+        try:
+            values = ["true" if value is None else value for value in config.get_multivar(name)]
+        except UnicodeDecodeError:
+            raise HubError(f"the value of {name} is not UTF-8", hint=f"git config {name}") from None
+        folded = name.lower()
+        return [*values, self._settings[folded]] if folded in self._settings else values
+
+
+def _leave_out_what_git_does_not_read(environ: Mapping[str, str]) -> bool:
+    """Keep libgit2 from files that git does not read; whether git reads others in their place."""
+    no_system = is_true(environ.get("GIT_CONFIG_NOSYSTEM"))
+    other_system, other_global = ("GIT_CONFIG_" + name in environ for name in ("SYSTEM", "GLOBAL"))
+    paths = pygit2.settings.search_path
+    if no_system or other_system:
+        paths[ConfigLevel.SYSTEM] = ""
+    if other_global:
+        paths[ConfigLevel.GLOBAL] = paths[ConfigLevel.XDG] = ""
+    return other_global or (other_system and not no_system)
+
+
+def _has_unknown_include(config: pygit2.Config, environment: Mapping[str, str]) -> bool:
+    """Whether git reads a file that libgit2 does not: by another condition, or `git -c include.path`."""
+    known = (b"includeif.gitdir:", b"includeif.gitdir/i:", b"includeif.onbranch:")
+    return any(name.startswith(("include.", "includeif.")) for name in environment) or any(
+        name.startswith(b"includeif.") and not name.startswith(known) for name in _names(config)
+    )
+
+
+def _names(config: pygit2.Config) -> Iterator[bytes]:
+    entries = iter(config)
+    while True:
+        try:
+            yield next(entries).raw_name
+        except StopIteration:
+            return
+        except UnicodeDecodeError as fault:
+            yield fault.object  # the name: an entry decodes nothing else
 
 
 def _content(path: str) -> bytes:

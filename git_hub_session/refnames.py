@@ -126,3 +126,8 @@ def created(ref: str, oid: str) -> str:
 def deleted(ref: str, oid: str) -> str:
     """The command of `git update-ref --stdin -z` that deletes `ref`, if it still holds `oid`."""
     return f"delete {ref}\0{oid}"
+
+
+def verified(ref: str, oid: str) -> str:
+    """The command of `git update-ref --stdin -z` that fails unless `ref` holds `oid`."""
+    return f"verify {ref}\0{oid}"

@@ -5,16 +5,17 @@ from __future__ import annotations
 import os
 import random
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from git_hub_session.gitrepo import Branch, CannotOpen, DiffStat, GitRepo
+from git_hub_session.gitrepo import Branch, CannotOpen, CannotRead, DiffStat, GitRepo
 from tests.hub import CHECKOUT, PYTHON, Hub, Result
 
 
 def repo_of(hub: Hub) -> GitRepo:
-    return GitRepo(str(hub.top / ".git"))
+    return GitRepo(str(hub.top / ".git"), hub.environ)
 
 
 def test_branches_loose_and_packed_by_whole_prefix(hub: Hub) -> None:
@@ -57,6 +58,8 @@ def test_a_tag_leads_to_its_commit_and_is_an_object_itself(hub: Hub) -> None:
     repo = repo_of(hub)
     assert repo.tip("refs/tags/v1") == hub.git("rev-parse", "main")
     assert repo.target("refs/tags/v1") == hub.git("rev-parse", "v1")
+    hub.git("symbolic-ref", "refs/tags/v2", "refs/heads/main")
+    assert repo.target("refs/tags/v2") == "refs/heads/main"
 
 
 def test_subjects(hub: Hub) -> None:
@@ -93,6 +96,48 @@ def test_commits_that_no_ref_leads_to(hub: Hub, seed: int) -> None:
     found = repo_of(hub).unreached([*wanted, "1" * 40, *wanted])
     assert set(found) == expected
     assert found == [oid for oid in wanted if oid in expected]
+
+
+def test_tags_and_files_that_no_ref_leads_to(hub: Hub) -> None:
+    """A tag is an object too: it needs a ref, which then leads to its commit; so does a blob."""
+    tree = hub.git("rev-parse", "main^{tree}")
+    lost = hub.git("commit-tree", "-m", "lost", tree)
+    for name, oid in (("new", lost), ("old", "main"), ("kept", "main")):
+        hub.git("tag", "-a", "-m", name, name, oid)
+    tags = [hub.git("rev-parse", name) for name in ("new", "old", "kept")]
+    hub.git("tag", "-d", "new", "old")
+    blob = hub.git("rev-parse", "main:file")
+    found = repo_of(hub).unreached([lost, *tags, blob, hub.git("rev-parse", "main")])
+    assert found == [*tags[:2], blob]
+    for oid in found:
+        hub.git("update-ref", f"refs/hub/rescue/s1/{oid}", oid)
+    assert repo_of(hub).unreached([lost, *tags, blob]) == []
+
+
+def test_objects_that_are_missing(hub: Hub) -> None:
+    """Told as a fault, whatever was asked."""
+    commit = hub.commit(hub.top, "sub/other", "third\n")
+    gone = hub.git("rev-parse", "main:sub"), hub.git("rev-parse", "main~")
+    tree = hub.git("rev-parse", "main^{tree}")
+    merge = hub.git("commit-tree", "-m", "m", "-p", gone[1], "-p", commit, tree)
+    hub.git("update-ref", "refs/stash", merge)
+    for oid in gone:
+        (hub.top / ".git" / "objects" / oid[:2] / oid[2:]).unlink()
+    repo = repo_of(hub)
+    questions: list[Callable[[], object]] = [
+        lambda: repo.tree_entries(commit),
+        lambda: repo.stash_of("refs/stash"),
+        lambda: repo.unreached([commit]),
+        lambda: repo.ahead_behind(commit, gone[1]),
+        lambda: repo.diff_stat(commit, gone[1]),
+        lambda: repo.frontier([commit, gone[1]]),
+        lambda: repo.blob(bytes.fromhex(gone[0])),
+    ]
+    for ask in questions:
+        with pytest.raises(CannotRead) as caught:
+            ask()
+        assert caught.value.hint == "git fsck"
+    assert repo.tree_id(commit).hex() == tree
 
 
 def test_a_stash_as_git_makes_it(hub: Hub) -> None:
@@ -146,10 +191,11 @@ def test_rules_of_what_is_ignored_everywhere(hub: Hub) -> None:
     (hub.top / ".git" / "info" / "exclude").write_text("mine\n")
     (hub.top.parent / "excludes").write_text("*.log\n")
     hub.git("config", "core.excludesFile", hub.top.parent / "excludes")
-    assert repo_of(hub).ignore_rules() == ([b"*.log\n", b"mine\n"], False)
+    entry, top = str(hub.top / ".git"), str(hub.top)
+    assert repo_of(hub).ignore_rules(entry, top) == ([b"*.log\n", b"mine\n"], False)
     hub.git("config", "core.ignoreCase", "true")
     hub.git("config", "core.excludesFile", "/nonexistent")
-    assert repo_of(hub).ignore_rules() == ([b"", b"mine\n"], True)
+    assert repo_of(hub).ignore_rules(entry, top) == ([b"", b"mine\n"], True)
 
 
 def test_settings_in_the_order_of_their_files(hub: Hub) -> None:
@@ -158,12 +204,10 @@ def test_settings_in_the_order_of_their_files(hub: Hub) -> None:
     hub.git("config", "hubsessions.other", "x")
     # In a process of its own: libgit2 looks for the home directory once.
     program = (
-        "from git_hub_session.gitrepo import GitRepo\n"
-        f"print(GitRepo({str(hub.top / '.git')!r}).settings('hubsession'))"
+        "import os; from git_hub_session.gitrepo import GitRepo\n"
+        f"print(GitRepo({str(hub.top / '.git')!r}, os.environ).settings('hubsession.keepIgnored'))"
     )
-    assert hub.call(PYTHON, "-c", program, cwd=CHECKOUT) == Result(
-        0, "{'hubsession.keepignored': ['*.db', '*.env']}\n"
-    )
+    assert hub.call(PYTHON, "-c", program, cwd=CHECKOUT) == Result(0, "['*.db', '*.env']\n")
 
 
 def test_a_repository_that_libgit2_does_not_know(hub: Hub, tmp_path: Path) -> None:

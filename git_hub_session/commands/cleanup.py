@@ -6,7 +6,7 @@ from git_hub_session import procfs
 from git_hub_session.clock import iso, parse_iso, parse_span
 from git_hub_session.context import Context
 from git_hub_session.errors import HubError, UsageError
-from git_hub_session.gitconfig import environment_settings, parse_size
+from git_hub_session.gitconfig import parse_size
 from git_hub_session.operations.cleanup import clean_up, failed, report_of
 from git_hub_session.operations.judge import Policy
 from git_hub_session.operations.report import Report
@@ -33,8 +33,6 @@ USAGE = Usage(
     ),
     most=None,
 )
-
-_SECTION = "hubsession"
 
 
 def run(context: Context, args: Arguments) -> CleanupView:
@@ -96,11 +94,8 @@ def _sessions(context: Context, args: Arguments) -> list[SessionId]:
 
 def _policy(context: Context, *, force: bool, discard: bool) -> Policy:
     """The options and the settings hubsession.rescueLimit, hubsession.keepIgnored."""
-    settings = context.repo.settings(_SECTION)
-    for name, value in environment_settings(context.environ).items():
-        settings.setdefault(name, []).append(value)
     policy = Policy(force=force, discard=discard)
-    limits = settings.get(f"{_SECTION}.rescuelimit")
+    limits = context.repo.settings("hubsession.rescueLimit")
     if limits:
         limit = parse_size(limits[-1])
         if limit is None:
@@ -109,8 +104,8 @@ def _policy(context: Context, *, force: bool, discard: bool) -> Policy:
                 hint="a number of bytes: 100m, 2g",
             )
         policy = policy._replace(rescue_limit=limit)
-    patterns = settings.get(f"{_SECTION}.keepignored")
-    if patterns is not None:
+    patterns = context.repo.settings("hubsession.keepIgnored")
+    if patterns:
         words = tuple(word for value in patterns for word in value.split())
         policy = policy._replace(keep_ignored=words)
     return policy

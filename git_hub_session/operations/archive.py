@@ -12,6 +12,7 @@ from git_hub_session.refnames import (
     created,
     deleted,
     parse_agent_branch,
+    verified,
 )
 from git_hub_session.typed import TYPE_CHECKING, NamedTuple
 
@@ -50,8 +51,8 @@ def plan_archive(
 ) -> ArchivePlan:
     """A tag for every agent's branch that nobody has checked out.
 
-    `in_use` are the full refs that worktrees have in use, `target` gives the object id that a
-    ref holds, or ''. The first attempt of an agent gets the short tag, where it had one; else
+    `in_use` are the full refs that worktrees have in use, `target` gives what a ref itself
+    holds, or ''. The first attempt of an agent gets the short tag, where it had one; else
     the last (format: refs/tags/hub/archive/<id>/agent-<N>[-attempt-<M>]).
     """
     archived: list[Archived] = []
@@ -104,7 +105,7 @@ def archive(
                 command
                 for step in plan.archived
                 for command in (
-                    *(() if step.tagged_before else (created(step.tag, step.oid),)),
+                    (verified if step.tagged_before else created)(step.tag, step.oid),
                     deleted(step.branch, step.oid),
                 )
             )

@@ -25,6 +25,7 @@ _INDEX_LIMIT = 1 << 30  # bytes
 _HASH_LIMIT = 64 << 20  # bytes: a larger file that looks changed is git's to compare
 _LOW_32 = 0xFFFFFFFF
 _SECOND = 1_000_000_000
+_EMPTY_BLOB = bytes.fromhex("e69de29bb2d1d6434b8b29ae775ad8c2e48c5391")
 
 
 class Examination(NamedTuple):
@@ -99,7 +100,7 @@ def examine(worktree: Worktree, repo: GitRepo, index: Index, written: int) -> Ex
     absent -= index.gitlinks & found.directories
     intended = index.intent_to_add & found.files.keys()
     others = [path for path in found.files if path not in entries and path not in index.unmerged]
-    untracked, ignored = _sorted_out(others, worktree, found, repo)
+    untracked, ignored = _sorted_out(others, worktree, found, index, repo)
     regular = {path for path in untracked if is_savable(found.files[path].st_mode)}
     head = head_commit(worktree, repo)
     never_checked_out = not entries and not index.unmerged and not written and not found.files
@@ -136,6 +137,8 @@ def _differs(
         entry.mtime * _SECOND + entry.mtime_ns == mtime
         and entry.ctime * _SECOND + entry.ctime_ns == file.st_ctime_ns
         and entry.size == file.st_size & _LOW_32
+        # git writes size 0 for what it could not be sure of: that proves nothing.
+        and (entry.size or entry.oid == _EMPTY_BLOB)
         and entry.ino == file.st_ino & _LOW_32
         # Written in the same tick as the index: it may have changed again since ("racy git").
         and mtime < written
@@ -173,7 +176,7 @@ def is_savable(mode: int) -> bool:
 
 
 def _sorted_out(
-    others: list[bytes], worktree: Worktree, found: tree.Tree, repo: GitRepo
+    others: list[bytes], worktree: Worktree, found: tree.Tree, index: Index, repo: GitRepo
 ) -> tuple[list[bytes], list[bytes]]:
     """The untracked and the ignored among files that are not in the index."""
     if not others:
@@ -181,11 +184,12 @@ def _sorted_out(
 
     def read(path: bytes) -> bytes:
         file = found.files.get(path)
-        # As git: no link is followed to a .gitignore.
-        readable = file is not None and stat.S_ISREG(file.st_mode)
-        return content(worktree.path, path, stat.S_IFREG) if readable else b""
+        # As git: no link is followed to a .gitignore, and one left out by sparse-checkout counts.
+        if file is not None and stat.S_ISREG(file.st_mode):
+            return content(worktree.path, path, stat.S_IFREG)
+        return repo.blob(index.entries[path].oid) if path in index.skip_worktree else b""
 
-    everywhere, ignore_case = repo.ignore_rules()
+    everywhere, ignore_case = repo.ignore_rules(worktree.entry, worktree.path)
     ignores = Ignores(read, everywhere, ignore_case=ignore_case)
     untracked: list[bytes] = []
     ignored: list[bytes] = []
