@@ -215,8 +215,8 @@ def _branches(refs: list[str]) -> tuple[str, ...]:
 
 
 # HEAD, ORIG_HEAD, MERGE_AUTOSTASH, … and what `git update-ref` made beside them. What was
-# fetched (FETCH_HEAD) is nobody's work here.
-_PSEUDO_REF = re.compile("(?!FETCH_HEAD$)[A-Z][A-Z_-]*")
+# fetched (FETCH_HEAD) and what git last merged the files to (AUTO_MERGE) is nobody's work.
+_PSEUDO_REF = re.compile("(?!FETCH_HEAD$|AUTO_MERGE$)[A-Z][A-Z_-]*")
 _OF_OPERATIONS = (
     "rebase-merge/orig-head",
     "rebase-merge/autostash",

@@ -202,3 +202,14 @@ def test_a_branch_checked_out_through_a_symbolic_one(hub: Hub) -> None:
         "Cleaned up 0 worktrees for session s1\n",
     )
     shutil.rmtree(other)
+
+
+def test_what_git_merged_last_is_no_work(hub: Hub) -> None:
+    """`git stash apply` leaves AUTO_MERGE, a tree: nothing that has to be saved."""
+    where = hub.session("s1", agents=1).worktree(1)
+    (where / "file").write_text("changed\n")
+    hub.git("stash", cwd=where)
+    hub.git("stash", "apply", cwd=where)
+    hub.git("checkout", "-q", "--", "file", cwd=where)
+    assert (hub.top / ".git" / "worktrees" / "agent-1" / "AUTO_MERGE").exists()
+    assert hub.run("cleanup", "s1") == removed(where)
