@@ -183,11 +183,12 @@ class GitRepo:
     def unreached(self, oids: Iterable[str]) -> list[str]:
         """Those of the objects that no ref leads to and no other of them contains.
 
-        What is no commit is reached only by a ref that holds it itself: no tree is searched.
+        A tag or a file is reached only by a ref that holds it itself: no tree is searched. A
+        bare tree is nobody's work: git's merges leave one behind (AUTO_MERGE).
         """
         found = {oid: self._find(oid) for oid in oids}
         starts = [oid for oid, one in found.items() if isinstance(one, pygit2.Commit)]
-        others = found.keys() - starts - {oid for oid, one in found.items() if one is None}
+        others = {oid for oid, one in found.items() if isinstance(one, pygit2.Tag | pygit2.Blob)}
         if others:
             others -= {self.target(ref) for ref in self.refs(REFS)}
         contained = {self._tagged(found[oid]) for oid in others} - {""}
@@ -206,7 +207,8 @@ class GitRepo:
             lost.add(str(commit.id))
             contained.update(str(parent) for parent in commit.parent_ids)
         # Every lost commit was reached from one of the wanted: what is a parent is contained in one.
-        return [oid for oid in found if oid in others or oid in lost - contained]
+        needed = others | (lost - contained)
+        return [oid for oid in found if oid in needed]
 
     def _tagged(self, found: pygit2.Object | None) -> str:
         """The commit that a tag leads to, or '' for anything else."""

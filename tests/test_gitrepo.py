@@ -107,7 +107,7 @@ def test_tags_and_files_that_no_ref_leads_to(hub: Hub) -> None:
     tags = [hub.git("rev-parse", name) for name in ("new", "old", "kept")]
     hub.git("tag", "-d", "new", "old")
     blob = hub.git("rev-parse", "main:file")
-    found = repo_of(hub).unreached([lost, *tags, blob, hub.git("rev-parse", "main")])
+    found = repo_of(hub).unreached([lost, *tags, blob, tree, hub.git("rev-parse", "main")])
     assert found == [*tags[:2], blob]
     for oid in found:
         hub.git("update-ref", f"refs/hub/rescue/s1/{oid}", oid)
