@@ -70,17 +70,15 @@ class Directory:
         """The names in the directory, sorted; not those that start with a dot."""
         return sorted(name for name in os.listdir(self.fd) if not name.startswith("."))
 
-    def directories(self) -> list[tuple[str, bool]]:
-        """(name, whether it is a link) of what may be a directory here, sorted; no name with a dot first.
+    def directories(self) -> tuple[list[str], frozenset[str]]:
+        """The names of what may be a directory here, sorted, and which of them are links; none with a dot first.
 
         The file system says which it is with the name: nothing has to be opened to know.
         """
         with os.scandir(self.fd) as entries:
-            return sorted(
-                (entry.name, entry.is_symlink())
-                for entry in entries
-                if entry.name[0] != "." and (entry.is_symlink() or entry.is_dir())
-            )
+            shown = [entry for entry in entries if entry.name[0] != "."]
+        links = frozenset(entry.name for entry in shown if entry.is_symlink())
+        return sorted(e.name for e in shown if e.name in links or e.is_dir()), links
 
     def exists(self, name: str) -> bool:
         """Whether something called `name` is there, if only a dangling link."""

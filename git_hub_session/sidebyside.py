@@ -11,10 +11,14 @@ import os
 import pickle
 import sys
 from collections.abc import Callable, Sequence
-from typing import TypeVar
 
-Item = TypeVar("Item")
-Outcome = TypeVar("Outcome")
+from git_hub_session.typed import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import TypeVar
+
+    Item = TypeVar("Item")
+    Outcome = TypeVar("Outcome")
 
 _LEAST = 4  # A fork and its answer cost some 3 ms: fewer items are not worth it.
 
@@ -53,9 +57,9 @@ def _started(work: Callable[[Item], Outcome], items: Sequence[Item]) -> tuple[in
     status = 1
     try:
         os.close(read)
-        answer = pickle.dumps([work(item) for item in items])
+        outcomes = [work(item) for item in items]
         with open(write, "wb") as pipe:
-            pipe.write(answer)
+            pickle.dump(outcomes, pipe)
         status = 0
     finally:
         # Whatever was raised: the parent does the share itself, and so learns it first hand.
@@ -63,10 +67,11 @@ def _started(work: Callable[[Item], Outcome], items: Sequence[Item]) -> tuple[in
 
 
 def _answer(pid: int, pipe: int) -> list[Outcome] | None:
+    outcomes: list[Outcome] | None = None
     with open(pipe, "rb") as file:
-        data = file.read()
+        try:
+            outcomes = pickle.load(file)
+        except (EOFError, pickle.UnpicklingError):
+            pass  # it was killed
     _, status = os.waitpid(pid, 0)
-    if status:
-        return None
-    outcomes: list[Outcome] = pickle.loads(data)
-    return outcomes
+    return None if status else outcomes

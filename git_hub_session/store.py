@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from types import TracebackType
 
 from git_hub_session import configfile
@@ -17,14 +17,23 @@ from git_hub_session.errors import Damaged, HubError, Refused
 from git_hub_session.files import Directory, LockHeld
 from git_hub_session.refnames import InvalidId, SessionId, is_session_id, parse_session_id
 from git_hub_session.session import Config, Session, new_document, read_state
-from git_hub_session.typed import Any, NamedTuple, NoReturn, Self
+from git_hub_session.typed import TYPE_CHECKING, Any, NamedTuple, NoReturn, Self
 
 STATE_LIMIT = 16 << 20  # bytes
 # json reads about 1,000 levels, but writes fewer: what is read must be writable again.
 MAX_NESTING = 200
 LOCK_WAIT = 10.0  # seconds
 
+# Sessions that are worth a second process: it takes 20 ms until that has said what it read.
+_MANY = 2000
+
 CHANNELS = ("dispatch", "progress", "results")
+
+
+if TYPE_CHECKING:
+    from typing import TypeVar
+
+    Picked = TypeVar("Picked")
 
 
 class NoSuchSession(HubError):
@@ -110,17 +119,31 @@ class Store:
         except FileNotFoundError:
             return []
 
-    def read_all(self) -> Iterator[Session | Broken]:
+    def read_all(self) -> list[Session | Broken]:
         """Every session by id; one that cannot be read comes as Broken, and stops nobody else."""
+        return self.pick_all(lambda session: session)
+
+    def pick_all(self, pick: Callable[[Session | Broken], Picked]) -> list[Picked]:
+        """`pick` of every session, as read_all gives them; side by side where there are thousands."""
         try:
             sessions = self._sessions()
         except FileNotFoundError:
-            return
+            return []
+
         with sessions:
-            for name, is_link in sessions.directories():
-                found = _read_or_say_why(sessions, name, is_link=is_link)
-                if found is not None:
-                    yield found
+            names, links = sessions.directories()
+
+            def picked(name: str) -> Picked | None:
+                found = _read_or_say_why(sessions, name, is_link=name in links)
+                return None if found is None else pick(found)
+
+            if len(names) < _MANY:
+                rows = [picked(name) for name in names]
+            else:
+                from git_hub_session.sidebyside import side_by_side
+
+                rows = side_by_side(picked, names)
+        return [row for row in rows if row is not None]
 
     def has(self, sid: SessionId) -> bool:
         """Whether there is a directory of exactly that name (file systems may fold case)."""

@@ -44,7 +44,7 @@ HEAVY = "gitrepo gitcommand processes"
 LAYERS = (
     Layer("L0 values", VALUES, imports=VALUES),
     Layer("L1 doors", f"{LIGHT} {HEAVY} files configfile discovery identity", imports=VALUES),
-    Layer("L2 store", "store", imports=f"{VALUES} files configfile procfs"),
+    Layer("L2 store", "store", imports=f"{VALUES} files configfile procfs sidebyside"),
     Layer(
         "L3 operations",
         "operations operations.*",
@@ -117,6 +117,7 @@ LATE = {
     ("options", "textwrap"),
     ("escape", "unicodedata"),
     ("store", "procfs"),
+    ("store", "sidebyside"),
     ("render", "render.machine"),
     ("render", "render.style"),
 }
@@ -146,6 +147,7 @@ NAMES = {
 FILE, COMMAND, FUNCTION = 350, 75, 41
 # What is larger, and why it reads better so.
 LARGER = {
+    "store": 365,  # one format, its reader and its writer
     "commands.init": 135,  # every option is checked here, one small function each
     "commands.cleanup": 120,  # the settings are read here
     "commands.demo": 260,  # a play, and the stage it is played on

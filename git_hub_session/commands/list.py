@@ -41,7 +41,7 @@ def run(context: Context, args: Arguments) -> ListView:
     most = _count(args.text("max-count"))
     found = [
         session
-        for session in map(Listed.of, context.store.read_all())
+        for session in context.store.pick_all(Listed.of)
         if not wanted or session.state in wanted
     ]
     key = args.text("sort") or "id"

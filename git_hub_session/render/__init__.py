@@ -41,8 +41,7 @@ def show(view: View, output: Output) -> None:
         from git_hub_session.render.style import style_of
 
         style = style_of(output.color, sys.stdout, os.environ)
-        lines = view.lines(style, quiet=output.quiet)
-        answer, told = _text(lines.out), _text(lines.err)
+        answer, told = map(_text, view.lines(style, quiet=output.quiet))
     else:
         from git_hub_session.render import machine
 

@@ -74,24 +74,20 @@ class ListView(NamedTuple):
         if not self.sessions:
             none = "no session in that state" if self.filtered else _NONE
             return Answer([], [] if quiet else [none])
-        rows = [("SESSION ID", "STATE", "AGENTS", "UPDATED", "TASK")]
-        rows += [
-            (
-                visible(session.session_id),
-                session.state,
-                str(session.agents or "?"),
-                age_of(session.updated, self.now),
-                visible(session.task),
-            )
-            for session in self.sessions
-        ]
-        ids, states, agents, ages, _ = (
-            max(map(width, column)) for column in zip(*rows, strict=True)
-        )
-        used = ids + states + agents + ages + 8
-        out = []
-        for sid, state, count, age, task in rows:
+        ages = [age_of(session.updated, self.now) for session in self.sessions]
+        # Widths first, then line by line: with thousands of sessions a table of cells is megabytes.
+        ids = max(10, *(width(visible(session.session_id)) for session in self.sessions))
+        states = max(5, *(len(session.state) for session in self.sessions))
+        counts = max(6, *(len(str(session.agents)) for session in self.sessions))
+        moments = max(7, *map(len, ages))
+
+        def row(sid: str, state: str, count: str, age: str, task: str) -> str:
             shown = style.paint(padded(state, states), STATE_COLORS.get(state, ""))
-            left = f"{padded(sid, ids)}  {shown}  {padded(count, agents)}  {padded(age, ages)}"
-            out.append(f"{left}  {style.fit(task, used)}")
+            left = f"{padded(sid, ids)}  {shown}  {padded(count, counts)}  {padded(age, moments)}"
+            return f"{left}  {style.fit(task, ids + states + counts + moments + 8)}"
+
+        out = [row("SESSION ID", "STATE", "AGENTS", "UPDATED", "TASK")]
+        for one, age in zip(self.sessions, ages, strict=True):
+            count = str(one.agents or "?")
+            out.append(row(visible(one.session_id), one.state, count, age, visible(one.task)))
         return Answer(out, err)

@@ -276,3 +276,16 @@ def test_the_arrangement_of_a_session_does_not_matter(hub: Hub) -> None:
         0,
         "SESSION ID  STATE  AGENTS  UPDATED  TASK\ns1          init   3       ?        Make it fast\n",
     )
+
+
+def test_thousands_are_read_side_by_side(hub: Hub) -> None:
+    """Each once, in order, whatever process read it; a broken one among them."""
+    wanted = [f"s{number:04d}" for number in range(2100)]
+    for sid in wanted:
+        put(hub, "running", sid)
+    (hub.directory("s0007") / "state.json").write_text("{")
+    result = hub.run("list", "--format=json")
+    found = json.loads(result.out)["sessions"]
+    assert result.code == 1
+    assert [one["session_id"] for one in found] == wanted
+    assert [one["session_id"] for one in found if one["state"] != "running"] == ["s0007"]
