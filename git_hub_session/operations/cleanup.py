@@ -194,7 +194,7 @@ def _take_away(verdict: Verdict, saved: Sequence[Saved], scene: Scene) -> Reason
     except removal.Written as fault:
         return Reason("changed", f"written into while it was removed: what is new is in '{fault}'")
     except removal.Stuck as fault:
-        return Reason("stuck", str(fault), "try again")
+        return Reason("stuck", str(fault), fault.hint)
     except OSError as fault:
         return Reason("stuck", said(fault), "try again")
     return None

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Container, Sequence
+from shlex import quote
 
 from git_hub_session import tree
 from git_hub_session.typed import NamedTuple
@@ -35,6 +36,10 @@ class Written(Exception):
 
 class Stuck(Exception):
     """The directory cannot be moved or deleted; the message says why and where it is now."""
+
+    def __init__(self, message: str, hint: str = "try again") -> None:
+        super().__init__(message)
+        self.hint = hint
 
 
 class Aside(NamedTuple):
@@ -85,7 +90,10 @@ def _move_aside(
     """Steps 1 to 4; raises Changed or Stuck, with the directory in its place."""
     trash = trash_name(worktree)
     if os.path.lexists(trash):
-        raise Stuck(f"'{trash}', left by a removal that was cut off, is in the way")
+        raise Stuck(
+            f"'{trash}', left by a removal that was cut off, is in the way",
+            f"take from it what you want, then: rm -r {quote(trash)}",
+        )
     try:
         _write_note(worktree, "aside", trash, saved)
         os.rename(worktree.path, trash)
@@ -204,7 +212,8 @@ def recover(worktree: Worktree) -> Aside | None:
     is_aside, is_back = os.path.lexists(note.trash), os.path.lexists(worktree.path)
     if note.step and is_aside and is_back:
         raise Stuck(
-            f"its directory was moved to '{note.trash}', and something else lies in its place"
+            f"its directory was moved to '{note.trash}', and something else lies in its place",
+            "move it back",
         )
     if note.step == "aside" and is_aside:
         _put_back(worktree, note.trash)

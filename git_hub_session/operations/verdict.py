@@ -107,6 +107,9 @@ def _judge(
     if note.step and os.path.lexists(note.trash) and os.path.lexists(worktree.path):
         fault = f"its directory was moved to '{note.trash}', and something else lies in its place"
         return Verdict(worktree, branch, Reason("stuck", fault, "move it back"))
+    if note.step == "aside" and worktree.missing:  # a dry run: a real one has put it back by now
+        fault = f"a removal of it was cut off: its directory waits in '{note.trash}'"
+        return Verdict(worktree, branch, Reason("stuck", fault, "cleanup puts it back and goes on"))
     reason = reason_before_looking(worktree, around, policy)
     if reason is not None:
         return Verdict(worktree, branch, reason)

@@ -213,3 +213,33 @@ def test_what_git_merged_last_is_no_work(hub: Hub) -> None:
     hub.git("checkout", "-q", "--", "file", cwd=where)
     assert (hub.top / ".git" / "worktrees" / "agent-1" / "AUTO_MERGE").exists()
     assert hub.run("cleanup", "s1") == removed(where)
+
+
+def test_a_dry_run_after_a_removal_that_was_cut_off(hub: Hub) -> None:
+    """Killed before the second look: nothing is missing, and the real run goes on from there."""
+    where = hub.session("s1", agents=1).worktree(1)
+    assert interposed(hub, "s1", code=_DIE, only="os.rename", nth=3).code == -9
+    assert (_trash(where).exists(), where.exists()) == (True, False)
+    assert hub.run("cleanup", "-n", "s1") == Result(
+        1,
+        f"Kept worktree: {where}\n"
+        f"  a removal of it was cut off: its directory waits in '{_trash(where)}'\n"
+        "  hint: cleanup puts it back and goes on\n"
+        "Would clean up 0 worktrees for session s1\n",
+    )
+    assert hub.run("cleanup", "s1") == removed(where)
+
+
+def test_a_leftover_in_the_way(hub: Hub) -> None:
+    """The entry was pruned after a kill, and the worktree made anew: the way out is named, and works."""
+    where = hub.session("s1", agents=1).worktree(1)
+    _killed_while_deleting(hub)
+    hub.git("worktree", "prune")
+    hub.git("worktree", "add", "-q", where, BRANCH)
+    assert hub.run("cleanup", "s1") == kept(
+        where,
+        f"'{_trash(where)}', left by a removal that was cut off, is in the way",
+        f"take from it what you want, then: rm -r {_trash(where)}",
+    )
+    shutil.rmtree(_trash(where))
+    assert hub.run("cleanup", "s1") == removed(where)
