@@ -92,12 +92,18 @@ def clean_up(sid: SessionId, scene: Scene, policy: Policy, *, archiving: bool, a
         # Before anything goes: whatever happens now, the session says where the work is.
         notes = _record(edit, _rescues(sid, going, kept), at)
         removed = _remove_all(scene, going, kept)
-        branches = ArchivePlan((), ())
+        branches, undone = ArchivePlan((), ()), False
         if archiving:
-            notes += _save_reflogs(sid, scene)
-            branches = archive(sid, scene.repo, scene.git(), lambda: _in_use(scene.place, set()))
+            try:
+                notes += _save_reflogs(sid, scene)
+                branches = archive(
+                    sid, scene.repo, scene.git(), lambda: _in_use(scene.place, set())
+                )
+            except HubError as fault:  # it must not hide what became of the worktrees
+                notes.append(f"the branches were not archived: {fault.message}")
+                undone = True
     kept += _main_worktree(sid, scene.place)
-    return Report(sid, tuple(removed), tuple(kept), branches, tuple(notes))
+    return Report(sid, tuple(removed), tuple(kept), branches, tuple(notes), failed=undone)
 
 
 def _recover(sid: SessionId, place: Place) -> None:

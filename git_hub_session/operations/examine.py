@@ -53,11 +53,6 @@ class Examination(NamedTuple):
         """How many tracked paths differ from HEAD, in the index or on disk."""
         return len(self.staged | self.changed)
 
-    @property
-    def is_clean(self) -> bool:
-        """Whether nothing but ignored files would go with the directory."""
-        return not (self.staged or self.changed or self.untracked or self.special)
-
     def size(self, paths: tuple[bytes, ...]) -> int:
         """The bytes that the files at `paths` take."""
         return sum(self.tree.files[path].st_size for path in paths)

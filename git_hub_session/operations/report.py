@@ -54,7 +54,7 @@ class Report(NamedTuple):
     branches: ArchivePlan
     notes: tuple[str, ...] = ()
     failed: bool = False
-    """Whether nothing could be done at all; a note says why."""
+    """Whether something could not be done at all; a note says what and why."""
 
     @property
     def outcomes(self) -> tuple[Removed | Kept, ...]:

@@ -6,7 +6,7 @@ from git_hub_session.escape import visible
 from git_hub_session.refnames import SessionId
 from git_hub_session.session import Config
 from git_hub_session.typed import Any, NamedTuple
-from git_hub_session.views.view import Answer, Record, Style, described, record
+from git_hub_session.views.view import Answer, Record, Style, described, measured, record
 
 
 class InitView(NamedTuple):
@@ -50,11 +50,6 @@ class InitView(NamedTuple):
         out += described(config.task)
         out.append(f"  Agents: {config.agent_count}")
         out.append(f"  Base branch: {visible(config.base_branch)}")
-        if config.get("eval_cmd"):
-            out.append(f"  Eval: {visible(config.get('eval_cmd'))}")
-        if config.get("metric"):
-            out.append(f"  Metric: {visible(config.get('metric'))} ({config.get('direction')})")
-        if config.get("baseline"):
-            out.append(f"  Baseline: {config.get('baseline')}")
+        out += measured(config)
         out.append("  State: init")
         return Answer(out)

@@ -13,6 +13,7 @@ from git_hub_session.views.view import (
     Record,
     Style,
     described,
+    measured,
     record,
     relative,
 )
@@ -59,14 +60,7 @@ class StatusView(NamedTuple):
         out += described(config.task)
         out.append(f"  Agents: {config.agent_count or '?'}")
         out.append(f"  Base branch: {visible(config.base_branch) or '?'}")
-        if config.get("eval_cmd"):
-            out.append(f"  Eval: {visible(config.get('eval_cmd'))}")
-        if config.get("metric"):
-            out.append(
-                f"  Metric: {visible(config.get('metric'))} ({visible(config.get('direction')) or '?'})"
-            )
-        if config.get("baseline"):
-            out.append(f"  Baseline: {visible(config.get('baseline'))}")
+        out += measured(config)
         out.append(f"  Created: {_moment(session.created, self.now)}")
         out.append(f"  Updated: {_moment(session.updated, self.now)}")
         return Answer(out + _branches(self, style))

@@ -11,6 +11,7 @@ import os
 from collections.abc import Sequence
 
 from git_hub_session.escape import fitted, visible
+from git_hub_session.session import Config
 from git_hub_session.typed import Any, NamedTuple, Protocol
 
 _COLORS = {"bold": "1", "red": "31", "green": "32", "yellow": "33", "blue": "34", "cyan": "36"}
@@ -101,3 +102,16 @@ def described(task: str) -> list[str]:
     """The lines `  Task: …` of a task that may have more than one."""
     first, *more = task.split("\n")
     return [f"  Task: {visible(first)}", *(f"        {visible(line)}" for line in more)]
+
+
+def measured(config: Config) -> list[str]:
+    """The lines of what is measured: `  Eval: …`, `  Metric: … (lower)`, `  Baseline: …`, as far as there are any."""
+    out = []
+    if config.get("eval_cmd"):
+        out.append(f"  Eval: {visible(config.get('eval_cmd'))}")
+    if config.get("metric"):
+        direction = visible(config.get("direction")) or "?"
+        out.append(f"  Metric: {visible(config.get('metric'))} ({direction})")
+    if config.get("baseline"):
+        out.append(f"  Baseline: {visible(config.get('baseline'))}")
+    return out

@@ -243,3 +243,19 @@ def test_a_leftover_in_the_way(hub: Hub) -> None:
     )
     shutil.rmtree(_trash(where))
     assert hub.run("cleanup", "s1") == removed(where)
+
+
+def test_a_reflog_that_cannot_be_saved_keeps_its_branch(hub: Hub) -> None:
+    """A hook refuses the rescue ref: no branch is archived, and the report of the worktree is whole."""
+    where = hub.session("s1", agents=1).worktree(1)
+    hub.commit(where, "try", "undone\n")
+    hub.git("reset", "-q", "--hard", "HEAD~1", cwd=where)
+    hook = hub.top / ".git" / "hooks" / "reference-transaction"
+    hook.write_text("#!/bin/sh\n! grep -q refs/hub/rescue\n")
+    hook.chmod(0o755)
+    assert hub.run("cleanup", "s1", "--archive") == Result(
+        1,
+        f"Removed worktree: {where}\nCleaned up 1 worktree for session s1\n",
+        "warning: the branches were not archived: 'git update-ref' failed (exit 128)\n",
+    )
+    assert f"refs/heads/{BRANCH}" in hub.refs()
