@@ -31,6 +31,7 @@ $(READY): pyproject.toml requirements-dev.txt
 	$(PYTHON) -c "$$CHECK_PYTHON"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/$(PIP) install --requirement requirements-dev.txt --editable .
+	$(BIN)/python -m compileall -q git_hub_session
 	touch $@
 
 demo: $(READY)

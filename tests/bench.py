@@ -95,7 +95,9 @@ class Bench:
         (home / ".gitconfig").write_text(
             "[user]\n\tname = Bench\n\temail = bench@example.com\n[init]\n\tdefaultBranch = main\n"
         )
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+        # PYTHONDONTWRITEBYTECODE, say, would have every run compile what an installed one finds compiled.
+        own = ("GIT_", "PYTHON")
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(own)}
         self.environ = {**kept, "HOME": str(home), "XDG_CONFIG_HOME": str(home / ".config")}
         self.environ["GIT_CONFIG_NOSYSTEM"] = "1"
 
