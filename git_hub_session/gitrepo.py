@@ -8,28 +8,39 @@ others packed meanwhile (libgit2#1534).
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from types import ModuleType
 
 from git_hub_session.errors import HubError
 from git_hub_session.gitconfig import environment_settings, is_true
 from git_hub_session.refnames import REFS
 from git_hub_session.typed import NamedTuple
 
-# pygit2 reads every CA certificate when it is imported (13 ms) and cannot be imported where
-# there are none. Nothing here speaks TLS: it is shown an empty place for the while.
-_TLS = {"SSL_CERT_FILE": "/nonexistent", "SSL_CERT_DIR": os.path.dirname(__file__)}
-_before = {name: os.environ.get(name) for name in _TLS}
-os.environ.update(_TLS)
+
+class _NoTls(ModuleType):
+    """What pygit2 asks the module ssl while it is imported: where CA certificates are. In an empty place."""
+
+    DefaultVerifyPaths = object  # the type of an annotation
+    cafile = None
+    capath = os.path.dirname(__file__)
+
+    def get_default_verify_paths(self) -> _NoTls:
+        return self
+
+
+# pygit2 reads every CA certificate when it is imported, and cannot be imported where there
+# are none. Nothing here speaks TLS: the certificates would take 13 ms, and ssl itself 9.
+_tls = sys.modules.get("ssl")
+sys.modules["ssl"] = _NoTls("ssl")
 try:
     import pygit2
     from pygit2.enums import ConfigLevel, SortMode
 finally:
-    for _name, _value in _before.items():
-        if _value is None:
-            del os.environ[_name]
-        else:
-            os.environ[_name] = _value
+    del sys.modules["ssl"]
+    if _tls:
+        sys.modules["ssl"] = _tls
 
 
 class CannotOpen(HubError):
