@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
+from git_hub_session.cli import command
 
-from git_hub_session.cli import main
-
-sys.exit(main())
+command()

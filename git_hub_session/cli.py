@@ -47,6 +47,15 @@ class LibraryMissing(HubError):
     code = "library-missing"
 
 
+def command() -> NoReturn:
+    """The process that is git-hub-session: `main`, and its end.
+
+    The interpreter is not taken apart, which takes as long as the work of a short command:
+    nothing is buffered (see render), and what holds files and locks has let go of them.
+    """
+    os._exit(main())
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return git's exit code for how it went.
 

@@ -28,7 +28,7 @@ def environ(tmp_path: Path) -> Mapping[str, str]:
     wrapper = programs / "git-hub-session"
     wrapper.write_text(
         f'#!/bin/sh\nexec {PYTHON} -I -c \'import sys; sys.path.insert(0, "{CHECKOUT}")\n'
-        'from git_hub_session.cli import main\nsys.exit(main())\' "$@"\n'
+        'from git_hub_session.cli import command\ncommand()\' "$@"\n'
     )
     wrapper.chmod(0o755)
     (home / ".gitconfig").write_text(
