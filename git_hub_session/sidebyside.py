@@ -21,17 +21,18 @@ if TYPE_CHECKING:
     Outcome = TypeVar("Outcome")
 
 _LEAST = 4  # A fork and its answer cost some 3 ms: fewer items are not worth it.
+_WAITING = 4  # Processes a processor: one that waits for the disk leaves it to another.
 
 
-def side_by_side(work: Callable[[Item], Outcome], items: Sequence[Item]) -> list[Outcome]:
-    """`work(item)` of each item, in their order.
+def side_by_side(
+    work: Callable[[Item], Outcome], items: Sequence[Item], *, waits: bool = False
+) -> list[Outcome]:
+    """`work(item)` of each item, in their order; `waits` says that it mostly waits for the disk.
 
     What `work` raises is raised here. A share whose process was killed is done here, so
     `work` has to be repeatable; what it returns has to be picklable.
     """
-    count = (
-        min(len(os.sched_getaffinity(0)), len(items) // _LEAST) if sys.platform == "linux" else 1
-    )
+    count = min(_processes(waits), len(items) // _LEAST)
     if count < 2:
         return [work(item) for item in items]
     outcomes: list[Outcome | None] = [None] * len(items)
@@ -45,6 +46,12 @@ def side_by_side(work: Callable[[Item], Outcome], items: Sequence[Item]) -> list
             answer if answer is not None else [work(item) for item in items[share::count]]
         )
     return outcomes  # type: ignore[return-value]  # every share is filled in
+
+
+def _processes(waits: bool) -> int:
+    if sys.platform != "linux":
+        return 1
+    return len(os.sched_getaffinity(0)) * (_WAITING if waits else 1)
 
 
 def _started(work: Callable[[Item], Outcome], items: Sequence[Item]) -> tuple[int, int]:

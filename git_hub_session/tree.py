@@ -106,41 +106,70 @@ def remove(path: str, seen: Tree) -> list[bytes]:
     A file or directory that `seen` does not hold is left where it is, with all that leads to
     it. What was deleted by an earlier, killed call is passed over. Raises OSError.
     """
-    parent, name = os.path.split(path)
+    contents: dict[bytes, _Contents] = {b"": _Contents([b".git"], [])}
+    for below in seen.directories:
+        contents[below] = _Contents([], [])
+    for below in seen.directories:
+        above, _, name = below.rpartition(b"/")
+        contents[above].directories.append(name)
+    for file in seen.files:
+        above, _, name = file.rpartition(b"/")
+        contents[above].files.append(name)
+    parent, top = os.path.split(os.fsencode(path))
     left: list[bytes] = []
     directory = os.open(parent, os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY)
     try:
-        _remove(directory, name, b"", seen, left)
+        _remove(directory, top, b"", contents, left)
     finally:
         os.close(directory)
     return left
 
 
-def _remove(parent: int, name: str, prefix: bytes, seen: Tree, left: list[bytes]) -> None:
-    files, directories, encode, unlink = seen.files, seen.directories, os.fsencode, os.unlink
+class _Contents(NamedTuple):
+    """The names of what was seen in one directory."""
+
+    files: list[bytes]
+    directories: list[bytes]
+
+
+def _remove(
+    parent: int, name: bytes, prefix: bytes, seen: dict[bytes, _Contents], left: list[bytes]
+) -> None:
+    # Not listed again: a name that was not seen is what keeps rmdir from succeeding.
+    unlink = os.unlink
     directory = _open_to_delete(parent, name)
     try:
-        with os.scandir(directory) as entries:
-            found = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
-        for child, is_directory in found:
-            path = prefix + encode(child)
-            if is_directory and path in directories:
-                _remove(directory, child, path + b"/", seen, left)
-            elif not is_directory and (path in files or path == b".git"):
-                unlink(child, dir_fd=directory)
-            else:
-                left.append(path)
+        files, directories = seen[prefix[:-1]]
+        for file in files:
+            try:
+                unlink(file, dir_fd=directory)
+            except (FileNotFoundError, IsADirectoryError, PermissionError):
+                if _is_file(file, directory):
+                    raise
+        for child in directories:
+            try:
+                _remove(directory, child, prefix + child + b"/", seen, left)
+            except (FileNotFoundError, NotADirectoryError):
+                pass
+        try:
+            os.rmdir(name, dir_fd=parent)
+        except OSError as fault:
+            if fault.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+            left += [prefix + os.fsencode(child) for child in os.listdir(directory)]
     finally:
         os.close(directory)
+
+
+def _is_file(name: bytes, directory: int) -> bool:
+    """Whether there is something that is no directory."""
     try:
-        os.rmdir(name, dir_fd=parent)
-    except OSError as fault:
-        if fault.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-            raise
-        left.append(prefix)
+        return not stat.S_ISDIR(os.lstat(name, dir_fd=directory).st_mode)
+    except FileNotFoundError:
+        return False
 
 
-def _open_to_delete(parent: int, name: str) -> int:
+def _open_to_delete(parent: int, name: bytes) -> int:
     """Open a directory that we are about to empty: one made read-only is made writable first."""
     try:
         directory = os.open(name, _DIRECTORY, dir_fd=parent)

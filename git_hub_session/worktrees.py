@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import re
 import stat
+from collections.abc import Iterable
 
 from git_hub_session.refnames import HEADS, REFS, SessionId, branch_prefix, natural_key
 from git_hub_session.typed import NamedTuple
@@ -81,14 +82,14 @@ def linked_worktrees(common_dir: str) -> list[Worktree]:
     return found
 
 
-def session_worktrees(sid: SessionId, common_dir: str) -> list[tuple[Worktree, str]]:
-    """The linked worktrees that have a branch of the session in use, each with that branch's ref.
+def session_worktrees(sid: SessionId, worktrees: Iterable[Worktree]) -> list[tuple[Worktree, str]]:
+    """Of `worktrees`, those that have a branch of the session in use, each with that branch's ref.
 
     In natural order of the branches: agent-10 after agent-2.
     """
     prefix = branch_prefix(sid)
     found = []
-    for worktree in linked_worktrees(common_dir):
+    for worktree in worktrees:
         branch = next((ref for ref in worktree.branches if ref.startswith(prefix)), "")
         if branch:
             found.append((worktree, branch))

@@ -109,7 +109,7 @@ def clean_up(sid: SessionId, scene: Scene, policy: Policy, *, archiving: bool, a
 def _recover(sid: SessionId, place: Place) -> None:
     """Put back what a killed run had moved aside but not judged again."""
     removal.empty_trash(place.common_dir)
-    for worktree, _ in session_worktrees(sid, place.common_dir):
+    for worktree, _ in session_worktrees(sid, linked_worktrees(place.common_dir)):
         if not removal.is_half_removed(worktree):
             try:
                 removal.recover(worktree)
@@ -151,7 +151,7 @@ def _remove_all(
     scene: Scene, going: Sequence[tuple[Verdict, list[Saved]]], kept: list[Kept]
 ) -> list[Removed]:
     """Remove the worktrees side by side; those that had to stay are added to `kept`."""
-    reasons = side_by_side(lambda pair: _take_away(*pair, scene), going)
+    reasons = side_by_side(lambda pair: _take_away(*pair, scene), going, waits=True)
     removal.empty_trash(scene.place.common_dir)
     removed: list[Removed] = []
     for (verdict, saved), reason in zip(going, reasons, strict=True):

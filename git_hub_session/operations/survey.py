@@ -14,7 +14,7 @@ from git_hub_session.refnames import (
     parse_agent_branch,
 )
 from git_hub_session.typed import TYPE_CHECKING, NamedTuple
-from git_hub_session.worktrees import Worktree, lies_in, session_worktrees
+from git_hub_session.worktrees import Worktree, lies_in, linked_worktrees, session_worktrees
 
 if TYPE_CHECKING:
     from git_hub_session.gitrepo import Branch, DiffStat, GitRepo
@@ -68,7 +68,7 @@ def survey(
         ),
         tuple(
             _worktree_facts(worktree, branch, repo, processes)
-            for worktree, branch in session_worktrees(session.id, common_dir)
+            for worktree, branch in session_worktrees(session.id, linked_worktrees(common_dir))
         ),
     )
 

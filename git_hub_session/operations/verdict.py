@@ -82,7 +82,8 @@ class Verdict(NamedTuple):
 def plan_cleanup(sid: SessionId, scene: Scene, policy: Policy) -> list[Verdict]:
     """Judge every worktree of the session; nothing is changed."""
     place = scene.place
-    others = [(worktree.entry, worktree.path) for worktree in linked_worktrees(place.common_dir)]
+    worktrees = linked_worktrees(place.common_dir)
+    others = [(worktree.entry, worktree.path) for worktree in worktrees]
     others += [("", path) for path in (place.main_worktree, place.common_dir, place.hub)]
     real = [(entry, os.path.realpath(path)) for entry, path in others if path]
     processes, mounts = scene.processes(), scene.mounts()
@@ -91,7 +92,7 @@ def plan_cleanup(sid: SessionId, scene: Scene, policy: Policy) -> list[Verdict]:
         around = _surroundings(pair[0], scene, processes, mounts, real)
         return _judge(*pair, scene, policy, around)
 
-    return side_by_side(judge, session_worktrees(sid, place.common_dir))
+    return side_by_side(judge, session_worktrees(sid, worktrees))
 
 
 def _judge(
