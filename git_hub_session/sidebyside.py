@@ -1,4 +1,4 @@
-"""Work done side by side, in as many processes as there are processors (Linux; elsewhere one after the other).
+"""Work done side by side, in a process a processor or a few (Linux; elsewhere one after the other).
 
 Forks, not threads: looking at a tree is Python's own work, which threads do one at a
 time. A fork starts no program, and has open what its parent has open, a lock too: that
