@@ -29,18 +29,24 @@ class _NoTls(ModuleType):
     def get_default_verify_paths(self) -> _NoTls:
         return self
 
+    def __getattr__(self, name: str) -> object:
+        """Should another pygit2 ask for more: the real module has it, and takes this one's place."""
+        if name.startswith("__"):
+            raise AttributeError(name)
+        sys.modules.pop("ssl")
+        return getattr(__import__("ssl"), name)
+
 
 # pygit2 reads every CA certificate when it is imported, and cannot be imported where there
 # are none. Nothing here speaks TLS: the certificates would take 13 ms, and ssl itself 9.
-_tls = sys.modules.get("ssl")
-sys.modules["ssl"] = _NoTls("ssl")
+_no_tls = _NoTls("ssl")
+sys.modules.setdefault("ssl", _no_tls)
 try:
     import pygit2
     from pygit2.enums import ConfigLevel, SortMode
 finally:
-    del sys.modules["ssl"]
-    if _tls:
-        sys.modules["ssl"] = _tls
+    if sys.modules["ssl"] is _no_tls:
+        del sys.modules["ssl"]
 
 
 class CannotOpen(HubError):

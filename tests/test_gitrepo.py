@@ -227,3 +227,16 @@ def test_it_loads_without_certificates_and_leaves_the_environment_alone(hub: Hub
     for environ in ({}, {"SSL_CERT_FILE": "/nowhere", "SSL_CERT_DIR": "/nowhere"}):
         found = hub.call(PYTHON, "-c", program, cwd=CHECKOUT, environ=environ)
         assert found == Result(0, "True\n")
+
+
+def test_it_loads_without_ssl_and_hides_it_from_nobody(hub: Hub) -> None:
+    """The stand-in is gone afterwards; while it is there, what it does not have is the real module's."""
+    program = (
+        "import sys; from git_hub_session.gitrepo import _NoTls\n"
+        "print('ssl' in sys.modules)\n"
+        "sys.modules['ssl'] = _NoTls('ssl')\n"
+        "from ssl import SSLContext\n"
+        "import ssl; print(ssl.SSLContext is SSLContext)"
+    )
+    found = hub.call(PYTHON, "-c", program, cwd=CHECKOUT)
+    assert found == Result(0, "False\nTrue\n")
