@@ -149,14 +149,17 @@ def _remove(
         for child in directories:
             try:
                 _remove(directory, child, prefix + child + b"/", seen, left)
-            except (FileNotFoundError, NotADirectoryError):
-                pass
+            except OSError as fault:
+                # Gone, or a file or a link by now.
+                if fault.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+                    raise
         try:
             os.rmdir(name, dir_fd=parent)
         except OSError as fault:
             if fault.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                 raise
             left += [prefix + os.fsencode(child) for child in os.listdir(directory)]
+            left.append(prefix)  # it is there, even if what was in it went meanwhile
     finally:
         os.close(directory)
 
