@@ -92,6 +92,9 @@ def _parse_yaml(text: str) -> dict[str, str]:
                 raise Damaged("config.yaml: nested too deep")
         document = yaml.load(text, Loader=loader)
     except yaml.YAMLError as fault:
+        # libyaml 0.2.6 counts the brackets ahead of the events that are counted above.
+        if "nesting depth" in (getattr(fault, "problem", None) or ""):
+            raise Damaged("config.yaml: nested too deep") from None
         mark = getattr(fault, "problem_mark", None)
         line = f" (line {mark.line + 1})" if mark is not None else ""
         raise Damaged(f"config.yaml: not valid YAML{line}") from None
