@@ -36,12 +36,13 @@ class CannotShow(HubError):
 def show(view: View, output: Output) -> None:
     """Write the answer in the format that was asked for; raises CannotShow, BrokenPipeError."""
     answer: str | bytes
-    told = ""
+    told = _text(view.faults)
     if output.format == "text":
         from git_hub_session.render.style import style_of
 
         style = style_of(output.color, sys.stdout, os.environ)
-        answer, told = map(_text, view.lines(style, quiet=output.quiet))
+        shown = view.lines(style, quiet=output.quiet)
+        answer, told = _text(shown.out), told + _text(shown.err)
     else:
         from git_hub_session.render import machine
 

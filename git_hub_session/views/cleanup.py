@@ -27,6 +27,10 @@ class CleanupView(NamedTuple):
     def exit_code(self) -> int:
         return 0 if all(report.is_complete for report in self.reports) else 1
 
+    @property
+    def faults(self) -> tuple[str, ...]:
+        return tuple(f"warning: {visible(note)}" for one in self.reports for note in one.notes)
+
     def document(self) -> dict[str, Any]:
         return {
             "dry_run": self.dry_run,
@@ -43,14 +47,12 @@ class CleanupView(NamedTuple):
         return found
 
     def lines(self, style: Style, *, quiet: bool) -> Answer:
-        out: list[str] = []
-        err: list[str] = []
-        for report in self.reports:
-            out += _told(report, style, dry_run=self.dry_run)
-            err += [f"warning: {visible(note)}" for note in report.notes]
-        if not self.reports and not quiet:
-            err.append("no session to clean up")
-        return Answer([] if quiet else out, err)
+        if quiet:
+            return Answer([])
+        if not self.reports:
+            return Answer([], ["no session to clean up"])
+        told = [_told(report, style, dry_run=self.dry_run) for report in self.reports]
+        return Answer([line for lines in told for line in lines])
 
 
 def _report(report: Report) -> dict[str, Any]:

@@ -11,6 +11,7 @@ class DemoView(NamedTuple):
 
     exit_code: int
     changed: bool = True
+    faults: tuple[str, ...] = ()
 
     def document(self) -> dict[str, Any]:
         return {"exit_code": self.exit_code}

@@ -18,6 +18,7 @@ class InitView(NamedTuple):
     """Where its files are, relative to where the command was called."""
     dry_run: bool
     exit_code: int = 0
+    faults: tuple[str, ...] = ()
 
     @property
     def changed(self) -> bool:

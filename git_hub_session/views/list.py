@@ -59,6 +59,14 @@ class ListView(NamedTuple):
     def exit_code(self) -> int:
         return 0 if all(session.reason is None for session in self.sessions) else 1
 
+    @property
+    def faults(self) -> tuple[str, ...]:
+        return tuple(
+            f"error: session '{visible(session.session_id)}': {visible(session.reason)}"
+            for session in self.sessions
+            if session.reason is not None
+        )
+
     def document(self) -> dict[str, Any]:
         return {"sessions": [session.document() for session in self.sessions]}
 
@@ -66,11 +74,6 @@ class ListView(NamedTuple):
         return [record(session.document()) for session in self.sessions]
 
     def lines(self, style: Style, *, quiet: bool) -> Answer:
-        err = [
-            f"error: session '{visible(session.session_id)}': {visible(session.reason)}"
-            for session in self.sessions
-            if session.reason is not None
-        ]
         if not self.sessions:
             none = "no session in that state" if self.filtered else _NONE
             return Answer([], [] if quiet else [none])
@@ -90,4 +93,4 @@ class ListView(NamedTuple):
         for one, age in zip(self.sessions, ages, strict=True):
             count = str(one.agents or "?")
             out.append(row(visible(one.session_id), one.state, count, age, visible(one.task)))
-        return Answer(out, err)
+        return Answer(out)

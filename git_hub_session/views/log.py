@@ -18,6 +18,7 @@ class LogView(NamedTuple):
     now: float
     changed: bool = False
     exit_code: int = 0
+    faults: tuple[str, ...] = ()
 
     def document(self) -> dict[str, Any]:
         return {"session_id": self.session, "history": [_transition(step) for step in self.history]}

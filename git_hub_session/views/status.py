@@ -32,6 +32,7 @@ class StatusView(NamedTuple):
     now: float
     changed: bool = False
     exit_code: int = 0
+    faults: tuple[str, ...] = ()
 
     def document(self) -> dict[str, Any]:
         session = self.survey.session

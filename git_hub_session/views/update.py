@@ -15,6 +15,7 @@ class UpdateView(NamedTuple):
     target: str
     dry_run: bool
     exit_code: int = 0
+    faults: tuple[str, ...] = ()
 
     @property
     def changed(self) -> bool:

@@ -48,7 +48,7 @@ class Style(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """Lines for standard output, and lines for standard error."""
+    """Lines for standard output, and hints to people for standard error."""
 
     out: Sequence[str]
     err: Sequence[str] = ()
@@ -67,6 +67,10 @@ class View(Protocol):
     @property
     def changed(self) -> bool:
         """Whether the command changed something: a failure to show it is then no failure."""
+
+    @property
+    def faults(self) -> Sequence[str]:
+        """What went wrong on the way, `error: …` or `warning: …`: for standard error, in every form."""
 
     def document(self) -> dict[str, Any]:
         """The answer as one JSON object."""

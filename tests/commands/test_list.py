@@ -236,6 +236,8 @@ def test_broken_sessions_are_rows_and_blind_nobody(hub: Hub) -> None:
     assert lines["s-nan"] == ["broken", "3", "?", "Make", "it", "fast"]
     assert lines["c-yaml"] == ["broken", "?", "?"]
 
+    for format_ in ("json", "porcelain"):
+        assert hub.run("list", f"--format={format_}", "-q").err == result.err
     listed = hub.json("list", code=1)["sessions"]
     assert {one["session_id"]: one.get("reason") for one in listed} == {
         **said,
