@@ -151,7 +151,8 @@ def _link(entry: str, path: str, dot_git: str) -> tuple[bool, str]:
     if not back.startswith("gitdir: "):
         return False, "its .git file is not a link to a git directory"
     target = os.path.join(path, back[8:].rstrip("\r\n"))
-    if os.path.realpath(target) != os.path.realpath(entry):
+    # The very name first: to resolve two costs more than all else that is read of a worktree.
+    if target != entry and os.path.realpath(target) != os.path.realpath(entry):
         return False, "its .git file points to another entry"
     return False, ""
 
@@ -181,34 +182,40 @@ class Operation(NamedTuple):
     """Other branches that `rebase --update-refs` will move."""
 
 
+# What tells of an unfinished operation, and of which; where there are two, the first is meant.
+_MARKS = {
+    "rebase-merge": "rebase",
+    "rebase-apply": "rebase",
+    "BISECT_LOG": "bisect",
+    "MERGE_HEAD": "merge",
+    "CHERRY_PICK_HEAD": "cherry-pick",
+    "REVERT_HEAD": "revert",
+    "sequencer": "cherry-pick",
+}
+
+
 def operation_of(git_dir: str) -> Operation:
     """The unfinished operation in the worktree whose own git directory is `git_dir`."""
-
-    def at(*parts: str) -> str:
-        return os.path.join(git_dir, *parts)
-
-    name = ""
+    present = _marks_in(git_dir)
     branches: list[str] = []
     moved: list[str] = []
-    for directory in ("rebase-merge", "rebase-apply"):
-        if os.path.isdir(at(directory)):
-            name = name or "rebase"
-            branches.append(_text(at(directory, "head-name")).strip())
-            # Three lines each: the ref, its old and its new object id.
-            moved += _text(at(directory, "update-refs")).splitlines()[::3]
-    if os.path.exists(at("BISECT_LOG")):
-        name = name or "bisect"
-        start = _text(at("BISECT_START")).strip()
+    for directory in present & {"rebase-merge", "rebase-apply"}:
+        branches.append(_text(os.path.join(git_dir, directory, "head-name")).strip())
+        # Three lines each: the ref, its old and its new object id.
+        moved += _text(os.path.join(git_dir, directory, "update-refs")).splitlines()[::3]
+    if "BISECT_LOG" in present:
+        start = _text(os.path.join(git_dir, "BISECT_START")).strip()
         branches.append(start if start.startswith(REFS) else HEADS + start)
-    for file, operation in (
-        ("MERGE_HEAD", "merge"),
-        ("CHERRY_PICK_HEAD", "cherry-pick"),
-        ("REVERT_HEAD", "revert"),
-        ("sequencer", "cherry-pick"),
-    ):
-        if os.path.exists(at(file)):
-            name = name or operation
+    name = next((name for mark, name in _MARKS.items() if mark in present), "")
     return Operation(name, _branches(branches), _branches(moved))
+
+
+def _marks_in(git_dir: str) -> set[str]:
+    """Which of _MARKS are there: one listing, for nearly always there is none."""
+    try:
+        return _MARKS.keys() & os.listdir(git_dir)
+    except OSError:
+        return {mark for mark in _MARKS if os.path.lexists(os.path.join(git_dir, mark))}
 
 
 def _branches(refs: list[str]) -> tuple[str, ...]:

@@ -7,10 +7,10 @@ from git_hub_session.clock import iso, parse_iso, parse_span
 from git_hub_session.context import Context
 from git_hub_session.errors import HubError, UsageError
 from git_hub_session.gitconfig import parse_size
-from git_hub_session.operations.cleanup import clean_up, failed, report_of
+from git_hub_session.operations.cleanup import clean_up, failed, rehearse
 from git_hub_session.operations.judge import Policy
 from git_hub_session.operations.report import Report
-from git_hub_session.operations.verdict import Scene, plan_cleanup
+from git_hub_session.operations.verdict import Scene
 from git_hub_session.options import DRY_RUN, FORMAT, QUIET, Arguments, Option, Usage
 from git_hub_session.refnames import SessionId
 from git_hub_session.states import FINISHED
@@ -54,8 +54,7 @@ def run(context: Context, args: Arguments) -> CleanupView:
     for sid in sessions:
         try:
             if dry_run:
-                verdicts = plan_cleanup(sid, scene, policy)
-                report = report_of(sid, scene, verdicts, archiving=archiving)
+                report = rehearse(sid, scene, policy, archiving=archiving)
             else:
                 at = iso(context.now())
                 report = clean_up(sid, scene, policy, archiving=archiving, at=at)

@@ -52,10 +52,9 @@ if TYPE_CHECKING:
     from git_hub_session.worktrees import Worktree
 
 
-def report_of(
-    sid: SessionId, scene: Scene, verdicts: Sequence[Verdict], *, archiving: bool
-) -> Report:
-    """What the plan would do, as a report: `cleanup --dry-run`."""
+def rehearse(sid: SessionId, scene: Scene, policy: Policy, *, archiving: bool) -> Report:
+    """What clean_up would do now; nothing is changed."""
+    verdicts = plan_cleanup(sid, scene, policy, linked_worktrees(scene.place.common_dir))
     removed = [verdict for verdict in verdicts if verdict.reason is None]
     branches = ArchivePlan((), ())
     if archiving:
@@ -85,8 +84,7 @@ def _would_save(sid: SessionId, verdict: Verdict) -> list[Saved]:
 def clean_up(sid: SessionId, scene: Scene, policy: Policy, *, archiving: bool, at: str) -> Report:
     """Carry a cleanup out under the session's lock; a killed one is finished by the next."""
     with scene.store.edit(sid) as edit:
-        _recover(sid, scene.place)
-        verdicts = plan_cleanup(sid, scene, policy)
+        verdicts = plan_cleanup(sid, scene, policy, _recovered(sid, scene.place))
         kept = _kept(verdicts)
         going = _save_all(sid, scene, policy, verdicts, kept)
         # Before anything goes: whatever happens now, the session says where the work is.
@@ -106,15 +104,21 @@ def clean_up(sid: SessionId, scene: Scene, policy: Policy, *, archiving: bool, a
     return Report(sid, tuple(removed), tuple(kept), branches, tuple(notes), failed=undone)
 
 
-def _recover(sid: SessionId, place: Place) -> None:
-    """Put back what a killed run had moved aside but not judged again."""
+def _recovered(sid: SessionId, place: Place) -> list[Worktree]:
+    """The repository's worktrees, with those back that a killed run had moved aside but not judged again."""
     removal.empty_trash(place.common_dir)
-    for worktree, _ in session_worktrees(sid, linked_worktrees(place.common_dir)):
-        if not removal.is_half_removed(worktree):
-            try:
-                removal.recover(worktree)
-            except removal.Stuck:
-                pass  # the judgement names it
+    worktrees = linked_worktrees(place.common_dir)
+    cut_off = [
+        worktree
+        for worktree, _ in session_worktrees(sid, worktrees)
+        if removal.unfinished(worktree).step and not removal.is_half_removed(worktree)
+    ]
+    for worktree in cut_off:
+        try:
+            removal.recover(worktree)
+        except removal.Stuck:
+            pass  # the judgement names it
+    return linked_worktrees(place.common_dir) if cut_off else worktrees
 
 
 def _save_all(

@@ -31,7 +31,6 @@ from git_hub_session.typed import TYPE_CHECKING, NamedTuple
 from git_hub_session.worktrees import (
     Worktree,
     lies_in,
-    linked_worktrees,
     session_worktrees,
 )
 
@@ -79,10 +78,11 @@ class Verdict(NamedTuple):
     """What that run saved, as its note says."""
 
 
-def plan_cleanup(sid: SessionId, scene: Scene, policy: Policy) -> list[Verdict]:
-    """Judge every worktree of the session; nothing is changed."""
+def plan_cleanup(
+    sid: SessionId, scene: Scene, policy: Policy, worktrees: Sequence[Worktree]
+) -> list[Verdict]:
+    """Judge every worktree of the session among the repository's `worktrees`; nothing is changed."""
     place = scene.place
-    worktrees = linked_worktrees(place.common_dir)
     others = [(worktree.entry, worktree.path) for worktree in worktrees]
     others += [("", path) for path in (place.main_worktree, place.common_dir, place.hub)]
     real = [(entry, os.path.realpath(path)) for entry, path in others if path]
