@@ -13,34 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import FrameType
 
 from git_hub_session.errors import GitFailed, HubError
-
-# `git rev-parse --local-env-vars`, but for the settings of `git -c`, which are the user's wish,
-# and what push-time hooks add; but for GIT_QUARANTINE_PATH, by which git refuses to change
-# refs while it is not yet settled that a push is accepted.
-_LOCAL = frozenset(
-    [
-        "GIT_ALTERNATE_OBJECT_DIRECTORIES",
-        "GIT_CONFIG",
-        "GIT_OBJECT_DIRECTORY",
-        "GIT_DIR",
-        "GIT_WORK_TREE",
-        "GIT_IMPLICIT_WORK_TREE",
-        "GIT_GRAFT_FILE",
-        "GIT_INDEX_FILE",
-        "GIT_NO_REPLACE_OBJECTS",
-        "GIT_REPLACE_REF_BASE",
-        "GIT_PREFIX",
-        "GIT_SHALLOW_FILE",
-        "GIT_COMMON_DIR",
-        "GIT_INTERNAL_SUPER_PREFIX",
-        "GIT_NAMESPACE",
-        "GIT_LITERAL_PATHSPECS",
-        "GIT_GLOB_PATHSPECS",
-        "GIT_NOGLOB_PATHSPECS",
-        "GIT_ICASE_PATHSPECS",
-    ]
-)
-
+from git_hub_session.gitenviron import without_repository
 
 class GitMissing(HubError):
     """There is no git on PATH."""
@@ -53,7 +26,7 @@ class Git:
 
     def __init__(self, common_dir: str, environ: Mapping[str, str]) -> None:
         self._common_dir = common_dir
-        self._environ = {name: value for name, value in environ.items() if name not in _LOCAL}
+        self._environ = without_repository(environ)
         self._environ.update(LC_ALL="C", GIT_TERMINAL_PROMPT="0", GIT_OPTIONAL_LOCKS="0")
 
     def run(

@@ -36,7 +36,7 @@ class Layer(NamedTuple):
     doors: str = ""
 
 
-VALUES = "typed errors states refnames session clock escape gitconfig gitignore gitindex options"
+VALUES = "typed errors states refnames session clock escape gitconfig gitenviron gitignore gitindex options"
 LIGHT = "tree worktrees procfs refs sidebyside"
 HEAVY = "gitrepo gitcommand processes"
 
