@@ -6,7 +6,7 @@ import gc
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import FrameType
 
 from git_hub_session import __version__
@@ -14,7 +14,7 @@ from git_hub_session.commands import COMMANDS
 from git_hub_session.context import context_of_process
 from git_hub_session.errors import HubError, UsageError
 from git_hub_session.options import Arguments, UnknownOption, Usage, parse, usage_text
-from git_hub_session.render import Output, complain, fail, say, show, tell
+from git_hub_session.render import Output, complain, fail, progress, say, show, tell
 from git_hub_session.typed import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
@@ -131,8 +131,8 @@ def _run(words: list[str]) -> int:
         fail(_with_guess(error), output, usage_text(usage) if output.format == "text" else "")
         return error.exit_code
     try:
-        note = _unheard if output.quiet else tell
-        view: View = module.run(context_of_process(note, say), args)
+        tells = (_unheard, say, _unseen) if output.quiet else (tell, say, progress)
+        view: View = module.run(context_of_process(*tells), args)
         show(view, output)
     except BrokenPipeError:
         raise
@@ -152,6 +152,11 @@ def _run(words: list[str]) -> int:
 
 def _unheard(_text: str) -> None:
     """What is told with -q."""
+
+
+def _unseen(_title: str, _total: int) -> Callable[[int], None]:
+    """Progress with -q."""
+    return lambda _done: None
 
 
 def _library_missing(fault: ModuleNotFoundError) -> LibraryMissing:

@@ -40,13 +40,19 @@ class Context:
     """Where a command was called."""
 
     def __init__(
-        self, environ: Mapping[str, str], note: Callable[[str], None], say: Callable[[str], None]
+        self,
+        environ: Mapping[str, str],
+        note: Callable[[str], None],
+        say: Callable[[str], None],
+        progress: Callable[[str, int], Callable[[int], None]],
     ) -> None:
         self.environ = environ
         self.note = note
         """Tells the caller something that is not the answer; `-q` makes it silent."""
         self.say = say
         """Shows text on standard output while the command still runs; answers are views."""
+        self.progress = progress
+        """Of what is done, and of how many; what it returns takes how many are done by now."""
 
     @cached_property
     def cwd(self) -> str:
@@ -180,6 +186,10 @@ class Context:
         return SessionId(text)
 
 
-def context_of_process(note: Callable[[str], None], say: Callable[[str], None]) -> Context:
+def context_of_process(
+    note: Callable[[str], None],
+    say: Callable[[str], None],
+    progress: Callable[[str, int], Callable[[int], None]],
+) -> Context:
     """The context of this very process."""
-    return Context(os.environ, note, say)
+    return Context(os.environ, note, say, progress)

@@ -15,10 +15,17 @@ from types import FrameType
 from git_hub_session.errors import GitFailed, HubError
 from git_hub_session.gitenviron import without_repository
 
+
 class GitMissing(HubError):
     """There is no git on PATH."""
 
     code = "git-missing"
+
+
+class NoSuchCommit(HubError):
+    """git knows no commit of that name."""
+
+    code = "no-such-commit"
 
 
 class Git:
@@ -63,6 +70,14 @@ class Git:
         if done.returncode:
             raise GitFailed(command[0], done.returncode, os.fsdecode(done.stderr))
         return done.stdout
+
+    def commit(self, text: str, git_dir: str) -> str:
+        """The object id of the commit that `text` names in the worktree of `git_dir`; raises NoSuchCommit."""
+        words = ["rev-parse", "--verify", "--quiet", "--end-of-options", f"{text}^{{commit}}"]
+        try:
+            return self.run(words, environ={"GIT_DIR": git_dir}).decode().strip()
+        except GitFailed:
+            raise NoSuchCommit(f"no such commit: '{text}'") from None
 
     def change_refs(self, commands: Iterable[str]) -> None:
         """Carry out `git update-ref --stdin` commands in one transaction: all of them or none.

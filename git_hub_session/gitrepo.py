@@ -143,6 +143,10 @@ class GitRepo:
         """The object id of the commit that `ref` leads to, or ''."""
         return self._branch(ref).oid
 
+    def has_commit(self, oid: str) -> bool:
+        """Whether `oid` is the object id of a commit that is there."""
+        return isinstance(self._find(oid), pygit2.Commit)
+
     def target(self, ref: str) -> str:
         """What `ref` itself holds: an object id (a tag object's, not its commit's), or, if it is
         symbolic, another ref's name; '' where it is not there."""

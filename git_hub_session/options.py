@@ -54,6 +54,7 @@ class Usage(NamedTuple):
 
 DRY_RUN = Option("-n, --dry-run", "show what would be done, and do nothing")
 QUIET = Option("-q, --quiet", "be quiet, only report errors")
+JOBS = Option("-j, --jobs", "do so many side by side", "<number>")
 FORMAT = (
     Option("--format", "how to show the answer", "<format>", choices=("text", "json", "porcelain")),
     Option("-z", "end porcelain lines with NUL, and quote nothing"),
@@ -66,6 +67,10 @@ FORMAT = (
     ),
 )
 HELP = Option("-h, --help", "show this usage")
+
+
+DEFAULT_JOBS = 4
+_MOST_JOBS = 256
 
 
 class Arguments:
@@ -94,6 +99,16 @@ class Arguments:
     def word(self) -> str | None:
         """The only argument, or None."""
         return self.words[0] if self.words else None
+
+
+def jobs(args: Arguments, default: int = DEFAULT_JOBS) -> int:
+    """The value of JOBS; raises UsageError."""
+    text = args.text("jobs")
+    if text is None:
+        return default
+    if not (text.isascii() and text.isdigit() and len(text) < 5 and int(text)):
+        raise UsageError(f"not a number of jobs: '{text}'")
+    return min(int(text), _MOST_JOBS)
 
 
 def parse(usage: Usage, argv: Sequence[str]) -> Arguments:

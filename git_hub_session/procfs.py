@@ -35,6 +35,24 @@ def processes() -> list[Process]:
     return sorted(found)
 
 
+def users_of(directory: str) -> list[int]:
+    """The processes that stand in `directory`, or below it, or that git has told to work there."""
+    told = b"GIT_WORK_TREE=" + os.fsencode(directory)
+    standing = [
+        process.pid
+        for process in processes()
+        if f"{process.directory}/".startswith(f"{directory}/")
+    ]
+    working = [
+        int(name)
+        for name in _listed("/proc")
+        if name.isdigit()
+        and told in os.fsencode(_read(f"/proc/{name}/environ")).split(b"\0")
+        and int(name) != os.getpid()
+    ]
+    return sorted({*standing, *working})
+
+
 def command_of(pid: int) -> str:
     """The name of the command that process `pid` runs, '?' where it is gone."""
     return _read(f"/proc/{pid}/comm").rstrip("\n") or "?"

@@ -19,12 +19,14 @@
       "state": "running",
       "created": "2026-03-17T14:30:22.123456+00:00",
       "updated": "2026-03-17T14:35:10.000001+00:00",
-      "agents": {"agent-1": {"rescue": ["refs/hub/rescue/…/1"]}},
+      "base_commit": "9fceb02d0ae598e95dc970b74767f19372d61af8",
+      "agents": {"agent-1": {"status": "ready", "attempt": 1, "worktree": "/…/agent-1",
+                             "rescue": ["refs/hub/rescue/…/1"]}},
       "history": [{"at": …, "from": "init", "to": "running", "by": "Name <email>", "verb": "update"}]
     }
 
-Both are AgentHub's; `history`, what stands in `agents`, and an optional `reason` in a
-history entry are ours. Keys that nobody here knows are kept through every rewrite.
+Both are AgentHub's; `base_commit` (what `spawn` started the agents from), `history`, what
+stands in `agents`, and an optional `reason` in a history entry are ours. Keys that nobody here knows are kept through every rewrite.
 """
 
 from __future__ import annotations
@@ -105,6 +107,18 @@ class Session(NamedTuple):
         return _text(self.document.get("updated"))
 
     @property
+    def base_commit(self) -> str:
+        """The object id of the commit that the agents started from; '' before `spawn`."""
+        text = _text(self.document.get("base_commit"))
+        return text if len(text) in (40, 64) and set(text) <= set("0123456789abcdef") else ""
+
+    def agent(self, name: str) -> Mapping[str, Any]:
+        """What is recorded of the agent called `name` ("agent-1"); {} where nothing is."""
+        agents = self.document.get("agents")
+        found = agents.get(name) if isinstance(agents, dict) else None
+        return found if isinstance(found, dict) else {}
+
+    @property
     def history(self) -> tuple[Transition, ...]:
         """Every recorded transition, oldest first; what is no entry is passed over."""
         entries = self.document.get("history")
@@ -168,18 +182,22 @@ def advanced(
     return session._replace(state=target, document=document)
 
 
-def with_rescues(session: Session, rescues: Mapping[str, list[str]], *, at: str) -> Session:
-    """The session with the refs of saved work in `agents`: {"agent-2": [ref, …]}; itself if it has them."""
+def with_agents(session: Session, changes: Mapping[str, Mapping[str, Any]], *, at: str) -> Session:
+    """The session with `changes` in what is recorded of its agents: {"agent-2": {"status": "ready"}}."""
     known = session.document.get("agents")
     agents = dict(known) if isinstance(known, dict) else {}
-    for agent, refs in rescues.items():
-        found = agents.get(agent)
-        entry = dict(found) if isinstance(found, dict) else {}
-        saved = entry.get("rescue")
-        before = saved if isinstance(saved, list) else []
-        entry["rescue"] = [*before, *(ref for ref in refs if ref not in before)]
-        if entry["rescue"] != before:
-            agents[agent] = entry
-    if agents == known:
-        return session
+    for name, change in changes.items():
+        agents[name] = {**session.agent(name), **change}
     return session._replace(document={**session.document, "updated": at, "agents": agents})
+
+
+def with_rescues(session: Session, rescues: Mapping[str, list[str]], *, at: str) -> Session:
+    """The session with the refs of saved work in `agents`: {"agent-2": [ref, …]}; itself if it has them."""
+    changes = {}
+    for agent, refs in rescues.items():
+        saved = session.agent(agent).get("rescue")
+        before = saved if isinstance(saved, list) else []
+        new = [ref for ref in refs if ref not in before]
+        if new:
+            changes[agent] = {"rescue": [*before, *new]}
+    return with_agents(session, changes, at=at) if changes else session

@@ -25,14 +25,22 @@ _WAITING = 4  # Processes a processor: one that waits for the disk leaves it to 
 
 
 def side_by_side(
-    work: Callable[[Item], Outcome], items: Sequence[Item], *, waits: bool = False
+    work: Callable[[Item], Outcome],
+    items: Sequence[Item],
+    *,
+    waits: bool = False,
+    processes: int | None = None,
 ) -> list[Outcome]:
     """`work(item)` of each item, in their order; `waits` says that it mostly waits for the disk.
 
-    What `work` raises is raised here. A share whose process was killed is done here, so
-    `work` has to be repeatable; what it returns has to be picklable.
+    In as many `processes`, or in as many as are worth while for short work. What `work`
+    raises is raised here. A share whose process was killed is done here, so `work` has to be
+    repeatable; what it returns has to be picklable.
     """
-    count = min(_processes(waits), len(items) // _LEAST)
+    if processes is None:
+        count = min(_processes(waits), len(items) // _LEAST)
+    else:
+        count = min(processes, len(items))
     if count < 2:
         return [work(item) for item in items]
     outcomes: list[Outcome | None] = [None] * len(items)

@@ -27,6 +27,8 @@ LOCK_WAIT = 10.0  # seconds
 # Sessions that are worth a second process: it takes 20 ms until that has said what it read.
 _MANY = 2000
 
+_TASK = "task.txt"
+
 CHANNELS = ("dispatch", "progress", "results")
 
 
@@ -267,6 +269,16 @@ class Edit:
     def read(self) -> Session:
         """The session as it is now; raises Damaged, NoSuchSession where it went while we waited."""
         return _read(self._directory, self._sid)
+
+    def task_file(self, session: Session) -> str:
+        """The path of a file that holds the task, made where it is missing; raises CannotWrite."""
+        path = f"{self._directory.path}/{_TASK}"
+        try:
+            if not self._directory.exists(_TASK):
+                self._directory.replace(_TASK, os.fsencode(f"{session.config.task}\n"))
+        except OSError as fault:
+            raise _cannot_write(path, fault) from None
+        return path
 
     def save(self, session: Session) -> Session:
         """Replace state.json by the session's document, and return the session; raises CannotWrite."""

@@ -37,7 +37,7 @@ class Layer(NamedTuple):
 
 
 VALUES = "typed errors states refnames session clock escape gitconfig gitenviron gitignore gitindex options"
-LIGHT = "tree worktrees procfs refs sidebyside"
+LIGHT = "copies tree worktrees procfs refs sidebyside"
 HEAVY = "gitrepo gitcommand processes"
 
 # From the ground up. A pattern with * is a directory: a new file in it needs no new row.
@@ -48,7 +48,7 @@ LAYERS = (
     Layer(
         "L3 operations",
         "operations operations.*",
-        imports=f"{VALUES} store refs tree worktrees sidebyside operations.*",
+        imports=f"{VALUES} store copies refs tree worktrees sidebyside operations.*",
         # The heavy doors come as arguments: an operation opens none.
         types="gitrepo gitcommand processes procfs discovery",
     ),
@@ -147,7 +147,7 @@ NAMES = {
 FILE, COMMAND, FUNCTION = 350, 75, 41
 # What is larger, and why it reads better so.
 LARGER = {
-    "store": 365,  # one format, its reader and its writer
+    "store": 375,  # one format, its reader and its writer
     "commands.init": 135,  # every option is checked here, one small function each
     "commands.cleanup": 120,  # the settings are read here
     "commands.demo": 260,  # a play, and the stage it is played on
@@ -307,7 +307,7 @@ def test_the_process_is_seen_in_one_place(name: str) -> None:
 
 def test_refs_are_spelled_in_one_module() -> None:
     """No literal has a ref in it, but for what the demonstration types; docstrings may speak of refs."""
-    spelled = re.compile(r"refs/|(^|\b)hub/")
+    spelled = re.compile(r"refs/|(?<![.\w])hub/")
     assert [
         f"{module}:{node.lineno}: {node.value!r}"
         for module, tree in _trees().items()

@@ -122,9 +122,11 @@ OVERVIEW = """\
 usage: git hub-session <command> [<options>]
 
     init       make a session for a task
+    spawn      make a branch and a worktree for each agent
     list       list the sessions
     status     show a session, its branches and worktrees
     log        show the transitions of a session
+    path       print where an agent's worktree is
     update     move a session to its next state
     cleanup    remove the worktrees of sessions, saving work
     demo       play a tournament in a throw-away repository

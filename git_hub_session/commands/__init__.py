@@ -14,11 +14,15 @@ class Command(NamedTuple):
 
 COMMANDS: dict[str, Command] = {
     "init": Command("git_hub_session.commands.init", "make a session for a task"),
+    "spawn": Command(
+        "git_hub_session.commands.spawn", "make a branch and a worktree for each agent"
+    ),
     "list": Command("git_hub_session.commands.list", "list the sessions"),
     "status": Command(
         "git_hub_session.commands.status", "show a session, its branches and worktrees"
     ),
     "log": Command("git_hub_session.commands.log", "show the transitions of a session"),
+    "path": Command("git_hub_session.commands.path", "print where an agent's worktree is"),
     "update": Command("git_hub_session.commands.update", "move a session to its next state"),
     "cleanup": Command(
         "git_hub_session.commands.cleanup", "remove the worktrees of sessions, saving work"

@@ -112,6 +112,33 @@ def _move_aside(
     return Aside(trash, found)
 
 
+def discard(worktree: Worktree) -> None:
+    """Remove a worktree whatever is in it: one that the caller made itself and showed to nobody. Raises Stuck."""
+    trash = trash_name(worktree)
+    try:
+        _write_note(worktree, "delete", trash, ())
+        if not worktree.missing:
+            os.rename(worktree.path, trash)
+            tree.remove(trash, tree.look(trash, tracked=_EVERYTHING))
+    except OSError as fault:
+        raise Stuck(f"cannot remove it: {fault.strerror}") from None
+    _drop_entry(worktree)
+
+
+def keep_as(worktree: Worktree, path: str) -> None:
+    """Remove the entry alone; the directory stays, as `path`. Raises Stuck."""
+    try:
+        os.rename(worktree.path, path)
+    except OSError as fault:
+        raise Stuck(f"cannot rename it: {fault.strerror}") from None
+    _drop_entry(worktree)
+
+
+def finish(worktree: Worktree) -> None:
+    """Delete what a killed run left to be deleted (see is_half_removed); raises Stuck, Written."""
+    take_away(worktree, 0, tracked=(), mounts=tuple, saved=())
+
+
 def _put_back(worktree: Worktree, trash: str) -> None:
     try:
         os.rename(trash, worktree.path)

@@ -58,7 +58,10 @@ def survey(
 ) -> Survey:
     """Look at all that belongs to a session; nothing is locked or written."""
     branches = repo.branches(branch_prefix(session.id))
-    base = repo.tip(HEADS + session.config.base_branch)
+    # What the agents started from, so that nothing moves when the base branch does.
+    base = session.base_commit
+    if not repo.has_commit(base):
+        base = repo.tip(HEADS + session.config.base_branch)
     frontier = repo.frontier(branch.oid for branch in branches if branch.oid)
     return Survey(
         session,

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 
 from git_hub_session.errors import HubError
 from git_hub_session.escape import visible
@@ -81,6 +82,22 @@ def fail(error: HubError, output: Output, usage: str = "") -> None:
 def tell(line: str) -> None:
     """One line on standard error that is not the answer."""
     _try_to_tell(f"{visible(line)}\n")
+
+
+def progress(title: str, total: int) -> Callable[[int], None]:
+    """Shows how far something is on a terminal's standard error, git's way, once it takes over a second."""
+    terminal = sys.stderr is not None and sys.stderr.isatty()
+    since = time.monotonic()
+    shown: list[int] = []
+
+    def at(done: int) -> None:
+        if not terminal or shown[-1:] == [total] or (not shown and time.monotonic() - since < 1):
+            return
+        shown.append(done)
+        end = ", done.\n" if done == total else ""
+        _try_to_tell(f"\r{title}: {100 * done // max(total, 1):3}% ({done}/{total}){end}")
+
+    return at
 
 
 def complain(trace: str) -> None:

@@ -11,64 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.cleaning import BRANCH, RESCUE, kept, line, look, removed, saved
-from tests.hub import CHECKOUT, Hub, Result, snapshot
-
-# The command in a Python that runs `code` before the n-th of the things it does to the
-# world; without code it only counts them, on standard error.
-_INTERPOSED = """
-import os, signal, subprocess, sys, time
-sys.path.insert(0, {checkout!r})
-count = 0
-CHANGES = {{"os.remove", "os.rename", "os.rmdir", "os.mkdir", "os.fork", "subprocess.Popen"}}
-
-def heard(event, args):
-    global count
-    if {opened!r} and not (event == "open" and args[0] == {opened!r}):
-        return
-    writing = event == "open" and isinstance(args[2], int) and args[2] & os.O_CREAT
-    if not ({opened!r} or writing or event in CHANGES) or {only!r} not in (event, "") or not ready:
-        return
-    count += 1
-    if count == {nth}:
-        {code}
-
-ready = False
-sys.addaudithook(heard)
-from git_hub_session import tree, procfs, sidebyside, gitcommand, gitrepo
-from git_hub_session.cli import main
-from git_hub_session.operations import cleanup
-ready = True
-code = main()
-if {nth} == 0:
-    sys.stderr.write(f"{{count}}\\n")
-sys.exit(code)
-"""
-_DIE = "os.kill(os.getpid(), signal.SIGKILL)"
-
-
-def interposed(
-    hub: Hub, *words: str, code: str = "pass", nth: int = 1, only: str = "", opened: str = ""
-) -> Result:
-    """`cleanup <words>` with `code` run before its n-th change (of the kind `only`), or before it opens a path."""
-    program = _INTERPOSED.format(
-        checkout=str(CHECKOUT), nth=nth, code=code, only=only, opened=opened
-    )
-    return hub.call(sys.executable, "-c", program, "cleanup", *words)
-
-
-class Template:
-    """The whole world of a test, put back as often as it is needed."""
-
-    def __init__(self, hub: Hub) -> None:
-        self._top = hub.top.parent
-        self._places = [hub.top, hub.worktrees]
-        for place in self._places:
-            subprocess.run(["cp", "-a", place, f"{place}.template"], check=True)
-
-    def put_back(self) -> None:
-        for place in self._places:
-            shutil.rmtree(place)
-            subprocess.run(["cp", "-a", f"{place}.template", place], check=True)
+from tests.hub import Hub, Result, snapshot
+from tests.interposed import DIE, Template, interposed
 
 
 def four_worktrees(hub: Hub) -> None:
@@ -111,13 +55,13 @@ def test_killed_at_any_moment(hub: Hub, share: int) -> None:
     lost = hub.git("rev-parse", "HEAD@{1}", cwd=hub.worktree(3))
     tip = hub.git("rev-parse", BRANCH)
     template = Template(hub)
-    counted = interposed(hub, "--archive", "s1", nth=0)
+    counted = interposed(hub, "cleanup", "--archive", "s1", nth=0)
     assert counted.code == 0, counted
     moments = int(counted.err)
     assert moments > 40
     for moment in range(1 + share * EVERY, moments + 1, SHARES * EVERY):
         template.put_back()
-        died = interposed(hub, "--archive", "s1", code=_DIE, nth=moment)
+        died = interposed(hub, "cleanup", "--archive", "s1", code=DIE, nth=moment)
         assert died.code == -9, (moment, died)
         assert is_whole(hub), moment
         result = hub.run("cleanup", "--archive", "s1")
@@ -147,7 +91,7 @@ def test_killed_while_it_works_side_by_side(hub: Hub, moment: int) -> None:
         path = hub.worktree(agent)
         hub.git("worktree", "add", "-q", path, f"hub/s1/agent-{agent}/attempt-1")
     before = hub.refs()
-    died = interposed(hub, "s1", code=_DIE, nth=moment)
+    died = interposed(hub, "cleanup", "s1", code=DIE, nth=moment)
     assert died.code in (-9, 0)
     result = hub.run("cleanup", "s1")
     assert (result.code, result.err) == (0, "")
@@ -212,7 +156,7 @@ def test_written_into_after_it_was_judged(hub: Hub) -> None:
     where = hub.session("s1", agents=1).worktree(1)
     code = f"open({str(where / 'new')!r}, 'w').write('new')"
     expected = kept(where, "something was written into it meanwhile", "try again")
-    assert interposed(hub, "s1", code=code, only="os.rename") == expected
+    assert interposed(hub, "cleanup", "s1", code=code, only="os.rename") == expected
     assert (where / "new").read_text() == "new"
     assert look(hub, where).status == ["", "?? new"]
     entry = hub.top / ".git" / "worktrees" / "agent-1"
@@ -229,7 +173,7 @@ def test_a_new_directory_in_its_place(hub: Hub) -> None:
         f"open({str(where / 'other')!r}, 'w').write('other')"
     )
     # The directory is renamed second; the look at it that follows opens it.
-    assert interposed(hub, "s1", code=meddle, opened=str(aside)) == kept(
+    assert interposed(hub, "cleanup", "s1", code=meddle, opened=str(aside)) == kept(
         where,
         f"its directory was moved to '{aside}' and cannot be moved back: Directory not empty",
         "try again",
@@ -248,7 +192,7 @@ def test_written_into_while_it_is_deleted(hub: Hub) -> None:
     where = hub.session("s1", agents=1).worktree(1)
     aside = where.parent / ".agent-1.hub-trash"
     code = f"open({str(aside / 'sub' / 'new')!r}, 'w').write('new')"
-    assert interposed(hub, "s1", code=code, only="os.remove") == kept(
+    assert interposed(hub, "cleanup", "s1", code=code, only="os.remove") == kept(
         where, f"written into while it was removed: what is new is in '{where}'"
     )
     assert snapshot(where) == {"sub/new": b"new"}
@@ -261,7 +205,7 @@ def test_killed_while_somebody_writes_into_it(hub: Hub) -> None:
     """The next run tells what is new from what it was to delete."""
     where = hub.session("s1", agents=1).worktree(1)
     aside = where.parent / ".agent-1.hub-trash"
-    assert interposed(hub, "s1", code=_DIE, only="os.remove").code == -9
+    assert interposed(hub, "cleanup", "s1", code=DIE, only="os.remove").code == -9
     time.sleep(0.05)
     (aside / "sub" / "new").write_text("new")
     assert hub.run("cleanup", "s1") == kept(
@@ -286,7 +230,11 @@ def test_git_used_in_it_after_it_was_judged(hub: Hub, code: str) -> None:
     entry = str(hub.top / ".git" / "worktrees" / "agent-1")
     before = look(hub, where)
     result = interposed(
-        hub, "s1", code=f"exec({code!r}, dict(entry={entry!r}, os=os))", only="subprocess.Popen"
+        hub,
+        "cleanup",
+        "s1",
+        code=f"exec({code!r}, dict(entry={entry!r}, os=os))",
+        only="subprocess.Popen",
     )
     assert result == Result(
         1,

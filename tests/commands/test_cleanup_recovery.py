@@ -11,10 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.cleaning import BRANCH, RESCUE, kept, line, removed
-from tests.commands.test_cleanup_races import interposed
 from tests.hub import Hub, Result
-
-_DIE = "os.kill(os.getpid(), signal.SIGKILL)"
+from tests.interposed import DIE, interposed
 
 
 def _trash(where: Path) -> Path:
@@ -22,7 +20,7 @@ def _trash(where: Path) -> Path:
 
 
 def _killed_while_deleting(hub: Hub) -> None:
-    assert interposed(hub, "s1", code=_DIE, only="os.remove").code == -9
+    assert interposed(hub, "cleanup", "s1", code=DIE, only="os.remove").code == -9
 
 
 def test_a_directory_that_somebody_put_back_is_judged(hub: Hub) -> None:
@@ -90,7 +88,7 @@ def test_killed_after_saving_the_next_run_says_where_the_work_is(hub: Hub) -> No
     where = hub.session("s1", agents=1).worktree(1)
     (where / "new").write_text("new\n")
     for nth in range(1, 20):  # the first files that go are copies of the index
-        assert interposed(hub, "s1", code=_DIE, only="os.remove", nth=nth).code == -9
+        assert interposed(hub, "cleanup", "s1", code=DIE, only="os.remove", nth=nth).code == -9
         if _trash(where).exists():
             break
     assert hub.state()["agents"] == {"agent-1": {"rescue": [RESCUE]}}
@@ -114,7 +112,7 @@ def test_one_that_fails_hides_nothing_of_the_others(hub: Hub) -> None:
         "(_ for _ in ()).throw(OSError(28, 'No space left on device')) "
         "if str(a[0]).endswith('agent-1') else real(*a, **k)"
     )
-    result = interposed(hub, "s1", code=code)
+    result = interposed(hub, "cleanup", "s1", code=code)
     assert result.code == 1
     assert f"Removed worktree: {hub.worktree(2)}\n" in result.out
     assert "Saved uncommitted work of hub/s1/agent-2/attempt-1" in result.out
@@ -218,7 +216,7 @@ def test_what_git_merged_last_is_no_work(hub: Hub) -> None:
 def test_a_dry_run_after_a_removal_that_was_cut_off(hub: Hub) -> None:
     """Killed before the second look: nothing is missing, and the real run goes on from there."""
     where = hub.session("s1", agents=1).worktree(1)
-    assert interposed(hub, "s1", code=_DIE, only="os.rename", nth=3).code == -9
+    assert interposed(hub, "cleanup", "s1", code=DIE, only="os.rename", nth=3).code == -9
     assert (_trash(where).exists(), where.exists()) == (True, False)
     assert hub.run("cleanup", "-n", "s1") == Result(
         1,

@@ -1,0 +1,70 @@
+"""git hub-session spawn: a branch and a worktree for each agent."""
+
+from __future__ import annotations
+
+from git_hub_session import procfs
+from git_hub_session.clock import iso
+from git_hub_session.context import Context
+from git_hub_session.errors import UsageError
+from git_hub_session.operations.agents import WORKTREE_PATH, parse_agents
+from git_hub_session.operations.include import copier
+from git_hub_session.operations.spawn import Means, Wish, rehearse, spawn
+from git_hub_session.options import DRY_RUN, FORMAT, JOBS, QUIET, Arguments, Option, Usage, jobs
+from git_hub_session.session import MAX_AGENTS
+from git_hub_session.views.spawn import SpawnView
+
+USAGE = Usage(
+    ("spawn [<options>] [<id>]",),
+    (
+        Option("--agents", "only these, such as 1-3,5 (default: all of the session)", "<list>"),
+        Option("--retry", "make this agent's next attempt", "<agent>"),
+        Option("--base", "start from this commit (default: the base branch)", "<commit>"),
+        Option("--path", "where the worktrees go (default: hubsession.worktreePath)", "<template>"),
+        JOBS,
+        DRY_RUN,
+        QUIET,
+        *FORMAT,
+    ),
+    most=1,
+)
+
+
+def run(context: Context, args: Arguments) -> SpawnView:
+    """Add the agents that are missing; all of them or none."""
+    sid = context.session_to_change(args.word, "spawn")
+    wish = _wish(context, args, context.store.read(sid).config.agent_count or MAX_AGENTS)
+    means = Means(
+        context.place,
+        context.store,
+        context.repo,
+        context.git,
+        context.shell,
+        context.environ,
+        procfs.users_of,
+        lambda: copier(context.place, context.git),
+        lambda total: context.progress("Adding worktrees", total),
+    )
+    dry_run = args.is_set("dry-run")
+    if dry_run:
+        spawned = rehearse(sid, means, wish)
+    else:
+        spawned = spawn(sid, means, wish, at=iso(context.now()), by=context.identity)
+    return SpawnView(spawned, context.cwd, dry_run)
+
+
+def _wish(context: Context, args: Arguments, count: int) -> Wish:
+    listed, again, base = args.text("agents"), args.text("retry"), args.text("base")
+    if listed is not None and again is not None:
+        raise UsageError("--agents and --retry exclude each other")
+    retried = parse_agents(again, count) if again is not None else [0]
+    if len(retried) != 1:
+        raise UsageError(f"not an agent: '{again}'")
+    template = [WORKTREE_PATH, *context.repo.settings("hubsession.worktreePath")][-1]
+    return Wish(
+        parse_agents(listed, count) if listed is not None else (),
+        retried[0],
+        "" if base is None else context.git.commit(base, context.place.git_dir),
+        args.text("path") or template,
+        ["", *context.repo.settings("hubsession.setup")][-1],
+        jobs(args),
+    )

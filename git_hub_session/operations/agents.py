@@ -1,0 +1,84 @@
+"""The agents of a session: which are meant, where their worktrees go, and what their commands are told."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+from git_hub_session.errors import HubError, UsageError
+from git_hub_session.gitenviron import without_repository
+from git_hub_session.refnames import AgentBranch, short
+from git_hub_session.session import Session
+from git_hub_session.typed import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from git_hub_session.discovery import Place
+
+WORKTREE_PATH = "../{repo}.hub/{id}/agent-{n}"
+"""The default of hubsession.worktreePath."""
+
+# A variable that is longer keeps a program from being started (Linux: 128 KiB each).
+_MOST_TEXT = 100_000  # bytes
+
+
+def parse_agents(text: str, count: int) -> list[int]:
+    """The numbers in "1-3,5" or "agent-2", each at most `count`; raises UsageError."""
+    found: dict[int, None] = {}
+    for part in text.split(","):
+        first, dash, last = part.strip().removeprefix("agent-").partition("-")
+        numbers = [first, last or first] if dash == "" or last else ["", ""]
+        if not all(
+            number.isascii() and number.isdigit() and len(number) < 10 for number in numbers
+        ):
+            raise UsageError(f"not a list of agents: '{text}'", hint="such as 1-3,5")
+        low, high = map(int, numbers)
+        if not 1 <= low <= high <= count:
+            raise UsageError(
+                f"no such agents: '{part.strip()}'", hint=f"the session has 1 to {count}"
+            )
+        found.update(dict.fromkeys(range(low, high + 1)))
+    return list(found)
+
+
+def worktree_path(template: str, place: Place, branch: AgentBranch) -> str:
+    """Where an agent's worktree goes: `template` from the top of the main worktree; raises HubError.
+
+    {repo}, {id}, {n} and {m} are the repository's name, the session's, the agent's number and
+    the attempt's; without {m} a later attempt has its number at the end.
+    """
+    top = place.main_worktree or place.common_dir
+    words = {
+        "{repo}": os.path.basename(top).removesuffix(".git") or "repository",
+        "{id}": branch.session,
+        "{n}": str(branch.agent),
+        "{m}": str(branch.attempt),
+    }
+    if "{n}" not in template:
+        raise HubError(f"no place for an agent's number in '{template}'", hint="{n} stands for it")
+    if branch.attempt > 1 and "{m}" not in template:
+        template += "-{m}"
+    for word, value in words.items():
+        template = template.replace(word, value)
+    path = os.path.normpath(os.path.join(top, os.path.expanduser(template)))
+    for own in (place.common_dir, place.hub):
+        if os.path.realpath(path).startswith(own + "/"):
+            raise HubError(f"'{path}' lies in '{own}'", hint="choose another --path")
+    return path
+
+
+def environment(
+    environ: Mapping[str, str], session: Session, branch: AgentBranch, base: str, task_file: str
+) -> dict[str, str]:
+    """The environment of a command that runs for an agent; it names no other repository."""
+    own = {
+        "HUB_SESSION_ID": session.id,
+        "HUB_AGENT": f"agent-{branch.agent}",
+        "HUB_ATTEMPT": str(branch.attempt),
+        "HUB_BRANCH": short(branch.ref),
+        "HUB_BASE": base,
+        "HUB_TASK": session.config.task,
+        "HUB_TASK_FILE": task_file,
+    }
+    if len(os.fsencode(own["HUB_TASK"])) > _MOST_TEXT or "\0" in own["HUB_TASK"]:
+        del own["HUB_TASK"]
+    return {**without_repository(environ), **own}

@@ -1,0 +1,48 @@
+"""What a new worktree gets besides what is committed: the ignored files that .worktreeinclude lists."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+from git_hub_session.copies import copy_files
+from git_hub_session.errors import GitFailed
+from git_hub_session.typed import TYPE_CHECKING
+from git_hub_session.worktrees import lies_in
+
+if TYPE_CHECKING:
+    from git_hub_session.discovery import Place
+    from git_hub_session.gitcommand import Git
+
+_LIST = ".worktreeinclude"
+_NONE_IS_IGNORED = 1  # what `git check-ignore` then exits with
+
+
+def copier(place: Place, git: Git) -> Callable[[str], None]:
+    """A function that copies the files into the worktree at a path; git says now which they are.
+
+    They are the files of the main worktree that git ignores and whose paths a pattern in its
+    .worktreeinclude matches (the syntax of .gitignore); never what lies in the hub or in
+    another repository. Raises GitFailed.
+    """
+    top = place.main_worktree
+    listing = os.path.join(top, _LIST)
+    if not top or os.path.islink(listing) or not os.path.isfile(listing):
+        return lambda _path: None
+    where = {"GIT_DIR": place.common_dir, "GIT_WORK_TREE": top}
+    named = ["ls-files", "-z", "--others", "--ignored", f"--exclude-from={listing}"]
+    listed = git.run(named, environ=where, cwd=top).split(b"\0")[:-1]
+    wanted = [path for path in listed if not path.endswith(b"/")]
+    wanted = [
+        path for path in wanted if not lies_in(os.path.join(top, os.fsdecode(path)), place.hub)
+    ]
+    paths: list[bytes] = []
+    if wanted:
+        try:
+            question = b"\0".join(wanted) + b"\0"
+            command = ["check-ignore", "-z", "--stdin"]
+            paths = git.run(command, stdin=question, environ=where, cwd=top).split(b"\0")[:-1]
+        except GitFailed as fault:
+            if fault.status != _NONE_IS_IGNORED:
+                raise
+    return lambda path: copy_files(top, path, paths)

@@ -1,0 +1,318 @@
+"""Make the agents of a session: a branch and a worktree each, all of them or none.
+
+What is to be made is written into the session first ("spawning"), the branches come in one
+ref transaction, the worktrees are added by git side by side. What fails takes back what this
+call made. What a killed call left is known by its mark: finished, or taken away and made anew.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+from git_hub_session.errors import GitFailed, HubError, Refused
+from git_hub_session.operations import removal
+from git_hub_session.operations.agents import environment, worktree_path
+from git_hub_session.operations.halfmade import set_aside
+from git_hub_session.refnames import (
+    HEADS,
+    AgentBranch,
+    SessionId,
+    branch_prefix,
+    created,
+    deleted,
+    parse_agent_branch,
+    short,
+)
+from git_hub_session.session import Session, advanced, with_agents
+from git_hub_session.sidebyside import side_by_side
+from git_hub_session.states import State
+from git_hub_session.typed import TYPE_CHECKING, NamedTuple
+from git_hub_session.worktrees import Worktree, linked_worktrees
+
+if TYPE_CHECKING:
+    from git_hub_session.discovery import Place
+    from git_hub_session.gitcommand import Git
+    from git_hub_session.gitrepo import GitRepo
+    from git_hub_session.processes import Shell
+    from git_hub_session.store import Store
+
+_TRIES = 20  # git dies of an entry that somebody else is just making, before it has made anything
+_INITIALIZING = "initializing"  # the reason for which git locks an entry until it is whole
+
+
+class Wish(NamedTuple):
+    """What is to be spawned."""
+
+    agents: Sequence[int] = ()
+    """Their numbers; none: all of the session."""
+    retry: int = 0
+    """The agent that is to make another attempt, instead."""
+    base: str = ""
+    """The object id of the commit to start from; '': the tip of the base branch."""
+    template: str = ""
+    setup: str = ""
+    """A command to run in each new worktree."""
+    jobs: int = 1
+
+
+class Newborn(NamedTuple):
+    """An agent's branch and worktree, made or to be made."""
+
+    branch: AgentBranch
+    path: str
+    has_branch: bool
+    """Whether a call that was cut off made the branch."""
+    marked: bool
+    """Whether such a call had it under way."""
+
+
+class Spawned(NamedTuple):
+    """What a spawn made, or would make."""
+
+    session: Session
+    """As it was before."""
+    base: str
+    made: tuple[Newborn, ...]
+    present: tuple[AgentBranch, ...]
+    """The agents that were there already."""
+    state: State
+    """The session's now."""
+    notes: tuple[str, ...] = ()
+
+
+class Means(NamedTuple):
+    """What a spawn works with."""
+
+    place: Place
+    store: Store
+    repo: GitRepo
+    git: Git
+    shell: Callable[[str, Mapping[str, str]], Shell]
+    environ: Mapping[str, str]
+    users: Callable[[str], Sequence[int]]
+    """The processes that work in a directory."""
+    copies: Callable[[], Callable[[str], None]]
+    """Says what every new worktree gets besides what is committed, and puts it into one."""
+    progress: Callable[[int], Callable[[int], None]]
+
+
+def rehearse(sid: SessionId, means: Means, wish: Wish) -> Spawned:
+    """What `spawn` would make now; nothing is changed."""
+    return _plan(means.store.read(sid), means, wish)
+
+
+def spawn(sid: SessionId, means: Means, wish: Wish, *, at: str, by: str) -> Spawned:
+    """Make the agents that are missing; all of them, or none.
+
+    Raises Refused (state, base, a path that is taken), GitFailed and HubError; what was made
+    is taken away again then.
+    """
+    with means.store.edit(sid) as edit:
+        session = edit.read()
+        plan = _plan(session, means, wish)
+        if not plan.made:
+            return plan
+        copy = means.copies()
+        notes = [note for newborn in plan.made for note in _tidied(newborn, means, plan.base)]
+        edit.save(_marked(session, plan, "spawning", at))
+        task = edit.task_file(session)
+        try:
+            _make_branches(plan, means.git)
+            try:
+                _make_worktrees(session, plan, means, wish, copy, task)
+            except BaseException:
+                _take_back(plan, means)
+                raise
+        except BaseException:
+            edit.save(session)
+            raise
+        done = _marked(session, plan, "ready", at)
+        if session.state is State.INIT:
+            done = advanced(done, State.RUNNING, at=at, by=by, verb="spawn")
+        edit.save(done)
+        return plan._replace(notes=tuple(notes))
+
+
+def _marked(session: Session, plan: Spawned, status: str, at: str) -> Session:
+    changes = {
+        f"agent-{branch.agent}": {"status": status, "attempt": branch.attempt, "worktree": path}
+        for branch, path, *_ in plan.made
+    }
+    marked = with_agents(session, changes, at=at)
+    return marked._replace(document={**marked.document, "base_commit": plan.base})
+
+
+def _plan(session: Session, means: Means, wish: Wish) -> Spawned:
+    if session.state not in (State.INIT, State.RUNNING):
+        raise Refused(
+            f"session '{session.id}' is '{session.state}': it takes no more agents",
+            hint="make another one with 'git hub-session init'",
+        )
+    base = _base(session, means.repo, wish)
+    attempts = _attempts(session.id, means.repo)
+    made: list[Newborn] = []
+    present: list[AgentBranch] = []
+    for number in [wish.retry] if wish.retry else wish.agents or _all(session):
+        last = max(attempts.get(number, ()), default=0)
+        known = session.agent(f"agent-{number}")
+        marked = known.get("status") == "spawning" and known.get("attempt") in (last, last + 1)
+        if wish.retry and not last:
+            raise Refused(
+                f"agent-{number} has made no attempt yet", hint="spawn it without --retry"
+            )
+        if last and not marked and not wish.retry:
+            present.append(AgentBranch(session.id, number, last))
+            continue
+        attempt = known["attempt"] if marked else last + 1
+        branch = AgentBranch(session.id, number, attempt)
+        path = worktree_path(wish.template, means.place, branch)
+        if marked and isinstance(known.get("worktree"), str):
+            path = known["worktree"]
+        elif os.path.lexists(path) and not (os.path.isdir(path) and not os.listdir(path)):
+            raise Refused(f"'{path}' exists already", hint="choose another --path")
+        made.append(Newborn(branch, path, attempt == last, marked))
+    state = State.RUNNING if made else session.state
+    return Spawned(session, base, tuple(made), tuple(present), state)
+
+
+def _all(session: Session) -> range:
+    if not session.config.agent_count:
+        raise Refused(
+            f"config.yaml of session '{session.id}' does not say how many agents it has",
+            hint="name them with --agents",
+        )
+    return range(1, session.config.agent_count + 1)
+
+
+def _base(session: Session, repo: GitRepo, wish: Wish) -> str:
+    """The commit that all agents of the session start from."""
+    if session.base_commit:
+        if wish.base and wish.base != session.base_commit:
+            raise Refused(f"the agents of session '{session.id}' start from {session.base_commit}")
+        if not repo.has_commit(session.base_commit):
+            raise Refused(f"the commit that the agents start from is gone: {session.base_commit}")
+        return session.base_commit
+    base = wish.base or repo.tip(HEADS + session.config.base_branch)
+    if not base:
+        raise Refused(
+            f"no such branch: '{session.config.base_branch}', the base of session '{session.id}'",
+            hint="name a commit with --base",
+        )
+    return base
+
+
+def _attempts(sid: SessionId, repo: GitRepo) -> dict[int, list[int]]:
+    """{agent: its attempts}, of those that have a branch."""
+    found: dict[int, list[int]] = {}
+    for ref in repo.refs(branch_prefix(sid)):
+        branch = parse_agent_branch(ref)
+        if branch is not None:
+            found.setdefault(branch.agent, []).append(branch.attempt)
+    return found
+
+
+def _make_branches(plan: Spawned, git: Git) -> None:
+    new = [created(one.branch.ref, plan.base) for one in plan.made if not one.has_branch]
+    if new:
+        git.change_refs(new)
+
+
+def _make_worktrees(
+    session: Session,
+    plan: Spawned,
+    means: Means,
+    wish: Wish,
+    copy: Callable[[str], None],
+    task: str,
+) -> None:
+    shown = means.progress(len(plan.made))
+    parent = os.getpid()
+
+    def make(newborn: Newborn) -> str:
+        said = _added(newborn, means.git)
+        if not said:
+            copy(newborn.path)
+            variables = environment(means.environ, session, newborn.branch, plan.base, task)
+            said = _set_up(means.shell(newborn.path, variables), wish.setup)
+        if os.getpid() == parent:
+            shown(sum(os.path.lexists(f"{one.path}/.git") for one in plan.made))
+        return said
+
+    faults = side_by_side(make, plan.made, processes=wish.jobs)
+    shown(len(plan.made))
+    for newborn, fault in zip(plan.made, faults, strict=True):
+        if fault:
+            agent = f"agent-{newborn.branch.agent}"
+            raise HubError(f"{agent}: {fault}", hint="nothing was changed")
+
+
+def _added(newborn: Newborn, git: Git) -> str:
+    """Add the worktree; what git says if it cannot, or ''."""
+    command = ["worktree", "add", "--quiet", "--", newborn.path, short(newborn.branch.ref)]
+    for attempt in range(_TRIES):
+        if os.path.lexists(f"{newborn.path}/.git"):
+            break  # a call that was cut off got so far
+        try:
+            git.run(command)
+        except GitFailed as fault:
+            if os.path.lexists(newborn.path) or attempt == _TRIES - 1:
+                return fault.stderr.strip() or fault.message
+            time.sleep(0.01 * (attempt + 1))
+    return ""
+
+
+def _set_up(shell: Shell, setup: str) -> str:
+    """Run the user's command in a new worktree; what it says if it fails, or ''."""
+    if not setup:
+        return ""
+    done = shell.run(setup, capture=True)
+    if not done.status:
+        return ""
+    last = "; ".join(done.output.strip().splitlines()[-3:])
+    return f"hubsession.setup failed with exit code {done.status}: {last}"
+
+
+def _worktree_at(path: str, place: Place) -> Worktree | None:
+    real = os.path.realpath(path)
+    worktrees = linked_worktrees(place.common_dir)
+    return next((one for one in worktrees if one.path and os.path.realpath(one.path) == real), None)
+
+
+def _tidied(newborn: Newborn, means: Means, base: str) -> list[str]:
+    """Take away what a call that was cut off left half-made; what there is to say of it."""
+    if not newborn.marked:
+        return []
+    worktree = _worktree_at(newborn.path, means.place)
+    if worktree is None:
+        return []
+    users = means.users(worktree.path)
+    if users:
+        raise Refused(
+            f"agent-{newborn.branch.agent} is still being made by process {users[0]}",
+            hint="try again when it has finished",
+        )
+    if removal.is_half_removed(worktree):
+        removal.finish(worktree)
+        return []
+    if worktree.lock != _INITIALIZING:
+        return []  # git was done with it
+    return set_aside(worktree, means.repo, base)
+
+
+def _take_back(plan: Spawned, means: Means) -> None:
+    """Undo what this call made; what cannot be undone is left for the next one, which knows it by its mark."""
+    for newborn in plan.made:
+        worktree = _worktree_at(newborn.path, means.place)
+        if worktree is not None:
+            try:
+                removal.discard(worktree)
+            except removal.Stuck:
+                pass
+    removal.empty_trash(means.place.common_dir)
+    for newborn in plan.made:
+        try:
+            means.git.change_refs([deleted(newborn.branch.ref, plan.base)])
+        except HubError:
+            pass  # a hook has committed to it

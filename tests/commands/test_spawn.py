@@ -1,0 +1,473 @@
+"""spawn and path: a branch and a worktree for each agent, all of them or none."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cleaning import everything
+from tests.hub import Hub, Result, snapshot
+from tests.interposed import DIE, Template, interposed
+
+
+def place(hub: Hub, agent: int, sid: str = "s1") -> Path:
+    """Where a worktree goes if nothing else is said."""
+    return hub.top.parent / "project.hub" / sid / f"agent-{agent}"
+
+
+def entries(hub: Hub) -> list[str]:
+    """The worktrees' entries."""
+    directory = hub.top / ".git" / "worktrees"
+    return sorted(os.listdir(directory)) if directory.is_dir() else []
+
+
+def agents(hub: Hub, sid: str = "s1") -> dict[str, Any]:
+    found = hub.state(sid)["agents"]
+    assert isinstance(found, dict)
+    return found
+
+
+def test_all_of_a_session(hub: Hub) -> None:
+    hub.run("init", "-q", "--id", "s1", "--task", "Make it fast", "--agents", "2")
+    base = hub.git("rev-parse", "main")
+    assert hub.run("spawn", "s1") == Result(
+        0,
+        "Spawned agent-1 in ../project.hub/s1/agent-1 on hub/s1/agent-1/attempt-1\n"
+        "Spawned agent-2 in ../project.hub/s1/agent-2 on hub/s1/agent-2/attempt-1\n"
+        f"  Base: {base[:12]}\n"
+        "Session s1: init → running\n",
+    )
+    assert hub.refs() == {
+        "refs/heads/hub/s1/agent-1/attempt-1": base,
+        "refs/heads/hub/s1/agent-2/attempt-1": base,
+        "refs/heads/main": base,
+    }
+    for agent in (1, 2):
+        assert hub.git("status", "--porcelain", "--branch", cwd=place(hub, agent)) == (
+            f"## hub/s1/agent-{agent}/attempt-1"
+        )
+        assert (place(hub, agent) / "sub" / "other").read_text() == "second\n"
+    state = hub.state()
+    assert state["base_commit"] == base
+    assert state["agents"] == {
+        f"agent-{agent}": {
+            "status": "ready",
+            "attempt": 1,
+            "worktree": str(place(hub, agent)),
+        }
+        for agent in (1, 2)
+    }
+    assert [
+        {key: step[key] for key in ("from", "to", "by", "verb")} for step in state["history"]
+    ] == [{"from": "init", "to": "running", "by": "Ada <ada@example.com>", "verb": "spawn"}]
+    assert (hub.directory() / "task.txt").read_text() == "Make it fast\n"
+    assert hub.git("config", "--local", "--list").find("branch.") == -1
+
+
+def test_the_formats(hub: Hub) -> None:
+    hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "2")
+    base = hub.git("rev-parse", "main")
+    hub.run("spawn", "-q", "s1", "--agents", "2")
+    one = {"agent": 1, "attempt": 1, "branch": "hub/s1/agent-1/attempt-1"}
+    two = {"agent": 2, "attempt": 1, "branch": "hub/s1/agent-2/attempt-1"}
+    before = everything(hub)
+    expected = {
+        "session_id": "s1",
+        "state": "running",
+        "base_commit": base,
+        "dry_run": True,
+        "spawned": [{**one, "path": str(place(hub, 1))}],
+        "present": [two],
+    }
+    assert hub.json("spawn", "s1", "-n") == expected
+    assert hub.run("spawn", "s1", "-n").out == (
+        "Would spawn agent-1 in ../project.hub/s1/agent-1 on hub/s1/agent-1/attempt-1\n"
+        f"  Base: {base[:12]}\n"
+    )
+    assert everything(hub) == before
+    assert hub.run("spawn", "s1", "--format=porcelain") == Result(
+        0,
+        "session s1\noutcome spawned\nagent 1\nattempt 1\nbranch hub/s1/agent-1/attempt-1\n"
+        f"path {place(hub, 1)}\n\n"
+        "session s1\noutcome present\nagent 2\nattempt 1\nbranch hub/s1/agent-2/attempt-1\n\n",
+    )
+    assert hub.run("spawn", "s1") == Result(
+        0, "", "nothing to spawn: the agents are there already\n"
+    )
+
+
+def test_the_base_is_recorded_and_moves_no_more(hub: Hub) -> None:
+    """Agents that come later start where the first did, and counts do not follow the branch."""
+    hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "3")
+    base = hub.git("rev-parse", "main")
+    assert hub.run("spawn", "-q", "s1", "--agents", "1,3") == Result(0)
+    hub.commit(place(hub, 1), "by-one", "x\n")
+    moved = hub.commit(hub.top, "later", "x\n")
+    assert hub.run("spawn", "-q", "s1") == Result(0)
+    assert hub.git("rev-parse", "hub/s1/agent-2/attempt-1") == base
+    facts = {one["branch"]: one for one in hub.json("status", "s1")["branches"]}
+    assert {name[7:14]: (one["ahead"], one["behind"]) for name, one in facts.items()} == {
+        "agent-1": (1, 0),
+        "agent-2": (0, 0),
+        "agent-3": (0, 0),
+    }
+    assert hub.run("spawn", "s1", "--base", moved).err == (
+        f"error: the agents of session 's1' start from {base}\n"
+    )
+
+
+def test_another_base(hub: Hub) -> None:
+    """Of the worktree that one stands in; what is no commit is refused."""
+    first = hub.git("rev-parse", "main")
+    hub.commit(hub.top, "second", "x\n")
+    hub.session("s1")
+    before = everything(hub)
+    assert hub.run("spawn", "s1", "--base", "nowhere") == Result(
+        128, "", "fatal: no such commit: 'nowhere'\n"
+    )
+    assert hub.run("spawn", "s1", "--base", "--all").code == 128
+    assert everything(hub) == before
+    assert hub.run("spawn", "-q", "s1", "--base", "HEAD~1") == Result(0)
+    assert hub.git("rev-parse", "hub/s1/agent-1/attempt-1") == first
+
+
+def test_the_next_attempt(hub: Hub) -> None:
+    hub.session("s1")
+    assert hub.run("spawn", "s1", "--retry", "1") == Result(
+        1, "", "error: agent-1 has made no attempt yet\nhint: spawn it without --retry\n"
+    )
+    hub.run("spawn", "-q", "s1")
+    hub.commit(place(hub, 1), "tried", "x\n")
+    assert hub.run("spawn", "s1", "--retry", "agent-1").out.startswith(
+        "Spawned agent-1 in ../project.hub/s1/agent-1-2 on hub/s1/agent-1/attempt-2\n"
+    )
+    assert hub.git("rev-parse", "hub/s1/agent-1/attempt-2") == hub.git("rev-parse", "main")
+    assert agents(hub)["agent-1"]["attempt"] == 2
+    assert hub.run("path", "s1", "1") == Result(0, f"{place(hub, 1)}-2\n")
+    assert hub.run("path", "agent-1", cwd=place(hub, 1)) == Result(0, f"{place(hub, 1)}-2\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--agents", "0"], "no such agents: '0'\nhint: the session has 1 to 2"),
+        (["--agents", "3"], "no such agents: '3'\nhint: the session has 1 to 2"),
+        (["--agents", "2-1"], "no such agents: '2-1'\nhint: the session has 1 to 2"),
+        (["--agents", "1-"], "not a list of agents: '1-'\nhint: such as 1-3,5"),
+        (["--agents", ""], "not a list of agents: ''\nhint: such as 1-3,5"),
+        (["--agents", "x"], "not a list of agents: 'x'\nhint: such as 1-3,5"),
+        (["--retry", "1-2"], "not an agent: '1-2'"),
+        (["--retry", "1", "--agents", "1"], "--agents and --retry exclude each other"),
+        (["-j", "0"], "not a number of jobs: '0'"),
+        (["-j", "x"], "not a number of jobs: 'x'"),
+    ],
+)
+def test_what_makes_no_sense(hub: Hub, words: list[str], said: str) -> None:
+    hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "2")
+    before = everything(hub)
+    result = hub.run("spawn", "s1", *words)
+    assert (result.code, result.out) == (129, "")
+    assert result.err.startswith(f"error: {said}\n")
+    assert everything(hub) == before
+
+
+def test_finished_sessions_take_no_more(hub: Hub) -> None:
+    hub.session("s1")
+    for state in ("running", "evaluating"):
+        hub.run("update", "s1", "--state", state)
+    assert hub.run("spawn", "s1") == Result(
+        1,
+        "",
+        "error: session 's1' is 'evaluating': it takes no more agents\n"
+        "hint: make another one with 'git hub-session init'\n",
+    )
+
+
+def test_where_the_worktrees_go(hub: Hub) -> None:
+    """The configuration's template, the option's before it; never into git's own directory or the hub."""
+    hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "2")
+    hub.git("config", "hubsession.worktreePath", "~/trees/{repo}-{id}-{n}-{m}")
+    assert hub.run("spawn", "-q", "s1", "--agents", "1", cwd=hub.top / "sub") == Result(0)
+    assert hub.run("path", "s1", "1").out == f"{hub.environ['HOME']}/trees/project-s1-1-1\n"
+    before = everything(hub)
+    for template, said in (
+        ("../same", "no place for an agent's number in '../same'\nhint: {n} stands for it"),
+        (".git/x{n}", f"'{hub.top}/.git/x2' lies in '{hub.top}/.git'"),
+        (".agenthub/x{n}", f"'{hub.top}/.agenthub/x2' lies in '{hub.top}/.agenthub'"),
+    ):
+        assert hub.run("spawn", "s1", "--path", template).err.startswith(f"fatal: {said}\n")
+    (hub.top.parent / "taken2").write_text("mine\n")
+    assert hub.run("spawn", "s1", "--path", "../taken{n}") == Result(
+        1,
+        "",
+        f"error: '{hub.top.parent}/taken2' exists already\nhint: choose another --path\n",
+    )
+    (hub.top.parent / "taken2").unlink()
+    assert everything(hub) == before
+
+
+def test_in_a_bare_repository(hub: Hub) -> None:
+    bare = Hub(hub.top.parent / "bare.git", hub.environ)
+    hub.git("clone", "-q", "--bare", hub.top, bare.top)
+    assert bare.run("init", "-q", "--id", "b1", "--task", "t", "--agents", "1").code == 0
+    assert bare.run("spawn", "-q", "b1") == Result(0)
+    path = hub.top.parent / "bare.hub" / "b1" / "agent-1"
+    assert bare.run("path", "b1", "1") == Result(0, f"{path}\n")
+    assert bare.git("status", "--porcelain", cwd=path) == ""
+
+
+def test_what_fails_takes_all_back(hub: Hub) -> None:
+    """The second of three fails in the user's own command: no branch, no directory, no entry is left."""
+    hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "3")
+    hub.git("config", "hubsession.setup", 'echo made >here; echo why; test "$HUB_AGENT" != agent-2')
+    before = everything(hub)
+    for jobs in ("1", "3"):
+        result = hub.run("spawn", "s1", "-j", jobs)
+        assert result == Result(
+            128,
+            "",
+            "fatal: agent-2: hubsession.setup failed with exit code 1: why\n"
+            "hint: nothing was changed\n",
+        )
+        after = everything(hub)
+        # The task was written for the command; the object database and directories may stay.
+        assert after.pop("project/.agenthub/sessions/s1/task.txt") == b"t\n"
+        left = {path for path in after.keys() ^ before.keys() if not path.endswith("/")}
+        assert left == set()
+        assert {
+            path for path in after.keys() & before.keys() if after[path] != before[path]
+        } == set()
+        assert entries(hub) == []
+        assert not place(hub, 1).exists()
+
+
+def test_a_hook_that_refuses(hub: Hub) -> None:
+    """The user's own reference-transaction hook: its words are shown, nothing is changed."""
+    hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "2")
+    hook = hub.top / ".git" / "hooks" / "reference-transaction"
+    hook.write_text('#!/bin/sh\necho "not today" >&2\ntest "$1" != prepared\n')
+    hook.chmod(0o755)
+    state = hub.state()
+    result = hub.run("spawn", "s1")
+    assert (result.code, result.out) == (128, "")
+    assert "not today" in result.err
+    assert (entries(hub), hub.state()) == ([], state)
+    assert not place(hub, 1).exists()
+
+
+def test_the_users_command_and_hooks(hub: Hub) -> None:
+    """setup stands in the worktree, with what it has to know; post-checkout runs as git runs it."""
+    hub.run("init", "-q", "--id", "s1", "--task", "Two\nlines", "--agents", "1")
+    base = hub.git("rev-parse", "main")
+    hub.git(
+        "config",
+        "hubsession.setup",
+        'pwd >seen; env | grep -E "^(HUB_|GIT_(DIR|INDEX))" | sort >>seen; cat "$HUB_TASK_FILE" >>seen',
+    )
+    hook = hub.top / ".git" / "hooks" / "post-checkout"
+    hook.write_text('#!/bin/sh\necho "$1 $2 $3" >hooked\n')
+    hook.chmod(0o755)
+    leaking = {"GIT_INDEX_FILE": str(hub.top / ".git" / "index"), "GIT_DIR": str(hub.top / ".git")}
+    assert hub.run("spawn", "-q", "s1", environ=leaking) == Result(0)
+    task = hub.directory() / "task.txt"
+    assert (place(hub, 1) / "seen").read_text() == (
+        f"{place(hub, 1)}\nHUB_AGENT=agent-1\nHUB_ATTEMPT=1\nHUB_BASE={base}\n"
+        "HUB_BRANCH=hub/s1/agent-1/attempt-1\nHUB_SESSION_ID=s1\n"
+        f"HUB_TASK=Two\nHUB_TASK_FILE={task}\nTwo\nlines\n"
+    )
+    assert (place(hub, 1) / "hooked").read_text() == f"{'0' * 40} {base} 1\n"
+
+
+def test_files_that_are_listed_come_along(hub: Hub) -> None:
+    """Ignored ones, copied; never over a tracked file, never through a link, never the hub."""
+    outside = hub.top.parent / "outside"
+    outside.mkdir()
+    (hub.top / ".gitignore").write_text(".env\n/deps/\n/linked\n*.secret\n")
+    (hub.top / ".worktreeinclude").write_text("*\n!*.secret\n")
+    (hub.top / "way").symlink_to(outside)  # tracked: in each worktree it leads outside
+    (hub.top / "tracked.env").write_text("committed\n")
+    hub.git("add", ".")
+    hub.git("commit", "-q", "-m", "what is ignored")
+    (hub.top / ".git" / "info" / "exclude").write_text("/way2/\n")
+    (hub.top / "tracked.env").write_text("changed here\n")
+    (hub.top / "untracked").write_text("not ignored\n")
+    (hub.top / ".env").write_text("S=1\n")
+    (hub.top / "my.secret").write_text("no\n")
+    (hub.top / "deps" / "bin").mkdir(parents=True)
+    (hub.top / "deps" / "bin" / "tool").write_text("#!/bin/sh\n")
+    (hub.top / "deps" / "bin" / "tool").chmod(0o750)
+    (hub.top / "deps" / "out").symlink_to(outside)
+    hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "1")
+    assert hub.run("spawn", "-q", "s1") == Result(0)
+    found = snapshot(place(hub, 1))
+    assert {path for path in found if path not in (".git", "file", "sub/other")} == {
+        ".env",
+        ".gitignore",
+        ".worktreeinclude",
+        "deps/bin/tool",
+        "deps/out",
+        "tracked.env",
+        "way",
+    }
+    assert found[".env"] == b"S=1\n"
+    assert found["tracked.env"] == b"committed\n"
+    assert found["deps/out"] == f"-> {outside}"
+    assert (place(hub, 1) / "deps" / "bin" / "tool").stat().st_mode & 0o777 == 0o750
+    assert hub.git("status", "--porcelain", cwd=place(hub, 1)) == ""
+    assert list(outside.iterdir()) == []
+
+
+def test_a_link_in_the_way_of_a_copy(hub: Hub) -> None:
+    """A directory here, on the agents' base a link that leads outside: nothing is written there."""
+    outside = hub.top.parent / "outside"
+    outside.mkdir()
+    (hub.top / "deps").symlink_to(outside)
+    hub.git("add", ".")
+    hub.git("commit", "-q", "-m", "a link")
+    hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "1")
+    hub.git("rm", "-q", "deps")
+    (hub.top / ".gitignore").write_text("/deps/\n")
+    (hub.top / ".worktreeinclude").write_text("/deps/\n")
+    (hub.top / "deps").mkdir()
+    (hub.top / "deps" / "file").write_text("x\n")
+    assert hub.run("spawn", "-q", "s1") == Result(0)
+    assert os.readlink(place(hub, 1) / "deps") == str(outside)
+    assert list(outside.iterdir()) == []
+
+
+SHARES = 4
+
+
+@pytest.mark.parametrize("share", range(SHARES))
+def test_killed_at_any_moment(hub: Hub, share: int) -> None:
+    """Run again, it ends as if it had not been killed; nobody else's refs and worktrees are touched."""
+    hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "2")
+    (hub.top / ".gitignore").write_text(".env\n")
+    (hub.top / ".worktreeinclude").write_text(".env\n")
+    (hub.top / ".env").write_text("S=1\n")
+    hub.git("config", "hubsession.setup", "echo set up >ready.env; echo ready.env >.env")
+    other = hub.spawn("other", 1)
+    template = Template(hub)
+    counted = interposed(hub, "spawn", "-q", "-j1", "s1", nth=0)
+    assert counted.code == 0, counted
+    moments = int(counted.err)
+    assert moments > 8
+    wanted = (hub.refs(), agents(hub), snapshot(place(hub, 1)).keys(), entries(hub))
+    for moment in range(1 + share, moments + 1, SHARES):
+        template.put_back()
+        subprocess.run(["rm", "-rf", hub.top.parent / "project.hub"], check=True)
+        died = interposed(hub, "spawn", "-q", "-j1", "s1", code=DIE, nth=moment)
+        assert died.code == -9, (moment, died)
+        assert hub.run("list").code == 0
+        assert hub.run("spawn", "-q", "s1") == Result(0), moment
+        assert (hub.refs(), agents(hub), snapshot(place(hub, 1)).keys(), entries(hub)) == wanted
+        assert hub.state()["state"] == "running"
+        assert hub.git("rev-parse", "HEAD", cwd=other) == hub.git("rev-parse", "main")
+        assert hub.call("git", "fsck", "--no-dangling", "--no-progress") == Result(0), moment
+
+
+def half_made(hub: Hub) -> Path:
+    """A spawn that was killed together with the git that it had started: an entry that git still locks."""
+    hub.session("s1")
+    assert (
+        interposed(hub, "spawn", "-j1", "s1", code=DIE, only="subprocess.Popen", nth=2).code == -9
+    )
+    assert agents(hub)["agent-1"]["status"] == "spawning"
+    path = place(hub, 1)
+    hub.git("worktree", "add", "-q", "--no-checkout", path, "hub/s1/agent-1/attempt-1")
+    (hub.top / ".git" / "worktrees" / "agent-1" / "locked").write_text("initializing\n")
+    (path / "file").write_text("fir")  # of "first": git was writing it
+    return path
+
+
+def test_a_worktree_that_git_left_half_made(hub: Hub) -> None:
+    path = half_made(hub)
+    assert hub.run("spawn", "-q", "s1") == Result(0)
+    assert (path / "file").read_text() == "first\n"
+    assert (entries(hub), agents(hub)["agent-1"]["status"]) == (["agent-1"], "ready")
+    assert [*path.parent.iterdir()] == [path]
+
+
+def test_somebodys_file_in_a_half_made_worktree(hub: Hub) -> None:
+    """It is not thrown away with what git had written."""
+    path = half_made(hub)
+    (path / "mine").write_text("mine\n")
+    aside = f"{path}.cut-off-1"
+    assert hub.run("spawn", "-q", "s1") == Result(
+        0,
+        "",
+        f"warning: a spawn that was cut off left files in '{path}': they are in '{aside}'\n",
+    )
+    assert Path(aside, "mine").read_text() == "mine\n"
+    assert (path / "file").read_text() == "first\n"
+
+
+def test_a_git_that_still_works_there(hub: Hub) -> None:
+    """The killed spawn's git may outlive it: its worktree is not taken from under it."""
+    path = half_made(hub)
+    with subprocess.Popen(["sleep", "60"], env={**hub.environ, "GIT_WORK_TREE": str(path)}) as git:
+        result = hub.run("spawn", "s1")
+        git.kill()
+    assert result == Result(
+        1,
+        "",
+        f"error: agent-1 is still being made by process {git.pid}\n"
+        "hint: try again when it has finished\n",
+    )
+    assert (path / "file").read_text() == "fir"
+    assert hub.run("spawn", "-q", "s1") == Result(0)
+
+
+ROUNDS = int(os.environ.get("HUB_TEST_ROUNDS", "2"))
+
+
+def test_eight_at_once(hub: Hub) -> None:
+    """Eight sessions of one repository are spawned at the same time: git trips over none of them."""
+    for number in range(ROUNDS):
+        ids = [f"r{number}-{one}" for one in range(8)]
+        for sid in ids:
+            hub.run("init", "-q", "--id", sid, "--task", "t", "--agents", "3")
+        running = [
+            subprocess.Popen(
+                ["git", "hub-session", "spawn", "--format=json", sid],
+                cwd=hub.top,
+                env=hub.environ,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            for sid in ids
+        ]
+        for sid, process in zip(ids, running, strict=True):
+            out, err = process.communicate(timeout=100)
+            assert (process.returncode, err) == (0, ""), sid
+            assert [one["agent"] for one in json.loads(out)["spawned"]] == [1, 2, 3]
+            for agent in (1, 2, 3):
+                assert hub.git("status", "--porcelain", cwd=place(hub, agent, sid)) == ""
+
+
+def test_path_answers(hub: Hub) -> None:
+    hub.session("s1", agents=2)
+    where = hub.worktree(2)
+    assert hub.run("path", "s1", "agent-2") == Result(0, f"{where}\n")
+    assert hub.run("path", "2") == Result(
+        0, f"{where}\n", "the newest unfinished session is 's1'\n"
+    )
+    assert hub.json("path", "s1", "2") == {
+        "session_id": "s1",
+        "branch": "hub/s1/agent-2/attempt-1",
+        "path": str(where),
+    }
+    assert hub.run("path", "s1", "3") == Result(
+        128,
+        "",
+        "fatal: agent-3 of session 's1' has no worktree\n"
+        "hint: 'git hub-session status s1' shows what there is\n",
+    )
+    for words in ([], ["s1", "1-2"], ["s1", "x"]):
+        assert hub.run("path", *words).code == 129

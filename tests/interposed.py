@@ -1,0 +1,66 @@
+"""A command that something happens to in the middle of its work: a kill, or somebody else's change."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+
+from tests.hub import CHECKOUT, Hub, Result
+
+# The command in a Python that runs `code` before the n-th of the things it does to the
+# world; without code it only counts them, on standard error.
+_INTERPOSED = """
+import os, signal, subprocess, sys, time
+sys.path.insert(0, {checkout!r})
+count = 0
+CHANGES = {{"os.remove", "os.rename", "os.rmdir", "os.mkdir", "os.fork", "subprocess.Popen"}}
+
+def heard(event, args):
+    global count
+    if {opened!r} and not (event == "open" and args[0] == {opened!r}):
+        return
+    writing = event == "open" and isinstance(args[2], int) and args[2] & os.O_CREAT
+    if not ({opened!r} or writing or event in CHANGES) or {only!r} not in (event, "") or not ready:
+        return
+    count += 1
+    if count == {nth}:
+        {code}
+
+ready = False
+sys.addaudithook(heard)
+from git_hub_session import tree, procfs, sidebyside, gitcommand, gitrepo
+from git_hub_session.cli import main
+from git_hub_session.operations import cleanup, spawn
+ready = True
+code = main()
+if {nth} == 0:
+    sys.stderr.write(f"{{count}}\\n")
+sys.exit(code)
+"""
+DIE = "os.kill(os.getpid(), signal.SIGKILL)"
+
+
+def interposed(
+    hub: Hub, *words: str, code: str = "pass", nth: int = 1, only: str = "", opened: str = ""
+) -> Result:
+    """`git hub-session <words>` with `code` run before its n-th change (of the kind `only`), or before it opens a path."""
+    program = _INTERPOSED.format(
+        checkout=str(CHECKOUT), nth=nth, code=code, only=only, opened=opened
+    )
+    return hub.call(sys.executable, "-c", program, *words)
+
+
+class Template:
+    """The whole world of a test, put back as often as it is needed."""
+
+    def __init__(self, hub: Hub) -> None:
+        self._top = hub.top.parent
+        self._places = [hub.top, hub.worktrees]
+        for place in self._places:
+            subprocess.run(["cp", "-a", place, f"{place}.template"], check=True)
+
+    def put_back(self) -> None:
+        for place in self._places:
+            shutil.rmtree(place)
+            subprocess.run(["cp", "-a", f"{place}.template", place], check=True)
