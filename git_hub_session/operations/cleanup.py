@@ -8,18 +8,24 @@ goes last. What cannot be removed safely is kept, with the reason.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 from git_hub_session.errors import HubError
 from git_hub_session.operations import removal
 from git_hub_session.operations.archive import ArchivePlan, archive, plan_archive
-from git_hub_session.operations.judge import Policy, Reason, to_save
+from git_hub_session.operations.judge import CHANGED, Policy, Reason
 from git_hub_session.operations.report import Kept, Removed, Report, Saved
-from git_hub_session.operations.rescue import Snapshot, Unfaithful, Work, snapshot
+from git_hub_session.operations.saving import (
+    CannotGo,
+    keep,
+    record,
+    rescues_of,
+    save_all,
+    save_reflogs,
+)
 from git_hub_session.operations.verdict import (
     Scene,
     Verdict,
-    look_into,
     plan_cleanup,
     said,
 )
@@ -27,14 +33,9 @@ from git_hub_session.refnames import (
     HEADS,
     SessionId,
     branch_prefix,
-    created,
-    parse_agent_branch,
     rescue_prefix,
-    short,
-    within_session,
 )
 from git_hub_session.refs import final_name
-from git_hub_session.session import with_rescues
 from git_hub_session.sidebyside import side_by_side
 from git_hub_session.typed import TYPE_CHECKING
 from git_hub_session.worktrees import (
@@ -42,12 +43,12 @@ from git_hub_session.worktrees import (
     operation_of,
     read_head,
     read_worktree,
-    reflog_commits,
     session_worktrees,
 )
 
 if TYPE_CHECKING:
     from git_hub_session.discovery import Place
+    from git_hub_session.gitrepo import Branch
     from git_hub_session.store import Edit
     from git_hub_session.worktrees import Worktree
 
@@ -84,22 +85,27 @@ def _would_save(sid: SessionId, verdict: Verdict) -> list[Saved]:
 def clean_up(sid: SessionId, scene: Scene, policy: Policy, *, archiving: bool, at: str) -> Report:
     """Carry a cleanup out under the session's lock; a killed one is finished by the next."""
     with scene.store.edit(sid) as edit:
-        verdicts = plan_cleanup(sid, scene, policy, _recovered(sid, scene.place))
-        kept = _kept(verdicts)
-        going = _save_all(sid, scene, policy, verdicts, kept)
-        # Before anything goes: whatever happens now, the session says where the work is.
-        notes = _record(edit, _rescues(sid, going, kept), at)
-        removed = _remove_all(scene, going, kept)
-        branches, undone = ArchivePlan((), ()), False
-        if archiving:
-            try:
-                notes += _save_reflogs(sid, scene)
-                branches = archive(
-                    sid, scene.repo, scene.git(), lambda: _in_use(scene.place, set())
-                )
-            except HubError as fault:  # it must not hide what became of the worktrees
-                notes.append(f"the branches were not archived: {fault.message}")
-                undone = True
+        return carry_out(edit, sid, scene, policy, archiving=archiving, at=at)
+
+
+def carry_out(
+    edit: Edit, sid: SessionId, scene: Scene, policy: Policy, *, archiving: bool, at: str
+) -> Report:
+    """`clean_up` for who holds the session's lock already."""
+    verdicts = plan_cleanup(sid, scene, policy, _recovered(sid, scene.place))
+    kept = _kept(verdicts)
+    going = save_all(sid, scene, policy, verdicts, kept)
+    # Before anything goes: whatever happens now, the session says where the work is.
+    notes = record(edit, rescues_of(sid, going, kept), at)
+    removed = _remove_all(scene, going, kept)
+    branches, undone = ArchivePlan((), ()), False
+    if archiving:
+        try:
+            notes += save_reflogs(sid, scene, _going(sid, scene))
+            branches = archive(sid, scene.repo, scene.git(), lambda: _in_use(scene.place, set()))
+        except HubError as fault:  # it must not hide what became of the worktrees
+            notes.append(f"the branches were not archived: {fault.message}")
+            undone = True
     kept += _main_worktree(sid, scene.place)
     return Report(sid, tuple(removed), tuple(kept), branches, tuple(notes), failed=undone)
 
@@ -121,34 +127,11 @@ def _recovered(sid: SessionId, place: Place) -> list[Worktree]:
     return linked_worktrees(place.common_dir) if cut_off else worktrees
 
 
-def _save_all(
-    sid: SessionId, scene: Scene, policy: Policy, verdicts: Sequence[Verdict], kept: list[Kept]
-) -> list[tuple[Verdict, list[Saved]]]:
-    """Save the work of all that are to go; those whose work is safe, the others are added to `kept`."""
-    going = []
-    for verdict in verdicts:
-        if verdict.reason is None:
-            saved = [Saved.parse(text) for text in verdict.saved_before]
-            try:
-                _save(sid, scene, policy, verdict, saved)
-            except _Kept as fault:
-                kept.append(_keep(verdict, fault.reason, saved))
-            else:
-                going.append((verdict, saved))
-    return going
-
-
-def _record(edit: Edit, rescues: Mapping[str, list[str]], at: str) -> list[str]:
-    """Write the rescue refs into the session; what there is to say if that fails."""
-    try:
-        if rescues:
-            session = edit.read()
-            recorded = with_rescues(session, rescues, at=at)
-            if recorded is not session:
-                edit.save(recorded)
-    except HubError as fault:
-        return [f"the rescue refs are not recorded in the session: {fault.message}"]
-    return []
+def _going(sid: SessionId, scene: Scene) -> list[Branch]:
+    """The branches that can go: nobody has them checked out, and no other ref is meant by them."""
+    in_use = _in_use(scene.place, set())
+    branches = scene.repo.branches(branch_prefix(sid))
+    return [branch for branch in branches if branch.ref not in in_use and not branch.symbolic]
 
 
 def _remove_all(
@@ -162,26 +145,8 @@ def _remove_all(
         if reason is None:
             removed.append(_removed(verdict, saved))
         else:
-            kept.append(_keep(verdict, reason, saved))
+            kept.append(keep(verdict, reason, saved))
     return removed
-
-
-def _save_reflogs(sid: SessionId, scene: Scene) -> list[str]:
-    """Give commits that only the reflogs of the branches lead to a ref: the reflogs go with the branches."""
-    notes = []
-    in_use = _in_use(scene.place, set())
-    for branch in scene.repo.branches(branch_prefix(sid)):
-        if branch.ref not in in_use and not branch.symbolic:
-            commits = reflog_commits(scene.place.common_dir, branch.ref)
-            for oid in scene.repo.unreached(commits):
-                ref = _new_rescue(rescue_prefix(sid, branch.ref), oid, scene)
-                notes.append(
-                    f"a commit that only the reflog of '{short(branch.ref)}' had is in {ref}"
-                )
-    return notes
-
-
-_CHANGED = Reason("changed", "something was written into it meanwhile", "try again")
 
 
 def _take_away(verdict: Verdict, saved: Sequence[Saved], scene: Scene) -> Reason | None:
@@ -197,10 +162,10 @@ def _take_away(verdict: Verdict, saved: Sequence[Saved], scene: Scene) -> Reason
             mounts=scene.mounts,
             saved=[str(one) for one in saved],
         )
-    except _Kept as fault:
+    except CannotGo as fault:
         return fault.reason
     except removal.Changed:
-        return _CHANGED
+        return CHANGED
     except removal.Written as fault:
         return Reason("changed", f"written into while it was removed: what is new is in '{fault}'")
     except removal.Stuck as fault:
@@ -210,81 +175,15 @@ def _take_away(verdict: Verdict, saved: Sequence[Saved], scene: Scene) -> Reason
     return None
 
 
-class _Kept(Exception):
-    """It turned out while we acted that the worktree has to stay."""
-
-    def __init__(self, reason: Reason) -> None:
-        self.reason = reason
-
-
 def _check_again(worktree: Worktree) -> None:
     """What was judged from the entry has to hold still: a lock, an operation, a HEAD may have come."""
     now = read_worktree(worktree.name, worktree.entry)
     if now != worktree or now.index_locked:
-        raise _Kept(Reason("changed", "git was used in it meanwhile", "try again"))
-
-
-def _save(
-    sid: SessionId, scene: Scene, policy: Policy, verdict: Verdict, saved: list[Saved]
-) -> None:
-    """Put what has to be saved under rescue refs, and add these to `saved`; raises _Kept."""
-    prefix = rescue_prefix(sid, verdict.branch)
-    try:
-        if verdict.dirty:
-            on_branch = verdict.worktree.head == verdict.branch
-            work = _save_work(prefix, scene, policy, verdict)
-            saved += [Saved(ref, "work", on_branch) for ref in work]
-        for oid in verdict.commits:
-            saved.append(Saved(_new_rescue(prefix, oid, scene), "commits"))
-    except removal.Changed:
-        raise _Kept(_CHANGED) from None
-    except Unfaithful as fault:
-        raise _Kept(
-            Reason(
-                "unfaithful",
-                f"cannot be saved as it is: {fault}",
-                "commit it, or use --discard",
-            )
-        ) from None
-    except (HubError, OSError) as fault:
-        hint = fault.hint if isinstance(fault, HubError) else ""
-        reason = f"its work cannot be saved: {said(fault)}"
-        raise _Kept(Reason("cannot-save", reason, hint)) from None
-
-
-def _save_work(prefix: str, scene: Scene, policy: Policy, verdict: Verdict) -> list[str]:
-    """Save the uncommitted work; the ref that keeps it, or none where git finds nothing changed."""
-    worktree = verdict.worktree
-    with Snapshot(scene.git(), worktree) as shot:
-        seen = look_into(worktree, scene)
-        if seen.tree.digest() != verdict.digest:
-            raise removal.Changed
-        paths = to_save(seen, policy)
-        work = snapshot(shot, seen, paths, scene.repo, missing=worktree.missing)
-        head = scene.repo.tree_id(verdict.head).hex()
-        if work == Work(head, head, ""):
-            return []
-        for ref in scene.repo.refs(prefix):
-            if scene.repo.stash_of(ref) == (verdict.head, *work):
-                return [ref]  # of a run that was killed before the worktree went
-        message = f"On {short(verdict.branch)}: saved by git hub-session cleanup"
-        return [_new_rescue(prefix, shot.commit(work, verdict.head, message), scene)]
-
-
-def _new_rescue(prefix: str, oid: str, scene: Scene) -> str:
-    numbers = [ref.removeprefix(prefix) for ref in scene.repo.refs(prefix)]
-    number = max((int(text) for text in numbers if text.isascii() and text.isdigit()), default=0)
-    ref = f"{prefix}{number + 1}"
-    scene.git().change_refs([created(ref, oid)])
-    return ref
-
-
-def _keep(verdict: Verdict, reason: Reason, saved: Iterable[Saved] = ()) -> Kept:
-    return Kept(verdict.worktree.path, verdict.branch, reason, tuple(saved))
+        raise CannotGo(Reason("changed", "git was used in it meanwhile", "try again"))
 
 
 def _kept(verdicts: Sequence[Verdict]) -> list[Kept]:
-    return [_keep(verdict, verdict.reason) for verdict in verdicts if verdict.reason is not None]
+    return [keep(verdict, verdict.reason) for verdict in verdicts if verdict.reason is not None]
 
 
 def _removed(verdict: Verdict, saved: Iterable[Saved]) -> Removed:
@@ -324,17 +223,3 @@ def _in_use(place: Place, gone: set[str]) -> set[str]:
         if worktree.entry not in gone:
             refs.update(worktree.in_use)
     return refs | {final_name(place.common_dir, ref) for ref in refs}
-
-
-def _rescues(
-    sid: SessionId, going: Sequence[tuple[Verdict, list[Saved]]], kept: Sequence[Kept]
-) -> dict[str, list[str]]:
-    """{"agent-2": [ref, …]}: what is recorded in the session."""
-    rescues: dict[str, list[str]] = {}
-    outcomes = [(verdict.branch, saved) for verdict, saved in going]
-    for ref, saved in [*outcomes, *((one.branch, list(one.saved)) for one in kept)]:
-        branch = parse_agent_branch(ref)
-        name = f"agent-{branch.agent}" if branch else within_session(sid, ref)
-        if saved:
-            rescues.setdefault(name, []).extend(one.ref for one in saved)
-    return rescues

@@ -34,6 +34,9 @@ class Policy(NamedTuple):
     """hubsession.keepIgnored: patterns of ignored files that are saved too."""
 
 
+CHANGED = Reason("changed", "something was written into it meanwhile", "try again")
+
+
 class Surroundings(NamedTuple):
     """What lies around one worktree."""
 

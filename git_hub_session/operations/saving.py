@@ -1,0 +1,148 @@
+"""What a worktree holds that no commit has, put under rescue refs before the worktree goes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from git_hub_session.errors import HubError
+from git_hub_session.operations import removal
+from git_hub_session.operations.judge import CHANGED, Policy, Reason, to_save
+from git_hub_session.operations.report import Kept, Saved
+from git_hub_session.operations.rescue import Snapshot, Unfaithful, Work, snapshot
+from git_hub_session.operations.verdict import Scene, Verdict, look_into, said
+from git_hub_session.refnames import (
+    SessionId,
+    created,
+    parse_agent_branch,
+    rescue_prefix,
+    short,
+    within_session,
+)
+from git_hub_session.session import with_rescues
+from git_hub_session.typed import TYPE_CHECKING
+from git_hub_session.worktrees import reflog_commits
+
+if TYPE_CHECKING:
+    from git_hub_session.gitrepo import Branch
+    from git_hub_session.store import Edit
+
+
+def save_all(
+    sid: SessionId, scene: Scene, policy: Policy, verdicts: Sequence[Verdict], kept: list[Kept]
+) -> list[tuple[Verdict, list[Saved]]]:
+    """Save the work of all that are to go; those whose work is safe, the others are added to `kept`."""
+    going = []
+    for verdict in verdicts:
+        if verdict.reason is None:
+            saved = [Saved.parse(text) for text in verdict.saved_before]
+            try:
+                _save(sid, scene, policy, verdict, saved)
+            except CannotGo as fault:
+                kept.append(keep(verdict, fault.reason, saved))
+            else:
+                going.append((verdict, saved))
+    return going
+
+
+def record(edit: Edit, rescues: Mapping[str, list[str]], at: str) -> list[str]:
+    """Write the rescue refs into the session; what there is to say if that fails."""
+    try:
+        if rescues:
+            session = edit.read()
+            recorded = with_rescues(session, rescues, at=at)
+            if recorded is not session:
+                edit.save(recorded)
+    except HubError as fault:
+        return [f"the rescue refs are not recorded in the session: {fault.message}"]
+    return []
+
+
+def save_reflogs(sid: SessionId, scene: Scene, branches: Iterable[Branch]) -> list[str]:
+    """Give commits that only the reflogs of the branches lead to a ref: the reflogs go with the branches."""
+    notes = []
+    for branch in branches:
+        commits = reflog_commits(scene.place.common_dir, branch.ref)
+        for oid in scene.repo.unreached(commits):
+            ref = _new_rescue(rescue_prefix(sid, branch.ref), oid, scene)
+            notes.append(f"a commit that only the reflog of '{short(branch.ref)}' had is in {ref}")
+    return notes
+
+
+class CannotGo(Exception):
+    """It turned out while we acted that the worktree has to stay."""
+
+    def __init__(self, reason: Reason) -> None:
+        self.reason = reason
+
+
+def _save(
+    sid: SessionId, scene: Scene, policy: Policy, verdict: Verdict, saved: list[Saved]
+) -> None:
+    """Put what has to be saved under rescue refs, and add these to `saved`; raises CannotGo."""
+    prefix = rescue_prefix(sid, verdict.branch)
+    try:
+        if verdict.dirty:
+            on_branch = verdict.worktree.head == verdict.branch
+            work = _save_work(prefix, scene, policy, verdict)
+            saved += [Saved(ref, "work", on_branch) for ref in work]
+        for oid in verdict.commits:
+            saved.append(Saved(_new_rescue(prefix, oid, scene), "commits"))
+    except removal.Changed:
+        raise CannotGo(CHANGED) from None
+    except Unfaithful as fault:
+        raise CannotGo(
+            Reason(
+                "unfaithful",
+                f"cannot be saved as it is: {fault}",
+                "commit it, or use --discard",
+            )
+        ) from None
+    except (HubError, OSError) as fault:
+        hint = fault.hint if isinstance(fault, HubError) else ""
+        reason = f"its work cannot be saved: {said(fault)}"
+        raise CannotGo(Reason("cannot-save", reason, hint)) from None
+
+
+def _save_work(prefix: str, scene: Scene, policy: Policy, verdict: Verdict) -> list[str]:
+    """Save the uncommitted work; the ref that keeps it, or none where git finds nothing changed."""
+    worktree = verdict.worktree
+    with Snapshot(scene.git(), worktree) as shot:
+        seen = look_into(worktree, scene)
+        if seen.tree.digest() != verdict.digest:
+            raise removal.Changed
+        paths = to_save(seen, policy)
+        work = snapshot(shot, seen, paths, scene.repo, missing=worktree.missing)
+        head = scene.repo.tree_id(verdict.head).hex()
+        if work == Work(head, head, ""):
+            return []
+        for ref in scene.repo.refs(prefix):
+            if scene.repo.stash_of(ref) == (verdict.head, *work):
+                return [ref]  # of a run that was killed before the worktree went
+        message = f"On {short(verdict.branch)}: saved by git hub-session cleanup"
+        return [_new_rescue(prefix, shot.commit(work, verdict.head, message), scene)]
+
+
+def _new_rescue(prefix: str, oid: str, scene: Scene) -> str:
+    numbers = [ref.removeprefix(prefix) for ref in scene.repo.refs(prefix)]
+    number = max((int(text) for text in numbers if text.isascii() and text.isdigit()), default=0)
+    ref = f"{prefix}{number + 1}"
+    scene.git().change_refs([created(ref, oid)])
+    return ref
+
+
+def keep(verdict: Verdict, reason: Reason, saved: Iterable[Saved] = ()) -> Kept:
+    return Kept(verdict.worktree.path, verdict.branch, reason, tuple(saved))
+
+
+def rescues_of(
+    sid: SessionId, going: Sequence[tuple[Verdict, list[Saved]]], kept: Sequence[Kept]
+) -> dict[str, list[str]]:
+    """{"agent-2": [ref, …]}: what is recorded in the session."""
+    rescues: dict[str, list[str]] = {}
+    outcomes = [(verdict.branch, saved) for verdict, saved in going]
+    for ref, saved in [*outcomes, *((one.branch, list(one.saved)) for one in kept)]:
+        branch = parse_agent_branch(ref)
+        name = f"agent-{branch.agent}" if branch else within_session(sid, ref)
+        if saved:
+            rescues.setdefault(name, []).extend(one.ref for one in saved)
+    return rescues
