@@ -53,6 +53,16 @@ def advance(state: State, target: State) -> State:
     return target
 
 
+def way(state: State, target: State) -> tuple[State, ...]:
+    """The steps that lead from `state` to `target`, none where it is there; raises IllegalTransition."""
+    ways: list[tuple[State, ...]] = [(state,)]
+    for found in ways:
+        if found[-1] is target:
+            return found[1:]
+        ways += [(*found, step) for step in NEXT[found[-1]]]
+    raise IllegalTransition(state, target)
+
+
 def parse_state(text: str) -> State:
     """The State spelled `text`; raises UsageError with the five names."""
     try:

@@ -52,7 +52,12 @@ LAYERS = (
         # The heavy doors come as arguments: an operation opens none.
         types="gitrepo gitcommand processes procfs discovery",
     ),
-    Layer("L4 views", "views views.*", imports=f"{VALUES} views.view", types="store operations.*"),
+    Layer(
+        "L4 views",
+        "views views.*",
+        imports=f"{VALUES} views.view views.report",
+        types="store operations.*",
+    ),
     Layer(
         "L4 context",
         "context",
@@ -60,11 +65,12 @@ LAYERS = (
         types=HEAVY,
         doors=HEAVY,
     ),
+    Layer("L4 scene", "scene", imports=f"{VALUES} procfs context operations.*"),
     Layer("L4 table", "commands", imports="typed"),
     Layer(
         "L4 commands",
         "commands.*",
-        imports=f"{VALUES} {LIGHT} store context views views.* operations.*",
+        imports=f"{VALUES} {LIGHT} store context scene views views.* operations.*",
     ),
     Layer(
         "L5 render",
@@ -149,7 +155,7 @@ FILE, COMMAND, FUNCTION = 350, 75, 41
 LARGER = {
     "store": 375,  # one format, its reader and its writer
     "commands.init": 135,  # every option is checked here, one small function each
-    "commands.cleanup": 120,  # the settings are read here
+    "commands.cleanup": 90,  # which sessions are meant
     "commands.demo": 260,  # a play, and the stage it is played on
     "commands.demo._play": 90,  # read from top to bottom, like what it shows
     "gitindex._parse": 55,  # one loop over every worktree's every file: a call would cost

@@ -27,6 +27,9 @@ COMMANDS: dict[str, Command] = {
     "cleanup": Command(
         "git_hub_session.commands.cleanup", "remove the worktrees of sessions, saving work"
     ),
+    "archive": Command(
+        "git_hub_session.commands.archive", "end a session without a winner: branches become tags"
+    ),
     "demo": Command(
         "git_hub_session.commands.demo", "play a tournament in a throw-away repository"
     ),

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from git_hub_session import procfs
 from git_hub_session.clock import iso, parse_iso, parse_span
 from git_hub_session.context import Context
 from git_hub_session.errors import HubError, UsageError
-from git_hub_session.gitconfig import parse_size
 from git_hub_session.operations.cleanup import clean_up, failed, rehearse
-from git_hub_session.operations.judge import Policy
 from git_hub_session.operations.report import Report
-from git_hub_session.operations.verdict import Scene
 from git_hub_session.options import DRY_RUN, FORMAT, QUIET, Arguments, Option, Usage
 from git_hub_session.refnames import SessionId
+from git_hub_session.scene import policy_of, scene_of
 from git_hub_session.states import FINISHED
 from git_hub_session.store import Broken
 from git_hub_session.views.cleanup import CleanupView
@@ -38,17 +35,8 @@ USAGE = Usage(
 def run(context: Context, args: Arguments) -> CleanupView:
     """Clean up the sessions one after the other; --dry-run changes nothing."""
     sessions = _sessions(context, args)
-    policy = _policy(context, force=args.is_set("force"), discard=args.is_set("discard"))
-    scene = Scene(
-        context.place,
-        context.cwd,
-        context.store,
-        context.repo,
-        lambda: context.git,
-        procfs.processes,
-        procfs.command_of,
-        procfs.mount_points,
-    )
+    policy = policy_of(context, force=args.is_set("force"), discard=args.is_set("discard"))
+    scene = scene_of(context)
     archiving, dry_run = args.is_set("archive"), args.is_set("dry-run")
     reports: list[Report] = []
     for sid in sessions:
@@ -89,22 +77,3 @@ def _sessions(context: Context, args: Arguments) -> list[SessionId]:
         if older_than is None or (updated is not None and updated <= limit):
             found.append(session.id)
     return found
-
-
-def _policy(context: Context, *, force: bool, discard: bool) -> Policy:
-    """The options and the settings hubsession.rescueLimit, hubsession.keepIgnored."""
-    policy = Policy(force=force, discard=discard)
-    limits = context.repo.settings("hubsession.rescueLimit")
-    if limits:
-        limit = parse_size(limits[-1])
-        if limit is None:
-            raise HubError(
-                f"bad value for hubsession.rescueLimit: '{limits[-1]}'",
-                hint="a number of bytes: 100m, 2g",
-            )
-        policy = policy._replace(rescue_limit=limit)
-    patterns = context.repo.settings("hubsession.keepIgnored")
-    if patterns:
-        words = tuple(word for value in patterns for word in value.split())
-        policy = policy._replace(keep_ignored=words)
-    return policy

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from shlex import quote
-
-from git_hub_session.escape import visible
-from git_hub_session.refnames import short
 from git_hub_session.typed import TYPE_CHECKING, Any, NamedTuple
-from git_hub_session.views.view import Answer, Record, Style, record
+from git_hub_session.views.report import (
+    report_document,
+    report_faults,
+    report_lines,
+    report_records,
+)
+from git_hub_session.views.view import Answer, Record, Style
 
 if TYPE_CHECKING:
-    from git_hub_session.operations.report import Kept, Removed, Report, Saved
+    from git_hub_session.operations.report import Report
 
 
 class CleanupView(NamedTuple):
@@ -29,118 +31,21 @@ class CleanupView(NamedTuple):
 
     @property
     def faults(self) -> tuple[str, ...]:
-        return tuple(f"warning: {visible(note)}" for one in self.reports for note in one.notes)
+        return tuple(fault for report in self.reports for fault in report_faults(report))
 
     def document(self) -> dict[str, Any]:
         return {
             "dry_run": self.dry_run,
-            "sessions": [_report(report) for report in self.reports],
+            "sessions": [report_document(report) for report in self.reports],
         }
 
     def records(self) -> list[Record]:
-        found: list[Record] = []
-        for report in self.reports:
-            document = _report(report)
-            for kind in ("removed", "saved", "kept", "archived", "branches_kept"):
-                for entry in document[kind]:
-                    found.append([("session", report.session), ("outcome", kind), *record(entry)])
-        return found
+        return [record for report in self.reports for record in report_records(report)]
 
     def lines(self, style: Style, *, quiet: bool) -> Answer:
         if quiet:
             return Answer([])
         if not self.reports:
             return Answer([], ["no session to clean up"])
-        told = [_told(report, style, dry_run=self.dry_run) for report in self.reports]
+        told = [report_lines(report, style, dry_run=self.dry_run) for report in self.reports]
         return Answer([line for lines in told for line in lines])
-
-
-def _report(report: Report) -> dict[str, Any]:
-    return {
-        "session_id": report.session,
-        "removed": [_removed(removed) for removed in report.removed],
-        "saved": [
-            {
-                "ref": saved.ref,
-                "kind": saved.kind,
-                "path": outcome.path,
-                "branch": short(outcome.branch),
-            }
-            for outcome in report.outcomes
-            for saved in outcome.saved
-        ],
-        "kept": [_kept(kept) for kept in report.kept],
-        "archived": [
-            {"branch": short(step.branch), "tag": short(step.tag), "oid": step.oid}
-            for step in report.branches.archived
-        ],
-        "branches_kept": [
-            {"branch": short(left.branch), "reason": left.reason} for left in report.branches.left
-        ],
-        "notes": list(report.notes),
-    }
-
-
-def _removed(removed: Removed) -> dict[str, Any]:
-    return {"path": removed.path, "branch": short(removed.branch), "missing": removed.missing}
-
-
-def _kept(kept: Kept) -> dict[str, Any]:
-    reason = kept.reason
-    return {
-        "path": kept.path,
-        "branch": short(kept.branch),
-        "code": reason.code,
-        "reason": reason.message,
-        "hint": reason.hint,
-    }
-
-
-def _told(report: Report, style: Style, *, dry_run: bool) -> list[str]:
-    out = []
-    saved_word = "Would save" if dry_run else "Saved"
-    deleted = {step.branch for step in report.branches.archived}
-    for outcome in report.outcomes:
-        for saved in outcome.saved:
-            what = "uncommitted work" if saved.kind == "work" else "unreferenced commits"
-            out.append(
-                f"{saved_word} {what} of {visible(short(outcome.branch))} in {visible(saved.ref)}"
-            )
-            if not dry_run and outcome in report.removed:
-                branch = "" if outcome.branch in deleted else outcome.branch
-                out.append(f"  bring it back: {visible(_bring_back(saved, outcome.path, branch))}")
-    for removed in report.removed:
-        gone = " (its directory was missing)" if removed.missing else ""
-        out.append(
-            f"{'Would remove' if dry_run else 'Removed'} worktree: {visible(removed.path)}{gone}"
-        )
-    for kept in report.kept:
-        out.append(f"{style.paint('Kept worktree:', 'red')} {visible(kept.path)}")
-        out.append(f"  {visible(kept.reason.message)}")
-        if kept.reason.hint:
-            out += [f"  hint: {visible(line)}" for line in kept.reason.hint.strip().splitlines()]
-    for step in report.branches.archived:
-        word = "Would archive" if dry_run else "Archived"
-        out.append(
-            f"{word} branch: {visible(short(step.branch))} as tag {visible(short(step.tag))}"
-        )
-    for left in report.branches.left:
-        out.append(
-            f"{style.paint('Kept branch:', 'red')} {visible(short(left.branch))}: {visible(left.reason)}"
-        )
-    count = len(report.removed)
-    done = "Would clean up" if dry_run else "Cleaned up"
-    out.append(f"{done} {count} worktree{'' if count == 1 else 's'} for session {report.session}")
-    return out
-
-
-def _bring_back(saved: Saved, path: str, branch: str) -> str:
-    """What to type to get saved work back, in a shell; `branch` is '' where it was deleted."""
-    if saved.kind == "commits":
-        return f"git branch <name> {saved.ref}"
-    where = quote(path)
-    if saved.on_branch and branch:
-        add = f"git worktree add {where} {quote(short(branch))}"
-    else:
-        add = f"git worktree add --detach {where} {saved.ref}^"
-    return f"{add} && git -C {where} stash apply --index {saved.ref}"

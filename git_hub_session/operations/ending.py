@@ -1,0 +1,67 @@
+"""End a session: nothing of it is left to work on, and nothing that was done is lost.
+
+The worktrees go as `cleanup` takes them, the branches become tags, the state comes last: killed
+at any point, the same call finishes the work. What stays is named, and the session is not over.
+"""
+
+from __future__ import annotations
+
+from git_hub_session.operations.cleanup import carry_out, rehearse
+from git_hub_session.operations.judge import Policy
+from git_hub_session.operations.report import Report
+from git_hub_session.operations.verdict import Scene
+from git_hub_session.refnames import SessionId, parse_agent_branch
+from git_hub_session.session import Session, advanced
+from git_hub_session.states import State, way
+from git_hub_session.typed import NamedTuple
+
+
+class Ended(NamedTuple):
+    """What an archive did, or would do."""
+
+    source: State
+    steps: tuple[State, ...]
+    """The states that the session went through after it; none where it stays."""
+    report: Report
+
+    @property
+    def state(self) -> State:
+        """The session's state afterwards."""
+        return self.steps[-1] if self.steps else self.source
+
+
+def archive_session(
+    sid: SessionId, scene: Scene, policy: Policy, *, reason: str, at: str, by: str
+) -> Ended:
+    """Tag every tip, remove the worktrees, and go to `archived`; raises IllegalTransition, LockHeld."""
+    with scene.store.edit(sid) as edit:
+        session = edit.read()
+        steps = way(session.state, State.ARCHIVED)
+        report = carry_out(edit, sid, scene, policy, archiving=True, at=at)
+        if not _is_over(report):
+            return Ended(session.state, (), report)
+        if steps:
+            edit.save(_walked(edit.read(), steps, reason=reason, at=at, by=by))
+        return Ended(session.state, steps, report)
+
+
+def rehearse_archive(sid: SessionId, scene: Scene, policy: Policy) -> Ended:
+    """What archive_session would do now; nothing is changed."""
+    session = scene.store.read(sid)
+    steps = way(session.state, State.ARCHIVED)
+    report = rehearse(sid, scene, policy, archiving=True)
+    return Ended(session.state, steps if _is_over(report) else (), report)
+
+
+def _is_over(report: Report) -> bool:
+    """Whether no worktree and no agent's branch is left; other branches are nobody's to end."""
+    left = [one for one in report.branches.left if parse_agent_branch(one.branch) is not None]
+    return not (report.failed or report.kept or left)
+
+
+def _walked(
+    session: Session, steps: tuple[State, ...], *, reason: str, at: str, by: str
+) -> Session:
+    for step in steps:
+        session = advanced(session, step, at=at, by=by, verb="archive", reason=reason)
+    return session
