@@ -10,6 +10,9 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 # Where `make install` puts the package and what it needs, apart from every other Python.
 LIBRARY := $(DESTDIR)$(prefix)/lib/git-hub-session
+# In single quotes, whatever is in it.
+LIBRARY_SQ = $(subst ','\'',$(LIBRARY))
+TARGET_SQ = $(subst ','\'',$(DESTDIR)$(prefix))
 
 .PHONY: all demo test check format bench install uninstall clean
 
@@ -53,24 +56,25 @@ format: $(READY)
 bench: $(READY)
 	$(BIN)/python tests/bench.py --peer $(PEER)
 
-# The pip of a venv that is gone afterwards: Python may come without one of its own.
+# The pip of a venv that is gone afterwards: Python may come without one of its own. What was
+# installed before stays until the new is whole.
 install:
 	$(PYTHON) -c "$$CHECK_PYTHON"
-	rm -rf '$(LIBRARY)'
-	tools=$$(mktemp -d) && trap 'rm -rf "$$tools"' EXIT && $(PYTHON) -m venv "$$tools" && \
-		"$$tools"/bin/$(PIP) install --no-warn-script-location --target '$(LIBRARY)' .
-	rm -rf '$(LIBRARY)/bin' '$(LIBRARY)/share'
-	mkdir -p '$(DESTDIR)$(prefix)/bin' '$(DESTDIR)$(prefix)/share/man/man1'
+	umask 022; set -e; new='$(LIBRARY_SQ).new'; rm -rf "$$new"; \
+	tools=$$(mktemp -d); trap 'rm -rf "$$tools" "$$new"' EXIT; $(PYTHON) -m venv "$$tools"; \
+	"$$tools"/bin/$(PIP) install --no-warn-script-location --target "$$new" .; \
+	rm -rf "$$new/bin" "$$new/share" '$(LIBRARY_SQ)'; mv "$$new" '$(LIBRARY_SQ)'
+	umask 022; mkdir -p '$(TARGET_SQ)/bin' '$(TARGET_SQ)/share/man/man1'
 	sed -e 's|^library=.*|library=$$root/lib/git-hub-session|' \
 		-e "s|^python=.*|python=$$($(PYTHON) -c 'import sys; print(sys._base_executable)')|" \
-		-e '/^if \[ -x .*venv/,/^fi/d' bin/git-hub-session >'$(DESTDIR)$(prefix)/bin/git-hub-session'
-	chmod 755 '$(DESTDIR)$(prefix)/bin/git-hub-session'
-	cp man/git-hub-session.1 '$(DESTDIR)$(prefix)/share/man/man1/git-hub-session.1'
-	chmod 644 '$(DESTDIR)$(prefix)/share/man/man1/git-hub-session.1'
+		-e '/^if \[ -x .*venv/,/^fi/d' bin/git-hub-session >'$(TARGET_SQ)/bin/git-hub-session'
+	chmod 755 '$(TARGET_SQ)/bin/git-hub-session'
+	cp man/git-hub-session.1 '$(TARGET_SQ)/share/man/man1/git-hub-session.1'
+	chmod 644 '$(TARGET_SQ)/share/man/man1/git-hub-session.1'
 
 uninstall:
-	rm -rf '$(LIBRARY)'
-	rm -f '$(DESTDIR)$(prefix)/bin/git-hub-session' '$(DESTDIR)$(prefix)/share/man/man1/git-hub-session.1'
+	rm -rf '$(LIBRARY_SQ)'
+	rm -f '$(TARGET_SQ)/bin/git-hub-session' '$(TARGET_SQ)/share/man/man1/git-hub-session.1'
 
 clean:
 	rm -rf $(VENV) build dist

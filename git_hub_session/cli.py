@@ -87,8 +87,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _end(number: int, _frame: FrameType | None) -> NoReturn:
     for other in _ENDING:
-        signal.signal(other, signal.SIG_IGN)  # the way out is short, and taken once
+        # The way out is short, and taken once. Not SIG_IGN: of a signal that is on its way
+        # already Python would then say on standard error that it ignores it.
+        signal.signal(other, _heard)
     raise _Ended(number)
+
+
+def _heard(_number: int, _frame: FrameType | None) -> None:
+    """A second signal, while the first is obeyed."""
 
 
 def _die_by(number: int) -> NoReturn:
@@ -245,4 +251,6 @@ def _translated(words: list[str]) -> list[str]:
         raise UsageError(f"{found[0][1]} and {found[1][1]} exclude each other")
     at, option, equals, value = found[0]
     rest = words[:at] + ([value] if equals else []) + words[at + 1 :]
+    if option == "--demo":
+        rest = []  # AgentHub's takes --format, and plays the same whatever it says
     return [_AGENTHUB[option], *rest]

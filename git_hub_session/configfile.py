@@ -44,7 +44,7 @@ _TAIL = re.compile(
 # Words with one space between them; a colon or '#' that YAML would take for its own has no place.
 _PLAIN = r"(?:[A-Za-z0-9_./+]|-(?=[0-9.]))(?:[A-Za-z0-9_./+@%-]|:(?! |\Z)| (?=[A-Za-z0-9_./+%-]))*"
 _LITERAL_KEYS = frozenset({"task", "eval_cmd"})
-_UNQUOTABLE = r'["\\\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff\ud800-\udfff\ufffe\uffff]'
+_UNQUOTABLE = r'["\\\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\ufeff\ud800-\udfff\ufffe\uffff]'
 
 
 def parse_config(text: str) -> dict[str, str]:

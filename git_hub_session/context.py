@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from functools import cached_property
 
+from git_hub_session.clock import parse_iso
 from git_hub_session.discovery import Place, find_place, foreign_owner
 from git_hub_session.errors import HubError, UsageError
 from git_hub_session.refnames import SessionId, session_of_branch
@@ -150,7 +151,7 @@ class Context:
             raise HubError(
                 "no unfinished session here", hint="name one: 'git hub-session list' shows all"
             )
-        newest = max(unfinished, key=lambda session: (session.created, session.id)).id
+        newest = max(unfinished, key=lambda one: (parse_iso(one.created) or 0.0, one.id)).id
         self.note(f"the newest unfinished session is '{newest}'")
         return newest
 
@@ -164,7 +165,7 @@ class Context:
         if len(candidates) > 1:
             raise AmbiguousId(
                 f"'{text}' is the start of {len(candidates)} session ids",
-                hint="the candidates are\n" + "\n".join(f"  {sid}" for sid in candidates[:20]),
+                hint="the candidates are\n" + "\n".join(f"  {sid}" for sid in candidates),
             )
         return candidates[0]
 

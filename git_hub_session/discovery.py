@@ -117,10 +117,12 @@ def _main_worktree(
         return ""
     if "core.worktree" in settings:
         return os.path.realpath(os.path.join(common_dir, settings["core.worktree"]))
+    if os.path.basename(common_dir) == ".git":
+        return os.path.dirname(
+            common_dir
+        )  # also where another .git is a link to it, as git lists it
     if git_dir == common_dir and found.top:
         return found.top
-    if os.path.basename(common_dir) == ".git":
-        return os.path.dirname(common_dir)
     if git_dir != common_dir:
         return ""
     # A separate git directory does not know its worktree; the .git file that leads to it does,

@@ -8,7 +8,7 @@ texts, the manual's test and completion read them too.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from git_hub_session.errors import UsageError
 from git_hub_session.typed import NamedTuple
@@ -53,7 +53,7 @@ class Usage(NamedTuple):
 
 
 DRY_RUN = Option("-n, --dry-run", "show what would be done, and do nothing")
-QUIET = Option("-q, --quiet", "be quiet, only report errors")
+QUIET = Option("-q, --quiet", "print no remarks, and no report of a change")
 JOBS = Option("-j, --jobs", "do so many side by side", "<number>")
 FORMAT = (
     Option("--format", "how to show the answer", "<format>", choices=("text", "json", "porcelain")),
@@ -117,11 +117,13 @@ def parse(usage: Usage, argv: Sequence[str]) -> Arguments:
     spelled = {spelling: option for option in options for spelling in option.spellings}
     values: dict[str, ArgumentValue] = {}
     words: list[str] = []
-    rest = iter(argv)
-    for word in rest:
+    rest = [*reversed(argv)]  # the next one last
+    while rest:
+        word = rest.pop()
         if word == "--":
-            words += rest
-        elif word.startswith("--"):
+            words += reversed(rest)
+            break
+        if word.startswith("--"):
             _long(word, rest, spelled, values)
         elif word.startswith("-") and word != "-":
             _bundle(word, rest, spelled, values)
@@ -133,7 +135,7 @@ def parse(usage: Usage, argv: Sequence[str]) -> Arguments:
 
 
 def _long(
-    word: str, rest: Iterator[str], spelled: dict[str, Option], values: dict[str, ArgumentValue]
+    word: str, rest: list[str], spelled: dict[str, Option], values: dict[str, ArgumentValue]
 ) -> None:
     name, equals, value = word.partition("=")
     if name not in spelled:
@@ -173,7 +175,7 @@ def _completed(name: str, spelled: dict[str, Option]) -> str:
 
 
 def _bundle(
-    word: str, rest: Iterator[str], spelled: dict[str, Option], values: dict[str, ArgumentValue]
+    word: str, rest: list[str], spelled: dict[str, Option], values: dict[str, ArgumentValue]
 ) -> None:
     letters = word[1:]
     for at, letter in enumerate(letters):
@@ -191,13 +193,15 @@ def _take(
     option: Option,
     spelling: str,
     value: str | None,
-    rest: Iterator[str],
+    rest: list[str],
     values: dict[str, ArgumentValue],
 ) -> None:
     if value is None:
-        value = "" if option.optional else next(rest, None)
-    if value is None:
-        raise UsageError(f"option '{spelling}' requires a value")
+        # A value that may be left out is the next word only if it cannot be anything else.
+        follows = rest and (not option.optional or rest[-1] in option.choices)
+        if not follows and not option.optional:
+            raise UsageError(f"option '{spelling}' requires a value")
+        value = rest.pop() if follows else ""
     if option.choices and value not in option.choices and not (option.optional and not value):
         raise UsageError(
             f"option '{spelling}' expects one of {', '.join(option.choices)}, not '{value}'"

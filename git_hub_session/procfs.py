@@ -22,10 +22,13 @@ class Process(NamedTuple):
 
 
 def processes() -> list[Process]:
-    """Every process whose current directory we may see, but for this one."""
+    """Every process whose current directory we may see, but for this one and the git that called it."""
+    own = [os.getpid()]
+    if command_of(os.getppid()) == "git":
+        own.append(os.getppid())
     found = []
     for name in _listed("/proc"):
-        if not name.isdigit() or int(name) == os.getpid():
+        if not name.isdigit() or int(name) in own:
             continue
         try:
             directory = os.readlink(f"/proc/{name}/cwd")

@@ -156,7 +156,7 @@ class Store:
         self._require(sid)
         try:
             with self._sessions() as sessions, sessions.child(sid) as directory:
-                return _read(directory, sid)
+                return _read_by_name(directory, sid)
         except FileNotFoundError:
             raise NoSuchSession(sid) from None
 
@@ -268,7 +268,7 @@ class Edit:
 
     def read(self) -> Session:
         """The session as it is now; raises Damaged, NoSuchSession where it went while we waited."""
-        return _read(self._directory, self._sid)
+        return _read_by_name(self._directory, self._sid)
 
     def task_file(self, session: Session) -> str:
         """The path of a file that holds the task, made where it is missing; raises CannotWrite."""
@@ -289,8 +289,11 @@ class Edit:
         return session
 
 
-def _read(directory: Directory, sid: SessionId) -> Session:
-    return _with_state(directory, "", sid, _read_config(directory, ""))
+def _read_by_name(directory: Directory, sid: SessionId) -> Session:
+    try:
+        return _with_state(directory, "", sid, _read_config(directory, ""))
+    except Damaged as fault:
+        raise Damaged(f"session '{sid}': {fault.message}", hint=fault.hint) from None
 
 
 def _with_state(directory: Directory, prefix: str, sid: SessionId, config: Config) -> Session:

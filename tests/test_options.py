@@ -67,7 +67,8 @@ def parsed(line: str) -> dict[str, object]:
         ("--fo json", {"format": "json"}),  # --force does not count: it has to be written out
         ("--so age", {"sort": "age"}),
         ("--color", {"color": ""}),
-        ("--color never", {"color": "", "words": ("never",)}),
+        ("--color never", {"color": "never"}),
+        ("--color s1 never", {"color": "", "words": ("s1", "never")}),
         ("--color=never", {"color": "never"}),
         ("-- -n --force --", {"words": ("-n", "--force", "--")}),
         ("a - b", {"words": ("a", "-", "b")}),
@@ -187,7 +188,7 @@ def test_usage_snapshot(hub: Hub) -> None:
         "    --if-state <state>      only if the session is in this state\n"
         "    --reason <text>         why, for the history\n"
         "    -n, --dry-run           show what would be done, and do nothing\n"
-        "    -q, --quiet             be quiet, only report errors\n"
+        "    -q, --quiet             print no remarks, and no report of a change\n"
         "    --format (text|json|porcelain)\n"
         "                            how to show the answer\n"
         "    -z                      end porcelain lines with NUL, and quote nothing\n"

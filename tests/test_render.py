@@ -153,7 +153,7 @@ def test_arrow_where_the_locale_can(environ: Mapping[str, str], encoding: str, a
 )
 def test_porcelain_quotes_as_git_does(value: str, shown: bytes) -> None:
     """A line is a line, in ASCII, whatever is in the value; with -z the bytes come as they are."""
-    view = UpdateView("s1", "a", value, dry_run=True)  # type: ignore[arg-type]
+    view = UpdateView("s1", "a", value, dry_run=False)  # type: ignore[arg-type]
     assert as_porcelain(view, nul=False) == b"session_id s1\nfrom a\n" + shown + b"\n"
     raw = as_porcelain(view, nul=True).split(b"\0")
     assert raw[:2] == [b"session_id s1", b"from a"]

@@ -49,7 +49,7 @@ def run(context: Context, args: Arguments) -> ListView:
         found.sort(key=lambda session: _key(session, key))
     if args.is_set("reverse"):
         found.reverse()
-    return ListView(tuple(found[:most]), context.now(), filtered=bool(wanted))
+    return ListView(tuple(found[:most]), context.now(), filtered=bool(wanted or found))
 
 
 def _key(session: Listed, key: str) -> float:

@@ -37,6 +37,7 @@ class InitView(NamedTuple):
             "baseline": config.get("baseline") or None,
             "base_branch": config.base_branch,
             "state": "init",
+            "dry_run": self.dry_run,
         }
 
     def records(self) -> list[Record]:

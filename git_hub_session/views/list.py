@@ -52,7 +52,7 @@ class ListView(NamedTuple):
     sessions: tuple[Listed, ...]
     now: float
     filtered: bool = False
-    """Whether only some were asked for."""
+    """Whether there may be others, that were not asked for."""
     changed: bool = False
 
     @property
@@ -75,7 +75,7 @@ class ListView(NamedTuple):
 
     def lines(self, style: Style, *, quiet: bool) -> Answer:
         if not self.sessions:
-            none = "no session in that state" if self.filtered else _NONE
+            none = "no session to show" if self.filtered else _NONE
             return Answer([], [] if quiet else [none])
         ages = [age_of(session.updated, self.now) for session in self.sessions]
         # Widths first, then line by line: with thousands of sessions a table of cells is megabytes.

@@ -22,7 +22,12 @@ class UpdateView(NamedTuple):
         return not self.dry_run
 
     def document(self) -> dict[str, Any]:
-        return {"session_id": self.session, "from": self.source, "to": self.target}
+        return {
+            "session_id": self.session,
+            "from": self.source,
+            "to": self.target,
+            "dry_run": self.dry_run,
+        }
 
     def records(self) -> list[Record]:
         return [record(self.document())]

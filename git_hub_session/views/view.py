@@ -95,11 +95,8 @@ def record(document: dict[str, Any]) -> Record:
 
 
 def relative(path: str, here: str) -> str:
-    """`path` as it is called from `here`, if that is shorter than all of it."""
-    if not path:
-        return path
-    shown = os.path.relpath(path, here)
-    return shown if len(shown) < len(path) else path
+    """`path` as it is called from `here`."""
+    return os.path.relpath(path, here) if path else path
 
 
 def described(task: str) -> list[str]:

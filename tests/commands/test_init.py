@@ -90,6 +90,7 @@ def test_the_formats(hub: Hub) -> None:
         "baseline": None,
         "base_branch": "main",
         "state": "init",
+        "dry_run": False,
     }
     words = ["init", "--task", "two\nlines", "--id"]
     assert hub.json(*words, "s1") == made

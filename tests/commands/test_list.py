@@ -262,7 +262,7 @@ def test_broken_sessions_are_not_changed(hub: Hub) -> None:
         "c-fifo",
         "d-empty",
     ):
-        expected = Result(128, "", f"fatal: {said[sid].replace(chr(127), '?')}\n")
+        expected = Result(128, "", f"fatal: session '{sid}': {said[sid].replace(chr(127), '?')}\n")
         assert hub.run("update", sid, "--state", "running") == expected
         assert hub.run("log", sid) == expected
         assert not [name for name in os.listdir(hub.directory(sid)) if name.endswith(".tmp")]

@@ -281,8 +281,8 @@ def test_a_worktree_whose_branch_was_deleted(hub: Hub) -> None:
 def test_paths_are_shown_from_where_one_stands(hub: Hub) -> None:
     hub.session(agents=2)
     lines = hub.run("status", "s1", cwd=hub.worktree(1) / "sub").out.splitlines()
-    # git, which runs the command, stands there too.
-    assert "  .. (in use by process " in lines[-2]
+    # git, which runs the command, stands there too: it is no user of the worktree.
+    assert lines[-2].split("  +0/-0  ")[1].startswith("..  ")
     assert "  ../../agent-2  " in lines[-1]
 
 
@@ -433,7 +433,7 @@ def test_a_session_that_cannot_be_read(hub: Hub) -> None:
     (hub.directory() / "state.json").write_text("{")
     result = hub.run("status", "s1")
     assert (result.code, result.out) == (128, "")
-    assert result.err.startswith("fatal: state.json: not valid JSON")
+    assert result.err.startswith("fatal: session 's1': state.json: not valid JSON")
 
 
 def on_a_terminal(hub: Hub, columns: int, *words: str) -> list[str]:

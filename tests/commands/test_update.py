@@ -14,6 +14,7 @@ def test_the_formats(hub: Hub) -> None:
         "session_id": "s1",
         "from": "init",
         "to": "running",
+        "dry_run": True,
     }
     assert hub.run("update", "s1", "--state", "running", "--format=porcelain") == Result(
         0, "session_id s1\nfrom init\nto running\n\n"
