@@ -20,6 +20,17 @@ def visible(text: str) -> str:
     return re.sub(_HOSTILE, _written_out, text)
 
 
+def ansi_c(text: str) -> str:
+    r"""`text` as a shell's $'…', all in printable ASCII: what `visible` writes out can be typed so."""
+    data = text.encode("utf-8", "surrogateescape")
+    return "$'" + "".join(_in_ansi_c(byte) for byte in data) + "'"
+
+
+def _in_ansi_c(byte: int) -> str:
+    char = chr(byte)
+    return char if char.isascii() and char.isprintable() and char not in "\\'" else f"\\x{byte:02x}"
+
+
 def _written_out(match: re.Match[str]) -> str:
     char = match[0]
     code = ord(char)

@@ -109,26 +109,24 @@ class Directory:
 
     def create(self, name: str, data: bytes) -> None:
         """Write a new file durably; raises FileExistsError."""
-        self._write(name, data, mode=None)
+        self._write(name, data, like=None)
 
     def replace(self, name: str, data: bytes) -> None:
-        """Put `data` in place of the file `name`, atomically and durably; its mode stays.
+        """Put `data` in place of the file `name`, atomically and durably; its mode stays, and its owner as far as we may.
 
         Afterwards the file holds the old bytes or the new ones, whatever happens. Call it
         under the lock: the name of the file written aside is ours alone only then.
         """
         try:
-            mode: int | None = stat.S_IMODE(
-                os.stat(name, dir_fd=self.fd, follow_symlinks=False).st_mode
-            )
+            found: os.stat_result | None = os.stat(name, dir_fd=self.fd, follow_symlinks=False)
         except FileNotFoundError:
-            mode = None
+            found = None
         # `*.tmp` is what AgentHub's .gitignore leaves out.
         aside = f".{name}.{os.getpid()}.tmp"
         if self.exists(aside):
             os.unlink(aside, dir_fd=self.fd)  # of a killed process that had our number
         try:
-            self._write(aside, data, mode=mode)
+            self._write(aside, data, like=found)
             os.replace(aside, name, src_dir_fd=self.fd, dst_dir_fd=self.fd)
         except BaseException:
             if self.exists(aside):
@@ -136,11 +134,13 @@ class Directory:
             raise
         self.sync()
 
-    def _write(self, name: str, data: bytes, *, mode: int | None) -> None:
-        fd = os.open(name, _CREATE, 0o666 if mode is None else 0o600, dir_fd=self.fd)
+    def _write(self, name: str, data: bytes, *, like: os.stat_result | None) -> None:
+        fd = os.open(name, _CREATE, 0o666 if like is None else 0o600, dir_fd=self.fd)
         try:
-            if mode is not None:
-                os.fchmod(fd, mode & 0o777)
+            if like is not None:
+                if (like.st_uid, like.st_gid) != (os.geteuid(), os.getegid()):
+                    _give_to(fd, like)
+                os.fchmod(fd, like.st_mode & 0o777)
             view = memoryview(data)
             while view:
                 view = view[os.write(fd, view) :]
@@ -172,6 +172,16 @@ class Directory:
                     raise LockHeld(f"'{self.path}' is locked") from None
             time.sleep(pause)
             pause = min(pause * 2, 0.05)
+
+
+def _give_to(fd: int, like: os.stat_result) -> None:
+    """Root's update must not take a user's file from him; nobody else can give one away."""
+    for uid, gid in ((like.st_uid, like.st_gid), (-1, like.st_gid)):
+        try:
+            os.fchown(fd, uid, gid)
+            return
+        except OSError:
+            pass
 
 
 def _read_whole(fd: int, size: int) -> bytes:

@@ -44,12 +44,20 @@ def side_by_side(
     if count < 2:
         return [work(item) for item in items]
     outcomes: list[Outcome | None] = [None] * len(items)
-    children = [_started(work, items[share::count]) for share in range(1, count)]
+    children: dict[int, tuple[int, int]] = {}
+    answers: dict[int, list[Outcome] | None] = {}
     try:
+        for share in range(1, count):
+            child = _started(work, items[share::count])
+            if child is None:
+                break  # there can be no more processes: their shares are done here
+            children[share] = child
         outcomes[0::count] = [work(item) for item in items[0::count]]
     finally:
-        answers: list[list[Outcome] | None] = [_answer(pid, pipe) for pid, pipe in children]
-    for share, answer in enumerate(answers, start=1):
+        for share, child in children.items():
+            answers[share] = _answer(*child)
+    for share in range(1, count):
+        answer = answers.get(share)
         outcomes[share::count] = (
             answer if answer is not None else [work(item) for item in items[share::count]]
         )
@@ -62,10 +70,21 @@ def _processes(waits: bool) -> int:
     return len(os.sched_getaffinity(0)) * (_WAITING if waits else 1)
 
 
-def _started(work: Callable[[Item], Outcome], items: Sequence[Item]) -> tuple[int, int]:
-    """Fork a process that works on `items`: its number, and the pipe that its answer comes through."""
-    read, write = os.pipe()
-    pid = os.fork()
+def _started(work: Callable[[Item], Outcome], items: Sequence[Item]) -> tuple[int, int] | None:
+    """Fork a process that works on `items`: its number, and the pipe that its answer comes through.
+
+    None where the system has no process or file left for it.
+    """
+    try:
+        read, write = os.pipe()
+    except OSError:
+        return None
+    try:
+        pid = os.fork()
+    except OSError:
+        os.close(read)
+        os.close(write)
+        return None
     if pid:
         os.close(write)
         return pid, read

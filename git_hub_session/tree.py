@@ -103,18 +103,19 @@ def _look(
 def remove(path: str, seen: Tree) -> list[bytes]:
     """Delete the directory `path` and what `seen` says is in it; what is left, as far as it was noticed.
 
-    A file or directory that `seen` does not hold is left where it is, with all that leads to
-    it. What was deleted by an earlier, killed call is passed over. Raises OSError.
+    A file or directory that `seen` does not hold, or that was written to since, is left where
+    it is, with all that leads to it. What was deleted by an earlier, killed call is passed
+    over. Raises OSError.
     """
-    contents: dict[bytes, _Contents] = {b"": _Contents([b".git"], [])}
+    contents: dict[bytes, _Contents] = {b"": _Contents([(b".git", None)], [])}
     for below in seen.directories:
         contents[below] = _Contents([], [])
     for below in seen.directories:
         above, _, name = below.rpartition(b"/")
         contents[above].directories.append(name)
-    for file in seen.files:
+    for file, found in seen.files.items():
         above, _, name = file.rpartition(b"/")
-        contents[above].files.append(name)
+        contents[above].files.append((name, found))
     parent, top = os.path.split(os.fsencode(path))
     left: list[bytes] = []
     directory = os.open(parent, os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY)
@@ -126,9 +127,9 @@ def remove(path: str, seen: Tree) -> list[bytes]:
 
 
 class _Contents(NamedTuple):
-    """The names of what was seen in one directory."""
+    """What was seen in one directory: names, and what the files were like (None where it does not matter)."""
 
-    files: list[bytes]
+    files: list[tuple[bytes, os.stat_result | None]]
     directories: list[bytes]
 
 
@@ -136,13 +137,17 @@ def _remove(
     parent: int, name: bytes, prefix: bytes, seen: dict[bytes, _Contents], left: list[bytes]
 ) -> None:
     # Not listed again: a name that was not seen is what keeps rmdir from succeeding.
-    unlink = os.unlink
+    unlink, look_at = os.unlink, os.stat
     directory = _open_to_delete(parent, name)
     try:
         files, directories = seen[prefix[:-1]]
-        for file in files:
+        for file, found in files:
             try:
-                unlink(file, dir_fd=directory)
+                # Just before it goes: who is still in it writes without asking for the path.
+                if found is None or _is_same(
+                    look_at(file, dir_fd=directory, follow_symlinks=False), found
+                ):
+                    unlink(file, dir_fd=directory)
             except (FileNotFoundError, IsADirectoryError, PermissionError):
                 if _is_file(file, directory):
                     raise
@@ -162,6 +167,15 @@ def _remove(
             left.append(prefix)  # it is there, even if what was in it went meanwhile
     finally:
         os.close(directory)
+
+
+def _is_same(now: os.stat_result, then: os.stat_result) -> bool:
+    # Not the time of its last change of status: each name of a file that goes changes that of the others.
+    return (
+        now.st_mtime_ns == then.st_mtime_ns
+        and now.st_ino == then.st_ino
+        and now.st_size == then.st_size
+    )
 
 
 def _is_file(name: bytes, directory: int) -> bool:

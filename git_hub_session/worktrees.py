@@ -33,7 +33,7 @@ class Worktree(NamedTuple):
     detached: str
     """The object id that a detached HEAD holds, or ''."""
     operation: str
-    """'merge', 'rebase', 'cherry-pick', 'revert', 'bisect' or ''."""
+    """'merge', 'rebase', 'am', 'cherry-pick', 'revert', 'bisect' or ''."""
     branches: tuple[str, ...]
     """The full refs of the branches that are worked on in it: HEAD's, a rebase's, a bisect's."""
     in_use: tuple[str, ...]
@@ -175,7 +175,7 @@ class Operation(NamedTuple):
     """What is unfinished in a worktree."""
 
     name: str
-    """'merge', 'rebase', 'cherry-pick', 'revert', 'bisect' or ''."""
+    """'merge', 'rebase', 'am', 'cherry-pick', 'revert', 'bisect' or ''."""
     branches: tuple[str, ...]
     """The full refs of the branches that it will come back to."""
     moved: tuple[str, ...]
@@ -194,6 +194,9 @@ _MARKS = {
 }
 
 
+_APPLYING = "rebase-apply/applying"  # git am's, which otherwise looks like an old rebase
+
+
 def operation_of(git_dir: str) -> Operation:
     """The unfinished operation in the worktree whose own git directory is `git_dir`."""
     present = _marks_in(git_dir)
@@ -207,6 +210,8 @@ def operation_of(git_dir: str) -> Operation:
         start = _text(os.path.join(git_dir, "BISECT_START")).strip()
         branches.append(start if start.startswith(REFS) else HEADS + start)
     name = next((name for mark, name in _MARKS.items() if mark in present), "")
+    if "rebase-apply" in present and os.path.exists(os.path.join(git_dir, _APPLYING)):
+        name = "am"
     return Operation(name, _branches(branches), _branches(moved))
 
 
@@ -239,7 +244,11 @@ def _own_commits(worktree: Worktree) -> list[str]:
     for directory, _, names in os.walk(os.path.join(worktree.entry, "refs")):
         texts += [_text(os.path.join(directory, name)) for name in names]
     # A line of a reflog: old id, new id, who, when; then a tab and why.
-    texts += [line[41:81] for line in _reflog(worktree.entry, "HEAD")]
+    logs = os.path.join(worktree.entry, "logs")
+    for directory, _, names in os.walk(logs):
+        for name in names:
+            ref = os.path.relpath(os.path.join(directory, name), logs)
+            texts += [line[41:81] for line in _reflog(worktree.entry, ref)]
     common_dir = os.path.dirname(os.path.dirname(worktree.entry))
     known = {word for ref in worktree.branches for word in reflog_commits(common_dir, ref)}
     words = dict.fromkeys(word for text in texts for word in text.split() if _is_id(word))

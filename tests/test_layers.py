@@ -124,6 +124,7 @@ LATE = {
     ("escape", "unicodedata"),
     ("store", "procfs"),
     ("store", "sidebyside"),
+    ("render", "select"),
     ("render", "render.machine"),
     ("render", "render.style"),
 }

@@ -13,10 +13,9 @@ from collections.abc import Iterable, Sequence
 from git_hub_session.errors import HubError
 from git_hub_session.operations import removal
 from git_hub_session.operations.archive import ArchivePlan, archive, plan_archive
-from git_hub_session.operations.judge import CHANGED, Policy, Reason
+from git_hub_session.operations.judge import CHANGED, Policy, Reason, in_use
 from git_hub_session.operations.report import Kept, Removed, Report, Saved
 from git_hub_session.operations.saving import (
-    CannotGo,
     keep,
     record,
     rescues_of,
@@ -28,6 +27,7 @@ from git_hub_session.operations.verdict import (
     Verdict,
     plan_cleanup,
     said,
+    users_of,
 )
 from git_hub_session.refnames import (
     HEADS,
@@ -39,10 +39,10 @@ from git_hub_session.refs import final_name
 from git_hub_session.sidebyside import side_by_side
 from git_hub_session.typed import TYPE_CHECKING
 from git_hub_session.worktrees import (
+    lies_in,
     linked_worktrees,
     operation_of,
     read_head,
-    read_worktree,
     session_worktrees,
 )
 
@@ -97,7 +97,7 @@ def carry_out(
     going = save_all(sid, scene, policy, verdicts, kept)
     # Before anything goes: whatever happens now, the session says where the work is.
     notes = record(edit, rescues_of(sid, going, kept), at)
-    removed = _remove_all(scene, going, kept)
+    removed = _remove_all(scene, policy, going, kept)
     branches, undone = ArchivePlan((), ()), False
     if archiving:
         try:
@@ -135,10 +135,13 @@ def _going(sid: SessionId, scene: Scene) -> list[Branch]:
 
 
 def _remove_all(
-    scene: Scene, going: Sequence[tuple[Verdict, list[Saved]]], kept: list[Kept]
+    scene: Scene,
+    policy: Policy,
+    going: Sequence[tuple[Verdict, list[Saved]]],
+    kept: list[Kept],
 ) -> list[Removed]:
     """Remove the worktrees side by side; those that had to stay are added to `kept`."""
-    reasons = side_by_side(lambda pair: _take_away(*pair, scene), going, waits=True)
+    reasons = side_by_side(lambda pair: _take_away(*pair, scene, policy), going, waits=True)
     removal.empty_trash(scene.place.common_dir)
     removed: list[Removed] = []
     for (verdict, saved), reason in zip(going, reasons, strict=True):
@@ -149,20 +152,19 @@ def _remove_all(
     return removed
 
 
-def _take_away(verdict: Verdict, saved: Sequence[Saved], scene: Scene) -> Reason | None:
+def _take_away(
+    verdict: Verdict, saved: Sequence[Saved], scene: Scene, policy: Policy
+) -> Reason | None:
     """Remove the worktree; why it had to stay, or None. Repeatable, if it is killed."""
     worktree = verdict.worktree
     try:
-        if os.path.lexists(worktree.entry) and not removal.unfinished(worktree).step:
-            _check_again(worktree)
         removal.take_away(
             worktree,
-            verdict.digest,
-            tracked=verdict.tracked,
-            mounts=scene.mounts,
+            None if verdict.half_removed else verdict.judged,
+            obstacle=lambda path: _obstacle(path, scene, policy),
             saved=[str(one) for one in saved],
         )
-    except CannotGo as fault:
+    except removal.Obstructed as fault:
         return fault.reason
     except removal.Changed:
         return CHANGED
@@ -175,11 +177,13 @@ def _take_away(verdict: Verdict, saved: Sequence[Saved], scene: Scene) -> Reason
     return None
 
 
-def _check_again(worktree: Worktree) -> None:
-    """What was judged from the entry has to hold still: a lock, an operation, a HEAD may have come."""
-    now = read_worktree(worktree.name, worktree.entry)
-    if now != worktree or now.index_locked:
-        raise CannotGo(Reason("changed", "git was used in it meanwhile", "try again"))
+def _obstacle(path: str, scene: Scene, policy: Policy) -> Reason | None:
+    """Why a directory that was renamed to `path` has to go back: who or what came since it was judged."""
+    top = os.path.realpath(path)
+    if any(lies_in(point, top) for point in scene.mounts()):
+        return CHANGED
+    users = users_of(top, scene.processes(), scene.command_of)
+    return in_use(users) if users and not policy.force else None
 
 
 def _kept(verdicts: Sequence[Verdict]) -> list[Kept]:

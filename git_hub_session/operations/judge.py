@@ -35,6 +35,7 @@ class Policy(NamedTuple):
 
 
 CHANGED = Reason("changed", "something was written into it meanwhile", "try again")
+GIT_USED = Reason("changed", "git was used in it meanwhile", "try again")
 
 
 class Surroundings(NamedTuple):
@@ -50,6 +51,11 @@ class Surroundings(NamedTuple):
     """Other worktrees, the repository or the hub, where they lie in it."""
 
 
+def in_use(users: Sequence[str]) -> Reason:
+    """Processes stand in it: '1234 (bash)'."""
+    return Reason("in-use", f"in use by process {', '.join(users)}", "end it, or use --force")
+
+
 def reason_before_looking(
     worktree: Worktree, around: Surroundings, policy: Policy
 ) -> Reason | None:
@@ -63,9 +69,7 @@ def reason_before_looking(
     if worktree.fault:
         return Reason("damaged-link", worktree.fault, f"git worktree repair {where}")
     if around.users and not policy.force:
-        return Reason(
-            "in-use", f"in use by process {', '.join(around.users)}", "end it, or use --force"
-        )
+        return in_use(around.users)
     if around.mounts:
         return Reason(
             "mount-point", f"a mount point: {around.mounts[0]}", f"umount {quote(around.mounts[0])}"
@@ -87,7 +91,7 @@ def reason_before_looking(
     if worktree.operation and not policy.force:
         return Reason(
             "operation",
-            f"in the middle of a {worktree.operation}",
+            f"in the middle of {'an' if worktree.operation == 'am' else 'a'} {worktree.operation}",
             f"git -C {where} {_way_out(worktree.operation)}, or use --force",
         )
     return None

@@ -17,17 +17,27 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Container, Sequence
 from shlex import quote
+from zlib import crc32
 
 from git_hub_session import tree
+from git_hub_session.operations.judge import GIT_USED, Reason
 from git_hub_session.typed import NamedTuple
-from git_hub_session.worktrees import Worktree, lies_in
+from git_hub_session.worktrees import Worktree, read_worktree
 
 _NOTE = "hub-session-removal"
 _TRASH = "hub-session-trash"
+_LONGEST = 240  # bytes: with what is added a name is still one (255)
 
 
 class Changed(Exception):
     """Something was written into the worktree while it was judged; it is back in its place."""
+
+
+class Obstructed(Exception):
+    """The worktree has to stay for a reason that came up after it was judged; it is back in its place."""
+
+    def __init__(self, reason: Reason) -> None:
+        self.reason = reason
 
 
 class Written(Exception):
@@ -42,6 +52,22 @@ class Stuck(Exception):
         self.hint = hint
 
 
+class Judged(NamedTuple):
+    """What a worktree was judged by; it has to hold still until it is gone."""
+
+    digest: int
+    """Of the tree."""
+    tracked: Container[bytes]
+    """The HEADs that its index held."""
+    own: int
+    """The number_of the commits that its own files lead to."""
+
+
+def number_of(commits: Sequence[str]) -> int:
+    """A number that is another one for other commits; good in this process and its forks."""
+    return hash(tuple(commits))
+
+
 class Aside(NamedTuple):
     """A worktree's directory under its other name, and all that is in it."""
 
@@ -51,30 +77,42 @@ class Aside(NamedTuple):
 
 def trash_name(worktree: Worktree) -> str:
     """The sibling name under which the worktree's directory waits to be deleted."""
-    return os.path.join(os.path.dirname(worktree.path), f".{worktree.name}.hub-trash")
+    name = os.fsencode(worktree.name)
+    if len(name) > _LONGEST:
+        name = b"%08x" % crc32(name)
+    return os.path.join(os.path.dirname(worktree.path), f".{os.fsdecode(name)}.hub-trash")
 
 
 def take_away(
     worktree: Worktree,
-    digest: int,
+    judged: Judged | None,
     *,
-    tracked: Container[bytes],
-    mounts: Callable[[], Sequence[str]],
+    obstacle: Callable[[str], Reason | None],
     saved: Sequence[str],
 ) -> None:
-    """All six steps, or what a killed run left of them; raises Changed, Written or Stuck.
+    """All six steps, or what a killed run left of them; raises Changed, Obstructed, Written or Stuck.
 
-    `digest` is that of the tree that was judged, `tracked` the HEADs that its index held,
-    `mounts` says where something is mounted now, `saved` is what the note has to remember.
+    `judged` is None where only a killed run's work is finished, `obstacle` says why the
+    directory at a path cannot go after all, `saved` is what the note has to remember.
     """
     if not os.path.lexists(worktree.entry):
         return  # somebody else finished it
     aside = recover(worktree)
-    if aside is None and not worktree.missing:
-        aside = _move_aside(worktree, digest, tracked, mounts, saved)
+    if aside is not None:
+        judged = None  # what the killed run judged by is not known, and that it did is
+    elif judged is not None:
+        if not _holds_still(worktree, judged):
+            raise Obstructed(GIT_USED)
+        if not worktree.missing:
+            aside = _move_aside(worktree, judged, obstacle, saved)
     left = _delete(aside, worktree.path) if aside is not None else ""
     if not left and os.path.lexists(worktree.path):
         raise Changed  # somebody put the directory back: it has to be judged
+    if judged is not None and not _holds_still(worktree, judged):
+        # Somebody who was still in it has locked it, staged or committed: the entry has to be
+        # judged, as that of a worktree whose directory is missing.
+        _drop_note(worktree)
+        raise Obstructed(GIT_USED)
     _drop_entry(worktree)
     if left:
         raise Written(left)
@@ -82,12 +120,11 @@ def take_away(
 
 def _move_aside(
     worktree: Worktree,
-    digest: int,
-    tracked: Container[bytes],
-    mounts: Callable[[], Sequence[str]],
+    judged: Judged,
+    obstacle: Callable[[str], Reason | None],
     saved: Sequence[str],
 ) -> Aside:
-    """Steps 1 to 4; raises Changed or Stuck, with the directory in its place."""
+    """Steps 1 to 4; raises Changed, Obstructed or Stuck, with the directory in its place."""
     trash = trash_name(worktree)
     if os.path.lexists(trash):
         raise Stuck(
@@ -101,12 +138,16 @@ def _move_aside(
         _drop_note(worktree)
         raise Stuck(f"cannot rename it: {fault.strerror}") from None
     try:
-        found: tree.Tree | None = tree.look(trash, tracked=tracked)
+        found: tree.Tree | None = tree.look(trash, tracked=judged.tracked)
     except OSError:
         found = None
-    is_mounted = any(lies_in(point, os.path.realpath(trash)) for point in mounts())
-    if found is None or found.digest() != digest or is_mounted:
+    reason = obstacle(trash)
+    if reason is None and not _holds_still(worktree, judged):
+        reason = GIT_USED
+    if found is None or found.digest() != judged.digest or reason is not None:
         _put_back(worktree, trash)
+        if reason is not None:
+            raise Obstructed(reason)
         raise Changed
     _write_note(worktree, "delete", trash, saved)
     return Aside(trash, found)
@@ -136,7 +177,15 @@ def keep_as(worktree: Worktree, path: str) -> None:
 
 def finish(worktree: Worktree) -> None:
     """Delete what a killed run left to be deleted (see is_half_removed); raises Stuck, Written."""
-    take_away(worktree, 0, tracked=(), mounts=tuple, saved=())
+    take_away(worktree, None, obstacle=lambda _path: None, saved=())
+
+
+def _holds_still(worktree: Worktree, judged: Judged) -> bool:
+    """Whether the entry is as it was judged: no lock, no operation, nothing staged or committed since."""
+    now = read_worktree(worktree.name, worktree.entry)
+    # Where the directory is, is this module's own doing.
+    same = now._replace(missing=worktree.missing, fault=worktree.fault) == worktree
+    return same and not now.index_locked and number_of(now.commits()) == judged.own
 
 
 def _put_back(worktree: Worktree, trash: str) -> None:
@@ -173,6 +222,8 @@ def _drop_entry(worktree: Worktree) -> None:
     try:
         if not os.path.lexists(trash):
             os.mkdir(trash)
+        if os.path.islink(trash):
+            raise Stuck(f"'{trash}' is a symbolic link", f"rm {quote(trash)}")
         os.rename(worktree.entry, aside)
         tree.remove(aside, tree.look(aside))
     except (FileExistsError, FileNotFoundError):
@@ -185,6 +236,8 @@ def _drop_entry(worktree: Worktree) -> None:
 def empty_trash(common_dir: str) -> None:
     """Delete what was renamed out of `worktrees`, and the directories that nothing is in, as far as it goes."""
     trash = os.path.join(common_dir, _TRASH)
+    if os.path.islink(trash):
+        return  # nothing of ours, whatever it leads to
     for name in os.listdir(trash) if os.path.isdir(trash) else []:
         entry = os.path.join(trash, name)
         try:
@@ -221,11 +274,16 @@ def unfinished(worktree: Worktree) -> Note:
 
 def is_half_removed(worktree: Worktree) -> bool:
     """Whether a killed run left nothing but to delete: the directory is not back, nor was it locked since."""
-    return (
-        unfinished(worktree).step == "delete"
-        and not os.path.lexists(worktree.path)
-        and worktree.lock is None
-    )
+    note = unfinished(worktree)
+    if note.step != "delete" or worktree.lock is not None:
+        return False
+    return not os.path.lexists(worktree.path) or _is_torso(worktree, note)
+
+
+def _is_torso(worktree: Worktree, note: Note) -> bool:
+    """Whether what was written while the directory was deleted is back in its place, and that is all."""
+    dot_git = os.path.join(worktree.path, ".git")
+    return not os.path.lexists(note.trash) and not os.path.lexists(dot_git)
 
 
 def recover(worktree: Worktree) -> Aside | None:
@@ -250,6 +308,8 @@ def recover(worktree: Worktree) -> Aside | None:
 
 
 def _left_to_delete(worktree: Worktree, trash: str) -> Aside:
+    if os.path.lexists(worktree.path):  # a torso, of which nothing is to be deleted
+        return Aside(worktree.path, tree.NOTHING)
     try:
         since = os.stat(os.path.join(worktree.entry, _NOTE)).st_mtime_ns
         found = tree.look(trash, tracked=_EVERYTHING)

@@ -255,6 +255,9 @@ def snapshot(
     # Untracked files come back last: untracked attributes have no say in the tracked ones.
     attributes = any(path.rpartition(b"/")[2] == b".gitattributes" for path in paths)
     shot.verify(seen, uncommitted, repo, filtered=not attributes)
+    # A filter may hide what is in a file from git, which then calls it unchanged.
+    same = [path for path in seen.changed if path in seen.tree.files and path not in uncommitted]
+    shot.verify(seen, sorted(same), repo, filtered=True)
     if not paths:
         return Work(staged, worktree, "")
     untracked = shot.untracked_tree(paths)

@@ -52,8 +52,8 @@ def record(edit: Edit, rescues: Mapping[str, list[str]], at: str) -> list[str]:
             recorded = with_rescues(session, rescues, at=at)
             if recorded is not session:
                 edit.save(recorded)
-    except HubError as fault:
-        return [f"the rescue refs are not recorded in the session: {fault.message}"]
+    except (HubError, OSError) as fault:
+        return [f"the rescue refs are not recorded in the session: {said(fault)}"]
     return []
 
 
@@ -108,7 +108,7 @@ def _save_work(prefix: str, scene: Scene, policy: Policy, verdict: Verdict) -> l
     worktree = verdict.worktree
     with Snapshot(scene.git(), worktree) as shot:
         seen = look_into(worktree, scene)
-        if seen.tree.digest() != verdict.digest:
+        if verdict.judged is None or seen.tree.digest() != verdict.judged.digest:
             raise removal.Changed
         paths = to_save(seen, policy)
         work = snapshot(shot, seen, paths, scene.repo, missing=worktree.missing)

@@ -63,10 +63,8 @@ class Verdict(NamedTuple):
     worktree: Worktree
     branch: str
     reason: Reason | None
-    digest: int = 0
-    """Of the tree that was judged."""
-    tracked: frozenset[bytes] = frozenset()
-    """The HEADs in its index: what looks like a repository there is a fixture."""
+    judged: removal.Judged | None = None
+    """What it was judged by, where it was looked into."""
     head: str = ""
     dirty: bool = False
     """Whether there is work to save, as far as can be told without git."""
@@ -116,7 +114,8 @@ def _judge(
         return Verdict(worktree, branch, reason)
     try:
         seen = look_into(worktree, scene)
-        commits = scene.repo.unreached(worktree.commits())
+        own = worktree.commits()
+        commits = scene.repo.unreached(own)
     except Damaged as fault:
         return Verdict(worktree, branch, Reason("unreadable-index", fault.message))
     except (OSError, HubError) as fault:
@@ -127,12 +126,16 @@ def _judge(
         worktree,
         branch,
         reason,
-        digest=seen.tree.digest(),
-        tracked=frozenset(path for path in seen.indexed.entries if path.endswith(b"/HEAD")),
+        judged=_judged(seen, own),
         head=seen.head,
         dirty=not policy.discard and bool(seen.staged or seen.changed or to_save(seen, policy)),
         commits=() if reason else tuple(commits),
     )
+
+
+def _judged(seen: Examination, own: Sequence[str]) -> removal.Judged:
+    tracked = frozenset(path for path in seen.indexed.entries if path.endswith(b"/HEAD"))
+    return removal.Judged(seen.tree.digest(), tracked, removal.number_of(own))
 
 
 def said(fault: HubError | OSError) -> str:
@@ -160,6 +163,14 @@ def _missing(worktree: Worktree, repo: GitRepo, index: Index) -> Examination:
     return Examination(head, NOTHING, index, staged, frozenset(), (), (), (), (), ())
 
 
+def users_of(
+    top: str, processes: Sequence[Process], command_of: Callable[[int], str]
+) -> tuple[str, ...]:
+    """The processes that stand in the directory `top` or below it: '1234 (bash)'."""
+    inside = [process.pid for process in processes if lies_in(process.directory, top)]
+    return tuple(f"{pid} ({command_of(pid)})" for pid in inside)
+
+
 def _surroundings(
     worktree: Worktree,
     scene: Scene,
@@ -168,10 +179,9 @@ def _surroundings(
     others: Sequence[tuple[str, str]],
 ) -> Surroundings:
     top = os.path.realpath(worktree.path) if worktree.path else ""
-    users = [process for process in processes if lies_in(process.directory, top)]
     return Surroundings(
         lies_in(os.path.realpath(scene.cwd), top),
-        tuple(f"{process.pid} ({scene.command_of(process.pid)})" for process in users),
+        users_of(top, processes, scene.command_of),
         tuple(point for point in mounts if lies_in(point, top)),
         tuple(path for entry, path in others if entry != worktree.entry and lies_in(path, top)),
     )

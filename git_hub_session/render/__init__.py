@@ -132,4 +132,9 @@ def _write(stream: TextIO | None, text: str | bytes) -> None:
     # Not through the stream's buffer: what it could not write it would try again at exit.
     rest = memoryview(text)
     while rest:
-        rest = rest[os.write(stream.fileno(), rest) :]
+        try:
+            rest = rest[os.write(stream.fileno(), rest) :]
+        except BlockingIOError:  # the other end of a pipe made it so: wait, as git does
+            from select import select
+
+            select([], [stream.fileno()], [])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from shlex import quote
 
-from git_hub_session.escape import visible
+from git_hub_session.escape import ansi_c, visible
 from git_hub_session.refnames import short
 from git_hub_session.typed import TYPE_CHECKING, Any
 from git_hub_session.views.view import Record, Style, record
@@ -74,7 +74,8 @@ def report_lines(report: Report, style: Style, *, dry_run: bool) -> list[str]:
     """A report as text."""
     out = []
     saved_word = "Would save" if dry_run else "Saved"
-    deleted = {step.branch for step in report.branches.archived}
+    # A branch can be checked out once; those that were deleted cannot.
+    taken = {step.branch for step in report.branches.archived}
     for outcome in report.outcomes:
         for saved in outcome.saved:
             what = "uncommitted work" if saved.kind == "work" else "unreferenced commits"
@@ -82,8 +83,9 @@ def report_lines(report: Report, style: Style, *, dry_run: bool) -> list[str]:
                 f"{saved_word} {what} of {visible(short(outcome.branch))} in {visible(saved.ref)}"
             )
             if not dry_run and outcome in report.removed:
-                branch = "" if outcome.branch in deleted else outcome.branch
-                out.append(f"  bring it back: {visible(_bring_back(saved, outcome.path, branch))}")
+                branch = "" if outcome.branch in taken else outcome.branch
+                out.append(f"  bring it back: {_bring_back(saved, outcome.path, branch)}")
+                taken |= {outcome.branch} if saved.kind == "work" else set()
     for removed in report.removed:
         gone = " (its directory was missing)" if removed.missing else ""
         out.append(
@@ -113,7 +115,7 @@ def _bring_back(saved: Saved, path: str, branch: str) -> str:
     """What to type to get saved work back, in a shell; `branch` is '' where it was deleted."""
     if saved.kind == "commits":
         return f"git branch <name> {saved.ref}"
-    where = quote(path)
+    where = quote(path) if visible(path) == path else ansi_c(path)
     if saved.on_branch and branch:
         add = f"git worktree add {where} {quote(short(branch))}"
     else:
