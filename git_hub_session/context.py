@@ -108,6 +108,14 @@ class Context:
 
         return Git(self.place.common_dir, self.environ)
 
+    def settings(self, name: str) -> list[str]:
+        """Every value that git's configuration has for `name`, the one that counts last.
+
+        git is asked only where it reads what libgit2 does not (`git -c`, GIT_CONFIG_GLOBAL, …).
+        """
+        known = self.repo.knows_all_settings
+        return self.repo.settings(name) if known else self.git.settings(name)
+
     def shell(self, directory: str, environ: Mapping[str, str]) -> Shell:
         """A shell in `directory`; loads subprocess."""
         from git_hub_session.processes import Shell

@@ -71,6 +71,15 @@ class Git:
             raise GitFailed(command[0], done.returncode, os.fsdecode(done.stderr))
         return done.stdout
 
+    def settings(self, name: str) -> list[str]:
+        """Every value that git's configuration has for `name`, the one that counts last."""
+        try:
+            return os.fsdecode(self.run(["config", "-z", "--get-all", name])).split("\0")[:-1]
+        except GitFailed as fault:
+            if fault.status == 1:
+                return []
+            raise
+
     def commit(self, text: str, git_dir: str) -> str:
         """The object id of the commit that `text` names in the worktree of `git_dir`; raises NoSuchCommit."""
         words = ["rev-parse", "--verify", "--quiet", "--end-of-options", f"{text}^{{commit}}"]

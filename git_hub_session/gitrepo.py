@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cached_property
 from types import ModuleType
 
 from git_hub_session.errors import HubError
@@ -296,9 +297,16 @@ class GitRepo:
         folded = ["", *self._values(config, "core.ignoreCase")][-1]
         return [_content(os.path.join(top, os.path.expanduser(named))), exclude], is_true(folded)
 
+    @cached_property
+    @_reading()
+    def knows_all_settings(self) -> bool:
+        """Whether git itself reads its configuration from nowhere else."""
+        unknown = self._unread or bool(self._settings)
+        return not unknown and not _has_unknown_include(self._repo.config, self._settings)
+
     @_reading()
     def settings(self, name: str) -> list[str]:
-        """Every value that git's configuration has for `name`, the one that counts last."""
+        """Every value for `name`, the one that counts last, where all settings are known; see Context.settings."""
         return self._values(self._repo.config, name)
 
     def _values(self, config: pygit2.Config, name: str) -> list[str]:

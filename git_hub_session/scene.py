@@ -27,7 +27,7 @@ def scene_of(context: Context) -> Scene:
 def policy_of(context: Context, *, force: bool = False, discard: bool = False) -> Policy:
     """The options, and the settings hubsession.rescueLimit and hubsession.keepIgnored; raises HubError."""
     policy = Policy(force=force, discard=discard)
-    limits = context.repo.settings("hubsession.rescueLimit")
+    limits = context.settings("hubsession.rescueLimit")
     if limits:
         limit = parse_size(limits[-1])
         if limit is None:
@@ -36,7 +36,7 @@ def policy_of(context: Context, *, force: bool = False, discard: bool = False) -
                 hint="a number of bytes: 100m, 2g",
             )
         policy = policy._replace(rescue_limit=limit)
-    patterns = context.repo.settings("hubsession.keepIgnored")
+    patterns = context.settings("hubsession.keepIgnored")
     if patterns:
         words = tuple(word for value in patterns for word in value.split())
         policy = policy._replace(keep_ignored=words)

@@ -155,6 +155,7 @@ FILE, COMMAND, FUNCTION = 350, 75, 41
 # What is larger, and why it reads better so.
 LARGER = {
     "store": 375,  # one format, its reader and its writer
+    "gitrepo": 365,  # one library's one door
     "commands.init": 135,  # every option is checked here, one small function each
     "commands.cleanup": 90,  # which sessions are meant
     "commands.demo": 260,  # a play, and the stage it is played on

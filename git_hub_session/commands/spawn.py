@@ -59,12 +59,12 @@ def _wish(context: Context, args: Arguments, count: int) -> Wish:
     retried = parse_agents(again, count) if again is not None else [0]
     if len(retried) != 1:
         raise UsageError(f"not an agent: '{again}'")
-    template = [WORKTREE_PATH, *context.repo.settings("hubsession.worktreePath")][-1]
+    template = [WORKTREE_PATH, *context.settings("hubsession.worktreePath")][-1]
     return Wish(
         parse_agents(listed, count) if listed is not None else (),
         retried[0],
         "" if base is None else context.git.commit(base, context.place.git_dir),
         args.text("path") or template,
-        ["", *context.repo.settings("hubsession.setup")][-1],
+        ["", *context.settings("hubsession.setup")][-1],
         jobs(args),
     )

@@ -77,10 +77,13 @@ class Aside(NamedTuple):
 
 def trash_name(worktree: Worktree) -> str:
     """The sibling name under which the worktree's directory waits to be deleted."""
+    return os.path.join(os.path.dirname(worktree.path), f".{_part(worktree)}.hub-trash")
+
+
+def _part(worktree: Worktree) -> str:
+    """The entry's name as part of another one: a long one is told from others by its checksum."""
     name = os.fsencode(worktree.name)
-    if len(name) > _LONGEST:
-        name = b"%08x" % crc32(name)
-    return os.path.join(os.path.dirname(worktree.path), f".{os.fsdecode(name)}.hub-trash")
+    return worktree.name if len(name) <= _LONGEST else f"{crc32(name):08x}"
 
 
 def take_away(
@@ -218,7 +221,7 @@ def _drop_entry(worktree: Worktree) -> None:
     """Step 6: the worktree's own entry, and no other; raises Stuck."""
     common_dir = os.path.dirname(os.path.dirname(worktree.entry))
     trash = os.path.join(common_dir, _TRASH)
-    aside = os.path.join(trash, f"{worktree.name}.{os.getpid()}")
+    aside = os.path.join(trash, f"{_part(worktree)}.{os.getpid()}")
     try:
         if not os.path.lexists(trash):
             os.mkdir(trash)
