@@ -115,7 +115,7 @@ def test_the_whole_tournament(hub: Hub, elsewhere: Path) -> None:
 
 def test_the_state_machine_is_walked_through(hub: Hub, elsewhere: Path) -> None:
     """All of git hub-session's commands are typed, in the order in which a session lives."""
-    shown = plain(hub.run("--demo", cwd=elsewhere).out)
+    shown = plain(hub.run("--demo", "--format", "json", cwd=elsewhere).out)
     assert re.findall(r"^\$ git hub-session (.*?)(?: \\)?$", shown, re.MULTILINE) == [
         "init --task 'Find the primes with fewer divisions'",
         "update ID --state running",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import shutil
@@ -15,6 +16,7 @@ import pexpect
 import pytest
 
 from tests.hub import NOW, Hub, Result, snapshot
+from tests.stores import put
 
 HEAD = """\
 Session: s1
@@ -413,6 +415,25 @@ def test_elsewhere_it_is_the_newest_that_is_not_finished(hub: Hub) -> None:
     result = hub.run("status")
     assert (result.code, result.out.splitlines()[0], result.err) == (0, "Session: a", note)
     assert hub.run("status", "-q") == result._replace(err="")
+
+
+def test_the_newest_is_so_by_time_not_by_how_it_is_written(hub: Hub) -> None:
+    for sid, created in (("x1", "2026-03-17T23:00:00+09:00"), ("x2", "2026-03-17T15:00:00+00:00")):
+        hub.session(sid)
+        state = hub.state(sid) | {"created": created}
+        (hub.directory(sid) / "state.json").write_text(json.dumps(state))
+    assert hub.run("status").out.startswith("Session: x2\n")
+
+
+def test_every_candidate_is_listed(hub: Hub) -> None:
+    for number in range(25):
+        put(hub, "init", f"p{number:02}")
+    result = hub.run("status", "p")
+    assert result.err.splitlines() == [
+        "fatal: 'p' is the start of 25 session ids",
+        "hint: the candidates are",
+        *(f"hint:   p{number:02}" for number in range(25)),
+    ]
 
 
 def test_nothing_is_unfinished(hub: Hub) -> None:

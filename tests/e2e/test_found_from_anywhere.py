@@ -49,6 +49,18 @@ def test_stale_copy_in_a_linked_worktree_is_never_read(hub: Hub) -> None:
     assert ids(hub, cwd=path) == ["s1", "s2"]
 
 
+def test_a_git_directory_that_is_a_link(hub: Hub, tmp_path: Path) -> None:
+    """There is one hub, from the worktree whose .git is the link as from its linked worktrees."""
+    store, linked = tmp_path / "store", tmp_path / "linked"
+    store.mkdir()
+    (hub.top / ".git").rename(store / ".git")
+    (hub.top / ".git").symlink_to(store / ".git")
+    hub.session("s1")
+    hub.git("worktree", "add", "-q", linked)
+    for cwd in (hub.top, hub.top / "sub", linked):
+        assert [one["session_id"] for one in hub.json("list", cwd=cwd)["sessions"]] == ["s1"]
+
+
 def test_decoy_in_the_current_directory(hub: Hub) -> None:
     """A .agenthub in any directory but the main worktree's top is no hub."""
     shutil.copytree(hub.session("s1").top / ".agenthub", hub.top / "sub" / ".agenthub")

@@ -191,6 +191,11 @@ def test_make_install(hub: Hub, tmp_path: Path) -> None:
     assert hub.call("git", "hub-session", "--help", environ=environ).code == 0
     others = hub.call("git", "--list-cmds=others", environ=environ)
     assert "hub-session" in others.out.split()
+    # An installation that fails leaves the one before it as it was.
+    environ = {"PIP_NO_INDEX": "1"}
+    words = ("make", "-s", "-C", CHECKOUT, "install", f"prefix={prefix}", f"PYTHON={PYTHON}")
+    assert hub.call(*words, environ=environ).code != 0
+    assert {os.path.relpath(path, prefix) for path in prefix.rglob("*") if path.is_file()} == files
     hub.call("make", "-s", "-C", CHECKOUT, "uninstall", f"prefix={prefix}")
     assert [path for path in prefix.rglob("*") if not path.is_dir()] == []
     assert not (prefix / "lib" / "git-hub-session").exists()
