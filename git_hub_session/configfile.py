@@ -24,20 +24,23 @@ LIMIT = 1 << 20  # bytes
 _MAX_NESTING = 100
 
 # AgentHub's layout around the two texts that it does not escape.
-_HEAD = re.compile(r'session_id: (?P<session_id>[^\n"\']+)\ntask: "')
+_HEAD = r'session_id: (?P<session_id>[^\n"\']+)\ntask: "'
 _TASK_END = '"\nagent_count:'
-_MIDDLE = re.compile(
-    r"""agent_count:\ (?P<agent_count>-?[0-9]+)\n
-        base_branch:\ (?P<base_branch>[^\s"'][^\s]*)\n
-        created:\ (?P<created>[^\n"']+)\n""",
-    re.VERBOSE,
+_MIDDLE = (
+    r"agent_count: (?P<agent_count>-?[0-9]+)\n"
+    r"""base_branch: (?P<base_branch>[^\s"'][^\s]*)\n"""
+    r"""created: (?P<created>[^\n"']+)\n"""
 )
 _EVAL_START, _EVAL_END = 'eval_cmd: "', '"\n'
-_TAIL = re.compile(
-    r"""(?:metric:\ (?P<metric>[^\n"']+)\n)?
-        (?:direction:\ (?P<direction>[^\n"']+)\n)?
-        (?:baseline:\ (?P<baseline>[^\n"']+)\n?)?""",
-    re.VERBOSE,
+_TAIL = (
+    r"""(?:metric: (?P<metric>[^\n"']+)\n)?"""
+    r"""(?:direction: (?P<direction>[^\n"']+)\n)?"""
+    r"""(?:baseline: (?P<baseline>[^\n"']+)\n?)?"""
+)
+# The same in one, where those two are a line each without a quote, as nearly all are: there is
+# then one way only to read it. The three above are compiled when a file is not like that.
+_USUAL = re.compile(
+    rf"""{_HEAD}(?P<task>[^"\n]*)"\n{_MIDDLE}(?:eval_cmd: "(?P<eval_cmd>[^"\n]*)"\n)?{_TAIL}"""
 )
 
 # These two are compiled when a file is first written.
@@ -49,16 +52,19 @@ _UNQUOTABLE = r'["\\\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\ufeff\ud800-\udfff\u
 
 def parse_config(text: str) -> dict[str, str]:
     """The settings in a config.yaml; raises Damaged where it is neither AgentHub's layout nor YAML."""
+    usual = _USUAL.fullmatch(text)
+    if usual is not None:
+        return {key: value for key, value in usual.groupdict().items() if value is not None}
     return _parse_agenthub(text) or _parse_yaml(text)
 
 
 def _parse_agenthub(text: str) -> dict[str, str]:
     """The settings of a file in exactly AgentHub's layout, else {}; linear in the text's length."""
-    head = _HEAD.match(text)
+    head = re.match(_HEAD, text)
     end = text.rfind(_TASK_END)
     if head is None or end < head.end():
         return {}
-    middle = _MIDDLE.match(text, end + 2)
+    middle = re.compile(_MIDDLE).match(text, end + 2)
     if middle is None:
         return {}
     values = {"session_id": head[1], "task": text[head.end() : end], **middle.groupdict()}
@@ -71,7 +77,7 @@ def _parse_agenthub(text: str) -> dict[str, str]:
         at = stop + len(_EVAL_END)
     if at == len(text):
         return values
-    tail = _TAIL.fullmatch(text, at)
+    tail = re.compile(_TAIL).fullmatch(text, at)
     if tail is None:
         return {}
     return values | {key: value for key, value in tail.groupdict().items() if value is not None}

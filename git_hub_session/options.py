@@ -54,7 +54,7 @@ class Usage(NamedTuple):
 
 DRY_RUN = Option("-n, --dry-run", "show what would be done, and do nothing")
 QUIET = Option("-q, --quiet", "print no remarks, and no report of a change")
-JOBS = Option("-j, --jobs", "do so many side by side", "<number>")
+JOBS = Option("-j, --jobs", "do so many side by side (default: one a processor)", "<number>")
 FORMAT = (
     Option("--format", "how to show the answer", "<format>", choices=("text", "json", "porcelain")),
     Option("-z", "end porcelain lines with NUL, and quote nothing"),
@@ -69,7 +69,6 @@ FORMAT = (
 HELP = Option("-h, --help", "show this usage")
 
 
-DEFAULT_JOBS = 4
 _MOST_JOBS = 256
 
 
@@ -101,11 +100,11 @@ class Arguments:
         return self.words[0] if self.words else None
 
 
-def jobs(args: Arguments, default: int = DEFAULT_JOBS) -> int:
-    """The value of JOBS; raises UsageError."""
+def jobs(args: Arguments) -> int | None:
+    """The value of JOBS, None where it was not given; raises UsageError."""
     text = args.text("jobs")
     if text is None:
-        return default
+        return None
     if not (text.isascii() and text.isdigit() and len(text) < 5 and int(text)):
         raise UsageError(f"not a number of jobs: '{text}'")
     return min(int(text), _MOST_JOBS)

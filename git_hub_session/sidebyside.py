@@ -67,7 +67,12 @@ def side_by_side(
 def _processes(waits: bool) -> int:
     if sys.platform != "linux":
         return 1
-    return len(os.sched_getaffinity(0)) * (_WAITING if waits else 1)
+    return processors() * (_WAITING if waits else 1)
+
+
+def processors() -> int:
+    """How many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
 def _started(work: Callable[[Item], Outcome], items: Sequence[Item]) -> tuple[int, int] | None:

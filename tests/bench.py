@@ -12,6 +12,7 @@ import argparse
 import json
 import os
 import platform
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -182,6 +183,7 @@ class Bench:
         yield self.update()
         yield self.status()
         yield self.cleanup()
+        yield self.spawn()
 
     def list_of(self, count: int) -> Iterator[Row]:
         goal = {3: 0.9, 1_000: 0.7}.get(count, 0.5)
@@ -249,6 +251,37 @@ class Bench:
             prepare=lambda: self.worktrees(repository, count),
         )
         return _timed(work, against, goal, ours, theirs)
+
+    def spawn(self) -> Row:
+        """Against a shell's loop of `git worktree add`, one after the other."""
+        count, files = max(self.sizes.worktrees // 2, 2), self.sizes.files
+        repository = self.repository("spawn", files)
+        made = self.top / "spawn.hub"
+        path = made / SID / "agent-$n"
+        loop = (
+            f"for n in $(seq {count}); do git worktree add -q --no-track"
+            f" -b hub/{SID}/agent-$n/attempt-1 {path} main || exit; done"
+        )
+
+        def prepare() -> None:
+            shutil.rmtree(made, ignore_errors=True)
+            shutil.rmtree(repository / ".agenthub", ignore_errors=True)
+            self.git("worktree", "prune", cwd=repository)
+            for agent in range(1, count + 1):
+                self.git(
+                    "update-ref",
+                    "-d",
+                    f"refs/heads/hub/{SID}/agent-{agent}/attempt-1",
+                    cwd=repository,
+                )
+            init = (OURS, "init", "-q", "--id", SID, "--task", "t", "--agents", str(count))
+            self.run(init, repository)
+
+        ours, theirs = self.pairs(
+            [OURS, "spawn", "-q", SID], ["sh", "-c", loop], repository, self.sizes.cleanups, prepare
+        )
+        work = f"`spawn` of {count} worktrees of {files} files"
+        return _timed(work, "a loop of `git worktree add`", 0.7, ours, theirs)
 
 
 def _state(sid: str) -> str:

@@ -26,7 +26,7 @@ from git_hub_session.refnames import (
     short,
 )
 from git_hub_session.session import Session, advanced, with_agents
-from git_hub_session.sidebyside import side_by_side
+from git_hub_session.sidebyside import processors, side_by_side
 from git_hub_session.states import State
 from git_hub_session.typed import TYPE_CHECKING, NamedTuple
 from git_hub_session.worktrees import Worktree, linked_worktrees
@@ -54,7 +54,8 @@ class Wish(NamedTuple):
     template: str = ""
     setup: str = ""
     """A command to run in each new worktree."""
-    jobs: int = 1
+    jobs: int | None = None
+    """How many to make side by side; None: one a processor."""
 
 
 class Newborn(NamedTuple):
@@ -240,7 +241,7 @@ def _make_worktrees(
             shown(sum(os.path.lexists(f"{one.path}/.git") for one in plan.made))
         return said
 
-    faults = side_by_side(make, plan.made, processes=wish.jobs)
+    faults = side_by_side(make, plan.made, processes=wish.jobs or processors())
     shown(len(plan.made))
     for newborn, fault in zip(plan.made, faults, strict=True):
         if fault:
