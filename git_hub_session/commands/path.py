@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from git_hub_session.context import Context
 from git_hub_session.errors import HubError, UsageError
-from git_hub_session.operations.agents import parse_agents
+from git_hub_session.operations.agents import parse_agent
 from git_hub_session.options import FORMAT, QUIET, Arguments, Usage
 from git_hub_session.refnames import parse_agent_branch
 from git_hub_session.session import MAX_AGENTS
@@ -18,20 +18,17 @@ def run(context: Context, args: Arguments) -> PathView:
     """The worktree of the agent's last attempt that has one; raises HubError where none has."""
     if not args.words:
         raise UsageError("which agent?", hint="git hub-session path [<id>] agent-2")
-    named = args.words[-1]
-    numbers = parse_agents(named, MAX_AGENTS)
-    if len(numbers) != 1:
-        raise UsageError(f"not an agent: '{named}'", hint="such as agent-2")
+    agent = parse_agent(args.words[-1], MAX_AGENTS)
     sid = context.session_to_look_at(args.words[0] if len(args.words) > 1 else None)
     paths = [
         (branch.attempt, worktree.path, ref)
         for worktree, ref in session_worktrees(sid, linked_worktrees(context.place.common_dir))
         for branch in [parse_agent_branch(ref)]
-        if branch is not None and branch.agent == numbers[0] and not worktree.missing
+        if branch is not None and branch.agent == agent and not worktree.missing
     ]
     if not paths:
         raise HubError(
-            f"agent-{numbers[0]} of session '{sid}' has no worktree",
+            f"agent-{agent} of session '{sid}' has no worktree",
             hint=f"'git hub-session status {sid}' shows what there is",
         )
     _, path, ref = max(paths)

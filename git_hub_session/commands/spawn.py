@@ -6,7 +6,7 @@ from git_hub_session import procfs
 from git_hub_session.clock import iso
 from git_hub_session.context import Context
 from git_hub_session.errors import UsageError
-from git_hub_session.operations.agents import WORKTREE_PATH, parse_agents
+from git_hub_session.operations.agents import WORKTREE_PATH, parse_agent, parse_agents
 from git_hub_session.operations.include import copier
 from git_hub_session.operations.spawn import Means, Wish, rehearse, spawn
 from git_hub_session.options import DRY_RUN, FORMAT, JOBS, QUIET, Arguments, Option, Usage, jobs
@@ -56,13 +56,10 @@ def _wish(context: Context, args: Arguments, count: int) -> Wish:
     listed, again, base = args.text("agents"), args.text("retry"), args.text("base")
     if listed is not None and again is not None:
         raise UsageError("--agents and --retry exclude each other")
-    retried = parse_agents(again, count) if again is not None else [0]
-    if len(retried) != 1:
-        raise UsageError(f"not an agent: '{again}'")
     template = [WORKTREE_PATH, *context.settings("hubsession.worktreePath")][-1]
     return Wish(
         parse_agents(listed, count) if listed is not None else (),
-        retried[0],
+        parse_agent(again, count) if again is not None else 0,
         "" if base is None else context.git.commit(base, context.place.git_dir),
         args.text("path") or template,
         ["", *context.settings("hubsession.setup")][-1],

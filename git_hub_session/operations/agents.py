@@ -40,6 +40,14 @@ def parse_agents(text: str, count: int) -> list[int]:
     return list(found)
 
 
+def parse_agent(text: str, count: int) -> int:
+    """The number in "agent-2" or "2", at most `count`; raises UsageError."""
+    numbers = parse_agents(text, count)
+    if len(numbers) != 1:
+        raise UsageError(f"not an agent: '{text}'", hint="such as agent-2")
+    return numbers[0]
+
+
 def worktree_path(template: str, place: Place, branch: AgentBranch) -> str:
     """Where an agent's worktree goes: `template` from the top of the main worktree; raises HubError.
 

@@ -166,8 +166,6 @@ def _take_away(
         )
     except removal.Obstructed as fault:
         return fault.reason
-    except removal.Changed:
-        return CHANGED
     except removal.Written as fault:
         return Reason("changed", f"written into while it was removed: what is new is in '{fault}'")
     except removal.Stuck as fault:

@@ -23,6 +23,8 @@ class Ended(NamedTuple):
     steps: tuple[State, ...]
     """The states that the session went through after it; none where it stays."""
     report: Report
+    is_over: bool
+    """Whether nothing of it is left to work on."""
 
     @property
     def state(self) -> State:
@@ -39,10 +41,10 @@ def archive_session(
         steps = way(session.state, State.ARCHIVED)
         report = carry_out(edit, sid, scene, policy, archiving=True, at=at)
         if not _is_over(report):
-            return Ended(session.state, (), report)
+            return Ended(session.state, (), report, is_over=False)
         if steps:
             edit.save(_walked(edit.read(), steps, reason=reason, at=at, by=by))
-        return Ended(session.state, steps, report)
+        return Ended(session.state, steps, report, is_over=True)
 
 
 def rehearse_archive(sid: SessionId, scene: Scene, policy: Policy) -> Ended:
@@ -50,7 +52,8 @@ def rehearse_archive(sid: SessionId, scene: Scene, policy: Policy) -> Ended:
     session = scene.store.read(sid)
     steps = way(session.state, State.ARCHIVED)
     report = rehearse(sid, scene, policy, archiving=True)
-    return Ended(session.state, steps if _is_over(report) else (), report)
+    is_over = _is_over(report)
+    return Ended(session.state, steps if is_over else (), report, is_over)
 
 
 def _is_over(report: Report) -> bool:

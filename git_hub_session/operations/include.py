@@ -32,9 +32,11 @@ def copier(place: Place, git: Git) -> Callable[[str], None]:
     where = {"GIT_DIR": place.common_dir, "GIT_WORK_TREE": top}
     named = ["ls-files", "-z", "--others", "--ignored", f"--exclude-from={listing}"]
     listed = git.run(named, environ=where, cwd=top).split(b"\0")[:-1]
-    wanted = [path for path in listed if not path.endswith(b"/")]
     wanted = [
-        path for path in wanted if not lies_in(os.path.join(top, os.fsdecode(path)), place.hub)
+        path
+        for path in listed
+        if not path.endswith(b"/")  # another repository
+        and not lies_in(os.path.join(top, os.fsdecode(path)), place.hub)
     ]
     paths: list[bytes] = []
     if wanted:

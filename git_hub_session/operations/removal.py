@@ -20,7 +20,7 @@ from shlex import quote
 from zlib import crc32
 
 from git_hub_session import tree
-from git_hub_session.operations.judge import GIT_USED, Reason
+from git_hub_session.operations.judge import CHANGED, GIT_USED, Reason
 from git_hub_session.typed import NamedTuple
 from git_hub_session.worktrees import Worktree, read_worktree
 
@@ -29,12 +29,8 @@ _TRASH = "hub-session-trash"
 _LONGEST = 240  # bytes: with what is added a name is still one (255)
 
 
-class Changed(Exception):
-    """Something was written into the worktree while it was judged; it is back in its place."""
-
-
 class Obstructed(Exception):
-    """The worktree has to stay for a reason that came up after it was judged; it is back in its place."""
+    """The worktree has to stay, for a reason that came up after it was judged; it is in its place."""
 
     def __init__(self, reason: Reason) -> None:
         self.reason = reason
@@ -93,7 +89,7 @@ def take_away(
     obstacle: Callable[[str], Reason | None],
     saved: Sequence[str],
 ) -> None:
-    """All six steps, or what a killed run left of them; raises Changed, Obstructed, Written or Stuck.
+    """All six steps, or what a killed run left of them; raises Obstructed, Written or Stuck.
 
     `judged` is None where only a killed run's work is finished, `obstacle` says why the
     directory at a path cannot go after all, `saved` is what the note has to remember.
@@ -103,14 +99,16 @@ def take_away(
     aside = recover(worktree)
     if aside is not None:
         judged = None  # what the killed run judged by is not known, and that it did is
-    elif judged is not None:
+    elif judged is None:
+        raise Obstructed(CHANGED)  # what was half removed is it no more: locked, or back
+    else:
         if not _holds_still(worktree, judged):
             raise Obstructed(GIT_USED)
         if not worktree.missing:
             aside = _move_aside(worktree, judged, obstacle, saved)
     left = _delete(aside, worktree.path) if aside is not None else ""
     if not left and os.path.lexists(worktree.path):
-        raise Changed  # somebody put the directory back: it has to be judged
+        raise Obstructed(CHANGED)  # somebody put the directory back: it has to be judged
     if judged is not None and not _holds_still(worktree, judged):
         # Somebody who was still in it has locked it, staged or committed: the entry has to be
         # judged, as that of a worktree whose directory is missing.
@@ -127,7 +125,7 @@ def _move_aside(
     obstacle: Callable[[str], Reason | None],
     saved: Sequence[str],
 ) -> Aside:
-    """Steps 1 to 4; raises Changed, Obstructed or Stuck, with the directory in its place."""
+    """Steps 1 to 4; raises Obstructed or Stuck, with the directory in its place."""
     trash = trash_name(worktree)
     if os.path.lexists(trash):
         raise Stuck(
@@ -149,9 +147,7 @@ def _move_aside(
         reason = GIT_USED
     if found is None or found.digest() != judged.digest or reason is not None:
         _put_back(worktree, trash)
-        if reason is not None:
-            raise Obstructed(reason)
-        raise Changed
+        raise Obstructed(reason or CHANGED)
     _write_note(worktree, "delete", trash, saved)
     return Aside(trash, found)
 
@@ -163,9 +159,11 @@ def discard(worktree: Worktree) -> None:
         _write_note(worktree, "delete", trash, ())
         if not worktree.missing:
             os.rename(worktree.path, trash)
-            tree.remove(trash, tree.look(trash, tracked=_EVERYTHING))
+            found = tree.look(trash, tracked=_EVERYTHING)
     except OSError as fault:
         raise Stuck(f"cannot remove it: {fault.strerror}") from None
+    if not worktree.missing:
+        _delete(Aside(trash, found), worktree.path)
     _drop_entry(worktree)
 
 

@@ -37,7 +37,7 @@ def save_all(
             saved = [Saved.parse(text) for text in verdict.saved_before]
             try:
                 _save(sid, scene, policy, verdict, saved)
-            except CannotGo as fault:
+            except removal.Obstructed as fault:
                 kept.append(keep(verdict, fault.reason, saved))
             else:
                 going.append((verdict, saved))
@@ -68,17 +68,10 @@ def save_reflogs(sid: SessionId, scene: Scene, branches: Iterable[Branch]) -> li
     return notes
 
 
-class CannotGo(Exception):
-    """It turned out while we acted that the worktree has to stay."""
-
-    def __init__(self, reason: Reason) -> None:
-        self.reason = reason
-
-
 def _save(
     sid: SessionId, scene: Scene, policy: Policy, verdict: Verdict, saved: list[Saved]
 ) -> None:
-    """Put what has to be saved under rescue refs, and add these to `saved`; raises CannotGo."""
+    """Put what has to be saved under rescue refs, and add these to `saved`; raises Obstructed."""
     prefix = rescue_prefix(sid, verdict.branch)
     try:
         if verdict.dirty:
@@ -87,10 +80,8 @@ def _save(
             saved += [Saved(ref, "work", on_branch) for ref in work]
         for oid in verdict.commits:
             saved.append(Saved(_new_rescue(prefix, oid, scene), "commits"))
-    except removal.Changed:
-        raise CannotGo(CHANGED) from None
     except Unfaithful as fault:
-        raise CannotGo(
+        raise removal.Obstructed(
             Reason(
                 "unfaithful",
                 f"cannot be saved as it is: {fault}",
@@ -100,7 +91,7 @@ def _save(
     except (HubError, OSError) as fault:
         hint = fault.hint if isinstance(fault, HubError) else ""
         reason = f"its work cannot be saved: {said(fault)}"
-        raise CannotGo(Reason("cannot-save", reason, hint)) from None
+        raise removal.Obstructed(Reason("cannot-save", reason, hint)) from None
 
 
 def _save_work(prefix: str, scene: Scene, policy: Policy, verdict: Verdict) -> list[str]:
@@ -109,7 +100,7 @@ def _save_work(prefix: str, scene: Scene, policy: Policy, verdict: Verdict) -> l
     with Snapshot(scene.git(), worktree) as shot:
         seen = look_into(worktree, scene)
         if verdict.judged is None or seen.tree.digest() != verdict.judged.digest:
-            raise removal.Changed
+            raise removal.Obstructed(CHANGED)
         paths = to_save(seen, policy)
         work = snapshot(shot, seen, paths, scene.repo, missing=worktree.missing)
         head = scene.repo.tree_id(verdict.head).hex()
@@ -131,6 +122,7 @@ def _new_rescue(prefix: str, oid: str, scene: Scene) -> str:
 
 
 def keep(verdict: Verdict, reason: Reason, saved: Iterable[Saved] = ()) -> Kept:
+    """The worktree of a verdict, which stays for this reason."""
     return Kept(verdict.worktree.path, verdict.branch, reason, tuple(saved))
 
 

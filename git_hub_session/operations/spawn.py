@@ -65,8 +65,8 @@ class Newborn(NamedTuple):
     path: str
     has_branch: bool
     """Whether a call that was cut off made the branch."""
-    marked: bool
-    """Whether such a call had it under way."""
+    left: Worktree | None
+    """The worktree, or the half of one, that such a call left: not this call's to take back."""
 
 
 class Spawned(NamedTuple):
@@ -116,7 +116,7 @@ def spawn(sid: SessionId, means: Means, wish: Wish, *, at: str, by: str) -> Spaw
         if not plan.made:
             return plan
         copy = means.copies()
-        notes = [note for newborn in plan.made for note in _tidied(newborn, means, plan.base)]
+        plan = _tidied(plan, means)
         edit.save(_marked(session, plan, "spawning", at))
         task = edit.task_file(session)
         try:
@@ -133,13 +133,13 @@ def spawn(sid: SessionId, means: Means, wish: Wish, *, at: str, by: str) -> Spaw
         if session.state is State.INIT:
             done = advanced(done, State.RUNNING, at=at, by=by, verb="spawn")
         edit.save(done)
-        return plan._replace(notes=tuple(notes))
+        return plan
 
 
 def _marked(session: Session, plan: Spawned, status: str, at: str) -> Session:
     changes = {
         f"agent-{branch.agent}": {"status": status, "attempt": branch.attempt, "worktree": path}
-        for branch, path, *_ in plan.made
+        for branch, path, _, _ in plan.made
     }
     marked = with_agents(session, changes, at=at)
     return marked._replace(document={**marked.document, "base_commit": plan.base})
@@ -153,12 +153,13 @@ def _plan(session: Session, means: Means, wish: Wish) -> Spawned:
         )
     base = _base(session, means.repo, wish)
     attempts = _attempts(session.id, means.repo)
+    worktrees = linked_worktrees(means.place.common_dir)
     made: list[Newborn] = []
     present: list[AgentBranch] = []
     for number in [wish.retry] if wish.retry else wish.agents or _all(session):
         last = max(attempts.get(number, ()), default=0)
         known = session.agent(f"agent-{number}")
-        marked = known.get("status") == "spawning" and known.get("attempt") in (last, last + 1)
+        marked = known.get("status") == "spawning" and known.get("attempt") in (last or 1, last + 1)
         if wish.retry and not last:
             raise Refused(
                 f"agent-{number} has made no attempt yet", hint="spawn it without --retry"
@@ -166,14 +167,15 @@ def _plan(session: Session, means: Means, wish: Wish) -> Spawned:
         if last and not marked and not wish.retry:
             present.append(AgentBranch(session.id, number, last))
             continue
-        attempt = known["attempt"] if marked else last + 1
+        attempt = last if marked and known.get("attempt") == last else last + 1
         branch = AgentBranch(session.id, number, attempt)
         path = worktree_path(wish.template, means.place, branch)
-        if marked and isinstance(known.get("worktree"), str):
-            path = known["worktree"]
+        left = _left_behind(branch, path, worktrees) if marked else None
+        if left is not None:
+            path = left.path
         elif os.path.lexists(path) and not (os.path.isdir(path) and not os.listdir(path)):
             raise Refused(f"'{path}' exists already", hint="choose another --path")
-        made.append(Newborn(branch, path, attempt == last, marked))
+        made.append(Newborn(branch, path, attempt == last, left))
     state = State.RUNNING if made else session.state
     return Spawned(session, base, tuple(made), tuple(present), state)
 
@@ -232,7 +234,7 @@ def _make_worktrees(
     parent = os.getpid()
 
     def make(newborn: Newborn) -> str:
-        said = _added(newborn, means.git)
+        said = _added(newborn, means.git) if newborn.left is None else ""
         if not said:
             copy(newborn.path)
             variables = environment(means.environ, session, newborn.branch, plan.base, task)
@@ -253,10 +255,9 @@ def _added(newborn: Newborn, git: Git) -> str:
     """Add the worktree; what git says if it cannot, or ''."""
     command = ["worktree", "add", "--quiet", "--", newborn.path, short(newborn.branch.ref)]
     for attempt in range(_TRIES):
-        if os.path.lexists(f"{newborn.path}/.git"):
-            break  # a call that was cut off got so far
         try:
             git.run(command)
+            break
         except GitFailed as fault:
             if os.path.lexists(newborn.path) or attempt == _TRIES - 1:
                 return fault.stderr.strip() or fault.message
@@ -275,44 +276,60 @@ def _set_up(shell: Shell, setup: str) -> str:
     return f"hubsession.setup failed with exit code {done.status}: {last}"
 
 
-def _worktree_at(path: str, place: Place) -> Worktree | None:
+def _left_behind(branch: AgentBranch, path: str, worktrees: Sequence[Worktree]) -> Worktree | None:
+    """What a call that was cut off left of the worktree of `branch`, which it was to make at `path`.
+
+    It is known by its branch, never by what the session says of a path: that may be anybody's.
+    git names the branch late; until then its entry is locked, and nothing but the path tells.
+    """
     real = os.path.realpath(path)
-    worktrees = linked_worktrees(place.common_dir)
-    return next((one for one in worktrees if one.path and os.path.realpath(one.path) == real), None)
+    for worktree in worktrees:
+        begun = worktree.lock == _INITIALIZING and not worktree.head and worktree.path
+        if branch.ref in worktree.branches or (begun and os.path.realpath(worktree.path) == real):
+            return worktree
+    return None
 
 
-def _tidied(newborn: Newborn, means: Means, base: str) -> list[str]:
-    """Take away what a call that was cut off left half-made; what there is to say of it."""
-    if not newborn.marked:
-        return []
-    worktree = _worktree_at(newborn.path, means.place)
-    if worktree is None:
-        return []
-    users = means.users(worktree.path)
-    if users:
-        raise Refused(
-            f"agent-{newborn.branch.agent} is still being made by process {users[0]}",
-            hint="try again when it has finished",
-        )
-    if removal.is_half_removed(worktree):
-        removal.finish(worktree)
-        return []
-    if worktree.lock != _INITIALIZING:
-        return []  # git was done with it
-    return set_aside(worktree, means.repo, base)
+def _tidied(plan: Spawned, means: Means) -> Spawned:
+    """The plan, once what git had not finished in a call that was cut off is taken away."""
+    made: list[Newborn] = []
+    notes: list[str] = []
+    for newborn in plan.made:
+        left = newborn.left
+        if left is not None:
+            users = means.users(os.path.realpath(left.path))
+            if users:
+                raise Refused(
+                    f"agent-{newborn.branch.agent} is still being made by process {users[0]}",
+                    hint="try again when it has finished",
+                )
+            half = removal.is_half_removed(left)
+            if half:
+                removal.finish(left)
+            elif left.lock == _INITIALIZING:
+                notes += set_aside(left, means.repo, plan.base)
+            if half or left.lock == _INITIALIZING:
+                newborn = newborn._replace(left=None)
+        made.append(newborn)
+    return plan._replace(made=tuple(made), notes=tuple(notes))
 
 
 def _take_back(plan: Spawned, means: Means) -> None:
-    """Undo what this call made; what cannot be undone is left for the next one, which knows it by its mark."""
-    for newborn in plan.made:
-        worktree = _worktree_at(newborn.path, means.place)
+    """Undo what this call made; what cannot be undone is left for the next one, which knows it by its mark.
+
+    A worktree that an earlier call left may have been worked in since: it stays.
+    """
+    own = [newborn for newborn in plan.made if newborn.left is None]
+    for newborn in own:
+        worktrees = linked_worktrees(means.place.common_dir)
+        worktree = _left_behind(newborn.branch, newborn.path, worktrees)
         if worktree is not None:
             try:
                 removal.discard(worktree)
             except removal.Stuck:
                 pass
     removal.empty_trash(means.place.common_dir)
-    for newborn in plan.made:
+    for newborn in own:
         try:
             means.git.change_refs([deleted(newborn.branch.ref, plan.base)])
         except HubError:

@@ -14,8 +14,6 @@ from git_hub_session.views.view import Answer, Record, Style, record
 if TYPE_CHECKING:
     from git_hub_session.operations.ending import Ended
 
-_FINAL = "archived"
-
 
 class ArchiveView(NamedTuple):
     """A session that was archived, or would be, or is not because something stays."""
@@ -25,7 +23,7 @@ class ArchiveView(NamedTuple):
 
     @property
     def exit_code(self) -> int:
-        return 0 if self.ended.state == _FINAL else 1
+        return 0 if self.ended.is_over else 1
 
     @property
     def changed(self) -> bool:

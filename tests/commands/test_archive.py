@@ -74,6 +74,19 @@ def test_what_stays_keeps_the_session_going(hub: Hub) -> None:
     ]
 
 
+def test_what_stays_of_an_archived_session(hub: Hub) -> None:
+    """Archived by hand, with a worktree that is locked: the state is right, the work is not done."""
+    hub.session("s1", agents=1)
+    for state in ("running", "evaluating", "archived"):
+        hub.run("update", "s1", "--state", state)
+    hub.git("worktree", "lock", hub.worktree(1))
+    assert hub.run("archive", "s1").code == 1
+    assert hub.run("archive", "-n", "s1").code == 1
+    hub.git("worktree", "unlock", hub.worktree(1))
+    assert hub.run("archive", "-q", "s1") == Result(0)
+    assert not hub.worktree(1).exists()
+
+
 def test_a_branch_that_is_no_agents_does_not_hold_it_up(hub: Hub) -> None:
     hub.session("s1")
     hub.git("branch", "hub/s1/notes")

@@ -407,6 +407,58 @@ def test_somebodys_file_in_a_half_made_worktree(hub: Hub) -> None:
     assert (path / "file").read_text() == "first\n"
 
 
+def test_what_an_earlier_call_made_is_not_taken_back(hub: Hub) -> None:
+    """Killed after the first worktree was whole; somebody works in it; the next call fails."""
+    hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "2")
+    code = f"os.path.exists('{place(hub, 1)}/file') and {DIE}; count = 0"
+    died = interposed(hub, "spawn", "-j1", "s1", code=code, only="subprocess.Popen")
+    assert died.code == -9, died
+    (place(hub, 1) / "mine").write_text("mine\n")
+    tip = hub.commit(place(hub, 1), "committed", "x\n")
+    hub.git("config", "hubsession.setup", 'test "$HUB_AGENT" = agent-1')
+    result = hub.run("spawn", "s1")
+    assert (result.code, result.out) == (128, "")
+    assert (place(hub, 1) / "mine").read_text() == "mine\n"
+    assert hub.git("rev-parse", "HEAD", cwd=place(hub, 1)) == tip
+    assert list(hub.refs("refs/heads/hub")) == ["refs/heads/hub/s1/agent-1/attempt-1"]
+    assert entries(hub) == ["agent-1"]
+    hub.git("config", "--unset", "hubsession.setup")
+    assert hub.run("spawn", "-q", "s1") == Result(0)
+    assert (place(hub, 1) / "mine").read_text() == "mine\n"
+    assert hub.git("status", "--porcelain", cwd=place(hub, 2)) == ""
+
+
+def test_a_path_that_the_session_names_is_not_believed(hub: Hub) -> None:
+    """state.json may have come with the repository: neither made there, nor taken away there."""
+    hub.session("s1")
+    foreign = hub.spawn("other", 1)
+    (foreign / "mine").write_text("mine\n")
+    (hub.top / ".git" / "worktrees" / "agent-1" / "locked").write_text("initializing\n")
+    document = hub.state()
+    for path in (foreign, hub.top.parent / "elsewhere"):
+        mark = {"status": "spawning", "attempt": 1, "worktree": str(path)}
+        document["agents"] = {"agent-1": mark}
+        (hub.directory() / "state.json").write_text(json.dumps(document))
+        hub.git("config", "hubsession.setup", "false")
+        assert hub.run("spawn", "s1").code == 128
+        assert (foreign / "mine").read_text() == "mine\n"
+        assert not (hub.top.parent / "elsewhere").exists()
+    hub.git("config", "--unset", "hubsession.setup")
+    assert hub.run("spawn", "-q", "s1", "--agents", "1") == Result(0)
+    assert (place(hub, 1) / "file").exists()
+    assert (foreign / "mine").read_text() == "mine\n"
+
+
+@pytest.mark.parametrize("attempt", [0, -1, True, 1.0, "1", None, 7, [1]])
+def test_an_attempt_that_is_none(hub: Hub, attempt: object) -> None:
+    hub.session("s1")
+    document = hub.state()
+    document["agents"] = {"agent-1": {"status": "spawning", "attempt": attempt}}
+    (hub.directory() / "state.json").write_text(json.dumps(document))
+    assert hub.run("spawn", "-q", "s1") == Result(0)
+    assert list(hub.refs("refs/heads/hub")) == ["refs/heads/hub/s1/agent-1/attempt-1"]
+
+
 def test_a_git_that_still_works_there(hub: Hub) -> None:
     """The killed spawn's git may outlive it: its worktree is not taken from under it."""
     path = half_made(hub)
