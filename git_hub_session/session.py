@@ -21,12 +21,16 @@
       "updated": "2026-03-17T14:35:10.000001+00:00",
       "base_commit": "9fceb02d0ae598e95dc970b74767f19372d61af8",
       "agents": {"agent-1": {"status": "ready", "attempt": 1, "worktree": "/…/agent-1",
-                             "rescue": ["refs/hub/rescue/…/1"]}},
+                             "rescue": ["refs/hub/rescue/…/1"],
+                             "result": {"rank": 1, "attempt": 1, "commit": "1a410e…",
+                                        "metric": 142.5, "reason": ""}}},
+      "evaluation": {"at": …, "base": "9fceb0…"},
       "history": [{"at": …, "from": "init", "to": "running", "by": "Name <email>", "verb": "update"}]
     }
 
-Both are AgentHub's; `base_commit` (what `spawn` started the agents from), `history`, what
-stands in `agents`, and an optional `reason` in a history entry are ours. Keys that nobody here knows are kept through every rewrite.
+Both are AgentHub's; `base_commit` (what `spawn` started the agents from), `evaluation` (the tip
+of the base branch as `eval` saw it), `history`, what stands in `agents`, and an optional
+`reason` in a history entry are ours. Keys that nobody here knows are kept through every rewrite.
 """
 
 from __future__ import annotations
@@ -88,6 +92,19 @@ class Transition(NamedTuple):
     reason: str
 
 
+class Result(NamedTuple):
+    """What an evaluation said of an agent."""
+
+    agent: int
+    attempt: int
+    commit: str
+    """The object id of the tip that was measured."""
+    rank: int
+    """1 is the best."""
+    metric: float | None
+    """None where nothing was measured."""
+
+
 class Session(NamedTuple):
     """One session: its config, and its state.json as it was read."""
 
@@ -109,14 +126,30 @@ class Session(NamedTuple):
     @property
     def base_commit(self) -> str:
         """The object id of the commit that the agents started from; '' before `spawn`."""
-        text = _text(self.document.get("base_commit"))
-        return text if len(text) in (40, 64) and set(text) <= set("0123456789abcdef") else ""
+        return _oid(self.document.get("base_commit"))
 
     def agent(self, name: str) -> Mapping[str, Any]:
         """What is recorded of the agent called `name` ("agent-1"); {} where nothing is."""
         agents = self.document.get("agents")
         found = agents.get(name) if isinstance(agents, dict) else None
         return found if isinstance(found, dict) else {}
+
+    @property
+    def evaluated_base(self) -> str:
+        """The object id of the base branch's tip when the agents were evaluated; '' where they were not."""
+        evaluation = self.document.get("evaluation")
+        return _oid(evaluation.get("base")) if isinstance(evaluation, dict) else ""
+
+    @property
+    def ranking(self) -> tuple[Result, ...]:
+        """What the evaluation said, the best first; what is no result is passed over."""
+        agents = self.document.get("agents")
+        found = (
+            (_result(name, self.agent(name)) for name in agents or ())
+            if isinstance(agents, dict)
+            else ()
+        )
+        return tuple(sorted((one for one in found if one is not None), key=lambda one: one.rank))
 
     @property
     def history(self) -> tuple[Transition, ...]:
@@ -134,6 +167,25 @@ class Session(NamedTuple):
 
 def _text(value: object) -> str:
     return value if isinstance(value, str) else ""
+
+
+def _oid(value: object) -> str:
+    text = _text(value)
+    return text if len(text) in (40, 64) and set(text) <= set("0123456789abcdef") else ""
+
+
+def _result(name: str, known: Mapping[str, Any]) -> Result | None:
+    """What is recorded as the result of the agent called `name`, or None where it is none."""
+    number = name.removeprefix("agent-")
+    found = known.get("result")
+    if not (number.isascii() and number.isdigit() and len(number) < 10 and isinstance(found, dict)):
+        return None
+    attempt, rank, commit = found.get("attempt"), found.get("rank"), _oid(found.get("commit"))
+    if type(attempt) is not int or type(rank) is not int or rank < 1 or not commit:
+        return None
+    metric = found.get("metric")
+    measured = isinstance(metric, int | float) and not isinstance(metric, bool)
+    return Result(int(number), attempt, commit, rank, metric if measured else None)
 
 
 def new_document(sid: SessionId, *, at: str) -> dict[str, Any]:
