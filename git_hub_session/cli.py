@@ -11,10 +11,10 @@ from types import FrameType
 
 from git_hub_session import __version__
 from git_hub_session.commands import COMMANDS
-from git_hub_session.context import context_of_process
+from git_hub_session.context import Voice, context_of_process
 from git_hub_session.errors import HubError, UsageError
 from git_hub_session.options import Arguments, UnknownOption, Usage, parse, usage_text
-from git_hub_session.render import Output, complain, fail, progress, say, show, tell
+from git_hub_session.render import Output, ask, complain, fail, progress, say, show, tell
 from git_hub_session.typed import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
@@ -137,8 +137,7 @@ def _run(words: list[str]) -> int:
         fail(_with_guess(error), output, usage_text(usage) if output.format == "text" else "")
         return error.exit_code
     try:
-        tells = (_unheard, say, _unseen) if output.quiet else (tell, say, progress)
-        view: View = module.run(context_of_process(*tells), args)
+        view: View = module.run(context_of_process(_voice(output)), args)
         show(view, output)
     except BrokenPipeError:
         raise
@@ -154,6 +153,12 @@ def _run(words: list[str]) -> int:
         fail(HubError(f"{fault.filename or words[0]}: {fault.strerror or fault}"), output)
         return HubError.exit_code
     return view.exit_code
+
+
+def _voice(output: Output) -> Voice:
+    if output.quiet:
+        return Voice(_unheard, say, _unseen, ask)
+    return Voice(tell, say, progress, ask)
 
 
 def _unheard(_text: str) -> None:

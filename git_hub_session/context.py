@@ -17,7 +17,7 @@ from git_hub_session.errors import HubError, UsageError
 from git_hub_session.refnames import SessionId, session_of_branch
 from git_hub_session.states import FINISHED
 from git_hub_session.store import Broken, NoSuchSession, Store
-from git_hub_session.typed import TYPE_CHECKING
+from git_hub_session.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from git_hub_session.gitcommand import Git
@@ -37,23 +37,25 @@ class AmbiguousId(HubError):
     code = "ambiguous-id"
 
 
+class Voice(NamedTuple):
+    """How a command speaks with its caller while it still runs; its answer is a view."""
+
+    note: Callable[[str], None]
+    """Tells something that is not the answer; `-q` makes it silent."""
+    say: Callable[[str], None]
+    """Shows text on standard output."""
+    progress: Callable[[str, int], Callable[[int], None]]
+    """Of what is done, and of how many; what it returns takes how many are done by now."""
+    ask: Callable[[str], bool | None]
+    """The user's yes or no to a question; None where there is nobody to ask."""
+
+
 class Context:
     """Where a command was called."""
 
-    def __init__(
-        self,
-        environ: Mapping[str, str],
-        note: Callable[[str], None],
-        say: Callable[[str], None],
-        progress: Callable[[str, int], Callable[[int], None]],
-    ) -> None:
+    def __init__(self, environ: Mapping[str, str], voice: Voice) -> None:
         self.environ = environ
-        self.note = note
-        """Tells the caller something that is not the answer; `-q` makes it silent."""
-        self.say = say
-        """Shows text on standard output while the command still runs; answers are views."""
-        self.progress = progress
-        """Of what is done, and of how many; what it returns takes how many are done by now."""
+        self.note, self.say, self.progress, self.ask = voice
 
     @cached_property
     def cwd(self) -> str:
@@ -195,10 +197,6 @@ class Context:
         return SessionId(text)
 
 
-def context_of_process(
-    note: Callable[[str], None],
-    say: Callable[[str], None],
-    progress: Callable[[str, int], Callable[[int], None]],
-) -> Context:
+def context_of_process(voice: Voice) -> Context:
     """The context of this very process."""
-    return Context(os.environ, note, say, progress)
+    return Context(os.environ, voice)

@@ -144,7 +144,7 @@ NAMES = {
     # cli looks whether they are open, before anything else is opened.
     "sys.stdout": "render cli",
     "sys.stderr": "render cli",
-    "sys.stdin": "cli",
+    "sys.stdin": "cli render",
     "sys.argv": "cli",
     "os.environ": "cli context gitrepo render",
     "os.getcwd": "context",

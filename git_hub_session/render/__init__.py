@@ -1,4 +1,4 @@
-"""The only writer of standard output and standard error.
+"""The only writer of standard output and standard error, and the only one that asks.
 
 What comes from a repository is shown with control and bidirectional characters made
 visible. A failure to write never turns a change that was made into a failure.
@@ -98,6 +98,15 @@ def progress(title: str, total: int) -> Callable[[int], None]:
         _try_to_tell(f"\r{title}: {100 * done // max(total, 1):3}% ({done}/{total}){end}")
 
     return at
+
+
+def ask(question: str) -> bool | None:
+    """The user's yes or no, on the terminal; None where there is none. The end of the input is a no."""
+    streams = (sys.stdin, sys.stderr)
+    if not all(stream is not None and stream.isatty() for stream in streams):
+        return None
+    _try_to_tell(f"{visible(question)} [y/N] ")
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 def complain(trace: str) -> None:
