@@ -156,9 +156,10 @@ def _run(words: list[str]) -> int:
 
 
 def _voice(output: Output) -> Voice:
+    heard = say if output.format == "text" and not output.quiet else _unheard
     if output.quiet:
-        return Voice(_unheard, say, _unseen, ask)
-    return Voice(tell, say, progress, ask)
+        return Voice(_unheard, heard, _unseen, ask)
+    return Voice(tell, heard, progress, ask)
 
 
 def _unheard(_text: str) -> None:

@@ -43,7 +43,7 @@ class Voice(NamedTuple):
     note: Callable[[str], None]
     """Tells something that is not the answer; `-q` makes it silent."""
     say: Callable[[str], None]
-    """Shows text on standard output."""
+    """Shows text on standard output, where the answer is text too; `-q` makes it silent."""
     progress: Callable[[str, int], Callable[[int], None]]
     """Of what is done, and of how many; what it returns takes how many are done by now."""
     ask: Callable[[str], bool | None]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from git_hub_session.clock import parse_span
 from git_hub_session.errors import UsageError
 from git_hub_session.typed import NamedTuple
 
@@ -50,10 +51,13 @@ class Usage(NamedTuple):
     options: tuple[Option, ...]
     most: int | None = 0
     """How many arguments it takes at the most; None: any number."""
+    command: bool = False
+    """Whether what stands behind `--` is a command to run, and no argument."""
 
 
 DRY_RUN = Option("-n, --dry-run", "show what would be done, and do nothing")
 QUIET = Option("-q, --quiet", "print no remarks, and no report of a change")
+TIMEOUT = Option("--timeout", "end a command that takes longer, such as 90s or 2h", "<time>")
 JOBS = Option("-j, --jobs", "do so many side by side (default: one a processor)", "<number>")
 FORMAT = (
     Option("--format", "how to show the answer", "<format>", choices=("text", "json", "porcelain")),
@@ -75,10 +79,17 @@ _MOST_JOBS = 256
 class Arguments:
     """A parsed command line."""
 
-    def __init__(self, values: dict[str, ArgumentValue], words: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        values: dict[str, ArgumentValue],
+        words: tuple[str, ...],
+        command: tuple[str, ...] = (),
+    ) -> None:
         self._values = values
         self.words = words
         """What is no option, in order."""
+        self.command = command
+        """What stands behind `--`, where that is a command to run."""
 
     def text(self, name: str) -> str | None:
         """The value of an option, the last one given, or None."""
@@ -100,6 +111,17 @@ class Arguments:
         return self.words[0] if self.words else None
 
 
+def timeout(args: Arguments) -> float | None:
+    """The value of TIMEOUT in seconds, None where it was not given; raises UsageError."""
+    text = args.text("timeout")
+    if text is None:
+        return None
+    seconds = parse_span(f"{text}s" if text[-1:].isdigit() else text)
+    if not seconds:
+        raise UsageError(f"not a time: '{text}'", hint="a number and s, m, h, d or w: 90s")
+    return seconds
+
+
 def jobs(args: Arguments) -> int | None:
     """The value of JOBS, None where it was not given; raises UsageError."""
     text = args.text("jobs")
@@ -116,11 +138,12 @@ def parse(usage: Usage, argv: Sequence[str]) -> Arguments:
     spelled = {spelling: option for option in options for spelling in option.spellings}
     values: dict[str, ArgumentValue] = {}
     words: list[str] = []
+    behind: list[str] = []
     rest = [*reversed(argv)]  # the next one last
     while rest:
         word = rest.pop()
         if word == "--":
-            words += reversed(rest)
+            (behind if usage.command else words).extend(reversed(rest))
             break
         if word.startswith("--"):
             _long(word, rest, spelled, values)
@@ -130,7 +153,7 @@ def parse(usage: Usage, argv: Sequence[str]) -> Arguments:
             words.append(word)
     if usage.most is not None and len(words) > usage.most and not values.get("help"):
         raise UsageError(f"too many arguments: '{words[usage.most]}'")
-    return Arguments(values, tuple(words))
+    return Arguments(values, tuple(words), tuple(behind))
 
 
 def _long(

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from git_hub_session.context import Context
 from git_hub_session.errors import HubError, UsageError
-from git_hub_session.operations.agents import parse_agent
+from git_hub_session.operations.agents import agent_worktrees, parse_agent
 from git_hub_session.options import FORMAT, QUIET, Arguments, Usage
-from git_hub_session.refnames import parse_agent_branch
 from git_hub_session.session import MAX_AGENTS
 from git_hub_session.views.path import PathView
-from git_hub_session.worktrees import linked_worktrees, session_worktrees
+from git_hub_session.worktrees import linked_worktrees
 
 USAGE = Usage(("path [<options>] [<id>] <agent>",), (QUIET, *FORMAT), most=2)
 
@@ -20,16 +19,11 @@ def run(context: Context, args: Arguments) -> PathView:
         raise UsageError("which agent?", hint="git hub-session path [<id>] agent-2")
     agent = parse_agent(args.words[-1], MAX_AGENTS)
     sid = context.session_to_look_at(args.words[0] if len(args.words) > 1 else None)
-    paths = [
-        (branch.attempt, worktree.path, ref)
-        for worktree, ref in session_worktrees(sid, linked_worktrees(context.place.common_dir))
-        for branch in [parse_agent_branch(ref)]
-        if branch is not None and branch.agent == agent and not worktree.missing
-    ]
-    if not paths:
+    found = agent_worktrees(sid, linked_worktrees(context.place.common_dir)).get(agent)
+    if found is None:
         raise HubError(
             f"agent-{agent} of session '{sid}' has no worktree",
             hint=f"'git hub-session status {sid}' shows what there is",
         )
-    _, path, ref = max(paths)
-    return PathView(sid, path, ref)
+    branch, worktree = found
+    return PathView(sid, worktree.path, branch.ref)

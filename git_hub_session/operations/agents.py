@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from git_hub_session.errors import HubError, UsageError
 from git_hub_session.gitenviron import without_repository
-from git_hub_session.refnames import AgentBranch, short
+from git_hub_session.refnames import HEADS, AgentBranch, SessionId, parse_agent_branch, short
 from git_hub_session.session import Session
 from git_hub_session.typed import TYPE_CHECKING
+from git_hub_session.worktrees import Worktree, session_worktrees
 
 if TYPE_CHECKING:
     from git_hub_session.discovery import Place
+    from git_hub_session.gitrepo import GitRepo
 
 WORKTREE_PATH = "../{repo}.hub/{id}/agent-{n}"
 """The default of hubsession.worktreePath."""
@@ -46,6 +48,29 @@ def parse_agent(text: str, count: int) -> int:
     if len(numbers) != 1:
         raise UsageError(f"not an agent: '{text}'", hint="such as agent-2")
     return numbers[0]
+
+
+def agent_worktrees(
+    sid: SessionId, worktrees: Iterable[Worktree]
+) -> dict[int, tuple[AgentBranch, Worktree]]:
+    """{agent: its last attempt that has a worktree, and that worktree}, by number."""
+    found: dict[int, tuple[AgentBranch, Worktree]] = {}
+    for worktree, ref in session_worktrees(sid, worktrees):
+        branch = parse_agent_branch(ref)
+        if branch is not None and not worktree.missing:
+            before = found.get(branch.agent)
+            if before is None or before[0].attempt < branch.attempt:
+                found[branch.agent] = branch, worktree
+    return dict(sorted(found.items()))
+
+
+def base_of(session: Session, repo: GitRepo) -> str:
+    """The commit that the agents started from: nothing moves when the base branch does.
+
+    Where that is not known, the tip of the base branch; '' where there is none.
+    """
+    base = session.base_commit
+    return base if repo.has_commit(base) else repo.tip(HEADS + session.config.base_branch)
 
 
 def worktree_path(template: str, place: Place, branch: AgentBranch) -> str:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from git_hub_session.errors import Damaged
+from git_hub_session.operations.agents import base_of
 from git_hub_session.operations.examine import examine, read_index
 from git_hub_session.refnames import (
-    HEADS,
     AgentBranch,
     branch_prefix,
     natural_key,
@@ -58,10 +58,7 @@ def survey(
 ) -> Survey:
     """Look at all that belongs to a session; nothing is locked or written."""
     branches = repo.branches(branch_prefix(session.id))
-    # What the agents started from, so that nothing moves when the base branch does.
-    base = session.base_commit
-    if not repo.has_commit(base):
-        base = repo.tip(HEADS + session.config.base_branch)
+    base = base_of(session, repo)
     frontier = repo.frontier(branch.oid for branch in branches if branch.oid)
     return Survey(
         session,
