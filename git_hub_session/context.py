@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from git_hub_session.gitcommand import Git
     from git_hub_session.gitrepo import GitRepo
     from git_hub_session.processes import Shell
+    from git_hub_session.tasks import RunAll
 
 
 class NotOurs(HubError):
@@ -123,6 +124,13 @@ class Context:
         from git_hub_session.processes import Shell
 
         return Shell(directory, environ)
+
+    @property
+    def run_all(self) -> RunAll:
+        """Runs commands side by side; loads subprocess."""
+        from git_hub_session.processes import run_all
+
+        return run_all
 
     @property
     def identity(self) -> str:

@@ -10,6 +10,7 @@ _HOSTILE = (
     "[\x00-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
     "\ud800-\udfff\U000e0000-\U000e007f]"
 )
+_COLOR = "\x1b\\[[0-9;]*m"
 _NAMED = {"\n": "\\n", "\t": "\\t", "\r": "\\r"}
 
 
@@ -18,6 +19,12 @@ def visible(text: str) -> str:
     if text.isascii() and text.isprintable():
         return text
     return re.sub(_HOSTILE, _written_out, text)
+
+
+def spoken(line: bytes) -> str:
+    """A line that a program wrote to a terminal, as text: without its colours, and without what it wrote over."""
+    text = re.sub(_COLOR, "", line.decode("utf-8", "surrogateescape")).rstrip("\r")
+    return visible(text.rpartition("\r")[2])
 
 
 def ansi_c(text: str) -> str:

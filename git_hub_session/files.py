@@ -107,6 +107,10 @@ class Directory:
         finally:
             os.close(fd)
 
+    def writer(self, name: str) -> int:
+        """A new file, open for writing; raises FileExistsError."""
+        return os.open(name, _CREATE | os.O_APPEND, 0o666, dir_fd=self.fd)
+
     def create(self, name: str, data: bytes) -> None:
         """Write a new file durably; raises FileExistsError."""
         self._write(name, data, like=None)
@@ -172,6 +176,15 @@ class Directory:
                     raise LockHeld(f"'{self.path}' is locked") from None
             time.sleep(pause)
             pause = min(pause * 2, 0.05)
+
+    def is_locked(self) -> bool:
+        """Whether somebody holds the directory's lock, if only this process by another opening of it."""
+        try:
+            fcntl.flock(self.fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        fcntl.flock(self.fd, fcntl.LOCK_UN)
+        return False
 
 
 def _give_to(fd: int, like: os.stat_result) -> None:

@@ -1,15 +1,25 @@
-"""The only place that starts a command which is not git itself: a line of shell, in a directory."""
+"""The only place that starts commands which are not git itself: a line of shell, or many side by side."""
 
 from __future__ import annotations
 
 import os
+import selectors
+import signal
+import socket
 import subprocess
-from collections.abc import Mapping
-from signal import SIGPIPE
+from collections.abc import Iterable, Mapping, Sequence
+from time import monotonic
 
-from git_hub_session.typed import NamedTuple
+from git_hub_session.tasks import Ending, Listener, Task
+from git_hub_session.typed import TYPE_CHECKING, NamedTuple, Self
 
-_BROKEN_PIPE = (-SIGPIPE, 128 + SIGPIPE)
+if TYPE_CHECKING:
+    from typing import IO
+
+_BROKEN_PIPE = (-signal.SIGPIPE, 128 + signal.SIGPIPE)
+_NOT_FOUND = 127  # as a shell says it
+_GRACE = 3.0  # seconds from the request to end to the end
+_CHUNK = 1 << 16  # bytes
 
 
 class Done(NamedTuple):
@@ -43,3 +53,187 @@ class Shell:
         if done.returncode in _BROKEN_PIPE:
             raise BrokenPipeError
         return Done(done.returncode, os.fsdecode(done.stdout or b""))
+
+
+def run_all(
+    tasks: Sequence[Task],
+    listener: Listener,
+    *,
+    jobs: int,
+    timeout: float | None = None,
+    apart: bool = False,
+) -> None:
+    """Run the tasks, `jobs` at once, each in a session (setsid) of its own and with nothing to read.
+
+    With its command a task's whole process group ends. After `timeout` seconds, and when a
+    signal or another exception ends us, it is asked to (SIGTERM), and killed a little later:
+    nothing is left behind. `apart` keeps standard error apart from standard output.
+    """
+    waiting = list(enumerate(tasks))[::-1]
+    with _Pen(listener, apart=apart, timeout=timeout) as pen:
+        while waiting or pen.running:
+            while waiting and len(pen.running) < jobs:
+                pen.start(*waiting.pop())
+            pen.step()
+
+
+class _Job:
+    """A task that runs, or whose process group is on its way out."""
+
+    def __init__(self, at: int, process: subprocess.Popen[bytes], limit: float | None) -> None:
+        self.at = at
+        self.process = process
+        self.since = monotonic()
+        self.limit = None if limit is None else self.since + limit
+        self.kill_at: float | None = None
+        self.cut_off = ""
+        self.pipes = {pipe for pipe in (process.stdout, process.stderr) if pipe is not None}
+
+    def has_ended(self) -> bool:
+        """Whether the command itself is over; it is not reaped, so that its group's number stays its own."""
+        options = os.WEXITED | os.WNOHANG | os.WNOWAIT
+        return os.waitid(os.P_PID, self.process.pid, options) is not None
+
+    def end(self, now: float) -> None:
+        """Ask the whole group to end."""
+        if self.kill_at is None:
+            self.kill_at = now + _GRACE
+            self.signal(signal.SIGTERM)
+
+    def signal(self, number: int) -> None:
+        try:
+            os.killpg(self.process.pid, number)
+        except (ProcessLookupError, PermissionError):
+            pass  # nobody of it is left, or what is left has become somebody else (sudo)
+
+    def next_look(self) -> float | None:
+        """When something has to be done about it whatever it does."""
+        return self.limit if self.kill_at is None else self.kill_at
+
+
+class _Pen:
+    """The tasks that run; `with` ends them all when it is left."""
+
+    def __init__(self, listener: Listener, *, apart: bool, timeout: float | None) -> None:
+        self.running: list[_Job] = []
+        self._listener = listener
+        self._apart = apart
+        self._timeout = timeout
+
+    def __enter__(self) -> Self:
+        self._selector = selectors.DefaultSelector()
+        # A child that ends wakes us through a socket: no select of its own hears of signals.
+        self._alarm, alarm = socket.socketpair()
+        self._alarm.setblocking(False)
+        alarm.setblocking(False)
+        self._bell = alarm
+        self._selector.register(self._alarm, selectors.EVENT_READ)
+        self._before = signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
+        self._wakeup = signal.set_wakeup_fd(alarm.fileno(), warn_on_full_buffer=False)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            now = monotonic()
+            for job in self.running:
+                if job.kill_at is None and not job.has_ended():
+                    job.cut_off = "interrupted"
+                job.end(now)
+            while self.running:
+                self.step()
+        finally:
+            for job in self.running:  # whoever listens has failed: nothing stays all the same
+                job.signal(signal.SIGKILL)
+            signal.set_wakeup_fd(self._wakeup)
+            signal.signal(signal.SIGCHLD, self._before)
+            self._selector.close()
+            self._alarm.close()
+            self._bell.close()
+
+    def start(self, at: int, task: Task) -> None:
+        """Start a task; one that cannot be has ended like one that a shell does not find."""
+        self._listener.began(at)
+        try:
+            process = subprocess.Popen(
+                task.command,
+                cwd=task.directory,
+                env=dict(task.environ),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE if self._apart else subprocess.STDOUT,
+                start_new_session=True,
+                bufsize=0,
+            )
+        except OSError as fault:
+            said = f"cannot run '{fault.filename or task.command[0]}': {fault.strerror}\n"
+            self._listener.heard(at, os.fsencode(said), self._apart)
+            self._listener.ended(at, Ending(_NOT_FOUND, 0.0))
+            return
+        job = _Job(at, process, self._timeout)
+        self.running.append(job)
+        for pipe in job.pipes:
+            os.set_blocking(pipe.fileno(), False)
+            self._selector.register(pipe, selectors.EVENT_READ, (job, pipe))
+
+    def step(self) -> None:
+        """Wait until something happens, and see to it."""
+        looks = [look for job in self.running for look in [job.next_look()] if look is not None]
+        wait = max(0.0, min(looks) - monotonic()) if looks else None
+        for key, _ in self._selector.select(wait):
+            if key.data is None:
+                self._silence()
+            else:
+                self._hear(*key.data)
+        now = monotonic()
+        for job in list(self.running):
+            self._see_to(job, now)
+
+    def _silence(self) -> None:
+        try:
+            while self._alarm.recv(_CHUNK):
+                pass
+        except BlockingIOError:
+            pass
+
+    def _hear(self, job: _Job, pipe: IO[bytes]) -> None:
+        """Take what is in the pipe now: a little at a time, so that nobody waits for a loud one."""
+        try:
+            data = os.read(pipe.fileno(), _CHUNK)
+        except BlockingIOError:
+            return
+        if data:
+            self._listener.heard(job.at, data, pipe is job.process.stderr)
+        else:
+            self._selector.unregister(pipe)
+            job.pipes.discard(pipe)
+
+    def _see_to(self, job: _Job, now: float) -> None:
+        is_late = job.limit is not None and now >= job.limit
+        has_ended = job.has_ended()
+        if job.kill_at is None and (has_ended or is_late):
+            job.cut_off = "" if has_ended else "timed out"
+            job.end(now)
+        if job.kill_at is None or not ((has_ended and not job.pipes) or now >= job.kill_at):
+            return
+        job.signal(signal.SIGKILL)
+        if job.cut_off:
+            _kill(self._listener.strays(job.at))
+        status = job.process.wait()
+        for pipe in job.pipes:  # held by who has left the group
+            self._selector.unregister(pipe)
+        for end in (job.process.stdout, job.process.stderr):
+            if end is not None:
+                end.close()
+        self.running.remove(job)
+        seconds = now - job.since
+        self._listener.ended(
+            job.at, Ending(status if status >= 0 else 128 - status, seconds, job.cut_off)
+        )
+
+
+def _kill(processes: Iterable[int]) -> None:
+    for pid in processes:
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except (ProcessLookupError, PermissionError):
+            pass  # gone by itself, or not ours

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 
 from git_hub_session.typed import NamedTuple
 
@@ -38,22 +39,26 @@ def processes() -> list[Process]:
     return sorted(found)
 
 
-def users_of(directory: str) -> list[int]:
+def workers_in(directory: str) -> list[int]:
     """The processes that stand in `directory`, or below it, or that git has told to work there."""
-    told = b"GIT_WORK_TREE=" + os.fsencode(directory)
     standing = [
         process.pid
         for process in processes()
         if f"{process.directory}/".startswith(f"{directory}/")
     ]
-    working = [
+    return sorted({*standing, *told({"GIT_WORK_TREE": directory})})
+
+
+def told(variables: Mapping[str, str]) -> list[int]:
+    """The processes, but for this one, that were started with all these variables in their environment."""
+    wanted = {os.fsencode(f"{name}={value}") for name, value in variables.items()}
+    return [
         int(name)
         for name in _listed("/proc")
         if name.isdigit()
-        and told in os.fsencode(_read(f"/proc/{name}/environ")).split(b"\0")
         and int(name) != os.getpid()
+        and wanted.issubset(os.fsencode(_read(f"/proc/{name}/environ")).split(b"\0"))
     ]
-    return sorted({*standing, *working})
 
 
 def command_of(pid: int) -> str:

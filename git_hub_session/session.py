@@ -128,6 +128,12 @@ class Session(NamedTuple):
         """The object id of the commit that the agents started from; '' before `spawn`."""
         return _oid(self.document.get("base_commit"))
 
+    @property
+    def agents(self) -> tuple[str, ...]:
+        """The names of the agents of which something is recorded: "agent-1"."""
+        agents = self.document.get("agents")
+        return tuple(agents) if isinstance(agents, dict) else ()
+
     def agent(self, name: str) -> Mapping[str, Any]:
         """What is recorded of the agent called `name` ("agent-1"); {} where nothing is."""
         agents = self.document.get("agents")
@@ -143,12 +149,7 @@ class Session(NamedTuple):
     @property
     def ranking(self) -> tuple[Result, ...]:
         """What the evaluation said, the best first; what is no result is passed over."""
-        agents = self.document.get("agents")
-        found = (
-            (_result(name, self.agent(name)) for name in agents or ())
-            if isinstance(agents, dict)
-            else ()
-        )
+        found = (_result(name, self.agent(name)) for name in self.agents)
         return tuple(sorted((one for one in found if one is not None), key=lambda one: one.rank))
 
     @property

@@ -241,16 +241,16 @@ class Edit:
         self._sid = sid
         self._wait = wait
         with store._sessions() as sessions:
-            self._directory = sessions.child(sid)
+            self.directory = sessions.child(sid)
 
     def __enter__(self) -> Self:
         try:
-            self._directory.lock(wait=self._wait)
+            self.directory.lock(wait=self._wait)
         except LockHeld:
             from git_hub_session import procfs
 
-            holder = procfs.lock_holder(self._directory.path)
-            self._directory.close()
+            holder = procfs.lock_holder(self.directory.path)
+            self.directory.close()
             who = f"process {holder} ({procfs.command_of(holder)})" if holder else "another process"
             raise LockHeld(
                 f"session '{self._sid}' is locked by {who}",
@@ -264,18 +264,18 @@ class Edit:
         fault: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._directory.close()
+        self.directory.close()
 
     def read(self) -> Session:
         """The session as it is now; raises Damaged, NoSuchSession where it went while we waited."""
-        return _read_by_name(self._directory, self._sid)
+        return _read_by_name(self.directory, self._sid)
 
     def task_file(self, session: Session) -> str:
         """The path of a file that holds the task, made where it is missing; raises CannotWrite."""
-        path = f"{self._directory.path}/{_TASK}"
+        path = f"{self.directory.path}/{_TASK}"
         try:
-            if not self._directory.exists(_TASK):
-                self._directory.replace(_TASK, os.fsencode(f"{session.config.task}\n"))
+            if not self.directory.exists(_TASK):
+                self.directory.replace(_TASK, os.fsencode(f"{session.config.task}\n"))
         except OSError as fault:
             raise _cannot_write(path, fault) from None
         return path
@@ -283,9 +283,9 @@ class Edit:
     def save(self, session: Session) -> Session:
         """Replace state.json by the session's document, and return the session; raises CannotWrite."""
         try:
-            self._directory.replace("state.json", _encode(session.document))
+            self.directory.replace("state.json", _encode(session.document))
         except OSError as fault:
-            raise _cannot_write(f"{self._directory.path}/state.json", fault) from None
+            raise _cannot_write(f"{self.directory.path}/state.json", fault) from None
         return session
 
 

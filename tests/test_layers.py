@@ -36,7 +36,7 @@ class Layer(NamedTuple):
     doors: str = ""
 
 
-VALUES = "typed errors states refnames session clock escape gitconfig gitenviron gitignore gitindex options"
+VALUES = "typed errors states refnames session clock escape gitconfig gitenviron gitignore gitindex options tasks"
 LIGHT = "copies tree worktrees procfs refs sidebyside"
 HEAVY = "gitrepo gitcommand processes"
 
@@ -44,13 +44,13 @@ HEAVY = "gitrepo gitcommand processes"
 LAYERS = (
     Layer("L0 values", VALUES, imports=VALUES),
     Layer("L1 doors", f"{LIGHT} {HEAVY} files configfile discovery identity", imports=VALUES),
-    Layer("L2 store", "store", imports=f"{VALUES} files configfile procfs sidebyside"),
+    Layer("L2 store", "store runs", imports=f"{VALUES} files configfile procfs sidebyside"),
     Layer(
         "L3 operations",
         "operations operations.*",
-        imports=f"{VALUES} store copies refs tree worktrees sidebyside operations.*",
+        imports=f"{VALUES} store runs copies refs tree worktrees sidebyside operations.*",
         # The heavy doors come as arguments: an operation opens none.
-        types="gitrepo gitcommand processes procfs discovery",
+        types="gitrepo gitcommand processes procfs discovery files",
     ),
     Layer(
         "L4 views",
@@ -158,6 +158,7 @@ LARGER = {
     "gitrepo": 365,  # one library's one door
     "commands.init": 135,  # every option is checked here, one small function each
     "commands.cleanup": 90,  # which sessions are meant
+    "commands.exec": 85,  # what is done where nobody reads on
     "commands.demo": 260,  # a play, and the stage it is played on
     "commands.demo._play": 90,  # read from top to bottom, like what it shows
     "gitindex._parse": 55,  # one loop over every worktree's every file: a call would cost

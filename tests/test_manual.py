@@ -17,11 +17,11 @@ import pytest
 from git_hub_session import cli
 from git_hub_session.commands import COMMANDS
 from git_hub_session.errors import HubError, Refused, UsageError
-from git_hub_session.options import DRY_RUN, FORMAT, HELP, JOBS, QUIET, Option, Usage
+from git_hub_session.options import DRY_RUN, FORMAT, HELP, JOBS, QUIET, TIMEOUT, Option, Usage
 from tests.hub import CHECKOUT, Hub, Result
 
 PAGE = CHECKOUT / "man" / "git-hub-session.1"
-SHARED = (DRY_RUN, QUIET, JOBS, *FORMAT, HELP)
+SHARED = (DRY_RUN, QUIET, JOBS, TIMEOUT, *FORMAT, HELP)
 COMMON = "Options of most commands"
 
 Sections = dict[str, dict[str, list[str]]]

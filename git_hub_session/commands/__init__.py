@@ -17,6 +17,7 @@ COMMANDS: dict[str, Command] = {
     "spawn": Command(
         "git_hub_session.commands.spawn", "make a branch and a worktree for each agent"
     ),
+    "exec": Command("git_hub_session.commands.exec", "run a command for each agent, side by side"),
     "list": Command("git_hub_session.commands.list", "list the sessions"),
     "status": Command(
         "git_hub_session.commands.status", "show a session, its branches and worktrees"

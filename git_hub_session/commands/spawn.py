@@ -40,7 +40,7 @@ def run(context: Context, args: Arguments) -> SpawnView:
         context.git,
         context.shell,
         context.environ,
-        procfs.users_of,
+        procfs.workers_in,
         lambda: copier(context.place, context.git),
         lambda total: context.progress("Adding worktrees", total),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 
+from git_hub_session import runs
 from git_hub_session.errors import HubError, UsageError
 from git_hub_session.gitenviron import without_repository
 from git_hub_session.refnames import HEADS, AgentBranch, SessionId, parse_agent_branch, short
@@ -14,10 +15,14 @@ from git_hub_session.worktrees import Worktree, session_worktrees
 
 if TYPE_CHECKING:
     from git_hub_session.discovery import Place
+    from git_hub_session.files import Directory
     from git_hub_session.gitrepo import GitRepo
 
 WORKTREE_PATH = "../{repo}.hub/{id}/agent-{n}"
 """The default of hubsession.worktreePath."""
+
+EXEC, EVAL = "exec", "eval"
+"""The kinds of runs."""
 
 # A variable that is longer keeps a program from being started (Linux: 128 KiB each).
 _MOST_TEXT = 100_000  # bytes
@@ -115,3 +120,23 @@ def environment(
     if len(os.fsencode(own["HUB_TASK"])) > _MOST_TEXT or "\0" in own["HUB_TASK"]:
         del own["HUB_TASK"]
     return {**without_repository(environ), **own}
+
+
+def run_variable(run: runs.Run) -> dict[str, str]:
+    """By what the processes of a run are known, whatever they have become."""
+    return {"HUB_RUN": run.path}
+
+
+def still_running(session: Session, directory: Directory) -> list[str]:
+    """The agents ("agent-2") that the session calls running, but for those whose run was cut off.
+
+    `directory` is the session's. Who is said to run by somebody else is believed.
+    """
+    living = runs.alive(directory, EXEC)
+    found = []
+    for name in session.agents:
+        known = session.agent(name)
+        run = known.get("exec", {}).get("run") if isinstance(known.get("exec"), dict) else None
+        if known.get("status") in ("running", "waiting") and (run is None or run in living):
+            found.append(name)
+    return found

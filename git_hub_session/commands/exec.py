@@ -1,0 +1,82 @@
+"""git hub-session exec: a command for each agent, in its worktree."""
+
+from __future__ import annotations
+
+from git_hub_session import procfs
+from git_hub_session.clock import iso
+from git_hub_session.context import Context
+from git_hub_session.errors import HubError, UsageError
+from git_hub_session.operations.agents import parse_agents
+from git_hub_session.operations.execute import Means, Wish, execute, rehearse
+from git_hub_session.options import (
+    DRY_RUN,
+    FORMAT,
+    QUIET,
+    TIMEOUT,
+    Arguments,
+    Option,
+    Usage,
+    jobs,
+    timeout,
+)
+from git_hub_session.session import MAX_AGENTS
+from git_hub_session.views.exec import ExecView, live_line
+
+USAGE = Usage(
+    ("exec [<options>] [<id>] -- <command> [<argument>...]",),
+    (
+        Option(
+            "--agents", "only for these, such as 1-3,5 (default: all with a worktree)", "<list>"
+        ),
+        Option("-j, --jobs", "run so many at once (default: all)", "<number>"),
+        TIMEOUT,
+        DRY_RUN,
+        QUIET,
+        *FORMAT,
+    ),
+    most=1,
+    command=True,
+)
+
+
+def run(context: Context, args: Arguments) -> ExecView:
+    """Run it for all of them side by side; what it prints is shown as it comes, and kept."""
+    if not args.command:
+        raise UsageError("which command?", hint="git hub-session exec [<id>] -- <command>")
+    sid = context.session_to_change(args.word, "exec")
+    listed = args.text("agents")
+    count = context.store.read(sid).config.agent_count or MAX_AGENTS
+    wish = Wish(
+        args.command,
+        parse_agents(listed, count) if listed is not None else (),
+        jobs(args),
+        timeout(args),
+    )
+    means = Means(
+        context.place,
+        context.store,
+        context.repo,
+        context.environ,
+        lambda: iso(context.now()),
+        context.run_all,
+        procfs.told,
+        _Shown(context),
+    )
+    dry_run = args.is_set("dry-run")
+    executed = (rehearse if dry_run else execute)(sid, means, wish)
+    return ExecView(executed, context.cwd, dry_run)
+
+
+class _Shown:
+    """Shows what is printed, as long as there is somebody to read it: who has turned away ends no agent's work."""
+
+    def __init__(self, context: Context) -> None:
+        self._say = context.say
+        self._is_heard = True
+
+    def __call__(self, agent: str, line: bytes) -> None:
+        if self._is_heard:
+            try:
+                self._say(live_line(agent, line))
+            except (HubError, BrokenPipeError):
+                self._is_heard = False

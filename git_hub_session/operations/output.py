@@ -1,0 +1,43 @@
+"""What a command prints while it runs: kept in a log, and handed on line by line."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+_LONGEST = 1 << 16  # bytes: a line that is longer is handed on in pieces
+
+
+class Output:
+    """What one command prints; `fd`, open for writing, is closed with it."""
+
+    def __init__(self, fd: int, show: Callable[[bytes], None] | None = None) -> None:
+        self._fd = fd
+        self._show = show
+        self._line = b""
+        self.fault = ""
+        """Why not all of it is in the log; '' where it is."""
+
+    def take(self, data: bytes) -> None:
+        """It printed this. A log that cannot be written ends nobody's work."""
+        try:
+            rest = memoryview(data)
+            while rest:
+                rest = rest[os.write(self._fd, rest) :]
+        except OSError as fault:
+            self.fault = self.fault or str(fault.strerror)
+        if self._show is None:
+            return
+        *lines, self._line = (self._line + data).split(b"\n")
+        for line in lines:
+            self._show(line)
+        if len(self._line) > _LONGEST:
+            self._show(self._line)
+            self._line = b""
+
+    def close(self) -> None:
+        """It is over: hand on the last line, if nothing ended it."""
+        if self._show is not None and self._line:
+            self._show(self._line)
+        self._line = b""
+        os.close(self._fd)

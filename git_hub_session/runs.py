@@ -1,0 +1,90 @@
+"""What commands print that run for agents: <hub>/sessions/<id>/output/<kind>-<n>/agent-<N>.log.
+
+A run (`exec-3`, `eval-1`) is alive as long as the lock of its directory is held: the kernel
+frees it with the process, so that no run seems to go on for ever. Nothing of it is deleted.
+"""
+
+from __future__ import annotations
+
+import os
+from types import TracebackType
+
+from git_hub_session.errors import HubError
+from git_hub_session.files import Directory
+from git_hub_session.typed import Self
+
+_OUTPUT = "output"
+
+
+class CannotKeep(HubError):
+    """What the commands print cannot be written down; nothing was started."""
+
+    code = "cannot-write"
+
+
+class Run:
+    """One run; `with` keeps it alive."""
+
+    def __init__(self, directory: Directory, name: str) -> None:
+        self._directory = directory
+        self.name = name
+        self.path = directory.path
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        fault: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._directory.close()
+
+    def log(self, agent: str) -> int:
+        """A new file for what is printed for `agent` ("agent-2"), open for writing; raises CannotKeep."""
+        try:
+            return self._directory.writer(f"{agent}.log")
+        except OSError as fault:
+            raise CannotKeep(f"cannot write in '{self.path}': {fault.strerror}") from None
+
+
+def begin(session: Directory, kind: str) -> Run:
+    """A new run of that kind, in the directory of a session whose lock is held; raises CannotKeep, Damaged."""
+    try:
+        with session.made(_OUTPUT) as output:
+            name = f"{kind}-{max((_number(one, kind) for one in output.names()), default=0) + 1}"
+            os.mkdir(name, dir_fd=output.fd)
+            directory = output.child(name)
+    except OSError as fault:
+        raise CannotKeep(f"cannot write in '{session.path}': {fault.strerror}") from None
+    directory.lock(wait=0)
+    return Run(directory, name)
+
+
+def alive(session: Directory, kind: str) -> list[str]:
+    """The names of the runs of that kind that go on, oldest first; raises Damaged."""
+    try:
+        with session.child(_OUTPUT) as output:
+            names = sorted(
+                (name for name in output.names() if _number(name, kind)),
+                key=lambda name: _number(name, kind),
+            )
+            return [name for name in names if _is_alive(output, name)]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def _is_alive(output: Directory, name: str) -> bool:
+    try:
+        with output.child(name) as run:
+            return run.is_locked()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+
+
+def _number(name: str, kind: str) -> int:
+    """The number of a run of that kind, or 0."""
+    before, _, number = name.partition(f"{kind}-")
+    named = not before and number.isascii() and number.isdigit() and len(number) < 10
+    return int(number) if named else 0
