@@ -10,10 +10,14 @@ import os
 import signal
 import subprocess
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from time import sleep
 from types import FrameType
 
 from git_hub_session.errors import GitFailed, HubError
 from git_hub_session.gitenviron import without_repository
+
+# git dies of an entry that somebody else is just making, before it has made anything.
+_TRIES = 20
 
 
 class GitMissing(HubError):
@@ -87,6 +91,17 @@ class Git:
             return self.run(words, environ={"GIT_DIR": git_dir}).decode().strip()
         except GitFailed:
             raise NoSuchCommit(f"no such commit: '{text}'") from None
+
+    def add_worktree(self, path: str, commit: str, options: Sequence[str] = ()) -> None:
+        """Add a linked worktree at `path` on a branch, or on a commit with --detach; raises GitFailed."""
+        for attempt in range(1, _TRIES + 1):
+            try:
+                self.run(["worktree", "add", "--quiet", *options, "--", path, commit])
+                return
+            except GitFailed:
+                if os.path.lexists(path) or attempt == _TRIES:
+                    raise
+            sleep(0.01 * attempt)
 
     def change_refs(self, commands: Iterable[str]) -> None:
         """Carry out `git update-ref --stdin` commands in one transaction: all of them or none.

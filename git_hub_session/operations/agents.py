@@ -8,7 +8,14 @@ from collections.abc import Iterable, Mapping
 from git_hub_session import runs
 from git_hub_session.errors import HubError, UsageError
 from git_hub_session.gitenviron import without_repository
-from git_hub_session.refnames import HEADS, AgentBranch, SessionId, parse_agent_branch, short
+from git_hub_session.refnames import (
+    HEADS,
+    AgentBranch,
+    SessionId,
+    branch_prefix,
+    parse_agent_branch,
+    short,
+)
 from git_hub_session.session import Session
 from git_hub_session.typed import TYPE_CHECKING
 from git_hub_session.worktrees import Worktree, session_worktrees
@@ -69,6 +76,16 @@ def agent_worktrees(
     return dict(sorted(found.items()))
 
 
+def attempts(sid: SessionId, repo: GitRepo) -> dict[int, list[int]]:
+    """{agent: its attempts}, of those that have a branch, by number."""
+    found: dict[int, list[int]] = {}
+    for ref in repo.refs(branch_prefix(sid)):
+        branch = parse_agent_branch(ref)
+        if branch is not None:
+            found.setdefault(branch.agent, []).append(branch.attempt)
+    return dict(sorted(found.items()))
+
+
 def base_of(session: Session, repo: GitRepo) -> str:
     """The commit that the agents started from: nothing moves when the base branch does.
 
@@ -105,14 +122,18 @@ def worktree_path(template: str, place: Place, branch: AgentBranch) -> str:
 
 
 def environment(
-    environ: Mapping[str, str], session: Session, branch: AgentBranch, base: str, task_file: str
+    environ: Mapping[str, str],
+    session: Session,
+    branch: AgentBranch | None,
+    base: str,
+    task_file: str,
 ) -> dict[str, str]:
-    """The environment of a command that runs for an agent; it names no other repository."""
+    """The environment of a command that runs for an agent, or for none; it names no other repository."""
     own = {
         "HUB_SESSION_ID": session.id,
-        "HUB_AGENT": f"agent-{branch.agent}",
-        "HUB_ATTEMPT": str(branch.attempt),
-        "HUB_BRANCH": short(branch.ref),
+        "HUB_AGENT": f"agent-{branch.agent}" if branch else "",
+        "HUB_ATTEMPT": str(branch.attempt) if branch else "",
+        "HUB_BRANCH": short(branch.ref) if branch else "",
         "HUB_BASE": base,
         "HUB_TASK": session.config.task,
         "HUB_TASK_FILE": task_file,

@@ -8,21 +8,18 @@ call made. What a killed call left is known by its mark: finished, or taken away
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Mapping, Sequence
 
 from git_hub_session.errors import GitFailed, HubError, Refused
 from git_hub_session.operations import removal
-from git_hub_session.operations.agents import environment, worktree_path
+from git_hub_session.operations.agents import attempts, environment, worktree_path
 from git_hub_session.operations.halfmade import set_aside
 from git_hub_session.refnames import (
     HEADS,
     AgentBranch,
     SessionId,
-    branch_prefix,
     created,
     deleted,
-    parse_agent_branch,
     short,
 )
 from git_hub_session.session import Session, advanced, with_agents
@@ -38,7 +35,6 @@ if TYPE_CHECKING:
     from git_hub_session.processes import Shell
     from git_hub_session.store import Store
 
-_TRIES = 20  # git dies of an entry that somebody else is just making, before it has made anything
 _INITIALIZING = "initializing"  # the reason for which git locks an entry until it is whole
 
 
@@ -152,12 +148,12 @@ def _plan(session: Session, means: Means, wish: Wish) -> Spawned:
             hint="make another one with 'git hub-session init'",
         )
     base = _base(session, means.repo, wish)
-    attempts = _attempts(session.id, means.repo)
+    known_attempts = attempts(session.id, means.repo)
     worktrees = linked_worktrees(means.place.common_dir)
     made: list[Newborn] = []
     present: list[AgentBranch] = []
     for number in [wish.retry] if wish.retry else wish.agents or _all(session):
-        last = max(attempts.get(number, ()), default=0)
+        last = max(known_attempts.get(number, ()), default=0)
         known = session.agent(f"agent-{number}")
         marked = known.get("status") == "spawning" and known.get("attempt") in (last or 1, last + 1)
         if wish.retry and not last:
@@ -206,16 +202,6 @@ def _base(session: Session, repo: GitRepo, wish: Wish) -> str:
     return base
 
 
-def _attempts(sid: SessionId, repo: GitRepo) -> dict[int, list[int]]:
-    """{agent: its attempts}, of those that have a branch."""
-    found: dict[int, list[int]] = {}
-    for ref in repo.refs(branch_prefix(sid)):
-        branch = parse_agent_branch(ref)
-        if branch is not None:
-            found.setdefault(branch.agent, []).append(branch.attempt)
-    return found
-
-
 def _make_branches(plan: Spawned, git: Git) -> None:
     new = [created(one.branch.ref, plan.base) for one in plan.made if not one.has_branch]
     if new:
@@ -253,15 +239,10 @@ def _make_worktrees(
 
 def _added(newborn: Newborn, git: Git) -> str:
     """Add the worktree; what git says if it cannot, or ''."""
-    command = ["worktree", "add", "--quiet", "--", newborn.path, short(newborn.branch.ref)]
-    for attempt in range(_TRIES):
-        try:
-            git.run(command)
-            break
-        except GitFailed as fault:
-            if os.path.lexists(newborn.path) or attempt == _TRIES - 1:
-                return fault.stderr.strip() or fault.message
-            time.sleep(0.01 * (attempt + 1))
+    try:
+        git.add_worktree(newborn.path, short(newborn.branch.ref))
+    except GitFailed as fault:
+        return fault.stderr.strip() or fault.message
     return ""
 
 

@@ -67,7 +67,7 @@ def survey(
             for branch in sorted(branches, key=lambda branch: natural_key(branch.ref))
         ),
         tuple(
-            _worktree_facts(worktree, branch, repo, processes)
+            worktree_facts(worktree, branch, repo, processes)
             for worktree, branch in session_worktrees(session.id, linked_worktrees(common_dir))
         ),
     )
@@ -84,9 +84,10 @@ def _branch_facts(
     return BranchFacts(branch, agent, ahead, behind, diff, branch.oid in frontier)
 
 
-def _worktree_facts(
+def worktree_facts(
     worktree: Worktree, branch: str, repo: GitRepo, processes: Sequence[Process]
 ) -> WorktreeFacts:
+    """What is uncommitted in a worktree, as far as it can be known, and who stands in it."""
     changed = untracked = None
     if not worktree.missing and not worktree.fault:
         try:
