@@ -36,7 +36,7 @@ class Layer(NamedTuple):
     doors: str = ""
 
 
-VALUES = "typed errors states refnames session clock escape gitconfig gitenviron gitignore gitindex options tasks"
+VALUES = "typed errors states refnames session clock escape gitconfig gitenviron gitignore gitindex options tasks metric ranking"
 LIGHT = "copies tree worktrees procfs refs sidebyside"
 HEAVY = "gitrepo gitcommand processes"
 
@@ -106,7 +106,7 @@ OWNERS = {
 # The values know no clock, no file and no environment; these modules have none of them.
 PURE = {
     *("__future__", "collections.abc", "datetime", "enum", "re", "struct", "textwrap", "typing"),
-    *("collections", "unicodedata"),
+    *("collections", "json", "unicodedata"),
 }
 
 # The only imports inside functions: what a command that does not need it must not wait for.

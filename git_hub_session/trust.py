@@ -1,0 +1,59 @@
+"""The commands of sessions that this user has allowed to run: <state home>/git-hub-session/allowed.
+
+A config.yaml may have come with the repository, so its eval command runs only if it is known
+here. One line each: the SHA-256 of the repository's path, a NUL and the command's exact text.
+The file lies in the user's own directory, where no repository can write.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from hashlib import sha256
+
+from git_hub_session.errors import HubError
+
+
+class CannotRemember(HubError):
+    """The list of allowed commands cannot be written."""
+
+    code = "cannot-write"
+
+
+class Trust:
+    """The list of one user."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        home = environ.get("XDG_STATE_HOME", "")
+        if not os.path.isabs(home):  # as the XDG Base Directory Specification has it
+            home = os.path.join(environ.get("HOME", ""), ".local", "state")
+        self._path = os.path.join(home, "git-hub-session", "allowed")
+
+    def allows(self, common_dir: str, command: str) -> bool:
+        """Whether the user has allowed this very command in this repository."""
+        try:
+            with open(self._path, encoding="ascii", errors="replace") as file:
+                return _line(common_dir, command) in file
+        except OSError:
+            return False
+
+    def allow(self, common_dir: str, command: str) -> None:
+        """Allow it from now on; raises CannotRemember."""
+        if self.allows(common_dir, command):
+            return
+        try:
+            if not os.path.isabs(self._path):
+                raise CannotRemember("there is no home directory", hint="set HOME")
+            os.makedirs(os.path.dirname(self._path), mode=0o700, exist_ok=True)
+            fd = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                os.write(fd, _line(common_dir, command).encode())
+            finally:
+                os.close(fd)
+        except OSError as fault:
+            raise CannotRemember(f"cannot write '{self._path}': {fault.strerror}") from None
+
+
+def _line(common_dir: str, command: str) -> str:
+    data = os.fsencode(common_dir) + b"\0" + command.encode("utf-8", "surrogateescape")
+    return f"{sha256(data).hexdigest()}\n"
