@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from git_hub_session.gitrepo import GitRepo
     from git_hub_session.processes import Shell
     from git_hub_session.tasks import RunAll
+    from git_hub_session.trust import Trust
 
 
 class NotOurs(HubError):
@@ -124,6 +125,13 @@ class Context:
         from git_hub_session.processes import Shell
 
         return Shell(directory, environ)
+
+    @property
+    def trust(self) -> Trust:
+        """The commands of sessions that the user has allowed; loads hashlib."""
+        from git_hub_session.trust import Trust
+
+        return Trust(self.environ)
 
     @property
     def run_all(self) -> RunAll:

@@ -244,6 +244,20 @@ def with_agents(session: Session, changes: Mapping[str, Mapping[str, Any]], *, a
     return session._replace(document={**session.document, "updated": at, "agents": agents})
 
 
+def with_evaluation(
+    session: Session,
+    evaluation: Mapping[str, Any],
+    results: Mapping[str, Mapping[str, Any]],
+    *,
+    at: str,
+) -> Session:
+    """The session evaluated: who is not among the `results` ({"agent-2": {"rank": 1, …}}) has none."""
+    before = {name: {"result": None} for name in session.agents if "result" in session.agent(name)}
+    now = {name: {"result": result} for name, result in results.items()}
+    done = with_agents(session, {**before, **now}, at=at)
+    return done._replace(document={**done.document, "evaluation": dict(evaluation)})
+
+
 def with_rescues(session: Session, rescues: Mapping[str, list[str]], *, at: str) -> Session:
     """The session with the refs of saved work in `agents`: {"agent-2": [ref, …]}; itself if it has them."""
     changes = {}

@@ -38,7 +38,7 @@ class Layer(NamedTuple):
 
 VALUES = "typed errors states refnames session clock escape gitconfig gitenviron gitignore gitindex options tasks metric ranking"
 LIGHT = "copies tree worktrees procfs refs sidebyside"
-HEAVY = "gitrepo gitcommand processes"
+HEAVY = "gitrepo gitcommand processes trust"
 
 # From the ground up. A pattern with * is a directory: a new file in it needs no new row.
 LAYERS = (
@@ -119,6 +119,7 @@ LATE = {
     ("context", "identity"),
     ("context", "processes"),
     ("context", "shlex"),
+    ("context", "trust"),
     ("context", "worktrees"),
     ("options", "textwrap"),
     ("escape", "unicodedata"),
@@ -156,9 +157,10 @@ FILE, COMMAND, FUNCTION = 350, 75, 41
 LARGER = {
     "store": 375,  # one format, its reader and its writer
     "gitrepo": 365,  # one library's one door
-    "commands.init": 135,  # every option is checked here, one small function each
+    "commands.init": 145,  # every option is checked here, one small function each
     "commands.cleanup": 90,  # which sessions are meant
     "commands.exec": 85,  # what is done where nobody reads on
+    "commands.eval": 150,  # what is measured, and whether it may run
     "commands.demo": 260,  # a play, and the stage it is played on
     "commands.demo._play": 90,  # read from top to bottom, like what it shows
     "gitindex._parse": 55,  # one loop over every worktree's every file: a call would cost

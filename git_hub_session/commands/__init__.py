@@ -18,6 +18,7 @@ COMMANDS: dict[str, Command] = {
         "git_hub_session.commands.spawn", "make a branch and a worktree for each agent"
     ),
     "exec": Command("git_hub_session.commands.exec", "run a command for each agent, side by side"),
+    "eval": Command("git_hub_session.commands.eval", "measure what the agents made, and rank them"),
     "list": Command("git_hub_session.commands.list", "list the sessions"),
     "status": Command(
         "git_hub_session.commands.status", "show a session, its branches and worktrees"

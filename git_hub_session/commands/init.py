@@ -59,9 +59,19 @@ def run(context: Context, args: Arguments) -> InitView:
     dry_run = args.is_set("dry-run")
     make = would_create if dry_run else create
     sid = make(context.store, values, chosen, now=context.now())
+    if values.get("eval_cmd") and not dry_run:
+        _allow(context, values["eval_cmd"])
     config = Config({**values, "session_id": sid})
     directory = relative(f"{context.place.hub}/sessions/{sid}", context.cwd)
     return InitView(sid, config, directory, dry_run)
+
+
+def _allow(context: Context, command: str) -> None:
+    """Who writes an eval command may run it; one that comes with a repository needs a yes."""
+    try:
+        context.trust.allow(context.place.common_dir, command)
+    except HubError as fault:
+        context.note(f"warning: 'git hub-session eval' will ask before it runs it: {fault.message}")
 
 
 def _task(args: Arguments) -> str:

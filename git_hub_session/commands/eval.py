@@ -1,0 +1,137 @@
+"""git hub-session eval: measure the agents' results, and rank them."""
+
+from __future__ import annotations
+
+import os
+from shlex import quote
+
+from git_hub_session import procfs
+from git_hub_session.clock import iso
+from git_hub_session.context import Context
+from git_hub_session.errors import HubError, Refused, UsageError
+from git_hub_session.metric import parse_number
+from git_hub_session.operations.agents import WORKTREE_PATH, parse_agents
+from git_hub_session.operations.evaluate import Means, Wish, evaluate, rehearse
+from git_hub_session.operations.measure import Recipe
+from git_hub_session.options import (
+    DRY_RUN,
+    FORMAT,
+    QUIET,
+    TIMEOUT,
+    Arguments,
+    Option,
+    Usage,
+    jobs,
+    timeout,
+)
+from git_hub_session.ranking import DIRECTIONS
+from git_hub_session.session import MAX_AGENTS, Session
+from git_hub_session.views.eval import EvalView
+
+USAGE = Usage(
+    ("eval [<options>] [<id>]", "eval --ranking <list> [<id>]"),
+    (
+        Option("--eval", "measure with this command (default: the session's)", "<command>"),
+        Option("--metric", "the metric that it prints", "<name>"),
+        Option("--metric-file", "the file that it writes the metric into", "<path>"),
+        Option("--direction", "which way the metric is better", "<direction>", choices=DIRECTIONS),
+        Option("--baseline", "a number to compare with, or 'measure'", "<number>"),
+        Option("--repeat", "measure each so many times, and take the median", "<number>"),
+        Option("-j, --jobs", "measure so many at once (default: 1)", "<number>"),
+        TIMEOUT,
+        Option("--ranking", "record a judge's ranking, the best first", "<list>"),
+        Option("--force", "even if an agent is still running", exact=True),
+        DRY_RUN,
+        QUIET,
+        *FORMAT,
+    ),
+    most=1,
+)
+_MEASURING = ("eval", "metric", "metric-file", "direction", "baseline", "repeat", "jobs", "timeout")
+_MOST_REPEATS = 1000
+
+
+def run(context: Context, args: Arguments) -> EvalView:
+    """Measure every agent's tip and rank them; without an eval command nothing is ranked."""
+    sid = context.session_to_change(args.word, "eval")
+    session = context.store.read(sid)
+    dry_run = args.is_set("dry-run")
+    wish = _wish(context, args, session)
+    if wish.recipe is not None and not dry_run:
+        _allow(context, session, wish.recipe.command, is_typed=args.text("eval") is not None)
+    means = Means(
+        context.place,
+        context.store,
+        context.repo,
+        lambda: context.git,
+        context.environ,
+        lambda: iso(context.now()),
+        context.identity,
+        context.run_all,
+        procfs.told,
+        lambda total: context.progress("Measuring", total),
+    )
+    return EvalView((rehearse if dry_run else evaluate)(sid, means, wish), context.cwd, dry_run)
+
+
+def _wish(context: Context, args: Arguments, session: Session) -> Wish:
+    ranking = args.text("ranking")
+    if ranking is not None:
+        beside = next((name for name in _MEASURING if args.text(name) is not None), "")
+        if beside:
+            raise UsageError(f"--ranking and --{beside} exclude each other")
+        count = session.config.agent_count or MAX_AGENTS
+        return Wish(None, ranking=parse_agents(ranking, count), force=args.is_set("force"))
+    command = args.text("eval") or session.config.get("eval_cmd")
+    if not command.strip():
+        return Wish(None, force=args.is_set("force"))
+    config = session.config
+    metric = args.text("metric") or config.get("metric")
+    direction = args.text("direction") or config.get("direction")
+    if not metric or direction not in DIRECTIONS:
+        raise UsageError(
+            "which metric is measured, and which way is it better?",
+            hint="--metric <name> --direction lower",
+        )
+    file, text = args.text("metric-file") or "", args.text("baseline")
+    if os.path.isabs(file) or ".." in file.split("/"):
+        raise UsageError(f"not a path in the worktree: '{file}'")
+    baseline = parse_number(config.get("baseline") if text is None else text)
+    if text not in (None, "measure") and baseline is None:
+        raise UsageError(f"not a number: '{text}'", hint="a number, or 'measure'")
+    recipe = Recipe(command, metric, file, _repeat(args), jobs(args) or 1, timeout(args))
+    template = [WORKTREE_PATH, *context.settings("hubsession.worktreePath")][-1]
+    return Wish(
+        recipe,
+        direction,
+        baseline,
+        text == "measure",
+        template=template,
+        force=args.is_set("force"),
+    )
+
+
+def _repeat(args: Arguments) -> int:
+    text = args.text("repeat")
+    number = int(text) if text and text.isascii() and text.isdigit() and len(text) < 10 else 0
+    if text is None:
+        return 1
+    if not 1 <= number <= _MOST_REPEATS:
+        raise UsageError(f"not a number of times: '{text}'", hint=f"1 to {_MOST_REPEATS}")
+    return number
+
+
+def _allow(context: Context, session: Session, command: str, *, is_typed: bool) -> None:
+    """A command that came with the repository runs only if this user has said so; raises Refused."""
+    where, trust = context.place.common_dir, context.trust
+    if not is_typed and not trust.allows(where, command):
+        said = context.ask(f"Run the eval command of session '{session.id}': {command}?")
+        if not said:
+            raise Refused(
+                f"you have not allowed the eval command of session '{session.id}': {command}",
+                hint=f"git hub-session eval {session.id} --eval {quote(command)}",
+            )
+    try:
+        trust.allow(where, command)
+    except HubError as fault:
+        context.note(f"warning: the command is allowed this once: {fault.message}")

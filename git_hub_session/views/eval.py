@@ -1,0 +1,135 @@
+"""The answer of `git hub-session eval`."""
+
+from __future__ import annotations
+
+from git_hub_session.escape import padded, visible, width
+from git_hub_session.refnames import short
+from git_hub_session.typed import TYPE_CHECKING, Any, NamedTuple
+from git_hub_session.views.view import Answer, Record, Style, record, relative
+
+if TYPE_CHECKING:
+    from git_hub_session.operations.evaluate import Evaluated, Standing
+
+_HEAD = ("RANK", "AGENT", "METRIC", "DELTA", "SPREAD", "FILES", "+/-", "")
+
+
+class EvalView(NamedTuple):
+    """The agents and what was measured of them, the best first; `here` is where paths are shown from."""
+
+    evaluated: Evaluated
+    here: str
+    dry_run: bool
+
+    @property
+    def exit_code(self) -> int:
+        """1 where all that was measured is that nothing can be."""
+        scores = [one.score for one in self.evaluated.standings if one.score is not None]
+        return 1 if scores and not any(score.values for score in scores) else 0
+
+    @property
+    def changed(self) -> bool:
+        return self.evaluated.state != self.evaluated.session.state or bool(self.evaluated.run)
+
+    @property
+    def faults(self) -> tuple[str, ...]:
+        return tuple(f"warning: {visible(note)}" for note in self.evaluated.notes)
+
+    def document(self) -> dict[str, Any]:
+        evaluated, recipe = self.evaluated, self.evaluated.recipe
+        return {
+            "session_id": evaluated.session.id,
+            "state": str(evaluated.state),
+            "run": evaluated.run or None,
+            "dry_run": self.dry_run,
+            "eval_cmd": recipe.command if recipe else None,
+            "metric": recipe.metric if recipe else None,
+            "baseline": evaluated.baseline,
+            "agents": [_standing(standing) for standing in evaluated.standings],
+            "notes": list(evaluated.notes),
+        }
+
+    def records(self) -> list[Record]:
+        head = ("session", self.evaluated.session.id)
+        return [[head, *record(_standing(one))] for one in self.evaluated.standings]
+
+    def lines(self, style: Style, *, quiet: bool) -> Answer:
+        if quiet:
+            return Answer([])
+        if self.dry_run and self.evaluated.recipe:
+            return Answer([self._would(standing) for standing in self.evaluated.standings])
+        session = self.evaluated.session
+        is_ranked = any(standing.rank for standing in self.evaluated.standings)
+        out = _table(self.evaluated.standings, style, is_ranked=is_ranked)
+        if self.evaluated.state != session.state:
+            out.append(
+                f"Session {session.id}: {session.state} {style.arrow} {self.evaluated.state}"
+            )
+        if is_ranked or self.dry_run:
+            return Answer(out)
+        best = self.evaluated.standings[0].contestant.name
+        return Answer(
+            out,
+            [
+                "nothing is ranked: the session has no eval command",
+                f"hint: git hub-session eval {session.id} --ranking {best},... records a verdict",
+            ],
+        )
+
+    def _would(self, standing: Standing) -> str:
+        one = standing.contestant
+        where = relative(one.directory, self.here) or f"a checkout of its own ({one.why})"
+        return f"Would measure {one.name} at {one.commit[:12]} in {visible(where)}"
+
+
+def _table(standings: tuple[Standing, ...], style: Style, *, is_ranked: bool) -> list[str]:
+    rows = [_HEAD, *(_row(standing) for standing in standings)]
+    if not is_ranked:
+        rows = [(row[1], *row[5:]) for row in rows]
+    widths = [max(width(row[at]) for row in rows) for at in range(len(rows[0]))]
+    name = 1 if is_ranked else 0
+    out = []
+    for row in rows:
+        cells = [
+            padded(cell, widths[at]) if at in (name, len(row) - 2) else cell.rjust(widths[at])
+            for at, cell in enumerate(row[:-1])
+        ]
+        text = "  ".join(cells)
+        out.append(f"{text}  {style.fit(row[-1], width(text) + 2)}")
+    return out
+
+
+def _row(standing: Standing) -> tuple[str, ...]:
+    one, score, diff = standing.contestant, standing.score, standing.contestant.diff
+    values = score.values if score else ()
+    return (
+        str(standing.rank.place) if standing.rank else "-",
+        one.name,
+        f"{score.metric:.6g}" if score and values else "-",
+        f"{standing.delta:+.6g}" if standing.delta is not None else "-",
+        f"{score.spread:.6g}" if score and len(values) > 1 else "-",
+        str(diff.files) if diff else "?",
+        f"+{diff.insertions}/-{diff.deletions}" if diff else "?",
+        visible(standing.reason) or ("tie" if standing.rank and standing.rank.is_tie else ""),
+    )
+
+
+def _standing(standing: Standing) -> dict[str, Any]:
+    one, score, diff = standing.contestant, standing.score, standing.contestant.diff
+    values = score.values if score else ()
+    return {
+        "rank": standing.rank.place if standing.rank else None,
+        "agent": one.branch.agent,
+        "attempt": one.branch.attempt,
+        "branch": short(one.branch.ref),
+        "commit": one.commit or None,
+        "metric": score.metric if score and values else None,
+        "values": list(values),
+        "delta": standing.delta,
+        "spread": score.spread if score and values else None,
+        "tie": standing.rank.is_tie if standing.rank else False,
+        "reason": standing.reason or None,
+        "files": diff.files if diff else None,
+        "insertions": diff.insertions if diff else None,
+        "deletions": diff.deletions if diff else None,
+        "output": standing.log or None,
+    }
