@@ -48,9 +48,9 @@ LAYERS = (
     Layer(
         "L3 operations",
         "operations operations.*",
-        imports=f"{VALUES} store runs copies refs tree worktrees sidebyside operations.*",
-        # The heavy doors come as arguments: an operation opens none.
-        types="gitrepo gitcommand processes procfs discovery files",
+        imports=f"{VALUES} {LIGHT} store runs operations.*",
+        # The heavy doors come with the scene: an operation opens none.
+        types="gitrepo gitcommand processes discovery files",
     ),
     Layer(
         "L4 views",
@@ -65,12 +65,11 @@ LAYERS = (
         types=HEAVY,
         doors=HEAVY,
     ),
-    Layer("L4 scene", "scene", imports=f"{VALUES} procfs context operations.*"),
     Layer("L4 table", "commands", imports="typed"),
     Layer(
         "L4 commands",
         "commands.*",
-        imports=f"{VALUES} {LIGHT} store context scene views views.* operations.*",
+        imports=f"{VALUES} {LIGHT} store context views views.* operations.*",
     ),
     Layer(
         "L5 render",

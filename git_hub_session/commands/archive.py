@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from git_hub_session.clock import iso
 from git_hub_session.context import Context
 from git_hub_session.operations.ending import archive_session, rehearse_archive
+from git_hub_session.operations.policy import policy_of
 from git_hub_session.options import DRY_RUN, FORMAT, QUIET, Arguments, Option, Usage
-from git_hub_session.scene import policy_of, scene_of
 from git_hub_session.views.archive import ArchiveView
 
 USAGE = Usage(
@@ -19,15 +18,8 @@ USAGE = Usage(
 def run(context: Context, args: Arguments) -> ArchiveView:
     """Tag every tip and remove the worktrees, their work saved; archived if nothing had to stay."""
     sid = context.session_to_change(args.word, "archive")
-    scene, policy = scene_of(context), policy_of(context)
+    policy = policy_of(context)
     if args.is_set("dry-run"):
-        return ArchiveView(rehearse_archive(sid, scene, policy), dry_run=True)
-    ended = archive_session(
-        sid,
-        scene,
-        policy,
-        reason=args.text("reason") or "",
-        at=iso(context.now()),
-        by=context.identity,
-    )
+        return ArchiveView(rehearse_archive(sid, context, policy), dry_run=True)
+    ended = archive_session(sid, context, policy, reason=args.text("reason") or "")
     return ArchiveView(ended, dry_run=False)

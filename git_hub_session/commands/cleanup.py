@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from git_hub_session.clock import iso, parse_iso, parse_span
+from git_hub_session.clock import parse_iso, parse_span
 from git_hub_session.context import Context
 from git_hub_session.errors import HubError, UsageError
 from git_hub_session.operations.cleanup import clean_up, failed, rehearse
+from git_hub_session.operations.policy import policy_of
 from git_hub_session.operations.report import Report
 from git_hub_session.options import DRY_RUN, FORMAT, QUIET, Arguments, Option, Usage
 from git_hub_session.refnames import SessionId
-from git_hub_session.scene import policy_of, scene_of
 from git_hub_session.states import FINISHED
 from git_hub_session.store import Broken
 from git_hub_session.views.cleanup import CleanupView
@@ -36,16 +36,14 @@ def run(context: Context, args: Arguments) -> CleanupView:
     """Clean up the sessions one after the other; --dry-run changes nothing."""
     sessions = _sessions(context, args)
     policy = policy_of(context, force=args.is_set("force"), discard=args.is_set("discard"))
-    scene = scene_of(context)
     archiving, dry_run = args.is_set("archive"), args.is_set("dry-run")
     reports: list[Report] = []
     for sid in sessions:
         try:
             if dry_run:
-                report = rehearse(sid, scene, policy, archiving=archiving)
+                report = rehearse(sid, context, policy, archiving=archiving)
             else:
-                at = iso(context.now())
-                report = clean_up(sid, scene, policy, archiving=archiving, at=at)
+                report = clean_up(sid, context, policy, archiving=archiving)
         except (HubError, OSError) as fault:
             if len(sessions) == 1:
                 raise

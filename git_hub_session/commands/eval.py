@@ -5,13 +5,11 @@ from __future__ import annotations
 import os
 from shlex import quote
 
-from git_hub_session import procfs
-from git_hub_session.clock import iso
 from git_hub_session.context import Context
 from git_hub_session.errors import HubError, Refused, UsageError
 from git_hub_session.metric import parse_number
-from git_hub_session.operations.agents import WORKTREE_PATH, parse_agents
-from git_hub_session.operations.evaluate import Means, Wish, evaluate, rehearse
+from git_hub_session.operations.agents import parse_agents
+from git_hub_session.operations.evaluate import Wish, evaluate, rehearse
 from git_hub_session.operations.measure import Recipe
 from git_hub_session.options import (
     DRY_RUN,
@@ -59,19 +57,7 @@ def run(context: Context, args: Arguments) -> EvalView:
     wish = _wish(context, args, session)
     if wish.recipe is not None and not dry_run:
         _allow(context, session, wish.recipe.command, is_typed=args.text("eval") is not None)
-    means = Means(
-        context.place,
-        context.store,
-        context.repo,
-        lambda: context.git,
-        context.environ,
-        lambda: iso(context.now()),
-        context.identity,
-        context.run_all,
-        procfs.told,
-        lambda total: context.progress("Measuring", total),
-    )
-    return EvalView((rehearse if dry_run else evaluate)(sid, means, wish), context.cwd, dry_run)
+    return EvalView((rehearse if dry_run else evaluate)(sid, context, wish), context.cwd, dry_run)
 
 
 def _wish(context: Context, args: Arguments, session: Session) -> Wish:
@@ -100,13 +86,11 @@ def _wish(context: Context, args: Arguments, session: Session) -> Wish:
     if text not in (None, "measure") and baseline is None:
         raise UsageError(f"not a number: '{text}'", hint="a number, or 'measure'")
     recipe = Recipe(command, metric, file, _repeat(args), jobs(args) or 1, timeout(args))
-    template = [WORKTREE_PATH, *context.settings("hubsession.worktreePath")][-1]
     return Wish(
         recipe,
         direction,
         baseline,
         text == "measure",
-        template=template,
         force=args.is_set("force"),
     )
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from git_hub_session import procfs
-from git_hub_session.clock import iso
 from git_hub_session.context import Context
 from git_hub_session.errors import HubError, UsageError
 from git_hub_session.operations.agents import parse_agents
-from git_hub_session.operations.execute import Means, Wish, execute, rehearse
+from git_hub_session.operations.execute import Wish, execute, rehearse
 from git_hub_session.options import (
     DRY_RUN,
     FORMAT,
@@ -52,18 +50,11 @@ def run(context: Context, args: Arguments) -> ExecView:
         jobs(args),
         timeout(args),
     )
-    means = Means(
-        context.place,
-        context.store,
-        context.repo,
-        context.environ,
-        lambda: iso(context.now()),
-        context.run_all,
-        procfs.told,
-        _Shown(context),
-    )
     dry_run = args.is_set("dry-run")
-    executed = (rehearse if dry_run else execute)(sid, means, wish)
+    if dry_run:
+        executed = rehearse(sid, context, wish)
+    else:
+        executed = execute(sid, context, wish, _Shown(context))
     return ExecView(executed, context.cwd, dry_run)
 
 

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from git_hub_session import procfs
-from git_hub_session.clock import iso
 from git_hub_session.context import Context
 from git_hub_session.errors import UsageError
-from git_hub_session.operations.agents import WORKTREE_PATH, parse_agent, parse_agents
-from git_hub_session.operations.include import copier
-from git_hub_session.operations.spawn import Means, Wish, rehearse, spawn
+from git_hub_session.operations.agents import parse_agent, parse_agents, template_of
+from git_hub_session.operations.spawn import Wish, rehearse, spawn
 from git_hub_session.options import DRY_RUN, FORMAT, JOBS, QUIET, Arguments, Option, Usage, jobs
 from git_hub_session.session import MAX_AGENTS
 from git_hub_session.views.spawn import SpawnView
@@ -33,22 +30,8 @@ def run(context: Context, args: Arguments) -> SpawnView:
     """Add the agents that are missing; all of them or none."""
     sid = context.session_to_change(args.word, "spawn")
     wish = _wish(context, args, context.store.read(sid).config.agent_count or MAX_AGENTS)
-    means = Means(
-        context.place,
-        context.store,
-        context.repo,
-        context.git,
-        context.shell,
-        context.environ,
-        procfs.workers_in,
-        lambda: copier(context.place, context.git),
-        lambda total: context.progress("Adding worktrees", total),
-    )
     dry_run = args.is_set("dry-run")
-    if dry_run:
-        spawned = rehearse(sid, means, wish)
-    else:
-        spawned = spawn(sid, means, wish, at=iso(context.now()), by=context.identity)
+    spawned = (rehearse if dry_run else spawn)(sid, context, wish)
     return SpawnView(spawned, context.cwd, dry_run)
 
 
@@ -56,12 +39,11 @@ def _wish(context: Context, args: Arguments, count: int) -> Wish:
     listed, again, base = args.text("agents"), args.text("retry"), args.text("base")
     if listed is not None and again is not None:
         raise UsageError("--agents and --retry exclude each other")
-    template = [WORKTREE_PATH, *context.settings("hubsession.worktreePath")][-1]
     return Wish(
         parse_agents(listed, count) if listed is not None else (),
         parse_agent(again, count) if again is not None else 0,
         "" if base is None else context.git.commit(base, context.place.git_dir),
-        args.text("path") or template,
+        args.text("path") or template_of(context),
         ["", *context.settings("hubsession.setup")][-1],
         jobs(args),
     )

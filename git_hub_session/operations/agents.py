@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from git_hub_session import runs
 from git_hub_session.errors import HubError, UsageError
 from git_hub_session.gitenviron import without_repository
+from git_hub_session.operations.scene import Scene
 from git_hub_session.refnames import (
     HEADS,
     AgentBranch,
@@ -25,8 +26,7 @@ if TYPE_CHECKING:
     from git_hub_session.files import Directory
     from git_hub_session.gitrepo import GitRepo
 
-WORKTREE_PATH = "../{repo}.hub/{id}/agent-{n}"
-"""The default of hubsession.worktreePath."""
+_WORKTREE_PATH = "../{repo}.hub/{id}/agent-{n}"
 
 EXEC, EVAL = "exec", "eval"
 """The kinds of runs."""
@@ -93,6 +93,11 @@ def base_of(session: Session, repo: GitRepo) -> str:
     """
     base = session.base_commit
     return base if repo.has_commit(base) else repo.tip(HEADS + session.config.base_branch)
+
+
+def template_of(scene: Scene) -> str:
+    """Where the worktrees of agents go: hubsession.worktreePath, or its default."""
+    return [_WORKTREE_PATH, *scene.settings("hubsession.worktreePath")][-1]
 
 
 def worktree_path(template: str, place: Place, branch: AgentBranch) -> str:

@@ -10,10 +10,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 
+from git_hub_session import procfs
+from git_hub_session.clock import iso
 from git_hub_session.errors import HubError
 from git_hub_session.operations import removal
 from git_hub_session.operations.archive import ArchivePlan, archive, plan_archive
-from git_hub_session.operations.judge import CHANGED, Policy, Reason, in_use
+from git_hub_session.operations.judge import CHANGED, Reason, in_use
+from git_hub_session.operations.policy import Policy
 from git_hub_session.operations.report import Kept, Removed, Report, Saved
 from git_hub_session.operations.saving import (
     keep,
@@ -22,8 +25,8 @@ from git_hub_session.operations.saving import (
     save_all,
     save_reflogs,
 )
+from git_hub_session.operations.scene import Scene
 from git_hub_session.operations.verdict import (
-    Scene,
     Verdict,
     plan_cleanup,
     said,
@@ -82,27 +85,27 @@ def _would_save(sid: SessionId, verdict: Verdict) -> list[Saved]:
     return [Saved(f"{prefix}<n>", kind) for kind in kinds]
 
 
-def clean_up(sid: SessionId, scene: Scene, policy: Policy, *, archiving: bool, at: str) -> Report:
+def clean_up(sid: SessionId, scene: Scene, policy: Policy, *, archiving: bool) -> Report:
     """Carry a cleanup out under the session's lock; a killed one is finished by the next."""
     with scene.store.edit(sid) as edit:
-        return carry_out(edit, sid, scene, policy, archiving=archiving, at=at)
+        return carry_out(edit, sid, scene, policy, archiving=archiving)
 
 
 def carry_out(
-    edit: Edit, sid: SessionId, scene: Scene, policy: Policy, *, archiving: bool, at: str
+    edit: Edit, sid: SessionId, scene: Scene, policy: Policy, *, archiving: bool
 ) -> Report:
     """`clean_up` for who holds the session's lock already."""
     verdicts = plan_cleanup(sid, scene, policy, _recovered(sid, scene.place))
     kept = _kept(verdicts)
     going = save_all(sid, scene, policy, verdicts, kept)
     # Before anything goes: whatever happens now, the session says where the work is.
-    notes = record(edit, rescues_of(sid, going, kept), at)
+    notes = record(edit, rescues_of(sid, going, kept), iso(scene.now()))
     removed = _remove_all(scene, policy, going, kept)
     branches, undone = ArchivePlan((), ()), False
     if archiving:
         try:
             notes += save_reflogs(sid, scene, _going(sid, scene))
-            branches = archive(sid, scene.repo, scene.git(), lambda: _in_use(scene.place, set()))
+            branches = archive(sid, scene.repo, scene.git, lambda: _in_use(scene.place, set()))
         except HubError as fault:  # it must not hide what became of the worktrees
             notes.append(f"the branches were not archived: {fault.message}")
             undone = True
@@ -178,9 +181,9 @@ def _take_away(
 def _obstacle(path: str, scene: Scene, policy: Policy) -> Reason | None:
     """Why a directory that was renamed to `path` has to go back: who or what came since it was judged."""
     top = os.path.realpath(path)
-    if any(lies_in(point, top) for point in scene.mounts()):
+    if any(lies_in(point, top) for point in procfs.mount_points()):
         return CHANGED
-    users = users_of(top, scene.processes(), scene.command_of)
+    users = users_of(top, procfs.processes())
     return in_use(users) if users and not policy.force else None
 
 

@@ -6,10 +6,11 @@ at any point, the same call finishes the work. What stays is named, and the sess
 
 from __future__ import annotations
 
+from git_hub_session.clock import iso
 from git_hub_session.operations.cleanup import carry_out, rehearse
-from git_hub_session.operations.judge import Policy
+from git_hub_session.operations.policy import Policy
 from git_hub_session.operations.report import Report
-from git_hub_session.operations.verdict import Scene
+from git_hub_session.operations.scene import Scene
 from git_hub_session.refnames import SessionId, parse_agent_branch
 from git_hub_session.session import Session, advanced
 from git_hub_session.states import State, way
@@ -32,18 +33,16 @@ class Ended(NamedTuple):
         return self.steps[-1] if self.steps else self.source
 
 
-def archive_session(
-    sid: SessionId, scene: Scene, policy: Policy, *, reason: str, at: str, by: str
-) -> Ended:
+def archive_session(sid: SessionId, scene: Scene, policy: Policy, *, reason: str) -> Ended:
     """Tag every tip, remove the worktrees, and go to `archived`; raises IllegalTransition, LockHeld."""
     with scene.store.edit(sid) as edit:
         session = edit.read()
         steps = way(session.state, State.ARCHIVED)
-        report = carry_out(edit, sid, scene, policy, archiving=True, at=at)
+        report = carry_out(edit, sid, scene, policy, archiving=True)
         if not _is_over(report):
             return Ended(session.state, (), report, is_over=False)
         if steps:
-            edit.save(_walked(edit.read(), steps, reason=reason, at=at, by=by))
+            edit.save(_walked(edit.read(), steps, scene, reason))
         return Ended(session.state, steps, report, is_over=True)
 
 
@@ -62,9 +61,8 @@ def _is_over(report: Report) -> bool:
     return not (report.failed or report.kept or left)
 
 
-def _walked(
-    session: Session, steps: tuple[State, ...], *, reason: str, at: str, by: str
-) -> Session:
+def _walked(session: Session, steps: tuple[State, ...], scene: Scene, reason: str) -> Session:
+    at = iso(scene.now())
     for step in steps:
-        session = advanced(session, step, at=at, by=by, verb="archive", reason=reason)
+        session = advanced(session, step, at=at, by=scene.identity, verb="archive", reason=reason)
     return session

@@ -7,9 +7,10 @@ commands run; a run that was killed has changed nothing of the session.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from git_hub_session import runs
+from git_hub_session.clock import iso
 from git_hub_session.errors import Refused
 from git_hub_session.operations.agents import (
     EVAL,
@@ -18,23 +19,22 @@ from git_hub_session.operations.agents import (
     base_of,
     environment,
     still_running,
+    template_of,
     worktree_path,
 )
 from git_hub_session.operations.measure import Checkouts, Found, Meter, Recipe, Spot
+from git_hub_session.operations.scene import Scene
 from git_hub_session.operations.survey import worktree_facts
 from git_hub_session.ranking import Rank, Score, judged, ranked
 from git_hub_session.refnames import HEADS, AgentBranch, SessionId
 from git_hub_session.session import Session, advanced, with_evaluation
 from git_hub_session.states import State
-from git_hub_session.tasks import RunAll
 from git_hub_session.typed import TYPE_CHECKING, Any, NamedTuple
 from git_hub_session.worktrees import Worktree, linked_worktrees
 
 if TYPE_CHECKING:
-    from git_hub_session.discovery import Place
-    from git_hub_session.gitcommand import Git
     from git_hub_session.gitrepo import DiffStat, GitRepo
-    from git_hub_session.store import Edit, Store
+    from git_hub_session.store import Edit
 
 BASELINE = "baseline"
 
@@ -96,71 +96,54 @@ class Wish(NamedTuple):
     measure_baseline: bool = False
     ranking: Sequence[int] = ()
     """A judge's: nothing is measured then."""
-    template: str = ""
-    """hubsession.worktreePath."""
     force: bool = False
 
 
-class Means(NamedTuple):
-    """What an evaluation works with."""
-
-    place: Place
-    store: Store
-    repo: GitRepo
-    git: Callable[[], Git]
-    environ: Mapping[str, str]
-    now: Callable[[], str]
-    """The time, ISO-8601."""
-    by: str
-    run_all: RunAll
-    told: Callable[[Mapping[str, str]], Sequence[int]]
-    """The processes that have these variables in their environment."""
-    progress: Callable[[int], Callable[[int], None]]
-
-
-def rehearse(sid: SessionId, means: Means, wish: Wish) -> Evaluated:
+def rehearse(sid: SessionId, scene: Scene, wish: Wish) -> Evaluated:
     """Whom `evaluate` would look at now; nothing is changed."""
-    session = means.store.read(sid)
-    standings = tuple(Standing(one) for one in _contestants(session, means, wish))
+    session = scene.store.read(sid)
+    standings = tuple(Standing(one) for one in _contestants(session, scene, wish))
     return Evaluated(session, session.state, standings, wish.recipe, wish.baseline)
 
 
-def evaluate(sid: SessionId, means: Means, wish: Wish) -> Evaluated:
+def evaluate(sid: SessionId, scene: Scene, wish: Wish) -> Evaluated:
     """Measure and rank, and write down what was found; `running` becomes `evaluating`.
 
     Without a recipe and a ranking nothing is ranked or changed. Raises Refused (state, an agent
     that still runs, another evaluation), CannotKeep, GitFailed, LockHeld.
     """
-    with means.store.edit(sid) as edit:
+    with scene.store.edit(sid) as edit:
         session = edit.read()
-        contestants = _contestants(session, means, wish)
+        contestants = _contestants(session, scene, wish)
         if wish.ranking:
-            return _record_judged(session, edit, contestants, means, wish)
+            return _record_judged(session, edit, contestants, scene, wish)
         if wish.recipe is None:
             standings = tuple(Standing(one) for one in contestants)
             return Evaluated(session, session.state, standings)
         _refuse_if_busy(session, edit, force=wish.force)
         task_file = edit.task_file(session)
         run = runs.begin(edit.directory, EVAL)
-        beside = os.path.dirname(worktree_path(wish.template, means.place, contestants[0].branch))
-        checkouts = Checkouts(sid, means.place.common_dir, beside, means.git)
+        beside = os.path.dirname(
+            worktree_path(template_of(scene), scene.place, contestants[0].branch)
+        )
+        checkouts = Checkouts(sid, scene.place.common_dir, beside, lambda: scene.git)
         checkouts.tidy()
     with run, checkouts:
-        spots = _spots(session, contestants, checkouts, means, wish, task_file)
-        progress = means.progress(len(spots) * wish.recipe.repeat)
-        found = Meter(spots, wish.recipe, run, means.told, progress).measure(means.run_all)
+        spots = _spots(session, contestants, checkouts, scene, wish, task_file)
+        progress = scene.progress("Measuring", len(spots) * wish.recipe.repeat)
+        found = Meter(spots, wish.recipe, run, progress).measure(scene.run_all)
         result = _ranked(session, contestants, found, run, wish)
-        with means.store.edit(sid) as edit:
-            return _recorded(result, edit, means, wish)
+        with scene.store.edit(sid) as edit:
+            return _recorded(result, edit, scene, wish)
 
 
-def _contestants(session: Session, means: Means, wish: Wish) -> list[Contestant]:
+def _contestants(session: Session, scene: Scene, wish: Wish) -> list[Contestant]:
     if session.state not in (State.RUNNING, State.EVALUATING):
         raise Refused(
             f"session '{session.id}' is '{session.state}': there is nothing to evaluate",
             hint=f"git hub-session spawn {session.id}" if session.state is State.INIT else "",
         )
-    repo, base = means.repo, base_of(session, means.repo)
+    repo, base = scene.repo, base_of(session, scene.repo)
     found = []
     for number, made in attempts(session.id, repo).items():
         branch = AgentBranch(session.id, number, max(made))
@@ -174,7 +157,7 @@ def _contestants(session: Session, means: Means, wish: Wish) -> list[Contestant]
         )
     if wish.recipe is None:
         return found
-    worktrees = agent_worktrees(session.id, linked_worktrees(means.place.common_dir))
+    worktrees = agent_worktrees(session.id, linked_worktrees(scene.place.common_dir))
     return [_placed(one, worktrees.get(one.branch.agent), repo) for one in found]
 
 
@@ -209,16 +192,16 @@ def _spots(
     session: Session,
     contestants: Sequence[Contestant],
     checkouts: Checkouts,
-    means: Means,
+    scene: Scene,
     wish: Wish,
     task_file: str,
 ) -> list[Spot]:
     """Where the contestants are measured, and the baseline; checkouts are made as far as they are needed."""
-    base = base_of(session, means.repo)
+    base = base_of(session, scene.repo)
     spots = []
     for one in contestants:
         if one.commit:
-            variables = environment(means.environ, session, one.branch, base, task_file)
+            variables = environment(scene.environ, session, one.branch, base, task_file)
             directory = one.directory or checkouts.make(one.name, one.commit)
             spots.append(Spot(one.name, one.commit, directory, variables))
     if wish.measure_baseline:
@@ -226,7 +209,7 @@ def _spots(
             raise Refused(
                 "there is no commit to measure the baseline at", hint="--baseline <number>"
             )
-        variables = environment(means.environ, session, None, base, task_file)
+        variables = environment(scene.environ, session, None, base, task_file)
         spots.insert(0, Spot(BASELINE, base, checkouts.make(BASELINE, base), variables))
     return spots
 
@@ -267,7 +250,7 @@ def _score(agent: int, found: Found, diff: DiffStat | None) -> Score:
 
 
 def _record_judged(
-    session: Session, edit: Edit, contestants: Sequence[Contestant], means: Means, wish: Wish
+    session: Session, edit: Edit, contestants: Sequence[Contestant], scene: Scene, wish: Wish
 ) -> Evaluated:
     """Record the ranking that a judge gave; who is not in it has no rank."""
     known = {one.branch.agent: one for one in contestants if one.commit}
@@ -277,10 +260,10 @@ def _record_judged(
                 f"agent-{number} has no branch", hint="'git hub-session status' shows all"
             )
     standings = tuple(Standing(known[rank.agent], rank) for rank in judged(wish.ranking))
-    return _recorded(Evaluated(session, session.state, standings), edit, means, wish)
+    return _recorded(Evaluated(session, session.state, standings), edit, scene, wish)
 
 
-def _recorded(result: Evaluated, edit: Edit, means: Means, wish: Wish) -> Evaluated:
+def _recorded(result: Evaluated, edit: Edit, scene: Scene, wish: Wish) -> Evaluated:
     """Write the result into the session as it is by now."""
     session = edit.read()
     if session.state not in (State.RUNNING, State.EVALUATING):
@@ -288,12 +271,12 @@ def _recorded(result: Evaluated, edit: Edit, means: Means, wish: Wish) -> Evalua
     moved = [
         f"the branch of {one.contestant.name} moved while it was measured"
         for one in result.standings
-        if means.repo.tip(one.contestant.branch.ref) != one.contestant.commit
+        if scene.repo.tip(one.contestant.branch.ref) != one.contestant.commit
     ]
-    at = means.now()
+    at = iso(scene.now())
     evaluation: dict[str, Any] = {
         "at": at,
-        "base": means.repo.tip(HEADS + session.config.base_branch),
+        "base": scene.repo.tip(HEADS + session.config.base_branch),
     }
     if result.recipe is not None:
         evaluation |= {
@@ -308,7 +291,7 @@ def _recorded(result: Evaluated, edit: Edit, means: Means, wish: Wish) -> Evalua
     }
     done = with_evaluation(session, evaluation, results, at=at)
     if session.state is State.RUNNING:
-        done = advanced(done, State.EVALUATING, at=at, by=means.by, verb="eval")
+        done = advanced(done, State.EVALUATING, at=at, by=scene.identity, verb="eval")
     edit.save(done)
     return result._replace(session=session, state=done.state, notes=(*result.notes, *moved))
 

@@ -6,9 +6,10 @@ only while that is written. A run that was killed is known by the free lock of i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
-from git_hub_session import runs
+from git_hub_session import procfs, runs
+from git_hub_session.clock import iso
 from git_hub_session.errors import HubError, Refused
 from git_hub_session.operations.agents import (
     EVAL,
@@ -20,19 +21,18 @@ from git_hub_session.operations.agents import (
     still_running,
 )
 from git_hub_session.operations.output import Output
+from git_hub_session.operations.scene import Scene
 from git_hub_session.operations.verdict import said
 from git_hub_session.refnames import AgentBranch, SessionId
 from git_hub_session.session import Session, with_agents
 from git_hub_session.states import State
 from git_hub_session.store import LOCK_WAIT
-from git_hub_session.tasks import Ending, Listener, RunAll, Task
+from git_hub_session.tasks import Ending, Listener, Task
 from git_hub_session.typed import TYPE_CHECKING, Any, NamedTuple
 from git_hub_session.worktrees import linked_worktrees
 
 if TYPE_CHECKING:
-    from git_hub_session.discovery import Place
-    from git_hub_session.gitrepo import GitRepo
-    from git_hub_session.store import Edit, Store
+    from git_hub_session.store import Edit
 
 _HURRY = 0.5  # seconds that a note in the session may wait while commands run
 
@@ -78,50 +78,38 @@ class Wish(NamedTuple):
     """Seconds."""
 
 
-class Means(NamedTuple):
-    """What an exec works with."""
-
-    place: Place
-    store: Store
-    repo: GitRepo
-    environ: Mapping[str, str]
-    now: Callable[[], str]
-    """The time, ISO-8601."""
-    run_all: RunAll
-    told: Callable[[Mapping[str, str]], Sequence[int]]
-    """The processes that have these variables in their environment."""
-    show: Callable[[str, bytes], None]
-    """Shows a line that the command of an agent printed."""
-
-
-def rehearse(sid: SessionId, means: Means, wish: Wish) -> Executed:
+def rehearse(sid: SessionId, scene: Scene, wish: Wish) -> Executed:
     """Who `execute` would run the command for now; nothing is changed."""
-    return Executed(sid, "", _plan(means.store.read(sid), means, wish))
+    return Executed(sid, "", _plan(scene.store.read(sid), scene, wish))
 
 
-def execute(sid: SessionId, means: Means, wish: Wish) -> Executed:
+def execute(
+    sid: SessionId, scene: Scene, wish: Wish, show: Callable[[str, bytes], None]
+) -> Executed:
     """Run the command for each agent; what it ends with is no fault of ours.
+
+    `show` shows a line that the command of an agent printed.
 
     Raises Refused (state, no worktree, an agent that runs already), CannotKeep, LockHeld;
     nothing was started then.
     """
-    with means.store.edit(sid) as edit:
+    with scene.store.edit(sid) as edit:
         session = edit.read()
-        turns = _plan(session, means, wish)
+        turns = _plan(session, scene, wish)
         _refuse_if_busy(session, edit, turns)
         task_file = edit.task_file(session)
         run = runs.begin(edit.directory, EXEC)
-        watch = _Watch(session, run, turns, means)
+        watch = _Watch(session, run, turns, scene, show)
         at_once = wish.jobs or len(turns)
         marks = {
             turn.agent: _mark("running" if at < at_once else "waiting", run)
             for at, turn in enumerate(turns)
         }
-        edit.save(with_agents(session, marks, at=means.now()))
+        edit.save(with_agents(session, marks, at=iso(scene.now())))
     with run:
         try:
-            means.run_all(
-                [_task(session, turn, run, means, wish, task_file) for turn in turns],
+            scene.run_all(
+                [_task(session, turn, run, scene, wish, task_file) for turn in turns],
                 watch.listener(at_once),
                 jobs=at_once,
                 timeout=wish.timeout,
@@ -131,13 +119,13 @@ def execute(sid: SessionId, means: Means, wish: Wish) -> Executed:
     return Executed(sid, run.name, tuple(watch.turns), tuple(notes))
 
 
-def _plan(session: Session, means: Means, wish: Wish) -> tuple[Turn, ...]:
+def _plan(session: Session, scene: Scene, wish: Wish) -> tuple[Turn, ...]:
     if session.state not in (State.RUNNING, State.EVALUATING):
         raise Refused(
             f"session '{session.id}' is '{session.state}': no agent is at work in it",
             hint=f"git hub-session spawn {session.id}" if session.state is State.INIT else "",
         )
-    found = agent_worktrees(session.id, linked_worktrees(means.place.common_dir))
+    found = agent_worktrees(session.id, linked_worktrees(scene.place.common_dir))
     without = [f"agent-{number}" for number in wish.agents or () if number not in found]
     if without or not found:
         raise Refused(
@@ -168,10 +156,10 @@ def _mark(status: str, run: runs.Run, **more: object) -> dict[str, Any]:
 
 
 def _task(
-    session: Session, turn: Turn, run: runs.Run, means: Means, wish: Wish, task_file: str
+    session: Session, turn: Turn, run: runs.Run, scene: Scene, wish: Wish, task_file: str
 ) -> Task:
-    base = base_of(session, means.repo)
-    variables = environment(means.environ, session, turn.branch, base, task_file)
+    base = base_of(session, scene.repo)
+    variables = environment(scene.environ, session, turn.branch, base, task_file)
     return Task(wish.command, turn.path, {**variables, **run_variable(run)})
 
 
@@ -179,18 +167,24 @@ class _Watch:
     """The turns of one run, as far as they are; what happens to them is written down."""
 
     def __init__(
-        self, session: Session, run: runs.Run, turns: Sequence[Turn], means: Means
+        self,
+        session: Session,
+        run: runs.Run,
+        turns: Sequence[Turn],
+        scene: Scene,
+        show: Callable[[str, bytes], None],
     ) -> None:
         self.turns = [turn._replace(log=f"{run.path}/{turn.agent}.log") for turn in turns]
         self._session = session
         self._run = run
-        self._means = means
-        self._tips = [means.repo.tip(turn.branch.ref) for turn in turns]
+        self._scene = scene
+        self._show = show
+        self._tips = [scene.repo.tip(turn.branch.ref) for turn in turns]
         self._pending: dict[str, dict[str, Any]] = {}
         self._outputs = [self._output(turn.agent) for turn in turns]
 
     def _output(self, agent: str) -> Output:
-        return Output(self._run.log(agent), lambda line: self._means.show(agent, line))
+        return Output(self._run.log(agent), lambda line: self._show(agent, line))
 
     def listener(self, at_once: int) -> Listener:
         """`at_once` are marked as running already."""
@@ -204,10 +198,10 @@ class _Watch:
         )
 
     def _strays(self, at: int) -> Sequence[int]:
-        return self._means.told({**run_variable(self._run), "HUB_AGENT": self.turns[at].agent})
+        return procfs.told({**run_variable(self._run), "HUB_AGENT": self.turns[at].agent})
 
     def _ended(self, at: int, ending: Ending) -> None:
-        turn, repo = self.turns[at], self._means.repo
+        turn, repo = self.turns[at], self._scene.repo
         before, now = self._tips[at], repo.tip(turn.branch.ref)
         commits = repo.ahead_behind(now, before)[0] if before and now else 0
         self.turns[at] = turn._replace(ending=ending, commits=commits)
@@ -228,8 +222,8 @@ class _Watch:
         if not self._pending:
             return ""
         try:
-            with self._means.store.edit(self._session.id, wait=wait) as edit:
-                edit.save(with_agents(edit.read(), self._pending, at=self._means.now()))
+            with self._scene.store.edit(self._session.id, wait=wait) as edit:
+                edit.save(with_agents(edit.read(), self._pending, at=iso(self._scene.now())))
         except (HubError, OSError) as fault:
             return said(fault)
         self._pending = {}

@@ -11,6 +11,7 @@ from os import fsdecode
 from shlex import quote
 
 from git_hub_session.operations.examine import Examination, is_savable
+from git_hub_session.operations.policy import Policy
 from git_hub_session.typed import NamedTuple
 from git_hub_session.worktrees import Worktree
 
@@ -21,17 +22,6 @@ class Reason(NamedTuple):
     code: str
     message: str
     hint: str = ""
-
-
-class Policy(NamedTuple):
-    """What the user asked for, and the settings that bear on it."""
-
-    force: bool = False
-    discard: bool = False
-    rescue_limit: int = 100 << 20
-    """hubsession.rescueLimit, bytes of untracked files."""
-    keep_ignored: tuple[str, ...] = (".env*", "*.db", "*.sqlite*")
-    """hubsession.keepIgnored: patterns of ignored files that are saved too."""
 
 
 CHANGED = Reason("changed", "something was written into it meanwhile", "try again")

@@ -11,7 +11,7 @@ import os
 import stat
 from collections.abc import Callable, Mapping, Sequence
 
-from git_hub_session import runs
+from git_hub_session import procfs, runs
 from git_hub_session.metric import NoMetric, read_metric
 from git_hub_session.operations import removal
 from git_hub_session.operations.agents import EVAL, run_variable
@@ -109,14 +109,12 @@ class Meter:
         spots: Sequence[Spot],
         recipe: Recipe,
         run: runs.Run,
-        told: Callable[[Mapping[str, str]], Sequence[int]],
         progress: Callable[[int], None],
     ) -> None:
-        """`told` gives the processes with such an environment, `progress` hears how many are done."""
+        """`progress` hears how many are done."""
         self.found = {spot.name: Found() for spot in spots}
         self._recipe = recipe
         self._run = run
-        self._told = told
         self._progress = progress
         self._done = 0
         self._spots = list(spots)
@@ -147,7 +145,7 @@ class Meter:
         return Task(["/bin/sh", "-c", self._recipe.command], spot.directory, variables)
 
     def _strays(self, at: int) -> Sequence[int]:
-        return self._told({**run_variable(self._run), "HUB_AGENT": self._spots[at].name})
+        return procfs.told({**run_variable(self._run), "HUB_AGENT": self._spots[at].name})
 
     def _began(self, at: int) -> None:
         spot = self._spots[at]

@@ -6,10 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from git_hub_session.errors import HubError
 from git_hub_session.operations import removal
-from git_hub_session.operations.judge import CHANGED, Policy, Reason, to_save
+from git_hub_session.operations.judge import CHANGED, Reason, to_save
+from git_hub_session.operations.policy import Policy
 from git_hub_session.operations.report import Kept, Saved
 from git_hub_session.operations.rescue import Snapshot, Unfaithful, Work, snapshot
-from git_hub_session.operations.verdict import Scene, Verdict, look_into, said
+from git_hub_session.operations.scene import Scene
+from git_hub_session.operations.verdict import Verdict, look_into, said
 from git_hub_session.refnames import (
     SessionId,
     created,
@@ -97,7 +99,7 @@ def _save(
 def _save_work(prefix: str, scene: Scene, policy: Policy, verdict: Verdict) -> list[str]:
     """Save the uncommitted work; the ref that keeps it, or none where git finds nothing changed."""
     worktree = verdict.worktree
-    with Snapshot(scene.git(), worktree) as shot:
+    with Snapshot(scene.git, worktree) as shot:
         seen = look_into(worktree, scene)
         if verdict.judged is None or seen.tree.digest() != verdict.judged.digest:
             raise removal.Obstructed(CHANGED)
@@ -117,7 +119,7 @@ def _new_rescue(prefix: str, oid: str, scene: Scene) -> str:
     numbers = [ref.removeprefix(prefix) for ref in scene.repo.refs(prefix)]
     number = max((int(text) for text in numbers if text.isascii() and text.isdigit()), default=0)
     ref = f"{prefix}{number + 1}"
-    scene.git().change_refs([created(ref, oid)])
+    scene.git.change_refs([created(ref, oid)])
     return ref
 
 

@@ -8,12 +8,16 @@ call made. What a killed call left is known by its mark: finished, or taken away
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
+from git_hub_session import procfs
+from git_hub_session.clock import iso
 from git_hub_session.errors import GitFailed, HubError, Refused
 from git_hub_session.operations import removal
 from git_hub_session.operations.agents import attempts, environment, worktree_path
 from git_hub_session.operations.halfmade import set_aside
+from git_hub_session.operations.include import copier
+from git_hub_session.operations.scene import Scene
 from git_hub_session.refnames import (
     HEADS,
     AgentBranch,
@@ -29,11 +33,9 @@ from git_hub_session.typed import TYPE_CHECKING, NamedTuple
 from git_hub_session.worktrees import Worktree, linked_worktrees
 
 if TYPE_CHECKING:
-    from git_hub_session.discovery import Place
     from git_hub_session.gitcommand import Git
     from git_hub_session.gitrepo import GitRepo
     from git_hub_session.processes import Shell
-    from git_hub_session.store import Store
 
 _INITIALIZING = "initializing"  # the reason for which git locks an entry until it is whole
 
@@ -79,55 +81,39 @@ class Spawned(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
-class Means(NamedTuple):
-    """What a spawn works with."""
-
-    place: Place
-    store: Store
-    repo: GitRepo
-    git: Git
-    shell: Callable[[str, Mapping[str, str]], Shell]
-    environ: Mapping[str, str]
-    users: Callable[[str], Sequence[int]]
-    """The processes that work in a directory."""
-    copies: Callable[[], Callable[[str], None]]
-    """Says what every new worktree gets besides what is committed, and puts it into one."""
-    progress: Callable[[int], Callable[[int], None]]
-
-
-def rehearse(sid: SessionId, means: Means, wish: Wish) -> Spawned:
+def rehearse(sid: SessionId, scene: Scene, wish: Wish) -> Spawned:
     """What `spawn` would make now; nothing is changed."""
-    return _plan(means.store.read(sid), means, wish)
+    return _plan(scene.store.read(sid), scene, wish)
 
 
-def spawn(sid: SessionId, means: Means, wish: Wish, *, at: str, by: str) -> Spawned:
+def spawn(sid: SessionId, scene: Scene, wish: Wish) -> Spawned:
     """Make the agents that are missing; all of them, or none.
 
     Raises Refused (state, base, a path that is taken), GitFailed and HubError; what was made
     is taken away again then.
     """
-    with means.store.edit(sid) as edit:
+    with scene.store.edit(sid) as edit:
         session = edit.read()
-        plan = _plan(session, means, wish)
+        plan, at = _plan(session, scene, wish), iso(scene.now())
         if not plan.made:
             return plan
-        copy = means.copies()
-        plan = _tidied(plan, means)
+        copy = copier(scene.place, scene.git)
+        plan = _tidied(plan, scene)
         edit.save(_marked(session, plan, "spawning", at))
         task = edit.task_file(session)
         try:
-            _make_branches(plan, means.git)
+            _make_branches(plan, scene.git)
             try:
-                _make_worktrees(session, plan, means, wish, copy, task)
+                _make_worktrees(session, plan, scene, wish, copy, task)
             except BaseException:
-                _take_back(plan, means)
+                _take_back(plan, scene)
                 raise
         except BaseException:
             edit.save(session)
             raise
         done = _marked(session, plan, "ready", at)
         if session.state is State.INIT:
-            done = advanced(done, State.RUNNING, at=at, by=by, verb="spawn")
+            done = advanced(done, State.RUNNING, at=at, by=scene.identity, verb="spawn")
         edit.save(done)
         return plan
 
@@ -141,15 +127,15 @@ def _marked(session: Session, plan: Spawned, status: str, at: str) -> Session:
     return marked._replace(document={**marked.document, "base_commit": plan.base})
 
 
-def _plan(session: Session, means: Means, wish: Wish) -> Spawned:
+def _plan(session: Session, scene: Scene, wish: Wish) -> Spawned:
     if session.state not in (State.INIT, State.RUNNING):
         raise Refused(
             f"session '{session.id}' is '{session.state}': it takes no more agents",
             hint="make another one with 'git hub-session init'",
         )
-    base = _base(session, means.repo, wish)
-    known_attempts = attempts(session.id, means.repo)
-    worktrees = linked_worktrees(means.place.common_dir)
+    base = _base(session, scene.repo, wish)
+    known_attempts = attempts(session.id, scene.repo)
+    worktrees = linked_worktrees(scene.place.common_dir)
     made: list[Newborn] = []
     present: list[AgentBranch] = []
     for number in [wish.retry] if wish.retry else wish.agents or _all(session):
@@ -165,7 +151,7 @@ def _plan(session: Session, means: Means, wish: Wish) -> Spawned:
             continue
         attempt = last if marked and known.get("attempt") == last else last + 1
         branch = AgentBranch(session.id, number, attempt)
-        path = worktree_path(wish.template, means.place, branch)
+        path = worktree_path(wish.template, scene.place, branch)
         left = _left_behind(branch, path, worktrees) if marked else None
         if left is not None:
             path = left.path
@@ -211,20 +197,20 @@ def _make_branches(plan: Spawned, git: Git) -> None:
 def _make_worktrees(
     session: Session,
     plan: Spawned,
-    means: Means,
+    scene: Scene,
     wish: Wish,
     copy: Callable[[str], None],
     task: str,
 ) -> None:
-    shown = means.progress(len(plan.made))
+    shown = scene.progress("Adding worktrees", len(plan.made))
     parent = os.getpid()
 
     def make(newborn: Newborn) -> str:
-        said = _added(newborn, means.git) if newborn.left is None else ""
+        said = _added(newborn, scene.git) if newborn.left is None else ""
         if not said:
             copy(newborn.path)
-            variables = environment(means.environ, session, newborn.branch, plan.base, task)
-            said = _set_up(means.shell(newborn.path, variables), wish.setup)
+            variables = environment(scene.environ, session, newborn.branch, plan.base, task)
+            said = _set_up(scene.shell(newborn.path, variables), wish.setup)
         if os.getpid() == parent:
             shown(sum(os.path.lexists(f"{one.path}/.git") for one in plan.made))
         return said
@@ -271,14 +257,14 @@ def _left_behind(branch: AgentBranch, path: str, worktrees: Sequence[Worktree]) 
     return None
 
 
-def _tidied(plan: Spawned, means: Means) -> Spawned:
+def _tidied(plan: Spawned, scene: Scene) -> Spawned:
     """The plan, once what git had not finished in a call that was cut off is taken away."""
     made: list[Newborn] = []
     notes: list[str] = []
     for newborn in plan.made:
         left = newborn.left
         if left is not None:
-            users = means.users(os.path.realpath(left.path))
+            users = procfs.workers_in(os.path.realpath(left.path))
             if users:
                 raise Refused(
                     f"agent-{newborn.branch.agent} is still being made by process {users[0]}",
@@ -288,30 +274,30 @@ def _tidied(plan: Spawned, means: Means) -> Spawned:
             if half:
                 removal.finish(left)
             elif left.lock == _INITIALIZING:
-                notes += set_aside(left, means.repo, plan.base)
+                notes += set_aside(left, scene.repo, plan.base)
             if half or left.lock == _INITIALIZING:
                 newborn = newborn._replace(left=None)
         made.append(newborn)
     return plan._replace(made=tuple(made), notes=tuple(notes))
 
 
-def _take_back(plan: Spawned, means: Means) -> None:
+def _take_back(plan: Spawned, scene: Scene) -> None:
     """Undo what this call made; what cannot be undone is left for the next one, which knows it by its mark.
 
     A worktree that an earlier call left may have been worked in since: it stays.
     """
     own = [newborn for newborn in plan.made if newborn.left is None]
     for newborn in own:
-        worktrees = linked_worktrees(means.place.common_dir)
+        worktrees = linked_worktrees(scene.place.common_dir)
         worktree = _left_behind(newborn.branch, newborn.path, worktrees)
         if worktree is not None:
             try:
                 removal.discard(worktree)
             except removal.Stuck:
                 pass
-    removal.empty_trash(means.place.common_dir)
+    removal.empty_trash(scene.place.common_dir)
     for newborn in own:
         try:
-            means.git.change_refs([deleted(newborn.branch.ref, plan.base)])
+            scene.git.change_refs([deleted(newborn.branch.ref, plan.base)])
         except HubError:
             pass  # a hook has committed to it

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
+from git_hub_session import procfs
 from git_hub_session.errors import Damaged, HubError
 from git_hub_session.gitindex import Index
 from git_hub_session.operations import removal
@@ -16,14 +17,15 @@ from git_hub_session.operations.examine import (
     staged_paths,
 )
 from git_hub_session.operations.judge import (
-    Policy,
     Reason,
     Surroundings,
     reason_after_looking,
     reason_before_looking,
     to_save,
 )
+from git_hub_session.operations.policy import Policy
 from git_hub_session.operations.rescue import Snapshot
+from git_hub_session.operations.scene import Scene
 from git_hub_session.refnames import SessionId
 from git_hub_session.sidebyside import side_by_side
 from git_hub_session.tree import NOTHING
@@ -35,26 +37,7 @@ from git_hub_session.worktrees import (
 )
 
 if TYPE_CHECKING:
-    from git_hub_session.discovery import Place
-    from git_hub_session.gitcommand import Git
     from git_hub_session.gitrepo import GitRepo
-    from git_hub_session.procfs import Process
-    from git_hub_session.store import Store
-
-
-class Scene(NamedTuple):
-    """What a cleanup works on."""
-
-    place: Place
-    cwd: str
-    store: Store
-    repo: GitRepo
-    git: Callable[[], Git]
-    """Called only when something has to be written: a clean worktree goes without any git."""
-    processes: Callable[[], Sequence[Process]]
-    command_of: Callable[[int], str]
-    mounts: Callable[[], Sequence[str]]
-    """Where something is mounted; like the processes, asked when it is needed: they come and go."""
 
 
 class Verdict(NamedTuple):
@@ -84,7 +67,7 @@ def plan_cleanup(
     others = [(worktree.entry, worktree.path) for worktree in worktrees]
     others += [("", path) for path in (place.main_worktree, place.common_dir, place.hub)]
     real = [(entry, os.path.realpath(path)) for entry, path in others if path]
-    processes, mounts = scene.processes(), scene.mounts()
+    processes, mounts = procfs.processes(), procfs.mount_points()
 
     def judge(pair: tuple[Worktree, str]) -> Verdict:
         around = _surroundings(pair[0], scene, processes, mounts, real)
@@ -150,7 +133,7 @@ def look_into(worktree: Worktree, scene: Scene) -> Examination:
     """Examine a worktree; a split or sparse index is completed by git. Raises Damaged, OSError, GitFailed."""
     index, written = read_index(worktree)
     if index.partial:
-        index = Snapshot(scene.git(), worktree).full_index()
+        index = Snapshot(scene.git, worktree).full_index()
     if worktree.missing:
         return _missing(worktree, scene.repo, index)
     return examine(worktree, scene.repo, index, written)
@@ -163,25 +146,23 @@ def _missing(worktree: Worktree, repo: GitRepo, index: Index) -> Examination:
     return Examination(head, NOTHING, index, staged, frozenset(), (), (), (), (), ())
 
 
-def users_of(
-    top: str, processes: Sequence[Process], command_of: Callable[[int], str]
-) -> tuple[str, ...]:
+def users_of(top: str, processes: Sequence[procfs.Process]) -> tuple[str, ...]:
     """The processes that stand in the directory `top` or below it: '1234 (bash)'."""
     inside = [process.pid for process in processes if lies_in(process.directory, top)]
-    return tuple(f"{pid} ({command_of(pid)})" for pid in inside)
+    return tuple(f"{pid} ({procfs.command_of(pid)})" for pid in inside)
 
 
 def _surroundings(
     worktree: Worktree,
     scene: Scene,
-    processes: Sequence[Process],
+    processes: Sequence[procfs.Process],
     mounts: Sequence[str],
     others: Sequence[tuple[str, str]],
 ) -> Surroundings:
     top = os.path.realpath(worktree.path) if worktree.path else ""
     return Surroundings(
         lies_in(os.path.realpath(scene.cwd), top),
-        users_of(top, processes, scene.command_of),
+        users_of(top, processes),
         tuple(point for point in mounts if lies_in(point, top)),
         tuple(path for entry, path in others if entry != worktree.entry and lies_in(path, top)),
     )

@@ -1,0 +1,38 @@
+"""What the user asked for of a cleanup, and the settings that bear on it."""
+
+from __future__ import annotations
+
+from git_hub_session.errors import HubError
+from git_hub_session.gitconfig import parse_size
+from git_hub_session.operations.scene import Scene
+from git_hub_session.typed import NamedTuple
+
+
+class Policy(NamedTuple):
+    """What may go, and what is saved before."""
+
+    force: bool = False
+    discard: bool = False
+    rescue_limit: int = 100 << 20
+    """hubsession.rescueLimit, bytes of untracked files."""
+    keep_ignored: tuple[str, ...] = (".env*", "*.db", "*.sqlite*")
+    """hubsession.keepIgnored: patterns of ignored files that are saved too."""
+
+
+def policy_of(scene: Scene, *, force: bool = False, discard: bool = False) -> Policy:
+    """The options, and the settings hubsession.rescueLimit and hubsession.keepIgnored; raises HubError."""
+    policy = Policy(force=force, discard=discard)
+    limits = scene.settings("hubsession.rescueLimit")
+    if limits:
+        limit = parse_size(limits[-1])
+        if limit is None:
+            raise HubError(
+                f"bad value for hubsession.rescueLimit: '{limits[-1]}'",
+                hint="a number of bytes: 100m, 2g",
+            )
+        policy = policy._replace(rescue_limit=limit)
+    patterns = scene.settings("hubsession.keepIgnored")
+    if patterns:
+        words = tuple(word for value in patterns for word in value.split())
+        policy = policy._replace(keep_ignored=words)
+    return policy
