@@ -44,7 +44,7 @@ _no_tls = _NoTls("ssl")
 sys.modules.setdefault("ssl", _no_tls)
 try:
     import pygit2
-    from pygit2.enums import ConfigLevel, SortMode
+    from pygit2.enums import ConfigLevel, DiffStatsFormat, SortMode
 finally:
     if sys.modules["ssl"] is _no_tls:
         del sys.modules["ssl"]
@@ -91,6 +91,9 @@ class DiffStat(NamedTuple):
     files: int
     insertions: int
     deletions: int
+
+
+_COLUMNS = 72
 
 
 class GitRepo:
@@ -173,15 +176,32 @@ class GitRepo:
         return self._repo.ahead_behind(pygit2.Oid(hex=tip), pygit2.Oid(hex=base))
 
     @_reading()
+    def contains(self, tip: str, commit: str) -> bool:
+        """Whether the commit `tip` is, or descends from, the commit of object id `commit`."""
+        return self.has_commit(commit) and (
+            tip == commit or self._repo.descendant_of(pygit2.Oid(hex=tip), pygit2.Oid(hex=commit))
+        )
+
+    @_reading()
     def diff_stat(self, tip: str, base: str) -> DiffStat:
         """What `tip` changed since it left `base`; from nothing where they share no history."""
+        stats = self._diff(tip, base).stats
+        return DiffStat(stats.files_changed, stats.insertions, stats.deletions)
+
+    @_reading()
+    def diff_summary(self, tip: str, base: str) -> tuple[str, ...]:
+        """The same file by file, and what was renamed: the lines of `git diff --stat --summary`."""
+        diff = self._diff(tip, base)
+        diff.find_similar()
+        shape = DiffStatsFormat.FULL | DiffStatsFormat.INCLUDE_SUMMARY
+        return tuple(diff.stats.format(shape, _COLUMNS).splitlines())
+
+    def _diff(self, tip: str, base: str) -> pygit2.Diff:
         fork = self._repo.merge_base(pygit2.Oid(hex=tip), pygit2.Oid(hex=base))
         new = self._repo[tip].peel(pygit2.Tree)
         if fork is None:
-            stats = new.diff_to_tree(swap=True).stats
-        else:
-            stats = self._repo[fork].peel(pygit2.Tree).diff_to_tree(new).stats
-        return DiffStat(stats.files_changed, stats.insertions, stats.deletions)
+            return new.diff_to_tree(swap=True)
+        return self._repo[fork].peel(pygit2.Tree).diff_to_tree(new)
 
     @_reading()
     def frontier(self, tips: Iterable[str]) -> frozenset[str]:

@@ -58,6 +58,7 @@ class Usage(NamedTuple):
 DRY_RUN = Option("-n, --dry-run", "show what would be done, and do nothing")
 QUIET = Option("-q, --quiet", "print no remarks, and no report of a change")
 TIMEOUT = Option("--timeout", "end a command that takes longer, such as 90s or 2h", "<time>")
+YES = Option("--yes", "do not ask", exact=True)
 JOBS = Option("-j, --jobs", "do so many side by side (default: one a processor)", "<number>")
 FORMAT = (
     Option("--format", "how to show the answer", "<format>", choices=("text", "json", "porcelain")),

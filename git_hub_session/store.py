@@ -153,9 +153,8 @@ class Store:
 
     def read(self, sid: SessionId) -> Session:
         """The session as it is now; raises NoSuchSession, Damaged."""
-        self._require(sid)
         try:
-            with self._sessions() as sessions, sessions.child(sid) as directory:
+            with self.directory(sid) as directory:
                 return _read_by_name(directory, sid)
         except FileNotFoundError:
             raise NoSuchSession(sid) from None
@@ -223,9 +222,14 @@ class Store:
                 b"# made by git hub-session: sessions are no part of the project\n*\n",
             )
 
+    def directory(self, sid: SessionId) -> Directory:
+        """The session's directory, open, to look at: no lock is taken. Raises NoSuchSession."""
+        self._require(sid)
+        with self._sessions() as sessions:
+            return sessions.child(sid)
+
     def edit(self, sid: SessionId, *, wait: float = LOCK_WAIT) -> Edit:
         """`with store.edit(sid) as edit:` holds the session's lock; raises NoSuchSession, LockHeld."""
-        self._require(sid)
         return Edit(self, sid, wait)
 
     def update(self, sid: SessionId, change: Callable[[Session], Session]) -> Session:
@@ -240,8 +244,7 @@ class Edit:
     def __init__(self, store: Store, sid: SessionId, wait: float) -> None:
         self._sid = sid
         self._wait = wait
-        with store._sessions() as sessions:
-            self.directory = sessions.child(sid)
+        self.directory = store.directory(sid)
 
     def __enter__(self) -> Self:
         try:

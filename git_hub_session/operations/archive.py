@@ -87,14 +87,20 @@ def plan_archive(
 
 
 def archive(
-    sid: SessionId, repo: GitRepo, git: Git, in_use: Callable[[], Collection[str]]
+    sid: SessionId,
+    repo: GitRepo,
+    git: Git,
+    in_use: Callable[[], Collection[str]],
+    *,
+    spare: str = "",
 ) -> ArchivePlan:
-    """Tag and delete the session's branches in one transaction.
+    """Tag and delete the session's branches, but for the full ref `spare`, in one transaction.
 
     A branch that moved since it was read makes the whole transaction fail; it is then left
     out and named, and the rest is tried again. Where git refuses, all are left.
     """
-    judged = {branch.ref: branch for branch in repo.branches(branch_prefix(sid))}
+    branches = repo.branches(branch_prefix(sid))
+    judged = {branch.ref: branch for branch in branches if branch.ref != spare}
     kept: list[Left] = []
     for attempt in range(_TRIES):
         plan = plan_archive(list(judged.values()), in_use(), repo.target)
