@@ -275,21 +275,24 @@ class Edit:
 
     def task_file(self, session: Session) -> str:
         """The path of a file that holds the task, made where it is missing; raises CannotWrite."""
-        path = f"{self.directory.path}/{_TASK}"
-        try:
-            if not self.directory.exists(_TASK):
-                self.directory.replace(_TASK, os.fsencode(f"{session.config.task}\n"))
-        except OSError as fault:
-            raise _cannot_write(path, fault) from None
-        return path
+        if not self.directory.exists(_TASK):
+            self._replace(_TASK, os.fsencode(f"{session.config.task}\n"))
+        return f"{self.directory.path}/{_TASK}"
 
     def save(self, session: Session) -> Session:
         """Replace state.json by the session's document, and return the session; raises CannotWrite."""
-        try:
-            self.directory.replace("state.json", _encode(session.document))
-        except OSError as fault:
-            raise _cannot_write(f"{self.directory.path}/state.json", fault) from None
+        self._replace("state.json", _encode(session.document))
         return session
+
+    def save_config(self, config: Config) -> None:
+        """Replace config.yaml, of a session that has no agents yet; raises CannotWrite."""
+        self._replace("config.yaml", configfile.render_config(config.values).encode())
+
+    def _replace(self, name: str, data: bytes) -> None:
+        try:
+            self.directory.replace(name, data)
+        except OSError as fault:
+            raise _cannot_write(f"{self.directory.path}/{name}", fault) from None
 
 
 def _read_by_name(directory: Directory, sid: SessionId) -> Session:

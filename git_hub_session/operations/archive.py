@@ -86,6 +86,12 @@ def plan_archive(
     return ArchivePlan(tuple(archived), tuple(left))
 
 
+def _commands(step: Archived) -> tuple[str, str]:
+    """What turns one branch into its tag."""
+    tag = verified if step.tagged_before else created
+    return tag(step.tag, step.oid), deleted(step.branch, step.oid)
+
+
 def archive(
     sid: SessionId,
     repo: GitRepo,
@@ -107,14 +113,7 @@ def archive(
         if not plan.archived:
             break
         try:
-            git.change_refs(
-                command
-                for step in plan.archived
-                for command in (
-                    (verified if step.tagged_before else created)(step.tag, step.oid),
-                    deleted(step.branch, step.oid),
-                )
-            )
+            git.change_refs(command for step in plan.archived for command in _commands(step))
             break
         except HubError as fault:
             now = {branch.ref: branch.oid for branch in repo.branches(branch_prefix(sid))}

@@ -60,16 +60,17 @@ def blend(
     with TemporaryDirectory(prefix="git-hub-session-") as scratch:
         if checkout is None:
             _write_attributes(scene.repo, ours, scratch)
-        environ = {"GIT_WORK_TREE": checkout.path if checkout else scratch}
+        top = checkout.path if checkout else scratch
+        place = {"GIT_WORK_TREE": top}
         if dry_run:
             objects = os.path.join(scratch, ".objects")
             os.makedirs(os.path.join(objects, "info"))
             with open(os.path.join(objects, "info", "alternates"), "wb") as file:
                 file.write(os.fsencode(f"{scene.place.common_dir}/objects\n"))
-            environ["GIT_OBJECT_DIRECTORY"] = objects
+            place["GIT_OBJECT_DIRECTORY"] = objects
         words = ["merge-tree", "--write-tree", "-z", "--name-only", "--no-messages", ours, theirs]
         try:
-            printed = scene.git.run(words, environ=environ, cwd=environ["GIT_WORK_TREE"])
+            printed = scene.git.run(words, environ=place, cwd=top)
         except GitFailed as fault:
             if fault.status == _USAGE:
                 raise TooOld("merging needs git 2.38 or later") from None
