@@ -185,16 +185,16 @@ class GitRepo:
     @_reading()
     def diff_stat(self, tip: str, base: str) -> DiffStat:
         """What `tip` changed since it left `base`; from nothing where they share no history."""
-        stats = self._diff(tip, base).stats
-        return DiffStat(stats.files_changed, stats.insertions, stats.deletions)
+        return _stat(self._diff(tip, base))
 
     @_reading()
-    def diff_summary(self, tip: str, base: str) -> tuple[str, ...]:
-        """The same file by file, and what was renamed: the lines of `git diff --stat --summary`."""
+    def diff_summary(self, tip: str, base: str) -> tuple[DiffStat, tuple[str, ...]]:
+        """The same, and file by file, with what was renamed: the lines of `git diff --stat --summary`."""
         diff = self._diff(tip, base)
+        stat = _stat(diff)
         diff.find_similar()
         shape = DiffStatsFormat.FULL | DiffStatsFormat.INCLUDE_SUMMARY
-        return tuple(diff.stats.format(shape, _COLUMNS).splitlines())
+        return stat, tuple(diff.stats.format(shape, _COLUMNS).splitlines())
 
     def _diff(self, tip: str, base: str) -> pygit2.Diff:
         fork = self._repo.merge_base(pygit2.Oid(hex=tip), pygit2.Oid(hex=base))
@@ -336,6 +336,11 @@ class GitRepo:
             raise HubError(f"the value of {name} is not UTF-8", hint=f"git config {name}") from None
         folded = name.lower()
         return [*values, self._settings[folded]] if folded in self._settings else values
+
+
+def _stat(diff: pygit2.Diff) -> DiffStat:
+    stats = diff.stats
+    return DiffStat(stats.files_changed, stats.insertions, stats.deletions)
 
 
 def _leave_out_what_git_does_not_read(environ: Mapping[str, str]) -> bool:

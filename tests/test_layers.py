@@ -120,6 +120,7 @@ LATE = {
     ("context", "shlex"),
     ("context", "trust"),
     ("context", "worktrees"),
+    ("operations.mergetree", "tempfile"),
     ("options", "textwrap"),
     ("escape", "unicodedata"),
     ("store", "procfs"),

@@ -15,7 +15,7 @@ from git_hub_session.errors import GitFailed, Refused
 from git_hub_session.escape import visible
 from git_hub_session.operations.agents import agent_worktrees, attempts, still_running
 from git_hub_session.operations.cleanup import carry_out
-from git_hub_session.operations.mergetree import Blend, Checkout, blend, commit_blend
+from git_hub_session.operations.mergetree import Blend, Checkout, blend, commit_blend, hooks_in
 from git_hub_session.operations.policy import Policy
 from git_hub_session.operations.report import Report, untouched
 from git_hub_session.operations.scene import Scene
@@ -141,7 +141,7 @@ def _look(session: Session, directory: Directory, scene: Scene, wish: Wish) -> P
         )
     remarks = tuple(_remarks(session, scene, winner, result, into))
     checkout = _checkout_of(into, scene)
-    stat, summary = repo.diff_stat(tip, base), repo.diff_summary(tip, base)
+    stat, summary = repo.diff_summary(tip, base)
     return Plan(*(session, winner, tip, into, base, checkout, "", result, stat, summary, remarks))
 
 
@@ -282,9 +282,10 @@ def _move(plan: Plan, commit: str, scene: Scene) -> None:
     if plan.checkout is None:
         scene.git.change_refs([updated(plan.into, commit, plan.base)])
         return
-    # Where a hook refuses the ref, git has moved the files already: so it is asked before.
-    scene.git.change_refs([updated(plan.into, commit, plan.base)], rehearsal=True)
     git_dir, path = plan.checkout
+    if "reference-transaction" in hooks_in(scene, path):
+        # Where it refuses the ref, git has moved the files already: so it is asked before.
+        scene.git.change_refs([updated(plan.into, commit, plan.base)], rehearsal=True)
     try:
         scene.git.fast_forward(git_dir, path, commit, f"hub-session merge {plan.session.id}")
     except GitFailed as fault:
