@@ -310,6 +310,6 @@ def _posts(board: Directory, channel: str, names: list[str]) -> Iterator[Post]:
             except FileNotFoundError:
                 pass  # removed while we looked
             except Damaged as fault:
-                yield unread(channel, name, fault.message)
+                yield unread(channel, name, fault.message.removeprefix(f"{name}: "))
             except OSError as fault:
                 yield unread(channel, name, f"cannot be read: {fault.strerror}")

@@ -165,6 +165,7 @@ def test_the_whole_document(hub: Hub) -> None:
             worktree(hub.worktree(2), "agent-2/attempt-1"),
             worktree(again, "agent-2/attempt-2", processes=[pid]),
         ],
+        "posts": [],
     }
 
 
