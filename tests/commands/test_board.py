@@ -22,10 +22,10 @@ def channel(hub: Hub, name: str = "results") -> Path:
 def talk(hub: Hub) -> None:
     """The coordinator asks in the session's name, agent-1 answers from its worktree."""
     hub.session(agents=1)
-    words = ("board", "post", "results", "--session", "s1", "-m", "Who is\n\x1b[2J fast?")
-    assert hub.run(*words) == Result(0, f"Posted results/{FIRST}\n")
-    words = ("board", "reply", "001", "-m", "I am.")
-    assert hub.run(*words, cwd=hub.worktree(1)) == Result(0, f"Posted results/{SECOND}\n")
+    ask = ("post", "results", "--session", "s1", "-m", "Who is\n\x1b[2J fast?")
+    assert hub.run("board", *ask) == Result(0, f"Posted results/{FIRST}\n")
+    answer = ("reply", "001", "-m", "I am.")
+    assert hub.run("board", *answer, cwd=hub.worktree(1)) == Result(0, f"Posted results/{SECOND}\n")
 
 
 def post(at: int, author: str, text: str, **facts: Any) -> dict[str, Any]:
