@@ -110,10 +110,12 @@ def order(name: str) -> tuple[bool, int, tuple[tuple[int, str], ...]]:
     return not number, number, natural_key(name)
 
 
-def age_order(name: str) -> tuple[str, int]:
-    """A sort key over all channels: the oldest first, and before them the files that do not say."""
-    match = re.fullmatch(_FILE, name, re.ASCII)
-    return (re.sub("[:-]", "", match[2]), int(match[1])) if match else ("", 0)
+def age_order(name: str) -> tuple[str, str]:
+    """A sort key over all channels: the oldest first, and before them the files whose name ends in no time."""
+    stamp = name[
+        -19:-3
+    ]  # not by _FILE: a board may have thousands of posts, and `status` looks at all names
+    return (stamp if stamp[8:9] == "T" and stamp[:8].isdigit() else "", name)
 
 
 def numbered(draft: Post, number: int) -> Post:
