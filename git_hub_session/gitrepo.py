@@ -169,8 +169,17 @@ class GitRepo:
 
     @_reading()
     def ahead_behind(self, tip: str, base: str) -> tuple[int, int]:
-        """How many commits `tip` has that `base` has not, and the other way round."""
-        return self._repo.ahead_behind(pygit2.Oid(hex=tip), pygit2.Oid(hex=base))
+        """How many commits `tip` has that `base` has not, and the other way round.
+
+        By walking, as git counts: libgit2's own count is now and then wrong after merges
+        (docs/decisions.md).
+        """
+        return self._count(tip, base), self._count(base, tip)
+
+    def _count(self, tip: str, without: str) -> int:
+        walker = self._repo.walk(pygit2.Oid(hex=tip), SortMode.NONE)
+        walker.hide(pygit2.Oid(hex=without))
+        return sum(1 for _ in walker)
 
     @_reading()
     def diff_stat(self, tip: str, base: str) -> DiffStat:
@@ -178,10 +187,8 @@ class GitRepo:
         fork = self._repo.merge_base(pygit2.Oid(hex=tip), pygit2.Oid(hex=base))
         new = self._repo[tip].peel(pygit2.Tree)
         if fork is None:
-            stats = new.diff_to_tree(swap=True).stats
-        else:
-            stats = self._repo[fork].peel(pygit2.Tree).diff_to_tree(new).stats
-        return DiffStat(stats.files_changed, stats.insertions, stats.deletions)
+            return _stat_of(new.diff_to_tree(swap=True))
+        return _stat_of(self._repo[fork].peel(pygit2.Tree).diff_to_tree(new))
 
     @_reading()
     def frontier(self, tips: Iterable[str]) -> frozenset[str]:
@@ -316,6 +323,12 @@ class GitRepo:
             raise HubError(f"the value of {name} is not UTF-8", hint=f"git config {name}") from None
         folded = name.lower()
         return [*values, self._settings[folded]] if folded in self._settings else values
+
+
+def _stat_of(diff: pygit2.Diff) -> DiffStat:
+    """As git counts: a file that became a link is one file, though libgit2 has it deleted and added."""
+    files = {delta.new_file.raw_path for delta in diff.deltas}
+    return DiffStat(len(files), diff.stats.insertions, diff.stats.deletions)
 
 
 def _leave_out_what_git_does_not_read(environ: Mapping[str, str]) -> bool:
