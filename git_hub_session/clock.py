@@ -15,6 +15,11 @@ def iso(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds")
 
 
+def iso_z(seconds: float) -> str:
+    """ISO-8601 UTC in whole seconds with a Z, as AgentHub's posts have it, of `seconds` since the epoch."""
+    return datetime.fromtimestamp(int(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
 def parse_iso(text: str) -> float | None:
     """Seconds since the epoch, or None where `text` is no ISO-8601 time; no zone means UTC."""
     try:

@@ -14,7 +14,7 @@ from functools import cached_property
 from git_hub_session.clock import parse_iso
 from git_hub_session.discovery import Place, find_place, foreign_owner
 from git_hub_session.errors import HubError, UsageError
-from git_hub_session.refnames import SessionId, session_of_branch
+from git_hub_session.refnames import AgentBranch, SessionId, parse_agent_branch, session_of_branch
 from git_hub_session.states import FINISHED
 from git_hub_session.store import Broken, NoSuchSession, Store
 from git_hub_session.typed import TYPE_CHECKING, NamedTuple
@@ -115,6 +115,15 @@ class Context:
 
         return Git(self.place.common_dir, self.environ)
 
+    def read_text(self, file: str, what: str, *, most: int) -> str:
+        """What is in a file that the user named ('-': standard input), cut off behind `most` bytes; raises HubError."""
+        try:
+            standard_input = file == "-"
+            with open(0 if standard_input else file, "rb", closefd=not standard_input) as source:
+                return os.fsdecode(source.read(most + 1))
+        except OSError as fault:
+            raise HubError(f"cannot read the {what} from '{file}': {fault.strerror}") from None
+
     def settings(self, name: str) -> list[str]:
         """Every value that git's configuration has for `name`, the one that counts last.
 
@@ -150,16 +159,25 @@ class Context:
 
         return identity(self.place.common_dir, self.environ)
 
-    def current_session(self) -> SessionId | None:
-        """The session of the worktree or branch we are in, if there is one."""
+    def _branches(self) -> tuple[str, ...]:
+        """The full refs of what is worked on in the worktree we are in: HEAD's, a rebase's, a bisect's."""
         from git_hub_session.worktrees import operation_of, read_head
 
         head, _ = read_head(self.place.git_dir)
-        for ref in (head, *operation_of(self.place.git_dir).branches):
+        return (head, *operation_of(self.place.git_dir).branches)
+
+    def current_session(self) -> SessionId | None:
+        """The session of the worktree or branch we are in, if there is one."""
+        for ref in self._branches():
             sid = session_of_branch(ref)
             if sid is not None and self.store.has(sid):
                 return sid
         return None
+
+    def current_agent(self) -> AgentBranch | None:
+        """The agent whose worktree or branch we are in, if we are in one's."""
+        agents = (parse_agent_branch(ref) for ref in self._branches())
+        return next((agent for agent in agents if agent is not None), None)
 
     def session_to_look_at(self, text: str | None) -> SessionId:
         """The session that an id, or the start of one, means; without one, the current or the newest.

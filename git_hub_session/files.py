@@ -125,6 +125,8 @@ class Directory:
             found: os.stat_result | None = os.stat(name, dir_fd=self.fd, follow_symlinks=False)
         except FileNotFoundError:
             found = None
+        if found is not None and not stat.S_ISREG(found.st_mode):
+            found = None  # the mode of a link is nobody's wish
         # `*.tmp` is what AgentHub's .gitignore leaves out.
         aside = f".{name}.{os.getpid()}.tmp"
         if self.exists(aside):
@@ -137,6 +139,32 @@ class Directory:
                 os.unlink(aside, dir_fd=self.fd)
             raise
         self.sync()
+
+    def add(self, name: str, data: bytes) -> None:
+        """Put a new file there, whole or not at all, durably; raises FileExistsError. Call it under a lock.
+
+        A link, not a rename: it never takes the place of a file that somebody made meanwhile.
+        """
+        aside = ".new.tmp"  # always the same: what a killed process left goes with the next one
+        if self.exists(aside):
+            os.unlink(aside, dir_fd=self.fd)
+        try:
+            self._write(aside, data, like=None)
+            self._link(aside, name)
+        finally:
+            if self.exists(aside):
+                os.unlink(aside, dir_fd=self.fd)
+        self.sync()
+
+    def _link(self, source: str, name: str) -> None:
+        try:
+            os.link(source, name, src_dir_fd=self.fd, dst_dir_fd=self.fd, follow_symlinks=False)
+        except FileExistsError:
+            raise
+        except OSError:  # a file system that has no hard links, such as FAT
+            if self.exists(name):
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), name) from None
+            os.replace(source, name, src_dir_fd=self.fd, dst_dir_fd=self.fd)
 
     def _write(self, name: str, data: bytes, *, like: os.stat_result | None) -> None:
         fd = os.open(name, _CREATE, 0o666 if like is None else 0o600, dir_fd=self.fd)

@@ -172,8 +172,17 @@ class GitRepo:
 
     @_reading()
     def ahead_behind(self, tip: str, base: str) -> tuple[int, int]:
-        """How many commits `tip` has that `base` has not, and the other way round."""
-        return self._repo.ahead_behind(pygit2.Oid(hex=tip), pygit2.Oid(hex=base))
+        """How many commits `tip` has that `base` has not, and the other way round.
+
+        By walking, as git counts: libgit2's own count is now and then wrong after merges
+        (docs/decisions.md).
+        """
+        return self._count(tip, base), self._count(base, tip)
+
+    def _count(self, tip: str, without: str) -> int:
+        walker = self._repo.walk(pygit2.Oid(hex=tip), SortMode.NONE)
+        walker.hide(pygit2.Oid(hex=without))
+        return sum(1 for _ in walker)
 
     @_reading()
     def contains(self, tip: str, commit: str) -> bool:
@@ -185,13 +194,13 @@ class GitRepo:
     @_reading()
     def diff_stat(self, tip: str, base: str) -> DiffStat:
         """What `tip` changed since it left `base`; from nothing where they share no history."""
-        return _stat(self._diff(tip, base))
+        return _stat_of(self._diff(tip, base))
 
     @_reading()
     def diff_summary(self, tip: str, base: str) -> tuple[DiffStat, tuple[str, ...]]:
         """The same, and file by file, with what was renamed: the lines of `git diff --stat --summary`."""
         diff = self._diff(tip, base)
-        stat = _stat(diff)
+        stat = _stat_of(diff)
         diff.find_similar()
         shape = DiffStatsFormat.FULL | DiffStatsFormat.INCLUDE_SUMMARY
         return stat, tuple(diff.stats.format(shape, _COLUMNS).splitlines())
@@ -338,9 +347,10 @@ class GitRepo:
         return [*values, self._settings[folded]] if folded in self._settings else values
 
 
-def _stat(diff: pygit2.Diff) -> DiffStat:
-    stats = diff.stats
-    return DiffStat(stats.files_changed, stats.insertions, stats.deletions)
+def _stat_of(diff: pygit2.Diff) -> DiffStat:
+    """As git counts: a file that became a link is one file, though libgit2 has it deleted and added."""
+    files = {delta.new_file.raw_path for delta in diff.deltas}
+    return DiffStat(len(files), diff.stats.insertions, diff.stats.deletions)
 
 
 def _leave_out_what_git_does_not_read(environ: Mapping[str, str]) -> bool:

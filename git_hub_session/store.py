@@ -7,21 +7,18 @@ document or the new one.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable
 from types import TracebackType
 
 from git_hub_session import configfile
+from git_hub_session.documents import encode_document, read_document
 from git_hub_session.errors import Damaged, HubError, Refused
 from git_hub_session.files import Directory, LockHeld
 from git_hub_session.refnames import InvalidId, SessionId, is_session_id, parse_session_id
 from git_hub_session.session import Config, Session, new_document, read_state
-from git_hub_session.typed import TYPE_CHECKING, Any, NamedTuple, NoReturn, Self
+from git_hub_session.typed import TYPE_CHECKING, NamedTuple, Self
 
-STATE_LIMIT = 16 << 20  # bytes
-# json reads about 1,000 levels, but writes fewer: what is read must be writable again.
-MAX_NESTING = 200
 LOCK_WAIT = 10.0  # seconds
 
 # Sessions that are worth a second process: it takes 20 ms until that has said what it read.
@@ -63,7 +60,7 @@ class CannotWrite(HubError):
 
 
 class TooLarge(HubError):
-    """The settings make a config.yaml that no reader would take."""
+    """What was to be written is larger than any reader would take."""
 
     code = "too-large"
 
@@ -74,29 +71,6 @@ class Broken(NamedTuple):
     id: str
     config: Config | None
     reason: str
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    if number in (float("inf"), float("-inf")):
-        raise ValueError(f"{text:.20} is out of range")
-    return number
-
-
-_raw_decode = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite).raw_decode
-
-
-def _decode(text: str) -> Any:
-    """The JSON document in `text`; raises ValueError, RecursionError."""
-    text = text.strip()
-    document, end = _raw_decode(text)
-    if end != len(text):
-        raise ValueError("more than one document")
-    return document
 
 
 class Store:
@@ -183,7 +157,7 @@ class Store:
                 try:
                     with sessions.child(aside) as directory:
                         directory.create("config.yaml", text)
-                        directory.create("state.json", _encode(new_document(sid, at=at)))
+                        directory.create("state.json", encode_document(new_document(sid, at=at)))
                         directory.sync()
                     os.rename(aside, sid, src_dir_fd=sessions.fd, dst_dir_fd=sessions.fd)
                 except BaseException as fault:
@@ -196,10 +170,10 @@ class Store:
                     raise
                 sessions.sync()
         except OSError as fault:
-            raise _cannot_write(self.hub, fault) from None
+            raise cannot_write(self.hub, fault) from None
 
     def _make_hub(self) -> None:
-        """The directories of the hub, the board as AgentHub's board manager expects it, and .gitignore."""
+        """The directories of the hub, the board, and .gitignore."""
         os.makedirs(os.path.dirname(self.hub), exist_ok=True)
         if not os.path.lexists(self.hub):
             try:
@@ -208,12 +182,7 @@ class Store:
                 pass
         with Directory(self.hub) as hub:
             hub.made("sessions").close()
-            with hub.made("board") as board:
-                for channel in CHANNELS:
-                    board.made(channel).close()
-                counters = dict.fromkeys(CHANNELS, 0)
-                index = _encode({"channels": list(CHANNELS), "counters": counters})
-                _make_once(board, "_index.json", index)
+            make_board(hub)
             # Not one file of the hub belongs into a commit: each agent's worktree would get a
             # stale copy, and `git clean` and `git stash -u` would take the real one away.
             _make_once(
@@ -281,7 +250,7 @@ class Edit:
 
     def save(self, session: Session) -> Session:
         """Replace state.json by the session's document, and return the session; raises CannotWrite."""
-        self._replace("state.json", _encode(session.document))
+        self._replace("state.json", encode_document(session.document))
         return session
 
     def save_config(self, config: Config) -> None:
@@ -292,7 +261,7 @@ class Edit:
         try:
             self.directory.replace(name, data)
         except OSError as fault:
-            raise _cannot_write(f"{self.directory.path}/{name}", fault) from None
+            raise cannot_write(f"{self.directory.path}/{name}", fault) from None
 
 
 def _read_by_name(directory: Directory, sid: SessionId) -> Session:
@@ -303,7 +272,7 @@ def _read_by_name(directory: Directory, sid: SessionId) -> Session:
 
 
 def _with_state(directory: Directory, prefix: str, sid: SessionId, config: Config) -> Session:
-    document = _read_json(directory, prefix)
+    document = read_document(directory, f"{prefix}state.json")
     return Session(sid, config, read_state(document), document)
 
 
@@ -316,33 +285,6 @@ def _read_config(directory: Directory, prefix: str) -> Config:
         return Config(configfile.parse_config(data.decode()))
     except UnicodeDecodeError:
         raise Damaged("config.yaml: not UTF-8") from None
-
-
-def _read_json(directory: Directory, prefix: str) -> dict[str, Any]:
-    try:
-        data = directory.read(f"{prefix}state.json", limit=STATE_LIMIT)
-    except FileNotFoundError:
-        raise Damaged("state.json: missing") from None
-    try:
-        document = _decode(data.decode())
-        if data.count(b"[") + data.count(b"{") > MAX_NESTING:
-            _check_nesting(document, MAX_NESTING)
-    except RecursionError:
-        raise Damaged("state.json: nested too deep") from None
-    except ValueError as fault:
-        raise Damaged(f"state.json: not valid JSON ({fault})") from None
-    if not isinstance(document, dict):
-        raise Damaged("state.json: not an object")
-    return document
-
-
-def _check_nesting(value: object, levels: int) -> None:
-    """Raise RecursionError where `value` has more than that many levels of lists and objects."""
-    if isinstance(value, dict | list):
-        if not levels:
-            raise RecursionError
-        for inner in value.values() if isinstance(value, dict) else value:
-            _check_nesting(inner, levels - 1)
 
 
 def _read_or_say_why(sessions: Directory, name: str, *, is_link: bool) -> Session | Broken | None:
@@ -365,6 +307,16 @@ def _read_or_say_why(sessions: Directory, name: str, *, is_link: bool) -> Sessio
         return Broken(name, config, f"cannot be read: {fault.strerror}")
 
 
+def make_board(hub: Directory) -> None:
+    """The board in the hub, as AgentHub's board manager expects it; what is there stays."""
+    with hub.made("board") as board:
+        for channel in CHANNELS:
+            board.made(channel).close()
+        counters = dict.fromkeys(CHANNELS, 0)
+        index = encode_document({"channels": list(CHANNELS), "counters": counters})
+        _make_once(board, "_index.json", index)
+
+
 def _make_once(directory: Directory, name: str, data: bytes) -> None:
     """Make a file, whole, that nobody has made yet: what is there may have been written to."""
     if not directory.exists(name):
@@ -373,9 +325,6 @@ def _make_once(directory: Directory, name: str, data: bytes) -> None:
             directory.replace(name, data)
 
 
-def _encode(document: Any) -> bytes:
-    return (json.dumps(document, indent=2, allow_nan=False) + "\n").encode()
-
-
-def _cannot_write(path: str, fault: OSError) -> CannotWrite:
+def cannot_write(path: str, fault: OSError) -> CannotWrite:
+    """The fault of a change that was not made."""
     return CannotWrite(f"cannot write '{path}': {fault.strerror}", hint="nothing was changed")

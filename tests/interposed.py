@@ -16,7 +16,7 @@ _INTERPOSED = """
 import os, signal, subprocess, sys, time
 sys.path.insert(0, {checkout!r})
 count = 0
-CHANGES = {{"os.remove", "os.rename", "os.rmdir", "os.mkdir", "os.fork", "subprocess.Popen"}}
+CHANGES = {{"os.link", "os.remove", "os.rename", "os.rmdir", "os.mkdir", "os.fork", "subprocess.Popen"}}
 
 def heard(event, args):
     global count

@@ -53,7 +53,7 @@ _AT_ONCE = """
 import json, os, sys
 sys.path.insert(0, sys.argv[1])
 from git_hub_session import cli
-from git_hub_session.commands import init, list, log, update
+from git_hub_session.commands import board, init, list, log, update
 from git_hub_session.render import machine, style
 answers = sys.argv[2]
 gate, opener = os.pipe()
@@ -108,7 +108,7 @@ _KILLED = """
 import json, os, signal, sys
 sys.path.insert(0, sys.argv[1])
 from git_hub_session import cli
-from git_hub_session.commands import init, list, log, update
+from git_hub_session.commands import board, init, list, log, update
 from git_hub_session.render import machine, style
 words, after, file, restored = json.load(sys.stdin)
 

@@ -42,6 +42,8 @@ def heavy(modules: set[str]) -> list[str]:
         ("list", "--format=json"),
         ("list", "-z"),
         ("log", "s1"),
+        ("board",),
+        ("board", "post", "results", "-m", "x"),
         ("update", "s1", "--state", "running"),
         ("update", "s1", "--state", "running", "-n"),
         ("init", "--task", "Another", "--id", "s2"),

@@ -218,6 +218,9 @@ def test_every_key_of_json_is_named(hub: Hub) -> None:
         ("list", ("list",), 0),
         ("update", ("update", "s1", "--state", "running", "--reason", "go"), 0),
         ("log", ("log", "s1"), 0),
+        ("board", ("board", "post", "results", "-m", "x"), 0),
+        ("board", ("board",), 0),
+        ("board", ("board", "read", "results"), 0),
         ("status", ("status", "s1"), 0),
         ("cleanup", ("cleanup", "s1", "--archive"), 1),
     )

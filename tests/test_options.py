@@ -131,6 +131,7 @@ usage: git hub-session <command> [<options>]
     list       list the sessions
     status     show a session, its branches and worktrees
     log        show the transitions of a session
+    board      read and write AgentHub's message board
     path       print where an agent's worktree is
     update     move a session to its next state
     cleanup    remove the worktrees of sessions, saving work

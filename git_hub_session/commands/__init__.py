@@ -26,6 +26,7 @@ COMMANDS: dict[str, Command] = {
         "git_hub_session.commands.status", "show a session, its branches and worktrees"
     ),
     "log": Command("git_hub_session.commands.log", "show the transitions of a session"),
+    "board": Command("git_hub_session.commands.board", "read and write AgentHub's message board"),
     "path": Command("git_hub_session.commands.path", "print where an agent's worktree is"),
     "update": Command("git_hub_session.commands.update", "move a session to its next state"),
     "cleanup": Command(

@@ -46,7 +46,7 @@ def run(context: Context, args: Arguments) -> InitView:
     """Make the session; of two that want one id, one gets it."""
     values = {
         "session_id": "",
-        "task": _task(args),
+        "task": _task(context, args),
         "agent_count": str(_agents(args.text("agents"))),
         "base_branch": _checked(
             "base branch", base_branch(context.place, args.text("base-branch"))
@@ -74,27 +74,19 @@ def _allow(context: Context, command: str) -> None:
         context.note(f"warning: 'git hub-session eval' will ask before it runs it: {fault.message}")
 
 
-def _task(args: Arguments) -> str:
+def _task(context: Context, args: Arguments) -> str:
     text, file = args.text("task"), args.text("file")
     if (text is None) == (file is None):
         raise UsageError(
             "what is the task?" if text is None else "--task and -F exclude each other",
             hint="give --task <text>, or -F <file>",
         )
-    task = _checked("task", _read_task(file).rstrip("\n") if file is not None else text or "")
+    if file is not None:
+        text = context.read_text(file, "task", most=_MOST_TEXT).rstrip("\n")
+    task = _checked("task", text or "")
     if not task.strip():
         raise UsageError("the task is empty")
     return task
-
-
-def _read_task(file: str) -> str:
-    try:
-        standard_input = file == "-"
-        with open(0 if standard_input else file, "rb", closefd=not standard_input) as source:
-            data = source.read(_MOST_TEXT + 1)
-    except OSError as fault:
-        raise HubError(f"cannot read the task from '{file}': {fault.strerror}") from None
-    return os.fsdecode(data)
 
 
 def _checked(name: str, text: str) -> str:

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from git_hub_session import procfs
+from git_hub_session.board import Board
 from git_hub_session.context import Context
+from git_hub_session.errors import Damaged
 from git_hub_session.operations.survey import survey
 from git_hub_session.options import FORMAT, QUIET, Arguments, Usage
+from git_hub_session.posts import Post
+from git_hub_session.refnames import SessionId
 from git_hub_session.views.status import StatusView
+
+_POSTS = 3
 
 USAGE = Usage(("status [<options>] [<id>]",), (QUIET, *FORMAT), most=1)
 
@@ -16,4 +22,13 @@ def run(context: Context, args: Arguments) -> StatusView:
     sid = context.session_to_look_at(args.word)
     session = context.store.read(sid)
     found = survey(session, context.repo, context.place.common_dir, procfs.processes())
-    return StatusView(found, context.cwd, context.now())
+    posts, faults = _posts(context, sid)
+    return StatusView(found, posts, context.cwd, context.now(), faults)
+
+
+def _posts(context: Context, sid: SessionId) -> tuple[list[Post], tuple[str, ...]]:
+    """The session's last posts; a damaged board is a warning, and hides nothing of the session."""
+    try:
+        return Board(context.place.hub).latest(sid, _POSTS), ()
+    except Damaged as fault:
+        return [], (f"warning: {fault.message}",)

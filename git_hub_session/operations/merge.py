@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from git_hub_session.board import Board
 from git_hub_session.clock import iso
-from git_hub_session.errors import GitFailed, Refused
+from git_hub_session.errors import GitFailed, HubError, Refused
 from git_hub_session.escape import visible
 from git_hub_session.operations.agents import agent_worktrees, attempts, still_running
 from git_hub_session.operations.cleanup import carry_out
@@ -20,6 +21,7 @@ from git_hub_session.operations.policy import Policy
 from git_hub_session.operations.report import Report, untouched
 from git_hub_session.operations.scene import Scene
 from git_hub_session.operations.survey import worktree_facts
+from git_hub_session.operations.verdict import said
 from git_hub_session.refnames import HEADS, AgentBranch, SessionId, short, updated
 from git_hub_session.session import Merge, Result, Session, advanced, with_merge
 from git_hub_session.states import State
@@ -30,6 +32,9 @@ if TYPE_CHECKING:
     from git_hub_session.files import Directory
     from git_hub_session.gitrepo import DiffStat, GitRepo
     from git_hub_session.store import Edit
+
+
+_RESULTS, _COORDINATOR = "results", "coordinator"
 
 
 class Wish(NamedTuple):
@@ -111,10 +116,11 @@ def merge(sid: SessionId, scene: Scene, wish: Wish, policy: Policy, plan: Plan) 
         report = untouched(sid)
         if wish.cleanup:
             report = carry_out(edit, sid, scene, policy, archiving=True, spare=plan.winner.ref)
+        notes = _post_summary(plan, commit, report, scene)
         session = edit.read()
         if session.state is State.EVALUATING:
             edit.save(_over(session, plan, scene))
-        return Merged(plan, commit, report)
+        return Merged(plan, commit, report._replace(notes=(*report.notes, *notes)))
 
 
 def _look(session: Session, directory: Directory, scene: Scene, wish: Wish) -> Plan:
@@ -293,6 +299,26 @@ def _move(plan: Plan, commit: str, scene: Scene) -> None:
             f"git cannot update '{path}', where '{short(plan.into)}' is checked out",
             hint=fault.stderr.strip(),
         ) from None
+
+
+def _post_summary(plan: Plan, commit: str, report: Report, scene: Scene) -> list[str]:
+    """Tell the board, once, as AgentHub's coordinator does; what kept it from that."""
+    board, sid = Board(scene.store.hub), plan.session.id
+    try:
+        before = board.find(_RESULTS, session=sid, author=_COORDINATOR)
+        if before is not None and commit in before.text:
+            return []
+        tags = ", ".join(short(one.tag) for one in report.branches.archived)
+        text = (
+            f"## Merge Summary\n\n- **Session**: {sid}\n- **Winner**: agent-{plan.winner.agent}\n"
+            f"- **Merged into**: {visible(short(plan.into))}\n- **Commit**: {commit}\n"
+            f"- **Archived**: {tags or 'none'}\n"
+            f"- **Worktrees cleaned**: {len(report.removed)}\n"
+        )
+        board.post(_RESULTS, author=_COORDINATOR, text=text, session=sid, now=scene.now())
+    except (HubError, OSError) as fault:
+        return [f"the summary is not on the board: {said(fault)}"]
+    return []
 
 
 def _over(session: Session, plan: Plan, scene: Scene) -> Session:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from git_hub_session.clock import age, age_of
 from git_hub_session.escape import padded, visible, width
+from git_hub_session.posts import Post
 from git_hub_session.refnames import short, within_session
 from git_hub_session.session import CONFIG_KEYS
 from git_hub_session.typed import TYPE_CHECKING, Any, NamedTuple
+from git_hub_session.views.post import post_document, summary
 from git_hub_session.views.view import (
     STATE_COLORS,
     Answer,
@@ -25,14 +29,15 @@ _LEAST_OF_A_COMMIT = 30  # columns: its age and the start of its subject
 
 
 class StatusView(NamedTuple):
-    """One session whole; `here` is the directory that paths are shown from."""
+    """One session whole, and its last posts; `here` is the directory that paths are shown from."""
 
     survey: Survey
+    posts: Sequence[Post]
     here: str
     now: float
+    faults: Sequence[str] = ()
     changed: bool = False
     exit_code: int = 0
-    faults: tuple[str, ...] = ()
 
     def document(self) -> dict[str, Any]:
         session = self.survey.session
@@ -41,6 +46,7 @@ class StatusView(NamedTuple):
             "state": dict(session.document),
             "branches": [_branch(facts) for facts in self.survey.branches],
             "worktrees": [_worktree(facts) for facts in self.survey.worktrees],
+            "posts": [post_document(post) for post in self.posts],
         }
 
     def records(self) -> list[Record]:
@@ -51,6 +57,7 @@ class StatusView(NamedTuple):
             record({**head, "updated": session.updated}),
             *(record(_branch(facts)) for facts in self.survey.branches),
             *(record(_worktree(facts)) for facts in self.survey.worktrees),
+            *(record(post_document(post)) for post in self.posts),
         ]
 
     def lines(self, style: Style, *, quiet: bool) -> Answer:
@@ -64,7 +71,7 @@ class StatusView(NamedTuple):
         out += measured(config)
         out.append(f"  Created: {_moment(session.created, self.now)}")
         out.append(f"  Updated: {_moment(session.updated, self.now)}")
-        return Answer(out + _branches(self, style))
+        return Answer(out + _branches(self, style) + _posts(self, style))
 
 
 def _branch(facts: BranchFacts) -> dict[str, Any]:
@@ -153,6 +160,11 @@ def _branches(view: StatusView, style: Style) -> list[str]:
         if folded and row[6] not in ("-", "WORKTREE"):
             out.append(f"      {row[6]}")
     return out
+
+
+def _posts(view: StatusView, style: Style) -> list[str]:
+    shown = [f"{visible(post.channel)}/{summary(post, view.now)}" for post in view.posts]
+    return ["", "  Posts:", *(f"    {style.fit(line, 4)}" for line in shown)] if shown else []
 
 
 def _counts(facts: BranchFacts) -> tuple[str, str, str, str]:

@@ -96,6 +96,22 @@ def test_into_what_is_checked_out(hub: Hub) -> None:
     }
 
 
+def test_the_board_is_told_once(hub: Hub) -> None:
+    """Also where the work is finished by a second call."""
+    tournament(hub)
+    hub.git("worktree", "lock", place(hub, 1))
+    assert hub.run("merge", "-q", "--yes", "s1").code == 1
+    hub.git("worktree", "unlock", place(hub, 1))
+    assert hub.run("merge", "-q", "--yes", "s1") == Result(0)
+    (post,) = hub.json("board", "read", "results")["posts"]
+    assert (post["author"], post["session"]) == ("coordinator", "s1")
+    assert post["text"] == (
+        "## Merge Summary\n\n- **Session**: s1\n- **Winner**: agent-2\n- **Merged into**: main\n"
+        f"- **Commit**: {hub.git('rev-parse', 'main')}\n- **Archived**: none\n"
+        "- **Worktrees cleaned**: 1"
+    )
+
+
 def test_it_is_a_merge_of_both_sides(hub: Hub) -> None:
     """What came into the base branch meanwhile stays; and it is said."""
     tournament(hub)

@@ -1,0 +1,315 @@
+"""AgentHub's message board on disk: <hub>/board/<channel>/*.md, and _index.json, which counts.
+
+It only grows: no post is ever changed, replaced or deleted. A number is taken under the
+board's lock, from the index and from the files, whichever is further on; so neither a
+killed process nor a damaged index makes one be given twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from git_hub_session.clock import iso_z
+from git_hub_session.documents import encode_document, read_document
+from git_hub_session.errors import Damaged, HubError, Refused
+from git_hub_session.files import Directory, LockHeld
+from git_hub_session.posts import (
+    LIMIT,
+    MOST_POSTS,
+    Post,
+    age_order,
+    is_channel,
+    is_file,
+    is_parent,
+    number_of,
+    numbered,
+    order,
+    parse_author,
+    parse_post,
+    render_post,
+    unread,
+)
+from git_hub_session.store import CHANNELS, LOCK_WAIT, TooLarge, cannot_write, make_board
+from git_hub_session.typed import Any, NamedTuple
+
+_INDEX = "_index.json"
+# How many posts are opened to find the last ones of a session.
+_SEARCHED = 200
+
+
+class NoHub(HubError):
+    """There is no hub yet, so there is nothing to talk about."""
+
+    code = "no-hub"
+
+    def __init__(self, hub: str) -> None:
+        super().__init__(f"no hub at '{hub}'", hint="git hub-session init --task <text>")
+
+
+class NoSuchChannel(Refused):
+    """The board has no channel of that name."""
+
+    code = "no-such-channel"
+
+    def __init__(self, channel: str, names: list[str]) -> None:
+        super().__init__(
+            f"no such channel: '{channel}'", hint=f"the channels are {', '.join(names)}"
+        )
+
+
+class NoSuchPost(HubError):
+    """No post's id starts so."""
+
+    code = "no-such-post"
+
+
+class AmbiguousPost(HubError):
+    """More than one post's id starts so."""
+
+    code = "ambiguous-post"
+
+
+class Channel(NamedTuple):
+    """A channel in short."""
+
+    name: str
+    posts: int = 0
+    last: Post | None = None
+    """The one with the highest number."""
+    reason: str = ""
+    """Why it cannot be read, or ''."""
+
+
+class Board:
+    """The board of a hub; `notes` tells what was wrong with it and stopped nothing."""
+
+    def __init__(self, hub: str) -> None:
+        self._hub = hub
+        self.notes: list[str] = []
+
+    def channels(self) -> list[Channel]:
+        """Every channel, those of the index first; raises NoHub, Damaged."""
+        try:
+            with self._open() as board:
+                return [_channel(board, name) for name in _names(board, self._index(board))]
+        except FileNotFoundError:
+            return [Channel(name) for name in CHANNELS]
+
+    def read(self, channel: str) -> list[Post]:
+        """The posts of a channel by number, then the files that have none; raises NoSuchChannel, NoHub, Damaged."""
+        try:
+            with self._open() as board:
+                names = _names(board, self._index(board))
+                if channel in names:
+                    return [*_posts(board, channel, sorted(_files(board, channel), key=order))]
+        except FileNotFoundError:
+            names = list(CHANNELS)
+        if channel not in names:
+            raise NoSuchChannel(channel, names)
+        return []
+
+    def find(self, channel: str, *, session: str, author: str) -> Post | None:
+        """The author's last post there for the session; raises as `read` does."""
+        for post in reversed(self.read(channel)):
+            if (post.session, post.author) == (session, author):
+                return post
+        return None
+
+    def meant(self, text: str) -> Post:
+        """The post whose id, or `channel/id`, is `text` or alone starts so; raises NoSuchPost, AmbiguousPost."""
+        within, _, start = text.rpartition("/")
+        found = [
+            (channel, name)
+            for channel, name in self._everything()
+            if name.startswith(start) and start and within in ("", channel)
+        ]
+        found = [one for one in found if unread(*one).id == start] or found
+        if not found:
+            raise NoSuchPost(f"no such post: '{text}'", hint="try 'git hub-session board'")
+        if len(found) > 1:
+            ids = "\n".join(f"  {channel}/{unread(channel, name).id}" for channel, name in found)
+            raise AmbiguousPost(
+                f"'{text}' is the start of {len(found)} posts", hint=f"the candidates are\n{ids}"
+            )
+        [(channel, name)] = found
+        with self._open() as board:
+            return next(_posts(board, channel, [name]))
+
+    def latest(self, session: str, most: int) -> list[Post]:
+        """The session's last posts in all channels, the newest first; not looked for very far back."""
+        newest = sorted(self._everything(), key=lambda one: age_order(one[1]), reverse=True)
+        found: list[Post] = []
+        if newest:
+            with self._open() as board:
+                for channel, name in newest[:_SEARCHED]:
+                    found += (p for p in _posts(board, channel, [name]) if p.session == session)
+                    if len(found) >= most:
+                        break
+        return found[:most]
+
+    def post(
+        self, channel: str, *, author: str, text: str, session: str, parent: str = "", now: float
+    ) -> Post:
+        """Put a post there, whole, under a number that no other has.
+
+        Raises InvalidAuthor, NoSuchChannel, TooLarge, NoHub, LockHeld, CannotWrite, Damaged;
+        nothing was changed then. `session` and `parent` may be ''.
+        """
+        draft = Post(channel, "", 0, parse_author(author), iso_z(now), parent, session, text)
+        _check(draft)
+        try:
+            with self._locked() as board:
+                index = self._index(board)
+                names = _names(board, index)
+                if channel not in names:
+                    raise NoSuchChannel(channel, names)
+                board.made(channel).close()
+                number = max(_counted(index, channel), _highest(_files(board, channel))) + 1
+                if number > MOST_POSTS:
+                    raise Refused(f"channel '{channel}' has no number left")
+                post = numbered(draft, number)
+                with board.child(channel) as directory:
+                    directory.add(post.file, render_post(post))
+                self._count(board, index, post)
+        except OSError as fault:
+            raise cannot_write(f"{self._hub}/board/{channel}", fault) from None
+        return post
+
+    def _note(self, text: str) -> None:
+        if text not in self.notes:
+            self.notes.append(text)
+
+    def _open(self) -> Directory:
+        """The board; raises NoHub, FileNotFoundError where the hub has none, Damaged for a link."""
+        with self._open_hub() as hub:
+            return hub.child("board")
+
+    def _open_hub(self) -> Directory:
+        try:
+            return Directory(self._hub)
+        except FileNotFoundError:
+            raise NoHub(self._hub) from None
+
+    def _locked(self) -> Directory:
+        """The board, made where it is missing, under its lock; raises NoHub, LockHeld, Damaged."""
+        with self._open_hub() as hub:
+            if not hub.exists("board"):
+                make_board(hub)
+            board = hub.child("board")
+        try:
+            board.lock(wait=LOCK_WAIT)
+        except LockHeld:
+            board.close()
+            raise LockHeld(
+                "the board is locked by another process", hint="try again when it has finished"
+            ) from None
+        return board
+
+    def _everything(self) -> list[tuple[str, str]]:
+        """Every file that is shown as a post: its channel and its name; raises NoHub, Damaged."""
+        try:
+            with self._open() as board:
+                names = _names(board, self._index(board))
+                return [(channel, name) for channel in names for name in _seen(board, channel)]
+        except FileNotFoundError:
+            return []
+
+    def _index(self, board: Directory) -> dict[str, Any]:
+        """_index.json, its `channels` a list and its `counters` a dictionary: made from the files if need be."""
+        if board.exists(_INDEX):
+            try:
+                index = read_document(board, _INDEX)
+            except Damaged as fault:
+                self._note(f"the posts were counted anew: {fault.message}")
+            else:
+                index = {"channels": [], "counters": {}, **index}
+                if isinstance(index["channels"], list) and isinstance(index["counters"], dict):
+                    return index
+                self._note(f"the posts were counted anew: {_INDEX}: not an index")
+        known = {"channels": list(CHANNELS), "counters": {}}
+        names = _names(board, known)
+        return {
+            "channels": names,
+            "counters": {name: _highest(_seen(board, name)) for name in names},
+        }
+
+    def _count(self, board: Directory, index: dict[str, Any], post: Post) -> None:
+        """Write down the number that was taken; if that fails the next post does it, since the file is there."""
+        index["counters"][post.channel] = post.sequence
+        if post.channel not in index["channels"]:
+            index["channels"].append(post.channel)
+        try:
+            board.replace(_INDEX, encode_document(index))
+        except OSError as fault:
+            self._note(f"{_INDEX} could not be written: {fault.strerror}")
+
+
+def _check(draft: Post) -> None:
+    if draft.parent and not is_parent(draft.parent):
+        raise Refused(f"a reply cannot name '{draft.parent}'", hint="rename that file, or post")
+    try:
+        size = len(render_post(numbered(draft, MOST_POSTS)))
+    except UnicodeEncodeError:
+        raise HubError("the text is not UTF-8") from None
+    if size > LIMIT:
+        raise TooLarge(f"the post is larger than {LIMIT} bytes")
+
+
+def _names(board: Directory, index: dict[str, Any]) -> list[str]:
+    """The channels: those of the index in its order, then the other directories; links too, to be refused."""
+    named = [name for name in index["channels"] if isinstance(name, str)]
+    return [name for name in dict.fromkeys([*named, *board.directories()[0]]) if is_channel(name)]
+
+
+def _counted(index: dict[str, Any], channel: str) -> int:
+    """What the index has counted; 0 where that is no number."""
+    count = index["counters"].get(channel)
+    return count if type(count) is int and 0 <= count <= MOST_POSTS else 0
+
+
+def _highest(files: list[str]) -> int:
+    return max(map(number_of, files), default=0)
+
+
+def _files(board: Directory, channel: str) -> list[str]:
+    """The names of a channel's files; none where it is not there yet. Raises Damaged, OSError."""
+    try:
+        with board.child(channel) as directory:
+            return [name for name in directory.names() if is_file(name)]
+    except FileNotFoundError:
+        return []
+
+
+def _seen(board: Directory, channel: str) -> list[str]:
+    """Those of its files; none where it cannot be read, which stops no other."""
+    try:
+        return _files(board, channel)
+    except (Damaged, OSError):
+        return []
+
+
+def _channel(board: Directory, name: str) -> Channel:
+    try:
+        files = sorted(_files(board, name), key=order)
+        last = next(_posts(board, name, [*filter(number_of, files)][-1:] or files[-1:]), None)
+        return Channel(name, len(files), last)
+    except Damaged as fault:
+        return Channel(name, reason=fault.message)
+    except OSError as fault:
+        return Channel(name, reason=f"cannot be read: {fault.strerror}")
+
+
+def _posts(board: Directory, channel: str, names: list[str]) -> Iterator[Post]:
+    """What the files say; one that cannot be read says why, and stops nobody else."""
+    if not names:
+        return
+    with board.child(channel) as directory:
+        for name in names:
+            try:
+                yield parse_post(channel, name, directory.read(name, limit=LIMIT))
+            except FileNotFoundError:
+                pass  # removed while we looked
+            except Damaged as fault:
+                yield unread(channel, name, fault.message.removeprefix(f"{name}: "))
+            except OSError as fault:
+                yield unread(channel, name, f"cannot be read: {fault.strerror}")

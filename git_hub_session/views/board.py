@@ -1,0 +1,136 @@
+"""The answers of `git hub-session board`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from git_hub_session.clock import age_of
+from git_hub_session.escape import padded, visible, width
+from git_hub_session.posts import Post
+from git_hub_session.typed import TYPE_CHECKING, Any, NamedTuple
+from git_hub_session.views.post import post_document, summary
+from git_hub_session.views.view import Answer, Record, Style, record
+
+if TYPE_CHECKING:
+    from git_hub_session.board import Channel
+
+
+class BoardView(NamedTuple):
+    """The channels; `now` is for ages."""
+
+    channels: Sequence[Channel]
+    notes: Sequence[str]
+    now: float
+    changed: bool = False
+
+    @property
+    def exit_code(self) -> int:
+        return 1 if any(channel.reason for channel in self.channels) else 0
+
+    @property
+    def faults(self) -> list[str]:
+        broken = [channel for channel in self.channels if channel.reason]
+        told = [f"error: channel '{visible(one.name)}': {visible(one.reason)}" for one in broken]
+        return told + _warnings(self.notes)
+
+    def document(self) -> dict[str, Any]:
+        return {"channels": [_channel(channel) for channel in self.channels]}
+
+    def records(self) -> list[Record]:
+        flat = ({**_channel(one), "last": one.last and one.last.id} for one in self.channels)
+        return [record(channel) for channel in flat]
+
+    def lines(self, style: Style, *, quiet: bool) -> Answer:
+        names = max(7, *(width(visible(channel.name)) for channel in self.channels))
+        out = [f"{padded('CHANNEL', names)}  POSTS  LAST POST"]
+        for channel in self.channels:
+            last = channel.reason and "broken"
+            if channel.last is not None:
+                last = summary(channel.last, self.now)
+            left = f"{padded(visible(channel.name), names)}  {channel.posts:>5}"
+            out.append(f"{left}  {style.fit(last or '-', names + 9)}")
+        return Answer(out)
+
+
+class ChannelView(NamedTuple):
+    """The posts of a channel."""
+
+    channel: str
+    posts: Sequence[Post]
+    notes: Sequence[str]
+    now: float
+    changed: bool = False
+
+    @property
+    def exit_code(self) -> int:
+        return 1 if any(post.reason for post in self.posts) else 0
+
+    @property
+    def faults(self) -> list[str]:
+        broken = [post for post in self.posts if post.reason]
+        return [
+            f"error: '{visible(post.file)}' is no post: {visible(post.reason)}" for post in broken
+        ] + _warnings(self.notes)
+
+    def document(self) -> dict[str, Any]:
+        return {"channel": self.channel, "posts": [post_document(post) for post in self.posts]}
+
+    def records(self) -> list[Record]:
+        return [record(post_document(post)) for post in self.posts]
+
+    def lines(self, style: Style, *, quiet: bool) -> Answer:
+        if not self.posts:
+            return Answer([], [] if quiet else [f"no posts in '{visible(self.channel)}'"])
+        out = []
+        for post in self.posts:
+            out.append(style.paint(visible(post.id), "yellow") + _heading(post, self.now))
+            out += [f"    {visible(line)}" for line in post.text.split("\n") if post.text]
+            out.append("")
+        return Answer(out[:-1])
+
+
+class PostedView(NamedTuple):
+    """A post that was made."""
+
+    post: Post
+    notes: Sequence[str]
+    exit_code: int = 0
+    changed: bool = True
+
+    @property
+    def faults(self) -> list[str]:
+        return _warnings(self.notes)
+
+    def document(self) -> dict[str, Any]:
+        return post_document(self.post)
+
+    def records(self) -> list[Record]:
+        return [record(self.document())]
+
+    def lines(self, style: Style, *, quiet: bool) -> Answer:
+        return Answer([] if quiet else [f"Posted {visible(self.post.channel)}/{self.post.id}"])
+
+
+def _channel(channel: Channel) -> dict[str, Any]:
+    return {
+        "channel": channel.name,
+        "posts": channel.posts,
+        "last": post_document(channel.last) if channel.last else None,
+        "reason": channel.reason or None,
+    }
+
+
+def _heading(post: Post, now: float) -> str:
+    said = [
+        post.author and f"by {post.author}",
+        post.timestamp and age_of(post.timestamp, now),
+        post.session and f"session {post.session}",
+        post.parent and f"in reply to {post.parent}",
+        post.reason and f"no post: {post.reason}",
+    ]
+    told = ", ".join(visible(one) for one in said if one)
+    return f"  ({told})" if told else ""
+
+
+def _warnings(notes: Sequence[str]) -> list[str]:
+    return [f"warning: {visible(note)}" for note in notes]

@@ -1,0 +1,30 @@
+"""A post of the message board, for the answers that show one."""
+
+from __future__ import annotations
+
+from git_hub_session.clock import age_of
+from git_hub_session.escape import visible
+from git_hub_session.posts import Post
+from git_hub_session.typed import Any
+
+
+def summary(post: Post, now: float) -> str:
+    """A post on one line: its id, its age and how it begins."""
+    age = f"  {age_of(post.timestamp, now)}" if post.timestamp else ""
+    begins = post.reason or post.text.partition("\n")[0]
+    return f"{visible(post.id)}{age}: {visible(begins)}"
+
+
+def post_document(post: Post) -> dict[str, Any]:
+    """The post as the one object that it is everywhere; what it does not say is null."""
+    return {
+        "post": post.id,
+        "channel": post.channel,
+        "sequence": post.sequence or None,
+        "author": post.author or None,
+        "timestamp": post.timestamp or None,
+        "parent": post.parent or None,
+        "session": post.session or None,
+        "reason": post.reason or None,
+        "text": post.text,
+    }

@@ -1,0 +1,329 @@
+"""`git hub-session board`: the channels, the posts of one, one post more; and the posts that status shows."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.hub import NOW, Hub, Result, snapshot
+
+STAMP = "20260317T143022Z"
+FIRST, SECOND = f"001-coordinator-{STAMP}", f"002-agent-1-{STAMP}"
+
+
+def channel(hub: Hub, name: str = "results") -> Path:
+    return hub.top / ".agenthub" / "board" / name
+
+
+def talk(hub: Hub) -> None:
+    """The coordinator asks in the session's name, agent-1 answers from its worktree."""
+    hub.session(agents=1)
+    ask = ("post", "results", "--session", "s1", "-m", "Who is\n\x1b[2J fast?")
+    assert hub.run("board", *ask) == Result(0, f"Posted results/{FIRST}\n")
+    answer = ("reply", "001", "-m", "I am.")
+    assert hub.run("board", *answer, cwd=hub.worktree(1)) == Result(0, f"Posted results/{SECOND}\n")
+
+
+def post(at: int, author: str, text: str, **facts: Any) -> dict[str, Any]:
+    """What the documents say of a post in `results`."""
+    plain = {
+        "post": f"{at:03d}-{author}-{STAMP}",
+        "channel": "results",
+        "sequence": at,
+        "author": author,
+        "timestamp": "2026-03-17T14:30:22Z",
+        "parent": None,
+        "session": "s1",
+        "reason": None,
+        "text": text,
+    }
+    return {**plain, **facts}
+
+
+def test_the_channels(hub: Hub) -> None:
+    talk(hub)
+    shown = Result(
+        0,
+        "CHANNEL   POSTS  LAST POST\n"
+        "dispatch      0  -\n"
+        "progress      0  -\n"
+        f"results       2  {SECOND}  2 minutes ago: I am.\n",
+    )
+    assert hub.run("board", now=NOW + 120) == shown
+    assert hub.run("board", "list", now=NOW + 120) == shown
+    assert hub.run("board", "list", "-q", now=NOW + 120, cwd=hub.worktree(1)) == shown
+    nothing = {"posts": 0, "last": None, "reason": None}
+    last = post(2, "agent-1", "I am.", parent=FIRST)
+    assert hub.json("board") == {
+        "channels": [
+            {"channel": "dispatch", **nothing},
+            {"channel": "progress", **nothing},
+            {"channel": "results", "posts": 2, "last": last, "reason": None},
+        ]
+    }
+    assert hub.run("board", "--format=porcelain").out == (
+        "channel dispatch\nposts 0\n\nchannel progress\nposts 0\n\n"
+        f"channel results\nposts 2\nlast {SECOND}\n\n"
+    )
+
+
+def test_the_posts_of_a_channel(hub: Hub) -> None:
+    """Nothing in them drives the terminal."""
+    talk(hub)
+    assert hub.run("board", "read", "results") == Result(
+        0,
+        f"{FIRST}  (by coordinator, 0 seconds ago, session s1)\n"
+        "    Who is\n"
+        "    \\x1b[2J fast?\n"
+        "\n"
+        f"{SECOND}  (by agent-1, 0 seconds ago, session s1, in reply to {FIRST})\n"
+        "    I am.\n",
+    )
+    assert hub.json("board", "read", "results") == {
+        "channel": "results",
+        "posts": [
+            post(1, "coordinator", "Who is\n\x1b[2J fast?"),
+            post(2, "agent-1", "I am.", parent=FIRST),
+        ],
+    }
+    assert hub.run("board", "read", "results", "-z").out.split("\0\0")[1].split("\0") == [
+        f"post {SECOND}",
+        "channel results",
+        "sequence 2",
+        "author agent-1",
+        "timestamp 2026-03-17T14:30:22Z",
+        f"parent {FIRST}",
+        "session s1",
+        "text I am.",
+    ]
+    assert hub.run("board", "read", "progress") == Result(0, "", "no posts in 'progress'\n")
+    assert hub.run("board", "read", "progress", "-q") == Result(0)
+
+
+def test_the_posts_of_a_session(hub: Hub) -> None:
+    talk(hub)
+    hub.session("s2")
+    hub.run("board", "post", "results", "--session", "s2", "-m", "another")
+    hub.run("board", "post", "results", "-m", "of none")
+    shown = hub.json("board", "read", "results", "--session", "s2")
+    assert shown["posts"] == [post(3, "coordinator", "another", session="s2")]
+    assert hub.json("board", "read", "results")["posts"][3]["session"] is None
+    assert hub.run("board", "read", "results", "--session", "nope").code == 128
+
+
+def test_what_agents_write_by_hand_comes_last(hub: Hub) -> None:
+    talk(hub)
+    (channel(hub) / "agent-1-result.md").write_text("# Result\n\n12 ms\n")
+    (channel(hub) / "agent-2-result.md").write_text("---\nauthor: agent-2\n---\n\n9 ms\n")
+    result = hub.run("board", "read", "results")
+    assert (result.code, result.err) == (0, "")
+    assert result.out.splitlines()[6:] == [
+        "",
+        "agent-1-result",
+        "    # Result",
+        "",
+        "    12 ms",
+        "",
+        "agent-2-result  (by agent-2)",
+        "    9 ms",
+    ]
+    assert hub.run("board").out.splitlines()[3].startswith(f"results       4  {SECOND}")
+    hub.run("board", "reply", "agent-2", "-m", "well done")
+    assert hub.json("board", "read", "results")["posts"][2] == post(
+        3, "coordinator", "well done", parent="agent-2-result", session=None
+    )
+
+
+def test_what_is_no_post_is_named(hub: Hub) -> None:
+    talk(hub)
+    os.mkfifo(channel(hub) / f"003-\x1b[2J-{STAMP}.md")
+    channel(hub, "progress").rmdir()
+    channel(hub, "progress").symlink_to(hub.top)
+    result = hub.run("board", "read", "results")
+    assert (result.code, len(result.out.splitlines())) == (1, 8)
+    assert result.out.splitlines()[7].startswith(f"003-\\x1b[2J-{STAMP}  (no post: ")
+    assert result.err == (f"error: '003-\\x1b[2J-{STAMP}.md' is no post: not a regular file\n")
+    reason = f"'{channel(hub, 'progress')}' is a symbolic link: links in the hub are not followed"
+    result = hub.run("board")
+    assert (result.code, result.err) == (1, f"error: channel 'progress': {reason}\n")
+    assert result.out.splitlines()[2] == "progress      0  broken"
+    assert hub.json("board", code=1)["channels"][1]["reason"] == reason
+    for words in (("read", "progress"), ("post", "progress", "-m", "x")):
+        assert hub.run("board", *words) == Result(128, "", f"fatal: {reason}\n")
+
+
+def test_a_damaged_index_is_told(hub: Hub) -> None:
+    talk(hub)
+    (channel(hub, "_index.json")).write_text("[]")
+    warning = "warning: the posts were counted anew: _index.json: not an object\n"
+    assert hub.run("board", "read", "progress").err == f"{warning}no posts in 'progress'\n"
+    assert hub.run("board", "reply", "001", "-m", "x") == Result(
+        0, f"Posted results/003-coordinator-{STAMP}\n", warning
+    )
+    assert hub.run("board", "post", "results", "-q", "-m", "x") == Result(0)
+
+
+def test_who_posts_and_for_which_session(hub: Hub) -> None:
+    """The agent and the session of the worktree, unless something else is said."""
+    hub.session("s1", agents=2).session("s2")
+
+    def said(*words: str, cwd: Path | None = None) -> tuple[str, str | None]:
+        document = hub.json("board", "post", "dispatch", "-m", "x", *words, cwd=cwd)
+        return document["author"], document["session"]
+
+    assert said() == ("coordinator", None)
+    assert said("--author", "ada", "--session", "s2") == ("ada", "s2")
+    assert said(cwd=hub.worktree(2) / "sub") == ("agent-2", "s1")
+    assert said("--author", "judge", "--session", "s2", cwd=hub.worktree(2)) == ("judge", "s2")
+    hub.git("checkout", "-q", "--detach", cwd=hub.worktree(2))
+    assert said(cwd=hub.worktree(2)) == ("coordinator", None)
+    reply = ("board", "reply", "002", "-m", "x")
+    assert hub.json(*reply)["session"] == "s2"
+    assert hub.json(*reply, cwd=hub.worktree(1))["session"] == "s1"
+
+
+def test_where_the_text_comes_from(hub: Hub) -> None:
+    hub.session()
+    (hub.top / "text").write_text("\nfrom a file\n\n  indented\n\n")
+    assert hub.json("board", "post", "results", "-F", "text")["text"] == "from a file\n\n  indented"
+    words = ("board", "post", "results", "-q", "-F", "-")
+    assert hub.run(*words, stdin="from a pipe\n") == Result(0)
+    assert [one["text"] for one in hub.json("board", "read", "results")["posts"]] == [
+        "from a file\n\n  indented",
+        "from a pipe",
+    ]
+    before = snapshot(hub.top)
+    assert hub.run("board", "post", "results", "-F", "nope") == Result(
+        128, "", "fatal: cannot read the text from 'nope': No such file or directory\n"
+    )
+    too_large = hub.run(*words, stdin="x" * (2 << 20))
+    assert too_large == Result(128, "", "fatal: the post is larger than 1048576 bytes\n")
+    assert hub.run(*words, stdin="\udcff") == Result(128, "", "fatal: the text is not UTF-8\n")
+    assert snapshot(hub.top) == before
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("say", "board does not know 'say'\nhint: it knows list, read, post, reply"),
+        ("list results", "too many arguments: 'results'"),
+        ("read", "which channel?\nhint: git hub-session board read <channel>"),
+        ("reply -m x", "which post?\nhint: git hub-session board reply <post>"),
+        ("post results", "what is the text?\nhint: give -m <text>, or -F <file>"),
+        (
+            "post results -m x -F y",
+            "-m and -F exclude each other\nhint: give -m <text>, or -F <file>",
+        ),
+        ("post results -m ''", "the text is empty"),
+        ("read results -m x", "--message is of no use for 'board read'"),
+        ("read results --author x", "--author is of no use for 'board read'"),
+        ("--session s1", "--session is of no use for 'board list'"),
+    ],
+)
+def test_what_cannot_be_understood(hub: Hub, words: str, message: str) -> None:
+    hub.session()
+    before = snapshot(hub.top)
+    assert hub.run("board", *shlex.split(words)) == Result(129, "", f"error: {message}\n")
+    assert snapshot(hub.top) == before
+
+
+def test_what_is_refused(hub: Hub) -> None:
+    talk(hub)
+    hub.run("board", "post", "progress", "--author", "coordinator", "-m", "x")
+    before = snapshot(hub.top)
+    assert hub.run("board", "post", "resluts", "-m", "x") == Result(
+        1,
+        "",
+        "error: no such channel: 'resluts'\nhint: the channels are dispatch, progress, results\n",
+    )
+    assert hub.run("board", "read", "../sessions").code == 1
+    assert hub.run("board", "reply", "001-nobody", "-m", "x") == Result(
+        128, "", "fatal: no such post: '001-nobody'\nhint: try 'git hub-session board'\n"
+    )
+    assert hub.run("board", "reply", FIRST, "-m", "x") == Result(
+        128,
+        "",
+        f"fatal: '{FIRST}' is the start of 2 posts\n"
+        "hint: the candidates are\n"
+        f"hint:   progress/{FIRST}\n"
+        f"hint:   results/{FIRST}\n",
+    )
+    refused = hub.run("board", "post", "results", "--author", "../x", "-m", "x")
+    assert (refused.code, refused.err.splitlines()[0]) == (128, "fatal: not an author: '../x'")
+    assert hub.run("board", "post", "results", "--session", "s", "-m", "x").err == (
+        "fatal: no such session: 's'\nhint: try 'git hub-session list'\n"
+    )
+    assert snapshot(hub.top) == before
+    assert hub.run("board", "reply", f"progress/{FIRST}", "-m", "x").code == 0
+    assert hub.run("board", "reply", "results/001", "-m", "x").code == 0
+
+
+def test_without_a_hub(hub: Hub) -> None:
+    nothing = Result(
+        128,
+        "",
+        f"fatal: no hub at '{hub.top}/.agenthub'\nhint: git hub-session init --task <text>\n",
+    )
+    for words in (
+        (),
+        ("read", "results"),
+        ("post", "results", "-m", "x"),
+        ("reply", "1", "-m", "x"),
+    ):
+        assert hub.run("board", *words) == nothing
+    assert not (hub.top / ".agenthub").exists()
+
+
+def test_status_shows_the_last_posts_of_the_session(hub: Hub) -> None:
+    hub.session(agents=1).session("s2")
+    for at, text in enumerate(("one", "two\nmore", "\x1b[2Jthree", "four", "five")):
+        hub.run(
+            *("board", "post", ("results", "progress")[at % 2], "-m", text),
+            *("--session", "s2" if text == "four" else "s1"),
+            now=NOW - 60 * (5 - at),
+        )
+    assert hub.run("status", "s1").out.partition("\n\n  Posts:\n")[2] == (
+        "    results/003-coordinator-20260317T142922Z  60 seconds ago: five\n"
+        "    results/002-coordinator-20260317T142722Z  3 minutes ago: \\x1b[2Jthree\n"
+        "    progress/001-coordinator-20260317T142622Z  4 minutes ago: two\n"
+    )
+    posts = hub.json("status", "s1")["posts"]
+    assert [one["text"] for one in posts] == ["five", "\x1b[2Jthree", "two\nmore"]
+    assert posts == [
+        one
+        for name in ("results", "progress")
+        for one in reversed(hub.json("board", "read", name)["posts"])
+        if one["text"] in ("five", "\x1b[2Jthree", "two\nmore")
+    ]
+    records = hub.run("status", "s2", "--format=porcelain").out.split("\n\n")
+    assert records[1].splitlines() == [
+        "post 002-coordinator-20260317T142822Z",
+        "channel progress",
+        "sequence 2",
+        "author coordinator",
+        "timestamp 2026-03-17T14:28:22Z",
+        "session s2",
+        "text four",
+    ]
+
+
+def test_status_of_a_session_whose_board_is_damaged(hub: Hub) -> None:
+    """It is shown all the same, and no link is followed for it."""
+    talk(hub)
+    board = channel(hub, "")
+    (board / "_index.json").write_text("{")
+    assert hub.run("status", "s1").out.count("  results/") == 2
+    board.rename(hub.top / "elsewhere")
+    board.symlink_to(hub.top / "elsewhere")
+    result = hub.run("status", "s1")
+    assert (result.code, "Posts:" in result.out) == (0, False)
+    assert result.err == (
+        f"warning: '{board}' is a symbolic link: links in the hub are not followed\n"
+    )
+    board.unlink()
+    result = hub.run("status", "s1")
+    assert (result.code, "Posts:" in result.out, result.err) == (0, False, "")
