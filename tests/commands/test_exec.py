@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from git_hub_session.procfs import told
 from tests.hub import Hub, Result, snapshot
 
 
@@ -182,7 +183,7 @@ def started(hub: Hub, script: str, *words: str) -> subprocess.Popen[str]:
     )
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT])
 def test_an_interrupt_ends_all_of_it(two: Hub, number: signal.Signals) -> None:
     """Who runs is ended and marked; whose turn it was not is what it was before."""
     pids = two.worktrees / "s1" / "pids"
@@ -199,6 +200,17 @@ def test_an_interrupt_ends_all_of_it(two: Hub, number: signal.Signals) -> None:
     }
     assert agent(two, 2)["status"] == "ready"
     assert shell(two, "true", "-q") == Result(0)
+
+
+def test_an_interrupt_while_they_are_started(hub: Hub) -> None:
+    """The first ones interrupt it before the last have begun: it knows of each that it has started."""
+    hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "16")
+    hub.run("spawn", "-q", "s1")
+    for number in range(1, 6):
+        result = hub.run("exec", "-q", "s1", "--", "sh", "-c", "kill -INT $PPID; exec sleep 300")
+        assert result == Result(128 + signal.SIGINT)  # as git says it
+        run = hub.directory() / "output" / f"exec-{number}"
+        assert told({"HUB_RUN": str(run)}) == []
 
 
 def test_an_agent_runs_once_at_a_time(two: Hub) -> None:
