@@ -157,6 +157,15 @@ def snapshot(top: Path) -> dict[str, bytes | str]:
     return found
 
 
+def is_alive(pid: int) -> bool:
+    """Whether a process runs: one that only waits for its parent to look does not."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return stat.rpartition(")")[2].split()[0] != "Z"
+
+
 def peer() -> Path | None:
     """AgentHub's session_manager.py, where it lies beside the checkout (or GIT_HUB_SESSION_PEER says)."""
     named = os.environ.get("GIT_HUB_SESSION_PEER")

@@ -29,15 +29,17 @@ from git_hub_session.refnames import (
 from git_hub_session.session import Session, advanced, with_agents
 from git_hub_session.sidebyside import processors, side_by_side
 from git_hub_session.states import State
+from git_hub_session.tasks import Ending, Listener, Task
 from git_hub_session.typed import TYPE_CHECKING, NamedTuple
 from git_hub_session.worktrees import Worktree, linked_worktrees
 
 if TYPE_CHECKING:
     from git_hub_session.gitcommand import Git
     from git_hub_session.gitrepo import GitRepo
-    from git_hub_session.processes import Shell
+    from git_hub_session.tasks import RunAll
 
 _INITIALIZING = "initializing"  # the reason for which git locks an entry until it is whole
+_MOST_SAID = 4096  # bytes: of what a setup command printed, the last ones
 
 
 class Wish(NamedTuple):
@@ -207,10 +209,11 @@ def _make_worktrees(
 
     def make(newborn: Newborn) -> str:
         said = _added(newborn, scene.git) if newborn.left is None else ""
-        if not said:
-            copy(newborn.path)
+        said = said or _copied(newborn, copy)
+        if not said and wish.setup:
             variables = environment(scene.environ, session, newborn.branch, plan.base, task)
-            said = _set_up(scene.shell(newborn.path, variables), wish.setup)
+            command = ("/bin/sh", "-c", wish.setup)
+            said = _set_up(Task(command, newborn.path, variables), scene.run_all)
         if os.getpid() == parent:
             shown(sum(os.path.lexists(f"{one.path}/.git") for one in plan.made))
         return said
@@ -232,15 +235,31 @@ def _added(newborn: Newborn, git: Git) -> str:
     return ""
 
 
-def _set_up(shell: Shell, setup: str) -> str:
-    """Run the user's command in a new worktree; what it says if it fails, or ''."""
-    if not setup:
+def _copied(newborn: Newborn, copy: Callable[[str], None]) -> str:
+    """Copy what .worktreeinclude lists; why that cannot be, or ''."""
+    try:
+        copy(newborn.path)
+    except OSError as fault:
+        return f"cannot copy '{fault.filename}': {fault.strerror}"
+    return ""
+
+
+def _set_up(task: Task, run_all: RunAll) -> str:
+    """Run the user's command in a new worktree, to its last process; what it says if it fails, or ''."""
+    said, ended = bytearray(), []
+
+    def heard(_at: int, data: bytes, _is_error: bool) -> None:
+        said.extend(data)
+        del said[:-_MOST_SAID]
+
+    def ending(_at: int, how: Ending) -> None:
+        ended.append(how)
+
+    run_all([task], Listener(lambda _at: None, heard, ending, lambda _at: ()), jobs=1)
+    if not ended[0].status:
         return ""
-    done = shell.run(setup, capture=True)
-    if not done.status:
-        return ""
-    last = "; ".join(done.output.strip().splitlines()[-3:])
-    return f"hubsession.setup failed with exit code {done.status}: {last}"
+    last = "; ".join(os.fsdecode(bytes(said)).strip().splitlines()[-3:])
+    return f"hubsession.setup failed with exit code {ended[0].status}: {last}"
 
 
 def _left_behind(branch: AgentBranch, path: str, worktrees: Sequence[Worktree]) -> Worktree | None:

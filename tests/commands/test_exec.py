@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from git_hub_session.procfs import told
-from tests.hub import Hub, Result, snapshot
+from tests.hub import Hub, Result, is_alive, snapshot
 
 
 @pytest.fixture
@@ -54,15 +54,6 @@ def wait_for(there: Callable[[], object]) -> None:
     while not there():
         assert time.monotonic() < until
         time.sleep(0.01)
-
-
-def is_alive(pid: int) -> bool:
-    """Whether a process runs: one that only waits for its parent to look does not."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return stat.rpartition(")")[2].split()[0] != "Z"
 
 
 def test_a_command_for_each_agent(two: Hub) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.cleaning import everything
-from tests.hub import Hub, Result, snapshot
+from tests.hub import Hub, Result, is_alive, snapshot
 from tests.interposed import DIE, Template, interposed
 
 
@@ -283,6 +283,29 @@ def test_the_users_command_and_hooks(hub: Hub) -> None:
     assert (place(hub, 1) / "hooked").read_text() == f"{'0' * 40} {base} 1\n"
 
 
+def test_what_the_users_command_leaves_running(hub: Hub) -> None:
+    """It ends with the command, and nobody waits for it: what it writes is not in the way either."""
+    hub.session("s1")
+    pid = hub.top.parent / "pid"
+    hub.git("config", "hubsession.setup", f"sleep 300 & echo $! >{pid}")
+    assert hub.run("spawn", "-q", "s1") == Result(0)
+    assert not is_alive(int(pid.read_text()))
+
+
+@pytest.mark.parametrize("code", [141, 137])
+def test_the_users_command_ends_like_one_that_a_signal_ended(hub: Hub, code: int) -> None:
+    """141, as of a pipeline whose reader has gone: that is no closed pipe of ours."""
+    hub.session("s1")
+    hub.git("config", "hubsession.setup", f"echo why; kill -{code - 128} $$")
+    assert hub.run("spawn", "s1") == Result(
+        128,
+        "",
+        f"fatal: agent-1: hubsession.setup failed with exit code {code}: why\n"
+        "hint: nothing was changed\n",
+    )
+    assert entries(hub) == []
+
+
 def test_files_that_are_listed_come_along(hub: Hub) -> None:
     """Ignored ones, copied; never over a tracked file, never through a link, never the hub."""
     outside = hub.top.parent / "outside"
@@ -320,6 +343,20 @@ def test_files_that_are_listed_come_along(hub: Hub) -> None:
     assert (place(hub, 1) / "deps" / "bin" / "tool").stat().st_mode & 0o777 == 0o750
     assert hub.git("status", "--porcelain", cwd=place(hub, 1)) == ""
     assert list(outside.iterdir()) == []
+
+
+@pytest.mark.parametrize("jobs", [1, 3])
+def test_no_room_for_a_copy(hub: Hub, jobs: int) -> None:
+    """A file system that takes no more of a file: it is said which, and all is taken back."""
+    hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "3")
+    for name in (".gitignore", ".worktreeinclude"):
+        (hub.top / name).write_text("big\n")
+    (hub.top / "big").write_bytes(b"x" * 300_000)
+    result = hub.call("sh", "-c", f"ulimit -f 100; git hub-session spawn -j{jobs} s1")
+    said = "cannot copy 'big': File too large"
+    assert result == Result(128, "", f"fatal: agent-1: {said}\nhint: nothing was changed\n")
+    assert (entries(hub), list(hub.refs("refs/heads/hub"))) == ([], [])
+    assert not place(hub, 1).exists()
 
 
 def test_a_link_in_the_way_of_a_copy(hub: Hub) -> None:
