@@ -105,13 +105,11 @@ def spawn(sid: SessionId, scene: Scene, wish: Wish) -> Spawned:
         task = edit.task_file(session)
         try:
             _make_branches(plan, scene.git)
-            try:
-                _make_worktrees(session, plan, scene, wish, copy, task)
-            except BaseException:
-                _take_back(plan, scene)
-                raise
-        except BaseException:
-            edit.save(session)
+            _make_worktrees(session, plan, scene, wish, copy, task)
+        except BaseException as fault:
+            # What git refused are the branches: none was made, and one that is there is somebody else's.
+            if isinstance(fault, GitFailed) or _is_taken_back(plan, scene):
+                edit.save(session)
             raise
         done = _marked(session, plan, "ready", at)
         if session.state is State.INIT:
@@ -300,23 +298,31 @@ def _tidied(plan: Spawned, scene: Scene) -> Spawned:
     return plan._replace(made=tuple(made), notes=tuple(notes))
 
 
-def _take_back(plan: Spawned, scene: Scene) -> None:
-    """Undo what this call made; what cannot be undone is left for the next one, which knows it by its mark.
+def _is_taken_back(plan: Spawned, scene: Scene) -> bool:
+    """Undo what this call made; whether that is all undone: what is left the next call knows by its mark.
 
-    A worktree that an earlier call left may have been worked in since: it stays.
+    A worktree that an earlier call left may have been worked in since: it stays. What a hook or
+    the setup command has committed goes with the branch, as they will do it again.
     """
-    own = [newborn for newborn in plan.made if newborn.left is None]
-    for newborn in own:
-        worktrees = linked_worktrees(scene.place.common_dir)
+    worktrees = linked_worktrees(scene.place.common_dir)
+    going, stuck = [], False
+    for newborn in plan.made:
+        if newborn.left is not None:
+            continue
         worktree = _left_behind(newborn.branch, newborn.path, worktrees)
-        if worktree is not None:
-            try:
-                removal.discard(worktree)
-            except removal.Stuck:
-                pass
-    removal.empty_trash(scene.place.common_dir)
-    for newborn in own:
         try:
-            scene.git.change_refs([deleted(newborn.branch.ref, plan.base)])
-        except HubError:
-            pass  # a hook has committed to it
+            if worktree is not None:
+                removal.discard(worktree)
+        except removal.Stuck:
+            stuck = True
+            continue
+        tip = scene.repo.tip(newborn.branch.ref)
+        if tip and (tip == plan.base or not newborn.has_branch):
+            going.append(deleted(newborn.branch.ref, tip))
+    removal.empty_trash(scene.place.common_dir)
+    try:
+        if going:
+            scene.git.change_refs(going)
+    except HubError:
+        return False
+    return not stuck

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -221,6 +222,16 @@ def test_in_a_bare_repository(hub: Hub) -> None:
     assert bare.git("status", "--porcelain", cwd=path) == ""
 
 
+def assert_same(hub: Hub, before: dict[str, bytes | str]) -> None:
+    """All is as it was, but for the object database, for directories, and for the task, which was written down."""
+    after = everything(hub)
+    assert after.pop("project/.agenthub/sessions/s1/task.txt") == b"t\n"
+    changed = {path for path in before | after if before.get(path) != after.get(path)}
+    assert {path for path in changed if not path.endswith("/") and "/objects/" not in path} == set()
+    assert entries(hub) == []
+    assert not place(hub, 1).exists()
+
+
 def test_what_fails_takes_all_back(hub: Hub) -> None:
     """The second of three fails in the user's own command: no branch, no directory, no entry is left."""
     hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "3")
@@ -234,16 +245,44 @@ def test_what_fails_takes_all_back(hub: Hub) -> None:
             "fatal: agent-2: hubsession.setup failed with exit code 1: why\n"
             "hint: nothing was changed\n",
         )
-        after = everything(hub)
-        # The task was written for the command; the object database and directories may stay.
-        assert after.pop("project/.agenthub/sessions/s1/task.txt") == b"t\n"
-        left = {path for path in after.keys() ^ before.keys() if not path.endswith("/")}
-        assert left == set()
-        assert {
-            path for path in after.keys() & before.keys() if after[path] != before[path]
-        } == set()
-        assert entries(hub) == []
-        assert not place(hub, 1).exists()
+        assert_same(hub, before)
+
+
+def test_what_had_committed_is_taken_back_as_well(hub: Hub) -> None:
+    """The user's command commits, and fails for the second: no branch is left that nobody adds a worktree to."""
+    hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "2")
+    script = 'git commit -q --allow-empty -m "set up" && test "$HUB_AGENT" = agent-1'
+    hub.git("config", "hubsession.setup", script)
+    before = everything(hub)
+    assert hub.run("spawn", "s1").code == 128
+    assert_same(hub, before)
+
+
+def test_interrupted_while_the_branches_are_made(hub: Hub) -> None:
+    hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "2")
+    before = everything(hub)
+    code = "os.kill(os.getpid(), signal.SIGINT)"
+    ended = interposed(hub, "spawn", "s1", code=code, only="subprocess.Popen")
+    assert ended == Result(-signal.SIGINT)
+    assert_same(hub, before)
+    assert hub.run("spawn", "-q", "s1") == Result(0)
+    assert entries(hub) == ["agent-1", "agent-2"]
+
+
+def test_what_cannot_be_taken_back_is_known_the_next_time(hub: Hub) -> None:
+    """A hook that lets no branch go: the next call goes on with the branches that are left."""
+    hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "2")
+    hook = hub.top / ".git" / "hooks" / "reference-transaction"
+    hook.write_text('#!/bin/sh\n! { test "$1" = prepared && grep -q " 0*0 refs/heads/hub/"; }\n')
+    hook.chmod(0o755)
+    hub.git("config", "hubsession.setup", 'test "$HUB_AGENT" = agent-1')
+    assert hub.run("spawn", "s1").code == 128
+    assert [*hub.refs("refs/heads/hub")] == [
+        f"refs/heads/hub/s1/agent-{agent}/attempt-1" for agent in (1, 2)
+    ]
+    hub.git("config", "--unset", "hubsession.setup")
+    assert hub.run("spawn", "-q", "s1") == Result(0)
+    assert hub.git("status", "--porcelain", cwd=place(hub, 2)) == ""
 
 
 def test_a_hook_that_refuses(hub: Hub) -> None:
