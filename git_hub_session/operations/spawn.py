@@ -26,7 +26,7 @@ from git_hub_session.refnames import (
     deleted,
     short,
 )
-from git_hub_session.session import Session, advanced, with_agents
+from git_hub_session.session import MAX_AGENTS, Session, advanced, with_agents
 from git_hub_session.sidebyside import processors, side_by_side
 from git_hub_session.states import State
 from git_hub_session.tasks import Ending, Listener, Task
@@ -155,11 +155,19 @@ def _plan(session: Session, scene: Scene, wish: Wish) -> Spawned:
         left = _left_behind(branch, path, worktrees) if marked else None
         if left is not None:
             path = left.path
-        elif os.path.lexists(path) and not (os.path.isdir(path) and not os.listdir(path)):
+        elif not _is_free(path):
             raise Refused(f"'{path}' exists already", hint="choose another --path")
+        elif path in (one.path for one in made):
+            raise Refused(f"'{path}' would be two agents'", hint="choose another --path")
         made.append(Newborn(branch, path, attempt == last, left))
     state = State.RUNNING if made else session.state
     return Spawned(session, base, tuple(made), tuple(present), state)
+
+
+def _is_free(path: str) -> bool:
+    """Whether git would make a worktree at `path`: an empty directory will do."""
+    is_directory = os.path.isdir(path) and not os.path.islink(path)
+    return not os.listdir(path) if is_directory else not os.path.lexists(path)
 
 
 def _all(session: Session) -> range:
@@ -168,6 +176,8 @@ def _all(session: Session) -> range:
             f"config.yaml of session '{session.id}' does not say how many agents it has",
             hint="name them with --agents",
         )
+    if session.config.agent_count > MAX_AGENTS:
+        raise Refused(f"session '{session.id}' has more agents than {MAX_AGENTS}")
     return range(1, session.config.agent_count + 1)
 
 

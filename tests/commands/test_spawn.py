@@ -198,6 +198,7 @@ def test_where_the_worktrees_go(hub: Hub) -> None:
     before = everything(hub)
     for template, said in (
         ("../same", "no place for an agent's number in '../same'\nhint: {n} stands for it"),
+        ("../{n} ", f"git does not find '{hub.top.parent}/2 ' again: white space at its end"),
         (".git/x{n}", f"'{hub.top}/.git/x2' lies in '{hub.top}/.git'"),
         (".agenthub/x{n}", f"'{hub.top}/.agenthub/x2' lies in '{hub.top}/.agenthub'"),
     ):
@@ -210,6 +211,32 @@ def test_where_the_worktrees_go(hub: Hub) -> None:
     )
     (hub.top.parent / "taken2").unlink()
     assert everything(hub) == before
+
+
+def test_a_place_that_is_none(hub: Hub) -> None:
+    """One for two agents, and one that leads elsewhere: nothing is made there."""
+    hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "2")
+    elsewhere = hub.top.parent / "elsewhere"
+    elsewhere.mkdir()
+    (hub.top.parent / "link1").symlink_to(elsewhere)
+    before = everything(hub)
+    assert hub.run("spawn", "s1", "--path", "../{n}/../same").err == (
+        f"error: '{hub.top.parent}/same' would be two agents'\nhint: choose another --path\n"
+    )
+    assert hub.run("spawn", "s1", "--path", "../link{n}").err == (
+        f"error: '{hub.top.parent}/link1' exists already\nhint: choose another --path\n"
+    )
+    assert everything(hub) == before
+
+
+@pytest.mark.parametrize("words", [[], ["--agents=1-99999999"]])
+def test_more_agents_than_there_can_be(hub: Hub, words: list[str]) -> None:
+    hub.session("s1")
+    config = hub.directory() / "config.yaml"
+    config.write_text(config.read_text().replace("agent_count: 1", "agent_count: 999999999"))
+    result = hub.call("sh", "-c", 'ulimit -t 5; exec git-hub-session spawn -n s1 "$@"', "", *words)
+    assert result.code in (1, 129)
+    assert "999\n" in result.err
 
 
 def test_in_a_bare_repository(hub: Hub) -> None:
