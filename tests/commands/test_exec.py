@@ -230,6 +230,21 @@ def test_somebody_else_says_that_an_agent_runs(two: Hub) -> None:
     assert shell(two, "true", "-q", "--agents=2") == Result(0)
 
 
+def test_an_agent_that_is_made_by_half(two: Hub) -> None:
+    """A spawn was killed: nobody runs in a worktree that is not whole, and the next spawn finds its mark."""
+    document = two.state()
+    document["agents"] = {"agent-2": {"status": "spawning", "attempt": 1}}
+    (two.directory() / "state.json").write_text(json.dumps(document))
+    assert two.run("exec", "s1", "--", "true") == Result(
+        1,
+        "",
+        "error: agent-2 was made by half: its spawn was cut off\nhint: git hub-session spawn s1\n",
+    )
+    assert two.state() == document
+    assert two.run("spawn", "-q", "s1") == Result(0)
+    assert shell(two, "true", "-q") == Result(0)
+
+
 def test_nobody_can_run(hub: Hub) -> None:
     hub.session("s1")
     assert hub.run("exec", "s1", "--", "true") == Result(
