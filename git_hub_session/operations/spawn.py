@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from shlex import quote
 
 from git_hub_session import procfs
 from git_hub_session.clock import iso
@@ -99,7 +100,7 @@ def spawn(sid: SessionId, scene: Scene, wish: Wish) -> Spawned:
         plan, at = _plan(session, scene, wish), iso(scene.now())
         if not plan.made:
             return plan
-        copy = copier(scene.place, scene.git)
+        copy = copier(scene, plan.base)
         plan = _tidied(plan, scene)
         edit.save(_marked(session, plan, "spawning", at))
         task = edit.task_file(session)
@@ -298,11 +299,19 @@ def _tidied(plan: Spawned, scene: Scene) -> Spawned:
                     hint="try again when it has finished",
                 )
             half = removal.is_half_removed(left)
+            gone = left.missing and left.lock is None
             if half:
                 removal.finish(left)
-            elif left.lock == _INITIALIZING:
+            elif gone or left.lock == _INITIALIZING:
                 notes += set_aside(left, scene.repo, plan.base)
-            if half or left.lock == _INITIALIZING:
+            elif left.missing:
+                raise Refused(
+                    f"'{left.path}' is locked, and its directory is gone",
+                    hint=f"git worktree unlock {quote(left.path)}",
+                )
+            elif left.fault:
+                raise Refused(f"'{left.path}': {left.fault}", hint="git worktree repair")
+            if half or gone or left.lock == _INITIALIZING:
                 newborn = newborn._replace(left=None)
         made.append(newborn)
     return plan._replace(made=tuple(made), notes=tuple(notes))

@@ -443,6 +443,23 @@ def test_a_link_in_the_way_of_a_copy(hub: Hub) -> None:
     assert list(outside.iterdir()) == []
 
 
+def test_a_tracked_file_that_is_not_checked_out(hub: Hub) -> None:
+    """Tracked on the agents' base, ignored here, left out by a sparse checkout: not put in its place."""
+    hub.commit(hub.top, "conf/a.env", "public\n")
+    hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "1")
+    hub.git("checkout", "-q", "-b", "dev")
+    hub.git("rm", "-q", "conf/a.env")
+    for name in (".gitignore", ".worktreeinclude"):
+        (hub.top / name).write_text("*.env\n")
+    (hub.top / "conf").mkdir()
+    (hub.top / "conf" / "a.env").write_text("secret\n")
+    (hub.top / "conf" / "b.env").write_text("mine\n")
+    hub.git("sparse-checkout", "set", "--no-cone", "/*", "!/conf/a.env")
+    assert hub.run("spawn", "-q", "s1") == Result(0)
+    assert os.listdir(place(hub, 1) / "conf") == ["b.env"]
+    assert (hub.top / "conf" / "a.env").read_text() == "secret\n"
+
+
 SHARES = 4
 
 
@@ -494,6 +511,27 @@ def test_a_worktree_that_git_left_half_made(hub: Hub) -> None:
     assert (path / "file").read_text() == "first\n"
     assert (entries(hub), agents(hub)["agent-1"]["status"]) == (["agent-1"], "ready")
     assert [*path.parent.iterdir()] == [path]
+
+
+def test_a_worktree_that_is_gone_since(hub: Hub) -> None:
+    """Killed when it was whole; its directory was deleted: it is made anew, or, if it is locked, refused."""
+    hub.session("s1")
+    assert hub.run("spawn", "-q", "s1") == Result(0)
+    document = hub.state()
+    document["agents"]["agent-1"]["status"] = "spawning"
+    (hub.directory() / "state.json").write_text(json.dumps(document))
+    hub.git("worktree", "lock", place(hub, 1))
+    subprocess.run(["rm", "-r", place(hub, 1)], check=True)
+    assert hub.run("spawn", "s1") == Result(
+        1,
+        "",
+        f"error: '{place(hub, 1)}' is locked, and its directory is gone\n"
+        f"hint: git worktree unlock {place(hub, 1)}\n",
+    )
+    hub.git("worktree", "unlock", place(hub, 1))
+    assert hub.run("spawn", "-q", "s1") == Result(0)
+    assert hub.git("status", "--porcelain", cwd=place(hub, 1)) == ""
+    assert (entries(hub), agents(hub)["agent-1"]["status"]) == (["agent-1"], "ready")
 
 
 def test_somebodys_file_in_a_half_made_worktree(hub: Hub) -> None:
