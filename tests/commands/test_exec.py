@@ -7,13 +7,11 @@ import os
 import re
 import signal
 import subprocess
-import time
-from collections.abc import Callable
 
 import pytest
 
 from git_hub_session.procfs import told
-from tests.hub import Hub, Result, is_alive, snapshot
+from tests.hub import Hub, Result, is_alive, snapshot, wait_for
 
 
 @pytest.fixture
@@ -45,14 +43,6 @@ def agent(hub: Hub, number: int) -> dict[str, object]:
 
 def log(hub: Hub, number: int, run: str = "exec-1") -> str:
     return (hub.directory() / "output" / run / f"agent-{number}.log").read_text()
-
-
-def wait_for(there: Callable[[], object]) -> None:
-    """Until something is the case, at most 20 seconds."""
-    until = time.monotonic() + 20
-    while not there():
-        assert time.monotonic() < until
-        time.sleep(0.01)
 
 
 def test_a_command_for_each_agent(two: Hub) -> None:

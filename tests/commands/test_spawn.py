@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.cleaning import everything
-from tests.hub import Hub, Result, is_alive, snapshot
+from tests.hub import Hub, Result, is_alive, snapshot, wait_for
 from tests.interposed import DIE, Template, interposed
 
 
@@ -294,6 +294,41 @@ def test_interrupted_while_the_branches_are_made(hub: Hub) -> None:
     assert_same(hub, before)
     assert hub.run("spawn", "-q", "s1") == Result(0)
     assert entries(hub) == ["agent-1", "agent-2"]
+
+
+def test_interrupted_while_it_forks(hub: Hub) -> None:
+    """Python loses what a signal raises just then: it is not raised before the fork is known."""
+    hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "2")
+    before = everything(hub)
+    kill = "os.kill(os.getpid(), signal.SIGINT)"
+    code = f"os.register_at_fork(after_in_parent=lambda: {kill})"
+    ended = interposed(hub, "spawn", "-j2", "s1", code=code, only="os.fork")
+    assert ended == Result(-signal.SIGINT)
+    assert_same(hub, before)
+
+
+def test_who_ends_it_does_not_wait_for_the_users_command(hub: Hub) -> None:
+    """The signal reaches one process alone; those that it has forked, and what they have started, end too."""
+    hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "4")
+    pids = hub.top.parent / "pids"
+    pids.mkdir()
+    hub.git("config", "hubsession.setup", f"echo $$ >{pids}/$HUB_AGENT; exec sleep 300")
+    before = everything(hub)
+    with subprocess.Popen(
+        ["git-hub-session", "spawn", "-j2", "s1"],
+        cwd=hub.top,
+        env=hub.environ,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        wait_for(lambda: sum(file.stat().st_size > 1 for file in pids.iterdir()) == 2)
+        process.send_signal(signal.SIGTERM)
+        assert process.communicate(timeout=60) == (None, "")
+    assert process.returncode == -signal.SIGTERM
+    for file in pids.iterdir():
+        assert not is_alive(int(file.read_text()))
+        file.unlink()
+    assert_same(hub, before)
 
 
 def test_what_cannot_be_taken_back_is_known_the_next_time(hub: Hub) -> None:
