@@ -15,13 +15,13 @@ from git_hub_session.context import Voice, context_of_process
 from git_hub_session.errors import HubError, UsageError
 from git_hub_session.options import Arguments, UnknownOption, Usage, parse, usage_text
 from git_hub_session.render import Output, ask, complain, fail, progress, say, show, tell
+from git_hub_session.signals import ENDING
 from git_hub_session.typed import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
     from git_hub_session.views.view import View
 
 BUG = 255
-_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 # How AgentHub's session_manager.py spells its commands: --status ID, --list, …
 _AGENTHUB = {
@@ -67,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     _fill_closed_streams()
     try:
-        for number in _ENDING:
+        for number in ENDING:
             if signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, _end)
         return _run(words)
@@ -86,7 +86,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _end(number: int, _frame: FrameType | None) -> NoReturn:
-    for other in _ENDING:
+    for other in ENDING:
         # The way out is short, and taken once. Not SIG_IGN: of a signal that is on its way
         # already Python would then say on standard error that it ignores it.
         signal.signal(other, _heard)

@@ -14,24 +14,32 @@ _CHUNK = 1 << 30  # bytes
 
 
 def copy_files(source: str, target: str, paths: Iterable[bytes]) -> None:
-    """Copy the files and links at `paths` (relative to both tops); raises OSError.
+    """Copy the files and links at `paths` (relative to both tops); raises OSError, which names one of them.
 
     What is there already stays as it is, and so does what a link stands in the way of.
     Copy-on-write where the file system can.
     """
     for path in paths:
-        above, _, name = path.rpartition(b"/")
-        here = _descended(source, above, make=False)
-        if here < 0:
-            continue
-        there = _descended(target, above, make=True)
         try:
-            if there >= 0:
-                _copy(name, here, there)
-        finally:
-            os.close(here)
-            if there >= 0:
-                os.close(there)
+            _copy_one(source, target, path)
+        except OSError as fault:
+            raise OSError(fault.errno, fault.strerror, os.fsdecode(path)) from None
+
+
+def _copy_one(source: str, target: str, path: bytes) -> None:
+    above, _, name = path.rpartition(b"/")
+    here = _descended(source, above, make=False)
+    if here < 0:
+        return
+    there = -1
+    try:
+        there = _descended(target, above, make=True)
+        if there >= 0:
+            _copy(name, here, there)
+    finally:
+        os.close(here)
+        if there >= 0:
+            os.close(there)
 
 
 def _descended(top: str, path: bytes, *, make: bool) -> int:

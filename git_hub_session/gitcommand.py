@@ -7,14 +7,13 @@ alias exported (GIT_DIR, GIT_INDEX_FILE, …) leaks in.
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from time import sleep
-from types import FrameType
 
 from git_hub_session.errors import GitFailed, HubError
 from git_hub_session.gitenviron import without_repository
+from git_hub_session.signals import hold
 
 # git dies of an entry that somebody else is just making, before it has made anything.
 _TRIES = 20
@@ -57,7 +56,9 @@ class Git:
         for name, value in (settings or {}).items():
             words += ["-c", f"{name}={value}"]
         variables = {**self._environ, "GIT_DIR": self._common_dir, **(environ or {})}
-        release = _hold_signals()
+        # git is never left half-way: killed it leaves *.lock files, and what it writes nobody
+        # tidies up when it is not waited for. ^C in a terminal reaches git as well, and ends the wait.
+        release = hold()
         try:
             done = subprocess.run(
                 [*words, *command],
@@ -144,29 +145,6 @@ class Git:
         settings = {"core.fsync": "all"}
         words = ["update-ref", "-m", "git hub-session", "-z", "--stdin"]
         self.run(words, stdin=stdin, settings=settings)
-
-
-def _hold_signals() -> Callable[[], None]:
-    """Make signals that have a handler wait for a call of what is returned.
-
-    git is never left half-way: killed it leaves *.lock files, and what it writes nobody tidies
-    up when it is not waited for. ^C in a terminal reaches git as well, and ends the wait.
-    """
-    came: list[int] = []
-    held: dict[int, Callable[[int, FrameType | None], object]] = {}
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        handler = signal.getsignal(number)
-        if callable(handler):
-            held[number] = handler
-            signal.signal(number, lambda number, _: came.append(number))
-
-    def release() -> None:
-        for number, handler in held.items():
-            signal.signal(number, handler)
-        for number in came[:1]:
-            signal.raise_signal(number)
-
-    return release
 
 
 def trusts(cwd: str, environ: Mapping[str, str]) -> bool:

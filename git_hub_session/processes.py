@@ -10,6 +10,7 @@ import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from time import monotonic
 
+from git_hub_session.signals import hold
 from git_hub_session.tasks import Ending, Listener, Task
 from git_hub_session.typed import TYPE_CHECKING, NamedTuple, Self
 
@@ -73,7 +74,11 @@ def run_all(
     with _Pen(listener, apart=apart, timeout=timeout) as pen:
         while waiting or pen.running:
             while waiting and len(pen.running) < jobs:
-                pen.start(*waiting.pop())
+                release = hold()  # who has started and is in no list yet nobody would end
+                try:
+                    pen.start(*waiting.pop())
+                finally:
+                    release()
             pen.step()
 
 

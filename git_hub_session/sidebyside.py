@@ -11,7 +11,9 @@ import os
 import pickle
 import sys
 from collections.abc import Callable, Sequence
+from signal import SIGTERM
 
+from git_hub_session.signals import hold
 from git_hub_session.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -48,19 +50,21 @@ def side_by_side(
     answers: dict[int, list[Outcome] | None] = {}
     try:
         for share in range(1, count):
-            child = _started(work, items[share::count])
-            if child is None:
-                break  # there can be no more processes: their shares are done here
-            children[share] = child
+            release = hold()  # a child that is in no list yet nobody would wait for
+            child = _started(work, items[share::count], release)
+            if child is not None:  # else its share is done here
+                children[share] = child
+            release()
         outcomes[0::count] = [work(item) for item in items[0::count]]
+    except BaseException:
+        for pid, _ in children.values():
+            os.kill(pid, SIGTERM)  # nobody wants their shares any more
+        raise
     finally:
         for share, child in children.items():
             answers[share] = _answer(*child)
     for share in range(1, count):
-        answer = answers.get(share)
-        outcomes[share::count] = (
-            answer if answer is not None else [work(item) for item in items[share::count]]
-        )
+        outcomes[share::count] = answers.get(share) or [work(one) for one in items[share::count]]
     return outcomes  # type: ignore[return-value]  # every share is filled in
 
 
@@ -75,10 +79,12 @@ def processors() -> int:
     return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
-def _started(work: Callable[[Item], Outcome], items: Sequence[Item]) -> tuple[int, int] | None:
+def _started(
+    work: Callable[[Item], Outcome], items: Sequence[Item], release: Callable[[], None]
+) -> tuple[int, int] | None:
     """Fork a process that works on `items`: its number, and the pipe that its answer comes through.
 
-    None where the system has no process or file left for it.
+    It hears of signals again once it is whole: `release`. None where the system has no process or file left for it.
     """
     try:
         read, write = os.pipe()
@@ -96,6 +102,7 @@ def _started(work: Callable[[Item], Outcome], items: Sequence[Item]) -> tuple[in
     status = 1
     try:
         os.close(read)
+        release()
         outcomes = [work(item) for item in items]
         with open(write, "wb") as pipe:
             pickle.dump(outcomes, pipe)

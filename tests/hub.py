@@ -6,7 +6,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -155,6 +156,23 @@ def snapshot(top: Path) -> dict[str, bytes | str]:
             else:
                 found[key] = "special"
     return found
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process runs: one that only waits for its parent to look does not."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return stat.rpartition(")")[2].split()[0] != "Z"
+
+
+def wait_for(there: Callable[[], object]) -> None:
+    """Until something is the case, at most 20 seconds."""
+    until = time.monotonic() + 20
+    while not there():
+        assert time.monotonic() < until
+        time.sleep(0.01)
 
 
 def peer() -> Path | None:

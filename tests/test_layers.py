@@ -43,7 +43,12 @@ HEAVY = "gitrepo gitcommand processes trust"
 # From the ground up. A pattern with * is a directory: a new file in it needs no new row.
 LAYERS = (
     Layer("L0 values", VALUES, imports=VALUES),
-    Layer("L1 doors", f"{LIGHT} {HEAVY} files configfile discovery identity", imports=VALUES),
+    Layer("L0 signals", "signals"),
+    Layer(
+        "L1 doors",
+        f"{LIGHT} {HEAVY} files configfile discovery identity",
+        imports=f"{VALUES} signals",
+    ),
     Layer(
         "L2 store",
         "documents store runs board",
@@ -84,7 +89,7 @@ LAYERS = (
     Layer(
         "L6 command line",
         "cli __main__",
-        imports="__init__ typed errors options commands context render cli",
+        imports="__init__ typed errors options signals commands context render cli",
         types="views.view",
     ),
     Layer("the package", "__init__"),

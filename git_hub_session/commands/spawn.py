@@ -44,6 +44,5 @@ def _wish(context: Context, args: Arguments, count: int) -> Wish:
         parse_agent(again, count) if again is not None else 0,
         "" if base is None else context.git.commit(base, context.place.git_dir),
         args.text("path") or template_of(context),
-        ["", *context.settings("hubsession.setup")][-1],
         jobs(args),
     )

@@ -17,7 +17,7 @@ from git_hub_session.refnames import (
     parse_agent_branch,
     short,
 )
-from git_hub_session.session import Session
+from git_hub_session.session import MAX_AGENTS, Session
 from git_hub_session.typed import TYPE_CHECKING
 from git_hub_session.worktrees import Worktree, session_worktrees
 
@@ -37,6 +37,7 @@ _MOST_TEXT = 100_000  # bytes
 
 def parse_agents(text: str, count: int) -> list[int]:
     """The numbers in "1-3,5" or "agent-2", each at most `count`; raises UsageError."""
+    count = min(count, MAX_AGENTS)  # which a config.yaml need not know
     found: dict[int, None] = {}
     for part in text.split(","):
         first, dash, last = part.strip().removeprefix("agent-").partition("-")
@@ -120,6 +121,9 @@ def worktree_path(template: str, place: Place, branch: AgentBranch) -> str:
     for word, value in words.items():
         template = template.replace(word, value)
     path = os.path.normpath(os.path.join(top, os.path.expanduser(template)))
+    if path != path.rstrip():
+        # git's own file that says where the worktree is is read without it.
+        raise HubError(f"git does not find '{path}' again: white space at its end")
     for own in (place.common_dir, place.hub):
         if os.path.realpath(path).startswith(own + "/"):
             raise HubError(f"'{path}' lies in '{own}'", hint="choose another --path")

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-
 from git_hub_session import runs
 from git_hub_session.errors import Refused
-from git_hub_session.operations.agents import EVAL, environment, template_of, worktree_path
+from git_hub_session.operations.agents import EVAL, environment
 from git_hub_session.operations.measure import BASELINE, Checkouts, Meter, Recipe, Spot
 from git_hub_session.operations.scene import Scene
 from git_hub_session.ranking import Score
-from git_hub_session.refnames import HEADS, AgentBranch, SessionId
+from git_hub_session.refnames import HEADS, SessionId
 from git_hub_session.session import Config
 from git_hub_session.states import State
 
@@ -34,11 +32,10 @@ def measure_baseline(sid: SessionId, scene: Scene, recipe: Recipe) -> float:
         base = scene.repo.tip(HEADS + session.config.base_branch)
         variables = environment(scene.environ, session, None, base, edit.task_file(session))
         run = runs.begin(edit.directory, EVAL)
-        path = worktree_path(template_of(scene), scene.place, AgentBranch(sid, 1, 1))
-        checkouts = Checkouts(sid, scene.place.common_dir, os.path.dirname(path), scene.git)
+        checkouts = Checkouts(sid, scene)
         checkouts.tidy()
         with run, checkouts:
-            spot = Spot(BASELINE, base, checkouts.make(BASELINE, base), variables)
+            spot = Spot(BASELINE, base, checkouts.make(BASELINE, base, variables), variables)
             progress = scene.progress("Measuring", recipe.repeat)
             found = Meter([spot], recipe, run, progress).measure(scene.run_all)[BASELINE]
         if not found.values:

@@ -6,7 +6,6 @@ commands run; a run that was killed has changed nothing of the session.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 
 from git_hub_session import runs
@@ -19,8 +18,6 @@ from git_hub_session.operations.agents import (
     base_of,
     environment,
     still_running,
-    template_of,
-    worktree_path,
 )
 from git_hub_session.operations.measure import BASELINE, Checkouts, Found, Meter, Recipe, Spot
 from git_hub_session.operations.scene import Scene
@@ -121,10 +118,7 @@ def evaluate(sid: SessionId, scene: Scene, wish: Wish) -> Evaluated:
         _refuse_if_busy(session, edit, force=wish.force)
         task_file = edit.task_file(session)
         run = runs.begin(edit.directory, EVAL)
-        beside = os.path.dirname(
-            worktree_path(template_of(scene), scene.place, contestants[0].branch)
-        )
-        checkouts = Checkouts(sid, scene.place.common_dir, beside, scene.git)
+        checkouts = Checkouts(sid, scene)
         checkouts.tidy()
     with run, checkouts:
         spots = _spots(session, contestants, checkouts, scene, wish, task_file)
@@ -200,7 +194,7 @@ def _spots(
     for one in contestants:
         if one.commit:
             variables = environment(scene.environ, session, one.branch, base, task_file)
-            directory = one.directory or checkouts.make(one.name, one.commit)
+            directory = one.directory or checkouts.make(one.name, one.commit, variables)
             spots.append(Spot(one.name, one.commit, directory, variables))
     if wish.measure_baseline:
         if not base:
@@ -208,7 +202,7 @@ def _spots(
                 "there is no commit to measure the baseline at", hint="--baseline <number>"
             )
         variables = environment(scene.environ, session, None, base, task_file)
-        spots.insert(0, Spot(BASELINE, base, checkouts.make(BASELINE, base), variables))
+        spots.insert(0, Spot(BASELINE, base, checkouts.make(BASELINE, base, variables), variables))
     return spots
 
 

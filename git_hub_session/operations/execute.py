@@ -142,6 +142,12 @@ def _plan(session: Session, scene: Scene, wish: Wish) -> tuple[Turn, ...]:
 
 
 def _refuse_if_busy(session: Session, edit: Edit, turns: Sequence[Turn]) -> None:
+    for turn in turns:
+        if session.agent(turn.agent).get("status") == "spawning":
+            raise Refused(
+                f"{turn.agent} was made by half: its spawn was cut off",
+                hint=f"git hub-session spawn {session.id}",
+            )
     busy = {*still_running(session, edit.directory)} & {turn.agent for turn in turns}
     if busy:
         raise Refused(f"{min(busy)} is still running", hint="wait for it, or end it")

@@ -12,17 +12,17 @@ import stat
 from collections.abc import Callable, Mapping, Sequence
 
 from git_hub_session import procfs, runs
+from git_hub_session.errors import HubError
 from git_hub_session.metric import NoMetric, read_metric
 from git_hub_session.operations import removal
-from git_hub_session.operations.agents import EVAL, run_variable
+from git_hub_session.operations.agents import EVAL, run_variable, template_of, worktree_path
+from git_hub_session.operations.outfit import Outfit
 from git_hub_session.operations.output import Output
-from git_hub_session.refnames import SessionId
+from git_hub_session.operations.scene import Scene
+from git_hub_session.refnames import AgentBranch, SessionId
 from git_hub_session.tasks import Ending, Listener, RunAll, Task
-from git_hub_session.typed import TYPE_CHECKING, NamedTuple, Self
+from git_hub_session.typed import NamedTuple, Self
 from git_hub_session.worktrees import Worktree, linked_worktrees
-
-if TYPE_CHECKING:
-    from git_hub_session.gitcommand import Git
 
 BASELINE = "baseline"
 """What stands for an agent's name where the commit is measured that all started from."""
@@ -67,11 +67,12 @@ class Recipe(NamedTuple):
 class Checkouts:
     """Checkouts of commits, made beside the agents' worktrees; `with` takes them away again."""
 
-    def __init__(self, sid: SessionId, common_dir: str, beside: str, git: Git) -> None:
-        """`beside` is the directory where they go."""
-        self._common_dir = common_dir
-        self._prefix = os.path.join(os.path.realpath(beside), f".{sid}-{EVAL}-")
-        self._git = git
+    def __init__(self, sid: SessionId, scene: Scene) -> None:
+        path = worktree_path(template_of(scene), scene.place, AgentBranch(sid, 1, 1))
+        beside = os.path.realpath(os.path.dirname(path))
+        self._prefix = os.path.join(beside, f".{sid}-{EVAL}-")
+        self._common_dir = scene.place.common_dir
+        self._scene = scene
 
     def __enter__(self) -> Self:
         return self
@@ -79,12 +80,15 @@ class Checkouts:
     def __exit__(self, *_: object) -> None:
         self.tidy()
 
-    def make(self, name: str, commit: str) -> str:
-        """A new checkout of `commit`: its path; raises GitFailed."""
+    def make(self, name: str, commit: str, environ: Mapping[str, str]) -> str:
+        """A new checkout of `commit`, with the outfit of an agent's worktree: its path; raises HubError."""
         path = f"{self._prefix}{name}"
         os.makedirs(os.path.dirname(path), exist_ok=True)
         options = ["--detach", "--lock", "--reason", _LOCK]
-        self._git.add_worktree(path, commit, options)
+        self._scene.git.add_worktree(path, commit, options)
+        fault = Outfit(self._scene, commit).put_on(path, environ)
+        if fault:
+            raise HubError(f"the checkout of {name}: {fault}")
         return path
 
     def tidy(self) -> None:

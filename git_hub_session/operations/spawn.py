@@ -8,7 +8,8 @@ call made. What a killed call left is known by its mark: finished, or taken away
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from shlex import quote
 
 from git_hub_session import procfs
 from git_hub_session.clock import iso
@@ -16,7 +17,7 @@ from git_hub_session.errors import GitFailed, HubError, Refused
 from git_hub_session.operations import removal
 from git_hub_session.operations.agents import attempts, environment, worktree_path
 from git_hub_session.operations.halfmade import set_aside
-from git_hub_session.operations.include import copier
+from git_hub_session.operations.outfit import Outfit
 from git_hub_session.operations.scene import Scene
 from git_hub_session.refnames import (
     HEADS,
@@ -26,7 +27,7 @@ from git_hub_session.refnames import (
     deleted,
     short,
 )
-from git_hub_session.session import Session, advanced, with_agents
+from git_hub_session.session import MAX_AGENTS, Session, advanced, with_agents
 from git_hub_session.sidebyside import processors, side_by_side
 from git_hub_session.states import State
 from git_hub_session.typed import TYPE_CHECKING, NamedTuple
@@ -35,7 +36,6 @@ from git_hub_session.worktrees import Worktree, linked_worktrees
 if TYPE_CHECKING:
     from git_hub_session.gitcommand import Git
     from git_hub_session.gitrepo import GitRepo
-    from git_hub_session.processes import Shell
 
 _INITIALIZING = "initializing"  # the reason for which git locks an entry until it is whole
 
@@ -50,8 +50,6 @@ class Wish(NamedTuple):
     base: str = ""
     """The object id of the commit to start from; '': the tip of the base branch."""
     template: str = ""
-    setup: str = ""
-    """A command to run in each new worktree."""
     jobs: int | None = None
     """How many to make side by side; None: one a processor."""
 
@@ -97,19 +95,17 @@ def spawn(sid: SessionId, scene: Scene, wish: Wish) -> Spawned:
         plan, at = _plan(session, scene, wish), iso(scene.now())
         if not plan.made:
             return plan
-        copy = copier(scene.place, scene.git)
+        outfit = Outfit(scene, plan.base)
         plan = _tidied(plan, scene)
         edit.save(_marked(session, plan, "spawning", at))
         task = edit.task_file(session)
         try:
             _make_branches(plan, scene.git)
-            try:
-                _make_worktrees(session, plan, scene, wish, copy, task)
-            except BaseException:
-                _take_back(plan, scene)
-                raise
-        except BaseException:
-            edit.save(session)
+            _make_worktrees(session, plan, scene, wish, outfit, task)
+        except BaseException as fault:
+            # What git refused are the branches: none was made, and one that is there is somebody else's.
+            if isinstance(fault, GitFailed) or _is_taken_back(plan, scene):
+                edit.save(session)
             raise
         done = _marked(session, plan, "ready", at)
         if session.state is State.INIT:
@@ -155,11 +151,19 @@ def _plan(session: Session, scene: Scene, wish: Wish) -> Spawned:
         left = _left_behind(branch, path, worktrees) if marked else None
         if left is not None:
             path = left.path
-        elif os.path.lexists(path) and not (os.path.isdir(path) and not os.listdir(path)):
+        elif not _is_free(path):
             raise Refused(f"'{path}' exists already", hint="choose another --path")
+        elif path in (one.path for one in made):
+            raise Refused(f"'{path}' would be two agents'", hint="choose another --path")
         made.append(Newborn(branch, path, attempt == last, left))
     state = State.RUNNING if made else session.state
     return Spawned(session, base, tuple(made), tuple(present), state)
+
+
+def _is_free(path: str) -> bool:
+    """Whether git would make a worktree at `path`: an empty directory will do."""
+    is_directory = os.path.isdir(path) and not os.path.islink(path)
+    return not os.listdir(path) if is_directory else not os.path.lexists(path)
 
 
 def _all(session: Session) -> range:
@@ -168,6 +172,8 @@ def _all(session: Session) -> range:
             f"config.yaml of session '{session.id}' does not say how many agents it has",
             hint="name them with --agents",
         )
+    if session.config.agent_count > MAX_AGENTS:
+        raise Refused(f"session '{session.id}' has more agents than {MAX_AGENTS}")
     return range(1, session.config.agent_count + 1)
 
 
@@ -199,7 +205,7 @@ def _make_worktrees(
     plan: Spawned,
     scene: Scene,
     wish: Wish,
-    copy: Callable[[str], None],
+    outfit: Outfit,
     task: str,
 ) -> None:
     shown = scene.progress("Adding worktrees", len(plan.made))
@@ -208,9 +214,8 @@ def _make_worktrees(
     def make(newborn: Newborn) -> str:
         said = _added(newborn, scene.git) if newborn.left is None else ""
         if not said:
-            copy(newborn.path)
             variables = environment(scene.environ, session, newborn.branch, plan.base, task)
-            said = _set_up(scene.shell(newborn.path, variables), wish.setup)
+            said = outfit.put_on(newborn.path, variables)
         if os.getpid() == parent:
             shown(sum(os.path.lexists(f"{one.path}/.git") for one in plan.made))
         return said
@@ -230,17 +235,6 @@ def _added(newborn: Newborn, git: Git) -> str:
     except GitFailed as fault:
         return fault.stderr.strip() or fault.message
     return ""
-
-
-def _set_up(shell: Shell, setup: str) -> str:
-    """Run the user's command in a new worktree; what it says if it fails, or ''."""
-    if not setup:
-        return ""
-    done = shell.run(setup, capture=True)
-    if not done.status:
-        return ""
-    last = "; ".join(done.output.strip().splitlines()[-3:])
-    return f"hubsession.setup failed with exit code {done.status}: {last}"
 
 
 def _left_behind(branch: AgentBranch, path: str, worktrees: Sequence[Worktree]) -> Worktree | None:
@@ -271,33 +265,49 @@ def _tidied(plan: Spawned, scene: Scene) -> Spawned:
                     hint="try again when it has finished",
                 )
             half = removal.is_half_removed(left)
+            gone = left.missing and left.lock is None
             if half:
                 removal.finish(left)
-            elif left.lock == _INITIALIZING:
+            elif gone or left.lock == _INITIALIZING:
                 notes += set_aside(left, scene.repo, plan.base)
-            if half or left.lock == _INITIALIZING:
+            elif left.missing:
+                raise Refused(
+                    f"'{left.path}' is locked, and its directory is gone",
+                    hint=f"git worktree unlock {quote(left.path)}",
+                )
+            elif left.fault:
+                raise Refused(f"'{left.path}': {left.fault}", hint="git worktree repair")
+            if half or gone or left.lock == _INITIALIZING:
                 newborn = newborn._replace(left=None)
         made.append(newborn)
     return plan._replace(made=tuple(made), notes=tuple(notes))
 
 
-def _take_back(plan: Spawned, scene: Scene) -> None:
-    """Undo what this call made; what cannot be undone is left for the next one, which knows it by its mark.
+def _is_taken_back(plan: Spawned, scene: Scene) -> bool:
+    """Undo what this call made; whether that is all undone: what is left the next call knows by its mark.
 
-    A worktree that an earlier call left may have been worked in since: it stays.
+    A worktree that an earlier call left may have been worked in since: it stays. What a hook or
+    the setup command has committed goes with the branch, as they will do it again.
     """
-    own = [newborn for newborn in plan.made if newborn.left is None]
-    for newborn in own:
-        worktrees = linked_worktrees(scene.place.common_dir)
+    worktrees = linked_worktrees(scene.place.common_dir)
+    going, stuck = [], False
+    for newborn in plan.made:
+        if newborn.left is not None:
+            continue
         worktree = _left_behind(newborn.branch, newborn.path, worktrees)
-        if worktree is not None:
-            try:
-                removal.discard(worktree)
-            except removal.Stuck:
-                pass
-    removal.empty_trash(scene.place.common_dir)
-    for newborn in own:
         try:
-            scene.git.change_refs([deleted(newborn.branch.ref, plan.base)])
-        except HubError:
-            pass  # a hook has committed to it
+            if worktree is not None:
+                removal.discard(worktree)
+        except removal.Stuck:
+            stuck = True
+            continue
+        tip = scene.repo.tip(newborn.branch.ref)
+        if tip and (tip == plan.base or not newborn.has_branch):
+            going.append(deleted(newborn.branch.ref, tip))
+    removal.empty_trash(scene.place.common_dir)
+    try:
+        if going:
+            scene.git.change_refs(going)
+    except HubError:
+        return False
+    return not stuck

@@ -257,6 +257,26 @@ def test_what_would_be_merged_is_measured(hub: Hub) -> None:
     ]
 
 
+def test_a_checkout_has_what_a_worktree_has(hub: Hub) -> None:
+    """The ignored files that are listed, and what the user's setup makes; where that fails nobody is measured."""
+    (hub.top / ".gitignore").write_text("/deps\n/made\n")
+    (hub.top / ".worktreeinclude").write_text("deps\n")
+    hub.git("add", ".")
+    hub.git("commit", "-q", "-m", "ignored")
+    (hub.top / "deps").write_text("5\n")
+    hub.git("config", "hubsession.setup", 'test -z "$FAIL" && echo "ms: $(cat deps)" >made')
+    tournament(hub, "x\n")
+    (place(hub, 1) / "untracked").write_text("x\n")
+    words = (*MEASURE, "--eval", "cat made", "--baseline=measure")
+    assert rows(hub.run("eval", *words, "s1"))[1][:4] == ["1", "agent-1", "5", "+0"]
+    state = hub.state()
+    result = hub.run("eval", *words, "s1", environ={"FAIL": "1"})
+    assert result.err == (
+        "fatal: the checkout of agent-1: hubsession.setup failed with exit code 1: \n"
+    )
+    assert (hub.state(), worktrees(hub)) == (state, 2)
+
+
 def test_the_last_attempt_is_measured(hub: Hub) -> None:
     tournament(hub, "ms: 1\n")
     hub.run("spawn", "-q", "s1", "--retry", "1")

@@ -7,13 +7,11 @@ import os
 import re
 import signal
 import subprocess
-import time
-from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
-from tests.hub import Hub, Result, snapshot
+from git_hub_session.procfs import told
+from tests.hub import Hub, Result, is_alive, snapshot, wait_for
 
 
 @pytest.fixture
@@ -45,23 +43,6 @@ def agent(hub: Hub, number: int) -> dict[str, object]:
 
 def log(hub: Hub, number: int, run: str = "exec-1") -> str:
     return (hub.directory() / "output" / run / f"agent-{number}.log").read_text()
-
-
-def wait_for(there: Callable[[], object]) -> None:
-    """Until something is the case, at most 20 seconds."""
-    until = time.monotonic() + 20
-    while not there():
-        assert time.monotonic() < until
-        time.sleep(0.01)
-
-
-def is_alive(pid: int) -> bool:
-    """Whether a process runs: one that only waits for its parent to look does not."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return stat.rpartition(")")[2].split()[0] != "Z"
 
 
 def test_a_command_for_each_agent(two: Hub) -> None:
@@ -182,7 +163,7 @@ def started(hub: Hub, script: str, *words: str) -> subprocess.Popen[str]:
     )
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT])
 def test_an_interrupt_ends_all_of_it(two: Hub, number: signal.Signals) -> None:
     """Who runs is ended and marked; whose turn it was not is what it was before."""
     pids = two.worktrees / "s1" / "pids"
@@ -199,6 +180,17 @@ def test_an_interrupt_ends_all_of_it(two: Hub, number: signal.Signals) -> None:
     }
     assert agent(two, 2)["status"] == "ready"
     assert shell(two, "true", "-q") == Result(0)
+
+
+def test_an_interrupt_while_they_are_started(hub: Hub) -> None:
+    """The first ones interrupt it before the last have begun: it knows of each that it has started."""
+    hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "16")
+    hub.run("spawn", "-q", "s1")
+    for number in range(1, 6):
+        result = hub.run("exec", "-q", "s1", "--", "sh", "-c", "kill -INT $PPID; exec sleep 300")
+        assert result == Result(128 + signal.SIGINT)  # as git says it
+        run = hub.directory() / "output" / f"exec-{number}"
+        assert told({"HUB_RUN": str(run)}) == []
 
 
 def test_an_agent_runs_once_at_a_time(two: Hub) -> None:
@@ -225,6 +217,21 @@ def test_somebody_else_says_that_an_agent_runs(two: Hub) -> None:
     (two.directory() / "state.json").write_text(json.dumps(document))
     assert two.run("exec", "s1", "--", "true").code == 1
     assert shell(two, "true", "-q", "--agents=2") == Result(0)
+
+
+def test_an_agent_that_is_made_by_half(two: Hub) -> None:
+    """A spawn was killed: nobody runs in a worktree that is not whole, and the next spawn finds its mark."""
+    document = two.state()
+    document["agents"] = {"agent-2": {"status": "spawning", "attempt": 1}}
+    (two.directory() / "state.json").write_text(json.dumps(document))
+    assert two.run("exec", "s1", "--", "true") == Result(
+        1,
+        "",
+        "error: agent-2 was made by half: its spawn was cut off\nhint: git hub-session spawn s1\n",
+    )
+    assert two.state() == document
+    assert two.run("spawn", "-q", "s1") == Result(0)
+    assert shell(two, "true", "-q") == Result(0)
 
 
 def test_nobody_can_run(hub: Hub) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.cleaning import everything
-from tests.hub import Hub, Result, snapshot
+from tests.hub import Hub, Result, is_alive, snapshot, wait_for
 from tests.interposed import DIE, Template, interposed
 
 
@@ -197,6 +198,7 @@ def test_where_the_worktrees_go(hub: Hub) -> None:
     before = everything(hub)
     for template, said in (
         ("../same", "no place for an agent's number in '../same'\nhint: {n} stands for it"),
+        ("../{n} ", f"git does not find '{hub.top.parent}/2 ' again: white space at its end"),
         (".git/x{n}", f"'{hub.top}/.git/x2' lies in '{hub.top}/.git'"),
         (".agenthub/x{n}", f"'{hub.top}/.agenthub/x2' lies in '{hub.top}/.agenthub'"),
     ):
@@ -211,6 +213,32 @@ def test_where_the_worktrees_go(hub: Hub) -> None:
     assert everything(hub) == before
 
 
+def test_a_place_that_is_none(hub: Hub) -> None:
+    """One for two agents, and one that leads elsewhere: nothing is made there."""
+    hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "2")
+    elsewhere = hub.top.parent / "elsewhere"
+    elsewhere.mkdir()
+    (hub.top.parent / "link1").symlink_to(elsewhere)
+    before = everything(hub)
+    assert hub.run("spawn", "s1", "--path", "../{n}/../same").err == (
+        f"error: '{hub.top.parent}/same' would be two agents'\nhint: choose another --path\n"
+    )
+    assert hub.run("spawn", "s1", "--path", "../link{n}").err == (
+        f"error: '{hub.top.parent}/link1' exists already\nhint: choose another --path\n"
+    )
+    assert everything(hub) == before
+
+
+@pytest.mark.parametrize("words", [[], ["--agents=1-99999999"]])
+def test_more_agents_than_there_can_be(hub: Hub, words: list[str]) -> None:
+    hub.session("s1")
+    config = hub.directory() / "config.yaml"
+    config.write_text(config.read_text().replace("agent_count: 1", "agent_count: 999999999"))
+    result = hub.call("sh", "-c", 'ulimit -t 5; exec git-hub-session spawn -n s1 "$@"', "", *words)
+    assert result.code in (1, 129)
+    assert "999\n" in result.err
+
+
 def test_in_a_bare_repository(hub: Hub) -> None:
     bare = Hub(hub.top.parent / "bare.git", hub.environ)
     hub.git("clone", "-q", "--bare", hub.top, bare.top)
@@ -219,6 +247,16 @@ def test_in_a_bare_repository(hub: Hub) -> None:
     path = hub.top.parent / "bare.hub" / "b1" / "agent-1"
     assert bare.run("path", "b1", "1") == Result(0, f"{path}\n")
     assert bare.git("status", "--porcelain", cwd=path) == ""
+
+
+def assert_same(hub: Hub, before: dict[str, bytes | str]) -> None:
+    """All is as it was, but for the object database, for directories, and for the task, which was written down."""
+    after = everything(hub)
+    assert after.pop("project/.agenthub/sessions/s1/task.txt") == b"t\n"
+    changed = {path for path in before | after if before.get(path) != after.get(path)}
+    assert {path for path in changed if not path.endswith("/") and "/objects/" not in path} == set()
+    assert entries(hub) == []
+    assert not place(hub, 1).exists()
 
 
 def test_what_fails_takes_all_back(hub: Hub) -> None:
@@ -234,16 +272,79 @@ def test_what_fails_takes_all_back(hub: Hub) -> None:
             "fatal: agent-2: hubsession.setup failed with exit code 1: why\n"
             "hint: nothing was changed\n",
         )
-        after = everything(hub)
-        # The task was written for the command; the object database and directories may stay.
-        assert after.pop("project/.agenthub/sessions/s1/task.txt") == b"t\n"
-        left = {path for path in after.keys() ^ before.keys() if not path.endswith("/")}
-        assert left == set()
-        assert {
-            path for path in after.keys() & before.keys() if after[path] != before[path]
-        } == set()
-        assert entries(hub) == []
-        assert not place(hub, 1).exists()
+        assert_same(hub, before)
+
+
+def test_what_had_committed_is_taken_back_as_well(hub: Hub) -> None:
+    """The user's command commits, and fails for the second: no branch is left that nobody adds a worktree to."""
+    hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "2")
+    script = 'git commit -q --allow-empty -m "set up" && test "$HUB_AGENT" = agent-1'
+    hub.git("config", "hubsession.setup", script)
+    before = everything(hub)
+    assert hub.run("spawn", "s1").code == 128
+    assert_same(hub, before)
+
+
+def test_interrupted_while_the_branches_are_made(hub: Hub) -> None:
+    hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "2")
+    before = everything(hub)
+    code = "os.kill(os.getpid(), signal.SIGINT)"
+    ended = interposed(hub, "spawn", "s1", code=code, only="subprocess.Popen")
+    assert ended == Result(-signal.SIGINT)
+    assert_same(hub, before)
+    assert hub.run("spawn", "-q", "s1") == Result(0)
+    assert entries(hub) == ["agent-1", "agent-2"]
+
+
+def test_interrupted_while_it_forks(hub: Hub) -> None:
+    """Python loses what a signal raises just then: it is not raised before the fork is known."""
+    hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "2")
+    before = everything(hub)
+    kill = "os.kill(os.getpid(), signal.SIGINT)"
+    code = f"os.register_at_fork(after_in_parent=lambda: {kill})"
+    ended = interposed(hub, "spawn", "-j2", "s1", code=code, only="os.fork")
+    assert ended == Result(-signal.SIGINT)
+    assert_same(hub, before)
+
+
+def test_who_ends_it_does_not_wait_for_the_users_command(hub: Hub) -> None:
+    """The signal reaches one process alone; those that it has forked, and what they have started, end too."""
+    hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "4")
+    pids = hub.top.parent / "pids"
+    pids.mkdir()
+    hub.git("config", "hubsession.setup", f"echo $$ >{pids}/$HUB_AGENT; exec sleep 300")
+    before = everything(hub)
+    with subprocess.Popen(
+        ["git-hub-session", "spawn", "-j2", "s1"],
+        cwd=hub.top,
+        env=hub.environ,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        wait_for(lambda: sum(file.stat().st_size > 1 for file in pids.iterdir()) == 2)
+        process.send_signal(signal.SIGTERM)
+        assert process.communicate(timeout=60)[1] == ""
+    assert process.returncode == -signal.SIGTERM
+    for file in pids.iterdir():
+        assert not is_alive(int(file.read_text()))
+        file.unlink()
+    assert_same(hub, before)
+
+
+def test_what_cannot_be_taken_back_is_known_the_next_time(hub: Hub) -> None:
+    """A hook that lets no branch go: the next call goes on with the branches that are left."""
+    hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "2")
+    hook = hub.top / ".git" / "hooks" / "reference-transaction"
+    hook.write_text('#!/bin/sh\n! { test "$1" = prepared && grep -q " 0*0 refs/heads/hub/"; }\n')
+    hook.chmod(0o755)
+    hub.git("config", "hubsession.setup", 'test "$HUB_AGENT" = agent-1')
+    assert hub.run("spawn", "s1").code == 128
+    assert [*hub.refs("refs/heads/hub")] == [
+        f"refs/heads/hub/s1/agent-{agent}/attempt-1" for agent in (1, 2)
+    ]
+    hub.git("config", "--unset", "hubsession.setup")
+    assert hub.run("spawn", "-q", "s1") == Result(0)
+    assert hub.git("status", "--porcelain", cwd=place(hub, 2)) == ""
 
 
 def test_a_hook_that_refuses(hub: Hub) -> None:
@@ -281,6 +382,29 @@ def test_the_users_command_and_hooks(hub: Hub) -> None:
         f"HUB_TASK=Two\nHUB_TASK_FILE={task}\nTwo\nlines\n"
     )
     assert (place(hub, 1) / "hooked").read_text() == f"{'0' * 40} {base} 1\n"
+
+
+def test_what_the_users_command_leaves_running(hub: Hub) -> None:
+    """It ends with the command, and nobody waits for it: what it writes is not in the way either."""
+    hub.session("s1")
+    pid = hub.top.parent / "pid"
+    hub.git("config", "hubsession.setup", f"sleep 300 & echo $! >{pid}")
+    assert hub.run("spawn", "-q", "s1") == Result(0)
+    assert not is_alive(int(pid.read_text()))
+
+
+@pytest.mark.parametrize("code", [141, 137])
+def test_the_users_command_ends_like_one_that_a_signal_ended(hub: Hub, code: int) -> None:
+    """141, as of a pipeline whose reader has gone: that is no closed pipe of ours."""
+    hub.session("s1")
+    hub.git("config", "hubsession.setup", f"echo why; kill -{code - 128} $$")
+    assert hub.run("spawn", "s1") == Result(
+        128,
+        "",
+        f"fatal: agent-1: hubsession.setup failed with exit code {code}: why\n"
+        "hint: nothing was changed\n",
+    )
+    assert entries(hub) == []
 
 
 def test_files_that_are_listed_come_along(hub: Hub) -> None:
@@ -322,6 +446,20 @@ def test_files_that_are_listed_come_along(hub: Hub) -> None:
     assert list(outside.iterdir()) == []
 
 
+@pytest.mark.parametrize("jobs", [1, 3])
+def test_no_room_for_a_copy(hub: Hub, jobs: int) -> None:
+    """A file system that takes no more of a file: it is said which, and all is taken back."""
+    hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "3")
+    for name in (".gitignore", ".worktreeinclude"):
+        (hub.top / name).write_text("big\n")
+    (hub.top / "big").write_bytes(b"x" * 300_000)
+    result = hub.call("sh", "-c", f"ulimit -f 100; git hub-session spawn -j{jobs} s1")
+    said = "cannot copy 'big': File too large"
+    assert result == Result(128, "", f"fatal: agent-1: {said}\nhint: nothing was changed\n")
+    assert (entries(hub), list(hub.refs("refs/heads/hub"))) == ([], [])
+    assert not place(hub, 1).exists()
+
+
 def test_a_link_in_the_way_of_a_copy(hub: Hub) -> None:
     """A directory here, on the agents' base a link that leads outside: nothing is written there."""
     outside = hub.top.parent / "outside"
@@ -338,6 +476,23 @@ def test_a_link_in_the_way_of_a_copy(hub: Hub) -> None:
     assert hub.run("spawn", "-q", "s1") == Result(0)
     assert os.readlink(place(hub, 1) / "deps") == str(outside)
     assert list(outside.iterdir()) == []
+
+
+def test_a_tracked_file_that_is_not_checked_out(hub: Hub) -> None:
+    """Tracked on the agents' base, ignored here, left out by a sparse checkout: not put in its place."""
+    hub.commit(hub.top, "conf/a.env", "public\n")
+    hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "1")
+    hub.git("checkout", "-q", "-b", "dev")
+    hub.git("rm", "-q", "conf/a.env")
+    for name in (".gitignore", ".worktreeinclude"):
+        (hub.top / name).write_text("*.env\n")
+    (hub.top / "conf").mkdir()
+    (hub.top / "conf" / "a.env").write_text("secret\n")
+    (hub.top / "conf" / "b.env").write_text("mine\n")
+    hub.git("sparse-checkout", "set", "--no-cone", "/*", "!/conf/a.env")
+    assert hub.run("spawn", "-q", "s1") == Result(0)
+    assert os.listdir(place(hub, 1) / "conf") == ["b.env"]
+    assert (hub.top / "conf" / "a.env").read_text() == "secret\n"
 
 
 SHARES = 4
@@ -391,6 +546,27 @@ def test_a_worktree_that_git_left_half_made(hub: Hub) -> None:
     assert (path / "file").read_text() == "first\n"
     assert (entries(hub), agents(hub)["agent-1"]["status"]) == (["agent-1"], "ready")
     assert [*path.parent.iterdir()] == [path]
+
+
+def test_a_worktree_that_is_gone_since(hub: Hub) -> None:
+    """Killed when it was whole; its directory was deleted: it is made anew, or, if it is locked, refused."""
+    hub.session("s1")
+    assert hub.run("spawn", "-q", "s1") == Result(0)
+    document = hub.state()
+    document["agents"]["agent-1"]["status"] = "spawning"
+    (hub.directory() / "state.json").write_text(json.dumps(document))
+    hub.git("worktree", "lock", place(hub, 1))
+    subprocess.run(["rm", "-r", place(hub, 1)], check=True)
+    assert hub.run("spawn", "s1") == Result(
+        1,
+        "",
+        f"error: '{place(hub, 1)}' is locked, and its directory is gone\n"
+        f"hint: git worktree unlock {place(hub, 1)}\n",
+    )
+    hub.git("worktree", "unlock", place(hub, 1))
+    assert hub.run("spawn", "-q", "s1") == Result(0)
+    assert hub.git("status", "--porcelain", cwd=place(hub, 1)) == ""
+    assert (entries(hub), agents(hub)["agent-1"]["status"]) == (["agent-1"], "ready")
 
 
 def test_somebodys_file_in_a_half_made_worktree(hub: Hub) -> None:
