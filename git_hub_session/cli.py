@@ -156,14 +156,19 @@ def _run(words: list[str]) -> int:
 
 
 def _voice(output: Output) -> Voice:
-    heard = say if output.format == "text" and not output.quiet else _unheard
     if output.quiet:
-        return Voice(_unheard, heard, _unseen, ask)
-    return Voice(tell, heard, progress, ask)
+        return Voice(_unheard, _unshown, _unheard, _unseen, ask)
+    if output.format != "text":
+        return Voice(tell, _unshown, _unheard, progress, ask)
+    return Voice(tell, lambda view: show(view, output), say, progress, ask)
 
 
 def _unheard(_text: str) -> None:
     """What is told with -q."""
+
+
+def _unshown(_view: View) -> None:
+    """What is shown on the way with -q, or to a program."""
 
 
 def _unseen(_title: str, _total: int) -> Callable[[int], None]:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from git_hub_session.processes import Shell
     from git_hub_session.tasks import RunAll
     from git_hub_session.trust import Trust
+    from git_hub_session.views.view import View
 
 
 class NotOurs(HubError):
@@ -44,6 +45,8 @@ class Voice(NamedTuple):
 
     note: Callable[[str], None]
     """Tells something that is not the answer; `-q` makes it silent."""
+    show: Callable[[View], None]
+    """Shows an answer on the way to the last one, where that is text too; `-q` makes it silent."""
     say: Callable[[str], None]
     """Shows text on standard output, where the answer is text too; `-q` makes it silent."""
     progress: Callable[[str, int], Callable[[int], None]]
@@ -57,7 +60,7 @@ class Context:
 
     def __init__(self, environ: Mapping[str, str], voice: Voice) -> None:
         self.environ = environ
-        self.note, self.say, self.progress, self.ask = voice
+        self.note, self.show, self.say, self.progress, self.ask = voice
 
     @cached_property
     def cwd(self) -> str:

@@ -48,7 +48,8 @@ class GitFailed(HubError):
 
     code = "git-failed"
 
-    def __init__(self, command: str, status: int, stderr: str) -> None:
+    def __init__(self, command: str, status: int, stderr: str, stdout: bytes = b"") -> None:
         super().__init__(f"'git {command}' failed (exit {status})", hint=stderr.strip())
         self.status = status
         self.stderr = stderr
+        self.stdout = stdout

@@ -72,7 +72,7 @@ class Git:
         finally:
             release()
         if done.returncode:
-            raise GitFailed(command[0], done.returncode, os.fsdecode(done.stderr))
+            raise GitFailed(command[0], done.returncode, os.fsdecode(done.stderr), done.stdout)
         return done.stdout
 
     def settings(self, name: str) -> list[str]:
@@ -103,13 +103,43 @@ class Git:
                     raise
             sleep(0.01 * attempt)
 
-    def change_refs(self, commands: Iterable[str]) -> None:
+    def commit_tree(
+        self,
+        tree: str,
+        parents: Sequence[str],
+        message: bytes,
+        *,
+        sign: bool = False,
+        settings: Mapping[str, str] | None = None,
+        environ: Mapping[str, str] | None = None,
+    ) -> str:
+        """A commit by whom git's configuration (or `environ`) names; its object id. Raises GitFailed."""
+        words = ["commit-tree", *["-S"] * sign, tree]
+        words += [word for parent in parents for word in ("-p", parent)]
+        told = {"i18n.commitEncoding": "utf-8", **(settings or {})}
+        return self.run(words, stdin=message, settings=told, environ=environ).decode().strip()
+
+    def fast_forward(self, git_dir: str, path: str, commit: str, action: str) -> None:
+        """Bring the branch of the worktree at `path` to its descendant `commit`, files and index too.
+
+        git refuses, and changes nothing but ORIG_HEAD, where something uncommitted, ignored
+        or not, is in the way (GitFailed).
+        `action` is what the reflog says.
+        """
+        words = ["merge", "--ff-only", "--no-autostash", "--no-overwrite-ignore", "--no-stat"]
+        words += ["--quiet", commit]
+        environ = {"GIT_DIR": git_dir, "GIT_WORK_TREE": path, "GIT_REFLOG_ACTION": action}
+        self.run(words, environ=environ, cwd=path)
+
+    def change_refs(self, commands: Iterable[str], *, rehearsal: bool = False) -> None:
         """Carry out `git update-ref --stdin` commands in one transaction: all of them or none.
 
-        The user's reference-transaction hook is asked, as for every change of refs.
+        The user's reference-transaction hook is asked, as for every change of refs. In a
+        rehearsal it is asked, and nothing is changed. Raises GitFailed.
         """
         lines = [os.fsencode(command) for command in commands]
-        stdin = b"\0".join([b"start", *lines, b"prepare", b"commit", b""])
+        end = b"abort" if rehearsal else b"commit"
+        stdin = b"\0".join([b"start", *lines, b"prepare", end, b""])
         # git by default leaves it to the system when refs reach the disk.
         settings = {"core.fsync": "all"}
         words = ["update-ref", "-m", "git hub-session", "-z", "--stdin"]

@@ -44,7 +44,7 @@ _no_tls = _NoTls("ssl")
 sys.modules.setdefault("ssl", _no_tls)
 try:
     import pygit2
-    from pygit2.enums import ConfigLevel, SortMode
+    from pygit2.enums import ConfigLevel, DiffStatsFormat, SortMode
 finally:
     if sys.modules["ssl"] is _no_tls:
         del sys.modules["ssl"]
@@ -91,6 +91,9 @@ class DiffStat(NamedTuple):
     files: int
     insertions: int
     deletions: int
+
+
+_COLUMNS = 72
 
 
 class GitRepo:
@@ -182,13 +185,32 @@ class GitRepo:
         return sum(1 for _ in walker)
 
     @_reading()
+    def contains(self, tip: str, commit: str) -> bool:
+        """Whether the commit `tip` is, or descends from, the commit of object id `commit`."""
+        return self.has_commit(commit) and (
+            tip == commit or self._repo.descendant_of(pygit2.Oid(hex=tip), pygit2.Oid(hex=commit))
+        )
+
+    @_reading()
     def diff_stat(self, tip: str, base: str) -> DiffStat:
         """What `tip` changed since it left `base`; from nothing where they share no history."""
+        return _stat(self._diff(tip, base))
+
+    @_reading()
+    def diff_summary(self, tip: str, base: str) -> tuple[DiffStat, tuple[str, ...]]:
+        """The same, and file by file, with what was renamed: the lines of `git diff --stat --summary`."""
+        diff = self._diff(tip, base)
+        stat = _stat(diff)
+        diff.find_similar()
+        shape = DiffStatsFormat.FULL | DiffStatsFormat.INCLUDE_SUMMARY
+        return stat, tuple(diff.stats.format(shape, _COLUMNS).splitlines())
+
+    def _diff(self, tip: str, base: str) -> pygit2.Diff:
         fork = self._repo.merge_base(pygit2.Oid(hex=tip), pygit2.Oid(hex=base))
         new = self._repo[tip].peel(pygit2.Tree)
         if fork is None:
-            return _stat_of(new.diff_to_tree(swap=True))
-        return _stat_of(self._repo[fork].peel(pygit2.Tree).diff_to_tree(new))
+            return new.diff_to_tree(swap=True)
+        return self._repo[fork].peel(pygit2.Tree).diff_to_tree(new)
 
     @_reading()
     def frontier(self, tips: Iterable[str]) -> frozenset[str]:
@@ -325,10 +347,11 @@ class GitRepo:
         return [*values, self._settings[folded]] if folded in self._settings else values
 
 
-def _stat_of(diff: pygit2.Diff) -> DiffStat:
+def _stat(diff: pygit2.Diff) -> DiffStat:
     """As git counts: a file that became a link is one file, though libgit2 has it deleted and added."""
     files = {delta.new_file.raw_path for delta in diff.deltas}
-    return DiffStat(len(files), diff.stats.insertions, diff.stats.deletions)
+    stats = diff.stats
+    return DiffStat(len(files), stats.insertions, stats.deletions)
 
 
 def _leave_out_what_git_does_not_read(environ: Mapping[str, str]) -> bool:

@@ -64,8 +64,9 @@ def _documents(text: str) -> list[Any]:
 
 def _at(document: Any, path: str) -> float | None:
     """The number at `path`, or None where there is none."""
-    if isinstance(document, dict) and path in document:
-        return _number(document[path])
+    whole = _number(document.get(path)) if isinstance(document, dict) else None
+    if whole is not None:
+        return whole
     for key in re.findall(r"[^.\[\]]+", path):
         if isinstance(document, dict):
             document = document.get(key)

@@ -58,6 +58,7 @@ class Usage(NamedTuple):
 DRY_RUN = Option("-n, --dry-run", "show what would be done, and do nothing")
 QUIET = Option("-q, --quiet", "print no remarks, and no report of a change")
 TIMEOUT = Option("--timeout", "end a command that takes longer, such as 90s or 2h", "<time>")
+YES = Option("--yes", "do not ask", exact=True)
 JOBS = Option("-j, --jobs", "do so many side by side (default: one a processor)", "<number>")
 FORMAT = (
     Option("--format", "how to show the answer", "<format>", choices=("text", "json", "porcelain")),
@@ -73,7 +74,7 @@ FORMAT = (
 HELP = Option("-h, --help", "show this usage")
 
 
-_MOST_JOBS = 256
+_MOST_JOBS, _MOST_REPEATS = 256, 1000
 
 
 class Arguments:
@@ -105,6 +106,13 @@ class Arguments:
         """Whether a switch is on."""
         return self._values.get(name) is True
 
+    def only(
+        self, *names: str, words: Sequence[str] = (), command: Sequence[str] = ()
+    ) -> Arguments:
+        """The options called `names` for another command, with words of its own."""
+        values = {name: value for name, value in self._values.items() if name in names}
+        return Arguments(values, tuple(words), tuple(command))
+
     @property
     def word(self) -> str | None:
         """The only argument, or None."""
@@ -130,6 +138,17 @@ def jobs(args: Arguments) -> int | None:
     if not (text.isascii() and text.isdigit() and len(text) < 5 and int(text)):
         raise UsageError(f"not a number of jobs: '{text}'")
     return min(int(text), _MOST_JOBS)
+
+
+def repeat(args: Arguments) -> int:
+    """How many times something is to be measured, 1 where --repeat was not given; raises UsageError."""
+    text = args.text("repeat")
+    if text is None:
+        return 1
+    number = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
+    if not 1 <= number <= _MOST_REPEATS:
+        raise UsageError(f"not a number of times: '{text}'", hint=f"1 to {_MOST_REPEATS}")
+    return number
 
 
 def parse(usage: Usage, argv: Sequence[str]) -> Arguments:

@@ -123,6 +123,11 @@ def created(ref: str, oid: str) -> str:
     return f"create {ref}\0{oid}"
 
 
+def updated(ref: str, new: str, old: str) -> str:
+    """The command of `git update-ref --stdin -z` that moves `ref` to `new`, if it still holds `old`."""
+    return f"update {ref}\0{new}\0{old}"
+
+
 def deleted(ref: str, oid: str) -> str:
     """The command of `git update-ref --stdin -z` that deletes `ref`, if it still holds `oid`."""
     return f"delete {ref}\0{oid}"

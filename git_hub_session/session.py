@@ -25,11 +25,12 @@
                              "result": {"rank": 1, "attempt": 1, "commit": "1a410e…",
                                         "metric": 142.5, "reason": ""}}},
       "evaluation": {"at": …, "base": "9fceb0…"},
+      "merge": {"agent": 1, "attempt": 1, "tip": "1a410e…", "into": "dev", "commit": "fdf4fc…"},
       "history": [{"at": …, "from": "init", "to": "running", "by": "Name <email>", "verb": "update"}]
     }
 
 Both are AgentHub's; `base_commit` (what `spawn` started the agents from), `evaluation` (the tip
-of the base branch as `eval` saw it), `history`, what stands in `agents`, and an optional
+of the base branch as `eval` saw it), `merge` (the winner), `history`, what stands in `agents`, and an optional
 `reason` in a history entry are ours. Keys that nobody here knows are kept through every rewrite.
 """
 
@@ -103,6 +104,21 @@ class Result(NamedTuple):
     """1 is the best."""
     metric: float | None
     """None where nothing was measured."""
+    reason: str = ""
+    """Why it could not be measured; '' where it was, or where a judge spoke."""
+
+
+class Merge(NamedTuple):
+    """The winner of a session, and where it was merged."""
+
+    agent: int
+    attempt: int
+    tip: str
+    """The object id of the winner's commit."""
+    into: str
+    """The branch's name, without refs/heads/."""
+    commit: str
+    """The object id of the merge."""
 
 
 class Session(NamedTuple):
@@ -147,6 +163,18 @@ class Session(NamedTuple):
         return _oid(evaluation.get("base")) if isinstance(evaluation, dict) else ""
 
     @property
+    def merge(self) -> Merge | None:
+        """What was merged, or was about to be; None where nothing is recorded."""
+        found = self.document.get("merge")
+        if not isinstance(found, dict):
+            return None
+        agent, attempt, into = found.get("agent"), found.get("attempt"), _text(found.get("into"))
+        tip, commit = _oid(found.get("tip")), _oid(found.get("commit"))
+        if type(agent) is not int or type(attempt) is not int or not (into and tip and commit):
+            return None
+        return Merge(agent, attempt, tip, into, commit)
+
+    @property
     def ranking(self) -> tuple[Result, ...]:
         """What the evaluation said, the best first; what is no result is passed over."""
         found = (_result(name, self.agent(name)) for name in self.agents)
@@ -186,7 +214,8 @@ def _result(name: str, known: Mapping[str, Any]) -> Result | None:
         return None
     metric = found.get("metric")
     measured = isinstance(metric, int | float) and not isinstance(metric, bool)
-    return Result(int(number), attempt, commit, rank, metric if measured else None)
+    reason = _text(found.get("reason"))
+    return Result(int(number), attempt, commit, rank, metric if measured else None, reason)
 
 
 def new_document(sid: SessionId, *, at: str) -> dict[str, Any]:
@@ -256,6 +285,11 @@ def with_evaluation(
     now = {name: {"result": result} for name, result in results.items()}
     done = with_agents(session, {**before, **now}, at=at)
     return done._replace(document={**done.document, "evaluation": dict(evaluation)})
+
+
+def with_merge(session: Session, merge: Merge, *, at: str) -> Session:
+    """The session with its winner recorded."""
+    return session._replace(document={**session.document, "updated": at, "merge": merge._asdict()})
 
 
 def with_rescues(session: Session, rescues: Mapping[str, list[str]], *, at: str) -> Session:

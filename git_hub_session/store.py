@@ -127,9 +127,8 @@ class Store:
 
     def read(self, sid: SessionId) -> Session:
         """The session as it is now; raises NoSuchSession, Damaged."""
-        self._require(sid)
         try:
-            with self._sessions() as sessions, sessions.child(sid) as directory:
+            with self.directory(sid) as directory:
                 return _read_by_name(directory, sid)
         except FileNotFoundError:
             raise NoSuchSession(sid) from None
@@ -192,9 +191,14 @@ class Store:
                 b"# made by git hub-session: sessions are no part of the project\n*\n",
             )
 
+    def directory(self, sid: SessionId) -> Directory:
+        """The session's directory, open, to look at: no lock is taken. Raises NoSuchSession."""
+        self._require(sid)
+        with self._sessions() as sessions:
+            return sessions.child(sid)
+
     def edit(self, sid: SessionId, *, wait: float = LOCK_WAIT) -> Edit:
         """`with store.edit(sid) as edit:` holds the session's lock; raises NoSuchSession, LockHeld."""
-        self._require(sid)
         return Edit(self, sid, wait)
 
     def update(self, sid: SessionId, change: Callable[[Session], Session]) -> Session:
@@ -209,8 +213,7 @@ class Edit:
     def __init__(self, store: Store, sid: SessionId, wait: float) -> None:
         self._sid = sid
         self._wait = wait
-        with store._sessions() as sessions:
-            self.directory = sessions.child(sid)
+        self.directory = store.directory(sid)
 
     def __enter__(self) -> Self:
         try:
@@ -241,21 +244,24 @@ class Edit:
 
     def task_file(self, session: Session) -> str:
         """The path of a file that holds the task, made where it is missing; raises CannotWrite."""
-        path = f"{self.directory.path}/{_TASK}"
-        try:
-            if not self.directory.exists(_TASK):
-                self.directory.replace(_TASK, os.fsencode(f"{session.config.task}\n"))
-        except OSError as fault:
-            raise cannot_write(path, fault) from None
-        return path
+        if not self.directory.exists(_TASK):
+            self._replace(_TASK, os.fsencode(f"{session.config.task}\n"))
+        return f"{self.directory.path}/{_TASK}"
 
     def save(self, session: Session) -> Session:
         """Replace state.json by the session's document, and return the session; raises CannotWrite."""
-        try:
-            self.directory.replace("state.json", encode_document(session.document))
-        except OSError as fault:
-            raise cannot_write(f"{self.directory.path}/state.json", fault) from None
+        self._replace("state.json", encode_document(session.document))
         return session
+
+    def save_config(self, config: Config) -> None:
+        """Replace config.yaml, of a session that has no agents yet; raises CannotWrite."""
+        self._replace("config.yaml", configfile.render_config(config.values).encode())
+
+    def _replace(self, name: str, data: bytes) -> None:
+        try:
+            self.directory.replace(name, data)
+        except OSError as fault:
+            raise cannot_write(f"{self.directory.path}/{name}", fault) from None
 
 
 def _read_by_name(directory: Directory, sid: SessionId) -> Session:

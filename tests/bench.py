@@ -39,10 +39,12 @@ class Sizes(NamedTuple):
     runs: int
     """Pairs of runs of a quick command; of a list of many sessions and of cleanup fewer."""
     cleanups: int
+    merged: int
+    """The files of the repository in which something is merged."""
 
 
-FULL = Sizes((3, 1_000, 10_000), 8, 100, 400, 41, 3)
-QUICK = Sizes((3, 50), 2, 3, 10, 3, 1)
+FULL = Sizes((3, 1_000, 10_000), 8, 100, 400, 41, 3, 20_000)
+QUICK = Sizes((3, 50), 2, 3, 10, 3, 1, 100)
 
 
 class Cost(NamedTuple):
@@ -135,6 +137,12 @@ class Bench:
     def git(self, *words: str, cwd: Path) -> None:
         subprocess.run(["git", *words], cwd=cwd, env=self.environ, check=True, capture_output=True)
 
+    def text(self, *words: str, cwd: Path) -> str:
+        """What a git command prints, in one line."""
+        command = ["git", *words]
+        done = subprocess.run(command, cwd=cwd, env=self.environ, check=True, capture_output=True)
+        return done.stdout.decode().strip()
+
     def repository(self, name: str, files: int) -> Path:
         """A repository of `files` small files, ten a directory, in one commit on main."""
         path = self.top / name
@@ -184,6 +192,8 @@ class Bench:
         yield self.status()
         yield self.cleanup()
         yield self.spawn()
+        yield self.evaluate()
+        yield self.merge()
 
     def list_of(self, count: int) -> Iterator[Row]:
         goal = {3: 0.9, 1_000: 0.7}.get(count, 0.5)
@@ -283,10 +293,59 @@ class Bench:
         work = f"`spawn` of {count} worktrees of {files} files"
         return _timed(work, "a loop of `git worktree add`", 0.7, ours, theirs)
 
+    def evaluate(self) -> Row:
+        """What is added to the commands themselves, which a shell runs one after the other."""
+        agents = self.sizes.agents
+        repository = self.repository("eval", 100)
+        self.sessions(repository, 1)
+        self.worktrees(repository, agents)
+        state = repository / ".agenthub" / "sessions" / SID / "state.json"
+        state.write_text(_state(SID, "running"))
+        command = "echo p50_ms: 7"
+        loop = f"for tree in ../eval-worktrees/*; do (cd $tree && {command}); done"
+        ours, theirs = self.pairs(
+            [OURS, "eval", "-q", "--eval", command, SID],
+            ["sh", "-c", loop],
+            repository,
+            self.sizes.runs,
+        )
+        added = _timed("", "", 0, ours, theirs)
+        assert added.ours is not None and added.theirs is not None
+        an_agent = (added.ours - added.theirs) / agents
+        work = f"`eval` of {agents} agents, what it adds to the commands, an agent"
+        return Row(work, "15 ms", 1.0, added.runs, an_agent, 15.0)
 
-def _state(sid: str) -> str:
-    state = {"session_id": sid, "state": "init", "created": STAMP, "updated": STAMP, "agents": {}}
-    return json.dumps(state, indent=2) + "\n"
+    def merge(self) -> Row:
+        """A winner that changed 20 files, into what is checked out."""
+        files = self.sizes.merged
+        repository = self.repository("merge", files)
+        self.sessions(repository, 1)
+        self.git("checkout", "-q", "-b", f"hub/{SID}/agent-1/attempt-1", cwd=repository)
+        for number in range(0, files, files // 20):
+            (repository / f"d{number // 10}" / f"f{number}").write_text("by agent 1\n")
+        self.git("commit", "-q", "-a", "-m", "agent 1", cwd=repository)
+        self.git("checkout", "-q", "main", cwd=repository)
+        base = ["reset", "-q", "--hard", self.text("rev-parse", "main", cwd=repository)]
+        state = repository / ".agenthub" / "sessions" / SID / "state.json"
+
+        def prepare() -> None:
+            self.git(*base, cwd=repository)
+            state.write_text(_state(SID, "evaluating"))
+
+        ours, theirs = self.pairs(
+            [OURS, "merge", "-q", "--yes", "--agent=1", SID],
+            ["git", "merge", "-q", "--no-ff", "-m", "x", f"hub/{SID}/agent-1/attempt-1"],
+            repository,
+            self.sizes.runs,
+            prepare,
+        )
+        work = f"`merge` of a winner, {files:,} files"
+        return _timed(work, "`git merge --no-ff` in a checkout", 1.5, ours, theirs)
+
+
+def _state(sid: str, state: str = "init") -> str:
+    document = {"session_id": sid, "state": state, "created": STAMP, "updated": STAMP, "agents": {}}
+    return json.dumps(document, indent=2) + "\n"
 
 
 def _timed(

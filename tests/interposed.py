@@ -5,6 +5,8 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
+from pathlib import Path
 
 from tests.hub import CHECKOUT, Hub, Result
 
@@ -54,9 +56,8 @@ def interposed(
 class Template:
     """The whole world of a test, put back as often as it is needed."""
 
-    def __init__(self, hub: Hub) -> None:
-        self._top = hub.top.parent
-        self._places = [hub.top, hub.worktrees]
+    def __init__(self, hub: Hub, places: Sequence[Path] = ()) -> None:
+        self._places = list(places) or [hub.top, hub.worktrees]
         for place in self._places:
             subprocess.run(["cp", "-a", place, f"{place}.template"], check=True)
 

@@ -66,14 +66,14 @@ LAYERS = (
         "L4 context",
         "context",
         imports=f"{VALUES} store discovery identity worktrees",
-        types=HEAVY,
+        types=f"{HEAVY} views.view",
         doors=HEAVY,
     ),
     Layer("L4 table", "commands", imports="typed"),
     Layer(
         "L4 commands",
         "commands.*",
-        imports=f"{VALUES} {LIGHT} store board context views views.* operations.*",
+        imports=f"{VALUES} {LIGHT} store board context views views.* operations.* commands.*",
     ),
     Layer(
         "L5 render",
@@ -103,7 +103,7 @@ OWNERS = {
     "dataclasses": "",  # 8 ms of every start
     # Only what the demonstration itself made is deleted without a look (tree.remove looks).
     "shutil": "commands.demo",
-    "tempfile": "commands.demo",
+    "tempfile": "commands.demo operations.mergetree",
 }
 
 # The values know no clock, no file and no environment; these modules have none of them.
@@ -124,6 +124,7 @@ LATE = {
     ("context", "shlex"),
     ("context", "trust"),
     ("context", "worktrees"),
+    ("operations.mergetree", "tempfile"),
     ("options", "textwrap"),
     ("escape", "unicodedata"),
     ("store", "procfs"),
@@ -158,11 +159,13 @@ NAMES = {
 FILE, COMMAND, FUNCTION = 350, 75, 41
 # What is larger, and why it reads better so.
 LARGER = {
-    "gitrepo": 370,  # one library's one door
+    "gitrepo": 395,  # one library's one door
     "commands.init": 145,  # every option is checked here, one small function each
     "commands.board": 105,  # four forms, and what each of them takes
     "commands.cleanup": 90,  # which sessions are meant
     "commands.exec": 85,  # what is done where nobody reads on
+    "commands.merge": 80,  # what is shown and asked before
+    "commands.run": 115,  # six commands, one after another
     "commands.eval": 150,  # what is measured, and whether it may run
     "commands.demo": 260,  # a play, and the stage it is played on
     "commands.demo._play": 90,  # read from top to bottom, like what it shows
@@ -253,10 +256,12 @@ def test_every_module_imports_only_what_its_layer_may(module: str) -> None:
 
 
 def test_no_command_knows_another() -> None:
+    """But for `run`, which is the others one after another."""
     assert [
         found
         for found in _imports()
         if found.module.startswith("commands.") and found.target.startswith("commands.")
+        if found.module != "commands.run"
     ] == []
 
 

@@ -125,6 +125,9 @@ usage: git hub-session <command> [<options>]
     init       make a session for a task
     spawn      make a branch and a worktree for each agent
     exec       run a command for each agent, side by side
+    eval       measure what the agents made, and rank them
+    merge      merge the winner, and tag the others
+    run        play a tournament, from init to merge
     list       list the sessions
     status     show a session, its branches and worktrees
     log        show the transitions of a session

@@ -19,6 +19,8 @@ COMMANDS: dict[str, Command] = {
     ),
     "exec": Command("git_hub_session.commands.exec", "run a command for each agent, side by side"),
     "eval": Command("git_hub_session.commands.eval", "measure what the agents made, and rank them"),
+    "merge": Command("git_hub_session.commands.merge", "merge the winner, and tag the others"),
+    "run": Command("git_hub_session.commands.run", "play a tournament, from init to merge"),
     "list": Command("git_hub_session.commands.list", "list the sessions"),
     "status": Command(
         "git_hub_session.commands.status", "show a session, its branches and worktrees"

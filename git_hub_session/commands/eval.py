@@ -20,6 +20,7 @@ from git_hub_session.options import (
     Option,
     Usage,
     jobs,
+    repeat,
     timeout,
 )
 from git_hub_session.ranking import DIRECTIONS
@@ -46,7 +47,6 @@ USAGE = Usage(
     most=1,
 )
 _MEASURING = ("eval", "metric", "metric-file", "direction", "baseline", "repeat", "jobs", "timeout")
-_MOST_REPEATS = 1000
 
 
 def run(context: Context, args: Arguments) -> EvalView:
@@ -85,7 +85,7 @@ def _wish(context: Context, args: Arguments, session: Session) -> Wish:
     baseline = parse_number(config.get("baseline") if text is None else text)
     if text not in (None, "measure") and baseline is None:
         raise UsageError(f"not a number: '{text}'", hint="a number, or 'measure'")
-    recipe = Recipe(command, metric, file, _repeat(args), jobs(args) or 1, timeout(args))
+    recipe = Recipe(command, metric, file, repeat(args), jobs(args) or 1, timeout(args))
     return Wish(
         recipe,
         direction,
@@ -93,16 +93,6 @@ def _wish(context: Context, args: Arguments, session: Session) -> Wish:
         text == "measure",
         force=args.is_set("force"),
     )
-
-
-def _repeat(args: Arguments) -> int:
-    text = args.text("repeat")
-    number = int(text) if text and text.isascii() and text.isdigit() and len(text) < 10 else 0
-    if text is None:
-        return 1
-    if not 1 <= number <= _MOST_REPEATS:
-        raise UsageError(f"not a number of times: '{text}'", hint=f"1 to {_MOST_REPEATS}")
-    return number
 
 
 def _allow(context: Context, session: Session, command: str, *, is_typed: bool) -> None:

@@ -86,29 +86,34 @@ def plan_archive(
     return ArchivePlan(tuple(archived), tuple(left))
 
 
+def _commands(step: Archived) -> tuple[str, str]:
+    """What turns one branch into its tag."""
+    tag = verified if step.tagged_before else created
+    return tag(step.tag, step.oid), deleted(step.branch, step.oid)
+
+
 def archive(
-    sid: SessionId, repo: GitRepo, git: Git, in_use: Callable[[], Collection[str]]
+    sid: SessionId,
+    repo: GitRepo,
+    git: Git,
+    in_use: Callable[[], Collection[str]],
+    *,
+    spare: str = "",
 ) -> ArchivePlan:
-    """Tag and delete the session's branches in one transaction.
+    """Tag and delete the session's branches, but for the full ref `spare`, in one transaction.
 
     A branch that moved since it was read makes the whole transaction fail; it is then left
     out and named, and the rest is tried again. Where git refuses, all are left.
     """
-    judged = {branch.ref: branch for branch in repo.branches(branch_prefix(sid))}
+    branches = repo.branches(branch_prefix(sid))
+    judged = {branch.ref: branch for branch in branches if branch.ref != spare}
     kept: list[Left] = []
     for attempt in range(_TRIES):
         plan = plan_archive(list(judged.values()), in_use(), repo.target)
         if not plan.archived:
             break
         try:
-            git.change_refs(
-                command
-                for step in plan.archived
-                for command in (
-                    (verified if step.tagged_before else created)(step.tag, step.oid),
-                    deleted(step.branch, step.oid),
-                )
-            )
+            git.change_refs(command for step in plan.archived for command in _commands(step))
             break
         except HubError as fault:
             now = {branch.ref: branch.oid for branch in repo.branches(branch_prefix(sid))}

@@ -17,7 +17,7 @@ from git_hub_session.operations import removal
 from git_hub_session.operations.archive import ArchivePlan, archive, plan_archive
 from git_hub_session.operations.judge import CHANGED, Reason, in_use
 from git_hub_session.operations.policy import Policy
-from git_hub_session.operations.report import Kept, Removed, Report, Saved
+from git_hub_session.operations.report import Kept, Removed, Report, Saved, untouched
 from git_hub_session.operations.saving import (
     keep,
     record,
@@ -76,7 +76,7 @@ def rehearse(sid: SessionId, scene: Scene, policy: Policy, *, archiving: bool) -
 
 def failed(sid: SessionId, fault: HubError | OSError) -> Report:
     """Of a session that could not be cleaned up at all."""
-    return Report(sid, (), (), ArchivePlan((), ()), (said(fault),), failed=True)
+    return untouched(sid)._replace(notes=(said(fault),), failed=True)
 
 
 def _would_save(sid: SessionId, verdict: Verdict) -> list[Saved]:
@@ -92,9 +92,9 @@ def clean_up(sid: SessionId, scene: Scene, policy: Policy, *, archiving: bool) -
 
 
 def carry_out(
-    edit: Edit, sid: SessionId, scene: Scene, policy: Policy, *, archiving: bool
+    edit: Edit, sid: SessionId, scene: Scene, policy: Policy, *, archiving: bool, spare: str = ""
 ) -> Report:
-    """`clean_up` for who holds the session's lock already."""
+    """`clean_up` for who holds the session's lock already; the branch `spare` (a full ref) stays one."""
     verdicts = plan_cleanup(sid, scene, policy, _recovered(sid, scene.place))
     kept = _kept(verdicts)
     going = save_all(sid, scene, policy, verdicts, kept)
@@ -104,8 +104,9 @@ def carry_out(
     branches, undone = ArchivePlan((), ()), False
     if archiving:
         try:
-            notes += save_reflogs(sid, scene, _going(sid, scene))
-            branches = archive(sid, scene.repo, scene.git, lambda: _in_use(scene.place, set()))
+            notes += save_reflogs(sid, scene, _going(sid, scene, spare))
+            in_use = lambda: _in_use(scene.place, set())
+            branches = archive(sid, scene.repo, scene.git, in_use, spare=spare)
         except HubError as fault:  # it must not hide what became of the worktrees
             notes.append(f"the branches were not archived: {fault.message}")
             undone = True
@@ -130,9 +131,9 @@ def _recovered(sid: SessionId, place: Place) -> list[Worktree]:
     return linked_worktrees(place.common_dir) if cut_off else worktrees
 
 
-def _going(sid: SessionId, scene: Scene) -> list[Branch]:
+def _going(sid: SessionId, scene: Scene, spare: str) -> list[Branch]:
     """The branches that can go: nobody has them checked out, and no other ref is meant by them."""
-    in_use = _in_use(scene.place, set())
+    in_use = {*_in_use(scene.place, set()), spare}
     branches = scene.repo.branches(branch_prefix(sid))
     return [branch for branch in branches if branch.ref not in in_use and not branch.symbolic]
 

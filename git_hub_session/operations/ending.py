@@ -11,7 +11,7 @@ from git_hub_session.operations.cleanup import carry_out, rehearse
 from git_hub_session.operations.policy import Policy
 from git_hub_session.operations.report import Report
 from git_hub_session.operations.scene import Scene
-from git_hub_session.refnames import SessionId, parse_agent_branch
+from git_hub_session.refnames import SessionId
 from git_hub_session.session import Session, advanced
 from git_hub_session.states import State, way
 from git_hub_session.typed import NamedTuple
@@ -39,7 +39,7 @@ def archive_session(sid: SessionId, scene: Scene, policy: Policy, *, reason: str
         session = edit.read()
         steps = way(session.state, State.ARCHIVED)
         report = carry_out(edit, sid, scene, policy, archiving=True)
-        if not _is_over(report):
+        if not report.is_over:
             return Ended(session.state, (), report, is_over=False)
         if steps:
             edit.save(_walked(edit.read(), steps, scene, reason))
@@ -51,14 +51,7 @@ def rehearse_archive(sid: SessionId, scene: Scene, policy: Policy) -> Ended:
     session = scene.store.read(sid)
     steps = way(session.state, State.ARCHIVED)
     report = rehearse(sid, scene, policy, archiving=True)
-    is_over = _is_over(report)
-    return Ended(session.state, steps if is_over else (), report, is_over)
-
-
-def _is_over(report: Report) -> bool:
-    """Whether no worktree and no agent's branch is left; other branches are nobody's to end."""
-    left = [one for one in report.branches.left if parse_agent_branch(one.branch) is not None]
-    return not (report.failed or report.kept or left)
+    return Ended(session.state, steps if report.is_over else (), report, report.is_over)
 
 
 def _walked(session: Session, steps: tuple[State, ...], scene: Scene, reason: str) -> Session:

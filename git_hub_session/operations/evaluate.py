@@ -22,7 +22,7 @@ from git_hub_session.operations.agents import (
     template_of,
     worktree_path,
 )
-from git_hub_session.operations.measure import Checkouts, Found, Meter, Recipe, Spot
+from git_hub_session.operations.measure import BASELINE, Checkouts, Found, Meter, Recipe, Spot
 from git_hub_session.operations.scene import Scene
 from git_hub_session.operations.survey import worktree_facts
 from git_hub_session.ranking import Rank, Score, judged, ranked
@@ -35,8 +35,6 @@ from git_hub_session.worktrees import Worktree, linked_worktrees
 if TYPE_CHECKING:
     from git_hub_session.gitrepo import DiffStat, GitRepo
     from git_hub_session.store import Edit
-
-BASELINE = "baseline"
 
 
 class Contestant(NamedTuple):
@@ -126,7 +124,7 @@ def evaluate(sid: SessionId, scene: Scene, wish: Wish) -> Evaluated:
         beside = os.path.dirname(
             worktree_path(template_of(scene), scene.place, contestants[0].branch)
         )
-        checkouts = Checkouts(sid, scene.place.common_dir, beside, lambda: scene.git)
+        checkouts = Checkouts(sid, scene.place.common_dir, beside, scene.git)
         checkouts.tidy()
     with run, checkouts:
         spots = _spots(session, contestants, checkouts, scene, wish, task_file)

@@ -24,6 +24,9 @@ from git_hub_session.worktrees import Worktree, linked_worktrees
 if TYPE_CHECKING:
     from git_hub_session.gitcommand import Git
 
+BASELINE = "baseline"
+"""What stands for an agent's name where the commit is measured that all started from."""
+
 _LOCK = "git hub-session eval"
 _MOST = 16 << 20  # bytes of output that a metric is looked for in: the last ones
 
@@ -64,9 +67,7 @@ class Recipe(NamedTuple):
 class Checkouts:
     """Checkouts of commits, made beside the agents' worktrees; `with` takes them away again."""
 
-    def __init__(
-        self, sid: SessionId, common_dir: str, beside: str, git: Callable[[], Git]
-    ) -> None:
+    def __init__(self, sid: SessionId, common_dir: str, beside: str, git: Git) -> None:
         """`beside` is the directory where they go."""
         self._common_dir = common_dir
         self._prefix = os.path.join(os.path.realpath(beside), f".{sid}-{EVAL}-")
@@ -83,7 +84,7 @@ class Checkouts:
         path = f"{self._prefix}{name}"
         os.makedirs(os.path.dirname(path), exist_ok=True)
         options = ["--detach", "--lock", "--reason", _LOCK]
-        self._git().add_worktree(path, commit, options)
+        self._git.add_worktree(path, commit, options)
         return path
 
     def tidy(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from git_hub_session.operations.archive import ArchivePlan
 from git_hub_session.operations.judge import Reason
-from git_hub_session.refnames import SessionId
+from git_hub_session.refnames import SessionId, parse_agent_branch
 from git_hub_session.typed import NamedTuple
 
 
@@ -63,6 +63,17 @@ class Report(NamedTuple):
         return tuple(outcomes)
 
     @property
+    def is_over(self) -> bool:
+        """Whether no worktree and no agent's branch had to stay; other branches are nobody's to end."""
+        left = [one for one in self.branches.left if parse_agent_branch(one.branch) is not None]
+        return not (self.failed or self.kept or left)
+
+    @property
     def is_complete(self) -> bool:
         """Whether nothing that was asked for was left undone."""
         return not self.failed and not self.kept and not self.branches.left
+
+
+def untouched(sid: SessionId) -> Report:
+    """Of a session of which nothing was removed, saved, kept or archived."""
+    return Report(sid, (), (), ArchivePlan((), ()))

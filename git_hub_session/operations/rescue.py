@@ -212,17 +212,8 @@ class Snapshot:
     def _commit(
         self, tree: str, parents: Sequence[str], message: str, author: Mapping[str, str]
     ) -> str:
-        words = [word for parent in parents for word in ("-p", parent)]
-        return (
-            self._git.run(
-                ["commit-tree", tree, *words],
-                stdin=message.encode("utf-8", "surrogateescape"),
-                settings=_SETTINGS,
-                environ=author,
-            )
-            .decode()
-            .strip()
-        )
+        text = message.encode("utf-8", "surrogateescape")
+        return self._git.commit_tree(tree, parents, text, settings=_SETTINGS, environ=author)
 
     def _author(self) -> dict[str, str]:
         try:

@@ -1,0 +1,69 @@
+"""git hub-session merge: the winner's work into the base branch."""
+
+from __future__ import annotations
+
+from git_hub_session.context import Context
+from git_hub_session.errors import Refused
+from git_hub_session.operations.agents import parse_agent
+from git_hub_session.operations.merge import Plan, Wish, merge, plan_merge
+from git_hub_session.operations.policy import policy_of
+from git_hub_session.options import DRY_RUN, FORMAT, QUIET, YES, Arguments, Option, Usage
+from git_hub_session.refnames import HEADS
+from git_hub_session.session import MAX_AGENTS
+from git_hub_session.views.merge import MergeView, preview
+
+USAGE = Usage(
+    ("merge [<options>] [<id>]",),
+    (
+        Option("--agent", "the winner (default: who is ranked first)", "<agent>"),
+        Option("--into", "merge into this branch (default: the base branch)", "<branch>"),
+        Option("--squash", "one commit of its own, which names no other parent"),
+        Option("-m, --message", "the message of the merge", "<text>", many=True),
+        Option("--no-cleanup", "leave the worktrees and the other branches as they are"),
+        YES,
+        DRY_RUN,
+        QUIET,
+        *FORMAT,
+    ),
+    most=1,
+)
+
+
+def run(context: Context, args: Arguments) -> MergeView:
+    """Show what would be merged, ask, and merge it; with conflicts nothing is changed."""
+    sid = context.session_to_change(args.word, "merge")
+    wish, policy = _wish(args), policy_of(context)
+    dry_run = args.is_set("dry-run")
+    plan = plan_merge(sid, context, wish, dry_run=dry_run)
+    if plan.conflicts or dry_run:
+        return MergeView(plan, None, dry_run)
+    _ask(context, plan, is_allowed=args.is_set("yes"))
+    return MergeView(plan, merge(sid, context, wish, policy, plan), dry_run)
+
+
+def _wish(args: Arguments) -> Wish:
+    agent, into = args.text("agent"), args.text("into")
+    return Wish(
+        0 if agent is None else parse_agent(agent, MAX_AGENTS),
+        "" if into is None else HEADS + into.removeprefix(HEADS),
+        args.is_set("squash"),
+        "\n\n".join(args.texts("message")),
+        not args.is_set("no-cleanup"),
+    )
+
+
+def _ask(context: Context, plan: Plan, *, is_allowed: bool) -> None:
+    """Show what is about to happen; raises Refused unless it may."""
+    context.say(preview(plan))
+    for remark in plan.remarks:
+        context.note(f"warning: {remark}")
+    if is_allowed:
+        return
+    name, sid = f"agent-{plan.winner.agent}", plan.session.id
+    said = context.ask(f"Merge {name} into '{plan.into.removeprefix(HEADS)}'?")
+    if said is None:
+        raise Refused(
+            "off a terminal nobody can be asked", hint=f"git hub-session merge {sid} --yes"
+        )
+    if not said:
+        raise Refused(f"{name} was not merged")

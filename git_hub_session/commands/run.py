@@ -1,0 +1,106 @@
+"""git hub-session run: a whole tournament, which is the other commands one after another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from shlex import quote
+
+from git_hub_session.commands import eval as eval_
+from git_hub_session.commands import exec as exec_
+from git_hub_session.commands import init, merge, spawn
+from git_hub_session.context import Context
+from git_hub_session.errors import HubError, UsageError
+from git_hub_session.operations.baseline import measure_baseline
+from git_hub_session.operations.measure import Recipe
+from git_hub_session.options import (
+    DRY_RUN,
+    FORMAT,
+    QUIET,
+    TIMEOUT,
+    YES,
+    Arguments,
+    Option,
+    Usage,
+    repeat,
+    timeout,
+)
+from git_hub_session.refnames import SessionId
+from git_hub_session.views.run import BaselineView, RunView
+from git_hub_session.views.view import View
+
+_INIT = ("task", "file", "agents", "eval", "metric", "direction", "base-branch", "id")
+_MEASURE, _NONE = "measure", "none"
+
+USAGE = Usage(
+    ("run [<options>] --task <text> --agent-cmd <command>",),
+    (
+        *(option for option in init.USAGE.options if option.name in _INIT),
+        Option("--agent-cmd", "the command that is an agent, a line for sh", "<command>"),
+        Option("--baseline", "the metric as it is now, or 'none' (default: 'measure')", "<number>"),
+        Option("--repeat", "measure each so many times, and take the median", "<number>"),
+        Option("-j, --jobs", "run so many agents at once (default: all)", "<number>"),
+        TIMEOUT,
+        YES,
+        DRY_RUN,
+        QUIET,
+        *FORMAT,
+    ),
+)
+
+
+def run(context: Context, args: Arguments) -> RunView:
+    """init, the baseline, spawn, exec, eval and merge; what fails ends it, and how to go on is said."""
+    agent, dry_run = (args.text("agent-cmd") or "").strip(), args.is_set("dry-run")
+    if not agent:
+        raise UsageError("which command is an agent?", hint="--agent-cmd <command>")
+    if (args.text("eval") is None) != (args.text("metric") is None):
+        raise UsageError("--eval and --metric go together")
+    given = () if args.text("baseline") in (None, _MEASURE, _NONE) else ("baseline",)
+    made = init.run(context, args.only(*_INIT, *given, "dry-run"))
+    context.show(made)
+    views: dict[str, View] = {"init": made}
+    steps = _steps(context, args, made.session, agent)
+    if dry_run:
+        return RunView(made.session, views, to_come=tuple(name for name, _ in steps))
+    for name, play in steps:
+        by_hand = _by_hand(name, made.session, agent)
+        try:
+            view = play()
+        except HubError as fault:
+            if by_hand not in fault.hint:
+                fault.hint = f"{fault.hint}\nby hand it goes on with: {by_hand}".lstrip()
+            raise
+        context.show(view)
+        views[name] = view
+        if view.exit_code:
+            return RunView(made.session, views, stopped=name, by_hand=by_hand)
+    return RunView(made.session, views)
+
+
+def _steps(
+    context: Context, args: Arguments, sid: SessionId, agent: str
+) -> Iterator[tuple[str, Callable[[], View]]]:
+    """What follows `init`, each with its name; without an eval command somebody has to judge."""
+    is_measured = args.text("eval") is not None
+    if is_measured and args.text("baseline") in (None, _MEASURE):
+        yield "baseline", lambda: _baseline(context, args, sid)
+    yield "spawn", lambda: spawn.run(context, args.only(words=[sid]))
+    command = ("sh", "-c", agent)
+    agents = args.only("jobs", "timeout", words=[sid], command=command)
+    yield "exec", lambda: exec_.run(context, agents)
+    yield "eval", lambda: eval_.run(context, args.only("repeat", "timeout", words=[sid]))
+    if is_measured:
+        yield "merge", lambda: merge.run(context, args.only("yes", words=[sid]))
+
+
+def _baseline(context: Context, args: Arguments, sid: SessionId) -> BaselineView:
+    command, metric = args.text("eval") or "", args.text("metric") or ""
+    recipe = Recipe(command, metric, repeat=repeat(args), timeout=timeout(args))
+    return BaselineView(sid, metric, measure_baseline(sid, context, recipe))
+
+
+def _by_hand(step: str, sid: SessionId, agent: str) -> str:
+    """What one types to go on where a step failed."""
+    if step == "exec":
+        return f"git hub-session exec {sid} -- sh -c {quote(agent)}"
+    return f"git hub-session {'spawn' if step == 'baseline' else step} {sid}"

@@ -1,0 +1,301 @@
+"""Merge the winner of a session into its base branch, without touching what anybody has checked out.
+
+The merge is computed beside all worktrees, and committed. The session says which commit it will
+be, then the branch moves; where it is checked out git moves files and index along, or refuses.
+The worktrees go as `cleanup` takes them, the other branches become tags, the state comes last:
+killed at any point, the same call knows by the commit that the session names how far it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from git_hub_session.clock import iso
+from git_hub_session.errors import GitFailed, Refused
+from git_hub_session.escape import visible
+from git_hub_session.operations.agents import agent_worktrees, attempts, still_running
+from git_hub_session.operations.cleanup import carry_out
+from git_hub_session.operations.mergetree import Blend, Checkout, blend, commit_blend, hooks_in
+from git_hub_session.operations.policy import Policy
+from git_hub_session.operations.report import Report, untouched
+from git_hub_session.operations.scene import Scene
+from git_hub_session.operations.survey import worktree_facts
+from git_hub_session.refnames import HEADS, AgentBranch, SessionId, short, updated
+from git_hub_session.session import Merge, Result, Session, advanced, with_merge
+from git_hub_session.states import State
+from git_hub_session.typed import TYPE_CHECKING, NamedTuple
+from git_hub_session.worktrees import linked_worktrees, operation_of, read_head
+
+if TYPE_CHECKING:
+    from git_hub_session.files import Directory
+    from git_hub_session.gitrepo import DiffStat, GitRepo
+    from git_hub_session.store import Edit
+
+
+class Wish(NamedTuple):
+    """What is to be merged, and how."""
+
+    agent: int = 0
+    """0: who is ranked first."""
+    into: str = ""
+    """A branch's full ref; '': the session's base branch."""
+    squash: bool = False
+    message: str = ""
+    cleanup: bool = True
+
+
+class Plan(NamedTuple):
+    """A merge that can be made, or that was made by a call that was cut off."""
+
+    session: Session
+    winner: AgentBranch
+    tip: str
+    into: str
+    base: str
+    """The commit that `into` leads to."""
+    checkout: Checkout | None
+    """Where `into` is checked out."""
+    merged: str = ""
+    """The merge, where it is there already."""
+    result: Result | None = None
+    """What the evaluation said of the winner."""
+    stat: DiffStat | None = None
+    """What the winner changed since it left `into`."""
+    summary: tuple[str, ...] = ()
+    """The same, file by file."""
+    remarks: tuple[str, ...] = ()
+    """What one should know before saying yes."""
+    blend: Blend | None = None
+    """None where `merged`."""
+
+    @property
+    def conflicts(self) -> tuple[bytes, ...]:
+        """The paths that git cannot merge by itself."""
+        return self.blend.conflicts if self.blend else ()
+
+
+class Merged(NamedTuple):
+    """What a merge did."""
+
+    plan: Plan
+    commit: str
+    report: Report
+
+
+def plan_merge(sid: SessionId, scene: Scene, wish: Wish, *, dry_run: bool) -> Plan:
+    """What `merge` would do; nothing is changed.
+
+    Raises Refused (state, no winner, an agent that runs, a branch that is in use), GitFailed.
+    """
+    with scene.store.directory(sid) as directory:
+        plan = _look(scene.store.read(sid), directory, scene, wish)
+    if plan.merged:
+        return plan
+    merged = blend(scene, plan.base, plan.tip, plan.checkout, dry_run=dry_run)
+    return plan._replace(blend=merged)
+
+
+def merge(sid: SessionId, scene: Scene, wish: Wish, policy: Policy, plan: Plan) -> Merged:
+    """Carry out a plan without conflicts, if all is still as it was planned; else raises Refused.
+
+    Where git refuses to move the branch (GitFailed, Refused) nothing is changed.
+    """
+    with scene.store.edit(sid) as edit:
+        now = _look(edit.read(), edit.directory, scene, wish)
+        if now != plan._replace(blend=None, session=now.session):
+            raise Refused(
+                f"something of session '{sid}' moved while the merge was planned",
+                hint=f"git hub-session merge {sid}",
+            )
+        commit = plan.merged or _landed(edit, plan._replace(session=now.session), scene, wish)
+        report = untouched(sid)
+        if wish.cleanup:
+            report = carry_out(edit, sid, scene, policy, archiving=True, spare=plan.winner.ref)
+        session = edit.read()
+        if session.state is State.EVALUATING:
+            edit.save(_over(session, plan, scene))
+        return Merged(plan, commit, report)
+
+
+def _look(session: Session, directory: Directory, scene: Scene, wish: Wish) -> Plan:
+    """All of a plan but what the merge comes to; `directory` is the session's."""
+    repo = scene.repo
+    before = _merged_before(session, repo)
+    if before is not None:
+        if wish.agent not in (0, before.agent):
+            raise Refused(f"agent-{before.agent} of session '{session.id}' was merged already")
+        winner, into = AgentBranch(session.id, before.agent, before.attempt), HEADS + before.into
+        return Plan(session, winner, before.tip, into, repo.tip(into), None, before.commit)
+    _refuse_state(session)
+    running = still_running(session, directory)
+    if running:
+        raise Refused(f"{running[0]} is still running", hint="wait for it, or end it")
+    winner, result = _winner(session, repo, wish)
+    into = wish.into or HEADS + session.config.base_branch
+    tip, base = repo.tip(winner.ref), _base(into, repo)
+    if repo.contains(base, tip):
+        raise Refused(
+            f"'{short(into)}' has all that agent-{winner.agent} did",
+            hint="if it was merged by hand: "
+            f"git hub-session update {session.id} --state {State.MERGED}",
+        )
+    remarks = tuple(_remarks(session, scene, winner, result, into))
+    checkout = _checkout_of(into, scene)
+    stat, summary = repo.diff_summary(tip, base)
+    return Plan(*(session, winner, tip, into, base, checkout, "", result, stat, summary, remarks))
+
+
+def _merged_before(session: Session, repo: GitRepo) -> Merge | None:
+    """What a call that was cut off merged, or one that left something to clean up."""
+    merge = session.merge
+    if merge is None or session.state not in (State.EVALUATING, State.MERGED):
+        return None
+    return merge if repo.contains(repo.tip(HEADS + merge.into), merge.commit) else None
+
+
+def _refuse_state(session: Session) -> None:
+    sid, state = session.id, session.state
+    if state is State.EVALUATING:
+        return
+    ways = {
+        State.INIT: f"git hub-session spawn {sid}",
+        State.RUNNING: f"git hub-session eval {sid}",
+        State.MERGED: f"git hub-session cleanup --archive {sid}",
+    }
+    raise Refused(
+        f"session '{sid}' is '{state}': there is nothing to merge", hint=ways.get(state, "")
+    )
+
+
+def _winner(session: Session, repo: GitRepo, wish: Wish) -> tuple[AgentBranch, Result | None]:
+    """The last attempt of the agent that was named, or is ranked first; and what was said of it."""
+    ranking = {result.agent: result for result in session.ranking}
+    agent = wish.agent or next(iter(ranking), 0)
+    result = ranking.get(agent)
+    if not agent or (not wish.agent and result is not None and result.reason):
+        raise Refused(
+            f"nobody of session '{session.id}' {'could be measured' if agent else 'is ranked'}",
+            hint=f"git hub-session merge {session.id} --agent <agent>",
+        )
+    made = attempts(session.id, repo).get(agent)
+    if not made or not repo.tip(AgentBranch(session.id, agent, max(made)).ref):
+        raise Refused(f"agent-{agent} has no branch", hint="'git hub-session status' shows all")
+    return AgentBranch(session.id, agent, max(made)), result
+
+
+def _base(into: str, repo: GitRepo) -> str:
+    """The commit that the branch leads to; raises Refused where it cannot be moved."""
+    base = repo.tip(into)
+    if not base:
+        raise Refused(f"no such branch: '{short(into)}'", hint="name another one with --into")
+    if repo.target(into) != base:
+        raise Refused(f"'{short(into)}' is a symbolic ref", hint="name its branch with --into")
+    return base
+
+
+def _remarks(
+    session: Session, scene: Scene, winner: AgentBranch, result: Result | None, into: str
+) -> Iterator[str]:
+    """What one should know before saying yes."""
+    name, repo, evaluated = f"agent-{winner.agent}", scene.repo, session.evaluated_base
+    tip, base = repo.tip(winner.ref), repo.tip(into)
+    if into == HEADS + session.config.base_branch and evaluated not in ("", base):
+        yield f"'{short(into)}' moved since the evaluation"
+    if result is None:
+        yield f"{name} was not evaluated"
+    elif result.attempt != winner.attempt:
+        yield f"{name} made another attempt since the evaluation"
+    elif result.commit != tip:
+        yield f"{name} committed since the evaluation"
+    if result is not None and result.reason:
+        yield f"{name} could not be measured: {result.reason}"
+    found = agent_worktrees(session.id, linked_worktrees(scene.place.common_dir))
+    if winner.agent in found:
+        branch, worktree = found[winner.agent]
+        facts = worktree_facts(worktree, branch.ref, repo, ())
+        if facts.changed or facts.untracked:
+            yield f"the worktree of {name} holds uncommitted changes, which are not merged"
+
+
+def _checkout_of(into: str, scene: Scene) -> Checkout | None:
+    """Where the branch is checked out; raises Refused where it cannot be moved there."""
+    place, found = scene.place, []
+    if place.main_worktree:
+        operation = operation_of(place.common_dir)
+        if into in (*operation.branches, *operation.moved):
+            raise _busy(into, place.main_worktree, operation.name)
+        if read_head(place.common_dir)[0] == into:
+            found.append(Checkout(place.common_dir, place.main_worktree))
+    for worktree in linked_worktrees(place.common_dir):
+        if into in worktree.in_use:
+            if worktree.head != into or worktree.operation:
+                raise _busy(into, worktree.path, worktree.operation)
+            fault = "its directory is missing" if worktree.missing else worktree.fault
+            if fault:
+                raise Refused(
+                    f"'{short(into)}' is checked out in '{worktree.path}', and {fault}",
+                    hint="git worktree prune, or git worktree repair",
+                )
+            found.append(Checkout(worktree.entry, worktree.path))
+    if len(found) > 1:
+        both = "' and '".join(checkout.path for checkout in found[:2])
+        raise Refused(
+            f"'{short(into)}' is checked out twice, in '{both}'",
+            hint="git switch --detach in one of them",
+        )
+    return found[0] if found else None
+
+
+def _busy(into: str, path: str, operation: str) -> Refused:
+    return Refused(
+        f"'{short(into)}' is in the middle of a {operation} in '{path}'", hint="finish it first"
+    )
+
+
+def _landed(edit: Edit, plan: Plan, scene: Scene, wish: Wish) -> str:
+    """Commit the merge and move the branch there; the commit."""
+    assert plan.blend is not None
+    parents = [plan.base] if wish.squash else [plan.base, plan.tip]
+    message = f"{wish.message}\n" if wish.message else _message(plan)
+    commit = commit_blend(scene, plan.blend.tree, parents, message, plan.checkout)
+    winner = plan.winner
+    record = Merge(winner.agent, winner.attempt, plan.tip, short(plan.into), commit)
+    edit.save(with_merge(plan.session, record, at=iso(scene.now())))
+    try:
+        _move(plan, commit, scene)
+    except BaseException:
+        if not scene.repo.contains(scene.repo.tip(plan.into), commit):
+            edit.save(plan.session)
+        raise
+    return commit
+
+
+def _message(plan: Plan) -> str:
+    """AgentHub's; what cannot be seen in a task is written as it is shown, for whoever reads the log."""
+    winner, sid = f"agent-{plan.winner.agent}", plan.session.id
+    task = "\n".join(map(visible, plan.session.config.task.split("\n")))
+    return f"hub: merge {winner} from session {sid}\n\nTask: {task}\nWinner: {winner}\nSession: {sid}\n"
+
+
+def _move(plan: Plan, commit: str, scene: Scene) -> None:
+    """Move the branch from its base to the merge; raises Refused, GitFailed, with nothing changed."""
+    if plan.checkout is None:
+        scene.git.change_refs([updated(plan.into, commit, plan.base)])
+        return
+    git_dir, path = plan.checkout
+    if "reference-transaction" in hooks_in(scene, path):
+        # Where it refuses the ref, git has moved the files already: so it is asked before.
+        scene.git.change_refs([updated(plan.into, commit, plan.base)], rehearsal=True)
+    try:
+        scene.git.fast_forward(git_dir, path, commit, f"hub-session merge {plan.session.id}")
+    except GitFailed as fault:
+        raise Refused(
+            f"git cannot update '{path}', where '{short(plan.into)}' is checked out",
+            hint=fault.stderr.strip(),
+        ) from None
+
+
+def _over(session: Session, plan: Plan, scene: Scene) -> Session:
+    at, by = iso(scene.now()), scene.identity
+    reason = f"agent-{plan.winner.agent}"
+    return advanced(session, State.MERGED, at=at, by=by, verb="merge", reason=reason)

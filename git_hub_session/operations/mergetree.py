@@ -1,0 +1,154 @@
+"""The merge of two commits, computed without any checkout, and the commit of it.
+
+git does it (`git merge-tree --write-tree`): with its rename detection, the user's settings and
+merge drivers. These are named by attributes, which git reads from files only; where the branch
+is checked out nowhere it is given those of its tip in a directory of their own.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+
+from git_hub_session.errors import GitFailed, HubError
+from git_hub_session.gitconfig import is_true
+from git_hub_session.operations.scene import Scene
+from git_hub_session.typed import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from git_hub_session.gitrepo import GitRepo
+
+_ATTRIBUTES = b".gitattributes"
+_CONFLICTS, _USAGE = 1, 129  # exit codes of git merge-tree
+
+
+class TooOld(HubError):
+    """git is older than what is needed of it."""
+
+    code = "git-too-old"
+
+
+class Checkout(NamedTuple):
+    """A worktree that has a branch checked out."""
+
+    git_dir: str
+    path: str
+
+    def environ(self) -> dict[str, str]:
+        """What tells git to work there."""
+        return {"GIT_DIR": self.git_dir, "GIT_WORK_TREE": self.path}
+
+
+class Blend(NamedTuple):
+    """What a merge comes to."""
+
+    tree: str
+    """The object id of the merged tree, with conflict markers where there are conflicts."""
+    conflicts: tuple[bytes, ...] = ()
+    """The paths that git cannot merge by itself."""
+
+
+def blend(
+    scene: Scene, ours: str, theirs: str, checkout: Checkout | None, *, dry_run: bool
+) -> Blend:
+    """Merge the commit `theirs` into `ours`; no ref, index or file changes.
+
+    `checkout` has `ours` checked out. Objects are written, but for a dry run. Raises GitFailed
+    (no common history), TooOld.
+    """
+    if checkout is not None and not dry_run:
+        return _blend(scene, ours, theirs, {"GIT_WORK_TREE": checkout.path})
+    with _scratch() as scratch:
+        place = {"GIT_WORK_TREE": checkout.path if checkout else scratch}
+        if checkout is None:
+            _write_attributes(scene.repo, ours, scratch)
+        if dry_run:
+            objects = os.path.join(scratch, ".objects")
+            os.makedirs(os.path.join(objects, "info"))
+            with open(os.path.join(objects, "info", "alternates"), "wb") as file:
+                file.write(os.fsencode(f"{scene.place.common_dir}/objects\n"))
+            place["GIT_OBJECT_DIRECTORY"] = objects
+        return _blend(scene, ours, theirs, place)
+
+
+def _blend(scene: Scene, ours: str, theirs: str, place: Mapping[str, str]) -> Blend:
+    words = ["merge-tree", "--write-tree", "-z", "--name-only", "--no-messages", ours, theirs]
+    try:
+        printed = scene.git.run(words, environ=place, cwd=place["GIT_WORK_TREE"])
+    except GitFailed as fault:
+        if fault.status == _USAGE:
+            raise TooOld("merging needs git 2.38 or later") from None
+        if fault.status != _CONFLICTS or not fault.stdout:
+            raise
+        printed = fault.stdout
+    tree, *conflicts = printed.rstrip(b"\0").split(b"\0")
+    return Blend(tree.decode(), tuple(conflicts))
+
+
+def _scratch() -> AbstractContextManager[str]:
+    """A temporary directory; most merges need none, and do not wait for what makes one."""
+    from tempfile import TemporaryDirectory
+
+    return TemporaryDirectory(prefix="git-hub-session-")
+
+
+def _write_attributes(repo: GitRepo, commit: str, top: str) -> None:
+    for path, (_, oid) in repo.tree_entries(commit).items():
+        if path.rpartition(b"/")[2] == _ATTRIBUTES:
+            file = os.path.join(os.fsencode(top), path)
+            os.makedirs(os.path.dirname(file), exist_ok=True)
+            with open(file, "wb") as writer:
+                writer.write(repo.blob(oid))
+
+
+def commit_blend(
+    scene: Scene, tree: str, parents: Sequence[str], message: str, checkout: Checkout | None
+) -> str:
+    """A commit of the merged tree, as the user's git is configured: identity, signature, hooks.
+
+    Of the hooks of `git merge`, pre-merge-commit runs where the branch is checked out, with an
+    index of what is merged; prepare-commit-msg and commit-msg always. Raises GitFailed.
+    """
+    told = message.encode("utf-8", "surrogateescape")
+    where = checkout.path if checkout else scene.place.common_dir
+    if hooks_in(scene, where) & {"pre-merge-commit", "prepare-commit-msg", "commit-msg"}:
+        told = _through_hooks(scene, tree, told, checkout, is_merge=len(parents) > 1)
+    signed = is_true(["", *scene.settings("commit.gpgSign")][-1])
+    return scene.git.commit_tree(tree, parents, told, sign=signed)
+
+
+def _through_hooks(
+    scene: Scene, tree: str, message: bytes, checkout: Checkout | None, *, is_merge: bool
+) -> bytes:
+    """The message as the hooks leave it; raises GitFailed where one refuses."""
+    place = checkout.environ() if checkout else {}
+    where = checkout.path if checkout else scene.place.common_dir
+
+    def ask(hook: str, *words: str) -> None:
+        command = ["hook", "run", "--ignore-missing", hook, "--", *words]
+        scene.git.run(command, environ=place, cwd=where)
+
+    with _scratch() as scratch:
+        file = os.path.join(scratch, "MERGE_MSG")
+        with open(file, "wb") as writer:
+            writer.write(message)
+        if checkout is not None:
+            place["GIT_INDEX_FILE"] = os.path.join(scratch, "index")
+            scene.git.run(["read-tree", tree], environ=place)
+            ask("pre-merge-commit")
+        ask("prepare-commit-msg", file, "merge" if is_merge else "squash")
+        ask("commit-msg", file)
+        with open(file, "rb") as reader:
+            return reader.read()
+
+
+def hooks_in(scene: Scene, where: str) -> set[str]:
+    """The names of the hooks that git would run in the directory `where`."""
+    named = [os.path.join(scene.place.common_dir, "hooks"), *scene.settings("core.hooksPath")]
+    directory = os.path.join(where, os.path.expanduser(named[-1]))
+    try:
+        names = os.listdir(directory)
+    except OSError:
+        return set()
+    return {name for name in names if os.access(os.path.join(directory, name), os.X_OK)}

@@ -1,0 +1,109 @@
+"""The answer of `git hub-session merge`."""
+
+from __future__ import annotations
+
+import os
+
+from git_hub_session.escape import visible
+from git_hub_session.refnames import short
+from git_hub_session.states import State
+from git_hub_session.typed import TYPE_CHECKING, Any, NamedTuple
+from git_hub_session.views.report import (
+    report_document,
+    report_faults,
+    report_lines,
+    report_records,
+)
+from git_hub_session.views.view import Answer, Record, Style, record
+
+if TYPE_CHECKING:
+    from git_hub_session.operations.merge import Merged, Plan
+
+
+class MergeView(NamedTuple):
+    """A merge that was made (`merged`), would be, or cannot be made for its conflicts."""
+
+    plan: Plan
+    merged: Merged | None
+    dry_run: bool
+
+    @property
+    def exit_code(self) -> int:
+        if self.merged is None:
+            return 1 if self.plan.conflicts else 0
+        return 0 if self.merged.report.is_over else 1
+
+    @property
+    def changed(self) -> bool:
+        return self.merged is not None
+
+    @property
+    def faults(self) -> tuple[str, ...]:
+        if self.merged is not None:
+            return tuple(report_faults(self.merged.report))
+        return tuple(f"warning: {visible(remark)}" for remark in self.plan.remarks)
+
+    def document(self) -> dict[str, Any]:
+        return {**self._facts(), **(report_document(self.merged.report) if self.merged else {})}
+
+    def _facts(self) -> dict[str, Any]:
+        plan, stat = self.plan, self.plan.stat
+        return {
+            "session_id": plan.session.id,
+            "state": str(self._state),
+            "dry_run": self.dry_run,
+            "agent": plan.winner.agent,
+            "attempt": plan.winner.attempt,
+            "branch": short(plan.winner.ref),
+            "oid": plan.tip,
+            "into": short(plan.into),
+            "commit": (self.merged.commit if self.merged else plan.merged) or None,
+            "conflicts": [os.fsdecode(path) for path in plan.conflicts],
+            "files": stat.files if stat else None,
+            "insertions": stat.insertions if stat else None,
+            "deletions": stat.deletions if stat else None,
+            "remarks": list(plan.remarks),
+        }
+
+    @property
+    def _state(self) -> State:
+        return State.MERGED if self.merged else self.plan.session.state
+
+    def records(self) -> list[Record]:
+        facts = self._facts()
+        first = [("session", facts.pop("session_id")), *record(facts)]
+        return [first, *(report_records(self.merged.report) if self.merged else [])]
+
+    def lines(self, style: Style, *, quiet: bool) -> Answer:
+        plan, sid = self.plan, self.plan.session.id
+        name, into = f"agent-{plan.winner.agent}", visible(short(plan.into))
+        if plan.conflicts:
+            paths = [f"  {visible(os.fsdecode(path))}" for path in plan.conflicts]
+            head = f"{name} and '{into}' have changed the same in"
+            hint = f"hint: merge '{into}' in the worktree of {name}, and evaluate it again"
+            return Answer([] if quiet else [head, *paths], [hint, "nothing was changed"])
+        if self.merged is None:
+            return Answer([] if quiet else preview(plan).splitlines())
+        kept = [f"session {sid} is merged, but something of it was kept"]
+        err = kept if self.exit_code else []
+        if quiet:
+            return Answer([], err)
+        out = [f"Merged {name} into {into}: {self.merged.commit[:12]}"]
+        out += report_lines(self.merged.report, style, dry_run=False)
+        if plan.session.state != self._state:
+            out.append(f"Session {sid}: {plan.session.state} {style.arrow} {self._state}")
+        return Answer(out, err)
+
+
+def preview(plan: Plan) -> str:
+    """What a plan comes to, before anything is done."""
+    branch, into = visible(short(plan.winner.ref)), visible(short(plan.into))
+    if plan.merged:
+        return f"{branch} is merged into {into} already, in {plan.merged[:12]}\n"
+    out = [f"Merging {branch} into {into}"]
+    if plan.result is not None:
+        metric = plan.result.metric
+        measured = "" if metric is None else f", metric {metric:.6g}"
+        out.append(f"  Rank: {plan.result.rank}{measured}")
+    out += [f" {visible(line)}" for line in plan.summary]
+    return "".join(f"{line}\n" for line in out)

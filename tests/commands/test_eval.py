@@ -1,0 +1,548 @@
+"""git hub-session eval: real commands at real commits, and who is best."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pexpect
+import pytest
+
+from tests.cleaning import everything
+from tests.hub import Hub, Result
+from tests.interposed import DIE, interposed
+
+MEASURE = ("--eval", "cat ms", "--metric", "ms", "--direction", "lower")
+
+
+def tournament(hub: Hub, *metrics: str, agents: int = 0) -> Hub:
+    """A session that runs; each agent has committed its metric."""
+    hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", str(agents or len(metrics)))
+    hub.run("spawn", "-q", "s1")
+    for number, metric in enumerate(metrics, start=1):
+        hub.commit(place(hub, number), "ms", metric)
+    return hub
+
+
+def place(hub: Hub, agent: int) -> Path:
+    return hub.top.parent / "project.hub" / "s1" / f"agent-{agent}"
+
+
+def rows(result: Result) -> list[list[str]]:
+    """The table, cell by cell."""
+    return [line.split() for line in result.out.splitlines() if not line.startswith("Session")]
+
+
+def ranks(hub: Hub) -> dict[str, tuple[int, float | None, str]]:
+    """{agent: (rank, metric, reason)}, as state.json has it."""
+    return {
+        name: (one["result"]["rank"], one["result"]["metric"], one["result"]["reason"])
+        for name, one in hub.state()["agents"].items()
+        if one.get("result")
+    }
+
+
+def worktrees(hub: Hub) -> int:
+    return len(hub.git("worktree", "list").splitlines())
+
+
+def wait_for(there: Callable[[], object]) -> None:
+    until = time.monotonic() + 20
+    while not there():
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
+def test_the_best_is_first(hub: Hub) -> None:
+    tournament(hub, "ms: 20\n", "ms: 7.5\n")
+    result = hub.run("eval", *MEASURE, "--baseline", "30", "s1")
+    assert result == Result(
+        0,
+        "RANK  AGENT    METRIC  DELTA  SPREAD  FILES  +/-\n"
+        "   1  agent-2     7.5  -22.5       -      1  +1/-0\n"
+        "   2  agent-1      20    -10       -      1  +1/-0\n"
+        "Session s1: running → evaluating\n",
+    )
+    state = hub.state()
+    tips = [hub.git("rev-parse", f"hub/s1/agent-{agent}/attempt-1") for agent in (1, 2)]
+    assert state["agents"]["agent-2"]["result"] == {
+        "rank": 1,
+        "attempt": 1,
+        "commit": tips[1],
+        "metric": 7.5,
+        "tie": False,
+        "reason": "",
+        "values": [7.5],
+        "spread": 0.0,
+        "delta": -22.5,
+        "files": 1,
+        "insertions": 1,
+        "deletions": 0,
+    }
+    assert state["agents"]["agent-1"]["result"]["commit"] == tips[0]
+    assert {key: state["evaluation"][key] for key in state["evaluation"] if key != "at"} == {
+        "base": hub.git("rev-parse", "main"),
+        "run": "eval-1",
+        "command": "cat ms",
+        "metric": "ms",
+        "direction": "lower",
+        "baseline": 30.0,
+    }
+    assert (state["state"], state["history"][-1]["verb"]) == ("evaluating", "eval")
+    log = hub.directory() / "output" / "eval-1" / "agent-2.log"
+    assert log.read_text() == "ms: 7.5\n"
+    assert hub.git("status", "--porcelain", cwd=place(hub, 1)) == ""
+
+
+def test_what_the_session_says_is_measured(hub: Hub) -> None:
+    """Its command, metric, direction and baseline, as its maker wrote them; higher is better here."""
+    hub.run(
+        *("init", "-q", "--id", "s1", "--task", "t", "--agents", "2", "--eval", "cat ms"),
+        *("--metric", "ms", "--direction", "higher", "--baseline", "10"),
+    )
+    hub.run("spawn", "-q", "s1")
+    for agent in (1, 2):
+        hub.commit(place(hub, agent), "ms", f"ms={agent}0\n")
+    result = hub.run("eval", "s1")
+    assert rows(result)[1:] == [
+        ["1", "agent-2", "20", "+10", "-", "1", "+1/-0"],
+        ["2", "agent-1", "10", "+0", "-", "1", "+1/-0"],
+    ]
+    assert result.err == ""
+
+
+def test_it_can_be_measured_again(hub: Hub) -> None:
+    """With other words, any number of times; the session stays `evaluating`, what was found is replaced."""
+    tournament(hub, "ms: 1\nx: 9\n", "ms: 2\nx: 3\n")
+    assert hub.run("eval", "-q", *MEASURE, "s1") == Result(0)
+    assert ranks(hub) == {"agent-1": (1, 1, ""), "agent-2": (2, 2, "")}
+    assert hub.run("eval", "-q", *MEASURE, "--metric", "x", "s1") == Result(0)
+    assert ranks(hub) == {"agent-1": (2, 9, ""), "agent-2": (1, 3, "")}
+    assert hub.state()["evaluation"]["run"] == "eval-2"
+    assert [one["to"] for one in hub.state()["history"]] == ["running", "evaluating"]
+
+
+def test_who_cannot_be_measured_comes_last(hub: Hub) -> None:
+    tournament(hub, "ms: 5\n", "exit 3\n", "sleep 300 & echo $! >pid; wait\n", "echo ms: nan\n", "")
+    hub.commit(place(hub, 1), "ms", "echo ms: 5\n")
+    result = hub.run("eval", *MEASURE, "--eval", "sh ./ms", "--timeout", "1s", "s1")
+    assert result.code == 0, result
+    assert rows(result)[1:] == [
+        ["1", "agent-1", "5", "-", "-", "1", "+1/-0"],
+        ["2", "agent-2", "-", "-", "-", "1", "+1/-0", "exit", "code", "3"],
+        ["3", "agent-3", "-", "-", "-", "1", "+1/-0", "timed", "out"],
+        ["4", "agent-4", "-", "-", "-", "1", "+1/-0", "'ms'", "is", "nan"],
+        [
+            *("5", "agent-5", "-", "-", "-", "1", "+0/-0"),
+            *["no", "'ms'", "in", "what", "it", "printed"],
+        ],
+    ]
+    assert ranks(hub)["agent-3"] == (3, None, "timed out")
+    pid = (place(hub, 3) / "pid").read_text().strip()
+    wait_for(lambda: not Path(f"/proc/{pid}").exists())
+
+
+def test_nobody_can_be_measured(hub: Hub) -> None:
+    tournament(hub, "none\n", "none\n")
+    result = hub.run("eval", *MEASURE, "s1")
+    assert result.code == 1
+    assert [row[:3] for row in rows(result)[1:]] == [["1", "agent-1", "-"], ["2", "agent-2", "-"]]
+
+
+@pytest.mark.parametrize(
+    ("printed", "name", "words"),
+    [
+        ('{"runs": [{"p50": 7}, {"p50": 8.25}]}', "runs[1].p50", []),
+        ('{"a.b": {"c": 1}, "a": {"b": 8.25}}', "a.b", []),
+        ('noise\n{"p50": 8.25}', "p50", []),
+        ('pre "p50": 1\np50 = 8.25\n', "p50", []),
+        ("p50: 3\np50: +825e-2", "p50", []),
+        ("xp50: 1\np50: 8.25\np50x: 2", "p50", []),
+        ("p50: 1", "p50", ["--metric-file", "result.json"]),
+    ],
+)
+def test_where_a_metric_is_found(hub: Hub, printed: str, name: str, words: list[str]) -> None:
+    tournament(hub, printed)
+    hub.commit(place(hub, 1), "result.json", '{"p50": 8.25}')
+    command = "cat ms; touch result.json" if words else "cat ms"
+    result = hub.run(
+        *("eval", "--eval", command, "--metric", name, "--direction", "lower", *words, "s1")
+    )
+    assert rows(result)[1][:3] == ["1", "agent-1", "8.25"]
+
+
+def test_a_metric_file_that_the_command_did_not_write(hub: Hub) -> None:
+    """One that was committed says nothing; nor does a link, a pipe, or nothing at all."""
+    tournament(hub, "", "", "")
+    hub.commit(place(hub, 1), "result", "ms: 1")
+    secret = hub.top.parent / "secret"
+    secret.write_text("ms: 1")
+    scripts = ("true", f"ln -s {secret} result", "mkfifo result")
+    for agent, script in enumerate(scripts, start=1):
+        hub.commit(place(hub, agent), "run", script)
+    words = (*MEASURE, "--eval", "sh ./run", "--metric-file", "result")
+    result = hub.run("eval", *words, "s1", environ={"LC_ALL": "C"})
+    assert result.code == 1
+    assert [one[2] for one in ranks(hub).values()] == [
+        "it did not write 'result'",
+        "'result': Too many levels of symbolic links",
+        "'result' is not a regular file",
+    ]
+
+
+def test_a_tie_goes_to_the_smaller_diff(hub: Hub) -> None:
+    tournament(hub, "ms: 5\n", "ms: 5\n", "ms: 6\n")
+    hub.commit(place(hub, 1), "more", "lines\nlines\n")
+    result = hub.run("eval", *MEASURE, "s1")
+    assert rows(result)[1:] == [
+        ["1", "agent-2", "5", "-", "-", "1", "+1/-0", "tie"],
+        ["2", "agent-1", "5", "-", "-", "2", "+3/-0", "tie"],
+        ["3", "agent-3", "6", "-", "-", "1", "+1/-0"],
+    ]
+    assert hub.state()["agents"]["agent-2"]["result"]["tie"] is True
+
+
+# The n-th run prints the n-th line of the file `ms`.
+EACH = 'n=$(cat ../$HUB_AGENT-n 2>/dev/null || echo 0); n=$((n + 1)); echo $n >../$HUB_AGENT-n; sed -n "${n}p" ms'
+
+
+def test_within_the_spread_is_a_tie(hub: Hub) -> None:
+    """Three runs each: the medians are 10, 11 and 14, and they vary by 2."""
+    tournament(hub, "ms: 9\nms: 11\nms: 10\n", "ms: 11\nms: 11\nms: 11\n", "ms: 14\n" * 3)
+    hub.commit(place(hub, 1), "more", "lines\n" * 9)
+    result = hub.run("eval", *MEASURE, "--eval", EACH, "--repeat", "3", "s1")
+    assert rows(result)[1:] == [
+        ["1", "agent-2", "11", "-", "0", "1", "+3/-0", "tie"],
+        ["2", "agent-1", "10", "-", "2", "2", "+12/-0", "tie"],
+        ["3", "agent-3", "14", "-", "0", "1", "+3/-0"],
+    ]
+    assert hub.state()["agents"]["agent-1"]["result"]["values"] == [9, 11, 10]
+
+
+def test_who_fails_once_is_not_measured_again(hub: Hub) -> None:
+    tournament(hub, "ms: 1\nnone\nms: 1\n", "ms: 2\n" * 3)
+    result = hub.run("eval", *MEASURE, "--eval", EACH, "--repeat", "3", "s1")
+    assert [row[1:3] for row in rows(result)[1:]] == [["agent-2", "2"], ["agent-1", "-"]]
+    assert (place(hub, 1).parent / "agent-1-n").read_text() == "2\n"
+
+
+def test_what_would_be_merged_is_measured(hub: Hub) -> None:
+    """The tip: not what is uncommitted, nor what another branch in the worktree has; and it is said."""
+    tournament(hub, "ms: 1\n", "ms: 2\n", "ms: 3\n", "ms: 4\n")
+    (place(hub, 1) / "ms").write_text("ms: 100\n")
+    (place(hub, 2) / "untracked").write_text("x\n")
+    hub.git("worktree", "remove", "--force", place(hub, 3))
+    hub.git("checkout", "-q", "--detach", cwd=place(hub, 4))
+    hub.commit(place(hub, 4), "ms", "ms: 100\n")
+    before = worktrees(hub)
+    result = hub.run("eval", *MEASURE, "s1")
+    own = "was measured in a checkout of its own"
+    assert result.err == (
+        f"warning: agent-1 {own}: its worktree holds uncommitted changes\n"
+        f"warning: agent-2 {own}: its worktree holds uncommitted changes\n"
+        f"warning: agent-3 {own}: it has no worktree\n"
+        f"warning: agent-4 {own}: it has no worktree\n"
+    )
+    assert [one[1] for one in ranks(hub).values()] == [1, 2, 3, 4]
+    assert (place(hub, 1) / "ms").read_text() == "ms: 100\n"
+    assert worktrees(hub) == before
+    assert sorted(path.name for path in place(hub, 1).parent.iterdir()) == [
+        "agent-1",
+        "agent-2",
+        "agent-4",
+    ]
+
+
+def test_the_last_attempt_is_measured(hub: Hub) -> None:
+    tournament(hub, "ms: 1\n")
+    hub.run("spawn", "-q", "s1", "--retry", "1")
+    hub.commit(Path(f"{place(hub, 1)}-2"), "ms", "ms: 2\n")
+    assert hub.run("eval", "-q", *MEASURE, "s1") == Result(0)
+    result = hub.state()["agents"]["agent-1"]["result"]
+    assert (result["attempt"], result["metric"]) == (2, 2)
+
+
+def test_the_baseline_is_measured_where_the_agents_started(hub: Hub) -> None:
+    hub.commit(hub.top, "ms", "ms: 40\n")
+    tournament(hub, "ms: 30\n")
+    hub.commit(hub.top, "ms", "ms: 1\n")
+    result = hub.run("eval", *MEASURE, "--baseline=measure", "s1")
+    assert (result.err, rows(result)[1]) == (
+        "",
+        ["1", "agent-1", "30", "-10", "-", "1", "+1/-1"],
+    )
+    assert hub.state()["evaluation"]["baseline"] == 40
+    assert worktrees(hub) == 2
+
+
+def test_no_baseline_is_invented(hub: Hub) -> None:
+    """Where it cannot be measured there is none."""
+    tournament(hub, "ms: 30\n")
+    result = hub.run("eval", *MEASURE, "--baseline=measure", "s1")
+    assert result.err == "warning: the baseline could not be measured: exit code 1\n"
+    assert rows(result)[1] == ["1", "agent-1", "30", "-", "-", "1", "+1/-0"]
+    assert hub.state()["evaluation"]["baseline"] is None
+
+
+def test_without_a_command_nothing_is_ranked(hub: Hub) -> None:
+    tournament(hub, "ms: 1\n", "ms: 2\nmore\n")
+    before = everything(hub)
+    assert hub.run("eval", "s1") == Result(
+        0,
+        "AGENT    FILES  +/-\nagent-1      1  +1/-0\nagent-2      1  +2/-0\n",
+        "nothing is ranked: the session has no eval command\n"
+        "hint: git hub-session eval s1 --ranking agent-1,... records a verdict\n",
+    )
+    assert everything(hub) == before
+
+
+def test_a_judges_verdict(hub: Hub) -> None:
+    tournament(hub, "a\n", "b\n", "c\n")
+    result = hub.run("eval", "--ranking", "agent-3,1", "s1")
+    assert result == Result(
+        0,
+        "RANK  AGENT    METRIC  DELTA  SPREAD  FILES  +/-\n"
+        "   1  agent-3       -      -       -      1  +1/-0\n"
+        "   2  agent-1       -      -       -      1  +1/-0\n"
+        "Session s1: running → evaluating\n",
+    )
+    assert ranks(hub) == {"agent-3": (1, None, ""), "agent-1": (2, None, "")}
+    assert hub.run("eval", "-q", "--ranking", "2", "s1") == Result(0)
+    assert ranks(hub) == {"agent-2": (1, None, "")}
+
+
+def test_a_judge_knows_only_who_is_there(hub: Hub) -> None:
+    tournament(hub, "a\n", agents=2)
+    hub.git("worktree", "remove", place(hub, 2))
+    hub.git("branch", "-D", "hub/s1/agent-2/attempt-1")
+    before = everything(hub)
+    assert hub.run("eval", "--ranking", "1,2", "s1") == Result(
+        1, "", "error: agent-2 has no branch\nhint: 'git hub-session status' shows all\n"
+    )
+    assert hub.run("eval", "--ranking", "3", "s1").code == 129
+    assert everything(hub) == before
+
+
+def test_an_agent_that_still_runs(hub: Hub) -> None:
+    tournament(hub, "ms: 1\n", "ms: 2\n")
+    running = subprocess.Popen(
+        ["git-hub-session", "exec", "-q", "--agents=2", "s1", "--", "sleep", "300"],
+        cwd=hub.top,
+        env=hub.environ,
+    )
+    wait_for(lambda: hub.state()["agents"]["agent-2"]["status"] == "running")
+    assert hub.run("eval", *MEASURE, "s1") == Result(
+        1, "", "error: agent-2 is still running\nhint: wait for it, or use --force\n"
+    )
+    assert hub.state()["state"] == "running"
+    assert hub.run("eval", "-q", "--force", *MEASURE, "s1") == Result(0)
+    running.send_signal(signal.SIGTERM)
+    assert running.wait() == -signal.SIGTERM
+
+
+def foreign(hub: Hub, command: str = "cat ms") -> Hub:
+    """A tournament whose config.yaml came from elsewhere, with a command in it."""
+    tournament(hub, "ms: 1\n")
+    with (hub.directory() / "config.yaml").open("a") as config:
+        config.write(f'eval_cmd: "{command}"\nmetric: ms\ndirection: lower\n')
+    return hub
+
+
+def test_a_command_that_came_with_the_repository_does_not_run(hub: Hub) -> None:
+    foreign(hub, "touch ../ran; cat ms")
+    before = everything(hub)
+    assert hub.run("eval", "s1") == Result(
+        1,
+        "",
+        "error: you have not allowed the eval command of session 's1': touch ../ran; cat ms\n"
+        "hint: git hub-session eval s1 --eval 'touch ../ran; cat ms'\n",
+    )
+    assert everything(hub) == before
+    # Typed, it is the user's own, and stays so: in this repository, and to the letter.
+    words = ["--eval", "touch ../ran; cat ms"]
+    assert hub.run("eval", "-q", *words, "s1") == Result(0)
+    assert hub.run("eval", "-q", "s1") == Result(0)
+    config = hub.directory() / "config.yaml"
+    config.write_text(config.read_text().replace("../ran;", "../ran ;"))
+    assert hub.run("eval", "-q", "s1").code == 1
+
+
+def test_a_yes_in_one_repository_is_none_in_another(hub: Hub) -> None:
+    foreign(hub)
+    assert hub.run("eval", "-q", "--eval", "cat ms", "s1") == Result(0)
+    copy = hub.top.parent / "copy"
+    hub.call("cp", "-a", hub.top, copy)
+    assert hub.run("eval", "s1", cwd=copy).err.startswith("error: you have not allowed")
+
+
+def test_a_yes_is_kept_outside_the_repository(hub: Hub) -> None:
+    foreign(hub)
+    allowed = Path(hub.environ["HOME"]) / ".local" / "state" / "git-hub-session" / "allowed"
+    assert not allowed.exists()
+    for answer, code, state in (("", 1, "running"), ("n", 1, "running"), ("y", 0, "evaluating")):
+        asked = pexpect.spawn(
+            "git-hub-session", ["eval", "s1"], cwd=str(hub.top), env=hub.environ, timeout=30
+        )
+        asked.expect_exact("Run the eval command of session 's1': cat ms? [y/N] ")
+        asked.sendline(answer)
+        asked.expect(pexpect.EOF)
+        asked.close()
+        assert (asked.exitstatus, hub.state()["state"]) == (code, state)
+    assert len(allowed.read_text().splitlines()) == 1
+    assert allowed.stat().st_mode & 0o777 == 0o600
+    assert hub.run("eval", "-q", "s1") == Result(0)
+
+
+def test_where_a_yes_cannot_be_kept(hub: Hub) -> None:
+    """It holds this once."""
+    foreign(hub)
+    nowhere = {"XDG_STATE_HOME": "/dev/null/state"}
+    result = hub.run("eval", "-q", "--eval", "cat ms", "s1", environ=nowhere)
+    assert result.code == 0
+    path = "/dev/null/state/git-hub-session/allowed"
+    assert result.err == ""
+    result = hub.run("eval", "--eval", "cat ms", "s1", environ=nowhere)
+    assert result.err == (
+        f"warning: the command is allowed this once: cannot write '{path}': Not a directory\n"
+    )
+    assert hub.run("eval", "s1", environ=nowhere).code == 1
+
+
+def test_a_control_character_in_a_command_is_shown(hub: Hub) -> None:
+    """What is asked about is what would run, and it cannot drive the terminal."""
+    foreign(hub)
+    config = hub.directory() / "config.yaml"
+    text = config.read_text().replace('eval_cmd: "cat ms"', "eval_cmd: 'cat ms;\x1b[2J evil'")
+    config.write_text(text)
+    result = hub.run("eval", "s1")
+    assert result.code == 128 or "\\x1b[2J" in result.err
+    assert "\x1b" not in result.err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--eval", "x"], "which metric is measured, and which way is it better?"),
+        (["--eval", "x", "--metric", "ms"], "which metric is measured, and which way is it"),
+        ([*MEASURE, "--repeat", "0"], "not a number of times: '0'"),
+        ([*MEASURE, "--baseline", "nan"], "not a number: 'nan'"),
+        ([*MEASURE, "--metric-file", "../x"], "not a path in the worktree: '../x'"),
+        ([*MEASURE, "--metric-file", "/x"], "not a path in the worktree: '/x'"),
+        ([*MEASURE, "--timeout", "soon"], "not a time: 'soon'"),
+        (["--ranking", "1", "--metric", "ms"], "--ranking and --metric exclude each other"),
+        (["--direction", "up"], "option '--direction' expects one of lower, higher"),
+    ],
+)
+def test_what_makes_no_sense(hub: Hub, words: Sequence[str], said: str) -> None:
+    tournament(hub, "ms: 1\n")
+    before = everything(hub)
+    result = hub.run("eval", "s1", *words)
+    assert (result.code, result.out) == (129, "")
+    assert result.err.startswith(f"error: {said}")
+    assert everything(hub) == before
+
+
+def test_states_in_which_there_is_nothing_to_evaluate(hub: Hub) -> None:
+    hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "1")
+    assert hub.run("eval", *MEASURE, "s1") == Result(
+        1,
+        "",
+        "error: session 's1' is 'init': there is nothing to evaluate\n"
+        "hint: git hub-session spawn s1\n",
+    )
+    for state in ("running", "evaluating", "archived"):
+        hub.run("update", "s1", "--state", state)
+    assert hub.run("eval", *MEASURE, "s1").err.startswith("error: session 's1' is 'archived'")
+
+
+def test_the_formats_and_a_rehearsal(hub: Hub) -> None:
+    tournament(hub, "ms: 2\n", "ms: 1\n")
+    (place(hub, 1) / "untracked").write_text("x\n")
+    tip = hub.git("rev-parse", "hub/s1/agent-1/attempt-1")
+    before = everything(hub)
+    why = "its worktree holds uncommitted changes"
+    assert hub.run("eval", "-n", *MEASURE, "s1").out == (
+        f"Would measure agent-1 at {tip[:12]} in a checkout of its own ({why})\n"
+        f"Would measure agent-2 at {hub.git('rev-parse', 'hub/s1/agent-2/attempt-1')[:12]}"
+        " in ../project.hub/s1/agent-2\n"
+    )
+    document = hub.json("eval", "-n", *MEASURE, "s1")
+    assert (document["dry_run"], document["agents"][0]["rank"]) == (True, None)
+    assert everything(hub) == before
+    result = hub.run("eval", *MEASURE, "--baseline", "4", "--format=json", "s1")
+    found = json.loads(result.out)
+    one = found["agents"].pop()
+    assert [found["agents"][0][key] for key in ("rank", "agent", "metric")] == [1, 2, 1.0]
+    del found["agents"]
+    note = f"agent-1 was measured in a checkout of its own: {why}"
+    assert found == {
+        "session_id": "s1",
+        "state": "evaluating",
+        "run": "eval-1",
+        "dry_run": False,
+        "eval_cmd": "cat ms",
+        "metric": "ms",
+        "baseline": 4.0,
+        "notes": [note],
+    }
+    assert result.err == f"warning: {note}\n"
+    assert one == {
+        "rank": 2,
+        "agent": 1,
+        "attempt": 1,
+        "branch": "hub/s1/agent-1/attempt-1",
+        "commit": tip,
+        "metric": 2.0,
+        "values": [2.0],
+        "delta": -2.0,
+        "spread": 0.0,
+        "tie": False,
+        "reason": None,
+        "files": 1,
+        "insertions": 1,
+        "deletions": 0,
+        "output": f"{hub.directory()}/output/eval-1/agent-1.log",
+    }
+    porcelain = hub.run("eval", *MEASURE, "--format=porcelain", "s1").out
+    assert porcelain.startswith(
+        "session s1\nrank 1\nagent 2\nattempt 1\nbranch hub/s1/agent-2/attempt-1\n"
+    )
+
+
+def test_an_interrupt_leaves_nothing(hub: Hub) -> None:
+    """No process, no checkout, and the session as it was."""
+    tournament(hub, "ms: 1\n", "ms: 2\n")
+    (place(hub, 1) / "untracked").write_text("x\n")
+    pid = hub.top.parent / "pid"
+    command = f"sleep 300 & echo $! >{pid}.new; mv {pid}.new {pid}; wait"
+    process = subprocess.Popen(
+        ["git-hub-session", "eval", *MEASURE, "--eval", command, "s1"],
+        cwd=hub.top,
+        env=hub.environ,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    wait_for(pid.exists)
+    state = hub.state()
+    assert worktrees(hub) == 4
+    assert hub.run("eval", *MEASURE, "s1").err.startswith(
+        "error: session 's1' is being evaluated\n"
+    )
+    process.send_signal(signal.SIGINT)
+    assert process.communicate(timeout=30) == (b"", b"")
+    assert process.returncode == -signal.SIGINT
+    assert (worktrees(hub), hub.state()) == (3, state)
+    wait_for(lambda: not Path(f"/proc/{pid.read_text().strip()}").exists())
+
+
+def test_killed_the_next_run_tidies_up(hub: Hub) -> None:
+    tournament(hub, "ms: 1\n")
+    (place(hub, 1) / "untracked").write_text("x\n")
+    died = interposed(hub, "eval", *MEASURE, "s1", code=DIE, nth=2, only="subprocess.Popen")
+    assert (died.code, worktrees(hub), hub.state()["state"]) == (-9, 3, "running")
+    assert hub.run("eval", "-q", *MEASURE, "s1").code == 0
+    assert (worktrees(hub), hub.state()["state"]) == (2, "evaluating")

@@ -1,0 +1,650 @@
+"""git hub-session merge: the winner into the base branch, and nothing else touched."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pexpect
+import pytest
+
+from tests.cleaning import everything
+from tests.hub import Hub, Result
+from tests.interposed import DIE, Template, interposed
+
+
+def tournament(hub: Hub, *, agents: int = 2, sid: str = "s1") -> Hub:
+    """A session that was evaluated: agent-2 is the best, and has changed `file` and made `new`."""
+    hub.run("init", "-q", "--id", sid, "--task", "Make it fast", "--agents", str(agents))
+    hub.run("spawn", "-q", sid)
+    for agent in range(1, agents + 1):
+        (place(hub, agent, sid) / "file").write_text(f"first\nby agent {agent}\n")
+        hub.git("add", "-A", cwd=place(hub, agent, sid))
+        hub.commit(place(hub, agent, sid), "new", f"{agent}\n")
+    assert hub.run("eval", "-q", "--ranking", "2,1", sid) == Result(0)
+    return hub
+
+
+def place(hub: Hub, agent: int, sid: str = "s1") -> Path:
+    return hub.top.parent / "project.hub" / sid / f"agent-{agent}"
+
+
+def shown(hub: Hub, agent: int = 2) -> str:
+    return (
+        f"Merging hub/s1/agent-{agent}/attempt-1 into main\n  Rank: 1\n"
+        "  file | 1 +\n  new  | 1 +\n  2 files changed, 2 insertions(+)\n"
+        "  create mode 100644 new\n"
+    )
+
+
+def still(hub: Hub) -> dict[str, Any]:
+    """All that a merge which is refused must leave: every byte but git's objects, caches and ORIG_HEAD."""
+    found = everything(hub)
+    kept = {
+        path: content
+        for path, content in found.items()
+        if "/objects/" not in path
+        and not path.endswith(("/.git/index", "agent-1/index", "/.git/ORIG_HEAD"))
+    }
+    return {**kept, "index": hub.git("ls-files", "--stage"), "status": status(hub)}
+
+
+def status(hub: Hub, where: Path | None = None) -> str:
+    return hub.git("--no-optional-locks", "status", "--porcelain", "--branch", cwd=where)
+
+
+def test_into_what_is_checked_out(hub: Hub) -> None:
+    base = hub.git("rev-parse", "main")
+    tournament(hub)
+    one, two = (hub.git("rev-parse", f"hub/s1/agent-{agent}/attempt-1") for agent in (1, 2))
+    (hub.top / "mine").write_text("not committed\n")
+    (hub.top / "sub" / "other").write_text("changed here\n")
+    result = hub.run("merge", "--yes", "s1")
+    merged = hub.git("rev-parse", "main")
+    assert result == Result(
+        0,
+        shown(hub) + f"Merged agent-2 into main: {merged[:12]}\n"
+        f"Removed worktree: {place(hub, 1)}\nRemoved worktree: {place(hub, 2)}\n"
+        "Archived branch: hub/s1/agent-1/attempt-1 as tag hub/archive/s1/agent-1\n"
+        "Cleaned up 2 worktrees for session s1\n"
+        "Session s1: evaluating → merged\n",
+    )
+    assert hub.refs() == {
+        "refs/heads/main": merged,
+        "refs/heads/hub/s1/agent-2/attempt-1": two,
+        "refs/tags/hub/archive/s1/agent-1": one,
+    }
+    assert hub.git("show", "-s", "--format=%P%n%an <%ae>%n%B", merged) == (
+        f"{base} {two}\nAda <ada@example.com>\nhub: merge agent-2 from session s1\n\n"
+        "Task: Make it fast\nWinner: agent-2\nSession: s1\n"
+    )
+    assert status(hub) == "## main\n M sub/other\n?? mine"
+    assert (hub.top / "file").read_text() == "first\nby agent 2\n"
+    assert hub.git("reflog", "-1", "--format=%gs", "main") == "hub-session merge s1: Fast-forward"
+    state = hub.state()
+    assert (state["state"], state["history"][-1]["verb"], state["history"][-1]["reason"]) == (
+        *("merged", "merge", "agent-2"),
+    )
+    assert state["merge"] == {
+        "agent": 2,
+        "attempt": 1,
+        "tip": two,
+        "into": "main",
+        "commit": merged,
+    }
+
+
+def test_it_is_a_merge_of_both_sides(hub: Hub) -> None:
+    """What came into the base branch meanwhile stays; and it is said."""
+    tournament(hub)
+    later = hub.commit(hub.top, "later", "x\n")
+    result = hub.run("merge", "-q", "--yes", "s1")
+    assert result == Result(0)
+    assert hub.git("rev-parse", "main^1") == later
+    assert sorted(path.name for path in hub.top.iterdir() if path.name[0] != ".") == [
+        *("file", "later", "new", "sub"),
+    ]
+
+
+def test_into_a_linked_worktree(hub: Hub) -> None:
+    """Nobody's branch is switched: main is checked out elsewhere, here is another."""
+    tournament(hub)
+    other = hub.top.parent / "elsewhere"
+    hub.git("switch", "-q", "-c", "topic")
+    hub.git("worktree", "add", "-q", other, "main")
+    head, files = status(hub), (hub.top / "file").read_text()
+    assert hub.run("merge", "-q", "--yes", "s1") == Result(0)
+    assert (status(hub), (hub.top / "file").read_text()) == (head, files)
+    assert (status(hub, other), (other / "new").read_text()) == ("## main", "2\n")
+    assert hub.git("rev-parse", "main^2") == hub.git("rev-parse", "hub/s1/agent-2/attempt-1")
+
+
+def test_into_what_is_checked_out_nowhere(hub: Hub) -> None:
+    tournament(hub)
+    hub.git("switch", "-q", "-c", "topic")
+    before = status(hub)
+    assert hub.run("merge", "-q", "--yes", "s1") == Result(0)
+    assert status(hub) == before
+    assert hub.git("show", "main:new") == "2"
+    assert not (hub.top / "new").exists()
+
+
+def test_in_a_bare_repository(hub: Hub) -> None:
+    hub.git("clone", "-q", "--bare", hub.top, hub.top.parent / "bare")
+    bare = Hub(hub.top.parent / "bare", hub.environ)
+    bare.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "1")
+    bare.run("spawn", "-q", "s1")
+    tip = bare.commit(hub.top.parent / "bare.hub" / "s1" / "agent-1", "new", "x\n")
+    assert bare.run("eval", "-q", "--ranking", "1", "s1") == Result(0)
+    assert bare.run("merge", "-q", "--yes", "s1") == Result(0)
+    assert bare.git("rev-parse", "main^2") == tip
+    assert bare.git("worktree", "list").count("\n") == 0
+
+
+@pytest.mark.parametrize("way", ["modified", "staged", "untracked", "ignored", "deleted"])
+def test_local_changes_in_the_way(hub: Hub, way: str) -> None:
+    """git's own words, and nothing changed."""
+    tournament(hub)
+    name = "new" if way in ("untracked", "ignored") else "file"
+    if way == "deleted":
+        hub.git("rm", "-q", "file")
+    else:
+        (hub.top / name).write_text("mine\n")
+    if way == "staged":
+        hub.git("add", name)
+    if way == "ignored":
+        (hub.top / ".git" / "info" / "exclude").write_text("new\n")
+    before = still(hub)
+    result = hub.run("merge", "--yes", "s1")
+    assert (result.code, result.out) == (1, shown(hub))
+    assert result.err.startswith(
+        f"error: git cannot update '{hub.top}', where 'main' is checked out\nhint: "
+    )
+    assert f"{name}\n" in result.err
+    assert still(hub) == before
+
+
+def test_a_conflict_changes_nothing(hub: Hub) -> None:
+    tournament(hub)
+    hub.commit(hub.top, "file", "first\nanother way\n")
+    hub.commit(hub.top, "new", "another\n")
+    before = still(hub)
+    result = hub.run("merge", "--yes", "s1")
+    assert result == Result(
+        1,
+        "agent-2 and 'main' have changed the same in\n  file\n  new\n",
+        "warning: 'main' moved since the evaluation\n"
+        "hint: merge 'main' in the worktree of agent-2, and evaluate it again\n"
+        "nothing was changed\n",
+    )
+    assert still(hub) == before
+    document = hub.json("merge", "--yes", "s1", code=1)
+    assert (document["conflicts"], document["state"]) == (["file", "new"], "evaluating")
+    assert hub.run("merge", "-n", "s1").code == 1
+    assert still(hub) == before
+
+
+def test_a_conflict_is_solved_by_the_agent(hub: Hub) -> None:
+    """As the hint says."""
+    tournament(hub)
+    hub.commit(hub.top, "file", "first\nanother way\n")
+    where = place(hub, 2)
+    hub.git("merge", "-q", "-X", "ours", "-m", "both", "main", cwd=where)
+    assert hub.run("eval", "-q", "--ranking", "2", "s1") == Result(0)
+    assert hub.run("merge", "-q", "--yes", "s1") == Result(0)
+    assert (hub.top / "file").read_text() == "first\nby agent 2\n"
+
+
+def test_a_rehearsal_writes_not_one_byte(hub: Hub) -> None:
+    tournament(hub)
+    tip = hub.git("rev-parse", "hub/s1/agent-2/attempt-1")
+    before = everything(hub)
+    assert hub.run("merge", "-n", "s1") == Result(0, shown(hub))
+    document = hub.json("merge", "-n", "s1")
+    assert document == {
+        "session_id": "s1",
+        "state": "evaluating",
+        "dry_run": True,
+        "agent": 2,
+        "attempt": 1,
+        "branch": "hub/s1/agent-2/attempt-1",
+        "oid": tip,
+        "into": "main",
+        "commit": None,
+        "conflicts": [],
+        "files": 2,
+        "insertions": 2,
+        "deletions": 0,
+        "remarks": [],
+    }
+    assert everything(hub) == before
+
+
+def test_the_formats(hub: Hub) -> None:
+    tournament(hub)
+    result = hub.run("merge", "--yes", "s1", "--format=porcelain")
+    merged, two = hub.git("rev-parse", "main"), hub.git("rev-parse", "main^2")
+    assert result == Result(
+        0,
+        "session s1\nstate merged\nagent 2\nattempt 1\nbranch hub/s1/agent-2/attempt-1\n"
+        f"oid {two}\ninto main\ncommit {merged}\nfiles 2\ninsertions 2\ndeletions 0\n\n"
+        f"session s1\noutcome removed\npath {place(hub, 1)}\nbranch hub/s1/agent-1/attempt-1\n\n"
+        f"session s1\noutcome removed\npath {place(hub, 2)}\nbranch hub/s1/agent-2/attempt-1\n\n"
+        "session s1\noutcome archived\nbranch hub/s1/agent-1/attempt-1\n"
+        f"tag hub/archive/s1/agent-1\noid {hub.git('rev-parse', 'hub/archive/s1/agent-1')}\n\n",
+    )
+    document = hub.json("merge", "--yes", "s1")
+    assert (document["commit"], document["removed"], document["state"]) == (merged, [], "merged")
+
+
+def test_asked_on_a_terminal(hub: Hub) -> None:
+    """A no changes nothing; a yes merges; what moved since the evaluation is said before."""
+    tournament(hub)
+    hub.commit(hub.top, "later", "x\n")
+    before = still(hub)
+    for answer, code in (("", 1), ("n", 1), ("y", 0)):
+        asked = pexpect.spawn(
+            "git-hub-session", ["merge", "s1"], cwd=str(hub.top), env=hub.environ, timeout=30
+        )
+        asked.expect_exact("2 files changed, 2 insertions(+)")
+        asked.expect_exact("warning: 'main' moved since the evaluation")
+        asked.expect_exact("Merge agent-2 into 'main'? [y/N] ")
+        assert still(hub) == before
+        asked.sendline(answer)
+        asked.expect(pexpect.EOF)
+        asked.close()
+        assert (asked.exitstatus, b"was not merged" in (asked.before or b"")) == (code, bool(code))
+    assert hub.state()["state"] == "merged"
+
+
+def test_what_moves_while_one_is_asked(hub: Hub) -> None:
+    tournament(hub)
+    asked = pexpect.spawn(
+        "git-hub-session", ["merge", "s1"], cwd=str(hub.top), env=hub.environ, timeout=30
+    )
+    asked.expect_exact("[y/N] ")
+    hub.commit(place(hub, 2), "more", "x\n")
+    before = still(hub)
+    asked.sendline("y")
+    asked.expect_exact("something of session 's1' moved while the merge was planned")
+    asked.expect(pexpect.EOF)
+    asked.close()
+    assert (asked.exitstatus, still(hub)) == (1, before)
+
+
+def test_off_a_terminal_nobody_is_asked(hub: Hub) -> None:
+    tournament(hub)
+    before = still(hub)
+    assert hub.run("merge", "s1") == Result(
+        1,
+        shown(hub),
+        "error: off a terminal nobody can be asked\nhint: git hub-session merge s1 --yes\n",
+    )
+    assert still(hub) == before
+
+
+def test_another_winner_another_branch_another_message(hub: Hub) -> None:
+    tournament(hub)
+    hub.git("branch", "release", "main")
+    main = hub.git("rev-parse", "main")
+    words = ("--agent", "agent-1", "--into", "release", "-m", "Faster", "-m", "By far")
+    assert hub.run("merge", "-q", "--yes", *words, "s1") == Result(0)
+    assert hub.git("rev-parse", "main") == main
+    assert hub.git("show", "-s", "--format=%B", "release") == "Faster\n\nBy far\n"
+    assert sorted(hub.refs("refs/heads/hub")) == ["refs/heads/hub/s1/agent-1/attempt-1"]
+    assert sorted(hub.refs("refs/tags")) == ["refs/tags/hub/archive/s1/agent-2"]
+
+
+def test_squashed(hub: Hub) -> None:
+    """One commit on the base; killed or not, a second call knows that it is merged."""
+    tournament(hub)
+    hub.commit(place(hub, 2), "more", "x\n")
+    base = hub.git("rev-parse", "main")
+    result = hub.run("merge", "--yes", "--squash", "s1")
+    assert result.err == "warning: agent-2 committed since the evaluation\n"
+    assert hub.git("show", "-s", "--format=%P", "main") == base
+    assert hub.git("diff", "main", "hub/s1/agent-2/attempt-1") == ""
+    assert hub.run("merge", "-q", "--yes", "--squash", "s1") == Result(0)
+
+
+def test_worktrees_can_stay(hub: Hub) -> None:
+    """--no-cleanup; and merged again, the rest is done."""
+    tournament(hub)
+    assert hub.run("merge", "--yes", "--no-cleanup", "s1").out.endswith(
+        "Cleaned up 0 worktrees for session s1\nSession s1: evaluating → merged\n"
+    )
+    assert sorted(hub.refs("refs/heads/hub")) == [
+        f"refs/heads/hub/s1/agent-{agent}/attempt-1" for agent in (1, 2)
+    ]
+    assert place(hub, 1).exists()
+    merged = hub.git("rev-parse", "main")
+    assert hub.run("merge", "--yes", "s1") == Result(
+        0,
+        f"hub/s1/agent-2/attempt-1 is merged into main already, in {merged[:12]}\n"
+        f"Merged agent-2 into main: {merged[:12]}\n"
+        f"Removed worktree: {place(hub, 1)}\nRemoved worktree: {place(hub, 2)}\n"
+        "Archived branch: hub/s1/agent-1/attempt-1 as tag hub/archive/s1/agent-1\n"
+        "Cleaned up 2 worktrees for session s1\n",
+    )
+    assert hub.git("rev-parse", "main") == merged
+    assert hub.run("merge", "--yes", "--agent=1", "s1") == Result(
+        1, "", "error: agent-2 of session 's1' was merged already\n"
+    )
+
+
+def test_what_has_to_stay_stays(hub: Hub) -> None:
+    """A locked worktree, and work that nobody committed: the merge is made all the same."""
+    tournament(hub)
+    hub.git("worktree", "lock", place(hub, 1))
+    (place(hub, 2) / "idea").write_text("x\n")
+    result = hub.run("merge", "--yes", "s1")
+    assert result.code == 1
+    assert result.err == (
+        "warning: the worktree of agent-2 holds uncommitted changes, which are not merged\n"
+        "session s1 is merged, but something of it was kept\n"
+    )
+    assert hub.state()["state"] == "merged"
+    saved = "refs/hub/rescue/s1/agent-2/attempt-1/1"
+    assert hub.git("show", f"{saved}^3:idea") == "x"
+    assert hub.state()["agents"]["agent-2"]["rescue"] == [saved]
+    assert "refs/heads/hub/s1/agent-1/attempt-1" in hub.refs()
+    hub.git("worktree", "unlock", place(hub, 1))
+    assert hub.run("merge", "-q", "--yes", "s1") == Result(0)
+    assert "refs/heads/hub/s1/agent-1/attempt-1" not in hub.refs()
+
+
+def test_the_last_attempt_wins(hub: Hub) -> None:
+    """The others of the winner become tags like those of the losers."""
+    hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "1")
+    hub.run("spawn", "-q", "s1")
+    first = hub.commit(place(hub, 1), "new", "1\n")
+    hub.run("spawn", "-q", "s1", "--retry", "1")
+    second = hub.commit(Path(f"{place(hub, 1)}-2"), "new", "2\n")
+    assert hub.run("eval", "-q", "--ranking", "1", "s1") == Result(0)
+    assert hub.run("merge", "-q", "--yes", "s1") == Result(0)
+    assert hub.git("rev-parse", "main^2") == second
+    refs = hub.refs()
+    del refs["refs/heads/main"]
+    assert refs == {
+        "refs/heads/hub/s1/agent-1/attempt-2": second,
+        "refs/tags/hub/archive/s1/agent-1": first,
+    }
+
+
+def test_what_was_said_of_another_commit(hub: Hub) -> None:
+    tournament(hub)
+    (hub.top.parent / "x").mkdir()
+    hub.commit(place(hub, 2), "more", "x\n")
+    assert hub.json("merge", "-n", "s1")["remarks"] == ["agent-2 committed since the evaluation"]
+    document = hub.json("merge", "-n", "--agent=1", "s1")
+    assert document["remarks"] == []
+
+
+def test_who_wins_has_to_be_known(hub: Hub) -> None:
+    tournament(hub)
+    words = ("--eval", "true", "--metric", "x", "--direction", "lower")
+    assert hub.run("eval", "-q", *words, "s1").code == 1
+    before = still(hub)
+    assert hub.run("merge", "--yes", "s1") == Result(
+        1,
+        "",
+        "error: nobody of session 's1' could be measured\n"
+        "hint: git hub-session merge s1 --agent <agent>\n",
+    )
+    assert hub.run("merge", "--yes", "--agent=7", "s1").err == (
+        "error: agent-7 has no branch\nhint: 'git hub-session status' shows all\n"
+    )
+    assert still(hub) == before
+    assert hub.json("merge", "-n", "--agent=1", "s1")["remarks"] == [
+        "agent-1 could not be measured: no 'x' in what it printed"
+    ]
+
+
+def test_nobody_is_ranked(hub: Hub) -> None:
+    hub.session("s1", agents=1)
+    for state in ("running", "evaluating"):
+        hub.run("update", "s1", "--state", state)
+    assert hub.run("merge", "--yes", "s1").err == (
+        "error: nobody of session 's1' is ranked\nhint: git hub-session merge s1 --agent <agent>\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("states", "hint"),
+    [
+        ([], "hint: git hub-session spawn s1\n"),
+        (["running"], "hint: git hub-session eval s1\n"),
+        (["running", "evaluating", "merged"], "hint: git hub-session cleanup --archive s1\n"),
+        (["running", "evaluating", "archived"], ""),
+    ],
+)
+def test_states_in_which_nothing_is_merged(hub: Hub, states: list[str], hint: str) -> None:
+    hub.session("s1", agents=1)
+    for state in states:
+        hub.run("update", "s1", "--state", state)
+    before = still(hub)
+    last = (states or ["init"])[-1]
+    assert hub.run("merge", "--yes", "--agent=1", "s1") == Result(
+        1, "", f"error: session 's1' is '{last}': there is nothing to merge\n{hint}"
+    )
+    assert still(hub) == before
+
+
+def test_merged_by_hand(hub: Hub) -> None:
+    tournament(hub)
+    hub.git("merge", "-q", "--no-ff", "-m", "by hand", "hub/s1/agent-2/attempt-1")
+    before = still(hub)
+    assert hub.run("merge", "--yes", "s1") == Result(
+        1,
+        "",
+        "error: 'main' has all that agent-2 did\n"
+        "hint: if it was merged by hand: git hub-session update s1 --state merged\n",
+    )
+    assert still(hub) == before
+
+
+def test_branches_that_cannot_be_moved(hub: Hub) -> None:
+    """No branch, a symbolic one, one that is rebased, one that is checked out twice."""
+    tournament(hub)
+    hub.git("symbolic-ref", "refs/heads/alias", "refs/heads/main")
+    busy = hub.top.parent / "busy"
+    hub.git("worktree", "add", "-q", "-b", "busy", busy, "main")
+    hub.commit(busy, "file", "mine\n")
+    hub.commit(hub.top, "file", "theirs\n")
+    hub.call("git", "rebase", "main", cwd=busy)
+    twice = hub.top.parent / "twice"
+    hub.git("worktree", "add", "-q", "--force", twice, "main")
+    before = still(hub)
+    detach = "git switch --detach in one of them"
+    for into, said in (
+        ("nowhere", "no such branch: 'nowhere'\nhint: name another one with --into"),
+        ("alias", "'alias' is a symbolic ref\nhint: name its branch with --into"),
+        ("busy", f"'busy' is in the middle of a rebase in '{busy}'\nhint: finish it first"),
+        ("main", f"'main' is checked out twice, in '{hub.top}' and '{twice}'\nhint: {detach}"),
+    ):
+        result = hub.run("merge", "--yes", "--into", into, "s1")
+        assert result == Result(1, "", f"error: {said}\n")
+    assert still(hub) == before
+
+
+def test_an_agent_that_still_runs(hub: Hub) -> None:
+    tournament(hub)
+    ready = hub.top.parent / "ready"
+    running = subprocess.Popen(
+        ["git-hub-session", "exec", "-q", "s1", "--", "sh", "-c", f"touch {ready}; sleep 300"],
+        cwd=hub.top,
+        env=hub.environ,
+    )
+    while not ready.exists():
+        assert running.poll() is None
+    result = hub.run("merge", "--yes", "s1")
+    running.terminate()
+    running.wait()
+    assert result == Result(
+        1, "", "error: agent-1 is still running\nhint: wait for it, or end it\n"
+    )
+
+
+def test_signed_as_the_user_signs(hub: Hub) -> None:
+    tournament(hub)
+    key = hub.top.parent / "key"
+    hub.call("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key)
+    allowed = hub.top.parent / "allowed"
+    allowed.write_text(f"ada@example.com {Path(f'{key}.pub').read_text()}")
+    hub.git("config", "--global", "gpg.format", "ssh")
+    hub.git("config", "--global", "user.signingKey", f"{key}.pub")
+    hub.git("config", "--global", "gpg.ssh.allowedSignersFile", allowed)
+    hub.git("config", "--global", "commit.gpgSign", "true")
+    assert hub.run("merge", "-q", "--yes", "s1") == Result(0)
+    assert hub.call("git", "verify-commit", "main").code == 0
+    assert hub.git("show", "-s", "--format=%G?", "main") == "G"
+
+
+def test_a_key_that_does_not_sign(hub: Hub) -> None:
+    tournament(hub)
+    hub.git("config", "gpg.format", "ssh")
+    hub.git("config", "user.signingKey", "/nowhere")
+    hub.git("config", "commit.gpgSign", "true")
+    before = still(hub)
+    result = hub.run("merge", "--yes", "s1")
+    assert (result.code, "fatal: 'git commit-tree' failed" in result.err) == (128, True)
+    assert still(hub) == before
+
+
+def test_nobody_in_particular(hub: Hub) -> None:
+    """Without a name git commits nothing, and says so."""
+    tournament(hub)
+    before = still(hub)
+    nobody = {"GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_COUNT": "1"}
+    nobody |= {"GIT_CONFIG_KEY_0": "user.useConfigOnly", "GIT_CONFIG_VALUE_0": "true"}
+    result = hub.run("merge", "--yes", "s1", environ=nobody)
+    assert (result.code, "Please tell me who you are" in result.err) == (128, True)
+    assert still(hub) == before
+
+
+@pytest.mark.parametrize("checked_out", [True, False])
+def test_a_merge_driver(hub: Hub, checked_out: bool) -> None:
+    """The user's own, named by the attributes of the base, wherever that is."""
+    (hub.top / ".gitattributes").write_text("file merge=both\nsub/.gitattributes -text\n")
+    hub.git("add", ".")
+    hub.git("commit", "-q", "-m", "attributes")
+    hub.git("config", "merge.both.driver", "cat %B >>%A")
+    tournament(hub)
+    hub.commit(hub.top, "file", "first\nanother way\n")
+    if not checked_out:
+        hub.git("switch", "-q", "-c", "topic")
+    assert hub.run("merge", "-q", "--yes", "s1") == Result(0)
+    assert hub.git("show", "main:file") == "first\nanother way\nfirst\nby agent 2"
+
+
+def hook(hub: Hub, name: str, script: str) -> None:
+    path = hub.top / ".git" / "hooks" / name
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+
+
+def test_hooks_are_asked_as_by_git_merge(hub: Hub) -> None:
+    """In the worktree where the base is checked out, with the index of what is merged."""
+    tournament(hub)
+    said = hub.top.parent / "said"
+    hook(hub, "pre-merge-commit", f"(pwd; git diff --cached --name-only main) >>{said}")
+    hook(hub, "prepare-commit-msg", f'echo "$2" >>{said}')
+    hook(hub, "commit-msg", 'echo "Change-Id: 7" >>"$1"')
+    hook(hub, "post-merge", f'echo "post $1" >>{said}')
+    assert hub.run("merge", "-q", "--yes", "-m", "Merge", "s1") == Result(0)
+    assert said.read_text() == f"{hub.top}\nfile\nnew\nmerge\npost 0\n"
+    assert hub.git("show", "-s", "--format=%B", "main") == "Merge\nChange-Id: 7\n"
+    assert status(hub) == "## main"
+
+
+@pytest.mark.parametrize(
+    "name", ["pre-merge-commit", "commit-msg", "prepare-commit-msg", "reference-transaction"]
+)
+@pytest.mark.parametrize("checked_out", [True, False])
+def test_a_hook_that_refuses(hub: Hub, name: str, checked_out: bool) -> None:
+    """Its words are shown, and nothing is changed: no ref, no file, no index."""
+    tournament(hub)
+    if not checked_out:
+        hub.git("switch", "-q", "-c", "topic")
+    is_ref = name == "reference-transaction"
+    hook(hub, name, f'echo "not today" >&2\n{"test $1 != prepared" if is_ref else "exit 1"}')
+    before = still(hub)
+    result = hub.run("merge", "--yes", "s1")
+    if name == "pre-merge-commit" and not checked_out:
+        assert result.code == 0  # there is no worktree in which it could be asked
+        return
+    assert (result.code, "not today" in result.err) == (128, True)
+    assert still(hub) == before
+
+
+def test_a_task_cannot_drive_the_terminal_of_who_reads_the_log(hub: Hub) -> None:
+    hub.run("init", "-q", "--id", "s1", "--task", "two\nlines\x1b[2J", "--agents", "1")
+    hub.run("spawn", "-q", "s1")
+    hub.commit(place(hub, 1), "new", "1\n")
+    hub.run("eval", "-q", "--ranking", "1", "s1")
+    assert hub.run("merge", "-q", "--yes", "s1") == Result(0)
+    assert hub.git("show", "-s", "--format=%B", "main") == (
+        "hub: merge agent-1 from session s1\n\nTask: two\nlines\\x1b[2J\nWinner: agent-1\nSession: s1\n"
+    )
+
+
+def test_a_forged_record_is_not_believed(hub: Hub) -> None:
+    """A state.json that came with the repository cannot make a merge seem done that is not asked about."""
+    tournament(hub)
+    state = hub.directory() / "state.json"
+    base = hub.git("rev-parse", "main")
+    forged = {"agent": 1, "attempt": 1, "tip": base, "into": "main", "commit": base}
+    text = state.read_text().replace('"agents"', f'"merge": {forged!s}, "agents"'.replace("'", '"'))
+    state.write_text(text)
+    before = still(hub)
+    assert hub.run("merge", "s1").err.startswith("error: off a terminal nobody can be asked\n")
+    assert still(hub) == before
+
+
+SHARES = 2
+
+
+@pytest.mark.parametrize("share", range(SHARES))
+def test_killed_at_any_moment(hub: Hub, share: int) -> None:
+    """Run again, it ends as if it had not been killed."""
+    tournament(hub)
+    (place(hub, 1) / "idea").write_text("x\n")
+    (hub.top / "mine").write_text("not committed\n")
+    hub.worktrees.mkdir()
+    places = [hub.top, hub.top.parent / "project.hub"]
+    template = Template(hub, places)
+    counted = interposed(hub, "merge", "-q", "--yes", "s1", nth=0)
+    assert counted.code == 0, counted
+    moments = int(counted.err)
+    assert moments > 20
+    end = outcome(hub)
+    for moment in range(1 + share, moments + 1, SHARES * 2):
+        template.put_back()
+        died = interposed(hub, "merge", "-q", "--yes", "s1", code=DIE, nth=moment)
+        assert died.code == -9, (moment, died)
+        assert hub.run("list").code == 0
+        assert status(hub) == "## main\n?? mine"
+        again = hub.run("merge", "-q", "--yes", "s1")
+        assert (again, outcome(hub)) == (Result(0), end), moment
+        assert not (hub.top / ".git" / "worktrees").exists()
+
+
+def outcome(hub: Hub) -> tuple[Any, ...]:
+    """How it ended: refs, the tree that was merged, the states, what is checked out."""
+    refs = hub.refs()
+    merged = refs.pop("refs/heads/main")
+    history = [(one["from"], one["to"], one["verb"]) for one in hub.state()["history"]]
+    shape = hub.git("show", "-s", "--format=%T %P %B", merged)
+    return refs, shape, history, hub.state()["agents"], status(hub)
+
+
+def test_no_scratch_directory_stays(hub: Hub) -> None:
+    tournament(hub)
+    scratch = hub.top.parent / "scratch"
+    scratch.mkdir()
+    hub.git("switch", "-q", "-c", "topic")
+    hub.run("merge", "-n", "s1", environ={"TMPDIR": str(scratch)})
+    assert hub.run("merge", "-q", "--yes", "s1", environ={"TMPDIR": str(scratch)}) == Result(0)
+    assert os.listdir(scratch) == []

@@ -1,0 +1,223 @@
+"""git hub-session run: a whole tournament, and where it stops if something fails."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pexpect
+import pytest
+
+from tests.cleaning import everything
+from tests.hub import Hub, Result
+
+AGENT = 'echo "ms: ${HUB_AGENT#agent-}0" >ms && git commit -qam "By $HUB_AGENT" && echo "$HUB_TASK"'
+MEASURE = ("--eval", "cat ms", "--metric", "ms", "--direction", "lower")
+WORDS = ("run", "--id", "s1", "--task", "Be quick", "--agents", "2", "--agent-cmd")
+
+
+@pytest.fixture
+def slow(hub: Hub) -> Hub:
+    """A program that takes 50 ms, as it says."""
+    hub.commit(hub.top, "ms", "ms: 50\n")
+    return hub
+
+
+def place(hub: Hub, agent: int) -> Path:
+    return hub.top.parent / "project.hub" / "s1" / f"agent-{agent}"
+
+
+def untimed(text: str) -> str:
+    """With every duration as 0.0s, and the agents' lines in order."""
+    lines = re.sub(r"\b\d+\.\d+s", "0.0s", text).splitlines()
+    live = [at for at, line in enumerate(lines) if re.match(r"agent-\d+ \|", line)]
+    for at, line in zip(live, sorted(lines[at] for at in live), strict=True):
+        lines[at] = line
+    return "".join(f"{line}\n" for line in lines)
+
+
+def test_from_a_task_to_a_merged_winner(slow: Hub) -> None:
+    base = slow.git("rev-parse", "main")
+    result = slow.run(*WORDS, AGENT, *MEASURE, "--yes")
+    merged = slow.git("rev-parse", "main")
+    output = ".agenthub/sessions/s1/output/exec-1"
+    assert result._replace(out=untimed(result.out)) == Result(
+        0,
+        "Initialized session s1 in .agenthub/sessions/s1\n"
+        "  Task: Be quick\n  Agents: 2\n  Base branch: main\n  Eval: cat ms\n  Metric: ms (lower)\n"
+        "  State: init\n"
+        "Baseline: ms 50\n"
+        "Spawned agent-1 in ../project.hub/s1/agent-1 on hub/s1/agent-1/attempt-1\n"
+        "Spawned agent-2 in ../project.hub/s1/agent-2 on hub/s1/agent-2/attempt-1\n"
+        f"  Base: {base[:12]}\n"
+        "Session s1: init → running\n"
+        "agent-1 | Be quick\nagent-2 | Be quick\n"
+        "AGENT    EXIT  TIME  COMMITS  OUTPUT\n"
+        f"agent-1  0     0.0s        1  {output}/agent-1.log\n"
+        f"agent-2  0     0.0s        1  {output}/agent-2.log\n"
+        "RANK  AGENT    METRIC  DELTA  SPREAD  FILES  +/-\n"
+        "   1  agent-1      10    -40       -      1  +1/-1\n"
+        "   2  agent-2      20    -30       -      1  +1/-1\n"
+        "Session s1: running → evaluating\n"
+        "Merging hub/s1/agent-1/attempt-1 into main\n  Rank: 1, metric 10\n"
+        "  ms | 2 +-\n  1 file changed, 1 insertion(+), 1 deletion(-)\n"
+        f"Merged agent-1 into main: {merged[:12]}\n"
+        f"Removed worktree: {place(slow, 1)}\nRemoved worktree: {place(slow, 2)}\n"
+        "Archived branch: hub/s1/agent-2/attempt-1 as tag hub/archive/s1/agent-2\n"
+        "Cleaned up 2 worktrees for session s1\n"
+        "Session s1: evaluating → merged\n",
+    )
+    assert (slow.top / "ms").read_text() == "ms: 10\n"
+    assert slow.state()["state"] == "merged"
+    assert (
+        (slow.directory() / "config.yaml").read_text().endswith("direction: lower\nbaseline: 50\n")
+    )
+
+
+def test_the_winner_is_asked_about(slow: Hub) -> None:
+    asked = pexpect.spawn(
+        "git-hub-session",
+        [*WORDS, AGENT, *MEASURE],
+        cwd=str(slow.top),
+        env=slow.environ,
+        timeout=60,
+    )
+    asked.expect_exact("Merge agent-1 into 'main'? [y/N] ")
+    asked.sendline("n")
+    asked.expect_exact("agent-1 was not merged")
+    asked.expect_exact("by hand it goes on with: git hub-session merge s1")
+    asked.expect(pexpect.EOF)
+    asked.close()
+    assert (asked.exitstatus, slow.state()["state"]) == (1, "evaluating")
+    assert slow.run("merge", "-q", "--yes", "s1") == Result(0)
+
+
+def test_the_formats(slow: Hub) -> None:
+    result = slow.run(*WORDS, AGENT, *MEASURE, "--yes", "--format=json")
+    document = json.loads(result.out)
+    assert (result.code, result.err, document["session_id"], document["stopped"]) == (
+        *(0, "", "s1", None),
+    )
+    steps = document["steps"]
+    assert list(steps) == ["init", "baseline", "spawn", "exec", "eval", "merge"]
+    assert steps["baseline"] == {"session_id": "s1", "metric": "ms", "baseline": 50.0}
+    assert [one["agent"] for one in steps["eval"]["agents"]] == [1, 2]
+    assert steps["merge"]["commit"] == slow.git("rev-parse", "main")
+
+
+def test_quietly(slow: Hub) -> None:
+    assert slow.run(*WORDS, AGENT, *MEASURE, "--yes", "-q") == Result(0, "s1\n")
+    assert slow.state()["state"] == "merged"
+
+
+def test_a_rehearsal(slow: Hub) -> None:
+    before = everything(slow)
+    result = slow.run(*WORDS, AGENT, *MEASURE, "-n")
+    assert result.out.startswith("Would initialize session s1 in .agenthub/sessions/s1\n")
+    assert result.out.endswith(
+        "Would then measure the base branch\n"
+        "Would then make the agents' branches and worktrees\n"
+        "Would then run the agent command in each\n"
+        "Would then measure what they made\n"
+        "Would then ask, and merge the best\n"
+    )
+    assert everything(slow) == before
+
+
+def test_without_a_metric_somebody_judges(slow: Hub) -> None:
+    result = slow.run(*WORDS, AGENT)
+    assert result.code == 0
+    assert result.err == (
+        "nothing is ranked: the session has no eval command\n"
+        "hint: git hub-session eval s1 --ranking agent-1,... records a verdict\n"
+    )
+    assert slow.state()["state"] == "running"
+    assert slow.run("eval", "-q", "--ranking", "2,1", "s1") == Result(0)
+    assert slow.run("merge", "-q", "--yes", "s1") == Result(0)
+
+
+@pytest.mark.parametrize(
+    ("words", "step", "said", "state"),
+    [
+        (
+            [*WORDS, AGENT, *MEASURE, "--eval", "cat nothing"],
+            "git hub-session spawn s1",
+            "error: the eval command cannot measure 'main': exit code 1\nhint: what it printed is in",
+            "init",
+        ),
+        (
+            [*WORDS, 'test "$HUB_AGENT" = agent-1', *MEASURE],
+            "git hub-session exec s1 -- sh -c 'test \"$HUB_AGENT\" = agent-1'",
+            "error: the tournament stopped at 'exec'\n",
+            "running",
+        ),
+        (
+            [*WORDS, "git rm -q ms && git commit -qm gone", *MEASURE],
+            "git hub-session eval s1",
+            "error: the tournament stopped at 'eval'\n",
+            "evaluating",
+        ),
+        (
+            [*WORDS, AGENT, *MEASURE],
+            "git hub-session merge s1",
+            "error: off a terminal nobody can be asked\nhint: git hub-session merge s1 --yes\n",
+            "evaluating",
+        ),
+        (
+            [*WORDS, "true", *MEASURE, "--yes"],
+            "git hub-session merge s1",
+            "error: 'main' has all that agent-1 did\nhint: ",
+            "evaluating",
+        ),
+    ],
+)
+def test_what_fails_ends_it(slow: Hub, words: list[str], step: str, said: str, state: str) -> None:
+    """And it is said how to go on."""
+    base = slow.git("rev-parse", "main")
+    result = slow.run(*words)
+    assert (result.code, slow.state()["state"]) == (1, state)
+    assert result.err.startswith(said), result.err
+    assert step in result.err
+    assert slow.git("rev-parse", "main") == base
+
+
+def test_a_path_that_is_taken(slow: Hub) -> None:
+    place(slow, 2).mkdir(parents=True)
+    (place(slow, 2) / "mine").write_text("x\n")
+    result = slow.run(*WORDS, AGENT, *MEASURE)
+    assert result.err == (
+        f"error: '{place(slow, 2)}' exists already\nhint: choose another --path\n"
+        "hint: by hand it goes on with: git hub-session spawn s1\n"
+    )
+    assert slow.state()["state"] == "init"
+
+
+def test_the_baseline_that_is_given(slow: Hub) -> None:
+    """A number is taken as it is; with 'none' there is none."""
+    assert slow.run(*WORDS, AGENT, *MEASURE, "-q", "--yes", "--baseline", "40").code == 0
+    assert slow.state()["evaluation"]["baseline"] == 40
+    words = [word if word != "s1" else "s2" for word in WORDS]
+    agent = AGENT.replace("ms: ", "ms: 0")
+    assert slow.run(*words, agent, *MEASURE, "-q", "--yes", "--baseline=none").code == 0
+    assert slow.state("s2")["evaluation"]["baseline"] is None
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["run", "--task", "t"], "which command is an agent?\nhint: --agent-cmd <command>"),
+        (["run", "--task", "t", "--agent-cmd", " "], "which command is an agent?"),
+        (["run", "--agent-cmd", "x"], "what is the task?"),
+        ([*WORDS, "x", "--eval", "y"], "--eval and --metric go together"),
+        ([*WORDS, "x", "--metric", "m"], "--eval and --metric go together"),
+        ([*WORDS, "x", *MEASURE, "--baseline", "some"], "not a number: 'some'"),
+        ([*WORDS, "x", "--agents", "0"], "not a number of agents: '0'"),
+    ],
+)
+def test_what_makes_no_sense(slow: Hub, words: list[str], said: str) -> None:
+    before = everything(slow)
+    result = slow.run(*words)
+    assert (result.code, result.out) == (129, "")
+    assert result.err.startswith(f"error: {said}\n")
+    assert everything(slow) == before
