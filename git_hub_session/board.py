@@ -133,10 +133,13 @@ class Board:
             )
         [(channel, name)] = found
         with self._open() as board:
-            return next(_posts(board, channel, [name]))
+            return next(_posts(board, channel, [name]), unread(channel, name))
 
     def latest(self, session: str, most: int) -> list[Post]:
-        """The session's last posts in all channels, the newest first; not looked for very far back."""
+        """The session's last posts in all channels, the newest first; raises NoHub, Damaged, OSError.
+
+        It is asked for by who wants something else: a board may be large, and only the last posts are opened.
+        """
         newest = sorted(self._everything(), key=lambda one: age_order(one[1]), reverse=True)
         found: list[Post] = []
         if newest:

@@ -194,13 +194,13 @@ class GitRepo:
     @_reading()
     def diff_stat(self, tip: str, base: str) -> DiffStat:
         """What `tip` changed since it left `base`; from nothing where they share no history."""
-        return _stat_of(self._diff(tip, base))
+        return _stat(self._diff(tip, base))
 
     @_reading()
     def diff_summary(self, tip: str, base: str) -> tuple[DiffStat, tuple[str, ...]]:
         """The same, and file by file, with what was renamed: the lines of `git diff --stat --summary`."""
         diff = self._diff(tip, base)
-        stat = _stat_of(diff)
+        stat = _stat(diff)
         diff.find_similar()
         shape = DiffStatsFormat.FULL | DiffStatsFormat.INCLUDE_SUMMARY
         return stat, tuple(diff.stats.format(shape, _COLUMNS).splitlines())
@@ -347,10 +347,11 @@ class GitRepo:
         return [*values, self._settings[folded]] if folded in self._settings else values
 
 
-def _stat_of(diff: pygit2.Diff) -> DiffStat:
+def _stat(diff: pygit2.Diff) -> DiffStat:
     """As git counts: a file that became a link is one file, though libgit2 has it deleted and added."""
     files = {delta.new_file.raw_path for delta in diff.deltas}
-    return DiffStat(len(files), diff.stats.insertions, diff.stats.deletions)
+    stats = diff.stats
+    return DiffStat(len(files), stats.insertions, stats.deletions)
 
 
 def _leave_out_what_git_does_not_read(environ: Mapping[str, str]) -> bool:

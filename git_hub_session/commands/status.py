@@ -31,4 +31,7 @@ def _posts(context: Context, sid: SessionId) -> tuple[list[Post], tuple[str, ...
     try:
         return Board(context.place.hub).latest(sid, _POSTS), ()
     except Damaged as fault:
-        return [], (f"warning: {fault.message}",)
+        reason = fault.message
+    except OSError as fault:
+        reason = f"the board cannot be read: {fault.strerror}"
+    return [], (f"warning: {reason}",)

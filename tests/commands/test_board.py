@@ -327,3 +327,7 @@ def test_status_of_a_session_whose_board_is_damaged(hub: Hub) -> None:
     board.unlink()
     result = hub.run("status", "s1")
     assert (result.code, "Posts:" in result.out, result.err) == (0, False, "")
+    board.write_text("no directory")
+    result = hub.run("status", "s1")
+    assert (result.code, "Posts:" in result.out) == (0, False)
+    assert result.err == "warning: the board cannot be read: Not a directory\n"
