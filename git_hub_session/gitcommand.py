@@ -103,6 +103,10 @@ class Git:
                     raise
             sleep(0.01 * attempt)
 
+    def unlock_worktree(self, path: str) -> None:
+        """Unlock the linked worktree at `path`; raises GitFailed."""
+        self.run(["worktree", "unlock", "--", path])
+
     def change_refs(self, commands: Iterable[str]) -> None:
         """Carry out `git update-ref --stdin` commands in one transaction: all of them or none.
 

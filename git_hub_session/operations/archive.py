@@ -12,6 +12,7 @@ from git_hub_session.refnames import (
     created,
     deleted,
     parse_agent_branch,
+    parse_archive_tag,
     verified,
 )
 from git_hub_session.typed import TYPE_CHECKING, NamedTuple
@@ -84,6 +85,27 @@ def plan_archive(
             else:
                 left.append(Left(branch.ref, f"'{tags[-1]}' exists and points elsewhere"))
     return ArchivePlan(tuple(archived), tuple(left))
+
+
+def archived_attempts(
+    sid: SessionId, tags: Sequence[str], last: Callable[[int], int]
+) -> dict[AgentBranch, str]:
+    """{attempt: its tag} of the session's archived attempts: plan_archive read backwards.
+
+    `last` gives the attempt that an agent was at last, 0 where that is not known. A short tag
+    is attempt 1, unless the last attempt, a later one, has no other. A tag that names its
+    attempt is the newer one of two.
+    """
+    found: dict[AgentBranch, str] = {}
+    named = {tag: parsed for tag in tags if (parsed := parse_archive_tag(tag)) is not None}
+    for tag, (agent, attempt) in named.items():
+        if attempt:
+            found[AgentBranch(sid, agent, attempt)] = tag
+    for tag, (agent, attempt) in named.items():
+        if not attempt:
+            known = AgentBranch(sid, agent, max(last(agent), 1))
+            found.setdefault(known if known not in found else known._replace(attempt=1), tag)
+    return found
 
 
 def archive(

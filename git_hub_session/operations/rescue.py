@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 # Where git can be told not to see, or to run something, it is told otherwise; and what it
 # writes reaches the disk before the worktree goes (git by default syncs packs only).
-_SETTINGS = {
+SETTINGS = {
     "core.fsmonitor": "false",
     "core.untrackedCache": "false",
     "core.fileMode": "true",
@@ -104,7 +104,7 @@ class Snapshot:
         return self._git.run(
             command,
             stdin=stdin,
-            settings=_SETTINGS,
+            settings=SETTINGS,
             environ={
                 "GIT_DIR": entry,
                 "GIT_WORK_TREE": top,
@@ -217,7 +217,7 @@ class Snapshot:
             self._git.run(
                 ["commit-tree", tree, *words],
                 stdin=message.encode("utf-8", "surrogateescape"),
-                settings=_SETTINGS,
+                settings=SETTINGS,
                 environ=author,
             )
             .decode()

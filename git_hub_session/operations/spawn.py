@@ -10,12 +10,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 
-from git_hub_session import procfs
 from git_hub_session.clock import iso
 from git_hub_session.errors import GitFailed, HubError, Refused
 from git_hub_session.operations import removal
 from git_hub_session.operations.agents import attempts, environment, worktree_path
-from git_hub_session.operations.halfmade import set_aside
+from git_hub_session.operations.halfmade import left_behind, refuse_if_made, set_aside
 from git_hub_session.operations.include import copier
 from git_hub_session.operations.scene import Scene
 from git_hub_session.refnames import (
@@ -152,7 +151,7 @@ def _plan(session: Session, scene: Scene, wish: Wish) -> Spawned:
         attempt = last if marked and known.get("attempt") == last else last + 1
         branch = AgentBranch(session.id, number, attempt)
         path = worktree_path(wish.template, scene.place, branch)
-        left = _left_behind(branch, path, worktrees) if marked else None
+        left = left_behind(branch, path, worktrees, _INITIALIZING) if marked else None
         if left is not None:
             path = left.path
         elif os.path.lexists(path) and not (os.path.isdir(path) and not os.listdir(path)):
@@ -243,20 +242,6 @@ def _set_up(shell: Shell, setup: str) -> str:
     return f"hubsession.setup failed with exit code {done.status}: {last}"
 
 
-def _left_behind(branch: AgentBranch, path: str, worktrees: Sequence[Worktree]) -> Worktree | None:
-    """What a call that was cut off left of the worktree of `branch`, which it was to make at `path`.
-
-    It is known by its branch, never by what the session says of a path: that may be anybody's.
-    git names the branch late; until then its entry is locked, and nothing but the path tells.
-    """
-    real = os.path.realpath(path)
-    for worktree in worktrees:
-        begun = worktree.lock == _INITIALIZING and not worktree.head and worktree.path
-        if branch.ref in worktree.branches or (begun and os.path.realpath(worktree.path) == real):
-            return worktree
-    return None
-
-
 def _tidied(plan: Spawned, scene: Scene) -> Spawned:
     """The plan, once what git had not finished in a call that was cut off is taken away."""
     made: list[Newborn] = []
@@ -264,17 +249,12 @@ def _tidied(plan: Spawned, scene: Scene) -> Spawned:
     for newborn in plan.made:
         left = newborn.left
         if left is not None:
-            users = procfs.workers_in(os.path.realpath(left.path))
-            if users:
-                raise Refused(
-                    f"agent-{newborn.branch.agent} is still being made by process {users[0]}",
-                    hint="try again when it has finished",
-                )
+            refuse_if_made(left, newborn.branch)
             half = removal.is_half_removed(left)
             if half:
                 removal.finish(left)
             elif left.lock == _INITIALIZING:
-                notes += set_aside(left, scene.repo, plan.base)
+                notes += set_aside(left, scene, [plan.base], "spawn")
             if half or left.lock == _INITIALIZING:
                 newborn = newborn._replace(left=None)
         made.append(newborn)
@@ -289,7 +269,7 @@ def _take_back(plan: Spawned, scene: Scene) -> None:
     own = [newborn for newborn in plan.made if newborn.left is None]
     for newborn in own:
         worktrees = linked_worktrees(scene.place.common_dir)
-        worktree = _left_behind(newborn.branch, newborn.path, worktrees)
+        worktree = left_behind(newborn.branch, newborn.path, worktrees, _INITIALIZING)
         if worktree is not None:
             try:
                 removal.discard(worktree)

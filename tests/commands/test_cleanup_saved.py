@@ -610,7 +610,7 @@ def test_the_stash_says_what_it_is(hub: Hub) -> None:
     assert hub.git("show", f"{ref}^2:file") == "staged"
     assert hub.git("ls-tree", "-r", "--name-only", f"{ref}^3") == "deep/er/new\nnew"
     assert hub.git("stash", "list") == ""
-    assert hub.state()["agents"] == {"agent-1": {"rescue": [ref]}}
+    assert hub.state()["agents"] == {"agent-1": {"rescue": [ref], "work": {"attempt-1": ref}}}
 
 
 def test_saved_twice_is_numbered(hub: Hub) -> None:
