@@ -171,6 +171,12 @@ class GitRepo:
         return (str(parents[0].id), trees[0], worktree, trees[1] if len(trees) > 1 else "")
 
     @_reading()
+    def message(self, ref: str) -> str:
+        """The message of the commit that `ref` leads to, without line feeds at its end."""
+        message = self._repo[self.tip(ref)].peel(pygit2.Commit).raw_message
+        return message.decode("utf-8", "surrogateescape").rstrip("\n")
+
+    @_reading()
     def ahead_behind(self, tip: str, base: str) -> tuple[int, int]:
         """How many commits `tip` has that `base` has not, and the other way round."""
         return self._repo.ahead_behind(pygit2.Oid(hex=tip), pygit2.Oid(hex=base))

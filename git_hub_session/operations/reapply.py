@@ -7,9 +7,11 @@ what was untracked. `git stash apply --index` would merge them, where there is n
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+import stat
+from collections.abc import Iterable, Mapping
 
-from git_hub_session.operations.rescue import SETTINGS, Work
+from git_hub_session.operations.examine import content
+from git_hub_session.operations.rescue import SETTINGS, Work, filtered_paths
 from git_hub_session.typed import TYPE_CHECKING
 from git_hub_session.worktrees import Worktree
 
@@ -18,32 +20,64 @@ if TYPE_CHECKING:
     from git_hub_session.gitrepo import GitRepo
 
 
-def reapply(worktree: Worktree, head: str, work: Work, git: Git, repo: GitRepo) -> None:
-    """Make the fresh worktree on the commit `head` what `work` was saved of; raises GitFailed, OSError.
+def reapply(worktree: Worktree, ref: str, git: Git, repo: GitRepo) -> None:
+    """Make the fresh worktree what the stash at `ref` was saved of; raises GitFailed, OSError.
 
-    What is saved wins over what a hook has made at its place.
+    It stands at the very commit. What is saved wins over what a hook has made in its place.
     """
+    head, *trees = repo.stash_of(ref)
+    work = Work(*trees)
+    filtered = filtered_paths(repo.message(ref))
     inside = _Inside(worktree, git)
     inside.run("read-tree", "--reset", "-u", work.worktree)
-    # Changed files that a sparse checkout leaves out were there, or they would not be changed.
-    before, now = repo.tree_entries(head), repo.tree_entries(work.worktree)
-    inside.check_out(path for path, entry in now.items() if before.get(path) != entry)
+    before = repo.tree_entries(head)
+    changed = {
+        path: entry
+        for path, entry in repo.tree_entries(work.worktree).items()
+        if before.get(path) != entry
+    }
+    # Also what a sparse checkout leaves out: it was there, or it would not be changed.
+    inside.check_out(changed)
+    undone = _undo_filters(worktree.path, changed, filtered, repo)
     inside.run("read-tree", "--reset", work.staged)
+    staged = repo.tree_entries(work.staged)
+    inside.forget({path: staged[path] for path in undone if path in staged})
     inside.run("update-index", "-q", "--refresh")
     if work.untracked:
-        untracked = sorted(repo.tree_entries(work.untracked))
+        untracked = repo.tree_entries(work.untracked)
         beside = _Inside(worktree, git, index="hub-session-index.tmp")
-        try:
-            beside.run("read-tree", work.untracked)
-            # Every other file is written as these say.
-            beside.check_out(path for path in untracked if _is_attributes(path))
-            beside.check_out(path for path in untracked if not _is_attributes(path))
-        finally:
-            beside.drop()
+        beside.run("read-tree", work.untracked)
+        # Attributes first: every other file is written as they say.
+        beside.check_out(path for path in untracked if _is_attributes(path))
+        beside.check_out(path for path in untracked if not _is_attributes(path))
+        beside.drop()
+        _undo_filters(worktree.path, untracked, filtered, repo)
 
 
 def _is_attributes(path: bytes) -> bool:
     return path.rpartition(b"/")[2] == b".gitattributes"
+
+
+def _undo_filters(
+    top: str,
+    entries: Mapping[bytes, tuple[int, bytes]],
+    filtered: frozenset[bytes] | None,
+    repo: GitRepo,
+) -> list[bytes]:
+    """Write the blobs themselves where a filter has made something else of one that is not to be `filtered`; at which paths.
+
+    Where that is not known (None), a file is what git makes of it.
+    """
+    undone = []
+    for path, (mode, oid) in entries.items():
+        if filtered is None or path in filtered or not stat.S_ISREG(mode):
+            continue
+        if repo.blob_id(content(top, path, mode)) != oid:
+            full = os.path.join(os.fsencode(top), path)
+            with open(os.open(full, os.O_WRONLY | os.O_TRUNC | os.O_NOFOLLOW), "wb") as file:
+                file.write(repo.blob(oid))
+            undone.append(path)
+    return undone
 
 
 class _Inside:
@@ -70,6 +104,15 @@ class _Inside:
         if listed:
             words = ("--force", "--quiet", "--ignore-skip-worktree-bits", "-z", "--stdin")
             self.run("checkout-index", *words, stdin=listed)
+
+    def forget(self, entries: Mapping[bytes, tuple[int, bytes]]) -> None:
+        """Give the entries no stat data: git takes another size for a change, and reads no further."""
+        if entries:
+            lines = [
+                b"%o %s\t%s\0" % (mode, oid.hex().encode(), path)
+                for path, (mode, oid) in entries.items()
+            ]
+            self.run("update-index", "-z", "--index-info", stdin=b"".join(lines))
 
     def drop(self) -> None:
         os.unlink(self._index)

@@ -14,7 +14,6 @@ from git_hub_session.operations import removal
 from git_hub_session.operations.cleanup import recovered
 from git_hub_session.operations.halfmade import left_behind, refuse_if_made, set_aside
 from git_hub_session.operations.reapply import reapply
-from git_hub_session.operations.rescue import Work
 from git_hub_session.operations.returns import (
     LOCK,
     RESTORING,
@@ -148,8 +147,7 @@ def _add(one: Return, scene: Scene) -> None:
     scene.git.add_worktree(one.path, short(one.branch.ref), options)
     worktree = _found(one, scene)
     if one.work and worktree is not None:
-        head, *trees = scene.repo.stash_of(one.work)
-        reapply(worktree, head, Work(*trees), scene.git, scene.repo)
+        reapply(worktree, one.work, scene.git, scene.repo)
 
 
 def _taken_back(one: Return, scene: Scene, *, branch_too: bool) -> list[str]:

@@ -9,7 +9,7 @@ from git_hub_session.operations import removal
 from git_hub_session.operations.judge import CHANGED, Reason, to_save
 from git_hub_session.operations.policy import Policy
 from git_hub_session.operations.report import Kept, Saved
-from git_hub_session.operations.rescue import Snapshot, Unfaithful, Work, snapshot
+from git_hub_session.operations.rescue import Snapshot, Unfaithful, Work, snapshot, stash_message
 from git_hub_session.operations.scene import Scene
 from git_hub_session.operations.verdict import Verdict, look_into, said
 from git_hub_session.refnames import (
@@ -109,14 +109,16 @@ def _save_work(prefix: str, scene: Scene, policy: Policy, verdict: Verdict) -> l
         if verdict.judged is None or seen.tree.digest() != verdict.judged.digest:
             raise removal.Obstructed(CHANGED)
         paths = to_save(seen, policy)
-        work = snapshot(shot, seen, paths, scene.repo, missing=worktree.missing)
+        work, filtered = snapshot(shot, seen, paths, scene.repo, missing=worktree.missing)
         head = scene.repo.tree_id(verdict.head).hex()
         if work == Work(head, head, ""):
             return []
+        subject = f"On {short(verdict.branch)}: saved by git hub-session cleanup"
+        message = stash_message(subject, filtered)
         for ref in scene.repo.refs(prefix):
-            if scene.repo.stash_of(ref) == (verdict.head, *work):
+            stash = scene.repo.stash_of(ref)
+            if stash == (verdict.head, *work) and scene.repo.message(ref) == message:
                 return [ref]  # of a run that was killed before the worktree went
-        message = f"On {short(verdict.branch)}: saved by git hub-session cleanup"
         return [_new_rescue(prefix, shot.commit(work, verdict.head, message), scene)]
 
 
