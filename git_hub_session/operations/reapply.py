@@ -47,15 +47,9 @@ def reapply(worktree: Worktree, ref: str, git: Git, repo: GitRepo) -> None:
         untracked = repo.tree_entries(work.untracked)
         beside = _Inside(worktree, git, index="hub-session-index.tmp")
         beside.run("read-tree", work.untracked)
-        # Attributes first: every other file is written as they say.
-        beside.check_out(path for path in untracked if _is_attributes(path))
-        beside.check_out(path for path in untracked if not _is_attributes(path))
+        beside.check_out(untracked)
         beside.drop()
         _undo_filters(worktree.path, untracked, filtered, repo)
-
-
-def _is_attributes(path: bytes) -> bool:
-    return path.rpartition(b"/")[2] == b".gitattributes"
 
 
 def _undo_filters(

@@ -260,6 +260,17 @@ def test_line_endings(hub: Hub, setting: str) -> None:
     comes_back(hub, where)
 
 
+def test_attributes_that_are_untracked_themselves(hub: Hub) -> None:
+    """They hold for what is untracked beside them, also what is written before them."""
+    where = spawned(hub)
+    (where / "file").write_text("changed\n")
+    (where / "new").mkdir()
+    (where / "new" / ".gitattributes").write_text("*.unix text eol=lf\n-x.dos text eol=crlf\n")
+    (where / "new" / "-x.dos").write_bytes(b"x\r\n")  # checked out before the attributes
+    (where / "new" / "x.unix").write_bytes(b"x\n")
+    comes_back(hub, where)
+
+
 def test_line_endings_that_git_would_write_otherwise(hub: Hub) -> None:
     """LF where the attributes say CR LF: what was on disk comes back, not what a checkout makes of it."""
     (hub.top / ".gitattributes").write_text("*.bat text eol=crlf\n")
