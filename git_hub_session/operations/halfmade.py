@@ -32,12 +32,12 @@ def left_behind(
     return None
 
 
-def refuse_if_made(worktree: Worktree, branch: AgentBranch) -> None:
-    """Raise Refused where a git that outlived the killed call still works in the worktree."""
+def refuse_if_made(worktree: Worktree, who: str) -> None:
+    """Raise Refused, which speaks of `who`, where a git that outlived the killed call still works there."""
     users = procfs.workers_in(os.path.realpath(worktree.path))
     if users:
         raise Refused(
-            f"agent-{branch.agent} is still being made by process {users[0]}",
+            f"{who} is still being made by process {users[0]}",
             hint="try again when it has finished",
         )
 

@@ -65,7 +65,7 @@ def filtered_paths(message: str) -> frozenset[bytes] | None:
     _, found, text = message.rpartition(_FILTERED)
     try:
         return frozenset(os.fsencode(path) for path in json.loads(text)) if found else None
-    except (ValueError, TypeError):  # written by nobody here
+    except (ValueError, TypeError, RecursionError):  # written by nobody here
         return None
 
 
@@ -278,8 +278,10 @@ def snapshot(
         for path, (mode, oid, _) in shot.stages().items()
         if path in seen.tree.files and head.get(path) != (mode, oid)
     ]
-    # Untracked files come back last: untracked attributes have no say in the tracked ones.
-    attributes = any(path.rpartition(b"/")[2] == b".gitattributes" for path in paths)
+    # Untracked files come back last, and ignored ones not at all: attributes among them have
+    # no say in the tracked files.
+    others = (*paths, *seen.ignored)
+    attributes = any(path.rpartition(b"/")[2] == b".gitattributes" for path in others)
     filtered = shot.verify(seen, uncommitted, repo, filtered=not attributes)
     # A filter may hide what is in a file from git, which then calls it unchanged.
     same = [path for path in seen.changed if path in seen.tree.files and path not in uncommitted]

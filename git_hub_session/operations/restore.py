@@ -133,7 +133,7 @@ def _found(one: Return, scene: Scene) -> Worktree | None:
 
 def _cleared(one: Return, left: Worktree, scene: Scene) -> list[str]:
     """Take away what is half-made, or half removed; what there is to say."""
-    refuse_if_made(left, one.branch)
+    refuse_if_made(left, "it")
     if removal.is_half_removed(left):
         removal.finish(left)
         return []

@@ -28,7 +28,7 @@ from git_hub_session.worktrees import Worktree
 if TYPE_CHECKING:
     from git_hub_session.gitrepo import GitRepo
 
-LOCK = "git hub-session restore"
+LOCK = "git hub-session restore is not done with it"
 """The reason for which a worktree is locked until it is whole."""
 
 RESTORING = "restoring"

@@ -249,7 +249,7 @@ def _tidied(plan: Spawned, scene: Scene) -> Spawned:
     for newborn in plan.made:
         left = newborn.left
         if left is not None:
-            refuse_if_made(left, newborn.branch)
+            refuse_if_made(left, f"agent-{newborn.branch.agent}")
             half = removal.is_half_removed(left)
             if half:
                 removal.finish(left)

@@ -68,7 +68,9 @@ class RestoreView(NamedTuple):
             out += [_left(ref, one.path) for ref in one.unapplied]
         if out or self.restored.failed:
             return Answer(out)
-        there = "the worktrees are there" if self.restored.present else "no agent has a branch"
+        there = (
+            "the worktrees are there" if self.restored.present else "no agent has a branch or a tag"
+        )
         return Answer(out, [f"nothing to restore: {there}"])
 
 

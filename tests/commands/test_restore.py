@@ -384,7 +384,9 @@ def test_the_formats_and_a_rehearsal(hub: Hub) -> None:
 def test_what_cannot_be_asked_for(hub: Hub) -> None:
     hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "2")
     before = everything(hub)
-    assert hub.run("restore", "s1") == Result(0, "", "nothing to restore: no agent has a branch\n")
+    assert hub.run("restore", "s1") == Result(
+        0, "", "nothing to restore: no agent has a branch or a tag\n"
+    )
     assert hub.run("restore", "s1", "--agent", "2") == Result(
         1,
         "",
@@ -594,7 +596,7 @@ def half_made(hub: Hub) -> tuple[Path, Path]:
     died = interposed(hub, "restore", "s1", code=DIE, only="subprocess.Popen", nth=2)
     assert died.code == -9, died
     entry = hub.top / ".git" / "worktrees" / "agent-1"
-    assert (entry / "locked").read_text() == "git hub-session restore\n"
+    assert (entry / "locked").read_text() == "git hub-session restore is not done with it\n"
     assert agent(hub)["status"] == "restoring"
     assert (where / "file").read_text() == "first\n"
     return where, entry
@@ -668,7 +670,7 @@ def test_a_git_that_still_works_there(hub: Hub) -> None:
     assert result == Result(
         1,
         "",
-        f"error: agent-1: agent-1 is still being made by process {git.pid}\n"
+        f"error: agent-1: it is still being made by process {git.pid}\n"
         "hint: try again when it has finished\n",
     )
     assert hub.run("restore", "-q", "s1") == Result(0)

@@ -284,6 +284,37 @@ def test_line_endings_that_git_would_write_otherwise(hub: Hub) -> None:
     (where / "staged\n.bat").chmod(0o755)
     hub.git("add", "staged\n.bat", cwd=where)
     comes_back(hub, where)
+    # The same to git, and other bytes.
+    (where / "a.bat").write_bytes(b"changed\r\n")
+    comes_back(hub, where)
+
+
+def test_ignored_files_that_are_kept(hub: Hub) -> None:
+    hub.commit(hub.top, ".gitignore", "*.o\n.env\n")
+    where = spawned(hub)
+    (where / ".env").write_text("S=1\n")
+    comes_back(hub, where)
+    (where / "a.o").write_text("object\n")
+    hub.run("cleanup", "-q", "s1")
+    assert hub.run(*BACK) == Result(0)
+    assert ((where / ".env").read_text(), (where / "a.o").exists()) == ("S=1\n", False)
+
+
+def test_a_sparse_checkout_of_its_own(hub: Hub) -> None:
+    """The agent's own patterns go with its worktree; what it changed comes back all the same."""
+    committed(hub)
+    where = spawned(hub)
+    hub.git("sparse-checkout", "set", "--cone", "dir", cwd=where)
+    (where / "dir" / "text-1").write_text("changed\n")
+    (where / "other").mkdir()
+    (where / "other" / "text-1").write_text("left out, changed\n")
+    before = look(hub, where)
+    hub.run("cleanup", "-q", "s1")
+    assert hub.run(*BACK) == Result(0)
+    after = look(hub, where)
+    assert (after.status, after.programs) == (before.status, before.programs)
+    assert {**after.files, **before.files} == after.files
+    assert (where / "other" / "text-2").exists()
 
 
 @pytest.mark.parametrize("index", ["--no-sparse-index", "--sparse-index"])
