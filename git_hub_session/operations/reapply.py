@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from git_hub_session.gitrepo import GitRepo
 
 
+# Nothing has to reach the disk first: what is saved stays saved.
+_SETTINGS = {name: value for name, value in SETTINGS.items() if not name.startswith("core.fsync")}
+
+
 def reapply(worktree: Worktree, ref: str, git: Git, repo: GitRepo) -> None:
     """Make the fresh worktree what the stash at `ref` was saved of; raises GitFailed, OSError.
 
@@ -89,7 +93,7 @@ class _Inside:
 
     def run(self, *command: str, stdin: bytes = b"") -> None:
         self._git.run(
-            command, stdin=stdin, settings=SETTINGS, environ=self._environ, cwd=self._path
+            command, stdin=stdin, settings=_SETTINGS, environ=self._environ, cwd=self._path
         )
 
     def check_out(self, paths: Iterable[bytes]) -> None:
