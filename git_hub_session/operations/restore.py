@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 
 from git_hub_session.clock import iso
-from git_hub_session.errors import GitFailed, HubError
+from git_hub_session.errors import GitFailed, HubError, Refused
 from git_hub_session.operations import removal
 from git_hub_session.operations.cleanup import recovered
 from git_hub_session.operations.halfmade import left_behind, refuse_if_made, set_aside
@@ -21,6 +21,7 @@ from git_hub_session.operations.returns import (
     Restored,
     Return,
     Wish,
+    is_half_made,
     plan_restore,
 )
 from git_hub_session.operations.scene import Scene
@@ -30,6 +31,8 @@ from git_hub_session.session import with_agents
 from git_hub_session.sidebyside import processors, side_by_side
 from git_hub_session.typed import Any, NamedTuple
 from git_hub_session.worktrees import Worktree, linked_worktrees
+
+_FAULTS = (HubError, OSError, removal.Stuck, removal.Written, removal.Obstructed)
 
 
 class _Outcome(NamedTuple):
@@ -95,9 +98,7 @@ def _made(one: Return, scene: Scene) -> _Outcome:
     notes: list[str] = []
     ours = False
     try:
-        left = _found(one, scene)
-        if one.left is not None and left is not None:
-            notes += _cleared(one, left, scene)
+        notes += _cleared(one, scene)
         if one.tag and scene.repo.target(one.branch.ref) == "":
             scene.git.change_refs([created(one.branch.ref, one.commit)])
             ours = True
@@ -106,7 +107,7 @@ def _made(one: Return, scene: Scene) -> _Outcome:
         except BaseException:
             notes += _taken_back(one, scene, branch_too=ours)
             raise
-    except (HubError, OSError, removal.Stuck, removal.Written, removal.Obstructed) as fault:
+    except _FAULTS as fault:
         return _Outcome(_why(one.branch, fault), notes)
     return _Outcome(None, notes)
 
@@ -131,14 +132,20 @@ def _found(one: Return, scene: Scene) -> Worktree | None:
     return found
 
 
-def _cleared(one: Return, left: Worktree, scene: Scene) -> list[str]:
+def _cleared(one: Return, scene: Scene) -> list[str]:
     """Take away what is half-made, or half removed; what there is to say."""
-    refuse_if_made(left, "it")
+    left = _found(one, scene)
+    if left is None:
+        return []
     if removal.is_half_removed(left):
         removal.finish(left)
-        return []
-    stash = scene.repo.stash_of(one.work) if one.work else ()
-    return set_aside(left, scene, [one.commit, *filter(None, stash[2:])], "restore")
+    elif is_half_made(left):
+        refuse_if_made(left, "it")
+        stash = scene.repo.stash_of(one.work) if one.work else ()
+        tip = scene.repo.tip(one.branch.ref)  # it may have moved meanwhile
+        sources = [one.commit, tip, *stash[2:]]
+        return set_aside(left, scene, [*filter(None, sources)], "restore")
+    return []
 
 
 def _add(one: Return, scene: Scene) -> None:
@@ -146,21 +153,20 @@ def _add(one: Return, scene: Scene) -> None:
     options = ("--lock", "--reason", LOCK)
     scene.git.add_worktree(one.path, short(one.branch.ref), options)
     worktree = _found(one, scene)
-    if one.work and worktree is not None:
+    if worktree is None or scene.repo.tip(one.branch.ref) != one.commit:
+        raise Refused("its branch moved meanwhile", hint="try again")
+    if one.work:
         reapply(worktree, one.work, scene.git, scene.repo)
 
 
 def _taken_back(one: Return, scene: Scene, *, branch_too: bool) -> list[str]:
     """Undo what was made of the worktree; what there is to say."""
-    notes: list[str] = []
     try:
-        worktree = _found(one, scene)
-        if worktree is not None:
-            notes += _cleared(one, worktree, scene)
+        notes = _cleared(one, scene)
         if branch_too:
             scene.git.change_refs([deleted(one.branch.ref, one.commit)])
-    except (HubError, OSError, removal.Stuck) as fault:
-        notes.append(f"what was made of {one.agent} is not taken back: {fault}")
+    except _FAULTS as fault:
+        return [f"what was made of {one.agent} is not taken back: {_why(one.branch, fault).reason}"]
     return notes
 
 

@@ -62,8 +62,6 @@ class Return(NamedTuple):
     work: str = ""
     """The rescue ref that is applied, or ''."""
     unapplied: tuple[Unapplied, ...] = ()
-    left: Worktree | None = None
-    """What a call that was cut off left of it."""
 
     @property
     def agent(self) -> str:
@@ -149,15 +147,19 @@ def _judged(
     found = left_behind(branch, path, worktrees, LOCK)
     cut_off = known.get("status") == RESTORING and known.get("attempt") == branch.attempt
     if found is not None:
-        # git takes the lock away where it fails, and has written no index then.
-        half_made = cut_off and (found.lock == LOCK or not (found.lock or found.indexed))
-        if not half_made and not removal.is_half_removed(found):
+        if not (cut_off and is_half_made(found)) and not removal.is_half_removed(found):
             return _as_it_is(branch, found, session)
         path = found.path
     elif os.path.lexists(path) and not (os.path.isdir(path) and not os.listdir(path)):
         return Failed(branch, f"'{path}' exists already", "choose another --path")
     work, unapplied = _work(branch, one.commit, known, scene.repo)
-    return one._replace(path=path, work=work, unapplied=unapplied, left=found)
+    return one._replace(path=path, work=work, unapplied=unapplied)
+
+
+def is_half_made(worktree: Worktree) -> bool:
+    """Whether a worktree that a restore was making is not whole."""
+    # git takes the lock away where it fails, and has written no index then.
+    return worktree.lock == LOCK or not (worktree.lock or worktree.indexed)
 
 
 def _as_it_is(branch: AgentBranch, found: Worktree, session: Session) -> Present | Failed:
@@ -187,17 +189,13 @@ def _work(
         (ref for ref, text in numbers.items() if text.isascii() and text.isdigit()),
         key=lambda ref: -int(numbers[ref]),
     )
-    stashes = {ref: stash for ref in refs if (stash := repo.stash_of(ref))}
-    fitting = [ref for ref, stash in stashes.items() if stash[0] == commit]
-    left = known.get("work")
-    if isinstance(left, dict) and f"attempt-{branch.attempt}" in left:
-        named = left[f"attempt-{branch.attempt}"]
-        meant = [ref for ref in stashes if ref == named]
-        fitting = [ref for ref in fitting if ref == named]
-    else:
-        meant = [*stashes][:1]
-    work = fitting[0] if fitting else ""
-    unapplied = [Unapplied(ref, "work") for ref in meant if ref != work]
+    stashes = {ref: stash[0] for ref in refs if (stash := repo.stash_of(ref))}
+    attempt, left = f"attempt-{branch.attempt}", known.get("work")
+    meant = [*stashes]
+    if isinstance(left, dict) and attempt in left:
+        meant = [ref for ref in stashes if ref == left[attempt]]
+    work = next((ref for ref in meant if stashes[ref] == commit), "")
+    unapplied = [Unapplied(ref, "work") for ref in meant[:1] if ref != work]
     commits = {ref: repo.tip(ref) for ref in refs if ref not in stashes}
     unapplied += [
         Unapplied(ref, "commits")

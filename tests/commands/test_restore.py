@@ -445,6 +445,20 @@ def test_a_filter_that_fails(hub: Hub) -> None:
     assert look(hub, where) == before
 
 
+def test_a_branch_that_moves_meanwhile(hub: Hub) -> None:
+    """Its work was made on another commit: nothing is put there, and it is done again."""
+    where = spawned(hub)
+    hub.git("branch", "later", hub.commit(hub.top, "later", "x\n"))
+    work_in(hub, where)
+    hub.run("cleanup", "-q", "s1")
+    # Before the worktree is added.
+    code = f'subprocess.run(["git", "branch", "-f", "{BRANCH}", "later"], check=True)'
+    result = interposed(hub, "restore", "s1", code=code, only="subprocess.Popen")
+    assert result == Result(1, "", "error: agent-1: its branch moved meanwhile\nhint: try again\n")
+    assert (entries(hub), where.exists()) == ([], False)
+    assert "not applied: work on another commit" in hub.run("restore", "s1").out
+
+
 def test_what_a_hook_makes_gives_way_to_what_was_saved(hub: Hub) -> None:
     """post-checkout runs as git runs it; a file of its own that nothing was saved of stays."""
     hook = hub.top / ".git" / "hooks" / "post-checkout"
@@ -645,7 +659,7 @@ def test_killed_while_it_takes_away_what_was_half_made(hub: Hub) -> None:
     where, _ = half_made(hub)
     moments = 0
     for only in ("os.rename", "os.remove", "os.rmdir"):
-        for nth in range(1, 9):
+        for nth in range(1, 5):
             died = interposed(hub, "restore", "s1", code=DIE, only=only, nth=nth)
             if died.code != -9:
                 break
