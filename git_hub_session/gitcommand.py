@@ -132,6 +132,10 @@ class Git:
         environ = {"GIT_DIR": git_dir, "GIT_WORK_TREE": path, "GIT_REFLOG_ACTION": action}
         self.run(words, environ=environ, cwd=path)
 
+    def unlock_worktree(self, path: str) -> None:
+        """Unlock the linked worktree at `path`; raises GitFailed."""
+        self.run(["worktree", "unlock", "--", path])
+
     def change_refs(self, commands: Iterable[str], *, rehearsal: bool = False) -> None:
         """Carry out `git update-ref --stdin` commands in one transaction: all of them or none.
 

@@ -161,14 +161,23 @@ class GitRepo:
 
     @_reading()
     def stash_of(self, ref: str) -> tuple[str, ...]:
-        """What the stash at `ref` keeps: its HEAD commit, then the trees of I, W and U ('' if none)."""
+        """What the stash at `ref` keeps: its HEAD commit, then the trees of I, W and U ('' if none).
+
+        () where it is none: not every commit with two parents is a stash.
+        """
         tip = self.tip(ref)
         parents = self._repo[tip].peel(pygit2.Commit).parents if tip else []
-        if len(parents) not in (2, 3):
+        if len(parents) not in (2, 3) or not parents[1].raw_message.startswith(b"index on "):
             return ()
         trees = [str(parent.peel(pygit2.Tree).id) for parent in parents[1:]]
         worktree = str(self._repo[tip].peel(pygit2.Tree).id)
         return (str(parents[0].id), trees[0], worktree, trees[1] if len(trees) > 1 else "")
+
+    @_reading()
+    def message(self, ref: str) -> str:
+        """The message of the commit that `ref` leads to, without line feeds at its end."""
+        message = self._repo[self.tip(ref)].peel(pygit2.Commit).raw_message
+        return message.decode("utf-8", "surrogateescape").rstrip("\n")
 
     @_reading()
     def ahead_behind(self, tip: str, base: str) -> tuple[int, int]:
@@ -271,13 +280,15 @@ class GitRepo:
 
     @_reading()
     def tree_id(self, commit: str) -> bytes:
-        """The object id of a commit's tree, as 20 bytes; b'' where there is no such commit."""
+        """The object id of a commit's tree (a tree's is its own), as 20 bytes; b'' where there is no such commit."""
         found = self._find(commit)
+        if isinstance(found, pygit2.Tree):
+            return found.id.raw
         return found.tree_id.raw if isinstance(found, pygit2.Commit) else b""
 
     @_reading()
     def tree_entries(self, commit: str) -> dict[bytes, tuple[int, bytes]]:
-        """Every file of a commit's tree: {path: (mode, object id as 20 bytes)}."""
+        """Every file of a commit's tree, or of a tree: {path: (mode, object id as 20 bytes)}."""
         tree = self.tree_id(commit)
         if not tree:
             return {}

@@ -16,6 +16,9 @@ SessionId = NewType("SessionId", str)
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 # Strings: they are compiled when they are first used, and `list` has no use for them.
 _AGENT_BRANCH = r"hub/([^/]+)/agent-([1-9][0-9]{0,8})/attempt-([1-9][0-9]{0,8})"
+_ARCHIVE_TAG = (
+    r"refs/tags/hub/archive/([^/]+)/agent-([1-9][0-9]{0,8})(?:-attempt-([1-9][0-9]{0,8}))?"
+)
 _DIGITS = r"([0-9]+)"
 
 REFS = "refs/"
@@ -63,7 +66,7 @@ class AgentBranch(NamedTuple):
     @property
     def archive_tag(self) -> str:
         """The tag of the agent's first (or only) archived attempt."""
-        return f"{TAGS}hub/archive/{self.session}/agent-{self.agent}"
+        return f"{archive_prefix(self.session)}agent-{self.agent}"
 
     @property
     def attempt_tag(self) -> str:
@@ -74,6 +77,26 @@ class AgentBranch(NamedTuple):
 def branch_prefix(session: SessionId) -> str:
     """The prefix that every ref of the session's branches has, and no other ref."""
     return f"{HEADS}hub/{session}/"
+
+
+def archive_prefix(session: SessionId) -> str:
+    """The prefix that the tags of the session's archived attempts have."""
+    return f"{TAGS}hub/archive/{session}/"
+
+
+class ArchiveTag(NamedTuple):
+    """What the name of an archive tag says: which attempt a short one is of it does not (0)."""
+
+    agent: int
+    attempt: int
+
+
+def parse_archive_tag(ref: str) -> ArchiveTag | None:
+    """What the full ref `ref` says as an archive tag, or None."""
+    match = re.fullmatch(_ARCHIVE_TAG, ref)
+    if match is None or not is_session_id(match[1]):
+        return None
+    return ArchiveTag(int(match[2]), int(match[3] or 0))
 
 
 def parse_agent_branch(ref: str) -> AgentBranch | None:

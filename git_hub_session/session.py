@@ -22,6 +22,7 @@
       "base_commit": "9fceb02d0ae598e95dc970b74767f19372d61af8",
       "agents": {"agent-1": {"status": "ready", "attempt": 1, "worktree": "/…/agent-1",
                              "rescue": ["refs/hub/rescue/…/1"],
+                             "work": {"attempt-1": "refs/hub/rescue/…/1"},
                              "result": {"rank": 1, "attempt": 1, "commit": "1a410e…",
                                         "metric": 142.5, "reason": ""}}},
       "evaluation": {"at": …, "base": "9fceb0…"},
@@ -290,6 +291,20 @@ def with_evaluation(
 def with_merge(session: Session, merge: Merge, *, at: str) -> Session:
     """The session with its winner recorded."""
     return session._replace(document={**session.document, "updated": at, "merge": merge._asdict()})
+
+
+def with_work(
+    session: Session, left: Mapping[str, Mapping[str, str | None]], *, at: str
+) -> Session:
+    """The session with what the worktrees of attempts left behind: {"agent-2": {"attempt-1": ref}}; itself if it has it."""
+    changes = {}
+    for agent, work in left.items():
+        known = session.agent(agent).get("work")
+        before = known if isinstance(known, dict) else {}
+        now = {**before, **work}
+        if now != before:
+            changes[agent] = {"work": now}
+    return with_agents(session, changes, at=at) if changes else session
 
 
 def with_rescues(session: Session, rescues: Mapping[str, list[str]], *, at: str) -> Session:

@@ -135,6 +135,7 @@ usage: git hub-session <command> [<options>]
     path       print where an agent's worktree is
     update     move a session to its next state
     cleanup    remove the worktrees of sessions, saving work
+    restore    bring removed worktrees back, with their work
     archive    end a session without a winner: branches become tags
     demo       play a tournament in a throw-away repository
 

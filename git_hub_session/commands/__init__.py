@@ -32,6 +32,9 @@ COMMANDS: dict[str, Command] = {
     "cleanup": Command(
         "git_hub_session.commands.cleanup", "remove the worktrees of sessions, saving work"
     ),
+    "restore": Command(
+        "git_hub_session.commands.restore", "bring removed worktrees back, with their work"
+    ),
     "archive": Command(
         "git_hub_session.commands.archive", "end a session without a winner: branches become tags"
     ),

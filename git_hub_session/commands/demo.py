@@ -8,7 +8,6 @@ that neither the user's hooks nor a missing name come in between.
 from __future__ import annotations
 
 import os
-import re
 import sys
 from collections.abc import Mapping
 from shlex import quote
@@ -44,9 +43,25 @@ def is_prime(n):
 
 
 found = sum(map(is_prime, range(2, 1000)))
-print(found, "primes,", divisions, "divisions")
+print("primes:", found)
+print("divisions:", divisions)
 ''',
 }
+
+_AGENT = r"""#!/bin/sh
+case $HUB_AGENT in
+agent-1) subject='Stop halfway' idea='range(2, n // 2 + 1)' ;;
+agent-2) subject='Stop at the square root' idea='range(2, int(n**0.5) + 1)' ;;
+agent-3) subject='Odd numbers' idea='[d for d in range(2, n) if d == 2 or d % 2]' ;;
+esac
+printf 'def candidates(n):\n    return %s\n' "$idea" >candidates.py
+git commit -q -a -m "$subject"
+echo "$subject"
+test "$HUB_AGENT" = agent-3 || exit 0
+echo '# next: a sieve' >>candidates.py
+git add candidates.py
+echo 'crossed = set()' >sieve.py
+"""
 
 _GITCONFIG = """\
 [user]
@@ -93,110 +108,56 @@ class _Stage:
 
     def type(self, command: str) -> None:
         """Show a command, and run it in sight; raises Stopped where it fails."""
-        self._run(command, capture=False)
-
-    def read(self, command: str) -> str:
-        """The same, and return what the command wrote."""
-        return self._run(command, capture=True)
-
-    def _run(self, command: str, *, capture: bool) -> str:
         self._say(f"$ {command}\n")
-        done = self._shell.run(command, capture=capture)
-        self._say(done.output)
+        done = self._shell.run(command)
         if done.status:
             raise Stopped(
                 f"the demonstration stopped: exit code {done.status} from '{command}'",
                 hint="'git hub-session demo --keep' leaves the repository for a look",
             )
-        return done.output
 
 
 def _play(stage: _Stage) -> None:
     stage.tell("A small program is slow. Three agents shall make it faster, the best one wins.")
     stage.type("git init -q && git add . && git commit -q -m 'Find primes'")
     stage.type("cat candidates.py")
-    baseline = _found(r"(\d+) divisions", stage.read("python3 bench.py"))
-
-    stage.tell("A session says what the agents are to do, and how a result is measured.")
-    sid = _found(
-        r"session (\S+)",
-        stage.read(
-            "git hub-session init --task 'Find the primes with fewer divisions' \\\n"
-            "    --agents 3 --eval 'python3 bench.py' \\\n"
-            f"    --metric divisions --direction lower --baseline {baseline}"
-        ),
-    )
-    branches = [f"hub/{sid}/agent-{agent}/attempt-1" for agent in (1, 2, 3)]
-
-    stage.tell("Each agent gets a branch and a worktree of its own.")
-    for agent, branch in enumerate(branches, start=1):
-        stage.type(f"git worktree add -q -b {branch} ../agent-{agent}")
-    stage.type(f"git hub-session update {sid} --state running")
-
-    stage.tell("The agents work, and commit what they have.")
-    for agent, idea, subject in (
-        (1, "range(2, n // 2 + 1)", "Stop halfway"),
-        (2, "range(2, int(n**0.5) + 1)", "Stop at the square root"),
-        (3, "[d for d in range(2, n) if d == 2 or d % 2]", "Try odd numbers only"),
-    ):
-        stage.type(
-            f"printf 'def candidates(n):\\n    return %s\\n' \\\n"
-            f"    '{idea}' > ../agent-{agent}/candidates.py"
-        )
-        stage.type(f"git -C ../agent-{agent} commit -q -a -m '{subject}'")
-
-    stage.tell("Agent 3 is not done: it has a change that is staged, and a new file.")
-    stage.type("echo '# next: a sieve' >> ../agent-3/candidates.py")
-    stage.type("git -C ../agent-3 add candidates.py")
-    stage.type("echo 'crossed = set()' > ../agent-3/sieve.py")
-
-    stage.tell("How far are they? '*' marks a tip that no other agent's branch contains.")
-    stage.type("git hub-session list")
-    stage.type("git hub-session status")
-
-    stage.tell("The results are measured, and the best one is merged.")
-    stage.type(f"git hub-session update {sid} --state evaluating")
-    stage.type("for n in 1 2 3; do (cd ../agent-$n && python3 bench.py); done")
-    stage.type(f"git merge --no-ff -m 'Merge agent 2' {branches[1]}")
-    stage.type(
-        f"git hub-session update {sid} --state merged \\\n    --reason 'agent 2 needs the fewest divisions'"
-    )
-    stage.type(f"git hub-session log {sid}")
+    stage.type("python3 bench.py")
 
     stage.tell(
-        "Agent 3's worktree still holds work that no commit has. Here is a copy of it,",
-        "to compare with later.",
+        "An agent is any command. This one stands for three, each with an idea of its own.",
+        "The third is not done when it ends: it has a change that is staged, and a new file.",
     )
-    stage.type("git -C ../agent-3 status --short")
-    stage.type("mkdir ../copy && cp ../agent-3/*.py ../copy")
-    stage.tell("The worktrees go. What was not committed is saved before.")
-    bring_back = _found(r"bring it back: (.*)", stage.read(f"git hub-session cleanup {sid}"))
-    stage.type("ls ..")
+    stage.type('cat "$(command -v agent)"')
 
     stage.tell(
-        "The line that was printed brings it back: what was staged is staged again,",
-        "and every byte is the same.",
+        "One command plays the tournament: a session, the agents' worktrees, the agents, a",
+        "measurement of each, the merge. Without --yes it would ask before the last.",
     )
-    stage.type(bring_back)
-    stage.type("git -C ../agent-3 status --short")
     stage.type(
-        "for file in candidates.py sieve.py; do\n"
-        '    cmp ../copy/$file ../agent-3/$file && echo "$file: the same bytes"\n'
-        "done"
+        "git hub-session run --id primes --task 'Find them with fewer divisions' \\\n"
+        "    --agents 3 --agent-cmd agent \\\n"
+        "    --eval 'python3 bench.py' --metric divisions --direction lower --yes"
     )
 
-    stage.tell("At last the branches become tags: every commit stays, and the list is short.")
-    stage.type(f"git hub-session cleanup --archive {sid}")
-    stage.type("git branch")
+    stage.tell("The program is faster, and its history says who made it so.")
+    stage.type("python3 bench.py")
+    stage.type("git log --graph --format=%s")
+
+    stage.tell("Who lost is a tag. What agent 3 had not committed is kept by a ref as well.")
     stage.type("git tag")
+    stage.type("git for-each-ref --format='%(refname)' refs/hub")
 
+    stage.tell("It comes back as it was: what was staged is staged, and each byte the same.")
+    stage.type("git hub-session restore primes --agent 3")
+    stage.type('cd "$(git hub-session path primes 3)" && git status --short && cat *.py')
 
-def _found(pattern: str, text: str) -> str:
-    """What the group in `pattern` matches in a command's answer; raises Stopped."""
-    match = re.search(pattern, text)
-    if match is None:
-        raise Stopped(f"the demonstration stopped: no '{pattern}' in the last answer")
-    return match[1]
+    stage.tell("What happened is written down, in the session and on the board.")
+    stage.type("git hub-session log primes")
+    stage.type("git hub-session board read results")
+
+    stage.tell("And it goes again, just as safely.")
+    stage.type("git hub-session cleanup --archive -q primes && ls ../project.hub/primes")
+    stage.type("git hub-session list")
 
 
 def _built(top: str, environ: Mapping[str, str]) -> dict[str, str]:
@@ -211,6 +172,7 @@ def _built(top: str, environ: Mapping[str, str]) -> dict[str, str]:
     python = quote(sys.executable)
     _script(os.path.join(programs, "git-hub-session"), f'{python} -I -c {quote(_OURSELVES)} "$@"')
     _script(os.path.join(programs, "python3"), f'{python} -EsB "$@"')
+    _program(os.path.join(programs, "agent"), _AGENT)
     kept = {name: value for name, value in environ.items() if not name.startswith("GIT_")}
     return {
         **kept,
@@ -218,6 +180,7 @@ def _built(top: str, environ: Mapping[str, str]) -> dict[str, str]:
         "HOME": home,
         "XDG_CONFIG_HOME": os.path.join(home, ".config"),
         "GIT_CONFIG_NOSYSTEM": "1",
+        "XDG_STATE_HOME": os.path.join(home, ".local", "state"),
         "GIT_PAGER": "cat",
         "GIT_EDITOR": "false",
         "GIT_TERMINAL_PROMPT": "0",
@@ -233,7 +196,11 @@ sys.exit(main())"""
 
 
 def _script(path: str, command: str) -> None:
-    _write(path, f"#!/bin/sh\nexec {command}\n")
+    _program(path, f"#!/bin/sh\nexec {command}\n")
+
+
+def _program(path: str, text: str) -> None:
+    _write(path, text)
     os.chmod(path, 0o755)
 
 

@@ -12,6 +12,7 @@ from git_hub_session.refnames import (
     created,
     deleted,
     parse_agent_branch,
+    parse_archive_tag,
     verified,
 )
 from git_hub_session.typed import TYPE_CHECKING, NamedTuple
@@ -90,6 +91,27 @@ def _commands(step: Archived) -> tuple[str, str]:
     """What turns one branch into its tag."""
     tag = verified if step.tagged_before else created
     return tag(step.tag, step.oid), deleted(step.branch, step.oid)
+
+
+def archived_attempts(
+    sid: SessionId, tags: Sequence[str], last: Callable[[int], int]
+) -> dict[AgentBranch, str]:
+    """{attempt: its tag} of the session's archived attempts: plan_archive read backwards.
+
+    `last` gives the attempt that an agent was at last, 0 where that is not known. A short tag
+    is attempt 1, unless the last attempt, a later one, has no other. A tag that names its
+    attempt is the newer one of two.
+    """
+    found: dict[AgentBranch, str] = {}
+    named = {tag: parsed for tag in tags if (parsed := parse_archive_tag(tag)) is not None}
+    for tag, (agent, attempt) in named.items():
+        if attempt:
+            found[AgentBranch(sid, agent, attempt)] = tag
+    for tag, (agent, attempt) in named.items():
+        if not attempt:
+            known = AgentBranch(sid, agent, max(last(agent), 1))
+            found.setdefault(known if known not in found else known._replace(attempt=1), tag)
+    return found
 
 
 def archive(

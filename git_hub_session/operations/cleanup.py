@@ -20,6 +20,7 @@ from git_hub_session.operations.policy import Policy
 from git_hub_session.operations.report import Kept, Removed, Report, Saved, untouched
 from git_hub_session.operations.saving import (
     keep,
+    left_of,
     record,
     rescues_of,
     save_all,
@@ -95,11 +96,12 @@ def carry_out(
     edit: Edit, sid: SessionId, scene: Scene, policy: Policy, *, archiving: bool, spare: str = ""
 ) -> Report:
     """`clean_up` for who holds the session's lock already; the branch `spare` (a full ref) stays one."""
-    verdicts = plan_cleanup(sid, scene, policy, _recovered(sid, scene.place))
+    verdicts = plan_cleanup(sid, scene, policy, recovered(sid, scene.place))
     kept = _kept(verdicts)
     going = save_all(sid, scene, policy, verdicts, kept)
     # Before anything goes: whatever happens now, the session says where the work is.
-    notes = record(edit, rescues_of(sid, going, kept), iso(scene.now()))
+    left = left_of(sid, scene, going)
+    notes = record(edit, rescues_of(sid, going, kept), left, iso(scene.now()))
     removed = _remove_all(scene, policy, going, kept)
     branches, undone = ArchivePlan((), ()), False
     if archiving:
@@ -114,7 +116,7 @@ def carry_out(
     return Report(sid, tuple(removed), tuple(kept), branches, tuple(notes), failed=undone)
 
 
-def _recovered(sid: SessionId, place: Place) -> list[Worktree]:
+def recovered(sid: SessionId, place: Place) -> list[Worktree]:
     """The repository's worktrees, with those back that a killed run had moved aside but not judged again."""
     removal.empty_trash(place.common_dir)
     worktrees = linked_worktrees(place.common_dir)

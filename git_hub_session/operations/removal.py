@@ -155,15 +155,18 @@ def _move_aside(
 def discard(worktree: Worktree) -> None:
     """Remove a worktree whatever is in it: one that the caller made itself and showed to nobody. Raises Stuck."""
     trash = trash_name(worktree)
-    try:
-        _write_note(worktree, "delete", trash, ())
-        if not worktree.missing:
+    aside = None
+    if worktree.missing and unfinished(worktree).step == "delete":  # begun by a run that was killed
+        aside = _left_to_delete(worktree, trash)
+    elif not worktree.missing:
+        try:
+            _write_note(worktree, "delete", trash, ())
             os.rename(worktree.path, trash)
-            found = tree.look(trash, tracked=_EVERYTHING)
-    except OSError as fault:
-        raise Stuck(f"cannot remove it: {fault.strerror}") from None
-    if not worktree.missing:
-        _delete(Aside(trash, found), worktree.path)
+            aside = Aside(trash, tree.look(trash, tracked=_EVERYTHING))
+        except OSError as fault:
+            raise Stuck(f"cannot remove it: {fault.strerror}") from None
+    if aside is not None:
+        _delete(aside, worktree.path)
     _drop_entry(worktree)
 
 

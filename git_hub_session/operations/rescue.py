@@ -5,10 +5,14 @@ commit I of the index, and, where there are untracked files, a commit U of those
 (git-stash(1), "DISCUSSION"). `git stash apply --index <ref>` brings it back. git itself
 reads the files, so that filters, LFS, attributes, sparse and split indexes are right; it
 works on a copy of the index, and nothing of the worktree is touched.
+
+A file on disk is its blob's very bytes, or what git's filters make of the blob: of those that
+were saved the message of W names the second sort, as a line `Filtered: ["a.bat"]`.
 """
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -25,7 +29,7 @@ if TYPE_CHECKING:
 
 # Where git can be told not to see, or to run something, it is told otherwise; and what it
 # writes reaches the disk before the worktree goes (git by default syncs packs only).
-_SETTINGS = {
+SETTINGS = {
     "core.fsmonitor": "false",
     "core.untrackedCache": "false",
     "core.fileMode": "true",
@@ -46,6 +50,23 @@ _NOBODY = {
 
 # An entry without stat data: its file has to be read.
 _UNSEEN = Entry(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, b"", 0)
+
+
+_FILTERED = "\nFiltered: "
+
+
+def stash_message(subject: str, filtered: Iterable[bytes]) -> str:
+    """The message of a stash whose files at the paths `filtered` are what filters make of their blobs."""
+    return f"{subject}\n{_FILTERED}{json.dumps([os.fsdecode(path) for path in sorted(filtered)])}"
+
+
+def filtered_paths(message: str) -> frozenset[bytes] | None:
+    """The paths that the message of a stash names as filtered; None where it does not say."""
+    _, found, text = message.rpartition(_FILTERED)
+    try:
+        return frozenset(os.fsencode(path) for path in json.loads(text)) if found else None
+    except (ValueError, TypeError, RecursionError):  # written by nobody here
+        return None
 
 
 class Unfaithful(Exception):
@@ -104,7 +125,7 @@ class Snapshot:
         return self._git.run(
             command,
             stdin=stdin,
-            settings=_SETTINGS,
+            settings=SETTINGS,
             environ={
                 "GIT_DIR": entry,
                 "GIT_WORK_TREE": top,
@@ -179,13 +200,14 @@ class Snapshot:
 
     def verify(
         self, seen: Examination, paths: Iterable[bytes], repo: GitRepo, *, filtered: bool
-    ) -> None:
-        """Make sure that each file comes back as it is; raises Unfaithful.
+    ) -> list[bytes]:
+        """Make sure that each file comes back as it is, and name those that filters make; raises Unfaithful.
 
         Either the blob in the copy of the index has the file's very bytes, or, where they will
         be `filtered`, git's filters (line endings, LFS) make them out of it.
         """
         stored = self.stages()
+        made = []
         for path in paths:
             file = seen.tree.files[path]
             if path not in stored:  # what looks like .git to another system
@@ -196,6 +218,8 @@ class Snapshot:
                 continue
             if not filtered or data != self._smudged(path, oid):
                 raise Unfaithful(f"'{os.fsdecode(path)}' (line endings, or a filter)")
+            made.append(path)
+        return made
 
     def _smudged(self, path: bytes, oid: bytes) -> bytes:
         return self._run("cat-file", "--filters", f"--path={os.fsdecode(path)}", oid.hex())
@@ -213,7 +237,7 @@ class Snapshot:
         self, tree: str, parents: Sequence[str], message: str, author: Mapping[str, str]
     ) -> str:
         text = message.encode("utf-8", "surrogateescape")
-        return self._git.commit_tree(tree, parents, text, settings=_SETTINGS, environ=author)
+        return self._git.commit_tree(tree, parents, text, settings=SETTINGS, environ=author)
 
     def _author(self) -> dict[str, str]:
         try:
@@ -226,15 +250,17 @@ class Snapshot:
 
 def snapshot(
     shot: Snapshot, seen: Examination, paths: Sequence[bytes], repo: GitRepo, *, missing: bool
-) -> Work:
+) -> tuple[Work, list[bytes]]:
     """The trees of all that is uncommitted: staged, changed, and the untracked files at `paths`.
+
+    And those of the files that filters make of what is stored.
 
     Where the worktree's directory is missing, what was staged is all there is. Raises
     Unfaithful, GitFailed, OSError; nothing refers to the trees yet.
     """
     staged = shot.index_tree()
     if missing:
-        return Work(staged, staged, "")
+        return Work(staged, staged, ""), []
     worktree = shot.worktree_tree(seen)
     # A file that git finds equal to the commit is none: what filters do to it is no change.
     head = repo.tree_entries(seen.head)
@@ -243,17 +269,19 @@ def snapshot(
         for path, (mode, oid, _) in shot.stages().items()
         if path in seen.tree.files and head.get(path) != (mode, oid)
     ]
-    # Untracked files come back last: untracked attributes have no say in the tracked ones.
-    attributes = any(path.rpartition(b"/")[2] == b".gitattributes" for path in paths)
-    shot.verify(seen, uncommitted, repo, filtered=not attributes)
+    # Untracked files come back last, and ignored ones not at all: attributes among them have
+    # no say in the tracked files.
+    others = (*paths, *seen.ignored)
+    attributes = any(path.rpartition(b"/")[2] == b".gitattributes" for path in others)
+    filtered = shot.verify(seen, uncommitted, repo, filtered=not attributes)
     # A filter may hide what is in a file from git, which then calls it unchanged.
     same = [path for path in seen.changed if path in seen.tree.files and path not in uncommitted]
     shot.verify(seen, sorted(same), repo, filtered=True)
     if not paths:
-        return Work(staged, worktree, "")
+        return Work(staged, worktree, ""), filtered
     untracked = shot.untracked_tree(paths)
-    shot.verify(seen, paths, repo, filtered=True)
-    return Work(staged, worktree, untracked)
+    filtered += shot.verify(seen, paths, repo, filtered=True)
+    return Work(staged, worktree, untracked), filtered
 
 
 def _records(output: bytes) -> list[bytes]:

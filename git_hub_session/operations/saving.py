@@ -9,7 +9,7 @@ from git_hub_session.operations import removal
 from git_hub_session.operations.judge import CHANGED, Reason, to_save
 from git_hub_session.operations.policy import Policy
 from git_hub_session.operations.report import Kept, Saved
-from git_hub_session.operations.rescue import Snapshot, Unfaithful, Work, snapshot
+from git_hub_session.operations.rescue import Snapshot, Unfaithful, Work, snapshot, stash_message
 from git_hub_session.operations.scene import Scene
 from git_hub_session.operations.verdict import Verdict, look_into, said
 from git_hub_session.refnames import (
@@ -20,7 +20,7 @@ from git_hub_session.refnames import (
     short,
     within_session,
 )
-from git_hub_session.session import with_rescues
+from git_hub_session.session import with_rescues, with_work
 from git_hub_session.typed import TYPE_CHECKING
 from git_hub_session.worktrees import reflog_commits
 
@@ -46,12 +46,17 @@ def save_all(
     return going
 
 
-def record(edit: Edit, rescues: Mapping[str, list[str]], at: str) -> list[str]:
-    """Write the rescue refs into the session; what there is to say if that fails."""
+def record(
+    edit: Edit,
+    rescues: Mapping[str, list[str]],
+    left: Mapping[str, Mapping[str, str | None]],
+    at: str,
+) -> list[str]:
+    """Write the rescue refs and what is left of each attempt into the session; what there is to say if that fails."""
     try:
-        if rescues:
+        if rescues or left:
             session = edit.read()
-            recorded = with_rescues(session, rescues, at=at)
+            recorded = with_work(with_rescues(session, rescues, at=at), left, at=at)
             if recorded is not session:
                 edit.save(recorded)
     except (HubError, OSError) as fault:
@@ -104,14 +109,16 @@ def _save_work(prefix: str, scene: Scene, policy: Policy, verdict: Verdict) -> l
         if verdict.judged is None or seen.tree.digest() != verdict.judged.digest:
             raise removal.Obstructed(CHANGED)
         paths = to_save(seen, policy)
-        work = snapshot(shot, seen, paths, scene.repo, missing=worktree.missing)
+        work, filtered = snapshot(shot, seen, paths, scene.repo, missing=worktree.missing)
         head = scene.repo.tree_id(verdict.head).hex()
         if work == Work(head, head, ""):
             return []
+        subject = f"On {short(verdict.branch)}: saved by git hub-session cleanup"
+        message = stash_message(subject, filtered)
         for ref in scene.repo.refs(prefix):
-            if scene.repo.stash_of(ref) == (verdict.head, *work):
+            stash = scene.repo.stash_of(ref)
+            if stash == (verdict.head, *work) and scene.repo.message(ref) == message:
                 return [ref]  # of a run that was killed before the worktree went
-        message = f"On {short(verdict.branch)}: saved by git hub-session cleanup"
         return [_new_rescue(prefix, shot.commit(work, verdict.head, message), scene)]
 
 
@@ -140,3 +147,20 @@ def rescues_of(
         if saved:
             rescues.setdefault(name, []).extend(one.ref for one in saved)
     return rescues
+
+
+def left_of(
+    sid: SessionId, scene: Scene, going: Sequence[tuple[Verdict, list[Saved]]]
+) -> dict[str, dict[str, str | None]]:
+    """{"agent-2": {"attempt-1": ref}}: what each worktree leaves that a restore has to bring back.
+
+    None where it leaves nothing, and there is older work that could be taken for it.
+    """
+    left: dict[str, dict[str, str | None]] = {}
+    for verdict, saved in going:
+        branch = parse_agent_branch(verdict.branch)
+        work = [one.ref for one in saved if one.kind == "work"]
+        if branch and (work or scene.repo.refs(rescue_prefix(sid, verdict.branch))):
+            attempts = left.setdefault(f"agent-{branch.agent}", {})
+            attempts[f"attempt-{branch.attempt}"] = work[-1] if work else None
+    return left

@@ -11,12 +11,11 @@ import os
 from collections.abc import Sequence
 from shlex import quote
 
-from git_hub_session import procfs
 from git_hub_session.clock import iso
 from git_hub_session.errors import GitFailed, HubError, Refused
 from git_hub_session.operations import removal
 from git_hub_session.operations.agents import attempts, environment, worktree_path
-from git_hub_session.operations.halfmade import set_aside
+from git_hub_session.operations.halfmade import left_behind, refuse_if_made, set_aside
 from git_hub_session.operations.outfit import Outfit
 from git_hub_session.operations.scene import Scene
 from git_hub_session.refnames import (
@@ -148,7 +147,7 @@ def _plan(session: Session, scene: Scene, wish: Wish) -> Spawned:
         attempt = last if marked and known.get("attempt") == last else last + 1
         branch = AgentBranch(session.id, number, attempt)
         path = worktree_path(wish.template, scene.place, branch)
-        left = _left_behind(branch, path, worktrees) if marked else None
+        left = left_behind(branch, path, worktrees, _INITIALIZING) if marked else None
         if left is not None:
             path = left.path
         elif not _is_free(path):
@@ -237,20 +236,6 @@ def _added(newborn: Newborn, git: Git) -> str:
     return ""
 
 
-def _left_behind(branch: AgentBranch, path: str, worktrees: Sequence[Worktree]) -> Worktree | None:
-    """What a call that was cut off left of the worktree of `branch`, which it was to make at `path`.
-
-    It is known by its branch, never by what the session says of a path: that may be anybody's.
-    git names the branch late; until then its entry is locked, and nothing but the path tells.
-    """
-    real = os.path.realpath(path)
-    for worktree in worktrees:
-        begun = worktree.lock == _INITIALIZING and not worktree.head and worktree.path
-        if branch.ref in worktree.branches or (begun and os.path.realpath(worktree.path) == real):
-            return worktree
-    return None
-
-
 def _tidied(plan: Spawned, scene: Scene) -> Spawned:
     """The plan, once what git had not finished in a call that was cut off is taken away."""
     made: list[Newborn] = []
@@ -258,18 +243,13 @@ def _tidied(plan: Spawned, scene: Scene) -> Spawned:
     for newborn in plan.made:
         left = newborn.left
         if left is not None:
-            users = procfs.workers_in(os.path.realpath(left.path))
-            if users:
-                raise Refused(
-                    f"agent-{newborn.branch.agent} is still being made by process {users[0]}",
-                    hint="try again when it has finished",
-                )
+            refuse_if_made(left, f"agent-{newborn.branch.agent}")
             half = removal.is_half_removed(left)
             gone = left.missing and left.lock is None
             if half:
                 removal.finish(left)
             elif gone or left.lock == _INITIALIZING:
-                notes += set_aside(left, scene.repo, plan.base)
+                notes += set_aside(left, scene, [plan.base], "spawn")
             elif left.missing:
                 raise Refused(
                     f"'{left.path}' is locked, and its directory is gone",
@@ -294,7 +274,7 @@ def _is_taken_back(plan: Spawned, scene: Scene) -> bool:
     for newborn in plan.made:
         if newborn.left is not None:
             continue
-        worktree = _left_behind(newborn.branch, newborn.path, worktrees)
+        worktree = left_behind(newborn.branch, newborn.path, worktrees, _INITIALIZING)
         try:
             if worktree is not None:
                 removal.discard(worktree)

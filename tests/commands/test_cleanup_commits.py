@@ -356,4 +356,6 @@ def test_work_is_numbered_beside_commits(hub: Hub, where: Path) -> None:
     lines[2:2] = commits_saved(where, f"{RESCUE[:-1]}2").out.splitlines(keepends=True)[:2]
     assert result == Result(0, "".join(lines))
     assert hub.refs("refs/hub")[f"{RESCUE[:-1]}2"] == oid
-    assert hub.state()["agents"] == {"agent-1": {"rescue": [RESCUE, f"{RESCUE[:-1]}2"]}}
+    assert hub.state()["agents"] == {
+        "agent-1": {"rescue": [RESCUE, f"{RESCUE[:-1]}2"], "work": {"attempt-1": RESCUE}}
+    }

@@ -91,7 +91,7 @@ def test_killed_after_saving_the_next_run_says_where_the_work_is(hub: Hub) -> No
         assert interposed(hub, "cleanup", "s1", code=DIE, only="os.remove", nth=nth).code == -9
         if _trash(where).exists():
             break
-    assert hub.state()["agents"] == {"agent-1": {"rescue": [RESCUE]}}
+    assert hub.state()["agents"] == {"agent-1": {"rescue": [RESCUE], "work": {"attempt-1": RESCUE}}}
     assert hub.run("cleanup", "s1") == Result(
         0,
         f"Saved uncommitted work of {BRANCH} in {RESCUE}\n"
@@ -99,7 +99,7 @@ def test_killed_after_saving_the_next_run_says_where_the_work_is(hub: Hub) -> No
         f"Removed worktree: {where}\n"
         "Cleaned up 1 worktree for session s1\n",
     )
-    assert hub.state()["agents"] == {"agent-1": {"rescue": [RESCUE]}}
+    assert hub.state()["agents"] == {"agent-1": {"rescue": [RESCUE], "work": {"attempt-1": RESCUE}}}
     assert list(hub.refs("refs/hub/rescue")) == [RESCUE]
 
 

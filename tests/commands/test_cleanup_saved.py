@@ -563,9 +563,12 @@ def test_attributes_that_are_uncommitted_themselves(hub: Hub, *, staged: bool) -
     comes_back(hub, where)
 
 
-def test_untracked_attributes_come_too_late_for_tracked_files(hub: Hub) -> None:
+@pytest.mark.parametrize("ignored", [False, True])
+def test_untracked_attributes_come_too_late_for_tracked_files(hub: Hub, *, ignored: bool) -> None:
     """`git stash apply` writes the tracked files first: without the attributes they would differ."""
     where = furnished(hub)
+    if ignored:
+        (hub.top / ".git" / "info" / "exclude").write_text(".gitattributes\n")
     (where / ".gitattributes").write_text("*.crlf text eol=crlf\n")
     (where / "a.crlf").write_bytes(b"one\r\n")
     hub.git("add", "a.crlf", cwd=where)
@@ -610,7 +613,7 @@ def test_the_stash_says_what_it_is(hub: Hub) -> None:
     assert hub.git("show", f"{ref}^2:file") == "staged"
     assert hub.git("ls-tree", "-r", "--name-only", f"{ref}^3") == "deep/er/new\nnew"
     assert hub.git("stash", "list") == ""
-    assert hub.state()["agents"] == {"agent-1": {"rescue": [ref]}}
+    assert hub.state()["agents"] == {"agent-1": {"rescue": [ref], "work": {"attempt-1": ref}}}
 
 
 def test_saved_twice_is_numbered(hub: Hub) -> None:

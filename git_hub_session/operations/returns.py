@@ -1,0 +1,205 @@
+"""What can come back of a session: for each agent its last attempt, from where, to where, with which work.
+
+What the session has of paths and refs only ever chooses among what is there.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+
+from git_hub_session.errors import Refused
+from git_hub_session.operations import removal
+from git_hub_session.operations.agents import worktree_path
+from git_hub_session.operations.archive import archived_attempts
+from git_hub_session.operations.halfmade import left_behind
+from git_hub_session.operations.scene import Scene
+from git_hub_session.refnames import (
+    AgentBranch,
+    archive_prefix,
+    branch_prefix,
+    parse_agent_branch,
+    rescue_prefix,
+)
+from git_hub_session.session import Session
+from git_hub_session.typed import TYPE_CHECKING, Any, NamedTuple
+from git_hub_session.worktrees import Worktree
+
+if TYPE_CHECKING:
+    from git_hub_session.gitrepo import GitRepo
+
+LOCK = "git hub-session restore is not done with it"
+"""The reason for which a worktree is locked until it is whole."""
+
+RESTORING = "restoring"
+"""What the session says of an agent meanwhile."""
+
+
+class Wish(NamedTuple):
+    """What is to be restored."""
+
+    agent: int = 0
+    """0: every agent that has something to bring back."""
+    template: str = ""
+
+
+class Unapplied(NamedTuple):
+    """A rescue ref that is left as it is: 'work' made at another commit, or 'commits'."""
+
+    ref: str
+    kind: str
+
+
+class Return(NamedTuple):
+    """A worktree that comes back."""
+
+    branch: AgentBranch
+    path: str
+    commit: str
+    """The object id of the branch's tip."""
+    tag: str = ""
+    """The full ref of the tag that the branch is made from; '' where it is there."""
+    work: str = ""
+    """The rescue ref that is applied, or ''."""
+    unapplied: tuple[Unapplied, ...] = ()
+
+    @property
+    def agent(self) -> str:
+        """ "agent-2"."""
+        return f"agent-{self.branch.agent}"
+
+
+class Present(NamedTuple):
+    """A worktree that is there."""
+
+    branch: AgentBranch
+    worktree: Worktree
+
+
+class Failed(NamedTuple):
+    """A worktree that cannot be brought back, and why; nothing of it is left half-made."""
+
+    branch: AgentBranch
+    reason: str
+    hint: str = ""
+
+
+class Restored(NamedTuple):
+    """What a restore did, or would do."""
+
+    session: Session
+    made: tuple[Return, ...]
+    present: tuple[Present, ...]
+    failed: tuple[Failed, ...]
+    notes: tuple[str, ...] = ()
+
+
+def plan_restore(
+    session: Session, scene: Scene, wish: Wish, worktrees: Sequence[Worktree]
+) -> Restored:
+    """What is to become of each agent's last attempt, given the repository's `worktrees`; nothing is changed."""
+    tips = _last_attempts(session, scene.repo)
+    if wish.agent and wish.agent not in tips:
+        raise Refused(
+            f"agent-{wish.agent} has neither a branch nor an archive tag",
+            hint=f"git hub-session status {session.id}",
+        )
+    made: list[Return] = []
+    present: list[Present] = []
+    failed: list[Failed] = []
+    for number in [wish.agent] if wish.agent else sorted(tips):
+        one = _judged(tips[number], session, scene, wish, worktrees)
+        if isinstance(one, Return):
+            made.append(one)
+        elif isinstance(one, Present):
+            present.append(one)
+        else:
+            failed.append(one)
+    return Restored(session, tuple(made), tuple(present), tuple(failed))
+
+
+def _last_attempts(session: Session, repo: GitRepo) -> dict[int, Return]:
+    """{agent: its last attempt, from its branch or else its tag}; the path is not chosen yet."""
+    tags = archived_attempts(
+        session.id,
+        repo.refs(archive_prefix(session.id)),
+        lambda agent: _attempt(session.agent(f"agent-{agent}")),
+    )
+    tips = {branch: Return(branch, "", repo.tip(tag), tag) for branch, tag in tags.items()}
+    for ref in repo.refs(branch_prefix(session.id)):
+        branch = parse_agent_branch(ref)
+        if branch is not None:
+            tips[branch] = Return(branch, "", repo.tip(ref))
+    return {branch.agent: tips[branch] for branch in sorted(tips) if tips[branch].commit}
+
+
+def _attempt(known: Mapping[str, Any]) -> int:
+    attempt = known.get("attempt")
+    return attempt if type(attempt) is int and 0 < attempt < 10**9 else 0
+
+
+def _judged(
+    one: Return, session: Session, scene: Scene, wish: Wish, worktrees: Sequence[Worktree]
+) -> Return | Present | Failed:
+    """What is to become of an agent's last attempt."""
+    branch, known = one.branch, session.agent(one.agent)
+    path = worktree_path(wish.template, scene.place, branch)
+    found = left_behind(branch, path, worktrees, LOCK)
+    cut_off = known.get("status") == RESTORING and known.get("attempt") == branch.attempt
+    if found is not None:
+        if not (cut_off and is_half_made(found)) and not removal.is_half_removed(found):
+            return _as_it_is(branch, found, session)
+        path = found.path
+    elif os.path.lexists(path) and not (os.path.isdir(path) and not os.listdir(path)):
+        return Failed(branch, f"'{path}' exists already", "choose another --path")
+    work, unapplied = _work(branch, one.commit, known, scene.repo)
+    return one._replace(path=path, work=work, unapplied=unapplied)
+
+
+def is_half_made(worktree: Worktree) -> bool:
+    """Whether a worktree that a restore was making is not whole."""
+    # git takes the lock away where it fails, and has written no index then.
+    return worktree.lock == LOCK or not (worktree.lock or worktree.indexed)
+
+
+def _as_it_is(branch: AgentBranch, found: Worktree, session: Session) -> Present | Failed:
+    """A worktree that is not to be made: there, or in the way of it."""
+    if found.lock == "initializing":
+        hint = f"git hub-session spawn {session.id}"
+        return Failed(branch, f"'{found.path}' is half-made by git", hint)
+    if found.missing and removal.unfinished(found).step != "aside":
+        hint = f"git hub-session cleanup {session.id}"
+        return Failed(branch, f"its worktree '{found.path}' is missing, but registered", hint)
+    if found.fault and not found.missing:
+        return Failed(branch, f"'{found.path}': {found.fault}", "git worktree repair")
+    return Present(branch, found)
+
+
+def _work(
+    branch: AgentBranch, commit: str, known: Mapping[str, Any], repo: GitRepo
+) -> tuple[str, tuple[Unapplied, ...]]:
+    """The rescue ref that is to be applied at `commit` ('' if none is), and those that are only named.
+
+    The work is that which the last cleanup says the worktree left; where it does not say, the
+    newest at `commit`. Older work was brought back before, or given up.
+    """
+    prefix = rescue_prefix(branch.session, branch.ref)
+    numbers = {ref: ref.removeprefix(prefix) for ref in repo.refs(prefix)}
+    refs = sorted(
+        (ref for ref, text in numbers.items() if text.isascii() and text.isdigit()),
+        key=lambda ref: -int(numbers[ref]),
+    )
+    stashes = {ref: stash[0] for ref in refs if (stash := repo.stash_of(ref))}
+    attempt, left = f"attempt-{branch.attempt}", known.get("work")
+    meant = [*stashes]
+    if isinstance(left, dict) and attempt in left:
+        meant = [ref for ref in stashes if ref == left[attempt]]
+    work = next((ref for ref in meant if stashes[ref] == commit), "")
+    unapplied = [Unapplied(ref, "work") for ref in meant[:1] if ref != work]
+    commits = {ref: repo.tip(ref) for ref in refs if ref not in stashes}
+    unapplied += [
+        Unapplied(ref, "commits")
+        for ref, oid in commits.items()
+        if oid and repo.ahead_behind(oid, commit)[0]
+    ]
+    return work, tuple(unapplied)
