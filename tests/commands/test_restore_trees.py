@@ -10,8 +10,8 @@ from random import Random
 
 import pytest
 
-from tests.cleaning import Look, look
-from tests.commands.test_cleanup_saved import KINDS, Dirt, furnished, large_files
+from tests.cleaning import BRANCH, Look, look
+from tests.commands.test_cleanup_saved import KINDS, furnished, large_files
 from tests.hub import Hub, Result
 
 BACK = ("restore", "-q", "s1", "--path", "../worktrees/{id}/agent-{n}")
@@ -21,15 +21,20 @@ def whole(hub: Hub, where: Path) -> tuple[Look, str]:
     return look(hub, where), hub.git("ls-files", "--stage", "-z", cwd=where)
 
 
-@pytest.mark.parametrize("dirty", KINDS, ids=lambda dirty: dirty.__name__)
-def test_each_sort_of_work(hub: Hub, dirty: Dirt) -> None:
-    """Equal status, equal bytes, equal modes, an equal index."""
-    where = furnished(hub)
-    dirty(hub, where)
-    before = whole(hub, where)
+def test_each_sort_of_work(hub: Hub) -> None:
+    """Equal status, equal bytes, equal modes, an equal index: a worktree for each, all at once."""
+    trees = [furnished(hub)]
+    for number in range(2, len(KINDS) + 1):
+        trees.append(hub.spawn("s1", number, base=BRANCH))
+    for dirty, where in zip(KINDS, trees, strict=True):
+        dirty(hub, where)
+    names = [dirty.__name__ for dirty in KINDS]
+    before = {name: whole(hub, where) for name, where in zip(names, trees, strict=True)}
     assert hub.run("cleanup", "-q", "s1") == Result(0)
+    assert not any(where.exists() for where in trees)
     assert hub.run(*BACK) == Result(0)
-    assert whole(hub, where) == before
+    for name, where in zip(names, trees, strict=True):
+        assert whole(hub, where) == before[name], name
 
 
 class Mess:
