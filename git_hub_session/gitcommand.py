@@ -104,13 +104,15 @@ class Git:
                     raise
             sleep(0.01 * attempt)
 
-    def change_refs(self, commands: Iterable[str]) -> None:
+    def change_refs(self, commands: Iterable[str], *, rehearsal: bool = False) -> None:
         """Carry out `git update-ref --stdin` commands in one transaction: all of them or none.
 
-        The user's reference-transaction hook is asked, as for every change of refs.
+        The user's reference-transaction hook is asked, as for every change of refs; a
+        `rehearsal` ends when it has been. Raises GitFailed.
         """
         lines = [os.fsencode(command) for command in commands]
-        stdin = b"\0".join([b"start", *lines, b"prepare", b"commit", b""])
+        end = b"abort" if rehearsal else b"commit"
+        stdin = b"\0".join([b"start", *lines, b"prepare", end, b""])
         # git by default leaves it to the system when refs reach the disk.
         settings = {"core.fsync": "all"}
         words = ["update-ref", "-m", "git hub-session", "-z", "--stdin"]

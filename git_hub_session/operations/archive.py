@@ -86,6 +86,24 @@ def plan_archive(
     return ArchivePlan(tuple(archived), tuple(left))
 
 
+def _commands(plan: ArchivePlan) -> list[str]:
+    return [
+        command
+        for step in plan.archived
+        for command in (
+            (verified if step.tagged_before else created)(step.tag, step.oid),
+            deleted(step.branch, step.oid),
+        )
+    ]
+
+
+def ask(sid: SessionId, repo: GitRepo, git: Git) -> None:
+    """Ask git, and the user's hook, before anything goes, whether all the branches may; raises GitFailed."""
+    plan = plan_archive(repo.branches(branch_prefix(sid)), (), repo.target)
+    if plan.archived:
+        git.change_refs(_commands(plan), rehearsal=True)
+
+
 def archive(
     sid: SessionId, repo: GitRepo, git: Git, in_use: Callable[[], Collection[str]]
 ) -> ArchivePlan:
@@ -101,14 +119,7 @@ def archive(
         if not plan.archived:
             break
         try:
-            git.change_refs(
-                command
-                for step in plan.archived
-                for command in (
-                    (verified if step.tagged_before else created)(step.tag, step.oid),
-                    deleted(step.branch, step.oid),
-                )
-            )
+            git.change_refs(_commands(plan))
             break
         except HubError as fault:
             now = {branch.ref: branch.oid for branch in repo.branches(branch_prefix(sid))}
