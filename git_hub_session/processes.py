@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import selectors
 import signal
@@ -21,6 +22,7 @@ _BROKEN_PIPE = (-signal.SIGPIPE, 128 + signal.SIGPIPE)
 _NOT_FOUND = 127  # as a shell says it
 _GRACE = 3.0  # seconds from the request to end to the end
 _CHUNK = 1 << 16  # bytes
+_NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.EAGAIN)
 
 
 class Done(NamedTuple):
@@ -76,9 +78,12 @@ def run_all(
             while waiting and len(pen.running) < jobs:
                 release = hold()  # who has started and is in no list yet nobody would end
                 try:
-                    pen.start(*waiting.pop())
+                    has_room = pen.start(*waiting[-1])
                 finally:
                     release()
+                if not has_room:
+                    break
+                waiting.pop()
             pen.step()
 
 
@@ -155,30 +160,40 @@ class _Pen:
             self._alarm.close()
             self._bell.close()
 
-    def start(self, at: int, task: Task) -> None:
-        """Start a task; one that cannot be has ended like one that a shell does not find."""
-        self._listener.began(at)
+    def start(self, at: int, task: Task) -> bool:
+        """Start a task; one that cannot be has ended like one that a shell does not find.
+
+        False where the system has no file or process left for it until one that runs has ended.
+        """
         try:
-            process = subprocess.Popen(
-                task.command,
-                cwd=task.directory,
-                env=dict(task.environ),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE if self._apart else subprocess.STDOUT,
-                start_new_session=True,
-                bufsize=0,
-            )
+            process = self._process(task)
         except OSError as fault:
+            if fault.errno in _NO_ROOM and self.running:
+                return False
+            self._listener.began(at)
             said = f"cannot run '{fault.filename or task.command[0]}': {fault.strerror}\n"
             self._listener.heard(at, os.fsencode(said), self._apart)
             self._listener.ended(at, Ending(_NOT_FOUND, 0.0))
-            return
+            return True
         job = _Job(at, process, self._timeout)
         self.running.append(job)
         for pipe in job.pipes:
             os.set_blocking(pipe.fileno(), False)
             self._selector.register(pipe, selectors.EVENT_READ, (job, pipe))
+        self._listener.began(at)
+        return True
+
+    def _process(self, task: Task) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            task.command,
+            cwd=task.directory,
+            env=dict(task.environ),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE if self._apart else subprocess.STDOUT,
+            start_new_session=True,
+            bufsize=0,
+        )
 
     def step(self) -> None:
         """Wait until something happens, and see to it."""

@@ -192,6 +192,7 @@ class Bench:
         yield self.status()
         yield self.cleanup()
         yield self.spawn()
+        yield self.archive()
         yield self.evaluate()
         yield self.merge()
 
@@ -292,6 +293,37 @@ class Bench:
         )
         work = f"`spawn` of {count} worktrees of {files} files"
         return _timed(work, "a loop of `git worktree add`", 0.7, ours, theirs)
+
+    def archive(self) -> Row:
+        """Against what AgentHub's skill has one type: a tag, a worktree and a branch at a time."""
+        count, files = self.sizes.worktrees, 10
+        repository = self.repository("archive", files)
+        self.sessions(repository, 1)
+        state = repository / ".agenthub" / "sessions" / SID / "state.json"
+        loop = (
+            f"for n in $(seq {count}); do b=hub/{SID}/agent-$n/attempt-1;"
+            f" git tag hub/archive/{SID}/agent-$n $b &&"
+            " git worktree remove ../archive-worktrees/agent-$n &&"
+            " git branch -q -D $b || exit; done"
+        )
+
+        def prepare() -> None:
+            self.worktrees(repository, count)
+            tags = self.top / "tags"
+            tags.write_text(
+                "".join(
+                    f"delete refs/tags/hub/archive/{SID}/agent-{n}\n" for n in range(1, count + 1)
+                )
+            )
+            self.run(["sh", "-c", f"git update-ref --stdin <{tags}"], repository)
+            state.write_text(_state(SID))
+
+        ours, theirs = self.pairs(
+            [OURS, "archive", SID], ["sh", "-c", loop], repository, self.sizes.cleanups, prepare
+        )
+        work = f"`archive` of {count} branches, worktrees of {files} files"
+        against = "`git tag`, `git worktree remove`, `git branch -D` each"
+        return _timed(work, against, 0.3, ours, theirs)
 
     def evaluate(self) -> Row:
         """What is added to the commands themselves, which a shell runs one after the other."""

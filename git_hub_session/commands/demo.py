@@ -149,7 +149,7 @@ def _play(stage: _Stage) -> None:
 
     stage.tell("It comes back as it was: what was staged is staged, and each byte the same.")
     stage.type("git hub-session restore primes --agent 3")
-    stage.type('cd "$(git hub-session path primes 3)" && git status --short && cat *.py')
+    stage.type('cd "$(git hub-session path primes 3)" && git status --short && tail -n 1 *.py')
 
     stage.tell("What happened is written down, in the session and on the board.")
     stage.type("git hub-session log primes")

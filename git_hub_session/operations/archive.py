@@ -87,12 +87,6 @@ def plan_archive(
     return ArchivePlan(tuple(archived), tuple(left))
 
 
-def _commands(step: Archived) -> tuple[str, str]:
-    """What turns one branch into its tag."""
-    tag = verified if step.tagged_before else created
-    return tag(step.tag, step.oid), deleted(step.branch, step.oid)
-
-
 def archived_attempts(
     sid: SessionId, tags: Sequence[str], last: Callable[[int], int]
 ) -> dict[AgentBranch, str]:
@@ -112,6 +106,24 @@ def archived_attempts(
             known = AgentBranch(sid, agent, max(last(agent), 1))
             found.setdefault(known if known not in found else known._replace(attempt=1), tag)
     return found
+
+
+def _commands(plan: ArchivePlan) -> list[str]:
+    return [
+        command
+        for step in plan.archived
+        for command in (
+            (verified if step.tagged_before else created)(step.tag, step.oid),
+            deleted(step.branch, step.oid),
+        )
+    ]
+
+
+def ask(sid: SessionId, repo: GitRepo, git: Git) -> None:
+    """Ask git, and the user's hook, before anything goes, whether all the branches may; raises GitFailed."""
+    plan = plan_archive(repo.branches(branch_prefix(sid)), (), repo.target)
+    if plan.archived:
+        git.change_refs(_commands(plan), rehearsal=True)
 
 
 def archive(
@@ -135,7 +147,7 @@ def archive(
         if not plan.archived:
             break
         try:
-            git.change_refs(command for step in plan.archived for command in _commands(step))
+            git.change_refs(_commands(plan))
             break
         except HubError as fault:
             now = {branch.ref: branch.oid for branch in repo.branches(branch_prefix(sid))}

@@ -7,6 +7,7 @@ at any point, the same call finishes the work. What stays is named, and the sess
 from __future__ import annotations
 
 from git_hub_session.clock import iso
+from git_hub_session.operations.archive import ask
 from git_hub_session.operations.cleanup import carry_out, rehearse
 from git_hub_session.operations.policy import Policy
 from git_hub_session.operations.report import Report
@@ -34,10 +35,14 @@ class Ended(NamedTuple):
 
 
 def archive_session(sid: SessionId, scene: Scene, policy: Policy, *, reason: str) -> Ended:
-    """Tag every tip, remove the worktrees, and go to `archived`; raises IllegalTransition, LockHeld."""
+    """Tag every tip, remove the worktrees, and go to `archived`.
+
+    Raises IllegalTransition, LockHeld, and GitFailed where git or a hook refuses; nothing was changed then.
+    """
     with scene.store.edit(sid) as edit:
         session = edit.read()
         steps = way(session.state, State.ARCHIVED)
+        ask(sid, scene.repo, scene.git)
         report = carry_out(edit, sid, scene, policy, archiving=True)
         if not report.is_over:
             return Ended(session.state, (), report, is_over=False)

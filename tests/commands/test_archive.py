@@ -87,6 +87,32 @@ def test_what_stays_of_an_archived_session(hub: Hub) -> None:
     assert not hub.worktree(1).exists()
 
 
+def test_a_hook_that_refuses(hub: Hub) -> None:
+    """The user's own reference-transaction hook is asked first: its words are shown, nothing is changed."""
+    hub.session("s1", agents=2)
+    hub.commit(hub.worktree(1), "try", "x\n")
+    (hub.worktree(2) / "new").write_text("new\n")
+    hook = hub.top / ".git" / "hooks" / "reference-transaction"
+    hook.write_text('#!/bin/sh\necho "not today" >&2\ntest "$1" != prepared\n')
+    hook.chmod(0o755)
+    before = everything(hub)
+    result = hub.run("archive", "s1")
+    assert (result.code, result.out) == (128, "")
+    assert "not today" in result.err
+    after = everything(hub)
+    assert before.items() <= after.items()
+    assert {path[:22] for path in after.keys() - before.keys()} <= {"project/.git/refs/tags"}
+    assert all(
+        path.endswith("/") for path in after.keys() - before.keys()
+    )  # git's locks were there
+    hook.unlink()
+    assert hub.run("archive", "-q", "s1") == Result(0)
+    assert hub.state()["state"] == "archived"
+    assert list(hub.refs("refs/tags/hub")) == [
+        f"refs/tags/hub/archive/s1/agent-{agent}" for agent in (1, 2)
+    ]
+
+
 def test_a_branch_that_is_no_agents_does_not_hold_it_up(hub: Hub) -> None:
     hub.session("s1")
     hub.git("branch", "hub/s1/notes")

@@ -193,6 +193,16 @@ def test_an_interrupt_while_they_are_started(hub: Hub) -> None:
         assert told({"HUB_RUN": str(run)}) == []
 
 
+def test_more_agents_than_files(hub: Hub) -> None:
+    """Who finds no file left waits until another has ended: nobody fails for it."""
+    hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "20")
+    hub.run("spawn", "-q", "s1")
+    script = "ulimit -n 40; exec git-hub-session exec s1 -- sh -c 'sleep 0.1'"
+    result = hub.call("sh", "-c", script)
+    assert (result.code, result.err) == (0, "")
+    assert {one["exec"]["exit_code"] for one in hub.state()["agents"].values()} == {0}
+
+
 def test_an_agent_runs_once_at_a_time(two: Hub) -> None:
     """Another one may run beside it; after a kill -9 nobody seems to run for ever."""
     process = started(two, "echo $$; exec sleep 300", "--agents=1")

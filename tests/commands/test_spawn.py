@@ -526,6 +526,31 @@ def test_killed_at_any_moment(hub: Hub, share: int) -> None:
         assert hub.call("git", "fsck", "--no-dangling", "--no-progress") == Result(0), moment
 
 
+def test_a_retry_killed_at_any_moment(hub: Hub) -> None:
+    """Run again, with --retry or without, the attempt is made once, and the one before is as it was."""
+    hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "1")
+    assert hub.run("spawn", "-q", "s1") == Result(0)
+    first = hub.commit(place(hub, 1), "tried", "x\n")
+    hub.worktrees.mkdir()
+    subprocess.run(["mv", place(hub, 1), hub.worktrees], check=True)
+    hub.git("worktree", "repair", hub.worktrees / "agent-1")
+    retry = ("spawn", "-q", "s1", "--retry", "1", "--path", "../worktrees/agent-{n}")
+    template = Template(hub)
+    counted = interposed(hub, *retry, nth=0)
+    assert counted.code == 0, counted
+    wanted = (hub.refs(), agents(hub), entries(hub))
+    assert list(wanted[0])[:2] == [f"refs/heads/hub/s1/agent-1/attempt-{n}" for n in (1, 2)]
+    for moment in range(1, int(counted.err) + 1):
+        template.put_back()
+        assert interposed(hub, *retry, code=DIE, nth=moment).code == -9
+        again = retry if moment % 2 else [word for word in retry if word not in ("--retry", "1")]
+        is_marked = agents(hub)["agent-1"]["status"] == "spawning"
+        assert hub.run(*(again if is_marked else retry)) == Result(0), moment
+        assert (hub.refs(), agents(hub), entries(hub)) == wanted, moment
+        assert hub.git("rev-parse", "HEAD", cwd=hub.worktrees / "agent-1") == first
+        assert (hub.worktrees / "agent-1-2" / "file").read_text() == "first\n"
+
+
 def half_made(hub: Hub) -> Path:
     """A spawn that was killed together with the git that it had started: an entry that git still locks."""
     hub.session("s1")
