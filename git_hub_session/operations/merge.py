@@ -64,14 +64,13 @@ class Plan(NamedTuple):
     """The merge, where it is there already."""
     result: Result | None = None
     """What the evaluation said of the winner."""
-    stat: DiffStat | None = None
-    """What the winner changed since it left `into`."""
-    summary: tuple[str, ...] = ()
-    """The same, file by file."""
     remarks: tuple[str, ...] = ()
     """What one should know before saying yes."""
+    stat: DiffStat | None = None
+    """What the winner changed since it left `into`; this and what follows is not there where `merged`."""
+    summary: tuple[str, ...] = ()
+    """The same, file by file."""
     blend: Blend | None = None
-    """None where `merged`."""
 
     @property
     def conflicts(self) -> tuple[bytes, ...]:
@@ -97,7 +96,8 @@ def plan_merge(sid: SessionId, scene: Scene, wish: Wish, *, dry_run: bool) -> Pl
     if plan.merged:
         return plan
     merged = blend(scene, plan.base, plan.tip, plan.checkout, dry_run=dry_run)
-    return plan._replace(blend=merged)
+    stat, summary = scene.repo.diff_summary(plan.tip, plan.base)
+    return plan._replace(stat=stat, summary=summary, blend=merged)
 
 
 def merge(sid: SessionId, scene: Scene, wish: Wish, policy: Policy, plan: Plan) -> Merged:
@@ -107,7 +107,8 @@ def merge(sid: SessionId, scene: Scene, wish: Wish, policy: Policy, plan: Plan) 
     """
     with scene.store.edit(sid) as edit:
         now = _look(edit.read(), edit.directory, scene, wish)
-        if now != plan._replace(blend=None, session=now.session):
+        # What the two commits come to need not be looked at twice.
+        if now != plan._replace(session=now.session, stat=None, summary=(), blend=None):
             raise Refused(
                 f"something of session '{sid}' moved while the merge was planned",
                 hint=f"git hub-session merge {sid}",
@@ -124,7 +125,7 @@ def merge(sid: SessionId, scene: Scene, wish: Wish, policy: Policy, plan: Plan) 
 
 
 def _look(session: Session, directory: Directory, scene: Scene, wish: Wish) -> Plan:
-    """All of a plan but what the merge comes to; `directory` is the session's."""
+    """Who is to be merged into what, as it is now; `directory` is the session's."""
     repo = scene.repo
     before = _merged_before(session, repo)
     if before is not None:
@@ -147,8 +148,7 @@ def _look(session: Session, directory: Directory, scene: Scene, wish: Wish) -> P
         )
     remarks = tuple(_remarks(session, scene, winner, result, into))
     checkout = _checkout_of(into, scene)
-    stat, summary = repo.diff_summary(tip, base)
-    return Plan(*(session, winner, tip, into, base, checkout, "", result, stat, summary, remarks))
+    return Plan(session, winner, tip, into, base, checkout, "", result, remarks)
 
 
 def _merged_before(session: Session, repo: GitRepo) -> Merge | None:
