@@ -120,8 +120,8 @@ class Git:
         told = {"i18n.commitEncoding": "utf-8", **(settings or {})}
         return self.run(words, stdin=message, settings=told, environ=environ).decode().strip()
 
-    def fast_forward(self, git_dir: str, path: str, commit: str, action: str) -> None:
-        """Bring the branch of the worktree at `path` to its descendant `commit`, files and index too.
+    def fast_forward(self, git_dir: str, path: str, branch: str, commit: str, action: str) -> None:
+        """Bring `branch`, which the worktree at `path` is on, to its descendant `commit`, files and index too.
 
         git refuses, and changes nothing but ORIG_HEAD, where something uncommitted, ignored
         or not, is in the way (GitFailed).
@@ -130,7 +130,9 @@ class Git:
         words = ["merge", "--ff-only", "--no-autostash", "--no-overwrite-ignore", "--no-stat"]
         words += ["--quiet", commit]
         environ = {"GIT_DIR": git_dir, "GIT_WORK_TREE": path, "GIT_REFLOG_ACTION": action}
-        self.run(words, environ=environ, cwd=path)
+        # Another strategy, or --squash, for the merges that the user makes: this is none of them.
+        settings = {f"branch.{branch}.mergeOptions": ""}
+        self.run(words, settings=settings, environ=environ, cwd=path)
 
     def unlock_worktree(self, path: str) -> None:
         """Unlock the linked worktree at `path`; raises GitFailed."""

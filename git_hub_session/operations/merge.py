@@ -285,6 +285,12 @@ def _message(plan: Plan) -> str:
 
 def _move(plan: Plan, commit: str, scene: Scene) -> None:
     """Move the branch from its base to the merge; raises Refused, GitFailed, with nothing changed."""
+    into = short(plan.into)
+    if _checkout_of(plan.into, scene) != plan.checkout:  # a hook, or a signature, takes its time
+        raise Refused(
+            f"another branch was checked out where '{into}' was, or '{into}' was, meanwhile",
+            hint=f"git hub-session merge {plan.session.id}",
+        )
     if plan.checkout is None:
         scene.git.change_refs([updated(plan.into, commit, plan.base)])
         return
@@ -293,12 +299,14 @@ def _move(plan: Plan, commit: str, scene: Scene) -> None:
         # Where it refuses the ref, git has moved the files already: so it is asked before.
         scene.git.change_refs([updated(plan.into, commit, plan.base)], rehearsal=True)
     try:
-        scene.git.fast_forward(git_dir, path, commit, f"hub-session merge {plan.session.id}")
+        scene.git.fast_forward(git_dir, path, into, commit, f"hub-session merge {plan.session.id}")
     except GitFailed as fault:
         raise Refused(
-            f"git cannot update '{path}', where '{short(plan.into)}' is checked out",
+            f"git cannot update '{path}', where '{into}' is checked out",
             hint=fault.stderr.strip(),
         ) from None
+    if not scene.repo.contains(scene.repo.tip(plan.into), commit):
+        raise Refused(f"git has updated '{path}', and '{into}' is not at the merge {commit[:12]}")
 
 
 def _post_summary(plan: Plan, commit: str, report: Report, scene: Scene) -> list[str]:

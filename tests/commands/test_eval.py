@@ -417,6 +417,18 @@ def test_a_yes_is_kept_outside_the_repository(hub: Hub) -> None:
     assert hub.run("eval", "-q", "s1") == Result(0)
 
 
+def test_without_a_home_nothing_is_allowed(hub: Hub) -> None:
+    """Least of all by a list of allowed commands that came with the repository as well."""
+    foreign(hub)
+    assert hub.run("eval", "-q", "--eval", "cat ms", "s1") == Result(0)
+    home = Path(hub.environ["HOME"])
+    (home / ".local").rename(hub.top / ".local")
+    for nowhere in ({"HOME": ""}, {"HOME": "."}, {"XDG_STATE_HOME": ".local/state"}):
+        result = hub.run("eval", "s1", environ=nowhere)
+        assert (result.code, result.out) == (1, ""), (nowhere, result)
+        assert result.err.startswith("error: you have not allowed the eval command")
+
+
 def test_where_a_yes_cannot_be_kept(hub: Hub) -> None:
     """It holds this once."""
     foreign(hub)
