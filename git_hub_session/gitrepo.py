@@ -310,6 +310,26 @@ class GitRepo:
                     entries[path] = (int(entry.filemode), entry.id.raw)
         return entries
 
+    @_reading()
+    def added(self, old: str, new: str) -> list[bytes]:
+        """The paths of the files of the commit `new` at which the commit `old` has none."""
+        found: list[bytes] = []
+        pairs: list[tuple[bytes, pygit2.Tree | None, pygit2.Tree]] = [
+            (b"", self._repo[old].peel(pygit2.Tree), self._repo[new].peel(pygit2.Tree))
+        ]
+        while pairs:
+            prefix, before, after = pairs.pop()
+            known = {entry.raw_name: entry for entry in before or ()}
+            for entry in after:
+                was, path = known.get(entry.raw_name), prefix + (entry.raw_name or b"")
+                if isinstance(entry, pygit2.Tree):
+                    if was is None or was.id != entry.id:
+                        below = was if isinstance(was, pygit2.Tree) else None
+                        pairs.append((path + b"/", below, entry))
+                elif was is None or isinstance(was, pygit2.Tree):
+                    found.append(path)
+        return found
+
     @staticmethod
     def blob_id(data: bytes) -> bytes:
         """The object id, as 20 bytes, that `data` has as a blob."""

@@ -8,6 +8,7 @@ killed at any point, the same call knows by the commit that the session names ho
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 from git_hub_session.board import Board
@@ -16,7 +17,14 @@ from git_hub_session.errors import GitFailed, HubError, Refused
 from git_hub_session.escape import visible
 from git_hub_session.operations.agents import agent_worktrees, attempts, still_running
 from git_hub_session.operations.cleanup import carry_out
-from git_hub_session.operations.mergetree import Blend, Checkout, blend, commit_blend, hooks_in
+from git_hub_session.operations.mergetree import (
+    Blend,
+    Checkout,
+    blend,
+    commit_blend,
+    ignored_in_the_way,
+    tell_post_merge,
+)
 from git_hub_session.operations.policy import Policy
 from git_hub_session.operations.report import Report, untouched
 from git_hub_session.operations.scene import Scene
@@ -284,7 +292,7 @@ def _message(plan: Plan) -> str:
 
 
 def _move(plan: Plan, commit: str, scene: Scene) -> None:
-    """Move the branch from its base to the merge; raises Refused, GitFailed, with nothing changed."""
+    """Move the branch from its base to the merge; raises Refused, with nothing changed."""
     into = short(plan.into)
     if _checkout_of(plan.into, scene) != plan.checkout:  # a hook, or a signature, takes its time
         raise Refused(
@@ -292,19 +300,25 @@ def _move(plan: Plan, commit: str, scene: Scene) -> None:
             hint=f"git hub-session merge {plan.session.id}",
         )
     if plan.checkout is None:
-        scene.git.change_refs([updated(plan.into, commit, plan.base)])
+        try:
+            scene.git.change_refs([updated(plan.into, commit, plan.base)])
+        except GitFailed as fault:
+            raise Refused(f"git does not move '{into}'", hint=fault.stderr.strip()) from None
         return
-    git_dir, path = plan.checkout
-    if "reference-transaction" in hooks_in(scene, path):
-        # Where it refuses the ref, git has moved the files already: so it is asked before.
-        scene.git.change_refs([updated(plan.into, commit, plan.base)], rehearsal=True)
+    path = plan.checkout.path
+    ignored = ignored_in_the_way(scene, plan.checkout, plan.base, commit)
+    if ignored:
+        raise Refused(
+            f"'{path}' has files in the way that git ignores",
+            hint="\n".join(map(os.fsdecode, ignored)),
+        )
     try:
-        scene.git.fast_forward(git_dir, path, into, commit, f"hub-session merge {plan.session.id}")
+        scene.git.move_branch(plan.checkout.environ(), plan.into, commit, plan.base)
     except GitFailed as fault:
         raise Refused(
-            f"git cannot update '{path}', where '{into}' is checked out",
-            hint=fault.stderr.strip(),
+            f"git cannot update '{path}', where '{into}' is checked out", hint=fault.stderr.strip()
         ) from None
+    tell_post_merge(scene, plan.checkout)
     if not scene.repo.contains(scene.repo.tip(plan.into), commit):
         raise Refused(f"git has updated '{path}', and '{into}' is not at the merge {commit[:12]}")
 

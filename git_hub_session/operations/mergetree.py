@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager
 
 from git_hub_session.errors import GitFailed, HubError
 from git_hub_session.gitconfig import is_true
+from git_hub_session.operations.outfit import ways
 from git_hub_session.operations.scene import Scene
 from git_hub_session.typed import TYPE_CHECKING, NamedTuple
 
@@ -152,3 +153,36 @@ def hooks_in(scene: Scene, where: str) -> set[str]:
     except OSError:
         return set()
     return {name for name in names if os.access(os.path.join(directory, name), os.X_OK)}
+
+
+def tell_post_merge(scene: Scene, checkout: Checkout) -> None:
+    """Run the hook post-merge, as git does after a merge that was no squash; how it ends is its own affair."""
+    if "post-merge" in hooks_in(scene, checkout.path):
+        command = ["hook", "run", "--ignore-missing", "post-merge", "--", "0"]
+        try:
+            scene.git.run(command, environ=checkout.environ(), cwd=checkout.path)
+        except GitFailed:
+            pass
+
+
+def ignored_in_the_way(scene: Scene, checkout: Checkout, old: str, new: str) -> list[bytes]:
+    """The ignored files where `new` has a file that `old` has not: git would take them for worthless."""
+    top = os.fsencode(checkout.path)
+    blocked = {
+        os.fsdecode(way)
+        for path in scene.repo.added(old, new)
+        for way in ways(path)
+        if _is_blocked(os.path.join(top, way), is_above=way != path)
+    }
+    if not blocked:
+        return []
+    words = ["ls-files", "-z", "--others", "--ignored", "--exclude-standard", "--"]
+    words += [f":(literal){way}" for way in sorted(blocked)]
+    listed = scene.git.run(words, environ=checkout.environ(), cwd=checkout.path)
+    return listed.split(b"\0")[:-1]
+
+
+def _is_blocked(path: bytes, *, is_above: bool) -> bool:
+    """Whether something is at `path`; above a file a directory is not in the way."""
+    is_directory = os.path.isdir(path) and not os.path.islink(path)
+    return os.path.lexists(path) and not (is_above and is_directory)
