@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 from git_hub_session.errors import HubError
 from git_hub_session.gitconfig import environment_settings, is_true
@@ -20,34 +20,41 @@ from git_hub_session.refnames import REFS
 from git_hub_session.typed import NamedTuple
 
 
-class _NoTls(ModuleType):
-    """What pygit2 asks the module ssl while it is imported: where CA certificates are. In an empty place."""
-
-    DefaultVerifyPaths = object  # the type of an annotation
-    cafile = None
-    capath = os.path.dirname(__file__)
-
-    def get_default_verify_paths(self) -> _NoTls:
-        return self
+class _StandIn(ModuleType):
+    """A module that pygit2 names while it is imported, for what nothing here does."""
 
     def __getattr__(self, name: str) -> object:
         """Should another pygit2 ask for more: the real module has it, and takes this one's place."""
         if name.startswith("__"):
             raise AttributeError(name)
-        sys.modules.pop("ssl")
-        return getattr(__import__("ssl"), name)
+        sys.modules.pop(self.__name__, None)
+        return getattr(__import__(self.__name__), name)
 
 
-# pygit2 reads every CA certificate when it is imported, and cannot be imported where there
-# are none. Nothing here speaks TLS: the certificates would take 13 ms, and ssl itself 9.
-_no_tls = _NoTls("ssl")
-sys.modules.setdefault("ssl", _no_tls)
+def _stand_ins() -> Iterator[_StandIn]:
+    """They save a third of the time that pygit2 takes to load (28 of 75 ms)."""
+    # Where CA certificates are, each of which it reads; it cannot be imported where there are none.
+    tls = _StandIn("ssl")
+    nowhere = SimpleNamespace(cafile=None, capath=os.path.dirname(__file__))
+    tls.__dict__.update(DefaultVerifyPaths=object, get_default_verify_paths=lambda: nowhere)
+    yield tls
+    archives = _StandIn("tarfile")
+    archives.__dict__.update(TarFile=object)  # the type of an annotation
+    yield archives
+    classes = _StandIn("dataclasses")
+    classes.__dict__.update(dataclass=lambda made: made)  # of a result that is never made
+    yield classes
+
+
+_absent = [one for one in _stand_ins() if one.__name__ not in sys.modules]
+sys.modules.update((one.__name__, one) for one in _absent)
 try:
     import pygit2
     from pygit2.enums import ConfigLevel, DiffStatsFormat, SortMode
 finally:
-    if sys.modules["ssl"] is _no_tls:
-        del sys.modules["ssl"]
+    for _one in _absent:
+        if sys.modules.get(_one.__name__) is _one:
+            del sys.modules[_one.__name__]
 
 
 class CannotOpen(HubError):

@@ -75,10 +75,11 @@ class Plan(NamedTuple):
     remarks: tuple[str, ...] = ()
     """What one should know before saying yes."""
     stat: DiffStat | None = None
-    """What the winner changed since it left `into`; this and what follows is not there where `merged`."""
+    """What the winner changed since it left `into`."""
     summary: tuple[str, ...] = ()
     """The same, file by file."""
     blend: Blend | None = None
+    """What the merge comes to; None where it is `merged`."""
 
     @property
     def conflicts(self) -> tuple[bytes, ...]:
@@ -94,8 +95,8 @@ class Merged(NamedTuple):
     report: Report
 
 
-def plan_merge(sid: SessionId, scene: Scene, wish: Wish, *, dry_run: bool) -> Plan:
-    """What `merge` would do; nothing is changed.
+def plan_merge(sid: SessionId, scene: Scene, wish: Wish, *, dry_run: bool, described: bool) -> Plan:
+    """What `merge` would do, and with what changes if it is to be `described`; nothing is changed.
 
     Raises Refused (state, no winner, an agent that runs, a branch that is in use), GitFailed.
     """
@@ -104,8 +105,11 @@ def plan_merge(sid: SessionId, scene: Scene, wish: Wish, *, dry_run: bool) -> Pl
     if plan.merged:
         return plan
     merged = blend(scene, plan.base, plan.tip, plan.checkout, dry_run=dry_run)
-    stat, summary = scene.repo.diff_summary(plan.tip, plan.base)
-    return plan._replace(stat=stat, summary=summary, blend=merged)
+    plan = plan._replace(blend=merged)
+    if described:
+        stat, summary = scene.repo.diff_summary(plan.tip, plan.base)
+        plan = plan._replace(stat=stat, summary=summary)
+    return plan
 
 
 def merge(sid: SessionId, scene: Scene, wish: Wish, policy: Policy, plan: Plan) -> Merged:
