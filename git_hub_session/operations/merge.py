@@ -8,33 +8,26 @@ killed at any point, the same call knows by the commit that the session names ho
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 
 from git_hub_session.board import Board
 from git_hub_session.clock import iso
-from git_hub_session.errors import GitFailed, HubError, Refused
+from git_hub_session.errors import HubError, Refused
 from git_hub_session.escape import visible
 from git_hub_session.operations.agents import agent_worktrees, attempts, still_running
+from git_hub_session.operations.checkout import Checkout, checkout_of, move
 from git_hub_session.operations.cleanup import carry_out
-from git_hub_session.operations.mergetree import (
-    Blend,
-    Checkout,
-    blend,
-    commit_blend,
-    ignored_in_the_way,
-    tell_post_merge,
-)
+from git_hub_session.operations.mergetree import Blend, blend, commit_blend
 from git_hub_session.operations.policy import Policy
 from git_hub_session.operations.report import Report, untouched
 from git_hub_session.operations.scene import Scene
 from git_hub_session.operations.survey import worktree_facts
 from git_hub_session.operations.verdict import said
-from git_hub_session.refnames import HEADS, AgentBranch, SessionId, short, updated
+from git_hub_session.refnames import HEADS, AgentBranch, SessionId, short
 from git_hub_session.session import Merge, Result, Session, advanced, with_merge
 from git_hub_session.states import State
 from git_hub_session.typed import TYPE_CHECKING, NamedTuple
-from git_hub_session.worktrees import linked_worktrees, operation_of, read_head
+from git_hub_session.worktrees import linked_worktrees
 
 if TYPE_CHECKING:
     from git_hub_session.files import Directory
@@ -159,7 +152,7 @@ def _look(session: Session, directory: Directory, scene: Scene, wish: Wish) -> P
             f"git hub-session update {session.id} --state {State.MERGED}",
         )
     remarks = tuple(_remarks(session, scene, winner, result, into))
-    checkout = _checkout_of(into, scene)
+    checkout = checkout_of(into, scene)
     return Plan(session, winner, tip, into, base, checkout, "", result, remarks)
 
 
@@ -235,41 +228,6 @@ def _remarks(
             yield f"the worktree of {name} holds uncommitted changes, which are not merged"
 
 
-def _checkout_of(into: str, scene: Scene) -> Checkout | None:
-    """Where the branch is checked out; raises Refused where it cannot be moved there."""
-    place, found = scene.place, []
-    if place.main_worktree:
-        operation = operation_of(place.common_dir)
-        if into in (*operation.branches, *operation.moved):
-            raise _busy(into, place.main_worktree, operation.name)
-        if read_head(place.common_dir)[0] == into:
-            found.append(Checkout(place.common_dir, place.main_worktree))
-    for worktree in linked_worktrees(place.common_dir):
-        if into in worktree.in_use:
-            if worktree.head != into or worktree.operation:
-                raise _busy(into, worktree.path, worktree.operation)
-            fault = "its directory is missing" if worktree.missing else worktree.fault
-            if fault:
-                raise Refused(
-                    f"'{short(into)}' is checked out in '{worktree.path}', and {fault}",
-                    hint="git worktree prune, or git worktree repair",
-                )
-            found.append(Checkout(worktree.entry, worktree.path))
-    if len(found) > 1:
-        both = "' and '".join(checkout.path for checkout in found[:2])
-        raise Refused(
-            f"'{short(into)}' is checked out twice, in '{both}'",
-            hint="git switch --detach in one of them",
-        )
-    return found[0] if found else None
-
-
-def _busy(into: str, path: str, operation: str) -> Refused:
-    return Refused(
-        f"'{short(into)}' is in the middle of a {operation} in '{path}'", hint="finish it first"
-    )
-
-
 def _landed(edit: Edit, plan: Plan, scene: Scene, wish: Wish) -> str:
     """Commit the merge and move the branch there; the commit."""
     assert plan.blend is not None
@@ -280,7 +238,7 @@ def _landed(edit: Edit, plan: Plan, scene: Scene, wish: Wish) -> str:
     record = Merge(winner.agent, winner.attempt, plan.tip, short(plan.into), commit)
     edit.save(with_merge(plan.session, record, at=iso(scene.now())))
     try:
-        _move(plan, commit, scene)
+        move(plan.into, plan.checkout, plan.base, commit, scene, winner.session)
     except BaseException:
         if not scene.repo.contains(scene.repo.tip(plan.into), commit):
             edit.save(plan.session)
@@ -293,38 +251,6 @@ def _message(plan: Plan) -> str:
     winner, sid = f"agent-{plan.winner.agent}", plan.session.id
     task = "\n".join(map(visible, plan.session.config.task.split("\n")))
     return f"hub: merge {winner} from session {sid}\n\nTask: {task}\nWinner: {winner}\nSession: {sid}\n"
-
-
-def _move(plan: Plan, commit: str, scene: Scene) -> None:
-    """Move the branch from its base to the merge; raises Refused, with nothing changed."""
-    into = short(plan.into)
-    if _checkout_of(plan.into, scene) != plan.checkout:  # a hook, or a signature, takes its time
-        raise Refused(
-            f"another branch was checked out where '{into}' was, or '{into}' was, meanwhile",
-            hint=f"git hub-session merge {plan.session.id}",
-        )
-    if plan.checkout is None:
-        try:
-            scene.git.change_refs([updated(plan.into, commit, plan.base)])
-        except GitFailed as fault:
-            raise Refused(f"git does not move '{into}'", hint=fault.stderr.strip()) from None
-        return
-    path = plan.checkout.path
-    ignored = ignored_in_the_way(scene, plan.checkout, plan.base, commit)
-    if ignored:
-        raise Refused(
-            f"'{path}' has files in the way that git ignores",
-            hint="\n".join(map(os.fsdecode, ignored)),
-        )
-    try:
-        scene.git.move_branch(plan.checkout.environ(), plan.into, commit, plan.base)
-    except GitFailed as fault:
-        raise Refused(
-            f"git cannot update '{path}', where '{into}' is checked out", hint=fault.stderr.strip()
-        ) from None
-    tell_post_merge(scene, plan.checkout)
-    if not scene.repo.contains(scene.repo.tip(plan.into), commit):
-        raise Refused(f"git has updated '{path}', and '{into}' is not at the merge {commit[:12]}")
 
 
 def _post_summary(plan: Plan, commit: str, report: Report, scene: Scene) -> list[str]:

@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager
 
 from git_hub_session.errors import GitFailed, HubError
 from git_hub_session.gitconfig import is_true
-from git_hub_session.operations.outfit import ways
+from git_hub_session.operations.checkout import Checkout, hooks_in
 from git_hub_session.operations.scene import Scene
 from git_hub_session.typed import TYPE_CHECKING, NamedTuple
 
@@ -28,17 +28,6 @@ class TooOld(HubError):
     """git is older than what is needed of it."""
 
     code = "git-too-old"
-
-
-class Checkout(NamedTuple):
-    """A worktree that has a branch checked out."""
-
-    git_dir: str
-    path: str
-
-    def environ(self) -> dict[str, str]:
-        """What tells git to work there."""
-        return {"GIT_DIR": self.git_dir, "GIT_WORK_TREE": self.path}
 
 
 class Blend(NamedTuple):
@@ -142,47 +131,3 @@ def _through_hooks(
         ask("commit-msg", file)
         with open(file, "rb") as reader:
             return reader.read()
-
-
-def hooks_in(scene: Scene, where: str) -> set[str]:
-    """The names of the hooks that git would run in the directory `where`."""
-    named = [os.path.join(scene.place.common_dir, "hooks"), *scene.settings("core.hooksPath")]
-    directory = os.path.join(where, os.path.expanduser(named[-1]))
-    try:
-        names = os.listdir(directory)
-    except OSError:
-        return set()
-    return {name for name in names if os.access(os.path.join(directory, name), os.X_OK)}
-
-
-def tell_post_merge(scene: Scene, checkout: Checkout) -> None:
-    """Run the hook post-merge, as git does after a merge that was no squash; how it ends is its own affair."""
-    if "post-merge" in hooks_in(scene, checkout.path):
-        command = ["hook", "run", "--ignore-missing", "post-merge", "--", "0"]
-        try:
-            scene.git.run(command, environ=checkout.environ(), cwd=checkout.path)
-        except GitFailed:
-            pass
-
-
-def ignored_in_the_way(scene: Scene, checkout: Checkout, old: str, new: str) -> list[bytes]:
-    """The ignored files where `new` has a file that `old` has not: git would take them for worthless."""
-    top = os.fsencode(checkout.path)
-    blocked = {
-        os.fsdecode(way)
-        for path in scene.repo.added(old, new)
-        for way in ways(path)
-        if _is_blocked(os.path.join(top, way), is_above=way != path)
-    }
-    if not blocked:
-        return []
-    words = ["ls-files", "-z", "--others", "--ignored", "--exclude-standard", "--"]
-    words += [f":(literal){way}" for way in sorted(blocked)]
-    listed = scene.git.run(words, environ=checkout.environ(), cwd=checkout.path)
-    return listed.split(b"\0")[:-1]
-
-
-def _is_blocked(path: bytes, *, is_above: bool) -> bool:
-    """Whether something is at `path`; above a file a directory is not in the way."""
-    is_directory = os.path.isdir(path) and not os.path.islink(path)
-    return os.path.lexists(path) and not (is_above and is_directory)

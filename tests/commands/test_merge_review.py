@@ -45,5 +45,5 @@ def test_a_hook_that_takes_the_merge_back(hub: Hub) -> None:
     hook(hub, "post-merge", "git reset -q --hard HEAD^")
     refs, state = hub.refs(), hub.state()
     result = hub.run("merge", "-q", "--yes", "s1")
-    assert (result.code, "'main' is not at the merge" in result.err) == (1, True)
+    assert (result.code, "'main' is not at" in result.err) == (1, True)
     assert (hub.refs(), hub.state()) == (refs, state)
