@@ -161,10 +161,11 @@ def left_of(
     None where it leaves nothing, and there is older work that could be taken for it.
     """
     left: dict[str, dict[str, str | None]] = {}
+    older = scene.repo.refs(rescue_prefix(sid))  # all at once: each list is one of all refs
     for verdict, saved in going:
-        branch = parse_agent_branch(verdict.branch)
+        branch, prefix = parse_agent_branch(verdict.branch), rescue_prefix(sid, verdict.branch)
         work = [one.ref for one in saved if one.kind == "work"]
-        if branch and (work or scene.repo.refs(rescue_prefix(sid, verdict.branch))):
+        if branch and (work or any(ref.startswith(prefix) for ref in older)):
             attempts = left.setdefault(f"agent-{branch.agent}", {})
             attempts[f"attempt-{branch.attempt}"] = work[-1] if work else None
     return left
