@@ -358,8 +358,12 @@ def test_an_agent_that_still_runs(hub: Hub) -> None:
     assert hub.run("eval", *MEASURE, "s1") == Result(
         1, "", "error: agent-2 is still running\nhint: wait for it, or use --force\n"
     )
+    assert hub.run("eval", "--ranking", "1,2", "s1") == Result(
+        1, "", "error: agent-2 is still running\nhint: wait for it, or use --force\n"
+    )
     assert hub.state()["state"] == "running"
     assert hub.run("eval", "-q", "--force", *MEASURE, "s1") == Result(0)
+    assert hub.run("eval", "-q", "--force", "--ranking", "1,2", "s1") == Result(0)
     running.send_signal(signal.SIGTERM)
     assert running.wait() == -signal.SIGTERM
 
@@ -561,9 +565,10 @@ def test_an_interrupt_leaves_nothing(hub: Hub) -> None:
     wait_for(pid.exists)
     state = hub.state()
     assert worktrees(hub) == 4
-    assert hub.run("eval", *MEASURE, "s1").err.startswith(
-        "error: session 's1' is being evaluated\n"
-    )
+    for words in (MEASURE, ("--ranking", "1,2")):
+        assert hub.run("eval", *words, "s1").err.startswith(
+            "error: session 's1' is being evaluated\n"
+        )
     process.send_signal(signal.SIGINT)
     assert process.communicate(timeout=30) == (b"", b"")
     assert process.returncode == -signal.SIGINT
