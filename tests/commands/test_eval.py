@@ -199,7 +199,7 @@ def test_a_metric_file_that_is_written_at_once_and_again(hub: Hub) -> None:
     tournament(hub, "ms: 1\n", "ms: 2\n")
     words = (*MEASURE, "--eval", "echo ms: ${HUB_AGENT#agent-} >result", "--metric-file", "result")
     for _ in range(2):  # in the worktrees, then beside them
-        assert hub.run("eval", "-q", *words, "--repeat", "9", "s1").code == 0
+        assert hub.run("eval", "-q", *words, "--repeat", "20", "s1").code == 0
         assert ranks(hub) == {"agent-1": (1, 1, ""), "agent-2": (2, 2, "")}
 
 
