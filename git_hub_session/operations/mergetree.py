@@ -8,6 +8,7 @@ is checked out nowhere it is given those of its tip in a directory of their own.
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 
@@ -94,8 +95,10 @@ def _scratch() -> AbstractContextManager[str]:
 
 
 def _write_attributes(repo: GitRepo, commit: str, top: str) -> None:
-    for path, (_, oid) in repo.tree_entries(commit).items():
-        if path.rpartition(b"/")[2] == _ATTRIBUTES:
+    for path, (mode, oid) in repo.tree_entries(commit).items():
+        *above, name = path.split(b"/")
+        # Who makes trees by hand can call a directory "..".
+        if name == _ATTRIBUTES and stat.S_ISREG(mode) and b".." not in above:
             file = os.path.join(os.fsencode(top), path)
             os.makedirs(os.path.dirname(file), exist_ok=True)
             with open(file, "wb") as writer:

@@ -47,3 +47,23 @@ def test_a_hook_that_takes_the_merge_back(hub: Hub) -> None:
     result = hub.run("merge", "-q", "--yes", "s1")
     assert (result.code, "'main' is not at the merge" in result.err) == (1, True)
     assert (hub.refs(), hub.state()) == (refs, state)
+
+
+def test_attributes_stay_in_their_scratch_directory(hub: Hub) -> None:
+    """A tree that was made by hand names directories that no checkout makes, and links are no attributes."""
+    tournament(hub)
+    blob = hub.git("hash-object", "-w", "--stdin", stdin="* merge=ours\n")
+    found = f"100644 blob {blob}\t.gitattributes\n"
+    for name in ("victim", ".."):
+        found = f"040000 tree {hub.git('mktree', stdin=found)}\t{name}\n"
+    link = f"120000 blob {blob}\t.gitattributes\n"
+    commits = f"160000 commit {hub.git('rev-parse', 'main')}\t.gitattributes\n"
+    for name, more in (("link", link), ("commits", commits)):
+        found += f"040000 tree {hub.git('mktree', stdin=more)}\t{name}\n"
+    tree = hub.git("mktree", stdin=f"{found}{hub.git('ls-tree', 'main')}\n")
+    hub.git("branch", "odd", hub.git("commit-tree", tree, "-p", "main", "-m", "odd"))
+    scratch = hub.top.parent / "scratch"
+    scratch.mkdir()
+    words = ("merge", "-q", "--yes", "--into=odd", "s1")
+    assert hub.run(*words, environ={"TMPDIR": str(scratch)}) == Result(0)
+    assert list(scratch.iterdir()) == []
