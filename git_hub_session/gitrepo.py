@@ -195,9 +195,14 @@ class GitRepo:
 
     @_reading()
     def contains(self, tip: str, commit: str) -> bool:
-        """Whether the commit `tip` is, or descends from, the commit of object id `commit`."""
-        return self.has_commit(commit) and (
-            tip == commit or self._repo.descendant_of(pygit2.Oid(hex=tip), pygit2.Oid(hex=commit))
+        """Whether the commit `tip` ('': none) is, or descends from, the commit of object id `commit`."""
+        return (
+            bool(tip)
+            and self.has_commit(commit)
+            and (
+                tip == commit
+                or self._repo.descendant_of(pygit2.Oid(hex=tip), pygit2.Oid(hex=commit))
+            )
         )
 
     @_reading()

@@ -67,3 +67,17 @@ def test_attributes_stay_in_their_scratch_directory(hub: Hub) -> None:
     words = ("merge", "-q", "--yes", "--into=odd", "s1")
     assert hub.run(*words, environ={"TMPDIR": str(scratch)}) == Result(0)
     assert list(scratch.iterdir()) == []
+
+
+def test_a_branch_that_is_gone_since_it_was_merged_into(hub: Hub) -> None:
+    tournament(hub)
+    hub.git("branch", "release", "main")
+    words = ("merge", "-q", "--yes", "--no-cleanup", "--into=release", "s1")
+    assert hub.run(*words) == Result(0)
+    hub.git("branch", "-q", "-D", "release")
+    assert hub.run("merge", "--yes", "s1") == Result(
+        1,
+        "",
+        "error: session 's1' is 'merged': there is nothing to merge\n"
+        "hint: git hub-session cleanup --archive s1\n",
+    )
