@@ -57,6 +57,7 @@ CONFIG_KEYS = (
 )
 
 MAX_AGENTS = 999
+_LARGEST = 1e300  # a metric is never more; an integer in JSON may be more than a float holds
 
 
 class Config(NamedTuple):
@@ -214,7 +215,8 @@ def _result(name: str, known: Mapping[str, Any]) -> Result | None:
     if type(attempt) is not int or type(rank) is not int or rank < 1 or not commit:
         return None
     metric = found.get("metric")
-    measured = isinstance(metric, int | float) and not isinstance(metric, bool)
+    is_number = isinstance(metric, int | float) and not isinstance(metric, bool)
+    measured = is_number and abs(metric) <= _LARGEST
     reason = _text(found.get("reason"))
     return Result(int(number), attempt, commit, rank, metric if measured else None, reason)
 

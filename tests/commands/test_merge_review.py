@@ -81,3 +81,13 @@ def test_a_branch_that_is_gone_since_it_was_merged_into(hub: Hub) -> None:
         "error: session 's1' is 'merged': there is nothing to merge\n"
         "hint: git hub-session cleanup --archive s1\n",
     )
+
+
+def test_a_metric_that_no_number_holds(hub: Hub) -> None:
+    """A state.json that came with the repository says so: it is none."""
+    tournament(hub)
+    state = hub.directory() / "state.json"
+    state.write_text(state.read_text().replace('"metric": null', f'"metric": {10**400}'))
+    assert hub.run("merge", "-n", "s1").out.startswith(
+        "Merging hub/s1/agent-2/attempt-1 into main\n  Rank: 1\n  file | 1 +\n"
+    )
