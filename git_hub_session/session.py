@@ -215,10 +215,10 @@ def _result(name: str, known: Mapping[str, Any]) -> Result | None:
     if type(attempt) is not int or type(rank) is not int or rank < 1 or not commit:
         return None
     metric = found.get("metric")
-    is_number = isinstance(metric, int | float) and not isinstance(metric, bool)
-    measured = is_number and abs(metric) <= _LARGEST
+    if not isinstance(metric, int | float) or isinstance(metric, bool) or abs(metric) > _LARGEST:
+        metric = None
     reason = _text(found.get("reason"))
-    return Result(int(number), attempt, commit, rank, metric if measured else None, reason)
+    return Result(int(number), attempt, commit, rank, metric, reason)
 
 
 def new_document(sid: SessionId, *, at: str) -> dict[str, Any]:
