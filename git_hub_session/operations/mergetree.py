@@ -12,7 +12,7 @@ import stat
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 
-from git_hub_session.errors import GitFailed, HubError
+from git_hub_session.errors import GitFailed, HubError, Refused
 from git_hub_session.gitconfig import is_true
 from git_hub_session.operations.scene import Scene
 from git_hub_session.typed import TYPE_CHECKING, NamedTuple
@@ -111,12 +111,15 @@ def commit_blend(
     """A commit of the merged tree, as the user's git is configured: identity, signature, hooks.
 
     Of the hooks of `git merge`, pre-merge-commit runs where the branch is checked out, with an
-    index of what is merged; prepare-commit-msg and commit-msg always. Raises GitFailed.
+    index of what is merged; prepare-commit-msg and commit-msg always. Raises GitFailed,
+    Refused (there is no message).
     """
     told = message.encode("utf-8", "surrogateescape")
     where = checkout.path if checkout else scene.place.common_dir
     if hooks_in(scene, where) & {"pre-merge-commit", "prepare-commit-msg", "commit-msg"}:
         told = _through_hooks(scene, tree, told, checkout, is_merge=len(parents) > 1)
+    if not told.strip():
+        raise Refused("the message of the merge is empty", hint="-m <text>")
     signed = is_true(["", *scene.settings("commit.gpgSign")][-1])
     return scene.git.commit_tree(tree, parents, told, sign=signed)
 

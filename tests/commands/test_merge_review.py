@@ -91,3 +91,15 @@ def test_a_metric_that_no_number_holds(hub: Hub) -> None:
     assert hub.run("merge", "-n", "s1").out.startswith(
         "Merging hub/s1/agent-2/attempt-1 into main\n  Rank: 1\n  file | 1 +\n"
     )
+
+
+def test_a_message_that_a_hook_emptied(hub: Hub) -> None:
+    """As `git merge`: there is no commit without one."""
+    tournament(hub)
+    hook(hub, "commit-msg", ': >"$1"')
+    refs, state = hub.refs(), hub.state()
+    refused = Result(1, "", "error: the message of the merge is empty\nhint: -m <text>\n")
+    assert hub.run("merge", "-q", "--yes", "s1") == refused
+    (hub.top / ".git" / "hooks" / "commit-msg").unlink()
+    assert hub.run("merge", "-q", "--yes", "-m", " ", "s1") == refused
+    assert (hub.refs(), hub.state(), status(hub)) == (refs, state, "## main")
