@@ -103,3 +103,17 @@ def test_a_message_that_a_hook_emptied(hub: Hub) -> None:
     (hub.top / ".git" / "hooks" / "commit-msg").unlink()
     assert hub.run("merge", "-q", "--yes", "-m", " ", "s1") == refused
     assert (hub.refs(), hub.state(), status(hub)) == (refs, state, "## main")
+
+
+def test_into_a_branch_of_the_session_itself(hub: Hub) -> None:
+    """It would become a tag in the end, like those of all who lost."""
+    tournament(hub)
+    into = "hub/s1/agent-3/attempt-1"
+    hub.git("branch", into, "main")
+    refs = hub.refs()
+    assert hub.run("merge", "--yes", f"--into={into}", "s1") == Result(
+        1,
+        "",
+        f"error: '{into}' is a branch of the session itself\nhint: name another one with --into\n",
+    )
+    assert hub.refs() == refs
