@@ -15,6 +15,7 @@ from functools import cached_property
 from types import ModuleType
 
 from git_hub_session.errors import HubError
+from git_hub_session.escape import visible
 from git_hub_session.gitconfig import environment_settings, is_true
 from git_hub_session.refnames import REFS
 from git_hub_session.typed import NamedTuple
@@ -212,12 +213,19 @@ class GitRepo:
 
     @_reading()
     def diff_summary(self, tip: str, base: str) -> tuple[DiffStat, tuple[str, ...]]:
-        """The same, and file by file, with what was renamed: the lines of `git diff --stat --summary`."""
+        """The same, and file by file, with what was renamed: the lines of `git diff --stat --summary`.
+
+        Where a name is no plain text they are simpler: libgit2 writes out what is in it, line feeds too.
+        """
         diff = self._diff(tip, base)
         stat = _stat(diff)
         diff.find_similar()
         shape = DiffStatsFormat.FULL | DiffStatsFormat.INCLUDE_SUMMARY
-        return stat, tuple(diff.stats.format(shape, _COLUMNS).splitlines())
+        names = {one.raw_path for delta in diff.deltas for one in (delta.old_file, delta.new_file)}
+        if all(visible(name) == name for name in map(os.fsdecode, names)):
+            return stat, tuple(diff.stats.format(shape, _COLUMNS).split("\n")[:-1])
+        total = diff.stats.format(DiffStatsFormat.SHORT, _COLUMNS).rstrip("\n")
+        return stat, (*(_line(patch) for patch in diff if patch), total)
 
     def _diff(self, tip: str, base: str) -> pygit2.Diff:
         fork = self._repo.merge_base(pygit2.Oid(hex=tip), pygit2.Oid(hex=base))
@@ -361,6 +369,13 @@ class GitRepo:
             raise HubError(f"the value of {name} is not UTF-8", hint=f"git config {name}") from None
         folded = name.lower()
         return [*values, self._settings[folded]] if folded in self._settings else values
+
+
+def _line(patch: pygit2.Patch) -> str:
+    """One file of a diff: `A name | 12`."""
+    _, added, deleted = patch.line_stats
+    name = visible(os.fsdecode(patch.delta.new_file.raw_path))
+    return f" {patch.delta.status_char()} {name} | {added + deleted}"
 
 
 def _stat(diff: pygit2.Diff) -> DiffStat:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
-from tests.commands.test_merge import hook, status, tournament
+from tests.commands.test_merge import hook, place, status, tournament
 from tests.hub import Hub, Result
 
 
@@ -117,3 +119,38 @@ def test_into_a_branch_of_the_session_itself(hub: Hub) -> None:
         f"error: '{into}' is a branch of the session itself\nhint: name another one with --into\n",
     )
     assert hub.refs() == refs
+
+
+def test_names_that_are_no_text(hub: Hub) -> None:
+    """None of them makes a line of the answer, or drives the terminal; in every format one sees which they are."""
+    names = [
+        b"bad\xff",
+        b"esc\x1b[2J",
+        b"line\n 0 files changed",
+        "sep\u2028\x85".encode(),
+        b"plain name",
+    ]
+    tournament(hub)
+    where = place(hub, 2)
+    for name in names:
+        (where / os.fsdecode(name)).write_bytes(b"x\n")
+    hub.git("mv", "sub/other", "sub/moved\n", cwd=where)
+    hub.git("add", "-A", cwd=where)
+    hub.git("commit", "-q", "-m", "odd names", cwd=where)
+    shown = [
+        *("bad\\xff", "esc\\x1b[2J", "line\\n 0 files changed", "plain name", "sep\\u2028\\x85"),
+    ]
+    assert hub.run("merge", "-n", "-z", "--format=porcelain", "s1").code == 0
+    assert hub.run("merge", "-n", "s1").out == (
+        "Merging hub/s1/agent-2/attempt-1 into main\n  Rank: 1\n"
+        f"  A {shown[0]} | 1\n  A {shown[1]} | 1\n  M file | 1\n  A {shown[2]} | 1\n  A new | 1\n"
+        f"  A {shown[3]} | 1\n  A {shown[4]} | 1\n  R sub/moved\\n | 0\n"
+        "  8 files changed, 7 insertions(+)\n"
+    )
+    for name in names:
+        (hub.top / os.fsdecode(name)).write_bytes(b"y\n")
+    hub.git("add", "-A")
+    hub.git("commit", "-q", "-m", "the same names")
+    assert hub.run("merge", "-n", "s1").out.splitlines()[1:] == [f"  {name}" for name in shown]
+    conflicts = hub.json("merge", "-n", "s1", code=1)["conflicts"]
+    assert sorted(map(os.fsencode, conflicts)) == sorted(names)
