@@ -13,7 +13,7 @@ from time import sleep
 
 from git_hub_session.errors import GitFailed, HubError
 from git_hub_session.gitenviron import without_repository
-from git_hub_session.signals import hold
+from git_hub_session.signals import block, hold
 
 # git dies of an entry that somebody else is just making, before it has made anything.
 _TRIES = 20
@@ -47,10 +47,12 @@ class Git:
         settings: Mapping[str, str] | None = None,
         environ: Mapping[str, str] | None = None,
         cwd: str | None = None,
+        whole: bool = False,
     ) -> bytes:
         """What `git <command>` prints; raises GitFailed, GitMissing.
 
-        `settings` are passed as -c, `environ` is added to the environment.
+        `settings` are passed as -c, `environ` is added to the environment; what has to be done
+        `whole` no ^C ends.
         """
         words = ["git"]
         for name, value in (settings or {}).items():
@@ -58,7 +60,7 @@ class Git:
         variables = {**self._environ, "GIT_DIR": self._common_dir, **(environ or {})}
         # git is never left half-way: killed it leaves *.lock files, and what it writes nobody
         # tidies up when it is not waited for. ^C in a terminal reaches git as well, and ends the wait.
-        release = hold()
+        release = block() if whole else hold()
         try:
             done = subprocess.run(
                 [*words, *command],
@@ -132,7 +134,8 @@ class Git:
         environ = {"GIT_DIR": git_dir, "GIT_WORK_TREE": path, "GIT_REFLOG_ACTION": action}
         # Another strategy, or --squash, for the merges that the user makes: this is none of them.
         settings = {f"branch.{branch}.mergeOptions": ""}
-        self.run(words, settings=settings, environ=environ, cwd=path)
+        # Ended among the files, git leaves some of them as they will be, and refuses to go on.
+        self.run(words, settings=settings, environ=environ, cwd=path, whole=True)
 
     def unlock_worktree(self, path: str) -> None:
         """Unlock the linked worktree at `path`; raises GitFailed."""

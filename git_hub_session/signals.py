@@ -26,3 +26,13 @@ def hold() -> Callable[[], None]:
             signal.raise_signal(number)
 
     return release
+
+
+def block() -> Callable[[], None]:
+    """Make them wait as `hold` does, in what is started meanwhile too."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+
+    def release() -> None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+    return release

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
 
 import pytest
 
@@ -154,3 +156,25 @@ def test_names_that_are_no_text(hub: Hub) -> None:
     assert hub.run("merge", "-n", "s1").out.splitlines()[1:] == [f"  {name}" for name in shown]
     conflicts = hub.json("merge", "-n", "s1", code=1)["conflicts"]
     assert sorted(map(os.fsencode, conflicts)) == sorted(names)
+
+
+def test_an_interrupt_among_the_files(hub: Hub) -> None:
+    """^C reaches git too, and it leaves no checkout half-merged; a second call does the rest."""
+    (hub.top / ".gitattributes").write_text("new filter=slow\n")
+    hub.git("add", ".")
+    hub.git("commit", "-q", "-m", "attributes")
+    tournament(hub)
+    once = hub.top.parent / "once"
+    hub.git("config", "filter.slow.smudge", f"mkdir {once} 2>/dev/null && kill -INT 0; cat")
+    merging = subprocess.Popen(
+        ["git-hub-session", "merge", "-q", "--yes", "s1"],
+        cwd=hub.top,
+        env=hub.environ,
+        start_new_session=True,
+    )
+    assert (merging.wait(), once.exists()) == (-signal.SIGINT, True)
+    assert (status(hub), (hub.top / "new").read_text()) == ("## main", "2\n")
+    assert hub.state()["state"] == "evaluating"
+    assert hub.run("merge", "-q", "--yes", "s1") == Result(0)
+    assert hub.git("rev-parse", "main^2") == hub.git("rev-parse", "hub/s1/agent-2/attempt-1")
+    assert hub.state()["state"] == "merged"
