@@ -83,7 +83,10 @@ class Git:
         stdin: bytes = b"",
         environ: Mapping[str, str] | None = None,
         cwd: str | None = None,
+        *,
+        whole: bool = False,
     ) -> bytes:
+        """Run it to its end; what has to be done `whole` no ^C in a terminal reaches."""
         variables = {**self._environ, "GIT_DIR": self._common_dir, **(environ or {})}
         # git is never left half-way: killed it leaves *.lock files, and what it writes nobody
         # tidies up when it is not waited for. ^C in a terminal reaches git as well, and ends the wait.
@@ -96,6 +99,7 @@ class Git:
                 env=variables,
                 cwd=cwd,
                 check=False,
+                start_new_session=whole,
             )
         except FileNotFoundError:
             raise GitMissing("cannot find 'git'", hint="put git on PATH") from None
@@ -158,7 +162,9 @@ class Git:
         that it comes to its end should we be killed.
         """
         words = ["/bin/sh", "-c", _MOVE, "sh", ref, new, old, _REFLOG]
-        self._call(words, "read-tree", environ=checkout, cwd=checkout["GIT_WORK_TREE"])
+        where = checkout["GIT_WORK_TREE"]
+        # Ended among the files, git leaves some of them as they will be, and refuses to go on.
+        self._call(words, "read-tree", environ=checkout, cwd=where, whole=True)
 
     def unlock_worktree(self, path: str) -> None:
         """Unlock the linked worktree at `path`; raises GitFailed."""

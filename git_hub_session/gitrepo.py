@@ -1,4 +1,4 @@
-"""The repository as libgit2 sees it; the only module that loads pygit2. It only looks.
+"""The repository as libgit2 sees it; the only module that uses pygit2. It only looks.
 
 What changes a repository goes through git's plumbing (gitcommand): libgit2 deletes refs
 by writing back a packed-refs that it read before it took the lock, and so loses refs that
@@ -8,53 +8,16 @@ others packed meanwhile (libgit2#1534).
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
-from types import ModuleType, SimpleNamespace
 
 from git_hub_session.errors import HubError
+from git_hub_session.escape import visible
 from git_hub_session.gitconfig import environment_settings, is_true
+from git_hub_session.libgit2 import ConfigLevel, DiffStatsFormat, SortMode, pygit2
 from git_hub_session.refnames import REFS
 from git_hub_session.typed import NamedTuple
-
-
-class _StandIn(ModuleType):
-    """A module that pygit2 names while it is imported, for what nothing here does."""
-
-    def __getattr__(self, name: str) -> object:
-        """Should another pygit2 ask for more: the real module has it, and takes this one's place."""
-        if name.startswith("__"):
-            raise AttributeError(name)
-        sys.modules.pop(self.__name__, None)
-        return getattr(__import__(self.__name__), name)
-
-
-def _stand_ins() -> Iterator[_StandIn]:
-    """They save a third of the time that pygit2 takes to load (28 of 75 ms)."""
-    # Where CA certificates are, each of which it reads; it cannot be imported where there are none.
-    tls = _StandIn("ssl")
-    nowhere = SimpleNamespace(cafile=None, capath=os.path.dirname(__file__))
-    tls.__dict__.update(DefaultVerifyPaths=object, get_default_verify_paths=lambda: nowhere)
-    yield tls
-    archives = _StandIn("tarfile")
-    archives.__dict__.update(TarFile=object)  # the type of an annotation
-    yield archives
-    classes = _StandIn("dataclasses")
-    classes.__dict__.update(dataclass=lambda made: made)  # of a result that is never made
-    yield classes
-
-
-_absent = [one for one in _stand_ins() if one.__name__ not in sys.modules]
-sys.modules.update((one.__name__, one) for one in _absent)
-try:
-    import pygit2
-    from pygit2.enums import ConfigLevel, DiffStatsFormat, SortMode
-finally:
-    for _one in _absent:
-        if sys.modules.get(_one.__name__) is _one:
-            del sys.modules[_one.__name__]
 
 
 class CannotOpen(HubError):
@@ -202,9 +165,14 @@ class GitRepo:
 
     @_reading()
     def contains(self, tip: str, commit: str) -> bool:
-        """Whether the commit `tip` is, or descends from, the commit of object id `commit`."""
-        return self.has_commit(commit) and (
-            tip == commit or self._repo.descendant_of(pygit2.Oid(hex=tip), pygit2.Oid(hex=commit))
+        """Whether the commit `tip` ('': none) is, or descends from, the commit of object id `commit`."""
+        return (
+            bool(tip)
+            and self.has_commit(commit)
+            and (
+                tip == commit
+                or self._repo.descendant_of(pygit2.Oid(hex=tip), pygit2.Oid(hex=commit))
+            )
         )
 
     @_reading()
@@ -214,12 +182,19 @@ class GitRepo:
 
     @_reading()
     def diff_summary(self, tip: str, base: str) -> tuple[DiffStat, tuple[str, ...]]:
-        """The same, and file by file, with what was renamed: the lines of `git diff --stat --summary`."""
+        """The same, and file by file, with what was renamed: the lines of `git diff --stat --summary`.
+
+        Where a name is no plain text they are simpler: libgit2 writes out what is in it, line feeds too.
+        """
         diff = self._diff(tip, base)
         stat = _stat(diff)
         diff.find_similar()
         shape = DiffStatsFormat.FULL | DiffStatsFormat.INCLUDE_SUMMARY
-        return stat, tuple(diff.stats.format(shape, _COLUMNS).splitlines())
+        names = {one.raw_path for delta in diff.deltas for one in (delta.old_file, delta.new_file)}
+        if all(visible(name) == name for name in map(os.fsdecode, names)):
+            return stat, tuple(diff.stats.format(shape, _COLUMNS).split("\n")[:-1])
+        total = diff.stats.format(DiffStatsFormat.SHORT, _COLUMNS).rstrip("\n")
+        return stat, (*(_line(patch) for patch in diff if patch), total)
 
     def _diff(self, tip: str, base: str) -> pygit2.Diff:
         fork = self._repo.merge_base(pygit2.Oid(hex=tip), pygit2.Oid(hex=base))
@@ -383,6 +358,13 @@ class GitRepo:
             raise HubError(f"the value of {name} is not UTF-8", hint=f"git config {name}") from None
         folded = name.lower()
         return [*values, self._settings[folded]] if folded in self._settings else values
+
+
+def _line(patch: pygit2.Patch) -> str:
+    """One file of a diff: `A name | 12`."""
+    _, added, deleted = patch.line_stats
+    name = visible(os.fsdecode(patch.delta.new_file.raw_path))
+    return f" {patch.delta.status_char()} {name} | {added + deleted}"
 
 
 def _stat(diff: pygit2.Diff) -> DiffStat:

@@ -235,7 +235,7 @@ def test_it_loads_without_certificates_and_leaves_the_environment_alone(hub: Hub
 def test_what_it_does_not_need_is_not_loaded(hub: Hub, module: str, name: str) -> None:
     """The stand-in is gone afterwards; while it is there, what it does not have is the real module's."""
     program = (
-        "import sys; from git_hub_session.gitrepo import _StandIn\n"
+        "import sys; from git_hub_session.libgit2 import _StandIn\n"
         f"print('{module}' in sys.modules)\n"
         f"sys.modules['{module}'] = _StandIn('{module}')\n"
         f"from {module} import {name}\n"

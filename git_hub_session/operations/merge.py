@@ -23,7 +23,7 @@ from git_hub_session.operations.report import Report, untouched
 from git_hub_session.operations.scene import Scene
 from git_hub_session.operations.survey import worktree_facts
 from git_hub_session.operations.verdict import said
-from git_hub_session.refnames import HEADS, AgentBranch, SessionId, short
+from git_hub_session.refnames import HEADS, AgentBranch, SessionId, branch_prefix, short
 from git_hub_session.session import Merge, Result, Session, advanced, with_merge
 from git_hub_session.states import State
 from git_hub_session.typed import TYPE_CHECKING, NamedTuple
@@ -144,7 +144,7 @@ def _look(session: Session, directory: Directory, scene: Scene, wish: Wish) -> P
         raise Refused(f"{running[0]} is still running", hint="wait for it, or end it")
     winner, result = _winner(session, repo, wish)
     into = wish.into or HEADS + session.config.base_branch
-    tip, base = repo.tip(winner.ref), _base(into, repo)
+    tip, base = repo.tip(winner.ref), _base(into, session.id, repo)
     if repo.contains(base, tip):
         raise Refused(
             f"'{short(into)}' has all that agent-{winner.agent} did",
@@ -194,11 +194,16 @@ def _winner(session: Session, repo: GitRepo, wish: Wish) -> tuple[AgentBranch, R
     return AgentBranch(session.id, agent, max(made)), result
 
 
-def _base(into: str, repo: GitRepo) -> str:
+def _base(into: str, sid: SessionId, repo: GitRepo) -> str:
     """The commit that the branch leads to; raises Refused where it cannot be moved."""
     base = repo.tip(into)
     if not base:
         raise Refused(f"no such branch: '{short(into)}'", hint="name another one with --into")
+    if into.startswith(branch_prefix(sid)):  # it would become a tag, like those of who lost
+        raise Refused(
+            f"'{short(into)}' is a branch of the session itself",
+            hint="name another one with --into",
+        )
     if repo.target(into) != base:
         raise Refused(f"'{short(into)}' is a symbolic ref", hint="name its branch with --into")
     return base
