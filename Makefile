@@ -14,7 +14,7 @@ LIBRARY := $(DESTDIR)$(prefix)/lib/git-hub-session
 LIBRARY_SQ = $(subst ','\'',$(LIBRARY))
 TARGET_SQ = $(subst ','\'',$(DESTDIR)$(prefix))
 
-.PHONY: all demo test check format bench install uninstall clean
+.PHONY: all demo test long check format bench install uninstall clean
 
 all: check test
 
@@ -42,6 +42,10 @@ demo: $(READY)
 
 test: $(READY)
 	$(BIN)/python -m pytest -n 2 tests
+
+# What takes too long for every day: a kill at each moment there is, twenty rounds of races.
+long: $(READY)
+	HUB_TEST_LONG=1 $(BIN)/python -m pytest -n 2 tests -k 'killed or at_once or random'
 
 check: $(READY)
 	$(BIN)/ruff format --check .

@@ -140,7 +140,7 @@ class Context:
 
     @property
     def trust(self) -> Trust:
-        """The commands of sessions that the user has allowed; loads hashlib."""
+        """The commands of sessions that the user has allowed."""
         from git_hub_session.trust import Trust
 
         return Trust(self.environ)

@@ -6,7 +6,6 @@ import errno
 import os
 import selectors
 import signal
-import socket
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from time import monotonic
@@ -132,14 +131,13 @@ class _Pen:
 
     def __enter__(self) -> Self:
         self._selector = selectors.DefaultSelector()
-        # A child that ends wakes us through a socket: no select of its own hears of signals.
-        self._alarm, alarm = socket.socketpair()
-        self._alarm.setblocking(False)
-        alarm.setblocking(False)
-        self._bell = alarm
+        # A child that ends wakes us through a pipe: no select of its own hears of signals.
+        self._alarm, self._bell = os.pipe()
+        for end in (self._alarm, self._bell):
+            os.set_blocking(end, False)
         self._selector.register(self._alarm, selectors.EVENT_READ)
         self._before = signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
-        self._wakeup = signal.set_wakeup_fd(alarm.fileno(), warn_on_full_buffer=False)
+        self._wakeup = signal.set_wakeup_fd(self._bell, warn_on_full_buffer=False)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -157,8 +155,8 @@ class _Pen:
             signal.set_wakeup_fd(self._wakeup)
             signal.signal(signal.SIGCHLD, self._before)
             self._selector.close()
-            self._alarm.close()
-            self._bell.close()
+            os.close(self._alarm)
+            os.close(self._bell)
 
     def start(self, at: int, task: Task) -> bool:
         """Start a task; one that cannot be has ended like one that a shell does not find.
@@ -210,7 +208,7 @@ class _Pen:
 
     def _silence(self) -> None:
         try:
-            while self._alarm.recv(_CHUNK):
+            while os.read(self._alarm, _CHUNK):
                 pass
         except BlockingIOError:
             pass

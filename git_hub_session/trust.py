@@ -1,15 +1,15 @@
 """The commands of sessions that this user has allowed to run: <state home>/git-hub-session/allowed.
 
 A config.yaml may have come with the repository, so its eval command runs only if it is known
-here. One line each: the SHA-256 of the repository's path, a NUL and the command's exact text.
-The file lies in the user's own directory, where no repository can write.
+here. One line each, in JSON: the repository's path, and the command's exact text. The file lies
+in the user's own directory, where no repository can write.
 """
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
-from hashlib import sha256
 
 from git_hub_session.errors import HubError
 
@@ -55,5 +55,4 @@ class Trust:
 
 
 def _line(common_dir: str, command: str) -> str:
-    data = os.fsencode(common_dir) + b"\0" + command.encode("utf-8", "surrogateescape")
-    return f"{sha256(data).hexdigest()}\n"
+    return f"{json.dumps([common_dir, command])}\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -41,6 +42,14 @@ if {nth} == 0:
 sys.exit(code)
 """
 DIE = "os.kill(os.getpid(), signal.SIGKILL)"
+LONG = "HUB_TEST_LONG" in os.environ
+"""Whether the long form was asked for (`make long`)."""
+
+
+def sampled(moments: int, share: int, shares: int, every: int) -> range:
+    """The moments of one share of a test: every so-manieth of them, or all in the long form."""
+    step = 1 if LONG else every
+    return range(1 + share * step, moments + 1, shares * step)
 
 
 def interposed(

@@ -8,7 +8,7 @@ import pytest
 
 from tests.cleaning import BRANCH, RESCUE, everything, line
 from tests.hub import Hub, Result
-from tests.interposed import DIE, Template, interposed
+from tests.interposed import DIE, Template, interposed, sampled
 
 
 def steps(hub: Hub) -> list[tuple[Any, ...]]:
@@ -180,7 +180,7 @@ def test_killed_at_any_moment(hub: Hub, share: int) -> None:
     refs, agents = hub.refs(), hub.state()["agents"]
     states = [step[:3] for step in steps(hub)]
     stash = refs.pop(RESCUE)
-    for moment in range(1 + share, moments + 1, SHARES * 3):
+    for moment in sampled(moments, share, SHARES, 3):
         template.put_back()
         died = interposed(hub, "archive", "-q", "s1", code=DIE, nth=moment)
         assert died.code == -9, (moment, died)

@@ -12,7 +12,7 @@ import pytest
 
 from tests.cleaning import BRANCH, RESCUE, kept, line, look, removed, saved
 from tests.hub import Hub, Result, snapshot
-from tests.interposed import DIE, Template, interposed
+from tests.interposed import DIE, Template, interposed, sampled
 
 
 def four_worktrees(hub: Hub) -> None:
@@ -45,7 +45,6 @@ def is_whole(hub: Hub) -> bool:
 
 
 SHARES = 4
-EVERY = 5  # not every moment each time: all of them take a minute
 
 
 @pytest.mark.parametrize("share", range(SHARES))
@@ -59,7 +58,7 @@ def test_killed_at_any_moment(hub: Hub, share: int) -> None:
     assert counted.code == 0, counted
     moments = int(counted.err)
     assert moments > 40
-    for moment in range(1 + share * EVERY, moments + 1, SHARES * EVERY):
+    for moment in sampled(moments, share, SHARES, 5):
         template.put_back()
         died = interposed(hub, "cleanup", "--archive", "s1", code=DIE, nth=moment)
         assert died.code == -9, (moment, died)

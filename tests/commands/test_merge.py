@@ -12,7 +12,7 @@ import pytest
 
 from tests.cleaning import everything
 from tests.hub import Hub, Result
-from tests.interposed import DIE, Template, interposed
+from tests.interposed import DIE, Template, interposed, sampled
 
 
 def tournament(hub: Hub, *, agents: int = 2, sid: str = "s1") -> Hub:
@@ -636,7 +636,7 @@ def test_killed_at_any_moment(hub: Hub, share: int) -> None:
     moments = int(counted.err)
     assert moments > 20
     end = outcome(hub)
-    for moment in range(1 + share, moments + 1, SHARES * 2):
+    for moment in sampled(moments, share, SHARES, 2):
         template.put_back()
         died = interposed(hub, "merge", "-q", "--yes", "s1", code=DIE, nth=moment)
         assert died.code == -9, (moment, died)

@@ -14,7 +14,7 @@ from git_hub_session.operations.archive import archived_attempts
 from git_hub_session.refnames import AgentBranch, SessionId
 from tests.cleaning import BRANCH, RESCUE, everything, look
 from tests.hub import Hub, Result
-from tests.interposed import DIE, Template, interposed
+from tests.interposed import DIE, Template, interposed, sampled
 
 TAG = "refs/tags/hub/archive/s1/agent-1"
 
@@ -587,7 +587,7 @@ def test_killed_at_any_moment(hub: Hub, share: int) -> None:
     moments = int(counted.err)
     assert moments > 20
     wanted = (hub.refs(), hub.state()["agents"], entries(hub))
-    for moment in range(1 + share, moments + 1, SHARES * 3):
+    for moment in sampled(moments, share, SHARES, 3):
         template.put_back()
         died = interposed(hub, *words, code=DIE, nth=moment)
         assert died.code == -9, (moment, died)

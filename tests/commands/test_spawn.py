@@ -13,7 +13,7 @@ import pytest
 
 from tests.cleaning import everything
 from tests.hub import Hub, Result, is_alive, snapshot, wait_for
-from tests.interposed import DIE, Template, interposed
+from tests.interposed import DIE, LONG, Template, interposed, sampled
 
 
 def place(hub: Hub, agent: int, sid: str = "s1") -> Path:
@@ -513,7 +513,7 @@ def test_killed_at_any_moment(hub: Hub, share: int) -> None:
     moments = int(counted.err)
     assert moments > 8
     wanted = (hub.refs(), agents(hub), snapshot(place(hub, 1)).keys(), entries(hub))
-    for moment in range(1 + share, moments + 1, SHARES):
+    for moment in sampled(moments, share, SHARES, 1):
         template.put_back()
         subprocess.run(["rm", "-rf", hub.top.parent / "project.hub"], check=True)
         died = interposed(hub, "spawn", "-q", "-j1", "s1", code=DIE, nth=moment)
@@ -676,7 +676,7 @@ def test_a_git_that_still_works_there(hub: Hub) -> None:
     assert hub.run("spawn", "-q", "s1") == Result(0)
 
 
-ROUNDS = int(os.environ.get("HUB_TEST_ROUNDS", "2"))
+ROUNDS = 20 if LONG else 2
 
 
 def test_eight_at_once(hub: Hub) -> None:
