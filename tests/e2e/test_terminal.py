@@ -101,6 +101,7 @@ def test_progress(hub: Hub) -> None:
     """git's delay set to none: how far it is, on one line a step, before the answer. The forks' share counts too."""
     hub.session("s1", agents=2)
     (hub.worktree(2) / "new").write_text("new\n")
+
     def played(*words: str) -> str:
         return terminal(hub, *words, columns=200, GIT_PROGRESS_DELAY="0")
 
