@@ -151,32 +151,44 @@ class Board:
         return found[:most]
 
     def post(
-        self, channel: str, *, author: str, text: str, session: str, parent: str = "", now: float
+        self,
+        channel: str,
+        *,
+        author: str,
+        text: str,
+        session: str,
+        parent: str = "",
+        now: float,
+        rehearsal: bool = False,
     ) -> Post:
-        """Put a post there, whole, under a number that no other has.
+        """Put a post there, whole, under a number that no other has; a rehearsal changes nothing.
 
         Raises InvalidAuthor, NoSuchChannel, TooLarge, NoHub, LockHeld, CannotWrite, Damaged;
         nothing was changed then. `session` and `parent` may be ''.
         """
         draft = Post(channel, "", 0, parse_author(author), iso_z(now), parent, session, text)
         _check(draft)
+        if rehearsal:
+            return self._rehearsed(draft)
         try:
             with self._locked() as board:
                 index = self._index(board)
-                names = _names(board, index)
-                if channel not in names:
-                    raise NoSuchChannel(channel, names)
-                board.made(channel).close()
-                number = max(_counted(index, channel), _highest(_files(board, channel))) + 1
-                if number > MOST_POSTS:
-                    raise Refused(f"channel '{channel}' has no number left")
-                post = numbered(draft, number)
-                with board.child(channel) as directory:
+                post = _next(board, index, draft)
+                with board.made(channel) as directory:
                     directory.add(post.file, render_post(post))
                 self._count(board, index, post)
         except OSError as fault:
             raise cannot_write(f"{self._hub}/board/{channel}", fault) from None
         return post
+
+    def _rehearsed(self, draft: Post) -> Post:
+        try:
+            with self._open() as board:
+                return _next(board, self._index(board), draft)
+        except FileNotFoundError:  # a board that the first post makes
+            if draft.channel not in CHANNELS:
+                raise NoSuchChannel(draft.channel, list(CHANNELS)) from None
+            return numbered(draft, 1)
 
     def _note(self, text: str) -> None:
         if text not in self.notes:
@@ -256,6 +268,17 @@ def _check(draft: Post) -> None:
         raise HubError("the text is not UTF-8") from None
     if size > LIMIT:
         raise TooLarge(f"the post is larger than {LIMIT} bytes")
+
+
+def _next(board: Directory, index: dict[str, Any], draft: Post) -> Post:
+    """The draft under the channel's next number; raises NoSuchChannel, Refused."""
+    names = _names(board, index)
+    if draft.channel not in names:
+        raise NoSuchChannel(draft.channel, names)
+    number = max(_counted(index, draft.channel), _highest(_files(board, draft.channel))) + 1
+    if number > MOST_POSTS:
+        raise Refused(f"channel '{draft.channel}' has no number left")
+    return numbered(draft, number)
 
 
 def _names(board: Directory, index: dict[str, Any]) -> list[str]:

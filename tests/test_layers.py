@@ -167,7 +167,7 @@ FILE, COMMAND, FUNCTION = 350, 75, 41
 LARGER = {
     "gitrepo": 415,  # one library's one door
     "commands.init": 145,  # every option is checked here, one small function each
-    "commands.board": 105,  # four forms, and what each of them takes
+    "commands.board": 110,  # four forms, and what each of them takes
     "commands.cleanup": 90,  # which sessions are meant
     "commands.exec": 85,  # what is done where nobody reads on
     "commands.merge": 80,  # what is shown and asked before

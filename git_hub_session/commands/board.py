@@ -5,7 +5,7 @@ from __future__ import annotations
 from git_hub_session.board import Board
 from git_hub_session.context import Context
 from git_hub_session.errors import UsageError
-from git_hub_session.options import FORMAT, QUIET, Arguments, Option, Usage
+from git_hub_session.options import DRY_RUN, FORMAT, QUIET, Arguments, Option, Usage
 from git_hub_session.posts import LIMIT, Post
 from git_hub_session.views.board import BoardView, ChannelView, PostedView
 
@@ -21,12 +21,13 @@ USAGE = Usage(
         Option("-F, --file", "read the text from a file, '-' for standard input", "<file>"),
         Option("--author", "who posts (default: the agent of the worktree)", "<name>"),
         Option("--session", "the session of the post; read: only its posts", "<id>"),
+        DRY_RUN,
         QUIET,
         *FORMAT,
     ),
     most=2,
 )
-_TEXT = ("message", "file", "author")
+_TEXT = ("message", "file", "author", "dry-run")
 # What each form needs to be told, and which options say nothing to it.
 _FORMS = {
     "list": ("", (*_TEXT, "session")),
@@ -57,8 +58,9 @@ def run(context: Context, args: Arguments) -> BoardView | ChannelView | PostedVi
         session=_session(context, args, parent),
         parent=parent.id if parent else "",
         now=context.now(),
+        rehearsal=args.is_set("dry-run"),
     )
-    return PostedView(post, board.notes)
+    return PostedView(post, board.notes, dry_run=args.is_set("dry-run"))
 
 
 def _form(args: Arguments) -> tuple[str, str]:
@@ -72,7 +74,7 @@ def _form(args: Arguments) -> tuple[str, str]:
     if name and not about:
         raise UsageError(f"too many arguments: '{name}'")
     for option in useless:
-        if args.text(option) is not None:
+        if args.text(option) is not None or args.is_set(option):
             raise UsageError(f"--{option} is of no use for 'board {form}'")
     return form, name
 

@@ -42,9 +42,7 @@ def parse_agents(text: str, count: int) -> list[int]:
     for part in text.split(","):
         first, dash, last = part.strip().removeprefix("agent-").partition("-")
         numbers = [first, last or first] if dash == "" or last else ["", ""]
-        if not all(
-            number.isascii() and number.isdigit() and len(number) < 10 for number in numbers
-        ):
+        if not all(map(_is_number, numbers)):
             raise UsageError(f"not a list of agents: '{text}'", hint="such as 1-3,5")
         low, high = map(int, numbers)
         if not 1 <= low <= high <= count:
@@ -57,10 +55,16 @@ def parse_agents(text: str, count: int) -> list[int]:
 
 def parse_agent(text: str, count: int) -> int:
     """The number in "agent-2" or "2", at most `count`; raises UsageError."""
-    numbers = parse_agents(text, count)
-    if len(numbers) != 1:
+    number, most = text.strip().removeprefix("agent-"), min(count, MAX_AGENTS)
+    if not _is_number(number):
         raise UsageError(f"not an agent: '{text}'", hint="such as agent-2")
-    return numbers[0]
+    if not 1 <= int(number) <= most:
+        raise UsageError(f"no such agent: '{text}'", hint=f"agents have the numbers 1 to {most}")
+    return int(number)
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 10
 
 
 def agent_worktrees(

@@ -147,7 +147,17 @@ def _remove_all(
     kept: list[Kept],
 ) -> list[Removed]:
     """Remove the worktrees side by side; those that had to stay are added to `kept`."""
-    reasons = side_by_side(lambda pair: _take_away(*pair, scene, policy), going, waits=True)
+    shown = scene.progress("Removing worktrees", len(going))
+    parent = os.getpid()
+
+    def take(pair: tuple[Verdict, list[Saved]]) -> Reason | None:
+        reason = _take_away(*pair, scene, policy)
+        if os.getpid() == parent:  # for all of them: a fork's work shows by the entries
+            shown(sum(not os.path.lexists(verdict.worktree.entry) for verdict, _ in going))
+        return reason
+
+    reasons = side_by_side(take, going, waits=True)
+    shown(len(going))
     removal.empty_trash(scene.place.common_dir)
     removed: list[Removed] = []
     for (verdict, saved), reason in zip(going, reasons, strict=True):

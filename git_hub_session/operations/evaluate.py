@@ -249,7 +249,7 @@ def _record_judged(
     for number in wish.ranking:
         if number not in known:
             raise Refused(
-                f"agent-{number} has no branch", hint="'git hub-session status' shows all"
+                f"agent-{number} has no branch", hint=f"git hub-session status {session.id}"
             )
     standings = tuple(Standing(known[rank.agent], rank) for rank in judged(wish.ranking))
     return _recorded(Evaluated(session, session.state, standings), edit, scene, wish)

@@ -190,7 +190,7 @@ def _winner(session: Session, repo: GitRepo, wish: Wish) -> tuple[AgentBranch, R
         )
     made = attempts(session.id, repo).get(agent)
     if not made or not repo.tip(AgentBranch(session.id, agent, max(made)).ref):
-        raise Refused(f"agent-{agent} has no branch", hint="'git hub-session status' shows all")
+        raise Refused(f"agent-{agent} has no branch", hint=f"git hub-session status {session.id}")
     return AgentBranch(session.id, agent, max(made)), result
 
 

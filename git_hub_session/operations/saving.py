@@ -34,7 +34,8 @@ def save_all(
 ) -> list[tuple[Verdict, list[Saved]]]:
     """Save the work of all that are to go; those whose work is safe, the others are added to `kept`."""
     going = []
-    for verdict in verdicts:
+    shown = scene.progress("Saving work", len(verdicts))
+    for at, verdict in enumerate(verdicts, 1):
         if verdict.reason is None:
             saved = [Saved.parse(text) for text in verdict.saved_before]
             try:
@@ -43,6 +44,7 @@ def save_all(
                 kept.append(keep(verdict, fault.reason, saved))
             else:
                 going.append((verdict, saved))
+        shown(at)
     return going
 
 

@@ -85,17 +85,21 @@ def tell(line: str) -> None:
 
 
 def progress(title: str, total: int) -> Callable[[int], None]:
-    """Shows how far something is on a terminal's standard error, git's way, once it takes over a second."""
-    terminal = sys.stderr is not None and sys.stderr.isatty()
-    since = time.monotonic()
+    """Shows how far something is on a terminal's standard error, git's way, once it takes over a second.
+
+    GIT_PROGRESS_DELAY is after how many seconds instead, as for git itself.
+    """
+    told = total > 0 and sys.stderr is not None and sys.stderr.isatty()
+    delay = os.environ.get("GIT_PROGRESS_DELAY", "")
+    begin = time.monotonic() + (int(delay) if delay.isascii() and delay.isdigit() else 1)
     shown: list[int] = []
 
     def at(done: int) -> None:
-        if not terminal or shown[-1:] == [total] or (not shown and time.monotonic() - since < 1):
+        if not told or shown[-1:] == [total] or (not shown and time.monotonic() < begin):
             return
         shown.append(done)
         end = ", done.\n" if done == total else ""
-        _try_to_tell(f"\r{title}: {100 * done // max(total, 1):3}% ({done}/{total}){end}")
+        _try_to_tell(f"\r{title}: {100 * done // total:3}% ({done}/{total}){end}")
 
     return at
 

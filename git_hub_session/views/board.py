@@ -84,31 +84,42 @@ class ChannelView(NamedTuple):
         out = []
         for post in self.posts:
             out.append(style.paint(visible(post.id), "yellow") + _heading(post, self.now))
-            out += [f"    {visible(line)}" for line in post.text.split("\n") if post.text]
+            out += _indented(post)
             out.append("")
         return Answer(out[:-1])
 
 
 class PostedView(NamedTuple):
-    """A post that was made."""
+    """A post that was made, or would be."""
 
     post: Post
     notes: Sequence[str]
+    dry_run: bool = False
     exit_code: int = 0
-    changed: bool = True
+
+    @property
+    def changed(self) -> bool:
+        return not self.dry_run
 
     @property
     def faults(self) -> list[str]:
         return _warnings(self.notes)
 
     def document(self) -> dict[str, Any]:
-        return post_document(self.post)
+        return {**post_document(self.post), "dry_run": self.dry_run}
 
     def records(self) -> list[Record]:
         return [record(self.document())]
 
     def lines(self, style: Style, *, quiet: bool) -> Answer:
-        return Answer([] if quiet else [f"Posted {visible(self.post.channel)}/{self.post.id}"])
+        if quiet:
+            return Answer([])
+        name = f"{visible(self.post.channel)}/{self.post.id}"
+        if not self.dry_run:
+            return Answer([f"Posted {name}"])
+        # Its time is that of the rehearsal, and says nothing.
+        heading = _heading(self.post._replace(timestamp=""), 0)
+        return Answer([f"Would post {name}{heading}", *_indented(self.post)])
 
 
 def _channel(channel: Channel) -> dict[str, Any]:
@@ -118,6 +129,10 @@ def _channel(channel: Channel) -> dict[str, Any]:
         "last": post_document(channel.last) if channel.last else None,
         "reason": channel.reason or None,
     }
+
+
+def _indented(post: Post) -> list[str]:
+    return [f"    {visible(line)}" for line in post.text.split("\n") if post.text]
 
 
 def _heading(post: Post, now: float) -> str:

@@ -66,12 +66,13 @@ class EvalView(NamedTuple):
             )
         if is_ranked or self.dry_run:
             return Answer(out)
-        best = self.evaluated.standings[0].contestant.name
+        names = ",".join(standing.contestant.name for standing in self.evaluated.standings)
         return Answer(
             out,
             [
                 "nothing is ranked: the session has no eval command",
-                f"hint: git hub-session eval {session.id} --ranking {best},... records a verdict",
+                "hint: record a verdict, the best first: "
+                f"git hub-session eval {session.id} --ranking {names}",
             ],
         )
 

@@ -75,7 +75,8 @@ class RunView(NamedTuple):
     def lines(self, style: Style, *, quiet: bool) -> Answer:
         if quiet:
             return Answer([self.session])
-        return Answer([f"Would then {_WOULD[name]}" for name in self.to_come])
+        would = _WOULD if "merge" in self.to_come else {**_WOULD, "eval": "show what they made"}
+        return Answer([f"Would then {would[name]}" for name in self.to_come])
 
 
 _WOULD = {

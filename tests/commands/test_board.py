@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 from pathlib import Path
+from shutil import rmtree
 from typing import Any
 
 import pytest
@@ -102,6 +103,42 @@ def test_the_posts_of_a_channel(hub: Hub) -> None:
     ]
     assert hub.run("board", "read", "progress") == Result(0, "", "no posts in 'progress'\n")
     assert hub.run("board", "read", "progress", "-q") == Result(0)
+
+
+def test_what_would_be_posted(hub: Hub) -> None:
+    """A rehearsal shows the post as `read` would, refuses what a post would be refused, and writes nothing."""
+    talk(hub)
+    before = snapshot(hub.top)
+    assert hub.run("board", "post", "-n", "progress", "-m", "Half\n\x1b[2J done.") == Result(
+        0, f"Would post progress/{FIRST}  (by coordinator)\n    Half\n    \\x1b[2J done.\n"
+    )
+    third = f"003-agent-1-{STAMP}"
+    reply = ("board", "reply", "--dry-run", "001", "-m", "So am I.")
+    assert hub.run(*reply, cwd=hub.worktree(1)) == Result(
+        0,
+        f"Would post results/{third}  (by agent-1, session s1, in reply to {FIRST})\n    So am I.\n",
+    )
+    assert hub.run(*reply, "-q") == Result(0)
+    assert hub.json(*reply, cwd=hub.worktree(1)) == {
+        **post(3, "agent-1", "So am I.", parent=FIRST),
+        "dry_run": True,
+    }
+    assert hub.run("board", "post", "-n", "resluts", "-m", "x").code == 1
+    assert snapshot(hub.top) == before
+
+
+def test_a_board_that_is_not_there_yet_is_not_made_by_a_rehearsal(hub: Hub) -> None:
+    hub.session()
+    rmtree(hub.top / ".agenthub" / "board")
+    before = snapshot(hub.top)
+    shown = f"Would post results/{FIRST}  (by coordinator)\n    first\n"
+    assert hub.run("board", "post", "-n", "results", "-m", "first") == Result(0, shown)
+    assert hub.run("board", "post", "-n", "resluts", "-m", "first") == Result(
+        1,
+        "",
+        "error: no such channel: 'resluts'\nhint: the channels are dispatch, progress, results\n",
+    )
+    assert snapshot(hub.top) == before
 
 
 def test_the_posts_of_a_session(hub: Hub) -> None:
@@ -222,6 +259,7 @@ def test_where_the_text_comes_from(hub: Hub) -> None:
         ("read results -m x", "--message is of no use for 'board read'"),
         ("read results --author x", "--author is of no use for 'board read'"),
         ("--session s1", "--session is of no use for 'board list'"),
+        ("read results -n", "--dry-run is of no use for 'board read'"),
     ],
 )
 def test_what_cannot_be_understood(hub: Hub, words: str, message: str) -> None:

@@ -335,7 +335,7 @@ def test_without_a_command_nothing_is_ranked(hub: Hub) -> None:
         0,
         "AGENT    FILES  +/-\nagent-1      1  +1/-0\nagent-2      1  +2/-0\n",
         "nothing is ranked: the session has no eval command\n"
-        "hint: git hub-session eval s1 --ranking agent-1,... records a verdict\n",
+        "hint: record a verdict, the best first: git hub-session eval s1 --ranking agent-1,agent-2\n",
     )
     assert everything(hub) == before
 
@@ -361,7 +361,7 @@ def test_a_judge_knows_only_who_is_there(hub: Hub) -> None:
     hub.git("branch", "-D", "hub/s1/agent-2/attempt-1")
     before = everything(hub)
     assert hub.run("eval", "--ranking", "1,2", "s1") == Result(
-        1, "", "error: agent-2 has no branch\nhint: 'git hub-session status' shows all\n"
+        1, "", "error: agent-2 has no branch\nhint: git hub-session status s1\n"
     )
     assert hub.run("eval", "--ranking", "3", "s1").code == 129
     assert everything(hub) == before

@@ -410,7 +410,7 @@ def test_who_wins_has_to_be_known(hub: Hub) -> None:
         "hint: git hub-session merge s1 --agent <agent>\n",
     )
     assert hub.run("merge", "--yes", "--agent=7", "s1").err == (
-        "error: agent-7 has no branch\nhint: 'git hub-session status' shows all\n"
+        "error: agent-7 has no branch\nhint: git hub-session status s1\n"
     )
     assert still(hub) == before
     assert hub.json("merge", "-n", "--agent=1", "s1")["remarks"] == [

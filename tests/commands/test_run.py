@@ -130,9 +130,12 @@ def test_without_a_metric_somebody_judges(slow: Hub) -> None:
     assert result.code == 0
     assert result.err == (
         "nothing is ranked: the session has no eval command\n"
-        "hint: git hub-session eval s1 --ranking agent-1,... records a verdict\n"
+        "hint: record a verdict, the best first: git hub-session eval s1 --ranking agent-1,agent-2\n"
     )
     assert slow.state()["state"] == "running"
+    assert slow.run("run", "-n", "--task", "t", "--agent-cmd", AGENT).out.endswith(
+        "Would then run the agent command in each\nWould then show what they made\n"
+    )
     assert slow.run("eval", "-q", "--ranking", "2,1", "s1") == Result(0)
     assert slow.run("merge", "-q", "--yes", "s1") == Result(0)
 
@@ -166,7 +169,7 @@ def test_without_a_metric_somebody_judges(slow: Hub) -> None:
         ),
         (
             [*WORDS, "true", *MEASURE, "--yes"],
-            "git hub-session merge s1",
+            "git hub-session update s1 --state merged",
             "error: 'main' has all that agent-1 did\nhint: ",
             "evaluating",
         ),

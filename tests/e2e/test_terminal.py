@@ -97,6 +97,28 @@ def test_gits_pager(hub: Hub) -> None:
     assert f"\x1b[36minit \x1b[m  1       0 seconds ago  {TASKS['ascii']}\r\n" in shown
 
 
+def test_progress(hub: Hub) -> None:
+    """git's delay set to none: how far it is, on one line a step, before the answer. The forks' share counts too."""
+    hub.session("s1", agents=2)
+    (hub.worktree(2) / "new").write_text("new\n")
+
+    def played(*words: str) -> str:
+        return terminal(hub, *words, columns=200, GIT_PROGRESS_DELAY="0")
+
+    shown = played("cleanup", "s1")
+    assert shown.startswith(
+        "\rSaving work:  50% (1/2)\rSaving work: 100% (2/2), done.\r\n"
+        "\rRemoving worktrees:  50% (1/2)\rRemoving worktrees: 100% (2/2), done.\r\n"
+        "Saved uncommitted work of hub/s1/agent-2/attempt-1 in "
+    )
+    assert hub.run("init", "-q", "--id", "s2", "--task", "x", "--agents", "9").code == 0
+    shown = played("spawn", "s2")
+    assert "\rAdding worktrees: 100% (9/9), done.\r\nSpawned agent-1 in " in shown
+    shown = played("archive", "s2")
+    assert "\rRemoving worktrees: 100% (9/9), done.\r\nRemoved worktree: " in shown
+    assert "Removing" not in played("cleanup", "s2")
+
+
 def test_interrupt(hub: Hub) -> None:
     """^C ends it as any program: nothing is said, and a shell sees 130."""
     hub.session("s1")
