@@ -122,8 +122,10 @@ class Git:
         told = {"i18n.commitEncoding": "utf-8", **(settings or {})}
         return self.run(words, stdin=message, settings=told, environ=environ).decode().strip()
 
-    def fast_forward(self, git_dir: str, path: str, branch: str, commit: str, action: str) -> None:
-        """Bring `branch`, which the worktree at `path` is on, to its descendant `commit`, files and index too.
+    def fast_forward(
+        self, git_dir: str, path: str, branch: str, base: str, commit: str, action: str
+    ) -> None:
+        """Bring `branch`, which the worktree at `path` is on, from `base` to its descendant `commit`, files and index too.
 
         git refuses, and changes nothing but ORIG_HEAD, where something uncommitted, ignored
         or not, is in the way (GitFailed).
@@ -135,7 +137,25 @@ class Git:
         # Another strategy, or --squash, for the merges that the user makes: this is none of them.
         settings = {f"branch.{branch}.mergeOptions": ""}
         # Ended among the files, git leaves some of them as they will be, and refuses to go on.
-        self.run(words, settings=settings, environ=environ, cwd=path, whole=True)
+        try:
+            self.run(words, settings=settings, environ=environ, cwd=path, whole=True)
+        except GitFailed as fault:
+            if (
+                "update_ref failed" in fault.stderr
+            ):  # the files went first, the branch cannot follow
+                self._back(["read-tree", "-m", "-u", commit, base], environ, path)
+            raise
+
+    def _back(self, command: Sequence[str], environ: Mapping[str, str], path: str) -> None:
+        """Bring files and index back, once nobody else has the index."""
+        for attempt in range(1, _TRIES + 1):
+            try:
+                self.run(command, environ=environ, cwd=path, whole=True)
+                return
+            except GitFailed as fault:
+                if "index.lock" not in fault.stderr or attempt == _TRIES:
+                    raise
+            sleep(0.01 * attempt)
 
     def unlock_worktree(self, path: str) -> None:
         """Unlock the linked worktree at `path`; raises GitFailed."""

@@ -304,7 +304,8 @@ def _move(plan: Plan, commit: str, scene: Scene) -> None:
         # Where it refuses the ref, git has moved the files already: so it is asked before.
         scene.git.change_refs([updated(plan.into, commit, plan.base)], rehearsal=True)
     try:
-        scene.git.fast_forward(git_dir, path, into, commit, f"hub-session merge {plan.session.id}")
+        action = f"hub-session merge {plan.session.id}"
+        scene.git.fast_forward(git_dir, path, into, plan.base, commit, action)
     except GitFailed as fault:
         raise Refused(
             f"git cannot update '{path}', where '{into}' is checked out",

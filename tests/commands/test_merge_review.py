@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from tests.commands.test_merge import hook, place, status, tournament
+from tests.commands.test_merge import hook, place, status, still, tournament
 from tests.hub import Hub, Result
 
 
@@ -178,3 +178,20 @@ def test_an_interrupt_among_the_files(hub: Hub) -> None:
     assert hub.run("merge", "-q", "--yes", "s1") == Result(0)
     assert hub.git("rev-parse", "main^2") == hub.git("rev-parse", "hub/s1/agent-2/attempt-1")
     assert hub.state()["state"] == "merged"
+
+
+def test_a_branch_that_cannot_follow_its_files(hub: Hub) -> None:
+    """git moves the files first: where somebody has the ref, or has moved it, they go back; what is local stays."""
+    tournament(hub)
+    (hub.top / "mine").write_text("staged\n")
+    hub.git("add", "mine")
+    (hub.top / "sub" / "other").write_text("changed here\n")
+    before = still(hub)
+    lock = hub.top / ".git" / "refs" / "heads" / "main.lock"
+    lock.touch()
+    result = hub.run("merge", "-q", "--yes", "s1")
+    lock.unlink()
+    assert (result.code, "cannot lock ref 'HEAD'" in result.err) == (1, True)
+    assert still(hub) == before
+    assert hub.run("merge", "-q", "--yes", "s1") == Result(0)
+    assert status(hub) == "## main\nA  mine\n M sub/other"
