@@ -305,7 +305,10 @@ def _move(plan: Plan, commit: str, scene: Scene) -> None:
         scene.git.change_refs([updated(plan.into, commit, plan.base)], rehearsal=True)
     try:
         action = f"hub-session merge {plan.session.id}"
-        scene.git.fast_forward(git_dir, path, into, plan.base, commit, action)
+        with (
+            scene.store.alone()
+        ):  # git reads the index before it locks it, and would undo another's
+            scene.git.fast_forward(git_dir, path, into, plan.base, commit, action)
     except GitFailed as fault:
         raise Refused(
             f"git cannot update '{path}', where '{into}' is checked out",

@@ -10,6 +10,7 @@ import pytest
 
 from tests.commands.test_merge import hook, place, status, still, tournament
 from tests.hub import Hub, Result
+from tests.interposed import interposed
 
 
 @pytest.mark.parametrize("options", ["--squash", "--strategy=ours", "--no-commit --no-ff"])
@@ -195,3 +196,17 @@ def test_a_branch_that_cannot_follow_its_files(hub: Hub) -> None:
     assert still(hub) == before
     assert hub.run("merge", "-q", "--yes", "s1") == Result(0)
     assert status(hub) == "## main\nA  mine\n M sub/other"
+
+
+def test_sessions_are_merged_one_at_a_time(hub: Hub) -> None:
+    """Two that git brings into one checkout at once would undo each other's index."""
+    tournament(hub)
+    refs, state = hub.refs(), hub.state()
+    sessions = str(hub.directory().parent)
+    taken = f"fcntl.flock(os.open({sessions!r}, os.O_RDONLY), fcntl.LOCK_EX | fcntl.LOCK_NB)"
+    code = f"import fcntl; 'merge' in args[1] and {taken}"
+    words = ("merge", "-q", "--yes", "s1")
+    result = interposed(hub, *words, code=code, nth=3, only="subprocess.Popen")
+    assert (result.code, "Resource temporarily unavailable" in result.err) == (128, True)
+    assert (hub.refs(), hub.state()) == (refs, state)
+    assert hub.run(*words) == Result(0)
