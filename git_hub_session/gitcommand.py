@@ -30,7 +30,10 @@ git read-tree -m -u "$old" "$new" 2>/dev/null || {
 	git read-tree -m -u "$old" "$new" || exit
 }
 git update-ref -m "$4" "$ref" "$new" "$old" && exit
-git read-tree -m -u "$new" "$old"
+for try in 1 2 3 4 5 6 7 8 9 10; do # another git may have the index
+	git read-tree -m -u "$new" "$old" && break
+	sleep 0.1
+done
 exit 1
 """
 

@@ -201,6 +201,16 @@ class Store:
         """`with store.edit(sid) as edit:` holds the session's lock; raises NoSuchSession, LockHeld."""
         return Edit(self, sid, wait)
 
+    def alone(self) -> Directory:
+        """`with store.alone():` is held by one session at a time; raises LockHeld."""
+        sessions = self._sessions()
+        try:
+            sessions.lock(wait=LOCK_WAIT)
+        except LockHeld:
+            sessions.close()
+            raise
+        return sessions
+
     def update(self, sid: SessionId, change: Callable[[Session], Session]) -> Session:
         """Lock, read again, change, replace; what `change` raises leaves the file as it was."""
         with self.edit(sid) as edit:

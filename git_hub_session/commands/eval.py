@@ -74,7 +74,7 @@ def _wish(context: Context, args: Arguments, session: Session) -> Wish:
     config = session.config
     metric = args.text("metric") or config.get("metric")
     direction = args.text("direction") or config.get("direction")
-    if not metric or direction not in DIRECTIONS:
+    if not metric.strip() or direction not in DIRECTIONS:
         raise UsageError(
             "which metric is measured, and which way is it better?",
             hint="--metric <name> --direction lower",

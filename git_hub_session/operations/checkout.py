@@ -84,7 +84,8 @@ def move(
             hint="\n".join(map(os.fsdecode, ignored)),
         )
     try:
-        scene.git.move_branch(checkout.environ(), ref, new, old)
+        with scene.store.alone():  # no other session's merge comes in between
+            scene.git.move_branch(checkout.environ(), ref, new, old)
     except GitFailed as fault:
         raise Refused(
             f"git cannot update '{checkout.path}', where '{name}' is checked out",

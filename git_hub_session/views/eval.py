@@ -67,12 +67,12 @@ class EvalView(NamedTuple):
         if is_ranked or self.dry_run:
             return Answer(out)
         names = ",".join(standing.contestant.name for standing in self.evaluated.standings)
+        record_it = f"git hub-session eval {session.id} --ranking {names}"
         return Answer(
             out,
             [
                 "nothing is ranked: the session has no eval command",
-                "hint: record a verdict, the best first: "
-                f"git hub-session eval {session.id} --ranking {names}",
+                f"hint: record a verdict, the best first: {record_it}",
             ],
         )
 

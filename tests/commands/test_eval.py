@@ -483,6 +483,7 @@ def test_a_control_character_in_a_command_is_shown(hub: Hub) -> None:
     ("words", "said"),
     [
         (["--eval", "x"], "which metric is measured, and which way is it better?"),
+        ([*MEASURE, "--metric", " "], "which metric is measured, and which way is it better?"),
         (["--eval", "x", "--metric", "ms"], "which metric is measured, and which way is it"),
         ([*MEASURE, "--repeat", "0"], "not a number of times: '0'"),
         ([*MEASURE, "--baseline", "nan"], "not a number: 'nan'"),

@@ -8,8 +8,9 @@ import subprocess
 
 import pytest
 
-from tests.commands.test_merge import hook, place, status, tournament
+from tests.commands.test_merge import hook, place, status, still, tournament
 from tests.hub import Hub, Result
+from tests.interposed import interposed
 
 
 @pytest.mark.parametrize("options", ["--squash", "--strategy=ours", "--no-commit --no-ff"])
@@ -183,3 +184,34 @@ def test_an_interrupt_among_the_files(hub: Hub) -> None:
     assert hub.run("merge", "-q", "--yes", "s1") == Result(0)
     assert hub.git("rev-parse", "main^2") == hub.git("rev-parse", "hub/s1/agent-2/attempt-1")
     assert hub.state()["state"] == "merged"
+
+
+def test_a_branch_that_cannot_follow_its_files(hub: Hub) -> None:
+    """git moves the files first: where somebody has the ref, or has moved it, they go back; what is local stays."""
+    tournament(hub)
+    (hub.top / "mine").write_text("staged\n")
+    hub.git("add", "mine")
+    (hub.top / "sub" / "other").write_text("changed here\n")
+    before = still(hub)
+    lock = hub.top / ".git" / "refs" / "heads" / "main.lock"
+    lock.touch()
+    result = hub.run("merge", "-q", "--yes", "s1")
+    lock.unlink()
+    assert (result.code, "cannot lock ref 'refs/heads/main'" in result.err) == (1, True)
+    assert still(hub) == before
+    assert hub.run("merge", "-q", "--yes", "s1") == Result(0)
+    assert status(hub) == "## main\nA  mine\n M sub/other"
+
+
+def test_sessions_are_merged_one_at_a_time(hub: Hub) -> None:
+    """Two that git brings into one checkout at once would undo each other's index."""
+    tournament(hub)
+    refs, state = hub.refs(), hub.state()
+    sessions = str(hub.directory().parent)
+    taken = f"fcntl.flock(os.open({sessions!r}, os.O_RDONLY), fcntl.LOCK_EX | fcntl.LOCK_NB)"
+    code = f"import fcntl; '/bin/sh' in args[1] and {taken}"
+    words = ("merge", "-q", "--yes", "s1")
+    result = interposed(hub, *words, code=code, nth=3, only="subprocess.Popen")
+    assert (result.code, "Resource temporarily unavailable" in result.err) == (128, True)
+    assert (hub.refs(), hub.state()) == (refs, state)
+    assert hub.run(*words) == Result(0)
