@@ -303,7 +303,7 @@ def test_the_examples_work(hub: Hub) -> None:
     agent = Path(hub.environ["PATH"].partition(":")[0], "claude")
     agent.write_text(
         '#!/bin/sh\ntest "$*" = "-p Make it fast" || exit\necho todo >notes\n'
-        'echo "print(\'ms:\', $((7 - ${HUB_AGENT#agent-})))" >bench.py\n'
+        "echo \"print('ms:', $((7 - ${HUB_AGENT#agent-})))\" >bench.py\n"
         'git commit -qam "An idea" && test $HUB_AGENT = agent-1 || rm notes\n'
     )
     agent.chmod(0o755)
