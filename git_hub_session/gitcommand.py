@@ -15,6 +15,25 @@ from git_hub_session.errors import GitFailed, HubError
 from git_hub_session.gitenviron import without_repository
 from git_hub_session.signals import hold
 
+_REFLOG = "git hub-session"
+
+# Files and index first, for they can be taken back. Where a file was only touched git finds
+# that it is the same when it is told to look (update-index), which takes a while with many.
+_MOVE = """
+ref=$1 new=$2 old=$3
+test "$(git symbolic-ref -q HEAD)" = "$ref" || {
+	echo "HEAD is on another branch by now" >&2
+	exit 1
+}
+git read-tree -m -u "$old" "$new" 2>/dev/null || {
+	git update-index -q --refresh >/dev/null
+	git read-tree -m -u "$old" "$new" || exit
+}
+git update-ref -m "$4" "$ref" "$new" "$old" && exit
+git read-tree -m -u "$new" "$old"
+exit 1
+"""
+
 # git dies of an entry that somebody else is just making, before it has made anything.
 _TRIES = 20
 
@@ -55,25 +74,39 @@ class Git:
         words = ["git"]
         for name, value in (settings or {}).items():
             words += ["-c", f"{name}={value}"]
+        return self._call([*words, *command], command[0], stdin, environ, cwd)
+
+    def _call(
+        self,
+        words: Sequence[str],
+        name: str,
+        stdin: bytes = b"",
+        environ: Mapping[str, str] | None = None,
+        cwd: str | None = None,
+        *,
+        whole: bool = False,
+    ) -> bytes:
+        """Run it to its end; what has to be done `whole` no ^C in a terminal reaches."""
         variables = {**self._environ, "GIT_DIR": self._common_dir, **(environ or {})}
         # git is never left half-way: killed it leaves *.lock files, and what it writes nobody
         # tidies up when it is not waited for. ^C in a terminal reaches git as well, and ends the wait.
         release = hold()
         try:
             done = subprocess.run(
-                [*words, *command],
+                words,
                 input=stdin,
                 capture_output=True,
                 env=variables,
                 cwd=cwd,
                 check=False,
+                start_new_session=whole,
             )
         except FileNotFoundError:
             raise GitMissing("cannot find 'git'", hint="put git on PATH") from None
         finally:
             release()
         if done.returncode:
-            raise GitFailed(command[0], done.returncode, os.fsdecode(done.stderr), done.stdout)
+            raise GitFailed(name, done.returncode, os.fsdecode(done.stderr), done.stdout)
         return done.stdout
 
     def settings(self, name: str) -> list[str]:
@@ -120,17 +153,18 @@ class Git:
         told = {"i18n.commitEncoding": "utf-8", **(settings or {})}
         return self.run(words, stdin=message, settings=told, environ=environ).decode().strip()
 
-    def fast_forward(self, git_dir: str, path: str, commit: str, action: str) -> None:
-        """Bring the branch of the worktree at `path` to its descendant `commit`, files and index too.
+    def move_branch(self, checkout: Mapping[str, str], ref: str, new: str, old: str) -> None:
+        """Move the branch `ref` from the commit `old` to `new` with files and index, where it is checked out.
 
-        git refuses, and changes nothing but ORIG_HEAD, where something uncommitted, ignored
-        or not, is in the way (GitFailed).
-        `action` is what the reflog says.
+        `checkout` names the worktree in git's variables. Where something uncommitted is in the way,
+        HEAD is on another branch by now, or git or a hook refuses the ref, nothing is changed
+        (GitFailed). Ignored files in the way are the caller's to look for. A shell does it all, so
+        that it comes to its end should we be killed.
         """
-        words = ["merge", "--ff-only", "--no-autostash", "--no-overwrite-ignore", "--no-stat"]
-        words += ["--quiet", commit]
-        environ = {"GIT_DIR": git_dir, "GIT_WORK_TREE": path, "GIT_REFLOG_ACTION": action}
-        self.run(words, environ=environ, cwd=path)
+        words = ["/bin/sh", "-c", _MOVE, "sh", ref, new, old, _REFLOG]
+        where = checkout["GIT_WORK_TREE"]
+        # Ended among the files, git leaves some of them as they will be, and refuses to go on.
+        self._call(words, "read-tree", environ=checkout, cwd=where, whole=True)
 
     def unlock_worktree(self, path: str) -> None:
         """Unlock the linked worktree at `path`; raises GitFailed."""
@@ -147,7 +181,7 @@ class Git:
         stdin = b"\0".join([b"start", *lines, b"prepare", end, b""])
         # git by default leaves it to the system when refs reach the disk.
         settings = {"core.fsync": "all"}
-        words = ["update-ref", "-m", "git hub-session", "-z", "--stdin"]
+        words = ["update-ref", "-m", _REFLOG, "-z", "--stdin"]
         self.run(words, stdin=stdin, settings=settings)
 
 

@@ -1,4 +1,4 @@
-"""The repository as libgit2 sees it; the only module that loads pygit2. It only looks.
+"""The repository as libgit2 sees it; the only module that uses pygit2. It only looks.
 
 What changes a repository goes through git's plumbing (gitcommand): libgit2 deletes refs
 by writing back a packed-refs that it read before it took the lock, and so loses refs that
@@ -8,46 +8,16 @@ others packed meanwhile (libgit2#1534).
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
-from types import ModuleType
 
 from git_hub_session.errors import HubError
+from git_hub_session.escape import visible
 from git_hub_session.gitconfig import environment_settings, is_true
+from git_hub_session.libgit2 import ConfigLevel, DiffStatsFormat, SortMode, pygit2
 from git_hub_session.refnames import REFS
 from git_hub_session.typed import NamedTuple
-
-
-class _NoTls(ModuleType):
-    """What pygit2 asks the module ssl while it is imported: where CA certificates are. In an empty place."""
-
-    DefaultVerifyPaths = object  # the type of an annotation
-    cafile = None
-    capath = os.path.dirname(__file__)
-
-    def get_default_verify_paths(self) -> _NoTls:
-        return self
-
-    def __getattr__(self, name: str) -> object:
-        """Should another pygit2 ask for more: the real module has it, and takes this one's place."""
-        if name.startswith("__"):
-            raise AttributeError(name)
-        sys.modules.pop("ssl")
-        return getattr(__import__("ssl"), name)
-
-
-# pygit2 reads every CA certificate when it is imported, and cannot be imported where there
-# are none. Nothing here speaks TLS: the certificates would take 13 ms, and ssl itself 9.
-_no_tls = _NoTls("ssl")
-sys.modules.setdefault("ssl", _no_tls)
-try:
-    import pygit2
-    from pygit2.enums import ConfigLevel, DiffStatsFormat, SortMode
-finally:
-    if sys.modules["ssl"] is _no_tls:
-        del sys.modules["ssl"]
 
 
 class CannotOpen(HubError):
@@ -195,9 +165,14 @@ class GitRepo:
 
     @_reading()
     def contains(self, tip: str, commit: str) -> bool:
-        """Whether the commit `tip` is, or descends from, the commit of object id `commit`."""
-        return self.has_commit(commit) and (
-            tip == commit or self._repo.descendant_of(pygit2.Oid(hex=tip), pygit2.Oid(hex=commit))
+        """Whether the commit `tip` ('': none) is, or descends from, the commit of object id `commit`."""
+        return (
+            bool(tip)
+            and self.has_commit(commit)
+            and (
+                tip == commit
+                or self._repo.descendant_of(pygit2.Oid(hex=tip), pygit2.Oid(hex=commit))
+            )
         )
 
     @_reading()
@@ -207,12 +182,19 @@ class GitRepo:
 
     @_reading()
     def diff_summary(self, tip: str, base: str) -> tuple[DiffStat, tuple[str, ...]]:
-        """The same, and file by file, with what was renamed: the lines of `git diff --stat --summary`."""
+        """The same, and file by file, with what was renamed: the lines of `git diff --stat --summary`.
+
+        Where a name is no plain text they are simpler: libgit2 writes out what is in it, line feeds too.
+        """
         diff = self._diff(tip, base)
         stat = _stat(diff)
         diff.find_similar()
         shape = DiffStatsFormat.FULL | DiffStatsFormat.INCLUDE_SUMMARY
-        return stat, tuple(diff.stats.format(shape, _COLUMNS).splitlines())
+        names = {one.raw_path for delta in diff.deltas for one in (delta.old_file, delta.new_file)}
+        if all(visible(name) == name for name in map(os.fsdecode, names)):
+            return stat, tuple(diff.stats.format(shape, _COLUMNS).split("\n")[:-1])
+        total = diff.stats.format(DiffStatsFormat.SHORT, _COLUMNS).rstrip("\n")
+        return stat, (*(_line(patch) for patch in diff if patch), total)
 
     def _diff(self, tip: str, base: str) -> pygit2.Diff:
         fork = self._repo.merge_base(pygit2.Oid(hex=tip), pygit2.Oid(hex=base))
@@ -310,6 +292,26 @@ class GitRepo:
                     entries[path] = (int(entry.filemode), entry.id.raw)
         return entries
 
+    @_reading()
+    def added(self, old: str, new: str) -> list[bytes]:
+        """The paths of the files of the commit `new` at which the commit `old` has none."""
+        found: list[bytes] = []
+        pairs: list[tuple[bytes, pygit2.Tree | None, pygit2.Tree]] = [
+            (b"", self._repo[old].peel(pygit2.Tree), self._repo[new].peel(pygit2.Tree))
+        ]
+        while pairs:
+            prefix, before, after = pairs.pop()
+            known = {entry.raw_name: entry for entry in before or ()}
+            for entry in after:
+                was, path = known.get(entry.raw_name), prefix + (entry.raw_name or b"")
+                if isinstance(entry, pygit2.Tree):
+                    if was is None or was.id != entry.id:
+                        below = was if isinstance(was, pygit2.Tree) else None
+                        pairs.append((path + b"/", below, entry))
+                elif was is None or isinstance(was, pygit2.Tree):
+                    found.append(path)
+        return found
+
     @staticmethod
     def blob_id(data: bytes) -> bytes:
         """The object id, as 20 bytes, that `data` has as a blob."""
@@ -356,6 +358,13 @@ class GitRepo:
             raise HubError(f"the value of {name} is not UTF-8", hint=f"git config {name}") from None
         folded = name.lower()
         return [*values, self._settings[folded]] if folded in self._settings else values
+
+
+def _line(patch: pygit2.Patch) -> str:
+    """One file of a diff: `A name | 12`."""
+    _, added, deleted = patch.line_stats
+    name = visible(os.fsdecode(patch.delta.new_file.raw_path))
+    return f" {patch.delta.status_char()} {name} | {added + deleted}"
 
 
 def _stat(diff: pygit2.Diff) -> DiffStat:

@@ -2,7 +2,7 @@
 
 The name is a path in a JSON document (`p50`, `latency.p50`, `runs[0].p50`); where there is no
 such document it is what stands before a number: `p50: 12.5`, `p50=12.5`, `"p50": 12.5`. The
-last one counts. What is no number (nan, inf) is no metric, and hides none that came before.
+last one counts; where it is no number (nan, inf) there is no metric.
 """
 
 from __future__ import annotations
@@ -72,6 +72,8 @@ def _at(document: Any, path: str) -> float | None:
             document = document.get(key)
         elif isinstance(document, list) and key.isascii() and key.isdigit() and len(key) < 10:
             document = document[int(key)] if int(key) < len(document) else None
+        else:
+            return None
     return _number(document)
 
 

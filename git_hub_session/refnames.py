@@ -126,9 +126,10 @@ def within_session(session: SessionId, ref: str) -> str:
     return ref.removeprefix(branch_prefix(session))
 
 
-def rescue_prefix(session: SessionId, branch_ref: str) -> str:
-    """Where work saved from a worktree on `branch_ref` is kept; a number follows."""
-    return f"refs/hub/rescue/{session}/{within_session(session, branch_ref)}/"
+def rescue_prefix(session: SessionId, branch_ref: str = "") -> str:
+    """Where work saved from a worktree on `branch_ref` is kept, a number follows; or all of the session's."""
+    within = f"{within_session(session, branch_ref)}/" if branch_ref else ""
+    return f"refs/hub/rescue/{session}/{within}"
 
 
 def natural_key(text: str) -> tuple[tuple[int, str], ...]:

@@ -57,6 +57,7 @@ CONFIG_KEYS = (
 )
 
 MAX_AGENTS = 999
+_LARGEST = 1e300  # a metric is never more; an integer in JSON may be more than a float holds
 
 
 class Config(NamedTuple):
@@ -214,9 +215,10 @@ def _result(name: str, known: Mapping[str, Any]) -> Result | None:
     if type(attempt) is not int or type(rank) is not int or rank < 1 or not commit:
         return None
     metric = found.get("metric")
-    measured = isinstance(metric, int | float) and not isinstance(metric, bool)
+    if not isinstance(metric, int | float) or isinstance(metric, bool) or abs(metric) > _LARGEST:
+        metric = None
     reason = _text(found.get("reason"))
-    return Result(int(number), attempt, commit, rank, metric if measured else None, reason)
+    return Result(int(number), attempt, commit, rank, metric, reason)
 
 
 def new_document(sid: SessionId, *, at: str) -> dict[str, Any]:

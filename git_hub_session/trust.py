@@ -32,6 +32,8 @@ class Trust:
     def allows(self, common_dir: str, command: str) -> bool:
         """Whether the user has allowed this very command in this repository."""
         try:
+            if not os.path.isabs(self._path):
+                return False  # where we stand may be the work tree of who wants it allowed
             with open(self._path, encoding="ascii", errors="replace") as file:
                 return _line(common_dir, command) in file
         except OSError:

@@ -229,14 +229,28 @@ def test_it_loads_without_certificates_and_leaves_the_environment_alone(hub: Hub
         assert found == Result(0, "True\n")
 
 
-def test_it_loads_without_ssl_and_hides_it_from_nobody(hub: Hub) -> None:
+@pytest.mark.parametrize(
+    ("module", "name"), [("ssl", "SSLContext"), ("tarfile", "TarInfo"), ("dataclasses", "field")]
+)
+def test_what_it_does_not_need_is_not_loaded(hub: Hub, module: str, name: str) -> None:
     """The stand-in is gone afterwards; while it is there, what it does not have is the real module's."""
     program = (
-        "import sys; from git_hub_session.gitrepo import _NoTls\n"
-        "print('ssl' in sys.modules)\n"
-        "sys.modules['ssl'] = _NoTls('ssl')\n"
-        "from ssl import SSLContext\n"
-        "import ssl; print(ssl.SSLContext is SSLContext)"
+        "import sys; from git_hub_session.libgit2 import _StandIn\n"
+        f"print('{module}' in sys.modules)\n"
+        f"sys.modules['{module}'] = _StandIn('{module}')\n"
+        f"from {module} import {name}\n"
+        f"import {module}; print({module}.{name} is {name})"
     )
     found = hub.call(PYTHON, "-c", program, cwd=CHECKOUT)
     assert found == Result(0, "False\nTrue\n")
+
+
+def test_what_was_loaded_before_stays(hub: Hub) -> None:
+    program = (
+        "import dataclasses, ssl, sys, tarfile\n"
+        "import git_hub_session.gitrepo, pygit2\n"
+        "print(sys.modules['ssl'] is ssl, sys.modules['tarfile'] is tarfile)\n"
+        "print(dataclasses.is_dataclass(pygit2.index.MergeFileResult))"
+    )
+    found = hub.call(PYTHON, "-c", program, cwd=CHECKOUT)
+    assert found == Result(0, "True True\nTrue\n")

@@ -44,10 +44,11 @@ HEAVY = "gitrepo gitcommand processes trust"
 LAYERS = (
     Layer("L0 values", VALUES, imports=VALUES),
     Layer("L0 signals", "signals"),
+    Layer("L0 library", "libgit2"),
     Layer(
         "L1 doors",
         f"{LIGHT} {HEAVY} files configfile discovery identity",
-        imports=f"{VALUES} signals",
+        imports=f"{VALUES} signals libgit2",
     ),
     Layer(
         "L2 store",
@@ -97,7 +98,7 @@ LAYERS = (
 
 # What has one owner, and who it is.
 OWNERS = {
-    "pygit2": "gitrepo",
+    "pygit2": "libgit2",
     "yaml": "configfile",
     "subprocess": "gitcommand processes",
     "fcntl": "files",
@@ -164,7 +165,7 @@ NAMES = {
 FILE, COMMAND, FUNCTION = 350, 75, 41
 # What is larger, and why it reads better so.
 LARGER = {
-    "gitrepo": 405,  # one library's one door
+    "gitrepo": 415,  # one library's one door
     "commands.init": 145,  # every option is checked here, one small function each
     "commands.board": 110,  # four forms, and what each of them takes
     "commands.cleanup": 90,  # which sessions are meant
@@ -372,7 +373,7 @@ def _path(module: str) -> str:
 def test_the_picture_names_every_module() -> None:
     """docs/architecture.md has each file of the package (commands are a row), and none that is not there."""
     text = (CHECKOUT / "docs" / "architecture.md").read_text()
-    named = set(re.findall(r"`((?:[a-z_]+/)?[a-z_]+\.py)`", text))
+    named = set(re.findall(r"`((?:[a-z_]+/)?[a-z0-9_]+\.py)`", text))
     files = {str(path.relative_to(PACKAGE)) for path in PACKAGE.rglob("*.py")}
     unnamed = {
         file

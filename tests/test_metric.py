@@ -31,6 +31,9 @@ from git_hub_session.metric import NoMetric, read_metric
         ("time (s): 4", "time (s)", 4.0),
         ("a.b: 4", "a.b", 4.0),
         ("p50: 1\nmax_p50: 2\np50x: 3\np50-old: 4", "p50", 1.0),
+        # A number alone is a JSON document too, and nobody's metric; nor is one above its path.
+        ("p50: 12\n0\n", "p50", 12.0),
+        ('latency.p50: 12\n{"latency": 5}', "latency.p50", 12.0),
         # A document that has no such key is searched like any other text.
         ('{"results": [{"p50": 6}]}', "p50", 6.0),
     ],
@@ -51,6 +54,8 @@ def test_metric(text: str, name: str, value: float) -> None:
         ('{"m": true}', "no 'm' in what it printed"),
         ('{"m": null}', "no 'm' in what it printed"),
         ('{"m": [4]}', "no 'm' in what it printed"),
+        ("4", "no 'm' in what it printed"),
+        ("[4]", "no 'm' in what it printed"),
         ("m: 4\nm: nan", "'m' is nan"),
         ("m: -inf", "'m' is -inf"),
         ("m: Infinity", "'m' is inf"),

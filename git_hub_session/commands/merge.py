@@ -34,7 +34,9 @@ def run(context: Context, args: Arguments) -> MergeView:
     sid = context.session_to_change(args.word, "merge")
     wish, policy = _wish(args), policy_of(context)
     dry_run = args.is_set("dry-run")
-    plan = plan_merge(sid, context, wish, dry_run=dry_run)
+    # Nobody reads what was changed, so nobody has to wait for it.
+    described = not args.is_set("quiet") or args.text("format") not in (None, "text")
+    plan = plan_merge(sid, context, wish, dry_run=dry_run, described=described)
     if plan.conflicts or dry_run:
         return MergeView(plan, None, dry_run)
     _ask(context, plan, is_allowed=args.is_set("yes"))

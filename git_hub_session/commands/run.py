@@ -88,7 +88,8 @@ def _steps(
     command = ("sh", "-c", agent)
     agents = args.only("jobs", "timeout", words=[sid], command=command)
     yield "exec", lambda: exec_.run(context, agents)
-    yield "eval", lambda: eval_.run(context, args.only("repeat", "timeout", words=[sid]))
+    measuring = args.only("eval", "repeat", "timeout", words=[sid])
+    yield "eval", lambda: eval_.run(context, measuring)
     if is_measured:
         yield "merge", lambda: merge.run(context, args.only("yes", words=[sid]))
 

@@ -110,12 +110,12 @@ def evaluate(sid: SessionId, scene: Scene, wish: Wish) -> Evaluated:
     with scene.store.edit(sid) as edit:
         session = edit.read()
         contestants = _contestants(session, scene, wish)
-        if wish.ranking:
-            return _record_judged(session, edit, contestants, scene, wish)
-        if wish.recipe is None:
+        if wish.recipe is None and not wish.ranking:
             standings = tuple(Standing(one) for one in contestants)
             return Evaluated(session, session.state, standings)
         _refuse_if_busy(session, edit, force=wish.force)
+        if wish.recipe is None:
+            return _record_judged(session, edit, contestants, scene, wish)
         task_file = edit.task_file(session)
         run = runs.begin(edit.directory, EVAL)
         checkouts = Checkouts(sid, scene)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Mapping, Sequence
+from time import sleep
 
 from git_hub_session import procfs, runs
 from git_hub_session.errors import HubError
@@ -22,13 +23,14 @@ from git_hub_session.operations.scene import Scene
 from git_hub_session.refnames import AgentBranch, SessionId
 from git_hub_session.tasks import Ending, Listener, RunAll, Task
 from git_hub_session.typed import NamedTuple, Self
-from git_hub_session.worktrees import Worktree, linked_worktrees
+from git_hub_session.worktrees import Worktree, lies_in, linked_worktrees
 
 BASELINE = "baseline"
 """What stands for an agent's name where the commit is measured that all started from."""
 
 _LOCK = "git hub-session eval"
 _MOST = 16 << 20  # bytes of output that a metric is looked for in: the last ones
+_TICK = 0.02  # seconds: within less a file that is written again may keep its time
 
 
 class Spot(NamedTuple):
@@ -133,6 +135,7 @@ class Meter:
         try:
             for _ in range(recipe.repeat):
                 self._spots = [spot for spot in self._spots if not self.found[spot.name].reason]
+                self._note_metric_files()
                 run_all(
                     [self._task(spot) for spot in self._spots],
                     Listener(self._began, self._heard, self._ended, self._strays),
@@ -152,10 +155,15 @@ class Meter:
     def _strays(self, at: int) -> Sequence[int]:
         return procfs.told({**run_variable(self._run), "HUB_AGENT": self._spots[at].name})
 
+    def _note_metric_files(self) -> None:
+        """As they are before any command runs, and so early that what one writes is seen."""
+        if self._recipe.metric_file:
+            self._before = {spot.name: _stamp(self._metric_file(spot)) for spot in self._spots}
+            if any(self._before.values()):
+                sleep(_TICK)
+
     def _began(self, at: int) -> None:
-        spot = self._spots[at]
-        self._printed[spot.name] = bytearray()
-        self._before[spot.name] = _stamp(self._metric_file(spot))
+        self._printed[self._spots[at].name] = bytearray()
 
     def _heard(self, at: int, data: bytes, is_error: bool) -> None:
         name = self._spots[at].name
@@ -188,6 +196,8 @@ class Meter:
     def _written(self, spot: Spot) -> bytes:
         """What the command has written into the metric file; raises NoMetric."""
         path = self._metric_file(spot)
+        if not lies_in(os.path.realpath(os.path.dirname(path)), os.path.realpath(spot.directory)):
+            raise NoMetric(f"'{self._recipe.metric_file}' is not in the worktree")
         # One that an agent committed, or that an earlier command wrote, says nothing of this one.
         if _stamp(path) == self._before[spot.name]:
             raise NoMetric(f"it did not write '{self._recipe.metric_file}'")

@@ -12,21 +12,22 @@ from collections.abc import Iterator
 
 from git_hub_session.board import Board
 from git_hub_session.clock import iso
-from git_hub_session.errors import GitFailed, HubError, Refused
+from git_hub_session.errors import HubError, Refused
 from git_hub_session.escape import visible
 from git_hub_session.operations.agents import agent_worktrees, attempts, still_running
+from git_hub_session.operations.checkout import Checkout, checkout_of, move
 from git_hub_session.operations.cleanup import carry_out
-from git_hub_session.operations.mergetree import Blend, Checkout, blend, commit_blend, hooks_in
+from git_hub_session.operations.mergetree import Blend, blend, commit_blend
 from git_hub_session.operations.policy import Policy
 from git_hub_session.operations.report import Report, untouched
 from git_hub_session.operations.scene import Scene
 from git_hub_session.operations.survey import worktree_facts
 from git_hub_session.operations.verdict import said
-from git_hub_session.refnames import HEADS, AgentBranch, SessionId, short, updated
+from git_hub_session.refnames import HEADS, AgentBranch, SessionId, branch_prefix, short
 from git_hub_session.session import Merge, Result, Session, advanced, with_merge
 from git_hub_session.states import State
 from git_hub_session.typed import TYPE_CHECKING, NamedTuple
-from git_hub_session.worktrees import linked_worktrees, operation_of, read_head
+from git_hub_session.worktrees import linked_worktrees
 
 if TYPE_CHECKING:
     from git_hub_session.files import Directory
@@ -64,14 +65,14 @@ class Plan(NamedTuple):
     """The merge, where it is there already."""
     result: Result | None = None
     """What the evaluation said of the winner."""
+    remarks: tuple[str, ...] = ()
+    """What one should know before saying yes."""
     stat: DiffStat | None = None
     """What the winner changed since it left `into`."""
     summary: tuple[str, ...] = ()
     """The same, file by file."""
-    remarks: tuple[str, ...] = ()
-    """What one should know before saying yes."""
     blend: Blend | None = None
-    """None where `merged`."""
+    """What the merge comes to; None where it is `merged`."""
 
     @property
     def conflicts(self) -> tuple[bytes, ...]:
@@ -87,8 +88,8 @@ class Merged(NamedTuple):
     report: Report
 
 
-def plan_merge(sid: SessionId, scene: Scene, wish: Wish, *, dry_run: bool) -> Plan:
-    """What `merge` would do; nothing is changed.
+def plan_merge(sid: SessionId, scene: Scene, wish: Wish, *, dry_run: bool, described: bool) -> Plan:
+    """What `merge` would do, and with what changes if it is to be `described`; nothing is changed.
 
     Raises Refused (state, no winner, an agent that runs, a branch that is in use), GitFailed.
     """
@@ -97,7 +98,11 @@ def plan_merge(sid: SessionId, scene: Scene, wish: Wish, *, dry_run: bool) -> Pl
     if plan.merged:
         return plan
     merged = blend(scene, plan.base, plan.tip, plan.checkout, dry_run=dry_run)
-    return plan._replace(blend=merged)
+    plan = plan._replace(blend=merged)
+    if described:
+        stat, summary = scene.repo.diff_summary(plan.tip, plan.base)
+        plan = plan._replace(stat=stat, summary=summary)
+    return plan
 
 
 def merge(sid: SessionId, scene: Scene, wish: Wish, policy: Policy, plan: Plan) -> Merged:
@@ -107,7 +112,8 @@ def merge(sid: SessionId, scene: Scene, wish: Wish, policy: Policy, plan: Plan) 
     """
     with scene.store.edit(sid) as edit:
         now = _look(edit.read(), edit.directory, scene, wish)
-        if now != plan._replace(blend=None, session=now.session):
+        # What the two commits come to need not be looked at twice.
+        if now != plan._replace(session=now.session, stat=None, summary=(), blend=None):
             raise Refused(
                 f"something of session '{sid}' moved while the merge was planned",
                 hint=f"git hub-session merge {sid}",
@@ -124,7 +130,7 @@ def merge(sid: SessionId, scene: Scene, wish: Wish, policy: Policy, plan: Plan) 
 
 
 def _look(session: Session, directory: Directory, scene: Scene, wish: Wish) -> Plan:
-    """All of a plan but what the merge comes to; `directory` is the session's."""
+    """Who is to be merged into what, as it is now; `directory` is the session's."""
     repo = scene.repo
     before = _merged_before(session, repo)
     if before is not None:
@@ -138,7 +144,7 @@ def _look(session: Session, directory: Directory, scene: Scene, wish: Wish) -> P
         raise Refused(f"{running[0]} is still running", hint="wait for it, or end it")
     winner, result = _winner(session, repo, wish)
     into = wish.into or HEADS + session.config.base_branch
-    tip, base = repo.tip(winner.ref), _base(into, repo)
+    tip, base = repo.tip(winner.ref), _base(into, session.id, repo)
     if repo.contains(base, tip):
         raise Refused(
             f"'{short(into)}' has all that agent-{winner.agent} did",
@@ -146,9 +152,8 @@ def _look(session: Session, directory: Directory, scene: Scene, wish: Wish) -> P
             f"git hub-session update {session.id} --state {State.MERGED}",
         )
     remarks = tuple(_remarks(session, scene, winner, result, into))
-    checkout = _checkout_of(into, scene)
-    stat, summary = repo.diff_summary(tip, base)
-    return Plan(*(session, winner, tip, into, base, checkout, "", result, stat, summary, remarks))
+    checkout = checkout_of(into, scene)
+    return Plan(session, winner, tip, into, base, checkout, "", result, remarks)
 
 
 def _merged_before(session: Session, repo: GitRepo) -> Merge | None:
@@ -189,11 +194,16 @@ def _winner(session: Session, repo: GitRepo, wish: Wish) -> tuple[AgentBranch, R
     return AgentBranch(session.id, agent, max(made)), result
 
 
-def _base(into: str, repo: GitRepo) -> str:
+def _base(into: str, sid: SessionId, repo: GitRepo) -> str:
     """The commit that the branch leads to; raises Refused where it cannot be moved."""
     base = repo.tip(into)
     if not base:
         raise Refused(f"no such branch: '{short(into)}'", hint="name another one with --into")
+    if into.startswith(branch_prefix(sid)):  # it would become a tag, like those of who lost
+        raise Refused(
+            f"'{short(into)}' is a branch of the session itself",
+            hint="name another one with --into",
+        )
     if repo.target(into) != base:
         raise Refused(f"'{short(into)}' is a symbolic ref", hint="name its branch with --into")
     return base
@@ -223,41 +233,6 @@ def _remarks(
             yield f"the worktree of {name} holds uncommitted changes, which are not merged"
 
 
-def _checkout_of(into: str, scene: Scene) -> Checkout | None:
-    """Where the branch is checked out; raises Refused where it cannot be moved there."""
-    place, found = scene.place, []
-    if place.main_worktree:
-        operation = operation_of(place.common_dir)
-        if into in (*operation.branches, *operation.moved):
-            raise _busy(into, place.main_worktree, operation.name)
-        if read_head(place.common_dir)[0] == into:
-            found.append(Checkout(place.common_dir, place.main_worktree))
-    for worktree in linked_worktrees(place.common_dir):
-        if into in worktree.in_use:
-            if worktree.head != into or worktree.operation:
-                raise _busy(into, worktree.path, worktree.operation)
-            fault = "its directory is missing" if worktree.missing else worktree.fault
-            if fault:
-                raise Refused(
-                    f"'{short(into)}' is checked out in '{worktree.path}', and {fault}",
-                    hint="git worktree prune, or git worktree repair",
-                )
-            found.append(Checkout(worktree.entry, worktree.path))
-    if len(found) > 1:
-        both = "' and '".join(checkout.path for checkout in found[:2])
-        raise Refused(
-            f"'{short(into)}' is checked out twice, in '{both}'",
-            hint="git switch --detach in one of them",
-        )
-    return found[0] if found else None
-
-
-def _busy(into: str, path: str, operation: str) -> Refused:
-    return Refused(
-        f"'{short(into)}' is in the middle of a {operation} in '{path}'", hint="finish it first"
-    )
-
-
 def _landed(edit: Edit, plan: Plan, scene: Scene, wish: Wish) -> str:
     """Commit the merge and move the branch there; the commit."""
     assert plan.blend is not None
@@ -268,7 +243,7 @@ def _landed(edit: Edit, plan: Plan, scene: Scene, wish: Wish) -> str:
     record = Merge(winner.agent, winner.attempt, plan.tip, short(plan.into), commit)
     edit.save(with_merge(plan.session, record, at=iso(scene.now())))
     try:
-        _move(plan, commit, scene)
+        move(plan.into, plan.checkout, plan.base, commit, scene, winner.session)
     except BaseException:
         if not scene.repo.contains(scene.repo.tip(plan.into), commit):
             edit.save(plan.session)
@@ -281,24 +256,6 @@ def _message(plan: Plan) -> str:
     winner, sid = f"agent-{plan.winner.agent}", plan.session.id
     task = "\n".join(map(visible, plan.session.config.task.split("\n")))
     return f"hub: merge {winner} from session {sid}\n\nTask: {task}\nWinner: {winner}\nSession: {sid}\n"
-
-
-def _move(plan: Plan, commit: str, scene: Scene) -> None:
-    """Move the branch from its base to the merge; raises Refused, GitFailed, with nothing changed."""
-    if plan.checkout is None:
-        scene.git.change_refs([updated(plan.into, commit, plan.base)])
-        return
-    git_dir, path = plan.checkout
-    if "reference-transaction" in hooks_in(scene, path):
-        # Where it refuses the ref, git has moved the files already: so it is asked before.
-        scene.git.change_refs([updated(plan.into, commit, plan.base)], rehearsal=True)
-    try:
-        scene.git.fast_forward(git_dir, path, commit, f"hub-session merge {plan.session.id}")
-    except GitFailed as fault:
-        raise Refused(
-            f"git cannot update '{path}', where '{short(plan.into)}' is checked out",
-            hint=fault.stderr.strip(),
-        ) from None
 
 
 def _post_summary(plan: Plan, commit: str, report: Report, scene: Scene) -> list[str]:

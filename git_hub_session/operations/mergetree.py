@@ -8,11 +8,13 @@ is checked out nowhere it is given those of its tip in a directory of their own.
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 
-from git_hub_session.errors import GitFailed, HubError
+from git_hub_session.errors import GitFailed, HubError, Refused
 from git_hub_session.gitconfig import is_true
+from git_hub_session.operations.checkout import Checkout, hooks_in
 from git_hub_session.operations.scene import Scene
 from git_hub_session.typed import TYPE_CHECKING, NamedTuple
 
@@ -27,17 +29,6 @@ class TooOld(HubError):
     """git is older than what is needed of it."""
 
     code = "git-too-old"
-
-
-class Checkout(NamedTuple):
-    """A worktree that has a branch checked out."""
-
-    git_dir: str
-    path: str
-
-    def environ(self) -> dict[str, str]:
-        """What tells git to work there."""
-        return {"GIT_DIR": self.git_dir, "GIT_WORK_TREE": self.path}
 
 
 class Blend(NamedTuple):
@@ -94,8 +85,10 @@ def _scratch() -> AbstractContextManager[str]:
 
 
 def _write_attributes(repo: GitRepo, commit: str, top: str) -> None:
-    for path, (_, oid) in repo.tree_entries(commit).items():
-        if path.rpartition(b"/")[2] == _ATTRIBUTES:
+    for path, (mode, oid) in repo.tree_entries(commit).items():
+        *above, name = path.split(b"/")
+        # Who makes trees by hand can call a directory "..".
+        if name == _ATTRIBUTES and stat.S_ISREG(mode) and b".." not in above:
             file = os.path.join(os.fsencode(top), path)
             os.makedirs(os.path.dirname(file), exist_ok=True)
             with open(file, "wb") as writer:
@@ -108,12 +101,15 @@ def commit_blend(
     """A commit of the merged tree, as the user's git is configured: identity, signature, hooks.
 
     Of the hooks of `git merge`, pre-merge-commit runs where the branch is checked out, with an
-    index of what is merged; prepare-commit-msg and commit-msg always. Raises GitFailed.
+    index of what is merged; prepare-commit-msg and commit-msg always. Raises GitFailed,
+    Refused (there is no message).
     """
     told = message.encode("utf-8", "surrogateescape")
     where = checkout.path if checkout else scene.place.common_dir
     if hooks_in(scene, where) & {"pre-merge-commit", "prepare-commit-msg", "commit-msg"}:
         told = _through_hooks(scene, tree, told, checkout, is_merge=len(parents) > 1)
+    if not told.strip():
+        raise Refused("the message of the merge is empty", hint="-m <text>")
     signed = is_true(["", *scene.settings("commit.gpgSign")][-1])
     return scene.git.commit_tree(tree, parents, told, sign=signed)
 
@@ -141,14 +137,3 @@ def _through_hooks(
         ask("commit-msg", file)
         with open(file, "rb") as reader:
             return reader.read()
-
-
-def hooks_in(scene: Scene, where: str) -> set[str]:
-    """The names of the hooks that git would run in the directory `where`."""
-    named = [os.path.join(scene.place.common_dir, "hooks"), *scene.settings("core.hooksPath")]
-    directory = os.path.join(where, os.path.expanduser(named[-1]))
-    try:
-        names = os.listdir(directory)
-    except OSError:
-        return set()
-    return {name for name in names if os.access(os.path.join(directory, name), os.X_OK)}

@@ -96,11 +96,11 @@ def _copier(scene: Scene, base: str) -> Callable[[str], None]:
     if paths:
         # Not all of what is tracked is there to be in the way: a sparse checkout leaves it out.
         tracked = scene.repo.tree_entries(base)
-        paths = [path for path in paths if tracked.keys().isdisjoint(_ways(path))]
+        paths = [path for path in paths if tracked.keys().isdisjoint(ways(path))]
     return lambda path: copy_files(top, path, paths)
 
 
-def _ways(path: bytes) -> list[bytes]:
+def ways(path: bytes) -> list[bytes]:
     """The path and what lies above it: "a/b/c", "a/b", "a"."""
     names = path.split(b"/")
     return [b"/".join(names[:count]) for count in range(len(names), 0, -1)]

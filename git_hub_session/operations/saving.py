@@ -68,12 +68,16 @@ def record(
 
 def save_reflogs(sid: SessionId, scene: Scene, branches: Iterable[Branch]) -> list[str]:
     """Give commits that only the reflogs of the branches lead to a ref: the reflogs go with the branches."""
+    logs = {one.ref: reflog_commits(scene.place.common_dir, one.ref) for one in branches}
+    # Asked once for all: each question looks at every ref that there is.
+    lost = set(scene.repo.unreached({oid for commits in logs.values() for oid in commits}))
     notes = []
-    for branch in branches:
-        commits = reflog_commits(scene.place.common_dir, branch.ref)
-        for oid in scene.repo.unreached(commits):
-            ref = _new_rescue(rescue_prefix(sid, branch.ref), oid, scene)
-            notes.append(f"a commit that only the reflog of '{short(branch.ref)}' had is in {ref}")
+    for branch, commits in logs.items():
+        for oid in commits:
+            if oid in lost:
+                lost.remove(oid)
+                ref = _new_rescue(rescue_prefix(sid, branch), oid, scene)
+                notes.append(f"a commit that only the reflog of '{short(branch)}' had is in {ref}")
     return notes
 
 
@@ -159,10 +163,11 @@ def left_of(
     None where it leaves nothing, and there is older work that could be taken for it.
     """
     left: dict[str, dict[str, str | None]] = {}
+    older = scene.repo.refs(rescue_prefix(sid))  # all at once: each list is one of all refs
     for verdict, saved in going:
-        branch = parse_agent_branch(verdict.branch)
+        branch, prefix = parse_agent_branch(verdict.branch), rescue_prefix(sid, verdict.branch)
         work = [one.ref for one in saved if one.kind == "work"]
-        if branch and (work or scene.repo.refs(rescue_prefix(sid, verdict.branch))):
+        if branch and (work or any(ref.startswith(prefix) for ref in older)):
             attempts = left.setdefault(f"agent-{branch.agent}", {})
             attempts[f"attempt-{branch.attempt}"] = work[-1] if work else None
     return left

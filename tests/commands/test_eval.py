@@ -194,6 +194,26 @@ def test_a_metric_file_that_the_command_did_not_write(hub: Hub) -> None:
     ]
 
 
+def test_a_metric_file_that_is_written_at_once_and_again(hub: Hub) -> None:
+    """However short a command is, what it wrote is seen each time."""
+    tournament(hub, "ms: 1\n", "ms: 2\n")
+    words = (*MEASURE, "--eval", "echo ms: ${HUB_AGENT#agent-} >result", "--metric-file", "result")
+    for _ in range(2):  # in the worktrees, then beside them
+        assert hub.run("eval", "-q", *words, "--repeat", "20", "s1").code == 0
+        assert ranks(hub) == {"agent-1": (1, 1, ""), "agent-2": (2, 2, "")}
+
+
+def test_a_metric_file_behind_a_linked_directory(hub: Hub) -> None:
+    """Within the worktree it may lie anywhere; elsewhere it is somebody else's."""
+    tournament(hub, "mkdir real; ln -s real out", "ln -s .. out")
+    words = (*MEASURE, "--eval", "sh ms; echo ms: 1 >out/result", "--metric-file", "out/result")
+    assert hub.run("eval", "-q", *words, "s1") == Result(0)
+    assert ranks(hub) == {
+        "agent-1": (1, 1, ""),
+        "agent-2": (2, None, "'out/result' is not in the worktree"),
+    }
+
+
 def test_a_tie_goes_to_the_smaller_diff(hub: Hub) -> None:
     tournament(hub, "ms: 5\n", "ms: 5\n", "ms: 6\n")
     hub.commit(place(hub, 1), "more", "lines\nlines\n")
@@ -358,8 +378,12 @@ def test_an_agent_that_still_runs(hub: Hub) -> None:
     assert hub.run("eval", *MEASURE, "s1") == Result(
         1, "", "error: agent-2 is still running\nhint: wait for it, or use --force\n"
     )
+    assert hub.run("eval", "--ranking", "1,2", "s1") == Result(
+        1, "", "error: agent-2 is still running\nhint: wait for it, or use --force\n"
+    )
     assert hub.state()["state"] == "running"
     assert hub.run("eval", "-q", "--force", *MEASURE, "s1") == Result(0)
+    assert hub.run("eval", "-q", "--force", "--ranking", "1,2", "s1") == Result(0)
     running.send_signal(signal.SIGTERM)
     assert running.wait() == -signal.SIGTERM
 
@@ -415,6 +439,18 @@ def test_a_yes_is_kept_outside_the_repository(hub: Hub) -> None:
     assert len(allowed.read_text().splitlines()) == 1
     assert allowed.stat().st_mode & 0o777 == 0o600
     assert hub.run("eval", "-q", "s1") == Result(0)
+
+
+def test_without_a_home_nothing_is_allowed(hub: Hub) -> None:
+    """Least of all by a list of allowed commands that came with the repository as well."""
+    foreign(hub)
+    assert hub.run("eval", "-q", "--eval", "cat ms", "s1") == Result(0)
+    home = Path(hub.environ["HOME"])
+    (home / ".local").rename(hub.top / ".local")
+    for nowhere in ({"HOME": ""}, {"HOME": "."}, {"XDG_STATE_HOME": ".local/state"}):
+        result = hub.run("eval", "s1", environ=nowhere)
+        assert (result.code, result.out) == (1, ""), (nowhere, result)
+        assert result.err.startswith("error: you have not allowed the eval command")
 
 
 def test_where_a_yes_cannot_be_kept(hub: Hub) -> None:
@@ -549,9 +585,10 @@ def test_an_interrupt_leaves_nothing(hub: Hub) -> None:
     wait_for(pid.exists)
     state = hub.state()
     assert worktrees(hub) == 4
-    assert hub.run("eval", *MEASURE, "s1").err.startswith(
-        "error: session 's1' is being evaluated\n"
-    )
+    for words in (MEASURE, ("--ranking", "1,2")):
+        assert hub.run("eval", *words, "s1").err.startswith(
+            "error: session 's1' is being evaluated\n"
+        )
     process.send_signal(signal.SIGINT)
     assert process.communicate(timeout=30) == (b"", b"")
     assert process.returncode == -signal.SIGINT

@@ -40,13 +40,12 @@ def shown(hub: Hub, agent: int = 2) -> str:
 
 
 def still(hub: Hub) -> dict[str, Any]:
-    """All that a merge which is refused must leave: every byte but git's objects, caches and ORIG_HEAD."""
+    """All that a merge which is refused must leave: every byte but git's objects and caches."""
     found = everything(hub)
     kept = {
         path: content
         for path, content in found.items()
-        if "/objects/" not in path
-        and not path.endswith(("/.git/index", "agent-1/index", "/.git/ORIG_HEAD"))
+        if "/objects/" not in path and not path.endswith(("/.git/index", "agent-1/index"))
     }
     return {**kept, "index": hub.git("ls-files", "--stage"), "status": status(hub)}
 
@@ -82,7 +81,7 @@ def test_into_what_is_checked_out(hub: Hub) -> None:
     )
     assert status(hub) == "## main\n M sub/other\n?? mine"
     assert (hub.top / "file").read_text() == "first\nby agent 2\n"
-    assert hub.git("reflog", "-1", "--format=%gs", "main") == "hub-session merge s1: Fast-forward"
+    assert hub.git("reflog", "-1", "--format=%gs", "main") == "git hub-session"
     state = hub.state()
     assert (state["state"], state["history"][-1]["verb"], state["history"][-1]["reason"]) == (
         *("merged", "merge", "agent-2"),
@@ -175,10 +174,11 @@ def test_local_changes_in_the_way(hub: Hub, way: str) -> None:
     before = still(hub)
     result = hub.run("merge", "--yes", "s1")
     assert (result.code, result.out) == (1, shown(hub))
-    assert result.err.startswith(
-        f"error: git cannot update '{hub.top}', where 'main' is checked out\nhint: "
-    )
-    assert f"{name}\n" in result.err
+    said = f"git cannot update '{hub.top}', where 'main' is checked out"
+    if way == "ignored":
+        said = f"'{hub.top}' has files in the way that git ignores"
+    assert result.err.startswith(f"error: {said}\nhint: ")
+    assert name in result.err.partition("hint: ")[2]
     assert still(hub) == before
 
 
@@ -599,8 +599,37 @@ def test_a_hook_that_refuses(hub: Hub, name: str, checked_out: bool) -> None:
     if name == "pre-merge-commit" and not checked_out:
         assert result.code == 0  # there is no worktree in which it could be asked
         return
-    assert (result.code, "not today" in result.err) == (128, True)
+    assert (result.code, "not today" in result.err) == (1 if is_ref else 128, True)
     assert still(hub) == before
+
+
+def test_a_file_that_was_only_touched(hub: Hub) -> None:
+    """Nor does what is staged beside the merge hinder it."""
+    tournament(hub)
+    os.utime(hub.top / "file", (1, 1))
+    (hub.top / "sub" / "other").write_text("staged\n")
+    hub.git("add", "sub/other")
+    assert hub.run("merge", "-q", "--yes", "s1") == Result(0)
+    assert status(hub) == "## main\nM  sub/other"
+    assert (hub.top / "file").read_text() == "first\nby agent 2\n"
+
+
+@pytest.mark.parametrize("way", ["new/precious", "new"])
+def test_ignored_files_are_nobodys_to_overwrite(hub: Hub, way: str) -> None:
+    """A directory of them where a file comes, and a file where a directory comes."""
+    tournament(hub)
+    if way == "new":
+        hub.git("mv", "new", "moved", cwd=place(hub, 2))
+        hub.commit(place(hub, 2), "new/deep", "x\n")
+    (hub.top / ".git" / "info" / "exclude").write_text("precious\n/new\n")
+    (hub.top / way).parent.mkdir(exist_ok=True)
+    (hub.top / way).write_text("mine\n")
+    before = still(hub)
+    result = hub.run("merge", "-q", "--yes", "s1")
+    assert result.err.endswith(
+        f"error: '{hub.top}' has files in the way that git ignores\nhint: {way}\n"
+    )
+    assert (result.code, still(hub)) == (1, before)
 
 
 def test_a_task_cannot_drive_the_terminal_of_who_reads_the_log(hub: Hub) -> None:

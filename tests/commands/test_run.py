@@ -206,6 +206,13 @@ def test_the_baseline_that_is_given(slow: Hub) -> None:
     assert slow.state("s2")["evaluation"]["baseline"] is None
 
 
+def test_where_no_yes_can_be_kept(slow: Hub) -> None:
+    """What was typed for this tournament is allowed in it, and nobody is asked."""
+    nowhere = {"XDG_STATE_HOME": "/dev/null/state"}
+    result = slow.run(*WORDS, AGENT, *MEASURE, "-q", "--yes", environ=nowhere)
+    assert (result, slow.state()["state"]) == (Result(0, "s1\n"), "merged")
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

@@ -1,0 +1,139 @@
+"""Where a branch is checked out, and how it moves there with files and index, or not at all."""
+
+from __future__ import annotations
+
+import os
+
+from git_hub_session.errors import GitFailed, Refused
+from git_hub_session.operations.outfit import ways
+from git_hub_session.operations.scene import Scene
+from git_hub_session.refnames import SessionId, short, updated
+from git_hub_session.typed import NamedTuple
+from git_hub_session.worktrees import linked_worktrees, operation_of, read_head
+
+
+class Checkout(NamedTuple):
+    """A worktree that has a branch checked out."""
+
+    git_dir: str
+    path: str
+
+    def environ(self) -> dict[str, str]:
+        """What tells git to work there."""
+        return {"GIT_DIR": self.git_dir, "GIT_WORK_TREE": self.path}
+
+
+def checkout_of(into: str, scene: Scene) -> Checkout | None:
+    """Where the branch is checked out; raises Refused where it cannot be moved there."""
+    place, found = scene.place, []
+    if place.main_worktree:
+        operation = operation_of(place.common_dir)
+        if into in (*operation.branches, *operation.moved):
+            raise _busy(into, place.main_worktree, operation.name)
+        if read_head(place.common_dir)[0] == into:
+            found.append(Checkout(place.common_dir, place.main_worktree))
+    for worktree in linked_worktrees(place.common_dir):
+        if into in worktree.in_use:
+            if worktree.head != into or worktree.operation:
+                raise _busy(into, worktree.path, worktree.operation)
+            fault = "its directory is missing" if worktree.missing else worktree.fault
+            if fault:
+                raise Refused(
+                    f"'{short(into)}' is checked out in '{worktree.path}', and {fault}",
+                    hint="git worktree prune, or git worktree repair",
+                )
+            found.append(Checkout(worktree.entry, worktree.path))
+    if len(found) > 1:
+        both = "' and '".join(checkout.path for checkout in found[:2])
+        raise Refused(
+            f"'{short(into)}' is checked out twice, in '{both}'",
+            hint="git switch --detach in one of them",
+        )
+    return found[0] if found else None
+
+
+def _busy(into: str, path: str, operation: str) -> Refused:
+    return Refused(
+        f"'{short(into)}' is in the middle of a {operation} in '{path}'", hint="finish it first"
+    )
+
+
+def move(
+    ref: str, checkout: Checkout | None, old: str, new: str, scene: Scene, sid: SessionId
+) -> None:
+    """Move the branch `ref` from the commit `old` to `new`, where it is checked out with its files.
+
+    Raises Refused, with nothing changed.
+    """
+    name = short(ref)
+    if checkout_of(ref, scene) != checkout:  # a hook, or a signature, takes its time
+        raise Refused(
+            f"another branch was checked out where '{name}' was, or '{name}' was, meanwhile",
+            hint=f"git hub-session merge {sid}",
+        )
+    if checkout is None:
+        try:
+            scene.git.change_refs([updated(ref, new, old)])
+        except GitFailed as fault:
+            raise Refused(f"git does not move '{name}'", hint=fault.stderr.strip()) from None
+        return
+    ignored = _ignored_in_the_way(scene, checkout, old, new)
+    if ignored:
+        raise Refused(
+            f"'{checkout.path}' has files in the way that git ignores",
+            hint="\n".join(map(os.fsdecode, ignored)),
+        )
+    try:
+        scene.git.move_branch(checkout.environ(), ref, new, old)
+    except GitFailed as fault:
+        raise Refused(
+            f"git cannot update '{checkout.path}', where '{name}' is checked out",
+            hint=fault.stderr.strip(),
+        ) from None
+    _tell_post_merge(scene, checkout)
+    if not scene.repo.contains(scene.repo.tip(ref), new):
+        raise Refused(f"git has updated '{checkout.path}', and '{name}' is not at {new[:12]}")
+
+
+def hooks_in(scene: Scene, where: str) -> set[str]:
+    """The names of the hooks that git would run in the directory `where`."""
+    named = [os.path.join(scene.place.common_dir, "hooks"), *scene.settings("core.hooksPath")]
+    directory = os.path.join(where, os.path.expanduser(named[-1]))
+    try:
+        names = os.listdir(directory)
+    except OSError:
+        return set()
+    return {name for name in names if os.access(os.path.join(directory, name), os.X_OK)}
+
+
+def _tell_post_merge(scene: Scene, checkout: Checkout) -> None:
+    """Run the hook post-merge, as git does after a merge that was no squash; how it ends is its own affair."""
+    if "post-merge" in hooks_in(scene, checkout.path):
+        command = ["hook", "run", "--ignore-missing", "post-merge", "--", "0"]
+        try:
+            scene.git.run(command, environ=checkout.environ(), cwd=checkout.path)
+        except GitFailed:
+            pass
+
+
+def _ignored_in_the_way(scene: Scene, checkout: Checkout, old: str, new: str) -> list[bytes]:
+    """The ignored files where `new` has a file that `old` has not: git would take them for worthless."""
+    top = os.fsencode(checkout.path)
+    blocked = {
+        os.fsdecode(way)
+        for path in scene.repo.added(old, new)
+        for way in ways(path)
+        if _is_blocked(os.path.join(top, way), is_above=way != path)
+    }
+    if not blocked:
+        return []
+    words = ["ls-files", "-z", "--others", "--ignored", "--exclude-standard", "--"]
+    words += [f":(literal){way}" for way in sorted(blocked)]
+    listed = scene.git.run(words, environ=checkout.environ(), cwd=checkout.path)
+    return listed.split(b"\0")[:-1]
+
+
+def _is_blocked(path: bytes, *, is_above: bool) -> bool:
+    """Whether something is at `path`; above a file a directory is not in the way."""
+    is_directory = os.path.isdir(path) and not os.path.islink(path)
+    return os.path.lexists(path) and not (is_above and is_directory)

@@ -1,0 +1,185 @@
+"""git hub-session merge, where a repository, a hook or somebody else does what nobody expects."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+
+import pytest
+
+from tests.commands.test_merge import hook, place, status, tournament
+from tests.hub import Hub, Result
+
+
+@pytest.mark.parametrize("options", ["--squash", "--strategy=ours", "--no-commit --no-ff"])
+def test_how_the_user_merges_into_a_branch(hub: Hub, options: str) -> None:
+    """branch.<name>.mergeOptions is for the merges that `git merge` makes: this one is made."""
+    tournament(hub)
+    hub.git("config", "branch.main.mergeOptions", options)
+    assert hub.run("merge", "-q", "--yes", "s1") == Result(0)
+    assert hub.git("rev-parse", "main^2") == hub.git("rev-parse", "hub/s1/agent-2/attempt-1")
+    assert (hub.git("show", "main:new"), status(hub)) == ("2", "## main")
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_branch_that_is_switched_while_the_merge_is_committed(hub: Hub, there: bool) -> None:
+    """Away from the base branch, or to it: no other branch moves, and no files are left behind one."""
+    tournament(hub)
+    hub.git("branch", "topic")
+    if not there:
+        hub.git("switch", "-q", "topic")
+    own = "unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE"
+    hook(hub, "commit-msg", f"cd {hub.top}; {own}; git switch -q {'topic' if there else 'main'}")
+    refs, state = hub.refs(), hub.state()
+    result = hub.run("merge", "-q", "--yes", "s1")
+    assert result == Result(
+        1,
+        "",
+        "error: another branch was checked out where 'main' was, or 'main' was, meanwhile\n"
+        "hint: git hub-session merge s1\n",
+    )
+    assert (hub.refs(), hub.state()) == (refs, state)
+    assert status(hub) == f"## {'topic' if there else 'main'}"
+
+
+def test_a_hook_that_takes_the_merge_back(hub: Hub) -> None:
+    """What is not merged is not called so, and no branch of it goes."""
+    tournament(hub)
+    hook(hub, "post-merge", "git reset -q --hard HEAD^")
+    refs, state = hub.refs(), hub.state()
+    result = hub.run("merge", "-q", "--yes", "s1")
+    assert (result.code, "'main' is not at" in result.err) == (1, True)
+    assert (hub.refs(), hub.state()) == (refs, state)
+
+
+def test_attributes_stay_in_their_scratch_directory(hub: Hub) -> None:
+    """A tree that was made by hand names directories that no checkout makes, and links are no attributes."""
+    tournament(hub)
+    blob = hub.git("hash-object", "-w", "--stdin", stdin="* merge=ours\n")
+    found = f"100644 blob {blob}\t.gitattributes\n"
+    for name in ("victim", ".."):
+        found = f"040000 tree {hub.git('mktree', stdin=found)}\t{name}\n"
+    link = f"120000 blob {blob}\t.gitattributes\n"
+    commits = f"160000 commit {hub.git('rev-parse', 'main')}\t.gitattributes\n"
+    for name, more in (("link", link), ("commits", commits)):
+        found += f"040000 tree {hub.git('mktree', stdin=more)}\t{name}\n"
+    tree = hub.git("mktree", stdin=f"{found}{hub.git('ls-tree', 'main')}\n")
+    hub.git("branch", "odd", hub.git("commit-tree", tree, "-p", "main", "-m", "odd"))
+    scratch = hub.top.parent / "scratch"
+    scratch.mkdir()
+    words = ("merge", "-q", "--yes", "--into=odd", "s1")
+    assert hub.run(*words, environ={"TMPDIR": str(scratch)}) == Result(0)
+    assert list(scratch.iterdir()) == []
+
+
+def test_a_branch_that_is_gone_since_it_was_merged_into(hub: Hub) -> None:
+    tournament(hub)
+    hub.git("branch", "release", "main")
+    words = ("merge", "-q", "--yes", "--no-cleanup", "--into=release", "s1")
+    assert hub.run(*words) == Result(0)
+    hub.git("branch", "-q", "-D", "release")
+    assert hub.run("merge", "--yes", "s1") == Result(
+        1,
+        "",
+        "error: session 's1' is 'merged': there is nothing to merge\n"
+        "hint: git hub-session cleanup --archive s1\n",
+    )
+
+
+def test_a_metric_that_no_number_holds(hub: Hub) -> None:
+    """A state.json that came with the repository says so: it is none."""
+    tournament(hub)
+    state = hub.directory() / "state.json"
+    state.write_text(state.read_text().replace('"metric": null', f'"metric": {10**400}'))
+    assert hub.run("merge", "-n", "s1").out.startswith(
+        "Merging hub/s1/agent-2/attempt-1 into main\n  Rank: 1\n  file | 1 +\n"
+    )
+
+
+def test_a_message_that_a_hook_emptied(hub: Hub) -> None:
+    """As `git merge`: there is no commit without one."""
+    tournament(hub)
+    hook(hub, "commit-msg", ': >"$1"')
+    refs, state = hub.refs(), hub.state()
+    refused = Result(1, "", "error: the message of the merge is empty\nhint: -m <text>\n")
+    assert hub.run("merge", "-q", "--yes", "s1") == refused
+    (hub.top / ".git" / "hooks" / "commit-msg").unlink()
+    assert hub.run("merge", "-q", "--yes", "-m", " ", "s1") == refused
+    assert (hub.refs(), hub.state(), status(hub)) == (refs, state, "## main")
+
+
+def test_into_a_branch_of_the_session_itself(hub: Hub) -> None:
+    """It would become a tag in the end, like those of all who lost."""
+    tournament(hub)
+    into = "hub/s1/agent-3/attempt-1"
+    hub.git("branch", into, "main")
+    refs = hub.refs()
+    assert hub.run("merge", "--yes", f"--into={into}", "s1") == Result(
+        1,
+        "",
+        f"error: '{into}' is a branch of the session itself\nhint: name another one with --into\n",
+    )
+    assert hub.refs() == refs
+
+
+def test_names_that_are_no_text(hub: Hub) -> None:
+    """None of them makes a line of the answer, or drives the terminal; in every format one sees which they are."""
+    names = [
+        b"bad\xff",
+        b"esc\x1b[2J",
+        b"line\n 0 files changed",
+        "sep\u2028\x85".encode(),
+        b"plain name",
+    ]
+    tournament(hub)
+    where = place(hub, 2)
+    for name in names:
+        (where / os.fsdecode(name)).write_bytes(b"x\n")
+    hub.git("mv", "sub/other", "sub/moved\n", cwd=where)
+    hub.git("add", "-A", cwd=where)
+    hub.git("commit", "-q", "-m", "odd names", cwd=where)
+    shown = [
+        *("bad\\xff", "esc\\x1b[2J", "line\\n 0 files changed", "plain name", "sep\\u2028\\x85"),
+    ]
+    assert hub.run("merge", "-n", "-z", "--format=porcelain", "s1").code == 0
+    assert hub.run("merge", "-n", "s1").out == (
+        "Merging hub/s1/agent-2/attempt-1 into main\n  Rank: 1\n"
+        f"  A {shown[0]} | 1\n  A {shown[1]} | 1\n  M file | 1\n  A {shown[2]} | 1\n  A new | 1\n"
+        f"  A {shown[3]} | 1\n  A {shown[4]} | 1\n  R sub/moved\\n | 0\n"
+        "  8 files changed, 7 insertions(+)\n"
+    )
+    for name in names:
+        (hub.top / os.fsdecode(name)).write_bytes(b"y\n")
+    hub.git("add", "-A")
+    hub.git("commit", "-q", "-m", "the same names")
+    assert hub.run("merge", "-n", "s1").out.splitlines()[1:] == [f"  {name}" for name in shown]
+    conflicts = hub.json("merge", "-n", "s1", code=1)["conflicts"]
+    assert sorted(map(os.fsencode, conflicts)) == sorted(names)
+
+
+def test_an_interrupt_among_the_files(hub: Hub) -> None:
+    """^C leaves no checkout half-merged; a second call does the rest."""
+    (hub.top / ".gitattributes").write_text("new filter=slow\n")
+    hub.git("add", ".")
+    hub.git("commit", "-q", "-m", "attributes")
+    tournament(hub)
+    begun, go = hub.top.parent / "begun", hub.top.parent / "go"
+    wait = f"until test -e {go}; do sleep 0.01; done"
+    hub.git("config", "filter.slow.smudge", f"touch {begun}; {wait}; cat")
+    merging = subprocess.Popen(
+        ["git-hub-session", "merge", "-q", "--yes", "s1"],
+        cwd=hub.top,
+        env=hub.environ,
+        start_new_session=True,
+    )
+    while not begun.exists():
+        assert merging.poll() is None
+    os.killpg(merging.pid, signal.SIGINT)
+    go.touch()
+    assert merging.wait() == -signal.SIGINT
+    assert (status(hub), (hub.top / "new").read_text()) == ("## main", "2\n")
+    assert hub.state()["state"] == "evaluating"
+    assert hub.run("merge", "-q", "--yes", "s1") == Result(0)
+    assert hub.git("rev-parse", "main^2") == hub.git("rev-parse", "hub/s1/agent-2/attempt-1")
+    assert hub.state()["state"] == "merged"
