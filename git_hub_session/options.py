@@ -276,7 +276,7 @@ def usage_text(usage: Usage) -> str:
         if len(left) >= _HELP_AT:
             lines.append(left)
             left = ""
-        for part in wrap(option.help, _WIDTH - _HELP_AT - 1):
+        for part in wrap(option.help, _WIDTH - _HELP_AT - 1, break_on_hyphens=False):
             lines.append(f"{left:<{_HELP_AT}} {part}")
             left = ""
     return "\n".join(lines) + "\n"

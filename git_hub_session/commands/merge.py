@@ -62,10 +62,14 @@ def _ask(context: Context, plan: Plan, *, is_allowed: bool) -> None:
     if is_allowed:
         return
     name, sid = f"agent-{plan.winner.agent}", plan.session.id
-    said = context.ask(f"Merge {name} into '{plan.into.removeprefix(HEADS)}'?")
+    into = plan.into.removeprefix(HEADS)
+    question = f"Finish session '{sid}'?" if plan.merged else f"Merge {name} into '{into}'?"
+    said = context.ask(question)
     if said is None:
         raise Refused(
             "off a terminal nobody can be asked", hint=f"git hub-session merge {sid} --yes"
         )
     if not said:
-        raise Refused(f"{name} was not merged")
+        raise Refused(
+            f"session '{sid}' was not finished" if plan.merged else f"{name} was not merged"
+        )

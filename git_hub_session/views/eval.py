@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from git_hub_session.escape import padded, visible, width
 from git_hub_session.refnames import short
 from git_hub_session.typed import TYPE_CHECKING, Any, NamedTuple
@@ -11,6 +13,7 @@ if TYPE_CHECKING:
     from git_hub_session.operations.evaluate import Evaluated, Standing
 
 _HEAD = ("RANK", "AGENT", "METRIC", "DELTA", "SPREAD", "FILES", "+/-", "")
+_SPARE = (3, 4)
 
 
 class EvalView(NamedTuple):
@@ -67,12 +70,12 @@ class EvalView(NamedTuple):
         if is_ranked or self.dry_run:
             return Answer(out)
         names = ",".join(standing.contestant.name for standing in self.evaluated.standings)
-        record_it = f"git hub-session eval {session.id} --ranking {names}"
+        typed = f"git hub-session eval {session.id} --ranking {names}"
         return Answer(
             out,
             [
                 "nothing is ranked: the session has no eval command",
-                f"hint: record a verdict, the best first: {record_it}",
+                f"hint: record a verdict, the best first: {typed}",
             ],
         )
 
@@ -86,7 +89,11 @@ def _table(standings: tuple[Standing, ...], style: Style, *, is_ranked: bool) ->
     rows = [_HEAD, *(_row(standing) for standing in standings)]
     if not is_ranked:
         rows = [(row[1], *row[5:]) for row in rows]
-    widths = [max(width(row[at]) for row in rows) for at in range(len(rows[0]))]
+    elif style.columns is not None and sum(_widths(rows)) + 2 * len(_HEAD) > style.columns:
+        # No room for all: a DELTA or SPREAD that nobody has says nothing.
+        told = [at for at in range(len(_HEAD)) if at not in _SPARE or _is_told(rows, at)]
+        rows = [tuple(row[at] for at in told) for row in rows]
+    widths = _widths(rows)
     name = 1 if is_ranked else 0
     out = []
     for row in rows:
@@ -97,6 +104,14 @@ def _table(standings: tuple[Standing, ...], style: Style, *, is_ranked: bool) ->
         text = "  ".join(cells)
         out.append(f"{text}  {style.fit(row[-1], width(text) + 2)}")
     return out
+
+
+def _widths(rows: Sequence[tuple[str, ...]]) -> list[int]:
+    return [max(width(row[at]) for row in rows) for at in range(len(rows[0]))]
+
+
+def _is_told(rows: Sequence[tuple[str, ...]], at: int) -> bool:
+    return any(row[at] != "-" for row in rows[1:])
 
 
 def _row(standing: Standing) -> tuple[str, ...]:

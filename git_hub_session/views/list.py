@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 
 BROKEN = "broken"
+_LEAST_OF_A_TASK = 10  # columns
 _NONE = "no sessions; 'git hub-session init --task <text>' makes one"
 
 
@@ -83,11 +84,19 @@ class ListView(NamedTuple):
         states = max(5, *(len(session.state) for session in self.sessions))
         counts = max(6, *(len(str(session.agents)) for session in self.sessions))
         moments = max(7, *map(len, ages))
+        used = ids + states + counts + moments + 8
+        # Where the task would have no room the age goes, and then the number of agents.
+        no_age = style.columns is not None and style.columns < used + _LEAST_OF_A_TASK
+        used -= (moments + 2) * no_age
+        no_count = no_age and style.columns is not None and style.columns < used + _LEAST_OF_A_TASK
+        used -= (counts + 2) * no_count
 
         def row(sid: str, state: str, count: str, age: str, task: str) -> str:
             shown = style.paint(padded(state, states), STATE_COLORS.get(state, ""))
-            left = f"{padded(sid, ids)}  {shown}  {padded(count, counts)}  {padded(age, moments)}"
-            return f"{left}  {style.fit(task, ids + states + counts + moments + 8)}"
+            left = f"{padded(sid, ids)}  {shown}  "
+            left += "" if no_count else f"{padded(count, counts)}  "
+            left += "" if no_age else f"{padded(age, moments)}  "
+            return f"{left}{style.fit(task, used)}"
 
         out = [row("SESSION ID", "STATE", "AGENTS", "UPDATED", "TASK")]
         for one, age in zip(self.sessions, ages, strict=True):

@@ -88,7 +88,8 @@ class MergeView(NamedTuple):
         err = kept if self.exit_code else []
         if quiet:
             return Answer([], err)
-        out = [f"Merged {name} into {into}: {self.merged.commit[:12]}"]
+        # Where an earlier call merged it, the preview has said so.
+        out = [] if plan.merged else [f"Merged {name} into {into}: {self.merged.commit[:12]}"]
         out += report_lines(self.merged.report, style, dry_run=False)
         if plan.session.state != self._state:
             out.append(f"Session {sid}: {plan.session.state} {style.arrow} {self._state}")

@@ -336,10 +336,18 @@ def test_worktrees_can_stay(hub: Hub) -> None:
     ]
     assert place(hub, 1).exists()
     merged = hub.git("rev-parse", "main")
+    asked = pexpect.spawn(
+        "git-hub-session", ["merge", "s1"], cwd=str(hub.top), env=hub.environ, timeout=30
+    )
+    asked.expect_exact("Finish session 's1'? [y/N] ")
+    asked.sendline("n")
+    asked.expect_exact("error: session 's1' was not finished")
+    asked.expect(pexpect.EOF)
+    asked.close()
+    assert (asked.exitstatus, place(hub, 1).exists()) == (1, True)
     assert hub.run("merge", "--yes", "s1") == Result(
         0,
         f"hub/s1/agent-2/attempt-1 is merged into main already, in {merged[:12]}\n"
-        f"Merged agent-2 into main: {merged[:12]}\n"
         f"Removed worktree: {place(hub, 1)}\nRemoved worktree: {place(hub, 2)}\n"
         "Archived branch: hub/s1/agent-1/attempt-1 as tag hub/archive/s1/agent-1\n"
         "Cleaned up 2 worktrees for session s1\n",

@@ -56,10 +56,36 @@ def test_tasks_are_cut_to_the_terminal(hub: Hub, columns: int) -> None:
 
 
 def test_narrow_terminal(hub: Hub) -> None:
-    """Of 40 columns the other fields need more: ten are left to the task, never none."""
+    """The age makes way for the task, then the number of agents; ten columns are left to it, never none."""
     hub.session("ascii", task=TASKS["ascii"])
-    line = terminal(hub, "list", "--color=never", columns=40).splitlines()[1]
+    plain = ("list", "--color=never")
+    assert terminal(hub, *plain, columns=40).splitlines() == [
+        "SESSION ID  STATE  AGENTS  TASK",
+        "ascii       init   1       Make the par…",
+    ]
+    assert (
+        terminal(hub, *plain, columns=36).splitlines()[1] == "ascii       init   Make the parser …"
+    )
+    line = terminal(hub, *plain, columns=20).splitlines()[1]
     assert line.endswith("  Make the …")
+
+
+def test_a_narrow_ranking(hub: Hub) -> None:
+    """What nobody has is left out where the line has no room for it, and nothing else."""
+    hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "2")
+    hub.run("spawn", "-q", "s1")
+    measure = ("eval", "s1", "--eval", "'echo ms: 5'", "--metric", "ms", "--direction", "lower")
+    first = "   1  agent-1       5      0  +0/-0  tie"
+    assert terminal(hub, *measure, columns=40).splitlines()[:2] == [
+        "RANK  AGENT    METRIC  FILES  +/-",
+        first,
+    ]
+    with_baseline = terminal(hub, *measure, "--baseline", "7", columns=40).splitlines()
+    assert with_baseline[:2] == [
+        "RANK  AGENT    METRIC  DELTA  FILES  +/-",
+        "   1  agent-1       5     -2      0  +0/-0  tie",
+    ]
+    assert terminal(hub, *measure, columns=80).splitlines()[0].split()[3:5] == ["DELTA", "SPREAD"]
 
 
 def test_columns_and_ellipsis_of_the_environment(hub: Hub) -> None:
