@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from git_hub_session.refnames import HEADS, REFS, SessionId, branch_prefix, natural_key
 from git_hub_session.typed import NamedTuple
 
-_LIMIT = 1 << 16
+_LIMIT, _CHUNK = 1 << 16, 1 << 14  # bytes
 
 
 class Worktree(NamedTuple):
@@ -239,20 +239,34 @@ _OF_OPERATIONS = (
 
 
 def _own_commits(worktree: Worktree) -> list[str]:
-    names = [name for name in os.listdir(worktree.entry) if _PSEUDO_REF.fullmatch(name)]
-    texts = [_text(os.path.join(worktree.entry, name)) for name in (*names, *_OF_OPERATIONS)]
-    for directory, _, names in os.walk(os.path.join(worktree.entry, "refs")):
-        texts += [_text(os.path.join(directory, name)) for name in names]
+    present = os.listdir(worktree.entry)
+    files = [name for name in present if _PSEUDO_REF.fullmatch(name)]
+    # Nearly always there is no operation: what is not there need not be opened.
+    files += [name for name in _OF_OPERATIONS if name.partition("/")[0] in present]
+    files += _files_below(worktree.entry, "refs")
+    texts = [_text(f"{worktree.entry}/{name}") for name in files]
     # A line of a reflog: old id, new id, who, when; then a tab and why.
-    logs = os.path.join(worktree.entry, "logs")
-    for directory, _, names in os.walk(logs):
-        for name in names:
-            ref = os.path.relpath(os.path.join(directory, name), logs)
-            texts += [line[41:81] for line in _reflog(worktree.entry, ref)]
+    for name in _files_below(worktree.entry, "logs"):
+        texts += [line[41:81] for line in _reflog(worktree.entry, name.removeprefix("logs/"))]
     common_dir = os.path.dirname(os.path.dirname(worktree.entry))
     known = {word for ref in worktree.branches for word in reflog_commits(common_dir, ref)}
     words = dict.fromkeys(word for text in texts for word in text.split() if _is_id(word))
     return [word for word in words if word not in known or word == worktree.detached]
+
+
+def _files_below(top: str, name: str) -> list[str]:
+    """The files below the directory `name` in `top`, as they are called from there."""
+    found: list[str] = []
+    directories = [name]
+    for directory in directories:
+        try:
+            with os.scandir(f"{top}/{directory}") as entries:
+                for entry in entries:
+                    path = f"{directory}/{entry.name}"
+                    (directories if entry.is_dir(follow_symlinks=False) else found).append(path)
+        except OSError:
+            pass  # nothing of it is there, or it went meanwhile
+    return found
 
 
 def _reflog(git_dir: str, ref: str) -> list[str]:
@@ -277,11 +291,23 @@ def _modified(path: str) -> int:
 
 
 def _text(path: str, *, limit: int = _LIMIT) -> str:
+    # Not open(): of the calls that it makes this needs half, and there are thousands of files.
     try:
-        with open(path, "rb") as file:
-            return os.fsdecode(file.read(limit))
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError:
         return ""
+    try:
+        data = os.read(fd, _CHUNK)
+        while len(data) % _CHUNK == 0 and 0 < len(data) < limit:
+            more = os.read(fd, _CHUNK)
+            data += more
+            if not more:
+                break
+        return os.fsdecode(data[:limit])
+    except OSError:
+        return ""
+    finally:
+        os.close(fd)
 
 
 def lies_in(path: str, top: str) -> bool:

@@ -120,7 +120,7 @@ def _commands(plan: ArchivePlan) -> list[str]:
 
 
 def ask(sid: SessionId, repo: GitRepo, git: Git) -> None:
-    """Ask git, and the user's hook, before anything goes, whether all the branches may; raises GitFailed."""
+    """Ask the user's hook, before anything goes, whether all the branches may; raises GitFailed."""
     plan = plan_archive(repo.branches(branch_prefix(sid)), (), repo.target)
     if plan.archived:
         git.change_refs(_commands(plan), rehearsal=True)

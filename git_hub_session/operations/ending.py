@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from git_hub_session.clock import iso
 from git_hub_session.operations.archive import ask
+from git_hub_session.operations.checkout import hooks_in
 from git_hub_session.operations.cleanup import carry_out, rehearse
 from git_hub_session.operations.policy import Policy
 from git_hub_session.operations.report import Report
@@ -37,12 +38,13 @@ class Ended(NamedTuple):
 def archive_session(sid: SessionId, scene: Scene, policy: Policy, *, reason: str) -> Ended:
     """Tag every tip, remove the worktrees, and go to `archived`.
 
-    Raises IllegalTransition, LockHeld, and GitFailed where git or a hook refuses; nothing was changed then.
+    Raises IllegalTransition, LockHeld, and GitFailed where a hook refuses; nothing was changed then.
     """
     with scene.store.edit(sid) as edit:
         session = edit.read()
         steps = way(session.state, State.ARCHIVED)
-        ask(sid, scene.repo, scene.git)
+        if "reference-transaction" in hooks_in(scene, scene.place.common_dir):
+            ask(sid, scene.repo, scene.git)
         report = carry_out(edit, sid, scene, policy, archiving=True)
         if not report.is_over:
             return Ended(session.state, (), report, is_over=False)
