@@ -15,6 +15,7 @@ from git_hub_session.operations.agents import (
     EVAL,
     EXEC,
     agent_worktrees,
+    attempts,
     base_of,
     environment,
     run_variable,
@@ -128,9 +129,11 @@ def _plan(session: Session, scene: Scene, wish: Wish) -> tuple[Turn, ...]:
     found = agent_worktrees(session.id, linked_worktrees(scene.place.common_dir))
     without = [f"agent-{number}" for number in wish.agents or () if number not in found]
     if without or not found:
+        # Who has a branch was spawned: its worktree went since.
+        gone = attempts(session.id, scene.repo).keys() - found.keys()
         raise Refused(
             f"no worktree: {', '.join(without) or 'no agent has one'}",
-            hint=f"git hub-session spawn {session.id}",
+            hint=f"git hub-session {'restore' if gone else 'spawn'} {session.id}",
         )
     turns = []
     for number in wish.agents or found:

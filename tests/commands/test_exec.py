@@ -271,6 +271,16 @@ def test_nobody_can_run(hub: Hub) -> None:
     assert not (hub.directory() / "output").exists()
 
 
+def test_a_worktree_that_went(two: Hub) -> None:
+    """Its agent has a branch: what was spawned once comes back by restore."""
+    assert two.run("cleanup", "-q", "s1") == Result(0)
+    assert two.run("exec", "s1", "--", "true") == Result(
+        1, "", "error: no worktree: no agent has one\nhint: git hub-session restore s1\n"
+    )
+    assert two.run("restore", "-q", "s1") == Result(0)
+    assert shell(two, "true", "-q") == Result(0)
+
+
 def test_what_is_printed_does_not_drive_the_terminal(two: Hub) -> None:
     """Colours go, progress that was written over too; the log has every byte."""
     script = r"printf '\033[31mred\033[0m\r\n10%%\r20%%\n\033]0;title\007\377\nno end'"
