@@ -21,7 +21,8 @@ _REFLOG = "git hub-session"
 # that it is the same when it is told to look (update-index), which takes a while with many.
 _MOVE = """
 ref=$1 new=$2 old=$3
-test "$(git symbolic-ref -q HEAD)" = "$ref" || {
+read -r head <"$GIT_DIR/HEAD"
+test "$head" = "ref: $ref" || {
 	echo "HEAD is on another branch by now" >&2
 	exit 1
 }

@@ -17,12 +17,18 @@ class _StandIn(ModuleType):
         """Should another pygit2 ask for more: the real module has it, and takes this one's place."""
         if name.startswith("__"):
             raise AttributeError(name)
-        sys.modules.pop(self.__name__, None)
-        return getattr(__import__(self.__name__), name)
+        return getattr(_real(self.__name__), name)
+
+
+def _real(module: str) -> ModuleType:
+    if isinstance(sys.modules.get(module), _StandIn):
+        del sys.modules[module]
+    __import__(module)
+    return sys.modules[module]
 
 
 def _stand_ins() -> Iterator[_StandIn]:
-    """They save a third of the time that pygit2 takes to load (28 of 75 ms)."""
+    """They save a third of the time that pygit2 takes to load (32 of 75 ms)."""
     # Where CA certificates are, each of which it reads; it cannot be imported where there are none.
     tls = _StandIn("ssl")
     nowhere = SimpleNamespace(cafile=None, capath=os.path.dirname(__file__))
@@ -34,6 +40,11 @@ def _stand_ins() -> Iterator[_StandIn]:
     classes = _StandIn("dataclasses")
     classes.__dict__.update(dataclass=lambda made: made)  # of a result that is never made
     yield classes
+    # What pathlib asks for, which pygit2 loads: for Path.as_uri().
+    addresses = _StandIn("urllib.parse")
+    quote = "quote_from_bytes"
+    addresses.__dict__[quote] = lambda *given: getattr(_real("urllib.parse"), quote)(*given)
+    yield addresses
 
 
 _absent = [one for one in _stand_ins() if one.__name__ not in sys.modules]

@@ -230,7 +230,13 @@ def test_it_loads_without_certificates_and_leaves_the_environment_alone(hub: Hub
 
 
 @pytest.mark.parametrize(
-    ("module", "name"), [("ssl", "SSLContext"), ("tarfile", "TarInfo"), ("dataclasses", "field")]
+    ("module", "name"),
+    [
+        ("ssl", "SSLContext"),
+        ("tarfile", "TarInfo"),
+        ("dataclasses", "field"),
+        ("urllib.parse", "urlsplit"),
+    ],
 )
 def test_what_it_does_not_need_is_not_loaded(hub: Hub, module: str, name: str) -> None:
     """The stand-in is gone afterwards; while it is there, what it does not have is the real module's."""
@@ -243,6 +249,12 @@ def test_what_it_does_not_need_is_not_loaded(hub: Hub, module: str, name: str) -
     )
     found = hub.call(PYTHON, "-c", program, cwd=CHECKOUT)
     assert found == Result(0, "False\nTrue\n")
+
+
+def test_a_path_has_an_address_all_the_same(hub: Hub) -> None:
+    """What pathlib was given for the time that pygit2 loads does what the real one does."""
+    program = "import git_hub_session.gitrepo, pathlib; print(pathlib.Path('/a b').as_uri())"
+    assert hub.call(PYTHON, "-c", program, cwd=CHECKOUT) == Result(0, "file:///a%20b\n")
 
 
 def test_what_was_loaded_before_stays(hub: Hub) -> None:
