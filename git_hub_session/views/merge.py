@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from shlex import quote
 
 from git_hub_session.escape import visible
 from git_hub_session.refnames import short
@@ -80,8 +81,12 @@ class MergeView(NamedTuple):
         if plan.conflicts:
             paths = [f"  {visible(os.fsdecode(path))}" for path in plan.conflicts]
             head = f"{name} and '{into}' have changed the same in"
-            hint = f"hint: merge '{into}' in the worktree of {name}, and evaluate it again"
-            return Answer([] if quiet else [head, *paths], [hint, "nothing was changed"])
+            merge = f"git merge {quote(short(plan.into))}"
+            hints = [
+                f"hint: git hub-session exec {sid} --agents {plan.winner.agent} -- {visible(merge)}",
+                f"hint: once it is solved and committed there: git hub-session eval {sid}",
+            ]
+            return Answer([] if quiet else [head, *paths], [*hints, "nothing was changed"])
         if self.merged is None:
             return Answer([] if quiet else preview(plan).splitlines())
         kept = [f"session {sid} is merged, but something of it was kept"]

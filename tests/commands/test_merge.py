@@ -192,7 +192,8 @@ def test_a_conflict_changes_nothing(hub: Hub) -> None:
         1,
         "agent-2 and 'main' have changed the same in\n  file\n  new\n",
         "warning: 'main' moved since the evaluation\n"
-        "hint: merge 'main' in the worktree of agent-2, and evaluate it again\n"
+        "hint: git hub-session exec s1 --agents 2 -- git merge main\n"
+        "hint: once it is solved and committed there: git hub-session eval s1\n"
         "nothing was changed\n",
     )
     assert still(hub) == before
@@ -207,7 +208,10 @@ def test_a_conflict_is_solved_by_the_agent(hub: Hub) -> None:
     tournament(hub)
     hub.commit(hub.top, "file", "first\nanother way\n")
     where = place(hub, 2)
-    hub.git("merge", "-q", "-X", "ours", "-m", "both", "main", cwd=where)
+    typed = hub.run("merge", "--yes", "s1").err.splitlines()[1].removeprefix("hint: ")
+    assert "CONFLICT (content): Merge conflict in file" in hub.call("sh", "-c", typed).out
+    (where / "file").write_text("first\nby agent 2\n")
+    hub.git("commit", "-q", "-a", "-m", "both", cwd=where)
     assert hub.run("eval", "-q", "--ranking", "2", "s1") == Result(0)
     assert hub.run("merge", "-q", "--yes", "s1") == Result(0)
     assert (hub.top / "file").read_text() == "first\nby agent 2\n"
