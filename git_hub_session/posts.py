@@ -31,6 +31,9 @@ LIMIT = 1 << 20  # bytes
 MOST_POSTS = 999_999_999
 """The highest number that a post of a channel can have."""
 
+COORDINATOR = "coordinator"
+"""Who posts for all agents, as AgentHub calls him."""
+
 _SUFFIX = ".md"
 _MARK = "---"
 _MOST_LINES = 100  # of a frontmatter

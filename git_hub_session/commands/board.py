@@ -6,7 +6,7 @@ from git_hub_session.board import Board
 from git_hub_session.context import Context
 from git_hub_session.errors import UsageError
 from git_hub_session.options import DRY_RUN, FORMAT, QUIET, Arguments, Option, Usage
-from git_hub_session.posts import LIMIT, Post
+from git_hub_session.posts import COORDINATOR, LIMIT, Post
 from git_hub_session.views.board import BoardView, ChannelView, PostedView
 
 USAGE = Usage(
@@ -35,7 +35,6 @@ _FORMS = {
     "post": ("channel", ()),
     "reply": ("post", ()),
 }
-_COORDINATOR = "coordinator"
 
 
 def run(context: Context, args: Arguments) -> BoardView | ChannelView | PostedView:
@@ -82,7 +81,7 @@ def _form(args: Arguments) -> tuple[str, str]:
 def _author(context: Context) -> str:
     """Who is not in an agent's worktree speaks for all of them, as with AgentHub."""
     agent = context.current_agent()
-    return f"agent-{agent.agent}" if agent else _COORDINATOR
+    return f"agent-{agent.agent}" if agent else COORDINATOR
 
 
 def _session(context: Context, args: Arguments, parent: Post | None) -> str:

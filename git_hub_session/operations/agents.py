@@ -134,6 +134,12 @@ def worktree_path(template: str, place: Place, branch: AgentBranch) -> str:
     return path
 
 
+def is_free(path: str) -> bool:
+    """Whether git would make a worktree at `path`: an empty directory will do, but no link to one."""
+    is_directory = os.path.isdir(path) and not os.path.islink(path)
+    return not os.listdir(path) if is_directory else not os.path.lexists(path)
+
+
 def environment(
     environ: Mapping[str, str],
     session: Session,

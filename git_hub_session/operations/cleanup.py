@@ -30,6 +30,7 @@ from git_hub_session.operations.scene import Scene
 from git_hub_session.operations.verdict import (
     Verdict,
     plan_cleanup,
+    reason_of,
     said,
     users_of,
 )
@@ -180,14 +181,8 @@ def _take_away(
             obstacle=lambda path: _obstacle(path, scene, policy),
             saved=[str(one) for one in saved],
         )
-    except removal.Obstructed as fault:
-        return fault.reason
-    except removal.Written as fault:
-        return Reason("changed", f"written into while it was removed: what is new is in '{fault}'")
-    except removal.Stuck as fault:
-        return Reason("stuck", str(fault), fault.hint)
-    except OSError as fault:
-        return Reason("stuck", said(fault), "try again")
+    except (removal.Obstructed, removal.Written, removal.Stuck, OSError) as fault:
+        return reason_of(fault)
     return None
 
 

@@ -23,6 +23,7 @@ from git_hub_session.operations.report import Report, untouched
 from git_hub_session.operations.scene import Scene
 from git_hub_session.operations.survey import worktree_facts
 from git_hub_session.operations.verdict import said
+from git_hub_session.posts import COORDINATOR
 from git_hub_session.refnames import HEADS, AgentBranch, SessionId, branch_prefix, short
 from git_hub_session.session import Merge, Result, Session, advanced, with_merge
 from git_hub_session.states import State
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from git_hub_session.store import Edit
 
 
-_RESULTS, _COORDINATOR = "results", "coordinator"
+_RESULTS = "results"
 
 
 class Wish(NamedTuple):
@@ -262,7 +263,7 @@ def _post_summary(plan: Plan, commit: str, report: Report, scene: Scene) -> list
     """Tell the board, once, as AgentHub's coordinator does; what kept it from that."""
     board, sid = Board(scene.store.hub), plan.session.id
     try:
-        before = board.find(_RESULTS, session=sid, author=_COORDINATOR)
+        before = board.find(_RESULTS, session=sid, author=COORDINATOR)
         if before is not None and commit in before.text:
             return []
         tags = ", ".join(short(one.tag) for one in report.branches.archived)
@@ -272,7 +273,7 @@ def _post_summary(plan: Plan, commit: str, report: Report, scene: Scene) -> list
             f"- **Archived**: {tags or 'none'}\n"
             f"- **Worktrees cleaned**: {len(report.removed)}\n"
         )
-        board.post(_RESULTS, author=_COORDINATOR, text=text, session=sid, now=scene.now())
+        board.post(_RESULTS, author=COORDINATOR, text=text, session=sid, now=scene.now())
     except (HubError, OSError) as fault:
         return [f"the summary is not on the board: {said(fault)}"]
     return []

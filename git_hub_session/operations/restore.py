@@ -25,7 +25,7 @@ from git_hub_session.operations.returns import (
     plan_restore,
 )
 from git_hub_session.operations.scene import Scene
-from git_hub_session.operations.verdict import said
+from git_hub_session.operations.verdict import reason_of, said
 from git_hub_session.refnames import AgentBranch, SessionId, created, deleted, short
 from git_hub_session.session import with_agents
 from git_hub_session.sidebyside import processors, side_by_side
@@ -115,13 +115,10 @@ def _made(one: Return, scene: Scene) -> _Outcome:
 def _why(branch: AgentBranch, fault: Exception) -> Failed:
     if isinstance(fault, GitFailed):
         return Failed(branch, "; ".join(fault.stderr.strip().splitlines()) or fault.message)
-    if isinstance(fault, removal.Obstructed):
-        return Failed(branch, fault.reason.message, fault.reason.hint)
-    if isinstance(fault, removal.Written):
-        return Failed(branch, f"written into while it was removed: what is new is in '{fault}'")
     if isinstance(fault, HubError | OSError):
         return Failed(branch, said(fault), fault.hint if isinstance(fault, HubError) else "")
-    return Failed(branch, str(fault), getattr(fault, "hint", ""))
+    reason = reason_of(fault)
+    return Failed(branch, reason.message, reason.hint)
 
 
 def _found(one: Return, scene: Scene) -> Worktree | None:

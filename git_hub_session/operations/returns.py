@@ -5,12 +5,11 @@ What the session has of paths and refs only ever chooses among what is there.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 
 from git_hub_session.errors import Refused
 from git_hub_session.operations import removal
-from git_hub_session.operations.agents import worktree_path
+from git_hub_session.operations.agents import is_free, worktree_path
 from git_hub_session.operations.archive import archived_attempts
 from git_hub_session.operations.halfmade import left_behind
 from git_hub_session.operations.scene import Scene
@@ -150,7 +149,7 @@ def _judged(
         if not (cut_off and is_half_made(found)) and not removal.is_half_removed(found):
             return _as_it_is(branch, found, session)
         path = found.path
-    elif os.path.lexists(path) and not (os.path.isdir(path) and not os.listdir(path)):
+    elif not is_free(path):
         return Failed(branch, f"'{path}' exists already", "choose another --path")
     work, unapplied = _work(branch, one.commit, known, scene.repo)
     return one._replace(path=path, work=work, unapplied=unapplied)

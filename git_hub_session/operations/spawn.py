@@ -14,7 +14,7 @@ from shlex import quote
 from git_hub_session.clock import iso
 from git_hub_session.errors import GitFailed, HubError, Refused
 from git_hub_session.operations import removal
-from git_hub_session.operations.agents import attempts, environment, worktree_path
+from git_hub_session.operations.agents import attempts, environment, is_free, worktree_path
 from git_hub_session.operations.halfmade import left_behind, refuse_if_made, set_aside
 from git_hub_session.operations.outfit import Outfit
 from git_hub_session.operations.scene import Scene
@@ -150,19 +150,13 @@ def _plan(session: Session, scene: Scene, wish: Wish) -> Spawned:
         left = left_behind(branch, path, worktrees, _INITIALIZING) if marked else None
         if left is not None:
             path = left.path
-        elif not _is_free(path):
+        elif not is_free(path):
             raise Refused(f"'{path}' exists already", hint="choose another --path")
         elif path in (one.path for one in made):
             raise Refused(f"'{path}' would be two agents'", hint="choose another --path")
         made.append(Newborn(branch, path, attempt == last, left))
     state = State.RUNNING if made else session.state
     return Spawned(session, base, tuple(made), tuple(present), state)
-
-
-def _is_free(path: str) -> bool:
-    """Whether git would make a worktree at `path`: an empty directory will do."""
-    is_directory = os.path.isdir(path) and not os.path.islink(path)
-    return not os.listdir(path) if is_directory else not os.path.lexists(path)
 
 
 def _all(session: Session) -> range:

@@ -129,6 +129,18 @@ def said(fault: HubError | OSError) -> str:
     return f"{fault.strerror or fault}{where}"
 
 
+def reason_of(fault: Exception) -> Reason:
+    """Why a worktree had to stay, as what its removal raised says it."""
+    if isinstance(fault, removal.Obstructed):
+        return fault.reason
+    if isinstance(fault, removal.Written):
+        return Reason("changed", f"written into while it was removed: what is new is in '{fault}'")
+    if isinstance(fault, removal.Stuck):
+        return Reason("stuck", str(fault), fault.hint)
+    message = said(fault) if isinstance(fault, HubError | OSError) else str(fault)
+    return Reason("stuck", message, "try again")
+
+
 def look_into(worktree: Worktree, scene: Scene) -> Examination:
     """Examine a worktree; a split or sparse index is completed by git. Raises Damaged, OSError, GitFailed."""
     index, written = read_index(worktree)

@@ -334,6 +334,20 @@ def test_a_path_that_is_taken(hub: Hub) -> None:
     assert hub.run("restore", "s1", "--agent", "1") == came_back("../project.hub/s1/agent-1", WORK)
 
 
+def test_a_link_to_an_empty_directory_is_no_free_place(hub: Hub) -> None:
+    """As for spawn: the worktree would lie elsewhere, and nobody would find it by its path."""
+    where = spawned(hub)
+    assert hub.run("cleanup", "-q", "s1") == Result(0)
+    elsewhere = hub.top.parent / "elsewhere"
+    elsewhere.mkdir()
+    where.parent.mkdir(exist_ok=True)
+    where.symlink_to(elsewhere)
+    assert hub.run("restore", "s1") == Result(
+        1, "", f"error: agent-1: '{where}' exists already\nhint: choose another --path\n"
+    )
+    assert (where.is_symlink(), [*elsewhere.iterdir()], entries(hub)) == (True, [], [])
+
+
 def test_the_formats_and_a_rehearsal(hub: Hub) -> None:
     where = spawned(hub, agents=3)
     work_in(hub, where)
