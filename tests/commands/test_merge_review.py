@@ -215,3 +215,22 @@ def test_sessions_are_merged_one_at_a_time(hub: Hub) -> None:
     assert (result.code, "Resource temporarily unavailable" in result.err) == (128, True)
     assert (hub.refs(), hub.state()) == (refs, state)
     assert hub.run(*words) == Result(0)
+
+
+def test_a_branch_that_is_switched_at_the_last_moment(hub: Hub) -> None:
+    """When the files are about to move: the shell that moves them looks at HEAD once more."""
+    tournament(hub)
+    hub.git("branch", "topic")
+    refs, state = hub.refs(), hub.state()
+    switch = f"git -C {hub.top} symbolic-ref HEAD refs/heads/topic"
+    code = f"'/bin/sh' in args[1] and os.system({switch!r})"
+    result = interposed(
+        hub, "merge", "-q", "--yes", "s1", code=code, nth=3, only="subprocess.Popen"
+    )
+    assert result == Result(
+        1,
+        "",
+        f"error: git cannot update '{hub.top}', where 'main' is checked out\n"
+        "hint: HEAD is on another branch by now\n",
+    )
+    assert (hub.refs(), hub.state(), status(hub)) == (refs, state, "## topic")
