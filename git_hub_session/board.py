@@ -13,6 +13,7 @@ from git_hub_session.clock import iso_z
 from git_hub_session.documents import encode_document, read_document
 from git_hub_session.errors import Damaged, HubError, Refused
 from git_hub_session.files import Directory, LockHeld
+from git_hub_session.hub import CHANNELS, LOCK_WAIT, make_board
 from git_hub_session.posts import (
     LIMIT,
     MOST_POSTS,
@@ -29,7 +30,7 @@ from git_hub_session.posts import (
     render_post,
     unread,
 )
-from git_hub_session.store import CHANNELS, LOCK_WAIT, TooLarge, cannot_write, make_board
+from git_hub_session.store import TooLarge, cannot_write
 from git_hub_session.typed import Any, NamedTuple
 
 _INDEX = "_index.json"
@@ -180,6 +181,14 @@ class Board:
         except OSError as fault:
             raise cannot_write(f"{self._hub}/board/{channel}", fault) from None
         return post
+
+    def count_anew(self) -> None:
+        """Write the index again, from the files if it cannot be read; raises as `post` does."""
+        try:
+            with self._locked() as board:
+                board.replace(_INDEX, encode_document(self._index(board)))
+        except OSError as fault:
+            raise cannot_write(f"{self._hub}/board/{_INDEX}", fault) from None
 
     def _rehearsed(self, draft: Post) -> Post:
         try:

@@ -70,6 +70,31 @@ class Directory:
         """The names in the directory, sorted; not those that start with a dot."""
         return sorted(name for name in os.listdir(self.fd) if not name.startswith("."))
 
+    def leftovers(self) -> list[str]:
+        """The names of what was to be written aside, and is there still: `.*.tmp`, sorted."""
+        return sorted(
+            name for name in os.listdir(self.fd) if name[0] == "." and name[-4:] == ".tmp"
+        )
+
+    def age(self, name: str, *, now: float) -> float:
+        """Seconds since `name` was last written, or since a name came into it or went."""
+        return now - os.stat(name, dir_fd=self.fd, follow_symlinks=False).st_mtime
+
+    def discard(self, name: str) -> None:
+        """Delete the file `name`, or the directory `name` with the files in it; what is gone is no fault."""
+        try:
+            os.unlink(name, dir_fd=self.fd)
+        except FileNotFoundError:
+            pass
+        except (
+            IsADirectoryError,
+            PermissionError,
+        ):  # the latter where POSIX is followed to the letter
+            with self.child(name) as directory:
+                for inner in os.listdir(directory.fd):
+                    os.unlink(inner, dir_fd=directory.fd)
+            os.rmdir(name, dir_fd=self.fd)
+
     def directories(self) -> tuple[list[str], frozenset[str]]:
         """The names of what may be a directory here, sorted, and which of them are links; none with a dot first.
 

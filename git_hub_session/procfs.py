@@ -66,6 +66,24 @@ def command_of(pid: int) -> str:
     return _read(f"/proc/{pid}/comm").rstrip("\n") or "?"
 
 
+def is_alive(pid: int) -> bool:
+    """Whether there is a process of that number; where the system does not say, there is."""
+    return os.path.exists(f"/proc/{pid}") or not _listed("/proc")
+
+
+def openers(directory: str) -> list[int]:
+    """The processes that have the directory open, as far as we may see."""
+    found = set()
+    for pid in filter(str.isdigit, _listed("/proc")):
+        for fd in _listed(f"/proc/{pid}/fd"):
+            try:
+                if os.readlink(f"/proc/{pid}/fd/{fd}") == directory:
+                    found.add(int(pid))
+            except OSError:
+                pass  # closed meanwhile
+    return sorted(found - {os.getpid()})
+
+
 def mount_points() -> list[str]:
     """The directories on which a file system, or a part of one (a bind mount), is mounted."""
     points = []

@@ -21,9 +21,14 @@ _ARCHIVE_TAG = (
 )
 _DIGITS = r"([0-9]+)"
 
+_RESCUE = r"refs/hub/rescue/([^/]+)/.+"
+
 REFS = "refs/"
 HEADS = "refs/heads/"
 TAGS = "refs/tags/"
+ALL_BRANCHES = f"{HEADS}hub/"
+ALL_ARCHIVES = f"{TAGS}hub/archive/"
+ALL_RESCUES = f"{REFS}hub/rescue/"
 
 
 class InvalidId(HubError):
@@ -76,17 +81,18 @@ class AgentBranch(NamedTuple):
 
 def branch_prefix(session: SessionId) -> str:
     """The prefix that every ref of the session's branches has, and no other ref."""
-    return f"{HEADS}hub/{session}/"
+    return f"{ALL_BRANCHES}{session}/"
 
 
 def archive_prefix(session: SessionId) -> str:
     """The prefix that the tags of the session's archived attempts have."""
-    return f"{TAGS}hub/archive/{session}/"
+    return f"{ALL_ARCHIVES}{session}/"
 
 
 class ArchiveTag(NamedTuple):
     """What the name of an archive tag says: which attempt a short one is of it does not (0)."""
 
+    session: SessionId
     agent: int
     attempt: int
 
@@ -96,7 +102,7 @@ def parse_archive_tag(ref: str) -> ArchiveTag | None:
     match = re.fullmatch(_ARCHIVE_TAG, ref)
     if match is None or not is_session_id(match[1]):
         return None
-    return ArchiveTag(int(match[2]), int(match[3] or 0))
+    return ArchiveTag(SessionId(match[1]), int(match[2]), int(match[3] or 0))
 
 
 def parse_agent_branch(ref: str) -> AgentBranch | None:
@@ -129,7 +135,18 @@ def within_session(session: SessionId, ref: str) -> str:
 def rescue_prefix(session: SessionId, branch_ref: str = "") -> str:
     """Where work saved from a worktree on `branch_ref` is kept, a number follows; or all of the session's."""
     within = f"{within_session(session, branch_ref)}/" if branch_ref else ""
-    return f"refs/hub/rescue/{session}/{within}"
+    return f"{ALL_RESCUES}{session}/{within}"
+
+
+def session_of_rescue(ref: str) -> SessionId | None:
+    """The session whose work the full ref `ref` keeps, as its name says, or None."""
+    match = re.fullmatch(_RESCUE, ref)
+    return SessionId(match[1]) if match and is_session_id(match[1]) else None
+
+
+def branch_of_rescue(ref: str) -> str:
+    """The full ref of the branch whose work the rescue ref `ref` keeps."""
+    return ALL_BRANCHES + ref.removeprefix(ALL_RESCUES).rpartition("/")[0]
 
 
 def natural_key(text: str) -> tuple[tuple[int, str], ...]:

@@ -40,6 +40,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from git_hub_session.errors import Damaged
+from git_hub_session.history import Transition
 from git_hub_session.refnames import SessionId
 from git_hub_session.states import State, advance
 from git_hub_session.typed import Any, NamedTuple
@@ -82,17 +83,6 @@ class Config(NamedTuple):
     def get(self, key: str) -> str:
         """The value of `key`, or ''."""
         return self.values.get(key, "")
-
-
-class Transition(NamedTuple):
-    """One entry of the history. `at` is ISO-8601 UTC, `by` "Name <email>"."""
-
-    at: str
-    source: str
-    target: str
-    by: str
-    verb: str
-    reason: str
 
 
 class Result(NamedTuple):

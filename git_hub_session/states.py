@@ -53,6 +53,11 @@ def advance(state: State, target: State) -> State:
     return target
 
 
+def is_step(source: str, target: str) -> bool:
+    """Whether the machine has a step between the states that are spelled so."""
+    return any((state, step) == (source, target) for state, steps in NEXT.items() for step in steps)
+
+
 def way(state: State, target: State) -> tuple[State, ...]:
     """The steps that lead from `state` to `target`, none where it is there; raises IllegalTransition."""
     ways: list[tuple[State, ...]] = [(state,)]

@@ -8,26 +8,24 @@ document or the new one.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from itertools import count
 from types import TracebackType
 
 from git_hub_session import configfile
 from git_hub_session.documents import encode_document, read_document
 from git_hub_session.errors import Damaged, HubError, Refused
 from git_hub_session.files import Directory, LockHeld
+from git_hub_session.hub import LOCK_WAIT, make_hub
 from git_hub_session.refnames import InvalidId, SessionId, is_session_id, parse_session_id
 from git_hub_session.session import Config, Session, new_document, read_state
-from git_hub_session.typed import TYPE_CHECKING, NamedTuple, Self
-
-LOCK_WAIT = 10.0  # seconds
+from git_hub_session.typed import TYPE_CHECKING, Any, NamedTuple, Self
 
 # Sessions that are worth a second process: it takes 20 ms until that has said what it read.
 _MANY = 2000
 
 _TASK = "task.txt"
-
-CHANNELS = ("dispatch", "progress", "results")
-
+_STATE = "state.json"
 
 if TYPE_CHECKING:
     from typing import TypeVar
@@ -149,7 +147,7 @@ class Store:
         if self.has(sid):
             raise SessionExists(sid)
         try:
-            self._make_hub()
+            make_hub(self.hub)
             with self._sessions() as sessions:
                 # Not the process id: in containers two makers can have the same.
                 aside = f".{sid}.{os.urandom(6).hex()}.tmp"
@@ -157,14 +155,11 @@ class Store:
                 try:
                     with sessions.child(aside) as directory:
                         directory.create("config.yaml", text)
-                        directory.create("state.json", encode_document(new_document(sid, at=at)))
+                        directory.create(_STATE, encode_document(new_document(sid, at=at)))
                         directory.sync()
                     os.rename(aside, sid, src_dir_fd=sessions.fd, dst_dir_fd=sessions.fd)
                 except BaseException as fault:
-                    with sessions.child(aside) as directory:
-                        for name in os.listdir(directory.fd):
-                            os.unlink(name, dir_fd=directory.fd)
-                    os.rmdir(aside, dir_fd=sessions.fd)
+                    sessions.discard(aside)
                     if isinstance(fault, OSError) and sid in sessions.names():
                         raise SessionExists(sid) from None
                     raise
@@ -172,34 +167,33 @@ class Store:
         except OSError as fault:
             raise cannot_write(self.hub, fault) from None
 
-    def _make_hub(self) -> None:
-        """The directories of the hub, the board, and .gitignore."""
-        os.makedirs(os.path.dirname(self.hub), exist_ok=True)
-        if not os.path.lexists(self.hub):
-            try:
-                os.mkdir(self.hub)
-            except FileExistsError:
-                pass
-        with Directory(self.hub) as hub:
-            hub.made("sessions").close()
-            make_board(hub)
-            # Not one file of the hub belongs into a commit: each agent's worktree would get a
-            # stale copy, and `git clean` and `git stash -u` would take the real one away.
-            _make_once(
-                hub,
-                ".gitignore",
-                b"# made by git hub-session: sessions are no part of the project\n*\n",
-            )
-
     def directory(self, sid: SessionId) -> Directory:
         """The session's directory, open, to look at: no lock is taken. Raises NoSuchSession."""
         self._require(sid)
         with self._sessions() as sessions:
             return sessions.child(sid)
 
+    def document(self, sid: SessionId) -> dict[str, Any]:
+        """state.json, whatever it says, if only it is an object; raises NoSuchSession, Damaged."""
+        with self.directory(sid) as directory:
+            return read_document(directory, _STATE)
+
+    def is_locked(self, sid: SessionId) -> bool:
+        """Whether somebody works on the session at the moment; raises NoSuchSession, Damaged."""
+        with self.directory(sid) as directory:
+            return directory.is_locked()
+
     def edit(self, sid: SessionId, *, wait: float = LOCK_WAIT) -> Edit:
         """`with store.edit(sid) as edit:` holds the session's lock; raises NoSuchSession, LockHeld."""
         return Edit(self, sid, wait)
+
+    def exists(self) -> bool:
+        """Whether the hub has been made."""
+        try:
+            self._sessions().close()
+        except FileNotFoundError:
+            return False
+        return True
 
     def alone(self) -> Directory:
         """`with store.alone():` is held by one session at a time; raises LockHeld."""
@@ -260,8 +254,22 @@ class Edit:
 
     def save(self, session: Session) -> Session:
         """Replace state.json by the session's document, and return the session; raises CannotWrite."""
-        self._replace("state.json", encode_document(session.document))
+        self._replace(_STATE, encode_document(session.document))
         return session
+
+    def rewrite(self, document: Mapping[str, Any]) -> None:
+        """Replace state.json by a document that came of no session that could be read; raises CannotWrite."""
+        self._replace(_STATE, encode_document(document))
+
+    def keep_damaged(self) -> str:
+        """Rename state.json, whatever it is, out of the way; its new name, '' where it is not there."""
+        names = self.directory.names()
+        if _STATE not in names:
+            return ""
+        free = (f"{_STATE}.damaged-{number}" for number in count(1))
+        kept = next(name for name in free if name not in names)
+        os.rename(_STATE, kept, src_dir_fd=self.directory.fd, dst_dir_fd=self.directory.fd)
+        return kept
 
     def save_config(self, config: Config) -> None:
         """Replace config.yaml, of a session that has no agents yet; raises CannotWrite."""
@@ -282,7 +290,7 @@ def _read_by_name(directory: Directory, sid: SessionId) -> Session:
 
 
 def _with_state(directory: Directory, prefix: str, sid: SessionId, config: Config) -> Session:
-    document = read_document(directory, f"{prefix}state.json")
+    document = read_document(directory, f"{prefix}{_STATE}")
     return Session(sid, config, read_state(document), document)
 
 
@@ -315,24 +323,6 @@ def _read_or_say_why(sessions: Directory, name: str, *, is_link: bool) -> Sessio
         return Broken(name, config, fault.message) if sessions.exists(name) else None
     except OSError as fault:
         return Broken(name, config, f"cannot be read: {fault.strerror}")
-
-
-def make_board(hub: Directory) -> None:
-    """The board in the hub, as AgentHub's board manager expects it; what is there stays."""
-    with hub.made("board") as board:
-        for channel in CHANNELS:
-            board.made(channel).close()
-        counters = dict.fromkeys(CHANNELS, 0)
-        index = encode_document({"channels": list(CHANNELS), "counters": counters})
-        _make_once(board, "_index.json", index)
-
-
-def _make_once(directory: Directory, name: str, data: bytes) -> None:
-    """Make a file, whole, that nobody has made yet: what is there may have been written to."""
-    if not directory.exists(name):
-        directory.lock(wait=LOCK_WAIT)
-        if not directory.exists(name):
-            directory.replace(name, data)
 
 
 def cannot_write(path: str, fault: OSError) -> CannotWrite:

@@ -147,14 +147,19 @@ def _link(entry: str, path: str, dot_git: str) -> tuple[bool, str]:
         return False, "a repository of its own lies there"
     if not stat.S_ISREG(mode):
         return False, "its .git is not a file"
-    back = _text(dot_git)
-    if not back.startswith("gitdir: "):
+    target = git_dir_of(path)
+    if not target:
         return False, "its .git file is not a link to a git directory"
-    target = os.path.join(path, back[8:].rstrip("\r\n"))
     # The very name first: to resolve two costs more than all else that is read of a worktree.
     if target != entry and os.path.realpath(target) != os.path.realpath(entry):
         return False, "its .git file points to another entry"
     return False, ""
+
+
+def git_dir_of(path: str) -> str:
+    """The git directory that the .git file in the directory `path` names; '' where there is no such file."""
+    text = _text(os.path.join(path, ".git"))
+    return os.path.join(path, text[8:].rstrip("\r\n")) if text.startswith("gitdir: ") else ""
 
 
 def read_head(git_dir: str) -> tuple[str, str]:

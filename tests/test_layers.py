@@ -36,7 +36,7 @@ class Layer(NamedTuple):
     doors: str = ""
 
 
-VALUES = "typed errors states refnames session clock escape gitconfig gitenviron gitignore gitindex options tasks metric ranking posts"
+VALUES = "typed errors states refnames session history clock escape gitconfig gitenviron gitignore gitindex options tasks metric ranking posts"
 LIGHT = "copies tree worktrees procfs refs sidebyside"
 HEAVY = "gitrepo gitcommand processes trust"
 
@@ -52,13 +52,13 @@ LAYERS = (
     ),
     Layer(
         "L2 store",
-        "documents store runs board",
-        imports=f"{VALUES} files configfile procfs sidebyside documents store",
+        "documents hub store runs board",
+        imports=f"{VALUES} files configfile procfs sidebyside documents hub store",
     ),
     Layer(
         "L3 operations",
         "operations operations.*",
-        imports=f"{VALUES} {LIGHT} store runs board operations.*",
+        imports=f"{VALUES} {LIGHT} hub store runs board operations.*",
         # The heavy doors come with the scene: an operation opens none.
         types="gitrepo gitcommand processes discovery files",
     ),

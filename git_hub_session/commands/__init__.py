@@ -38,6 +38,9 @@ COMMANDS: dict[str, Command] = {
     "archive": Command(
         "git_hub_session.commands.archive", "end a session without a winner: branches become tags"
     ),
+    "doctor": Command(
+        "git_hub_session.commands.doctor", "say what does not fit in the hub, and mend it"
+    ),
     "demo": Command(
         "git_hub_session.commands.demo", "play a tournament in a throw-away repository"
     ),

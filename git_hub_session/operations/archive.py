@@ -98,10 +98,10 @@ def archived_attempts(
     """
     found: dict[AgentBranch, str] = {}
     named = {tag: parsed for tag in tags if (parsed := parse_archive_tag(tag)) is not None}
-    for tag, (agent, attempt) in named.items():
+    for tag, (_, agent, attempt) in named.items():
         if attempt:
             found[AgentBranch(sid, agent, attempt)] = tag
-    for tag, (agent, attempt) in named.items():
+    for tag, (_, agent, attempt) in named.items():
         if not attempt:
             known = AgentBranch(sid, agent, max(last(agent), 1))
             found.setdefault(known if known not in found else known._replace(attempt=1), tag)

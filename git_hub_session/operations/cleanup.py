@@ -19,6 +19,7 @@ from git_hub_session.operations.judge import CHANGED, Reason, in_use
 from git_hub_session.operations.policy import Policy
 from git_hub_session.operations.report import Kept, Removed, Report, Saved, untouched
 from git_hub_session.operations.saving import (
+    by_agent,
     keep,
     left_of,
     record,
@@ -27,6 +28,7 @@ from git_hub_session.operations.saving import (
     save_reflogs,
 )
 from git_hub_session.operations.scene import Scene
+from git_hub_session.operations.trash import empty_trash
 from git_hub_session.operations.verdict import (
     Verdict,
     plan_cleanup,
@@ -39,6 +41,7 @@ from git_hub_session.refnames import (
     SessionId,
     branch_prefix,
     rescue_prefix,
+    short,
 )
 from git_hub_session.refs import final_name
 from git_hub_session.sidebyside import side_by_side
@@ -98,28 +101,56 @@ def carry_out(
 ) -> Report:
     """`clean_up` for who holds the session's lock already; the branch `spare` (a full ref) stays one."""
     verdicts = plan_cleanup(sid, scene, policy, recovered(sid, scene.place))
+    report = _acted_on(edit, sid, scene, policy, verdicts)
+    kept, notes = [*report.kept, *_main_worktree(sid, scene.place)], [*report.notes]
+    branches, undone = ArchivePlan((), ()), False
+    if archiving:
+        try:
+            notes += _reflogs_saved(edit, sid, scene, _going(sid, scene, spare))
+            in_use = lambda: _in_use(scene.place, set())
+            branches = archive(sid, scene.repo, scene.git, in_use, spare=spare)
+        except HubError as fault:  # it must not hide what became of the worktrees
+            notes.append(f"the branches were not archived: {fault.message}")
+            undone = True
+    return Report(sid, report.removed, tuple(kept), branches, tuple(notes), failed=undone)
+
+
+def _reflogs_saved(
+    edit: Edit, sid: SessionId, scene: Scene, branches: Iterable[Branch]
+) -> list[str]:
+    saved = save_reflogs(sid, scene, branches)
+    notes = [
+        f"a commit that only the reflog of '{short(branch)}' had is in {ref}"
+        for branch, refs in saved.items()
+        for ref in refs
+    ]
+    return [*notes, *record(edit, by_agent(sid, saved.items()), {}, iso(scene.now()))]
+
+
+def finish_one(edit: Edit, sid: SessionId, scene: Scene, policy: Policy, entry: str) -> Report:
+    """The same for the worktree of one entry, whose directory is gone, if it does not come back by that."""
+    worktrees = recovered(sid, scene.place)
+    verdicts = plan_cleanup(sid, scene, policy, worktrees, entries={entry})
+    gone = [one for one in verdicts if not os.path.lexists(one.worktree.path)]
+    return _acted_on(edit, sid, scene, policy, gone)
+
+
+def _acted_on(
+    edit: Edit, sid: SessionId, scene: Scene, policy: Policy, verdicts: Sequence[Verdict]
+) -> Report:
+    """Save what is in the worktrees, and remove those that may go."""
     kept = _kept(verdicts)
     going = save_all(sid, scene, policy, verdicts, kept)
     # Before anything goes: whatever happens now, the session says where the work is.
     left = left_of(sid, scene, going)
     notes = record(edit, rescues_of(sid, going, kept), left, iso(scene.now()))
     removed = _remove_all(scene, policy, going, kept)
-    branches, undone = ArchivePlan((), ()), False
-    if archiving:
-        try:
-            notes += save_reflogs(sid, scene, _going(sid, scene, spare))
-            in_use = lambda: _in_use(scene.place, set())
-            branches = archive(sid, scene.repo, scene.git, in_use, spare=spare)
-        except HubError as fault:  # it must not hide what became of the worktrees
-            notes.append(f"the branches were not archived: {fault.message}")
-            undone = True
-    kept += _main_worktree(sid, scene.place)
-    return Report(sid, tuple(removed), tuple(kept), branches, tuple(notes), failed=undone)
+    return Report(sid, tuple(removed), tuple(kept), ArchivePlan((), ()), tuple(notes))
 
 
 def recovered(sid: SessionId, place: Place) -> list[Worktree]:
     """The repository's worktrees, with those back that a killed run had moved aside but not judged again."""
-    removal.empty_trash(place.common_dir)
+    empty_trash(place.common_dir)
     worktrees = linked_worktrees(place.common_dir)
     cut_off = [
         worktree
@@ -159,7 +190,7 @@ def _remove_all(
 
     reasons = side_by_side(take, going, waits=True)
     shown(len(going))
-    removal.empty_trash(scene.place.common_dir)
+    empty_trash(scene.place.common_dir)
     removed: list[Removed] = []
     for (verdict, saved), reason in zip(going, reasons, strict=True):
         if reason is None:

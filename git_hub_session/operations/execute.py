@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from git_hub_session import procfs, runs
 from git_hub_session.clock import iso
 from git_hub_session.errors import HubError, Refused
+from git_hub_session.hub import LOCK_WAIT
 from git_hub_session.operations.agents import (
     EVAL,
     EXEC,
@@ -27,7 +28,6 @@ from git_hub_session.operations.verdict import said
 from git_hub_session.refnames import AgentBranch, SessionId
 from git_hub_session.session import Session, with_agents
 from git_hub_session.states import State
-from git_hub_session.store import LOCK_WAIT
 from git_hub_session.tasks import Ending, Listener, Task
 from git_hub_session.typed import TYPE_CHECKING, Any, NamedTuple
 from git_hub_session.worktrees import linked_worktrees

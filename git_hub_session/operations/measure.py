@@ -20,6 +20,7 @@ from git_hub_session.operations.agents import EVAL, run_variable, template_of, w
 from git_hub_session.operations.outfit import Outfit
 from git_hub_session.operations.output import Output
 from git_hub_session.operations.scene import Scene
+from git_hub_session.operations.trash import empty_trash
 from git_hub_session.refnames import AgentBranch, SessionId
 from git_hub_session.tasks import Ending, Listener, RunAll, Task
 from git_hub_session.typed import NamedTuple, Self
@@ -102,7 +103,7 @@ class Checkouts:
             except removal.Stuck:
                 pass  # the next run tries again
         if own:
-            removal.empty_trash(self._common_dir)
+            empty_trash(self._common_dir)
 
     def _is_own(self, worktree: Worktree) -> bool:
         return worktree.lock == _LOCK and worktree.path.startswith(self._prefix)

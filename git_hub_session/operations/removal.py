@@ -17,16 +17,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Container, Sequence
 from shlex import quote
-from zlib import crc32
 
 from git_hub_session import tree
 from git_hub_session.operations.judge import CHANGED, GIT_USED, Reason
+from git_hub_session.operations.trash import part_of_name, trash_name, trash_of_entries
 from git_hub_session.typed import NamedTuple
 from git_hub_session.worktrees import Worktree, read_worktree
 
 _NOTE = "hub-session-removal"
-_TRASH = "hub-session-trash"
-_LONGEST = 240  # bytes: with what is added a name is still one (255)
 
 
 class Obstructed(Exception):
@@ -69,17 +67,6 @@ class Aside(NamedTuple):
 
     path: str
     tree: tree.Tree
-
-
-def trash_name(worktree: Worktree) -> str:
-    """The sibling name under which the worktree's directory waits to be deleted."""
-    return os.path.join(os.path.dirname(worktree.path), f".{_part(worktree)}.hub-trash")
-
-
-def _part(worktree: Worktree) -> str:
-    """The entry's name as part of another one: a long one is told from others by its checksum."""
-    name = os.fsencode(worktree.name)
-    return worktree.name if len(name) <= _LONGEST else f"{crc32(name):08x}"
 
 
 def take_away(
@@ -220,9 +207,8 @@ def _delete(aside: Aside, path: str) -> str:
 
 def _drop_entry(worktree: Worktree) -> None:
     """Step 6: the worktree's own entry, and no other; raises Stuck."""
-    common_dir = os.path.dirname(os.path.dirname(worktree.entry))
-    trash = os.path.join(common_dir, _TRASH)
-    aside = os.path.join(trash, f"{_part(worktree)}.{os.getpid()}")
+    trash = trash_of_entries(os.path.dirname(os.path.dirname(worktree.entry)))
+    aside = os.path.join(trash, f"{part_of_name(worktree)}.{os.getpid()}")
     try:
         if not os.path.lexists(trash):
             os.mkdir(trash)
@@ -235,24 +221,6 @@ def _drop_entry(worktree: Worktree) -> None:
             _drop_entry(worktree)
     except OSError as fault:
         raise Stuck(f"cannot remove its entry: {fault.strerror}") from None
-
-
-def empty_trash(common_dir: str) -> None:
-    """Delete what was renamed out of `worktrees`, and the directories that nothing is in, as far as it goes."""
-    trash = os.path.join(common_dir, _TRASH)
-    if os.path.islink(trash):
-        return  # nothing of ours, whatever it leads to
-    for name in os.listdir(trash) if os.path.isdir(trash) else []:
-        entry = os.path.join(trash, name)
-        try:
-            tree.remove(entry, tree.look(entry))
-        except OSError:
-            pass  # it is tidying only, and the next run's too; a second run may be at it
-    for directory in (trash, os.path.join(common_dir, "worktrees")):
-        try:
-            os.rmdir(directory)  # as git does when the last entry goes
-        except OSError:
-            pass
 
 
 class Note(NamedTuple):

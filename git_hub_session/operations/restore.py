@@ -25,6 +25,7 @@ from git_hub_session.operations.returns import (
     plan_restore,
 )
 from git_hub_session.operations.scene import Scene
+from git_hub_session.operations.trash import empty_trash
 from git_hub_session.operations.verdict import reason_of, said
 from git_hub_session.refnames import AgentBranch, SessionId, created, deleted, short
 from git_hub_session.session import with_agents
@@ -83,7 +84,7 @@ def _carried_out(plan: Restored, scene: Scene) -> Restored:
         return outcome
 
     outcomes = side_by_side(make, plan.made, processes=processors())
-    removal.empty_trash(scene.place.common_dir)
+    empty_trash(scene.place.common_dir)
     shown(len(plan.made))
     pairs = list(zip(plan.made, outcomes, strict=True))
     return plan._replace(

@@ -66,19 +66,22 @@ def record(
     return []
 
 
-def save_reflogs(sid: SessionId, scene: Scene, branches: Iterable[Branch]) -> list[str]:
-    """Give commits that only the reflogs of the branches lead to a ref: the reflogs go with the branches."""
+def save_reflogs(sid: SessionId, scene: Scene, branches: Iterable[Branch]) -> dict[str, list[str]]:
+    """Give commits that only the reflogs of the branches lead to a ref: the reflogs go with the branches.
+
+    {branch: the refs}
+    """
     logs = {one.ref: reflog_commits(scene.place.common_dir, one.ref) for one in branches}
     # Asked once for all: each question looks at every ref that there is.
     lost = set(scene.repo.unreached({oid for commits in logs.values() for oid in commits}))
-    notes = []
+    saved: dict[str, list[str]] = {}
     for branch, commits in logs.items():
         for oid in commits:
             if oid in lost:
                 lost.remove(oid)
                 ref = _new_rescue(rescue_prefix(sid, branch), oid, scene)
-                notes.append(f"a commit that only the reflog of '{short(branch)}' had is in {ref}")
-    return notes
+                saved.setdefault(branch, []).append(ref)
+    return saved
 
 
 def _save(
@@ -145,13 +148,19 @@ def rescues_of(
     sid: SessionId, going: Sequence[tuple[Verdict, list[Saved]]], kept: Sequence[Kept]
 ) -> dict[str, list[str]]:
     """{"agent-2": [ref, …]}: what is recorded in the session."""
-    rescues: dict[str, list[str]] = {}
     outcomes = [(verdict.branch, saved) for verdict, saved in going]
-    for ref, saved in [*outcomes, *((one.branch, list(one.saved)) for one in kept)]:
+    outcomes += [(one.branch, list(one.saved)) for one in kept]
+    return by_agent(sid, ((branch, [one.ref for one in saved]) for branch, saved in outcomes))
+
+
+def by_agent(sid: SessionId, saved: Iterable[tuple[str, Sequence[str]]]) -> dict[str, list[str]]:
+    """{"agent-2": [ref, …]} of the rescue refs of each branch."""
+    rescues: dict[str, list[str]] = {}
+    for ref, refs in saved:
         branch = parse_agent_branch(ref)
         name = f"agent-{branch.agent}" if branch else within_session(sid, ref)
-        if saved:
-            rescues.setdefault(name, []).extend(one.ref for one in saved)
+        if refs:
+            rescues.setdefault(name, []).extend(refs)
     return rescues
 
 

@@ -18,6 +18,7 @@ from git_hub_session.operations.agents import attempts, environment, is_free, wo
 from git_hub_session.operations.halfmade import left_behind, refuse_if_made, set_aside
 from git_hub_session.operations.outfit import Outfit
 from git_hub_session.operations.scene import Scene
+from git_hub_session.operations.trash import empty_trash
 from git_hub_session.refnames import (
     HEADS,
     AgentBranch,
@@ -278,7 +279,7 @@ def _is_taken_back(plan: Spawned, scene: Scene) -> bool:
         tip = scene.repo.tip(newborn.branch.ref)
         if tip and (tip == plan.base or not newborn.has_branch):
             going.append(deleted(newborn.branch.ref, tip))
-    removal.empty_trash(scene.place.common_dir)
+    empty_trash(scene.place.common_dir)
     try:
         if going:
             scene.git.change_refs(going)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 from git_hub_session import procfs
 from git_hub_session.errors import Damaged, HubError
@@ -60,9 +60,13 @@ class Verdict(NamedTuple):
 
 
 def plan_cleanup(
-    sid: SessionId, scene: Scene, policy: Policy, worktrees: Sequence[Worktree]
+    sid: SessionId,
+    scene: Scene,
+    policy: Policy,
+    worktrees: Sequence[Worktree],
+    entries: Container[str] | None = None,
 ) -> list[Verdict]:
-    """Judge every worktree of the session among the repository's `worktrees`; nothing is changed."""
+    """Judge every worktree of the session (or those of these `entries`) among the repository's; nothing is changed."""
     place = scene.place
     others = [(worktree.entry, worktree.path) for worktree in worktrees]
     others += [("", path) for path in (place.main_worktree, place.common_dir, place.hub)]
@@ -73,7 +77,8 @@ def plan_cleanup(
         around = _surroundings(pair[0], scene, processes, mounts, real)
         return _judge(*pair, scene, policy, around)
 
-    return side_by_side(judge, session_worktrees(sid, worktrees))
+    pairs = session_worktrees(sid, worktrees)
+    return side_by_side(judge, [one for one in pairs if entries is None or one[0].entry in entries])
 
 
 def _judge(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from git_hub_session.clock import age_of
 from git_hub_session.escape import visible
+from git_hub_session.history import Transition
 from git_hub_session.refnames import SessionId
-from git_hub_session.session import Transition
 from git_hub_session.typed import Any, NamedTuple
 from git_hub_session.views.view import Answer, Record, Style, record
 

@@ -1,0 +1,33 @@
+"""git hub-session doctor: what does not fit, what it comes from, and what mends it."""
+
+from __future__ import annotations
+
+from git_hub_session.context import Context
+from git_hub_session.operations.doctor.visit import look, treat
+from git_hub_session.options import DRY_RUN, FORMAT, QUIET, Arguments, Option, Usage
+from git_hub_session.refnames import SessionId
+from git_hub_session.views.doctor import DoctorView
+
+USAGE = Usage(
+    ("doctor [<options>] [<id>]",),
+    (
+        Option("--fix", "mend what can be mended without losing anything", exact=True),
+        DRY_RUN,
+        QUIET,
+        *FORMAT,
+    ),
+    most=1,
+)
+
+
+def run(context: Context, args: Arguments) -> DoctorView:
+    """The whole hub, or one session; without --fix, or with --dry-run, nothing is changed."""
+    fixing = args.is_set("fix") and not args.is_set("dry-run")
+    sid = None if args.word is None else _session(context, args.word, exactly=fixing)
+    return DoctorView((treat if fixing else look)(context, sid), context.cwd, fixing)
+
+
+def _session(context: Context, text: str, *, exactly: bool) -> SessionId:
+    if exactly:
+        return context.session_to_change(text, "doctor")
+    return context.session_to_look_at(text)

@@ -1,0 +1,50 @@
+"""The transitions of a session as state.json has them, and whether they lead to where it stands."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from git_hub_session.states import State, is_step
+from git_hub_session.typed import Any, NamedTuple
+
+DOCTOR = "doctor"
+"""The verb of an entry that is no step: it says where the session stands, whatever was before."""
+
+
+class Transition(NamedTuple):
+    """One entry of the history. `at` is ISO-8601 UTC, `by` "Name <email>"."""
+
+    at: str
+    source: str
+    target: str
+    by: str
+    verb: str
+    reason: str
+
+
+def fault_of(history: Sequence[Transition], state: State) -> str:
+    """Where the history, since the doctor's last entry, does not lead to `state`; '' if it does, or is empty.
+
+    AgentHub's script moves sessions without a word in it.
+    """
+    last = ""
+    for step in history:
+        if step.verb != DOCTOR:
+            if last and step.source != last:
+                return f"its history goes to '{last}', and on from '{step.source}'"
+            if not is_step(step.source, step.target):
+                return f"its history goes from '{step.source}' to '{step.target}'"
+        last = step.target
+    return f"its history ends at '{last}', and it is '{state}'" if last not in ("", state) else ""
+
+
+def corrected(
+    document: Mapping[str, Any], target: State, *, source: str, at: str, by: str, reason: str
+) -> dict[str, Any]:
+    """A state.json that says `target`, and why; what was no history is kept as `history_before`."""
+    fixed, history = dict(document), document.get("history", [])
+    if not isinstance(history, list):
+        fixed["history_before"], history = history, []
+    step = {"at": at, "from": source, "to": str(target), "by": by, "verb": DOCTOR, "reason": reason}
+    fixed.update(state=str(target), updated=at, history=[*history, step])
+    return fixed

@@ -1,0 +1,1 @@
+"""What does not fit in a hub: found by looking at all of it, and mended where that loses nothing."""

@@ -1,0 +1,152 @@
+"""The hub and the repository, looked at once, for all questions that are asked of them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+
+from git_hub_session import procfs
+from git_hub_session.errors import Damaged, HubError
+from git_hub_session.operations.returns import LOCK, RESTORING
+from git_hub_session.operations.scene import Scene
+from git_hub_session.refnames import (
+    ALL_ARCHIVES,
+    ALL_BRANCHES,
+    ALL_RESCUES,
+    SessionId,
+    archive_prefix,
+    is_session_id,
+    session_of_branch,
+)
+from git_hub_session.session import Session
+from git_hub_session.store import Broken
+from git_hub_session.typed import TYPE_CHECKING, NamedTuple
+from git_hub_session.worktrees import Worktree, linked_worktrees
+
+if TYPE_CHECKING:
+    from git_hub_session.gitrepo import Branch
+
+_HALF_ADDED = {"initializing": "spawning", LOCK: RESTORING}
+"""{what git or restore locks a worktree for until it is whole: what the session says of the agent meanwhile}"""
+
+
+class Facts(NamedTuple):
+    """All that is known. What is being changed at the moment is in `busy`, and nobody's fault."""
+
+    scene: Scene
+    now: float
+    refusal: HubError | None
+    """Why the hub cannot be read."""
+    closed: HubError | None
+    """Why libgit2 does not open the repository: then there are neither branches nor refs here."""
+    sessions: Mapping[SessionId, Session | Broken]
+    strays: Sequence[Broken]
+    """What lies among the sessions and has no id."""
+    busy: Mapping[SessionId, int]
+    """Sessions that somebody has locked, and the process that took the lock (0: the system does not say)."""
+    worktrees: Sequence[Worktree]
+    owners: Mapping[str, SessionId]
+    """{the entry of a worktree: the session that it belongs to}"""
+    branches: Sequence[Branch]
+    tags: Mapping[str, str]
+    """{archive tag: the commit that it leads to}"""
+    rescues: Sequence[str]
+    processes: Sequence[procfs.Process]
+
+    def of(self, sid: SessionId) -> list[Worktree]:
+        """The session's worktrees."""
+        return [one for one in self.worktrees if self.owners.get(one.entry) == sid]
+
+    def archived(self, sid: SessionId) -> dict[str, str]:
+        """The session's archive tags, and the commits that they lead to."""
+        return {tag: oid for tag, oid in self.tags.items() if tag.startswith(archive_prefix(sid))}
+
+    def readable(self) -> list[Session]:
+        """The sessions that can be read and that nobody has locked."""
+        return [
+            one
+            for sid, one in self.sessions.items()
+            if isinstance(one, Session) and sid not in self.busy
+        ]
+
+    def at_work(self, top: str) -> list[int]:
+        """The processes that stand in the directory `top`, or that git has told to work there."""
+        return procfs.workers_in(os.path.realpath(top))
+
+
+def gather(scene: Scene, held: SessionId | None = None) -> Facts:
+    """Look at everything; of the session `held` the caller has the lock."""
+    refusal: HubError | None = None
+    found: list[Session | Broken] = []
+    try:
+        found = scene.store.read_all()
+    except (Damaged, OSError) as fault:
+        refusal = fault if isinstance(fault, Damaged) else HubError(f"cannot be read: {fault}")
+    sessions = {SessionId(one.id): one for one in found if is_session_id(one.id)}
+    worktrees = linked_worktrees(scene.place.common_dir)
+    branches, tags, rescues, closed = _refs(scene)
+    return Facts(
+        scene,
+        scene.now(),
+        refusal,
+        closed,
+        sessions,
+        [one for one in found if isinstance(one, Broken) and not is_session_id(one.id)],
+        _busy(scene, sessions, held),
+        worktrees,
+        _owners(worktrees, sessions),
+        branches,
+        tags,
+        rescues,
+        procfs.processes(),
+    )
+
+
+def _refs(scene: Scene) -> tuple[list[Branch], dict[str, str], list[str], HubError | None]:
+    try:
+        repo = scene.repo
+        tags = {ref: repo.tip(ref) for ref in repo.refs(ALL_ARCHIVES)}
+        return repo.branches(ALL_BRANCHES), tags, repo.refs(ALL_RESCUES), None
+    except HubError as fault:
+        return [], {}, [], fault
+
+
+def _busy(
+    scene: Scene, sessions: Mapping[SessionId, object], held: SessionId | None
+) -> dict[SessionId, int]:
+    found = {}
+    for sid in sessions:
+        try:
+            if sid != held and scene.store.is_locked(sid):
+                path = f"{scene.place.hub}/sessions/{sid}"
+                found[sid] = procfs.lock_holder(path) or 0
+        except (HubError, OSError):
+            pass  # a link, or it may not be opened: nobody can have locked it
+    return found
+
+
+def _owners(
+    worktrees: Sequence[Worktree], sessions: Mapping[SessionId, Session | Broken]
+) -> dict[str, SessionId]:
+    """By the branches that are worked on, or, where git has not yet named one, by what is being made there."""
+    making = {
+        (str(known.get("status")), os.path.realpath(str(known.get("worktree")))): sid
+        for sid, session in sessions.items()
+        if isinstance(session, Session)
+        for known in map(session.agent, session.agents)
+        if known.get("status") in _HALF_ADDED.values()
+    }
+    owners = {}
+    for worktree in worktrees:
+        named = next(filter(None, map(session_of_branch, worktree.branches)), None)
+        if named is None and worktree.path and not worktree.head:
+            status = _HALF_ADDED.get(worktree.lock or "", "")
+            named = making.get((status, os.path.realpath(worktree.path)))
+        if named is not None:
+            owners[worktree.entry] = named
+    return owners
+
+
+def is_half_added(worktree: Worktree) -> bool:
+    """Whether git, or a restore, was not done with it."""
+    return worktree.lock in _HALF_ADDED

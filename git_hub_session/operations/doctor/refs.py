@@ -1,0 +1,121 @@
+"""What does not fit about branches, archive tags and rescue refs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from git_hub_session.operations.archive import archived_attempts
+from git_hub_session.operations.doctor.facts import Facts
+from git_hub_session.operations.doctor.finding import Finding
+from git_hub_session.refnames import (
+    ALL_BRANCHES,
+    AgentBranch,
+    SessionId,
+    parse_agent_branch,
+    session_of_branch,
+    session_of_rescue,
+    short,
+)
+from git_hub_session.session import Session
+from git_hub_session.states import FINISHED
+
+
+def look(facts: Facts) -> Iterator[Finding]:
+    """All of them; nothing where libgit2 cannot see any."""
+    yield from _branches(facts)
+    for session in facts.readable():
+        yield from _agents(facts, session)
+        yield from _tags(facts, session)
+    yield from _rescues(facts)
+
+
+def _branches(facts: Facts) -> Iterator[Finding]:
+    strange: dict[SessionId, int] = {}
+    for branch in facts.branches:
+        sid = session_of_branch(branch.ref)
+        if sid is None:
+            continue
+        if sid not in facts.sessions:
+            strange[sid] = strange.get(sid, 0) + 1
+        elif not branch.oid and parse_agent_branch(branch.ref) is not None:
+            evidence, name = "it leads to no commit", short(branch.ref)
+            advice = "git fsck; then: git update-ref --no-deref -d " + branch.ref
+            yield Finding("branch-broken", name, evidence, sid, advice=advice)
+    for sid, number in strange.items():
+        yield Finding(
+            "branches-of-no-session",
+            f"{short(ALL_BRANCHES)}{sid}/",
+            f"{number} branch{'es' if number > 1 else ''}, and there is no session '{sid}' here",
+            sid,
+            advice=f"git hub-session init --id {sid} --task <text>, if it was one of yours",
+        )
+
+
+def _agents(facts: Facts, session: Session) -> Iterator[Finding]:
+    """Agents whose branch somebody deleted: the session still counts on them."""
+    if session.state in FINISHED or facts.closed is not None:
+        return
+    sid = session.id
+    agents = (parse_agent_branch(branch.ref) for branch in facts.branches)
+    there = {one.agent for one in agents if one is not None and one.session == sid}
+    there |= {one.agent for one in _archived(facts, session)}
+    for name in session.agents:
+        known = session.agent(name)
+        number = name.removeprefix("agent-")
+        if known.get("status") == "ready" and number.isdecimal() and int(number) not in there:
+            evidence = f"{name} is 'ready', and has neither a branch nor a tag"
+            advice = (
+                f"look for its commits with git fsck --lost-found, or: git hub-session spawn {sid}"
+            )
+            yield Finding("agent-without-branch", f"{sid} {name}", evidence, sid, advice=advice)
+
+
+def _archived(facts: Facts, session: Session) -> dict[AgentBranch, str]:
+    def last(agent: int) -> int:
+        attempt = session.agent(f"agent-{agent}").get("attempt")
+        return attempt if type(attempt) is int and 0 < attempt < 10**9 else 0
+
+    return archived_attempts(session.id, list(facts.archived(session.id)), last)
+
+
+def _tags(facts: Facts, session: Session) -> Iterator[Finding]:
+    """A tag is where its branch was: what was restored may have gone on from there, and nowhere else."""
+    tips = {branch.ref: branch.oid for branch in facts.branches}
+    tags = facts.archived(session.id)
+    for branch, tag in _archived(facts, session).items():
+        tip, oid = tips.get(branch.ref, ""), tags[tag]
+        if not oid:
+            evidence = "it leads to no commit"
+        elif tip and not facts.scene.repo.contains(tip, oid):
+            evidence = f"it points to {oid:.12}, which is not on '{short(branch.ref)}' ({tip:.12})"
+        else:
+            continue
+        advice = f"look at both: git log --graph {short(tag)} {short(branch.ref)}"
+        yield Finding("tag-elsewhere", short(tag), evidence, session.id, advice=advice)
+
+
+def _rescues(facts: Facts) -> Iterator[Finding]:
+    recorded = {
+        sid: set(_recorded(session))
+        for sid, session in facts.sessions.items()
+        if isinstance(session, Session)
+    }
+    for ref in facts.rescues:
+        sid = session_of_rescue(ref)
+        if sid is None or sid not in facts.sessions:
+            evidence = (
+                f"it belongs to session '{sid}', which is not here"
+                if sid
+                else "it names no session"
+            )
+            advice = f"git branch <name> {ref}; then: git update-ref -d {ref}"
+            yield Finding("rescue-of-no-session", ref, evidence, sid or "", advice=advice)
+        elif sid not in facts.busy and ref not in recorded.get(sid, {ref}):
+            evidence, fix = f"session '{sid}' does not say that it is there", "write it down there"
+            yield Finding("rescue-unrecorded", ref, evidence, sid, fix=fix)
+
+
+def _recorded(session: Session) -> Iterable[str]:
+    for name in session.agents:
+        refs = session.agent(name).get("rescue")
+        yield from (ref for ref in (refs if isinstance(refs, list) else []) if isinstance(ref, str))

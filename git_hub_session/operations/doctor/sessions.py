@@ -1,0 +1,232 @@
+"""What does not fit in the files of a session, and between them and what goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from shlex import quote
+
+from git_hub_session import procfs, runs
+from git_hub_session.clock import age_of, iso, parse_iso
+from git_hub_session.errors import Damaged
+from git_hub_session.history import fault_of
+from git_hub_session.operations.agents import EVAL, EXEC
+from git_hub_session.operations.doctor.facts import Facts, is_half_added
+from git_hub_session.operations.doctor.finding import Finding
+from git_hub_session.operations.returns import RESTORING
+from git_hub_session.refnames import HEADS, SessionId, branch_prefix
+from git_hub_session.session import Session
+from git_hub_session.states import FINISHED, State
+from git_hub_session.store import Broken
+from git_hub_session.worktrees import lies_in
+
+DAY = 24 * 3600  # seconds
+STATES = list(State)
+
+
+def look(facts: Facts) -> Iterator[Finding]:
+    """All of them, those that somebody is changing at the moment only for what cannot be on its way."""
+    for sid, session in facts.sessions.items():
+        if sid in facts.busy:
+            yield from _lock(facts, sid, facts.busy[sid])
+        elif isinstance(session, Broken):
+            yield from _broken(facts, sid, session)
+            yield from _leftovers(facts, sid)
+        else:
+            yield from _history(session)
+            yield from _leftovers(facts, sid)
+            yield from _agents(facts, session)
+            yield from _base(facts, session)
+            yield from _merge(facts, session)
+            yield from _forgotten(facts, session)
+
+
+def _path(facts: Facts, sid: SessionId) -> str:
+    return f"{facts.scene.place.hub}/sessions/{sid}"
+
+
+def _lock(facts: Facts, sid: SessionId, holder: int) -> Iterator[Finding]:
+    """An flock goes with its last holder: a fork that outlived who took it has it still."""
+    if holder and not procfs.is_alive(holder):
+        heirs = procfs.openers(_path(facts, sid))
+        who = (
+            ", ".join(f"{pid} ({procfs.command_of(pid)})" for pid in heirs) or "nobody that is seen"
+        )
+        yield Finding(
+            "lock-orphaned",
+            sid,
+            f"process {holder}, which locked it, is dead; its lock is held by {who}",
+            sid,
+            advice=f"wait for it, or: kill {' '.join(map(str, heirs))}" if heirs else "",
+        )
+
+
+def _broken(facts: Facts, sid: SessionId, session: Broken) -> Iterator[Finding]:
+    path = _path(facts, sid)
+    try:
+        document = facts.scene.store.document(sid)
+    except Damaged as fault:
+        document, reason = None, fault.message
+    except OSError as fault:
+        document, reason = None, f"cannot be read: {fault.strerror}"
+    if session.config is None:
+        if document is None and _is_empty(facts, sid):
+            yield Finding(
+                "not-a-session", path, "an empty directory", sid, advice=f"rmdir {quote(path)}"
+            )
+            return
+        yield Finding(
+            "config-damaged",
+            sid,
+            session.reason,
+            sid,
+            advice=f"put back {path}/config.yaml, with at least the lines task: and base_branch:",
+        )
+    if document is None:
+        fix = f"keep it under another name, and write one that says '{state_of(facts, sid, {})}'"
+        yield Finding("state-damaged", sid, reason, sid, fix=fix)
+    elif document.get("state") not in STATES:
+        what = f"state.json says '{document.get('state', '')!s:.60}', which is no state"
+        fix = f"let it say '{state_of(facts, sid, document)}'"
+        yield Finding("state-unknown", sid, what, sid, fix=fix)
+
+
+def _is_empty(facts: Facts, sid: SessionId) -> bool:
+    with facts.scene.store.directory(sid) as directory:
+        return not directory.names()
+
+
+def state_of(facts: Facts, sid: SessionId, document: Mapping[str, object]) -> State:
+    """Where a session stands whose state.json does not say: as its history, or else refs and worktrees tell."""
+    entries = document.get("history")
+    last = entries[-1] if isinstance(entries, list) and entries else None
+    told = last.get("to") if isinstance(last, dict) else None
+    if told in STATES:
+        return State(told)
+    if any(one.ref.startswith(branch_prefix(sid)) for one in facts.branches) or facts.of(sid):
+        return State.RUNNING
+    return State.ARCHIVED if facts.archived(sid) else State.INIT
+
+
+def _history(session: Session) -> Iterator[Finding]:
+    entries = session.document.get("history", [])
+    if not isinstance(entries, list) or len(entries) != len(session.history):
+        fault = "its history is no list of transitions"
+    else:
+        fault = fault_of(session.history, session.state)
+    if fault:
+        fix = f"add an entry that says that it is '{session.state}'"
+        yield Finding("history-contradicts", session.id, fault, session.id, fix=fix)
+
+
+def _leftovers(facts: Facts, sid: SessionId) -> Iterator[Finding]:
+    try:
+        with facts.scene.store.directory(sid) as directory:
+            names = directory.leftovers()
+    except (Damaged, OSError):
+        return  # said already
+    for name in names:
+        path = f"{_path(facts, sid)}/{name}"
+        yield Finding(
+            "leftover-file",
+            path,
+            "it was being written when its writer was killed",
+            sid,
+            fix="delete it",
+        )
+
+
+def _agents(facts: Facts, session: Session) -> Iterator[Finding]:
+    """Who is said to be made, or to work, while nobody does it."""
+    sid = session.id
+    half_added = any(is_half_added(one) for one in facts.of(sid))
+    for name in session.agents:
+        status = session.agent(name).get("status")
+        if status in ("spawning", RESTORING):
+            if half_added:
+                continue  # which says it
+            if status == RESTORING:
+                yield _cut_off(session, name, "restore", advice=f"git hub-session restore {sid}")
+            elif session.state in (State.INIT, State.RUNNING):
+                yield _cut_off(session, name, "spawn", advice=f"git hub-session spawn {sid}")
+            else:
+                yield _cut_off(session, name, "spawn", fix="say 'failed' of it")
+        elif status in ("running", "waiting") and not _works(facts, session, name):
+            yield _cut_off(session, name, "exec", fix="say 'failed' of it")
+
+
+def _cut_off(session: Session, name: str, what: str, *, fix: str = "", advice: str = "") -> Finding:
+    status = session.agent(name).get("status")
+    evidence = f"the session says '{status}' of {name}, and no {what} works on it"
+    return Finding("agent-cut-off", f"{session.id} {name}", evidence, session.id, fix, advice)
+
+
+def _works(facts: Facts, session: Session, name: str) -> bool:
+    """Whether the run that the session names goes on, or any process at the agent's."""
+    known = session.agent(name).get("exec")
+    run = known.get("run") if isinstance(known, dict) else None
+    with facts.scene.store.directory(session.id) as directory:
+        if run in runs.alive(directory, EXEC):
+            return True
+    told = {"HUB_SESSION_ID": session.id, "HUB_AGENT": name}
+    return bool(procfs.told(told)) or _is_stood_in(
+        facts, session.id, f"{branch_prefix(session.id)}{name}/"
+    )
+
+
+def _is_stood_in(facts: Facts, sid: SessionId, prefix: str) -> bool:
+    tops = [
+        one.path for one in facts.of(sid) if any(ref.startswith(prefix) for ref in one.branches)
+    ]
+    return any(lies_in(process.directory, top) for process in facts.processes for top in tops)
+
+
+def _base(facts: Facts, session: Session) -> Iterator[Finding]:
+    if facts.closed is not None or session.state in FINISHED:
+        return
+    sid, base = session.id, session.config.base_branch
+    if base and not facts.scene.repo.tip(HEADS + base):
+        advice = f"git hub-session merge {sid} --into <branch>, when it comes to that"
+        yield Finding(
+            "base-gone", sid, f"its base branch '{base}' is not there", sid, advice=advice
+        )
+    if session.base_commit and not facts.scene.repo.has_commit(session.base_commit):
+        evidence = f"the commit that its agents started from is gone: {session.base_commit}"
+        yield Finding("base-gone", sid, evidence, sid, advice="git fetch it, from whoever has it")
+
+
+def _merge(facts: Facts, session: Session) -> Iterator[Finding]:
+    merge = session.merge
+    if merge is None or session.state is not State.EVALUATING or facts.closed is not None:
+        return
+    repo, sid = facts.scene.repo, session.id
+    landed = repo.contains(repo.tip(HEADS + merge.into), merge.commit)
+    evidence = (
+        f"'{merge.into}' has the merge of agent-{merge.agent}, and the session does not say so"
+        if landed
+        else f"the merge of agent-{merge.agent} into '{merge.into}' was begun, and is not there"
+    )
+    advice = f"git hub-session merge {sid}"
+    yield Finding("merge-cut-off", sid, evidence, sid, advice=advice)
+
+
+def _forgotten(facts: Facts, session: Session) -> Iterator[Finding]:
+    if session.state is not State.RUNNING:
+        return
+    sid, prefix = session.id, branch_prefix(session.id)
+    times = [branch.time for branch in facts.branches if branch.ref.startswith(prefix)]
+    last = max([parse_iso(session.updated) or 0.0, *times])
+    if facts.now - last <= DAY or _is_at_work(facts, session):
+        return
+    since = age_of(iso(last), facts.now)
+    evidence = f"it is 'running', without a process, a commit or a change since {since}"
+    advice = f"git hub-session eval {sid}, or: git hub-session archive {sid}"
+    yield Finding("session-forgotten", sid, evidence, sid, advice=advice)
+
+
+def _is_at_work(facts: Facts, session: Session) -> bool:
+    with facts.scene.store.directory(session.id) as directory:
+        if runs.alive(directory, EXEC) or runs.alive(directory, EVAL):
+            return True
+    return _is_stood_in(facts, session.id, branch_prefix(session.id)) or bool(
+        procfs.told({"HUB_SESSION_ID": session.id})
+    )

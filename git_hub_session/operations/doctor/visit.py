@@ -1,0 +1,122 @@
+"""A look at everything, and what comes of it: each finding named, and mended if that was asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import nullcontext
+
+from git_hub_session.errors import HubError
+from git_hub_session.operations.doctor import place, refs, sessions, worktrees
+from git_hub_session.operations.doctor.facts import Facts, gather
+from git_hub_session.operations.doctor.finding import Finding
+from git_hub_session.operations.doctor.mending import OF_SESSIONS, OF_THE_HUB
+from git_hub_session.operations.removal import Obstructed, Stuck, Written
+from git_hub_session.operations.scene import Scene
+from git_hub_session.operations.verdict import reason_of, said
+from git_hub_session.refnames import SessionId
+from git_hub_session.typed import NamedTuple
+
+_ROUNDS = 3
+"""What is mended shows what lay below it: a state.json that reads, the worktree's own fault."""
+
+_FAULTS = (HubError, OSError, Obstructed, Stuck, Written)
+
+
+class Outcome(NamedTuple):
+    """A finding, and what became of it."""
+
+    finding: Finding
+    mended: bool = False
+    failure: str = ""
+    """Why it could not be mended."""
+    notes: tuple[str, ...] = ()
+
+
+class Visit(NamedTuple):
+    """What was looked at, and what was found."""
+
+    sessions: int
+    worktrees: int
+    outcomes: tuple[Outcome, ...]
+    in_use: tuple[str, ...] = ()
+    """The sessions that were not looked into, for somebody is changing them."""
+
+
+def look(scene: Scene, sid: SessionId | None) -> Visit:
+    """Look at the hub, or at one session and what it needs; nothing is changed."""
+    facts = gather(scene)
+    return _visit(facts, sid, [Outcome(finding) for finding in _findings(facts, sid)])
+
+
+def treat(scene: Scene, sid: SessionId | None) -> Visit:
+    """The same, and mend what can be mended."""
+    found = _findings(gather(scene), sid)
+    done: list[Outcome] = []
+    mendable = [finding for finding in found if finding.fix]
+    if any(not finding.session or finding.code in OF_THE_HUB for finding in mendable):
+        done += _treat_hub(scene, sid)
+    for name in dict.fromkeys(finding.session for finding in mendable if finding.session):
+        done += _treat_session(scene, SessionId(name))
+    facts = gather(scene)
+    failed = {(one.finding.code, one.finding.subject): one for one in done if not one.mended}
+    left = [
+        failed.get((finding.code, finding.subject), Outcome(finding))
+        for finding in _findings(facts, sid)
+    ]
+    return _visit(facts, sid, [*(one for one in done if one.mended), *left])
+
+
+def _visit(facts: Facts, sid: SessionId | None, outcomes: list[Outcome]) -> Visit:
+    looked = list(facts.sessions) if sid is None else [sid]
+    in_use = tuple(one for one in facts.busy if one in looked)
+    number = len(facts.owners) if sid is None else len(facts.of(sid))
+    return Visit(len(looked), number, tuple(outcomes), in_use)
+
+
+def _findings(facts: Facts, sid: SessionId | None) -> list[Finding]:
+    """What is found: of the whole hub, or of one session; what hinders every session is part of that."""
+    everything = (place, sessions, worktrees, refs)
+    found = [finding for part in everything for finding in part.look(facts)]
+    if sid is None:
+        return found
+    return [one for one in found if one.session == sid or one.code in _HINDERS_ALL]
+
+
+_HINDERS_ALL = {"git-missing", "git-too-old", "cannot-open", "hub-damaged"}
+
+
+def _treat_hub(scene: Scene, sid: SessionId | None) -> Iterator[Outcome]:
+    facts = gather(scene)
+    # Where nobody has made the hub's own directory there is nothing to lock, and nobody to wait for.
+    with scene.store.alone() if scene.store.exists() else nullcontext():
+        for finding in _findings(facts, sid):
+            if finding.fix and finding.code in OF_THE_HUB:
+                try:
+                    notes = OF_THE_HUB[finding.code](finding, facts)
+                except _FAULTS as fault:
+                    yield Outcome(finding, failure=_why(fault))
+                else:
+                    yield Outcome(finding, mended=True, notes=tuple(notes))
+
+
+def _treat_session(scene: Scene, sid: SessionId) -> Iterator[Outcome]:
+    """Under its lock, and looked at again there: what is found without it may be somebody's work."""
+    tried: set[tuple[str, str]] = set()
+    with scene.store.edit(sid) as edit:
+        for _ in range(_ROUNDS):
+            for finding in _findings(gather(scene, held=sid), sid):
+                key = (finding.code, finding.subject)
+                if finding.session != sid or not finding.fix or key in tried:
+                    continue
+                tried.add(key)
+                try:
+                    # Looked at anew: what was mended before has changed it.
+                    notes = OF_SESSIONS[finding.code](finding, gather(scene, held=sid), edit)
+                except _FAULTS as fault:
+                    yield Outcome(finding, failure=_why(fault))
+                else:
+                    yield Outcome(finding, mended=True, notes=tuple(notes))
+
+
+def _why(fault: Exception) -> str:
+    return said(fault) if isinstance(fault, HubError | OSError) else reason_of(fault).message
