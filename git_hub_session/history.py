@@ -27,13 +27,13 @@ def fault_of(history: Sequence[Transition], state: State) -> str:
 
     AgentHub's script moves sessions without a word in it.
     """
-    last = ""
-    for step in history:
-        if step.verb != DOCTOR:
-            if last and step.source != last:
-                return f"its history goes to '{last}', and on from '{step.source}'"
-            if not is_step(step.source, step.target):
-                return f"its history goes from '{step.source}' to '{step.target}'"
+    anew = max((at for at, step in enumerate(history) if step.verb == DOCTOR), default=-1)
+    last = history[anew].target if anew >= 0 else ""
+    for step in history[anew + 1 :]:
+        if last and step.source != last:
+            return f"its history goes to '{last}', and on from '{step.source}'"
+        if not is_step(step.source, step.target):
+            return f"its history goes from '{step.source}' to '{step.target}'"
         last = step.target
     return f"its history ends at '{last}', and it is '{state}'" if last not in ("", state) else ""
 

@@ -33,6 +33,12 @@ def make_hub(path: str) -> None:
     with Directory(path) as hub:
         hub.made("sessions").close()
         make_board(hub)
+    ignore(path)
+
+
+def ignore(path: str) -> None:
+    """Keep the hub out of commits, where nobody has said otherwise; raises OSError, Damaged."""
+    with Directory(path) as hub:
         _make_once(hub, _IGNORE, _IGNORED)
 
 

@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 
 from git_hub_session.board import Board
 from git_hub_session.clock import iso
-from git_hub_session.errors import HubError
+from git_hub_session.errors import GitFailed, HubError
 from git_hub_session.history import corrected
-from git_hub_session.hub import discard, make_hub
+from git_hub_session.hub import discard, ignore
 from git_hub_session.operations.cleanup import finish_one
 from git_hub_session.operations.doctor.facts import Facts
 from git_hub_session.operations.doctor.finding import Finding
@@ -23,7 +23,7 @@ from git_hub_session.refnames import SessionId, branch_of_rescue
 from git_hub_session.session import new_document, with_agents, with_rescues
 from git_hub_session.states import State
 from git_hub_session.typed import TYPE_CHECKING
-from git_hub_session.worktrees import Worktree
+from git_hub_session.worktrees import Worktree, read_worktree
 
 if TYPE_CHECKING:
     from git_hub_session.store import Edit
@@ -40,7 +40,7 @@ def _rewrite_state(finding: Finding, facts: Facts, edit: Edit) -> Notes:
     reason = (
         f"state.json could not be read; what it was is in {kept}" if kept else "state.json was gone"
     )
-    edit.rewrite(_corrected(document, state_of(facts, sid), "unknown", facts, reason))
+    edit.rewrite(_corrected(document, state_of(facts, sid, {}), "unknown", facts, reason))
     return []
 
 
@@ -108,7 +108,12 @@ def _finish_removal(finding: Finding, facts: Facts, edit: Edit) -> Notes:
 def _repair(finding: Finding, facts: Facts, _edit: Edit) -> Notes:
     worktree = _worktree(finding, facts)
     path = moved_to(worktree) if worktree.missing else worktree.path
-    facts.scene.git.run(["worktree", "repair", "--", path])
+    try:
+        facts.scene.git.run(["worktree", "repair", "--", path])
+    except GitFailed:  # also if it has made the .git file that it did not find there
+        now = read_worktree(worktree.name, worktree.entry)
+        if now.fault or now.missing:
+            raise
     return []
 
 
@@ -139,8 +144,8 @@ OF_SESSIONS: Mapping[str, Callable[[Finding, Facts, Edit], Notes]] = {
 }
 
 
-def _make_hub(_finding: Finding, facts: Facts) -> Notes:
-    make_hub(facts.scene.place.hub)
+def _ignore_hub(_finding: Finding, facts: Facts) -> Notes:
+    ignore(facts.scene.place.hub)
     return []
 
 
@@ -160,7 +165,7 @@ def _empty_trash(_finding: Finding, facts: Facts) -> Notes:
 
 
 OF_THE_HUB: Mapping[str, Callable[[Finding, Facts], Notes]] = {
-    "hub-not-ignored": _make_hub,
+    "hub-not-ignored": _ignore_hub,
     "board-damaged": _count_posts,
     "half-made-session": _delete_half_made,
     "trash-left": _empty_trash,

@@ -58,12 +58,13 @@ def treat(scene: Scene, sid: SessionId | None) -> Visit:
     for name in dict.fromkeys(finding.session for finding in mendable if finding.session):
         done += _treat_session(scene, SessionId(name))
     facts = gather(scene)
-    failed = {(one.finding.code, one.finding.subject): one for one in done if not one.mended}
-    left = [
-        failed.get((finding.code, finding.subject), Outcome(finding))
-        for finding in _findings(facts, sid)
-    ]
-    return _visit(facts, sid, [*(one for one in done if one.mended), *left])
+    now = _findings(facts, sid)
+    mended = [one for one in done if one.mended]
+    # Gone with another: git repairs all links at once.
+    tried = {one.finding for one in mended} | set(now)
+    mended += [Outcome(finding, mended=True) for finding in mendable if finding not in tried]
+    failed = {one.finding: one for one in done if not one.mended}
+    return _visit(facts, sid, [*mended, *(failed.get(one, Outcome(one)) for one in now)])
 
 
 def _visit(facts: Facts, sid: SessionId | None, outcomes: list[Outcome]) -> Visit:

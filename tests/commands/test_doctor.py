@@ -1,0 +1,728 @@
+"""`git hub-session doctor`: each fault is planted alone, and all of them together."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+import pytest
+
+from git_hub_session.operations.doctor.finding import KINDS
+from tests.hub import NOW, PYTHON, Hub, Result, snapshot, wait_for
+from tests.interposed import DIE, Template, interposed, sampled
+
+
+class Plant(NamedTuple):
+    """A fault: what makes it of a session that has two agents; what it is about is returned."""
+
+    code: str
+    make: Callable[[Hub, str], str | Path]
+    fixed: bool
+    """Whether --fix mends it."""
+
+
+PLANTS: dict[str, Plant] = {}
+
+
+Made = TypeVar("Made", str, Path)
+
+
+def plant(
+    code: str, *, fixed: bool = False
+) -> Callable[[Callable[[Hub, str], Made]], Callable[[Hub, str], Made]]:
+    """Enter a function into PLANTS under its name."""
+
+    def enter(make: Callable[[Hub, str], Made]) -> Callable[[Hub, str], Made]:
+        PLANTS[make.__name__] = Plant(code, make, fixed)
+        return make
+
+    return enter
+
+
+def edited(hub: Hub, sid: str, **changes: Any) -> str:
+    """Another tool wrote into state.json."""
+    (hub.directory(sid) / "state.json").write_text(json.dumps({**hub.state(sid), **changes}))
+    return sid
+
+
+def entry(hub: Hub, sid: str, agent: int = 1) -> Path:
+    """Where git keeps what it knows of an agent's worktree."""
+    text = (hub.worktree(agent, sid) / ".git").read_text()
+    return Path(text.removeprefix("gitdir: ").strip())
+
+
+def at(path: Path, seconds: float) -> Path:
+    """The path, last written `seconds` after the epoch."""
+    os.utime(path, (seconds, seconds), follow_symlinks=False)
+    return path
+
+
+@plant("ids-fold")
+def another_case(hub: Hub, sid: str) -> str:
+    hub.session(sid.upper())
+    return sid.upper()
+
+
+@plant("hub-copied")
+def hub_tracked(hub: Hub, sid: str) -> Path:
+    hub.git("add", "-f", f".agenthub/sessions/{sid}/config.yaml")
+    return hub.top / ".agenthub"
+
+
+@plant("hub-copied")
+def hub_checked_out(hub: Hub, sid: str) -> Path:
+    copy = hub.worktree(1, sid) / ".agenthub"
+    (copy / "sessions" / sid).mkdir(parents=True)
+    return copy
+
+
+@plant("hub-not-ignored", fixed=True)
+def hub_without_gitignore(hub: Hub, _sid: str) -> Path:
+    (hub.top / ".agenthub" / ".gitignore").unlink()
+    return hub.top / ".agenthub"
+
+
+@plant("hub-damaged")
+def channel_is_a_link(hub: Hub, _sid: str) -> Path:
+    channel = hub.top / ".agenthub" / "board" / "progress"
+    channel.rmdir()
+    channel.symlink_to("/etc")
+    return channel
+
+
+@plant("board-damaged", fixed=True)
+def board_index(hub: Hub, _sid: str) -> Path:
+    (hub.top / ".agenthub" / "board" / "_index.json").write_text('{"channels": [')
+    return hub.top / ".agenthub" / "board"
+
+
+@plant("not-a-session")
+def name_that_is_no_id(hub: Hub, sid: str) -> Path:
+    path = hub.directory(f"{sid} copy")
+    path.mkdir()
+    return path
+
+
+@plant("not-a-session")
+def empty_directory(hub: Hub, sid: str) -> Path:
+    path = hub.directory(f"{sid}-empty")
+    path.mkdir()
+    return path
+
+
+@plant("half-made-session", fixed=True)
+def init_cut_off(hub: Hub, sid: str) -> Path:
+    path = hub.top / ".agenthub" / "sessions" / f".{sid}.0123456789ab.tmp"
+    path.mkdir()
+    (path / "config.yaml").write_text("task: ")
+    return at(path, NOW - 3600)
+
+
+@plant("config-damaged")
+def config_cut_off(hub: Hub, sid: str) -> str:
+    (hub.directory(sid) / "config.yaml").write_text('task: "x')
+    return sid
+
+
+@plant("state-damaged", fixed=True)
+def state_cut_off(hub: Hub, sid: str) -> str:
+    (hub.directory(sid) / "state.json").write_text('{"session_id": ')
+    return sid
+
+
+@plant("state-damaged", fixed=True)
+def state_gone(hub: Hub, sid: str) -> str:
+    (hub.directory(sid) / "state.json").unlink()
+    return sid
+
+
+@plant("state-damaged", fixed=True)
+def state_is_a_link(hub: Hub, sid: str) -> str:
+    state = hub.directory(sid) / "state.json"
+    state.rename(state.with_name("elsewhere"))
+    state.symlink_to("elsewhere")
+    return sid
+
+
+@plant("state-unknown", fixed=True)
+def state_of_no_machine(hub: Hub, sid: str) -> str:
+    return edited(hub, sid, state="reviewing")
+
+
+@plant("history-contradicts", fixed=True)
+def state_moved_by_hand(hub: Hub, sid: str) -> str:
+    hub.run("update", sid, "--state", "running")
+    return edited(hub, sid, state="evaluating")
+
+
+@plant("history-contradicts", fixed=True)
+def history_is_text(hub: Hub, sid: str) -> str:
+    return edited(hub, sid, history="init, running")
+
+
+@plant("history-contradicts", fixed=True)
+def history_with_a_hole(hub: Hub, sid: str) -> str:
+    steps = [("init", "running"), ("evaluating", "merged")]
+    history = [{"from": a, "to": b, "verb": "update", "by": "x", "at": "y"} for a, b in steps]
+    return edited(hub, sid, state="merged", history=history)
+
+
+@plant("leftover-file", fixed=True)
+def writer_killed(hub: Hub, sid: str) -> Path:
+    path = hub.directory(sid) / ".state.json.4711.tmp"
+    path.write_text("{")
+    return path
+
+
+@plant("leftover-file", fixed=True)
+def snapshot_killed(hub: Hub, sid: str) -> Path:
+    path = entry(hub, sid) / "hub-session-index.4711.tmp"
+    path.write_text("DIRC")
+    return path
+
+
+@plant("agent-cut-off")
+def spawn_cut_off(hub: Hub, sid: str) -> str:
+    edited(hub, sid, agents={"agent-9": {"status": "spawning", "attempt": 1}})
+    return f"{sid} agent-9"
+
+
+@plant("agent-cut-off")
+def restore_cut_off(hub: Hub, sid: str) -> str:
+    edited(hub, sid, agents={"agent-1": {"status": "restoring", "attempt": 1}})
+    return f"{sid} agent-1"
+
+
+@plant("agent-cut-off", fixed=True)
+def spawn_cut_off_long_ago(hub: Hub, sid: str) -> str:
+    edited(hub, sid, state="evaluating", agents={"agent-9": {"status": "spawning", "attempt": 1}})
+    return f"{sid} agent-9"
+
+
+@plant("agent-cut-off", fixed=True)
+def exec_cut_off(hub: Hub, sid: str) -> str:
+    run = {"run": "exec-1"}
+    edited(hub, sid, agents={"agent-2": {"status": "running", "attempt": 1, "exec": run}})
+    return f"{sid} agent-2"
+
+
+@plant("agent-cut-off", fixed=True)
+def said_to_run_by_another_tool(hub: Hub, sid: str) -> str:
+    edited(hub, sid, agents={"agent-2": {"status": "running"}})
+    return f"{sid} agent-2"
+
+
+@plant("merge-cut-off")
+def merge_that_landed(hub: Hub, sid: str) -> str:
+    tip = hub.git("rev-parse", "main")
+    merge = {"agent": 1, "attempt": 1, "tip": tip, "into": "main", "commit": tip}
+    return edited(hub, sid, state="evaluating", merge=merge)
+
+
+@plant("merge-cut-off")
+def merge_that_did_not_land(hub: Hub, sid: str) -> str:
+    commit = hub.git("commit-tree", "-p", "main", "-m", "merge", "main^{tree}")
+    tip = hub.git("rev-parse", "main")
+    merge = {"agent": 1, "attempt": 1, "tip": tip, "into": "main", "commit": commit}
+    return edited(hub, sid, state="evaluating", merge=merge)
+
+
+@plant("session-forgotten")
+def nobody_for_two_days(hub: Hub, sid: str) -> str:
+    # The commits of the tests are from the same day as NOW: the branches have to go.
+    for agent in (1, 2):
+        hub.git("worktree", "remove", hub.worktree(agent, sid))
+        hub.git("branch", "-q", "-D", f"hub/{sid}/agent-{agent}/attempt-1")
+    return edited(hub, sid, state="running", updated="2026-03-14T12:00:00+00:00")
+
+
+@plant("base-gone")
+def base_branch_deleted(hub: Hub, sid: str) -> str:
+    config = hub.directory(sid) / "config.yaml"
+    config.write_text(config.read_text().replace("base_branch: main", "base_branch: gone"))
+    return sid
+
+
+@plant("base-gone")
+def base_commit_gone(hub: Hub, sid: str) -> str:
+    return edited(hub, sid, base_commit="1" * 40)
+
+
+@plant("worktree-of-no-session")
+def session_deleted(hub: Hub, sid: str) -> Path:
+    shutil.rmtree(hub.directory(sid))
+    for agent in (1, 2):
+        hub.git("worktree", "lock", "--reason", "mine", hub.worktree(agent, sid))
+    return hub.worktree(1, sid)
+
+
+@plant("worktree-of-finished")
+def session_over(hub: Hub, sid: str) -> Path:
+    edited(hub, sid, state="archived")
+    return hub.worktree(2, sid)
+
+
+@plant("worktree-half-added", fixed=True)
+def git_killed_in_worktree_add(hub: Hub, sid: str) -> Path:
+    (entry(hub, sid) / "locked").write_text("initializing")
+    return hub.worktree(1, sid)
+
+
+@plant("worktree-half-added", fixed=True)
+def git_killed_before_it_wrote_head(hub: Hub, sid: str) -> Path:
+    where = hub.worktrees / sid / "agent-3"
+    own = hub.top / ".git" / "worktrees" / f"{sid}-agent-3"
+    own.mkdir()
+    (own / "locked").write_text("initializing")
+    (own / "gitdir").write_text(f"{where}/.git\n")
+    (own / "commondir").write_text("../..\n")
+    edited(hub, sid, agents={"agent-3": {"status": "spawning", "worktree": str(where)}})
+    return where
+
+
+@plant("removal-cut-off", fixed=True)
+def removal_killed_before_it_looked_again(hub: Hub, sid: str) -> Path:
+    return half_removed(hub, sid, "aside")
+
+
+@plant("removal-cut-off", fixed=True)
+def removal_killed_while_it_deleted(hub: Hub, sid: str) -> Path:
+    return half_removed(hub, sid, "delete")
+
+
+def half_removed(hub: Hub, sid: str, step: str) -> Path:
+    where = hub.worktree(1, sid)
+    own = entry(hub, sid)
+    trash = where.parent / f".{own.name}.hub-trash"
+    (own / "hub-session-removal").write_text(f"{step}\0{trash}")
+    where.rename(trash)
+    return where
+
+
+@plant("worktree-missing", fixed=True)
+def worktree_deleted(hub: Hub, sid: str) -> Path:
+    shutil.rmtree(hub.worktree(1, sid))
+    return hub.worktree(1, sid)
+
+
+@plant("worktree-moved", fixed=True)
+def worktree_renamed(hub: Hub, sid: str) -> Path:
+    hub.worktree(1, sid).rename(hub.worktrees / sid / "the best one")
+    return hub.worktree(1, sid)
+
+
+@plant("worktree-damaged", fixed=True)
+def dot_git_deleted(hub: Hub, sid: str) -> Path:
+    (hub.worktree(1, sid) / ".git").unlink()
+    return hub.worktree(1, sid)
+
+
+@plant("worktree-damaged")
+def dot_git_of_another(hub: Hub, sid: str) -> Path:
+    shutil.copy(hub.worktree(2, sid) / ".git", hub.worktree(1, sid) / ".git")
+    return hub.worktree(1, sid)
+
+
+@plant("lock-of-dead-process")
+def locked_by_a_dead_process(hub: Hub, sid: str) -> Path:
+    process = subprocess.Popen(["true"])
+    process.wait()
+    reason = f"agent is at work (pid {process.pid})"
+    hub.git("worktree", "lock", "--reason", reason, hub.worktree(1, sid))
+    return hub.worktree(1, sid)
+
+
+@plant("index-lock-left")
+def git_killed_in_a_worktree(hub: Hub, sid: str) -> Path:
+    path = entry(hub, sid) / "index.lock"
+    path.touch()
+    return at(path, NOW - 3600)
+
+
+@plant("trash-left")
+def trash_without_entry(hub: Hub, sid: str) -> Path:
+    path = hub.worktrees / sid / ".agent-7.hub-trash"
+    path.mkdir()
+    (path / "work").write_text("an agent's")
+    return path
+
+
+@plant("trash-left", fixed=True)
+def entry_renamed_and_not_deleted(hub: Hub, sid: str) -> Path:
+    path = hub.top / ".git" / "hub-session-trash"
+    (path / f"{sid}.4711").mkdir(parents=True)
+    (path / f"{sid}.4711" / "HEAD").write_text("ref: refs/heads/gone\n")
+    return path
+
+
+@plant("branches-of-no-session")
+def branches_alone(hub: Hub, sid: str) -> str:
+    hub.git("branch", f"hub/{sid}-gone/agent-1/attempt-1")
+    return f"hub/{sid}-gone/"
+
+
+@plant("branch-broken")
+def branch_of_zeros(hub: Hub, sid: str) -> str:
+    name = f"hub/{sid}/agent-8/attempt-1"
+    path = hub.top / ".git" / "refs" / "heads" / name
+    path.parent.mkdir(parents=True)
+    path.write_text("1" * 40 + "\n")
+    return name
+
+
+@plant("agent-without-branch")
+def branch_deleted(hub: Hub, sid: str) -> str:
+    edited(hub, sid, state="running", agents={"agent-5": {"status": "ready", "attempt": 1}})
+    return f"{sid} agent-5"
+
+
+@plant("tag-elsewhere")
+def tag_moved(hub: Hub, sid: str) -> str:
+    commit = hub.git("commit-tree", "-m", "elsewhere", "main^{tree}")
+    hub.git("tag", f"hub/archive/{sid}/agent-1", commit)
+    return f"hub/archive/{sid}/agent-1"
+
+
+@plant("rescue-of-no-session")
+def rescue_alone(hub: Hub, sid: str) -> str:
+    ref = f"refs/hub/rescue/{sid}-gone/agent-1/attempt-1/1"
+    hub.git("update-ref", ref, "main")
+    return ref
+
+
+@plant("rescue-of-no-session")
+def rescue_of_nobody(hub: Hub, _sid: str) -> str:
+    hub.git("update-ref", "refs/hub/rescue/saved", "main")
+    return "refs/hub/rescue/saved"
+
+
+@plant("rescue-unrecorded", fixed=True)
+def rescue_not_written_down(hub: Hub, sid: str) -> str:
+    ref = f"refs/hub/rescue/{sid}/agent-2/attempt-1/1"
+    hub.git("update-ref", ref, "main")
+    return ref
+
+
+# What one and the same fault brings with it.
+TOGETHER = {
+    "session_deleted": {"worktree-of-no-session", "branches-of-no-session"},
+    "git_killed_before_it_wrote_head": {"worktree-half-added"},  # and then spawn has to be told
+    "history_with_a_hole": {"history-contradicts", "worktree-of-finished"},
+}
+
+
+def found(hub: Hub, *words: str, code: int) -> list[tuple[str, str, bool]]:
+    """What the doctor finds: (code, subject, fixed)."""
+    answer = hub.json("doctor", *words, code=code)
+    return [(one["code"], one["subject"], one["fixed"]) for one in answer["findings"]]
+
+
+@pytest.mark.parametrize("name", PLANTS)
+def test_a_fault_is_named_and_mended_or_explained(hub: Hub, name: str) -> None:
+    code, make, mends = PLANTS[name]
+    hub.session("a", agents=2)
+    subject = str(make(hub, "a"))
+    before, refs = snapshot(hub.top), hub.refs()
+
+    first = hub.json("doctor", "--fix", "--dry-run", code=1)["findings"]
+    named = [one for one in first if (one["code"], one["subject"]) == (code, subject)]
+    assert [bool(one["fix"]) for one in named] == [mends], first
+    assert {one["code"] for one in first} == TOGETHER.get(name, {code})
+    assert all(one["evidence"] and bool(one["fix"]) != bool(one["advice"]) for one in first)
+    assert (snapshot(hub.top), hub.refs()) == (before, refs)  # looking changes nothing
+
+    fixed = found(hub, "--fix", code=0 if mends and name not in TOGETHER else 1)
+    assert (code, subject, mends) in fixed
+    left = [(one, what, False) for one, what, done in fixed if not done]
+    assert found(hub, "--fix", code=1 if left else 0) == left  # once is as good as twice
+    assert {ref: oid for ref, oid in hub.refs().items() if ref in refs} == refs
+
+
+def test_all_of_them_together(hub: Hub) -> None:
+    expected = set()
+    sids = [f"s{number}" for number in range(len(PLANTS))]
+    for sid in sids:
+        hub.session(sid, agents=2)
+    for sid, one in zip(sids, PLANTS.values(), strict=True):
+        expected.add((one.code, str(one.make(hub, sid))))
+    seen = found(hub, code=1)
+    assert found(hub, "--fix", "-n", code=1) == seen
+    assert expected - {(code, subject) for code, subject, _ in seen} == set()
+    fixed = found(hub, "--fix", code=1)
+    assert {code for code, _, done in fixed if done} == {
+        one.code for one in PLANTS.values() if one.fixed
+    }
+    left = [one for one in fixed if not one[2]]
+    assert found(hub, "--fix", code=1) == left
+
+
+def test_every_kind_is_planted_or_tested_alone() -> None:
+    alone = {"git-missing", "git-too-old", "cannot-open", "lock-orphaned"}
+    assert {one.code for one in PLANTS.values()} | alone == set(KINDS)
+
+
+def test_nothing_is_found_at_any_stage_of_a_tournament(hub: Hub) -> None:
+    work = "echo $HUB_AGENT >mine && git add mine && git commit -qm mine && git commit -q --amend -m mine"
+    stages = [
+        ["init", "--id", "a", "--task", "x", "--agents", "2", "--eval", "x"],
+        ["spawn", "a"],
+        ["exec", "a", "--", "sh", "-c", f"{work}; echo draft >draft"],
+        [
+            "eval",
+            "a",
+            "--eval",
+            "echo n: ${HUB_AGENT#agent-}",
+            "--metric",
+            "n",
+            "--direction",
+            "lower",
+        ],
+        ["merge", "a", "--yes"],
+        ["init", "--id", "b", "--task", "x", "--agents", "2"],
+        ["spawn", "b"],
+        ["exec", "b", "--", "sh", "-c", f"{work}; echo draft >draft"],
+        ["cleanup", "b"],
+        ["restore", "b"],
+        ["archive", "b"],
+    ]
+    for words in stages:
+        assert hub.run(*words, now=None).code == 0, words
+        assert hub.run("doctor", now=None).out.endswith(": nothing found\n"), words
+
+
+def test_two_hundred_healthy_worktrees(hub: Hub) -> None:
+    assert hub.run("init", "--id", "a", "--task", "x", "--agents", "200").code == 0
+    assert hub.run("spawn", "a", "--jobs", "4").code == 0
+    assert hub.run("doctor") == Result(0, "1 session, 200 worktrees: nothing found\n")
+
+
+def test_no_hub_and_no_session(hub: Hub) -> None:
+    assert hub.run("doctor") == Result(0, "0 sessions, 0 worktrees: nothing found\n")
+    assert hub.run("doctor", "--fix") == Result(0, "0 sessions, 0 worktrees: nothing found\n")
+    assert hub.run("doctor", "gone").code == 128
+
+
+def test_what_is_said(hub: Hub) -> None:
+    hub.session("a", agents=2)
+    worktree_deleted(hub, "a")
+    spawn_cut_off(hub, "a")
+    text = """\
+agent-cut-off: a agent-9
+  the session says 'spawning' of agent-9, and no spawn works on it
+  by hand: git hub-session spawn a
+"""
+    missing = "worktree-missing: ../worktrees/a/agent-1\n"
+    entry = "remove its entry; what was staged is saved\n"
+    assert hub.run("doctor") == Result(
+        1,
+        f"{text}{missing}  its directory is gone\n  fix: {entry}"
+        "1 session, 2 worktrees: 2 found, --fix mends 1\n",
+    )
+    assert hub.run("doctor", "--fix", "a") == Result(
+        1,
+        f"{missing}  its directory is gone\n  fixed: {entry}{text}"
+        "1 session, 1 worktree: 2 found, 1 fixed\n",
+    )
+    assert hub.run("doctor", "-q") == Result(1, "agent-cut-off: a agent-9\n")
+    assert hub.run("doctor", "--format=porcelain") == Result(
+        1,
+        "code agent-cut-off\nsubject a agent-9\n"
+        "evidence the session says 'spawning' of agent-9, and no spawn works on it\n"
+        "session a\nfix\nadvice git hub-session spawn a\n\n",
+    )
+
+
+def test_one_session_is_meant(hub: Hub) -> None:
+    for sid in ("abc", "xyz"):
+        hub.session(sid, agents=2)
+        worktree_deleted(hub, sid)
+    assert [one[1] for one in found(hub, "ab", code=1)] == [str(hub.worktree(1, "abc"))]
+    assert hub.run("doctor", "--fix", "ab").err.startswith("fatal: no such session: 'ab'\n")
+    assert found(hub, "--fix", "abc", code=0) == [
+        ("worktree-missing", str(hub.worktree(1, "abc")), True)
+    ]
+    assert [one[1] for one in found(hub, code=1)] == [str(hub.worktree(1, "xyz"))]
+
+
+def test_what_was_staged_in_a_deleted_worktree_is_saved(hub: Hub) -> None:
+    hub.session("a", agents=2)
+    where = hub.worktree(1, "a")
+    (where / "staged").write_text("an agent's\n")
+    hub.git("add", "staged", cwd=where)
+    shutil.rmtree(where)
+    [finding] = hub.json("doctor", "--fix", code=0)["findings"]
+    ref = "refs/hub/rescue/a/agent-1/attempt-1/1"
+    assert finding["notes"] == [f"what was staged is in {ref}"]
+    assert hub.git("show", f"{ref}:staged") == "an agent's"
+    assert hub.state("a")["agents"]["agent-1"]["rescue"] == [ref]
+    assert hub.git("worktree", "list", "--porcelain").count("worktree ") == 2
+    assert found(hub, code=0) == []
+
+
+def test_a_damaged_state_is_kept_and_written_anew(hub: Hub) -> None:
+    hub.session("a", agents=2)
+    hub.run("update", "a", "--state", "running")
+    rescue = rescue_not_written_down(hub, "a")
+    (hub.directory("a") / "state.json").write_bytes(b"\0\0\0")
+    assert [one[0] for one in found(hub, "--fix", code=0)] == ["state-damaged", "rescue-unrecorded"]
+    assert (hub.directory("a") / "state.json.damaged-1").read_bytes() == b"\0\0\0"
+    state = hub.state("a")
+    assert (state["state"], state["agents"]["agent-2"]["rescue"]) == ("running", [rescue])
+    assert [(one["from"], one["to"], one["verb"]) for one in state["history"]] == [
+        ("unknown", "running", "doctor")
+    ]
+    assert hub.run("update", "a", "--state", "evaluating").code == 0
+    assert found(hub, code=0) == []
+
+
+def test_a_state_is_what_the_history_says(hub: Hub) -> None:
+    hub.session("a", agents=2)
+    for state in ("running", "evaluating"):
+        hub.run("update", "a", "--state", state)
+    state_of_no_machine(hub, "a")
+    assert [one[0] for one in found(hub, "--fix", code=0)] == ["state-unknown"]
+    assert hub.state("a")["state"] == "evaluating"
+
+
+def test_what_somebody_put_into_a_half_added_worktree_stays(hub: Hub) -> None:
+    hub.session("a", agents=2)
+    git_killed_in_worktree_add(hub, "a")
+    where = hub.worktree(1, "a")
+    (where / "note").write_text("mine")
+    [finding] = hub.json("doctor", "--fix", code=0)["findings"]
+    kept = f"{where}.cut-off-1"
+    assert finding["notes"] == [
+        f"a spawn or a restore that was cut off left files in '{where}': they are in '{kept}'"
+    ]
+    assert (Path(kept) / "note").read_text() == "mine"
+    assert hub.run("spawn", "a").code == 0
+
+
+def test_a_worktree_that_moved_is_found_again(hub: Hub) -> None:
+    hub.session("a", agents=2)
+    worktree_renamed(hub, "a")
+    (hub.worktrees / "a" / "the best one" / "draft").write_text("mine")
+    assert [one[0] for one in found(hub, "--fix", code=0)] == ["worktree-moved"]
+    assert hub.run("path", "a", "1").out == f"{hub.worktrees}/a/the best one\n"
+    assert (hub.worktrees / "a" / "the best one" / "draft").read_text() == "mine"
+
+
+def test_a_removal_that_was_cut_off_is_finished_or_undone(hub: Hub) -> None:
+    hub.session("a", agents=2).session("b", agents=2)
+    (hub.worktree(1, "a") / "draft").write_text("mine")
+    removal_killed_before_it_looked_again(hub, "a")
+    removal_killed_while_it_deleted(hub, "b")
+    assert {one[0] for one in found(hub, "--fix", code=0)} == {"removal-cut-off"}
+    assert (hub.worktree(1, "a") / "draft").read_text() == "mine"
+    assert not hub.worktree(1, "b").exists()
+    assert sorted(os.listdir(hub.worktrees / "b")) == ["agent-2"]
+    assert found(hub, code=0) == []
+
+
+def test_a_session_that_somebody_changes_is_left_alone(hub: Hub) -> None:
+    hub.session("a", agents=2)
+    spawn_cut_off(hub, "a")
+    lock = os.open(hub.directory("a"), os.O_RDONLY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert hub.run("doctor", "--fix") == Result(
+            0,
+            "1 session, 2 worktrees: nothing found\n",
+            "session 'a' is being changed: it was not looked into\n",
+        )
+    finally:
+        os.close(lock)
+    assert [one[0] for one in found(hub, code=1)] == ["agent-cut-off"]
+
+
+_HEIR = """
+import fcntl, os, sys, time
+fd = os.open(sys.argv[1], os.O_RDONLY)
+fcntl.flock(fd, fcntl.LOCK_EX)
+child = os.fork()
+if child:
+    print(os.getpid(), child, flush=True)
+    os._exit(0)
+os.closerange(0, 3)
+time.sleep(60)
+"""
+
+
+def test_a_lock_that_outlived_who_took_it(hub: Hub) -> None:
+    hub.session("a", agents=2)
+    words = [PYTHON, "-c", _HEIR, str(hub.directory("a"))]
+    pids = subprocess.run(words, capture_output=True, text=True, check=True).stdout.split()
+    holder, heir = map(int, pids)
+    try:
+        [finding] = hub.json("doctor", code=1)["findings"]
+        assert (finding["code"], finding["advice"]) == (
+            "lock-orphaned",
+            f"wait for it, or: kill {heir}",
+        )
+        assert finding["evidence"].startswith(f"process {holder}, which locked it, is dead; ")
+    finally:
+        os.kill(heir, signal.SIGKILL)
+    wait_for(lambda: hub.run("doctor").code == 0)
+
+
+def test_without_git(hub: Hub) -> None:
+    hub.session("a", agents=2)
+    programs = hub.environ["PATH"].partition(":")[0]
+    result = hub.call(f"{programs}/git-hub-session", "doctor", environ={"PATH": programs})
+    assert result == Result(
+        1,
+        "git-missing: git\n  cannot find 'git'\n  by hand: put git on PATH\n"
+        "1 session, 2 worktrees: 1 found, --fix mends 0\n",
+    )
+
+
+def test_a_repository_that_libgit2_does_not_open(hub: Hub) -> None:
+    hub.session("a")
+    hub.git("config", "core.repositoryFormatVersion", "1")
+    hub.git("config", "extensions.objectFormat", "sha256")
+    result = hub.run("doctor")
+    assert (result.code, result.out.splitlines()[0]) == (1, "cannot-open: the repository")
+    assert "'list', 'update' and 'log' work without it" in result.out
+
+
+def test_a_hub_that_is_a_link(hub: Hub) -> None:
+    hub.session("a")
+    (hub.top / ".agenthub").rename(hub.top.parent / "elsewhere")
+    (hub.top / ".agenthub").symlink_to(hub.top.parent / "elsewhere")
+    before = snapshot(hub.top.parent / "elsewhere")
+    result = hub.run("doctor", "--fix")
+    assert (result.code, result.out.splitlines()[0]) == (1, "hub-damaged: .agenthub")
+    assert snapshot(hub.top.parent / "elsewhere") == before
+
+
+def test_killed_at_any_moment_it_is_done_by_the_next(hub: Hub) -> None:
+    planted = (
+        state_cut_off,
+        worktree_deleted,
+        removal_killed_while_it_deleted,
+        git_killed_in_worktree_add,
+        board_index,
+        hub_without_gitignore,
+        init_cut_off,
+        entry_renamed_and_not_deleted,
+    )
+    for number, make in enumerate(planted):
+        hub.session(f"s{number}", agents=2)
+        make(hub, f"s{number}")
+    refs = hub.refs()
+    template = Template(hub)
+    moments = int(interposed(hub, "doctor", "--fix", nth=0).err.splitlines()[-1])
+    assert moments > 40
+    for moment in sampled(moments, 0, 1, 6):
+        template.put_back()
+        assert interposed(hub, "doctor", "--fix", code=DIE, nth=moment).code == -9
+        assert hub.run("doctor", "--fix").code == 0, moment
+        assert hub.run("doctor").out.endswith(": nothing found\n"), moment
+        assert hub.refs() == refs
