@@ -137,6 +137,7 @@ usage: git hub-session <command> [<options>]
     cleanup    remove the worktrees of sessions, saving work
     restore    bring removed worktrees back, with their work
     archive    end a session without a winner: branches become tags
+    doctor     say what does not fit in the hub, and mend it
     demo       play a tournament in a throw-away repository
 
 'git hub-session <command> -h' shows a command's options,
