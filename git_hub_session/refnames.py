@@ -15,6 +15,7 @@ SessionId = NewType("SessionId", str)
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 # Strings: they are compiled when they are first used, and `list` has no use for them.
+_AGENT = r"agent-([1-9][0-9]{0,8})"
 _AGENT_BRANCH = r"hub/([^/]+)/agent-([1-9][0-9]{0,8})/attempt-([1-9][0-9]{0,8})"
 _ARCHIVE_TAG = (
     r"refs/tags/hub/archive/([^/]+)/agent-([1-9][0-9]{0,8})(?:-attempt-([1-9][0-9]{0,8}))?"
@@ -103,6 +104,12 @@ def parse_archive_tag(ref: str) -> ArchiveTag | None:
     if match is None or not is_session_id(match[1]):
         return None
     return ArchiveTag(SessionId(match[1]), int(match[2]), int(match[3] or 0))
+
+
+def agent_number(name: str) -> int:
+    """The number of the agent called `name` ("agent-2"), 0 where that is no agent's name."""
+    match = re.fullmatch(_AGENT, name)
+    return int(match[1]) if match else 0
 
 
 def parse_agent_branch(ref: str) -> AgentBranch | None:

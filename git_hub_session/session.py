@@ -41,7 +41,7 @@ from collections.abc import Mapping
 
 from git_hub_session.errors import Damaged
 from git_hub_session.history import Transition
-from git_hub_session.refnames import SessionId
+from git_hub_session.refnames import SessionId, agent_number
 from git_hub_session.states import State, advance
 from git_hub_session.typed import Any, NamedTuple
 
@@ -197,9 +197,8 @@ def _oid(value: object) -> str:
 
 def _result(name: str, known: Mapping[str, Any]) -> Result | None:
     """What is recorded as the result of the agent called `name`, or None where it is none."""
-    number = name.removeprefix("agent-")
-    found = known.get("result")
-    if not (number.isascii() and number.isdigit() and len(number) < 10 and isinstance(found, dict)):
+    number, found = agent_number(name), known.get("result")
+    if not number or not isinstance(found, dict):
         return None
     attempt, rank, commit = found.get("attempt"), found.get("rank"), _oid(found.get("commit"))
     if type(attempt) is not int or type(rank) is not int or rank < 1 or not commit:
@@ -208,7 +207,7 @@ def _result(name: str, known: Mapping[str, Any]) -> Result | None:
     if not isinstance(metric, int | float) or isinstance(metric, bool) or abs(metric) > _LARGEST:
         metric = None
     reason = _text(found.get("reason"))
-    return Result(int(number), attempt, commit, rank, metric, reason)
+    return Result(number, attempt, commit, rank, metric, reason)
 
 
 def new_document(sid: SessionId, *, at: str) -> dict[str, Any]:

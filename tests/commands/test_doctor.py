@@ -726,3 +726,27 @@ def test_killed_at_any_moment_it_is_done_by_the_next(hub: Hub) -> None:
         assert hub.run("doctor", "--fix").code == 0, moment
         assert hub.run("doctor").out.endswith(": nothing found\n"), moment
         assert hub.refs() == refs
+
+
+def test_hostile_documents(hub: Hub) -> None:
+    """What state.json says is shown, and trusted in nothing."""
+    hub.session("a", agents=2)
+    outside = hub.top.parent / "outside"
+    (outside / ".x.hub-trash").mkdir(parents=True)
+    agents: dict[str, Any] = {
+        "agent-1": {"status": "spawning", "worktree": "\0"},
+        "agent-2": {"status": "ready", "worktree": "\ud800"},
+        "agent-3": {"status": ["running"], "worktree": {}, "exec": {"run": [1]}, "rescue": {"a": 1}},
+        "\x1b[2J\n agent": {"status": "running", "worktree": str(outside / "x"), "exec": 7},
+        "agent-4": "ready",
+        "agent-٣": {"status": "ready"},
+    }
+    edited(hub, "a", state=["\x1b[2J"], agents=agents, history=[{}, {"to": ["x"]}], base_commit=7)
+    before = snapshot(outside)
+    for words in ([], ["--fix"], ["--fix"], ["a"], ["--format=porcelain"]):
+        result = hub.run("doctor", *words)
+        assert (result.code, result.err) == (1, ""), words
+        assert "\x1b" not in result.out
+    assert snapshot(outside) == before
+    assert (hub.state("a")["state"], hub.run("list").code) == ("running", 0)
+    assert hub.state("a")["agents"]["\x1b[2J\n agent"]["status"] == "failed"

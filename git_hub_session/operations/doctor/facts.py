@@ -71,7 +71,7 @@ class Facts(NamedTuple):
 
     def at_work(self, top: str) -> list[int]:
         """The processes that stand in the directory `top`, or that git has told to work there."""
-        return procfs.workers_in(os.path.realpath(top))
+        return procfs.workers_in(os.path.realpath(top)) if top else []
 
 
 def gather(scene: Scene, held: SessionId | None = None) -> Facts:
@@ -130,11 +130,11 @@ def _owners(
 ) -> dict[str, SessionId]:
     """By the branches that are worked on, or, where git has not yet named one, by what is being made there."""
     making = {
-        (str(known.get("status")), os.path.realpath(str(known.get("worktree")))): sid
+        (session.agent(name).get("status"), os.path.realpath(path)): sid
         for sid, session in sessions.items()
         if isinstance(session, Session)
-        for known in map(session.agent, session.agents)
-        if known.get("status") in _HALF_ADDED.values()
+        for name, path in told_paths(session).items()
+        if session.agent(name).get("status") in _HALF_ADDED.values()
     }
     owners = {}
     for worktree in worktrees:
@@ -145,6 +145,19 @@ def _owners(
         if named is not None:
             owners[worktree.entry] = named
     return owners
+
+
+def told_paths(session: Session) -> dict[str, str]:
+    """{agent: where the session says that its worktree is}: to look there, and for nothing else."""
+    told = {name: session.agent(name).get("worktree") for name in session.agents}
+    return {name: path for name, path in told.items() if isinstance(path, str) and _is_path(path)}
+
+
+def _is_path(text: str) -> bool:
+    try:
+        return os.path.isabs(text) and b"\0" not in os.fsencode(text)
+    except UnicodeEncodeError:  # half a surrogate pair
+        return False
 
 
 def is_half_added(worktree: Worktree) -> bool:

@@ -71,7 +71,7 @@ def _corrected(
 
 
 def _give_up(finding: Finding, facts: Facts, edit: Edit) -> Notes:
-    name = finding.subject.rpartition(" ")[2]
+    name = finding.subject.removeprefix(f"{finding.session} ")
     edit.save(with_agents(edit.read(), {name: {"status": "failed"}}, at=iso(facts.now)))
     return []
 
@@ -126,7 +126,7 @@ def _record_rescue(finding: Finding, facts: Facts, edit: Edit) -> Notes:
 
 def _worktree(finding: Finding, facts: Facts) -> Worktree:
     of_session = facts.of(SessionId(finding.session))
-    return next(one for one in of_session if one.path == finding.subject)
+    return next(one for one in of_session if finding.subject in (one.path, one.entry))
 
 
 OF_SESSIONS: Mapping[str, Callable[[Finding, Facts, Edit], Notes]] = {

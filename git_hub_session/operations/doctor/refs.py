@@ -11,6 +11,7 @@ from git_hub_session.refnames import (
     ALL_BRANCHES,
     AgentBranch,
     SessionId,
+    agent_number,
     parse_agent_branch,
     session_of_branch,
     session_of_rescue,
@@ -61,8 +62,8 @@ def _agents(facts: Facts, session: Session) -> Iterator[Finding]:
     there |= {one.agent for one in _archived(facts, session)}
     for name in session.agents:
         known = session.agent(name)
-        number = name.removeprefix("agent-")
-        if known.get("status") == "ready" and number.isdecimal() and int(number) not in there:
+        number = agent_number(name)
+        if known.get("status") == "ready" and number and number not in there:
             evidence = f"{name} is 'ready', and has neither a branch nor a tag"
             advice = (
                 f"look for its commits with git fsck --lost-found, or: git hub-session spawn {sid}"

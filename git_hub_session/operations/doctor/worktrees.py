@@ -9,7 +9,7 @@ from shlex import quote
 
 from git_hub_session import procfs
 from git_hub_session.operations import removal, trash
-from git_hub_session.operations.doctor.facts import Facts, is_half_added
+from git_hub_session.operations.doctor.facts import Facts, is_half_added, told_paths
 from git_hub_session.operations.doctor.finding import Finding
 from git_hub_session.refnames import SessionId
 from git_hub_session.session import Session
@@ -68,9 +68,9 @@ def _one(facts: Facts, worktree: Worktree, sid: SessionId) -> Iterator[Finding]:
 
 def _link(facts: Facts, worktree: Worktree, sid: SessionId) -> Iterator[Finding]:
     """What is wrong between entry and directory, the first thing that explains the others."""
-    path = worktree.path
+    path = worktree.path or worktree.entry
     if is_half_added(worktree):
-        if facts.at_work(path):
+        if facts.at_work(worktree.path):
             return
         fix = "take it away; what somebody put into it is kept under another name"
         yield Finding("worktree-half-added", path, f"locked: {worktree.lock}", sid, fix=fix)
@@ -148,8 +148,7 @@ def _trash(facts: Facts) -> Iterator[Finding]:
     place = facts.scene.place
     parents = {os.path.dirname(one.path) for one in facts.worktrees if one.path}
     for session in facts.readable():
-        told = (str(session.agent(name).get("worktree", "")) for name in session.agents)
-        parents |= {os.path.dirname(path) for path in told if os.path.isabs(path)}
+        parents |= set(map(os.path.dirname, told_paths(session).values()))
     known = {os.path.realpath(trash.trash_name(one)) for one in facts.worktrees if one.path}
     entries = os.path.join(os.path.realpath(place.common_dir), "worktrees")
     for parent in sorted(parents):
