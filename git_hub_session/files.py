@@ -127,10 +127,11 @@ class Directory:
             found = None
         if found is not None and not stat.S_ISREG(found.st_mode):
             found = None  # the mode of a link is nobody's wish
-        # `*.tmp` is what AgentHub's .gitignore leaves out.
-        aside = f".{name}.{os.getpid()}.tmp"
+        # `*.tmp` is what AgentHub's .gitignore leaves out. Always the same name: what a killed
+        # process left goes with the next one.
+        aside = f".{name}.tmp"
         if self.exists(aside):
-            os.unlink(aside, dir_fd=self.fd)  # of a killed process that had our number
+            os.unlink(aside, dir_fd=self.fd)
         try:
             self._write(aside, data, like=found)
             os.replace(aside, name, src_dir_fd=self.fd, dst_dir_fd=self.fd)
@@ -145,7 +146,7 @@ class Directory:
 
         A link, not a rename: it never takes the place of a file that somebody made meanwhile.
         """
-        aside = ".new.tmp"  # always the same: what a killed process left goes with the next one
+        aside = ".new.tmp"  # as above
         if self.exists(aside):
             os.unlink(aside, dir_fd=self.fd)
         try:

@@ -31,6 +31,7 @@ git read-tree -m -u "$old" "$new" 2>/dev/null || {
 	git read-tree -m -u "$old" "$new" || exit
 }
 git update-ref -m "$4" "$ref" "$new" "$old" && exit
+test "$(git rev-parse --verify --quiet "$ref")" = "$new" && exit # killed when it had moved the branch
 for try in 1 2 3 4 5 6 7 8 9 10; do # another git may have the index
 	git read-tree -m -u "$new" "$old" && break
 	sleep 0.1

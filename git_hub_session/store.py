@@ -25,6 +25,7 @@ LOCK_WAIT = 10.0  # seconds
 _MANY = 2000
 
 _TASK = "task.txt"
+_ASIDE = ".tmp"
 
 CHANNELS = ("dispatch", "progress", "results")
 
@@ -151,23 +152,19 @@ class Store:
         try:
             self._make_hub()
             with self._sessions() as sessions:
-                # Not the process id: in containers two makers can have the same.
-                aside = f".{sid}.{os.urandom(6).hex()}.tmp"
-                os.mkdir(aside, dir_fd=sessions.fd)
-                try:
-                    with sessions.child(aside) as directory:
+                _sweep(sessions)
+                aside, directory = _begun(sessions, sid)
+                with directory:
+                    try:
                         directory.create("config.yaml", text)
                         directory.create("state.json", encode_document(new_document(sid, at=at)))
                         directory.sync()
-                    os.rename(aside, sid, src_dir_fd=sessions.fd, dst_dir_fd=sessions.fd)
-                except BaseException as fault:
-                    with sessions.child(aside) as directory:
-                        for name in os.listdir(directory.fd):
-                            os.unlink(name, dir_fd=directory.fd)
-                    os.rmdir(aside, dir_fd=sessions.fd)
-                    if isinstance(fault, OSError) and sid in sessions.names():
-                        raise SessionExists(sid) from None
-                    raise
+                        os.rename(aside, sid, src_dir_fd=sessions.fd, dst_dir_fd=sessions.fd)
+                    except BaseException as fault:
+                        _drop(sessions, aside, directory)
+                        if isinstance(fault, OSError) and sid in sessions.names():
+                            raise SessionExists(sid) from None
+                        raise
                 sessions.sync()
         except OSError as fault:
             raise cannot_write(self.hub, fault) from None
@@ -272,6 +269,41 @@ class Edit:
             self.directory.replace(name, data)
         except OSError as fault:
             raise cannot_write(f"{self.directory.path}/{name}", fault) from None
+
+
+def _begun(sessions: Directory, sid: SessionId) -> tuple[str, Directory]:
+    """A new directory to make a session in: its name, and itself under its lock, which a killed call cannot hold."""
+    while True:
+        # Not the process id: in containers two makers can have the same.
+        aside = f".{sid}.{os.urandom(6).hex()}{_ASIDE}"
+        os.mkdir(aside, dir_fd=sessions.fd)
+        try:
+            directory = sessions.child(aside)
+            directory.lock(wait=LOCK_WAIT)
+            if sessions.exists(aside):
+                return aside, directory
+            directory.close()
+        except FileNotFoundError:
+            pass  # before it was locked another call took it for one that a killed call has left
+
+
+def _sweep(sessions: Directory) -> None:
+    """Delete what killed calls had begun to make, as far as it goes."""
+    for name in os.listdir(sessions.fd):
+        if name[0] == "." and name.endswith(_ASIDE):
+            try:
+                with sessions.child(name) as directory:
+                    directory.lock(wait=0)
+                    _drop(sessions, name, directory)
+            except (OSError, HubError):
+                pass  # somebody is making it, or it is nothing of ours
+
+
+def _drop(sessions: Directory, name: str, directory: Directory) -> None:
+    for file in ("config.yaml", "state.json"):
+        if directory.exists(file):
+            os.unlink(file, dir_fd=directory.fd)
+    os.rmdir(name, dir_fd=sessions.fd)
 
 
 def _read_by_name(directory: Directory, sid: SessionId) -> Session:

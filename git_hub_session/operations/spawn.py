@@ -15,7 +15,7 @@ from git_hub_session.clock import iso
 from git_hub_session.errors import GitFailed, HubError, Refused
 from git_hub_session.operations import removal
 from git_hub_session.operations.agents import attempts, environment, is_free, worktree_path
-from git_hub_session.operations.halfmade import left_behind, refuse_if_made, set_aside
+from git_hub_session.operations.halfmade import drop_begun, left_behind, refuse_if_made, set_aside
 from git_hub_session.operations.outfit import Outfit
 from git_hub_session.operations.scene import Scene
 from git_hub_session.refnames import (
@@ -253,7 +253,11 @@ def _tidied(plan: Spawned, scene: Scene) -> Spawned:
                 raise Refused(f"'{left.path}': {left.fault}", hint="git worktree repair")
             if half or gone or left.lock == _INITIALIZING:
                 newborn = newborn._replace(left=None)
+        elif plan.session.agent(f"agent-{newborn.branch.agent}").get("status") == "spawning":
+            drop_begun(newborn.path, scene.place.common_dir, _INITIALIZING)
         made.append(newborn)
+    if any(newborn.left is not None for newborn in plan.made):
+        removal.empty_trash(scene.place.common_dir)
     return plan._replace(made=tuple(made), notes=tuple(notes))
 
 
