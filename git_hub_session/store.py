@@ -27,6 +27,10 @@ _MANY = 2000
 _TASK = "task.txt"
 _ASIDE = ".tmp"
 
+# What is to be said of a file that cannot be written: it was all there was to do, or there may be more.
+_UNCHANGED = "nothing was changed"
+_GO_ON = "when there is room, or a right to write, the same call finishes what is begun"
+
 CHANNELS = ("dispatch", "progress", "results")
 
 
@@ -55,7 +59,7 @@ class SessionExists(Refused):
 
 
 class CannotWrite(HubError):
-    """The file system refused (read-only, full, no permission); nothing was changed."""
+    """The file system refused (read-only, full, no permission); the file is as it was."""
 
     code = "cannot-write"
 
@@ -211,7 +215,7 @@ class Store:
     def update(self, sid: SessionId, change: Callable[[Session], Session]) -> Session:
         """Lock, read again, change, replace; what `change` raises leaves the file as it was."""
         with self.edit(sid) as edit:
-            return edit.save(change(edit.read()))
+            return edit.save(change(edit.read()), hint=_UNCHANGED)
 
 
 class Edit:
@@ -255,20 +259,20 @@ class Edit:
             self._replace(_TASK, os.fsencode(f"{session.config.task}\n"))
         return f"{self.directory.path}/{_TASK}"
 
-    def save(self, session: Session) -> Session:
-        """Replace state.json by the session's document, and return the session; raises CannotWrite."""
-        self._replace("state.json", encode_document(session.document))
+    def save(self, session: Session, *, hint: str = _GO_ON) -> Session:
+        """Replace state.json by the session's document, and return the session; raises CannotWrite, with the hint."""
+        self._replace("state.json", encode_document(session.document), hint)
         return session
 
     def save_config(self, config: Config) -> None:
         """Replace config.yaml, of a session that has no agents yet; raises CannotWrite."""
         self._replace("config.yaml", configfile.render_config(config.values).encode())
 
-    def _replace(self, name: str, data: bytes) -> None:
+    def _replace(self, name: str, data: bytes, hint: str = _GO_ON) -> None:
         try:
             self.directory.replace(name, data)
         except OSError as fault:
-            raise cannot_write(f"{self.directory.path}/{name}", fault) from None
+            raise cannot_write(f"{self.directory.path}/{name}", fault, hint) from None
 
 
 def _begun(sessions: Directory, sid: SessionId) -> tuple[str, Directory]:
@@ -367,6 +371,6 @@ def _make_once(directory: Directory, name: str, data: bytes) -> None:
             directory.replace(name, data)
 
 
-def cannot_write(path: str, fault: OSError) -> CannotWrite:
+def cannot_write(path: str, fault: OSError, hint: str = _UNCHANGED) -> CannotWrite:
     """The fault of a change that was not made."""
-    return CannotWrite(f"cannot write '{path}': {fault.strerror}", hint="nothing was changed")
+    return CannotWrite(f"cannot write '{path}': {fault.strerror}", hint)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.hub import CHECKOUT, PYTHON, Hub
 
-pytest.register_assert_rewrite("tests.cleaning")
+pytest.register_assert_rewrite("tests.cleaning", "tests.faults.scenes")
 
 # What git and Python take from the environment must not reach a test.
 _KEPT = {"TMPDIR", "LD_LIBRARY_PATH"}
@@ -81,3 +83,13 @@ def sealed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def pytest_report_header() -> str:
     """Which git the tests ran with."""
     return subprocess.run(["git", "--version"], capture_output=True, text=True).stdout.strip()
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """How many faults were played, of each kind: a promise with a figure."""
+    counts: Counter[str] = Counter()
+    for report in terminalreporter.getreports("passed"):
+        for kind, count in report.user_properties if report.when == "call" else ():
+            counts[kind] += count
+    if counts:
+        terminalreporter.line(", ".join(f"{kind}: {count}" for kind, count in counts.items()))

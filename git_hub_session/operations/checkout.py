@@ -12,20 +12,8 @@ from git_hub_session.typed import NamedTuple
 from git_hub_session.worktrees import linked_worktrees, operation_of, read_head
 
 
-_DIED = 128  # git's own exit code where it gives up; a shell adds the number of the signal that killed it
-
-
 class CutOff(HubError):
     """git was killed among the files: the next call takes back what it left (take_back)."""
-
-    code = "cut-off"
-
-
-_DIED = 128  # git's own exit code where it gives up; a shell adds the number of the signal that killed it
-
-
-class CutOff(HubError):
-    """git was killed among the files: what it left there the next call takes back."""
 
     code = "cut-off"
 
@@ -105,7 +93,7 @@ def move(
         with scene.store.alone():  # no other session's merge comes in between
             scene.git.move_branch(checkout.environ(), ref, new, old)
     except GitFailed as fault:
-        if fault.status < 0 or fault.status > _DIED:
+        if fault.was_killed:
             raise CutOff(
                 f"git was killed while it updated '{checkout.path}'",
                 hint=f"git hub-session merge {sid}",

@@ -163,6 +163,7 @@ def _taken_back(one: Return, scene: Scene, *, branch_too: bool) -> list[str]:
     """Undo what was made of the worktree; what there is to say."""
     try:
         notes = _cleared(one, scene)
+        drop_begun(one.path, scene.place.common_dir, LOCK)
         if branch_too:
             scene.git.change_refs([deleted(one.branch.ref, one.commit)])
     except _FAULTS as fault:

@@ -102,8 +102,7 @@ def spawn(sid: SessionId, scene: Scene, wish: Wish) -> Spawned:
             _make_branches(plan, scene.git)
             _make_worktrees(session, plan, scene, wish, outfit, task)
         except BaseException as fault:
-            # What git refused are the branches: none was made, and one that is there is somebody else's.
-            if isinstance(fault, GitFailed) or _is_taken_back(plan, scene):
+            if _is_undone(fault, plan, scene):
                 edit.save(session)
             raise
         done = _marked(session, plan, "ready", at)
@@ -111,6 +110,13 @@ def spawn(sid: SessionId, scene: Scene, wish: Wish) -> Spawned:
             done = advanced(done, State.RUNNING, at=at, by=scene.identity, verb="spawn")
         edit.save(done)
         return plan
+
+
+def _is_undone(fault: BaseException, plan: Spawned, scene: Scene) -> bool:
+    """Whether nothing is left of what this call made, by now; else the marks stay, for the next call to know it by."""
+    if isinstance(fault, GitFailed):  # it refused the branches, or came to an end among them
+        return not any(scene.repo.tip(one.branch.ref) for one in plan.made if not one.has_branch)
+    return _is_taken_back(plan, scene)
 
 
 def _marked(session: Session, plan: Spawned, status: str, at: str) -> Session:
@@ -276,6 +282,8 @@ def _is_taken_back(plan: Spawned, scene: Scene) -> bool:
         try:
             if worktree is not None:
                 removal.discard(worktree)
+            else:
+                drop_begun(newborn.path, scene.place.common_dir, _INITIALIZING)
         except removal.Stuck:
             stuck = True
             continue

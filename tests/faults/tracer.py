@@ -71,8 +71,24 @@ _CALLS = {
 _STARTS = {"clone", "fork", "vfork", "clone3"}
 _FREES = {"unlink", "unlinkat", "rmdir"}
 _BY_FD = {"write", "pwrite64", "writev", "fsync", "fdatasync", "ftruncate"}
-# Which calls an errno cannot befall: a full disk has room for fewer names, and who has a file open may write it.
-_SPARED = {"ENOSPC": _STARTS | _FREES | {"chmod", "fchmod", "fchmodat"}, "EACCES": _STARTS | _BY_FD}
+_SYNCS = {"fsync", "fdatasync"}
+# The calls that an action passes over. To be killed before one that changes nothing is to be killed
+# before the next one; a full disk has room for fewer names, and who has a file open may write it.
+_SPARED: dict[str, set[str]] = {
+    "none": set(),
+    "all": _STARTS | _SYNCS,
+    "alone": _SYNCS,
+    "ENOSPC": _STARTS | _FREES | {"chmod", "fchmod", "fchmodat"},
+    "EACCES": _STARTS | _BY_FD,
+    "EROFS": _STARTS | _BY_FD,
+}
+
+
+def spared(action: str) -> set[str]:
+    """The names of the calls that an action passes over."""
+    return _SPARED.get(action.rpartition(":")[2], _STARTS)
+
+
 _FLAGS = {2: 1, 257: 2}  # which argument has the flags of an open
 _MAKES = os.O_CREAT | os.O_TRUNC
 
@@ -124,14 +140,17 @@ def _become(words: Sequence[str]) -> None:
     if _libc.prctl(38, 1, 0, 0, 0) or _libc.prctl(22, 2, header, 0, 0):
         raise OSError(ctypes.get_errno(), "no seccomp")
     os.kill(os.getpid(), signal.SIGSTOP)
-    os.execvp(words[0], words)
+    os.execvp(words[0], [*words])
 
 
 class _Tracer:
     """The processes of one command."""
 
-    def __init__(self, world: str, report: Path, act: Callable[[int, str], None]) -> None:
+    def __init__(
+        self, world: str, report: Path, spared: set[str], act: Callable[[int], None]
+    ) -> None:
         self._world = world
+        self._spared = spared
         self._report = report
         self._act = act
         self.pids: set[int] = set()
@@ -181,6 +200,8 @@ class _Tracer:
         _ptrace(_INFO, pid, len(info), ctypes.addressof(info))
         number, *arguments = struct.unpack_from("=7Q", info.raw, 24)
         call = _CALLS[number]
+        if call.name in self._spared:
+            return
         subject = "" if call.name in _STARTS else self._subject(pid, call, arguments)
         if subject is None:
             return
@@ -188,7 +209,7 @@ class _Tracer:
             name = file.read().strip()
         with open(self._report, "a") as file:
             file.write(f"{name} {call.name} {subject}\n")
-        self._act(pid, call.name)
+        self._act(pid)
 
     def _subject(self, pid: int, call: Call, arguments: Sequence[int]) -> str | None:
         """What the call changes, relative to the world; None where that is outside, or no file."""
@@ -215,9 +236,8 @@ class _Tracer:
 def _main(report: str, world: str, action: str, nth: str, *words: str) -> int:
     count, failing = 0, False
     errno_name = action.rpartition(":")[2]
-    spared = _SPARED.get(errno_name, _STARTS)
 
-    def act(pid: int, name: str) -> None:
+    def act(pid: int) -> None:
         nonlocal count, failing
         count += 1
         if action == "alone" and count == int(nth):
@@ -226,15 +246,15 @@ def _main(report: str, world: str, action: str, nth: str, *words: str) -> int:
             tracer.is_over = True
             for one in tracer.pids:
                 os.kill(one, signal.SIGKILL)
-        elif action not in ("alone", "all"):
+        elif action not in ("none", "alone", "all"):
             is_due = count == int(nth)
             failing = failing or is_due
-            if name not in spared and (is_due or (failing and not action.startswith("once:"))):
+            if is_due or (failing and not action.startswith("once:")):
                 _ptrace(_POKEUSER, pid, _ORIG_RAX, -1)
                 _ptrace(_POKEUSER, pid, _RAX, -getattr(errno, errno_name))
 
     Path(report).write_text("")
-    tracer = _Tracer(os.path.realpath(world), Path(report), act)
+    tracer = _Tracer(os.path.realpath(world), Path(report), spared(action), act)
     code = tracer.run(words)
     return code if code >= 0 else 128 - code
 
