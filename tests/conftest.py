@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.hub import CHECKOUT, PYTHON, Hub
+from tests.hub import CHECKOUT, PYTHON, Hub, new_hub
 
 pytest.register_assert_rewrite("tests.cleaning", "tests.faults.scenes")
 
@@ -57,16 +57,7 @@ def environ(tmp_path: Path) -> Mapping[str, str]:
 @pytest.fixture
 def hub(tmp_path: Path, environ: Mapping[str, str]) -> Hub:
     """A repository with one commit on main: a file, and one in a directory."""
-    top = tmp_path / "project"
-    top.mkdir()
-    hub = Hub(top, environ)
-    hub.git("init", "-q")
-    (top / "file").write_text("first\n")
-    (top / "sub").mkdir()
-    (top / "sub" / "other").write_text("second\n")
-    hub.git("add", ".")
-    hub.git("commit", "-q", "-m", "base")
-    return hub
+    return new_hub(tmp_path / "project", environ)
 
 
 @pytest.fixture(autouse=True)

@@ -19,7 +19,7 @@ from tests.hub import CHECKOUT, PYTHON, Hub, Result, snapshot
 from tests.interposed import Template
 
 TRACER = Path(__file__).with_name("tracer.py")
-_COMMAND = (
+COMMAND = (
     f"import sys; sys.path.insert(0, {str(CHECKOUT)!r})\n"
     "from git_hub_session.cli import command; command()"
 )
@@ -142,7 +142,9 @@ class World:
         assert self.play("none", 0) == Result(0, scene.out)
         self._calls = self.report.read_text().splitlines()
         self.end = self.outcome()
+        assert self.end.pop("leftovers") == []
         self.tracked_then = self._tracked()
+        self.put_back()
 
     def _strangers(self) -> None:
         hub = self.hub
@@ -166,13 +168,13 @@ class World:
 
     def play(self, action: str, nth: int) -> Result:
         """The scene's command under the tracer."""
-        words = (PYTHON, "-B", "-I", "-c", _COMMAND, *self.scene.words)
+        words = (PYTHON, "-B", "-I", "-c", COMMAND, *self.scene.words)
         world = str(self.hub.top.parent)
         return self.hub.call(PYTHON, "-I", TRACER, self.report, world, action, str(nth), *words)
 
-    def _ours(self, *words: str) -> Result:
+    def call(self, *words: str) -> Result:
         """The command as it is, not through git: that is two processes less."""
-        return self.hub.call(PYTHON, "-B", "-I", "-c", _COMMAND, *words)
+        return self.hub.call(PYTHON, "-B", "-I", "-c", COMMAND, *words)
 
     def _commits(self, refs: Iterable[str]) -> set[str]:
         # Not --all, which asks the HEADs of worktrees too: of one that git was just making it is no commit yet.
@@ -191,7 +193,7 @@ class World:
     def check(self) -> None:
         """What holds at every moment: every session reads, and nothing of anybody is lost."""
         hub = self.hub
-        listed = json.loads(self._ours("list", "--format=json").out)
+        listed = json.loads(self.call("list", "--format=json").out)
         sids = {row["session_id"]: row for row in listed["sessions"]}
         assert sids.keys() - {"s1"} == {"s0"}
         assert not any(row.get("broken") for row in sids.values()), listed
@@ -231,14 +233,14 @@ class World:
         """
         count = 0
         while True:
-            again = self._ours(*self.scene.words)
+            again = self.call(*self.scene.words)
             if again == Result(0, self.scene.out):
                 break
             if again.err == self.scene.refusal != "":
                 assert again == Result(1, "", self.scene.refusal)
                 break
             assert again.code in (1, 128), again
-            told = self._ours(*(word for word in self.scene.words if word != "-q"))
+            told = self.call(*(word for word in self.scene.words if word != "-q"))
             named = set(_NAMED.findall(told.out + told.err))
             assert named, told
             assert "remove the file manually to continue" in told.out + told.err, told
@@ -252,10 +254,9 @@ class World:
         for path in of_git:
             (self.hub.top.parent / path).unlink()
         if any(path.startswith(_BOARD) for path in left):  # the next post takes it away
-            assert self._ours("board", "post", "-q", "results", "-m", "next") == Result(0)
+            assert self.call("board", "post", "-q", "results", "-m", "next") == Result(0)
             left = [path for path in left if not path.startswith(_BOARD) or self._is_there(path)]
-        differing = {key for key, value in now.items() if value != self.end[key]}
-        assert ([path for path in left if path not in of_git], differing) == ([], set())
+        assert ([path for path in left if path not in of_git], now) == ([], self.end)
         return count + len(of_git)
 
     def _is_there(self, path: str) -> bool:

@@ -70,16 +70,16 @@ def test_killed_at_any_call(
         for nth in moments(len(calls), action, share, name):
             world.put_back()
             ended = world.play(action, nth)
-            _is_clear(ended, action, f"{action} before {nth}: {calls[nth - 1]}")
+            is_clear(ended, action, f"{action} before {nth}: {calls[nth - 1]}")
             world.check()
             played["lock files of a killed git"] += world.finish()
             played["kill points" if action in KILLED else "faults"] += 1
-    assert played["kill points"]
+    assert played["kill points"] or THIN > 1
     for kind, count in played.items():
         record_property(kind, count)
 
 
-def _is_clear(ended: Result, action: str, where: str) -> None:
+def is_clear(ended: Result, action: str, where: str) -> None:
     """A call that was not killed itself has done its work, or says why it could not."""
     if ended.code == 128 + 9:
         assert action in KILLED, where
