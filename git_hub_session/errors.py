@@ -7,6 +7,8 @@ full stop; a hint is something that can be typed. The class carries a stable cod
 
 from __future__ import annotations
 
+_DIED = 128  # git's own exit code where it gives up
+
 
 class HubError(Exception):
     """A fault that the user can understand and mend.
@@ -53,3 +55,8 @@ class GitFailed(HubError):
         self.status = status
         self.stderr = stderr
         self.stdout = stdout
+
+    @property
+    def was_killed(self) -> bool:
+        """Whether a signal ended it: what it had done by then nobody has said."""
+        return self.status < 0 or self.status > _DIED  # a shell adds the signal's number to that

@@ -76,24 +76,12 @@ class Directory:
             name for name in os.listdir(self.fd) if name[0] == "." and name[-4:] == ".tmp"
         )
 
-    def age(self, name: str, *, now: float) -> float:
-        """Seconds since `name` was last written, or since a name came into it or went."""
-        return now - os.stat(name, dir_fd=self.fd, follow_symlinks=False).st_mtime
-
     def discard(self, name: str) -> None:
-        """Delete the file `name`, or the directory `name` with the files in it; what is gone is no fault."""
+        """Delete the file `name`; what is gone is no fault."""
         try:
             os.unlink(name, dir_fd=self.fd)
         except FileNotFoundError:
             pass
-        except (
-            IsADirectoryError,
-            PermissionError,
-        ):  # the latter where POSIX is followed to the letter
-            with self.child(name) as directory:
-                for inner in os.listdir(directory.fd):
-                    os.unlink(inner, dir_fd=directory.fd)
-            os.rmdir(name, dir_fd=self.fd)
 
     def directories(self) -> tuple[list[str], frozenset[str]]:
         """The names of what may be a directory here, sorted, and which of them are links; none with a dot first.
@@ -152,10 +140,11 @@ class Directory:
             found = None
         if found is not None and not stat.S_ISREG(found.st_mode):
             found = None  # the mode of a link is nobody's wish
-        # `*.tmp` is what AgentHub's .gitignore leaves out.
-        aside = f".{name}.{os.getpid()}.tmp"
+        # `*.tmp` is what AgentHub's .gitignore leaves out. Always the same name: what a killed
+        # process left goes with the next one.
+        aside = f".{name}.tmp"
         if self.exists(aside):
-            os.unlink(aside, dir_fd=self.fd)  # of a killed process that had our number
+            os.unlink(aside, dir_fd=self.fd)
         try:
             self._write(aside, data, like=found)
             os.replace(aside, name, src_dir_fd=self.fd, dst_dir_fd=self.fd)
@@ -170,7 +159,7 @@ class Directory:
 
         A link, not a rename: it never takes the place of a file that somebody made meanwhile.
         """
-        aside = ".new.tmp"  # always the same: what a killed process left goes with the next one
+        aside = ".new.tmp"  # as above
         if self.exists(aside):
             os.unlink(aside, dir_fd=self.fd)
         try:

@@ -31,6 +31,7 @@ git read-tree -m -u "$old" "$new" 2>/dev/null || {
 	git read-tree -m -u "$old" "$new" || exit
 }
 git update-ref -m "$4" "$ref" "$new" "$old" && exit
+test "$(git rev-parse --verify --quiet "$ref")" = "$new" && exit # killed when it had moved the branch
 for try in 1 2 3 4 5 6 7 8 9 10; do # another git may have the index
 	git read-tree -m -u "$new" "$old" && break
 	sleep 0.1
@@ -110,7 +111,7 @@ class Git:
         finally:
             release()
         if done.returncode:
-            raise GitFailed(name, done.returncode, os.fsdecode(done.stderr), done.stdout)
+            raise GitFailed(name, done.returncode, _explained(done.stderr), done.stdout)
         return done.stdout
 
     def settings(self, name: str) -> list[str]:
@@ -136,8 +137,8 @@ class Git:
             try:
                 self.run(["worktree", "add", "--quiet", *options, "--", path, commit])
                 return
-            except GitFailed:
-                if os.path.lexists(path) or attempt == _TRIES:
+            except GitFailed as fault:
+                if fault.was_killed or os.path.lexists(path) or attempt == _TRIES:
                     raise
             sleep(0.01 * attempt)
 
@@ -187,6 +188,14 @@ class Git:
         settings = {"core.fsync": "all"}
         words = ["update-ref", "-m", _REFLOG, "-z", "--stdin"]
         self.run(words, stdin=stdin, settings=settings)
+
+
+def _explained(stderr: bytes) -> str:
+    """What git says, with the way out that it leaves out of a lock which is not called *.lock."""
+    text = os.fsdecode(stderr)
+    if "packed-refs.new: File exists" in text:
+        text += "a git process may have crashed earlier: remove the file manually to continue\n"
+    return text
 
 
 def trusts(cwd: str, environ: Mapping[str, str]) -> bool:

@@ -10,7 +10,9 @@ from __future__ import annotations
 import os
 
 from git_hub_session.documents import encode_document
+from git_hub_session.errors import Damaged, HubError
 from git_hub_session.files import Directory
+from git_hub_session.refnames import SessionId
 
 LOCK_WAIT = 10.0  # seconds
 
@@ -65,16 +67,59 @@ def is_ignored(path: str) -> bool:
     return os.path.lexists(os.path.join(path, _IGNORE))
 
 
-def half_made(path: str, *, now: float) -> list[tuple[str, float]]:
-    """The sessions that were being made: their names for `discard`, and how old each is, seconds."""
+def half_made(path: str) -> list[str]:
+    """The names, below `sessions`, of what killed calls had begun to make."""
     try:
         with Directory(path) as hub, hub.child("sessions") as sessions:
-            return [(name, sessions.age(name, now=now)) for name in sessions.leftovers()]
+            return [name for name in sessions.leftovers() if not _is_being_made(sessions, name)]
     except FileNotFoundError:
         return []
 
 
-def discard(path: str, name: str) -> None:
-    """Delete what `half_made` named; raises OSError, Damaged."""
+def _is_being_made(sessions: Directory, name: str) -> bool:
+    try:
+        with sessions.child(name) as directory:
+            return directory.is_locked()
+    except (OSError, Damaged):
+        return True  # it is done by now, or nothing of ours
+
+
+def clear(path: str) -> None:
+    """Delete that; raises OSError, Damaged."""
     with Directory(path) as hub, hub.child("sessions") as sessions:
-        sessions.discard(name)
+        sweep(sessions)
+
+
+def begun(sessions: Directory, sid: SessionId) -> tuple[str, Directory]:
+    """A new directory to make a session in: its name, and itself under its lock, which a killed call cannot hold."""
+    while True:
+        # Not the process id: in containers two makers can have the same.
+        aside = f".{sid}.{os.urandom(6).hex()}.tmp"
+        os.mkdir(aside, dir_fd=sessions.fd)
+        try:
+            directory = sessions.child(aside)
+            directory.lock(wait=LOCK_WAIT)
+            if sessions.exists(aside):
+                return aside, directory
+            directory.close()
+        except FileNotFoundError:
+            pass  # before it was locked another call took it for one that a killed call has left
+
+
+def sweep(sessions: Directory) -> None:
+    """Delete what killed calls had begun to make, as far as it goes."""
+    for name in sessions.leftovers():
+        try:
+            with sessions.child(name) as directory:
+                directory.lock(wait=0)
+                drop(sessions, name, directory)
+        except (OSError, HubError):
+            pass  # somebody is making it, or it is nothing of ours
+
+
+def drop(sessions: Directory, name: str, directory: Directory) -> None:
+    """Delete a session that is not whole, whose lock we hold, from the directory that it is made in; raises OSError."""
+    for file in ("config.yaml", "state.json"):
+        if directory.exists(file):
+            os.unlink(file, dir_fd=directory.fd)
+    os.rmdir(name, dir_fd=sessions.fd)

@@ -16,7 +16,7 @@ from git_hub_session import configfile
 from git_hub_session.documents import encode_document, read_document
 from git_hub_session.errors import Damaged, HubError, Refused
 from git_hub_session.files import Directory, LockHeld
-from git_hub_session.hub import LOCK_WAIT, make_hub
+from git_hub_session.hub import LOCK_WAIT, begun, drop, make_hub, sweep
 from git_hub_session.refnames import InvalidId, SessionId, is_session_id, parse_session_id
 from git_hub_session.session import Config, Session, new_document, read_state
 from git_hub_session.typed import TYPE_CHECKING, Any, NamedTuple, Self
@@ -26,6 +26,10 @@ _MANY = 2000
 
 _TASK = "task.txt"
 _STATE = "state.json"
+# What is to be said of a file that cannot be written: it was all there was to do, or there may be more.
+_UNCHANGED = "nothing was changed"
+_GO_ON = "when there is room, or a right to write, the same call finishes what is begun"
+
 
 if TYPE_CHECKING:
     from typing import TypeVar
@@ -52,7 +56,7 @@ class SessionExists(Refused):
 
 
 class CannotWrite(HubError):
-    """The file system refused (read-only, full, no permission); nothing was changed."""
+    """The file system refused (read-only, full, no permission); the file is as it was."""
 
     code = "cannot-write"
 
@@ -149,20 +153,19 @@ class Store:
         try:
             make_hub(self.hub)
             with self._sessions() as sessions:
-                # Not the process id: in containers two makers can have the same.
-                aside = f".{sid}.{os.urandom(6).hex()}.tmp"
-                os.mkdir(aside, dir_fd=sessions.fd)
-                try:
-                    with sessions.child(aside) as directory:
+                sweep(sessions)
+                aside, directory = begun(sessions, sid)
+                with directory:
+                    try:
                         directory.create("config.yaml", text)
                         directory.create(_STATE, encode_document(new_document(sid, at=at)))
                         directory.sync()
-                    os.rename(aside, sid, src_dir_fd=sessions.fd, dst_dir_fd=sessions.fd)
-                except BaseException as fault:
-                    sessions.discard(aside)
-                    if isinstance(fault, OSError) and sid in sessions.names():
-                        raise SessionExists(sid) from None
-                    raise
+                        os.rename(aside, sid, src_dir_fd=sessions.fd, dst_dir_fd=sessions.fd)
+                    except BaseException as fault:
+                        drop(sessions, aside, directory)
+                        if isinstance(fault, OSError) and sid in sessions.names():
+                            raise SessionExists(sid) from None
+                        raise
                 sessions.sync()
         except OSError as fault:
             raise cannot_write(self.hub, fault) from None
@@ -208,7 +211,7 @@ class Store:
     def update(self, sid: SessionId, change: Callable[[Session], Session]) -> Session:
         """Lock, read again, change, replace; what `change` raises leaves the file as it was."""
         with self.edit(sid) as edit:
-            return edit.save(change(edit.read()))
+            return edit.save(change(edit.read()), hint=_UNCHANGED)
 
 
 class Edit:
@@ -252,9 +255,9 @@ class Edit:
             self._replace(_TASK, os.fsencode(f"{session.config.task}\n"))
         return f"{self.directory.path}/{_TASK}"
 
-    def save(self, session: Session) -> Session:
-        """Replace state.json by the session's document, and return the session; raises CannotWrite."""
-        self._replace(_STATE, encode_document(session.document))
+    def save(self, session: Session, *, hint: str = _GO_ON) -> Session:
+        """Replace state.json by the session's document, and return the session; raises CannotWrite, with the hint."""
+        self._replace(_STATE, encode_document(session.document), hint)
         return session
 
     def rewrite(self, document: Mapping[str, Any]) -> None:
@@ -275,11 +278,11 @@ class Edit:
         """Replace config.yaml, of a session that has no agents yet; raises CannotWrite."""
         self._replace("config.yaml", configfile.render_config(config.values).encode())
 
-    def _replace(self, name: str, data: bytes) -> None:
+    def _replace(self, name: str, data: bytes, hint: str = _GO_ON) -> None:
         try:
             self.directory.replace(name, data)
         except OSError as fault:
-            raise cannot_write(f"{self.directory.path}/{name}", fault) from None
+            raise cannot_write(f"{self.directory.path}/{name}", fault, hint) from None
 
 
 def _read_by_name(directory: Directory, sid: SessionId) -> Session:
@@ -325,6 +328,6 @@ def _read_or_say_why(sessions: Directory, name: str, *, is_link: bool) -> Sessio
         return Broken(name, config, f"cannot be read: {fault.strerror}")
 
 
-def cannot_write(path: str, fault: OSError) -> CannotWrite:
+def cannot_write(path: str, fault: OSError, hint: str = _UNCHANGED) -> CannotWrite:
     """The fault of a change that was not made."""
-    return CannotWrite(f"cannot write '{path}': {fault.strerror}", hint="nothing was changed")
+    return CannotWrite(f"cannot write '{path}': {fault.strerror}", hint)

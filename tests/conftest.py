@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.hub import CHECKOUT, PYTHON, Hub
+from tests.hub import CHECKOUT, PYTHON, Hub, new_hub
 
-pytest.register_assert_rewrite("tests.cleaning")
+pytest.register_assert_rewrite("tests.cleaning", "tests.faults.scenes")
 
 # What git and Python take from the environment must not reach a test.
 _KEPT = {"TMPDIR", "LD_LIBRARY_PATH"}
@@ -55,16 +57,7 @@ def environ(tmp_path: Path) -> Mapping[str, str]:
 @pytest.fixture
 def hub(tmp_path: Path, environ: Mapping[str, str]) -> Hub:
     """A repository with one commit on main: a file, and one in a directory."""
-    top = tmp_path / "project"
-    top.mkdir()
-    hub = Hub(top, environ)
-    hub.git("init", "-q")
-    (top / "file").write_text("first\n")
-    (top / "sub").mkdir()
-    (top / "sub" / "other").write_text("second\n")
-    hub.git("add", ".")
-    hub.git("commit", "-q", "-m", "base")
-    return hub
+    return new_hub(tmp_path / "project", environ)
 
 
 @pytest.fixture(autouse=True)
@@ -81,3 +74,13 @@ def sealed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def pytest_report_header() -> str:
     """Which git the tests ran with."""
     return subprocess.run(["git", "--version"], capture_output=True, text=True).stdout.strip()
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """How many faults were played, of each kind: a promise with a figure."""
+    counts: Counter[str] = Counter()
+    for report in terminalreporter.getreports("passed"):
+        for kind, count in report.user_properties if report.when == "call" else ():
+            counts[kind] += count
+    if counts:
+        terminalreporter.line(", ".join(f"{kind}: {count}" for kind, count in counts.items()))

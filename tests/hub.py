@@ -142,6 +142,19 @@ class Hub:
         return document
 
 
+def new_hub(top: Path, environ: Mapping[str, str]) -> Hub:
+    """A repository made at `top`: one commit on main, of a file and one in a directory."""
+    top.mkdir()
+    hub = Hub(top, environ)
+    hub.git("init", "-q")
+    (top / "file").write_text("first\n")
+    (top / "sub").mkdir()
+    (top / "sub" / "other").write_text("second\n")
+    hub.git("add", ".")
+    hub.git("commit", "-q", "-m", "base")
+    return hub
+
+
 def snapshot(top: Path) -> dict[str, bytes | str]:
     """Every file below `top`: {relative path: content, or where a link leads}."""
     found: dict[str, bytes | str] = {}

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import os
 
-from git_hub_session.errors import GitFailed, Refused
+from git_hub_session.errors import GitFailed, HubError, Refused
 from git_hub_session.operations.outfit import ways
 from git_hub_session.operations.scene import Scene
 from git_hub_session.refnames import SessionId, short, updated
 from git_hub_session.typed import NamedTuple
 from git_hub_session.worktrees import linked_worktrees, operation_of, read_head
+
+
+class CutOff(HubError):
+    """git was killed among the files: the next call takes back what it left (take_back)."""
+
+    code = "cut-off"
 
 
 class Checkout(NamedTuple):
@@ -63,7 +69,7 @@ def move(
 ) -> None:
     """Move the branch `ref` from the commit `old` to `new`, where it is checked out with its files.
 
-    Raises Refused, with nothing changed.
+    Raises Refused, with nothing changed, and CutOff.
     """
     name = short(ref)
     if checkout_of(ref, scene) != checkout:  # a hook, or a signature, takes its time
@@ -87,6 +93,11 @@ def move(
         with scene.store.alone():  # no other session's merge comes in between
             scene.git.move_branch(checkout.environ(), ref, new, old)
     except GitFailed as fault:
+        if fault.was_killed:
+            raise CutOff(
+                f"git was killed while it updated '{checkout.path}'",
+                hint=f"git hub-session merge {sid}",
+            ) from None
         raise Refused(
             f"git cannot update '{checkout.path}', where '{name}' is checked out",
             hint=fault.stderr.strip(),

@@ -45,6 +45,7 @@ from git_hub_session.refnames import (
 )
 from git_hub_session.refs import final_name
 from git_hub_session.sidebyside import side_by_side
+from git_hub_session.store import CannotWrite
 from git_hub_session.typed import TYPE_CHECKING
 from git_hub_session.worktrees import (
     lies_in,
@@ -143,7 +144,14 @@ def _acted_on(
     going = save_all(sid, scene, policy, verdicts, kept)
     # Before anything goes: whatever happens now, the session says where the work is.
     left = left_of(sid, scene, going)
-    notes = record(edit, rescues_of(sid, going, kept), left, iso(scene.now()))
+    try:
+        notes = record(edit, rescues_of(sid, going, kept), left, iso(scene.now()))
+    except CannotWrite as fault:
+        reason = Reason(
+            "cannot-save", f"that it was saved cannot be noted: {said(fault)}", fault.hint
+        )
+        kept += [keep(verdict, reason, saved) for verdict, saved in going]
+        notes, going = [], []
     removed = _remove_all(scene, policy, going, kept)
     return Report(sid, tuple(removed), tuple(kept), ArchivePlan((), ()), tuple(notes))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import count
 
 from git_hub_session import procfs, tree
@@ -12,7 +12,7 @@ from git_hub_session.operations import removal
 from git_hub_session.operations.examine import content
 from git_hub_session.operations.scene import Scene
 from git_hub_session.refnames import AgentBranch
-from git_hub_session.worktrees import Worktree
+from git_hub_session.worktrees import Worktree, linked_worktrees
 
 
 def left_behind(
@@ -30,6 +30,27 @@ def left_behind(
         if branch.ref in worktree.branches or (begun and os.path.realpath(worktree.path) == real):
             return worktree
     return None
+
+
+def drop_begun(path: str, common_dir: str, lock: str) -> None:
+    """Remove what a killed `git worktree add` of the directory `path` left before its entry said where it is.
+
+    Such an entry is called after the directory (agent-1, agent-11, …) and has nothing but its lock,
+    for which git would keep it for ever. Of a git that is just beginning one it takes the
+    place away: that one fails, and has made nothing.
+    """
+    name = os.path.basename(path)
+    for worktree in linked_worktrees(common_dir):
+        number = worktree.name.removeprefix(name)
+        is_its = number != worktree.name and (not number or number.isdigit())
+        if not is_its or worktree.path or not lock.startswith(worktree.lock or ""):
+            continue
+        try:
+            for file in {"gitdir", "locked"}.intersection(os.listdir(worktree.entry)):
+                os.unlink(os.path.join(worktree.entry, file))
+            os.rmdir(worktree.entry)
+        except OSError:
+            pass  # it has more in it, and is somebody's
 
 
 def refuse_if_made(worktree: Worktree, who: str) -> None:
@@ -65,22 +86,24 @@ def _is_gits_alone(worktree: Worktree, scene: Scene, sources: Sequence[str]) -> 
         for path, (mode, oid) in scene.repo.tree_entries(source).items():
             if mode != 0o160000:
                 written.setdefault(path, set()).add(oid)
+    inside = {"GIT_DIR": worktree.entry, "GIT_WORK_TREE": worktree.path}
     return not seen.repositories and all(
         any(
-            _is_start(content(worktree.path, path, file.st_mode), worktree, scene, path, blob)
+            is_start(content(worktree.path, path, file.st_mode), inside, scene, path, blob)
             for blob in written.get(path, ())
         )
         for path, file in seen.files.items()
     )
 
 
-def _is_start(data: bytes, worktree: Worktree, scene: Scene, path: bytes, blob: bytes) -> bool:
-    """Whether `data` is the beginning of what git writes to `path` for that blob."""
+def is_start(
+    data: bytes, inside: Mapping[str, str], scene: Scene, path: bytes, blob: bytes
+) -> bool:
+    """Whether `data` is the beginning of what git writes to `path` for that blob; `inside` tells it in which worktree."""
     if scene.repo.blob(blob).startswith(data):
         return True
-    inside = {"GIT_DIR": worktree.entry, "GIT_WORK_TREE": worktree.path}
     words = ["cat-file", "--filters", f"--path={os.fsdecode(path)}", blob.hex()]
     try:
-        return scene.git.run(words, environ=inside, cwd=worktree.path).startswith(data)
+        return scene.git.run(words, environ=inside, cwd=inside["GIT_WORK_TREE"]).startswith(data)
     except GitFailed:
         return False

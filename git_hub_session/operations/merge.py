@@ -15,13 +15,14 @@ from git_hub_session.clock import iso
 from git_hub_session.errors import HubError, Refused
 from git_hub_session.escape import visible
 from git_hub_session.operations.agents import agent_worktrees, attempts, still_running
-from git_hub_session.operations.checkout import Checkout, checkout_of, move
+from git_hub_session.operations.checkout import Checkout, CutOff, checkout_of, move
 from git_hub_session.operations.cleanup import carry_out
 from git_hub_session.operations.mergetree import Blend, blend, commit_blend
 from git_hub_session.operations.policy import Policy
 from git_hub_session.operations.report import Report, untouched
 from git_hub_session.operations.scene import Scene
 from git_hub_session.operations.survey import worktree_facts
+from git_hub_session.operations.takeback import take_back
 from git_hub_session.operations.verdict import said
 from git_hub_session.posts import COORDINATOR
 from git_hub_session.refnames import HEADS, AgentBranch, SessionId, branch_prefix, short
@@ -237,6 +238,7 @@ def _remarks(
 def _landed(edit: Edit, plan: Plan, scene: Scene, wish: Wish) -> str:
     """Commit the merge and move the branch there; the commit."""
     assert plan.blend is not None
+    _take_back_cut_off(plan.session, scene)
     parents = [plan.base] if wish.squash else [plan.base, plan.tip]
     message = f"{wish.message}\n" if wish.message else _message(plan)
     commit = commit_blend(scene, plan.blend.tree, parents, message, plan.checkout)
@@ -245,11 +247,27 @@ def _landed(edit: Edit, plan: Plan, scene: Scene, wish: Wish) -> str:
     edit.save(with_merge(plan.session, record, at=iso(scene.now())))
     try:
         move(plan.into, plan.checkout, plan.base, commit, scene, winner.session)
-    except BaseException:
-        if not scene.repo.contains(scene.repo.tip(plan.into), commit):
+    except BaseException as fault:
+        # Where git was killed among the files the record is what the next call knows it by.
+        if not isinstance(fault, CutOff) and not scene.repo.contains(
+            scene.repo.tip(plan.into), commit
+        ):
             edit.save(plan.session)
         raise
     return commit
+
+
+def _take_back_cut_off(session: Session, scene: Scene) -> None:
+    """Take back what a merge that was killed left in a checkout, if its branch is where it was; raises Refused, GitFailed."""
+    before = session.merge
+    if before is None or not scene.repo.has_commit(before.commit):
+        return
+    into = HEADS + before.into
+    checkout = checkout_of(into, scene)
+    if checkout is not None:
+        old = scene.git.commit(f"{before.commit}^1", checkout.git_dir)
+        if scene.repo.tip(into) == old:
+            take_back(checkout, old, before.commit, scene)
 
 
 def _message(plan: Plan) -> str:

@@ -12,7 +12,7 @@ from git_hub_session.clock import iso
 from git_hub_session.errors import GitFailed, HubError, Refused
 from git_hub_session.operations import removal
 from git_hub_session.operations.cleanup import recovered
-from git_hub_session.operations.halfmade import left_behind, refuse_if_made, set_aside
+from git_hub_session.operations.halfmade import drop_begun, left_behind, refuse_if_made, set_aside
 from git_hub_session.operations.reapply import reapply
 from git_hub_session.operations.returns import (
     LOCK,
@@ -55,6 +55,9 @@ def restore(sid: SessionId, scene: Scene, wish: Wish) -> Restored:
         session, at = edit.read(), iso(scene.now())
         plan = plan_restore(session, scene, wish, recovered(sid, scene.place))
         if plan.made:
+            for one in plan.made:
+                if session.agent(one.agent).get("status") == RESTORING:
+                    drop_begun(one.path, scene.place.common_dir, LOCK)
             marks = {one.agent: _mark(one, RESTORING) for one in plan.made}
             edit.save(with_agents(session, marks, at=at))
             plan = _carried_out(plan, scene)
@@ -161,6 +164,7 @@ def _taken_back(one: Return, scene: Scene, *, branch_too: bool) -> list[str]:
     """Undo what was made of the worktree; what there is to say."""
     try:
         notes = _cleared(one, scene)
+        drop_begun(one.path, scene.place.common_dir, LOCK)
         if branch_too:
             scene.git.change_refs([deleted(one.branch.ref, one.commit)])
     except _FAULTS as fault:

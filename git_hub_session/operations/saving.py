@@ -21,6 +21,7 @@ from git_hub_session.refnames import (
     within_session,
 )
 from git_hub_session.session import with_rescues, with_work
+from git_hub_session.store import CannotWrite
 from git_hub_session.typed import TYPE_CHECKING
 from git_hub_session.worktrees import reflog_commits
 
@@ -54,13 +55,18 @@ def record(
     left: Mapping[str, Mapping[str, str | None]],
     at: str,
 ) -> list[str]:
-    """Write the rescue refs and what is left of each attempt into the session; what there is to say if that fails."""
+    """Write the rescue refs and what is left of each attempt into the session.
+
+    What there is to say where the session cannot be read; raises CannotWrite where it cannot be written.
+    """
     try:
         if rescues or left:
             session = edit.read()
             recorded = with_work(with_rescues(session, rescues, at=at), left, at=at)
             if recorded is not session:
                 edit.save(recorded)
+    except CannotWrite:
+        raise
     except (HubError, OSError) as fault:
         return [f"the rescue refs are not recorded in the session: {said(fault)}"]
     return []

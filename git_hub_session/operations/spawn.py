@@ -15,7 +15,7 @@ from git_hub_session.clock import iso
 from git_hub_session.errors import GitFailed, HubError, Refused
 from git_hub_session.operations import removal
 from git_hub_session.operations.agents import attempts, environment, is_free, worktree_path
-from git_hub_session.operations.halfmade import left_behind, refuse_if_made, set_aside
+from git_hub_session.operations.halfmade import drop_begun, left_behind, refuse_if_made, set_aside
 from git_hub_session.operations.outfit import Outfit
 from git_hub_session.operations.scene import Scene
 from git_hub_session.operations.trash import empty_trash
@@ -103,8 +103,7 @@ def spawn(sid: SessionId, scene: Scene, wish: Wish) -> Spawned:
             _make_branches(plan, scene.git)
             _make_worktrees(session, plan, scene, wish, outfit, task)
         except BaseException as fault:
-            # What git refused are the branches: none was made, and one that is there is somebody else's.
-            if isinstance(fault, GitFailed) or _is_taken_back(plan, scene):
+            if _is_undone(fault, plan, scene):
                 edit.save(session)
             raise
         done = _marked(session, plan, "ready", at)
@@ -112,6 +111,13 @@ def spawn(sid: SessionId, scene: Scene, wish: Wish) -> Spawned:
             done = advanced(done, State.RUNNING, at=at, by=scene.identity, verb="spawn")
         edit.save(done)
         return plan
+
+
+def _is_undone(fault: BaseException, plan: Spawned, scene: Scene) -> bool:
+    """Whether nothing is left of what this call made, by now; else the marks stay, for the next call to know it by."""
+    if isinstance(fault, GitFailed):  # it refused the branches, or came to an end among them
+        return not any(scene.repo.tip(one.branch.ref) for one in plan.made if not one.has_branch)
+    return _is_taken_back(plan, scene)
 
 
 def _marked(session: Session, plan: Spawned, status: str, at: str) -> Session:
@@ -254,7 +260,11 @@ def _tidied(plan: Spawned, scene: Scene) -> Spawned:
                 raise Refused(f"'{left.path}': {left.fault}", hint="git worktree repair")
             if half or gone or left.lock == _INITIALIZING:
                 newborn = newborn._replace(left=None)
+        elif plan.session.agent(f"agent-{newborn.branch.agent}").get("status") == "spawning":
+            drop_begun(newborn.path, scene.place.common_dir, _INITIALIZING)
         made.append(newborn)
+    if any(newborn.left is not None for newborn in plan.made):
+        empty_trash(scene.place.common_dir)
     return plan._replace(made=tuple(made), notes=tuple(notes))
 
 
@@ -273,6 +283,8 @@ def _is_taken_back(plan: Spawned, scene: Scene) -> bool:
         try:
             if worktree is not None:
                 removal.discard(worktree)
+            else:
+                drop_begun(newborn.path, scene.place.common_dir, _INITIALIZING)
         except removal.Stuck:
             stuck = True
             continue

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from git_hub_session.typed import TYPE_CHECKING, Any, NamedTuple
 from git_hub_session.views.report import (
+    kept_lines,
     report_document,
     report_faults,
     report_lines,
@@ -47,7 +48,7 @@ class ArchiveView(NamedTuple):
         stays = [f"session {report.session} stays '{self.ended.state}': something of it was kept"]
         err = stays if self.exit_code else []
         if quiet:
-            return Answer([], err)
+            return Answer([], [*kept_lines(report, style), *err] if err else [])
         out = report_lines(report, style, dry_run=self.dry_run)
         if self.ended.steps:
             words = f" {style.arrow} ".join(map(str, (self.ended.source, *self.ended.steps)))

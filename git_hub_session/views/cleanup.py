@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from git_hub_session.typed import TYPE_CHECKING, Any, NamedTuple
 from git_hub_session.views.report import (
+    kept_lines,
     report_document,
     report_faults,
     report_lines,
@@ -44,7 +45,7 @@ class CleanupView(NamedTuple):
 
     def lines(self, style: Style, *, quiet: bool) -> Answer:
         if quiet:
-            return Answer([])
+            return Answer([], [line for one in self.reports for line in kept_lines(one, style)])
         if not self.reports:
             return Answer([], ["no session to clean up"])
         told = [report_lines(report, style, dry_run=self.dry_run) for report in self.reports]

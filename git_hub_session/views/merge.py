@@ -10,6 +10,7 @@ from git_hub_session.refnames import short
 from git_hub_session.states import State
 from git_hub_session.typed import TYPE_CHECKING, Any, NamedTuple
 from git_hub_session.views.report import (
+    kept_lines,
     report_document,
     report_faults,
     report_lines,
@@ -92,7 +93,7 @@ class MergeView(NamedTuple):
         kept = [f"session {sid} is merged, but something of it was kept"]
         err = kept if self.exit_code else []
         if quiet:
-            return Answer([], err)
+            return Answer([], [*kept_lines(self.merged.report, style), *err] if err else [])
         # Where an earlier call merged it, the preview has said so.
         out = [] if plan.merged else [f"Merged {name} into {into}: {self.merged.commit[:12]}"]
         out += report_lines(self.merged.report, style, dry_run=False)

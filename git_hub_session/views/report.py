@@ -91,24 +91,39 @@ def report_lines(report: Report, style: Style, *, dry_run: bool) -> list[str]:
         out.append(
             f"{'Would remove' if dry_run else 'Removed'} worktree: {visible(removed.path)}{gone}"
         )
-    for kept in report.kept:
-        out.append(f"{style.paint('Kept worktree:', 'red')} {visible(kept.path)}")
-        out.append(f"  {visible(kept.reason.message)}")
-        if kept.reason.hint:
-            out += [f"  hint: {visible(line)}" for line in kept.reason.hint.strip().splitlines()]
+    out += _kept_worktrees(report, style)
     for step in report.branches.archived:
         word = "Would archive" if dry_run else "Archived"
         out.append(
             f"{word} branch: {visible(short(step.branch))} as tag {visible(short(step.tag))}"
         )
-    for left in report.branches.left:
-        out.append(
-            f"{style.paint('Kept branch:', 'red')} {visible(short(left.branch))}: {visible(left.reason)}"
-        )
+    out += _kept_branches(report, style)
     count = len(report.removed)
     done = "Would clean up" if dry_run else "Cleaned up"
     out.append(f"{done} {count} worktree{'' if count == 1 else 's'} for session {report.session}")
     return out
+
+
+def kept_lines(report: Report, style: Style) -> list[str]:
+    """What had to stay, and why: that is told even with -q."""
+    return _kept_worktrees(report, style) + _kept_branches(report, style)
+
+
+def _kept_worktrees(report: Report, style: Style) -> list[str]:
+    out = []
+    for kept in report.kept:
+        out.append(f"{style.paint('Kept worktree:', 'red')} {visible(kept.path)}")
+        out.append(f"  {visible(kept.reason.message)}")
+        if kept.reason.hint:
+            out += [f"  hint: {visible(line)}" for line in kept.reason.hint.strip().splitlines()]
+    return out
+
+
+def _kept_branches(report: Report, style: Style) -> list[str]:
+    return [
+        f"{style.paint('Kept branch:', 'red')} {visible(short(left.branch))}: {visible(left.reason)}"
+        for left in report.branches.left
+    ]
 
 
 def _bring_back(saved: Saved, path: str, branch: str) -> str:

@@ -122,7 +122,7 @@ def init_cut_off(hub: Hub, sid: str) -> Path:
     path = hub.top / ".agenthub" / "sessions" / f".{sid}.0123456789ab.tmp"
     path.mkdir()
     (path / "config.yaml").write_text("task: ")
-    return at(path, NOW - 3600)
+    return path
 
 
 @plant("config-damaged")
@@ -736,7 +736,12 @@ def test_hostile_documents(hub: Hub) -> None:
     agents: dict[str, Any] = {
         "agent-1": {"status": "spawning", "worktree": "\0"},
         "agent-2": {"status": "ready", "worktree": "\ud800"},
-        "agent-3": {"status": ["running"], "worktree": {}, "exec": {"run": [1]}, "rescue": {"a": 1}},
+        "agent-3": {
+            "status": ["running"],
+            "worktree": {},
+            "exec": {"run": [1]},
+            "rescue": {"a": 1},
+        },
         "\x1b[2J\n agent": {"status": "running", "worktree": str(outside / "x"), "exec": 7},
         "agent-4": "ready",
         "agent-٣": {"status": "ready"},

@@ -9,7 +9,7 @@ from git_hub_session.board import Board
 from git_hub_session.clock import iso
 from git_hub_session.errors import GitFailed, HubError
 from git_hub_session.history import corrected
-from git_hub_session.hub import discard, ignore
+from git_hub_session.hub import clear, ignore
 from git_hub_session.operations.cleanup import finish_one
 from git_hub_session.operations.doctor.facts import Facts
 from git_hub_session.operations.doctor.finding import Finding
@@ -154,8 +154,8 @@ def _count_posts(_finding: Finding, facts: Facts) -> Notes:
     return []
 
 
-def _delete_half_made(finding: Finding, facts: Facts) -> Notes:
-    discard(facts.scene.place.hub, os.path.basename(finding.subject))
+def _delete_half_made(_finding: Finding, facts: Facts) -> Notes:
+    clear(facts.scene.place.hub)
     return []
 
 

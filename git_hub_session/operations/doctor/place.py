@@ -12,9 +12,6 @@ from git_hub_session.errors import HubError
 from git_hub_session.operations.doctor.facts import Facts
 from git_hub_session.operations.doctor.finding import Finding
 
-HALF_MADE = 600
-"""Seconds after which an init that is not done was killed: it takes some milliseconds."""
-
 _SHOWN = 3  # as many examples as one reads
 
 
@@ -107,12 +104,9 @@ def _hub(facts: Facts, top: str) -> Iterator[Finding]:
 
 
 def _strays(facts: Facts, top: str) -> Iterator[Finding]:
-    for name, age in hub.half_made(top, now=facts.now):
-        if age > HALF_MADE:
-            path = f"{top}/sessions/{name}"
-            yield Finding(
-                "half-made-session", path, "left by an init that was cut off", fix="delete it"
-            )
+    for name in hub.half_made(top):
+        path, fix = f"{top}/sessions/{name}", "delete it"
+        yield Finding("half-made-session", path, "left by an init that was cut off", fix=fix)
     for stray in facts.strays:
         yield Finding(
             "not-a-session",

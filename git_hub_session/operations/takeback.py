@@ -1,0 +1,52 @@
+"""What a merge that was killed among the files of a worktree has left there, taken back.
+
+git writes the files first, then the index, and the branch moves last: killed in between, all
+of that is uncommitted, and git takes it for somebody's work. What was to be written is known.
+"""
+
+from __future__ import annotations
+
+import os
+
+from git_hub_session.operations.checkout import Checkout
+from git_hub_session.operations.examine import content
+from git_hub_session.operations.halfmade import is_start
+from git_hub_session.operations.scene import Scene
+
+
+def take_back(checkout: Checkout, old: str, new: str, scene: Scene) -> None:
+    """Undo what is left of a move of files and index from the commit `old`, where the branch is, to `new`.
+
+    A file goes only if it is the start of what git was writing: nothing of it can be lost. All
+    others stay. Raises GitFailed, OSError.
+    """
+    before, after = scene.repo.tree_entries(old), scene.repo.tree_entries(new)
+    moved = {path for path in before | after if before.get(path) != after.get(path)}
+
+    def run(*words: str, stdin: bytes = b"") -> bytes:
+        place = checkout.environ()
+        return scene.git.run(words, stdin=stdin, environ=place, cwd=checkout.path)
+
+    differing = run("diff-index", "--cached", "--name-only", "-z", new).split(b"\0")
+    if moved.isdisjoint(differing):  # git had come to the index
+        run("update-index", "-q", "--refresh")
+        run("read-tree", "-m", "-u", new, old)
+        return
+    top = os.path.realpath(os.fsencode(checkout.path))
+    for path in moved & after.keys():
+        if _is_begun(top, path, after[path][1], checkout, scene):
+            os.unlink(os.path.join(top, path))
+    gone = [path for path in moved & before.keys() if not os.path.lexists(os.path.join(top, path))]
+    run("checkout-index", "-q", "-z", "--stdin", stdin=b"".join(path + b"\0" for path in gone))
+
+
+def _is_begun(top: bytes, path: bytes, blob: bytes, checkout: Checkout, scene: Scene) -> bool:
+    """Whether there is a file that is the start of what git makes of `blob`; no link is followed to it."""
+    full = os.path.join(top, path)
+    if os.path.realpath(os.path.dirname(full)) != os.path.dirname(full):
+        return False
+    try:
+        data = content(os.fsdecode(top), path, os.lstat(full).st_mode)
+    except OSError:
+        return False
+    return is_start(data, checkout.environ(), scene, path, blob)
