@@ -209,7 +209,7 @@ def test_sessions_are_merged_one_at_a_time(hub: Hub) -> None:
     refs, state = hub.refs(), hub.state()
     sessions = str(hub.directory().parent)
     taken = f"fcntl.flock(os.open({sessions!r}, os.O_RDONLY), fcntl.LOCK_EX | fcntl.LOCK_NB)"
-    code = f"import fcntl; '/bin/sh' in args[1] and {taken}"
+    code = f"import fcntl; 'update-ref' in args[1] and {taken}"
     words = ("merge", "-q", "--yes", "s1")
     result = interposed(hub, *words, code=code, nth=3, only="subprocess.Popen")
     assert (result.code, "Resource temporarily unavailable" in result.err) == (128, True)
@@ -223,7 +223,7 @@ def test_a_branch_that_is_switched_at_the_last_moment(hub: Hub) -> None:
     hub.git("branch", "topic")
     refs, state = hub.refs(), hub.state()
     switch = f"git -C {hub.top} symbolic-ref HEAD refs/heads/topic"
-    code = f"'/bin/sh' in args[1] and os.system({switch!r})"
+    code = f"'update-ref' in args[1] and os.system({switch!r})"
     result = interposed(
         hub, "merge", "-q", "--yes", "s1", code=code, nth=3, only="subprocess.Popen"
     )
