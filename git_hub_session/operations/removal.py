@@ -1,6 +1,7 @@
 """A worktree's directory and its entry, removed so that a kill at any moment loses nothing.
 
     1. a note in the entry says where the directory is going     (aside PATH)
+       and locks it: git takes the entry for stale while the directory is aside
     2. the directory is renamed to a sibling name: one atomic step
     3. it is looked at again: if anything came since it was judged, it is put back
     4. the note says that from here on it is only to be deleted   (delete PATH)
@@ -22,7 +23,7 @@ from zlib import crc32
 from git_hub_session import tree
 from git_hub_session.operations.judge import CHANGED, GIT_USED, Reason
 from git_hub_session.typed import NamedTuple
-from git_hub_session.worktrees import Worktree, read_worktree
+from git_hub_session.worktrees import LOCK, REMOVING, Worktree, read_worktree
 
 _NOTE = "hub-session-removal"
 _TRASH = "hub-session-trash"
@@ -134,6 +135,7 @@ def _move_aside(
         )
     try:
         _write_note(worktree, "aside", trash, saved)
+        _lock(worktree)
         os.rename(worktree.path, trash)
     except OSError as fault:
         _drop_note(worktree)
@@ -149,6 +151,7 @@ def _move_aside(
         _put_back(worktree, trash)
         raise Obstructed(reason or CHANGED)
     _write_note(worktree, "delete", trash, saved)
+    _unlock(worktree)  # whoever wants to keep it can lock it again
     return Aside(trash, found)
 
 
@@ -344,7 +347,25 @@ def _write_note(worktree: Worktree, step: str, trash: str, saved: Sequence[str])
 
 
 def _drop_note(worktree: Worktree) -> None:
+    _unlock(worktree)
     try:
         os.unlink(os.path.join(worktree.entry, _NOTE))
     except FileNotFoundError:
         pass
+
+
+def _lock(worktree: Worktree) -> None:
+    """Keep `git worktree prune` from the entry of a directory that is aside."""
+    try:
+        with open(os.path.join(worktree.entry, LOCK), "x") as file:
+            file.write(f"{REMOVING}\n")
+    except FileExistsError:
+        pass  # by a run that was killed, or by somebody else, which the next look sees
+
+
+def _unlock(worktree: Worktree) -> None:
+    if read_worktree(worktree.name, worktree.entry).lock is None:
+        try:
+            os.unlink(os.path.join(worktree.entry, LOCK))
+        except FileNotFoundError:
+            pass

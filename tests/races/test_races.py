@@ -6,14 +6,42 @@ import random
 import subprocess
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tests.commands.test_merge import hook, place, status, tournament
 from tests.hub import Hub, Result
 from tests.interposed import LONG
+from tests.invariants import lost, reachable, whole
 
 MERGES = 300 if LONG else 12
+CLEANUPS = 40 if LONG else 4
+SPAWNS = 40 if LONG else 4
+ARCHIVES = 40 if LONG else 3
+
+
+@contextmanager
+def beside(hub: Hub, *commands: str) -> Iterator[None]:
+    """While shells run each of the commands without a pause."""
+    stop = hub.top.parent / "stop"
+    loops = [
+        subprocess.Popen(
+            ["sh", "-c", f"until test -e {stop}; do {command}; done"],
+            cwd=hub.top,
+            env=hub.environ,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        for command in commands
+    ]
+    try:
+        yield
+    finally:
+        stop.touch()
+        for loop in loops:
+            loop.wait()
+        stop.unlink()
 
 
 class Committer:
@@ -114,3 +142,118 @@ def judge(hub: Hub, begin: str, result: Result, committer: Committer, where: str
         assert (hub.git("show", f"{oid}:file") == "first\nby agent 2") == merged, (where, log)
     assert merged == (result.code == 0), (where, log)
     assert status(hub) == "## main", (where, log)
+
+
+class Agent(threading.Thread):
+    """Writes a file and commits it, by the names of the paths, for as long as its worktree is there."""
+
+    def __init__(self, hub: Hub, where: Path) -> None:
+        super().__init__()
+        self.hub, self.where = hub, where
+        self.written: list[str] = []
+        self.commits: list[str] = []
+        self.over = False
+
+    def run(self) -> None:
+        for number in range(10000):
+            text = f"{self.where} {number}\n"
+            try:
+                (self.where / f"new-{number}").write_text(text)
+            except FileNotFoundError:
+                return
+            self.written.append(text)
+            steps = ["add -A", f"commit -q -m {number}"]
+            if number % 4 == 3:  # a try, of which only the reflog of HEAD knows
+                steps = ["checkout -q --detach", *steps, "checkout -q -"]
+            for step in steps:
+                self.hub.call("git", "-C", self.where, *step.split(), now=None)
+                if "commit" in step:
+                    tip = self.hub.call("git", "-C", self.where, "rev-parse", "HEAD", now=None)
+                    self.commits += tip.out.split()
+            if self.over:
+                return
+
+
+def test_cleanup_beside_an_agent_that_commits_at_once(hub: Hub) -> None:
+    """The worktree stays, or goes with all that was written in it and every commit on a ref."""
+    options = [[], ["--archive"], ["--force"], ["--force", "--archive"]]
+    agents, ends = [], {0: 0, 1: 0}
+    for number in range(CLEANUPS):
+        sid = f"s{number}"
+        hub.run("init", "-q", "--id", sid, "--task", "t", "--agents", "1")
+        assert hub.run("spawn", "-q", sid) == Result(0)
+        where = place(hub, 1, sid)
+        agent = Agent(hub, where)
+        agents.append(agent)
+        agent.start()
+        for _ in range(6):
+            result = hub.run("cleanup", *options[number % 4], sid, now=None)
+            ends[result.code] += 1
+            if not where.exists():
+                break
+        agent.over = True
+        agent.join()
+        if where.exists():  # refused a checkout, it may have stayed on its try
+            hub.git("checkout", "-q", f"hub/{sid}/agent-1/attempt-1", cwd=where)
+        result = hub.run("cleanup", *options[number % 4], sid, now=None)
+        assert (result.code, result.err, where.exists()) == (0, "", False), result
+        assert lost(hub, agent.written) == [], result
+    commits = [commit for agent in agents for commit in agent.commits]
+    whole(hub, commits=commits)
+    print(f"cleanups: {ends}, commits: {len(commits)}")
+
+
+def test_spawn_beside_prune_at_once(hub: Hub) -> None:
+    """What git takes for the entry of a worktree that is gone is none that is just being made."""
+    with beside(hub, "git worktree prune --expire=now", "git worktree list"):
+        for number in range(SPAWNS):
+            sid = f"s{number}"
+            hub.run("init", "-q", "--id", sid, "--task", "t", "--agents", "3")
+            assert hub.run("spawn", "-q", sid, now=None) == Result(0)
+            for agent in (1, 2, 3):
+                where = place(hub, agent, sid)
+                assert hub.git("status", "--porcelain", "--branch", cwd=where) == (
+                    f"## hub/{sid}/agent-{agent}/attempt-1"
+                )
+            if number % 2:
+                assert hub.run("cleanup", "-q", sid, now=None) == Result(0)
+    listed = hub.git("worktree", "list", "--porcelain").count("worktree ")
+    assert listed == 1 + 3 * sum(1 for number in range(SPAWNS) if not number % 2)
+    whole(hub)
+
+
+def test_archive_beside_packing_at_once(hub: Hub) -> None:
+    """`git pack-refs`, `git gc --auto` and somebody who makes branches: no ref of anybody is lost, none comes back."""
+    hub.git("config", "gc.auto", "1")
+    hub.git("config", "gc.autoDetach", "false")
+    oid, tree = hub.git("rev-parse", "main"), hub.git("rev-parse", "main^{tree}")
+    made = hub.top.parent / "made"
+    make = (
+        f"n=$((n+1)); oid=$(git commit-tree {tree} -p main -m other-$n) && "
+        f'git update-ref refs/heads/other/$n $oid "" && echo "refs/heads/other/$n $oid" >>{made}'
+    )
+    tags = {}
+    with beside(hub, "git pack-refs --all --prune", "git gc --auto --quiet", make):
+        for number in range(ARCHIVES):
+            sid = f"s{number}"
+            hub.session(sid)
+            attempts = range(1, 21)
+            hub.git(
+                "update-ref",
+                "--stdin",
+                stdin="".join(
+                    f"create refs/heads/hub/{sid}/agent-{one}/attempt-1 {oid}\n" for one in attempts
+                ),
+            )
+            for _ in range(5):
+                result = hub.run("archive", "-q", sid, now=None)
+                if result.code == 0:
+                    break
+                assert ".lock': File exists" in result.out + result.err, result
+            assert result.code == 0
+            tags |= {f"refs/tags/hub/archive/{sid}/agent-{one}": oid for one in attempts}
+    others = dict(line.split() for line in made.read_text().splitlines())
+    assert len(others) > ARCHIVES
+    assert hub.refs() == {"refs/heads/main": oid, **tags, **others}
+    whole(hub, commits=others.values())
+    print(f"branches made meanwhile: {len(others)}, archived: {len(tags)}")
