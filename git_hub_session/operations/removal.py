@@ -95,22 +95,21 @@ def take_away(
     `judged` is None where only a killed run's work is finished, `obstacle` says why the
     directory at a path cannot go after all, `saved` is what the note has to remember.
     """
-    if not os.path.lexists(worktree.entry):
+    if not _is_there(worktree):
         return  # somebody else finished it
     aside = recover(worktree)
     if aside is not None:
         judged = None  # what the killed run judged by is not known, and that it did is
     elif judged is None:
         raise Obstructed(CHANGED)  # what was half removed is it no more: locked, or back
-    else:
-        if not _holds_still(worktree, judged):
-            raise Obstructed(GIT_USED)
-        if not worktree.missing:
-            aside = _move_aside(worktree, judged, obstacle, saved)
+    elif not worktree.missing:
+        aside = _move_aside(worktree, judged, obstacle, saved)
+    elif not _holds_still(worktree, judged):
+        raise Obstructed(GIT_USED)
     left = _delete(aside, worktree.path) if aside is not None else ""
     if not left and os.path.lexists(worktree.path):
         raise Obstructed(CHANGED)  # somebody put the directory back: it has to be judged
-    if judged is not None and not _holds_still(worktree, judged):
+    if judged is not None and not _holds_still(worktree, judged) and _is_there(worktree):
         # Somebody who was still in it has locked it, staged or committed: the entry has to be
         # judged, as that of a worktree whose directory is missing.
         _drop_note(worktree)
@@ -136,6 +135,10 @@ def _move_aside(
     try:
         _write_note(worktree, "aside", trash, saved)
         _lock(worktree)
+        # After the lock, for `git worktree prune` looks for a lock first and then for the directory.
+        if not _holds_still(worktree, judged):
+            _drop_note(worktree)
+            raise Obstructed(GIT_USED)
         os.rename(worktree.path, trash)
     except OSError as fault:
         _drop_note(worktree)
@@ -193,6 +196,11 @@ def _holds_still(worktree: Worktree, judged: Judged) -> bool:
     # Where the directory is, is this module's own doing.
     same = now._replace(missing=worktree.missing, fault=worktree.fault) == worktree
     return same and not now.index_locked and number_of(now.commits()) == judged.own
+
+
+def _is_there(worktree: Worktree) -> bool:
+    """Whether the entry is: `git worktree prune` may have been quicker."""
+    return os.path.lexists(worktree.entry)
 
 
 def _put_back(worktree: Worktree, trash: str) -> None:
