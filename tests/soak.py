@@ -27,7 +27,14 @@ ROUND = 5.0  # seconds in which something is begun
 UNFINISHED = 5  # sessions
 
 # What a command may say when it refuses; everything else is a fault.
-EXPECTED = re.compile(r"no such session")
+EXPECTED = re.compile(
+    r"(error|fatal): (session X is (locked by process X|X, not X|X: (there is nothing|it takes no more|no agent))"
+    r"|cannot go from X to X|no such agents?: X|no worktree: no agent has one|X has all that agent-X did"
+    r"|agent-X (is still running|has made no attempt yet|has neither a branch nor an archive tag|has no branch)"
+    r"|something of session X moved|another branch was checked out|nobody is ranked"
+    r"|git (cannot update X, where X is checked out|does not move X))"
+    r"|Kept worktree: X\n  (in use by|git was used|something was written|its index is locked)|Kept branch: X: (moved meanwhile|checked out in a worktree|git refused: .*File exists)"
+)
 
 # Writes a file that holds its own name, notes it, and commits it or not.
 AGENT = """
@@ -35,6 +42,54 @@ name=token-$1-$(basename "$PWD"); echo $name >$name && echo "$PWD/$name" >>{jour
 test $2 = commit || exit 0
 git add $name && git commit -q -m $name && git rev-parse HEAD >>{journal}/commits
 """
+
+# What one does with a session where it stands; and what one may do by mistake.
+NATURAL = {
+    "none": ["init"],
+    "init": ["spawn", "spawn", "spawn", "status"],
+    "running": [
+        "exec",
+        "exec",
+        "exec",
+        "spawn",
+        "eval",
+        "eval",
+        "cleanup",
+        "restore",
+        "restore",
+        "board",
+        "status",
+        "log",
+    ],
+    "evaluating": [
+        "merge",
+        "merge",
+        "merge",
+        "eval",
+        "exec",
+        "cleanup",
+        "restore",
+        "archive",
+        "list",
+    ],
+    "merged": ["init", "init", "cleanup", "restore", "status", "log"],
+    "archived": ["init", "init", "cleanup", "restore", "status"],
+}
+ANY = [
+    "init",
+    "spawn",
+    "exec",
+    "eval",
+    "merge",
+    "update",
+    "cleanup",
+    "archive",
+    "restore",
+    "list",
+    "status",
+    "log",
+    "board",
+]
 
 
 class Fault(Exception):
@@ -90,7 +145,7 @@ class Soak:
         while time.monotonic() < until and not self.faults:
             try:
                 (self.command if chance.random() < 0.5 else self.git)(chance)
-            except Exception as fault:
+            except Exception as fault:  # noqa: BLE001 - it is told by who waits for the worker
                 self.faults.append(f"{type(fault).__name__}: {fault}")
 
     def is_given_up(self, where: Path) -> bool:
@@ -101,9 +156,8 @@ class Soak:
         """The ids that there are, the newest first: most is done to what goes on."""
         directory = self.hub.top / ".agenthub" / "sessions"
         names = [name for name in os.listdir(directory)] if directory.exists() else []
-        return sorted(
-            (name for name in names if not name.startswith(".")), key=lambda name: -int(name[1:])
-        )
+        whole = [name for name in names if not name.startswith(".")]
+        return sorted(whole, key=lambda name: -int(name[1:]))
 
     def worktrees(self) -> list[Path]:
         return sorted((self.hub.top.parent / "project.hub").glob("*/agent-*"))
@@ -124,7 +178,7 @@ class Soak:
         lines = [
             line for line in result.err.splitlines() if line.startswith(("error: ", "fatal: "))
         ]
-        lines += re.findall(r"^Kept .*\n  .*$|^Left .*$", result.out, re.MULTILINE)
+        lines += re.findall(r"^Kept branch: .*$|^Kept .*\n  .*$", result.out, re.MULTILINE)
         if not lines and words[0] not in ("exec", "eval"):
             self.faults.append(f"{words} does not say why: {result}")
         for line in lines:
@@ -135,11 +189,13 @@ class Soak:
 
     def words(self, chance: Random, sid: str, known: int) -> list[str]:
         """What is typed after `git hub-session`, about the session."""
-        verbs = {"init": 2, "spawn": 3, "exec": 4, "eval": 2, "merge": 3, "update": 1, "cleanup": 3}
-        verbs |= {"archive": 1, "restore": 3, "list": 1, "status": 1, "log": 1, "board": 1}
-        verb = chance.choices([*verbs], [*verbs.values()])[0] if known else "init"
+        state = self.hub.state(sid)["state"] if known else "none"
+        verb = chance.choice(ANY if known and chance.random() < 0.2 else NATURAL[state])
         agent = str(chance.randint(1, 3))
-        maybe = lambda *words: [*words] if chance.random() < 0.3 else []
+
+        def maybe(*words: str) -> list[str]:
+            return [*words] if chance.random() < 0.3 else []
+
         match verb:
             case "init":
                 # What is in the worktrees of a session d… may be thrown away.
@@ -162,7 +218,7 @@ class Soak:
                 states = ["running", "evaluating", "merged", "archived"]
                 return [verb, "--state", chance.choice(states), *maybe("--if-state=running"), sid]
             case "cleanup":
-                options = [*maybe("--archive"), *maybe("--force")]
+                options = [*(maybe("--archive") and maybe("--archive")), *maybe("--force")]
                 which = ["--finished"] if chance.random() < 0.1 else [sid]
                 return [
                     verb,

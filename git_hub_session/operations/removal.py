@@ -1,7 +1,7 @@
 """A worktree's directory and its entry, removed so that a kill at any moment loses nothing.
 
     1. a note in the entry says where the directory is going     (aside PATH)
-       and locks it: git takes the entry for stale while the directory is aside
+       and locks it: to git the entry of a directory that is aside is stale
     2. the directory is renamed to a sibling name: one atomic step
     3. it is looked at again: if anything came since it was judged, it is put back
     4. the note says that from here on it is only to be deleted   (delete PATH)
@@ -154,7 +154,6 @@ def _move_aside(
         _put_back(worktree, trash)
         raise Obstructed(reason or CHANGED)
     _write_note(worktree, "delete", trash, saved)
-    _unlock(worktree)  # whoever wants to keep it can lock it again
     return Aside(trash, found)
 
 
@@ -363,7 +362,7 @@ def _drop_note(worktree: Worktree) -> None:
 
 
 def _lock(worktree: Worktree) -> None:
-    """Keep `git worktree prune` from the entry of a directory that is aside."""
+    """Keep `git worktree prune` from the entry: it alone says what is aside, also after a kill."""
     try:
         with open(os.path.join(worktree.entry, LOCK), "x") as file:
             file.write(f"{REMOVING}\n")

@@ -13,7 +13,7 @@ from pathlib import Path
 from tests.commands.test_merge import hook, place, status, tournament
 from tests.hub import Hub, Result
 from tests.interposed import LONG
-from tests.invariants import lost, reachable, whole
+from tests.invariants import lost, whole
 
 MERGES = 300 if LONG else 12
 CLEANUPS = 40 if LONG else 4
@@ -232,7 +232,7 @@ def test_archive_beside_packing_at_once(hub: Hub) -> None:
         f"n=$((n+1)); oid=$(git commit-tree {tree} -p main -m other-$n) && "
         f'git update-ref refs/heads/other/$n $oid "" && echo "refs/heads/other/$n $oid" >>{made}'
     )
-    tags = {}
+    tags: dict[str, str] = {}
     with beside(hub, "git pack-refs --all --prune", "git gc --auto --quiet", make):
         for number in range(ARCHIVES):
             sid = f"s{number}"
