@@ -13,29 +13,49 @@ from time import sleep
 
 from git_hub_session.errors import GitFailed, HubError
 from git_hub_session.gitenviron import without_repository
+from git_hub_session.refnames import updated
 from git_hub_session.signals import hold
 
 _REFLOG = "git hub-session"
 
-# Files and index first, for they can be taken back. Where a file was only touched git finds
+# Its standard input and output are a `git update-ref --stdin` that has the ref locked, and HEAD.
+# The index is held as git holds it, so that no commit begins meanwhile, and is replaced before
+# the branch moves: `git commit` reads the branch first. Where a file was only touched git finds
 # that it is the same when it is told to look (update-index), which takes a while with many.
 _MOVE = """
-ref=$1 new=$2 old=$3
+ref=$1 new=$2 old=$3 index=$GIT_DIR/index next=$GIT_DIR/hub-session-merge.tmp
+for try in 1 2 3 4 5 6 7 8 9 10; do # another git may have the index
+	(set -C && : >"$index.lock") 2>/dev/null && break
+	test $try != 10 || {
+		echo "cannot make '$index.lock': another git is at work, or one that died has left it" >&2
+		exit 1
+	}
+	sleep 0.01
+done
+trap 'rm -f "$next" "$next.lock" "$index.lock"' EXIT
 read -r head <"$GIT_DIR/HEAD"
 test "$head" = "ref: $ref" || {
 	echo "HEAD is on another branch by now" >&2
 	exit 1
 }
-git read-tree -m -u "$old" "$new" 2>/dev/null || {
-	git update-index -q --refresh >/dev/null
-	git read-tree -m -u "$old" "$new" || exit
+export GIT_INDEX_FILE="$next"
+go() {
+	test ! -e "$index" || cp -p "$index" "$next" || return
+	git read-tree -m -u "$1" "$2" 2>/dev/null || {
+		git update-index -q --refresh >/dev/null
+		git read-tree -m -u "$1" "$2" || return
+	}
+	mv -f "$next" "$index"
 }
-git update-ref -m "$4" "$ref" "$new" "$old" && exit
-test "$(git rev-parse --verify --quiet "$ref")" = "$new" && exit # killed when it had moved the branch
-for try in 1 2 3 4 5 6 7 8 9 10; do # another git may have the index
-	git read-tree -m -u "$new" "$old" && break
-	sleep 0.1
+go "$old" "$new" </dev/null >/dev/null || exit
+printf 'commit\\0'
+while read -r said; do
+	test "$said" != "commit: ok" || exit 0
+	echo "$said" >&2
 done
+# It may have been killed when it had moved the branch.
+test "$(git rev-parse --verify --quiet "$ref" </dev/null)" = "$new" && exit
+go "$new" "$old" </dev/null >/dev/null
 exit 1
 """
 
@@ -79,39 +99,25 @@ class Git:
         words = ["git"]
         for name, value in (settings or {}).items():
             words += ["-c", f"{name}={value}"]
-        return self._call([*words, *command], command[0], stdin, environ, cwd)
-
-    def _call(
-        self,
-        words: Sequence[str],
-        name: str,
-        stdin: bytes = b"",
-        environ: Mapping[str, str] | None = None,
-        cwd: str | None = None,
-        *,
-        whole: bool = False,
-    ) -> bytes:
-        """Run it to its end; what has to be done `whole` no ^C in a terminal reaches."""
         variables = {**self._environ, "GIT_DIR": self._common_dir, **(environ or {})}
         # git is never left half-way: killed it leaves *.lock files, and what it writes nobody
         # tidies up when it is not waited for. ^C in a terminal reaches git as well, and ends the wait.
         release = hold()
         try:
             done = subprocess.run(
-                words,
+                [*words, *command],
                 input=stdin,
                 capture_output=True,
                 env=variables,
                 cwd=cwd,
                 check=False,
-                start_new_session=whole,
             )
         except FileNotFoundError:
             raise GitMissing("cannot find 'git'", hint="put git on PATH") from None
         finally:
             release()
         if done.returncode:
-            raise GitFailed(name, done.returncode, _explained(done.stderr), done.stdout)
+            raise GitFailed(command[0], done.returncode, _explained(done.stderr), done.stdout)
         return done.stdout
 
     def settings(self, name: str) -> list[str]:
@@ -163,13 +169,51 @@ class Git:
 
         `checkout` names the worktree in git's variables. Where something uncommitted is in the way,
         HEAD is on another branch by now, or git or a hook refuses the ref, nothing is changed
-        (GitFailed). Ignored files in the way are the caller's to look for. A shell does it all, so
-        that it comes to its end should we be killed.
+        (GitFailed). Ignored files in the way are the caller's to look for. A shell moves them, so
+        that it comes to its end should we be killed; ^C in a terminal reaches neither it nor git.
         """
-        words = ["/bin/sh", "-c", _MOVE, "sh", ref, new, old, _REFLOG]
-        where = checkout["GIT_WORK_TREE"]
-        # Ended among the files, git leaves some of them as they will be, and refuses to go on.
-        self._call(words, "read-tree", environ=checkout, cwd=where, whole=True)
+        release = hold()
+        try:
+            with self._locked(checkout, updated(ref, new, old)) as refs:
+                moved = subprocess.run(
+                    ["/bin/sh", "-c", _MOVE, "sh", ref, new, old],
+                    stdin=refs.stdout,
+                    stdout=refs.stdin,
+                    stderr=subprocess.PIPE,
+                    env={**self._environ, **checkout},
+                    cwd=checkout["GIT_WORK_TREE"],
+                    check=False,
+                    start_new_session=True,
+                )
+        finally:
+            release()
+        if moved.returncode:
+            raise GitFailed("read-tree", moved.returncode, os.fsdecode(moved.stderr))
+
+    def _locked(self, checkout: Mapping[str, str], command: str) -> subprocess.Popen[bytes]:
+        """A `git update-ref` that has locked what `command` changes, and waits for "commit"; raises GitFailed."""
+        refs = subprocess.Popen(
+            ["git", "update-ref", "-m", _REFLOG, "-z", "--stdin"],
+            bufsize=0,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env={**self._environ, **checkout},
+            cwd=checkout["GIT_WORK_TREE"],
+            start_new_session=True,
+        )
+        assert refs.stdin is not None
+        assert refs.stdout is not None
+        refs.stdin.write(b"\0".join([b"start", os.fsencode(command), b"prepare", b""]))
+        said = b""
+        while not said.endswith(b"prepare: ok\n"):
+            more = refs.stdout.read(4096)
+            if not more:
+                with refs:
+                    words = os.fsdecode(said.removeprefix(b"start: ok\n"))
+                raise GitFailed("update-ref", refs.returncode, words)
+            said += more
+        return refs
 
     def unlock_worktree(self, path: str) -> None:
         """Unlock the linked worktree at `path`; raises GitFailed."""

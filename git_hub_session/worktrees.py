@@ -18,6 +18,11 @@ from git_hub_session.typed import NamedTuple
 
 _LIMIT, _CHUNK = 1 << 16, 1 << 14  # bytes
 
+LOCK = "locked"
+"""The file in an entry that locks it, and holds the reason."""
+REMOVING = "git hub-session removes it"
+"""The reason for which a removal locks an entry, so that `git worktree prune` leaves it: none to us."""
+
 
 class Worktree(NamedTuple):
     """One linked worktree, as its entry says, and whether the entry and the directory agree."""
@@ -39,7 +44,7 @@ class Worktree(NamedTuple):
     in_use: tuple[str, ...]
     """Those, and what a rebase will move besides: git lets nobody else delete or move them."""
     lock: str | None
-    """The reason it is locked for ('' where none is given), or None."""
+    """The reason somebody locked it for ('' where none is given), or None."""
     fault: str
     """What is wrong with the link between entry and directory, or ''."""
     missing: bool
@@ -106,7 +111,6 @@ def read_worktree(name: str, entry: str) -> Worktree:
     missing, fault = (False, "its entry does not say where it is")
     if path:
         missing, fault = _link(entry, path, dot_git)
-    lock_file = os.path.join(entry, "locked")
     return Worktree(
         name,
         entry,
@@ -116,11 +120,17 @@ def read_worktree(name: str, entry: str) -> Worktree:
         operation.name,
         _named(head, *operation.branches),
         _named(head, *operation.branches, *operation.moved),
-        _text(lock_file).strip() if os.path.lexists(lock_file) else None,
+        _lock(entry),
         fault,
         missing,
         _modified(os.path.join(entry, "index")),
     )
+
+
+def _lock(entry: str) -> str | None:
+    path = os.path.join(entry, LOCK)
+    reason = _text(path).strip() if os.path.lexists(path) else REMOVING
+    return None if reason == REMOVING else reason
 
 
 def _named(*refs: str) -> tuple[str, ...]:

@@ -11,47 +11,15 @@ from typing import Any
 
 import pytest
 
-from tests.hub import CHECKOUT, PYTHON, Hub, new_hub
+from tests.hub import Hub, new_hub, sealed_environment
 
 pytest.register_assert_rewrite("tests.cleaning", "tests.faults.scenes")
-
-# What git and Python take from the environment must not reach a test.
-_KEPT = {"TMPDIR", "LD_LIBRARY_PATH"}
 
 
 @pytest.fixture
 def environ(tmp_path: Path) -> Mapping[str, str]:
     """An environment in which git, libgit2 and the command see this test's files only."""
-    home = tmp_path / "home"
-    home.mkdir()
-    programs = tmp_path / "bin"
-    programs.mkdir()
-    # The command as a user has it: found by git on PATH, run by the interpreter under test.
-    wrapper = programs / "git-hub-session"
-    wrapper.write_text(
-        f'#!/bin/sh\nexec {PYTHON} -I -c \'import sys; sys.path.insert(0, "{CHECKOUT}")\n'
-        'from git_hub_session.cli import command\ncommand()\' "$@"\n'
-    )
-    wrapper.chmod(0o755)
-    (home / ".gitconfig").write_text(
-        "[user]\n\tname = Ada\n\temail = ada@example.com\n"
-        '[init]\n\tdefaultBranch = main\n[protocol "file"]\n\tallow = always\n'
-        "[advice]\n\tdetachedHead = false\n"
-    )
-    return {
-        **{name: os.environ[name] for name in _KEPT if name in os.environ},
-        "PATH": f"{programs}:{os.environ['PATH']}",
-        "HOME": str(home),
-        "XDG_CONFIG_HOME": str(home / ".config"),
-        "GIT_CONFIG_NOSYSTEM": "1",
-        "GIT_CEILING_DIRECTORIES": str(tmp_path),
-        "GIT_EDITOR": "false",
-        "GIT_AUTHOR_DATE": "2026-03-17T14:00:00Z",
-        "GIT_COMMITTER_DATE": "2026-03-17T14:00:00Z",
-        "LANG": "C.UTF-8",
-        "TZ": "UTC",
-        "TERM": "dumb",
-    }
+    return sealed_environment(tmp_path)
 
 
 @pytest.fixture

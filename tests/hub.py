@@ -15,6 +15,10 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 COMMAND = CHECKOUT / "bin" / "git-hub-session"
 # 2026-03-17T14:30:22Z: what `now` is in every test that does not say otherwise.
 NOW = 1773757822
+PYTHON = sys.executable
+
+# What git and Python take from the environment must not reach a test.
+_KEPT = {"TMPDIR", "LD_LIBRARY_PATH"}
 
 
 class Result(NamedTuple):
@@ -195,4 +199,35 @@ def peer() -> Path | None:
     return path if path.is_file() else None
 
 
-PYTHON = sys.executable
+def sealed_environment(tmp_path: Path) -> Mapping[str, str]:
+    """An environment in which git, libgit2 and the command see files below `tmp_path` only."""
+    home = tmp_path / "home"
+    home.mkdir()
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    # The command as a user has it: found by git on PATH, run by the interpreter under test.
+    wrapper = programs / "git-hub-session"
+    wrapper.write_text(
+        f'#!/bin/sh\nexec {PYTHON} -I -c \'import sys; sys.path.insert(0, "{CHECKOUT}")\n'
+        'from git_hub_session.cli import command\ncommand()\' "$@"\n'
+    )
+    wrapper.chmod(0o755)
+    (home / ".gitconfig").write_text(
+        "[user]\n\tname = Ada\n\temail = ada@example.com\n"
+        '[init]\n\tdefaultBranch = main\n[protocol "file"]\n\tallow = always\n'
+        "[advice]\n\tdetachedHead = false\n"
+    )
+    return {
+        **{name: os.environ[name] for name in _KEPT if name in os.environ},
+        "PATH": f"{programs}:{os.environ['PATH']}",
+        "HOME": str(home),
+        "XDG_CONFIG_HOME": str(home / ".config"),
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_CEILING_DIRECTORIES": str(tmp_path),
+        "GIT_EDITOR": "false",
+        "GIT_AUTHOR_DATE": "2026-03-17T14:00:00Z",
+        "GIT_COMMITTER_DATE": "2026-03-17T14:00:00Z",
+        "LANG": "C.UTF-8",
+        "TZ": "UTC",
+        "TERM": "dumb",
+    }

@@ -1,6 +1,7 @@
 """A worktree's directory and its entry, removed so that a kill at any moment loses nothing.
 
     1. a note in the entry says where the directory is going     (aside PATH)
+       and locks it: to git the entry of a directory that is aside is stale
     2. the directory is renamed to a sibling name: one atomic step
     3. it is looked at again: if anything came since it was judged, it is put back
     4. the note says that from here on it is only to be deleted   (delete PATH)
@@ -22,7 +23,7 @@ from git_hub_session import tree
 from git_hub_session.operations.judge import CHANGED, GIT_USED, Reason
 from git_hub_session.operations.trash import part_of_name, trash_name, trash_of_entries
 from git_hub_session.typed import NamedTuple
-from git_hub_session.worktrees import Worktree, read_worktree
+from git_hub_session.worktrees import LOCK, REMOVING, Worktree, read_worktree
 
 _NOTE = "hub-session-removal"
 
@@ -81,22 +82,21 @@ def take_away(
     `judged` is None where only a killed run's work is finished, `obstacle` says why the
     directory at a path cannot go after all, `saved` is what the note has to remember.
     """
-    if not os.path.lexists(worktree.entry):
+    if not _is_there(worktree):
         return  # somebody else finished it
     aside = recover(worktree)
     if aside is not None:
         judged = None  # what the killed run judged by is not known, and that it did is
     elif judged is None:
         raise Obstructed(CHANGED)  # what was half removed is it no more: locked, or back
-    else:
-        if not _holds_still(worktree, judged):
-            raise Obstructed(GIT_USED)
-        if not worktree.missing:
-            aside = _move_aside(worktree, judged, obstacle, saved)
+    elif not worktree.missing:
+        aside = _move_aside(worktree, judged, obstacle, saved)
+    elif not _holds_still(worktree, judged):
+        raise Obstructed(GIT_USED)
     left = _delete(aside, worktree.path) if aside is not None else ""
     if not left and os.path.lexists(worktree.path):
         raise Obstructed(CHANGED)  # somebody put the directory back: it has to be judged
-    if judged is not None and not _holds_still(worktree, judged):
+    if judged is not None and not _holds_still(worktree, judged) and _is_there(worktree):
         # Somebody who was still in it has locked it, staged or committed: the entry has to be
         # judged, as that of a worktree whose directory is missing.
         _drop_note(worktree)
@@ -121,6 +121,11 @@ def _move_aside(
         )
     try:
         _write_note(worktree, "aside", trash, saved)
+        _lock(worktree)
+        # After the lock, for `git worktree prune` looks for a lock first and then for the directory.
+        if not _holds_still(worktree, judged):
+            _drop_note(worktree)
+            raise Obstructed(GIT_USED)
         os.rename(worktree.path, trash)
     except OSError as fault:
         _drop_note(worktree)
@@ -177,6 +182,11 @@ def _holds_still(worktree: Worktree, judged: Judged) -> bool:
     # Where the directory is, is this module's own doing.
     same = now._replace(missing=worktree.missing, fault=worktree.fault) == worktree
     return same and not now.index_locked and number_of(now.commits()) == judged.own
+
+
+def _is_there(worktree: Worktree) -> bool:
+    """Whether the entry is: `git worktree prune` may have been quicker."""
+    return os.path.lexists(worktree.entry)
 
 
 def _put_back(worktree: Worktree, trash: str) -> None:
@@ -317,8 +327,26 @@ def _write_note(worktree: Worktree, step: str, trash: str, saved: Sequence[str])
 
 
 def _drop_note(worktree: Worktree) -> None:
+    _unlock(worktree)
     for name in (f"{_NOTE}.tmp", _NOTE):
         try:
             os.unlink(os.path.join(worktree.entry, name))
+        except FileNotFoundError:
+            pass
+
+
+def _lock(worktree: Worktree) -> None:
+    """Keep `git worktree prune` from the entry: it alone says what is aside, also after a kill."""
+    try:
+        with open(os.path.join(worktree.entry, LOCK), "x") as file:
+            file.write(f"{REMOVING}\n")
+    except FileExistsError:
+        pass  # by a run that was killed, or by somebody else, which the next look sees
+
+
+def _unlock(worktree: Worktree) -> None:
+    if read_worktree(worktree.name, worktree.entry).lock is None:
+        try:
+            os.unlink(os.path.join(worktree.entry, LOCK))
         except FileNotFoundError:
             pass

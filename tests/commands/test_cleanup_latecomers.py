@@ -67,9 +67,10 @@ def test_hard_links_go_together(hub: Hub) -> None:
 def test_a_lock_that_is_set_late(hub: Hub, only: str) -> None:
     """git says that it is locked, so it is: before the directory is moved, and while it is deleted."""
     where = hub.session("s1", agents=1).worktree(1)
-    # The second rename puts the note in place once more, before which the directory was moved.
-    code = f"os.system('git -C {hub.top} worktree lock {where}')"
-    result = interposed(hub, "cleanup", "s1", code=code, only=only, nth=2)
+    # The first rename puts the note in place; then the entry is locked for the removal.
+    unlock = "" if only == "os.rename" else f"git -C {hub.top} worktree unlock {where} && "
+    code = f"os.system('{unlock}git -C {hub.top} worktree lock {where}')"
+    result = interposed(hub, "cleanup", "s1", code=code, only=only)
     assert (result.code, result.err) == (1, "")
     assert f"Kept worktree: {where}\n  git was used in it meanwhile\n" in result.out
     assert (hub.top / ".git" / "worktrees" / "agent-1" / "locked").exists()
@@ -79,6 +80,23 @@ def test_a_lock_that_is_set_late(hub: Hub, only: str) -> None:
     assert hub.run("cleanup", "s1").code == 0
     assert not where.exists()
     assert not trash(where).exists()
+
+
+def test_git_prunes_while_the_directory_is_aside(hub: Hub) -> None:
+    """To git the directory is gone; the entry is locked, so that what was staged stays, should it be put back."""
+    where = hub.session("s1", agents=1).worktree(1)
+    (where / "new").write_text("staged\n")
+    hub.git("add", "new", cwd=where)
+    aside = trash(where)
+    code = f"open({str(aside / 'late')!r}, 'w'); os.system('git -C {hub.top} worktree prune')"
+    result = interposed(hub, "cleanup", "s1", code=code, opened=str(aside))
+    assert (result.code, result.err) == (1, "")
+    assert f"Kept worktree: {where}\n  something was written into it meanwhile\n" in result.out
+    assert look(hub, where).status == ["", "?? late", "A  new"]
+    entry = hub.top / ".git" / "worktrees" / "agent-1"
+    assert [name for name in ("locked", "hub-session-removal") if (entry / name).exists()] == []
+    assert hub.run("cleanup", "s1").code == 0
+    assert not entry.exists()
 
 
 @pytest.mark.parametrize("ref", ["refs/worktree/mine", "refs/bisect/bad", "ORIG_HEAD"])

@@ -31,6 +31,7 @@ def test_a_directory_that_somebody_put_back_is_judged(hub: Hub) -> None:
     hub.git("checkout", "-q", "--detach", cwd=where)
     lost = hub.commit(where, "try", "lost\n")
     hub.git("checkout", "-q", BRANCH, cwd=where)
+    hub.git("worktree", "unlock", where)  # for the removal
     hub.git("worktree", "lock", where)
     assert hub.run("cleanup", "s1") == kept(where, "locked", f"git worktree unlock {where}")
     hub.git("worktree", "unlock", where)
@@ -47,6 +48,7 @@ def test_a_directory_that_somebody_put_back_is_judged(hub: Hub) -> None:
 def test_a_lock_set_while_it_was_half_deleted(hub: Hub) -> None:
     where = hub.session("s1", agents=1).worktree(1)
     _killed_while_deleting(hub)
+    hub.git("worktree", "unlock", where)  # for the removal
     hub.git("worktree", "lock", where)
     assert hub.run("cleanup", "s1") == kept(where, "locked", f"git worktree unlock {where}")
     assert (_trash(where) / "file").exists()
@@ -232,6 +234,7 @@ def test_a_leftover_in_the_way(hub: Hub) -> None:
     """The entry was pruned after a kill, and the worktree made anew: the way out is named, and works."""
     where = hub.session("s1", agents=1).worktree(1)
     _killed_while_deleting(hub)
+    hub.git("worktree", "unlock", where)  # without that it is not pruned
     hub.git("worktree", "prune")
     hub.git("worktree", "add", "-q", where, BRANCH)
     assert hub.run("cleanup", "s1") == kept(

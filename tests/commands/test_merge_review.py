@@ -209,7 +209,7 @@ def test_sessions_are_merged_one_at_a_time(hub: Hub) -> None:
     refs, state = hub.refs(), hub.state()
     sessions = str(hub.directory().parent)
     taken = f"fcntl.flock(os.open({sessions!r}, os.O_RDONLY), fcntl.LOCK_EX | fcntl.LOCK_NB)"
-    code = f"import fcntl; '/bin/sh' in args[1] and {taken}"
+    code = f"import fcntl; 'update-ref' in args[1] and {taken}"
     words = ("merge", "-q", "--yes", "s1")
     result = interposed(hub, *words, code=code, nth=3, only="subprocess.Popen")
     assert (result.code, "Resource temporarily unavailable" in result.err) == (128, True)
@@ -223,7 +223,7 @@ def test_a_branch_that_is_switched_at_the_last_moment(hub: Hub) -> None:
     hub.git("branch", "topic")
     refs, state = hub.refs(), hub.state()
     switch = f"git -C {hub.top} symbolic-ref HEAD refs/heads/topic"
-    code = f"'/bin/sh' in args[1] and os.system({switch!r})"
+    code = f"'update-ref' in args[1] and os.system({switch!r})"
     result = interposed(
         hub, "merge", "-q", "--yes", "s1", code=code, nth=3, only="subprocess.Popen"
     )
@@ -234,3 +234,55 @@ def test_a_branch_that_is_switched_at_the_last_moment(hub: Hub) -> None:
         "hint: HEAD is on another branch by now\n",
     )
     assert (hub.refs(), hub.state(), status(hub)) == (refs, state, "## topic")
+
+
+def test_another_git_has_the_index(hub: Hub) -> None:
+    """A commit under way, or the lock of a git that was killed: it is named, and nothing moves."""
+    tournament(hub)
+    before = still(hub)
+    lock = hub.top / ".git" / "index.lock"
+    lock.touch()
+    result = hub.run("merge", "-q", "--yes", "s1")
+    lock.unlink()
+    said = f"cannot make '{lock}': another git is at work, or one that died has left it"
+    where = f"git cannot update '{hub.top}', where 'main' is checked out"
+    assert result == Result(1, "", f"error: {where}\nhint: {said}\n")
+    assert still(hub) == before
+    assert hub.run("merge", "-q", "--yes", "s1") == Result(0)
+    assert (status(hub), lock.exists()) == ("## main", False)
+
+
+def test_no_commit_begins_while_the_files_move(hub: Hub) -> None:
+    """Index and branch are locked from before the first file moves until the last has."""
+    (hub.top / ".gitattributes").write_text("new filter=slow\n")
+    hub.git("add", ".")
+    hub.git("commit", "-q", "-m", "attributes")
+    tournament(hub)
+    base = hub.git("rev-parse", "main")
+    tried = hub.top.parent / "tried"
+    commit = f"git -C {hub.top} commit -q --allow-empty -m loop"
+    move = f"git -C {hub.top} update-ref refs/heads/main {base}^ {base}"
+    own = "unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE"
+    try_both = f"( {own}; {commit}; echo $?; {move}; echo $? ) >{tried} 2>{tried}.err; cat"
+    hub.git("config", "filter.slow.smudge", try_both)
+    assert hub.run("merge", "-q", "--yes", "s1") == Result(0)
+    assert tried.read_text() == "128\n128\n"
+    said = (hub.top.parent / "tried.err").read_text()
+    assert "index.lock': File exists" in said
+    assert "cannot lock ref 'refs/heads/main'" in said
+    assert hub.git("rev-parse", "main^1") == base
+    assert status(hub) == "## main"
+
+
+def test_a_branch_that_cannot_be_written_at_last(hub: Hub) -> None:
+    """The ref was locked, the files have moved, and there is no room for its reflog: they go back."""
+    tournament(hub)
+    (hub.top / "mine").write_text("staged\n")
+    hub.git("add", "mine")
+    reflog = hub.top / ".git" / "logs" / "refs" / "heads" / "main"
+    reflog.unlink()
+    reflog.symlink_to("/dev/full")
+    before = still(hub)
+    result = hub.run("merge", "-q", "--yes", "s1")
+    assert (result.code, "unable to append to" in result.err) == (1, True), result
+    assert still(hub) == before

@@ -1,0 +1,83 @@
+"""What holds of a repository whatever was done to it, once all is quiet."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from tests.hub import Hub, Result
+from tests.stores import NEXT
+
+# Names that only ever lie about while a command runs, ours or git's.
+_PASSING = (".lock", ".tmp", ".hub-trash")
+
+
+def whole(hub: Hub, *, commits: Iterable[str] = ()) -> None:
+    """All of it: git's objects, the sessions, every one of the `commits`, and nothing left lying about."""
+    assert hub.call("git", "fsck", "--connectivity-only", "--no-dangling", "--no-progress") == (
+        Result(0)
+    )
+    assert set(commits) <= reachable(hub)
+    sessions_are_lawful(hub)
+    assert leftovers(hub) == []
+
+
+def reachable(hub: Hub) -> set[str]:
+    """The commits that a ref or a worktree's HEAD leads to."""
+    return set(hub.git("rev-list", "--all").splitlines())
+
+
+def sessions_are_lawful(hub: Hub) -> None:
+    """Each can be read, and its history leads in lawful steps from `init` to where it stands."""
+    for session in hub.json("list")["sessions"]:
+        sid = session["session_id"]
+        state = hub.state(sid)
+        stands = "init"
+        for step in state.get("history", []):
+            assert step["from"] == stands, (sid, state)
+            assert step["to"] == NEXT.get(stands) or (step["from"], step["to"]) == END, (sid, state)
+            stands = step["to"]
+        assert (stands, session["state"]) == (state["state"], state["state"]), (sid, state)
+        config = hub.directory(sid) / "config.yaml"
+        assert f"session_id: {sid}" in config.read_text().replace('"', ""), sid
+
+
+END = ("evaluating", "archived")
+
+
+def leftovers(hub: Hub) -> list[str]:
+    """What a command that ended should have taken away."""
+    places = [
+        hub.top / ".git",
+        hub.top / ".agenthub",
+        hub.worktrees,
+        hub.top.parent / "project.hub",
+    ]
+    found = [
+        os.path.join(directory, name)
+        for place in places
+        for directory, directories, files in os.walk(place)
+        for name in [*directories, *files]
+        if name.endswith(_PASSING) or name.startswith("hub-session")
+    ]
+    return sorted(os.path.relpath(path, hub.top.parent) for path in found)
+
+
+def lost(hub: Hub, contents: Iterable[str]) -> list[str]:
+    """Which of the `contents` is in no worktree's file, and in nothing that a ref leads to."""
+    listed = hub.git("rev-list", "--objects", "--all").splitlines()
+    objects = {line.partition(" ")[0] for line in listed}
+    missing = {text for text in contents if blob(text) not in objects}
+    for place in (hub.top, hub.worktrees, hub.top.parent / "project.hub"):
+        for directory, directories, files in os.walk(place):
+            directories[:] = [name for name in directories if name not in (".git", ".agenthub")]
+            missing -= {Path(directory, name).read_text() for name in files}
+    return sorted(missing)
+
+
+def blob(text: str) -> str:
+    """The object id of a file that holds the text."""
+    data = text.encode()
+    return hashlib.sha1(b"blob %d\0%s" % (len(data), data)).hexdigest()

@@ -1,0 +1,1 @@
+"""What happens when many do something at the same time."""
