@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from collections.abc import Iterable, Mapping, Sequence
-from time import sleep
+from time import monotonic, sleep
 
 from git_hub_session.errors import GitFailed, HubError
 from git_hub_session.gitenviron import without_repository
+from git_hub_session.refnames import updated
 from git_hub_session.signals import hold
 
 _REFLOG = "git hub-session"
@@ -94,7 +96,7 @@ class Git:
         variables = {**self._environ, "GIT_DIR": self._common_dir, **(environ or {})}
         # git is never left half-way: killed it leaves *.lock files, and what it writes nobody
         # tidies up when it is not waited for. ^C in a terminal reaches git as well, and ends the wait.
-        release = hold()
+        release, began = hold(), monotonic()
         try:
             done = subprocess.run(
                 words,
@@ -109,6 +111,7 @@ class Git:
             raise GitMissing("cannot find 'git'", hint="put git on PATH") from None
         finally:
             release()
+        sys.audit("git_hub_session.end", words, done.returncode, monotonic() - began)
         if done.returncode:
             raise GitFailed(name, done.returncode, os.fsdecode(done.stderr), done.stdout)
         return done.stdout
@@ -169,6 +172,7 @@ class Git:
         where = checkout["GIT_WORK_TREE"]
         # Ended among the files, git leaves some of them as they will be, and refuses to go on.
         self._call(words, "read-tree", environ=checkout, cwd=where, whole=True)
+        sys.audit("git_hub_session.refs", [updated(ref, new, old)])
 
     def unlock_worktree(self, path: str) -> None:
         """Unlock the linked worktree at `path`; raises GitFailed."""
@@ -180,20 +184,23 @@ class Git:
         The user's reference-transaction hook is asked, as for every change of refs. In a
         rehearsal it is asked, and nothing is changed. Raises GitFailed.
         """
-        lines = [os.fsencode(command) for command in commands]
+        changes = list(commands)
+        lines = [os.fsencode(command) for command in changes]
         end = b"abort" if rehearsal else b"commit"
         stdin = b"\0".join([b"start", *lines, b"prepare", end, b""])
         # git by default leaves it to the system when refs reach the disk.
         settings = {"core.fsync": "all"}
         words = ["update-ref", "-m", _REFLOG, "-z", "--stdin"]
         self.run(words, stdin=stdin, settings=settings)
+        sys.audit("git_hub_session.refs", [] if rehearsal else changes)
 
 
 def trusts(cwd: str, environ: Mapping[str, str]) -> bool:
     """Whether git itself works in the repository at `cwd`, which somebody else owns."""
+    words, began = ["git", "rev-parse", "--git-dir"], monotonic()
     try:
         done = subprocess.run(
-            ["git", "rev-parse", "--git-dir"],
+            words,
             cwd=cwd,
             env=dict(environ),
             capture_output=True,
@@ -201,4 +208,5 @@ def trusts(cwd: str, environ: Mapping[str, str]) -> bool:
         )
     except FileNotFoundError:
         return False
+    sys.audit("git_hub_session.end", words, done.returncode, monotonic() - began)
     return done.returncode == 0

@@ -95,6 +95,7 @@ def test_only_the_command_that_is_asked_for_is_loaded(hub: Hub) -> None:
     commands = {name for name in modules if name.startswith("git_hub_session.commands.")}
     assert commands == {"git_hub_session.commands.list"}
     assert not {name for name in modules if name.startswith("git_hub_session.operations")}
+    assert "git_hub_session.trace" not in modules
 
 
 def test_without_pygit2_what_does_not_look_works(hub: Hub, tmp_path: Path) -> None:
