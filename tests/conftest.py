@@ -14,7 +14,7 @@ from tests.hub import CHECKOUT, PYTHON, Hub
 pytest.register_assert_rewrite("tests.cleaning")
 
 # What git and Python take from the environment must not reach a test.
-_KEPT = {"TMPDIR", "LD_LIBRARY_PATH", "COVERAGE_PROCESS_CONFIG"}
+_KEPT = {"TMPDIR", "LD_LIBRARY_PATH", "HUB_TEST_MEASURED"}
 
 
 @pytest.fixture
