@@ -172,4 +172,9 @@ def _row(what: str, summary: dict[str, int]) -> str:
 if __name__ == "start":
     measure(os.environ[VARIABLE])
 elif __name__ == "__main__":
-    {"prepare": prepare, "collect": collect, "report": report}[sys.argv[1]](*sys.argv[2:])
+    asked: dict[str, Callable[..., None]] = {
+        "prepare": prepare,
+        "collect": collect,
+        "report": report,
+    }
+    asked[sys.argv[1]](*sys.argv[2:])
