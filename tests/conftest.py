@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from tests import measured
 from tests.hub import CHECKOUT, PYTHON, Hub
 
+measured.take_over()
 pytest.register_assert_rewrite("tests.cleaning")
 
 # What git and Python take from the environment must not reach a test.
