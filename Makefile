@@ -61,7 +61,7 @@ check: lint
 	rm -rf .coverage
 	mkdir -p $(TOLD)
 	$(BIN)/python -m tests.measured prepare
-	HUB_TEST_MEASURED=$(TOLD) $(BIN)/python -m pytest -n 2 tests
+	MEASURED_INTO=$(TOLD) $(BIN)/python -m pytest -n 2 tests
 	$(BIN)/python -m tests.measured collect $(TOLD)
 	$(BIN)/python -m tests.measured report $(COVERAGE)
 

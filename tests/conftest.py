@@ -16,7 +16,7 @@ measured.take_over()
 pytest.register_assert_rewrite("tests.cleaning")
 
 # What git and Python take from the environment must not reach a test.
-_KEPT = {"TMPDIR", "LD_LIBRARY_PATH", "HUB_TEST_MEASURED"}
+_KEPT = {"TMPDIR", "LD_LIBRARY_PATH", "MEASURED_INTO"}
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ NOW = 1773757822
 
 
 # For a process that must be as it is for its users (see tests/measured.py).
-UNMEASURED = {"HUB_TEST_MEASURED": ""}
+UNMEASURED = {"MEASURED_INTO": ""}
 
 
 class Result(NamedTuple):

@@ -3,7 +3,7 @@
 coverage.py judges and reports, but it does not measure: a test is some processes, and loading
 coverage takes each of them 100 ms, three times as long as a command does. What it wants to
 know are the arcs (from which line to which), and those sys.settrace shows. So this file is run
-at the start of each Python of .venv, by a .pth (`prepare`), if HUB_TEST_MEASURED names a
+at the start of each Python of .venv, by a .pth (`prepare`), if MEASURED_INTO names a
 directory. A process that is killed tells nothing.
 
     python -m tests.measured prepare            .venv is ready to measure
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 Arcs = dict[str, set[tuple[int, int]]]
-VARIABLE = "HUB_TEST_MEASURED"
+VARIABLE = "MEASURED_INTO"
 _CHECKOUT = (
     "" if __name__ == "start" else os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 )
@@ -150,8 +150,12 @@ def collect(directory: str) -> None:
     sums: Arcs = {}
     for name in os.listdir(directory):
         with open(os.path.join(directory, name), "rb") as file:
-            for path, arcs in marshal.load(file).items():
-                sums.setdefault(os.path.realpath(path), set()).update(arcs)
+            try:
+                told = marshal.load(file)
+            except EOFError:
+                continue  # it was killed while it told
+        for path, arcs in told.items():
+            sums.setdefault(os.path.realpath(path), set()).update(arcs)
     ours = _CHECKOUT + _PACKAGE
     measured = Coverage()
     measured.erase()
