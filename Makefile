@@ -14,9 +14,9 @@ LIBRARY := $(DESTDIR)$(prefix)/lib/git-hub-session
 LIBRARY_SQ = $(subst ','\'',$(LIBRARY))
 TARGET_SQ = $(subst ','\'',$(DESTDIR)$(prefix))
 
-.PHONY: all demo test long check format bench install uninstall clean
+.PHONY: all demo test long lint check format bench install uninstall clean
 
-all: check test
+all: check
 
 define CHECK_PYTHON
 import sys
@@ -47,11 +47,23 @@ test: $(READY)
 long: $(READY)
 	HUB_TEST_LONG=1 $(BIN)/python -m pytest -n 2 tests -k 'killed or at_once or random'
 
-check: $(READY)
+lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	sh -n bin/git-hub-session
+
+# Lint, types, and every test, with the branches of the package that they run (tests/measured.py).
+COVERAGE := 95
+TOLD := $(CURDIR)/.coverage/told
+
+check: lint
+	rm -rf .coverage
+	mkdir -p $(TOLD)
+	$(BIN)/python -m tests.measured prepare
+	MEASURED_INTO=$(TOLD) $(BIN)/python -m pytest -n 2 tests
+	$(BIN)/python -m tests.measured collect $(TOLD)
+	$(BIN)/python -m tests.measured report $(COVERAGE)
 
 format: $(READY)
 	$(BIN)/ruff format .
@@ -81,4 +93,4 @@ uninstall:
 	rm -f '$(TARGET_SQ)/bin/git-hub-session' '$(TARGET_SQ)/share/man/man1/git-hub-session.1'
 
 clean:
-	rm -rf $(VENV) build dist
+	rm -rf $(VENV) .coverage build dist

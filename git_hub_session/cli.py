@@ -66,6 +66,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     gc.disable()
     words = list(sys.argv[1:] if argv is None else argv)
     _fill_closed_streams()
+    _trace(words)
+    code = _guarded(words)
+    sys.audit("git_hub_session.exit", code)
+    return code
+
+
+def _trace(words: list[str]) -> None:
+    wanted = os.environ.get("GIT_HUB_SESSION_TRACE")
+    if wanted:
+        from git_hub_session.trace import begin
+
+        for line in begin(wanted, words):
+            tell(line)
+
+
+def _guarded(words: list[str]) -> int:
     try:
         for number in ENDING:
             if signal.getsignal(number) is not signal.SIG_IGN:
@@ -98,6 +114,7 @@ def _heard(_number: int, _frame: FrameType | None) -> None:
 
 
 def _die_by(number: int) -> NoReturn:
+    sys.audit("git_hub_session.exit", -number)
     signal.signal(number, signal.SIG_DFL)
     signal.raise_signal(number)
     os._exit(128 + number)  # where the signal is blocked

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import sys
 from collections.abc import Iterable
 
 _DIRECTORY = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_DIRECTORY
@@ -77,6 +78,7 @@ def _copy(name: bytes, source: int, target: int) -> None:
 def _copy_file(name: bytes, source: int, target: int, mode: int) -> None:
     read = os.open(name, _READ, dir_fd=source)
     try:
+        sys.audit("git_hub_session.create", name, target)
         write = os.open(name, _CREATE, 0o600, dir_fd=target)
         try:
             _pour(read, write)

@@ -11,6 +11,7 @@ import errno
 import fcntl
 import os
 import stat
+import sys
 import time
 from types import TracebackType
 
@@ -31,12 +32,13 @@ class LockHeld(HubError):
 class Directory:
     """An open directory; `with` closes it. `path` is for messages only."""
 
-    __slots__ = ("fd", "path")
+    __slots__ = ("_locked", "fd", "path")
 
     def __init__(self, path: str, fd: int | None = None) -> None:
         """Open `path`, whose last component may be no link; raises OSError, Damaged."""
         self.path = path
         self.fd = _open_directory(path, path, None) if fd is None else fd
+        self._locked = False
 
     def __enter__(self) -> Self:
         return self
@@ -51,6 +53,8 @@ class Directory:
 
     def close(self) -> None:
         """Close the directory, and free its lock."""
+        if self._locked:
+            sys.audit("git_hub_session.unlock", self.path)
         os.close(self.fd)
 
     def child(self, name: str) -> Directory:
@@ -122,6 +126,7 @@ class Directory:
 
     def writer(self, name: str) -> int:
         """A new file, open for writing; raises FileExistsError."""
+        sys.audit("git_hub_session.create", name, self.fd)
         return os.open(name, _CREATE | os.O_APPEND, 0o666, dir_fd=self.fd)
 
     def create(self, name: str, data: bytes) -> None:
@@ -181,6 +186,7 @@ class Directory:
             os.replace(source, name, src_dir_fd=self.fd, dst_dir_fd=self.fd)
 
     def _write(self, name: str, data: bytes, *, like: os.stat_result | None) -> None:
+        sys.audit("git_hub_session.create", name, self.fd)
         fd = os.open(name, _CREATE, 0o666 if like is None else 0o600, dir_fd=self.fd)
         try:
             if like is not None:
@@ -207,17 +213,19 @@ class Directory:
 
     def lock(self, *, wait: float) -> None:
         """Take the directory's lock, until it is closed; raises LockHeld after `wait` seconds."""
-        deadline = time.monotonic() + wait
+        began = time.monotonic()
         pause = 0.001
         while True:
             try:
                 fcntl.flock(self.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                return
+                break
             except BlockingIOError:
-                if time.monotonic() >= deadline:
+                if time.monotonic() >= began + wait:
                     raise LockHeld(f"'{self.path}' is locked") from None
             time.sleep(pause)
             pause = min(pause * 2, 0.05)
+        self._locked = True
+        sys.audit("git_hub_session.lock", self.path, time.monotonic() - began)
 
     def is_locked(self) -> bool:
         """Whether somebody holds the directory's lock, if only this process by another opening of it."""

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from collections.abc import Iterable, Mapping, Sequence
-from time import sleep
+from time import monotonic, sleep
 
 from git_hub_session.errors import GitFailed, HubError
 from git_hub_session.gitenviron import without_repository
@@ -102,7 +103,7 @@ class Git:
         variables = {**self._environ, "GIT_DIR": self._common_dir, **(environ or {})}
         # git is never left half-way: killed it leaves *.lock files, and what it writes nobody
         # tidies up when it is not waited for. ^C in a terminal reaches git as well, and ends the wait.
-        release = hold()
+        release, began = hold(), monotonic()
         try:
             done = subprocess.run(
                 [*words, *command],
@@ -116,6 +117,7 @@ class Git:
             raise GitMissing("cannot find 'git'", hint="put git on PATH") from None
         finally:
             release()
+        sys.audit("git_hub_session.end", words, done.returncode, monotonic() - began)
         if done.returncode:
             raise GitFailed(command[0], done.returncode, _explained(done.stderr), done.stdout)
         return done.stdout
@@ -172,11 +174,12 @@ class Git:
         (GitFailed). Ignored files in the way are the caller's to look for. A shell moves them, so
         that it comes to its end should we be killed; ^C in a terminal reaches neither it nor git.
         """
-        release = hold()
+        release, began = hold(), monotonic()
+        words = ["/bin/sh", "-c", _MOVE, "sh", ref, new, old]
         try:
             with self._locked(checkout, updated(ref, new, old)) as refs:
                 moved = subprocess.run(
-                    ["/bin/sh", "-c", _MOVE, "sh", ref, new, old],
+                    words,
                     stdin=refs.stdout,
                     stdout=refs.stdin,
                     stderr=subprocess.PIPE,
@@ -187,8 +190,10 @@ class Git:
                 )
         finally:
             release()
+        sys.audit("git_hub_session.end", words, moved.returncode, monotonic() - began)
         if moved.returncode:
             raise GitFailed("read-tree", moved.returncode, os.fsdecode(moved.stderr))
+        sys.audit("git_hub_session.refs", [updated(ref, new, old)])
 
     def _locked(self, checkout: Mapping[str, str], command: str) -> subprocess.Popen[bytes]:
         """A `git update-ref` that has locked what `command` changes, and waits for "commit"; raises GitFailed."""
@@ -225,13 +230,15 @@ class Git:
         The user's reference-transaction hook is asked, as for every change of refs. In a
         rehearsal it is asked, and nothing is changed. Raises GitFailed.
         """
-        lines = [os.fsencode(command) for command in commands]
+        changes = list(commands)
+        lines = [os.fsencode(command) for command in changes]
         end = b"abort" if rehearsal else b"commit"
         stdin = b"\0".join([b"start", *lines, b"prepare", end, b""])
         # git by default leaves it to the system when refs reach the disk.
         settings = {"core.fsync": "all"}
         words = ["update-ref", "-m", _REFLOG, "-z", "--stdin"]
         self.run(words, stdin=stdin, settings=settings)
+        sys.audit("git_hub_session.refs", [] if rehearsal else changes)
 
 
 def _explained(stderr: bytes) -> str:
@@ -244,9 +251,10 @@ def _explained(stderr: bytes) -> str:
 
 def trusts(cwd: str, environ: Mapping[str, str]) -> bool:
     """Whether git itself works in the repository at `cwd`, which somebody else owns."""
+    words, began = ["git", "rev-parse", "--git-dir"], monotonic()
     try:
         done = subprocess.run(
-            ["git", "rev-parse", "--git-dir"],
+            words,
             cwd=cwd,
             env=dict(environ),
             capture_output=True,
@@ -254,4 +262,5 @@ def trusts(cwd: str, environ: Mapping[str, str]) -> bool:
         )
     except FileNotFoundError:
         return False
+    sys.audit("git_hub_session.end", words, done.returncode, monotonic() - began)
     return done.returncode == 0

@@ -7,6 +7,7 @@ import os
 import selectors
 import signal
 import subprocess
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from time import monotonic
 
@@ -43,8 +44,9 @@ class Shell:
 
         Raises BrokenPipeError where the command had nobody to write to.
         """
+        words, began = ["/bin/sh", "-c", command], monotonic()
         done = subprocess.run(
-            ["/bin/sh", "-c", command],
+            words,
             cwd=self._directory,
             env=self._environ,
             stdin=subprocess.DEVNULL,
@@ -52,6 +54,7 @@ class Shell:
             stderr=subprocess.STDOUT,
             check=False,
         )
+        sys.audit("git_hub_session.end", words, done.returncode, monotonic() - began)
         if done.returncode in _BROKEN_PIPE:
             raise BrokenPipeError
         return Done(done.returncode, os.fsdecode(done.stdout or b""))
@@ -244,6 +247,7 @@ class _Pen:
                 end.close()
         self.running.remove(job)
         seconds = now - job.since
+        sys.audit("git_hub_session.end", job.process.args, status, seconds)
         self._listener.ended(
             job.at, Ending(status if status >= 0 else 128 - status, seconds, job.cut_off)
         )

@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 
+from tests import measured
 from tests.hub import Hub, new_hub, sealed_environment
 
+measured.take_over()
 pytest.register_assert_rewrite("tests.cleaning", "tests.faults.scenes")
 
 

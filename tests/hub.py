@@ -18,7 +18,11 @@ NOW = 1773757822
 PYTHON = sys.executable
 
 # What git and Python take from the environment must not reach a test.
-_KEPT = {"TMPDIR", "LD_LIBRARY_PATH"}
+_KEPT = {"TMPDIR", "LD_LIBRARY_PATH", "MEASURED_INTO"}
+
+
+# For a process that must be as it is for its users (see tests/measured.py).
+UNMEASURED = {"MEASURED_INTO": ""}
 
 
 class Result(NamedTuple):

@@ -47,7 +47,7 @@ LAYERS = (
     Layer("L0 library", "libgit2"),
     Layer(
         "L1 doors",
-        f"{LIGHT} {HEAVY} files configfile discovery identity",
+        f"{LIGHT} {HEAVY} files configfile discovery identity trace",
         imports=f"{VALUES} signals libgit2",
     ),
     Layer(
@@ -92,6 +92,7 @@ LAYERS = (
         "cli __main__",
         imports="__init__ typed errors options signals commands context render cli",
         types="views.view",
+        doors="trace",
     ),
     Layer("the package", "__init__"),
 )
@@ -121,6 +122,7 @@ PURE = {
 # The only imports inside functions: what a command that does not need it must not wait for.
 LATE = {
     ("cli", "difflib"),
+    ("cli", "trace"),
     ("cli", "traceback"),
     ("configfile", "yaml"),
     ("context", "gitcommand"),
@@ -159,7 +161,7 @@ NAMES = {
     "sys.argv": "cli",
     "os.environ": "cli context gitrepo render",
     "os.getcwd": "context",
-    "time.time": "context",
+    "time.time": "context trace",
 }
 
 FILE, COMMAND, FUNCTION = 350, 75, 41

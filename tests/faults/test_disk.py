@@ -93,14 +93,14 @@ def test_a_read_only_file_system(disk: Hub) -> None:
     finally:
         subprocess.run(["mount", "-o", "remount,rw", disk.top.parent], check=True)
     assert told == {line: Result(128, "", answer) for line, answer in answers.items()}
-    index = f"{disk.top}/.git/worktrees/agent-1/hub-session-index.tmp"
+    entries = f"{disk.top}/.git/worktrees"
     assert cleaned == Result(
         1,
         "",
         f"Kept worktree: {place(disk, 1)}\n"
-        f"  its work cannot be saved: Read-only file system: '{index}'\n"
+        f"  its work cannot be saved: Read-only file system: '{entries}/agent-1/hub-session-index.tmp'\n"
         f"Kept worktree: {place(disk, 2)}\n"
-        "  cannot rename it: Read-only file system\n  hint: try again\n",
+        f"  Read-only file system: '{entries}/agent-2/locked'\n  hint: try again\n",
     )
     world.finish()
 
