@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from git_hub_session.clock import iso_z
-from git_hub_session.documents import encode_document, read_document
+from git_hub_session.documents import TooLarge, encode_document, read_document
 from git_hub_session.errors import Damaged, HubError, Refused
 from git_hub_session.files import Directory, LockHeld
 from git_hub_session.posts import (
@@ -29,7 +29,7 @@ from git_hub_session.posts import (
     render_post,
     unread,
 )
-from git_hub_session.store import CHANNELS, LOCK_WAIT, TooLarge, cannot_write, make_board
+from git_hub_session.store import CHANNELS, LOCK_WAIT, cannot_write, make_board
 from git_hub_session.typed import Any, NamedTuple
 
 _INDEX = "_index.json"
@@ -255,8 +255,9 @@ class Board:
             index["channels"].append(post.channel)
         try:
             board.replace(_INDEX, encode_document(index))
-        except OSError as fault:
-            self._note(f"{_INDEX} could not be written: {fault.strerror}")
+        except (OSError, TooLarge) as fault:
+            why = fault.message if isinstance(fault, TooLarge) else fault.strerror
+            self._note(f"{_INDEX} could not be written: {why}")
 
 
 def _check(draft: Post) -> None:

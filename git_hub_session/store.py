@@ -12,7 +12,7 @@ from collections.abc import Callable
 from types import TracebackType
 
 from git_hub_session import configfile
-from git_hub_session.documents import encode_document, read_document
+from git_hub_session.documents import TooLarge, encode_document, read_document
 from git_hub_session.errors import Damaged, HubError, Refused
 from git_hub_session.files import Directory, LockHeld
 from git_hub_session.refnames import InvalidId, SessionId, is_session_id, parse_session_id
@@ -57,12 +57,6 @@ class CannotWrite(HubError):
     """The file system refused (read-only, full, no permission); nothing was changed."""
 
     code = "cannot-write"
-
-
-class TooLarge(HubError):
-    """What was to be written is larger than any reader would take."""
-
-    code = "too-large"
 
 
 class Broken(NamedTuple):
@@ -259,7 +253,7 @@ class Edit:
         return f"{self.directory.path}/{_TASK}"
 
     def save(self, session: Session) -> Session:
-        """Replace state.json by the session's document, and return the session; raises CannotWrite."""
+        """Replace state.json by the session's document, and return the session; raises TooLarge, CannotWrite."""
         self._replace("state.json", encode_document(session.document))
         return session
 
