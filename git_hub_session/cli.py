@@ -149,6 +149,9 @@ def _run(words: list[str]) -> int:
             raise
         fail(_library_missing(fault), output)
         return LibraryMissing.exit_code
+    except MemoryError:
+        fail(HubError("out of memory"), output)
+        return HubError.exit_code
     except OSError as fault:
         fail(HubError(f"{fault.filename or words[0]}: {fault.strerror or fault}"), output)
         return HubError.exit_code

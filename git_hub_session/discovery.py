@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from git_hub_session.errors import HubError
 from git_hub_session.gitconfig import is_true, parse_settings
 from git_hub_session.refnames import REFS
+from git_hub_session.regular import regular
 from git_hub_session.typed import NamedTuple
 
 
@@ -234,7 +235,7 @@ def _settings(common_dir: str, git_dir: str) -> dict[str, str]:
 def _text(path: str) -> str:
     """A small file of git's, or '' where there is none."""
     try:
-        with open(path, "rb") as file:
+        with open(path, "rb", opener=regular) as file:
             return os.fsdecode(file.read(1 << 20))
     except OSError:
         return ""

@@ -247,9 +247,17 @@ class Edit:
         return _read_by_name(self.directory, self._sid)
 
     def task_file(self, session: Session) -> str:
-        """The path of a file that holds the task, made where it is missing; raises CannotWrite."""
-        if not self.directory.exists(_TASK):
-            self._replace(_TASK, os.fsencode(f"{session.config.task}\n"))
+        """The path of a file that holds the task, made where it is missing; raises CannotWrite.
+
+        What else may lie there (a link, a pipe, another text) came with the repository, and goes.
+        """
+        text = os.fsencode(f"{session.config.task}\n")
+        try:
+            is_there = self.directory.read(_TASK, limit=len(text)) == text
+        except (FileNotFoundError, Damaged):
+            is_there = False
+        if not is_there:
+            self._replace(_TASK, text)
         return f"{self.directory.path}/{_TASK}"
 
     def save(self, session: Session) -> Session:

@@ -20,6 +20,11 @@ _KEPT = {"TMPDIR", "LD_LIBRARY_PATH"}
 @pytest.fixture
 def environ(tmp_path: Path) -> Mapping[str, str]:
     """An environment in which git, libgit2 and the command see this test's files only."""
+    return sealed_environment(tmp_path)
+
+
+def sealed_environment(tmp_path: Path) -> Mapping[str, str]:
+    """The same, for a world in `tmp_path` that more than one test needs."""
     home = tmp_path / "home"
     home.mkdir()
     programs = tmp_path / "bin"
@@ -55,6 +60,11 @@ def environ(tmp_path: Path) -> Mapping[str, str]:
 @pytest.fixture
 def hub(tmp_path: Path, environ: Mapping[str, str]) -> Hub:
     """A repository with one commit on main: a file, and one in a directory."""
+    return first_repository(tmp_path, environ)
+
+
+def first_repository(tmp_path: Path, environ: Mapping[str, str]) -> Hub:
+    """The same, for a world in `tmp_path` that more than one test needs."""
     top = tmp_path / "project"
     top.mkdir()
     hub = Hub(top, environ)

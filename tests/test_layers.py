@@ -45,10 +45,11 @@ LAYERS = (
     Layer("L0 values", VALUES, imports=VALUES),
     Layer("L0 signals", "signals"),
     Layer("L0 library", "libgit2"),
+    Layer("L0 files", "regular"),
     Layer(
         "L1 doors",
         f"{LIGHT} {HEAVY} files configfile discovery identity",
-        imports=f"{VALUES} signals libgit2",
+        imports=f"{VALUES} signals libgit2 regular",
     ),
     Layer(
         "L2 store",
@@ -58,7 +59,7 @@ LAYERS = (
     Layer(
         "L3 operations",
         "operations operations.*",
-        imports=f"{VALUES} {LIGHT} store runs board operations.*",
+        imports=f"{VALUES} {LIGHT} regular store runs board operations.*",
         # The heavy doors come with the scene: an operation opens none.
         types="gitrepo gitcommand processes discovery files",
     ),

@@ -1,0 +1,71 @@
+"""A repository that somebody else wrote: every attack, and every command on it.
+
+The world that an attack leaves comes back after each call that has changed it. Everything is
+run, and all faults of an attack are told at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import pytest
+
+from git_hub_session.commands import COMMANDS
+from tests.hostile.attacks import OF_CONTENT, OF_GIT, OF_PLACES, Attack
+from tests.hostile.calls import CALLS, UNTRIED, Call, share
+from tests.hostile.invariants import faults
+from tests.hostile.world import World
+from tests.interposed import LONG
+
+# Some of what can lie in each place; all of it in the long form.
+_SAMPLED = [*OF_PLACES, *OF_GIT] if LONG else [*OF_PLACES[::7], *OF_GIT[::7]]
+ATTACKS = {attack.name: attack for attack in [*_SAMPLED, *OF_CONTENT]}
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    world = World(tmp_path_factory.mktemp("hostile"))
+    with world.forked:
+        world.build()
+        yield world
+
+
+@pytest.fixture
+def world(built: World) -> Iterator[World]:
+    yield built
+    built.put_back()
+
+
+def test_every_command_is_tried() -> None:
+    assert {call.words[0] for call in CALLS} | UNTRIED == set(COMMANDS)
+
+
+def test_without_an_attack_all_is_well(world: World) -> None:
+    """Or the table would show nothing: each call does what it is there for."""
+    world.plant()
+    assert _broken(world, CALLS, {0}) == {}
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_hostile(world: World, name: str) -> None:
+    """No command breaks a promise."""
+    attack: Attack = ATTACKS[name]
+    attack.plant(world)
+    world.plant()
+    calls = CALLS if LONG else share(list(ATTACKS).index(name))
+    assert _broken(world, calls, {0, 1, 128, 129}) == {}
+
+
+def _broken(world: World, calls: Sequence[Call], codes: set[int]) -> dict[str, list[str]]:
+    """Which of the calls have broken which promises."""
+    broken = {}
+    before = world.stamps()
+    for call in calls:
+        answer = world.forked.call(*call.words, cwd=world.project)
+        after = world.stamps()
+        found = faults(world, call, answer, before, after, codes)
+        if found:
+            broken[" ".join(call.words)] = [*found, answer.err[-600:].decode("utf-8", "replace")]
+        if after != before:
+            before = world.mend(before, after)
+    return broken
