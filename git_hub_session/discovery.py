@@ -233,12 +233,13 @@ def _settings(common_dir: str, git_dir: str) -> dict[str, str]:
 
 
 def _text(path: str) -> str:
-    """A small file of git's, or '' where there is none."""
+    """A small file of git's, or '' where there is none, or what is no text."""
     try:
         with open(path, "rb", opener=regular) as file:
-            return os.fsdecode(file.read(1 << 20))
-    except OSError:
+            data = file.read(1 << 20)
+    except (OSError, ValueError):
         return ""
+    return "" if b"\0" in data else os.fsdecode(data)
 
 
 def foreign_owner(place: Place, environ: Mapping[str, str]) -> str:

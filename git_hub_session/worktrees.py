@@ -101,11 +101,13 @@ def read_worktree(name: str, entry: str) -> Worktree:
     head, detached = read_head(entry)
     operation = operation_of(entry)
     link = _text(os.path.join(entry, "gitdir")).rstrip("\n")
-    dot_git = os.path.normpath(os.path.join(entry, link)) if link else ""
+    dot_git = os.path.normpath(os.path.join(entry, link)) if link and "\0" not in link else ""
     path = os.path.dirname(dot_git)
     missing, fault = (False, "its entry does not say where it is")
     if path:
         missing, fault = _link(entry, path, dot_git)
+    if not fault and not _is_file_or_missing(os.path.join(entry, "commondir")):
+        fault = "its commondir is not a file"  # git would wait for what a pipe says
     lock_file = os.path.join(entry, "locked")
     return Worktree(
         name,
@@ -166,7 +168,7 @@ def read_head(git_dir: str) -> tuple[str, str]:
     except OSError:
         return "", ""
     text = _text(path).rstrip("\n")
-    if text.startswith("ref:"):
+    if text.startswith("ref:") and "\0" not in text:
         return text[4:].strip(), ""
     return "", text if _is_id(text) else ""
 
@@ -224,7 +226,7 @@ def _marks_in(git_dir: str) -> set[str]:
 
 
 def _branches(refs: list[str]) -> tuple[str, ...]:
-    return tuple(ref for ref in refs if ref.startswith(HEADS))
+    return tuple(ref for ref in refs if ref.startswith(HEADS) and "\0" not in ref)
 
 
 # HEAD, ORIG_HEAD, MERGE_AUTOSTASH, … and what `git update-ref` made beside them. What was
@@ -283,6 +285,13 @@ def _is_id(text: str) -> bool:
     return len(text) in (40, 64) and all(char in "0123456789abcdef" for char in text)
 
 
+def _is_file_or_missing(path: str) -> bool:
+    try:
+        return stat.S_ISREG(os.stat(path).st_mode)
+    except OSError:
+        return True
+
+
 def _modified(path: str) -> int:
     try:
         return os.stat(path).st_mtime_ns
@@ -294,15 +303,18 @@ def _text(path: str, *, limit: int = _LIMIT) -> str:
     # Not open(): of the calls that it makes this needs half, and there are thousands of files.
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    except OSError:
+    except (OSError, ValueError):  # ValueError: a NUL in a name that another file gave
         return ""
     try:
         data = os.read(fd, _CHUNK)
-        while len(data) % _CHUNK == 0 and 0 < len(data) < limit:
-            more = os.read(fd, _CHUNK)
-            data += more
-            if not more:
-                break
+        if len(data) == _CHUNK:
+            found = os.fstat(fd)
+            if not stat.S_ISREG(found.st_mode):  # a device has no end
+                return ""
+            left = min(found.st_size, limit) - len(data)
+            while left > 0 and (more := os.read(fd, left)):
+                data += more
+                left -= len(more)
         return os.fsdecode(data[:limit])
     except OSError:
         return ""

@@ -292,12 +292,12 @@ def branches_like_options(world: World) -> None:
     head = world.hub.git("rev-parse", "HEAD")
     for ref in ("refs/heads/-rf", "refs/heads/--upload-pack=x", "refs/heads/hub/s1/--exec=x", "refs/heads/hub/s1/agent-1/-d"):
         world.hub.git("update-ref", ref, head)
-    world.hub.git("worktree", "add", "-q", "--no-checkout", "--detach", world.base / "odd", head)
+    world.hub.git("worktree", "add", "-q", "--no-checkout", "--detach", world.base / "project.hub" / "odd", head)
     (world.entry("odd") / "HEAD").write_text("ref: refs/heads/hub/s1/--exec=x\n")
 
 
 def names_of_sessions(world: World) -> None:
-    for name in ("-rf", "--help", "..x", EVIL_NAME[:200], "s1.lock", "x" * 200, "ä"):
+    for name in ("-rf", "--help", "..x", EVIL_NAME[:200].replace("/", ""), "s1.lock", "x" * 200, "ä"):
         shutil.copytree(world.session("s2"), world.store / "sessions" / name)
 
 
