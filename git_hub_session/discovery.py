@@ -46,6 +46,11 @@ class Place(NamedTuple):
     """The paths whose owner decides whether the repository can be trusted, the first is the one
     that safe.directory has to name (none where GIT_DIR named the repository)."""
 
+    @property
+    def is_found_bare(self) -> bool:
+        """Whether one stands in the git directory itself, which may be a part of what was cloned."""
+        return len(self.owners) == 1
+
 
 def find_place(cwd: str, environ: Mapping[str, str]) -> Place:
     """The repository that `cwd` and the environment mean; raises NotARepository, NoMainWorktree."""

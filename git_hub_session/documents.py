@@ -92,6 +92,8 @@ def encode_document(document: Any) -> bytes:
     for piece in json.JSONEncoder(indent=2, allow_nan=False).iterencode(document):
         size += len(piece)
         if size > LIMIT:
-            raise TooLarge(f"the document takes more than {LIMIT} bytes", hint="nothing was changed")
+            raise TooLarge(
+                f"the document takes more than {LIMIT} bytes", hint="nothing was changed"
+            )
         out.append(piece)
     return "".join([*out, "\n"]).encode()

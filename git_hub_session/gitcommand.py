@@ -7,7 +7,6 @@ alias exported (GIT_DIR, GIT_INDEX_FILE, …) leaks in.
 from __future__ import annotations
 
 import os
-import stat
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from time import sleep
@@ -41,8 +40,6 @@ exit 1
 
 # git dies of an entry that somebody else is just making, before it has made anything.
 _TRIES = 20
-
-_OF_ENTRIES = ("gitdir", "HEAD", "commondir", "locked")
 
 
 class GitMissing(HubError):
@@ -134,8 +131,7 @@ class Git:
             raise NoSuchCommit(f"no such commit: '{text}'") from None
 
     def add_worktree(self, path: str, commit: str, options: Sequence[str] = ()) -> None:
-        """Add a linked worktree at `path` on a branch, or on a commit with --detach; raises GitFailed, HubError."""
-        self._refuse_pipes()
+        """Add a linked worktree at `path` on a branch, or on a commit with --detach; raises GitFailed."""
         for attempt in range(1, _TRIES + 1):
             try:
                 self.run(["worktree", "add", "--quiet", *options, "--", path, commit])
@@ -144,18 +140,6 @@ class Git:
                 if os.path.lexists(path) or attempt == _TRIES:
                     raise
             sleep(0.01 * attempt)
-
-    def _refuse_pipes(self) -> None:
-        """git reads the entries of all other worktrees, and would wait for what is no file; raises HubError."""
-        entries = os.path.join(self._common_dir, "worktrees")
-        names = os.listdir(entries) if os.path.isdir(entries) else []
-        for path in (f"{entries}/{name}/{file}" for name in names for file in _OF_ENTRIES):
-            try:
-                is_file = stat.S_ISREG(os.stat(path).st_mode)
-            except OSError:
-                continue  # git has a word for what is missing
-            if not is_file:
-                raise HubError(f"'{path}' is not a file", hint="git itself would wait for it")
 
     def commit_tree(
         self,

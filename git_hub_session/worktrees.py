@@ -106,8 +106,6 @@ def read_worktree(name: str, entry: str) -> Worktree:
     missing, fault = (False, "its entry does not say where it is")
     if path:
         missing, fault = _link(entry, path, dot_git)
-    if not fault and not _is_file_or_missing(os.path.join(entry, "commondir")):
-        fault = "its commondir is not a file"  # git would wait for what a pipe says
     lock_file = os.path.join(entry, "locked")
     return Worktree(
         name,
@@ -283,13 +281,6 @@ def reflog_commits(common_dir: str, ref: str) -> list[str]:
 
 def _is_id(text: str) -> bool:
     return len(text) in (40, 64) and all(char in "0123456789abcdef" for char in text)
-
-
-def _is_file_or_missing(path: str) -> bool:
-    try:
-        return stat.S_ISREG(os.stat(path).st_mode)
-    except OSError:
-        return True
 
 
 def _modified(path: str) -> int:

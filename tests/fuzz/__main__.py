@@ -2,7 +2,7 @@
 
     python -m tests.fuzz session -max_total_time=600 tests/fuzz/corpus/session
 
-What is found lies in crash-* where it was called; a corpus is made small with -merge=1.
+What is found lies in crash-* where it was called.
 """
 
 from __future__ import annotations

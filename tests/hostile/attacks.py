@@ -175,7 +175,10 @@ def _config(world: World, **settings: str) -> None:
     for sid in ("s1", "s2", "s3"):
         values = {"session_id": sid, "task": "t", "agent_count": "2", "base_branch": "main"}
         values |= {"created": CREATED, **settings}
-        lines = (f'{key}: "{value}"' if key in ("task", "eval_cmd") else f"{key}: {value}" for key, value in values.items())
+        lines = (
+            f'{key}: "{value}"' if key in ("task", "eval_cmd") else f"{key}: {value}"
+            for key, value in values.items()
+        )
         (world.session(sid) / "config.yaml").write_text("\n".join(lines) + "\n")
 
 
@@ -231,7 +234,10 @@ def small_and_deep(world: World) -> None:
 def wide_letters(world: World) -> None:
     """A letter of four bytes makes all of a text wide."""
     (world.store / FILES["post"]).write_text("x" * 900_000 + "\U0001f600")
-    _state(world, lambda document: document.update(history=[{"reason": "x" * (14 << 20) + "\U0001f600"}]))
+    _state(
+        world,
+        lambda document: document.update(history=[{"reason": "x" * (14 << 20) + "\U0001f600"}]),
+    )
 
 
 def a_board_of_megabytes(world: World) -> None:
@@ -247,7 +253,11 @@ def paths_in_the_state(world: World) -> None:
 
     def change(document: dict[str, Any]) -> None:
         for agent in document["agents"].values():
-            agent |= {"worktree": target, "status": "spawning", "rescue": ["refs/heads/keep", "../x", 1]}
+            agent |= {
+                "worktree": target,
+                "status": "spawning",
+                "rescue": ["refs/heads/keep", "../x", 1],
+            }
             agent["work"] = {"attempt-1": "refs/heads/keep", "../..": "/"}
             agent["exec"] = {"run": "../../../../outside"}
         document["agents"] |= {"../../outside": {"worktree": target}, "agent-1/../..": 7}
@@ -270,7 +280,17 @@ def a_state_of_other_types(world: World) -> None:
         huge = int("9" * 4000)
         document |= {"created": huge, "updated": [], "base_commit": {}, "evaluation": 1e308}
         document |= {"merge": {"agent": huge, "attempt": -1, "into": 1, "tip": [], "commit": None}}
-        document["agents"] = {"agent-1": {"attempt": huge, "rescue": "x", "work": [], "exec": 5, "result": {"rank": huge, "metric": huge, "attempt": 1, "commit": "1a" * 20}}, "agent-2": [], "": None}
+        document["agents"] = {
+            "agent-1": {
+                "attempt": huge,
+                "rescue": "x",
+                "work": [],
+                "exec": 5,
+                "result": {"rank": huge, "metric": huge, "attempt": 1, "commit": "1a" * 20},
+            },
+            "agent-2": [],
+            "": None,
+        }
         document["history"] = [1, None, {"at": 5}, {"at": huge, "reason": []}]
 
     _state(world, change)
@@ -284,20 +304,47 @@ def a_merge_like_an_option(world: World) -> None:
 
 def a_merge_into_what_is_outside(world: World) -> None:
     tip = world.hub.git("rev-parse", "hub/s2/agent-1/attempt-1")
-    merge = {"agent": 1, "attempt": 1, "tip": tip, "into": "../../../outside/plain/kept", "commit": tip}
+    merge = {
+        "agent": 1,
+        "attempt": 1,
+        "tip": tip,
+        "into": "../../../outside/plain/kept",
+        "commit": tip,
+    }
     _state(world, lambda document: document.update(merge=merge))
 
 
 def branches_like_options(world: World) -> None:
     head = world.hub.git("rev-parse", "HEAD")
-    for ref in ("refs/heads/-rf", "refs/heads/--upload-pack=x", "refs/heads/hub/s1/--exec=x", "refs/heads/hub/s1/agent-1/-d"):
+    for ref in (
+        "refs/heads/-rf",
+        "refs/heads/--upload-pack=x",
+        "refs/heads/hub/s1/--exec=x",
+        "refs/heads/hub/s1/agent-1/-d",
+    ):
         world.hub.git("update-ref", ref, head)
-    world.hub.git("worktree", "add", "-q", "--no-checkout", "--detach", world.base / "project.hub" / "odd", head)
+    world.hub.git(
+        "worktree",
+        "add",
+        "-q",
+        "--no-checkout",
+        "--detach",
+        world.base / "project.hub" / "odd",
+        head,
+    )
     (world.entry("odd") / "HEAD").write_text("ref: refs/heads/hub/s1/--exec=x\n")
 
 
 def names_of_sessions(world: World) -> None:
-    for name in ("-rf", "--help", "..x", EVIL_NAME[:200].replace("/", ""), "s1.lock", "x" * 200, "ä"):
+    for name in (
+        "-rf",
+        "--help",
+        "..x",
+        EVIL_NAME[:200].replace("/", ""),
+        "s1.lock",
+        "x" * 200,
+        "ä",
+    ):
         shutil.copytree(world.session("s2"), world.store / "sessions" / name)
 
 
@@ -339,7 +386,9 @@ def a_git_file_that_leads_outside(world: World) -> None:
 
 
 def a_head_that_leads_up(world: World) -> None:
-    (world.entry() / "HEAD").write_text("ref: refs/heads/hub/s1/../../../../../outside/plain/kept\n")
+    (world.entry() / "HEAD").write_text(
+        "ref: refs/heads/hub/s1/../../../../../outside/plain/kept\n"
+    )
 
 
 def a_removal_of_what_is_outside(world: World) -> None:
@@ -365,7 +414,9 @@ def links_in_a_worktree(world: World) -> None:
 
 
 def includes_that_lead_up(world: World) -> None:
-    (world.project / ".worktreeinclude").write_text("../outside/plain/*\n/etc/passwd\n.agenthub/**\n*\n")
+    (world.project / ".worktreeinclude").write_text(
+        "../outside/plain/*\n/etc/passwd\n.agenthub/**\n*\n"
+    )
     (world.project / "linked").symlink_to(world.outside / "plain")
 
 
@@ -377,29 +428,58 @@ def hooks_in_the_hub(world: World) -> None:
         for name in ("post-checkout", "reference-transaction", "pre-commit", "pre-auto-gc"):
             (directory / "hooks" / name).write_text(hook)
             (directory / "hooks" / name).chmod(0o755)
-        (directory / "config").write_text(f"[core]\n\tfsmonitor = {world.canary}\n[alias]\n\tx = !{world.canary}\n")
+        (directory / "config").write_text(
+            f"[core]\n\tfsmonitor = {world.canary}\n[alias]\n\tx = !{world.canary}\n"
+        )
         (directory / ".gitattributes").write_text("* filter=x diff=x merge=x\n")
     for tree in (world.project, world.worktree(), world.worktree("s2")):
         (tree / ".gitattributes").write_text("* filter=x diff=x merge=x\n")
-        (tree / ".gitmodules").write_text(f'[submodule "x"]\n\tpath = x\n\turl = x\n\tupdate = !{world.canary}\n')
+        (tree / ".gitmodules").write_text(
+            f'[submodule "x"]\n\tpath = x\n\turl = x\n\tupdate = !{world.canary}\n'
+        )
 
 
 def what_drives_a_terminal(world: World) -> None:
     """In the task, the reason, a branch, a subject, a lock, an author, a path, a file's name."""
     _config(world)
     for sid in ("s1", "s2", "s3"):
-        told = {"session_id": sid, "task": f"{EVIL}\n{EVIL}", "agent_count": "2", "base_branch": f"main{EVIL}", "created": EVIL}
-        told |= {"eval_cmd": f"{world.canary} {EVIL}", "metric": EVIL, "direction": "lower", "baseline": EVIL, EVIL: EVIL}
+        told = {
+            "session_id": sid,
+            "task": f"{EVIL}\n{EVIL}",
+            "agent_count": "2",
+            "base_branch": f"main{EVIL}",
+            "created": EVIL,
+        }
+        told |= {
+            "eval_cmd": f"{world.canary} {EVIL}",
+            "metric": EVIL,
+            "direction": "lower",
+            "baseline": EVIL,
+            EVIL: EVIL,
+        }
         lines = (f"{json.dumps(key)}: {json.dumps(value)}\n" for key, value in told.items())
         (world.session(sid) / "config.yaml").write_text("".join(lines))
 
     def change(document: dict[str, Any]) -> None:
-        step = {"at": EVIL, "from": EVIL, "to": EVIL, "by": EVIL, "verb": EVIL, "reason": f"{EVIL}\n{EVIL}"}
+        step = {
+            "at": EVIL,
+            "from": EVIL,
+            "to": EVIL,
+            "by": EVIL,
+            "verb": EVIL,
+            "reason": f"{EVIL}\n{EVIL}",
+        }
         document["history"] = [step, {"reason": "\ud800\udcff"}]
         document |= {"created": EVIL, "updated": EVIL}
         document["agents"][EVIL] = {"status": EVIL, "rescue": [EVIL], "work": {EVIL: EVIL}}
         for agent in list(document["agents"].values()):
-            agent["result"] = {"rank": 1, "attempt": 1, "commit": "1a" * 20, "metric": 1, "reason": EVIL}
+            agent["result"] = {
+                "rank": 1,
+                "attempt": 1,
+                "commit": "1a" * 20,
+                "metric": 1,
+                "reason": EVIL,
+            }
 
     _state(world, change)
     head = f"---\nauthor: {EVIL}\ntimestamp: {EVIL}\nparent: {EVIL}\nsession: s1\n---\n\n{EVIL}\n{EVIL}\n"
@@ -409,7 +489,9 @@ def what_drives_a_terminal(world: World) -> None:
     (world.store / "board" / EVIL_NAME[:60].replace("/", "")).mkdir()
     index = {"channels": ["results", EVIL, "../outside", "a\nb"], "counters": {"results": EVIL}}
     (world.store / "board" / "_index.json").write_text(json.dumps(index))
-    world.hub.git("commit", "-q", "--allow-empty", "-m", EVIL.replace("\x00", ""), cwd=world.worktree())
+    world.hub.git(
+        "commit", "-q", "--allow-empty", "-m", EVIL.replace("\x00", ""), cwd=world.worktree()
+    )
     world.hub.git("worktree", "lock", "--reason", EVIL.replace("\x00", ""), world.worktree())
 
 

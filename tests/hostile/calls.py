@@ -46,6 +46,7 @@ _CHANGING = (
 )
 _FORMS = ("--format=json", "--format=porcelain", "-z", "--color=always")
 
+
 def _in_form(call: Call, form: str) -> Call:
     return call._replace(words=(call.words[0], *[form] * bool(form), *call.words[1:]))
 
@@ -60,7 +61,17 @@ CHANGING = [
     Call(("merge", "s2", "--yes"), moves_files=True),
     Call(
         (
-            *("run", "--id", "s9", "--task", "text", "--agents", "1", "--agent-cmd", "echo x >x; git add x; git commit -qm x"),
+            *(
+                "run",
+                "--id",
+                "s9",
+                "--task",
+                "text",
+                "--agents",
+                "1",
+                "--agent-cmd",
+                "echo x >x; git add x; git commit -qm x",
+            ),
             *("--eval", "echo p50: 1", "--metric", "p50", "--direction", "lower", "--yes"),
         ),
         moves_files=True,
@@ -75,4 +86,7 @@ UNTRIED = {"demo"}
 def share(turn: int) -> list[Call]:
     """All that changes something, and each that looks in one form: after five turns it was each."""
     forms = 1 + len(_FORMS)
-    return [*(LOOKING[at + (turn + at // forms) % forms] for at in range(0, len(LOOKING), forms)), *CHANGING]
+    return [
+        *(LOOKING[at + (turn + at // forms) % forms] for at in range(0, len(LOOKING), forms)),
+        *CHANGING,
+    ]

@@ -80,7 +80,9 @@ def _of_json(out: str, err: str, code: int | None) -> list[str]:
             json.loads(out)
         else:
             said = "".join(
-                line for line in err.splitlines(True) if not line.startswith(("warning: ", "error: ", "the newest"))
+                line
+                for line in err.splitlines(True)
+                if not line.startswith(("warning: ", "error: ", "the newest"))
             )
             assert set(json.loads(said)["error"]) == {"code", "message", "hint"}
             assert code != 0

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from tests.conftest import first_repository, sealed_environment
 from tests.forked import Answer, Forked
-from tests.hub import Hub
 from tests.interposed import Template
 
 Stamps = dict[str, tuple[object, ...]]
@@ -62,7 +61,9 @@ class World:
         self.hub.git("init", "-q", self.outside / "repository")
         self.hub.git("branch", "keep")
         for sid, agents in (("s1", 2), ("s2", 1), ("s3", 1)):
-            self.do("init", "-q", "--id", sid, "--task", f"Make {sid} fast", "--agents", str(agents))
+            self.do(
+                "init", "-q", "--id", sid, "--task", f"Make {sid} fast", "--agents", str(agents)
+            )
             self.do("spawn", "-q", sid)
             for agent in range(1, agents + 1):
                 path = self.worktree(sid, agent)
@@ -71,7 +72,18 @@ class World:
         for sid in ("s2", "s3"):
             self.do("eval", "-q", sid, "--ranking", "1")
         self.do("archive", "-q", "s3")
-        self.do("board", "post", "results", "-q", "-m", "first", "--author", "agent-1", "--session", "s1")
+        self.do(
+            "board",
+            "post",
+            "results",
+            "-q",
+            "-m",
+            "first",
+            "--author",
+            "agent-1",
+            "--session",
+            "s1",
+        )
         self.do("exec", "-q", "s1", "--", "true")
         self._clean = Template(self.hub, [self.base], "clean")
 
