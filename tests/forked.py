@@ -19,7 +19,7 @@ from tests.hub import CHECKOUT, NOW, PYTHON
 MEMORY = 600 << 20
 """Bytes of address space that a call, and each git that it starts, may have."""
 
-SECONDS = 8
+SECONDS = 60
 """When a call counts as hung, on a machine with other things to do."""
 
 _SERVER = """

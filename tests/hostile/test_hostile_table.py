@@ -6,7 +6,7 @@ run, and all faults of an attack are told at once.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import pytest
 
@@ -20,20 +20,6 @@ from tests.interposed import LONG
 # Some of what can lie in each place; all of it in the long form.
 _SAMPLED = [*OF_PLACES, *OF_GIT] if LONG else [*OF_PLACES[::7], *OF_GIT[::7]]
 ATTACKS = {attack.name: attack for attack in [*_SAMPLED, *OF_CONTENT]}
-
-
-@pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    world = World(tmp_path_factory.mktemp("hostile"))
-    with world.forked:
-        world.build()
-        yield world
-
-
-@pytest.fixture
-def world(built: World) -> Iterator[World]:
-    yield built
-    built.put_back()
 
 
 def test_every_command_is_tried() -> None:
