@@ -35,6 +35,8 @@ from git_hub_session.typed import Any, NamedTuple
 _INDEX = "_index.json"
 # How many posts are opened to find the last ones of a session.
 _SEARCHED = 200
+# How much of a channel is read, the last posts of it: who clones a board did not choose its size.
+_MOST_READ = 16 << 20  # bytes
 
 
 class NoHub(HubError):
@@ -101,7 +103,8 @@ class Board:
             with self._open() as board:
                 names = _names(board, self._index(board))
                 if channel in names:
-                    return [*_posts(board, channel, sorted(_files(board, channel), key=order))]
+                    names = sorted(_files(board, channel), key=order, reverse=True)
+                    return [*_posts(board, channel, names)][::-1]
         except FileNotFoundError:
             names = list(CHANNELS)
         if channel not in names:
@@ -327,13 +330,21 @@ def _channel(board: Directory, name: str) -> Channel:
 
 
 def _posts(board: Directory, channel: str, names: list[str]) -> Iterator[Post]:
-    """What the files say; one that cannot be read says why, and stops nobody else."""
+    """What the files say, in that order, up to _MOST_READ; one that cannot be read says why, and stops nobody else."""
     if not names:
         return
+    left = _MOST_READ
     with board.child(channel) as directory:
         for name in names:
+            if left <= 0:
+                yield unread(
+                    channel, name, f"there are more than {_MOST_READ} bytes of newer posts"
+                )
+                continue
             try:
-                yield parse_post(channel, name, directory.read(name, limit=LIMIT))
+                data = directory.read(name, limit=LIMIT)
+                left -= len(data)
+                yield parse_post(channel, name, data)
             except FileNotFoundError:
                 pass  # removed while we looked
             except Damaged as fault:
