@@ -4,6 +4,7 @@ prefix ?= /usr/local
 DESTDIR ?=
 PYTHON ?= python3
 PEER ?= ../shared/peers/session_manager.py
+SECONDS ?= 600
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -14,7 +15,7 @@ LIBRARY := $(DESTDIR)$(prefix)/lib/git-hub-session
 LIBRARY_SQ = $(subst ','\'',$(LIBRARY))
 TARGET_SQ = $(subst ','\'',$(DESTDIR)$(prefix))
 
-.PHONY: all demo test long lint check format bench install uninstall clean
+.PHONY: all demo test long fuzz lint check format bench install uninstall clean
 
 all: check
 
@@ -45,7 +46,21 @@ test: $(READY)
 
 # What takes too long for every day: a kill at each moment there is, twenty rounds of races.
 long: $(READY)
-	HUB_TEST_LONG=1 $(BIN)/python -m pytest -n 2 tests -k 'killed or at_once or random'
+	HUB_TEST_LONG=1 $(BIN)/python -m pytest -n 2 tests -k 'killed or at_once or random or hostile'
+
+# Coverage-guided, SECONDS for each harness, in a venv of its own. What it finds is a file crash-*,
+# which belongs into tests/fuzz/corpus, that `make test` runs; what it learns stays in build/fuzz.
+FUZZ := build/fuzz
+$(FUZZ)/.ready: pyproject.toml
+	$(PYTHON) -m venv $(FUZZ)/venv
+	$(FUZZ)/venv/bin/$(PIP) install --upgrade 'pip>=25.1'
+	$(FUZZ)/venv/bin/$(PIP) install --group fuzz --editable .
+	touch $@
+
+fuzz: $(FUZZ)/.ready
+	set -e; for harness in configfile session; do mkdir -p $(FUZZ)/$$harness; \
+		$(FUZZ)/venv/bin/python -m tests.fuzz $$harness -max_total_time=$(SECONDS) -max_len=4096 \
+			-dict=tests/fuzz/$$harness.dict $(FUZZ)/$$harness tests/fuzz/corpus/$$harness; done
 
 lint: $(READY)
 	$(BIN)/ruff format --check .

@@ -7,10 +7,18 @@ killed process nor a damaged index makes one be given twice.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
+from git_hub_session.channels import (
+    Channel,
+    counted,
+    files_in,
+    highest,
+    in_short,
+    names_of,
+    posts_in,
+    seen_in,
+)
 from git_hub_session.clock import iso_z
-from git_hub_session.documents import encode_document, read_document
+from git_hub_session.documents import TooLarge, encode_document, read_document
 from git_hub_session.errors import Damaged, HubError, Refused
 from git_hub_session.files import Directory, LockHeld
 from git_hub_session.hub import CHANNELS, LOCK_WAIT, make_board
@@ -19,19 +27,15 @@ from git_hub_session.posts import (
     MOST_POSTS,
     Post,
     age_order,
-    is_channel,
-    is_file,
     is_parent,
-    number_of,
     numbered,
     order,
     parse_author,
-    parse_post,
     render_post,
     unread,
 )
-from git_hub_session.store import TooLarge, cannot_write
-from git_hub_session.typed import Any, NamedTuple
+from git_hub_session.store import cannot_write
+from git_hub_session.typed import Any
 
 _INDEX = "_index.json"
 # How many posts are opened to find the last ones of a session.
@@ -70,17 +74,6 @@ class AmbiguousPost(HubError):
     code = "ambiguous-post"
 
 
-class Channel(NamedTuple):
-    """A channel in short."""
-
-    name: str
-    posts: int = 0
-    last: Post | None = None
-    """The one with the highest number."""
-    reason: str = ""
-    """Why it cannot be read, or ''."""
-
-
 class Board:
     """The board of a hub; `notes` tells what was wrong with it and stopped nothing."""
 
@@ -92,7 +85,7 @@ class Board:
         """Every channel, those of the index first; raises NoHub, Damaged."""
         try:
             with self._open() as board:
-                return [_channel(board, name) for name in _names(board, self._index(board))]
+                return [in_short(board, name) for name in names_of(board, self._index(board))]
         except FileNotFoundError:
             return [Channel(name) for name in CHANNELS]
 
@@ -100,9 +93,10 @@ class Board:
         """The posts of a channel by number, then the files that have none; raises NoSuchChannel, NoHub, Damaged."""
         try:
             with self._open() as board:
-                names = _names(board, self._index(board))
+                names = names_of(board, self._index(board))
                 if channel in names:
-                    return [*_posts(board, channel, sorted(_files(board, channel), key=order))]
+                    names = sorted(files_in(board, channel), key=order, reverse=True)
+                    return [*posts_in(board, channel, names)][::-1]
         except FileNotFoundError:
             names = list(CHANNELS)
         if channel not in names:
@@ -134,7 +128,7 @@ class Board:
             )
         [(channel, name)] = found
         with self._open() as board:
-            return next(_posts(board, channel, [name]), unread(channel, name))
+            return next(posts_in(board, channel, [name]), unread(channel, name))
 
     def latest(self, session: str, most: int) -> list[Post]:
         """The session's last posts in all channels, the newest first; raises NoHub, Damaged, OSError.
@@ -146,7 +140,7 @@ class Board:
         if newest:
             with self._open() as board:
                 for channel, name in newest[:_SEARCHED]:
-                    found += (p for p in _posts(board, channel, [name]) if p.session == session)
+                    found += (p for p in posts_in(board, channel, [name]) if p.session == session)
                     if len(found) >= most:
                         break
         return found[:most]
@@ -233,8 +227,8 @@ class Board:
         """Every file that is shown as a post: its channel and its name; raises NoHub, Damaged."""
         try:
             with self._open() as board:
-                names = _names(board, self._index(board))
-                return [(channel, name) for channel in names for name in _seen(board, channel)]
+                names = names_of(board, self._index(board))
+                return [(channel, name) for channel in names for name in seen_in(board, channel)]
         except FileNotFoundError:
             return []
 
@@ -251,10 +245,10 @@ class Board:
                     return index
                 self._note(f"the posts were counted anew: {_INDEX}: not an index")
         known = {"channels": list(CHANNELS), "counters": {}}
-        names = _names(board, known)
+        names = names_of(board, known)
         return {
             "channels": names,
-            "counters": {name: _highest(_seen(board, name)) for name in names},
+            "counters": {name: highest(seen_in(board, name)) for name in names},
         }
 
     def _count(self, board: Directory, index: dict[str, Any], post: Post) -> None:
@@ -264,8 +258,9 @@ class Board:
             index["channels"].append(post.channel)
         try:
             board.replace(_INDEX, encode_document(index))
-        except OSError as fault:
-            self._note(f"{_INDEX} could not be written: {fault.strerror}")
+        except (OSError, TooLarge) as fault:
+            why = fault.message if isinstance(fault, TooLarge) else fault.strerror
+            self._note(f"{_INDEX} could not be written: {why}")
 
 
 def _check(draft: Post) -> None:
@@ -281,70 +276,10 @@ def _check(draft: Post) -> None:
 
 def _next(board: Directory, index: dict[str, Any], draft: Post) -> Post:
     """The draft under the channel's next number; raises NoSuchChannel, Refused."""
-    names = _names(board, index)
+    names = names_of(board, index)
     if draft.channel not in names:
         raise NoSuchChannel(draft.channel, names)
-    number = max(_counted(index, draft.channel), _highest(_files(board, draft.channel))) + 1
+    number = max(counted(index, draft.channel), highest(files_in(board, draft.channel))) + 1
     if number > MOST_POSTS:
         raise Refused(f"channel '{draft.channel}' has no number left")
     return numbered(draft, number)
-
-
-def _names(board: Directory, index: dict[str, Any]) -> list[str]:
-    """The channels: those of the index in its order, then the other directories; links too, to be refused."""
-    named = [name for name in index["channels"] if isinstance(name, str)]
-    return [name for name in dict.fromkeys([*named, *board.directories()[0]]) if is_channel(name)]
-
-
-def _counted(index: dict[str, Any], channel: str) -> int:
-    """What the index has counted; 0 where that is no number."""
-    count = index["counters"].get(channel)
-    return count if type(count) is int and 0 <= count <= MOST_POSTS else 0
-
-
-def _highest(files: list[str]) -> int:
-    return max(map(number_of, files), default=0)
-
-
-def _files(board: Directory, channel: str) -> list[str]:
-    """The names of a channel's files; none where it is not there yet. Raises Damaged, OSError."""
-    try:
-        with board.child(channel) as directory:
-            return [name for name in directory.names() if is_file(name)]
-    except FileNotFoundError:
-        return []
-
-
-def _seen(board: Directory, channel: str) -> list[str]:
-    """Those of its files; none where it cannot be read, which stops no other."""
-    try:
-        return _files(board, channel)
-    except (Damaged, OSError):
-        return []
-
-
-def _channel(board: Directory, name: str) -> Channel:
-    try:
-        files = sorted(_files(board, name), key=order)
-        last = next(_posts(board, name, [*filter(number_of, files)][-1:] or files[-1:]), None)
-        return Channel(name, len(files), last)
-    except Damaged as fault:
-        return Channel(name, reason=fault.message)
-    except OSError as fault:
-        return Channel(name, reason=f"cannot be read: {fault.strerror}")
-
-
-def _posts(board: Directory, channel: str, names: list[str]) -> Iterator[Post]:
-    """What the files say; one that cannot be read says why, and stops nobody else."""
-    if not names:
-        return
-    with board.child(channel) as directory:
-        for name in names:
-            try:
-                yield parse_post(channel, name, directory.read(name, limit=LIMIT))
-            except FileNotFoundError:
-                pass  # removed while we looked
-            except Damaged as fault:
-                yield unread(channel, name, fault.message.removeprefix(f"{name}: "))
-            except OSError as fault:
-                yield unread(channel, name, f"cannot be read: {fault.strerror}")

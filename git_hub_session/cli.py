@@ -166,8 +166,8 @@ def _run(words: list[str]) -> int:
             raise
         fail(_library_missing(fault), output)
         return LibraryMissing.exit_code
-    except OSError as fault:
-        fail(HubError(f"{fault.filename or words[0]}: {fault.strerror or fault}"), output)
+    except (OSError, MemoryError) as fault:
+        fail(_refused_by_the_system(fault, words[0]), output)
         return HubError.exit_code
     return view.exit_code
 
@@ -191,6 +191,12 @@ def _unshown(_view: View) -> None:
 def _unseen(_title: str, _total: int) -> Callable[[int], None]:
     """Progress with -q."""
     return lambda _done: None
+
+
+def _refused_by_the_system(fault: OSError | MemoryError, command: str) -> HubError:
+    if isinstance(fault, MemoryError):
+        return HubError("out of memory")
+    return HubError(f"{fault.filename or command}: {fault.strerror or fault}")
 
 
 def _library_missing(fault: ModuleNotFoundError) -> LibraryMissing:

@@ -13,8 +13,9 @@ from functools import cached_property
 
 from git_hub_session.clock import parse_iso
 from git_hub_session.discovery import Place, find_place, foreign_owner
-from git_hub_session.errors import HubError, UsageError
+from git_hub_session.errors import Damaged, HubError, UsageError
 from git_hub_session.refnames import AgentBranch, SessionId, parse_agent_branch, session_of_branch
+from git_hub_session.regular import find_special
 from git_hub_session.states import FINISHED
 from git_hub_session.store import Broken, NoSuchSession, Store
 from git_hub_session.typed import TYPE_CHECKING, NamedTuple
@@ -32,6 +33,12 @@ class NotOurs(HubError):
     """The repository belongs to somebody else, and safe.directory does not allow it."""
 
     code = "dubious-ownership"
+
+
+class BareRefused(HubError):
+    """A bare repository that one stands in, and safe.bareRepository wants it named."""
+
+    code = "bare-repository"
 
 
 class AmbiguousId(HubError):
@@ -79,21 +86,15 @@ class Context:
 
     @cached_property
     def place(self) -> Place:
-        """The repository and its hub; raises NotARepository, NoMainWorktree, NotOurs."""
+        """The repository and its hub; raises NotARepository, NoMainWorktree, NotOurs, BareRefused."""
         place = find_place(self.cwd, self.environ)
         owned = foreign_owner(place, self.environ)
-        if owned:
+        if owned or place.is_found_bare:
             from git_hub_session.gitcommand import trusts
 
-            # git's own answer: it knows every way in which safe.directory can be set.
+            # git's own answer: it knows every way in which safe.* can be set.
             if not trusts(self.cwd, self.environ):
-                from shlex import quote
-
-                top = place.owners[0]
-                raise NotOurs(
-                    f"detected dubious ownership in repository at '{top}': '{owned}' is somebody else's",
-                    hint=f"git config --global --add safe.directory {quote(top)}",
-                )
+                raise _not_trusted(place.owners[0], owned)
         return place
 
     @property
@@ -106,14 +107,23 @@ class Context:
         """The repository, to look at; loads libgit2 (70 ms)."""
         from git_hub_session.gitrepo import GitRepo
 
-        return GitRepo(self.place.common_dir, self.environ)
+        return GitRepo(self._readable(), self.environ)
 
     @cached_property
     def git(self) -> Git:
         """git, to change something; loads subprocess (12 ms)."""
         from git_hub_session.gitcommand import Git
 
-        return Git(self.place.common_dir, self.environ)
+        return Git(self._readable(), self.environ)
+
+    def _readable(self) -> str:
+        """The repository's directory, where git does not wait for ever; raises Damaged."""
+        special = find_special(self.place.common_dir)
+        if special:
+            raise Damaged(
+                f"'{special}' is not a file", hint="git itself would wait for it: remove it"
+            )
+        return self.place.common_dir
 
     def read_text(self, file: str, what: str, *, most: int) -> str:
         """What is in a file that the user named ('-': standard input), cut off behind `most` bytes; raises HubError."""
@@ -232,6 +242,20 @@ class Context:
         if text not in self.store.ids():
             raise NoSuchSession(text)
         return SessionId(text)
+
+
+def _not_trusted(top: str, owned: str) -> HubError:
+    from shlex import quote
+
+    if not owned:
+        return BareRefused(
+            f"git does not work in the bare repository '{top}' (safe.bareRepository)",
+            hint=f"GIT_DIR={quote(top)} names it",
+        )
+    return NotOurs(
+        f"detected dubious ownership in repository at '{top}': '{owned}' is somebody else's",
+        hint=f"git config --global --add safe.directory {quote(top)}",
+    )
 
 
 def context_of_process(voice: Voice) -> Context:

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from git_hub_session.errors import HubError
 from git_hub_session.gitconfig import is_true, parse_settings
 from git_hub_session.refnames import REFS
+from git_hub_session.regular import regular
 from git_hub_session.typed import NamedTuple
 
 
@@ -44,6 +45,11 @@ class Place(NamedTuple):
     owners: tuple[str, ...]
     """The paths whose owner decides whether the repository can be trusted, the first is the one
     that safe.directory has to name (none where GIT_DIR named the repository)."""
+
+    @property
+    def is_found_bare(self) -> bool:
+        """Whether one stands in the git directory itself, which may be a part of what was cloned."""
+        return len(self.owners) == 1
 
 
 def find_place(cwd: str, environ: Mapping[str, str]) -> Place:
@@ -232,12 +238,13 @@ def _settings(common_dir: str, git_dir: str) -> dict[str, str]:
 
 
 def _text(path: str) -> str:
-    """A small file of git's, or '' where there is none."""
+    """A small file of git's, or '' where there is none, or what is no text."""
     try:
-        with open(path, "rb") as file:
-            return os.fsdecode(file.read(1 << 20))
-    except OSError:
+        with open(path, "rb", opener=regular) as file:
+            data = file.read(1 << 20)
+    except (OSError, ValueError):
         return ""
+    return "" if b"\0" in data else os.fsdecode(data)
 
 
 def foreign_owner(place: Place, environ: Mapping[str, str]) -> str:

@@ -5,21 +5,41 @@ from __future__ import annotations
 import json
 import os
 
-from git_hub_session.errors import Damaged
+from git_hub_session.errors import Damaged, HubError
 from git_hub_session.files import Directory
 from git_hub_session.typed import Any, NoReturn
 
 LIMIT = 16 << 20  # bytes
 # json reads about 1,000 levels, but writes fewer: what is read must be writable again.
 MAX_NESTING = 200
+# A value takes up to sixty times the room in memory that it has in the file.
+MOST_VALUES = 500_000
+
+
+class TooLarge(HubError):
+    """What was to be written is larger than any reader would take."""
+
+    code = "too-large"
 
 
 def read_document(directory: Directory, name: str) -> dict[str, Any]:
     """The JSON object in the file `name`; raises Damaged."""
     try:
-        document = _decode(directory.read(name, limit=LIMIT))
+        data = directory.read(name, limit=LIMIT)
     except FileNotFoundError:
-        fault = "missing"
+        raise Damaged(f"{os.path.basename(name)}: missing") from None
+    return parse_document(os.path.basename(name), data)
+
+
+def parse_document(name: str, data: bytes) -> dict[str, Any]:
+    """The JSON object in `data`, which the file `name` holds; raises Damaged."""
+    openings = data.count(b"[") + data.count(b"{")
+    if openings + data.count(b",") > MOST_VALUES:
+        raise Damaged(f"{name}: more than {MOST_VALUES} values")
+    try:
+        document = _decode(data)
+        if openings > MAX_NESTING:
+            _check_nesting(document, MAX_NESTING)
     except RecursionError:
         fault = "nested too deep"
     except ValueError as error:
@@ -28,7 +48,7 @@ def read_document(directory: Directory, name: str) -> dict[str, Any]:
         if isinstance(document, dict):
             return document
         fault = "not an object"
-    raise Damaged(f"{os.path.basename(name)}: {fault}")
+    raise Damaged(f"{name}: {fault}")
 
 
 def _check_nesting(value: object, levels: int) -> None:
@@ -60,11 +80,20 @@ def _decode(data: bytes) -> Any:
     document, end = _raw_decode(text)
     if end != len(text):
         raise ValueError("more than one document")
-    if data.count(b"[") + data.count(b"{") > MAX_NESTING:
-        _check_nesting(document, MAX_NESTING)
     return document
 
 
 def encode_document(document: Any) -> bytes:
-    """A JSON document as AgentHub writes it."""
-    return (json.dumps(document, indent=2, allow_nan=False) + "\n").encode()
+    """A JSON document as AgentHub writes it; raises TooLarge where nobody could read it again.
+
+    Its lines are indented: what was small and deep can be large.
+    """
+    out, size = [], 1
+    for piece in json.JSONEncoder(indent=2, allow_nan=False).iterencode(document):
+        size += len(piece)
+        if size > LIMIT:
+            raise TooLarge(
+                f"the document takes more than {LIMIT} bytes", hint="nothing was changed"
+            )
+        out.append(piece)
+    return "".join([*out, "\n"]).encode()

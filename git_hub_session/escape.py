@@ -11,14 +11,13 @@ _HOSTILE = (
     "\ud800-\udfff\U000e0000-\U000e007f]"
 )
 _COLOR = "\x1b\\[[0-9;]*m"
-_NAMED = {"\n": "\\n", "\t": "\\t", "\r": "\\r"}
 
 
 def visible(text: str) -> str:
     r"""`text` with every character that a terminal would act on written out: \n, \x1b, \u202e, \xff."""
     if text.isascii() and text.isprintable():
         return text
-    return re.sub(_HOSTILE, _written_out, text)
+    return re.sub(f"{_HOSTILE}+", lambda match: match[0].translate(_SHOWN), text)
 
 
 def spoken(line: bytes) -> str:
@@ -38,14 +37,19 @@ def _in_ansi_c(byte: int) -> str:
     return char if char.isascii() and char.isprintable() and char not in "\\'" else f"\\x{byte:02x}"
 
 
-def _written_out(match: re.Match[str]) -> str:
-    char = match[0]
-    code = ord(char)
-    if char in _NAMED:
-        return _NAMED[char]
-    if 0xDC80 <= code <= 0xDCFF:
-        return f"\\x{code - 0xDC00:02x}"  # a byte that was no UTF-8
-    return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"
+class _Shown(dict[int, str]):
+    """What is shown of each hostile character: megabytes of them are looked up, not made one by one."""
+
+    def __missing__(self, code: int) -> str:
+        if 0xDC80 <= code <= 0xDCFF:
+            shown = f"\\x{code - 0xDC00:02x}"  # a byte that was no UTF-8
+        else:
+            shown = f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"
+        self[code] = shown
+        return shown
+
+
+_SHOWN = _Shown({ord("\n"): "\\n", ord("\t"): "\\t", ord("\r"): "\\r"})
 
 
 def width(text: str) -> int:

@@ -100,13 +100,14 @@ class Git:
         words = ["git"]
         for name, value in (settings or {}).items():
             words += ["-c", f"{name}={value}"]
+        words += command
         variables = {**self._environ, "GIT_DIR": self._common_dir, **(environ or {})}
         # git is never left half-way: killed it leaves *.lock files, and what it writes nobody
         # tidies up when it is not waited for. ^C in a terminal reaches git as well, and ends the wait.
         release, began = hold(), monotonic()
         try:
             done = subprocess.run(
-                [*words, *command],
+                words,
                 input=stdin,
                 capture_output=True,
                 env=variables,
@@ -191,6 +192,7 @@ class Git:
         finally:
             release()
         sys.audit("git_hub_session.end", words, moved.returncode, monotonic() - began)
+        sys.audit("git_hub_session.end", refs.args, refs.returncode, monotonic() - began)
         if moved.returncode:
             raise GitFailed("read-tree", moved.returncode, os.fsdecode(moved.stderr))
         sys.audit("git_hub_session.refs", [updated(ref, new, old)])

@@ -10,7 +10,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
+from git_hub_session.errors import HubError
 from git_hub_session.typed import NamedTuple
+
+MOST_TEXT = 1 << 20  # bytes of a file of rules
+# Each becomes a pattern, which takes 0.1 ms: a file made to take for ever is not read.
+_MOST_RULES = 20_000
 
 _CLASSES = {
     b"alnum": b"0-9A-Za-z",
@@ -34,6 +39,17 @@ _ACROSS = rb".*?"
 _DIRECTORIES = rb"(?:.*?/)??"
 
 
+class TooManyRules(HubError):
+    """A file of rules that nobody can have meant."""
+
+    code = "too-many-rules"
+
+    def __init__(self) -> None:
+        super().__init__(
+            f"rules of what is ignored: more than {_MOST_RULES}, or than {MOST_TEXT} bytes"
+        )
+
+
 class Rule(NamedTuple):
     """One line: what it matches, below the directory of its file."""
 
@@ -45,7 +61,9 @@ class Rule(NamedTuple):
 
 
 def parse_rules(text: bytes, *, ignore_case: bool = False) -> list[Rule]:
-    """The rules in the text of a .gitignore file, the last one first: that is the one which counts."""
+    """The rules in the text of a .gitignore file, the last one first: that is the one which counts; raises TooManyRules."""
+    if len(text) > MOST_TEXT or text.count(b"\n") > _MOST_RULES:
+        raise TooManyRules
     lines = text.removeprefix(b"\xef\xbb\xbf").split(b"\n")
     rules = [
         _rule(line, ignore_case=ignore_case)

@@ -15,8 +15,10 @@ from functools import cached_property
 from git_hub_session.errors import HubError
 from git_hub_session.escape import visible
 from git_hub_session.gitconfig import environment_settings, is_true
+from git_hub_session.gitignore import MOST_TEXT
 from git_hub_session.libgit2 import ConfigLevel, DiffStatsFormat, SortMode, pygit2
 from git_hub_session.refnames import REFS
+from git_hub_session.regular import regular
 from git_hub_session.typed import NamedTuple
 
 
@@ -407,7 +409,7 @@ def _names(config: pygit2.Config) -> Iterator[bytes]:
 
 def _content(path: str) -> bytes:
     try:
-        with open(path, "rb") as file:
-            return file.read()
+        with open(path, "rb", opener=regular) as file:
+            return file.read(MOST_TEXT + 1)
     except OSError:
         return b""

@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 
 from git_hub_session.gitconfig import environment_settings, is_true, parse_settings
+from git_hub_session.regular import regular
 
 _CRUD = " .,:;<>\"\\'"
 
@@ -52,7 +53,7 @@ def _login(environ: Mapping[str, str]) -> str:
 
 def _text(path: str) -> str:
     try:
-        with open(path, "rb") as file:
+        with open(path, "rb", opener=regular) as file:
             return file.read(1 << 20).decode("utf-8", "replace")
     except OSError:
         return ""

@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import os
 
+from git_hub_session.regular import regular
+
 
 def is_ref(common_dir: str, ref: str) -> bool:
     """Whether the full ref `ref` exists, in its own file or packed."""
     try:
-        with open(os.path.join(common_dir, ref), "rb") as file:
+        with open(os.path.join(common_dir, ref), "rb", opener=regular) as file:
             if file.read(5).strip():
                 return True
     except OSError:
         pass
     wanted = b" " + os.fsencode(ref) + b"\n"
     try:
-        with open(os.path.join(common_dir, "packed-refs"), "rb") as file:
+        with open(os.path.join(common_dir, "packed-refs"), "rb", opener=regular) as file:
             return any(line.endswith(wanted) for line in file)
     except OSError:
         return False
@@ -34,7 +36,7 @@ def final_name(common_dir: str, ref: str) -> str:
     """The full ref that `ref` leads to where it is a symbolic one, which is always a file of its own."""
     for _ in range(5):  # as many steps as git takes
         try:
-            with open(os.path.join(common_dir, ref), "rb") as file:
+            with open(os.path.join(common_dir, ref), "rb", opener=regular) as file:
                 text = os.fsdecode(file.read(4096))
         except OSError:
             break

@@ -13,7 +13,7 @@ from itertools import count
 from types import TracebackType
 
 from git_hub_session import configfile
-from git_hub_session.documents import encode_document, read_document
+from git_hub_session.documents import TooLarge, encode_document, read_document
 from git_hub_session.errors import Damaged, HubError, Refused
 from git_hub_session.files import Directory, LockHeld
 from git_hub_session.hub import LOCK_WAIT, begun, drop, make_hub, sweep
@@ -59,12 +59,6 @@ class CannotWrite(HubError):
     """The file system refused (read-only, full, no permission); the file is as it was."""
 
     code = "cannot-write"
-
-
-class TooLarge(HubError):
-    """What was to be written is larger than any reader would take."""
-
-    code = "too-large"
 
 
 class Broken(NamedTuple):
@@ -250,13 +244,21 @@ class Edit:
         return _read_by_name(self.directory, self._sid)
 
     def task_file(self, session: Session) -> str:
-        """The path of a file that holds the task, made where it is missing; raises CannotWrite."""
-        if not self.directory.exists(_TASK):
-            self._replace(_TASK, os.fsencode(f"{session.config.task}\n"))
+        """The path of a file that holds the task, made where it is missing; raises CannotWrite.
+
+        What else may lie there (a link, a pipe, another text) came with the repository, and goes.
+        """
+        text = os.fsencode(f"{session.config.task}\n")
+        try:
+            is_there = self.directory.read(_TASK, limit=len(text)) == text
+        except (FileNotFoundError, Damaged):
+            is_there = False
+        if not is_there:
+            self._replace(_TASK, text)
         return f"{self.directory.path}/{_TASK}"
 
     def save(self, session: Session, *, hint: str = _GO_ON) -> Session:
-        """Replace state.json by the session's document, and return the session; raises CannotWrite, with the hint."""
+        """Replace state.json by the session's document, and return the session; raises CannotWrite, with the hint, TooLarge."""
         self._replace(_STATE, encode_document(session.document), hint)
         return session
 

@@ -106,7 +106,7 @@ def read_worktree(name: str, entry: str) -> Worktree:
     head, detached = read_head(entry)
     operation = operation_of(entry)
     link = _text(os.path.join(entry, "gitdir")).rstrip("\n")
-    dot_git = os.path.normpath(os.path.join(entry, link)) if link else ""
+    dot_git = os.path.normpath(os.path.join(entry, link)) if link and "\0" not in link else ""
     path = os.path.dirname(dot_git)
     missing, fault = (False, "its entry does not say where it is")
     if path:
@@ -181,7 +181,7 @@ def read_head(git_dir: str) -> tuple[str, str]:
     except OSError:
         return "", ""
     text = _text(path).rstrip("\n")
-    if text.startswith("ref:"):
+    if text.startswith("ref:") and "\0" not in text:
         return text[4:].strip(), ""
     return "", text if _is_id(text) else ""
 
@@ -239,7 +239,7 @@ def _marks_in(git_dir: str) -> set[str]:
 
 
 def _branches(refs: list[str]) -> tuple[str, ...]:
-    return tuple(ref for ref in refs if ref.startswith(HEADS))
+    return tuple(ref for ref in refs if ref.startswith(HEADS) and "\0" not in ref)
 
 
 # HEAD, ORIG_HEAD, MERGE_AUTOSTASH, … and what `git update-ref` made beside them. What was
@@ -309,15 +309,18 @@ def _text(path: str, *, limit: int = _LIMIT) -> str:
     # Not open(): of the calls that it makes this needs half, and there are thousands of files.
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    except OSError:
+    except (OSError, ValueError):  # ValueError: a NUL in a name that another file gave
         return ""
     try:
         data = os.read(fd, _CHUNK)
-        while len(data) % _CHUNK == 0 and 0 < len(data) < limit:
-            more = os.read(fd, _CHUNK)
-            data += more
-            if not more:
-                break
+        if len(data) == _CHUNK:
+            found = os.fstat(fd)
+            if not stat.S_ISREG(found.st_mode):  # a device has no end
+                return ""
+            left = min(found.st_size, limit) - len(data)
+            while left > 0 and (more := os.read(fd, left)):
+                data += more
+                left -= len(more)
         return os.fsdecode(data[:limit])
     except OSError:
         return ""

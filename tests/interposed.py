@@ -65,12 +65,16 @@ def interposed(
 class Template:
     """The whole world of a test, put back as often as it is needed."""
 
-    def __init__(self, hub: Hub, places: Sequence[Path] = ()) -> None:
-        self._places = list(places) or [hub.top, hub.worktrees]
-        for place in self._places:
-            subprocess.run(["cp", "-a", place, f"{place}.template"], check=True)
+    def __init__(self, hub: Hub, places: Sequence[Path] = (), name: str = "template") -> None:
+        self._places = {
+            place: Path(f"{place}.{name}") for place in places or [hub.top, hub.worktrees]
+        }
+        for place, kept in self._places.items():
+            if kept.exists():
+                shutil.rmtree(kept)
+            subprocess.run(["cp", "-a", place, kept], check=True)
 
     def put_back(self) -> None:
-        for place in self._places:
+        for place, kept in self._places.items():
             shutil.rmtree(place)
-            subprocess.run(["cp", "-a", f"{place}.template", place], check=True)
+            subprocess.run(["cp", "-a", kept, place], check=True)

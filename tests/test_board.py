@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from git_hub_session.board import Board, NoHub, NoSuchChannel
+from git_hub_session.documents import TooLarge
 from git_hub_session.errors import Damaged, HubError
 from git_hub_session.posts import InvalidAuthor, Post, parse_author, parse_post
-from git_hub_session.store import CannotWrite, TooLarge
+from git_hub_session.store import CannotWrite
 from tests.hub import NOW, Hub, Result, snapshot
 from tests.interposed import interposed
 from tests.stores import at_once, killed_everywhere

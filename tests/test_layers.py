@@ -45,20 +45,21 @@ LAYERS = (
     Layer("L0 values", VALUES, imports=VALUES),
     Layer("L0 signals", "signals"),
     Layer("L0 library", "libgit2"),
+    Layer("L0 files", "regular"),
     Layer(
         "L1 doors",
         f"{LIGHT} {HEAVY} files configfile discovery identity trace",
-        imports=f"{VALUES} signals libgit2",
+        imports=f"{VALUES} signals libgit2 regular",
     ),
     Layer(
         "L2 store",
-        "documents hub store runs board",
-        imports=f"{VALUES} files configfile procfs sidebyside documents hub store",
+        "documents hub store runs channels board",
+        imports=f"{VALUES} files configfile procfs sidebyside documents hub store channels",
     ),
     Layer(
         "L3 operations",
         "operations operations.*",
-        imports=f"{VALUES} {LIGHT} hub store runs board operations.*",
+        imports=f"{VALUES} {LIGHT} regular hub store runs board operations.*",
         # The heavy doors come with the scene: an operation opens none.
         types="gitrepo gitcommand processes discovery files",
     ),
@@ -66,12 +67,12 @@ LAYERS = (
         "L4 views",
         "views views.*",
         imports=f"{VALUES} views.view views.report views.post",
-        types="store board operations.*",
+        types="store board channels operations.*",
     ),
     Layer(
         "L4 context",
         "context",
-        imports=f"{VALUES} store discovery identity worktrees",
+        imports=f"{VALUES} regular store discovery identity worktrees",
         types=f"{HEAVY} views.view",
         doors=HEAVY,
     ),
@@ -177,6 +178,7 @@ LARGER = {
     "commands.eval": 150,  # what is measured, and whether it may run
     "commands.demo": 260,  # a play, and the stage it is played on
     "commands.demo._play": 90,  # read from top to bottom, like what it shows
+    "operations.removal": 355,  # what can destroy something stands in one file
     "gitindex._parse": 55,  # one loop over every worktree's every file: a call would cost
 }
 

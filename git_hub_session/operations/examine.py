@@ -13,8 +13,9 @@ import stat
 
 from git_hub_session import tree
 from git_hub_session.errors import Damaged
-from git_hub_session.gitignore import Ignores
+from git_hub_session.gitignore import MOST_TEXT, Ignores, TooManyRules
 from git_hub_session.gitindex import EMPTY, Entry, Index, parse_index
+from git_hub_session.regular import regular
 from git_hub_session.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -61,14 +62,16 @@ class Examination(NamedTuple):
 def read_index(worktree: Worktree) -> tuple[Index, int]:
     """A worktree's index and when it was written (ns), EMPTY where it has none; raises Damaged."""
     try:
-        with open(os.path.join(worktree.entry, "index"), "rb") as file:
-            data = file.read(_INDEX_LIMIT)
-            written = os.fstat(file.fileno()).st_mtime_ns
+        with open(os.path.join(worktree.entry, "index"), "rb", opener=regular) as file:
+            found = os.fstat(file.fileno())
+            if found.st_size > _INDEX_LIMIT:
+                raise Damaged(f"index: larger than {_INDEX_LIMIT} bytes")
+            data = file.read()
     except FileNotFoundError:
         return EMPTY, 0
     except OSError as fault:
         raise Damaged(f"index: {fault.strerror}") from None
-    return parse_index(data), written
+    return parse_index(data), found.st_mtime_ns
 
 
 def head_commit(worktree: Worktree, repo: GitRepo) -> str:
@@ -181,6 +184,8 @@ def _sorted_out(
         file = found.files.get(path)
         # As git: no link is followed to a .gitignore, and one left out by sparse-checkout counts.
         if file is not None and stat.S_ISREG(file.st_mode):
+            if file.st_size > MOST_TEXT:
+                raise TooManyRules
             return content(worktree.path, path, stat.S_IFREG)
         return repo.blob(index.entries[path].oid) if path in index.skip_worktree else b""
 

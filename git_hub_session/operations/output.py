@@ -6,13 +6,18 @@ import os
 from collections.abc import Callable
 
 _LONGEST = 1 << 16  # bytes: a line that is longer is handed on in pieces
+MOST_KEPT = 256 << 20  # bytes of a log: who prints without an end must not fill the disk
 
 
 class Output:
     """What one command prints; `fd`, open for writing, is closed with it."""
 
-    def __init__(self, fd: int, show: Callable[[bytes], None] | None = None) -> None:
+    def __init__(
+        self, fd: int, show: Callable[[bytes], None] | None = None, *, most: int = MOST_KEPT
+    ) -> None:
+        """At most `most` bytes are kept; all of it is handed on."""
         self._fd = fd
+        self._left = most
         self._show = show
         self._line = b""
         self.fault = ""
@@ -21,7 +26,10 @@ class Output:
     def take(self, data: bytes) -> None:
         """It printed this. A log that cannot be written ends nobody's work."""
         try:
-            rest = memoryview(data)
+            rest = memoryview(data)[: self._left]
+            self._left -= len(rest)
+            if len(rest) < len(data):
+                self.fault = self.fault or "it is longer than what is kept of it"
             while rest:
                 rest = rest[os.write(self._fd, rest) :]
         except OSError as fault:

@@ -22,6 +22,7 @@ from shlex import quote
 from git_hub_session import tree
 from git_hub_session.operations.judge import CHANGED, GIT_USED, Reason
 from git_hub_session.operations.trash import part_of_name, trash_name, trash_of_entries
+from git_hub_session.regular import regular
 from git_hub_session.typed import NamedTuple
 from git_hub_session.worktrees import LOCK, REMOVING, Worktree, read_worktree
 
@@ -244,8 +245,8 @@ class Note(NamedTuple):
 def unfinished(worktree: Worktree) -> Note:
     """The note of a killed run."""
     try:
-        with open(os.path.join(worktree.entry, _NOTE), "rb") as file:
-            step, trash, *saved = os.fsdecode(file.read()).split("\0")
+        with open(os.path.join(worktree.entry, _NOTE), "rb", opener=regular) as file:
+            step, trash, *saved = os.fsdecode(file.read(1 << 20)).split("\0")
     except (OSError, ValueError):
         return Note("", "", ())
     # Only ever the one name that this module makes: a note is no licence to delete elsewhere.

@@ -20,6 +20,7 @@ from git_hub_session.errors import GitFailed
 from git_hub_session.gitindex import Entry, Index
 from git_hub_session.operations.examine import Examination, content
 from git_hub_session.refnames import short
+from git_hub_session.regular import regular
 from git_hub_session.typed import TYPE_CHECKING, NamedTuple, Self
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ class Snapshot:
         self._index = os.path.join(self._worktree.entry, "hub-session-index.tmp")
         self._drop()  # of a run that was killed
         try:
-            with open(os.path.join(self._worktree.entry, "index"), "rb") as source:
+            with open(os.path.join(self._worktree.entry, "index"), "rb", opener=regular) as source:
                 data = source.read()
         except FileNotFoundError:
             return self

@@ -12,7 +12,7 @@ from git_hub_session.views.post import post_document, summary
 from git_hub_session.views.view import Answer, Record, Style, record
 
 if TYPE_CHECKING:
-    from git_hub_session.board import Channel
+    from git_hub_session.channels import Channel
 
 
 class BoardView(NamedTuple):

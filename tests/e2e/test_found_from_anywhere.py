@@ -212,3 +212,22 @@ def test_our_own_repository_starts_no_git(hub: Hub, tmp_path: Path) -> None:
     environ = {**failing, **disown(hub, hub.top)}
     assert hub.call("git-hub-session", "list", environ=environ) == dubious(hub.top, hub.top)
     assert (tmp_path / "called").read_text() == "called\n"
+
+
+def test_a_bare_repository_that_was_cloned_along(hub: Hub) -> None:
+    """Anybody can commit one, with settings that run commands: git refuses it where the user says so."""
+    hub.session("s1")
+    inner = hub.top / "docs" / "innocent"
+    hub.git("init", "-q", "--bare", inner)
+    assert hub.run("list", cwd=inner).code == 0  # as git: safe.bareRepository is 'all'
+    hub.git("config", "--global", "safe.bareRepository", "explicit")
+    assert hub.call("git", "rev-parse", cwd=inner).code == 128
+    refused = hub.call("git-hub-session", "list", cwd=inner)
+    assert refused == Result(
+        128,
+        "",
+        f"fatal: git does not work in the bare repository '{inner}' (safe.bareRepository)\n"
+        f"hint: GIT_DIR={inner} names it\n",
+    )
+    assert hub.call("git-hub-session", "list", cwd=inner, environ={"GIT_DIR": str(inner)}).code == 0
+    assert hub.call("git-hub-session", "list").code == 0

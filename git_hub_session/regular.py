@@ -1,0 +1,62 @@
+"""Files of git's that are read here by ourselves, or by git without asking: only where they are files.
+
+A pipe in the place of one would make us, or git, wait for ever; a device has no end. No clone
+brings one, but who works in a worktree may write in the repository too.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+
+# What git and libgit2 read whatever they are asked; of every worktree that there is, too.
+_READ = ("HEAD", "config", "index", "packed-refs", "info/exclude", "info/attributes")
+_READ_OF_ENTRIES = ("HEAD", "index", "gitdir", "commondir", "locked", "config.worktree")
+
+
+def regular(path: str, flags: int) -> int:
+    """For `open(path, opener=regular)`: raises OSError for what is no regular file."""
+    fd = os.open(path, flags | os.O_CLOEXEC | os.O_NONBLOCK)
+    if stat.S_ISREG(os.fstat(fd).st_mode):
+        return fd
+    os.close(fd)
+    raise OSError(errno.EINVAL, "not a regular file", path)
+
+
+def find_special(common_dir: str) -> str:
+    """The first pipe, device or socket where git would read a file or a ref; '' where there is none."""
+    named = (f"{common_dir}/{name}" for name in _READ)
+    return next((path for path in (*named, *_of_entries(common_dir)) if _is_special(path)), "") or (
+        next(_special_refs(f"{common_dir}/refs"), "")
+    )
+
+
+def _of_entries(common_dir: str) -> Iterator[str]:
+    entries = f"{common_dir}/worktrees"
+    for name in os.listdir(entries) if os.path.isdir(entries) else ():
+        yield from (f"{entries}/{name}/{file}" for file in _READ_OF_ENTRIES)
+
+
+def _is_special(path: str) -> bool:
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:
+        return False  # git has a word for what is missing
+    return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
+
+
+def _special_refs(top: str) -> Iterator[str]:
+    """The names say what they are: nothing has to be looked at."""
+    directories = [top]
+    for directory in directories:
+        try:
+            with os.scandir(directory) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        directories.append(entry.path)
+                    elif not entry.is_file() and not entry.is_symlink():
+                        yield entry.path
+        except OSError:
+            pass

@@ -1,0 +1,58 @@
+"""A repository that somebody else wrote: every attack, and every command on it.
+
+The world that an attack leaves comes back after each call that has changed it. Everything is
+run, and all faults of an attack are told at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from git_hub_session.commands import COMMANDS
+from tests.hostile.attacks import OF_CONTENT, OF_GIT, OF_PLACES, Attack
+from tests.hostile.calls import CALLS, UNTRIED, Call, share
+from tests.hostile.invariants import faults
+from tests.hostile.world import World
+from tests.interposed import LONG
+
+# Some of what can lie in each place; all of it in the long form.
+_PLACES = [*OF_PLACES, *OF_GIT]
+_SAMPLED = _PLACES if LONG else [one for one in _PLACES if not one.name.startswith("large")][::8]
+ATTACKS = {attack.name: attack for attack in [*_SAMPLED, *OF_CONTENT]}
+
+
+def test_every_command_is_tried() -> None:
+    assert {call.words[0] for call in CALLS} | UNTRIED == set(COMMANDS)
+
+
+def test_without_an_attack_all_is_well(world: World) -> None:
+    """Or the table would show nothing: each call does what it is there for."""
+    world.plant()
+    assert _broken(world, CALLS, {0}) == {}
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_hostile(world: World, name: str) -> None:
+    """No command breaks a promise."""
+    attack: Attack = ATTACKS[name]
+    attack.plant(world)
+    world.plant()
+    calls = CALLS if LONG else share(list(ATTACKS).index(name))
+    assert _broken(world, calls, {0, 1, 128, 129}) == {}
+
+
+def _broken(world: World, calls: Sequence[Call], codes: set[int]) -> dict[str, list[str]]:
+    """Which of the calls have broken which promises."""
+    broken = {}
+    before = world.stamps()
+    for call in calls:
+        answer = world.forked.call(*call.words, cwd=world.project)
+        after = world.stamps()
+        found = faults(world, call, answer, before, after, codes)
+        if found:
+            broken[" ".join(call.words)] = [*found, answer.err[-600:].decode("utf-8", "replace")]
+        if after != before:
+            before = world.mend(before, after)
+    return broken
