@@ -106,7 +106,7 @@ def test_init_where_refs_are_in_a_table(hub: Hub) -> None:
 @pytest.mark.parametrize(
     ("dot_git", "fault"),
     [
-        ("gitdir: /nowhere\n", "its .git file leads to '/nowhere'"),
+        ("gitdir: /nowhere\n", "its .git file points to another entry"),
         ("nonsense\n", "its .git file is not a link to a git directory"),
         (None, "its .git is not a file"),
     ],
@@ -116,7 +116,7 @@ def test_a_damaged_worktree(hub: Hub, dot_git: str | None, fault: str) -> None:
     where = place(hub, 1)
     (where / ".git").unlink()
     if dot_git is None:
-        (where / ".git").mkdir()
+        (where / ".git").symlink_to(hub.top / ".git")
     else:
         (where / ".git").write_text(dot_git)
     repair = "hint: git worktree repair\n"
