@@ -74,10 +74,10 @@ TOLD := $(CURDIR)/.coverage/told
 
 check: lint
 	rm -rf .coverage
-	mkdir -p $(TOLD)
+	mkdir -p '$(TOLD)'
 	$(BIN)/python -m tests.measured prepare
-	MEASURED_INTO=$(TOLD) $(BIN)/python -m pytest -n 2 tests
-	$(BIN)/python -m tests.measured collect $(TOLD)
+	MEASURED_INTO='$(TOLD)' $(BIN)/python -m pytest -n 2 tests
+	$(BIN)/python -m tests.measured collect '$(TOLD)'
 	$(BIN)/python -m tests.measured report $(COVERAGE)
 
 format: $(READY)

@@ -11,7 +11,7 @@ import pytest
 
 from tests.cleaning import everything
 from tests.commands.test_eval import MEASURE, place, ranks, tournament, worktrees
-from tests.hub import COMMAND, Hub, Result
+from tests.hub import COMMAND, Hub, Result, snapshot
 
 
 def refused(hub: Hub, said: str, *words: str, code: int = 1, cwd: Path | None = None) -> None:
@@ -100,13 +100,47 @@ def test_init_where_refs_are_in_a_table(hub: Hub) -> None:
     assert everything(hub) == before
 
 
+# spawn: what comes along
+
+
+def test_what_is_listed_and_not_ignored_does_not_come_along(hub: Hub) -> None:
+    """Of a list that names nothing, and of one that names only what git does not ignore."""
+    assert hub.run("init", "-q", "--id", "s1", "--task", "x", "--agents", "2").code == 0
+    (hub.top / ".worktreeinclude").write_text("nothing-of-that-name\n")
+    assert hub.run("spawn", "-q", "--agents", "1", "s1") == Result(0)
+    (hub.top / "notes").write_text("untracked\n")
+    (hub.top / ".worktreeinclude").write_text("notes\n")
+    assert hub.run("spawn", "-q", "--agents", "2", "s1") == Result(0)
+    for agent in (1, 2):
+        assert set(snapshot(place(hub, agent))) == {".git", "file", "sub/other"}
+
+
+def test_what_is_in_the_way_of_a_copy_stays(hub: Hub) -> None:
+    """A hook has made a file where the list has a directory, and a pipe is nothing to copy."""
+    (hub.top / ".gitignore").write_text("/deps/\n/pipe\n")
+    hub.git("add", ".gitignore")
+    hub.git("commit", "-q", "-m", "what is ignored")
+    (hub.top / ".worktreeinclude").write_text("deps/\npipe\n")
+    (hub.top / "deps").mkdir()
+    (hub.top / "deps" / "tool").write_text("x\n")
+    os.mkfifo(hub.top / "pipe")
+    hook = hub.top / ".git" / "hooks" / "post-checkout"
+    hook.write_text("#!/bin/sh\necho mine >deps\n")
+    hook.chmod(0o755)
+    assert hub.run("init", "-q", "--id", "s1", "--task", "x").code == 0
+    assert hub.run("spawn", "-q", "s1") == Result(0)
+    found = snapshot(place(hub, 1))
+    assert found["deps"] == b"mine\n"
+    assert "pipe" not in found
+
+
 # exec
 
 
 @pytest.mark.parametrize(
     ("dot_git", "fault"),
     [
-        ("gitdir: /nowhere\n", "its .git file leads to '/nowhere'"),
+        ("gitdir: /nowhere\n", "its .git file points to another entry"),
         ("nonsense\n", "its .git file is not a link to a git directory"),
         (None, "its .git is not a file"),
     ],
@@ -116,7 +150,7 @@ def test_a_damaged_worktree(hub: Hub, dot_git: str | None, fault: str) -> None:
     where = place(hub, 1)
     (where / ".git").unlink()
     if dot_git is None:
-        (where / ".git").mkdir()
+        (where / ".git").symlink_to(hub.top / ".git")
     else:
         (where / ".git").write_text(dot_git)
     repair = "hint: git worktree repair\n"
@@ -134,6 +168,11 @@ def test_who_is_no_agent_and_which_attempt_is_the_last(hub: Hub) -> None:
     log = hub.directory() / "output" / "exec-1"
     assert [path.name for path in log.iterdir()] == ["agent-1.log"]
     assert (log / "agent-1.log").read_text() == f"{hub.top.parent / 'a'}\n"
+    assert hub.run("restore", "s1") == Result(
+        0, "", "nothing to restore: the worktrees are there\n"
+    )
+    assert hub.run("eval", "-q", "--ranking", "1", "s1") == Result(0)
+    assert list(hub.state()["agents"]) == ["agent-1"]
 
 
 def test_head_as_a_link(hub: Hub) -> None:
