@@ -241,10 +241,9 @@ def wide_letters(world: World) -> None:
 
 
 def a_board_of_megabytes(world: World) -> None:
-    for number in range(2, 200):
+    for number in range(2, 22):
         post = world.store / "board" / "results" / f"{number:03d}-a-20260317T143022Z.md"
-        post.touch()
-        os.truncate(post, 1 << 20)
+        post.write_text("x" * (1 << 20))
 
 
 def paths_in_the_state(world: World) -> None:
@@ -393,8 +392,8 @@ def a_head_that_leads_up(world: World) -> None:
 
 def a_removal_of_what_is_outside(world: World) -> None:
     note = world.entry() / "hub-session-removal"
-    note.write_text(f"delete {world.outside}/plain\n")
-    (world.entry("agent-2") / "hub-session-removal").write_text(f"aside {world.outside}/plain\n")
+    note.write_text(f"delete\0{world.outside}/plain")
+    (world.entry("agent-2") / "hub-session-removal").write_text(f"aside\0{world.outside}/plain")
 
 
 def a_trash_that_is_a_link(world: World) -> None:

@@ -84,9 +84,9 @@ UNTRIED = {"demo"}
 
 
 def share(turn: int) -> list[Call]:
-    """Each that looks in one form, and half of what changes something: after ten turns it was all."""
+    """All that changes something, and each that looks in one form: after five turns it was each."""
     forms = 1 + len(_FORMS)
     return [
         *(LOOKING[at + (turn + at // forms) % forms] for at in range(0, len(LOOKING), forms)),
-        *CHANGING[turn % 2 :: 2],
+        *CHANGING,
     ]

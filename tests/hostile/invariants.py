@@ -7,7 +7,7 @@ import re
 
 from tests.forked import Answer
 from tests.hostile.calls import Call
-from tests.hostile.world import Stamps, World
+from tests.hostile.world import SECRET, Stamps, World
 
 # Controls but line feed and tab; bidirectional marks, embeddings, overrides and isolates; the
 # separators of lines; bytes that are no text.
@@ -30,6 +30,8 @@ def faults(
         found.append("a traceback")
     if world.ran.exists():
         found.append("a command of the repository has run")
+    if SECRET.encode() in answer.out + answer.err:
+        found.append("what lies outside was shown")
     touched = {path for path in before.keys() | after.keys() if before.get(path) != after.get(path)}
     found += [f"touched {path!r}" for path in touched if not _may_touch(world, call, path)]
     return found + _of_output(call, answer)

@@ -17,9 +17,11 @@ from tests.hostile.invariants import faults
 from tests.hostile.world import World
 from tests.interposed import LONG
 
-# Some of what can lie in each place; all of it in the long form.
+# Of what can lie in each place the links, and some of the others; all of it in the long form.
 _PLACES = [*OF_PLACES, *OF_GIT]
-_SAMPLED = _PLACES if LONG else [one for one in _PLACES if not one.name.startswith("large")][::8]
+_LINKS = [one for one in _PLACES if one.name.startswith("link")]
+_OTHERS = [one for one in _PLACES if one not in _LINKS and not one.name.startswith("large")]
+_SAMPLED = _PLACES if LONG else [*_LINKS, *_OTHERS[::15]]
 ATTACKS = {attack.name: attack for attack in [*_SAMPLED, *OF_CONTENT]}
 
 
@@ -39,7 +41,7 @@ def test_hostile(world: World, name: str) -> None:
     attack: Attack = ATTACKS[name]
     attack.plant(world)
     world.plant()
-    calls = CALLS if LONG else share(list(ATTACKS).index(name))
+    calls = CALLS if LONG else share([*ATTACKS].index(name))
     assert _broken(world, calls, {0, 1, 128, 129}) == {}
 
 

@@ -14,6 +14,10 @@ from tests.interposed import Template
 Stamps = dict[str, tuple[object, ...]]
 
 
+SECRET = "nobody's business"
+"""What a file outside says: a call that shows it has followed something there."""
+
+
 class World:
     """`base` holds it all: the repository, the worktrees, the user's home, and what lies outside."""
 
@@ -57,7 +61,7 @@ class World:
         """s1: two agents at work; s2: evaluated; s3: archived, with work that can come back."""
         for directory in ("plain", "plain/below"):
             (self.outside / directory).mkdir(parents=True)
-            (self.outside / directory / "kept").write_text("nobody's business\n")
+            (self.outside / directory / "kept").write_text(f"{SECRET}\n")
         self.hub.git("init", "-q", self.outside / "repository")
         self.hub.git("branch", "keep")
         for sid, agents in (("s1", 2), ("s2", 1), ("s3", 1)):
