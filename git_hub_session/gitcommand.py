@@ -41,11 +41,23 @@ exit 1
 # git dies of an entry that somebody else is just making, before it has made anything.
 _TRIES = 20
 
+# What is asked of these that an older git does not know (its release notes say when they came:
+# `worktree add --lock --reason`, `merge-tree --write-tree`).
+_SINCE = {"worktree": (2, 33), "hook": (2, 36), "merge-tree": (2, 38)}
+_USAGE = 129
+_NO_COMMAND = "is not a git command"
+
 
 class GitMissing(HubError):
     """There is no git on PATH."""
 
     code = "git-missing"
+
+
+class TooOld(HubError):
+    """git is older than what is needed of it."""
+
+    code = "git-too-old"
 
 
 class NoSuchCommit(HubError):
@@ -71,7 +83,7 @@ class Git:
         environ: Mapping[str, str] | None = None,
         cwd: str | None = None,
     ) -> bytes:
-        """What `git <command>` prints; raises GitFailed, GitMissing.
+        """What `git <command>` prints; raises GitFailed, GitMissing, TooOld.
 
         `settings` are passed as -c, `environ` is added to the environment.
         """
@@ -106,12 +118,27 @@ class Git:
                 start_new_session=whole,
             )
         except FileNotFoundError:
+            if cwd is not None and not os.path.isdir(cwd):
+                raise HubError(f"'{cwd}' is gone", hint="try again") from None
             raise GitMissing("cannot find 'git'", hint="put git on PATH") from None
         finally:
             release()
         if done.returncode:
-            raise GitFailed(name, done.returncode, os.fsdecode(done.stderr), done.stdout)
+            told = os.fsdecode(done.stderr)
+            if done.returncode == _USAGE or _NO_COMMAND in told:
+                self._refuse_if_too_old(name)
+            raise GitFailed(name, done.returncode, told, done.stdout)
         return done.stdout
+
+    def _refuse_if_too_old(self, name: str) -> None:
+        """Raise TooOld where this git cannot know what `git <name>` was asked; it is only asked when that failed."""
+        version = os.fsdecode(self.run(["version"])).split()[2:3]
+        needed = _SINCE.get(name)
+        if needed is not None and version and _numbers(version[0]) < needed:
+            raise TooOld(
+                f"'git {name}' is needed as git {'.'.join(map(str, needed))} has it, and this is git {version[0]}",
+                hint="put a newer git on PATH",
+            )
 
     def settings(self, name: str) -> list[str]:
         """Every value that git's configuration has for `name`, the one that counts last."""
@@ -187,6 +214,12 @@ class Git:
         settings = {"core.fsync": "all"}
         words = ["update-ref", "-m", _REFLOG, "-z", "--stdin"]
         self.run(words, stdin=stdin, settings=settings)
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    """The first two numbers of a version: (2, 39) of "2.39.5", "2.39.0.rc1"."""
+    parts = version.split(".")[:2]
+    return tuple(int(part) if part.isascii() and part.isdigit() else 0 for part in parts)
 
 
 def trusts(cwd: str, environ: Mapping[str, str]) -> bool:

@@ -32,7 +32,10 @@ class CannotRead(HubError):
     code = "cannot-read"
 
     def __init__(self, what: object) -> None:
-        super().__init__(f"cannot read the repository: {what}", hint="git fsck")
+        super().__init__(
+            f"cannot read the repository: {what}",
+            hint="git fsck\nin a partial clone: git fetch --refetch --no-filter",
+        )
 
 
 @contextmanager
@@ -41,7 +44,8 @@ def _reading() -> Iterator[None]:
     try:
         yield
     except (pygit2.GitError, KeyError, ValueError, OSError) as fault:
-        raise CannotRead(fault.args[0] if isinstance(fault, KeyError) else fault) from None
+        missing = isinstance(fault, KeyError)
+        raise CannotRead(f"no object {fault.args[0]}" if missing else fault) from None
 
 
 class Branch(NamedTuple):
@@ -84,10 +88,7 @@ class GitRepo:
         try:
             self._repo = pygit2.Repository(common_dir)
         except pygit2.GitError as fault:
-            raise CannotOpen(
-                f"libgit2 cannot open '{common_dir}': {fault}",
-                hint="'list', 'update' and 'log' work without it",
-            ) from None
+            raise _cannot_open(common_dir, str(fault)) from None
         self._trees: dict[bytes, dict[bytes, tuple[int, bytes]]] = {}
 
     @_reading()
@@ -197,11 +198,22 @@ class GitRepo:
         return stat, (*(_line(patch) for patch in diff if patch), total)
 
     def _diff(self, tip: str, base: str) -> pygit2.Diff:
-        fork = self._repo.merge_base(pygit2.Oid(hex=tip), pygit2.Oid(hex=base))
-        new = self._repo[tip].peel(pygit2.Tree)
+        repo = self._comparing
+        fork = repo.merge_base(pygit2.Oid(hex=tip), pygit2.Oid(hex=base))
+        new = repo[tip].peel(pygit2.Tree)
         if fork is None:
             return new.diff_to_tree(swap=True)
-        return self._repo[fork].peel(pygit2.Tree).diff_to_tree(new)
+        return repo[fork].peel(pygit2.Tree).diff_to_tree(new)
+
+    @cached_property
+    def _comparing(self) -> pygit2.Repository:
+        """The repository, to compare trees: libgit2 then reads its index for attributes, and does not
+        know every form of one (split, sparse). In its place it is shown a worktree that has none."""
+        try:
+            self._repo.index  # noqa: B018: read once, here or by the comparison
+        except pygit2.GitError:
+            return _without_index(self._repo)
+        return self._repo
 
     @_reading()
     def frontier(self, tips: Iterable[str]) -> frozenset[str]:
@@ -358,6 +370,39 @@ class GitRepo:
             raise HubError(f"the value of {name} is not UTF-8", hint=f"git config {name}") from None
         folded = name.lower()
         return [*values, self._settings[folded]] if folded in self._settings else values
+
+
+def _without_index(repo: pygit2.Repository) -> pygit2.Repository:
+    """The repository as if it was called in a linked worktree that has no index yet, but the same files."""
+    from tempfile import TemporaryDirectory  # only where it is needed
+
+    files = {"HEAD": "ref: refs/heads/none", "commondir": repo.path}
+    if repo.workdir:
+        files["gitdir"] = os.path.join(repo.workdir, ".git")
+    with TemporaryDirectory(prefix="git-hub-session-") as entry:
+        for name, text in files.items():
+            with open(os.path.join(entry, name), "wb") as file:
+                file.write(os.fsencode(f"{text}\n"))
+        made = pygit2.Repository(entry)
+        made.index  # noqa: B018: it is not looked for again
+        return made
+
+
+# What libgit2 says of a repository that it does not read, and how one gets a repository that it does.
+_WAYS_OUT = {
+    "extensions.refstorage": "git refs migrate --ref-format=files",
+    "object format": "it takes a repository whose objects are named by SHA-1",
+    "extensions.": "a newer pygit2, or a repository without that extension",
+}
+
+
+def _cannot_open(common_dir: str, told: str) -> CannotOpen:
+    way = next((way for word, way in _WAYS_OUT.items() if word in told), "")
+    works = "'list', 'update', 'log' and 'board' work all the same"
+    return CannotOpen(
+        f"libgit2 cannot open '{common_dir}': {told.removeprefix(f'{common_dir}: ')}",
+        hint=f"{way}\n{works}".lstrip(),
+    )
 
 
 def _line(patch: pygit2.Patch) -> str:

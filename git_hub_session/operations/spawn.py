@@ -35,6 +35,10 @@ from git_hub_session.worktrees import Worktree, linked_worktrees
 if TYPE_CHECKING:
     from git_hub_session.gitcommand import Git
     from git_hub_session.gitrepo import GitRepo
+    from git_hub_session.store import Edit
+
+SPAWNING = "spawning"
+"""What the session says of an agent that is being made."""
 
 _INITIALIZING = "initializing"  # the reason for which git locks an entry until it is whole
 
@@ -93,10 +97,11 @@ def spawn(sid: SessionId, scene: Scene, wish: Wish) -> Spawned:
         session = edit.read()
         plan, at = _plan(session, scene, wish), iso(scene.now())
         if not plan.made:
+            _put_right(edit, session, plan, scene, at)
             return plan
         outfit = Outfit(scene, plan.base)
         plan = _tidied(plan, scene)
-        edit.save(_marked(session, plan, "spawning", at))
+        edit.save(_marked(session, plan, SPAWNING, at))
         task = edit.task_file(session)
         try:
             _make_branches(plan, scene.git)
@@ -106,11 +111,35 @@ def spawn(sid: SessionId, scene: Scene, wish: Wish) -> Spawned:
             if isinstance(fault, GitFailed) or _is_taken_back(plan, scene):
                 edit.save(session)
             raise
-        done = _marked(session, plan, "ready", at)
-        if session.state is State.INIT:
-            done = advanced(done, State.RUNNING, at=at, by=scene.identity, verb="spawn")
-        edit.save(done)
+        done = _begun(_marked(session, plan, "ready", at), scene, at)
+        edit.save(_put_right_marks(done, plan, at))
         return plan
+
+
+def _begun(session: Session, scene: Scene, at: str) -> Session:
+    if session.state is not State.INIT:
+        return session
+    return advanced(session, State.RUNNING, at=at, by=scene.identity, verb="spawn")
+
+
+def _put_right(edit: Edit, session: Session, plan: Spawned, scene: Scene, at: str) -> None:
+    """Where all agents are there the session says so, whatever somebody else has made of it."""
+    done = _put_right_marks(session, plan, at)
+    if plan.present:
+        done = _begun(done, scene, at)
+    if done is not session:
+        edit.save(done)
+
+
+def _put_right_marks(session: Session, plan: Spawned, at: str) -> Session:
+    """The session without marks of half-made agents on those that are there, and are none of ours."""
+    wrong = [f"agent-{one.agent}" for one in plan.present]
+    wrong = [name for name in wrong if session.agent(name).get("status") == SPAWNING]
+    return (
+        with_agents(session, {name: {"status": "ready"} for name in wrong}, at=at)
+        if wrong
+        else session
+    )
 
 
 def _marked(session: Session, plan: Spawned, status: str, at: str) -> Session:
@@ -136,7 +165,7 @@ def _plan(session: Session, scene: Scene, wish: Wish) -> Spawned:
     for number in [wish.retry] if wish.retry else wish.agents or _all(session):
         last = max(known_attempts.get(number, ()), default=0)
         known = session.agent(f"agent-{number}")
-        marked = known.get("status") == "spawning" and known.get("attempt") in (last or 1, last + 1)
+        marked = known.get("status") == SPAWNING and known.get("attempt") in (last or 1, last + 1)
         if wish.retry and not last:
             raise Refused(
                 f"agent-{number} has made no attempt yet", hint="spawn it without --retry"
@@ -155,7 +184,7 @@ def _plan(session: Session, scene: Scene, wish: Wish) -> Spawned:
         elif path in (one.path for one in made):
             raise Refused(f"'{path}' would be two agents'", hint="choose another --path")
         made.append(Newborn(branch, path, attempt == last, left))
-    state = State.RUNNING if made else session.state
+    state = State.RUNNING if made or present else session.state
     return Spawned(session, base, tuple(made), tuple(present), state)
 
 
@@ -172,12 +201,15 @@ def _all(session: Session) -> range:
 
 def _base(session: Session, repo: GitRepo, wish: Wish) -> str:
     """The commit that all agents of the session start from."""
-    if session.base_commit:
+    if repo.has_commit(session.base_commit):
         if wish.base and wish.base != session.base_commit:
             raise Refused(f"the agents of session '{session.id}' start from {session.base_commit}")
-        if not repo.has_commit(session.base_commit):
-            raise Refused(f"the commit that the agents start from is gone: {session.base_commit}")
         return session.base_commit
+    if session.base_commit and not wish.base:
+        raise Refused(
+            f"the commit that the agents start from is gone: {session.base_commit}",
+            hint=f"git hub-session spawn {session.id} --base {quote(session.config.base_branch)}",
+        )
     base = wish.base or repo.tip(HEADS + session.config.base_branch)
     if not base:
         raise Refused(
