@@ -15,7 +15,7 @@ from functools import cached_property
 from git_hub_session.errors import HubError
 from git_hub_session.escape import visible
 from git_hub_session.gitconfig import environment_settings, is_true
-from git_hub_session.libgit2 import ConfigLevel, DiffStatsFormat, SortMode, pygit2
+from git_hub_session.libgit2 import ConfigLevel, DiffStatsFormat, SortMode, pygit2, without_index
 from git_hub_session.refnames import REFS
 from git_hub_session.typed import NamedTuple
 
@@ -210,9 +210,9 @@ class GitRepo:
         """The repository, to compare trees: libgit2 then reads its index for attributes, and does not
         know every form of one (split, sparse). In its place it is shown a worktree that has none."""
         try:
-            self._repo.index  # noqa: B018: read once, here or by the comparison
+            _ = self._repo.index
         except pygit2.GitError:
-            return _without_index(self._repo)
+            return without_index(self._repo)
         return self._repo
 
     @_reading()
@@ -370,22 +370,6 @@ class GitRepo:
             raise HubError(f"the value of {name} is not UTF-8", hint=f"git config {name}") from None
         folded = name.lower()
         return [*values, self._settings[folded]] if folded in self._settings else values
-
-
-def _without_index(repo: pygit2.Repository) -> pygit2.Repository:
-    """The repository as if it was called in a linked worktree that has no index yet, but the same files."""
-    from tempfile import TemporaryDirectory  # only where it is needed
-
-    files = {"HEAD": "ref: refs/heads/none", "commondir": repo.path}
-    if repo.workdir:
-        files["gitdir"] = os.path.join(repo.workdir, ".git")
-    with TemporaryDirectory(prefix="git-hub-session-") as entry:
-        for name, text in files.items():
-            with open(os.path.join(entry, name), "wb") as file:
-                file.write(os.fsencode(f"{text}\n"))
-        made = pygit2.Repository(entry)
-        made.index  # noqa: B018: it is not looked for again
-        return made
 
 
 # What libgit2 says of a repository that it does not read, and how one gets a repository that it does.

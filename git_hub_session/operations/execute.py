@@ -18,8 +18,8 @@ from git_hub_session.operations.agents import (
     attempts,
     base_of,
     environment,
-    run_variable,
     refuse_if_running,
+    run_variable,
 )
 from git_hub_session.operations.output import Output
 from git_hub_session.operations.scene import Scene
