@@ -44,8 +44,8 @@ def _reading() -> Iterator[None]:
     try:
         yield
     except (pygit2.GitError, KeyError, ValueError, OSError) as fault:
-        missing = isinstance(fault, KeyError)
-        raise CannotRead(f"no object {fault.args[0]}" if missing else fault) from None
+        told = str(fault.args[0] if isinstance(fault, KeyError) else fault)
+        raise CannotRead(told if " " in told else f"no object {told}") from None
 
 
 class Branch(NamedTuple):

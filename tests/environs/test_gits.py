@@ -44,7 +44,15 @@ def without_git(hub: Hub) -> Mapping[str, str]:
 
 @pytest.mark.parametrize(
     "words",
-    ["list", "status s1", "log s1", "board", "path s1 2", "init --task t", "update s1 --state merged"],
+    [
+        "list",
+        "status s1",
+        "log s1",
+        "board",
+        "path s1 2",
+        "init --task t",
+        "update s1 --state merged",
+    ],
 )
 def test_what_needs_no_git(session: Hub, words: str) -> None:
     with_git = session.run("status", "s1")
@@ -89,7 +97,11 @@ def test_what_does_need_it_says_so(session: Hub, words: str) -> None:
         return
     assert result == Result(128, result.out, MISSING)
     state = session.state()
-    assert before == (session.refs(), snapshot(session.top / ".git"), {**state, "updated": before[2]["updated"]})
+    assert before == (
+        session.refs(),
+        snapshot(session.top / ".git"),
+        {**state, "updated": before[2]["updated"]},
+    )
 
 
 def test_work_is_kept_where_there_is_no_git_to_save_it(session: Hub) -> None:
