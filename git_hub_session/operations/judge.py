@@ -92,7 +92,7 @@ def _way_out(operation: str) -> str:
     return "bisect reset" if operation == "bisect" else f"{operation} --abort"
 
 
-def _way_back(worktree: Worktree) -> str:
+def way_back(worktree: Worktree) -> str:
     """How HEAD leads to a commit again: its branch was deleted under it, most likely."""
     if worktree.head.startswith(HEADS) and worktree.came_from:
         return f"git branch {quote(short(worktree.head))} {worktree.came_from}"
@@ -103,12 +103,12 @@ def reason_after_looking(worktree: Worktree, seen: Examination, policy: Policy) 
     """Why the worktree stays because of what is in it, or None."""
     where = quote(worktree.path)
     if not seen.head:
-        return Reason("unreadable-head", "its HEAD leads to no commit", _way_back(worktree))
+        return Reason("unreadable-head", "its HEAD leads to no commit", way_back(worktree))
     if seen.indexed.unmerged:
         return Reason(
             "unmerged",
             f"unmerged entries: {_some(sorted(seen.indexed.unmerged))}",
-            f"git -C {where} status",
+            f"git -C {where} {_way_out(worktree.operation) if worktree.operation else 'status'}",
         )
     if seen.submodules:
         return Reason(

@@ -16,6 +16,7 @@ from git_hub_session.errors import GitFailed, HubError, Refused
 from git_hub_session.operations import removal
 from git_hub_session.operations.agents import attempts, environment, is_free, worktree_path
 from git_hub_session.operations.halfmade import left_behind, refuse_if_made, set_aside
+from git_hub_session.operations.judge import way_back
 from git_hub_session.operations.outfit import Outfit
 from git_hub_session.operations.scene import Scene
 from git_hub_session.refnames import (
@@ -157,7 +158,6 @@ def _plan(session: Session, scene: Scene, wish: Wish) -> Spawned:
             f"session '{session.id}' is '{session.state}': it takes no more agents",
             hint="make another one with 'git hub-session init'",
         )
-    base = _base(session, scene.repo, wish)
     known_attempts = attempts(session.id, scene.repo)
     worktrees = linked_worktrees(scene.place.common_dir)
     made: list[Newborn] = []
@@ -179,11 +179,13 @@ def _plan(session: Session, scene: Scene, wish: Wish) -> Spawned:
         left = left_behind(branch, path, worktrees, _INITIALIZING) if marked else None
         if left is not None:
             path = left.path
-        elif not is_free(path):
-            raise Refused(f"'{path}' exists already", hint="choose another --path")
         elif path in (one.path for one in made):
             raise Refused(f"'{path}' would be two agents'", hint="choose another --path")
+        elif not is_free(path):
+            _refuse_if_lost(branch, worktrees)
+            raise Refused(f"'{path}' exists already", hint="choose another --path")
         made.append(Newborn(branch, path, attempt == last, left))
+    base = _base(session, scene.repo, wish, is_needed=bool(made))
     state = State.RUNNING if made or present else session.state
     return Spawned(session, base, tuple(made), tuple(present), state)
 
@@ -199,11 +201,23 @@ def _all(session: Session) -> range:
     return range(1, session.config.agent_count + 1)
 
 
-def _base(session: Session, repo: GitRepo, wish: Wish) -> str:
+def _refuse_if_lost(branch: AgentBranch, worktrees: Sequence[Worktree]) -> None:
+    """Raise Refused where a worktree has the branch checked out which is to be made: somebody deleted it."""
+    for worktree in worktrees:
+        if worktree.head == branch.ref:
+            raise Refused(
+                f"'{short(branch.ref)}' was deleted, and is checked out in '{worktree.path}'",
+                hint=way_back(worktree),
+            )
+
+
+def _base(session: Session, repo: GitRepo, wish: Wish, *, is_needed: bool) -> str:
     """The commit that all agents of the session start from."""
     if repo.has_commit(session.base_commit):
         if wish.base and wish.base != session.base_commit:
             raise Refused(f"the agents of session '{session.id}' start from {session.base_commit}")
+        return session.base_commit
+    if not is_needed:
         return session.base_commit
     if session.base_commit and not wish.base:
         raise Refused(

@@ -243,7 +243,10 @@ def test_what_a_partial_clone_lacks(hub: Hub) -> None:
     top = hub.top.parent / "clone"
     hub.git("clone", "-q", "--filter=blob:none", "--sparse", f"file://{hub.top}", top)
     clone = Hub(top, hub.environ)
-    lacks = lambda: clone.git("rev-list", "--objects", "--all", "--missing=print").count("?")
+
+    def lacks() -> int:
+        return clone.git("rev-list", "--objects", "--all", "--missing=print").count("?")
+
     missing = lacks()
     assert missing == 2
     clone.session(agents=2)
