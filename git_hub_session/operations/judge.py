@@ -108,7 +108,7 @@ def reason_after_looking(worktree: Worktree, seen: Examination, policy: Policy) 
         return Reason(
             "unmerged",
             f"unmerged entries: {_some(sorted(seen.indexed.unmerged))}",
-            f"git -C {where} {_way_out(worktree.operation) if worktree.operation else 'status'}",
+            f"git -C {where} status",
         )
     if seen.submodules:
         return Reason(
