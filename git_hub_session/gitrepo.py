@@ -252,10 +252,8 @@ class GitRepo:
         walker = self._repo.walk(None, SortMode.TOPOLOGICAL)
         for oid in starts:
             walker.push(pygit2.Oid(hex=oid))
-        for name in self._repo.raw_listall_references():
-            tip = self.tip(os.fsdecode(name))
-            if tip:
-                walker.hide(pygit2.Oid(hex=tip))
+        for tip in self._tips():
+            walker.hide(pygit2.Oid(hex=tip))
         lost: set[str] = set()
         for commit in walker:
             lost.add(str(commit.id))
@@ -263,6 +261,23 @@ class GitRepo:
         # Every lost commit was reached from one of the wanted: what is a parent is contained in one.
         needed = others | (lost - contained)
         return [oid for oid in found if oid in needed]
+
+    def _tips(self) -> set[str]:
+        """The commits that refs lead to. There may be 100,000 refs: none is looked up by its name."""
+        targets = {ref.target for ref in self._repo.references.iterator()}
+        tips = {
+            self.tip(target) if isinstance(target, str) else self._peeled(self._find(str(target)))
+            for target in targets
+        }
+        return tips - {""}
+
+    @staticmethod
+    def _peeled(found: pygit2.Object | None) -> str:
+        """The commit that an object is, or is a tag of, or ''."""
+        try:
+            return str(found.peel(pygit2.Commit).id) if found is not None else ""
+        except (pygit2.GitError, ValueError):
+            return ""
 
     def _tagged(self, found: pygit2.Object | None) -> str:
         """The commit that a tag leads to, or '' for anything else."""
