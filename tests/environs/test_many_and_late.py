@@ -42,6 +42,7 @@ def tournament(hub: Hub, *, now: Sequence[int] = (NOW,) * 8) -> None:
     assert not any(place(hub, agent).exists() for agent in (1, 2))
 
 
+@pytest.mark.skipif(not LONG, reason="takes half a minute: make long")
 def test_a_hundred_thousand_refs(hub: Hub) -> None:
     """Most of them packed: all is done, and none of them is touched."""
     oid = hub.git("rev-parse", "HEAD")
@@ -122,7 +123,7 @@ LOOKS = (
 )
 
 
-@pytest.mark.parametrize("stream", STREAMS)
+@pytest.mark.parametrize("stream", STREAMS if LONG else [">/dev/full", "| true"])
 def test_an_answer_that_cannot_be_shown(hub: Hub, stream: str) -> None:
     """Of who only looks the exit code says so, unless nobody wants it; of a change it says that it is made."""
     assert hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "2").code == 0
@@ -170,7 +171,7 @@ WAITING = {
 SIGNALS = {"int": [signal.SIGINT], "int int": [signal.SIGINT] * 2, "term": [signal.SIGTERM]}
 
 
-@pytest.mark.parametrize("sent", SIGNALS if LONG else ["int int", "term"])
+@pytest.mark.parametrize("sent", SIGNALS if LONG else ["int int"])
 @pytest.mark.parametrize("command", WAITING)
 def test_a_signal_while_it_waits_for_somebody(hub: Hub, command: str, sent: str) -> None:
     """It ends by that signal, with all that it has started; the same command then does what it was to do."""
@@ -235,6 +236,6 @@ def test_a_terminal_of_twenty_columns(hub: Hub) -> None:
             "status": ["20260317-143022-long", "agent-1/attempt-1", "agent-2/attempt-1"],
             "log": ["init", "running"],
             "board": ["dispatch", "results"],
-        }.get(words, ["20260317-143022-long/agent-1\r\n", "20260317-143022-long/agent-2\r\n"])
+        }.get(words, ["20260317-143022-long/agent-1\n", "20260317-143022-long/agent-2\n"])
         for word in wanted:
             assert word in plain, (words, plain)
