@@ -63,11 +63,23 @@ exit 1
 # git dies of an entry that somebody else is just making, before it has made anything.
 _TRIES = 20
 
+# What is asked of these that an older git does not know (its release notes say when they came:
+# `worktree add --lock --reason`, `merge-tree --write-tree`).
+_SINCE = {"worktree": (2, 33), "hook": (2, 36), "merge-tree": (2, 38)}
+_USAGE = 129
+_NO_COMMAND = "is not a git command"
+
 
 class GitMissing(HubError):
     """There is no git on PATH."""
 
     code = "git-missing"
+
+
+class TooOld(HubError):
+    """git is older than what is needed of it."""
+
+    code = "git-too-old"
 
 
 class NoSuchCommit(HubError):
@@ -93,7 +105,7 @@ class Git:
         environ: Mapping[str, str] | None = None,
         cwd: str | None = None,
     ) -> bytes:
-        """What `git <command>` prints; raises GitFailed, GitMissing.
+        """What `git <command>` prints; raises GitFailed, GitMissing, TooOld.
 
         `settings` are passed as -c, `environ` is added to the environment.
         """
@@ -115,13 +127,36 @@ class Git:
                 check=False,
             )
         except FileNotFoundError:
+            if cwd is not None and not os.path.isdir(cwd):
+                raise HubError(f"'{cwd}' is gone", hint="try again") from None
             raise GitMissing("cannot find 'git'", hint="put git on PATH") from None
         finally:
             release()
         sys.audit("git_hub_session.end", words, done.returncode, monotonic() - began)
         if done.returncode:
+            if done.returncode == _USAGE or _NO_COMMAND in os.fsdecode(done.stderr):
+                self._refuse_if_too_old(command[0])
             raise GitFailed(command[0], done.returncode, _explained(done.stderr), done.stdout)
         return done.stdout
+
+    def _refuse_if_too_old(self, name: str) -> None:
+        """Raise TooOld where this git cannot know what `git <name>` was asked; it is only asked when that failed."""
+        version, lacking = self.lacking()
+        if name in lacking:
+            raise TooOld(
+                f"'git {name}' is needed as git {lacking[name]} has it, and this is git {version}",
+                hint="put a newer git on PATH",
+            )
+
+    def lacking(self) -> tuple[str, dict[str, str]]:
+        """git's version, and {command: the first version that has what is needed of it} of what it is too old for.
+
+        Raises GitMissing.
+        """
+        [version] = os.fsdecode(self.run(["version"])).split()[2:3] or ["?"]
+        number = _numbers(version)
+        too_new = {name: since for name, since in _SINCE.items() if (0, 0) < number < since}
+        return version, {name: ".".join(map(str, since)) for name, since in too_new.items()}
 
     def settings(self, name: str) -> list[str]:
         """Every value that git's configuration has for `name`, the one that counts last."""
@@ -249,6 +284,12 @@ def _explained(stderr: bytes) -> str:
     if "packed-refs.new: File exists" in text:
         text += "a git process may have crashed earlier: remove the file manually to continue\n"
     return text
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    """The first two numbers of a version: (2, 39) of "2.39.5", "2.39.0.rc1"."""
+    parts = version.split(".")[:2]
+    return tuple(int(part) if part.isascii() and part.isdigit() else 0 for part in parts)
 
 
 def trusts(cwd: str, environ: Mapping[str, str]) -> bool:

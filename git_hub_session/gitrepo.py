@@ -16,7 +16,7 @@ from git_hub_session.errors import HubError
 from git_hub_session.escape import visible
 from git_hub_session.gitconfig import environment_settings, is_true
 from git_hub_session.gitignore import MOST_TEXT
-from git_hub_session.libgit2 import ConfigLevel, DiffStatsFormat, SortMode, pygit2
+from git_hub_session.libgit2 import ConfigLevel, DiffStatsFormat, SortMode, pygit2, without_index
 from git_hub_session.refnames import REFS
 from git_hub_session.regular import regular
 from git_hub_session.typed import NamedTuple
@@ -34,7 +34,10 @@ class CannotRead(HubError):
     code = "cannot-read"
 
     def __init__(self, what: object) -> None:
-        super().__init__(f"cannot read the repository: {what}", hint="git fsck")
+        super().__init__(
+            f"cannot read the repository: {what}",
+            hint="git fsck\nin a partial clone: git fetch --refetch --no-filter",
+        )
 
 
 @contextmanager
@@ -43,7 +46,8 @@ def _reading() -> Iterator[None]:
     try:
         yield
     except (pygit2.GitError, KeyError, ValueError, OSError) as fault:
-        raise CannotRead(fault.args[0] if isinstance(fault, KeyError) else fault) from None
+        told = str(fault.args[0] if isinstance(fault, KeyError) else fault)
+        raise CannotRead(told if " " in told else f"no object {told}") from None
 
 
 class Branch(NamedTuple):
@@ -86,10 +90,7 @@ class GitRepo:
         try:
             self._repo = pygit2.Repository(common_dir)
         except pygit2.GitError as fault:
-            raise CannotOpen(
-                f"libgit2 cannot open '{common_dir}': {fault}",
-                hint="'list', 'update' and 'log' work without it",
-            ) from None
+            raise _cannot_open(common_dir, str(fault)) from None
         self._trees: dict[bytes, dict[bytes, tuple[int, bytes]]] = {}
 
     @_reading()
@@ -199,11 +200,22 @@ class GitRepo:
         return stat, (*(_line(patch) for patch in diff if patch), total)
 
     def _diff(self, tip: str, base: str) -> pygit2.Diff:
-        fork = self._repo.merge_base(pygit2.Oid(hex=tip), pygit2.Oid(hex=base))
-        new = self._repo[tip].peel(pygit2.Tree)
+        repo = self._comparing
+        fork = repo.merge_base(pygit2.Oid(hex=tip), pygit2.Oid(hex=base))
+        new = repo[tip].peel(pygit2.Tree)
         if fork is None:
             return new.diff_to_tree(swap=True)
-        return self._repo[fork].peel(pygit2.Tree).diff_to_tree(new)
+        return repo[fork].peel(pygit2.Tree).diff_to_tree(new)
+
+    @cached_property
+    def _comparing(self) -> pygit2.Repository:
+        """The repository, to compare trees: libgit2 then reads its index for attributes, and does not
+        know every form of one (split, sparse). In its place it is shown a worktree that has none."""
+        try:
+            _ = self._repo.index
+        except pygit2.GitError:
+            return without_index(self._repo)
+        return self._repo
 
     @_reading()
     def frontier(self, tips: Iterable[str]) -> frozenset[str]:
@@ -242,10 +254,8 @@ class GitRepo:
         walker = self._repo.walk(None, SortMode.TOPOLOGICAL)
         for oid in starts:
             walker.push(pygit2.Oid(hex=oid))
-        for name in self._repo.raw_listall_references():
-            tip = self.tip(os.fsdecode(name))
-            if tip:
-                walker.hide(pygit2.Oid(hex=tip))
+        for tip in self._tips():
+            walker.hide(pygit2.Oid(hex=tip))
         lost: set[str] = set()
         for commit in walker:
             lost.add(str(commit.id))
@@ -253,6 +263,23 @@ class GitRepo:
         # Every lost commit was reached from one of the wanted: what is a parent is contained in one.
         needed = others | (lost - contained)
         return [oid for oid in found if oid in needed]
+
+    def _tips(self) -> set[str]:
+        """The commits that refs lead to. There may be 100,000 refs: none is looked up by its name."""
+        targets = {ref.target for ref in self._repo.references.iterator()}
+        tips = {
+            self.tip(target) if isinstance(target, str) else self._peeled(self._find(str(target)))
+            for target in targets
+        }
+        return tips - {""}
+
+    @staticmethod
+    def _peeled(found: pygit2.Object | None) -> str:
+        """The commit that an object is, or is a tag of, or ''."""
+        try:
+            return str(found.peel(pygit2.Commit).id) if found is not None else ""
+        except (pygit2.GitError, ValueError):
+            return ""
 
     def _tagged(self, found: pygit2.Object | None) -> str:
         """The commit that a tag leads to, or '' for anything else."""
@@ -360,6 +387,23 @@ class GitRepo:
             raise HubError(f"the value of {name} is not UTF-8", hint=f"git config {name}") from None
         folded = name.lower()
         return [*values, self._settings[folded]] if folded in self._settings else values
+
+
+# What libgit2 says of a repository that it does not read, and how one gets a repository that it does.
+_WAYS_OUT = {
+    "extensions.refstorage": "git refs migrate --ref-format=files",
+    "object format": "it takes a repository whose objects are named by SHA-1",
+    "extensions.": "a newer pygit2, or a repository without that extension",
+}
+
+
+def _cannot_open(common_dir: str, told: str) -> CannotOpen:
+    way = next((way for word, way in _WAYS_OUT.items() if word in told), "")
+    works = "'list', 'update', 'log' and 'board' work all the same"
+    return CannotOpen(
+        f"libgit2 cannot open '{common_dir}': {told.removeprefix(f'{common_dir}: ')}",
+        hint=f"{way}\n{works}".lstrip(),
+    )
 
 
 def _line(patch: pygit2.Patch) -> str:

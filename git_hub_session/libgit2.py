@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from types import ModuleType, SimpleNamespace
 
-__all__ = ["ConfigLevel", "DiffStatsFormat", "SortMode", "pygit2"]
+__all__ = ["ConfigLevel", "DiffStatsFormat", "SortMode", "pygit2", "without_index"]
 
 
 class _StandIn(ModuleType):
@@ -56,3 +56,19 @@ finally:
     for _one in _absent:
         if sys.modules.get(_one.__name__) is _one:
             del sys.modules[_one.__name__]
+
+
+def without_index(repo: pygit2.Repository) -> pygit2.Repository:
+    """The repository as it is seen from a linked worktree with the same files, but no index yet."""
+    from tempfile import TemporaryDirectory  # hardly anybody needs it
+
+    files = {"HEAD": "0" * 40, "commondir": repo.path}
+    if repo.workdir:
+        files["gitdir"] = os.path.join(repo.workdir, ".git")
+    with TemporaryDirectory(prefix="git-hub-session-") as entry:
+        for name, text in files.items():
+            with open(os.path.join(entry, name), "wb") as file:
+                file.write(os.fsencode(f"{text}\n"))
+        made = pygit2.Repository(entry)
+        _ = made.index  # from now on it has one
+        return made

@@ -291,7 +291,10 @@ def _read_by_name(directory: Directory, sid: SessionId) -> Session:
     try:
         return _with_state(directory, "", sid, _read_config(directory, ""))
     except Damaged as fault:
-        raise Damaged(f"session '{sid}': {fault.message}", hint=fault.hint) from None
+        raise Damaged(
+            f"session '{sid}': {fault.message}",
+            hint=f"mend the file in '{directory.path}'\nor: git hub-session cleanup {sid}",
+        ) from None
 
 
 def _with_state(directory: Directory, prefix: str, sid: SessionId, config: Config) -> Session:

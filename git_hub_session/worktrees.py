@@ -63,6 +63,12 @@ class Worktree(NamedTuple):
         path = os.path.join(self.entry, "modules")
         return path if os.path.lexists(path) else ""
 
+    @property
+    def came_from(self) -> str:
+        """The commit that HEAD led to last, as its reflog has it, or ''."""
+        last = "".join(_reflog(self.entry, "HEAD")[-1:])[41:81]
+        return last if _is_id(last) else ""
+
     def commits(self) -> list[str]:
         """The object ids that only this worktree's own files may refer to.
 

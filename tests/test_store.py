@@ -357,7 +357,8 @@ def test_no_link_is_followed(hub: Hub, tmp_path: Path, name: str) -> None:
         shown = place if name == "s1" else name
         link = f"'{shown}' is a symbolic link: links in the hub are not followed"
         named = "" if name == "s1" else "session 's1': "
-        fatal = Result(128, "", f"fatal: {named}{link}\n")
+        hint = f"hint: mend the file in '{hub.directory()}'\nhint: or: git hub-session cleanup s1\n"
+        fatal = Result(128, "", f"fatal: {named}{link}\n{hint if named else ''}")
         listed = hub.run("list")
         assert (listed.code, listed.err) == (1, f"error: session 's1': {link}\n")
         assert [line.split()[:2] for line in listed.out.splitlines()[1:]] == [

@@ -28,6 +28,7 @@ USAGE = Usage(
         ),
         Option("-j, --jobs", "run so many at once (default: all)", "<number>"),
         TIMEOUT,
+        Option("--force", "also for who is said to be running", exact=True),
         DRY_RUN,
         QUIET,
         *FORMAT,
@@ -49,6 +50,7 @@ def run(context: Context, args: Arguments) -> ExecView:
         parse_agents(listed, count) if listed is not None else (),
         jobs(args),
         timeout(args),
+        args.is_set("force"),
     )
     dry_run = args.is_set("dry-run")
     if dry_run:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from shlex import quote
+
 from git_hub_session.context import Context
 from git_hub_session.errors import Refused
 from git_hub_session.operations.agents import parse_agent
@@ -20,6 +23,7 @@ USAGE = Usage(
         Option("--squash", "one commit of its own, which names no other parent"),
         Option("-m, --message", "the message of the merge", "<text>", many=True),
         Option("--no-cleanup", "leave the worktrees and the other branches as they are"),
+        Option("--force", "even if an agent is said to be running", exact=True),
         YES,
         DRY_RUN,
         QUIET,
@@ -39,7 +43,7 @@ def run(context: Context, args: Arguments) -> MergeView:
     plan = plan_merge(sid, context, wish, dry_run=dry_run, described=described)
     if plan.conflicts or dry_run:
         return MergeView(plan, None, dry_run)
-    _ask(context, plan, is_allowed=args.is_set("yes"))
+    _ask(context, plan, wish, is_allowed=args.is_set("yes"))
     return MergeView(plan, merge(sid, context, wish, policy, plan), dry_run)
 
 
@@ -51,10 +55,23 @@ def _wish(args: Arguments) -> Wish:
         args.is_set("squash"),
         "\n\n".join(args.texts("message")),
         not args.is_set("no-cleanup"),
+        args.is_set("force"),
     )
 
 
-def _ask(context: Context, plan: Plan, *, is_allowed: bool) -> None:
+def _words(wish: Wish) -> Iterator[str]:
+    """The options that a wish came from, as one types them."""
+    if wish.agent:
+        yield f"--agent {wish.agent}"
+    if wish.into:
+        yield f"--into {quote(wish.into.removeprefix(HEADS))}"
+    if wish.message:
+        yield f"-m {quote(wish.message)}"
+    given = {"squash": wish.squash, "no-cleanup": not wish.cleanup, "force": wish.force}
+    yield from (f"--{name}" for name, is_given in given.items() if is_given)
+
+
+def _ask(context: Context, plan: Plan, wish: Wish, *, is_allowed: bool) -> None:
     """Show what is about to happen; raises Refused unless it may."""
     context.say(preview(plan))
     for remark in plan.remarks:
@@ -67,7 +84,8 @@ def _ask(context: Context, plan: Plan, *, is_allowed: bool) -> None:
     said = context.ask(question)
     if said is None:
         raise Refused(
-            "off a terminal nobody can be asked", hint=f"git hub-session merge {sid} --yes"
+            "off a terminal nobody can be asked",
+            hint=f"git hub-session merge {' '.join([*_words(wish), sid])} --yes",
         )
     if not said:
         raise Refused(

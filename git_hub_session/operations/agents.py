@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 
 from git_hub_session import runs
-from git_hub_session.errors import HubError, UsageError
+from git_hub_session.errors import HubError, Refused, UsageError
 from git_hub_session.gitenviron import without_repository
 from git_hub_session.operations.scene import Scene
 from git_hub_session.refnames import (
@@ -167,16 +167,27 @@ def run_variable(run: runs.Run) -> dict[str, str]:
     return {"HUB_RUN": run.path}
 
 
-def still_running(session: Session, directory: Directory) -> list[str]:
-    """The agents ("agent-2") that the session calls running, but for those whose run was cut off.
+def running(session: Session, directory: Directory) -> dict[str, bool]:
+    """{agent that the session calls running ("agent-2"): whether it is a run of ours, which goes on}.
 
-    `directory` is the session's. Who is said to run by somebody else is believed.
+    `directory` is the session's. Not one whose run was cut off; who is said to run by somebody
+    else is believed.
     """
     living = runs.alive(directory, EXEC)
-    found = []
+    found = {}
     for name in session.agents:
         known = session.agent(name)
         run = known.get("exec", {}).get("run") if isinstance(known.get("exec"), dict) else None
         if known.get("status") in ("running", "waiting") and (run is None or run in living):
-            found.append(name)
+            found[name] = run is not None
     return found
+
+
+def refuse_if_running(
+    session: Session, directory: Directory, *, among: Container[str], force: bool
+) -> None:
+    """Raise Refused where one of the agents runs; `force` overrules what somebody else has written of them."""
+    for name, is_ours in running(session, directory).items():
+        if name in among and not (force and not is_ours):
+            way_out = "end it" if is_ours else "use --force"
+            raise Refused(f"{name} is still running", hint=f"wait for it, or {way_out}")

@@ -17,7 +17,7 @@ from git_hub_session.operations.agents import (
     attempts,
     base_of,
     environment,
-    still_running,
+    running,
 )
 from git_hub_session.operations.measure import BASELINE, Checkouts, Found, Meter, Recipe, Spot
 from git_hub_session.operations.scene import Scene
@@ -173,9 +173,9 @@ def _placed(
 
 
 def _refuse_if_busy(session: Session, edit: Edit, *, force: bool) -> None:
-    running = still_running(session, edit.directory)
-    if running and not force:
-        raise Refused(f"{running[0]} is still running", hint="wait for it, or use --force")
+    busy = running(session, edit.directory)
+    if busy and not force:
+        raise Refused(f"{next(iter(busy))} is still running", hint="wait for it, or use --force")
     if runs.alive(edit.directory, EVAL):
         raise Refused(f"session '{session.id}' is being evaluated", hint="wait for it, or end it")
 

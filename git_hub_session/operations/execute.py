@@ -19,8 +19,8 @@ from git_hub_session.operations.agents import (
     attempts,
     base_of,
     environment,
+    refuse_if_running,
     run_variable,
-    still_running,
 )
 from git_hub_session.operations.output import Output
 from git_hub_session.operations.scene import Scene
@@ -77,6 +77,8 @@ class Wish(NamedTuple):
     """None: all at once."""
     timeout: float | None = None
     """Seconds."""
+    force: bool = False
+    """Also for who is said to run by somebody else."""
 
 
 def rehearse(sid: SessionId, scene: Scene, wish: Wish) -> Executed:
@@ -97,7 +99,7 @@ def execute(
     with scene.store.edit(sid) as edit:
         session = edit.read()
         turns = _plan(session, scene, wish)
-        _refuse_if_busy(session, edit, turns)
+        _refuse_if_busy(session, edit, turns, force=wish.force)
         task_file = edit.task_file(session)
         run = runs.begin(edit.directory, EXEC)
         watch = _Watch(session, run, turns, scene, show)
@@ -144,16 +146,15 @@ def _plan(session: Session, scene: Scene, wish: Wish) -> tuple[Turn, ...]:
     return tuple(turns)
 
 
-def _refuse_if_busy(session: Session, edit: Edit, turns: Sequence[Turn]) -> None:
+def _refuse_if_busy(session: Session, edit: Edit, turns: Sequence[Turn], *, force: bool) -> None:
     for turn in turns:
         if session.agent(turn.agent).get("status") == "spawning":
             raise Refused(
                 f"{turn.agent} was made by half: its spawn was cut off",
                 hint=f"git hub-session spawn {session.id}",
             )
-    busy = {*still_running(session, edit.directory)} & {turn.agent for turn in turns}
-    if busy:
-        raise Refused(f"{min(busy)} is still running", hint="wait for it, or end it")
+    among = {turn.agent for turn in turns}
+    refuse_if_running(session, edit.directory, among=among, force=force)
     measured = runs.alive(edit.directory, EVAL)
     if measured:
         raise Refused(f"session '{session.id}' is being evaluated", hint="wait for it, or end it")

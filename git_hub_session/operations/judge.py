@@ -12,6 +12,7 @@ from shlex import quote
 
 from git_hub_session.operations.examine import Examination, is_savable
 from git_hub_session.operations.policy import Policy
+from git_hub_session.refnames import HEADS, short
 from git_hub_session.typed import NamedTuple
 from git_hub_session.worktrees import Worktree
 
@@ -91,11 +92,18 @@ def _way_out(operation: str) -> str:
     return "bisect reset" if operation == "bisect" else f"{operation} --abort"
 
 
+def way_back(worktree: Worktree) -> str:
+    """How HEAD leads to a commit again: its branch was deleted under it, most likely."""
+    if worktree.head.startswith(HEADS) and worktree.came_from:
+        return f"git branch {quote(short(worktree.head))} {worktree.came_from}"
+    return f"git -C {quote(worktree.path)} status"
+
+
 def reason_after_looking(worktree: Worktree, seen: Examination, policy: Policy) -> Reason | None:
     """Why the worktree stays because of what is in it, or None."""
     where = quote(worktree.path)
     if not seen.head:
-        return Reason("unreadable-head", "its HEAD leads to no commit", f"git -C {where} status")
+        return Reason("unreadable-head", "its HEAD leads to no commit", way_back(worktree))
     if seen.indexed.unmerged:
         return Reason(
             "unmerged",

@@ -14,7 +14,7 @@ from git_hub_session.board import Board
 from git_hub_session.clock import iso
 from git_hub_session.errors import HubError, Refused
 from git_hub_session.escape import visible
-from git_hub_session.operations.agents import agent_worktrees, attempts, still_running
+from git_hub_session.operations.agents import agent_worktrees, attempts, refuse_if_running
 from git_hub_session.operations.checkout import Checkout, CutOff, checkout_of, move
 from git_hub_session.operations.cleanup import carry_out
 from git_hub_session.operations.mergetree import Blend, blend, commit_blend
@@ -50,6 +50,8 @@ class Wish(NamedTuple):
     squash: bool = False
     message: str = ""
     cleanup: bool = True
+    force: bool = False
+    """Even if somebody else says that an agent still runs."""
 
 
 class Plan(NamedTuple):
@@ -141,9 +143,7 @@ def _look(session: Session, directory: Directory, scene: Scene, wish: Wish) -> P
         winner, into = AgentBranch(session.id, before.agent, before.attempt), HEADS + before.into
         return Plan(session, winner, before.tip, into, repo.tip(into), None, before.commit)
     _refuse_state(session)
-    running = still_running(session, directory)
-    if running:
-        raise Refused(f"{running[0]} is still running", hint="wait for it, or end it")
+    refuse_if_running(session, directory, among=session.agents, force=wish.force)
     winner, result = _winner(session, repo, wish)
     into = wish.into or HEADS + session.config.base_branch
     tip, base = repo.tip(winner.ref), _base(into, session.id, repo)

@@ -12,7 +12,7 @@ import stat
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 
-from git_hub_session.errors import GitFailed, HubError, Refused
+from git_hub_session.errors import GitFailed, Refused
 from git_hub_session.gitconfig import is_true
 from git_hub_session.operations.checkout import Checkout, hooks_in
 from git_hub_session.operations.scene import Scene
@@ -22,13 +22,7 @@ if TYPE_CHECKING:
     from git_hub_session.gitrepo import GitRepo
 
 _ATTRIBUTES = b".gitattributes"
-_CONFLICTS, _USAGE = 1, 129  # exit codes of git merge-tree
-
-
-class TooOld(HubError):
-    """git is older than what is needed of it."""
-
-    code = "git-too-old"
+_CONFLICTS = 1  # exit code of git merge-tree
 
 
 class Blend(NamedTuple):
@@ -68,8 +62,6 @@ def _blend(scene: Scene, ours: str, theirs: str, place: Mapping[str, str]) -> Bl
     try:
         printed = scene.git.run(words, environ=place, cwd=place["GIT_WORK_TREE"])
     except GitFailed as fault:
-        if fault.status == _USAGE:
-            raise TooOld("merging needs git 2.38 or later") from None
         if fault.status != _CONFLICTS or not fault.stdout:
             raise
         printed = fault.stdout

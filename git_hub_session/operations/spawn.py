@@ -16,6 +16,7 @@ from git_hub_session.errors import GitFailed, HubError, Refused
 from git_hub_session.operations import removal
 from git_hub_session.operations.agents import attempts, environment, is_free, worktree_path
 from git_hub_session.operations.halfmade import drop_begun, left_behind, refuse_if_made, set_aside
+from git_hub_session.operations.judge import way_back
 from git_hub_session.operations.outfit import Outfit
 from git_hub_session.operations.scene import Scene
 from git_hub_session.operations.trash import empty_trash
@@ -36,6 +37,10 @@ from git_hub_session.worktrees import Worktree, linked_worktrees
 if TYPE_CHECKING:
     from git_hub_session.gitcommand import Git
     from git_hub_session.gitrepo import GitRepo
+    from git_hub_session.store import Edit
+
+SPAWNING = "spawning"
+"""What the session says of an agent that is being made."""
 
 _INITIALIZING = "initializing"  # the reason for which git locks an entry until it is whole
 
@@ -94,10 +99,11 @@ def spawn(sid: SessionId, scene: Scene, wish: Wish) -> Spawned:
         session = edit.read()
         plan, at = _plan(session, scene, wish), iso(scene.now())
         if not plan.made:
+            _put_right(edit, session, plan, scene, at)
             return plan
         outfit = Outfit(scene, plan.base)
         plan = _tidied(plan, scene)
-        edit.save(_marked(session, plan, "spawning", at))
+        edit.save(_marked(session, plan, SPAWNING, at))
         task = edit.task_file(session)
         try:
             _make_branches(plan, scene.git)
@@ -106,10 +112,8 @@ def spawn(sid: SessionId, scene: Scene, wish: Wish) -> Spawned:
             if _is_undone(fault, plan, scene):
                 edit.save(session)
             raise
-        done = _marked(session, plan, "ready", at)
-        if session.state is State.INIT:
-            done = advanced(done, State.RUNNING, at=at, by=scene.identity, verb="spawn")
-        edit.save(done)
+        done = _begun(_marked(session, plan, "ready", at), scene, at)
+        edit.save(_put_right_marks(done, plan, at))
         return plan
 
 
@@ -118,6 +122,32 @@ def _is_undone(fault: BaseException, plan: Spawned, scene: Scene) -> bool:
     if isinstance(fault, GitFailed):  # it refused the branches, or came to an end among them
         return not any(scene.repo.tip(one.branch.ref) for one in plan.made if not one.has_branch)
     return _is_taken_back(plan, scene)
+
+
+def _begun(session: Session, scene: Scene, at: str) -> Session:
+    if session.state is not State.INIT:
+        return session
+    return advanced(session, State.RUNNING, at=at, by=scene.identity, verb="spawn")
+
+
+def _put_right(edit: Edit, session: Session, plan: Spawned, scene: Scene, at: str) -> None:
+    """Where all agents are there the session says so, whatever somebody else has made of it."""
+    done = _put_right_marks(session, plan, at)
+    if plan.present:
+        done = _begun(done, scene, at)
+    if done is not session:
+        edit.save(done)
+
+
+def _put_right_marks(session: Session, plan: Spawned, at: str) -> Session:
+    """The session without marks of half-made agents on those that are there, and are none of ours."""
+    wrong = [f"agent-{one.agent}" for one in plan.present]
+    wrong = [name for name in wrong if session.agent(name).get("status") == SPAWNING]
+    return (
+        with_agents(session, {name: {"status": "ready"} for name in wrong}, at=at)
+        if wrong
+        else session
+    )
 
 
 def _marked(session: Session, plan: Spawned, status: str, at: str) -> Session:
@@ -135,7 +165,6 @@ def _plan(session: Session, scene: Scene, wish: Wish) -> Spawned:
             f"session '{session.id}' is '{session.state}': it takes no more agents",
             hint="make another one with 'git hub-session init'",
         )
-    base = _base(session, scene.repo, wish)
     known_attempts = attempts(session.id, scene.repo)
     worktrees = linked_worktrees(scene.place.common_dir)
     made: list[Newborn] = []
@@ -143,7 +172,7 @@ def _plan(session: Session, scene: Scene, wish: Wish) -> Spawned:
     for number in [wish.retry] if wish.retry else wish.agents or _all(session):
         last = max(known_attempts.get(number, ()), default=0)
         known = session.agent(f"agent-{number}")
-        marked = known.get("status") == "spawning" and known.get("attempt") in (last or 1, last + 1)
+        marked = known.get("status") == SPAWNING and known.get("attempt") in (last or 1, last + 1)
         if wish.retry and not last:
             raise Refused(
                 f"agent-{number} has made no attempt yet", hint="spawn it without --retry"
@@ -157,12 +186,14 @@ def _plan(session: Session, scene: Scene, wish: Wish) -> Spawned:
         left = left_behind(branch, path, worktrees, _INITIALIZING) if marked else None
         if left is not None:
             path = left.path
-        elif not is_free(path):
-            raise Refused(f"'{path}' exists already", hint="choose another --path")
         elif path in (one.path for one in made):
             raise Refused(f"'{path}' would be two agents'", hint="choose another --path")
+        elif not is_free(path):
+            _refuse_if_lost(branch, worktrees)
+            raise Refused(f"'{path}' exists already", hint="choose another --path")
         made.append(Newborn(branch, path, attempt == last, left))
-    state = State.RUNNING if made else session.state
+    base = _base(session, scene.repo, wish, is_needed=bool(made))
+    state = State.RUNNING if made or present else session.state
     return Spawned(session, base, tuple(made), tuple(present), state)
 
 
@@ -177,14 +208,29 @@ def _all(session: Session) -> range:
     return range(1, session.config.agent_count + 1)
 
 
-def _base(session: Session, repo: GitRepo, wish: Wish) -> str:
+def _refuse_if_lost(branch: AgentBranch, worktrees: Sequence[Worktree]) -> None:
+    """Raise Refused where a worktree has the branch checked out which is to be made: somebody deleted it."""
+    for worktree in worktrees:
+        if worktree.head == branch.ref:
+            raise Refused(
+                f"'{short(branch.ref)}' was deleted, and is checked out in '{worktree.path}'",
+                hint=way_back(worktree),
+            )
+
+
+def _base(session: Session, repo: GitRepo, wish: Wish, *, is_needed: bool) -> str:
     """The commit that all agents of the session start from."""
-    if session.base_commit:
+    if repo.has_commit(session.base_commit):
         if wish.base and wish.base != session.base_commit:
             raise Refused(f"the agents of session '{session.id}' start from {session.base_commit}")
-        if not repo.has_commit(session.base_commit):
-            raise Refused(f"the commit that the agents start from is gone: {session.base_commit}")
         return session.base_commit
+    if not is_needed:
+        return session.base_commit
+    if session.base_commit and not wish.base:
+        raise Refused(
+            f"the commit that the agents start from is gone: {session.base_commit}",
+            hint=f"git hub-session spawn {session.id} --base {quote(session.config.base_branch)}",
+        )
     base = wish.base or repo.tip(HEADS + session.config.base_branch)
     if not base:
         raise Refused(

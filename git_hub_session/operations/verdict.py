@@ -107,7 +107,8 @@ def _judge(
     except Damaged as fault:
         return Verdict(worktree, branch, Reason("unreadable-index", fault.message))
     except (OSError, HubError) as fault:
-        reason = Reason("unreadable", f"cannot be looked at: {said(fault)}")
+        hint = fault.hint if isinstance(fault, HubError) else ""
+        reason = Reason("unreadable", f"cannot be looked at: {said(fault)}", hint)
         return Verdict(worktree, branch, reason)
     reason = reason_after_looking(worktree, seen, policy)
     return Verdict(

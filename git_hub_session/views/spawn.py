@@ -54,13 +54,13 @@ class SpawnView(NamedTuple):
             f" on {short(one.branch.ref)}"
             for one in self.spawned.made
         ]
-        if not out:
-            return Answer(out, ["nothing to spawn: the agents are there already"])
-        out.append(f"  Base: {self.spawned.base[:12]}")
+        told = [] if out else ["nothing to spawn: the agents are there already"]
+        if out:
+            out.append(f"  Base: {self.spawned.base[:12]}")
         if self.spawned.state != session.state:
             would = "Would update session" if self.dry_run else "Session"
             out.append(f"{would} {session.id}: {session.state} {style.arrow} {self.spawned.state}")
-        return Answer(out)
+        return Answer(out, told)
 
 
 def _agent(branch: AgentBranch) -> dict[str, Any]:

@@ -206,7 +206,11 @@ def test_a_broken_head_is_nobodys(hub: Hub, where: Path) -> None:
 
 
 def test_an_unborn_or_lost_branch(hub: Hub, where: Path) -> None:
+    tip = hub.git("rev-parse", "HEAD", cwd=where)
     hub.git("update-ref", "-d", "refs/heads/hub/s1/agent-1/attempt-1")
+    hint = f"git branch hub/s1/agent-1/attempt-1 {tip}"
+    stays(hub, kept(where, "its HEAD leads to no commit", hint), "--force", "--discard")
+    (entry(hub) / "logs" / "HEAD").unlink()
     hint = f"git -C {where} status"
     stays(hub, kept(where, "its HEAD leads to no commit", hint), "--force", "--discard")
 

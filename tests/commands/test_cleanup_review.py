@@ -209,6 +209,7 @@ def test_a_tree_that_is_missing(hub: Hub, where: Path) -> None:
         where,
         "cannot be looked at: cannot read the repository: "
         f"object not found - no match for id ({oid})",
+        "git fsck\nin a partial clone: git fetch --refetch --no-filter",
     )
     assert snapshot(where) == before
 

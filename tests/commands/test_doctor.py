@@ -683,6 +683,23 @@ def test_without_git(hub: Hub) -> None:
     )
 
 
+def test_with_an_old_git(hub: Hub) -> None:
+    hub.session("a", agents=2)
+    programs = Path(hub.environ["PATH"].partition(":")[0])
+    git = shutil.which("git")
+    script = (
+        f'#!/bin/sh\n[ "$1" != version ] || {{ echo git version 2.34.1; exit; }}\nexec {git} "$@"\n'
+    )
+    (programs / "git").write_text(script)
+    (programs / "git").chmod(0o755)
+    assert hub.run("doctor") == Result(
+        1,
+        "git-too-old: git\n  it is git 2.34.1, and what is needed is 'git hook' as in 2.36, "
+        "'git merge-tree' as in 2.38\n  by hand: put a newer git on PATH\n"
+        "1 session, 2 worktrees: 1 found, --fix mends 0\n",
+    )
+
+
 def test_a_repository_that_libgit2_does_not_open(hub: Hub) -> None:
     hub.session("a")
     hub.git("config", "core.repositoryFormatVersion", "1")

@@ -262,7 +262,9 @@ def test_broken_sessions_are_not_changed(hub: Hub) -> None:
         "c-fifo",
         "d-empty",
     ):
-        expected = Result(128, "", f"fatal: session '{sid}': {said[sid].replace(chr(127), '?')}\n")
+        hint = f"hint: mend the file in '{hub.directory(sid)}'\nhint: or: git hub-session cleanup {sid}\n"
+        told = f"fatal: session '{sid}': {said[sid].replace(chr(127), '?')}\n{hint}"
+        expected = Result(128, "", told)
         assert hub.run("update", sid, "--state", "running") == expected
         assert hub.run("log", sid) == expected
         assert not [name for name in os.listdir(hub.directory(sid)) if name.endswith(".tmp")]

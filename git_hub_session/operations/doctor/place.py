@@ -39,9 +39,14 @@ def look(facts: Facts) -> Iterator[Finding]:
 
 def _git(facts: Facts) -> Iterator[Finding]:
     try:
-        facts.scene.git.run(["version"])
+        version, lacking = facts.scene.git.lacking()
     except HubError as fault:
         yield Finding("git-missing", "git", fault.message, advice=fault.hint)
+        return
+    if lacking:
+        needs = ", ".join(f"'git {name}' as in {since}" for name, since in lacking.items())
+        evidence = f"it is git {version}, and what is needed is {needs}"
+        yield Finding("git-too-old", "git", evidence, advice="put a newer git on PATH")
 
 
 def _copies(facts: Facts) -> Iterator[Finding]:
