@@ -134,19 +134,19 @@ class Git:
             release()
         sys.audit("git_hub_session.end", words, done.returncode, monotonic() - began)
         if done.returncode:
-            if done.returncode == _USAGE or _NO_COMMAND in os.fsdecode(done.stderr):
-                self._refuse_if_too_old(command[0])
-            raise GitFailed(command[0], done.returncode, _explained(done.stderr), done.stdout)
+            raise self._failure(command[0], done)
         return done.stdout
 
-    def _refuse_if_too_old(self, name: str) -> None:
-        """Raise TooOld where this git cannot know what `git <name>` was asked; it is only asked when that failed."""
-        version, lacking = self.lacking()
-        if name in lacking:
-            raise TooOld(
-                f"'git {name}' is needed as git {lacking[name]} has it, and this is git {version}",
-                hint="put a newer git on PATH",
-            )
+    def _failure(self, name: str, done: subprocess.CompletedProcess[bytes]) -> HubError:
+        """What to say of a `git <name>` that failed; only now git is asked how old it is."""
+        if done.returncode == _USAGE or _NO_COMMAND in os.fsdecode(done.stderr):
+            version, lacking = self.lacking()
+            if name in lacking:
+                return TooOld(
+                    f"'git {name}' is needed as git {lacking[name]} has it, and this is git {version}",
+                    hint="put a newer git on PATH",
+                )
+        return GitFailed(name, done.returncode, _explained(done.stderr), done.stdout)
 
     def lacking(self) -> tuple[str, dict[str, str]]:
         """git's version, and {command: the first version that has what is needed of it} of what it is too old for.

@@ -71,7 +71,8 @@ class DoctorView(NamedTuple):
         elif finding.fix:
             out.append(f"  fix: {visible(finding.fix)}")
         elif finding.advice:
-            out.append(f"  by hand: {visible(finding.advice)}")
+            first, *more = finding.advice.splitlines()
+            out += [f"  by hand: {visible(first)}", *(f"    {visible(line)}" for line in more)]
         return [*out, *(f"  {visible(note)}" for note in outcome.notes)]
 
     def _summary(self) -> str:
