@@ -14,7 +14,7 @@ LIBRARY := $(DESTDIR)$(prefix)/lib/git-hub-session
 LIBRARY_SQ = $(subst ','\'',$(LIBRARY))
 TARGET_SQ = $(subst ','\'',$(DESTDIR)$(prefix))
 
-.PHONY: all demo test long check format bench install uninstall clean
+.PHONY: all demo test long soak check format bench install uninstall clean
 
 all: check test
 
@@ -46,6 +46,10 @@ test: $(READY)
 # What takes too long for every day: a kill at each moment there is, twenty rounds of races.
 long: $(READY)
 	HUB_TEST_LONG=1 $(BIN)/python -m pytest -n 2 tests -k 'killed or at_once or random'
+
+# Random commands and random git beside each other; SOAK_SEED repeats what a run chose.
+soak: $(READY)
+	$(BIN)/python -m tests.soak
 
 check: $(READY)
 	$(BIN)/ruff format --check .

@@ -28,12 +28,15 @@ UNFINISHED = 5  # sessions
 
 # What a command may say when it refuses; everything else is a fault.
 EXPECTED = re.compile(
-    r"(error|fatal): (session X is (locked by process X|X, not X|X: (there is nothing|it takes no more|no agent))"
-    r"|cannot go from X to X|no such agents?: X|no worktree: no agent has one|X has all that agent-X did"
+    r"(error|fatal): (session X (is (locked by process X|being evaluated|X, not X"
+    r"|X: (there is nothing|it takes no more|no agent))|became X meanwhile|has no agent's branch)"
+    r"|cannot go from X to X|no such agents?: X|no worktree: (no agent has one|agent-X)"
+    r"|X has all that agent-X did|nobody of session X|X exists already"
     r"|agent-X (is still running|has made no attempt yet|has neither a branch nor an archive tag|has no branch)"
-    r"|something of session X moved|another branch was checked out|nobody is ranked"
+    r"|something of session X moved|another branch was checked out|the branch of .* moved while"
     r"|git (cannot update X, where X is checked out|does not move X))"
-    r"|Kept worktree: X\n  (in use by|git was used|something was written|its index is locked)|Kept branch: X: (moved meanwhile|checked out in a worktree|git refused: .*File exists)"
+    r"|Kept worktree: X\n  (in use by|git was used|something was written|its index is locked)"
+    r"|Kept branch: X: (moved meanwhile|checked out in a worktree)"
 )
 
 # Writes a file that holds its own name, notes it, and commits it or not.
