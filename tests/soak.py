@@ -33,10 +33,11 @@ EXPECTED = re.compile(
     r"|cannot go from X to X|no such agents?: X|no worktree: (no agent has one|agent-X)"
     r"|X has all that agent-X did|nobody of session X|X exists already"
     r"|agent-X (is still running|has made no attempt yet|has neither a branch nor an archive tag|has no branch)"
+    r"|agent-X: (X exists already|its worktree X is missing|X: )|agent-X was made by half|its branch moved meanwhile|X: its directory"
     r"|something of session X moved|another branch was checked out|the branch of .* moved while"
     r"|git (cannot update X, where X is checked out|does not move X))"
     r"|Kept worktree: X\n  (in use by|git was used|something was written|its index is locked)"
-    r"|Kept branch: X: (moved meanwhile|checked out in a worktree)"
+    r"|Kept branch: hubX: (moved meanwhile|checked out in a worktree)"
 )
 
 # Writes a file that holds its own name, notes it, and commits it or not.
@@ -185,7 +186,7 @@ class Soak:
         if not lines and words[0] not in ("exec", "eval"):
             self.faults.append(f"{words} does not say why: {result}")
         for line in lines:
-            line = re.sub(r"'[^']*'|\b[0-9a-f]{12,40}\b|[sd]\d+|/\S+|\d+", "X", line)
+            line = re.sub(r"'[^']*'|\b[0-9a-f]{12,40}\b|[sd]\d+|/[^\s:]+|\d+", "X", line)
             self.said[f"{words[0]}: {line}"] += 1
             if not EXPECTED.search(line) and "SOAK_ANY" not in os.environ:
                 self.faults.append(f"{words} says what is not expected: {result}")
@@ -222,7 +223,9 @@ class Soak:
                 return [verb, "--state", chance.choice(states), *maybe("--if-state=running"), sid]
             case "cleanup":
                 options = [*(maybe("--archive") and maybe("--archive")), *maybe("--force")]
-                which = ["--finished"] if chance.random() < 0.1 else [sid]
+                which = (
+                    ["--finished", *maybe("--older-than=1s")] if chance.random() < 0.1 else [sid]
+                )
                 return [
                     verb,
                     *options,
