@@ -164,7 +164,13 @@ class Soak:
         return sorted(whole, key=lambda name: -int(name[1:]))
 
     def worktrees(self) -> list[Path]:
-        return sorted((self.hub.top.parent / "project.hub").glob("*/agent-*"))
+        """Those that are whole: git resets what somebody stages in one that it still makes."""
+        there = set((self.hub.top.parent / "project.hub").glob("*/agent-*"))
+        agents = [
+            agent for sid in self.sessions() for agent in self.hub.state(sid)["agents"].values()
+        ]
+        whole = {Path(agent["worktree"]) for agent in agents if agent.get("status") == "ready"}
+        return sorted(there & whole)
 
     def command(self, chance: Random) -> None:
         """One command of ours, and whether it ended as one may."""
