@@ -36,7 +36,7 @@ EXPECTED = re.compile(
     r"|agent-X: (X exists already|its worktree X is missing|X: )|agent-X was made by half|its branch moved meanwhile|X: its directory"
     r"|something of session X moved|another branch was checked out|the branch of .* moved while"
     r"|git (cannot update X, where X is checked out|does not move X))"
-    r"|Kept worktree: X\n  (in use by|git was used|something was written|written into|its index is locked|its .git file)"
+    r"|Kept worktree: X\n  (in use by|git was used|something was written|written into|its index is locked|its .git file|its work cannot be saved)"
     r"|Kept branch: hubX: (moved meanwhile|checked out in a worktree|X exists and points|git refused: .* lock)"
 )
 
@@ -118,6 +118,8 @@ class Soak:
         self.ends: Counter[str] = Counter()
         self.said: Counter[str] = Counter()
         self.faults: list[str] = []
+        self.odd: list[str] = []
+        """What was said and is not expected: told in the end."""
 
     def round(self) -> None:
         """Workers side by side, then quiet, then the judgement; raises Fault, AssertionError."""
@@ -190,12 +192,12 @@ class Soak:
         ]
         lines += re.findall(r"^Kept branch: .*$|^Kept .*\n  .*$", result.out, re.MULTILINE)
         if not lines and words[0] not in ("exec", "eval"):
-            self.faults.append(f"{words} does not say why: {result}")
+            self.odd.append(f"{words} does not say why: {result}")
         for line in lines:
             line = re.sub(r"'[^']*'|\b[0-9a-f]{12,40}\b|[sd]\d+|/[^\s:]+|\d+", "X", line)
             self.said[f"{words[0]}: {line}"] += 1
             if not EXPECTED.search(line) and "SOAK_ANY" not in os.environ:
-                self.faults.append(f"{words} says what is not expected: {result}")
+                self.odd.append(f"{words} says what is not expected: {result}")
 
     def words(self, chance: Random, sid: str, known: int) -> list[str]:
         """What is typed after `git hub-session`, about the session."""
@@ -311,6 +313,8 @@ def main() -> int:
     try:
         while time.monotonic() < until:
             soak.round()
+        if soak.odd:
+            raise Fault("\n".join(soak.odd))
     except (Fault, AssertionError) as fault:
         print(f"soak: round {soak.rounds} of SOAK_SEED={seed}, see {top}:\n{fault}")
         return 1
