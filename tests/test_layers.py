@@ -166,6 +166,7 @@ FILE, COMMAND, FUNCTION = 350, 75, 41
 # What is larger, and why it reads better so.
 LARGER = {
     "gitrepo": 415,  # one library's one door
+    "operations.removal": 375,  # six steps that destroy, and how each of them is undone
     "commands.init": 145,  # every option is checked here, one small function each
     "commands.board": 110,  # four forms, and what each of them takes
     "commands.cleanup": 90,  # which sessions are meant
