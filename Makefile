@@ -15,7 +15,7 @@ LIBRARY := $(DESTDIR)$(prefix)/lib/git-hub-session
 LIBRARY_SQ = $(subst ','\'',$(LIBRARY))
 TARGET_SQ = $(subst ','\'',$(DESTDIR)$(prefix))
 
-.PHONY: all demo test long fuzz lint check format bench install uninstall clean
+.PHONY: all demo test long fuzz soak lint check format bench install uninstall clean
 
 all: check
 
@@ -61,6 +61,10 @@ fuzz: $(FUZZ)/.ready
 	set -e; for harness in configfile session; do mkdir -p $(FUZZ)/$$harness; \
 		$(FUZZ)/venv/bin/python -m tests.fuzz $$harness -max_total_time=$(SECONDS) -max_len=4096 \
 			-dict=tests/fuzz/$$harness.dict $(FUZZ)/$$harness tests/fuzz/corpus/$$harness; done
+
+# Random commands and random git beside each other; SOAK_SEED repeats what a run chose.
+soak: $(READY)
+	$(BIN)/python -m tests.soak
 
 lint: $(READY)
 	$(BIN)/ruff format --check .

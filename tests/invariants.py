@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -11,17 +12,17 @@ from tests.hub import Hub, Result
 from tests.stores import NEXT
 
 # Names that only ever lie about while a command runs, ours or git's.
-_PASSING = (".lock", ".tmp", ".hub-trash")
+_PASSING = re.compile(r".*\.(lock|tmp)|hub-session.*|\..*\.hub-trash")
 
 
 def whole(hub: Hub, *, commits: Iterable[str] = ()) -> None:
     """All of it: git's objects, the sessions, every one of the `commits`, and nothing left lying about."""
-    assert hub.call("git", "fsck", "--connectivity-only", "--no-dangling", "--no-progress") == (
-        Result(0)
-    )
-    assert set(commits) <= reachable(hub)
+    checked = hub.call("git", "fsck", "--connectivity-only", "--no-dangling", "--no-progress")
+    assert checked == Result(0), checked
+    unreachable = set(commits) - reachable(hub)
+    assert not unreachable, f"commits that no ref leads to: {unreachable}"
     sessions_are_lawful(hub)
-    assert leftovers(hub) == []
+    assert leftovers(hub) == [], leftovers(hub)
 
 
 def reachable(hub: Hub) -> set[str]:
@@ -60,7 +61,7 @@ def leftovers(hub: Hub) -> list[str]:
         for place in places
         for directory, directories, files in os.walk(place)
         for name in [*directories, *files]
-        if name.endswith(_PASSING) or name.startswith("hub-session")
+        if _PASSING.fullmatch(name)
     ]
     return sorted(os.path.relpath(path, hub.top.parent) for path in found)
 

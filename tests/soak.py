@@ -28,12 +28,16 @@ UNFINISHED = 5  # sessions
 
 # What a command may say when it refuses; everything else is a fault.
 EXPECTED = re.compile(
-    r"(error|fatal): (session X is (locked by process X|X, not X|X: (there is nothing|it takes no more|no agent))"
-    r"|cannot go from X to X|no such agents?: X|no worktree: no agent has one|X has all that agent-X did"
+    r"(error|fatal): (session X (is (locked by process X|being evaluated|X, not X"
+    r"|X: (there is nothing|it takes no more|no agent))|became X meanwhile|has no agent's branch)"
+    r"|cannot go from X to X|no such agents?: X|no worktree: (no agent has one|agent-X)"
+    r"|X has all that agent-X did|nobody of session X|X exists already"
     r"|agent-X (is still running|has made no attempt yet|has neither a branch nor an archive tag|has no branch)"
-    r"|something of session X moved|another branch was checked out|nobody is ranked"
+    r"|agent-X: (X exists already|its worktree X is missing|X: )|agent-X was made by half|its branch moved meanwhile|X: its directory"
+    r"|something of session X moved|another branch was checked out|the branch of .* moved while"
     r"|git (cannot update X, where X is checked out|does not move X))"
-    r"|Kept worktree: X\n  (in use by|git was used|something was written|its index is locked)|Kept branch: X: (moved meanwhile|checked out in a worktree|git refused: .*File exists)"
+    r"|Kept worktree: X\n  (in use by|git was used|something was written|written into|its index is locked|its .git file|its work cannot be saved)"
+    r"|Kept branch: hubX: (moved meanwhile|checked out in a worktree|X exists and points|git refused: .* lock)"
 )
 
 # Writes a file that holds its own name, notes it, and commits it or not.
@@ -114,6 +118,8 @@ class Soak:
         self.ends: Counter[str] = Counter()
         self.said: Counter[str] = Counter()
         self.faults: list[str] = []
+        self.odd: list[str] = []
+        """What was said and is not expected: told in the end."""
 
     def round(self) -> None:
         """Workers side by side, then quiet, then the judgement; raises Fault, AssertionError."""
@@ -160,7 +166,13 @@ class Soak:
         return sorted(whole, key=lambda name: -int(name[1:]))
 
     def worktrees(self) -> list[Path]:
-        return sorted((self.hub.top.parent / "project.hub").glob("*/agent-*"))
+        """Those that are whole: git resets what somebody stages in one that it still makes."""
+        there = set((self.hub.top.parent / "project.hub").glob("*/agent-*"))
+        agents = [
+            agent for sid in self.sessions() for agent in self.hub.state(sid)["agents"].values()
+        ]
+        whole = {Path(agent["worktree"]) for agent in agents if agent.get("status") == "ready"}
+        return sorted(there & whole)
 
     def command(self, chance: Random) -> None:
         """One command of ours, and whether it ended as one may."""
@@ -180,12 +192,12 @@ class Soak:
         ]
         lines += re.findall(r"^Kept branch: .*$|^Kept .*\n  .*$", result.out, re.MULTILINE)
         if not lines and words[0] not in ("exec", "eval"):
-            self.faults.append(f"{words} does not say why: {result}")
+            self.odd.append(f"{words} does not say why: {result}")
         for line in lines:
-            line = re.sub(r"'[^']*'|\b[0-9a-f]{12,40}\b|[sd]\d+|/\S+|\d+", "X", line)
+            line = re.sub(r"'[^']*'|\b[0-9a-f]{12,40}\b|[sd]\d+|/[^\s:]+|\d+", "X", line)
             self.said[f"{words[0]}: {line}"] += 1
             if not EXPECTED.search(line) and "SOAK_ANY" not in os.environ:
-                self.faults.append(f"{words} says what is not expected: {result}")
+                self.odd.append(f"{words} says what is not expected: {result}")
 
     def words(self, chance: Random, sid: str, known: int) -> list[str]:
         """What is typed after `git hub-session`, about the session."""
@@ -219,7 +231,9 @@ class Soak:
                 return [verb, "--state", chance.choice(states), *maybe("--if-state=running"), sid]
             case "cleanup":
                 options = [*(maybe("--archive") and maybe("--archive")), *maybe("--force")]
-                which = ["--finished"] if chance.random() < 0.1 else [sid]
+                which = (
+                    ["--finished", *maybe("--older-than=1s")] if chance.random() < 0.1 else [sid]
+                )
                 return [
                     verb,
                     *options,
@@ -299,6 +313,8 @@ def main() -> int:
     try:
         while time.monotonic() < until:
             soak.round()
+        if soak.odd:
+            raise Fault("\n".join(soak.odd))
     except (Fault, AssertionError) as fault:
         print(f"soak: round {soak.rounds} of SOAK_SEED={seed}, see {top}:\n{fault}")
         return 1

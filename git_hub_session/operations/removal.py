@@ -83,7 +83,7 @@ def take_away(
     `judged` is None where only a killed run's work is finished, `obstacle` says why the
     directory at a path cannot go after all, `saved` is what the note has to remember.
     """
-    if not _is_there(worktree):
+    if not os.path.lexists(worktree.entry):
         return  # somebody else finished it
     aside = recover(worktree)
     if aside is not None:
@@ -97,7 +97,7 @@ def take_away(
     left = _delete(aside, worktree.path) if aside is not None else ""
     if not left and os.path.lexists(worktree.path):
         raise Obstructed(CHANGED)  # somebody put the directory back: it has to be judged
-    if judged is not None and not _holds_still(worktree, judged) and _is_there(worktree):
+    if judged is not None and not _holds_still(worktree, judged):
         # Somebody who was still in it has locked it, staged or committed: the entry has to be
         # judged, as that of a worktree whose directory is missing.
         _drop_note(worktree)
@@ -183,11 +183,6 @@ def _holds_still(worktree: Worktree, judged: Judged) -> bool:
     # Where the directory is, is this module's own doing.
     same = now._replace(missing=worktree.missing, fault=worktree.fault) == worktree
     return same and not now.index_locked and number_of(now.commits()) == judged.own
-
-
-def _is_there(worktree: Worktree) -> bool:
-    """Whether the entry is: `git worktree prune` may have been quicker."""
-    return os.path.lexists(worktree.entry)
 
 
 def _put_back(worktree: Worktree, trash: str) -> None:

@@ -17,7 +17,17 @@ def _calls(*lines: str) -> list[Call]:
     return [Call(tuple(line.split())) for line in lines]
 
 
-_LOOKING = ("list", "status s1", "status", "log s1", "board", "board read results", "path s1 1")
+_LOOKING = (
+    "list",
+    "status s1",
+    "status",
+    "log s1",
+    "board",
+    "board read results",
+    "path s1 1",
+    "doctor",
+    "doctor s1",
+)
 _REHEARSED = (
     "update s1 --state evaluating -n",
     "spawn s1 --retry 1 -n",
@@ -43,6 +53,7 @@ _CHANGING = (
     "restore s3",
     "board post results -m text",
     "board reply 001 -m text",
+    "doctor --fix",
 )
 _FORMS = ("--format=json", "--format=porcelain", "-z", "--color=always")
 
