@@ -350,7 +350,9 @@ def _write_note(worktree: Worktree, step: str, trash: str, saved: Sequence[str])
 
 def _drop_note(worktree: Worktree) -> None:
     for name in (f"{_NOTE}.tmp", _NOTE):
-        try:
-            os.unlink(os.path.join(worktree.entry, name))
-        except FileNotFoundError:
-            pass
+        path = os.path.join(worktree.entry, name)
+        if os.path.lexists(path):  # a read-only file system says so before it looks
+            try:
+                os.unlink(path)
+            except FileNotFoundError:
+                pass
