@@ -45,7 +45,7 @@ test: $(READY)
 
 # What takes too long for every day: a kill at each moment there is, twenty rounds of races.
 long: $(READY)
-	HUB_TEST_LONG=1 $(BIN)/python -m pytest -n 2 tests -k 'killed or at_once or random'
+	HUB_TEST_LONG=1 $(BIN)/python -m pytest -n 2 tests -k 'killed or at_once or random or faults'
 
 check: $(READY)
 	$(BIN)/ruff format --check .

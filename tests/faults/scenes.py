@@ -30,7 +30,9 @@ _HALF_MADE = re.compile(
 )
 # Files for which git says "remove the file manually": only it can know of a git that still runs.
 _NAMED = re.compile(r"(/[^' ]*(?:\.lock|packed-refs\.new))'?: File exists")
-_GITS = re.compile(r"project/\.git/(refs/.*\.lock|HEAD\.lock|index\.lock|packed-refs\.(lock|new))")
+_GITS = re.compile(
+    r"project/\.git/(refs/.*\.lock|(worktrees/[^/]*/)?(HEAD|index)\.lock|packed-refs\.(lock|new))"
+)
 _BOARD = "project/.agenthub/board/"
 _LAWFUL = {
     "init": {"running"},
