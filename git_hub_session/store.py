@@ -25,7 +25,7 @@ LOCK_WAIT = 10.0  # seconds
 _MANY = 2000
 
 _TASK = "task.txt"
-_ASIDE = ".tmp"
+_FILES = ("config.yaml", "state.json")
 
 # What is to be said of a file that cannot be written: it was all there was to do, or there may be more.
 _UNCHANGED = "nothing was changed"
@@ -156,16 +156,16 @@ class Store:
         try:
             self._make_hub()
             with self._sessions() as sessions:
-                _sweep(sessions)
-                aside, directory = _begun(sessions, sid)
-                with directory:
+                sessions.sweep(_FILES)
+                with sessions.begun(sid) as directory:
+                    aside = os.path.basename(directory.path)
                     try:
                         directory.create("config.yaml", text)
                         directory.create("state.json", encode_document(new_document(sid, at=at)))
                         directory.sync()
                         os.rename(aside, sid, src_dir_fd=sessions.fd, dst_dir_fd=sessions.fd)
                     except BaseException as fault:
-                        _drop(sessions, aside, directory)
+                        sessions.drop(directory, _FILES)
                         if isinstance(fault, OSError) and sid in sessions.names():
                             raise SessionExists(sid) from None
                         raise
@@ -273,41 +273,6 @@ class Edit:
             self.directory.replace(name, data)
         except OSError as fault:
             raise cannot_write(f"{self.directory.path}/{name}", fault, hint) from None
-
-
-def _begun(sessions: Directory, sid: SessionId) -> tuple[str, Directory]:
-    """A new directory to make a session in: its name, and itself under its lock, which a killed call cannot hold."""
-    while True:
-        # Not the process id: in containers two makers can have the same.
-        aside = f".{sid}.{os.urandom(6).hex()}{_ASIDE}"
-        os.mkdir(aside, dir_fd=sessions.fd)
-        try:
-            directory = sessions.child(aside)
-            directory.lock(wait=LOCK_WAIT)
-            if sessions.exists(aside):
-                return aside, directory
-            directory.close()
-        except FileNotFoundError:
-            pass  # before it was locked another call took it for one that a killed call has left
-
-
-def _sweep(sessions: Directory) -> None:
-    """Delete what killed calls had begun to make, as far as it goes."""
-    for name in os.listdir(sessions.fd):
-        if name[0] == "." and name.endswith(_ASIDE):
-            try:
-                with sessions.child(name) as directory:
-                    directory.lock(wait=0)
-                    _drop(sessions, name, directory)
-            except (OSError, HubError):
-                pass  # somebody is making it, or it is nothing of ours
-
-
-def _drop(sessions: Directory, name: str, directory: Directory) -> None:
-    for file in ("config.yaml", "state.json"):
-        if directory.exists(file):
-            os.unlink(file, dir_fd=directory.fd)
-    os.rmdir(name, dir_fd=sessions.fd)
 
 
 def _read_by_name(directory: Directory, sid: SessionId) -> Session:
