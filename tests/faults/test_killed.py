@@ -67,7 +67,10 @@ FOUND = {
     ],
     "merge --into": [("ENOSPC", "openat project/.git/refs/heads/aside.lock")],
     "archive": [("alone", "rename project/.git/refs/tags/hub/archive/s1/agent-1")],
-    "restore": [("all", "write project/.git/worktrees/agent-1/locked"), ("EROFS", "mkdir")],
+    "restore": [
+        ("all", "write project/.git/worktrees/agent-1/locked"),
+        ("all", "write project/.git/worktrees/agent-1/commondir"),
+    ],
 }
 
 
