@@ -180,7 +180,10 @@ class Directory:
                 try:
                     with self.child(name) as directory:
                         directory.lock(wait=0)
-                        self.drop(directory, files)
+                        if self.exists(
+                            name
+                        ):  # else it was filled, and renamed, before we had the lock
+                            self.drop(directory, files)
                 except (OSError, HubError):
                     pass  # somebody fills it, or it is nothing of ours
 
