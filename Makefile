@@ -46,7 +46,7 @@ test: $(READY)
 
 # What takes too long for every day: a kill at each moment there is, twenty rounds of races.
 long: $(READY)
-	HUB_TEST_LONG=1 $(BIN)/python -m pytest -n 2 tests -k 'killed or at_once or random or hostile or environs'
+	HUB_TEST_LONG=1 $(BIN)/python -m pytest -n 2 tests -k 'killed or at_once or random or hostile or environs or faults'
 
 # Coverage-guided, SECONDS for each harness, in a venv of its own. What it finds is a file crash-*,
 # which belongs into tests/fuzz/corpus, that `make test` runs; what it learns stays in build/fuzz.

@@ -13,6 +13,7 @@ import os
 import stat
 import sys
 import time
+from collections.abc import Collection
 from types import TracebackType
 
 from git_hub_session.errors import Damaged, HubError
@@ -174,6 +175,39 @@ class Directory:
             if self.exists(aside):
                 os.unlink(aside, dir_fd=self.fd)
         self.sync()
+
+    def begun(self, name: str) -> Directory:
+        """A new directory that is to be called `name` when it is filled, under its lock: no killed process holds that."""
+        while True:
+            # Not the process id: in containers two makers can have the same.
+            aside = f".{name}.{os.urandom(6).hex()}.tmp"
+            os.mkdir(aside, dir_fd=self.fd)
+            try:
+                directory = self.child(aside)
+                directory.lock(wait=0)
+                if self.exists(aside):
+                    return directory
+                directory.close()
+            except (FileNotFoundError, LockHeld):
+                pass  # before it was locked it was swept away, as one that a killed process has left
+
+    def sweep(self, files: Collection[str]) -> None:
+        """Delete the directories that killed processes had begun here, as far as nothing but `files` is in them."""
+        for name in self.leftovers():
+            try:
+                with self.child(name) as directory:
+                    directory.lock(wait=0)
+                    if self.exists(name):  # else it was filled, and renamed, before we had the lock
+                        self.drop(directory, files)
+            except (OSError, HubError):
+                pass  # somebody fills it, or it is nothing of ours
+
+    def drop(self, directory: Directory, files: Collection[str]) -> None:
+        """Delete a directory in this one, and `files` in it; raises OSError."""
+        for file in files:
+            if directory.exists(file):
+                os.unlink(file, dir_fd=directory.fd)
+        os.rmdir(os.path.basename(directory.path), dir_fd=self.fd)
 
     def _link(self, source: str, name: str) -> None:
         try:

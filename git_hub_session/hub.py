@@ -10,11 +10,13 @@ from __future__ import annotations
 import os
 
 from git_hub_session.documents import encode_document
-from git_hub_session.errors import Damaged, HubError
+from git_hub_session.errors import Damaged
 from git_hub_session.files import Directory
-from git_hub_session.refnames import SessionId
 
 LOCK_WAIT = 10.0  # seconds
+
+FILES = ("config.yaml", "state.json")
+"""Those of a session, when it is made."""
 
 CHANNELS = ("dispatch", "progress", "results")
 
@@ -87,39 +89,4 @@ def _is_being_made(sessions: Directory, name: str) -> bool:
 def clear(path: str) -> None:
     """Delete that; raises OSError, Damaged."""
     with Directory(path) as hub, hub.child("sessions") as sessions:
-        sweep(sessions)
-
-
-def begun(sessions: Directory, sid: SessionId) -> tuple[str, Directory]:
-    """A new directory to make a session in: its name, and itself under its lock, which a killed call cannot hold."""
-    while True:
-        # Not the process id: in containers two makers can have the same.
-        aside = f".{sid}.{os.urandom(6).hex()}.tmp"
-        os.mkdir(aside, dir_fd=sessions.fd)
-        try:
-            directory = sessions.child(aside)
-            directory.lock(wait=LOCK_WAIT)
-            if sessions.exists(aside):
-                return aside, directory
-            directory.close()
-        except FileNotFoundError:
-            pass  # before it was locked another call took it for one that a killed call has left
-
-
-def sweep(sessions: Directory) -> None:
-    """Delete what killed calls had begun to make, as far as it goes."""
-    for name in sessions.leftovers():
-        try:
-            with sessions.child(name) as directory:
-                directory.lock(wait=0)
-                drop(sessions, name, directory)
-        except (OSError, HubError):
-            pass  # somebody is making it, or it is nothing of ours
-
-
-def drop(sessions: Directory, name: str, directory: Directory) -> None:
-    """Delete a session that is not whole, whose lock we hold, from the directory that it is made in; raises OSError."""
-    for file in ("config.yaml", "state.json"):
-        if directory.exists(file):
-            os.unlink(file, dir_fd=directory.fd)
-    os.rmdir(name, dir_fd=sessions.fd)
+        sessions.sweep(FILES)

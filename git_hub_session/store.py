@@ -16,7 +16,7 @@ from git_hub_session import configfile
 from git_hub_session.documents import TooLarge, encode_document, read_document
 from git_hub_session.errors import Damaged, HubError, Refused
 from git_hub_session.files import Directory, LockHeld
-from git_hub_session.hub import LOCK_WAIT, begun, drop, make_hub, sweep
+from git_hub_session.hub import FILES, LOCK_WAIT, make_hub
 from git_hub_session.refnames import InvalidId, SessionId, is_session_id, parse_session_id
 from git_hub_session.session import Config, Session, new_document, read_state
 from git_hub_session.typed import TYPE_CHECKING, Any, NamedTuple, Self
@@ -147,16 +147,16 @@ class Store:
         try:
             make_hub(self.hub)
             with self._sessions() as sessions:
-                sweep(sessions)
-                aside, directory = begun(sessions, sid)
-                with directory:
+                sessions.sweep(FILES)
+                with sessions.begun(sid) as directory:
+                    aside = os.path.basename(directory.path)
                     try:
                         directory.create("config.yaml", text)
                         directory.create(_STATE, encode_document(new_document(sid, at=at)))
                         directory.sync()
                         os.rename(aside, sid, src_dir_fd=sessions.fd, dst_dir_fd=sessions.fd)
                     except BaseException as fault:
-                        drop(sessions, aside, directory)
+                        sessions.drop(directory, FILES)
                         if isinstance(fault, OSError) and sid in sessions.names():
                             raise SessionExists(sid) from None
                         raise

@@ -8,9 +8,8 @@
     5. the directory is deleted
     6. the entry is renamed out of `worktrees`, then deleted
 
-`recover` brings what a killed run left behind to an end: before step 4 it puts the
-directory back, after it it goes on. Deleting in place would not do: a half-deleted
-worktree cannot be told from one with changes.
+`recover` brings what a killed run left behind to an end: before step 4 it puts the directory back,
+after it it goes on. Deleting in place would not do: it looks like changes.
 """
 
 from __future__ import annotations
@@ -312,23 +311,18 @@ _EVERYTHING = _Everything()
 
 def _write_note(worktree: Worktree, step: str, trash: str, saved: Sequence[str]) -> None:
     note = os.path.join(worktree.entry, _NOTE)
-    with open(f"{note}.tmp", "wb") as file:
+    with open(f"{note}.tmp", "wb", buffering=0) as file:
         file.write(os.fsencode("\0".join([step, trash, *saved])))
-        if saved:
-            # After a power cut it must not be empty where there was work. To sync it for clean
-            # worktrees too, of which git has every byte, would make a cleanup of these a fifth slower.
-            file.flush()
+        if saved:  # of a clean one git has every byte: that cleanup shall not wait for the disk
             os.fsync(file.fileno())
     os.replace(f"{note}.tmp", note)
 
 
 def _drop_note(worktree: Worktree) -> None:
     _unlock(worktree)
-    for name in (f"{_NOTE}.tmp", _NOTE):
-        try:
-            os.unlink(os.path.join(worktree.entry, name))
-        except FileNotFoundError:
-            pass
+    note = os.path.join(worktree.entry, _NOTE)
+    for path in filter(os.path.lexists, (f"{note}.tmp", note)):  # else a read-only disk refuses
+        os.unlink(path)
 
 
 def _lock(worktree: Worktree) -> None:

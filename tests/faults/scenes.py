@@ -27,10 +27,13 @@ _LEFTOVER = re.compile(r"\.tmp$|\.lock$|\.new$|hub-trash|hub-session-|\.cut-off-
 _HALF_MADE = re.compile(
     "error: worktrees/agent-[12]/HEAD: detached HEAD points at nothing"
     "|error: invalid worktrees/agent-[12]/HEAD"
+    "|fatal: failed to read .git/worktrees/agent-[12]/commondir: Success"
 )
 # Files for which git says "remove the file manually": only it can know of a git that still runs.
 _NAMED = re.compile(r"(/[^' ]*(?:\.lock|packed-refs\.new))'?: File exists")
-_GITS = re.compile(r"project/\.git/(refs/.*\.lock|HEAD\.lock|index\.lock|packed-refs\.(lock|new))")
+_GITS = re.compile(
+    r"project/\.git/(refs/.*\.lock|(worktrees/[^/]*/)?(HEAD|index)\.lock|packed-refs\.(lock|new))"
+)
 _BOARD = "project/.agenthub/board/"
 _LAWFUL = {
     "init": {"running"},
@@ -139,6 +142,7 @@ class World:
         self.has_work = place(hub, 1).exists()
         self.tracked = self._tracked()
         self.tracked_then: dict[str, bytes] = {}
+        self.put_back()  # as before every other play: git takes copied files for touched ones
         assert self.play("none", 0) == Result(0, scene.out)
         self._calls = self.report.read_text().splitlines()
         self.end = self.outcome()

@@ -123,13 +123,13 @@ def test_a_limit_for_the_size_of_files(hub: Hub, name: str) -> None:
 @pytest.fixture
 def nobodys(environ: Mapping[str, str]) -> Iterator[Hub]:
     """A repository that somebody owns who is not root, where he can get to."""
-    top = Path(tempfile.mkdtemp(prefix="hub-nobody-"))
-    top.chmod(0o755)
     if _IS_ROOT and not _succeeds(*_NOBODY, PYTHON, "-I", "-c", COMMAND, "--version"):
         pytest.skip("needs setpriv, and a checkout that nobody may read")
-    shutil.copy(Path(environ["HOME"]) / ".gitconfig", top)
-    yield new_hub(top / "project", {**environ, "HOME": str(top)})
-    shutil.rmtree(top)
+    with tempfile.TemporaryDirectory(prefix="hub-nobody-") as name:
+        top = Path(name)
+        top.chmod(0o755)
+        shutil.copy(Path(environ["HOME"]) / ".gitconfig", top)
+        yield new_hub(top / "project", {**environ, "HOME": name})
 
 
 @pytest.mark.parametrize("forbidden", [".git/refs", ".git/worktrees", ".agenthub/sessions/s1"])

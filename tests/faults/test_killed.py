@@ -10,7 +10,7 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -34,27 +34,60 @@ pytestmark = pytest.mark.skipif(
 SHARES = 4 if LONG else 1
 # HUB_TEST_LONG=3 takes every third only, where a whole long run would take too long.
 THIN = int(os.environ.get("HUB_TEST_LONG") or 1)
-# Of every so many calls of a scene one, in the long form; and how many of a scene in the short one.
-ACTIONS = {
-    "all": (1, 2),
-    "alone": (3, 1),
-    "ENOSPC": (6, 1),
-    "EROFS": (12, 0),
-    "EACCES": (12, 0),
-    "EIO": (12, 0),
-    "once:EIO": (6, 1),
+# Of every so many calls of a scene one, in the long form.
+STEPS = {
+    "all": 1,
+    "alone": 3,
+    "ENOSPC": 6,
+    "EROFS": 12,
+    "EACCES": 12,
+    "EIO": 12,
+    "once:EIO": 6,
 }
 KILLED = ("all", "alone")
+# Where something was found that is mended now: played in the short form too.
+_STATE = "project/.agenthub/sessions/s1/.state.json.tmp"
+FOUND = {
+    "init": [("all", "write project/.agenthub/sessions/.s1.")],
+    "update": [("all", f"write {_STATE}"), ("once:EIO", f"fsync {_STATE}")],
+    "post": [("alone", "renameat project/.agenthub/board/_index.json")],
+    "spawn": [
+        ("all", "write project/.git/worktrees/agent-1/locked"),
+        ("alone", "mkdir project/.git/logs/refs/heads/hub/s1/agent-2"),
+        ("alone", "openat project/.git/worktrees/agent-1/gitdir"),
+        ("once:EIO", "write project/.git/worktrees/agent-2/gitdir"),
+    ],
+    "cleanup": [("ENOSPC", f"openat {_STATE}"), ("EIO", "unlinkat project.hub")],
+    "cleanup --archive": [("all", "write project/.git/packed-refs.new")],
+    "merge": [
+        ("all", "write project/file"),
+        ("all", "rename project/.git/index"),
+        ("alone", "write project/more/new"),
+        ("alone", "write project/.git/logs/HEAD"),
+    ],
+    "merge --into": [("ENOSPC", "openat project/.git/refs/heads/aside.lock")],
+    "archive": [("alone", "rename project/.git/refs/tags/hub/archive/s1/agent-1")],
+    "restore": [
+        ("all", "write project/.git/worktrees/agent-1/locked"),
+        ("all", "write project/.git/worktrees/agent-1/commondir"),
+    ],
+}
 
 
-def moments(calls: int, action: str, share: int, name: str) -> range:
-    """The calls of one share of a test."""
-    step, count = ACTIONS[action]
+def moments(world: World, name: str, share: int) -> Iterator[tuple[str, int]]:
+    """What is done before which call, in one share of a test."""
     if LONG:
-        return range(1 + share * step * THIN, calls + 1, SHARES * step * THIN)
-    # Elsewhere in each scene: begun at the first one, it would always be the same that is not done yet.
-    start = 1 + sum(name.encode()) % (calls // (count + 1) + 1)
-    return range(start, calls + 1, calls // count + 1) if count else range(0)
+        for action, step in STEPS.items():
+            last, stride = len(world.calls(action)), step * THIN
+            yield from (
+                (action, nth) for nth in range(1 + share * stride, last + 1, SHARES * stride)
+            )
+        return
+    for action, named in FOUND[name]:
+        calls = world.calls(action)
+        yield action, next(at for at, one in enumerate(calls, 1) if named in one)
+    # And somewhere, in each scene somewhere else.
+    yield "all", 1 + sum(name.encode()) % len(world.calls("all"))
 
 
 @pytest.mark.parametrize("share", range(SHARES))
@@ -65,15 +98,13 @@ def test_killed_at_any_call(
     world = World(hub, SCENES[name])
     assert len(world.calls("all")) >= SCENES[name].calls
     played = {"kill points": 0, "faults": 0, "lock files of a killed git": 0}
-    for action in ACTIONS:
-        calls = world.calls(action)
-        for nth in moments(len(calls), action, share, name):
-            world.put_back()
-            ended = world.play(action, nth)
-            is_clear(ended, action, f"{action} before {nth}: {calls[nth - 1]}")
-            world.check()
-            played["lock files of a killed git"] += world.finish()
-            played["kill points" if action in KILLED else "faults"] += 1
+    for action, nth in moments(world, name, share):
+        world.put_back()
+        ended = world.play(action, nth)
+        is_clear(ended, action, f"{action} before {nth}: {world.calls(action)[nth - 1]}")
+        world.check()
+        played["lock files of a killed git"] += world.finish()
+        played["kill points" if action in KILLED else "faults"] += 1
     assert played["kill points"] or THIN > 1
     for kind, count in played.items():
         record_property(kind, count)
@@ -87,6 +118,36 @@ def is_clear(ended: Result, action: str, where: str) -> None:
         assert ended.code in (1, 128), (where, ended)
         assert ended.err.startswith(("error: ", "fatal: ", "Kept ", "warning: ")), (where, ended)
     assert "Traceback" not in ended.err, (where, ended)
+
+
+def test_what_somebody_made_where_a_merge_was_killed(hub: Hub) -> None:
+    """Only what git was writing is taken back, and through no link."""
+    world = World(hub, SCENES["merge"])
+    calls = world.calls("all")
+    world.play("all", 1 + calls.index("git write project/more/new"))
+    (hub.top / ".git" / "index.lock").unlink()
+    (hub.top / "more" / "new").unlink()
+    (hub.top / "more").rmdir()
+    elsewhere = hub.top.parent / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "new").write_text("")
+    (hub.top / "more").symlink_to(elsewhere)
+    refused = world.call(*world.scene.words)
+    assert (refused.code, refused.out) == (1, "")
+    assert refused.err.startswith(
+        f"error: git cannot update '{hub.top}', where 'main' is checked out\n"
+    )
+    assert (elsewhere / "new").exists()
+    (hub.top / "more").unlink()
+    (hub.top / "more").mkdir()
+    (hub.top / "more" / "new").write_text("mine\n")
+    (hub.top / "file").write_text("mine too\n")
+    assert world.call(*world.scene.words).code == 1
+    assert (hub.top / "more" / "new").read_text() == "mine\n"
+    assert (hub.top / "file").read_text() == "mine too\n"
+    (hub.top / "more" / "new").unlink()
+    hub.git("checkout", "--", "file")
+    world.finish()
 
 
 def test_500_kill_points() -> None:
