@@ -392,6 +392,7 @@ def a_head_that_leads_up(world: World) -> None:
 
 def a_removal_of_what_is_outside(world: World) -> None:
     note = world.entry() / "hub-session-removal"
+    shutil.rmtree(world.worktree())  # as if only the rest had to be deleted
     note.write_text(f"delete\0{world.outside}/plain")
     (world.entry("agent-2") / "hub-session-removal").write_text(f"aside\0{world.outside}/plain")
 
