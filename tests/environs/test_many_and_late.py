@@ -7,7 +7,7 @@ import re
 import shlex
 import signal
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -142,7 +142,7 @@ def test_an_answer_that_cannot_be_shown(hub: Hub, stream: str) -> None:
             assert result.code == (0 if quiet else STREAMS[stream]), (words, result)
         assert "Traceback" not in result.err
     run = shlex.join(("sh", "-c", AGENT))
-    changes = {
+    changes: dict[str, Callable[[], bool]] = {
         f"exec s1 -- {run}": lambda: (
             hub.git("rev-list", "--count", "hub/s1/agent-2/attempt-1") == "2"
         ),
