@@ -28,12 +28,14 @@ ref=$1 new=$2 old=$3 index=$GIT_DIR/index next=$GIT_DIR/hub-session-merge.tmp
 for try in 1 2 3 4 5 6 7 8 9 10; do # another git may have the index
 	(set -C && : >"$index.lock") 2>/dev/null && break
 	test $try != 10 || {
-		echo "cannot make '$index.lock': another git is at work, or one that died has left it" >&2
+		echo "cannot make '$index.lock': File exists: another git is at work; if one has died," \
+			"remove the file manually to continue" >&2
 		exit 1
 	}
 	sleep 0.01
 done
 trap 'rm -f "$next" "$next.lock" "$index.lock"' EXIT
+test ! -e "$next.lock" || rm "$next.lock" # of a merge that was killed
 read -r head <"$GIT_DIR/HEAD"
 test "$head" = "ref: $ref" || {
 	echo "HEAD is on another branch by now" >&2

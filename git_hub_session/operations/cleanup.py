@@ -17,6 +17,7 @@ from git_hub_session.operations import removal
 from git_hub_session.operations.archive import ArchivePlan, archive, plan_archive
 from git_hub_session.operations.judge import CHANGED, Reason, in_use
 from git_hub_session.operations.policy import Policy
+from git_hub_session.operations.recovery import recovered
 from git_hub_session.operations.report import Kept, Removed, Report, Saved, untouched
 from git_hub_session.operations.saving import (
     by_agent,
@@ -52,14 +53,12 @@ from git_hub_session.worktrees import (
     linked_worktrees,
     operation_of,
     read_head,
-    session_worktrees,
 )
 
 if TYPE_CHECKING:
     from git_hub_session.discovery import Place
     from git_hub_session.gitrepo import Branch
     from git_hub_session.store import Edit
-    from git_hub_session.worktrees import Worktree
 
 
 def rehearse(sid: SessionId, scene: Scene, policy: Policy, *, archiving: bool) -> Report:
@@ -154,23 +153,6 @@ def _acted_on(
         notes, going = [], []
     removed = _remove_all(scene, policy, going, kept)
     return Report(sid, tuple(removed), tuple(kept), ArchivePlan((), ()), tuple(notes))
-
-
-def recovered(sid: SessionId, place: Place) -> list[Worktree]:
-    """The repository's worktrees, with those back that a killed run had moved aside but not judged again."""
-    empty_trash(place.common_dir)
-    worktrees = linked_worktrees(place.common_dir)
-    cut_off = [
-        worktree
-        for worktree, _ in session_worktrees(sid, worktrees)
-        if removal.unfinished(worktree).step and not removal.is_half_removed(worktree)
-    ]
-    for worktree in cut_off:
-        try:
-            removal.recover(worktree)
-        except removal.Stuck:
-            pass  # the judgement names it
-    return linked_worktrees(place.common_dir) if cut_off else worktrees
 
 
 def _going(sid: SessionId, scene: Scene, spare: str) -> list[Branch]:

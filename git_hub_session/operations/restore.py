@@ -11,9 +11,9 @@ import os
 from git_hub_session.clock import iso
 from git_hub_session.errors import GitFailed, HubError, Refused
 from git_hub_session.operations import removal
-from git_hub_session.operations.cleanup import recovered
 from git_hub_session.operations.halfmade import drop_begun, left_behind, refuse_if_made, set_aside
 from git_hub_session.operations.reapply import reapply
+from git_hub_session.operations.recovery import recovered
 from git_hub_session.operations.returns import (
     LOCK,
     RESTORING,

@@ -18,6 +18,7 @@ from git_hub_session.operations.agents import attempts, environment, is_free, wo
 from git_hub_session.operations.halfmade import drop_begun, left_behind, refuse_if_made, set_aside
 from git_hub_session.operations.judge import way_back
 from git_hub_session.operations.outfit import Outfit
+from git_hub_session.operations.recovery import recovered
 from git_hub_session.operations.scene import Scene
 from git_hub_session.operations.trash import empty_trash
 from git_hub_session.refnames import (
@@ -86,7 +87,7 @@ class Spawned(NamedTuple):
 
 def rehearse(sid: SessionId, scene: Scene, wish: Wish) -> Spawned:
     """What `spawn` would make now; nothing is changed."""
-    return _plan(scene.store.read(sid), scene, wish)
+    return _plan(scene.store.read(sid), scene, wish, linked_worktrees(scene.place.common_dir))
 
 
 def spawn(sid: SessionId, scene: Scene, wish: Wish) -> Spawned:
@@ -97,7 +98,8 @@ def spawn(sid: SessionId, scene: Scene, wish: Wish) -> Spawned:
     """
     with scene.store.edit(sid) as edit:
         session = edit.read()
-        plan, at = _plan(session, scene, wish), iso(scene.now())
+        worktrees, at = recovered(sid, scene.place), iso(scene.now())
+        plan = _plan(session, scene, wish, worktrees)
         if not plan.made:
             _put_right(edit, session, plan, scene, at)
             return plan
@@ -159,14 +161,13 @@ def _marked(session: Session, plan: Spawned, status: str, at: str) -> Session:
     return marked._replace(document={**marked.document, "base_commit": plan.base})
 
 
-def _plan(session: Session, scene: Scene, wish: Wish) -> Spawned:
+def _plan(session: Session, scene: Scene, wish: Wish, worktrees: Sequence[Worktree]) -> Spawned:
     if session.state not in (State.INIT, State.RUNNING):
         raise Refused(
             f"session '{session.id}' is '{session.state}': it takes no more agents",
             hint="make another one with 'git hub-session init'",
         )
     known_attempts = attempts(session.id, scene.repo)
-    worktrees = linked_worktrees(scene.place.common_dir)
     made: list[Newborn] = []
     present: list[AgentBranch] = []
     for number in [wish.retry] if wish.retry else wish.agents or _all(session):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -260,3 +261,20 @@ def test_a_reflog_that_cannot_be_saved_keeps_its_branch(hub: Hub) -> None:
         "warning: the branches were not archived: 'git update-ref' failed (exit 128)\n",
     )
     assert f"refs/heads/{BRANCH}" in hub.refs()
+
+
+def test_spawn_puts_back_what_a_killed_cleanup_had_moved_aside(hub: Hub) -> None:
+    """Even if somebody says of the agent that it is half-made."""
+    hub.session("s1", agents=1)
+    where = hub.worktree(1)
+    (where / "draft").write_text("an agent's\n")
+    trash = where.parent / ".agent-1.hub-trash"
+    entry = hub.top / ".git" / "worktrees" / "agent-1"
+    (entry / "hub-session-removal").write_text(f"aside\0{trash}")
+    where.rename(trash)
+    state = hub.state()
+    state["agents"] = {"agent-1": {"status": "spawning", "attempt": 1}}
+    (hub.directory() / "state.json").write_text(json.dumps(state))
+    assert hub.run("spawn", "-q", "s1").code == 0
+    assert (where / "draft").read_text() == "an agent's\n"
+    assert (trash.exists(), (entry / "hub-session-removal").exists()) == (False, False)

@@ -318,7 +318,7 @@ def worktree_renamed(hub: Hub, sid: str) -> Path:
     return hub.worktree(1, sid)
 
 
-@plant("worktree-damaged", fixed=True)
+@plant("worktree-damaged")
 def dot_git_deleted(hub: Hub, sid: str) -> Path:
     (hub.worktree(1, sid) / ".git").unlink()
     return hub.worktree(1, sid)
@@ -456,9 +456,9 @@ def test_all_of_them_together(hub: Hub) -> None:
     assert found(hub, "--fix", "-n", code=1) == seen
     assert expected - {(code, subject) for code, subject, _ in seen} == set()
     fixed = found(hub, "--fix", code=1)
-    assert {code for code, _, done in fixed if done} == {
-        one.code for one in PLANTS.values() if one.fixed
-    }
+    # git mends all links at once, and here are some that it must not touch.
+    mendable = {one.code for one in PLANTS.values() if one.fixed} - {"worktree-moved"}
+    assert {code for code, _, done in fixed if done} == mendable
     left = [one for one in fixed if not one[2]]
     assert found(hub, "--fix", code=1) == left
 

@@ -244,7 +244,10 @@ def test_another_git_has_the_index(hub: Hub) -> None:
     lock.touch()
     result = hub.run("merge", "-q", "--yes", "s1")
     lock.unlink()
-    said = f"cannot make '{lock}': another git is at work, or one that died has left it"
+    said = (
+        f"cannot make '{lock}': File exists: another git is at work; if one has died, "
+        "remove the file manually to continue"
+    )
     where = f"git cannot update '{hub.top}', where 'main' is checked out"
     assert result == Result(1, "", f"error: {where}\nhint: {said}\n")
     assert still(hub) == before

@@ -53,7 +53,8 @@ def test_spawn_from_a_commit_that_is_gone(hub: Hub) -> None:
     hub.session()
     gone = "1" * 40
     change_state(hub, base_commit=gone)
-    refused(hub, f"error: the commit that the agents start from is gone: {gone}\n", "spawn", "s1")
+    said = f"error: the commit that the agents start from is gone: {gone}\n"
+    refused(hub, f"{said}hint: git hub-session spawn s1 --base main\n", "spawn", "s1")
 
 
 def test_spawn_from_a_branch_that_is_gone(hub: Hub) -> None:

@@ -246,7 +246,7 @@ class World:
             assert again.code in (1, 128), again
             told = self.call(*(word for word in self.scene.words if word != "-q"))
             named = set(_NAMED.findall(told.out + told.err))
-            assert named, told
+            assert named, (again.err, told.err)
             assert "remove the file manually to continue" in told.out + told.err, told
             for lock in named:
                 os.unlink(lock)

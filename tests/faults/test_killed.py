@@ -61,7 +61,8 @@ FOUND = {
     "cleanup --archive": [("all", "write project/.git/packed-refs.new")],
     "merge": [
         ("all", "write project/file"),
-        ("all", "rename project/.git/index"),
+        ("all", "renameat project/.git/index"),
+        ("alone", "rename project/.git/refs/heads/main"),
         ("alone", "write project/more/new"),
         ("alone", "write project/.git/logs/HEAD"),
     ],

@@ -16,8 +16,9 @@ from git_hub_session.worktrees import linked_worktrees, reflog_commits
 from tests.hub import Hub, Result
 
 
-def damaged(message: str) -> Result:
-    return Result(128, "", f"fatal: session 's1': {message}\n")
+def damaged(hub: Hub, message: str) -> Result:
+    ways = f"mend the file in '{hub.directory()}'\nhint: or: git hub-session cleanup s1"
+    return Result(128, "", f"fatal: session 's1': {message}\nhint: {ways}\n")
 
 
 def test_more_values_than_memory_has_room_for(hub: Hub) -> None:
@@ -25,9 +26,9 @@ def test_more_values_than_memory_has_room_for(hub: Hub) -> None:
     hub.session("s1")
     state = hub.directory() / "state.json"
     state.write_text('{"state": "init", "a": [' + "{}," * 500_000 + "0]}")
-    assert hub.run("log", "s1") == damaged("state.json: more than 500000 values")
+    assert hub.run("log", "s1") == damaged(hub, "state.json: more than 500000 values")
     assert hub.run("update", "s1", "--state", "running") == damaged(
-        "state.json: more than 500000 values"
+        hub, "state.json: more than 500000 values"
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 from git_hub_session.board import Board
 from git_hub_session.clock import iso
-from git_hub_session.errors import GitFailed, HubError
+from git_hub_session.errors import HubError
 from git_hub_session.history import corrected
 from git_hub_session.hub import clear, ignore
 from git_hub_session.operations.cleanup import finish_one
@@ -23,7 +23,7 @@ from git_hub_session.refnames import SessionId, branch_of_rescue
 from git_hub_session.session import new_document, with_agents, with_rescues
 from git_hub_session.states import State
 from git_hub_session.typed import TYPE_CHECKING
-from git_hub_session.worktrees import Worktree, read_worktree
+from git_hub_session.worktrees import Worktree
 
 if TYPE_CHECKING:
     from git_hub_session.store import Edit
@@ -106,14 +106,8 @@ def _finish_removal(finding: Finding, facts: Facts, edit: Edit) -> Notes:
 
 
 def _repair(finding: Finding, facts: Facts, _edit: Edit) -> Notes:
-    worktree = _worktree(finding, facts)
-    path = moved_to(worktree) if worktree.missing else worktree.path
-    try:
-        facts.scene.git.run(["worktree", "repair", "--", path])
-    except GitFailed:  # also if it has made the .git file that it did not find there
-        now = read_worktree(worktree.name, worktree.entry)
-        if now.fault or now.missing:
-            raise
+    path = moved_to(_worktree(finding, facts))
+    facts.scene.git.run(["worktree", "repair", "--", path])
     return []
 
 
@@ -139,7 +133,6 @@ OF_SESSIONS: Mapping[str, Callable[[Finding, Facts, Edit], Notes]] = {
     "removal-cut-off": _finish_removal,
     "worktree-missing": _finish_removal,
     "worktree-moved": _repair,
-    "worktree-damaged": _repair,
     "rescue-unrecorded": _record_rescue,
 }
 

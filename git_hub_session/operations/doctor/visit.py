@@ -60,9 +60,6 @@ def treat(scene: Scene, sid: SessionId | None) -> Visit:
     facts = gather(scene)
     now = _findings(facts, sid)
     mended = [one for one in done if one.mended]
-    # Gone with another: git repairs all links at once.
-    tried = {one.finding for one in mended} | set(now)
-    mended += [Outcome(finding, mended=True) for finding in mendable if finding not in tried]
     failed = {one.finding: one for one in done if not one.mended}
     return _visit(facts, sid, [*mended, *(failed.get(one, Outcome(one)) for one in now)])
 

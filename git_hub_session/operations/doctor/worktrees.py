@@ -16,9 +16,6 @@ from git_hub_session.session import Session
 from git_hub_session.states import FINISHED
 from git_hub_session.worktrees import Worktree, git_dir_of
 
-REPAIRED = "its .git file is missing"
-"""The one fault of a link that nobody can have meant: git makes the file anew."""
-
 LONG = 600
 """Seconds for which no git command keeps an index locked."""
 
@@ -79,15 +76,17 @@ def _link(facts: Facts, worktree: Worktree, sid: SessionId) -> Iterator[Finding]
     elif worktree.missing and worktree.lock is None:
         moved = moved_to(worktree)
         if moved:
-            evidence, fix = f"it lies in '{moved}' now", "tell git where it is"
-            yield Finding("worktree-moved", path, evidence, sid, fix=fix)
+            evidence = f"it lies in '{moved}' now"
+            # git repairs all links at once: those of others have to be right.
+            damaged = any(one.fault for one in facts.worktrees)
+            fix = "" if damaged else "tell git where it is"
+            advice = f"git worktree repair {quote(moved)}" if damaged else ""
+            yield Finding("worktree-moved", path, evidence, sid, fix, advice)
         else:
             fix = "remove its entry; what was staged is saved"
             yield Finding("worktree-missing", path, "its directory is gone", sid, fix=fix)
-    elif worktree.fault == REPAIRED:
-        fix = "let git make it anew"
-        yield Finding("worktree-damaged", path, worktree.fault, sid, fix=fix)
     elif worktree.fault:
+        # Not by --fix: git writes a .git file wherever an entry says, and who wrote the entry?
         advice = f"git worktree repair {quote(path)}"
         yield Finding("worktree-damaged", path, worktree.fault, sid, advice=advice)
 

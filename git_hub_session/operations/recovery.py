@@ -1,0 +1,29 @@
+"""What a killed cleanup had moved aside, put back before anything else is done with a session."""
+
+from __future__ import annotations
+
+from git_hub_session.operations import removal
+from git_hub_session.operations.trash import empty_trash
+from git_hub_session.refnames import SessionId
+from git_hub_session.typed import TYPE_CHECKING
+from git_hub_session.worktrees import Worktree, linked_worktrees, session_worktrees
+
+if TYPE_CHECKING:
+    from git_hub_session.discovery import Place
+
+
+def recovered(sid: SessionId, place: Place) -> list[Worktree]:
+    """The repository's worktrees, with those back that a killed run had moved aside but not judged again."""
+    empty_trash(place.common_dir)
+    worktrees = linked_worktrees(place.common_dir)
+    cut_off = [
+        worktree
+        for worktree, _ in session_worktrees(sid, worktrees)
+        if removal.unfinished(worktree).step and not removal.is_half_removed(worktree)
+    ]
+    for worktree in cut_off:
+        try:
+            removal.recover(worktree)
+        except removal.Stuck:
+            pass  # the judgement names it
+    return linked_worktrees(place.common_dir) if cut_off else worktrees
