@@ -26,6 +26,7 @@ from git_hub_session.typed import NamedTuple
 from git_hub_session.worktrees import LOCK, REMOVING, Worktree, read_worktree
 
 _NOTE = "hub-session-removal"
+_LOCK_ASIDE = "hub-session-lock.tmp"
 
 
 class Obstructed(Exception):
@@ -320,18 +321,24 @@ def _write_note(worktree: Worktree, step: str, trash: str, saved: Sequence[str])
 
 def _drop_note(worktree: Worktree) -> None:
     _unlock(worktree)
-    note = os.path.join(worktree.entry, _NOTE)
-    for path in filter(os.path.lexists, (f"{note}.tmp", note)):  # else a read-only disk refuses
+    paths = (os.path.join(worktree.entry, name) for name in (_LOCK_ASIDE, f"{_NOTE}.tmp", _NOTE))
+    for path in filter(os.path.lexists, paths):  # else a read-only disk refuses
         os.unlink(path)
 
 
 def _lock(worktree: Worktree) -> None:
-    """Keep `git worktree prune` from the entry: it alone says what is aside, also after a kill."""
+    """Keep `git worktree prune` from the entry: it alone says what is aside, also after a kill.
+
+    The file comes with its reason in it, or not at all: without one it would be a user's lock.
+    """
+    lock, aside = os.path.join(worktree.entry, LOCK), os.path.join(worktree.entry, _LOCK_ASIDE)
+    with open(aside, "w") as file:
+        file.write(f"{REMOVING}\n")
     try:
-        with open(os.path.join(worktree.entry, LOCK), "x") as file:
-            file.write(f"{REMOVING}\n")
+        os.link(aside, lock)
     except FileExistsError:
         pass  # by a run that was killed, or by somebody else, which the next look sees
+    os.unlink(aside)
 
 
 def _unlock(worktree: Worktree) -> None:

@@ -8,18 +8,24 @@ from __future__ import annotations
 
 import os
 
+from git_hub_session.errors import Refused
 from git_hub_session.operations.checkout import Checkout
 from git_hub_session.operations.examine import content
 from git_hub_session.operations.halfmade import is_start
 from git_hub_session.operations.scene import Scene
+
+WHO_LOCKED = "another git is at work there; if one has died, remove the file manually to continue"
 
 
 def take_back(checkout: Checkout, old: str, new: str, scene: Scene) -> None:
     """Undo what is left of a move of files and index from the commit `old`, where the branch is, to `new`.
 
     A file goes only if it is the start of what git was writing: nothing of it can be lost. All
-    others stay. Raises GitFailed, OSError.
+    others stay. Raises Refused, GitFailed, OSError.
     """
+    lock = os.path.join(checkout.git_dir, "index.lock")
+    if os.path.lexists(lock):  # `git update-index -q` ends without a word then
+        raise Refused(f"'{lock}': File exists", hint=WHO_LOCKED)
     before, after = scene.repo.tree_entries(old), scene.repo.tree_entries(new)
     moved = {path for path in before | after if before.get(path) != after.get(path)}
 
