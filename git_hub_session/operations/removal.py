@@ -332,18 +332,17 @@ def _lock(worktree: Worktree) -> None:
     The file comes with its reason in it, or not at all: without one it would be a user's lock.
     """
     lock, aside = os.path.join(worktree.entry, LOCK), os.path.join(worktree.entry, _LOCK_ASIDE)
+    if os.path.lexists(lock):
+        return  # by a run that was killed, or by somebody else, which the next look sees
     with open(aside, "w") as file:
         file.write(f"{REMOVING}\n")
     try:
         os.link(aside, lock)
     except FileExistsError:
-        pass  # by a run that was killed, or by somebody else, which the next look sees
-    os.unlink(aside)
+        pass
 
 
 def _unlock(worktree: Worktree) -> None:
-    if read_worktree(worktree.name, worktree.entry).lock is None:
-        try:
-            os.unlink(os.path.join(worktree.entry, LOCK))
-        except FileNotFoundError:
-            pass
+    lock = os.path.join(worktree.entry, LOCK)
+    if os.path.lexists(lock) and read_worktree(worktree.name, worktree.entry).lock is None:
+        os.unlink(lock)

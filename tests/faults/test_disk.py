@@ -100,7 +100,7 @@ def test_a_read_only_file_system(disk: Hub) -> None:
         f"Kept worktree: {place(disk, 1)}\n"
         f"  its work cannot be saved: Read-only file system: '{entries}/agent-1/hub-session-index.tmp'\n"
         f"Kept worktree: {place(disk, 2)}\n"
-        f"  Read-only file system: '{entries}/agent-2/hub-session-lock.tmp'\n  hint: try again\n",
+        "  cannot rename it: Read-only file system\n  hint: try again\n",
     )
     world.finish()
 
