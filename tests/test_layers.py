@@ -179,8 +179,6 @@ LARGER = {
     "commands.eval": 150,  # what is measured, and whether it may run
     "commands.demo": 260,  # a play, and the stage it is played on
     "commands.demo._play": 90,  # read from top to bottom, like what it shows
-    "board": 355,  # one directory, and all that can be wrong in it
-    "operations.removal": 355,  # what can destroy something stands in one file
     "gitindex._parse": 55,  # one loop over every worktree's every file: a call would cost
 }
 

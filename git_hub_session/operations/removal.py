@@ -320,10 +320,16 @@ def _write_note(worktree: Worktree, step: str, trash: str, saved: Sequence[str])
 
 
 def _drop_note(worktree: Worktree) -> None:
-    _unlock(worktree)
-    paths = (os.path.join(worktree.entry, name) for name in (_LOCK_ASIDE, f"{_NOTE}.tmp", _NOTE))
+    """Take the note away, and the lock if it is ours."""
+    names = [_LOCK_ASIDE, f"{_NOTE}.tmp", _NOTE]
+    if read_worktree(worktree.name, worktree.entry).lock is None:
+        names.insert(0, LOCK)
+    paths = (os.path.join(worktree.entry, name) for name in names)
     for path in filter(os.path.lexists, paths):  # else a read-only disk refuses
-        os.unlink(path)
+        try:
+            os.unlink(path)
+        except FileNotFoundError:
+            pass  # by `git worktree unlock`
 
 
 def _lock(worktree: Worktree) -> None:
@@ -340,9 +346,3 @@ def _lock(worktree: Worktree) -> None:
         os.link(aside, lock)
     except FileExistsError:
         pass
-
-
-def _unlock(worktree: Worktree) -> None:
-    lock = os.path.join(worktree.entry, LOCK)
-    if os.path.lexists(lock) and read_worktree(worktree.name, worktree.entry).lock is None:
-        os.unlink(lock)
