@@ -339,9 +339,23 @@ def locked_by_a_dead_process(hub: Hub, sid: str) -> Path:
     return hub.worktree(1, sid)
 
 
-@plant("index-lock-left")
+@plant("git-lock-left")
 def git_killed_in_a_worktree(hub: Hub, sid: str) -> Path:
     path = entry(hub, sid) / "index.lock"
+    path.touch()
+    return at(path, NOW - 3600)
+
+
+@plant("git-lock-left")
+def git_killed_in_a_ref_transaction(hub: Hub, sid: str) -> Path:
+    path = hub.top / ".git" / "refs" / "heads" / "hub" / sid / "agent-1" / "attempt-1.lock"
+    path.touch()
+    return at(path, NOW - 3600)
+
+
+@plant("git-lock-left")
+def git_killed_while_it_packed(hub: Hub, _sid: str) -> Path:
+    path = hub.top / ".git" / "packed-refs.new"
     path.touch()
     return at(path, NOW - 3600)
 

@@ -8,6 +8,7 @@ KINDS = {
     # the place
     "git-missing": "git cannot be started",
     "git-too-old": "git lacks what some commands need",
+    "git-lock-left": "a lock file of a git that was killed is in the way",
     "cannot-open": "libgit2 does not open the repository",
     "hub-damaged": "the hub, or a part of it, is a link or no directory",
     "hub-copied": "the hub, or a copy of it, is checked out of a commit",
@@ -36,7 +37,6 @@ KINDS = {
     "worktree-moved": "the directory lies elsewhere than the entry says",
     "worktree-damaged": "entry and directory do not point to each other",
     "lock-of-dead-process": "it is locked for a process that is dead",
-    "index-lock-left": "the index is locked, and nobody works there",
     "trash-left": "a directory that a killed cleanup moved aside",
     # refs
     "branches-of-no-session": "branches of a session that is not there",

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import nullcontext
 
 from git_hub_session.errors import HubError
-from git_hub_session.operations.doctor import place, refs, sessions, worktrees
+from git_hub_session.operations.doctor import locks, place, refs, sessions, worktrees
 from git_hub_session.operations.doctor.facts import Facts, gather
 from git_hub_session.operations.doctor.finding import Finding
 from git_hub_session.operations.doctor.mending import OF_SESSIONS, OF_THE_HUB
@@ -73,14 +73,14 @@ def _visit(facts: Facts, sid: SessionId | None, outcomes: list[Outcome]) -> Visi
 
 def _findings(facts: Facts, sid: SessionId | None) -> list[Finding]:
     """What is found: of the whole hub, or of one session; what hinders every session is part of that."""
-    everything = (place, sessions, worktrees, refs)
+    everything = (place, locks, sessions, worktrees, refs)
     found = [finding for part in everything for finding in part.look(facts)]
     if sid is None:
         return found
     return [one for one in found if one.session == sid or one.code in _HINDERS_ALL]
 
 
-_HINDERS_ALL = {"git-missing", "git-too-old", "cannot-open", "hub-damaged"}
+_HINDERS_ALL = {"git-missing", "git-too-old", "git-lock-left", "cannot-open", "hub-damaged"}
 
 
 def _treat_hub(scene: Scene, sid: SessionId | None) -> Iterator[Outcome]:

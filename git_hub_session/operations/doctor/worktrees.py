@@ -11,13 +11,11 @@ from git_hub_session import procfs
 from git_hub_session.operations import removal, trash
 from git_hub_session.operations.doctor.facts import Facts, is_half_added, told_paths
 from git_hub_session.operations.doctor.finding import Finding
+from git_hub_session.operations.doctor.locks import left_locks
 from git_hub_session.refnames import SessionId
 from git_hub_session.session import Session
 from git_hub_session.states import FINISHED
 from git_hub_session.worktrees import Worktree, git_dir_of
-
-LONG = 600
-"""Seconds for which no git command keeps an index locked."""
 
 _MOST = 10_000  # names of a directory that are looked through for a worktree that moved
 _PID = re.compile(r"\bpid\b\W{0,3}([0-9]{1,9})\b", re.IGNORECASE | re.ASCII)
@@ -55,7 +53,8 @@ def _one(facts: Facts, worktree: Worktree, sid: SessionId) -> Iterator[Finding]:
             advice=f"git hub-session cleanup {sid}",
         )
     yield from _lock(worktree, sid)
-    yield from _index_lock(facts, worktree, sid)
+    if not facts.at_work(worktree.path):
+        yield from left_locks(facts, worktree.entry, sid)
     for name in trash.written_aside(worktree):
         path = f"{worktree.entry}/{name}"
         yield Finding(
@@ -129,17 +128,6 @@ def _lock(worktree: Worktree, sid: SessionId) -> Iterator[Finding]:
             # It may live on another machine, or in a container.
             advice=f"git worktree unlock {quote(worktree.path)}",
         )
-
-
-def _index_lock(facts: Facts, worktree: Worktree, sid: SessionId) -> Iterator[Finding]:
-    path = f"{worktree.entry}/index.lock"
-    try:
-        age = facts.now - os.lstat(path).st_mtime
-    except OSError:
-        return
-    if age > LONG and not facts.at_work(worktree.path):
-        evidence = "git made it, and no process works there"
-        yield Finding("index-lock-left", path, evidence, sid, advice=f"rm {quote(path)}")
 
 
 def _trash(facts: Facts) -> Iterator[Finding]:

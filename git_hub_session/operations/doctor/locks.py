@@ -1,0 +1,55 @@
+"""Lock files that git left where it was killed: git alone knows whether it still runs, and cannot tell."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from shlex import quote
+
+from git_hub_session import procfs
+from git_hub_session.operations.doctor.facts import Facts
+from git_hub_session.operations.doctor.finding import Finding
+from git_hub_session.refnames import ALL_ARCHIVES, ALL_BRANCHES, ALL_RESCUES
+from git_hub_session.worktrees import lies_in
+
+LONG = 600
+"""Seconds for which no git command that is not at work keeps a lock."""
+
+_NAMES = ("index.lock", "HEAD.lock", "packed-refs.lock", "packed-refs.new", "config.lock")
+
+
+def look(facts: Facts) -> Iterator[Finding]:
+    """Those of the repository, and of the refs that are sessions'; what nobody is at work on."""
+    place = facts.scene.place
+    tops = [place.main_worktree or place.common_dir, *(one.path for one in facts.worktrees)]
+    at_work = (
+        one.pid for one in facts.processes if any(lies_in(one.directory, top) for top in tops)
+    )
+    # An editor that git waits for may be open for hours.
+    if facts.busy or any(procfs.command_of(pid).startswith("git") for pid in at_work):
+        return
+    yield from left_locks(facts, place.common_dir, "")
+    for prefix in (ALL_BRANCHES, ALL_ARCHIVES, ALL_RESCUES):
+        for directory, _, names in os.walk(os.path.join(place.common_dir, prefix)):
+            yield from _found(
+                facts, directory, "", [name for name in names if name.endswith(".lock")]
+            )
+
+
+def left_locks(facts: Facts, git_dir: str, sid: str) -> Iterator[Finding]:
+    """Those of a git directory, or of the entry of a worktree."""
+    yield from _found(facts, git_dir, sid, _NAMES)
+
+
+def _found(
+    facts: Facts, directory: str, sid: str, names: tuple[str, ...] | list[str]
+) -> Iterator[Finding]:
+    for name in names:
+        path = os.path.join(directory, name)
+        try:
+            age = facts.now - os.lstat(path).st_mtime
+        except OSError:
+            continue
+        if age > LONG:
+            evidence = "git made it, and no git is at work there"
+            yield Finding("git-lock-left", path, evidence, sid, advice=f"rm {quote(path)}")
