@@ -7,6 +7,7 @@ repository stays for a look. `SOAK_SEED` repeats what a run chose, though not ho
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -46,6 +47,9 @@ name=token-$1-$(basename "$PWD"); echo $name >$name && echo "$PWD/$name" >>{jour
 test $2 = commit || exit 0
 git add $name && git commit -q -m $name && git rev-parse HEAD >>{journal}/commits
 """
+
+# What the doctor may find when all is quiet: what merge --no-cleanup and restore leave, …
+ON_PURPOSE = {"worktree-of-finished"}
 
 # What one does with a session where it stands; and what one may do by mistake.
 NATURAL = {
@@ -93,6 +97,8 @@ ANY = [
     "status",
     "log",
     "board",
+    "doctor",
+    "doctor",
 ]
 
 
@@ -137,11 +143,21 @@ class Soak:
             worker.join()
         if self.faults:
             raise Fault("\n".join(self.faults))
+        self.see_a_doctor()
         whole(self.hub, commits=self.noted("commits"))
         kept = [Path(token) for token in self.noted("tokens")]
         gone = lost(self.hub, [f"{one.name}\n" for one in kept if not self.is_given_up(one.parent)])
         if gone:
             raise Fault(f"lost: {gone}")
+
+    def see_a_doctor(self) -> None:
+        """What is found when all is quiet is mended, or is what was done on purpose."""
+        self.hub.run("doctor", "--fix", now=None)
+        left = self.hub.run("doctor", "--fix", "--format=json", now=None)
+        findings = json.loads(left.out)["findings"]
+        odd = [one for one in findings if one["fix"] or one["code"] not in ON_PURPOSE]
+        if odd or json.loads(left.out)["in_use"]:
+            raise Fault(f"the doctor: {odd} {left}")
 
     def noted(self, name: str) -> set[str]:
         return set((self.journal / name).read_text().split())
@@ -191,7 +207,7 @@ class Soak:
             line for line in result.err.splitlines() if line.startswith(("error: ", "fatal: "))
         ]
         lines += re.findall(r"^Kept branch: .*$|^Kept .*\n  .*$", result.out, re.MULTILINE)
-        if not lines and words[0] not in ("exec", "eval"):
+        if not lines and words[0] not in ("exec", "eval", "doctor"):
             self.odd.append(f"{words} does not say why: {result}")
         for line in lines:
             line = re.sub(r"'[^']*'|\b[0-9a-f]{12,40}\b|[sd]\d+|/[^\s:]+|\d+", "X", line)
@@ -252,6 +268,8 @@ class Soak:
                     "--session",
                     sid,
                 ]
+            case "doctor":
+                return [verb, *maybe("--fix"), *maybe(sid)]
             case "list":
                 return [verb]
             case _:

@@ -84,7 +84,9 @@ def _tags(facts: Facts, session: Session) -> Iterator[Finding]:
     tips = {branch.ref: branch.oid for branch in facts.branches}
     tags = facts.archived(session.id)
     for branch, tag in _archived(facts, session).items():
-        tip, oid = tips.get(branch.ref, ""), tags[tag]
+        # A short tag of who made several attempts may be of the first or of the last.
+        is_sure = branch.attempt == 1 or tag == branch.attempt_tag
+        tip, oid = tips.get(branch.ref, "") if is_sure else "", tags[tag]
         if not oid:
             evidence = "it leads to no commit"
         elif tip and not facts.scene.repo.contains(tip, oid):

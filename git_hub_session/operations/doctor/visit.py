@@ -56,7 +56,11 @@ def treat(scene: Scene, sid: SessionId | None) -> Visit:
     if any(not finding.session or finding.code in OF_THE_HUB for finding in mendable):
         done += _treat_hub(scene, sid)
     for name in dict.fromkeys(finding.session for finding in mendable if finding.session):
-        done += _treat_session(scene, SessionId(name))
+        try:
+            done += _treat_session(scene, SessionId(name))
+        except HubError as fault:  # somebody else has it, or it went: the others are treated
+            ours = [finding for finding in mendable if finding.session == name]
+            done += [Outcome(finding, failure=fault.message) for finding in ours]
     facts = gather(scene)
     now = _findings(facts, sid)
     mended = [one for one in done if one.mended]
