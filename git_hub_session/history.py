@@ -35,7 +35,16 @@ def fault_of(history: Sequence[Transition], state: State) -> str:
         if not is_step(step.source, step.target):
             return f"its history goes from '{step.source}' to '{step.target}'"
         last = step.target
-    return f"its history ends at '{last}', and it is '{state}'" if last not in ("", state) else ""
+    if not last or _leads(last, state):
+        return ""
+    return f"its history ends at '{last}', and it is '{state}'"
+
+
+def _leads(source: str, target: State) -> bool:
+    """Whether lawful steps lead from the state spelled so to the other: AgentHub takes them without a word."""
+    return source == target or any(
+        is_step(source, step) and _leads(step, target) for step in State if step != source
+    )
 
 
 def corrected(
@@ -43,7 +52,7 @@ def corrected(
 ) -> dict[str, Any]:
     """A state.json that says `target`, and why; what was no history is kept as `history_before`."""
     fixed, history = dict(document), document.get("history", [])
-    if not isinstance(history, list):
+    if not isinstance(history, list) or not all(isinstance(step, dict) for step in history):
         fixed["history_before"], history = history, []
     step = {"at": at, "from": source, "to": str(target), "by": by, "verb": DOCTOR, "reason": reason}
     fixed.update(state=str(target), updated=at, history=[*history, step])

@@ -65,14 +65,13 @@ class DoctorView(NamedTuple):
             return out
         out.append(f"  {visible(finding.evidence)}")
         if outcome.mended:
-            out.append(f"  fixed: {visible(finding.fix)}")
+            out.append(f"  done: {visible(finding.fix)}")
         elif outcome.failure:
-            out.append(f"  not fixed: {visible(outcome.failure)}")
+            out.append(f"  not done: {visible(outcome.failure)}")
+            out += _by_hand(outcome.hint)
         elif finding.fix:
-            out.append(f"  fix: {visible(finding.fix)}")
-        elif finding.advice:
-            first, *more = finding.advice.splitlines()
-            out += [f"  by hand: {visible(first)}", *(f"    {visible(line)}" for line in more)]
+            out.append(f"  --fix: {visible(finding.fix)}")
+        out += _by_hand(finding.advice)
         return [*out, *(f"  {visible(note)}" for note in outcome.notes)]
 
     def _summary(self) -> str:
@@ -89,6 +88,13 @@ class DoctorView(NamedTuple):
         return f"{looked}: {len(outcomes)} found, --fix mends {fixable}"
 
 
+def _by_hand(text: str) -> list[str]:
+    if not text:
+        return []
+    first, *more = text.strip().splitlines()
+    return [f"  by hand: {visible(first)}", *(f"    {visible(line)}" for line in more)]
+
+
 def _count(number: int, what: str) -> str:
     return f"{number} {what}{'' if number == 1 else 's'}"
 
@@ -96,8 +102,9 @@ def _count(number: int, what: str) -> str:
 def _document(outcome: Outcome) -> dict[str, Any]:
     finding = outcome.finding
     document = finding._asdict() | {"fixed": outcome.mended}
+    del document["entry"]
     if outcome.failure:
-        document["failure"] = outcome.failure
+        document |= {"failure": outcome.failure, "hint": outcome.hint}
     if outcome.notes:
         document["notes"] = list(outcome.notes)
     return document

@@ -76,15 +76,15 @@ class Facts(NamedTuple):
 
 def gather(scene: Scene, held: SessionId | None = None) -> Facts:
     """Look at everything; of the session `held` the caller has the lock."""
-    refusal: HubError | None = None
-    found: list[Session | Broken] = []
-    try:
-        found = scene.store.read_all()
-    except (Damaged, OSError) as fault:
-        refusal = fault if isinstance(fault, Damaged) else HubError(f"cannot be read: {fault}")
+    before = _busy(scene, held)
+    found, refusal = _read(scene)
     sessions = {SessionId(one.id): one for one in found if is_session_id(one.id)}
     worktrees = linked_worktrees(scene.place.common_dir)
     branches, tags, rescues, closed = _refs(scene)
+    busy = {**before, **_busy(scene, held)}
+    # What was begun and done while we looked does not fit together here, and nobody is to blame.
+    later = {one.id: one for one in _read(scene)[0]}
+    busy |= {sid: 0 for sid, one in sessions.items() if later.get(sid) != one and sid != held}
     return Facts(
         scene,
         scene.now(),
@@ -92,7 +92,7 @@ def gather(scene: Scene, held: SessionId | None = None) -> Facts:
         closed,
         sessions,
         [one for one in found if isinstance(one, Broken) and not is_session_id(one.id)],
-        _busy(scene, sessions, held),
+        busy,
         worktrees,
         _owners(worktrees, sessions),
         branches,
@@ -111,11 +111,22 @@ def _refs(scene: Scene) -> tuple[list[Branch], dict[str, str], list[str], HubErr
         return [], {}, [], fault
 
 
-def _busy(
-    scene: Scene, sessions: Mapping[SessionId, object], held: SessionId | None
-) -> dict[SessionId, int]:
+def _read(scene: Scene) -> tuple[list[Session | Broken], HubError | None]:
+    try:
+        return scene.store.read_all(), None
+    except Damaged as fault:
+        return [], fault
+    except OSError as fault:
+        return [], HubError(f"cannot be read: {fault.strerror}")
+
+
+def _busy(scene: Scene, held: SessionId | None) -> dict[SessionId, int]:
     found = {}
-    for sid in sessions:
+    try:
+        ids = scene.store.ids()
+    except (Damaged, OSError):
+        return {}
+    for sid in ids:
         try:
             if sid != held and scene.store.is_locked(sid):
                 path = f"{scene.place.hub}/sessions/{sid}"
@@ -128,20 +139,20 @@ def _busy(
 def _owners(
     worktrees: Sequence[Worktree], sessions: Mapping[SessionId, Session | Broken]
 ) -> dict[str, SessionId]:
-    """By the branches that are worked on, or, where git has not yet named one, by what is being made there."""
-    making = {
-        (session.agent(name).get("status"), os.path.realpath(path)): sid
+    """By the branches that are worked on; where there is none, by what the session says is there."""
+    told = {
+        os.path.realpath(path): (sid, session.agent(name).get("status"))
         for sid, session in sessions.items()
         if isinstance(session, Session)
         for name, path in told_paths(session).items()
-        if session.agent(name).get("status") in _HALF_ADDED.values()
     }
     owners = {}
     for worktree in worktrees:
         named = next(filter(None, map(session_of_branch, worktree.branches)), None)
         if named is None and worktree.path and not worktree.head:
-            status = _HALF_ADDED.get(worktree.lock or "", "")
-            named = making.get((status, os.path.realpath(worktree.path)))
+            sid, status = told.get(os.path.realpath(worktree.path), (None, ""))
+            if worktree.detached or status == _HALF_ADDED.get(worktree.lock or "", "-"):
+                named = sid
         if named is not None:
             owners[worktree.entry] = named
     return owners

@@ -63,3 +63,5 @@ class Finding(NamedTuple):
     """What --fix does, as a command ("remove the entry"); '' where it leaves it alone."""
     advice: str = ""
     """What a person can do, where --fix does nothing: something to type, if that is possible."""
+    entry: str = ""
+    """The entry of the worktree that it is about: paths can be in two of them."""

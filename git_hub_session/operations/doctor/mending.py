@@ -19,11 +19,11 @@ from git_hub_session.operations.halfmade import refuse_if_made, set_aside
 from git_hub_session.operations.policy import policy_of
 from git_hub_session.operations.saving import by_agent
 from git_hub_session.operations.trash import empty_trash
-from git_hub_session.refnames import SessionId, branch_of_rescue
+from git_hub_session.refnames import SessionId, branch_of_rescue, branch_prefix
 from git_hub_session.session import new_document, with_agents, with_rescues
 from git_hub_session.states import State
 from git_hub_session.typed import TYPE_CHECKING
-from git_hub_session.worktrees import Worktree
+from git_hub_session.worktrees import Worktree, reflog_commits
 
 if TYPE_CHECKING:
     from git_hub_session.store import Edit
@@ -37,11 +37,22 @@ def _rewrite_state(finding: Finding, facts: Facts, edit: Edit) -> Notes:
     created = known.get("created") if known else ""
     kept = edit.keep_damaged()
     document = new_document(sid, at=created or iso(facts.now))
+    base = _base_of(sid, facts)
+    if base:
+        document["base_commit"] = base
     reason = (
         f"state.json could not be read; what it was is in {kept}" if kept else "state.json was gone"
     )
     edit.rewrite(_corrected(document, state_of(facts, sid, {}), "unknown", facts, reason))
     return []
+
+
+def _base_of(sid: SessionId, facts: Facts) -> str:
+    """The commit that the agents started from: the first that the reflog of a branch has; ''."""
+    common_dir = facts.scene.place.common_dir
+    mine = [one.ref for one in facts.branches if one.ref.startswith(branch_prefix(sid))]
+    firsts = {commits[0] for ref in mine if (commits := reflog_commits(common_dir, ref))}
+    return firsts.pop() if len(firsts) == 1 else ""
 
 
 def _name_state(finding: Finding, facts: Facts, edit: Edit) -> Notes:
@@ -72,7 +83,8 @@ def _corrected(
 
 def _give_up(finding: Finding, facts: Facts, edit: Edit) -> Notes:
     name = finding.subject.removeprefix(f"{finding.session} ")
-    edit.save(with_agents(edit.read(), {name: {"status": "failed"}}, at=iso(facts.now)))
+    status = "ready" if "ready" in finding.fix else "failed"
+    edit.save(with_agents(edit.read(), {name: {"status": status}}, at=iso(facts.now)))
     return []
 
 
@@ -106,7 +118,7 @@ def _finish_removal(finding: Finding, facts: Facts, edit: Edit) -> Notes:
 
 
 def _repair(finding: Finding, facts: Facts, _edit: Edit) -> Notes:
-    path = moved_to(_worktree(finding, facts))
+    [path] = moved_to(facts, _worktree(finding, facts))
     facts.scene.git.run(["worktree", "repair", "--", path])
     return []
 
@@ -120,7 +132,10 @@ def _record_rescue(finding: Finding, facts: Facts, edit: Edit) -> Notes:
 
 def _worktree(finding: Finding, facts: Facts) -> Worktree:
     of_session = facts.of(SessionId(finding.session))
-    return next(one for one in of_session if finding.subject in (one.path, one.entry))
+    found = next((one for one in of_session if one.entry == finding.entry), None)
+    if found is None:
+        raise HubError("it is gone by now")
+    return found
 
 
 OF_SESSIONS: Mapping[str, Callable[[Finding, Facts, Edit], Notes]] = {

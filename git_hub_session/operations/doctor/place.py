@@ -8,7 +8,7 @@ from shlex import quote
 
 from git_hub_session import hub
 from git_hub_session.board import Board
-from git_hub_session.errors import HubError
+from git_hub_session.errors import GitFailed, HubError
 from git_hub_session.operations.doctor.facts import Facts
 from git_hub_session.operations.doctor.finding import Finding
 
@@ -30,7 +30,7 @@ def look(facts: Facts) -> Iterator[Finding]:
             advice=f"look where it leads, then: rm {quote(top)}",
         )
         return
-    yield from _copies(facts)
+    yield from _copies(facts, top)
     if os.path.isdir(top):
         yield from _hub(facts, top)
         yield from _strays(facts, top)
@@ -41,66 +41,90 @@ def _git(facts: Facts) -> Iterator[Finding]:
     try:
         version, lacking = facts.scene.git.lacking()
     except HubError as fault:
-        yield Finding("git-missing", "git", fault.message, advice=fault.hint)
-        return
+        if fault.code == "git-missing":
+            yield Finding("git-missing", "git", fault.message, advice=fault.hint)
+        return  # else it is the repository, and said
     if lacking:
         needs = ", ".join(f"'git {name}' as in {since}" for name, since in lacking.items())
         evidence = f"it is git {version}, and what is needed is {needs}"
         yield Finding("git-too-old", "git", evidence, advice="put a newer git on PATH")
 
 
-def _copies(facts: Facts) -> Iterator[Finding]:
+def _copies(facts: Facts, top: str) -> Iterator[Finding]:
     """Sessions that are part of a commit: each checkout gets them, and none of them is the hub."""
-    scene, top = facts.scene, facts.scene.place.hub
-    main = scene.place.main_worktree
-    name = os.path.relpath(top, main) if main else ""
-    if not main or name.startswith(".."):
+    place = facts.scene.place
+    main, name = place.main_worktree, _within(place.main_worktree, top)
+    if not name:
         return
-    inside = {"GIT_DIR": scene.place.common_dir, "GIT_WORK_TREE": main}
-    try:
-        listed = scene.git.run(["ls-files", "-z", "--", f"{name}/sessions"], environ=inside)
-    except HubError:
-        listed = b""  # said already
-    if listed:
-        count = listed.count(b"\0")
+    if _tracked(facts, place.common_dir, main, name):
         yield Finding(
             "hub-copied",
             top,
-            f"{count} of its files are tracked by git: who clones the repository gets the sessions",
-            advice=f"git rm -r -q --cached {quote(name)} && git commit -m 'untrack the hub'",
+            "git tracks files of it: who checks out a commit that has them gets other sessions in place of these",
+            advice=f"cp -r {quote(top)} {quote(top)}.copy; "
+            f"git -C {quote(main)} rm -r -q --cached {quote(name)}",
         )
     for worktree in facts.worktrees:
-        copy = os.path.join(worktree.path, name, "sessions")
-        if worktree.path and os.path.isdir(copy):
+        copy = os.path.join(worktree.path, name)
+        is_copy = worktree.path and os.path.isdir(f"{copy}/sessions")
+        if is_copy and _tracked(facts, worktree.entry, worktree.path, name):
             yield Finding(
                 "hub-copied",
-                os.path.dirname(copy),
-                "a copy of the hub in a linked worktree, which nobody reads",
-                advice="git rm -r -q --cached it, on the branch that has it",
+                copy,
+                "a copy of the hub that git tracks in a linked worktree; nobody reads it",
+                advice=f"git -C {quote(worktree.path)} rm -r -q --cached {quote(name)}",
             )
 
 
+def _within(main: str, top: str) -> str:
+    """How the hub is called in the main worktree, '' where it lies elsewhere."""
+    name = os.path.relpath(os.path.realpath(top), main) if main else ".."
+    return "" if name.startswith("..") or name.split("/")[0] == ".git" else name
+
+
+def _tracked(facts: Facts, git_dir: str, top: str, name: str) -> bool:
+    inside = {"GIT_DIR": git_dir, "GIT_WORK_TREE": top}
+    words = ["ls-files", "-z", "--", f":(top,literal){name}/sessions"]
+    try:
+        return bool(facts.scene.git.run(words, environ=inside, cwd=top))
+    except (HubError, OSError):
+        return False  # said already
+
+
+def _is_ignored(facts: Facts, main: str, name: str) -> bool:
+    inside = {"GIT_DIR": facts.scene.place.common_dir, "GIT_WORK_TREE": main}
+    words = ["check-ignore", "-q", "--", f"{name}/sessions"]
+    try:
+        facts.scene.git.run(words, environ=inside, cwd=main)
+    except GitFailed as fault:
+        return fault.status != 1
+    except HubError:
+        return True  # nobody can tell
+    return True
+
+
 def _hub(facts: Facts, top: str) -> Iterator[Finding]:
-    main = facts.scene.place.main_worktree
-    if main and os.path.realpath(top).startswith(f"{main}/") and not hub.is_ignored(top):
-        yield Finding(
-            "hub-not-ignored",
-            top,
-            "it has no .gitignore: 'git add -A' and 'git clean' take the sessions",
-            fix="write one",
-        )
+    place = facts.scene.place
+    main, name = place.main_worktree, _within(place.main_worktree, top)
+    is_open = name and not (hub.is_ignored(top) or _is_ignored(facts, main, name))
+    if is_open and not _tracked(facts, place.common_dir, main, name):
+        evidence = "it has no .gitignore: 'git add -A' and 'git clean' take the sessions"
+        yield Finding("hub-not-ignored", top, evidence, fix="write one")
     board = Board(top)
     try:
         for channel in board.channels():
             if channel.reason:
+                path = f"{top}/board/{channel.name}"
                 yield Finding(
                     "hub-damaged",
-                    f"{top}/board/{channel.name}",
+                    path,
                     channel.reason,
-                    advice="look at it, and move it away",
+                    advice=f"look at it, then: mv {quote(path)} {quote(path)}.away",
                 )
     except (HubError, OSError) as fault:
-        yield Finding("hub-damaged", f"{top}/board", str(fault), advice="move it away")
+        path, why = f"{top}/board", fault.message if isinstance(fault, HubError) else fault.strerror
+        advice = f"look at it, then: mv {quote(path)} {quote(path)}.away"
+        yield Finding("hub-damaged", path, why or "cannot be read", advice=advice)
     for note in board.notes:
         why = note.partition(": ")[2] or note
         yield Finding(
@@ -117,7 +141,7 @@ def _strays(facts: Facts, top: str) -> Iterator[Finding]:
             "not-a-session",
             f"{top}/sessions/{stray.id}",
             stray.reason,
-            advice="move it out of the hub",
+            advice=f"mv {quote(f'{top}/sessions/{stray.id}')} somewhere else",
         )
 
 

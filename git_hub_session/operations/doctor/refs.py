@@ -13,12 +13,12 @@ from git_hub_session.refnames import (
     SessionId,
     agent_number,
     parse_agent_branch,
-    session_of_branch,
     session_of_rescue,
     short,
 )
 from git_hub_session.session import Session
 from git_hub_session.states import FINISHED
+from git_hub_session.worktrees import reflog_commits
 
 
 def look(facts: Facts) -> Iterator[Finding]:
@@ -33,23 +33,32 @@ def look(facts: Facts) -> Iterator[Finding]:
 def _branches(facts: Facts) -> Iterator[Finding]:
     strange: dict[SessionId, int] = {}
     for branch in facts.branches:
-        sid = session_of_branch(branch.ref)
-        if sid is None:
+        agent = parse_agent_branch(branch.ref)
+        if agent is None:
             continue
+        sid = agent.session
         if sid not in facts.sessions:
             strange[sid] = strange.get(sid, 0) + 1
-        elif not branch.oid and parse_agent_branch(branch.ref) is not None:
-            evidence, name = "it leads to no commit", short(branch.ref)
-            advice = "git fsck; then: git update-ref --no-deref -d " + branch.ref
-            yield Finding("branch-broken", name, evidence, sid, advice=advice)
+        elif not branch.oid:
+            evidence, last = "it leads to no commit", _last_in_reflog(facts, branch.ref)
+            back = f"git update-ref {branch.ref} {last}" if last else "git fsck --lost-found"
+            yield Finding("branch-broken", short(branch.ref), evidence, sid, advice=back)
+    if facts.refusal is not None:
+        return  # nobody knows which sessions there are
     for sid, number in strange.items():
         yield Finding(
             "branches-of-no-session",
             f"{short(ALL_BRANCHES)}{sid}/",
             f"{number} branch{'es' if number > 1 else ''}, and there is no session '{sid}' here",
             sid,
-            advice=f"git hub-session init --id {sid} --task <text>, if it was one of yours",
+            advice=f"git hub-session init --id {sid} --task unknown",
         )
+
+
+def _last_in_reflog(facts: Facts, ref: str) -> str:
+    """The newest commit that the reflog of a ref has, and that is there; ''."""
+    commits = reversed(reflog_commits(facts.scene.place.common_dir, ref))
+    return next(filter(facts.scene.repo.has_commit, commits), "")
 
 
 def _agents(facts: Facts, session: Session) -> Iterator[Finding]:
@@ -89,7 +98,10 @@ def _tags(facts: Facts, session: Session) -> Iterator[Finding]:
         tip, oid = tips.get(branch.ref, "") if is_sure else "", tags[tag]
         if not oid:
             evidence = "it leads to no commit"
-        elif tip and not facts.scene.repo.contains(tip, oid):
+        elif tip and not (
+            facts.scene.repo.contains(tip, oid)
+            or oid in reflog_commits(facts.scene.place.common_dir, branch.ref)
+        ):
             evidence = f"it points to {oid:.12}, which is not on '{short(branch.ref)}' ({tip:.12})"
         else:
             continue
@@ -105,13 +117,15 @@ def _rescues(facts: Facts) -> Iterator[Finding]:
     }
     for ref in facts.rescues:
         sid = session_of_rescue(ref)
+        if facts.refusal is not None:
+            break
         if sid is None or sid not in facts.sessions:
             evidence = (
                 f"it belongs to session '{sid}', which is not here"
                 if sid
                 else "it names no session"
             )
-            advice = f"git branch <name> {ref}; then: git update-ref -d {ref}"
+            advice = f"look at it: git log -2 {ref}; it keeps work until: git update-ref -d {ref}"
             yield Finding("rescue-of-no-session", ref, evidence, sid or "", advice=advice)
         elif sid not in facts.busy and ref not in recorded.get(sid, {ref}):
             evidence, fix = f"session '{sid}' does not say that it is there", "write it down there"

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from shlex import quote
 
 from git_hub_session import procfs, runs
 from git_hub_session.clock import age_of, iso, parse_iso
-from git_hub_session.errors import Damaged
+from git_hub_session.errors import Damaged, HubError
 from git_hub_session.history import fault_of
 from git_hub_session.operations.agents import EVAL, EXEC
 from git_hub_session.operations.doctor.facts import Facts, is_half_added
 from git_hub_session.operations.doctor.finding import Finding
 from git_hub_session.operations.returns import RESTORING
-from git_hub_session.refnames import HEADS, SessionId, branch_prefix
+from git_hub_session.refnames import HEADS, SessionId, agent_number, branch_prefix
 from git_hub_session.session import Session
 from git_hub_session.states import FINISHED, State
 from git_hub_session.store import Broken
-from git_hub_session.worktrees import lies_in
+from git_hub_session.worktrees import Worktree, lies_in
 
 DAY = 24 * 3600  # seconds
 STATES = list(State)
@@ -46,22 +47,26 @@ def _path(facts: Facts, sid: SessionId) -> str:
 
 def _lock(facts: Facts, sid: SessionId, holder: int) -> Iterator[Finding]:
     """An flock goes with its last holder: a fork that outlived who took it has it still."""
-    if holder and not procfs.is_alive(holder):
-        heirs = procfs.openers(_path(facts, sid))
-        who = (
-            ", ".join(f"{pid} ({procfs.command_of(pid)})" for pid in heirs) or "nobody that is seen"
-        )
+    heirs = procfs.openers(_path(facts, sid)) if holder and not procfs.is_alive(holder) else []
+    if heirs:
+        who = ", ".join(f"{pid} ({procfs.command_of(pid)})" for pid in heirs)
         yield Finding(
             "lock-orphaned",
             sid,
             f"process {holder}, which locked it, is dead; its lock is held by {who}",
             sid,
-            advice=f"wait for it, or: kill {' '.join(map(str, heirs))}" if heirs else "",
+            advice=f"wait for it; if it hangs: kill {' '.join(map(str, heirs))}",
         )
 
 
 def _broken(facts: Facts, sid: SessionId, session: Broken) -> Iterator[Finding]:
     path = _path(facts, sid)
+    try:
+        facts.scene.store.directory(sid).close()
+    except (HubError, OSError):  # a link, or not ours to open
+        advice = f"look where it leads, then: mv {quote(path)} somewhere else"
+        yield Finding("hub-damaged", path, session.reason, sid, advice=advice)
+        return
     try:
         document = facts.scene.store.document(sid)
     except Damaged as fault:
@@ -141,17 +146,31 @@ def _agents(facts: Facts, session: Session) -> Iterator[Finding]:
     half_added = any(is_half_added(one) for one in facts.of(sid))
     for name in session.agents:
         status = session.agent(name).get("status")
+        number = agent_number(name)
         if status in ("spawning", RESTORING):
             if half_added:
                 continue  # which says it
-            if status == RESTORING:
-                yield _cut_off(session, name, "restore", advice=f"git hub-session restore {sid}")
-            elif session.state in (State.INIT, State.RUNNING):
-                yield _cut_off(session, name, "spawn", advice=f"git hub-session spawn {sid}")
+            word = "spawn" if status == "spawning" else "restore"
+            if _is_there(facts, sid, name):
+                yield _cut_off(session, name, word, fix="say 'ready' of it")
+            elif number and status == RESTORING:
+                yield _cut_off(session, name, word, advice=f"git hub-session restore {sid}")
+            elif number and session.state in (State.INIT, State.RUNNING):
+                advice = f"git hub-session spawn {sid} --agents {number}"
+                yield _cut_off(session, name, word, advice=advice)
             else:
-                yield _cut_off(session, name, "spawn", fix="say 'failed' of it")
+                yield _cut_off(session, name, word, fix="say 'failed' of it")
         elif status in ("running", "waiting") and not _works(facts, session, name):
             yield _cut_off(session, name, "exec", fix="say 'failed' of it")
+
+
+def _is_there(facts: Facts, sid: SessionId, name: str) -> bool:
+    """Whether the agent has a worktree that is whole."""
+    prefix = f"{branch_prefix(sid)}{name}/"
+    return any(
+        one.head.startswith(prefix) and not (one.missing or one.fault or one.lock is not None)
+        for one in facts.of(sid)
+    )
 
 
 def _cut_off(session: Session, name: str, what: str, *, fix: str = "", advice: str = "") -> Finding:
@@ -162,6 +181,8 @@ def _cut_off(session: Session, name: str, what: str, *, fix: str = "", advice: s
 
 def _works(facts: Facts, session: Session, name: str) -> bool:
     """Whether the run that the session names goes on, or any process at the agent's."""
+    if not agent_number(name):
+        return False
     known = session.agent(name).get("exec")
     run = known.get("run") if isinstance(known, dict) else None
     with facts.scene.store.directory(session.id) as directory:
@@ -191,7 +212,13 @@ def _base(facts: Facts, session: Session) -> Iterator[Finding]:
         )
     if session.base_commit and not facts.scene.repo.has_commit(session.base_commit):
         evidence = f"the commit that its agents started from is gone: {session.base_commit}"
-        yield Finding("base-gone", sid, evidence, sid, advice="git fetch it, from whoever has it")
+        yield Finding(
+            "base-gone",
+            sid,
+            evidence,
+            sid,
+            advice=f"git hub-session spawn {sid} --base <commit>, for the agents to come",
+        )
 
 
 def _merge(facts: Facts, session: Session) -> Iterator[Finding]:
@@ -213,7 +240,8 @@ def _forgotten(facts: Facts, session: Session) -> Iterator[Finding]:
     if session.state is not State.RUNNING:
         return
     sid, prefix = session.id, branch_prefix(session.id)
-    times = [branch.time for branch in facts.branches if branch.ref.startswith(prefix)]
+    times: list[float] = [branch.time for branch in facts.branches if branch.ref.startswith(prefix)]
+    times += [time for one in facts.of(sid) for time in _touched(one)]
     last = max([parse_iso(session.updated) or 0.0, *times])
     if facts.now - last <= DAY or _is_at_work(facts, session):
         return
@@ -221,6 +249,14 @@ def _forgotten(facts: Facts, session: Session) -> Iterator[Finding]:
     evidence = f"it is 'running', without a process, a commit or a change since {since}"
     advice = f"git hub-session eval {sid}, or: git hub-session archive {sid}"
     yield Finding("session-forgotten", sid, evidence, sid, advice=advice)
+
+
+def _touched(worktree: Worktree) -> list[float]:
+    """When git, or somebody at the top of it, last changed a worktree; seconds since the epoch."""
+    try:
+        return [worktree.indexed / 1e9, os.stat(worktree.path).st_mtime]
+    except OSError:
+        return []
 
 
 def _is_at_work(facts: Facts, session: Session) -> bool:

@@ -29,6 +29,8 @@ class Outcome(NamedTuple):
     mended: bool = False
     failure: str = ""
     """Why it could not be mended."""
+    hint: str = ""
+    """What a person can do then."""
     notes: tuple[str, ...] = ()
 
 
@@ -53,19 +55,27 @@ def treat(scene: Scene, sid: SessionId | None) -> Visit:
     found = _findings(gather(scene), sid)
     done: list[Outcome] = []
     mendable = [finding for finding in found if finding.fix]
-    if any(not finding.session or finding.code in OF_THE_HUB for finding in mendable):
-        done += _treat_hub(scene, sid)
+    of_hub = [finding for finding in mendable if finding.code in OF_THE_HUB]
+    try:
+        done += _treat_hub(scene, sid) if of_hub else ()
+    except HubError as fault:
+        done += [_failed(finding, fault) for finding in of_hub]
     for name in dict.fromkeys(finding.session for finding in mendable if finding.session):
         try:
             done += _treat_session(scene, SessionId(name))
         except HubError as fault:  # somebody else has it, or it went: the others are treated
             ours = [finding for finding in mendable if finding.session == name]
-            done += [Outcome(finding, failure=fault.message) for finding in ours]
+            done += [_failed(finding, fault) for finding in ours]
     facts = gather(scene)
     now = _findings(facts, sid)
-    mended = [one for one in done if one.mended]
-    failed = {one.finding: one for one in done if not one.mended}
+    mended = [one for one in done if one.mended and one.finding not in now]
+    failed = {one.finding: _still_there(one) for one in done}
     return _visit(facts, sid, [*mended, *(failed.get(one, Outcome(one)) for one in now)])
+
+
+def _still_there(outcome: Outcome) -> Outcome:
+    """Of what is found again: that nothing failed does not say that it is mended."""
+    return outcome._replace(mended=False, failure=outcome.failure or "it is still there")
 
 
 def _visit(facts: Facts, sid: SessionId | None, outcomes: list[Outcome]) -> Visit:
@@ -96,7 +106,7 @@ def _treat_hub(scene: Scene, sid: SessionId | None) -> Iterator[Outcome]:
                 try:
                     notes = OF_THE_HUB[finding.code](finding, facts)
                 except _FAULTS as fault:
-                    yield Outcome(finding, failure=_why(fault))
+                    yield _failed(finding, fault)
                 else:
                     yield Outcome(finding, mended=True, notes=tuple(notes))
 
@@ -115,10 +125,14 @@ def _treat_session(scene: Scene, sid: SessionId) -> Iterator[Outcome]:
                     # Looked at anew: what was mended before has changed it.
                     notes = OF_SESSIONS[finding.code](finding, gather(scene, held=sid), edit)
                 except _FAULTS as fault:
-                    yield Outcome(finding, failure=_why(fault))
+                    yield _failed(finding, fault)
                 else:
                     yield Outcome(finding, mended=True, notes=tuple(notes))
 
 
-def _why(fault: Exception) -> str:
-    return said(fault) if isinstance(fault, HubError | OSError) else reason_of(fault).message
+def _failed(finding: Finding, fault: Exception) -> Outcome:
+    if isinstance(fault, HubError | OSError):
+        hint = fault.hint if isinstance(fault, HubError) else ""
+        return Outcome(finding, failure=said(fault), hint=hint)
+    reason = reason_of(fault)
+    return Outcome(finding, failure=reason.message, hint=reason.hint)

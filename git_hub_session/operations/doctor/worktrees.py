@@ -8,11 +8,13 @@ from collections.abc import Iterator
 from shlex import quote
 
 from git_hub_session import procfs
+from git_hub_session.errors import HubError
 from git_hub_session.operations import removal, trash
+from git_hub_session.operations.agents import template_of, worktree_path
 from git_hub_session.operations.doctor.facts import Facts, is_half_added, told_paths
 from git_hub_session.operations.doctor.finding import Finding
 from git_hub_session.operations.doctor.locks import left_locks
-from git_hub_session.refnames import SessionId
+from git_hub_session.refnames import SessionId, parse_agent_branch
 from git_hub_session.session import Session
 from git_hub_session.states import FINISHED
 from git_hub_session.worktrees import Worktree, git_dir_of
@@ -33,18 +35,16 @@ def look(facts: Facts) -> Iterator[Finding]:
 def _one(facts: Facts, worktree: Worktree, sid: SessionId) -> Iterator[Finding]:
     session = facts.sessions.get(sid)
     if session is None:
-        yield Finding(
-            "worktree-of-no-session",
-            worktree.path,
-            f"session '{sid}' is not there, and its worktree is",
-            sid,
-            advice=f"git worktree remove {quote(worktree.path)}",
-        )
+        if facts.refusal is None:
+            evidence = f"session '{sid}' is not there, and its worktree is"
+            make = f"git hub-session init --id {sid} --task unknown"
+            advice = f"{make} && git hub-session cleanup {sid}"
+            yield Finding("worktree-of-no-session", worktree.path, evidence, sid, advice=advice)
         return
     link = next(_link(facts, worktree, sid), None)
     if link is not None:
         yield link
-    elif isinstance(session, Session) and session.state in FINISHED:
+    elif isinstance(session, Session) and _is_left(session, worktree):
         yield Finding(
             "worktree-of-finished",
             worktree.path,
@@ -62,59 +62,111 @@ def _one(facts: Facts, worktree: Worktree, sid: SessionId) -> Iterator[Finding]:
         )
 
 
+def _is_left(session: Session, worktree: Worktree) -> bool:
+    """Whether the session is over, and nobody has brought the worktree back since."""
+    agents = filter(None, map(parse_agent_branch, worktree.branches))
+    return session.state in FINISHED and not any(
+        "restored" in session.agent(f"agent-{one.agent}") for one in agents
+    )
+
+
 def _link(facts: Facts, worktree: Worktree, sid: SessionId) -> Iterator[Finding]:
     """What is wrong between entry and directory, the first thing that explains the others."""
     path = worktree.path or worktree.entry
     if is_half_added(worktree):
-        if facts.at_work(worktree.path):
-            return
-        fix = "take it away; what somebody put into it is kept under another name"
-        yield Finding("worktree-half-added", path, f"locked: {worktree.lock}", sid, fix=fix)
+        if not facts.at_work(worktree.path):
+            yield _half_added(facts, worktree, sid)
     elif removal.unfinished(worktree).step:
         yield _cut_off(worktree, sid)
     elif worktree.missing and worktree.lock is None:
-        moved = moved_to(worktree)
-        if moved:
-            evidence = f"it lies in '{moved}' now"
-            # git repairs all links at once: those of others have to be right.
-            damaged = any(one.fault for one in facts.worktrees)
-            fix = "" if damaged else "tell git where it is"
-            advice = f"git worktree repair {quote(moved)}" if damaged else ""
-            yield Finding("worktree-moved", path, evidence, sid, fix, advice)
-        else:
-            fix = "remove its entry; what was staged is saved"
-            yield Finding("worktree-missing", path, "its directory is gone", sid, fix=fix)
+        yield _missing(facts, worktree, sid)
     elif worktree.fault:
         # Not by --fix: git writes a .git file wherever an entry says, and who wrote the entry?
         advice = f"git worktree repair {quote(path)}"
         yield Finding("worktree-damaged", path, worktree.fault, sid, advice=advice)
 
 
+def _half_added(facts: Facts, worktree: Worktree, sid: SessionId) -> Finding:
+    """Taken away only where the session has it, and nothing else lies there: an entry can name any place."""
+    path, entry = worktree.path or worktree.entry, worktree.entry
+    session, real = facts.sessions.get(sid), os.path.realpath(worktree.path)
+    told = told_paths(session).values() if isinstance(session, Session) else ()
+    ours = real in map(os.path.realpath, [*told, *_places(facts, worktree)])
+    alone = sum(one.path == worktree.path for one in facts.worktrees) == 1
+    evidence = f"git was not done with it: locked, {worktree.lock}"
+    if ours and alone and worktree.fault in ("", "its .git file is missing"):
+        fix = "take it away; what somebody put into it is kept under another name"
+        return Finding("worktree-half-added", path, evidence, sid, fix=fix, entry=entry)
+    advice = f"look at both; then: rm -r {quote(entry)}"
+    return Finding("worktree-half-added", path, evidence, sid, advice=advice)
+
+
+def _places(facts: Facts, worktree: Worktree) -> list[str]:
+    """Where spawn would make it today."""
+    found = []
+    for branch in filter(None, map(parse_agent_branch, worktree.branches)):
+        try:
+            found.append(worktree_path(template_of(facts.scene), facts.scene.place, branch))
+        except HubError:
+            pass  # the setting is wrong, or the repository cannot be read
+    return found
+
+
+def _missing(facts: Facts, worktree: Worktree, sid: SessionId) -> Finding:
+    path, entry, found = worktree.path, worktree.entry, moved_to(facts, worktree)
+    if len(found) == 1 and not any(one.fault for one in facts.worktrees):
+        evidence = f"it lies in '{found[0]}' now"
+        fix = "tell git where it is"
+        return Finding("worktree-moved", path, evidence, sid, fix=fix, entry=entry)
+    if found:  # git repairs all links at once: those of others have to be right
+        evidence = f"it lies in {' or '.join(repr(one) for one in found)} now"
+        advice = f"git worktree repair {quote(found[0])}"
+        return Finding("worktree-moved", path, evidence, sid, advice=advice)
+    evidence = "its directory is gone"
+    if worktree.detached and not worktree.head:
+        keep = f"git branch {sid}-{worktree.detached[:12]} {worktree.detached}"
+        advice = f"{keep} && git worktree prune"
+        return Finding("worktree-missing", path, evidence, sid, advice=advice)
+    if not os.path.isdir(os.path.dirname(path)):
+        evidence = (
+            "its directory is gone, and so is the one that it was in: a disk, or all of it moved"
+        )
+        advice = f"where it is now: git worktree repair <directory>; if it is gone: git hub-session cleanup {sid}"
+        return Finding("worktree-missing", path, evidence, sid, advice=advice)
+    fix = "remove its entry; what was staged is saved"
+    return Finding("worktree-missing", path, evidence, sid, fix=fix, entry=entry)
+
+
 def _cut_off(worktree: Worktree, sid: SessionId) -> Finding:
-    note = removal.unfinished(worktree)
-    if os.path.lexists(note.trash) and os.path.lexists(worktree.path):
+    note, path = removal.unfinished(worktree), worktree.path
+    if os.path.lexists(note.trash) and os.path.lexists(path):
         evidence = f"a removal moved it to '{note.trash}', and something else lies in its place"
-        advice = f"move one of them away; {quote(note.trash)} is the worktree"
-        return Finding("removal-cut-off", worktree.path, evidence, sid, advice=advice)
+        advice = f"mv {quote(path)} {quote(path)}.other && mv {quote(note.trash)} {quote(path)}"
+        return Finding("removal-cut-off", path, evidence, sid, advice=advice)
+    fix, evidence = "put it back", "a removal of it was begun, and cut off"
     if removal.is_half_removed(worktree):
-        evidence, fix = "it was judged and saved, and is not yet deleted", "finish that"
-    else:
-        evidence, fix = f"a removal of it was cut off: {note.step} '{note.trash}'", "put it back"
-    return Finding("removal-cut-off", worktree.path, evidence, sid, fix=fix)
+        fix, evidence = "finish that", "its work was saved, and not all of it is deleted yet"
+    return Finding("removal-cut-off", path, evidence, sid, fix=fix, entry=worktree.entry)
 
 
-def moved_to(worktree: Worktree) -> str:
-    """Where a missing worktree's directory is, if it only got another name; '' if it is not there."""
+def moved_to(facts: Facts, worktree: Worktree) -> list[str]:
+    """Where a missing worktree's directory is: beside its old place, where it would be made, or where a process stands."""
     parent, entry = os.path.dirname(worktree.path), os.path.realpath(worktree.entry)
     try:
         names = sorted(os.listdir(parent))[:_MOST]
     except OSError:
-        return ""
-    for name in names:
-        path = os.path.join(parent, name)
-        if not trash.is_trash(name) and os.path.realpath(git_dir_of(path) or parent) == entry:
-            return path
-    return ""
+        names = []
+    paths = [os.path.join(parent, name) for name in names if not trash.is_trash(name)]
+    paths += _places(facts, worktree)
+    for process in facts.processes:
+        steps = process.directory.split("/")
+        paths += ["/".join(steps[:end]) for end in range(2, len(steps) + 1)]
+    found = {
+        os.path.realpath(path)
+        for path in dict.fromkeys(paths)
+        if os.path.realpath(git_dir_of(path) or parent) == entry
+    }
+    return sorted(found)
 
 
 def _lock(worktree: Worktree, sid: SessionId) -> Iterator[Finding]:
@@ -133,6 +185,8 @@ def _lock(worktree: Worktree, sid: SessionId) -> Iterator[Finding]:
 def _trash(facts: Facts) -> Iterator[Finding]:
     """Directories with the name of a worktree that is being removed, and no entry that knows of it."""
     place = facts.scene.place
+    if facts.busy:
+        return
     parents = {os.path.dirname(one.path) for one in facts.worktrees if one.path}
     for session in facts.readable():
         parents |= set(map(os.path.dirname, told_paths(session).values()))
@@ -148,6 +202,6 @@ def _trash(facts: Facts) -> Iterator[Finding]:
                 advice = f"look what is in it; then: rm -r {quote(path)}"
                 yield Finding("trash-left", path, evidence, advice=advice)
     entries_trash = trash.trash_of_entries(place.common_dir)
-    if os.path.isdir(entries_trash) and not facts.busy:
+    if os.path.isdir(entries_trash) and not os.path.islink(entries_trash):
         evidence = "entries that a killed cleanup had renamed"
         yield Finding("trash-left", entries_trash, evidence, fix="delete them")
