@@ -34,6 +34,7 @@ for try in 1 2 3 4 5 6 7 8 9 10; do # another git may have the index
 	}
 	sleep 0.01
 done
+trap : PIPE # of an update-ref, or of us, that was killed: the files have to go back
 trap 'rm -f "$next" "$next.lock" "$index.lock"' EXIT
 test ! -e "$next.lock" || rm "$next.lock" # of a merge that was killed
 read -r head <"$GIT_DIR/HEAD"
@@ -51,7 +52,7 @@ go() {
 	mv -f "$next" "$index"
 }
 go "$old" "$new" </dev/null >/dev/null || exit
-printf 'commit\\0'
+printf 'commit\\0' 2>/dev/null || echo "git was killed before it moved the branch" >&2
 while read -r said; do
 	test "$said" != "commit: ok" || exit 0
 	echo "$said" >&2

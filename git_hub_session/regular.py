@@ -41,10 +41,13 @@ def _of_entries(common_dir: str) -> Iterator[str]:
 
 def _is_special(path: str) -> bool:
     try:
-        mode = os.stat(path).st_mode
+        found = os.stat(path)
     except OSError:
         return False  # git has a word for what is missing
-    return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
+    if stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode):
+        return False
+    # A link to the null device is how people have no file there: git reads nothing, and goes on.
+    return not stat.S_ISCHR(found.st_mode) or found.st_rdev != os.stat(os.devnull).st_rdev
 
 
 def _special_refs(top: str) -> Iterator[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from itertools import count
+from shlex import quote
 
 from git_hub_session import procfs, tree
 from git_hub_session.errors import GitFailed, Refused
@@ -68,8 +69,9 @@ def set_aside(worktree: Worktree, scene: Scene, sources: Sequence[str], call: st
 
     If there is a file in it that is not the start of one of theirs (somebody worked in it), the
     directory is kept under another name, and that is said; `call` is what was cut off.
-    Raises removal.Stuck, OSError.
+    Raises Refused where commits would be lost with the entry, removal.Stuck, OSError.
     """
+    _refuse_if_committed(worktree, scene, sources)
     if worktree.missing or _is_gits_alone(worktree, scene, sources):
         removal.discard(worktree)
         return []
@@ -77,6 +79,17 @@ def set_aside(worktree: Worktree, scene: Scene, sources: Sequence[str], call: st
     aside = next(path for path in free if not os.path.lexists(path))
     removal.keep_as(worktree, aside)
     return [f"a {call} that was cut off left files in '{worktree.path}': they are in '{aside}'"]
+
+
+def _refuse_if_committed(worktree: Worktree, scene: Scene, sources: Sequence[str]) -> None:
+    """Raise Refused where no ref has what was committed in it: its HEAD and reflog go with the entry."""
+    lost = [one for one in scene.repo.unreached(worktree.commits()) if one not in sources]
+    if not lost:
+        return
+    unlock = f"git worktree unlock {quote(worktree.path)}"
+    # Where the directory is gone there is nobody to take it over.
+    hint = f"git tag kept-{lost[0][:12]} {lost[0]}" if worktree.missing else unlock
+    raise Refused(f"commits were made in '{worktree.path}' that no branch has", hint)
 
 
 def _is_gits_alone(worktree: Worktree, scene: Scene, sources: Sequence[str]) -> bool:

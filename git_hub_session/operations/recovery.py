@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import suppress
+
 from git_hub_session.operations import removal
 from git_hub_session.operations.trash import empty_trash
 from git_hub_session.refnames import SessionId
 from git_hub_session.typed import TYPE_CHECKING
-from git_hub_session.worktrees import Worktree, linked_worktrees, session_worktrees
+from git_hub_session.worktrees import LOCK, Worktree, linked_worktrees, session_worktrees
 
 if TYPE_CHECKING:
     from git_hub_session.discovery import Place
@@ -16,9 +19,12 @@ def recovered(sid: SessionId, place: Place) -> list[Worktree]:
     """The repository's worktrees, with those back that a killed run had moved aside but not judged again."""
     empty_trash(place.common_dir)
     worktrees = linked_worktrees(place.common_dir)
+    own = [worktree for worktree, _ in session_worktrees(sid, worktrees)]
+    for worktree in own:
+        _drop_lock_without_note(worktree)
     cut_off = [
         worktree
-        for worktree, _ in session_worktrees(sid, worktrees)
+        for worktree in own
         if removal.unfinished(worktree).step and not removal.is_half_removed(worktree)
     ]
     for worktree in cut_off:
@@ -27,3 +33,15 @@ def recovered(sid: SessionId, place: Place) -> list[Worktree]:
         except removal.Stuck:
             pass  # the judgement names it
     return linked_worktrees(place.common_dir) if cut_off else worktrees
+
+
+def _drop_lock_without_note(worktree: Worktree) -> None:
+    """Unlock what a removal has locked whose note the disk has lost: nobody else would, nor could git remove it.
+
+    Where the directory is not in its place the lock stays: it alone keeps the entry from `git worktree prune`.
+    """
+    lock = os.path.join(worktree.entry, LOCK)
+    is_ours = worktree.lock is None and os.path.lexists(lock)
+    if is_ours and not worktree.missing and not removal.unfinished(worktree).step:
+        with suppress(OSError):
+            os.unlink(lock)

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Container, Sequence
+from contextlib import suppress
 from shlex import quote
 
 from git_hub_session import tree
@@ -326,10 +327,8 @@ def _drop_note(worktree: Worktree) -> None:
         names.insert(0, LOCK)
     paths = (os.path.join(worktree.entry, name) for name in names)
     for path in filter(os.path.lexists, paths):  # else a read-only disk refuses
-        try:
+        with suppress(FileNotFoundError):  # by `git worktree unlock`
             os.unlink(path)
-        except FileNotFoundError:
-            pass  # by `git worktree unlock`
 
 
 def _lock(worktree: Worktree) -> None:
@@ -342,7 +341,9 @@ def _lock(worktree: Worktree) -> None:
         return  # by a run that was killed, or by somebody else, which the next look sees
     with open(aside, "w") as file:
         file.write(f"{REMOVING}\n")
-    try:
-        os.link(aside, lock)
-    except FileExistsError:
-        pass
+    with suppress(FileExistsError):
+        try:
+            os.link(aside, lock)
+        except OSError:  # FAT has no links: only there a kill may come before the reason
+            with open(lock, "x") as file:
+                file.write(f"{REMOVING}\n")

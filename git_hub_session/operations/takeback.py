@@ -41,9 +41,19 @@ def take_back(checkout: Checkout, old: str, new: str, scene: Scene) -> None:
     top = os.path.realpath(os.fsencode(checkout.path))
     for path in moved & after.keys():
         if _is_begun(top, path, after[path][1], checkout, scene):
-            os.unlink(os.path.join(top, path))
+            _unlink(top, path)
     gone = [path for path in moved & before.keys() if not os.path.lexists(os.path.join(top, path))]
     run("checkout-index", "-q", "-z", "--stdin", stdin=b"".join(path + b"\0" for path in gone))
+
+
+def _unlink(top: bytes, path: bytes) -> None:
+    """Remove the file, and the directories that are empty then: one may be where `old` has a file."""
+    os.unlink(os.path.join(top, path))
+    try:
+        while path := os.path.dirname(path):
+            os.rmdir(os.path.join(top, path))
+    except OSError:
+        pass  # there is something else in it
 
 
 def _is_begun(top: bytes, path: bytes, blob: bytes, checkout: Checkout, scene: Scene) -> bool:

@@ -278,3 +278,43 @@ def test_spawn_puts_back_what_a_killed_cleanup_had_moved_aside(hub: Hub) -> None
     assert hub.run("spawn", "-q", "s1").code == 0
     assert (where / "draft").read_text() == "an agent's\n"
     assert (trash.exists(), (entry / "hub-session-removal").exists()) == (False, False)
+
+
+def test_a_file_system_without_links(hub: Hub) -> None:
+    """FAT, some of FUSE: the entry is locked all the same while its directory is aside."""
+    hub.session("s1", agents=1)
+    where = hub.worktree(1)
+    lock = hub.top / ".git" / "worktrees" / "agent-1" / "locked"
+    is_aside = f"event == 'os.rename' and args[0] == {str(where)!r}"
+    shown = f"sys.stderr.write(open({str(lock)!r}).read())"
+    code = (
+        f"sys.addaudithook(lambda event, args: {is_aside} and {shown}); "
+        "raise OSError(1, 'Operation not permitted')"
+    )
+    result = interposed(hub, "cleanup", "s1", code=code, only="os.link")
+    assert result == Result(0, removed(where).out, "git hub-session removes it\n")
+    assert not lock.parent.exists()
+
+
+@pytest.mark.parametrize("note", [None, ""])
+def test_a_lock_whose_note_was_lost(hub: Hub, note: str | None) -> None:
+    """In a power cut: it goes, so that git can remove the worktree; where the directory is away it stays."""
+    hub.session("s1", agents=1)
+    where = hub.worktree(1)
+    (where / "draft").write_text("an agent's\n")
+    entry = hub.top / ".git" / "worktrees" / "agent-1"
+    lock = entry / "locked"
+    lock.write_text("git hub-session removes it\n")
+    if note is not None:
+        (entry / "hub-session-removal").write_text(note)
+    away = where.rename(f"{where}.away")
+    assert hub.run("spawn", "-q", "s1", "--retry", "1").code == 0
+    assert lock.exists()
+    away.rename(where)
+    assert hub.run("spawn", "-q", "s1", "--retry", "1").code == 0
+    assert not lock.exists()
+    hub.git("worktree", "lock", "--reason", "mine", where)
+    assert hub.run("spawn", "-q", "s1", "--retry", "1").code == 0
+    assert lock.read_text() == "mine\n"
+    hub.git("worktree", "unlock", where)
+    hub.git("worktree", "remove", "--force", where)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 
@@ -289,3 +290,57 @@ def test_a_branch_that_cannot_be_written_at_last(hub: Hub) -> None:
     result = hub.run("merge", "-q", "--yes", "s1")
     assert (result.code, "unable to append to" in result.err) == (1, True), result
     assert still(hub) == before
+
+
+def wrapped_git(hub: Hub, case: str) -> dict[str, str]:
+    """The environment in which git does a line of shell for some of its commands; `real` is git itself."""
+    where = hub.top.parent / "wrapped"
+    where.mkdir()
+    real = shutil.which("git", path=hub.environ["PATH"])
+    wrapper = where / "git"
+    wrapper.write_text(f'#!/bin/sh\nreal={real}\ncase "$*" in\n{case}\nesac\nexec "$real" "$@"\n')
+    wrapper.chmod(0o755)
+    return {"PATH": f"{where}:{hub.environ['PATH']}"}
+
+
+def test_killed_among_files_that_became_directories(hub: Hub) -> None:
+    """And a directory that became a file: what was to be written is taken back, directories too."""
+    tournament(hub)
+    winner = place(hub, 2)
+    hub.git("rm", "-q", "file", "sub/other", cwd=winner)
+    hub.commit(winner, "file/deep/one", "x\n")
+    hub.commit(winner, "sub", "y\n")
+    die = '*read-tree*-m*) "$real" "$@"; kill -9 $PPID; exit 1 ;;'
+    words = ("git-hub-session", "merge", "-q", "--yes", "s1")
+    died = hub.call(*words, environ=wrapped_git(hub, die))
+    assert (died.code, "git was killed while it updated" in died.err) == (128, True), died
+    assert (hub.top / "file" / "deep" / "one").read_text() == "x\n"
+    (hub.top / ".git" / "index.lock").unlink()
+    assert hub.run(*words[1:]).code == 0
+    assert status(hub) == "## main"
+    assert hub.git("rev-parse", "main^2") == hub.git("rev-parse", "hub/s1/agent-2/attempt-1")
+
+
+def test_the_git_that_has_the_branch_is_killed(hub: Hub) -> None:
+    """When the files have moved: they go back, and the index is free."""
+    tournament(hub)
+    before = still(hub)
+    pid = hub.top.parent / "pid"
+    kill = f"""*update-ref*--stdin*) echo $$ >{pid} ;;
+*read-tree*-m*)
+	"$real" "$@"
+	code=$?
+	kill -9 "$(cat {pid})" 2>/dev/null
+	while test -e "/proc/$(cat {pid})/exe"; do sleep 0.01; done
+	exit $code ;;"""
+    words = ("git-hub-session", "merge", "-q", "--yes", "s1")
+    result = hub.call(*words, environ=wrapped_git(hub, kill))
+    where = f"git cannot update '{hub.top}', where 'main' is checked out"
+    said = "git was killed before it moved the branch"
+    assert result == Result(1, "", f"error: {where}\nhint: {said}\n")
+    for lock in ("HEAD.lock", "refs/heads/main.lock"):  # what git leaves that is killed
+        (hub.top / ".git" / lock).unlink()
+    pid.unlink()
+    shutil.rmtree(hub.top.parent / "wrapped")
+    assert still(hub) == before
+    assert hub.run(*words[1:]) == Result(0)

@@ -668,6 +668,31 @@ def test_somebodys_file_in_a_half_made_worktree(hub: Hub) -> None:
     is_whole(hub, where)
 
 
+def test_commits_in_a_half_made_worktree(hub: Hub) -> None:
+    """Those that only its HEAD or its HEAD's reflog leads to would go with its entry: it stays, and is somebody's to unlock."""
+    where, entry = half_made(hub)
+    hub.git("checkout", "-q", "--detach", cwd=where)
+    commit = hub.commit(where, "new", "an agent's\n")
+    unlock = f"git worktree unlock {where}"
+    said = f"commits were made in '{where}' that no branch has"
+    for back in (False, True):
+        if back:
+            hub.git("checkout", "-q", BRANCH, cwd=where)
+        before = everything(hub)
+        assert hub.run("restore", "s1") == Result(
+            1, "", f"error: agent-1: {said}\nhint: {unlock}\n"
+        )
+        assert everything(hub) == before
+    kept = where.rename(f"{where}.away")
+    tag = f"git tag kept-{commit[:12]} {commit}"
+    assert hub.run("restore", "s1") == Result(1, "", f"error: agent-1: {said}\nhint: {tag}\n")
+    assert (entry / "locked").exists()
+    assert hub.call("sh", "-c", tag).code == 0
+    assert hub.run("restore", "-q", "s1") == Result(0)
+    is_whole(hub, where)
+    assert (kept / "file").exists()
+
+
 def test_killed_while_it_takes_away_what_was_half_made(hub: Hub) -> None:
     """At each moment of that."""
     where, _ = half_made(hub)

@@ -129,6 +129,20 @@ def test_a_pipe_where_git_would_read(hub: Hub) -> None:
     assert hub.run("spawn", "-q", "s1", "--retry", "1").code == 0
 
 
+def test_the_null_device_where_git_would_read(hub: Hub) -> None:
+    """That is how people have no such file; another device is refused as a pipe is."""
+    hub.session("s1", agents=1)
+    exclude = hub.top / ".git" / "info" / "exclude"
+    exclude.unlink()
+    exclude.symlink_to("/dev/zero")
+    assert find_special(str(hub.top / ".git")) == str(exclude)
+    exclude.unlink()
+    exclude.symlink_to(os.devnull)
+    assert hub.run("spawn", "-q", "s1", "--retry", "1") == Result(0)
+    assert hub.run("cleanup", "-q", "s1") == Result(0)
+    assert os.readlink(exclude) == os.devnull
+
+
 def test_rules_that_were_made_to_take_for_ever(hub: Hub) -> None:
     """A worktree whose .gitignore nobody reads to its end is kept."""
     with pytest.raises(TooManyRules):
