@@ -53,8 +53,9 @@ def _one(facts: Facts, worktree: Worktree, sid: SessionId) -> Iterator[Finding]:
             advice=f"git hub-session cleanup {sid}",
         )
     yield from _lock(worktree, sid)
-    if not facts.at_work(worktree.path):
-        yield from left_locks(facts, worktree.entry, sid)
+    locks = list(left_locks(facts, worktree.entry, sid))
+    if locks and not facts.at_work(worktree.path):
+        yield from locks
     for name in trash.written_aside(worktree):
         path = f"{worktree.entry}/{name}"
         yield Finding(
