@@ -27,7 +27,7 @@ from git_hub_session.typed import NamedTuple
 from git_hub_session.worktrees import LOCK, REMOVING, Worktree, read_worktree
 
 _NOTE = "hub-session-removal"
-_LOCK_ASIDE = "hub-session-lock.tmp"
+_LOCK_ASIDE = "hub-session-lock"
 
 
 class Obstructed(Exception):
