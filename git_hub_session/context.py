@@ -107,15 +107,16 @@ class Context:
         """The repository, to look at; loads libgit2 (70 ms)."""
         from git_hub_session.gitrepo import GitRepo
 
-        return GitRepo(self._readable(), self.environ)
+        return GitRepo(self._readable, self.environ)
 
     @cached_property
     def git(self) -> Git:
         """git, to change something; loads subprocess (12 ms)."""
         from git_hub_session.gitcommand import Git
 
-        return Git(self._readable(), self.environ)
+        return Git(self._readable, self.environ)
 
+    @cached_property
     def _readable(self) -> str:
         """The repository's directory, where git does not wait for ever; raises Damaged."""
         special = find_special(self.place.common_dir)

@@ -31,6 +31,9 @@ _WORKTREE_PATH = "../{repo}.hub/{id}/agent-{n}"
 EXEC, EVAL = "exec", "eval"
 """The kinds of runs."""
 
+SPAWNING = "spawning"
+"""What the session says of an agent that is being made."""
+
 # A variable that is longer keeps a program from being started (Linux: 128 KiB each).
 _MOST_TEXT = 100_000  # bytes
 

@@ -15,6 +15,7 @@ from git_hub_session.hub import LOCK_WAIT
 from git_hub_session.operations.agents import (
     EVAL,
     EXEC,
+    SPAWNING,
     agent_worktrees,
     attempts,
     base_of,
@@ -148,7 +149,7 @@ def _plan(session: Session, scene: Scene, wish: Wish) -> tuple[Turn, ...]:
 
 def _refuse_if_busy(session: Session, edit: Edit, turns: Sequence[Turn], *, force: bool) -> None:
     for turn in turns:
-        if session.agent(turn.agent).get("status") == "spawning":
+        if session.agent(turn.agent).get("status") == SPAWNING:
             raise Refused(
                 f"{turn.agent} was made by half: its spawn was cut off",
                 hint=f"git hub-session spawn {session.id}",

@@ -15,6 +15,9 @@ from git_hub_session.operations.scene import Scene
 from git_hub_session.refnames import AgentBranch
 from git_hub_session.worktrees import Worktree, linked_worktrees
 
+INITIALIZING = "initializing"
+"""The reason for which git locks an entry until it is whole."""
+
 
 def left_behind(
     branch: AgentBranch, path: str, worktrees: Sequence[Worktree], lock: str

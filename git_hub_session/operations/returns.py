@@ -11,7 +11,7 @@ from git_hub_session.errors import Refused
 from git_hub_session.operations import removal
 from git_hub_session.operations.agents import is_free, worktree_path
 from git_hub_session.operations.archive import archived_attempts
-from git_hub_session.operations.halfmade import left_behind
+from git_hub_session.operations.halfmade import INITIALIZING, left_behind
 from git_hub_session.operations.scene import Scene
 from git_hub_session.refnames import (
     AgentBranch,
@@ -119,17 +119,20 @@ def plan_restore(
 
 def _last_attempts(session: Session, repo: GitRepo) -> dict[int, Return]:
     """{agent: its last attempt, from its branch or else its tag}; the path is not chosen yet."""
-    tags = archived_attempts(
-        session.id,
-        repo.refs(archive_prefix(session.id)),
-        lambda agent: _attempt(session.agent(f"agent-{agent}")),
-    )
+    tags = archived_of(session, repo.refs(archive_prefix(session.id)))
     tips = {branch: Return(branch, "", repo.tip(tag), tag) for branch, tag in tags.items()}
     for ref in repo.refs(branch_prefix(session.id)):
         branch = parse_agent_branch(ref)
         if branch is not None:
             tips[branch] = Return(branch, "", repo.tip(ref))
     return {branch.agent: tips[branch] for branch in sorted(tips) if tips[branch].commit}
+
+
+def archived_of(session: Session, tags: Sequence[str]) -> dict[AgentBranch, str]:
+    """{attempt: its tag} of what is archived of the session, given the tags that are its own."""
+    return archived_attempts(
+        session.id, tags, lambda agent: _attempt(session.agent(f"agent-{agent}"))
+    )
 
 
 def _attempt(known: Mapping[str, Any]) -> int:
@@ -163,7 +166,7 @@ def is_half_made(worktree: Worktree) -> bool:
 
 def _as_it_is(branch: AgentBranch, found: Worktree, session: Session) -> Present | Failed:
     """A worktree that is not to be made: there, or in the way of it."""
-    if found.lock == "initializing":
+    if found.lock == INITIALIZING:
         hint = f"git hub-session spawn {session.id}"
         return Failed(branch, f"'{found.path}' is half-made by git", hint)
     if found.missing and removal.unfinished(found).step != "aside":

@@ -14,21 +14,26 @@ from shlex import quote
 from git_hub_session.clock import iso
 from git_hub_session.errors import GitFailed, HubError, Refused
 from git_hub_session.operations import removal
-from git_hub_session.operations.agents import attempts, environment, is_free, worktree_path
-from git_hub_session.operations.halfmade import drop_begun, left_behind, refuse_if_made, set_aside
+from git_hub_session.operations.agents import (
+    SPAWNING,
+    attempts,
+    environment,
+    is_free,
+    worktree_path,
+)
+from git_hub_session.operations.halfmade import (
+    INITIALIZING,
+    drop_begun,
+    left_behind,
+    refuse_if_made,
+    set_aside,
+)
 from git_hub_session.operations.judge import way_back
 from git_hub_session.operations.outfit import Outfit
 from git_hub_session.operations.recovery import recovered
 from git_hub_session.operations.scene import Scene
 from git_hub_session.operations.trash import empty_trash
-from git_hub_session.refnames import (
-    HEADS,
-    AgentBranch,
-    SessionId,
-    created,
-    deleted,
-    short,
-)
+from git_hub_session.refnames import HEADS, AgentBranch, SessionId, created, deleted, short
 from git_hub_session.session import MAX_AGENTS, Session, advanced, with_agents
 from git_hub_session.sidebyside import processors, side_by_side
 from git_hub_session.states import State
@@ -39,11 +44,6 @@ if TYPE_CHECKING:
     from git_hub_session.gitcommand import Git
     from git_hub_session.gitrepo import GitRepo
     from git_hub_session.store import Edit
-
-SPAWNING = "spawning"
-"""What the session says of an agent that is being made."""
-
-_INITIALIZING = "initializing"  # the reason for which git locks an entry until it is whole
 
 
 class Wish(NamedTuple):
@@ -145,11 +145,9 @@ def _put_right_marks(session: Session, plan: Spawned, at: str) -> Session:
     """The session without marks of half-made agents on those that are there, and are none of ours."""
     wrong = [f"agent-{one.agent}" for one in plan.present]
     wrong = [name for name in wrong if session.agent(name).get("status") == SPAWNING]
-    return (
-        with_agents(session, {name: {"status": "ready"} for name in wrong}, at=at)
-        if wrong
-        else session
-    )
+    if not wrong:
+        return session
+    return with_agents(session, {name: {"status": "ready"} for name in wrong}, at=at)
 
 
 def _marked(session: Session, plan: Spawned, status: str, at: str) -> Session:
@@ -184,7 +182,7 @@ def _plan(session: Session, scene: Scene, wish: Wish, worktrees: Sequence[Worktr
         attempt = last if marked and known.get("attempt") == last else last + 1
         branch = AgentBranch(session.id, number, attempt)
         path = worktree_path(wish.template, scene.place, branch)
-        left = left_behind(branch, path, worktrees, _INITIALIZING) if marked else None
+        left = left_behind(branch, path, worktrees, INITIALIZING) if marked else None
         if left is not None:
             path = left.path
         elif path in (one.path for one in made):
@@ -296,7 +294,7 @@ def _tidied(plan: Spawned, scene: Scene) -> Spawned:
             gone = left.missing and left.lock is None
             if half:
                 removal.finish(left)
-            elif gone or left.lock == _INITIALIZING:
+            elif gone or left.lock == INITIALIZING:
                 notes += set_aside(left, scene, [plan.base], "spawn")
             elif left.missing:
                 raise Refused(
@@ -305,10 +303,10 @@ def _tidied(plan: Spawned, scene: Scene) -> Spawned:
                 )
             elif left.fault:
                 raise Refused(f"'{left.path}': {left.fault}", hint="git worktree repair")
-            if half or gone or left.lock == _INITIALIZING:
+            if half or gone or left.lock == INITIALIZING:
                 newborn = newborn._replace(left=None)
-        elif plan.session.agent(f"agent-{newborn.branch.agent}").get("status") == "spawning":
-            drop_begun(newborn.path, scene.place.common_dir, _INITIALIZING)
+        elif plan.session.agent(f"agent-{newborn.branch.agent}").get("status") == SPAWNING:
+            drop_begun(newborn.path, scene.place.common_dir, INITIALIZING)
         made.append(newborn)
     if any(newborn.left is not None for newborn in plan.made):
         empty_trash(scene.place.common_dir)
@@ -326,12 +324,12 @@ def _is_taken_back(plan: Spawned, scene: Scene) -> bool:
     for newborn in plan.made:
         if newborn.left is not None:
             continue
-        worktree = left_behind(newborn.branch, newborn.path, worktrees, _INITIALIZING)
+        worktree = left_behind(newborn.branch, newborn.path, worktrees, INITIALIZING)
         try:
             if worktree is not None:
                 removal.discard(worktree)
             else:
-                drop_begun(newborn.path, scene.place.common_dir, _INITIALIZING)
+                drop_begun(newborn.path, scene.place.common_dir, INITIALIZING)
         except removal.Stuck:
             stuck = True
             continue

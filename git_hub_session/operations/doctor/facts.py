@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 
 from git_hub_session import procfs
 from git_hub_session.errors import Damaged, HubError
+from git_hub_session.operations.agents import SPAWNING
+from git_hub_session.operations.halfmade import INITIALIZING
 from git_hub_session.operations.returns import LOCK, RESTORING
 from git_hub_session.operations.scene import Scene
 from git_hub_session.refnames import (
@@ -26,7 +28,7 @@ from git_hub_session.worktrees import Worktree, linked_worktrees
 if TYPE_CHECKING:
     from git_hub_session.gitrepo import Branch
 
-_HALF_ADDED = {"initializing": "spawning", LOCK: RESTORING}
+_HALF_ADDED = {INITIALIZING: SPAWNING, LOCK: RESTORING}
 """{what git or restore locks a worktree for until it is whole: what the session says of the agent meanwhile}"""
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from shlex import quote
 
 from git_hub_session import procfs
@@ -31,19 +31,14 @@ def look(facts: Facts) -> Iterator[Finding]:
     yield from left_locks(facts, place.common_dir, "")
     for prefix in (ALL_BRANCHES, ALL_ARCHIVES, ALL_RESCUES):
         for directory, _, names in os.walk(os.path.join(place.common_dir, prefix)):
-            yield from _found(
-                facts, directory, "", [name for name in names if name.endswith(".lock")]
-            )
+            locks = [name for name in names if name.endswith(".lock")]
+            yield from left_locks(facts, directory, "", locks)
 
 
-def left_locks(facts: Facts, git_dir: str, sid: str) -> Iterator[Finding]:
-    """Those of a git directory, or of the entry of a worktree."""
-    yield from _found(facts, git_dir, sid, _NAMES)
-
-
-def _found(
-    facts: Facts, directory: str, sid: str, names: tuple[str, ...] | list[str]
+def left_locks(
+    facts: Facts, directory: str, sid: str, names: Sequence[str] = _NAMES
 ) -> Iterator[Finding]:
+    """Those of a git directory, or of the entry of a worktree; or the files `names` of another directory."""
     for name in names:
         path = os.path.join(directory, name)
         try:

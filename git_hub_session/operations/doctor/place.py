@@ -9,6 +9,7 @@ from shlex import quote
 from git_hub_session import hub
 from git_hub_session.board import Board
 from git_hub_session.errors import GitFailed, HubError
+from git_hub_session.operations.checkout import Checkout
 from git_hub_session.operations.doctor.facts import Facts
 from git_hub_session.operations.doctor.finding import Finding
 
@@ -30,9 +31,9 @@ def look(facts: Facts) -> Iterator[Finding]:
             advice=f"look where it leads, then: rm {quote(top)}",
         )
         return
-    yield from _copies(facts, top)
+    yield from _commits(facts, top)
     if os.path.isdir(top):
-        yield from _hub(facts, top)
+        yield from _board(top)
         yield from _strays(facts, top)
     yield from _folded(facts)
 
@@ -50,13 +51,14 @@ def _git(facts: Facts) -> Iterator[Finding]:
         yield Finding("git-too-old", "git", evidence, advice="put a newer git on PATH")
 
 
-def _copies(facts: Facts, top: str) -> Iterator[Finding]:
-    """Sessions that are part of a commit: each checkout gets them, and none of them is the hub."""
+def _commits(facts: Facts, top: str) -> Iterator[Finding]:
+    """Sessions that are part of a commit, or may become one: each checkout gets them, and none of them is the hub."""
     place = facts.scene.place
     main, name = place.main_worktree, _within(place.main_worktree, top)
     if not name:
         return
-    if _tracked(facts, place.common_dir, main, name):
+    around = Checkout(place.common_dir, main)
+    if _is_tracked(facts, around, name):
         yield Finding(
             "hub-copied",
             top,
@@ -64,10 +66,13 @@ def _copies(facts: Facts, top: str) -> Iterator[Finding]:
             advice=f"cp -r {quote(top)} {quote(top)}.copy; "
             f"git -C {quote(main)} rm -r -q --cached {quote(name)}",
         )
+    elif os.path.isdir(top) and not (hub.is_ignored(top) or _is_ignored(facts, around, name)):
+        evidence = "it has no .gitignore: 'git add -A' and 'git clean' take the sessions"
+        yield Finding("hub-not-ignored", top, evidence, fix="write one")
     for worktree in facts.worktrees:
         copy = os.path.join(worktree.path, name)
         is_copy = worktree.path and os.path.isdir(f"{copy}/sessions")
-        if is_copy and _tracked(facts, worktree.entry, worktree.path, name):
+        if is_copy and _is_tracked(facts, Checkout(worktree.entry, worktree.path), name):
             yield Finding(
                 "hub-copied",
                 copy,
@@ -82,20 +87,18 @@ def _within(main: str, top: str) -> str:
     return "" if name.startswith("..") or name.split("/")[0] == ".git" else name
 
 
-def _tracked(facts: Facts, git_dir: str, top: str, name: str) -> bool:
-    inside = {"GIT_DIR": git_dir, "GIT_WORK_TREE": top}
+def _is_tracked(facts: Facts, around: Checkout, name: str) -> bool:
     words = ["ls-files", "-z", "--", f":(top,literal){name}/sessions"]
     try:
-        return bool(facts.scene.git.run(words, environ=inside, cwd=top))
+        return bool(facts.scene.git.run(words, environ=around.environ(), cwd=around.path))
     except (HubError, OSError):
         return False  # said already
 
 
-def _is_ignored(facts: Facts, main: str, name: str) -> bool:
-    inside = {"GIT_DIR": facts.scene.place.common_dir, "GIT_WORK_TREE": main}
+def _is_ignored(facts: Facts, around: Checkout, name: str) -> bool:
     words = ["check-ignore", "-q", "--", f"{name}/sessions"]
     try:
-        facts.scene.git.run(words, environ=inside, cwd=main)
+        facts.scene.git.run(words, environ=around.environ(), cwd=around.path)
     except GitFailed as fault:
         return fault.status != 1
     except HubError:
@@ -103,13 +106,7 @@ def _is_ignored(facts: Facts, main: str, name: str) -> bool:
     return True
 
 
-def _hub(facts: Facts, top: str) -> Iterator[Finding]:
-    place = facts.scene.place
-    main, name = place.main_worktree, _within(place.main_worktree, top)
-    is_open = name and not (hub.is_ignored(top) or _is_ignored(facts, main, name))
-    if is_open and not _tracked(facts, place.common_dir, main, name):
-        evidence = "it has no .gitignore: 'git add -A' and 'git clean' take the sessions"
-        yield Finding("hub-not-ignored", top, evidence, fix="write one")
+def _board(top: str) -> Iterator[Finding]:
     board = Board(top)
     try:
         for channel in board.channels():

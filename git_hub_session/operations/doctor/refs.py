@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from git_hub_session.operations.archive import archived_attempts
 from git_hub_session.operations.doctor.facts import Facts
 from git_hub_session.operations.doctor.finding import Finding
+from git_hub_session.operations.returns import archived_of
 from git_hub_session.refnames import (
     ALL_BRANCHES,
-    AgentBranch,
     SessionId,
     agent_number,
     parse_agent_branch,
@@ -68,7 +67,7 @@ def _agents(facts: Facts, session: Session) -> Iterator[Finding]:
     sid = session.id
     agents = (parse_agent_branch(branch.ref) for branch in facts.branches)
     there = {one.agent for one in agents if one is not None and one.session == sid}
-    there |= {one.agent for one in _archived(facts, session)}
+    there |= {one.agent for one in archived_of(session, list(facts.archived(sid)))}
     for name in session.agents:
         known = session.agent(name)
         number = agent_number(name)
@@ -80,19 +79,11 @@ def _agents(facts: Facts, session: Session) -> Iterator[Finding]:
             yield Finding("agent-without-branch", f"{sid} {name}", evidence, sid, advice=advice)
 
 
-def _archived(facts: Facts, session: Session) -> dict[AgentBranch, str]:
-    def last(agent: int) -> int:
-        attempt = session.agent(f"agent-{agent}").get("attempt")
-        return attempt if type(attempt) is int and 0 < attempt < 10**9 else 0
-
-    return archived_attempts(session.id, list(facts.archived(session.id)), last)
-
-
 def _tags(facts: Facts, session: Session) -> Iterator[Finding]:
     """A tag is where its branch was: what was restored may have gone on from there, and nowhere else."""
     tips = {branch.ref: branch.oid for branch in facts.branches}
     tags = facts.archived(session.id)
-    for branch, tag in _archived(facts, session).items():
+    for branch, tag in archived_of(session, list(tags)).items():
         # A short tag of who made several attempts may be of the first or of the last.
         is_sure = branch.attempt == 1 or tag == branch.attempt_tag
         tip, oid = tips.get(branch.ref, "") if is_sure else "", tags[tag]

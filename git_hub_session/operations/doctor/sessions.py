@@ -10,7 +10,7 @@ from git_hub_session import procfs, runs
 from git_hub_session.clock import age_of, iso, parse_iso
 from git_hub_session.errors import Damaged, HubError
 from git_hub_session.history import fault_of
-from git_hub_session.operations.agents import EVAL, EXEC
+from git_hub_session.operations.agents import EVAL, EXEC, SPAWNING
 from git_hub_session.operations.doctor.facts import Facts, is_half_added
 from git_hub_session.operations.doctor.finding import Finding
 from git_hub_session.operations.returns import RESTORING
@@ -147,10 +147,10 @@ def _agents(facts: Facts, session: Session) -> Iterator[Finding]:
     for name in session.agents:
         status = session.agent(name).get("status")
         number = agent_number(name)
-        if status in ("spawning", RESTORING):
+        if status in (SPAWNING, RESTORING):
             if half_added:
                 continue  # which says it
-            word = "spawn" if status == "spawning" else "restore"
+            word = "spawn" if status == SPAWNING else "restore"
             if _is_there(facts, sid, name):
                 yield _cut_off(session, name, word, fix="say 'ready' of it")
             elif number and status == RESTORING:

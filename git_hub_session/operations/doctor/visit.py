@@ -98,9 +98,9 @@ _HINDERS_ALL = {"git-missing", "git-too-old", "git-lock-left", "cannot-open", "h
 
 
 def _treat_hub(scene: Scene, sid: SessionId | None) -> Iterator[Outcome]:
-    facts = gather(scene)
     # Where nobody has made the hub's own directory there is nothing to lock, and nobody to wait for.
     with scene.store.alone() if scene.store.exists() else nullcontext():
+        facts = gather(scene)
         for finding in _findings(facts, sid):
             if finding.fix and finding.code in OF_THE_HUB:
                 try:

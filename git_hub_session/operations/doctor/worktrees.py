@@ -41,7 +41,7 @@ def _one(facts: Facts, worktree: Worktree, sid: SessionId) -> Iterator[Finding]:
             advice = f"{make} && git hub-session cleanup {sid}"
             yield Finding("worktree-of-no-session", worktree.path, evidence, sid, advice=advice)
         return
-    link = next(_link(facts, worktree, sid), None)
+    link = _link(facts, worktree, sid)
     if link is not None:
         yield link
     elif isinstance(session, Session) and _is_left(session, worktree):
@@ -71,20 +71,20 @@ def _is_left(session: Session, worktree: Worktree) -> bool:
     )
 
 
-def _link(facts: Facts, worktree: Worktree, sid: SessionId) -> Iterator[Finding]:
+def _link(facts: Facts, worktree: Worktree, sid: SessionId) -> Finding | None:
     """What is wrong between entry and directory, the first thing that explains the others."""
-    path = worktree.path or worktree.entry
     if is_half_added(worktree):
-        if not facts.at_work(worktree.path):
-            yield _half_added(facts, worktree, sid)
-    elif removal.unfinished(worktree).step:
-        yield _cut_off(worktree, sid)
-    elif worktree.missing and worktree.lock is None:
-        yield _missing(facts, worktree, sid)
-    elif worktree.fault:
+        return None if facts.at_work(worktree.path) else _half_added(facts, worktree, sid)
+    if removal.unfinished(worktree).step:
+        return _cut_off(worktree, sid)
+    if worktree.missing and worktree.lock is None:
+        return _missing(facts, worktree, sid)
+    if worktree.fault:
         # Not by --fix: git writes a .git file wherever an entry says, and who wrote the entry?
+        path = worktree.path or worktree.entry
         advice = f"git worktree repair {quote(path)}"
-        yield Finding("worktree-damaged", path, worktree.fault, sid, advice=advice)
+        return Finding("worktree-damaged", path, worktree.fault, sid, advice=advice)
+    return None
 
 
 def _half_added(facts: Facts, worktree: Worktree, sid: SessionId) -> Finding:
