@@ -798,3 +798,32 @@ def test_hostile_documents(hub: Hub) -> None:
     assert snapshot(outside) == before
     assert (hub.state("a")["state"], hub.run("list").code) == ("running", 0)
     assert hub.state("a")["agents"]["\x1b[2J\n agent"]["status"] == "failed"
+
+
+def test_a_worktree_whose_parent_has_moved_is_not_given_up(hub: Hub) -> None:
+    hub.session("a", agents=2)
+    hub.worktrees.rename(hub.top.parent / "elsewhere")
+    entries = snapshot(hub.top / ".git" / "worktrees")
+    findings = hub.json("doctor", "--fix", code=1)["findings"]
+    assert [(one["code"], one["fix"]) for one in findings] == [("worktree-missing", "")] * 2
+    assert snapshot(hub.top / ".git" / "worktrees") == entries
+    (hub.top.parent / "elsewhere").rename(hub.worktrees)
+    assert found(hub, code=0) == []
+
+
+@pytest.mark.parametrize("victim", ["other", "agent-2"])
+def test_an_entry_that_names_another_place_is_not_believed(hub: Hub, victim: str) -> None:
+    hub.session("a", agents=2)
+    where = {"other": hub.top.parent / "other", "agent-2": hub.worktree(2, "a")}[victim]
+    if victim == "other":
+        hub.git("init", "-q", where)
+    evil = hub.top / ".git" / "worktrees" / "evil"
+    evil.mkdir()
+    (evil / "gitdir").write_text(f"{where}/.git\n")
+    (evil / "commondir").write_text("../..\n")
+    (evil / "HEAD").write_text("ref: refs/heads/hub/a/agent-1/attempt-1\n")
+    (evil / "locked").write_text("initializing")
+    before = snapshot(where), snapshot(evil)
+    [finding] = hub.json("doctor", "--fix", code=1)["findings"]
+    assert (finding["code"], finding["fix"]) == ("worktree-half-added", "")
+    assert (snapshot(where), snapshot(evil)) == before
