@@ -264,10 +264,10 @@ def _own_commits(worktree: Worktree) -> list[str]:
     files = [name for name in present if _PSEUDO_REF.fullmatch(name)]
     # Nearly always there is no operation: what is not there need not be opened.
     files += [name for name in _OF_OPERATIONS if name.partition("/")[0] in present]
-    files += _files_below(worktree.entry, "refs")
+    files += files_below(worktree.entry, "refs")
     texts = [_text(f"{worktree.entry}/{name}") for name in files]
     # A line of a reflog: old id, new id, who, when; then a tab and why.
-    for name in _files_below(worktree.entry, "logs"):
+    for name in files_below(worktree.entry, "logs"):
         texts += [line[41:81] for line in _reflog(worktree.entry, name.removeprefix("logs/"))]
     common_dir = os.path.dirname(os.path.dirname(worktree.entry))
     known = {word for ref in worktree.branches for word in reflog_commits(common_dir, ref)}
@@ -275,7 +275,7 @@ def _own_commits(worktree: Worktree) -> list[str]:
     return [word for word in words if word not in known or word == worktree.detached]
 
 
-def _files_below(top: str, name: str) -> list[str]:
+def files_below(top: str, name: str) -> list[str]:
     """The files below the directory `name` in `top`, as they are called from there."""
     found: list[str] = []
     directories = [name]

@@ -83,7 +83,7 @@ def reason_before_looking(
         return Reason(
             "operation",
             f"in the middle of {'an' if worktree.operation == 'am' else 'a'} {worktree.operation}",
-            f"git -C {where} {_way_out(worktree.operation)}, or use --force",
+            f"{_git_in(worktree, _way_out(worktree.operation))}, or use --force",
         )
     return None
 
@@ -92,11 +92,21 @@ def _way_out(operation: str) -> str:
     return "bisect reset" if operation == "bisect" else f"{operation} --abort"
 
 
+def come_back(worktree: Worktree) -> str:
+    """What to type to have a directory that is gone back, with the files as they were staged last."""
+    where = quote(worktree.path)
+    return f"mkdir -p {where} && git worktree repair && git -C {where} checkout-index -a"
+
+
+def _git_in(worktree: Worktree, words: str) -> str:
+    return come_back(worktree) if worktree.missing else f"git -C {quote(worktree.path)} {words}"
+
+
 def way_back(worktree: Worktree) -> str:
     """How HEAD leads to a commit again: its branch was deleted under it, most likely."""
     if worktree.head.startswith(HEADS) and worktree.came_from:
         return f"git branch {quote(short(worktree.head))} {worktree.came_from}"
-    return f"git -C {quote(worktree.path)} status"
+    return _git_in(worktree, "status")
 
 
 def reason_after_looking(worktree: Worktree, seen: Examination, policy: Policy) -> Reason | None:
@@ -108,7 +118,7 @@ def reason_after_looking(worktree: Worktree, seen: Examination, policy: Policy) 
         return Reason(
             "unmerged",
             f"unmerged entries: {_some(sorted(seen.indexed.unmerged))}",
-            f"git -C {where} status",
+            _git_in(worktree, "status"),
         )
     if seen.submodules:
         return Reason(

@@ -21,7 +21,9 @@ def recovered(sid: SessionId, place: Place) -> list[Worktree]:
     worktrees = linked_worktrees(place.common_dir)
     own = [worktree for worktree, _ in session_worktrees(sid, worktrees)]
     for worktree in own:
-        _drop_lock_without_note(worktree)
+        if is_locked_for_nothing(worktree):
+            with suppress(OSError):
+                os.unlink(os.path.join(worktree.entry, LOCK))
     cut_off = [
         worktree
         for worktree in own
@@ -35,13 +37,10 @@ def recovered(sid: SessionId, place: Place) -> list[Worktree]:
     return linked_worktrees(place.common_dir) if cut_off else worktrees
 
 
-def _drop_lock_without_note(worktree: Worktree) -> None:
-    """Unlock what a removal has locked whose note the disk has lost: nobody else would, nor could git remove it.
+def is_locked_for_nothing(worktree: Worktree) -> bool:
+    """Whether a removal has locked it whose note the disk has lost: nobody else would unlock it, nor can git remove it.
 
     Where the directory is not in its place the lock stays: it alone keeps the entry from `git worktree prune`.
     """
-    lock = os.path.join(worktree.entry, LOCK)
-    is_ours = worktree.lock is None and os.path.lexists(lock)
-    if is_ours and not worktree.missing and not removal.unfinished(worktree).step:
-        with suppress(OSError):
-            os.unlink(lock)
+    is_ours = worktree.lock is None and os.path.lexists(os.path.join(worktree.entry, LOCK))
+    return is_ours and not worktree.missing and not removal.unfinished(worktree).step

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
@@ -148,10 +149,34 @@ def test_in_the_middle_of_an_operation(
     )
 
 
-@pytest.mark.parametrize("begin", [merge, rebase_merge], ids=lambda begin: begin.__name__)
-def test_unmerged_entries_are_not_forced(
+@pytest.mark.parametrize("begin", OPERATIONS, ids=lambda begin: begin.__name__)
+def test_deleted_in_the_middle_of_an_operation(
     hub: Hub, where: Path, begin: Callable[[Hub, Path], str]
 ) -> None:
+    """What git noted of it is in the entry: what is to be typed brings directory and operation back."""
+    operation = begin(hub, where)
+    before = look(hub, where)
+    shutil.rmtree(where)
+    way = f"mkdir -p {where} && git worktree repair && git -C {where} checkout-index -a"
+    stays(hub, kept(where, f"in the middle of a {operation}", f"{way}, {ABORT}"))
+    assert hub.call("sh", "-c", way).code == 0
+    assert look(hub, where) == before
+    abort = "bisect reset" if operation == "bisect" else f"{operation} --abort"
+    hint = f"git -C {where} {abort}, {ABORT}"
+    stays(hub, kept(where, f"in the middle of a {operation}", hint))
+
+
+def test_deleted_with_unmerged_entries(hub: Hub, where: Path) -> None:
+    conflict_with(hub, where)
+    assert hub.call("git", "merge", "other", cwd=where).code == 1
+    shutil.rmtree(where)
+    way = f"mkdir -p {where} && git worktree repair && git -C {where} checkout-index -a"
+    stays(hub, kept(where, "unmerged entries: 'file'", way), "--force", "--discard")
+    assert hub.call("sh", "-c", way).code == 0
+    assert hub.git("status", "--short", "file", cwd=where) == "UU file"
+
+
+def test_unmerged_entries_are_not_forced(hub: Hub, where: Path) -> None:
     conflict_with(hub, where)
     assert hub.call("git", "merge", "other", cwd=where).code == 1
     hint = f"git -C {where} status"

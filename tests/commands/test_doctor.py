@@ -307,6 +307,12 @@ def removal_killed_while_it_deleted(hub: Hub, sid: str) -> Path:
     return half_removed(hub, sid, "delete")
 
 
+@plant("removal-cut-off", fixed=True)
+def removal_killed_of_whose_note_the_disk_knows_nothing(hub: Hub, sid: str) -> Path:
+    (entry(hub, sid) / "locked").write_text("git hub-session removes it\n")
+    return hub.worktree(1, sid)
+
+
 def half_removed(hub: Hub, sid: str, step: str) -> Path:
     where = hub.worktree(1, sid)
     own = entry(hub, sid)
@@ -392,13 +398,35 @@ def branches_alone(hub: Hub, sid: str) -> str:
     return f"hub/{sid}-gone/"
 
 
-@plant("branch-broken")
+@plant("ref-broken")
 def branch_of_zeros(hub: Hub, sid: str) -> str:
     name = f"hub/{sid}/agent-8/attempt-1"
     path = hub.top / ".git" / "refs" / "heads" / name
     path.parent.mkdir(parents=True)
     path.write_text("1" * 40 + "\n")
     return name
+
+
+@plant("ref-broken")
+def branch_cut_off(hub: Hub, sid: str) -> str:
+    name = f"hub/{sid}/agent-2/attempt-1"
+    (hub.top / ".git" / "refs" / "heads" / name).write_text("")  # as after a power cut
+    edited(hub, sid, state="running", agents={"agent-2": {"status": "ready", "attempt": 1}})
+    return name
+
+
+@plant("ref-broken")
+def tag_cut_off(hub: Hub, sid: str) -> str:
+    hub.git("tag", f"hub/archive/{sid}/agent-7", "main")
+    (hub.top / ".git" / "refs" / "tags" / "hub" / "archive" / sid / "agent-7").write_text("1f")
+    return f"hub/archive/{sid}/agent-7"
+
+
+@plant("ref-broken")
+def rescue_cut_off(hub: Hub, sid: str) -> str:
+    ref = rescue_not_written_down(hub, sid)
+    (hub.top / ".git" / ref).write_text("1f")
+    return ref
 
 
 @plant("agent-without-branch")

@@ -23,7 +23,7 @@ from git_hub_session.refnames import (
 from git_hub_session.session import Session
 from git_hub_session.store import Broken
 from git_hub_session.typed import TYPE_CHECKING, NamedTuple
-from git_hub_session.worktrees import Worktree, linked_worktrees
+from git_hub_session.worktrees import Worktree, files_below, linked_worktrees
 
 if TYPE_CHECKING:
     from git_hub_session.gitrepo import Branch
@@ -53,6 +53,9 @@ class Facts(NamedTuple):
     tags: Mapping[str, str]
     """{archive tag: the commit that it leads to}"""
     rescues: Sequence[str]
+    loose: Sequence[str]
+    """The files in which git keeps the sessions' refs, and its locks beside them: their paths below the common
+    directory, which for a ref is its name."""
     processes: Sequence[procfs.Process]
 
     def of(self, sid: SessionId) -> list[Worktree]:
@@ -100,6 +103,7 @@ def gather(scene: Scene, held: SessionId | None = None) -> Facts:
         branches,
         tags,
         rescues,
+        _loose(scene.place.common_dir),
         procfs.processes(),
     )
 
@@ -111,6 +115,11 @@ def _refs(scene: Scene) -> tuple[list[Branch], dict[str, str], list[str], HubErr
         return repo.branches(ALL_BRANCHES), tags, repo.refs(ALL_RESCUES), None
     except HubError as fault:
         return [], {}, [], fault
+
+
+def _loose(common_dir: str) -> list[str]:
+    tops = [prefix.rstrip("/") for prefix in (ALL_BRANCHES, ALL_ARCHIVES, ALL_RESCUES)]
+    return [path for top in tops for path in files_below(common_dir, top)]
 
 
 def _read(scene: Scene) -> tuple[list[Session | Broken], HubError | None]:

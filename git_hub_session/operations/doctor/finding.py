@@ -40,7 +40,7 @@ KINDS = {
     "trash-left": "a directory that a killed cleanup moved aside",
     # refs
     "branches-of-no-session": "branches of a session that is not there",
-    "branch-broken": "an agent's branch leads to no commit",
+    "ref-broken": "an agent's branch, an archive tag or a rescue ref leads to no commit",
     "agent-without-branch": "an agent's branch is gone, and no tag has its work",
     "tag-elsewhere": "an archive tag is not on the branch that it archives",
     "rescue-of-no-session": "rescue refs with nothing to say whose they are",

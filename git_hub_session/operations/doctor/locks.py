@@ -9,7 +9,6 @@ from shlex import quote
 from git_hub_session import procfs
 from git_hub_session.operations.doctor.facts import Facts
 from git_hub_session.operations.doctor.finding import Finding
-from git_hub_session.refnames import ALL_ARCHIVES, ALL_BRANCHES, ALL_RESCUES
 from git_hub_session.worktrees import lies_in
 
 LONG = 600
@@ -29,16 +28,14 @@ def look(facts: Facts) -> Iterator[Finding]:
     if facts.busy or any(procfs.command_of(pid).startswith("git") for pid in at_work):
         return
     yield from left_locks(facts, place.common_dir, "")
-    for prefix in (ALL_BRANCHES, ALL_ARCHIVES, ALL_RESCUES):
-        for directory, _, names in os.walk(os.path.join(place.common_dir, prefix)):
-            locks = [name for name in names if name.endswith(".lock")]
-            yield from left_locks(facts, directory, "", locks)
+    locks = [path for path in facts.loose if path.endswith(".lock")]
+    yield from left_locks(facts, place.common_dir, "", locks)
 
 
 def left_locks(
     facts: Facts, directory: str, sid: str, names: Sequence[str] = _NAMES
 ) -> Iterator[Finding]:
-    """Those of a git directory, or of the entry of a worktree; or the files `names` of another directory."""
+    """Those of a git directory, or of the entry of a worktree; or the files `names` in it."""
     for name in names:
         path = os.path.join(directory, name)
         try:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
+from shlex import quote
 
 from git_hub_session.operations.doctor.facts import Facts
 from git_hub_session.operations.doctor.finding import Finding
@@ -12,6 +14,7 @@ from git_hub_session.refnames import (
     SessionId,
     agent_number,
     parse_agent_branch,
+    parse_archive_tag,
     session_of_rescue,
     short,
 )
@@ -22,29 +25,21 @@ from git_hub_session.worktrees import reflog_commits
 
 def look(facts: Facts) -> Iterator[Finding]:
     """All of them; nothing where libgit2 cannot see any."""
-    yield from _branches(facts)
+    yield from _strange(facts)
+    yield from _broken(facts)
     for session in facts.readable():
         yield from _agents(facts, session)
         yield from _tags(facts, session)
     yield from _rescues(facts)
 
 
-def _branches(facts: Facts) -> Iterator[Finding]:
-    strange: dict[SessionId, int] = {}
-    for branch in facts.branches:
-        agent = parse_agent_branch(branch.ref)
-        if agent is None:
-            continue
-        sid = agent.session
-        if sid not in facts.sessions:
-            strange[sid] = strange.get(sid, 0) + 1
-        elif not branch.oid:
-            evidence, last = "it leads to no commit", _last_in_reflog(facts, branch.ref)
-            back = f"git update-ref {branch.ref} {last}" if last else "git fsck --lost-found"
-            yield Finding("branch-broken", short(branch.ref), evidence, sid, advice=back)
+def _strange(facts: Facts) -> Iterator[Finding]:
     if facts.refusal is not None:
         return  # nobody knows which sessions there are
-    for sid, number in strange.items():
+    agents = filter(None, (parse_agent_branch(branch.ref) for branch in facts.branches))
+    sids = [agent.session for agent in agents if agent.session not in facts.sessions]
+    for sid in dict.fromkeys(sids):
+        number = sids.count(sid)
         yield Finding(
             "branches-of-no-session",
             f"{short(ALL_BRANCHES)}{sid}/",
@@ -52,6 +47,35 @@ def _branches(facts: Facts) -> Iterator[Finding]:
             sid,
             advice=f"git hub-session init --id {sid} --task unknown",
         )
+
+
+def _broken(facts: Facts) -> Iterator[Finding]:
+    """Refs of sessions that lead to nothing, also those that libgit2 does not list: their file was cut off."""
+    if facts.closed is not None:
+        return
+    tips = {branch.ref: branch.oid for branch in facts.branches} | dict(facts.tags)
+    known = {**tips, **dict.fromkeys(facts.rescues, "-")}
+    refs = [path for path in facts.loose if path not in known and not path.endswith(".lock")]
+    for ref in [*(ref for ref, oid in known.items() if not oid), *refs]:
+        sid = _session_of(ref)
+        if sid is None or sid not in facts.sessions:
+            continue
+        path = os.path.join(facts.scene.place.common_dir, ref)
+        evidence, way = "it leads to no commit", ""
+        if os.path.lexists(path) and not facts.scene.repo.target(ref):
+            evidence, way = f"git cannot read '{path}'", f"rm {quote(path)}"
+        elif ref in refs:
+            continue  # it was made, or packed, while we looked
+        last = _last_in_reflog(facts, ref)
+        back = f"git update-ref {quote(ref)} {last}" if last else ""
+        advice = " && ".join(filter(None, (way, back))) if last else "git fsck --lost-found"
+        yield Finding("ref-broken", short(ref), evidence, sid, advice=advice)
+
+
+def _session_of(ref: str) -> SessionId | None:
+    """The session of an agent's branch, an archive tag or a rescue ref."""
+    named = parse_agent_branch(ref) or parse_archive_tag(ref)
+    return named.session if named else session_of_rescue(ref)
 
 
 def _last_in_reflog(facts: Facts, ref: str) -> str:
@@ -67,6 +91,8 @@ def _agents(facts: Facts, session: Session) -> Iterator[Finding]:
     sid = session.id
     agents = (parse_agent_branch(branch.ref) for branch in facts.branches)
     there = {one.agent for one in agents if one is not None and one.session == sid}
+    broken = (parse_agent_branch(path) for path in facts.loose)  # which is said
+    there |= {one.agent for one in broken if one is not None and one.session == sid}
     there |= {one.agent for one in archived_of(session, list(facts.archived(sid)))}
     for name in session.agents:
         known = session.agent(name)
@@ -87,17 +113,12 @@ def _tags(facts: Facts, session: Session) -> Iterator[Finding]:
         # A short tag of who made several attempts may be of the first or of the last.
         is_sure = branch.attempt == 1 or tag == branch.attempt_tag
         tip, oid = tips.get(branch.ref, "") if is_sure else "", tags[tag]
-        if not oid:
-            evidence = "it leads to no commit"
-        elif tip and not (
-            facts.scene.repo.contains(tip, oid)
-            or oid in reflog_commits(facts.scene.place.common_dir, branch.ref)
-        ):
-            evidence = f"it points to {oid:.12}, which is not on '{short(branch.ref)}' ({tip:.12})"
-        else:
+        if not (tip and oid) or facts.scene.repo.contains(tip, oid):
             continue
-        advice = f"look at both: git log --graph {short(tag)} {short(branch.ref)}"
-        yield Finding("tag-elsewhere", short(tag), evidence, session.id, advice=advice)
+        if oid not in reflog_commits(facts.scene.place.common_dir, branch.ref):
+            evidence = f"it points to {oid:.12}, which is not on '{short(branch.ref)}' ({tip:.12})"
+            advice = f"look at both: git log --graph {short(tag)} {short(branch.ref)}"
+            yield Finding("tag-elsewhere", short(tag), evidence, session.id, advice=advice)
 
 
 def _rescues(facts: Facts) -> Iterator[Finding]:

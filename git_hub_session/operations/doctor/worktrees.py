@@ -14,7 +14,9 @@ from git_hub_session.operations.agents import template_of, worktree_path
 from git_hub_session.operations.doctor.facts import Facts, is_half_added, told_paths
 from git_hub_session.operations.doctor.finding import Finding
 from git_hub_session.operations.doctor.locks import left_locks
-from git_hub_session.refnames import SessionId, parse_agent_branch
+from git_hub_session.operations.judge import come_back
+from git_hub_session.operations.recovery import is_locked_for_nothing
+from git_hub_session.refnames import SessionId, parse_agent_branch, session_of_branch
 from git_hub_session.session import Session
 from git_hub_session.states import FINISHED
 from git_hub_session.worktrees import Worktree, git_dir_of
@@ -77,6 +79,11 @@ def _link(facts: Facts, worktree: Worktree, sid: SessionId) -> Finding | None:
         return None if facts.at_work(worktree.path) else _half_added(facts, worktree, sid)
     if removal.unfinished(worktree).step:
         return _cut_off(worktree, sid)
+    if is_locked_for_nothing(worktree):
+        evidence, fix = "a removal locked it, and was cut off", "unlock it"
+        return Finding(
+            "removal-cut-off", worktree.path, evidence, sid, fix=fix, entry=worktree.entry
+        )
     if worktree.missing and worktree.lock is None:
         return _missing(facts, worktree, sid)
     if worktree.fault:
@@ -124,10 +131,11 @@ def _missing(facts: Facts, worktree: Worktree, sid: SessionId) -> Finding:
         advice = f"git worktree repair {quote(found[0])}"
         return Finding("worktree-moved", path, evidence, sid, advice=advice)
     evidence = "its directory is gone"
-    if worktree.detached and not worktree.head:
-        keep = f"git branch {sid}-{worktree.detached[:12]} {worktree.detached}"
-        advice = f"{keep} && git worktree prune"
-        return Finding("worktree-missing", path, evidence, sid, advice=advice)
+    is_on_branch = any(map(session_of_branch, worktree.branches))
+    if worktree.operation or not is_on_branch:  # a cleanup would not remove it, or not look at it
+        if worktree.operation:
+            evidence += f", in the middle of a {worktree.operation}"
+        return Finding("worktree-missing", path, evidence, sid, advice=come_back(worktree))
     if not os.path.isdir(os.path.dirname(path)):
         evidence = (
             "its directory is gone, and so is the one that it was in: a disk, or all of it moved"
