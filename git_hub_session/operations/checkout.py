@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from git_hub_session.errors import GitFailed, HubError, Refused
+from git_hub_session.operations.links import way_back
 from git_hub_session.operations.outfit import ways
 from git_hub_session.operations.scene import Scene
 from git_hub_session.refnames import SessionId, short, updated
@@ -46,7 +47,7 @@ def checkout_of(into: str, scene: Scene) -> Checkout | None:
             if fault:
                 raise Refused(
                     f"'{short(into)}' is checked out in '{worktree.path}', and {fault}",
-                    hint="git worktree prune, or git worktree repair",
+                    hint=way_back(worktree),
                 )
             found.append(Checkout(worktree.entry, worktree.path))
     if len(found) > 1:

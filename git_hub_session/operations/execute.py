@@ -23,6 +23,7 @@ from git_hub_session.operations.agents import (
     refuse_if_running,
     run_variable,
 )
+from git_hub_session.operations.links import way_back
 from git_hub_session.operations.output import Output
 from git_hub_session.operations.scene import Scene
 from git_hub_session.operations.verdict import said
@@ -142,7 +143,7 @@ def _plan(session: Session, scene: Scene, wish: Wish) -> tuple[Turn, ...]:
     for number in wish.agents or found:
         branch, worktree = found[number]
         if worktree.fault:
-            raise Refused(f"'{worktree.path}': {worktree.fault}", hint="git worktree repair")
+            raise Refused(f"'{worktree.path}': {worktree.fault}", hint=way_back(worktree))
         turns.append(Turn(branch, worktree.path))
     return tuple(turns)
 

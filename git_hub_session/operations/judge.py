@@ -11,8 +11,9 @@ from os import fsdecode
 from shlex import quote
 
 from git_hub_session.operations.examine import Examination, is_savable
+from git_hub_session.operations.links import way_back
 from git_hub_session.operations.policy import Policy
-from git_hub_session.refnames import HEADS, short
+from git_hub_session.refnames import HEADS, session_of_branch, short
 from git_hub_session.typed import NamedTuple
 from git_hub_session.worktrees import Worktree
 
@@ -58,7 +59,7 @@ def reason_before_looking(
     if around.stood_in:
         return Reason("current", "you are in it", "call it from another directory")
     if worktree.fault:
-        return Reason("damaged-link", worktree.fault, f"git worktree repair {where}")
+        return Reason("damaged-link", worktree.fault, way_back(worktree))
     if around.users and not policy.force:
         return in_use(around.users)
     if around.mounts:
@@ -66,7 +67,7 @@ def reason_before_looking(
             "mount-point", f"a mount point: {around.mounts[0]}", f"umount {quote(around.mounts[0])}"
         )
     if around.contained:
-        return Reason("contains", f"'{around.contained[0]}' lies in it")
+        return Reason("contains", f"'{around.contained[0]}' lies in it", f"move it out of {where}")
     if worktree.index_locked:
         return Reason(
             "index-locked",
@@ -92,17 +93,11 @@ def _way_out(operation: str) -> str:
     return "bisect reset" if operation == "bisect" else f"{operation} --abort"
 
 
-def come_back(worktree: Worktree) -> str:
-    """What to type to have a directory that is gone back, with the files as they were staged last."""
-    where = quote(worktree.path)
-    return f"mkdir -p {where} && git worktree repair && git -C {where} checkout-index -a"
-
-
 def _git_in(worktree: Worktree, words: str) -> str:
-    return come_back(worktree) if worktree.missing else f"git -C {quote(worktree.path)} {words}"
+    return way_back(worktree) if worktree.missing else f"git -C {quote(worktree.path)} {words}"
 
 
-def way_back(worktree: Worktree) -> str:
+def head_back(worktree: Worktree) -> str:
     """How HEAD leads to a commit again: its branch was deleted under it, most likely."""
     if worktree.head.startswith(HEADS) and worktree.came_from:
         return f"git branch {quote(short(worktree.head))} {worktree.came_from}"
@@ -113,7 +108,7 @@ def reason_after_looking(worktree: Worktree, seen: Examination, policy: Policy) 
     """Why the worktree stays because of what is in it, or None."""
     where = quote(worktree.path)
     if not seen.head:
-        return Reason("unreadable-head", "its HEAD leads to no commit", way_back(worktree))
+        return Reason("unreadable-head", "its HEAD leads to no commit", head_back(worktree))
     if seen.indexed.unmerged:
         return Reason(
             "unmerged",
@@ -127,7 +122,11 @@ def reason_after_looking(worktree: Worktree, seen: Examination, policy: Policy) 
             f"git -C {where} submodule deinit --all",
         )
     if seen.repositories:
-        return Reason("nested-repository", f"another repository in it: {_some(seen.repositories)}")
+        return Reason(
+            "nested-repository",
+            f"another repository in it: {_some(seen.repositories)}",
+            f"move it out of {where}",
+        )
     if seen.tree.devices:
         return Reason("mount-point", f"a mount point: {_some(seen.tree.devices)}")
     if policy.discard:
@@ -138,10 +137,11 @@ def reason_after_looking(worktree: Worktree, seen: Examination, policy: Policy) 
         )
     size = seen.size(to_save(seen, policy))
     if size > policy.rescue_limit:
+        sid = next(filter(None, map(session_of_branch, worktree.branches)), "<id>")
         return Reason(
             "too-large",
             f"{size:,} bytes of untracked files are more than hubsession.rescueLimit ({policy.rescue_limit:,})",
-            f"git -c hubsession.rescueLimit={size} hub-session cleanup, or use --discard",
+            f"git -c hubsession.rescueLimit={size} hub-session cleanup {sid}, or use --discard",
         )
     return None
 

@@ -12,6 +12,7 @@ from git_hub_session.operations import removal
 from git_hub_session.operations.agents import is_free, worktree_path
 from git_hub_session.operations.archive import archived_attempts
 from git_hub_session.operations.halfmade import INITIALIZING, left_behind
+from git_hub_session.operations.links import way_back
 from git_hub_session.operations.scene import Scene
 from git_hub_session.refnames import (
     AgentBranch,
@@ -173,7 +174,7 @@ def _as_it_is(branch: AgentBranch, found: Worktree, session: Session) -> Present
         hint = f"git hub-session cleanup {session.id}"
         return Failed(branch, f"its worktree '{found.path}' is missing, but registered", hint)
     if found.fault and not found.missing:
-        return Failed(branch, f"'{found.path}': {found.fault}", "git worktree repair")
+        return Failed(branch, f"'{found.path}': {found.fault}", way_back(found))
     return Present(branch, found)
 
 

@@ -28,7 +28,8 @@ from git_hub_session.operations.halfmade import (
     refuse_if_made,
     set_aside,
 )
-from git_hub_session.operations.judge import way_back
+from git_hub_session.operations.judge import head_back
+from git_hub_session.operations.links import way_back
 from git_hub_session.operations.outfit import Outfit
 from git_hub_session.operations.recovery import recovered
 from git_hub_session.operations.scene import Scene
@@ -213,7 +214,7 @@ def _refuse_if_lost(branch: AgentBranch, worktrees: Sequence[Worktree]) -> None:
         if worktree.head == branch.ref:
             raise Refused(
                 f"'{short(branch.ref)}' was deleted, and is checked out in '{worktree.path}'",
-                hint=way_back(worktree),
+                hint=head_back(worktree),
             )
 
 
@@ -302,7 +303,7 @@ def _tidied(plan: Spawned, scene: Scene) -> Spawned:
                     hint=f"git worktree unlock {quote(left.path)}",
                 )
             elif left.fault:
-                raise Refused(f"'{left.path}': {left.fault}", hint="git worktree repair")
+                raise Refused(f"'{left.path}': {left.fault}", hint=way_back(left))
             if half or gone or left.lock == INITIALIZING:
                 newborn = newborn._replace(left=None)
         elif plan.session.agent(f"agent-{newborn.branch.agent}").get("status") == SPAWNING:

@@ -31,6 +31,12 @@ def entry(hub: Hub, name: str = "agent-1") -> Path:
     return hub.top / ".git" / "worktrees" / name
 
 
+def findings(hub: Hub, sid: str = "s1") -> list[tuple[str, str, bool]]:
+    """What the doctor finds then: (code, subject, fixed)."""
+    answer = hub.json("doctor", sid, code=1)
+    return [(one["code"], one["subject"], one["fixed"]) for one in answer["findings"]]
+
+
 def stays(hub: Hub, expected: Result, *words: str, cwd: Path | None = None) -> None:
     """`cleanup` ends as expected, with nothing touched: refs, entries, files, sessions."""
     before = everything(hub)
@@ -157,7 +163,7 @@ def test_deleted_in_the_middle_of_an_operation(
     operation = begin(hub, where)
     before = look(hub, where)
     shutil.rmtree(where)
-    way = f"mkdir -p {where} && git worktree repair && git -C {where} checkout-index -a"
+    way = f"mkdir -p {where} && {relink(where)} && git -C {where} checkout-index -a"
     stays(hub, kept(where, f"in the middle of a {operation}", f"{way}, {ABORT}"))
     assert hub.call("sh", "-c", way).code == 0
     assert look(hub, where) == before
@@ -170,7 +176,7 @@ def test_deleted_with_unmerged_entries(hub: Hub, where: Path) -> None:
     conflict_with(hub, where)
     assert hub.call("git", "merge", "other", cwd=where).code == 1
     shutil.rmtree(where)
-    way = f"mkdir -p {where} && git worktree repair && git -C {where} checkout-index -a"
+    way = f"mkdir -p {where} && {relink(where)} && git -C {where} checkout-index -a"
     stays(hub, kept(where, "unmerged entries: 'file'", way), "--force", "--discard")
     assert hub.call("sh", "-c", way).code == 0
     assert hub.git("status", "--short", "file", cwd=where) == "UU file"
@@ -369,7 +375,12 @@ def test_another_repository_inside(
     if ignored:
         (hub.top / ".git" / "info").mkdir(exist_ok=True)
         (hub.top / ".git" / "info" / "exclude").write_text("deep/\n")
-    stays(hub, kept(where, "another repository in it: 'deep/inner'"), "--force", "--discard")
+    stays(
+        hub,
+        kept(where, "another repository in it: 'deep/inner'", f"move it out of {where}"),
+        "--force",
+        "--discard",
+    )
 
 
 def test_another_worktree_of_the_repository_inside(hub: Hub, where: Path) -> None:
@@ -378,7 +389,9 @@ def test_another_worktree_of_the_repository_inside(hub: Hub, where: Path) -> Non
     hub.git("worktree", "add", "-q", "-b", "foreign", inner, "main")
     (hub.top / ".git" / "info").mkdir(exist_ok=True)
     (hub.top / ".git" / "info" / "exclude").write_text("inner/\n")
-    stays(hub, kept(where, f"'{inner}' lies in it"), "--force", "--discard")
+    stays(
+        hub, kept(where, f"'{inner}' lies in it", f"move it out of {where}"), "--force", "--discard"
+    )
 
 
 def test_the_repository_itself_inside(hub: Hub, where: Path) -> None:
@@ -432,8 +445,16 @@ def test_another_file_system(hub: Hub, where: Path) -> None:
         subprocess.run(["umount", point], check=True)
 
 
-def repair(where: Path) -> str:
-    return f"git worktree repair {where}"
+def relink(where: Path) -> str:
+    """The link of the directory written anew."""
+    repository = where.parent.parent.parent / "project"
+    return f"printf 'gitdir: %s\\n' {repository}/.git/worktrees/agent-1 >{where}/.git"
+
+
+def typed(hub: Hub, line: str) -> None:
+    """The line, as a person types it: it succeeds."""
+    done = hub.call("sh", "-c", line)
+    assert done.code == 0, done
 
 
 def test_its_directory_became_a_link(hub: Hub, where: Path) -> None:
@@ -443,16 +464,30 @@ def test_its_directory_became_a_link(hub: Hub, where: Path) -> None:
     where.symlink_to(moved)
     stays(
         hub,
-        kept(where, "its directory became a symbolic link", repair(where)),
+        kept(where, "its directory became a symbolic link", f"git worktree repair {where}"),
         "--force",
         "--discard",
     )
+    typed(hub, f"git worktree repair {where}")
+    assert hub.run("cleanup", "s1") == removed(moved)
+
+
+def test_its_directory_became_a_link_that_leads_nowhere(hub: Hub, where: Path) -> None:
+    where.rename(where.parent / "moved")
+    where.symlink_to(where.parent / "gone")
+    stays(hub, kept(where, "its directory became a symbolic link", f"rm {where}"), "--force")
+    typed(hub, f"rm {where}")
+    assert [one[:2] for one in findings(hub)] == [("worktree-moved", str(where))]
 
 
 def test_its_directory_became_a_file(hub: Hub, where: Path) -> None:
     where.rename(where.parent / "moved")
     where.write_text("a file\n")
-    stays(hub, kept(where, "its directory became a file", repair(where)), "--force", "--discard")
+    aside = f"mv {where} {where}.other"
+    stays(hub, kept(where, "its directory became a file", aside), "--force", "--discard")
+    typed(hub, aside)
+    assert Path(f"{where}.other").read_text() == "a file\n"
+    assert [one[:2] for one in findings(hub)] == [("worktree-moved", str(where))]
 
 
 def test_its_directory_became_somebody_elses_repository(hub: Hub, where: Path) -> None:
@@ -461,17 +496,22 @@ def test_its_directory_became_somebody_elses_repository(hub: Hub, where: Path) -
     hub.git("init", "-q", cwd=where)
     stays(
         hub,
-        kept(where, "a repository of its own lies there", repair(where)),
+        kept(where, "a repository of its own lies there", f"mv {where} {where}.other"),
         "--force",
         "--discard",
     )
+    typed(hub, f"mv {where} {where}.other")
+    assert [one[:2] for one in findings(hub)] == [("worktree-moved", str(where))]
+    assert hub.git("rev-parse", "--git-dir", cwd=Path(f"{where}.other")) == ".git"
 
 
 def test_its_directory_became_a_plain_one(hub: Hub, where: Path) -> None:
     where.rename(where.parent / "moved")
     where.mkdir()
     (where / "precious").write_text("precious\n")
-    stays(hub, kept(where, "its .git file is missing", repair(where)), "--force", "--discard")
+    stays(hub, kept(where, "its .git file is missing", relink(where)), "--force", "--discard")
+    typed(hub, relink(where))
+    assert hub.git("status", "--short", cwd=where) == " D file\n D sub/other\n?? precious"
 
 
 def test_its_link_points_to_another_entry(hub: Hub, where: Path) -> None:
@@ -479,12 +519,32 @@ def test_its_link_points_to_another_entry(hub: Hub, where: Path) -> None:
     other = hub.spawn("s2", 1)
     where.rename(where.parent / "moved")
     other.rename(where)
-    stays(
-        hub,
-        kept(where, "its .git file points to another entry", repair(where)),
-        "--force",
-        "--discard",
-    )
+    fault, back = "its .git file points to another entry", f"mv {where} {other}"
+    stays(hub, kept(where, fault, back), "--force", "--discard")
+    typed(hub, back)
+    assert hub.git("symbolic-ref", "HEAD", cwd=other) == "refs/heads/hub/s2/agent-1/attempt-1"
+    assert [one[:2] for one in findings(hub, "s1")] == [("worktree-moved", str(where))]
+
+
+@pytest.mark.parametrize("what", ["copy", "garbage", "link", "pipe"])
+def test_its_link_is_wrong(hub: Hub, where: Path, what: str) -> None:
+    other, dot_git = hub.spawn("s2", 1), where / ".git"
+    dot_git.unlink()
+    fault, way = "its .git is not a file", f"rm {dot_git} && {relink(where)}"
+    if what == "copy":
+        shutil.copy(other / ".git", dot_git)
+        fault, way = "its .git file points to another entry", relink(where)
+    elif what == "garbage":
+        dot_git.write_text("gitdir of agent-1")
+        fault, way = "its .git file is not a link to a git directory", relink(where)
+    elif what == "link":
+        dot_git.symlink_to("/dev/null")
+    else:
+        os.mkfifo(dot_git)
+    stays(hub, kept(where, fault, way), "--force", "--discard")
+    typed(hub, way)
+    assert hub.git("symbolic-ref", "HEAD", cwd=other) == "refs/heads/hub/s2/agent-1/attempt-1"
+    assert hub.run("cleanup", "s1") == removed(where)
 
 
 def test_more_than_the_rescue_limit(hub: Hub, where: Path) -> None:
@@ -493,7 +553,7 @@ def test_more_than_the_rescue_limit(hub: Hub, where: Path) -> None:
     (where / "file").write_bytes(b"x" * 5000)
     (where / "small").write_bytes(b"x" * 1000)
     (where / "large").write_bytes(b"x" * 2000)
-    hint = "git -c hubsession.rescueLimit=3000 hub-session cleanup, or use --discard"
+    hint = "git -c hubsession.rescueLimit=3000 hub-session cleanup s1, or use --discard"
     reason = "3,000 bytes of untracked files are more than hubsession.rescueLimit (2,048)"
     stays(hub, kept(where, reason, hint), "--force")
     words = ("-c", "hubsession.rescueLimit=3000", "hub-session", "cleanup", "s1")

@@ -155,7 +155,9 @@ def test_a_bare_repository_at_the_top_of_the_worktree(hub: Hub, where: Path) -> 
     (where / "HEAD").write_text("ref: refs/heads/main\n")
     (where / "objects" / "precious").write_text("precious\n")
     before = snapshot(where)
-    assert hub.run("cleanup", "s1") == kept(where, "another repository in it: '.'")
+    assert hub.run("cleanup", "s1") == kept(
+        where, "another repository in it: '.'", f"move it out of {where}"
+    )
     assert snapshot(where) == before
 
 

@@ -154,7 +154,8 @@ def test_a_damaged_worktree(hub: Hub, dot_git: str | None, fault: str) -> None:
         (where / ".git").symlink_to(hub.top / ".git")
     else:
         (where / ".git").write_text(dot_git)
-    repair = "hint: git worktree repair\n"
+    link = f"printf 'gitdir: %s\\n' {hub.top}/.git/worktrees/agent-1 >{where}/.git"
+    repair = f"hint: {link}\n" if dot_git else f"hint: rm {where}/.git && {link}\n"
     refused(hub, f"error: '{where}': {fault}\n{repair}", "exec", "s1", "--", "true")
     refused(hub, f"error: agent-1: '{where}': {fault}\n{repair}", "restore", "s1")
 
@@ -305,10 +306,11 @@ def test_merge_into_a_branch_whose_worktree_is_missing(hub: Hub) -> None:
     aside = hub.top.parent / "aside"
     hub.git("worktree", "add", "-q", "-b", "side", aside)
     rmtree(aside)
+    link = f"printf 'gitdir: %s\\n' {hub.top}/.git/worktrees/aside >{aside}/.git"
     refused(
         hub,
         f"error: 'side' is checked out in '{aside}', and its directory is missing\n"
-        "hint: git worktree prune, or git worktree repair\n",
+        f"hint: mkdir -p {aside} && {link} && git -C {aside} checkout-index -a\n",
         *("merge", "--yes", "--into", "side", "s1"),
     )
 

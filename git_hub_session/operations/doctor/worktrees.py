@@ -14,7 +14,7 @@ from git_hub_session.operations.agents import template_of, worktree_path
 from git_hub_session.operations.doctor.facts import Facts, is_half_added, told_paths
 from git_hub_session.operations.doctor.finding import Finding
 from git_hub_session.operations.doctor.locks import left_locks
-from git_hub_session.operations.judge import come_back
+from git_hub_session.operations.links import way_back
 from git_hub_session.operations.recovery import is_locked_for_nothing
 from git_hub_session.refnames import SessionId, parse_agent_branch, session_of_branch
 from git_hub_session.session import Session
@@ -89,7 +89,7 @@ def _link(facts: Facts, worktree: Worktree, sid: SessionId) -> Finding | None:
     if worktree.fault:
         # Not by --fix: git writes a .git file wherever an entry says, and who wrote the entry?
         path = worktree.path or worktree.entry
-        advice = f"git worktree repair {quote(path)}"
+        advice = way_back(worktree)
         return Finding("worktree-damaged", path, worktree.fault, sid, advice=advice)
     return None
 
@@ -135,7 +135,7 @@ def _missing(facts: Facts, worktree: Worktree, sid: SessionId) -> Finding:
     if worktree.operation or not is_on_branch:  # a cleanup would not remove it, or not look at it
         if worktree.operation:
             evidence += f", in the middle of a {worktree.operation}"
-        return Finding("worktree-missing", path, evidence, sid, advice=come_back(worktree))
+        return Finding("worktree-missing", path, evidence, sid, advice=way_back(worktree))
     if not os.path.isdir(os.path.dirname(path)):
         evidence = (
             "its directory is gone, and so is the one that it was in: a disk, or all of it moved"
