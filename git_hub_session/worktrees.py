@@ -114,7 +114,7 @@ def read_worktree(name: str, entry: str) -> Worktree:
     link = _text(os.path.join(entry, "gitdir")).rstrip("\n")
     dot_git = os.path.normpath(os.path.join(entry, link)) if link and "\0" not in link else ""
     path = os.path.dirname(dot_git)
-    missing, fault = (False, "its entry does not say where it is")
+    missing, fault = (False, f"its entry '{name}' does not say where it is")
     if path:
         missing, fault = _link(entry, path, dot_git)
     return Worktree(

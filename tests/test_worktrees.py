@@ -139,7 +139,7 @@ def test_a_damaged_entry_is_told_not_hidden(hub: Hub) -> None:
     entry.mkdir(parents=True)
     (found,) = linked_worktrees(str(hub.top / ".git"))
     assert (found.path, found.head, found.branches) == ("", "", ())
-    assert found.fault == "its entry does not say where it is"
+    assert found.fault == "its entry 'junk' does not say where it is"
 
 
 def test_what_changes_is_seen(hub: Hub) -> None:

@@ -89,7 +89,7 @@ def test_a_nul_in_an_entry_is_a_damaged_entry(hub: Hub) -> None:
     entry = hub.top / ".git" / "worktrees" / "agent-1"
     (entry / "gitdir").write_bytes(b"/x\0y/.git\n")
     first, second = linked_worktrees(str(hub.top / ".git"))
-    assert (first.path, first.fault) == ("", "its entry does not say where it is")
+    assert (first.path, first.fault) == ("", "its entry 'agent-1' does not say where it is")
     assert second.fault == ""
     (entry / "HEAD").write_bytes(b"ref: refs/heads/hub/s1/agent-1\0/x\n")
     assert linked_worktrees(str(hub.top / ".git"))[0].head == ""
