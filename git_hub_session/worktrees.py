@@ -21,7 +21,7 @@ _LIMIT, _CHUNK = 1 << 16, 1 << 14  # bytes
 LOCK = "locked"
 """The file in an entry that locks it, and holds the reason."""
 REMOVING = "git hub-session removes it"
-"""The reason for which a removal locks an entry, so that `git worktree prune` leaves it: none to us."""
+"""The reason for which a removal locks an entry, so that `git worktree prune` leaves it: none to us. A NUL may follow."""
 
 
 class Worktree(NamedTuple):
@@ -135,7 +135,7 @@ def read_worktree(name: str, entry: str) -> Worktree:
 
 def _lock(entry: str) -> str | None:
     path = os.path.join(entry, LOCK)
-    reason = _text(path).strip() if os.path.lexists(path) else REMOVING
+    reason = _text(path).partition("\0")[0].strip() if os.path.lexists(path) else REMOVING
     return None if reason == REMOVING else reason
 
 

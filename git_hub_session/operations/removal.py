@@ -1,7 +1,7 @@
 """A worktree's directory and its entry, removed so that a kill at any moment loses nothing.
 
     1. a note in the entry says where the directory is going     (aside PATH)
-       and locks it: to git the entry of a directory that is aside is stale
+       and, by a second name, locks it: to git the entry of a directory that is aside is stale
     2. the directory is renamed to a sibling name: one atomic step
     3. it is looked at again: if anything came since it was judged, it is put back
     4. the note says that from here on it is only to be deleted   (delete PATH)
@@ -27,7 +27,6 @@ from git_hub_session.typed import NamedTuple
 from git_hub_session.worktrees import LOCK, REMOVING, Worktree, read_worktree
 
 _NOTE = "hub-session-removal"
-_LOCK_ASIDE = "hub-session-lock"
 
 
 class Obstructed(Exception):
@@ -242,11 +241,11 @@ def unfinished(worktree: Worktree) -> Note:
     """The note of a killed run."""
     try:
         with open(os.path.join(worktree.entry, _NOTE), "rb", opener=regular) as file:
-            step, trash, *saved = os.fsdecode(file.read(1 << 20)).split("\0")
+            first, step, trash, *saved = os.fsdecode(file.read(1 << 20)).split("\0")
     except (OSError, ValueError):
         return Note("", "", ())
     # Only ever the one name that this module makes: a note is no licence to delete elsewhere.
-    if step not in ("aside", "delete") or trash != trash_name(worktree):
+    if first != REMOVING or step not in ("aside", "delete") or trash != trash_name(worktree):
         return Note("", "", ())
     return Note(step, trash, tuple(line for line in saved if line.count(" ") == 2))
 
@@ -314,7 +313,7 @@ _EVERYTHING = _Everything()
 def _write_note(worktree: Worktree, step: str, trash: str, saved: Sequence[str]) -> None:
     note = os.path.join(worktree.entry, _NOTE)
     with open(f"{note}.tmp", "wb", buffering=0) as file:
-        file.write(os.fsencode("\0".join([step, trash, *saved])))
+        file.write(os.fsencode("\0".join([REMOVING, step, trash, *saved])))
         if saved:  # of a clean one git has every byte: that cleanup shall not wait for the disk
             os.fsync(file.fileno())
     os.replace(f"{note}.tmp", note)
@@ -322,7 +321,7 @@ def _write_note(worktree: Worktree, step: str, trash: str, saved: Sequence[str])
 
 def _drop_note(worktree: Worktree) -> None:
     """Take the note away, and the lock if it is ours."""
-    names = [_LOCK_ASIDE, f"{_NOTE}.tmp", _NOTE]
+    names = [f"{_NOTE}.tmp", _NOTE]
     if read_worktree(worktree.name, worktree.entry).lock is None:
         names.insert(0, LOCK)
     paths = (os.path.join(worktree.entry, name) for name in names)
@@ -334,16 +333,17 @@ def _drop_note(worktree: Worktree) -> None:
 def _lock(worktree: Worktree) -> None:
     """Keep `git worktree prune` from the entry: it alone says what is aside, also after a kill.
 
-    The file comes with its reason in it, or not at all: without one it would be a user's lock.
+    The note is the lock as well, for it begins with the reason, and git reads to the first NUL: a
+    lock that came before its reason would be a user's.
     """
-    lock, aside = os.path.join(worktree.entry, LOCK), os.path.join(worktree.entry, _LOCK_ASIDE)
-    if os.path.lexists(lock):
-        return  # by a run that was killed, or by somebody else, which the next look sees
-    with open(aside, "w") as file:
-        file.write(f"{REMOVING}\n")
-    with suppress(FileExistsError):
+    lock = os.path.join(worktree.entry, LOCK)
+    with suppress(
+        FileExistsError
+    ):  # by a run that was killed, or somebody else: the next look sees it
         try:
-            os.link(aside, lock)
+            os.link(os.path.join(worktree.entry, _NOTE), lock)
+        except FileExistsError:
+            raise
         except OSError:  # FAT has no links: only there a kill may come before the reason
             with open(lock, "x") as file:
-                file.write(f"{REMOVING}\n")
+                file.write(REMOVING)

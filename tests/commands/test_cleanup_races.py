@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from git_hub_session.worktrees import REMOVING
 from tests.cleaning import BRANCH, RESCUE, kept, line, look, removed, saved
 from tests.hub import Hub, Result, snapshot
 from tests.interposed import DIE, Template, interposed, sampled
@@ -337,7 +338,7 @@ def test_a_planted_note_deletes_nothing_else(hub: Hub) -> None:
     (victim / "precious").write_text("precious\n")
     note = hub.top / ".git" / "worktrees" / "agent-1" / "hub-session-removal"
     for text in (f"delete\0{victim}", f"aside\0{victim}\0x", "delete\0", "\xff\n"):
-        note.write_text(text)
+        note.write_text(f"{REMOVING}\0{text}")
         (where / "new").write_text("new\n")
         result = hub.run("cleanup", "s1")
         assert (result.code, (victim / "precious").exists()) == (0, True)

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, TypeVar
 import pytest
 
 from git_hub_session.operations.doctor.finding import KINDS
+from git_hub_session.worktrees import REMOVING
 from tests.hub import NOW, PYTHON, Hub, Result, snapshot, wait_for
 from tests.interposed import DIE, Template, interposed, sampled
 
@@ -309,7 +310,7 @@ def removal_killed_while_it_deleted(hub: Hub, sid: str) -> Path:
 
 @plant("removal-cut-off", fixed=True)
 def removal_killed_of_whose_note_the_disk_knows_nothing(hub: Hub, sid: str) -> Path:
-    (entry(hub, sid) / "locked").write_text("git hub-session removes it\n")
+    (entry(hub, sid) / "locked").write_text(REMOVING)
     return hub.worktree(1, sid)
 
 
@@ -317,7 +318,7 @@ def half_removed(hub: Hub, sid: str, step: str) -> Path:
     where = hub.worktree(1, sid)
     own = entry(hub, sid)
     trash = where.parent / f".{own.name}.hub-trash"
-    (own / "hub-session-removal").write_text(f"{step}\0{trash}")
+    (own / "hub-session-removal").write_text(f"{REMOVING}\0{step}\0{trash}")
     where.rename(trash)
     return where
 

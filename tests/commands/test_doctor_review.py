@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from git_hub_session.worktrees import REMOVING
 from tests.commands.test_doctor import branch_cut_off, edited, entry, found
 from tests.hub import PYTHON, Hub, Result, snapshot, wait_for
 
@@ -60,11 +61,11 @@ def test_a_lock_whose_note_is_lost_goes_and_nothing_else(hub: Hub) -> None:
     hub.session("a", agents=2)
     (hub.worktree(1, "a") / "draft").write_text("mine")
     lock = entry(hub, "a") / "locked"
-    lock.write_text("git hub-session removes it\n")
+    lock.write_text(REMOVING)
     before = snapshot(hub.top / ".git"), snapshot(hub.worktrees)
     assert found(hub, "--fix", code=0) == [("removal-cut-off", str(hub.worktree(1, "a")), True)]
     assert not lock.exists()
-    lock.write_text("git hub-session removes it\n")
+    lock.write_text(REMOVING)
     assert (snapshot(hub.top / ".git"), snapshot(hub.worktrees)) == before
 
 

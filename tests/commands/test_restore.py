@@ -12,6 +12,7 @@ import pytest
 
 from git_hub_session.operations.archive import archived_attempts
 from git_hub_session.refnames import AgentBranch, SessionId
+from git_hub_session.worktrees import REMOVING
 from tests.cleaning import BRANCH, RESCUE, everything, look
 from tests.hub import Hub, Result
 from tests.interposed import DIE, Template, interposed, sampled
@@ -568,7 +569,7 @@ def test_after_a_cleanup_that_was_killed(hub: Hub, step: str) -> None:
     assert died.code == -9, died
     assert not where.exists()
     note = (hub.top / ".git" / "worktrees" / "agent-1" / "hub-session-removal").read_bytes()
-    assert note.startswith(step.encode())
+    assert note.startswith(f"{REMOVING}\0{step}\0".encode())
     assert hub.run("restore", "-q", "s1") == Result(0)
     assert look(hub, where) == before
     assert sorted(where.parent.iterdir()) == [where]

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from git_hub_session.worktrees import REMOVING
 from tests.hostile.world import World
 from tests.stores import CREATED
 
@@ -393,8 +394,10 @@ def a_head_that_leads_up(world: World) -> None:
 def a_removal_of_what_is_outside(world: World) -> None:
     note = world.entry() / "hub-session-removal"
     shutil.rmtree(world.worktree())  # as if only the rest had to be deleted
-    note.write_text(f"delete\0{world.outside}/plain")
-    (world.entry("agent-2") / "hub-session-removal").write_text(f"aside\0{world.outside}/plain")
+    note.write_text(f"{REMOVING}\0delete\0{world.outside}/plain")
+    (world.entry("agent-2") / "hub-session-removal").write_text(
+        f"{REMOVING}\0aside\0{world.outside}/plain"
+    )
 
 
 def a_trash_that_is_a_link(world: World) -> None:
