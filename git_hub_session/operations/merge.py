@@ -174,9 +174,10 @@ def _refuse_state(session: Session) -> None:
         State.INIT: f"git hub-session spawn {sid}",
         State.RUNNING: f"git hub-session eval {sid}",
         State.MERGED: f"git hub-session cleanup --archive {sid}",
+        State.ARCHIVED: f"to merge with git what it made: git hub-session restore {sid}",
     }
     raise Refused(
-        f"session '{sid}' is '{state}': there is nothing to merge", hint=ways.get(state, "")
+        f"session '{sid}' is '{state}': there is nothing to merge", hint=ways[state]
     )
 
 
@@ -192,8 +193,18 @@ def _winner(session: Session, repo: GitRepo, wish: Wish) -> tuple[AgentBranch, R
         )
     made = attempts(session.id, repo).get(agent)
     if not made or not repo.tip(AgentBranch(session.id, agent, max(made)).ref):
-        raise Refused(f"agent-{agent} has no branch", hint=f"git hub-session status {session.id}")
+        verb = "restore" if _is_archived(session.id, agent, repo) else "eval"
+        if wish.agent and verb == "eval":
+            verb = "status"
+        raise Refused(
+            f"agent-{agent} has no branch", hint=f"git hub-session {verb} {session.id}"
+        )
     return AgentBranch(session.id, agent, max(made)), result
+
+
+def _is_archived(sid: SessionId, agent: int, repo: GitRepo) -> bool:
+    tag = AgentBranch(sid, agent, 1).archive_tag
+    return bool(repo.tip(tag) or repo.refs(f"{tag}-attempt-"))
 
 
 def _base(into: str, sid: SessionId, repo: GitRepo) -> str:
