@@ -6,12 +6,13 @@ import json
 import shlex
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from tests.environs.test_between import MEASURE, OTHERS, TRAPS, Change, place, to_the_end, typed
-from tests.hub import PYTHON, Hub, new_hub, snapshot
+from tests.hub import PYTHON, Hub, new_hub, peer, snapshot
 from tests.interposed import LONG, Template
 from tests.invariants import lost, reachable, whole
 
@@ -53,7 +54,10 @@ CALLS: Mapping[str, tuple[str, ...]] = {
 def world(tmp_path: Path, environ: Mapping[str, str]) -> Hub:
     """A repository in a directory of its own, with the worktrees beside it."""
     (tmp_path / "world").mkdir()
-    return new_hub(tmp_path / "world" / "project", environ)
+    hub = new_hub(tmp_path / "world" / "project", environ)
+    hub.git("branch", "release")
+    hub.commit(hub.top, "early", "early\n")
+    return hub
 
 
 class Tournament:
@@ -103,6 +107,9 @@ class Tournament:
         whole(hub, commits=commits, gaps=True)
         for words in ("list", "status s1", "log s1", "board list"):
             assert hub.run(*words.split()).code == 0, words
+        script = peer()
+        for words in ("--list", "--status s1") if script else ():
+            assert hub.call(PYTHON, "-I", str(script), *words.split()).code == 0, words
 
     def doctor(self) -> None:
         """All that it finds is mended by it, or by what it says to type."""
@@ -161,3 +168,16 @@ def test_agenthubs_script_is_at_work_in_between(
         assert [one["state"] for one in listed["sessions"]] == [hub.state()["state"]]
 
     walk(world, end, calls, record_property, range(20))
+
+
+@pytest.mark.parametrize("what", {**TRAPS, **OTHERS})
+def test_somebody_deletes_and_edits_in_between(
+    world: Hub, record_property: Record, what: str
+) -> None:
+    def changes(hub: Hub) -> None:
+        # It is not always there, and git refuses some of it: what was done by then counts.
+        with suppress(FileNotFoundError, AssertionError):
+            {**TRAPS, **OTHERS}[what](hub)
+
+    number = [*TRAPS, *OTHERS].index(what)
+    walk(world, [*ENDS][number % 2], changes, record_property, range(20))

@@ -48,6 +48,8 @@ def typed(hint: str, words: tuple[str, ...]) -> list[str]:
         return ["git", "hub-session", words[0], "--force", *words[1:]]
     if "choose another --path" in hint:
         return ["git", "hub-session", words[0], "--path", "../elsewhere-{id}-{n}", *words[1:]]
+    if "with --into" in hint:
+        return ["git", "hub-session", words[0], "--into", "release", *words[1:]]
     if "without --retry" in hint:
         return ["git", "hub-session", "spawn", "s1"]
     if "check out another branch" in hint:
