@@ -48,6 +48,8 @@ def typed(hint: str, words: tuple[str, ...]) -> list[str]:
         return ["git", "hub-session", words[0], "--force", *words[1:]]
     if "choose another --path" in hint:
         return ["git", "hub-session", words[0], "--path", "../elsewhere-{id}-{n}", *words[1:]]
+    if "with --base" in hint:
+        return ["git", "hub-session", words[0], "--base", "release", *words[1:]]
     if "with --into" in hint:
         return ["git", "hub-session", words[0], "--into", "release", *words[1:]]
     if "without --retry" in hint:
@@ -57,9 +59,7 @@ def typed(hint: str, words: tuple[str, ...]) -> list[str]:
     return []
 
 
-def to_the_end(
-    hub: Hub, *words: str, left: int = MOST, told: Counter[str] | None = None
-) -> Result:
+def to_the_end(hub: Hub, *words: str, left: int = MOST, told: Counter[str] | None = None) -> Result:
     """The command, once all that its errors say to type has been typed, their errors' too; it has to succeed then."""
     told = Counter() if told is None else told
     result = hub.run(*words)
@@ -72,7 +72,10 @@ def to_the_end(
     assert way, f"a dead end: {words}: {result}"
     told["hints"] += 1
     done = hub.call(*way)
-    if (way[0] != "sh" and way[2] == words[0]) or (" update " in way[-1] and done.code == 0):
+    very = way[2] == words[0] or way[-1].startswith(
+        (f"git hub-session {words[0]} ", "git hub-session update ")
+    )
+    if very and (done.code == 0 or way[0] != "sh"):
         return done  # it was the very command, or says that it was done by hand
     if done.code:
         again = re.match(r"git hub-session (.*)", way[-1])
