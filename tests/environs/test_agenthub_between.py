@@ -109,6 +109,7 @@ class Tournament:
         commits, texts = reachable(hub), kept(hub)
         for line in rest:
             self.step(line)
+        assert hub.state()["state"] in ENDS or not {"merge --yes s1", "archive s1"} & {*rest}
         self.doctor()
         assert lost(hub, texts) == []
         whole(hub, commits=commits, gaps=True)
@@ -124,8 +125,8 @@ class Tournament:
         for _ in range(4):
             answer = self.hub.run("doctor", "--fix", "--format=json")
             # A worktree that was taken off its branch is nobody's but its owner's to remove.
-            detached = self.hub.git("worktree", "list", "--porcelain").split("\n\n")
-            kept = [one.split()[1] for one in detached if one.endswith("\ndetached")]
+            worktrees = self.hub.git("worktree", "list", "--porcelain").split("\n\n")
+            kept = [one.split()[1] for one in worktrees if one.endswith("\ndetached")]
             findings = [
                 one
                 for one in json.loads(answer.out)["findings"]
