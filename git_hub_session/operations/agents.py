@@ -99,6 +99,16 @@ def attempts(sid: SessionId, repo: GitRepo) -> dict[int, list[int]]:
     return dict(sorted(found.items()))
 
 
+def takes_agents(session: Session, repo: GitRepo) -> bool:
+    """Not once they are evaluated: unless somebody said so before there was one, or while one was half-made."""
+    if session.state is not State.EVALUATING:
+        return session.state not in FINISHED
+    agents = map(session.agent, session.agents)
+    if any(agent.get("status") == SPAWNING for agent in agents):
+        return True
+    return not (attempts(session.id, repo) or repo.refs(archive_prefix(session.id)))
+
+
 def way_to_agents(session: Session, repo: GitRepo, there: Collection[int] = ()) -> str:
     """What leads to the agents that are missed, besides those that are there."""
     if session.state in FINISHED:

@@ -176,9 +176,7 @@ def _refuse_state(session: Session) -> None:
         State.MERGED: f"git hub-session cleanup --archive {sid}",
         State.ARCHIVED: f"to merge with git what it made: git hub-session restore {sid}",
     }
-    raise Refused(
-        f"session '{sid}' is '{state}': there is nothing to merge", hint=ways[state]
-    )
+    raise Refused(f"session '{sid}' is '{state}': there is nothing to merge", hint=ways[state])
 
 
 def _winner(session: Session, repo: GitRepo, wish: Wish) -> tuple[AgentBranch, Result | None]:
@@ -193,12 +191,9 @@ def _winner(session: Session, repo: GitRepo, wish: Wish) -> tuple[AgentBranch, R
         )
     made = attempts(session.id, repo).get(agent)
     if not made or not repo.tip(AgentBranch(session.id, agent, max(made)).ref):
-        verb = "restore" if _is_archived(session.id, agent, repo) else "eval"
-        if wish.agent and verb == "eval":
-            verb = "status"
-        raise Refused(
-            f"agent-{agent} has no branch", hint=f"git hub-session {verb} {session.id}"
-        )
+        other = "status" if wish.agent else "eval"
+        verb = "restore" if _is_archived(session.id, agent, repo) else other
+        raise Refused(f"agent-{agent} has no branch", hint=f"git hub-session {verb} {session.id}")
     return AgentBranch(session.id, agent, max(made)), result
 
 

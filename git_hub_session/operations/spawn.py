@@ -8,7 +8,7 @@ call made. What a killed call left is known by its mark: finished, or taken away
 from __future__ import annotations
 
 import os
-from collections.abc import Container, Sequence
+from collections.abc import Sequence
 from shlex import quote
 
 from git_hub_session.clock import iso
@@ -20,6 +20,7 @@ from git_hub_session.operations.agents import (
     attempts,
     environment,
     is_free,
+    takes_agents,
     worktree_path,
 )
 from git_hub_session.operations.halfmade import (
@@ -34,18 +35,10 @@ from git_hub_session.operations.outfit import Outfit
 from git_hub_session.operations.recovery import recovered
 from git_hub_session.operations.scene import Scene
 from git_hub_session.operations.trash import empty_trash
-from git_hub_session.refnames import (
-    HEADS,
-    AgentBranch,
-    SessionId,
-    archive_prefix,
-    created,
-    deleted,
-    short,
-)
+from git_hub_session.refnames import HEADS, AgentBranch, SessionId, created, deleted, short
 from git_hub_session.session import MAX_AGENTS, Session, advanced, with_agents
 from git_hub_session.sidebyside import processors, side_by_side
-from git_hub_session.states import FINISHED, State
+from git_hub_session.states import State
 from git_hub_session.typed import TYPE_CHECKING, NamedTuple
 from git_hub_session.worktrees import Worktree, linked_worktrees
 
@@ -169,11 +162,11 @@ def _marked(session: Session, plan: Spawned, status: str, at: str) -> Session:
 
 
 def _plan(session: Session, scene: Scene, wish: Wish, worktrees: Sequence[Worktree]) -> Spawned:
-    known_attempts = attempts(session.id, scene.repo)
-    if not _takes_agents(session, known_attempts, scene.repo):
+    if not takes_agents(session, scene.repo):
         raise Refused(
             f"session '{session.id}' is '{session.state}': it takes no more agents", hint=ANOTHER
         )
+    known_attempts = attempts(session.id, scene.repo)
     made: list[Newborn] = []
     present: list[AgentBranch] = []
     for number in [wish.retry] if wish.retry else wish.agents or _all(session):
@@ -203,15 +196,6 @@ def _plan(session: Session, scene: Scene, wish: Wish, worktrees: Sequence[Worktr
     begins = session.state is State.INIT and (made or present)
     state = State.RUNNING if begins else session.state
     return Spawned(session, base, tuple(made), tuple(present), state)
-
-
-def _takes_agents(session: Session, known: Container[int], repo: GitRepo) -> bool:
-    """Not once they are evaluated: unless somebody said so before there was one, or while one was half-made."""
-    if session.state is not State.EVALUATING:
-        return session.state not in FINISHED
-    has_any = known or repo.refs(archive_prefix(session.id))
-    agents = map(session.agent, session.agents)
-    return not has_any or any(agent.get("status") == SPAWNING for agent in agents)
 
 
 def _all(session: Session) -> range:
