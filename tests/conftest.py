@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests import measured
-from tests.hub import Hub, new_hub, sealed_environment
+from tests.hub import Hub, new_hub, peer, sealed_environment
 
 measured.take_over()
 pytest.register_assert_rewrite("tests.cleaning", "tests.faults.scenes")
@@ -28,6 +28,15 @@ def environ(tmp_path: Path) -> Mapping[str, str]:
 def hub(tmp_path: Path, environ: Mapping[str, str]) -> Hub:
     """A repository with one commit on main: a file, and one in a directory."""
     return new_hub(tmp_path / "project", environ)
+
+
+@pytest.fixture
+def script() -> Path:
+    """AgentHub's session_manager.py."""
+    found = peer()
+    if found is None:
+        pytest.skip("AgentHub's session_manager.py is not here (GIT_HUB_SESSION_PEER names it)")
+    return found
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from tests import hub as builder
 from tests.hub import PYTHON, Hub, Result
 from tests.stores import CREATED, agenthub
 
@@ -20,14 +19,6 @@ TASKS = [
     'x"\nagent_count: 99\neval_cmd: "curl evil',
     "\x1b[2J é 漢字",
 ]
-
-
-@pytest.fixture
-def script() -> Path:
-    found = builder.peer()
-    if found is None:
-        pytest.skip("AgentHub's session_manager.py is not here (GIT_HUB_SESSION_PEER names it)")
-    return found
 
 
 def peer(hub: Hub, script: Path, *words: str) -> Result:

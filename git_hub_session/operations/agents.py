@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Collection, Container, Iterable, Mapping
 
 from git_hub_session import runs
 from git_hub_session.errors import HubError, Refused, UsageError
@@ -13,11 +13,13 @@ from git_hub_session.refnames import (
     HEADS,
     AgentBranch,
     SessionId,
+    archive_prefix,
     branch_prefix,
     parse_agent_branch,
     short,
 )
 from git_hub_session.session import MAX_AGENTS, Session
+from git_hub_session.states import FINISHED, State
 from git_hub_session.typed import TYPE_CHECKING
 from git_hub_session.worktrees import Worktree, session_worktrees
 
@@ -33,6 +35,9 @@ EXEC, EVAL = "exec", "eval"
 
 SPAWNING = "spawning"
 """What the session says of an agent that is being made."""
+
+ANOTHER = "make another one with 'git hub-session init'"
+"""The way on from a session that takes nothing more."""
 
 # A variable that is longer keeps a program from being started (Linux: 128 KiB each).
 _MOST_TEXT = 100_000  # bytes
@@ -92,6 +97,26 @@ def attempts(sid: SessionId, repo: GitRepo) -> dict[int, list[int]]:
         if branch is not None:
             found.setdefault(branch.agent, []).append(branch.attempt)
     return dict(sorted(found.items()))
+
+
+def takes_agents(session: Session, repo: GitRepo) -> bool:
+    """Not once they are evaluated: unless somebody said so before there was one, or while one was half-made."""
+    if session.state is not State.EVALUATING:
+        return session.state not in FINISHED
+    agents = map(session.agent, session.agents)
+    if any(agent.get("status") == SPAWNING for agent in agents):
+        return True
+    return not (attempts(session.id, repo) or repo.refs(archive_prefix(session.id)))
+
+
+def way_to_agents(session: Session, repo: GitRepo, there: Collection[int] = ()) -> str:
+    """What leads to the agents that are missed, besides those that are there."""
+    if session.state in FINISHED:
+        return ANOTHER
+    branches = attempts(session.id, repo)
+    gone = branches.keys() - there if branches else repo.refs(archive_prefix(session.id))
+    verb = "restore" if gone and session.state is not State.INIT else "spawn"
+    return f"git hub-session {verb} {session.id}"
 
 
 def base_of(session: Session, repo: GitRepo) -> str:

@@ -15,7 +15,7 @@ from git_hub_session.operations.report import Report
 from git_hub_session.operations.scene import Scene
 from git_hub_session.refnames import SessionId
 from git_hub_session.session import Session, advanced
-from git_hub_session.states import State, way
+from git_hub_session.states import IllegalTransition, State, way
 from git_hub_session.typed import NamedTuple
 
 
@@ -42,7 +42,7 @@ def archive_session(sid: SessionId, scene: Scene, policy: Policy, *, reason: str
     """
     with scene.store.edit(sid) as edit:
         session = edit.read()
-        steps = way(session.state, State.ARCHIVED)
+        steps = _steps(session)
         if "reference-transaction" in hooks_in(scene, scene.place.common_dir):
             ask(sid, scene.repo, scene.git)
         report = carry_out(edit, sid, scene, policy, archiving=True)
@@ -56,9 +56,17 @@ def archive_session(sid: SessionId, scene: Scene, policy: Policy, *, reason: str
 def rehearse_archive(sid: SessionId, scene: Scene, policy: Policy) -> Ended:
     """What archive_session would do now; nothing is changed."""
     session = scene.store.read(sid)
-    steps = way(session.state, State.ARCHIVED)
+    steps = _steps(session)
     report = rehearse(sid, scene, policy, archiving=True)
     return Ended(session.state, steps if report.is_over else (), report, report.is_over)
+
+
+def _steps(session: Session) -> tuple[State, ...]:
+    try:
+        return way(session.state, State.ARCHIVED)
+    except IllegalTransition as fault:  # what is left of it goes all the same
+        fault.hint = f"git hub-session cleanup --archive {session.id}"
+        raise
 
 
 def _walked(session: Session, steps: tuple[State, ...], scene: Scene, reason: str) -> Session:

@@ -18,6 +18,7 @@ from git_hub_session.operations.agents import (
     base_of,
     environment,
     running,
+    way_to_agents,
 )
 from git_hub_session.operations.measure import BASELINE, Checkouts, Found, Meter, Recipe, Spot
 from git_hub_session.operations.scene import Scene
@@ -133,7 +134,7 @@ def _contestants(session: Session, scene: Scene, wish: Wish) -> list[Contestant]
     if session.state not in (State.RUNNING, State.EVALUATING):
         raise Refused(
             f"session '{session.id}' is '{session.state}': there is nothing to evaluate",
-            hint=f"git hub-session spawn {session.id}" if session.state is State.INIT else "",
+            hint=way_to_agents(session, scene.repo),
         )
     repo, base = scene.repo, base_of(session, scene.repo)
     found = []
@@ -145,7 +146,7 @@ def _contestants(session: Session, scene: Scene, wish: Wish) -> list[Contestant]
     if not found:
         raise Refused(
             f"session '{session.id}' has no agent's branch",
-            hint=f"git hub-session spawn {session.id}",
+            hint=way_to_agents(session, repo),
         )
     if wish.recipe is None:
         return found

@@ -17,11 +17,11 @@ from git_hub_session.operations.agents import (
     EXEC,
     SPAWNING,
     agent_worktrees,
-    attempts,
     base_of,
     environment,
     refuse_if_running,
     run_variable,
+    way_to_agents,
 )
 from git_hub_session.operations.links import way_back
 from git_hub_session.operations.output import Output
@@ -128,16 +128,14 @@ def _plan(session: Session, scene: Scene, wish: Wish) -> tuple[Turn, ...]:
     if session.state not in (State.RUNNING, State.EVALUATING):
         raise Refused(
             f"session '{session.id}' is '{session.state}': no agent is at work in it",
-            hint=f"git hub-session spawn {session.id}" if session.state is State.INIT else "",
+            hint=way_to_agents(session, scene.repo),
         )
     found = agent_worktrees(session.id, linked_worktrees(scene.place.common_dir))
     without = [f"agent-{number}" for number in wish.agents or () if number not in found]
     if without or not found:
-        # Who has a branch was spawned: its worktree went since.
-        gone = attempts(session.id, scene.repo).keys() - found.keys()
         raise Refused(
             f"no worktree: {', '.join(without) or 'no agent has one'}",
-            hint=f"git hub-session {'restore' if gone else 'spawn'} {session.id}",
+            hint=way_to_agents(session, scene.repo, found),
         )
     turns = []
     for number in wish.agents or found:

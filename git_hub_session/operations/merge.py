@@ -174,10 +174,9 @@ def _refuse_state(session: Session) -> None:
         State.INIT: f"git hub-session spawn {sid}",
         State.RUNNING: f"git hub-session eval {sid}",
         State.MERGED: f"git hub-session cleanup --archive {sid}",
+        State.ARCHIVED: f"to merge with git what it made: git hub-session restore {sid}",
     }
-    raise Refused(
-        f"session '{sid}' is '{state}': there is nothing to merge", hint=ways.get(state, "")
-    )
+    raise Refused(f"session '{sid}' is '{state}': there is nothing to merge", hint=ways[state])
 
 
 def _winner(session: Session, repo: GitRepo, wish: Wish) -> tuple[AgentBranch, Result | None]:
@@ -192,8 +191,15 @@ def _winner(session: Session, repo: GitRepo, wish: Wish) -> tuple[AgentBranch, R
         )
     made = attempts(session.id, repo).get(agent)
     if not made or not repo.tip(AgentBranch(session.id, agent, max(made)).ref):
-        raise Refused(f"agent-{agent} has no branch", hint=f"git hub-session status {session.id}")
+        other = "status" if wish.agent else "eval"
+        verb = "restore" if _is_archived(session.id, agent, repo) else other
+        raise Refused(f"agent-{agent} has no branch", hint=f"git hub-session {verb} {session.id}")
     return AgentBranch(session.id, agent, max(made)), result
+
+
+def _is_archived(sid: SessionId, agent: int, repo: GitRepo) -> bool:
+    tag = AgentBranch(sid, agent, 1).archive_tag
+    return bool(repo.tip(tag) or repo.refs(f"{tag}-attempt-"))
 
 
 def _base(into: str, sid: SessionId, repo: GitRepo) -> str:

@@ -15,10 +15,12 @@ from git_hub_session.clock import iso
 from git_hub_session.errors import GitFailed, HubError, Refused
 from git_hub_session.operations import removal
 from git_hub_session.operations.agents import (
+    ANOTHER,
     SPAWNING,
     attempts,
     environment,
     is_free,
+    takes_agents,
     worktree_path,
 )
 from git_hub_session.operations.halfmade import (
@@ -161,10 +163,9 @@ def _marked(session: Session, plan: Spawned, status: str, at: str) -> Session:
 
 
 def _plan(session: Session, scene: Scene, wish: Wish, worktrees: Sequence[Worktree]) -> Spawned:
-    if session.state not in (State.INIT, State.RUNNING):
+    if not takes_agents(session, scene.repo):
         raise Refused(
-            f"session '{session.id}' is '{session.state}': it takes no more agents",
-            hint="make another one with 'git hub-session init'",
+            f"session '{session.id}' is '{session.state}': it takes no more agents", hint=ANOTHER
         )
     known_attempts = attempts(session.id, scene.repo)
     made: list[Newborn] = []
@@ -193,7 +194,8 @@ def _plan(session: Session, scene: Scene, wish: Wish, worktrees: Sequence[Worktr
             raise Refused(f"'{path}' exists already", hint="choose another --path")
         made.append(Newborn(branch, path, attempt == last, left))
     base = _base(session, scene.repo, wish, is_needed=bool(made))
-    state = State.RUNNING if made or present else session.state
+    begins = session.state is State.INIT and (made or present)
+    state = State.RUNNING if begins else session.state
     return Spawned(session, base, tuple(made), tuple(present), state)
 
 

@@ -130,7 +130,7 @@ def test_a_merged_session_is_over(hub: Hub) -> None:
     assert hub.run("archive", "s1") == Result(
         1,
         "",
-        "error: cannot go from 'merged' to 'archived'\nhint: 'merged' is final: nothing follows it\n",
+        "error: cannot go from 'merged' to 'archived'\nhint: git hub-session cleanup --archive s1\n",
     )
     assert everything(hub) == before
 

@@ -513,7 +513,12 @@ def test_states_in_which_there_is_nothing_to_evaluate(hub: Hub) -> None:
     )
     for state in ("running", "evaluating", "archived"):
         hub.run("update", "s1", "--state", state)
-    assert hub.run("eval", *MEASURE, "s1").err.startswith("error: session 's1' is 'archived'")
+    assert hub.run("eval", *MEASURE, "s1") == Result(
+        1,
+        "",
+        "error: session 's1' is 'archived': there is nothing to evaluate\n"
+        "hint: make another one with 'git hub-session init'\n",
+    )
 
 
 def test_the_formats_and_a_rehearsal(hub: Hub) -> None:

@@ -268,7 +268,12 @@ def test_nobody_can_run(hub: Hub) -> None:
     assert hub.run("exec", "s1", "--timeout", "soon", "--", "true").code == 129
     for state in ("evaluating", "archived"):
         hub.run("update", "s1", "--state", state)
-    assert hub.run("exec", "s1", "--", "true").code == 1
+    assert hub.run("exec", "s1", "--", "true") == Result(
+        1,
+        "",
+        "error: session 's1' is 'archived': no agent is at work in it\n"
+        "hint: make another one with 'git hub-session init'\n",
+    )
     assert not (hub.directory() / "output").exists()
 
 

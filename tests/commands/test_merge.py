@@ -445,7 +445,10 @@ def test_nobody_is_ranked(hub: Hub) -> None:
         ([], "hint: git hub-session spawn s1\n"),
         (["running"], "hint: git hub-session eval s1\n"),
         (["running", "evaluating", "merged"], "hint: git hub-session cleanup --archive s1\n"),
-        (["running", "evaluating", "archived"], ""),
+        (
+            ["running", "evaluating", "archived"],
+            "hint: to merge with git what it made: git hub-session restore s1\n",
+        ),
     ],
 )
 def test_states_in_which_nothing_is_merged(hub: Hub, states: list[str], hint: str) -> None:

@@ -178,7 +178,7 @@ def test_what_makes_no_sense(hub: Hub, words: list[str], said: str) -> None:
 
 
 def test_finished_sessions_take_no_more(hub: Hub) -> None:
-    hub.session("s1")
+    hub.session("s1", agents=1)
     for state in ("running", "evaluating"):
         hub.run("update", "s1", "--state", state)
     assert hub.run("spawn", "s1") == Result(
@@ -187,6 +187,32 @@ def test_finished_sessions_take_no_more(hub: Hub) -> None:
         "error: session 's1' is 'evaluating': it takes no more agents\n"
         "hint: make another one with 'git hub-session init'\n",
     )
+
+
+def test_somebody_said_evaluating_before_there_was_an_agent(hub: Hub) -> None:
+    """Else there were no way on: all that wants agents says to spawn them. Killed meanwhile, it is finished."""
+    hub.session("s1")
+    for state in ("running", "evaluating"):
+        hub.run("update", "s1", "--state", state)
+    for words in ("exec s1 -- true", "eval s1 --ranking 1"):
+        assert hub.run(*words.split()).err.endswith("hint: git hub-session spawn s1\n")
+    interposed(hub, "spawn", "s1", code=DIE, nth=1, only="subprocess.Popen")
+    assert hub.state()["agents"]["agent-1"]["status"] == "spawning"
+    assert hub.run("spawn", "-q", "s1") == Result(0)
+    assert hub.state()["agents"]["agent-1"]["status"] == "ready"
+    assert hub.state()["state"] == "evaluating"
+    assert hub.run("spawn", "s1").code == 1
+    assert hub.run("exec", "-q", "s1", "--", "true") == Result(0)
+
+
+def test_what_was_archived_is_brought_back_and_not_begun_anew(hub: Hub) -> None:
+    hub.session("s1", agents=1)
+    hub.run("update", "s1", "--state", "running")
+    hub.run("eval", "-q", "--ranking", "1", "s1")
+    hub.run("cleanup", "-q", "--archive", "s1")
+    for words in ("exec s1 -- true", "eval s1 --ranking 1", "merge --yes s1"):
+        assert hub.run(*words.split()).err.endswith("hint: git hub-session restore s1\n"), words
+    assert hub.run("spawn", "s1").code == 1
 
 
 def test_where_the_worktrees_go(hub: Hub) -> None:

@@ -7,6 +7,7 @@ import re
 import shlex
 import shutil
 import subprocess
+from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -41,10 +42,16 @@ def typed(hint: str, words: tuple[str, ...]) -> list[str]:
     found = re.search(r"(?:^|: )((?:git|rm|mv) .*?)(?:, or .*)?$", hint)
     if found:
         return ["sh", "-c", found[1].replace("<agent>", "1")]
+    if hint.endswith("with 'git hub-session init'"):
+        return ["git", "hub-session", "init", "-q", "--task", "another"]
     if "use --force" in hint:
         return ["git", "hub-session", words[0], "--force", *words[1:]]
     if "choose another --path" in hint:
         return ["git", "hub-session", words[0], "--path", "../elsewhere-{id}-{n}", *words[1:]]
+    if "with --base" in hint:
+        return ["git", "hub-session", words[0], "--base", "release", *words[1:]]
+    if "with --into" in hint:
+        return ["git", "hub-session", words[0], "--into", "release", *words[1:]]
     if "without --retry" in hint:
         return ["git", "hub-session", "spawn", "s1"]
     if "check out another branch" in hint:
@@ -52,23 +59,29 @@ def typed(hint: str, words: tuple[str, ...]) -> list[str]:
     return []
 
 
-def to_the_end(hub: Hub, *words: str, left: int = MOST) -> Result:
+def to_the_end(hub: Hub, *words: str, left: int = MOST, told: Counter[str] | None = None) -> Result:
     """The command, once all that its errors say to type has been typed, their errors' too; it has to succeed then."""
+    told = Counter() if told is None else told
     result = hub.run(*words)
     if result.code == 0:
         return result
+    told["errors"] += 1
     assert left, result
     ways = [typed(hint, words) for hint in re.findall(r"hint: (.*)", result.out + result.err)]
     way = next(filter(None, ways), None)
     assert way, f"a dead end: {words}: {result}"
+    told["hints"] += 1
     done = hub.call(*way)
-    if way[0] != "sh" and way[2] == words[0]:
-        return done  # it was the very command
+    very = way[2] == words[0] or way[-1].startswith(
+        (f"git hub-session {words[0]} ", "git hub-session update ")
+    )
+    if very and (done.code == 0 or way[0] != "sh"):
+        return done  # it was the very command, or says that it was done by hand
     if done.code:
         again = re.match(r"git hub-session (.*)", way[-1])
         assert again, f"what was to be typed fails: {way}: {done}"
-        to_the_end(hub, *shlex.split(again[1]), left=left - 1)
-    return to_the_end(hub, *words, left=left - 1)
+        to_the_end(hub, *shlex.split(again[1]), left=left - 1, told=told)
+    return to_the_end(hub, *words, left=left - 1, told=told)
 
 
 def edit(hub: Hub, change: Callable[[dict[str, Any]], object]) -> None:
