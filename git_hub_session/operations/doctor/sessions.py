@@ -232,7 +232,7 @@ def _merge(facts: Facts, session: Session) -> Iterator[Finding]:
         if landed
         else f"the merge of agent-{merge.agent} into '{merge.into}' was begun, and is not there"
     )
-    advice = f"git hub-session merge {sid}"
+    advice = f"git hub-session merge {sid}{' --yes' if landed else ''}"
     yield Finding("merge-cut-off", sid, evidence, sid, advice=advice)
 
 

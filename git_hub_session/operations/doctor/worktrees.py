@@ -47,13 +47,10 @@ def _one(facts: Facts, worktree: Worktree, sid: SessionId) -> Iterator[Finding]:
     if link is not None:
         yield link
     elif isinstance(session, Session) and _is_left(session, worktree):
-        yield Finding(
-            "worktree-of-finished",
-            worktree.path,
-            f"session '{sid}' is '{session.state}'",
-            sid,
-            advice=f"git hub-session cleanup {sid}",
-        )
+        evidence, advice = f"session '{sid}' is '{session.state}'", f"git hub-session cleanup {sid}"
+        if not _is_on_branch(worktree):
+            advice = f"git worktree remove {quote(worktree.path)}"
+        yield Finding("worktree-of-finished", worktree.path, evidence, sid, advice=advice)
     yield from _lock(worktree, sid)
     locks = list(left_locks(facts, worktree.entry, sid))
     if locks and not facts.at_work(worktree.path):
@@ -63,6 +60,11 @@ def _one(facts: Facts, worktree: Worktree, sid: SessionId) -> Iterator[Finding]:
         yield Finding(
             "leftover-file", path, "left by a cleanup that was killed", sid, fix="delete it"
         )
+
+
+def _is_on_branch(worktree: Worktree) -> bool:
+    """Whether a cleanup sees it: it may have been detached."""
+    return any(map(session_of_branch, worktree.branches))
 
 
 def _is_left(session: Session, worktree: Worktree) -> bool:
@@ -131,8 +133,7 @@ def _missing(facts: Facts, worktree: Worktree, sid: SessionId) -> Finding:
         advice = f"git worktree repair {quote(found[0])}"
         return Finding("worktree-moved", path, evidence, sid, advice=advice)
     evidence = "its directory is gone"
-    is_on_branch = any(map(session_of_branch, worktree.branches))
-    if worktree.operation or not is_on_branch:  # a cleanup would not remove it, or not look at it
+    if worktree.operation or not _is_on_branch(worktree):  # a cleanup would not remove it
         if worktree.operation:
             evidence += f", in the middle of a {worktree.operation}"
         return Finding("worktree-missing", path, evidence, sid, advice=way_back(worktree))
