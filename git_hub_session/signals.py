@@ -9,15 +9,21 @@ from types import FrameType
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 
-def hold() -> Callable[[], None]:
-    """Make those that have a handler wait for a call of what is returned."""
+def hold(meanwhile: Callable[[], object] | None = None) -> Callable[[], None]:
+    """Make those that have a handler wait for a call of what is returned; each calls `meanwhile` at once."""
     came: list[int] = []
+
+    def heard(number: int, _frame: FrameType | None) -> None:
+        came.append(number)
+        if meanwhile is not None:
+            meanwhile()
+
     held: dict[int, Callable[[int, FrameType | None], object]] = {}
     for number in ENDING:
         handler = signal.getsignal(number)
         if callable(handler):
             held[number] = handler
-            signal.signal(number, lambda number, _: came.append(number))
+            signal.signal(number, heard)
 
     def release() -> None:
         for number, handler in held.items():

@@ -11,7 +11,13 @@ import os
 from git_hub_session.clock import iso
 from git_hub_session.errors import GitFailed, HubError, Refused
 from git_hub_session.operations import removal
-from git_hub_session.operations.halfmade import drop_begun, left_behind, refuse_if_made, set_aside
+from git_hub_session.operations.halfmade import (
+    drop_begun,
+    drop_torn,
+    left_behind,
+    refuse_if_made,
+    set_aside,
+)
 from git_hub_session.operations.reapply import reapply
 from git_hub_session.operations.recovery import recovered
 from git_hub_session.operations.returns import (
@@ -164,6 +170,7 @@ def _taken_back(one: Return, scene: Scene, *, branch_too: bool) -> list[str]:
     """Undo what was made of the worktree; what there is to say."""
     try:
         notes = _cleared(one, scene)
+        drop_torn(one.path, scene, [one.commit])
         drop_begun(one.path, scene.place.common_dir, LOCK)
         if branch_too:
             scene.git.change_refs([deleted(one.branch.ref, one.commit)])

@@ -24,6 +24,7 @@ from git_hub_session.operations.agents import (
 from git_hub_session.operations.halfmade import (
     INITIALIZING,
     drop_begun,
+    drop_torn,
     left_behind,
     refuse_if_made,
     set_aside,
@@ -329,6 +330,7 @@ def _is_taken_back(plan: Spawned, scene: Scene) -> bool:
             if worktree is not None:
                 removal.discard(worktree)
             else:
+                drop_torn(newborn.path, scene, [plan.base])
                 drop_begun(newborn.path, scene.place.common_dir, INITIALIZING)
         except removal.Stuck:
             stuck = True

@@ -277,7 +277,9 @@ def test_what_libgit2_refuses(hub: Hub, kind: str) -> None:
     for words in ("doctor", "doctor --fix"):
         found = called(*words.split())
         assert (found.code, found.err) == (1, "")
-        assert found.out.startswith(f"cannot-open: the repository\n  {told}\n  by hand: {way_out}\n")
+        assert found.out.startswith(
+            f"cannot-open: the repository\n  {told}\n  by hand: {way_out}\n"
+        )
     if "reftable" in kind:
         for words in ("init --task t", "run --task t --agent-cmd true"):
             assert called(*words.split()) == Result(
