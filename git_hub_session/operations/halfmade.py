@@ -21,6 +21,9 @@ INITIALIZING = "initializing"
 
 _WAIT = 100  # hundredths of a second
 
+# What git, and the child that it starts for it, write into an entry before there is an index.
+_BEGUN = ("gitdir", "locked", "HEAD", "ORIG_HEAD")
+
 
 def left_behind(
     branch: AgentBranch, path: str, worktrees: Sequence[Worktree], lock: str
@@ -42,9 +45,10 @@ def left_behind(
 def drop_begun(path: str, common_dir: str, lock: str) -> None:
     """Remove what a killed `git worktree add` of the directory `path` left before its entry said where it is.
 
-    Such an entry is called after the directory (agent-1, agent-11, …) and has nothing but locks,
-    for one of which git would keep it for ever. Of a git that is just beginning one it takes the
-    place away: that one fails, and has made nothing.
+    Such an entry is called after the directory (agent-1, agent-11, …), and has no index: nobody has
+    worked in it. While its lock is there git keeps it for ever, and of one without `commondir` it
+    dies. Of a git that is just beginning one it takes the place away: that one fails, and has
+    made nothing.
     """
     name = os.path.basename(path)
     for worktree in linked_worktrees(common_dir):
@@ -53,12 +57,18 @@ def drop_begun(path: str, common_dir: str, lock: str) -> None:
         if not is_its or worktree.path or not lock.startswith(worktree.lock or ""):
             continue
         try:
-            for file in os.listdir(worktree.entry):
-                if file in ("gitdir", "locked") or file.endswith(".lock"):  # of a child of that git
-                    os.unlink(os.path.join(worktree.entry, file))
-            os.rmdir(worktree.entry)
+            _drop_entry(worktree.entry)
         except OSError:
             pass  # it has more in it, and is somebody's
+
+
+def _drop_entry(entry: str) -> None:
+    found = [(directory, files) for directory, _, files in os.walk(entry, topdown=False)]
+    if all(file in _BEGUN or file.endswith(".lock") for _, files in found for file in files):
+        for directory, files in found:
+            for file in files:
+                os.unlink(os.path.join(directory, file))
+            os.rmdir(directory)
 
 
 def drop_torn(path: str, scene: Scene, sources: Sequence[str]) -> None:
