@@ -47,7 +47,7 @@ def side_by_side(
         return [work(item) for item in items]
     outcomes: list[Outcome | None] = [None] * len(items)
     children: dict[int, tuple[int, int]] = {}
-    answers: dict[int, list[Outcome] | None] = {}
+    answers: dict[int, list[Outcome] | None]
     try:
         for share in range(1, count):
             release = hold()  # a child that is in no list yet nobody would wait for
@@ -56,14 +56,13 @@ def side_by_side(
                 children[share] = child
             release()
         outcomes[0::count] = [work(item) for item in items[0::count]]
-        release = hold(lambda: _end(children))  # a signal ends the children too, and waits for them
+        release = hold(lambda: _end(children))  # a signal ends them too, and waits
     except BaseException:
         release = hold()
         _end(children)
         raise
     finally:
-        for share in [*children]:
-            answers[share] = _answer(children, share)
+        answers = {share: _answer(children, share) for share in [*children]}
         release()
     for share in range(1, count):
         outcomes[share::count] = answers.get(share) or [work(one) for one in items[share::count]]

@@ -6,6 +6,13 @@ import signal
 from collections.abc import Callable
 from types import FrameType
 
+from git_hub_session.typed import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import TypeVar
+
+    Outcome = TypeVar("Outcome")
+
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 
@@ -32,3 +39,12 @@ def hold(meanwhile: Callable[[], object] | None = None) -> Callable[[], None]:
             signal.raise_signal(number)
 
     return release
+
+
+def uncut(work: Callable[..., Outcome], *given: object, **named: object) -> Outcome:
+    """What `work` returns of what is given, whatever signal comes meanwhile: it waits."""
+    release = hold()
+    try:
+        return work(*given, **named)
+    finally:
+        release()

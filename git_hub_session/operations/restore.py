@@ -36,6 +36,7 @@ from git_hub_session.operations.verdict import reason_of, said
 from git_hub_session.refnames import AgentBranch, SessionId, created, deleted, short
 from git_hub_session.session import with_agents
 from git_hub_session.sidebyside import processors, side_by_side
+from git_hub_session.signals import uncut
 from git_hub_session.typed import Any, NamedTuple
 from git_hub_session.worktrees import Worktree, linked_worktrees
 
@@ -92,8 +93,10 @@ def _carried_out(plan: Restored, scene: Scene) -> Restored:
             shown(sum(os.path.lexists(f"{other.path}/.git") for other in plan.made))
         return outcome
 
-    outcomes = side_by_side(make, plan.made, processes=processors())
-    empty_trash(scene.place.common_dir)
+    try:
+        outcomes = side_by_side(make, plan.made, processes=processors())
+    finally:
+        empty_trash(scene.place.common_dir)
     shown(len(plan.made))
     pairs = list(zip(plan.made, outcomes, strict=True))
     return plan._replace(
@@ -115,7 +118,7 @@ def _made(one: Return, scene: Scene) -> _Outcome:
         try:
             _add(one, scene)
         except BaseException:
-            notes += _taken_back(one, scene, branch_too=ours)
+            notes += uncut(_taken_back, one, scene, branch_too=ours)
             raise
     except _FAULTS as fault:
         return _Outcome(_why(one.branch, fault), notes)

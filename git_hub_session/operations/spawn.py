@@ -37,6 +37,7 @@ from git_hub_session.operations.trash import empty_trash
 from git_hub_session.refnames import HEADS, AgentBranch, SessionId, created, deleted, short
 from git_hub_session.session import MAX_AGENTS, Session, advanced, with_agents
 from git_hub_session.sidebyside import processors, side_by_side
+from git_hub_session.signals import uncut
 from git_hub_session.states import State
 from git_hub_session.typed import TYPE_CHECKING, NamedTuple
 from git_hub_session.worktrees import Worktree, linked_worktrees
@@ -112,7 +113,7 @@ def spawn(sid: SessionId, scene: Scene, wish: Wish) -> Spawned:
             _make_branches(plan, scene.git)
             _make_worktrees(session, plan, scene, wish, outfit, task)
         except BaseException as fault:
-            if _is_undone(fault, plan, scene):
+            if uncut(_is_undone, fault, plan, scene):
                 edit.save(session)
             raise
         done = _begun(_marked(session, plan, "ready", at), scene, at)

@@ -6,6 +6,7 @@ signals come, at a moment that nothing is left to chance in. (Each moment that c
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -16,8 +17,8 @@ from typing import NamedTuple
 
 import pytest
 
-from git_hub_session.procfs import told
-from tests.hub import Hub, Result, wait_for
+from git_hub_session.procfs import openers, told
+from tests.hub import Hub, Result, snapshot, wait_for
 from tests.interposed import LONG
 from tests.invariants import whole
 
@@ -41,14 +42,18 @@ class Gate:
     @property
     def line(self) -> str:
         """For sh: wait, the first time."""
-        return f"test -e {self.ready} || {{ touch {self.ready}; read go <{self.fifo}; }}"
+        return f"test -e {self.ready} || {{ touch {self.ready}; read go <{self.fifo} || :; }}"
 
     def open(self) -> None:
-        """Let go on who waits, if somebody does still."""
+        """Let go on who waits: who has said so may not be there yet."""
+        wait_for(self._is_open)
+
+    def _is_open(self) -> bool:
         try:
             os.close(os.open(self.fifo, os.O_WRONLY | os.O_NONBLOCK))
         except OSError:
-            assert self.ready.exists()  # it has ended
+            return False
+        return True
 
     def hook(self, hub: Hub, name: str, when: str = "true") -> None:
         """A hook that comes through here, at the first call of which `when` is true."""
@@ -214,3 +219,78 @@ def test_it_ends_by_the_signal(hub: Hub, name: str, sent: str) -> None:
     assert hub.run(*case.words) == Result(0)
     assert case.after(hub)
     whole(hub, commits=commits)
+
+
+# Where the run is when it is stopped, how it comes there, and what one types then.
+RUN = ("run", "-q", "--yes", "--id", "s1", "--task", "t", "--agents", "2", *MEASURE[2:])
+STOPS = {
+    "measures what there is": ("spawn", "exec", "eval", "merge"),
+    "makes worktrees": ("spawn", "exec", "eval", "merge"),
+    "runs agents": ("exec", "eval", "merge"),
+    "merges": ("merge",),
+}
+
+
+@pytest.mark.parametrize("sent", SIGNALS if LONG else ["int int"])
+@pytest.mark.parametrize("stop", STOPS if LONG else ["runs agents"])
+def test_a_run_goes_on_by_hand(hub: Hub, stop: str, sent: str) -> None:
+    """It ends by the signal with the step that it was in; the others are typed."""
+    gate = Gate(hub)
+    hub.commit(hub.top, "file", "n: 0\n")
+    agent, measure = AGENT, "cat file"
+    if stop == "measures what there is":
+        measure = f"{gate.line}; cat file"
+    elif stop == "makes worktrees":
+        hub.git("config", "hubsession.setup", gate.line)
+    elif stop == "runs agents":
+        agent = f"{gate.line}; {AGENT}"
+    else:
+        gate.hook(hub, "commit-msg")
+    with called(hub, *RUN, "--eval", measure, "--agent-cmd", agent) as process:
+        wait_for(gate.ready.exists)
+        send(process, sent)
+        if stop == "merges" and sent == "term":
+            gate.open()
+        assert end_of(hub, process) == Result(-SIGNALS[sent][0])
+    whole(hub)
+    by_hand = {
+        "spawn": ("spawn", "-q", "s1"),
+        "exec": ("exec", "-q", "s1", "--", "sh", "-c", agent),
+        "eval": ("eval", "-q", "s1"),
+        "merge": MERGE,
+    }
+    for step in STOPS[stop]:
+        result = hub.run(*by_hand[step])
+        assert (result.code, result.out) == (0, ""), (step, result)
+    assert is_merged(hub)
+    whole(hub)
+
+
+@pytest.mark.parametrize("sent", SIGNALS if LONG else ["int int"])
+@pytest.mark.parametrize("waits", ["for its input", "for the lock"])
+def test_a_post_that_waits(hub: Hub, waits: str, sent: str) -> None:
+    """Nothing of it is on the board."""
+    hub.run("init", "-q", "--id", "s1", "--task", "t")
+    assert hub.run("board", "post", "-q", "progress", "-m", "first") == Result(0)
+    board = hub.top / ".agenthub" / "board"
+    before = snapshot(board)
+    post = ("board", "post", "-q", "progress")
+    if waits == "for its input":
+        text, end = os.pipe()
+        with called(hub, *post, "-F", "-", stdin=text) as process:
+            os.close(text)
+            os.write(end, b"x" * (1 << 17))  # more than a pipe holds: it is being read
+            send(process, sent)
+            assert end_of(hub, process) == Result(-SIGNALS[sent][0])
+        os.close(end)
+    else:
+        held = os.open(board, os.O_RDONLY)
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with called(hub, *post, "-m", "second") as process:
+            wait_for(lambda: process.pid in openers(str(board)))
+            send(process, sent)
+            assert end_of(hub, process) == Result(-SIGNALS[sent][0])
+        os.close(held)
+    assert snapshot(board) == before
+    assert hub.run(*post, "-m", "second") == Result(0)
+    assert "2 posts" in hub.run("board").out or hub.json("board")
