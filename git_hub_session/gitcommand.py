@@ -7,6 +7,7 @@ alias exported (GIT_DIR, GIT_INDEX_FILE, …) leaks in.
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -71,6 +72,9 @@ _TRIES = 20
 _SINCE = {"worktree": (2, 33), "hook": (2, 36), "merge-tree": (2, 38)}
 _USAGE = 129
 _NO_COMMAND = "is not a git command"
+
+_LOCKED = r"(\.lock'|packed-refs\.new'?): File exists"
+_WAY_OUT = "remove the file manually to continue"
 
 
 class GitMissing(HubError):
@@ -232,7 +236,7 @@ class Git:
         sys.audit("git_hub_session.end", words, moved.returncode, monotonic() - began)
         sys.audit("git_hub_session.end", refs.args, refs.returncode, monotonic() - began)
         if moved.returncode:
-            raise GitFailed("read-tree", moved.returncode, os.fsdecode(moved.stderr))
+            raise GitFailed("read-tree", moved.returncode, _explained(moved.stderr))
         sys.audit("git_hub_session.refs", [updated(ref, new, old)])
 
     def _locked(self, checkout: Mapping[str, str], command: str) -> subprocess.Popen[bytes]:
@@ -255,7 +259,7 @@ class Git:
             more = refs.stdout.read(4096)
             if not more:
                 with refs:
-                    words = os.fsdecode(said.removeprefix(b"start: ok\n"))
+                    words = _explained(said.removeprefix(b"start: ok\n"))
                 raise GitFailed("update-ref", refs.returncode, words)
             said += more
         return refs
@@ -282,10 +286,10 @@ class Git:
 
 
 def _explained(stderr: bytes) -> str:
-    """What git says, with the way out that it leaves out of a lock which is not called *.lock."""
+    """What git says, with the way out that it leaves out: of a lock which is not called *.lock, and of all since 2.55."""
     text = os.fsdecode(stderr)
-    if "packed-refs.new: File exists" in text:
-        text += "a git process may have crashed earlier: remove the file manually to continue\n"
+    if re.search(_LOCKED, text) and _WAY_OUT not in text:
+        text = f"{text.rstrip()}\na git process may have crashed earlier: {_WAY_OUT}\n"
     return text
 
 

@@ -91,7 +91,7 @@ def _rule(line: bytes, *, ignore_case: bool) -> Rule:
     whole_path = b"/" in pattern
     return Rule(
         re.compile(
-            _translated(pattern.removeprefix(b"/"), whole_path=whole_path),
+            _translated(pattern.removeprefix(b"/"), whole_path=whole_path, negative=negative),
             re.DOTALL | (re.IGNORECASE if ignore_case else 0),
         ),
         negative,
@@ -100,8 +100,12 @@ def _rule(line: bytes, *, ignore_case: bool) -> Rule:
     )
 
 
-def _translated(pattern: bytes, *, whole_path: bool) -> bytes:
-    """The pattern as a regular expression; in a whole path only `**` crosses a '/'."""
+def _translated(pattern: bytes, *, whole_path: bool, negative: bool) -> bytes:
+    """The pattern as a regular expression; in a whole path only `**` crosses a '/'.
+
+    Before git 2.52 `foo**/bar` matched `foobar`: what comes before the first wildcard was compared
+    by itself, and the rest started anew. Of both readings this takes the one that ignores less.
+    """
     one, many = (rb"[^/]", _WITHIN) if whole_path else (rb".", _ACROSS)
     tokens: list[bytes] = []
     at = 0
@@ -111,8 +115,8 @@ def _translated(pattern: bytes, *, whole_path: bool) -> bytes:
             stars = at
             while pattern[at : at + 1] == b"*":
                 at += 1
-            # git compares what comes before the first wildcard by itself: the rest starts anew.
-            starts = pattern[stars - 1 : stars] == b"/" or not _WILD.search(pattern[:stars])
+            starts = stars == 0 or pattern[stars - 1 : stars] == b"/"
+            starts = starts or (negative and not _WILD.search(pattern[:stars]))
             if not (whole_path and at - stars > 1 and starts):
                 tokens.append(many)
             elif at == len(pattern) or pattern[at : at + 2] == b"\\/":

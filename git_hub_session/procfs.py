@@ -22,6 +22,11 @@ class Process(NamedTuple):
     directory: str
 
 
+def is_blind() -> bool:
+    """Whether the system tells nothing of its processes here: no /proc, or none that is mounted."""
+    return not _listed("/proc/self")
+
+
 def processes() -> list[Process]:
     """Every process whose current directory we may see, but for this one and the git that called it."""
     own = [os.getpid()]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import pickle
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from signal import SIGTERM
 
 from git_hub_session.signals import hold
@@ -47,7 +47,7 @@ def side_by_side(
         return [work(item) for item in items]
     outcomes: list[Outcome | None] = [None] * len(items)
     children: dict[int, tuple[int, int]] = {}
-    answers: dict[int, list[Outcome] | None] = {}
+    answers: dict[int, list[Outcome] | None]
     try:
         for share in range(1, count):
             release = hold()  # a child that is in no list yet nobody would wait for
@@ -56,13 +56,14 @@ def side_by_side(
                 children[share] = child
             release()
         outcomes[0::count] = [work(item) for item in items[0::count]]
+        release = hold(lambda: _end(children))  # a signal ends them too, and waits
     except BaseException:
-        for pid, _ in children.values():
-            os.kill(pid, SIGTERM)  # nobody wants their shares any more
+        release = hold()
+        _end(children)
         raise
     finally:
-        for share, child in children.items():
-            answers[share] = _answer(*child)
+        answers = {share: _answer(children, share) for share in [*children]}
+        release()
     for share in range(1, count):
         outcomes[share::count] = answers.get(share) or [work(one) for one in items[share::count]]
     return outcomes  # type: ignore[return-value]  # every share is filled in
@@ -112,12 +113,21 @@ def _started(
         os._exit(status)
 
 
-def _answer(pid: int, pipe: int) -> list[Outcome] | None:
+def _end(children: Mapping[int, tuple[int, int]]) -> None:
+    """Ask them to end: nobody wants their shares any more."""
+    for pid, _ in children.values():
+        os.kill(pid, SIGTERM)
+
+
+def _answer(children: dict[int, tuple[int, int]], share: int) -> list[Outcome] | None:
+    """What the child says that has the share; it is over then, and none of `children` any more."""
+    pid, pipe = children[share]
     outcomes: list[Outcome] | None = None
     with open(pipe, "rb") as file:
         try:
             outcomes = pickle.load(file)
         except (EOFError, pickle.UnpicklingError):
             pass  # it was killed
+    del children[share]  # before its number can be another's
     _, status = os.waitpid(pid, 0)
     return None if status else outcomes

@@ -6,18 +6,31 @@ import signal
 from collections.abc import Callable
 from types import FrameType
 
+from git_hub_session.typed import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import TypeVar
+
+    Outcome = TypeVar("Outcome")
+
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 
-def hold() -> Callable[[], None]:
-    """Make those that have a handler wait for a call of what is returned."""
+def hold(meanwhile: Callable[[], object] | None = None) -> Callable[[], None]:
+    """Make those that have a handler wait for a call of what is returned; each calls `meanwhile` at once."""
     came: list[int] = []
+
+    def heard(number: int, _frame: FrameType | None) -> None:
+        came.append(number)
+        if meanwhile is not None:
+            meanwhile()
+
     held: dict[int, Callable[[int, FrameType | None], object]] = {}
     for number in ENDING:
         handler = signal.getsignal(number)
         if callable(handler):
             held[number] = handler
-            signal.signal(number, lambda number, _: came.append(number))
+            signal.signal(number, heard)
 
     def release() -> None:
         for number, handler in held.items():
@@ -26,3 +39,12 @@ def hold() -> Callable[[], None]:
             signal.raise_signal(number)
 
     return release
+
+
+def uncut(work: Callable[..., Outcome], *given: object, **named: object) -> Outcome:
+    """What `work` returns of what is given, whatever signal comes meanwhile: it waits."""
+    release = hold()
+    try:
+        return work(*given, **named)
+    finally:
+        release()

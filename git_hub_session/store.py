@@ -156,7 +156,8 @@ class Store:
                         directory.sync()
                         os.rename(aside, sid, src_dir_fd=sessions.fd, dst_dir_fd=sessions.fd)
                     except BaseException as fault:
-                        sessions.drop(directory, FILES)
+                        if sessions.exists(aside):  # else ^C came when it had its name already
+                            sessions.drop(directory, FILES)
                         if isinstance(fault, OSError) and sid in sessions.names():
                             raise SessionExists(sid) from None
                         raise

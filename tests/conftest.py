@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from collections import Counter
 from collections.abc import Mapping
@@ -15,6 +16,9 @@ from tests import measured
 from tests.hub import Hub, new_hub, peer, sealed_environment
 
 measured.take_over()
+# What a script started with & ignores ^C, and so would all that the tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 pytest.register_assert_rewrite("tests.cleaning", "tests.faults.scenes")
 
 

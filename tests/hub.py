@@ -220,6 +220,8 @@ def sealed_environment(tmp_path: Path) -> Mapping[str, str]:
         "[user]\n\tname = Ada\n\temail = ada@example.com\n"
         '[init]\n\tdefaultBranch = main\n[protocol "file"]\n\tallow = always\n'
         "[advice]\n\tdetachedHead = false\n"
+        # A newer git does it in the background after a commit, at a moment of its own.
+        "[maintenance]\n\tauto = false\n"
     )
     return {
         **{name: os.environ[name] for name in _KEPT if name in os.environ},

@@ -353,7 +353,8 @@ def test_what_is_no_repository_is_refused_in_gits_words(
     outside = hub.top.parent / "outside"
     (outside / "deep").mkdir(parents=True)
     gone = _linked(hub)
-    (hub.top / ".git" / "worktrees" / "linked" / "HEAD").write_text("nonsense\n")
+    broken = hub.top / ".git" / "worktrees" / "linked"
+    (broken / "HEAD").write_text("nonsense\n")
     faults = {
         "nothing": (outside, {}),
         "ceiling": (
@@ -367,7 +368,8 @@ def test_what_is_no_repository_is_refused_in_gits_words(
         said = hub.call("git", "rev-parse", "--git-dir", cwd=cwd, environ=more)
         message = _refusal(cwd, {**environ, **more}).replace("'", "")
         assert said.code == 128, name
-        assert said.err.replace("'", "") == f"fatal: {message}\n", name
+        by_git = said.err.replace("'", "").replace("(null)", str(broken))  # git 2.55 forgets which
+        assert by_git == f"fatal: {message}\n", name
 
 
 @pytest.mark.parametrize(

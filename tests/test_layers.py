@@ -43,7 +43,7 @@ HEAVY = "gitrepo gitcommand processes trust"
 # From the ground up. A pattern with * is a directory: a new file in it needs no new row.
 LAYERS = (
     Layer("L0 values", VALUES, imports=VALUES),
-    Layer("L0 signals", "signals"),
+    Layer("L0 signals", "signals", imports="typed"),
     Layer("L0 library", "libgit2"),
     Layer("L0 files", "regular"),
     Layer(
@@ -59,7 +59,7 @@ LAYERS = (
     Layer(
         "L3 operations",
         "operations operations.*",
-        imports=f"{VALUES} {LIGHT} regular hub store runs board operations.*",
+        imports=f"{VALUES} {LIGHT} regular signals hub store runs board operations.*",
         # The heavy doors come with the scene: an operation opens none.
         types="gitrepo gitcommand processes discovery files",
     ),

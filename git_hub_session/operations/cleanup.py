@@ -76,6 +76,7 @@ def rehearse(sid: SessionId, scene: Scene, policy: Policy, *, archiving: bool) -
         tuple(_removed(verdict, _would_save(sid, verdict)) for verdict in removed),
         (*_kept(verdicts), *_main_worktree(sid, scene.place)),
         branches,
+        tuple(_unseen(removed)),
     )
 
 
@@ -152,7 +153,17 @@ def _acted_on(
         kept += [keep(verdict, reason, saved) for verdict, saved in going]
         notes, going = [], []
     removed = _remove_all(scene, policy, going, kept)
+    notes = [*notes, *_unseen(removed)]
     return Report(sid, tuple(removed), tuple(kept), ArchivePlan((), ()), tuple(notes))
+
+
+def _unseen(removed: Sequence[object]) -> list[str]:
+    """What could not be asked of worktrees that went."""
+    if not removed or not procfs.is_blind():
+        return []
+    return [
+        "without /proc nobody can see whether a process works in a worktree, or what is mounted in it"
+    ]
 
 
 def _going(sid: SessionId, scene: Scene, spare: str) -> list[Branch]:

@@ -73,7 +73,10 @@ def _free_id(store: Store, now: float, *, window: int = 1) -> SessionId:
 def base_branch(place: Place, named: str | None) -> str:
     """The branch that was named, or the current one; raises NoBase."""
     if not keeps_refs_in_files(place.common_dir):
-        raise NoBase("this repository keeps its refs in a reftable, which cannot be read yet")
+        raise NoBase(
+            "this repository keeps its refs in a reftable, which cannot be read yet",
+            hint="git refs migrate --ref-format=files",
+        )
     if named is not None:
         branch = named.removeprefix(HEADS)
         if not _is_branch(place.common_dir, branch):

@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from itertools import count
 from shlex import quote
+from time import sleep
 
 from git_hub_session import procfs, tree
 from git_hub_session.errors import GitFailed, Refused
@@ -17,6 +18,11 @@ from git_hub_session.worktrees import Worktree, linked_worktrees
 
 INITIALIZING = "initializing"
 """The reason for which git locks an entry until it is whole."""
+
+_WAIT = 100  # hundredths of a second
+
+# What git, and the child that it starts for it, write into an entry before there is an index.
+_BEGUN = ("gitdir", "locked", "HEAD", "ORIG_HEAD")
 
 
 def left_behind(
@@ -39,9 +45,10 @@ def left_behind(
 def drop_begun(path: str, common_dir: str, lock: str) -> None:
     """Remove what a killed `git worktree add` of the directory `path` left before its entry said where it is.
 
-    Such an entry is called after the directory (agent-1, agent-11, …) and has nothing but its lock,
-    for which git would keep it for ever. Of a git that is just beginning one it takes the
-    place away: that one fails, and has made nothing.
+    Such an entry is called after the directory (agent-1, agent-11, …), and has no index: nobody has
+    worked in it. While its lock is there git keeps it for ever, and of one without `commondir` it
+    dies. Of a git that is just beginning one it takes the place away: that one fails, and has
+    made nothing.
     """
     name = os.path.basename(path)
     for worktree in linked_worktrees(common_dir):
@@ -50,11 +57,38 @@ def drop_begun(path: str, common_dir: str, lock: str) -> None:
         if not is_its or worktree.path or not lock.startswith(worktree.lock or ""):
             continue
         try:
-            for file in {"gitdir", "locked"}.intersection(os.listdir(worktree.entry)):
-                os.unlink(os.path.join(worktree.entry, file))
-            os.rmdir(worktree.entry)
+            _drop_entry(worktree.entry)
         except OSError:
             pass  # it has more in it, and is somebody's
+
+
+def _drop_entry(entry: str) -> None:
+    found = [(directory, files) for directory, _, files in os.walk(entry, topdown=False)]
+    if all(file in _BEGUN or file.endswith(".lock") for _, files in found for file in files):
+        for directory, files in found:
+            for file in files:
+                os.unlink(os.path.join(directory, file))
+            os.rmdir(directory)
+
+
+def drop_torn(path: str, scene: Scene, sources: Sequence[str]) -> None:
+    """Remove what is left at `path` of a `git worktree add` of this call that was interrupted.
+
+    ^C reaches a child of that git as well, which writes the files: git takes directory and entry
+    away, and the child may have written one more. Only if it is the start of one from `sources`.
+    """
+    inside = {"GIT_DIR": scene.place.common_dir, "GIT_WORK_TREE": path}
+    for _ in range(_WAIT):
+        if not procfs.workers_in(os.path.realpath(path)):
+            break
+        sleep(0.01)
+    try:
+        if os.path.isdir(path) and not os.path.lexists(f"{path}/.git"):
+            seen = tree.look(path)
+            if _is_gits_alone(seen, inside, scene, sources):
+                tree.remove(path, seen)
+    except OSError:
+        pass  # it is named by the next call
 
 
 def refuse_if_made(worktree: Worktree, who: str) -> None:
@@ -75,7 +109,8 @@ def set_aside(worktree: Worktree, scene: Scene, sources: Sequence[str], call: st
     Raises Refused where commits would be lost with the entry, removal.Stuck, OSError.
     """
     _refuse_if_committed(worktree, scene, sources)
-    if worktree.missing or _is_gits_alone(worktree, scene, sources):
+    inside = {"GIT_DIR": worktree.entry, "GIT_WORK_TREE": worktree.path}
+    if worktree.missing or _is_gits_alone(tree.look(worktree.path), inside, scene, sources):
         removal.discard(worktree)
         return []
     free = (f"{worktree.path}.cut-off-{number}" for number in count(1))
@@ -95,17 +130,18 @@ def _refuse_if_committed(worktree: Worktree, scene: Scene, sources: Sequence[str
     raise Refused(f"commits were made in '{worktree.path}' that no branch has", hint)
 
 
-def _is_gits_alone(worktree: Worktree, scene: Scene, sources: Sequence[str]) -> bool:
-    seen = tree.look(worktree.path)
+def _is_gits_alone(
+    seen: tree.Tree, inside: Mapping[str, str], scene: Scene, sources: Sequence[str]
+) -> bool:
     written: dict[bytes, set[bytes]] = {}
     for source in sources:
         for path, (mode, oid) in scene.repo.tree_entries(source).items():
             if mode != 0o160000:
                 written.setdefault(path, set()).add(oid)
-    inside = {"GIT_DIR": worktree.entry, "GIT_WORK_TREE": worktree.path}
+    top = inside["GIT_WORK_TREE"]
     return not seen.repositories and all(
         any(
-            is_start(content(worktree.path, path, file.st_mode), inside, scene, path, blob)
+            is_start(content(top, path, file.st_mode), inside, scene, path, blob)
             for blob in written.get(path, ())
         )
         for path, file in seen.files.items()

@@ -11,7 +11,13 @@ import os
 from git_hub_session.clock import iso
 from git_hub_session.errors import GitFailed, HubError, Refused
 from git_hub_session.operations import removal
-from git_hub_session.operations.halfmade import drop_begun, left_behind, refuse_if_made, set_aside
+from git_hub_session.operations.halfmade import (
+    drop_begun,
+    drop_torn,
+    left_behind,
+    refuse_if_made,
+    set_aside,
+)
 from git_hub_session.operations.reapply import reapply
 from git_hub_session.operations.recovery import recovered
 from git_hub_session.operations.returns import (
@@ -30,6 +36,7 @@ from git_hub_session.operations.verdict import reason_of, said
 from git_hub_session.refnames import AgentBranch, SessionId, created, deleted, short
 from git_hub_session.session import with_agents
 from git_hub_session.sidebyside import processors, side_by_side
+from git_hub_session.signals import uncut
 from git_hub_session.typed import Any, NamedTuple
 from git_hub_session.worktrees import Worktree, linked_worktrees
 
@@ -86,8 +93,10 @@ def _carried_out(plan: Restored, scene: Scene) -> Restored:
             shown(sum(os.path.lexists(f"{other.path}/.git") for other in plan.made))
         return outcome
 
-    outcomes = side_by_side(make, plan.made, processes=processors())
-    empty_trash(scene.place.common_dir)
+    try:
+        outcomes = side_by_side(make, plan.made, processes=processors())
+    finally:
+        empty_trash(scene.place.common_dir)
     shown(len(plan.made))
     pairs = list(zip(plan.made, outcomes, strict=True))
     return plan._replace(
@@ -109,7 +118,7 @@ def _made(one: Return, scene: Scene) -> _Outcome:
         try:
             _add(one, scene)
         except BaseException:
-            notes += _taken_back(one, scene, branch_too=ours)
+            notes += uncut(_taken_back, one, scene, branch_too=ours)
             raise
     except _FAULTS as fault:
         return _Outcome(_why(one.branch, fault), notes)
@@ -164,6 +173,7 @@ def _taken_back(one: Return, scene: Scene, *, branch_too: bool) -> list[str]:
     """Undo what was made of the worktree; what there is to say."""
     try:
         notes = _cleared(one, scene)
+        drop_torn(one.path, scene, [one.commit])
         drop_begun(one.path, scene.place.common_dir, LOCK)
         if branch_too:
             scene.git.change_refs([deleted(one.branch.ref, one.commit)])

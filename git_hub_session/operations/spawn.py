@@ -26,6 +26,7 @@ from git_hub_session.operations.agents import (
 from git_hub_session.operations.halfmade import (
     INITIALIZING,
     drop_begun,
+    drop_torn,
     left_behind,
     refuse_if_made,
     set_aside,
@@ -39,6 +40,7 @@ from git_hub_session.operations.trash import empty_trash
 from git_hub_session.refnames import HEADS, AgentBranch, SessionId, created, deleted, short
 from git_hub_session.session import MAX_AGENTS, Session, advanced, with_agents
 from git_hub_session.sidebyside import processors, side_by_side
+from git_hub_session.signals import uncut
 from git_hub_session.states import State
 from git_hub_session.typed import TYPE_CHECKING, NamedTuple
 from git_hub_session.worktrees import Worktree, linked_worktrees
@@ -114,7 +116,7 @@ def spawn(sid: SessionId, scene: Scene, wish: Wish) -> Spawned:
             _make_branches(plan, scene.git)
             _make_worktrees(session, plan, scene, wish, outfit, task)
         except BaseException as fault:
-            if _is_undone(fault, plan, scene):
+            if uncut(_is_undone, fault, plan, scene):
                 edit.save(session)
             raise
         done = _begun(_marked(session, plan, "ready", at), scene, at)
@@ -293,21 +295,18 @@ def _tidied(plan: Spawned, scene: Scene) -> Spawned:
         left = newborn.left
         if left is not None:
             refuse_if_made(left, f"agent-{newborn.branch.agent}")
-            half = removal.is_half_removed(left)
-            gone = left.missing and left.lock is None
-            if half:
+            if removal.is_half_removed(left):
                 removal.finish(left)
-            elif gone or left.lock == INITIALIZING:
+                left = None
+            elif left.lock == INITIALIZING or (left.missing and left.lock is None):
                 notes += set_aside(left, scene, [plan.base], "spawn")
+                left = None
             elif left.missing:
-                raise Refused(
-                    f"'{left.path}' is locked, and its directory is gone",
-                    hint=f"git worktree unlock {quote(left.path)}",
-                )
+                locked = f"'{left.path}' is locked, and its directory is gone"
+                raise Refused(locked, hint=f"git worktree unlock {quote(left.path)}")
             elif left.fault:
                 raise Refused(f"'{left.path}': {left.fault}", hint=way_back(left))
-            if half or gone or left.lock == INITIALIZING:
-                newborn = newborn._replace(left=None)
+            newborn = newborn._replace(left=left)
         elif plan.session.agent(f"agent-{newborn.branch.agent}").get("status") == SPAWNING:
             drop_begun(newborn.path, scene.place.common_dir, INITIALIZING)
         made.append(newborn)
@@ -332,6 +331,7 @@ def _is_taken_back(plan: Spawned, scene: Scene) -> bool:
             if worktree is not None:
                 removal.discard(worktree)
             else:
+                drop_torn(newborn.path, scene, [plan.base])
                 drop_begun(newborn.path, scene.place.common_dir, INITIALIZING)
         except removal.Stuck:
             stuck = True

@@ -96,7 +96,10 @@ def test_init_where_refs_are_in_a_table(hub: Hub) -> None:
     (hub.top / ".git" / "reftable").mkdir()
     before = everything(hub)
     assert hub.call(COMMAND, "init", "--task", "x") == Result(
-        128, "", "fatal: this repository keeps its refs in a reftable, which cannot be read yet\n"
+        128,
+        "",
+        "fatal: this repository keeps its refs in a reftable, which cannot be read yet\n"
+        "hint: git refs migrate --ref-format=files\n",
     )
     assert everything(hub) == before
 

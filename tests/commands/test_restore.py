@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -534,7 +535,8 @@ def test_a_worktree_that_is_there_is_left_alone(hub: Hub) -> None:
     hub.git("switch", "-q", BRANCH)  # in the main worktree
     refused = hub.run("restore", "s1")
     assert (refused.code, refused.out) == (1, "")
-    assert f"is already checked out at '{hub.top}'" in refused.err
+    assert re.search("is already (checked out|used by worktree) at", refused.err)
+    assert f" at '{hub.top}'" in refused.err
     assert entries(hub) == []
 
 

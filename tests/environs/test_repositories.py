@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import os
 import shutil
 from collections.abc import Callable
@@ -20,8 +22,8 @@ AGENT = (
 MEASURE = ("--eval", "git show HEAD:file", "--metric", "n", "--direction", "higher")
 
 
-def tournament(hub: Hub) -> None:
-    """From `init` to `merge`; the work is saved, restored byte for byte, and saved again."""
+def tournament(hub: Hub, *, warned: str = "") -> None:
+    """From `init` to `merge`; the work is saved (`warned` is said then), restored byte for byte, and saved again."""
     worktrees = hub.top.parent / f"{hub.top.name}.hub" / "s1"
     before = hub.refs("refs/heads")
     for words in (
@@ -36,7 +38,7 @@ def tournament(hub: Hub) -> None:
     for branch in status["branches"]:
         assert (branch["ahead"], branch["behind"], branch["files"]) == (1, 0, 1), branch
     works = [snapshot(worktrees / f"agent-{agent}") for agent in (1, 2)]
-    assert hub.run("cleanup", "-q", "s1") == Result(0)
+    assert hub.run("cleanup", "-q", "s1") == Result(0, "", warned)
     assert list(worktrees.iterdir()) == []
     assert hub.run("restore", "-q", "s1") == Result(0)
     assert [snapshot(worktrees / f"agent-{agent}") for agent in (1, 2)] == works
@@ -67,6 +69,20 @@ def split_index(hub: Hub) -> Hub:
     hub.git("config", "core.splitIndex", "true")
     hub.git("update-index", "--split-index")
     return hub
+
+
+def relative_worktrees(hub: Hub) -> Hub:
+    """Links between worktree and repository that are relative (git 2.48); the whole was moved since its first one."""
+    hub.git("config", "worktree.useRelativePaths", "true")
+    hub.git("worktree", "add", "-q", "--detach", hub.top.parent / "other")
+    link = (hub.top / ".git" / "worktrees" / "other" / "gitdir").read_text()
+    if link != "../../../../other/.git\n":
+        pytest.skip("git makes no relative links")
+    moved = hub.top.parent / "moved"
+    moved.mkdir()
+    for name in ("project", "other"):
+        (hub.top.parent / name).rename(moved / name)
+    return Hub(moved / "project", hub.environ)
 
 
 def untracked_cache(hub: Hub) -> Hub:
@@ -162,52 +178,96 @@ def names_of_bytes(hub: Hub) -> Hub:
     return odd_hub
 
 
-# The first five have their ways of their own through the program; all of them in the long form.
+# The first six have their ways of their own through the program; all of them in the long form.
 LAYOUTS = (
-    split_index, sparse_index, partial, names_of_bytes, core_worktree,
+    split_index, sparse_index, partial, names_of_bytes, core_worktree, relative_worktrees,
     untracked_cache, worktree_config, precious_objects, alternates, shallow, grafted, packed,
     separate_git_dir, submodule,
 )  # fmt: skip
 
 
 @pytest.mark.parametrize(
-    "layout", LAYOUTS[: None if LONG else 5], ids=lambda layout: layout.__name__
+    "layout", LAYOUTS[: None if LONG else 6], ids=lambda layout: layout.__name__
 )
 def test_a_tournament_in_it(hub: Hub, layout: Callable[[Hub], Hub]) -> None:
     tournament(layout(hub))
 
 
 WORKS = "'list', 'update', 'log' and 'board' work all the same"
+MIGRATE = "git refs migrate --ref-format=files"
 REFUSED = {
     "sha256": (
         "unknown object format 'sha256'",
         "it takes a repository whose objects are named by SHA-1",
     ),
-    "refstorage": (
-        "unsupported extension name extensions.refstorage",
-        "git refs migrate --ref-format=files",
-    ),
+    "reftable": ("unsupported extension name extensions.refstorage", MIGRATE),
+    "reftable_by_git": ("unsupported extension name extensions.refstorage", MIGRATE),
     "fromTheFuture": (
         "unsupported extension name extensions.fromthefuture",
         "a newer pygit2, or a repository without that extension",
     ),
 }
+# What `git refs migrate --ref-format=reftable` of git 2.55.0 made of the repository of these tests:
+# HEAD, main and their reflogs.
+TABLE = """
+UkVGVAEAEAAAAAAAAAAAAQAAAAAAAAACcgAAYQAjSEVBRAAPcmVmcy9oZWFkcy9tYWluAHlyZWZzL2hlYWRzL21haW4AgTc0
+KHWzOKK11L223VHc/sza9VkAABwAADMAAmcAAOx42mPI9HB1dGH4DwH/GLCARnMTjdLNFou2Xtm77W7gnX9nbn2NZHZMSeRP
+TEl0SK1IzC3ISdVLzs9tPfNkdwIDgziQmZtZoqCRmZdZkpmYo2mlkJRYnMrF0OBYlJpWrJ+RmphSrJ+bmJkHs/UvLW1lYGFg
+yGNgAgCVFVS0UkVGVAEAEAAAAAAAAAAAAQAAAAAAAAACAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAGEAAAAAAAAA
+AB7u1c8=
+"""
+
+
+def sha256(hub: Hub) -> None:
+    shutil.move(hub.top / ".agenthub", hub.top.parent / "kept")
+    shutil.rmtree(hub.top / ".git")
+    hub.git("init", "-q", "--object-format=sha256")
+    hub.git("add", ".")
+    hub.git("commit", "-q", "-m", "base")
+    shutil.move(hub.top.parent / "kept", hub.top / ".agenthub")
+
+
+def reftable(hub: Hub) -> None:
+    """As git leaves one; where git is new enough it has to read it."""
+    commit = hub.git("rev-parse", "main")
+    extension(hub, "refStorage", "reftable")
+    directory = hub.top / ".git"
+    shutil.rmtree(directory / "refs")
+    shutil.rmtree(directory / "logs")
+    (directory / "refs").mkdir()
+    (directory / "refs" / "heads").write_text("this repository uses the reftable format\n")
+    (directory / "HEAD").write_text("ref: refs/heads/.invalid\n")
+    (directory / "reftable").mkdir()
+    name = "0x000000000001-0x000000000002-a37567f2.ref"
+    (directory / "reftable" / name).write_bytes(base64.b64decode(TABLE))
+    (directory / "reftable" / "tables.list").write_text(f"{name}\n")
+    read = hub.call("git", "rev-parse", "main")
+    if read.code:
+        assert "unknown repository extension" in read.err
+    else:
+        assert read.out == f"{commit}\n"
+
+
+def reftable_by_git(hub: Hub) -> None:
+    made = hub.call("git", "refs", "migrate", "--ref-format=reftable")
+    if made.code:
+        pytest.skip(f"git makes none: {made.err.splitlines()[0]}")
+
+
+def extension(hub: Hub, name: str, value: str) -> None:
+    hub.git("config", "core.repositoryFormatVersion", "1")
+    hub.git("config", f"extensions.{name}", value)
 
 
 @pytest.mark.parametrize("kind", REFUSED)
 def test_what_libgit2_refuses(hub: Hub, kind: str) -> None:
     """What can be done without it is done; all else names the reason and the way out, and changes nothing."""
     assert hub.run("init", "-q", "--id", "s1", "--task", "t").code == 0
-    if kind == "sha256":
-        shutil.move(hub.top / ".agenthub", hub.top.parent / "kept")
-        shutil.rmtree(hub.top / ".git")
-        hub.git("init", "-q", "--object-format=sha256")
-        hub.git("add", ".")
-        hub.git("commit", "-q", "-m", "base")
-        shutil.move(hub.top.parent / "kept", hub.top / ".agenthub")
+    make = {"sha256": sha256, "reftable": reftable, "reftable_by_git": reftable_by_git}.get(kind)
+    if make:
+        make(hub)
     else:
-        hub.git("config", "core.repositoryFormatVersion", "1")
-        hub.git("config", f"extensions.{kind}", "reftable")
+        extension(hub, kind, "true")
 
     def called(*words: str) -> Result:
         return hub.call("git-hub-session", *words)  # git itself would warn of the extension
@@ -216,21 +276,63 @@ def test_what_libgit2_refuses(hub: Hub, kind: str) -> None:
     assert called("update", "s1", "--state", "running") == Result(0, "Session s1: init → running\n")
     assert called("log", "s1").out.startswith("2026-03-17T14:30:22.000000+00:00  init → running")
     assert called("board").code == 0
+    assert called("board", "post", "-q", "progress", "-m", "hello") == Result(0)
+    assert "hello" in called("board", "read", "progress").out
+    assert called("update", "-q", "s1", "--state", "evaluating") == Result(0)
     before = snapshot(hub.top)
     reason, way_out = REFUSED[kind]
     path = hub.top / ".git"
-    fatal = f"fatal: libgit2 cannot open '{path}': {reason}\nhint: {way_out}\nhint: {WORKS}\n"
+    told = f"libgit2 cannot open '{path}': {reason}"
     for words in (
-        "status s1", "spawn s1", "exec s1 -- true", "eval s1 --ranking 1", "cleanup s1", "restore s1",
-        "archive s1", "cleanup --archive s1",
+        "status s1", "spawn s1", "exec s1 -- true", "eval s1 --ranking 1", "merge --yes s1",
+        "cleanup s1", "restore s1", "archive s1", "cleanup --archive s1",
     ):  # fmt: skip
-        result = called(*words.split())
-        if words == "exec s1 -- true":
-            assert result.code in (1, 128)
-            assert fatal in result.err or "no agent has one" in result.err
-        else:
-            assert result == Result(128, "", fatal), words
+        fatal = Result(128, "", f"fatal: {told}\nhint: {way_out}\nhint: {WORKS}\n")
+        assert called(*words.split()) == fatal, words
+    for words in ("doctor", "doctor --fix"):
+        found = called(*words.split())
+        assert (found.code, found.err) == (1, "")
+        assert found.out.startswith(
+            f"cannot-open: the repository\n  {told}\n  by hand: {way_out}\n"
+        )
+    if "reftable" in kind:
+        for words in ("init --task t", "run --task t --agent-cmd true"):
+            assert called(*words.split()) == Result(
+                128,
+                "",
+                "fatal: this repository keeps its refs in a reftable, which cannot be read yet\n"
+                f"hint: {MIGRATE}\n",
+            )
     assert snapshot(hub.top) == before
+    if kind == "reftable_by_git":
+        hub.git(*MIGRATE.split()[1:])
+        assert called("status", "s1").code == 0
+        assert called("doctor").code == 0
+
+
+def test_relative_links_that_a_newer_git_made(hub: Hub) -> None:
+    """An older git refuses the repository; what needs none is done, and nothing is taken for gone."""
+    hub.session(agents=2)
+    for agent in (1, 2):
+        entry, where = hub.top / ".git" / "worktrees" / f"agent-{agent}", hub.worktree(agent)
+        (entry / "gitdir").write_text(f"{os.path.relpath(where, entry)}/.git\n")
+        (where / ".git").write_text(f"gitdir: {os.path.relpath(entry, where)}\n")
+    (hub.worktree(2) / "new").write_text("new\n")
+    extension(hub, "relativeWorktrees", "true")
+    told = hub.call("git", "status")
+    status = json.loads(hub.call("git-hub-session", "status", "s1", "--format=json").out)
+    assert [one["worktree"] for one in status["worktrees"]] == [
+        str(hub.worktree(n)) for n in (1, 2)
+    ]
+    done = hub.call("git-hub-session", "cleanup", "s1")
+    assert not hub.worktree(1).exists()
+    if told.code:
+        assert "unknown repository extension found" in told.err
+        assert (done.code, (hub.worktree(2) / "new").read_text()) == (1, "new\n")
+        assert "unknown repository extension found" in done.out
+    else:
+        assert done.code == 0
+        assert hub.git("show", "refs/hub/rescue/s1/agent-2/attempt-1/1^3:new") == "new"
 
 
 def test_what_a_partial_clone_lacks(hub: Hub) -> None:

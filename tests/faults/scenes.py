@@ -176,6 +176,11 @@ class World:
         world = str(self.hub.top.parent)
         return self.hub.call(PYTHON, "-I", TRACER, self.report, world, action, str(nth), *words)
 
+    def late(self) -> list[str]:
+        """What was still changed when the command itself had ended."""
+        lines = self.report.read_text().splitlines()
+        return [line for line in lines if line.startswith("LATE ")]
+
     def call(self, *words: str) -> Result:
         """The command as it is, not through git: that is two processes less."""
         return self.hub.call(PYTHON, "-B", "-I", "-c", COMMAND, *words)

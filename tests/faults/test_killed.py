@@ -1,4 +1,4 @@
-"""Killed, or failing, at any system call that changes something: of the command itself, of a git or a shell it has started.
+"""Killed, interrupted or failing at any system call that changes something: of the command itself, of a git or a shell it has started.
 
 Whatever happens nothing is lost and everything reads; and the same call once more ends as if nothing had
 happened. All calls of all scenes in the long form, a few of each in the short one.
@@ -43,12 +43,19 @@ STEPS = {
     "EACCES": 12,
     "EIO": 12,
     "once:EIO": 6,
+    "INT": 3,
+    "INT+INT": 12,
+    "TERM": 12,
 }
 KILLED = ("all", "alone")
+SIGNALS = {"INT": 2, "INT+INT": 2, "TERM": 15}
 # Where something was found that is mended now: played in the short form too.
 _STATE = "project/.agenthub/sessions/s1/.state.json.tmp"
 FOUND = {
-    "init": [("all", "write project/.agenthub/sessions/.s1.")],
+    "init": [
+        ("all", "write project/.agenthub/sessions/.s1."),
+        ("INT", "renameat project/.agenthub/sessions/s1"),
+    ],
     "update": [("all", f"write {_STATE}"), ("once:EIO", f"fsync {_STATE}")],
     "post": [("alone", "renameat project/.agenthub/board/_index.json")],
     "spawn": [
@@ -56,6 +63,7 @@ FOUND = {
         ("alone", "mkdir project/.git/logs/refs/heads/hub/s1/agent-2"),
         ("alone", "openat project/.git/worktrees/agent-1/gitdir"),
         ("once:EIO", "write project/.git/worktrees/agent-2/gitdir"),
+        ("INT", "rename project/.git/worktrees/agent-1/ORIG_HEAD"),
     ],
     "cleanup": [("ENOSPC", f"openat {_STATE}"), ("EIO", "unlinkat project.hub")],
     "cleanup --archive": [("all", "write project/.git/packed-refs.new")],
@@ -71,6 +79,8 @@ FOUND = {
     "restore": [
         ("all", "write project/.git/worktrees/agent-1/locked"),
         ("all", "write project/.git/worktrees/agent-1/commondir"),
+        ("INT", "write project.hub/s1/agent-2/more/new"),
+        ("INT+INT", "mkdir project.hub/s1/agent-1/sub"),
     ],
 }
 
@@ -98,23 +108,27 @@ def test_killed_at_any_call(
 ) -> None:
     world = World(hub, SCENES[name])
     assert len(world.calls("all")) >= SCENES[name].calls
-    played = {"kill points": 0, "faults": 0, "lock files of a killed git": 0}
+    played = {"kill points": 0, "signals": 0, "faults": 0, "lock files of a killed git": 0}
     for action, nth in moments(world, name, share):
         world.put_back()
         ended = world.play(action, nth)
         is_clear(ended, action, f"{action} before {nth}: {world.calls(action)[nth - 1]}")
+        assert action not in SIGNALS or not world.late(), f"{action} before {nth}"
         world.check()
         played["lock files of a killed git"] += world.finish()
-        played["kill points" if action in KILLED else "faults"] += 1
+        kind = "signals" if action in SIGNALS else "faults"
+        played["kill points" if action in KILLED else kind] += 1
     assert played["kill points"] or THIN > 1
     for kind, count in played.items():
         record_property(kind, count)
 
 
 def is_clear(ended: Result, action: str, where: str) -> None:
-    """A call that was not killed itself has done its work, or says why it could not."""
+    """A call that was not killed itself has done its work, or says why it could not; or it ended by the signal."""
     if ended.code == 128 + 9:
         assert action in KILLED, where
+    elif action in SIGNALS and ended.code:
+        assert ended == Result(128 + SIGNALS[action]), (where, ended)
     elif ended.code:
         assert ended.code in (1, 128), (where, ended)
         assert ended.err.startswith(("error: ", "fatal: ", "Kept ", "warning: ")), (where, ended)

@@ -6,10 +6,12 @@ a process. Before the NTH of them is carried out (0: never)
 
     alone     who makes it is killed, and only that process
     all       every process is killed: a power cut, as far as processes see it
+    INT       the command's process group gets it, as by ^C in a terminal; INT+INT: again before the next call
+    TERM      the command alone gets it
     ENOSPC    it fails with that errno, and all after it that the errno can befall (any name of `errno`)
     once:EIO  only this one fails
 
-REPORT is a file that gets one line a call: who makes it, which, on what; the marks of what was done stand first.
+REPORT is a file that gets one line a call: who makes it, which, on what; and LATE before it where the command has ended.
 The kernel stops a process at such calls only (seccomp), so that nothing else gets slower. Linux on x86-64.
 """
 
@@ -78,6 +80,9 @@ _SPARED: dict[str, set[str]] = {
     "none": set(),
     "all": _STARTS | _SYNCS,
     "alone": _SYNCS,
+    "INT": _SYNCS,
+    "INT+INT": _SYNCS,
+    "TERM": _SYNCS,
     "ENOSPC": _STARTS | _FREES | {"chmod", "fchmod", "fchmodat"},
     "EACCES": _STARTS | _BY_FD,
     "EROFS": _STARTS | _BY_FD,
@@ -130,7 +135,9 @@ def _filter() -> bytes:
 
 
 def _become(words: Sequence[str]) -> None:
-    """In the child: be traced, with the filter, and then the command."""
+    """In the child: be traced, with the filter, and then the command, which leads a process group and hears ^C."""
+    os.setpgid(0, 0)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     _ptrace(_TRACEME, 0)
     program = _filter()
     kept = ctypes.create_string_buffer(program, len(program))
@@ -154,11 +161,12 @@ class _Tracer:
         self._report = report
         self._act = act
         self.pids: set[int] = set()
+        self.top = 0
         self.is_over = False
 
     def run(self, words: Sequence[str]) -> int:
         """The command's exit code, once it and all that it started has ended; negative for a signal."""
-        top = os.fork()
+        self.top = top = os.fork()
         if not top:
             try:
                 _become(words)
@@ -208,7 +216,8 @@ class _Tracer:
         with open(f"/proc/{pid}/comm") as file:
             name = file.read().strip()
         with open(self._report, "a") as file:
-            file.write(f"{name} {call.name} {subject}\n")
+            late = "" if self.top in self.pids else "LATE "
+            file.write(f"{late}{name} {call.name} {subject}\n")
         self._act(pid)
 
     def _subject(self, pid: int, call: Call, arguments: Sequence[int]) -> str | None:
@@ -246,6 +255,12 @@ def _main(report: str, world: str, action: str, nth: str, *words: str) -> int:
             tracer.is_over = True
             for one in tracer.pids:
                 os.kill(one, signal.SIGKILL)
+        elif action == "TERM":
+            if count == int(nth):
+                os.kill(tracer.top, signal.SIGTERM)
+        elif action.startswith("INT"):
+            if 0 <= count - int(nth) < len(action.split("+")) and nth != "0":
+                os.killpg(tracer.top, signal.SIGINT)
         elif action not in ("none", "alone", "all"):
             is_due = count == int(nth)
             failing = failing or is_due
