@@ -321,7 +321,9 @@ def test_relative_links_that_a_newer_git_made(hub: Hub) -> None:
     extension(hub, "relativeWorktrees", "true")
     told = hub.call("git", "status")
     status = json.loads(hub.call("git-hub-session", "status", "s1", "--format=json").out)
-    assert [one["worktree"] for one in status["worktrees"]] == [str(hub.worktree(n)) for n in (1, 2)]
+    assert [one["worktree"] for one in status["worktrees"]] == [
+        str(hub.worktree(n)) for n in (1, 2)
+    ]
     done = hub.call("git-hub-session", "cleanup", "s1")
     assert not hub.worktree(1).exists()
     if told.code:
