@@ -150,7 +150,7 @@ CALLS = {
     "eval": "",
     "exec": "",
     "os.rename": "store operations.removal",
-    "os.replace": "files operations.removal",
+    "os.replace": "files operations.note",
     "os.system": "",
     "os.fork": "sidebyside",
     "sys.exit": "__main__",

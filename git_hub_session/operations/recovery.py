@@ -6,6 +6,7 @@ import os
 from contextlib import suppress
 
 from git_hub_session.operations import removal
+from git_hub_session.operations.note import unfinished
 from git_hub_session.operations.trash import empty_trash
 from git_hub_session.refnames import SessionId
 from git_hub_session.typed import TYPE_CHECKING
@@ -27,7 +28,7 @@ def recovered(sid: SessionId, place: Place) -> list[Worktree]:
     cut_off = [
         worktree
         for worktree in own
-        if removal.unfinished(worktree).step and not removal.is_half_removed(worktree)
+        if unfinished(worktree).step and not removal.is_half_removed(worktree)
     ]
     for worktree in cut_off:
         try:
@@ -43,4 +44,4 @@ def is_locked_for_nothing(worktree: Worktree) -> bool:
     Where the directory is not in its place the lock stays: it alone keeps the entry from `git worktree prune`.
     """
     is_ours = worktree.lock is None and os.path.lexists(os.path.join(worktree.entry, LOCK))
-    return is_ours and not worktree.missing and not removal.unfinished(worktree).step
+    return is_ours and not worktree.missing and not unfinished(worktree).step

@@ -1,10 +1,10 @@
 """A worktree's directory and its entry, removed so that a kill at any moment loses nothing.
 
-    1. a note in the entry says where the directory is going     (aside PATH)
+    1. a note in the entry says where the directory is going     (PATH … aside)
        and, by a second name, locks it: to git the entry of a directory that is aside is stale
     2. the directory is renamed to a sibling name: one atomic step
     3. it is looked at again: if anything came since it was judged, it is put back
-    4. the note says that from here on it is only to be deleted   (delete PATH)
+    4. the note says that from here on it is only to be deleted   (PATH … aside delete)
     5. the directory is deleted
     6. the entry is renamed out of `worktrees`, then deleted
 
@@ -16,17 +16,24 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Container, Sequence
-from contextlib import suppress
 from shlex import quote
 
 from git_hub_session import tree
 from git_hub_session.operations.judge import CHANGED, GIT_USED, Reason
+from git_hub_session.operations.note import (
+    ASIDE,
+    DELETE,
+    Note,
+    decide,
+    decided_at,
+    drop_note,
+    lock,
+    unfinished,
+    write_note,
+)
 from git_hub_session.operations.trash import part_of_name, trash_name, trash_of_entries
-from git_hub_session.regular import regular
 from git_hub_session.typed import NamedTuple
-from git_hub_session.worktrees import LOCK, REMOVING, Worktree, read_worktree
-
-_NOTE = "hub-session-removal"
+from git_hub_session.worktrees import Worktree, read_worktree
 
 
 class Obstructed(Exception):
@@ -100,7 +107,7 @@ def take_away(
     if judged is not None and not _holds_still(worktree, judged):
         # Somebody who was still in it has locked it, staged or committed: the entry has to be
         # judged, as that of a worktree whose directory is missing.
-        _drop_note(worktree)
+        drop_note(worktree)
         raise Obstructed(GIT_USED)
     _drop_entry(worktree)
     if left:
@@ -121,15 +128,15 @@ def _move_aside(
             f"take from it what you want, then: rm -r {quote(trash)}",
         )
     try:
-        _write_note(worktree, "aside", trash, saved)
-        _lock(worktree)
+        write_note(worktree, ASIDE, saved)
+        lock(worktree)
         # After the lock, for `git worktree prune` looks for a lock first and then for the directory.
         if not _holds_still(worktree, judged):
-            _drop_note(worktree)
+            drop_note(worktree)
             raise Obstructed(GIT_USED)
         os.rename(worktree.path, trash)
     except OSError as fault:
-        _drop_note(worktree)
+        drop_note(worktree)
         raise Stuck(f"cannot rename it: {fault.strerror}") from None
     try:
         found: tree.Tree | None = tree.look(trash, tracked=judged.tracked)
@@ -141,7 +148,7 @@ def _move_aside(
     if found is None or found.digest() != judged.digest or reason is not None:
         _put_back(worktree, trash)
         raise Obstructed(reason or CHANGED)
-    _write_note(worktree, "delete", trash, saved)
+    decide(worktree)
     return Aside(trash, found)
 
 
@@ -149,11 +156,11 @@ def discard(worktree: Worktree) -> None:
     """Remove a worktree whatever is in it: one that the caller made itself and showed to nobody. Raises Stuck."""
     trash = trash_name(worktree)
     aside = None
-    if worktree.missing and unfinished(worktree).step == "delete":  # begun by a run that was killed
+    if worktree.missing and unfinished(worktree).step == DELETE:  # begun by a run that was killed
         aside = _left_to_delete(worktree, trash)
     elif not worktree.missing:
         try:
-            _write_note(worktree, "delete", trash, ())
+            write_note(worktree, DELETE)
             os.rename(worktree.path, trash)
             aside = Aside(trash, tree.look(trash, tracked=_EVERYTHING))
         except OSError as fault:
@@ -192,7 +199,7 @@ def _put_back(worktree: Worktree, trash: str) -> None:
         raise Stuck(
             f"its directory was moved to '{trash}' and cannot be moved back: {fault.strerror}"
         ) from None
-    _drop_note(worktree)
+    drop_note(worktree)
 
 
 def _delete(aside: Aside, path: str) -> str:
@@ -229,31 +236,10 @@ def _drop_entry(worktree: Worktree) -> None:
         raise Stuck(f"cannot remove its entry: {fault.strerror}") from None
 
 
-class Note(NamedTuple):
-    """What a killed run was about: 'aside' or 'delete' ('' where there was none), where, and what it saved."""
-
-    step: str
-    trash: str
-    saved: tuple[str, ...]
-
-
-def unfinished(worktree: Worktree) -> Note:
-    """The note of a killed run."""
-    try:
-        with open(os.path.join(worktree.entry, _NOTE), "rb", opener=regular) as file:
-            first, step, trash, *saved = os.fsdecode(file.read(1 << 20)).split("\0")
-    except (OSError, ValueError):
-        return Note("", "", ())
-    # Only ever the one name that this module makes: a note is no licence to delete elsewhere.
-    if first != REMOVING or step not in ("aside", "delete") or trash != trash_name(worktree):
-        return Note("", "", ())
-    return Note(step, trash, tuple(line for line in saved if line.count(" ") == 2))
-
-
 def is_half_removed(worktree: Worktree) -> bool:
     """Whether a killed run left nothing but to delete: the directory is not back, nor was it locked since."""
     note = unfinished(worktree)
-    if note.step != "delete" or worktree.lock is not None:
+    if note.step != DELETE or worktree.lock is not None:
         return False
     return not os.path.lexists(worktree.path) or _is_torso(worktree, note)
 
@@ -278,10 +264,10 @@ def recover(worktree: Worktree) -> Aside | None:
             f"its directory was moved to '{note.trash}', and something else lies in its place",
             "move it back",
         )
-    if note.step == "aside" and is_aside:
+    if note.step == ASIDE and is_aside:
         _put_back(worktree, note.trash)
     elif note.step and is_back:
-        _drop_note(worktree)
+        drop_note(worktree)
     return None
 
 
@@ -289,7 +275,7 @@ def _left_to_delete(worktree: Worktree, trash: str) -> Aside:
     if os.path.lexists(worktree.path):  # a torso, of which nothing is to be deleted
         return Aside(worktree.path, tree.NOTHING)
     try:
-        since = os.stat(os.path.join(worktree.entry, _NOTE)).st_mtime_ns
+        since = decided_at(worktree)
         found = tree.look(trash, tracked=_EVERYTHING)
         # What was written after the note came too late to be judged: it is not ours to delete.
         known = {path: file for path, file in found.files.items() if file.st_ctime_ns <= since}
@@ -308,42 +294,3 @@ class _Everything:
 
 
 _EVERYTHING = _Everything()
-
-
-def _write_note(worktree: Worktree, step: str, trash: str, saved: Sequence[str]) -> None:
-    note = os.path.join(worktree.entry, _NOTE)
-    with open(f"{note}.tmp", "wb", buffering=0) as file:
-        file.write(os.fsencode("\0".join([REMOVING, step, trash, *saved])))
-        if saved:  # of a clean one git has every byte: that cleanup shall not wait for the disk
-            os.fsync(file.fileno())
-    os.replace(f"{note}.tmp", note)
-
-
-def _drop_note(worktree: Worktree) -> None:
-    """Take the note away, and the lock if it is ours."""
-    names = [f"{_NOTE}.tmp", _NOTE]
-    if read_worktree(worktree.name, worktree.entry).lock is None:
-        names.insert(0, LOCK)
-    paths = (os.path.join(worktree.entry, name) for name in names)
-    for path in filter(os.path.lexists, paths):  # else a read-only disk refuses
-        with suppress(FileNotFoundError):  # by `git worktree unlock`
-            os.unlink(path)
-
-
-def _lock(worktree: Worktree) -> None:
-    """Keep `git worktree prune` from the entry: it alone says what is aside, also after a kill.
-
-    The note is the lock as well, for it begins with the reason, and git reads to the first NUL: a
-    lock that came before its reason would be a user's.
-    """
-    lock = os.path.join(worktree.entry, LOCK)
-    with suppress(
-        FileExistsError
-    ):  # by a run that was killed, or somebody else: the next look sees it
-        try:
-            os.link(os.path.join(worktree.entry, _NOTE), lock)
-        except FileExistsError:
-            raise
-        except OSError:  # FAT has no links: only there a kill may come before the reason
-            with open(lock, "x") as file:
-                file.write(REMOVING)

@@ -13,6 +13,7 @@ from git_hub_session.operations.agents import is_free, worktree_path
 from git_hub_session.operations.archive import archived_attempts
 from git_hub_session.operations.halfmade import INITIALIZING, left_behind
 from git_hub_session.operations.links import way_back
+from git_hub_session.operations.note import ASIDE, unfinished
 from git_hub_session.operations.scene import Scene
 from git_hub_session.refnames import (
     AgentBranch,
@@ -170,7 +171,7 @@ def _as_it_is(branch: AgentBranch, found: Worktree, session: Session) -> Present
     if found.lock == INITIALIZING:
         hint = f"git hub-session spawn {session.id}"
         return Failed(branch, f"'{found.path}' is half-made by git", hint)
-    if found.missing and removal.unfinished(found).step != "aside":
+    if found.missing and unfinished(found).step != ASIDE:
         hint = f"git hub-session cleanup {session.id}"
         return Failed(branch, f"its worktree '{found.path}' is missing, but registered", hint)
     if found.fault and not found.missing:

@@ -23,6 +23,7 @@ from git_hub_session.operations.judge import (
     reason_before_looking,
     to_save,
 )
+from git_hub_session.operations.note import ASIDE, unfinished
 from git_hub_session.operations.policy import Policy
 from git_hub_session.operations.rescue import Snapshot
 from git_hub_session.operations.scene import Scene
@@ -88,13 +89,13 @@ def _judge(
     policy: Policy,
     around: Surroundings,
 ) -> Verdict:
-    note = removal.unfinished(worktree)
+    note = unfinished(worktree)
     if removal.is_half_removed(worktree):
         return Verdict(worktree, branch, None, half_removed=True, saved_before=note.saved)
     if note.step and os.path.lexists(note.trash) and os.path.lexists(worktree.path):
         fault = f"its directory was moved to '{note.trash}', and something else lies in its place"
         return Verdict(worktree, branch, Reason("stuck", fault, "move it back"))
-    if note.step == "aside" and worktree.missing:  # a dry run: a real one has put it back by now
+    if note.step == ASIDE and worktree.missing:  # a dry run: a real one has put it back by now
         fault = f"a removal of it was cut off: its directory waits in '{note.trash}'"
         return Verdict(worktree, branch, Reason("stuck", fault, "cleanup puts it back and goes on"))
     reason = reason_before_looking(worktree, around, policy)

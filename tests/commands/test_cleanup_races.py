@@ -337,7 +337,7 @@ def test_a_planted_note_deletes_nothing_else(hub: Hub) -> None:
     victim.mkdir()
     (victim / "precious").write_text("precious\n")
     note = hub.top / ".git" / "worktrees" / "agent-1" / "hub-session-removal"
-    for text in (f"delete\0{victim}", f"aside\0{victim}\0x", "delete\0", "\xff\n"):
+    for text in (f"{victim}\0delete", f"{victim}\0x\0aside", "\0delete", "\xff\n"):
         note.write_text(f"{REMOVING}\0{text}")
         (where / "new").write_text("new\n")
         result = hub.run("cleanup", "s1")

@@ -318,7 +318,7 @@ def half_removed(hub: Hub, sid: str, step: str) -> Path:
     where = hub.worktree(1, sid)
     own = entry(hub, sid)
     trash = where.parent / f".{own.name}.hub-trash"
-    (own / "hub-session-removal").write_text(f"{REMOVING}\0{step}\0{trash}")
+    (own / "hub-session-removal").write_text(f"{REMOVING}\0{trash}\0{step}")
     where.rename(trash)
     return where
 

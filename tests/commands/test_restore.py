@@ -571,7 +571,8 @@ def test_after_a_cleanup_that_was_killed(hub: Hub, step: str) -> None:
     assert died.code == -9, died
     assert not where.exists()
     note = (hub.top / ".git" / "worktrees" / "agent-1" / "hub-session-removal").read_bytes()
-    assert note.startswith(f"{REMOVING}\0{step}\0".encode())
+    assert note.startswith(f"{REMOVING}\0".encode())
+    assert note.endswith(f"\0{step}".encode())
     assert hub.run("restore", "-q", "s1") == Result(0)
     assert look(hub, where) == before
     assert sorted(where.parent.iterdir()) == [where]

@@ -394,9 +394,9 @@ def a_head_that_leads_up(world: World) -> None:
 def a_removal_of_what_is_outside(world: World) -> None:
     note = world.entry() / "hub-session-removal"
     shutil.rmtree(world.worktree())  # as if only the rest had to be deleted
-    note.write_text(f"{REMOVING}\0delete\0{world.outside}/plain")
+    note.write_text(f"{REMOVING}\0{world.outside}/plain\0delete")
     (world.entry("agent-2") / "hub-session-removal").write_text(
-        f"{REMOVING}\0aside\0{world.outside}/plain"
+        f"{REMOVING}\0{world.outside}/plain\0aside"
     )
 
 

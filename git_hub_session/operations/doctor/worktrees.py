@@ -15,6 +15,7 @@ from git_hub_session.operations.doctor.facts import Facts, is_half_added, told_p
 from git_hub_session.operations.doctor.finding import Finding
 from git_hub_session.operations.doctor.locks import left_locks
 from git_hub_session.operations.links import way_back
+from git_hub_session.operations.note import unfinished
 from git_hub_session.operations.recovery import is_locked_for_nothing
 from git_hub_session.refnames import SessionId, parse_agent_branch, session_of_branch
 from git_hub_session.session import Session
@@ -79,7 +80,7 @@ def _link(facts: Facts, worktree: Worktree, sid: SessionId) -> Finding | None:
     """What is wrong between entry and directory, the first thing that explains the others."""
     if is_half_added(worktree):
         return None if facts.at_work(worktree.path) else _half_added(facts, worktree, sid)
-    if removal.unfinished(worktree).step:
+    if unfinished(worktree).step:
         return _cut_off(worktree, sid)
     if is_locked_for_nothing(worktree):
         evidence, fix = "a removal locked it, and was cut off", "unlock it"
@@ -148,7 +149,7 @@ def _missing(facts: Facts, worktree: Worktree, sid: SessionId) -> Finding:
 
 
 def _cut_off(worktree: Worktree, sid: SessionId) -> Finding:
-    note, path = removal.unfinished(worktree), worktree.path
+    note, path = unfinished(worktree), worktree.path
     if os.path.lexists(note.trash) and os.path.lexists(path):
         evidence = f"a removal moved it to '{note.trash}', and something else lies in its place"
         advice = f"mv {quote(path)} {quote(path)}.other && mv {quote(note.trash)} {quote(path)}"

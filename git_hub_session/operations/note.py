@@ -1,0 +1,105 @@
+"""What a removal writes into the entry of a worktree: how far it is, and, by a second name, why git has to leave it.
+
+The text begins with the reason of the lock, for git reads a lock to the first NUL. After it come,
+each after a NUL, where the directory goes, what was saved of it, and the steps that were taken.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+
+from git_hub_session.operations.trash import trash_name
+from git_hub_session.regular import regular
+from git_hub_session.typed import NamedTuple
+from git_hub_session.worktrees import LOCK, REMOVING, Worktree, read_worktree
+
+ASIDE = "aside"
+"""The directory is renamed, to be looked at again."""
+DELETE = "delete"
+"""It is only to be deleted any more."""
+
+_NAME = "hub-session-removal"
+
+
+class Note(NamedTuple):
+    """What a killed run was about: ASIDE or DELETE ('' where there was none), where, and what it saved."""
+
+    step: str
+    trash: str
+    saved: tuple[str, ...]
+
+
+_NONE = Note("", "", ())
+
+
+def unfinished(worktree: Worktree) -> Note:
+    """The note of a killed run."""
+    try:
+        with open(_path(worktree), "rb", opener=regular) as file:
+            first, trash, *more = os.fsdecode(file.read(1 << 20)).split("\0")
+    except (OSError, ValueError):
+        return _NONE
+    # Only ever the one name that is made here: a note is no licence to delete elsewhere.
+    if first != REMOVING or trash != trash_name(worktree) or not {ASIDE, DELETE} & {*more}:
+        return _NONE
+    step = (
+        DELETE if more[-1] == DELETE else ASIDE
+    )  # of a step that was not written whole nothing is done
+    return Note(step, trash, tuple(line for line in more if line.count(" ") == 2))
+
+
+def write_note(worktree: Worktree, step: str, saved: Sequence[str] = ()) -> None:
+    """Begin a removal; raises OSError, with nothing written."""
+    note = _path(worktree)
+    with open(f"{note}.tmp", "wb") as file:
+        file.write(os.fsencode("\0".join([REMOVING, trash_name(worktree), *saved, step])))
+        if saved:  # of a clean one git has every byte: that cleanup shall not wait for the disk
+            file.flush()
+            os.fsync(file.fileno())
+    os.replace(f"{note}.tmp", note)
+
+
+def decide(worktree: Worktree) -> None:
+    """From here on the directory is only to be deleted; raises OSError: then it is to be put back."""
+    with open(_path(worktree), "ab", buffering=0) as file:
+        file.write(f"\0{DELETE}".encode())
+        if unfinished(worktree).saved:
+            os.fsync(file.fileno())
+
+
+def decided_at(worktree: Worktree) -> int:
+    """When that was, in nanoseconds since the epoch; raises OSError."""
+    return os.stat(_path(worktree)).st_mtime_ns
+
+
+def lock(worktree: Worktree) -> None:
+    """Keep `git worktree prune` from the entry: it alone says what is aside, also after a kill.
+
+    The note gets a second name: a lock that came before its reason would be a user's. One that is
+    there is a killed run's, or somebody else's, which the next look sees. Raises OSError.
+    """
+    path = os.path.join(worktree.entry, LOCK)
+    try:
+        os.link(_path(worktree), path)
+    except FileExistsError:
+        pass
+    except OSError:  # FAT has no links: only there a kill may come before the reason
+        with suppress(FileExistsError), open(path, "x") as file:
+            file.write(REMOVING)
+
+
+def drop_note(worktree: Worktree) -> None:
+    """Take the note away, and the lock if it is ours; raises OSError."""
+    note = _path(worktree)
+    paths = [f"{note}.tmp", note]
+    if read_worktree(worktree.name, worktree.entry).lock is None:
+        paths.insert(0, os.path.join(worktree.entry, LOCK))
+    for path in filter(os.path.lexists, paths):  # else a read-only disk refuses
+        with suppress(FileNotFoundError):  # by `git worktree unlock`
+            os.unlink(path)
+
+
+def _path(worktree: Worktree) -> str:
+    return os.path.join(worktree.entry, _NAME)
