@@ -124,6 +124,10 @@ class GitRepo:
         """Whether `oid` is the object id of a commit that is there."""
         return isinstance(self._find(oid), pygit2.Commit)
 
+    def has_object(self, oid: str) -> bool:
+        """Whether `oid` is the object id of anything that is there."""
+        return self._find(oid) is not None
+
     def target(self, ref: str) -> str:
         """What `ref` itself holds: an object id (a tag object's, not its commit's), or, if it is
         symbolic, another ref's name; '' where it is not there."""

@@ -19,6 +19,11 @@ def is_ref(common_dir: str, ref: str) -> bool:
                 return True
     except OSError:
         pass
+    return is_packed(common_dir, ref)
+
+
+def is_packed(common_dir: str, ref: str) -> bool:
+    """Whether the full ref `ref` is in packed-refs, where a file of its own hides it."""
     wanted = b" " + os.fsencode(ref) + b"\n"
     try:
         with open(os.path.join(common_dir, "packed-refs"), "rb", opener=regular) as file:

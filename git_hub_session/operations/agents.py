@@ -16,6 +16,7 @@ from git_hub_session.refnames import (
     archive_prefix,
     branch_prefix,
     parse_agent_branch,
+    parse_archive_tag,
     short,
 )
 from git_hub_session.session import MAX_AGENTS, Session
@@ -113,10 +114,11 @@ def way_to_agents(session: Session, repo: GitRepo, there: Collection[int] = ()) 
     """What leads to the agents that are missed, besides those that are there."""
     if session.state in FINISHED:
         return ANOTHER
-    branches = attempts(session.id, repo)
-    gone = branches.keys() - there if branches else repo.refs(archive_prefix(session.id))
-    verb = "restore" if gone and session.state is not State.INIT else "spawn"
-    return f"git hub-session {verb} {session.id}"
+    tags = filter(None, map(parse_archive_tag, repo.refs(archive_prefix(session.id))))
+    made = {*attempts(session.id, repo), *(tag.agent for tag in tags)}
+    if made - {*there} and session.state is not State.INIT:
+        return f"git hub-session restore {session.id}"
+    return f"git hub-session spawn {session.id}" if takes_agents(session, repo) else ANOTHER
 
 
 def base_of(session: Session, repo: GitRepo) -> str:

@@ -82,6 +82,8 @@ def drop_torn(path: str, scene: Scene, sources: Sequence[str]) -> None:
         if not procfs.workers_in(os.path.realpath(path)):
             break
         sleep(0.01)
+    else:
+        return  # it does not end: the next call names what is left
     try:
         if os.path.isdir(path) and not os.path.lexists(f"{path}/.git"):
             seen = tree.look(path)

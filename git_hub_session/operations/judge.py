@@ -41,6 +41,8 @@ class Surroundings(NamedTuple):
     """The mount points at or below it."""
     contained: tuple[str, ...]
     """Other worktrees, the repository or the hub, where they lie in it."""
+    away: str = ""
+    """The place of another worktree, if the directory lies there."""
 
 
 def in_use(users: Sequence[str]) -> Reason:
@@ -58,6 +60,9 @@ def reason_before_looking(
         return Reason("locked", f"locked{because}", f"git worktree unlock {where}")
     if around.stood_in:
         return Reason("current", "you are in it", "call it from another directory")
+    if around.away:
+        hint = f"mv {quote(around.away)} {where}"
+        return Reason("moved", f"its directory lies in '{around.away}'", hint)
     if worktree.fault:
         return Reason("damaged-link", worktree.fault, way_back(worktree))
     if around.users and not policy.force:
@@ -81,16 +86,18 @@ def reason_before_looking(
             f"push what is in them, then delete {quote(worktree.submodules)}",
         )
     if worktree.operation and not policy.force:
-        return Reason(
-            "operation",
-            f"in the middle of {'an' if worktree.operation == 'am' else 'a'} {worktree.operation}",
-            f"{_git_in(worktree, _way_out(worktree.operation))}, or use --force",
-        )
+        return _in_the_middle(worktree)
     return None
 
 
-def _way_out(operation: str) -> str:
-    return "bisect reset" if operation == "bisect" else f"{operation} --abort"
+def _in_the_middle(worktree: Worktree) -> Reason:
+    operation = worktree.operation
+    way = _git_in(worktree, "bisect reset" if operation == "bisect" else f"{operation} --abort")
+    return Reason(
+        "operation",
+        f"in the middle of {'an' if operation == 'am' else 'a'} {operation}",
+        f"use --force, or: {way}" if worktree.missing else f"{way}, or use --force",
+    )
 
 
 def _git_in(worktree: Worktree, words: str) -> str:

@@ -1,14 +1,15 @@
 """What a person can type where the entry of a worktree and its directory do not fit each other.
 
-Nothing is lost by it, and no other worktree is touched: a directory is made again, a link is
-written anew, and what lies in the way gets another name. `git worktree repair` mends the links
-of all worktrees at once, and believes each entry.
+No link is written over one that leads to a living entry, or through a symbolic link: what lies
+in the way gets another name. `git worktree repair` would mend the links of all worktrees at once,
+and believes each entry.
 """
 
 from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Sequence
 from shlex import quote
 
 from git_hub_session.worktrees import Worktree, git_dir_of, read_worktree
@@ -20,19 +21,48 @@ def way_back(worktree: Worktree) -> str:
     if not path:
         return "git worktree repair <its directory>"
     where = quote(path)
-    if worktree.missing:  # the files as they were staged last
-        return f"mkdir -p {where} && {_linked(worktree)} && git -C {where} checkout-index -a"
-    if os.path.islink(path):  # moved, or without anything that it leads to
-        return f"git worktree repair {where}" if git_dir_of(path) else f"rm {where}"
+    if worktree.missing:
+        return _made_again(worktree)
+    named = git_dir_of(path)
+    if os.path.islink(path):
+        return f"git worktree repair {where}" if _is_same(named, worktree.entry) else f"rm {where}"
     dot_git = os.path.join(path, ".git")
     if not os.path.isdir(path) or (os.path.isdir(dot_git) and not os.path.islink(dot_git)):
         return f"mv {where} {quote(f'{path}.other')}"
-    its_place = _place_of_another(worktree)
-    if its_place:
-        return f"mv {where} {quote(its_place)}"
+    if os.path.isdir(named):
+        return _apart(worktree, named)
     if not _may_be_written(dot_git):
         return f"rm {quote(dot_git)} && {_linked(worktree)}"
     return _linked(worktree)
+
+
+def in_place_of(worktree: Worktree, worktrees: Sequence[Worktree]) -> Worktree | None:
+    """The worktree in whose place the directory of this one lies, which is missing; None."""
+    for other in worktrees:
+        if other.fault and other.path and _is_same(git_dir_of(other.path), worktree.entry):
+            return other
+    return None
+
+
+def _made_again(worktree: Worktree) -> str:
+    """The files as they were staged last; where more is gone than the directory it may only be elsewhere."""
+    where, parent = quote(worktree.path), os.path.dirname(worktree.path)
+    made = f"mkdir -p {where} && {_linked(worktree)} && git -C {where} checkout-index -a"
+    if os.path.isdir(parent):
+        return made
+    return f"git worktree repair <where it is now>; if it is gone: {made}"
+
+
+def _apart(worktree: Worktree, named: str) -> str:
+    """The directory is another's, whose entry is `named`: to its own place, or out of the way."""
+    path, other = worktree.path, read_worktree(os.path.basename(named), named)
+    if _is_same(other.path, path):  # the other's entry says so too: it is this entry that is wrong
+        common_dir = os.path.dirname(os.path.dirname(worktree.entry))
+        return f"mv {quote(worktree.entry)} {quote(f'{common_dir}/{worktree.name}.other')}"
+    is_ours = _is_same(os.path.dirname(named), os.path.dirname(worktree.entry))
+    is_free = other.missing and os.path.isdir(os.path.dirname(other.path))
+    place = other.path if is_ours and is_free else f"{path}.other"
+    return f"mv {quote(path)} {quote(place)}"
 
 
 def _linked(worktree: Worktree) -> str:
@@ -40,14 +70,8 @@ def _linked(worktree: Worktree) -> str:
     return f"printf 'gitdir: %s\\n' {quote(worktree.entry)} >{quote(dot_git)}"
 
 
-def _place_of_another(worktree: Worktree) -> str:
-    """Where the directory belongs, if it is another worktree's that was moved over this one's place; ''."""
-    entry = git_dir_of(worktree.path)
-    entries = os.path.dirname(os.path.realpath(worktree.entry))
-    if os.path.dirname(os.path.realpath(entry)) != entries or not os.path.isdir(entry):
-        return ""
-    other = read_worktree(os.path.basename(entry), entry)
-    return other.path if other.missing else ""
+def _is_same(one: str, other: str) -> bool:
+    return bool(one) and os.path.realpath(one) == os.path.realpath(other)
 
 
 def _may_be_written(dot_git: str) -> bool:

@@ -13,7 +13,7 @@ from contextlib import suppress
 from git_hub_session.operations.trash import trash_name
 from git_hub_session.regular import regular
 from git_hub_session.typed import NamedTuple
-from git_hub_session.worktrees import LOCK, REMOVING, Worktree, read_worktree
+from git_hub_session.worktrees import LOCK, REMOVING, Worktree, git_dir_of, read_worktree
 
 ASIDE = "aside"
 """The directory is renamed, to be looked at again."""
@@ -40,14 +40,22 @@ def unfinished(worktree: Worktree) -> Note:
         with open(_path(worktree), "rb", opener=regular) as file:
             first, trash, *more = os.fsdecode(file.read(1 << 20)).split("\0")
     except (OSError, ValueError):
-        return _NONE
+        return _without_note(worktree)
     # Only ever the one name that is made here: a note is no licence to delete elsewhere.
     if first != REMOVING or trash != trash_name(worktree) or not {ASIDE, DELETE} & {*more}:
-        return _NONE
+        return _without_note(worktree)
     step = (
         DELETE if more[-1] == DELETE else ASIDE
     )  # of a step that was not written whole nothing is done
     return Note(step, trash, tuple(line for line in more if line.count(" ") == 2))
+
+
+def _without_note(worktree: Worktree) -> Note:
+    """A directory that is aside, and says itself whose it is, is put back though the note is lost."""
+    trash = trash_name(worktree) if worktree.missing and worktree.path else ""
+    if trash and os.path.realpath(git_dir_of(trash) or trash) == os.path.realpath(worktree.entry):
+        return Note(ASIDE, trash, ())
+    return _NONE
 
 
 def write_note(worktree: Worktree, step: str, saved: Sequence[str] = ()) -> None:

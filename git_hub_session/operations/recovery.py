@@ -10,7 +10,13 @@ from git_hub_session.operations.note import unfinished
 from git_hub_session.operations.trash import empty_trash
 from git_hub_session.refnames import SessionId
 from git_hub_session.typed import TYPE_CHECKING
-from git_hub_session.worktrees import LOCK, Worktree, linked_worktrees, session_worktrees
+from git_hub_session.worktrees import (
+    LOCK,
+    Worktree,
+    linked_worktrees,
+    read_worktree,
+    session_worktrees,
+)
 
 if TYPE_CHECKING:
     from git_hub_session.discovery import Place
@@ -24,7 +30,7 @@ def recovered(sid: SessionId, place: Place) -> list[Worktree]:
     for worktree in own:
         if is_locked_for_nothing(worktree):
             with suppress(OSError):
-                os.unlink(os.path.join(worktree.entry, LOCK))
+                unlock(worktree)
     cut_off = [
         worktree
         for worktree in own
@@ -43,5 +49,13 @@ def is_locked_for_nothing(worktree: Worktree) -> bool:
 
     Where the directory is not in its place the lock stays: it alone keeps the entry from `git worktree prune`.
     """
-    is_ours = worktree.lock is None and os.path.lexists(os.path.join(worktree.entry, LOCK))
-    return is_ours and not worktree.missing and not unfinished(worktree).step
+    if worktree.missing or not os.path.lexists(os.path.join(worktree.entry, LOCK)):
+        return False
+    # Read again: it was none when the worktrees were listed, and may be somebody's by now.
+    now = read_worktree(worktree.name, worktree.entry)
+    return now.lock is None and not unfinished(worktree).step
+
+
+def unlock(worktree: Worktree) -> None:
+    """Take such a lock away; raises OSError."""
+    os.unlink(os.path.join(worktree.entry, LOCK))

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from git_hub_session.worktrees import REMOVING
+from git_hub_session.operations.recovery import is_locked_for_nothing
+from git_hub_session.worktrees import REMOVING, linked_worktrees
 from tests.commands.test_doctor import branch_cut_off, edited, entry, found
 from tests.hub import PYTHON, Hub, Result, snapshot, wait_for
 
@@ -67,6 +68,16 @@ def test_a_lock_whose_note_is_lost_goes_and_nothing_else(hub: Hub) -> None:
     assert not lock.exists()
     lock.write_text(REMOVING)
     assert (snapshot(hub.top / ".git"), snapshot(hub.worktrees)) == before
+
+
+def test_a_lock_that_somebody_took_meanwhile_is_theirs(hub: Hub) -> None:
+    where = hub.session("a", agents=1).worktree(1, "a")
+    (listed,) = linked_worktrees(str(hub.top / ".git"))
+    (entry(hub, "a") / "locked").write_text(REMOVING)
+    assert is_locked_for_nothing(listed)
+    hub.git("worktree", "unlock", where)
+    hub.git("worktree", "lock", "--reason", "mine", where)
+    assert not is_locked_for_nothing(listed)
 
 
 def test_a_rewritten_state_knows_what_the_agents_started_from(hub: Hub) -> None:
@@ -240,3 +251,184 @@ def test_a_base_and_a_merge_of_any_name(hub: Hub, name: str) -> None:
         assert (result.code, result.err) == (1, ""), result
         assert not set(result.out) & {"\0", "\ud800", "\x1b"}
     assert hub.refs() == refs
+
+
+def detached_and_finished(hub: Hub) -> tuple[Path, str]:
+    """A worktree of a merged session that was taken off its branch, with a commit and an ignored file."""
+    where = hub.session("a", agents=2).worktree(1, "a")
+    told = {"status": "done", "worktree": str(where)}
+    edited(hub, "a", state="merged", agents={"agent-1": told})
+    hub.git("worktree", "remove", hub.worktree(2, "a"))
+    hub.git("checkout", "-q", "--detach", cwd=where)
+    tip = hub.commit(where, "work", "on no branch\n")
+    (hub.top / ".git" / "info" / "exclude").write_text(".env\n")
+    (where / ".env").write_text("KEY\n")
+    return where, tip
+
+
+@pytest.mark.parametrize("deleted", [False, True])
+def test_a_detached_worktree_of_a_finished_session_keeps_its_commits(
+    hub: Hub, deleted: bool
+) -> None:
+    """`git worktree remove` takes them, and what is ignored, without a word."""
+    where, tip = detached_and_finished(hub)
+    if deleted:
+        shutil.rmtree(where)
+        assert typed(hub, advice(hub)).code == 0
+    way = f"git -C {where} switch -q -c hub/a/agent-1/attempt-2 && git hub-session cleanup a"
+    assert advice(hub) == way
+    assert typed(hub, way).code == 0
+    assert hub.git("rev-parse", "hub/a/agent-1/attempt-2") == tip
+    if not deleted:
+        rescue = "refs/hub/rescue/a/agent-1/attempt-2/1"
+        assert hub.git("show", f"{rescue}^3:.env") == "KEY"
+    assert hub.run("doctor") == Result(0, "1 session, 0 worktrees: nothing found\n")
+
+
+def test_the_hub_of_a_copied_repository_takes_no_worktree_of_the_first(hub: Hub) -> None:
+    hub.session("a", agents=1)
+    (hub.worktree(1, "a") / "draft").write_text("mine")
+    other = Hub(hub.top.parent / "copy", hub.environ)
+    shutil.copytree(hub.top, other.top, symlinks=True)
+    own = other.top / ".git" / "worktrees" / "agent-1"
+    before = snapshot(hub.top), snapshot(hub.worktrees)
+    assert advice(other) == f"mv {own} {other.top}/.git/agent-1.other"
+    assert other.run("cleanup", "a").code == 1
+    assert typed(other, advice(other)).code == 0
+    assert other.run("cleanup", "a").code == 0
+    assert (snapshot(hub.top), snapshot(hub.worktrees)) == before
+    assert hub.run("doctor", "a").code == 0
+
+
+def test_worktrees_that_changed_places_are_not_mixed_up(hub: Hub) -> None:
+    hub.session("a", agents=2)
+    first, second = hub.worktree(1, "a"), hub.worktree(2, "a")
+    (first / "draft").write_text("of agent-1\n")
+    (second / "draft").write_text("of agent-2\n")
+    first.rename(first.parent / "aside")
+    second.rename(first)
+    (first.parent / "aside").rename(second)
+    assert hub.run("cleanup", "a").code == 1
+    for _ in range(4):
+        findings = json.loads(hub.run("doctor", "--fix", "--format=json").out)["findings"]
+        ways = [one["advice"] for one in findings if not one["fixed"]]
+        if not ways:
+            break
+        assert typed(hub, ways[0]).code == 0, ways
+    assert hub.run("doctor") == NOTHING
+    for agent in (1, 2):
+        where = Path(hub.run("path", "a", str(agent)).out.strip())
+        assert (where / "draft").read_text() == f"of agent-{agent}\n"
+
+
+def test_a_worktree_in_the_place_of_another_is_not_missing(hub: Hub) -> None:
+    hub.session("a", agents=2)
+    first, second = hub.worktree(1, "a"), hub.worktree(2, "a")
+    (second / "draft").write_text("of agent-2\n")
+    shutil.rmtree(first)
+    second.rename(first)
+    result = hub.run("cleanup", "a")
+    assert (result.code, hub.refs("refs/hub/rescue")) == (1, {})
+    way = f"mv {first} {second}"
+    assert result.out.count(f"  hint: {way}\n") == 2
+    findings = hub.json("doctor", "--fix", code=1)["findings"]
+    assert [one["advice"] for one in findings] == [way, way]
+    assert typed(hub, way) == Result(0)
+    assert (second / "draft").read_text() == "of agent-2\n"
+    assert [one[:2] for one in found(hub, "--fix", code=0)] == [("worktree-missing", str(first))]
+
+
+def test_a_link_to_another_agents_worktree_takes_nothing_from_it(hub: Hub) -> None:
+    hub.session("a", agents=2)
+    first, second = hub.worktree(1, "a"), hub.worktree(2, "a")
+    shutil.rmtree(first)
+    first.symlink_to(second)
+    before = snapshot(second)
+    assert advice(hub) == f"rm {first}"
+    assert typed(hub, advice(hub)) == Result(0)
+    assert [one[:2] for one in found(hub, "--fix", code=0)] == [("worktree-missing", str(first))]
+    assert snapshot(second) == before
+
+
+def test_a_disk_that_is_not_there_is_not_made_anew(hub: Hub) -> None:
+    """In the middle of a rebase, too."""
+    where = hub.session("a", agents=1).worktree(1, "a")
+    hub.commit(where, "one", "1\n")
+    editor = {"GIT_SEQUENCE_EDITOR": "sed -i 1s/pick/edit/"}
+    words = ("git", "-C", where, "rebase", "-q", "-i", "HEAD~1")
+    assert hub.call(*words, environ=editor).code == 0
+    hub.worktrees.rename(hub.top.parent / "unplugged")
+    assert advice(hub).startswith("git worktree repair <where it is now>; if it is gone: mkdir -p ")
+    result = hub.run("cleanup", "a")
+    assert result.out.splitlines()[2].startswith(
+        "  hint: use --force, or: git worktree repair <where it is now>; "
+    )
+
+
+def test_a_ref_that_was_cut_off_and_has_no_reflog(hub: Hub) -> None:
+    hub.session("a", agents=1)
+    hub.git("worktree", "remove", hub.worktree(1, "a"))
+    tip = hub.git("rev-parse", "main")
+    file = hub.top / ".git" / "refs" / "tags" / "hub" / "archive" / "a" / "agent-7"
+    hub.git("tag", "hub/archive/a/agent-7", tip)
+    edited(hub, "a", agents={"agent-7": {"status": "ready", "attempt": 1}})
+    file.write_text("")
+    way = f"rm {file} && git update-ref refs/tags/hub/archive/a/agent-7 <commit>"
+    assert advice(hub) == f"look for it: git fsck --lost-found; then: {way}"
+    assert typed(hub, way.replace("<commit>", tip)) == Result(0)
+    assert hub.run("doctor").code == 0
+    hub.git("pack-refs", "--all")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("")
+    assert advice(hub) == f"rm {file}"
+    assert typed(hub, advice(hub)) == Result(0)
+    assert hub.git("rev-parse", "hub/archive/a/agent-7") == tip
+    assert hub.run("doctor").code == 0
+
+
+def test_a_rescue_ref_whose_commit_is_gone(hub: Hub) -> None:
+    hub.session("a", agents=1)
+    ref = "refs/hub/rescue/a/agent-1/attempt-1/1"
+    lost = hub.git("commit-tree", "-m", "saved", "main^{tree}")
+    hub.git("update-ref", ref, lost)
+    edited(hub, "a", agents={"agent-1": {"rescue": [ref]}})
+    assert hub.run("doctor").code == 0
+    (hub.top / ".git" / "objects" / lost[:2] / lost[2:]).unlink()
+    assert [one[:2] for one in found(hub, code=1)] == [("ref-broken", ref)]
+
+
+def test_a_removals_lock_on_a_detached_worktree_goes_too(hub: Hub) -> None:
+    where = hub.session("a", agents=2).worktree(1, "a")
+    edited(hub, "a", agents={"agent-1": {"status": "ready", "worktree": str(where)}})
+    hub.git("checkout", "-q", "--detach", cwd=where)
+    lock = entry(hub, "a") / "locked"
+    lock.write_text(REMOVING)
+    assert found(hub, "--fix", code=0) == [("removal-cut-off", str(where), True)]
+    assert not lock.exists()
+
+
+def test_a_worktree_whose_head_was_cut_off(hub: Hub) -> None:
+    where = hub.session("a", agents=2).worktree(1, "a")
+    edited(hub, "a", agents={"agent-1": {"status": "ready", "worktree": str(where)}})
+    (where / "staged").write_text("staged\n")
+    hub.git("add", "staged", cwd=where)
+    (entry(hub, "a") / "HEAD").write_text("")
+    way = f"printf 'ref: %s\\n' refs/heads/hub/a/agent-1/attempt-1 >{entry(hub, 'a')}/HEAD"
+    assert advice(hub) == way
+    assert typed(hub, way) == Result(0)
+    assert hub.git("status", "--short", cwd=where) == "A  staged"
+    assert hub.run("doctor") == NOTHING
+
+
+def test_a_directory_that_is_aside_comes_back_without_its_note(hub: Hub) -> None:
+    """Who wrote a reason into the lock by hand wrote it into the note: they are one file."""
+    where = hub.session("a", agents=2).worktree(1, "a")
+    (where / "draft").write_text("mine")
+    own, trash = entry(hub, "a"), where.parent / ".agent-1.hub-trash"
+    (own / "hub-session-removal").write_text("mine\n")
+    os.link(own / "hub-session-removal", own / "locked")
+    where.rename(trash)
+    hub.git("worktree", "unlock", where)
+    assert found(hub, "--fix", code=0) == [("removal-cut-off", str(where), True)]
+    assert (where / "draft").read_text() == "mine"
+    assert hub.run("doctor") == NOTHING

@@ -287,6 +287,28 @@ def test_a_worktree_that_went(two: Hub) -> None:
     assert shell(two, "true", "-q") == Result(0)
 
 
+def test_who_was_archived_comes_back_and_who_never_was_is_spawned(hub: Hub) -> None:
+    """Beside others who are at work."""
+    assert hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "3").code == 0
+    for agent in (1, 2):
+        hub.spawn("s1", agent)
+    hub.run("update", "-q", "s1", "--state", "running")
+    hub.git("tag", "hub/archive/s1/agent-1", "hub/s1/agent-1/attempt-1")
+    hub.git("worktree", "remove", hub.worktree(1))
+    hub.git("branch", "-q", "-D", "hub/s1/agent-1/attempt-1")
+
+    def hint(agent: int) -> str:
+        result = hub.run("exec", "--agents", str(agent), "s1", "--", "true")
+        assert result.code == 1
+        return result.err.removeprefix(f"error: no worktree: agent-{agent}\nhint: ")
+
+    assert hint(1) == "git hub-session restore s1\n"
+    assert hub.run("restore", "-q", "s1") == Result(0)
+    assert hint(3) == "git hub-session spawn s1\n"
+    hub.run("update", "-q", "s1", "--state", "evaluating")
+    assert hint(3) == "make another one with 'git hub-session init'\n"
+
+
 def test_what_is_printed_does_not_drive_the_terminal(two: Hub) -> None:
     """Colours go, progress that was written over too; the log has every byte."""
     script = r"printf '\033[31mred\033[0m\r\n10%%\r20%%\n\033]0;title\007\377\nno end'"

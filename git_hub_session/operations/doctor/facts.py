@@ -7,9 +7,8 @@ from collections.abc import Mapping, Sequence
 
 from git_hub_session import procfs
 from git_hub_session.errors import Damaged, HubError
-from git_hub_session.operations.agents import SPAWNING
 from git_hub_session.operations.halfmade import INITIALIZING
-from git_hub_session.operations.returns import LOCK, RESTORING
+from git_hub_session.operations.returns import LOCK
 from git_hub_session.operations.scene import Scene
 from git_hub_session.refnames import (
     ALL_ARCHIVES,
@@ -28,8 +27,8 @@ from git_hub_session.worktrees import Worktree, files_below, linked_worktrees
 if TYPE_CHECKING:
     from git_hub_session.gitrepo import Branch
 
-_HALF_ADDED = {INITIALIZING: SPAWNING, LOCK: RESTORING}
-"""{what git or restore locks a worktree for until it is whole: what the session says of the agent meanwhile}"""
+_HALF_ADDED = (INITIALIZING, LOCK)
+"""What git or restore locks a worktree for until it is whole."""
 
 
 class Facts(NamedTuple):
@@ -152,7 +151,7 @@ def _owners(
 ) -> dict[str, SessionId]:
     """By the branches that are worked on; where there is none, by what the session says is there."""
     told = {
-        os.path.realpath(path): (sid, session.agent(name).get("status"))
+        os.path.realpath(path): sid
         for sid, session in sessions.items()
         if isinstance(session, Session)
         for name, path in told_paths(session).items()
@@ -161,9 +160,7 @@ def _owners(
     for worktree in worktrees:
         named = next(filter(None, map(session_of_branch, worktree.branches)), None)
         if named is None and worktree.path and not worktree.head:
-            sid, status = told.get(os.path.realpath(worktree.path), (None, ""))
-            if worktree.detached or status == _HALF_ADDED.get(worktree.lock or "", "-"):
-                named = sid
+            named = told.get(os.path.realpath(worktree.path))
         if named is not None:
             owners[worktree.entry] = named
     return owners

@@ -17,6 +17,7 @@ from git_hub_session.operations.doctor.sessions import state_of
 from git_hub_session.operations.doctor.worktrees import moved_to
 from git_hub_session.operations.halfmade import refuse_if_made, set_aside
 from git_hub_session.operations.policy import policy_of
+from git_hub_session.operations.recovery import is_locked_for_nothing, unlock
 from git_hub_session.operations.saving import by_agent
 from git_hub_session.operations.trash import empty_trash
 from git_hub_session.refnames import SessionId, branch_of_rescue, branch_prefix
@@ -109,7 +110,11 @@ def _take_half_away(finding: Finding, facts: Facts, edit: Edit) -> Notes:
 
 def _finish_removal(finding: Finding, facts: Facts, edit: Edit) -> Notes:
     """As a cleanup of this one worktree: put back, or judged, saved and removed."""
-    entry, scene = _worktree(finding, facts).entry, facts.scene
+    worktree, scene = _worktree(finding, facts), facts.scene
+    if is_locked_for_nothing(worktree):
+        unlock(worktree)
+        return []
+    entry = worktree.entry
     report = finish_one(edit, SessionId(finding.session), scene, policy_of(scene), entry)
     for kept in report.kept:
         raise HubError(kept.reason.message, kept.reason.hint)

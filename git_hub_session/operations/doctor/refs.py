@@ -18,6 +18,7 @@ from git_hub_session.refnames import (
     session_of_rescue,
     short,
 )
+from git_hub_session.refs import is_packed
 from git_hub_session.session import Session
 from git_hub_session.states import FINISHED
 from git_hub_session.worktrees import reflog_commits
@@ -54,9 +55,12 @@ def _broken(facts: Facts) -> Iterator[Finding]:
     if facts.closed is not None:
         return
     tips = {branch.ref: branch.oid for branch in facts.branches} | dict(facts.tags)
-    known = {**tips, **dict.fromkeys(facts.rescues, "-")}
-    refs = [path for path in facts.loose if path not in known and not path.endswith(".lock")]
-    for ref in [*(ref for ref, oid in known.items() if not oid), *refs]:
+    # A rescue ref may keep a tag or a blob.
+    tips |= {ref: facts.scene.repo.target(ref) for ref in facts.rescues}
+    there = facts.scene.repo.has_object
+    astray = [ref for ref, oid in tips.items() if not (oid and there(oid))]
+    unseen = [path for path in facts.loose if path not in tips and not path.endswith(".lock")]
+    for ref in [*astray, *unseen]:
         sid = _session_of(ref)
         if sid is None or sid not in facts.sessions:
             continue
@@ -64,11 +68,13 @@ def _broken(facts: Facts) -> Iterator[Finding]:
         evidence, way = "it leads to no commit", ""
         if os.path.lexists(path) and not facts.scene.repo.target(ref):
             evidence, way = f"git cannot read '{path}'", f"rm {quote(path)}"
-        elif ref in refs:
+        elif ref in unseen:
             continue  # it was made, or packed, while we looked
         last = _last_in_reflog(facts, ref)
-        back = f"git update-ref {quote(ref)} {last}" if last else ""
-        advice = " && ".join(filter(None, (way, back))) if last else "git fsck --lost-found"
+        advice = " && ".join(filter(None, (way, last and f"git update-ref {quote(ref)} {last}")))
+        if not (last or (way and is_packed(facts.scene.place.common_dir, ref))):
+            back = f"git update-ref {quote(ref)} <commit>"
+            advice = f"look for it: git fsck --lost-found; then: {way and f'{way} && '}{back}"
         yield Finding("ref-broken", short(ref), evidence, sid, advice=advice)
 
 
@@ -79,9 +85,10 @@ def _session_of(ref: str) -> SessionId | None:
 
 
 def _last_in_reflog(facts: Facts, ref: str) -> str:
-    """The newest commit that the reflog of a ref has, and that is there; ''."""
-    commits = reversed(reflog_commits(facts.scene.place.common_dir, ref))
-    return next(filter(facts.scene.repo.has_commit, commits), "")
+    """The newest commit that is there of the reflog of a ref, or of the worktree that it is checked out in; ''."""
+    commits = reflog_commits(facts.scene.place.common_dir, ref)
+    commits = [one.came_from for one in facts.worktrees if one.head == ref] + commits
+    return next(filter(facts.scene.repo.has_commit, reversed(commits)), "")
 
 
 def _agents(facts: Facts, session: Session) -> Iterator[Finding]:
@@ -91,8 +98,9 @@ def _agents(facts: Facts, session: Session) -> Iterator[Finding]:
     sid = session.id
     agents = (parse_agent_branch(branch.ref) for branch in facts.branches)
     there = {one.agent for one in agents if one is not None and one.session == sid}
-    broken = (parse_agent_branch(path) for path in facts.loose)  # which is said
-    there |= {one.agent for one in broken if one is not None and one.session == sid}
+    # What is broken is said.
+    files = (parse_agent_branch(path) or parse_archive_tag(path) for path in facts.loose)
+    there |= {one.agent for one in files if one is not None and one.session == sid}
     there |= {one.agent for one in archived_of(session, list(facts.archived(sid)))}
     for name in session.agents:
         known = session.agent(name)

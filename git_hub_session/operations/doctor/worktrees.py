@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
+from itertools import count
 from shlex import quote
 
 from git_hub_session import procfs
@@ -14,10 +15,17 @@ from git_hub_session.operations.agents import template_of, worktree_path
 from git_hub_session.operations.doctor.facts import Facts, is_half_added, told_paths
 from git_hub_session.operations.doctor.finding import Finding
 from git_hub_session.operations.doctor.locks import left_locks
-from git_hub_session.operations.links import way_back
+from git_hub_session.operations.links import in_place_of, way_back
 from git_hub_session.operations.note import unfinished
 from git_hub_session.operations.recovery import is_locked_for_nothing
-from git_hub_session.refnames import SessionId, parse_agent_branch, session_of_branch
+from git_hub_session.refnames import (
+    AgentBranch,
+    SessionId,
+    agent_number,
+    parse_agent_branch,
+    session_of_branch,
+    short,
+)
 from git_hub_session.session import Session
 from git_hub_session.states import FINISHED
 from git_hub_session.worktrees import Worktree, git_dir_of
@@ -50,7 +58,7 @@ def _one(facts: Facts, worktree: Worktree, sid: SessionId) -> Iterator[Finding]:
     elif isinstance(session, Session) and _is_left(session, worktree):
         evidence, advice = f"session '{sid}' is '{session.state}'", f"git hub-session cleanup {sid}"
         if not _is_on_branch(worktree):
-            advice = f"git worktree remove {quote(worktree.path)}"
+            advice = f"{_rejoined(facts, worktree, session)} && {advice}"
         yield Finding("worktree-of-finished", worktree.path, evidence, sid, advice=advice)
     yield from _lock(worktree, sid)
     locks = list(left_locks(facts, worktree.entry, sid))
@@ -66,6 +74,38 @@ def _one(facts: Facts, worktree: Worktree, sid: SessionId) -> Iterator[Finding]:
 def _is_on_branch(worktree: Worktree) -> bool:
     """Whether a cleanup sees it: it may have been detached."""
     return any(map(session_of_branch, worktree.branches))
+
+
+def _agent_of(worktree: Worktree, session: Session) -> int:
+    """The number of the agent that the session says works there."""
+    real = os.path.realpath(worktree.path)
+    told = (name for name, path in told_paths(session).items() if os.path.realpath(path) == real)
+    return agent_number(next(told, "")) or 1
+
+
+def _rejoined(facts: Facts, worktree: Worktree, session: Session) -> str:
+    """How a worktree that was taken off its branch becomes the agent's again, with all that is in it."""
+    agent = _agent_of(worktree, session)
+    taken = {branch.ref for branch in facts.branches} | facts.tags.keys() | {*facts.loose}
+    free = next(
+        branch
+        for branch in (AgentBranch(session.id, agent, attempt) for attempt in count(1))
+        if not taken & {branch.ref, branch.attempt_tag}
+        and (branch.attempt > 1 or branch.archive_tag not in taken)
+    )
+    return f"git -C {quote(worktree.path)} switch -q -c {short(free.ref)}"
+
+
+def _headless(facts: Facts, worktree: Worktree, sid: SessionId) -> Finding:
+    """Its HEAD was cut off: to git it is no worktree then, whatever is in it."""
+    session, advice = facts.sessions.get(sid), f"look at {quote(worktree.entry)}/HEAD"
+    agent = _agent_of(worktree, session) if isinstance(session, Session) else 0
+    own = filter(None, (parse_agent_branch(branch.ref) for branch in facts.branches))
+    last = max((one for one in own if (one.session, one.agent) == (sid, agent)), default=None)
+    if last is not None:
+        advice = f"printf 'ref: %s\\n' {last.ref} >{quote(worktree.entry)}/HEAD"
+    evidence = "its HEAD cannot be read"
+    return Finding("worktree-damaged", worktree.path, evidence, sid, advice=advice)
 
 
 def _is_left(session: Session, worktree: Worktree) -> bool:
@@ -87,6 +127,8 @@ def _link(facts: Facts, worktree: Worktree, sid: SessionId) -> Finding | None:
         return Finding(
             "removal-cut-off", worktree.path, evidence, sid, fix=fix, entry=worktree.entry
         )
+    if not (worktree.head or worktree.detached):
+        return _headless(facts, worktree, sid)
     if worktree.missing and worktree.lock is None:
         return _missing(facts, worktree, sid)
     if worktree.fault:
@@ -125,6 +167,11 @@ def _places(facts: Facts, worktree: Worktree) -> list[str]:
 
 def _missing(facts: Facts, worktree: Worktree, sid: SessionId) -> Finding:
     path, entry, found = worktree.path, worktree.entry, moved_to(facts, worktree)
+    other = in_place_of(worktree, facts.worktrees)
+    if other is not None:
+        evidence = f"it lies in '{other.path}' now, the place of another"
+        advice = f"mv {quote(other.path)} {quote(path)}"
+        return Finding("worktree-moved", path, evidence, sid, advice=advice)
     if len(found) == 1 and not any(one.fault for one in facts.worktrees):
         evidence = f"it lies in '{found[0]}' now"
         fix = "tell git where it is"
@@ -134,14 +181,14 @@ def _missing(facts: Facts, worktree: Worktree, sid: SessionId) -> Finding:
         advice = f"git worktree repair {quote(found[0])}"
         return Finding("worktree-moved", path, evidence, sid, advice=advice)
     evidence = "its directory is gone"
+    if worktree.operation:
+        evidence += f", in the middle of a {worktree.operation}"
+    is_alone = os.path.isdir(os.path.dirname(path))
+    if not is_alone:
+        evidence += ", and so is the one that it was in: a disk, or all of it moved"
     if worktree.operation or not _is_on_branch(worktree):  # a cleanup would not remove it
-        if worktree.operation:
-            evidence += f", in the middle of a {worktree.operation}"
         return Finding("worktree-missing", path, evidence, sid, advice=way_back(worktree))
-    if not os.path.isdir(os.path.dirname(path)):
-        evidence = (
-            "its directory is gone, and so is the one that it was in: a disk, or all of it moved"
-        )
+    if not is_alone:
         advice = f"where it is now: git worktree repair <directory>; if it is gone: git hub-session cleanup {sid}"
         return Finding("worktree-missing", path, evidence, sid, advice=advice)
     fix = "remove its entry; what was staged is saved"
