@@ -66,8 +66,7 @@ class Worktree(NamedTuple):
     @property
     def came_from(self) -> str:
         """The commit that HEAD led to last, as its reflog has it, or ''."""
-        last = "".join(_reflog(self.entry, "HEAD")[-1:])[41:81]
-        return last if _is_id(last) else ""
+        return reflog_tip(self.entry, "HEAD")
 
     def commits(self) -> list[str]:
         """The object ids that only this worktree's own files may refer to.
@@ -292,6 +291,12 @@ def files_below(top: str, name: str) -> list[str]:
 
 def _reflog(git_dir: str, ref: str) -> list[str]:
     return _text(os.path.join(git_dir, "logs", ref), limit=1 << 24).splitlines()
+
+
+def reflog_tip(git_dir: str, ref: str) -> str:
+    """The object id that the reflog of `ref` in `git_dir` has last, or ''."""
+    last = "".join(_reflog(git_dir, ref)[-1:])[41:81]
+    return last if _is_id(last) else ""
 
 
 def reflog_commits(common_dir: str, ref: str) -> list[str]:

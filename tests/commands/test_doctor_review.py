@@ -39,6 +39,8 @@ def test_a_branch_whose_file_was_cut_off_comes_back_from_its_reflog(hub: Hub, pa
     if packed:  # what git has packed is older, and hidden by the file
         hub.git("pack-refs", "--all")
     tip = hub.commit(hub.worktree(2, "a"), "work", "an agent's\n")
+    hub.commit(hub.worktree(2, "a"), "work", "taken back\n")
+    hub.git("reset", "-q", "--hard", tip, cwd=hub.worktree(2, "a"))
     name = branch_cut_off(hub, "a")
     file = hub.top / ".git" / "refs" / "heads" / name
     assert advice(hub) == f"rm {file} && git update-ref refs/heads/{name} {tip}"

@@ -21,7 +21,7 @@ from git_hub_session.refnames import (
 from git_hub_session.refs import is_packed
 from git_hub_session.session import Session
 from git_hub_session.states import FINISHED
-from git_hub_session.worktrees import reflog_commits
+from git_hub_session.worktrees import reflog_commits, reflog_tip
 
 
 def look(facts: Facts) -> Iterator[Finding]:
@@ -86,9 +86,10 @@ def _session_of(ref: str) -> SessionId | None:
 
 def _last_in_reflog(facts: Facts, ref: str) -> str:
     """The newest commit that is there of the reflog of a ref, or of the worktree that it is checked out in; ''."""
-    commits = reflog_commits(facts.scene.place.common_dir, ref)
-    commits = [one.came_from for one in facts.worktrees if one.head == ref] + commits
-    return next(filter(facts.scene.repo.has_commit, reversed(commits)), "")
+    common_dir = facts.scene.place.common_dir
+    tips = [one.came_from for one in facts.worktrees if one.head == ref]
+    commits = [reflog_tip(common_dir, ref), *tips, *reversed(reflog_commits(common_dir, ref))]
+    return next(filter(facts.scene.repo.has_commit, commits), "")
 
 
 def _agents(facts: Facts, session: Session) -> Iterator[Finding]:
