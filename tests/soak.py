@@ -33,7 +33,7 @@ EXPECTED = re.compile(
     r"|X: (there is nothing|it takes no more|no agent))|became X meanwhile|has no agent's branch)"
     r"|cannot go from X to X|no such agents?: X|no worktree: (no agent has one|agent-X)"
     r"|X has all that agent-X did|nobody of session X|X exists already"
-    r"|agent-X (is still running|has made no attempt yet|has neither a branch nor an archive tag|has no branch)"
+    r"|agent-X (is still running|has made no attempt yet|is archived: it is not begun anew|has neither a branch nor an archive tag|has no branch)"
     r"|agent-X: (X exists already|its worktree X is missing|X: )|agent-X was made by half|its branch moved meanwhile|X: its directory"
     r"|something of session X moved|another branch was checked out|the branch of .* moved while"
     r"|git (cannot update X, where X is checked out|does not move X))"

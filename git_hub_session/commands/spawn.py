@@ -5,7 +5,8 @@ from __future__ import annotations
 from git_hub_session.context import Context
 from git_hub_session.errors import UsageError
 from git_hub_session.operations.agents import parse_agent, parse_agents, template_of
-from git_hub_session.operations.spawn import Wish, rehearse, spawn
+from git_hub_session.operations.births import Wish
+from git_hub_session.operations.spawn import rehearse, spawn
 from git_hub_session.options import DRY_RUN, FORMAT, JOBS, QUIET, Arguments, Option, Usage, jobs
 from git_hub_session.session import MAX_AGENTS
 from git_hub_session.views.spawn import SpawnView

@@ -90,6 +90,18 @@ def agent_worktrees(
     return dict(sorted(found.items()))
 
 
+def all_agents(session: Session) -> range:
+    """The numbers of its agents, as its configuration says; raises Refused."""
+    if not session.config.agent_count:
+        raise Refused(
+            f"config.yaml of session '{session.id}' does not say how many agents it has",
+            hint="name them with --agents",
+        )
+    if session.config.agent_count > MAX_AGENTS:
+        raise Refused(f"session '{session.id}' has more agents than {MAX_AGENTS}")
+    return range(1, session.config.agent_count + 1)
+
+
 def attempts(sid: SessionId, repo: GitRepo) -> dict[int, list[int]]:
     """{agent: its attempts}, of those that have a branch, by number."""
     found: dict[int, list[int]] = {}

@@ -22,7 +22,7 @@ INITIALIZING = "initializing"
 _WAIT = 100  # hundredths of a second
 
 # What git, and the child that it starts for it, write into an entry before there is an index.
-_BEGUN = ("gitdir", "locked", "HEAD", "ORIG_HEAD")
+_BEGUN = ("gitdir", "locked", "HEAD", "ORIG_HEAD", "commondir")
 
 
 def left_behind(
@@ -36,7 +36,9 @@ def left_behind(
     """
     real = os.path.realpath(path)
     for worktree in worktrees:
-        begun = worktree.lock == lock and not worktree.head and worktree.path
+        if not worktree.path:
+            continue  # git was just taking it away again
+        begun = worktree.lock == lock and not worktree.head
         if branch.ref in worktree.branches or (begun and os.path.realpath(worktree.path) == real):
             return worktree
     return None

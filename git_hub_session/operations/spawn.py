@@ -8,21 +8,16 @@ call made. What a killed call left is known by its mark: finished, or taken away
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from shlex import quote
 
 from git_hub_session.clock import iso
 from git_hub_session.errors import GitFailed, HubError, Refused
 from git_hub_session.operations import removal
 from git_hub_session.operations.agents import (
-    ANOTHER,
     SPAWNING,
-    attempts,
     environment,
-    is_free,
-    takes_agents,
-    worktree_path,
 )
+from git_hub_session.operations.births import Newborn, Spawned, Wish, plan_spawn
 from git_hub_session.operations.halfmade import (
     INITIALIZING,
     drop_begun,
@@ -31,68 +26,32 @@ from git_hub_session.operations.halfmade import (
     refuse_if_made,
     set_aside,
 )
-from git_hub_session.operations.judge import head_back
 from git_hub_session.operations.links import way_back
 from git_hub_session.operations.outfit import Outfit
 from git_hub_session.operations.recovery import recovered
 from git_hub_session.operations.scene import Scene
 from git_hub_session.operations.trash import empty_trash
-from git_hub_session.refnames import HEADS, AgentBranch, SessionId, created, deleted, short
-from git_hub_session.session import MAX_AGENTS, Session, advanced, with_agents
+from git_hub_session.refnames import (
+    SessionId,
+    created,
+    deleted,
+    short,
+)
+from git_hub_session.session import Session, advanced, with_agents
 from git_hub_session.sidebyside import processors, side_by_side
 from git_hub_session.signals import uncut
 from git_hub_session.states import State
-from git_hub_session.typed import TYPE_CHECKING, NamedTuple
-from git_hub_session.worktrees import Worktree, linked_worktrees
+from git_hub_session.typed import TYPE_CHECKING
+from git_hub_session.worktrees import linked_worktrees
 
 if TYPE_CHECKING:
     from git_hub_session.gitcommand import Git
-    from git_hub_session.gitrepo import GitRepo
     from git_hub_session.store import Edit
-
-
-class Wish(NamedTuple):
-    """What is to be spawned."""
-
-    agents: Sequence[int] = ()
-    """Their numbers; none: all of the session."""
-    retry: int = 0
-    """The agent that is to make another attempt, instead."""
-    base: str = ""
-    """The object id of the commit to start from; '': the tip of the base branch."""
-    template: str = ""
-    jobs: int | None = None
-    """How many to make side by side; None: one a processor."""
-
-
-class Newborn(NamedTuple):
-    """An agent's branch and worktree, made or to be made."""
-
-    branch: AgentBranch
-    path: str
-    has_branch: bool
-    """Whether a call that was cut off made the branch."""
-    left: Worktree | None
-    """The worktree, or the half of one, that such a call left: not this call's to take back."""
-
-
-class Spawned(NamedTuple):
-    """What a spawn made, or would make."""
-
-    session: Session
-    """As it was before."""
-    base: str
-    made: tuple[Newborn, ...]
-    present: tuple[AgentBranch, ...]
-    """The agents that were there already."""
-    state: State
-    """The session's now."""
-    notes: tuple[str, ...] = ()
 
 
 def rehearse(sid: SessionId, scene: Scene, wish: Wish) -> Spawned:
     """What `spawn` would make now; nothing is changed."""
-    return _plan(scene.store.read(sid), scene, wish, linked_worktrees(scene.place.common_dir))
+    return plan_spawn(scene.store.read(sid), scene, wish, linked_worktrees(scene.place.common_dir))
 
 
 def spawn(sid: SessionId, scene: Scene, wish: Wish) -> Spawned:
@@ -104,7 +63,7 @@ def spawn(sid: SessionId, scene: Scene, wish: Wish) -> Spawned:
     with scene.store.edit(sid) as edit:
         session = edit.read()
         worktrees, at = recovered(sid, scene.place), iso(scene.now())
-        plan = _plan(session, scene, wish, worktrees)
+        plan = plan_spawn(session, scene, wish, worktrees)
         if not plan.made:
             _put_right(edit, session, plan, scene, at)
             return plan
@@ -162,86 +121,6 @@ def _marked(session: Session, plan: Spawned, status: str, at: str) -> Session:
     }
     marked = with_agents(session, changes, at=at)
     return marked._replace(document={**marked.document, "base_commit": plan.base})
-
-
-def _plan(session: Session, scene: Scene, wish: Wish, worktrees: Sequence[Worktree]) -> Spawned:
-    if not takes_agents(session, scene.repo):
-        raise Refused(
-            f"session '{session.id}' is '{session.state}': it takes no more agents", hint=ANOTHER
-        )
-    known_attempts = attempts(session.id, scene.repo)
-    made: list[Newborn] = []
-    present: list[AgentBranch] = []
-    for number in [wish.retry] if wish.retry else wish.agents or _all(session):
-        last = max(known_attempts.get(number, ()), default=0)
-        known = session.agent(f"agent-{number}")
-        marked = known.get("status") == SPAWNING and known.get("attempt") in (last or 1, last + 1)
-        if wish.retry and not last:
-            raise Refused(
-                f"agent-{number} has made no attempt yet", hint="spawn it without --retry"
-            )
-        if last and not marked and not wish.retry:
-            present.append(AgentBranch(session.id, number, last))
-            continue
-        attempt = last if marked and known.get("attempt") == last else last + 1
-        branch = AgentBranch(session.id, number, attempt)
-        path = worktree_path(wish.template, scene.place, branch)
-        left = left_behind(branch, path, worktrees, INITIALIZING) if marked else None
-        if left is not None:
-            path = left.path
-        elif path in (one.path for one in made):
-            raise Refused(f"'{path}' would be two agents'", hint="choose another --path")
-        elif not is_free(path):
-            _refuse_if_lost(branch, worktrees)
-            raise Refused(f"'{path}' exists already", hint="choose another --path")
-        made.append(Newborn(branch, path, attempt == last, left))
-    base = _base(session, scene.repo, wish, is_needed=bool(made))
-    begins = session.state is State.INIT and (made or present)
-    state = State.RUNNING if begins else session.state
-    return Spawned(session, base, tuple(made), tuple(present), state)
-
-
-def _all(session: Session) -> range:
-    if not session.config.agent_count:
-        raise Refused(
-            f"config.yaml of session '{session.id}' does not say how many agents it has",
-            hint="name them with --agents",
-        )
-    if session.config.agent_count > MAX_AGENTS:
-        raise Refused(f"session '{session.id}' has more agents than {MAX_AGENTS}")
-    return range(1, session.config.agent_count + 1)
-
-
-def _refuse_if_lost(branch: AgentBranch, worktrees: Sequence[Worktree]) -> None:
-    """Raise Refused where a worktree has the branch checked out which is to be made: somebody deleted it."""
-    for worktree in worktrees:
-        if worktree.head == branch.ref:
-            raise Refused(
-                f"'{short(branch.ref)}' was deleted, and is checked out in '{worktree.path}'",
-                hint=head_back(worktree),
-            )
-
-
-def _base(session: Session, repo: GitRepo, wish: Wish, *, is_needed: bool) -> str:
-    """The commit that all agents of the session start from."""
-    if repo.has_commit(session.base_commit):
-        if wish.base and wish.base != session.base_commit:
-            raise Refused(f"the agents of session '{session.id}' start from {session.base_commit}")
-        return session.base_commit
-    if not is_needed:
-        return session.base_commit
-    if session.base_commit and not wish.base:
-        raise Refused(
-            f"the commit that the agents start from is gone: {session.base_commit}",
-            hint=f"git hub-session spawn {session.id} --base {quote(session.config.base_branch)}",
-        )
-    base = wish.base or repo.tip(HEADS + session.config.base_branch)
-    if not base:
-        raise Refused(
-            f"no such branch: '{session.config.base_branch}', the base of session '{session.id}'",
-            hint="name a commit with --base",
-        )
-    return base
 
 
 def _make_branches(plan: Spawned, git: Git) -> None:

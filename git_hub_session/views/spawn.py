@@ -8,7 +8,7 @@ from git_hub_session.typed import TYPE_CHECKING, Any, NamedTuple
 from git_hub_session.views.view import Answer, Record, Style, record, relative
 
 if TYPE_CHECKING:
-    from git_hub_session.operations.spawn import Newborn, Spawned
+    from git_hub_session.operations.births import Newborn, Spawned
 
 
 class SpawnView(NamedTuple):

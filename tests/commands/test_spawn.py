@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 from pathlib import Path
@@ -618,6 +619,45 @@ def test_a_worktree_that_is_gone_since(hub: Hub) -> None:
     assert hub.run("spawn", "-q", "s1") == Result(0)
     assert hub.git("status", "--porcelain", cwd=place(hub, 1)) == ""
     assert (entries(hub), agents(hub)["agent-1"]["status"]) == (["agent-1"], "ready")
+
+
+def test_an_entry_that_git_was_taking_away_again(hub: Hub) -> None:
+    """git was killed while it tidied up: the entry names the branch, and no directory any more."""
+    hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "1")
+    assert hub.run("spawn", "-q", "s1").code == 0
+    document = hub.state()
+    document["agents"]["agent-1"]["status"] = "spawning"
+    (hub.directory() / "state.json").write_text(json.dumps(document))
+    shutil.rmtree(place(hub, 1))
+    own = hub.top / ".git" / "worktrees" / "agent-1"
+    for name in ("gitdir", "index", "logs/HEAD"):
+        (own / name).unlink()
+    assert hub.run("spawn", "-q", "s1") == Result(0)
+    assert entries(hub) == ["agent-1"]
+    assert hub.git("status", "--porcelain", cwd=place(hub, 1)) == ""
+    assert hub.run("doctor").code == 0
+
+
+def test_who_is_archived_is_not_begun_anew(hub: Hub) -> None:
+    """The tag stays on the branch that it archives."""
+    hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "2")
+    assert hub.run("spawn", "-q", "s1").code == 0
+    tip = hub.commit(place(hub, 1), "work", "an agent's\n")
+    assert hub.run("cleanup", "-q", "--archive", "s1").code == 0
+    before = everything(hub)
+    refused = "error: agent-1 is archived: it is not begun anew\nhint: git hub-session restore s1\n"
+    assert hub.run("spawn", "s1") == Result(1, "", refused)
+    assert hub.run("spawn", "--agents", "1", "s1") == Result(1, "", refused)
+    assert everything(hub) == before
+    assert hub.run("spawn", "-q", "--retry", "1", "s1").code == 0
+    branches = [ref for ref in hub.refs("refs/heads/hub") if "agent-1" in ref]
+    assert branches == ["refs/heads/hub/s1/agent-1/attempt-2"]
+    assert hub.refs("refs/tags/hub/archive/s1/agent-1") == {"refs/tags/hub/archive/s1/agent-1": tip}
+    assert hub.run("doctor").code == 0
+    assert hub.run("archive", "-q", "s1").code == 0
+    assert hub.refs("refs/tags/hub/archive/s1/agent-1") == {"refs/tags/hub/archive/s1/agent-1": tip}
+    start = hub.git("rev-parse", "main")
+    assert hub.refs()["refs/tags/hub/archive/s1/agent-1-attempt-2"] == start
 
 
 def test_somebodys_file_in_a_half_made_worktree(hub: Hub) -> None:
