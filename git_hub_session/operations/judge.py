@@ -11,7 +11,7 @@ from os import fsdecode
 from shlex import quote
 
 from git_hub_session.operations.examine import Examination, is_savable
-from git_hub_session.operations.links import way_back
+from git_hub_session.operations.links import moved_back, way_back
 from git_hub_session.operations.policy import Policy
 from git_hub_session.refnames import HEADS, session_of_branch, short
 from git_hub_session.typed import NamedTuple
@@ -42,7 +42,7 @@ class Surroundings(NamedTuple):
     contained: tuple[str, ...]
     """Other worktrees, the repository or the hub, where they lie in it."""
     away: str = ""
-    """The place of another worktree, if the directory lies there."""
+    """Where the directory lies, if it was moved: beside its place, or in the place of another."""
 
 
 def in_use(users: Sequence[str]) -> Reason:
@@ -61,7 +61,7 @@ def reason_before_looking(
     if around.stood_in:
         return Reason("current", "you are in it", "call it from another directory")
     if around.away:
-        hint = f"mv {quote(around.away)} {where}"
+        hint = moved_back(around.away, worktree)
         return Reason("moved", f"its directory lies in '{around.away}'", hint)
     if worktree.fault:
         return Reason("damaged-link", worktree.fault, way_back(worktree))

@@ -10,9 +10,13 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Sequence
+from itertools import chain, count
 from shlex import quote
 
+from git_hub_session.operations.trash import is_trash
 from git_hub_session.worktrees import Worktree, git_dir_of, read_worktree
+
+_MOST = 10_000  # names of a directory that are looked through
 
 
 def way_back(worktree: Worktree) -> str:
@@ -28,7 +32,7 @@ def way_back(worktree: Worktree) -> str:
         return f"git worktree repair {where}" if _is_same(named, worktree.entry) else f"rm {where}"
     dot_git = os.path.join(path, ".git")
     if not os.path.isdir(path) or (os.path.isdir(dot_git) and not os.path.islink(dot_git)):
-        return f"mv {where} {quote(f'{path}.other')}"
+        return f"mv {where} {quote(_free(f'{path}.other'))}"
     if os.path.isdir(named):
         return _apart(worktree, named)
     if not _may_be_written(dot_git):
@@ -36,12 +40,29 @@ def way_back(worktree: Worktree) -> str:
     return _linked(worktree)
 
 
-def in_place_of(worktree: Worktree, worktrees: Sequence[Worktree]) -> Worktree | None:
-    """The worktree in whose place the directory of this one lies, which is missing; None."""
-    for other in worktrees:
-        if other.fault and other.path and _is_same(git_dir_of(other.path), worktree.entry):
-            return other
-    return None
+def lying(worktree: Worktree, worktrees: Sequence[Worktree]) -> list[str]:
+    """Where the directory of a worktree that is missing is seen: in the place of another, or beside its own."""
+    faulty = [other.path for other in worktrees if other.fault and other.path]
+    taken = [path for path in faulty if _is_same(git_dir_of(path), worktree.entry)]
+    return list(dict.fromkeys([*taken, *_beside(worktree)]))
+
+
+def _beside(worktree: Worktree) -> list[str]:
+    """The directories beside the place of a worktree that say that they are it: it was moved, or copied."""
+    parent = os.path.dirname(worktree.path)
+    try:
+        names = sorted(os.listdir(parent))[:_MOST]
+    except OSError:
+        return []
+    paths = [os.path.join(parent, name) for name in names if not is_trash(name)]
+    return [path for path in paths if _is_same(git_dir_of(path), worktree.entry)]
+
+
+def moved_back(found: str, worktree: Worktree) -> str:
+    """What to type to have the directory `found` in the place of the worktree again."""
+    parent = os.path.dirname(worktree.path)
+    made = "" if os.path.isdir(parent) else f"mkdir -p {quote(parent)} && "
+    return f"{made}mv {quote(found)} {quote(worktree.path)}"
 
 
 def _made_again(worktree: Worktree) -> str:
@@ -56,13 +77,19 @@ def _made_again(worktree: Worktree) -> str:
 def _apart(worktree: Worktree, named: str) -> str:
     """The directory is another's, whose entry is `named`: to its own place, or out of the way."""
     path, other = worktree.path, read_worktree(os.path.basename(named), named)
-    if _is_same(other.path, path):  # the other's entry says so too: it is this entry that is wrong
-        common_dir = os.path.dirname(os.path.dirname(worktree.entry))
-        return f"mv {quote(worktree.entry)} {quote(f'{common_dir}/{worktree.name}.other')}"
+    if _is_same(other.path, path):  # the other's entry says so too: this one is missing
+        gone = _free(f"{path}.gone")
+        return f"printf '%s\\n' {quote(gone)}/.git >{quote(worktree.entry)}/gitdir"
     is_ours = _is_same(os.path.dirname(named), os.path.dirname(worktree.entry))
-    is_free = other.missing and os.path.isdir(os.path.dirname(other.path))
-    place = other.path if is_ours and is_free else f"{path}.other"
-    return f"mv {quote(path)} {quote(place)}"
+    if is_ours and other.missing:
+        return moved_back(path, other)
+    return f"mv {quote(path)} {quote(_free(f'{path}.other'))}"
+
+
+def _free(path: str) -> str:
+    """The path, or the first like it that nothing has: `mv` would move into a directory."""
+    more = (f"{path}-{number}" for number in count(2))
+    return next(one for one in chain([path], more) if not os.path.lexists(one))
 
 
 def _linked(worktree: Worktree) -> str:

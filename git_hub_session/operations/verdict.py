@@ -23,7 +23,7 @@ from git_hub_session.operations.judge import (
     reason_before_looking,
     to_save,
 )
-from git_hub_session.operations.links import in_place_of
+from git_hub_session.operations.links import lying
 from git_hub_session.operations.note import ASIDE, unfinished
 from git_hub_session.operations.policy import Policy
 from git_hub_session.operations.rescue import Snapshot
@@ -77,8 +77,8 @@ def plan_cleanup(
 
     def judge(pair: tuple[Worktree, str]) -> Verdict:
         around = _surroundings(pair[0], scene, processes, mounts, real)
-        other = in_place_of(pair[0], worktrees) if pair[0].missing else None
-        around = around._replace(away=other.path if other else "")
+        if pair[0].missing:
+            around = around._replace(away=next(iter(lying(pair[0], worktrees)), ""))
         return _judge(*pair, scene, policy, around)
 
     pairs = session_worktrees(sid, worktrees)

@@ -43,7 +43,7 @@ def test_a_branch_whose_file_was_cut_off_comes_back_from_its_reflog(hub: Hub, pa
     hub.git("reset", "-q", "--hard", tip, cwd=hub.worktree(2, "a"))
     name = branch_cut_off(hub, "a")
     file = hub.top / ".git" / "refs" / "heads" / name
-    assert advice(hub) == f"rm {file} && git update-ref refs/heads/{name} {tip}"
+    assert advice(hub) == f"rm {file} && git update-ref --no-deref refs/heads/{name} {tip}"
     assert typed(hub, advice(hub)) == Result(0)
     assert hub.git("rev-parse", name) == tip
     assert hub.run("doctor") == NOTHING
@@ -55,7 +55,7 @@ def test_a_branch_that_leads_to_a_lost_commit_comes_back_from_its_reflog(hub: Hu
     lost = hub.commit(hub.worktree(1, "a"), "work", "lost\n")
     (hub.top / ".git" / "objects" / lost[:2] / lost[2:]).unlink()
     name = "hub/a/agent-1/attempt-1"
-    assert advice(hub) == f"git update-ref refs/heads/{name} {tip}"
+    assert advice(hub) == f"git update-ref --no-deref refs/heads/{name} {tip}"
     assert typed(hub, advice(hub)).code == 0
     assert hub.run("doctor") == NOTHING
 
@@ -277,7 +277,9 @@ def test_a_detached_worktree_of_a_finished_session_keeps_its_commits(
     if deleted:
         shutil.rmtree(where)
         assert typed(hub, advice(hub)).code == 0
-    way = f"git -C {where} switch -q -c hub/a/agent-1/attempt-2 && git hub-session cleanup a"
+    name = "hub/a/agent-1/attempt-2"
+    way = f"git -C {where} branch {name} && git -C {where} symbolic-ref HEAD refs/heads/{name}"
+    way += " && git hub-session cleanup a"
     assert advice(hub) == way
     assert typed(hub, way).code == 0
     assert hub.git("rev-parse", "hub/a/agent-1/attempt-2") == tip
@@ -294,7 +296,8 @@ def test_the_hub_of_a_copied_repository_takes_no_worktree_of_the_first(hub: Hub)
     shutil.copytree(hub.top, other.top, symlinks=True)
     own = other.top / ".git" / "worktrees" / "agent-1"
     before = snapshot(hub.top), snapshot(hub.worktrees)
-    assert advice(other) == f"mv {own} {other.top}/.git/agent-1.other"
+    gone = f"{hub.worktree(1, 'a')}.gone/.git"
+    assert advice(other) == f"printf '%s\\n' {gone} >{own}/gitdir"
     assert other.run("cleanup", "a").code == 1
     assert typed(other, advice(other)).code == 0
     assert other.run("cleanup", "a").code == 0
@@ -375,7 +378,7 @@ def test_a_ref_that_was_cut_off_and_has_no_reflog(hub: Hub) -> None:
     hub.git("tag", "hub/archive/a/agent-7", tip)
     edited(hub, "a", agents={"agent-7": {"status": "ready", "attempt": 1}})
     file.write_text("")
-    way = f"rm {file} && git update-ref refs/tags/hub/archive/a/agent-7 <commit>"
+    way = f"rm {file} && git update-ref --no-deref refs/tags/hub/archive/a/agent-7 <commit>"
     assert advice(hub) == f"look for it: git fsck --lost-found; then: {way}"
     assert typed(hub, way.replace("<commit>", tip)) == Result(0)
     assert hub.run("doctor").code == 0
@@ -433,4 +436,108 @@ def test_a_directory_that_is_aside_comes_back_without_its_note(hub: Hub) -> None
     hub.git("worktree", "unlock", where)
     assert found(hub, "--fix", code=0) == [("removal-cut-off", str(where), True)]
     assert (where / "draft").read_text() == "mine"
+    assert hub.run("doctor") == NOTHING
+
+
+def test_a_worktree_that_was_renamed_is_not_cleaned_up_as_missing(hub: Hub) -> None:
+    hub.session("a", agents=1)
+    where = hub.worktree(1, "a")
+    (where / "draft").write_text("mine")
+    best = where.rename(where.parent / "best")
+    before = snapshot(hub.top), snapshot(hub.worktrees)
+    assert hub.run("cleanup", "--force", "a") == Result(
+        1,
+        f"Kept worktree: {where}\n  its directory lies in '{best}'\n"
+        f"  hint: mv {best} {where}\nCleaned up 0 worktrees for session a\n",
+    )
+    assert (snapshot(hub.top), snapshot(hub.worktrees)) == before
+    assert typed(hub, f"mv {best} {where}") == Result(0)
+    assert hub.run("cleanup", "-q", "a").code == 0
+    assert hub.git("show", "refs/hub/rescue/a/agent-1/attempt-1/1^3:draft") == "mine"
+
+
+def test_a_worktree_in_the_place_of_one_of_another_directory(hub: Hub) -> None:
+    hub.session("o", agents=1).session("q", agents=1)
+    shutil.rmtree(hub.worktree(1, "q"))
+    hub.worktree(1, "o").rename(hub.worktree(1, "q"))
+    (hub.worktrees / "o").rmdir()
+    way = f"mkdir -p {hub.worktrees}/o && mv {hub.worktree(1, 'q')} {hub.worktree(1, 'o')}"
+    for sid in ("o", "q"):
+        assert f"  hint: {way}\n" in hub.run("cleanup", sid).out
+        findings = hub.json("doctor", sid, code=1)["findings"]
+        assert [one["advice"] for one in findings] == [way]
+    assert typed(hub, way) == Result(0)
+    assert hub.run("cleanup", "-q", "o", "q").code == 0
+
+
+def test_what_only_an_entry_has_is_saved_when_its_place_is_anothers(hub: Hub) -> None:
+    where = hub.session("a", agents=1).worktree(1, "a")
+    hub.git("checkout", "-q", "--detach", cwd=where)
+    tip = hub.commit(where, "detached", "mine\n")
+    hub.git("checkout", "-q", "hub/a/agent-1/attempt-1", cwd=where)
+    (where / "staged").write_text("mine\n")
+    hub.git("add", "staged", cwd=where)
+    shutil.rmtree(where)
+    foreign = Hub(hub.top.parent / "foreign", hub.environ)
+    hub.git("init", "-q", foreign.top)
+    foreign.git("commit", "-q", "--allow-empty", "-m", "theirs")
+    foreign.git("worktree", "add", "-q", "-b", "theirs", where)
+    before = snapshot(where)
+    own = hub.top / ".git" / "worktrees" / "agent-1"
+    assert advice(hub) == f"printf '%s\\n' {where}.gone/.git >{own}/gitdir"
+    assert typed(hub, advice(hub)) == Result(0)
+    assert hub.run("cleanup", "-q", "a").code == 0
+    saved = hub.refs("refs/hub/rescue/a")
+    assert tip in saved.values()
+    assert any("staged" in hub.git("ls-tree", "--name-only", oid) for oid in saved.values())
+    assert snapshot(where) == before
+
+
+def test_a_path_that_two_sessions_tell_is_that_of_the_one_at_work(hub: Hub) -> None:
+    hub.session("a", agents=1).session("b", agents=1)
+    where = hub.worktree(1, "a")
+    told = {"agent-1": {"status": "ready", "worktree": str(where)}}
+    edited(hub, "a", state="running", agents=told)
+    edited(hub, "b", state="merged", agents=told)
+    hub.git("worktree", "remove", hub.worktree(1, "b"))
+    hub.git("checkout", "-q", "--detach", cwd=where)
+    assert hub.run("doctor") == Result(0, "2 sessions, 1 worktree: nothing found\n")
+    edited(hub, "a", state="archived", agents=told)  # nobody knows whose it is
+    assert hub.run("doctor") == Result(0, "2 sessions, 0 worktrees: nothing found\n")
+
+
+def test_a_detached_worktree_in_the_middle_of_a_merge_gets_its_branch(hub: Hub) -> None:
+    where, tip = detached_and_finished(hub)
+    hub.commit(hub.top, "work", "of main\n")
+    assert hub.call("git", "-C", where, "merge", "-q", "main").code == 1
+    way = advice(hub).removesuffix(" && git hub-session cleanup a")
+    assert typed(hub, way) == Result(0)
+    assert hub.git("rev-parse", "hub/a/agent-1/attempt-2") == tip
+    assert hub.git("status", "--short", cwd=where) == "AA work"
+    assert "in the middle of a merge" in hub.run("cleanup", "a").out
+
+
+def test_a_detached_worktree_that_is_aside_is_put_back(hub: Hub) -> None:
+    where, _ = detached_and_finished(hub)
+    trash = where.parent / ".agent-1.hub-trash"
+    (entry(hub, "a") / "hub-session-removal").write_text(f"{REMOVING}\0{trash}\0aside")
+    where.rename(trash)
+    assert ("removal-cut-off", str(where), True) in found(hub, "--fix", code=1)
+    assert (where / ".env").read_text() == "KEY\n"
+    assert [one[0] for one in found(hub, code=1)] == ["worktree-of-finished"]
+
+
+def test_a_head_that_was_cut_off_in_a_rebase_is_the_commit_again(hub: Hub) -> None:
+    where = hub.session("a", agents=2).worktree(1, "a")
+    edited(hub, "a", agents={"agent-1": {"status": "ready", "worktree": str(where)}})
+    for name in ("one", "two"):
+        hub.commit(where, name, f"{name}\n")
+    editor = {"GIT_SEQUENCE_EDITOR": "sed -i 1s/pick/edit/", "GIT_EDITOR": "true"}
+    words = ("git", "-C", where, "rebase", "-q", "-i", "HEAD~2")
+    assert hub.call(*words, environ=editor).code == 0
+    head = hub.git("rev-parse", "HEAD", cwd=where)
+    (entry(hub, "a") / "HEAD").write_text("")
+    assert advice(hub) == f"printf '%s\\n' {head} >{entry(hub, 'a')}/HEAD"
+    assert typed(hub, advice(hub)) == Result(0)
+    assert hub.call("git", "-C", where, "rebase", "--continue", environ=editor).code == 0
     assert hub.run("doctor") == NOTHING

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from git_hub_session import procfs
 from git_hub_session.errors import Damaged, HubError
@@ -20,6 +20,7 @@ from git_hub_session.refnames import (
     session_of_branch,
 )
 from git_hub_session.session import Session
+from git_hub_session.states import FINISHED
 from git_hub_session.store import Broken
 from git_hub_session.typed import TYPE_CHECKING, NamedTuple
 from git_hub_session.worktrees import Worktree, files_below, linked_worktrees
@@ -150,20 +151,28 @@ def _owners(
     worktrees: Sequence[Worktree], sessions: Mapping[SessionId, Session | Broken]
 ) -> dict[str, SessionId]:
     """By the branches that are worked on; where there is none, by what the session says is there."""
-    told = {
-        os.path.realpath(path): sid
-        for sid, session in sessions.items()
-        if isinstance(session, Session)
-        for name, path in told_paths(session).items()
-    }
+    told: dict[str, set[SessionId]] = {}
+    for sid, session in sessions.items():
+        for path in told_paths(session).values() if isinstance(session, Session) else ():
+            told.setdefault(os.path.realpath(path), set()).add(sid)
     owners = {}
     for worktree in worktrees:
         named = next(filter(None, map(session_of_branch, worktree.branches)), None)
         if named is None and worktree.path and not worktree.head:
-            named = told.get(os.path.realpath(worktree.path))
+            named = _only(told.get(os.path.realpath(worktree.path), set()), sessions)
         if named is not None:
             owners[worktree.entry] = named
     return owners
+
+
+def _only(
+    sids: Collection[SessionId], sessions: Mapping[SessionId, Session | Broken]
+) -> SessionId | None:
+    """Of those that tell one path the one that is at work, or the only one: what a session was told stays there."""
+    states = {sid: session.state for sid in sids if isinstance(session := sessions[sid], Session)}
+    at_work = [sid for sid, state in states.items() if state not in FINISHED]
+    found = at_work or [*sids]
+    return found[0] if len(found) == 1 else None
 
 
 def told_paths(session: Session) -> dict[str, str]:

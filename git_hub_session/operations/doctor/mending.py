@@ -18,9 +18,10 @@ from git_hub_session.operations.doctor.worktrees import moved_to
 from git_hub_session.operations.halfmade import refuse_if_made, set_aside
 from git_hub_session.operations.policy import policy_of
 from git_hub_session.operations.recovery import is_locked_for_nothing, unlock
+from git_hub_session.operations.removal import recover
 from git_hub_session.operations.saving import by_agent
 from git_hub_session.operations.trash import empty_trash
-from git_hub_session.refnames import SessionId, branch_of_rescue, branch_prefix
+from git_hub_session.refnames import SessionId, branch_of_rescue, branch_prefix, session_of_branch
 from git_hub_session.session import new_document, with_agents, with_rescues
 from git_hub_session.states import State
 from git_hub_session.typed import TYPE_CHECKING
@@ -113,6 +114,9 @@ def _finish_removal(finding: Finding, facts: Facts, edit: Edit) -> Notes:
     worktree, scene = _worktree(finding, facts), facts.scene
     if is_locked_for_nothing(worktree):
         unlock(worktree)
+        return []
+    if not any(map(session_of_branch, worktree.branches)):  # which a cleanup does not see
+        recover(worktree)
         return []
     entry = worktree.entry
     report = finish_one(edit, SessionId(finding.session), scene, policy_of(scene), entry)

@@ -70,11 +70,11 @@ def _broken(facts: Facts) -> Iterator[Finding]:
             evidence, way = f"git cannot read '{path}'", f"rm {quote(path)}"
         elif ref in unseen:
             continue  # it was made, or packed, while we looked
-        last = _last_in_reflog(facts, ref)
-        advice = " && ".join(filter(None, (way, last and f"git update-ref {quote(ref)} {last}")))
+        last, write = _last_in_reflog(facts, ref), f"git update-ref --no-deref {quote(ref)}"
+        advice = " && ".join(filter(None, (way, last and f"{write} {last}")))
         if not (last or (way and is_packed(facts.scene.place.common_dir, ref))):
-            back = f"git update-ref {quote(ref)} <commit>"
-            advice = f"look for it: git fsck --lost-found; then: {way and f'{way} && '}{back}"
+            back = f"{way and f'{way} && '}{write} <commit>"
+            advice = f"look for it: git fsck --lost-found; then: {back}"
         yield Finding("ref-broken", short(ref), evidence, sid, advice=advice)
 
 

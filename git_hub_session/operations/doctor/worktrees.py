@@ -15,7 +15,7 @@ from git_hub_session.operations.agents import template_of, worktree_path
 from git_hub_session.operations.doctor.facts import Facts, is_half_added, told_paths
 from git_hub_session.operations.doctor.finding import Finding
 from git_hub_session.operations.doctor.locks import left_locks
-from git_hub_session.operations.links import in_place_of, way_back
+from git_hub_session.operations.links import lying, moved_back, way_back
 from git_hub_session.operations.note import unfinished
 from git_hub_session.operations.recovery import is_locked_for_nothing
 from git_hub_session.refnames import (
@@ -30,7 +30,6 @@ from git_hub_session.session import Session
 from git_hub_session.states import FINISHED
 from git_hub_session.worktrees import Worktree, git_dir_of
 
-_MOST = 10_000  # names of a directory that are looked through for a worktree that moved
 _PID = re.compile(r"\bpid\b\W{0,3}([0-9]{1,9})\b", re.IGNORECASE | re.ASCII)
 
 
@@ -93,7 +92,8 @@ def _rejoined(facts: Facts, worktree: Worktree, session: Session) -> str:
         if not taken & {branch.ref, branch.attempt_tag}
         and (branch.attempt > 1 or branch.archive_tag not in taken)
     )
-    return f"git -C {quote(worktree.path)} switch -q -c {short(free.ref)}"
+    here = f"git -C {quote(worktree.path)}"  # `git switch` refuses in the middle of a merge
+    return f"{here} branch {short(free.ref)} && {here} symbolic-ref HEAD {free.ref}"
 
 
 def _headless(facts: Facts, worktree: Worktree, sid: SessionId) -> Finding:
@@ -102,8 +102,11 @@ def _headless(facts: Facts, worktree: Worktree, sid: SessionId) -> Finding:
     agent = _agent_of(worktree, session) if isinstance(session, Session) else 0
     own = filter(None, (parse_agent_branch(branch.ref) for branch in facts.branches))
     last = max((one for one in own if (one.session, one.agent) == (sid, agent)), default=None)
-    if last is not None:
+    was = worktree.came_from
+    if last is not None and not worktree.operation and facts.scene.repo.tip(last.ref) == was:
         advice = f"printf 'ref: %s\\n' {last.ref} >{quote(worktree.entry)}/HEAD"
+    elif was:  # it was on another branch, or on none
+        advice = f"printf '%s\\n' {was} >{quote(worktree.entry)}/HEAD"
     evidence = "its HEAD cannot be read"
     return Finding("worktree-damaged", worktree.path, evidence, sid, advice=advice)
 
@@ -167,10 +170,11 @@ def _places(facts: Facts, worktree: Worktree) -> list[str]:
 
 def _missing(facts: Facts, worktree: Worktree, sid: SessionId) -> Finding:
     path, entry, found = worktree.path, worktree.entry, moved_to(facts, worktree)
-    other = in_place_of(worktree, facts.worktrees)
-    if other is not None:
-        evidence = f"it lies in '{other.path}' now, the place of another"
-        advice = f"mv {quote(other.path)} {quote(path)}"
+    places = {one.path for one in facts.worktrees}
+    taken = [one for one in lying(worktree, facts.worktrees) if one in places]
+    if taken:
+        evidence = f"it lies in '{taken[0]}' now, the place of another"
+        advice = moved_back(taken[0], worktree)
         return Finding("worktree-moved", path, evidence, sid, advice=advice)
     if len(found) == 1 and not any(one.fault for one in facts.worktrees):
         evidence = f"it lies in '{found[0]}' now"
@@ -209,22 +213,17 @@ def _cut_off(worktree: Worktree, sid: SessionId) -> Finding:
 
 def moved_to(facts: Facts, worktree: Worktree) -> list[str]:
     """Where a missing worktree's directory is: beside its old place, where it would be made, or where a process stands."""
-    parent, entry = os.path.dirname(worktree.path), os.path.realpath(worktree.entry)
-    try:
-        names = sorted(os.listdir(parent))[:_MOST]
-    except OSError:
-        names = []
-    paths = [os.path.join(parent, name) for name in names if not trash.is_trash(name)]
-    paths += _places(facts, worktree)
+    entry = os.path.realpath(worktree.entry)
+    paths = _places(facts, worktree)
     for process in facts.processes:
         steps = process.directory.split("/")
         paths += ["/".join(steps[:end]) for end in range(2, len(steps) + 1)]
     found = {
         os.path.realpath(path)
         for path in dict.fromkeys(paths)
-        if os.path.realpath(git_dir_of(path) or parent) == entry
+        if os.path.realpath(git_dir_of(path) or path) == entry
     }
-    return sorted(found)
+    return sorted(found | {os.path.realpath(path) for path in lying(worktree, facts.worktrees)})
 
 
 def _lock(worktree: Worktree, sid: SessionId) -> Iterator[Finding]:
