@@ -37,7 +37,7 @@ EXPECTED = re.compile(
     r"|agent-X: (X exists already|its worktree X is missing|X: )|agent-X was made by half|its branch moved meanwhile|X: its directory"
     r"|something of session X moved|another branch was checked out|the branch of .* moved while"
     r"|git (cannot update X, where X is checked out|does not move X))"
-    r"|Kept worktree: X\n  (in use by|git was used|something was written|written into|its index is locked|its .git file|its work cannot be saved)"
+    r"|Kept worktree: X\n  (in use by|git was used|something was written|written into|its index is locked|its .git file|its directory went|its work cannot be saved)"
     r"|Kept branch: hubX: (moved meanwhile|checked out in a worktree|X exists and points|git refused: .* lock)"
 )
 

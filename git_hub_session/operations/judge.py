@@ -27,6 +27,7 @@ class Reason(NamedTuple):
 
 
 CHANGED = Reason("changed", "something was written into it meanwhile", "try again")
+GONE = Reason("changed", "its directory went meanwhile", "try again")
 GIT_USED = Reason("changed", "git was used in it meanwhile", "try again")
 
 

@@ -19,7 +19,7 @@ from collections.abc import Callable, Container, Sequence
 from shlex import quote
 
 from git_hub_session import tree
-from git_hub_session.operations.judge import CHANGED, GIT_USED, Reason
+from git_hub_session.operations.judge import CHANGED, GIT_USED, GONE, Reason
 from git_hub_session.operations.note import (
     ASIDE,
     DELETE,
@@ -135,6 +135,9 @@ def _move_aside(
             drop_note(worktree)
             raise Obstructed(GIT_USED)
         os.rename(worktree.path, trash)
+    except FileNotFoundError:
+        drop_note(worktree)
+        raise Obstructed(GONE) from None
     except OSError as fault:
         drop_note(worktree)
         raise Stuck(f"cannot rename it: {fault.strerror}") from None

@@ -82,6 +82,26 @@ def test_a_lock_that_is_set_late(hub: Hub, only: str) -> None:
     assert not trash(where).exists()
 
 
+def test_somebody_deletes_the_directory_just_before_it_is_moved(hub: Hub) -> None:
+    """What was staged is still there: it is judged again, as that of a worktree that is missing."""
+    where = hub.session("s1", agents=1).worktree(1)
+    (where / "new").write_text("staged\n")
+    hub.git("add", "new", cwd=where)
+    code = f"os.system('rm -r {where}')"
+    result = interposed(hub, "cleanup", "s1", code=code, only="os.rename", nth=2)
+    assert (result.code, result.err) == (1, "")
+    assert (
+        f"Kept worktree: {where}\n  its directory went meanwhile\n  hint: try again\n" in result.out
+    )
+    entry = hub.top / ".git" / "worktrees" / "agent-1"
+    assert [name for name in ("locked", "hub-session-removal") if (entry / name).exists()] == []
+    assert hub.run("cleanup", "s1").code == 0
+    refs = hub.refs("refs/hub/rescue/s1")
+    assert all(hub.git("show", f"{oid}:new") == "staged" for oid in refs.values())
+    assert refs
+    assert not entry.exists()
+
+
 def test_git_prunes_while_the_directory_is_aside(hub: Hub) -> None:
     """To git the directory is gone; the entry is locked, so that what was staged stays, should it be put back."""
     where = hub.session("s1", agents=1).worktree(1)
