@@ -165,10 +165,15 @@ def _link(entry: str, path: str, dot_git: str) -> tuple[bool, str]:
     target = git_dir_of(path)
     if not target:
         return False, "its .git file is not a link to a git directory"
-    # The very name first: to resolve two costs more than all else that is read of a worktree.
-    if target != entry and os.path.realpath(target) != os.path.realpath(entry):
+    if not is_same(target, entry):
         return False, "its .git file points to another entry"
     return False, ""
+
+
+def is_same(one: str, other: str) -> bool:
+    """Whether two paths, the first of which may be '', are those of one directory."""
+    # The very name first: to resolve two costs more than all else that is read of a worktree.
+    return bool(one) and (one == other or os.path.realpath(one) == os.path.realpath(other))
 
 
 def git_dir_of(path: str) -> str:

@@ -17,6 +17,7 @@ from git_hub_session.refnames import (
     branch_prefix,
     parse_agent_branch,
     parse_archive_tag,
+    session_of_branch,
     short,
 )
 from git_hub_session.session import MAX_AGENTS, Session
@@ -76,6 +77,11 @@ def _is_number(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) < 10
 
 
+def session_of(worktree: Worktree) -> SessionId | None:
+    """The session that has a branch in use in it, or None: a cleanup sees no others."""
+    return next(filter(None, map(session_of_branch, worktree.branches)), None)
+
+
 def agent_worktrees(
     sid: SessionId, worktrees: Iterable[Worktree]
 ) -> dict[int, tuple[AgentBranch, Worktree]]:
@@ -112,6 +118,12 @@ def attempts(sid: SessionId, repo: GitRepo) -> dict[int, list[int]]:
     return dict(sorted(found.items()))
 
 
+def archived_agents(sid: SessionId, repo: GitRepo) -> set[int]:
+    """The agents that have an archive tag."""
+    tags = filter(None, map(parse_archive_tag, repo.refs(archive_prefix(sid))))
+    return {tag.agent for tag in tags}
+
+
 def takes_agents(session: Session, repo: GitRepo) -> bool:
     """Not once they are evaluated: unless somebody said so before there was one, or while one was half-made."""
     if session.state is not State.EVALUATING:
@@ -119,15 +131,14 @@ def takes_agents(session: Session, repo: GitRepo) -> bool:
     agents = map(session.agent, session.agents)
     if any(agent.get("status") == SPAWNING for agent in agents):
         return True
-    return not (attempts(session.id, repo) or repo.refs(archive_prefix(session.id)))
+    return not (attempts(session.id, repo) or archived_agents(session.id, repo))
 
 
 def way_to_agents(session: Session, repo: GitRepo, there: Collection[int] = ()) -> str:
     """What leads to the agents that are missed, besides those that are there."""
     if session.state in FINISHED:
         return ANOTHER
-    tags = filter(None, map(parse_archive_tag, repo.refs(archive_prefix(session.id))))
-    made = {*attempts(session.id, repo), *(tag.agent for tag in tags)}
+    made = {*attempts(session.id, repo), *archived_agents(session.id, repo)}
     if made - {*there} and session.state is not State.INIT:
         return f"git hub-session restore {session.id}"
     return f"git hub-session spawn {session.id}" if takes_agents(session, repo) else ANOTHER

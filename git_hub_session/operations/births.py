@@ -97,9 +97,11 @@ def plan_spawn(
             continue
         attempt = last if marked and known.get("attempt") == last else following
         branch = AgentBranch(session.id, number, attempt)
-        left = _left(branch, scene, wish, worktrees) if marked else None
-        path = left.path if left else _free_path(branch, scene, wish, worktrees, made)
-        made.append(Newborn(branch, path, attempt == last, left))
+        path = worktree_path(wish.template, scene.place, branch)
+        left = left_behind(branch, path, worktrees, INITIALIZING) if marked else None
+        if left is None:
+            _refuse_if_taken(path, branch, made, worktrees)
+        made.append(Newborn(branch, left.path if left else path, attempt == last, left))
     if away and (wish.agents or not made):
         hint = f"git hub-session restore {session.id}"
         raise Refused(f"agent-{away[0]} is archived: it is not begun anew", hint)
@@ -109,27 +111,14 @@ def plan_spawn(
     return Spawned(session, base, tuple(made), tuple(present), state)
 
 
-def _left(
-    branch: AgentBranch, scene: Scene, wish: Wish, worktrees: Sequence[Worktree]
-) -> Worktree | None:
-    path = worktree_path(wish.template, scene.place, branch)
-    return left_behind(branch, path, worktrees, INITIALIZING)
-
-
-def _free_path(
-    branch: AgentBranch,
-    scene: Scene,
-    wish: Wish,
-    worktrees: Sequence[Worktree],
-    made: Sequence[Newborn],
-) -> str:
-    path = worktree_path(wish.template, scene.place, branch)
+def _refuse_if_taken(
+    path: str, branch: AgentBranch, made: Sequence[Newborn], worktrees: Sequence[Worktree]
+) -> None:
     if path in (one.path for one in made):
         raise Refused(f"'{path}' would be two agents'", hint="choose another --path")
     if not is_free(path):
         _refuse_if_lost(branch, worktrees)
         raise Refused(f"'{path}' exists already", hint="choose another --path")
-    return path
 
 
 def _archived(session: Session, repo: GitRepo) -> dict[int, int]:

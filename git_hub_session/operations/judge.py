@@ -10,10 +10,11 @@ from fnmatch import fnmatchcase
 from os import fsdecode
 from shlex import quote
 
+from git_hub_session.operations.agents import session_of
 from git_hub_session.operations.examine import Examination, is_savable
 from git_hub_session.operations.links import moved_back, way_back
 from git_hub_session.operations.policy import Policy
-from git_hub_session.refnames import HEADS, session_of_branch, short
+from git_hub_session.refnames import HEADS, short
 from git_hub_session.typed import NamedTuple
 from git_hub_session.worktrees import Worktree
 
@@ -145,7 +146,7 @@ def reason_after_looking(worktree: Worktree, seen: Examination, policy: Policy) 
         )
     size = seen.size(to_save(seen, policy))
     if size > policy.rescue_limit:
-        sid = next(filter(None, map(session_of_branch, worktree.branches)), "<id>")
+        sid = session_of(worktree) or "<id>"
         return Reason(
             "too-large",
             f"{size:,} bytes of untracked files are more than hubsession.rescueLimit ({policy.rescue_limit:,})",

@@ -14,7 +14,7 @@ from itertools import chain, count
 from shlex import quote
 
 from git_hub_session.operations.trash import is_trash
-from git_hub_session.worktrees import Worktree, git_dir_of, read_worktree
+from git_hub_session.worktrees import Worktree, git_dir_of, is_same, read_worktree
 
 _MOST = 10_000  # names of a directory that are looked through
 
@@ -29,7 +29,7 @@ def way_back(worktree: Worktree) -> str:
         return _made_again(worktree)
     named = git_dir_of(path)
     if os.path.islink(path):
-        return f"git worktree repair {where}" if _is_same(named, worktree.entry) else f"rm {where}"
+        return f"git worktree repair {where}" if is_same(named, worktree.entry) else f"rm {where}"
     dot_git = os.path.join(path, ".git")
     if not os.path.isdir(path) or (os.path.isdir(dot_git) and not os.path.islink(dot_git)):
         return f"mv {where} {quote(_free(f'{path}.other'))}"
@@ -43,7 +43,7 @@ def way_back(worktree: Worktree) -> str:
 def lying(worktree: Worktree, worktrees: Sequence[Worktree]) -> list[str]:
     """Where the directory of a worktree that is missing is seen: in the place of another, or beside its own."""
     faulty = [other.path for other in worktrees if other.fault and other.path]
-    taken = [path for path in faulty if _is_same(git_dir_of(path), worktree.entry)]
+    taken = [path for path in faulty if is_same(git_dir_of(path), worktree.entry)]
     return list(dict.fromkeys([*taken, *_beside(worktree)]))
 
 
@@ -55,7 +55,7 @@ def _beside(worktree: Worktree) -> list[str]:
     except OSError:
         return []
     paths = [os.path.join(parent, name) for name in names if not is_trash(name)]
-    return [path for path in paths if _is_same(git_dir_of(path), worktree.entry)]
+    return [path for path in paths if is_same(git_dir_of(path), worktree.entry)]
 
 
 def moved_back(found: str, worktree: Worktree) -> str:
@@ -77,10 +77,10 @@ def _made_again(worktree: Worktree) -> str:
 def _apart(worktree: Worktree, named: str) -> str:
     """The directory is another's, whose entry is `named`: to its own place, or out of the way."""
     path, other = worktree.path, read_worktree(os.path.basename(named), named)
-    if _is_same(other.path, path):  # the other's entry says so too: this one is missing
+    if is_same(other.path, path):  # the other's entry says so too: this one is missing
         gone = _free(f"{path}.gone")
         return f"printf '%s\\n' {quote(gone)}/.git >{quote(worktree.entry)}/gitdir"
-    is_ours = _is_same(os.path.dirname(named), os.path.dirname(worktree.entry))
+    is_ours = is_same(os.path.dirname(named), os.path.dirname(worktree.entry))
     if is_ours and other.missing:
         return moved_back(path, other)
     return f"mv {quote(path)} {quote(_free(f'{path}.other'))}"
@@ -95,10 +95,6 @@ def _free(path: str) -> str:
 def _linked(worktree: Worktree) -> str:
     dot_git = os.path.join(worktree.path, ".git")
     return f"printf 'gitdir: %s\\n' {quote(worktree.entry)} >{quote(dot_git)}"
-
-
-def _is_same(one: str, other: str) -> bool:
-    return bool(one) and os.path.realpath(one) == os.path.realpath(other)
 
 
 def _may_be_written(dot_git: str) -> bool:

@@ -14,7 +14,12 @@ from git_hub_session.board import Board
 from git_hub_session.clock import iso
 from git_hub_session.errors import HubError, Refused
 from git_hub_session.escape import visible
-from git_hub_session.operations.agents import agent_worktrees, attempts, refuse_if_running
+from git_hub_session.operations.agents import (
+    agent_worktrees,
+    archived_agents,
+    attempts,
+    refuse_if_running,
+)
 from git_hub_session.operations.checkout import Checkout, CutOff, checkout_of, move
 from git_hub_session.operations.cleanup import carry_out
 from git_hub_session.operations.mergetree import Blend, blend, commit_blend
@@ -192,14 +197,9 @@ def _winner(session: Session, repo: GitRepo, wish: Wish) -> tuple[AgentBranch, R
     made = attempts(session.id, repo).get(agent)
     if not made or not repo.tip(AgentBranch(session.id, agent, max(made)).ref):
         other = "status" if wish.agent else "eval"
-        verb = "restore" if _is_archived(session.id, agent, repo) else other
+        verb = "restore" if agent in archived_agents(session.id, repo) else other
         raise Refused(f"agent-{agent} has no branch", hint=f"git hub-session {verb} {session.id}")
     return AgentBranch(session.id, agent, max(made)), result
-
-
-def _is_archived(sid: SessionId, agent: int, repo: GitRepo) -> bool:
-    tag = AgentBranch(sid, agent, 1).archive_tag
-    return bool(repo.tip(tag) or repo.refs(f"{tag}-attempt-"))
 
 
 def _base(into: str, sid: SessionId, repo: GitRepo) -> str:

@@ -13,7 +13,7 @@ from contextlib import suppress
 from git_hub_session.operations.trash import trash_name
 from git_hub_session.regular import regular
 from git_hub_session.typed import NamedTuple
-from git_hub_session.worktrees import LOCK, REMOVING, Worktree, git_dir_of, read_worktree
+from git_hub_session.worktrees import LOCK, REMOVING, Worktree, git_dir_of, is_same, read_worktree
 
 ASIDE = "aside"
 """The directory is renamed, to be looked at again."""
@@ -44,16 +44,15 @@ def unfinished(worktree: Worktree) -> Note:
     # Only ever the one name that is made here: a note is no licence to delete elsewhere.
     if first != REMOVING or trash != trash_name(worktree) or not {ASIDE, DELETE} & {*more}:
         return _without_note(worktree)
-    step = (
-        DELETE if more[-1] == DELETE else ASIDE
-    )  # of a step that was not written whole nothing is done
+    # Of a step that was not written whole nothing is done.
+    step = DELETE if more[-1] == DELETE else ASIDE
     return Note(step, trash, tuple(line for line in more if line.count(" ") == 2))
 
 
 def _without_note(worktree: Worktree) -> Note:
     """A directory that is aside, and says itself whose it is, is put back though the note is lost."""
     trash = trash_name(worktree) if worktree.missing and worktree.path else ""
-    if trash and os.path.realpath(git_dir_of(trash) or trash) == os.path.realpath(worktree.entry):
+    if trash and is_same(git_dir_of(trash), worktree.entry):
         return Note(ASIDE, trash, ())
     return _NONE
 
@@ -69,11 +68,11 @@ def write_note(worktree: Worktree, step: str, saved: Sequence[str] = ()) -> None
     os.replace(f"{note}.tmp", note)
 
 
-def decide(worktree: Worktree) -> None:
+def decide(worktree: Worktree, saved: Sequence[str]) -> None:
     """From here on the directory is only to be deleted; raises OSError: then it is to be put back."""
     with open(_path(worktree), "ab", buffering=0) as file:
         file.write(f"\0{DELETE}".encode())
-        if unfinished(worktree).saved:
+        if saved:
             os.fsync(file.fileno())
 
 

@@ -151,7 +151,7 @@ def _move_aside(
     if found is None or found.digest() != judged.digest or reason is not None:
         _put_back(worktree, trash)
         raise Obstructed(reason or CHANGED)
-    decide(worktree)
+    decide(worktree, saved)
     return Aside(trash, found)
 
 

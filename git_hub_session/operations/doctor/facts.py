@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from git_hub_session import procfs
 from git_hub_session.errors import Damaged, HubError
+from git_hub_session.operations.agents import session_of
 from git_hub_session.operations.halfmade import INITIALIZING
 from git_hub_session.operations.returns import LOCK
 from git_hub_session.operations.scene import Scene
@@ -17,7 +18,6 @@ from git_hub_session.refnames import (
     SessionId,
     archive_prefix,
     is_session_id,
-    session_of_branch,
 )
 from git_hub_session.session import Session
 from git_hub_session.states import FINISHED
@@ -157,7 +157,7 @@ def _owners(
             told.setdefault(os.path.realpath(path), set()).add(sid)
     owners = {}
     for worktree in worktrees:
-        named = next(filter(None, map(session_of_branch, worktree.branches)), None)
+        named = session_of(worktree)
         if named is None and worktree.path and not worktree.head:
             named = _only(told.get(os.path.realpath(worktree.path), set()), sessions)
         if named is not None:

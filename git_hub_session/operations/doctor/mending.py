@@ -10,6 +10,7 @@ from git_hub_session.clock import iso
 from git_hub_session.errors import HubError
 from git_hub_session.history import corrected
 from git_hub_session.hub import clear, ignore
+from git_hub_session.operations.agents import session_of
 from git_hub_session.operations.cleanup import finish_one
 from git_hub_session.operations.doctor.facts import Facts
 from git_hub_session.operations.doctor.finding import Finding
@@ -21,7 +22,7 @@ from git_hub_session.operations.recovery import is_locked_for_nothing, unlock
 from git_hub_session.operations.removal import recover
 from git_hub_session.operations.saving import by_agent
 from git_hub_session.operations.trash import empty_trash
-from git_hub_session.refnames import SessionId, branch_of_rescue, branch_prefix, session_of_branch
+from git_hub_session.refnames import SessionId, branch_of_rescue, branch_prefix
 from git_hub_session.session import new_document, with_agents, with_rescues
 from git_hub_session.states import State
 from git_hub_session.typed import TYPE_CHECKING
@@ -115,7 +116,7 @@ def _finish_removal(finding: Finding, facts: Facts, edit: Edit) -> Notes:
     if is_locked_for_nothing(worktree):
         unlock(worktree)
         return []
-    if not any(map(session_of_branch, worktree.branches)):  # which a cleanup does not see
+    if session_of(worktree) is None:  # which a cleanup does not see
         recover(worktree)
         return []
     entry = worktree.entry

@@ -11,7 +11,7 @@ from shlex import quote
 from git_hub_session import procfs
 from git_hub_session.errors import HubError
 from git_hub_session.operations import removal, trash
-from git_hub_session.operations.agents import template_of, worktree_path
+from git_hub_session.operations.agents import session_of, template_of, worktree_path
 from git_hub_session.operations.doctor.facts import Facts, is_half_added, told_paths
 from git_hub_session.operations.doctor.finding import Finding
 from git_hub_session.operations.doctor.locks import left_locks
@@ -23,12 +23,11 @@ from git_hub_session.refnames import (
     SessionId,
     agent_number,
     parse_agent_branch,
-    session_of_branch,
     short,
 )
 from git_hub_session.session import Session
 from git_hub_session.states import FINISHED
-from git_hub_session.worktrees import Worktree, git_dir_of
+from git_hub_session.worktrees import Worktree, git_dir_of, is_same
 
 _PID = re.compile(r"\bpid\b\W{0,3}([0-9]{1,9})\b", re.IGNORECASE | re.ASCII)
 
@@ -56,7 +55,7 @@ def _one(facts: Facts, worktree: Worktree, sid: SessionId) -> Iterator[Finding]:
         yield link
     elif isinstance(session, Session) and _is_left(session, worktree):
         evidence, advice = f"session '{sid}' is '{session.state}'", f"git hub-session cleanup {sid}"
-        if not _is_on_branch(worktree):
+        if session_of(worktree) is None:
             advice = f"{_rejoined(facts, worktree, session)} && {advice}"
         yield Finding("worktree-of-finished", worktree.path, evidence, sid, advice=advice)
     yield from _lock(worktree, sid)
@@ -68,11 +67,6 @@ def _one(facts: Facts, worktree: Worktree, sid: SessionId) -> Iterator[Finding]:
         yield Finding(
             "leftover-file", path, "left by a cleanup that was killed", sid, fix="delete it"
         )
-
-
-def _is_on_branch(worktree: Worktree) -> bool:
-    """Whether a cleanup sees it: it may have been detached."""
-    return any(map(session_of_branch, worktree.branches))
 
 
 def _agent_of(worktree: Worktree, session: Session) -> int:
@@ -190,7 +184,7 @@ def _missing(facts: Facts, worktree: Worktree, sid: SessionId) -> Finding:
     is_alone = os.path.isdir(os.path.dirname(path))
     if not is_alone:
         evidence += ", and so is the one that it was in: a disk, or all of it moved"
-    if worktree.operation or not _is_on_branch(worktree):  # a cleanup would not remove it
+    if worktree.operation or session_of(worktree) is None:  # a cleanup would not remove it
         return Finding("worktree-missing", path, evidence, sid, advice=way_back(worktree))
     if not is_alone:
         advice = f"where it is now: git worktree repair <directory>; if it is gone: git hub-session cleanup {sid}"
@@ -213,7 +207,6 @@ def _cut_off(worktree: Worktree, sid: SessionId) -> Finding:
 
 def moved_to(facts: Facts, worktree: Worktree) -> list[str]:
     """Where a missing worktree's directory is: beside its old place, where it would be made, or where a process stands."""
-    entry = os.path.realpath(worktree.entry)
     paths = _places(facts, worktree)
     for process in facts.processes:
         steps = process.directory.split("/")
@@ -221,7 +214,7 @@ def moved_to(facts: Facts, worktree: Worktree) -> list[str]:
     found = {
         os.path.realpath(path)
         for path in dict.fromkeys(paths)
-        if os.path.realpath(git_dir_of(path) or path) == entry
+        if is_same(git_dir_of(path), worktree.entry)
     }
     return sorted(found | {os.path.realpath(path) for path in lying(worktree, facts.worktrees)})
 
