@@ -410,6 +410,25 @@ def test_what_was_said_of_another_commit(hub: Hub) -> None:
     assert document["remarks"] == []
 
 
+@pytest.mark.parametrize(("archived", "verb"), [(True, "restore"), (False, "eval")])
+def test_a_winner_whose_branch_is_gone(hub: Hub, archived: bool, verb: str) -> None:
+    """Archived it comes back; deleted it is another's turn."""
+    tournament(hub)
+    assert hub.run("eval", "-q", "--ranking", "1", "s1").code == 0
+    assert hub.run("cleanup", "-q", "--archive", "s1").code == 0
+    if not archived:
+        for tag in hub.refs("refs/tags/hub/archive/s1/agent-1"):
+            hub.git("tag", "-d", tag.removeprefix("refs/tags/"))
+    before = still(hub)
+    words = ("merge", "--yes", "s1")
+    refused = f"error: agent-1 has no branch\nhint: git hub-session {verb} s1\n"
+    assert hub.run(*words) == Result(1, "", refused)
+    assert still(hub) == before
+    if archived:
+        assert hub.run("restore", "-q", "s1") == Result(0)
+        assert hub.run(*words).code == 0
+
+
 def test_who_wins_has_to_be_known(hub: Hub) -> None:
     tournament(hub)
     words = ("--eval", "true", "--metric", "x", "--direction", "lower")
