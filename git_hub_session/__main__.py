@@ -1,7 +1,21 @@
-"""`python -m git_hub_session`; the command on PATH is git-hub-session."""
+"""The program: git-hub-session on PATH, and `python -m git_hub_session`."""
 
 from __future__ import annotations
 
-from git_hub_session.cli import command
+import signal
 
-command()
+from git_hub_session.typed import NoReturn
+
+
+def command() -> NoReturn:
+    """Run the command line that the process was given, and end the process."""
+    # Until cli hears signals itself ^C simply ends us, as it does git, in place of a traceback.
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    from git_hub_session.cli import command
+
+    command()
+
+
+if __name__ == "__main__":
+    command()

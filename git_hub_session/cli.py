@@ -33,7 +33,7 @@ _AGENTHUB = {
 }
 
 
-class _Ended(BaseException):
+class Ended(BaseException):
     """A signal asks us to end: what is on the way out (locks, files written aside) is tidied up."""
 
     def __init__(self, number: int) -> None:
@@ -50,17 +50,18 @@ class LibraryMissing(HubError):
 def command() -> NoReturn:
     """The process that is git-hub-session: `main`, and its end.
 
+    It ends by the signal that ended it, so that a shell sees 130 for ^C, 141 for a closed pipe.
     The interpreter is not taken apart, which takes as long as the work of a short command:
     nothing is buffered (see render), and what holds files and locks has let go of them.
     """
-    os._exit(main())
+    try:
+        os._exit(main())  # in here, for a signal between the answer and the end
+    except Ended as ended:
+        _die_by(ended.number)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line and return git's exit code for how it went.
-
-    It ends by the signal that ended it, so that a shell sees 130 for ^C, 141 for a closed pipe.
-    """
+    """Run the command line and return git's exit code for how it went; a signal raises `Ended`."""
     # A command is over before there is garbage worth collecting; looking for it would take a
     # third of the time in which thousands of sessions are listed.
     gc.disable()
@@ -87,8 +88,6 @@ def _guarded(words: list[str]) -> int:
             if signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, _end)
         return _run(words)
-    except _Ended as ended:
-        _die_by(ended.number)
     except BrokenPipeError:
         _die_by(signal.SIGPIPE)  # nobody reads on: no message
     except HubError as error:
@@ -106,7 +105,7 @@ def _end(number: int, _frame: FrameType | None) -> NoReturn:
         # The way out is short, and taken once. Not SIG_IGN: of a signal that is on its way
         # already Python would then say on standard error that it ignores it.
         signal.signal(other, _heard)
-    raise _Ended(number)
+    raise Ended(number)
 
 
 def _heard(_number: int, _frame: FrameType | None) -> None:

@@ -122,6 +122,7 @@ PURE = {
 
 # The only imports inside functions: what a command that does not need it must not wait for.
 LATE = {
+    ("__main__", "cli"),
     ("cli", "difflib"),
     ("cli", "trace"),
     ("cli", "traceback"),

@@ -191,8 +191,8 @@ _OURSELVES = f"""\
 import sys
 sys.path[:] = {[os.path.abspath(path) for path in sys.path]!r}
 sys.argv[0] = "git-hub-session"
-from git_hub_session.cli import main
-sys.exit(main())"""
+from git_hub_session.__main__ import command
+command()"""
 
 
 def _script(path: str, command: str) -> None:

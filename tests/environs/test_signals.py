@@ -18,7 +18,7 @@ from typing import NamedTuple
 import pytest
 
 from git_hub_session.procfs import openers, told
-from tests.hub import Hub, Result, snapshot, wait_for
+from tests.hub import CHECKOUT, PYTHON, Hub, Result, snapshot, wait_for
 from tests.interposed import LONG
 from tests.invariants import whole
 
@@ -300,3 +300,33 @@ def test_a_post_that_waits(hub: Hub, waits: str, sent: str) -> None:
     assert snapshot(board) == before
     assert hub.run(*post, "-m", "second") == Result(0)
     assert hub.json("board")["channels"][1]["posts"] == 2
+
+
+_IN_BETWEEN = """
+import os, sys
+sys.path.insert(0, {checkout!r})
+sys.addaudithook(lambda *heard: os.kill(os.getpid(), {number}) if heard[0] == {event!r} and {name!r} in heard[1] else None)
+from git_hub_session.__main__ import command
+command()
+"""
+
+
+@pytest.mark.parametrize(
+    ("sent", "event", "name"),
+    [
+        (signal.SIGINT, "import", "git_hub_session.cli"),
+        (signal.SIGINT, "import", "git_hub_session.commands.update"),
+        (signal.SIGINT, "git_hub_session.exit", 0),
+        (signal.SIGTERM, "git_hub_session.exit", 0),
+    ],
+)
+def test_before_and_after_the_work(
+    hub: Hub, sent: signal.Signals, event: str, name: object
+) -> None:
+    """^C while we are still loading, and any signal between the answer and the end: no traceback."""
+    hub.session()
+    code = _IN_BETWEEN.format(checkout=str(CHECKOUT), number=int(sent), event=event, name=name)
+    result = hub.call(PYTHON, "-I", "-c", code, "update", "s1", "--state", "running")
+    done = event == "git_hub_session.exit"
+    assert result == Result(-sent, "Session s1: init → running\n" if done else "")
+    assert hub.state()["state"] == ("running" if done else "init")

@@ -21,7 +21,7 @@ from tests.interposed import Template
 TRACER = Path(__file__).with_name("tracer.py")
 COMMAND = (
     f"import sys; sys.path.insert(0, {str(CHECKOUT)!r})\n"
-    "from git_hub_session.cli import command; command()"
+    "from git_hub_session.__main__ import command; command()"
 )
 _LEFTOVER = re.compile(r"\.tmp$|\.lock$|\.new$|hub-trash|hub-session-|\.cut-off-")
 _HALF_MADE = re.compile(
