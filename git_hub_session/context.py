@@ -172,7 +172,7 @@ class Context:
 
     def _branches(self) -> tuple[str, ...]:
         """The full refs of what is worked on in the worktree we are in: HEAD's, a rebase's, a bisect's."""
-        from git_hub_session.worktrees import operation_of, read_head
+        from git_hub_session.heads import operation_of, read_head
 
         head, _ = read_head(self.place.git_dir)
         return (head, *operation_of(self.place.git_dir).branches)

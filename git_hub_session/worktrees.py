@@ -13,10 +13,17 @@ import re
 import stat
 from collections.abc import Iterable
 
-from git_hub_session.refnames import HEADS, REFS, SessionId, branch_prefix, natural_key
+from git_hub_session.heads import (
+    is_id,
+    operation_of,
+    read_head,
+    reflog,
+    reflog_commits,
+    reflog_tip,
+    text_of,
+)
+from git_hub_session.refnames import SessionId, branch_prefix, natural_key
 from git_hub_session.typed import NamedTuple
-
-_LIMIT, _CHUNK = 1 << 16, 1 << 14  # bytes
 
 LOCK = "locked"
 """The file in an entry that locks it, and holds the reason."""
@@ -110,7 +117,7 @@ def read_worktree(name: str, entry: str) -> Worktree:
     """The worktree whose entry is the directory `entry`, as it is now."""
     head, detached = read_head(entry)
     operation = operation_of(entry)
-    link = _text(os.path.join(entry, "gitdir")).rstrip("\n")
+    link = text_of(os.path.join(entry, "gitdir")).rstrip("\n")
     dot_git = os.path.normpath(os.path.join(entry, link)) if link and "\0" not in link else ""
     path = os.path.dirname(dot_git)
     missing, fault = (False, f"its entry '{name}' does not say where it is")
@@ -134,7 +141,7 @@ def read_worktree(name: str, entry: str) -> Worktree:
 
 def _lock(entry: str) -> str | None:
     path = os.path.join(entry, LOCK)
-    reason = _text(path).partition("\0")[0].strip() if os.path.lexists(path) else REMOVING
+    reason = text_of(path).partition("\0")[0].strip() if os.path.lexists(path) else REMOVING
     return None if reason == REMOVING else reason
 
 
@@ -178,78 +185,8 @@ def is_same(one: str, other: str) -> bool:
 
 def git_dir_of(path: str) -> str:
     """The git directory that the .git file in the directory `path` names; '' where there is no such file."""
-    text = _text(os.path.join(path, ".git"))
+    text = text_of(os.path.join(path, ".git"))
     return os.path.join(path, text[8:].rstrip("\r\n")) if text.startswith("gitdir: ") else ""
-
-
-def read_head(git_dir: str) -> tuple[str, str]:
-    """What HEAD in `git_dir` says: (full ref, '') or ('', object id) or ('', '') where it is no HEAD."""
-    path = os.path.join(git_dir, "HEAD")
-    try:
-        if os.path.islink(path):
-            return os.readlink(path), ""
-    except OSError:
-        return "", ""
-    text = _text(path).rstrip("\n")
-    if text.startswith("ref:") and "\0" not in text:
-        return text[4:].strip(), ""
-    return "", text if _is_id(text) else ""
-
-
-class Operation(NamedTuple):
-    """What is unfinished in a worktree."""
-
-    name: str
-    """'merge', 'rebase', 'am', 'cherry-pick', 'revert', 'bisect' or ''."""
-    branches: tuple[str, ...]
-    """The full refs of the branches that it will come back to."""
-    moved: tuple[str, ...]
-    """Other branches that `rebase --update-refs` will move."""
-
-
-# What tells of an unfinished operation, and of which; where there are two, the first is meant.
-_MARKS = {
-    "rebase-merge": "rebase",
-    "rebase-apply": "rebase",
-    "BISECT_LOG": "bisect",
-    "MERGE_HEAD": "merge",
-    "CHERRY_PICK_HEAD": "cherry-pick",
-    "REVERT_HEAD": "revert",
-    "sequencer": "cherry-pick",
-}
-
-
-_APPLYING = "rebase-apply/applying"  # git am's, which otherwise looks like an old rebase
-
-
-def operation_of(git_dir: str) -> Operation:
-    """The unfinished operation in the worktree whose own git directory is `git_dir`."""
-    present = _marks_in(git_dir)
-    branches: list[str] = []
-    moved: list[str] = []
-    for directory in present & {"rebase-merge", "rebase-apply"}:
-        branches.append(_text(os.path.join(git_dir, directory, "head-name")).strip())
-        # Three lines each: the ref, its old and its new object id.
-        moved += _text(os.path.join(git_dir, directory, "update-refs")).splitlines()[::3]
-    if "BISECT_LOG" in present:
-        start = _text(os.path.join(git_dir, "BISECT_START")).strip()
-        branches.append(start if start.startswith(REFS) else HEADS + start)
-    name = next((name for mark, name in _MARKS.items() if mark in present), "")
-    if "rebase-apply" in present and os.path.exists(os.path.join(git_dir, _APPLYING)):
-        name = "am"
-    return Operation(name, _branches(branches), _branches(moved))
-
-
-def _marks_in(git_dir: str) -> set[str]:
-    """Which of _MARKS are there: one listing, for nearly always there is none."""
-    try:
-        return _MARKS.keys() & os.listdir(git_dir)
-    except OSError:
-        return {mark for mark in _MARKS if os.path.lexists(os.path.join(git_dir, mark))}
-
-
-def _branches(refs: list[str]) -> tuple[str, ...]:
-    return tuple(ref for ref in refs if ref.startswith(HEADS) and "\0" not in ref)
 
 
 # HEAD, ORIG_HEAD, MERGE_AUTOSTASH, … and what `git update-ref` made beside them. What was
@@ -269,13 +206,12 @@ def _own_commits(worktree: Worktree) -> list[str]:
     # Nearly always there is no operation: what is not there need not be opened.
     files += [name for name in _OF_OPERATIONS if name.partition("/")[0] in present]
     files += files_below(worktree.entry, "refs")
-    texts = [_text(f"{worktree.entry}/{name}") for name in files]
-    # A line of a reflog: old id, new id, who, when; then a tab and why.
+    texts = [text_of(f"{worktree.entry}/{name}") for name in files]
     for name in files_below(worktree.entry, "logs"):
-        texts += [line[41:81] for line in _reflog(worktree.entry, name.removeprefix("logs/"))]
+        texts += [line[41:81] for line in reflog(worktree.entry, name.removeprefix("logs/"))]
     common_dir = os.path.dirname(os.path.dirname(worktree.entry))
     known = {word for ref in worktree.branches for word in reflog_commits(common_dir, ref)}
-    words = dict.fromkeys(word for text in texts for word in text.split() if _is_id(word))
+    words = dict.fromkeys(word for text in texts for word in text.split() if is_id(word))
     return [word for word in words if word not in known or word == worktree.detached]
 
 
@@ -294,54 +230,11 @@ def files_below(top: str, name: str) -> list[str]:
     return found
 
 
-def _reflog(git_dir: str, ref: str) -> list[str]:
-    return _text(os.path.join(git_dir, "logs", ref), limit=1 << 24).splitlines()
-
-
-def reflog_tip(git_dir: str, ref: str) -> str:
-    """The object id that the reflog of `ref` in `git_dir` has last, or ''."""
-    last = "".join(_reflog(git_dir, ref)[-1:])[41:81]
-    return last if _is_id(last) else ""
-
-
-def reflog_commits(common_dir: str, ref: str) -> list[str]:
-    """The object ids that the reflog of the full ref `ref` has; it goes with the ref."""
-    words = dict.fromkeys(line[41:81] for line in _reflog(common_dir, ref))
-    return [word for word in words if _is_id(word)]
-
-
-def _is_id(text: str) -> bool:
-    return len(text) in (40, 64) and all(char in "0123456789abcdef" for char in text)
-
-
 def _modified(path: str) -> int:
     try:
         return os.stat(path).st_mtime_ns
     except OSError:
         return 0
-
-
-def _text(path: str, *, limit: int = _LIMIT) -> str:
-    # Not open(): of the calls that it makes this needs half, and there are thousands of files.
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    except (OSError, ValueError):  # ValueError: a NUL in a name that another file gave
-        return ""
-    try:
-        data = os.read(fd, _CHUNK)
-        if len(data) == _CHUNK:
-            found = os.fstat(fd)
-            if not stat.S_ISREG(found.st_mode):  # a device has no end
-                return ""
-            left = min(found.st_size, limit) - len(data)
-            while left > 0 and (more := os.read(fd, left)):
-                data += more
-                left -= len(more)
-        return os.fsdecode(data[:limit])
-    except OSError:
-        return ""
-    finally:
-        os.close(fd)
 
 
 def lies_in(path: str, top: str) -> bool:

@@ -37,7 +37,7 @@ class Layer(NamedTuple):
 
 
 VALUES = "typed errors states refnames session history clock escape gitconfig gitenviron gitignore gitindex options tasks metric ranking posts"
-LIGHT = "copies tree worktrees procfs refs sidebyside"
+LIGHT = "copies tree heads worktrees procfs refs sidebyside"
 HEAVY = "gitrepo gitcommand processes trust"
 
 # From the ground up. A pattern with * is a directory: a new file in it needs no new row.
@@ -49,7 +49,7 @@ LAYERS = (
     Layer(
         "L1 doors",
         f"{LIGHT} {HEAVY} files configfile discovery identity trace",
-        imports=f"{VALUES} signals libgit2 regular",
+        imports=f"{VALUES} signals libgit2 regular heads",
     ),
     Layer(
         "L2 store",
@@ -72,7 +72,7 @@ LAYERS = (
     Layer(
         "L4 context",
         "context",
-        imports=f"{VALUES} regular store discovery identity worktrees",
+        imports=f"{VALUES} regular store discovery identity heads",
         types=f"{HEAVY} views.view",
         doors=HEAVY,
     ),
@@ -133,7 +133,7 @@ LATE = {
     ("context", "processes"),
     ("context", "shlex"),
     ("context", "trust"),
-    ("context", "worktrees"),
+    ("context", "heads"),
     ("libgit2", "tempfile"),
     ("operations.mergetree", "tempfile"),
     ("options", "textwrap"),

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from git_hub_session.worktrees import linked_worktrees, read_head, read_worktree
+from git_hub_session.heads import read_head
+from git_hub_session.worktrees import linked_worktrees, read_worktree
 from tests.hub import Hub
 
 

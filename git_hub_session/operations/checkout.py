@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 
 from git_hub_session.errors import GitFailed, HubError, Refused
+from git_hub_session.heads import operation_of, read_head
 from git_hub_session.operations.links import way_back
 from git_hub_session.operations.outfit import ways
 from git_hub_session.operations.scene import Scene
 from git_hub_session.refnames import SessionId, short, updated
 from git_hub_session.typed import NamedTuple
-from git_hub_session.worktrees import linked_worktrees, operation_of, read_head
+from git_hub_session.worktrees import linked_worktrees
 
 
 class CutOff(HubError):

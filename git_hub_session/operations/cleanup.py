@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from git_hub_session import procfs
 from git_hub_session.clock import iso
 from git_hub_session.errors import HubError
+from git_hub_session.heads import operation_of, read_head
 from git_hub_session.operations import removal
 from git_hub_session.operations.archive import ArchivePlan, archive, plan_archive
 from git_hub_session.operations.judge import CHANGED, Reason, in_use
@@ -48,12 +49,7 @@ from git_hub_session.refs import final_name
 from git_hub_session.sidebyside import side_by_side
 from git_hub_session.store import CannotWrite
 from git_hub_session.typed import TYPE_CHECKING
-from git_hub_session.worktrees import (
-    lies_in,
-    linked_worktrees,
-    operation_of,
-    read_head,
-)
+from git_hub_session.worktrees import lies_in, linked_worktrees
 
 if TYPE_CHECKING:
     from git_hub_session.discovery import Place

@@ -9,12 +9,12 @@ from itertools import chain, count, islice
 
 from git_hub_session.clock import iso
 from git_hub_session.errors import HubError
+from git_hub_session.heads import read_head
 from git_hub_session.refnames import HEADS, SessionId
 from git_hub_session.refs import is_ref, keeps_refs_in_files
 from git_hub_session.session import Config
 from git_hub_session.store import SessionExists, Store
 from git_hub_session.typed import TYPE_CHECKING
-from git_hub_session.worktrees import read_head
 
 if TYPE_CHECKING:
     from git_hub_session.discovery import Place

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from git_hub_session.errors import HubError
+from git_hub_session.heads import reflog_commits
 from git_hub_session.operations import removal
 from git_hub_session.operations.judge import CHANGED, Reason, to_save
 from git_hub_session.operations.policy import Policy
@@ -23,7 +24,6 @@ from git_hub_session.refnames import (
 from git_hub_session.session import with_rescues, with_work
 from git_hub_session.store import CannotWrite
 from git_hub_session.typed import TYPE_CHECKING
-from git_hub_session.worktrees import reflog_commits
 
 if TYPE_CHECKING:
     from git_hub_session.gitrepo import Branch

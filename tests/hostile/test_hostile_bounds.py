@@ -11,8 +11,9 @@ import pytest
 from git_hub_session.documents import LIMIT, TooLarge, encode_document, parse_document
 from git_hub_session.errors import Damaged
 from git_hub_session.gitignore import TooManyRules, parse_rules
+from git_hub_session.heads import reflog_commits
 from git_hub_session.regular import find_special, regular
-from git_hub_session.worktrees import linked_worktrees, reflog_commits
+from git_hub_session.worktrees import linked_worktrees
 from tests.hub import Hub, Result
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from git_hub_session.board import Board
 from git_hub_session.clock import iso
 from git_hub_session.errors import HubError
+from git_hub_session.heads import reflog_commits
 from git_hub_session.history import corrected
 from git_hub_session.hub import clear, ignore
 from git_hub_session.operations.agents import session_of
@@ -26,7 +27,7 @@ from git_hub_session.refnames import SessionId, branch_of_rescue, branch_prefix
 from git_hub_session.session import new_document, with_agents, with_rescues
 from git_hub_session.states import State
 from git_hub_session.typed import TYPE_CHECKING
-from git_hub_session.worktrees import Worktree, reflog_commits
+from git_hub_session.worktrees import Worktree
 
 if TYPE_CHECKING:
     from git_hub_session.store import Edit

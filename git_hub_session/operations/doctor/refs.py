@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Iterator
 from shlex import quote
 
+from git_hub_session.heads import reflog_commits, reflog_tip
 from git_hub_session.operations.doctor.facts import Facts
 from git_hub_session.operations.doctor.finding import Finding
 from git_hub_session.operations.returns import archived_of
@@ -21,7 +22,6 @@ from git_hub_session.refnames import (
 from git_hub_session.refs import is_packed
 from git_hub_session.session import Session
 from git_hub_session.states import FINISHED
-from git_hub_session.worktrees import reflog_commits, reflog_tip
 
 
 def look(facts: Facts) -> Iterator[Finding]:

@@ -1,0 +1,144 @@
+"""What the files of a git directory say of its HEAD: where it is, what is unfinished there, where it was.
+
+Source: gitrepository-layout(5), git's wt-status.c and reflog format. Of the repository, or of
+one linked worktree, whose own git directory is its entry.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from git_hub_session.refnames import HEADS, REFS
+from git_hub_session.typed import NamedTuple
+
+_LIMIT, _CHUNK = 1 << 16, 1 << 14  # bytes
+
+
+def read_head(git_dir: str) -> tuple[str, str]:
+    """What HEAD in `git_dir` says: (full ref, '') or ('', object id) or ('', '') where it is no HEAD."""
+    path = os.path.join(git_dir, "HEAD")
+    try:
+        if os.path.islink(path):
+            return os.readlink(path), ""
+    except OSError:
+        return "", ""
+    text = text_of(path).rstrip("\n")
+    if text.startswith("ref:") and "\0" not in text:
+        return text[4:].strip(), ""
+    return "", text if is_id(text) else ""
+
+
+class Operation(NamedTuple):
+    """What is unfinished in a worktree."""
+
+    name: str
+    """'merge', 'rebase', 'am', 'cherry-pick', 'revert', 'bisect' or ''."""
+    branches: tuple[str, ...]
+    """The full refs of the branches that it will come back to."""
+    moved: tuple[str, ...]
+    """Other branches that `rebase --update-refs` will move."""
+
+
+# What tells of an unfinished operation, and of which; where there are two, the first is meant.
+_MARKS = {
+    "rebase-merge": "rebase",
+    "rebase-apply": "rebase",
+    "BISECT_LOG": "bisect",
+    "MERGE_HEAD": "merge",
+    "CHERRY_PICK_HEAD": "cherry-pick",
+    "REVERT_HEAD": "revert",
+    "sequencer": "cherry-pick",
+}
+
+
+_APPLYING = "rebase-apply/applying"  # git am's, which otherwise looks like an old rebase
+
+
+def operation_of(git_dir: str) -> Operation:
+    """The unfinished operation in the worktree whose own git directory is `git_dir`."""
+    present = _marks_in(git_dir)
+    branches: list[str] = []
+    moved: list[str] = []
+    for directory in present & {"rebase-merge", "rebase-apply"}:
+        branches.append(text_of(os.path.join(git_dir, directory, "head-name")).strip())
+        # Three lines each: the ref, its old and its new object id.
+        moved += text_of(os.path.join(git_dir, directory, "update-refs")).splitlines()[::3]
+    if "BISECT_LOG" in present:
+        start = text_of(os.path.join(git_dir, "BISECT_START")).strip()
+        branches.append(start if start.startswith(REFS) else HEADS + start)
+    name = next((name for mark, name in _MARKS.items() if mark in present), "")
+    if "rebase-apply" in present and os.path.exists(os.path.join(git_dir, _APPLYING)):
+        name = "am"
+    return Operation(name, _branches(branches), _branches(moved))
+
+
+def _marks_in(git_dir: str) -> set[str]:
+    """Which of _MARKS are there: one listing, for nearly always there is none."""
+    try:
+        return _MARKS.keys() & os.listdir(git_dir)
+    except OSError:
+        return {mark for mark in _MARKS if os.path.lexists(os.path.join(git_dir, mark))}
+
+
+def _branches(refs: list[str]) -> tuple[str, ...]:
+    return tuple(ref for ref in refs if ref.startswith(HEADS) and "\0" not in ref)
+
+
+_MOVING = "checkout: moving from "  # what git checkout and git switch say there
+
+
+def reflog(git_dir: str, ref: str) -> list[str]:
+    """The lines of a reflog: old id, new id, who, when; then a tab and why."""
+    return text_of(os.path.join(git_dir, "logs", ref), limit=1 << 24).splitlines()
+
+
+def reflog_tip(git_dir: str, ref: str) -> str:
+    """The object id that the reflog of `ref` in `git_dir` has last, or ''."""
+    last = "".join(reflog(git_dir, ref)[-1:])[41:81]
+    return last if is_id(last) else ""
+
+
+def left_branch(git_dir: str) -> str:
+    """The full ref of the branch that HEAD left last, as its reflog has it, or ''."""
+    for line in reversed(reflog(git_dir, "HEAD")):
+        why = line.partition("\t")[2]
+        source = why.removeprefix(_MOVING).partition(" ")[0]
+        if why.startswith(_MOVING) and not is_id(source):
+            return HEADS + source
+    return ""
+
+
+def reflog_commits(common_dir: str, ref: str) -> list[str]:
+    """The object ids that the reflog of the full ref `ref` has; it goes with the ref."""
+    words = dict.fromkeys(line[41:81] for line in reflog(common_dir, ref))
+    return [word for word in words if is_id(word)]
+
+
+def is_id(text: str) -> bool:
+    """Whether it is an object id, written out."""
+    return len(text) in (40, 64) and all(char in "0123456789abcdef" for char in text)
+
+
+def text_of(path: str, *, limit: int = _LIMIT) -> str:
+    """What the file has, its first `limit` bytes; '' where it cannot be read. Nobody is waited for."""
+    # Not open(): of the calls that it makes this needs half, and there are thousands of files.
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except (OSError, ValueError):  # ValueError: a NUL in a name that another file gave
+        return ""
+    try:
+        data = os.read(fd, _CHUNK)
+        if len(data) == _CHUNK:
+            found = os.fstat(fd)
+            if not stat.S_ISREG(found.st_mode):  # a device has no end
+                return ""
+            left = min(found.st_size, limit) - len(data)
+            while left > 0 and (more := os.read(fd, left)):
+                data += more
+                left -= len(more)
+        return os.fsdecode(data[:limit])
+    except OSError:
+        return ""
+    finally:
+        os.close(fd)
