@@ -33,12 +33,13 @@ def heard(event, args):
 ready = False
 sys.addaudithook(heard)
 from git_hub_session import tree, procfs, sidebyside, gitcommand, gitrepo
-from git_hub_session.cli import main
+from git_hub_session.cli import command, main
 from git_hub_session.operations import cleanup, spawn
 ready = True
+if {nth}:
+    command()
 code = main()
-if {nth} == 0:
-    sys.stderr.write(f"{{count}}\\n")
+sys.stderr.write(f"{{count}}\\n")
 sys.exit(code)
 """
 DIE = "os.kill(os.getpid(), signal.SIGKILL)"

@@ -78,22 +78,24 @@ def _is_number(text: str) -> bool:
 
 
 def session_of(worktree: Worktree) -> SessionId | None:
-    """The session that has a branch in use in it, or None: a cleanup sees no others."""
-    return next(filter(None, map(session_of_branch, worktree.branches)), None)
+    """The session that it is known by, or None: a cleanup sees no others."""
+    return next(filter(None, map(session_of_branch, worktree.known_by)), None)
 
 
 def agent_worktrees(
     sid: SessionId, worktrees: Iterable[Worktree]
 ) -> dict[int, tuple[AgentBranch, Worktree]]:
-    """{agent: its last attempt that has a worktree, and that worktree}, by number."""
-    found: dict[int, tuple[AgentBranch, Worktree]] = {}
+    """{agent: its last attempt that has a worktree, and that worktree}, by number.
+
+    Of two that are known by one attempt the one that is on its branch.
+    """
+    found: list[tuple[AgentBranch, bool, Worktree]] = []
     for worktree, ref in session_worktrees(sid, worktrees):
         branch = parse_agent_branch(ref)
         if branch is not None and not worktree.missing:
-            before = found.get(branch.agent)
-            if before is None or before[0].attempt < branch.attempt:
-                found[branch.agent] = branch, worktree
-    return dict(sorted(found.items()))
+            found.append((branch, bool(worktree.branches), worktree))
+    found.sort(key=lambda one: one[:2])
+    return {branch.agent: (branch, worktree) for branch, _, worktree in found}
 
 
 def all_agents(session: Session) -> range:

@@ -17,6 +17,7 @@ from git_hub_session.operations.agents import (
 )
 from git_hub_session.operations.halfmade import INITIALIZING, left_behind
 from git_hub_session.operations.judge import head_back
+from git_hub_session.operations.offbranch import in_the_way
 from git_hub_session.operations.returns import archived_of
 from git_hub_session.operations.scene import Scene
 from git_hub_session.refnames import HEADS, AgentBranch, archive_prefix, short
@@ -100,7 +101,7 @@ def plan_spawn(
         path = worktree_path(wish.template, scene.place, branch)
         left = left_behind(branch, path, worktrees, INITIALIZING) if marked else None
         if left is None:
-            _refuse_if_taken(path, branch, made, worktrees)
+            _refuse_if_taken(path, branch, made, worktrees, scene.repo)
         made.append(Newborn(branch, left.path if left else path, attempt == last, left))
     if away and (wish.agents or not made):
         hint = f"git hub-session restore {session.id}"
@@ -112,13 +113,17 @@ def plan_spawn(
 
 
 def _refuse_if_taken(
-    path: str, branch: AgentBranch, made: Sequence[Newborn], worktrees: Sequence[Worktree]
+    path: str,
+    branch: AgentBranch,
+    made: Sequence[Newborn],
+    worktrees: Sequence[Worktree],
+    repo: GitRepo,
 ) -> None:
     if path in (one.path for one in made):
         raise Refused(f"'{path}' would be two agents'", hint="choose another --path")
     if not is_free(path):
         _refuse_if_lost(branch, worktrees)
-        raise Refused(f"'{path}' exists already", hint="choose another --path")
+        raise Refused(*in_the_way(path, branch, worktrees, repo))
 
 
 def _archived(session: Session, repo: GitRepo) -> dict[int, int]:

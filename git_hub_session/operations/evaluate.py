@@ -21,6 +21,7 @@ from git_hub_session.operations.agents import (
     way_to_agents,
 )
 from git_hub_session.operations.measure import BASELINE, Checkouts, Found, Meter, Recipe, Spot
+from git_hub_session.operations.offbranch import off_branch
 from git_hub_session.operations.scene import Scene
 from git_hub_session.operations.survey import worktree_facts
 from git_hub_session.ranking import Rank, Score, judged, ranked
@@ -163,6 +164,8 @@ def _placed(
     worktree = found[1]
     if worktree.fault:
         return contestant._replace(why=worktree.fault)
+    if off_branch(worktree):
+        return contestant._replace(why=off_branch(worktree))
     if worktree.head != contestant.branch.ref or worktree.operation:
         return contestant._replace(why="something else is checked out in its worktree")
     facts = worktree_facts(worktree, contestant.branch.ref, repo, ())

@@ -24,6 +24,7 @@ from git_hub_session.operations.agents import (
     way_to_agents,
 )
 from git_hub_session.operations.links import way_back
+from git_hub_session.operations.offbranch import off_branch, way_onto
 from git_hub_session.operations.output import Output
 from git_hub_session.operations.scene import Scene
 from git_hub_session.operations.verdict import said
@@ -142,6 +143,10 @@ def _plan(session: Session, scene: Scene, wish: Wish) -> tuple[Turn, ...]:
         branch, worktree = found[number]
         if worktree.fault:
             raise Refused(f"'{worktree.path}': {worktree.fault}", hint=way_back(worktree))
+        off = off_branch(worktree)
+        if off:
+            way = way_onto(worktree, branch, scene.repo)
+            raise Refused(f"'{worktree.path}': {off}", hint=way)
         turns.append(Turn(branch, worktree.path))
     return tuple(turns)
 

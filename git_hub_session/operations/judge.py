@@ -13,6 +13,7 @@ from shlex import quote
 from git_hub_session.operations.agents import session_of
 from git_hub_session.operations.examine import Examination, is_savable
 from git_hub_session.operations.links import moved_back, way_back
+from git_hub_session.operations.offbranch import off_branch
 from git_hub_session.operations.policy import Policy
 from git_hub_session.refnames import HEADS, short
 from git_hub_session.typed import NamedTuple
@@ -45,6 +46,8 @@ class Surroundings(NamedTuple):
     """Other worktrees, the repository or the hub, where they lie in it."""
     away: str = ""
     """Where the directory lies, if it was moved: beside its place, or in the place of another."""
+    onto: str = ""
+    """What to type to have it on a branch, where it is off its own."""
 
 
 def in_use(users: Sequence[str]) -> Reason:
@@ -89,6 +92,8 @@ def reason_before_looking(
         )
     if worktree.operation and not policy.force:
         return _in_the_middle(worktree)
+    if around.onto and not policy.force:
+        return Reason("off-branch", off_branch(worktree), f"{around.onto}, or use --force")
     return None
 
 

@@ -23,6 +23,7 @@ from git_hub_session.operations.agents import (
 from git_hub_session.operations.checkout import Checkout, CutOff, checkout_of, move
 from git_hub_session.operations.cleanup import carry_out
 from git_hub_session.operations.mergetree import Blend, blend, commit_blend
+from git_hub_session.operations.offbranch import off_branch
 from git_hub_session.operations.policy import Policy
 from git_hub_session.operations.report import Report, untouched
 from git_hub_session.operations.scene import Scene
@@ -236,6 +237,8 @@ def _remarks(
     found = agent_worktrees(session.id, linked_worktrees(scene.place.common_dir))
     if winner.agent in found:
         branch, worktree = found[winner.agent]
+        if off_branch(worktree):
+            yield f"the worktree of {name}: {off_branch(worktree)}; what was committed since is not merged"
         facts = worktree_facts(worktree, branch.ref, repo, ())
         if facts.changed or facts.untracked:
             yield f"the worktree of {name} holds uncommitted changes, which are not merged"

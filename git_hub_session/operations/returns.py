@@ -14,6 +14,7 @@ from git_hub_session.operations.archive import archived_attempts
 from git_hub_session.operations.halfmade import INITIALIZING, left_behind
 from git_hub_session.operations.links import way_back
 from git_hub_session.operations.note import ASIDE, unfinished
+from git_hub_session.operations.offbranch import in_the_way, off_branch, way_onto
 from git_hub_session.operations.scene import Scene
 from git_hub_session.refnames import (
     AgentBranch,
@@ -152,10 +153,10 @@ def _judged(
     cut_off = known.get("status") == RESTORING and known.get("attempt") == branch.attempt
     if found is not None:
         if not (cut_off and is_half_made(found)) and not removal.is_half_removed(found):
-            return _as_it_is(branch, found, session)
+            return _as_it_is(branch, found, session, scene.repo)
         path = found.path
     elif not is_free(path):
-        return Failed(branch, f"'{path}' exists already", "choose another --path")
+        return Failed(branch, *in_the_way(path, branch, worktrees, scene.repo))
     work, unapplied = _work(branch, one.commit, known, scene.repo)
     return one._replace(path=path, work=work, unapplied=unapplied)
 
@@ -166,7 +167,9 @@ def is_half_made(worktree: Worktree) -> bool:
     return worktree.lock == LOCK or not (worktree.lock or worktree.indexed)
 
 
-def _as_it_is(branch: AgentBranch, found: Worktree, session: Session) -> Present | Failed:
+def _as_it_is(
+    branch: AgentBranch, found: Worktree, session: Session, repo: GitRepo
+) -> Present | Failed:
     """A worktree that is not to be made: there, or in the way of it."""
     if found.lock == INITIALIZING:
         hint = f"git hub-session spawn {session.id}"
@@ -176,6 +179,9 @@ def _as_it_is(branch: AgentBranch, found: Worktree, session: Session) -> Present
         return Failed(branch, f"its worktree '{found.path}' is missing, but registered", hint)
     if found.fault and not found.missing:
         return Failed(branch, f"'{found.path}': {found.fault}", way_back(found))
+    if off_branch(found) and not found.missing:
+        way = way_onto(found, branch, repo)
+        return Failed(branch, f"'{found.path}': {off_branch(found)}", way)
     return Present(branch, found)
 
 

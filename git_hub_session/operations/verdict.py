@@ -23,12 +23,13 @@ from git_hub_session.operations.judge import (
     reason_before_looking,
     to_save,
 )
-from git_hub_session.operations.links import lying
+from git_hub_session.operations.links import lying, way_back
 from git_hub_session.operations.note import ASIDE, unfinished
+from git_hub_session.operations.offbranch import off_branch, way_onto
 from git_hub_session.operations.policy import Policy
 from git_hub_session.operations.rescue import Snapshot
 from git_hub_session.operations.scene import Scene
-from git_hub_session.refnames import SessionId
+from git_hub_session.refnames import SessionId, parse_agent_branch
 from git_hub_session.sidebyside import side_by_side
 from git_hub_session.tree import NOTHING
 from git_hub_session.typed import TYPE_CHECKING, NamedTuple
@@ -76,13 +77,23 @@ def plan_cleanup(
     processes, mounts = procfs.processes(), procfs.mount_points()
 
     def judge(pair: tuple[Worktree, str]) -> Verdict:
-        around = _surroundings(pair[0], scene, processes, mounts, real)
-        if pair[0].missing:
-            around = around._replace(away=next(iter(lying(pair[0], worktrees)), ""))
-        return _judge(*pair, scene, policy, around)
+        worktree, branch = pair
+        around = _surroundings(worktree, scene, processes, mounts, real)
+        if worktree.missing:
+            around = around._replace(away=next(iter(lying(worktree, worktrees)), ""))
+        if off_branch(worktree):
+            around = around._replace(onto=_way_onto(worktree, branch, scene))
+        return _judge(worktree, branch, scene, policy, around)
 
     pairs = session_worktrees(sid, worktrees)
     return side_by_side(judge, [one for one in pairs if entries is None or one[0].entry in entries])
+
+
+def _way_onto(worktree: Worktree, branch: str, scene: Scene) -> str:
+    agent = parse_agent_branch(branch)
+    if worktree.missing or agent is None:
+        return way_back(worktree)
+    return way_onto(worktree, agent, scene.repo)
 
 
 def _judge(

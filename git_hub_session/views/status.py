@@ -101,6 +101,7 @@ def _worktree(facts: WorktreeFacts) -> dict[str, Any]:
         "untracked": facts.untracked,
         "locked": worktree.lock,
         "missing": worktree.missing,
+        "detached": not worktree.branches,
         "fault": worktree.fault or None,
         "operation": worktree.operation or None,
         "processes": list(facts.users),
@@ -195,6 +196,8 @@ def _describe(found: WorktreeFacts, here: str) -> str:
         flags.append("missing")
     if worktree.fault:
         flags.append(visible(worktree.fault))
+    if not worktree.branches:
+        flags.append("detached" if worktree.detached else "no HEAD")
     if worktree.operation:
         flags.append(_ING[worktree.operation])
     if worktree.lock is not None:

@@ -323,6 +323,12 @@ def half_removed(hub: Hub, sid: str, step: str) -> Path:
     return where
 
 
+@plant("worktree-off-branch")
+def worktree_taken_off_its_branch(hub: Hub, sid: str) -> Path:
+    hub.git("checkout", "-q", "--detach", cwd=hub.worktree(1, sid))
+    return hub.worktree(1, sid)
+
+
 @plant("worktree-missing", fixed=True)
 def worktree_deleted(hub: Hub, sid: str) -> Path:
     shutil.rmtree(hub.worktree(1, sid))

@@ -146,6 +146,11 @@ def test_a_detached_worktree_that_is_missing_comes_back_with_what_git_has_of_it(
     assert typed(hub, way).code == 0
     assert hub.git("rev-parse", "HEAD", cwd=where) == tip
     assert hub.git("status", "--short", cwd=where) == "A  staged"
+    name = "hub/a/agent-1/attempt-2"
+    way = f"git -C {where} branch {name} && git -C {where} symbolic-ref HEAD refs/heads/{name}"
+    assert advice(hub) == way
+    assert typed(hub, way) == Result(0)
+    assert hub.git("status", "--short", cwd=where) == "A  staged"
     assert hub.run("doctor") == NOTHING
 
 
@@ -408,7 +413,10 @@ def test_a_removals_lock_on_a_detached_worktree_goes_too(hub: Hub) -> None:
     hub.git("checkout", "-q", "--detach", cwd=where)
     lock = entry(hub, "a") / "locked"
     lock.write_text(REMOVING)
-    assert found(hub, "--fix", code=0) == [("removal-cut-off", str(where), True)]
+    assert found(hub, "--fix", code=1) == [
+        ("removal-cut-off", str(where), True),
+        ("worktree-off-branch", str(where), False),
+    ]
     assert not lock.exists()
 
 
@@ -500,8 +508,11 @@ def test_a_path_that_two_sessions_tell_is_that_of_the_one_at_work(hub: Hub) -> N
     edited(hub, "a", state="running", agents=told)
     edited(hub, "b", state="merged", agents=told)
     hub.git("worktree", "remove", hub.worktree(1, "b"))
-    hub.git("checkout", "-q", "--detach", cwd=where)
-    assert hub.run("doctor") == Result(0, "2 sessions, 1 worktree: nothing found\n")
+    # Off its branch without a word of it: nothing but the session tells whose it is.
+    (entry(hub, "a") / "HEAD").write_text(hub.git("rev-parse", "main") + "\n")
+    [finding] = hub.json("doctor", code=1)["findings"]
+    assert (finding["code"], finding["session"]) == ("worktree-off-branch", "a")
+    assert finding["evidence"] == "its HEAD is detached"
     edited(hub, "a", state="archived", agents=told)  # nobody knows whose it is
     assert hub.run("doctor") == Result(0, "2 sessions, 0 worktrees: nothing found\n")
 

@@ -265,7 +265,7 @@ def test_what_would_be_merged_is_measured(hub: Hub) -> None:
         f"warning: agent-1 {own}: its worktree holds uncommitted changes\n"
         f"warning: agent-2 {own}: its worktree holds uncommitted changes\n"
         f"warning: agent-3 {own}: it has no worktree\n"
-        f"warning: agent-4 {own}: it has no worktree\n"
+        f"warning: agent-4 {own}: its HEAD is detached from 'hub/s1/agent-4/attempt-1'\n"
     )
     assert [one[1] for one in ranks(hub).values()] == [1, 2, 3, 4]
     assert (place(hub, 1) / "ms").read_text() == "ms: 100\n"

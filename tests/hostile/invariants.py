@@ -76,18 +76,15 @@ def _of_fields(out: bytes) -> list[str]:
 
 
 def _of_json(out: str, err: str, code: int | None) -> list[str]:
-    """An answer is one document; where there is none the error is one, on standard error."""
+    """An answer is one document; where there is none the error is one, on standard error.
+
+    What is told besides is for people, and may be in any letters.
+    """
+    told = ("warning: ", "error: ", "the newest")
+    said = out or "".join(one for one in err.splitlines(True) if not one.startswith(told))
     try:
-        if out:
-            json.loads(out)
-        else:
-            said = "".join(
-                line
-                for line in err.splitlines(True)
-                if not line.startswith(("warning: ", "error: ", "the newest"))
-            )
-            assert set(json.loads(said)["error"]) == {"code", "message", "hint"}
-            assert code != 0
+        document = json.loads(said)
+        assert out or (set(document["error"]) == {"code", "message", "hint"} and code != 0)
     except (ValueError, AssertionError):
         return [f"no JSON: {out[:200]!r} {err[:200]!r}"]
-    return [] if out.isascii() and err.isascii() else ["JSON that is not ASCII"]
+    return [] if said.isascii() else ["JSON that is not ASCII"]

@@ -9,6 +9,7 @@ from git_hub_session import procfs
 from git_hub_session.errors import Damaged, HubError
 from git_hub_session.operations.agents import session_of
 from git_hub_session.operations.halfmade import INITIALIZING
+from git_hub_session.operations.offbranch import off_branch
 from git_hub_session.operations.returns import LOCK
 from git_hub_session.operations.scene import Scene
 from git_hub_session.refnames import (
@@ -150,7 +151,7 @@ def _busy(scene: Scene, held: SessionId | None) -> dict[SessionId, int]:
 def _owners(
     worktrees: Sequence[Worktree], sessions: Mapping[SessionId, Session | Broken]
 ) -> dict[str, SessionId]:
-    """By the branches that are worked on; where there is none, by what the session says is there."""
+    """By the branches that are worked on, or the last that was; where there is none, by what the session says is there."""
     told: dict[str, set[SessionId]] = {}
     for sid, session in sessions.items():
         for path in told_paths(session).values() if isinstance(session, Session) else ():
@@ -158,6 +159,8 @@ def _owners(
     owners = {}
     for worktree in worktrees:
         named = session_of(worktree)
+        if off_branch(worktree) and named not in sessions:
+            named = None  # a person's, who has looked at what is over
         if named is None and worktree.path and not worktree.head:
             named = _only(told.get(os.path.realpath(worktree.path), set()), sessions)
         if named is not None:

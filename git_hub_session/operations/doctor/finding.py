@@ -35,6 +35,7 @@ KINDS = {
     "removal-cut-off": "a cleanup was killed while it removed the worktree",
     "worktree-missing": "the directory is gone, the entry is not",
     "worktree-moved": "the directory lies elsewhere than the entry says",
+    "worktree-off-branch": "what is committed in it gets onto no branch of its agent",
     "worktree-damaged": "entry and directory do not point to each other",
     "lock-of-dead-process": "it is locked for a process that is dead",
     "trash-left": "a directory that a killed cleanup moved aside",

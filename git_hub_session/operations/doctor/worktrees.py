@@ -5,25 +5,24 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from itertools import count
 from shlex import quote
 
 from git_hub_session import procfs
 from git_hub_session.errors import HubError
 from git_hub_session.operations import removal, trash
-from git_hub_session.operations.agents import session_of, template_of, worktree_path
+from git_hub_session.operations.agents import template_of, worktree_path
 from git_hub_session.operations.doctor.facts import Facts, is_half_added, told_paths
 from git_hub_session.operations.doctor.finding import Finding
 from git_hub_session.operations.doctor.locks import left_locks
 from git_hub_session.operations.links import lying, moved_back, way_back
 from git_hub_session.operations.note import unfinished
+from git_hub_session.operations.offbranch import off_branch, way_onto
 from git_hub_session.operations.recovery import is_locked_for_nothing
 from git_hub_session.refnames import (
     AgentBranch,
     SessionId,
     agent_number,
     parse_agent_branch,
-    short,
 )
 from git_hub_session.session import Session
 from git_hub_session.states import FINISHED
@@ -53,11 +52,8 @@ def _one(facts: Facts, worktree: Worktree, sid: SessionId) -> Iterator[Finding]:
     link = _link(facts, worktree, sid)
     if link is not None:
         yield link
-    elif isinstance(session, Session) and _is_left(session, worktree):
-        evidence, advice = f"session '{sid}' is '{session.state}'", f"git hub-session cleanup {sid}"
-        if session_of(worktree) is None:
-            advice = f"{_rejoined(facts, worktree, session)} && {advice}"
-        yield Finding("worktree-of-finished", worktree.path, evidence, sid, advice=advice)
+    elif isinstance(session, Session):
+        yield from _of_session(facts, worktree, session)
     yield from _lock(worktree, sid)
     locks = list(left_locks(facts, worktree.entry, sid))
     if locks and not facts.at_work(worktree.path):
@@ -69,45 +65,49 @@ def _one(facts: Facts, worktree: Worktree, sid: SessionId) -> Iterator[Finding]:
         )
 
 
-def _agent_of(worktree: Worktree, session: Session) -> int:
-    """The number of the agent that the session says works there."""
+def _of_session(facts: Facts, worktree: Worktree, session: Session) -> Iterator[Finding]:
+    """What does not fit about a worktree that is in its place, and the session that it belongs to."""
+    sid, off = session.id, off_branch(worktree)
+    way = _way_onto(facts, worktree, session) if off else ""
+    if _is_left(session, worktree):
+        evidence, advice = f"session '{sid}' is '{session.state}'", f"git hub-session cleanup {sid}"
+        advice = f"{way} && {advice}" if off else advice
+        yield Finding("worktree-of-finished", worktree.path, evidence, sid, advice=advice)
+    elif off and not facts.at_work(worktree.path):
+        yield Finding("worktree-off-branch", worktree.path, off, sid, advice=way)
+
+
+def _way_onto(facts: Facts, worktree: Worktree, session: Session) -> str:
+    """How a worktree that is off its branch becomes the agent's again, with all that is in it."""
+    if facts.closed is not None:
+        return f"git -C {quote(worktree.path)} status"
+    return way_onto(worktree, _branch_of(facts, worktree, session), facts.scene.repo)
+
+
+def _branch_of(facts: Facts, worktree: Worktree, session: Session) -> AgentBranch:
+    """The attempt that it is known by, or the last of the agent that the session says works there."""
+    known = next(filter(None, map(parse_agent_branch, worktree.known_by)), None)
+    if known is not None:
+        return known
     real = os.path.realpath(worktree.path)
     told = (name for name, path in told_paths(session).items() if os.path.realpath(path) == real)
-    return agent_number(next(told, "")) or 1
-
-
-def _rejoined(facts: Facts, worktree: Worktree, session: Session) -> str:
-    """How a worktree that was taken off its branch becomes the agent's again, with all that is in it."""
-    agent = _agent_of(worktree, session)
-    taken = {branch.ref for branch in facts.branches} | facts.tags.keys() | {*facts.loose}
-    free = next(
-        branch
-        for branch in (AgentBranch(session.id, agent, attempt) for attempt in count(1))
-        if not taken & {branch.ref, branch.attempt_tag}
-        and (branch.attempt > 1 or branch.archive_tag not in taken)
-    )
-    here = f"git -C {quote(worktree.path)}"  # `git switch` refuses in the middle of a merge
-    return f"{here} branch {short(free.ref)} && {here} symbolic-ref HEAD {free.ref}"
+    first = AgentBranch(session.id, agent_number(next(told, "")) or 1, 1)
+    branches = filter(None, (parse_agent_branch(branch.ref) for branch in facts.branches))
+    return max((one for one in branches if one[:2] == first[:2]), default=first)
 
 
 def _headless(facts: Facts, worktree: Worktree, sid: SessionId) -> Finding:
     """Its HEAD was cut off: to git it is no worktree then, whatever is in it."""
     session, advice = facts.sessions.get(sid), f"look at {quote(worktree.entry)}/HEAD"
-    agent = _agent_of(worktree, session) if isinstance(session, Session) else 0
-    own = filter(None, (parse_agent_branch(branch.ref) for branch in facts.branches))
-    last = max((one for one in own if (one.session, one.agent) == (sid, agent)), default=None)
-    was = worktree.came_from
-    if last is not None and not worktree.operation and facts.scene.repo.tip(last.ref) == was:
-        advice = f"printf 'ref: %s\\n' {last.ref} >{quote(worktree.entry)}/HEAD"
-    elif was:  # it was on another branch, or on none
-        advice = f"printf '%s\\n' {was} >{quote(worktree.entry)}/HEAD"
-    evidence = "its HEAD cannot be read"
+    if isinstance(session, Session):
+        advice = _way_onto(facts, worktree, session)
+    evidence = off_branch(worktree)
     return Finding("worktree-damaged", worktree.path, evidence, sid, advice=advice)
 
 
 def _is_left(session: Session, worktree: Worktree) -> bool:
     """Whether the session is over, and nobody has brought the worktree back since."""
-    agents = filter(None, map(parse_agent_branch, worktree.branches))
+    agents = filter(None, map(parse_agent_branch, worktree.known_by))
     return session.state in FINISHED and not any(
         "restored" in session.agent(f"agent-{one.agent}") for one in agents
     )
@@ -184,7 +184,7 @@ def _missing(facts: Facts, worktree: Worktree, sid: SessionId) -> Finding:
     is_alone = os.path.isdir(os.path.dirname(path))
     if not is_alone:
         evidence += ", and so is the one that it was in: a disk, or all of it moved"
-    if worktree.operation or session_of(worktree) is None:  # a cleanup would not remove it
+    if worktree.operation or off_branch(worktree):  # a cleanup would not remove it
         return Finding("worktree-missing", path, evidence, sid, advice=way_back(worktree))
     if not is_alone:
         advice = f"where it is now: git worktree repair <directory>; if it is gone: git hub-session cleanup {sid}"
