@@ -22,7 +22,11 @@ USAGE = Usage(
             "--older-than", "with --finished: only those not updated for so long (7d, 12h)", "<age>"
         ),
         Option("--archive", "tag the tips of the branches, and delete the branches", exact=True),
-        Option("--force", "also worktrees in use or in the middle of an operation", exact=True),
+        Option(
+            "--force",
+            "also worktrees in use, in the middle of an operation or off their branch",
+            exact=True,
+        ),
         Option("--discard", "do not save uncommitted work", exact=True),
         DRY_RUN,
         QUIET,

@@ -12,7 +12,7 @@ from shlex import quote
 
 from git_hub_session.operations.agents import session_of
 from git_hub_session.operations.examine import Examination, is_savable
-from git_hub_session.operations.links import moved_back, way_back
+from git_hub_session.operations.links import way_back
 from git_hub_session.operations.offbranch import off_branch
 from git_hub_session.operations.policy import Policy
 from git_hub_session.refnames import HEADS, short
@@ -32,6 +32,12 @@ CHANGED = Reason("changed", "something was written into it meanwhile", "try agai
 GONE = Reason("changed", "its directory went meanwhile", "try again")
 GIT_USED = Reason("changed", "git was used in it meanwhile", "try again")
 
+UPROOTED = Reason(
+    "place-missing",
+    "its directory is gone, and so is the one that it was in",
+    "bring it back, or tell 'git worktree repair' where it is; if it is gone, use --force",
+)
+
 
 class Surroundings(NamedTuple):
     """What lies around one worktree."""
@@ -45,7 +51,11 @@ class Surroundings(NamedTuple):
     contained: tuple[str, ...]
     """Other worktrees, the repository or the hub, where they lie in it."""
     away: str = ""
-    """Where the directory lies, if it was moved: beside its place, or in the place of another."""
+    """Where the directory lies, if it was moved."""
+    back: str = ""
+    """What to type then, to have the two together again."""
+    uprooted: bool = False
+    """Whether it is missing, and the directory that it was in is, too."""
     onto: str = ""
     """What to type to have it on a branch, where it is off its own."""
 
@@ -66,8 +76,7 @@ def reason_before_looking(
     if around.stood_in:
         return Reason("current", "you are in it", "call it from another directory")
     if around.away:
-        hint = moved_back(around.away, worktree)
-        return Reason("moved", f"its directory lies in '{around.away}'", hint)
+        return Reason("moved", f"its directory lies in '{around.away}'", around.back)
     if worktree.fault:
         return Reason("damaged-link", worktree.fault, way_back(worktree))
     if around.users and not policy.force:
@@ -92,6 +101,8 @@ def reason_before_looking(
         )
     if worktree.operation and not policy.force:
         return _in_the_middle(worktree)
+    if around.uprooted and not policy.force:
+        return UPROOTED
     if around.onto and not policy.force:
         return Reason("off-branch", off_branch(worktree), f"{around.onto}, or use --force")
     return None

@@ -9,14 +9,11 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Sequence
 from itertools import chain, count
 from shlex import quote
 
-from git_hub_session.operations.trash import is_trash
+from git_hub_session.operations.whereabouts import is_uprooted
 from git_hub_session.worktrees import Worktree, git_dir_of, is_same, read_worktree
-
-_MOST = 10_000  # names of a directory that are looked through
 
 
 def way_back(worktree: Worktree) -> str:
@@ -35,27 +32,7 @@ def way_back(worktree: Worktree) -> str:
         return f"mv {where} {quote(_free(f'{path}.other'))}"
     if os.path.isdir(named):
         return _apart(worktree, named)
-    if not _may_be_written(dot_git):
-        return f"rm {quote(dot_git)} && {_linked(worktree)}"
     return _linked(worktree)
-
-
-def lying(worktree: Worktree, worktrees: Sequence[Worktree]) -> list[str]:
-    """Where the directory of a worktree that is missing is seen: in the place of another, or beside its own."""
-    faulty = [other.path for other in worktrees if other.fault and other.path]
-    taken = [path for path in faulty if is_same(git_dir_of(path), worktree.entry)]
-    return list(dict.fromkeys([*taken, *_beside(worktree)]))
-
-
-def _beside(worktree: Worktree) -> list[str]:
-    """The directories beside the place of a worktree that say that they are it: it was moved, or copied."""
-    parent = os.path.dirname(worktree.path)
-    try:
-        names = sorted(os.listdir(parent))[:_MOST]
-    except OSError:
-        return []
-    paths = [os.path.join(parent, name) for name in names if not is_trash(name)]
-    return [path for path in paths if is_same(git_dir_of(path), worktree.entry)]
 
 
 def moved_back(found: str, worktree: Worktree) -> str:
@@ -65,11 +42,19 @@ def moved_back(found: str, worktree: Worktree) -> str:
     return f"{made}mv {quote(found)} {quote(worktree.path)}"
 
 
+def told_anew(found: str, worktree: Worktree) -> str:
+    """What to type to have git know of the worktree where its directory lies now, as `found`."""
+    known = f"printf '%s\\n' {quote(found)}/.git >{quote(worktree.entry)}/gitdir"
+    if is_same(git_dir_of(found), worktree.entry):
+        return known
+    return f"{_linked(worktree, found)} && {known}"
+
+
 def _made_again(worktree: Worktree) -> str:
     """The files as they were staged last; where more is gone than the directory it may only be elsewhere."""
-    where, parent = quote(worktree.path), os.path.dirname(worktree.path)
+    where = quote(worktree.path)
     made = f"mkdir -p {where} && {_linked(worktree)} && git -C {where} checkout-index -a"
-    if os.path.isdir(parent):
+    if not is_uprooted(worktree):
         return made
     return f"git worktree repair <where it is now>; if it is gone: {made}"
 
@@ -92,9 +77,11 @@ def _free(path: str) -> str:
     return next(one for one in chain([path], more) if not os.path.lexists(one))
 
 
-def _linked(worktree: Worktree) -> str:
-    dot_git = os.path.join(worktree.path, ".git")
-    return f"printf 'gitdir: %s\\n' {quote(worktree.entry)} >{quote(dot_git)}"
+def _linked(worktree: Worktree, path: str = "") -> str:
+    """Its .git file written anew, in its place or in the directory `path`."""
+    dot_git = os.path.join(path or worktree.path, ".git")
+    line = f"printf 'gitdir: %s\\n' {quote(worktree.entry)} >{quote(dot_git)}"
+    return line if _may_be_written(dot_git) else f"rm {quote(dot_git)} && {line}"
 
 
 def _may_be_written(dot_git: str) -> bool:

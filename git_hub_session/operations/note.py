@@ -60,12 +60,17 @@ def _without_note(worktree: Worktree) -> Note:
 def write_note(worktree: Worktree, step: str, saved: Sequence[str] = ()) -> None:
     """Begin a removal; raises OSError, with nothing written."""
     note = _path(worktree)
-    with open(f"{note}.tmp", "wb") as file:
-        file.write(os.fsencode("\0".join([REMOVING, trash_name(worktree), *saved, step])))
-        if saved:  # of a clean one git has every byte: that cleanup shall not wait for the disk
-            file.flush()
-            os.fsync(file.fileno())
-    os.replace(f"{note}.tmp", note)
+    try:
+        with open(f"{note}.tmp", "wb") as file:
+            file.write(os.fsencode("\0".join([REMOVING, trash_name(worktree), *saved, step])))
+            if saved:  # of a clean one git has every byte: that cleanup shall not wait for the disk
+                file.flush()
+                os.fsync(file.fileno())
+        os.replace(f"{note}.tmp", note)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(f"{note}.tmp")
+        raise
 
 
 def decide(worktree: Worktree, saved: Sequence[str]) -> None:

@@ -23,12 +23,19 @@ from git_hub_session.operations.judge import (
     reason_before_looking,
     to_save,
 )
-from git_hub_session.operations.links import lying, way_back
+from git_hub_session.operations.links import moved_back, told_anew, way_back
 from git_hub_session.operations.note import ASIDE, unfinished
 from git_hub_session.operations.offbranch import off_branch, way_onto
 from git_hub_session.operations.policy import Policy
 from git_hub_session.operations.rescue import Snapshot
 from git_hub_session.operations.scene import Scene
+from git_hub_session.operations.whereabouts import (
+    is_uprooted,
+    lying,
+    may_be_repaired,
+    moved_along,
+    places,
+)
 from git_hub_session.refnames import SessionId, parse_agent_branch
 from git_hub_session.sidebyside import side_by_side
 from git_hub_session.tree import NOTHING
@@ -80,13 +87,27 @@ def plan_cleanup(
         worktree, branch = pair
         around = _surroundings(worktree, scene, processes, mounts, real)
         if worktree.missing:
-            around = around._replace(away=next(iter(lying(worktree, worktrees)), ""))
+            around = around._replace(uprooted=is_uprooted(worktree))
+            away, back = _away(sid, worktree, worktrees, scene)
+            around = around._replace(away=away, back=back)
         if off_branch(worktree):
             around = around._replace(onto=_way_onto(worktree, branch, scene))
         return _judge(worktree, branch, scene, policy, around)
 
     pairs = session_worktrees(sid, worktrees)
     return side_by_side(judge, [one for one in pairs if entries is None or one[0].entry in entries])
+
+
+def _away(
+    sid: SessionId, worktree: Worktree, worktrees: Sequence[Worktree], scene: Scene
+) -> tuple[str, str]:
+    """Where the directory of a worktree that is missing lies, and what to type then; ('', '') where nobody knows."""
+    for found in lying(worktree, worktrees):
+        return found, moved_back(found, worktree)
+    found = moved_along(worktree, places(worktree, scene))
+    if found and may_be_repaired(found, worktrees):
+        return found, f"git hub-session doctor --fix {sid}"
+    return found, told_anew(found, worktree) if found else ""
 
 
 def _way_onto(worktree: Worktree, branch: str, scene: Scene) -> str:

@@ -288,7 +288,7 @@ def test_a_file_system_without_links(hub: Hub) -> None:
     where = hub.worktree(1)
     lock = hub.top / ".git" / "worktrees" / "agent-1" / "locked"
     is_aside = f"event == 'os.rename' and args[0] == {str(where)!r}"
-    shown = f"sys.stderr.write(open({str(lock)!r}).read())"
+    shown = f"os.write(2, open({str(lock)!r}, 'rb').read())"
     code = (
         f"sys.addaudithook(lambda event, args: {is_aside} and {shown}); "
         "raise OSError(1, 'Operation not permitted')"

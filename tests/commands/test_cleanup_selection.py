@@ -7,6 +7,8 @@ import os
 import shutil
 from pathlib import Path
 
+import pytest
+
 from tests.cleaning import (
     BRANCH,
     RESCUE,
@@ -259,14 +261,16 @@ def test_natural_order(hub: Hub) -> None:
     assert hub.run("cleanup", "s1") == removed(*reversed(paths))
 
 
-def test_a_missing_directory(hub: Hub) -> None:
-    """Its entry is tidied, and what was staged is saved; the parent may be gone as well."""
+@pytest.mark.parametrize("force", [False, True])
+def test_a_missing_directory(hub: Hub, force: bool) -> None:
+    """Its entry is tidied, and what was staged is saved; where the parent is gone as well somebody has to say so."""
     hub.session("s1", agents=2)
     first, second = hub.worktree(1), hub.worktree(2)
     (first / "file").write_text("staged\n")
     hub.git("add", "file", cwd=first)
-    shutil.rmtree(hub.worktrees)
-    result = hub.run("cleanup", "s1")
+    for gone in [hub.worktrees] if force else [first, second]:
+        shutil.rmtree(gone)
+    result = hub.run("cleanup", *["--force"] * force, "s1")
     assert result == Result(
         0,
         f"Saved uncommitted work of {BRANCH} in {RESCUE}\n"

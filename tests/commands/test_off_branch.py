@@ -43,7 +43,7 @@ def hint(result: Result) -> str:
     """The one thing that it says to type."""
     assert result.code == 1, result
     [line] = re.findall("hint: (.*)", result.out + result.err)
-    return line.removesuffix(", or use --force")
+    return str(line).removesuffix(", or use --force")
 
 
 def follows(hub: Hub, *words: str) -> None:

@@ -8,16 +8,21 @@ from collections.abc import Iterator
 from shlex import quote
 
 from git_hub_session import procfs
-from git_hub_session.errors import HubError
 from git_hub_session.operations import removal, trash
-from git_hub_session.operations.agents import template_of, worktree_path
 from git_hub_session.operations.doctor.facts import Facts, is_half_added, told_paths
 from git_hub_session.operations.doctor.finding import Finding
 from git_hub_session.operations.doctor.locks import left_locks
-from git_hub_session.operations.links import lying, moved_back, way_back
+from git_hub_session.operations.links import moved_back, told_anew, way_back
 from git_hub_session.operations.note import unfinished
 from git_hub_session.operations.offbranch import off_branch, way_onto
 from git_hub_session.operations.recovery import is_locked_for_nothing
+from git_hub_session.operations.whereabouts import (
+    is_uprooted,
+    lying,
+    may_be_repaired,
+    moved_along,
+    places,
+)
 from git_hub_session.refnames import (
     AgentBranch,
     SessionId,
@@ -141,7 +146,7 @@ def _half_added(facts: Facts, worktree: Worktree, sid: SessionId) -> Finding:
     path, entry = worktree.path or worktree.entry, worktree.entry
     session, real = facts.sessions.get(sid), os.path.realpath(worktree.path)
     told = told_paths(session).values() if isinstance(session, Session) else ()
-    ours = real in map(os.path.realpath, [*told, *_places(facts, worktree)])
+    ours = real in map(os.path.realpath, [*told, *places(worktree, facts.scene)])
     alone = sum(one.path == worktree.path for one in facts.worktrees) == 1
     evidence = f"git was not done with it: locked, {worktree.lock}"
     if ours and alone and worktree.fault in ("", "its .git file is missing"):
@@ -151,43 +156,30 @@ def _half_added(facts: Facts, worktree: Worktree, sid: SessionId) -> Finding:
     return Finding("worktree-half-added", path, evidence, sid, advice=advice)
 
 
-def _places(facts: Facts, worktree: Worktree) -> list[str]:
-    """Where spawn would make it today."""
-    found = []
-    for branch in filter(None, map(parse_agent_branch, worktree.branches)):
-        try:
-            found.append(worktree_path(template_of(facts.scene), facts.scene.place, branch))
-        except HubError:
-            pass  # the setting is wrong, or the repository cannot be read
-    return found
-
-
 def _missing(facts: Facts, worktree: Worktree, sid: SessionId) -> Finding:
     path, entry, found = worktree.path, worktree.entry, moved_to(facts, worktree)
-    places = {one.path for one in facts.worktrees}
-    taken = [one for one in lying(worktree, facts.worktrees) if one in places]
+    faulty = [one.path for one in facts.worktrees if one.fault and one.path]
+    taken = [path for path in faulty if os.path.realpath(path) in found]
     if taken:
         evidence = f"it lies in '{taken[0]}' now, the place of another"
         advice = moved_back(taken[0], worktree)
         return Finding("worktree-moved", path, evidence, sid, advice=advice)
-    if len(found) == 1 and not any(one.fault for one in facts.worktrees):
-        evidence = f"it lies in '{found[0]}' now"
-        fix = "tell git where it is"
-        return Finding("worktree-moved", path, evidence, sid, fix=fix, entry=entry)
-    if found:  # git repairs all links at once: those of others have to be right
+    if found:
         evidence = f"it lies in {' or '.join(repr(one) for one in found)} now"
-        advice = f"git worktree repair {quote(found[0])}"
+        if len(found) == 1 and may_be_repaired(found[0], facts.worktrees):
+            fix = "tell git where it is"
+            return Finding("worktree-moved", path, evidence, sid, fix=fix, entry=entry)
+        advice = told_anew(found[0], worktree)
         return Finding("worktree-moved", path, evidence, sid, advice=advice)
     evidence = "its directory is gone"
     if worktree.operation:
         evidence += f", in the middle of a {worktree.operation}"
-    is_alone = os.path.isdir(os.path.dirname(path))
-    if not is_alone:
+    if is_uprooted(worktree):
         evidence += ", and so is the one that it was in: a disk, or all of it moved"
     if worktree.operation or off_branch(worktree):  # a cleanup would not remove it
         return Finding("worktree-missing", path, evidence, sid, advice=way_back(worktree))
-    if not is_alone:
-        advice = f"where it is now: git worktree repair <directory>; if it is gone: git hub-session cleanup {sid}"
+    if is_uprooted(worktree):
+        advice = f"where it is now: git worktree repair <directory>; if it is gone: git hub-session cleanup --force {sid}"
         return Finding("worktree-missing", path, evidence, sid, advice=advice)
     fix = "remove its entry; what was staged is saved"
     return Finding("worktree-missing", path, evidence, sid, fix=fix, entry=entry)
@@ -206,17 +198,15 @@ def _cut_off(worktree: Worktree, sid: SessionId) -> Finding:
 
 
 def moved_to(facts: Facts, worktree: Worktree) -> list[str]:
-    """Where a missing worktree's directory is: beside its old place, where it would be made, or where a process stands."""
-    paths = _places(facts, worktree)
+    """Where a missing worktree's directory is: beside its old place, in the place of another, where it would be made, or
+    where a process stands; if nowhere, where it is if it was moved along with the repository."""
+    paths = made = places(worktree, facts.scene)
     for process in facts.processes:
         steps = process.directory.split("/")
-        paths += ["/".join(steps[:end]) for end in range(2, len(steps) + 1)]
-    found = {
-        os.path.realpath(path)
-        for path in dict.fromkeys(paths)
-        if is_same(git_dir_of(path), worktree.entry)
-    }
-    return sorted(found | {os.path.realpath(path) for path in lying(worktree, facts.worktrees)})
+        paths = [*paths, *("/".join(steps[:end]) for end in range(2, len(steps) + 1))]
+    here = [path for path in dict.fromkeys(paths) if is_same(git_dir_of(path), worktree.entry)]
+    found = [*here, *lying(worktree, facts.worktrees)] or [moved_along(worktree, made)]
+    return sorted({os.path.realpath(path) for path in found if path})
 
 
 def _lock(worktree: Worktree, sid: SessionId) -> Iterator[Finding]:

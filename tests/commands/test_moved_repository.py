@@ -1,0 +1,165 @@
+"""A repository that was moved, or copied, together with its worktrees: none of them is given up."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.commands.test_doctor import found
+from tests.hub import Hub, Result, snapshot
+
+FIRST = "hub/s1/agent-1/attempt-1"
+
+
+def place(hub: Hub, agent: int) -> Path:
+    return hub.top.parent / "project.hub" / "s1" / f"agent-{agent}"
+
+
+@pytest.fixture
+def begun(hub: Hub) -> Hub:
+    """Two agents; each has committed something, staged something, and has a file that is not committed."""
+    assert hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "2").code == 0
+    assert hub.run("spawn", "-q", "s1") == Result(0)
+    for agent in (1, 2):
+        hub.commit(place(hub, agent), "file", f"{agent}\n")
+        (place(hub, agent) / "staged").write_text("staged\n")
+        hub.git("add", "staged", cwd=place(hub, agent))
+        (place(hub, agent) / "new").write_text(f"of agent-{agent}\n")
+    return hub
+
+
+def moved(hub: Hub, *, by: str = "mv") -> Hub:
+    """The repository and its worktrees, moved to another directory, or copied there."""
+    there = hub.top.parent / "moved"
+    there.mkdir()
+    for name in ("project", "project.hub"):
+        assert hub.call(*by.split(), hub.top.parent / name, there, cwd=there).code == 0
+    return Hub(there / "project", hub.environ)
+
+
+def entry(hub: Hub, agent: int) -> Path:
+    return hub.top / ".git" / "worktrees" / f"agent-{agent}"
+
+
+def is_whole(hub: Hub) -> None:
+    for agent in (1, 2):
+        where = place(hub, agent)
+        assert hub.git("rev-parse", "--absolute-git-dir", cwd=where) == str(entry(hub, agent))
+        assert hub.git("status", "--short", cwd=where) == "A  staged\n?? new"
+    assert hub.run("doctor") == Result(0, "1 session, 2 worktrees: nothing found\n")
+
+
+def test_cleanup_keeps_them_and_the_doctor_mends_them(begun: Hub) -> None:
+    old = [str(place(begun, agent)) for agent in (1, 2)]
+    hub = moved(begun)
+    before = snapshot(hub.top), snapshot(place(hub, 1).parent)
+    kept = "".join(
+        f"Kept worktree: {was}\n  its directory lies in '{place(hub, agent)}'\n"
+        "  hint: git hub-session doctor --fix s1\n"
+        for agent, was in enumerate(old, start=1)
+    )
+    told = Result(1, f"{kept}Cleaned up 0 worktrees for session s1\n")
+    assert hub.run("cleanup", "--force", "s1") == told
+    assert (snapshot(hub.top), snapshot(place(hub, 1).parent)) == before
+    assert found(hub, "--fix", code=0) == [("worktree-moved", was, True) for was in old]
+    is_whole(hub)
+    assert hub.run("exec", "-q", "s1", "--", "true") == Result(0)
+    assert hub.run("cleanup", "-q", "s1") == Result(0)
+    assert hub.git("show", "refs/hub/rescue/s1/agent-2/attempt-1/1^3:new") == "of agent-2"
+
+
+def test_what_each_command_says_leads_there(begun: Hub) -> None:
+    hub = moved(begun)
+    words, typed = ["exec", "s1", "--", "true"], []
+    while (result := hub.run(*words)).code:
+        hint = re.findall("hint: git hub-session (.*)", result.out + result.err)[0]
+        typed.append(hint)
+        assert len(typed) < 5, typed
+        words = hint.split()
+    assert typed == ["restore s1", "cleanup s1", "doctor --fix s1"]
+    is_whole(hub)
+
+
+def test_beside_a_link_that_is_wrong_they_are_told_one_by_one(begun: Hub) -> None:
+    """git would mend that, too, as its entry says."""
+    hub = moved(begun)
+    mine = hub.top.parent / "mine"
+    hub.git("worktree", "add", "-q", "--detach", mine)
+    (mine / ".git").unlink()
+    before = snapshot(mine)
+    lines = re.findall("hint: (.*)", hub.run("cleanup", "s1").out)
+    assert lines == [
+        f"printf 'gitdir: %s\\n' {entry(hub, agent)} >{place(hub, agent)}/.git"
+        f" && printf '%s\\n' {place(hub, agent)}/.git >{entry(hub, agent)}/gitdir"
+        for agent in (1, 2)
+    ]
+    findings = hub.json("doctor", "--fix", code=1)["findings"]
+    assert [(one["fix"], one["advice"]) for one in findings] == [("", line) for line in lines]
+    for line in lines:
+        assert hub.call("sh", "-c", line) == Result(0)
+    is_whole(hub)
+    assert snapshot(mine) == before
+
+
+def test_a_copy_takes_nothing_from_the_first(begun: Hub) -> None:
+    """Each agent's directory in the copy still says that it is the first one's."""
+    before = snapshot(begun.top), snapshot(place(begun, 1).parent)
+    hub = moved(begun, by="cp -a")
+    for _ in range(2):  # the entry lets go of the first one's directory, then gets its own
+        assert hub.run("cleanup", "--force", "s1").out.endswith(
+            "Cleaned up 0 worktrees for session s1\n"
+        )
+        for one in hub.json("doctor", "--fix", code=1)["findings"]:
+            assert (one["fix"], hub.call("sh", "-c", one["advice"])) == ("", Result(0))
+    is_whole(hub)
+    assert hub.run("cleanup", "-q", "s1") == Result(0)
+    assert (snapshot(begun.top), snapshot(place(begun, 1).parent)) == before
+    is_whole(begun)
+
+
+def test_what_lies_at_another_distance_is_another_projects(begun: Hub) -> None:
+    """A directory in an agent's place whose repository is gone: of the same names, and not of this one."""
+    hub = moved(begun)
+    shutil.rmtree(place(hub, 1).parent)
+    for agent in (1, 2):
+        place(hub, agent).mkdir(parents=True)
+        (place(hub, agent) / ".git").write_text(f"gitdir: /elsewhere/{entry(hub, agent)}\n")
+    before = snapshot(place(hub, 1).parent)
+    findings = hub.json("doctor", "--fix", code=1)["findings"]
+    assert [(one["code"], one["fix"]) for one in findings] == [("worktree-missing", "")] * 2
+    assert snapshot(place(hub, 1).parent) == before
+
+
+def test_more_than_the_worktree_is_gone(begun: Hub) -> None:
+    """A disk that is not mounted, or somebody who has tidied up: nobody knows, and --force says."""
+    tip = begun.git("rev-parse", FIRST)
+    shelf = place(begun, 1).parent.parent
+    away = shelf.rename(begun.top.parent / "unplugged")
+    kept = "".join(
+        f"Kept worktree: {place(begun, agent)}\n"
+        "  its directory is gone, and so is the one that it was in\n"
+        "  hint: bring it back, or tell 'git worktree repair' where it is; if it is gone, use --force\n"
+        for agent in (1, 2)
+    )
+    told = Result(1, f"{kept}Cleaned up 0 worktrees for session s1\n")
+    assert begun.run("cleanup", "s1") == told
+    away.rename(shelf)
+    is_whole(begun)
+    shutil.rmtree(shelf)
+    assert begun.run("cleanup", "-q", "--force", "s1") == Result(0)
+    assert begun.git("worktree", "list").count("\n") == 0
+    rescue = "refs/hub/rescue/s1/agent-1/attempt-1/1"
+    assert begun.git("show", f"{rescue}:staged") == "staged"
+    assert begun.git("rev-parse", FIRST) == tip
+
+
+def test_a_repository_that_is_reached_by_a_link(begun: Hub) -> None:
+    hub = moved(begun)
+    link = begun.top.parent / "link"
+    os.symlink(hub.top.parent, link)
+    assert Hub(link / "project", hub.environ).run("doctor", "--fix", "-q").code == 0
+    is_whole(hub)
