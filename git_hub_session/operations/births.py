@@ -101,7 +101,7 @@ def plan_spawn(
         path = worktree_path(wish.template, scene.place, branch)
         left = left_behind(branch, path, worktrees, INITIALIZING) if marked else None
         if left is None:
-            _refuse_if_taken(path, branch, made, worktrees, scene.repo)
+            _refuse_if_taken(path, branch, made, worktrees, scene)
         made.append(Newborn(branch, left.path if left else path, attempt == last, left))
     if away and (wish.agents or not made):
         hint = f"git hub-session restore {session.id}"
@@ -117,13 +117,13 @@ def _refuse_if_taken(
     branch: AgentBranch,
     made: Sequence[Newborn],
     worktrees: Sequence[Worktree],
-    repo: GitRepo,
+    scene: Scene,
 ) -> None:
     if path in (one.path for one in made):
         raise Refused(f"'{path}' would be two agents'", hint="choose another --path")
     if not is_free(path):
         _refuse_if_lost(branch, worktrees)
-        raise Refused(*in_the_way(path, branch, worktrees, repo))
+        raise Refused(*in_the_way(path, branch, worktrees, scene))
 
 
 def _archived(session: Session, repo: GitRepo) -> dict[int, int]:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Container
 
 from git_hub_session.errors import GitFailed, HubError, Refused
 from git_hub_session.heads import operation_of, read_head
 from git_hub_session.operations.links import way_back
 from git_hub_session.operations.outfit import ways
 from git_hub_session.operations.scene import Scene
-from git_hub_session.refnames import SessionId, short, updated
-from git_hub_session.typed import NamedTuple
+from git_hub_session.refnames import HEADS, SessionId, short, updated
+from git_hub_session.refs import final_name
+from git_hub_session.typed import TYPE_CHECKING, NamedTuple
 from git_hub_session.worktrees import linked_worktrees
+
+if TYPE_CHECKING:
+    from git_hub_session.discovery import Place
 
 
 class CutOff(HubError):
@@ -58,6 +63,25 @@ def checkout_of(into: str, scene: Scene) -> Checkout | None:
             hint="git switch --detach in one of them",
         )
     return found[0] if found else None
+
+
+def in_main_worktree(place: Place) -> list[str]:
+    """The full refs of the branches that the main worktree has in use."""
+    if not place.main_worktree:
+        return []
+    head, _ = read_head(place.common_dir)
+    operation = operation_of(place.common_dir)
+    refs = [head, *operation.branches, *operation.moved]
+    return [ref for ref in refs if ref.startswith(HEADS)]
+
+
+def branches_in_use(place: Place, gone: Container[str] = ()) -> set[str]:
+    """The full refs that worktrees have in use, but for those whose entries are in `gone`."""
+    refs = set(in_main_worktree(place))
+    for worktree in linked_worktrees(place.common_dir):
+        if worktree.entry not in gone:
+            refs.update(worktree.in_use)
+    return refs | {final_name(place.common_dir, ref) for ref in refs}
 
 
 def _busy(into: str, path: str, operation: str) -> Refused:

@@ -13,9 +13,9 @@ from collections.abc import Iterable, Sequence
 from git_hub_session import procfs
 from git_hub_session.clock import iso
 from git_hub_session.errors import HubError
-from git_hub_session.heads import operation_of, read_head
 from git_hub_session.operations import removal
 from git_hub_session.operations.archive import ArchivePlan, archive, plan_archive
+from git_hub_session.operations.checkout import branches_in_use, in_main_worktree
 from git_hub_session.operations.judge import CHANGED, Reason, in_use
 from git_hub_session.operations.policy import Policy
 from git_hub_session.operations.recovery import recovered
@@ -39,13 +39,11 @@ from git_hub_session.operations.verdict import (
     users_of,
 )
 from git_hub_session.refnames import (
-    HEADS,
     SessionId,
     branch_prefix,
     rescue_prefix,
     short,
 )
-from git_hub_session.refs import final_name
 from git_hub_session.sidebyside import side_by_side
 from git_hub_session.store import CannotWrite
 from git_hub_session.typed import TYPE_CHECKING
@@ -65,7 +63,9 @@ def rehearse(sid: SessionId, scene: Scene, policy: Policy, *, archiving: bool) -
     if archiving:
         gone = {verdict.worktree.entry for verdict in removed}
         branches = plan_archive(
-            scene.repo.branches(branch_prefix(sid)), _in_use(scene.place, gone), scene.repo.target
+            scene.repo.branches(branch_prefix(sid)),
+            branches_in_use(scene.place, gone),
+            scene.repo.target,
         )
     return Report(
         sid,
@@ -104,8 +104,8 @@ def carry_out(
     if archiving:
         try:
             notes += _reflogs_saved(edit, sid, scene, _going(sid, scene, spare))
-            in_use = lambda: _in_use(scene.place, set())
-            branches = archive(sid, scene.repo, scene.git, in_use, spare=spare)
+            used = lambda: branches_in_use(scene.place, set())
+            branches = archive(sid, scene.repo, scene.git, used, spare=spare)
         except HubError as fault:  # it must not hide what became of the worktrees
             notes.append(f"the branches were not archived: {fault.message}")
             undone = True
@@ -164,9 +164,9 @@ def _unseen(removed: Sequence[object]) -> list[str]:
 
 def _going(sid: SessionId, scene: Scene, spare: str) -> list[Branch]:
     """The branches that can go: nobody has them checked out, and no other ref is meant by them."""
-    in_use = {*_in_use(scene.place, set()), spare}
+    used = {*branches_in_use(scene.place, set()), spare}
     branches = scene.repo.branches(branch_prefix(sid))
-    return [branch for branch in branches if branch.ref not in in_use and not branch.symbolic]
+    return [branch for branch in branches if branch.ref not in used and not branch.symbolic]
 
 
 def _remove_all(
@@ -239,28 +239,10 @@ def _removed(verdict: Verdict, saved: Iterable[Saved]) -> Removed:
 def _main_worktree(sid: SessionId, place: Place) -> list[Kept]:
     """The main worktree, where it has a branch of the session in use: it never goes."""
     prefix = branch_prefix(sid)
-    for ref in _in_main_worktree(place):
+    for ref in in_main_worktree(place):
         if ref.startswith(prefix):
             reason = Reason(
                 "main-worktree", "it is the main worktree", "check out another branch in it"
             )
             return [Kept(place.main_worktree, ref, reason)]
     return []
-
-
-def _in_main_worktree(place: Place) -> list[str]:
-    if not place.main_worktree:
-        return []
-    head, _ = read_head(place.common_dir)
-    operation = operation_of(place.common_dir)
-    refs = [head, *operation.branches, *operation.moved]
-    return [ref for ref in refs if ref.startswith(HEADS)]
-
-
-def _in_use(place: Place, gone: set[str]) -> set[str]:
-    """The full refs that worktrees have in use, but for those whose entries are in `gone`."""
-    refs = set(_in_main_worktree(place))
-    for worktree in linked_worktrees(place.common_dir):
-        if worktree.entry not in gone:
-            refs.update(worktree.in_use)
-    return refs | {final_name(place.common_dir, ref) for ref in refs}

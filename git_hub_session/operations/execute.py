@@ -145,7 +145,7 @@ def _plan(session: Session, scene: Scene, wish: Wish) -> tuple[Turn, ...]:
             raise Refused(f"'{worktree.path}': {worktree.fault}", hint=way_back(worktree))
         off = off_branch(worktree)
         if off:
-            way = way_onto(worktree, branch, scene.repo)
+            way = way_onto(worktree, branch, scene)
             raise Refused(f"'{worktree.path}': {off}", hint=way)
         turns.append(Turn(branch, worktree.path))
     return tuple(turns)

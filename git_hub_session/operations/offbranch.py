@@ -6,11 +6,12 @@ attempt of the agent's own.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from itertools import count
 from shlex import quote
 
+from git_hub_session.operations.checkout import branches_in_use
+from git_hub_session.operations.scene import Scene
 from git_hub_session.refnames import (
     AgentBranch,
     archive_prefix,
@@ -18,11 +19,7 @@ from git_hub_session.refnames import (
     parse_agent_branch,
     short,
 )
-from git_hub_session.typed import TYPE_CHECKING
 from git_hub_session.worktrees import Worktree, files_below, is_same
-
-if TYPE_CHECKING:
-    from git_hub_session.gitrepo import GitRepo
 
 
 def off_branch(worktree: Worktree) -> str:
@@ -35,22 +32,23 @@ def off_branch(worktree: Worktree) -> str:
     return f"its HEAD is detached from '{short(was)}'" if was else "its HEAD is detached"
 
 
-def way_onto(worktree: Worktree, branch: AgentBranch, repo: GitRepo) -> str:
+def way_onto(worktree: Worktree, branch: AgentBranch, scene: Scene) -> str:
     """What to type to have it on the branch of an agent's attempt, or on one of a further attempt, as it is."""
-    tip = repo.tip(branch.ref)
+    # That of another worktree it is not given to, too: git would let the two have it.
+    tip = "" if branch.ref in branches_in_use(scene.place) else scene.repo.tip(branch.ref)
     if not worktree.detached:
         return _head_again(worktree, branch, tip)
     here = f"git -C {quote(worktree.path)}"  # `git switch` refuses in the middle of a merge
     if tip == worktree.detached:
         return f"{here} symbolic-ref HEAD {branch.ref}"
-    if repo.contains(tip, worktree.detached) and not worktree.operation:
+    if scene.repo.contains(tip, worktree.detached) and not worktree.operation:
         return f"{here} checkout {short(branch.ref)}"
-    free = _free(worktree, branch, repo)
+    free = _free(branch, scene)
     return f"{here} branch {short(free.ref)} && {here} symbolic-ref HEAD {free.ref}"
 
 
 def in_the_way(
-    path: str, branch: AgentBranch, worktrees: Sequence[Worktree], repo: GitRepo
+    path: str, branch: AgentBranch, worktrees: Sequence[Worktree], scene: Scene
 ) -> tuple[str, str]:
     """Why no worktree of `branch` can be made at `path`, where something lies, and what to do."""
     there = next((one for one in worktrees if is_same(one.path, path)), None)
@@ -59,15 +57,14 @@ def in_the_way(
     if there.branches:
         others = short(there.branches[0])
         return f"'{path}' exists already, with '{others}' checked out", "choose another --path"
-    return f"'{path}': {off_branch(there)}", way_onto(there, branch, repo)
+    return f"'{path}': {off_branch(there)}", way_onto(there, branch, scene)
 
 
-def _free(worktree: Worktree, branch: AgentBranch, repo: GitRepo) -> AgentBranch:
+def _free(branch: AgentBranch, scene: Scene) -> AgentBranch:
     """The agent's next attempt, of which there is neither a branch nor an archive tag, nor what is left of one."""
-    common_dir = os.path.dirname(os.path.dirname(worktree.entry))
     tops = branch_prefix(branch.session), archive_prefix(branch.session)
-    taken = {ref for top in tops for ref in repo.refs(top)}
-    taken |= {path for top in tops for path in files_below(common_dir, top.rstrip("/"))}
+    taken = {ref for top in tops for ref in scene.repo.refs(top)}
+    taken |= {path for top in tops for path in files_below(scene.place.common_dir, top.rstrip("/"))}
     known = filter(None, map(parse_agent_branch, taken))
     last = max((one.attempt for one in known if one.agent == branch.agent), default=0)
     following = (branch._replace(attempt=attempt) for attempt in count(last + 1))

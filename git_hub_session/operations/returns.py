@@ -153,10 +153,10 @@ def _judged(
     cut_off = known.get("status") == RESTORING and known.get("attempt") == branch.attempt
     if found is not None:
         if not (cut_off and is_half_made(found)) and not removal.is_half_removed(found):
-            return _as_it_is(branch, found, session, scene.repo)
+            return _as_it_is(branch, found, session, scene)
         path = found.path
     elif not is_free(path):
-        return Failed(branch, *in_the_way(path, branch, worktrees, scene.repo))
+        return Failed(branch, *in_the_way(path, branch, worktrees, scene))
     work, unapplied = _work(branch, one.commit, known, scene.repo)
     return one._replace(path=path, work=work, unapplied=unapplied)
 
@@ -168,7 +168,7 @@ def is_half_made(worktree: Worktree) -> bool:
 
 
 def _as_it_is(
-    branch: AgentBranch, found: Worktree, session: Session, repo: GitRepo
+    branch: AgentBranch, found: Worktree, session: Session, scene: Scene
 ) -> Present | Failed:
     """A worktree that is not to be made: there, or in the way of it."""
     if found.lock == INITIALIZING:
@@ -180,7 +180,7 @@ def _as_it_is(
     if found.fault and not found.missing:
         return Failed(branch, f"'{found.path}': {found.fault}", way_back(found))
     if off_branch(found) and not found.missing:
-        way = way_onto(found, branch, repo)
+        way = way_onto(found, branch, scene)
         return Failed(branch, f"'{found.path}': {off_branch(found)}", way)
     return Present(branch, found)
 

@@ -114,7 +114,7 @@ def _way_onto(worktree: Worktree, branch: str, scene: Scene) -> str:
     agent = parse_agent_branch(branch)
     if worktree.missing or agent is None:
         return way_back(worktree)
-    return way_onto(worktree, agent, scene.repo)
+    return way_onto(worktree, agent, scene)
 
 
 def _judge(

@@ -35,6 +35,10 @@ def detach(hub: Hub, where: Path, *at: str) -> None:
     hub.git("checkout", "-q", "--detach", *at, cwd=where)
 
 
+def entry(hub: Hub, where: Path) -> Path:
+    return hub.top / ".git" / "worktrees" / where.name
+
+
 def head_of(hub: Hub, where: Path) -> str:
     return hub.git("symbolic-ref", "HEAD", cwd=where)
 
@@ -113,7 +117,7 @@ def test_in_the_middle_of_a_merge_it_stays_in_it(hub: Hub, where: Path) -> None:
 @pytest.mark.parametrize("words", ["restore s1 --agent=1", "exec s1 --agents=1 -- true"])
 def test_a_head_that_was_cut_off(hub: Hub, where: Path, words: str) -> None:
     (where / "new").write_text("new\n")
-    own = hub.top / ".git" / "worktrees" / where.name / "HEAD"
+    own = entry(hub, where) / "HEAD"
     own.write_text("")
     result = hub.run(*words.split())
     if words.startswith("exec"):  # to which it is none of the session's
@@ -204,6 +208,14 @@ def test_the_one_on_the_branch_is_the_agents(hub: Hub, where: Path) -> None:
     assert hub.run("exec", "-q", "s1", "--", "sh", "-c", "pwd >here") == Result(0)
     assert (other / "here").exists()
     assert not (where / "here").exists()
+    # Nor is it given the branch which the other has.
+    [finding] = hub.json("doctor", code=1)["findings"]
+    assert finding["advice"].startswith(f"git -C {where} branch {SECOND} && ")
+    (entry(hub, where) / "HEAD").write_text("")
+    tip = hub.git("rev-parse", FIRST)
+    [finding] = hub.json("doctor", code=1)["findings"]
+    assert finding["advice"] == f"printf '%s\\n' {tip} >{entry(hub, where)}/HEAD"
+    assert hub.call("sh", "-c", finding["advice"]) == Result(0)
     follows(hub, "cleanup", "s1")
     assert not other.exists()
     assert not where.exists()
@@ -241,7 +253,7 @@ def test_what_the_way_back_lands_on_is_nobodys(hub: Hub, where: Path) -> None:
 def test_reflogs_are_of_no_use_here(hub: Hub, where: Path) -> None:
     """Without them the session's own word counts, and that the place is the agent's."""
     hub.git("config", "core.logAllRefUpdates", "false")
-    own = hub.top / ".git" / "worktrees" / where.name
+    own = entry(hub, where)
     shutil.rmtree(own / "logs")
     detach(hub, where)
     [finding] = hub.json("doctor", code=1)["findings"]

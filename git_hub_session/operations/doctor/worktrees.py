@@ -86,13 +86,13 @@ def _way_onto(facts: Facts, worktree: Worktree, session: Session) -> str:
     """How a worktree that is off its branch becomes the agent's again, with all that is in it."""
     if facts.closed is not None:
         return f"git -C {quote(worktree.path)} status"
-    return way_onto(worktree, _branch_of(facts, worktree, session), facts.scene.repo)
+    return way_onto(worktree, _branch_of(facts, worktree, session), facts.scene)
 
 
 def _branch_of(facts: Facts, worktree: Worktree, session: Session) -> AgentBranch:
     """The attempt that it is known by, or the last of the agent that the session says works there."""
     known = next(filter(None, map(parse_agent_branch, worktree.known_by)), None)
-    if known is not None:
+    if known is not None and known.session == session.id:
         return known
     real = os.path.realpath(worktree.path)
     told = (name for name, path in told_paths(session).items() if os.path.realpath(path) == real)
