@@ -29,7 +29,7 @@ def way_back(worktree: Worktree) -> str:
         return f"git worktree repair {where}" if is_same(named, worktree.entry) else f"rm {where}"
     dot_git = os.path.join(path, ".git")
     if not os.path.isdir(path) or (os.path.isdir(dot_git) and not os.path.islink(dot_git)):
-        return f"mv {where} {quote(_free(f'{path}.other'))}"
+        return out_of_the_way(path)
     if os.path.isdir(named):
         return _apart(worktree, named)
     return _linked(worktree)
@@ -40,6 +40,11 @@ def moved_back(found: str, worktree: Worktree) -> str:
     parent = os.path.dirname(worktree.path)
     made = "" if os.path.isdir(parent) else f"mkdir -p {quote(parent)} && "
     return f"{made}mv {quote(found)} {quote(worktree.path)}"
+
+
+def out_of_the_way(path: str) -> str:
+    """What to type to have what lies at `path` under another name."""
+    return f"mv {quote(path)} {quote(_free(f'{path}.other'))}"
 
 
 def told_anew(found: str, worktree: Worktree) -> str:
@@ -68,7 +73,7 @@ def _apart(worktree: Worktree, named: str) -> str:
     is_ours = is_same(os.path.dirname(named), os.path.dirname(worktree.entry))
     if is_ours and other.missing:
         return moved_back(path, other)
-    return f"mv {quote(path)} {quote(_free(f'{path}.other'))}"
+    return out_of_the_way(path)
 
 
 def _free(path: str) -> str:

@@ -20,6 +20,7 @@ from shlex import quote
 
 from git_hub_session import tree
 from git_hub_session.operations.judge import CHANGED, GIT_USED, GONE, Reason
+from git_hub_session.operations.links import out_of_the_way
 from git_hub_session.operations.note import (
     ASIDE,
     DELETE,
@@ -265,7 +266,7 @@ def recover(worktree: Worktree) -> Aside | None:
     if note.step and is_aside and is_back:
         raise Stuck(
             f"its directory was moved to '{note.trash}', and something else lies in its place",
-            "move it back",
+            out_of_the_way(worktree.path),
         )
     if note.step == ASIDE and is_aside:
         _put_back(worktree, note.trash)

@@ -23,7 +23,7 @@ from git_hub_session.operations.judge import (
     reason_before_looking,
     to_save,
 )
-from git_hub_session.operations.links import moved_back, told_anew, way_back
+from git_hub_session.operations.links import moved_back, out_of_the_way, told_anew, way_back
 from git_hub_session.operations.note import ASIDE, unfinished
 from git_hub_session.operations.offbranch import off_branch, way_onto
 from git_hub_session.operations.policy import Policy
@@ -129,7 +129,7 @@ def _judge(
         return Verdict(worktree, branch, None, half_removed=True, saved_before=note.saved)
     if note.step and os.path.lexists(note.trash) and os.path.lexists(worktree.path):
         fault = f"its directory was moved to '{note.trash}', and something else lies in its place"
-        return Verdict(worktree, branch, Reason("stuck", fault, "move it back"))
+        return Verdict(worktree, branch, Reason("stuck", fault, out_of_the_way(worktree.path)))
     if note.step == ASIDE and worktree.missing:  # a dry run: a real one has put it back by now
         fault = f"a removal of it was cut off: its directory waits in '{note.trash}'"
         return Verdict(worktree, branch, Reason("stuck", fault, "cleanup puts it back and goes on"))

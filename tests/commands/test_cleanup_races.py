@@ -182,7 +182,7 @@ def test_a_new_directory_in_its_place(hub: Hub) -> None:
     assert (aside / "file").read_text() == "first\n"
     assert (where / "other").read_text() == "other"
     told = f"its directory was moved to '{aside}', and something else lies in its place"
-    assert hub.run("cleanup", "s1") == kept(where, told, "move it back")
+    assert hub.run("cleanup", "s1") == kept(where, told, f"mv {where} {where}.other")
     where.rename(where.parent / "other")
     assert hub.run("cleanup", "s1") == saved(where)
 

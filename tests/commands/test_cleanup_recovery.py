@@ -69,10 +69,14 @@ def test_another_directory_in_its_place(hub: Hub) -> None:
     assert result == kept(
         where,
         f"its directory was moved to '{_trash(where)}', and something else lies in its place",
-        "move it back",
+        f"mv {where} {where}.other",
     )
     assert (where / "precious").exists()
     assert (_trash(where) / "file").exists()
+    assert hub.call("mv", where, f"{where}.other") == Result(0)
+    assert hub.run("cleanup", "-q", "s1") == Result(0)
+    assert not _trash(where).exists()
+    assert Path(f"{where}.other", "precious").read_text() == "precious\n"
 
 
 def test_a_fixture_that_looks_like_a_repository(hub: Hub) -> None:

@@ -12,7 +12,7 @@ from git_hub_session.operations import removal, trash
 from git_hub_session.operations.doctor.facts import Facts, is_half_added, told_paths
 from git_hub_session.operations.doctor.finding import Finding
 from git_hub_session.operations.doctor.locks import left_locks
-from git_hub_session.operations.links import moved_back, told_anew, way_back
+from git_hub_session.operations.links import moved_back, out_of_the_way, told_anew, way_back
 from git_hub_session.operations.note import unfinished
 from git_hub_session.operations.offbranch import off_branch, way_onto
 from git_hub_session.operations.recovery import is_locked_for_nothing
@@ -189,7 +189,7 @@ def _cut_off(worktree: Worktree, sid: SessionId) -> Finding:
     note, path = unfinished(worktree), worktree.path
     if os.path.lexists(note.trash) and os.path.lexists(path):
         evidence = f"a removal moved it to '{note.trash}', and something else lies in its place"
-        advice = f"mv {quote(path)} {quote(path)}.other && mv {quote(note.trash)} {quote(path)}"
+        advice = out_of_the_way(worktree.path)
         return Finding("removal-cut-off", path, evidence, sid, advice=advice)
     fix, evidence = "put it back", "a removal of it was begun, and cut off"
     if removal.is_half_removed(worktree):
