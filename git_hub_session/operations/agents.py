@@ -13,6 +13,7 @@ from git_hub_session.refnames import (
     HEADS,
     AgentBranch,
     SessionId,
+    agent_number,
     archive_prefix,
     branch_prefix,
     parse_agent_branch,
@@ -127,13 +128,16 @@ def archived_agents(sid: SessionId, repo: GitRepo) -> set[int]:
 
 
 def takes_agents(session: Session, repo: GitRepo) -> bool:
-    """Not once they are evaluated: unless somebody said so before there was one, or while one was half-made."""
+    """Not once they are evaluated, but for those that were half-made: unless somebody said so before there was one."""
     if session.state is not State.EVALUATING:
         return session.state not in FINISHED
-    agents = map(session.agent, session.agents)
-    if any(agent.get("status") == SPAWNING for agent in agents):
-        return True
     return not (attempts(session.id, repo) or archived_agents(session.id, repo))
+
+
+def half_made(session: Session) -> list[int]:
+    """The agents that a spawn was making when it was cut off, by number."""
+    marked = [name for name in session.agents if session.agent(name).get("status") == SPAWNING]
+    return sorted(filter(None, map(agent_number, marked)))
 
 
 def way_to_agents(session: Session, repo: GitRepo, there: Collection[int] = ()) -> str:
@@ -143,7 +147,8 @@ def way_to_agents(session: Session, repo: GitRepo, there: Collection[int] = ()) 
     made = {*attempts(session.id, repo), *archived_agents(session.id, repo)}
     if made - {*there} and session.state is not State.INIT:
         return f"git hub-session restore {session.id}"
-    return f"git hub-session spawn {session.id}" if takes_agents(session, repo) else ANOTHER
+    goes = takes_agents(session, repo) or half_made(session)
+    return f"git hub-session spawn {session.id}" if goes else ANOTHER
 
 
 def base_of(session: Session, repo: GitRepo) -> str:

@@ -11,6 +11,7 @@ from git_hub_session.operations.agents import (
     SPAWNING,
     all_agents,
     attempts,
+    half_made,
     is_free,
     takes_agents,
     worktree_path,
@@ -22,7 +23,7 @@ from git_hub_session.operations.returns import archived_of
 from git_hub_session.operations.scene import Scene
 from git_hub_session.refnames import HEADS, AgentBranch, archive_prefix, short
 from git_hub_session.session import Session
-from git_hub_session.states import State
+from git_hub_session.states import FINISHED, State
 from git_hub_session.typed import TYPE_CHECKING, NamedTuple
 from git_hub_session.worktrees import Worktree
 
@@ -73,15 +74,11 @@ def plan_spawn(
     session: Session, scene: Scene, wish: Wish, worktrees: Sequence[Worktree]
 ) -> Spawned:
     """What is to be made; raises Refused."""
-    if not takes_agents(session, scene.repo):
-        raise Refused(
-            f"session '{session.id}' is '{session.state}': it takes no more agents", hint=ANOTHER
-        )
     known_attempts, archived = attempts(session.id, scene.repo), _archived(session, scene.repo)
     made: list[Newborn] = []
     present: list[AgentBranch] = []
     away: list[int] = []
-    for number in [wish.retry] if wish.retry else wish.agents or all_agents(session):
+    for number in _meant(session, scene.repo, wish):
         last = max(known_attempts.get(number, ()), default=0)
         following = max(last, archived.get(number, 0)) + 1
         known = session.agent(f"agent-{number}")
@@ -110,6 +107,19 @@ def plan_spawn(
     begins = session.state is State.INIT and (made or present)
     state = State.RUNNING if begins else session.state
     return Spawned(session, base, tuple(made), tuple(present), state)
+
+
+def _meant(session: Session, repo: GitRepo, wish: Wish) -> Sequence[int]:
+    """The agents that are to be there; of a session that takes no more of them those that were half-made. Raises Refused."""
+    numbers = [wish.retry] if wish.retry else wish.agents
+    if takes_agents(session, repo):
+        return numbers or all_agents(session)
+    half = [] if session.state in FINISHED else half_made(session)
+    if not half or not {*numbers} <= {*half}:
+        raise Refused(
+            f"session '{session.id}' is '{session.state}': it takes no more agents", hint=ANOTHER
+        )
+    return numbers or half
 
 
 def _refuse_if_taken(

@@ -190,6 +190,21 @@ def test_finished_sessions_take_no_more(hub: Hub) -> None:
     )
 
 
+def test_an_evaluated_session_takes_back_who_was_half_made_and_nobody_else(hub: Hub) -> None:
+    hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "3")
+    assert hub.run("spawn", "-q", "s1", "--agents", "1") == Result(0)
+    document = hub.state()
+    document["agents"]["agent-2"] = {"status": "spawning", "attempt": 1}
+    document["state"] = "evaluating"
+    (hub.directory() / "state.json").write_text(json.dumps(document))
+    refused = hub.run("spawn", "s1", "--agents", "2-3")
+    assert (refused.code, refused.out) == (1, "")
+    assert refused.err.startswith("error: session 's1' is 'evaluating': it takes no more agents\n")
+    assert hub.run("spawn", "-q", "s1") == Result(0)
+    assert entries(hub) == ["agent-1", "agent-2"]
+    assert hub.run("spawn", "s1").code == 1
+
+
 def test_somebody_said_evaluating_before_there_was_an_agent(hub: Hub) -> None:
     """Else there were no way on: all that wants agents says to spawn them. Killed meanwhile, it is finished."""
     hub.session("s1")
