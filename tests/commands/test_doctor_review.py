@@ -16,6 +16,7 @@ from git_hub_session.operations.recovery import is_locked_for_nothing
 from git_hub_session.worktrees import REMOVING, linked_worktrees
 from tests.commands.test_doctor import branch_cut_off, edited, entry, found
 from tests.hub import PYTHON, Hub, Result, snapshot, wait_for
+from tests.interposed import interposed
 
 
 def advice(hub: Hub) -> str:
@@ -552,3 +553,13 @@ def test_a_head_that_was_cut_off_in_a_rebase_is_the_commit_again(hub: Hub) -> No
     assert typed(hub, advice(hub)) == Result(0)
     assert hub.call("git", "-C", where, "rebase", "--continue", environ=editor).code == 0
     assert hub.run("doctor") == NOTHING
+
+
+def test_a_ref_that_is_made_while_it_looks_is_not_broken(hub: Hub) -> None:
+    """After the refs were read, and before their files are."""
+    hub.session("a", agents=1)
+    name = "hub/a/agent-9/attempt-1"
+    make = f"subprocess.run(['git', 'branch', {name!r}], check=True)"
+    looked = interposed(hub, "doctor", code=make, opened="a/state.json", nth=2)
+    assert looked == Result(0, "1 session, 1 worktree: nothing found\n")
+    assert hub.git("rev-parse", name) == hub.git("rev-parse", "main")
