@@ -105,6 +105,23 @@ def test_beside_a_link_that_is_wrong_they_are_told_one_by_one(begun: Hub) -> Non
     assert snapshot(mine) == before
 
 
+def test_a_git_that_cannot_find_them_again(begun: Hub) -> None:
+    """One before 2.31 reads in their .git files that the repository is where it was."""
+    hub = moved(begun)
+    programs, real = hub.top.parent / "bin", shutil.which("git", path=hub.environ["PATH"])
+    programs.mkdir()
+    cannot = "*'worktree repair'*) echo 'error: unable to locate repository' >&2; exit 1"
+    (programs / "git").write_text(f'#!/bin/sh\ncase "$*" in {cannot} ;; esac\nexec {real} "$@"\n')
+    (programs / "git").chmod(0o755)
+    path = {"PATH": f"{programs}{os.pathsep}{hub.environ['PATH']}"}
+    result = hub.call("git-hub-session", "doctor", "--fix", environ=path)
+    assert result.code == 1
+    assert result.out.count("  not done: error: unable to locate repository\n") == 2
+    for line in re.findall("hint: (.*)", result.out):
+        assert hub.call("sh", "-c", line) == Result(0)
+    is_whole(hub)
+
+
 def test_a_copy_takes_nothing_from_the_first(begun: Hub) -> None:
     """Each agent's directory in the copy still says that it is the first one's."""
     before = snapshot(begun.top), snapshot(place(begun, 1).parent)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 from git_hub_session.board import Board
 from git_hub_session.clock import iso
-from git_hub_session.errors import HubError
+from git_hub_session.errors import GitFailed, HubError
 from git_hub_session.heads import reflog_commits
 from git_hub_session.history import corrected
 from git_hub_session.hub import clear, ignore
@@ -18,6 +18,7 @@ from git_hub_session.operations.doctor.finding import Finding
 from git_hub_session.operations.doctor.sessions import state_of
 from git_hub_session.operations.doctor.worktrees import moved_to
 from git_hub_session.operations.halfmade import refuse_if_made, set_aside
+from git_hub_session.operations.links import told_anew
 from git_hub_session.operations.policy import policy_of
 from git_hub_session.operations.recovery import is_locked_for_nothing, unlock
 from git_hub_session.operations.removal import recover
@@ -129,8 +130,12 @@ def _finish_removal(finding: Finding, facts: Facts, edit: Edit) -> Notes:
 
 
 def _repair(finding: Finding, facts: Facts, _edit: Edit) -> Notes:
-    [path] = moved_to(facts, _worktree(finding, facts))
-    facts.scene.git.run(["worktree", "repair", "--", path])
+    worktree = _worktree(finding, facts)
+    [path] = moved_to(facts, worktree)
+    try:
+        facts.scene.git.run(["worktree", "repair", "--", path])
+    except GitFailed as fault:  # an old one does not find what was moved along with the repository
+        raise HubError(fault.stderr.strip() or fault.message, told_anew(path, worktree)) from None
     return []
 
 
