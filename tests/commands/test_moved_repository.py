@@ -117,7 +117,9 @@ def test_a_git_that_cannot_find_them_again(begun: Hub) -> None:
     result = hub.call("git-hub-session", "doctor", "--fix", environ=path)
     assert result.code == 1
     assert result.out.count("  not done: error: unable to locate repository\n") == 2
-    for line in re.findall("hint: (.*)", result.out):
+    lines = re.findall("by hand: (.*)", result.out)
+    assert len(lines) == 2
+    for line in lines:
         assert hub.call("sh", "-c", line) == Result(0)
     is_whole(hub)
 
