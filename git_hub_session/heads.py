@@ -66,7 +66,8 @@ def operation_of(git_dir: str) -> Operation:
         moved += text_of(os.path.join(git_dir, directory, "update-refs")).splitlines()[::3]
     if "BISECT_LOG" in present:
         start = text_of(os.path.join(git_dir, "BISECT_START")).strip()
-        branches.append(start if start.startswith(REFS) else HEADS + start)
+        if not is_id(start):  # begun off any branch
+            branches.append(start if start.startswith(REFS) else HEADS + start)
     name = next((name for mark, name in _MARKS.items() if mark in present), "")
     if "rebase-apply" in present and os.path.exists(os.path.join(git_dir, _APPLYING)):
         name = "am"
@@ -90,7 +91,7 @@ _MOVING = "checkout: moving from "  # what git checkout and git switch say there
 
 def reflog(git_dir: str, ref: str) -> list[str]:
     """The lines of a reflog: old id, new id, who, when; then a tab and why."""
-    return text_of(os.path.join(git_dir, "logs", ref), limit=1 << 24).splitlines()
+    return text_of(os.path.join(git_dir, "logs", ref), limit=1 << 24, end=True).splitlines()
 
 
 def reflog_tip(git_dir: str, ref: str) -> str:
@@ -99,13 +100,16 @@ def reflog_tip(git_dir: str, ref: str) -> str:
     return last if is_id(last) else ""
 
 
-def left_branch(git_dir: str) -> str:
-    """The full ref of the branch that HEAD left last, as its reflog has it, or ''."""
+def left_branch(git_dir: str, *, is_cut_off: bool) -> str:
+    """The full ref of the branch that HEAD left last, as its reflog has it, or ''; if HEAD is cut off, where it was."""
     for line in reversed(reflog(git_dir, "HEAD")):
         why = line.partition("\t")[2]
-        source = why.removeprefix(_MOVING).partition(" ")[0]
-        if why.startswith(_MOVING) and not is_id(source):
-            return HEADS + source
+        if why.startswith(_MOVING):
+            source, _, target = why.removeprefix(_MOVING).partition(" to ")
+            names = [target, source] if is_cut_off else [source]
+            name = next((one for one in names if not (is_id(one) or one.startswith("HEAD"))), "")
+            if name:
+                return HEADS + name
     return ""
 
 
@@ -120,8 +124,8 @@ def is_id(text: str) -> bool:
     return len(text) in (40, 64) and all(char in "0123456789abcdef" for char in text)
 
 
-def text_of(path: str, *, limit: int = _LIMIT) -> str:
-    """What the file has, its first `limit` bytes; '' where it cannot be read. Nobody is waited for."""
+def text_of(path: str, *, limit: int = _LIMIT, end: bool = False) -> str:
+    """What the file has, its first `limit` bytes, or its last; '' where it cannot be read. Nobody is waited for."""
     # Not open(): of the calls that it makes this needs half, and there are thousands of files.
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
@@ -133,6 +137,9 @@ def text_of(path: str, *, limit: int = _LIMIT) -> str:
             found = os.fstat(fd)
             if not stat.S_ISREG(found.st_mode):  # a device has no end
                 return ""
+            if end and found.st_size > limit:
+                os.lseek(fd, found.st_size - limit, os.SEEK_SET)
+                data = b""
             left = min(found.st_size, limit) - len(data)
             while left > 0 and (more := os.read(fd, left)):
                 data += more

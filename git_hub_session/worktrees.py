@@ -79,12 +79,7 @@ class Worktree(NamedTuple):
     @property
     def was_on(self) -> str:
         """The full ref of the branch that HEAD left last, where no branch is worked on in it; or ''."""
-        return "" if self.branches else left_branch(self.entry)
-
-    @property
-    def known_by(self) -> tuple[str, ...]:
-        """The full refs of the branches that tell whose it is: those that are worked on in it, or the last that was."""
-        return self.branches or _named(self.was_on)
+        return "" if self.branches else left_branch(self.entry, is_cut_off=not self.detached)
 
     def commits(self) -> list[str]:
         """The object ids that only this worktree's own files may refer to.
@@ -111,14 +106,14 @@ def linked_worktrees(common_dir: str) -> list[Worktree]:
 
 
 def session_worktrees(sid: SessionId, worktrees: Iterable[Worktree]) -> list[tuple[Worktree, str]]:
-    """Of `worktrees`, those that are known by a branch of the session, each with that branch's ref.
+    """Of `worktrees`, those that have a branch of the session in use, each with that branch's ref.
 
     In natural order of the branches: agent-10 after agent-2.
     """
     prefix = branch_prefix(sid)
     found = []
     for worktree in worktrees:
-        branch = next((ref for ref in worktree.known_by if ref.startswith(prefix)), "")
+        branch = next((ref for ref in worktree.branches if ref.startswith(prefix)), "")
         if branch:
             found.append((worktree, branch))
     return sorted(found, key=lambda pair: natural_key(pair[1]))

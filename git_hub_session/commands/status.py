@@ -21,7 +21,7 @@ def run(context: Context, args: Arguments) -> StatusView:
     """The session that was named, else the current one, else the newest that is not finished."""
     sid = context.session_to_look_at(args.word)
     session = context.store.read(sid)
-    found = survey(session, context.repo, context.place.common_dir, procfs.processes())
+    found = survey(session, context, procfs.processes())
     posts, faults = _posts(context, sid)
     return StatusView(found, posts, context.cwd, context.now(), faults)
 

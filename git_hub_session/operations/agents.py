@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Container, Iterable, Mapping
+from collections.abc import Collection, Container, Mapping
 
 from git_hub_session import runs
 from git_hub_session.errors import HubError, Refused, UsageError
@@ -18,13 +18,11 @@ from git_hub_session.refnames import (
     branch_prefix,
     parse_agent_branch,
     parse_archive_tag,
-    session_of_branch,
     short,
 )
 from git_hub_session.session import MAX_AGENTS, Session
 from git_hub_session.states import FINISHED, State
 from git_hub_session.typed import TYPE_CHECKING
-from git_hub_session.worktrees import Worktree, session_worktrees
 
 if TYPE_CHECKING:
     from git_hub_session.discovery import Place
@@ -76,27 +74,6 @@ def parse_agent(text: str, count: int) -> int:
 
 def _is_number(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) < 10
-
-
-def session_of(worktree: Worktree) -> SessionId | None:
-    """The session that it is known by, or None: a cleanup sees no others."""
-    return next(filter(None, map(session_of_branch, worktree.known_by)), None)
-
-
-def agent_worktrees(
-    sid: SessionId, worktrees: Iterable[Worktree]
-) -> dict[int, tuple[AgentBranch, Worktree]]:
-    """{agent: its last attempt that has a worktree, and that worktree}, by number.
-
-    Of two that are known by one attempt the one that is on its branch.
-    """
-    found: list[tuple[AgentBranch, bool, Worktree]] = []
-    for worktree, ref in session_worktrees(sid, worktrees):
-        branch = parse_agent_branch(ref)
-        if branch is not None and not worktree.missing:
-            found.append((branch, bool(worktree.branches), worktree))
-    found.sort(key=lambda one: one[:2])
-    return {branch.agent: (branch, worktree) for branch, _, worktree in found}
 
 
 def all_agents(session: Session) -> range:

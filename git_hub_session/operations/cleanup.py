@@ -62,11 +62,8 @@ def rehearse(sid: SessionId, scene: Scene, policy: Policy, *, archiving: bool) -
     branches = ArchivePlan((), ())
     if archiving:
         gone = {verdict.worktree.entry for verdict in removed}
-        branches = plan_archive(
-            scene.repo.branches(branch_prefix(sid)),
-            branches_in_use(scene.place, gone),
-            scene.repo.target,
-        )
+        used = branches_in_use(scene.place, gone) | _left_by(_kept(verdicts))
+        branches = plan_archive(scene.repo.branches(branch_prefix(sid)), used, scene.repo.target)
     return Report(
         sid,
         tuple(_removed(verdict, _would_save(sid, verdict)) for verdict in removed),
@@ -97,14 +94,15 @@ def carry_out(
     edit: Edit, sid: SessionId, scene: Scene, policy: Policy, *, archiving: bool, spare: str = ""
 ) -> Report:
     """`clean_up` for who holds the session's lock already; the branch `spare` (a full ref) stays one."""
-    verdicts = plan_cleanup(sid, scene, policy, recovered(sid, scene.place))
+    verdicts = plan_cleanup(sid, scene, policy, recovered(sid, scene))
     report = _acted_on(edit, sid, scene, policy, verdicts)
     kept, notes = [*report.kept, *_main_worktree(sid, scene.place)], [*report.notes]
     branches, undone = ArchivePlan((), ()), False
     if archiving:
         try:
-            notes += _reflogs_saved(edit, sid, scene, _going(sid, scene, spare))
-            used = lambda: branches_in_use(scene.place, set())
+            left = _left_by(kept)
+            notes += _reflogs_saved(edit, sid, scene, _going(sid, scene, {*left, spare}))
+            used = lambda: branches_in_use(scene.place) | left
             branches = archive(sid, scene.repo, scene.git, used, spare=spare)
         except HubError as fault:  # it must not hide what became of the worktrees
             notes.append(f"the branches were not archived: {fault.message}")
@@ -126,7 +124,7 @@ def _reflogs_saved(
 
 def finish_one(edit: Edit, sid: SessionId, scene: Scene, policy: Policy, entry: str) -> Report:
     """The same for the worktree of one entry, whose directory is gone, if it does not come back by that."""
-    worktrees = recovered(sid, scene.place)
+    worktrees = recovered(sid, scene)
     verdicts = plan_cleanup(sid, scene, policy, worktrees, entries={entry})
     gone = [one for one in verdicts if not os.path.lexists(one.worktree.path)]
     return _acted_on(edit, sid, scene, policy, gone)
@@ -162,9 +160,14 @@ def _unseen(removed: Sequence[object]) -> list[str]:
     ]
 
 
-def _going(sid: SessionId, scene: Scene, spare: str) -> list[Branch]:
+def _left_by(kept: Iterable[Kept]) -> set[str]:
+    """The branches that kept worktrees were taken off: what is said to be typed leads back there."""
+    return {one.branch for one in kept if one.reason.code == "off-branch"}
+
+
+def _going(sid: SessionId, scene: Scene, spare: set[str]) -> list[Branch]:
     """The branches that can go: nobody has them checked out, and no other ref is meant by them."""
-    used = {*branches_in_use(scene.place, set()), spare}
+    used = branches_in_use(scene.place) | spare
     branches = scene.repo.branches(branch_prefix(sid))
     return [branch for branch in branches if branch.ref not in used and not branch.symbolic]
 

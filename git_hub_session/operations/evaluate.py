@@ -13,7 +13,6 @@ from git_hub_session.clock import iso
 from git_hub_session.errors import Refused
 from git_hub_session.operations.agents import (
     EVAL,
-    agent_worktrees,
     attempts,
     base_of,
     environment,
@@ -22,6 +21,7 @@ from git_hub_session.operations.agents import (
 )
 from git_hub_session.operations.measure import BASELINE, Checkouts, Found, Meter, Recipe, Spot
 from git_hub_session.operations.offbranch import off_branch
+from git_hub_session.operations.ownership import agent_worktrees
 from git_hub_session.operations.scene import Scene
 from git_hub_session.operations.survey import worktree_facts
 from git_hub_session.ranking import Rank, Score, judged, ranked
@@ -151,7 +151,7 @@ def _contestants(session: Session, scene: Scene, wish: Wish) -> list[Contestant]
         )
     if wish.recipe is None:
         return found
-    worktrees = agent_worktrees(session.id, linked_worktrees(scene.place.common_dir))
+    worktrees = agent_worktrees(session.id, scene, linked_worktrees(scene.place.common_dir))
     return [_placed(one, worktrees.get(one.branch.agent), repo) for one in found]
 
 

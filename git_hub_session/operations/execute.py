@@ -16,7 +16,6 @@ from git_hub_session.operations.agents import (
     EVAL,
     EXEC,
     SPAWNING,
-    agent_worktrees,
     base_of,
     environment,
     refuse_if_running,
@@ -26,6 +25,7 @@ from git_hub_session.operations.agents import (
 from git_hub_session.operations.links import way_back
 from git_hub_session.operations.offbranch import off_branch, way_onto
 from git_hub_session.operations.output import Output
+from git_hub_session.operations.ownership import agent_worktrees
 from git_hub_session.operations.scene import Scene
 from git_hub_session.operations.verdict import said
 from git_hub_session.refnames import AgentBranch, SessionId
@@ -131,7 +131,7 @@ def _plan(session: Session, scene: Scene, wish: Wish) -> tuple[Turn, ...]:
             f"session '{session.id}' is '{session.state}': no agent is at work in it",
             hint=way_to_agents(session, scene.repo),
         )
-    found = agent_worktrees(session.id, linked_worktrees(scene.place.common_dir))
+    found = agent_worktrees(session.id, scene, linked_worktrees(scene.place.common_dir))
     without = [f"agent-{number}" for number in wish.agents or () if number not in found]
     if without or not found:
         raise Refused(

@@ -35,15 +35,13 @@ def left_behind(
     nothing but the path tells.
     """
     real = os.path.realpath(path)
-    found = []
     for worktree in worktrees:
         if not worktree.path:
             continue  # git was just taking it away again
         begun = worktree.lock == lock and not worktree.head
-        if branch.ref in worktree.known_by or (begun and os.path.realpath(worktree.path) == real):
-            found.append(worktree)
-    # Of two the one that is on the branch: the other was on it once.
-    return min(found, key=lambda one: branch.ref not in one.branches, default=None)
+        if branch.ref in worktree.branches or (begun and os.path.realpath(worktree.path) == real):
+            return worktree
+    return None
 
 
 def drop_begun(path: str, common_dir: str, lock: str) -> None:

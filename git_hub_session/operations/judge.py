@@ -10,10 +10,10 @@ from fnmatch import fnmatchcase
 from os import fsdecode
 from shlex import quote
 
-from git_hub_session.operations.agents import session_of
 from git_hub_session.operations.examine import Examination, is_savable
 from git_hub_session.operations.links import way_back
 from git_hub_session.operations.offbranch import off_branch
+from git_hub_session.operations.ownership import session_of
 from git_hub_session.operations.policy import Policy
 from git_hub_session.refnames import HEADS, short
 from git_hub_session.typed import NamedTuple
@@ -103,9 +103,18 @@ def reason_before_looking(
         return _in_the_middle(worktree)
     if around.uprooted and not policy.force:
         return UPROOTED
-    if around.onto and not policy.force:
-        return Reason("off-branch", off_branch(worktree), f"{around.onto}, or use --force")
+    if around.onto:
+        return _off_branch(worktree, around.onto, policy)
     return None
+
+
+def _off_branch(worktree: Worktree, way: str, policy: Policy) -> Reason | None:
+    """Where HEAD was cut off nobody knows what is committed there: that stays by force, too."""
+    may_go = bool(worktree.detached) or worktree.missing
+    if may_go and policy.force:
+        return None
+    more = ", or use --force" if may_go else ""
+    return Reason("off-branch", off_branch(worktree), f"{way}{more}")
 
 
 def _in_the_middle(worktree: Worktree) -> Reason:

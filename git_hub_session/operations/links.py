@@ -12,7 +12,7 @@ import stat
 from itertools import chain, count
 from shlex import quote
 
-from git_hub_session.operations.whereabouts import is_uprooted
+from git_hub_session.operations.whereabouts import is_uprooted, moved_along
 from git_hub_session.worktrees import Worktree, git_dir_of, is_same, read_worktree
 
 
@@ -68,6 +68,9 @@ def _apart(worktree: Worktree, named: str) -> str:
     """The directory is another's, whose entry is `named`: to its own place, or out of the way."""
     path, other = worktree.path, read_worktree(os.path.basename(named), named)
     if is_same(other.path, path):  # the other's entry says so too: this one is missing
+        along = moved_along(worktree)
+        if along:
+            return told_anew(along, worktree)
         gone = _free(f"{path}.gone")
         return f"printf '%s\\n' {quote(gone)}/.git >{quote(worktree.entry)}/gitdir"
     is_ours = is_same(os.path.dirname(named), os.path.dirname(worktree.entry))

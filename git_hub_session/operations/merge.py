@@ -15,7 +15,6 @@ from git_hub_session.clock import iso
 from git_hub_session.errors import HubError, Refused
 from git_hub_session.escape import visible
 from git_hub_session.operations.agents import (
-    agent_worktrees,
     archived_agents,
     attempts,
     refuse_if_running,
@@ -24,6 +23,7 @@ from git_hub_session.operations.checkout import Checkout, CutOff, checkout_of, m
 from git_hub_session.operations.cleanup import carry_out
 from git_hub_session.operations.mergetree import Blend, blend, commit_blend
 from git_hub_session.operations.offbranch import off_branch
+from git_hub_session.operations.ownership import agent_worktrees
 from git_hub_session.operations.policy import Policy
 from git_hub_session.operations.report import Report, untouched
 from git_hub_session.operations.scene import Scene
@@ -234,7 +234,7 @@ def _remarks(
         yield f"{name} committed since the evaluation"
     if result is not None and result.reason:
         yield f"{name} could not be measured: {result.reason}"
-    found = agent_worktrees(session.id, linked_worktrees(scene.place.common_dir))
+    found = agent_worktrees(session.id, scene, linked_worktrees(scene.place.common_dir))
     if winner.agent in found:
         branch, worktree = found[winner.agent]
         if off_branch(worktree):

@@ -21,6 +21,8 @@ from git_hub_session.refnames import (
 )
 from git_hub_session.worktrees import Worktree, files_below, is_same
 
+_COMES_BACK = {"rebase": "rebase --abort", "bisect": "bisect reset"}
+
 
 def off_branch(worktree: Worktree) -> str:
     """Why nothing that is committed in it gets onto a branch, or ''."""
@@ -39,6 +41,10 @@ def way_onto(worktree: Worktree, branch: AgentBranch, scene: Scene) -> str:
     if not worktree.detached:
         return _head_again(worktree, branch, tip)
     here = f"git -C {quote(worktree.path)}"  # `git switch` refuses in the middle of a merge
+    if (
+        worktree.operation in _COMES_BACK
+    ):  # to the commit that it is at, whatever branch that is by then
+        return f"{here} {_COMES_BACK[worktree.operation]}"
     if tip == worktree.detached:
         return f"{here} symbolic-ref HEAD {branch.ref}"
     if scene.repo.contains(tip, worktree.detached) and not worktree.operation:
@@ -57,7 +63,10 @@ def in_the_way(
     if there.branches:
         others = short(there.branches[0])
         return f"'{path}' exists already, with '{others}' checked out", "choose another --path"
-    return f"'{path}': {off_branch(there)}", way_onto(there, branch, scene)
+    was = parse_agent_branch(there.was_on)
+    if was is not None and was[:2] == branch[:2] or not (there.detached or there.was_on):
+        return f"'{path}': {off_branch(there)}", way_onto(there, branch, scene)
+    return f"'{path}' exists already, with a detached HEAD", "choose another --path"
 
 
 def _free(branch: AgentBranch, scene: Scene) -> AgentBranch:

@@ -7,26 +7,24 @@ from contextlib import suppress
 
 from git_hub_session.operations import removal
 from git_hub_session.operations.note import unfinished
+from git_hub_session.operations.ownership import own_worktrees
+from git_hub_session.operations.scene import Scene
 from git_hub_session.operations.trash import empty_trash
 from git_hub_session.refnames import SessionId
-from git_hub_session.typed import TYPE_CHECKING
 from git_hub_session.worktrees import (
     LOCK,
     Worktree,
     linked_worktrees,
     read_worktree,
-    session_worktrees,
 )
 
-if TYPE_CHECKING:
-    from git_hub_session.discovery import Place
 
-
-def recovered(sid: SessionId, place: Place) -> list[Worktree]:
+def recovered(sid: SessionId, scene: Scene) -> list[Worktree]:
     """The repository's worktrees, with those back that a killed run had moved aside but not judged again."""
-    empty_trash(place.common_dir)
-    worktrees = linked_worktrees(place.common_dir)
-    own = [worktree for worktree, _ in session_worktrees(sid, worktrees)]
+    common_dir = scene.place.common_dir
+    empty_trash(common_dir)
+    worktrees = linked_worktrees(common_dir)
+    own = [worktree for worktree, _ in own_worktrees(sid, scene, worktrees)]
     for worktree in own:
         if is_locked_for_nothing(worktree):
             with suppress(OSError):
@@ -41,7 +39,7 @@ def recovered(sid: SessionId, place: Place) -> list[Worktree]:
             removal.recover(worktree)
         except removal.Stuck:
             pass  # the judgement names it
-    return linked_worktrees(place.common_dir) if cut_off else worktrees
+    return linked_worktrees(common_dir) if cut_off else worktrees
 
 
 def is_locked_for_nothing(worktree: Worktree) -> bool:

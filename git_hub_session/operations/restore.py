@@ -60,7 +60,7 @@ def restore(sid: SessionId, scene: Scene, wish: Wish) -> Restored:
     """Bring the worktrees back; each is whole, or nothing is left of it. Raises Refused, LockHeld."""
     with scene.store.edit(sid) as edit:
         session, at = edit.read(), iso(scene.now())
-        plan = plan_restore(session, scene, wish, recovered(sid, scene.place))
+        plan = plan_restore(session, scene, wish, recovered(sid, scene))
         if plan.made:
             for one in plan.made:
                 if session.agent(one.agent).get("status") == RESTORING:

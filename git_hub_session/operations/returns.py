@@ -15,6 +15,7 @@ from git_hub_session.operations.halfmade import INITIALIZING, left_behind
 from git_hub_session.operations.links import way_back
 from git_hub_session.operations.note import ASIDE, unfinished
 from git_hub_session.operations.offbranch import in_the_way, off_branch, way_onto
+from git_hub_session.operations.ownership import own_worktrees
 from git_hub_session.operations.scene import Scene
 from git_hub_session.refnames import (
     AgentBranch,
@@ -106,11 +107,13 @@ def plan_restore(
             f"agent-{wish.agent} has neither a branch nor an archive tag",
             hint=f"git hub-session status {session.id}",
         )
+    own = own_worktrees(session.id, scene, worktrees)
+    off = {ref: worktree for worktree, ref in own if not worktree.branches}
     made: list[Return] = []
     present: list[Present] = []
     failed: list[Failed] = []
     for number in [wish.agent] if wish.agent else sorted(tips):
-        one = _judged(tips[number], session, scene, wish, worktrees)
+        one = _judged(tips[number], session, scene, wish, worktrees, off)
         if isinstance(one, Return):
             made.append(one)
         elif isinstance(one, Present):
@@ -144,12 +147,17 @@ def _attempt(known: Mapping[str, Any]) -> int:
 
 
 def _judged(
-    one: Return, session: Session, scene: Scene, wish: Wish, worktrees: Sequence[Worktree]
+    one: Return,
+    session: Session,
+    scene: Scene,
+    wish: Wish,
+    worktrees: Sequence[Worktree],
+    off: Mapping[str, Worktree],
 ) -> Return | Present | Failed:
-    """What is to become of an agent's last attempt."""
+    """What is to become of an agent's last attempt; `off` has worktrees that were taken off their branches."""
     branch, known = one.branch, session.agent(one.agent)
     path = worktree_path(wish.template, scene.place, branch)
-    found = left_behind(branch, path, worktrees, LOCK)
+    found = left_behind(branch, path, worktrees, LOCK) or off.get(branch.ref)
     cut_off = known.get("status") == RESTORING and known.get("attempt") == branch.attempt
     if found is not None:
         if not (cut_off and is_half_made(found)) and not removal.is_half_removed(found):

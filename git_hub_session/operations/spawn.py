@@ -62,7 +62,7 @@ def spawn(sid: SessionId, scene: Scene, wish: Wish) -> Spawned:
     """
     with scene.store.edit(sid) as edit:
         session = edit.read()
-        worktrees, at = recovered(sid, scene.place), iso(scene.now())
+        worktrees, at = recovered(sid, scene), iso(scene.now())
         plan = plan_spawn(session, scene, wish, worktrees)
         if not plan.made:
             _put_right(edit, session, plan, scene, at)

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from git_hub_session.errors import Damaged
 from git_hub_session.operations.agents import base_of
 from git_hub_session.operations.examine import examine, read_index
+from git_hub_session.operations.ownership import own_worktrees
+from git_hub_session.operations.scene import Scene
 from git_hub_session.refnames import (
     AgentBranch,
     branch_prefix,
@@ -14,7 +16,7 @@ from git_hub_session.refnames import (
     parse_agent_branch,
 )
 from git_hub_session.typed import TYPE_CHECKING, NamedTuple
-from git_hub_session.worktrees import Worktree, lies_in, linked_worktrees, session_worktrees
+from git_hub_session.worktrees import Worktree, lies_in, linked_worktrees
 
 if TYPE_CHECKING:
     from git_hub_session.gitrepo import Branch, DiffStat, GitRepo
@@ -53,10 +55,9 @@ class Survey(NamedTuple):
     worktrees: tuple[WorktreeFacts, ...]
 
 
-def survey(
-    session: Session, repo: GitRepo, common_dir: str, processes: Sequence[Process]
-) -> Survey:
+def survey(session: Session, scene: Scene, processes: Sequence[Process]) -> Survey:
     """Look at all that belongs to a session; nothing is locked or written."""
+    repo, worktrees = scene.repo, linked_worktrees(scene.place.common_dir)
     branches = repo.branches(branch_prefix(session.id))
     base = base_of(session, repo)
     frontier = repo.frontier(branch.oid for branch in branches if branch.oid)
@@ -68,7 +69,7 @@ def survey(
         ),
         tuple(
             worktree_facts(worktree, branch, repo, processes)
-            for worktree, branch in session_worktrees(session.id, linked_worktrees(common_dir))
+            for worktree, branch in own_worktrees(session.id, scene, worktrees)
         ),
     )
 

@@ -26,6 +26,7 @@ from git_hub_session.operations.judge import (
 from git_hub_session.operations.links import moved_back, out_of_the_way, told_anew, way_back
 from git_hub_session.operations.note import ASIDE, unfinished
 from git_hub_session.operations.offbranch import off_branch, way_onto
+from git_hub_session.operations.ownership import own_worktrees
 from git_hub_session.operations.policy import Policy
 from git_hub_session.operations.rescue import Snapshot
 from git_hub_session.operations.scene import Scene
@@ -43,7 +44,6 @@ from git_hub_session.typed import TYPE_CHECKING, NamedTuple
 from git_hub_session.worktrees import (
     Worktree,
     lies_in,
-    session_worktrees,
 )
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def plan_cleanup(
             around = around._replace(onto=_way_onto(worktree, branch, scene))
         return _judge(worktree, branch, scene, policy, around)
 
-    pairs = session_worktrees(sid, worktrees)
+    pairs = own_worktrees(sid, scene, worktrees)
     return side_by_side(judge, [one for one in pairs if entries is None or one[0].entry in entries])
 
 

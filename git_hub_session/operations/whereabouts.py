@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import islice
 
-from git_hub_session.errors import HubError
-from git_hub_session.operations.agents import template_of, worktree_path
+from git_hub_session.errors import Damaged
+from git_hub_session.operations.examine import read_index
+from git_hub_session.operations.ownership import made_at
 from git_hub_session.operations.scene import Scene
 from git_hub_session.operations.trash import is_trash
 from git_hub_session.refnames import parse_agent_branch
@@ -17,13 +19,8 @@ _MOST = 10_000  # names of a directory that are looked through
 
 def places(worktree: Worktree, scene: Scene) -> list[str]:
     """Where spawn would make it today."""
-    found = []
-    for branch in filter(None, map(parse_agent_branch, worktree.known_by)):
-        try:
-            found.append(worktree_path(template_of(scene), scene.place, branch))
-        except HubError:
-            pass  # the setting is wrong, or the repository cannot be read
-    return found
+    branches = filter(None, map(parse_agent_branch, [*worktree.branches, worktree.was_on]))
+    return [path for branch in branches for path in made_at(branch, scene)]
 
 
 def lying(worktree: Worktree, worktrees: Sequence[Worktree]) -> list[str]:
@@ -44,24 +41,48 @@ def _beside(worktree: Worktree) -> list[str]:
     return [path for path in paths if is_same(git_dir_of(path), worktree.entry)]
 
 
-def moved_along(worktree: Worktree, paths: Sequence[str]) -> str:
-    """That of `paths` where it is seen if it was moved, or copied, together with the repository; or ''.
-
-    Then its .git file says where the entry was, the entry says where the directory was, and from
-    there to there it was as far as it is from here to here.
-    """
-    return next((path for path in paths if _is_as_far(path, worktree)), "")
+def moved_along(worktree: Worktree, paths: Sequence[str] = ()) -> str:
+    """Where it is seen if it was moved, or copied, together with the repository: as far from that as it was, or in `paths`; or ''."""
+    candidates = dict.fromkeys([*paths, *_shifted(worktree)])
+    return next((path for path in candidates if _is_along(path, worktree)), "")
 
 
-def _is_as_far(path: str, worktree: Worktree) -> bool:
+def _shifted(worktree: Worktree) -> Iterator[str]:
+    """Where it would be if a directory that was above both had gone where one is that is above the repository now."""
+    steps = worktree.path.split("/")
+    tops = os.path.realpath(os.path.dirname(os.path.dirname(worktree.entry))).split("/")
+    for new in range(len(tops) - 1, 0, -1):
+        for old in range(len(steps) - 1, 0, -1):
+            yield "/".join([*tops[:new], *steps[old:]])
+
+
+def _is_along(path: str, worktree: Worktree) -> bool:
+    """Whether the directory at `path` names the entry where it was before; another's, which names it too, is that one's."""
     named = git_dir_of(path)
-    if not named or is_same(named, worktree.entry):
+    if os.path.basename(named) != worktree.name or is_same(named, worktree.entry):
+        return False
+    if is_same(read_worktree(worktree.name, named).path, path):
         return False
     then = os.path.relpath(named, worktree.path)
     now = os.path.relpath(os.path.realpath(worktree.entry), os.path.realpath(path))
-    # What the entry that it names calls its own, too, is that one's.
-    is_its = is_same(read_worktree(os.path.basename(named), named).path, path)
-    return then == now and not is_its
+    return then == now or _has_its_files(path, worktree)
+
+
+def _has_its_files(path: str, worktree: Worktree) -> bool:
+    """Whether one of the files in it is as git has seen it last: where it was renamed, nothing else tells."""
+    try:
+        index, _ = read_index(worktree)
+    except Damaged:
+        return False
+    for name, entry in islice(index.entries.items(), _MOST):
+        try:
+            file = os.lstat(os.path.join(os.fsencode(path), name))
+        except OSError:
+            continue
+        seen = (file.st_size, *divmod(file.st_mtime_ns, 10**9))
+        if entry.size and seen == (entry.size, entry.mtime, entry.mtime_ns):
+            return True
+    return False
 
 
 def is_uprooted(worktree: Worktree) -> bool:

@@ -211,6 +211,7 @@ def _describe(found: WorktreeFacts, here: str) -> str:
 _ING = {
     "rebase": "rebasing",
     "merge": "merging",
+    "am": "applying patches",
     "bisect": "bisecting",
     "cherry-pick": "cherry-picking",
     "revert": "reverting",

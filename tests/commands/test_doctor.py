@@ -326,6 +326,7 @@ def half_removed(hub: Hub, sid: str, step: str) -> Path:
 @plant("worktree-off-branch")
 def worktree_taken_off_its_branch(hub: Hub, sid: str) -> Path:
     hub.git("checkout", "-q", "--detach", cwd=hub.worktree(1, sid))
+    edited(hub, sid, agents={"agent-1": {"status": "ready", "worktree": str(hub.worktree(1, sid))}})
     return hub.worktree(1, sid)
 
 

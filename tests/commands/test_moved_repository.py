@@ -125,15 +125,14 @@ def test_a_git_that_cannot_find_them_again(begun: Hub) -> None:
 
 
 def test_a_copy_takes_nothing_from_the_first(begun: Hub) -> None:
-    """Each agent's directory in the copy still says that it is the first one's."""
+    """Each agent's directory in the copy still says that it is the first one's, and so does its entry."""
     before = snapshot(begun.top), snapshot(place(begun, 1).parent)
     hub = moved(begun, by="cp -a")
-    for _ in range(2):  # the entry lets go of the first one's directory, then gets its own
-        assert hub.run("cleanup", "--force", "s1").out.endswith(
-            "Cleaned up 0 worktrees for session s1\n"
-        )
-        for one in hub.json("doctor", "--fix", code=1)["findings"]:
-            assert (one["fix"], hub.call("sh", "-c", one["advice"])) == ("", Result(0))
+    assert hub.run("cleanup", "--force", "s1").out.endswith(
+        "Cleaned up 0 worktrees for session s1\n"
+    )
+    for one in hub.json("doctor", "--fix", code=1)["findings"]:
+        assert (one["fix"], hub.call("sh", "-c", one["advice"])) == ("", Result(0))
     is_whole(hub)
     assert hub.run("cleanup", "-q", "s1") == Result(0)
     assert (snapshot(begun.top), snapshot(place(begun, 1).parent)) == before
@@ -182,3 +181,62 @@ def test_a_repository_that_is_reached_by_a_link(begun: Hub) -> None:
     os.symlink(hub.top.parent, link)
     assert Hub(link / "project", hub.environ).run("doctor", "--fix", "-q").code == 0
     is_whole(hub)
+
+
+def test_with_worktrees_in_places_of_their_own(hub: Hub) -> None:
+    """Where spawn would not make them today; and their old parent is there still."""
+    assert hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "1").code == 0
+    assert hub.run("spawn", "-q", "--path", "../mine-{n}", "s1") == Result(0)
+    where = hub.top.parent / "mine-1"
+    (where / "new").write_text("new\n")
+    there = hub.top.parent / "there"
+    there.mkdir()
+    for path in (hub.top, where):
+        path.rename(there / path.name)
+    now = Hub(there / "project", hub.environ)
+    assert "its directory lies in" in now.run("cleanup", "--force", "s1").out
+    assert found(now, "--fix", code=0) == [("worktree-moved", str(where), True)]
+    assert now.run("path", "s1", "1") == Result(0, f"{there / 'mine-1'}\n")
+    assert now.git("status", "--short", cwd=there / "mine-1") == "?? new"
+
+
+def test_renamed_together_with_the_repository(begun: Hub) -> None:
+    """Nothing is as far from anything as it was: the files tell."""
+    hub = Hub(begun.top.parent / "renamed", begun.environ)
+    begun.top.rename(hub.top)
+    (begun.top.parent / "project.hub").rename(begun.top.parent / "renamed.hub")
+    assert hub.run("cleanup", "--force", "s1").out.count("its directory lies in") == 2
+    assert [one[2] for one in found(hub, "--fix", code=0)] == [True, True]
+    where = begun.top.parent / "renamed.hub" / "s1" / "agent-2"
+    assert hub.git("status", "--short", cwd=where) == "A  staged\n?? new"
+
+
+def test_where_it_was_there_is_another_of_the_same_name(begun: Hub) -> None:
+    """With agents of its own: nothing there is touched, and none of its worktrees is said to be ours."""
+    hub = moved(begun)
+    begun.top.mkdir()
+    begun.git("init", "-q")
+    begun.commit(begun.top, "file", "another\n")
+    assert begun.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "2").code == 0
+    assert begun.run("spawn", "-q", "s1") == Result(0)
+    before = snapshot(begun.top), snapshot(place(begun, 1).parent)
+    told = hub.run("path", "s1", "1")
+    assert (told.code, told.out) == (128, "")
+    assert told.err.startswith(
+        f"fatal: '{place(begun, 1)}': its .git file points to another entry\nhint: printf "
+    )
+    assert hub.run("cleanup", "--force", "s1").out.endswith(
+        "Cleaned up 0 worktrees for session s1\n"
+    )
+    for one in hub.json("doctor", "--fix", code=1)["findings"]:
+        assert (one["fix"], hub.call("sh", "-c", one["advice"])) == ("", Result(0))
+    is_whole(hub)
+    assert (snapshot(begun.top), snapshot(place(begun, 1).parent)) == before
+
+
+def test_a_locked_one_is_named_too(begun: Hub) -> None:
+    begun.git("worktree", "lock", "--reason", "mine", place(begun, 1))
+    hub = moved(begun)
+    assert [one[2] for one in found(hub, "--fix", code=0)] == [True, True]
+    is_whole(hub)
+    assert (entry(hub, 1) / "locked").read_text().strip() == "mine"

@@ -11,7 +11,7 @@ import pytest
 
 from tests.commands.test_doctor import found
 from tests.commands.test_status import process_in
-from tests.hub import Hub, Result
+from tests.hub import Hub, Result, snapshot
 
 MEASURE = ("--eval", "cat file | wc -c | sed 's/^/n: /'", "--metric", "n", "--direction", "higher")
 FIRST, SECOND = (f"hub/s1/agent-1/attempt-{number}" for number in (1, 2))
@@ -114,21 +114,22 @@ def test_in_the_middle_of_a_merge_it_stays_in_it(hub: Hub, where: Path) -> None:
     assert detach_again.code == 1  # git's own: it resolves that first
 
 
-@pytest.mark.parametrize("words", ["restore s1 --agent=1", "exec s1 --agents=1 -- true"])
+@pytest.mark.parametrize(
+    "words", ["restore s1 --agent=1", "exec s1 -- true", "cleanup s1", "cleanup --force s1"]
+)
 def test_a_head_that_was_cut_off(hub: Hub, where: Path, words: str) -> None:
     (where / "new").write_text("new\n")
     own = entry(hub, where) / "HEAD"
     own.write_text("")
     result = hub.run(*words.split())
-    if words.startswith("exec"):  # to which it is none of the session's
-        assert hint(result) == "git hub-session restore s1"
-        result = hub.run("restore", "s1", "--agent=1")
-    assert f"'{where}': its HEAD cannot be read" in result.out + result.err
+    assert f"'{where}'" in result.out + result.err or f"worktree: {where}\n" in result.out
+    assert "its HEAD cannot be read" in result.out + result.err
     line = hint(result)
     assert line == f"printf 'ref: %s\\n' refs/heads/{FIRST} >{own}"
     assert hub.call("sh", "-c", line) == Result(0)
+    if not words.startswith("cleanup --force"):
+        assert hub.git("status", "--short", cwd=where) == "?? new"
     assert hub.run(*words.split()).code == 0
-    assert hub.git("status", "--short", cwd=where) == "?? new"
 
 
 def test_another_branch_in_its_place_is_named(hub: Hub, where: Path) -> None:
@@ -251,12 +252,139 @@ def test_what_the_way_back_lands_on_is_nobodys(hub: Hub, where: Path) -> None:
 
 
 def test_reflogs_are_of_no_use_here(hub: Hub, where: Path) -> None:
-    """Without them the session's own word counts, and that the place is the agent's."""
+    """Without them the session's own word counts, for the doctor alone: anybody may have made a worktree there."""
     hub.git("config", "core.logAllRefUpdates", "false")
     own = entry(hub, where)
     shutil.rmtree(own / "logs")
     detach(hub, where)
     [finding] = hub.json("doctor", code=1)["findings"]
     assert (finding["code"], finding["evidence"]) == ("worktree-off-branch", "its HEAD is detached")
-    follows(hub, "restore", "s1", "--agent=1")
+    assert hint(hub.run("restore", "s1", "--agent=1")) == "choose another --path"
+    assert hub.call("sh", "-c", finding["advice"]) == Result(0)
     assert head_of(hub, where) == f"refs/heads/{FIRST}"
+
+
+def review(hub: Hub, where: Path) -> Path:
+    """A person looks at what an agent has made, in a worktree of his own, and goes on from there."""
+    assert hub.run("cleanup", "-q", "s1") == Result(0)
+    (hub.top / ".git" / "info" / "exclude").write_text("*.log\n")
+    hub.git("tag", "v1", "main")
+    mine = where.parent.parent / "review"
+    hub.git("worktree", "add", "-q", mine, FIRST)
+    detach(hub, mine, "v1")
+    (mine / "build.log").write_text("ignored\n")
+    return mine
+
+
+def test_who_has_looked_at_an_agents_work_keeps_his_worktree(hub: Hub, where: Path) -> None:
+    mine = review(hub, where)
+    hub.commit(mine, "mine", "a person's\n")
+    before = snapshot(mine)
+    assert hub.run("doctor").code == 0
+    assert hub.run("path", "s1", "1").code == 128
+    assert hub.run("restore", "-q", "s1") == Result(0)
+    assert hub.run("exec", "-q", "s1", "--", "touch", "here") == Result(0)
+    assert hub.run("cleanup", "-q", "--force", "s1") == Result(0)
+    assert hub.run("archive", "-q", "s1") == Result(0)
+    assert snapshot(mine) == before
+
+
+@pytest.mark.parametrize("command", ["spawn s1", "restore s1 --agent=1"])
+def test_what_a_person_made_in_an_agents_place_stays_a_persons(
+    hub: Hub, where: Path, command: str
+) -> None:
+    if command.startswith("spawn"):
+        where = place(hub, 3)
+        file = hub.directory() / "config.yaml"
+        file.write_text(file.read_text().replace("agent_count: 2", "agent_count: 3"))
+    else:
+        assert hub.run("cleanup", "-q", "s1") == Result(0)
+    hub.git("worktree", "add", "-q", "--detach", where)
+    before = snapshot(where)
+    result = hub.run(*command.split())
+    assert f"'{where}' exists already, with a detached HEAD" in result.out + result.err
+    assert hint(result) == "choose another --path"
+    assert hub.run("cleanup", "--force", "s1").code == 0
+    assert snapshot(where) == before
+
+
+def test_a_branch_that_is_no_agents(hub: Hub, where: Path) -> None:
+    """Below the session's: it is nobody's once it was left, and no agent gets what is there."""
+    mine = hub.top.parent / "mine"
+    hub.git("worktree", "add", "-q", "-b", "hub/s1/mine", mine)
+    detach(hub, mine)
+    before = snapshot(hub.top / ".git" / "worktrees" / "mine")
+    assert hub.run("doctor") == Result(0, "1 session, 2 worktrees: nothing found\n")
+    assert "mine" not in hub.run("cleanup", "--force", "s1").out
+    assert snapshot(hub.top / ".git" / "worktrees" / "mine") == before
+
+
+@pytest.mark.parametrize("command", ["archive s1", "cleanup --archive s1", "merge --yes s1"])
+def test_its_branch_stays_where_it_has_to_come_back_to(hub: Hub, where: Path, command: str) -> None:
+    assert hub.run("eval", "-q", *MEASURE, "s1").code == 0
+    detach(hub, where)
+    planned = hub.run(*command.split(), "-n")
+    assert command[0] == "m" or f"symbolic-ref HEAD refs/heads/{FIRST}" in planned.out
+    result = hub.run(*command.split())
+    [line] = re.findall("hint: (git -C .*), or use --force", result.out + result.err)
+    assert hub.call("sh", "-c", line) == Result(0)
+    assert hub.git("rev-parse", FIRST) == hub.git("rev-parse", "HEAD", cwd=where)
+    assert hub.run("cleanup", "-q", "--archive", "s1") == Result(0)
+    assert f"refs/heads/{FIRST}" not in hub.refs("refs/heads/hub")
+    assert hub.git("rev-parse", "hub/archive/s1/agent-1")
+
+
+def test_an_operation_that_comes_back_to_where_it_began_comes_first(hub: Hub, where: Path) -> None:
+    """On its branch meanwhile `git rebase --abort` would move that."""
+    tip = hub.git("rev-parse", FIRST)
+    detach(hub, where, "main")
+    hub.commit(where, "file", "other\n")
+    assert hub.call("git", "rebase", "-q", FIRST, cwd=where).code == 1
+    assert hint(hub.run("restore", "s1", "--agent=1")) == f"git -C {where} rebase --abort"
+    assert hub.git("-C", where, "rebase", "--abort") == ""
+    follows(hub, "restore", "s1", "--agent=1")
+    assert hub.git("rev-parse", FIRST) == tip
+    assert head_of(hub, where) == f"refs/heads/{SECOND}"
+
+
+def test_a_bisect_that_began_off_any_branch(hub: Hub, where: Path) -> None:
+    for name in ("a", "b", "c"):
+        hub.commit(where, name, f"{name}\n")
+    detach(hub, where)
+    hub.git("bisect", "start", "HEAD", "HEAD~3", cwd=where)
+    [finding] = hub.json("doctor", code=1)["findings"]
+    assert finding["advice"] == f"git -C {where} bisect reset"
+    assert hint(hub.run("exec", "s1", "--", "true")) == f"git -C {where} bisect reset"
+    assert hub.call("sh", "-c", finding["advice"]).code == 0
+    follows(hub, "exec", "s1", "--", "true")
+
+
+def test_a_persons_head_that_was_cut_off_is_on_the_branch_that_it_was_on(
+    hub: Hub, where: Path
+) -> None:
+    mine = review(hub, where)
+    hub.git("checkout", "-q", "-b", "mine", cwd=mine)
+    hub.commit(mine, "mine", "a person's\n")
+    (entry(hub, mine) / "HEAD").write_text("")
+    assert hub.run("doctor").code == 0
+    assert hub.run("cleanup", "-q", "--force", "s1") == Result(0)
+
+
+def test_only_the_end_of_a_long_reflog_counts(hub: Hub, where: Path) -> None:
+    log = entry(hub, where) / "logs" / "HEAD"
+    line = log.read_text().splitlines()[-1]
+    with log.open("a") as file:
+        for _ in range((17 << 20) // len(line)):
+            file.write(f"{line}\n")
+    detach(hub, where)
+    assert hint(hub.run("restore", "s1", "--agent=1")).endswith(
+        f"symbolic-ref HEAD refs/heads/{FIRST}"
+    )
+
+
+def test_status_in_the_middle_of_git_am(hub: Hub, where: Path) -> None:
+    patch = hub.git("format-patch", "--stdout", "-1", "hub/s1/agent-2/attempt-1")
+    assert hub.call("git", "am", "-q", cwd=where, stdin=patch).code == 128
+    shown = hub.run("status", "s1")
+    assert shown.code == 0
+    assert "agent-1 (applying patches)" in shown.out

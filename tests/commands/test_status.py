@@ -78,7 +78,7 @@ def test_every_kind_of_worktree(hub: Hub) -> None:
         "  * agent-7/attempt-1       3       1      2  +2/-0  ../worktrees/s1/agent-7 (bisecting)                              30 minutes ago: Three",
         "    agent-8/attempt-1       0       1      0  +0/-0  ../worktrees/s1/agent-8 (in use by process PID)                  30 minutes ago: base",
         "    agent-9/attempt-1       0       1      0  +0/-0  ../worktrees/s1/agent-9 (its .git file points to another entry)  30 minutes ago: base",
-        "    agent-10/attempt-1      0       1      0  +0/-0  ../worktrees/s1/agent-10 (detached)                              30 minutes ago: base",
+        "    agent-10/attempt-1      0       1      0  +0/-0  -                                                                30 minutes ago: base",
     )
     expected = HEAD.format(agents=10) + "\n  Branches:\n" + "".join(f"{row}\n" for row in rows)
     shown = result.out.replace(f"process {pid})", "process PID)" + " " * (len(str(pid)) - 3))

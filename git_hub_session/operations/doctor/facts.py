@@ -7,9 +7,8 @@ from collections.abc import Collection, Mapping, Sequence
 
 from git_hub_session import procfs
 from git_hub_session.errors import Damaged, HubError
-from git_hub_session.operations.agents import session_of
 from git_hub_session.operations.halfmade import INITIALIZING
-from git_hub_session.operations.offbranch import off_branch
+from git_hub_session.operations.ownership import left_by, session_of, told_paths
 from git_hub_session.operations.returns import LOCK
 from git_hub_session.operations.scene import Scene
 from git_hub_session.refnames import (
@@ -19,6 +18,7 @@ from git_hub_session.refnames import (
     SessionId,
     archive_prefix,
     is_session_id,
+    session_of_branch,
 )
 from git_hub_session.session import Session
 from git_hub_session.states import FINISHED
@@ -100,7 +100,7 @@ def gather(scene: Scene, held: SessionId | None = None) -> Facts:
         [one for one in found if isinstance(one, Broken) and not is_session_id(one.id)],
         busy,
         worktrees,
-        _owners(worktrees, sessions),
+        _owners(worktrees, sessions, scene),
         branches,
         tags,
         rescues,
@@ -149,9 +149,9 @@ def _busy(scene: Scene, held: SessionId | None) -> dict[SessionId, int]:
 
 
 def _owners(
-    worktrees: Sequence[Worktree], sessions: Mapping[SessionId, Session | Broken]
+    worktrees: Sequence[Worktree], sessions: Mapping[SessionId, Session | Broken], scene: Scene
 ) -> dict[str, SessionId]:
-    """By the branches that are worked on, or the last that was; where there is none, by what the session says is there."""
+    """By the branches that are worked on; where there is none, by what was, or by what a session says is there."""
     told: dict[str, set[SessionId]] = {}
     for sid, session in sessions.items():
         for path in told_paths(session).values() if isinstance(session, Session) else ():
@@ -159,10 +159,13 @@ def _owners(
     owners = {}
     for worktree in worktrees:
         named = session_of(worktree)
-        if off_branch(worktree) and named not in sessions:
-            named = None  # a person's, who has looked at what is over
         if named is None and worktree.path and not worktree.head:
-            named = _only(told.get(os.path.realpath(worktree.path), set()), sessions)
+            was = session_of_branch(worktree.was_on)
+            of_it = sessions.get(was) if was else None
+            if was and isinstance(of_it, Session) and left_by(worktree, was, of_it, scene):
+                named = was
+            else:
+                named = _only(told.get(os.path.realpath(worktree.path), set()), sessions)
         if named is not None:
             owners[worktree.entry] = named
     return owners
@@ -176,19 +179,6 @@ def _only(
     at_work = [sid for sid, state in states.items() if state not in FINISHED]
     found = at_work or [*sids]
     return found[0] if len(found) == 1 else None
-
-
-def told_paths(session: Session) -> dict[str, str]:
-    """{agent: where the session says that its worktree is}: to look there, and for nothing else."""
-    told = {name: session.agent(name).get("worktree") for name in session.agents}
-    return {name: path for name, path in told.items() if isinstance(path, str) and _is_path(path)}
-
-
-def _is_path(text: str) -> bool:
-    try:
-        return os.path.isabs(text) and b"\0" not in os.fsencode(text)
-    except UnicodeEncodeError:  # half a surrogate pair
-        return False
 
 
 def is_half_added(worktree: Worktree) -> bool:

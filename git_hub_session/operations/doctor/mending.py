@@ -11,7 +11,6 @@ from git_hub_session.errors import GitFailed, HubError
 from git_hub_session.heads import reflog_commits
 from git_hub_session.history import corrected
 from git_hub_session.hub import clear, ignore
-from git_hub_session.operations.agents import session_of
 from git_hub_session.operations.cleanup import finish_one
 from git_hub_session.operations.doctor.facts import Facts
 from git_hub_session.operations.doctor.finding import Finding
@@ -118,7 +117,7 @@ def _finish_removal(finding: Finding, facts: Facts, edit: Edit) -> Notes:
     if is_locked_for_nothing(worktree):
         unlock(worktree)
         return []
-    if session_of(worktree) is None:  # which a cleanup does not see
+    if not worktree.branches:  # which a cleanup would keep
         recover(worktree)
         return []
     entry = worktree.entry

@@ -9,12 +9,13 @@ from shlex import quote
 
 from git_hub_session import procfs
 from git_hub_session.operations import removal, trash
-from git_hub_session.operations.doctor.facts import Facts, is_half_added, told_paths
+from git_hub_session.operations.doctor.facts import Facts, is_half_added
 from git_hub_session.operations.doctor.finding import Finding
 from git_hub_session.operations.doctor.locks import left_locks
 from git_hub_session.operations.links import moved_back, out_of_the_way, told_anew, way_back
 from git_hub_session.operations.note import unfinished
 from git_hub_session.operations.offbranch import off_branch, way_onto
+from git_hub_session.operations.ownership import left_by, told_paths
 from git_hub_session.operations.recovery import is_locked_for_nothing
 from git_hub_session.operations.whereabouts import (
     is_uprooted,
@@ -90,9 +91,9 @@ def _way_onto(facts: Facts, worktree: Worktree, session: Session) -> str:
 
 
 def _branch_of(facts: Facts, worktree: Worktree, session: Session) -> AgentBranch:
-    """The attempt that it is known by, or the last of the agent that the session says works there."""
-    known = next(filter(None, map(parse_agent_branch, worktree.known_by)), None)
-    if known is not None and known.session == session.id:
+    """The attempt that it belongs to, or the last of the agent that the session says works there."""
+    known = left_by(worktree, session.id, session, facts.scene)
+    if known is not None:
         return known
     real = os.path.realpath(worktree.path)
     told = (name for name, path in told_paths(session).items() if os.path.realpath(path) == real)
@@ -112,7 +113,7 @@ def _headless(facts: Facts, worktree: Worktree, sid: SessionId) -> Finding:
 
 def _is_left(session: Session, worktree: Worktree) -> bool:
     """Whether the session is over, and nobody has brought the worktree back since."""
-    agents = filter(None, map(parse_agent_branch, worktree.known_by))
+    agents = filter(None, map(parse_agent_branch, [*worktree.branches, worktree.was_on]))
     return session.state in FINISHED and not any(
         "restored" in session.agent(f"agent-{one.agent}") for one in agents
     )
@@ -131,7 +132,7 @@ def _link(facts: Facts, worktree: Worktree, sid: SessionId) -> Finding | None:
         )
     if not (worktree.head or worktree.detached):
         return _headless(facts, worktree, sid)
-    if worktree.missing and worktree.lock is None:
+    if worktree.missing and (worktree.lock is None or moved_to(facts, worktree)):
         return _missing(facts, worktree, sid)
     if worktree.fault:
         # Not by --fix: git writes a .git file wherever an entry says, and who wrote the entry?
@@ -165,7 +166,8 @@ def _missing(facts: Facts, worktree: Worktree, sid: SessionId) -> Finding:
         advice = moved_back(taken[0], worktree)
         return Finding("worktree-moved", path, evidence, sid, advice=advice)
     if found:
-        evidence = f"it lies in {' or '.join(repr(one) for one in found)} now"
+        both = "' or '".join(found)
+        evidence = f"it lies in '{both}' now"
         if len(found) == 1 and may_be_repaired(found[0], facts.worktrees):
             fix = "tell git where it is"
             return Finding("worktree-moved", path, evidence, sid, fix=fix, entry=entry)

@@ -1,0 +1,117 @@
+"""Which worktrees are a session's: those that have a branch of it in use, and those that left one where an agent's lies.
+
+Off its branch (HEAD detached, or cut off) a worktree counts only in an agent's place, where spawn or
+restore would make it, or has. Anywhere else somebody has looked at an agent's work, and gone on.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+
+from git_hub_session.errors import HubError
+from git_hub_session.operations.agents import template_of, worktree_path
+from git_hub_session.operations.scene import Scene
+from git_hub_session.refnames import (
+    AgentBranch,
+    SessionId,
+    agent_number,
+    natural_key,
+    parse_agent_branch,
+    session_of_branch,
+)
+from git_hub_session.session import Session
+from git_hub_session.worktrees import Worktree, is_same, session_worktrees
+
+
+def session_of(worktree: Worktree) -> SessionId | None:
+    """The session that has a branch in use in it, or None."""
+    return next(filter(None, map(session_of_branch, worktree.branches)), None)
+
+
+def own_worktrees(
+    sid: SessionId, scene: Scene, worktrees: Sequence[Worktree]
+) -> list[tuple[Worktree, str]]:
+    """Of the repository's `worktrees` the session's, each with the full ref of the branch that it is on, or was.
+
+    In natural order of the branches: agent-10 after agent-2.
+    """
+    found = session_worktrees(sid, worktrees)
+    off = [one for one in worktrees if not one.branches and one.path]
+    if off:
+        session = _read(sid, scene)
+        found += [(one, branch.ref) for one, branch in _left(off, sid, session, scene)]
+        found.sort(key=lambda pair: natural_key(pair[1]))
+    return found
+
+
+def _read(sid: SessionId, scene: Scene) -> Session | None:
+    try:
+        return scene.store.read(sid)
+    except (HubError, OSError):
+        return None  # then the place alone has to tell
+
+
+def _left(
+    worktrees: Iterable[Worktree], sid: SessionId, session: Session | None, scene: Scene
+) -> Iterator[tuple[Worktree, AgentBranch]]:
+    for worktree in worktrees:
+        branch = left_by(worktree, sid, session, scene)
+        if branch is not None:
+            yield worktree, branch
+
+
+def left_by(
+    worktree: Worktree, sid: SessionId, session: Session | None, scene: Scene
+) -> AgentBranch | None:
+    """The attempt of the session that a worktree which is on no branch belongs to, or None."""
+    told = told_paths(session) if session is not None else {}
+    was = parse_agent_branch(worktree.was_on)
+    if was is not None and was.session == sid:
+        paths = [*filter(None, [told.get(f"agent-{was.agent}")]), *made_at(was, scene)]
+        return was if any(is_same(path, worktree.path) for path in paths) else None
+    if session is None or worktree.detached or worktree.was_on:
+        return None
+    # Whose HEAD was cut off, and never had been on another branch.
+    name = next((name for name, path in told.items() if is_same(path, worktree.path)), "")
+    attempt = session.agent(name).get("attempt") if agent_number(name) else None
+    if type(attempt) is not int or not 0 < attempt < 10**9:
+        return None
+    return AgentBranch(sid, agent_number(name), attempt)
+
+
+def told_paths(session: Session) -> dict[str, str]:
+    """{agent: where the session says that its worktree is}: to look there, and for nothing else."""
+    told = {name: session.agent(name).get("worktree") for name in session.agents}
+    return {name: path for name, path in told.items() if isinstance(path, str) and _is_path(path)}
+
+
+def _is_path(text: str) -> bool:
+    try:
+        return os.path.isabs(text) and b"\0" not in os.fsencode(text)
+    except UnicodeEncodeError:  # half a surrogate pair
+        return False
+
+
+def made_at(branch: AgentBranch, scene: Scene) -> list[str]:
+    """Where spawn would make its worktree today; nothing where that cannot be said."""
+    try:
+        return [worktree_path(template_of(scene), scene.place, branch)]
+    except HubError:
+        return []  # the setting is wrong
+
+
+def agent_worktrees(
+    sid: SessionId, scene: Scene, worktrees: Sequence[Worktree]
+) -> dict[int, tuple[AgentBranch, Worktree]]:
+    """{agent: its last attempt that has a worktree, and that worktree}, by number.
+
+    Of two that belong to one attempt the one that is on its branch.
+    """
+    found: list[tuple[AgentBranch, bool, Worktree]] = []
+    for worktree, ref in own_worktrees(sid, scene, worktrees):
+        branch = parse_agent_branch(ref)
+        if branch is not None and not worktree.missing:
+            found.append((branch, bool(worktree.branches), worktree))
+    found.sort(key=lambda one: one[:2])
+    return {branch.agent: (branch, worktree) for branch, _, worktree in found}
