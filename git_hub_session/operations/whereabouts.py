@@ -14,7 +14,8 @@ from git_hub_session.operations.trash import is_trash
 from git_hub_session.refnames import parse_agent_branch
 from git_hub_session.worktrees import Worktree, git_dir_of, is_same, read_worktree
 
-_MOST = 10_000  # names of a directory that are looked through
+_MOST = 10_000  # names of a directory, or of an index, that are looked through
+_DEEPEST = 32  # directories of a path that may have gone along
 
 
 def places(worktree: Worktree, scene: Scene) -> list[str]:
@@ -49,11 +50,11 @@ def moved_along(worktree: Worktree, paths: Sequence[str] = ()) -> str:
 
 def _shifted(worktree: Worktree) -> Iterator[str]:
     """Where it would be if a directory that was above both had gone where one is that is above the repository now."""
-    steps = worktree.path.split("/")
+    steps = worktree.path.split("/")[1:]
     tops = os.path.realpath(os.path.dirname(os.path.dirname(worktree.entry))).split("/")
-    for new in range(len(tops) - 1, 0, -1):
-        for old in range(len(steps) - 1, 0, -1):
-            yield "/".join([*tops[:new], *steps[old:]])
+    for top in range(len(tops) - 1, 0, -1):
+        for kept in range(1, min(len(steps), _DEEPEST) + 1):
+            yield "/".join([*tops[:top], *steps[-kept:]])
 
 
 def _is_along(path: str, worktree: Worktree) -> bool:
