@@ -100,17 +100,12 @@ def reflog_tip(git_dir: str, ref: str) -> str:
     return last if is_id(last) else ""
 
 
-def left_branch(git_dir: str, *, is_cut_off: bool) -> str:
-    """The full ref of the branch that HEAD left last, as its reflog has it, or ''; if HEAD is cut off, where it was."""
-    for line in reversed(reflog(git_dir, "HEAD")):
-        why = line.partition("\t")[2]
-        if why.startswith(_MOVING):
-            source, _, target = why.removeprefix(_MOVING).partition(" to ")
-            names = [target, source] if is_cut_off else [source]
-            name = next((one for one in names if not (is_id(one) or one.startswith("HEAD"))), "")
-            if name:
-                return HEADS + name
-    return ""
+def left_branches(git_dir: str) -> list[str]:
+    """The full refs of the branches that HEAD has left, in that order, as its reflog has them."""
+    whys = (line.partition("\t")[2] for line in reflog(git_dir, "HEAD"))
+    moves = (why.removeprefix(_MOVING) for why in whys if why.startswith(_MOVING))
+    sources = (move.partition(" ")[0] for move in moves)
+    return [HEADS + source for source in sources if not is_id(source)]
 
 
 def reflog_commits(common_dir: str, ref: str) -> list[str]:

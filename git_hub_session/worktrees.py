@@ -15,7 +15,7 @@ from collections.abc import Iterable
 
 from git_hub_session.heads import (
     is_id,
-    left_branch,
+    left_branches,
     operation_of,
     read_head,
     reflog,
@@ -77,9 +77,9 @@ class Worktree(NamedTuple):
         return reflog_tip(self.entry, "HEAD")
 
     @property
-    def was_on(self) -> str:
-        """The full ref of the branch that HEAD left last, where no branch is worked on in it; or ''."""
-        return "" if self.branches else left_branch(self.entry, is_cut_off=not self.detached)
+    def left(self) -> list[str]:
+        """The full refs of the branches that HEAD has left, in that order, where none is worked on in it now."""
+        return [] if self.branches else left_branches(self.entry)
 
     def commits(self) -> list[str]:
         """The object ids that only this worktree's own files may refer to.

@@ -114,7 +114,8 @@ def takes_agents(session: Session, repo: GitRepo) -> bool:
 def half_made(session: Session) -> list[int]:
     """The agents that a spawn was making when it was cut off, by number."""
     marked = [name for name in session.agents if session.agent(name).get("status") == SPAWNING]
-    return sorted(filter(None, map(agent_number, marked)))
+    most = min(session.config.agent_count or MAX_AGENTS, MAX_AGENTS)
+    return sorted(number for number in map(agent_number, marked) if 1 <= number <= most)
 
 
 def way_to_agents(session: Session, repo: GitRepo, there: Collection[int] = ()) -> str:

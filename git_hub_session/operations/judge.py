@@ -35,7 +35,7 @@ GIT_USED = Reason("changed", "git was used in it meanwhile", "try again")
 UPROOTED = Reason(
     "place-missing",
     "its directory is gone, and so is the one that it was in",
-    "bring it back, or tell 'git worktree repair' where it is; if it is gone, use --force",
+    "bring it back; if it is gone, use --force",
 )
 
 

@@ -20,13 +20,14 @@ def way_back(worktree: Worktree) -> str:
     """What to type so that they fit again, or so that nothing but the directory is missing."""
     path = worktree.path
     if not path:
-        return "git worktree repair <its directory>"
+        return elsewhere(worktree)
     where = quote(path)
     if worktree.missing:
         return _made_again(worktree)
     named = git_dir_of(path)
     if os.path.islink(path):
-        return f"git worktree repair {where}" if is_same(named, worktree.entry) else f"rm {where}"
+        real = os.path.realpath(path)
+        return told_anew(real, worktree) if is_same(named, worktree.entry) else f"rm {where}"
     dot_git = os.path.join(path, ".git")
     if not os.path.isdir(path) or (os.path.isdir(dot_git) and not os.path.islink(dot_git)):
         return out_of_the_way(path)
@@ -47,9 +48,15 @@ def out_of_the_way(path: str) -> str:
     return f"mv {quote(path)} {quote(_free(f'{path}.other'))}"
 
 
+def elsewhere(worktree: Worktree) -> str:
+    """What to do where nobody knows where it lies."""
+    known = _written("<its directory>/.git", f"{worktree.entry}/gitdir")
+    return f"bring it back, or, where it lies elsewhere: {known}"
+
+
 def told_anew(found: str, worktree: Worktree) -> str:
     """What to type to have git know of the worktree where its directory lies now, as `found`."""
-    known = f"printf '%s\\n' {quote(found)}/.git >{quote(worktree.entry)}/gitdir"
+    known = _written(f"{quote(found)}/.git", f"{worktree.entry}/gitdir")
     if is_same(git_dir_of(found), worktree.entry):
         return known
     return f"{_linked(worktree, found)} && {known}"
@@ -61,7 +68,7 @@ def _made_again(worktree: Worktree) -> str:
     made = f"mkdir -p {where} && {_linked(worktree)} && git -C {where} checkout-index -a"
     if not is_uprooted(worktree):
         return made
-    return f"git worktree repair <where it is now>; if it is gone: {made}"
+    return f"{elsewhere(worktree)}; if it is gone: {made}"
 
 
 def _apart(worktree: Worktree, named: str) -> str:
@@ -72,7 +79,7 @@ def _apart(worktree: Worktree, named: str) -> str:
         if along:
             return told_anew(along, worktree)
         gone = _free(f"{path}.gone")
-        return f"printf '%s\\n' {quote(gone)}/.git >{quote(worktree.entry)}/gitdir"
+        return _written(f"{quote(gone)}/.git", f"{worktree.entry}/gitdir")
     is_ours = is_same(os.path.dirname(named), os.path.dirname(worktree.entry))
     if is_ours and other.missing:
         return moved_back(path, other)
@@ -88,13 +95,18 @@ def _free(path: str) -> str:
 def _linked(worktree: Worktree, path: str = "") -> str:
     """Its .git file written anew, in its place or in the directory `path`."""
     dot_git = os.path.join(path or worktree.path, ".git")
-    line = f"printf 'gitdir: %s\\n' {quote(worktree.entry)} >{quote(dot_git)}"
-    return line if _may_be_written(dot_git) else f"rm {quote(dot_git)} && {line}"
+    return _written(quote(worktree.entry), dot_git, prefix="gitdir: ")
 
 
-def _may_be_written(dot_git: str) -> bool:
-    """Whether a file can be written there: not through a link, nor into a pipe or a device."""
+def _written(text: str, path: str, prefix: str = "") -> str:
+    line = f"printf '{prefix}%s\\n' {text} >{quote(path)}"
+    return line if _may_be_written(path) else f"rm {quote(path)} && {line}"
+
+
+def _may_be_written(path: str) -> bool:
+    """Whether a file can be written there: not through a link, nor into a pipe, a device, or what has a second name."""
     try:
-        return stat.S_ISREG(os.lstat(dot_git).st_mode)
+        found = os.lstat(path)
     except OSError:
         return True
+    return stat.S_ISREG(found.st_mode) and found.st_nlink == 1

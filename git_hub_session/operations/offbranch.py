@@ -11,6 +11,7 @@ from itertools import count
 from shlex import quote
 
 from git_hub_session.operations.checkout import branches_in_use
+from git_hub_session.operations.ownership import made_for
 from git_hub_session.operations.scene import Scene
 from git_hub_session.refnames import (
     AgentBranch,
@@ -30,8 +31,8 @@ def off_branch(worktree: Worktree) -> str:
         return "its HEAD cannot be read"
     if worktree.branches:
         return ""
-    was = worktree.was_on
-    return f"its HEAD is detached from '{short(was)}'" if was else "its HEAD is detached"
+    was = made_for(worktree)
+    return f"its HEAD is detached from '{short(was.ref)}'" if was else "its HEAD is detached"
 
 
 def way_onto(worktree: Worktree, branch: AgentBranch, scene: Scene) -> str:
@@ -63,8 +64,8 @@ def in_the_way(
     if there.branches:
         others = short(there.branches[0])
         return f"'{path}' exists already, with '{others}' checked out", "choose another --path"
-    was = parse_agent_branch(there.was_on)
-    if was is not None and was[:2] == branch[:2] or not (there.detached or there.was_on):
+    was = made_for(there)
+    if (was and was[:2] == branch[:2]) or not (there.detached or there.left):
         return f"'{path}': {off_branch(there)}", way_onto(there, branch, scene)
     return f"'{path}' exists already, with a detached HEAD", "choose another --path"
 

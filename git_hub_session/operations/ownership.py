@@ -1,7 +1,7 @@
 """Which worktrees are a session's: those that have a branch of it in use, and those that left one where an agent's lies.
 
-Off its branch (HEAD detached, or cut off) a worktree counts only in an agent's place, where spawn or
-restore would make it, or has. Anywhere else somebody has looked at an agent's work, and gone on.
+Off its branch (HEAD detached, or cut off) a worktree counts only if it was made for an agent's, and in an agent's
+place, where spawn or restore would make it, or has. Else somebody has looked at an agent's work, and gone on.
 """
 
 from __future__ import annotations
@@ -66,18 +66,28 @@ def left_by(
 ) -> AgentBranch | None:
     """The attempt of the session that a worktree which is on no branch belongs to, or None."""
     told = told_paths(session) if session is not None else {}
-    was = parse_agent_branch(worktree.was_on)
+    was = made_for(worktree)
     if was is not None and was.session == sid:
         paths = [*filter(None, [told.get(f"agent-{was.agent}")]), *made_at(was, scene)]
         return was if any(is_same(path, worktree.path) for path in paths) else None
-    if session is None or worktree.detached or worktree.was_on:
+    if session is None or worktree.detached or worktree.left:
         return None
     # Whose HEAD was cut off, and never had been on another branch.
     name = next((name for name, path in told.items() if is_same(path, worktree.path)), "")
-    attempt = session.agent(name).get("attempt") if agent_number(name) else None
-    if type(attempt) is not int or not 0 < attempt < 10**9:
+    if not agent_number(name):
         return None
+    attempt = session.agent(name).get("attempt")
+    if type(attempt) is not int or not 0 < attempt < 10**9:
+        attempt = 1
     return AgentBranch(sid, agent_number(name), attempt)
+
+
+def made_for(worktree: Worktree) -> AgentBranch | None:
+    """The attempt that a worktree which is on no branch was made for, or the agent's last one that was in it; or None."""
+    left = list(map(parse_agent_branch, worktree.left))
+    first = left[0] if left else None
+    own = [one for one in left if one is not None and first is not None and one[:2] == first[:2]]
+    return own[-1] if own else None
 
 
 def told_paths(session: Session) -> dict[str, str]:

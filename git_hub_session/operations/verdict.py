@@ -105,7 +105,7 @@ def _away(
     for found in lying(worktree, worktrees):
         return found, moved_back(found, worktree)
     found = moved_along(worktree, places(worktree, scene))
-    if found and may_be_repaired(found, worktrees):
+    if found and may_be_repaired(found, worktree, worktrees):
         return found, f"git hub-session doctor --fix {sid}"
     return found, told_anew(found, worktree) if found else ""
 

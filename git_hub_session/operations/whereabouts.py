@@ -8,19 +8,20 @@ from itertools import islice
 
 from git_hub_session.errors import Damaged
 from git_hub_session.operations.examine import read_index
-from git_hub_session.operations.ownership import made_at
+from git_hub_session.operations.ownership import made_at, made_for
 from git_hub_session.operations.scene import Scene
 from git_hub_session.operations.trash import is_trash
 from git_hub_session.refnames import parse_agent_branch
 from git_hub_session.worktrees import Worktree, git_dir_of, is_same, read_worktree
 
 _MOST = 10_000  # names of a directory, or of an index, that are looked through
+_LOW_32 = 0xFFFFFFFF
 _DEEPEST = 32  # directories of a path that may have gone along
 
 
 def places(worktree: Worktree, scene: Scene) -> list[str]:
     """Where spawn would make it today."""
-    branches = filter(None, map(parse_agent_branch, [*worktree.branches, worktree.was_on]))
+    branches = filter(None, [*map(parse_agent_branch, worktree.branches), made_for(worktree)])
     return [path for branch in branches for path in made_at(branch, scene)]
 
 
@@ -33,19 +34,32 @@ def lying(worktree: Worktree, worktrees: Sequence[Worktree]) -> list[str]:
 
 def _beside(worktree: Worktree) -> list[str]:
     """The directories beside the place of a worktree that say that they are it: it was moved, or copied."""
-    parent = os.path.dirname(worktree.path)
+    paths = _directories(os.path.dirname(worktree.path))
+    return [path for path in paths if is_same(git_dir_of(path), worktree.entry)]
+
+
+def _directories(parent: str) -> list[str]:
     try:
         names = sorted(os.listdir(parent))[:_MOST]
     except OSError:
         return []
-    paths = [os.path.join(parent, name) for name in names if not is_trash(name)]
-    return [path for path in paths if is_same(git_dir_of(path), worktree.entry)]
+    return [os.path.join(parent, name) for name in names if not is_trash(name)]
 
 
 def moved_along(worktree: Worktree, paths: Sequence[str] = ()) -> str:
-    """Where it is seen if it was moved, or copied, together with the repository: as far from that as it was, or in `paths`; or ''."""
-    candidates = dict.fromkeys([*paths, *_shifted(worktree)])
+    """Where it is seen if it was moved, or copied, together with the repository; or ''.
+
+    In one of `paths`, as far from the repository as it was, or beside that.
+    """
+    beside = _directories(os.path.dirname(os.path.realpath(_top(worktree))))
+    candidates = dict.fromkeys([*paths, *_shifted(worktree), *beside])
     return next((path for path in candidates if _is_along(path, worktree)), "")
+
+
+def _top(worktree: Worktree) -> str:
+    """The repository's directory."""
+    common_dir = os.path.dirname(os.path.dirname(worktree.entry))
+    return os.path.dirname(common_dir) if common_dir.endswith("/.git") else common_dir
 
 
 def _shifted(worktree: Worktree) -> Iterator[str]:
@@ -64,13 +78,17 @@ def _is_along(path: str, worktree: Worktree) -> bool:
         return False
     if is_same(read_worktree(worktree.name, named).path, path):
         return False
-    then = os.path.relpath(named, worktree.path)
-    now = os.path.relpath(os.path.realpath(worktree.entry), os.path.realpath(path))
-    return then == now or _has_its_files(path, worktree)
+    return _is_as_far(path, worktree) or _is_very(path, worktree)
 
 
-def _has_its_files(path: str, worktree: Worktree) -> bool:
-    """Whether one of the files in it is as git has seen it last: where it was renamed, nothing else tells."""
+def _is_as_far(path: str, worktree: Worktree) -> bool:
+    """Whether it is from here to the entry as it was from the place in the entry to where the .git file says that it was."""
+    then = os.path.relpath(git_dir_of(path), worktree.path)
+    return then == os.path.relpath(os.path.realpath(worktree.entry), os.path.realpath(path))
+
+
+def _is_very(path: str, worktree: Worktree) -> bool:
+    """Whether a file in it is the very one that git has seen in the worktree: that of a copy is another."""
     try:
         index, _ = read_index(worktree)
     except Damaged:
@@ -80,8 +98,8 @@ def _has_its_files(path: str, worktree: Worktree) -> bool:
             file = os.lstat(os.path.join(os.fsencode(path), name))
         except OSError:
             continue
-        seen = (file.st_size, *divmod(file.st_mtime_ns, 10**9))
-        if entry.size and seen == (entry.size, entry.mtime, entry.mtime_ns):
+        seen = (file.st_ino & _LOW_32, file.st_size, *divmod(file.st_mtime_ns, 10**9))
+        if file.st_nlink == 1 and seen == (entry.ino, entry.size, entry.mtime, entry.mtime_ns):
             return True
     return False
 
@@ -91,13 +109,23 @@ def is_uprooted(worktree: Worktree) -> bool:
     return worktree.missing and not os.path.isdir(os.path.dirname(worktree.path))
 
 
-def may_be_repaired(found: str, worktrees: Sequence[Worktree]) -> bool:
-    """Whether git can be told that a worktree lies as `found` now.
+def may_be_repaired(found: str, worktree: Worktree, worktrees: Sequence[Worktree]) -> bool:
+    """Whether git can be told that the worktree lies as `found` now: no copy of it, and nobody else's.
 
-    `git worktree repair` mends all links at once, and writes a .git file wherever an entry says;
-    where the directory names another repository's entry, which is there, it would write into that.
+    `git worktree repair` mends all links at once, writes a .git file wherever an entry says, and, where
+    the directory names another repository's entry that is there, into that.
     """
     named = git_dir_of(found)
-    entries = (one.entry for one in worktrees)
-    is_anothers = os.path.isdir(named) and not any(is_same(named, entry) for entry in entries)
-    return not is_anothers and not any(one.fault for one in worktrees)
+    is_anothers = os.path.isdir(named) and not is_same(named, worktree.entry)
+    if is_anothers or any(one.fault for one in worktrees) or not _is_alone(found):
+        return False
+    is_along = not is_same(named, worktree.entry) and _is_as_far(found, worktree)
+    return is_along or _is_very(found, worktree)
+
+
+def _is_alone(path: str) -> bool:
+    """Whether its .git file has no second name, by which the same would be written elsewhere."""
+    try:
+        return os.lstat(os.path.join(path, ".git")).st_nlink == 1
+    except OSError:
+        return False

@@ -457,13 +457,15 @@ def test_its_directory_became_a_link(hub: Hub, where: Path) -> None:
     moved = where.parent / "moved"
     where.rename(moved)
     where.symlink_to(moved)
+    own = hub.top / ".git" / "worktrees" / where.name
+    way = f"printf '%s\\n' {moved}/.git >{own}/gitdir"
     stays(
         hub,
-        kept(where, "its directory became a symbolic link", f"git worktree repair {where}"),
+        kept(where, "its directory became a symbolic link", way),
         "--force",
         "--discard",
     )
-    typed(hub, f"git worktree repair {where}")
+    typed(hub, way)
     assert hub.run("cleanup", "s1") == removed(moved)
 
 

@@ -189,8 +189,15 @@ def snapshot_killed(hub: Hub, sid: str) -> Path:
     return path
 
 
+def of_nine(hub: Hub, sid: str) -> None:
+    """The session has nine agents, of whom two are there."""
+    file = hub.directory(sid) / "config.yaml"
+    file.write_text(file.read_text().replace("agent_count: 2", "agent_count: 9"))
+
+
 @plant("agent-cut-off")
 def spawn_cut_off(hub: Hub, sid: str) -> str:
+    of_nine(hub, sid)
     edited(hub, sid, agents={"agent-9": {"status": "spawning", "attempt": 1}})
     return f"{sid} agent-9"
 
@@ -294,6 +301,7 @@ def git_killed_before_it_wrote_head(hub: Hub, sid: str) -> Path:
     (own / "locked").write_text("initializing")
     (own / "gitdir").write_text(f"{where}/.git\n")
     (own / "commondir").write_text("../..\n")
+    of_nine(hub, sid)
     edited(hub, sid, agents={"agent-3": {"status": "spawning", "worktree": str(where)}})
     return where
 

@@ -368,11 +368,14 @@ def test_a_disk_that_is_not_there_is_not_made_anew(hub: Hub) -> None:
     editor = {"GIT_SEQUENCE_EDITOR": "sed -i 1s/pick/edit/"}
     words = ("git", "-C", where, "rebase", "-q", "-i", "HEAD~1")
     assert hub.call(*words, environ=editor).code == 0
+    own = entry(hub, "a")
     hub.worktrees.rename(hub.top.parent / "unplugged")
-    assert advice(hub).startswith("git worktree repair <where it is now>; if it is gone: mkdir -p ")
+    gitdir = own / "gitdir"
+    told = f"bring it back, or, where it lies elsewhere: printf '%s\\n' <its directory>/.git >{gitdir}; "
+    assert advice(hub).startswith(f"{told}if it is gone: mkdir -p {where} && printf ")
     result = hub.run("cleanup", "a")
     assert result.out.splitlines()[2].startswith(
-        "  hint: use --force, or: git worktree repair <where it is now>; "
+        f"  hint: use --force, or: {told}if it is gone: mkdir -p "
     )
 
 
@@ -505,15 +508,13 @@ def test_what_only_an_entry_has_is_saved_when_its_place_is_anothers(hub: Hub) ->
 def test_a_path_that_two_sessions_tell_is_that_of_the_one_at_work(hub: Hub) -> None:
     hub.session("a", agents=1).session("b", agents=1)
     where = hub.worktree(1, "a")
-    told = {"agent-1": {"status": "ready", "worktree": str(where)}}
+    told = {"agent-1": {"status": "ready", "attempt": 1, "worktree": str(where)}}
     edited(hub, "a", state="running", agents=told)
     edited(hub, "b", state="merged", agents=told)
     hub.git("worktree", "remove", hub.worktree(1, "b"))
-    # Off its branch without a word of it: nothing but the session tells whose it is.
-    (entry(hub, "a") / "HEAD").write_text(hub.git("rev-parse", "main") + "\n")
+    (entry(hub, "a") / "HEAD").write_text("")  # nothing but the session tells whose it is
     [finding] = hub.json("doctor", code=1)["findings"]
-    assert (finding["code"], finding["session"]) == ("worktree-off-branch", "a")
-    assert finding["evidence"] == "its HEAD is detached"
+    assert (finding["code"], finding["session"]) == ("worktree-damaged", "a")
     edited(hub, "a", state="archived", agents=told)  # nobody knows whose it is
     assert hub.run("doctor") == Result(0, "2 sessions, 0 worktrees: nothing found\n")
 

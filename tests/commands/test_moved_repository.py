@@ -160,7 +160,7 @@ def test_more_than_the_worktree_is_gone(begun: Hub) -> None:
     kept = "".join(
         f"Kept worktree: {place(begun, agent)}\n"
         "  its directory is gone, and so is the one that it was in\n"
-        "  hint: bring it back, or tell 'git worktree repair' where it is; if it is gone, use --force\n"
+        "  hint: bring it back; if it is gone, use --force\n"
         for agent in (1, 2)
     )
     told = Result(1, f"{kept}Cleaned up 0 worktrees for session s1\n")
@@ -240,3 +240,81 @@ def test_a_locked_one_is_named_too(begun: Hub) -> None:
     assert [one[2] for one in found(hub, "--fix", code=0)] == [True, True]
     is_whole(hub)
     assert (entry(hub, 1) / "locked").read_text().strip() == "mine"
+
+
+@pytest.fixture
+def alone(hub: Hub) -> Hub:
+    """One agent, in a worktree beside the repository, with a file that git ignores."""
+    hub.git("config", "hubsession.worktreePath", "../{repo}-{n}")
+    assert hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "1").code == 0
+    assert hub.run("spawn", "-q", "s1") == Result(0)
+    return hub
+
+
+def copied(hub: Hub, name: str) -> Path:
+    """A backup of the repository and of its worktree."""
+    backup = hub.top.parent / name
+    backup.mkdir()
+    for one in ("project", "project-1"):
+        assert hub.call("cp", "-a", hub.top.parent / one, backup, cwd=backup).code == 0
+    return backup
+
+
+def test_a_backup_is_not_taken_for_it(alone: Hub) -> None:
+    """Deleted on purpose, and filed beside the backup: to that nothing is done."""
+    backup = copied(alone, "backup")
+    shutil.rmtree(alone.top.parent / "project-1")
+    hub = Hub(backup / "now", alone.environ)
+    alone.top.rename(hub.top)
+    before = snapshot(backup / "project"), snapshot(backup / "project-1")
+    findings = hub.json("doctor", "--fix", code=0)["findings"]
+    assert [(one["code"], one["fixed"]) for one in findings] == [("worktree-missing", True)]
+    assert hub.run("cleanup", "-q", "--force", "s1") == Result(0)
+    assert (snapshot(backup / "project"), snapshot(backup / "project-1")) == before
+
+
+def test_the_very_one_is_found_under_any_name(alone: Hub) -> None:
+    """And a backup, whose files are like it, is not."""
+    backup = copied(alone, "backup")
+    (alone.top.parent / "project-1" / "new").write_text("new\n")
+    hub = Hub(backup / "now" / "r", alone.environ)
+    hub.top.parent.mkdir()
+    alone.top.rename(hub.top)
+    best = (alone.top.parent / "project-1").rename(hub.top.parent / "best")
+    [finding] = hub.json("doctor", "--fix", code=0)["findings"]
+    assert finding["evidence"] == f"it lies in '{best}' now"
+    assert hub.git("status", "--short", cwd=best) == "?? new"
+
+
+def test_a_copy_of_the_worktree_alone_is_told_and_not_taken(alone: Hub) -> None:
+    where = alone.top.parent / "project-1"
+    assert alone.call("cp", "-a", where, f"{where}.bak").code == 0
+    alone.commit(where, "file", "newer\n")
+    shutil.rmtree(where)
+    [finding] = alone.json("doctor", "--fix", code=1)["findings"]
+    own = alone.top / ".git" / "worktrees" / "project-1" / "gitdir"
+    assert (finding["fix"], finding["advice"]) == (
+        "",
+        f"printf '%s\\n' {where}.bak/.git >{own}",
+    )
+    kept = alone.run("cleanup", "--force", "s1")
+    assert f"  hint: mv {where}.bak {where}\n" in kept.out
+
+
+def test_through_no_second_name_of_a_file(alone: Hub) -> None:
+    """A snapshot of hard links: what is written goes into it alone."""
+    snap = alone.top.parent / "snap"
+    snap.mkdir()
+    for one in ("project", "project-1"):
+        assert alone.call("cp", "-al", alone.top.parent / one, snap, cwd=snap).code == 0
+    hub = Hub(snap / "project", alone.environ)
+    before = snapshot(alone.top / ".git" / "worktrees"), snapshot(alone.top.parent / "project-1")
+    [finding] = hub.json("doctor", "--fix", code=1)["findings"]
+    assert finding["advice"].count("rm ") == 2
+    assert hub.call("sh", "-c", finding["advice"]) == Result(0)
+    assert hub.run("path", "s1", "1") == Result(0, f"{snap}/project-1\n")
+    assert (
+        snapshot(alone.top / ".git" / "worktrees"),
+        snapshot(alone.top.parent / "project-1"),
+    ) == before
+    assert alone.run("doctor").code == 0

@@ -251,17 +251,16 @@ def test_what_the_way_back_lands_on_is_nobodys(hub: Hub, where: Path) -> None:
     )
 
 
-def test_reflogs_are_of_no_use_here(hub: Hub, where: Path) -> None:
-    """Without them the session's own word counts, for the doctor alone: anybody may have made a worktree there."""
+def test_without_a_reflog_it_is_nobodys(hub: Hub, where: Path) -> None:
+    """Anybody may have made a worktree there: nothing is said or done of it."""
     hub.git("config", "core.logAllRefUpdates", "false")
-    own = entry(hub, where)
-    shutil.rmtree(own / "logs")
+    shutil.rmtree(entry(hub, where) / "logs")
     detach(hub, where)
-    [finding] = hub.json("doctor", code=1)["findings"]
-    assert (finding["code"], finding["evidence"]) == ("worktree-off-branch", "its HEAD is detached")
+    before = snapshot(where)
+    assert hub.run("doctor").code == 0
     assert hint(hub.run("restore", "s1", "--agent=1")) == "choose another --path"
-    assert hub.call("sh", "-c", finding["advice"]) == Result(0)
-    assert head_of(hub, where) == f"refs/heads/{FIRST}"
+    assert hub.run("cleanup", "-q", "--force", "s1") == Result(0)
+    assert snapshot(where) == before
 
 
 def review(hub: Hub, where: Path) -> Path:
@@ -388,3 +387,34 @@ def test_status_in_the_middle_of_git_am(hub: Hub, where: Path) -> None:
     shown = hub.run("status", "s1")
     assert shown.code == 0
     assert "agent-1 (applying patches)" in shown.out
+
+
+def test_an_agent_that_looks_at_anothers_work_is_its_own(hub: Hub, where: Path) -> None:
+    """Where two sessions have their worktrees in one place: the one that it was made for has it."""
+    hub.git("config", "hubsession.worktreePath", "../shared-{n}")
+    assert hub.run("cleanup", "-q", "s1") == Result(0)
+    assert hub.run("init", "-q", "--id", "s2", "--task", "t", "--agents", "1").code == 0
+    assert hub.run("spawn", "-q", "s2") == Result(0)
+    shared = hub.top.parent / "shared-1"
+    hub.git("checkout", "-q", FIRST, cwd=shared)
+    detach(hub, shared)
+    assert hub.run("cleanup", "--force", "s1") == Result(
+        0, "Cleaned up 0 worktrees for session s1\n"
+    )
+    assert hub.run("path", "s2", "1") == Result(0, f"{shared}\n")
+    [finding] = hub.json("doctor", code=1)["findings"]
+    assert (finding["session"], finding["code"]) == ("s2", "worktree-off-branch")
+
+
+def test_a_worktree_of_a_person_where_the_agents_was(hub: Hub, where: Path) -> None:
+    """Made for a branch of his own, whatever he has looked at since."""
+    assert hub.run("cleanup", "-q", "s1") == Result(0)
+    hub.git("worktree", "add", "-q", "-b", "mine", where)
+    hub.git("checkout", "-q", FIRST, cwd=where)
+    detach(hub, where, "main")
+    before = snapshot(where)
+    assert hub.run("doctor").code == 0
+    assert hub.run("cleanup", "--force", "s1") == Result(
+        0, "Cleaned up 0 worktrees for session s1\n"
+    )
+    assert snapshot(where) == before

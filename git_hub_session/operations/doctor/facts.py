@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from git_hub_session import procfs
 from git_hub_session.errors import Damaged, HubError
 from git_hub_session.operations.halfmade import INITIALIZING
-from git_hub_session.operations.ownership import left_by, session_of, told_paths
+from git_hub_session.operations.ownership import left_by, session_of
 from git_hub_session.operations.returns import LOCK
 from git_hub_session.operations.scene import Scene
 from git_hub_session.refnames import (
@@ -18,7 +18,6 @@ from git_hub_session.refnames import (
     SessionId,
     archive_prefix,
     is_session_id,
-    session_of_branch,
 )
 from git_hub_session.session import Session
 from git_hub_session.states import FINISHED
@@ -151,34 +150,23 @@ def _busy(scene: Scene, held: SessionId | None) -> dict[SessionId, int]:
 def _owners(
     worktrees: Sequence[Worktree], sessions: Mapping[SessionId, Session | Broken], scene: Scene
 ) -> dict[str, SessionId]:
-    """By the branches that are worked on; where there is none, by what was, or by what a session says is there."""
-    told: dict[str, set[SessionId]] = {}
-    for sid, session in sessions.items():
-        for path in told_paths(session).values() if isinstance(session, Session) else ():
-            told.setdefault(os.path.realpath(path), set()).add(sid)
+    """By the branches that are worked on; where there is none, by what it was made for, and where it lies."""
+    known = [one for one in sessions.values() if isinstance(one, Session)]
     owners = {}
     for worktree in worktrees:
         named = session_of(worktree)
-        if named is None and worktree.path and not worktree.head:
-            was = session_of_branch(worktree.was_on)
-            of_it = sessions.get(was) if was else None
-            if was and isinstance(of_it, Session) and left_by(worktree, was, of_it, scene):
-                named = was
-            else:
-                named = _only(told.get(os.path.realpath(worktree.path), set()), sessions)
+        if named is None and worktree.path and not worktree.branches:
+            named = _only([one for one in known if left_by(worktree, one.id, one, scene)])
         if named is not None:
             owners[worktree.entry] = named
     return owners
 
 
-def _only(
-    sids: Collection[SessionId], sessions: Mapping[SessionId, Session | Broken]
-) -> SessionId | None:
-    """Of those that tell one path the one that is at work, or the only one: what a session was told stays there."""
-    states = {sid: session.state for sid in sids if isinstance(session := sessions[sid], Session)}
-    at_work = [sid for sid, state in states.items() if state not in FINISHED]
-    found = at_work or [*sids]
-    return found[0] if len(found) == 1 else None
+def _only(sessions: Sequence[Session]) -> SessionId | None:
+    """The one that is at work, or the only one: what a session was told stays there."""
+    at_work = [one for one in sessions if one.state not in FINISHED]
+    found = at_work or sessions
+    return found[0].id if len(found) == 1 else None
 
 
 def is_half_added(worktree: Worktree) -> bool:

@@ -10,7 +10,7 @@ from git_hub_session import procfs, runs
 from git_hub_session.clock import age_of, iso, parse_iso
 from git_hub_session.errors import Damaged, HubError
 from git_hub_session.history import fault_of
-from git_hub_session.operations.agents import EVAL, EXEC, SPAWNING
+from git_hub_session.operations.agents import EVAL, EXEC, SPAWNING, half_made
 from git_hub_session.operations.doctor.facts import Facts, is_half_added
 from git_hub_session.operations.doctor.finding import Finding
 from git_hub_session.operations.returns import RESTORING
@@ -155,7 +155,7 @@ def _agents(facts: Facts, session: Session) -> Iterator[Finding]:
                 yield _cut_off(session, name, word, fix="say 'ready' of it")
             elif number and status == RESTORING:
                 yield _cut_off(session, name, word, advice=f"git hub-session restore {sid}")
-            elif number and session.state in (State.INIT, State.RUNNING):
+            elif number in half_made(session) and session.state not in FINISHED:
                 advice = f"git hub-session spawn {sid} --agents {number}"
                 yield _cut_off(session, name, word, advice=advice)
             else:

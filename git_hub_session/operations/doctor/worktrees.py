@@ -12,10 +12,16 @@ from git_hub_session.operations import removal, trash
 from git_hub_session.operations.doctor.facts import Facts, is_half_added
 from git_hub_session.operations.doctor.finding import Finding
 from git_hub_session.operations.doctor.locks import left_locks
-from git_hub_session.operations.links import moved_back, out_of_the_way, told_anew, way_back
+from git_hub_session.operations.links import (
+    elsewhere,
+    moved_back,
+    out_of_the_way,
+    told_anew,
+    way_back,
+)
 from git_hub_session.operations.note import unfinished
 from git_hub_session.operations.offbranch import off_branch, way_onto
-from git_hub_session.operations.ownership import left_by, told_paths
+from git_hub_session.operations.ownership import left_by, made_for, told_paths
 from git_hub_session.operations.recovery import is_locked_for_nothing
 from git_hub_session.operations.whereabouts import (
     is_uprooted,
@@ -27,7 +33,6 @@ from git_hub_session.operations.whereabouts import (
 from git_hub_session.refnames import (
     AgentBranch,
     SessionId,
-    agent_number,
     parse_agent_branch,
 )
 from git_hub_session.session import Session
@@ -91,15 +96,11 @@ def _way_onto(facts: Facts, worktree: Worktree, session: Session) -> str:
 
 
 def _branch_of(facts: Facts, worktree: Worktree, session: Session) -> AgentBranch:
-    """The attempt that it belongs to, or the last of the agent that the session says works there."""
+    """The attempt that it belongs to."""
     known = left_by(worktree, session.id, session, facts.scene)
-    if known is not None:
-        return known
-    real = os.path.realpath(worktree.path)
-    told = (name for name, path in told_paths(session).items() if os.path.realpath(path) == real)
-    first = AgentBranch(session.id, agent_number(next(told, "")) or 1, 1)
-    branches = filter(None, (parse_agent_branch(branch.ref) for branch in facts.branches))
-    return max((one for one in branches if one[:2] == first[:2]), default=first)
+    # In the middle of a rebase HEAD may be cut off as well.
+    on = next(filter(None, map(parse_agent_branch, worktree.branches)), None)
+    return known or on or AgentBranch(session.id, 1, 1)
 
 
 def _headless(facts: Facts, worktree: Worktree, sid: SessionId) -> Finding:
@@ -113,7 +114,7 @@ def _headless(facts: Facts, worktree: Worktree, sid: SessionId) -> Finding:
 
 def _is_left(session: Session, worktree: Worktree) -> bool:
     """Whether the session is over, and nobody has brought the worktree back since."""
-    agents = filter(None, map(parse_agent_branch, [*worktree.branches, worktree.was_on]))
+    agents = filter(None, [*map(parse_agent_branch, worktree.branches), made_for(worktree)])
     return session.state in FINISHED and not any(
         "restored" in session.agent(f"agent-{one.agent}") for one in agents
     )
@@ -168,7 +169,7 @@ def _missing(facts: Facts, worktree: Worktree, sid: SessionId) -> Finding:
     if found:
         both = "' or '".join(found)
         evidence = f"it lies in '{both}' now"
-        if len(found) == 1 and may_be_repaired(found[0], facts.worktrees):
+        if len(found) == 1 and may_be_repaired(found[0], worktree, facts.worktrees):
             fix = "tell git where it is"
             return Finding("worktree-moved", path, evidence, sid, fix=fix, entry=entry)
         advice = told_anew(found[0], worktree)
@@ -181,7 +182,7 @@ def _missing(facts: Facts, worktree: Worktree, sid: SessionId) -> Finding:
     if worktree.operation or off_branch(worktree):  # a cleanup would not remove it
         return Finding("worktree-missing", path, evidence, sid, advice=way_back(worktree))
     if is_uprooted(worktree):
-        advice = f"where it is now: git worktree repair <directory>; if it is gone: git hub-session cleanup --force {sid}"
+        advice = f"{elsewhere(worktree)}; if it is gone: git hub-session cleanup --force {sid}"
         return Finding("worktree-missing", path, evidence, sid, advice=advice)
     fix = "remove its entry; what was staged is saved"
     return Finding("worktree-missing", path, evidence, sid, fix=fix, entry=entry)
