@@ -318,3 +318,32 @@ def test_through_no_second_name_of_a_file(alone: Hub) -> None:
         snapshot(alone.top.parent / "project-1"),
     ) == before
     assert alone.run("doctor").code == 0
+
+
+def test_a_copy_of_one_whose_worktree_went_on(alone: Hub) -> None:
+    """Nothing is damaged, and yet the copy's directory names the first one's entry: git would write into that."""
+    there = copied(alone, "there")
+    alone.git("worktree", "move", alone.top.parent / "project-1", alone.top.parent / "best")
+    hub = Hub(there / "project", alone.environ)
+    before = snapshot(alone.top), snapshot(alone.top.parent / "best")
+    [finding] = hub.json("doctor", "--fix", code=1)["findings"]
+    assert (finding["code"], finding["fix"]) == ("worktree-moved", "")
+    assert hub.call("sh", "-c", finding["advice"]) == Result(0)
+    assert hub.run("path", "s1", "1") == Result(0, f"{there}/project-1\n")
+    assert (snapshot(alone.top), snapshot(alone.top.parent / "best")) == before
+
+
+def test_what_was_moved_beside_a_snapshot_of_hard_links(alone: Hub) -> None:
+    snap = alone.top.parent / "snap"
+    assert alone.call("cp", "-al", alone.top.parent / "project-1", snap).code == 0
+    there = alone.top.parent / "there"
+    there.mkdir()
+    for one in ("project", "project-1"):
+        (alone.top.parent / one).rename(there / one)
+    before = snapshot(snap)
+    hub = Hub(there / "project", alone.environ)
+    [finding] = hub.json("doctor", "--fix", code=1)["findings"]
+    assert finding["advice"].startswith(f"rm {there}/project-1/.git && printf ")
+    assert hub.call("sh", "-c", finding["advice"]) == Result(0)
+    assert hub.run("path", "s1", "1") == Result(0, f"{there}/project-1\n")
+    assert snapshot(snap) == before
