@@ -42,9 +42,8 @@ def way_onto(worktree: Worktree, branch: AgentBranch, scene: Scene) -> str:
     if not worktree.detached:
         return _head_again(worktree, branch, tip)
     here = f"git -C {quote(worktree.path)}"  # `git switch` refuses in the middle of a merge
-    if (
-        worktree.operation in _COMES_BACK
-    ):  # to the commit that it is at, whatever branch that is by then
+    # To the commit that it began at, whatever branch is checked out by then.
+    if worktree.operation in _COMES_BACK:
         return f"{here} {_COMES_BACK[worktree.operation]}"
     if tip == worktree.detached:
         return f"{here} symbolic-ref HEAD {branch.ref}"
