@@ -146,7 +146,7 @@ def _acted_on(
         )
         kept += [keep(verdict, reason, saved) for verdict, saved in going]
         notes, going = [], []
-    removed = _remove_all(scene, policy, going, kept)
+    removed = _remove_all(sid, scene, policy, going, kept)
     notes = [*notes, *_unseen(removed)]
     return Report(sid, tuple(removed), tuple(kept), ArchivePlan((), ()), tuple(notes))
 
@@ -173,6 +173,7 @@ def _going(sid: SessionId, scene: Scene, spare: set[str]) -> list[Branch]:
 
 
 def _remove_all(
+    sid: SessionId,
     scene: Scene,
     policy: Policy,
     going: Sequence[tuple[Verdict, list[Saved]]],
@@ -183,7 +184,7 @@ def _remove_all(
     parent = os.getpid()
 
     def take(pair: tuple[Verdict, list[Saved]]) -> Reason | None:
-        reason = _take_away(*pair, scene, policy)
+        reason = _take_away(sid, *pair, scene, policy)
         if os.getpid() == parent:  # for all of them: a fork's work shows by the entries
             shown(sum(not os.path.lexists(verdict.worktree.entry) for verdict, _ in going))
         return reason
@@ -201,7 +202,7 @@ def _remove_all(
 
 
 def _take_away(
-    verdict: Verdict, saved: Sequence[Saved], scene: Scene, policy: Policy
+    sid: SessionId, verdict: Verdict, saved: Sequence[Saved], scene: Scene, policy: Policy
 ) -> Reason | None:
     """Remove the worktree; why it had to stay, or None. Repeatable, if it is killed."""
     worktree = verdict.worktree
@@ -209,7 +210,7 @@ def _take_away(
         removal.take_away(
             worktree,
             None if verdict.half_removed else verdict.judged,
-            obstacle=lambda path: _obstacle(path, scene, policy),
+            obstacle=lambda path: _obstacle(path, sid, scene, policy),
             saved=[str(one) for one in saved],
         )
     except (removal.Obstructed, removal.Written, removal.Stuck, OSError) as fault:
@@ -217,13 +218,13 @@ def _take_away(
     return None
 
 
-def _obstacle(path: str, scene: Scene, policy: Policy) -> Reason | None:
+def _obstacle(path: str, sid: SessionId, scene: Scene, policy: Policy) -> Reason | None:
     """Why a directory that was renamed to `path` has to go back: who or what came since it was judged."""
     top = os.path.realpath(path)
     if any(lies_in(point, top) for point in procfs.mount_points()):
         return CHANGED
     users = users_of(top, procfs.processes())
-    return in_use(users) if users and not policy.force else None
+    return in_use(users, sid) if users and not policy.force else None
 
 
 def _kept(verdicts: Sequence[Verdict]) -> list[Kept]:

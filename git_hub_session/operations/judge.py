@@ -15,7 +15,7 @@ from git_hub_session.operations.links import way_back
 from git_hub_session.operations.offbranch import off_branch
 from git_hub_session.operations.ownership import session_of
 from git_hub_session.operations.policy import Policy
-from git_hub_session.refnames import HEADS, short
+from git_hub_session.refnames import HEADS, SessionId, short
 from git_hub_session.typed import NamedTuple
 from git_hub_session.worktrees import Worktree
 
@@ -32,16 +32,11 @@ CHANGED = Reason("changed", "something was written into it meanwhile", "try agai
 GONE = Reason("changed", "its directory went meanwhile", "try again")
 GIT_USED = Reason("changed", "git was used in it meanwhile", "try again")
 
-UPROOTED = Reason(
-    "place-missing",
-    "its directory is gone, and so is the one that it was in",
-    "bring it back; if it is gone, use --force",
-)
-
 
 class Surroundings(NamedTuple):
     """What lies around one worktree."""
 
+    session: SessionId
     stood_in: bool
     """Whether the command itself was called in it."""
     users: tuple[str, ...]
@@ -60,9 +55,14 @@ class Surroundings(NamedTuple):
     """What to type to have it on a branch, where it is off its own."""
 
 
-def in_use(users: Sequence[str]) -> Reason:
+def in_use(users: Sequence[str], sid: SessionId) -> Reason:
     """Processes stand in it: '1234 (bash)'."""
-    return Reason("in-use", f"in use by process {', '.join(users)}", "end it, or use --force")
+    return Reason("in-use", f"in use by process {', '.join(users)}", f"end it, or: {_forced(sid)}")
+
+
+def _forced(sid: SessionId) -> str:
+    """What overrules the reason; in full, for `archive` and `merge` say it too."""
+    return f"git hub-session cleanup --force {sid}"
 
 
 def reason_before_looking(
@@ -80,7 +80,7 @@ def reason_before_looking(
     if worktree.fault:
         return Reason("damaged-link", worktree.fault, way_back(worktree))
     if around.users and not policy.force:
-        return in_use(around.users)
+        return in_use(around.users, around.session)
     if around.mounts:
         return Reason(
             "mount-point", f"a mount point: {around.mounts[0]}", f"umount {quote(around.mounts[0])}"
@@ -100,30 +100,30 @@ def reason_before_looking(
             f"push what is in them, then delete {quote(worktree.submodules)}",
         )
     if worktree.operation and not policy.force:
-        return _in_the_middle(worktree)
+        return _in_the_middle(worktree, around.session)
     if around.uprooted and not policy.force:
-        return UPROOTED
-    if around.onto:
-        return _off_branch(worktree, around.onto, policy)
-    return None
+        gone = "its directory is gone, and so is the one that it was in"
+        hint = f"bring it back; if it is gone: {_forced(around.session)}"
+        return Reason("place-missing", gone, hint)
+    return _off_branch(worktree, around, policy) if around.onto else None
 
 
-def _off_branch(worktree: Worktree, way: str, policy: Policy) -> Reason | None:
+def _off_branch(worktree: Worktree, around: Surroundings, policy: Policy) -> Reason | None:
     """Where HEAD was cut off nobody knows what is committed there: that stays by force, too."""
     may_go = bool(worktree.detached) or worktree.missing
     if may_go and policy.force:
         return None
-    more = ", or use --force" if may_go else ""
-    return Reason("off-branch", off_branch(worktree), f"{way}{more}")
+    more = f", or: {_forced(around.session)}" if may_go else ""
+    return Reason("off-branch", off_branch(worktree), f"{around.onto}{more}")
 
 
-def _in_the_middle(worktree: Worktree) -> Reason:
-    operation = worktree.operation
+def _in_the_middle(worktree: Worktree, sid: SessionId) -> Reason:
+    operation, forced = worktree.operation, _forced(sid)
     way = _git_in(worktree, "bisect reset" if operation == "bisect" else f"{operation} --abort")
     return Reason(
         "operation",
         f"in the middle of {'an' if operation == 'am' else 'a'} {operation}",
-        f"use --force, or: {way}" if worktree.missing else f"{way}, or use --force",
+        f"{forced}, or: {way}" if worktree.missing else f"{way}, or: {forced}",
     )
 
 

@@ -85,7 +85,7 @@ def plan_cleanup(
 
     def judge(pair: tuple[Worktree, str]) -> Verdict:
         worktree, branch = pair
-        around = _surroundings(worktree, scene, processes, mounts, real)
+        around = _surroundings(worktree, sid, scene, processes, mounts, real)
         if worktree.missing:
             around = around._replace(uprooted=is_uprooted(worktree))
             away, back = _away(sid, worktree, worktrees, scene)
@@ -208,6 +208,7 @@ def users_of(top: str, processes: Sequence[procfs.Process]) -> tuple[str, ...]:
 
 def _surroundings(
     worktree: Worktree,
+    sid: SessionId,
     scene: Scene,
     processes: Sequence[procfs.Process],
     mounts: Sequence[str],
@@ -215,6 +216,7 @@ def _surroundings(
 ) -> Surroundings:
     top = os.path.realpath(worktree.path) if worktree.path else ""
     return Surroundings(
+        sid,
         lies_in(os.path.realpath(scene.cwd), top),
         users_of(top, processes),
         tuple(point for point in mounts if lies_in(point, top)),

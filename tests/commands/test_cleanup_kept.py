@@ -17,7 +17,7 @@ from tests.cleaning import bring_back, everything, kept, look, removed, saved
 from tests.commands.test_doctor import found
 from tests.hub import Hub, Result, snapshot
 
-ABORT = "use --force"
+ABORT = "git hub-session cleanup --force s1"
 
 
 @pytest.fixture
@@ -146,7 +146,11 @@ def test_in_the_middle_of_an_operation(
     way_out = "bisect reset" if operation == "bisect" else f"{operation} --abort"
     stays(
         hub,
-        kept(where, f"in the middle of a {operation}", f"git -C {where} {way_out}, or use --force"),
+        kept(
+            where,
+            f"in the middle of a {operation}",
+            f"git -C {where} {way_out}, or: git hub-session cleanup --force s1",
+        ),
     )
 
 
@@ -163,7 +167,7 @@ def test_deleted_in_the_middle_of_an_operation(
     assert hub.call("sh", "-c", way).code == 0
     assert look(hub, where) == before
     abort = "bisect reset" if operation == "bisect" else f"{operation} --abort"
-    hint = f"git -C {where} {abort}, or {ABORT}"
+    hint = f"git -C {where} {abort}, or: {ABORT}"
     stays(hub, kept(where, f"in the middle of a {operation}", hint))
 
 
@@ -247,7 +251,11 @@ def test_a_process_stands_in_it(hub: Hub, where: Path) -> None:
     with process(where / "sub") as pid:
         stays(
             hub,
-            kept(where, f"in use by process {pid} (sleep)", "end it, or use --force"),
+            kept(
+                where,
+                f"in use by process {pid} (sleep)",
+                "end it, or: git hub-session cleanup --force s1",
+            ),
             "--discard",
         )
         before = look(hub, where)

@@ -224,7 +224,9 @@ def test_git_am_is_called_what_it_is(hub: Hub) -> None:
     hub.commit(where, "file", "ours\n")
     assert hub.call("git", "am", patch, cwd=where).code != 0
     assert hub.run("cleanup", "s1") == kept(
-        where, "in the middle of an am", f"git -C {where} am --abort, or use --force"
+        where,
+        "in the middle of an am",
+        f"git -C {where} am --abort, or: git hub-session cleanup --force s1",
     )
     hub.git("am", "--abort", cwd=where)
     assert hub.run("cleanup", "s1") == removed(where)

@@ -375,7 +375,7 @@ def test_a_disk_that_is_not_there_is_not_made_anew(hub: Hub) -> None:
     assert advice(hub).startswith(f"{told}if it is gone: mkdir -p {where} && printf ")
     result = hub.run("cleanup", "a")
     assert result.out.splitlines()[2].startswith(
-        f"  hint: use --force, or: {told}if it is gone: mkdir -p "
+        f"  hint: git hub-session cleanup --force a, or: {told}if it is gone: mkdir -p "
     )
 
 

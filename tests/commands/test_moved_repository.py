@@ -160,7 +160,7 @@ def test_more_than_the_worktree_is_gone(begun: Hub) -> None:
     kept = "".join(
         f"Kept worktree: {place(begun, agent)}\n"
         "  its directory is gone, and so is the one that it was in\n"
-        "  hint: bring it back; if it is gone, use --force\n"
+        "  hint: bring it back; if it is gone: git hub-session cleanup --force s1\n"
         for agent in (1, 2)
     )
     told = Result(1, f"{kept}Cleaned up 0 worktrees for session s1\n")

@@ -47,7 +47,7 @@ def hint(result: Result) -> str:
     """The one thing that it says to type."""
     assert result.code == 1, result
     [line] = re.findall("hint: (.*)", result.out + result.err)
-    return str(line).removesuffix(", or use --force")
+    return str(line).removesuffix(", or: git hub-session cleanup --force s1")
 
 
 def follows(hub: Hub, *words: str) -> None:
@@ -160,7 +160,7 @@ def test_cleanup_by_force_saves_what_only_it_had(hub: Hub, where: Path) -> None:
     lines = hub.run("cleanup", "s1").out.splitlines()
     assert lines[1:3] == [f"Kept worktree: {where}", f"  its HEAD is detached from '{FIRST}'"]
     assert lines[3].startswith(f"  hint: git -C {where} branch {SECOND} && ")
-    assert lines[3].endswith(", or use --force")
+    assert lines[3].endswith(", or: git hub-session cleanup --force s1")
     assert hub.run("cleanup", "-q", "--force", "s1") == Result(0)
     assert not where.exists()
     saved = hub.refs("refs/hub/rescue/s1/agent-1/attempt-1")
@@ -325,7 +325,9 @@ def test_its_branch_stays_where_it_has_to_come_back_to(hub: Hub, where: Path, co
     planned = hub.run(*command.split(), "-n")
     assert command[0] == "m" or f"symbolic-ref HEAD refs/heads/{FIRST}" in planned.out
     result = hub.run(*command.split())
-    [line] = re.findall("hint: (git -C .*), or use --force", result.out + result.err)
+    [line] = re.findall(
+        "hint: (git -C .*), or: git hub-session cleanup --force s1", result.out + result.err
+    )
     assert hub.call("sh", "-c", line) == Result(0)
     assert hub.git("rev-parse", FIRST) == hub.git("rev-parse", "HEAD", cwd=where)
     assert hub.run("cleanup", "-q", "--archive", "s1") == Result(0)

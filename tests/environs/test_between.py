@@ -39,7 +39,7 @@ def begun(hub: Hub) -> Hub:
 
 def typed(hint: str, words: tuple[str, ...]) -> list[str]:
     """The command line that a hint stands for, or the same command with the option that it names."""
-    found = re.search(r"(?:^|: )((?:git|rm|mv) .*?)(?:, or .*)?$", hint)
+    found = re.search(r"(?:^|: )((?:git|rm|mv) .*?)(?:, or:? .*)?$", hint)
     if found:
         return ["sh", "-c", found[1].replace("<agent>", "1")]
     if hint.endswith("with 'git hub-session init'"):
