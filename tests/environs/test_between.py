@@ -39,7 +39,8 @@ def begun(hub: Hub) -> Hub:
 
 def typed(hint: str, words: tuple[str, ...]) -> list[str]:
     """The command line that a hint stands for, or the same command with the option that it names."""
-    found = re.search(r"(?:^|: )((?:git|rm|mv) .*?)(?:, or:? .*)?$", hint)
+    gone = hint.partition("if it is gone: ")[2]
+    found = re.search(r"(?:^|: )((?:git|rm|mv|printf) .*?)(?:, or:? .*)?$", gone or hint)
     if found:
         return ["sh", "-c", found[1].replace("<agent>", "1")]
     if hint.endswith("with 'git hub-session init'"):
@@ -121,6 +122,11 @@ def swap(hub: Hub) -> None:
     hub.git("checkout", "-q", AGENT_1, cwd=place(hub, 2))
 
 
+def detached_commit(hub: Hub) -> None:
+    hub.git("checkout", "-q", "--detach", cwd=place(hub, 1))
+    hub.commit(place(hub, 1), "more", "on no branch\n")
+
+
 def moved_back(hub: Hub) -> None:
     """As a push by force leaves it: the base branch has not what the agents started from."""
     hub.git("reset", "-q", "--hard", "main~")
@@ -165,6 +171,10 @@ OTHERS: Mapping[str, Change] = {
     "mv": lambda hub: shutil.move(place(hub, 1), hub.top.parent / "m"),
     "the entry deleted": lambda hub: shutil.rmtree(hub.top / ".git" / "worktrees" / "agent-1"),
     "detached": lambda hub: hub.git("checkout", "-q", "--detach", cwd=place(hub, 1)),
+    "detached, with a commit": detached_commit,
+    "HEAD cut off": lambda hub: (hub.top / ".git" / "worktrees" / "agent-1" / "HEAD").write_text(
+        ""
+    ),
     "swapped": swap,
     "the branch renamed": lambda hub: hub.git("branch", "-m", AGENT_1, "mine"),
     "locked": lambda hub: hub.git("worktree", "lock", place(hub, 1)),
