@@ -31,7 +31,7 @@ from git_hub_session.operations.survey import worktree_facts
 from git_hub_session.operations.takeback import take_back
 from git_hub_session.operations.verdict import said
 from git_hub_session.posts import COORDINATOR
-from git_hub_session.refnames import HEADS, AgentBranch, SessionId, branch_prefix, short
+from git_hub_session.refnames import HEADS, REFS, AgentBranch, SessionId, branch_prefix, short
 from git_hub_session.session import Merge, Result, Session, advanced, with_merge
 from git_hub_session.states import State
 from git_hub_session.typed import TYPE_CHECKING, NamedTuple
@@ -213,7 +213,8 @@ def _base(into: str, sid: SessionId, repo: GitRepo) -> str:
             f"'{short(into)}' is a branch of the session itself",
             hint="name another one with --into",
         )
-    if repo.target(into) != base:
+    # Not whether it holds `base`: somebody may have committed since that was read.
+    if repo.target(into).startswith(REFS):
         raise Refused(f"'{short(into)}' is a symbolic ref", hint="name its branch with --into")
     return base
 

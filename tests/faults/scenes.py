@@ -27,7 +27,7 @@ _LEFTOVER = re.compile(r"\.tmp$|\.lock$|\.new$|hub-trash|hub-session-|\.cut-off-
 _HALF_MADE = re.compile(
     "error: worktrees/agent-[12]/HEAD: detached HEAD points at nothing"
     "|error: invalid worktrees/agent-[12]/HEAD"
-    "|fatal: failed to read .git/worktrees/agent-[12]/commondir: Success"
+    "|fatal: failed to read .git/worktrees/agent-[12]/commondir: (Success|No such file or directory)"
 )
 # Files for which git says "remove the file manually": only it can know of a git that still runs.
 _NAMED = re.compile(r"(/[^' ]*(?:\.lock|packed-refs\.new))'?: File exists")
