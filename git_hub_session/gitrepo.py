@@ -17,7 +17,7 @@ from git_hub_session.escape import visible
 from git_hub_session.gitconfig import environment_settings, is_true
 from git_hub_session.gitignore import MOST_TEXT
 from git_hub_session.libgit2 import ConfigLevel, DiffStatsFormat, SortMode, pygit2, without_index
-from git_hub_session.refnames import REFS
+from git_hub_session.refnames import REFS, TO_FILES
 from git_hub_session.regular import regular
 from git_hub_session.typed import TYPE_CHECKING, NamedTuple
 
@@ -422,7 +422,7 @@ class GitRepo:
 
 # What libgit2 says of a repository that it does not read, and how one gets a repository that it does.
 _WAYS_OUT = {
-    "extensions.refstorage": "git refs migrate --ref-format=files",
+    "extensions.refstorage": TO_FILES,
     "object format": "it takes a repository whose objects are named by SHA-1",
     "extensions.": "a newer pygit2, or a repository without that extension",
 }

@@ -27,6 +27,11 @@ _RESCUE = r"refs/hub/rescue/([^/]+)/.+"
 REFS = "refs/"
 HEADS = "refs/heads/"
 TAGS = "refs/tags/"
+TO_FILES = """\
+git refs migrate --ref-format=files
+where git says that worktrees hinder it: git worktree remove each of them (its branch stays)"""
+"""What to type where refs are not files."""
+
 ALL_BRANCHES = f"{HEADS}hub/"
 ALL_ARCHIVES = f"{TAGS}hub/archive/"
 ALL_RESCUES = f"{REFS}hub/rescue/"

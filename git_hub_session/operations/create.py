@@ -10,7 +10,7 @@ from itertools import chain, count, islice
 from git_hub_session.clock import iso
 from git_hub_session.errors import HubError
 from git_hub_session.heads import read_head
-from git_hub_session.refnames import HEADS, SessionId
+from git_hub_session.refnames import HEADS, TO_FILES, SessionId
 from git_hub_session.refs import is_ref, keeps_refs_in_files
 from git_hub_session.session import Config
 from git_hub_session.store import SessionExists, Store
@@ -75,7 +75,7 @@ def base_branch(place: Place, named: str | None) -> str:
     if not keeps_refs_in_files(place.common_dir):
         raise NoBase(
             "this repository keeps its refs in a reftable, which cannot be read yet",
-            hint="git refs migrate --ref-format=files",
+            hint=TO_FILES,
         )
     if named is not None:
         branch = named.removeprefix(HEADS)

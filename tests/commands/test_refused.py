@@ -99,7 +99,9 @@ def test_init_where_refs_are_in_a_table(hub: Hub) -> None:
         128,
         "",
         "fatal: this repository keeps its refs in a reftable, which cannot be read yet\n"
-        "hint: git refs migrate --ref-format=files\n",
+        "hint: git refs migrate --ref-format=files\n"
+        "hint: where git says that worktrees hinder it: "
+        "git worktree remove each of them (its branch stays)\n",
     )
     assert everything(hub) == before
 

@@ -195,13 +195,18 @@ def test_a_tournament_in_it(hub: Hub, layout: Callable[[Hub], Hub]) -> None:
 
 WORKS = "'list', 'update', 'log' and 'board' work all the same"
 MIGRATE = "git refs migrate --ref-format=files"
+HINDERED = (
+    "where git says that worktrees hinder it: git worktree remove each of them (its branch stays)"
+)
 REFUSED = {
     "sha256": (
         "unknown object format 'sha256'",
         "it takes a repository whose objects are named by SHA-1",
     ),
-    "reftable": ("unsupported extension name extensions.refstorage", MIGRATE),
-    "reftable_by_git": ("unsupported extension name extensions.refstorage", MIGRATE),
+    **dict.fromkeys(
+        ("reftable", "reftable_by_git"),
+        ("unsupported extension name extensions.refstorage", f"{MIGRATE}\n{HINDERED}"),
+    ),
     "fromTheFuture": (
         "unsupported extension name extensions.fromthefuture",
         "a newer pygit2, or a repository without that extension",
@@ -287,13 +292,15 @@ def test_what_libgit2_refuses(hub: Hub, kind: str) -> None:
         "status s1", "spawn s1", "exec s1 -- true", "eval s1 --ranking 1", "merge --yes s1",
         "cleanup s1", "restore s1", "archive s1", "cleanup --archive s1",
     ):  # fmt: skip
-        fatal = Result(128, "", f"fatal: {told}\nhint: {way_out}\nhint: {WORKS}\n")
-        assert called(*words.split()) == fatal, words
+        hints = "".join(f"hint: {line}\n" for line in [*way_out.splitlines(), WORKS])
+        assert called(*words.split()) == Result(128, "", f"fatal: {told}\n{hints}"), words
     for words in ("doctor", "doctor --fix"):
         found = called(*words.split())
         assert (found.code, found.err) == (1, "")
         assert found.out.startswith(
-            f"cannot-open: the repository\n  {told}\n  by hand: {way_out}\n"
+            f"cannot-open: the repository\n  {told}\n  by hand: {way_out}\n".replace(
+                f"\n{HINDERED}", f"\n    {HINDERED}"
+            )
         )
     if "reftable" in kind:
         for words in ("init --task t", "run --task t --agent-cmd true"):
@@ -301,7 +308,7 @@ def test_what_libgit2_refuses(hub: Hub, kind: str) -> None:
                 128,
                 "",
                 "fatal: this repository keeps its refs in a reftable, which cannot be read yet\n"
-                f"hint: {MIGRATE}\n",
+                f"hint: {MIGRATE}\nhint: {HINDERED}\n",
             )
     assert snapshot(hub.top) == before
     if kind == "reftable_by_git":
