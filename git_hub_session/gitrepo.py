@@ -8,7 +8,7 @@ others packed meanwhile (libgit2#1534).
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
 
@@ -18,13 +18,9 @@ from git_hub_session.gitconfig import environment_settings, is_true
 from git_hub_session.gitignore import MOST_TEXT
 from git_hub_session.libgit2 import ConfigLevel, DiffStatsFormat, SortMode, pygit2, without_index
 from git_hub_session.refnames import REFS, TO_FILES
+from git_hub_session.refs import settled
 from git_hub_session.regular import regular
-from git_hub_session.typed import TYPE_CHECKING, NamedTuple
-
-if TYPE_CHECKING:
-    from typing import TypeVar
-
-    _Seen = TypeVar("_Seen")
+from git_hub_session.typed import NamedTuple
 
 
 class CannotOpen(HubError):
@@ -75,15 +71,6 @@ class DiffStat(NamedTuple):
 
 
 _COLUMNS = 72
-_TRIES = 20  # in a loop of `git pack-refs` two or three
-
-
-def _stamp(path: str) -> tuple[int, ...]:
-    try:
-        found = os.stat(path)
-    except OSError:
-        return ()
-    return found.st_ino, found.st_mtime_ns, found.st_size
 
 
 class GitRepo:
@@ -116,21 +103,8 @@ class GitRepo:
     def refs(self, prefix: str) -> list[str]:
         """The names of the refs that start with `prefix`, sorted."""
         wanted = os.fsencode(prefix)
-        names = self._settled(self._repo.raw_listall_references)
+        names = settled(self._repo.path, self._repo.raw_listall_references)
         return sorted(os.fsdecode(name) for name in names if name.startswith(wanted))
-
-    def _settled(self, look: Callable[[], _Seen]) -> _Seen:
-        """What `look` sees of all refs, seen again if they were packed meanwhile.
-
-        libgit2 reads what is packed before the files: what git moved there in between is in neither.
-        """
-        packed = os.path.join(self._repo.path, "packed-refs")
-        for _ in range(_TRIES):
-            before = _stamp(packed)
-            seen = look()
-            if _stamp(packed) == before:
-                break
-        return seen
 
     def _branch(self, ref: str) -> Branch:
         symbolic = False
@@ -297,7 +271,8 @@ class GitRepo:
 
     def _tips(self) -> set[str]:
         """The commits that refs lead to. There may be 100,000 refs: none is looked up by its name."""
-        targets = self._settled(lambda: {ref.target for ref in self._repo.references.iterator()})
+        look = lambda: {ref.target for ref in self._repo.references.iterator()}
+        targets = settled(self._repo.path, look)
         tips = {
             self.tip(target) if isinstance(target, str) else self._peeled(self._find(str(target)))
             for target in targets

@@ -1,4 +1,4 @@
-"""Refs read straight from git's files, for the commands that do not need libgit2.
+"""Refs in git's own files: read without libgit2, by commands that do not need it, and watched while it reads them.
 
 Source: gitrepository-layout(5). A loose ref is read before packed-refs, or a ref that is
 being packed at the moment would be missed.
@@ -7,8 +7,17 @@ being packed at the moment would be missed.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 from git_hub_session.regular import regular
+from git_hub_session.typed import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import TypeVar
+
+    Seen = TypeVar("Seen")
+
+_TRIES = 20  # in a loop of `git pack-refs` two or three
 
 
 def is_ref(common_dir: str, ref: str) -> bool:
@@ -30,6 +39,29 @@ def is_packed(common_dir: str, ref: str) -> bool:
             return any(line.endswith(wanted) for line in file)
     except OSError:
         return False
+
+
+def settled(common_dir: str, look: Callable[[], Seen]) -> Seen:
+    """What `look` sees of all refs, seen again if they were packed meanwhile.
+
+    libgit2 (refdb_fs.c) lists the files, reads what is packed, and opens the files then: what git
+    packed in between is in neither.
+    """
+    for _ in range(_TRIES):
+        before = _stamp(common_dir)
+        seen = look()
+        if _stamp(common_dir) == before:
+            break
+    return seen
+
+
+def _stamp(common_dir: str) -> tuple[int, ...]:
+    """What of packed-refs changes with each packing: git puts another file in its place."""
+    try:
+        found = os.stat(os.path.join(common_dir, "packed-refs"))
+    except OSError:
+        return ()
+    return found.st_ino, found.st_mtime_ns, found.st_size
 
 
 def keeps_refs_in_files(common_dir: str) -> bool:

@@ -61,6 +61,11 @@ class Worktree(NamedTuple):
     """When its index was written, nanoseconds since the epoch; 0 where it has none."""
 
     @property
+    def common_dir(self) -> str:
+        """The common directory of the repository whose worktree it is."""
+        return os.path.dirname(os.path.dirname(self.entry))
+
+    @property
     def index_locked(self) -> bool:
         """Whether a git command is writing its index, or was killed while it did."""
         return os.path.lexists(os.path.join(self.entry, "index.lock"))
@@ -215,7 +220,7 @@ def _own_commits(worktree: Worktree) -> list[str]:
     texts = [text_of(f"{worktree.entry}/{name}") for name in files]
     for name in files_below(worktree.entry, "logs"):
         texts += [line[41:81] for line in reflog(worktree.entry, name.removeprefix("logs/"))]
-    common_dir = os.path.dirname(os.path.dirname(worktree.entry))
+    common_dir = worktree.common_dir
     known = {word for ref in worktree.branches for word in reflog_commits(common_dir, ref)}
     words = dict.fromkeys(word for text in texts for word in text.split() if is_id(word))
     return [word for word in words if word not in known or word == worktree.detached]

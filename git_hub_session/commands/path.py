@@ -5,7 +5,6 @@ from __future__ import annotations
 from git_hub_session.context import Context
 from git_hub_session.errors import HubError, UsageError
 from git_hub_session.operations.agents import parse_agent
-from git_hub_session.operations.links import way_back
 from git_hub_session.operations.ownership import agent_worktrees
 from git_hub_session.options import FORMAT, QUIET, Arguments, Usage
 from git_hub_session.session import MAX_AGENTS
@@ -29,5 +28,7 @@ def run(context: Context, args: Arguments) -> PathView:
         )
     branch, worktree = found
     if worktree.fault:  # what lies there may be somebody else's
+        from git_hub_session.operations.links import way_back
+
         raise HubError(f"'{worktree.path}': {worktree.fault}", hint=way_back(worktree))
     return PathView(sid, worktree.path, branch.ref)

@@ -98,6 +98,12 @@ def attempts(sid: SessionId, repo: GitRepo) -> dict[int, list[int]]:
     return dict(sorted(found.items()))
 
 
+def told_attempt(session: Session, agent: int) -> int:
+    """The number of the agent's last attempt, as the session says; 0 where it does not."""
+    attempt = session.agent(f"agent-{agent}").get("attempt")
+    return attempt if type(attempt) is int and 0 < attempt < 10**9 else 0
+
+
 def archived_agents(sid: SessionId, repo: GitRepo) -> set[int]:
     """The agents that have an archive tag."""
     tags = filter(None, map(parse_archive_tag, repo.refs(archive_prefix(sid))))
@@ -105,7 +111,7 @@ def archived_agents(sid: SessionId, repo: GitRepo) -> set[int]:
 
 
 def takes_agents(session: Session, repo: GitRepo) -> bool:
-    """Not once they are evaluated, but for those that were half-made: unless somebody said so before there was one."""
+    """Not once they are evaluated: unless somebody said so before there was one."""
     if session.state is not State.EVALUATING:
         return session.state not in FINISHED
     return not (attempts(session.id, repo) or archived_agents(session.id, repo))

@@ -22,8 +22,7 @@ from git_hub_session.operations.agents import (
     run_variable,
     way_to_agents,
 )
-from git_hub_session.operations.links import way_back
-from git_hub_session.operations.offbranch import off_branch, way_onto
+from git_hub_session.operations.offbranch import unfit
 from git_hub_session.operations.output import Output
 from git_hub_session.operations.ownership import agent_worktrees
 from git_hub_session.operations.scene import Scene
@@ -141,12 +140,9 @@ def _plan(session: Session, scene: Scene, wish: Wish) -> tuple[Turn, ...]:
     turns = []
     for number in wish.agents or found:
         branch, worktree = found[number]
-        if worktree.fault:
-            raise Refused(f"'{worktree.path}': {worktree.fault}", hint=way_back(worktree))
-        off = off_branch(worktree)
-        if off:
-            way = way_onto(worktree, branch, scene)
-            raise Refused(f"'{worktree.path}': {off}", hint=way)
+        wrong = unfit(worktree, branch, scene)
+        if wrong:
+            raise Refused(*wrong)
         turns.append(Turn(branch, worktree.path))
     return tuple(turns)
 

@@ -11,6 +11,7 @@ from itertools import count
 from shlex import quote
 
 from git_hub_session.operations.checkout import branches_in_use
+from git_hub_session.operations.links import way_back
 from git_hub_session.operations.ownership import made_for
 from git_hub_session.operations.scene import Scene
 from git_hub_session.refnames import (
@@ -51,6 +52,14 @@ def way_onto(worktree: Worktree, branch: AgentBranch, scene: Scene) -> str:
         return f"{here} checkout {short(branch.ref)}"
     free = _free(branch, scene)
     return f"{here} branch {short(free.ref)} && {here} symbolic-ref HEAD {free.ref}"
+
+
+def unfit(worktree: Worktree, branch: AgentBranch, scene: Scene) -> tuple[str, str] | None:
+    """Why nobody can work for the agent in a worktree that is there, and what to type; None where one can."""
+    if worktree.fault:
+        return f"'{worktree.path}': {worktree.fault}", way_back(worktree)
+    off = off_branch(worktree)
+    return (f"'{worktree.path}': {off}", way_onto(worktree, branch, scene)) if off else None
 
 
 def in_the_way(

@@ -7,10 +7,10 @@ place, where spawn or restore would make it, or has. Else somebody has looked at
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from git_hub_session.errors import HubError
-from git_hub_session.operations.agents import template_of, worktree_path
+from git_hub_session.operations.agents import template_of, told_attempt, worktree_path
 from git_hub_session.operations.scene import Scene
 from git_hub_session.refnames import (
     AgentBranch,
@@ -56,30 +56,34 @@ def _left(
     worktrees: Iterable[Worktree], sid: SessionId, session: Session | None, scene: Scene
 ) -> Iterator[tuple[Worktree, AgentBranch]]:
     for worktree in worktrees:
-        branch = left_by(worktree, sid, session, scene)
+        branch = left_by(worktree, {sid: session}, scene).get(sid)
         if branch is not None:
             yield worktree, branch
 
 
 def left_by(
-    worktree: Worktree, sid: SessionId, session: Session | None, scene: Scene
-) -> AgentBranch | None:
-    """The attempt of the session that a worktree which is on no branch belongs to, or None."""
-    told = told_paths(session) if session is not None else {}
+    worktree: Worktree, sessions: Mapping[SessionId, Session | None], scene: Scene
+) -> dict[SessionId, AgentBranch]:
+    """{session: its attempt that a worktree which is on no branch belongs to}; a session that cannot be read is None."""
     was = made_for(worktree)
-    if was is not None and was.session == sid:
-        paths = [*filter(None, [told.get(f"agent-{was.agent}")]), *made_at(was, scene)]
-        return was if any(is_same(path, worktree.path) for path in paths) else None
-    if session is None or worktree.detached or worktree.left:
-        return None
-    # Whose HEAD was cut off, and never had been on another branch.
+    if was is not None:
+        sid, session = was.session, sessions.get(was.session)
+        told = told_paths(session).get(f"agent-{was.agent}", "") if session is not None else ""
+        paths = [told, *made_at(was, scene)] if sid in sessions else []
+        return {sid: was} if any(is_same(path, worktree.path) for path in paths) else {}
+    if worktree.detached or worktree.left:
+        return {}
+    # Its HEAD was cut off, and never had been on another branch: a session may say whose it is.
+    told_of = {session.id: _told(worktree, session) for session in sessions.values() if session}
+    return {sid: branch for sid, branch in told_of.items() if branch is not None}
+
+
+def _told(worktree: Worktree, session: Session) -> AgentBranch | None:
+    """The attempt of which the session says that it is there."""
+    told = told_paths(session)
     name = next((name for name, path in told.items() if is_same(path, worktree.path)), "")
-    if not agent_number(name):
-        return None
-    attempt = session.agent(name).get("attempt")
-    if type(attempt) is not int or not 0 < attempt < 10**9:
-        attempt = 1
-    return AgentBranch(sid, agent_number(name), attempt)
+    number = agent_number(name)
+    return AgentBranch(session.id, number, told_attempt(session, number) or 1) if number else None
 
 
 def made_for(worktree: Worktree) -> AgentBranch | None:

@@ -224,7 +224,7 @@ def _delete(aside: Aside, path: str) -> str:
 
 def _drop_entry(worktree: Worktree) -> None:
     """Step 6: the worktree's own entry, and no other; raises Stuck."""
-    trash = trash_of_entries(os.path.dirname(os.path.dirname(worktree.entry)))
+    trash = trash_of_entries(worktree.common_dir)
     aside = os.path.join(trash, f"{part_of_name(worktree)}.{os.getpid()}")
     try:
         if not os.path.lexists(trash):

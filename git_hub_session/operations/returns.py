@@ -9,12 +9,11 @@ from collections.abc import Mapping, Sequence
 
 from git_hub_session.errors import Refused
 from git_hub_session.operations import removal
-from git_hub_session.operations.agents import is_free, worktree_path
+from git_hub_session.operations.agents import is_free, told_attempt, worktree_path
 from git_hub_session.operations.archive import archived_attempts
 from git_hub_session.operations.halfmade import INITIALIZING, left_behind
-from git_hub_session.operations.links import way_back
 from git_hub_session.operations.note import ASIDE, unfinished
-from git_hub_session.operations.offbranch import in_the_way, off_branch, way_onto
+from git_hub_session.operations.offbranch import in_the_way, unfit
 from git_hub_session.operations.ownership import own_worktrees
 from git_hub_session.operations.scene import Scene
 from git_hub_session.refnames import (
@@ -136,14 +135,7 @@ def _last_attempts(session: Session, repo: GitRepo) -> dict[int, Return]:
 
 def archived_of(session: Session, tags: Sequence[str]) -> dict[AgentBranch, str]:
     """{attempt: its tag} of what is archived of the session, given the tags that are its own."""
-    return archived_attempts(
-        session.id, tags, lambda agent: _attempt(session.agent(f"agent-{agent}"))
-    )
-
-
-def _attempt(known: Mapping[str, Any]) -> int:
-    attempt = known.get("attempt")
-    return attempt if type(attempt) is int and 0 < attempt < 10**9 else 0
+    return archived_attempts(session.id, tags, lambda agent: told_attempt(session, agent))
 
 
 def _judged(
@@ -185,12 +177,8 @@ def _as_it_is(
     if found.missing and unfinished(found).step != ASIDE:
         hint = f"git hub-session cleanup {session.id}"
         return Failed(branch, f"its worktree '{found.path}' is missing, but registered", hint)
-    if found.fault and not found.missing:
-        return Failed(branch, f"'{found.path}': {found.fault}", way_back(found))
-    if off_branch(found) and not found.missing:
-        way = way_onto(found, branch, scene)
-        return Failed(branch, f"'{found.path}': {off_branch(found)}", way)
-    return Present(branch, found)
+    wrong = None if found.missing else unfit(found, branch, scene)
+    return Failed(branch, *wrong) if wrong else Present(branch, found)
 
 
 def _work(

@@ -87,9 +87,8 @@ def plan_cleanup(
         worktree, branch = pair
         around = _surroundings(worktree, sid, scene, processes, mounts, real)
         if worktree.missing:
-            around = around._replace(uprooted=is_uprooted(worktree))
             away, back = _away(sid, worktree, worktrees, scene)
-            around = around._replace(away=away, back=back)
+            around = around._replace(away=away, back=back, uprooted=is_uprooted(worktree))
         if off_branch(worktree):
             around = around._replace(onto=_way_onto(worktree, branch, scene))
         return _judge(worktree, branch, scene, policy, around)

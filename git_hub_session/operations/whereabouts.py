@@ -58,14 +58,14 @@ def moved_along(worktree: Worktree, paths: Sequence[str] = ()) -> str:
 
 def _top(worktree: Worktree) -> str:
     """The repository's directory."""
-    common_dir = os.path.dirname(os.path.dirname(worktree.entry))
+    common_dir = worktree.common_dir
     return os.path.dirname(common_dir) if common_dir.endswith("/.git") else common_dir
 
 
 def _shifted(worktree: Worktree) -> Iterator[str]:
     """Where it would be if a directory that was above both had gone where one is that is above the repository now."""
     steps = worktree.path.split("/")[1:]
-    tops = os.path.realpath(os.path.dirname(os.path.dirname(worktree.entry))).split("/")
+    tops = os.path.realpath(worktree.common_dir).split("/")
     for top in range(len(tops) - 1, 0, -1):
         for kept in range(1, min(len(steps), _DEEPEST) + 1):
             yield "/".join([*tops[:top], *steps[-kept:]])

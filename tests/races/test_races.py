@@ -262,7 +262,7 @@ def test_archive_beside_packing_at_once(hub: Hub) -> None:
 
 
 def test_refs_are_seen_while_they_are_packed_at_once(hub: Hub) -> None:
-    """For the first time: libgit2 looks among the packed ones first, and misses one in seventy, sooner or later."""
+    """For the first time: libgit2 opens their files after it has read what is packed, and misses one in seventy, sooner or later."""
     missed = []
     with beside(hub, "git pack-refs --all"):
         for number in range(PACKED):

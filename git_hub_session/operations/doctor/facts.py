@@ -151,12 +151,12 @@ def _owners(
     worktrees: Sequence[Worktree], sessions: Mapping[SessionId, Session | Broken], scene: Scene
 ) -> dict[str, SessionId]:
     """By the branches that are worked on; where there is none, by what it was made for, and where it lies."""
-    known = [one for one in sessions.values() if isinstance(one, Session)]
+    known = {sid: one for sid, one in sessions.items() if isinstance(one, Session)}
     owners = {}
     for worktree in worktrees:
         named = session_of(worktree)
         if named is None and worktree.path and not worktree.branches:
-            named = _only([one for one in known if left_by(worktree, one.id, one, scene)])
+            named = _only([known[sid] for sid in left_by(worktree, known, scene)])
         if named is not None:
             owners[worktree.entry] = named
     return owners

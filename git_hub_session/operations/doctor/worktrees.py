@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from shlex import quote
 
 from git_hub_session import procfs
@@ -97,7 +97,7 @@ def _way_onto(facts: Facts, worktree: Worktree, session: Session) -> str:
 
 def _branch_of(facts: Facts, worktree: Worktree, session: Session) -> AgentBranch:
     """The attempt that it belongs to."""
-    known = left_by(worktree, session.id, session, facts.scene)
+    known = left_by(worktree, {session.id: session}, facts.scene).get(session.id)
     # In the middle of a rebase HEAD may be cut off as well.
     on = next(filter(None, map(parse_agent_branch, worktree.branches)), None)
     return known or on or AgentBranch(session.id, 1, 1)
@@ -133,8 +133,9 @@ def _link(facts: Facts, worktree: Worktree, sid: SessionId) -> Finding | None:
         )
     if not (worktree.head or worktree.detached):
         return _headless(facts, worktree, sid)
-    if worktree.missing and (worktree.lock is None or moved_to(facts, worktree)):
-        return _missing(facts, worktree, sid)
+    found = moved_to(facts, worktree) if worktree.missing else []
+    if found or (worktree.missing and worktree.lock is None):
+        return _missing(facts, worktree, sid, found)
     if worktree.fault:
         # Not by --fix: git writes a .git file wherever an entry says, and who wrote the entry?
         path = worktree.path or worktree.entry
@@ -158,8 +159,9 @@ def _half_added(facts: Facts, worktree: Worktree, sid: SessionId) -> Finding:
     return Finding("worktree-half-added", path, evidence, sid, advice=advice)
 
 
-def _missing(facts: Facts, worktree: Worktree, sid: SessionId) -> Finding:
-    path, entry, found = worktree.path, worktree.entry, moved_to(facts, worktree)
+def _missing(facts: Facts, worktree: Worktree, sid: SessionId, found: Sequence[str]) -> Finding:
+    """Its directory lies in one of the places `found`; nowhere, if there is none."""
+    path, entry = worktree.path, worktree.entry
     faulty = [one.path for one in facts.worktrees if one.fault and one.path]
     taken = [path for path in faulty if os.path.realpath(path) in found]
     if taken:
