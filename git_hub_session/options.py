@@ -55,23 +55,28 @@ class Usage(NamedTuple):
     """Whether what stands behind `--` is a command to run, and no argument."""
 
 
-DRY_RUN = Option("-n, --dry-run", "show what would be done, and do nothing")
-QUIET = Option("-q, --quiet", "print no remarks, and no report of a change")
-TIMEOUT = Option("--timeout", "end a command that takes longer, such as 90s or 2h", "<time>")
-YES = Option("--yes", "do not ask", exact=True)
-JOBS = Option("-j, --jobs", "do so many side by side (default: one a processor)", "<number>")
+DRY_RUN = Option("-n, --dry-run", "show what would be done, but change nothing")
+QUIET = Option("-q, --quiet", "print only errors and requested output")
+TIMEOUT = Option("--timeout", "time limit for each command, such as 90s or 2h", "<time>")
+YES = Option("--yes", "do not ask for confirmation", exact=True)
+JOBS = Option("-j, --jobs", "number of parallel jobs (default: number of CPUs)", "<number>")
 FORMAT = (
-    Option("--format", "how to show the answer", "<format>", choices=("text", "json", "porcelain")),
-    Option("-z", "end porcelain lines with NUL, and quote nothing"),
+    Option(
+        "--format",
+        "output format (default: text)",
+        "<format>",
+        choices=("text", "json", "porcelain"),
+    ),
+    Option("-z", "porcelain output with NUL line ends, without quoting"),
     Option(
         "--color",
-        "when to use colour",
+        "when to use color (default: auto)",
         "<when>",
         choices=("auto", "always", "never"),
         optional=True,
     ),
 )
-HELP = Option("-h, --help", "show this usage")
+HELP = Option("-h, --help", "show this help")
 
 
 _MOST_JOBS, _MOST_REPEATS = 256, 1000

@@ -122,23 +122,23 @@ def test_what_gives_something_up_has_to_be_written_out(name: str) -> None:
 OVERVIEW = """\
 usage: git hub-session <command> [<options>]
 
-    init       make a session for a task
-    spawn      make a branch and a worktree for each agent
-    exec       run a command for each agent, side by side
-    eval       measure what the agents made, and rank them
-    merge      merge the winner, and tag the others
-    run        play a tournament, from init to merge
+    init       create a session for a task
+    spawn      create a branch and a worktree for each agent
+    exec       run a command for each agent in parallel
+    eval       measure and rank the agents' results
+    merge      merge the winner and archive the other branches
+    run        run all steps from init to merge
     list       list the sessions
-    status     show a session, its branches and worktrees
-    log        show the transitions of a session
+    status     show a session with its branches and worktrees
+    log        show the state changes of a session
     board      read and write AgentHub's message board
-    path       print where an agent's worktree is
-    update     move a session to its next state
-    cleanup    remove the worktrees of sessions, saving work
-    restore    bring removed worktrees back, with their work
-    archive    end a session without a winner: branches become tags
-    doctor     say what does not fit in the hub, and mend it
-    demo       play a tournament in a throw-away repository
+    path       print the path of an agent's worktree
+    update     change the state of a session
+    cleanup    remove a session's worktrees and save their changes
+    restore    restore removed worktrees with their changes
+    archive    end a session without a winner
+    doctor     report problems in the hub, or fix them with --fix
+    demo       run all steps in a temporary repository
 
 'git hub-session <command> -h' shows a command's options,
 'git help hub-session' the manual.
@@ -191,16 +191,16 @@ def test_usage_snapshot(hub: Hub) -> None:
     assert usage_of(hub, "update") == (
         "usage: git hub-session update [<options>] --state <state> [<id>]\n"
         "\n"
-        "    --state <state>         the state to go to\n"
-        "    --if-state <state>      only if the session is in this state\n"
-        "    --reason <text>         why, for the history\n"
-        "    -n, --dry-run           show what would be done, and do nothing\n"
-        "    -q, --quiet             print no remarks, and no report of a change\n"
+        "    --state <state>         new state\n"
+        "    --if-state <state>      update only if the session is in this state\n"
+        "    --reason <text>         reason to record in the history\n"
+        "    -n, --dry-run           show what would be done, but change nothing\n"
+        "    -q, --quiet             print only errors and requested output\n"
         "    --format (text|json|porcelain)\n"
-        "                            how to show the answer\n"
-        "    -z                      end porcelain lines with NUL, and quote nothing\n"
+        "                            output format (default: text)\n"
+        "    -z                      porcelain output with NUL line ends, without quoting\n"
         "    --color[=(auto|always|never)]\n"
-        "                            when to use colour\n"
+        "                            when to use color (default: auto)\n"
     )
 
 

@@ -13,35 +13,33 @@ class Command(NamedTuple):
 
 
 COMMANDS: dict[str, Command] = {
-    "init": Command("git_hub_session.commands.init", "make a session for a task"),
+    "init": Command("git_hub_session.commands.init", "create a session for a task"),
     "spawn": Command(
-        "git_hub_session.commands.spawn", "make a branch and a worktree for each agent"
+        "git_hub_session.commands.spawn", "create a branch and a worktree for each agent"
     ),
-    "exec": Command("git_hub_session.commands.exec", "run a command for each agent, side by side"),
-    "eval": Command("git_hub_session.commands.eval", "measure what the agents made, and rank them"),
-    "merge": Command("git_hub_session.commands.merge", "merge the winner, and tag the others"),
-    "run": Command("git_hub_session.commands.run", "play a tournament, from init to merge"),
+    "exec": Command("git_hub_session.commands.exec", "run a command for each agent in parallel"),
+    "eval": Command("git_hub_session.commands.eval", "measure and rank the agents' results"),
+    "merge": Command(
+        "git_hub_session.commands.merge", "merge the winner and archive the other branches"
+    ),
+    "run": Command("git_hub_session.commands.run", "run all steps from init to merge"),
     "list": Command("git_hub_session.commands.list", "list the sessions"),
     "status": Command(
-        "git_hub_session.commands.status", "show a session, its branches and worktrees"
+        "git_hub_session.commands.status", "show a session with its branches and worktrees"
     ),
-    "log": Command("git_hub_session.commands.log", "show the transitions of a session"),
+    "log": Command("git_hub_session.commands.log", "show the state changes of a session"),
     "board": Command("git_hub_session.commands.board", "read and write AgentHub's message board"),
-    "path": Command("git_hub_session.commands.path", "print where an agent's worktree is"),
-    "update": Command("git_hub_session.commands.update", "move a session to its next state"),
+    "path": Command("git_hub_session.commands.path", "print the path of an agent's worktree"),
+    "update": Command("git_hub_session.commands.update", "change the state of a session"),
     "cleanup": Command(
-        "git_hub_session.commands.cleanup", "remove the worktrees of sessions, saving work"
+        "git_hub_session.commands.cleanup", "remove a session's worktrees and save their changes"
     ),
     "restore": Command(
-        "git_hub_session.commands.restore", "bring removed worktrees back, with their work"
+        "git_hub_session.commands.restore", "restore removed worktrees with their changes"
     ),
-    "archive": Command(
-        "git_hub_session.commands.archive", "end a session without a winner: branches become tags"
-    ),
+    "archive": Command("git_hub_session.commands.archive", "end a session without a winner"),
     "doctor": Command(
-        "git_hub_session.commands.doctor", "say what does not fit in the hub, and mend it"
+        "git_hub_session.commands.doctor", "report problems in the hub, or fix them with --fix"
     ),
-    "demo": Command(
-        "git_hub_session.commands.demo", "play a tournament in a throw-away repository"
-    ),
+    "demo": Command("git_hub_session.commands.demo", "run all steps in a temporary repository"),
 }

@@ -10,7 +10,7 @@ from git_hub_session.views.archive import ArchiveView
 
 USAGE = Usage(
     ("archive [<options>] [<id>]",),
-    (Option("--reason", "why, for the history", "<text>"), DRY_RUN, QUIET, *FORMAT),
+    (Option("--reason", "reason to record in the history", "<text>"), DRY_RUN, QUIET, *FORMAT),
     most=1,
 )
 

@@ -17,17 +17,19 @@ from git_hub_session.views.cleanup import CleanupView
 USAGE = Usage(
     ("cleanup [<options>] [<id>...]", "cleanup [<options>] --finished [--older-than <age>]"),
     (
-        Option("--finished", "clean up every session that is merged or archived", exact=True),
+        Option("--finished", "clean up all merged and archived sessions", exact=True),
         Option(
-            "--older-than", "with --finished: only those not updated for so long (7d, 12h)", "<age>"
+            "--older-than",
+            "with --finished: only sessions not updated for this long, such as 7d or 12h",
+            "<age>",
         ),
-        Option("--archive", "tag the tips of the branches, and delete the branches", exact=True),
+        Option("--archive", "replace the session's branches with tags", exact=True),
         Option(
             "--force",
-            "also worktrees in use, in the middle of an operation or off their branch",
+            "also remove worktrees that are in use, detached, in the middle of an operation, or missing with their parent directory",
             exact=True,
         ),
-        Option("--discard", "do not save uncommitted work", exact=True),
+        Option("--discard", "do not save uncommitted changes", exact=True),
         DRY_RUN,
         QUIET,
         *FORMAT,

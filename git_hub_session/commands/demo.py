@@ -21,7 +21,7 @@ from git_hub_session.views.demo import DemoView
 
 USAGE = Usage(
     ("demo [--keep]",),
-    (Option("--keep", "keep the repository, and say where it is"),),
+    (Option("--keep", "keep the repository and print its path"),),
 )
 
 _PROGRAM = {

@@ -11,7 +11,7 @@ from git_hub_session.views.doctor import DoctorView
 USAGE = Usage(
     ("doctor [<options>] [<id>]",),
     (
-        Option("--fix", "mend what can be mended without losing anything", exact=True),
+        Option("--fix", "fix the problems that can be fixed without losing work", exact=True),
         DRY_RUN,
         QUIET,
         *FORMAT,

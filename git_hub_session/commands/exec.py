@@ -23,12 +23,10 @@ from git_hub_session.views.exec import ExecView, live_line
 USAGE = Usage(
     ("exec [<options>] [<id>] -- <command> [<argument>...]",),
     (
-        Option(
-            "--agents", "only for these, such as 1-3,5 (default: all with a worktree)", "<list>"
-        ),
-        Option("-j, --jobs", "run so many at once (default: all)", "<number>"),
+        Option("--agents", "agents to run for, such as 1-3,5 (default: all)", "<list>"),
+        Option("-j, --jobs", "number of parallel commands (default: all)", "<number>"),
         TIMEOUT,
-        Option("--force", "also for who is said to be running", exact=True),
+        Option("--force", "run even if the agent is marked as running", exact=True),
         DRY_RUN,
         QUIET,
         *FORMAT,

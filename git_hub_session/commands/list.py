@@ -17,18 +17,18 @@ USAGE = Usage(
     (
         Option(
             "--state",
-            "show only sessions in this state, or 'broken' (may be given more than once)",
+            "list only sessions in this state, or 'broken' ones (repeatable)",
             "<state>",
             many=True,
         ),
         Option(
             "--sort",
-            "sort by this (default: id)",
+            "sort key (default: id)",
             "<key>",
             choices=("id", "created", "updated", "state"),
         ),
         Option("--reverse", "reverse the order"),
-        Option("-n, --max-count", "show at most this many", "<number>"),
+        Option("-n, --max-count", "list at most this many sessions", "<number>"),
         QUIET,
         *FORMAT,
     ),

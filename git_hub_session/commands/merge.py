@@ -18,12 +18,14 @@ from git_hub_session.views.merge import MergeView, preview
 USAGE = Usage(
     ("merge [<options>] [<id>]",),
     (
-        Option("--agent", "the winner (default: who is ranked first)", "<agent>"),
-        Option("--into", "merge into this branch (default: the base branch)", "<branch>"),
-        Option("--squash", "one commit of its own, which names no other parent"),
-        Option("-m, --message", "the message of the merge", "<text>", many=True),
-        Option("--no-cleanup", "leave the worktrees and the other branches as they are"),
-        Option("--force", "even if an agent is said to be running", exact=True),
+        Option("--agent", "winner (default: the agent that is ranked first)", "<agent>"),
+        Option("--into", "branch to merge into (default: the base branch)", "<branch>"),
+        Option("--squash", "merge as a single commit with one parent"),
+        Option(
+            "-m, --message", "commit message (repeat it for more paragraphs)", "<text>", many=True
+        ),
+        Option("--no-cleanup", "keep the worktrees and the other branches"),
+        Option("--force", "merge even if an agent is marked as running", exact=True),
         YES,
         DRY_RUN,
         QUIET,

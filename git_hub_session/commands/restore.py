@@ -13,8 +13,8 @@ from git_hub_session.views.restore import RestoreView
 USAGE = Usage(
     ("restore [<options>] [<id>]",),
     (
-        Option("--agent", "only this one (default: every agent of the session)", "<agent>"),
-        Option("--path", "where the worktrees go (default: hubsession.worktreePath)", "<template>"),
+        Option("--agent", "restore only this agent (default: all)", "<agent>"),
+        Option("--path", "path template (default: hubsession.worktreePath)", "<template>"),
         DRY_RUN,
         QUIET,
         *FORMAT,

@@ -14,10 +14,10 @@ from git_hub_session.views.spawn import SpawnView
 USAGE = Usage(
     ("spawn [<options>] [<id>]",),
     (
-        Option("--agents", "only these, such as 1-3,5 (default: all of the session)", "<list>"),
-        Option("--retry", "make this agent's next attempt", "<agent>"),
-        Option("--base", "start from this commit (default: the base branch)", "<commit>"),
-        Option("--path", "where the worktrees go (default: hubsession.worktreePath)", "<template>"),
+        Option("--agents", "agents to create, such as 1-3,5 (default: all)", "<list>"),
+        Option("--retry", "create the next attempt of this agent", "<agent>"),
+        Option("--base", "commit to start from (default: the base branch)", "<commit>"),
+        Option("--path", "path template (default: hubsession.worktreePath)", "<template>"),
         JOBS,
         DRY_RUN,
         QUIET,

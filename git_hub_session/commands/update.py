@@ -13,9 +13,9 @@ from git_hub_session.views.update import UpdateView
 USAGE = Usage(
     ("update [<options>] --state <state> [<id>]",),
     (
-        Option("--state", "the state to go to", "<state>"),
-        Option("--if-state", "only if the session is in this state", "<state>"),
-        Option("--reason", "why, for the history", "<text>"),
+        Option("--state", "new state", "<state>"),
+        Option("--if-state", "update only if the session is in this state", "<state>"),
+        Option("--reason", "reason to record in the history", "<text>"),
         DRY_RUN,
         QUIET,
         *FORMAT,
