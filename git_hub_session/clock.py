@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from git_hub_session.util.numbers import MAX_COUNT, parse_int
+
 # git's own steps (date.c, show_date_relative): a unit, how many make one of the next, and from
 # how many on the next is used. Each step rounds what the one before it has rounded.
 _STEPS = (("second", 60, 90), ("minute", 60, 90), ("hour", 24, 36))
 _YEAR = 365  # days
+
+MAX_TIME = 253_402_300_799
+"""The last second of the year 9999: `datetime` cannot represent a later one."""
 
 
 def iso(seconds: float) -> str:
@@ -66,7 +71,7 @@ def _count(count: int, unit: str) -> str:
 def parse_span(text: str) -> float | None:
     """Seconds of a span such as '7d', '12h', '30m', '2w', or None where it is none."""
     units = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
-    number, unit = text[:-1], text[-1:]
-    if unit not in units or not (number.isascii() and number.isdigit()) or len(number) > 9:
+    number, unit = parse_int(text[:-1], MAX_COUNT), text[-1:]
+    if unit not in units or number is None:
         return None
-    return float(int(number) * units[unit])
+    return float(number * units[unit])

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from functools import cached_property
 
-from git_hub_session.clock import parse_iso
+from git_hub_session.clock import MAX_TIME, parse_iso
 from git_hub_session.discovery import Place, find_place, foreign_owner
 from git_hub_session.errors import Damaged, HubError, UsageError
 from git_hub_session.refnames import AgentBranch, SessionId, parse_agent_branch, session_of_branch
@@ -19,6 +19,7 @@ from git_hub_session.regular import find_special
 from git_hub_session.states import FINISHED
 from git_hub_session.store import Broken, NoSuchSession, Store
 from git_hub_session.typed import TYPE_CHECKING, NamedTuple
+from git_hub_session.util.numbers import parse_int
 
 if TYPE_CHECKING:
     from git_hub_session.gitcommand import Git
@@ -81,8 +82,8 @@ class Context:
 
     def now(self) -> float:
         """Seconds since the epoch; GIT_TEST_DATE_NOW sets it, as for git itself."""
-        fixed = self.environ.get("GIT_TEST_DATE_NOW", "")
-        return float(fixed) if fixed.isascii() and fixed.isdigit() else time.time()
+        fixed = parse_int(self.environ.get("GIT_TEST_DATE_NOW", ""), MAX_TIME)
+        return time.time() if fixed is None else float(fixed)
 
     @cached_property
     def place(self) -> Place:

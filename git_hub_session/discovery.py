@@ -16,6 +16,9 @@ from git_hub_session.gitconfig import is_true, parse_settings
 from git_hub_session.refnames import REFS
 from git_hub_session.regular import regular
 from git_hub_session.typed import NamedTuple
+from git_hub_session.util.numbers import parse_int
+
+_MAX_UID = 2**32 - 1
 
 
 class NotARepository(HubError):
@@ -254,9 +257,10 @@ def foreign_owner(place: Place, environ: Mapping[str, str]) -> str:
     """
     if is_true(environ.get("GIT_TEST_ASSUME_DIFFERENT_OWNER")):
         return next(iter(place.owners), "")
-    uid = os.geteuid()
-    sudo = environ.get("SUDO_UID", "")
-    own = {uid, int(sudo)} if uid == 0 and sudo.isascii() and sudo.isdigit() else {uid}
+    own = {os.geteuid()}
+    sudo = parse_int(environ.get("SUDO_UID", ""), _MAX_UID)
+    if own == {0} and sudo is not None:
+        own.add(sudo)
     for path in place.owners:
         try:
             if os.lstat(path).st_uid not in own:

@@ -17,6 +17,7 @@ from git_hub_session.errors import GitFailed, HubError
 from git_hub_session.gitenviron import without_repository
 from git_hub_session.refnames import updated
 from git_hub_session.signals import hold
+from git_hub_session.util.numbers import MAX_COUNT, parse_int
 
 _REFLOG = "git hub-session"
 
@@ -296,7 +297,7 @@ def _explained(stderr: bytes) -> str:
 def _numbers(version: str) -> tuple[int, ...]:
     """The first two numbers of a version: (2, 39) of "2.39.5", "2.39.0.rc1"."""
     parts = version.split(".")[:2]
-    return tuple(int(part) if part.isascii() and part.isdigit() else 0 for part in parts)
+    return tuple(parse_int(part, MAX_COUNT) or 0 for part in parts)
 
 
 def trusts(cwd: str, environ: Mapping[str, str]) -> bool:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from git_hub_session.util.numbers import parse_int
+
 # Patterns are strings where most files need none of them: compiling is what reading costs.
 # A line, without its comment: a backslash continues the line, but not a comment.
 _LINE = r"""((?:\\\r?\n|\\.|"(?:\\\r?\n|\\.|[^"\\\n])*"|[^#;\n])*)(?:[#;].*)?(?:\n|\Z)"""
@@ -16,6 +18,8 @@ _CONTINUED = r"\\\r?\n"
 _SECTION = re.compile(r'\[([A-Za-z0-9.-]+)(?:[ \t]+"((?:[^"\\]|\\.)*)")?\]')
 _SPACE = " \t\r\n"  # git's own, whatever else Unicode takes for a space
 _NUMBER = r"[+-]?0*[1-9][0-9]*[kmg]?"
+_MAX_SETTINGS = 9_999  # read from GIT_CONFIG_COUNT
+_MAX_SIZE = 10**15 - 1
 _ESCAPES = {"n": "\n", "t": "\t", "b": "\b", '"': '"', "\\": "\\"}
 _PARAMETER = r"'((?:[^']|'\\'')*)'(?:(=)(?:'((?:[^']|'\\'')*)')?)?(?:\s+|$)"
 
@@ -79,11 +83,9 @@ def _value(text: str) -> str:
 def environment_settings(environ: Mapping[str, str]) -> dict[str, str]:
     """What `git -c name=value` and GIT_CONFIG_COUNT put into the environment, which libgit2 does not read."""
     settings: dict[str, str] = {}
-    count = environ.get("GIT_CONFIG_COUNT", "")
-    if count.isascii() and count.isdigit() and len(count) < 5:
-        for at in range(int(count)):
-            name = environ.get(f"GIT_CONFIG_KEY_{at}", "")
-            settings[_folded(name)] = environ.get(f"GIT_CONFIG_VALUE_{at}", "")
+    for at in range(parse_int(environ.get("GIT_CONFIG_COUNT", ""), _MAX_SETTINGS) or 0):
+        name = environ.get(f"GIT_CONFIG_KEY_{at}", "")
+        settings[_folded(name)] = environ.get(f"GIT_CONFIG_VALUE_{at}", "")
     for quoted in re.finditer(_PARAMETER, environ.get("GIT_CONFIG_PARAMETERS", "")):
         name, equals, value = (part and part.replace("'\\''", "'") for part in quoted.groups())
         if not equals:
@@ -109,7 +111,5 @@ def is_true(value: str | None) -> bool:
 def parse_size(text: str) -> int | None:
     """Bytes of a size such as 100m or 2G (git's k, m, g), or None where it is none."""
     scale = {"k": 1024, "m": 1024**2, "g": 1024**3}.get(text[-1:].lower(), 0)
-    number = text[:-1] if scale else text
-    if not (number.isascii() and number.isdigit()) or len(number) > 15:
-        return None
-    return int(number) * (scale or 1)
+    number = parse_int(text[:-1] if scale else text, _MAX_SIZE)
+    return None if number is None else number * (scale or 1)

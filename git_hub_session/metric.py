@@ -11,6 +11,7 @@ import json
 import re
 
 from git_hub_session.typed import Any
+from git_hub_session.util.numbers import parse_int
 
 _INFINITE = float("inf")
 _LARGEST = 1e300  # so that what is reckoned from two of them is a number too
@@ -70,8 +71,9 @@ def _at(document: Any, path: str) -> float | None:
     for key in re.findall(r"[^.\[\]]+", path):
         if isinstance(document, dict):
             document = document.get(key)
-        elif isinstance(document, list) and key.isascii() and key.isdigit() and len(key) < 10:
-            document = document[int(key)] if int(key) < len(document) else None
+        elif isinstance(document, list):
+            index = parse_int(key, len(document) - 1)
+            document = None if index is None else document[index]
         else:
             return None
     return _number(document)

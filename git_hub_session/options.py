@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from git_hub_session.clock import parse_span
 from git_hub_session.errors import UsageError
 from git_hub_session.typed import NamedTuple
+from git_hub_session.util.numbers import parse_int
 
 _WIDTH = 80
 _HELP_AT = 27
@@ -80,6 +81,8 @@ HELP = Option("-h, --help", "show this help")
 
 
 _MOST_JOBS, _MOST_REPEATS = 256, 1000
+_MAX_JOBS_VALUE = 9_999
+"""The largest accepted value of --jobs. Values above _MOST_JOBS are lowered to it."""
 
 
 class Arguments:
@@ -129,7 +132,7 @@ def timeout(args: Arguments) -> float | None:
     text = args.text("timeout")
     if text is None:
         return None
-    seconds = parse_span(f"{text}s" if text[-1:].isdigit() else text)
+    seconds = parse_span(f"{text}s" if parse_int(text[-1:], 9) is not None else text)
     if not seconds:
         raise UsageError(f"not a time: '{text}'", hint="a number and s, m, h, d or w: 90s")
     return seconds
@@ -140,9 +143,10 @@ def jobs(args: Arguments) -> int | None:
     text = args.text("jobs")
     if text is None:
         return None
-    if not (text.isascii() and text.isdigit() and len(text) < 5 and int(text)):
+    number = parse_int(text, _MAX_JOBS_VALUE)
+    if not number:
         raise UsageError(f"not a number of jobs: '{text}'")
-    return min(int(text), _MOST_JOBS)
+    return min(number, _MOST_JOBS)
 
 
 def repeat(args: Arguments) -> int:
@@ -150,8 +154,8 @@ def repeat(args: Arguments) -> int:
     text = args.text("repeat")
     if text is None:
         return 1
-    number = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
-    if not 1 <= number <= _MOST_REPEATS:
+    number = parse_int(text, _MOST_REPEATS)
+    if not number:
         raise UsageError(f"not a number of times: '{text}'", hint=f"1 to {_MOST_REPEATS}")
     return number
 

@@ -26,6 +26,7 @@ import re
 from git_hub_session.errors import HubError
 from git_hub_session.refnames import natural_key
 from git_hub_session.typed import NamedTuple
+from git_hub_session.util.numbers import MAX_COUNT, parse_int
 
 LIMIT = 1 << 20  # bytes
 MOST_POSTS = 999_999_999
@@ -118,7 +119,10 @@ def age_order(name: str) -> tuple[str, str]:
     stamp = name[
         -19:-3
     ]  # not by _FILE: a board may have thousands of posts, and `status` looks at all names
-    return (stamp if stamp[8:9] == "T" and stamp[:8].isdigit() else "", name)
+    return (
+        stamp if stamp[8:9] == "T" and parse_int(stamp[:8], MAX_COUNT) is not None else "",
+        name,
+    )
 
 
 def numbered(draft: Post, number: int) -> Post:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 
 from git_hub_session.typed import NamedTuple
+from git_hub_session.util.numbers import MAX_COUNT, parse_int
 
 # A string: compiled when it is first used, for most commands never use it.
 _OCTAL = r"\\([0-7]{3})"
@@ -33,14 +34,14 @@ def processes() -> list[Process]:
     if command_of(os.getppid()) == "git":
         own.append(os.getppid())
     found = []
-    for name in _listed("/proc"):
-        if not name.isdigit() or int(name) in own:
+    for pid in _pids():
+        if pid in own:
             continue
         try:
-            directory = os.readlink(f"/proc/{name}/cwd")
+            directory = os.readlink(f"/proc/{pid}/cwd")
         except OSError:
             continue  # gone, a kernel thread, or not ours to see
-        found.append(Process(int(name), directory))
+        found.append(Process(pid, directory))
     return sorted(found)
 
 
@@ -58,11 +59,10 @@ def told(variables: Mapping[str, str]) -> list[int]:
     """The processes, but for this one, that were started with all these variables in their environment."""
     wanted = {os.fsencode(f"{name}={value}") for name, value in variables.items()}
     return [
-        int(name)
-        for name in _listed("/proc")
-        if name.isdigit()
-        and int(name) != os.getpid()
-        and wanted.issubset(os.fsencode(_read(f"/proc/{name}/environ")).split(b"\0"))
+        pid
+        for pid in _pids()
+        if pid != os.getpid()
+        and wanted.issubset(os.fsencode(_read(f"/proc/{pid}/environ")).split(b"\0"))
     ]
 
 
@@ -79,11 +79,11 @@ def is_alive(pid: int) -> bool:
 def openers(directory: str) -> list[int]:
     """The processes that have the directory open, as far as we may see."""
     found = set()
-    for pid in filter(str.isdigit, _listed("/proc")):
+    for pid in _pids():
         for fd in _listed(f"/proc/{pid}/fd"):
             try:
                 if os.readlink(f"/proc/{pid}/fd/{fd}") == directory:
-                    found.add(int(pid))
+                    found.add(pid)
             except OSError:
                 pass  # closed meanwhile
     return sorted(found - {os.getpid()})
@@ -109,8 +109,14 @@ def lock_holder(directory: str) -> int | None:
     for line in _read("/proc/locks").splitlines():
         fields = line.split()
         if len(fields) > 5 and fields[1:2] == ["FLOCK"] and fields[5] == device:
-            return int(fields[4]) if fields[4].isdigit() and fields[4] != "0" else None
+            return parse_int(fields[4], MAX_COUNT) or None
     return None
+
+
+def _pids() -> list[int]:
+    """Return the ids of all processes that /proc shows."""
+    pids = (parse_int(name, MAX_COUNT) for name in _listed("/proc"))
+    return [pid for pid in pids if pid is not None]
 
 
 def _read(path: str) -> str:

@@ -10,6 +10,7 @@ import re
 
 from git_hub_session.errors import HubError
 from git_hub_session.typed import NamedTuple, NewType
+from git_hub_session.util.numbers import MAX_INT64, parse_int
 
 SessionId = NewType("SessionId", str)
 
@@ -148,6 +149,11 @@ def rescue_prefix(session: SessionId, branch_ref: str = "") -> str:
     """Where work saved from a worktree on `branch_ref` is kept, a number follows; or all of the session's."""
     within = f"{within_session(session, branch_ref)}/" if branch_ref else ""
     return f"{ALL_RESCUES}{session}/{within}"
+
+
+def rescue_number(ref: str, prefix: str) -> int | None:
+    """Return the number that follows `prefix` in the full ref `ref`, or None if it has none."""
+    return parse_int(ref.removeprefix(prefix), MAX_INT64)
 
 
 def session_of_rescue(ref: str) -> SessionId | None:

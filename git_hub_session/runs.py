@@ -12,6 +12,7 @@ from types import TracebackType
 from git_hub_session.errors import HubError
 from git_hub_session.files import Directory
 from git_hub_session.typed import Self
+from git_hub_session.util.numbers import MAX_COUNT, parse_int
 
 _OUTPUT = "output"
 
@@ -86,5 +87,4 @@ def _is_alive(output: Directory, name: str) -> bool:
 def _number(name: str, kind: str) -> int:
     """The number of a run of that kind, or 0."""
     before, _, number = name.partition(f"{kind}-")
-    named = not before and number.isascii() and number.isdigit() and len(number) < 10
-    return int(number) if named else 0
+    return 0 if before else parse_int(number, MAX_COUNT) or 0

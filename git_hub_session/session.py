@@ -44,6 +44,7 @@ from git_hub_session.history import Transition
 from git_hub_session.refnames import SessionId, agent_number
 from git_hub_session.states import State, advance
 from git_hub_session.typed import Any, NamedTuple
+from git_hub_session.util.numbers import MAX_COUNT, parse_int
 
 CONFIG_KEYS = (
     "session_id",
@@ -77,8 +78,7 @@ class Config(NamedTuple):
     @property
     def agent_count(self) -> int:
         """How many agents the session was made for; 0 where the file does not say."""
-        text = self.values.get("agent_count", "")
-        return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
+        return parse_int(self.values.get("agent_count", ""), MAX_COUNT) or 0
 
     def get(self, key: str) -> str:
         """The value of `key`, or ''."""

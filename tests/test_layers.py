@@ -36,7 +36,7 @@ class Layer(NamedTuple):
     doors: str = ""
 
 
-VALUES = "typed errors states refnames session history clock escape gitconfig gitenviron gitignore gitindex options tasks metric ranking posts"
+VALUES = "typed errors states refnames session history clock escape gitconfig gitenviron gitignore gitindex options tasks metric ranking posts util util.numbers"
 LIGHT = "copies tree heads worktrees procfs refs sidebyside"
 HEAVY = "gitrepo gitcommand processes trust"
 

@@ -12,6 +12,7 @@ from git_hub_session.operations.create import base_branch, create, would_create
 from git_hub_session.options import DRY_RUN, FORMAT, QUIET, Arguments, Option, Usage
 from git_hub_session.refnames import parse_session_id
 from git_hub_session.session import MAX_AGENTS, Config
+from git_hub_session.util.numbers import parse_int
 from git_hub_session.views.init import InitView
 from git_hub_session.views.view import relative
 
@@ -102,8 +103,8 @@ def _checked(name: str, text: str) -> str:
 def _agents(text: str | None) -> int:
     if text is None:
         return 3
-    number = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
-    if not 1 <= number <= MAX_AGENTS:
+    number = parse_int(text, MAX_AGENTS)
+    if not number:
         raise UsageError(
             f"not a number of agents: '{text}'", hint=f"--agents takes 1 to {MAX_AGENTS}"
         )

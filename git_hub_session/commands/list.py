@@ -7,6 +7,7 @@ from git_hub_session.context import Context
 from git_hub_session.errors import UsageError
 from git_hub_session.options import FORMAT, QUIET, Arguments, Option, Usage
 from git_hub_session.states import State, parse_state
+from git_hub_session.util.numbers import MAX_COUNT, parse_int
 from git_hub_session.views.list import BROKEN, Listed, ListView
 
 _ORDER = list(State)
@@ -65,6 +66,7 @@ def _key(session: Listed, key: str) -> float:
 def _count(text: str | None) -> int | None:
     if text is None:
         return None
-    if not (text.isascii() and text.isdigit()) or len(text) > 9:
+    count = parse_int(text, MAX_COUNT)
+    if count is None:
         raise UsageError(f"not a number of sessions: '{text}'")
-    return int(text)
+    return count

@@ -23,6 +23,7 @@ from git_hub_session.refnames import (
 from git_hub_session.session import MAX_AGENTS, Session
 from git_hub_session.states import FINISHED, State
 from git_hub_session.typed import TYPE_CHECKING
+from git_hub_session.util.numbers import MAX_COUNT, parse_int
 
 if TYPE_CHECKING:
     from git_hub_session.discovery import Place
@@ -50,10 +51,10 @@ def parse_agents(text: str, count: int) -> list[int]:
     found: dict[int, None] = {}
     for part in text.split(","):
         first, dash, last = part.strip().removeprefix("agent-").partition("-")
-        numbers = [first, last or first] if dash == "" or last else ["", ""]
-        if not all(map(_is_number, numbers)):
+        low = parse_int(first, MAX_COUNT)
+        high = parse_int(last, MAX_COUNT) if dash else low
+        if low is None or high is None:
             raise UsageError(f"not a list of agents: '{text}'", hint="such as 1-3,5")
-        low, high = map(int, numbers)
         if not 1 <= low <= high <= count:
             raise UsageError(
                 f"no such agents: '{part.strip()}'", hint=f"the session has 1 to {count}"
@@ -64,16 +65,13 @@ def parse_agents(text: str, count: int) -> list[int]:
 
 def parse_agent(text: str, count: int) -> int:
     """The number in "agent-2" or "2", at most `count`; raises UsageError."""
-    number, most = text.strip().removeprefix("agent-"), min(count, MAX_AGENTS)
-    if not _is_number(number):
+    number = parse_int(text.strip().removeprefix("agent-"), MAX_COUNT)
+    most = min(count, MAX_AGENTS)
+    if number is None:
         raise UsageError(f"not an agent: '{text}'", hint="such as agent-2")
-    if not 1 <= int(number) <= most:
+    if not 1 <= number <= most:
         raise UsageError(f"no such agent: '{text}'", hint=f"agents have the numbers 1 to {most}")
-    return int(number)
-
-
-def _is_number(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) < 10
+    return number
 
 
 def all_agents(session: Session) -> range:

@@ -14,6 +14,7 @@ from git_hub_session.operations import removal
 from git_hub_session.operations.examine import content
 from git_hub_session.operations.scene import Scene
 from git_hub_session.refnames import AgentBranch
+from git_hub_session.util.numbers import MAX_COUNT, parse_int
 from git_hub_session.worktrees import Worktree, linked_worktrees
 
 INITIALIZING = "initializing"
@@ -55,7 +56,9 @@ def drop_begun(path: str, common_dir: str, lock: str) -> None:
     name = os.path.basename(path)
     for worktree in linked_worktrees(common_dir):
         number = worktree.name.removeprefix(name)
-        is_its = number != worktree.name and (not number or number.isdigit())
+        is_its = number != worktree.name and (
+            not number or parse_int(number, MAX_COUNT) is not None
+        )
         if not is_its or worktree.path or not lock.startswith(worktree.lock or ""):
             continue
         try:

@@ -21,6 +21,7 @@ from git_hub_session.refnames import (
     archive_prefix,
     branch_prefix,
     parse_agent_branch,
+    rescue_number,
     rescue_prefix,
 )
 from git_hub_session.session import Session
@@ -190,11 +191,9 @@ def _work(
     newest at `commit`. Older work was brought back before, or given up.
     """
     prefix = rescue_prefix(branch.session, branch.ref)
-    numbers = {ref: ref.removeprefix(prefix) for ref in repo.refs(prefix)}
-    refs = sorted(
-        (ref for ref, text in numbers.items() if text.isascii() and text.isdigit()),
-        key=lambda ref: -int(numbers[ref]),
-    )
+    numbers = {ref: rescue_number(ref, prefix) for ref in repo.refs(prefix)}
+    numbered = [(number, ref) for ref, number in numbers.items() if number is not None]
+    refs = [ref for _, ref in sorted(numbered, reverse=True)]
     stashes = {ref: stash[0] for ref in refs if (stash := repo.stash_of(ref))}
     attempt, left = f"attempt-{branch.attempt}", known.get("work")
     meant = [*stashes]

@@ -17,6 +17,7 @@ from git_hub_session.refnames import (
     SessionId,
     created,
     parse_agent_branch,
+    rescue_number,
     rescue_prefix,
     short,
     within_session,
@@ -138,9 +139,8 @@ def _save_work(prefix: str, scene: Scene, policy: Policy, verdict: Verdict) -> l
 
 
 def _new_rescue(prefix: str, oid: str, scene: Scene) -> str:
-    numbers = [ref.removeprefix(prefix) for ref in scene.repo.refs(prefix)]
-    number = max((int(text) for text in numbers if text.isascii() and text.isdigit()), default=0)
-    ref = f"{prefix}{number + 1}"
+    numbers = [rescue_number(ref, prefix) or 0 for ref in scene.repo.refs(prefix)]
+    ref = f"{prefix}{max(numbers, default=0) + 1}"
     scene.git.change_refs([created(ref, oid)])
     return ref
 

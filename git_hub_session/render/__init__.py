@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from git_hub_session.errors import HubError
 from git_hub_session.escape import visible
 from git_hub_session.typed import TYPE_CHECKING, NamedTuple, TextIO
+from git_hub_session.util.numbers import MAX_COUNT, parse_int
 
 if TYPE_CHECKING:
     from git_hub_session.views.view import View
@@ -90,8 +91,8 @@ def progress(title: str, total: int) -> Callable[[int], None]:
     GIT_PROGRESS_DELAY is after how many seconds instead, as for git itself.
     """
     told = total > 0 and sys.stderr is not None and sys.stderr.isatty()
-    delay = os.environ.get("GIT_PROGRESS_DELAY", "")
-    begin = time.monotonic() + (int(delay) if delay.isascii() and delay.isdigit() else 1)
+    delay = parse_int(os.environ.get("GIT_PROGRESS_DELAY", ""), MAX_COUNT)
+    begin = time.monotonic() + (1 if delay is None else delay)
     shown: list[int] = []
 
     def at(done: int) -> None:

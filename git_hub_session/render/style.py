@@ -8,7 +8,10 @@ from collections.abc import Mapping
 
 from git_hub_session.gitconfig import is_true
 from git_hub_session.typed import TextIO
+from git_hub_session.util.numbers import parse_int
 from git_hub_session.views.view import Style
+
+_MAX_COLUMNS = 9_999
 
 
 def style_of(color: str, stream: TextIO | None, environ: Mapping[str, str]) -> Style:
@@ -27,9 +30,9 @@ def style_of(color: str, stream: TextIO | None, environ: Mapping[str, str]) -> S
 
 
 def _columns(stream: TextIO, environ: Mapping[str, str]) -> int | None:
-    named = environ.get("COLUMNS", "")
-    if named.isascii() and named.isdigit() and 0 < int(named) < 10000:
-        return int(named)
+    columns = parse_int(environ.get("COLUMNS", ""), _MAX_COLUMNS)
+    if columns:
+        return columns
     try:
         return os.get_terminal_size(stream.fileno()).columns or None
     except (OSError, ValueError):

@@ -145,6 +145,16 @@ def test_progress(hub: Hub) -> None:
     assert "Removing" not in played("cleanup", "s2")
 
 
+def test_long_numbers_in_the_environment(hub: Hub) -> None:
+    """Python cannot convert 5,000 digits: the terminal's own width and git's default delay are used."""
+    long = "1" * 5_000
+    hub.session("s1", agents=1, task=TASKS["ascii"])
+    line = terminal(hub, "list", "--color=never", columns=60, COLUMNS=long).splitlines()[1]
+    assert columns_of(line) == 60
+    shown = terminal(hub, "cleanup", "s1", columns=200, GIT_PROGRESS_DELAY=long)
+    assert shown.startswith("Removed worktree: ")
+
+
 def test_interrupt(hub: Hub) -> None:
     """^C ends it as any program: nothing is said, and a shell sees 130."""
     hub.session("s1")

@@ -1,0 +1,28 @@
+"""Parse small integers: the numbers in names, options, settings and environment variables.
+
+Python's `int` raises ValueError on more than 4,300 digits, and accepts signs, spaces, underscores
+and the digits of other scripts. No other module may parse an integer from text of any length.
+"""
+
+from __future__ import annotations
+
+MAX_COUNT = 999_999_999
+"""The largest agent, attempt, process or repetition that a name or an option can spell."""
+MAX_INT64 = 2**63 - 1
+"""The largest signed integer of 64 bits."""
+
+
+def parse_int(text: str, maximum: int) -> int | None:
+    """Return the number that the ASCII digits in `text` spell, or None.
+
+    Leading zeros are ignored. The result is None if `text` is empty, has another character or
+    spells a number above `maximum`.
+    """
+    if not (text.isascii() and text.isdigit()):
+        return None
+    digits = text.lstrip("0") or "0"
+    # Check the length first: `int` rejects thousands of digits, and is slow on hundreds.
+    if len(digits) > len(str(maximum)):
+        return None
+    number = int(digits)
+    return number if number <= maximum else None
