@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from git_hub_session.typed import NamedTuple
 from git_hub_session.util.numbers import MAX_COUNT, parse_int
@@ -45,14 +45,30 @@ def processes() -> list[Process]:
     return sorted(found)
 
 
-def workers_in(directory: str) -> list[int]:
-    """The processes that stand in `directory`, or below it, or that git has told to work there."""
-    standing = [
-        process.pid
-        for process in processes()
-        if f"{process.directory}/".startswith(f"{directory}/")
-    ]
-    return sorted({*standing, *told({"GIT_WORK_TREE": directory})})
+def processes_in(directory: str, snapshot: Sequence[Process] | None = None) -> list[int]:
+    """Return the ids of the processes whose current directory is `directory` or below it.
+
+    Symbolic links in `directory` are resolved: /proc names each current directory by its real path.
+
+    Args:
+        directory: any path of the directory; nothing uses the directory ''.
+        snapshot: the processes to choose from. Without it, /proc is read again, and a process with
+            `directory` in GIT_WORK_TREE counts too: a git that fills a new worktree starts elsewhere.
+    """
+    if not directory:
+        return []
+    real = os.path.realpath(directory)
+    below = real.rstrip("/") + "/"
+    candidates = processes() if snapshot is None else snapshot
+    pids = {one.pid for one in candidates if f"{one.directory}/".startswith(below)}
+    if snapshot is None:
+        pids.update(*(told({"GIT_WORK_TREE": path}) for path in {directory, real}))
+    return sorted(pids)
+
+
+def describe_processes(pids: Iterable[int]) -> tuple[str, ...]:
+    """Return each process as its id and the name of its command: '1234 (bash)'."""
+    return tuple(f"{pid} ({command_of(pid)})" for pid in pids)
 
 
 def told(variables: Mapping[str, str]) -> list[int]:

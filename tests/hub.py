@@ -7,7 +7,8 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -122,6 +123,12 @@ class Hub:
         )
         return path
 
+    def link_worktrees(self) -> None:
+        """Move the directory of all worktrees, and put a symbolic link in its place."""
+        moved = self.worktrees.with_name("moved")
+        self.worktrees.rename(moved)
+        self.worktrees.symlink_to(moved)
+
     def worktree(self, agent: int, sid: str = "s1") -> Path:
         """The worktree of an agent's first attempt."""
         return self.worktrees / sid / f"agent-{agent}"
@@ -177,6 +184,18 @@ def snapshot(top: Path) -> dict[str, bytes | str]:
             else:
                 found[key] = "special"
     return found
+
+
+@contextmanager
+def process_in(directory: Path, *command: str) -> Iterator[int]:
+    """Run a command that waits, `sleep` by default, in `directory`; yield its process id."""
+    with subprocess.Popen(
+        command or ("sleep", "600"), cwd=directory, stdin=subprocess.PIPE
+    ) as process:
+        try:
+            yield process.pid
+        finally:
+            process.kill()
 
 
 def is_alive(pid: int) -> bool:

@@ -36,7 +36,6 @@ from git_hub_session.operations.verdict import (
     plan_cleanup,
     reason_of,
     said,
-    users_of,
 )
 from git_hub_session.refnames import (
     SessionId,
@@ -223,7 +222,7 @@ def _obstacle(path: str, sid: SessionId, scene: Scene, policy: Policy) -> Reason
     top = os.path.realpath(path)
     if any(lies_in(point, top) for point in procfs.mount_points()):
         return CHANGED
-    users = users_of(top, procfs.processes())
+    users = procfs.describe_processes(procfs.processes_in(top, procfs.processes()))
     return in_use(users, sid) if users and not policy.force else None
 
 

@@ -84,7 +84,7 @@ def drop_torn(path: str, scene: Scene, sources: Sequence[str]) -> None:
     """
     inside = {"GIT_DIR": scene.place.common_dir, "GIT_WORK_TREE": path}
     for _ in range(_WAIT):
-        if not procfs.workers_in(os.path.realpath(path)):
+        if not procfs.processes_in(path):
             break
         sleep(0.01)
     else:
@@ -100,7 +100,7 @@ def drop_torn(path: str, scene: Scene, sources: Sequence[str]) -> None:
 
 def refuse_if_made(worktree: Worktree, who: str) -> None:
     """Raise Refused, which speaks of `who`, where a git that outlived the killed call still works there."""
-    users = procfs.workers_in(os.path.realpath(worktree.path))
+    users = procfs.processes_in(worktree.path)
     if users:
         raise Refused(
             f"{who} is still being made by process {users[0]}",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from git_hub_session import procfs
 from git_hub_session.errors import Damaged
 from git_hub_session.operations.agents import base_of
 from git_hub_session.operations.examine import examine, read_index
@@ -16,11 +17,10 @@ from git_hub_session.refnames import (
     parse_agent_branch,
 )
 from git_hub_session.typed import TYPE_CHECKING, NamedTuple
-from git_hub_session.worktrees import Worktree, lies_in, linked_worktrees
+from git_hub_session.worktrees import Worktree, linked_worktrees
 
 if TYPE_CHECKING:
     from git_hub_session.gitrepo import Branch, DiffStat, GitRepo
-    from git_hub_session.procfs import Process
     from git_hub_session.session import Session
 
 
@@ -55,7 +55,7 @@ class Survey(NamedTuple):
     worktrees: tuple[WorktreeFacts, ...]
 
 
-def survey(session: Session, scene: Scene, processes: Sequence[Process]) -> Survey:
+def survey(session: Session, scene: Scene, processes: Sequence[procfs.Process]) -> Survey:
     """Look at all that belongs to a session; nothing is locked or written."""
     repo, worktrees = scene.repo, linked_worktrees(scene.place.common_dir)
     branches = repo.branches(branch_prefix(session.id))
@@ -86,7 +86,7 @@ def _branch_facts(
 
 
 def worktree_facts(
-    worktree: Worktree, branch: str, repo: GitRepo, processes: Sequence[Process]
+    worktree: Worktree, branch: str, repo: GitRepo, processes: Sequence[procfs.Process]
 ) -> WorktreeFacts:
     """What is uncommitted in a worktree, as far as it can be known, and who stands in it."""
     changed = untracked = None
@@ -99,5 +99,5 @@ def worktree_facts(
                 untracked = len(seen.untracked) + len(seen.special) + len(seen.repositories)
         except (Damaged, OSError):
             pass  # shown as unknown; cleanup says why
-    users = tuple(process.pid for process in processes if lies_in(process.directory, worktree.path))
-    return WorktreeFacts(worktree, branch, changed, untracked, users)
+    users = procfs.processes_in(worktree.path, processes)
+    return WorktreeFacts(worktree, branch, changed, untracked, tuple(users))

@@ -199,12 +199,6 @@ def _missing(worktree: Worktree, repo: GitRepo, index: Index) -> Examination:
     return Examination(head, NOTHING, index, staged, frozenset(), (), (), (), (), ())
 
 
-def users_of(top: str, processes: Sequence[procfs.Process]) -> tuple[str, ...]:
-    """The processes that stand in the directory `top` or below it: '1234 (bash)'."""
-    inside = [process.pid for process in processes if lies_in(process.directory, top)]
-    return tuple(f"{pid} ({procfs.command_of(pid)})" for pid in inside)
-
-
 def _surroundings(
     worktree: Worktree,
     sid: SessionId,
@@ -217,7 +211,7 @@ def _surroundings(
     return Surroundings(
         sid,
         lies_in(os.path.realpath(scene.cwd), top),
-        users_of(top, processes),
+        procfs.describe_processes(procfs.processes_in(top, processes)),
         tuple(point for point in mounts if lies_in(point, top)),
         tuple(path for entry, path in others if entry != worktree.entry and lies_in(path, top)),
     )

@@ -16,7 +16,7 @@ import pytest
 
 from git_hub_session.operations.doctor.finding import KINDS
 from git_hub_session.worktrees import REMOVING
-from tests.hub import NOW, PYTHON, Hub, Result, snapshot, wait_for
+from tests.hub import NOW, PYTHON, Hub, Result, process_in, snapshot, wait_for
 from tests.interposed import DIE, Template, interposed, sampled
 
 
@@ -871,3 +871,40 @@ def test_an_entry_that_names_another_place_is_not_believed(hub: Hub, victim: str
     [finding] = hub.json("doctor", "--fix", code=1)["findings"]
     assert (finding["code"], finding["fix"]) == ("worktree-half-added", "")
     assert (snapshot(where), snapshot(evil)) == before
+
+
+def codes(hub: Hub, now: int = NOW) -> list[str]:
+    """Return the codes of what `doctor` finds, a long time after `now` too."""
+    result = hub.run("doctor", "--format=json", now=now)
+    return [one["code"] for one in json.loads(result.out)["findings"]]
+
+
+def test_an_agent_whose_process_is_behind_a_symbolic_link(hub: Hub) -> None:
+    """A run was interrupted, but a process still uses the worktree of the agent."""
+    hub.session(agents=2)
+    exec_cut_off(hub, "s1")
+    hub.link_worktrees()
+    assert codes(hub) == ["agent-cut-off"]
+    with process_in(hub.worktree(2)):
+        assert codes(hub) == []
+
+
+def test_a_session_whose_process_is_behind_a_symbolic_link(hub: Hub) -> None:
+    """Nothing has changed for two days, but a process still uses a worktree of the session."""
+    hub.session(agents=1)
+    hub.run("update", "s1", "--state", "running")
+    hub.link_worktrees()
+    later = int(hub.worktree(1).stat().st_mtime) + 2 * 24 * 3600
+    assert codes(hub, later) == ["session-forgotten"]
+    with process_in(hub.worktree(1)):
+        assert codes(hub, later) == []
+
+
+def test_a_lock_of_a_git_that_works_behind_a_symbolic_link(hub: Hub) -> None:
+    """Any git that is at work may own the lock."""
+    hub.session(agents=1)
+    git_killed_in_a_worktree(hub, "s1")
+    hub.link_worktrees()
+    assert codes(hub) == ["git-lock-left"]
+    with process_in(hub.worktree(1), "git", "cat-file", "--batch"):
+        assert "git-lock-left" not in codes(hub)

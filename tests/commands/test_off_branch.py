@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.commands.test_doctor import found
-from tests.commands.test_status import process_in
-from tests.hub import Hub, Result, snapshot
+from tests.hub import Hub, Result, process_in, snapshot
 
 MEASURE = ("--eval", "cat file | wc -c | sed 's/^/n: /'", "--metric", "n", "--direction", "higher")
 FIRST, SECOND = (f"hub/s1/agent-1/attempt-{number}" for number in (1, 2))

@@ -6,16 +6,13 @@ import json
 import os
 import random
 import shutil
-import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pexpect
 import pytest
 
-from tests.hub import NOW, Hub, Result, snapshot
+from tests.hub import NOW, Hub, Result, process_in, snapshot
 from tests.stores import put
 
 HEAD = """\
@@ -27,16 +24,6 @@ Session: s1
   Created: 2026-03-17T14:30:22.000000+00:00 (0 seconds ago)
   Updated: 2026-03-17T14:30:22.000000+00:00 (0 seconds ago)
 """
-
-
-@contextmanager
-def process_in(directory: Path) -> Iterator[int]:
-    """A process that stands in `directory`; its number."""
-    with subprocess.Popen(["sleep", "600"], cwd=directory) as process:
-        try:
-            yield process.pid
-        finally:
-            process.kill()
 
 
 def every_kind(hub: Hub) -> None:
@@ -280,6 +267,17 @@ def test_a_worktree_whose_branch_was_deleted(hub: Hub) -> None:
     assert hub.run("status", "s1").out.splitlines()[-1] == (
         "    agent-1/attempt-1      ?       ?      ?  ?    ../worktrees/s1/agent-1 (2 changed)  no commit"
     )
+
+
+def test_a_process_in_a_worktree_behind_a_symbolic_link(hub: Hub) -> None:
+    """/proc names real paths only. `status` must list the process that makes `cleanup` keep the worktree."""
+    hub.session(agents=2)
+    hub.link_worktrees()
+    with process_in(hub.worktree(1) / "sub") as pid:
+        document = hub.json("status", "s1")
+        report = hub.json("cleanup", "-n", "s1", code=1)
+    assert [facts["processes"] for facts in document["worktrees"]] == [[pid], []]
+    assert [kept["code"] for kept in report["sessions"][0]["kept"]] == ["in-use"]
 
 
 def test_paths_are_shown_from_where_one_stands(hub: Hub) -> None:

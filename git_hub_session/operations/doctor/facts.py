@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 
 from git_hub_session import procfs
@@ -75,8 +74,8 @@ class Facts(NamedTuple):
         ]
 
     def at_work(self, top: str) -> list[int]:
-        """The processes that stand in the directory `top`, or that git has told to work there."""
-        return procfs.workers_in(os.path.realpath(top)) if top else []
+        """The processes that use the directory `top` now; a git that works there counts too."""
+        return procfs.processes_in(top)
 
 
 def gather(scene: Scene, held: SessionId | None = None) -> Facts:

@@ -9,7 +9,6 @@ from shlex import quote
 from git_hub_session import procfs
 from git_hub_session.operations.doctor.facts import Facts
 from git_hub_session.operations.doctor.finding import Finding
-from git_hub_session.worktrees import lies_in
 
 LONG = 600
 """Seconds for which no git command that is not at work keeps a lock."""
@@ -21,9 +20,7 @@ def look(facts: Facts) -> Iterator[Finding]:
     """Those of the repository, and of the refs that are sessions'; what nobody is at work on."""
     place = facts.scene.place
     tops = [place.main_worktree or place.common_dir, *(one.path for one in facts.worktrees)]
-    at_work = (
-        one.pid for one in facts.processes if any(lies_in(one.directory, top) for top in tops)
-    )
+    at_work = [pid for top in tops for pid in procfs.processes_in(top, facts.processes)]
     # An editor that git waits for may be open for hours.
     if facts.busy or any(procfs.command_of(pid).startswith("git") for pid in at_work):
         return

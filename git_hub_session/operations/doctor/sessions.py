@@ -18,7 +18,7 @@ from git_hub_session.refnames import HEADS, SessionId, agent_number, branch_pref
 from git_hub_session.session import Session
 from git_hub_session.states import FINISHED, State
 from git_hub_session.store import Broken
-from git_hub_session.worktrees import Worktree, lies_in
+from git_hub_session.worktrees import Worktree
 
 DAY = 24 * 3600  # seconds
 STATES = list(State)
@@ -198,7 +198,7 @@ def _is_stood_in(facts: Facts, sid: SessionId, prefix: str) -> bool:
     tops = [
         one.path for one in facts.of(sid) if any(ref.startswith(prefix) for ref in one.branches)
     ]
-    return any(lies_in(process.directory, top) for process in facts.processes for top in tops)
+    return any(procfs.processes_in(top, facts.processes) for top in tops)
 
 
 def _base(facts: Facts, session: Session) -> Iterator[Finding]:
