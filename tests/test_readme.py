@@ -44,7 +44,19 @@ def test_every_file_that_is_named_is_there() -> None:
             assert (path.parent / target).exists(), f"{document}: {target}"
 
 
-DOCUMENTS = ("architecture.md", "format.md", "decisions.md")
+DOCUMENTS = ("architecture.md", "format.md", "decisions.md", "performance.md", "reliability.md")
+
+
+def test_every_test_that_a_document_names_exists() -> None:
+    sources = "\n".join(path.read_text() for path in (CHECKOUT / "tests").rglob("test_*.py"))
+    defined = set(re.findall(r"^def (test_\w+)", sources, re.MULTILINE))
+    named = {
+        name
+        for document in DOCUMENTS
+        for name in re.findall(r"`(test_\w+)`", (CHECKOUT / "docs" / document).read_text())
+    }
+    assert named, "docs/reliability.md names tests"
+    assert named - defined == set()
 
 
 def test_the_changelog_knows_this_version() -> None:
