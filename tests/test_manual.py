@@ -23,7 +23,7 @@ from tests.hub import CHECKOUT, Hub, Result
 
 PAGE = CHECKOUT / "man" / "git-hub-session.1"
 SHARED = (DRY_RUN, QUIET, JOBS, TIMEOUT, *FORMAT, HELP)
-COMMON = "Options of most commands"
+COMMON = "Common options"
 
 Sections = dict[str, dict[str, list[str]]]
 Flag = tuple[str, str]
@@ -80,7 +80,9 @@ def described(lines: list[str]) -> dict[frozenset[Flag], list[str]]:
     found = {}
     for head, text in items(lines).items():
         spellings = re.findall(r"Fl (\S+)(?: (?:Ns Op = Ns )?Ar (\w+))?", head)
-        found[frozenset((f"-{flag}", value and f"<{value}>") for flag, value in spellings)] = text
+        if spellings:
+            option = frozenset((f"-{flag}", value and f"<{value}>") for flag, value in spellings)
+            found[option] = text
     return found
 
 
