@@ -220,8 +220,8 @@ def _about(word: str) -> int:
 def _overview() -> str:
     lines = ["usage: git hub-session <command> [<options>]", ""]
     lines += [f"    {name:<10} {command.summary}" for name, command in COMMANDS.items()]
-    lines += ["", "'git hub-session <command> -h' shows a command's options,"]
-    lines += ["'git help hub-session' the manual."]
+    lines += ["", "Run 'git hub-session <command> -h' for the options of a command,"]
+    lines += ["or 'git help hub-session' for the manual."]
     return "\n".join(lines) + "\n"
 
 

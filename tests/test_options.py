@@ -140,8 +140,8 @@ usage: git hub-session <command> [<options>]
     doctor     report problems in the hub, or fix them with --fix
     demo       run all steps in a temporary repository
 
-'git hub-session <command> -h' shows a command's options,
-'git help hub-session' the manual.
+Run 'git hub-session <command> -h' for the options of a command,
+or 'git help hub-session' for the manual.
 """
 
 
