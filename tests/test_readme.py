@@ -1,4 +1,4 @@
-"""The README's first session, run word by word in a fresh repository."""
+"""The examples of the README, run word by word in a fresh repository, and its tables and links."""
 
 from __future__ import annotations
 
@@ -9,27 +9,59 @@ from git_hub_session.commands import COMMANDS
 from tests.hub import CHECKOUT, Hub
 
 README = (CHECKOUT / "README.md").read_text()
+CHANGELOG = (CHECKOUT / "CHANGELOG.md").read_text()
+
+# A command may continue on the next line with a backslash; its output has no "$ " at the start.
+STEP = re.compile(r"^\$ ((?:.*\\\n)*.*\n)((?:(?!\$ ).*\n)*)", re.MULTILINE)
 
 
-def session() -> list[tuple[str, str]]:
-    """(what is typed, what it answers) of the only console block."""
-    (block,) = re.findall(r"^```console\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
-    steps = re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]
-    return [(command, answer) for command, _, answer in (step.partition("\n") for step in steps)]
+def blocks(language: str) -> list[str]:
+    """Return the code blocks of the README in one language."""
+    return re.findall(rf"^```{language}\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
 
 
-def test_the_first_session_is_what_happens(hub: Hub) -> None:
-    """All it writes, on standard output and standard error, but for where the repository lies and how long an agent took."""
-    here = str(hub.top.parent)
-    for command, answer in session():
+def first_session() -> str:
+    """Return the lines of the section "A first session"."""
+    [session] = [block for block in blocks("sh") if block.startswith("git hub-session init")]
+    return session
+
+
+def check_transcript(hub: Hub, transcript: str) -> None:
+    """Run each command of a transcript and compare its output with the text below the command.
+
+    The path of the repository and the duration of an agent may differ.
+    """
+    steps = STEP.findall(transcript)
+    assert steps
+    for command, expected in steps:
         result = hub.call("sh", "-c", f"exec 2>&1; {command}")
-        shown = re.sub(r"\b\d\.\ds\b", "0.0s", result.out.replace(here, "/home/ada"))
-        assert (command, shown) == (command, answer)
-        assert result.code == 0, command
+        shown = result.out.replace(str(hub.top.parent), "/home/ada")
+        shown = re.sub(r"\b\d\.\ds\b", "0.0s", shown)
+        assert (command, shown, result.code) == (command, expected, 0)
 
 
-def test_it_is_ten_lines() -> None:
-    assert len(session()) <= 10
+def test_the_first_transcript_is_true(hub: Hub) -> None:
+    check_transcript(hub, blocks("console")[0])
+
+
+def test_the_first_session_works_and_its_transcript_is_true(hub: Hub) -> None:
+    result = hub.call("sh", "-e", "-c", f"exec 2>&1; {first_session()}")
+    assert result.code == 0, result.out
+    assert result.out.count("Session plan: ") == 3, result.out
+    check_transcript(hub, blocks("console")[1])
+
+
+def test_every_transcript_is_checked() -> None:
+    assert len(blocks("console")) == 2
+
+
+def test_the_first_session_has_at_most_ten_lines() -> None:
+    assert len(first_session().splitlines()) <= 10
+
+
+def test_the_text_fits_into_80_columns() -> None:
+    lines = [line for line in README.splitlines() if not line.startswith("|")]
+    assert [line for line in lines if len(line) > 80] == []
 
 
 def test_the_table_has_every_command() -> None:
@@ -37,29 +69,29 @@ def test_the_table_has_every_command() -> None:
     assert rows == {name: command.summary for name, command in COMMANDS.items()}
 
 
-def test_every_file_that_is_named_is_there() -> None:
-    for document in ("README.md", "CONTRIBUTING.md", *(f"docs/{name}" for name in DOCUMENTS)):
-        path = CHECKOUT / document
-        for target in re.findall(r"\]\(([^)#:]+)\)", path.read_text()):
-            assert (path.parent / target).exists(), f"{document}: {target}"
-
-
-DOCUMENTS = ("architecture.md", "format.md", "decisions.md", "performance.md", "reliability.md")
+def test_every_linked_file_exists() -> None:
+    documents = [*CHECKOUT.glob("*.md"), *(CHECKOUT / "docs").glob("*.md")]
+    assert len(documents) >= 8
+    for document in documents:
+        for target in re.findall(r"\]\(([^)#:]+)\)", document.read_text()):
+            assert (document.parent / target).exists(), f"{document.name}: {target}"
 
 
 def test_every_test_that_a_document_names_exists() -> None:
     sources = "\n".join(path.read_text() for path in (CHECKOUT / "tests").rglob("test_*.py"))
     defined = set(re.findall(r"^def (test_\w+)", sources, re.MULTILINE))
-    named = {
-        name
-        for document in DOCUMENTS
-        for name in re.findall(r"`(test_\w+)`", (CHECKOUT / "docs" / document).read_text())
-    }
+    documents = (CHECKOUT / "docs").glob("*.md")
+    named = {name for path in documents for name in re.findall(r"`(test_\w+)`", path.read_text())}
     assert named, "docs/reliability.md names tests"
     assert named - defined == set()
 
 
 def test_the_changelog_knows_this_version() -> None:
-    assert re.search(
-        rf"^## {re.escape(__version__)}\b", (CHECKOUT / "CHANGELOG.md").read_text(), re.MULTILINE
-    )
+    assert re.search(rf"^## {re.escape(__version__)}\b", CHANGELOG, re.MULTILINE)
+
+
+def test_each_change_is_one_line_that_starts_with_a_verb() -> None:
+    sections = re.split(r"^## .*\n", CHANGELOG, flags=re.MULTILINE)[1:]
+    lines = [line for section in sections for line in section.splitlines() if line]
+    wrong = [line for line in lines if not re.match(r"- (?:Add|Change|Fix|Remove) .", line)]
+    assert [line for line in wrong if line != "The first version."] == []
