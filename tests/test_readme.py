@@ -65,7 +65,8 @@ def test_the_text_fits_into_80_columns() -> None:
 
 
 def test_the_table_has_every_command() -> None:
-    rows = dict(re.findall(r"^\| `([a-z]+)[^|]*` \| (.*) \|$", README, re.MULTILINE))
+    section = README.partition("\n## Commands\n")[2].partition("\n## ")[0]
+    rows = dict(re.findall(r"^\| `([a-z]+)` \| (.*) \|$", section, re.MULTILINE))
     assert rows == {name: command.summary for name, command in COMMANDS.items()}
 
 
