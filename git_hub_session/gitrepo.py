@@ -164,12 +164,7 @@ class GitRepo:
         By walking, as git counts: libgit2's own count is now and then wrong after merges
         (docs/decisions.md).
         """
-        return self._count(tip, base), self._count(base, tip)
-
-    def _count(self, tip: str, without: str) -> int:
-        walker = self._repo.walk(pygit2.Oid(hex=tip), SortMode.NONE)
-        walker.hide(pygit2.Oid(hex=without))
-        return sum(1 for _ in walker)
+        return len(self.commit_parents([tip], [base])), len(self.commit_parents([base], [tip]))
 
     @_reading()
     def contains(self, tip: str, commit: str) -> bool:
@@ -223,16 +218,17 @@ class GitRepo:
         return self._repo
 
     @_reading()
-    def frontier(self, tips: Iterable[str]) -> frozenset[str]:
-        """The tips that no other of the tips contains."""
-        left = set(tips)
-        contained = {
-            tip
-            for tip in left
-            for other in left
-            if tip != other and self._repo.descendant_of(pygit2.Oid(hex=other), pygit2.Oid(hex=tip))
-        }
-        return frozenset(left - contained)
+    def commit_parents(self, tips: Iterable[str], hidden: Iterable[str]) -> dict[str, list[str]]:
+        """Return the commits that a tip reaches and no hidden commit reaches, with their parents.
+
+        One walk answers for all tips. A parent that is not a key is reachable from a hidden commit.
+        """
+        walker = self._repo.walk(None, SortMode.NONE)
+        for oid in tips:
+            walker.push(pygit2.Oid(hex=oid))
+        for oid in hidden:
+            walker.hide(pygit2.Oid(hex=oid))
+        return {str(commit.id): [str(oid) for oid in commit.parent_ids] for commit in walker}
 
     def _find(self, oid: str) -> pygit2.Object | None:
         try:

@@ -130,7 +130,7 @@ def test_objects_that_are_missing(hub: Hub) -> None:
         lambda: repo.unreached([commit]),
         lambda: repo.ahead_behind(commit, gone[1]),
         lambda: repo.diff_stat(commit, gone[1]),
-        lambda: repo.frontier([commit, gone[1]]),
+        lambda: repo.commit_parents([commit], []),
         lambda: repo.blob(bytes.fromhex(gone[0])),
     ]
     for ask in questions:

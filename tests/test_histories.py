@@ -9,10 +9,13 @@ from __future__ import annotations
 import random
 import re
 import subprocess
+from collections.abc import Iterable
 from itertools import permutations
 
 import pytest
 
+from git_hub_session.gitrepo import DiffStat, GitRepo
+from git_hub_session.operations.survey import Divergence, compare_tips
 from tests.hub import Hub
 
 COMMITS, AGENTS = 40, 8
@@ -121,3 +124,29 @@ def test_a_file_that_becomes_a_link_is_one_file(hub: Hub) -> None:
     [facts] = hub.json("status", "s1")["branches"]
     shown = (facts["files"], facts["insertions"], facts["deletions"])
     assert shown == shortstat(hub, "main", facts["oid"]) == (1, 1, 1)
+
+
+class CountingRepo(GitRepo):
+    """A repository that counts the walks over its commits."""
+
+    walks = 0
+
+    def commit_parents(self, tips: Iterable[str], hidden: Iterable[str]) -> dict[str, list[str]]:
+        self.walks += 1
+        return super().commit_parents(tips, hidden)
+
+
+@pytest.mark.parametrize("agents", [3, 30])
+def test_more_agents_need_no_more_walks(hub: Hub, agents: int) -> None:
+    """One walk finds the commits of all agents, another one those of the base branch."""
+    tree, start = hub.git("rev-parse", "main^{tree}"), hub.git("rev-parse", "main")
+    tips = [hub.git("commit-tree", "-m", str(n), "-p", start, tree) for n in range(agents)]
+    base = hub.commit(hub.top, "file", "the base moves\n")
+    repo = CountingRepo(str(hub.top / ".git"), hub.environ)
+    divergences = compare_tips([*tips, start], base, repo)
+    new = Divergence(1, 1, DiffStat(0, 0, 0), frontier=True)
+    assert divergences == {
+        **dict.fromkeys(tips, new),
+        start: Divergence(0, 1, DiffStat(0, 0, 0), frontier=False),
+    }
+    assert repo.walks == 2

@@ -142,6 +142,14 @@ def base_of(session: Session, repo: GitRepo) -> str:
     return base if repo.has_commit(base) else repo.tip(HEADS + session.config.base_branch)
 
 
+def base_now(session: Session, repo: GitRepo) -> str:
+    """Return the tip of the base branch, to compare agents with.
+
+    If the branch is gone, return the commit that the agents started from, or '' if that is unknown.
+    """
+    return repo.tip(HEADS + session.config.base_branch) or base_of(session, repo)
+
+
 def template_of(scene: Scene) -> str:
     """Where the worktrees of agents go: hubsession.worktreePath, or its default."""
     return [_WORKTREE_PATH, *scene.settings("hubsession.worktreePath")][-1]

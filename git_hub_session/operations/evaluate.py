@@ -14,6 +14,7 @@ from git_hub_session.errors import Refused
 from git_hub_session.operations.agents import (
     EVAL,
     attempts,
+    base_now,
     base_of,
     environment,
     running,
@@ -137,7 +138,7 @@ def _contestants(session: Session, scene: Scene, wish: Wish) -> list[Contestant]
             f"session '{session.id}' is '{session.state}': there is nothing to evaluate",
             hint=way_to_agents(session, scene.repo),
         )
-    repo, base = scene.repo, base_of(session, scene.repo)
+    repo, base = scene.repo, base_now(session, scene.repo)
     found = []
     for number, made in attempts(session.id, repo).items():
         branch = AgentBranch(session.id, number, max(made))

@@ -1,12 +1,20 @@
-"""One session whole: its branches, its worktrees, and where each stands. Read-only."""
+"""Read one session: its branches compared with the base branch, and its worktrees.
+
+Nothing is written, no lock is taken, and no process is started.
+
+The comparison needs few walks over the commits, however many branches there are. One walk finds
+the commits that are not in the base branch. The commits in memory then tell for each tip how far
+it is ahead, and at which commits it left the base branch. Branches that left it at the same
+commits share one more walk, which counts how far they are behind.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from git_hub_session import procfs
 from git_hub_session.errors import Damaged
-from git_hub_session.operations.agents import base_of
+from git_hub_session.operations.agents import base_now
 from git_hub_session.operations.examine import examine, read_index
 from git_hub_session.operations.ownership import own_worktrees
 from git_hub_session.operations.scene import Scene
@@ -25,7 +33,7 @@ if TYPE_CHECKING:
 
 
 class BranchFacts(NamedTuple):
-    """One branch of a session, held against the base; None is what cannot be known."""
+    """One branch of a session, compared with the base branch. An unknown figure is None."""
 
     branch: Branch
     agent: AgentBranch | None
@@ -33,18 +41,27 @@ class BranchFacts(NamedTuple):
     behind: int | None
     diff: DiffStat | None
     frontier: bool
-    """Whether no other tip of the session contains this one."""
+    """True if no other tip of the session contains this one."""
 
 
 class WorktreeFacts(NamedTuple):
-    """One worktree of a session, and what is uncommitted in it; None is what cannot be known."""
+    """One worktree of a session with its uncommitted changes. An unknown number is None."""
 
     worktree: Worktree
     branch: str
     changed: int | None
     untracked: int | None
     users: tuple[int, ...]
-    """The processes whose current directory is in it."""
+    """The ids of the processes whose current directory is in the worktree."""
+
+
+class Divergence(NamedTuple):
+    """A tip compared with the base branch; None without a base."""
+
+    ahead: int | None
+    behind: int | None
+    diff: DiffStat | None
+    frontier: bool
 
 
 class Survey(NamedTuple):
@@ -56,15 +73,15 @@ class Survey(NamedTuple):
 
 
 def survey(session: Session, scene: Scene, processes: Sequence[procfs.Process]) -> Survey:
-    """Look at all that belongs to a session; nothing is locked or written."""
+    """Read the branches and the worktrees of a session."""
     repo, worktrees = scene.repo, linked_worktrees(scene.place.common_dir)
     branches = repo.branches(branch_prefix(session.id))
-    base = base_of(session, repo)
-    frontier = repo.frontier(branch.oid for branch in branches if branch.oid)
+    tips = {branch.oid for branch in branches if branch.oid}
+    divergences = compare_tips(tips, base_now(session, repo), repo)
     return Survey(
         session,
         tuple(
-            _branch_facts(branch, base, frontier, repo)
+            _branch_facts(branch, divergences.get(branch.oid, _UNKNOWN))
             for branch in sorted(branches, key=lambda branch: natural_key(branch.ref))
         ),
         tuple(
@@ -74,21 +91,58 @@ def survey(session: Session, scene: Scene, processes: Sequence[procfs.Process]) 
     )
 
 
-def _branch_facts(
-    branch: Branch, base: str, frontier: frozenset[str], repo: GitRepo
-) -> BranchFacts:
-    ahead = behind = diff = None
-    if branch.oid and base:
-        ahead, behind = repo.ahead_behind(branch.oid, base)
-        diff = repo.diff_stat(branch.oid, base)
-    agent = parse_agent_branch(branch.ref)
-    return BranchFacts(branch, agent, ahead, behind, diff, branch.oid in frontier)
+def _branch_facts(branch: Branch, divergence: Divergence) -> BranchFacts:
+    return BranchFacts(branch, parse_agent_branch(branch.ref), *divergence)
+
+
+_UNKNOWN = Divergence(None, None, None, frontier=False)
+
+
+def compare_tips(tips: Collection[str], base: str, repo: GitRepo) -> dict[str, Divergence]:
+    """Compare all tips with the commit `base` of the base branch, or '' if there is none."""
+    new = repo.commit_parents(tips, [base] if base else [])
+    contained = {parent for parents in new.values() for parent in parents}
+    if not base:
+        return {tip: _UNKNOWN._replace(frontier=tip not in contained) for tip in tips}
+    forks = {tip: _find_fork(tip, new) for tip in tips}
+    merged = [tip for tip in tips if tip not in new]
+    behind = {}
+    for fork in {fork for _, fork in forks.values()}:
+        missing = repo.commit_parents([base], fork)
+        behind[fork] = len(missing)
+        # A fork reaches all commits of the base branch but the missing ones.
+        contained.update(tip for tip in merged if tip not in missing and fork != {tip})
+    return {
+        tip: Divergence(ahead, behind[fork], _diff(tip, fork, base, repo), tip not in contained)
+        for tip, (ahead, fork) in forks.items()
+    }
+
+
+def _find_fork(tip: str, new: Mapping[str, Sequence[str]]) -> tuple[int, frozenset[str]]:
+    """Return how many of the commits `new` a tip reaches, and the commits of the base below them."""
+    reached = {tip}
+    waiting = [tip]
+    fork = set()
+    while waiting:
+        commit = waiting.pop()
+        if commit not in new:
+            fork.add(commit)
+            continue
+        parents = set(new[commit]) - reached
+        reached |= parents
+        waiting += parents
+    return len(reached) - len(fork), frozenset(fork)
+
+
+def _diff(tip: str, fork: frozenset[str], base: str, repo: GitRepo) -> DiffStat:
+    # A single fork is the merge base. From there, no walk along the base branch is needed.
+    return repo.diff_stat(tip, next(iter(fork)) if len(fork) == 1 else base)
 
 
 def worktree_facts(
     worktree: Worktree, branch: str, repo: GitRepo, processes: Sequence[procfs.Process]
 ) -> WorktreeFacts:
-    """What is uncommitted in a worktree, as far as it can be known, and who stands in it."""
+    """Count the uncommitted changes in a worktree, and find the processes that use it."""
     changed = untracked = None
     if not worktree.missing and not worktree.fault:
         try:
@@ -98,6 +152,6 @@ def worktree_facts(
                 changed = seen.changes
                 untracked = len(seen.untracked) + len(seen.special) + len(seen.repositories)
         except (Damaged, OSError):
-            pass  # shown as unknown; cleanup says why
+            pass  # The numbers stay unknown. `cleanup` gives the reason.
     users = procfs.processes_in(worktree.path, processes)
     return WorktreeFacts(worktree, branch, changed, untracked, tuple(users))

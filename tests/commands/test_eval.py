@@ -226,6 +226,18 @@ def test_a_tie_goes_to_the_smaller_diff(hub: Hub) -> None:
     assert hub.state()["agents"]["agent-2"]["result"]["tie"] is True
 
 
+def test_a_diff_does_not_grow_with_the_base_branch(hub: Hub) -> None:
+    """An agent that rebased has not written what the base branch got in the meantime."""
+    tournament(hub, "ms: 5\n", "ms: 5\n")
+    hub.commit(place(hub, 1), "more", "lines\nlines\n")
+    hub.commit(hub.top, "base", "of\nthe\nbase\nbranch\n")
+    hub.git("rebase", "-q", "main", cwd=place(hub, 2))
+    assert rows(hub.run("eval", *MEASURE, "s1"))[1:] == [
+        ["1", "agent-2", "5", "-", "-", "1", "+1/-0", "tie"],
+        ["2", "agent-1", "5", "-", "-", "2", "+3/-0", "tie"],
+    ]
+
+
 # The n-th run prints the n-th line of the file `ms`.
 EACH = 'n=$(cat ../$HUB_AGENT-n 2>/dev/null || echo 0); n=$((n + 1)); echo $n >../$HUB_AGENT-n; sed -n "${n}p" ms'
 

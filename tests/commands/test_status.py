@@ -331,6 +331,34 @@ def test_the_lines_that_changed_are_gits(hub: Hub, seed: int) -> None:
     )
 
 
+def compared(hub: Hub) -> list[tuple[int, ...]]:
+    """Return ahead, behind, files, insertions and deletions of each branch of s1."""
+    keys = ("ahead", "behind", "files", "insertions", "deletions")
+    return [tuple(facts[key] for key in keys) for facts in hub.json("status", "s1")["branches"]]
+
+
+def test_the_base_branch_is_the_one_of_today(hub: Hub) -> None:
+    """`spawn` records where the agents started. That commit is not what `status` compares with."""
+    hub.run("init", "-q", "--id", "s1", "--task", "x", "--agents", "2")
+    assert hub.run("spawn", "-q", "s1").code == 0
+    trees = [hub.top.parent / "project.hub" / "s1" / f"agent-{number}" for number in (1, 2)]
+    for number, tree in enumerate(trees, start=1):
+        hub.commit(tree, f"new-{number}", "1\n2\n")
+    hub.commit(hub.top, "other", "the base\nmoves\non\n")
+    hub.commit(hub.top, "another", "and on\n")
+    assert compared(hub) == [(1, 2, 1, 2, 0), (1, 2, 1, 2, 0)]
+    hub.git("rebase", "-q", "main", cwd=trees[1])
+    assert compared(hub) == [(1, 2, 1, 2, 0), (1, 0, 1, 2, 0)]
+    for number, (ahead, behind, *_) in enumerate(compared(hub), start=1):
+        both = f"main...hub/s1/agent-{number}/attempt-1"
+        counts = hub.git("rev-list", "--left-right", "--count", both)
+        assert counts == f"{behind}\t{ahead}"
+    # Without the branch, only the recorded commit is left to compare with.
+    hub.git("checkout", "-q", "--detach")
+    hub.git("branch", "-q", "-D", "main")
+    assert compared(hub) == [(1, 0, 1, 2, 0), (3, 0, 3, 6, 0)]
+
+
 def test_history_that_has_nothing_in_common_with_the_base(hub: Hub) -> None:
     hub.session()
     tree = hub.git("rev-parse", "main^{tree}")
