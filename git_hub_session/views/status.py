@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from git_hub_session.clock import age, age_of
 from git_hub_session.escape import padded, visible, width
 from git_hub_session.posts import Post
-from git_hub_session.refnames import short, within_session
+from git_hub_session.refnames import short
 from git_hub_session.session import CONFIG_KEYS
 from git_hub_session.typed import TYPE_CHECKING, Any, NamedTuple
 from git_hub_session.views.post import post_document, summary
@@ -26,6 +26,14 @@ if TYPE_CHECKING:
     from git_hub_session.operations.survey import BranchFacts, Survey, WorktreeFacts
 
 _LEAST_OF_A_COMMIT = 30  # columns: its age and the start of its subject
+
+_HEADER = ("", "BRANCH", "AHEAD", "BEHIND", "FILES", "+/-", "WORKTREE", "LAST COMMIT")
+
+# The parts of a row are the name, the counts, the worktrees and the last commit. Each layout lists
+# the parts on the first line. The first layout that has enough room is used. No name is truncated:
+# the user copies it into a git command.
+_COMMIT = 3
+_LAYOUTS = ((0, 1, 2, _COMMIT), (0, 1, _COMMIT), (0, 1), (0,))
 
 
 class StatusView(NamedTuple):
@@ -125,7 +133,7 @@ def _branch_rows(view: StatusView) -> list[tuple[str, ...]]:
         rows.append(
             (
                 "*" if facts.frontier else "",
-                visible(within_session(survey.session.id, ref)),
+                visible(short(ref)),
                 *_counts(facts),
                 "; ".join(own) or "-",
                 _last_commit(facts, view.now),
@@ -133,34 +141,50 @@ def _branch_rows(view: StatusView) -> list[tuple[str, ...]]:
         )
     for ref, left in worktrees.items():  # on a branch that is not there: unborn, or deleted
         own = [_describe(found, view.here) for found in left]
-        name = visible(within_session(survey.session.id, ref))
-        rows.append(("", name, "?", "?", "?", "?", "; ".join(own), "no commit"))
+        rows.append(("", visible(short(ref)), "?", "?", "?", "?", "; ".join(own), "no commit"))
     return rows
 
 
 def _branches(view: StatusView, style: Style) -> list[str]:
-    rows = _branch_rows(view)
-    if not rows:
+    rows = [_HEADER, *_branch_rows(view)]
+    if len(rows) == 1:
         return []
-    rows.insert(0, ("", "BRANCH", "AHEAD", "BEHIND", "FILES", "+/-", "WORKTREE", "LAST COMMIT"))
-    widths = [max(width(row[at]) for row in rows) for at in range(7)]
-    used = 4 + sum(widths[1:]) + 2 * 6
-    # Where a line has no room for all, the worktrees get lines of their own.
-    folded = style.columns is not None and style.columns < used + _LEAST_OF_A_COMMIT
-    if folded:
-        used -= widths[6] + 2
-    out = ["", "  Branches:"]
-    for row in rows:
-        mark = style.paint("*", "green") if row[0] else " "
-        cells = [padded(row[1], widths[1])]
-        cells += [" " * (widths[at] - width(row[at])) + row[at] for at in (2, 3, 4)]
-        cells.append(padded(row[5], widths[5]))
-        if not folded:
-            cells.append(padded(row[6], widths[6]))
-        out.append(f"  {mark} {'  '.join(cells)}  {style.fit(row[7], used)}")
-        if folded and row[6] not in ("-", "WORKTREE"):
-            out.append(f"      {row[6]}")
-    return out
+    widths = [max(width(row[column]) for row in rows) for column in range(7)]
+    layout = _choose_layout(widths, style.columns)
+    lines = [line for row in rows for line in _row_lines(row, widths, layout, style)]
+    return ["", "  Branches:", *lines]
+
+
+def _choose_layout(widths: Sequence[int], columns: int | None) -> Sequence[int]:
+    """Return the parts of a row that have room on its first line."""
+    counts = sum(widths[2:6]) + 2 * 3
+    parts = (widths[1], counts, widths[6], _LEAST_OF_A_COMMIT)
+    fitting = (
+        layout
+        for layout in _LAYOUTS
+        if columns is None or 2 + sum(2 + parts[part] for part in layout) <= columns
+    )
+    return next(fitting, _LAYOUTS[-1])
+
+
+def _row_lines(
+    row: Sequence[str], widths: Sequence[int], layout: Sequence[int], style: Style
+) -> list[str]:
+    """Format a branch: the parts in `layout` on one line, and each other part on a separate line."""
+    counts = [" " * (widths[column] - width(row[column])) + row[column] for column in (2, 3, 4)]
+    parts = (row[1], "  ".join([*counts, row[5]]), row[6], row[7])
+    padding = (widths[1], sum(widths[2:6]) + 2 * 3, widths[6])
+    cells = [padded(parts[part], padding[part]) for part in layout if part != _COMMIT]
+    first = "  ".join(cells)
+    if _COMMIT in layout:
+        first += "  " + style.fit(row[7], 4 + width(first) + 2)
+    mark = style.paint("*", "green") if row[0] else " "
+    lines = [f"  {mark} {first.rstrip()}"]
+    left_out = (*layout, 2, _COMMIT) if row is _HEADER else layout
+    for part, text in enumerate(parts):
+        if part not in left_out and text != "-":
+            lines.append(f"      {style.fit(text, 6) if part == _COMMIT else text}")
+    return lines
 
 
 def _posts(view: StatusView, style: Style) -> list[str]:

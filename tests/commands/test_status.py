@@ -55,17 +55,17 @@ def test_every_kind_of_worktree(hub: Hub) -> None:
     with process_in(hub.worktree(8)) as pid:
         result = hub.run("status", "s1")
     rows = (
-        "    BRANCH              AHEAD  BEHIND  FILES  +/-    WORKTREE                                                         LAST COMMIT",
-        "  * agent-1/attempt-1       1       1      1  +1/-0  ../worktrees/s1/agent-1                                          30 minutes ago: Add a line",
-        "    agent-2/attempt-1       0       1      0  +0/-0  ../worktrees/s1/agent-2 (2 changed, 1 untracked)                 30 minutes ago: base",
-        "    agent-3/attempt-1       0       1      0  +0/-0  ../worktrees/s1/agent-3 (locked: on a stick)                     30 minutes ago: base",
-        "    agent-4/attempt-1       0       1      0  +0/-0  ../worktrees/s1/agent-4 (missing)                                30 minutes ago: base",
-        "  * agent-5/attempt-1       1       1      1  +1/-1  ../worktrees/s1/agent-5 (1 changed, rebasing)                    30 minutes ago: Rewrite",
-        "  * agent-6/attempt-1       1       1      1  +1/-1  ../worktrees/s1/agent-6 (1 changed, merging)                     30 minutes ago: Rewrite too",
-        "  * agent-7/attempt-1       3       1      2  +2/-0  ../worktrees/s1/agent-7 (bisecting)                              30 minutes ago: Three",
-        "    agent-8/attempt-1       0       1      0  +0/-0  ../worktrees/s1/agent-8 (in use by process PID)                  30 minutes ago: base",
-        "    agent-9/attempt-1       0       1      0  +0/-0  ../worktrees/s1/agent-9 (its .git file points to another entry)  30 minutes ago: base",
-        "    agent-10/attempt-1      0       1      0  +0/-0  -                                                                30 minutes ago: base",
+        "    BRANCH                     AHEAD  BEHIND  FILES  +/-    WORKTREE                                                         LAST COMMIT",
+        "  * hub/s1/agent-1/attempt-1       1       1      1  +1/-0  ../worktrees/s1/agent-1                                          30 minutes ago: Add a line",
+        "    hub/s1/agent-2/attempt-1       0       1      0  +0/-0  ../worktrees/s1/agent-2 (2 changed, 1 untracked)                 30 minutes ago: base",
+        "    hub/s1/agent-3/attempt-1       0       1      0  +0/-0  ../worktrees/s1/agent-3 (locked: on a stick)                     30 minutes ago: base",
+        "    hub/s1/agent-4/attempt-1       0       1      0  +0/-0  ../worktrees/s1/agent-4 (missing)                                30 minutes ago: base",
+        "  * hub/s1/agent-5/attempt-1       1       1      1  +1/-1  ../worktrees/s1/agent-5 (1 changed, rebasing)                    30 minutes ago: Rewrite",
+        "  * hub/s1/agent-6/attempt-1       1       1      1  +1/-1  ../worktrees/s1/agent-6 (1 changed, merging)                     30 minutes ago: Rewrite too",
+        "  * hub/s1/agent-7/attempt-1       3       1      2  +2/-0  ../worktrees/s1/agent-7 (bisecting)                              30 minutes ago: Three",
+        "    hub/s1/agent-8/attempt-1       0       1      0  +0/-0  ../worktrees/s1/agent-8 (in use by process PID)                  30 minutes ago: base",
+        "    hub/s1/agent-9/attempt-1       0       1      0  +0/-0  ../worktrees/s1/agent-9 (its .git file points to another entry)  30 minutes ago: base",
+        "    hub/s1/agent-10/attempt-1      0       1      0  +0/-0  -                                                                30 minutes ago: base",
     )
     expected = HEAD.format(agents=10) + "\n  Branches:\n" + "".join(f"{row}\n" for row in rows)
     shown = result.out.replace(f"process {pid})", "process PID)" + " " * (len(str(pid)) - 3))
@@ -231,7 +231,7 @@ def test_a_base_branch_that_is_gone(hub: Hub) -> None:
     hub.spawn("s1", 1)
     hub.git("branch", "-q", "-D", "dev")
     assert hub.run("status", "s1").out.splitlines()[-1] == (
-        "  * agent-1/attempt-1      ?       ?      ?  ?    ../worktrees/s1/agent-1  30 minutes ago: base"
+        "  * hub/s1/agent-1/attempt-1      ?       ?      ?  ?    ../worktrees/s1/agent-1  30 minutes ago: base"
     )
     facts = hub.json("status", "s1")["branches"][0]
     assert [facts[key] for key in ("ahead", "behind", "files")] == [None, None, None]
@@ -249,11 +249,11 @@ def test_branches_that_are_no_agents(hub: Hub) -> None:
     result = hub.run("status", "s1")
     assert Result(result.code, result.out.partition("Branches:\n")[2], result.err) == Result(
         0,
-        "    BRANCH             AHEAD  BEHIND  FILES  +/-    WORKTREE                 LAST COMMIT\n"
-        "  * agent-1/attempt-1      1       0      1  +1/-1  ../worktrees/s1/agent-1  30 minutes ago: Better\n"
-        "  * best                   1       0      1  +1/-1  -                        30 minutes ago: Better\n"
-        "    scratch                0       0      0  +0/-0  -                        30 minutes ago: base\n"
-        "    zero                   ?       ?      ?  ?      -                        broken ref\n",
+        "    BRANCH                    AHEAD  BEHIND  FILES  +/-    WORKTREE                 LAST COMMIT\n"
+        "  * hub/s1/agent-1/attempt-1      1       0      1  +1/-1  ../worktrees/s1/agent-1  30 minutes ago: Better\n"
+        "  * hub/s1/best                   1       0      1  +1/-1  -                        30 minutes ago: Better\n"
+        "    hub/s1/scratch                0       0      0  +0/-0  -                        30 minutes ago: base\n"
+        "    hub/s1/zero                   ?       ?      ?  ?      -                        broken ref\n",
     )
     shown = {facts["branch"]: facts for facts in hub.json("status", "s1")["branches"]}
     assert shown["hub/s1/best"]["oid"] == tip
@@ -265,7 +265,7 @@ def test_a_worktree_whose_branch_was_deleted(hub: Hub) -> None:
     hub.session(agents=1)
     hub.git("update-ref", "-d", "refs/heads/hub/s1/agent-1/attempt-1")
     assert hub.run("status", "s1").out.splitlines()[-1] == (
-        "    agent-1/attempt-1      ?       ?      ?  ?    ../worktrees/s1/agent-1 (2 changed)  no commit"
+        "    hub/s1/agent-1/attempt-1      ?       ?      ?  ?    ../worktrees/s1/agent-1 (2 changed)  no commit"
     )
 
 
@@ -471,24 +471,47 @@ def on_a_terminal(hub: Hub, columns: int, *words: str) -> list[str]:
 
 
 def test_terminals(hub: Hub) -> None:
-    """The worktrees get lines of their own where a line has no room for all."""
+    """A line has as many of the columns as have room. Names of branches are never truncated."""
     hub.session(agents=2)
-    hub.commit(hub.worktree(1), "file", "better\n", "A subject that takes a lot of room " * 2)
+    subject = "A subject that takes a lot of room " * 2
+    hub.commit(hub.worktree(1), "file", "better\n", subject)
     (hub.worktree(2) / "new").write_text("new")
     hub.git("branch", "hub/s1/scratch", "main")
-    assert on_a_terminal(hub, 80, "status", "s1")[9:] == [
-        "    BRANCH             AHEAD  BEHIND  FILES  +/-    LAST COMMIT",
-        "  * agent-1/attempt-1      1       0      1  +1/-1  30 minutes ago: A subject t…",
+    assert on_a_terminal(hub, 137, "status", "s1")[9:11] == [
+        "    BRANCH                    AHEAD  BEHIND  FILES  +/-    WORKTREE                               LAST COMMIT",
+        "  * hub/s1/agent-1/attempt-1      1       0      1  +1/-1  ../worktrees/s1/agent-1                30 minutes ago: A subject that takes a…",
+    ]
+    assert on_a_terminal(hub, 100, "status", "s1")[9:] == [
+        "    BRANCH                    AHEAD  BEHIND  FILES  +/-    LAST COMMIT",
+        "  * hub/s1/agent-1/attempt-1      1       0      1  +1/-1  30 minutes ago: A subject that takes a l…",
         "      ../worktrees/s1/agent-1",
-        "    agent-2/attempt-1      0       0      0  +0/-0  30 minutes ago: base",
+        "    hub/s1/agent-2/attempt-1      0       0      0  +0/-0  30 minutes ago: base",
         "      ../worktrees/s1/agent-2 (1 untracked)",
-        "    scratch                0       0      0  +0/-0  30 minutes ago: base",
+        "    hub/s1/scratch                0       0      0  +0/-0  30 minutes ago: base",
     ]
-    assert on_a_terminal(hub, 130, "status", "s1")[9:11] == [
-        "    BRANCH             AHEAD  BEHIND  FILES  +/-    WORKTREE                               LAST COMMIT",
-        "  * agent-1/attempt-1      1       0      1  +1/-1  ../worktrees/s1/agent-1                30 minutes ago: A subject that takes a…",
+    assert on_a_terminal(hub, 80, "status", "s1")[9:] == [
+        "    BRANCH                    AHEAD  BEHIND  FILES  +/-",
+        "  * hub/s1/agent-1/attempt-1      1       0      1  +1/-1",
+        "      ../worktrees/s1/agent-1",
+        "      30 minutes ago: A subject that takes a lot of room A subject that takes a…",
+        "    hub/s1/agent-2/attempt-1      0       0      0  +0/-0",
+        "      ../worktrees/s1/agent-2 (1 untracked)",
+        "      30 minutes ago: base",
+        "    hub/s1/scratch                0       0      0  +0/-0",
+        "      30 minutes ago: base",
     ]
-    # Less than this cannot be cut away; the terminal wraps it.
-    assert on_a_terminal(hub, 40, "status", "s1")[10] == (
-        "  * agent-1/attempt-1      1       0      1  +1/-1  30 minute…"
-    )
+    assert on_a_terminal(hub, 40, "status", "s1")[9:] == [
+        "    BRANCH",
+        "      AHEAD  BEHIND  FILES  +/-",
+        "  * hub/s1/agent-1/attempt-1",
+        "          1       0      1  +1/-1",
+        "      ../worktrees/s1/agent-1",
+        "      30 minutes ago: A subject that ta…",
+        "    hub/s1/agent-2/attempt-1",
+        "          0       0      0  +0/-0",
+        "      ../worktrees/s1/agent-2 (1 untracked)",
+        "      30 minutes ago: base",
+        "    hub/s1/scratch",
+        "          0       0      0  +0/-0",
+        "      30 minutes ago: base",
+    ]

@@ -76,7 +76,7 @@ def session_played(hub: Hub, environ: Mapping[str, str], sid: str) -> None:
     assert run("update", sid, "--state", "running").code == 0
     listed = run("list", "--state", "running")
     assert listed.out.splitlines()[1].endswith('say: "it\'s" # so')
-    assert "agent-1/attempt-1" in run("status", sid).out
+    assert f"hub/{sid}/agent-1/attempt-1" in run("status", sid).out
     cleaned = run("cleanup", sid)
     assert (cleaned.code, cleaned.err) == (0, ""), cleaned
     assert cleaned.out.endswith(f"Cleaned up 1 worktree for session {sid}\n")

@@ -233,7 +233,7 @@ def test_a_terminal_of_twenty_columns(hub: Hub) -> None:
         plain = re.sub(r"\x1b\[[0-9;]*m", "", shown.out)
         wanted = {
             "list": ["20260317-143022-long"],
-            "status": ["20260317-143022-long", "agent-1/attempt-1", "agent-2/attempt-1"],
+            "status": [f"hub/20260317-143022-long/agent-{n}/attempt-1" for n in (1, 2)],
             "log": ["init", "running"],
             "board": ["dispatch", "results"],
         }.get(words, ["20260317-143022-long/agent-1\n", "20260317-143022-long/agent-2\n"])
