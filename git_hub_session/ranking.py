@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from git_hub_session.typed import NamedTuple
 
 DIRECTIONS = ("lower", "higher")
+_INFINITE = float("inf")
 
 
 class Score(NamedTuple):
@@ -49,16 +50,27 @@ def ranked(scores: Iterable[Score], direction: str) -> list[Rank]:
     """
     scores = list(scores)
     sign = -1 if direction == "higher" else 1
-    measured = sorted((one for one in scores if one.values), key=lambda one: sign * one.metric)
+    measured = sorted(
+        (one for one in scores if _is_measured(one)), key=lambda one: sign * one.metric
+    )
     places: list[tuple[int, bool]] = []
     while measured:
-        best = measured[0]
-        equal = [one for one in measured if _is_tie(best, one)]
-        equal.sort(key=lambda one: (one.size, one.agent))
+        # Take the best score out before the comparison: every round then ends with fewer scores.
+        best, *others = measured
+        ties = [one for one in others if _is_tie(best, one)]
+        equal = sorted((best, *ties), key=lambda one: (one.size, one.agent))
         places += [(one.agent, len(equal) > 1) for one in equal]
-        measured = [one for one in measured if one not in equal]
-    places += sorted((one.agent, False) for one in scores if not one.values)
+        measured = [one for one in others if one not in ties]
+    places += sorted((one.agent, False) for one in scores if not _is_measured(one))
     return [Rank(agent, place, tie) for place, (agent, tie) in enumerate(places, start=1)]
+
+
+def _is_measured(score: Score) -> bool:
+    """Return True if the score has values, and all of them are finite numbers.
+
+    Neither infinity nor NaN ties with itself, and NaN has no place in an order.
+    """
+    return bool(score.values) and all(abs(value) < _INFINITE for value in score.values)
 
 
 def _is_tie(best: Score, other: Score) -> bool:

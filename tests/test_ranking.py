@@ -42,6 +42,19 @@ def test_ranked(scores: tuple[Score, ...], lower: str, higher: str) -> None:
     assert places(*scores, direction="higher") == higher
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_a_value_that_ties_with_nothing(value: float) -> None:
+    """NaN and infinity minus themselves are NaN: the ranking ends, with such an agent last."""
+    for direction in ("lower", "higher"):
+        assert places(score(1, value), score(2, 1.0), direction=direction) == "2 1"
+        assert places(score(1, 1.0, value), score(2), direction=direction) == "1 2"
+
+
+def test_the_ranking_ends_if_no_score_ties_with_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("git_hub_session.ranking._is_tie", lambda best, other: False)
+    assert places(score(1, 2.0), score(2, 1.0), score(3, 2.0)) == "2 1 3"
+
+
 def test_metric_and_spread() -> None:
     assert (score(1, 5, 1, 3).metric, score(1, 5, 1, 3).spread) == (3, 4)
     assert (score(1, 5, 1, 3, 4).metric, score(1, 7).spread) == (3.5, 0)
