@@ -97,7 +97,7 @@ class GitRepo:
     @_reading()
     def branches(self, prefix: str) -> list[Branch]:
         """Every ref that starts with `prefix`, by name; a broken one has no oid."""
-        return [self._branch(ref) for ref in self.refs(prefix)]
+        return [self.branch(ref) for ref in self.refs(prefix)]
 
     @_reading()
     def refs(self, prefix: str) -> list[str]:
@@ -106,7 +106,8 @@ class GitRepo:
         names = settled(self._repo.path, self._repo.raw_listall_references)
         return sorted(os.fsdecode(name) for name in names if name.startswith(wanted))
 
-    def _branch(self, ref: str) -> Branch:
+    def branch(self, ref: str) -> Branch:
+        """Return what the full ref `ref` leads to; a broken or missing ref has no oid."""
         symbolic = False
         try:
             reference = self._repo.lookup_reference(ref)
@@ -119,7 +120,7 @@ class GitRepo:
 
     def tip(self, ref: str) -> str:
         """The object id of the commit that `ref` leads to, or ''."""
-        return self._branch(ref).oid
+        return self.branch(ref).oid
 
     def has_commit(self, oid: str) -> bool:
         """Whether `oid` is the object id of a commit that is there."""

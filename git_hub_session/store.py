@@ -129,6 +129,15 @@ class Store:
         except FileNotFoundError:
             raise NoSuchSession(sid) from None
 
+    def examine(self, sid: SessionId) -> Session | Broken | None:
+        """Return the session as read_all does, or None if there is no such session."""
+        try:
+            with self._sessions() as sessions:
+                # To check one directory costs less than to list all of them.
+                return _read_or_say_why(sessions, sid, is_link=True)
+        except FileNotFoundError:
+            return None
+
     def _require(self, sid: SessionId) -> None:
         if not self.has(sid):
             raise NoSuchSession(sid)

@@ -97,17 +97,21 @@ class Worktree(NamedTuple):
 
 def linked_worktrees(common_dir: str) -> list[Worktree]:
     """Every linked worktree of the repository, by the name of its entry."""
-    entries = os.path.join(common_dir, "worktrees")
+    return [read_worktree(name, entry_of(common_dir, name)) for name in worktree_names(common_dir)]
+
+
+def worktree_names(common_dir: str) -> list[str]:
+    """Return the names of the git dirs of all linked worktrees, sorted."""
     try:
-        names = sorted(os.listdir(entries))
+        with os.scandir(entry_of(common_dir, "")) as entries:
+            return sorted(one.name for one in entries if one.is_dir(follow_symlinks=False))
     except (FileNotFoundError, NotADirectoryError):
         return []
-    found = []
-    for name in names:
-        entry = os.path.join(entries, name)
-        if os.path.isdir(entry) and not os.path.islink(entry):
-            found.append(read_worktree(name, entry))
-    return found
+
+
+def entry_of(common_dir: str, name: str) -> str:
+    """Return the path of the git dir called `name` of a linked worktree."""
+    return os.path.join(common_dir, "worktrees", name)
 
 
 def session_worktrees(sid: SessionId, worktrees: Iterable[Worktree]) -> list[tuple[Worktree, str]]:

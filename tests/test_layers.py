@@ -171,7 +171,7 @@ NAMES = {
 FILE, COMMAND, FUNCTION = 350, 75, 41
 # What is larger, and why it reads better so.
 LARGER = {
-    "gitrepo": 465,  # one library's one door
+    "gitrepo": 466,  # one library's one door
     "commands.init": 145,  # every option is checked here, one small function each
     "commands.board": 110,  # four forms, and what each of them takes
     "commands.cleanup": 90,  # which sessions are meant

@@ -16,13 +16,23 @@ from git_hub_session.refnames import (
     ALL_RESCUES,
     SessionId,
     archive_prefix,
+    branch_prefix,
     is_session_id,
+    rescue_prefix,
 )
+from git_hub_session.refs import settled
 from git_hub_session.session import Session
 from git_hub_session.states import FINISHED
 from git_hub_session.store import Broken
 from git_hub_session.typed import TYPE_CHECKING, NamedTuple
-from git_hub_session.worktrees import Worktree, files_below, linked_worktrees
+from git_hub_session.worktrees import (
+    Worktree,
+    entry_of,
+    files_below,
+    linked_worktrees,
+    read_worktree,
+    worktree_names,
+)
 
 if TYPE_CHECKING:
     from git_hub_session.gitrepo import Branch
@@ -78,17 +88,17 @@ class Facts(NamedTuple):
         return procfs.processes_in(top)
 
 
-def gather(scene: Scene, held: SessionId | None = None) -> Facts:
-    """Look at everything; of the session `held` the caller has the lock."""
-    before = _busy(scene, held)
+def gather(scene: Scene) -> Facts:
+    """Look at everything."""
+    before = _busy(scene)
     found, refusal = _read(scene)
     sessions = {SessionId(one.id): one for one in found if is_session_id(one.id)}
     worktrees = linked_worktrees(scene.place.common_dir)
     branches, tags, rescues, closed = _refs(scene)
-    busy = {**before, **_busy(scene, held)}
+    busy = {**before, **_busy(scene)}
     # What was begun and done while we looked does not fit together here, and nobody is to blame.
     later = {one.id: one for one in _read(scene)[0]}
-    busy |= {sid: 0 for sid, one in sessions.items() if later.get(sid) != one and sid != held}
+    busy |= {sid: 0 for sid, one in sessions.items() if later.get(sid) != one}
     return Facts(
         scene,
         scene.now(),
@@ -102,9 +112,79 @@ def gather(scene: Scene, held: SessionId | None = None) -> Facts:
         branches,
         tags,
         rescues,
-        _loose(scene.place.common_dir),
+        _loose(scene.place.common_dir, (ALL_BRANCHES, ALL_ARCHIVES, ALL_RESCUES)),
         procfs.processes(),
     )
+
+
+def gather_session(before: Facts, sid: SessionId, *, others: bool) -> Facts:
+    """Take a new snapshot of one session, whose lock the caller holds.
+
+    The result contains this session only, except for `worktrees`. It contains all worktrees of the
+    repository: those of the session as they are now, the others as in `before`.
+
+    Args:
+        before: a snapshot of the whole hub. The time to read it again would grow with the number of
+            sessions, so that fixing all sessions would take quadratic time.
+        others: read the other worktrees again too.
+    """
+    scene = before.scene
+    common_dir = scene.place.common_dir
+    found = scene.store.examine(sid)
+    sessions = {} if found is None else {sid: found}
+    worktrees, changed = _read_worktrees_again(before, sid, others=others)
+    owners = _owners(changed, {**before.sessions, **sessions}, scene)
+    loose = _loose(common_dir, [branch_prefix(sid), archive_prefix(sid), rescue_prefix(sid)])
+    refs = _existing_refs(before, sid, loose)
+    return before._replace(
+        now=scene.now(),
+        sessions=sessions,
+        strays=(),
+        busy={},
+        worktrees=worktrees,
+        owners={entry: owner for entry, owner in owners.items() if owner == sid},
+        branches=[scene.repo.branch(ref) for ref in refs if ref.startswith(ALL_BRANCHES)],
+        tags={ref: scene.repo.tip(ref) for ref in refs if ref.startswith(ALL_ARCHIVES)},
+        rescues=[ref for ref in refs if ref.startswith(ALL_RESCUES)],
+        loose=loose,
+        processes=procfs.processes(),
+    )
+
+
+def _read_worktrees_again(
+    before: Facts, sid: SessionId, *, others: bool
+) -> tuple[list[Worktree], list[Worktree]]:
+    """Return all worktrees, and those that may belong to another session than in `before`."""
+    common_dir = before.scene.place.common_dir
+    if others:
+        worktrees = linked_worktrees(common_dir)
+        return worktrees, worktrees
+    known = {one.name: one for one in before.worktrees if before.owners.get(one.entry) != sid}
+    worktrees, changed = [], []
+    for name in worktree_names(common_dir):
+        worktree = known.get(name) or read_worktree(name, entry_of(common_dir, name))
+        worktrees.append(worktree)
+        # A worktree on a branch belongs to the session of that branch. To whom another one belongs
+        # depends on state.json, which a fix may have changed.
+        if name not in known or not worktree.branches:
+            changed.append(worktree)
+    return worktrees, changed
+
+
+def _existing_refs(before: Facts, sid: SessionId, loose: Sequence[str]) -> list[str]:
+    """Return the refs of one session that exist now: those in `before`, and new ones among `loose`.
+
+    A listing by libgit2 reads every ref of the repository.
+    """
+    if before.closed is not None:
+        return []
+    repo = before.scene.repo
+    prefixes = (branch_prefix(sid), archive_prefix(sid), rescue_prefix(sid))
+    listed = [*(one.ref for one in before.branches), *before.tags, *before.rescues]
+    known = {ref for ref in listed if ref.startswith(prefixes)}
+    candidates = sorted({*known, *loose})
+    common_dir = before.scene.place.common_dir
+    return settled(common_dir, lambda: [ref for ref in candidates if repo.target(ref)])
 
 
 def _refs(scene: Scene) -> tuple[list[Branch], dict[str, str], list[str], HubError | None]:
@@ -116,8 +196,8 @@ def _refs(scene: Scene) -> tuple[list[Branch], dict[str, str], list[str], HubErr
         return [], {}, [], fault
 
 
-def _loose(common_dir: str) -> list[str]:
-    tops = [prefix.rstrip("/") for prefix in (ALL_BRANCHES, ALL_ARCHIVES, ALL_RESCUES)]
+def _loose(common_dir: str, prefixes: Sequence[str]) -> list[str]:
+    tops = [prefix.rstrip("/") for prefix in prefixes]
     return [path for top in tops for path in files_below(common_dir, top)]
 
 
@@ -130,7 +210,7 @@ def _read(scene: Scene) -> tuple[list[Session | Broken], HubError | None]:
         return [], HubError(f"cannot be read: {fault.strerror}")
 
 
-def _busy(scene: Scene, held: SessionId | None) -> dict[SessionId, int]:
+def _busy(scene: Scene) -> dict[SessionId, int]:
     found = {}
     try:
         ids = scene.store.ids()
@@ -138,7 +218,7 @@ def _busy(scene: Scene, held: SessionId | None) -> dict[SessionId, int]:
         return {}
     for sid in ids:
         try:
-            if sid != held and scene.store.is_locked(sid):
+            if scene.store.is_locked(sid):
                 path = f"{scene.place.hub}/sessions/{sid}"
                 found[sid] = procfs.lock_holder(path) or 0
         except (HubError, OSError):

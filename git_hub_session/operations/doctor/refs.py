@@ -31,7 +31,7 @@ def look(facts: Facts) -> Iterator[Finding]:
     for session in facts.readable():
         yield from _agents(facts, session)
         yield from _tags(facts, session)
-    yield from _rescues(facts)
+    yield from check_rescue_refs(facts)
 
 
 def _strange(facts: Facts) -> Iterator[Finding]:
@@ -130,7 +130,8 @@ def _tags(facts: Facts, session: Session) -> Iterator[Finding]:
             yield Finding("tag-elsewhere", short(tag), evidence, session.id, advice=advice)
 
 
-def _rescues(facts: Facts) -> Iterator[Finding]:
+def check_rescue_refs(facts: Facts) -> Iterator[Finding]:
+    """Yield the rescue refs that no session records."""
     recorded = {
         sid: set(_recorded(session))
         for sid, session in facts.sessions.items()

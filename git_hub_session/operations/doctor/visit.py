@@ -7,7 +7,7 @@ from contextlib import nullcontext
 
 from git_hub_session.errors import HubError
 from git_hub_session.operations.doctor import locks, place, refs, sessions, worktrees
-from git_hub_session.operations.doctor.facts import Facts, gather
+from git_hub_session.operations.doctor.facts import Facts, gather, gather_session
 from git_hub_session.operations.doctor.finding import Finding
 from git_hub_session.operations.doctor.mending import OF_SESSIONS, OF_THE_HUB
 from git_hub_session.operations.removal import Obstructed, Stuck, Written
@@ -52,7 +52,8 @@ def look(scene: Scene, sid: SessionId | None) -> Visit:
 
 def treat(scene: Scene, sid: SessionId | None) -> Visit:
     """The same, and mend what can be mended."""
-    found = _findings(gather(scene), sid)
+    before = gather(scene)
+    found = _findings(before, sid)
     done: list[Outcome] = []
     mendable = [finding for finding in found if finding.fix]
     of_hub = [finding for finding in mendable if finding.code in OF_THE_HUB]
@@ -62,7 +63,7 @@ def treat(scene: Scene, sid: SessionId | None) -> Visit:
         done += [_failed(finding, fault) for finding in of_hub]
     for name in dict.fromkeys(finding.session for finding in mendable if finding.session):
         try:
-            done += _treat_session(scene, SessionId(name))
+            done += _treat_session(before, SessionId(name))
         except HubError as fault:  # somebody else has it, or it went: the others are treated
             ours = [finding for finding in mendable if finding.session == name]
             done += [_failed(finding, fault) for finding in ours]
@@ -111,23 +112,42 @@ def _treat_hub(scene: Scene, sid: SessionId | None) -> Iterator[Outcome]:
                     yield Outcome(finding, mended=True, notes=tuple(notes))
 
 
-def _treat_session(scene: Scene, sid: SessionId) -> Iterator[Outcome]:
-    """Under its lock, and looked at again there: what is found without it may be somebody's work."""
+def _treat_session(before: Facts, sid: SessionId) -> Iterator[Outcome]:
+    """Fix what is found in one session under its lock; `before` may show unfinished work of others."""
     tried: set[tuple[str, str]] = set()
-    with scene.store.edit(sid) as edit:
+    with before.scene.store.edit(sid) as edit:
+        facts, found = _look_again(before, sid)
         for _ in range(_ROUNDS):
-            for finding in _findings(gather(scene, held=sid), sid):
-                key = (finding.code, finding.subject)
-                if finding.session != sid or not finding.fix or key in tried:
-                    continue
-                tried.add(key)
+            untried = [one for one in found if (one.code, one.subject) not in tried]
+            if not untried:
+                break
+            for finding in untried:
+                tried.add((finding.code, finding.subject))
                 try:
-                    # Looked at anew: what was mended before has changed it.
-                    notes = OF_SESSIONS[finding.code](finding, gather(scene, held=sid), edit)
+                    notes = OF_SESSIONS[finding.code](finding, facts, edit)
                 except _FAULTS as fault:
                     yield _failed(finding, fault)
                 else:
                     yield Outcome(finding, mended=True, notes=tuple(notes))
+                # A fix changes the session, also one that fails halfway.
+                facts, found = _look_again(before, sid)
+
+
+def _look_again(before: Facts, sid: SessionId) -> tuple[Facts, list[Finding]]:
+    """Return a new snapshot of one session, and what can be fixed in it."""
+    facts = gather_session(before, sid, others=False)
+    found = _fixable(facts, sid)
+    if any(one.entry for one in found):
+        # The fix of a link depends on the other worktrees: one at the same path, or a damaged one.
+        facts = gather_session(before, sid, others=True)
+        found = _fixable(facts, sid)
+    return facts, found
+
+
+def _fixable(facts: Facts, sid: SessionId) -> list[Finding]:
+    checks = (sessions.look, worktrees.check_worktrees, refs.check_rescue_refs)
+    found = [finding for check in checks for finding in check(facts)]
+    return [finding for finding in found if finding.session == sid and finding.fix]
 
 
 def _failed(finding: Finding, fault: Exception) -> Outcome:

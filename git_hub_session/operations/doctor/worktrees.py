@@ -44,11 +44,16 @@ _PID = re.compile(r"\bpid\b\W{0,3}([0-9]{1,9})\b", re.IGNORECASE | re.ASCII)
 
 def look(facts: Facts) -> Iterator[Finding]:
     """All of them, but for those of sessions that somebody is changing."""
+    yield from check_worktrees(facts)
+    yield from _trash(facts)
+
+
+def check_worktrees(facts: Facts) -> Iterator[Finding]:
+    """Yield the problems of the sessions' worktrees, except those of locked sessions."""
     for worktree in facts.worktrees:
         sid = facts.owners.get(worktree.entry)
         if sid is not None and sid not in facts.busy:
             yield from _one(facts, worktree, sid)
-    yield from _trash(facts)
 
 
 def _one(facts: Facts, worktree: Worktree, sid: SessionId) -> Iterator[Finding]:

@@ -1,0 +1,107 @@
+"""`doctor --fix` reads the whole hub twice, and each session that it fixes again under its lock."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.hub import Hub, Result
+from tests.interposed import interposed
+
+LEFTOVER = ".state.json.x.tmp"
+LOCKED = 3
+"""How often state.json was opened when doctor opens it under the lock: twice in the first snapshot."""
+
+
+def opened(hub: Hub, path: str, *words: str) -> int:
+    """Return how often the command opens `path`."""
+    result = interposed(hub, *words, nth=0, opened=path)
+    assert result.code == 0, result
+    return int(result.err.splitlines()[-1])
+
+
+def count_reads(hub: Hub, sessions: int) -> tuple[int, int]:
+    """Return how often a fix of so many sessions opens the first one's state.json and worktree's HEAD."""
+    head = str(hub.top / ".git" / "worktrees" / "agent-1" / "HEAD")
+    counts = []
+    for path in ("s1/state.json", head):
+        for number in range(1, sessions + 1):
+            (hub.directory(f"s{number}") / LEFTOVER).write_text("{")
+        counts.append(opened(hub, path, "doctor", "--fix"))
+    return counts[0], counts[1]
+
+
+def test_a_fix_reads_no_other_session_and_no_other_worktree(hub: Hub) -> None:
+    """Else the time to fix all sessions grows with the square of their number."""
+    hub.session("s1", agents=1)
+    alone = count_reads(hub, 1)
+    for number in range(2, 6):
+        hub.session(f"s{number}", agents=1)
+    assert count_reads(hub, 5) == alone
+    assert hub.run("doctor").code == 0
+
+
+def test_a_session_that_was_changed_before_the_lock_was_taken(hub: Hub) -> None:
+    """The first snapshot shows an interrupted spawn. It goes on and ends before doctor has the lock."""
+    hub.session("a", agents=1)
+    state = hub.directory("a") / "state.json"
+    document = hub.state("a")
+    document["agents"] = {"agent-1": {"status": "ready"}}
+    done = json.dumps(document)
+    state.write_text(json.dumps({**document, "agents": {"agent-1": {"status": "spawning"}}}))
+    [finding] = hub.json("doctor", code=1)["findings"]
+    assert finding["code"] == "agent-cut-off"
+    document["agents"]["agent-1"]["note"] = "theirs"
+    done = json.dumps(document)
+    code = f"open({str(state)!r}, 'w').write({done!r})"
+    assert interposed(hub, "doctor", "--fix", code=code, nth=LOCKED, opened="a/state.json") == (
+        Result(0, "1 session, 1 worktree: nothing found\n")
+    )
+    assert state.read_text() == done
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_rescue_ref_that_was_deleted_before_the_lock_was_taken(hub: Hub, *, packed: bool) -> None:
+    hub.session("a", agents=1)
+    ref = "refs/hub/rescue/a/agent-1/attempt-1/1"
+    hub.git("update-ref", ref, "HEAD")
+    if packed:
+        hub.git("pack-refs", "--all")
+    [finding] = hub.json("doctor", code=1)["findings"]
+    assert (finding["code"], finding["subject"]) == ("rescue-unrecorded", ref)
+    before = hub.state("a")
+    code = f"subprocess.run(['git', 'update-ref', '-d', {ref!r}], check=True)"
+    assert interposed(hub, "doctor", "--fix", code=code, nth=LOCKED, opened="a/state.json") == (
+        Result(0, "1 session, 1 worktree: nothing found\n")
+    )
+    assert hub.state("a") == before
+
+
+def test_a_branch_that_was_made_before_the_lock_was_taken(hub: Hub) -> None:
+    """The state that is written follows from the branches: those that exist now."""
+    hub.session("a")
+    state = hub.directory("a") / "state.json"
+    state.write_text(json.dumps({**hub.state("a"), "state": "unheard", "history": []}))
+    make = "subprocess.run(['git', 'branch', 'hub/a/agent-1/attempt-1'], check=True)"
+    result = interposed(hub, "doctor", "--fix", code=make, nth=LOCKED, opened="a/state.json")
+    assert result.code == 0, result
+    assert hub.state("a")["state"] == "running"
+
+
+def test_what_a_fix_shows_is_fixed_too(hub: Hub) -> None:
+    """To whom a detached worktree belongs is known once state.json can be read again."""
+    hub.session("a")
+    assert hub.run("spawn", "-q", "a").code == 0
+    where = Path(hub.run("path", "a", "1").out.strip())
+    hub.git("switch", "-q", "--detach", cwd=where)
+    (hub.top / ".git" / "worktrees" / "agent-1" / "locked").write_text("initializing")
+    (where / ".git").unlink()
+    (hub.directory("a") / "state.json").write_text("{")
+    found = hub.json("doctor", "--fix", code=0)["findings"]
+    assert [(one["code"], one["fixed"]) for one in found] == [
+        ("state-damaged", True),
+        ("worktree-half-added", True),
+    ]
+    assert not (hub.top / ".git" / "worktrees").exists()
