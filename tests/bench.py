@@ -41,10 +41,12 @@ class Sizes(NamedTuple):
     cleanups: int
     merged: int
     """The files of the repository in which something is merged."""
+    finished: int
+    """The finished sessions with ten worktrees each, and the sessions that doctor fixes."""
 
 
-FULL = Sizes((3, 1_000, 10_000), 8, 100, 400, 41, 3, 20_000)
-QUICK = Sizes((3, 50), 2, 3, 10, 3, 1, 100)
+FULL = Sizes((3, 1_000, 10_000), 8, 100, 400, 41, 3, 20_000, 100)
+QUICK = Sizes((3, 50), 2, 3, 10, 3, 1, 100, 2)
 
 
 class Cost(NamedTuple):
@@ -195,6 +197,8 @@ class Bench:
         yield self.archive()
         yield self.evaluate()
         yield self.merge()
+        yield self.cleanup_finished()
+        yield self.doctor_fix()
 
     def list_of(self, count: int) -> Iterator[Row]:
         goal = {3: 0.9, 1_000: 0.7}.get(count, 0.5)
@@ -373,6 +377,46 @@ class Bench:
         )
         work = f"`merge` of a winner, {files:,} files"
         return _timed(work, "`git merge --no-ff` in a checkout", 1.5, ours, theirs)
+
+    def cleanup_finished(self) -> Row:
+        """Measure a dry run over finished sessions against `git status` in each of their worktrees."""
+        count, each = self.sizes.finished, 10
+        repository = self.repository("finished", 10)
+        self.sessions(repository, count)
+        top = self.top / "finished-worktrees"
+        directories = sorted((repository / ".agenthub" / "sessions").iterdir())
+        for directory in directories:
+            (directory / "state.json").write_text(_state(directory.name, "archived"))
+            for agent in range(1, each + 1):
+                branch = f"hub/{directory.name}/agent-{agent}/attempt-1"
+                path = str(top / directory.name / f"agent-{agent}")
+                self.git("worktree", "add", "-q", "-b", branch, path, "main", cwd=repository)
+        loop = f"for tree in {top}/*/*; do git -C $tree status --porcelain || exit; done"
+        command = [OURS, "cleanup", "--finished", "-n"]
+        ours, theirs = self.pairs(command, ["sh", "-c", loop], repository, self.sizes.cleanups)
+        work = f"`cleanup --finished -n`, {count} sessions, {count * each:,} worktrees"
+        return _timed(work, "`git status` in each worktree", 0.5, ours, theirs)
+
+    def doctor_fix(self) -> Row:
+        """Measure a fix in each session against a check of them: both read all sessions."""
+        count = self.sizes.finished
+        repository = self.repository("doctor", 10)
+        self.sessions(repository, count)
+
+        def prepare() -> None:
+            for directory in (repository / ".agenthub" / "sessions").iterdir():
+                (directory / ".state.json.0.tmp").write_text("{")
+
+        check = f"{OURS} doctor || test $? = 1"
+        ours, theirs = self.pairs(
+            [OURS, "doctor", "--fix"],
+            ["sh", "-c", check],
+            repository,
+            self.sizes.cleanups,
+            prepare,
+        )
+        work = f"`doctor --fix` of {count} sessions with a leftover file each"
+        return _timed(work, "`doctor` of the same sessions", 3, ours, theirs)
 
 
 def _state(sid: str, state: str = "init") -> str:

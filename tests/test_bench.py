@@ -25,6 +25,8 @@ WORK = [
     "`archive` of 3 branches, worktrees of 10 files",
     "`eval` of 2 agents, what it adds to the commands, an agent",
     "`merge` of a winner, 100 files",
+    "`cleanup --finished -n`, 2 sessions, 20 worktrees",
+    "`doctor --fix` of 2 sessions with a leftover file each",
 ]
 
 
