@@ -6,6 +6,7 @@ from git_hub_session.clock import parse_iso, parse_span
 from git_hub_session.context import Context
 from git_hub_session.errors import HubError, UsageError
 from git_hub_session.operations.cleanup import clean_up, failed, rehearse
+from git_hub_session.operations.neighbors import Neighbors
 from git_hub_session.operations.policy import policy_of
 from git_hub_session.operations.report import Report
 from git_hub_session.options import DRY_RUN, FORMAT, QUIET, Arguments, Option, Usage
@@ -43,11 +44,12 @@ def run(context: Context, args: Arguments) -> CleanupView:
     sessions = _sessions(context, args)
     policy = policy_of(context, force=args.is_set("force"), discard=args.is_set("discard"))
     archiving, dry_run = args.is_set("archive"), args.is_set("dry-run")
+    neighbors = Neighbors(context)
     reports: list[Report] = []
     for sid in sessions:
         try:
             if dry_run:
-                report = rehearse(sid, context, policy, archiving=archiving)
+                report = rehearse(sid, context, policy, archiving=archiving, neighbors=neighbors)
             else:
                 report = clean_up(sid, context, policy, archiving=archiving)
         except (HubError, OSError) as fault:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Container
+from collections.abc import Container, Iterable
 
 from git_hub_session.errors import GitFailed, HubError, Refused
 from git_hub_session.heads import operation_of, read_head
@@ -13,7 +13,7 @@ from git_hub_session.operations.scene import Scene
 from git_hub_session.refnames import HEADS, SessionId, short, updated
 from git_hub_session.refs import final_name
 from git_hub_session.typed import TYPE_CHECKING, NamedTuple
-from git_hub_session.worktrees import linked_worktrees
+from git_hub_session.worktrees import Worktree, linked_worktrees
 
 if TYPE_CHECKING:
     from git_hub_session.discovery import Place
@@ -77,11 +77,17 @@ def in_main_worktree(place: Place) -> list[str]:
 
 def branches_in_use(place: Place, gone: Container[str] = ()) -> set[str]:
     """The full refs that worktrees have in use, but for those whose entries are in `gone`."""
-    refs = set(in_main_worktree(place))
-    for worktree in linked_worktrees(place.common_dir):
-        if worktree.entry not in gone:
-            refs.update(worktree.in_use)
-    return refs | {final_name(place.common_dir, ref) for ref in refs}
+    worktrees = (one for one in linked_worktrees(place.common_dir) if one.entry not in gone)
+    return set().union(*branches_by_worktree(place, worktrees).values())
+
+
+def branches_by_worktree(place: Place, worktrees: Iterable[Worktree]) -> dict[str, set[str]]:
+    """Return the full refs that the main worktree ('') and each of `worktrees` has in use, by git dir."""
+    refs = {"": set(in_main_worktree(place))}
+    refs |= {worktree.entry: set(worktree.in_use) for worktree in worktrees}
+    for used in refs.values():
+        used.update([final_name(place.common_dir, ref) for ref in used])
+    return refs
 
 
 def _busy(into: str, path: str, operation: str) -> Refused:

@@ -17,6 +17,7 @@ from git_hub_session.operations import removal
 from git_hub_session.operations.archive import ArchivePlan, archive, plan_archive
 from git_hub_session.operations.checkout import branches_in_use, in_main_worktree
 from git_hub_session.operations.judge import CHANGED, Reason, in_use
+from git_hub_session.operations.neighbors import Neighbors
 from git_hub_session.operations.policy import Policy
 from git_hub_session.operations.recovery import recovered
 from git_hub_session.operations.report import Kept, Removed, Report, Saved, untouched
@@ -46,7 +47,7 @@ from git_hub_session.refnames import (
 from git_hub_session.sidebyside import side_by_side
 from git_hub_session.store import CannotWrite
 from git_hub_session.typed import TYPE_CHECKING
-from git_hub_session.worktrees import lies_in, linked_worktrees
+from git_hub_session.worktrees import lies_in
 
 if TYPE_CHECKING:
     from git_hub_session.discovery import Place
@@ -54,14 +55,22 @@ if TYPE_CHECKING:
     from git_hub_session.store import Edit
 
 
-def rehearse(sid: SessionId, scene: Scene, policy: Policy, *, archiving: bool) -> Report:
-    """What clean_up would do now; nothing is changed."""
-    verdicts = plan_cleanup(sid, scene, policy, linked_worktrees(scene.place.common_dir))
+def rehearse(
+    sid: SessionId,
+    scene: Scene,
+    policy: Policy,
+    *,
+    archiving: bool,
+    neighbors: Neighbors | None = None,
+) -> Report:
+    """What clean_up would do now; nothing is changed. Sessions may share `neighbors`."""
+    neighbors = neighbors or Neighbors(scene)
+    verdicts = plan_cleanup(sid, scene, policy, neighbors)
     removed = [verdict for verdict in verdicts if verdict.reason is None]
     branches = ArchivePlan((), ())
     if archiving:
         gone = {verdict.worktree.entry for verdict in removed}
-        used = branches_in_use(scene.place, gone) | _left_by(_kept(verdicts))
+        used = neighbors.branches_in_use(gone) | _left_by(_kept(verdicts))
         branches = plan_archive(scene.repo.branches(branch_prefix(sid)), used, scene.repo.target)
     return Report(
         sid,
@@ -93,7 +102,7 @@ def carry_out(
     edit: Edit, sid: SessionId, scene: Scene, policy: Policy, *, archiving: bool, spare: str = ""
 ) -> Report:
     """`clean_up` for who holds the session's lock already; the branch `spare` (a full ref) stays one."""
-    verdicts = plan_cleanup(sid, scene, policy, recovered(sid, scene))
+    verdicts = plan_cleanup(sid, scene, policy, Neighbors(scene, recovered(sid, scene)))
     report = _acted_on(edit, sid, scene, policy, verdicts)
     kept, notes = [*report.kept, *_main_worktree(sid, scene.place)], [*report.notes]
     branches, undone = ArchivePlan((), ()), False
@@ -123,8 +132,8 @@ def _reflogs_saved(
 
 def finish_one(edit: Edit, sid: SessionId, scene: Scene, policy: Policy, entry: str) -> Report:
     """The same for the worktree of one entry, whose directory is gone, if it does not come back by that."""
-    worktrees = recovered(sid, scene)
-    verdicts = plan_cleanup(sid, scene, policy, worktrees, entries={entry})
+    neighbors = Neighbors(scene, recovered(sid, scene))
+    verdicts = plan_cleanup(sid, scene, policy, neighbors, entries={entry})
     gone = [one for one in verdicts if not os.path.lexists(one.worktree.path)]
     return _acted_on(edit, sid, scene, policy, gone)
 

@@ -24,6 +24,7 @@ from git_hub_session.operations.judge import (
     to_save,
 )
 from git_hub_session.operations.links import moved_back, out_of_the_way, told_anew, way_back
+from git_hub_session.operations.neighbors import Neighbors
 from git_hub_session.operations.note import ASIDE, unfinished
 from git_hub_session.operations.offbranch import off_branch, way_onto
 from git_hub_session.operations.ownership import own_worktrees
@@ -73,19 +74,15 @@ def plan_cleanup(
     sid: SessionId,
     scene: Scene,
     policy: Policy,
-    worktrees: Sequence[Worktree],
+    neighbors: Neighbors,
     entries: Container[str] | None = None,
 ) -> list[Verdict]:
     """Judge every worktree of the session (or those of these `entries`) among the repository's; nothing is changed."""
-    place = scene.place
-    others = [(worktree.entry, worktree.path) for worktree in worktrees]
-    others += [("", path) for path in (place.main_worktree, place.common_dir, place.hub)]
-    real = [(entry, os.path.realpath(path)) for entry, path in others if path]
-    processes, mounts = procfs.processes(), procfs.mount_points()
+    worktrees = neighbors.worktrees
 
     def judge(pair: tuple[Worktree, str]) -> Verdict:
         worktree, branch = pair
-        around = _surroundings(worktree, sid, scene, processes, mounts, real)
+        around = _surroundings(worktree, sid, scene, neighbors)
         if worktree.missing:
             away, back = _away(sid, worktree, worktrees, scene)
             around = around._replace(away=away, back=back, uprooted=is_uprooted(worktree))
@@ -203,15 +200,13 @@ def _surroundings(
     worktree: Worktree,
     sid: SessionId,
     scene: Scene,
-    processes: Sequence[procfs.Process],
-    mounts: Sequence[str],
-    others: Sequence[tuple[str, str]],
+    neighbors: Neighbors,
 ) -> Surroundings:
     top = os.path.realpath(worktree.path) if worktree.path else ""
     return Surroundings(
         sid,
         lies_in(os.path.realpath(scene.cwd), top),
-        procfs.describe_processes(procfs.processes_in(top, processes)),
-        tuple(point for point in mounts if lies_in(point, top)),
-        tuple(path for entry, path in others if entry != worktree.entry and lies_in(path, top)),
+        procfs.describe_processes(procfs.processes_in(top, neighbors.processes)),
+        tuple(point for point in neighbors.mounts if lies_in(point, top)),
+        neighbors.inside(top, worktree.entry) if top else (),
     )

@@ -21,6 +21,7 @@ from tests.cleaning import (
     saved,
 )
 from tests.hub import Hub, Result, snapshot
+from tests.interposed import interposed
 
 
 def with_failing_git(hub: Hub) -> tuple[dict[str, str], Path]:
@@ -371,6 +372,21 @@ def test_finished_sessions_of_some_age(hub: Hub) -> None:
         "Cleaned up 0 worktrees for session s1\n" + removed(hub.worktree(1, "s2"), sid="s2").out,
     )
     assert hub.worktree(1, "s3").exists()
+
+
+@pytest.mark.parametrize("words", [(), ("--archive",)])
+def test_a_dry_run_reads_each_worktree_once_for_all_sessions(
+    hub: Hub, words: tuple[str, ...]
+) -> None:
+    """Else its time grows with the sessions times the worktrees."""
+    for number in range(4):
+        hub.session(f"s{number}", agents=2)
+        state = hub.directory(f"s{number}") / "state.json"
+        state.write_text(json.dumps({**hub.state(f"s{number}"), "state": "merged"}))
+    path = str(hub.top / ".git" / "worktrees" / "agent-1" / "gitdir")
+    result = interposed(hub, "cleanup", "--finished", "-n", *words, nth=0, opened=path)
+    assert (result.code, result.err) == (0, "1\n")
+    assert "Would remove worktree: " in result.out
 
 
 def test_usage_of_finished(hub: Hub) -> None:

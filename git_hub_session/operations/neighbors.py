@@ -1,0 +1,93 @@
+"""Facts about the whole repository that decide about each of its worktrees.
+
+They are read once for all sessions of a dry run: to read 1,000 worktrees takes 60 ms, and to
+resolve the symbolic links in their paths takes as long again.
+"""
+
+from __future__ import annotations
+
+import os
+from bisect import bisect_left
+from collections.abc import Container, Iterable, Iterator, Sequence
+from functools import cached_property
+
+from git_hub_session import procfs
+from git_hub_session.operations.checkout import branches_by_worktree
+from git_hub_session.operations.scene import Scene
+from git_hub_session.worktrees import Worktree, linked_worktrees
+
+
+class Neighbors:
+    """The other worktrees, the processes and the mounts; each is read on first use."""
+
+    def __init__(self, scene: Scene, worktrees: Sequence[Worktree] | None = None) -> None:
+        """Use `worktrees`, a list of all linked worktrees, or read it on first use."""
+        self._scene = scene
+        self._worktrees = worktrees
+
+    @cached_property
+    def worktrees(self) -> Sequence[Worktree]:
+        """All linked worktrees of the repository."""
+        if self._worktrees is not None:
+            return self._worktrees
+        return linked_worktrees(self._scene.place.common_dir)
+
+    @cached_property
+    def processes(self) -> Sequence[procfs.Process]:
+        """The processes whose current directory is known."""
+        return procfs.processes()
+
+    @cached_property
+    def mounts(self) -> Sequence[str]:
+        """The mount points of the system."""
+        return procfs.mount_points()
+
+    @cached_property
+    def _branches(self) -> dict[str, set[str]]:
+        return branches_by_worktree(self._scene.place, self.worktrees)
+
+    def branches_in_use(self, gone: Container[str]) -> set[str]:
+        """Return the full refs in use by worktrees, except those whose git dirs are in `gone`."""
+        kept = (refs for git_dir, refs in self._branches.items() if git_dir not in gone)
+        return set().union(*kept)
+
+    @cached_property
+    def _places(self) -> list[tuple[str, int, str]]:
+        """What must not be removed with a worktree: the real path with a '/', a rank, the git dir."""
+        place = self._scene.place
+        paths = [(worktree.entry, worktree.path) for worktree in self.worktrees]
+        paths += [("", path) for path in (place.main_worktree, place.common_dir, place.hub)]
+        named = [(git_dir, path) for git_dir, path in paths if path]
+        real = _real_paths(path for _, path in named)
+        ranked = enumerate(zip(named, real, strict=True))
+        return sorted(
+            (f"{path.rstrip('/')}/", rank, git_dir) for rank, ((git_dir, _), path) in ranked
+        )
+
+    def inside(self, top: str, git_dir: str) -> tuple[str, ...]:
+        """Return what lies in the directory `top`, except the worktree with this git dir.
+
+        `top` is a real path. Worktrees come first, then the repository and the hub.
+        """
+        prefix = f"{top.rstrip('/')}/"
+        found = []
+        for at in range(bisect_left(self._places, (prefix,)), len(self._places)):
+            path, rank, other = self._places[at]
+            if not path.startswith(prefix):
+                break
+            if other != git_dir:
+                found.append((rank, path.rstrip("/")))
+        return tuple(path for _, path in sorted(found))
+
+
+def _real_paths(paths: Iterable[str]) -> Iterator[str]:
+    """Yield the paths without symbolic links. Each parent directory is resolved once."""
+    parents: dict[str, str] = {}
+    for path in paths:
+        parent, name = os.path.split(path)
+        if name in ("", ".", "..") or os.path.islink(path):
+            yield os.path.realpath(path)
+            continue
+        if parent not in parents:
+            parents[parent] = os.path.realpath(parent)
+        yield os.path.join(parents[parent], name)
