@@ -53,7 +53,7 @@ class Neighbors:
 
     @cached_property
     def _places(self) -> list[tuple[str, int, str]]:
-        """What must not be removed with a worktree: the real path with a '/', a rank, the git dir."""
+        """The real path with a '/', the rank and the git dir of each path that a removal must keep."""
         place = self._scene.place
         paths = [(worktree.entry, worktree.path) for worktree in self.worktrees]
         paths += [("", path) for path in (place.main_worktree, place.common_dir, place.hub)]
@@ -65,9 +65,13 @@ class Neighbors:
         )
 
     def inside(self, top: str, git_dir: str) -> tuple[str, ...]:
-        """Return what lies in the directory `top`, except the worktree with this git dir.
+        """Return the worktrees, repository or hub in the directory `top`, except the given worktree.
 
-        `top` is a real path. Worktrees come first, then the repository and the hub.
+        Worktrees come first, then the repository and the hub.
+
+        Args:
+            top: a real path.
+            git_dir: the git dir of the worktree at `top`.
         """
         prefix = f"{top.rstrip('/')}/"
         found = []
