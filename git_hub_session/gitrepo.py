@@ -93,6 +93,7 @@ class GitRepo:
         except pygit2.GitError as fault:
             raise _cannot_open(common_dir, str(fault)) from None
         self._trees: dict[bytes, dict[bytes, tuple[int, bytes]]] = {}
+        self._ignore_settings: dict[str, tuple[str, bool] | None] = {}
 
     @_reading()
     def branches(self, prefix: str) -> list[Branch]:
@@ -356,20 +357,36 @@ class GitRepo:
 
     @_reading()
     def ignore_rules(self, git_dir: str, top: str) -> tuple[list[bytes], bool]:
-        """The texts of core.excludesFile and info/exclude, and whether names are compared ignoring case.
+        """Return the texts of core.excludesFile and info/exclude, and the value of core.ignoreCase.
 
-        As they are in the worktree at `top` with its own configuration in `git_dir`. Where git
-        reads what libgit2 does not, there is no core.excludesFile: that only saves more.
+        The settings are those of the worktree at `top` with the git dir `git_dir`. If git reads a
+        file that libgit2 does not read, core.excludesFile counts as empty: that only saves more.
         """
-        config = pygit2.Repository(git_dir).config
         exclude = _content(os.path.join(self._repo.path, "info", "exclude"))
-        if self._unread or _has_unknown_include(config, self._settings):
+        owner = git_dir if self._has_worktree_settings else self._repo.path
+        if owner not in self._ignore_settings:  # read 200 worktrees in 40 ms less
+            self._ignore_settings[owner] = self._read_ignore_settings(owner)
+        settings = self._ignore_settings[owner]
+        if settings is None:
             return [b"", exclude], False
+        named, ignore_case = settings
+        return [_content(os.path.join(top, os.path.expanduser(named))), exclude], ignore_case
+
+    def _read_ignore_settings(self, git_dir: str) -> tuple[str, bool] | None:
+        config = pygit2.Repository(git_dir).config
+        if self._unread or _has_unknown_include(config, self._settings):
+            return None
         home = self._environ.get("XDG_CONFIG_HOME") or "~/.config"
         default = os.path.join(home, "git", "ignore")
         named = [default, *self._values(config, "core.excludesFile")][-1]
         folded = ["", *self._values(config, "core.ignoreCase")][-1]
-        return [_content(os.path.join(top, os.path.expanduser(named))), exclude], is_true(folded)
+        return named, is_true(folded)
+
+    @cached_property
+    def _has_worktree_settings(self) -> bool:
+        """True if the settings of a worktree may differ from those of the repository."""
+        prefixes = (b"extensions.worktreeconfig", b"includeif.")
+        return any(name.startswith(prefixes) for name in _names(self._repo.config))
 
     @cached_property
     @_reading()

@@ -43,10 +43,14 @@ class Sizes(NamedTuple):
     """The files of the repository in which something is merged."""
     finished: int
     """The finished sessions with ten worktrees each, and the sessions that doctor fixes."""
+    dirty: int
+    """The worktrees with uncommitted changes."""
+    branches: int
+    """The branches of a session without worktrees."""
 
 
-FULL = Sizes((3, 1_000, 10_000), 8, 100, 400, 41, 3, 20_000, 100)
-QUICK = Sizes((3, 50), 2, 3, 10, 3, 1, 100, 2)
+FULL = Sizes((3, 1_000, 10_000), 8, 100, 400, 41, 3, 20_000, 100, 200, 1_000)
+QUICK = Sizes((3, 50), 2, 3, 10, 3, 1, 100, 2, 12, 20)
 
 
 class Cost(NamedTuple):
@@ -192,6 +196,8 @@ class Bench:
             yield from self.list_of(count)
         yield self.update()
         yield self.status()
+        yield self.status_of_worktrees()
+        yield self.status_of_branches()
         yield self.cleanup()
         yield self.spawn()
         yield self.archive()
@@ -249,6 +255,47 @@ class Bench:
         )
         work = f"`status`, {agents} agents, worktrees of {files} files"
         return _timed(work, '`python -c "import pygit2"`', 1.3, ours, theirs)
+
+    def status_of_worktrees(self) -> Row:
+        """A changed and an untracked file in each worktree, against git with two workers."""
+        count, files = self.sizes.dirty, 100
+        repository = self.repository("dirty", files)
+        self.sessions(repository, 1)
+        self.worktrees(repository, count)
+        for agent in range(1, count + 1):
+            worktree = self.top / "dirty-worktrees" / f"agent-{agent}"
+            (worktree / "d0" / "f1").write_text(f"by agent {agent}\n")
+            (worktree / "d0" / "new").write_text(f"by agent {agent}\n")
+        each = "ls -d ../dirty-worktrees/* | xargs -P 2 -I{} git -C {} status --porcelain"
+        runs = max(self.sizes.runs // 4, 3)
+        ours, theirs = self.pairs([OURS, "status", SID], ["sh", "-c", each], repository, runs)
+        work = f"`status`, {count} dirty worktrees of {files} files"
+        return _timed(work, "`git status` in each, two workers", 1.0, ours, theirs)
+
+    def status_of_branches(self) -> Row:
+        """Three commits on each branch, and the base branch has moved on."""
+        count = self.sizes.branches
+        repository = self.repository("branches", 10)
+        self.sessions(repository, 1)
+        lines = []
+        for agent in range(1, count + 1):
+            ref = f"refs/heads/hub/{SID}/agent-{agent}/attempt-1"
+            lines.append(f"reset {ref}\nfrom refs/heads/main^0\n")
+            for number in range(3):
+                lines.append(f"commit {ref}\ncommitter A <a@b> {agent} +0000\ndata 0\n")
+                lines.append(f"M 644 inline new-{number}\ndata 3\nnew\n")
+        importing = ["git", "fast-import", "--quiet"]
+        stream = "".join(lines).encode()
+        subprocess.run(importing, cwd=repository, env=self.environ, input=stream, check=True)
+        self.git("commit", "-q", "--allow-empty", "-m", "the base moves", cwd=repository)
+        loop = (
+            f"for n in $(seq {count}); do git rev-list --left-right --count"
+            f" main...hub/{SID}/agent-$n/attempt-1 || exit; done"
+        )
+        runs = max(self.sizes.runs // 4, 3)
+        ours, theirs = self.pairs([OURS, "status", SID], ["sh", "-c", loop], repository, runs)
+        work = f"`status`, {count:,} branches of 3 commits"
+        return _timed(work, "`git rev-list --left-right --count` of each", 0.5, ours, theirs)
 
     def cleanup(self) -> Row:
         count, files = self.sizes.worktrees, self.sizes.files

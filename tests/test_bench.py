@@ -20,6 +20,8 @@ WORK = [
     "memory, `list`, 50 sessions",
     "`update`",
     "`status`, 2 agents, worktrees of 100 files",
+    "`status`, 12 dirty worktrees of 100 files",
+    "`status`, 20 branches of 3 commits",
     "`cleanup`, 3 clean worktrees of 10 files",
     "`spawn` of 2 worktrees of 10 files",
     "`archive` of 3 branches, worktrees of 10 files",
@@ -66,4 +68,4 @@ def test_without_the_peer(hub: Hub) -> None:
     table = rows(hub)
     assert [row[0] for row in table] == WORK
     skipped = [row[0] for row in table if row[3] == "skipped"]
-    assert skipped == [*WORK[:4], WORK[5]]
+    assert skipped == [*WORK[:4], WORK[7]]

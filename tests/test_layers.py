@@ -141,6 +141,7 @@ LATE = {
     ("escape", "unicodedata"),
     ("store", "procfs"),
     ("store", "sidebyside"),
+    ("operations.survey", "sidebyside"),
     ("render", "select"),
     ("render", "render.machine"),
     ("render", "render.style"),
@@ -171,7 +172,7 @@ NAMES = {
 FILE, COMMAND, FUNCTION = 350, 75, 41
 # What is larger, and why it reads better so.
 LARGER = {
-    "gitrepo": 466,  # one library's one door
+    "gitrepo": 482,  # one library's one door
     "commands.init": 145,  # every option is checked here, one small function each
     "commands.board": 110,  # four forms, and what each of them takes
     "commands.cleanup": 90,  # which sessions are meant

@@ -32,6 +32,10 @@ if TYPE_CHECKING:
     from git_hub_session.session import Session
 
 
+_MANY = 12
+"""The number of worktrees from which forks save more time than they cost."""
+
+
 class BranchFacts(NamedTuple):
     """One branch of a session, compared with the base branch. An unknown figure is None."""
 
@@ -74,7 +78,7 @@ class Survey(NamedTuple):
 
 def survey(session: Session, scene: Scene, processes: Sequence[procfs.Process]) -> Survey:
     """Read the branches and the worktrees of a session."""
-    repo, worktrees = scene.repo, linked_worktrees(scene.place.common_dir)
+    repo = scene.repo
     branches = repo.branches(branch_prefix(session.id))
     tips = {branch.oid for branch in branches if branch.oid}
     divergences = compare_tips(tips, base_now(session, repo), repo)
@@ -84,11 +88,23 @@ def survey(session: Session, scene: Scene, processes: Sequence[procfs.Process]) 
             _branch_facts(branch, divergences.get(branch.oid, _UNKNOWN))
             for branch in sorted(branches, key=lambda branch: natural_key(branch.ref))
         ),
-        tuple(
-            worktree_facts(worktree, branch, repo, processes)
-            for worktree, branch in own_worktrees(session.id, scene, worktrees)
-        ),
+        tuple(_read_worktrees(session, scene, processes)),
     )
+
+
+def _read_worktrees(
+    session: Session, scene: Scene, processes: Sequence[procfs.Process]
+) -> list[WorktreeFacts]:
+    def read(pair: tuple[Worktree, str]) -> WorktreeFacts:
+        return worktree_facts(*pair, scene.repo, processes)
+
+    worktrees = linked_worktrees(scene.place.common_dir)
+    pairs = own_worktrees(session.id, scene, worktrees)
+    if len(pairs) < _MANY:
+        return [read(pair) for pair in pairs]
+    from git_hub_session.sidebyside import side_by_side  # 5 ms
+
+    return side_by_side(read, pairs)
 
 
 def _branch_facts(branch: Branch, divergence: Divergence) -> BranchFacts:
@@ -99,7 +115,7 @@ _UNKNOWN = Divergence(None, None, None, frontier=False)
 
 
 def compare_tips(tips: Collection[str], base: str, repo: GitRepo) -> dict[str, Divergence]:
-    """Compare all tips with the commit `base` of the base branch, or '' if there is none."""
+    """Compare all tips with `base`, the commit of the base branch. Without one, `base` is empty."""
     new = repo.commit_parents(tips, [base] if base else [])
     contained = {parent for parents in new.values() for parent in parents}
     if not base:

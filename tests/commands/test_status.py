@@ -280,6 +280,26 @@ def test_a_process_in_a_worktree_behind_a_symbolic_link(hub: Hub) -> None:
     assert [kept["code"] for kept in report["sessions"][0]["kept"]] == ["in-use"]
 
 
+def test_many_worktrees_are_read_in_parallel(hub: Hub) -> None:
+    """Each row still belongs to its worktree, and stays at its place."""
+    agents = range(1, 14)
+    hub.session(agents=len(agents))
+    for agent in agents:
+        for number in range(agent % 4):
+            (hub.worktree(agent) / f"new-{number}").touch()
+        if agent % 3 == 0:
+            (hub.worktree(agent) / "file").write_text("changed\n")
+    assert hub.json("status", "s1")["worktrees"] == [
+        worktree(
+            hub.worktree(agent),
+            f"agent-{agent}/attempt-1",
+            changed=int(agent % 3 == 0),
+            untracked=agent % 4,
+        )
+        for agent in agents
+    ]
+
+
 def test_paths_are_shown_from_where_one_stands(hub: Hub) -> None:
     hub.session(agents=2)
     lines = hub.run("status", "s1", cwd=hub.worktree(1) / "sub").out.splitlines()
