@@ -71,6 +71,15 @@ def test_three_paths_are_named_and_the_others_counted(
     assert hub.run("cleanup", "s1") == kept(where, reason, "use --discard")
 
 
+def test_an_ignored_pipe_with_a_name_that_is_kept(hub: Hub, where: Path) -> None:
+    """Git cannot save it, and it holds nothing: it goes like any other ignored file."""
+    (hub.top / ".git" / "info").mkdir(exist_ok=True)
+    (hub.top / ".git" / "info" / "exclude").write_text(".env\n")
+    os.mkfifo(where / ".env")
+    assert hub.run("cleanup", "s1") == removed(where)
+    assert hub.refs("refs/hub") == {}
+
+
 def test_a_committed_directory_that_looks_like_a_repository(hub: Hub, where: Path) -> None:
     """A fixture with HEAD, objects and refs is the project's own, also after the rename."""
     for name in ("fixture/HEAD", "fixture/objects/pack", "fixture/refs/heads"):
