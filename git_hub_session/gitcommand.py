@@ -190,7 +190,7 @@ class Git:
                 self.run(["worktree", "add", "--quiet", *options, "--", path, commit])
                 return
             except GitFailed as fault:
-                if fault.was_killed or os.path.lexists(path) or attempt == _TRIES:
+                if fault.was_killed or not _is_free(path) or attempt == _TRIES:
                     raise
             sleep(0.01 * attempt)
 
@@ -284,6 +284,16 @@ class Git:
         words = ["update-ref", "-m", _REFLOG, "-z", "--stdin"]
         self.run(words, stdin=stdin, settings=settings)
         sys.audit("git_hub_session.refs", [] if rehearsal else changes)
+
+
+def _is_free(path: str) -> bool:
+    """Return True if git has made nothing at `path`: it uses an empty directory as well."""
+    try:
+        return not os.listdir(path)
+    except FileNotFoundError:
+        return not os.path.lexists(path)
+    except OSError:
+        return False
 
 
 def _explained(stderr: bytes) -> str:

@@ -22,8 +22,8 @@ INITIALIZING = "initializing"
 
 _WAIT = 100  # hundredths of a second
 
-# What git, and the child that it starts for it, write into an entry before there is an index.
-_BEGUN = ("gitdir", "locked", "HEAD", "ORIG_HEAD", "commondir")
+# The files that git and its child processes write into an entry. The index comes near the end.
+_BEGUN = ("gitdir", "locked", "HEAD", "ORIG_HEAD", "commondir", "index")
 
 
 def left_behind(
@@ -45,16 +45,17 @@ def left_behind(
     return None
 
 
-def drop_begun(path: str, common_dir: str, lock: str) -> None:
-    """Remove what a killed `git worktree add` of the directory `path` left before its entry said where it is.
+def drop_begun(path: str, scene: Scene, lock: str, sources: Sequence[str]) -> None:
+    """Remove the entries that an interrupted `git worktree add` of `path` left without `gitdir`.
 
-    Such an entry is called after the directory (agent-1, agent-11, …), and has no index: nobody has
-    worked in it. While its lock is there git keeps it for ever, and of one without `commondir` it
-    dies. Of a git that is just beginning one it takes the place away: that one fails, and has
-    made nothing.
+    Such an entry is called after the directory (agent-1, agent-11, …). git keeps a locked one for
+    ever, and dies of one with an empty `commondir`. ^C reaches git and its child: git removes
+    `gitdir` first, and the child may still write the index of a commit in `sources`. An entry
+    with another index or with other commits stays. If a running git is just making the entry, that
+    git fails before it has made anything.
     """
     name = os.path.basename(path)
-    for worktree in linked_worktrees(common_dir):
+    for worktree in linked_worktrees(scene.place.common_dir):
         number = worktree.name.removeprefix(name)
         is_its = number != worktree.name and (
             not number or parse_int(number, MAX_COUNT) is not None
@@ -62,18 +63,39 @@ def drop_begun(path: str, common_dir: str, lock: str) -> None:
         if not is_its or worktree.path or not lock.startswith(worktree.lock or ""):
             continue
         try:
-            _drop_entry(worktree.entry)
+            if _holds_no_work(worktree, scene, sources):
+                _drop_entry(worktree.entry)
         except OSError:
-            pass  # it has more in it, and is somebody's
+            pass  # somebody writes into it
+
+
+def _holds_no_work(worktree: Worktree, scene: Scene, sources: Sequence[str]) -> bool:
+    """Return True if the entry has only files of `git worktree add` and only content of `sources`."""
+    files = [file for _, _, files in os.walk(worktree.entry) for file in files]
+    if not all(file in _BEGUN or file.endswith(".lock") for file in files):
+        return False
+    if "index" not in files:
+        return True  # nobody can have worked in it
+    if any(one not in sources for one in scene.repo.unreached(worktree.commits())):
+        return False
+    return any(_is_index_of(source, worktree, scene) for source in sources)
+
+
+def _is_index_of(source: str, worktree: Worktree, scene: Scene) -> bool:
+    """Return True if the index in the entry has exactly the files of the commit or tree `source`."""
+    index = {"GIT_INDEX_FILE": os.path.join(worktree.entry, "index")}
+    try:
+        scene.git.run(["diff-index", "--cached", "--quiet", source], environ=index)
+    except GitFailed:
+        return False
+    return True
 
 
 def _drop_entry(entry: str) -> None:
-    found = [(directory, files) for directory, _, files in os.walk(entry, topdown=False)]
-    if all(file in _BEGUN or file.endswith(".lock") for _, files in found for file in files):
-        for directory, files in found:
-            for file in files:
-                os.unlink(os.path.join(directory, file))
-            os.rmdir(directory)
+    for directory, _, files in os.walk(entry, topdown=False):
+        for file in files:
+            os.unlink(os.path.join(directory, file))
+        os.rmdir(directory)
 
 
 def drop_torn(path: str, scene: Scene, sources: Sequence[str]) -> None:

@@ -64,7 +64,7 @@ def restore(sid: SessionId, scene: Scene, wish: Wish) -> Restored:
         if plan.made:
             for one in plan.made:
                 if session.agent(one.agent).get("status") == RESTORING:
-                    drop_begun(one.path, scene.place.common_dir, LOCK)
+                    drop_begun(one.path, scene, LOCK, [one.commit])
             marks = {one.agent: _mark(one, RESTORING) for one in plan.made}
             edit.save(with_agents(session, marks, at=at))
             plan = _carried_out(plan, scene)
@@ -174,7 +174,7 @@ def _taken_back(one: Return, scene: Scene, *, branch_too: bool) -> list[str]:
     try:
         notes = _cleared(one, scene)
         drop_torn(one.path, scene, [one.commit])
-        drop_begun(one.path, scene.place.common_dir, LOCK)
+        drop_begun(one.path, scene, LOCK, [one.commit])
         if branch_too:
             scene.git.change_refs([deleted(one.branch.ref, one.commit)])
     except _FAULTS as fault:

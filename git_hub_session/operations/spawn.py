@@ -187,7 +187,7 @@ def _tidied(plan: Spawned, scene: Scene) -> Spawned:
                 raise Refused(f"'{left.path}': {left.fault}", hint=way_back(left))
             newborn = newborn._replace(left=left)
         elif plan.session.agent(f"agent-{newborn.branch.agent}").get("status") == SPAWNING:
-            drop_begun(newborn.path, scene.place.common_dir, INITIALIZING)
+            drop_begun(newborn.path, scene, INITIALIZING, [plan.base])
         made.append(newborn)
     if any(newborn.left is not None for newborn in plan.made):
         empty_trash(scene.place.common_dir)
@@ -211,7 +211,7 @@ def _is_taken_back(plan: Spawned, scene: Scene) -> bool:
                 removal.discard(worktree)
             else:
                 drop_torn(newborn.path, scene, [plan.base])
-                drop_begun(newborn.path, scene.place.common_dir, INITIALIZING)
+                drop_begun(newborn.path, scene, INITIALIZING, [plan.base])
         except removal.Stuck:
             stuck = True
             continue

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -653,6 +654,35 @@ def test_what_git_left_half_made(hub: Hub, *, locked: bool) -> None:
     assert hub.run("restore", "s1") == came_back("../project.hub/s1/agent-1", WORK)
     is_whole(hub, where)
     assert [*where.parent.iterdir()] == [where]
+
+
+@pytest.mark.parametrize("holds", ["index", "all"])
+def test_an_entry_whose_link_git_has_removed(hub: Hub, holds: str) -> None:
+    """^C reaches git and its child: git removes `gitdir`, then the child writes the index."""
+    where, entry = half_made(hub)
+    shutil.rmtree(where)
+    (entry / "gitdir").unlink()
+    (entry / "locked").unlink()
+    if holds == "index":
+        for name in ("HEAD", "ORIG_HEAD", "commondir"):
+            (entry / name).unlink()
+        shutil.rmtree(entry / "logs")
+    assert hub.run("restore", "s1") == came_back("../project.hub/s1/agent-1", WORK)
+    is_whole(hub, where)
+
+
+def test_an_entry_without_its_link_keeps_what_somebody_staged(hub: Hub) -> None:
+    """An index of other content, or a commit that no branch has, is somebody's work."""
+    where, entry = half_made(hub)
+    hub.git("worktree", "unlock", where)
+    (where / "file").write_text("staged by somebody\n")
+    hub.git("add", "file", cwd=where)
+    shutil.rmtree(where)
+    (entry / "gitdir").unlink()
+    index = (entry / "index").read_bytes()
+    assert hub.run("restore", "s1") == came_back("../project.hub/s1/agent-1", WORK)
+    assert entries(hub) == ["agent-1", "agent-11"]
+    assert (entry / "index").read_bytes() == index
 
 
 def test_somebodys_file_in_a_half_made_worktree(hub: Hub) -> None:

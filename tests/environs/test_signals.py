@@ -18,6 +18,7 @@ from typing import NamedTuple
 import pytest
 
 from git_hub_session.procfs import openers, told
+from git_hub_session.sidebyside import processors
 from tests.hub import CHECKOUT, PYTHON, Hub, Result, snapshot, wait_for
 from tests.interposed import LONG
 from tests.invariants import whole
@@ -32,34 +33,54 @@ def place(hub: Hub, agent: int) -> Path:
 
 
 class Gate:
-    """Where whoever comes through waits: it says so, and goes on when it is opened."""
+    """A place where processes wait until the test opens it.
+
+    The gate holds every process that comes: a git that ran on would be hit by the signal at a moment
+    of chance, and could leave its lock file.
+    """
 
     def __init__(self, hub: Hub) -> None:
-        self.ready = hub.top.parent / "ready"
-        self.fifo = hub.top.parent / "fifo"
-        os.mkfifo(self.fifo)
+        self._top = hub.top.parent
+        self._fifo = self._top / "fifo"
+        os.mkfifo(self._fifo)
+        self._end = -1
 
     @property
     def line(self) -> str:
-        """For sh: wait, the first time."""
-        return f"test -e {self.ready} || {{ touch {self.ready}; read go <{self.fifo} || :; }}"
+        """The shell command that waits at the gate unless it is open."""
+        came = f"touch {self._top}/came-$$; read go <{self._fifo} || :"
+        return f"test -e {self._top}/open || {{ {came}; }}"
+
+    def wait(self, count: int = 1) -> None:
+        """Wait until `count` processes are at the gate."""
+        wait_for(lambda: len(list(self._top.glob("came-*"))) >= count)
 
     def open(self) -> None:
-        """Let go on who waits: who has said so may not be there yet."""
-        wait_for(self._is_open)
+        """Let all processes through, also those that come later."""
+        if self._end >= 0:
+            return
+        (self._top / "open").touch()
+        self._end = os.open(self._fifo, os.O_RDWR)  # a fifo loses its bytes with its last opener
+        os.write(self._end, b"\n" * 100)
 
-    def _is_open(self) -> bool:
-        try:
-            os.close(os.open(self.fifo, os.O_WRONLY | os.O_NONBLOCK))
-        except OSError:
-            return False
-        return True
+    def close(self) -> None:
+        """Close what `open` has opened."""
+        if self._end >= 0:
+            os.close(self._end)
 
     def hook(self, hub: Hub, name: str, when: str = "true") -> None:
-        """A hook that comes through here, at the first call of which `when` is true."""
+        """Make a hook that waits at the gate if the command `when` succeeds."""
         hook = hub.top / ".git" / "hooks" / name
         hook.write_text(f"#!/bin/sh\n{when} || exit 0\n{self.line}\n")
         hook.chmod(0o755)
+
+
+@pytest.fixture
+def gate(hub: Hub) -> Iterator[Gate]:
+    """A closed gate."""
+    gate = Gate(hub)
+    yield gate
+    gate.close()
 
 
 def made(hub: Hub) -> None:
@@ -113,6 +134,8 @@ class Case(NamedTuple):
     """Whether the same command has done its work."""
     apart: bool = False
     """What it waits for does not hear ^C (git, among the files of a checkout): it comes to its end first."""
+    at_gate: int = 1
+    """How many processes come to the gate at once."""
 
 
 def is_merged(hub: Hub) -> bool:
@@ -145,6 +168,7 @@ CLEANUP, RESTORE, ARCHIVE = (
 )
 SLOW = {"clean": lambda hub, gate: filtered(hub, gate, "clean"),
         "smudge": lambda hub, gate: filtered(hub, gate, "smudge")}  # fmt: skip
+SIDE_BY_SIDE = min(2, processors())  # how many of the two worktrees are made at once
 CASES = {
     "merge, asks a hook": Case(MERGE, evaluated, in_hook("commit-msg"), is_merged),
     "merge, locks the branch": Case(MERGE, evaluated, changes("refs/heads/main"), is_merged, True),
@@ -152,9 +176,15 @@ CASES = {
     "merge, archives": Case(MERGE, evaluated, changes("refs/tags"), is_merged),
     "cleanup, reads work": Case(CLEANUP, at_work, SLOW["clean"], is_removed),
     "cleanup, saves work": Case(CLEANUP, at_work, changes("refs/hub/rescue"), is_removed),
-    "restore, writes files": Case(RESTORE, removed, SLOW["smudge"], is_restored),
-    "restore, asks a hook": Case(RESTORE, removed, in_hook("post-checkout"), is_restored),
-    "restore, makes branches": Case(RESTORE, archived, changes("refs/heads/hub"), is_restored),
+    "restore, writes files": Case(
+        RESTORE, removed, SLOW["smudge"], is_restored, at_gate=SIDE_BY_SIDE
+    ),
+    "restore, asks a hook": Case(
+        RESTORE, removed, in_hook("post-checkout"), is_restored, at_gate=SIDE_BY_SIDE
+    ),
+    "restore, makes branches": Case(
+        RESTORE, archived, changes("refs/heads/hub"), is_restored, at_gate=SIDE_BY_SIDE
+    ),
     "archive, makes tags": Case(ARCHIVE, at_work, changes("refs/tags"), is_archived),
 }
 # One of a kind in the short form.
@@ -197,15 +227,15 @@ def end_of(hub: Hub, process: subprocess.Popen[bytes]) -> Result:
     ("name", "sent"),
     [(name, sent) for name in CASES for sent in SIGNALS] if LONG else SHORT.items(),
 )
-def test_it_ends_by_the_signal(hub: Hub, name: str, sent: str) -> None:
+def test_it_ends_by_the_signal(hub: Hub, gate: Gate, name: str, sent: str) -> None:
     """And nothing is lost, nor left lying about; the same command then does its work."""
-    case, gate = CASES[name], Gate(hub)
+    case = CASES[name]
     case.before(hub)
     refs, commits = hub.refs(), hub.git("rev-list", "--all").splitlines()
     works = [n for n in (1, 2) if (place(hub, n) / "new").exists()]
     case.wait(hub, gate)
     with called(hub, *case.words) as process:
-        wait_for(gate.ready.exists)
+        gate.wait(case.at_gate)
         send(process, sent)
         if case.apart or sent == "term":
             gate.open()  # git is not left half-way: it comes to its end first
@@ -218,6 +248,7 @@ def test_it_ends_by_the_signal(hub: Hub, name: str, sent: str) -> None:
     for n in works:
         saved = f"refs/hub/rescue/s1/agent-{n}/attempt-1/1"
         assert (place(hub, n) / "new").exists() or saved in now
+    gate.open()
     assert hub.run(*case.words) == Result(0)
     assert case.after(hub)
     whole(hub, commits=commits)
@@ -235,26 +266,27 @@ STOPS = {
 
 @pytest.mark.parametrize("sent", SIGNALS if LONG else ["int int"])
 @pytest.mark.parametrize("stop", STOPS if LONG else ["runs agents"])
-def test_a_run_goes_on_by_hand(hub: Hub, stop: str, sent: str) -> None:
+def test_a_run_goes_on_by_hand(hub: Hub, gate: Gate, stop: str, sent: str) -> None:
     """It ends by the signal with the step that it was in; the others are typed."""
-    gate = Gate(hub)
     hub.commit(hub.top, "file", "n: 0\n")
-    agent, measure = AGENT, "cat file"
+    agent, measure, at_gate = AGENT, "cat file", 1
     if stop == "measures what there is":
         measure = f"{gate.line}; cat file"
     elif stop == "makes worktrees":
         hub.git("config", "hubsession.setup", gate.line)
     elif stop == "runs agents":
         agent = f"{gate.line}; {AGENT}"
+        at_gate = 2
     else:
         changes("refs/tags")(hub, gate)
     with called(hub, *RUN, "--eval", measure, "--agent-cmd", agent) as process:
-        wait_for(gate.ready.exists)
+        gate.wait(at_gate)
         send(process, sent)
         if stop == "merges" and sent == "term":
             gate.open()
         assert end_of(hub, process) == Result(-SIGNALS[sent][0])
     whole(hub)
+    gate.open()
     by_hand = {
         "spawn": ("spawn", "-q", "s1"),
         "exec": ("exec", "-q", "s1", "--", "sh", "-c", agent),
