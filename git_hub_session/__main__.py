@@ -12,9 +12,9 @@ def command() -> NoReturn:
     # Until cli hears signals itself ^C simply ends us, as it does git, in place of a traceback.
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-    from git_hub_session.cli import command
+    from git_hub_session.cli import run_and_exit
 
-    command()
+    run_and_exit()
 
 
 if __name__ == "__main__":

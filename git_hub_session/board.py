@@ -9,32 +9,32 @@ from __future__ import annotations
 
 from git_hub_session.channels import (
     Channel,
-    counted,
-    files_in,
-    highest,
-    in_short,
-    names_of,
-    posts_in,
-    seen_in,
+    recorded_count,
+    channel_files,
+    highest_number,
+    summarize_channel,
+    channel_names,
+    read_posts,
+    readable_files,
 )
-from git_hub_session.clock import iso_z
-from git_hub_session.documents import TooLarge, encode_document, read_document
+from git_hub_session.clock import format_iso_seconds
+from git_hub_session.documents import TooLarge, encode_json, read_json
 from git_hub_session.errors import Damaged, HubError, Refused
-from git_hub_session.files import Directory, LockHeld
-from git_hub_session.hub import CHANNELS, LOCK_WAIT, make_board
+from git_hub_session.files import SafeDirectory, LockHeld
+from git_hub_session.hub import CHANNELS, LOCK_TIMEOUT, create_board
 from git_hub_session.posts import (
     LIMIT,
-    MOST_POSTS,
+    MAX_POSTS,
     Post,
-    age_order,
-    is_parent,
-    numbered,
-    order,
+    time_sort_key,
+    is_valid_parent,
+    with_number,
+    sort_key,
     parse_author,
     render_post,
-    unread,
+    post_from_name,
 )
-from git_hub_session.store import cannot_write
+from git_hub_session.store import write_error
 from git_hub_session.typed import Any
 
 _INDEX = "_index.json"
@@ -84,68 +84,73 @@ class Board:
     def channels(self) -> list[Channel]:
         """Every channel, those of the index first; raises NoHub, Damaged."""
         try:
-            with self._open() as board:
-                return [in_short(board, name) for name in names_of(board, self._index(board))]
+            with self._open_board() as board:
+                return [
+                    summarize_channel(board, name)
+                    for name in channel_names(board, self._read_index(board))
+                ]
         except FileNotFoundError:
             return [Channel(name) for name in CHANNELS]
 
     def read(self, channel: str) -> list[Post]:
         """The posts of a channel by number, then the files that have none; raises NoSuchChannel, NoHub, Damaged."""
         try:
-            with self._open() as board:
-                names = names_of(board, self._index(board))
+            with self._open_board() as board:
+                names = channel_names(board, self._read_index(board))
                 if channel in names:
-                    names = sorted(files_in(board, channel), key=order, reverse=True)
-                    return [*posts_in(board, channel, names)][::-1]
+                    names = sorted(channel_files(board, channel), key=sort_key, reverse=True)
+                    return [*read_posts(board, channel, names)][::-1]
         except FileNotFoundError:
             names = list(CHANNELS)
         if channel not in names:
             raise NoSuchChannel(channel, names)
         return []
 
-    def find(self, channel: str, *, session: str, author: str) -> Post | None:
+    def find_last_post(self, channel: str, *, session: str, author: str) -> Post | None:
         """The author's last post there for the session; raises as `read` does."""
         for post in reversed(self.read(channel)):
             if (post.session, post.author) == (session, author):
                 return post
         return None
 
-    def meant(self, text: str) -> Post:
+    def find_post(self, text: str) -> Post:
         """The post whose id, or `channel/id`, is `text` or alone starts so; raises NoSuchPost, AmbiguousPost."""
         within, _, start = text.rpartition("/")
         found = [
             (channel, name)
-            for channel, name in self._everything()
+            for channel, name in self._all_files()
             if name.startswith(start) and start and within in ("", channel)
         ]
-        found = [one for one in found if unread(*one).id == start] or found
+        found = [one for one in found if post_from_name(*one).id == start] or found
         if not found:
             raise NoSuchPost(f"no such post: '{text}'", hint="try 'git hub-session board'")
         if len(found) > 1:
-            ids = "\n".join(f"  {channel}/{unread(channel, name).id}" for channel, name in found)
+            ids = "\n".join(
+                f"  {channel}/{post_from_name(channel, name).id}" for channel, name in found
+            )
             raise AmbiguousPost(
                 f"'{text}' is the start of {len(found)} posts", hint=f"the candidates are\n{ids}"
             )
         [(channel, name)] = found
-        with self._open() as board:
-            return next(posts_in(board, channel, [name]), unread(channel, name))
+        with self._open_board() as board:
+            return next(read_posts(board, channel, [name]), post_from_name(channel, name))
 
-    def latest(self, session: str, most: int) -> list[Post]:
+    def recent_posts(self, session: str, most: int) -> list[Post]:
         """The session's last posts in all channels, the newest first; raises NoHub, Damaged, OSError.
 
         It is asked for by who wants something else: a board may be large, and only the last posts are opened.
         """
-        newest = sorted(self._everything(), key=lambda one: age_order(one[1]), reverse=True)
+        newest = sorted(self._all_files(), key=lambda one: time_sort_key(one[1]), reverse=True)
         found: list[Post] = []
         if newest:
-            with self._open() as board:
+            with self._open_board() as board:
                 for channel, name in newest[:_SEARCHED]:
-                    found += (p for p in posts_in(board, channel, [name]) if p.session == session)
+                    found += (p for p in read_posts(board, channel, [name]) if p.session == session)
                     if len(found) >= most:
                         break
         return found[:most]
 
-    def post(
+    def add_post(
         self,
         channel: str,
         *,
@@ -161,61 +166,63 @@ class Board:
         Raises InvalidAuthor, NoSuchChannel, TooLarge, NoHub, LockHeld, CannotWrite, Damaged;
         nothing was changed then. `session` and `parent` may be ''.
         """
-        draft = Post(channel, "", 0, parse_author(author), iso_z(now), parent, session, text)
-        _check(draft)
+        draft = Post(
+            channel, "", 0, parse_author(author), format_iso_seconds(now), parent, session, text
+        )
+        _check_size(draft)
         if rehearsal:
-            return self._rehearsed(draft)
+            return self._preview_post(draft)
         try:
-            with self._locked() as board:
-                index = self._index(board)
-                post = _next(board, index, draft)
-                with board.made(channel) as directory:
-                    directory.add(post.file, render_post(post))
-                self._count(board, index, post)
+            with self._lock_board() as board:
+                index = self._read_index(board)
+                post = _with_next_number(board, index, draft)
+                with board.ensure_child(channel) as directory:
+                    directory.create_atomically(post.file, render_post(post))
+                self._update_index(board, index, post)
         except OSError as fault:
-            raise cannot_write(f"{self._hub}/board/{channel}", fault) from None
+            raise write_error(f"{self._hub}/board/{channel}", fault) from None
         return post
 
-    def count_anew(self) -> None:
+    def rebuild_index(self) -> None:
         """Write the index again, from the files if it cannot be read; raises as `post` does."""
         try:
-            with self._locked() as board:
-                board.replace(_INDEX, encode_document(self._index(board)))
+            with self._lock_board() as board:
+                board.replace_atomically(_INDEX, encode_json(self._read_index(board)))
         except OSError as fault:
-            raise cannot_write(f"{self._hub}/board/{_INDEX}", fault) from None
+            raise write_error(f"{self._hub}/board/{_INDEX}", fault) from None
 
-    def _rehearsed(self, draft: Post) -> Post:
+    def _preview_post(self, draft: Post) -> Post:
         try:
-            with self._open() as board:
-                return _next(board, self._index(board), draft)
+            with self._open_board() as board:
+                return _with_next_number(board, self._read_index(board), draft)
         except FileNotFoundError:  # a board that the first post makes
             if draft.channel not in CHANNELS:
                 raise NoSuchChannel(draft.channel, list(CHANNELS)) from None
-            return numbered(draft, 1)
+            return with_number(draft, 1)
 
-    def _note(self, text: str) -> None:
+    def _add_warning(self, text: str) -> None:
         if text not in self.notes:
             self.notes.append(text)
 
-    def _open(self) -> Directory:
+    def _open_board(self) -> SafeDirectory:
         """The board; raises NoHub, FileNotFoundError where the hub has none, Damaged for a link."""
         with self._open_hub() as hub:
-            return hub.child("board")
+            return hub.open_child("board")
 
-    def _open_hub(self) -> Directory:
+    def _open_hub(self) -> SafeDirectory:
         try:
-            return Directory(self._hub)
+            return SafeDirectory(self._hub)
         except FileNotFoundError:
             raise NoHub(self._hub) from None
 
-    def _locked(self) -> Directory:
+    def _lock_board(self) -> SafeDirectory:
         """The board, made where it is missing, under its lock; raises NoHub, LockHeld, Damaged."""
         with self._open_hub() as hub:
             if not hub.exists("board"):
-                make_board(hub)
-            board = hub.child("board")
+                create_board(hub)
+            board = hub.open_child("board")
         try:
-            board.lock(wait=LOCK_WAIT)
+            board.lock(wait=LOCK_TIMEOUT)
         except LockHeld:
             board.close()
             raise LockHeld(
@@ -223,63 +230,71 @@ class Board:
             ) from None
         return board
 
-    def _everything(self) -> list[tuple[str, str]]:
+    def _all_files(self) -> list[tuple[str, str]]:
         """Every file that is shown as a post: its channel and its name; raises NoHub, Damaged."""
         try:
-            with self._open() as board:
-                names = names_of(board, self._index(board))
-                return [(channel, name) for channel in names for name in seen_in(board, channel)]
+            with self._open_board() as board:
+                names = channel_names(board, self._read_index(board))
+                return [
+                    (channel, name) for channel in names for name in readable_files(board, channel)
+                ]
         except FileNotFoundError:
             return []
 
-    def _index(self, board: Directory) -> dict[str, Any]:
+    def _read_index(self, board: SafeDirectory) -> dict[str, Any]:
         """_index.json, its `channels` a list and its `counters` a dictionary: made from the files if need be."""
         if board.exists(_INDEX):
             try:
-                index = read_document(board, _INDEX)
+                index = read_json(board, _INDEX)
             except Damaged as fault:
-                self._note(f"the posts were counted anew: {fault.message}")
+                self._add_warning(f"the posts were counted anew: {fault.message}")
             else:
                 index = {"channels": [], "counters": {}, **index}
                 if isinstance(index["channels"], list) and isinstance(index["counters"], dict):
                     return index
-                self._note(f"the posts were counted anew: {_INDEX}: not an index")
+                self._add_warning(f"the posts were counted anew: {_INDEX}: not an index")
         known = {"channels": list(CHANNELS), "counters": {}}
-        names = names_of(board, known)
+        names = channel_names(board, known)
         return {
             "channels": names,
-            "counters": {name: highest(seen_in(board, name)) for name in names},
+            "counters": {name: highest_number(readable_files(board, name)) for name in names},
         }
 
-    def _count(self, board: Directory, index: dict[str, Any], post: Post) -> None:
+    def _update_index(self, board: SafeDirectory, index: dict[str, Any], post: Post) -> None:
         """Write down the number that was taken; if that fails the next post does it, since the file is there."""
         index["counters"][post.channel] = post.sequence
         if post.channel not in index["channels"]:
             index["channels"].append(post.channel)
         try:
-            board.replace(_INDEX, encode_document(index))
+            board.replace_atomically(_INDEX, encode_json(index))
         except (OSError, TooLarge) as fault:
             why = fault.message if isinstance(fault, TooLarge) else fault.strerror
-            self._note(f"{_INDEX} could not be written: {why}")
+            self._add_warning(f"{_INDEX} could not be written: {why}")
 
 
-def _check(draft: Post) -> None:
-    if draft.parent and not is_parent(draft.parent):
+def _check_size(draft: Post) -> None:
+    if draft.parent and not is_valid_parent(draft.parent):
         raise Refused(f"a reply cannot name '{draft.parent}'", hint="rename that file, or post")
     try:
-        size = len(render_post(numbered(draft, MOST_POSTS)))
+        size = len(render_post(with_number(draft, MAX_POSTS)))
     except UnicodeEncodeError:
         raise HubError("the text is not UTF-8") from None
     if size > LIMIT:
         raise TooLarge(f"the post is larger than {LIMIT} bytes")
 
 
-def _next(board: Directory, index: dict[str, Any], draft: Post) -> Post:
+def _with_next_number(board: SafeDirectory, index: dict[str, Any], draft: Post) -> Post:
     """The draft under the channel's next number; raises NoSuchChannel, Refused."""
-    names = names_of(board, index)
+    names = channel_names(board, index)
     if draft.channel not in names:
         raise NoSuchChannel(draft.channel, names)
-    number = max(counted(index, draft.channel), highest(files_in(board, draft.channel))) + 1
-    if number > MOST_POSTS:
+    number = (
+        max(
+            recorded_count(index, draft.channel),
+            highest_number(channel_files(board, draft.channel)),
+        )
+        + 1
+    )
+    if number > MAX_POSTS:
         raise Refused(f"channel '{draft.channel}' has no number left")
-    return numbered(draft, number)
+    return with_number(draft, number)

@@ -11,11 +11,20 @@ from types import FrameType
 
 from git_hub_session import __version__
 from git_hub_session.commands import COMMANDS
-from git_hub_session.context import Voice, context_of_process
+from git_hub_session.context import Reporter, process_context
 from git_hub_session.errors import HubError, UsageError
-from git_hub_session.options import Arguments, UnknownOption, Usage, parse, usage_text
-from git_hub_session.render import Output, ask, complain, fail, progress, say, show, tell
-from git_hub_session.signals import ENDING
+from git_hub_session.options import Arguments, UnknownOption, Usage, parse_arguments, format_usage
+from git_hub_session.render import (
+    OutputOptions,
+    ask_yes_no,
+    report_bug,
+    report_error,
+    make_progress,
+    write_stdout,
+    write_view,
+    write_stderr_line,
+)
+from git_hub_session.signals import TERMINATION_SIGNALS
 from git_hub_session.typed import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
@@ -33,7 +42,7 @@ _AGENTHUB = {
 }
 
 
-class Ended(BaseException):
+class TerminatedBySignal(BaseException):
     """A signal asks us to end: what is on the way out (locks, files written aside) is tidied up."""
 
     def __init__(self, number: int) -> None:
@@ -47,7 +56,7 @@ class LibraryMissing(HubError):
     code = "library-missing"
 
 
-def command() -> NoReturn:
+def run_and_exit() -> NoReturn:
     """The process that is git-hub-session: `main`, and its end.
 
     It ends by the signal that ended it, so that a shell sees 130 for ^C, 141 for a closed pipe.
@@ -56,8 +65,8 @@ def command() -> NoReturn:
     """
     try:
         os._exit(main())  # in here, for a signal between the answer and the end
-    except Ended as ended:
-        _die_by(ended.number)
+    except TerminatedBySignal as ended:
+        _exit_by_signal(ended.number)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -66,60 +75,60 @@ def main(argv: Sequence[str] | None = None) -> int:
     # third of the time in which thousands of sessions are listed.
     gc.disable()
     words = list(sys.argv[1:] if argv is None else argv)
-    _fill_closed_streams()
-    _trace(words)
-    code = _guarded(words)
+    _reopen_closed_streams()
+    _start_trace(words)
+    code = _run_guarded(words)
     sys.audit("git_hub_session.exit", code)
     return code
 
 
-def _trace(words: list[str]) -> None:
+def _start_trace(words: list[str]) -> None:
     wanted = os.environ.get("GIT_HUB_SESSION_TRACE")
     if wanted:
-        from git_hub_session.trace import begin
+        from git_hub_session.trace import start_trace
 
-        for line in begin(wanted, words):
-            tell(line)
+        for line in start_trace(wanted, words):
+            write_stderr_line(line)
 
 
-def _guarded(words: list[str]) -> int:
+def _run_guarded(words: list[str]) -> int:
     try:
-        for number in ENDING:
+        for number in TERMINATION_SIGNALS:
             if signal.getsignal(number) is not signal.SIG_IGN:
-                signal.signal(number, _end)
-        return _run(words)
+                signal.signal(number, _raise_terminated)
+        return _run_command(words)
     except BrokenPipeError:
-        _die_by(signal.SIGPIPE)  # nobody reads on: no message
+        _exit_by_signal(signal.SIGPIPE)  # nobody reads on: no message
     except HubError as error:
-        fail(error, Output())
+        report_error(error, OutputOptions())
         return error.exit_code
     except Exception:
         from traceback import format_exc
 
-        complain(format_exc())
+        report_bug(format_exc())
         return BUG
 
 
-def _end(number: int, _frame: FrameType | None) -> NoReturn:
-    for other in ENDING:
+def _raise_terminated(number: int, _frame: FrameType | None) -> NoReturn:
+    for other in TERMINATION_SIGNALS:
         # The way out is short, and taken once. Not SIG_IGN: of a signal that is on its way
         # already Python would then say on standard error that it ignores it.
-        signal.signal(other, _heard)
-    raise Ended(number)
+        signal.signal(other, _ignore_signal)
+    raise TerminatedBySignal(number)
 
 
-def _heard(_number: int, _frame: FrameType | None) -> None:
+def _ignore_signal(_number: int, _frame: FrameType | None) -> None:
     """A second signal, while the first is obeyed."""
 
 
-def _die_by(number: int) -> NoReturn:
+def _exit_by_signal(number: int) -> NoReturn:
     sys.audit("git_hub_session.exit", -number)
     signal.signal(number, signal.SIG_DFL)
     signal.raise_signal(number)
     os._exit(128 + number)  # where the signal is blocked
 
 
-def _fill_closed_streams() -> None:
+def _reopen_closed_streams() -> None:
     """Closed standard streams lead to /dev/null, as in git: a file of ours must not get their number."""
     if None in (sys.stdin, sys.stdout, sys.stderr):
         fd = os.open(os.devnull, os.O_RDWR)
@@ -129,54 +138,62 @@ def _fill_closed_streams() -> None:
             os.close(fd)
 
 
-def _run(words: list[str]) -> int:
-    output = Output(format="json") if _wants_json(words) else Output()
+def _run_command(words: list[str]) -> int:
+    output = OutputOptions(format="json") if _wants_json(words) else OutputOptions()
     try:
-        words = _translated(words)
+        words = _translate_agenthub_options(words)
         if not words or words[0] in ("-h", "--help", "--version"):
-            return _about(words[0] if words else "")
+            return _print_overview(words[0] if words else "")
         if words[0] not in COMMANDS:
-            raise _unknown(words[0])
+            raise _unknown_command(words[0])
     except UsageError as error:
-        fail(error, output, _overview() if output.format == "text" else "")
+        report_error(error, output, _format_overview() if output.format == "text" else "")
         return error.exit_code
     # Not importlib: it loads `warnings`, and both take as long as the command itself.
     module = __import__(COMMANDS[words[0]].module, fromlist=["run"])
     usage: Usage = module.USAGE
     try:
-        args = parse(usage, words[1:])
+        args = parse_arguments(usage, words[1:])
         if args.is_set("help"):
-            say(usage_text(usage))
+            write_stdout(format_usage(usage))
             return UsageError.exit_code
-        output = _output(args)
+        output = _parse_output_options(args)
     except UsageError as error:
-        fail(_with_guess(error), output, usage_text(usage) if output.format == "text" else "")
+        report_error(
+            _with_suggestion(error), output, format_usage(usage) if output.format == "text" else ""
+        )
         return error.exit_code
     try:
-        view: View = module.run(context_of_process(_voice(output)), args)
-        show(view, output)
+        view: View = module.run(process_context(make_reporter(output)), args)
+        write_view(view, output)
     except BrokenPipeError:
         raise
     except HubError as error:
-        fail(error, output)
+        report_error(error, output)
         return error.exit_code
     except ModuleNotFoundError as fault:
         if (fault.name or "").startswith(__package__):
             raise
-        fail(_library_missing(fault), output)
+        report_error(_library_missing(fault), output)
         return LibraryMissing.exit_code
     except (OSError, MemoryError) as fault:
-        fail(_refused_by_the_system(fault, words[0]), output)
+        report_error(_system_error(fault, words[0]), output)
         return HubError.exit_code
     return view.exit_code
 
 
-def _voice(output: Output) -> Voice:
+def make_reporter(output: OutputOptions) -> Reporter:
     if output.quiet:
-        return Voice(_unheard, _unshown, _unheard, _unseen, ask)
+        return Reporter(_unheard, _unshown, _unheard, _unseen, ask_yes_no)
     if output.format != "text":
-        return Voice(tell, _unshown, _unheard, progress, ask)
-    return Voice(tell, lambda view: show(view, output), say, progress, ask)
+        return Reporter(write_stderr_line, _unshown, _unheard, make_progress, ask_yes_no)
+    return Reporter(
+        write_stderr_line,
+        lambda view: write_view(view, output),
+        write_stdout,
+        make_progress,
+        ask_yes_no,
+    )
 
 
 def _unheard(_text: str) -> None:
@@ -192,7 +209,7 @@ def _unseen(_title: str, _total: int) -> Callable[[int], None]:
     return lambda _done: None
 
 
-def _refused_by_the_system(fault: OSError | MemoryError, command: str) -> HubError:
+def _system_error(fault: OSError | MemoryError, command: str) -> HubError:
     if isinstance(fault, MemoryError):
         return HubError("out of memory")
     return HubError(f"{fault.filename or command}: {fault.strerror or fault}")
@@ -205,19 +222,19 @@ def _library_missing(fault: ModuleNotFoundError) -> LibraryMissing:
     )
 
 
-def _about(word: str) -> int:
+def _print_overview(word: str) -> int:
     """`git hub-session` alone is a usage error; -h prints the same as an answer, as git's commands do."""
     if word == "--version":
-        say(f"git-hub-session version {__version__}\n")
+        write_stdout(f"git-hub-session version {__version__}\n")
         return 0
     if not word:
-        fail(UsageError("which command?"), Output(), _overview())
+        report_error(UsageError("which command?"), OutputOptions(), _format_overview())
         return UsageError.exit_code
-    say(_overview())
+    write_stdout(_format_overview())
     return UsageError.exit_code if word == "-h" else 0
 
 
-def _overview() -> str:
+def _format_overview() -> str:
     lines = ["usage: git hub-session <command> [<options>]", ""]
     lines += [f"    {name:<10} {command.summary}" for name, command in COMMANDS.items()]
     lines += ["", "Run 'git hub-session <command> -h' for the options of a command,"]
@@ -225,20 +242,22 @@ def _overview() -> str:
     return "\n".join(lines) + "\n"
 
 
-def _unknown(word: str) -> UsageError:
+def _unknown_command(word: str) -> UsageError:
     if word.startswith("-"):
-        hint = _guess(word.partition("=")[0], [*_AGENTHUB, "--version"])
+        hint = _suggest(word.partition("=")[0], [*_AGENTHUB, "--version"])
         return UsageError(f"unknown option '{word}' before the command", hint=hint)
-    return UsageError(f"'{word}' is not a git hub-session command", hint=_guess(word, [*COMMANDS]))
+    return UsageError(
+        f"'{word}' is not a git hub-session command", hint=_suggest(word, [*COMMANDS])
+    )
 
 
-def _with_guess(error: UsageError) -> UsageError:
+def _with_suggestion(error: UsageError) -> UsageError:
     if isinstance(error, UnknownOption) and not error.hint:
-        error.hint = _guess(error.given, error.known)
+        error.hint = _suggest(error.given, error.known)
     return error
 
 
-def _guess(word: str, known: Sequence[str]) -> str:
+def _suggest(word: str, known: Sequence[str]) -> str:
     from difflib import get_close_matches  # only somebody who mistyped waits for it
 
     close = get_close_matches(word, known, n=1, cutoff=0.6)
@@ -256,19 +275,19 @@ def _wants_json(words: Sequence[str]) -> bool:
     return formats[-1:] == ["json"]
 
 
-def _output(args: Arguments) -> Output:
-    format_, nul = args.text("format"), args.is_set("z")
+def _parse_output_options(args: Arguments) -> OutputOptions:
+    format_, nul = args.value("format"), args.is_set("z")
     if nul and format_ in ("text", "json"):
         raise UsageError(f"-z goes with --format=porcelain, not with {format_}")
-    return Output(
+    return OutputOptions(
         "porcelain" if nul else format_ or "text",
         nul,
-        "auto" if args.text("color") is None else args.text("color") or "always",
+        "auto" if args.value("color") is None else args.value("color") or "always",
         args.is_set("quiet"),
     )
 
 
-def _translated(words: list[str]) -> list[str]:
+def _translate_agenthub_options(words: list[str]) -> list[str]:
     """AgentHub's spelling as ours: `--format json --status ID` is `status ID --format json`."""
     if not words or not words[0].startswith("--") or words[0] in ("--help", "--version"):
         return words

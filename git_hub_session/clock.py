@@ -15,12 +15,12 @@ MAX_TIME = 253_402_300_799
 """The last second of the year 9999: `datetime` cannot represent a later one."""
 
 
-def iso(seconds: float) -> str:
+def format_iso(seconds: float) -> str:
     """ISO-8601 UTC with microseconds, as AgentHub writes it, of `seconds` since the epoch."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds")
 
 
-def iso_z(seconds: float) -> str:
+def format_iso_seconds(seconds: float) -> str:
     """ISO-8601 UTC in whole seconds with a Z, as AgentHub's posts have it, of `seconds` since the epoch."""
     return datetime.fromtimestamp(int(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
@@ -36,39 +36,39 @@ def parse_iso(text: str) -> float | None:
         return None
 
 
-def age(seconds: float) -> str:
+def format_age(seconds: float) -> str:
     """`seconds` of age in git's words: '5 minutes ago', 'in the future'."""
     if seconds < 0:
         return "in the future"
     count = int(seconds)
     for unit, size, limit in _STEPS:
         if count < limit:
-            return f"{_count(count, unit)} ago"
+            return f"{_pluralize(count, unit)} ago"
         count = (count + size // 2) // size
     if count < 14:
-        return f"{_count(count, 'day')} ago"
+        return f"{_pluralize(count, 'day')} ago"
     if count < 70:
-        return f"{_count((count + 3) // 7, 'week')} ago"
+        return f"{_pluralize((count + 3) // 7, 'week')} ago"
     if count < _YEAR:
-        return f"{_count((count + 15) // 30, 'month')} ago"
+        return f"{_pluralize((count + 15) // 30, 'month')} ago"
     if count >= 5 * _YEAR:
-        return f"{_count((count + 183) // _YEAR, 'year')} ago"
+        return f"{_pluralize((count + 183) // _YEAR, 'year')} ago"
     years, months = divmod((count * 12 * 2 + _YEAR) // (_YEAR * 2), 12)
-    parts = [_count(years, "year")] + ([_count(months, "month")] if months else [])
+    parts = [_pluralize(years, "year")] + ([_pluralize(months, "month")] if months else [])
     return f"{', '.join(parts)} ago"
 
 
-def age_of(text: str, now: float) -> str:
+def format_age_since(text: str, now: float) -> str:
     """The age of the ISO-8601 time `text` at `now` (seconds since the epoch), or '?'."""
     moment = parse_iso(text)
-    return "?" if moment is None else age(now - moment)
+    return "?" if moment is None else format_age(now - moment)
 
 
-def _count(count: int, unit: str) -> str:
+def _pluralize(count: int, unit: str) -> str:
     return f"{count} {unit}{'' if count == 1 else 's'}"
 
 
-def parse_span(text: str) -> float | None:
+def parse_duration(text: str) -> float | None:
     """Seconds of a span such as '7d', '12h', '30m', '2w', or None where it is none."""
     units = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
     number, unit = parse_int(text[:-1], MAX_COUNT), text[-1:]

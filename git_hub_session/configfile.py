@@ -39,7 +39,7 @@ _TAIL = (
 )
 # The same in one, where those two are a line each without a quote, as nearly all are: there is
 # then one way only to read it. The three above are compiled when a file is not like that.
-_USUAL = re.compile(
+_AGENTHUB_LAYOUT = re.compile(
     rf"""{_HEAD}(?P<task>[^"\n]*)"\n{_MIDDLE}(?:eval_cmd: "(?P<eval_cmd>[^"\n]*)"\n)?{_TAIL}"""
 )
 
@@ -52,7 +52,7 @@ _UNQUOTABLE = r'["\\\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\ufeff\ud800-\udfff\u
 
 def parse_config(text: str) -> dict[str, str]:
     """The settings in a config.yaml; raises Damaged where it is neither AgentHub's layout nor YAML."""
-    usual = _USUAL.fullmatch(text)
+    usual = _AGENTHUB_LAYOUT.fullmatch(text)
     if usual is not None:
         return {key: value for key, value in usual.groupdict().items() if value is not None}
     return _parse_agenthub(text) or _parse_yaml(text)
@@ -84,7 +84,7 @@ def _parse_agenthub(text: str) -> dict[str, str]:
 
 
 def _parse_yaml(text: str) -> dict[str, str]:
-    yaml = _yaml()
+    yaml = _import_yaml()
     loader = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
     try:
         depth = 0
@@ -117,7 +117,7 @@ def _parse_yaml(text: str) -> dict[str, str]:
     }
 
 
-def _yaml() -> ModuleType:
+def _import_yaml() -> ModuleType:
     import yaml  # 17 ms: a file in AgentHub's layout does not need it
 
     return yaml
@@ -129,16 +129,16 @@ def render_config(values: Mapping[str, str]) -> str:
     AgentHub's layout where every text is plain; else a YAML style that AgentHub's layout
     does not match, so that nothing in a task can be taken for a setting.
     """
-    text = "".join(f"{key}: {_scalar(key, value)}\n" for key, value in values.items())
+    text = "".join(f"{key}: {_render_scalar(key, value)}\n" for key, value in values.items())
     if parse_config(text) != dict(values):
         text = "".join(
-            f"{key}: {_escaped(value) if key in _LITERAL_KEYS else _scalar(key, value)}\n"
+            f"{key}: {_quote_scalar(value) if key in _LITERAL_KEYS else _render_scalar(key, value)}\n"
             for key, value in values.items()
         )
     return text
 
 
-def _scalar(key: str, value: str) -> str:
+def _render_scalar(key: str, value: str) -> str:
     if key in _LITERAL_KEYS and not re.search(_UNQUOTABLE, value):
         return f'"{value}"'
     if key not in _LITERAL_KEYS and re.fullmatch(_PLAIN, value):
@@ -149,10 +149,10 @@ def _scalar(key: str, value: str) -> str:
         # AgentHub's scripts take every line with a colon for a setting, also within a block.
         if ":" not in value and not value.endswith("\n"):
             return "|2-\n" + "\n".join(f"  {line}" if line else "" for line in value.split("\n"))
-    return _escaped(value)
+    return _quote_scalar(value)
 
 
-def _escaped(value: str) -> str:
+def _quote_scalar(value: str) -> str:
     """A double-quoted scalar that no file in AgentHub's layout has: it carries its tag."""
     out = []
     for char in value:

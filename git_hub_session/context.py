@@ -12,12 +12,12 @@ from collections.abc import Callable, Mapping
 from functools import cached_property
 
 from git_hub_session.clock import MAX_TIME, parse_iso
-from git_hub_session.discovery import Place, find_place, foreign_owner
+from git_hub_session.discovery import RepositoryPaths, find_repository, find_foreign_path
 from git_hub_session.errors import Damaged, HubError, UsageError
 from git_hub_session.refnames import AgentBranch, SessionId, parse_agent_branch, session_of_branch
 from git_hub_session.regular import find_special
 from git_hub_session.states import FINISHED
-from git_hub_session.store import Broken, NoSuchSession, Store
+from git_hub_session.store import UnreadableSession, NoSuchSession, Store
 from git_hub_session.typed import TYPE_CHECKING, NamedTuple
 from git_hub_session.util.numbers import parse_int
 
@@ -26,17 +26,17 @@ if TYPE_CHECKING:
     from git_hub_session.gitrepo import GitRepo
     from git_hub_session.processes import Shell
     from git_hub_session.tasks import RunAll
-    from git_hub_session.trust import Trust
+    from git_hub_session.trust import CommandApprovals
     from git_hub_session.views.view import View
 
 
-class NotOurs(HubError):
+class DubiousOwnership(HubError):
     """The repository belongs to somebody else, and safe.directory does not allow it."""
 
     code = "dubious-ownership"
 
 
-class BareRefused(HubError):
+class BareRepositoryRefused(HubError):
     """A bare repository that one stands in, and safe.bareRepository wants it named."""
 
     code = "bare-repository"
@@ -48,14 +48,14 @@ class AmbiguousId(HubError):
     code = "ambiguous-id"
 
 
-class Voice(NamedTuple):
+class Reporter(NamedTuple):
     """How a command speaks with its caller while it still runs; its answer is a view."""
 
     note: Callable[[str], None]
     """Tells something that is not the answer; `-q` makes it silent."""
-    show: Callable[[View], None]
+    show_view: Callable[[View], None]
     """Shows an answer on the way to the last one, where that is text too; `-q` makes it silent."""
-    say: Callable[[str], None]
+    write_text: Callable[[str], None]
     """Shows text on standard output, where the answer is text too; `-q` makes it silent."""
     progress: Callable[[str, int], Callable[[int], None]]
     """Of what is done, and of how many; what it returns takes how many are done by now."""
@@ -66,7 +66,7 @@ class Voice(NamedTuple):
 class Context:
     """Where a command was called."""
 
-    def __init__(self, environ: Mapping[str, str], voice: Voice) -> None:
+    def __init__(self, environ: Mapping[str, str], voice: Reporter) -> None:
         self.environ = environ
         self.note, self.show, self.say, self.progress, self.ask = voice
 
@@ -86,46 +86,46 @@ class Context:
         return time.time() if fixed is None else float(fixed)
 
     @cached_property
-    def place(self) -> Place:
+    def paths(self) -> RepositoryPaths:
         """The repository and its hub; raises NotARepository, NoMainWorktree, NotOurs, BareRefused."""
-        place = find_place(self.cwd, self.environ)
-        owned = foreign_owner(place, self.environ)
-        if owned or place.is_found_bare:
-            from git_hub_session.gitcommand import trusts
+        place = find_repository(self.cwd, self.environ)
+        owned = find_foreign_path(place, self.environ)
+        if owned or place.is_inside_git_dir:
+            from git_hub_session.gitcommand import is_safe_directory
 
             # git's own answer: it knows every way in which safe.* can be set.
-            if not trusts(self.cwd, self.environ):
-                raise _not_trusted(place.owners[0], owned)
+            if not is_safe_directory(self.cwd, self.environ):
+                raise _not_trusted_error(place.owners[0], owned)
         return place
 
     @property
     def store(self) -> Store:
         """The sessions."""
-        return Store(self.place.hub)
+        return Store(self.paths.hub)
 
     @cached_property
     def repo(self) -> GitRepo:
         """The repository, to look at; loads libgit2 (70 ms)."""
         from git_hub_session.gitrepo import GitRepo
 
-        return GitRepo(self._readable, self.environ)
+        return GitRepo(self._checked_common_dir, self.environ)
 
     @cached_property
     def git(self) -> Git:
         """git, to change something; loads subprocess (12 ms)."""
         from git_hub_session.gitcommand import Git
 
-        return Git(self._readable, self.environ)
+        return Git(self._checked_common_dir, self.environ)
 
     @cached_property
-    def _readable(self) -> str:
+    def _checked_common_dir(self) -> str:
         """The repository's directory, where git does not wait for ever; raises Damaged."""
-        special = find_special(self.place.common_dir)
+        special = find_special(self.paths.common_dir)
         if special:
             raise Damaged(
                 f"'{special}' is not a file", hint="git itself would wait for it: remove it"
             )
-        return self.place.common_dir
+        return self.paths.common_dir
 
     def read_text(self, file: str, what: str, *, most: int) -> str:
         """What is in a file that the user named ('-': standard input), cut off behind `most` bytes; raises HubError."""
@@ -136,13 +136,13 @@ class Context:
         except OSError as fault:
             raise HubError(f"cannot read the {what} from '{file}': {fault.strerror}") from None
 
-    def settings(self, name: str) -> list[str]:
+    def config_values(self, name: str) -> list[str]:
         """Every value that git's configuration has for `name`, the one that counts last.
 
         git is asked only where it reads what libgit2 does not (`git -c`, GIT_CONFIG_GLOBAL, …).
         """
-        known = self.repo.knows_all_settings
-        return self.repo.settings(name) if known else self.git.settings(name)
+        known = self.repo.reads_all_config
+        return self.repo.config_values(name) if known else self.git.config_values(name)
 
     def shell(self, directory: str, environ: Mapping[str, str]) -> Shell:
         """A shell in `directory`; loads subprocess."""
@@ -151,38 +151,38 @@ class Context:
         return Shell(directory, environ)
 
     @property
-    def trust(self) -> Trust:
+    def approvals(self) -> CommandApprovals:
         """The commands of sessions that the user has allowed."""
-        from git_hub_session.trust import Trust
+        from git_hub_session.trust import CommandApprovals
 
-        return Trust(self.environ)
+        return CommandApprovals(self.environ)
 
     @property
     def run_all(self) -> RunAll:
         """Runs commands side by side; loads subprocess."""
-        from git_hub_session.processes import run_all
+        from git_hub_session.processes import run_tasks
 
-        return run_all
+        return run_tasks
 
     @property
     def identity(self) -> str:
         """Who calls: "Name <email>"."""
-        from git_hub_session.identity import identity
+        from git_hub_session.identity import read_identity
 
-        return identity(self.place.common_dir, self.environ)
+        return read_identity(self.paths.common_dir, self.environ)
 
     def _branches(self) -> tuple[str, ...]:
         """The full refs of what is worked on in the worktree we are in: HEAD's, a rebase's, a bisect's."""
-        from git_hub_session.heads import operation_of, read_head
+        from git_hub_session.heads import read_operation, read_head
 
-        head, _ = read_head(self.place.git_dir)
-        return (head, *operation_of(self.place.git_dir).branches)
+        head, _ = read_head(self.paths.git_dir)
+        return (head, *read_operation(self.paths.git_dir).branches)
 
     def current_session(self) -> SessionId | None:
         """The session of the worktree or branch we are in, if there is one."""
         for ref in self._branches():
             sid = session_of_branch(ref)
-            if sid is not None and self.store.has(sid):
+            if sid is not None and self.store.has_session(sid):
                 return sid
         return None
 
@@ -191,20 +191,20 @@ class Context:
         agents = (parse_agent_branch(ref) for ref in self._branches())
         return next((agent for agent in agents if agent is not None), None)
 
-    def session_to_look_at(self, text: str | None) -> SessionId:
+    def find_session(self, text: str | None) -> SessionId:
         """The session that an id, or the start of one, means; without one, the current or the newest.
 
         Raises NoSuchSession, AmbiguousId.
         """
         if text is not None:
-            return self._found(text)
+            return self._resolve_abbreviation(text)
         current = self.current_session()
         if current is not None:
             return current
         unfinished = [
             session
             for session in self.store.read_all()
-            if not isinstance(session, Broken) and session.state not in FINISHED
+            if not isinstance(session, UnreadableSession) and session.state not in FINISHED
         ]
         if not unfinished:
             raise HubError(
@@ -214,7 +214,7 @@ class Context:
         self.note(f"the newest unfinished session is '{newest}'")
         return newest
 
-    def _found(self, text: str) -> SessionId:
+    def _resolve_abbreviation(self, text: str) -> SessionId:
         ids = self.store.ids()
         if text in ids:
             return SessionId(text)
@@ -228,7 +228,7 @@ class Context:
             )
         return candidates[0]
 
-    def session_to_change(self, text: str | None, command: str) -> SessionId:
+    def require_session(self, text: str | None, command: str) -> SessionId:
         """The session of exactly that id; without one, that of the worktree or branch we are in.
 
         Raises NoSuchSession, UsageError.
@@ -246,20 +246,20 @@ class Context:
         return SessionId(text)
 
 
-def _not_trusted(top: str, owned: str) -> HubError:
+def _not_trusted_error(top: str, owned: str) -> HubError:
     from shlex import quote
 
     if not owned:
-        return BareRefused(
+        return BareRepositoryRefused(
             f"git does not work in the bare repository '{top}' (safe.bareRepository)",
             hint=f"GIT_DIR={quote(top)} names it",
         )
-    return NotOurs(
+    return DubiousOwnership(
         f"detected dubious ownership in repository at '{top}': '{owned}' is somebody else's",
         hint=f"git config --global --add safe.directory {quote(top)}",
     )
 
 
-def context_of_process(voice: Voice) -> Context:
+def process_context(voice: Reporter) -> Context:
     """The context of this very process."""
     return Context(os.environ, voice)

@@ -22,28 +22,28 @@ def copy_files(source: str, target: str, paths: Iterable[bytes]) -> None:
     """
     for path in paths:
         try:
-            _copy_one(source, target, path)
+            _copy_path(source, target, path)
         except OSError as fault:
             raise OSError(fault.errno, fault.strerror, os.fsdecode(path)) from None
 
 
-def _copy_one(source: str, target: str, path: bytes) -> None:
+def _copy_path(source: str, target: str, path: bytes) -> None:
     above, _, name = path.rpartition(b"/")
-    here = _descended(source, above, make=False)
+    here = _open_or_create_parent(source, above, make=False)
     if here < 0:
         return
     there = -1
     try:
-        there = _descended(target, above, make=True)
+        there = _open_or_create_parent(target, above, make=True)
         if there >= 0:
-            _copy(name, here, there)
+            _copy_entry(name, here, there)
     finally:
         os.close(here)
         if there >= 0:
             os.close(there)
 
 
-def _descended(top: str, path: bytes, *, make: bool) -> int:
+def _open_or_create_parent(top: str, path: bytes, *, make: bool) -> int:
     """The open directory at `path` below `top`, or -1 where something else lies in the way."""
     directory = os.open(top, _DIRECTORY)
     for name in path.split(b"/") if path else []:
@@ -64,7 +64,7 @@ def _descended(top: str, path: bytes, *, make: bool) -> int:
     return directory
 
 
-def _copy(name: bytes, source: int, target: int) -> None:
+def _copy_entry(name: bytes, source: int, target: int) -> None:
     try:
         found = os.stat(name, dir_fd=source, follow_symlinks=False)
         if stat.S_ISLNK(found.st_mode):
@@ -81,7 +81,7 @@ def _copy_file(name: bytes, source: int, target: int, mode: int) -> None:
         sys.audit("git_hub_session.create", name, target)
         write = os.open(name, _CREATE, 0o600, dir_fd=target)
         try:
-            _pour(read, write)
+            _copy_bytes(read, write)
             os.fchmod(write, mode & 0o777)
         finally:
             os.close(write)
@@ -89,7 +89,7 @@ def _copy_file(name: bytes, source: int, target: int, mode: int) -> None:
         os.close(read)
 
 
-def _pour(read: int, write: int) -> None:
+def _copy_bytes(read: int, write: int) -> None:
     try:
         while os.copy_file_range(read, write, _CHUNK):
             pass

@@ -12,9 +12,9 @@ import stat
 from collections.abc import Mapping
 
 from git_hub_session.errors import HubError
-from git_hub_session.gitconfig import is_true, parse_settings
+from git_hub_session.gitconfig import is_true, parse_git_config
 from git_hub_session.refnames import REFS
-from git_hub_session.regular import regular
+from git_hub_session.regular import open_regular
 from git_hub_session.typed import NamedTuple
 from git_hub_session.util.numbers import parse_int
 
@@ -33,7 +33,7 @@ class NoMainWorktree(HubError):
     code = "no-main-worktree"
 
 
-class Place(NamedTuple):
+class RepositoryPaths(NamedTuple):
     """Where a command runs; every path absolute."""
 
     git_dir: str
@@ -50,25 +50,27 @@ class Place(NamedTuple):
     that safe.directory has to name (none where GIT_DIR named the repository)."""
 
     @property
-    def is_found_bare(self) -> bool:
+    def is_inside_git_dir(self) -> bool:
         """Whether one stands in the git directory itself, which may be a part of what was cloned."""
         return len(self.owners) == 1
 
 
-def find_place(cwd: str, environ: Mapping[str, str]) -> Place:
+def find_repository(cwd: str, environ: Mapping[str, str]) -> RepositoryPaths:
     """The repository that `cwd` and the environment mean; raises NotARepository, NoMainWorktree."""
     shared = environ.get("GIT_COMMON_DIR")
     shared = os.path.join(cwd, shared) if shared else ""
     named = environ.get("GIT_DIR")
     if named is None:
-        found = _discovered(cwd, environ, shared)
+        found = _discover(cwd, environ, shared)
     else:
-        found = _Found(_named(os.path.join(cwd, named), named, shared), "", ())
+        found = _DiscoveredGitDir(
+            _git_dir_from_environment(os.path.join(cwd, named), named, shared), "", ()
+        )
     git_dir = os.path.realpath(found.git_dir)
-    common_dir = os.path.realpath(_common(found.git_dir, shared))
-    settings = _settings(common_dir, common_dir)
-    worktree = _worktree(cwd, environ, git_dir, common_dir, found.top)
-    main = _main_worktree(cwd, environ, git_dir, common_dir, settings, found)
+    common_dir = os.path.realpath(_read_common_dir(found.git_dir, shared))
+    settings = _read_config(common_dir, common_dir)
+    worktree = _find_worktree(cwd, environ, git_dir, common_dir, found.top)
+    main = _find_main_worktree(cwd, environ, git_dir, common_dir, settings, found)
     hub = environ.get("GIT_HUB_SESSION_DIR")
     if hub:
         hub = os.path.normpath(os.path.join(cwd, hub))
@@ -81,10 +83,10 @@ def find_place(cwd: str, environ: Mapping[str, str]) -> Place:
             f"cannot tell where the main worktree of '{common_dir}' is",
             hint="run it in the main worktree, or set GIT_HUB_SESSION_DIR to its .agenthub",
         )
-    return Place(git_dir, common_dir, worktree, main, hub, found.owners)
+    return RepositoryPaths(git_dir, common_dir, worktree, main, hub, found.owners)
 
 
-class _Found(NamedTuple):
+class _DiscoveredGitDir(NamedTuple):
     """A git directory, the top of the worktree whose .git led to it, and whose they are."""
 
     git_dir: str
@@ -92,11 +94,13 @@ class _Found(NamedTuple):
     owners: tuple[str, ...]
 
 
-def _worktree(cwd: str, environ: Mapping[str, str], git_dir: str, common_dir: str, top: str) -> str:
+def _find_worktree(
+    cwd: str, environ: Mapping[str, str], git_dir: str, common_dir: str, top: str
+) -> str:
     """The worktree that git itself would use: setup_explicit_git_dir, setup_discovered_git_dir."""
     named = "GIT_DIR" in environ
     settings: Mapping[str, str] = {}
-    own = _settings(common_dir, git_dir)
+    own = _read_config(common_dir, git_dir)
     if git_dir == common_dir or is_true(own.get("extensions.worktreeconfig")):
         settings = own  # of a linked worktree, git else reads neither setting
     wanted = environ.get("GIT_WORK_TREE")
@@ -113,13 +117,13 @@ def _worktree(cwd: str, environ: Mapping[str, str], git_dir: str, common_dir: st
     return os.path.realpath(cwd) if implicit is None or is_true(implicit) else ""
 
 
-def _main_worktree(
+def _find_main_worktree(
     cwd: str,
     environ: Mapping[str, str],
     git_dir: str,
     common_dir: str,
     settings: Mapping[str, str],
-    found: _Found,
+    found: _DiscoveredGitDir,
 ) -> str:
     """The main worktree, or '' where there is none, or where nothing says which it is."""
     if is_true(settings.get("core.bare")):
@@ -140,23 +144,23 @@ def _main_worktree(
     if wanted:
         return os.path.realpath(os.path.join(cwd, wanted))
     try:
-        around = _discovered(cwd, environ, "")
+        around = _discover(cwd, environ, "")
     except NotARepository:
         return ""
     return around.top if os.path.realpath(around.git_dir) == git_dir else ""
 
 
-def _named(path: str, named: str, shared: str) -> str:
+def _git_dir_from_environment(path: str, named: str, shared: str) -> str:
     if os.path.isfile(path):
-        path = _gitfile(path)
+        path = _read_gitfile(path)
     if not _is_git_dir(path, shared):
         raise NotARepository(f"not a git repository: '{named}'")
     return path
 
 
-def _discovered(cwd: str, environ: Mapping[str, str], shared: str) -> _Found:
+def _discover(cwd: str, environ: Mapping[str, str], shared: str) -> _DiscoveredGitDir:
     """Walk up from `cwd` to the first git directory, or to a .git that leads to one."""
-    ceilings = _ceilings(environ.get("GIT_CEILING_DIRECTORIES", ""))
+    ceilings = _parse_ceilings(environ.get("GIT_CEILING_DIRECTORIES", ""))
     across = is_true(environ.get("GIT_DISCOVERY_ACROSS_FILESYSTEM"))
     directory = os.path.realpath(cwd)
     device = os.stat(directory).st_dev
@@ -167,17 +171,17 @@ def _discovered(cwd: str, environ: Mapping[str, str], shared: str) -> _Found:
         except OSError:
             mode = 0
         if stat.S_ISREG(mode):
-            git_dir = _gitfile(dot_git)
+            git_dir = _read_gitfile(dot_git)
             if not _is_git_dir(git_dir, shared):
                 raise NotARepository(
                     f"not a git repository: '{git_dir}'",
                     hint=f"'{dot_git}' points there; 'git worktree repair' in the main worktree may mend it",
                 )
-            return _Found(git_dir, directory, (directory, dot_git, git_dir))
+            return _DiscoveredGitDir(git_dir, directory, (directory, dot_git, git_dir))
         if stat.S_ISDIR(mode) and _is_git_dir(dot_git, shared):
-            return _Found(dot_git, directory, (directory, dot_git))
+            return _DiscoveredGitDir(dot_git, directory, (directory, dot_git))
         if _is_git_dir(directory, shared):
-            return _Found(directory, "", (directory,))
+            return _DiscoveredGitDir(directory, "", (directory,))
         parent = os.path.dirname(directory)
         if parent == directory or parent in ceilings:
             raise NotARepository("not a git repository (or any of the parent directories): .git")
@@ -189,7 +193,7 @@ def _discovered(cwd: str, environ: Mapping[str, str], shared: str) -> _Found:
         directory = parent
 
 
-def _ceilings(text: str) -> set[str]:
+def _parse_ceilings(text: str) -> set[str]:
     """GIT_CEILING_DIRECTORIES; after an empty entry, links are left as they are."""
     resolved, _, literal = f"{os.pathsep}{text}".partition(os.pathsep * 2)
     return {
@@ -198,7 +202,7 @@ def _ceilings(text: str) -> set[str]:
     }
 
 
-def _gitfile(path: str) -> str:
+def _read_gitfile(path: str) -> str:
     content = _text(path)
     if not content.startswith("gitdir: "):
         raise NotARepository(f"invalid gitfile format: '{path}'")
@@ -209,7 +213,7 @@ def _gitfile(path: str) -> str:
 
 
 def _is_git_dir(path: str, shared: str) -> bool:
-    common = _common(path, shared)
+    common = _read_common_dir(path, shared)
     if not os.path.isdir(os.path.join(common, "objects")) or not os.path.isdir(
         os.path.join(common, "refs")
     ):
@@ -224,7 +228,7 @@ def _is_git_dir(path: str, shared: str) -> bool:
     return len(text) >= 40 and all(char in "0123456789abcdef" for char in text[:40])
 
 
-def _common(git_dir: str, shared: str) -> str:
+def _read_common_dir(git_dir: str, shared: str) -> str:
     """The repository of a worktree's git directory; `shared` is GIT_COMMON_DIR, or ''."""
     if shared:
         return shared
@@ -232,25 +236,25 @@ def _common(git_dir: str, shared: str) -> str:
     return os.path.join(git_dir, content) if content else git_dir
 
 
-def _settings(common_dir: str, git_dir: str) -> dict[str, str]:
+def _read_config(common_dir: str, git_dir: str) -> dict[str, str]:
     """The repository's configuration, and that of the one worktree where there is such a thing."""
-    settings = parse_settings(_text(os.path.join(common_dir, "config")))
+    settings = parse_git_config(_text(os.path.join(common_dir, "config")))
     if is_true(settings.get("extensions.worktreeconfig")):
-        settings |= parse_settings(_text(os.path.join(git_dir, "config.worktree")))
+        settings |= parse_git_config(_text(os.path.join(git_dir, "config.worktree")))
     return settings
 
 
 def _text(path: str) -> str:
     """A small file of git's, or '' where there is none, or what is no text."""
     try:
-        with open(path, "rb", opener=regular) as file:
+        with open(path, "rb", opener=open_regular) as file:
             data = file.read(1 << 20)
     except (OSError, ValueError):
         return ""
     return "" if b"\0" in data else os.fsdecode(data)
 
 
-def foreign_owner(place: Place, environ: Mapping[str, str]) -> str:
+def find_foreign_path(place: RepositoryPaths, environ: Mapping[str, str]) -> str:
     """The first path of the repository that belongs to somebody else, or ''.
 
     As root, what SUDO_UID owns is root's own too. Source: git's compat/…, is_path_owned_by_current_uid.

@@ -6,14 +6,14 @@ import json
 import os
 
 from git_hub_session.errors import Damaged, HubError
-from git_hub_session.files import Directory
+from git_hub_session.files import SafeDirectory
 from git_hub_session.typed import Any, NoReturn
 
 LIMIT = 16 << 20  # bytes
 # json reads about 1,000 levels, but writes fewer: what is read must be writable again.
 MAX_NESTING = 200
 # A value takes up to sixty times the room in memory that it has in the file.
-MOST_VALUES = 500_000
+MAX_VALUES = 500_000
 
 
 class TooLarge(HubError):
@@ -22,20 +22,20 @@ class TooLarge(HubError):
     code = "too-large"
 
 
-def read_document(directory: Directory, name: str) -> dict[str, Any]:
+def read_json(directory: SafeDirectory, name: str) -> dict[str, Any]:
     """The JSON object in the file `name`; raises Damaged."""
     try:
         data = directory.read(name, limit=LIMIT)
     except FileNotFoundError:
         raise Damaged(f"{os.path.basename(name)}: missing") from None
-    return parse_document(os.path.basename(name), data)
+    return parse_json(os.path.basename(name), data)
 
 
-def parse_document(name: str, data: bytes) -> dict[str, Any]:
+def parse_json(name: str, data: bytes) -> dict[str, Any]:
     """The JSON object in `data`, which the file `name` holds; raises Damaged."""
     openings = data.count(b"[") + data.count(b"{")
-    if openings + data.count(b",") > MOST_VALUES:
-        raise Damaged(f"{name}: more than {MOST_VALUES} values")
+    if openings + data.count(b",") > MAX_VALUES:
+        raise Damaged(f"{name}: more than {MAX_VALUES} values")
     try:
         document = _decode(data)
         if openings > MAX_NESTING:
@@ -64,14 +64,16 @@ def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
 
 
-def _finite(text: str) -> float:
+def _parse_finite(text: str) -> float:
     number = float(text)
     if number in (float("inf"), float("-inf")):
         raise ValueError(f"{text:.20} is out of range")
     return number
 
 
-_raw_decode = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite).raw_decode
+_raw_decode = json.JSONDecoder(
+    parse_constant=_refuse_constant, parse_float=_parse_finite
+).raw_decode
 
 
 def _decode(data: bytes) -> Any:
@@ -83,7 +85,7 @@ def _decode(data: bytes) -> Any:
     return document
 
 
-def encode_document(document: Any) -> bytes:
+def encode_json(document: Any) -> bytes:
     """A JSON document as AgentHub writes it; raises TooLarge where nobody could read it again.
 
     Its lines are indented: what was small and deep can be large.

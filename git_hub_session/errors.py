@@ -7,7 +7,7 @@ full stop; a hint is something that can be typed. The class carries a stable cod
 
 from __future__ import annotations
 
-_DIED = 128  # git's own exit code where it gives up
+GIT_FATAL = 128  # git's own exit code where it gives up
 
 
 class HubError(Exception):
@@ -59,4 +59,6 @@ class GitFailed(HubError):
     @property
     def was_killed(self) -> bool:
         """Whether a signal ended it: what it had done by then nobody has said."""
-        return self.status < 0 or self.status > _DIED  # a shell adds the signal's number to that
+        return (
+            self.status < 0 or self.status > GIT_FATAL
+        )  # a shell adds the signal's number to that

@@ -6,27 +6,27 @@ import re
 
 # C0 and C1 controls, DEL; line and paragraph separator; bidirectional marks, embeddings,
 # overrides and isolates; zero-width and invisible formatting; surrogates (bytes that are no text).
-_HOSTILE = (
+_UNSAFE = (
     "[\x00-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
     "\ud800-\udfff\U000e0000-\U000e007f]"
 )
 _COLOR = "\x1b\\[[0-9;]*m"
 
 
-def visible(text: str) -> str:
+def escape_control(text: str) -> str:
     r"""`text` with every character that a terminal would act on written out: \n, \x1b, \u202e, \xff."""
     if text.isascii() and text.isprintable():
         return text
-    return re.sub(f"{_HOSTILE}+", lambda match: match[0].translate(_SHOWN), text)
+    return re.sub(f"{_UNSAFE}+", lambda match: match[0].translate(_SHOWN), text)
 
 
-def spoken(line: bytes) -> str:
+def decode_terminal_line(line: bytes) -> str:
     """A line that a program wrote to a terminal, as text: without its colours, and without what it wrote over."""
     text = re.sub(_COLOR, "", line.decode("utf-8", "surrogateescape")).rstrip("\r")
-    return visible(text.rpartition("\r")[2])
+    return escape_control(text.rpartition("\r")[2])
 
 
-def ansi_c(text: str) -> str:
+def quote_ansi_c(text: str) -> str:
     r"""`text` as a shell's $'…', all in printable ASCII: what `visible` writes out can be typed so."""
     data = text.encode("utf-8", "surrogateescape")
     return "$'" + "".join(_in_ansi_c(byte) for byte in data) + "'"
@@ -37,7 +37,7 @@ def _in_ansi_c(byte: int) -> str:
     return char if char.isascii() and char.isprintable() and char not in "\\'" else f"\\x{byte:02x}"
 
 
-class _Shown(dict[int, str]):
+class _EscapeTable(dict[int, str]):
     """What is shown of each hostile character: megabytes of them are looked up, not made one by one."""
 
     def __missing__(self, code: int) -> str:
@@ -49,37 +49,37 @@ class _Shown(dict[int, str]):
         return shown
 
 
-_SHOWN = _Shown({ord("\n"): "\\n", ord("\t"): "\\t", ord("\r"): "\\r"})
+_SHOWN = _EscapeTable({ord("\n"): "\\n", ord("\t"): "\\t", ord("\r"): "\\r"})
 
 
-def width(text: str) -> int:
+def display_width(text: str) -> int:
     """How many columns a terminal gives `text`."""
     if text.isascii():
         return len(text)
-    return sum(_columns(char) for char in text)
+    return sum(_char_width(char) for char in text)
 
 
-def fitted(text: str, columns: int, ellipsis: str) -> str:
+def truncate(text: str, columns: int, ellipsis: str) -> str:
     """`text`, cut to `columns` with an ellipsis where it is wider."""
-    if width(text) <= columns:
+    if display_width(text) <= columns:
         return text
     taken, left = [], columns - len(ellipsis)
     for char in text:
-        left -= _columns(char)
+        left -= _char_width(char)
         if left < 0:
             break
         taken.append(char)
     return "".join(taken) + ellipsis
 
 
-def padded(text: str, columns: int) -> str:
+def pad(text: str, columns: int) -> str:
     """`text` with spaces up to `columns`."""
     if text.isascii():
         return text.ljust(columns)
-    return text + " " * (columns - width(text))
+    return text + " " * (columns - display_width(text))
 
 
-def _columns(char: str) -> int:
+def _char_width(char: str) -> int:
     from unicodedata import category, east_asian_width  # not needed while all is ASCII
 
     # Marks go over what stands before them; the later letters of a Korean syllable into it.

@@ -30,7 +30,7 @@ class LockHeld(HubError):
     code = "locked"
 
 
-class Directory:
+class SafeDirectory:
     """An open directory; `with` closes it. `path` is for messages only."""
 
     __slots__ = ("_locked", "fd", "path")
@@ -58,37 +58,37 @@ class Directory:
             sys.audit("git_hub_session.unlock", self.path)
         os.close(self.fd)
 
-    def child(self, name: str) -> Directory:
+    def open_child(self, name: str) -> SafeDirectory:
         """The directory `name` in this one; raises FileNotFoundError, NotADirectoryError, or Damaged for a link."""
         path = f"{self.path}/{name}"
-        return Directory(path, _open_directory(name, path, self.fd))
+        return SafeDirectory(path, _open_directory(name, path, self.fd))
 
-    def made(self, name: str) -> Directory:
+    def ensure_child(self, name: str) -> SafeDirectory:
         """The directory `name` in this one, made where it is missing."""
         try:
             os.mkdir(name, dir_fd=self.fd)
         except FileExistsError:
             pass
-        return self.child(name)
+        return self.open_child(name)
 
     def names(self) -> list[str]:
         """The names in the directory, sorted; not those that start with a dot."""
         return sorted(name for name in os.listdir(self.fd) if not name.startswith("."))
 
-    def leftovers(self) -> list[str]:
+    def temporary_files(self) -> list[str]:
         """The names of what was to be written aside, and is there still: `.*.tmp`, sorted."""
         return sorted(
             name for name in os.listdir(self.fd) if name[0] == "." and name[-4:] == ".tmp"
         )
 
-    def discard(self, name: str) -> None:
+    def unlink_if_exists(self, name: str) -> None:
         """Delete the file `name`; what is gone is no fault."""
         try:
             os.unlink(name, dir_fd=self.fd)
         except FileNotFoundError:
             pass
 
-    def directories(self) -> tuple[list[str], frozenset[str]]:
+    def child_directories(self) -> tuple[list[str], frozenset[str]]:
         """The names of what may be a directory here, sorted, and which of them are links; none with a dot first.
 
         The file system says which it is with the name: nothing has to be opened to know.
@@ -114,7 +114,7 @@ class Directory:
         try:
             fd = os.open(name, _READ, dir_fd=self.fd)
         except OSError as fault:
-            raise _explained(fault, os.path.basename(name)) from None
+            raise _translate_error(fault, os.path.basename(name)) from None
         try:
             found = os.fstat(fd)
             if not stat.S_ISREG(found.st_mode):
@@ -125,7 +125,7 @@ class Directory:
         finally:
             os.close(fd)
 
-    def writer(self, name: str) -> int:
+    def create_for_append(self, name: str) -> int:
         """A new file, open for writing; raises FileExistsError."""
         sys.audit("git_hub_session.create", name, self.fd)
         return os.open(name, _CREATE | os.O_APPEND, 0o666, dir_fd=self.fd)
@@ -134,7 +134,7 @@ class Directory:
         """Write a new file durably; raises FileExistsError."""
         self._write(name, data, like=None)
 
-    def replace(self, name: str, data: bytes) -> None:
+    def replace_atomically(self, name: str, data: bytes) -> None:
         """Put `data` in place of the file `name`, atomically and durably; its mode stays, and its owner as far as we may.
 
         Afterwards the file holds the old bytes or the new ones, whatever happens. Call it
@@ -158,9 +158,9 @@ class Directory:
             if self.exists(aside):
                 os.unlink(aside, dir_fd=self.fd)
             raise
-        self.sync()
+        self.fsync()
 
-    def add(self, name: str, data: bytes) -> None:
+    def create_atomically(self, name: str, data: bytes) -> None:
         """Put a new file there, whole or not at all, durably; raises FileExistsError. Call it under a lock.
 
         A link, not a rename: it never takes the place of a file that somebody made meanwhile.
@@ -174,16 +174,16 @@ class Directory:
         finally:
             if self.exists(aside):
                 os.unlink(aside, dir_fd=self.fd)
-        self.sync()
+        self.fsync()
 
-    def begun(self, name: str) -> Directory:
+    def create_pending_child(self, name: str) -> SafeDirectory:
         """A new directory that is to be called `name` when it is filled, under its lock: no killed process holds that."""
         while True:
             # Not the process id: in containers two makers can have the same.
             aside = f".{name}.{os.urandom(6).hex()}.tmp"
             os.mkdir(aside, dir_fd=self.fd)
             try:
-                directory = self.child(aside)
+                directory = self.open_child(aside)
                 directory.lock(wait=0)
                 if self.exists(aside):
                     return directory
@@ -191,18 +191,18 @@ class Directory:
             except (FileNotFoundError, LockHeld):
                 pass  # before it was locked it was swept away, as one that a killed process has left
 
-    def sweep(self, files: Collection[str]) -> None:
+    def remove_stale_pending(self, files: Collection[str]) -> None:
         """Delete the directories that killed processes had begun here, as far as nothing but `files` is in them."""
-        for name in self.leftovers():
+        for name in self.temporary_files():
             try:
-                with self.child(name) as directory:
+                with self.open_child(name) as directory:
                     directory.lock(wait=0)
                     if self.exists(name):  # else it was filled, and renamed, before we had the lock
-                        self.drop(directory, files)
+                        self.remove_child(directory, files)
             except (OSError, HubError):
                 pass  # somebody fills it, or it is nothing of ours
 
-    def drop(self, directory: Directory, files: Collection[str]) -> None:
+    def remove_child(self, directory: SafeDirectory, files: Collection[str]) -> None:
         """Delete a directory in this one, and `files` in it; raises OSError."""
         for file in files:
             if directory.exists(file):
@@ -225,7 +225,7 @@ class Directory:
         try:
             if like is not None:
                 if (like.st_uid, like.st_gid) != (os.geteuid(), os.getegid()):
-                    _give_to(fd, like)
+                    _restore_owner(fd, like)
                 os.fchmod(fd, like.st_mode & 0o777)
             view = memoryview(data)
             while view:
@@ -234,7 +234,7 @@ class Directory:
         finally:
             os.close(fd)
 
-    def sync(self) -> None:
+    def fsync(self) -> None:
         """Make the names in the directory survive a power cut, where the file system can.
 
         A fault here is none of the caller's: what was renamed is there for everybody
@@ -271,7 +271,7 @@ class Directory:
         return False
 
 
-def _give_to(fd: int, like: os.stat_result) -> None:
+def _restore_owner(fd: int, like: os.stat_result) -> None:
     """Root's update must not take a user's file from him; nobody else can give one away."""
     for uid, gid in ((like.st_uid, like.st_gid), (-1, like.st_gid)):
         try:
@@ -293,10 +293,10 @@ def _open_directory(name: str, path: str, parent: int | None) -> int:
     try:
         return os.open(name, _DIRECTORY, dir_fd=parent)
     except OSError as fault:
-        raise _explained(fault, path) from None
+        raise _translate_error(fault, path) from None
 
 
-def _explained(fault: OSError, path: str) -> Exception:
+def _translate_error(fault: OSError, path: str) -> Exception:
     """The fault as it is, but for the two that a planted name makes."""
     if fault.errno == errno.ELOOP or (fault.errno == errno.ENOTDIR and os.path.islink(path)):
         return Damaged(f"'{path}' is a symbolic link: links in the hub are not followed")

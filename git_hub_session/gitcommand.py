@@ -14,9 +14,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from time import monotonic, sleep
 
 from git_hub_session.errors import GitFailed, HubError
-from git_hub_session.gitenviron import without_repository
-from git_hub_session.refnames import updated
-from git_hub_session.signals import hold
+from git_hub_session.gitenviron import strip_local_variables
+from git_hub_session.refnames import update_command
+from git_hub_session.signals import defer_signals
 from git_hub_session.util.numbers import MAX_COUNT, parse_int
 
 _REFLOG = "git hub-session"
@@ -70,7 +70,7 @@ _TRIES = 20
 
 # What is asked of these that an older git does not know (its release notes say when they came:
 # `worktree add --lock --reason`, `merge-tree --write-tree`).
-_SINCE = {"worktree": (2, 33), "hook": (2, 36), "merge-tree": (2, 38)}
+_REQUIRED_VERSIONS = {"worktree": (2, 33), "hook": (2, 36), "merge-tree": (2, 38)}
 _USAGE = 129
 _NO_COMMAND = "is not a git command"
 
@@ -84,7 +84,7 @@ class GitMissing(HubError):
     code = "git-missing"
 
 
-class TooOld(HubError):
+class GitTooOld(HubError):
     """git is older than what is needed of it."""
 
     code = "git-too-old"
@@ -101,7 +101,7 @@ class Git:
 
     def __init__(self, common_dir: str, environ: Mapping[str, str]) -> None:
         self._common_dir = common_dir
-        self._environ = without_repository(environ)
+        self._environ = strip_local_variables(environ)
         self._environ.update(LC_ALL="C", GIT_TERMINAL_PROMPT="0", GIT_OPTIONAL_LOCKS="0")
 
     def run(
@@ -124,7 +124,7 @@ class Git:
         variables = {**self._environ, "GIT_DIR": self._common_dir, **(environ or {})}
         # git is never left half-way: killed it leaves *.lock files, and what it writes nobody
         # tidies up when it is not waited for. ^C in a terminal reaches git as well, and ends the wait.
-        release, began = hold(), monotonic()
+        release, began = defer_signals(), monotonic()
         try:
             done = subprocess.run(
                 words,
@@ -142,31 +142,33 @@ class Git:
             release()
         sys.audit("git_hub_session.end", words, done.returncode, monotonic() - began)
         if done.returncode:
-            raise self._failure(command[0], done)
+            raise self._make_error(command[0], done)
         return done.stdout
 
-    def _failure(self, name: str, done: subprocess.CompletedProcess[bytes]) -> HubError:
+    def _make_error(self, name: str, done: subprocess.CompletedProcess[bytes]) -> HubError:
         """What to say of a `git <name>` that failed; only now git is asked how old it is."""
         if done.returncode == _USAGE or _NO_COMMAND in os.fsdecode(done.stderr):
-            version, lacking = self.lacking()
+            version, lacking = self.missing_features()
             if name in lacking:
-                return TooOld(
+                return GitTooOld(
                     f"'git {name}' is needed as git {lacking[name]} has it, and this is git {version}",
                     hint="put a newer git on PATH",
                 )
-        return GitFailed(name, done.returncode, _explained(done.stderr), done.stdout)
+        return GitFailed(name, done.returncode, _add_lock_hint(done.stderr), done.stdout)
 
-    def lacking(self) -> tuple[str, dict[str, str]]:
+    def missing_features(self) -> tuple[str, dict[str, str]]:
         """git's version, and {command: the first version that has what is needed of it} of what it is too old for.
 
         Raises GitMissing.
         """
         [version] = os.fsdecode(self.run(["version"])).split()[2:3] or ["?"]
-        number = _numbers(version)
-        too_new = {name: since for name, since in _SINCE.items() if (0, 0) < number < since}
+        number = _version_numbers(version)
+        too_new = {
+            name: since for name, since in _REQUIRED_VERSIONS.items() if (0, 0) < number < since
+        }
         return version, {name: ".".join(map(str, since)) for name, since in too_new.items()}
 
-    def settings(self, name: str) -> list[str]:
+    def config_values(self, name: str) -> list[str]:
         """Every value that git's configuration has for `name`, the one that counts last."""
         try:
             return os.fsdecode(self.run(["config", "-z", "--get-all", name])).split("\0")[:-1]
@@ -175,7 +177,7 @@ class Git:
                 return []
             raise
 
-    def commit(self, text: str, git_dir: str) -> str:
+    def resolve_commit(self, text: str, git_dir: str) -> str:
         """The object id of the commit that `text` names in the worktree of `git_dir`; raises NoSuchCommit."""
         words = ["rev-parse", "--verify", "--quiet", "--end-of-options", f"{text}^{{commit}}"]
         try:
@@ -210,7 +212,9 @@ class Git:
         told = {"i18n.commitEncoding": "utf-8", **(settings or {})}
         return self.run(words, stdin=message, settings=told, environ=environ).decode().strip()
 
-    def move_branch(self, checkout: Mapping[str, str], ref: str, new: str, old: str) -> None:
+    def run_with_locked_ref(
+        self, checkout: Mapping[str, str], ref: str, new: str, old: str
+    ) -> None:
         """Move the branch `ref` from the commit `old` to `new` with files and index, where it is checked out.
 
         `checkout` names the worktree in git's variables. Where something uncommitted is in the way,
@@ -218,10 +222,10 @@ class Git:
         (GitFailed). Ignored files in the way are the caller's to look for. A shell moves them, so
         that it comes to its end should we be killed; ^C in a terminal reaches neither it nor git.
         """
-        release, began = hold(), monotonic()
+        release, began = defer_signals(), monotonic()
         words = ["/bin/sh", "-c", _MOVE, "sh", ref, new, old]
         try:
-            with self._locked(checkout, updated(ref, new, old)) as refs:
+            with self._lock_ref(checkout, update_command(ref, new, old)) as refs:
                 moved = subprocess.run(
                     words,
                     stdin=refs.stdout,
@@ -237,10 +241,10 @@ class Git:
         sys.audit("git_hub_session.end", words, moved.returncode, monotonic() - began)
         sys.audit("git_hub_session.end", refs.args, refs.returncode, monotonic() - began)
         if moved.returncode:
-            raise GitFailed("read-tree", moved.returncode, _explained(moved.stderr))
-        sys.audit("git_hub_session.refs", [updated(ref, new, old)])
+            raise GitFailed("read-tree", moved.returncode, _add_lock_hint(moved.stderr))
+        sys.audit("git_hub_session.refs", [update_command(ref, new, old)])
 
-    def _locked(self, checkout: Mapping[str, str], command: str) -> subprocess.Popen[bytes]:
+    def _lock_ref(self, checkout: Mapping[str, str], command: str) -> subprocess.Popen[bytes]:
         """A `git update-ref` that has locked what `command` changes, and waits for "commit"; raises GitFailed."""
         refs = subprocess.Popen(
             ["git", "update-ref", "-m", _REFLOG, "-z", "--stdin"],
@@ -260,7 +264,7 @@ class Git:
             more = refs.stdout.read(4096)
             if not more:
                 with refs:
-                    words = _explained(said.removeprefix(b"start: ok\n"))
+                    words = _add_lock_hint(said.removeprefix(b"start: ok\n"))
                 raise GitFailed("update-ref", refs.returncode, words)
             said += more
         return refs
@@ -269,7 +273,7 @@ class Git:
         """Unlock the linked worktree at `path`; raises GitFailed."""
         self.run(["worktree", "unlock", "--", path])
 
-    def change_refs(self, commands: Iterable[str], *, rehearsal: bool = False) -> None:
+    def update_refs(self, commands: Iterable[str], *, rehearsal: bool = False) -> None:
         """Carry out `git update-ref --stdin` commands in one transaction: all of them or none.
 
         The user's reference-transaction hook is asked, as for every change of refs. In a
@@ -296,7 +300,7 @@ def _is_free(path: str) -> bool:
         return False
 
 
-def _explained(stderr: bytes) -> str:
+def _add_lock_hint(stderr: bytes) -> str:
     """What git says, with the way out that it leaves out: of a lock which is not called *.lock, and of all since 2.55."""
     text = os.fsdecode(stderr)
     if re.search(_LOCKED, text) and _WAY_OUT not in text:
@@ -304,13 +308,13 @@ def _explained(stderr: bytes) -> str:
     return text
 
 
-def _numbers(version: str) -> tuple[int, ...]:
+def _version_numbers(version: str) -> tuple[int, ...]:
     """The first two numbers of a version: (2, 39) of "2.39.5", "2.39.0.rc1"."""
     parts = version.split(".")[:2]
     return tuple(parse_int(part, MAX_COUNT) or 0 for part in parts)
 
 
-def trusts(cwd: str, environ: Mapping[str, str]) -> bool:
+def is_safe_directory(cwd: str, environ: Mapping[str, str]) -> bool:
     """Whether git itself works in the repository at `cwd`, which somebody else owns."""
     words, began = ["git", "rev-parse", "--git-dir"], monotonic()
     try:

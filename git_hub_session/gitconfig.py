@@ -24,7 +24,7 @@ _ESCAPES = {"n": "\n", "t": "\t", "b": "\b", '"': '"', "\\": "\\"}
 _PARAMETER = r"'((?:[^']|'\\'')*)'(?:(=)(?:'((?:[^']|'\\'')*)')?)?(?:\s+|$)"
 
 
-def parse_settings(text: str) -> dict[str, str]:
+def parse_git_config(text: str) -> dict[str, str]:
     """The settings in a configuration file, last one wins: {"core.bare": "true"}.
 
     Section and name are lower case; a name without '=' is "true". Lines that are no
@@ -80,23 +80,23 @@ def _value(text: str) -> str:
     return "".join(out[:kept])  # white space at the end counts only within quotes
 
 
-def environment_settings(environ: Mapping[str, str]) -> dict[str, str]:
+def config_from_environment(environ: Mapping[str, str]) -> dict[str, str]:
     """What `git -c name=value` and GIT_CONFIG_COUNT put into the environment, which libgit2 does not read."""
     settings: dict[str, str] = {}
     for at in range(parse_int(environ.get("GIT_CONFIG_COUNT", ""), _MAX_SETTINGS) or 0):
         name = environ.get(f"GIT_CONFIG_KEY_{at}", "")
-        settings[_folded(name)] = environ.get(f"GIT_CONFIG_VALUE_{at}", "")
+        settings[_fold_key(name)] = environ.get(f"GIT_CONFIG_VALUE_{at}", "")
     for quoted in re.finditer(_PARAMETER, environ.get("GIT_CONFIG_PARAMETERS", "")):
         name, equals, value = (part and part.replace("'\\''", "'") for part in quoted.groups())
         if not equals:
             name, equals, value = name.partition("=")  # the spelling of git before 2.31
             value = value if equals else None
-        settings[_folded(name)] = "true" if value is None else value
+        settings[_fold_key(name)] = "true" if value is None else value
     settings.pop("", None)
     return settings
 
 
-def _folded(name: str) -> str:
+def _fold_key(name: str) -> str:
     section, _, rest = name.partition(".")
     middle, dot, last = rest.rpartition(".")
     return f"{section.lower()}.{middle}{dot}{last.lower()}"

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 # `git rev-parse --local-env-vars`, but for the settings of `git -c`, which are the user's wish,
 # and what push-time hooks add; but for GIT_QUARANTINE_PATH, by which git refuses to change
 # refs while it is not yet settled that a push is accepted.
-_LOCAL = frozenset(
+_LOCAL_VARIABLES = frozenset(
     [
         "GIT_ALTERNATE_OBJECT_DIRECTORIES",
         "GIT_CONFIG",
@@ -32,6 +32,6 @@ _LOCAL = frozenset(
 )
 
 
-def without_repository(environ: Mapping[str, str]) -> dict[str, str]:
+def strip_local_variables(environ: Mapping[str, str]) -> dict[str, str]:
     """`environ` for work on another worktree, or another repository: it names none."""
-    return {name: value for name, value in environ.items() if name not in _LOCAL}
+    return {name: value for name, value in environ.items() if name not in _LOCAL_VARIABLES}

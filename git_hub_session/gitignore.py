@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from git_hub_session.errors import HubError
 from git_hub_session.typed import NamedTuple
 
-MOST_TEXT = 1 << 20  # bytes of a file of rules
+MAX_BYTES = 1 << 20  # bytes of a file of rules
 # Each becomes a pattern, which takes 0.1 ms: a file made to take for ever is not read.
 _MOST_RULES = 20_000
 
@@ -39,18 +39,18 @@ _ACROSS = rb".*?"
 _DIRECTORIES = rb"(?:.*?/)??"
 
 
-class TooManyRules(HubError):
+class IgnoreFileTooLarge(HubError):
     """A file of rules that nobody can have meant."""
 
     code = "too-many-rules"
 
     def __init__(self) -> None:
         super().__init__(
-            f"rules of what is ignored: more than {_MOST_RULES}, or than {MOST_TEXT} bytes"
+            f"rules of what is ignored: more than {_MOST_RULES}, or than {MAX_BYTES} bytes"
         )
 
 
-class Rule(NamedTuple):
+class IgnorePattern(NamedTuple):
     """One line: what it matches, below the directory of its file."""
 
     pattern: re.Pattern[bytes]
@@ -60,20 +60,20 @@ class Rule(NamedTuple):
     """Whether the path is matched, not the name alone."""
 
 
-def parse_rules(text: bytes, *, ignore_case: bool = False) -> list[Rule]:
+def parse_ignore_file(text: bytes, *, ignore_case: bool = False) -> list[IgnorePattern]:
     """The rules in the text of a .gitignore file, the last one first: that is the one which counts; raises TooManyRules."""
-    if len(text) > MOST_TEXT or text.count(b"\n") > _MOST_RULES:
-        raise TooManyRules
+    if len(text) > MAX_BYTES or text.count(b"\n") > _MOST_RULES:
+        raise IgnoreFileTooLarge
     lines = text.removeprefix(b"\xef\xbb\xbf").split(b"\n")
     rules = [
-        _rule(line, ignore_case=ignore_case)
-        for line in map(_trimmed, lines)
+        _parse_pattern(line, ignore_case=ignore_case)
+        for line in map(_trim, lines)
         if line and not line.startswith(b"#")
     ]
     return rules[::-1]
 
 
-def _trimmed(line: bytes) -> bytes:
+def _trim(line: bytes) -> bytes:
     """Without a CR at the end, and without the spaces there that no backslash protects."""
     line = line.removesuffix(b"\r")
     if line.startswith(b"#"):
@@ -83,15 +83,15 @@ def _trimmed(line: bytes) -> bytes:
     return line[: len(kept) + 1] if slashes % 2 and kept != line else kept
 
 
-def _rule(line: bytes, *, ignore_case: bool) -> Rule:
+def _parse_pattern(line: bytes, *, ignore_case: bool) -> IgnorePattern:
     negative = line.startswith(b"!")
     pattern = line[1:] if negative else line
     directories_only = pattern.endswith(b"/")
     pattern = pattern.removesuffix(b"/")
     whole_path = b"/" in pattern
-    return Rule(
+    return IgnorePattern(
         re.compile(
-            _translated(pattern.removeprefix(b"/"), whole_path=whole_path, negative=negative),
+            _to_regex(pattern.removeprefix(b"/"), whole_path=whole_path, negative=negative),
             re.DOTALL | (re.IGNORECASE if ignore_case else 0),
         ),
         negative,
@@ -100,7 +100,7 @@ def _rule(line: bytes, *, ignore_case: bool) -> Rule:
     )
 
 
-def _translated(pattern: bytes, *, whole_path: bool, negative: bool) -> bytes:
+def _to_regex(pattern: bytes, *, whole_path: bool, negative: bool) -> bytes:
     """The pattern as a regular expression; in a whole path only `**` crosses a '/'.
 
     Before git 2.52 `foo**/bar` matched `foobar`: what comes before the first wildcard was compared
@@ -127,7 +127,7 @@ def _translated(pattern: bytes, *, whole_path: bool, negative: bool) -> bytes:
             else:
                 tokens.append(many)
         elif char == b"[":
-            found, at = _bracket(pattern, at + 1, whole_path=whole_path)
+            found, at = _bracket_to_regex(pattern, at + 1, whole_path=whole_path)
             tokens.append(found)
         elif char == b"?":
             tokens.append(one)
@@ -136,10 +136,10 @@ def _translated(pattern: bytes, *, whole_path: bool, negative: bool) -> bytes:
             at += char == b"\\"
             tokens.append(re.escape(pattern[at : at + 1]) or _NOTHING)
             at += 1
-    return _chained(tokens, (_ACROSS, _DIRECTORIES), (_WITHIN,))
+    return _chain_atomically(tokens, (_ACROSS, _DIRECTORIES), (_WITHIN,))
 
 
-def _chained(
+def _chain_atomically(
     tokens: list[bytes],
     wildcards: Sequence[bytes],
     *inner: Sequence[bytes],
@@ -157,7 +157,7 @@ def _chained(
             chunks.append([])
         chunks[-1].append(token)
     first, *others = (
-        _chained(chunk, *inner, to_the_end=to_the_end and chunk is chunks[-1])
+        _chain_atomically(chunk, *inner, to_the_end=to_the_end and chunk is chunks[-1])
         if inner
         else b"".join(chunk)
         for chunk in chunks
@@ -166,7 +166,7 @@ def _chained(
     return b"".join([first, *(b"(?>%s)" % other for other in others), last])
 
 
-def _bracket(pattern: bytes, at: int, *, whole_path: bool) -> tuple[bytes, int]:
+def _bracket_to_regex(pattern: bytes, at: int, *, whole_path: bool) -> tuple[bytes, int]:
     """The set whose '[' stands before `at` as an expression, and where it ends; one without end matches nothing."""
     negative = pattern[at : at + 1] in (b"!", b"^")
     at += negative
@@ -208,7 +208,7 @@ def _bracket(pattern: bytes, at: int, *, whole_path: bool) -> tuple[bytes, int]:
     return (rb"(?!/)" if whole_path else b"") + found, at + 1
 
 
-class Ignores:
+class IgnoreRules:
     """What is ignored in one worktree. Paths are bytes, relative to its top."""
 
     def __init__(
@@ -219,18 +219,18 @@ class Ignores:
         self._read = read
         self._ignore_case = ignore_case
         self._everywhere = [self._rules(text) for text in reversed(everywhere)]
-        self._below: dict[bytes, list[Rule]] = {}
+        self._below: dict[bytes, list[IgnorePattern]] = {}
         self._directories: dict[bytes, bool] = {b"": False}
 
-    def _rules(self, text: bytes) -> list[Rule]:
-        return parse_rules(text, ignore_case=self._ignore_case)
+    def _rules(self, text: bytes) -> list[IgnorePattern]:
+        return parse_ignore_file(text, ignore_case=self._ignore_case)
 
-    def ignores(self, path: bytes) -> bool:
+    def is_ignored(self, path: bytes) -> bool:
         """Whether the file at `path`, which is not in the index, is ignored."""
         parent = path.rpartition(b"/")[0]
-        return self._ignores_directory(parent) or self._says(path, directory=False)
+        return self._is_directory_ignored(parent) or self._match(path, directory=False)
 
-    def _ignores_directory(self, path: bytes) -> bool:
+    def _is_directory_ignored(self, path: bytes) -> bool:
         unknown: list[bytes] = []
         while path not in self._directories:
             unknown.append(path)
@@ -238,28 +238,30 @@ class Ignores:
         ignored = self._directories[path]
         for below in reversed(unknown):
             # What lies in an ignored directory is ignored, whatever rules lie there.
-            ignored = ignored or self._says(below, directory=True)
+            ignored = ignored or self._match(below, directory=True)
             self._directories[below] = ignored
         return ignored
 
-    def _says(self, path: bytes, *, directory: bool) -> bool:
+    def _match(self, path: bytes, *, directory: bool) -> bool:
         base = path
         while base:
             base = base.rpartition(b"/")[0]
             prefix = base + b"/" if base else b""
             if base not in self._below:
                 self._below[base] = self._rules(self._read(prefix + b".gitignore"))
-            rule = _first(self._below[base], path[len(prefix) :], directory=directory)
+            rule = _first_match(self._below[base], path[len(prefix) :], directory=directory)
             if rule is not None:
                 return not rule.negative
         for rules in self._everywhere:
-            rule = _first(rules, path, directory=directory)
+            rule = _first_match(rules, path, directory=directory)
             if rule is not None:
                 return not rule.negative
         return False
 
 
-def _first(rules: Sequence[Rule], path: bytes, *, directory: bool) -> Rule | None:
+def _first_match(
+    rules: Sequence[IgnorePattern], path: bytes, *, directory: bool
+) -> IgnorePattern | None:
     name = path.rpartition(b"/")[2]
     for rule in rules:
         if (directory or not rule.directories_only) and rule.pattern.fullmatch(

@@ -27,7 +27,7 @@ _GITLINK = 0o160000
 _TREE = 0o040000
 
 
-class Entry(NamedTuple):
+class IndexEntry(NamedTuple):
     """One tracked path: what git knew of the file when it last looked; numbers are their low 32 bits."""
 
     ctime: int  # seconds
@@ -47,41 +47,41 @@ class Entry(NamedTuple):
 class Index(NamedTuple):
     """An index: its paths (as bytes, '/' between components) and what is unusual about it."""
 
-    entries: dict[bytes, Entry]
+    entries: dict[bytes, IndexEntry]
     gitlinks: frozenset[bytes]
     unmerged: frozenset[bytes]
     intent_to_add: frozenset[bytes]
     skip_worktree: frozenset[bytes]
     tree: bytes | None
     """The object id of the tree that the index equals, where its cache-tree knows."""
-    partial: str
+    incomplete: str
     """Why the entries are not the whole story ('split index', 'sparse index'), or ''."""
 
 
 _NONE: frozenset[bytes] = frozenset()
-EMPTY = Index({}, _NONE, _NONE, _NONE, _NONE, None, "")
+EMPTY_INDEX = Index({}, _NONE, _NONE, _NONE, _NONE, None, "")
 
 
 def parse_index(data: bytes) -> Index:
     """The index in `data`; raises Damaged where it is none, or holds what must be understood and is not."""
     try:
-        return _parse(data)
+        return _parse_entries(data)
     except (ValueError, IndexError, struct.error) as fault:
         raise Damaged(f"index: {fault}") from None
 
 
-def _parse(data: bytes) -> Index:
+def _parse_entries(data: bytes) -> Index:
     signature, version, count = _COUNT.unpack_from(data)
     if signature != b"DIRC" or version not in (2, 3, 4):
         raise Damaged("index: not a git index of version 2, 3 or 4")
-    entries: dict[bytes, Entry] = {}
+    entries: dict[bytes, IndexEntry] = {}
     gitlinks: list[bytes] = []
     unmerged: list[bytes] = []
     intended: list[bytes] = []
     skipped: list[bytes] = []
     partial = ""
     at, path = _COUNT.size, b""
-    unpack, fixed, make = _ENTRY.unpack_from, _ENTRY.size, Entry._make
+    unpack, fixed, make = _ENTRY.unpack_from, _ENTRY.size, IndexEntry._make
     for _ in range(count):
         entry = make(unpack(data, at))
         start = at + fixed
@@ -90,7 +90,7 @@ def _parse(data: bytes) -> Index:
             extended = int.from_bytes(data[start : start + 2], "big")
             start += 2
         if version == 4:
-            drop, start = _offset(data, start)
+            drop, start = _parse_varint(data, start)
             end = data.index(b"\0", start)
             path = path[: len(path) - drop] + data[start:end]
             at = end + 1
@@ -111,7 +111,7 @@ def _parse(data: bytes) -> Index:
             gitlinks.append(path)
         elif entry.mode == _TREE:
             partial = "sparse index"
-    tree, split = _extensions(data, at)
+    tree, split = _parse_extensions(data, at)
     return Index(
         entries,
         frozenset(gitlinks),
@@ -123,7 +123,7 @@ def _parse(data: bytes) -> Index:
     )
 
 
-def _offset(data: bytes, at: int) -> tuple[int, int]:
+def _parse_varint(data: bytes, at: int) -> tuple[int, int]:
     """A variable-width offset (the encoding of pack files' OFS_DELTA) and where it ends."""
     byte = data[at]
     value = byte & 127
@@ -134,14 +134,14 @@ def _offset(data: bytes, at: int) -> tuple[int, int]:
     return value, at + 1
 
 
-def _extensions(data: bytes, at: int) -> tuple[bytes | None, bool]:
+def _parse_extensions(data: bytes, at: int) -> tuple[bytes | None, bool]:
     """The root of the cache-tree where it is valid, and whether the index is a split one."""
     tree, split = None, False
     while at + _EXTENSION.size <= len(data) - _HASH:
         name, size = _EXTENSION.unpack_from(data, at)
         body = data[at + _EXTENSION.size : at + _EXTENSION.size + size]
         if name == b"TREE":
-            tree = _cache_tree_root(body)
+            tree = _parse_cache_tree(body)
         elif name == b"link":
             split = True
         elif name != b"sdir" and not name[:1].isupper():
@@ -150,7 +150,7 @@ def _extensions(data: bytes, at: int) -> tuple[bytes | None, bool]:
     return tree, split
 
 
-def _cache_tree_root(body: bytes) -> bytes | None:
+def _parse_cache_tree(body: bytes) -> bytes | None:
     # An empty path, NUL, the entry count ('-1' where it is out of date), ' ', subtrees, LF, object id.
     numbers, found, rest = body.removeprefix(b"\0").partition(b"\n")
     if not found or numbers.startswith(b"-"):

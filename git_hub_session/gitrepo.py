@@ -13,23 +13,29 @@ from contextlib import contextmanager
 from functools import cached_property
 
 from git_hub_session.errors import HubError
-from git_hub_session.escape import visible
-from git_hub_session.gitconfig import environment_settings, is_true
-from git_hub_session.gitignore import MOST_TEXT
-from git_hub_session.libgit2 import ConfigLevel, DiffStatsFormat, SortMode, pygit2, without_index
-from git_hub_session.refnames import REFS, TO_FILES
-from git_hub_session.refs import settled
-from git_hub_session.regular import regular
+from git_hub_session.escape import escape_control
+from git_hub_session.gitconfig import config_from_environment, is_true
+from git_hub_session.gitignore import MAX_BYTES
+from git_hub_session.libgit2 import (
+    ConfigLevel,
+    DiffStatsFormat,
+    SortMode,
+    pygit2,
+    open_without_index,
+)
+from git_hub_session.refnames import REFS, MIGRATE_REFTABLE_HINT
+from git_hub_session.refs import read_consistently
+from git_hub_session.regular import open_regular
 from git_hub_session.typed import NamedTuple
 
 
-class CannotOpen(HubError):
+class CannotOpenRepository(HubError):
     """libgit2 does not open the repository (SHA-256, reftable, an extension it does not know)."""
 
     code = "cannot-open"
 
 
-class CannotRead(HubError):
+class CannotReadRepository(HubError):
     """Something that the repository should hold is missing or broken."""
 
     code = "cannot-read"
@@ -42,13 +48,13 @@ class CannotRead(HubError):
 
 
 @contextmanager
-def _reading() -> Iterator[None]:
+def _translate_errors() -> Iterator[None]:
     """What libgit2 raises becomes CannotRead."""
     try:
         yield
     except (pygit2.GitError, KeyError, ValueError, OSError) as fault:
         told = str(fault.args[0] if isinstance(fault, KeyError) else fault)
-        raise CannotRead(told if " " in told else f"no object {told}") from None
+        raise CannotReadRepository(told if " " in told else f"no object {told}") from None
 
 
 class Branch(NamedTuple):
@@ -86,8 +92,8 @@ class GitRepo:
         """
         pygit2.settings.owner_validation = False
         self._environ = environ
-        self._settings = environment_settings(environ)
-        self._unread = _leave_out_what_git_does_not_read(environ)
+        self._settings = config_from_environment(environ)
+        self._unread = _match_git_config_scope(environ)
         try:
             self._repo = pygit2.Repository(common_dir)
         except pygit2.GitError as fault:
@@ -95,16 +101,16 @@ class GitRepo:
         self._trees: dict[bytes, dict[bytes, tuple[int, bytes]]] = {}
         self._ignore_settings: dict[str, tuple[str, bool] | None] = {}
 
-    @_reading()
+    @_translate_errors()
     def branches(self, prefix: str) -> list[Branch]:
         """Every ref that starts with `prefix`, by name; a broken one has no oid."""
         return [self.branch(ref) for ref in self.refs(prefix)]
 
-    @_reading()
+    @_translate_errors()
     def refs(self, prefix: str) -> list[str]:
         """The names of the refs that start with `prefix`, sorted."""
         wanted = os.fsencode(prefix)
-        names = settled(self._repo.path, self._repo.raw_listall_references)
+        names = read_consistently(self._repo.path, self._repo.raw_listall_references)
         return sorted(os.fsdecode(name) for name in names if name.startswith(wanted))
 
     def branch(self, ref: str) -> Branch:
@@ -131,7 +137,7 @@ class GitRepo:
         """Whether `oid` is the object id of anything that is there."""
         return self._find(oid) is not None
 
-    def target(self, ref: str) -> str:
+    def find_ref_target(self, ref: str) -> str:
         """What `ref` itself holds: an object id (a tag object's, not its commit's), or, if it is
         symbolic, another ref's name; '' where it is not there."""
         try:
@@ -139,8 +145,8 @@ class GitRepo:
         except (pygit2.GitError, ValueError, KeyError, OSError):
             return ""
 
-    @_reading()
-    def stash_of(self, ref: str) -> tuple[str, ...]:
+    @_translate_errors()
+    def find_stash(self, ref: str) -> tuple[str, ...]:
         """What the stash at `ref` keeps: its HEAD commit, then the trees of I, W and U ('' if none).
 
         () where it is none: not every commit with two parents is a stash.
@@ -153,13 +159,13 @@ class GitRepo:
         worktree = str(self._repo[tip].peel(pygit2.Tree).id)
         return (str(parents[0].id), trees[0], worktree, trees[1] if len(trees) > 1 else "")
 
-    @_reading()
-    def message(self, ref: str) -> str:
+    @_translate_errors()
+    def commit_message(self, ref: str) -> str:
         """The message of the commit that `ref` leads to, without line feeds at its end."""
         message = self._repo[self.tip(ref)].peel(pygit2.Commit).raw_message
         return message.decode("utf-8", "surrogateescape").rstrip("\n")
 
-    @_reading()
+    @_translate_errors()
     def ahead_behind(self, tip: str, base: str) -> tuple[int, int]:
         """How many commits `tip` has that `base` has not, and the other way round.
 
@@ -168,8 +174,8 @@ class GitRepo:
         """
         return len(self.commit_parents([tip], [base])), len(self.commit_parents([base], [tip]))
 
-    @_reading()
-    def contains(self, tip: str, commit: str) -> bool:
+    @_translate_errors()
+    def is_ancestor(self, tip: str, commit: str) -> bool:
         """Whether the commit `tip` ('': none) is, or descends from, the commit of object id `commit`."""
         return (
             bool(tip)
@@ -180,29 +186,29 @@ class GitRepo:
             )
         )
 
-    @_reading()
+    @_translate_errors()
     def diff_stat(self, tip: str, base: str) -> DiffStat:
         """What `tip` changed since it left `base`; from nothing where they share no history."""
-        return _stat(self._diff(tip, base))
+        return _diff_stat(self._diff(tip, base))
 
-    @_reading()
+    @_translate_errors()
     def diff_summary(self, tip: str, base: str) -> tuple[DiffStat, tuple[str, ...]]:
         """The same, and file by file, with what was renamed: the lines of `git diff --stat --summary`.
 
         Where a name is no plain text they are simpler: libgit2 writes out what is in it, line feeds too.
         """
         diff = self._diff(tip, base)
-        stat = _stat(diff)
+        stat = _diff_stat(diff)
         diff.find_similar()
         shape = DiffStatsFormat.FULL | DiffStatsFormat.INCLUDE_SUMMARY
         names = {one.raw_path for delta in diff.deltas for one in (delta.old_file, delta.new_file)}
-        if all(visible(name) == name for name in map(os.fsdecode, names)):
+        if all(escape_control(name) == name for name in map(os.fsdecode, names)):
             return stat, tuple(diff.stats.format(shape, _COLUMNS).split("\n")[:-1])
         total = diff.stats.format(DiffStatsFormat.SHORT, _COLUMNS).rstrip("\n")
-        return stat, (*(_line(patch) for patch in diff if patch), total)
+        return stat, (*(_format_patch(patch) for patch in diff if patch), total)
 
     def _diff(self, tip: str, base: str) -> pygit2.Diff:
-        repo = self._comparing
+        repo = self._repo_without_index
         fork = repo.merge_base(pygit2.Oid(hex=tip), pygit2.Oid(hex=base))
         new = repo[tip].peel(pygit2.Tree)
         if fork is None:
@@ -210,16 +216,16 @@ class GitRepo:
         return repo[fork].peel(pygit2.Tree).diff_to_tree(new)
 
     @cached_property
-    def _comparing(self) -> pygit2.Repository:
+    def _repo_without_index(self) -> pygit2.Repository:
         """The repository, to compare trees: libgit2 then reads its index for attributes, and does not
         know every form of one (split, sparse). In its place it is shown a worktree that has none."""
         try:
             _ = self._repo.index
         except pygit2.GitError:
-            return without_index(self._repo)
+            return open_without_index(self._repo)
         return self._repo
 
-    @_reading()
+    @_translate_errors()
     def commit_parents(self, tips: Iterable[str], hidden: Iterable[str]) -> dict[str, list[str]]:
         """Return the commits that a tip reaches and no hidden commit reaches, with their parents.
 
@@ -238,8 +244,8 @@ class GitRepo:
         except (KeyError, ValueError):
             return None
 
-    @_reading()
-    def unreached(self, oids: Iterable[str]) -> list[str]:
+    @_translate_errors()
+    def unreachable(self, oids: Iterable[str]) -> list[str]:
         """Those of the objects that no ref leads to and no other of them contains.
 
         A tag or a file is reached only by a ref that holds it itself: no tree is searched. A
@@ -249,8 +255,8 @@ class GitRepo:
         starts = [oid for oid, one in found.items() if isinstance(one, pygit2.Commit)]
         others = {oid for oid, one in found.items() if isinstance(one, pygit2.Tag | pygit2.Blob)}
         if others:
-            others -= {self.target(ref) for ref in self.refs(REFS)}
-        contained = {self._tagged(found[oid]) for oid in others} - {""}
+            others -= {self.find_ref_target(ref) for ref in self.refs(REFS)}
+        contained = {self._peel_tag(found[oid]) for oid in others} - {""}
         starts += contained
         if not starts:
             return [oid for oid in found if oid in others]
@@ -270,22 +276,24 @@ class GitRepo:
     def _tips(self) -> set[str]:
         """The commits that refs lead to. There may be 100,000 refs: none is looked up by its name."""
         look = lambda: {ref.target for ref in self._repo.references.iterator()}
-        targets = settled(self._repo.path, look)
+        targets = read_consistently(self._repo.path, look)
         tips = {
-            self.tip(target) if isinstance(target, str) else self._peeled(self._find(str(target)))
+            self.tip(target)
+            if isinstance(target, str)
+            else self._peel_to_commit(self._find(str(target)))
             for target in targets
         }
         return tips - {""}
 
     @staticmethod
-    def _peeled(found: pygit2.Object | None) -> str:
+    def _peel_to_commit(found: pygit2.Object | None) -> str:
         """The commit that an object is, or is a tag of, or ''."""
         try:
             return str(found.peel(pygit2.Commit).id) if found is not None else ""
         except (pygit2.GitError, ValueError):
             return ""
 
-    def _tagged(self, found: pygit2.Object | None) -> str:
+    def _peel_tag(self, found: pygit2.Object | None) -> str:
         """The commit that a tag leads to, or '' for anything else."""
         while isinstance(found, pygit2.Tag):
             found = self._repo[found.target]
@@ -293,7 +301,7 @@ class GitRepo:
                 return str(found.id)
         return ""
 
-    @_reading()
+    @_translate_errors()
     def tree_id(self, commit: str) -> bytes:
         """The object id of a commit's tree (a tree's is its own), as 20 bytes; b'' where there is no such commit."""
         found = self._find(commit)
@@ -301,17 +309,17 @@ class GitRepo:
             return found.id.raw
         return found.tree_id.raw if isinstance(found, pygit2.Commit) else b""
 
-    @_reading()
+    @_translate_errors()
     def tree_entries(self, commit: str) -> dict[bytes, tuple[int, bytes]]:
         """Every file of a commit's tree, or of a tree: {path: (mode, object id as 20 bytes)}."""
         tree = self.tree_id(commit)
         if not tree:
             return {}
         if tree not in self._trees:
-            self._trees[tree] = self._flat(tree)
+            self._trees[tree] = self._flatten_tree(tree)
         return self._trees[tree]
 
-    def _flat(self, tree: bytes) -> dict[bytes, tuple[int, bytes]]:
+    def _flatten_tree(self, tree: bytes) -> dict[bytes, tuple[int, bytes]]:
         # By raw_name: pygit2's Index has only names that are UTF-8.
         entries: dict[bytes, tuple[int, bytes]] = {}
         trees = [(b"", self._repo[tree.hex()].peel(pygit2.Tree))]
@@ -325,8 +333,8 @@ class GitRepo:
                     entries[path] = (int(entry.filemode), entry.id.raw)
         return entries
 
-    @_reading()
-    def added(self, old: str, new: str) -> list[bytes]:
+    @_translate_errors()
+    def paths_added(self, old: str, new: str) -> list[bytes]:
         """The paths of the files of the commit `new` at which the commit `old` has none."""
         found: list[bytes] = []
         pairs: list[tuple[bytes, pygit2.Tree | None, pygit2.Tree]] = [
@@ -350,19 +358,19 @@ class GitRepo:
         """The object id, as 20 bytes, that `data` has as a blob."""
         return pygit2.hash(data).raw
 
-    @_reading()
-    def blob(self, oid: bytes) -> bytes:
+    @_translate_errors()
+    def read_blob(self, oid: bytes) -> bytes:
         """The bytes of the blob of that object id, 20 bytes."""
         return self._repo[oid.hex()].peel(pygit2.Blob).data
 
-    @_reading()
+    @_translate_errors()
     def ignore_rules(self, git_dir: str, top: str) -> tuple[list[bytes], bool]:
         """Return the texts of core.excludesFile and info/exclude, and the value of core.ignoreCase.
 
         The settings are those of the worktree at `top` with the git dir `git_dir`. If git reads a
         file that libgit2 does not read, core.excludesFile counts as empty: that only saves more.
         """
-        exclude = _content(os.path.join(self._repo.path, "info", "exclude"))
+        exclude = read_bytes(os.path.join(self._repo.path, "info", "exclude"))
         owner = git_dir if self._has_worktree_settings else self._repo.path
         if owner not in self._ignore_settings:  # read 200 worktrees in 40 ms less
             self._ignore_settings[owner] = self._read_ignore_settings(owner)
@@ -370,7 +378,7 @@ class GitRepo:
         if settings is None:
             return [b"", exclude], False
         named, ignore_case = settings
-        return [_content(os.path.join(top, os.path.expanduser(named))), exclude], ignore_case
+        return [read_bytes(os.path.join(top, os.path.expanduser(named))), exclude], ignore_case
 
     def _read_ignore_settings(self, git_dir: str) -> tuple[str, bool] | None:
         config = pygit2.Repository(git_dir).config
@@ -389,14 +397,14 @@ class GitRepo:
         return any(name.startswith(prefixes) for name in _names(self._repo.config))
 
     @cached_property
-    @_reading()
-    def knows_all_settings(self) -> bool:
+    @_translate_errors()
+    def reads_all_config(self) -> bool:
         """Whether git itself reads its configuration from nowhere else."""
         unknown = self._unread or bool(self._settings)
         return not unknown and not _has_unknown_include(self._repo.config, self._settings)
 
-    @_reading()
-    def settings(self, name: str) -> list[str]:
+    @_translate_errors()
+    def config_values(self, name: str) -> list[str]:
         """Every value for `name`, the one that counts last, where all settings are known; see Context.settings."""
         return self._values(self._repo.config, name)
 
@@ -411,36 +419,36 @@ class GitRepo:
 
 # What libgit2 says of a repository that it does not read, and how one gets a repository that it does.
 _WAYS_OUT = {
-    "extensions.refstorage": TO_FILES,
+    "extensions.refstorage": MIGRATE_REFTABLE_HINT,
     "object format": "it takes a repository whose objects are named by SHA-1",
     "extensions.": "a newer pygit2, or a repository without that extension",
 }
 
 
-def _cannot_open(common_dir: str, told: str) -> CannotOpen:
+def _cannot_open(common_dir: str, told: str) -> CannotOpenRepository:
     way = next((way for word, way in _WAYS_OUT.items() if word in told), "")
     works = "'list', 'update', 'log' and 'board' work all the same"
-    return CannotOpen(
+    return CannotOpenRepository(
         f"libgit2 cannot open '{common_dir}': {told.removeprefix(f'{common_dir}: ')}",
         hint=f"{way}\n{works}".lstrip(),
     )
 
 
-def _line(patch: pygit2.Patch) -> str:
+def _format_patch(patch: pygit2.Patch) -> str:
     """One file of a diff: `A name | 12`."""
     _, added, deleted = patch.line_stats
-    name = visible(os.fsdecode(patch.delta.new_file.raw_path))
+    name = escape_control(os.fsdecode(patch.delta.new_file.raw_path))
     return f" {patch.delta.status_char()} {name} | {added + deleted}"
 
 
-def _stat(diff: pygit2.Diff) -> DiffStat:
+def _diff_stat(diff: pygit2.Diff) -> DiffStat:
     """As git counts: a file that became a link is one file, though libgit2 has it deleted and added."""
     files = {delta.new_file.raw_path for delta in diff.deltas}
     stats = diff.stats
     return DiffStat(len(files), stats.insertions, stats.deletions)
 
 
-def _leave_out_what_git_does_not_read(environ: Mapping[str, str]) -> bool:
+def _match_git_config_scope(environ: Mapping[str, str]) -> bool:
     """Keep libgit2 from files that git does not read; whether git reads others in their place."""
     no_system = is_true(environ.get("GIT_CONFIG_NOSYSTEM"))
     other_system, other_global = ("GIT_CONFIG_" + name in environ for name in ("SYSTEM", "GLOBAL"))
@@ -471,9 +479,9 @@ def _names(config: pygit2.Config) -> Iterator[bytes]:
             yield fault.object  # the name: an entry decodes nothing else
 
 
-def _content(path: str) -> bytes:
+def read_bytes(path: str) -> bytes:
     try:
-        with open(path, "rb", opener=regular) as file:
-            return file.read(MOST_TEXT + 1)
+        with open(path, "rb", opener=open_regular) as file:
+            return file.read(MAX_BYTES + 1)
     except OSError:
         return b""

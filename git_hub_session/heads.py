@@ -23,10 +23,10 @@ def read_head(git_dir: str) -> tuple[str, str]:
             return os.readlink(path), ""
     except OSError:
         return "", ""
-    text = text_of(path).rstrip("\n")
+    text = read_text(path).rstrip("\n")
     if text.startswith("ref:") and "\0" not in text:
         return text[4:].strip(), ""
-    return "", text if is_id(text) else ""
+    return "", text if is_object_id(text) else ""
 
 
 class Operation(NamedTuple):
@@ -36,7 +36,7 @@ class Operation(NamedTuple):
     """'merge', 'rebase', 'am', 'cherry-pick', 'revert', 'bisect' or ''."""
     branches: tuple[str, ...]
     """The full refs of the branches that it will come back to."""
-    moved: tuple[str, ...]
+    other_branches: tuple[str, ...]
     """Other branches that `rebase --update-refs` will move."""
 
 
@@ -55,26 +55,26 @@ _MARKS = {
 _APPLYING = "rebase-apply/applying"  # git am's, which otherwise looks like an old rebase
 
 
-def operation_of(git_dir: str) -> Operation:
+def read_operation(git_dir: str) -> Operation:
     """The unfinished operation in the worktree whose own git directory is `git_dir`."""
-    present = _marks_in(git_dir)
+    present = _operation_files(git_dir)
     branches: list[str] = []
     moved: list[str] = []
     for directory in present & {"rebase-merge", "rebase-apply"}:
-        branches.append(text_of(os.path.join(git_dir, directory, "head-name")).strip())
+        branches.append(read_text(os.path.join(git_dir, directory, "head-name")).strip())
         # Three lines each: the ref, its old and its new object id.
-        moved += text_of(os.path.join(git_dir, directory, "update-refs")).splitlines()[::3]
+        moved += read_text(os.path.join(git_dir, directory, "update-refs")).splitlines()[::3]
     if "BISECT_LOG" in present:
-        start = text_of(os.path.join(git_dir, "BISECT_START")).strip()
-        if not is_id(start):  # begun off any branch
+        start = read_text(os.path.join(git_dir, "BISECT_START")).strip()
+        if not is_object_id(start):  # begun off any branch
             branches.append(start if start.startswith(REFS) else HEADS + start)
     name = next((name for mark, name in _MARKS.items() if mark in present), "")
     if "rebase-apply" in present and os.path.exists(os.path.join(git_dir, _APPLYING)):
         name = "am"
-    return Operation(name, _branches(branches), _branches(moved))
+    return Operation(name, _branches_only(branches), _branches_only(moved))
 
 
-def _marks_in(git_dir: str) -> set[str]:
+def _operation_files(git_dir: str) -> set[str]:
     """Which of _MARKS are there: one listing, for nearly always there is none."""
     try:
         return _MARKS.keys() & os.listdir(git_dir)
@@ -82,44 +82,44 @@ def _marks_in(git_dir: str) -> set[str]:
         return {mark for mark in _MARKS if os.path.lexists(os.path.join(git_dir, mark))}
 
 
-def _branches(refs: list[str]) -> tuple[str, ...]:
+def _branches_only(refs: list[str]) -> tuple[str, ...]:
     return tuple(ref for ref in refs if ref.startswith(HEADS) and "\0" not in ref)
 
 
 _MOVING = "checkout: moving from "  # what git checkout and git switch say there
 
 
-def reflog(git_dir: str, ref: str) -> list[str]:
+def read_reflog(git_dir: str, ref: str) -> list[str]:
     """The lines of a reflog: old id, new id, who, when; then a tab and why."""
-    return text_of(os.path.join(git_dir, "logs", ref), limit=1 << 24, end=True).splitlines()
+    return read_text(os.path.join(git_dir, "logs", ref), limit=1 << 24, end=True).splitlines()
 
 
 def reflog_tip(git_dir: str, ref: str) -> str:
     """The object id that the reflog of `ref` in `git_dir` has last, or ''."""
-    last = "".join(reflog(git_dir, ref)[-1:])[41:81]
-    return last if is_id(last) else ""
+    last = "".join(read_reflog(git_dir, ref)[-1:])[41:81]
+    return last if is_object_id(last) else ""
 
 
-def left_branches(git_dir: str) -> list[str]:
+def previous_branches(git_dir: str) -> list[str]:
     """The full refs of the branches that HEAD has left, in that order, as its reflog has them."""
-    whys = (line.partition("\t")[2] for line in reflog(git_dir, "HEAD"))
+    whys = (line.partition("\t")[2] for line in read_reflog(git_dir, "HEAD"))
     moves = (why.removeprefix(_MOVING) for why in whys if why.startswith(_MOVING))
     sources = (move.partition(" ")[0] for move in moves)
-    return [HEADS + source for source in sources if not is_id(source)]
+    return [HEADS + source for source in sources if not is_object_id(source)]
 
 
 def reflog_commits(common_dir: str, ref: str) -> list[str]:
     """The object ids that the reflog of the full ref `ref` has; it goes with the ref."""
-    words = dict.fromkeys(line[41:81] for line in reflog(common_dir, ref))
-    return [word for word in words if is_id(word)]
+    words = dict.fromkeys(line[41:81] for line in read_reflog(common_dir, ref))
+    return [word for word in words if is_object_id(word)]
 
 
-def is_id(text: str) -> bool:
+def is_object_id(text: str) -> bool:
     """Whether it is an object id, written out."""
     return len(text) in (40, 64) and all(char in "0123456789abcdef" for char in text)
 
 
-def text_of(path: str, *, limit: int = _LIMIT, end: bool = False) -> str:
+def read_text(path: str, *, limit: int = _LIMIT, end: bool = False) -> str:
     """What the file has, its first `limit` bytes, or its last; '' where it cannot be read. Nobody is waited for."""
     # Not open(): of the calls that it makes this needs half, and there are thousands of files.
     try:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from git_hub_session.states import State, is_step
+from git_hub_session.states import State, is_transition
 from git_hub_session.typed import Any, NamedTuple
 
-DOCTOR = "doctor"
+DOCTOR_VERB = "doctor"
 """The verb of an entry that is no step: it says where the session stands, whatever was before."""
 
 
@@ -22,38 +22,45 @@ class Transition(NamedTuple):
     reason: str
 
 
-def fault_of(history: Sequence[Transition], state: State) -> str:
+def find_contradiction(history: Sequence[Transition], state: State) -> str:
     """Where the history, since the doctor's last entry, does not lead to `state`; '' if it does, or is empty.
 
     AgentHub's script moves sessions without a word in it.
     """
-    anew = max((at for at, step in enumerate(history) if step.verb == DOCTOR), default=-1)
+    anew = max((at for at, step in enumerate(history) if step.verb == DOCTOR_VERB), default=-1)
     last = history[anew].target if anew >= 0 else ""
     for step in history[anew + 1 :]:
         if last and step.source != last:
             return f"its history goes to '{last}', and on from '{step.source}'"
-        if not is_step(step.source, step.target):
+        if not is_transition(step.source, step.target):
             return f"its history goes from '{step.source}' to '{step.target}'"
         last = step.target
-    if not last or _leads(last, state):
+    if not last or _can_reach(last, state):
         return ""
     return f"its history ends at '{last}', and it is '{state}'"
 
 
-def _leads(source: str, target: State) -> bool:
+def _can_reach(source: str, target: State) -> bool:
     """Whether lawful steps lead from the state spelled so to the other: AgentHub takes them without a word."""
     return source == target or any(
-        is_step(source, step) and _leads(step, target) for step in State if step != source
+        is_transition(source, step) and _can_reach(step, target) for step in State if step != source
     )
 
 
-def corrected(
+def with_correction(
     document: Mapping[str, Any], target: State, *, source: str, at: str, by: str, reason: str
 ) -> dict[str, Any]:
     """A state.json that says `target`, and why; what was no history is kept as `history_before`."""
     fixed, history = dict(document), document.get("history", [])
     if not isinstance(history, list) or not all(isinstance(step, dict) for step in history):
         fixed["history_before"], history = history, []
-    step = {"at": at, "from": source, "to": str(target), "by": by, "verb": DOCTOR, "reason": reason}
+    step = {
+        "at": at,
+        "from": source,
+        "to": str(target),
+        "by": by,
+        "verb": DOCTOR_VERB,
+        "reason": reason,
+    }
     fixed.update(state=str(target), updated=at, history=[*history, step])
     return fixed

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import os
 
-from git_hub_session.documents import encode_document
+from git_hub_session.documents import encode_json
 from git_hub_session.errors import Damaged
-from git_hub_session.files import Directory
+from git_hub_session.files import SafeDirectory
 
-LOCK_WAIT = 10.0  # seconds
+LOCK_TIMEOUT = 10.0  # seconds
 
-FILES = ("config.yaml", "state.json")
+SESSION_FILES = ("config.yaml", "state.json")
 """Those of a session, when it is made."""
 
 CHANNELS = ("dispatch", "progress", "results")
@@ -26,7 +26,7 @@ _IGNORE = ".gitignore"
 _IGNORED = b"# made by git hub-session: sessions are no part of the project\n*\n"
 
 
-def make_hub(path: str) -> None:
+def create_hub(path: str) -> None:
     """The directories of the hub, the board, and .gitignore; raises OSError, Damaged for a link."""
     os.makedirs(os.path.dirname(path), exist_ok=True)
     if not os.path.lexists(path):
@@ -34,59 +34,59 @@ def make_hub(path: str) -> None:
             os.mkdir(path)
         except FileExistsError:
             pass
-    with Directory(path) as hub:
-        hub.made("sessions").close()
-        make_board(hub)
-    ignore(path)
+    with SafeDirectory(path) as hub:
+        hub.ensure_child("sessions").close()
+        create_board(hub)
+    write_gitignore(path)
 
 
-def ignore(path: str) -> None:
+def write_gitignore(path: str) -> None:
     """Keep the hub out of commits, where nobody has said otherwise; raises OSError, Damaged."""
-    with Directory(path) as hub:
-        _make_once(hub, _IGNORE, _IGNORED)
+    with SafeDirectory(path) as hub:
+        _create_once(hub, _IGNORE, _IGNORED)
 
 
-def make_board(hub: Directory) -> None:
+def create_board(hub: SafeDirectory) -> None:
     """The board in the hub, as AgentHub's board manager expects it; what is there stays."""
-    with hub.made("board") as board:
+    with hub.ensure_child("board") as board:
         for channel in CHANNELS:
-            board.made(channel).close()
+            board.ensure_child(channel).close()
         counters = dict.fromkeys(CHANNELS, 0)
-        index = encode_document({"channels": list(CHANNELS), "counters": counters})
-        _make_once(board, "_index.json", index)
+        index = encode_json({"channels": list(CHANNELS), "counters": counters})
+        _create_once(board, "_index.json", index)
 
 
-def _make_once(directory: Directory, name: str, data: bytes) -> None:
+def _create_once(directory: SafeDirectory, name: str, data: bytes) -> None:
     """Make a file, whole, that nobody has made yet: what is there may have been written to."""
     if not directory.exists(name):
-        directory.lock(wait=LOCK_WAIT)
+        directory.lock(wait=LOCK_TIMEOUT)
         if not directory.exists(name):
-            directory.replace(name, data)
+            directory.replace_atomically(name, data)
 
 
-def is_ignored(path: str) -> bool:
+def has_gitignore(path: str) -> bool:
     """Whether the hub has a .gitignore, whatever it says."""
     return os.path.lexists(os.path.join(path, _IGNORE))
 
 
-def half_made(path: str) -> list[str]:
+def incomplete_sessions(path: str) -> list[str]:
     """The names, below `sessions`, of what killed calls had begun to make."""
     try:
-        with Directory(path) as hub, hub.child("sessions") as sessions:
-            return [name for name in sessions.leftovers() if not _is_being_made(sessions, name)]
+        with SafeDirectory(path) as hub, hub.open_child("sessions") as sessions:
+            return [name for name in sessions.temporary_files() if not _is_locked(sessions, name)]
     except FileNotFoundError:
         return []
 
 
-def _is_being_made(sessions: Directory, name: str) -> bool:
+def _is_locked(sessions: SafeDirectory, name: str) -> bool:
     try:
-        with sessions.child(name) as directory:
+        with sessions.open_child(name) as directory:
             return directory.is_locked()
     except (OSError, Damaged):
         return True  # it is done by now, or nothing of ours
 
 
-def clear(path: str) -> None:
+def remove_incomplete_sessions(path: str) -> None:
     """Delete that; raises OSError, Damaged."""
-    with Directory(path) as hub, hub.child("sessions") as sessions:
-        sessions.sweep(FILES)
+    with SafeDirectory(path) as hub, hub.open_child("sessions") as sessions:
+        sessions.remove_stale_pending(SESSION_FILES)

@@ -20,21 +20,21 @@ _VALUE = r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?(?!\.?\d)|[+-]?(?:nan|in
 _BEFORE, _BEHIND = r"(?<![\w.-])", r"(?![\w-])"
 
 
-class NoMetric(Exception):
+class MetricNotFound(Exception):
     """There is none; the message says why."""
 
 
 def read_metric(text: str, name: str) -> float:
     """The metric called `name` in `text`; raises NoMetric."""
-    for document in _documents(text):
-        found = _at(document, name)
+    for document in _parse_documents(text):
+        found = _value_at(document, name)
         if found is not None:
-            return _finite(found, name)
+            return _require_finite(found, name)
     word = f"{_BEFORE if name[:1].isalnum() else ''}{re.escape(name)}{_BEHIND if name[-1:].isalnum() else ''}"
     numbers = re.findall(rf"{word}[\"']?\s*[:=]\s*({_VALUE})", text, re.IGNORECASE)
     if not numbers:
-        raise NoMetric(f"no '{name}' in what it printed")
-    return _finite(float(numbers[-1]), name)
+        raise MetricNotFound(f"no '{name}' in what it printed")
+    return _require_finite(float(numbers[-1]), name)
 
 
 def parse_number(text: str) -> float | None:
@@ -46,13 +46,13 @@ def parse_number(text: str) -> float | None:
     return number if abs(number) <= _LARGEST else None
 
 
-def _finite(number: float, name: str) -> float:
+def _require_finite(number: float, name: str) -> float:
     if not abs(number) <= _LARGEST:
-        raise NoMetric(f"'{name}' is {number}")
+        raise MetricNotFound(f"'{name}' is {number}")
     return number
 
 
-def _documents(text: str) -> list[Any]:
+def _parse_documents(text: str) -> list[Any]:
     """The JSON document that the text is, or that its last line is, after other lines."""
     lines = text.strip().rsplit("\n", 1)
     for candidate in dict.fromkeys((text, lines[-1])):
@@ -63,9 +63,9 @@ def _documents(text: str) -> list[Any]:
     return []
 
 
-def _at(document: Any, path: str) -> float | None:
+def _value_at(document: Any, path: str) -> float | None:
     """The number at `path`, or None where there is none."""
-    whole = _number(document.get(path)) if isinstance(document, dict) else None
+    whole = _as_float(document.get(path)) if isinstance(document, dict) else None
     if whole is not None:
         return whole
     for key in re.findall(r"[^.\[\]]+", path):
@@ -76,10 +76,10 @@ def _at(document: Any, path: str) -> float | None:
             document = None if index is None else document[index]
         else:
             return None
-    return _number(document)
+    return _as_float(document)
 
 
-def _number(value: object) -> float | None:
+def _as_float(value: object) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     try:

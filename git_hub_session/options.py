@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from git_hub_session.clock import parse_span
+from git_hub_session.clock import parse_duration
 from git_hub_session.errors import UsageError
 from git_hub_session.typed import NamedTuple
 from git_hub_session.util.numbers import parse_int
@@ -28,11 +28,11 @@ class Option(NamedTuple):
     help: str
     value: str = ""
     choices: tuple[str, ...] = ()
-    many: bool = False
+    repeatable: bool = False
     """Whether each use adds a value."""
-    exact: bool = False
+    no_abbreviation: bool = False
     """Whether it has to be written out: a typing error must not give up somebody's work."""
-    optional: bool = False
+    value_optional: bool = False
     """Whether the value may be left out; it is then ''."""
 
     @property
@@ -50,16 +50,16 @@ class Usage(NamedTuple):
 
     lines: tuple[str, ...]
     options: tuple[Option, ...]
-    most: int | None = 0
+    max_arguments: int | None = 0
     """How many arguments it takes at the most; None: any number."""
-    command: bool = False
+    takes_command: bool = False
     """Whether what stands behind `--` is a command to run, and no argument."""
 
 
 DRY_RUN = Option("-n, --dry-run", "show what would be done, but change nothing")
 QUIET = Option("-q, --quiet", "print only errors and requested output")
 TIMEOUT = Option("--timeout", "time limit for each command, such as 90s or 2h", "<time>")
-YES = Option("--yes", "do not ask for confirmation", exact=True)
+YES = Option("--yes", "do not ask for confirmation", no_abbreviation=True)
 JOBS = Option("-j, --jobs", "number of parallel jobs (default: number of CPUs)", "<number>")
 FORMAT = (
     Option(
@@ -74,7 +74,7 @@ FORMAT = (
         "when to use color (default: auto)",
         "<when>",
         choices=("auto", "always", "never"),
-        optional=True,
+        value_optional=True,
     ),
 )
 HELP = Option("-h, --help", "show this help")
@@ -95,17 +95,17 @@ class Arguments:
         command: tuple[str, ...] = (),
     ) -> None:
         self._values = values
-        self.words = words
+        self.arguments = words
         """What is no option, in order."""
         self.command = command
         """What stands behind `--`, where that is a command to run."""
 
-    def text(self, name: str) -> str | None:
+    def value(self, name: str) -> str | None:
         """The value of an option, the last one given, or None."""
         value = self._values.get(name)
         return value if isinstance(value, str) else None
 
-    def texts(self, name: str) -> tuple[str, ...]:
+    def values(self, name: str) -> tuple[str, ...]:
         """All values of an option that adds one with each use."""
         value = self._values.get(name)
         return value if isinstance(value, tuple) else ()
@@ -114,7 +114,7 @@ class Arguments:
         """Whether a switch is on."""
         return self._values.get(name) is True
 
-    def only(
+    def subset(
         self, *names: str, words: Sequence[str] = (), command: Sequence[str] = ()
     ) -> Arguments:
         """The options called `names` for another command, with words of its own."""
@@ -122,25 +122,25 @@ class Arguments:
         return Arguments(values, tuple(words), tuple(command))
 
     @property
-    def word(self) -> str | None:
+    def argument(self) -> str | None:
         """The only argument, or None."""
-        return self.words[0] if self.words else None
+        return self.arguments[0] if self.arguments else None
 
 
-def timeout(args: Arguments) -> float | None:
+def parse_timeout(args: Arguments) -> float | None:
     """The value of TIMEOUT in seconds, None where it was not given; raises UsageError."""
-    text = args.text("timeout")
+    text = args.value("timeout")
     if text is None:
         return None
-    seconds = parse_span(f"{text}s" if parse_int(text[-1:], 9) is not None else text)
+    seconds = parse_duration(f"{text}s" if parse_int(text[-1:], 9) is not None else text)
     if not seconds:
         raise UsageError(f"not a time: '{text}'", hint="a number and s, m, h, d or w: 90s")
     return seconds
 
 
-def jobs(args: Arguments) -> int | None:
+def parse_jobs(args: Arguments) -> int | None:
     """The value of JOBS, None where it was not given; raises UsageError."""
-    text = args.text("jobs")
+    text = args.value("jobs")
     if text is None:
         return None
     number = parse_int(text, _MAX_JOBS_VALUE)
@@ -149,9 +149,9 @@ def jobs(args: Arguments) -> int | None:
     return min(number, _MOST_JOBS)
 
 
-def repeat(args: Arguments) -> int:
+def parse_repeat(args: Arguments) -> int:
     """How many times something is to be measured, 1 where --repeat was not given; raises UsageError."""
-    text = args.text("repeat")
+    text = args.value("repeat")
     if text is None:
         return 1
     number = parse_int(text, _MOST_REPEATS)
@@ -160,7 +160,7 @@ def repeat(args: Arguments) -> int:
     return number
 
 
-def parse(usage: Usage, argv: Sequence[str]) -> Arguments:
+def parse_arguments(usage: Usage, argv: Sequence[str]) -> Arguments:
     """Parse what follows the command's name; raises UsageError."""
     options = (*usage.options, HELP)
     spelled = {spelling: option for option in options for spelling in option.spellings}
@@ -171,20 +171,24 @@ def parse(usage: Usage, argv: Sequence[str]) -> Arguments:
     while rest:
         word = rest.pop()
         if word == "--":
-            (behind if usage.command else words).extend(reversed(rest))
+            (behind if usage.takes_command else words).extend(reversed(rest))
             break
         if word.startswith("--"):
-            _long(word, rest, spelled, values)
+            _parse_long(word, rest, spelled, values)
         elif word.startswith("-") and word != "-":
-            _bundle(word, rest, spelled, values)
+            _parse_short(word, rest, spelled, values)
         else:
             words.append(word)
-    if usage.most is not None and len(words) > usage.most and not values.get("help"):
-        raise UsageError(f"too many arguments: '{words[usage.most]}'")
+    if (
+        usage.max_arguments is not None
+        and len(words) > usage.max_arguments
+        and not values.get("help")
+    ):
+        raise UsageError(f"too many arguments: '{words[usage.max_arguments]}'")
     return Arguments(values, tuple(words), tuple(behind))
 
 
-def _long(
+def _parse_long(
     word: str, rest: list[str], spelled: dict[str, Option], values: dict[str, ArgumentValue]
 ) -> None:
     name, equals, value = word.partition("=")
@@ -195,24 +199,24 @@ def _long(
                 raise UsageError(f"option '{name}' takes no value")
             values.pop(spelled[positive].name, None)
             return
-        name = _completed(name, spelled)
+        name = _complete(name, spelled)
     option = spelled[name]
     if not option.value:
         if equals:
             raise UsageError(f"option '{name}' takes no value")
         values[option.name] = True
     else:
-        _take(option, name, value if equals else None, rest, values)
+        _store_value(option, name, value if equals else None, rest, values)
 
 
-def _completed(name: str, spelled: dict[str, Option]) -> str:
+def _complete(name: str, spelled: dict[str, Option]) -> str:
     """The one option that starts with `name`; raises UsageError."""
     candidates = [
         spelling
         for spelling, option in spelled.items()
         if spelling.startswith(name)
         and spelling.startswith("--")
-        and not option.exact
+        and not option.no_abbreviation
         and name != "--"
     ]
     if len(candidates) > 1:
@@ -224,7 +228,7 @@ def _completed(name: str, spelled: dict[str, Option]) -> str:
     )
 
 
-def _bundle(
+def _parse_short(
     word: str, rest: list[str], spelled: dict[str, Option], values: dict[str, ArgumentValue]
 ) -> None:
     letters = word[1:]
@@ -235,11 +239,11 @@ def _bundle(
         if not option.value:
             values[option.name] = True
             continue
-        _take(option, f"-{letter}", letters[at + 1 :] or None, rest, values)
+        _store_value(option, f"-{letter}", letters[at + 1 :] or None, rest, values)
         return
 
 
-def _take(
+def _store_value(
     option: Option,
     spelling: str,
     value: str | None,
@@ -248,15 +252,15 @@ def _take(
 ) -> None:
     if value is None:
         # A value that may be left out is the next word only if it cannot be anything else.
-        follows = rest and (not option.optional or rest[-1] in option.choices)
-        if not follows and not option.optional:
+        follows = rest and (not option.value_optional or rest[-1] in option.choices)
+        if not follows and not option.value_optional:
             raise UsageError(f"option '{spelling}' requires a value")
         value = rest.pop() if follows else ""
-    if option.choices and value not in option.choices and not (option.optional and not value):
+    if option.choices and value not in option.choices and not (option.value_optional and not value):
         raise UsageError(
             f"option '{spelling}' expects one of {', '.join(option.choices)}, not '{value}'"
         )
-    if option.many:
+    if option.repeatable:
         before = values.get(option.name, ())
         values[option.name] = (*(before if isinstance(before, tuple) else ()), value)
     else:
@@ -272,7 +276,7 @@ class UnknownOption(UsageError):
         self.known = known
 
 
-def usage_text(usage: Usage) -> str:
+def format_usage(usage: Usage) -> str:
     """The usage as git's own commands print it."""
     from textwrap import wrap  # only who asks for the usage waits for it
 
@@ -281,7 +285,7 @@ def usage_text(usage: Usage) -> str:
         lines.append(f"{'usage:' if at == 0 else '   or:'} git hub-session {line}")
     lines.append("")
     for option in usage.options:
-        left = f"    {_spelled(option)}"
+        left = f"    {_format_option(option)}"
         if len(left) >= _HELP_AT:
             lines.append(left)
             left = ""
@@ -291,10 +295,10 @@ def usage_text(usage: Usage) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _spelled(option: Option) -> str:
+def _format_option(option: Option) -> str:
     if not option.value:
         return option.flags
     value = f"({'|'.join(option.choices)})" if option.choices else option.value
-    if option.optional:
+    if option.value_optional:
         return f"{option.flags}[={value}]"
     return f"{option.flags} {value}"

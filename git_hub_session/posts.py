@@ -29,7 +29,7 @@ from git_hub_session.typed import NamedTuple
 from git_hub_session.util.numbers import MAX_COUNT, parse_int
 
 LIMIT = 1 << 20  # bytes
-MOST_POSTS = 999_999_999
+MAX_POSTS = 999_999_999
 """The highest number that a post of a channel can have."""
 
 COORDINATOR = "coordinator"
@@ -78,7 +78,7 @@ class Post(NamedTuple):
         return self.id + _SUFFIX
 
 
-def is_channel(text: str) -> bool:
+def is_valid_channel(text: str) -> bool:
     """Whether `text` can be the name of a channel: one path component, and one line of a frontmatter."""
     return (
         text.isprintable() and "/" not in text and _MARK not in text and text[:1] not in ("", ".")
@@ -92,29 +92,29 @@ def parse_author(text: str) -> str:
     return text
 
 
-def is_parent(text: str) -> bool:
+def is_valid_parent(text: str) -> bool:
     """Whether a reply can name the post of that id: there may be anything in a name of a file."""
     return re.fullmatch(_ID, text, re.ASCII) is not None and _MARK not in text
 
 
-def is_file(name: str) -> bool:
+def is_post_file(name: str) -> bool:
     """Whether a channel's file of that name is shown as a post."""
     return name.endswith(_SUFFIX)
 
 
-def number_of(name: str) -> int:
+def post_number(name: str) -> int:
     """The number that a file has by its name; 0 where somebody named it as he liked."""
     match = re.fullmatch(_FILE, name, re.ASCII)
     return int(match[1]) if match else 0
 
 
-def order(name: str) -> tuple[bool, int, tuple[tuple[int, str], ...]]:
+def sort_key(name: str) -> tuple[bool, int, tuple[tuple[int, str], ...]]:
     """A sort key: by number, and behind them the files without one."""
-    number = number_of(name)
+    number = post_number(name)
     return not number, number, natural_key(name)
 
 
-def age_order(name: str) -> tuple[str, str]:
+def time_sort_key(name: str) -> tuple[str, str]:
     """A sort key over all channels: the oldest first, and before them the files whose name ends in no time."""
     stamp = name[
         -19:-3
@@ -125,7 +125,7 @@ def age_order(name: str) -> tuple[str, str]:
     )
 
 
-def numbered(draft: Post, number: int) -> Post:
+def with_number(draft: Post, number: int) -> Post:
     """The post under its number, with the id that comes of it."""
     stamp = re.sub("[:-]", "", draft.timestamp)
     return draft._replace(sequence=number, id=f"{number:03d}-{draft.author}-{stamp}")
@@ -147,7 +147,7 @@ def render_post(post: Post) -> bytes:
 
 def parse_post(channel: str, name: str, data: bytes) -> Post:
     """The post in a file; one that is none says why."""
-    post = unread(channel, name)
+    post = post_from_name(channel, name)
     try:
         lines = data.decode().split("\n")
     except UnicodeDecodeError:
@@ -169,6 +169,6 @@ def parse_post(channel: str, name: str, data: bytes) -> Post:
     )
 
 
-def unread(channel: str, name: str, reason: str = "") -> Post:
+def post_from_name(channel: str, name: str, reason: str = "") -> Post:
     """What is known of a post by the name of its file alone."""
-    return Post(channel, name.removesuffix(_SUFFIX), number_of(name), reason=reason)
+    return Post(channel, name.removesuffix(_SUFFIX), post_number(name), reason=reason)

@@ -11,8 +11,8 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from time import monotonic
 
-from git_hub_session.signals import hold
-from git_hub_session.tasks import Ending, Listener, Task
+from git_hub_session.signals import defer_signals
+from git_hub_session.tasks import TaskResult, TaskCallbacks, Task
 from git_hub_session.typed import TYPE_CHECKING, NamedTuple, Self
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ _CHUNK = 1 << 16  # bytes
 _NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.EAGAIN)
 
 
-class Done(NamedTuple):
+class ShellResult(NamedTuple):
     """How a command ended: its exit code, and what it wrote where that was asked for."""
 
     status: int
@@ -39,7 +39,7 @@ class Shell:
         self._directory = directory
         self._environ = dict(environ)
 
-    def run(self, command: str, *, capture: bool = False) -> Done:
+    def run(self, command: str, *, capture: bool = False) -> ShellResult:
         """Run a command line; what it writes, errors too, goes to our standard output unless captured.
 
         Raises BrokenPipeError where the command had nobody to write to.
@@ -57,12 +57,12 @@ class Shell:
         sys.audit("git_hub_session.end", words, done.returncode, monotonic() - began)
         if done.returncode in _BROKEN_PIPE:
             raise BrokenPipeError
-        return Done(done.returncode, os.fsdecode(done.stdout or b""))
+        return ShellResult(done.returncode, os.fsdecode(done.stdout or b""))
 
 
-def run_all(
+def run_tasks(
     tasks: Sequence[Task],
-    listener: Listener,
+    listener: TaskCallbacks,
     *,
     jobs: int,
     timeout: float | None = None,
@@ -75,10 +75,10 @@ def run_all(
     nothing is left behind. `apart` keeps standard error apart from standard output.
     """
     waiting = list(enumerate(tasks))[::-1]
-    with _Pen(listener, apart=apart, timeout=timeout) as pen:
+    with _ProcessPool(listener, apart=apart, timeout=timeout) as pen:
         while waiting or pen.running:
             while waiting and len(pen.running) < jobs:
-                release = hold()  # who has started and is in no list yet nobody would end
+                release = defer_signals()  # who has started and is in no list yet nobody would end
                 try:
                     has_room = pen.start(*waiting[-1])
                 finally:
@@ -86,10 +86,10 @@ def run_all(
                 if not has_room:
                     break
                 waiting.pop()
-            pen.step()
+            pen.wait_once()
 
 
-class _Job:
+class _RunningTask:
     """A task that runs, or whose process group is on its way out."""
 
     def __init__(self, at: int, process: subprocess.Popen[bytes], limit: float | None) -> None:
@@ -106,7 +106,7 @@ class _Job:
         options = os.WEXITED | os.WNOHANG | os.WNOWAIT
         return os.waitid(os.P_PID, self.process.pid, options) is not None
 
-    def end(self, now: float) -> None:
+    def terminate(self, now: float) -> None:
         """Ask the whole group to end."""
         if self.kill_at is None:
             self.kill_at = now + _GRACE
@@ -118,16 +118,16 @@ class _Job:
         except (ProcessLookupError, PermissionError):
             pass  # nobody of it is left, or what is left has become somebody else (sudo)
 
-    def next_look(self) -> float | None:
+    def deadline(self) -> float | None:
         """When something has to be done about it whatever it does."""
         return self.limit if self.kill_at is None else self.kill_at
 
 
-class _Pen:
+class _ProcessPool:
     """The tasks that run; `with` ends them all when it is left."""
 
-    def __init__(self, listener: Listener, *, apart: bool, timeout: float | None) -> None:
-        self.running: list[_Job] = []
+    def __init__(self, listener: TaskCallbacks, *, apart: bool, timeout: float | None) -> None:
+        self.running: list[_RunningTask] = []
         self._listener = listener
         self._apart = apart
         self._timeout = timeout
@@ -149,9 +149,9 @@ class _Pen:
             for job in self.running:
                 if job.kill_at is None and not job.has_ended():
                     job.cut_off = "interrupted"
-                job.end(now)
+                job.terminate(now)
             while self.running:
-                self.step()
+                self.wait_once()
         finally:
             for job in self.running:  # whoever listens has failed: nothing stays all the same
                 job.signal(signal.SIGKILL)
@@ -171,17 +171,17 @@ class _Pen:
         except OSError as fault:
             if fault.errno in _NO_ROOM and self.running:
                 return False
-            self._listener.began(at)
+            self._listener.on_start(at)
             said = f"cannot run '{fault.filename or task.command[0]}': {fault.strerror}\n"
-            self._listener.heard(at, os.fsencode(said), self._apart)
-            self._listener.ended(at, Ending(_NOT_FOUND, 0.0))
+            self._listener.on_output(at, os.fsencode(said), self._apart)
+            self._listener.on_end(at, TaskResult(_NOT_FOUND, 0.0))
             return True
-        job = _Job(at, process, self._timeout)
+        job = _RunningTask(at, process, self._timeout)
         self.running.append(job)
         for pipe in job.pipes:
             os.set_blocking(pipe.fileno(), False)
             self._selector.register(pipe, selectors.EVENT_READ, (job, pipe))
-        self._listener.began(at)
+        self._listener.on_start(at)
         return True
 
     def _process(self, task: Task) -> subprocess.Popen[bytes]:
@@ -196,49 +196,49 @@ class _Pen:
             bufsize=0,
         )
 
-    def step(self) -> None:
+    def wait_once(self) -> None:
         """Wait until something happens, and see to it."""
-        looks = [look for job in self.running for look in [job.next_look()] if look is not None]
+        looks = [look for job in self.running for look in [job.deadline()] if look is not None]
         wait = max(0.0, min(looks) - monotonic()) if looks else None
         for key, _ in self._selector.select(wait):
             if key.data is None:
-                self._silence()
+                self._drain_wakeup()
             else:
-                self._hear(*key.data)
+                self._read_pipe(*key.data)
         now = monotonic()
         for job in list(self.running):
-            self._see_to(job, now)
+            self._update_task(job, now)
 
-    def _silence(self) -> None:
+    def _drain_wakeup(self) -> None:
         try:
             while os.read(self._alarm, _CHUNK):
                 pass
         except BlockingIOError:
             pass
 
-    def _hear(self, job: _Job, pipe: IO[bytes]) -> None:
+    def _read_pipe(self, job: _RunningTask, pipe: IO[bytes]) -> None:
         """Take what is in the pipe now: a little at a time, so that nobody waits for a loud one."""
         try:
             data = os.read(pipe.fileno(), _CHUNK)
         except BlockingIOError:
             return
         if data:
-            self._listener.heard(job.at, data, pipe is job.process.stderr)
+            self._listener.on_output(job.at, data, pipe is job.process.stderr)
         else:
             self._selector.unregister(pipe)
             job.pipes.discard(pipe)
 
-    def _see_to(self, job: _Job, now: float) -> None:
+    def _update_task(self, job: _RunningTask, now: float) -> None:
         is_late = job.limit is not None and now >= job.limit
         has_ended = job.has_ended()
         if job.kill_at is None and (has_ended or is_late):
             job.cut_off = "" if has_ended else "timed out"
-            job.end(now)
+            job.terminate(now)
         if job.kill_at is None or not ((has_ended and not job.pipes) or now >= job.kill_at):
             return
         job.signal(signal.SIGKILL)
         if job.cut_off:
-            _kill(self._listener.strays(job.at))
+            _kill_all(self._listener.find_escaped(job.at))
         status = job.process.wait()
         for pipe in job.pipes:  # held by who has left the group
             self._selector.unregister(pipe)
@@ -248,12 +248,12 @@ class _Pen:
         self.running.remove(job)
         seconds = now - job.since
         sys.audit("git_hub_session.end", job.process.args, status, seconds)
-        self._listener.ended(
-            job.at, Ending(status if status >= 0 else 128 - status, seconds, job.cut_off)
+        self._listener.on_end(
+            job.at, TaskResult(status if status >= 0 else 128 - status, seconds, job.cut_off)
         )
 
 
-def _kill(processes: Iterable[int]) -> None:
+def _kill_all(processes: Iterable[int]) -> None:
     for pid in processes:
         try:
             os.kill(pid, signal.SIGKILL)

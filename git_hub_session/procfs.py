@@ -20,18 +20,18 @@ class Process(NamedTuple):
     """A live process: its number, and where it stands."""
 
     pid: int
-    directory: str
+    cwd: str
 
 
-def is_blind() -> bool:
+def is_unavailable() -> bool:
     """Whether the system tells nothing of its processes here: no /proc, or none that is mounted."""
-    return not _listed("/proc/self")
+    return not _list_directory("/proc/self")
 
 
 def processes() -> list[Process]:
     """Every process whose current directory we may see, but for this one and the git that called it."""
     own = [os.getpid()]
-    if command_of(os.getppid()) == "git":
+    if process_name(os.getppid()) == "git":
         own.append(os.getppid())
     found = []
     for pid in _pids():
@@ -60,18 +60,18 @@ def processes_in(directory: str, snapshot: Sequence[Process] | None = None) -> l
     real = os.path.realpath(directory)
     below = real.rstrip("/") + "/"
     candidates = processes() if snapshot is None else snapshot
-    pids = {one.pid for one in candidates if f"{one.directory}/".startswith(below)}
+    pids = {one.pid for one in candidates if f"{one.cwd}/".startswith(below)}
     if snapshot is None:
-        pids.update(*(told({"GIT_WORK_TREE": path}) for path in {directory, real}))
+        pids.update(*(pids_with_environment({"GIT_WORK_TREE": path}) for path in {directory, real}))
     return sorted(pids)
 
 
 def describe_processes(pids: Iterable[int]) -> tuple[str, ...]:
     """Return each process as its id and the name of its command: '1234 (bash)'."""
-    return tuple(f"{pid} ({command_of(pid)})" for pid in pids)
+    return tuple(f"{pid} ({process_name(pid)})" for pid in pids)
 
 
-def told(variables: Mapping[str, str]) -> list[int]:
+def pids_with_environment(variables: Mapping[str, str]) -> list[int]:
     """The processes, but for this one, that were started with all these variables in their environment."""
     wanted = {os.fsencode(f"{name}={value}") for name, value in variables.items()}
     return [
@@ -82,21 +82,21 @@ def told(variables: Mapping[str, str]) -> list[int]:
     ]
 
 
-def command_of(pid: int) -> str:
+def process_name(pid: int) -> str:
     """The name of the command that process `pid` runs, '?' where it is gone."""
     return _read(f"/proc/{pid}/comm").rstrip("\n") or "?"
 
 
 def is_alive(pid: int) -> bool:
     """Whether there is a process of that number; where the system does not say, there is."""
-    return os.path.exists(f"/proc/{pid}") or not _listed("/proc")
+    return os.path.exists(f"/proc/{pid}") or not _list_directory("/proc")
 
 
-def openers(directory: str) -> list[int]:
+def pids_with_open_directory(directory: str) -> list[int]:
     """The processes that have the directory open, as far as we may see."""
     found = set()
     for pid in _pids():
-        for fd in _listed(f"/proc/{pid}/fd"):
+        for fd in _list_directory(f"/proc/{pid}/fd"):
             try:
                 if os.readlink(f"/proc/{pid}/fd/{fd}") == directory:
                     found.add(pid)
@@ -131,7 +131,7 @@ def lock_holder(directory: str) -> int | None:
 
 def _pids() -> list[int]:
     """Return the ids of all processes that /proc shows."""
-    pids = (parse_int(name, MAX_COUNT) for name in _listed("/proc"))
+    pids = (parse_int(name, MAX_COUNT) for name in _list_directory("/proc"))
     return [pid for pid in pids if pid is not None]
 
 
@@ -143,7 +143,7 @@ def _read(path: str) -> str:
         return ""
 
 
-def _listed(path: str) -> list[str]:
+def _list_directory(path: str) -> list[str]:
     try:
         return os.listdir(path)
     except OSError:

@@ -42,7 +42,7 @@ class Rank(NamedTuple):
     """Whether its neighbours are as good, as far as can be told; the smaller diff goes first."""
 
 
-def ranked(scores: Iterable[Score], direction: str) -> list[Rank]:
+def rank_scores(scores: Iterable[Score], direction: str) -> list[Rank]:
     """The agents by their metric, `lower` or `higher` first; those without one last, by number.
 
     Who is within the spread of the repeats of the best that is left ties with it. A tie is
@@ -77,6 +77,6 @@ def _is_tie(best: Score, other: Score) -> bool:
     return abs(best.metric - other.metric) <= max(best.spread, other.spread)
 
 
-def judged(agents: Sequence[int]) -> list[Rank]:
+def ranks_from_list(agents: Sequence[int]) -> list[Rank]:
     """The places that a judge gave, the best first."""
     return [Rank(agent, place, is_tie=False) for place, agent in enumerate(agents, start=1)]

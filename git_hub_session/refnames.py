@@ -28,7 +28,7 @@ _RESCUE = r"refs/hub/rescue/([^/]+)/.+"
 REFS = "refs/"
 HEADS = "refs/heads/"
 TAGS = "refs/tags/"
-TO_FILES = """\
+MIGRATE_REFTABLE_HINT = """\
 git refs migrate --ref-format=files
 where git says that worktrees hinder it: git worktree remove each of them (its branch stays)"""
 """What to type where refs are not files."""
@@ -135,19 +135,19 @@ def session_of_branch(ref: str) -> SessionId | None:
     return SessionId(parts[3])
 
 
-def short(ref: str) -> str:
+def short_name(ref: str) -> str:
     """A branch's or tag's name without its namespace, as git shows it."""
     return ref.removeprefix(HEADS).removeprefix(TAGS)
 
 
-def within_session(session: SessionId, ref: str) -> str:
+def name_in_session(session: SessionId, ref: str) -> str:
     """What follows the session's prefix: `agent-1/attempt-1`."""
     return ref.removeprefix(branch_prefix(session))
 
 
 def rescue_prefix(session: SessionId, branch_ref: str = "") -> str:
     """Where work saved from a worktree on `branch_ref` is kept, a number follows; or all of the session's."""
-    within = f"{within_session(session, branch_ref)}/" if branch_ref else ""
+    within = f"{name_in_session(session, branch_ref)}/" if branch_ref else ""
     return f"{ALL_RESCUES}{session}/{within}"
 
 
@@ -177,21 +177,21 @@ def natural_key(text: str) -> tuple[tuple[int, str], ...]:
     )
 
 
-def created(ref: str, oid: str) -> str:
+def create_command(ref: str, oid: str) -> str:
     """The command of `git update-ref --stdin -z` that makes `ref`, which may not be there yet."""
     return f"create {ref}\0{oid}"
 
 
-def updated(ref: str, new: str, old: str) -> str:
+def update_command(ref: str, new: str, old: str) -> str:
     """The command of `git update-ref --stdin -z` that moves `ref` to `new`, if it still holds `old`."""
     return f"update {ref}\0{new}\0{old}"
 
 
-def deleted(ref: str, oid: str) -> str:
+def delete_command(ref: str, oid: str) -> str:
     """The command of `git update-ref --stdin -z` that deletes `ref`, if it still holds `oid`."""
     return f"delete {ref}\0{oid}"
 
 
-def verified(ref: str, oid: str) -> str:
+def verify_command(ref: str, oid: str) -> str:
     """The command of `git update-ref --stdin -z` that fails unless `ref` holds `oid`."""
     return f"verify {ref}\0{oid}"

@@ -12,11 +12,11 @@ import stat
 from collections.abc import Iterator
 
 # What git and libgit2 read whatever they are asked; of every worktree that there is, too.
-_READ = ("HEAD", "config", "index", "packed-refs", "info/exclude", "info/attributes")
+_REPOSITORY_FILES = ("HEAD", "config", "index", "packed-refs", "info/exclude", "info/attributes")
 _READ_OF_ENTRIES = ("HEAD", "index", "gitdir", "commondir", "locked", "config.worktree")
 
 
-def regular(path: str, flags: int) -> int:
+def open_regular(path: str, flags: int) -> int:
     """For `open(path, opener=regular)`: raises OSError for what is no regular file."""
     fd = os.open(path, flags | os.O_CLOEXEC | os.O_NONBLOCK)
     if stat.S_ISREG(os.fstat(fd).st_mode):
@@ -27,13 +27,13 @@ def regular(path: str, flags: int) -> int:
 
 def find_special(common_dir: str) -> str:
     """The first pipe, device or socket where git would read a file or a ref; '' where there is none."""
-    named = (f"{common_dir}/{name}" for name in _READ)
-    return next((path for path in (*named, *_of_entries(common_dir)) if _is_special(path)), "") or (
-        next(_special_refs(f"{common_dir}/refs"), "")
-    )
+    named = (f"{common_dir}/{name}" for name in _REPOSITORY_FILES)
+    return next(
+        (path for path in (*named, *_worktree_files(common_dir)) if _is_special(path)), ""
+    ) or (next(_special_refs(f"{common_dir}/refs"), ""))
 
 
-def _of_entries(common_dir: str) -> Iterator[str]:
+def _worktree_files(common_dir: str) -> Iterator[str]:
     entries = f"{common_dir}/worktrees"
     for name in os.listdir(entries) if os.path.isdir(entries) else ():
         yield from (f"{entries}/{name}/{file}" for file in _READ_OF_ENTRIES)

@@ -10,14 +10,14 @@ import os
 from types import TracebackType
 
 from git_hub_session.errors import HubError
-from git_hub_session.files import Directory
+from git_hub_session.files import SafeDirectory
 from git_hub_session.typed import Self
 from git_hub_session.util.numbers import MAX_COUNT, parse_int
 
 _OUTPUT = "output"
 
 
-class CannotKeep(HubError):
+class CannotWriteLog(HubError):
     """What the commands print cannot be written down; nothing was started."""
 
     code = "cannot-write"
@@ -26,7 +26,7 @@ class CannotKeep(HubError):
 class Run:
     """One run; `with` keeps it alive."""
 
-    def __init__(self, directory: Directory, name: str) -> None:
+    def __init__(self, directory: SafeDirectory, name: str) -> None:
         self._directory = directory
         self.name = name
         self.path = directory.path
@@ -42,49 +42,51 @@ class Run:
     ) -> None:
         self._directory.close()
 
-    def log(self, agent: str) -> int:
+    def create_log(self, agent: str) -> int:
         """A new file for what is printed for `agent` ("agent-2"), open for writing; raises CannotKeep."""
         try:
-            return self._directory.writer(f"{agent}.log")
+            return self._directory.create_for_append(f"{agent}.log")
         except OSError as fault:
-            raise CannotKeep(f"cannot write in '{self.path}': {fault.strerror}") from None
+            raise CannotWriteLog(f"cannot write in '{self.path}': {fault.strerror}") from None
 
 
-def begin(session: Directory, kind: str) -> Run:
+def start_run(session: SafeDirectory, kind: str) -> Run:
     """A new run of that kind, in the directory of a session whose lock is held; raises CannotKeep, Damaged."""
     try:
-        with session.made(_OUTPUT) as output:
-            name = f"{kind}-{max((_number(one, kind) for one in output.names()), default=0) + 1}"
+        with session.ensure_child(_OUTPUT) as output:
+            name = (
+                f"{kind}-{max((_run_number(one, kind) for one in output.names()), default=0) + 1}"
+            )
             os.mkdir(name, dir_fd=output.fd)
-            directory = output.child(name)
+            directory = output.open_child(name)
     except OSError as fault:
-        raise CannotKeep(f"cannot write in '{session.path}': {fault.strerror}") from None
+        raise CannotWriteLog(f"cannot write in '{session.path}': {fault.strerror}") from None
     directory.lock(wait=0)
     return Run(directory, name)
 
 
-def alive(session: Directory, kind: str) -> list[str]:
+def active_runs(session: SafeDirectory, kind: str) -> list[str]:
     """The names of the runs of that kind that go on, oldest first; raises Damaged."""
     try:
-        with session.child(_OUTPUT) as output:
+        with session.open_child(_OUTPUT) as output:
             names = sorted(
-                (name for name in output.names() if _number(name, kind)),
-                key=lambda name: _number(name, kind),
+                (name for name in output.names() if _run_number(name, kind)),
+                key=lambda name: _run_number(name, kind),
             )
-            return [name for name in names if _is_alive(output, name)]
+            return [name for name in names if _is_active(output, name)]
     except (FileNotFoundError, NotADirectoryError):
         return []
 
 
-def _is_alive(output: Directory, name: str) -> bool:
+def _is_active(output: SafeDirectory, name: str) -> bool:
     try:
-        with output.child(name) as run:
+        with output.open_child(name) as run:
             return run.is_locked()
     except (FileNotFoundError, NotADirectoryError):
         return False
 
 
-def _number(name: str, kind: str) -> int:
+def _run_number(name: str, kind: str) -> int:
     """The number of a run of that kind, or 0."""
     before, _, number = name.partition(f"{kind}-")
     return 0 if before else parse_int(number, MAX_COUNT) or 0

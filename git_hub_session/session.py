@@ -42,7 +42,7 @@ from collections.abc import Mapping
 from git_hub_session.errors import Damaged
 from git_hub_session.history import Transition
 from git_hub_session.refnames import SessionId, agent_number
-from git_hub_session.states import State, advance
+from git_hub_session.states import State, check_transition
 from git_hub_session.typed import Any, NamedTuple
 from git_hub_session.util.numbers import MAX_COUNT, parse_int
 
@@ -85,7 +85,7 @@ class Config(NamedTuple):
         return self.values.get(key, "")
 
 
-class Result(NamedTuple):
+class AgentResult(NamedTuple):
     """What an evaluation said of an agent."""
 
     agent: int
@@ -100,7 +100,7 @@ class Result(NamedTuple):
     """Why it could not be measured; '' where it was, or where a judge spoke."""
 
 
-class Merge(NamedTuple):
+class MergeRecord(NamedTuple):
     """The winner of a session, and where it was merged."""
 
     agent: int
@@ -142,7 +142,7 @@ class Session(NamedTuple):
         agents = self.document.get("agents")
         return tuple(agents) if isinstance(agents, dict) else ()
 
-    def agent(self, name: str) -> Mapping[str, Any]:
+    def agent_record(self, name: str) -> Mapping[str, Any]:
         """What is recorded of the agent called `name` ("agent-1"); {} where nothing is."""
         agents = self.document.get("agents")
         found = agents.get(name) if isinstance(agents, dict) else None
@@ -155,7 +155,7 @@ class Session(NamedTuple):
         return _oid(evaluation.get("base")) if isinstance(evaluation, dict) else ""
 
     @property
-    def merge(self) -> Merge | None:
+    def merge(self) -> MergeRecord | None:
         """What was merged, or was about to be; None where nothing is recorded."""
         found = self.document.get("merge")
         if not isinstance(found, dict):
@@ -164,12 +164,12 @@ class Session(NamedTuple):
         tip, commit = _oid(found.get("tip")), _oid(found.get("commit"))
         if type(agent) is not int or type(attempt) is not int or not (into and tip and commit):
             return None
-        return Merge(agent, attempt, tip, into, commit)
+        return MergeRecord(agent, attempt, tip, into, commit)
 
     @property
-    def ranking(self) -> tuple[Result, ...]:
+    def ranking(self) -> tuple[AgentResult, ...]:
         """What the evaluation said, the best first; what is no result is passed over."""
-        found = (_result(name, self.agent(name)) for name in self.agents)
+        found = (_result(name, self.agent_record(name)) for name in self.agents)
         return tuple(sorted((one for one in found if one is not None), key=lambda one: one.rank))
 
     @property
@@ -195,7 +195,7 @@ def _oid(value: object) -> str:
     return text if len(text) in (40, 64) and set(text) <= set("0123456789abcdef") else ""
 
 
-def _result(name: str, known: Mapping[str, Any]) -> Result | None:
+def _result(name: str, known: Mapping[str, Any]) -> AgentResult | None:
     """What is recorded as the result of the agent called `name`, or None where it is none."""
     number, found = agent_number(name), known.get("result")
     if not number or not isinstance(found, dict):
@@ -207,10 +207,10 @@ def _result(name: str, known: Mapping[str, Any]) -> Result | None:
     if not isinstance(metric, int | float) or isinstance(metric, bool) or abs(metric) > _LARGEST:
         metric = None
     reason = _text(found.get("reason"))
-    return Result(number, attempt, commit, rank, metric, reason)
+    return AgentResult(number, attempt, commit, rank, metric, reason)
 
 
-def new_document(sid: SessionId, *, at: str) -> dict[str, Any]:
+def new_state_document(sid: SessionId, *, at: str) -> dict[str, Any]:
     """state.json of a session made at `at` (ISO-8601 UTC)."""
     return {
         "session_id": sid,
@@ -233,14 +233,14 @@ def read_state(document: Mapping[str, Any]) -> State:
         ) from None
 
 
-def advanced(
+def with_transition(
     session: Session, target: State, *, at: str, by: str, verb: str, reason: str = ""
 ) -> Session:
     """The session one transition on, the step recorded in its history; raises IllegalTransition, Damaged."""
     step = {
         "at": at,
         "from": str(session.state),
-        "to": str(advance(session.state, target)),
+        "to": str(check_transition(session.state, target)),
         "by": by,
         "verb": verb,
     }
@@ -261,7 +261,7 @@ def with_agents(session: Session, changes: Mapping[str, Mapping[str, Any]], *, a
     known = session.document.get("agents")
     agents = dict(known) if isinstance(known, dict) else {}
     for name, change in changes.items():
-        agents[name] = {**session.agent(name), **change}
+        agents[name] = {**session.agent_record(name), **change}
     return session._replace(document={**session.document, "updated": at, "agents": agents})
 
 
@@ -273,13 +273,15 @@ def with_evaluation(
     at: str,
 ) -> Session:
     """The session evaluated: who is not among the `results` ({"agent-2": {"rank": 1, …}}) has none."""
-    before = {name: {"result": None} for name in session.agents if "result" in session.agent(name)}
+    before = {
+        name: {"result": None} for name in session.agents if "result" in session.agent_record(name)
+    }
     now = {name: {"result": result} for name, result in results.items()}
     done = with_agents(session, {**before, **now}, at=at)
     return done._replace(document={**done.document, "evaluation": dict(evaluation)})
 
 
-def with_merge(session: Session, merge: Merge, *, at: str) -> Session:
+def with_merge(session: Session, merge: MergeRecord, *, at: str) -> Session:
     """The session with its winner recorded."""
     return session._replace(document={**session.document, "updated": at, "merge": merge._asdict()})
 
@@ -290,7 +292,7 @@ def with_work(
     """The session with what the worktrees of attempts left behind: {"agent-2": {"attempt-1": ref}}; itself if it has it."""
     changes = {}
     for agent, work in left.items():
-        known = session.agent(agent).get("work")
+        known = session.agent_record(agent).get("work")
         before = known if isinstance(known, dict) else {}
         now = {**before, **work}
         if now != before:
@@ -302,7 +304,7 @@ def with_rescues(session: Session, rescues: Mapping[str, list[str]], *, at: str)
     """The session with the refs of saved work in `agents`: {"agent-2": [ref, …]}; itself if it has them."""
     changes = {}
     for agent, refs in rescues.items():
-        saved = session.agent(agent).get("rescue")
+        saved = session.agent_record(agent).get("rescue")
         before = saved if isinstance(saved, list) else []
         new = [ref for ref in refs if ref not in before]
         if new:

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from signal import SIGTERM
 
-from git_hub_session.signals import hold
+from git_hub_session.signals import defer_signals
 from git_hub_session.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     Item = TypeVar("Item")
     Outcome = TypeVar("Outcome")
 
-_LEAST = 4  # A fork and its answer cost some 3 ms: fewer items are not worth it.
-_WAITING = 4  # Processes a processor: one that waits for the disk leaves it to another.
+_MIN_ITEMS = 4  # A fork and its answer cost some 3 ms: fewer items are not worth it.
+_PROCESSES_PER_CPU = 4  # Processes a processor: one that waits for the disk leaves it to another.
 
 
-def side_by_side(
+def parallel_map(
     work: Callable[[Item], Outcome],
     items: Sequence[Item],
     *,
@@ -40,7 +40,7 @@ def side_by_side(
     repeatable; what it returns has to be picklable.
     """
     if processes is None:
-        count = min(_processes(waits), len(items) // _LEAST)
+        count = min(_process_count(waits), len(items) // _MIN_ITEMS)
     else:
         count = min(processes, len(items))
     if count < 2:
@@ -50,37 +50,39 @@ def side_by_side(
     answers: dict[int, list[Outcome] | None]
     try:
         for share in range(1, count):
-            release = hold()  # a child that is in no list yet nobody would wait for
-            child = _started(work, items[share::count], release)
+            release = defer_signals()  # a child that is in no list yet nobody would wait for
+            child = _fork_worker(work, items[share::count], release)
             if child is not None:  # else its share is done here
                 children[share] = child
             release()
         outcomes[0::count] = [work(item) for item in items[0::count]]
-        release = hold(lambda: _end(children))  # a signal ends them too, and waits
+        release = defer_signals(
+            lambda: _terminate_workers(children)
+        )  # a signal ends them too, and waits
     except BaseException:
-        release = hold()
-        _end(children)
+        release = defer_signals()
+        _terminate_workers(children)
         raise
     finally:
-        answers = {share: _answer(children, share) for share in [*children]}
+        answers = {share: _collect_result(children, share) for share in [*children]}
         release()
     for share in range(1, count):
         outcomes[share::count] = answers.get(share) or [work(one) for one in items[share::count]]
     return outcomes  # type: ignore[return-value]  # every share is filled in
 
 
-def _processes(waits: bool) -> int:
+def _process_count(waits: bool) -> int:
     if sys.platform != "linux":
         return 1
-    return processors() * (_WAITING if waits else 1)
+    return cpu_count() * (_PROCESSES_PER_CPU if waits else 1)
 
 
-def processors() -> int:
+def cpu_count() -> int:
     """How many processors this process may use."""
     return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
-def _started(
+def _fork_worker(
     work: Callable[[Item], Outcome], items: Sequence[Item], release: Callable[[], None]
 ) -> tuple[int, int] | None:
     """Fork a process that works on `items`: its number, and the pipe that its answer comes through.
@@ -113,13 +115,13 @@ def _started(
         os._exit(status)
 
 
-def _end(children: Mapping[int, tuple[int, int]]) -> None:
+def _terminate_workers(children: Mapping[int, tuple[int, int]]) -> None:
     """Ask them to end: nobody wants their shares any more."""
     for pid, _ in children.values():
         os.kill(pid, SIGTERM)
 
 
-def _answer(children: dict[int, tuple[int, int]], share: int) -> list[Outcome] | None:
+def _collect_result(children: dict[int, tuple[int, int]], share: int) -> list[Outcome] | None:
     """What the child says that has the share; it is over then, and none of `children` any more."""
     pid, pipe = children[share]
     outcomes: list[Outcome] | None = None

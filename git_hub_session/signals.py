@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
     Outcome = TypeVar("Outcome")
 
-ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+TERMINATION_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 
-def hold(meanwhile: Callable[[], object] | None = None) -> Callable[[], None]:
+def defer_signals(meanwhile: Callable[[], object] | None = None) -> Callable[[], None]:
     """Make those that have a handler wait for a call of what is returned; each calls `meanwhile` at once."""
     came: list[int] = []
 
@@ -26,7 +26,7 @@ def hold(meanwhile: Callable[[], object] | None = None) -> Callable[[], None]:
             meanwhile()
 
     held: dict[int, Callable[[int, FrameType | None], object]] = {}
-    for number in ENDING:
+    for number in TERMINATION_SIGNALS:
         handler = signal.getsignal(number)
         if callable(handler):
             held[number] = handler
@@ -41,9 +41,9 @@ def hold(meanwhile: Callable[[], object] | None = None) -> Callable[[], None]:
     return release
 
 
-def uncut(work: Callable[..., Outcome], *given: object, **named: object) -> Outcome:
+def run_uninterrupted(work: Callable[..., Outcome], *given: object, **named: object) -> Outcome:
     """What `work` returns of what is given, whatever signal comes meanwhile: it waits."""
-    release = hold()
+    release = defer_signals()
     try:
         return work(*given, **named)
     finally:

@@ -20,7 +20,7 @@ class State(str, Enum):
         return self.value
 
 
-NEXT: dict[State, tuple[State, ...]] = {
+TRANSITIONS: dict[State, tuple[State, ...]] = {
     State.INIT: (State.RUNNING,),
     State.RUNNING: (State.EVALUATING,),
     State.EVALUATING: (State.MERGED, State.ARCHIVED),
@@ -28,7 +28,7 @@ NEXT: dict[State, tuple[State, ...]] = {
     State.ARCHIVED: (),
 }
 
-FINISHED = frozenset(state for state, allowed in NEXT.items() if not allowed)
+FINISHED = frozenset(state for state, allowed in TRANSITIONS.items() if not allowed)
 
 
 class IllegalTransition(Refused):
@@ -37,7 +37,7 @@ class IllegalTransition(Refused):
     code = "illegal-transition"
 
     def __init__(self, state: State, target: State) -> None:
-        allowed = ", ".join(f"'{step}'" for step in NEXT[state])
+        allowed = ", ".join(f"'{step}'" for step in TRANSITIONS[state])
         super().__init__(
             f"cannot go from '{state}' to '{target}'",
             hint=f"from '{state}' a session can go to {allowed}"
@@ -46,25 +46,27 @@ class IllegalTransition(Refused):
         )
 
 
-def advance(state: State, target: State) -> State:
+def check_transition(state: State, target: State) -> State:
     """Return `target` if one legal step leads there from `state`, else raise IllegalTransition."""
-    if target not in NEXT[state]:
+    if target not in TRANSITIONS[state]:
         raise IllegalTransition(state, target)
     return target
 
 
-def is_step(source: str, target: str) -> bool:
+def is_transition(source: str, target: str) -> bool:
     """Whether the machine has a step between the states that are spelled so."""
-    return any((state, step) == (source, target) for state, steps in NEXT.items() for step in steps)
+    return any(
+        (state, step) == (source, target) for state, steps in TRANSITIONS.items() for step in steps
+    )
 
 
-def way(state: State, target: State) -> tuple[State, ...]:
+def transition_path(state: State, target: State) -> tuple[State, ...]:
     """The steps that lead from `state` to `target`, none where it is there; raises IllegalTransition."""
     ways: list[tuple[State, ...]] = [(state,)]
     for found in ways:
         if found[-1] is target:
             return found[1:]
-        ways += [(*found, step) for step in NEXT[found[-1]]]
+        ways += [(*found, step) for step in TRANSITIONS[found[-1]]]
     raise IllegalTransition(state, target)
 
 

@@ -13,12 +13,12 @@ from itertools import count
 from types import TracebackType
 
 from git_hub_session import configfile
-from git_hub_session.documents import TooLarge, encode_document, read_document
+from git_hub_session.documents import TooLarge, encode_json, read_json
 from git_hub_session.errors import Damaged, HubError, Refused
-from git_hub_session.files import Directory, LockHeld
-from git_hub_session.hub import FILES, LOCK_WAIT, make_hub
+from git_hub_session.files import SafeDirectory, LockHeld
+from git_hub_session.hub import SESSION_FILES, LOCK_TIMEOUT, create_hub
 from git_hub_session.refnames import InvalidId, SessionId, is_session_id, parse_session_id
-from git_hub_session.session import Config, Session, new_document, read_state
+from git_hub_session.session import Config, Session, new_state_document, read_state
 from git_hub_session.typed import TYPE_CHECKING, Any, NamedTuple, Self
 
 # Sessions that are worth a second process: it takes 20 ms until that has said what it read.
@@ -61,7 +61,7 @@ class CannotWrite(HubError):
     code = "cannot-write"
 
 
-class Broken(NamedTuple):
+class UnreadableSession(NamedTuple):
     """A session that cannot be read: what is known of it, and why."""
 
     id: str
@@ -75,10 +75,10 @@ class Store:
     def __init__(self, hub: str) -> None:
         self.hub = hub
 
-    def _sessions(self) -> Directory:
+    def _sessions(self) -> SafeDirectory:
         """The open `sessions` directory; raises FileNotFoundError where there is no hub."""
-        with Directory(self.hub) as hub:
-            return hub.child("sessions")
+        with SafeDirectory(self.hub) as hub:
+            return hub.open_child("sessions")
 
     def ids(self) -> list[SessionId]:
         """The ids of all sessions, readable or not, sorted."""
@@ -91,11 +91,11 @@ class Store:
         except FileNotFoundError:
             return []
 
-    def read_all(self) -> list[Session | Broken]:
+    def read_all(self) -> list[Session | UnreadableSession]:
         """Every session by id; one that cannot be read comes as Broken, and stops nobody else."""
-        return self.pick_all(lambda session: session)
+        return self.map_sessions(lambda session: session)
 
-    def pick_all(self, pick: Callable[[Session | Broken], Picked]) -> list[Picked]:
+    def map_sessions(self, pick: Callable[[Session | UnreadableSession], Picked]) -> list[Picked]:
         """`pick` of every session, as read_all gives them; side by side where there are thousands."""
         try:
             sessions = self._sessions()
@@ -103,43 +103,43 @@ class Store:
             return []
 
         with sessions:
-            names, links = sessions.directories()
+            names, links = sessions.child_directories()
 
             def picked(name: str) -> Picked | None:
-                found = _read_or_say_why(sessions, name, is_link=name in links)
+                found = _read_or_unreadable(sessions, name, is_link=name in links)
                 return None if found is None else pick(found)
 
             if len(names) < _MANY:
                 rows = [picked(name) for name in names]
             else:
-                from git_hub_session.sidebyside import side_by_side
+                from git_hub_session.sidebyside import parallel_map
 
-                rows = side_by_side(picked, names)
+                rows = parallel_map(picked, names)
         return [row for row in rows if row is not None]
 
-    def has(self, sid: SessionId) -> bool:
+    def has_session(self, sid: SessionId) -> bool:
         """Whether there is a directory of exactly that name (file systems may fold case)."""
         return sid in self._names()
 
     def read(self, sid: SessionId) -> Session:
         """The session as it is now; raises NoSuchSession, Damaged."""
         try:
-            with self.directory(sid) as directory:
-                return _read_by_name(directory, sid)
+            with self.open_directory(sid) as directory:
+                return _read_session(directory, sid)
         except FileNotFoundError:
             raise NoSuchSession(sid) from None
 
-    def examine(self, sid: SessionId) -> Session | Broken | None:
+    def examine(self, sid: SessionId) -> Session | UnreadableSession | None:
         """Return the session as read_all does, or None if there is no such session."""
         try:
             with self._sessions() as sessions:
                 # To check one directory costs less than to list all of them.
-                return _read_or_say_why(sessions, sid, is_link=True)
+                return _read_or_unreadable(sessions, sid, is_link=True)
         except FileNotFoundError:
             return None
 
     def _require(self, sid: SessionId) -> None:
-        if not self.has(sid):
+        if not self.has_session(sid):
             raise NoSuchSession(sid)
 
     def create(self, sid: SessionId, config: Config, *, at: str) -> None:
@@ -151,50 +151,50 @@ class Store:
         text = configfile.render_config(config.values).encode()
         if len(text) > configfile.LIMIT:
             raise TooLarge(f"the settings take more than {configfile.LIMIT} bytes")
-        if self.has(sid):
+        if self.has_session(sid):
             raise SessionExists(sid)
         try:
-            make_hub(self.hub)
+            create_hub(self.hub)
             with self._sessions() as sessions:
-                sessions.sweep(FILES)
-                with sessions.begun(sid) as directory:
+                sessions.remove_stale_pending(SESSION_FILES)
+                with sessions.create_pending_child(sid) as directory:
                     aside = os.path.basename(directory.path)
                     try:
                         directory.create("config.yaml", text)
-                        directory.create(_STATE, encode_document(new_document(sid, at=at)))
-                        directory.sync()
+                        directory.create(_STATE, encode_json(new_state_document(sid, at=at)))
+                        directory.fsync()
                         os.rename(aside, sid, src_dir_fd=sessions.fd, dst_dir_fd=sessions.fd)
                     except BaseException as fault:
                         if sessions.exists(aside):  # else ^C came when it had its name already
-                            sessions.drop(directory, FILES)
+                            sessions.remove_child(directory, SESSION_FILES)
                         if isinstance(fault, OSError) and sid in sessions.names():
                             raise SessionExists(sid) from None
                         raise
-                sessions.sync()
+                sessions.fsync()
         except OSError as fault:
-            raise cannot_write(self.hub, fault) from None
+            raise write_error(self.hub, fault) from None
 
-    def directory(self, sid: SessionId) -> Directory:
+    def open_directory(self, sid: SessionId) -> SafeDirectory:
         """The session's directory, open, to look at: no lock is taken. Raises NoSuchSession."""
         self._require(sid)
         with self._sessions() as sessions:
-            return sessions.child(sid)
+            return sessions.open_child(sid)
 
-    def document(self, sid: SessionId) -> dict[str, Any]:
+    def read_state_document(self, sid: SessionId) -> dict[str, Any]:
         """state.json, whatever it says, if only it is an object; raises NoSuchSession, Damaged."""
-        with self.directory(sid) as directory:
-            return read_document(directory, _STATE)
+        with self.open_directory(sid) as directory:
+            return read_json(directory, _STATE)
 
     def is_locked(self, sid: SessionId) -> bool:
         """Whether somebody works on the session at the moment; raises NoSuchSession, Damaged."""
-        with self.directory(sid) as directory:
+        with self.open_directory(sid) as directory:
             return directory.is_locked()
 
-    def edit(self, sid: SessionId, *, wait: float = LOCK_WAIT) -> Edit:
+    def lock_session(self, sid: SessionId, *, wait: float = LOCK_TIMEOUT) -> LockedSession:
         """`with store.edit(sid) as edit:` holds the session's lock; raises NoSuchSession, LockHeld."""
-        return Edit(self, sid, wait)
+        return LockedSession(self, sid, wait)
 
-    def exists(self) -> bool:
+    def hub_exists(self) -> bool:
         """Whether the hub has been made."""
         try:
             self._sessions().close()
@@ -202,11 +202,11 @@ class Store:
             return False
         return True
 
-    def alone(self) -> Directory:
+    def lock_hub(self) -> SafeDirectory:
         """`with store.alone():` is held by one session at a time; raises LockHeld."""
         sessions = self._sessions()
         try:
-            sessions.lock(wait=LOCK_WAIT)
+            sessions.lock(wait=LOCK_TIMEOUT)
         except LockHeld:
             sessions.close()
             raise
@@ -214,17 +214,17 @@ class Store:
 
     def update(self, sid: SessionId, change: Callable[[Session], Session]) -> Session:
         """Lock, read again, change, replace; what `change` raises leaves the file as it was."""
-        with self.edit(sid) as edit:
+        with self.lock_session(sid) as edit:
             return edit.save(change(edit.read()), hint=_UNCHANGED)
 
 
-class Edit:
+class LockedSession:
     """A session under its lock."""
 
     def __init__(self, store: Store, sid: SessionId, wait: float) -> None:
         self._sid = sid
         self._wait = wait
-        self.directory = store.directory(sid)
+        self.directory = store.open_directory(sid)
 
     def __enter__(self) -> Self:
         try:
@@ -234,7 +234,9 @@ class Edit:
 
             holder = procfs.lock_holder(self.directory.path)
             self.directory.close()
-            who = f"process {holder} ({procfs.command_of(holder)})" if holder else "another process"
+            who = (
+                f"process {holder} ({procfs.process_name(holder)})" if holder else "another process"
+            )
             raise LockHeld(
                 f"session '{self._sid}' is locked by {who}",
                 hint="try again when it has finished",
@@ -251,9 +253,9 @@ class Edit:
 
     def read(self) -> Session:
         """The session as it is now; raises Damaged, NoSuchSession where it went while we waited."""
-        return _read_by_name(self.directory, self._sid)
+        return _read_session(self.directory, self._sid)
 
-    def task_file(self, session: Session) -> str:
+    def ensure_task_file(self, session: Session) -> str:
         """The path of a file that holds the task, made where it is missing; raises CannotWrite.
 
         What else may lie there (a link, a pipe, another text) came with the repository, and goes.
@@ -269,14 +271,14 @@ class Edit:
 
     def save(self, session: Session, *, hint: str = _GO_ON) -> Session:
         """Replace state.json by the session's document, and return the session; raises CannotWrite, with the hint, TooLarge."""
-        self._replace(_STATE, encode_document(session.document), hint)
+        self._replace(_STATE, encode_json(session.document), hint)
         return session
 
-    def rewrite(self, document: Mapping[str, Any]) -> None:
+    def replace_document(self, document: Mapping[str, Any]) -> None:
         """Replace state.json by a document that came of no session that could be read; raises CannotWrite."""
-        self._replace(_STATE, encode_document(document))
+        self._replace(_STATE, encode_json(document))
 
-    def keep_damaged(self) -> str:
+    def move_damaged_state_aside(self) -> str:
         """Rename state.json, whatever it is, out of the way; its new name, '' where it is not there."""
         names = self.directory.names()
         if _STATE not in names:
@@ -292,12 +294,12 @@ class Edit:
 
     def _replace(self, name: str, data: bytes, hint: str = _GO_ON) -> None:
         try:
-            self.directory.replace(name, data)
+            self.directory.replace_atomically(name, data)
         except OSError as fault:
-            raise cannot_write(f"{self.directory.path}/{name}", fault, hint) from None
+            raise write_error(f"{self.directory.path}/{name}", fault, hint) from None
 
 
-def _read_by_name(directory: Directory, sid: SessionId) -> Session:
+def _read_session(directory: SafeDirectory, sid: SessionId) -> Session:
     try:
         return _with_state(directory, "", sid, _read_config(directory, ""))
     except Damaged as fault:
@@ -307,12 +309,12 @@ def _read_by_name(directory: Directory, sid: SessionId) -> Session:
         ) from None
 
 
-def _with_state(directory: Directory, prefix: str, sid: SessionId, config: Config) -> Session:
-    document = read_document(directory, f"{prefix}{_STATE}")
+def _with_state(directory: SafeDirectory, prefix: str, sid: SessionId, config: Config) -> Session:
+    document = read_json(directory, f"{prefix}{_STATE}")
     return Session(sid, config, read_state(document), document)
 
 
-def _read_config(directory: Directory, prefix: str) -> Config:
+def _read_config(directory: SafeDirectory, prefix: str) -> Config:
     try:
         data = directory.read(f"{prefix}config.yaml", limit=configfile.LIMIT)
     except FileNotFoundError:
@@ -323,11 +325,13 @@ def _read_config(directory: Directory, prefix: str) -> Config:
         raise Damaged("config.yaml: not UTF-8") from None
 
 
-def _read_or_say_why(sessions: Directory, name: str, *, is_link: bool) -> Session | Broken | None:
+def _read_or_unreadable(
+    sessions: SafeDirectory, name: str, *, is_link: bool
+) -> Session | UnreadableSession | None:
     config: Config | None = None
     try:
         if is_link:
-            sessions.child(name).close()  # says that links are not followed
+            sessions.open_child(name).close()  # says that links are not followed
         sid = parse_session_id(name)
         # By path, not by an open directory: a third of the calls that reading a session takes.
         config = _read_config(sessions, f"{name}/")
@@ -335,14 +339,14 @@ def _read_or_say_why(sessions: Directory, name: str, *, is_link: bool) -> Sessio
     except (FileNotFoundError, NotADirectoryError):
         return None  # a link that was removed while we looked
     except InvalidId:
-        return Broken(name, None, "its name cannot be a session id")
+        return UnreadableSession(name, None, "its name cannot be a session id")
     except Damaged as fault:
         # Removed while we looked, it is no session any more.
-        return Broken(name, config, fault.message) if sessions.exists(name) else None
+        return UnreadableSession(name, config, fault.message) if sessions.exists(name) else None
     except OSError as fault:
-        return Broken(name, config, f"cannot be read: {fault.strerror}")
+        return UnreadableSession(name, config, f"cannot be read: {fault.strerror}")
 
 
-def cannot_write(path: str, fault: OSError, hint: str = _UNCHANGED) -> CannotWrite:
+def write_error(path: str, fault: OSError, hint: str = _UNCHANGED) -> CannotWrite:
     """The fault of a change that was not made."""
     return CannotWrite(f"cannot write '{path}': {fault.strerror}", hint)

@@ -15,24 +15,24 @@ class Task(NamedTuple):
     environ: Mapping[str, str]
 
 
-class Ending(NamedTuple):
+class TaskResult(NamedTuple):
     """How a task ended."""
 
     status: int
     """Its exit code; where a signal ended it, 128 and the signal's number, as a shell says it."""
     seconds: float
-    cut_off: str = ""
+    stop_reason: str = ""
     """'timed out' or 'interrupted' where we ended it."""
 
 
-class Listener(NamedTuple):
+class TaskCallbacks(NamedTuple):
     """Who hears of the tasks while they run; a task is known by its index."""
 
-    began: Callable[[int], None]
-    heard: Callable[[int, bytes, bool], None]
+    on_start: Callable[[int], None]
+    on_output: Callable[[int, bytes, bool], None]
     """It wrote this; True: on standard error, where that is kept apart."""
-    ended: Callable[[int, Ending], None]
-    strays: Callable[[int], Iterable[int]]
+    on_end: Callable[[int, TaskResult], None]
+    find_escaped: Callable[[int], Iterable[int]]
     """The processes of a task that we ended, which have left its process group."""
 
 
@@ -42,7 +42,7 @@ class RunAll(Protocol):
     def __call__(
         self,
         tasks: Sequence[Task],
-        listener: Listener,
+        listener: TaskCallbacks,
         *,
         jobs: int,
         timeout: float | None = None,

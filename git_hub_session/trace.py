@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
-from git_hub_session.escape import visible
+from git_hub_session.escape import escape_control
 from git_hub_session.typed import Any
 
 _OFF = ("", "0", "false")
@@ -28,12 +28,12 @@ _COLUMN = 39  # where the text of a line begins, as in git's
 _Path = str | bytes
 
 
-def begin(wanted: str, words: Sequence[str]) -> list[str]:
+def start_trace(wanted: str, words: Sequence[str]) -> list[str]:
     """Tell from here on what the command line `words` does; what to warn of where it cannot be told."""
     if wanted.lower() in _OFF:
         return []
     try:
-        fd = _opened(wanted)
+        fd = _open_target(wanted)
     except OSError as fault:
         return [f"warning: could not open '{wanted}' for tracing: {fault.strerror}"]
     if fd is None:
@@ -45,7 +45,7 @@ def begin(wanted: str, words: Sequence[str]) -> list[str]:
     return []
 
 
-def _opened(wanted: str) -> int | None:
+def _open_target(wanted: str) -> int | None:
     """Open for writing, and nobody else's to close; None where the value means nothing. Raises OSError."""
     if wanted.lower() in _STANDARD_ERROR:
         return os.dup(2)
@@ -64,74 +64,74 @@ class _Trace:
         self._fd = fd
         self._words = words
         self._since = time.monotonic()
-        self._tell(_started(None, words, None, None))
+        self._write(_started(None, words, None, None))
 
     def __call__(self, event: str, given: tuple[Any, ...]) -> None:
-        teller = _TELLERS.get(event)
+        teller = _FORMATTERS.get(event)
         if teller is not None:
-            self._tell(teller(*given))
+            self._write(teller(*given))
         elif event == "git_hub_session.exit":
             [status] = given
-            self._tell(_ended(self._words, status, time.monotonic() - self._since))
+            self._write(_ended(self._words, status, time.monotonic() - self._since))
 
-    def _tell(self, texts: Sequence[str]) -> None:
+    def _write(self, texts: Sequence[str]) -> None:
         """Each text as a line, in one piece: others append to the same file."""
         now = time.time()
         clock = time.strftime("%H:%M:%S", time.localtime(now))
         head = f"{clock}.{int(now % 1 * 1e6):06} git-hub-session[{os.getpid()}]".ljust(_COLUMN)
         for text in texts:
-            line = f"{head} {visible(text)}\n".encode("utf-8", "backslashreplace")
+            line = f"{head} {escape_control(text)}\n".encode("utf-8", "backslashreplace")
             try:
                 os.write(self._fd, line)
             except OSError:
                 pass  # full, or nobody reads on: no reason for a command to fail
 
 
-def _created(path: _Path, fd: int = -1) -> list[str]:
-    return [f"{'write' if _is_there(path, fd) else 'create'}: {_where(path, fd)}"]
+def _format_create(path: _Path, fd: int = -1) -> list[str]:
+    return [f"{'write' if _path_exists(path, fd) else 'create'}: {_full_path(path, fd)}"]
 
 
 def _open(path: _Path | int, _mode: object, flags: int) -> list[str]:
     """Of a name in an open directory git_hub_session.create tells: this event does not know in which."""
     if isinstance(path, int) or not flags & (os.O_CREAT | os.O_TRUNC):
         return []
-    return _created(path) if os.path.isabs(path) else []
+    return _format_create(path) if os.path.isabs(path) else []
 
 
-def _made(path: _Path, _mode: int, fd: int) -> list[str]:
-    return [] if _is_there(path, fd) else [f"mkdir: {_where(path, fd)}"]
+def _format_mkdir(path: _Path, _mode: int, fd: int) -> list[str]:
+    return [] if _path_exists(path, fd) else [f"mkdir: {_full_path(path, fd)}"]
 
 
 def _linked(source: _Path, target: _Path, source_fd: int, target_fd: int) -> list[str]:
-    return [f"link: {_where(source, source_fd)} -> {_where(target, target_fd)}"]
+    return [f"link: {_full_path(source, source_fd)} -> {_full_path(target, target_fd)}"]
 
 
 def _symlinked(source: _Path, target: _Path, fd: int) -> list[str]:
-    return [f"symlink: {_where(target, fd)} -> {_quoted([source])}"]
+    return [f"symlink: {_full_path(target, fd)} -> {_quote_words([source])}"]
 
 
 def _renamed(source: _Path, target: _Path, source_fd: int, target_fd: int) -> list[str]:
-    what = "replace" if _is_there(target, target_fd) else "rename"
-    return [f"{what}: {_where(source, source_fd)} -> {_where(target, target_fd)}"]
+    what = "replace" if _path_exists(target, target_fd) else "rename"
+    return [f"{what}: {_full_path(source, source_fd)} -> {_full_path(target, target_fd)}"]
 
 
 def _removed(path: _Path, fd: int) -> list[str]:
-    return [f"remove: {_where(path, fd)}"] if _is_there(path, fd) else []
+    return [f"remove: {_full_path(path, fd)}"] if _path_exists(path, fd) else []
 
 
-def _emptied(path: _Path, fd: int) -> list[str]:
+def _format_rmdir(path: _Path, fd: int) -> list[str]:
     """A directory that is not empty stays, as with the command of that name."""
-    return [f"rmdir: {_where(path, fd)}"] if _is_there(path, fd) else []
+    return [f"rmdir: {_full_path(path, fd)}"] if _path_exists(path, fd) else []
 
 
 def _started(_program: object, words: Sequence[_Path], cwd: _Path | None, _: object) -> list[str]:
     """The environment stays untold: there are secrets in it."""
-    return [f"start: {f'cd {_quoted([cwd])}; ' if cwd else ''}{_quoted(words)}"]
+    return [f"start: {f'cd {_quote_words([cwd])}; ' if cwd else ''}{_quote_words(words)}"]
 
 
 def _ended(words: Sequence[_Path], status: int, seconds: float) -> list[str]:
     how = f"signal {-status}" if status < 0 else f"exit {status}"
-    return [f"end: {_quoted(words)}: {how} after {seconds:.3f} s"]
+    return [f"end: {_quote_words(words)}: {how} after {seconds:.3f} s"]
 
 
 def _refs_changed(commands: Sequence[str]) -> list[str]:
@@ -141,24 +141,24 @@ def _refs_changed(commands: Sequence[str]) -> list[str]:
 
 
 def _locked(path: str, waited: float) -> list[str]:
-    return [f"lock: {_quoted([path])}: waited {waited:.3f} s"]
+    return [f"lock: {_quote_words([path])}: waited {waited:.3f} s"]
 
 
 def _unlocked(path: str) -> list[str]:
-    return [f"unlock: {_quoted([path])}"]
+    return [f"unlock: {_quote_words([path])}"]
 
 
-_TELLERS: Mapping[str, Callable[..., list[str]]] = MappingProxyType(
+_FORMATTERS: Mapping[str, Callable[..., list[str]]] = MappingProxyType(
     {
         "open": _open,
         "os.link": _linked,
-        "os.mkdir": _made,
+        "os.mkdir": _format_mkdir,
         "os.remove": _removed,
         "os.rename": _renamed,
-        "os.rmdir": _emptied,
+        "os.rmdir": _format_rmdir,
         "os.symlink": _symlinked,
         "subprocess.Popen": _started,
-        "git_hub_session.create": _created,
+        "git_hub_session.create": _format_create,
         "git_hub_session.end": _ended,
         "git_hub_session.lock": _locked,
         "git_hub_session.refs": _refs_changed,
@@ -168,7 +168,7 @@ _TELLERS: Mapping[str, Callable[..., list[str]]] = MappingProxyType(
 """What is heard: the event's name, and who tells of it. `git_hub_session.exit` comes besides."""
 
 
-def _quoted(words: Sequence[_Path]) -> str:
+def _quote_words(words: Sequence[_Path]) -> str:
     """Words as a shell takes them, quoted as git does in its own trace."""
     return " ".join(map(_quoted_word, map(os.fsdecode, words)))
 
@@ -179,16 +179,16 @@ def _quoted_word(word: str) -> str:
     return "'" + word.replace("'", "'\\''").replace("!", "'\\!'") + "'"
 
 
-def _where(path: _Path, fd: int) -> str:
+def _full_path(path: _Path, fd: int) -> str:
     """The path with that of the open directory it is in, where the system tells it (Linux)."""
     try:
         above = "" if fd < 0 else os.readlink(f"/proc/self/fd/{fd}")
     except OSError:
         above = ""
-    return _quoted([os.path.join(above, os.fsdecode(path))])
+    return _quote_words([os.path.join(above, os.fsdecode(path))])
 
 
-def _is_there(path: _Path, fd: int) -> bool:
+def _path_exists(path: _Path, fd: int) -> bool:
     try:
         os.stat(path, dir_fd=None if fd < 0 else fd, follow_symlinks=False)
     except OSError:

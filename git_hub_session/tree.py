@@ -13,10 +13,10 @@ from git_hub_session.typed import NamedTuple
 _DIRECTORY = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_DIRECTORY
 _NO_TRACKED: frozenset[bytes] = frozenset()
 _ENCODING = sys.getfilesystemencoding()
-_TELLING = frozenset({".git", "HEAD", "objects", "refs"})
+_REPOSITORY_NAMES = frozenset({".git", "HEAD", "objects", "refs"})
 
 
-class Tree(NamedTuple):
+class DirectoryTree(NamedTuple):
     """Everything below a directory, but for the `.git` at its top; paths are bytes, relative."""
 
     files: dict[bytes, os.stat_result]
@@ -38,18 +38,18 @@ class Tree(NamedTuple):
         return hash((files, self.directories))
 
 
-def look(path: str, *, tracked: Container[bytes] = _NO_TRACKED) -> Tree:
+def scan_directory(path: str, *, tracked: Container[bytes] = _NO_TRACKED) -> DirectoryTree:
     """All that lies below the directory `path`; raises OSError.
 
     A directory that holds `.git`, or HEAD, objects and refs, is a repository; one of the
     second kind is not if its HEAD is in `tracked`, for then it is a fixture in the index. The
     top has a `.git` anyway: it is b"." if it is a repository of the second kind.
     """
-    tree = Tree({}, frozenset(), [], [])
+    tree = DirectoryTree({}, frozenset(), [], [])
     directories: list[bytes] = []
     top = os.open(path, _DIRECTORY)
     try:
-        _look(top, b"", os.fstat(top).st_dev, tree, directories, tracked)
+        _scan(top, b"", os.fstat(top).st_dev, tree, directories, tracked)
     except RecursionError:
         raise OSError(errno.ENAMETOOLONG, "directories are nested too deeply", path) from None
     finally:
@@ -57,11 +57,11 @@ def look(path: str, *, tracked: Container[bytes] = _NO_TRACKED) -> Tree:
     return tree._replace(directories=frozenset(directories))
 
 
-def _look(
+def _scan(
     directory: int,
     prefix: bytes,
     device: int,
-    tree: Tree,
+    tree: DirectoryTree,
     directories: list[bytes],
     tracked: Container[bytes],
 ) -> None:
@@ -74,7 +74,7 @@ def _look(
             name = entry.name
             found = entry.stat(follow_symlinks=False)
             path = prefix + name.encode(_ENCODING, "surrogateescape")
-            if name in _TELLING:
+            if name in _REPOSITORY_NAMES:
                 telling.add(name)
             if found.st_mode & 0o170000 != stat.S_IFDIR:
                 files[path] = found
@@ -95,21 +95,21 @@ def _look(
         directories.append(path)
         child = os.open(name, _DIRECTORY, dir_fd=directory)
         try:
-            _look(child, path + b"/", device, tree, directories, tracked)
+            _scan(child, path + b"/", device, tree, directories, tracked)
         finally:
             os.close(child)
 
 
-def remove(path: str, seen: Tree) -> list[bytes]:
+def remove_if_unchanged(path: str, seen: DirectoryTree) -> list[bytes]:
     """Delete the directory `path` and what `seen` says is in it; what is left, as far as it was noticed.
 
     A file or directory that `seen` does not hold, or that was written to since, is left where
     it is, with all that leads to it. What was deleted by an earlier, killed call is passed
     over. Raises OSError.
     """
-    contents: dict[bytes, _Contents] = {b"": _Contents([(b".git", None)], [])}
+    contents: dict[bytes, _DirectoryContents] = {b"": _DirectoryContents([(b".git", None)], [])}
     for below in seen.directories:
-        contents[below] = _Contents([], [])
+        contents[below] = _DirectoryContents([], [])
     for below in seen.directories:
         above, _, name = below.rpartition(b"/")
         contents[above].directories.append(name)
@@ -120,40 +120,44 @@ def remove(path: str, seen: Tree) -> list[bytes]:
     left: list[bytes] = []
     directory = os.open(parent, os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY)
     try:
-        _remove(directory, top, b"", contents, left)
+        _remove_directory(directory, top, b"", contents, left)
     finally:
         os.close(directory)
     return left
 
 
-class _Contents(NamedTuple):
+class _DirectoryContents(NamedTuple):
     """What was seen in one directory: names, and what the files were like (None where it does not matter)."""
 
     files: list[tuple[bytes, os.stat_result | None]]
     directories: list[bytes]
 
 
-def _remove(
-    parent: int, name: bytes, prefix: bytes, seen: dict[bytes, _Contents], left: list[bytes]
+def _remove_directory(
+    parent: int,
+    name: bytes,
+    prefix: bytes,
+    seen: dict[bytes, _DirectoryContents],
+    left: list[bytes],
 ) -> None:
     # Not listed again: a name that was not seen is what keeps rmdir from succeeding.
     unlink, look_at = os.unlink, os.stat
-    directory = _open_to_delete(parent, name)
+    directory = _open_writable(parent, name)
     try:
         files, directories = seen[prefix[:-1]]
         for file, found in files:
             try:
                 # Just before it goes: who is still in it writes without asking for the path.
-                if found is None or _is_same(
+                if found is None or _is_unchanged(
                     look_at(file, dir_fd=directory, follow_symlinks=False), found
                 ):
                     unlink(file, dir_fd=directory)
             except (FileNotFoundError, IsADirectoryError, PermissionError):
-                if _is_file(file, directory):
+                if _exists_as_file(file, directory):
                     raise
         for child in directories:
             try:
-                _remove(directory, child, prefix + child + b"/", seen, left)
+                _remove_directory(directory, child, prefix + child + b"/", seen, left)
             except OSError as fault:
                 # Gone, or a file or a link by now.
                 if fault.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
@@ -169,7 +173,7 @@ def _remove(
         os.close(directory)
 
 
-def _is_same(now: os.stat_result, then: os.stat_result) -> bool:
+def _is_unchanged(now: os.stat_result, then: os.stat_result) -> bool:
     # Not the time of its last change of status: each name of a file that goes changes that of the others.
     return (
         now.st_mtime_ns == then.st_mtime_ns
@@ -178,7 +182,7 @@ def _is_same(now: os.stat_result, then: os.stat_result) -> bool:
     )
 
 
-def _is_file(name: bytes, directory: int) -> bool:
+def _exists_as_file(name: bytes, directory: int) -> bool:
     """Whether there is something that is no directory."""
     try:
         return not stat.S_ISDIR(os.lstat(name, dir_fd=directory).st_mode)
@@ -186,7 +190,7 @@ def _is_file(name: bytes, directory: int) -> bool:
         return False
 
 
-def _open_to_delete(parent: int, name: bytes) -> int:
+def _open_writable(parent: int, name: bytes) -> int:
     """Open a directory that we are about to empty: one made read-only is made writable first."""
     try:
         directory = os.open(name, _DIRECTORY, dir_fd=parent)
@@ -199,4 +203,4 @@ def _open_to_delete(parent: int, name: bytes) -> int:
     return directory
 
 
-NOTHING = Tree({}, frozenset(), [], [])
+EMPTY_DIRECTORY = DirectoryTree({}, frozenset(), [], [])

@@ -14,13 +14,13 @@ from collections.abc import Mapping
 from git_hub_session.errors import HubError
 
 
-class CannotRemember(HubError):
+class CannotSaveApproval(HubError):
     """The list of allowed commands cannot be written."""
 
     code = "cannot-write"
 
 
-class Trust:
+class CommandApprovals:
     """The list of one user."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
@@ -29,32 +29,32 @@ class Trust:
             home = os.path.join(environ.get("HOME", ""), ".local", "state")
         self._path = os.path.join(home, "git-hub-session", "allowed")
 
-    def allows(self, common_dir: str, command: str) -> bool:
+    def is_approved(self, common_dir: str, command: str) -> bool:
         """Whether the user has allowed this very command in this repository."""
         try:
             if not os.path.isabs(self._path):
                 return False  # where we stand may be the work tree of who wants it allowed
             with open(self._path, encoding="ascii", errors="replace") as file:
-                return _line(common_dir, command) in file
+                return _format_entry(common_dir, command) in file
         except OSError:
             return False
 
-    def allow(self, common_dir: str, command: str) -> None:
+    def approve(self, common_dir: str, command: str) -> None:
         """Allow it from now on; raises CannotRemember."""
-        if self.allows(common_dir, command):
+        if self.is_approved(common_dir, command):
             return
         try:
             if not os.path.isabs(self._path):
-                raise CannotRemember("there is no home directory", hint="set HOME")
+                raise CannotSaveApproval("there is no home directory", hint="set HOME")
             os.makedirs(os.path.dirname(self._path), mode=0o700, exist_ok=True)
             fd = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
-                os.write(fd, _line(common_dir, command).encode())
+                os.write(fd, _format_entry(common_dir, command).encode())
             finally:
                 os.close(fd)
         except OSError as fault:
-            raise CannotRemember(f"cannot write '{self._path}': {fault.strerror}") from None
+            raise CannotSaveApproval(f"cannot write '{self._path}': {fault.strerror}") from None
 
 
-def _line(common_dir: str, command: str) -> str:
+def _format_entry(common_dir: str, command: str) -> str:
     return f"{json.dumps([common_dir, command])}\n"

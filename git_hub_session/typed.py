@@ -14,7 +14,7 @@ TYPE_CHECKING = False
 Any = NoReturn = Protocol = Self = TextIO = object
 
 
-class _Named(type):
+class _NamedTupleMeta(type):
     """Makes of a class body with annotations what collections.namedtuple makes of names."""
 
     def __new__(cls, name: str, bases: tuple[type, ...], body: dict[str, object]) -> type:
@@ -29,7 +29,7 @@ class _Named(type):
         return made
 
 
-class NamedTuple(metaclass=_Named):
+class NamedTuple(metaclass=_NamedTupleMeta):
     """A tuple whose fields have names: the annotations of the class that inherits from it."""
 
 

@@ -14,21 +14,21 @@ import stat
 from collections.abc import Iterable
 
 from git_hub_session.heads import (
-    is_id,
-    left_branches,
-    operation_of,
+    is_object_id,
+    previous_branches,
+    read_operation,
     read_head,
-    reflog,
+    read_reflog,
     reflog_commits,
     reflog_tip,
-    text_of,
+    read_text,
 )
 from git_hub_session.refnames import SessionId, branch_prefix, natural_key
 from git_hub_session.typed import NamedTuple
 
-LOCK = "locked"
+LOCK_FILE = "locked"
 """The file in an entry that locks it, and holds the reason."""
-REMOVING = "git hub-session removes it"
+REMOVAL_LOCK = "git hub-session removes it"
 """The reason for which a removal locks an entry, so that `git worktree prune` leaves it: none to us. A NUL may follow."""
 
 
@@ -37,7 +37,7 @@ class Worktree(NamedTuple):
 
     name: str
     """The entry's name, which need not be the directory's."""
-    entry: str
+    git_dir: str
     """The entry's own directory, where HEAD and index are."""
     path: str
     """The worktree's directory, absolute; '' where the entry does not say."""
@@ -49,44 +49,44 @@ class Worktree(NamedTuple):
     """'merge', 'rebase', 'am', 'cherry-pick', 'revert', 'bisect' or ''."""
     branches: tuple[str, ...]
     """The full refs of the branches that are worked on in it: HEAD's, a rebase's, a bisect's."""
-    in_use: tuple[str, ...]
+    reserved_branches: tuple[str, ...]
     """Those, and what a rebase will move besides: git lets nobody else delete or move them."""
-    lock: str | None
+    lock_reason: str | None
     """The reason somebody locked it for ('' where none is given), or None."""
-    fault: str
+    link_error: str
     """What is wrong with the link between entry and directory, or ''."""
-    missing: bool
+    is_missing: bool
     """Whether the directory is gone."""
-    indexed: int
+    index_mtime_ns: int
     """When its index was written, nanoseconds since the epoch; 0 where it has none."""
 
     @property
     def common_dir(self) -> str:
         """The common directory of the repository whose worktree it is."""
-        return os.path.dirname(os.path.dirname(self.entry))
+        return os.path.dirname(os.path.dirname(self.git_dir))
 
     @property
-    def index_locked(self) -> bool:
+    def is_index_locked(self) -> bool:
         """Whether a git command is writing its index, or was killed while it did."""
-        return os.path.lexists(os.path.join(self.entry, "index.lock"))
+        return os.path.lexists(os.path.join(self.git_dir, "index.lock"))
 
     @property
-    def submodules(self) -> str:
+    def submodule_dir(self) -> str:
         """Where the repositories of its submodules lie, or ''."""
-        path = os.path.join(self.entry, "modules")
+        path = os.path.join(self.git_dir, "modules")
         return path if os.path.lexists(path) else ""
 
     @property
-    def came_from(self) -> str:
+    def head_reflog_tip(self) -> str:
         """The commit that HEAD led to last, as its reflog has it, or ''."""
-        return reflog_tip(self.entry, "HEAD")
+        return reflog_tip(self.git_dir, "HEAD")
 
     @property
-    def left(self) -> list[str]:
+    def previous_branches(self) -> list[str]:
         """The full refs of the branches that HEAD has left, in that order, where none is worked on in it now."""
-        return [] if self.branches else left_branches(self.entry)
+        return [] if self.branches else previous_branches(self.git_dir)
 
-    def commits(self) -> list[str]:
+    def own_commits(self) -> list[str]:
         """The object ids that only this worktree's own files may refer to.
 
         Those of HEAD, of the pseudo-refs and per-worktree refs, of an unfinished rebase (its
@@ -114,7 +114,9 @@ def entry_of(common_dir: str, name: str) -> str:
     return os.path.join(common_dir, "worktrees", name)
 
 
-def session_worktrees(sid: SessionId, worktrees: Iterable[Worktree]) -> list[tuple[Worktree, str]]:
+def worktrees_on_branches(
+    sid: SessionId, worktrees: Iterable[Worktree]
+) -> list[tuple[Worktree, str]]:
     """Of `worktrees`, those that have a branch of the session in use, each with that branch's ref.
 
     In natural order of the branches: agent-10 after agent-2.
@@ -131,13 +133,13 @@ def session_worktrees(sid: SessionId, worktrees: Iterable[Worktree]) -> list[tup
 def read_worktree(name: str, entry: str) -> Worktree:
     """The worktree whose entry is the directory `entry`, as it is now."""
     head, detached = read_head(entry)
-    operation = operation_of(entry)
-    link = text_of(os.path.join(entry, "gitdir")).rstrip("\n")
+    operation = read_operation(entry)
+    link = read_text(os.path.join(entry, "gitdir")).rstrip("\n")
     dot_git = os.path.normpath(os.path.join(entry, link)) if link and "\0" not in link else ""
     path = os.path.dirname(dot_git)
     missing, fault = (False, f"its entry '{name}' does not say where it is")
     if path:
-        missing, fault = _link(entry, path, dot_git)
+        missing, fault = _check_link(entry, path, dot_git)
     return Worktree(
         name,
         entry,
@@ -145,26 +147,26 @@ def read_worktree(name: str, entry: str) -> Worktree:
         head,
         detached,
         operation.name,
-        _named(head, *operation.branches),
-        _named(head, *operation.branches, *operation.moved),
-        _lock(entry),
+        _unique_refs(head, *operation.branches),
+        _unique_refs(head, *operation.branches, *operation.other_branches),
+        _read_lock_reason(entry),
         fault,
         missing,
-        _modified(os.path.join(entry, "index")),
+        _mtime_ns(os.path.join(entry, "index")),
     )
 
 
-def _lock(entry: str) -> str | None:
-    path = os.path.join(entry, LOCK)
-    reason = text_of(path).partition("\0")[0].strip() if os.path.lexists(path) else REMOVING
-    return None if reason == REMOVING else reason
+def _read_lock_reason(entry: str) -> str | None:
+    path = os.path.join(entry, LOCK_FILE)
+    reason = read_text(path).partition("\0")[0].strip() if os.path.lexists(path) else REMOVAL_LOCK
+    return None if reason == REMOVAL_LOCK else reason
 
 
-def _named(*refs: str) -> tuple[str, ...]:
+def _unique_refs(*refs: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(filter(None, refs)))
 
 
-def _link(entry: str, path: str, dot_git: str) -> tuple[bool, str]:
+def _check_link(entry: str, path: str, dot_git: str) -> tuple[bool, str]:
     """Whether the directory is missing, and what is wrong with the link in either direction."""
     try:
         mode = os.lstat(path).st_mode
@@ -184,23 +186,23 @@ def _link(entry: str, path: str, dot_git: str) -> tuple[bool, str]:
         return False, "a repository of its own lies there"
     if not stat.S_ISREG(mode):
         return False, "its .git is not a file"
-    target = git_dir_of(path)
+    target = linked_git_dir(path)
     if not target:
         return False, "its .git file is not a link to a git directory"
-    if not is_same(target, entry):
+    if not is_same_path(target, entry):
         return False, "its .git file points to another entry"
     return False, ""
 
 
-def is_same(one: str, other: str) -> bool:
+def is_same_path(one: str, other: str) -> bool:
     """Whether two paths, the first of which may be '', are those of one directory."""
     # The very name first: to resolve two costs more than all else that is read of a worktree.
     return bool(one) and (one == other or os.path.realpath(one) == os.path.realpath(other))
 
 
-def git_dir_of(path: str) -> str:
+def linked_git_dir(path: str) -> str:
     """The git directory that the .git file in the directory `path` names; '' where there is no such file."""
-    text = text_of(os.path.join(path, ".git"))
+    text = read_text(os.path.join(path, ".git"))
     return os.path.join(path, text[8:].rstrip("\r\n")) if text.startswith("gitdir: ") else ""
 
 
@@ -216,21 +218,21 @@ _OF_OPERATIONS = (
 
 
 def _own_commits(worktree: Worktree) -> list[str]:
-    present = os.listdir(worktree.entry)
+    present = os.listdir(worktree.git_dir)
     files = [name for name in present if _PSEUDO_REF.fullmatch(name)]
     # Nearly always there is no operation: what is not there need not be opened.
     files += [name for name in _OF_OPERATIONS if name.partition("/")[0] in present]
-    files += files_below(worktree.entry, "refs")
-    texts = [text_of(f"{worktree.entry}/{name}") for name in files]
-    for name in files_below(worktree.entry, "logs"):
-        texts += [line[41:81] for line in reflog(worktree.entry, name.removeprefix("logs/"))]
+    files += list_files_below(worktree.git_dir, "refs")
+    texts = [read_text(f"{worktree.git_dir}/{name}") for name in files]
+    for name in list_files_below(worktree.git_dir, "logs"):
+        texts += [line[41:81] for line in read_reflog(worktree.git_dir, name.removeprefix("logs/"))]
     common_dir = worktree.common_dir
     known = {word for ref in worktree.branches for word in reflog_commits(common_dir, ref)}
-    words = dict.fromkeys(word for text in texts for word in text.split() if is_id(word))
+    words = dict.fromkeys(word for text in texts for word in text.split() if is_object_id(word))
     return [word for word in words if word not in known or word == worktree.detached]
 
 
-def files_below(top: str, name: str) -> list[str]:
+def list_files_below(top: str, name: str) -> list[str]:
     """The files below the directory `name` in `top`, as they are called from there."""
     found: list[str] = []
     directories = [name]
@@ -245,13 +247,13 @@ def files_below(top: str, name: str) -> list[str]:
     return found
 
 
-def _modified(path: str) -> int:
+def _mtime_ns(path: str) -> int:
     try:
         return os.stat(path).st_mtime_ns
     except OSError:
         return 0
 
 
-def lies_in(path: str, top: str) -> bool:
+def is_inside(path: str, top: str) -> bool:
     """Whether `path` is the directory `top` or below it, by their names."""
     return bool(top) and (path == top or path.startswith(top.rstrip("/") + "/"))

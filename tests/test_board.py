@@ -37,7 +37,7 @@ def index(hub: Hub) -> Any:
 
 
 def post(board: Board, text: str = "x", channel: str = "results", **more: Any) -> Post:
-    return board.post(
+    return board.add_post(
         channel, **{"author": "agent-1", "text": text, "session": "", **more}, now=NOW
     )
 
@@ -378,7 +378,7 @@ def test_what_is_no_post_stops_nobody_else(hub: Hub, board: Board, tmp_path: Pat
         ("results", 9, False),
         ("loose", 0, True),
     ]
-    assert board.meant("merge").id == "merge-summary"
+    assert board.find_post("merge").id == "merge-summary"
     (directory(hub) / "_index.json").write_text("{")
     assert [one.posts for one in board.channels()] == [0, 0, 9, 0]
 
@@ -419,8 +419,8 @@ def test_a_board_is_made_where_the_hub_has_none(hub: Hub) -> None:
     assert not (hub.top / ".agenthub").exists()
     (hub.top / ".agenthub" / "sessions").mkdir(parents=True)
     assert [one.name for one in board.channels()] == ["dispatch", "progress", "results"]
-    assert board.read("results") == board.latest("s1", 3) == []
-    assert board.find("results", session="s1", author="a") is None
+    assert board.read("results") == board.recent_posts("s1", 3) == []
+    assert board.find_last_post("results", session="s1", author="a") is None
     with pytest.raises(NoSuchChannel):
         board.read("nope")
     assert not directory(hub).exists()
@@ -458,8 +458,8 @@ def test_what_was_posted_already_is_found(board: Board) -> None:
     post(board, "three", session="s2", author="coordinator")
     post(board, "four", session="s1")
     post(board, "five", "progress", session="s1", author="coordinator")
-    assert board.find("results", session="s1", author="coordinator") == two
-    assert board.find("results", session="s3", author="coordinator") is None
+    assert board.find_last_post("results", session="s1", author="coordinator") == two
+    assert board.find_last_post("results", session="s3", author="coordinator") is None
 
 
 def test_the_last_posts_of_a_session(hub: Hub, board: Board) -> None:
@@ -473,14 +473,14 @@ def test_the_last_posts_of_a_session(hub: Hub, board: Board) -> None:
             ("dispatch", "s1"),
         ]
     ):
-        board.post(channel, author="a", text=str(at), session=session, now=NOW + at)
+        board.add_post(channel, author="a", text=str(at), session=session, now=NOW + at)
     (directory(hub) / "results" / "by-hand.md").write_text("---\nsession: s1\n---\nby hand\n")
-    assert [one.text for one in board.latest("s1", 3)] == ["4", "3", "1"]
-    assert [one.text for one in board.latest("s1", 9)] == ["4", "3", "1", "0", "by hand"]
-    assert [one.text for one in board.latest("s2", 3)] == ["2"]
-    assert board.latest("", 0) == []
+    assert [one.text for one in board.recent_posts("s1", 3)] == ["4", "3", "1"]
+    assert [one.text for one in board.recent_posts("s1", 9)] == ["4", "3", "1", "0", "by hand"]
+    assert [one.text for one in board.recent_posts("s2", 3)] == ["2"]
+    assert board.recent_posts("", 0) == []
     for number in range(300):
         name = f"{number + 10:03d}-a-20270101T000000Z.md"
         (directory(hub) / "progress" / name).write_text("---\nsession: s3\n---\n")
-    assert board.latest("s1", 3) == []
-    assert [one.sequence for one in board.latest("s3", 2)] == [309, 308]
+    assert board.recent_posts("s1", 3) == []
+    assert [one.sequence for one in board.recent_posts("s3", 2)] == [309, 308]

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from git_hub_session.clock import age, age_of, iso, parse_iso, parse_span
+from git_hub_session.clock import (
+    format_age,
+    format_age_since,
+    format_iso,
+    parse_iso,
+    parse_duration,
+)
 from tests.hub import NOW, Hub
 
 DAY = 86400
@@ -33,7 +39,7 @@ def test_ages_are_gits_own(hub: Hub) -> None:
     pattern = "--format=%(refname:lstrip=2) %(committerdate:relative)"
     said = hub.call("git", "for-each-ref", "--sort=version:refname", pattern, "refs/heads/a*")
     expected = said.out.splitlines()
-    assert [f"a{at} {age(seconds)}" for at, seconds in enumerate(AGES)] == expected
+    assert [f"a{at} {format_age(seconds)}" for at, seconds in enumerate(AGES)] == expected
 
 
 @pytest.mark.parametrize(
@@ -58,14 +64,14 @@ def test_times_of_the_files(text: str, seconds: float | None) -> None:
 
 
 def test_a_time_is_written_as_agenthub_writes_it() -> None:
-    assert iso(NOW) == "2026-03-17T14:30:22.000000+00:00"
-    assert iso(NOW + 0.123456) == "2026-03-17T14:30:22.123456+00:00"
+    assert format_iso(NOW) == "2026-03-17T14:30:22.000000+00:00"
+    assert format_iso(NOW + 0.123456) == "2026-03-17T14:30:22.123456+00:00"
 
 
 def test_ages_of_the_files() -> None:
-    assert age_of("2026-03-17T14:30:22Z", NOW + 120) == "2 minutes ago"
-    assert age_of("2026-03-17T14:30:23Z", NOW) == "in the future"
-    assert age_of("no time", NOW) == "?"
+    assert format_age_since("2026-03-17T14:30:22Z", NOW + 120) == "2 minutes ago"
+    assert format_age_since("2026-03-17T14:30:23Z", NOW) == "in the future"
+    assert format_age_since("no time", NOW) == "?"
 
 
 @pytest.mark.parametrize(
@@ -88,4 +94,4 @@ def test_ages_of_the_files() -> None:
     ],
 )
 def test_spans(text: str, seconds: float | None) -> None:
-    assert parse_span(text) == seconds
+    assert parse_duration(text) == seconds

@@ -10,7 +10,12 @@ from typing import NamedTuple
 import pygit2
 import pytest
 
-from git_hub_session.discovery import NoMainWorktree, NotARepository, Place, find_place
+from git_hub_session.discovery import (
+    NoMainWorktree,
+    NotARepository,
+    RepositoryPaths,
+    find_repository,
+)
 from tests.hub import Hub
 
 
@@ -311,7 +316,7 @@ LAYOUTS = (
 def test_the_answers_are_gits_own(hub: Hub, layout: Callable[[Hub], Spot]) -> None:
     """git rev-parse says the same, pygit2 where it can be asked too, and the hub is where it belongs."""
     spot = layout(hub)
-    place = find_place(str(spot.cwd), {**hub.environ, **spot.environ})
+    place = find_repository(str(spot.cwd), {**hub.environ, **spot.environ})
     assert (place.git_dir, place.common_dir, place.worktree) == _asked_of_git(hub, spot)
     assert place.hub == str(spot.hub)
     if not spot.environ and place.worktree:  # it does not read the environment
@@ -337,12 +342,12 @@ def _asked_of_pygit2(cwd: Path) -> tuple[str, str]:
 def test_hub_named_by_the_environment(hub: Hub) -> None:
     """GIT_HUB_SESSION_DIR wins, and is relative to where the command is called."""
     environ = {**hub.environ, "GIT_HUB_SESSION_DIR": "../elsewhere/hub"}
-    assert find_place(str(hub.top), environ).hub == str(hub.top.parent / "elsewhere" / "hub")
+    assert find_repository(str(hub.top), environ).hub == str(hub.top.parent / "elsewhere" / "hub")
 
 
 def _refusal(cwd: Path, environ: Mapping[str, str]) -> str:
     with pytest.raises((NotARepository, NoMainWorktree)) as raised:
-        find_place(str(cwd), environ)
+        find_repository(str(cwd), environ)
     return raised.value.message
 
 
@@ -403,8 +408,8 @@ def test_main_worktree_that_nothing_names(hub: Hub) -> None:
     assert _refusal(linked, hub.environ) == message
     assert _refusal(store, hub.environ) == message
     assert _refusal(hub.top, {**hub.environ, "GIT_DIR": str(store)}) == message
-    named = find_place(str(linked), {**hub.environ, "GIT_HUB_SESSION_DIR": "/hub"})
-    assert named == Place(
+    named = find_repository(str(linked), {**hub.environ, "GIT_HUB_SESSION_DIR": "/hub"})
+    assert named == RepositoryPaths(
         str(store / "worktrees" / "of-separate"), str(store), str(linked), "", "/hub", named.owners
     )
 
@@ -417,7 +422,7 @@ def test_links_in_ceilings(hub: Hub, environ: Mapping[str, str]) -> None:
         more = {"GIT_CEILING_DIRECTORIES": ceilings}
         said = hub.call("git", "rev-parse", "--git-dir", cwd=hub.top / "sub", environ=more)
         try:
-            found = find_place(str(hub.top / "sub"), {**environ, **more}).hub
+            found = find_repository(str(hub.top / "sub"), {**environ, **more}).hub
         except NotARepository:
             found = ""
         assert bool(found) == (said.code == 0), ceilings

@@ -7,11 +7,11 @@ import re
 
 from git_hub_session.board import Board
 from git_hub_session.configfile import parse_config, render_config
-from git_hub_session.operations.measure import _LOCK as EVAL_LOCK
-from git_hub_session.operations.returns import LOCK as RESTORE_LOCK
+from git_hub_session.operations.measure import EVAL_LOCK as EVAL_LOCK
+from git_hub_session.operations.returns import RESTORE_LOCK as RESTORE_LOCK
 from git_hub_session.posts import parse_post, render_post
 from git_hub_session.session import CONFIG_KEYS
-from git_hub_session.states import NEXT
+from git_hub_session.states import TRANSITIONS
 from tests.hub import CHECKOUT, Hub
 
 FORMAT = (CHECKOUT / "docs" / "format.md").read_text()
@@ -43,7 +43,9 @@ def test_the_table_of_states_is_the_state_machine() -> None:
     for row in rows:
         states, following = (re.findall(r"`(\w+)`", cell) for cell in row.split("|")[1:3])
         table.update(dict.fromkeys(states, tuple(following)))
-    assert table == {str(state): tuple(map(str, following)) for state, following in NEXT.items()}
+    assert table == {
+        str(state): tuple(map(str, following)) for state, following in TRANSITIONS.items()
+    }
 
 
 def test_the_post_is_the_one_that_is_written() -> None:
@@ -56,7 +58,7 @@ def test_the_post_is_the_one_that_is_written() -> None:
 def test_the_index_is_the_one_that_is_written(hub: Hub) -> None:
     hub.session("s1")
     board = Board(str(hub.top / ".agenthub"))
-    board.post("results", author="agent-1", text="x", session="s1", now=0)
+    board.add_post("results", author="agent-1", text="x", session="s1", now=0)
     written = (hub.top / ".agenthub" / "board" / "_index.json").read_text()
     assert json.loads(written) == json.loads(blocks("json")[1])
 

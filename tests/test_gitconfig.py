@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from git_hub_session.gitconfig import environment_settings, is_true, parse_settings, parse_size
+from git_hub_session.gitconfig import config_from_environment, is_true, parse_git_config, parse_size
 from tests.hub import Hub
 from tests.stores import put
 
@@ -35,20 +35,20 @@ def test_a_file_is_read_as_git_reads_it(hub: Hub, text: str) -> None:
     for entry in listed.out.split("\0")[:-1]:
         name, line_feed, value = entry.partition("\n")
         said[name] = value if line_feed else "true"
-    assert parse_settings(text) == said
+    assert parse_git_config(text) == said
 
 
 def test_what_is_no_configuration_is_passed_over() -> None:
     text = 'lost = 1\n[a]\n= 2\n1x = 3\nok = 4\n[broken\nk = 5\nopen = "6\nlast = 7\n'
-    settings = parse_settings(text)
+    settings = parse_git_config(text)
     assert (settings["a.ok"], settings["a.last"]) == ("4", "7")
-    assert parse_settings("") == {}
-    assert parse_settings("\0\\\"'[") == {}
+    assert parse_git_config("") == {}
+    assert parse_git_config("\0\\\"'[") == {}
 
 
 def test_a_large_hostile_file_is_read() -> None:
     for text in ('"' * 200_001, "\\\n" * 100_000, "[" * 200_000, "a=" * 100_000, '[a "' * 50_000):
-        parse_settings(text)
+        parse_git_config(text)
 
 
 @pytest.mark.parametrize(
@@ -75,11 +75,11 @@ def test_the_environment_is_read_as_git_reads_it(hub: Hub, words: tuple[str, ...
         if scope == "command":
             expected[name] = value if line_feed else "true"
     assert expected
-    assert environment_settings(given) == expected
+    assert config_from_environment(given) == expected
 
 
 def test_counted_settings_and_the_old_spelling() -> None:
-    assert environment_settings(
+    assert config_from_environment(
         {
             "GIT_CONFIG_COUNT": "2",
             "GIT_CONFIG_KEY_0": "User.Name",
@@ -88,8 +88,8 @@ def test_counted_settings_and_the_old_spelling() -> None:
             "GIT_CONFIG_PARAMETERS": "'user.email=a=b' 'core.bare'",
         }
     ) == {"user.name": "Ada", "a.B.c": "", "user.email": "a=b", "core.bare": "true"}
-    assert environment_settings({"GIT_CONFIG_COUNT": "-1"}) == {}
-    assert environment_settings({"GIT_CONFIG_PARAMETERS": "not quoted '"}) == {}
+    assert config_from_environment({"GIT_CONFIG_COUNT": "-1"}) == {}
+    assert config_from_environment({"GIT_CONFIG_PARAMETERS": "not quoted '"}) == {}
 
 
 @pytest.mark.parametrize("text", ["true", "YES", "On", "1", "-1", "007", "2k", "+5"])

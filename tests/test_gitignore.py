@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from git_hub_session.gitignore import Ignores
+from git_hub_session.gitignore import IgnoreRules
 from tests.cleaning import saved
 from tests.hub import Hub, Result
 
@@ -29,8 +29,8 @@ def untracked(hub: Hub, *, everywhere: tuple[bytes, ...] = ()) -> set[bytes]:
         full = Path(os.fsdecode(os.path.join(os.fsencode(hub.top), path)))
         return full.read_bytes() if full.is_file() else b""
 
-    ignores = Ignores(read, everywhere, ignore_case=False)
-    return {path for path in files if not ignores.ignores(path)}
+    ignores = IgnoreRules(read, everywhere, ignore_case=False)
+    return {path for path in files if not ignores.is_ignored(path)}
 
 
 def untracked_of_git(hub: Hub) -> set[bytes]:
@@ -159,17 +159,17 @@ def test_what_older_gits_ignore_by_mistake(hub: Hub) -> None:
     ],
 )
 def test_a_pattern_made_to_take_for_ever(pattern: bytes, path: bytes) -> None:
-    ignores = Ignores(lambda _: b"", [pattern], ignore_case=False)
-    assert ignores.ignores(path)
-    assert not ignores.ignores(path + b"c")
+    ignores = IgnoreRules(lambda _: b"", [pattern], ignore_case=False)
+    assert ignores.is_ignored(path)
+    assert not ignores.is_ignored(path + b"c")
 
 
 def test_deep_directories() -> None:
     """Deeper than functions can call themselves."""
     deep = b"a/" * 1200
-    ignores = Ignores(lambda _: b"", [b"ignored\n"], ignore_case=False)
-    assert not ignores.ignores(deep + b"file")
-    assert ignores.ignores(deep + b"ignored/file")
+    ignores = IgnoreRules(lambda _: b"", [b"ignored\n"], ignore_case=False)
+    assert not ignores.is_ignored(deep + b"file")
+    assert ignores.is_ignored(deep + b"ignored/file")
 
 
 def test_a_file_that_a_deeper_rule_brings_back_is_saved(hub: Hub) -> None:

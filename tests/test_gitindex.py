@@ -7,7 +7,7 @@ import random
 import pytest
 
 from git_hub_session.errors import Damaged
-from git_hub_session.gitindex import EMPTY, Index, parse_index
+from git_hub_session.gitindex import EMPTY_INDEX, Index, parse_index
 from tests.hub import Hub
 
 
@@ -50,7 +50,7 @@ def test_every_version(hub: Hub, version: int) -> None:
         hub
     )
     assert (hub.top / ".git" / "index").read_bytes()[7] == version
-    assert (index.partial, index.unmerged, index.gitlinks) == ("", frozenset(), frozenset())
+    assert (index.incomplete, index.unmerged, index.gitlinks) == ("", frozenset(), frozenset())
     found = (hub.top / "file").stat()
     entry = index.entries[b"file"]
     assert (entry.mtime, entry.mtime_ns) == divmod(found.st_mtime_ns, 10**9)
@@ -97,11 +97,11 @@ def test_gitlinks(hub: Hub) -> None:
 
 def test_split_and_sparse_are_told(hub: Hub) -> None:
     hub.git("update-index", "--split-index")
-    assert index_of(hub).partial == "split index"
+    assert index_of(hub).incomplete == "split index"
     hub.git("update-index", "--no-split-index")
-    assert index_of(hub).partial == ""
+    assert index_of(hub).incomplete == ""
     hub.git("sparse-checkout", "set", "--cone", "--sparse-index", "none")
-    assert index_of(hub).partial == "sparse index"
+    assert index_of(hub).incomplete == "sparse index"
 
 
 def test_extensions_that_may_be_passed_over(hub: Hub) -> None:
@@ -153,4 +153,4 @@ def test_damage_anywhere_ends_in_an_index_or_in_damaged(hub: Hub) -> None:
 def test_an_empty_index(hub: Hub) -> None:
     hub.git("read-tree", "--empty")
     index = index_of(hub)
-    assert index._replace(tree=None) == EMPTY
+    assert index._replace(tree=None) == EMPTY_INDEX

@@ -10,7 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from git_hub_session.gitrepo import Branch, CannotOpen, CannotRead, DiffStat, GitRepo
+from git_hub_session.gitrepo import (
+    Branch,
+    CannotOpenRepository,
+    CannotReadRepository,
+    DiffStat,
+    GitRepo,
+)
 from tests.hub import CHECKOUT, PYTHON, Hub, Result
 
 
@@ -49,7 +55,7 @@ def test_refs_that_lead_nowhere_have_no_tip(hub: Hub) -> None:
     assert (
         repo.tip("refs/heads/hub/zero"),
         repo.tip("refs/heads/none"),
-        repo.target("HEAD~9"),
+        repo.find_ref_target("HEAD~9"),
     ) == ("", "", "")
 
 
@@ -57,9 +63,9 @@ def test_a_tag_leads_to_its_commit_and_is_an_object_itself(hub: Hub) -> None:
     hub.git("tag", "-a", "-m", "a tag", "v1")
     repo = repo_of(hub)
     assert repo.tip("refs/tags/v1") == hub.git("rev-parse", "main")
-    assert repo.target("refs/tags/v1") == hub.git("rev-parse", "v1")
+    assert repo.find_ref_target("refs/tags/v1") == hub.git("rev-parse", "v1")
     hub.git("symbolic-ref", "refs/tags/v2", "refs/heads/main")
-    assert repo.target("refs/tags/v2") == "refs/heads/main"
+    assert repo.find_ref_target("refs/tags/v2") == "refs/heads/main"
 
 
 def test_subjects(hub: Hub) -> None:
@@ -93,7 +99,7 @@ def test_commits_that_no_ref_leads_to(hub: Hub, seed: int) -> None:
     wanted = dice.sample(commits, k=6)
     lost = set(hub.git("rev-list", *wanted, "--not", "--all").splitlines()) & set(wanted)
     expected = set(hub.git("merge-base", "--independent", *lost).split()) if lost else set()
-    found = repo_of(hub).unreached([*wanted, "1" * 40, *wanted])
+    found = repo_of(hub).unreachable([*wanted, "1" * 40, *wanted])
     assert set(found) == expected
     assert found == [oid for oid in wanted if oid in expected]
 
@@ -107,11 +113,11 @@ def test_tags_and_files_that_no_ref_leads_to(hub: Hub) -> None:
     tags = [hub.git("rev-parse", name) for name in ("new", "old", "kept")]
     hub.git("tag", "-d", "new", "old")
     blob = hub.git("rev-parse", "main:file")
-    found = repo_of(hub).unreached([lost, *tags, blob, tree, hub.git("rev-parse", "main")])
+    found = repo_of(hub).unreachable([lost, *tags, blob, tree, hub.git("rev-parse", "main")])
     assert found == [*tags[:2], blob]
     for oid in found:
         hub.git("update-ref", f"refs/hub/rescue/s1/{oid}", oid)
-    assert repo_of(hub).unreached([lost, *tags, blob]) == []
+    assert repo_of(hub).unreachable([lost, *tags, blob]) == []
 
 
 def test_objects_that_are_missing(hub: Hub) -> None:
@@ -126,15 +132,15 @@ def test_objects_that_are_missing(hub: Hub) -> None:
     repo = repo_of(hub)
     questions: list[Callable[[], object]] = [
         lambda: repo.tree_entries(commit),
-        lambda: repo.stash_of("refs/stash"),
-        lambda: repo.unreached([commit]),
+        lambda: repo.find_stash("refs/stash"),
+        lambda: repo.unreachable([commit]),
         lambda: repo.ahead_behind(commit, gone[1]),
         lambda: repo.diff_stat(commit, gone[1]),
         lambda: repo.commit_parents([commit], []),
-        lambda: repo.blob(bytes.fromhex(gone[0])),
+        lambda: repo.read_blob(bytes.fromhex(gone[0])),
     ]
     for ask in questions:
-        with pytest.raises(CannotRead) as caught:
+        with pytest.raises(CannotReadRepository) as caught:
             ask()
         assert caught.value.hint.startswith("git fsck\n")
     assert repo.tree_id(commit).hex() == tree
@@ -149,9 +155,9 @@ def test_a_stash_as_git_makes_it(hub: Hub) -> None:
     repo = repo_of(hub)
     names = ("stash^1", "stash^2^{tree}", "stash^{tree}", "stash^3^{tree}")
     expected = tuple(hub.git("rev-parse", name) for name in names)
-    assert repo.stash_of("refs/stash") == expected
-    assert repo.stash_of("refs/heads/main") == ()
-    assert repo.stash_of("refs/heads/none") == ()
+    assert repo.find_stash("refs/stash") == expected
+    assert repo.find_stash("refs/heads/main") == ()
+    assert repo.find_stash("refs/heads/none") == ()
 
 
 def test_trees_with_names_that_are_no_text(hub: Hub) -> None:
@@ -213,7 +219,7 @@ def test_settings_in_the_order_of_their_files(hub: Hub) -> None:
 def test_a_repository_that_libgit2_does_not_know(hub: Hub, tmp_path: Path) -> None:
     hub.git("config", "core.repositoryFormatVersion", "1")
     hub.git("config", "extensions.fromTheFuture", "true")
-    with pytest.raises(CannotOpen) as caught:
+    with pytest.raises(CannotOpenRepository) as caught:
         repo_of(hub)
     assert caught.value.message.endswith(": unsupported extension name extensions.fromthefuture")
     assert caught.value.hint == (

@@ -17,7 +17,7 @@ import pytest
 from git_hub_session import cli
 from git_hub_session.commands import COMMANDS
 from git_hub_session.errors import HubError, Refused, UsageError
-from git_hub_session.operations.doctor.finding import KINDS
+from git_hub_session.operations.doctor.finding import FINDINGS
 from git_hub_session.options import DRY_RUN, FORMAT, HELP, JOBS, QUIET, TIMEOUT, Option, Usage
 from tests.hub import CHECKOUT, Hub, Result
 
@@ -368,4 +368,4 @@ def test_saved_work_is_looked_at_and_given_up_as_the_page_says(hub: Hub) -> None
 def test_everything_that_the_doctor_finds_is_there() -> None:
     heads = [head for lines in sections()["DOCTOR"].values() for head in items(lines)]
     named = [word for head in heads for word in words_of("Sy", [f".{head}"])]
-    assert sorted(named) == sorted(KINDS)
+    assert sorted(named) == sorted(FINDINGS)

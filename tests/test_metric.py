@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from git_hub_session.metric import NoMetric, read_metric
+from git_hub_session.metric import MetricNotFound, read_metric
 
 
 @pytest.mark.parametrize(
@@ -67,11 +67,11 @@ def test_metric(text: str, name: str, value: float) -> None:
     ],
 )
 def test_no_metric(text: str, why: str) -> None:
-    with pytest.raises(NoMetric, match=f"^{why}$"):
+    with pytest.raises(MetricNotFound, match=f"^{why}$"):
         read_metric(text, "m")
 
 
 def test_a_name_is_no_pattern() -> None:
-    with pytest.raises(NoMetric):
+    with pytest.raises(MetricNotFound):
         read_metric("abc: 4", "a.c")
     assert read_metric("p(50: 4", "p(50") == 4.0

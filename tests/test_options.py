@@ -8,7 +8,7 @@ import pytest
 
 from git_hub_session.commands import COMMANDS, cleanup
 from git_hub_session.errors import UsageError
-from git_hub_session.options import Option, Usage, parse
+from git_hub_session.options import Option, Usage, parse_arguments
 from tests.hub import Hub, Result
 
 USAGE = Usage(
@@ -17,13 +17,15 @@ USAGE = Usage(
         Option("-n, --dry-run", "a switch"),
         Option("-q, --quiet", "another"),
         Option("-m, --max-count", "a value", "<number>"),
-        Option("--state", "many values", "<state>", many=True),
+        Option("--state", "many values", "<state>", repeatable=True),
         Option("--sort", "a choice", "<key>", choices=("id", "age")),
-        Option("--color", "an optional value", "<when>", choices=("auto", "never"), optional=True),
+        Option(
+            "--color", "an optional value", "<when>", choices=("auto", "never"), value_optional=True
+        ),
         Option("--format", "a value", "<format>"),
-        Option("--force", "gives something up", exact=True),
+        Option("--force", "gives something up", no_abbreviation=True),
     ),
-    most=None,
+    max_arguments=None,
 )
 SWITCHES = ("dry-run", "quiet", "force")
 TEXTS = ("max-count", "sort", "color", "format")
@@ -31,13 +33,13 @@ TEXTS = ("max-count", "sort", "color", "format")
 
 def parsed(line: str) -> dict[str, object]:
     """What is set by a command line, '_' in it for an empty word."""
-    args = parse(USAGE, ["" if word == "_" else word for word in line.split()])
+    args = parse_arguments(USAGE, ["" if word == "_" else word for word in line.split()])
     found: dict[str, object] = {name: True for name in SWITCHES if args.is_set(name)}
-    found |= {name: args.text(name) for name in TEXTS if args.text(name) is not None}
-    if args.texts("state"):
-        found["state"] = args.texts("state")
-    if args.words:
-        found["words"] = args.words
+    found |= {name: args.value(name) for name in TEXTS if args.value(name) is not None}
+    if args.values("state"):
+        found["state"] = args.values("state")
+    if args.arguments:
+        found["words"] = args.arguments
     return found
 
 
@@ -108,10 +110,10 @@ def test_refused(line: str, message: str) -> None:
 @pytest.mark.parametrize("name", ["force", "discard", "archive", "finished"])
 def test_what_gives_something_up_has_to_be_written_out(name: str) -> None:
     """No typing error, and no option of a later version, may come to mean it."""
-    assert parse(cleanup.USAGE, [f"--{name}"]).is_set(name)
+    assert parse_arguments(cleanup.USAGE, [f"--{name}"]).is_set(name)
     for end in range(2, len(name)):
         with pytest.raises(UsageError) as raised:
-            parse(cleanup.USAGE, ["s1", f"--{name[:end]}"])
+            parse_arguments(cleanup.USAGE, ["s1", f"--{name[:end]}"])
         assert raised.value.message == (
             "option '--format' requires a value"
             if "format".startswith(name[:end])

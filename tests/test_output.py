@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from git_hub_session.operations.output import Output
+from git_hub_session.operations.output import OutputLog
 
 
 def test_who_prints_without_an_end_does_not_fill_the_disk(tmp_path: Path) -> None:
     log, shown = tmp_path / "log", list[bytes]()
-    output = Output(os.open(log, os.O_WRONLY | os.O_CREAT), shown.append, most=10)
+    output = OutputLog(os.open(log, os.O_WRONLY | os.O_CREAT), shown.append, most=10)
     for data in (b"first\n", b"second\nthird", b"\n"):
-        output.take(data)
+        output.write(data)
     output.close()
     assert log.read_bytes() == b"first\nseco"
     assert shown == [b"first", b"second", b"third"]
@@ -21,8 +21,8 @@ def test_who_prints_without_an_end_does_not_fill_the_disk(tmp_path: Path) -> Non
 
 def test_as_much_as_there_is_room_for_is_no_fault(tmp_path: Path) -> None:
     log = tmp_path / "log"
-    output = Output(os.open(log, os.O_WRONLY | os.O_CREAT), most=10)
+    output = OutputLog(os.open(log, os.O_WRONLY | os.O_CREAT), most=10)
     for _ in range(2):
-        output.take(b"12345")
+        output.write(b"12345")
     output.close()
     assert (log.read_bytes(), output.fault) == (b"1234512345", "")

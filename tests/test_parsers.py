@@ -12,16 +12,22 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from git_hub_session.clock import age_of, iso, parse_iso, parse_span
-from git_hub_session.documents import parse_document
+from git_hub_session.clock import format_age_since, format_iso, parse_iso, parse_duration
+from git_hub_session.documents import parse_json
 from git_hub_session.errors import Damaged, UsageError
-from git_hub_session.escape import ansi_c, fitted, spoken, visible, width
-from git_hub_session.gitconfig import environment_settings, is_true, parse_settings, parse_size
-from git_hub_session.gitignore import Ignores, TooManyRules
+from git_hub_session.escape import (
+    quote_ansi_c,
+    truncate,
+    decode_terminal_line,
+    escape_control,
+    display_width,
+)
+from git_hub_session.gitconfig import config_from_environment, is_true, parse_git_config, parse_size
+from git_hub_session.gitignore import IgnoreRules, IgnoreFileTooLarge
 from git_hub_session.gitindex import parse_index
-from git_hub_session.metric import NoMetric, parse_number, read_metric
-from git_hub_session.options import FORMAT, Option, Usage, parse
-from git_hub_session.posts import Post, numbered, order, parse_author, parse_post, render_post
+from git_hub_session.metric import MetricNotFound, parse_number, read_metric
+from git_hub_session.options import FORMAT, Option, Usage, parse_arguments
+from git_hub_session.posts import Post, with_number, sort_key, parse_author, parse_post, render_post
 from git_hub_session.refnames import (
     is_session_id,
     natural_key,
@@ -72,7 +78,7 @@ def test_a_session_of_any_json(state: str, document: dict[str, object]) -> None:
 @given(st.binary(max_size=200))
 def test_any_bytes_as_a_document(data: bytes) -> None:
     try:
-        assert isinstance(parse_document("x.json", data), dict)
+        assert isinstance(parse_json("x.json", data), dict)
     except Damaged as fault:
         assert fault.message.startswith("x.json: ")
 
@@ -95,7 +101,7 @@ def test_any_bytes_as_a_post(data: bytes) -> None:
 @given(rich("---", "\n", "author: x").filter(lambda text: text.isprintable() or "\n" in text))
 def test_a_post_reads_back(text: str) -> None:
     text = text.encode("utf-8", "ignore").decode().strip("\n")
-    post = numbered(
+    post = with_number(
         Post("results", "", 0, parse_author("a"), "2026-03-17T14:30:22Z", "", "s1", text), 3
     )
     assert parse_post("results", post.file, render_post(post)) == post
@@ -105,7 +111,7 @@ def test_a_post_reads_back(text: str) -> None:
 @given(st.text(max_size=40), st.text(max_size=40))
 def test_orders_are_orders(one: str, other: str) -> None:
     """Any two names can be compared, and only equal ones are equal."""
-    _is_an_order(order(one), order(other))
+    _is_an_order(sort_key(one), sort_key(other))
     _is_an_order(natural_key(one), natural_key(other))
 
 
@@ -116,13 +122,13 @@ def _is_an_order(one: Any, other: Any) -> None:
 @many
 @given(rich("[a]", '[a "b"]', "\n", "=", "\\", '"', "#", ";", "core.bare"))
 def test_any_text_as_configuration(text: str) -> None:
-    for name, value in parse_settings(text).items():
+    for name, value in parse_git_config(text).items():
         assert re.fullmatch(r"[^A-Z]+(\..*)?\.[a-z][a-z0-9-]*", name, re.DOTALL), name
         assert isinstance(value, str)
         assert isinstance(is_true(value), bool)
     size = parse_size(text)
     assert size is None or size >= 0
-    found = environment_settings({"GIT_CONFIG_PARAMETERS": text, "GIT_CONFIG_COUNT": text})
+    found = config_from_environment({"GIT_CONFIG_PARAMETERS": text, "GIT_CONFIG_COUNT": text})
     assert all(found)
 
 
@@ -146,9 +152,9 @@ def test_any_bytes_as_an_index(data: bytes, version: int, count: int) -> None:
 )
 def test_any_bytes_as_rules_of_what_is_ignored(text: bytes, path: bytes) -> None:
     try:
-        ignores = Ignores(lambda _: text, [text], ignore_case=True)
-        assert ignores.ignores(path.strip(b"/")) in (True, False)
-    except TooManyRules:
+        ignores = IgnoreRules(lambda _: text, [text], ignore_case=True)
+        assert ignores.is_ignored(path.strip(b"/")) in (True, False)
+    except IgnoreFileTooLarge:
         assert len(text) > 20_000
 
 
@@ -169,9 +175,11 @@ def test_any_text_as_a_ref(text: str) -> None:
 @given(st.one_of(st.text(max_size=30), st.datetimes().map(str), st.from_regex(r"\d{1,12}[smhdw]")))
 def test_any_text_as_a_time(text: str) -> None:
     moment = parse_iso(text)
-    assert moment is None or parse_iso(iso(max(moment, 0.0))) == round(max(moment, 0.0), 6)
-    assert visible(age_of(text, 1773757822.0)) == age_of(text, 1773757822.0)
-    span = parse_span(text)
+    assert moment is None or parse_iso(format_iso(max(moment, 0.0))) == round(max(moment, 0.0), 6)
+    assert escape_control(format_age_since(text, 1773757822.0)) == format_age_since(
+        text, 1773757822.0
+    )
+    span = parse_duration(text)
     assert span is None or span >= 0
 
 
@@ -186,7 +194,7 @@ def test_any_text_as_a_time(text: str) -> None:
 def test_any_output_as_a_metric(text: str, name: str) -> None:
     try:
         value = read_metric(text, name or "p50")
-    except NoMetric as fault:
+    except MetricNotFound as fault:
         assert str(fault)
     else:
         assert abs(value) <= 1e300
@@ -197,12 +205,12 @@ def test_any_output_as_a_metric(text: str, name: str) -> None:
 USAGE = Usage(
     ("x",),
     (
-        Option("-n, --number", "a number", "<number>", many=True),
-        Option("--force", "all", exact=True),
+        Option("-n, --number", "a number", "<number>", repeatable=True),
+        Option("--force", "all", no_abbreviation=True),
         *FORMAT,
     ),
-    most=2,
-    command=True,
+    max_arguments=2,
+    takes_command=True,
 )
 
 
@@ -218,11 +226,11 @@ USAGE = Usage(
 )
 def test_any_words_as_a_command_line(words: list[str]) -> None:
     try:
-        args = parse(USAGE, words)
+        args = parse_arguments(USAGE, words)
     except UsageError as fault:
         assert fault.message
         return
-    assert len(args.words) <= 2
+    assert len(args.arguments) <= 2
     assert args.is_set("force") == (
         "--force" in (words[: words.index("--")] if "--" in words else words)
     )
@@ -231,12 +239,14 @@ def test_any_words_as_a_command_line(words: list[str]) -> None:
 @many
 @given(st.text(max_size=60), st.integers(3, 20))
 def test_any_text_is_shown_safely(text: str, columns: int) -> None:
-    shown = visible(text)
-    assert visible(shown) == shown
+    shown = escape_control(text)
+    assert escape_control(shown) == shown
     assert not re.search("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]", shown)
-    assert width(fitted(shown, columns, "...")) <= columns
-    assert ansi_c(text.encode("utf-8", "ignore").decode()).isascii()
-    assert visible(spoken(as_bytes(text))) == spoken(as_bytes(text))
+    assert display_width(truncate(shown, columns, "...")) <= columns
+    assert quote_ansi_c(text.encode("utf-8", "ignore").decode()).isascii()
+    assert escape_control(decode_terminal_line(as_bytes(text))) == decode_terminal_line(
+        as_bytes(text)
+    )
 
 
 FILES = (
@@ -271,6 +281,8 @@ def test_any_bytes_in_the_entry_of_a_worktree(files: dict[str, bytes]) -> None:
         entry.mkdir(parents=True, exist_ok=True)
         found = read_worktree("x", str(entry))
         assert found.path == "" or os.path.isabs(found.path)
-        assert "\0" not in "".join((found.path, found.head, *found.branches, *found.in_use))
-        assert found.fault or found.missing or os.path.isdir(found.path)
-        assert all(re.fullmatch("[0-9a-f]{40}|[0-9a-f]{64}", oid) for oid in found.commits())
+        assert "\0" not in "".join(
+            (found.path, found.head, *found.branches, *found.reserved_branches)
+        )
+        assert found.link_error or found.is_missing or os.path.isdir(found.path)
+        assert all(re.fullmatch("[0-9a-f]{40}|[0-9a-f]{64}", oid) for oid in found.own_commits())

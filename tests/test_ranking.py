@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from git_hub_session.ranking import Score, judged, ranked
+from git_hub_session.ranking import Score, ranks_from_list, rank_scores
 
 
 def score(agent: int, *values: float, size: tuple[int, int] = (1, 1)) -> Score:
@@ -13,7 +13,7 @@ def score(agent: int, *values: float, size: tuple[int, int] = (1, 1)) -> Score:
 
 def places(*scores: Score, direction: str = "lower") -> str:
     """ "2 1= 3=": the agents, best first; = is a tie."""
-    found = ranked(scores, direction)
+    found = rank_scores(scores, direction)
     assert [rank.place for rank in found] == list(range(1, len(scores) + 1))
     return " ".join(f"{rank.agent}{'=' if rank.is_tie else ''}" for rank in found)
 
@@ -61,4 +61,8 @@ def test_metric_and_spread() -> None:
 
 
 def test_judged() -> None:
-    assert [(rank.agent, rank.place) for rank in judged([3, 1, 2])] == [(3, 1), (1, 2), (2, 3)]
+    assert [(rank.agent, rank.place) for rank in ranks_from_list([3, 1, 2])] == [
+        (3, 1),
+        (1, 2),
+        (2, 3),
+    ]

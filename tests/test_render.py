@@ -11,9 +11,9 @@ from collections.abc import Mapping
 import pytest
 
 from git_hub_session.errors import HubError
-from git_hub_session.escape import fitted, padded, visible, width
-from git_hub_session.render.machine import as_json, as_porcelain, error_as_json
-from git_hub_session.render.style import style_of
+from git_hub_session.escape import truncate, pad, escape_control, display_width
+from git_hub_session.render.machine import to_json, to_porcelain, error_to_json
+from git_hub_session.render.style import detect_style
 from git_hub_session.views.update import UpdateView
 
 # Whatever a terminal may act on, or that makes a line look like another one.
@@ -30,11 +30,11 @@ HOSTILE = [
 def test_no_hostile_character_is_left() -> None:
     """Each is written out, in ASCII; what is printable stays as it is."""
     for char in HOSTILE:
-        assert re.fullmatch(r"a\\[\x21-\x7e]+z", visible(f"a{char}z")), repr(char)
+        assert re.fullmatch(r"a\\[\x21-\x7e]+z", escape_control(f"a{char}z")), repr(char)
     harmless = "plain ~ é ß → 漢字 \U0001f600 עברית e\u0301"
-    assert visible(harmless) == harmless
-    assert visible("\x1b]0;x\x07\r\n\t") == "\\x1b]0;x\\x07\\r\\n\\t"
-    assert visible("\udcff\u202e\x9b\U000e0001") == "\\xff\\u202e\\x9b\\ue0001"
+    assert escape_control(harmless) == harmless
+    assert escape_control("\x1b]0;x\x07\r\n\t") == "\\x1b]0;x\\x07\\r\\n\\t"
+    assert escape_control("\udcff\u202e\x9b\U000e0001") == "\\xff\\u202e\\x9b\\ue0001"
 
 
 @pytest.mark.parametrize(
@@ -54,8 +54,8 @@ def test_no_hostile_character_is_left() -> None:
 )
 def test_width(text: str, columns: int) -> None:
     """Wide characters take two columns, marks and the later letters of a syllable none."""
-    assert width(text) == columns
-    assert padded(text, 10) == text + " " * (10 - columns)
+    assert display_width(text) == columns
+    assert pad(text, 10) == text + " " * (10 - columns)
 
 
 @pytest.mark.parametrize(
@@ -71,13 +71,13 @@ def test_width(text: str, columns: int) -> None:
 )
 def test_fitted(text: str, columns: int, cut: str) -> None:
     """A text is cut at a whole character and never wider than it may be."""
-    assert fitted(text, columns, "…") == cut
-    assert width(cut) <= columns
+    assert truncate(text, columns, "…") == cut
+    assert display_width(cut) <= columns
 
 
 def test_fitted_in_ascii() -> None:
     """The ellipsis counts too."""
-    assert fitted("abcdefg", 6, "...") == "abc..."
+    assert truncate("abcdefg", 6, "...") == "abc..."
 
 
 class Terminal(io.TextIOWrapper):
@@ -101,7 +101,7 @@ class Terminal(io.TextIOWrapper):
 )
 def test_colour_on_a_terminal(color: str, environ: Mapping[str, str], painted: bool) -> None:
     """Colour as git has it, and NO_COLOR."""
-    assert style_of(color, Terminal(io.BytesIO()), environ).color is painted
+    assert detect_style(color, Terminal(io.BytesIO()), environ).color is painted
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_colour_on_a_terminal(color: str, environ: Mapping[str, str], painted: b
 )
 def test_colour_in_a_pipe(color: str, environ: Mapping[str, str], painted: bool) -> None:
     """A pager that git started shows colours; any other pipe gets none."""
-    style = style_of(color, io.TextIOWrapper(io.BytesIO()), environ)
+    style = detect_style(color, io.TextIOWrapper(io.BytesIO()), environ)
     assert (style.color, style.columns) == (painted, None)
 
 
@@ -136,7 +136,7 @@ def test_colour_in_a_pipe(color: str, environ: Mapping[str, str], painted: bool)
 def test_arrow_where_the_locale_can(environ: Mapping[str, str], encoding: str, arrow: str) -> None:
     """The locale decides, not what Python makes of it."""
     stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
-    assert style_of("auto", stream, environ).arrow == arrow
+    assert detect_style("auto", stream, environ).arrow == arrow
 
 
 @pytest.mark.parametrize(
@@ -154,8 +154,8 @@ def test_arrow_where_the_locale_can(environ: Mapping[str, str], encoding: str, a
 def test_porcelain_quotes_as_git_does(value: str, shown: bytes) -> None:
     """A line is a line, in ASCII, whatever is in the value; with -z the bytes come as they are."""
     view = UpdateView("s1", "a", value, dry_run=False)  # type: ignore[arg-type]
-    assert as_porcelain(view, nul=False) == b"session_id s1\nfrom a\n" + shown + b"\n"
-    raw = as_porcelain(view, nul=True).split(b"\0")
+    assert to_porcelain(view, nul=False) == b"session_id s1\nfrom a\n" + shown + b"\n"
+    raw = to_porcelain(view, nul=True).split(b"\0")
     assert raw[:2] == [b"session_id s1", b"from a"]
     if "\ud800" not in value:
         assert raw[2] == b" ".join([b"to", *([os.fsencode(value.replace("\0", ""))] * bool(value))])
@@ -164,9 +164,9 @@ def test_porcelain_quotes_as_git_does(value: str, shown: bytes) -> None:
 def test_json_is_ascii() -> None:
     """A byte that was no UTF-8 is a lone surrogate, and comes back as the byte."""
     view = UpdateView("s1", "a", "é\udcff\x1b", dry_run=True)  # type: ignore[arg-type]
-    text = as_json(view)
+    text = to_json(view)
     assert text.isascii()
     assert text.endswith("}\n")
     assert os.fsencode(json.loads(text)["to"]) == b"\xc3\xa9\xff\x1b"
-    fault = json.loads(error_as_json(HubError("no\udcff", hint="try")))
+    fault = json.loads(error_to_json(HubError("no\udcff", hint="try")))
     assert fault == {"error": {"code": "error", "message": "no\udcff", "hint": "try"}}

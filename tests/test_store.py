@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from git_hub_session.errors import Damaged, HubError
-from git_hub_session.files import Directory, LockHeld
+from git_hub_session.files import SafeDirectory, LockHeld
 from git_hub_session.refnames import parse_session_id
 from git_hub_session.session import Config
 from git_hub_session.store import SessionExists, Store
@@ -246,7 +246,7 @@ def test_a_held_lock_is_waited_for(hub: Hub) -> None:
     put(hub, "init")
     store = Store(str(hub.top / ".agenthub"))
     with held(hub.directory()) as holder:
-        with pytest.raises(LockHeld) as refused, store.edit(S1, wait=0.05):
+        with pytest.raises(LockHeld) as refused, store.lock_session(S1, wait=0.05):
             pass
         assert refused.value.message == f"session 's1' is locked by {named(holder)}"
         with subprocess.Popen(
@@ -537,21 +537,21 @@ def test_what_a_change_raises_leaves_the_file(hub: Hub) -> None:
     with pytest.raises(ZeroDivisionError):
         store.update(S1, lambda session: session._replace(id=parse_session_id(str(1 // 0))))
     assert (hub.directory() / "state.json").read_bytes() == before
-    with store.edit(S1, wait=0):
+    with store.lock_session(S1, wait=0):
         pass  # the lock is free again
 
 
 def test_a_session_that_goes_while_it_is_waited_for(hub: Hub) -> None:
     put(hub, "init")
     store = Store(str(hub.top / ".agenthub"))
-    with store.edit(S1) as edit:
+    with store.lock_session(S1) as edit:
         shutil.rmtree(hub.directory())
         with pytest.raises(Damaged, match="missing"):
             edit.read()
 
 
 def test_the_lock_of_a_directory_is_its_own_processes_too(tmp_path: Path) -> None:
-    with Directory(str(tmp_path)) as one, Directory(str(tmp_path)) as other:
+    with SafeDirectory(str(tmp_path)) as one, SafeDirectory(str(tmp_path)) as other:
         one.lock(wait=0)
         with pytest.raises(LockHeld):
             other.lock(wait=0)
@@ -559,8 +559,8 @@ def test_the_lock_of_a_directory_is_its_own_processes_too(tmp_path: Path) -> Non
 
 def test_replace_writes_nothing_twice(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("old")
-    with Directory(str(tmp_path)) as directory:
-        directory.replace("file", b"new" * 100_000)
+    with SafeDirectory(str(tmp_path)) as directory:
+        directory.replace_atomically("file", b"new" * 100_000)
     assert snapshot(tmp_path) == {"file": b"new" * 100_000}
 
 

@@ -311,5 +311,5 @@ def test_what_is_raised_is_heard() -> None:
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "sys.audit"
     }
-    heard = {event for event in trace._TELLERS if event.startswith("git_hub_session.")}
+    heard = {event for event in trace._FORMATTERS if event.startswith("git_hub_session.")}
     assert raised == heard | {"git_hub_session.exit"}

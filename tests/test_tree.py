@@ -29,7 +29,7 @@ def top(tmp_path: Path) -> Path:
 
 
 def test_look(top: Path) -> None:
-    found = tree.look(str(top))
+    found = tree.scan_directory(str(top))
     assert sorted(found.files) == [b"a/b/deep", b"a/pipe", b"file", b"link"]
     assert found.directories == {b"a", b"a/b", b"void"}
     assert (found.repositories, found.devices) == ([], [])
@@ -40,13 +40,13 @@ def test_names_are_bytes(tmp_path: Path) -> None:
     top.mkdir()
     for name in (b"\xff", b"new\nline", b"\xc3\xbc"):
         (top / os.fsdecode(name)).write_text("x")
-    assert sorted(tree.look(str(top)).files) == [b"new\nline", b"\xc3\xbc", b"\xff"]
+    assert sorted(tree.scan_directory(str(top)).files) == [b"new\nline", b"\xc3\xbc", b"\xff"]
 
 
 def test_a_link_is_not_looked_into(top: Path) -> None:
     (top.parent / "way").symlink_to(top)
     with pytest.raises(OSError, match="Not a directory|Too many levels"):
-        tree.look(str(top.parent / "way"))
+        tree.scan_directory(str(top.parent / "way"))
 
 
 def test_repositories_are_not_looked_into(top: Path) -> None:
@@ -56,7 +56,7 @@ def test_repositories_are_not_looked_into(top: Path) -> None:
         for name in ("objects", "refs"):
             (top / bare / name).mkdir(parents=True)
         (top / bare / "HEAD").write_text("ref: refs/heads/main\n")
-    found = tree.look(str(top), tracked={b"fixture/HEAD"})
+    found = tree.scan_directory(str(top), tracked={b"fixture/HEAD"})
     assert sorted(found.repositories) == [b"a", b"bare"]
     assert sorted(found.files) == [b"file", b"fixture/HEAD", b"link"]
 
@@ -66,16 +66,16 @@ def test_a_bare_repository_at_the_top(top: Path) -> None:
     for name in ("objects", "refs"):
         (top / name).mkdir()
     (top / "HEAD").write_text("ref: refs/heads/main\n")
-    found = tree.look(str(top))
+    found = tree.scan_directory(str(top))
     assert found.repositories == [b"."]
     assert found.files.keys() == {b"HEAD", b"a/b/deep", b"a/pipe", b"file", b"link"}
-    assert tree.look(str(top), tracked={b"HEAD"}).repositories == []
+    assert tree.scan_directory(str(top), tracked={b"HEAD"}).repositories == []
 
 
 @pytest.mark.parametrize("change", ["write", "touch", "chmod", "create", "delete", "mkdir", "swap"])
 def test_the_digest_tells_every_change(top: Path, change: str) -> None:
-    before = tree.look(str(top)).digest()
-    assert tree.look(str(top)).digest() == before
+    before = tree.scan_directory(str(top)).digest()
+    assert tree.scan_directory(str(top)).digest() == before
     file = top / "file"
     stamp = file.stat().st_mtime_ns
     match change:
@@ -96,20 +96,20 @@ def test_the_digest_tells_every_change(top: Path, change: str) -> None:
             file.rename(top / "aside")
             (top / "link").rename(file)
             (top / "aside").rename(top / "link")
-    assert tree.look(str(top)).digest() != before
+    assert tree.scan_directory(str(top)).digest() != before
 
 
 def test_remove(top: Path) -> None:
-    assert tree.remove(str(top), tree.look(str(top))) == []
+    assert tree.remove_if_unchanged(str(top), tree.scan_directory(str(top))) == []
     assert snapshot(top.parent) == {"outside/precious": b"precious\n"}
 
 
 def test_remove_leaves_what_was_not_seen(top: Path) -> None:
     """With all that leads to it; the rest goes."""
-    seen = tree.look(str(top))
+    seen = tree.scan_directory(str(top))
     (top / "a" / "b" / "new").write_text("new\n")
     (top / "a" / "fresh").mkdir()
-    left = tree.remove(str(top), seen)
+    left = tree.remove_if_unchanged(str(top), seen)
     assert {b"a/b/new", b"a/fresh"} <= {*left}
     assert snapshot(top) == {"a/b/new": b"new\n"}
     assert (top / "a" / "fresh").is_dir()
@@ -117,34 +117,34 @@ def test_remove_leaves_what_was_not_seen(top: Path) -> None:
 
 def test_remove_leaves_a_directory_in_a_files_place(top: Path) -> None:
     """And a file in a directory's."""
-    seen = tree.look(str(top))
+    seen = tree.scan_directory(str(top))
     (top / "file").unlink()
     (top / "file").mkdir()
     (top / "file" / "inside").write_text("inside\n")
     (top / "void").rmdir()
     (top / "void").write_text("a file\n")
-    tree.remove(str(top), seen)
+    tree.remove_if_unchanged(str(top), seen)
     assert snapshot(top) == {"file/inside": b"inside\n", "void": b"a file\n"}
 
 
 def test_remove_goes_on_where_another_was_killed(top: Path) -> None:
-    seen = tree.look(str(top))
+    seen = tree.scan_directory(str(top))
     (top / "a" / "b" / "deep").unlink()
     (top / "a" / "b").rmdir()
     (top / ".git").unlink()
-    assert tree.remove(str(top), seen) == []
+    assert tree.remove_if_unchanged(str(top), seen) == []
     assert not top.exists()
 
 
 def test_remove_does_not_follow_a_link_in_a_directorys_place(top: Path) -> None:
-    seen = tree.look(str(top))
+    seen = tree.scan_directory(str(top))
     (top / "void").rmdir()
     (top / "void").symlink_to(top.parent / "outside")
-    assert tree.remove(str(top), seen) == [b"void", b""]
+    assert tree.remove_if_unchanged(str(top), seen) == [b"void", b""]
     assert (top.parent / "outside" / "precious").exists()
 
 
 def test_read_only_directories_go(top: Path) -> None:
     (top / "a" / "b").chmod(0o555)
-    assert tree.remove(str(top), tree.look(str(top))) == []
+    assert tree.remove_if_unchanged(str(top), tree.scan_directory(str(top))) == []
     assert not top.exists()

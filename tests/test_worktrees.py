@@ -51,8 +51,10 @@ def test_as_git_lists_them(hub: Hub) -> None:
             )
         )
     found = linked_worktrees(str(hub.top / ".git"))
-    assert {(one.path, one.head, one.detached, one.lock, one.missing) for one in found} == expected
-    assert [one.fault for one in found] == [""] * 8
+    assert {
+        (one.path, one.head, one.detached, one.lock_reason, one.is_missing) for one in found
+    } == expected
+    assert [one.link_error for one in found] == [""] * 8
     assert [one.name for one in found] == sorted(one.name for one in found)
 
 
@@ -102,7 +104,7 @@ def test_branches_that_a_rebase_will_move(hub: Hub) -> None:
     hub.commit(hub.top, "two", "conflict\n")
     assert hub.call("git", "rebase", "--update-refs", "main", cwd=where).code != 0
     (found,) = linked_worktrees(str(hub.top / ".git"))
-    assert (found.branches, found.in_use) == (
+    assert (found.branches, found.reserved_branches) == (
         ("refs/heads/feature",),
         ("refs/heads/feature", "refs/heads/below"),
     )
@@ -140,7 +142,7 @@ def test_a_damaged_entry_is_told_not_hidden(hub: Hub) -> None:
     entry.mkdir(parents=True)
     (found,) = linked_worktrees(str(hub.top / ".git"))
     assert (found.path, found.head, found.branches) == ("", "", ())
-    assert found.fault == "its entry 'junk' does not say where it is"
+    assert found.link_error == "its entry 'junk' does not say where it is"
 
 
 def test_what_changes_is_seen(hub: Hub) -> None:

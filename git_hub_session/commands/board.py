@@ -7,7 +7,7 @@ from git_hub_session.context import Context
 from git_hub_session.errors import UsageError
 from git_hub_session.options import DRY_RUN, FORMAT, QUIET, Arguments, Option, Usage
 from git_hub_session.posts import COORDINATOR, LIMIT, Post
-from git_hub_session.views.board import BoardView, ChannelView, PostedView
+from git_hub_session.views.board import BoardView, ChannelView, PostView
 
 USAGE = Usage(
     (
@@ -25,11 +25,11 @@ USAGE = Usage(
         QUIET,
         *FORMAT,
     ),
-    most=2,
+    max_arguments=2,
 )
 _TEXT = ("message", "file", "author", "dry-run")
 # What each form needs to be told, and which options say nothing to it.
-_FORMS = {
+_SUBCOMMANDS = {
     "list": ("", (*_TEXT, "session")),
     "read": ("channel", _TEXT),
     "post": ("channel", ()),
@@ -37,43 +37,45 @@ _FORMS = {
 }
 
 
-def run(context: Context, args: Arguments) -> BoardView | ChannelView | PostedView:
+def run(context: Context, args: Arguments) -> BoardView | ChannelView | PostView:
     """Show the channels or the posts of one, or add a post to one."""
-    form, name = _form(args)
-    board = Board(context.place.hub)
+    form, name = _parse_form(args)
+    board = Board(context.paths.hub)
     if form == "list":
         return BoardView(board.channels(), board.notes, context.now())
     if form == "read":
-        wanted = args.text("session")
-        sid = context.session_to_look_at(wanted) if wanted is not None else ""
+        wanted = args.value("session")
+        sid = context.find_session(wanted) if wanted is not None else ""
         posts = [post for post in board.read(name) if not sid or post.session == sid]
         return ChannelView(name, posts, board.notes, context.now())
     text = _text(context, args)
-    parent = board.meant(name) if form == "reply" else None
-    post = board.post(
+    parent = board.find_post(name) if form == "reply" else None
+    post = board.add_post(
         parent.channel if parent else name,
-        author=args.text("author") or _author(context),
+        author=args.value("author") or _author(context),
         text=text,
         session=_session(context, args, parent),
         parent=parent.id if parent else "",
         now=context.now(),
         rehearsal=args.is_set("dry-run"),
     )
-    return PostedView(post, board.notes, dry_run=args.is_set("dry-run"))
+    return PostView(post, board.notes, dry_run=args.is_set("dry-run"))
 
 
-def _form(args: Arguments) -> tuple[str, str]:
+def _parse_form(args: Arguments) -> tuple[str, str]:
     """The first word, and what it is about; raises UsageError."""
-    form, name = (*args.words, "")[:2] if args.words else ("list", "")
-    if form not in _FORMS:
-        raise UsageError(f"board does not know '{form}'", hint=f"it knows {', '.join(_FORMS)}")
-    about, useless = _FORMS[form]
+    form, name = (*args.arguments, "")[:2] if args.arguments else ("list", "")
+    if form not in _SUBCOMMANDS:
+        raise UsageError(
+            f"board does not know '{form}'", hint=f"it knows {', '.join(_SUBCOMMANDS)}"
+        )
+    about, useless = _SUBCOMMANDS[form]
     if about and not name:
         raise UsageError(f"which {about}?", hint=f"git hub-session board {form} <{about}>")
     if name and not about:
         raise UsageError(f"too many arguments: '{name}'")
     for option in useless:
-        if args.text(option) is not None or args.is_set(option):
+        if args.value(option) is not None or args.is_set(option):
             raise UsageError(f"--{option} is of no use for 'board {form}'")
     return form, name
 
@@ -85,14 +87,14 @@ def _author(context: Context) -> str:
 
 
 def _session(context: Context, args: Arguments, parent: Post | None) -> str:
-    wanted = args.text("session")
+    wanted = args.value("session")
     if wanted is not None:
-        return context.session_to_change(wanted, "board")
+        return context.require_session(wanted, "board")
     return context.current_session() or (parent.session if parent else "")
 
 
 def _text(context: Context, args: Arguments) -> str:
-    text, file = args.text("message"), args.text("file")
+    text, file = args.value("message"), args.value("file")
     if (text is None) == (file is None):
         raise UsageError(
             "what is the text?" if text is None else "-m and -F exclude each other",

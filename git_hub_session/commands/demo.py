@@ -74,7 +74,7 @@ _GITCONFIG = """\
 """
 
 
-class Stopped(HubError):
+class DemoStepFailed(HubError):
     """A step of the demonstration failed."""
 
     code = "demo-failed"
@@ -84,7 +84,7 @@ def run(context: Context, args: Arguments) -> DemoView:
     """Play the tournament; the repository goes afterwards, also on ^C, unless --keep is given."""
     top = os.path.realpath(mkdtemp(prefix="git-hub-session-demo-"))
     try:
-        _play(_Stage(context, f"{top}/project", _built(top, context.environ)))
+        _run_demo(_DemoRunner(context, f"{top}/project", _create_project(top, context.environ)))
     finally:
         if args.is_set("keep"):
             context.note(f"kept: {top}/project")
@@ -93,7 +93,7 @@ def run(context: Context, args: Arguments) -> DemoView:
     return DemoView(0)
 
 
-class _Stage:
+class _DemoRunner:
     """Where the demonstration is played: it shows what is typed, and what that answers."""
 
     def __init__(self, context: Context, directory: str, environ: Mapping[str, str]) -> None:
@@ -101,66 +101,68 @@ class _Stage:
         self._shell = context.shell(directory, environ)
         self._gap = ""
 
-    def tell(self, *lines: str) -> None:
+    def explain(self, *lines: str) -> None:
         """A paragraph of explanation."""
         self._say(self._gap + "".join(f"# {line}\n" for line in lines))
         self._gap = "\n"
 
-    def type(self, command: str) -> None:
+    def run_command(self, command: str) -> None:
         """Show a command, and run it in sight; raises Stopped where it fails."""
         self._say(f"$ {command}\n")
         done = self._shell.run(command)
         if done.status:
-            raise Stopped(
+            raise DemoStepFailed(
                 f"the demonstration stopped: exit code {done.status} from '{command}'",
                 hint="'git hub-session demo --keep' leaves the repository for a look",
             )
 
 
-def _play(stage: _Stage) -> None:
-    stage.tell("A small program is slow. Three agents shall make it faster, the best one wins.")
-    stage.type("git init -q && git add . && git commit -q -m 'Find primes'")
-    stage.type("cat candidates.py")
-    stage.type("python3 bench.py")
+def _run_demo(stage: _DemoRunner) -> None:
+    stage.explain("A small program is slow. Three agents shall make it faster, the best one wins.")
+    stage.run_command("git init -q && git add . && git commit -q -m 'Find primes'")
+    stage.run_command("cat candidates.py")
+    stage.run_command("python3 bench.py")
 
-    stage.tell(
+    stage.explain(
         "An agent is any command. This one stands for three, each with an idea of its own.",
         "The third is not done when it ends: it has a change that is staged, and a new file.",
     )
-    stage.type('cat "$(command -v agent)"')
+    stage.run_command('cat "$(command -v agent)"')
 
-    stage.tell(
+    stage.explain(
         "One command plays the tournament: a session, the agents' worktrees, the agents, a",
         "measurement of each, the merge. Without --yes it would ask before the last.",
     )
-    stage.type(
+    stage.run_command(
         "git hub-session run --id primes --task 'Find them with fewer divisions' \\\n"
         "    --agents 3 --agent-cmd agent \\\n"
         "    --eval 'python3 bench.py' --metric divisions --direction lower --yes"
     )
 
-    stage.tell("The program is faster, and its history says who made it so.")
-    stage.type("python3 bench.py")
-    stage.type("git log --graph --format=%s")
+    stage.explain("The program is faster, and its history says who made it so.")
+    stage.run_command("python3 bench.py")
+    stage.run_command("git log --graph --format=%s")
 
-    stage.tell("Who lost is a tag. What agent 3 had not committed is kept by a ref as well.")
-    stage.type("git tag")
-    stage.type("git for-each-ref --format='%(refname)' refs/hub")
+    stage.explain("Who lost is a tag. What agent 3 had not committed is kept by a ref as well.")
+    stage.run_command("git tag")
+    stage.run_command("git for-each-ref --format='%(refname)' refs/hub")
 
-    stage.tell("It comes back as it was: what was staged is staged, and each byte the same.")
-    stage.type("git hub-session restore primes --agent 3")
-    stage.type('cd "$(git hub-session path primes 3)" && git status --short && tail -n 1 *.py')
+    stage.explain("It comes back as it was: what was staged is staged, and each byte the same.")
+    stage.run_command("git hub-session restore primes --agent 3")
+    stage.run_command(
+        'cd "$(git hub-session path primes 3)" && git status --short && tail -n 1 *.py'
+    )
 
-    stage.tell("What happened is written down, in the session and on the board.")
-    stage.type("git hub-session log primes")
-    stage.type("git hub-session board read results")
+    stage.explain("What happened is written down, in the session and on the board.")
+    stage.run_command("git hub-session log primes")
+    stage.run_command("git hub-session board read results")
 
-    stage.tell("And it goes again, just as safely.")
-    stage.type("git hub-session cleanup --archive -q primes && ls ../project.hub/primes")
-    stage.type("git hub-session list")
+    stage.explain("And it goes again, just as safely.")
+    stage.run_command("git hub-session cleanup --archive -q primes && ls ../project.hub/primes")
+    stage.run_command("git hub-session list")
 
 
-def _built(top: str, environ: Mapping[str, str]) -> dict[str, str]:
+def _create_project(top: str, environ: Mapping[str, str]) -> dict[str, str]:
     """Make the project, a home and the programs below `top`; the environment that leads there."""
     project, home, programs = (os.path.join(top, name) for name in ("project", ".home", ".bin"))
     for directory in (project, home, programs):
@@ -170,7 +172,7 @@ def _built(top: str, environ: Mapping[str, str]) -> dict[str, str]:
     _write(os.path.join(home, ".gitconfig"), _GITCONFIG)
     # This very program, whatever git-hub-session is on PATH, and this Python.
     python = quote(sys.executable)
-    _script(os.path.join(programs, "git-hub-session"), f'{python} -I -c {quote(_OURSELVES)} "$@"')
+    _script(os.path.join(programs, "git-hub-session"), f'{python} -I -c {quote(_LAUNCHER)} "$@"')
     _script(os.path.join(programs, "python3"), f'{python} -EsB "$@"')
     _program(os.path.join(programs, "agent"), _AGENT)
     kept = {name: value for name, value in environ.items() if not name.startswith("GIT_")}
@@ -187,7 +189,7 @@ def _built(top: str, environ: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-_OURSELVES = f"""\
+_LAUNCHER = f"""\
 import sys
 sys.path[:] = {[os.path.abspath(path) for path in sys.path]!r}
 sys.argv[0] = "git-hub-session"

@@ -9,8 +9,8 @@ from git_hub_session.context import Context
 from git_hub_session.errors import HubError, Refused, UsageError
 from git_hub_session.metric import parse_number
 from git_hub_session.operations.agents import parse_agents
-from git_hub_session.operations.evaluate import Wish, evaluate, rehearse
-from git_hub_session.operations.measure import Recipe
+from git_hub_session.operations.evaluate import EvalOptions, evaluate_session, preview_evaluation
+from git_hub_session.operations.measure import MetricCommand
 from git_hub_session.options import (
     DRY_RUN,
     FORMAT,
@@ -19,9 +19,9 @@ from git_hub_session.options import (
     Arguments,
     Option,
     Usage,
-    jobs,
-    repeat,
-    timeout,
+    parse_jobs,
+    parse_repeat,
+    parse_timeout,
 )
 from git_hub_session.ranking import DIRECTIONS
 from git_hub_session.session import MAX_AGENTS, Session
@@ -44,54 +44,71 @@ USAGE = Usage(
         Option("-j, --jobs", "number of parallel measurements (default: 1)", "<number>"),
         TIMEOUT,
         Option("--ranking", "record a judge's ranking, best agent first", "<list>"),
-        Option("--force", "evaluate even if an agent is still running", exact=True),
+        Option("--force", "evaluate even if an agent is still running", no_abbreviation=True),
         DRY_RUN,
         QUIET,
         *FORMAT,
     ),
-    most=1,
+    max_arguments=1,
 )
-_MEASURING = ("eval", "metric", "metric-file", "direction", "baseline", "repeat", "jobs", "timeout")
+_MEASURE_OPTIONS = (
+    "eval",
+    "metric",
+    "metric-file",
+    "direction",
+    "baseline",
+    "repeat",
+    "jobs",
+    "timeout",
+)
 
 
 def run(context: Context, args: Arguments) -> EvalView:
     """Measure every agent's tip and rank them; without an eval command nothing is ranked."""
-    sid = context.session_to_change(args.word, "eval")
+    sid = context.require_session(args.argument, "eval")
     session = context.store.read(sid)
     dry_run = args.is_set("dry-run")
-    wish = _wish(context, args, session)
+    wish = _parse_options(context, args, session)
     if wish.recipe is not None and not dry_run:
-        _allow(context, session, wish.recipe.command, is_typed=args.text("eval") is not None)
-    return EvalView((rehearse if dry_run else evaluate)(sid, context, wish), context.cwd, dry_run)
+        _ask_approval(
+            context, session, wish.recipe.command, is_typed=args.value("eval") is not None
+        )
+    return EvalView(
+        (preview_evaluation if dry_run else evaluate_session)(sid, context, wish),
+        context.cwd,
+        dry_run,
+    )
 
 
-def _wish(context: Context, args: Arguments, session: Session) -> Wish:
-    ranking = args.text("ranking")
+def _parse_options(context: Context, args: Arguments, session: Session) -> EvalOptions:
+    ranking = args.value("ranking")
     if ranking is not None:
-        beside = next((name for name in _MEASURING if args.text(name) is not None), "")
+        beside = next((name for name in _MEASURE_OPTIONS if args.value(name) is not None), "")
         if beside:
             raise UsageError(f"--ranking and --{beside} exclude each other")
         count = session.config.agent_count or MAX_AGENTS
-        return Wish(None, ranking=parse_agents(ranking, count), force=args.is_set("force"))
-    command = args.text("eval") or session.config.get("eval_cmd")
+        return EvalOptions(None, ranking=parse_agents(ranking, count), force=args.is_set("force"))
+    command = args.value("eval") or session.config.get("eval_cmd")
     if not command.strip():
-        return Wish(None, force=args.is_set("force"))
+        return EvalOptions(None, force=args.is_set("force"))
     config = session.config
-    metric = args.text("metric") or config.get("metric")
-    direction = args.text("direction") or config.get("direction")
+    metric = args.value("metric") or config.get("metric")
+    direction = args.value("direction") or config.get("direction")
     if not metric.strip() or direction not in DIRECTIONS:
         raise UsageError(
             "which metric is measured, and which way is it better?",
             hint="--metric <name> --direction lower",
         )
-    file, text = args.text("metric-file") or "", args.text("baseline")
+    file, text = args.value("metric-file") or "", args.value("baseline")
     if os.path.isabs(file) or ".." in file.split("/"):
         raise UsageError(f"not a path in the worktree: '{file}'")
     baseline = parse_number(config.get("baseline") if text is None else text)
     if text not in (None, "measure") and baseline is None:
         raise UsageError(f"not a number: '{text}'", hint="a number, or 'measure'")
-    recipe = Recipe(command, metric, file, repeat(args), jobs(args) or 1, timeout(args))
-    return Wish(
+    recipe = MetricCommand(
+        command, metric, file, parse_repeat(args), parse_jobs(args) or 1, parse_timeout(args)
+    )
+    return EvalOptions(
         recipe,
         direction,
         baseline,
@@ -100,10 +117,10 @@ def _wish(context: Context, args: Arguments, session: Session) -> Wish:
     )
 
 
-def _allow(context: Context, session: Session, command: str, *, is_typed: bool) -> None:
+def _ask_approval(context: Context, session: Session, command: str, *, is_typed: bool) -> None:
     """A command that came with the repository runs only if this user has said so; raises Refused."""
-    where, trust = context.place.common_dir, context.trust
-    if not is_typed and not trust.allows(where, command):
+    where, trust = context.paths.common_dir, context.approvals
+    if not is_typed and not trust.is_approved(where, command):
         said = context.ask(f"Run the eval command of session '{session.id}': {command}?")
         if not said:
             raise Refused(
@@ -111,6 +128,6 @@ def _allow(context: Context, session: Session, command: str, *, is_typed: bool) 
                 hint=f"git hub-session eval {session.id} --eval {quote(command)}",
             )
     try:
-        trust.allow(where, command)
+        trust.approve(where, command)
     except HubError as fault:
         context.note(f"warning: the command is allowed this once: {fault.message}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from git_hub_session.context import Context
 from git_hub_session.errors import HubError, UsageError
 from git_hub_session.operations.agents import parse_agents
-from git_hub_session.operations.execute import Wish, execute, rehearse
+from git_hub_session.operations.execute import ExecOptions, run_for_agents, preview_exec
 from git_hub_session.options import (
     DRY_RUN,
     FORMAT,
@@ -14,8 +14,8 @@ from git_hub_session.options import (
     Arguments,
     Option,
     Usage,
-    jobs,
-    timeout,
+    parse_jobs,
+    parse_timeout,
 )
 from git_hub_session.session import MAX_AGENTS
 from git_hub_session.views.exec import ExecView, live_line
@@ -26,13 +26,13 @@ USAGE = Usage(
         Option("--agents", "agents to run for, such as 1-3,5 (default: all)", "<list>"),
         Option("-j, --jobs", "number of parallel commands (default: all)", "<number>"),
         TIMEOUT,
-        Option("--force", "run even if the agent is marked as running", exact=True),
+        Option("--force", "run even if the agent is marked as running", no_abbreviation=True),
         DRY_RUN,
         QUIET,
         *FORMAT,
     ),
-    most=1,
-    command=True,
+    max_arguments=1,
+    takes_command=True,
 )
 
 
@@ -40,25 +40,25 @@ def run(context: Context, args: Arguments) -> ExecView:
     """Run it for all of them side by side; what it prints is shown as it comes, and kept."""
     if not args.command:
         raise UsageError("which command?", hint="git hub-session exec [<id>] -- <command>")
-    sid = context.session_to_change(args.word, "exec")
-    listed = args.text("agents")
+    sid = context.require_session(args.argument, "exec")
+    listed = args.value("agents")
     count = context.store.read(sid).config.agent_count or MAX_AGENTS
-    wish = Wish(
+    wish = ExecOptions(
         args.command,
         parse_agents(listed, count) if listed is not None else (),
-        jobs(args),
-        timeout(args),
+        parse_jobs(args),
+        parse_timeout(args),
         args.is_set("force"),
     )
     dry_run = args.is_set("dry-run")
     if dry_run:
-        executed = rehearse(sid, context, wish)
+        executed = preview_exec(sid, context, wish)
     else:
-        executed = execute(sid, context, wish, _Shown(context))
+        executed = run_for_agents(sid, context, wish, _LivePrinter(context))
     return ExecView(executed, context.cwd, dry_run)
 
 
-class _Shown:
+class _LivePrinter:
     """Shows what is printed, as long as there is somebody to read it: who has turned away ends no agent's work."""
 
     def __init__(self, context: Context) -> None:

@@ -5,16 +5,16 @@ from __future__ import annotations
 import os
 import re
 
-from git_hub_session.clock import iso
+from git_hub_session.clock import format_iso
 from git_hub_session.context import Context
 from git_hub_session.errors import HubError, UsageError
-from git_hub_session.operations.create import base_branch, create, would_create
+from git_hub_session.operations.create import resolve_base_branch, create_session, choose_session_id
 from git_hub_session.options import DRY_RUN, FORMAT, QUIET, Arguments, Option, Usage
 from git_hub_session.refnames import parse_session_id
 from git_hub_session.session import MAX_AGENTS, Config
 from git_hub_session.util.numbers import parse_int
 from git_hub_session.views.init import InitView
-from git_hub_session.views.view import relative
+from git_hub_session.views.view import relative_path
 
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?", re.ASCII)
 _MOST_TEXT = 512 << 10  # bytes: half of what a config.yaml may have
@@ -48,35 +48,35 @@ def run(context: Context, args: Arguments) -> InitView:
     values = {
         "session_id": "",
         "task": _task(context, args),
-        "agent_count": str(_agents(args.text("agents"))),
-        "base_branch": _checked(
-            "base branch", base_branch(context.place, args.text("base-branch"))
+        "agent_count": str(_agents(args.value("agents"))),
+        "base_branch": _check_text(
+            "base branch", resolve_base_branch(context.paths, args.value("base-branch"))
         ),
-        "created": iso(context.now()),
+        "created": format_iso(context.now()),
         **_measure(args),
     }
-    wanted = args.text("id")
+    wanted = args.value("id")
     chosen = parse_session_id(wanted) if wanted is not None else None
     dry_run = args.is_set("dry-run")
-    make = would_create if dry_run else create
+    make = choose_session_id if dry_run else create_session
     sid = make(context.store, values, chosen, now=context.now())
     if values.get("eval_cmd") and not dry_run:
-        _allow(context, values["eval_cmd"])
+        _approve(context, values["eval_cmd"])
     config = Config({**values, "session_id": sid})
-    directory = relative(f"{context.place.hub}/sessions/{sid}", context.cwd)
+    directory = relative_path(f"{context.paths.hub}/sessions/{sid}", context.cwd)
     return InitView(sid, config, directory, dry_run)
 
 
-def _allow(context: Context, command: str) -> None:
+def _approve(context: Context, command: str) -> None:
     """Who writes an eval command may run it; one that comes with a repository needs a yes."""
     try:
-        context.trust.allow(context.place.common_dir, command)
+        context.approvals.approve(context.paths.common_dir, command)
     except HubError as fault:
         context.note(f"warning: 'git hub-session eval' will ask before it runs it: {fault.message}")
 
 
 def _task(context: Context, args: Arguments) -> str:
-    text, file = args.text("task"), args.text("file")
+    text, file = args.value("task"), args.value("file")
     if (text is None) == (file is None):
         raise UsageError(
             "what is the task?" if text is None else "--task and -F exclude each other",
@@ -84,13 +84,13 @@ def _task(context: Context, args: Arguments) -> str:
         )
     if file is not None:
         text = context.read_text(file, "task", most=_MOST_TEXT).rstrip("\n")
-    task = _checked("task", text or "")
+    task = _check_text("task", text or "")
     if not task.strip():
         raise UsageError("the task is empty")
     return task
 
 
-def _checked(name: str, text: str) -> str:
+def _check_text(name: str, text: str) -> str:
     if len(os.fsencode(text)) > _MOST_TEXT:
         raise HubError(f"the {name} is larger than {_MOST_TEXT} bytes")
     try:
@@ -113,7 +113,11 @@ def _agents(text: str | None) -> int:
 
 def _measure(args: Arguments) -> dict[str, str]:
     """The settings of the evaluation, in the order of the file."""
-    metric, direction, baseline = args.text("metric"), args.text("direction"), args.text("baseline")
+    metric, direction, baseline = (
+        args.value("metric"),
+        args.value("direction"),
+        args.value("baseline"),
+    )
     if (metric is None) != (direction is None):
         raise UsageError(
             "--metric and --direction go together", hint="say whether lower or higher is better"
@@ -123,12 +127,12 @@ def _measure(args: Arguments) -> dict[str, str]:
     if baseline is not None and not _NUMBER.fullmatch(baseline):
         raise UsageError(f"not a number: '{baseline}'")
     found = {
-        "eval_cmd": args.text("eval"),
+        "eval_cmd": args.value("eval"),
         "metric": metric,
         "direction": direction,
         "baseline": baseline,
     }
-    values = {key: _checked(key, value) for key, value in found.items() if value is not None}
+    values = {key: _check_text(key, value) for key, value in found.items() if value is not None}
     for key, value in values.items():
         if not value.strip() or (key != "eval_cmd" and "\n" in value):
             raise UsageError(f"not a value for {key}: '{value}'")

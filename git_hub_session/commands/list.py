@@ -8,7 +8,7 @@ from git_hub_session.errors import UsageError
 from git_hub_session.options import FORMAT, QUIET, Arguments, Option, Usage
 from git_hub_session.states import State, parse_state
 from git_hub_session.util.numbers import MAX_COUNT, parse_int
-from git_hub_session.views.list import BROKEN, Listed, ListView
+from git_hub_session.views.list import BROKEN, SessionRow, ListView
 
 _ORDER = list(State)
 _LAST = float("inf")
@@ -20,7 +20,7 @@ USAGE = Usage(
             "--state",
             "list only sessions in this state, or 'broken' ones (repeatable)",
             "<state>",
-            many=True,
+            repeatable=True,
         ),
         Option(
             "--sort",
@@ -38,22 +38,22 @@ USAGE = Usage(
 
 def run(context: Context, args: Arguments) -> ListView:
     """Every session that was asked for; one that cannot be read is shown as broken."""
-    wanted = [text if text == BROKEN else parse_state(text) for text in args.texts("state")]
-    most = _count(args.text("max-count"))
+    wanted = [text if text == BROKEN else parse_state(text) for text in args.values("state")]
+    most = _parse_count(args.value("max-count"))
     found = [
         session
-        for session in context.store.pick_all(Listed.of)
+        for session in context.store.map_sessions(SessionRow.of)
         if not wanted or session.state in wanted
     ]
-    key = args.text("sort") or "id"
+    key = args.value("sort") or "id"
     if key != "id":
-        found.sort(key=lambda session: _key(session, key))
+        found.sort(key=lambda session: _sort_key(session, key))
     if args.is_set("reverse"):
         found.reverse()
     return ListView(tuple(found[:most]), context.now(), filtered=bool(wanted or found))
 
 
-def _key(session: Listed, key: str) -> float:
+def _sort_key(session: SessionRow, key: str) -> float:
     """Where a session stands in the order; those that do not say, or are broken, come last."""
     if session.reason is not None:
         return _LAST
@@ -63,7 +63,7 @@ def _key(session: Listed, key: str) -> float:
     return _LAST if moment is None else moment
 
 
-def _count(text: str | None) -> int | None:
+def _parse_count(text: str | None) -> int | None:
     if text is None:
         return None
     count = parse_int(text, MAX_COUNT)

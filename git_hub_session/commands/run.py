@@ -11,7 +11,7 @@ from git_hub_session.commands import init, merge, spawn
 from git_hub_session.context import Context
 from git_hub_session.errors import HubError, UsageError
 from git_hub_session.operations.baseline import measure_baseline
-from git_hub_session.operations.measure import Recipe
+from git_hub_session.operations.measure import MetricCommand
 from git_hub_session.options import (
     DRY_RUN,
     FORMAT,
@@ -21,8 +21,8 @@ from git_hub_session.options import (
     Arguments,
     Option,
     Usage,
-    repeat,
-    timeout,
+    parse_repeat,
+    parse_timeout,
 )
 from git_hub_session.refnames import SessionId
 from git_hub_session.views.run import BaselineView, RunView
@@ -50,20 +50,20 @@ USAGE = Usage(
 
 def run(context: Context, args: Arguments) -> RunView:
     """init, the baseline, spawn, exec, eval and merge; what fails ends it, and how to go on is said."""
-    agent, dry_run = (args.text("agent-cmd") or "").strip(), args.is_set("dry-run")
+    agent, dry_run = (args.value("agent-cmd") or "").strip(), args.is_set("dry-run")
     if not agent:
         raise UsageError("which command is an agent?", hint="--agent-cmd <command>")
-    if (args.text("eval") is None) != (args.text("metric") is None):
+    if (args.value("eval") is None) != (args.value("metric") is None):
         raise UsageError("--eval and --metric go together")
-    given = () if args.text("baseline") in (None, _MEASURE, _NONE) else ("baseline",)
-    made = init.run(context, args.only(*_INIT, *given, "dry-run"))
+    given = () if args.value("baseline") in (None, _MEASURE, _NONE) else ("baseline",)
+    made = init.run(context, args.subset(*_INIT, *given, "dry-run"))
     context.show(made)
     views: dict[str, View] = {"init": made}
     steps = _steps(context, args, made.session, agent)
     if dry_run:
-        return RunView(made.session, views, to_come=tuple(name for name, _ in steps))
+        return RunView(made.session, views, planned_steps=tuple(name for name, _ in steps))
     for name, play in steps:
-        by_hand = _by_hand(name, made.session, agent)
+        by_hand = _continue_command(name, made.session, agent)
         try:
             view = play()
         except HubError as fault:
@@ -81,26 +81,26 @@ def _steps(
     context: Context, args: Arguments, sid: SessionId, agent: str
 ) -> Iterator[tuple[str, Callable[[], View]]]:
     """What follows `init`, each with its name; without an eval command somebody has to judge."""
-    is_measured = args.text("eval") is not None
-    if is_measured and args.text("baseline") in (None, _MEASURE):
-        yield "baseline", lambda: _baseline(context, args, sid)
-    yield "spawn", lambda: spawn.run(context, args.only(words=[sid]))
+    is_measured = args.value("eval") is not None
+    if is_measured and args.value("baseline") in (None, _MEASURE):
+        yield "baseline", lambda: _measure_baseline(context, args, sid)
+    yield "spawn", lambda: spawn.run(context, args.subset(words=[sid]))
     command = ("sh", "-c", agent)
-    agents = args.only("jobs", "timeout", words=[sid], command=command)
+    agents = args.subset("jobs", "timeout", words=[sid], command=command)
     yield "exec", lambda: exec_.run(context, agents)
-    measuring = args.only("eval", "repeat", "timeout", words=[sid])
+    measuring = args.subset("eval", "repeat", "timeout", words=[sid])
     yield "eval", lambda: eval_.run(context, measuring)
     if is_measured:
-        yield "merge", lambda: merge.run(context, args.only("yes", words=[sid]))
+        yield "merge", lambda: merge.run(context, args.subset("yes", words=[sid]))
 
 
-def _baseline(context: Context, args: Arguments, sid: SessionId) -> BaselineView:
-    command, metric = args.text("eval") or "", args.text("metric") or ""
-    recipe = Recipe(command, metric, repeat=repeat(args), timeout=timeout(args))
+def _measure_baseline(context: Context, args: Arguments, sid: SessionId) -> BaselineView:
+    command, metric = args.value("eval") or "", args.value("metric") or ""
+    recipe = MetricCommand(command, metric, repeat=parse_repeat(args), timeout=parse_timeout(args))
     return BaselineView(sid, metric, measure_baseline(sid, context, recipe))
 
 
-def _by_hand(step: str, sid: SessionId, agent: str) -> str:
+def _continue_command(step: str, sid: SessionId, agent: str) -> str:
     """What one types to go on where a step failed."""
     if step == "exec":
         return f"git hub-session exec {sid} -- sh -c {quote(agent)}"

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from git_hub_session.clock import iso
+from git_hub_session.clock import format_iso
 from git_hub_session.context import Context
 from git_hub_session.errors import Refused, UsageError
 from git_hub_session.options import DRY_RUN, FORMAT, QUIET, Arguments, Option, Usage
-from git_hub_session.session import Session, advanced
+from git_hub_session.session import Session, with_transition
 from git_hub_session.states import State, parse_state
 from git_hub_session.views.update import UpdateView
 
@@ -20,11 +20,11 @@ USAGE = Usage(
         QUIET,
         *FORMAT,
     ),
-    most=1,
+    max_arguments=1,
 )
 
 
-class OtherState(Refused):
+class UnexpectedState(Refused):
     """The session is not in the state that --if-state asks for."""
 
     code = "other-state"
@@ -32,19 +32,19 @@ class OtherState(Refused):
 
 def run(context: Context, args: Arguments) -> UpdateView:
     """Move the session to --state under its lock; a compare-and-swap with --if-state."""
-    target = parse_state(_required(args.text("state")))
-    expected = args.text("if-state")
+    target = parse_state(_require_state(args.value("state")))
+    expected = args.value("if-state")
     if_state = parse_state(expected) if expected is not None else None
-    sid = context.session_to_change(args.word, "update")
+    sid = context.require_session(args.argument, "update")
     by = context.identity
     sources: list[State] = []
 
     def change(session: Session) -> Session:
         sources.append(session.state)
         if if_state is not None and session.state != if_state:
-            raise OtherState(f"session '{sid}' is '{session.state}', not '{if_state}'")
-        at, reason = iso(context.now()), args.text("reason") or ""
-        return advanced(session, target, at=at, by=by, verb="update", reason=reason)
+            raise UnexpectedState(f"session '{sid}' is '{session.state}', not '{if_state}'")
+        at, reason = format_iso(context.now()), args.value("reason") or ""
+        return with_transition(session, target, at=at, by=by, verb="update", reason=reason)
 
     if args.is_set("dry-run"):
         change(context.store.read(sid))
@@ -53,7 +53,7 @@ def run(context: Context, args: Arguments) -> UpdateView:
     return UpdateView(sid, str(sources[-1]), str(target), args.is_set("dry-run"))
 
 
-def _required(text: str | None) -> str:
+def _require_state(text: str | None) -> str:
     if text is None:
         raise UsageError("to which state?", hint=f"--state takes one of {', '.join(State)}")
     return text

@@ -7,8 +7,8 @@ from collections.abc import Collection, Container, Mapping
 
 from git_hub_session import runs
 from git_hub_session.errors import HubError, Refused, UsageError
-from git_hub_session.gitenviron import without_repository
-from git_hub_session.operations.scene import Scene
+from git_hub_session.gitenviron import strip_local_variables
+from git_hub_session.operations.scene import Project
 from git_hub_session.refnames import (
     HEADS,
     AgentBranch,
@@ -18,7 +18,7 @@ from git_hub_session.refnames import (
     branch_prefix,
     parse_agent_branch,
     parse_archive_tag,
-    short,
+    short_name,
 )
 from git_hub_session.session import MAX_AGENTS, Session
 from git_hub_session.states import FINISHED, State
@@ -26,8 +26,8 @@ from git_hub_session.typed import TYPE_CHECKING
 from git_hub_session.util.numbers import MAX_COUNT, parse_int
 
 if TYPE_CHECKING:
-    from git_hub_session.discovery import Place
-    from git_hub_session.files import Directory
+    from git_hub_session.discovery import RepositoryPaths
+    from git_hub_session.files import SafeDirectory
     from git_hub_session.gitrepo import GitRepo
 
 _WORKTREE_PATH = "../{repo}.hub/{id}/agent-{n}"
@@ -38,7 +38,7 @@ EXEC, EVAL = "exec", "eval"
 SPAWNING = "spawning"
 """What the session says of an agent that is being made."""
 
-ANOTHER = "make another one with 'git hub-session init'"
+NEW_SESSION_HINT = "make another one with 'git hub-session init'"
 """The way on from a session that takes nothing more."""
 
 # A variable that is longer keeps a program from being started (Linux: 128 KiB each).
@@ -86,7 +86,7 @@ def all_agents(session: Session) -> range:
     return range(1, session.config.agent_count + 1)
 
 
-def attempts(sid: SessionId, repo: GitRepo) -> dict[int, list[int]]:
+def attempts_by_agent(sid: SessionId, repo: GitRepo) -> dict[int, list[int]]:
     """{agent: its attempts}, of those that have a branch, by number."""
     found: dict[int, list[int]] = {}
     for ref in repo.refs(branch_prefix(sid)):
@@ -96,9 +96,9 @@ def attempts(sid: SessionId, repo: GitRepo) -> dict[int, list[int]]:
     return dict(sorted(found.items()))
 
 
-def told_attempt(session: Session, agent: int) -> int:
+def recorded_attempt(session: Session, agent: int) -> int:
     """The number of the agent's last attempt, as the session says; 0 where it does not."""
-    attempt = session.agent(f"agent-{agent}").get("attempt")
+    attempt = session.agent_record(f"agent-{agent}").get("attempt")
     return attempt if type(attempt) is int and 0 < attempt < 10**9 else 0
 
 
@@ -108,32 +108,34 @@ def archived_agents(sid: SessionId, repo: GitRepo) -> set[int]:
     return {tag.agent for tag in tags}
 
 
-def takes_agents(session: Session, repo: GitRepo) -> bool:
+def accepts_agents(session: Session, repo: GitRepo) -> bool:
     """Not once they are evaluated: unless somebody said so before there was one."""
     if session.state is not State.EVALUATING:
         return session.state not in FINISHED
-    return not (attempts(session.id, repo) or archived_agents(session.id, repo))
+    return not (attempts_by_agent(session.id, repo) or archived_agents(session.id, repo))
 
 
-def half_made(session: Session) -> list[int]:
+def interrupted_spawns(session: Session) -> list[int]:
     """The agents that a spawn was making when it was cut off, by number."""
-    marked = [name for name in session.agents if session.agent(name).get("status") == SPAWNING]
+    marked = [
+        name for name in session.agents if session.agent_record(name).get("status") == SPAWNING
+    ]
     most = min(session.config.agent_count or MAX_AGENTS, MAX_AGENTS)
     return sorted(number for number in map(agent_number, marked) if 1 <= number <= most)
 
 
-def way_to_agents(session: Session, repo: GitRepo, there: Collection[int] = ()) -> str:
+def missing_agents_hint(session: Session, repo: GitRepo, there: Collection[int] = ()) -> str:
     """What leads to the agents that are missed, besides those that are there."""
     if session.state in FINISHED:
-        return ANOTHER
-    made = {*attempts(session.id, repo), *archived_agents(session.id, repo)}
+        return NEW_SESSION_HINT
+    made = {*attempts_by_agent(session.id, repo), *archived_agents(session.id, repo)}
     if made - {*there} and session.state is not State.INIT:
         return f"git hub-session restore {session.id}"
-    goes = takes_agents(session, repo) or half_made(session)
-    return f"git hub-session spawn {session.id}" if goes else ANOTHER
+    goes = accepts_agents(session, repo) or interrupted_spawns(session)
+    return f"git hub-session spawn {session.id}" if goes else NEW_SESSION_HINT
 
 
-def base_of(session: Session, repo: GitRepo) -> str:
+def find_base_commit(session: Session, repo: GitRepo) -> str:
     """The commit that the agents started from: nothing moves when the base branch does.
 
     Where that is not known, the tip of the base branch; '' where there is none.
@@ -147,15 +149,15 @@ def base_now(session: Session, repo: GitRepo) -> str:
 
     If the branch is gone, return the commit that the agents started from, or '' if that is unknown.
     """
-    return repo.tip(HEADS + session.config.base_branch) or base_of(session, repo)
+    return repo.tip(HEADS + session.config.base_branch) or find_base_commit(session, repo)
 
 
-def template_of(scene: Scene) -> str:
+def worktree_template(project: Project) -> str:
     """Where the worktrees of agents go: hubsession.worktreePath, or its default."""
-    return [_WORKTREE_PATH, *scene.settings("hubsession.worktreePath")][-1]
+    return [_WORKTREE_PATH, *project.config_values("hubsession.worktreePath")][-1]
 
 
-def worktree_path(template: str, place: Place, branch: AgentBranch) -> str:
+def worktree_path(template: str, place: RepositoryPaths, branch: AgentBranch) -> str:
     """Where an agent's worktree goes: `template` from the top of the main worktree; raises HubError.
 
     {repo}, {id}, {n} and {m} are the repository's name, the session's, the agent's number and
@@ -184,13 +186,13 @@ def worktree_path(template: str, place: Place, branch: AgentBranch) -> str:
     return path
 
 
-def is_free(path: str) -> bool:
+def can_create_at(path: str) -> bool:
     """Whether git would make a worktree at `path`: an empty directory will do, but no link to one."""
     is_directory = os.path.isdir(path) and not os.path.islink(path)
     return not os.listdir(path) if is_directory else not os.path.lexists(path)
 
 
-def environment(
+def agent_environment(
     environ: Mapping[str, str],
     session: Session,
     branch: AgentBranch | None,
@@ -202,31 +204,31 @@ def environment(
         "HUB_SESSION_ID": session.id,
         "HUB_AGENT": f"agent-{branch.agent}" if branch else "",
         "HUB_ATTEMPT": str(branch.attempt) if branch else "",
-        "HUB_BRANCH": short(branch.ref) if branch else "",
+        "HUB_BRANCH": short_name(branch.ref) if branch else "",
         "HUB_BASE": base,
         "HUB_TASK": session.config.task,
         "HUB_TASK_FILE": task_file,
     }
     if len(os.fsencode(own["HUB_TASK"])) > _MOST_TEXT or "\0" in own["HUB_TASK"]:
         del own["HUB_TASK"]
-    return {**without_repository(environ), **own}
+    return {**strip_local_variables(environ), **own}
 
 
-def run_variable(run: runs.Run) -> dict[str, str]:
+def run_environment(run: runs.Run) -> dict[str, str]:
     """By what the processes of a run are known, whatever they have become."""
     return {"HUB_RUN": run.path}
 
 
-def running(session: Session, directory: Directory) -> dict[str, bool]:
+def running_agents(session: Session, directory: SafeDirectory) -> dict[str, bool]:
     """{agent that the session calls running ("agent-2"): whether it is a run of ours, which goes on}.
 
     `directory` is the session's. Not one whose run was cut off; who is said to run by somebody
     else is believed.
     """
-    living = runs.alive(directory, EXEC)
+    living = runs.active_runs(directory, EXEC)
     found = {}
     for name in session.agents:
-        known = session.agent(name)
+        known = session.agent_record(name)
         run = known.get("exec", {}).get("run") if isinstance(known.get("exec"), dict) else None
         if known.get("status") in ("running", "waiting") and (run is None or run in living):
             found[name] = run is not None
@@ -234,10 +236,10 @@ def running(session: Session, directory: Directory) -> dict[str, bool]:
 
 
 def refuse_if_running(
-    session: Session, directory: Directory, *, among: Container[str], force: bool
+    session: Session, directory: SafeDirectory, *, among: Container[str], force: bool
 ) -> None:
     """Raise Refused where one of the agents runs; `force` overrules what somebody else has written of them."""
-    for name, is_ours in running(session, directory).items():
+    for name, is_ours in running_agents(session, directory).items():
         if name in among and not (force and not is_ours):
             way_out = "end it" if is_ours else "use --force"
             raise Refused(f"{name} is still running", hint=f"wait for it, or {way_out}")

@@ -9,11 +9,11 @@ from git_hub_session.refnames import (
     AgentBranch,
     SessionId,
     branch_prefix,
-    created,
-    deleted,
+    create_command,
+    delete_command,
     parse_agent_branch,
     parse_archive_tag,
-    verified,
+    verify_command,
 )
 from git_hub_session.typed import TYPE_CHECKING, NamedTuple
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _TRIES = 5
 
 
-class Archived(NamedTuple):
+class ArchivedBranch(NamedTuple):
     """A branch that became a tag."""
 
     branch: str
@@ -33,7 +33,7 @@ class Archived(NamedTuple):
     tagged_before: bool
 
 
-class Left(NamedTuple):
+class SkippedBranch(NamedTuple):
     """A branch that stays, and why."""
 
     branch: str
@@ -43,8 +43,8 @@ class Left(NamedTuple):
 class ArchivePlan(NamedTuple):
     """What becomes of the branches of a session."""
 
-    archived: tuple[Archived, ...]
-    left: tuple[Left, ...]
+    archived: tuple[ArchivedBranch, ...]
+    skipped: tuple[SkippedBranch, ...]
 
 
 def plan_archive(
@@ -56,8 +56,8 @@ def plan_archive(
     holds, or ''. The first attempt of an agent gets the short tag, where it had one; else
     the last (format: refs/tags/hub/archive/<id>/agent-<N>[-attempt-<M>]).
     """
-    archived: list[Archived] = []
-    left: list[Left] = []
+    archived: list[ArchivedBranch] = []
+    left: list[SkippedBranch] = []
     chosen: dict[int, AgentBranch] = {}
     agents = {branch.ref: parse_agent_branch(branch.ref) for branch in branches}
     for agent in agents.values():
@@ -68,11 +68,13 @@ def plan_archive(
     for branch in branches:
         agent = agents[branch.ref]
         if agent is None:
-            left.append(Left(branch.ref, "not an agent's branch"))
+            left.append(SkippedBranch(branch.ref, "not an agent's branch"))
         elif branch.symbolic or not branch.oid:
-            left.append(Left(branch.ref, "a symbolic ref" if branch.symbolic else "broken"))
+            left.append(
+                SkippedBranch(branch.ref, "a symbolic ref" if branch.symbolic else "broken")
+            )
         elif branch.ref in in_use:
-            left.append(Left(branch.ref, "checked out in a worktree"))
+            left.append(SkippedBranch(branch.ref, "checked out in a worktree"))
         else:
             tags = [agent.attempt_tag]
             if chosen[agent.agent] == agent:
@@ -80,10 +82,10 @@ def plan_archive(
             for tag in tags:
                 before = target(tag)
                 if before in ("", branch.oid):
-                    archived.append(Archived(branch.ref, tag, branch.oid, bool(before)))
+                    archived.append(ArchivedBranch(branch.ref, tag, branch.oid, bool(before)))
                     break
             else:
-                left.append(Left(branch.ref, f"'{tags[-1]}' exists and points elsewhere"))
+                left.append(SkippedBranch(branch.ref, f"'{tags[-1]}' exists and points elsewhere"))
     return ArchivePlan(tuple(archived), tuple(left))
 
 
@@ -108,25 +110,25 @@ def archived_attempts(
     return found
 
 
-def _commands(plan: ArchivePlan) -> list[str]:
+def _ref_commands(plan: ArchivePlan) -> list[str]:
     return [
         command
         for step in plan.archived
         for command in (
-            (verified if step.tagged_before else created)(step.tag, step.oid),
-            deleted(step.branch, step.oid),
+            (verify_command if step.tagged_before else create_command)(step.tag, step.oid),
+            delete_command(step.branch, step.oid),
         )
     ]
 
 
-def ask(sid: SessionId, repo: GitRepo, git: Git) -> None:
+def check_reference_hook(sid: SessionId, repo: GitRepo, git: Git) -> None:
     """Ask the user's hook, before anything goes, whether all the branches may; raises GitFailed."""
-    plan = plan_archive(repo.branches(branch_prefix(sid)), (), repo.target)
+    plan = plan_archive(repo.branches(branch_prefix(sid)), (), repo.find_ref_target)
     if plan.archived:
-        git.change_refs(_commands(plan), rehearsal=True)
+        git.update_refs(_ref_commands(plan), rehearsal=True)
 
 
-def archive(
+def archive_branches(
     sid: SessionId,
     repo: GitRepo,
     git: Git,
@@ -141,13 +143,13 @@ def archive(
     """
     branches = repo.branches(branch_prefix(sid))
     judged = {branch.ref: branch for branch in branches if branch.ref != spare}
-    kept: list[Left] = []
+    kept: list[SkippedBranch] = []
     for attempt in range(_TRIES):
-        plan = plan_archive(list(judged.values()), in_use(), repo.target)
+        plan = plan_archive(list(judged.values()), in_use(), repo.find_ref_target)
         if not plan.archived:
             break
         try:
-            git.change_refs(_commands(plan))
+            git.update_refs(_ref_commands(plan))
             break
         except HubError as fault:
             now = {branch.ref: branch.oid for branch in repo.branches(branch_prefix(sid))}
@@ -155,11 +157,13 @@ def archive(
             if not stale or attempt == _TRIES - 1:
                 words = fault.stderr if isinstance(fault, GitFailed) else fault.message
                 refusal = "; ".join(words.split("\n")).strip("; ")
-                kept += [Left(step.branch, f"git refused: {refusal}") for step in plan.archived]
+                kept += [
+                    SkippedBranch(step.branch, f"git refused: {refusal}") for step in plan.archived
+                ]
                 plan = plan._replace(archived=())
                 break
             for ref in stale:
                 del judged[ref]
                 if ref in now:
-                    kept.append(Left(ref, "moved meanwhile"))
-    return ArchivePlan(plan.archived, (*plan.left, *kept))
+                    kept.append(SkippedBranch(ref, "moved meanwhile"))
+    return ArchivePlan(plan.archived, (*plan.skipped, *kept))

@@ -7,21 +7,21 @@ from shlex import quote
 
 from git_hub_session.errors import Refused
 from git_hub_session.operations.agents import (
-    ANOTHER,
+    NEW_SESSION_HINT,
     SPAWNING,
     all_agents,
-    attempts,
-    half_made,
-    is_free,
-    takes_agents,
+    attempts_by_agent,
+    interrupted_spawns,
+    can_create_at,
+    accepts_agents,
     worktree_path,
 )
-from git_hub_session.operations.halfmade import INITIALIZING, left_behind
-from git_hub_session.operations.judge import head_back
-from git_hub_session.operations.offbranch import in_the_way
-from git_hub_session.operations.returns import archived_of
-from git_hub_session.operations.scene import Scene
-from git_hub_session.refnames import HEADS, AgentBranch, archive_prefix, short
+from git_hub_session.operations.halfmade import GIT_ADD_LOCK, find_partial
+from git_hub_session.operations.judge import restore_branch_command
+from git_hub_session.operations.offbranch import occupied_reason
+from git_hub_session.operations.returns import session_archived_attempts
+from git_hub_session.operations.scene import Project
+from git_hub_session.refnames import HEADS, AgentBranch, archive_prefix, short_name
 from git_hub_session.session import Session
 from git_hub_session.states import FINISHED, State
 from git_hub_session.typed import TYPE_CHECKING, NamedTuple
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from git_hub_session.gitrepo import GitRepo
 
 
-class Wish(NamedTuple):
+class SpawnOptions(NamedTuple):
     """What is to be spawned."""
 
     agents: Sequence[int] = ()
@@ -45,24 +45,24 @@ class Wish(NamedTuple):
     """How many to make side by side; None: one a processor."""
 
 
-class Newborn(NamedTuple):
+class PlannedAgent(NamedTuple):
     """An agent's branch and worktree, made or to be made."""
 
     branch: AgentBranch
     path: str
     has_branch: bool
     """Whether a call that was cut off made the branch."""
-    left: Worktree | None
+    partial_worktree: Worktree | None
     """The worktree, or the half of one, that such a call left: not this call's to take back."""
 
 
-class Spawned(NamedTuple):
+class SpawnResult(NamedTuple):
     """What a spawn made, or would make."""
 
     session: Session
     """As it was before."""
     base: str
-    made: tuple[Newborn, ...]
+    created: tuple[PlannedAgent, ...]
     present: tuple[AgentBranch, ...]
     """The agents that were there already."""
     state: State
@@ -71,17 +71,20 @@ class Spawned(NamedTuple):
 
 
 def plan_spawn(
-    session: Session, scene: Scene, wish: Wish, worktrees: Sequence[Worktree]
-) -> Spawned:
+    session: Session, project: Project, wish: SpawnOptions, worktrees: Sequence[Worktree]
+) -> SpawnResult:
     """What is to be made; raises Refused."""
-    known_attempts, archived = attempts(session.id, scene.repo), _archived(session, scene.repo)
-    made: list[Newborn] = []
+    known_attempts, archived = (
+        attempts_by_agent(session.id, project.repo),
+        _last_archived_attempts(session, project.repo),
+    )
+    made: list[PlannedAgent] = []
     present: list[AgentBranch] = []
     away: list[int] = []
-    for number in _meant(session, scene.repo, wish):
+    for number in _requested_agents(session, project.repo, wish):
         last = max(known_attempts.get(number, ()), default=0)
         following = max(last, archived.get(number, 0)) + 1
-        known = session.agent(f"agent-{number}")
+        known = session.agent_record(f"agent-{number}")
         marked = known.get("status") == SPAWNING and known.get("attempt") in (last or 1, following)
         if number in archived and not (last or marked or wish.retry):
             away.append(number)
@@ -95,64 +98,67 @@ def plan_spawn(
             continue
         attempt = last if marked and known.get("attempt") == last else following
         branch = AgentBranch(session.id, number, attempt)
-        path = worktree_path(wish.template, scene.place, branch)
-        left = left_behind(branch, path, worktrees, INITIALIZING) if marked else None
+        path = worktree_path(wish.template, project.paths, branch)
+        left = find_partial(branch, path, worktrees, GIT_ADD_LOCK) if marked else None
         if left is None:
-            _refuse_if_taken(path, branch, made, worktrees, scene)
-        made.append(Newborn(branch, left.path if left else path, attempt == last, left))
+            _refuse_if_occupied(path, branch, made, worktrees, project)
+        made.append(PlannedAgent(branch, left.path if left else path, attempt == last, left))
     if away and (wish.agents or not made):
         hint = f"git hub-session restore {session.id}"
         raise Refused(f"agent-{away[0]} is archived: it is not begun anew", hint)
-    base = _base(session, scene.repo, wish, is_needed=bool(made))
+    base = _choose_base_commit(session, project.repo, wish, is_needed=bool(made))
     begins = session.state is State.INIT and (made or present)
     state = State.RUNNING if begins else session.state
-    return Spawned(session, base, tuple(made), tuple(present), state)
+    return SpawnResult(session, base, tuple(made), tuple(present), state)
 
 
-def _meant(session: Session, repo: GitRepo, wish: Wish) -> Sequence[int]:
+def _requested_agents(session: Session, repo: GitRepo, wish: SpawnOptions) -> Sequence[int]:
     """The agents that are to be there; of a session that takes no more of them those that were half-made. Raises Refused."""
     numbers = [wish.retry] if wish.retry else wish.agents
-    if takes_agents(session, repo):
+    if accepts_agents(session, repo):
         return numbers or all_agents(session)
-    half = [] if session.state in FINISHED else half_made(session)
+    half = [] if session.state in FINISHED else interrupted_spawns(session)
     if not half or not {*numbers} <= {*half}:
         raise Refused(
-            f"session '{session.id}' is '{session.state}': it takes no more agents", hint=ANOTHER
+            f"session '{session.id}' is '{session.state}': it takes no more agents",
+            hint=NEW_SESSION_HINT,
         )
     return numbers or half
 
 
-def _refuse_if_taken(
+def _refuse_if_occupied(
     path: str,
     branch: AgentBranch,
-    made: Sequence[Newborn],
+    made: Sequence[PlannedAgent],
     worktrees: Sequence[Worktree],
-    scene: Scene,
+    project: Project,
 ) -> None:
     if path in (one.path for one in made):
         raise Refused(f"'{path}' would be two agents'", hint="choose another --path")
-    if not is_free(path):
-        _refuse_if_lost(branch, worktrees)
-        raise Refused(*in_the_way(path, branch, worktrees, scene))
+    if not can_create_at(path):
+        _refuse_if_branch_deleted(branch, worktrees)
+        raise Refused(*occupied_reason(path, branch, worktrees, project))
 
 
-def _archived(session: Session, repo: GitRepo) -> dict[int, int]:
+def _last_archived_attempts(session: Session, repo: GitRepo) -> dict[int, int]:
     """{agent: its last archived attempt}"""
-    found = archived_of(session, repo.refs(archive_prefix(session.id)))
+    found = session_archived_attempts(session, repo.refs(archive_prefix(session.id)))
     return {branch.agent: branch.attempt for branch in sorted(found)}
 
 
-def _refuse_if_lost(branch: AgentBranch, worktrees: Sequence[Worktree]) -> None:
+def _refuse_if_branch_deleted(branch: AgentBranch, worktrees: Sequence[Worktree]) -> None:
     """Raise Refused where a worktree has the branch checked out which is to be made: somebody deleted it."""
     for worktree in worktrees:
         if worktree.head == branch.ref:
             raise Refused(
-                f"'{short(branch.ref)}' was deleted, and is checked out in '{worktree.path}'",
-                hint=head_back(worktree),
+                f"'{short_name(branch.ref)}' was deleted, and is checked out in '{worktree.path}'",
+                hint=restore_branch_command(worktree),
             )
 
 
-def _base(session: Session, repo: GitRepo, wish: Wish, *, is_needed: bool) -> str:
+def _choose_base_commit(
+    session: Session, repo: GitRepo, wish: SpawnOptions, *, is_needed: bool
+) -> str:
     """The commit that all agents of the session start from."""
     if repo.has_commit(session.base_commit):
         if wish.base and wish.base != session.base_commit:

@@ -6,27 +6,27 @@ at any point, the same call finishes the work. What stays is named, and the sess
 
 from __future__ import annotations
 
-from git_hub_session.clock import iso
-from git_hub_session.operations.archive import ask
-from git_hub_session.operations.checkout import hooks_in
-from git_hub_session.operations.cleanup import carry_out, rehearse
-from git_hub_session.operations.policy import Policy
-from git_hub_session.operations.report import Report
-from git_hub_session.operations.scene import Scene
+from git_hub_session.clock import format_iso
+from git_hub_session.operations.archive import check_reference_hook
+from git_hub_session.operations.checkout import enabled_hooks
+from git_hub_session.operations.cleanup import clean_up_locked, preview_cleanup
+from git_hub_session.operations.policy import CleanupOptions
+from git_hub_session.operations.report import CleanupReport
+from git_hub_session.operations.scene import Project
 from git_hub_session.refnames import SessionId
-from git_hub_session.session import Session, advanced
-from git_hub_session.states import IllegalTransition, State, way
+from git_hub_session.session import Session, with_transition
+from git_hub_session.states import IllegalTransition, State, transition_path
 from git_hub_session.typed import NamedTuple
 
 
-class Ended(NamedTuple):
+class ArchiveResult(NamedTuple):
     """What an archive did, or would do."""
 
     source: State
     steps: tuple[State, ...]
     """The states that the session went through after it; none where it stays."""
-    report: Report
-    is_over: bool
+    report: CleanupReport
+    is_finished: bool
     """Whether nothing of it is left to work on."""
 
     @property
@@ -35,42 +35,50 @@ class Ended(NamedTuple):
         return self.steps[-1] if self.steps else self.source
 
 
-def archive_session(sid: SessionId, scene: Scene, policy: Policy, *, reason: str) -> Ended:
+def archive_session(
+    sid: SessionId, project: Project, policy: CleanupOptions, *, reason: str
+) -> ArchiveResult:
     """Tag every tip, remove the worktrees, and go to `archived`.
 
     Raises IllegalTransition, LockHeld, and GitFailed where a hook refuses; nothing was changed then.
     """
-    with scene.store.edit(sid) as edit:
+    with project.store.lock_session(sid) as edit:
         session = edit.read()
-        steps = _steps(session)
-        if "reference-transaction" in hooks_in(scene, scene.place.common_dir):
-            ask(sid, scene.repo, scene.git)
-        report = carry_out(edit, sid, scene, policy, archiving=True)
-        if not report.is_over:
-            return Ended(session.state, (), report, is_over=False)
+        steps = _archive_steps(session)
+        if "reference-transaction" in enabled_hooks(project, project.paths.common_dir):
+            check_reference_hook(sid, project.repo, project.git)
+        report = clean_up_locked(edit, sid, project, policy, archiving=True)
+        if not report.is_finished:
+            return ArchiveResult(session.state, (), report, is_finished=False)
         if steps:
-            edit.save(_walked(edit.read(), steps, scene, reason))
-        return Ended(session.state, steps, report, is_over=True)
+            edit.save(_with_transitions(edit.read(), steps, project, reason))
+        return ArchiveResult(session.state, steps, report, is_finished=True)
 
 
-def rehearse_archive(sid: SessionId, scene: Scene, policy: Policy) -> Ended:
+def preview_archive(sid: SessionId, project: Project, policy: CleanupOptions) -> ArchiveResult:
     """What archive_session would do now; nothing is changed."""
-    session = scene.store.read(sid)
-    steps = _steps(session)
-    report = rehearse(sid, scene, policy, archiving=True)
-    return Ended(session.state, steps if report.is_over else (), report, report.is_over)
+    session = project.store.read(sid)
+    steps = _archive_steps(session)
+    report = preview_cleanup(sid, project, policy, archiving=True)
+    return ArchiveResult(
+        session.state, steps if report.is_finished else (), report, report.is_finished
+    )
 
 
-def _steps(session: Session) -> tuple[State, ...]:
+def _archive_steps(session: Session) -> tuple[State, ...]:
     try:
-        return way(session.state, State.ARCHIVED)
+        return transition_path(session.state, State.ARCHIVED)
     except IllegalTransition as fault:  # what is left of it goes all the same
         fault.hint = f"git hub-session cleanup --archive {session.id}"
         raise
 
 
-def _walked(session: Session, steps: tuple[State, ...], scene: Scene, reason: str) -> Session:
-    at = iso(scene.now())
+def _with_transitions(
+    session: Session, steps: tuple[State, ...], project: Project, reason: str
+) -> Session:
+    at = format_iso(project.now())
     for step in steps:
-        session = advanced(session, step, at=at, by=scene.identity, verb="archive", reason=reason)
+        session = with_transition(
+            session, step, at=at, by=project.identity, verb="archive", reason=reason
+        )
     return session

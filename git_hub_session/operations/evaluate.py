@@ -9,35 +9,42 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from git_hub_session import runs
-from git_hub_session.clock import iso
+from git_hub_session.clock import format_iso
 from git_hub_session.errors import Refused
 from git_hub_session.operations.agents import (
     EVAL,
-    attempts,
+    attempts_by_agent,
     base_now,
-    base_of,
-    environment,
-    running,
-    way_to_agents,
+    find_base_commit,
+    agent_environment,
+    running_agents,
+    missing_agents_hint,
 )
-from git_hub_session.operations.measure import BASELINE, Checkouts, Found, Meter, Recipe, Spot
-from git_hub_session.operations.offbranch import off_branch
+from git_hub_session.operations.measure import (
+    BASELINE,
+    EvalWorktrees,
+    Measurement,
+    MetricRunner,
+    MetricCommand,
+    MeasureTarget,
+)
+from git_hub_session.operations.offbranch import detached_reason
 from git_hub_session.operations.ownership import agent_worktrees
-from git_hub_session.operations.scene import Scene
-from git_hub_session.operations.survey import worktree_facts
-from git_hub_session.ranking import Rank, Score, judged, ranked
+from git_hub_session.operations.scene import Project
+from git_hub_session.operations.survey import read_worktree_status
+from git_hub_session.ranking import Rank, Score, ranks_from_list, rank_scores
 from git_hub_session.refnames import HEADS, AgentBranch, SessionId
-from git_hub_session.session import Session, advanced, with_evaluation
+from git_hub_session.session import Session, with_transition, with_evaluation
 from git_hub_session.states import State
 from git_hub_session.typed import TYPE_CHECKING, Any, NamedTuple
 from git_hub_session.worktrees import Worktree, linked_worktrees
 
 if TYPE_CHECKING:
     from git_hub_session.gitrepo import DiffStat, GitRepo
-    from git_hub_session.store import Edit
+    from git_hub_session.store import LockedSession
 
 
-class Contestant(NamedTuple):
+class Candidate(NamedTuple):
     """An agent's last attempt, and what it changed."""
 
     branch: AgentBranch
@@ -47,7 +54,7 @@ class Contestant(NamedTuple):
     """Since the base; None where that is not known."""
     directory: str = ""
     """The worktree that has just this commit checked out, or ''."""
-    why: str = ""
+    no_directory_reason: str = ""
     """Why there is no such worktree."""
 
     @property
@@ -56,10 +63,10 @@ class Contestant(NamedTuple):
         return f"agent-{self.branch.agent}"
 
 
-class Standing(NamedTuple):
+class RankedCandidate(NamedTuple):
     """A contestant, and where it stands."""
 
-    contestant: Contestant
+    contestant: Candidate
     rank: Rank | None = None
     """None where nobody is ranked."""
     score: Score | None = None
@@ -71,23 +78,23 @@ class Standing(NamedTuple):
     """Where what was printed is."""
 
 
-class Evaluated(NamedTuple):
+class EvalResult(NamedTuple):
     """What an evaluation found, or would look at; the best first where there is a ranking."""
 
     session: Session
     """As it was before."""
     state: State
-    standings: tuple[Standing, ...]
-    recipe: Recipe | None = None
+    standings: tuple[RankedCandidate, ...]
+    recipe: MetricCommand | None = None
     baseline: float | None = None
     run: str = ""
     notes: tuple[str, ...] = ()
 
 
-class Wish(NamedTuple):
+class EvalOptions(NamedTuple):
     """What is to be measured."""
 
-    recipe: Recipe | None
+    recipe: MetricCommand | None
     direction: str = ""
     """'lower' or 'higher'."""
     baseline: float | None = None
@@ -97,130 +104,134 @@ class Wish(NamedTuple):
     force: bool = False
 
 
-def rehearse(sid: SessionId, scene: Scene, wish: Wish) -> Evaluated:
+def preview_evaluation(sid: SessionId, project: Project, wish: EvalOptions) -> EvalResult:
     """Whom `evaluate` would look at now; nothing is changed."""
-    session = scene.store.read(sid)
-    standings = tuple(Standing(one) for one in _contestants(session, scene, wish))
-    return Evaluated(session, session.state, standings, wish.recipe, wish.baseline)
+    session = project.store.read(sid)
+    standings = tuple(RankedCandidate(one) for one in _find_candidates(session, project, wish))
+    return EvalResult(session, session.state, standings, wish.recipe, wish.baseline)
 
 
-def evaluate(sid: SessionId, scene: Scene, wish: Wish) -> Evaluated:
+def evaluate_session(sid: SessionId, project: Project, wish: EvalOptions) -> EvalResult:
     """Measure and rank, and write down what was found; `running` becomes `evaluating`.
 
     Without a recipe and a ranking nothing is ranked or changed. Raises Refused (state, an agent
     that still runs, another evaluation), CannotKeep, GitFailed, LockHeld.
     """
-    with scene.store.edit(sid) as edit:
+    with project.store.lock_session(sid) as edit:
         session = edit.read()
-        contestants = _contestants(session, scene, wish)
+        contestants = _find_candidates(session, project, wish)
         if wish.recipe is None and not wish.ranking:
-            standings = tuple(Standing(one) for one in contestants)
-            return Evaluated(session, session.state, standings)
+            standings = tuple(RankedCandidate(one) for one in contestants)
+            return EvalResult(session, session.state, standings)
         _refuse_if_busy(session, edit, force=wish.force)
         if wish.recipe is None:
-            return _record_judged(session, edit, contestants, scene, wish)
-        task_file = edit.task_file(session)
-        run = runs.begin(edit.directory, EVAL)
-        checkouts = Checkouts(sid, scene)
-        checkouts.tidy()
+            return _record_judge_ranking(session, edit, contestants, project, wish)
+        task_file = edit.ensure_task_file(session)
+        run = runs.start_run(edit.directory, EVAL)
+        checkouts = EvalWorktrees(sid, project)
+        checkouts.remove_stale()
     with run, checkouts:
-        spots = _spots(session, contestants, checkouts, scene, wish, task_file)
-        progress = scene.progress("Measuring", len(spots) * wish.recipe.repeat)
-        found = Meter(spots, wish.recipe, run, progress).measure(scene.run_all)
-        result = _ranked(session, contestants, found, run, wish)
-        with scene.store.edit(sid) as edit:
-            return _recorded(result, edit, scene, wish)
+        spots = _measure_targets(session, contestants, checkouts, project, wish, task_file)
+        progress = project.progress("Measuring", len(spots) * wish.recipe.repeat)
+        found = MetricRunner(spots, wish.recipe, run, progress).measure(project.run_all)
+        result = _rank_candidates(session, contestants, found, run, wish)
+        with project.store.lock_session(sid) as edit:
+            return _record_result(result, edit, project, wish)
 
 
-def _contestants(session: Session, scene: Scene, wish: Wish) -> list[Contestant]:
+def _find_candidates(session: Session, project: Project, wish: EvalOptions) -> list[Candidate]:
     if session.state not in (State.RUNNING, State.EVALUATING):
         raise Refused(
             f"session '{session.id}' is '{session.state}': there is nothing to evaluate",
-            hint=way_to_agents(session, scene.repo),
+            hint=missing_agents_hint(session, project.repo),
         )
-    repo, base = scene.repo, base_now(session, scene.repo)
+    repo, base = project.repo, base_now(session, project.repo)
     found = []
-    for number, made in attempts(session.id, repo).items():
+    for number, made in attempts_by_agent(session.id, repo).items():
         branch = AgentBranch(session.id, number, max(made))
         tip = repo.tip(branch.ref)
         diff = repo.diff_stat(tip, base) if tip and base else None
-        found.append(Contestant(branch, tip, diff))
+        found.append(Candidate(branch, tip, diff))
     if not found:
         raise Refused(
             f"session '{session.id}' has no agent's branch",
-            hint=way_to_agents(session, repo),
+            hint=missing_agents_hint(session, repo),
         )
     if wish.recipe is None:
         return found
-    worktrees = agent_worktrees(session.id, scene, linked_worktrees(scene.place.common_dir))
-    return [_placed(one, worktrees.get(one.branch.agent), repo) for one in found]
+    worktrees = agent_worktrees(session.id, project, linked_worktrees(project.paths.common_dir))
+    return [_choose_directory(one, worktrees.get(one.branch.agent), repo) for one in found]
 
 
-def _placed(
-    contestant: Contestant, found: tuple[AgentBranch, Worktree] | None, repo: GitRepo
-) -> Contestant:
+def _choose_directory(
+    contestant: Candidate, found: tuple[AgentBranch, Worktree] | None, repo: GitRepo
+) -> Candidate:
     """With the worktree that can be measured in, or why there is none."""
     if found is None or found[0] != contestant.branch:
-        return contestant._replace(why="it has no worktree")
+        return contestant._replace(no_directory_reason="it has no worktree")
     worktree = found[1]
-    if worktree.fault:
-        return contestant._replace(why=worktree.fault)
-    if off_branch(worktree):
-        return contestant._replace(why=off_branch(worktree))
+    if worktree.link_error:
+        return contestant._replace(no_directory_reason=worktree.link_error)
+    if detached_reason(worktree):
+        return contestant._replace(no_directory_reason=detached_reason(worktree))
     if worktree.head != contestant.branch.ref or worktree.operation:
-        return contestant._replace(why="something else is checked out in its worktree")
-    facts = worktree_facts(worktree, contestant.branch.ref, repo, ())
+        return contestant._replace(
+            no_directory_reason="something else is checked out in its worktree"
+        )
+    facts = read_worktree_status(worktree, contestant.branch.ref, repo, ())
     if facts.changed is None:
-        return contestant._replace(why="what is in its worktree cannot be told")
+        return contestant._replace(no_directory_reason="what is in its worktree cannot be told")
     if facts.changed or facts.untracked:
-        return contestant._replace(why="its worktree holds uncommitted changes")
+        return contestant._replace(no_directory_reason="its worktree holds uncommitted changes")
     return contestant._replace(directory=worktree.path)
 
 
-def _refuse_if_busy(session: Session, edit: Edit, *, force: bool) -> None:
-    busy = running(session, edit.directory)
+def _refuse_if_busy(session: Session, edit: LockedSession, *, force: bool) -> None:
+    busy = running_agents(session, edit.directory)
     if busy and not force:
         raise Refused(f"{next(iter(busy))} is still running", hint="wait for it, or use --force")
-    if runs.alive(edit.directory, EVAL):
+    if runs.active_runs(edit.directory, EVAL):
         raise Refused(f"session '{session.id}' is being evaluated", hint="wait for it, or end it")
 
 
-def _spots(
+def _measure_targets(
     session: Session,
-    contestants: Sequence[Contestant],
-    checkouts: Checkouts,
-    scene: Scene,
-    wish: Wish,
+    contestants: Sequence[Candidate],
+    checkouts: EvalWorktrees,
+    project: Project,
+    wish: EvalOptions,
     task_file: str,
-) -> list[Spot]:
+) -> list[MeasureTarget]:
     """Where the contestants are measured, and the baseline; checkouts are made as far as they are needed."""
-    base = base_of(session, scene.repo)
+    base = find_base_commit(session, project.repo)
     spots = []
     for one in contestants:
         if one.commit:
-            variables = environment(scene.environ, session, one.branch, base, task_file)
-            directory = one.directory or checkouts.make(one.name, one.commit, variables)
-            spots.append(Spot(one.name, one.commit, directory, variables))
+            variables = agent_environment(project.environ, session, one.branch, base, task_file)
+            directory = one.directory or checkouts.add(one.name, one.commit, variables)
+            spots.append(MeasureTarget(one.name, one.commit, directory, variables))
     if wish.measure_baseline:
         if not base:
             raise Refused(
                 "there is no commit to measure the baseline at", hint="--baseline <number>"
             )
-        variables = environment(scene.environ, session, None, base, task_file)
-        spots.insert(0, Spot(BASELINE, base, checkouts.make(BASELINE, base, variables), variables))
+        variables = agent_environment(project.environ, session, None, base, task_file)
+        spots.insert(
+            0, MeasureTarget(BASELINE, base, checkouts.add(BASELINE, base, variables), variables)
+        )
     return spots
 
 
-def _ranked(
+def _rank_candidates(
     session: Session,
-    contestants: Sequence[Contestant],
-    found: Mapping[str, Found],
+    contestants: Sequence[Candidate],
+    found: Mapping[str, Measurement],
     run: runs.Run,
-    wish: Wish,
-) -> Evaluated:
+    wish: EvalOptions,
+) -> EvalResult:
     """The contestants in the order of what was found."""
     notes = [
-        f"{one.name} was measured in a checkout of its own: {one.why}"
+        f"{one.name} was measured in a checkout of its own: {one.no_directory_reason}"
         for one in contestants
         if one.commit and not one.directory
     ]
@@ -231,24 +242,30 @@ def _ranked(
             notes.append(f"the baseline could not be measured: {measured.reason}")
     standings = {}
     for one in contestants:
-        what = found.get(one.name, Found((), "its branch leads to no commit"))
+        what = found.get(one.name, Measurement((), "its branch leads to no commit"))
         score = _score(one.branch.agent, what, one.diff)
         delta = score.metric - baseline if score.values and baseline is not None else None
         log = f"{run.path}/{one.name}.log" if one.name in found else ""
-        standings[one.branch.agent] = Standing(one, None, score, what.reason, delta, log)
-    ranks = ranked([one.score for one in standings.values() if one.score], wish.direction)
+        standings[one.branch.agent] = RankedCandidate(one, None, score, what.reason, delta, log)
+    ranks = rank_scores([one.score for one in standings.values() if one.score], wish.direction)
     ordered = tuple(standings[rank.agent]._replace(rank=rank) for rank in ranks)
-    return Evaluated(session, session.state, ordered, wish.recipe, baseline, run.name, tuple(notes))
+    return EvalResult(
+        session, session.state, ordered, wish.recipe, baseline, run.name, tuple(notes)
+    )
 
 
-def _score(agent: int, found: Found, diff: DiffStat | None) -> Score:
+def _score(agent: int, found: Measurement, diff: DiffStat | None) -> Score:
     size = (diff.insertions + diff.deletions, diff.files) if diff else (0, 0)
     return Score(agent, found.values, size)
 
 
-def _record_judged(
-    session: Session, edit: Edit, contestants: Sequence[Contestant], scene: Scene, wish: Wish
-) -> Evaluated:
+def _record_judge_ranking(
+    session: Session,
+    edit: LockedSession,
+    contestants: Sequence[Candidate],
+    project: Project,
+    wish: EvalOptions,
+) -> EvalResult:
     """Record the ranking that a judge gave; who is not in it has no rank."""
     known = {one.branch.agent: one for one in contestants if one.commit}
     for number in wish.ranking:
@@ -256,11 +273,15 @@ def _record_judged(
             raise Refused(
                 f"agent-{number} has no branch", hint=f"git hub-session status {session.id}"
             )
-    standings = tuple(Standing(known[rank.agent], rank) for rank in judged(wish.ranking))
-    return _recorded(Evaluated(session, session.state, standings), edit, scene, wish)
+    standings = tuple(
+        RankedCandidate(known[rank.agent], rank) for rank in ranks_from_list(wish.ranking)
+    )
+    return _record_result(EvalResult(session, session.state, standings), edit, project, wish)
 
 
-def _recorded(result: Evaluated, edit: Edit, scene: Scene, wish: Wish) -> Evaluated:
+def _record_result(
+    result: EvalResult, edit: LockedSession, project: Project, wish: EvalOptions
+) -> EvalResult:
     """Write the result into the session as it is by now."""
     session = edit.read()
     if session.state not in (State.RUNNING, State.EVALUATING):
@@ -268,12 +289,12 @@ def _recorded(result: Evaluated, edit: Edit, scene: Scene, wish: Wish) -> Evalua
     moved = [
         f"the branch of {one.contestant.name} moved while it was measured"
         for one in result.standings
-        if scene.repo.tip(one.contestant.branch.ref) != one.contestant.commit
+        if project.repo.tip(one.contestant.branch.ref) != one.contestant.commit
     ]
-    at = iso(scene.now())
+    at = format_iso(project.now())
     evaluation: dict[str, Any] = {
         "at": at,
-        "base": scene.repo.tip(HEADS + session.config.base_branch),
+        "base": project.repo.tip(HEADS + session.config.base_branch),
     }
     if result.recipe is not None:
         evaluation |= {
@@ -284,16 +305,18 @@ def _recorded(result: Evaluated, edit: Edit, scene: Scene, wish: Wish) -> Evalua
             "baseline": result.baseline,
         }
     results = {
-        one.contestant.name: _result(one) for one in result.standings if one.contestant.commit
+        one.contestant.name: _result_fields(one)
+        for one in result.standings
+        if one.contestant.commit
     }
     done = with_evaluation(session, evaluation, results, at=at)
     if session.state is State.RUNNING:
-        done = advanced(done, State.EVALUATING, at=at, by=scene.identity, verb="eval")
+        done = with_transition(done, State.EVALUATING, at=at, by=project.identity, verb="eval")
     edit.save(done)
     return result._replace(session=session, state=done.state, notes=(*result.notes, *moved))
 
 
-def _result(standing: Standing) -> dict[str, Any]:
+def _result_fields(standing: RankedCandidate) -> dict[str, Any]:
     """What state.json keeps of a standing."""
     one, score = standing.contestant, standing.score
     is_measured = score is not None and score.values

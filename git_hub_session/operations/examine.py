@@ -13,9 +13,9 @@ import stat
 
 from git_hub_session import tree
 from git_hub_session.errors import Damaged
-from git_hub_session.gitignore import MOST_TEXT, Ignores, TooManyRules
-from git_hub_session.gitindex import EMPTY, Entry, Index, parse_index
-from git_hub_session.regular import regular
+from git_hub_session.gitignore import MAX_BYTES, IgnoreRules, IgnoreFileTooLarge
+from git_hub_session.gitindex import EMPTY_INDEX, IndexEntry, Index, parse_index
+from git_hub_session.regular import open_regular
 from git_hub_session.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -29,20 +29,20 @@ _SECOND = 1_000_000_000
 _EMPTY_BLOB = bytes.fromhex("e69de29bb2d1d6434b8b29ae775ad8c2e48c5391")
 
 
-class Examination(NamedTuple):
+class WorktreeChanges(NamedTuple):
     """What a worktree holds besides its commit. Paths are bytes, relative to its top."""
 
     head: str
     """The commit that HEAD leads to, or ''."""
-    tree: tree.Tree
-    indexed: Index
+    tree: tree.DirectoryTree
+    git_index: Index
     staged: frozenset[bytes]
     """Paths that differ between HEAD and the index."""
     changed: frozenset[bytes]
     """Tracked paths whose file differs from the index, or may: filters are not run."""
     untracked: tuple[bytes, ...]
     ignored: tuple[bytes, ...]
-    special: tuple[bytes, ...]
+    special_files: tuple[bytes, ...]
     """Untracked FIFOs, sockets and devices."""
     submodules: tuple[bytes, ...]
     """Populated ones."""
@@ -50,7 +50,7 @@ class Examination(NamedTuple):
     """Repositories and worktrees inside, ignored or not."""
 
     @property
-    def changes(self) -> int:
+    def change_count(self) -> int:
         """How many tracked paths differ from HEAD, in the index or on disk."""
         return len(self.staged | self.changed)
 
@@ -62,13 +62,13 @@ class Examination(NamedTuple):
 def read_index(worktree: Worktree) -> tuple[Index, int]:
     """A worktree's index and when it was written (ns), EMPTY where it has none; raises Damaged."""
     try:
-        with open(os.path.join(worktree.entry, "index"), "rb", opener=regular) as file:
+        with open(os.path.join(worktree.git_dir, "index"), "rb", opener=open_regular) as file:
             found = os.fstat(file.fileno())
             if found.st_size > _INDEX_LIMIT:
                 raise Damaged(f"index: larger than {_INDEX_LIMIT} bytes")
             data = file.read()
     except FileNotFoundError:
-        return EMPTY, 0
+        return EMPTY_INDEX, 0
     except OSError as fault:
         raise Damaged(f"index: {fault.strerror}") from None
     return parse_index(data), found.st_mtime_ns
@@ -79,30 +79,30 @@ def head_commit(worktree: Worktree, repo: GitRepo) -> str:
     return repo.tip(worktree.head) if worktree.head else worktree.detached
 
 
-def examine(worktree: Worktree, repo: GitRepo, index: Index, written: int) -> Examination:
+def read_changes(worktree: Worktree, repo: GitRepo, index: Index, written: int) -> WorktreeChanges:
     """Look at all of a worktree whose directory is there; raises OSError.
 
     `index` holds every entry (a split or sparse index has to be completed first);
     `written` is when the index file was written, in nanoseconds.
     """
     entries = index.entries
-    found = tree.look(worktree.path, tracked=entries)
+    found = tree.scan_directory(worktree.path, tracked=entries)
     changed = {
         path
         for path, entry in entries.items()
         if path in found.files
-        and _differs(worktree.path, path, entry, found.files[path], written, repo)
+        and _is_modified(worktree.path, path, entry, found.files[path], written, repo)
     }
     # A submodule that is not populated is an empty directory.
     absent = entries.keys() - found.files.keys() - index.skip_worktree
     absent -= index.gitlinks & found.directories
     intended = index.intent_to_add & found.files.keys()
     others = [path for path in found.files if path not in entries and path not in index.unmerged]
-    untracked, ignored = _sorted_out(others, worktree, found, index, repo)
-    regular = {path for path in untracked if is_savable(found.files[path].st_mode)}
+    untracked, ignored = _split_ignored(others, worktree, found, index, repo)
+    regular = {path for path in untracked if can_git_store(found.files[path].st_mode)}
     head = head_commit(worktree, repo)
     never_checked_out = not entries and not index.unmerged and not written and not found.files
-    return Examination(
+    return WorktreeChanges(
         head,
         found,
         index,
@@ -126,8 +126,8 @@ def staged_paths(head: str, repo: GitRepo, index: Index) -> frozenset[bytes]:
     return frozenset(differing | index.unmerged)
 
 
-def _differs(
-    top: str, path: bytes, entry: Entry, file: os.stat_result, written: int, repo: GitRepo
+def _is_modified(
+    top: str, path: bytes, entry: IndexEntry, file: os.stat_result, written: int, repo: GitRepo
 ) -> bool:
     """Whether a file differs from its entry, as far as can be told without git's filters."""
     mtime = file.st_mtime_ns
@@ -146,11 +146,11 @@ def _differs(
     return (
         _git_mode(file.st_mode) != entry.mode
         or file.st_size > _HASH_LIMIT
-        or repo.blob_id(content(top, path, file.st_mode)) != entry.oid
+        or repo.blob_id(read_file_or_link(top, path, file.st_mode)) != entry.oid
     )
 
 
-def content(top: str, path: bytes, mode: int) -> bytes:
+def read_file_or_link(top: str, path: bytes, mode: int) -> bytes:
     """What git would store of a file: its bytes, or a link's target; raises OSError."""
     full = os.path.join(os.fsencode(top), path)
     if stat.S_ISLNK(mode):
@@ -168,13 +168,13 @@ def _git_mode(mode: int) -> int:
     return 0
 
 
-def is_savable(mode: int) -> bool:
+def can_git_store(mode: int) -> bool:
     """Whether git can store a file of that mode."""
     return stat.S_ISREG(mode) or stat.S_ISLNK(mode)
 
 
-def _sorted_out(
-    others: list[bytes], worktree: Worktree, found: tree.Tree, index: Index, repo: GitRepo
+def _split_ignored(
+    others: list[bytes], worktree: Worktree, found: tree.DirectoryTree, index: Index, repo: GitRepo
 ) -> tuple[list[bytes], list[bytes]]:
     """The untracked and the ignored among files that are not in the index."""
     if not others:
@@ -184,15 +184,15 @@ def _sorted_out(
         file = found.files.get(path)
         # As git: no link is followed to a .gitignore, and one left out by sparse-checkout counts.
         if file is not None and stat.S_ISREG(file.st_mode):
-            if file.st_size > MOST_TEXT:
-                raise TooManyRules
-            return content(worktree.path, path, stat.S_IFREG)
-        return repo.blob(index.entries[path].oid) if path in index.skip_worktree else b""
+            if file.st_size > MAX_BYTES:
+                raise IgnoreFileTooLarge
+            return read_file_or_link(worktree.path, path, stat.S_IFREG)
+        return repo.read_blob(index.entries[path].oid) if path in index.skip_worktree else b""
 
-    everywhere, ignore_case = repo.ignore_rules(worktree.entry, worktree.path)
-    ignores = Ignores(read, everywhere, ignore_case=ignore_case)
+    everywhere, ignore_case = repo.ignore_rules(worktree.git_dir, worktree.path)
+    ignores = IgnoreRules(read, everywhere, ignore_case=ignore_case)
     untracked: list[bytes] = []
     ignored: list[bytes] = []
     for path in sorted(others):
-        (ignored if ignores.ignores(path) else untracked).append(path)
+        (ignored if ignores.is_ignored(path) else untracked).append(path)
     return untracked, ignored

@@ -11,22 +11,22 @@ from time import sleep
 from git_hub_session import procfs, tree
 from git_hub_session.errors import GitFailed, Refused
 from git_hub_session.operations import removal
-from git_hub_session.operations.examine import content
-from git_hub_session.operations.scene import Scene
+from git_hub_session.operations.examine import read_file_or_link
+from git_hub_session.operations.scene import Project
 from git_hub_session.refnames import AgentBranch
 from git_hub_session.util.numbers import MAX_COUNT, parse_int
 from git_hub_session.worktrees import Worktree, linked_worktrees
 
-INITIALIZING = "initializing"
+GIT_ADD_LOCK = "initializing"
 """The reason for which git locks an entry until it is whole."""
 
 _WAIT = 100  # hundredths of a second
 
 # The files that git and its child processes write into an entry. The index comes near the end.
-_BEGUN = ("gitdir", "locked", "HEAD", "ORIG_HEAD", "commondir", "index")
+_GIT_DIR_FILES = ("gitdir", "locked", "HEAD", "ORIG_HEAD", "commondir", "index")
 
 
-def left_behind(
+def find_partial(
     branch: AgentBranch, path: str, worktrees: Sequence[Worktree], lock: str
 ) -> Worktree | None:
     """What a call that was cut off left of the worktree of `branch`, which it was to make at `path`.
@@ -39,13 +39,13 @@ def left_behind(
     for worktree in worktrees:
         if not worktree.path:
             continue  # git was just taking it away again
-        begun = worktree.lock == lock and not worktree.head
+        begun = worktree.lock_reason == lock and not worktree.head
         if branch.ref in worktree.branches or (begun and os.path.realpath(worktree.path) == real):
             return worktree
     return None
 
 
-def drop_begun(path: str, scene: Scene, lock: str, sources: Sequence[str]) -> None:
+def remove_empty_git_dir(path: str, project: Project, lock: str, sources: Sequence[str]) -> None:
     """Remove the entries that an interrupted `git worktree add` of `path` left without `gitdir`.
 
     Such an entry is called after the directory (agent-1, agent-11, …). git keeps a locked one for
@@ -55,56 +55,56 @@ def drop_begun(path: str, scene: Scene, lock: str, sources: Sequence[str]) -> No
     git fails before it has made anything.
     """
     name = os.path.basename(path)
-    for worktree in linked_worktrees(scene.place.common_dir):
+    for worktree in linked_worktrees(project.paths.common_dir):
         number = worktree.name.removeprefix(name)
         is_its = number != worktree.name and (
             not number or parse_int(number, MAX_COUNT) is not None
         )
-        if not is_its or worktree.path or not lock.startswith(worktree.lock or ""):
+        if not is_its or worktree.path or not lock.startswith(worktree.lock_reason or ""):
             continue
         try:
-            if _holds_no_work(worktree, scene, sources):
-                _drop_entry(worktree.entry)
+            if _holds_no_work(worktree, project, sources):
+                _remove_git_dir_files(worktree.git_dir)
         except OSError:
             pass  # somebody writes into it
 
 
-def _holds_no_work(worktree: Worktree, scene: Scene, sources: Sequence[str]) -> bool:
+def _holds_no_work(worktree: Worktree, project: Project, sources: Sequence[str]) -> bool:
     """Return True if the entry has only files of `git worktree add` and only content of `sources`."""
-    files = [file for _, _, files in os.walk(worktree.entry) for file in files]
-    if not all(file in _BEGUN or file.endswith(".lock") for file in files):
+    files = [file for _, _, files in os.walk(worktree.git_dir) for file in files]
+    if not all(file in _GIT_DIR_FILES or file.endswith(".lock") for file in files):
         return False
     if "index" not in files:
         return True  # nobody can have worked in it
-    if any(one not in sources for one in scene.repo.unreached(worktree.commits())):
+    if any(one not in sources for one in project.repo.unreachable(worktree.own_commits())):
         return False
-    return any(_is_index_of(source, worktree, scene) for source in sources)
+    return any(_is_index_of(source, worktree, project) for source in sources)
 
 
-def _is_index_of(source: str, worktree: Worktree, scene: Scene) -> bool:
+def _is_index_of(source: str, worktree: Worktree, project: Project) -> bool:
     """Return True if the index in the entry has exactly the files of the commit or tree `source`."""
-    index = {"GIT_INDEX_FILE": os.path.join(worktree.entry, "index")}
+    index = {"GIT_INDEX_FILE": os.path.join(worktree.git_dir, "index")}
     try:
-        scene.git.run(["diff-index", "--cached", "--quiet", source], environ=index)
+        project.git.run(["diff-index", "--cached", "--quiet", source], environ=index)
     except GitFailed:
         return False
     return True
 
 
-def _drop_entry(entry: str) -> None:
+def _remove_git_dir_files(entry: str) -> None:
     for directory, _, files in os.walk(entry, topdown=False):
         for file in files:
             os.unlink(os.path.join(directory, file))
         os.rmdir(directory)
 
 
-def drop_torn(path: str, scene: Scene, sources: Sequence[str]) -> None:
+def remove_orphan_directory(path: str, project: Project, sources: Sequence[str]) -> None:
     """Remove what is left at `path` of a `git worktree add` of this call that was interrupted.
 
     ^C reaches a child of that git as well, which writes the files: git takes directory and entry
     away, and the child may have written one more. Only if it is the start of one from `sources`.
     """
-    inside = {"GIT_DIR": scene.place.common_dir, "GIT_WORK_TREE": path}
+    inside = {"GIT_DIR": project.paths.common_dir, "GIT_WORK_TREE": path}
     for _ in range(_WAIT):
         if not procfs.processes_in(path):
             break
@@ -113,14 +113,14 @@ def drop_torn(path: str, scene: Scene, sources: Sequence[str]) -> None:
         return  # it does not end: the next call names what is left
     try:
         if os.path.isdir(path) and not os.path.lexists(f"{path}/.git"):
-            seen = tree.look(path)
-            if _is_gits_alone(seen, inside, scene, sources):
-                tree.remove(path, seen)
+            seen = tree.scan_directory(path)
+            if _has_only_git_files(seen, inside, project, sources):
+                tree.remove_if_unchanged(path, seen)
     except OSError:
         pass  # it is named by the next call
 
 
-def refuse_if_made(worktree: Worktree, who: str) -> None:
+def refuse_if_git_running(worktree: Worktree, who: str) -> None:
     """Raise Refused, which speaks of `who`, where a git that outlived the killed call still works there."""
     users = procfs.processes_in(worktree.path)
     if users:
@@ -130,61 +130,67 @@ def refuse_if_made(worktree: Worktree, who: str) -> None:
         )
 
 
-def set_aside(worktree: Worktree, scene: Scene, sources: Sequence[str], call: str) -> list[str]:
+def remove_or_keep(
+    worktree: Worktree, project: Project, sources: Sequence[str], call: str
+) -> list[str]:
     """Remove the half-made worktree, whose files git was writing from the commits or trees `sources`.
 
     If there is a file in it that is not the start of one of theirs (somebody worked in it), the
     directory is kept under another name, and that is said; `call` is what was cut off.
     Raises Refused where commits would be lost with the entry, removal.Stuck, OSError.
     """
-    _refuse_if_committed(worktree, scene, sources)
-    inside = {"GIT_DIR": worktree.entry, "GIT_WORK_TREE": worktree.path}
-    if worktree.missing or _is_gits_alone(tree.look(worktree.path), inside, scene, sources):
-        removal.discard(worktree)
+    _refuse_if_commits_lost(worktree, project, sources)
+    inside = {"GIT_DIR": worktree.git_dir, "GIT_WORK_TREE": worktree.path}
+    if worktree.is_missing or _has_only_git_files(
+        tree.scan_directory(worktree.path), inside, project, sources
+    ):
+        removal.remove_unchecked(worktree)
         return []
     free = (f"{worktree.path}.cut-off-{number}" for number in count(1))
     aside = next(path for path in free if not os.path.lexists(path))
-    removal.keep_as(worktree, aside)
+    removal.unregister_worktree(worktree, aside)
     return [f"a {call} that was cut off left files in '{worktree.path}': they are in '{aside}'"]
 
 
-def _refuse_if_committed(worktree: Worktree, scene: Scene, sources: Sequence[str]) -> None:
+def _refuse_if_commits_lost(worktree: Worktree, project: Project, sources: Sequence[str]) -> None:
     """Raise Refused where no ref has what was committed in it: its HEAD and reflog go with the entry."""
-    lost = [one for one in scene.repo.unreached(worktree.commits()) if one not in sources]
+    lost = [one for one in project.repo.unreachable(worktree.own_commits()) if one not in sources]
     if not lost:
         return
     unlock = f"git worktree unlock {quote(worktree.path)}"
     # Where the directory is gone there is nobody to take it over.
-    hint = f"git tag kept-{lost[0][:12]} {lost[0]}" if worktree.missing else unlock
+    hint = f"git tag kept-{lost[0][:12]} {lost[0]}" if worktree.is_missing else unlock
     raise Refused(f"commits were made in '{worktree.path}' that no branch has", hint)
 
 
-def _is_gits_alone(
-    seen: tree.Tree, inside: Mapping[str, str], scene: Scene, sources: Sequence[str]
+def _has_only_git_files(
+    seen: tree.DirectoryTree, inside: Mapping[str, str], project: Project, sources: Sequence[str]
 ) -> bool:
     written: dict[bytes, set[bytes]] = {}
     for source in sources:
-        for path, (mode, oid) in scene.repo.tree_entries(source).items():
+        for path, (mode, oid) in project.repo.tree_entries(source).items():
             if mode != 0o160000:
                 written.setdefault(path, set()).add(oid)
     top = inside["GIT_WORK_TREE"]
     return not seen.repositories and all(
         any(
-            is_start(content(top, path, file.st_mode), inside, scene, path, blob)
+            is_prefix_of_blob(
+                read_file_or_link(top, path, file.st_mode), inside, project, path, blob
+            )
             for blob in written.get(path, ())
         )
         for path, file in seen.files.items()
     )
 
 
-def is_start(
-    data: bytes, inside: Mapping[str, str], scene: Scene, path: bytes, blob: bytes
+def is_prefix_of_blob(
+    data: bytes, inside: Mapping[str, str], project: Project, path: bytes, blob: bytes
 ) -> bool:
     """Whether `data` is the beginning of what git writes to `path` for that blob; `inside` tells it in which worktree."""
-    if scene.repo.blob(blob).startswith(data):
+    if project.repo.read_blob(blob).startswith(data):
         return True
     words = ["cat-file", "--filters", f"--path={os.fsdecode(path)}", blob.hex()]
     try:
-        return scene.git.run(words, environ=inside, cwd=inside["GIT_WORK_TREE"]).startswith(data)
+        return project.git.run(words, environ=inside, cwd=inside["GIT_WORK_TREE"]).startswith(data)
     except GitFailed:
         return False

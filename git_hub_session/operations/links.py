@@ -12,78 +12,82 @@ import stat
 from itertools import chain, count
 from shlex import quote
 
-from git_hub_session.operations.whereabouts import is_uprooted, moved_along
-from git_hub_session.worktrees import Worktree, git_dir_of, is_same, read_worktree
+from git_hub_session.operations.whereabouts import is_parent_missing, find_moved_with_repository
+from git_hub_session.worktrees import Worktree, linked_git_dir, is_same_path, read_worktree
 
 
-def way_back(worktree: Worktree) -> str:
+def repair_command(worktree: Worktree) -> str:
     """What to type so that they fit again, or so that nothing but the directory is missing."""
     path = worktree.path
     if not path:
-        return elsewhere(worktree)
+        return unknown_location_hint(worktree)
     where = quote(path)
-    if worktree.missing:
-        return _made_again(worktree)
-    named = git_dir_of(path)
+    if worktree.is_missing:
+        return _recreate_command(worktree)
+    named = linked_git_dir(path)
     if os.path.islink(path):
         real = os.path.realpath(path)
-        return told_anew(real, worktree) if is_same(named, worktree.entry) else f"rm {where}"
+        return (
+            relink_command(real, worktree)
+            if is_same_path(named, worktree.git_dir)
+            else f"rm {where}"
+        )
     dot_git = os.path.join(path, ".git")
     if not os.path.isdir(path) or (os.path.isdir(dot_git) and not os.path.islink(dot_git)):
-        return out_of_the_way(path)
+        return move_aside_command(path)
     if os.path.isdir(named):
-        return _apart(worktree, named)
-    return _linked(worktree)
+        return _foreign_directory_hint(worktree, named)
+    return _write_gitfile_command(worktree)
 
 
-def moved_back(found: str, worktree: Worktree) -> str:
+def move_back_command(found: str, worktree: Worktree) -> str:
     """What to type to have the directory `found` in the place of the worktree again."""
     parent = os.path.dirname(worktree.path)
     made = "" if os.path.isdir(parent) else f"mkdir -p {quote(parent)} && "
     return f"{made}mv {quote(found)} {quote(worktree.path)}"
 
 
-def out_of_the_way(path: str) -> str:
+def move_aside_command(path: str) -> str:
     """What to type to have what lies at `path` under another name."""
     return f"mv {quote(path)} {quote(_free(f'{path}.other'))}"
 
 
-def elsewhere(worktree: Worktree) -> str:
+def unknown_location_hint(worktree: Worktree) -> str:
     """What to do where nobody knows where it lies."""
-    known = _written("<its directory>/.git", f"{worktree.entry}/gitdir")
+    known = _write_file_command("<its directory>/.git", f"{worktree.git_dir}/gitdir")
     return f"bring it back, or, where it lies elsewhere: {known}"
 
 
-def told_anew(found: str, worktree: Worktree) -> str:
+def relink_command(found: str, worktree: Worktree) -> str:
     """What to type to have git know of the worktree where its directory lies now, as `found`."""
-    known = _written(f"{quote(found)}/.git", f"{worktree.entry}/gitdir")
-    if is_same(git_dir_of(found), worktree.entry):
+    known = _write_file_command(f"{quote(found)}/.git", f"{worktree.git_dir}/gitdir")
+    if is_same_path(linked_git_dir(found), worktree.git_dir):
         return known
-    return f"{_linked(worktree, found)} && {known}"
+    return f"{_write_gitfile_command(worktree, found)} && {known}"
 
 
-def _made_again(worktree: Worktree) -> str:
+def _recreate_command(worktree: Worktree) -> str:
     """The files as they were staged last; where more is gone than the directory it may only be elsewhere."""
     where = quote(worktree.path)
-    made = f"mkdir -p {where} && {_linked(worktree)} && git -C {where} checkout-index -a"
-    if not is_uprooted(worktree):
+    made = f"mkdir -p {where} && {_write_gitfile_command(worktree)} && git -C {where} checkout-index -a"
+    if not is_parent_missing(worktree):
         return made
-    return f"{elsewhere(worktree)}; if it is gone: {made}"
+    return f"{unknown_location_hint(worktree)}; if it is gone: {made}"
 
 
-def _apart(worktree: Worktree, named: str) -> str:
+def _foreign_directory_hint(worktree: Worktree, named: str) -> str:
     """The directory is another's, whose entry is `named`: to its own place, or out of the way."""
     path, other = worktree.path, read_worktree(os.path.basename(named), named)
-    if is_same(other.path, path):  # the other's entry says so too: this one is missing
-        along = moved_along(worktree)
+    if is_same_path(other.path, path):  # the other's entry says so too: this one is missing
+        along = find_moved_with_repository(worktree)
         if along:
-            return told_anew(along, worktree)
+            return relink_command(along, worktree)
         gone = _free(f"{path}.gone")
-        return _written(f"{quote(gone)}/.git", f"{worktree.entry}/gitdir")
-    is_ours = is_same(os.path.dirname(named), os.path.dirname(worktree.entry))
-    if is_ours and other.missing:
-        return moved_back(path, other)
-    return out_of_the_way(path)
+        return _write_file_command(f"{quote(gone)}/.git", f"{worktree.git_dir}/gitdir")
+    is_ours = is_same_path(os.path.dirname(named), os.path.dirname(worktree.git_dir))
+    if is_ours and other.is_missing:
+        return move_back_command(path, other)
+    return move_aside_command(path)
 
 
 def _free(path: str) -> str:
@@ -92,18 +96,18 @@ def _free(path: str) -> str:
     return next(one for one in chain([path], more) if not os.path.lexists(one))
 
 
-def _linked(worktree: Worktree, path: str = "") -> str:
+def _write_gitfile_command(worktree: Worktree, path: str = "") -> str:
     """Its .git file written anew, in its place or in the directory `path`."""
     dot_git = os.path.join(path or worktree.path, ".git")
-    return _written(quote(worktree.entry), dot_git, prefix="gitdir: ")
+    return _write_file_command(quote(worktree.git_dir), dot_git, prefix="gitdir: ")
 
 
-def _written(text: str, path: str, prefix: str = "") -> str:
+def _write_file_command(text: str, path: str, prefix: str = "") -> str:
     line = f"printf '{prefix}%s\\n' {text} >{quote(path)}"
-    return line if _may_be_written(path) else f"rm {quote(path)} && {line}"
+    return line if _is_safe_to_write(path) else f"rm {quote(path)} && {line}"
 
 
-def _may_be_written(path: str) -> bool:
+def _is_safe_to_write(path: str) -> bool:
     """Whether a file can be written there: not through a link, nor into a pipe, a device, or what has a second name."""
     try:
         found = os.lstat(path)

@@ -14,8 +14,8 @@ from contextlib import AbstractContextManager
 
 from git_hub_session.errors import GitFailed, Refused
 from git_hub_session.gitconfig import is_true
-from git_hub_session.operations.checkout import Checkout, hooks_in
-from git_hub_session.operations.scene import Scene
+from git_hub_session.operations.checkout import Checkout, enabled_hooks
+from git_hub_session.operations.scene import Project
 from git_hub_session.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ _ATTRIBUTES = b".gitattributes"
 _CONFLICTS = 1  # exit code of git merge-tree
 
 
-class Blend(NamedTuple):
+class MergeTreeResult(NamedTuple):
     """What a merge comes to."""
 
     tree: str
@@ -34,42 +34,44 @@ class Blend(NamedTuple):
     """The paths that git cannot merge by itself."""
 
 
-def blend(
-    scene: Scene, ours: str, theirs: str, checkout: Checkout | None, *, dry_run: bool
-) -> Blend:
+def merge_trees(
+    project: Project, ours: str, theirs: str, checkout: Checkout | None, *, dry_run: bool
+) -> MergeTreeResult:
     """Merge the commit `theirs` into `ours`; no ref, index or file changes.
 
     `checkout` has `ours` checked out. Objects are written, but for a dry run. Raises GitFailed
     (no common history), TooOld.
     """
     if checkout is not None and not dry_run:
-        return _blend(scene, ours, theirs, {"GIT_WORK_TREE": checkout.path})
-    with _scratch() as scratch:
+        return _run_merge_tree(project, ours, theirs, {"GIT_WORK_TREE": checkout.path})
+    with _temporary_directory() as scratch:
         place = {"GIT_WORK_TREE": checkout.path if checkout else scratch}
         if checkout is None:
-            _write_attributes(scene.repo, ours, scratch)
+            _write_attributes(project.repo, ours, scratch)
         if dry_run:
             objects = os.path.join(scratch, ".objects")
             os.makedirs(os.path.join(objects, "info"))
             with open(os.path.join(objects, "info", "alternates"), "wb") as file:
-                file.write(os.fsencode(f"{scene.place.common_dir}/objects\n"))
+                file.write(os.fsencode(f"{project.paths.common_dir}/objects\n"))
             place["GIT_OBJECT_DIRECTORY"] = objects
-        return _blend(scene, ours, theirs, place)
+        return _run_merge_tree(project, ours, theirs, place)
 
 
-def _blend(scene: Scene, ours: str, theirs: str, place: Mapping[str, str]) -> Blend:
+def _run_merge_tree(
+    project: Project, ours: str, theirs: str, place: Mapping[str, str]
+) -> MergeTreeResult:
     words = ["merge-tree", "--write-tree", "-z", "--name-only", "--no-messages", ours, theirs]
     try:
-        printed = scene.git.run(words, environ=place, cwd=place["GIT_WORK_TREE"])
+        printed = project.git.run(words, environ=place, cwd=place["GIT_WORK_TREE"])
     except GitFailed as fault:
         if fault.status != _CONFLICTS or not fault.stdout:
             raise
         printed = fault.stdout
     tree, *conflicts = printed.rstrip(b"\0").split(b"\0")
-    return Blend(tree.decode(), tuple(conflicts))
+    return MergeTreeResult(tree.decode(), tuple(conflicts))
 
 
-def _scratch() -> AbstractContextManager[str]:
+def _temporary_directory() -> AbstractContextManager[str]:
     """A temporary directory; most merges need none, and do not wait for what makes one."""
     from tempfile import TemporaryDirectory
 
@@ -84,11 +86,11 @@ def _write_attributes(repo: GitRepo, commit: str, top: str) -> None:
             file = os.path.join(os.fsencode(top), path)
             os.makedirs(os.path.dirname(file), exist_ok=True)
             with open(file, "wb") as writer:
-                writer.write(repo.blob(oid))
+                writer.write(repo.read_blob(oid))
 
 
-def commit_blend(
-    scene: Scene, tree: str, parents: Sequence[str], message: str, checkout: Checkout | None
+def commit_merge(
+    project: Project, tree: str, parents: Sequence[str], message: str, checkout: Checkout | None
 ) -> str:
     """A commit of the merged tree, as the user's git is configured: identity, signature, hooks.
 
@@ -97,33 +99,33 @@ def commit_blend(
     Refused (there is no message).
     """
     told = message.encode("utf-8", "surrogateescape")
-    where = checkout.path if checkout else scene.place.common_dir
-    if hooks_in(scene, where) & {"pre-merge-commit", "prepare-commit-msg", "commit-msg"}:
-        told = _through_hooks(scene, tree, told, checkout, is_merge=len(parents) > 1)
+    where = checkout.path if checkout else project.paths.common_dir
+    if enabled_hooks(project, where) & {"pre-merge-commit", "prepare-commit-msg", "commit-msg"}:
+        told = _run_message_hooks(project, tree, told, checkout, is_merge=len(parents) > 1)
     if not told.strip():
         raise Refused("the message of the merge is empty", hint="-m <text>")
-    signed = is_true(["", *scene.settings("commit.gpgSign")][-1])
-    return scene.git.commit_tree(tree, parents, told, sign=signed)
+    signed = is_true(["", *project.config_values("commit.gpgSign")][-1])
+    return project.git.commit_tree(tree, parents, told, sign=signed)
 
 
-def _through_hooks(
-    scene: Scene, tree: str, message: bytes, checkout: Checkout | None, *, is_merge: bool
+def _run_message_hooks(
+    project: Project, tree: str, message: bytes, checkout: Checkout | None, *, is_merge: bool
 ) -> bytes:
     """The message as the hooks leave it; raises GitFailed where one refuses."""
     place = checkout.environ() if checkout else {}
-    where = checkout.path if checkout else scene.place.common_dir
+    where = checkout.path if checkout else project.paths.common_dir
 
     def ask(hook: str, *words: str) -> None:
         command = ["hook", "run", "--ignore-missing", hook, "--", *words]
-        scene.git.run(command, environ=place, cwd=where)
+        project.git.run(command, environ=place, cwd=where)
 
-    with _scratch() as scratch:
+    with _temporary_directory() as scratch:
         file = os.path.join(scratch, "MERGE_MSG")
         with open(file, "wb") as writer:
             writer.write(message)
         if checkout is not None:
             place["GIT_INDEX_FILE"] = os.path.join(scratch, "index")
-            scene.git.run(["read-tree", tree], environ=place)
+            project.git.run(["read-tree", tree], environ=place)
             ask("pre-merge-commit")
         ask("prepare-commit-msg", file, "merge" if is_merge else "squash")
         ask("commit-msg", file)

@@ -13,16 +13,16 @@ from functools import cached_property
 
 from git_hub_session import procfs
 from git_hub_session.operations.checkout import branches_by_worktree
-from git_hub_session.operations.scene import Scene
+from git_hub_session.operations.scene import Project
 from git_hub_session.worktrees import Worktree, linked_worktrees
 
 
 class Neighbors:
     """The other worktrees, the processes and the mounts; each is read on first use."""
 
-    def __init__(self, scene: Scene, worktrees: Sequence[Worktree] | None = None) -> None:
+    def __init__(self, project: Project, worktrees: Sequence[Worktree] | None = None) -> None:
         """Use `worktrees`, a list of all linked worktrees, or read it on first use."""
-        self._scene = scene
+        self._scene = project
         self._worktrees = worktrees
 
     @cached_property
@@ -30,7 +30,7 @@ class Neighbors:
         """All linked worktrees of the repository."""
         if self._worktrees is not None:
             return self._worktrees
-        return linked_worktrees(self._scene.place.common_dir)
+        return linked_worktrees(self._scene.paths.common_dir)
 
     @cached_property
     def processes(self) -> Sequence[procfs.Process]:
@@ -44,7 +44,7 @@ class Neighbors:
 
     @cached_property
     def _branches(self) -> dict[str, set[str]]:
-        return branches_by_worktree(self._scene.place, self.worktrees)
+        return branches_by_worktree(self._scene.paths, self.worktrees)
 
     def branches_in_use(self, gone: Container[str]) -> set[str]:
         """Return the full refs in use by worktrees, except those whose git dirs are in `gone`."""
@@ -54,8 +54,8 @@ class Neighbors:
     @cached_property
     def _places(self) -> list[tuple[str, int, str]]:
         """The real path with a '/', the rank and the git dir of each path that a removal must keep."""
-        place = self._scene.place
-        paths = [(worktree.entry, worktree.path) for worktree in self.worktrees]
+        place = self._scene.paths
+        paths = [(worktree.git_dir, worktree.path) for worktree in self.worktrees]
         paths += [("", path) for path in (place.main_worktree, place.common_dir, place.hub)]
         named = [(git_dir, path) for git_dir, path in paths if path]
         real = _real_paths(path for _, path in named)

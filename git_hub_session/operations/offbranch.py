@@ -11,78 +11,84 @@ from itertools import count
 from shlex import quote
 
 from git_hub_session.operations.checkout import branches_in_use
-from git_hub_session.operations.links import way_back
-from git_hub_session.operations.ownership import made_for
-from git_hub_session.operations.scene import Scene
+from git_hub_session.operations.links import repair_command
+from git_hub_session.operations.ownership import original_attempt
+from git_hub_session.operations.scene import Project
 from git_hub_session.refnames import (
     AgentBranch,
     archive_prefix,
     branch_prefix,
     parse_agent_branch,
-    short,
+    short_name,
 )
-from git_hub_session.worktrees import Worktree, files_below, is_same
+from git_hub_session.worktrees import Worktree, list_files_below, is_same_path
 
 _COMES_BACK = {"rebase": "rebase --abort", "bisect": "bisect reset"}
 
 
-def off_branch(worktree: Worktree) -> str:
+def detached_reason(worktree: Worktree) -> str:
     """Why nothing that is committed in it gets onto a branch, or ''."""
     if not (worktree.head or worktree.detached):
         return "its HEAD cannot be read"
     if worktree.branches:
         return ""
-    was = made_for(worktree)
-    return f"its HEAD is detached from '{short(was.ref)}'" if was else "its HEAD is detached"
+    was = original_attempt(worktree)
+    return f"its HEAD is detached from '{short_name(was.ref)}'" if was else "its HEAD is detached"
 
 
-def way_onto(worktree: Worktree, branch: AgentBranch, scene: Scene) -> str:
+def reattach_command(worktree: Worktree, branch: AgentBranch, project: Project) -> str:
     """What to type to have it on the branch of an agent's attempt, or on one of a further attempt, as it is."""
     # That of another worktree it is not given to, too: git would let the two have it.
-    tip = "" if branch.ref in branches_in_use(scene.place) else scene.repo.tip(branch.ref)
+    tip = "" if branch.ref in branches_in_use(project.paths) else project.repo.tip(branch.ref)
     if not worktree.detached:
-        return _head_again(worktree, branch, tip)
+        return _restore_head_file_command(worktree, branch, tip)
     here = f"git -C {quote(worktree.path)}"  # `git switch` refuses in the middle of a merge
     # To the commit that it began at, whatever branch is checked out by then.
     if worktree.operation in _COMES_BACK:
         return f"{here} {_COMES_BACK[worktree.operation]}"
     if tip == worktree.detached:
         return f"{here} symbolic-ref HEAD {branch.ref}"
-    if scene.repo.contains(tip, worktree.detached) and not worktree.operation:
-        return f"{here} checkout {short(branch.ref)}"
-    free = _free(branch, scene)
-    return f"{here} branch {short(free.ref)} && {here} symbolic-ref HEAD {free.ref}"
+    if project.repo.is_ancestor(tip, worktree.detached) and not worktree.operation:
+        return f"{here} checkout {short_name(branch.ref)}"
+    free = _free_name(branch, project)
+    return f"{here} branch {short_name(free.ref)} && {here} symbolic-ref HEAD {free.ref}"
 
 
-def unfit(worktree: Worktree, branch: AgentBranch, scene: Scene) -> tuple[str, str] | None:
+def unusable_reason(
+    worktree: Worktree, branch: AgentBranch, project: Project
+) -> tuple[str, str] | None:
     """Why nobody can work for the agent in a worktree that is there, and what to type; None where one can."""
-    if worktree.fault:
-        return f"'{worktree.path}': {worktree.fault}", way_back(worktree)
-    off = off_branch(worktree)
-    return (f"'{worktree.path}': {off}", way_onto(worktree, branch, scene)) if off else None
+    if worktree.link_error:
+        return f"'{worktree.path}': {worktree.link_error}", repair_command(worktree)
+    off = detached_reason(worktree)
+    return (
+        (f"'{worktree.path}': {off}", reattach_command(worktree, branch, project)) if off else None
+    )
 
 
-def in_the_way(
-    path: str, branch: AgentBranch, worktrees: Sequence[Worktree], scene: Scene
+def occupied_reason(
+    path: str, branch: AgentBranch, worktrees: Sequence[Worktree], project: Project
 ) -> tuple[str, str]:
     """Why no worktree of `branch` can be made at `path`, where something lies, and what to do."""
-    there = next((one for one in worktrees if is_same(one.path, path)), None)
-    if there is None or there.fault:
+    there = next((one for one in worktrees if is_same_path(one.path, path)), None)
+    if there is None or there.link_error:
         return f"'{path}' exists already", "choose another --path"
     if there.branches:
-        others = short(there.branches[0])
+        others = short_name(there.branches[0])
         return f"'{path}' exists already, with '{others}' checked out", "choose another --path"
-    was = made_for(there)
-    if (was and was[:2] == branch[:2]) or not (there.detached or there.left):
-        return f"'{path}': {off_branch(there)}", way_onto(there, branch, scene)
+    was = original_attempt(there)
+    if (was and was[:2] == branch[:2]) or not (there.detached or there.previous_branches):
+        return f"'{path}': {detached_reason(there)}", reattach_command(there, branch, project)
     return f"'{path}' exists already, with a detached HEAD", "choose another --path"
 
 
-def _free(branch: AgentBranch, scene: Scene) -> AgentBranch:
+def _free_name(branch: AgentBranch, project: Project) -> AgentBranch:
     """The agent's next attempt, of which there is neither a branch nor an archive tag, nor what is left of one."""
     tops = branch_prefix(branch.session), archive_prefix(branch.session)
-    taken = {ref for top in tops for ref in scene.repo.refs(top)}
-    taken |= {path for top in tops for path in files_below(scene.place.common_dir, top.rstrip("/"))}
+    taken = {ref for top in tops for ref in project.repo.refs(top)}
+    taken |= {
+        path for top in tops for path in list_files_below(project.paths.common_dir, top.rstrip("/"))
+    }
     known = filter(None, map(parse_agent_branch, taken))
     last = max((one.attempt for one in known if one.agent == branch.agent), default=0)
     following = (branch._replace(attempt=attempt) for attempt in count(last + 1))
@@ -93,8 +99,8 @@ def _free(branch: AgentBranch, scene: Scene) -> AgentBranch:
     )
 
 
-def _head_again(worktree: Worktree, branch: AgentBranch, tip: str) -> str:
-    head, was = quote(f"{worktree.entry}/HEAD"), worktree.came_from
+def _restore_head_file_command(worktree: Worktree, branch: AgentBranch, tip: str) -> str:
+    head, was = quote(f"{worktree.git_dir}/HEAD"), worktree.head_reflog_tip
     if tip and tip == was and not worktree.operation:
         return f"printf 'ref: %s\\n' {branch.ref} >{head}"
     if was:  # it was on another branch, or on none

@@ -11,29 +11,29 @@ from collections.abc import Callable, Mapping
 
 from git_hub_session.copies import copy_files
 from git_hub_session.errors import GitFailed
-from git_hub_session.operations.scene import Scene
-from git_hub_session.tasks import Ending, Listener, Task
+from git_hub_session.operations.scene import Project
+from git_hub_session.tasks import TaskResult, TaskCallbacks, Task
 from git_hub_session.typed import TYPE_CHECKING
-from git_hub_session.worktrees import lies_in
+from git_hub_session.worktrees import is_inside
 
 if TYPE_CHECKING:
     from git_hub_session.tasks import RunAll
 
-_LIST = ".worktreeinclude"
+_INCLUDE_FILE = ".worktreeinclude"
 _NONE_IS_IGNORED = 1  # what `git check-ignore` then exits with
 _MOST_SAID = 4096  # bytes: of what the command printed, the last ones
 
 
-class Outfit:
+class WorktreeSetup:
     """What worktrees of one commit get."""
 
-    def __init__(self, scene: Scene, base: str) -> None:
+    def __init__(self, project: Project, base: str) -> None:
         """Settle now what it is, for the commit `base`; raises GitFailed."""
-        self._copy = _copier(scene, base)
-        self._setup = ["", *scene.settings("hubsession.setup")][-1]
-        self._scene = scene
+        self._copy = _plan_copies(project, base)
+        self._setup = ["", *project.config_values("hubsession.setup")][-1]
+        self._scene = project
 
-    def put_on(self, path: str, environ: Mapping[str, str]) -> str:
+    def apply(self, path: str, environ: Mapping[str, str]) -> str:
         """Give it to the worktree at `path`; why that cannot be, or ''. `environ` is what the command is told."""
         try:
             self._copy(path)
@@ -42,10 +42,10 @@ class Outfit:
         if not self._setup:
             return ""
         task = Task(("/bin/sh", "-c", self._setup), path, environ)
-        return _set_up(task, self._scene.run_all)
+        return _run_setup_command(task, self._scene.run_all)
 
 
-def _set_up(task: Task, run_all: RunAll) -> str:
+def _run_setup_command(task: Task, run_all: RunAll) -> str:
     """Run the user's command, to its last process; what it says if it fails, or ''."""
     said, ended = bytearray(), []
 
@@ -53,26 +53,26 @@ def _set_up(task: Task, run_all: RunAll) -> str:
         said.extend(data)
         del said[:-_MOST_SAID]
 
-    def ending(_at: int, how: Ending) -> None:
+    def ending(_at: int, how: TaskResult) -> None:
         ended.append(how)
 
-    run_all([task], Listener(lambda _at: None, heard, ending, lambda _at: ()), jobs=1)
+    run_all([task], TaskCallbacks(lambda _at: None, heard, ending, lambda _at: ()), jobs=1)
     if not ended[0].status:
         return ""
     last = "; ".join(os.fsdecode(bytes(said)).strip().splitlines()[-3:])
     return f"hubsession.setup failed with exit code {ended[0].status}: {last}"
 
 
-def _copier(scene: Scene, base: str) -> Callable[[str], None]:
+def _plan_copies(project: Project, base: str) -> Callable[[str], None]:
     """A function that copies the files into the worktree at a path; git says now which they are.
 
     They are the files of the main worktree that git ignores and whose paths a pattern in its
     .worktreeinclude matches (the syntax of .gitignore); never what lies in the hub or in
     another repository, or what the commit `base` tracks. Raises GitFailed.
     """
-    place, git = scene.place, scene.git
+    place, git = project.paths, project.git
     top = place.main_worktree
-    listing = os.path.join(top, _LIST)
+    listing = os.path.join(top, _INCLUDE_FILE)
     if not top or os.path.islink(listing) or not os.path.isfile(listing):
         return lambda _path: None
     where = {"GIT_DIR": place.common_dir, "GIT_WORK_TREE": top}
@@ -82,7 +82,7 @@ def _copier(scene: Scene, base: str) -> Callable[[str], None]:
         path
         for path in listed
         if not path.endswith(b"/")  # another repository
-        and not lies_in(os.path.join(top, os.fsdecode(path)), place.hub)
+        and not is_inside(os.path.join(top, os.fsdecode(path)), place.hub)
     ]
     paths: list[bytes] = []
     if wanted:
@@ -95,12 +95,12 @@ def _copier(scene: Scene, base: str) -> Callable[[str], None]:
                 raise
     if paths:
         # Not all of what is tracked is there to be in the way: a sparse checkout leaves it out.
-        tracked = scene.repo.tree_entries(base)
-        paths = [path for path in paths if tracked.keys().isdisjoint(ways(path))]
+        tracked = project.repo.tree_entries(base)
+        paths = [path for path in paths if tracked.keys().isdisjoint(path_and_parents(path))]
     return lambda path: copy_files(top, path, paths)
 
 
-def ways(path: bytes) -> list[bytes]:
+def path_and_parents(path: bytes) -> list[bytes]:
     """The path and what lies above it: "a/b/c", "a/b", "a"."""
     names = path.split(b"/")
     return [b"/".join(names[:count]) for count in range(len(names), 0, -1)]

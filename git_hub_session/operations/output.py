@@ -6,14 +6,14 @@ import os
 from collections.abc import Callable
 
 _LONGEST = 1 << 16  # bytes: a line that is longer is handed on in pieces
-MOST_KEPT = 256 << 20  # bytes of a log: who prints without an end must not fill the disk
+MAX_LOG_BYTES = 256 << 20  # bytes of a log: who prints without an end must not fill the disk
 
 
-class Output:
+class OutputLog:
     """What one command prints; `fd`, open for writing, is closed with it."""
 
     def __init__(
-        self, fd: int, show: Callable[[bytes], None] | None = None, *, most: int = MOST_KEPT
+        self, fd: int, show: Callable[[bytes], None] | None = None, *, most: int = MAX_LOG_BYTES
     ) -> None:
         """At most `most` bytes are kept; all of it is handed on."""
         self._fd = fd
@@ -23,7 +23,7 @@ class Output:
         self.fault = ""
         """Why not all of it is in the log; '' where it is."""
 
-    def take(self, data: bytes) -> None:
+    def write(self, data: bytes) -> None:
         """It printed this. A log that cannot be written ends nobody's work."""
         try:
             rest = memoryview(data)[: self._left]

@@ -10,8 +10,8 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from git_hub_session.errors import HubError
-from git_hub_session.operations.agents import template_of, told_attempt, worktree_path
-from git_hub_session.operations.scene import Scene
+from git_hub_session.operations.agents import worktree_template, recorded_attempt, worktree_path
+from git_hub_session.operations.scene import Project
 from git_hub_session.refnames import (
     AgentBranch,
     SessionId,
@@ -21,82 +21,90 @@ from git_hub_session.refnames import (
     session_of_branch,
 )
 from git_hub_session.session import Session
-from git_hub_session.worktrees import Worktree, is_same, session_worktrees
+from git_hub_session.worktrees import Worktree, is_same_path, worktrees_on_branches
 
 
-def session_of(worktree: Worktree) -> SessionId | None:
+def session_of_worktree(worktree: Worktree) -> SessionId | None:
     """The session that has a branch in use in it, or None."""
     return next(filter(None, map(session_of_branch, worktree.branches)), None)
 
 
-def own_worktrees(
-    sid: SessionId, scene: Scene, worktrees: Sequence[Worktree]
+def session_worktrees(
+    sid: SessionId, project: Project, worktrees: Sequence[Worktree]
 ) -> list[tuple[Worktree, str]]:
     """Of the repository's `worktrees` the session's, each with the full ref of the branch that it is on, or was.
 
     In natural order of the branches: agent-10 after agent-2.
     """
-    found = session_worktrees(sid, worktrees)
+    found = worktrees_on_branches(sid, worktrees)
     off = [one for one in worktrees if not one.branches and one.path]
     if off:
-        session = _read(sid, scene)
-        found += [(one, branch.ref) for one, branch in _left(off, sid, session, scene)]
+        session = _read_or_none(sid, project)
+        found += [
+            (one, branch.ref) for one, branch in _detached_worktrees(off, sid, session, project)
+        ]
         found.sort(key=lambda pair: natural_key(pair[1]))
     return found
 
 
-def _read(sid: SessionId, scene: Scene) -> Session | None:
+def _read_or_none(sid: SessionId, project: Project) -> Session | None:
     try:
-        return scene.store.read(sid)
+        return project.store.read(sid)
     except (HubError, OSError):
         return None  # then the place alone has to tell
 
 
-def _left(
-    worktrees: Iterable[Worktree], sid: SessionId, session: Session | None, scene: Scene
+def _detached_worktrees(
+    worktrees: Iterable[Worktree], sid: SessionId, session: Session | None, project: Project
 ) -> Iterator[tuple[Worktree, AgentBranch]]:
     for worktree in worktrees:
-        branch = left_by(worktree, {sid: session}, scene).get(sid)
+        branch = detached_owner(worktree, {sid: session}, project).get(sid)
         if branch is not None:
             yield worktree, branch
 
 
-def left_by(
-    worktree: Worktree, sessions: Mapping[SessionId, Session | None], scene: Scene
+def detached_owner(
+    worktree: Worktree, sessions: Mapping[SessionId, Session | None], project: Project
 ) -> dict[SessionId, AgentBranch]:
     """{session: its attempt that a worktree which is on no branch belongs to}; a session that cannot be read is None."""
-    was = made_for(worktree)
+    was = original_attempt(worktree)
     if was is not None:
         sid, session = was.session, sessions.get(was.session)
-        told = told_paths(session).get(f"agent-{was.agent}", "") if session is not None else ""
-        paths = [told, *made_at(was, scene)] if sid in sessions else []
-        return {sid: was} if any(is_same(path, worktree.path) for path in paths) else {}
-    if worktree.detached or worktree.left:
+        told = recorded_paths(session).get(f"agent-{was.agent}", "") if session is not None else ""
+        paths = [told, *default_paths(was, project)] if sid in sessions else []
+        return {sid: was} if any(is_same_path(path, worktree.path) for path in paths) else {}
+    if worktree.detached or worktree.previous_branches:
         return {}
     # Its HEAD was cut off, and never had been on another branch: a session may say whose it is.
-    told_of = {session.id: _told(worktree, session) for session in sessions.values() if session}
+    told_of = {
+        session.id: _recorded_attempt_at(worktree, session)
+        for session in sessions.values()
+        if session
+    }
     return {sid: branch for sid, branch in told_of.items() if branch is not None}
 
 
-def _told(worktree: Worktree, session: Session) -> AgentBranch | None:
+def _recorded_attempt_at(worktree: Worktree, session: Session) -> AgentBranch | None:
     """The attempt of which the session says that it is there."""
-    told = told_paths(session)
-    name = next((name for name, path in told.items() if is_same(path, worktree.path)), "")
+    told = recorded_paths(session)
+    name = next((name for name, path in told.items() if is_same_path(path, worktree.path)), "")
     number = agent_number(name)
-    return AgentBranch(session.id, number, told_attempt(session, number) or 1) if number else None
+    return (
+        AgentBranch(session.id, number, recorded_attempt(session, number) or 1) if number else None
+    )
 
 
-def made_for(worktree: Worktree) -> AgentBranch | None:
+def original_attempt(worktree: Worktree) -> AgentBranch | None:
     """The attempt that a worktree which is on no branch was made for, or the agent's last one that was in it; or None."""
-    left = list(map(parse_agent_branch, worktree.left))
+    left = list(map(parse_agent_branch, worktree.previous_branches))
     first = left[0] if left else None
     own = [one for one in left if one is not None and first is not None and one[:2] == first[:2]]
     return own[-1] if own else None
 
 
-def told_paths(session: Session) -> dict[str, str]:
+def recorded_paths(session: Session) -> dict[str, str]:
     """{agent: where the session says that its worktree is}: to look there, and for nothing else."""
-    told = {name: session.agent(name).get("worktree") for name in session.agents}
+    told = {name: session.agent_record(name).get("worktree") for name in session.agents}
     return {name: path for name, path in told.items() if isinstance(path, str) and _is_path(path)}
 
 
@@ -107,25 +115,25 @@ def _is_path(text: str) -> bool:
         return False
 
 
-def made_at(branch: AgentBranch, scene: Scene) -> list[str]:
+def default_paths(branch: AgentBranch, project: Project) -> list[str]:
     """Where spawn would make its worktree today; nothing where that cannot be said."""
     try:
-        return [worktree_path(template_of(scene), scene.place, branch)]
+        return [worktree_path(worktree_template(project), project.paths, branch)]
     except HubError:
         return []  # the setting is wrong
 
 
 def agent_worktrees(
-    sid: SessionId, scene: Scene, worktrees: Sequence[Worktree]
+    sid: SessionId, project: Project, worktrees: Sequence[Worktree]
 ) -> dict[int, tuple[AgentBranch, Worktree]]:
     """{agent: its last attempt that has a worktree, and that worktree}, by number.
 
     Of two that belong to one attempt the one that is on its branch.
     """
     found: list[tuple[AgentBranch, bool, Worktree]] = []
-    for worktree, ref in own_worktrees(sid, scene, worktrees):
+    for worktree, ref in session_worktrees(sid, project, worktrees):
         branch = parse_agent_branch(ref)
-        if branch is not None and not worktree.missing:
+        if branch is not None and not worktree.is_missing:
             found.append((branch, bool(worktree.branches), worktree))
     found.sort(key=lambda one: one[:2])
     return {branch.agent: (branch, worktree) for branch, _, worktree in found}

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from git_hub_session.errors import HubError
 from git_hub_session.gitconfig import parse_size
-from git_hub_session.operations.scene import Scene
+from git_hub_session.operations.scene import Project
 from git_hub_session.typed import NamedTuple
 
 
-class Policy(NamedTuple):
+class CleanupOptions(NamedTuple):
     """What may go, and what is saved before."""
 
     force: bool = False
@@ -19,10 +19,12 @@ class Policy(NamedTuple):
     """hubsession.keepIgnored: patterns of ignored files that are saved too."""
 
 
-def policy_of(scene: Scene, *, force: bool = False, discard: bool = False) -> Policy:
+def read_cleanup_options(
+    project: Project, *, force: bool = False, discard: bool = False
+) -> CleanupOptions:
     """The options, and the settings hubsession.rescueLimit and hubsession.keepIgnored; raises HubError."""
-    policy = Policy(force=force, discard=discard)
-    limits = scene.settings("hubsession.rescueLimit")
+    policy = CleanupOptions(force=force, discard=discard)
+    limits = project.config_values("hubsession.rescueLimit")
     if limits:
         limit = parse_size(limits[-1])
         if limit is None:
@@ -31,7 +33,7 @@ def policy_of(scene: Scene, *, force: bool = False, discard: bool = False) -> Po
                 hint="a number of bytes: 100m, 2g",
             )
         policy = policy._replace(rescue_limit=limit)
-    patterns = scene.settings("hubsession.keepIgnored")
+    patterns = project.config_values("hubsession.keepIgnored")
     if patterns:
         words = tuple(word for value in patterns for word in value.split())
         policy = policy._replace(keep_ignored=words)

@@ -10,8 +10,8 @@ import os
 import stat
 from collections.abc import Iterable, Mapping
 
-from git_hub_session.operations.examine import content
-from git_hub_session.operations.rescue import SETTINGS, Work, filtered_paths
+from git_hub_session.operations.examine import read_file_or_link
+from git_hub_session.operations.rescue import STRICT_SETTINGS, StashTrees, filtered_paths
 from git_hub_session.typed import TYPE_CHECKING
 from git_hub_session.worktrees import Worktree
 
@@ -21,18 +21,20 @@ if TYPE_CHECKING:
 
 
 # Nothing has to reach the disk first: what is saved stays saved.
-_SETTINGS = {name: value for name, value in SETTINGS.items() if not name.startswith("core.fsync")}
+_SETTINGS = {
+    name: value for name, value in STRICT_SETTINGS.items() if not name.startswith("core.fsync")
+}
 
 
-def reapply(worktree: Worktree, ref: str, git: Git, repo: GitRepo) -> None:
+def apply_stash(worktree: Worktree, ref: str, git: Git, repo: GitRepo) -> None:
     """Make the fresh worktree what the stash at `ref` was saved of; raises GitFailed, OSError.
 
     It stands at the very commit. What is saved wins over what a hook has made in its place.
     """
-    head, *trees = repo.stash_of(ref)
-    work = Work(*trees)
-    filtered = filtered_paths(repo.message(ref))
-    inside = _Inside(worktree, git)
+    head, *trees = repo.find_stash(ref)
+    work = StashTrees(*trees)
+    filtered = filtered_paths(repo.commit_message(ref))
+    inside = GitAt(worktree, git)
     inside.run("read-tree", "--reset", "-u", work.worktree)
     before = repo.tree_entries(head)
     changed = {
@@ -41,22 +43,22 @@ def reapply(worktree: Worktree, ref: str, git: Git, repo: GitRepo) -> None:
         if before.get(path) != entry
     }
     # Also what a sparse checkout leaves out: it was there, or it would not be changed.
-    inside.check_out(changed)
-    undone = _undo_filters(worktree.path, changed, filtered, repo)
+    inside.checkout_paths(changed)
+    undone = _write_unfiltered(worktree.path, changed, filtered, repo)
     inside.run("read-tree", "--reset", work.staged)
     staged = repo.tree_entries(work.staged)
-    inside.forget({path: staged[path] for path in undone if path in staged})
+    inside.clear_stat_data({path: staged[path] for path in undone if path in staged})
     inside.run("update-index", "-q", "--refresh")
     if work.untracked:
         untracked = repo.tree_entries(work.untracked)
-        beside = _Inside(worktree, git, index="hub-session-index.tmp")
+        beside = GitAt(worktree, git, index="hub-session-index.tmp")
         beside.run("read-tree", work.untracked)
-        beside.check_out(untracked)
-        beside.drop()
-        _undo_filters(worktree.path, untracked, filtered, repo)
+        beside.checkout_paths(untracked)
+        beside.remove_index()
+        _write_unfiltered(worktree.path, untracked, filtered, repo)
 
 
-def _undo_filters(
+def _write_unfiltered(
     top: str,
     entries: Mapping[bytes, tuple[int, bytes]],
     filtered: frozenset[bytes] | None,
@@ -70,23 +72,23 @@ def _undo_filters(
     for path, (mode, oid) in entries.items():
         if filtered is None or path in filtered or not stat.S_ISREG(mode):
             continue
-        if repo.blob_id(content(top, path, mode)) != oid:
+        if repo.blob_id(read_file_or_link(top, path, mode)) != oid:
             full = os.path.join(os.fsencode(top), path)
             with open(os.open(full, os.O_WRONLY | os.O_TRUNC | os.O_NOFOLLOW), "wb") as file:
-                file.write(repo.blob(oid))
+                file.write(repo.read_blob(oid))
             undone.append(path)
     return undone
 
 
-class _Inside:
+class GitAt:
     """git in the worktree, on its index or on another one beside it."""
 
     def __init__(self, worktree: Worktree, git: Git, index: str = "index") -> None:
         self._git = git
-        self._index = os.path.join(worktree.entry, index)
+        self._index = os.path.join(worktree.git_dir, index)
         self._path = worktree.path
         self._environ = {
-            "GIT_DIR": worktree.entry,
+            "GIT_DIR": worktree.git_dir,
             "GIT_WORK_TREE": worktree.path,
             "GIT_INDEX_FILE": self._index,
         }
@@ -96,14 +98,14 @@ class _Inside:
             command, stdin=stdin, settings=_SETTINGS, environ=self._environ, cwd=self._path
         )
 
-    def check_out(self, paths: Iterable[bytes]) -> None:
+    def checkout_paths(self, paths: Iterable[bytes]) -> None:
         """Write the files at `paths` as the index has them, whatever is there."""
         listed = b"".join(path + b"\0" for path in paths)
         if listed:
             words = ("--force", "--quiet", "--ignore-skip-worktree-bits", "-z", "--stdin")
             self.run("checkout-index", *words, stdin=listed)
 
-    def forget(self, entries: Mapping[bytes, tuple[int, bytes]]) -> None:
+    def clear_stat_data(self, entries: Mapping[bytes, tuple[int, bytes]]) -> None:
         """Give the entries no stat data: git takes another size for a change, and reads no further."""
         if entries:
             lines = [
@@ -112,5 +114,5 @@ class _Inside:
             ]
             self.run("update-index", "-z", "--index-info", stdin=b"".join(lines))
 
-    def drop(self) -> None:
+    def remove_index(self) -> None:
         os.unlink(self._index)

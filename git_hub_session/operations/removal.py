@@ -19,36 +19,41 @@ from collections.abc import Callable, Container, Sequence
 from shlex import quote
 
 from git_hub_session import tree
-from git_hub_session.operations.judge import CHANGED, GIT_USED, GONE, Reason
-from git_hub_session.operations.links import out_of_the_way
-from git_hub_session.operations.note import (
-    ASIDE,
-    DELETE,
-    Note,
-    decide,
-    decided_at,
-    drop_note,
-    lock,
-    unfinished,
-    write_note,
+from git_hub_session.operations.judge import (
+    CONTENTS_CHANGED,
+    GIT_DIR_CHANGED,
+    DIRECTORY_REMOVED,
+    Reason,
 )
-from git_hub_session.operations.trash import part_of_name, trash_name, trash_of_entries
+from git_hub_session.operations.links import move_aside_command
+from git_hub_session.operations.note import (
+    STEP_TRASH,
+    STEP_DELETE,
+    JournalEntry,
+    mark_for_deletion,
+    marked_at_ns,
+    clear_journal,
+    lock_worktree,
+    read_journal,
+    start_journal,
+)
+from git_hub_session.operations.trash import safe_name, trash_name, git_dir_trash
 from git_hub_session.typed import NamedTuple
 from git_hub_session.worktrees import Worktree, read_worktree
 
 
-class Obstructed(Exception):
+class RemovalBlocked(Exception):
     """The worktree has to stay, for a reason that came up after it was judged; it is in its place."""
 
     def __init__(self, reason: Reason) -> None:
         self.reason = reason
 
 
-class Written(Exception):
+class ModifiedDuringRemoval(Exception):
     """Somebody wrote into the directory while it was deleted: what is new is left; the message says where."""
 
 
-class Stuck(Exception):
+class RemovalFailed(Exception):
     """The directory cannot be moved or deleted; the message says why and where it is now."""
 
     def __init__(self, message: str, hint: str = "try again") -> None:
@@ -56,7 +61,7 @@ class Stuck(Exception):
         self.hint = hint
 
 
-class Judged(NamedTuple):
+class Fingerprint(NamedTuple):
     """What a worktree was judged by; it has to hold still until it is gone."""
 
     digest: int
@@ -67,21 +72,21 @@ class Judged(NamedTuple):
     """The number_of the commits that its own files lead to."""
 
 
-def number_of(commits: Sequence[str]) -> int:
+def commits_digest(commits: Sequence[str]) -> int:
     """A number that is another one for other commits; good in this process and its forks."""
     return hash(tuple(commits))
 
 
-class Aside(NamedTuple):
+class TrashedDirectory(NamedTuple):
     """A worktree's directory under its other name, and all that is in it."""
 
     path: str
-    tree: tree.Tree
+    tree: tree.DirectoryTree
 
 
-def take_away(
+def remove_worktree(
     worktree: Worktree,
-    judged: Judged | None,
+    judged: Fingerprint | None,
     *,
     obstacle: Callable[[str], Reason | None],
     saved: Sequence[str],
@@ -91,130 +96,136 @@ def take_away(
     `judged` is None where only a killed run's work is finished, `obstacle` says why the
     directory at a path cannot go after all, `saved` is what the note has to remember.
     """
-    if not os.path.lexists(worktree.entry):
+    if not os.path.lexists(worktree.git_dir):
         return  # somebody else finished it
-    aside = recover(worktree)
+    aside = recover_removal(worktree)
     if aside is not None:
         judged = None  # what the killed run judged by is not known, and that it did is
     elif judged is None:
-        raise Obstructed(CHANGED)  # what was half removed is it no more: locked, or back
-    elif not worktree.missing:
-        aside = _move_aside(worktree, judged, obstacle, saved)
-    elif not _holds_still(worktree, judged):
-        raise Obstructed(GIT_USED)
-    left = _delete(aside, worktree.path) if aside is not None else ""
+        raise RemovalBlocked(
+            CONTENTS_CHANGED
+        )  # what was half removed is it no more: locked, or back
+    elif not worktree.is_missing:
+        aside = _trash_directory(worktree, judged, obstacle, saved)
+    elif not _is_unchanged(worktree, judged):
+        raise RemovalBlocked(GIT_DIR_CHANGED)
+    left = _delete_directory(aside, worktree.path) if aside is not None else ""
     if not left and os.path.lexists(worktree.path):
-        raise Obstructed(CHANGED)  # somebody put the directory back: it has to be judged
-    if judged is not None and not _holds_still(worktree, judged):
+        raise RemovalBlocked(
+            CONTENTS_CHANGED
+        )  # somebody put the directory back: it has to be judged
+    if judged is not None and not _is_unchanged(worktree, judged):
         # Somebody who was still in it has locked it, staged or committed: the entry has to be
         # judged, as that of a worktree whose directory is missing.
-        drop_note(worktree)
-        raise Obstructed(GIT_USED)
-    _drop_entry(worktree)
+        clear_journal(worktree)
+        raise RemovalBlocked(GIT_DIR_CHANGED)
+    _remove_git_dir(worktree)
     if left:
-        raise Written(left)
+        raise ModifiedDuringRemoval(left)
 
 
-def _move_aside(
+def _trash_directory(
     worktree: Worktree,
-    judged: Judged,
+    judged: Fingerprint,
     obstacle: Callable[[str], Reason | None],
     saved: Sequence[str],
-) -> Aside:
+) -> TrashedDirectory:
     """Steps 1 to 4; raises Obstructed or Stuck, with the directory in its place."""
     trash = trash_name(worktree)
     if os.path.lexists(trash):
-        raise Stuck(
+        raise RemovalFailed(
             f"'{trash}', left by a removal that was cut off, is in the way",
             f"take from it what you want, then: rm -r {quote(trash)}",
         )
     try:
-        write_note(worktree, ASIDE, saved)
-        lock(worktree)
+        start_journal(worktree, STEP_TRASH, saved)
+        lock_worktree(worktree)
         # After the lock, for `git worktree prune` looks for a lock first and then for the directory.
-        if not _holds_still(worktree, judged):
-            drop_note(worktree)
-            raise Obstructed(GIT_USED)
+        if not _is_unchanged(worktree, judged):
+            clear_journal(worktree)
+            raise RemovalBlocked(GIT_DIR_CHANGED)
         os.rename(worktree.path, trash)
     except FileNotFoundError:
-        drop_note(worktree)
-        raise Obstructed(GONE) from None
+        clear_journal(worktree)
+        raise RemovalBlocked(DIRECTORY_REMOVED) from None
     except OSError as fault:
-        drop_note(worktree)
-        raise Stuck(f"cannot rename it: {fault.strerror}") from None
+        clear_journal(worktree)
+        raise RemovalFailed(f"cannot rename it: {fault.strerror}") from None
     try:
-        found: tree.Tree | None = tree.look(trash, tracked=judged.tracked)
+        found: tree.DirectoryTree | None = tree.scan_directory(trash, tracked=judged.tracked)
     except OSError:
         found = None
     reason = obstacle(trash)
-    if reason is None and not _holds_still(worktree, judged):
-        reason = GIT_USED
+    if reason is None and not _is_unchanged(worktree, judged):
+        reason = GIT_DIR_CHANGED
     if found is None or found.digest() != judged.digest or reason is not None:
-        _put_back(worktree, trash)
-        raise Obstructed(reason or CHANGED)
-    decide(worktree, saved)
-    return Aside(trash, found)
+        _restore_directory(worktree, trash)
+        raise RemovalBlocked(reason or CONTENTS_CHANGED)
+    mark_for_deletion(worktree, saved)
+    return TrashedDirectory(trash, found)
 
 
-def discard(worktree: Worktree) -> None:
+def remove_unchecked(worktree: Worktree) -> None:
     """Remove a worktree whatever is in it: one that the caller made itself and showed to nobody. Raises Stuck."""
     trash = trash_name(worktree)
     aside = None
-    if worktree.missing and unfinished(worktree).step == DELETE:  # begun by a run that was killed
-        aside = _left_to_delete(worktree, trash)
-    elif not worktree.missing:
+    if (
+        worktree.is_missing and read_journal(worktree).step == STEP_DELETE
+    ):  # begun by a run that was killed
+        aside = _remaining_files(worktree, trash)
+    elif not worktree.is_missing:
         try:
-            write_note(worktree, DELETE)
+            start_journal(worktree, STEP_DELETE)
             os.rename(worktree.path, trash)
-            aside = Aside(trash, tree.look(trash, tracked=_EVERYTHING))
+            aside = TrashedDirectory(trash, tree.scan_directory(trash, tracked=_EVERYTHING))
         except OSError as fault:
-            raise Stuck(f"cannot remove it: {fault.strerror}") from None
+            raise RemovalFailed(f"cannot remove it: {fault.strerror}") from None
     if aside is not None:
-        _delete(aside, worktree.path)
-    _drop_entry(worktree)
+        _delete_directory(aside, worktree.path)
+    _remove_git_dir(worktree)
 
 
-def keep_as(worktree: Worktree, path: str) -> None:
+def unregister_worktree(worktree: Worktree, path: str) -> None:
     """Remove the entry alone; the directory stays, as `path`. Raises Stuck."""
     try:
         os.rename(worktree.path, path)
     except OSError as fault:
-        raise Stuck(f"cannot rename it: {fault.strerror}") from None
-    _drop_entry(worktree)
+        raise RemovalFailed(f"cannot rename it: {fault.strerror}") from None
+    _remove_git_dir(worktree)
 
 
-def finish(worktree: Worktree) -> None:
+def finish_removal(worktree: Worktree) -> None:
     """Delete what a killed run left to be deleted (see is_half_removed); raises Stuck, Written."""
-    take_away(worktree, None, obstacle=lambda _path: None, saved=())
+    remove_worktree(worktree, None, obstacle=lambda _path: None, saved=())
 
 
-def _holds_still(worktree: Worktree, judged: Judged) -> bool:
+def _is_unchanged(worktree: Worktree, judged: Fingerprint) -> bool:
     """Whether the entry is as it was judged: no lock, no operation, nothing staged or committed since."""
-    now = read_worktree(worktree.name, worktree.entry)
+    now = read_worktree(worktree.name, worktree.git_dir)
     # Where the directory is, is this module's own doing.
-    same = now._replace(missing=worktree.missing, fault=worktree.fault) == worktree
-    return same and not now.index_locked and number_of(now.commits()) == judged.own
+    same = now._replace(is_missing=worktree.is_missing, link_error=worktree.link_error) == worktree
+    return same and not now.is_index_locked and commits_digest(now.own_commits()) == judged.own
 
 
-def _put_back(worktree: Worktree, trash: str) -> None:
+def _restore_directory(worktree: Worktree, trash: str) -> None:
     try:
         os.rename(trash, worktree.path)
     except OSError as fault:
-        raise Stuck(
+        raise RemovalFailed(
             f"its directory was moved to '{trash}' and cannot be moved back: {fault.strerror}"
         ) from None
-    drop_note(worktree)
+    clear_journal(worktree)
 
 
-def _delete(aside: Aside, path: str) -> str:
+def _delete_directory(aside: TrashedDirectory, path: str) -> str:
     """Step 5; where that is which came into it since it was looked at ('' if nothing did); raises Stuck."""
     try:
-        if not tree.remove(aside.path, aside.tree):
+        if not tree.remove_if_unchanged(aside.path, aside.tree):
             return ""
     except FileNotFoundError:
         return ""  # a second run deletes the same
     except OSError as fault:
-        raise Stuck(f"cannot delete '{aside.path}': {fault.strerror}") from None
+        raise RemovalFailed(f"cannot delete '{aside.path}': {fault.strerror}") from None
     try:
         os.rename(aside.path, path)
     except OSError:
@@ -222,79 +233,79 @@ def _delete(aside: Aside, path: str) -> str:
     return path
 
 
-def _drop_entry(worktree: Worktree) -> None:
+def _remove_git_dir(worktree: Worktree) -> None:
     """Step 6: the worktree's own entry, and no other; raises Stuck."""
-    trash = trash_of_entries(worktree.common_dir)
-    aside = os.path.join(trash, f"{part_of_name(worktree)}.{os.getpid()}")
+    trash = git_dir_trash(worktree.common_dir)
+    aside = os.path.join(trash, f"{safe_name(worktree)}.{os.getpid()}")
     try:
         if not os.path.lexists(trash):
             os.mkdir(trash)
         if os.path.islink(trash):
-            raise Stuck(f"'{trash}' is a symbolic link", f"rm {quote(trash)}")
-        os.rename(worktree.entry, aside)
-        tree.remove(aside, tree.look(aside))
+            raise RemovalFailed(f"'{trash}' is a symbolic link", f"rm {quote(trash)}")
+        os.rename(worktree.git_dir, aside)
+        tree.remove_if_unchanged(aside, tree.scan_directory(aside))
     except (FileExistsError, FileNotFoundError):
-        if os.path.lexists(worktree.entry):  # another cleanup made or removed the trash directory
-            _drop_entry(worktree)
+        if os.path.lexists(worktree.git_dir):  # another cleanup made or removed the trash directory
+            _remove_git_dir(worktree)
     except OSError as fault:
-        raise Stuck(f"cannot remove its entry: {fault.strerror}") from None
+        raise RemovalFailed(f"cannot remove its entry: {fault.strerror}") from None
 
 
-def is_half_removed(worktree: Worktree) -> bool:
+def is_marked_for_deletion(worktree: Worktree) -> bool:
     """Whether a killed run left nothing but to delete: the directory is not back, nor was it locked since."""
-    note = unfinished(worktree)
-    if note.step != DELETE or worktree.lock is not None:
+    note = read_journal(worktree)
+    if note.step != STEP_DELETE or worktree.lock_reason is not None:
         return False
-    return not os.path.lexists(worktree.path) or _is_torso(worktree, note)
+    return not os.path.lexists(worktree.path) or _is_leftover(worktree, note)
 
 
-def _is_torso(worktree: Worktree, note: Note) -> bool:
+def _is_leftover(worktree: Worktree, note: JournalEntry) -> bool:
     """Whether what was written while the directory was deleted is back in its place, and that is all."""
     dot_git = os.path.join(worktree.path, ".git")
     return not os.path.lexists(note.trash) and not os.path.lexists(dot_git)
 
 
-def recover(worktree: Worktree) -> Aside | None:
+def recover_removal(worktree: Worktree) -> TrashedDirectory | None:
     """Finish what a killed run began: put the directory back, or say what is left to delete.
 
     Raises Stuck where something else lies in its place now.
     """
-    note = unfinished(worktree)
-    if is_half_removed(worktree):
-        return _left_to_delete(worktree, note.trash)
+    note = read_journal(worktree)
+    if is_marked_for_deletion(worktree):
+        return _remaining_files(worktree, note.trash)
     is_aside, is_back = os.path.lexists(note.trash), os.path.lexists(worktree.path)
     if note.step and is_aside and is_back:
-        raise Stuck(
+        raise RemovalFailed(
             f"its directory was moved to '{note.trash}', and something else lies in its place",
-            out_of_the_way(worktree.path),
+            move_aside_command(worktree.path),
         )
-    if note.step == ASIDE and is_aside:
-        _put_back(worktree, note.trash)
+    if note.step == STEP_TRASH and is_aside:
+        _restore_directory(worktree, note.trash)
     elif note.step and is_back:
-        drop_note(worktree)
+        clear_journal(worktree)
     return None
 
 
-def _left_to_delete(worktree: Worktree, trash: str) -> Aside:
+def _remaining_files(worktree: Worktree, trash: str) -> TrashedDirectory:
     if os.path.lexists(worktree.path):  # a torso, of which nothing is to be deleted
-        return Aside(worktree.path, tree.NOTHING)
+        return TrashedDirectory(worktree.path, tree.EMPTY_DIRECTORY)
     try:
-        since = decided_at(worktree)
-        found = tree.look(trash, tracked=_EVERYTHING)
+        since = marked_at_ns(worktree)
+        found = tree.scan_directory(trash, tracked=_EVERYTHING)
         # What was written after the note came too late to be judged: it is not ours to delete.
         known = {path: file for path, file in found.files.items() if file.st_ctime_ns <= since}
-        return Aside(trash, found._replace(files=known))
+        return TrashedDirectory(trash, found._replace(files=known))
     except FileNotFoundError:
-        return Aside(trash, tree.NOTHING)
+        return TrashedDirectory(trash, tree.EMPTY_DIRECTORY)
     except OSError as fault:
-        raise Stuck(f"cannot delete '{trash}': {fault.strerror}") from None
+        raise RemovalFailed(f"cannot delete '{trash}': {fault.strerror}") from None
 
 
-class _Everything:
+class _AnyPath:
     """What was judged already: any HEAD in it was in the index."""
 
     def __contains__(self, _path: object) -> bool:
         return True
 
 
-_EVERYTHING = _Everything()
+_EVERYTHING = _AnyPath()

@@ -17,10 +17,10 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 
 from git_hub_session.errors import GitFailed
-from git_hub_session.gitindex import Entry, Index
-from git_hub_session.operations.examine import Examination, content
-from git_hub_session.refnames import short
-from git_hub_session.regular import regular
+from git_hub_session.gitindex import IndexEntry, Index
+from git_hub_session.operations.examine import WorktreeChanges, read_file_or_link
+from git_hub_session.refnames import short_name
+from git_hub_session.regular import open_regular
 from git_hub_session.typed import TYPE_CHECKING, NamedTuple, Self
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 # Where git can be told not to see, or to run something, it is told otherwise; and what it
 # writes reaches the disk before the worktree goes (git by default syncs packs only).
-SETTINGS = {
+STRICT_SETTINGS = {
     "core.fsmonitor": "false",
     "core.untrackedCache": "false",
     "core.fileMode": "true",
@@ -42,7 +42,7 @@ SETTINGS = {
 }
 
 # git stash's own stand-in where the user is not configured.
-_NOBODY = {
+_FALLBACK_IDENTITY = {
     f"GIT_{role}_{field}": value
     for role in ("AUTHOR", "COMMITTER")
     for field, value in (("NAME", "git hub-session"), ("EMAIL", "git@hub-session"))
@@ -50,7 +50,7 @@ _NOBODY = {
 
 
 # An entry without stat data: its file has to be read.
-_UNSEEN = Entry(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, b"", 0)
+_UNSEEN = IndexEntry(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, b"", 0)
 
 
 _FILTERED = "\nFiltered: "
@@ -70,11 +70,11 @@ def filtered_paths(message: str) -> frozenset[bytes] | None:
         return None
 
 
-class Unfaithful(Exception):
+class CannotRoundTrip(Exception):
     """What git stored of a file is not what would come back; the message names the path and the cause."""
 
 
-class Work(NamedTuple):
+class StashTrees(NamedTuple):
     """The trees of a worktree's uncommitted work, as hexadecimal object ids; `untracked` may be ''."""
 
     staged: str
@@ -82,7 +82,7 @@ class Work(NamedTuple):
     untracked: str
 
 
-class Snapshot:
+class IndexCopy:
     """git on one worktree, to look; `with` gives it a copy of the index to work on, and deletes that again.
 
     The copy has one name: call it under the session's lock.
@@ -91,13 +91,15 @@ class Snapshot:
     def __init__(self, git: Git, worktree: Worktree) -> None:
         self._git = git
         self._worktree = worktree
-        self._index = os.path.join(worktree.entry, "index")
+        self._index = os.path.join(worktree.git_dir, "index")
 
     def __enter__(self) -> Self:
-        self._index = os.path.join(self._worktree.entry, "hub-session-index.tmp")
-        self._drop()  # of a run that was killed
+        self._index = os.path.join(self._worktree.git_dir, "hub-session-index.tmp")
+        self._remove_copy()  # of a run that was killed
         try:
-            with open(os.path.join(self._worktree.entry, "index"), "rb", opener=regular) as source:
+            with open(
+                os.path.join(self._worktree.git_dir, "index"), "rb", opener=open_regular
+            ) as source:
                 data = source.read()
         except FileNotFoundError:
             return self
@@ -105,14 +107,14 @@ class Snapshot:
             with open(self._index, "xb") as copy:
                 copy.write(data)
         except BaseException:
-            self._drop()
+            self._remove_copy()
             raise
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._drop()
+        self._remove_copy()
 
-    def _drop(self) -> None:
+    def _remove_copy(self) -> None:
         for path in (self._index, f"{self._index}.lock"):
             try:
                 os.unlink(path)
@@ -121,12 +123,12 @@ class Snapshot:
 
     def _run(self, *command: str, stdin: bytes = b"") -> bytes:
         # Where the directory is missing no file is asked for, but git wants to stand somewhere.
-        path, entry = self._worktree.path, self._worktree.entry
+        path, entry = self._worktree.path, self._worktree.git_dir
         top = path if os.path.isdir(path) else entry
         return self._git.run(
             command,
             stdin=stdin,
-            settings=SETTINGS,
+            settings=STRICT_SETTINGS,
             environ={
                 "GIT_DIR": entry,
                 "GIT_WORK_TREE": top,
@@ -135,9 +137,9 @@ class Snapshot:
             cwd=top,
         )
 
-    def full_index(self) -> Index:
+    def read_full_index(self) -> Index:
         """Every entry of the index, where it is a split or a sparse one; without stat data."""
-        stages = self.stages()
+        stages = self.read_stages()
         entries = {
             path: _UNSEEN._replace(mode=mode, oid=oid)
             for path, (mode, oid, stage) in stages.items()
@@ -146,8 +148,8 @@ class Snapshot:
         gitlinks = frozenset(path for path, entry in entries.items() if entry.mode == 0o160000)
         # The tag of a skip-worktree entry is S, or s if it is assume-unchanged too; a path that
         # is only intended to be added is all that differs from the index as an addition.
-        tagged = _records(self._run("ls-files", "-v", "-z"))
-        added = _records(self._run("diff-files", "--name-only", "--diff-filter=A", "-z"))
+        tagged = _split_nul(self._run("ls-files", "-v", "-z"))
+        added = _split_nul(self._run("diff-files", "--name-only", "--diff-filter=A", "-z"))
         return Index(
             entries,
             gitlinks,
@@ -158,20 +160,20 @@ class Snapshot:
             "",
         )
 
-    def stages(self) -> dict[bytes, tuple[int, bytes, int]]:
+    def read_stages(self) -> dict[bytes, tuple[int, bytes, int]]:
         """{path: (mode, object id, stage)}; of an unmerged path, the last of its stages."""
         found = {}
-        for line in _records(self._run("ls-files", "--stage", "-z")):
+        for line in _split_nul(self._run("ls-files", "--stage", "-z")):
             head, _, path = line.partition(b"\t")
             mode, oid, stage = head.decode().split(" ")
             found[path] = (int(mode, 8), bytes.fromhex(oid), int(stage))
         return found
 
-    def index_tree(self) -> str:
+    def write_index_tree(self) -> str:
         """The tree of what is staged."""
         return self._run("write-tree").decode().strip()
 
-    def worktree_tree(self, seen: Examination) -> str:
+    def write_worktree_tree(self, seen: WorktreeChanges) -> str:
         """The tree of the tracked files as they are on disk; the copy of the index follows."""
         here = [path for path in sorted(seen.changed) if path in seen.tree.files]
         gone = [path for path in sorted(seen.changed) if path not in seen.tree.files]
@@ -181,54 +183,54 @@ class Snapshot:
         anew = [
             b"%o %s\t%s\0" % (entry.mode, entry.oid.hex().encode(), path)
             for path in here
-            for entry in [seen.indexed.entries[path]]
+            for entry in [seen.git_index.entries[path]]
         ]
         anew += [b"0 %s\t%s\0" % (b"0" * 40, path) for path in gone]
         if anew:
             self._run("update-index", "-z", "--index-info", stdin=b"".join(anew))
         self._update("--add", paths=here)
-        return self.index_tree()
+        return self.write_index_tree()
 
-    def untracked_tree(self, paths: Sequence[bytes]) -> str:
+    def write_untracked_tree(self, paths: Sequence[bytes]) -> str:
         """The tree of the files at `paths`; the copy of the index is replaced by one of these."""
-        self._drop()
+        self._remove_copy()
         self._update("--add", paths=paths)
-        return self.index_tree()
+        return self.write_index_tree()
 
     def _update(self, *flags: str, paths: Sequence[bytes]) -> None:
         if paths:
             self._run("update-index", *flags, "-z", "--stdin", stdin=b"\0".join(paths) + b"\0")
 
-    def verify(
-        self, seen: Examination, paths: Iterable[bytes], repo: GitRepo, *, filtered: bool
+    def verify_round_trip(
+        self, seen: WorktreeChanges, paths: Iterable[bytes], repo: GitRepo, *, filtered: bool
     ) -> list[bytes]:
         """Make sure that each file comes back as it is, and name those that filters make; raises Unfaithful.
 
         Either the blob in the copy of the index has the file's very bytes, or, where they will
         be `filtered`, git's filters (line endings, LFS) make them out of it.
         """
-        stored = self.stages()
+        stored = self.read_stages()
         made = []
         for path in paths:
             file = seen.tree.files[path]
             if path not in stored:  # what looks like .git to another system
-                raise Unfaithful(f"'{os.fsdecode(path)}' (git takes no such name)")
+                raise CannotRoundTrip(f"'{os.fsdecode(path)}' (git takes no such name)")
             _, oid, _ = stored[path]
-            data = content(self._worktree.path, path, file.st_mode)
+            data = read_file_or_link(self._worktree.path, path, file.st_mode)
             if repo.blob_id(data) == oid:
                 continue
-            if not filtered or data != self._smudged(path, oid):
-                raise Unfaithful(f"'{os.fsdecode(path)}' (line endings, or a filter)")
+            if not filtered or data != self._apply_filters(path, oid):
+                raise CannotRoundTrip(f"'{os.fsdecode(path)}' (line endings, or a filter)")
             made.append(path)
         return made
 
-    def _smudged(self, path: bytes, oid: bytes) -> bytes:
+    def _apply_filters(self, path: bytes, oid: bytes) -> bytes:
         return self._run("cat-file", "--filters", f"--path={os.fsdecode(path)}", oid.hex())
 
-    def commit(self, work: Work, head: str, message: str) -> str:
+    def write_stash_commit(self, work: StashTrees, head: str, message: str) -> str:
         """The stash commit of `work` on the commit `head`; its object id in hexadecimal."""
-        about = f"{short(self._worktree.head) or '(no branch)'}: {head[:7]}"
-        author = self._author()
+        about = f"{short_name(self._worktree.head) or '(no branch)'}: {head[:7]}"
+        author = self._author_environment()
         parents = [head, self._commit(work.staged, [head], f"index on {about}", author)]
         if work.untracked:
             parents.append(self._commit(work.untracked, [], f"untracked files on {about}", author))
@@ -238,20 +240,20 @@ class Snapshot:
         self, tree: str, parents: Sequence[str], message: str, author: Mapping[str, str]
     ) -> str:
         text = message.encode("utf-8", "surrogateescape")
-        return self._git.commit_tree(tree, parents, text, settings=SETTINGS, environ=author)
+        return self._git.commit_tree(tree, parents, text, settings=STRICT_SETTINGS, environ=author)
 
-    def _author(self) -> dict[str, str]:
+    def _author_environment(self) -> dict[str, str]:
         try:
             self._git.run(["var", "GIT_COMMITTER_IDENT"])
             self._git.run(["var", "GIT_AUTHOR_IDENT"])
         except GitFailed:
-            return _NOBODY
+            return _FALLBACK_IDENTITY
         return {}
 
 
-def snapshot(
-    shot: Snapshot, seen: Examination, paths: Sequence[bytes], repo: GitRepo, *, missing: bool
-) -> tuple[Work, list[bytes]]:
+def write_trees(
+    shot: IndexCopy, seen: WorktreeChanges, paths: Sequence[bytes], repo: GitRepo, *, missing: bool
+) -> tuple[StashTrees, list[bytes]]:
     """The trees of all that is uncommitted: staged, changed, and the untracked files at `paths`.
 
     And those of the files that filters make of what is stored.
@@ -259,31 +261,31 @@ def snapshot(
     Where the worktree's directory is missing, what was staged is all there is. Raises
     Unfaithful, GitFailed, OSError; nothing refers to the trees yet.
     """
-    staged = shot.index_tree()
+    staged = shot.write_index_tree()
     if missing:
-        return Work(staged, staged, ""), []
-    worktree = shot.worktree_tree(seen)
+        return StashTrees(staged, staged, ""), []
+    worktree = shot.write_worktree_tree(seen)
     # A file that git finds equal to the commit is none: what filters do to it is no change.
     head = repo.tree_entries(seen.head)
     uncommitted = [
         path
-        for path, (mode, oid, _) in shot.stages().items()
+        for path, (mode, oid, _) in shot.read_stages().items()
         if path in seen.tree.files and head.get(path) != (mode, oid)
     ]
     # Untracked files come back last, and ignored ones not at all: attributes among them have
     # no say in the tracked files.
     others = (*paths, *seen.ignored)
     attributes = any(path.rpartition(b"/")[2] == b".gitattributes" for path in others)
-    filtered = shot.verify(seen, uncommitted, repo, filtered=not attributes)
+    filtered = shot.verify_round_trip(seen, uncommitted, repo, filtered=not attributes)
     # A filter may hide what is in a file from git, which then calls it unchanged.
     same = [path for path in seen.changed if path in seen.tree.files and path not in uncommitted]
-    shot.verify(seen, sorted(same), repo, filtered=True)
+    shot.verify_round_trip(seen, sorted(same), repo, filtered=True)
     if not paths:
-        return Work(staged, worktree, ""), filtered
-    untracked = shot.untracked_tree(paths)
-    filtered += shot.verify(seen, paths, repo, filtered=True)
-    return Work(staged, worktree, untracked), filtered
+        return StashTrees(staged, worktree, ""), filtered
+    untracked = shot.write_untracked_tree(paths)
+    filtered += shot.verify_round_trip(seen, paths, repo, filtered=True)
+    return StashTrees(staged, worktree, untracked), filtered
 
 
-def _records(output: bytes) -> list[bytes]:
+def _split_nul(output: bytes) -> list[bytes]:
     return output.split(b"\0")[:-1]

@@ -8,72 +8,84 @@ from __future__ import annotations
 
 import os
 
-from git_hub_session.clock import iso
+from git_hub_session.clock import format_iso
 from git_hub_session.errors import GitFailed, HubError, Refused
 from git_hub_session.operations import removal
 from git_hub_session.operations.halfmade import (
-    drop_begun,
-    drop_torn,
-    left_behind,
-    refuse_if_made,
-    set_aside,
+    remove_empty_git_dir,
+    remove_orphan_directory,
+    find_partial,
+    refuse_if_git_running,
+    remove_or_keep,
 )
-from git_hub_session.operations.reapply import reapply
-from git_hub_session.operations.recovery import recovered
+from git_hub_session.operations.reapply import apply_stash
+from git_hub_session.operations.recovery import recover_interrupted
 from git_hub_session.operations.returns import (
-    LOCK,
+    RESTORE_LOCK,
     RESTORING,
-    Failed,
-    Restored,
-    Return,
-    Wish,
-    is_half_made,
+    RestoreFailure,
+    RestoreResult,
+    RestoreItem,
+    RestoreOptions,
+    is_partial_restore,
     plan_restore,
 )
-from git_hub_session.operations.scene import Scene
+from git_hub_session.operations.scene import Project
 from git_hub_session.operations.trash import empty_trash
-from git_hub_session.operations.verdict import reason_of, said
-from git_hub_session.refnames import AgentBranch, SessionId, created, deleted, short
+from git_hub_session.operations.verdict import reason_from_error, describe
+from git_hub_session.refnames import (
+    AgentBranch,
+    SessionId,
+    create_command,
+    delete_command,
+    short_name,
+)
 from git_hub_session.session import with_agents
-from git_hub_session.sidebyside import processors, side_by_side
-from git_hub_session.signals import uncut
+from git_hub_session.sidebyside import cpu_count, parallel_map
+from git_hub_session.signals import run_uninterrupted
 from git_hub_session.typed import Any, NamedTuple
 from git_hub_session.worktrees import Worktree, linked_worktrees
 
-_FAULTS = (HubError, OSError, removal.Stuck, removal.Written, removal.Obstructed)
+_FAULTS = (
+    HubError,
+    OSError,
+    removal.RemovalFailed,
+    removal.ModifiedDuringRemoval,
+    removal.RemovalBlocked,
+)
 
 
-class _Outcome(NamedTuple):
+class _ItemResult(NamedTuple):
     """Of one worktree: why it could not be made (None if it was), and what there is to say."""
 
-    failed: Failed | None
+    failed: RestoreFailure | None
     notes: list[str]
 
 
-def rehearse(sid: SessionId, scene: Scene, wish: Wish) -> Restored:
+def preview_restore(sid: SessionId, project: Project, wish: RestoreOptions) -> RestoreResult:
     """What `restore` would do now; nothing is changed."""
-    session = scene.store.read(sid)
-    return plan_restore(session, scene, wish, linked_worktrees(scene.place.common_dir))
+    session = project.store.read(sid)
+    return plan_restore(session, project, wish, linked_worktrees(project.paths.common_dir))
 
 
-def restore(sid: SessionId, scene: Scene, wish: Wish) -> Restored:
+def restore_worktrees(sid: SessionId, project: Project, wish: RestoreOptions) -> RestoreResult:
     """Bring the worktrees back; each is whole, or nothing is left of it. Raises Refused, LockHeld."""
-    with scene.store.edit(sid) as edit:
-        session, at = edit.read(), iso(scene.now())
-        plan = plan_restore(session, scene, wish, recovered(sid, scene))
+    with project.store.lock_session(sid) as edit:
+        session, at = edit.read(), format_iso(project.now())
+        plan = plan_restore(session, project, wish, recover_interrupted(sid, project))
         if plan.made:
             for one in plan.made:
-                if session.agent(one.agent).get("status") == RESTORING:
-                    drop_begun(one.path, scene, LOCK, [one.commit])
-            marks = {one.agent: _mark(one, RESTORING) for one in plan.made}
+                if session.agent_record(one.agent).get("status") == RESTORING:
+                    remove_empty_git_dir(one.path, project, RESTORE_LOCK, [one.commit])
+            marks = {one.agent: _status_fields(one, RESTORING) for one in plan.made}
             edit.save(with_agents(session, marks, at=at))
-            plan = _carried_out(plan, scene)
-            whole = {one.agent: _mark(one, "ready") for one in plan.made}
+            plan = _apply_plan(plan, project)
+            whole = {one.agent: _status_fields(one, "ready") for one in plan.made}
             edit.save(with_agents(session, whole, at=at))
-        return plan._replace(notes=(*plan.notes, *_unlocked(plan, scene)))
+        return plan._replace(notes=(*plan.notes, *_unlock_restored(plan, project)))
 
 
-def _mark(one: Return, status: str) -> dict[str, Any]:
+def _status_fields(one: RestoreItem, status: str) -> dict[str, Any]:
     return {
         "status": status,
         "attempt": one.branch.attempt,
@@ -82,21 +94,21 @@ def _mark(one: Return, status: str) -> dict[str, Any]:
     }
 
 
-def _carried_out(plan: Restored, scene: Scene) -> Restored:
+def _apply_plan(plan: RestoreResult, project: Project) -> RestoreResult:
     """The plan with what became of it; what was made is still locked."""
-    shown = scene.progress("Restoring worktrees", len(plan.made))
+    shown = project.progress("Restoring worktrees", len(plan.made))
     parent = os.getpid()
 
-    def make(one: Return) -> _Outcome:
-        outcome = _made(one, scene)
+    def make(one: RestoreItem) -> _ItemResult:
+        outcome = _restore_one(one, project)
         if os.getpid() == parent:
             shown(sum(os.path.lexists(f"{other.path}/.git") for other in plan.made))
         return outcome
 
     try:
-        outcomes = side_by_side(make, plan.made, processes=processors())
+        outcomes = parallel_map(make, plan.made, processes=cpu_count())
     finally:
-        empty_trash(scene.place.common_dir)
+        empty_trash(project.paths.common_dir)
     shown(len(plan.made))
     pairs = list(zip(plan.made, outcomes, strict=True))
     return plan._replace(
@@ -106,90 +118,94 @@ def _carried_out(plan: Restored, scene: Scene) -> Restored:
     )
 
 
-def _made(one: Return, scene: Scene) -> _Outcome:
+def _restore_one(one: RestoreItem, project: Project) -> _ItemResult:
     """Make the worktree, locked; where that fails, take back what was made. Repeatable, if it is killed."""
     notes: list[str] = []
     ours = False
     try:
-        notes += _cleared(one, scene)
-        if one.tag and scene.repo.target(one.branch.ref) == "":
-            scene.git.change_refs([created(one.branch.ref, one.commit)])
+        notes += _remove_partial(one, project)
+        if one.tag and project.repo.find_ref_target(one.branch.ref) == "":
+            project.git.update_refs([create_command(one.branch.ref, one.commit)])
             ours = True
         try:
-            _add(one, scene)
+            _add_locked_worktree(one, project)
         except BaseException:
-            notes += uncut(_taken_back, one, scene, branch_too=ours)
+            notes += run_uninterrupted(_undo_one, one, project, branch_too=ours)
             raise
     except _FAULTS as fault:
-        return _Outcome(_why(one.branch, fault), notes)
-    return _Outcome(None, notes)
+        return _ItemResult(_why(one.branch, fault), notes)
+    return _ItemResult(None, notes)
 
 
-def _why(branch: AgentBranch, fault: Exception) -> Failed:
+def _why(branch: AgentBranch, fault: Exception) -> RestoreFailure:
     if isinstance(fault, GitFailed):
-        return Failed(branch, "; ".join(fault.stderr.strip().splitlines()) or fault.message)
+        return RestoreFailure(branch, "; ".join(fault.stderr.strip().splitlines()) or fault.message)
     if isinstance(fault, HubError | OSError):
-        return Failed(branch, said(fault), fault.hint if isinstance(fault, HubError) else "")
-    reason = reason_of(fault)
-    return Failed(branch, reason.message, reason.hint)
+        return RestoreFailure(
+            branch, describe(fault), fault.hint if isinstance(fault, HubError) else ""
+        )
+    reason = reason_from_error(fault)
+    return RestoreFailure(branch, reason.message, reason.hint)
 
 
-def _found(one: Return, scene: Scene) -> Worktree | None:
+def _find_worktree(one: RestoreItem, project: Project) -> Worktree | None:
     """The worktree, as far as it is made: at its place, and nobody else's."""
-    found = left_behind(one.branch, one.path, linked_worktrees(scene.place.common_dir), LOCK)
+    found = find_partial(
+        one.branch, one.path, linked_worktrees(project.paths.common_dir), RESTORE_LOCK
+    )
     if found is None or os.path.realpath(found.path) != os.path.realpath(one.path):
         return None
     return found
 
 
-def _cleared(one: Return, scene: Scene) -> list[str]:
+def _remove_partial(one: RestoreItem, project: Project) -> list[str]:
     """Take away what is half-made, or half removed; what there is to say."""
-    left = _found(one, scene)
+    left = _find_worktree(one, project)
     if left is None:
         return []
-    if removal.is_half_removed(left):
-        removal.finish(left)
-    elif is_half_made(left):
-        refuse_if_made(left, "it")
-        stash = scene.repo.stash_of(one.work) if one.work else ()
-        tip = scene.repo.tip(one.branch.ref)  # it may have moved meanwhile
+    if removal.is_marked_for_deletion(left):
+        removal.finish_removal(left)
+    elif is_partial_restore(left):
+        refuse_if_git_running(left, "it")
+        stash = project.repo.find_stash(one.work) if one.work else ()
+        tip = project.repo.tip(one.branch.ref)  # it may have moved meanwhile
         sources = [one.commit, tip, *stash[2:]]
-        return set_aside(left, scene, [*filter(None, sources)], "restore")
+        return remove_or_keep(left, project, [*filter(None, sources)], "restore")
     return []
 
 
-def _add(one: Return, scene: Scene) -> None:
+def _add_locked_worktree(one: RestoreItem, project: Project) -> None:
     """The worktree, locked, and the work in it."""
-    options = ("--lock", "--reason", LOCK)
-    scene.git.add_worktree(one.path, short(one.branch.ref), options)
-    worktree = _found(one, scene)
-    if worktree is None or scene.repo.tip(one.branch.ref) != one.commit:
+    options = ("--lock", "--reason", RESTORE_LOCK)
+    project.git.add_worktree(one.path, short_name(one.branch.ref), options)
+    worktree = _find_worktree(one, project)
+    if worktree is None or project.repo.tip(one.branch.ref) != one.commit:
         raise Refused("its branch moved meanwhile", hint="try again")
     if one.work:
-        reapply(worktree, one.work, scene.git, scene.repo)
+        apply_stash(worktree, one.work, project.git, project.repo)
 
 
-def _taken_back(one: Return, scene: Scene, *, branch_too: bool) -> list[str]:
+def _undo_one(one: RestoreItem, project: Project, *, branch_too: bool) -> list[str]:
     """Undo what was made of the worktree; what there is to say."""
     try:
-        notes = _cleared(one, scene)
-        drop_torn(one.path, scene, [one.commit])
-        drop_begun(one.path, scene, LOCK, [one.commit])
+        notes = _remove_partial(one, project)
+        remove_orphan_directory(one.path, project, [one.commit])
+        remove_empty_git_dir(one.path, project, RESTORE_LOCK, [one.commit])
         if branch_too:
-            scene.git.change_refs([deleted(one.branch.ref, one.commit)])
+            project.git.update_refs([delete_command(one.branch.ref, one.commit)])
     except _FAULTS as fault:
         return [f"what was made of {one.agent} is not taken back: {_why(one.branch, fault).reason}"]
     return notes
 
 
-def _unlocked(plan: Restored, scene: Scene) -> list[str]:
+def _unlock_restored(plan: RestoreResult, project: Project) -> list[str]:
     """Unlock what is whole: also what a call that was killed just before had made."""
     paths = [one.path for one in plan.made]
-    paths += [one.worktree.path for one in plan.present if one.worktree.lock == LOCK]
+    paths += [one.worktree.path for one in plan.present if one.worktree.lock_reason == RESTORE_LOCK]
     notes = []
     for path in paths:
         try:
-            scene.git.unlock_worktree(path)
+            project.git.unlock_worktree(path)
         except HubError as fault:
-            notes.append(f"'{path}' stays locked: {said(fault)}")
+            notes.append(f"'{path}' stays locked: {describe(fault)}")
     return notes

@@ -9,13 +9,13 @@ from collections.abc import Mapping, Sequence
 
 from git_hub_session.errors import Refused
 from git_hub_session.operations import removal
-from git_hub_session.operations.agents import is_free, told_attempt, worktree_path
+from git_hub_session.operations.agents import can_create_at, recorded_attempt, worktree_path
 from git_hub_session.operations.archive import archived_attempts
-from git_hub_session.operations.halfmade import INITIALIZING, left_behind
-from git_hub_session.operations.note import ASIDE, unfinished
-from git_hub_session.operations.offbranch import in_the_way, unfit
-from git_hub_session.operations.ownership import own_worktrees
-from git_hub_session.operations.scene import Scene
+from git_hub_session.operations.halfmade import GIT_ADD_LOCK, find_partial
+from git_hub_session.operations.note import STEP_TRASH, read_journal
+from git_hub_session.operations.offbranch import occupied_reason, unusable_reason
+from git_hub_session.operations.ownership import session_worktrees
+from git_hub_session.operations.scene import Project
 from git_hub_session.refnames import (
     AgentBranch,
     archive_prefix,
@@ -31,14 +31,14 @@ from git_hub_session.worktrees import Worktree
 if TYPE_CHECKING:
     from git_hub_session.gitrepo import GitRepo
 
-LOCK = "git hub-session restore is not done with it"
+RESTORE_LOCK = "git hub-session restore is not done with it"
 """The reason for which a worktree is locked until it is whole."""
 
 RESTORING = "restoring"
 """What the session says of an agent meanwhile."""
 
 
-class Wish(NamedTuple):
+class RestoreOptions(NamedTuple):
     """What is to be restored."""
 
     agent: int = 0
@@ -46,14 +46,14 @@ class Wish(NamedTuple):
     template: str = ""
 
 
-class Unapplied(NamedTuple):
+class UnappliedRescue(NamedTuple):
     """A rescue ref that is left as it is: 'work' made at another commit, or 'commits'."""
 
     ref: str
     kind: str
 
 
-class Return(NamedTuple):
+class RestoreItem(NamedTuple):
     """A worktree that comes back."""
 
     branch: AgentBranch
@@ -64,7 +64,7 @@ class Return(NamedTuple):
     """The full ref of the tag that the branch is made from; '' where it is there."""
     work: str = ""
     """The rescue ref that is applied, or ''."""
-    unapplied: tuple[Unapplied, ...] = ()
+    unapplied: tuple[UnappliedRescue, ...] = ()
 
     @property
     def agent(self) -> str:
@@ -72,14 +72,14 @@ class Return(NamedTuple):
         return f"agent-{self.branch.agent}"
 
 
-class Present(NamedTuple):
+class ExistingWorktree(NamedTuple):
     """A worktree that is there."""
 
     branch: AgentBranch
     worktree: Worktree
 
 
-class Failed(NamedTuple):
+class RestoreFailure(NamedTuple):
     """A worktree that cannot be brought back, and why; nothing of it is left half-made."""
 
     branch: AgentBranch
@@ -87,104 +87,110 @@ class Failed(NamedTuple):
     hint: str = ""
 
 
-class Restored(NamedTuple):
+class RestoreResult(NamedTuple):
     """What a restore did, or would do."""
 
     session: Session
-    made: tuple[Return, ...]
-    present: tuple[Present, ...]
-    failed: tuple[Failed, ...]
+    made: tuple[RestoreItem, ...]
+    present: tuple[ExistingWorktree, ...]
+    failed: tuple[RestoreFailure, ...]
     notes: tuple[str, ...] = ()
 
 
 def plan_restore(
-    session: Session, scene: Scene, wish: Wish, worktrees: Sequence[Worktree]
-) -> Restored:
+    session: Session, project: Project, wish: RestoreOptions, worktrees: Sequence[Worktree]
+) -> RestoreResult:
     """What is to become of each agent's last attempt, given the repository's `worktrees`; nothing is changed."""
-    tips = _last_attempts(session, scene.repo)
+    tips = _last_attempts(session, project.repo)
     if wish.agent and wish.agent not in tips:
         raise Refused(
             f"agent-{wish.agent} has neither a branch nor an archive tag",
             hint=f"git hub-session status {session.id}",
         )
-    own = own_worktrees(session.id, scene, worktrees)
+    own = session_worktrees(session.id, project, worktrees)
     off = {ref: worktree for worktree, ref in own if not worktree.branches}
-    made: list[Return] = []
-    present: list[Present] = []
-    failed: list[Failed] = []
+    made: list[RestoreItem] = []
+    present: list[ExistingWorktree] = []
+    failed: list[RestoreFailure] = []
     for number in [wish.agent] if wish.agent else sorted(tips):
-        one = _judged(tips[number], session, scene, wish, worktrees, off)
-        if isinstance(one, Return):
+        one = _plan_one(tips[number], session, project, wish, worktrees, off)
+        if isinstance(one, RestoreItem):
             made.append(one)
-        elif isinstance(one, Present):
+        elif isinstance(one, ExistingWorktree):
             present.append(one)
         else:
             failed.append(one)
-    return Restored(session, tuple(made), tuple(present), tuple(failed))
+    return RestoreResult(session, tuple(made), tuple(present), tuple(failed))
 
 
-def _last_attempts(session: Session, repo: GitRepo) -> dict[int, Return]:
+def _last_attempts(session: Session, repo: GitRepo) -> dict[int, RestoreItem]:
     """{agent: its last attempt, from its branch or else its tag}; the path is not chosen yet."""
-    tags = archived_of(session, repo.refs(archive_prefix(session.id)))
-    tips = {branch: Return(branch, "", repo.tip(tag), tag) for branch, tag in tags.items()}
+    tags = session_archived_attempts(session, repo.refs(archive_prefix(session.id)))
+    tips = {branch: RestoreItem(branch, "", repo.tip(tag), tag) for branch, tag in tags.items()}
     for ref in repo.refs(branch_prefix(session.id)):
         branch = parse_agent_branch(ref)
         if branch is not None:
-            tips[branch] = Return(branch, "", repo.tip(ref))
+            tips[branch] = RestoreItem(branch, "", repo.tip(ref))
     return {branch.agent: tips[branch] for branch in sorted(tips) if tips[branch].commit}
 
 
-def archived_of(session: Session, tags: Sequence[str]) -> dict[AgentBranch, str]:
+def session_archived_attempts(session: Session, tags: Sequence[str]) -> dict[AgentBranch, str]:
     """{attempt: its tag} of what is archived of the session, given the tags that are its own."""
-    return archived_attempts(session.id, tags, lambda agent: told_attempt(session, agent))
+    return archived_attempts(session.id, tags, lambda agent: recorded_attempt(session, agent))
 
 
-def _judged(
-    one: Return,
+def _plan_one(
+    one: RestoreItem,
     session: Session,
-    scene: Scene,
-    wish: Wish,
+    project: Project,
+    wish: RestoreOptions,
     worktrees: Sequence[Worktree],
     off: Mapping[str, Worktree],
-) -> Return | Present | Failed:
+) -> RestoreItem | ExistingWorktree | RestoreFailure:
     """What is to become of an agent's last attempt; `off` has worktrees that were taken off their branches."""
-    branch, known = one.branch, session.agent(one.agent)
-    path = worktree_path(wish.template, scene.place, branch)
-    found = left_behind(branch, path, worktrees, LOCK) or off.get(branch.ref)
+    branch, known = one.branch, session.agent_record(one.agent)
+    path = worktree_path(wish.template, project.paths, branch)
+    found = find_partial(branch, path, worktrees, RESTORE_LOCK) or off.get(branch.ref)
     cut_off = known.get("status") == RESTORING and known.get("attempt") == branch.attempt
     if found is not None:
-        if not (cut_off and is_half_made(found)) and not removal.is_half_removed(found):
-            return _as_it_is(branch, found, session, scene)
+        if not (cut_off and is_partial_restore(found)) and not removal.is_marked_for_deletion(
+            found
+        ):
+            return _existing(branch, found, session, project)
         path = found.path
-    elif not is_free(path):
-        return Failed(branch, *in_the_way(path, branch, worktrees, scene))
-    work, unapplied = _work(branch, one.commit, known, scene.repo)
+    elif not can_create_at(path):
+        return RestoreFailure(branch, *occupied_reason(path, branch, worktrees, project))
+    work, unapplied = _choose_rescue(branch, one.commit, known, project.repo)
     return one._replace(path=path, work=work, unapplied=unapplied)
 
 
-def is_half_made(worktree: Worktree) -> bool:
+def is_partial_restore(worktree: Worktree) -> bool:
     """Whether a worktree that a restore was making is not whole."""
     # git takes the lock away where it fails, and has written no index then.
-    return worktree.lock == LOCK or not (worktree.lock or worktree.indexed)
+    return worktree.lock_reason == RESTORE_LOCK or not (
+        worktree.lock_reason or worktree.index_mtime_ns
+    )
 
 
-def _as_it_is(
-    branch: AgentBranch, found: Worktree, session: Session, scene: Scene
-) -> Present | Failed:
+def _existing(
+    branch: AgentBranch, found: Worktree, session: Session, project: Project
+) -> ExistingWorktree | RestoreFailure:
     """A worktree that is not to be made: there, or in the way of it."""
-    if found.lock == INITIALIZING:
+    if found.lock_reason == GIT_ADD_LOCK:
         hint = f"git hub-session spawn {session.id}"
-        return Failed(branch, f"'{found.path}' is half-made by git", hint)
-    if found.missing and unfinished(found).step != ASIDE:
+        return RestoreFailure(branch, f"'{found.path}' is half-made by git", hint)
+    if found.is_missing and read_journal(found).step != STEP_TRASH:
         hint = f"git hub-session cleanup {session.id}"
-        return Failed(branch, f"its worktree '{found.path}' is missing, but registered", hint)
-    wrong = None if found.missing else unfit(found, branch, scene)
-    return Failed(branch, *wrong) if wrong else Present(branch, found)
+        return RestoreFailure(
+            branch, f"its worktree '{found.path}' is missing, but registered", hint
+        )
+    wrong = None if found.is_missing else unusable_reason(found, branch, project)
+    return RestoreFailure(branch, *wrong) if wrong else ExistingWorktree(branch, found)
 
 
-def _work(
+def _choose_rescue(
     branch: AgentBranch, commit: str, known: Mapping[str, Any], repo: GitRepo
-) -> tuple[str, tuple[Unapplied, ...]]:
+) -> tuple[str, tuple[UnappliedRescue, ...]]:
     """The rescue ref that is to be applied at `commit` ('' if none is), and those that are only named.
 
     The work is that which the last cleanup says the worktree left; where it does not say, the
@@ -194,16 +200,16 @@ def _work(
     numbers = {ref: rescue_number(ref, prefix) for ref in repo.refs(prefix)}
     numbered = [(number, ref) for ref, number in numbers.items() if number is not None]
     refs = [ref for _, ref in sorted(numbered, reverse=True)]
-    stashes = {ref: stash[0] for ref in refs if (stash := repo.stash_of(ref))}
+    stashes = {ref: stash[0] for ref in refs if (stash := repo.find_stash(ref))}
     attempt, left = f"attempt-{branch.attempt}", known.get("work")
     meant = [*stashes]
     if isinstance(left, dict) and attempt in left:
         meant = [ref for ref in stashes if ref == left[attempt]]
     work = next((ref for ref in meant if stashes[ref] == commit), "")
-    unapplied = [Unapplied(ref, "work") for ref in meant[:1] if ref != work]
+    unapplied = [UnappliedRescue(ref, "work") for ref in meant[:1] if ref != work]
     commits = {ref: repo.tip(ref) for ref in refs if ref not in stashes}
     unapplied += [
-        Unapplied(ref, "commits")
+        UnappliedRescue(ref, "commits")
         for ref, oid in commits.items()
         if oid and repo.ahead_behind(oid, commit)[0]
     ]

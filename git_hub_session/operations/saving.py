@@ -7,20 +7,26 @@ from collections.abc import Iterable, Mapping, Sequence
 from git_hub_session.errors import HubError
 from git_hub_session.heads import reflog_commits
 from git_hub_session.operations import removal
-from git_hub_session.operations.judge import CHANGED, Reason, to_save
-from git_hub_session.operations.policy import Policy
-from git_hub_session.operations.report import Kept, Saved
-from git_hub_session.operations.rescue import Snapshot, Unfaithful, Work, snapshot, stash_message
-from git_hub_session.operations.scene import Scene
-from git_hub_session.operations.verdict import Verdict, look_into, said
+from git_hub_session.operations.judge import CONTENTS_CHANGED, Reason, paths_to_save
+from git_hub_session.operations.policy import CleanupOptions
+from git_hub_session.operations.report import KeptWorktree, SavedWork
+from git_hub_session.operations.rescue import (
+    IndexCopy,
+    CannotRoundTrip,
+    StashTrees,
+    write_trees,
+    stash_message,
+)
+from git_hub_session.operations.scene import Project
+from git_hub_session.operations.verdict import WorktreePlan, inspect_changes, describe
 from git_hub_session.refnames import (
     SessionId,
-    created,
+    create_command,
     parse_agent_branch,
     rescue_number,
     rescue_prefix,
-    short,
-    within_session,
+    short_name,
+    name_in_session,
 )
 from git_hub_session.session import with_rescues, with_work
 from git_hub_session.store import CannotWrite
@@ -28,30 +34,34 @@ from git_hub_session.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from git_hub_session.gitrepo import Branch
-    from git_hub_session.store import Edit
+    from git_hub_session.store import LockedSession
 
 
-def save_all(
-    sid: SessionId, scene: Scene, policy: Policy, verdicts: Sequence[Verdict], kept: list[Kept]
-) -> list[tuple[Verdict, list[Saved]]]:
+def save_worktrees(
+    sid: SessionId,
+    project: Project,
+    policy: CleanupOptions,
+    verdicts: Sequence[WorktreePlan],
+    kept: list[KeptWorktree],
+) -> list[tuple[WorktreePlan, list[SavedWork]]]:
     """Save the work of all that are to go; those whose work is safe, the others are added to `kept`."""
     going = []
-    shown = scene.progress("Saving work", len(verdicts))
+    shown = project.progress("Saving work", len(verdicts))
     for at, verdict in enumerate(verdicts, 1):
         if verdict.reason is None:
-            saved = [Saved.parse(text) for text in verdict.saved_before]
+            saved = [SavedWork.parse(text) for text in verdict.saved_before]
             try:
-                _save(sid, scene, policy, verdict, saved)
-            except removal.Obstructed as fault:
-                kept.append(keep(verdict, fault.reason, saved))
+                _save_worktree(sid, project, policy, verdict, saved)
+            except removal.RemovalBlocked as fault:
+                kept.append(kept_worktree(verdict, fault.reason, saved))
             else:
                 going.append((verdict, saved))
         shown(at)
     return going
 
 
-def record(
-    edit: Edit,
+def record_rescues(
+    edit: LockedSession,
     rescues: Mapping[str, list[str]],
     left: Mapping[str, Mapping[str, str | None]],
     at: str,
@@ -69,42 +79,48 @@ def record(
     except CannotWrite:
         raise
     except (HubError, OSError) as fault:
-        return [f"the rescue refs are not recorded in the session: {said(fault)}"]
+        return [f"the rescue refs are not recorded in the session: {describe(fault)}"]
     return []
 
 
-def save_reflogs(sid: SessionId, scene: Scene, branches: Iterable[Branch]) -> dict[str, list[str]]:
+def save_reflog_commits(
+    sid: SessionId, project: Project, branches: Iterable[Branch]
+) -> dict[str, list[str]]:
     """Give commits that only the reflogs of the branches lead to a ref: the reflogs go with the branches.
 
     {branch: the refs}
     """
-    logs = {one.ref: reflog_commits(scene.place.common_dir, one.ref) for one in branches}
+    logs = {one.ref: reflog_commits(project.paths.common_dir, one.ref) for one in branches}
     # Asked once for all: each question looks at every ref that there is.
-    lost = set(scene.repo.unreached({oid for commits in logs.values() for oid in commits}))
+    lost = set(project.repo.unreachable({oid for commits in logs.values() for oid in commits}))
     saved: dict[str, list[str]] = {}
     for branch, commits in logs.items():
         for oid in commits:
             if oid in lost:
                 lost.remove(oid)
-                ref = _new_rescue(rescue_prefix(sid, branch), oid, scene)
+                ref = _create_rescue_ref(rescue_prefix(sid, branch), oid, project)
                 saved.setdefault(branch, []).append(ref)
     return saved
 
 
-def _save(
-    sid: SessionId, scene: Scene, policy: Policy, verdict: Verdict, saved: list[Saved]
+def _save_worktree(
+    sid: SessionId,
+    project: Project,
+    policy: CleanupOptions,
+    verdict: WorktreePlan,
+    saved: list[SavedWork],
 ) -> None:
     """Put what has to be saved under rescue refs, and add these to `saved`; raises Obstructed."""
     prefix = rescue_prefix(sid, verdict.branch)
     try:
-        if verdict.dirty:
+        if verdict.has_changes:
             on_branch = verdict.worktree.head == verdict.branch
-            work = _save_work(prefix, scene, policy, verdict)
-            saved += [Saved(ref, "work", on_branch) for ref in work]
+            work = _save_changes(prefix, project, policy, verdict)
+            saved += [SavedWork(ref, "work", on_branch) for ref in work]
         for oid in verdict.commits:
-            saved.append(Saved(_new_rescue(prefix, oid, scene), "commits"))
-    except Unfaithful as fault:
-        raise removal.Obstructed(
+            saved.append(SavedWork(_create_rescue_ref(prefix, oid, project), "commits"))
+    except CannotRoundTrip as fault:
+        raise removal.RemovalBlocked(
             Reason(
                 "unfaithful",
                 f"cannot be saved as it is: {fault}",
@@ -113,72 +129,84 @@ def _save(
         ) from None
     except (HubError, OSError) as fault:
         hint = fault.hint if isinstance(fault, HubError) else ""
-        reason = f"its work cannot be saved: {said(fault)}"
-        raise removal.Obstructed(Reason("cannot-save", reason, hint)) from None
+        reason = f"its work cannot be saved: {describe(fault)}"
+        raise removal.RemovalBlocked(Reason("cannot-save", reason, hint)) from None
 
 
-def _save_work(prefix: str, scene: Scene, policy: Policy, verdict: Verdict) -> list[str]:
+def _save_changes(
+    prefix: str, project: Project, policy: CleanupOptions, verdict: WorktreePlan
+) -> list[str]:
     """Save the uncommitted work; the ref that keeps it, or none where git finds nothing changed."""
     worktree = verdict.worktree
-    with Snapshot(scene.git, worktree) as shot:
-        seen = look_into(worktree, scene)
-        if verdict.judged is None or seen.tree.digest() != verdict.judged.digest:
-            raise removal.Obstructed(CHANGED)
-        paths = to_save(seen, policy)
-        work, filtered = snapshot(shot, seen, paths, scene.repo, missing=worktree.missing)
-        head = scene.repo.tree_id(verdict.head).hex()
-        if work == Work(head, head, ""):
+    with IndexCopy(project.git, worktree) as shot:
+        seen = inspect_changes(worktree, project)
+        if verdict.fingerprint is None or seen.tree.digest() != verdict.fingerprint.digest:
+            raise removal.RemovalBlocked(CONTENTS_CHANGED)
+        paths = paths_to_save(seen, policy)
+        work, filtered = write_trees(shot, seen, paths, project.repo, missing=worktree.is_missing)
+        head = project.repo.tree_id(verdict.head).hex()
+        if work == StashTrees(head, head, ""):
             return []
-        subject = f"On {short(verdict.branch)}: saved by git hub-session cleanup"
+        subject = f"On {short_name(verdict.branch)}: saved by git hub-session cleanup"
         message = stash_message(subject, filtered)
-        for ref in scene.repo.refs(prefix):
-            stash = scene.repo.stash_of(ref)
-            if stash == (verdict.head, *work) and scene.repo.message(ref) == message:
+        for ref in project.repo.refs(prefix):
+            stash = project.repo.find_stash(ref)
+            if stash == (verdict.head, *work) and project.repo.commit_message(ref) == message:
                 return [ref]  # of a run that was killed before the worktree went
-        return [_new_rescue(prefix, shot.commit(work, verdict.head, message), scene)]
+        return [
+            _create_rescue_ref(
+                prefix, shot.write_stash_commit(work, verdict.head, message), project
+            )
+        ]
 
 
-def _new_rescue(prefix: str, oid: str, scene: Scene) -> str:
-    numbers = [rescue_number(ref, prefix) or 0 for ref in scene.repo.refs(prefix)]
+def _create_rescue_ref(prefix: str, oid: str, project: Project) -> str:
+    numbers = [rescue_number(ref, prefix) or 0 for ref in project.repo.refs(prefix)]
     ref = f"{prefix}{max(numbers, default=0) + 1}"
-    scene.git.change_refs([created(ref, oid)])
+    project.git.update_refs([create_command(ref, oid)])
     return ref
 
 
-def keep(verdict: Verdict, reason: Reason, saved: Iterable[Saved] = ()) -> Kept:
+def kept_worktree(
+    verdict: WorktreePlan, reason: Reason, saved: Iterable[SavedWork] = ()
+) -> KeptWorktree:
     """The worktree of a verdict, which stays for this reason."""
-    return Kept(verdict.worktree.path, verdict.branch, reason, tuple(saved))
+    return KeptWorktree(verdict.worktree.path, verdict.branch, reason, tuple(saved))
 
 
-def rescues_of(
-    sid: SessionId, going: Sequence[tuple[Verdict, list[Saved]]], kept: Sequence[Kept]
+def rescues_by_agent(
+    sid: SessionId,
+    going: Sequence[tuple[WorktreePlan, list[SavedWork]]],
+    kept: Sequence[KeptWorktree],
 ) -> dict[str, list[str]]:
     """{"agent-2": [ref, …]}: what is recorded in the session."""
     outcomes = [(verdict.branch, saved) for verdict, saved in going]
     outcomes += [(one.branch, list(one.saved)) for one in kept]
-    return by_agent(sid, ((branch, [one.ref for one in saved]) for branch, saved in outcomes))
+    return group_by_agent(sid, ((branch, [one.ref for one in saved]) for branch, saved in outcomes))
 
 
-def by_agent(sid: SessionId, saved: Iterable[tuple[str, Sequence[str]]]) -> dict[str, list[str]]:
+def group_by_agent(
+    sid: SessionId, saved: Iterable[tuple[str, Sequence[str]]]
+) -> dict[str, list[str]]:
     """{"agent-2": [ref, …]} of the rescue refs of each branch."""
     rescues: dict[str, list[str]] = {}
     for ref, refs in saved:
         branch = parse_agent_branch(ref)
-        name = f"agent-{branch.agent}" if branch else within_session(sid, ref)
+        name = f"agent-{branch.agent}" if branch else name_in_session(sid, ref)
         if refs:
             rescues.setdefault(name, []).extend(refs)
     return rescues
 
 
-def left_of(
-    sid: SessionId, scene: Scene, going: Sequence[tuple[Verdict, list[Saved]]]
+def work_by_attempt(
+    sid: SessionId, project: Project, going: Sequence[tuple[WorktreePlan, list[SavedWork]]]
 ) -> dict[str, dict[str, str | None]]:
     """{"agent-2": {"attempt-1": ref}}: what each worktree leaves that a restore has to bring back.
 
     None where it leaves nothing, and there is older work that could be taken for it.
     """
     left: dict[str, dict[str, str | None]] = {}
-    older = scene.repo.refs(rescue_prefix(sid))  # all at once: each list is one of all refs
+    older = project.repo.refs(rescue_prefix(sid))  # all at once: each list is one of all refs
     for verdict, saved in going:
         branch, prefix = parse_agent_branch(verdict.branch), rescue_prefix(sid, verdict.branch)
         work = [one.ref for one in saved if one.kind == "work"]

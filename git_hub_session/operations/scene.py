@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from git_hub_session.typed import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from git_hub_session.discovery import Place
+    from git_hub_session.discovery import RepositoryPaths
     from git_hub_session.gitcommand import Git
     from git_hub_session.gitrepo import GitRepo
     from git_hub_session.processes import Shell
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from git_hub_session.tasks import RunAll
 
 
-class Scene(Protocol):
+class Project(Protocol):
     """Where a command was called."""
 
     @property
@@ -31,7 +31,7 @@ class Scene(Protocol):
         """The directory that it was called in."""
 
     @property
-    def place(self) -> Place:
+    def paths(self) -> RepositoryPaths:
         """The repository and its hub."""
 
     @property
@@ -64,5 +64,5 @@ class Scene(Protocol):
     def shell(self, directory: str, environ: Mapping[str, str]) -> Shell:
         """A shell in `directory`."""
 
-    def settings(self, name: str) -> list[str]:
+    def config_values(self, name: str) -> list[str]:
         """Every value that git's configuration has for `name`, the one that counts last."""

@@ -15,9 +15,9 @@ from collections.abc import Collection, Mapping, Sequence
 from git_hub_session import procfs
 from git_hub_session.errors import Damaged
 from git_hub_session.operations.agents import base_now
-from git_hub_session.operations.examine import examine, read_index
-from git_hub_session.operations.ownership import own_worktrees
-from git_hub_session.operations.scene import Scene
+from git_hub_session.operations.examine import read_changes, read_index
+from git_hub_session.operations.ownership import session_worktrees
+from git_hub_session.operations.scene import Project
 from git_hub_session.refnames import (
     AgentBranch,
     branch_prefix,
@@ -36,7 +36,7 @@ _MANY = 12
 """The number of worktrees from which forks save more time than they cost."""
 
 
-class BranchFacts(NamedTuple):
+class BranchStatus(NamedTuple):
     """One branch of a session, compared with the base branch. An unknown figure is None."""
 
     branch: Branch
@@ -48,14 +48,14 @@ class BranchFacts(NamedTuple):
     """True if no other tip of the session contains this one."""
 
 
-class WorktreeFacts(NamedTuple):
+class WorktreeStatus(NamedTuple):
     """One worktree of a session with its uncommitted changes. An unknown number is None."""
 
     worktree: Worktree
     branch: str
     changed: int | None
     untracked: int | None
-    users: tuple[int, ...]
+    pids: tuple[int, ...]
     """The ids of the processes whose current directory is in the worktree."""
 
 
@@ -68,47 +68,49 @@ class Divergence(NamedTuple):
     frontier: bool
 
 
-class Survey(NamedTuple):
+class SessionStatus(NamedTuple):
     """A session, its branches in natural order, and its worktrees."""
 
     session: Session
-    branches: tuple[BranchFacts, ...]
-    worktrees: tuple[WorktreeFacts, ...]
+    branches: tuple[BranchStatus, ...]
+    worktrees: tuple[WorktreeStatus, ...]
 
 
-def survey(session: Session, scene: Scene, processes: Sequence[procfs.Process]) -> Survey:
+def read_session_status(
+    session: Session, project: Project, processes: Sequence[procfs.Process]
+) -> SessionStatus:
     """Read the branches and the worktrees of a session."""
-    repo = scene.repo
+    repo = project.repo
     branches = repo.branches(branch_prefix(session.id))
     tips = {branch.oid for branch in branches if branch.oid}
     divergences = compare_tips(tips, base_now(session, repo), repo)
-    return Survey(
+    return SessionStatus(
         session,
         tuple(
-            _branch_facts(branch, divergences.get(branch.oid, _UNKNOWN))
+            _read_branch_status(branch, divergences.get(branch.oid, _UNKNOWN))
             for branch in sorted(branches, key=lambda branch: natural_key(branch.ref))
         ),
-        tuple(_read_worktrees(session, scene, processes)),
+        tuple(_read_worktrees(session, project, processes)),
     )
 
 
 def _read_worktrees(
-    session: Session, scene: Scene, processes: Sequence[procfs.Process]
-) -> list[WorktreeFacts]:
-    def read(pair: tuple[Worktree, str]) -> WorktreeFacts:
-        return worktree_facts(*pair, scene.repo, processes)
+    session: Session, project: Project, processes: Sequence[procfs.Process]
+) -> list[WorktreeStatus]:
+    def read(pair: tuple[Worktree, str]) -> WorktreeStatus:
+        return read_worktree_status(*pair, project.repo, processes)
 
-    worktrees = linked_worktrees(scene.place.common_dir)
-    pairs = own_worktrees(session.id, scene, worktrees)
+    worktrees = linked_worktrees(project.paths.common_dir)
+    pairs = session_worktrees(session.id, project, worktrees)
     if len(pairs) < _MANY:
         return [read(pair) for pair in pairs]
-    from git_hub_session.sidebyside import side_by_side  # 5 ms
+    from git_hub_session.sidebyside import parallel_map  # 5 ms
 
-    return side_by_side(read, pairs)
+    return parallel_map(read, pairs)
 
 
-def _branch_facts(branch: Branch, divergence: Divergence) -> BranchFacts:
-    return BranchFacts(branch, parse_agent_branch(branch.ref), *divergence)
+def _read_branch_status(branch: Branch, divergence: Divergence) -> BranchStatus:
+    return BranchStatus(branch, parse_agent_branch(branch.ref), *divergence)
 
 
 _UNKNOWN = Divergence(None, None, None, frontier=False)
@@ -155,19 +157,19 @@ def _diff(tip: str, fork: frozenset[str], base: str, repo: GitRepo) -> DiffStat:
     return repo.diff_stat(tip, next(iter(fork)) if len(fork) == 1 else base)
 
 
-def worktree_facts(
+def read_worktree_status(
     worktree: Worktree, branch: str, repo: GitRepo, processes: Sequence[procfs.Process]
-) -> WorktreeFacts:
+) -> WorktreeStatus:
     """Count the uncommitted changes in a worktree, and find the processes that use it."""
     changed = untracked = None
-    if not worktree.missing and not worktree.fault:
+    if not worktree.is_missing and not worktree.link_error:
         try:
             index, written = read_index(worktree)
-            if not index.partial:
-                seen = examine(worktree, repo, index, written)
-                changed = seen.changes
-                untracked = len(seen.untracked) + len(seen.special) + len(seen.repositories)
+            if not index.incomplete:
+                seen = read_changes(worktree, repo, index, written)
+                changed = seen.change_count
+                untracked = len(seen.untracked) + len(seen.special_files) + len(seen.repositories)
         except (Damaged, OSError):
             pass  # The numbers stay unknown. `cleanup` gives the reason.
     users = procfs.processes_in(worktree.path, processes)
-    return WorktreeFacts(worktree, branch, changed, untracked, tuple(users))
+    return WorktreeStatus(worktree, branch, changed, untracked, tuple(users))

@@ -10,14 +10,16 @@ import os
 
 from git_hub_session.errors import Refused
 from git_hub_session.operations.checkout import Checkout
-from git_hub_session.operations.examine import content
-from git_hub_session.operations.halfmade import is_start
-from git_hub_session.operations.scene import Scene
+from git_hub_session.operations.examine import read_file_or_link
+from git_hub_session.operations.halfmade import is_prefix_of_blob
+from git_hub_session.operations.scene import Project
 
-WHO_LOCKED = "another git is at work there; if one has died, remove the file manually to continue"
+INDEX_LOCK_HINT = (
+    "another git is at work there; if one has died, remove the file manually to continue"
+)
 
 
-def take_back(checkout: Checkout, old: str, new: str, scene: Scene) -> None:
+def undo_interrupted_update(checkout: Checkout, old: str, new: str, project: Project) -> None:
     """Undo what is left of a move of files and index from the commit `old`, where the branch is, to `new`.
 
     A file goes only if it is the start of what git was writing: nothing of it can be lost. All
@@ -25,13 +27,13 @@ def take_back(checkout: Checkout, old: str, new: str, scene: Scene) -> None:
     """
     lock = os.path.join(checkout.git_dir, "index.lock")
     if os.path.lexists(lock):  # `git update-index -q` ends without a word then
-        raise Refused(f"'{lock}': File exists", hint=WHO_LOCKED)
-    before, after = scene.repo.tree_entries(old), scene.repo.tree_entries(new)
+        raise Refused(f"'{lock}': File exists", hint=INDEX_LOCK_HINT)
+    before, after = project.repo.tree_entries(old), project.repo.tree_entries(new)
     moved = {path for path in before | after if before.get(path) != after.get(path)}
 
     def run(*words: str, stdin: bytes = b"") -> bytes:
         place = checkout.environ()
-        return scene.git.run(words, stdin=stdin, environ=place, cwd=checkout.path)
+        return project.git.run(words, stdin=stdin, environ=place, cwd=checkout.path)
 
     differing = run("diff-index", "--cached", "--name-only", "-z", new).split(b"\0")
     if moved.isdisjoint(differing):  # git had come to the index
@@ -40,13 +42,13 @@ def take_back(checkout: Checkout, old: str, new: str, scene: Scene) -> None:
         return
     top = os.path.realpath(os.fsencode(checkout.path))
     for path in moved & after.keys():
-        if _is_begun(top, path, after[path][1], checkout, scene):
-            _unlink(top, path)
+        if _is_partial_file(top, path, after[path][1], checkout, project):
+            _remove_file(top, path)
     gone = [path for path in moved & before.keys() if not os.path.lexists(os.path.join(top, path))]
     run("checkout-index", "-q", "-z", "--stdin", stdin=b"".join(path + b"\0" for path in gone))
 
 
-def _unlink(top: bytes, path: bytes) -> None:
+def _remove_file(top: bytes, path: bytes) -> None:
     """Remove the file, and the directories that are empty then: one may be where `old` has a file."""
     os.unlink(os.path.join(top, path))
     try:
@@ -56,13 +58,15 @@ def _unlink(top: bytes, path: bytes) -> None:
         pass  # there is something else in it
 
 
-def _is_begun(top: bytes, path: bytes, blob: bytes, checkout: Checkout, scene: Scene) -> bool:
+def _is_partial_file(
+    top: bytes, path: bytes, blob: bytes, checkout: Checkout, project: Project
+) -> bool:
     """Whether there is a file that is the start of what git makes of `blob`; no link is followed to it."""
     full = os.path.join(top, path)
     if os.path.realpath(os.path.dirname(full)) != os.path.dirname(full):
         return False
     try:
-        data = content(os.fsdecode(top), path, os.lstat(full).st_mode)
+        data = read_file_or_link(os.fsdecode(top), path, os.lstat(full).st_mode)
     except OSError:
         return False
-    return is_start(data, checkout.environ(), scene, path, blob)
+    return is_prefix_of_blob(data, checkout.environ(), project, path, blob)

@@ -16,54 +16,54 @@ _LONGEST = 240  # bytes: with what is added a name is still one (255)
 
 def trash_name(worktree: Worktree) -> str:
     """The sibling name under which the worktree's directory waits to be deleted."""
-    return os.path.join(os.path.dirname(worktree.path), f".{part_of_name(worktree)}{_SUFFIX}")
+    return os.path.join(os.path.dirname(worktree.path), f".{safe_name(worktree)}{_SUFFIX}")
 
 
-def part_of_name(worktree: Worktree) -> str:
+def safe_name(worktree: Worktree) -> str:
     """The entry's name as part of another one: a long one is told from others by its checksum."""
     name = os.fsencode(worktree.name)
     return worktree.name if len(name) <= _LONGEST else f"{crc32(name):08x}"
 
 
-def is_trash(name: str) -> bool:
+def is_trash_name(name: str) -> bool:
     """Whether a directory of that name is one that `trash_name` gives."""
     return name.startswith(".") and name.endswith(_SUFFIX)
 
 
-def trash_in(parent: str) -> list[str]:
+def list_trash(parent: str) -> list[str]:
     """The directories in `parent` that have such a name: their paths, sorted."""
     try:
-        names = sorted(filter(is_trash, os.listdir(parent)))
+        names = sorted(filter(is_trash_name, os.listdir(parent)))
     except OSError:
         return []
     paths = [os.path.join(parent, name) for name in names]
     return [path for path in paths if os.path.isdir(path) and not os.path.islink(path)]
 
 
-def written_aside(worktree: Worktree) -> list[str]:
+def leftover_files(worktree: Worktree) -> list[str]:
     """The names of what a killed cleanup was writing in the worktree's entry, sorted."""
     start, end = _WRITTEN_ASIDE
     try:
-        names = os.listdir(worktree.entry)
+        names = os.listdir(worktree.git_dir)
     except OSError:
         return []
     return sorted(name for name in names if name.startswith(start) and name.endswith(end))
 
 
-def trash_of_entries(common_dir: str) -> str:
+def git_dir_trash(common_dir: str) -> str:
     """The directory that entries are renamed into."""
     return os.path.join(common_dir, _ENTRIES)
 
 
 def empty_trash(common_dir: str) -> None:
     """Delete what was renamed out of `worktrees`, and the directories that nothing is in, as far as it goes."""
-    trash = trash_of_entries(common_dir)
+    trash = git_dir_trash(common_dir)
     if os.path.islink(trash):
         return  # nothing of ours, whatever it leads to
     for name in os.listdir(trash) if os.path.isdir(trash) else []:
         entry = os.path.join(trash, name)
         try:
-            tree.remove(entry, tree.look(entry))
+            tree.remove_if_unchanged(entry, tree.scan_directory(entry))
         except OSError:
             pass  # it is tidying only, and the next run's too; a second run may be at it
     for directory in (trash, os.path.join(common_dir, "worktrees")):

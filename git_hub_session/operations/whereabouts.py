@@ -8,61 +8,63 @@ from itertools import islice
 
 from git_hub_session.errors import Damaged
 from git_hub_session.operations.examine import read_index
-from git_hub_session.operations.ownership import made_at, made_for
-from git_hub_session.operations.scene import Scene
-from git_hub_session.operations.trash import is_trash
+from git_hub_session.operations.ownership import default_paths, original_attempt
+from git_hub_session.operations.scene import Project
+from git_hub_session.operations.trash import is_trash_name
 from git_hub_session.refnames import parse_agent_branch
-from git_hub_session.worktrees import Worktree, git_dir_of, is_same, read_worktree
+from git_hub_session.worktrees import Worktree, linked_git_dir, is_same_path, read_worktree
 
 _MOST = 10_000  # names of a directory, or of an index, that are looked through
 _LOW_32 = 0xFFFFFFFF
 _DEEPEST = 32  # directories of a path that may have gone along
 
 
-def places(worktree: Worktree, scene: Scene) -> list[str]:
+def expected_paths(worktree: Worktree, project: Project) -> list[str]:
     """Where spawn would make it today."""
-    branches = filter(None, [*map(parse_agent_branch, worktree.branches), made_for(worktree)])
-    return [path for branch in branches for path in made_at(branch, scene)]
+    branches = filter(
+        None, [*map(parse_agent_branch, worktree.branches), original_attempt(worktree)]
+    )
+    return [path for branch in branches for path in default_paths(branch, project)]
 
 
-def lying(worktree: Worktree, worktrees: Sequence[Worktree]) -> list[str]:
+def moved_paths(worktree: Worktree, worktrees: Sequence[Worktree]) -> list[str]:
     """Where it is seen if it was moved alone: in the place of another, or beside its own."""
-    faulty = [other.path for other in worktrees if other.fault and other.path]
-    taken = [path for path in faulty if is_same(git_dir_of(path), worktree.entry)]
-    return list(dict.fromkeys([*taken, *_beside(worktree)]))
+    faulty = [other.path for other in worktrees if other.link_error and other.path]
+    taken = [path for path in faulty if is_same_path(linked_git_dir(path), worktree.git_dir)]
+    return list(dict.fromkeys([*taken, *_matching_siblings(worktree)]))
 
 
-def _beside(worktree: Worktree) -> list[str]:
+def _matching_siblings(worktree: Worktree) -> list[str]:
     """The directories beside the place of a worktree that say that they are it: it was moved, or copied."""
-    paths = _directories(os.path.dirname(worktree.path))
-    return [path for path in paths if is_same(git_dir_of(path), worktree.entry)]
+    paths = _list_directories(os.path.dirname(worktree.path))
+    return [path for path in paths if is_same_path(linked_git_dir(path), worktree.git_dir)]
 
 
-def _directories(parent: str) -> list[str]:
+def _list_directories(parent: str) -> list[str]:
     try:
         names = sorted(os.listdir(parent))[:_MOST]
     except OSError:
         return []
-    return [os.path.join(parent, name) for name in names if not is_trash(name)]
+    return [os.path.join(parent, name) for name in names if not is_trash_name(name)]
 
 
-def moved_along(worktree: Worktree, paths: Sequence[str] = ()) -> str:
+def find_moved_with_repository(worktree: Worktree, paths: Sequence[str] = ()) -> str:
     """Where it is seen if it was moved, or copied, together with the repository; or ''.
 
     In one of `paths`, as far from the repository as it was, or beside that.
     """
-    beside = _directories(os.path.dirname(os.path.realpath(_top(worktree))))
-    candidates = dict.fromkeys([*paths, *_shifted(worktree), *beside])
-    return next((path for path in candidates if _is_along(path, worktree)), "")
+    beside = _list_directories(os.path.dirname(os.path.realpath(_repository_dir(worktree))))
+    candidates = dict.fromkeys([*paths, *_candidate_paths(worktree), *beside])
+    return next((path for path in candidates if _points_to_old_location(path, worktree)), "")
 
 
-def _top(worktree: Worktree) -> str:
+def _repository_dir(worktree: Worktree) -> str:
     """The repository's directory."""
     common_dir = worktree.common_dir
     return os.path.dirname(common_dir) if common_dir.endswith("/.git") else common_dir
 
 
-def _shifted(worktree: Worktree) -> Iterator[str]:
+def _candidate_paths(worktree: Worktree) -> Iterator[str]:
     """Where it would be if a directory that was above both had gone where one is that is above the repository now."""
     steps = worktree.path.split("/")[1:]
     tops = os.path.realpath(worktree.common_dir).split("/")
@@ -71,23 +73,23 @@ def _shifted(worktree: Worktree) -> Iterator[str]:
             yield "/".join([*tops[:top], *steps[-kept:]])
 
 
-def _is_along(path: str, worktree: Worktree) -> bool:
+def _points_to_old_location(path: str, worktree: Worktree) -> bool:
     """Whether the directory at `path` names the entry where it was before; another's, which names it too, is that one's."""
-    named = git_dir_of(path)
-    if os.path.basename(named) != worktree.name or is_same(named, worktree.entry):
+    named = linked_git_dir(path)
+    if os.path.basename(named) != worktree.name or is_same_path(named, worktree.git_dir):
         return False
-    if is_same(read_worktree(worktree.name, named).path, path):
+    if is_same_path(read_worktree(worktree.name, named).path, path):
         return False
-    return _is_as_far(path, worktree) or _is_very(path, worktree)
+    return _has_same_relative_path(path, worktree) or _shares_inode_with_index(path, worktree)
 
 
-def _is_as_far(path: str, worktree: Worktree) -> bool:
+def _has_same_relative_path(path: str, worktree: Worktree) -> bool:
     """Whether it is from here to the entry as it was from the place in the entry to where the .git file says that it was."""
-    then = os.path.relpath(git_dir_of(path), worktree.path)
-    return then == os.path.relpath(os.path.realpath(worktree.entry), os.path.realpath(path))
+    then = os.path.relpath(linked_git_dir(path), worktree.path)
+    return then == os.path.relpath(os.path.realpath(worktree.git_dir), os.path.realpath(path))
 
 
-def _is_very(path: str, worktree: Worktree) -> bool:
+def _shares_inode_with_index(path: str, worktree: Worktree) -> bool:
     """Whether a file in it is the very one that git has seen in the worktree: that of a copy is another."""
     try:
         index, _ = read_index(worktree)
@@ -104,26 +106,28 @@ def _is_very(path: str, worktree: Worktree) -> bool:
     return False
 
 
-def is_uprooted(worktree: Worktree) -> bool:
+def is_parent_missing(worktree: Worktree) -> bool:
     """Whether more is gone than the directory of one that is missing: a disk, or all of it was moved."""
-    return worktree.missing and not os.path.isdir(os.path.dirname(worktree.path))
+    return worktree.is_missing and not os.path.isdir(os.path.dirname(worktree.path))
 
 
-def may_be_repaired(found: str, worktree: Worktree, worktrees: Sequence[Worktree]) -> bool:
+def can_repair(found: str, worktree: Worktree, worktrees: Sequence[Worktree]) -> bool:
     """Whether git can be told that the worktree lies as `found` now: no copy of it, and nobody else's.
 
     `git worktree repair` mends all links at once, writes a .git file wherever an entry says, and, where
     the directory names another repository's entry that is there, into that.
     """
-    named = git_dir_of(found)
-    is_anothers = os.path.isdir(named) and not is_same(named, worktree.entry)
-    if is_anothers or any(one.fault for one in worktrees) or not _is_alone(found):
+    named = linked_git_dir(found)
+    is_anothers = os.path.isdir(named) and not is_same_path(named, worktree.git_dir)
+    if is_anothers or any(one.link_error for one in worktrees) or not _has_one_link(found):
         return False
-    is_along = not is_same(named, worktree.entry) and _is_as_far(found, worktree)
-    return is_along or _is_very(found, worktree)
+    is_along = not is_same_path(named, worktree.git_dir) and _has_same_relative_path(
+        found, worktree
+    )
+    return is_along or _shares_inode_with_index(found, worktree)
 
 
-def _is_alone(path: str) -> bool:
+def _has_one_link(path: str) -> bool:
     """Whether its .git file has no second name, by which the same would be written elsewhere."""
     try:
         return os.lstat(os.path.join(path, ".git")).st_nlink == 1

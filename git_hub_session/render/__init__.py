@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from git_hub_session.errors import HubError
-from git_hub_session.escape import visible
+from git_hub_session.escape import escape_control
 from git_hub_session.typed import TYPE_CHECKING, NamedTuple, TextIO
 from git_hub_session.util.numbers import MAX_COUNT, parse_int
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from git_hub_session.views.view import View
 
 
-class Output(NamedTuple):
+class OutputOptions(NamedTuple):
     """How an answer is to be shown."""
 
     format: str = "text"
@@ -29,63 +29,63 @@ class Output(NamedTuple):
     quiet: bool = False
 
 
-class CannotShow(HubError):
+class CannotWriteStdout(HubError):
     """Standard output does not take the answer (a full device)."""
 
     code = "cannot-show"
 
 
-def show(view: View, output: Output) -> None:
+def write_view(view: View, output: OutputOptions) -> None:
     """Write the answer in the format that was asked for; raises CannotShow, BrokenPipeError."""
     answer: str | bytes
-    told = _text(view.faults)
+    told = _join_lines(view.diagnostics)
     if output.format == "text":
-        from git_hub_session.render.style import style_of
+        from git_hub_session.render.style import detect_style
 
-        style = style_of(output.color, sys.stdout, os.environ)
+        style = detect_style(output.color, sys.stdout, os.environ)
         shown = view.lines(style, quiet=output.quiet)
-        answer, told = _text(shown.out), told + _text(shown.err)
+        answer, told = _join_lines(shown.out), told + _join_lines(shown.err)
     else:
         from git_hub_session.render import machine
 
         if output.format == "json":
-            answer = machine.as_json(view)
+            answer = machine.to_json(view)
         else:
-            answer = machine.as_porcelain(view, nul=output.nul)
+            answer = machine.to_porcelain(view, nul=output.nul)
     try:
-        say(answer)
-    except (CannotShow, BrokenPipeError):
+        write_stdout(answer)
+    except (CannotWriteStdout, BrokenPipeError):
         if not view.changed:
             raise
     finally:
-        _try_to_tell(told)
+        _write_stderr(told)
 
 
-def _text(lines: Sequence[str]) -> str:
+def _join_lines(lines: Sequence[str]) -> str:
     return "".join(f"{line.rstrip()}\n" for line in lines)
 
 
-def fail(error: HubError, output: Output, usage: str = "") -> None:
+def report_error(error: HubError, output: OutputOptions, usage: str = "") -> None:
     """Say what went wrong on standard error, as git does; as one JSON object with --format=json."""
     if output.format == "json":
         from git_hub_session.render import machine
 
-        told = machine.error_as_json(error)
+        told = machine.error_to_json(error)
     else:
         kind = "error" if error.exit_code in (1, 129) else "fatal"
-        told = f"{kind}: {visible(error.message)}\n"
+        told = f"{kind}: {escape_control(error.message)}\n"
         for line in error.hint.splitlines():
-            told += f"hint: {visible(line)}\n"
+            told += f"hint: {escape_control(line)}\n"
         told += usage
-    _try_to_tell(told)
+    _write_stderr(told)
 
 
-def tell(line: str) -> None:
+def write_stderr_line(line: str) -> None:
     """One line on standard error that is not the answer."""
-    _try_to_tell(f"{visible(line)}\n")
+    _write_stderr(f"{escape_control(line)}\n")
 
 
-def progress(title: str, total: int) -> Callable[[int], None]:
+def make_progress(title: str, total: int) -> Callable[[int], None]:
     """Shows how far something is on a terminal's standard error, git's way, once it takes over a second.
 
     GIT_PROGRESS_DELAY is after how many seconds instead, as for git itself.
@@ -100,37 +100,37 @@ def progress(title: str, total: int) -> Callable[[int], None]:
             return
         shown.append(done)
         end = ", done.\n" if done == total else ""
-        _try_to_tell(f"\r{title}: {100 * done // total:3}% ({done}/{total}){end}")
+        _write_stderr(f"\r{title}: {100 * done // total:3}% ({done}/{total}){end}")
 
     return at
 
 
-def ask(question: str) -> bool | None:
+def ask_yes_no(question: str) -> bool | None:
     """The user's yes or no, on the terminal; None where there is none. The end of the input is a no."""
     streams = (sys.stdin, sys.stderr)
     if not all(stream is not None and stream.isatty() for stream in streams):
         return None
-    _try_to_tell(f"{visible(question)} [y/N] ")
+    _write_stderr(f"{escape_control(question)} [y/N] ")
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
-def complain(trace: str) -> None:
+def report_bug(trace: str) -> None:
     """A bug of ours: the traceback, for the report of it."""
-    told = "".join(f"{visible(line)}\n" for line in trace.splitlines())
-    _try_to_tell(f"{told}fatal: this is a bug in git hub-session\n")
+    told = "".join(f"{escape_control(line)}\n" for line in trace.splitlines())
+    _write_stderr(f"{told}fatal: this is a bug in git hub-session\n")
 
 
-def say(answer: str | bytes) -> None:
+def write_stdout(answer: str | bytes) -> None:
     """Write on standard output; raises CannotShow, BrokenPipeError."""
     try:
         _write(sys.stdout, answer)
     except BrokenPipeError:
         raise
     except OSError as fault:
-        raise CannotShow(f"cannot write the answer: {fault.strerror}") from None
+        raise CannotWriteStdout(f"cannot write the answer: {fault.strerror}") from None
 
 
-def _try_to_tell(text: str) -> None:
+def _write_stderr(text: str) -> None:
     try:
         _write(sys.stderr, text)
     except OSError:

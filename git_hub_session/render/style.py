@@ -9,12 +9,12 @@ from collections.abc import Mapping
 from git_hub_session.gitconfig import is_true
 from git_hub_session.typed import TextIO
 from git_hub_session.util.numbers import parse_int
-from git_hub_session.views.view import Style
+from git_hub_session.views.view import TerminalStyle
 
 _MAX_COLUMNS = 9_999
 
 
-def style_of(color: str, stream: TextIO | None, environ: Mapping[str, str]) -> Style:
+def detect_style(color: str, stream: TextIO | None, environ: Mapping[str, str]) -> TerminalStyle:
     """The style for `stream`; git's rules for colour, and NO_COLOR."""
     terminal = stream is not None and not stream.closed and stream.isatty()
     paged = is_true(environ.get("GIT_PAGER_IN_USE"))
@@ -24,12 +24,12 @@ def style_of(color: str, stream: TextIO | None, environ: Mapping[str, str]) -> S
         and not environ.get("NO_COLOR")
         and environ.get("TERM", "dumb") != "dumb"
     )
-    columns = _columns(stream, environ) if terminal and stream is not None else None
+    columns = _terminal_width(stream, environ) if terminal and stream is not None else None
     arrow, ellipsis = ("→", "…") if _is_unicode(stream, environ) else ("->", "...")
-    return Style(columns, wanted, arrow, ellipsis)
+    return TerminalStyle(columns, wanted, arrow, ellipsis)
 
 
-def _columns(stream: TextIO, environ: Mapping[str, str]) -> int | None:
+def _terminal_width(stream: TextIO, environ: Mapping[str, str]) -> int | None:
     columns = parse_int(environ.get("COLUMNS", ""), _MAX_COLUMNS)
     if columns:
         return columns

@@ -5,53 +5,53 @@ from __future__ import annotations
 from git_hub_session.typed import TYPE_CHECKING, Any, NamedTuple
 from git_hub_session.views.report import (
     kept_lines,
-    report_document,
-    report_faults,
+    report_fields,
+    report_warnings,
     report_lines,
     report_records,
 )
-from git_hub_session.views.view import Answer, Record, Style, record
+from git_hub_session.views.view import TextOutput, Record, TerminalStyle, make_record
 
 if TYPE_CHECKING:
-    from git_hub_session.operations.ending import Ended
+    from git_hub_session.operations.ending import ArchiveResult
 
 
 class ArchiveView(NamedTuple):
     """A session that was archived, or would be, or is not because something stays."""
 
-    ended: Ended
+    result: ArchiveResult
     dry_run: bool
 
     @property
     def exit_code(self) -> int:
-        return 0 if self.ended.is_over else 1
+        return 0 if self.result.is_finished else 1
 
     @property
     def changed(self) -> bool:
         return not self.dry_run
 
     @property
-    def faults(self) -> tuple[str, ...]:
-        return tuple(report_faults(self.ended.report))
+    def diagnostics(self) -> tuple[str, ...]:
+        return tuple(report_warnings(self.result.report))
 
     def document(self) -> dict[str, Any]:
-        report = report_document(self.ended.report)
-        state = {"state": str(self.ended.state), "dry_run": self.dry_run}
-        return {"session_id": self.ended.report.session, **state, **report}
+        report = report_fields(self.result.report)
+        state = {"state": str(self.result.state), "dry_run": self.dry_run}
+        return {"session_id": self.result.report.session, **state, **report}
 
     def records(self) -> list[Record]:
-        head = {"session": self.ended.report.session, "state": str(self.ended.state)}
-        return [record(head), *report_records(self.ended.report)]
+        head = {"session": self.result.report.session, "state": str(self.result.state)}
+        return [make_record(head), *report_records(self.result.report)]
 
-    def lines(self, style: Style, *, quiet: bool) -> Answer:
-        report = self.ended.report
-        stays = [f"session {report.session} stays '{self.ended.state}': something of it was kept"]
+    def lines(self, style: TerminalStyle, *, quiet: bool) -> TextOutput:
+        report = self.result.report
+        stays = [f"session {report.session} stays '{self.result.state}': something of it was kept"]
         err = stays if self.exit_code else []
         if quiet:
-            return Answer([], [*kept_lines(report, style), *err] if err else [])
+            return TextOutput([], [*kept_lines(report, style), *err] if err else [])
         out = report_lines(report, style, dry_run=self.dry_run)
-        if self.ended.steps:
-            words = f" {style.arrow} ".join(map(str, (self.ended.source, *self.ended.steps)))
+        if self.result.steps:
+            words = f" {style.arrow} ".join(map(str, (self.result.source, *self.result.steps)))
             would = "Would update session" if self.dry_run else "Session"
             out.append(f"{would} {report.session}: {words}")
-        return Answer(out, err)
+        return TextOutput(out, err)

@@ -5,21 +5,21 @@ from __future__ import annotations
 from git_hub_session.typed import TYPE_CHECKING, Any, NamedTuple
 from git_hub_session.views.report import (
     kept_lines,
-    report_document,
-    report_faults,
+    report_fields,
+    report_warnings,
     report_lines,
     report_records,
 )
-from git_hub_session.views.view import Answer, Record, Style
+from git_hub_session.views.view import TextOutput, Record, TerminalStyle
 
 if TYPE_CHECKING:
-    from git_hub_session.operations.report import Report
+    from git_hub_session.operations.report import CleanupReport
 
 
 class CleanupView(NamedTuple):
     """What was removed, saved, kept and archived, session by session; or would be."""
 
-    reports: tuple[Report, ...]
+    reports: tuple[CleanupReport, ...]
     dry_run: bool
 
     @property
@@ -31,22 +31,22 @@ class CleanupView(NamedTuple):
         return 0 if all(report.is_complete for report in self.reports) else 1
 
     @property
-    def faults(self) -> tuple[str, ...]:
-        return tuple(fault for report in self.reports for fault in report_faults(report))
+    def diagnostics(self) -> tuple[str, ...]:
+        return tuple(fault for report in self.reports for fault in report_warnings(report))
 
     def document(self) -> dict[str, Any]:
         return {
             "dry_run": self.dry_run,
-            "sessions": [report_document(report) for report in self.reports],
+            "sessions": [report_fields(report) for report in self.reports],
         }
 
     def records(self) -> list[Record]:
         return [record for report in self.reports for record in report_records(report)]
 
-    def lines(self, style: Style, *, quiet: bool) -> Answer:
+    def lines(self, style: TerminalStyle, *, quiet: bool) -> TextOutput:
         if quiet:
-            return Answer([], [line for one in self.reports for line in kept_lines(one, style)])
+            return TextOutput([], [line for one in self.reports for line in kept_lines(one, style)])
         if not self.reports:
-            return Answer([], ["no session to clean up"])
+            return TextOutput([], ["no session to clean up"])
         told = [report_lines(report, style, dry_run=self.dry_run) for report in self.reports]
-        return Answer([line for lines in told for line in lines])
+        return TextOutput([line for lines in told for line in lines])

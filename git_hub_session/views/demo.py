@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from git_hub_session.typed import Any, NamedTuple
-from git_hub_session.views.view import Answer, Record, Style, record
+from git_hub_session.views.view import TextOutput, Record, TerminalStyle, make_record
 
 
 class DemoView(NamedTuple):
@@ -11,13 +11,13 @@ class DemoView(NamedTuple):
 
     exit_code: int
     changed: bool = True
-    faults: tuple[str, ...] = ()
+    diagnostics: tuple[str, ...] = ()
 
     def document(self) -> dict[str, Any]:
         return {"exit_code": self.exit_code}
 
     def records(self) -> list[Record]:
-        return [record(self.document())]
+        return [make_record(self.document())]
 
-    def lines(self, style: Style, *, quiet: bool) -> Answer:
-        return Answer([])
+    def lines(self, style: TerminalStyle, *, quiet: bool) -> TextOutput:
+        return TextOutput([])

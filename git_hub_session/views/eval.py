@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from git_hub_session.escape import padded, visible, width
-from git_hub_session.refnames import short
+from git_hub_session.escape import pad, escape_control, display_width
+from git_hub_session.refnames import short_name
 from git_hub_session.typed import TYPE_CHECKING, Any, NamedTuple
-from git_hub_session.views.view import Answer, Record, Style, record, relative
+from git_hub_session.views.view import TextOutput, Record, TerminalStyle, make_record, relative_path
 
 if TYPE_CHECKING:
-    from git_hub_session.operations.evaluate import Evaluated, Standing
+    from git_hub_session.operations.evaluate import EvalResult, RankedCandidate
 
 _HEAD = ("RANK", "AGENT", "METRIC", "DELTA", "SPREAD", "FILES", "+/-", "")
 _SPARE = (3, 4)
@@ -19,7 +19,7 @@ _SPARE = (3, 4)
 class EvalView(NamedTuple):
     """The agents and what was measured of them, the best first; `here` is where paths are shown from."""
 
-    evaluated: Evaluated
+    evaluated: EvalResult
     here: str
     dry_run: bool
 
@@ -34,8 +34,8 @@ class EvalView(NamedTuple):
         return self.evaluated.state != self.evaluated.session.state or bool(self.evaluated.run)
 
     @property
-    def faults(self) -> tuple[str, ...]:
-        return tuple(f"warning: {visible(note)}" for note in self.evaluated.notes)
+    def diagnostics(self) -> tuple[str, ...]:
+        return tuple(f"warning: {escape_control(note)}" for note in self.evaluated.notes)
 
     def document(self) -> dict[str, Any]:
         evaluated, recipe = self.evaluated, self.evaluated.recipe
@@ -47,19 +47,21 @@ class EvalView(NamedTuple):
             "eval_cmd": recipe.command if recipe else None,
             "metric": recipe.metric if recipe else None,
             "baseline": evaluated.baseline,
-            "agents": [_standing(standing) for standing in evaluated.standings],
+            "agents": [_candidate_fields(standing) for standing in evaluated.standings],
             "notes": list(evaluated.notes),
         }
 
     def records(self) -> list[Record]:
         head = ("session", self.evaluated.session.id)
-        return [[head, *record(_standing(one))] for one in self.evaluated.standings]
+        return [[head, *make_record(_candidate_fields(one))] for one in self.evaluated.standings]
 
-    def lines(self, style: Style, *, quiet: bool) -> Answer:
+    def lines(self, style: TerminalStyle, *, quiet: bool) -> TextOutput:
         if quiet:
-            return Answer([])
+            return TextOutput([])
         if self.dry_run and self.evaluated.recipe:
-            return Answer([self._would(standing) for standing in self.evaluated.standings])
+            return TextOutput(
+                [self._preview_line(standing) for standing in self.evaluated.standings]
+            )
         session = self.evaluated.session
         is_ranked = any(standing.rank for standing in self.evaluated.standings)
         out = _table(self.evaluated.standings, style, is_ranked=is_ranked)
@@ -68,10 +70,10 @@ class EvalView(NamedTuple):
                 f"Session {session.id}: {session.state} {style.arrow} {self.evaluated.state}"
             )
         if is_ranked or self.dry_run:
-            return Answer(out)
+            return TextOutput(out)
         names = ",".join(standing.contestant.name for standing in self.evaluated.standings)
         typed = f"git hub-session eval {session.id} --ranking {names}"
-        return Answer(
+        return TextOutput(
             out,
             [
                 "nothing is ranked: the session has no eval command",
@@ -79,42 +81,47 @@ class EvalView(NamedTuple):
             ],
         )
 
-    def _would(self, standing: Standing) -> str:
+    def _preview_line(self, standing: RankedCandidate) -> str:
         one = standing.contestant
-        where = relative(one.directory, self.here) or f"a checkout of its own ({one.why})"
-        return f"Would measure {one.name} at {one.commit[:12]} in {visible(where)}"
+        where = (
+            relative_path(one.directory, self.here)
+            or f"a checkout of its own ({one.no_directory_reason})"
+        )
+        return f"Would measure {one.name} at {one.commit[:12]} in {escape_control(where)}"
 
 
-def _table(standings: tuple[Standing, ...], style: Style, *, is_ranked: bool) -> list[str]:
+def _table(
+    standings: tuple[RankedCandidate, ...], style: TerminalStyle, *, is_ranked: bool
+) -> list[str]:
     rows = [_HEAD, *(_row(standing) for standing in standings)]
     if not is_ranked:
         rows = [(row[1], *row[5:]) for row in rows]
     elif style.columns is not None and sum(_widths(rows)) + 2 * len(_HEAD) > style.columns:
         # No room for all: a DELTA or SPREAD that nobody has says nothing.
-        told = [at for at in range(len(_HEAD)) if at not in _SPARE or _is_told(rows, at)]
+        told = [at for at in range(len(_HEAD)) if at not in _SPARE or _has_values(rows, at)]
         rows = [tuple(row[at] for at in told) for row in rows]
     widths = _widths(rows)
     name = 1 if is_ranked else 0
     out = []
     for row in rows:
         cells = [
-            padded(cell, widths[at]) if at in (name, len(row) - 2) else cell.rjust(widths[at])
+            pad(cell, widths[at]) if at in (name, len(row) - 2) else cell.rjust(widths[at])
             for at, cell in enumerate(row[:-1])
         ]
         text = "  ".join(cells)
-        out.append(f"{text}  {style.fit(row[-1], width(text) + 2)}")
+        out.append(f"{text}  {style.fit(row[-1], display_width(text) + 2)}")
     return out
 
 
 def _widths(rows: Sequence[tuple[str, ...]]) -> list[int]:
-    return [max(width(row[at]) for row in rows) for at in range(len(rows[0]))]
+    return [max(display_width(row[at]) for row in rows) for at in range(len(rows[0]))]
 
 
-def _is_told(rows: Sequence[tuple[str, ...]], at: int) -> bool:
+def _has_values(rows: Sequence[tuple[str, ...]], at: int) -> bool:
     return any(row[at] != "-" for row in rows[1:])
 
 
-def _row(standing: Standing) -> tuple[str, ...]:
+def _row(standing: RankedCandidate) -> tuple[str, ...]:
     one, score, diff = standing.contestant, standing.score, standing.contestant.diff
     values = score.values if score else ()
     return (
@@ -125,18 +132,19 @@ def _row(standing: Standing) -> tuple[str, ...]:
         f"{score.spread:.6g}" if score and len(values) > 1 else "-",
         str(diff.files) if diff else "?",
         f"+{diff.insertions}/-{diff.deletions}" if diff else "?",
-        visible(standing.reason) or ("tie" if standing.rank and standing.rank.is_tie else ""),
+        escape_control(standing.reason)
+        or ("tie" if standing.rank and standing.rank.is_tie else ""),
     )
 
 
-def _standing(standing: Standing) -> dict[str, Any]:
+def _candidate_fields(standing: RankedCandidate) -> dict[str, Any]:
     one, score, diff = standing.contestant, standing.score, standing.contestant.diff
     values = score.values if score else ()
     return {
         "rank": standing.rank.place if standing.rank else None,
         "agent": one.branch.agent,
         "attempt": one.branch.attempt,
-        "branch": short(one.branch.ref),
+        "branch": short_name(one.branch.ref),
         "commit": one.commit or None,
         "metric": score.metric if score and values else None,
         "values": list(values),

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from git_hub_session.escape import visible
+from git_hub_session.escape import escape_control
 from git_hub_session.refnames import SessionId
 from git_hub_session.session import Config
 from git_hub_session.typed import Any, NamedTuple
-from git_hub_session.views.view import Answer, Record, Style, described, measured, record
+from git_hub_session.views.view import (
+    TextOutput,
+    Record,
+    TerminalStyle,
+    task_lines,
+    metric_lines,
+    make_record,
+)
 
 
 class InitView(NamedTuple):
@@ -18,7 +25,7 @@ class InitView(NamedTuple):
     """Where its files are, relative to where the command was called."""
     dry_run: bool
     exit_code: int = 0
-    faults: tuple[str, ...] = ()
+    diagnostics: tuple[str, ...] = ()
 
     @property
     def changed(self) -> bool:
@@ -41,17 +48,17 @@ class InitView(NamedTuple):
         }
 
     def records(self) -> list[Record]:
-        return [record(self.document())]
+        return [make_record(self.document())]
 
-    def lines(self, style: Style, *, quiet: bool) -> Answer:
+    def lines(self, style: TerminalStyle, *, quiet: bool) -> TextOutput:
         if quiet:
-            return Answer([self.session])
+            return TextOutput([self.session])
         config = self.config
         would = "Would initialize" if self.dry_run else "Initialized"
-        out = [f"{would} session {self.session} in {visible(self.directory)}"]
-        out += described(config.task)
+        out = [f"{would} session {self.session} in {escape_control(self.directory)}"]
+        out += task_lines(config.task)
         out.append(f"  Agents: {config.agent_count}")
-        out.append(f"  Base branch: {visible(config.base_branch)}")
-        out += measured(config)
+        out.append(f"  Base branch: {escape_control(config.base_branch)}")
+        out += metric_lines(config)
         out.append("  State: init")
-        return Answer(out)
+        return TextOutput(out)

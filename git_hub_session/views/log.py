@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from git_hub_session.clock import age_of
-from git_hub_session.escape import visible
+from git_hub_session.clock import format_age_since
+from git_hub_session.escape import escape_control
 from git_hub_session.history import Transition
 from git_hub_session.refnames import SessionId
 from git_hub_session.typed import Any, NamedTuple
-from git_hub_session.views.view import Answer, Record, Style, record
+from git_hub_session.views.view import TextOutput, Record, TerminalStyle, make_record
 
 
 class LogView(NamedTuple):
@@ -18,26 +18,31 @@ class LogView(NamedTuple):
     now: float
     changed: bool = False
     exit_code: int = 0
-    faults: tuple[str, ...] = ()
+    diagnostics: tuple[str, ...] = ()
 
     def document(self) -> dict[str, Any]:
-        return {"session_id": self.session, "history": [_transition(step) for step in self.history]}
+        return {
+            "session_id": self.session,
+            "history": [_transition_fields(step) for step in self.history],
+        }
 
     def records(self) -> list[Record]:
-        return [record(_transition(step)) for step in self.history]
+        return [make_record(_transition_fields(step)) for step in self.history]
 
-    def lines(self, style: Style, *, quiet: bool) -> Answer:
+    def lines(self, style: TerminalStyle, *, quiet: bool) -> TextOutput:
         out = []
         for step in self.history:
-            change = f"{visible(step.source)} {style.arrow} {visible(step.target)}"
-            out.append(f"{visible(step.at)}  {change}  ({age_of(step.at, self.now)})")
-            out.append(f"    by {visible(step.by)}, {visible(step.verb)}")
-            out += [f"    {visible(line)}" for line in step.reason.splitlines()]
+            change = f"{escape_control(step.source)} {style.arrow} {escape_control(step.target)}"
+            out.append(
+                f"{escape_control(step.at)}  {change}  ({format_age_since(step.at, self.now)})"
+            )
+            out.append(f"    by {escape_control(step.by)}, {escape_control(step.verb)}")
+            out += [f"    {escape_control(line)}" for line in step.reason.splitlines()]
         err = [] if out or quiet else [f"no history is recorded for session '{self.session}'"]
-        return Answer(out, err)
+        return TextOutput(out, err)
 
 
-def _transition(step: Transition) -> dict[str, Any]:
+def _transition_fields(step: Transition) -> dict[str, Any]:
     shown = {
         "at": step.at,
         "from": step.source,

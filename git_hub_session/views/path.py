@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from git_hub_session.escape import visible
-from git_hub_session.refnames import SessionId, short
+from git_hub_session.escape import escape_control
+from git_hub_session.refnames import SessionId, short_name
 from git_hub_session.typed import Any, NamedTuple
-from git_hub_session.views.view import Answer, Record, Style, record
+from git_hub_session.views.view import TextOutput, Record, TerminalStyle, make_record
 
 
 class PathView(NamedTuple):
@@ -16,14 +16,14 @@ class PathView(NamedTuple):
     branch: str
     exit_code: int = 0
     changed: bool = False
-    faults: tuple[str, ...] = ()
+    diagnostics: tuple[str, ...] = ()
 
     def document(self) -> dict[str, Any]:
-        return {"session_id": self.session, "branch": short(self.branch), "path": self.path}
+        return {"session_id": self.session, "branch": short_name(self.branch), "path": self.path}
 
     def records(self) -> list[Record]:
-        return [record(self.document())]
+        return [make_record(self.document())]
 
-    def lines(self, style: Style, *, quiet: bool) -> Answer:
+    def lines(self, style: TerminalStyle, *, quiet: bool) -> TextOutput:
         # For `cd "$(git hub-session path agent-2)"`: a terminal alone is shielded from what is in it.
-        return Answer([self.path if style.columns is None else visible(self.path)])
+        return TextOutput([self.path if style.columns is None else escape_control(self.path)])

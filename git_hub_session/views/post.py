@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from git_hub_session.clock import age_of
-from git_hub_session.escape import visible
+from git_hub_session.clock import format_age_since
+from git_hub_session.escape import escape_control
 from git_hub_session.posts import Post
 from git_hub_session.typed import Any
 
 
-def summary(post: Post, now: float) -> str:
+def post_summary(post: Post, now: float) -> str:
     """A post on one line: its id, its age and how it begins."""
-    age = f"  {age_of(post.timestamp, now)}" if post.timestamp else ""
+    age = f"  {format_age_since(post.timestamp, now)}" if post.timestamp else ""
     begins = post.reason or post.text.partition("\n")[0]
-    return f"{visible(post.id)}{age}: {visible(begins)}"
+    return f"{escape_control(post.id)}{age}: {escape_control(begins)}"
 
 
-def post_document(post: Post) -> dict[str, Any]:
+def post_fields(post: Post) -> dict[str, Any]:
     """The post as the one object that it is everywhere; what it does not say is null."""
     return {
         "post": post.id,

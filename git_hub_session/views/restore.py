@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from shlex import quote
 
-from git_hub_session.escape import ansi_c, visible
-from git_hub_session.refnames import AgentBranch, short
+from git_hub_session.escape import quote_ansi_c, escape_control
+from git_hub_session.refnames import AgentBranch, short_name
 from git_hub_session.typed import TYPE_CHECKING, Any, NamedTuple
-from git_hub_session.views.view import Answer, Record, Style, record, relative
+from git_hub_session.views.view import TextOutput, Record, TerminalStyle, make_record, relative_path
 
 if TYPE_CHECKING:
-    from git_hub_session.operations.returns import Failed, Restored, Return, Unapplied
+    from git_hub_session.operations.returns import (
+        RestoreFailure,
+        RestoreResult,
+        RestoreItem,
+        UnappliedRescue,
+    )
 
 
 class RestoreView(NamedTuple):
     """The worktrees that came back, or would; `here` is the directory that paths are shown from."""
 
-    restored: Restored
+    restored: RestoreResult
     here: str
     dry_run: bool
 
@@ -29,15 +34,15 @@ class RestoreView(NamedTuple):
         return not self.dry_run
 
     @property
-    def faults(self) -> tuple[str, ...]:
+    def diagnostics(self) -> tuple[str, ...]:
         failed = [line for one in self.restored.failed for line in _failed_lines(one)]
-        return (*failed, *(f"warning: {visible(note)}" for note in self.restored.notes))
+        return (*failed, *(f"warning: {escape_control(note)}" for note in self.restored.notes))
 
     def document(self) -> dict[str, Any]:
         return {
             "session_id": self.restored.session.id,
             "dry_run": self.dry_run,
-            "restored": [_made(one) for one in self.restored.made],
+            "restored": [_item_fields(one) for one in self.restored.made],
             "present": [
                 {**_agent(one.branch), "path": one.worktree.path} for one in self.restored.present
             ],
@@ -50,52 +55,52 @@ class RestoreView(NamedTuple):
     def records(self) -> list[Record]:
         head, document = ("session", self.restored.session.id), self.document()
         return [
-            [head, ("outcome", kind), *record(entry)]
+            [head, ("outcome", kind), *make_record(entry)]
             for kind in ("restored", "present", "failed")
             for entry in document[kind]
         ]
 
-    def lines(self, style: Style, *, quiet: bool) -> Answer:
+    def lines(self, style: TerminalStyle, *, quiet: bool) -> TextOutput:
         if quiet:
-            return Answer([])
+            return TextOutput([])
         word = "Would restore" if self.dry_run else "Restored"
         out = []
         for one in self.restored.made:
-            path = visible(relative(one.path, self.here))
-            out.append(f"{word} {one.agent} in {path} on {short(one.branch.ref)}")
-            out += [f"  branch from tag {short(one.tag)}"] * bool(one.tag)
-            out += [f"  work from {visible(one.work)}"] * bool(one.work)
-            out += [_left(ref, one.path) for ref in one.unapplied]
+            path = escape_control(relative_path(one.path, self.here))
+            out.append(f"{word} {one.agent} in {path} on {short_name(one.branch.ref)}")
+            out += [f"  branch from tag {short_name(one.tag)}"] * bool(one.tag)
+            out += [f"  work from {escape_control(one.work)}"] * bool(one.work)
+            out += [_unapplied_line(ref, one.path) for ref in one.unapplied]
         if out or self.restored.failed:
-            return Answer(out)
+            return TextOutput(out)
         there = (
             "the worktrees are there" if self.restored.present else "no agent has a branch or a tag"
         )
-        return Answer(out, [f"nothing to restore: {there}"])
+        return TextOutput(out, [f"nothing to restore: {there}"])
 
 
-def _failed_lines(one: Failed) -> list[str]:
-    hints = [f"hint: {visible(line)}" for line in one.hint.splitlines()]
-    return [f"error: agent-{one.branch.agent}: {visible(one.reason)}", *hints]
+def _failed_lines(one: RestoreFailure) -> list[str]:
+    hints = [f"hint: {escape_control(line)}" for line in one.hint.splitlines()]
+    return [f"error: agent-{one.branch.agent}: {escape_control(one.reason)}", *hints]
 
 
-def _left(one: Unapplied, path: str) -> str:
+def _unapplied_line(one: UnappliedRescue, path: str) -> str:
     """What is not applied, and what to type in a shell to get at it."""
     if one.kind == "commits":
         return f"  not applied: commits, git branch <name> {one.ref}"
-    where = quote(path) if visible(path) == path else ansi_c(path)
+    where = quote(path) if escape_control(path) == path else quote_ansi_c(path)
     return f"  not applied: work on another commit, git -C {where} stash apply --index {one.ref}"
 
 
 def _agent(branch: AgentBranch) -> dict[str, Any]:
-    return {"agent": branch.agent, "attempt": branch.attempt, "branch": short(branch.ref)}
+    return {"agent": branch.agent, "attempt": branch.attempt, "branch": short_name(branch.ref)}
 
 
-def _made(one: Return) -> dict[str, Any]:
+def _item_fields(one: RestoreItem) -> dict[str, Any]:
     return {
         **_agent(one.branch),
         "path": one.path,
-        "tag": short(one.tag) or None,
+        "tag": short_name(one.tag) or None,
         "work": one.work or None,
         "unapplied": [left.ref for left in one.unapplied],
     }

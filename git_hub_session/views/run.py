@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from git_hub_session.escape import visible
+from git_hub_session.escape import escape_control
 from git_hub_session.refnames import SessionId
 from git_hub_session.typed import Any, NamedTuple
-from git_hub_session.views.view import Answer, Record, Style, View, record
+from git_hub_session.views.view import TextOutput, Record, TerminalStyle, View, make_record
 
 
 class BaselineView(NamedTuple):
@@ -18,16 +18,18 @@ class BaselineView(NamedTuple):
     value: float
     exit_code: int = 0
     changed: bool = True
-    faults: tuple[str, ...] = ()
+    diagnostics: tuple[str, ...] = ()
 
     def document(self) -> dict[str, Any]:
         return {"session_id": self.session, "metric": self.metric, "baseline": self.value}
 
     def records(self) -> list[Record]:
-        return [record(self.document())]
+        return [make_record(self.document())]
 
-    def lines(self, style: Style, *, quiet: bool) -> Answer:
-        return Answer([] if quiet else [f"Baseline: {visible(self.metric)} {self.value:.6g}"])
+    def lines(self, style: TerminalStyle, *, quiet: bool) -> TextOutput:
+        return TextOutput(
+            [] if quiet else [f"Baseline: {escape_control(self.metric)} {self.value:.6g}"]
+        )
 
 
 class RunView(NamedTuple):
@@ -35,7 +37,7 @@ class RunView(NamedTuple):
 
     session: SessionId
     steps: Mapping[str, View]
-    to_come: tuple[str, ...] = ()
+    planned_steps: tuple[str, ...] = ()
     """The steps that would follow, where only the first was rehearsed."""
     stopped: str = ""
     """The step that failed."""
@@ -48,21 +50,21 @@ class RunView(NamedTuple):
 
     @property
     def changed(self) -> bool:
-        return not self.to_come
+        return not self.planned_steps
 
     @property
-    def faults(self) -> tuple[str, ...]:
+    def diagnostics(self) -> tuple[str, ...]:
         if not self.stopped:
             return ()
         return (
             f"error: the tournament stopped at '{self.stopped}'",
-            f"hint: by hand it goes on with: {visible(self.by_hand)}",
+            f"hint: by hand it goes on with: {escape_control(self.by_hand)}",
         )
 
     def document(self) -> dict[str, Any]:
         return {
             "session_id": self.session,
-            "dry_run": bool(self.to_come),
+            "dry_run": bool(self.planned_steps),
             "stopped": self.stopped or None,
             "steps": {name: view.document() for name, view in self.steps.items()},
         }
@@ -72,14 +74,18 @@ class RunView(NamedTuple):
             [("step", name), *one] for name, view in self.steps.items() for one in view.records()
         ]
 
-    def lines(self, style: Style, *, quiet: bool) -> Answer:
+    def lines(self, style: TerminalStyle, *, quiet: bool) -> TextOutput:
         if quiet:
-            return Answer([self.session])
-        would = _WOULD if "merge" in self.to_come else {**_WOULD, "eval": "show what they made"}
-        return Answer([f"Would then {would[name]}" for name in self.to_come])
+            return TextOutput([self.session])
+        would = (
+            _STEP_TEXTS
+            if "merge" in self.planned_steps
+            else {**_STEP_TEXTS, "eval": "show what they made"}
+        )
+        return TextOutput([f"Would then {would[name]}" for name in self.planned_steps])
 
 
-_WOULD = {
+_STEP_TEXTS = {
     "baseline": "measure the base branch",
     "spawn": "make the agents' branches and worktrees",
     "exec": "run the agent command in each",

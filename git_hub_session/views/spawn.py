@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from git_hub_session.escape import visible
-from git_hub_session.refnames import AgentBranch, short
+from git_hub_session.escape import escape_control
+from git_hub_session.refnames import AgentBranch, short_name
 from git_hub_session.typed import TYPE_CHECKING, Any, NamedTuple
-from git_hub_session.views.view import Answer, Record, Style, record, relative
+from git_hub_session.views.view import TextOutput, Record, TerminalStyle, make_record, relative_path
 
 if TYPE_CHECKING:
-    from git_hub_session.operations.births import Newborn, Spawned
+    from git_hub_session.operations.births import PlannedAgent, SpawnResult
 
 
 class SpawnView(NamedTuple):
     """The agents that were made, or would be; `here` is the directory that paths are shown from."""
 
-    spawned: Spawned
+    spawned: SpawnResult
     here: str
     dry_run: bool
     exit_code: int = 0
@@ -24,8 +24,8 @@ class SpawnView(NamedTuple):
         return not self.dry_run
 
     @property
-    def faults(self) -> tuple[str, ...]:
-        return tuple(f"warning: {visible(note)}" for note in self.spawned.notes)
+    def diagnostics(self) -> tuple[str, ...]:
+        return tuple(f"warning: {escape_control(note)}" for note in self.spawned.notes)
 
     def document(self) -> dict[str, Any]:
         return {
@@ -33,26 +33,32 @@ class SpawnView(NamedTuple):
             "state": str(self.spawned.state),
             "base_commit": self.spawned.base,
             "dry_run": self.dry_run,
-            "spawned": [_made(newborn) for newborn in self.spawned.made],
+            "spawned": [_created_fields(newborn) for newborn in self.spawned.created],
             "present": [_agent(branch) for branch in self.spawned.present],
         }
 
     def records(self) -> list[Record]:
         head = ("session", self.spawned.session.id)
         return [
-            *([head, ("outcome", "spawned"), *record(_made(one))] for one in self.spawned.made),
-            *([head, ("outcome", "present"), *record(_agent(one))] for one in self.spawned.present),
+            *(
+                [head, ("outcome", "spawned"), *make_record(_created_fields(one))]
+                for one in self.spawned.created
+            ),
+            *(
+                [head, ("outcome", "present"), *make_record(_agent(one))]
+                for one in self.spawned.present
+            ),
         ]
 
-    def lines(self, style: Style, *, quiet: bool) -> Answer:
+    def lines(self, style: TerminalStyle, *, quiet: bool) -> TextOutput:
         if quiet:
-            return Answer([])
+            return TextOutput([])
         session = self.spawned.session
         word = "Would spawn" if self.dry_run else "Spawned"
         out = [
-            f"{word} agent-{one.branch.agent} in {visible(relative(one.path, self.here))}"
-            f" on {short(one.branch.ref)}"
-            for one in self.spawned.made
+            f"{word} agent-{one.branch.agent} in {escape_control(relative_path(one.path, self.here))}"
+            f" on {short_name(one.branch.ref)}"
+            for one in self.spawned.created
         ]
         told = [] if out else ["nothing to spawn: the agents are there already"]
         if out:
@@ -60,12 +66,12 @@ class SpawnView(NamedTuple):
         if self.spawned.state != session.state:
             would = "Would update session" if self.dry_run else "Session"
             out.append(f"{would} {session.id}: {session.state} {style.arrow} {self.spawned.state}")
-        return Answer(out, told)
+        return TextOutput(out, told)
 
 
 def _agent(branch: AgentBranch) -> dict[str, Any]:
-    return {"agent": branch.agent, "attempt": branch.attempt, "branch": short(branch.ref)}
+    return {"agent": branch.agent, "attempt": branch.attempt, "branch": short_name(branch.ref)}
 
 
-def _made(newborn: Newborn) -> dict[str, Any]:
+def _created_fields(newborn: PlannedAgent) -> dict[str, Any]:
     return {**_agent(newborn.branch), "path": newborn.path}

@@ -4,26 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from git_hub_session.clock import age, age_of
-from git_hub_session.escape import padded, visible, width
+from git_hub_session.clock import format_age, format_age_since
+from git_hub_session.escape import pad, escape_control, display_width
 from git_hub_session.posts import Post
-from git_hub_session.refnames import short
+from git_hub_session.refnames import short_name
 from git_hub_session.session import CONFIG_KEYS
 from git_hub_session.typed import TYPE_CHECKING, Any, NamedTuple
-from git_hub_session.views.post import post_document, summary
+from git_hub_session.views.post import post_fields, post_summary
 from git_hub_session.views.view import (
     STATE_COLORS,
-    Answer,
+    TextOutput,
     Record,
-    Style,
-    described,
-    measured,
-    record,
-    relative,
+    TerminalStyle,
+    task_lines,
+    metric_lines,
+    make_record,
+    relative_path,
 )
 
 if TYPE_CHECKING:
-    from git_hub_session.operations.survey import BranchFacts, Survey, WorktreeFacts
+    from git_hub_session.operations.survey import BranchStatus, SessionStatus, WorktreeStatus
 
 _LEAST_OF_A_COMMIT = 30  # columns: its age and the start of its subject
 
@@ -39,11 +39,11 @@ _LAYOUTS = ((0, 1, 2, _COMMIT), (0, 1, _COMMIT), (0, 1), (0,))
 class StatusView(NamedTuple):
     """One session whole, and its last posts; `here` is the directory that paths are shown from."""
 
-    survey: Survey
+    survey: SessionStatus
     posts: Sequence[Post]
     here: str
     now: float
-    faults: Sequence[str] = ()
+    diagnostics: Sequence[str] = ()
     changed: bool = False
     exit_code: int = 0
 
@@ -52,9 +52,9 @@ class StatusView(NamedTuple):
         return {
             "config": dict(session.config.values),
             "state": dict(session.document),
-            "branches": [_branch(facts) for facts in self.survey.branches],
-            "worktrees": [_worktree(facts) for facts in self.survey.worktrees],
-            "posts": [post_document(post) for post in self.posts],
+            "branches": [_branch_fields(facts) for facts in self.survey.branches],
+            "worktrees": [_worktree_fields(facts) for facts in self.survey.worktrees],
+            "posts": [post_fields(post) for post in self.posts],
         }
 
     def records(self) -> list[Record]:
@@ -62,30 +62,30 @@ class StatusView(NamedTuple):
         head = {"session": session.id, "state": str(session.state)}
         head |= {key: session.config.get(key) for key in CONFIG_KEYS[1:] if session.config.get(key)}
         return [
-            record({**head, "updated": session.updated}),
-            *(record(_branch(facts)) for facts in self.survey.branches),
-            *(record(_worktree(facts)) for facts in self.survey.worktrees),
-            *(record(post_document(post)) for post in self.posts),
+            make_record({**head, "updated": session.updated}),
+            *(make_record(_branch_fields(facts)) for facts in self.survey.branches),
+            *(make_record(_worktree_fields(facts)) for facts in self.survey.worktrees),
+            *(make_record(post_fields(post)) for post in self.posts),
         ]
 
-    def lines(self, style: Style, *, quiet: bool) -> Answer:
+    def lines(self, style: TerminalStyle, *, quiet: bool) -> TextOutput:
         session = self.survey.session
         config = session.config
         out = [f"Session: {session.id}"]
         out.append(f"  State: {style.paint(str(session.state), STATE_COLORS[str(session.state)])}")
-        out += described(config.task)
+        out += task_lines(config.task)
         out.append(f"  Agents: {config.agent_count or '?'}")
-        out.append(f"  Base branch: {visible(config.base_branch) or '?'}")
-        out += measured(config)
-        out.append(f"  Created: {_moment(session.created, self.now)}")
-        out.append(f"  Updated: {_moment(session.updated, self.now)}")
-        return Answer(out + _branches(self, style) + _posts(self, style))
+        out.append(f"  Base branch: {escape_control(config.base_branch) or '?'}")
+        out += metric_lines(config)
+        out.append(f"  Created: {_format_moment(session.created, self.now)}")
+        out.append(f"  Updated: {_format_moment(session.updated, self.now)}")
+        return TextOutput(out + _branches(self, style) + _posts(self, style))
 
 
-def _branch(facts: BranchFacts) -> dict[str, Any]:
+def _branch_fields(facts: BranchStatus) -> dict[str, Any]:
     branch, diff = facts.branch, facts.diff
     return {
-        "branch": short(branch.ref),
+        "branch": short_name(branch.ref),
         "agent": facts.agent.agent if facts.agent else None,
         "attempt": facts.agent.attempt if facts.agent else None,
         "oid": branch.oid or None,
@@ -100,30 +100,30 @@ def _branch(facts: BranchFacts) -> dict[str, Any]:
     }
 
 
-def _worktree(facts: WorktreeFacts) -> dict[str, Any]:
+def _worktree_fields(facts: WorktreeStatus) -> dict[str, Any]:
     worktree = facts.worktree
     return {
         "worktree": worktree.path,
-        "branch": short(facts.branch),
+        "branch": short_name(facts.branch),
         "changed": facts.changed,
         "untracked": facts.untracked,
-        "locked": worktree.lock,
-        "missing": worktree.missing,
+        "locked": worktree.lock_reason,
+        "missing": worktree.is_missing,
         "detached": not worktree.branches,
-        "fault": worktree.fault or None,
+        "fault": worktree.link_error or None,
         "operation": worktree.operation or None,
-        "processes": list(facts.users),
+        "processes": list(facts.pids),
     }
 
 
-def _moment(text: str, now: float) -> str:
-    return f"{visible(text)} ({age_of(text, now)})" if text else "?"
+def _format_moment(text: str, now: float) -> str:
+    return f"{escape_control(text)} ({format_age_since(text, now)})" if text else "?"
 
 
 def _branch_rows(view: StatusView) -> list[tuple[str, ...]]:
     """The cells of each branch: mark, name, ahead, behind, files, lines, worktrees, last commit."""
     survey = view.survey
-    worktrees: dict[str, list[WorktreeFacts]] = {}
+    worktrees: dict[str, list[WorktreeStatus]] = {}
     for found in survey.worktrees:
         worktrees.setdefault(found.branch, []).append(found)
     rows: list[tuple[str, ...]] = []
@@ -133,7 +133,7 @@ def _branch_rows(view: StatusView) -> list[tuple[str, ...]]:
         rows.append(
             (
                 "*" if facts.frontier else "",
-                visible(short(ref)),
+                escape_control(short_name(ref)),
                 *_counts(facts),
                 "; ".join(own) or "-",
                 _last_commit(facts, view.now),
@@ -141,15 +141,17 @@ def _branch_rows(view: StatusView) -> list[tuple[str, ...]]:
         )
     for ref, left in worktrees.items():  # on a branch that is not there: unborn, or deleted
         own = [_describe(found, view.here) for found in left]
-        rows.append(("", visible(short(ref)), "?", "?", "?", "?", "; ".join(own), "no commit"))
+        rows.append(
+            ("", escape_control(short_name(ref)), "?", "?", "?", "?", "; ".join(own), "no commit")
+        )
     return rows
 
 
-def _branches(view: StatusView, style: Style) -> list[str]:
+def _branches(view: StatusView, style: TerminalStyle) -> list[str]:
     rows = [_HEADER, *_branch_rows(view)]
     if len(rows) == 1:
         return []
-    widths = [max(width(row[column]) for row in rows) for column in range(7)]
+    widths = [max(display_width(row[column]) for row in rows) for column in range(7)]
     layout = _choose_layout(widths, style.columns)
     lines = [line for row in rows for line in _row_lines(row, widths, layout, style)]
     return ["", "  Branches:", *lines]
@@ -168,16 +170,18 @@ def _choose_layout(widths: Sequence[int], columns: int | None) -> Sequence[int]:
 
 
 def _row_lines(
-    row: Sequence[str], widths: Sequence[int], layout: Sequence[int], style: Style
+    row: Sequence[str], widths: Sequence[int], layout: Sequence[int], style: TerminalStyle
 ) -> list[str]:
     """Format a branch: the parts in `layout` on one line, and each other part on a separate line."""
-    counts = [" " * (widths[column] - width(row[column])) + row[column] for column in (2, 3, 4)]
+    counts = [
+        " " * (widths[column] - display_width(row[column])) + row[column] for column in (2, 3, 4)
+    ]
     parts = (row[1], "  ".join([*counts, row[5]]), row[6], row[7])
     padding = (widths[1], sum(widths[2:6]) + 2 * 3, widths[6])
-    cells = [padded(parts[part], padding[part]) for part in layout if part != _COMMIT]
+    cells = [pad(parts[part], padding[part]) for part in layout if part != _COMMIT]
     first = "  ".join(cells)
     if _COMMIT in layout:
-        first += "  " + style.fit(row[7], 4 + width(first) + 2)
+        first += "  " + style.fit(row[7], 4 + display_width(first) + 2)
     mark = style.paint("*", "green") if row[0] else " "
     lines = [f"  {mark} {first.rstrip()}"]
     left_out = (*layout, 2, _COMMIT) if row is _HEADER else layout
@@ -187,12 +191,14 @@ def _row_lines(
     return lines
 
 
-def _posts(view: StatusView, style: Style) -> list[str]:
-    shown = [f"{visible(post.channel)}/{summary(post, view.now)}" for post in view.posts]
+def _posts(view: StatusView, style: TerminalStyle) -> list[str]:
+    shown = [
+        f"{escape_control(post.channel)}/{post_summary(post, view.now)}" for post in view.posts
+    ]
     return ["", "  Posts:", *(f"    {style.fit(line, 4)}" for line in shown)] if shown else []
 
 
-def _counts(facts: BranchFacts) -> tuple[str, str, str, str]:
+def _counts(facts: BranchStatus) -> tuple[str, str, str, str]:
     diff = facts.diff
     return (
         "?" if facts.ahead is None else str(facts.ahead),
@@ -202,13 +208,13 @@ def _counts(facts: BranchFacts) -> tuple[str, str, str, str]:
     )
 
 
-def _last_commit(facts: BranchFacts, now: float) -> str:
+def _last_commit(facts: BranchStatus, now: float) -> str:
     if not facts.branch.oid:
         return "broken ref"
-    return f"{age(now - facts.branch.time)}: {visible(facts.branch.subject)}"
+    return f"{format_age(now - facts.branch.time)}: {escape_control(facts.branch.subject)}"
 
 
-def _describe(found: WorktreeFacts, here: str) -> str:
+def _describe(found: WorktreeStatus, here: str) -> str:
     """A worktree's path, and in brackets what one has to know before one touches it."""
     worktree = found.worktree
     flags = []
@@ -216,23 +222,25 @@ def _describe(found: WorktreeFacts, here: str) -> str:
         flags.append(f"{found.changed} changed")
     if found.untracked:
         flags.append(f"{found.untracked} untracked")
-    if worktree.missing:
+    if worktree.is_missing:
         flags.append("missing")
-    if worktree.fault:
-        flags.append(visible(worktree.fault))
+    if worktree.link_error:
+        flags.append(escape_control(worktree.link_error))
     if not worktree.branches:
         flags.append("detached" if worktree.detached else "no HEAD")
     if worktree.operation:
-        flags.append(_ING[worktree.operation])
-    if worktree.lock is not None:
-        flags.append(f"locked: {visible(worktree.lock)}" if worktree.lock else "locked")
-    if found.users:
-        flags.append(f"in use by process {', '.join(map(str, found.users))}")
-    path = visible(relative(worktree.path, here)) or "?"
+        flags.append(_OPERATION_WORDS[worktree.operation])
+    if worktree.lock_reason is not None:
+        flags.append(
+            f"locked: {escape_control(worktree.lock_reason)}" if worktree.lock_reason else "locked"
+        )
+    if found.pids:
+        flags.append(f"in use by process {', '.join(map(str, found.pids))}")
+    path = escape_control(relative_path(worktree.path, here)) or "?"
     return f"{path} ({', '.join(flags)})" if flags else path
 
 
-_ING = {
+_OPERATION_WORDS = {
     "rebase": "rebasing",
     "merge": "merging",
     "am": "applying patches",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from git_hub_session.refnames import SessionId
 from git_hub_session.typed import Any, NamedTuple
-from git_hub_session.views.view import Answer, Record, Style, record
+from git_hub_session.views.view import TextOutput, Record, TerminalStyle, make_record
 
 
 class UpdateView(NamedTuple):
@@ -15,7 +15,7 @@ class UpdateView(NamedTuple):
     target: str
     dry_run: bool
     exit_code: int = 0
-    faults: tuple[str, ...] = ()
+    diagnostics: tuple[str, ...] = ()
 
     @property
     def changed(self) -> bool:
@@ -30,9 +30,9 @@ class UpdateView(NamedTuple):
         }
 
     def records(self) -> list[Record]:
-        return [record(self.document())]
+        return [make_record(self.document())]
 
-    def lines(self, style: Style, *, quiet: bool) -> Answer:
+    def lines(self, style: TerminalStyle, *, quiet: bool) -> TextOutput:
         would = "Would update session" if self.dry_run else "Session"
         line = f"{would} {self.session}: {self.source} {style.arrow} {self.target}"
-        return Answer([] if quiet else [line])
+        return TextOutput([] if quiet else [line])

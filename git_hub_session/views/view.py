@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from git_hub_session.escape import fitted, visible
+from git_hub_session.escape import truncate, escape_control
 from git_hub_session.session import Config
 from git_hub_session.typed import Any, NamedTuple, Protocol
 
@@ -26,7 +26,7 @@ STATE_COLORS = {
 }
 
 
-class Style(NamedTuple):
+class TerminalStyle(NamedTuple):
     """What the place that we write to can do; `columns` is None where lines need not fit."""
 
     columns: int | None
@@ -43,11 +43,11 @@ class Style(NamedTuple):
         return (
             text
             if self.columns is None
-            else fitted(text, max(self.columns - used, 10), self.ellipsis)
+            else truncate(text, max(self.columns - used, 10), self.ellipsis)
         )
 
 
-class Answer(NamedTuple):
+class TextOutput(NamedTuple):
     """Lines for standard output, and hints to people for standard error."""
 
     out: Sequence[str]
@@ -69,7 +69,7 @@ class View(Protocol):
         """Whether the command changed something: a failure to show it is then no failure."""
 
     @property
-    def faults(self) -> Sequence[str]:
+    def diagnostics(self) -> Sequence[str]:
         """What went wrong on the way, `error: …` or `warning: …`: for standard error, in every form."""
 
     def document(self) -> dict[str, Any]:
@@ -78,11 +78,11 @@ class View(Protocol):
     def records(self) -> list[Record]:
         """The answer as porcelain records."""
 
-    def lines(self, style: Style, *, quiet: bool) -> Answer:
+    def lines(self, style: TerminalStyle, *, quiet: bool) -> TextOutput:
         """The answer as text for people."""
 
 
-def record(document: dict[str, Any]) -> Record:
+def make_record(document: dict[str, Any]) -> Record:
     """What is None, False or an empty list is left out; True is the bare key."""
     found: Record = []
     for key, value in document.items():
@@ -94,25 +94,28 @@ def record(document: dict[str, Any]) -> Record:
     return found
 
 
-def relative(path: str, here: str) -> str:
+def relative_path(path: str, here: str) -> str:
     """`path` as it is called from `here`."""
     return os.path.relpath(path, here) if path else path
 
 
-def described(task: str) -> list[str]:
+def task_lines(task: str) -> list[str]:
     """The lines `  Task: …` of a task that may have more than one."""
     first, *more = task.split("\n")
-    return [f"  Task: {visible(first)}", *(f"        {visible(line)}" for line in more)]
+    return [
+        f"  Task: {escape_control(first)}",
+        *(f"        {escape_control(line)}" for line in more),
+    ]
 
 
-def measured(config: Config) -> list[str]:
+def metric_lines(config: Config) -> list[str]:
     """The lines of what is measured: `  Eval: …`, `  Metric: … (lower)`, `  Baseline: …`, as far as there are any."""
     out = []
     if config.get("eval_cmd"):
-        out.append(f"  Eval: {visible(config.get('eval_cmd'))}")
+        out.append(f"  Eval: {escape_control(config.get('eval_cmd'))}")
     if config.get("metric"):
-        direction = visible(config.get("direction")) or "?"
-        out.append(f"  Metric: {visible(config.get('metric'))} ({direction})")
+        direction = escape_control(config.get("direction")) or "?"
+        out.append(f"  Metric: {escape_control(config.get('metric'))} ({direction})")
     if config.get("baseline"):
-        out.append(f"  Baseline: {visible(config.get('baseline'))}")
+        out.append(f"  Baseline: {escape_control(config.get('baseline'))}")
     return out

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from git_hub_session.worktrees import REMOVING
+from git_hub_session.worktrees import REMOVAL_LOCK
 from tests.cleaning import BRANCH, RESCUE, kept, line, look, removed, saved
 from tests.hub import Hub, Result, snapshot
 from tests.interposed import DIE, Template, interposed, sampled
@@ -338,7 +338,7 @@ def test_a_planted_note_deletes_nothing_else(hub: Hub) -> None:
     (victim / "precious").write_text("precious\n")
     note = hub.top / ".git" / "worktrees" / "agent-1" / "hub-session-removal"
     for text in (f"{victim}\0delete", f"{victim}\0x\0aside", "\0delete", "\xff\n"):
-        note.write_text(f"{REMOVING}\0{text}")
+        note.write_text(f"{REMOVAL_LOCK}\0{text}")
         (where / "new").write_text("new\n")
         result = hub.run("cleanup", "s1")
         assert (result.code, (victim / "precious").exists()) == (0, True)

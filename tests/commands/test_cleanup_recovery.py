@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from git_hub_session.worktrees import REMOVING
+from git_hub_session.worktrees import REMOVAL_LOCK
 from tests.cleaning import BRANCH, RESCUE, kept, line, removed
 from tests.hub import Hub, Result
 from tests.interposed import DIE, interposed
@@ -276,7 +276,7 @@ def test_spawn_puts_back_what_a_killed_cleanup_had_moved_aside(hub: Hub) -> None
     (where / "draft").write_text("an agent's\n")
     trash = where.parent / ".agent-1.hub-trash"
     entry = hub.top / ".git" / "worktrees" / "agent-1"
-    (entry / "hub-session-removal").write_text(f"{REMOVING}\0{trash}\0aside")
+    (entry / "hub-session-removal").write_text(f"{REMOVAL_LOCK}\0{trash}\0aside")
     where.rename(trash)
     state = hub.state()
     state["agents"] = {"agent-1": {"status": "spawning", "attempt": 1}}
@@ -298,7 +298,7 @@ def test_a_file_system_without_links(hub: Hub) -> None:
         "raise OSError(1, 'Operation not permitted')"
     )
     result = interposed(hub, "cleanup", "s1", code=code, only="os.link")
-    assert result == Result(0, removed(where).out, REMOVING)
+    assert result == Result(0, removed(where).out, REMOVAL_LOCK)
     assert not lock.parent.exists()
 
 
@@ -310,7 +310,7 @@ def test_a_lock_whose_note_was_lost(hub: Hub, note: str | None) -> None:
     (where / "draft").write_text("an agent's\n")
     entry = hub.top / ".git" / "worktrees" / "agent-1"
     lock = entry / "locked"
-    lock.write_text(f"{REMOVING}\0{where}\0aside")
+    lock.write_text(f"{REMOVAL_LOCK}\0{where}\0aside")
     if note is not None:
         (entry / "hub-session-removal").write_text(note)
     away = where.rename(f"{where}.away")

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple, TypeVar
 
 import pytest
 
-from git_hub_session.operations.doctor.finding import KINDS
-from git_hub_session.worktrees import REMOVING
+from git_hub_session.operations.doctor.finding import FINDINGS
+from git_hub_session.worktrees import REMOVAL_LOCK
 from tests.hub import NOW, PYTHON, Hub, Result, process_in, snapshot, wait_for
 from tests.interposed import DIE, Template, interposed, sampled
 
@@ -318,7 +318,7 @@ def removal_killed_while_it_deleted(hub: Hub, sid: str) -> Path:
 
 @plant("removal-cut-off", fixed=True)
 def removal_killed_of_whose_note_the_disk_knows_nothing(hub: Hub, sid: str) -> Path:
-    (entry(hub, sid) / "locked").write_text(REMOVING)
+    (entry(hub, sid) / "locked").write_text(REMOVAL_LOCK)
     return hub.worktree(1, sid)
 
 
@@ -326,7 +326,7 @@ def half_removed(hub: Hub, sid: str, step: str) -> Path:
     where = hub.worktree(1, sid)
     own = entry(hub, sid)
     trash = where.parent / f".{own.name}.hub-trash"
-    (own / "hub-session-removal").write_text(f"{REMOVING}\0{trash}\0{step}")
+    (own / "hub-session-removal").write_text(f"{REMOVAL_LOCK}\0{trash}\0{step}")
     where.rename(trash)
     return where
 
@@ -535,7 +535,7 @@ def test_all_of_them_together(hub: Hub) -> None:
 
 def test_every_kind_is_planted_or_tested_alone() -> None:
     alone = {"git-missing", "git-too-old", "cannot-open", "lock-orphaned"}
-    assert {one.code for one in PLANTS.values()} | alone == set(KINDS)
+    assert {one.code for one in PLANTS.values()} | alone == set(FINDINGS)
 
 
 def test_nothing_is_found_at_any_stage_of_a_tournament(hub: Hub) -> None:

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from git_hub_session.operations.recovery import is_locked_for_nothing
-from git_hub_session.worktrees import REMOVING, linked_worktrees
+from git_hub_session.operations.recovery import has_stale_lock
+from git_hub_session.worktrees import REMOVAL_LOCK, linked_worktrees
 from tests.commands.test_doctor import branch_cut_off, edited, entry, found
 from tests.hub import PYTHON, Hub, Result, snapshot, wait_for
 from tests.interposed import interposed
@@ -65,22 +65,22 @@ def test_a_lock_whose_note_is_lost_goes_and_nothing_else(hub: Hub) -> None:
     hub.session("a", agents=2)
     (hub.worktree(1, "a") / "draft").write_text("mine")
     lock = entry(hub, "a") / "locked"
-    lock.write_text(REMOVING)
+    lock.write_text(REMOVAL_LOCK)
     before = snapshot(hub.top / ".git"), snapshot(hub.worktrees)
     assert found(hub, "--fix", code=0) == [("removal-cut-off", str(hub.worktree(1, "a")), True)]
     assert not lock.exists()
-    lock.write_text(REMOVING)
+    lock.write_text(REMOVAL_LOCK)
     assert (snapshot(hub.top / ".git"), snapshot(hub.worktrees)) == before
 
 
 def test_a_lock_that_somebody_took_meanwhile_is_theirs(hub: Hub) -> None:
     where = hub.session("a", agents=1).worktree(1, "a")
     (listed,) = linked_worktrees(str(hub.top / ".git"))
-    (entry(hub, "a") / "locked").write_text(REMOVING)
-    assert is_locked_for_nothing(listed)
+    (entry(hub, "a") / "locked").write_text(REMOVAL_LOCK)
+    assert has_stale_lock(listed)
     hub.git("worktree", "unlock", where)
     hub.git("worktree", "lock", "--reason", "mine", where)
-    assert not is_locked_for_nothing(listed)
+    assert not has_stale_lock(listed)
 
 
 def test_a_rewritten_state_knows_what_the_agents_started_from(hub: Hub) -> None:
@@ -416,7 +416,7 @@ def test_a_removals_lock_on_a_detached_worktree_goes_too(hub: Hub) -> None:
     edited(hub, "a", agents={"agent-1": {"status": "ready", "worktree": str(where)}})
     hub.git("checkout", "-q", "--detach", cwd=where)
     lock = entry(hub, "a") / "locked"
-    lock.write_text(REMOVING)
+    lock.write_text(REMOVAL_LOCK)
     assert found(hub, "--fix", code=1) == [
         ("removal-cut-off", str(where), True),
         ("worktree-off-branch", str(where), False),
@@ -533,7 +533,7 @@ def test_a_detached_worktree_in_the_middle_of_a_merge_gets_its_branch(hub: Hub) 
 def test_a_detached_worktree_that_is_aside_is_put_back(hub: Hub) -> None:
     where, _ = detached_and_finished(hub)
     trash = where.parent / ".agent-1.hub-trash"
-    (entry(hub, "a") / "hub-session-removal").write_text(f"{REMOVING}\0{trash}\0aside")
+    (entry(hub, "a") / "hub-session-removal").write_text(f"{REMOVAL_LOCK}\0{trash}\0aside")
     where.rename(trash)
     assert ("removal-cut-off", str(where), True) in found(hub, "--fix", code=1)
     assert (where / ".env").read_text() == "KEY\n"

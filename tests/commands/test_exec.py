@@ -10,7 +10,7 @@ import subprocess
 
 import pytest
 
-from git_hub_session.procfs import told
+from git_hub_session.procfs import pids_with_environment
 from tests.hub import Hub, Result, is_alive, snapshot, wait_for
 
 
@@ -191,7 +191,7 @@ def test_an_interrupt_while_they_are_started(hub: Hub) -> None:
         result = hub.run("exec", "-q", "s1", "--", "sh", "-c", "kill -INT $PPID; exec sleep 300")
         assert result == Result(128 + signal.SIGINT)  # as git says it
         run = hub.directory() / "output" / f"exec-{number}"
-        assert told({"HUB_RUN": str(run)}) == []
+        assert pids_with_environment({"HUB_RUN": str(run)}) == []
 
 
 def test_more_agents_than_files(hub: Hub) -> None:

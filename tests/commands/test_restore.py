@@ -14,7 +14,7 @@ import pytest
 
 from git_hub_session.operations.archive import archived_attempts
 from git_hub_session.refnames import AgentBranch, SessionId
-from git_hub_session.worktrees import REMOVING
+from git_hub_session.worktrees import REMOVAL_LOCK
 from tests.cleaning import BRANCH, RESCUE, everything, look
 from tests.hub import Hub, Result
 from tests.interposed import DIE, Template, interposed, sampled
@@ -572,7 +572,7 @@ def test_after_a_cleanup_that_was_killed(hub: Hub, step: str) -> None:
     assert died.code == -9, died
     assert not where.exists()
     note = (hub.top / ".git" / "worktrees" / "agent-1" / "hub-session-removal").read_bytes()
-    assert note.startswith(f"{REMOVING}\0".encode())
+    assert note.startswith(f"{REMOVAL_LOCK}\0".encode())
     assert note.endswith(f"\0{step}".encode())
     assert hub.run("restore", "-q", "s1") == Result(0)
     assert look(hub, where) == before

@@ -17,8 +17,8 @@ from typing import NamedTuple
 
 import pytest
 
-from git_hub_session.procfs import openers, told
-from git_hub_session.sidebyside import processors
+from git_hub_session.procfs import pids_with_open_directory, pids_with_environment
+from git_hub_session.sidebyside import cpu_count
 from tests.hub import CHECKOUT, PYTHON, Hub, Result, snapshot, wait_for
 from tests.interposed import LONG
 from tests.invariants import whole
@@ -168,7 +168,7 @@ CLEANUP, RESTORE, ARCHIVE = (
 )
 SLOW = {"clean": lambda hub, gate: filtered(hub, gate, "clean"),
         "smudge": lambda hub, gate: filtered(hub, gate, "smudge")}  # fmt: skip
-SIDE_BY_SIDE = min(2, processors())  # how many of the two worktrees are made at once
+SIDE_BY_SIDE = min(2, cpu_count())  # how many of the two worktrees are made at once
 CASES = {
     "merge, asks a hook": Case(MERGE, evaluated, in_hook("commit-msg"), is_merged),
     "merge, locks the branch": Case(MERGE, evaluated, changes("refs/heads/main"), is_merged, True),
@@ -219,7 +219,7 @@ def send(process: subprocess.Popen[bytes], sent: str) -> None:
 def end_of(hub: Hub, process: subprocess.Popen[bytes]) -> Result:
     """How it ends, and nothing that belongs to it lives on."""
     out, err = process.communicate(timeout=60)
-    wait_for(lambda: not told({"HOME": hub.environ["HOME"]}))
+    wait_for(lambda: not pids_with_environment({"HOME": hub.environ["HOME"]}))
     return Result(process.returncode, out.decode(), err.decode())
 
 
@@ -327,7 +327,7 @@ def test_a_post_that_waits(hub: Hub, waits: str, sent: str) -> None:
         held = os.open(board, os.O_RDONLY)
         fcntl.flock(held, fcntl.LOCK_EX)
         with called(hub, *post, "-m", "second") as process:
-            wait_for(lambda: process.pid in openers(str(board)))
+            wait_for(lambda: process.pid in pids_with_open_directory(str(board)))
             send(process, sent)
             assert end_of(hub, process) == Result(-SIGNALS[sent][0])
         os.close(held)

@@ -6,36 +6,36 @@ import json
 import re
 from collections.abc import Iterator
 
-from git_hub_session.documents import TooLarge, encode_document, parse_document
+from git_hub_session.documents import TooLarge, encode_json, parse_json
 from git_hub_session.errors import Damaged
 from git_hub_session.refnames import SessionId
-from git_hub_session.render.machine import as_json, as_porcelain
+from git_hub_session.render.machine import to_json, to_porcelain
 from git_hub_session.session import (
     Config,
     Session,
-    advanced,
+    with_transition,
     read_state,
     with_agents,
     with_evaluation,
     with_rescues,
     with_work,
 )
-from git_hub_session.states import NEXT
-from git_hub_session.views.list import Listed, ListView
+from git_hub_session.states import TRANSITIONS
+from git_hub_session.views.list import SessionRow, ListView
 from git_hub_session.views.log import LogView
-from git_hub_session.views.view import Style, View
+from git_hub_session.views.view import TerminalStyle, View
 
 AT = "2026-03-17T14:30:22.000000+00:00"
 NOW = 1773757822.0
 COMMIT = "1a" * 20
-STYLE = Style(None, False, "->", "...")
+STYLE = TerminalStyle(None, False, "->", "...")
 NEVER = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
 
 def one_input(data: bytes) -> None:
     """Read `data` as the store does, and do with it what the commands do."""
     try:
-        document = parse_document("state.json", data)
+        document = parse_json("state.json", data)
         session = Session(SessionId("s1"), Config({}), read_state(document), document)
     except Damaged as fault:
         assert fault.message.startswith("state.json: "), fault.message
@@ -57,13 +57,15 @@ def _look(session: Session) -> None:
         assert (result.rank, result.agent) >= (1, 0)
         assert result.metric is None or abs(result.metric) <= 1e300
     for name in session.agents:
-        assert isinstance(session.agent(name), dict)
+        assert isinstance(session.agent_record(name), dict)
 
 
 def _changes(session: Session) -> Iterator[Session]:
-    for target in NEXT[session.state]:
+    for target in TRANSITIONS[session.state]:
         try:
-            yield advanced(session, target, at=AT, by="Ada <a@b>", verb="update", reason="why")
+            yield with_transition(
+                session, target, at=AT, by="Ada <a@b>", verb="update", reason="why"
+            )
         except Damaged as fault:
             assert fault.message == "state.json: its history is not a list"
     yield with_agents(session, {"agent-1": {"status": "ready"}}, at=AT)
@@ -78,22 +80,22 @@ def _changes(session: Session) -> Iterator[Session]:
 def _write(session: Session) -> None:
     """It reads back as what it is."""
     try:
-        data = encode_document(session.document)
+        data = encode_json(session.document)
     except TooLarge:
         return
-    assert parse_document("state.json", data) == session.document
+    assert parse_json("state.json", data) == session.document
 
 
 def _show(session: Session) -> None:
     """Nothing drives the terminal, and JSON and porcelain stay what they are."""
-    listed = ListView((Listed.of(session),), NOW)
+    listed = ListView((SessionRow.of(session),), NOW)
     history = LogView(session.id, session.history, NOW)
     views: tuple[View, ...] = (listed, history)
     for view in views:
         answer = view.lines(STYLE, quiet=False)
-        shown = [*answer.out, *answer.err, *view.faults]
+        shown = [*answer.out, *answer.err, *view.diagnostics]
         assert not any(NEVER.search(line) or "\n" in line for line in shown), shown
-        assert json.loads(as_json(view)) == view.document()
+        assert json.loads(to_json(view)) == view.document()
         for nul, end in ((False, b"\n"), (True, b"\0")):
-            fields = as_porcelain(view, nul=nul).count(end)
+            fields = to_porcelain(view, nul=nul).count(end)
             assert fields == sum(len(record) + 1 for record in view.records())

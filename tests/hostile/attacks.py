@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from git_hub_session.worktrees import REMOVING
+from git_hub_session.worktrees import REMOVAL_LOCK
 from tests.hostile.world import World
 from tests.stores import CREATED
 
@@ -394,9 +394,9 @@ def a_head_that_leads_up(world: World) -> None:
 def a_removal_of_what_is_outside(world: World) -> None:
     note = world.entry() / "hub-session-removal"
     shutil.rmtree(world.worktree())  # as if only the rest had to be deleted
-    note.write_text(f"{REMOVING}\0{world.outside}/plain\0delete")
+    note.write_text(f"{REMOVAL_LOCK}\0{world.outside}/plain\0delete")
     (world.entry("agent-2") / "hub-session-removal").write_text(
-        f"{REMOVING}\0{world.outside}/plain\0aside"
+        f"{REMOVAL_LOCK}\0{world.outside}/plain\0aside"
     )
 
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from git_hub_session.documents import LIMIT, TooLarge, encode_document, parse_document
+from git_hub_session.documents import LIMIT, TooLarge, encode_json, parse_json
 from git_hub_session.errors import Damaged
-from git_hub_session.gitignore import TooManyRules, parse_rules
+from git_hub_session.gitignore import IgnoreFileTooLarge, parse_ignore_file
 from git_hub_session.heads import reflog_commits
-from git_hub_session.regular import find_special, regular
+from git_hub_session.regular import find_special, open_regular
 from git_hub_session.worktrees import linked_worktrees
 from tests.hub import Hub, Result
 
@@ -46,9 +46,9 @@ def test_nobody_writes_what_nobody_could_read(hub: Hub) -> None:
     )
     assert state.read_text() == text
     with pytest.raises(TooLarge):
-        encode_document(json.loads(text))
+        encode_json(json.loads(text))
     small = {"a": [[0] * 9]}
-    assert parse_document("x", encode_document(small)) == small
+    assert parse_json("x", encode_json(small)) == small
 
 
 def test_out_of_memory_is_said(hub: Hub) -> None:
@@ -90,8 +90,8 @@ def test_a_nul_in_an_entry_is_a_damaged_entry(hub: Hub) -> None:
     entry = hub.top / ".git" / "worktrees" / "agent-1"
     (entry / "gitdir").write_bytes(b"/x\0y/.git\n")
     first, second = linked_worktrees(str(hub.top / ".git"))
-    assert (first.path, first.fault) == ("", "its entry 'agent-1' does not say where it is")
-    assert second.fault == ""
+    assert (first.path, first.link_error) == ("", "its entry 'agent-1' does not say where it is")
+    assert second.link_error == ""
     (entry / "HEAD").write_bytes(b"ref: refs/heads/hub/s1/agent-1\0/x\n")
     assert linked_worktrees(str(hub.top / ".git"))[0].head == ""
     assert hub.run("path", "s1", "2").code == 0
@@ -123,7 +123,7 @@ def test_a_pipe_where_git_would_read(hub: Hub) -> None:
             f"fatal: '{path}' is not a file\nhint: git itself would wait for it: remove it\n",
         )
         with pytest.raises(OSError, match="not a regular file"):
-            regular(str(path), os.O_RDONLY)
+            open_regular(str(path), os.O_RDONLY)
         path.unlink()
         if kept is not None:
             path.write_bytes(kept)
@@ -146,9 +146,9 @@ def test_the_null_device_where_git_would_read(hub: Hub) -> None:
 
 def test_rules_that_were_made_to_take_for_ever(hub: Hub) -> None:
     """A worktree whose .gitignore nobody reads to its end is kept."""
-    with pytest.raises(TooManyRules):
-        parse_rules(b"\n" * 20_001)
-    assert len(parse_rules(b"a\n" * 1000)) == 1000
+    with pytest.raises(IgnoreFileTooLarge):
+        parse_ignore_file(b"\n" * 20_001)
+    assert len(parse_ignore_file(b"a\n" * 1000)) == 1000
     hub.session("s1", agents=1)
     (hub.worktree(1) / ".gitignore").write_text("x\n" * 20_001)
     kept = hub.run("cleanup", "s1")
@@ -173,4 +173,4 @@ def test_the_last_of_a_board_of_megabytes(hub: Hub) -> None:
 def test_not_an_object_and_not_json() -> None:
     for data in (b"[]", b"7", b"", b"{} {}", b'{"a": NaN}', b'{"a": 1e999}', b"\xff", b"\0"):
         with pytest.raises(Damaged, match=r"^state\.json: "):
-            parse_document("state.json", data)
+            parse_json("state.json", data)

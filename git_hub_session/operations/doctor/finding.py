@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from git_hub_session.typed import NamedTuple
 
-KINDS = {
+FINDINGS = {
     # the place
     "git-missing": "git cannot be started",
     "git-too-old": "git lacks what some commands need",
@@ -64,5 +64,5 @@ class Finding(NamedTuple):
     """What --fix does, as a command ("remove the entry"); '' where it leaves it alone."""
     advice: str = ""
     """What a person can do, where --fix does nothing: something to type, if that is possible."""
-    entry: str = ""
+    git_dir: str = ""
     """The entry of the worktree that it is about: paths can be in two of them."""

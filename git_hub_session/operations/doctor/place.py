@@ -10,37 +10,37 @@ from git_hub_session import hub
 from git_hub_session.board import Board
 from git_hub_session.errors import GitFailed, HubError
 from git_hub_session.operations.checkout import Checkout
-from git_hub_session.operations.doctor.facts import Facts
+from git_hub_session.operations.doctor.facts import HubSnapshot
 from git_hub_session.operations.doctor.finding import Finding
 
 _SHOWN = 3  # as many examples as one reads
 
 
-def look(facts: Facts) -> Iterator[Finding]:
+def look(facts: HubSnapshot) -> Iterator[Finding]:
     """All of it."""
-    yield from _git(facts)
-    if facts.closed is not None:
-        fault = facts.closed
+    yield from check_git(facts)
+    if facts.open_error is not None:
+        fault = facts.open_error
         yield Finding("cannot-open", "the repository", fault.message, advice=fault.hint)
-    top = facts.scene.place.hub
-    if facts.refusal is not None:
+    top = facts.project.paths.hub
+    if facts.hub_error is not None:
         yield Finding(
             "hub-damaged",
             top,
-            facts.refusal.message,
+            facts.hub_error.message,
             advice=f"look where it leads, then: rm {quote(top)}",
         )
         return
-    yield from _commits(facts, top)
+    yield from check_tracked_hub(facts, top)
     if os.path.isdir(top):
-        yield from _board(top)
-        yield from _strays(facts, top)
-    yield from _folded(facts)
+        yield from check_board(top)
+        yield from check_invalid_entries(facts, top)
+    yield from check_case_conflicts(facts)
 
 
-def _git(facts: Facts) -> Iterator[Finding]:
+def check_git(facts: HubSnapshot) -> Iterator[Finding]:
     try:
-        version, lacking = facts.scene.git.lacking()
+        version, lacking = facts.project.git.missing_features()
     except HubError as fault:
         if fault.code == "git-missing":
             yield Finding("git-missing", "git", fault.message, advice=fault.hint)
@@ -51,10 +51,10 @@ def _git(facts: Facts) -> Iterator[Finding]:
         yield Finding("git-too-old", "git", evidence, advice="put a newer git on PATH")
 
 
-def _commits(facts: Facts, top: str) -> Iterator[Finding]:
+def check_tracked_hub(facts: HubSnapshot, top: str) -> Iterator[Finding]:
     """Sessions that are part of a commit, or may become one: each checkout gets them, and none of them is the hub."""
-    place = facts.scene.place
-    main, name = place.main_worktree, _within(place.main_worktree, top)
+    place = facts.project.paths
+    main, name = place.main_worktree, _hub_path_in_worktree(place.main_worktree, top)
     if not name:
         return
     around = Checkout(place.common_dir, main)
@@ -66,13 +66,13 @@ def _commits(facts: Facts, top: str) -> Iterator[Finding]:
             advice=f"cp -r {quote(top)} {quote(top)}.copy; "
             f"git -C {quote(main)} rm -r -q --cached {quote(name)}",
         )
-    elif os.path.isdir(top) and not (hub.is_ignored(top) or _is_ignored(facts, around, name)):
+    elif os.path.isdir(top) and not (hub.has_gitignore(top) or _is_ignored(facts, around, name)):
         evidence = "it has no .gitignore: 'git add -A' and 'git clean' take the sessions"
         yield Finding("hub-not-ignored", top, evidence, fix="write one")
     for worktree in facts.worktrees:
         copy = os.path.join(worktree.path, name)
         is_copy = worktree.path and os.path.isdir(f"{copy}/sessions")
-        if is_copy and _is_tracked(facts, Checkout(worktree.entry, worktree.path), name):
+        if is_copy and _is_tracked(facts, Checkout(worktree.git_dir, worktree.path), name):
             yield Finding(
                 "hub-copied",
                 copy,
@@ -81,24 +81,24 @@ def _commits(facts: Facts, top: str) -> Iterator[Finding]:
             )
 
 
-def _within(main: str, top: str) -> str:
+def _hub_path_in_worktree(main: str, top: str) -> str:
     """How the hub is called in the main worktree, '' where it lies elsewhere."""
     name = os.path.relpath(os.path.realpath(top), main) if main else ".."
     return "" if name.startswith("..") or name.split("/")[0] == ".git" else name
 
 
-def _is_tracked(facts: Facts, around: Checkout, name: str) -> bool:
+def _is_tracked(facts: HubSnapshot, around: Checkout, name: str) -> bool:
     words = ["ls-files", "-z", "--", f":(top,literal){name}/sessions"]
     try:
-        return bool(facts.scene.git.run(words, environ=around.environ(), cwd=around.path))
+        return bool(facts.project.git.run(words, environ=around.environ(), cwd=around.path))
     except (HubError, OSError):
         return False  # said already
 
 
-def _is_ignored(facts: Facts, around: Checkout, name: str) -> bool:
+def _is_ignored(facts: HubSnapshot, around: Checkout, name: str) -> bool:
     words = ["check-ignore", "-q", "--", f"{name}/sessions"]
     try:
-        facts.scene.git.run(words, environ=around.environ(), cwd=around.path)
+        facts.project.git.run(words, environ=around.environ(), cwd=around.path)
     except GitFailed as fault:
         return fault.status != 1
     except HubError:
@@ -106,7 +106,7 @@ def _is_ignored(facts: Facts, around: Checkout, name: str) -> bool:
     return True
 
 
-def _board(top: str) -> Iterator[Finding]:
+def check_board(top: str) -> Iterator[Finding]:
     board = Board(top)
     try:
         for channel in board.channels():
@@ -129,11 +129,11 @@ def _board(top: str) -> Iterator[Finding]:
         )
 
 
-def _strays(facts: Facts, top: str) -> Iterator[Finding]:
-    for name in hub.half_made(top):
+def check_invalid_entries(facts: HubSnapshot, top: str) -> Iterator[Finding]:
+    for name in hub.incomplete_sessions(top):
         path, fix = f"{top}/sessions/{name}", "delete it"
         yield Finding("half-made-session", path, "left by an init that was cut off", fix=fix)
-    for stray in facts.strays:
+    for stray in facts.invalid_entries:
         yield Finding(
             "not-a-session",
             f"{top}/sessions/{stray.id}",
@@ -142,7 +142,7 @@ def _strays(facts: Facts, top: str) -> Iterator[Finding]:
         )
 
 
-def _folded(facts: Facts) -> Iterator[Finding]:
+def check_case_conflicts(facts: HubSnapshot) -> Iterator[Finding]:
     alike: dict[str, list[str]] = {}
     for sid in facts.sessions:
         alike.setdefault(sid.lower(), []).append(sid)
