@@ -49,7 +49,7 @@ long: $(READY)
 	HUB_TEST_LONG=1 $(BIN)/python -m pytest -n 2 tests -k 'killed or at_once or random or hostile or environs or faults'
 
 # Coverage-guided, SECONDS for each harness, in a venv of its own. What it finds is a file crash-*,
-# which belongs into tests/fuzz/corpus, that `make test` runs; what it learns stays in build/fuzz.
+# which belongs into tests/security/fuzz/corpus, that `make test` runs; what it learns stays in build/fuzz.
 FUZZ := build/fuzz
 $(FUZZ)/.ready: pyproject.toml
 	$(PYTHON) -m venv $(FUZZ)/venv
@@ -59,8 +59,8 @@ $(FUZZ)/.ready: pyproject.toml
 
 fuzz: $(FUZZ)/.ready
 	set -e; for harness in configfile session; do mkdir -p $(FUZZ)/$$harness; \
-		$(FUZZ)/venv/bin/python -m tests.fuzz $$harness -max_total_time=$(SECONDS) -max_len=4096 \
-			-dict=tests/fuzz/$$harness.dict $(FUZZ)/$$harness tests/fuzz/corpus/$$harness; done
+		$(FUZZ)/venv/bin/python -m tests.security.fuzz $$harness -max_total_time=$(SECONDS) -max_len=4096 \
+			-dict=tests/security/fuzz/$$harness.dict $(FUZZ)/$$harness tests/security/fuzz/corpus/$$harness; done
 
 # Random commands and random git beside each other; SOAK_SEED repeats what a run chose.
 soak: $(READY)
@@ -72,17 +72,17 @@ lint: $(READY)
 	$(BIN)/mypy
 	sh -n bin/git-hub-session
 
-# Lint, types, and every test, with the branches of the package that they run (tests/measured.py).
+# Lint, types, and every test, with the branches of the package that they run (tests/support/coverage.py).
 COVERAGE := 95
 TOLD := $(CURDIR)/.coverage/told
 
 check: lint
 	rm -rf .coverage
 	mkdir -p '$(TOLD)'
-	$(BIN)/python -m tests.measured prepare
+	$(BIN)/python -m tests.support.coverage prepare
 	MEASURED_INTO='$(TOLD)' $(BIN)/python -m pytest -n 2 tests
-	$(BIN)/python -m tests.measured collect '$(TOLD)'
-	$(BIN)/python -m tests.measured report $(COVERAGE)
+	$(BIN)/python -m tests.support.coverage collect '$(TOLD)'
+	$(BIN)/python -m tests.support.coverage report $(COVERAGE)
 
 format: $(READY)
 	$(BIN)/ruff format .

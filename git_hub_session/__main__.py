@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 
-from git_hub_session.typed import NoReturn
+from git_hub_session._typing import NoReturn
 
 
 def command() -> NoReturn:
@@ -12,7 +12,7 @@ def command() -> NoReturn:
     # Until cli hears signals itself ^C simply ends us, as it does git, in place of a traceback.
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-    from git_hub_session.cli import run_and_exit
+    from git_hub_session.main import run_and_exit
 
     run_and_exit()
 

@@ -62,3 +62,11 @@ class GitFailed(HubError):
         return (
             self.status < 0 or self.status > GIT_FATAL
         )  # a shell adds the signal's number to that
+
+
+def describe(fault: HubError | OSError) -> str:
+    """What a fault says, without a number that says nothing to people."""
+    if not isinstance(fault, OSError):
+        return fault.message
+    where = f": '{fault.filename}'" if fault.filename else ""
+    return f"{fault.strerror or fault}{where}"

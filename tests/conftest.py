@@ -12,14 +12,14 @@ from typing import Any
 
 import pytest
 
-from tests import measured
-from tests.hub import Hub, new_hub, peer, sealed_environment
+from tests.support import coverage
+from tests.support.hub import Hub, new_hub, peer, sealed_environment
 
-measured.take_over()
+coverage.take_over()
 # What a script started with & ignores ^C, and so would all that the tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGQUIT, signal.SIG_DFL)
-pytest.register_assert_rewrite("tests.cleaning", "tests.faults.scenes")
+pytest.register_assert_rewrite("tests.support.cleanup", "tests.support.crash_scenarios")
 
 
 @pytest.fixture

@@ -20,8 +20,8 @@ from pathlib import Path
 from random import Random
 from tempfile import mkdtemp
 
-from tests.hub import Result, new_hub, sealed_environment
-from tests.invariants import lost, whole
+from tests.support.hub import Result, new_hub, sealed_environment
+from tests.support.invariants import lost, whole
 
 WORKERS = 4
 ROUND = 5.0  # seconds in which something is begun

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.bench import Row
-from tests.hub import CHECKOUT, PYTHON, Hub, peer
+from tests.support.hub import CHECKOUT, PYTHON, Hub, peer
 
 pytestmark = pytest.mark.skipif(
     not (Path(PYTHON).parent / "git-hub-session").exists(), reason="measures the installed command"

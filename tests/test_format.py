@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import re
 
-from git_hub_session.board import Board
-from git_hub_session.configfile import parse_config, render_config
-from git_hub_session.operations.measure import EVAL_LOCK as EVAL_LOCK
-from git_hub_session.operations.returns import RESTORE_LOCK as RESTORE_LOCK
-from git_hub_session.posts import parse_post, render_post
-from git_hub_session.session import CONFIG_KEYS
-from git_hub_session.states import TRANSITIONS
-from tests.hub import CHECKOUT, Hub
+from git_hub_session.board.board import Board
+from git_hub_session.board.posts import parse_post, render_post
+from git_hub_session.session.config_file import parse_config, render_config
+from git_hub_session.session.model import CONFIG_KEYS
+from git_hub_session.session.state import TRANSITIONS
+from git_hub_session.worktree.locks import EVAL_LOCK as EVAL_LOCK
+from git_hub_session.worktree.locks import RESTORE_LOCK as RESTORE_LOCK
+from tests.support.hub import CHECKOUT, Hub
 
 FORMAT = (CHECKOUT / "docs" / "format.md").read_text()
 

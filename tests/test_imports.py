@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.hub import CHECKOUT, PYTHON, UNMEASURED, Hub, Result
+from tests.support.hub import CHECKOUT, PYTHON, UNMEASURED, Hub, Result
 
 # Milliseconds of every start, measured: pygit2 70, PyYAML 17, subprocess 12, argparse 9.
 HEAVY = ("pygit2", "yaml", "subprocess", "argparse", "difflib")
@@ -15,7 +15,7 @@ HEAVY = ("pygit2", "yaml", "subprocess", "argparse", "difflib")
 _PROBE = """\
 import sys
 sys.path.insert(0, sys.argv.pop(1))
-from git_hub_session.cli import main
+from git_hub_session.main import main
 code = main()
 import json
 print(json.dumps([code, sorted(sys.modules)]), file=sys.stderr)
@@ -28,7 +28,7 @@ def loaded(hub: Hub, *words: str, cwd: Path | None = None) -> set[str]:
     result = hub.call(*probe, *words, cwd=cwd, environ=UNMEASURED)
     code, modules = json.loads(result.err.splitlines()[-1])
     assert (code, result.code) == (0, 0), result
-    assert "git_hub_session.cli" in modules
+    assert "git_hub_session.main" in modules
     return set(modules)
 
 
@@ -96,7 +96,7 @@ def test_only_the_command_that_is_asked_for_is_loaded(hub: Hub) -> None:
     commands = {name for name in modules if name.startswith("git_hub_session.commands.")}
     assert commands == {"git_hub_session.commands.list"}
     assert not {name for name in modules if name.startswith("git_hub_session.operations")}
-    assert "git_hub_session.trace" not in modules
+    assert "git_hub_session.system.trace" not in modules
 
 
 def test_without_pygit2_what_does_not_look_works(hub: Hub, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.hub import CHECKOUT
+from tests.support.hub import CHECKOUT
 
 PACKAGE = CHECKOUT / "git_hub_session"
 

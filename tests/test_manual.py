@@ -14,12 +14,12 @@ from typing import Any
 
 import pytest
 
-from git_hub_session import cli
+from git_hub_session import main
+from git_hub_session.cli.options import DRY_RUN, FORMAT, HELP, JOBS, QUIET, TIMEOUT, Option, Usage
 from git_hub_session.commands import COMMANDS
+from git_hub_session.doctor.finding import FINDINGS
 from git_hub_session.errors import HubError, Refused, UsageError
-from git_hub_session.operations.doctor.finding import FINDINGS
-from git_hub_session.options import DRY_RUN, FORMAT, HELP, JOBS, QUIET, TIMEOUT, Option, Usage
-from tests.hub import CHECKOUT, Hub, Result
+from tests.support.hub import CHECKOUT, Hub, Result
 
 PAGE = CHECKOUT / "man" / "git-hub-session.1"
 SHARED = (DRY_RUN, QUIET, JOBS, TIMEOUT, *FORMAT, HELP)
@@ -208,7 +208,7 @@ def test_the_exit_statuses_are_those_of_the_program() -> None:
     signals = [128 + number for number in (SIGINT, SIGPIPE, SIGTERM)]
     answers = [0, Refused.exit_code, HubError.exit_code, UsageError.exit_code]
     heads = " , ".join(items(sections()["EXIT STATUS"][""]))
-    assert [int(head) for head in heads.split(" , ")] == [*answers, *signals, cli.BUG]
+    assert [int(head) for head in heads.split(" , ")] == [*answers, *signals, main.BUG]
 
 
 def test_every_key_of_json_is_named(hub: Hub) -> None:

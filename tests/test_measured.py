@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from coverage import CoverageData
 
-from tests.hub import CHECKOUT, PYTHON, UNMEASURED, Hub, Result
-from tests.measured import VARIABLE
+from tests.support.coverage import VARIABLE
+from tests.support.hub import CHECKOUT, PYTHON, UNMEASURED, Hub, Result
 
 PROGRAM = '''\
 """Every way in, through and out."""
@@ -114,7 +114,7 @@ def arcs(hub: Hub, program: Path, way: str, code: int = 0) -> set[tuple[int, int
     """What is told of a run of the program."""
     told = program.parent / way
     told.mkdir()
-    run = (PYTHON, "-c", START, CHECKOUT / "tests" / "measured.py", program, way)
+    run = (PYTHON, "-c", START, CHECKOUT / "tests" / "support" / "coverage.py", program, way)
     assert hub.call(*run, environ={VARIABLE: str(told)}) == Result(code)
     found: set[tuple[int, int]] = set()
     for file in told.iterdir():

@@ -6,7 +6,7 @@ import re
 
 from git_hub_session import __version__
 from git_hub_session.commands import COMMANDS
-from tests.hub import CHECKOUT, Hub
+from tests.support.hub import CHECKOUT, Hub
 
 README = (CHECKOUT / "README.md").read_text()
 CHANGELOG = (CHECKOUT / "CHANGELOG.md").read_text()

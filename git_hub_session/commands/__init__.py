@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from git_hub_session.typed import NamedTuple
+from git_hub_session._typing import NamedTuple
 
 
 class Command(NamedTuple):

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from git_hub_session.clock import parse_iso, parse_duration
-from git_hub_session.context import Context
+from git_hub_session._typing import Any, NamedTuple
+from git_hub_session.cleanup.cleanup import clean_up_session, failed_report, preview_cleanup
+from git_hub_session.cleanup.options import read_cleanup_options
+from git_hub_session.cleanup.report import CleanupReport
+from git_hub_session.cli.context import Context
+from git_hub_session.cli.options import DRY_RUN, FORMAT, QUIET, Arguments, Option, Usage
+from git_hub_session.cli.view import Record, TerminalStyle, TextOutput
+from git_hub_session.commands._cleanup_report import (
+    kept_lines,
+    report_fields,
+    report_lines,
+    report_records,
+    report_warnings,
+)
 from git_hub_session.errors import HubError, UsageError
-from git_hub_session.operations.cleanup import clean_up_session, failed_report, preview_cleanup
-from git_hub_session.operations.neighbors import Neighbors
-from git_hub_session.operations.policy import read_cleanup_options
-from git_hub_session.operations.report import CleanupReport
-from git_hub_session.options import DRY_RUN, FORMAT, QUIET, Arguments, Option, Usage
-from git_hub_session.refnames import SessionId
-from git_hub_session.states import FINISHED
-from git_hub_session.store import UnreadableSession
-from git_hub_session.views.cleanup import CleanupView
+from git_hub_session.git.ref_names import SessionId
+from git_hub_session.session.state import FINISHED
+from git_hub_session.session.store import UnreadableSession
+from git_hub_session.util.clock import parse_duration, parse_iso
+from git_hub_session.worktree.neighbors import Neighbors
 
 USAGE = Usage(
     ("cleanup [<options>] [<id>...]", "cleanup [<options>] --finished [--older-than <age>]"),
@@ -87,3 +95,39 @@ def _selected_sessions(context: Context, args: Arguments) -> list[SessionId]:
         if older_than is None or (updated is not None and updated <= limit):
             found.append(session.id)
     return found
+
+
+class CleanupView(NamedTuple):
+    """What was removed, saved, kept and archived, session by session; or would be."""
+
+    reports: tuple[CleanupReport, ...]
+    dry_run: bool
+
+    @property
+    def changed(self) -> bool:
+        return not self.dry_run
+
+    @property
+    def exit_code(self) -> int:
+        return 0 if all(report.is_complete for report in self.reports) else 1
+
+    @property
+    def diagnostics(self) -> tuple[str, ...]:
+        return tuple(fault for report in self.reports for fault in report_warnings(report))
+
+    def document(self) -> dict[str, Any]:
+        return {
+            "dry_run": self.dry_run,
+            "sessions": [report_fields(report) for report in self.reports],
+        }
+
+    def records(self) -> list[Record]:
+        return [record for report in self.reports for record in report_records(report)]
+
+    def lines(self, style: TerminalStyle, *, quiet: bool) -> TextOutput:
+        if quiet:
+            return TextOutput([], [line for one in self.reports for line in kept_lines(one, style)])
+        if not self.reports:
+            return TextOutput([], ["no session to clean up"])
+        told = [report_lines(report, style, dry_run=self.dry_run) for report in self.reports]
+        return TextOutput([line for lines in told for line in lines])

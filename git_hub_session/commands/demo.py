@@ -14,10 +14,11 @@ from shlex import quote
 from shutil import rmtree
 from tempfile import mkdtemp
 
-from git_hub_session.context import Context
+from git_hub_session._typing import Any, NamedTuple
+from git_hub_session.cli.context import Context
+from git_hub_session.cli.options import Arguments, Option, Usage
+from git_hub_session.cli.view import Record, TerminalStyle, TextOutput, make_record
 from git_hub_session.errors import HubError
-from git_hub_session.options import Arguments, Option, Usage
-from git_hub_session.views.demo import DemoView
 
 USAGE = Usage(
     ("demo [--keep]",),
@@ -209,3 +210,20 @@ def _program(path: str, text: str) -> None:
 def _write(path: str, text: str) -> None:
     with open(path, "w", encoding="utf-8") as file:
         file.write(text)
+
+
+class DemoView(NamedTuple):
+    """A demonstration that has shown itself; nothing is left to say."""
+
+    exit_code: int
+    changed: bool = True
+    diagnostics: tuple[str, ...] = ()
+
+    def document(self) -> dict[str, Any]:
+        return {"exit_code": self.exit_code}
+
+    def records(self) -> list[Record]:
+        return [make_record(self.document())]
+
+    def lines(self, style: TerminalStyle, *, quiet: bool) -> TextOutput:
+        return TextOutput([])

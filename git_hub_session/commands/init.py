@@ -5,16 +5,25 @@ from __future__ import annotations
 import os
 import re
 
-from git_hub_session.clock import format_iso
-from git_hub_session.context import Context
+from git_hub_session._typing import Any, NamedTuple
+from git_hub_session.cli.context import Context
+from git_hub_session.cli.options import DRY_RUN, FORMAT, QUIET, Arguments, Option, Usage
+from git_hub_session.cli.view import (
+    Record,
+    TerminalStyle,
+    TextOutput,
+    make_record,
+    metric_lines,
+    relative_path,
+    task_lines,
+)
 from git_hub_session.errors import HubError, UsageError
-from git_hub_session.operations.create import resolve_base_branch, create_session, choose_session_id
-from git_hub_session.options import DRY_RUN, FORMAT, QUIET, Arguments, Option, Usage
-from git_hub_session.refnames import parse_session_id
-from git_hub_session.session import MAX_AGENTS, Config
+from git_hub_session.git.ref_names import SessionId, parse_session_id
+from git_hub_session.session.create import choose_session_id, create_session, resolve_base_branch
+from git_hub_session.session.model import MAX_AGENTS, Config
+from git_hub_session.util.clock import format_iso
 from git_hub_session.util.numbers import parse_int
-from git_hub_session.views.init import InitView
-from git_hub_session.views.view import relative_path
+from git_hub_session.util.text import escape_control
 
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?", re.ASCII)
 _MOST_TEXT = 512 << 10  # bytes: half of what a config.yaml may have
@@ -137,3 +146,51 @@ def _measure(args: Arguments) -> dict[str, str]:
         if not value.strip() or (key != "eval_cmd" and "\n" in value):
             raise UsageError(f"not a value for {key}: '{value}'")
     return values
+
+
+class InitView(NamedTuple):
+    """A session that was made, or would be."""
+
+    session: SessionId
+    config: Config
+    directory: str
+    """Where its files are, relative to where the command was called."""
+    dry_run: bool
+    exit_code: int = 0
+    diagnostics: tuple[str, ...] = ()
+
+    @property
+    def changed(self) -> bool:
+        return not self.dry_run
+
+    def document(self) -> dict[str, Any]:
+        config = self.config
+        return {
+            "session_id": self.session,
+            "session_dir": self.directory,
+            "task": config.task,
+            "agent_count": config.agent_count,
+            "eval_cmd": config.get("eval_cmd") or None,
+            "metric": config.get("metric") or None,
+            "direction": config.get("direction") or None,
+            "baseline": config.get("baseline") or None,
+            "base_branch": config.base_branch,
+            "state": "init",
+            "dry_run": self.dry_run,
+        }
+
+    def records(self) -> list[Record]:
+        return [make_record(self.document())]
+
+    def lines(self, style: TerminalStyle, *, quiet: bool) -> TextOutput:
+        if quiet:
+            return TextOutput([self.session])
+        config = self.config
+        would = "Would initialize" if self.dry_run else "Initialized"
+        out = [f"{would} session {self.session} in {escape_control(self.directory)}"]
+        out += task_lines(config.task)
+        out.append(f"  Agents: {config.agent_count}")
+        out.append(f"  Base branch: {escape_control(config.base_branch)}")
+        out += metric_lines(config)
+        out.append("  State: init")
+        return TextOutput(out)

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from git_hub_session.context import Context
-from git_hub_session.options import FORMAT, QUIET, Arguments, Usage
-from git_hub_session.views.log import LogView
+from git_hub_session._typing import Any, NamedTuple
+from git_hub_session.cli.context import Context
+from git_hub_session.cli.options import FORMAT, QUIET, Arguments, Usage
+from git_hub_session.cli.view import Record, TerminalStyle, TextOutput, make_record
+from git_hub_session.git.ref_names import SessionId
+from git_hub_session.session.model import Transition
+from git_hub_session.util.clock import format_age_since
+from git_hub_session.util.text import escape_control
 
 USAGE = Usage(("log [<options>] [<id>]",), (QUIET, *FORMAT), max_arguments=1)
 
@@ -13,3 +18,46 @@ def run(context: Context, args: Arguments) -> LogView:
     """The history of the session, newest first."""
     sid = context.find_session(args.argument)
     return LogView(sid, context.store.read(sid).history[::-1], context.now())
+
+
+class LogView(NamedTuple):
+    """The transitions of a session, newest first."""
+
+    session: SessionId
+    history: tuple[Transition, ...]
+    now: float
+    changed: bool = False
+    exit_code: int = 0
+    diagnostics: tuple[str, ...] = ()
+
+    def document(self) -> dict[str, Any]:
+        return {
+            "session_id": self.session,
+            "history": [_transition_fields(step) for step in self.history],
+        }
+
+    def records(self) -> list[Record]:
+        return [make_record(_transition_fields(step)) for step in self.history]
+
+    def lines(self, style: TerminalStyle, *, quiet: bool) -> TextOutput:
+        out = []
+        for step in self.history:
+            change = f"{escape_control(step.source)} {style.arrow} {escape_control(step.target)}"
+            out.append(
+                f"{escape_control(step.at)}  {change}  ({format_age_since(step.at, self.now)})"
+            )
+            out.append(f"    by {escape_control(step.by)}, {escape_control(step.verb)}")
+            out += [f"    {escape_control(line)}" for line in step.reason.splitlines()]
+        err = [] if out or quiet else [f"no history is recorded for session '{self.session}'"]
+        return TextOutput(out, err)
+
+
+def _transition_fields(step: Transition) -> dict[str, Any]:
+    shown = {
+        "at": step.at,
+        "from": step.source,
+        "to": step.target,
+        "by": step.by,
+        "verb": step.verb,
+    }
+    return {**shown, "reason": step.reason} if step.reason else shown

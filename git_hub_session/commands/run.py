@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from shlex import quote
 
-from git_hub_session.commands import eval as eval_
-from git_hub_session.commands import exec as exec_
-from git_hub_session.commands import init, merge, spawn
-from git_hub_session.context import Context
-from git_hub_session.errors import HubError, UsageError
-from git_hub_session.operations.baseline import measure_baseline
-from git_hub_session.operations.measure import MetricCommand
-from git_hub_session.options import (
+from git_hub_session._typing import Any, NamedTuple
+from git_hub_session.cli.context import Context
+from git_hub_session.cli.options import (
     DRY_RUN,
     FORMAT,
     QUIET,
@@ -24,9 +19,14 @@ from git_hub_session.options import (
     parse_repeat,
     parse_timeout,
 )
-from git_hub_session.refnames import SessionId
-from git_hub_session.views.run import BaselineView, RunView
-from git_hub_session.views.view import View
+from git_hub_session.cli.view import Record, TerminalStyle, TextOutput, View, make_record
+from git_hub_session.commands import eval as eval_
+from git_hub_session.commands import exec as exec_
+from git_hub_session.commands import init, merge, spawn
+from git_hub_session.errors import HubError, UsageError
+from git_hub_session.evaluation.measure import MetricCommand, measure_baseline
+from git_hub_session.git.ref_names import SessionId
+from git_hub_session.util.text import escape_control
 
 _INIT = ("task", "file", "agents", "eval", "metric", "direction", "base-branch", "id")
 _MEASURE, _NONE = "measure", "none"
@@ -105,3 +105,87 @@ def _continue_command(step: str, sid: SessionId, agent: str) -> str:
     if step == "exec":
         return f"git hub-session exec {sid} -- sh -c {quote(agent)}"
     return f"git hub-session {'spawn' if step == 'baseline' else step} {sid}"
+
+
+class BaselineView(NamedTuple):
+    """The metric as it was before the agents began."""
+
+    session: SessionId
+    metric: str
+    value: float
+    exit_code: int = 0
+    changed: bool = True
+    diagnostics: tuple[str, ...] = ()
+
+    def document(self) -> dict[str, Any]:
+        return {"session_id": self.session, "metric": self.metric, "baseline": self.value}
+
+    def records(self) -> list[Record]:
+        return [make_record(self.document())]
+
+    def lines(self, style: TerminalStyle, *, quiet: bool) -> TextOutput:
+        return TextOutput(
+            [] if quiet else [f"Baseline: {escape_control(self.metric)} {self.value:.6g}"]
+        )
+
+
+class RunView(NamedTuple):
+    """A tournament as far as it came, by the names of its steps."""
+
+    session: SessionId
+    steps: Mapping[str, View]
+    planned_steps: tuple[str, ...] = ()
+    """The steps that would follow, where only the first was rehearsed."""
+    stopped: str = ""
+    """The step that failed."""
+    by_hand: str = ""
+    """What one types to go on."""
+
+    @property
+    def exit_code(self) -> int:
+        return max(view.exit_code for view in self.steps.values())
+
+    @property
+    def changed(self) -> bool:
+        return not self.planned_steps
+
+    @property
+    def diagnostics(self) -> tuple[str, ...]:
+        if not self.stopped:
+            return ()
+        return (
+            f"error: the tournament stopped at '{self.stopped}'",
+            f"hint: by hand it goes on with: {escape_control(self.by_hand)}",
+        )
+
+    def document(self) -> dict[str, Any]:
+        return {
+            "session_id": self.session,
+            "dry_run": bool(self.planned_steps),
+            "stopped": self.stopped or None,
+            "steps": {name: view.document() for name, view in self.steps.items()},
+        }
+
+    def records(self) -> list[Record]:
+        return [
+            [("step", name), *one] for name, view in self.steps.items() for one in view.records()
+        ]
+
+    def lines(self, style: TerminalStyle, *, quiet: bool) -> TextOutput:
+        if quiet:
+            return TextOutput([self.session])
+        would = (
+            _STEP_TEXTS
+            if "merge" in self.planned_steps
+            else {**_STEP_TEXTS, "eval": "show what they made"}
+        )
+        return TextOutput([f"Would then {would[name]}" for name in self.planned_steps])
+
+
+_STEP_TEXTS = {
+    "baseline": "measure the base branch",
+    "spawn": "make the agents' branches and worktrees",
+    "exec": "run the agent command in each",
+    "eval": "measure what they made",
+    "merge": "ask, and merge the best",
+}

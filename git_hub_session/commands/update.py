@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from git_hub_session.clock import format_iso
-from git_hub_session.context import Context
+from git_hub_session._typing import Any, NamedTuple
+from git_hub_session.cli.context import Context
+from git_hub_session.cli.options import DRY_RUN, FORMAT, QUIET, Arguments, Option, Usage
+from git_hub_session.cli.view import Record, TerminalStyle, TextOutput, make_record
 from git_hub_session.errors import Refused, UsageError
-from git_hub_session.options import DRY_RUN, FORMAT, QUIET, Arguments, Option, Usage
-from git_hub_session.session import Session, with_transition
-from git_hub_session.states import State, parse_state
-from git_hub_session.views.update import UpdateView
+from git_hub_session.git.ref_names import SessionId
+from git_hub_session.session.model import Session, with_transition
+from git_hub_session.session.state import State, parse_state
+from git_hub_session.util.clock import format_iso
 
 USAGE = Usage(
     ("update [<options>] --state <state> [<id>]",),
@@ -57,3 +59,34 @@ def _require_state(text: str | None) -> str:
     if text is None:
         raise UsageError("to which state?", hint=f"--state takes one of {', '.join(State)}")
     return text
+
+
+class UpdateView(NamedTuple):
+    """A transition that was made, or would be."""
+
+    session: SessionId
+    source: str
+    target: str
+    dry_run: bool
+    exit_code: int = 0
+    diagnostics: tuple[str, ...] = ()
+
+    @property
+    def changed(self) -> bool:
+        return not self.dry_run
+
+    def document(self) -> dict[str, Any]:
+        return {
+            "session_id": self.session,
+            "from": self.source,
+            "to": self.target,
+            "dry_run": self.dry_run,
+        }
+
+    def records(self) -> list[Record]:
+        return [make_record(self.document())]
+
+    def lines(self, style: TerminalStyle, *, quiet: bool) -> TextOutput:
+        would = "Would update session" if self.dry_run else "Session"
+        line = f"{would} {self.session}: {self.source} {style.arrow} {self.target}"
+        return TextOutput([] if quiet else [line])

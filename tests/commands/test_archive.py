@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from tests.cleaning import BRANCH, RESCUE, everything, line
-from tests.hub import Hub, Result
-from tests.interposed import DIE, Template, interposed, sampled
+from tests.support.cleanup import BRANCH, RESCUE, everything, line
+from tests.support.hub import Hub, Result
+from tests.support.interrupt import DIE, Template, interposed, sampled
 
 
 def steps(hub: Hub) -> list[tuple[Any, ...]]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.hub import NOW, Hub, Result, snapshot
+from tests.support.hub import NOW, Hub, Result, snapshot
 
 STAMP = "20260317T143022Z"
 FIRST, SECOND = f"001-coordinator-{STAMP}", f"002-agent-1-{STAMP}"

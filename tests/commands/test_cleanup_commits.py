@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cleaning import BRANCH, RESCUE, bring_back, kept, look, removed, saved
-from tests.hub import Hub, Result
+from tests.support.cleanup import BRANCH, RESCUE, bring_back, kept, look, removed, saved
+from tests.support.hub import Hub, Result
 
 
 @pytest.fixture

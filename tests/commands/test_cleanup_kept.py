@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.cleaning import bring_back, everything, kept, look, removed, saved
 from tests.commands.test_doctor import found
-from tests.hub import Hub, Result, snapshot
+from tests.support.cleanup import bring_back, everything, kept, look, removed, saved
+from tests.support.hub import Hub, Result, snapshot
 
 ABORT = "git hub-session cleanup --force s1"
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.cleaning import everything, kept, removed
-from tests.hub import Hub
-from tests.interposed import interposed
+from tests.support.cleanup import everything, kept, removed
+from tests.support.hub import Hub
+from tests.support.interrupt import interposed
 
 FORCE = "git hub-session cleanup --force s1"
 

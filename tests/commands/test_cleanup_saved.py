@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cleaning import bring_back, comes_back, kept, line, look, removed, saved
-from tests.hub import Hub, snapshot
+from tests.support.cleanup import bring_back, comes_back, kept, line, look, removed, saved
+from tests.support.hub import Hub, snapshot
 
 Dirt = Callable[[Hub, Path], object]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cleaning import (
+from tests.support.cleanup import (
     BRANCH,
     RESCUE,
     bring_back,
@@ -20,8 +20,8 @@ from tests.cleaning import (
     removed,
     saved,
 )
-from tests.hub import Hub, Result, snapshot
-from tests.interposed import interposed
+from tests.support.hub import Hub, Result, snapshot
+from tests.support.interrupt import interposed
 
 
 def with_failing_git(hub: Hub) -> tuple[dict[str, str], Path]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.hub import CHECKOUT, COMMAND, PYTHON, Hub, Result
+from tests.support.hub import CHECKOUT, COMMAND, PYTHON, Hub, Result
 
 TIME = r"[0-9T:.-]+\+00:00"
 LONG_PATH = r"/\S+/git-hub-session-demo-[a-z0-9_]+"

@@ -14,10 +14,10 @@ from typing import Any, NamedTuple, TypeVar
 
 import pytest
 
-from git_hub_session.operations.doctor.finding import FINDINGS
-from git_hub_session.worktrees import REMOVAL_LOCK
-from tests.hub import NOW, PYTHON, Hub, Result, process_in, snapshot, wait_for
-from tests.interposed import DIE, Template, interposed, sampled
+from git_hub_session.doctor.finding import FINDINGS
+from git_hub_session.git.worktrees import REMOVAL_LOCK
+from tests.support.hub import NOW, PYTHON, Hub, Result, process_in, snapshot, wait_for
+from tests.support.interrupt import DIE, Template, interposed, sampled
 
 
 class Plant(NamedTuple):

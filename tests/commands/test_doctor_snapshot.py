@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.hub import Hub, Result
-from tests.interposed import interposed
+from tests.support.hub import Hub, Result
+from tests.support.interrupt import interposed
 
 LEFTOVER = ".state.json.x.tmp"
 LOCKED = 3

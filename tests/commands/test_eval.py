@@ -12,9 +12,9 @@ from pathlib import Path
 import pexpect
 import pytest
 
-from tests.cleaning import everything
-from tests.hub import Hub, Result
-from tests.interposed import DIE, interposed
+from tests.support.cleanup import everything
+from tests.support.hub import Hub, Result
+from tests.support.interrupt import DIE, interposed
 
 MEASURE = ("--eval", "cat ms", "--metric", "ms", "--direction", "lower")
 

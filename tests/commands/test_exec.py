@@ -10,8 +10,8 @@ import subprocess
 
 import pytest
 
-from git_hub_session.procfs import pids_with_environment
-from tests.hub import Hub, Result, is_alive, snapshot, wait_for
+from git_hub_session.system.procfs import pids_with_environment
+from tests.support.hub import Hub, Result, is_alive, snapshot, wait_for
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.hub import Hub, Result, snapshot
-from tests.stores import at_once
+from tests.support.hub import Hub, Result, snapshot
+from tests.support.stores import at_once
 
 AT = "2026-03-17T14:30:22.000000+00:00"
 DRIVES_TERMINAL = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")

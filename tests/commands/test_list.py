@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.hub import NOW, Hub, Result
-from tests.stores import CREATED, STATES, agenthub, put
+from tests.support.hub import NOW, Hub, Result
+from tests.support.stores import CREATED, STATES, agenthub, put
 
 
 def test_no_sessions(hub: Hub) -> None:

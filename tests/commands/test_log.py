@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 
-from tests.hub import NOW, Hub, Result
-from tests.stores import put
+from tests.support.hub import NOW, Hub, Result
+from tests.support.stores import put
 
 AT = "2026-03-17T14:30:22.000000+00:00"
 

@@ -10,9 +10,9 @@ from typing import Any
 import pexpect
 import pytest
 
-from tests.cleaning import everything
-from tests.hub import Hub, Result
-from tests.interposed import DIE, Template, interposed, sampled
+from tests.support.cleanup import everything
+from tests.support.hub import Hub, Result
+from tests.support.interrupt import DIE, Template, interposed, sampled
 
 
 def tournament(hub: Hub, *, agents: int = 2, sid: str = "s1") -> Hub:

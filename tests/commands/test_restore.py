@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from git_hub_session.operations.archive import archived_attempts
-from git_hub_session.refnames import AgentBranch, SessionId
-from git_hub_session.worktrees import REMOVAL_LOCK
-from tests.cleaning import BRANCH, RESCUE, everything, look
-from tests.hub import Hub, Result
-from tests.interposed import DIE, Template, interposed, sampled
+from git_hub_session.git.ref_names import AgentBranch, SessionId
+from git_hub_session.git.worktrees import REMOVAL_LOCK
+from git_hub_session.session.archived import archived_attempts
+from tests.support.cleanup import BRANCH, RESCUE, everything, look
+from tests.support.hub import Hub, Result
+from tests.support.interrupt import DIE, Template, interposed, sampled
 
 TAG = "refs/tags/hub/archive/s1/agent-1"
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pexpect
 import pytest
 
-from tests.cleaning import everything
-from tests.hub import Hub, Result
+from tests.support.cleanup import everything
+from tests.support.hub import Hub, Result
 
 AGENT = 'echo "ms: ${HUB_AGENT#agent-}0" >ms && git commit -qam "By $HUB_AGENT" && echo "$HUB_TASK"'
 MEASURE = ("--eval", "cat ms", "--metric", "ms", "--direction", "lower")

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from tests.cleaning import everything
-from tests.hub import Hub, Result, is_alive, snapshot, wait_for
-from tests.interposed import DIE, LONG, Template, interposed, sampled
+from tests.support.cleanup import everything
+from tests.support.hub import Hub, Result, is_alive, snapshot, wait_for
+from tests.support.interrupt import DIE, LONG, Template, interposed, sampled
 
 
 def place(hub: Hub, agent: int, sid: str = "s1") -> Path:

@@ -12,8 +12,8 @@ from typing import Any
 import pexpect
 import pytest
 
-from tests.hub import NOW, Hub, Result, process_in, snapshot
-from tests.stores import put
+from tests.support.hub import NOW, Hub, Result, process_in, snapshot
+from tests.support.stores import put
 
 HEAD = """\
 Session: s1

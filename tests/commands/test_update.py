@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.hub import Hub, Result, snapshot
-from tests.stores import put
+from tests.support.hub import Hub, Result, snapshot
+from tests.support.stores import put
 
 
 def test_the_formats(hub: Hub) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.hub import Hub, Result
+from tests.support.hub import Hub, Result
 
 
 def hook(directory: Path, name: str, script: str) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.hub import CHECKOUT, COMMAND, PYTHON, Hub, Result, snapshot
+from tests.support.hub import CHECKOUT, COMMAND, PYTHON, Hub, Result, snapshot
 
 # Where downloads may lie already; asked before the tests get a home of their own.
 _CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.hub import COMMAND, NOW, PYTHON, Hub, Result
+from tests.support.hub import COMMAND, NOW, PYTHON, Hub, Result
 
 # All that a terminal could act on (git-hub-session promises to show none of it raw).
 NEVER = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
@@ -103,7 +103,7 @@ def test_stream_that_knows_no_arrow(hub: Hub) -> None:
     hub.session("s1", task="größer")
     code = (
         f"import sys; sys.path.insert(0, {str(COMMAND.parent.parent)!r})\n"
-        "from git_hub_session.cli import main; sys.exit(main())"
+        "from git_hub_session.main import main; sys.exit(main())"
     )
     environ = {"PYTHONIOENCODING": "ascii"}
     words = [PYTHON, "-c", code, "update", "s1", "--state", "running"]
@@ -155,14 +155,15 @@ SLOW = """\
 import os, sys, time
 sys.path.insert(0, {checkout!r})
 sys.argv[0] = "git-hub-session"
-from git_hub_session import files, cli
+from git_hub_session.main import run_and_exit
+import git_hub_session.system.directory
 real = os.replace
 def slow(*words, **keys):
     print("now", flush=True)
     time.sleep(30)
     real(*words, **keys)
 os.replace = slow
-cli.command()
+run_and_exit()
 """
 
 

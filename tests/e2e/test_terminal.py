@@ -8,7 +8,7 @@ import unicodedata
 import pexpect
 import pytest
 
-from tests.hub import NOW, Hub
+from tests.support.hub import NOW, Hub
 
 TASKS = {
     "ascii": "Make the parser twice as fast without giving up a single one of its error messages",

@@ -1,0 +1,1 @@
+"""Create agents and run commands for them."""

@@ -1,0 +1,1 @@
+"""Decide, save, remove and archive."""

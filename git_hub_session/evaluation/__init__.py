@@ -1,0 +1,1 @@
+"""Measure agents and rank them."""

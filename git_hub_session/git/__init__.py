@@ -1,0 +1,1 @@
+"""Git's files, and git itself."""

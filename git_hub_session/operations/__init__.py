@@ -1,1 +1,0 @@
-"""What the commands do: plans that are values, then one apply; nothing here prints."""

@@ -1,0 +1,1 @@
+"""Remove one worktree, safely if killed at any step."""

@@ -1,0 +1,1 @@
+"""Restore removed worktrees."""

@@ -1,0 +1,1 @@
+"""Uncommitted work in git's stash format."""

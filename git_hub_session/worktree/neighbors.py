@@ -1,0 +1,97 @@
+"""Facts about the whole repository that decide about each of its worktrees.
+
+They are read once for all sessions of a dry run: to read 1,000 worktrees takes 60 ms, and to
+resolve the symbolic links in their paths takes as long again.
+"""
+
+from __future__ import annotations
+
+import os
+from bisect import bisect_left
+from collections.abc import Container, Iterable, Iterator, Sequence
+from functools import cached_property
+
+from git_hub_session.git.worktrees import Worktree, linked_worktrees
+from git_hub_session.session.project import Project
+from git_hub_session.system import procfs
+from git_hub_session.worktree.checkouts import branches_by_worktree
+
+
+class Neighbors:
+    """The other worktrees, the processes and the mounts; each is read on first use."""
+
+    def __init__(self, project: Project, worktrees: Sequence[Worktree] | None = None) -> None:
+        """Use `worktrees`, a list of all linked worktrees, or read it on first use."""
+        self._scene = project
+        self._worktrees = worktrees
+
+    @cached_property
+    def worktrees(self) -> Sequence[Worktree]:
+        """All linked worktrees of the repository."""
+        if self._worktrees is not None:
+            return self._worktrees
+        return linked_worktrees(self._scene.paths.common_dir)
+
+    @cached_property
+    def processes(self) -> Sequence[procfs.Process]:
+        """The processes whose current directory is known."""
+        return procfs.processes()
+
+    @cached_property
+    def mounts(self) -> Sequence[str]:
+        """The mount points of the system."""
+        return procfs.mount_points()
+
+    @cached_property
+    def _branches(self) -> dict[str, set[str]]:
+        return branches_by_worktree(self._scene.paths, self.worktrees)
+
+    def branches_in_use(self, gone: Container[str]) -> set[str]:
+        """Return the full refs in use by worktrees, except those whose git dirs are in `gone`."""
+        kept = (refs for git_dir, refs in self._branches.items() if git_dir not in gone)
+        return set().union(*kept)
+
+    @cached_property
+    def _places(self) -> list[tuple[str, int, str]]:
+        """The real path with a '/', the rank and the git dir of each path that a removal must keep."""
+        place = self._scene.paths
+        paths = [(worktree.git_dir, worktree.path) for worktree in self.worktrees]
+        paths += [("", path) for path in (place.main_worktree, place.common_dir, place.hub)]
+        named = [(git_dir, path) for git_dir, path in paths if path]
+        real = _real_paths(path for _, path in named)
+        ranked = enumerate(zip(named, real, strict=True))
+        return sorted(
+            (f"{path.rstrip('/')}/", rank, git_dir) for rank, ((git_dir, _), path) in ranked
+        )
+
+    def inside(self, top: str, git_dir: str) -> tuple[str, ...]:
+        """Return the worktrees, repository or hub in the directory `top`, except the given worktree.
+
+        Worktrees come first, then the repository and the hub.
+
+        Args:
+            top: a real path.
+            git_dir: the git dir of the worktree at `top`.
+        """
+        prefix = f"{top.rstrip('/')}/"
+        found = []
+        for at in range(bisect_left(self._places, (prefix,)), len(self._places)):
+            path, rank, other = self._places[at]
+            if not path.startswith(prefix):
+                break
+            if other != git_dir:
+                found.append((rank, path.rstrip("/")))
+        return tuple(path for _, path in sorted(found))
+
+
+def _real_paths(paths: Iterable[str]) -> Iterator[str]:
+    """Yield the paths without symbolic links. Each parent directory is resolved once."""
+    parents: dict[str, str] = {}
+    for path in paths:
+        parent, name = os.path.split(path)
+        if name in ("", ".", "..") or os.path.islink(path):
+            yield os.path.realpath(path)
+            continue
+        if parent not in parents:
+            parents[parent] = os.path.realpath(parent)
+        yield os.path.join(parents[parent], name)

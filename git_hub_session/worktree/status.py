@@ -1,0 +1,172 @@
+"""Read one session: its branches compared with the base branch, and its worktrees.
+
+Nothing is written, no lock is taken, and no process is started.
+
+The comparison needs few walks over the commits, however many branches there are. One walk finds
+the commits that are not in the base branch. The commits in memory then tell for each tip how far
+it is ahead, and at which commits it left the base branch. Branches that left it at the same
+commits share one more walk, which counts how far they are behind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+from git_hub_session._typing import TYPE_CHECKING, NamedTuple
+from git_hub_session.errors import Damaged
+from git_hub_session.git.index import read_index
+from git_hub_session.git.ref_names import AgentBranch, branch_prefix, parse_agent_branch
+from git_hub_session.git.worktrees import Worktree, linked_worktrees
+from git_hub_session.session.agents import base_now
+from git_hub_session.session.project import Project
+from git_hub_session.system import procfs
+from git_hub_session.util.text import natural_key
+from git_hub_session.worktree.changes import read_changes
+from git_hub_session.worktree.owner import session_worktrees
+
+if TYPE_CHECKING:
+    from git_hub_session.git.repository import Branch, DiffStat, GitRepo
+    from git_hub_session.session.model import Session
+
+
+_MANY = 12
+"""The number of worktrees from which forks save more time than they cost."""
+
+
+class BranchStatus(NamedTuple):
+    """One branch of a session, compared with the base branch. An unknown figure is None."""
+
+    branch: Branch
+    agent: AgentBranch | None
+    ahead: int | None
+    behind: int | None
+    diff: DiffStat | None
+    frontier: bool
+    """True if no other tip of the session contains this one."""
+
+
+class WorktreeStatus(NamedTuple):
+    """One worktree of a session with its uncommitted changes. An unknown number is None."""
+
+    worktree: Worktree
+    branch: str
+    changed: int | None
+    untracked: int | None
+    pids: tuple[int, ...]
+    """The ids of the processes whose current directory is in the worktree."""
+
+
+class Divergence(NamedTuple):
+    """A tip compared with the base branch; None without a base."""
+
+    ahead: int | None
+    behind: int | None
+    diff: DiffStat | None
+    frontier: bool
+
+
+class SessionStatus(NamedTuple):
+    """A session, its branches in natural order, and its worktrees."""
+
+    session: Session
+    branches: tuple[BranchStatus, ...]
+    worktrees: tuple[WorktreeStatus, ...]
+
+
+def read_session_status(
+    session: Session, project: Project, processes: Sequence[procfs.Process]
+) -> SessionStatus:
+    """Read the branches and the worktrees of a session."""
+    repo = project.repo
+    branches = repo.branches(branch_prefix(session.id))
+    tips = {branch.oid for branch in branches if branch.oid}
+    divergences = compare_tips(tips, base_now(session, repo), repo)
+    return SessionStatus(
+        session,
+        tuple(
+            _read_branch_status(branch, divergences.get(branch.oid, _UNKNOWN))
+            for branch in sorted(branches, key=lambda branch: natural_key(branch.ref))
+        ),
+        tuple(_read_worktrees(session, project, processes)),
+    )
+
+
+def _read_worktrees(
+    session: Session, project: Project, processes: Sequence[procfs.Process]
+) -> list[WorktreeStatus]:
+    def read(pair: tuple[Worktree, str]) -> WorktreeStatus:
+        return read_worktree_status(*pair, project.repo, processes)
+
+    worktrees = linked_worktrees(project.paths.common_dir)
+    pairs = session_worktrees(session.id, project, worktrees)
+    if len(pairs) < _MANY:
+        return [read(pair) for pair in pairs]
+    from git_hub_session.system.parallel import parallel_map
+
+    return parallel_map(read, pairs)
+
+
+def _read_branch_status(branch: Branch, divergence: Divergence) -> BranchStatus:
+    return BranchStatus(branch, parse_agent_branch(branch.ref), *divergence)
+
+
+_UNKNOWN = Divergence(None, None, None, frontier=False)
+
+
+def compare_tips(tips: Collection[str], base: str, repo: GitRepo) -> dict[str, Divergence]:
+    """Compare all tips with `base`, the commit of the base branch. Without one, `base` is empty."""
+    new = repo.commit_parents(tips, [base] if base else [])
+    contained = {parent for parents in new.values() for parent in parents}
+    if not base:
+        return {tip: _UNKNOWN._replace(frontier=tip not in contained) for tip in tips}
+    forks = {tip: _find_fork(tip, new) for tip in tips}
+    merged = [tip for tip in tips if tip not in new]
+    behind = {}
+    for fork in {fork for _, fork in forks.values()}:
+        missing = repo.commit_parents([base], fork)
+        behind[fork] = len(missing)
+        # A fork reaches all commits of the base branch but the missing ones.
+        contained.update(tip for tip in merged if tip not in missing and fork != {tip})
+    return {
+        tip: Divergence(ahead, behind[fork], _diff(tip, fork, base, repo), tip not in contained)
+        for tip, (ahead, fork) in forks.items()
+    }
+
+
+def _find_fork(tip: str, new: Mapping[str, Sequence[str]]) -> tuple[int, frozenset[str]]:
+    """Return how many of the commits `new` a tip reaches, and the commits of the base below them."""
+    reached = {tip}
+    waiting = [tip]
+    fork = set()
+    while waiting:
+        commit = waiting.pop()
+        if commit not in new:
+            fork.add(commit)
+            continue
+        parents = set(new[commit]) - reached
+        reached |= parents
+        waiting += parents
+    return len(reached) - len(fork), frozenset(fork)
+
+
+def _diff(tip: str, fork: frozenset[str], base: str, repo: GitRepo) -> DiffStat:
+    # A single fork is the merge base. From there, no walk along the base branch is needed.
+    return repo.diff_stat(tip, next(iter(fork)) if len(fork) == 1 else base)
+
+
+def read_worktree_status(
+    worktree: Worktree, branch: str, repo: GitRepo, processes: Sequence[procfs.Process]
+) -> WorktreeStatus:
+    """Count the uncommitted changes in a worktree, and find the processes that use it."""
+    changed = untracked = None
+    if not worktree.is_missing and not worktree.link_error:
+        try:
+            index, written = read_index(worktree)
+            if not index.incomplete:
+                seen = read_changes(worktree, repo, index, written)
+                changed = seen.change_count
+                untracked = len(seen.untracked) + len(seen.special_files) + len(seen.repositories)
+        except (Damaged, OSError):
+            pass  # The numbers stay unknown. `cleanup` gives the reason.
+    users = procfs.processes_in(worktree.path, processes)
+    return WorktreeStatus(worktree, branch, changed, untracked, tuple(users))

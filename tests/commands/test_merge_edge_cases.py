@@ -1,0 +1,346 @@
+"""git hub-session merge, where a repository, a hook or somebody else does what nobody expects."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+
+import pytest
+
+from tests.commands.test_merge import hook, place, status, still, tournament
+from tests.support.hub import Hub, Result
+from tests.support.interrupt import interposed
+
+
+@pytest.mark.parametrize("options", ["--squash", "--strategy=ours", "--no-commit --no-ff"])
+def test_how_the_user_merges_into_a_branch(hub: Hub, options: str) -> None:
+    """branch.<name>.mergeOptions is for the merges that `git merge` makes: this one is made."""
+    tournament(hub)
+    hub.git("config", "branch.main.mergeOptions", options)
+    assert hub.run("merge", "-q", "--yes", "s1") == Result(0)
+    assert hub.git("rev-parse", "main^2") == hub.git("rev-parse", "hub/s1/agent-2/attempt-1")
+    assert (hub.git("show", "main:new"), status(hub)) == ("2", "## main")
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_branch_that_is_switched_while_the_merge_is_committed(hub: Hub, there: bool) -> None:
+    """Away from the base branch, or to it: no other branch moves, and no files are left behind one."""
+    tournament(hub)
+    hub.git("branch", "topic")
+    if not there:
+        hub.git("switch", "-q", "topic")
+    own = "unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE"
+    hook(hub, "commit-msg", f"cd {hub.top}; {own}; git switch -q {'topic' if there else 'main'}")
+    refs, state = hub.refs(), hub.state()
+    result = hub.run("merge", "-q", "--yes", "s1")
+    assert result == Result(
+        1,
+        "",
+        "error: another branch was checked out where 'main' was, or 'main' was, meanwhile\n"
+        "hint: git hub-session merge s1\n",
+    )
+    assert (hub.refs(), hub.state()) == (refs, state)
+    assert status(hub) == f"## {'topic' if there else 'main'}"
+
+
+def test_a_hook_that_takes_the_merge_back(hub: Hub) -> None:
+    """What is not merged is not called so, and no branch of it goes."""
+    tournament(hub)
+    hook(hub, "post-merge", "git reset -q --hard HEAD^")
+    refs, state = hub.refs(), hub.state()
+    result = hub.run("merge", "-q", "--yes", "s1")
+    assert (result.code, "'main' is not at" in result.err) == (1, True)
+    assert (hub.refs(), hub.state()) == (refs, state)
+
+
+def test_attributes_stay_in_their_scratch_directory(hub: Hub) -> None:
+    """A tree that was made by hand names directories that no checkout makes, and links are no attributes."""
+    tournament(hub)
+    blob = hub.git("hash-object", "-w", "--stdin", stdin="* merge=ours\n")
+    found = f"100644 blob {blob}\t.gitattributes\n"
+    for name in ("victim", ".."):
+        found = f"040000 tree {hub.git('mktree', stdin=found)}\t{name}\n"
+    link = f"120000 blob {blob}\t.gitattributes\n"
+    commits = f"160000 commit {hub.git('rev-parse', 'main')}\t.gitattributes\n"
+    for name, more in (("link", link), ("commits", commits)):
+        found += f"040000 tree {hub.git('mktree', stdin=more)}\t{name}\n"
+    tree = hub.git("mktree", stdin=f"{found}{hub.git('ls-tree', 'main')}\n")
+    hub.git("branch", "odd", hub.git("commit-tree", tree, "-p", "main", "-m", "odd"))
+    scratch = hub.top.parent / "scratch"
+    scratch.mkdir()
+    words = ("merge", "-q", "--yes", "--into=odd", "s1")
+    assert hub.run(*words, environ={"TMPDIR": str(scratch)}) == Result(0)
+    assert list(scratch.iterdir()) == []
+
+
+def test_a_branch_that_is_gone_since_it_was_merged_into(hub: Hub) -> None:
+    tournament(hub)
+    hub.git("branch", "release", "main")
+    words = ("merge", "-q", "--yes", "--no-cleanup", "--into=release", "s1")
+    assert hub.run(*words) == Result(0)
+    hub.git("branch", "-q", "-D", "release")
+    assert hub.run("merge", "--yes", "s1") == Result(
+        1,
+        "",
+        "error: session 's1' is 'merged': there is nothing to merge\n"
+        "hint: git hub-session cleanup --archive s1\n",
+    )
+
+
+def test_a_metric_that_no_number_holds(hub: Hub) -> None:
+    """A state.json that came with the repository says so: it is none."""
+    tournament(hub)
+    state = hub.directory() / "state.json"
+    state.write_text(state.read_text().replace('"metric": null', f'"metric": {10**400}'))
+    assert hub.run("merge", "-n", "s1").out.startswith(
+        "Merging hub/s1/agent-2/attempt-1 into main\n  Rank: 1\n  file | 1 +\n"
+    )
+
+
+def test_a_message_that_a_hook_emptied(hub: Hub) -> None:
+    """As `git merge`: there is no commit without one."""
+    tournament(hub)
+    hook(hub, "commit-msg", ': >"$1"')
+    refs, state = hub.refs(), hub.state()
+    refused = Result(1, "", "error: the message of the merge is empty\nhint: -m <text>\n")
+    assert hub.run("merge", "-q", "--yes", "s1") == refused
+    (hub.top / ".git" / "hooks" / "commit-msg").unlink()
+    assert hub.run("merge", "-q", "--yes", "-m", " ", "s1") == refused
+    assert (hub.refs(), hub.state(), status(hub)) == (refs, state, "## main")
+
+
+def test_into_a_branch_of_the_session_itself(hub: Hub) -> None:
+    """It would become a tag in the end, like those of all who lost."""
+    tournament(hub)
+    into = "hub/s1/agent-3/attempt-1"
+    hub.git("branch", into, "main")
+    refs = hub.refs()
+    assert hub.run("merge", "--yes", f"--into={into}", "s1") == Result(
+        1,
+        "",
+        f"error: '{into}' is a branch of the session itself\nhint: name another one with --into\n",
+    )
+    assert hub.refs() == refs
+
+
+def test_names_that_are_no_text(hub: Hub) -> None:
+    """None of them makes a line of the answer, or drives the terminal; in every format one sees which they are."""
+    names = [
+        b"bad\xff",
+        b"esc\x1b[2J",
+        b"line\n 0 files changed",
+        "sep\u2028\x85".encode(),
+        b"plain name",
+    ]
+    tournament(hub)
+    where = place(hub, 2)
+    for name in names:
+        (where / os.fsdecode(name)).write_bytes(b"x\n")
+    hub.git("mv", "sub/other", "sub/moved\n", cwd=where)
+    hub.git("add", "-A", cwd=where)
+    hub.git("commit", "-q", "-m", "odd names", cwd=where)
+    shown = [
+        *("bad\\xff", "esc\\x1b[2J", "line\\n 0 files changed", "plain name", "sep\\u2028\\x85"),
+    ]
+    assert hub.run("merge", "-n", "-z", "--format=porcelain", "s1").code == 0
+    assert hub.run("merge", "-n", "s1").out == (
+        "Merging hub/s1/agent-2/attempt-1 into main\n  Rank: 1\n"
+        f"  A {shown[0]} | 1\n  A {shown[1]} | 1\n  M file | 1\n  A {shown[2]} | 1\n  A new | 1\n"
+        f"  A {shown[3]} | 1\n  A {shown[4]} | 1\n  R sub/moved\\n | 0\n"
+        "  8 files changed, 7 insertions(+)\n"
+    )
+    for name in names:
+        (hub.top / os.fsdecode(name)).write_bytes(b"y\n")
+    hub.git("add", "-A")
+    hub.git("commit", "-q", "-m", "the same names")
+    assert hub.run("merge", "-n", "s1").out.splitlines()[1:] == [f"  {name}" for name in shown]
+    conflicts = hub.json("merge", "-n", "s1", code=1)["conflicts"]
+    assert sorted(map(os.fsencode, conflicts)) == sorted(names)
+
+
+def test_an_interrupt_among_the_files(hub: Hub) -> None:
+    """^C leaves no checkout half-merged; a second call does the rest."""
+    (hub.top / ".gitattributes").write_text("new filter=slow\n")
+    hub.git("add", ".")
+    hub.git("commit", "-q", "-m", "attributes")
+    tournament(hub)
+    begun, go = hub.top.parent / "begun", hub.top.parent / "go"
+    wait = f"until test -e {go}; do sleep 0.01; done"
+    hub.git("config", "filter.slow.smudge", f"touch {begun}; {wait}; cat")
+    merging = subprocess.Popen(
+        ["git-hub-session", "merge", "-q", "--yes", "s1"],
+        cwd=hub.top,
+        env=hub.environ,
+        start_new_session=True,
+    )
+    while not begun.exists():
+        assert merging.poll() is None
+    os.killpg(merging.pid, signal.SIGINT)
+    go.touch()
+    assert merging.wait() == -signal.SIGINT
+    assert (status(hub), (hub.top / "new").read_text()) == ("## main", "2\n")
+    assert hub.state()["state"] == "evaluating"
+    assert hub.run("merge", "-q", "--yes", "s1") == Result(0)
+    assert hub.git("rev-parse", "main^2") == hub.git("rev-parse", "hub/s1/agent-2/attempt-1")
+    assert hub.state()["state"] == "merged"
+
+
+def test_a_branch_that_cannot_follow_its_files(hub: Hub) -> None:
+    """git moves the files first: where somebody has the ref, or has moved it, they go back; what is local stays."""
+    tournament(hub)
+    (hub.top / "mine").write_text("staged\n")
+    hub.git("add", "mine")
+    (hub.top / "sub" / "other").write_text("changed here\n")
+    before = still(hub)
+    lock = hub.top / ".git" / "refs" / "heads" / "main.lock"
+    lock.touch()
+    result = hub.run("merge", "-q", "--yes", "s1")
+    lock.unlink()
+    assert (result.code, "cannot lock ref 'refs/heads/main'" in result.err) == (1, True)
+    assert still(hub) == before
+    assert hub.run("merge", "-q", "--yes", "s1") == Result(0)
+    assert status(hub) == "## main\nA  mine\n M sub/other"
+
+
+def test_sessions_are_merged_one_at_a_time(hub: Hub) -> None:
+    """Two that git brings into one checkout at once would undo each other's index."""
+    tournament(hub)
+    refs, state = hub.refs(), hub.state()
+    sessions = str(hub.directory().parent)
+    taken = f"fcntl.flock(os.open({sessions!r}, os.O_RDONLY), fcntl.LOCK_EX | fcntl.LOCK_NB)"
+    code = f"import fcntl; 'update-ref' in args[1] and {taken}"
+    words = ("merge", "-q", "--yes", "s1")
+    result = interposed(hub, *words, code=code, nth=3, only="subprocess.Popen")
+    assert (result.code, "Resource temporarily unavailable" in result.err) == (128, True)
+    assert (hub.refs(), hub.state()) == (refs, state)
+    assert hub.run(*words) == Result(0)
+
+
+def test_a_branch_that_is_switched_at_the_last_moment(hub: Hub) -> None:
+    """When the files are about to move: the shell that moves them looks at HEAD once more."""
+    tournament(hub)
+    hub.git("branch", "topic")
+    refs, state = hub.refs(), hub.state()
+    switch = f"git -C {hub.top} symbolic-ref HEAD refs/heads/topic"
+    code = f"'update-ref' in args[1] and os.system({switch!r})"
+    result = interposed(
+        hub, "merge", "-q", "--yes", "s1", code=code, nth=3, only="subprocess.Popen"
+    )
+    assert result == Result(
+        1,
+        "",
+        f"error: git cannot update '{hub.top}', where 'main' is checked out\n"
+        "hint: HEAD is on another branch by now\n",
+    )
+    assert (hub.refs(), hub.state(), status(hub)) == (refs, state, "## topic")
+
+
+def test_another_git_has_the_index(hub: Hub) -> None:
+    """A commit under way, or the lock of a git that was killed: it is named, and nothing moves."""
+    tournament(hub)
+    before = still(hub)
+    lock = hub.top / ".git" / "index.lock"
+    lock.touch()
+    result = hub.run("merge", "-q", "--yes", "s1")
+    lock.unlink()
+    said = (
+        f"cannot make '{lock}': File exists: another git is at work; if one has died, "
+        "remove the file manually to continue"
+    )
+    where = f"git cannot update '{hub.top}', where 'main' is checked out"
+    assert result == Result(1, "", f"error: {where}\nhint: {said}\n")
+    assert still(hub) == before
+    assert hub.run("merge", "-q", "--yes", "s1") == Result(0)
+    assert (status(hub), lock.exists()) == ("## main", False)
+
+
+def test_no_commit_begins_while_the_files_move(hub: Hub) -> None:
+    """Index and branch are locked from before the first file moves until the last has."""
+    (hub.top / ".gitattributes").write_text("new filter=slow\n")
+    hub.git("add", ".")
+    hub.git("commit", "-q", "-m", "attributes")
+    tournament(hub)
+    base = hub.git("rev-parse", "main")
+    tried = hub.top.parent / "tried"
+    commit = f"git -C {hub.top} commit -q --allow-empty -m loop"
+    move = f"git -C {hub.top} update-ref refs/heads/main {base}^ {base}"
+    own = "unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE"
+    try_both = f"( {own}; {commit}; echo $?; {move}; echo $? ) >{tried} 2>{tried}.err; cat"
+    hub.git("config", "filter.slow.smudge", try_both)
+    assert hub.run("merge", "-q", "--yes", "s1") == Result(0)
+    assert tried.read_text() == "128\n128\n"
+    said = (hub.top.parent / "tried.err").read_text()
+    assert "index.lock': File exists" in said
+    assert "cannot lock ref 'refs/heads/main'" in said
+    assert hub.git("rev-parse", "main^1") == base
+    assert status(hub) == "## main"
+
+
+def test_a_branch_that_cannot_be_written_at_last(hub: Hub) -> None:
+    """The ref was locked, the files have moved, and there is no room for its reflog: they go back."""
+    tournament(hub)
+    (hub.top / "mine").write_text("staged\n")
+    hub.git("add", "mine")
+    reflog = hub.top / ".git" / "logs" / "refs" / "heads" / "main"
+    reflog.unlink()
+    reflog.symlink_to("/dev/full")
+    before = still(hub)
+    result = hub.run("merge", "-q", "--yes", "s1")
+    assert (result.code, "unable to append to" in result.err) == (1, True), result
+    assert still(hub) == before
+
+
+def wrapped_git(hub: Hub, case: str) -> dict[str, str]:
+    """The environment in which git does a line of shell for some of its commands; `real` is git itself."""
+    where = hub.top.parent / "wrapped"
+    where.mkdir()
+    real = shutil.which("git", path=hub.environ["PATH"])
+    wrapper = where / "git"
+    wrapper.write_text(f'#!/bin/sh\nreal={real}\ncase "$*" in\n{case}\nesac\nexec "$real" "$@"\n')
+    wrapper.chmod(0o755)
+    return {"PATH": f"{where}:{hub.environ['PATH']}"}
+
+
+def test_killed_among_files_that_became_directories(hub: Hub) -> None:
+    """And a directory that became a file: what was to be written is taken back, directories too."""
+    tournament(hub)
+    winner = place(hub, 2)
+    hub.git("rm", "-q", "file", "sub/other", cwd=winner)
+    hub.commit(winner, "file/deep/one", "x\n")
+    hub.commit(winner, "sub", "y\n")
+    die = '*read-tree*-m*) "$real" "$@"; kill -9 $PPID; exit 1 ;;'
+    words = ("git-hub-session", "merge", "-q", "--yes", "s1")
+    died = hub.call(*words, environ=wrapped_git(hub, die))
+    assert (died.code, "git was killed while it updated" in died.err) == (128, True), died
+    assert (hub.top / "file" / "deep" / "one").read_text() == "x\n"
+    (hub.top / ".git" / "index.lock").unlink()
+    assert hub.run(*words[1:]).code == 0
+    assert status(hub) == "## main"
+    assert hub.git("rev-parse", "main^2") == hub.git("rev-parse", "hub/s1/agent-2/attempt-1")
+
+
+def test_the_git_that_has_the_branch_is_killed(hub: Hub) -> None:
+    """When the files have moved: they go back, and the index is free."""
+    tournament(hub)
+    before = still(hub)
+    pid = hub.top.parent / "pid"
+    kill = f"""*update-ref*--stdin*) echo $$ >{pid} ;;
+*read-tree*-m*)
+	"$real" "$@"
+	code=$?
+	kill -9 "$(cat {pid})" 2>/dev/null
+	while test -e "/proc/$(cat {pid})/exe"; do sleep 0.01; done
+	exit $code ;;"""
+    words = ("git-hub-session", "merge", "-q", "--yes", "s1")
+    result = hub.call(*words, environ=wrapped_git(hub, kill))
+    where = f"git cannot update '{hub.top}', where 'main' is checked out"
+    said = "git was killed before it moved the branch"
+    assert result == Result(1, "", f"error: {where}\nhint: {said}\n")
+    for lock in ("HEAD.lock", "refs/heads/main.lock"):  # what git leaves that is killed
+        (hub.top / ".git" / lock).unlink()
+    pid.unlink()
+    shutil.rmtree(hub.top.parent / "wrapped")
+    assert still(hub) == before
+    assert hub.run(*words[1:]) == Result(0)

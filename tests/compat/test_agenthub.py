@@ -1,0 +1,201 @@
+"""AgentHub's own script on our stores, our command on its stores, and its spelling of our commands."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.hub import PYTHON, Hub, Result
+from tests.support.stores import CREATED, agenthub
+
+TASKS = [
+    "Optimize: it's slow # really",
+    'say "hi": now',
+    "C:\\new\\temp",
+    "two\nlines",
+    'x"\nagent_count: 99\neval_cmd: "curl evil',
+    "\x1b[2J é 漢字",
+]
+
+
+def peer(hub: Hub, script: Path, *words: str) -> Result:
+    return hub.call(PYTHON, "-I", script, *words)
+
+
+def document(result: Result) -> Any:
+    assert (result.code, result.err) == (0, ""), result
+    return json.loads(result.out)
+
+
+def test_its_script_opens_a_session_of_ours(hub: Hub, script: Path) -> None:
+    measure = ["--eval", "make bench", "--metric", "p50 ms", "--direction", "lower"]
+    hub.run(
+        "init", "--id", "s1", "--task", TASKS[0], "--agents", "2", *measure, "--baseline", "-1.5"
+    )
+    assert peer(hub, script, "--list") == Result(
+        0,
+        "AgentHub Sessions\n\n"
+        "SESSION ID           STATE        AGENTS   TASK\n"
+        f"{'-' * 70}\n"
+        f"s1                   init         2        {TASKS[0]}\n",
+    )
+    hub.git("branch", "hub/s1/agent-1/attempt-1")
+    at = "2026-03-17T14:30:22.000000+00:00"
+    assert peer(hub, script, "--status", "s1") == Result(
+        0,
+        "Session: s1\n"
+        "  State: init\n"
+        f"  Task: {TASKS[0]}\n"
+        "  Agents: 2\n"
+        "  Base branch: main\n"
+        "  Eval: make bench\n"
+        "  Metric: p50 ms (lower)\n"
+        f"  Created: {at}\n"
+        f"  Updated: {at}\n"
+        "\n"
+        "  Branches:\n"
+        "    hub/s1/agent-1/attempt-1\n",
+    )
+    assert document(peer(hub, script, "--status", "s1", "--format", "json")) == {
+        "config": {
+            "session_id": "s1",
+            "task": TASKS[0],
+            "agent_count": "2",
+            "base_branch": "main",
+            "created": at,
+            "eval_cmd": "make bench",
+            "metric": "p50 ms",
+            "direction": "lower",
+            "baseline": "-1.5",
+        },
+        "state": hub.state(),
+    }
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_its_script_reads_no_setting_out_of_a_task(hub: Hub, script: Path, task: str) -> None:
+    hub.session(task=task)
+    listed = document(peer(hub, script, "--list", "--format", "json"))["sessions"]
+    assert [(one["session_id"], one["state"], one["agents"]) for one in listed] == [
+        ("s1", "init", "1")
+    ]
+    config = document(peer(hub, script, "--status", "s1", "--format", "json"))["config"]
+    assert list(config) == ["session_id", "task", "agent_count", "base_branch", "created"]
+
+
+def test_both_move_one_session(hub: Hub, script: Path) -> None:
+    """Turn by turn; its script drops nothing of ours, and ours nothing of its."""
+    hub.session()
+    assert hub.run("update", "s1", "--state", "running", "--reason", "go").code == 0
+    assert peer(hub, script, "--update", "s1", "--state", "evaluating") == Result(
+        0, "Session s1: running → evaluating\n"
+    )
+    assert hub.run("update", "s1", "--state", "merged") == Result(
+        0, "Session s1: evaluating → merged\n"
+    )
+    assert peer(hub, script, "--update", "s1", "--state", "archived").code == 1
+    steps = [(step["from"], step["to"]) for step in hub.state()["history"]]
+    assert steps == [("init", "running"), ("evaluating", "merged")]
+    assert hub.run("list").out.splitlines()[1].split()[:2] == ["s1", "merged"]
+
+
+@pytest.mark.parametrize("task", [*TASKS, 'ends in "', '"', "", 'a"\nagent_count:\nb', "\\"])
+def test_its_sessions_open_here(hub: Hub, task: str) -> None:
+    """Every task comes back as it was typed, and nothing in it becomes a setting."""
+    agenthub(hub, "20260317-143022", task, settings=['eval_cmd: "pytest "x""', "metric: p50_ms"])
+    status = hub.json("status", "20260317-143022")
+    assert status["config"] == {
+        "session_id": "20260317-143022",
+        "task": task,
+        "agent_count": "3",
+        "base_branch": "main",
+        "created": CREATED,
+        "eval_cmd": 'pytest "x"',
+        "metric": "p50_ms",
+    }
+    assert (status["state"], status["branches"], status["worktrees"]) == (
+        hub.state("20260317-143022"),
+        [],
+        [],
+    )
+    assert hub.json("list") == {
+        "sessions": [
+            {
+                "session_id": "20260317-143022",
+                "state": "init",
+                "task": task,
+                "agents": 3,
+                "created": CREATED,
+                "updated": CREATED,
+            }
+        ]
+    }
+
+
+def test_what_it_lists_we_list(hub: Hub, script: Path) -> None:
+    for number, state in enumerate(("init", "running", "evaluating", "merged", "archived")):
+        agenthub(hub, f"20260317-14302{number}", f"task {number}", state=state)
+    theirs = document(peer(hub, script, "--list", "--format", "json"))["sessions"]
+    ours = hub.json("--list")["sessions"]
+    assert theirs == [
+        {key: str(one[key]) for key in ("session_id", "state", "task", "agents", "created")}
+        for one in ours
+    ]
+
+
+# Its spelling
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours"),
+    [
+        (["--list"], ["list"]),
+        (["--list", "--format", "json"], ["list", "--format=json"]),
+        (["--format", "json", "--list"], ["list", "--format=json"]),
+        (["--format=json", "--list"], ["list", "--format=json"]),
+        (["--status", "s1"], ["status", "s1"]),
+        (["--status=s1"], ["status", "s1"]),
+        (["--format", "json", "--status", "s1"], ["status", "s1", "--format=json"]),
+        (["--status", "s1", "--format", "json"], ["status", "s1", "--format=json"]),
+        (["--status", "nope"], ["status", "nope"]),
+        (["--status", ""], ["status", ""]),
+        (["--update", "s1"], ["update", "s1"]),
+        (["--update", "nope", "--state", "running"], ["update", "nope", "--state", "running"]),
+        (["--cleanup", "s1"], ["cleanup", "s1"]),
+        (["--cleanup", "nope"], ["cleanup", "nope"]),
+    ],
+)
+def test_its_spelling_says_the_same(hub: Hub, theirs: list[str], ours: list[str]) -> None:
+    hub.session()
+    assert hub.run(*theirs) == hub.run(*ours)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--update", "s1", "--state", "running"],
+        ["--state", "running", "--update", "s1"],
+        ["--state=running", "--update=s1"],
+        ["--format", "text", "--update", "s1", "--state", "running"],
+    ],
+)
+def test_its_update_in_any_order(hub: Hub, words: list[str]) -> None:
+    assert hub.session().run(*words) == Result(0, "Session s1: init → running\n")
+
+
+def test_two_of_its_commands_exclude_each_other(hub: Hub) -> None:
+    """Where its script obeys the first and drops the other in silence."""
+    hub.session()
+    result = hub.run("--update", "s1", "--state", "running", "--cleanup", "s1")
+    assert result.code == 129
+    assert result.err.startswith("error: --update and --cleanup exclude each other\n")
+    assert hub.state()["state"] == "init"
+
+
+def test_a_word_of_a_command_is_none_of_its_spellings(hub: Hub) -> None:
+    result = hub.run("init", "-q", "--id", "s1", "--task", "--list")
+    assert result == Result(0, "s1\n")
+    assert hub.json("list")["sessions"][0]["task"] == "--list"

@@ -1,0 +1,215 @@
+"""AgentHub's own script, an agent or a person is at work between any two steps of a tournament: it goes on to its end."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections import Counter
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from tests.integration.test_interventions import (
+    MEASURE,
+    OTHERS,
+    TRAPS,
+    Change,
+    place,
+    to_the_end,
+    typed,
+)
+from tests.support.hub import PYTHON, Hub, new_hub, peer, snapshot
+from tests.support.interrupt import LONG, Template, sampled
+from tests.support.invariants import lost, reachable, whole
+
+CHANGES = {**TRAPS, **OTHERS}
+Record = Callable[[str, object], None]
+BEGIN = [
+    f"init -q --id s1 --task t --agents 2 {shlex.join(MEASURE)}",
+    "spawn s1",
+    "exec s1 -- true",
+    "",  # the agents work
+    "cleanup s1",
+    "restore s1",
+    f"eval {shlex.join(MEASURE)} s1",
+]
+ENDS = {
+    "merged": ["merge --yes s1", "cleanup --archive s1"],
+    "archived": ["archive s1", "restore s1", "cleanup --archive s1"],
+}
+# All that session_manager.py does, as what is typed after it, one call after another.
+CALLS: Mapping[str, tuple[str, ...]] = {
+    "looks": (
+        "--list",
+        "--list --format json",
+        "--status s1",
+        "--status s1 --format json",
+        "--demo",
+    ),
+    "says init": ("--update s1 --state init",),
+    "says running": ("--update s1 --state running",),
+    "says evaluating": ("--update s1 --state running", "--update s1 --state evaluating"),
+    "says merged": tuple(f"--update s1 --state {to}" for to in ("running", "evaluating", "merged")),
+    "says archived": tuple(
+        f"--update s1 --state {to}" for to in ("running", "evaluating", "archived")
+    ),
+    "cleans up": ("--cleanup s1",),
+    "cleans up and says merged": (
+        "--cleanup s1",
+        *(f"--update s1 --state {to}" for to in ("running", "evaluating", "merged")),
+    ),
+}
+
+
+@pytest.fixture
+def world(tmp_path: Path, environ: Mapping[str, str]) -> Hub:
+    """A repository in a directory of its own, with the worktrees beside it."""
+    (tmp_path / "world").mkdir()
+    hub = new_hub(tmp_path / "world" / "project", environ)
+    hub.git("branch", "release")
+    hub.commit(hub.top, "early", "early\n")
+    return hub
+
+
+class Tournament:
+    """A tournament of two agents that somebody else is at, and what came of that."""
+
+    def __init__(self, hub: Hub) -> None:
+        self.hub = hub
+        self.told: Counter[str] = Counter()
+
+    def step(self, line: str) -> None:
+        """Take it; a session that somebody ended refuses it, and says what can be done instead."""
+        if not line:
+            work(self.hub)
+            return
+        result = self.hub.run(*shlex.split(line))
+        if re.match("error: (session 's1' is '|cannot go from ')(merged|archived)'", result.err):
+            assert (result.code, result.out) == (1, "")
+            self.told["errors"] += 1
+            self.type(result.err.partition("hint: ")[2].rstrip(), line)
+        elif result.code:
+            to_the_end(self.hub, *shlex.split(line), told=self.told)
+
+    def type(self, hint: str, where: str) -> None:
+        """What was said to type works."""
+        way = typed(hint, ())
+        assert way, f"a dead end: {where}: {hint}"
+        self.told["hints"] += 1
+        again = re.match("git hub-session (.*)", way[-1])
+        if again:
+            to_the_end(self.hub, *shlex.split(again[1]), told=self.told)
+        else:
+            assert self.hub.call(*way).code == 0, (where, way)
+
+    def disturb(self, change: Change, rest: list[str]) -> None:
+        """Somebody does the change; all that was kept then is kept in the end, and the hub is in order."""
+        hub = self.hub
+        before = snapshot(hub.top.parent)
+        change(hub)
+        if snapshot(hub.top.parent) == before:
+            self.told["without effect"] += 1
+            return
+        self.told["interventions"] += 1
+        commits, texts = reachable(hub), kept(hub)
+        for line in rest:
+            self.step(line)
+        assert hub.state()["state"] in ENDS or not {"merge --yes s1", "archive s1"} & {*rest}
+        self.doctor()
+        assert lost(hub, texts) == []
+        whole(hub, commits=commits, gaps=True)
+        for words in ("list", "status s1", "log s1", "board list"):
+            assert hub.run(*words.split()).code == 0, words
+        script = peer()
+        for words in ("--list", "--status s1") if script else ():
+            assert hub.call(PYTHON, "-I", str(script), *words.split()).code == 0, words
+
+    def doctor(self) -> None:
+        """All that it finds is mended by it, or by what it says to type."""
+        findings = []
+        for _ in range(4):
+            answer = self.hub.run("doctor", "--fix", "--format=json")
+            findings = [one for one in json.loads(answer.out)["findings"] if not one["fixed"]]
+            if not findings:
+                return
+            for one in findings:
+                if typed(one["advice"], ()):
+                    self.type(one["advice"], one["code"])
+        assert not findings, findings
+
+
+def work(hub: Hub) -> None:
+    """Each agent that has a worktree commits something, and leaves two files uncommitted."""
+    for agent in (1, 2):
+        where = place(hub, agent)
+        if hub.call("git", "-C", where, "rev-parse").code == 0:
+            hub.commit(where, "file", "x\n" * 10 * agent)
+            (where / "new").write_text(f"new of {agent}\n")
+            (where / "sub" / "other").write_text(f"changed by {agent}\n")
+
+
+def kept(hub: Hub) -> list[str]:
+    """What the agents have not committed, and nobody has deleted so far."""
+    texts = [f"{text} {agent}\n" for agent in (1, 2) for text in ("new of", "changed by")]
+    return sorted({*texts} - {*lost(hub, texts)})
+
+
+def walk(hub: Hub, end: str, change: Change, record: Record) -> Counter[str]:
+    """The tournament to one of its ends; after each step it is disturbed, and then put back. What came of that."""
+    tournament, steps = Tournament(hub), [*BEGIN, *ENDS[end]]
+    moments = sampled(len(steps), 0, 1, every=4)
+    for number, line in enumerate(steps, 1):
+        tournament.step(line)
+        if number in moments:
+            template = Template(hub, [hub.top.parent])
+            tournament.disturb(change, steps[number:])
+            template.put_back()
+    assert hub.state()["state"] == end
+    for kind, count in tournament.told.items():
+        record(f"between two steps: {kind}", count)
+    return tournament.told
+
+
+@pytest.mark.parametrize(
+    ("what", "end"),
+    [
+        (what, end)
+        for what in CALLS
+        for end in ENDS
+        if LONG or (what, end) in (("says evaluating", "merged"), ("cleans up", "archived"))
+    ],
+)
+def test_agenthubs_script_is_at_work_in_between(
+    world: Hub, script: Path, record_property: Record, what: str, end: str
+) -> None:
+    """All that it does; of a session that it says is over all work is kept, and what is refused is said to be over."""
+
+    def calls(hub: Hub) -> None:
+        for line in CALLS[what]:
+            done = hub.call(PYTHON, "-I", script, *line.split())
+            assert "Traceback" not in done.err, done
+        listed = json.loads(hub.call(PYTHON, "-I", script, "--list", "--format", "json").out)
+        assert [one["state"] for one in listed["sessions"]] == [hub.state()["state"]]
+
+    told = walk(world, end, calls, record_property)
+    assert (told["interventions"] == 0) == (what in ("looks", "says init"))
+
+
+@pytest.mark.parametrize(
+    "what", CHANGES if LONG else ["said to be evaluating", "said to be spawned"]
+)
+def test_somebody_deletes_and_edits_in_between(
+    world: Hub, record_property: Record, what: str
+) -> None:
+    """What test_between does at one moment is done after each step."""
+
+    def changes(hub: Hub) -> None:
+        # It is not always there, and git refuses some of it: what was done by then counts.
+        with suppress(FileNotFoundError, KeyError, AssertionError):
+            CHANGES[what](hub)
+
+    end = [*ENDS][[*CHANGES].index(what) % 2]
+    assert walk(world, end, changes, record_property)["interventions"]

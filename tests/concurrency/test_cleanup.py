@@ -1,0 +1,345 @@
+"""Cleanups that are killed, that meet each other, or somebody who goes on working: nothing is lost."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from git_hub_session.git.worktrees import REMOVAL_LOCK
+from tests.support.cleanup import BRANCH, RESCUE, kept, line, look, removed, saved
+from tests.support.hub import Hub, Result, snapshot
+from tests.support.interrupt import DIE, Template, interposed, sampled
+
+
+def four_worktrees(hub: Hub) -> None:
+    """A clean one, one with work of each sort, one with lost commits, and one whose directory is gone."""
+    hub.session("s1", agents=4)
+    where = hub.worktree(2)
+    (where / "file").write_text("staged\n")
+    hub.git("add", "file", cwd=where)
+    (where / "file").write_text("changed\n")
+    (where / "new").write_text("new\n")
+    hub.git("checkout", "-q", "--detach", cwd=hub.worktree(3))
+    hub.commit(hub.worktree(3), "try", "lost\n")
+    hub.git("checkout", "-q", "hub/s1/agent-3/attempt-1", cwd=hub.worktree(3))
+    shutil.rmtree(hub.worktree(4))
+
+
+def is_whole(hub: Hub) -> bool:
+    """Whether what was uncommitted can be had: in a worktree, or from a rescue ref."""
+    where = hub.worktree(2)
+    aside = where.parent / ".agent-2.hub-trash"
+    for place in (where, aside):
+        if (place / "file").exists() and (place / "new").exists():
+            return (place / "file").read_text() == "changed\n"
+    ref = "refs/hub/rescue/s1/agent-2/attempt-1/1"
+    return (
+        hub.git("show", f"{ref}:file"),
+        hub.git("show", f"{ref}^2:file"),
+        hub.git("show", f"{ref}^3:new"),
+    ) == ("changed", "staged", "new")
+
+
+SHARES = 4
+
+
+@pytest.mark.parametrize("share", range(SHARES))
+def test_killed_at_any_moment(hub: Hub, share: int) -> None:
+    """The next run finishes: the worktrees are gone, all work and every commit has a ref, no trash is left."""
+    four_worktrees(hub)
+    lost = hub.git("rev-parse", "HEAD@{1}", cwd=hub.worktree(3))
+    tip = hub.git("rev-parse", BRANCH)
+    template = Template(hub)
+    counted = interposed(hub, "cleanup", "--archive", "s1", nth=0)
+    assert counted.code == 0, counted
+    moments = int(counted.err)
+    assert moments > 40
+    for moment in sampled(moments, share, SHARES, 5):
+        template.put_back()
+        died = interposed(hub, "cleanup", "--archive", "s1", code=DIE, nth=moment)
+        assert died.code == -9, (moment, died)
+        assert is_whole(hub), moment
+        result = hub.run("cleanup", "--archive", "s1")
+        assert (result.code, result.err) == (0, ""), (moment, result)
+        assert not [path for path in hub.worktrees.glob("s1/*")], moment
+        assert not [*(hub.top / ".git").glob("*hub-session*")], moment
+        assert not (hub.top / ".git" / "worktrees").exists(), moment
+        assert is_whole(hub), moment
+        tags = {f"refs/tags/hub/archive/s1/agent-{agent}": tip for agent in (1, 2, 3, 4)}
+        refs = hub.refs()
+        work = refs.pop("refs/hub/rescue/s1/agent-2/attempt-1/1")
+        assert refs == {
+            **tags,
+            "refs/heads/main": tip,
+            "refs/hub/rescue/s1/agent-3/attempt-1/1": lost,
+        }, moment
+        assert hub.git("rev-parse", f"{work}^1") == tip
+        assert hub.call("git", "fsck", "--no-dangling", "--no-progress") == Result(0), moment
+
+
+@pytest.mark.parametrize("moment", [2, 4, 6])
+def test_killed_while_it_works_side_by_side(hub: Hub, moment: int) -> None:
+    """Many worktrees are removed by several processes; whichever is killed, the next run finishes."""
+    hub.session("s1")
+    for agent in range(1, 17):
+        hub.git("branch", f"hub/s1/agent-{agent}/attempt-1")
+        path = hub.worktree(agent)
+        hub.git("worktree", "add", "-q", path, f"hub/s1/agent-{agent}/attempt-1")
+    before = hub.refs()
+    died = interposed(hub, "cleanup", "s1", code=DIE, nth=moment)
+    assert died.code in (-9, 0)
+    result = hub.run("cleanup", "s1")
+    assert (result.code, result.err) == (0, "")
+    assert [*hub.worktrees.glob("s1/*")] == []
+    assert [*(hub.top / ".git").glob("*hub-session*")] == []
+    assert not (hub.top / ".git" / "worktrees").exists()
+    assert hub.refs() == before
+
+
+def test_two_at_once(hub: Hub) -> None:
+    """One waits for the other, then finds nothing left to do; what was saved was saved once."""
+    hub.session("s1", agents=3)
+    for agent in (1, 2, 3):
+        (hub.worktree(agent) / "file").write_text("changed\n")
+    both = [
+        subprocess.Popen(
+            ["git", "hub-session", "cleanup", "s1"],
+            cwd=hub.top,
+            env=hub.environ,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(2)
+    ]
+    ends = sorted(Result(one.wait(), *one.communicate()) for one in both)
+    assert [end.code for end in ends] == [0, 0]
+    assert [end.err for end in ends] == ["", ""]
+    assert sorted(end.out.splitlines()[-1] for end in ends) == [
+        "Cleaned up 0 worktrees for session s1",
+        "Cleaned up 3 worktrees for session s1",
+    ]
+    assert len(hub.refs("refs/hub")) == 3
+
+
+def test_two_sessions_at_once(hub: Hub) -> None:
+    """They share the directory of the entries and the refs, and do not get into each other's way."""
+    for sid in ("s1", "s2", "s3"):
+        hub.session(sid, agents=2)
+    running = [
+        subprocess.Popen(
+            ["git", "hub-session", "cleanup", "--archive", sid],
+            cwd=hub.top,
+            env=hub.environ,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for sid in ("s1", "s2", "s3")
+    ]
+    for sid, one in zip(("s1", "s2", "s3"), running, strict=True):
+        out, err = one.communicate()
+        assert (one.returncode, err) == (0, ""), out
+        assert out.splitlines()[-1] == f"Cleaned up 2 worktrees for session {sid}"
+    assert len(hub.refs("refs/tags")) == 6
+    assert [*hub.refs("refs/heads")] == ["refs/heads/main"]
+    assert not (hub.top / ".git" / "worktrees").exists()
+
+
+def test_written_into_after_it_was_judged(hub: Hub) -> None:
+    """It was renamed aside already: looked at again, it comes back, with what is new in it."""
+    where = hub.session("s1", agents=1).worktree(1)
+    code = f"open({str(where / 'new')!r}, 'w').write('new')"
+    expected = kept(where, "something was written into it meanwhile", "try again")
+    assert interposed(hub, "cleanup", "s1", code=code, only="os.rename") == expected
+    assert (where / "new").read_text() == "new"
+    assert look(hub, where).status == ["", "?? new"]
+    entry = hub.top / ".git" / "worktrees" / "agent-1"
+    assert [path.name for path in entry.glob("hub-session*")] == []
+    assert hub.run("cleanup", "s1") == saved(where)
+
+
+def test_a_new_directory_in_its_place(hub: Hub) -> None:
+    """Somebody wrote into it, and made its path anew: neither of the two is given up."""
+    where = hub.session("s1", agents=1).worktree(1)
+    aside = where.parent / ".agent-1.hub-trash"
+    meddle = (
+        f"open({str(aside / 'new')!r}, 'w').write('new'); os.mkdir({str(where)!r}); "
+        f"open({str(where / 'other')!r}, 'w').write('other')"
+    )
+    # The directory is renamed second; the look at it that follows opens it.
+    assert interposed(hub, "cleanup", "s1", code=meddle, opened=str(aside)) == kept(
+        where,
+        f"its directory was moved to '{aside}' and cannot be moved back: Directory not empty",
+        "try again",
+    )
+    assert (aside / "new").read_text() == "new"
+    assert (aside / "file").read_text() == "first\n"
+    assert (where / "other").read_text() == "other"
+    told = f"its directory was moved to '{aside}', and something else lies in its place"
+    assert hub.run("cleanup", "s1") == kept(where, told, f"mv {where} {where}.other")
+    where.rename(where.parent / "other")
+    assert hub.run("cleanup", "s1") == saved(where)
+
+
+def test_written_into_while_it_is_deleted(hub: Hub) -> None:
+    """Who stands in it goes on writing: that is left, under the old name, and is nobody's to delete."""
+    where = hub.session("s1", agents=1).worktree(1)
+    aside = where.parent / ".agent-1.hub-trash"
+    code = f"open({str(aside / 'sub' / 'new')!r}, 'w').write('new')"
+    assert interposed(hub, "cleanup", "s1", code=code, only="os.remove") == kept(
+        where, f"written into while it was removed: what is new is in '{where}'"
+    )
+    assert snapshot(where) == {"sub/new": b"new"}
+    assert not (hub.top / ".git" / "worktrees").exists()
+    assert hub.run("cleanup", "s1") == removed()
+    assert snapshot(where) == {"sub/new": b"new"}
+
+
+def test_killed_while_somebody_writes_into_it(hub: Hub) -> None:
+    """The next run tells what is new from what it was to delete."""
+    where = hub.session("s1", agents=1).worktree(1)
+    aside = where.parent / ".agent-1.hub-trash"
+    assert interposed(hub, "cleanup", "s1", code=DIE, only="os.remove").code == -9
+    time.sleep(0.05)
+    (aside / "sub" / "new").write_text("new")
+    assert hub.run("cleanup", "s1") == kept(
+        where, f"written into while it was removed: what is new is in '{where}'"
+    )
+    assert snapshot(where) == {"sub/new": b"new"}
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "open(entry + '/locked', 'w').close()",
+        "open(entry + '/index.lock', 'w').close()",
+        "os.utime(entry + '/index')",
+        "open(entry + '/MERGE_HEAD', 'w').close()",
+    ],
+)
+def test_git_used_in_it_after_it_was_judged(hub: Hub, code: str) -> None:
+    """A lock, a commit under way, something staged, an operation: what was judged has to hold still."""
+    where = hub.session("s1", agents=1).worktree(1)
+    (where / "file").write_text("changed\n")
+    entry = str(hub.top / ".git" / "worktrees" / "agent-1")
+    before = look(hub, where)
+    result = interposed(
+        hub,
+        "cleanup",
+        "s1",
+        code=f"exec({code!r}, dict(entry={entry!r}, os=os))",
+        only="subprocess.Popen",
+    )
+    assert result == Result(
+        1,
+        f"Saved uncommitted work of {BRANCH} in {RESCUE}\n"
+        f"Kept worktree: {where}\n"
+        "  git was used in it meanwhile\n"
+        "  hint: try again\n"
+        "Cleaned up 0 worktrees for session s1\n",
+    )
+    assert look(hub, where) == before
+
+
+# Writes files by their absolute names, one after the other, and notes each that was written.
+_WRITER = """
+import os, sys, time
+top, journal = sys.argv[1:]
+noted = os.open(journal, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+for number in range(100000):
+    try:
+        fd = os.open(f"{top}/new-{number}", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+        os.write(fd, b"%d\\n" % number)
+        os.close(fd)
+    except FileNotFoundError:
+        break
+    os.write(noted, b"%d\\n" % number)
+    time.sleep(0.01)
+"""
+
+
+def test_an_agent_goes_on_writing(hub: Hub) -> None:
+    """Whatever it was told is written is in the worktree still, or in a rescue ref."""
+    where = hub.session("s1", agents=1).worktree(1)
+    journal = hub.top.parent / "journal"
+    writer = subprocess.Popen([sys.executable, "-c", _WRITER, where, journal], cwd=hub.top)
+    try:
+        while not journal.exists() or not journal.read_text():
+            time.sleep(0.005)
+        for _ in range(3):
+            assert hub.run("cleanup", "s1").code in (0, 1)
+    finally:
+        writer.kill()
+        writer.wait()
+    written = {f"new-{number}" for number in journal.read_text().split()}
+    there = {path.name for path in where.glob("new-*")} if where.exists() else set()
+    for ref in hub.refs("refs/hub"):
+        there |= {*hub.git("ls-tree", "--name-only", f"{ref}^3").splitlines()}
+    assert written <= there
+    assert hub.run("cleanup", "s1").code == 0
+    assert not where.exists()
+
+
+def test_refs_are_packed_all_the_while(hub: Hub) -> None:
+    """`git pack-refs` in a loop beside --archive: no branch and no tag is lost, none comes back."""
+    hub.session("s1")
+    tree = hub.git("rev-parse", "main^{tree}")
+    commands = []
+    tips = {}
+    for number in range(1, 41):
+        oid = hub.git("commit-tree", tree, "-p", "main", "-m", str(number))
+        tips[number] = oid
+        commands.append(f"create refs/heads/hub/s1/agent-{number}/attempt-1 {oid}\n")
+        commands.append(f"create refs/heads/other/{number} {oid}\n")
+    hub.git("update-ref", "--stdin", stdin="".join(commands))
+    loop = subprocess.Popen(
+        ["sh", "-c", "while :; do git pack-refs --all --prune; done"],
+        cwd=hub.top,
+        env=hub.environ,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        for _ in range(3):
+            result = hub.run("cleanup", "--archive", "s1")
+            if result.code == 0:
+                break
+    finally:
+        loop.kill()
+        loop.wait()
+    assert result.code == 0, result
+    assert hub.refs() == {
+        "refs/heads/main": hub.git("rev-parse", "main"),
+        **{f"refs/heads/other/{number}": oid for number, oid in tips.items()},
+        **{f"refs/tags/hub/archive/s1/agent-{number}": oid for number, oid in tips.items()},
+    }
+
+
+def test_what_a_killed_git_left_is_no_hindrance(hub: Hub) -> None:
+    """A copy of the index, and the lock on it, of a run that died while git was at work."""
+    where = hub.session("s1", agents=1).worktree(1)
+    (where / "file").write_text("changed\n")
+    entry = hub.top / ".git" / "worktrees" / "agent-1"
+    (entry / "hub-session-index.tmp").write_text("half")
+    (entry / "hub-session-index.tmp.lock").write_text("")
+    assert hub.run("cleanup", "s1") == saved(where)
+
+
+def test_a_planted_note_deletes_nothing_else(hub: Hub) -> None:
+    """The note of a killed run is believed for the one name that the program makes itself."""
+    where = hub.session("s1", agents=1).worktree(1)
+    victim = Path(f"{where.parent}/victim")
+    victim.mkdir()
+    (victim / "precious").write_text("precious\n")
+    note = hub.top / ".git" / "worktrees" / "agent-1" / "hub-session-removal"
+    for text in (f"{victim}\0delete", f"{victim}\0x\0aside", "\0delete", "\xff\n"):
+        note.write_text(f"{REMOVAL_LOCK}\0{text}")
+        (where / "new").write_text("new\n")
+        result = hub.run("cleanup", "s1")
+        assert (result.code, (victim / "precious").exists()) == (0, True)
+        hub.call("sh", "-c", line(where))

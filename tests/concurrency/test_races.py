@@ -1,0 +1,275 @@
+"""Commands beside somebody who works on, packs, prunes or commits: nothing of anybody is lost."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from git_hub_session.git.repository import GitRepo
+from tests.commands.test_merge import hook, place, status, tournament
+from tests.support.hub import Hub, Result
+from tests.support.interrupt import LONG
+from tests.support.invariants import lost, whole
+
+MERGES = 300 if LONG else 12
+CLEANUPS = 40 if LONG else 4
+SPAWNS = 40 if LONG else 4
+ARCHIVES = 40 if LONG else 3
+PACKED = 1000 if LONG else 100
+
+
+@contextmanager
+def beside(hub: Hub, *commands: str) -> Iterator[None]:
+    """While shells run each of the commands without a pause."""
+    stop = hub.top.parent / "stop"
+    loops = [
+        subprocess.Popen(
+            ["sh", "-c", f"until test -e {stop}; do {command}; done"],
+            cwd=hub.top,
+            env=hub.environ,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        for command in commands
+    ]
+    try:
+        yield
+    finally:
+        stop.touch()
+        for loop in loops:
+            loop.wait()
+        stop.unlink()
+
+
+class Committer:
+    """Somebody who commits to what is checked out, as fast as git lets them, when they are told to."""
+
+    WAYS = ("commit --allow-empty", "commit -a", "add and commit", "commit a path")
+
+    def __init__(self, hub: Hub, seed: int) -> None:
+        self.hub = hub
+        self.chance = random.Random(seed)
+        self.made: dict[str, str] = {}
+        self.number = 0
+
+    def burst(self, go: Path, over: threading.Event) -> None:
+        """Wait for `go`, a random while, and commit until it is `over`."""
+        while not go.exists():
+            if over.is_set():
+                return
+            time.sleep(0.0005)
+        time.sleep(self.chance.random() * 0.06)
+        for _ in range(self.chance.randint(1, 8)):
+            self.commit(self.chance.choice(self.WAYS))
+            if over.is_set() and self.chance.random() < 0.5:
+                return
+
+    def commit(self, way: str) -> None:
+        """One commit, tried until git takes it: who is refused because of a lock tries again."""
+        self.number += 1
+        name = f"loop-{self.number}"
+        command = ["commit", "-q", "-m", name]
+        if way == "commit --allow-empty":
+            command.append("--allow-empty")
+        elif way == "commit -a":
+            (self.hub.top / "loop").write_text(f"{name}\n")
+            command.append("-a")
+        else:
+            (self.hub.top / name).write_text(f"{name}\n")
+            if way == "add and commit":
+                self.retry("add", name)
+            else:
+                self.retry("add", "-N", name)
+                command += ["--", name]
+        self.retry(*command)
+
+    def retry(self, *words: str) -> None:
+        for _ in range(400):
+            done = self.hub.call("git", "-c", "core.hooksPath=/dev/null", *words, now=None)
+            if done.code == 0:
+                break
+            assert "lock" in done.err or "File exists" in done.err, done
+            time.sleep(0.002)
+        else:
+            raise AssertionError(done)
+
+
+def test_merge_beside_commits_at_once(hub: Hub) -> None:
+    """Each commit stays, with what it holds; what was merged stays merged, and of what was refused nothing is there."""
+    (hub.top / "loop").write_text("start\n")
+    hub.git("add", "loop")
+    hub.git("commit", "-q", "-m", "loop")
+    tournament(hub)
+    go = hub.top.parent / "go"
+    hook(hub, "commit-msg", f"touch {go}")
+    begin = hub.git("rev-parse", "main")
+    state = (hub.directory() / "state.json").read_bytes()
+    seed = random.randrange(1 << 32)
+    ends = {0: 0, 1: 0}
+    for number in range(MERGES):
+        committer = Committer(hub, seed + number)
+        over = threading.Event()
+        thread = threading.Thread(target=committer.burst, args=(go, over))
+        thread.start()
+        result = hub.run("merge", "-q", "--yes", "--no-cleanup", "s1", now=None)
+        over.set()
+        thread.join()
+        ends[result.code] += 1
+        where = f"round {number} of seed {seed}: {result}"
+        judge(hub, begin, result, committer, where)
+        go.unlink(missing_ok=True)
+        hub.git("reset", "-q", "--hard", begin)
+        hub.git("clean", "-qfd")
+        (hub.directory() / "state.json").write_bytes(state)
+    print(f"merges: {ends}, seed {seed}")
+
+
+def judge(hub: Hub, begin: str, result: Result, committer: Committer, where: str) -> None:
+    log = hub.git("log", "--first-parent", "--format=%H %s", f"{begin}..main").splitlines()
+    subjects = [line.partition(" ")[2] for line in log]
+    loops = [line for line in reversed(subjects) if line.startswith("loop-")]
+    assert loops == [f"loop-{at}" for at in range(1, committer.number + 1)], where
+    merged = False
+    for line in reversed(log):
+        oid, _, subject = line.partition(" ")
+        if subject.startswith("hub: merge"):
+            merged = True
+        tree = hub.git("ls-tree", "-r", "--name-only", oid).splitlines()
+        assert ("new" in tree) == merged, (where, log)
+        assert (hub.git("show", f"{oid}:file") == "first\nby agent 2") == merged, (where, log)
+    assert merged == (result.code == 0), (where, log)
+    assert status(hub) == "## main", (where, log)
+
+
+class Agent(threading.Thread):
+    """Writes a file and commits it, by the names of the paths, for as long as its worktree is there."""
+
+    def __init__(self, hub: Hub, where: Path, *, tries: bool) -> None:
+        super().__init__()
+        self.hub, self.where, self.tries = hub, where, tries
+        self.written: list[str] = []
+        self.commits: list[str] = []
+        self.over = False
+
+    def run(self) -> None:
+        for number in range(10000):
+            text = f"{self.where} {number}\n"
+            try:
+                (self.where / f"new-{number}").write_text(text)
+            except FileNotFoundError:
+                return
+            self.written.append(text)
+            steps = ["add -A", f"commit -q -m {number}"]
+            if self.tries and number % 4 == 3:  # a try, of which only the reflog of HEAD knows
+                steps = ["checkout -q --detach", *steps, "checkout -q -"]
+            for step in steps:
+                self.hub.call("git", "-C", self.where, *step.split(), now=None)
+                if "commit" in step:
+                    tip = self.hub.call("git", "-C", self.where, "rev-parse", "HEAD", now=None)
+                    self.commits += tip.out.split()
+            if self.over:
+                return
+
+
+def test_cleanup_beside_an_agent_that_commits_at_once(hub: Hub) -> None:
+    """The worktree stays, or goes with all that was written in it and every commit on a ref."""
+    options = [[], ["--archive"], ["--force"], ["--force", "--archive"]]
+    agents, ends = [], {0: 0, 1: 0}
+    for number in range(CLEANUPS):
+        sid = f"s{number}"
+        hub.run("init", "-q", "--id", sid, "--task", "t", "--agents", "1")
+        assert hub.run("spawn", "-q", sid) == Result(0)
+        where = place(hub, 1, sid)
+        agent = Agent(hub, where, tries="--archive" not in options[number % 4])
+        agents.append(agent)
+        agent.start()
+        for _ in range(6):
+            result = hub.run("cleanup", *options[number % 4], sid, now=None)
+            ends[result.code] += 1
+            if not where.exists():
+                break
+        agent.over = True
+        agent.join()
+        if where.exists():  # refused a checkout, it may have stayed on its try
+            hub.git("checkout", "-q", f"hub/{sid}/agent-1/attempt-1", cwd=where)
+        result = hub.run("cleanup", *options[number % 4], sid, now=None)
+        assert (result.code, result.err, where.exists()) == (0, "", False), result
+        assert lost(hub, agent.written) == [], result
+    commits = [commit for agent in agents for commit in agent.commits]
+    whole(hub, commits=commits)
+    print(f"cleanups: {ends}, commits: {len(commits)}")
+
+
+def test_spawn_beside_prune_at_once(hub: Hub) -> None:
+    """What git takes for the entry of a worktree that is gone is none that is just being made."""
+    with beside(hub, "git worktree prune --expire=now", "git worktree list"):
+        for number in range(SPAWNS):
+            sid = f"s{number}"
+            hub.run("init", "-q", "--id", sid, "--task", "t", "--agents", "3")
+            assert hub.run("spawn", "-q", sid, now=None) == Result(0)
+            for agent in (1, 2, 3):
+                where = place(hub, agent, sid)
+                assert hub.git("status", "--porcelain", "--branch", cwd=where) == (
+                    f"## hub/{sid}/agent-{agent}/attempt-1"
+                )
+            if number % 2:
+                assert hub.run("cleanup", "-q", sid, now=None) == Result(0)
+    listed = hub.git("worktree", "list", "--porcelain").count("worktree ")
+    assert listed == 1 + 3 * sum(1 for number in range(SPAWNS) if not number % 2)
+    whole(hub)
+
+
+def test_archive_beside_packing_at_once(hub: Hub) -> None:
+    """`git pack-refs`, `git gc --auto` and somebody who makes branches: no ref of anybody is lost, none comes back."""
+    hub.git("config", "gc.auto", "1")
+    hub.git("config", "gc.autoDetach", "false")
+    oid, tree = hub.git("rev-parse", "main"), hub.git("rev-parse", "main^{tree}")
+    made = hub.top.parent / "made"
+    make = (
+        f"n=$((n+1)); oid=$(git commit-tree {tree} -p main -m other-$n) && "
+        f'git update-ref refs/heads/other/$n $oid "" && echo "refs/heads/other/$n $oid" >>{made}'
+    )
+    tags: dict[str, str] = {}
+    with beside(hub, "git pack-refs --all --prune", "git gc --auto --quiet", make):
+        for number in range(ARCHIVES):
+            sid = f"s{number}"
+            hub.session(sid)
+            attempts = range(1, 21)
+            hub.git(
+                "update-ref",
+                "--stdin",
+                stdin="".join(
+                    f"create refs/heads/hub/{sid}/agent-{one}/attempt-1 {oid}\n" for one in attempts
+                ),
+            )
+            for _ in range(5):
+                result = hub.run("archive", "-q", sid, now=None)
+                if result.code == 0:
+                    break
+                assert ".lock': File exists" in result.out + result.err, result
+            assert result.code == 0
+            tags |= {f"refs/tags/hub/archive/{sid}/agent-{one}": oid for one in attempts}
+    others = dict(line.split() for line in made.read_text().splitlines())
+    assert len(others) > ARCHIVES
+    assert hub.refs() == {"refs/heads/main": oid, **tags, **others}
+    whole(hub, commits=others.values())
+    print(f"branches made meanwhile: {len(others)}, archived: {len(tags)}")
+
+
+def test_refs_are_seen_while_they_are_packed_at_once(hub: Hub) -> None:
+    """For the first time: libgit2 opens their files after it has read what is packed, and misses one in seventy, sooner or later."""
+    missed = []
+    with beside(hub, "git pack-refs --all"):
+        for number in range(PACKED):
+            prefix = f"refs/heads/hub/s{number}/"
+            hub.git("update-ref", f"{prefix}agent-1/attempt-1", "HEAD")
+            for _ in range(60):
+                repo = GitRepo(str(hub.top / ".git"), hub.environ)
+                if repo.refs(prefix) != [f"{prefix}agent-1/attempt-1"]:
+                    missed.append(number)
+    assert missed == []

@@ -1,0 +1,573 @@
+"""The store under concurrent writers, sudden death, held locks, planted links and full disks."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from git_hub_session.errors import Damaged, HubError
+from git_hub_session.git.ref_names import parse_session_id
+from git_hub_session.session.model import Config
+from git_hub_session.session.store import SessionExists, Store
+from git_hub_session.system.directory import LockHeld, SafeDirectory
+from tests.support.hub import CHECKOUT, PYTHON, Hub, Result, snapshot
+from tests.support.stores import NEXT, agenthub, at_once, killed_everywhere, put
+
+S1 = parse_session_id("s1")
+
+
+# Concurrency
+
+
+def update(state: str, *words: str, sid: str = "s1") -> list[str]:
+    return ["update", sid, "--state", state, *words]
+
+
+def test_of_64_writers_one_makes_each_transition(hub: Hub) -> None:
+    """Through the whole life of a session; the history has one entry for each success."""
+    put(hub, "init")
+    for source, target in NEXT.items():
+        results = at_once(hub, [update(target, "--reason", str(number)) for number in range(64)])
+        won = [number for number, result in enumerate(results) if result.code == 0]
+        assert [results[number] for number in won] == [
+            Result(0, f"Session s1: {source} → {target}\n")
+        ]
+        assert {result.code for result in results} == {0, 1}
+        step = hub.state()["history"][-1]
+        assert (step["from"], step["to"], step["reason"]) == (source, target, str(won[0]))
+    assert [step["to"] for step in hub.state()["history"]] == ["running", "evaluating", "merged"]
+
+
+def test_of_two_ends_one_is_reached(hub: Hub) -> None:
+    """Half of 64 want `merged`, half `archived`: the file says what the one winner said."""
+    put(hub, "evaluating")
+    ends = ["merged", "archived"] * 32
+    results = at_once(hub, [update(end, "--if-state", "evaluating") for end in ends])
+    winner = ends[[result.code for result in results].index(0)]
+    lost = Result(1, "", f"error: session 's1' is '{winner}', not 'evaluating'\n")
+    won = Result(0, f"Session s1: evaluating → {winner}\n")
+    assert sorted(results) == sorted([won, *[lost] * 63])
+    assert hub.state()["state"] == winner
+    assert len(hub.state()["history"]) == 1
+
+
+def test_writers_of_different_sessions_do_not_meet(hub: Hub) -> None:
+    names = [f"s{number}" for number in range(24)]
+    for name in names:
+        put(hub, "init", name)
+    results = at_once(hub, [update("running", sid=name) for name in names])
+    assert results == [Result(0, f"Session {name}: init → running\n") for name in names]
+
+
+def test_readers_see_whole_documents_while_writers_write(hub: Hub) -> None:
+    put(hub, "init")
+    readers = [["list", "--format=porcelain"]] * 32
+    results = at_once(hub, [call for reader in readers for call in (reader, update("running"))])
+    seen = {(result.code, result.out.splitlines()[1], result.err) for result in results[::2]}
+    assert seen <= {(0, "state init", ""), (0, "state running", "")}
+
+
+# Sudden death
+
+
+def test_an_update_killed_anywhere_leaves_the_old_or_the_new_document(hub: Hub) -> None:
+    old = put(hub, "init").decode()
+    stories = killed_everywhere(
+        hub,
+        ["update", "s1", "--state", "running"],
+        after=[
+            ["list", "--format=porcelain"],
+            ["update", "-q", "s1", "--state", "running"],
+            ["update", "-q", "s1", "--state", "evaluating"],
+        ],
+        file=hub.directory() / "state.json",
+        restored=old,
+    )
+    new = stories[-1][1]
+    assert new is not None
+    assert json.loads(new)["state"] == "running"
+    assert {code for code, _, _ in stories[:-1]} == {-signal.SIGKILL}
+    assert stories[-1][0] == 0
+    assert len(stories) > 30, "it was not killed in the midst of writing"
+    documents = [document for _, document, _ in stories]
+    turn = documents.index(new)
+    assert documents == [old] * turn + [new] * (len(documents) - turn)
+    for _, document, (listed, first, second) in stories:
+        state = "init" if document == old else "running"
+        assert listed.out.splitlines() == [
+            "session_id s1",
+            f"state {state}",
+            "task Make it fast",
+            "agents 3",
+            "created 2026-03-17T14:30:22.123456+00:00",
+            f"updated {json.loads(document or '')['updated']}",
+            "",
+        ]
+        assert (first.code, second) == (0 if state == "init" else 1, Result(0))
+    # What a killed one wrote aside has a name that AgentHub's own .gitignore leaves out.
+    left = [path.name for path in hub.directory().iterdir() if path.name.startswith(".")]
+    assert all(name.startswith(".state.json.") and name.endswith(".tmp") for name in left)
+
+
+def test_an_init_killed_anywhere_leaves_no_half_of_a_session(hub: Hub) -> None:
+    words = ["init", "-q", "--id", "s1", "--task", "Make it fast"]
+    stories = killed_everywhere(
+        hub,
+        words,
+        after=[["list", "-q", "--format=porcelain"], words, ["list", "--format=porcelain"]],
+        file=hub.directory() / "state.json",
+        restored="",
+    )
+    made = False
+    for _, document, (before, again, listed) in stories:
+        made = made or document is not None
+        assert (before.code, before.out.count("session_id s1")) == (0, int(made))
+        assert again == (
+            Result(1, "error: session 's1' exists already\nhint: choose another --id\n")
+            if made
+            else Result(0, "s1\n")
+        )
+        assert (listed.code, listed.out.count("session_id s1")) == (0, 1)
+        made = True
+    assert len(stories) > 40, "it was not killed in the midst of writing"
+
+
+def test_an_init_killed_first_of_all(hub: Hub) -> None:
+    """The hub itself is half made; what comes next makes the rest of it, whole."""
+    words = ["init", "-q", "--id", "s1", "--task", "Make it fast"]
+    top = hub.top / ".agenthub"
+    index, ignore = top / "board" / "_index.json", top / ".gitignore"
+    # Each round starts without a hub: so this one kills in a loop of its own.
+    for moment in (20, 26, 32, 38, 44, 50, 56, 62, 68, 80, 95):
+        shutil.rmtree(top, ignore_errors=True)
+        kill = (
+            "import sys, os, signal; sys.path.insert(0, sys.argv.pop(1))\n"
+            "from git_hub_session.main import main\nfrom git_hub_session.commands import init\n"
+            "left = [int(sys.argv.pop(1))]\n"
+            "def count(frame, event, function):\n"
+            "    if event == 'c_call' and function.__module__ in ('posix', 'fcntl'):\n"
+            "        left[0] -= 1\n"
+            "        if not left[0]: os.kill(os.getpid(), signal.SIGKILL)\n"
+            "sys.setprofile(count)\nmain()\n"
+        )
+        checkout = os.fspath(CHECKOUT)
+        killed = hub.call(PYTHON, "-I", "-c", kill, checkout, str(moment), *words)
+        assert killed.code in (-signal.SIGKILL, 0)
+        assert ignore.read_bytes().endswith(b"\n*\n") if ignore.exists() else True
+        assert json.loads(index.read_text())["counters"] if index.exists() else True
+        assert hub.run("init", "-q", "--id", "s2", "--task", "x") == Result(0, "s2\n")
+        assert ignore.read_bytes().endswith(b"\n*\n")
+        assert sorted(json.loads(index.read_text())) == ["channels", "counters"]
+
+
+def test_updates_killed_at_random_moments(hub: Hub) -> None:
+    """Whole processes, from git on: each finds the session that the one before left, whole."""
+    put(hub, "init")
+    file = hub.directory() / "state.json"
+    for moment in range(24):
+        before = hub.state()
+        if before["state"] == "merged":
+            shutil.rmtree(hub.directory())
+            put(hub, "init")
+            before = hub.state()
+        with subprocess.Popen(
+            ["git-hub-session", "update", "s1", "--state", NEXT[before["state"]]],
+            cwd=hub.top,
+            env=hub.environ,
+            stdout=subprocess.DEVNULL,
+        ) as process:
+            try:
+                process.wait(moment * 0.006)
+            except subprocess.TimeoutExpired:
+                process.kill()
+        now = json.loads(file.read_text())
+        assert now["state"] in (before["state"], NEXT[before["state"]])
+        steps = len(now.get("history", [])) - len(before.get("history", []))
+        assert steps == (now["state"] != before["state"])
+    assert hub.run("list", "--format=porcelain").out.count("session_id s1\n") == 1
+
+
+# The lock
+
+_HOLDER = """
+import fcntl, os, sys
+fcntl.flock(os.open(sys.argv[1], os.O_RDONLY), fcntl.LOCK_EX)
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+@contextmanager
+def held(directory: Path) -> Iterator[subprocess.Popen[str]]:
+    """Another process that holds the lock on a session's directory."""
+    with subprocess.Popen(
+        [PYTHON, "-I", "-c", _HOLDER, str(directory)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as holder:
+        assert holder.stdout
+        assert holder.stdout.readline() == "held\n"
+        try:
+            yield holder
+        finally:
+            holder.kill()
+
+
+def named(holder: subprocess.Popen[str]) -> str:
+    command = Path(f"/proc/{holder.pid}/comm").read_text().strip()
+    return f"process {holder.pid} ({command})"
+
+
+def test_a_held_lock_is_given_up_on_and_its_holder_named(hub: Hub) -> None:
+    """With the ten seconds that are waited by default; who only looks does not wait."""
+    before = put(hub, "init")
+    with held(hub.directory()) as holder:
+        assert hub.run("update", "s1", "--state", "running") == Result(
+            128,
+            "",
+            f"fatal: session 's1' is locked by {named(holder)}\n"
+            "hint: try again when it has finished\n",
+        )
+        assert hub.run("list").code == 0
+        assert hub.run("log", "s1").code == 0
+    assert (hub.directory() / "state.json").read_bytes() == before
+
+
+def test_a_held_lock_is_waited_for(hub: Hub) -> None:
+    put(hub, "init")
+    store = Store(str(hub.top / ".agenthub"))
+    with held(hub.directory()) as holder:
+        with pytest.raises(LockHeld) as refused, store.lock_session(S1, wait=0.05):
+            pass
+        assert refused.value.message == f"session 's1' is locked by {named(holder)}"
+        with subprocess.Popen(
+            ["git-hub-session", "update", "s1", "--state", "running"],
+            cwd=hub.top,
+            env=hub.environ,
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as waiting:
+            # It waits: with the lock held it cannot end.
+            with pytest.raises(subprocess.TimeoutExpired):
+                waiting.wait(1)
+            assert hub.state()["state"] == "init"
+            assert holder.stdin
+            holder.stdin.close()
+            assert waiting.communicate()[0] == "Session s1: init → running\n"
+    assert hub.state()["state"] == "running"
+
+
+def test_a_killed_holder_blocks_nobody(hub: Hub) -> None:
+    put(hub, "init")
+    with held(hub.directory()) as holder:
+        holder.kill()
+        holder.wait()
+        assert hub.run("update", "s1", "--state", "running").code == 0
+
+
+def test_a_lock_on_one_session_is_no_lock_on_another(hub: Hub) -> None:
+    put(hub, "init", "s1")
+    put(hub, "init", "s2")
+    with held(hub.directory("s1")):
+        assert hub.run("update", "s2", "--state", "running").code == 0
+
+
+# What is kept
+
+
+def test_the_mode_stays(hub: Hub) -> None:
+    """Neither wider nor narrower, whatever the umask."""
+    put(hub, "init")
+    file = hub.directory() / "state.json"
+    for mode, state in ((0o640, "running"), (0o600, "evaluating"), (0o664, "merged")):
+        file.chmod(mode)
+        result = hub.call("sh", "-c", f"umask 077; git hub-session update s1 --state {state}")
+        assert result.code == 0
+        assert file.stat().st_mode & 0o7777 == mode
+
+
+def test_unknown_keys_stay(hub: Hub) -> None:
+    put(hub, "init")
+    file = hub.directory() / "state.json"
+    extra = {
+        "nested": {"list": [1, [2, {"deep": None}], True], "": "empty key"},
+        "big": 2**200,
+        "small": -(10**40),
+        "float": 0.1,
+        "text": "é 漢字 \U0001f600 \u202e \ud800 \x00 \x7f",
+        "agents": {"agent-1": {"metric": 1.5, "unknown": [{}]}},
+        "history": [{"at": "long ago", "kind": "of another program"}, 3],
+    }
+    document = json.loads(file.read_text()) | extra
+    file.write_text(json.dumps(document))
+    assert hub.run("update", "s1", "--state", "running").code == 0
+    now = hub.state()
+    assert list(now) == list(document)
+    step = now["history"].pop()
+    assert (step["from"], step["to"]) == ("init", "running")
+    assert now == document | {"state": "running", "updated": now["updated"]}
+
+
+def test_a_history_that_is_none_is_not_thrown_away(hub: Hub) -> None:
+    put(hub, "init")
+    file = hub.directory() / "state.json"
+    file.write_text('{"state": "init", "history": {"of": "somebody"}}')
+    before = file.read_bytes()
+    assert hub.run("update", "s1", "--state", "running") == Result(
+        128, "", "fatal: state.json: its history is not a list\n"
+    )
+    assert file.read_bytes() == before
+
+
+# Links
+
+
+@pytest.mark.parametrize("name", [".agenthub", "sessions", "s1", "state.json", "config.yaml"])
+def test_no_link_is_followed(hub: Hub, tmp_path: Path, name: str) -> None:
+    """Neither to read, nor to write: what it leads to keeps every byte, and is not shown."""
+    put(hub, "init")
+    put(hub, "init", "s2")
+    place = {
+        ".agenthub": hub.top / ".agenthub",
+        "sessions": hub.top / ".agenthub" / "sessions",
+        "s1": hub.directory(),
+        "state.json": hub.directory() / "state.json",
+        "config.yaml": hub.directory() / "config.yaml",
+    }[name]
+    elsewhere = tmp_path / "elsewhere"
+    place.rename(elsewhere)
+    place.symlink_to(elsewhere)
+    before = snapshot(tmp_path)
+
+    if name in (".agenthub", "sessions"):
+        link = f"'{place}' is a symbolic link: links in the hub are not followed"
+        fatal = Result(128, "", f"fatal: {link}\n")
+        assert hub.run("list") == fatal
+        assert hub.run("init", "--task", "x") == fatal
+    else:
+        shown = place if name == "s1" else name
+        link = f"'{shown}' is a symbolic link: links in the hub are not followed"
+        named = "" if name == "s1" else "session 's1': "
+        hint = f"hint: mend the file in '{hub.directory()}'\nhint: or: git hub-session cleanup s1\n"
+        fatal = Result(128, "", f"fatal: {named}{link}\n{hint if named else ''}")
+        listed = hub.run("list")
+        assert (listed.code, listed.err) == (1, f"error: session 's1': {link}\n")
+        assert [line.split()[:2] for line in listed.out.splitlines()[1:]] == [
+            ["s1", "broken"],
+            ["s2", "init"],
+        ]
+        assert hub.run("init", "--id", "s1", "--task", "x").code == 1
+    assert hub.run("log", "s1") == fatal
+    assert hub.run("update", "s1", "--state", "running") == fatal
+    assert hub.run("status", "s1") == fatal
+    assert snapshot(tmp_path) == before
+
+
+def test_a_dangling_link_is_not_followed_to_make_what_it_names(hub: Hub, tmp_path: Path) -> None:
+    (hub.top / ".agenthub").symlink_to(tmp_path / "made")
+    assert hub.run("init", "--task", "x").code == 128
+    (hub.top / ".agenthub").unlink()
+    hub.session("s0")
+    for name in ("s1", "board/dispatch"):
+        place = hub.top / ".agenthub" / ("sessions/s1" if name == "s1" else name)
+        if place.is_dir():
+            place.rmdir()
+        place.symlink_to(tmp_path / "made")
+        assert hub.run("init", "--id", "s1", "--task", "x").code != 0
+        place.unlink()
+    assert not (tmp_path / "made").exists()
+
+
+def test_the_other_name_of_a_hard_link_keeps_its_bytes(hub: Hub, tmp_path: Path) -> None:
+    before = put(hub, "init")
+    other = tmp_path / "other"
+    other.hardlink_to(hub.directory() / "state.json")
+    assert hub.run("update", "s1", "--state", "running").code == 0
+    assert other.read_bytes() == before
+    assert hub.state()["state"] == "running"
+
+
+def test_a_link_planted_where_the_new_document_is_written_is_not_written_through(
+    hub: Hub, tmp_path: Path
+) -> None:
+    put(hub, "init")
+    precious = tmp_path / "precious"
+    precious.write_text("precious\n")
+    (hub.directory() / ".state.json.tmp").symlink_to(precious)
+    result = hub.run("update", "s1", "--state", "running")
+    assert result == Result(0, "Session s1: init → running\n")
+    assert precious.read_text() == "precious\n"
+    assert sorted(path.name for path in hub.directory().iterdir()) == ["config.yaml", "state.json"]
+
+
+# Disks that are full, or cannot be written to
+
+_FULL = (
+    "import os, resource, sys\nresource.setrlimit(resource.RLIMIT_FSIZE, ({0}, {0}))\n"
+    "os.execvp(sys.argv[1], sys.argv[1:])"
+)
+_READ_ONLY = 'mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && exec "$@"'
+
+
+def full(hub: Hub, *words: str, size: int = 0) -> Result:
+    """A call that cannot write more than `size` bytes into any file."""
+    return hub.call(PYTHON, "-I", "-c", _FULL.format(size), "git", "hub-session", *words)
+
+
+def read_only(hub: Hub, place: Path, *words: str) -> Result:
+    """A call that finds `place` on a read-only file system."""
+    alone = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", _READ_ONLY, str(place)]
+    if not shutil.which("unshare") or hub.call(*alone, "true").code != 0:
+        pytest.skip("no read-only mount can be made here")
+    return hub.call(*alone, "sh", "-c", 'cd "$0" && exec "$@"', hub.top, *words)
+
+
+def test_on_a_full_disk_the_old_document_stays(hub: Hub, tmp_path: Path) -> None:
+    put(hub, "init")
+    before = snapshot(tmp_path)
+    state = hub.directory() / "state.json"
+    for size in (0, 100):
+        assert full(hub, "update", "s1", "--state", "running", size=size) == Result(
+            128,
+            "",
+            f"fatal: cannot write '{state}': File too large\nhint: nothing was changed\n",
+        )
+        assert snapshot(tmp_path) == before
+
+
+def test_on_a_full_disk_no_session_is_made(hub: Hub) -> None:
+    hub.session("s0")
+    before = snapshot(hub.top)
+    result = full(hub, "init", "--id", "s1", "--task", "x", size=150)
+    assert result == Result(
+        128,
+        "",
+        f"fatal: cannot write '{hub.top}/.agenthub': File too large\nhint: nothing was changed\n",
+    )
+    assert snapshot(hub.top) == before
+    assert sorted(path.name for path in hub.directory().parent.iterdir()) == ["s0"]
+
+
+def test_on_a_full_disk_the_hub_is_made_whole_later(hub: Hub) -> None:
+    assert full(hub, "init", "--id", "s1", "--task", "x").code == 128
+    assert not (hub.top / ".agenthub" / "board" / "_index.json").exists()
+    assert not (hub.top / ".agenthub" / ".gitignore").exists()
+    assert hub.session().run("list", "-q").code == 0
+    assert hub.git("status", "--porcelain") == ""
+
+
+def test_a_read_only_store_is_read_and_not_written(hub: Hub, tmp_path: Path) -> None:
+    put(hub, "init")
+    before = snapshot(tmp_path)
+    command = ("git", "hub-session")
+    listed = read_only(hub, hub.top, *command, "list", "--format=porcelain")
+    assert (listed.code, listed.out.splitlines()[:2]) == (0, ["session_id s1", "state init"])
+    state = hub.directory() / "state.json"
+    assert read_only(hub, hub.top, *command, "update", "s1", "--state", "running") == Result(
+        128,
+        "",
+        f"fatal: cannot write '{state}': Read-only file system\nhint: nothing was changed\n",
+    )
+    assert read_only(hub, hub.top, *command, "init", "--task", "x") == Result(
+        128,
+        "",
+        f"fatal: cannot write '{hub.top}/.agenthub': Read-only file system\n"
+        "hint: nothing was changed\n",
+    )
+    assert snapshot(tmp_path) == before
+
+
+def test_an_answer_that_cannot_be_shown_does_not_undo_a_change(hub: Hub) -> None:
+    put(hub, "init")
+    for state, redirection in (("running", ">/dev/full"), ("evaluating", ">&-"), ("merged", "| :")):
+        words = f"git hub-session update s1 --state {state} {redirection}"
+        result = hub.call("bash", "-o", "pipefail", "-c", words)
+        assert result == Result(0)
+        assert hub.state()["state"] == state
+
+
+# Hubs that are no hubs
+
+
+@pytest.mark.parametrize("name", [".agenthub", ".agenthub/sessions"])
+def test_a_file_where_a_directory_should_be(hub: Hub, name: str) -> None:
+    place = hub.top / name
+    place.parent.mkdir(exist_ok=True)
+    place.write_text("not a directory\n")
+    for words in (["list"], ["init", "--task", "x"], ["update", "s1", "--state", "running"]):
+        result = hub.run(*words)
+        assert (result.code, result.out) == (128, "")
+        assert result.err.startswith("fatal: ")
+        assert "Not a directory" in result.err
+    assert place.read_text() == "not a directory\n"
+
+
+# The store itself
+
+
+def test_create_is_exclusive(hub: Hub) -> None:
+    store = Store(str(hub.top / ".agenthub"))
+    store.create(S1, Config({"session_id": "s1", "task": "first"}), at="2026")
+    before = snapshot(hub.top)
+    with pytest.raises(SessionExists):
+        store.create(S1, Config({"session_id": "s1", "task": "second"}), at="2026")
+    assert snapshot(hub.top) == before
+    assert store.read(S1).config.task == "first"
+
+
+def test_settings_that_no_reader_would_take_are_not_written(hub: Hub) -> None:
+    store = Store(str(hub.top / ".agenthub"))
+    with pytest.raises(HubError, match="the settings take more than 1048576 bytes"):
+        store.create(S1, Config({"session_id": "s1", "task": "\0" * 300_000}), at="2026")
+    assert store.ids() == []
+
+
+def test_what_a_change_raises_leaves_the_file(hub: Hub) -> None:
+    before = put(hub, "init")
+    store = Store(str(hub.top / ".agenthub"))
+    with pytest.raises(ZeroDivisionError):
+        store.update(S1, lambda session: session._replace(id=parse_session_id(str(1 // 0))))
+    assert (hub.directory() / "state.json").read_bytes() == before
+    with store.lock_session(S1, wait=0):
+        pass  # the lock is free again
+
+
+def test_a_session_that_goes_while_it_is_waited_for(hub: Hub) -> None:
+    put(hub, "init")
+    store = Store(str(hub.top / ".agenthub"))
+    with store.lock_session(S1) as edit:
+        shutil.rmtree(hub.directory())
+        with pytest.raises(Damaged, match="missing"):
+            edit.read()
+
+
+def test_the_lock_of_a_directory_is_its_own_processes_too(tmp_path: Path) -> None:
+    with SafeDirectory(str(tmp_path)) as one, SafeDirectory(str(tmp_path)) as other:
+        one.lock(wait=0)
+        with pytest.raises(LockHeld):
+            other.lock(wait=0)
+
+
+def test_replace_writes_nothing_twice(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("old")
+    with SafeDirectory(str(tmp_path)) as directory:
+        directory.replace_atomically("file", b"new" * 100_000)
+    assert snapshot(tmp_path) == {"file": b"new" * 100_000}
+
+
+def test_agenthubs_sessions_are_moved_without_a_change_of_their_other_keys(hub: Hub) -> None:
+    directory = agenthub(hub, "20260317-143022", 'say "hi": C:\\new')
+    config = (directory / "config.yaml").read_bytes()
+    assert hub.run("update", "20260317-143022", "--state", "running").code == 0
+    assert (directory / "config.yaml").read_bytes() == config
+    keys: Sequence[str] = list(hub.state("20260317-143022"))
+    assert keys == ["session_id", "state", "created", "updated", "agents", "history"]

@@ -1,0 +1,326 @@
+"""What a killed cleanup left is judged anew, unless only deleting is left; what came meanwhile counts."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from git_hub_session.git.worktrees import REMOVAL_LOCK
+from tests.support.cleanup import BRANCH, RESCUE, kept, line, removed
+from tests.support.hub import Hub, Result
+from tests.support.interrupt import DIE, interposed
+
+
+def _trash(where: Path) -> Path:
+    return where.parent / f".{where.name}.hub-trash"
+
+
+def _killed_while_deleting(hub: Hub) -> None:
+    assert interposed(hub, "cleanup", "s1", code=DIE, only="os.remove").code == -9
+
+
+def test_a_directory_that_somebody_put_back_is_judged(hub: Hub) -> None:
+    """Killed before the first file went; its owner moves it back, works in it and locks it."""
+    where = hub.session("s1", agents=1).worktree(1)
+    _killed_while_deleting(hub)
+    _trash(where).rename(where)
+    hub.git("checkout", "-q", "--detach", cwd=where)
+    lost = hub.commit(where, "try", "lost\n")
+    hub.git("checkout", "-q", BRANCH, cwd=where)
+    hub.git("worktree", "unlock", where)  # for the removal
+    hub.git("worktree", "lock", where)
+    assert hub.run("cleanup", "s1") == kept(where, "locked", f"git worktree unlock {where}")
+    hub.git("worktree", "unlock", where)
+    assert hub.run("cleanup", "s1") == Result(
+        0,
+        f"Saved unreferenced commits of {BRANCH} in {RESCUE}\n"
+        f"  bring it back: git branch <name> {RESCUE}\n"
+        f"Removed worktree: {where}\n"
+        "Cleaned up 1 worktree for session s1\n",
+    )
+    assert hub.refs("refs/hub/rescue") == {RESCUE: lost}
+
+
+def test_a_lock_set_while_it_was_half_deleted(hub: Hub) -> None:
+    where = hub.session("s1", agents=1).worktree(1)
+    _killed_while_deleting(hub)
+    hub.git("worktree", "unlock", where)  # for the removal
+    hub.git("worktree", "lock", where)
+    assert hub.run("cleanup", "s1") == kept(where, "locked", f"git worktree unlock {where}")
+    assert (_trash(where) / "file").exists()
+    hub.git("worktree", "unlock", where)
+    assert hub.run("cleanup", "s1") == removed(where)
+    assert not _trash(where).exists()
+
+
+def test_another_directory_in_its_place(hub: Hub) -> None:
+    """Neither the old directory nor the new one is touched."""
+    where = hub.session("s1", agents=1).worktree(1)
+    _killed_while_deleting(hub)
+    where.mkdir()
+    (where / "precious").write_text("precious\n")
+    result = hub.run("cleanup", "s1")
+    assert result == kept(
+        where,
+        f"its directory was moved to '{_trash(where)}', and something else lies in its place",
+        f"mv {where} {where}.other",
+    )
+    assert (where / "precious").exists()
+    assert (_trash(where) / "file").exists()
+    assert hub.call("mv", where, f"{where}.other") == Result(0)
+    assert hub.run("cleanup", "-q", "s1") == Result(0)
+    assert not _trash(where).exists()
+    assert Path(f"{where}.other", "precious").read_text() == "precious\n"
+
+
+def test_a_fixture_that_looks_like_a_repository(hub: Hub) -> None:
+    """A tracked bare repository is a fixture, after a kill too."""
+    where = hub.session("s1", agents=1).worktree(1)
+    hub.git("init", "-q", "--bare", where / "fix.git")
+    (where / "fix.git" / "refs" / "keep").write_text("")
+    (where / "fix.git" / "objects" / "keep").write_text("")
+    hub.git("add", "-f", ".", cwd=where)
+    hub.git("commit", "-q", "-m", "a fixture", cwd=where)
+    _killed_while_deleting(hub)
+    assert hub.run("cleanup", "s1") == removed(where)
+    assert not _trash(where).exists()
+
+
+def test_killed_after_saving_the_next_run_says_where_the_work_is(hub: Hub) -> None:
+    where = hub.session("s1", agents=1).worktree(1)
+    (where / "new").write_text("new\n")
+    for nth in range(1, 20):  # the first files that go are copies of the index
+        assert interposed(hub, "cleanup", "s1", code=DIE, only="os.remove", nth=nth).code == -9
+        if _trash(where).exists():
+            break
+    assert hub.state()["agents"] == {"agent-1": {"rescue": [RESCUE], "work": {"attempt-1": RESCUE}}}
+    assert hub.run("cleanup", "s1") == Result(
+        0,
+        f"Saved uncommitted work of {BRANCH} in {RESCUE}\n"
+        f"  bring it back: {line(where)}\n"
+        f"Removed worktree: {where}\n"
+        "Cleaned up 1 worktree for session s1\n",
+    )
+    assert hub.state()["agents"] == {"agent-1": {"rescue": [RESCUE], "work": {"attempt-1": RESCUE}}}
+    assert list(hub.refs("refs/hub/rescue")) == [RESCUE]
+
+
+def test_one_that_fails_hides_nothing_of_the_others(hub: Hub) -> None:
+    """A file that cannot be deleted: the one worktree is named, the others are removed and reported."""
+    hub.session("s1", agents=2)
+    (hub.worktree(2) / "new").write_text("new\n")
+    code = (
+        "os.rename = lambda *a, real=os.rename, **k: "
+        "(_ for _ in ()).throw(OSError(28, 'No space left on device')) "
+        "if str(a[0]).endswith('agent-1') else real(*a, **k)"
+    )
+    result = interposed(hub, "cleanup", "s1", code=code)
+    assert result.code == 1
+    assert f"Removed worktree: {hub.worktree(2)}\n" in result.out
+    assert "Saved uncommitted work of hub/s1/agent-2/attempt-1" in result.out
+    assert f"Kept worktree: {hub.worktree(1)}\n" in result.out
+    assert "No space left on device" in result.out
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount")
+def test_something_mounted_while_the_lock_was_waited_for(hub: Hub) -> None:
+    where = hub.session("s1", agents=1).worktree(1)
+    (where / "cache").mkdir()
+    precious = hub.top.parent / "precious"
+    precious.mkdir()
+    (precious / "gold").write_text("gold\n")
+    hub.git("config", "core.excludesFile", str(hub.top.parent / "ignored"))
+    (hub.top.parent / "ignored").write_text("cache/\n")
+    holder = subprocess.Popen(["flock", "-x", hub.directory(), "sleep", "1.5"], env=hub.environ)
+    time.sleep(0.3)
+    cleanup = subprocess.Popen(
+        ["git", "hub-session", "cleanup", "s1"],
+        cwd=hub.top,
+        env=hub.environ,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    time.sleep(0.5)
+    if subprocess.run(["mount", "--bind", precious, where / "cache"]).returncode:
+        cleanup.communicate()
+        holder.wait()
+        pytest.skip("this machine lets nobody mount")
+    try:
+        out, _ = cleanup.communicate()
+        holder.wait()
+    finally:
+        subprocess.run(["umount", where / "cache"], check=False)
+    assert (cleanup.returncode, (precious / "gold").read_text()) == (1, "gold\n")
+    assert f"  a mount point: {where / 'cache'}\n" in out
+
+
+def test_commits_of_a_reflog_that_goes_with_its_branch(hub: Hub) -> None:
+    """--archive deletes the branch, and with it the reflog that alone led to a commit."""
+    where = hub.session("s1", agents=1).worktree(1)
+    undone = hub.commit(where, "try", "undone\n")
+    hub.git("reset", "-q", "--hard", "HEAD~1", cwd=where)
+    result = hub.run("cleanup", "s1", "--archive")
+    assert result == Result(
+        0,
+        f"Removed worktree: {where}\n"
+        f"Archived branch: {BRANCH} as tag hub/archive/s1/agent-1\n"
+        "Cleaned up 1 worktree for session s1\n",
+        f"warning: a commit that only the reflog of '{BRANCH}' had is in {RESCUE}\n",
+    )
+    hub.git("gc", "-q", "--prune=now")
+    assert hub.git("cat-file", "-t", undone) == "commit"
+
+
+def test_a_rebase_of_another_branch_that_will_move_one_of_ours(hub: Hub) -> None:
+    """`rebase --update-refs` elsewhere: that worktree is not the session's, its branch is in use."""
+    where = hub.session("s1", agents=1).worktree(1)
+    hub.commit(where, "one", "1\n")
+    hub.git("worktree", "remove", where)
+    foreign = hub.worktrees / "foreign"
+    hub.git("worktree", "add", "-q", "-b", "feature", foreign, BRANCH)
+    hub.commit(foreign, "two", "2\n")
+    hub.commit(hub.top, "two", "conflict\n")
+    assert hub.call("git", "rebase", "--update-refs", "main", cwd=foreign).code != 0
+    assert hub.run("cleanup", "s1", "--force", "--archive") == Result(
+        1,
+        f"Kept branch: {BRANCH}: checked out in a worktree\n"
+        "Cleaned up 0 worktrees for session s1\n",
+    )
+    assert foreign.exists()
+
+
+def test_a_branch_checked_out_through_a_symbolic_one(hub: Hub) -> None:
+    where = hub.session("s1", agents=1).worktree(1)
+    hub.git("worktree", "remove", where)
+    hub.git("symbolic-ref", "refs/heads/alias", f"refs/heads/{BRANCH}")
+    other = hub.worktrees / "other"
+    hub.git("worktree", "add", "-q", "--detach", other)
+    hub.git("symbolic-ref", "HEAD", "refs/heads/alias", cwd=other)
+    assert hub.run("cleanup", "s1", "--archive") == Result(
+        1,
+        f"Kept branch: {BRANCH}: checked out in a worktree\n"
+        "Cleaned up 0 worktrees for session s1\n",
+    )
+    shutil.rmtree(other)
+
+
+def test_what_git_merged_last_is_no_work(hub: Hub) -> None:
+    """`git stash apply` leaves AUTO_MERGE, a tree: nothing that has to be saved."""
+    where = hub.session("s1", agents=1).worktree(1)
+    (where / "file").write_text("changed\n")
+    hub.git("stash", cwd=where)
+    hub.git("stash", "apply", cwd=where)
+    hub.git("checkout", "-q", "--", "file", cwd=where)
+    assert (hub.top / ".git" / "worktrees" / "agent-1" / "AUTO_MERGE").exists()
+    assert hub.run("cleanup", "s1") == removed(where)
+
+
+def test_a_dry_run_after_a_removal_that_was_cut_off(hub: Hub) -> None:
+    """Killed before the second look: nothing is missing, and the real run goes on from there."""
+    where = hub.session("s1", agents=1).worktree(1)
+    code = f"os.path.exists('{where}') or {DIE}; count = 0"
+    assert interposed(hub, "cleanup", "s1", code=code, only="open").code == -9
+    assert (_trash(where).exists(), where.exists()) == (True, False)
+    assert hub.run("cleanup", "-n", "s1") == Result(
+        1,
+        f"Kept worktree: {where}\n"
+        f"  a removal of it was cut off: its directory waits in '{_trash(where)}'\n"
+        "  hint: cleanup puts it back and goes on\n"
+        "Would clean up 0 worktrees for session s1\n",
+    )
+    assert hub.run("cleanup", "s1") == removed(where)
+
+
+def test_a_leftover_in_the_way(hub: Hub) -> None:
+    """The entry was pruned after a kill, and the worktree made anew: the way out is named, and works."""
+    where = hub.session("s1", agents=1).worktree(1)
+    _killed_while_deleting(hub)
+    hub.git("worktree", "unlock", where)  # without that it is not pruned
+    hub.git("worktree", "prune")
+    hub.git("worktree", "add", "-q", where, BRANCH)
+    assert hub.run("cleanup", "s1") == kept(
+        where,
+        f"'{_trash(where)}', left by a removal that was cut off, is in the way",
+        f"take from it what you want, then: rm -r {_trash(where)}",
+    )
+    shutil.rmtree(_trash(where))
+    assert hub.run("cleanup", "s1") == removed(where)
+
+
+def test_a_reflog_that_cannot_be_saved_keeps_its_branch(hub: Hub) -> None:
+    """A hook refuses the rescue ref: no branch is archived, and the report of the worktree is whole."""
+    where = hub.session("s1", agents=1).worktree(1)
+    hub.commit(where, "try", "undone\n")
+    hub.git("reset", "-q", "--hard", "HEAD~1", cwd=where)
+    hook = hub.top / ".git" / "hooks" / "reference-transaction"
+    hook.write_text("#!/bin/sh\n! grep -q refs/hub/rescue\n")
+    hook.chmod(0o755)
+    assert hub.run("cleanup", "s1", "--archive") == Result(
+        1,
+        f"Removed worktree: {where}\nCleaned up 1 worktree for session s1\n",
+        "warning: the branches were not archived: 'git update-ref' failed (exit 128)\n",
+    )
+    assert f"refs/heads/{BRANCH}" in hub.refs()
+
+
+def test_spawn_puts_back_what_a_killed_cleanup_had_moved_aside(hub: Hub) -> None:
+    """Even if somebody says of the agent that it is half-made."""
+    hub.session("s1", agents=1)
+    where = hub.worktree(1)
+    (where / "draft").write_text("an agent's\n")
+    trash = where.parent / ".agent-1.hub-trash"
+    entry = hub.top / ".git" / "worktrees" / "agent-1"
+    (entry / "hub-session-removal").write_text(f"{REMOVAL_LOCK}\0{trash}\0aside")
+    where.rename(trash)
+    state = hub.state()
+    state["agents"] = {"agent-1": {"status": "spawning", "attempt": 1}}
+    (hub.directory() / "state.json").write_text(json.dumps(state))
+    assert hub.run("spawn", "-q", "s1").code == 0
+    assert (where / "draft").read_text() == "an agent's\n"
+    assert (trash.exists(), (entry / "hub-session-removal").exists()) == (False, False)
+
+
+def test_a_file_system_without_links(hub: Hub) -> None:
+    """FAT, some of FUSE: the entry is locked all the same while its directory is aside."""
+    hub.session("s1", agents=1)
+    where = hub.worktree(1)
+    lock = hub.top / ".git" / "worktrees" / "agent-1" / "locked"
+    is_aside = f"event == 'os.rename' and args[0] == {str(where)!r}"
+    shown = f"os.write(2, open({str(lock)!r}, 'rb').read())"
+    code = (
+        f"sys.addaudithook(lambda event, args: {is_aside} and {shown}); "
+        "raise OSError(1, 'Operation not permitted')"
+    )
+    result = interposed(hub, "cleanup", "s1", code=code, only="os.link")
+    assert result == Result(0, removed(where).out, REMOVAL_LOCK)
+    assert not lock.parent.exists()
+
+
+@pytest.mark.parametrize("note", [None, ""])
+def test_a_lock_whose_note_was_lost(hub: Hub, note: str | None) -> None:
+    """In a power cut: it goes, so that git can remove the worktree; where the directory is away it stays."""
+    hub.session("s1", agents=1)
+    where = hub.worktree(1)
+    (where / "draft").write_text("an agent's\n")
+    entry = hub.top / ".git" / "worktrees" / "agent-1"
+    lock = entry / "locked"
+    lock.write_text(f"{REMOVAL_LOCK}\0{where}\0aside")
+    if note is not None:
+        (entry / "hub-session-removal").write_text(note)
+    away = where.rename(f"{where}.away")
+    assert hub.run("spawn", "-q", "s1", "--retry", "1").code == 0
+    assert lock.exists()
+    away.rename(where)
+    assert hub.run("spawn", "-q", "s1", "--retry", "1").code == 0
+    assert not lock.exists()
+    hub.git("worktree", "lock", "--reason", "mine", where)
+    assert hub.run("spawn", "-q", "s1", "--retry", "1").code == 0
+    assert lock.read_text() == "mine\n"
+    hub.git("worktree", "unlock", where)
+    hub.git("worktree", "remove", "--force", where)

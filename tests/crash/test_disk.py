@@ -1,0 +1,186 @@
+"""A disk that is really full, a file system that is really read-only, a limit, a right that is missing.
+
+What the tracer makes up in test_killed.py, as the kernel does it.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.crash.test_killed import is_clear
+from tests.support.cleanup import everything
+from tests.support.crash_scenarios import COMMAND, SCENES, World, place
+from tests.support.hub import PYTHON, Hub, Result, new_hub, snapshot
+from tests.support.interrupt import LONG
+
+_NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
+_IS_ROOT = os.geteuid() == 0
+
+
+def _succeeds(*words: str | Path) -> bool:
+    try:
+        return subprocess.run(words, capture_output=True).returncode == 0
+    except FileNotFoundError:
+        return False
+
+
+@pytest.fixture
+def disk(tmp_path: Path, environ: Mapping[str, str]) -> Iterator[Hub]:
+    """A repository on a disk of its own, of 12 MB."""
+    where = tmp_path / "disk"
+    where.mkdir()
+    if not _succeeds("mount", "-t", "tmpfs", "-o", "size=12m", "tmpfs", where):
+        pytest.skip("needs the right to mount a tmpfs")
+    yield new_hub(where / "project", environ)
+    subprocess.run(["umount", "-l", where], check=True)
+
+
+def _fill(top: Path, spare: int) -> Path:
+    """A file that leaves so many bytes on the disk."""
+    filler = top / "filler"
+    with open(filler, "wb") as file:
+        stat = os.statvfs(top)
+        os.posix_fallocate(file.fileno(), 0, stat.f_bavail * stat.f_frsize - spare)
+    return filler
+
+
+@pytest.mark.parametrize("name", SCENES if LONG else ["spawn", "cleanup --archive"])
+def test_a_disk_that_is_full(disk: Hub, name: str) -> None:
+    """To the last byte, or in the middle of the work; when there is room again it is finished."""
+    world = World(disk, SCENES[name])
+    for pages in (*range(0, 120, 6 if LONG else 30),):
+        world.put_back()
+        filler = _fill(disk.top.parent, pages * 4096)
+        ended = world.call(*SCENES[name].words)
+        is_clear(ended, "ENOSPC", f"{pages} pages")
+        assert pages or ended.code, ended
+        world.check()
+        filler.unlink()
+        world.finish()
+
+
+def _cannot(path: str, hint: str = "nothing was changed") -> str:
+    return f"fatal: cannot write '{path}': Read-only file system\nhint: {hint}\n"
+
+
+_GO_ON = "when there is room, or a right to write, the same call finishes what is begun"
+
+
+def test_a_read_only_file_system(disk: Hub) -> None:
+    """Each command says so, and not a byte is changed; writable again, the work is done."""
+    world = World(disk, SCENES["merge"])
+    before, hub = everything(disk), disk.top / ".agenthub"
+    answers = {
+        "init --id s9 --task t": _cannot(f"{hub}"),
+        "board post results -m text": _cannot(f"{hub}/board/results"),
+        "update s0 --state running": _cannot(f"{hub}/sessions/s0/state.json"),
+        "spawn s0": _cannot(f"{hub}/sessions/s0/state.json", _GO_ON),
+        "merge -q --yes s1": "fatal: 'git merge-tree' failed (exit 128)\nhint: error: unable to "
+        "create temporary file: Read-only file system\nhint: fatal: failure to merge\n",
+    }
+    subprocess.run(["mount", "-o", "remount,ro", disk.top.parent], check=True)
+    try:
+        told = {line: world.call(*line.split()) for line in answers}
+        cleaned = world.call("cleanup", "-q", "s1")
+        assert everything(disk) == before
+    finally:
+        subprocess.run(["mount", "-o", "remount,rw", disk.top.parent], check=True)
+    assert told == {line: Result(128, "", answer) for line, answer in answers.items()}
+    entries = f"{disk.top}/.git/worktrees"
+    assert cleaned == Result(
+        1,
+        "",
+        f"Kept worktree: {place(disk, 1)}\n"
+        f"  its work cannot be saved: Read-only file system: '{entries}/agent-1/hub-session-index.tmp'\n"
+        f"Kept worktree: {place(disk, 2)}\n"
+        "  cannot rename it: Read-only file system\n  hint: try again\n",
+    )
+    world.finish()
+
+
+@pytest.mark.parametrize("name", SCENES if LONG else ["merge", "archive"])
+def test_a_limit_for_the_size_of_files(hub: Hub, name: str) -> None:
+    """ulimit -f: a git that writes more is killed by the system (SIGXFSZ), and Python is told."""
+    world = World(hub, SCENES[name])
+    for blocks in (0, 1, 2) if LONG else (1,):
+        world.put_back()
+        limited = f'ulimit -f {blocks}; exec "$@"'
+        words = ("sh", "-c", limited, "sh", PYTHON, "-B", "-I", "-c", COMMAND)
+        ended = hub.call(*words, *SCENES[name].words)
+        is_clear(ended, "EFBIG", f"{blocks} blocks")
+        assert ended.code or blocks, ended
+        world.check()
+        world.finish()
+
+
+@pytest.fixture
+def nobodys(environ: Mapping[str, str]) -> Iterator[Hub]:
+    """A repository that somebody owns who is not root, where he can get to."""
+    if _IS_ROOT and not _succeeds(*_NOBODY, PYTHON, "-I", "-c", COMMAND, "--version"):
+        pytest.skip("needs setpriv, and a checkout that nobody may read")
+    with tempfile.TemporaryDirectory(prefix="hub-nobody-") as name:
+        top = Path(name)
+        top.chmod(0o755)
+        shutil.copy(Path(environ["HOME"]) / ".gitconfig", top)
+        yield new_hub(top / "project", {**environ, "HOME": name})
+
+
+@pytest.mark.parametrize("forbidden", [".git/refs", ".git/worktrees", ".agenthub/sessions/s1"])
+def test_a_directory_that_may_not_be_written_to(nobodys: Hub, forbidden: str) -> None:
+    """For root there is none: it is called as nobody."""
+    hub = nobodys
+    world = World(hub, SCENES["archive"])
+    if _IS_ROOT:
+        subprocess.run(["chown", "-R", "65534:65534", hub.top.parent], check=True)
+    locked = [path for path in (hub.top / forbidden).rglob("*") if path.is_dir()]
+    for path in (hub.top / forbidden, *locked):
+        path.chmod(0o555)
+    words = [PYTHON, "-B", "-I", "-c", COMMAND, *SCENES["archive"].words]
+    ended = hub.call(*(_NOBODY if _IS_ROOT else ()), *words)
+    assert (ended.code, ended.out) in ((1, ""), (128, "")), ended
+    is_clear(ended, "EACCES", forbidden)
+    assert "ermission denied" in ended.err or "checked out" in ended.err, ended
+    for path in (hub.top / forbidden, *locked):
+        if path.exists():
+            path.chmod(0o755)
+    if _IS_ROOT:
+        subprocess.run(["chown", "-R", "0:0", hub.top.parent], check=True)
+    world.check()
+    world.finish()
+
+
+def test_a_file_that_cannot_be_deleted(hub: Hub) -> None:
+    """Not even by root: its worktree is kept, with where it is now and why; its work was saved before."""
+    world = World(hub, SCENES["cleanup"])
+    file = place(hub, 1) / "sub" / "other"
+    if not _succeeds("chattr", "+i", file):
+        pytest.skip("needs chattr +i, and a file system that has it")
+    aside = place(hub, 1).parent / ".agent-1.hub-trash"
+    try:
+        result = world.call(*SCENES["cleanup"].words)
+    finally:
+        subprocess.run(["chattr", "-i", file if file.exists() else aside / "sub" / "other"])
+    assert result == Result(
+        1,
+        "",
+        f"Kept worktree: {place(hub, 1)}\n  cannot delete '{aside}': Operation not permitted\n"
+        "  hint: try again\n",
+    )
+    assert not place(hub, 1).exists()
+    world.check()
+    # The flag changed the file after it was judged: of whatever was, nothing is deleted.
+    assert world.call(*SCENES["cleanup"].words) == Result(
+        1,
+        "",
+        f"Kept worktree: {place(hub, 1)}\n"
+        f"  written into while it was removed: what is new is in '{place(hub, 1)}'\n",
+    )
+    assert snapshot(place(hub, 1)) == {"sub/other": b"second\n"}
+    assert not aside.exists()

@@ -1,0 +1,198 @@
+"""Killed, interrupted or failing at any system call that changes something: of the command itself, of a git or a shell it has started.
+
+Whatever happens nothing is lost and everything reads; and the same call once more ends as if nothing had
+happened. All calls of all scenes in the long form, a few of each in the short one.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.crash_scenarios import SCENES, TRACER, World
+from tests.support.hub import PYTHON, Hub, Result
+from tests.support.interrupt import LONG
+
+
+def _is_traceable() -> bool:
+    if (sys.platform, platform.machine()) != ("linux", "x86_64"):
+        return False
+    words = [PYTHON, "-I", str(TRACER), "/dev/null", "/nowhere", "none", "0", "true"]
+    return subprocess.run(words, capture_output=True).returncode == 0
+
+
+pytestmark = pytest.mark.skipif(
+    not _is_traceable(), reason="needs ptrace and seccomp, on Linux on x86-64"
+)
+
+SHARES = 4 if LONG else 1
+# HUB_TEST_LONG=3 takes every third only, where a whole long run would take too long.
+THIN = int(os.environ.get("HUB_TEST_LONG") or 1)
+# Of every so many calls of a scene one, in the long form.
+STEPS = {
+    "all": 1,
+    "alone": 3,
+    "ENOSPC": 6,
+    "EROFS": 12,
+    "EACCES": 12,
+    "EIO": 12,
+    "once:EIO": 6,
+    "INT": 3,
+    "INT+INT": 12,
+    "TERM": 12,
+}
+KILLED = ("all", "alone")
+SIGNALS = {"INT": 2, "INT+INT": 2, "TERM": 15}
+# Where something was found that is mended now: played in the short form too.
+_STATE = "project/.agenthub/sessions/s1/.state.json.tmp"
+FOUND = {
+    "init": [
+        ("all", "write project/.agenthub/sessions/.s1."),
+        ("INT", "renameat project/.agenthub/sessions/s1"),
+    ],
+    "update": [("all", f"write {_STATE}"), ("once:EIO", f"fsync {_STATE}")],
+    "post": [("alone", "renameat project/.agenthub/board/_index.json")],
+    "spawn": [
+        ("all", "write project/.git/worktrees/agent-1/locked"),
+        ("alone", "mkdir project/.git/logs/refs/heads/hub/s1/agent-2"),
+        ("alone", "openat project/.git/worktrees/agent-1/gitdir"),
+        ("once:EIO", "write project/.git/worktrees/agent-2/gitdir"),
+        ("INT", "rename project/.git/worktrees/agent-1/ORIG_HEAD"),
+    ],
+    "cleanup": [("ENOSPC", f"openat {_STATE}"), ("EIO", "unlinkat project.hub")],
+    "cleanup --archive": [("all", "write project/.git/packed-refs.new")],
+    "merge": [
+        ("all", "write project/file"),
+        ("all", "renameat project/.git/index"),
+        ("alone", "rename project/.git/refs/heads/main"),
+        ("alone", "write project/more/new"),
+        ("alone", "write project/.git/logs/HEAD"),
+    ],
+    "merge --into": [("ENOSPC", "openat project/.git/refs/heads/aside.lock")],
+    "archive": [("alone", "rename project/.git/refs/tags/hub/archive/s1/agent-1")],
+    "restore": [
+        ("all", "write project/.git/worktrees/agent-1/locked"),
+        ("all", "write project/.git/worktrees/agent-1/commondir"),
+        ("INT", "write project.hub/s1/agent-2/more/new"),
+        ("INT+INT", "mkdir project.hub/s1/agent-1/sub"),
+    ],
+}
+
+
+def moments(world: World, name: str, share: int) -> Iterator[tuple[str, int]]:
+    """What is done before which call, in one share of a test."""
+    if LONG:
+        for action, step in STEPS.items():
+            last, stride = len(world.calls(action)), step * THIN
+            yield from (
+                (action, nth) for nth in range(1 + share * stride, last + 1, SHARES * stride)
+            )
+        return
+    for action, named in FOUND[name]:
+        calls = world.calls(action)
+        yield action, next(at for at, one in enumerate(calls, 1) if named in one)
+    # And somewhere, in each scene somewhere else.
+    yield "all", 1 + sum(name.encode()) % len(world.calls("all"))
+
+
+@pytest.mark.parametrize("share", range(SHARES))
+@pytest.mark.parametrize("name", SCENES)
+def test_killed_at_any_call(
+    hub: Hub, name: str, share: int, record_property: Callable[[str, object], None]
+) -> None:
+    world = World(hub, SCENES[name])
+    assert len(world.calls("all")) >= SCENES[name].calls
+    played = {"kill points": 0, "signals": 0, "faults": 0, "lock files of a killed git": 0}
+    for action, nth in moments(world, name, share):
+        world.put_back()
+        ended = world.play(action, nth)
+        is_clear(ended, action, f"{action} before {nth}: {world.calls(action)[nth - 1]}")
+        assert action not in SIGNALS or not world.late(), f"{action} before {nth}"
+        world.check()
+        played["lock files of a killed git"] += world.finish()
+        kind = "signals" if action in SIGNALS else "faults"
+        played["kill points" if action in KILLED else kind] += 1
+    assert played["kill points"] or THIN > 1
+    for kind, count in played.items():
+        record_property(kind, count)
+
+
+def is_clear(ended: Result, action: str, where: str) -> None:
+    """A call that was not killed itself has done its work, or says why it could not; or it ended by the signal."""
+    if ended.code == 128 + 9:
+        assert action in KILLED, where
+    elif action in SIGNALS and ended.code:
+        assert ended == Result(128 + SIGNALS[action]), (where, ended)
+    elif ended.code:
+        assert ended.code in (1, 128), (where, ended)
+        assert ended.err.startswith(("error: ", "fatal: ", "Kept ", "warning: ")), (where, ended)
+    assert "Traceback" not in ended.err, (where, ended)
+
+
+def test_what_somebody_made_where_a_merge_was_killed(hub: Hub) -> None:
+    """Only what git was writing is taken back, and through no link."""
+    world = World(hub, SCENES["merge"])
+    calls = world.calls("all")
+    world.play("all", 1 + calls.index("git write project/more/new"))
+    (hub.top / ".git" / "index.lock").unlink()
+    (hub.top / "more" / "new").unlink()
+    (hub.top / "more").rmdir()
+    elsewhere = hub.top.parent / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "new").write_text("")
+    (hub.top / "more").symlink_to(elsewhere)
+    refused = world.call(*world.scene.words)
+    assert (refused.code, refused.out) == (1, "")
+    assert refused.err.startswith(
+        f"error: git cannot update '{hub.top}', where 'main' is checked out\n"
+    )
+    assert (elsewhere / "new").exists()
+    (hub.top / "more").unlink()
+    (hub.top / "more").mkdir()
+    (hub.top / "more" / "new").write_text("mine\n")
+    (hub.top / "file").write_text("mine too\n")
+    assert world.call(*world.scene.words).code == 1
+    assert (hub.top / "more" / "new").read_text() == "mine\n"
+    assert (hub.top / "file").read_text() == "mine too\n"
+    (hub.top / "more" / "new").unlink()
+    hub.git("checkout", "--", "file")
+    world.finish()
+
+
+def test_500_kill_points() -> None:
+    """As many as there are at the least; each scene sees to it that it has its own."""
+    assert sum(scene.calls for scene in SCENES.values()) >= 500
+
+
+def test_the_tracer_kills_and_fails_where_it_is_told_to(tmp_path: Path) -> None:
+    """Alone: a shell survives its child; all: nobody does; an errno: from there on, or once."""
+    world = tmp_path.resolve()
+    (world / "old").write_text("")
+    line = f"cd {world}; rm old; ln -s x link; mkdir one; mkdir two; echo >file; echo $?"
+    seen = ["rm unlinkat old", "ln symlinkat link", "mkdir mkdir one", "mkdir mkdir two"]
+
+    def play(action: str, nth: int) -> tuple[int, str, list[str]]:
+        for path in ("link", "file"):
+            (world / path).unlink(missing_ok=True)
+        for path in ("one", "two"):
+            (world / path).rmdir() if (world / path).exists() else None
+        (world / "old").write_text("")
+        report, *words = (str(world / "report"), str(world), action, str(nth), "sh", "-c", line)
+        words = [PYTHON, "-I", str(TRACER), report, *words]
+        done = subprocess.run(words, capture_output=True, text=True)
+        there = sorted(path.name for path in world.iterdir() if path.name != "report")
+        return done.returncode, done.stdout, there
+
+    assert play("all", 0) == (0, "0\n", ["file", "link", "one", "two"])
+    assert (world / "report").read_text().splitlines() == [*seen, "sh openat file", "sh write file"]
+    assert play("all", 3) == (137, "", ["link"])
+    assert play("alone", 4) == (0, "0\n", ["file", "one", "two"])
+    assert play("ENOSPC", 2) == (0, "2\n", ["link"])
+    assert play("once:EIO", 3) == (0, "0\n", ["file", "link", "two"])
+    assert play("EIO", 1) == (0, "2\n", ["old"])

@@ -1,0 +1,152 @@
+"""What `status` says of branches is what git says, on histories that nobody would make by hand.
+
+Each has merges (criss-cross too), more than one root, commits of the same second and of an
+earlier one than their parents, and files of every kind that git knows.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+import subprocess
+from collections.abc import Iterable
+from itertools import permutations
+
+import pytest
+
+from git_hub_session.git.repository import DiffStat, GitRepo
+from git_hub_session.worktree.status import Divergence, compare_tips
+from tests.support.hub import Hub
+
+COMMITS, AGENTS = 40, 8
+EMPTY = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"  # git hash-object -t tree /dev/null
+FILE, SCRIPT, LINK, COMMIT = "100644", "100755", "120000", "160000"
+PATHS = {
+    "a": (FILE,),
+    "b": (FILE, SCRIPT),
+    "d": (FILE,),
+    "d/x": (FILE, SCRIPT),
+    "d/y": (LINK,),
+    "e/f/g": (FILE,),
+    "module": (COMMIT,),
+    "é 漢": (FILE,),
+}
+
+
+def history(hub: Hub, seed: int) -> list[str]:
+    """Commits with random parents and files; main and the agents' branches stand at random ones of them."""
+    dice = random.Random(seed)
+
+    def when(mark: int) -> int:
+        # Three in a second, or a clock that goes wrong now and then. What goes wrong by more git miscounts, too.
+        return mark // 3 if seed % 2 else 10 * mark + dice.randrange(-15, 15)
+
+    stream = []
+    for mark in range(1, COMMITS + 1):
+        # Mostly upon the last few, so that it is long; sometimes upon none.
+        recent = range(max(1, mark - 6), mark)
+        count = 0 if dice.random() < 0.04 else dice.choice((1, 1, 1, 2, 2, 3))
+        parents = dice.sample(recent, k=min(count, len(recent)))
+        stream.append(f"commit refs/import/{mark}\nmark :{mark}\n")
+        stream.append(f"committer Ada <a@b> {1773750000 + when(mark)} +0000\n")
+        stream.append("data 0\n")
+        stream += [f"{'merge' if at else 'from'} :{parent}\n" for at, parent in enumerate(parents)]
+        stream += [change(dice) for _ in range(dice.randrange(1, 4))]
+    for ref in ("main", *(f"hub/s1/agent-{agent}/attempt-1" for agent in range(1, AGENTS + 1))):
+        stream.append(
+            f"reset refs/heads/{ref}\nfrom :{dice.randrange(COMMITS // 2, COMMITS + 1)}\n\n"
+        )
+    subprocess.run(
+        ["git", "fast-import", "--quiet", "--force"],
+        cwd=hub.top,
+        env=hub.environ,
+        input="".join(stream).encode(),
+        check=True,
+    )
+    return [f"hub/s1/agent-{agent}/attempt-1" for agent in range(1, AGENTS + 1)]
+
+
+def change(dice: random.Random) -> str:
+    """A line of `git fast-import` that writes or deletes a file."""
+    path = dice.choice([*PATHS])
+    mode = dice.choice(PATHS[path])
+    if dice.random() < 0.15:
+        return f"D {path}\n"
+    if mode == COMMIT:
+        return f"M {mode} {dice.randrange(1, 16):040x} {path}\n"
+    lines = [f"line {dice.randrange(9)}" for _ in range(dice.randrange(12))]
+    text = dice.choice(("\n", "\r\n")).join(lines) + dice.choice(("", "\n", "\0"))
+    return f"M {mode} inline {path}\ndata {len(text)}\n{text}\n"
+
+
+# With the last two, libgit2's own count of ahead and behind is wrong.
+@pytest.mark.parametrize("seed", [*range(8), 34, 13])
+def test_the_facts_are_gits(hub: Hub, seed: int) -> None:
+    hub.session()
+    branches = history(hub, seed)
+    tips = {branch: hub.git("rev-parse", branch) for branch in branches}
+    contained = {
+        one
+        for one, other in permutations(dict.fromkeys(tips.values()), 2)
+        if hub.call("git", "merge-base", "--is-ancestor", one, other).code == 0
+    }
+    shown = hub.json("status", "s1")["branches"]
+    assert [facts["branch"] for facts in shown] == branches
+    for facts in shown:
+        tip = tips[facts["branch"]]
+        assert facts["oid"] == tip
+        assert facts["ahead"] == int(hub.git("rev-list", "--count", f"main..{tip}"))
+        assert facts["behind"] == int(hub.git("rev-list", "--count", f"{tip}..main"))
+        assert facts["frontier"] == (tip not in contained)
+        numbers = (facts["files"], facts["insertions"], facts["deletions"])
+        assert numbers in [shortstat(hub, fork, tip) for fork in forks(hub, tip)]
+
+
+def forks(hub: Hub, tip: str) -> list[str]:
+    """Where `tip` left main; git takes the newest of several such commits, and any of those that are as new."""
+    found = hub.call("git", "merge-base", "--all", "main", tip).out.split()
+    times = {fork: int(hub.git("show", "-s", "--format=%ct", fork)) for fork in found}
+    return [fork for fork in found if times[fork] == max(times.values())] or [EMPTY]
+
+
+def shortstat(hub: Hub, fork: str, tip: str) -> tuple[int, ...]:
+    """Files, insertions and deletions as git counts them: what `git diff main...tip` shows."""
+    text = hub.git("diff", "--shortstat", "--no-renames", fork, tip)
+    found = (re.search(rf"(\d+) {word}", text) for word in ("file", "insertion", "deletion"))
+    return tuple(int(match[1]) if match else 0 for match in found)
+
+
+def test_a_file_that_becomes_a_link_is_one_file(hub: Hub) -> None:
+    hub.session(agents=1)
+    (hub.worktree(1) / "file").unlink()
+    (hub.worktree(1) / "file").symlink_to("sub/other")
+    hub.git("commit", "-q", "-a", "-m", "a link", cwd=hub.worktree(1))
+    [facts] = hub.json("status", "s1")["branches"]
+    shown = (facts["files"], facts["insertions"], facts["deletions"])
+    assert shown == shortstat(hub, "main", facts["oid"]) == (1, 1, 1)
+
+
+class CountingRepo(GitRepo):
+    """A repository that counts the walks over its commits."""
+
+    walks = 0
+
+    def commit_parents(self, tips: Iterable[str], hidden: Iterable[str]) -> dict[str, list[str]]:
+        self.walks += 1
+        return super().commit_parents(tips, hidden)
+
+
+@pytest.mark.parametrize("agents", [3, 30])
+def test_more_agents_need_no_more_walks(hub: Hub, agents: int) -> None:
+    """One walk finds the commits of all agents, another one those of the base branch."""
+    tree, start = hub.git("rev-parse", "main^{tree}"), hub.git("rev-parse", "main")
+    tips = [hub.git("commit-tree", "-m", str(n), "-p", start, tree) for n in range(agents)]
+    base = hub.commit(hub.top, "file", "the base moves\n")
+    repo = CountingRepo(str(hub.top / ".git"), hub.environ)
+    divergences = compare_tips([*tips, start], base, repo)
+    new = Divergence(1, 1, DiffStat(0, 0, 0), frontier=True)
+    assert divergences == {
+        **dict.fromkeys(tips, new),
+        start: Divergence(0, 1, DiffStat(0, 0, 0), frontier=False),
+    }
+    assert repo.walks == 2

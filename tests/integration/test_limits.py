@@ -1,0 +1,241 @@
+"""100,000 refs, 2,000 worktrees, a clock that runs backwards, streams that are closed, signals."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import signal
+import subprocess
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.support.hub import NOW, Hub, Result, is_alive, wait_for
+from tests.support.interrupt import LONG
+
+MEASURE = ("--eval", "cat file", "--metric", "n", "--direction", "lower")
+AGENT = "echo n: ${HUB_AGENT#agent-} >file; git commit -qam $HUB_AGENT; echo new >new"
+
+
+def place(hub: Hub, agent: int) -> Path:
+    return hub.top.parent / "project.hub" / "s1" / f"agent-{agent}"
+
+
+def tournament(hub: Hub, *, now: Sequence[int] = (NOW,) * 8) -> None:
+    """Each command at its own time."""
+    commands = (
+        ("init", "-q", "--id", "s1", "--task", "t", "--agents", "2"),
+        ("spawn", "-q", "s1"),
+        ("exec", "-q", "s1", "--", "sh", "-c", AGENT),
+        ("eval", "-q", *MEASURE, "s1"),
+        ("status", "s1"),
+        ("cleanup", "-q", "s1"),
+        ("restore", "-q", "s1"),
+        ("merge", "-q", "--yes", "s1"),
+    )
+    for words, time in zip(commands, now, strict=True):
+        result = hub.run(*words, now=time)
+        assert result.code == 0, (words, result)
+    assert hub.git("show", "main:file") == "n: 1"
+    assert not any(place(hub, agent).exists() for agent in (1, 2))
+
+
+@pytest.mark.skipif(not LONG, reason="takes half a minute: make long")
+def test_a_hundred_thousand_refs(hub: Hub) -> None:
+    """Most of them packed: all is done, and none of them is touched."""
+    oid = hub.git("rev-parse", "HEAD")
+    packed = "".join(f"{oid} refs/heads/b{number:06}\n" for number in range(100_000))
+    (hub.top / ".git" / "packed-refs").write_text(
+        f"# pack-refs with: peeled fully-peeled sorted \n{packed}"
+    )
+    for number in range(10):
+        hub.git("update-ref", f"refs/heads/loose/{number}", oid)
+    tournament(hub)
+    refs = hub.refs()
+    assert sum(name.startswith("refs/heads/b") for name in refs) == 100_000
+    assert refs.keys() >= {
+        "refs/tags/hub/archive/s1/agent-2", "refs/hub/rescue/s1/agent-1/attempt-1/1"
+    }  # fmt: skip
+
+
+def test_two_thousand_worktrees(hub: Hub) -> None:
+    """Of other people, half of them gone: two agents among them are found, and nobody else is touched."""
+    hub.session(agents=2)
+    entries = hub.top / ".git" / "worktrees"
+    oid = hub.git("rev-parse", "HEAD")
+    for number in range(2000):
+        entry, path = entries / f"other{number}", hub.top.parent / "others" / str(number)
+        entry.mkdir()
+        (entry / "HEAD").write_text(f"{oid}\n")
+        (entry / "commondir").write_text("../..\n")
+        (entry / "gitdir").write_text(f"{path}/.git\n")
+        if number % 2:
+            path.mkdir(parents=True)
+            (path / ".git").write_text(f"gitdir: {entry}\n")
+    (hub.worktree(1) / "new").write_text("new\n")
+    assert len(hub.json("status", "s1")["worktrees"]) == 2
+    assert hub.run("cleanup", "-q", "s1") == Result(0)
+    assert hub.git("show", "refs/hub/rescue/s1/agent-1/attempt-1/1^3:new") == "new"
+    assert len(list(entries.iterdir())) == 2000
+
+
+def test_a_clock_that_runs_backwards(hub: Hub) -> None:
+    """Every command a day before the last: nothing is refused, no age is negative, no time is lost."""
+    days = [NOW - day * 86400 for day in range(8)]
+    tournament(hub, now=days)
+    state = hub.state()
+    assert state["created"] == "2026-03-17T14:30:22.000000+00:00"
+    assert state["updated"] == "2026-03-10T14:30:22.000000+00:00"
+    assert [step["to"] for step in state["history"]] == ["running", "evaluating", "merged"]
+    assert all(one["exec"]["seconds"] >= 0 for one in state["agents"].values())
+    for words in ("list", "status s1", "log s1", "board read results"):
+        shown = hub.run(*words.split(), now=days[-1] - 86400)
+        assert (shown.code, shown.err) == (0, "")
+        assert re.search(r"(?<![\w-])-\d+ (second|minute|hour|day)", shown.out) is None, shown.out
+    same = hub.run("init", "-q", "--task", "t", now=NOW)
+    earlier = hub.run("init", "-q", "--task", "t", now=NOW - 86400)
+    again = hub.run("init", "-q", "--task", "t", now=NOW)
+    assert [one.out for one in (same, earlier, again)] == [
+        "20260317-143022\n", "20260316-143022\n", "20260317-143022-2\n"
+    ]  # fmt: skip
+
+
+# Where output cannot go, for each command; what was to be changed is changed.
+STREAMS = {
+    ">/dev/full": 128,
+    ">&-": 0,
+    "2>&-": 0,
+    "<&-": 0,
+    "<&- >&- 2>&-": 0,
+    "| true": -1,
+}
+LOOKS = (
+    "list",
+    "status s1",
+    "log s1",
+    "board",
+    "path s1 1",
+    "spawn -n s1",
+    "cleanup -n s1",
+    "restore -n s1",
+)
+
+
+@pytest.mark.parametrize("stream", STREAMS if LONG else [">/dev/full", "| true"])
+def test_an_answer_that_cannot_be_shown(hub: Hub, stream: str) -> None:
+    """Of who only looks the exit code says so, unless nobody wants it; of a change it says that it is made."""
+    assert hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "2").code == 0
+    assert hub.run("spawn", "-q", "s1") == Result(0)
+
+    def called(words: str) -> Result:
+        line = f"git-hub-session {words} {stream}"
+        return hub.call("bash", "-c", f"{line}; exit ${{PIPESTATUS[0]}}")
+
+    for words in LOOKS:
+        result = called(words)
+        if stream == "| true":
+            assert result.code in (0, 141), (words, result)  # it may have been read in time
+        else:
+            quiet = words.startswith(("spawn", "restore"))  # nothing to do: said on standard error
+            assert result.code == (0 if quiet else STREAMS[stream]), (words, result)
+        assert "Traceback" not in result.err
+    run = shlex.join(("sh", "-c", AGENT))
+    changes: dict[str, Callable[[], bool]] = {
+        f"exec s1 -- {run}": lambda: (
+            hub.git("rev-list", "--count", "hub/s1/agent-2/attempt-1") == "2"
+        ),
+        f"eval {shlex.join(MEASURE)} s1": lambda: hub.state()["state"] == "evaluating",
+        "cleanup s1": lambda: not place(hub, 1).exists(),
+        "restore s1": lambda: (place(hub, 1) / "new").read_text() == "new\n",
+        "merge --yes s1": lambda: hub.git("show", "main:file") == "n: 1",
+    }
+    for words, made in changes.items():
+        result = called(words)
+        if words == "merge --yes s1" and stream in (">/dev/full", "| true"):
+            # What is to be merged is shown first: who cannot see it has not said yes to it.
+            assert result.code in (0, 128, 141), result
+            assert made() == (result.code == 0)
+            continue
+        assert result.code in (0, 141 if stream == "| true" else 0), (words, result)
+        assert made(), words
+        assert "Traceback" not in result.err
+
+
+WAITING = {
+    "spawn": ("spawn", "-q", "s1"),
+    "exec": ("exec", "-q", "s1", "--", "sh", "-c", "touch ../../../ready; exec sleep 300"),
+    "eval": ("eval", "-q", "--eval", "touch ../../../ready; exec sleep 300", *MEASURE[2:], "s1"),
+}
+SIGNALS = {"int": [signal.SIGINT], "int int": [signal.SIGINT] * 2, "term": [signal.SIGTERM]}
+
+
+@pytest.mark.parametrize("sent", SIGNALS if LONG else ["int int"])
+@pytest.mark.parametrize("command", WAITING)
+def test_a_signal_while_it_waits_for_somebody(hub: Hub, command: str, sent: str) -> None:
+    """It ends by that signal, with all that it has started; the same command then does what it was to do."""
+    hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "2")
+    ready = hub.top.parent / "ready"
+    if command == "spawn":
+        hub.git("config", "hubsession.setup", f"touch {ready}; exec sleep 300")
+    else:
+        assert hub.run("spawn", "-q", "s1") == Result(0)
+    before = hub.refs(), hub.state()["state"]
+    with subprocess.Popen(
+        ["git-hub-session", *WAITING[command]],
+        cwd=hub.top, env=hub.environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        try:
+            wait_for(ready.exists)
+        except AssertionError:
+            process.kill()
+            raise
+        family = descendants(process.pid)
+        for number in SIGNALS[sent]:
+            process.send_signal(number)
+        out, err = process.communicate(timeout=60)
+        assert (process.returncode, out, err) == (-SIGNALS[sent][0], b"", b"")
+    wait_for(lambda: not any(map(is_alive, family)))
+    assert (hub.refs(), hub.state()["state"]) == before
+    assert not [name for name in os.listdir(hub.directory()) if name.endswith(".tmp")]
+    if command == "spawn":
+        assert not place(hub, 1).parent.exists() or list(place(hub, 1).parent.iterdir()) == []
+        hub.git("config", "hubsession.setup", "true")
+        assert hub.run("spawn", "-q", "s1") == Result(0)
+    assert hub.run("exec", "-q", "s1", "--", "sh", "-c", AGENT) == Result(0)
+    assert hub.run("eval", "-q", *MEASURE, "s1").code == 0
+    assert hub.run("archive", "-q", "s1") == Result(0)
+
+
+def descendants(pid: int) -> list[int]:
+    """The processes that a process has started, and theirs."""
+    found: list[int] = []
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            try:
+                stat = Path(f"/proc/{name}/stat").read_text()
+            except OSError:
+                continue
+            if int(stat.rpartition(")")[2].split()[1]) == pid:
+                found += [int(name), *descendants(int(name))]
+    return found
+
+
+def test_a_terminal_of_twenty_columns(hub: Hub) -> None:
+    """No word of an id, of a branch or of a path is cut: only what people wrote is."""
+    hub.run("init", "-q", "--id", "20260317-143022-long", "--task", "a task " * 9, "--agents", "2")
+    hub.run("spawn", "-q", "20260317-143022-long")
+    for words in ("list", "status", "log", "board", "cleanup -n 20260317-143022-long"):
+        command = ["script", "-qec", f"stty cols 20; git hub-session {words}", "/dev/null"]
+        shown = hub.call(*command, environ={"TERM": "xterm"})
+        assert shown.code == 0, shown
+        plain = re.sub(r"\x1b\[[0-9;]*m", "", shown.out)
+        wanted = {
+            "list": ["20260317-143022-long"],
+            "status": [f"hub/20260317-143022-long/agent-{n}/attempt-1" for n in (1, 2)],
+            "log": ["init", "running"],
+            "board": ["dispatch", "results"],
+        }.get(words, ["20260317-143022-long/agent-1\n", "20260317-143022-long/agent-2\n"])
+        for word in wanted:
+            assert word in plain, (words, plain)

@@ -1,0 +1,407 @@
+"""Repositories of every kind: those that are worked in like any other, and those that libgit2 refuses."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.support.hub import Hub, Result, snapshot
+from tests.support.interrupt import LONG
+
+# An agent: a commit, then something staged, something changed, something new.
+AGENT = (
+    "echo n: ${HUB_AGENT#agent-} >file; git commit -qam $HUB_AGENT;"
+    "echo staged >>file; git add file; echo changed >>file; echo new >new"
+)
+MEASURE = ("--eval", "git show HEAD:file", "--metric", "n", "--direction", "higher")
+
+
+def tournament(hub: Hub, *, warned: str = "") -> None:
+    """From `init` to `merge`; the work is saved (`warned` is said then), restored byte for byte, and saved again."""
+    worktrees = hub.top.parent / f"{hub.top.name}.hub" / "s1"
+    before = hub.refs("refs/heads")
+    for words in (
+        ("init", "-q", "--id", "s1", "--task", "t", "--agents", "2"),
+        ("spawn", "-q", "s1"),
+        ("exec", "-q", "s1", "--", "sh", "-c", AGENT),
+        ("eval", "-q", *MEASURE, "s1"),
+    ):
+        result = hub.run(*words)
+        assert (result.code, result.err) == (0, result.err if words[0] == "eval" else ""), result
+    status = hub.json("status", "s1")
+    for branch in status["branches"]:
+        assert (branch["ahead"], branch["behind"], branch["files"]) == (1, 0, 1), branch
+    works = [snapshot(worktrees / f"agent-{agent}") for agent in (1, 2)]
+    assert hub.run("cleanup", "-q", "s1") == Result(0, "", warned)
+    assert list(worktrees.iterdir()) == []
+    assert hub.run("restore", "-q", "s1") == Result(0)
+    assert [snapshot(worktrees / f"agent-{agent}") for agent in (1, 2)] == works
+    assert hub.git("status", "--porcelain", cwd=worktrees / "agent-1") == "MM file\n?? new"
+    merged = hub.run("merge", "-q", "--yes", "s1")
+    assert (merged.code, merged.out) == (0, ""), merged
+    assert list(worktrees.iterdir()) == []
+    assert hub.git("show", "main:file") == "n: 2"
+    assert hub.git("show", "refs/hub/rescue/s1/agent-1/attempt-1/1:file") == "n: 1\nstaged\nchanged"
+    assert hub.refs("refs/heads").keys() == {
+        *before, "refs/heads/hub/s1/agent-2/attempt-1"
+    }  # fmt: skip
+    if status["config"]["base_branch"] == "main" and (hub.top / "file").exists():
+        assert (hub.top / "file").read_text() == "n: 2\n"
+        assert hub.git("status", "--porcelain") == ""
+    assert hub.git("fsck", "--no-dangling", "--connectivity-only") == ""
+
+
+def cloned(hub: Hub, *options: str) -> Hub:
+    """A clone that is called clone; where it came from is gone."""
+    top = hub.top.parent / "clone"
+    hub.git("clone", "-q", *options, f"file://{hub.top}", top)
+    hub.top.rename(hub.top.parent / "gone")
+    return Hub(top, hub.environ)
+
+
+def split_index(hub: Hub) -> Hub:
+    hub.git("config", "core.splitIndex", "true")
+    hub.git("update-index", "--split-index")
+    return hub
+
+
+def relative_worktrees(hub: Hub) -> Hub:
+    """Links between worktree and repository that are relative (git 2.48); the whole was moved since its first one."""
+    hub.git("config", "worktree.useRelativePaths", "true")
+    hub.git("worktree", "add", "-q", "--detach", hub.top.parent / "other")
+    link = (hub.top / ".git" / "worktrees" / "other" / "gitdir").read_text()
+    if link != "../../../../other/.git\n":
+        pytest.skip("git makes no relative links")
+    moved = hub.top.parent / "moved"
+    moved.mkdir()
+    for name in ("project", "other"):
+        (hub.top.parent / name).rename(moved / name)
+    return Hub(moved / "project", hub.environ)
+
+
+def untracked_cache(hub: Hub) -> Hub:
+    """And a file system monitor that says that nothing has changed."""
+    hub.git("config", "core.untrackedCache", "true")
+    hub.git("config", "core.fsmonitor", "printf 'x\\0'")
+    hub.git("update-index", "--untracked-cache")
+    return hub
+
+
+def sparse_index(hub: Hub) -> Hub:
+    hub.git("sparse-checkout", "set", "--cone", "--sparse-index", "nothing")
+    return hub
+
+
+def worktree_config(hub: Hub) -> Hub:
+    hub.git("config", "extensions.worktreeConfig", "true")
+    hub.git("config", "--worktree", "core.bigFileThreshold", "1m")
+    return hub
+
+
+def precious_objects(hub: Hub) -> Hub:
+    hub.git("config", "core.repositoryFormatVersion", "1")
+    hub.git("config", "extensions.preciousObjects", "true")
+    return hub
+
+
+def alternates(hub: Hub) -> Hub:
+    top = hub.top.parent / "clone"
+    hub.git("clone", "-q", "--shared", hub.top, top)
+    return Hub(top, hub.environ)
+
+
+def shallow(hub: Hub) -> Hub:
+    hub.commit(hub.top, "file", "second\n")
+    return cloned(hub, "--depth=1")
+
+
+def partial(hub: Hub) -> Hub:
+    hub.commit(hub.top, "file", "second\n")
+    hub.git("config", "uploadpack.allowFilter", "true")
+    hub.git("config", "uploadpack.allowAnySHA1InWant", "true")
+    return cloned(hub, "--filter=blob:none")
+
+
+def grafted(hub: Hub) -> Hub:
+    base = hub.git("rev-parse", "HEAD")
+    hub.commit(hub.top, "file", "second\n")
+    hub.git("replace", "--graft", hub.commit(hub.top, "file", "third\n"), base)
+    return hub
+
+
+def packed(hub: Hub) -> Hub:
+    for words in (
+        "repack -qad", "multi-pack-index write", "commit-graph write --reachable", "pack-refs --all"
+    ):  # fmt: skip
+        hub.git(*words.split())
+    return hub
+
+
+def separate_git_dir(hub: Hub) -> Hub:
+    hub.git("init", "-q", "--separate-git-dir", hub.top.parent / "elsewhere.git")
+    return hub
+
+
+def core_worktree(hub: Hub) -> Hub:
+    directory = hub.top.parent / "elsewhere.git"
+    (hub.top / ".git").rename(directory)
+    hub.git("config", "--file", directory / "config", "core.worktree", hub.top)
+    (hub.top / ".git").write_text(f"gitdir: {directory}\n")
+    return hub
+
+
+def submodule(hub: Hub) -> Hub:
+    """The session is in the submodule."""
+    top = hub.top.parent / "super"
+    top.mkdir()
+    hub.git("init", "-q", cwd=top)
+    hub.git("submodule", "--quiet", "add", hub.top, "below", cwd=top)
+    hub.git("commit", "-q", "-m", "s", cwd=top)
+    return Hub(top / "below", hub.environ)
+
+
+def names_of_bytes(hub: Hub) -> Hub:
+    """Of directories and of a file: no UTF-8, spaces, what a shell or a terminal would take for its own."""
+    odd = os.fsdecode(b"\xff$(touch x) `y`;'\"\t\nz|")
+    top = hub.top.parent / f"-{odd}"
+    hub.top.rename(top)
+    odd_hub = Hub(top, hub.environ)
+    (top / odd).write_text("odd\n")
+    odd_hub.git("add", ".")
+    odd_hub.git("commit", "-q", "-m", "odd")
+    return odd_hub
+
+
+# The first six have their ways of their own through the program; all of them in the long form.
+LAYOUTS = (
+    split_index, sparse_index, partial, names_of_bytes, core_worktree, relative_worktrees,
+    untracked_cache, worktree_config, precious_objects, alternates, shallow, grafted, packed,
+    separate_git_dir, submodule,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "layout", LAYOUTS[: None if LONG else 6], ids=lambda layout: layout.__name__
+)
+def test_a_tournament_in_it(hub: Hub, layout: Callable[[Hub], Hub]) -> None:
+    tournament(layout(hub))
+
+
+WORKS = "'list', 'update', 'log' and 'board' work all the same"
+MIGRATE = "git refs migrate --ref-format=files"
+HINDERED = (
+    "where git says that worktrees hinder it: git worktree remove each of them (its branch stays)"
+)
+REFUSED = {
+    "sha256": (
+        "unknown object format 'sha256'",
+        "it takes a repository whose objects are named by SHA-1",
+    ),
+    **dict.fromkeys(
+        ("reftable", "reftable_by_git"),
+        ("unsupported extension name extensions.refstorage", f"{MIGRATE}\n{HINDERED}"),
+    ),
+    "fromTheFuture": (
+        "unsupported extension name extensions.fromthefuture",
+        "a newer pygit2, or a repository without that extension",
+    ),
+}
+# What `git refs migrate --ref-format=reftable` of git 2.55.0 made of the repository of these tests:
+# HEAD, main and their reflogs.
+TABLE = """
+UkVGVAEAEAAAAAAAAAAAAQAAAAAAAAACcgAAYQAjSEVBRAAPcmVmcy9oZWFkcy9tYWluAHlyZWZzL2hlYWRzL21haW4AgTc0
+KHWzOKK11L223VHc/sza9VkAABwAADMAAmcAAOx42mPI9HB1dGH4DwH/GLCARnMTjdLNFou2Xtm77W7gnX9nbn2NZHZMSeRP
+TEl0SK1IzC3ISdVLzs9tPfNkdwIDgziQmZtZoqCRmZdZkpmYo2mlkJRYnMrF0OBYlJpWrJ+RmphSrJ+bmJkHs/UvLW1lYGFg
+yGNgAgCVFVS0UkVGVAEAEAAAAAAAAAAAAQAAAAAAAAACAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAGEAAAAAAAAA
+AB7u1c8=
+"""
+
+
+def sha256(hub: Hub) -> None:
+    shutil.move(hub.top / ".agenthub", hub.top.parent / "kept")
+    shutil.rmtree(hub.top / ".git")
+    hub.git("init", "-q", "--object-format=sha256")
+    hub.git("add", ".")
+    hub.git("commit", "-q", "-m", "base")
+    shutil.move(hub.top.parent / "kept", hub.top / ".agenthub")
+
+
+def reftable(hub: Hub) -> None:
+    """As git leaves one; where git is new enough it has to read it."""
+    commit = hub.git("rev-parse", "main")
+    extension(hub, "refStorage", "reftable")
+    directory = hub.top / ".git"
+    shutil.rmtree(directory / "refs")
+    shutil.rmtree(directory / "logs")
+    (directory / "refs").mkdir()
+    (directory / "refs" / "heads").write_text("this repository uses the reftable format\n")
+    (directory / "HEAD").write_text("ref: refs/heads/.invalid\n")
+    (directory / "reftable").mkdir()
+    name = "0x000000000001-0x000000000002-a37567f2.ref"
+    (directory / "reftable" / name).write_bytes(base64.b64decode(TABLE))
+    (directory / "reftable" / "tables.list").write_text(f"{name}\n")
+    read = hub.call("git", "rev-parse", "main")
+    if read.code:
+        assert "unknown repository extension" in read.err
+    else:
+        assert read.out == f"{commit}\n"
+
+
+def reftable_by_git(hub: Hub) -> None:
+    made = hub.call("git", "refs", "migrate", "--ref-format=reftable")
+    if made.code:
+        pytest.skip(f"git makes none: {made.err.splitlines()[0]}")
+
+
+def extension(hub: Hub, name: str, value: str) -> None:
+    hub.git("config", "core.repositoryFormatVersion", "1")
+    hub.git("config", f"extensions.{name}", value)
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+def test_what_libgit2_refuses(hub: Hub, kind: str) -> None:
+    """What can be done without it is done; all else names the reason and the way out, and changes nothing."""
+    assert hub.run("init", "-q", "--id", "s1", "--task", "t").code == 0
+    make = {"sha256": sha256, "reftable": reftable, "reftable_by_git": reftable_by_git}.get(kind)
+    if make:
+        make(hub)
+    else:
+        extension(hub, kind, "true")
+
+    def called(*words: str) -> Result:
+        return hub.call("git-hub-session", *words)  # git itself would warn of the extension
+
+    assert called("list").out.splitlines()[1].split()[:2] == ["s1", "init"]
+    assert called("update", "s1", "--state", "running") == Result(0, "Session s1: init → running\n")
+    assert called("log", "s1").out.startswith("2026-03-17T14:30:22.000000+00:00  init → running")
+    assert called("board").code == 0
+    assert called("board", "post", "-q", "progress", "-m", "hello") == Result(0)
+    assert "hello" in called("board", "read", "progress").out
+    assert called("update", "-q", "s1", "--state", "evaluating") == Result(0)
+    before = snapshot(hub.top)
+    reason, way_out = REFUSED[kind]
+    path = hub.top / ".git"
+    told = f"libgit2 cannot open '{path}': {reason}"
+    for words in (
+        "status s1", "spawn s1", "exec s1 -- true", "eval s1 --ranking 1", "merge --yes s1",
+        "cleanup s1", "restore s1", "archive s1", "cleanup --archive s1",
+    ):  # fmt: skip
+        hints = "".join(f"hint: {line}\n" for line in [*way_out.splitlines(), WORKS])
+        assert called(*words.split()) == Result(128, "", f"fatal: {told}\n{hints}"), words
+    for words in ("doctor", "doctor --fix"):
+        found = called(*words.split())
+        assert (found.code, found.err) == (1, "")
+        assert found.out.startswith(
+            f"cannot-open: the repository\n  {told}\n  by hand: {way_out}\n".replace(
+                f"\n{HINDERED}", f"\n    {HINDERED}"
+            )
+        )
+    if "reftable" in kind:
+        for words in ("init --task t", "run --task t --agent-cmd true"):
+            assert called(*words.split()) == Result(
+                128,
+                "",
+                "fatal: this repository keeps its refs in a reftable, which cannot be read yet\n"
+                f"hint: {MIGRATE}\nhint: {HINDERED}\n",
+            )
+    assert snapshot(hub.top) == before
+    if kind == "reftable_by_git":
+        hub.git(*MIGRATE.split()[1:])
+        assert called("status", "s1").code == 0
+        assert called("doctor").code == 0
+
+
+def test_relative_links_that_a_newer_git_made(hub: Hub) -> None:
+    """An older git refuses the repository; what needs none is done, and nothing is taken for gone."""
+    hub.session(agents=2)
+    for agent in (1, 2):
+        entry, where = hub.top / ".git" / "worktrees" / f"agent-{agent}", hub.worktree(agent)
+        (entry / "gitdir").write_text(f"{os.path.relpath(where, entry)}/.git\n")
+        (where / ".git").write_text(f"gitdir: {os.path.relpath(entry, where)}\n")
+    (hub.worktree(2) / "new").write_text("new\n")
+    extension(hub, "relativeWorktrees", "true")
+    told = hub.call("git", "status")
+    status = json.loads(hub.call("git-hub-session", "status", "s1", "--format=json").out)
+    assert [one["worktree"] for one in status["worktrees"]] == [
+        str(hub.worktree(n)) for n in (1, 2)
+    ]
+    done = hub.call("git-hub-session", "cleanup", "s1")
+    assert not hub.worktree(1).exists()
+    if told.code:
+        assert "unknown repository extension found" in told.err
+        assert (done.code, (hub.worktree(2) / "new").read_text()) == (1, "new\n")
+        assert "unknown repository extension found" in done.out
+    else:
+        assert done.code == 0
+        assert hub.git("show", "refs/hub/rescue/s1/agent-2/attempt-1/1^3:new") == "new"
+
+
+def test_what_a_partial_clone_lacks(hub: Hub) -> None:
+    """To look fetches nothing, and takes nothing for unchanged; the line that is printed fetches it."""
+    (hub.top / "sub" / ".gitignore").write_text("*.o\n")
+    hub.git("add", ".")
+    hub.git("commit", "-q", "-m", "rules")
+    hub.git("config", "uploadpack.allowFilter", "true")
+    hub.git("config", "uploadpack.allowAnySHA1InWant", "true")
+    top = hub.top.parent / "clone"
+    hub.git("clone", "-q", "--filter=blob:none", "--sparse", f"file://{hub.top}", top)
+    clone = Hub(top, hub.environ)
+
+    def lacks() -> int:
+        return clone.git("rev-list", "--objects", "--all", "--missing=print").count("?")
+
+    missing = lacks()
+    assert missing == 2
+    clone.session(agents=2)
+    where = clone.worktree(1)
+    clone.git("rm", "-q", "--sparse", "sub/other", cwd=where)
+    clone.git("commit", "-q", "-m", "gone", cwd=where)
+    (clone.worktree(2) / "sub").mkdir()
+    (clone.worktree(2) / "sub" / "x.o").write_text("x\n")
+
+    status = clone.run("status", "s1")
+    assert (status.code, status.out) == (128, "")
+    assert status.err.startswith("fatal: cannot read the repository: object not found")
+    kept = clone.run("cleanup", "s1", "--dry-run")
+    assert kept.code == 1
+    assert f"Kept worktree: {clone.worktree(2)}\n  cannot be looked at: " in kept.out
+    assert lacks() == missing
+
+    way_out = "git fetch --refetch --no-filter"
+    for told in (status.err, kept.out):
+        assert f"hint: in a partial clone: {way_out}\n" in told
+    clone.git(*way_out.split()[1:])
+    assert lacks() == 0
+    assert clone.run("status", "s1").code == 0
+    assert clone.run("cleanup", "-q", "s1") == Result(0)
+
+
+def test_agents_of_a_repository_with_submodules(hub: Hub, tmp_path: Path) -> None:
+    """They are made with the submodule empty, as git makes worktrees; one that was filled is nobody's to delete."""
+    other = tmp_path / "other"
+    hub.git("clone", "-q", hub.top, other)
+    hub.git("submodule", "--quiet", "add", other, "below")
+    hub.git("commit", "-q", "-m", "s")
+    assert hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "2").code == 0
+    assert hub.run("spawn", "-q", "s1") == Result(0)
+    first, second = (tmp_path / "project.hub" / "s1" / f"agent-{n}" for n in (1, 2))
+    hub.git("submodule", "--quiet", "update", "--init", cwd=first)
+    (first / "below" / "file").write_text("work in the submodule\n")
+    kept = hub.run("cleanup", "s1")
+    assert (kept.code, first.exists(), second.exists()) == (1, True, False)
+    assert "it holds repositories of submodules" in kept.out
+    assert (first / "below" / "file").read_text() == "work in the submodule\n"
+    assert hub.run("restore", "-q", "s1") == Result(0)
+    assert (second / "below").is_dir()
+    assert hub.run("archive", "-q", "s1").code == 1
+    modules = hub.top / ".git" / "worktrees" / "agent-1" / "modules"
+    hub.git("submodule", "--quiet", "deinit", "--all", "--force", cwd=first)
+    shutil.rmtree(modules)
+    assert hub.run("archive", "-q", "s1") == Result(0)
+    assert hub.state()["state"] == "archived"

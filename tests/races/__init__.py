@@ -1,1 +1,0 @@
-"""What happens when many do something at the same time."""

@@ -1,0 +1,30 @@
+"""One world for all tests of a process: to build it takes longer than to put it back."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.attack_repository import World
+
+
+@pytest.fixture(scope="session")
+def built() -> Iterator[World]:
+    # Not in pytest's own directory: that is closed to other users.
+    top = Path(tempfile.mkdtemp(prefix="hostile-"))
+    top.chmod(0o755)
+    world = World(top)
+    with world.forked:
+        world.build()
+        yield world
+    shutil.rmtree(top)
+
+
+@pytest.fixture
+def world(built: World) -> Iterator[World]:
+    yield built
+    built.put_back()

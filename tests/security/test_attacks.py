@@ -1,0 +1,60 @@
+"""A repository that somebody else wrote: every attack, and every command on it.
+
+The world that an attack leaves comes back after each call that has changed it. Everything is
+run, and all faults of an attack are told at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from git_hub_session.commands import COMMANDS
+from tests.support.attack_invariants import faults
+from tests.support.attack_repository import World
+from tests.support.attacks import OF_CONTENT, OF_GIT, OF_PLACES, Attack
+from tests.support.command_lines import CALLS, UNTRIED, Call, share
+from tests.support.interrupt import LONG
+
+# Of what can lie in each place the links, and some of the others; all of it in the long form.
+_PLACES = [*OF_PLACES, *OF_GIT]
+_LINKS = [one for one in _PLACES if one.name.startswith("link")]
+_OTHERS = [one for one in _PLACES if one not in _LINKS and not one.name.startswith("large")]
+_SAMPLED = _PLACES if LONG else [*_LINKS, *_OTHERS[::15]]
+ATTACKS = {attack.name: attack for attack in [*_SAMPLED, *OF_CONTENT]}
+
+
+def test_every_command_is_tried() -> None:
+    assert {call.words[0] for call in CALLS} | UNTRIED == set(COMMANDS)
+
+
+def test_without_an_attack_all_is_well(world: World) -> None:
+    """Or the table would show nothing: each call does what it is there for."""
+    world.plant()
+    assert _broken(world, CALLS, {0}) == {}
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_hostile(world: World, name: str) -> None:
+    """No command breaks a promise."""
+    attack: Attack = ATTACKS[name]
+    attack.plant(world)
+    world.plant()
+    calls = CALLS if LONG else share([*ATTACKS].index(name))
+    assert _broken(world, calls, {0, 1, 128, 129}) == {}
+
+
+def _broken(world: World, calls: Sequence[Call], codes: set[int]) -> dict[str, list[str]]:
+    """Which of the calls have broken which promises."""
+    broken = {}
+    before = world.stamps()
+    for call in calls:
+        answer = world.forked.call(*call.words, cwd=world.project)
+        after = world.stamps()
+        found = faults(world, call, answer, before, after, codes)
+        if found:
+            broken[" ".join(call.words)] = [*found, answer.err[-600:].decode("utf-8", "replace")]
+        if after != before:
+            before = world.mend(before, after)
+    return broken

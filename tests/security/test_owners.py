@@ -1,0 +1,84 @@
+"""A repository of another user: every command refuses where git refuses, and works where git works."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Mapping
+
+import pytest
+
+from tests.support.attack_invariants import NEVER
+from tests.support.attack_repository import World
+from tests.support.command_lines import CHANGING, LOOKING, Call, share
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+NOBODY = 65534
+ALLOWED = {
+    "GIT_CONFIG_COUNT": "1",
+    "GIT_CONFIG_KEY_0": "safe.directory",
+    "GIT_CONFIG_VALUE_0": "*",
+}
+
+
+def git_refuses(world: World, environ: Mapping[str, str], user: int | None = None) -> bool:
+    """Whether git itself does not work there."""
+    done = subprocess.run(
+        ["git", "status"],
+        cwd=world.project,
+        env={**world.hub.environ, **environ},
+        user=user,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode in (0, 128), done
+    return done.returncode == 128
+
+
+def refuses_all(world: World, environ: Mapping[str, str], uid: int = 0) -> None:
+    """Every command, in git's words, and not a name is touched."""
+    before = world.stamps()
+    for call in share(0):
+        answer = world.forked.call(*call.words, cwd=world.project, uid=uid, environ=environ)
+        assert (answer.code, answer.out) == (128, b""), (call, answer)
+        assert f"dubious ownership in repository at '{world.project}'".encode() in answer.err
+        assert world.stamps() == before, call
+
+
+def test_hostile_owner_is_root(world: World) -> None:
+    """Nobody in a repository of root's: refused; where it is allowed it is read, and nothing is written."""
+    world.plant()
+    assert git_refuses(world, {}, NOBODY)
+    refuses_all(world, {}, NOBODY)
+    assert not git_refuses(world, ALLOWED, NOBODY)
+    before = world.stamps()
+    for call in share(0):
+        answer = world.forked.call(*call.words, cwd=world.project, uid=NOBODY, environ=ALLOWED)
+        assert answer.code in _codes(call), (call, answer)
+        assert b"Traceback" not in answer.err
+        assert NEVER.search(answer.err.decode()) is None
+        assert world.stamps() == before, call
+
+
+def _codes(call: Call) -> set[int]:
+    """Who looks is answered; who would write is told why not, or had nothing to write."""
+    if (
+        call in LOOKING and call.words[0] != "merge"
+    ):  # it writes objects, if into a place of its own
+        return {0}
+    return {0, 1, 128}
+
+
+def test_hostile_owner_is_somebody(world: World) -> None:
+    """Root in a repository of somebody's: refused, but for who became root from that very user."""
+    world.hub.call("chown", "-R", str(NOBODY), world.project, world.base / "project.hub")
+    world.plant()
+    assert git_refuses(world, {})
+    refuses_all(world, {})
+    for environ in (ALLOWED, {"SUDO_UID": str(NOBODY)}):
+        assert not git_refuses(world, environ)
+        before = world.stamps()
+        for call in CHANGING:
+            answer = world.forked.call(*call.words, cwd=world.project, environ=environ)
+            assert answer.code == 0, (call, answer)
+            before = world.mend(before, world.stamps())

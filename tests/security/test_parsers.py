@@ -1,0 +1,300 @@
+"""Every parser of what others wrote, given anything: an answer of its kind, or the one fault that it may raise."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from git_hub_session.board.posts import (
+    Post,
+    parse_author,
+    parse_post,
+    render_post,
+    sort_key,
+    with_number,
+)
+from git_hub_session.cli.options import FORMAT, Option, Usage, parse_arguments
+from git_hub_session.errors import Damaged, UsageError
+from git_hub_session.evaluation.metric import MetricNotFound, parse_number, read_metric
+from git_hub_session.git.config import (
+    config_from_environment,
+    is_true,
+    parse_git_config,
+    parse_size,
+)
+from git_hub_session.git.ignore import IgnoreFileTooLarge, IgnoreRules
+from git_hub_session.git.index import parse_index
+from git_hub_session.git.ref_names import (
+    is_session_id,
+    parse_agent_branch,
+    parse_archive_tag,
+    session_of_branch,
+)
+from git_hub_session.git.worktrees import read_worktree
+from git_hub_session.session.json_file import parse_json
+from git_hub_session.util.clock import format_age_since, format_iso, parse_duration, parse_iso
+from git_hub_session.util.text import (
+    decode_terminal_line,
+    display_width,
+    escape_control,
+    natural_key,
+    quote_ansi_c,
+    truncate,
+)
+from tests.security.fuzz.session import one_input
+
+many = settings(
+    max_examples=150, deadline=None, suppress_health_check=list(HealthCheck), database=None
+)
+
+
+def rich(*marks: str) -> st.SearchStrategy[str]:
+    """Any text, with what the format takes for its own in it again and again."""
+    return st.lists(st.one_of(st.text(max_size=12), st.sampled_from(marks)), max_size=10).map(
+        "".join
+    )
+
+
+def as_bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
+
+
+json_values = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=8)),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=4), st.dictionaries(st.text(max_size=8), inner, max_size=4)
+    ),
+    max_leaves=12,
+)
+SESSION_KEYS = ("agents", "history", "merge", "evaluation", "base_commit", "created", "updated")
+
+
+@many
+@given(
+    st.sampled_from(["init", "running", "evaluating", "merged"]),
+    st.dictionaries(st.sampled_from(SESSION_KEYS), json_values),
+)
+def test_a_session_of_any_json(state: str, document: dict[str, object]) -> None:
+    """What the fuzzing harness holds, on documents that have the right keys and anything in them."""
+    one_input(json.dumps({"state": state, **document}).encode())
+
+
+@many
+@given(st.binary(max_size=200))
+def test_any_bytes_as_a_document(data: bytes) -> None:
+    try:
+        assert isinstance(parse_json("x.json", data), dict)
+    except Damaged as fault:
+        assert fault.message.startswith("x.json: ")
+
+
+@many
+@given(
+    st.one_of(
+        st.binary(max_size=300), rich("---", "\n", "author: ", "parent: null", ":").map(as_bytes)
+    )
+)
+def test_any_bytes_as_a_post(data: bytes) -> None:
+    """It has the name of its file, and says why if it is none."""
+    post = parse_post("results", "007-a-20260317T143022Z.md", data)
+    assert (post.channel, post.id, post.sequence) == ("results", "007-a-20260317T143022Z", 7)
+    assert "\n" not in post.author + post.timestamp + post.parent + post.session
+    assert post.reason in ("", "not UTF-8", "no frontmatter")
+
+
+@many
+@given(rich("---", "\n", "author: x").filter(lambda text: text.isprintable() or "\n" in text))
+def test_a_post_reads_back(text: str) -> None:
+    text = text.encode("utf-8", "ignore").decode().strip("\n")
+    post = with_number(
+        Post("results", "", 0, parse_author("a"), "2026-03-17T14:30:22Z", "", "s1", text), 3
+    )
+    assert parse_post("results", post.file, render_post(post)) == post
+
+
+@many
+@given(st.text(max_size=40), st.text(max_size=40))
+def test_orders_are_orders(one: str, other: str) -> None:
+    """Any two names can be compared, and only equal ones are equal."""
+    _is_an_order(sort_key(one), sort_key(other))
+    _is_an_order(natural_key(one), natural_key(other))
+
+
+def _is_an_order(one: Any, other: Any) -> None:
+    assert (one < other) + (other < one) + (one == other) == 1
+
+
+@many
+@given(rich("[a]", '[a "b"]', "\n", "=", "\\", '"', "#", ";", "core.bare"))
+def test_any_text_as_configuration(text: str) -> None:
+    for name, value in parse_git_config(text).items():
+        assert re.fullmatch(r"[^A-Z]+(\..*)?\.[a-z][a-z0-9-]*", name, re.DOTALL), name
+        assert isinstance(value, str)
+        assert isinstance(is_true(value), bool)
+    size = parse_size(text)
+    assert size is None or size >= 0
+    found = config_from_environment({"GIT_CONFIG_PARAMETERS": text, "GIT_CONFIG_COUNT": text})
+    assert all(found)
+
+
+@many
+@given(st.binary(max_size=200), st.integers(0, 3), st.integers(0, 9))
+def test_any_bytes_as_an_index(data: bytes, version: int, count: int) -> None:
+    head = b"DIRC" + (version + 1).to_bytes(4, "big") + count.to_bytes(4, "big")
+    for one in (data, head + data):
+        try:
+            index = parse_index(one)
+        except Damaged as fault:
+            assert fault.message.startswith("index: ")
+        else:
+            assert set(index.gitlinks) <= set(index.entries)
+
+
+@many
+@given(
+    rich("*", "**", "/", "!", "[", "]", "[!", "[:alpha:]", "\\", "?", "\n").map(as_bytes),
+    rich("/", "a", "[").map(as_bytes),
+)
+def test_any_bytes_as_rules_of_what_is_ignored(text: bytes, path: bytes) -> None:
+    try:
+        ignores = IgnoreRules(lambda _: text, [text], ignore_case=True)
+        assert ignores.is_ignored(path.strip(b"/")) in (True, False)
+    except IgnoreFileTooLarge:
+        assert len(text) > 20_000
+
+
+@many
+@given(st.text(max_size=60))
+def test_any_text_as_a_ref(text: str) -> None:
+    """What is taken for a branch of a session is spelled the same way back."""
+    for ref in (text, f"refs/heads/hub/{text}", f"refs/heads/hub/{text}/agent-1/attempt-2"):
+        branch = parse_agent_branch(ref)
+        assert branch is None or branch.ref == ref
+        sid = session_of_branch(ref)
+        assert sid is None or ("/" not in sid and is_session_id(sid))
+    tag = parse_archive_tag(f"refs/tags/hub/archive/{text}/agent-3-attempt-4")
+    assert tag is None or (tag.session, tag.agent, tag.attempt) == (text, 3, 4)
+
+
+@many
+@given(st.one_of(st.text(max_size=30), st.datetimes().map(str), st.from_regex(r"\d{1,12}[smhdw]")))
+def test_any_text_as_a_time(text: str) -> None:
+    moment = parse_iso(text)
+    assert moment is None or parse_iso(format_iso(max(moment, 0.0))) == round(max(moment, 0.0), 6)
+    assert escape_control(format_age_since(text, 1773757822.0)) == format_age_since(
+        text, 1773757822.0
+    )
+    span = parse_duration(text)
+    assert span is None or span >= 0
+
+
+@many
+@given(
+    st.one_of(
+        rich("p50", ": ", "=", "12.5", "nan", "{", "}", '"', "[0]", "1e999", "-"),
+        json_values.map(str),
+    ),
+    rich("p50", ".", "[0]"),
+)
+def test_any_output_as_a_metric(text: str, name: str) -> None:
+    try:
+        value = read_metric(text, name or "p50")
+    except MetricNotFound as fault:
+        assert str(fault)
+    else:
+        assert abs(value) <= 1e300
+    number = parse_number(text)
+    assert number is None or abs(number) <= 1e300
+
+
+USAGE = Usage(
+    ("x",),
+    (
+        Option("-n, --number", "a number", "<number>", repeatable=True),
+        Option("--force", "all", no_abbreviation=True),
+        *FORMAT,
+    ),
+    max_arguments=2,
+    takes_command=True,
+)
+
+
+@many
+@given(
+    st.lists(
+        st.one_of(
+            st.text(max_size=8),
+            st.sampled_from(["--", "-n", "--number=", "--forc", "-z", "--format"]),
+        ),
+        max_size=6,
+    )
+)
+def test_any_words_as_a_command_line(words: list[str]) -> None:
+    try:
+        args = parse_arguments(USAGE, words)
+    except UsageError as fault:
+        assert fault.message
+        return
+    assert len(args.arguments) <= 2
+    assert args.is_set("force") == (
+        "--force" in (words[: words.index("--")] if "--" in words else words)
+    )
+
+
+@many
+@given(st.text(max_size=60), st.integers(3, 20))
+def test_any_text_is_shown_safely(text: str, columns: int) -> None:
+    shown = escape_control(text)
+    assert escape_control(shown) == shown
+    assert not re.search("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]", shown)
+    assert display_width(truncate(shown, columns, "...")) <= columns
+    assert quote_ansi_c(text.encode("utf-8", "ignore").decode()).isascii()
+    assert escape_control(decode_terminal_line(as_bytes(text))) == decode_terminal_line(
+        as_bytes(text)
+    )
+
+
+FILES = (
+    "gitdir",
+    "HEAD",
+    "locked",
+    "BISECT_LOG",
+    "BISECT_START",
+    "index",
+    "logs/HEAD",
+    "rebase-merge/head-name",
+    "rebase-merge/update-refs",
+    "ORIG_HEAD",
+)
+contents = st.one_of(
+    st.binary(max_size=60),
+    rich("ref: refs/heads/hub/s1/", "agent-1/attempt-1", "\n", "..", "/", "\0", "1a" * 20).map(
+        as_bytes
+    ),
+)
+
+
+@many
+@given(st.dictionaries(st.sampled_from(FILES), contents))
+def test_any_bytes_in_the_entry_of_a_worktree(files: dict[str, bytes]) -> None:
+    """It is read as something, and its refs are of branches, its commits object ids."""
+    with tempfile.TemporaryDirectory() as top:
+        entry = Path(top) / "worktrees" / "x"
+        for name, data in files.items():
+            (entry / name).parent.mkdir(parents=True, exist_ok=True)
+            (entry / name).write_bytes(data)
+        entry.mkdir(parents=True, exist_ok=True)
+        found = read_worktree("x", str(entry))
+        assert found.path == "" or os.path.isabs(found.path)
+        assert "\0" not in "".join(
+            (found.path, found.head, *found.branches, *found.reserved_branches)
+        )
+        assert found.link_error or found.is_missing or os.path.isdir(found.path)
+        assert all(re.fullmatch("[0-9a-f]{40}|[0-9a-f]{64}", oid) for oid in found.own_commits())

@@ -1,0 +1,567 @@
+"""What somebody else can have written: each attack plants itself in a repository."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from git_hub_session.git.worktrees import REMOVAL_LOCK
+from tests.support.attack_repository import World
+from tests.support.stores import CREATED
+
+ROOT = os.geteuid() == 0
+LARGE = 100 << 20  # bytes
+# All that drives a terminal, breaks a line, or is no text.
+EVIL = (
+    "\x1b[31m\x1b]0;title\x07\x9b2J\rover\x08\u202eltr\u2066iso\u2069\u200f\u061c"
+    "\u2028\x00\x7f\\ \"'"
+)
+# The same where it has to be a name of a file.
+EVIL_NAME = EVIL.replace("\x00", "") + "\n\nworktree /forged\n"
+
+
+class Attack(NamedTuple):
+    """`plant` plants it in a world; where git waits for ever `hangs_git` says which call would."""
+
+    name: str
+    plant: Callable[[World], None]
+
+
+# What of the hub can be something else than it should be.
+FILES: dict[str, str] = {
+    "config": "sessions/s1/config.yaml",
+    "state": "sessions/s1/state.json",
+    "task": "sessions/s1/task.txt",
+    "index": "board/_index.json",
+    "post": "board/results/001-agent-1-20260317T143022Z.md",
+    "ignore": ".gitignore",
+}
+DIRECTORIES: dict[str, str] = {
+    "hub": "",
+    "sessions": "sessions",
+    "session": "sessions/s1",
+    "output": "sessions/s1/output",
+    "board": "board",
+    "channel": "board/results",
+}
+# What git owns, and is read here by itself; below the repository's directory of git.
+GITS: dict[str, str] = {
+    "gitdir": "worktrees/agent-1/gitdir",
+    "entry head": "worktrees/agent-1/HEAD",
+    "commondir": "worktrees/agent-1/commondir",
+    "locked": "worktrees/agent-1/locked",
+    "index of an entry": "worktrees/agent-1/index",
+    "reflog": "worktrees/agent-1/logs/HEAD",
+    "rebase": "worktrees/agent-1/rebase-merge/head-name",
+    "removal": "worktrees/agent-1/hub-session-removal",
+    "bisect": "worktrees/agent-1/BISECT_LOG",
+    "packed refs": "packed-refs",
+    "configuration": "config",
+    "head": "HEAD",
+    "branch": "refs/heads/hub/s1/agent-1/attempt-1",
+    "exclude": "info/exclude",
+    "index": "index",
+}
+
+
+def _away(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+
+
+def _link(world: World, path: Path) -> None:
+    """To what was there, which lies outside now: who follows it finds all in order."""
+    stolen = world.outside / "stolen"
+    if path.exists():
+        path.rename(stolen)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.symlink_to(stolen)
+
+
+def _dangling(world: World, path: Path) -> None:
+    _away(path)
+    path.symlink_to(world.outside / "made")
+
+
+def _loop(_world: World, path: Path) -> None:
+    _away(path)
+    path.symlink_to(path)
+
+
+def _pipe(_world: World, path: Path) -> None:
+    _away(path)
+    os.mkfifo(path)
+
+
+def _device(_world: World, path: Path) -> None:
+    """/dev/zero: it has no end."""
+    _away(path)
+    os.mknod(path, stat.S_IFCHR | 0o666, os.makedev(1, 5))
+
+
+def _swapped(_world: World, path: Path) -> None:
+    """A directory where a file should be, and the other way round."""
+    was_directory = path.is_dir()
+    _away(path)
+    if was_directory:
+        path.write_text("a file\n")
+    else:
+        path.mkdir()
+        (path / "in the way").write_text("a file\n")
+
+
+def _large(_world: World, path: Path) -> None:
+    """NULs without an end of a line."""
+    _away(path)
+    path.touch()
+    os.truncate(path, LARGE)
+
+
+def _noise(_world: World, path: Path) -> None:
+    """No text, and small enough to be read."""
+    _away(path)
+    path.write_bytes(b"\xff\xfe\x00{[\x1b[2J\r\n\n" * 999)
+
+
+def _empty(_world: World, path: Path) -> None:
+    _away(path)
+    path.touch()
+
+
+_ANYWHERE = [_link, _dangling, _loop, _pipe, *([_device] if ROOT else []), _swapped]
+_IN_FILES = [*_ANYWHERE, _large, _noise, _empty]
+
+
+def _planting(how: Callable[[World, Path], None], *at: str) -> Callable[[World], None]:
+    return lambda world: how(world, world.project.joinpath(*at))
+
+
+OF_PLACES = [
+    *(
+        Attack(f"{how.__name__[1:]} for {name}", _planting(how, ".agenthub", path))
+        for name, path in FILES.items()
+        for how in _IN_FILES
+    ),
+    *(
+        Attack(f"{how.__name__[1:]} for {name}", _planting(how, ".agenthub", path))
+        for name, path in DIRECTORIES.items()
+        for how in _ANYWHERE
+    ),
+]
+OF_GIT = [
+    Attack(f"{how.__name__[1:]} for {name} of git", _planting(how, ".git", path))
+    for name, path in GITS.items()
+    for how in (_pipe, *([_device] if ROOT else []), _swapped, _large, _noise)
+]
+
+
+def _state(world: World, change: Callable[[dict[str, Any]], None]) -> None:
+    for sid in ("s1", "s2", "s3"):
+        file = world.session(sid) / "state.json"
+        document = json.loads(file.read_text())
+        change(document)
+        file.write_text(json.dumps(document))
+
+
+def _config(world: World, **settings: str) -> None:
+    """In AgentHub's own lines, to which it adds nothing."""
+    for sid in ("s1", "s2", "s3"):
+        values = {"session_id": sid, "task": "t", "agent_count": "2", "base_branch": "main"}
+        values |= {"created": CREATED, **settings}
+        lines = (
+            f'{key}: "{value}"' if key in ("task", "eval_cmd") else f"{key}: {value}"
+            for key, value in values.items()
+        )
+        (world.session(sid) / "config.yaml").write_text("\n".join(lines) + "\n")
+
+
+def a_command_in_the_config(world: World) -> None:
+    _config(world, eval_cmd=world.canary, metric="p50", direction="lower")
+
+
+def a_tag_in_the_config(world: World) -> None:
+    text = f"session_id: s1\ntask: !!python/object/apply:os.system ['{world.canary}']\nagent_count: 2\n"
+    (world.session("s1") / "config.yaml").write_text(text)
+
+
+def a_base_branch_like_an_option(world: World) -> None:
+    _config(world, base_branch=f"--exec={world.canary.replace(' ', chr(9))}")
+
+
+def a_base_branch_outside(world: World) -> None:
+    _config(world, base_branch="../../../outside/plain/kept")
+
+
+def a_million_agents(world: World) -> None:
+    _config(world, agent_count="999999999")
+
+
+def a_yaml_bomb(world: World) -> None:
+    bomb = "a: &a [x,x]\n" + "".join(f"b{at}: &b{at} [*a,*a,*a,*a]\n" for at in range(30000))
+    (world.session("s1") / "config.yaml").write_text(bomb)
+
+
+def deep_yaml(world: World) -> None:
+    (world.session("s1") / "config.yaml").write_text("task: " + "[" * 500_000)
+
+
+def deep_json(world: World) -> None:
+    for name in ("sessions/s1/state.json", "board/_index.json"):
+        (world.store / name).write_text('{"a":' * 100_000)
+
+
+def many_values(world: World) -> None:
+    """16 MiB that would be a gigabyte in memory."""
+    for name in ("sessions/s1/state.json", "board/_index.json"):
+        (world.store / name).write_text('{"state": "running", "a": [' + "{}," * 5_000_000 + "0]}")
+
+
+def small_and_deep(world: World) -> None:
+    """Written with its lines indented it would be larger than anybody reads."""
+    deep = "[" * 190 + "0," * 60_000 + "0" + "]" * 190
+    document = json.loads((world.session("s1") / "state.json").read_text())
+    text = json.dumps({**document, "deep": None}).replace("null", deep)
+    (world.session("s1") / "state.json").write_text(text)
+
+
+def wide_letters(world: World) -> None:
+    """A letter of four bytes makes all of a text wide."""
+    (world.store / FILES["post"]).write_text("x" * 900_000 + "\U0001f600")
+    file = world.session("s1") / "state.json"
+    document = json.loads(file.read_text())
+    document["history"] = [{"reason": "x" * (14 << 20) + "\U0001f600"}]
+    file.write_text(json.dumps(document, ensure_ascii=False))
+
+
+def a_board_of_megabytes(world: World) -> None:
+    for number in range(2, 22):
+        post = world.store / "board" / "results" / f"{number:03d}-a-20260317T143022Z.md"
+        post.write_text("x" * (1 << 20))
+
+
+def paths_in_the_state(world: World) -> None:
+    """Nothing that state.json says of a path is believed."""
+    target = str(world.outside / "plain")
+
+    def change(document: dict[str, Any]) -> None:
+        for agent in document["agents"].values():
+            agent |= {
+                "worktree": target,
+                "status": "spawning",
+                "rescue": ["refs/heads/keep", "../x", 1],
+            }
+            agent["work"] = {"attempt-1": "refs/heads/keep", "../..": "/"}
+            agent["exec"] = {"run": "../../../../outside"}
+        document["agents"] |= {"../../outside": {"worktree": target}, "agent-1/../..": 7}
+        document |= {"session_id": "../../outside", "base_commit": "--exec=x"}
+
+    _state(world, change)
+
+
+def a_restoring_of_what_is_outside(world: World) -> None:
+    def change(document: dict[str, Any]) -> None:
+        for agent in document["agents"].values():
+            agent |= {"worktree": str(world.outside / "plain"), "status": "restoring"}
+            agent["work"] = {"attempt-1": "refs/heads/keep"}
+
+    _state(world, change)
+
+
+def a_state_of_other_types(world: World) -> None:
+    def change(document: dict[str, Any]) -> None:
+        huge = int("9" * 4000)
+        document |= {"created": huge, "updated": [], "base_commit": {}, "evaluation": 1e308}
+        document |= {"merge": {"agent": huge, "attempt": -1, "into": 1, "tip": [], "commit": None}}
+        document["agents"] = {
+            "agent-1": {
+                "attempt": huge,
+                "rescue": "x",
+                "work": [],
+                "exec": 5,
+                "result": {"rank": huge, "metric": huge, "attempt": 1, "commit": "1a" * 20},
+            },
+            "agent-2": [],
+            "": None,
+        }
+        document["history"] = [1, None, {"at": 5}, {"at": huge, "reason": []}]
+
+    _state(world, change)
+
+
+def a_merge_like_an_option(world: World) -> None:
+    tip = world.hub.git("rev-parse", "hub/s2/agent-1/attempt-1")
+    merge = {"agent": 1, "attempt": 1, "tip": tip, "into": "--exec=x", "commit": tip}
+    _state(world, lambda document: document.update(merge=merge))
+
+
+def a_merge_into_what_is_outside(world: World) -> None:
+    tip = world.hub.git("rev-parse", "hub/s2/agent-1/attempt-1")
+    merge = {
+        "agent": 1,
+        "attempt": 1,
+        "tip": tip,
+        "into": "../../../outside/plain/kept",
+        "commit": tip,
+    }
+    _state(world, lambda document: document.update(merge=merge))
+
+
+def branches_like_options(world: World) -> None:
+    head = world.hub.git("rev-parse", "HEAD")
+    for ref in (
+        "refs/heads/-rf",
+        "refs/heads/--upload-pack=x",
+        "refs/heads/hub/s1/--exec=x",
+        "refs/heads/hub/s1/agent-1/-d",
+    ):
+        world.hub.git("update-ref", ref, head)
+    world.hub.git(
+        "worktree",
+        "add",
+        "-q",
+        "--no-checkout",
+        "--detach",
+        world.base / "project.hub" / "odd",
+        head,
+    )
+    (world.entry("odd") / "HEAD").write_text("ref: refs/heads/hub/s1/--exec=x\n")
+
+
+def names_of_sessions(world: World) -> None:
+    for name in (
+        "-rf",
+        "--help",
+        "..x",
+        EVIL_NAME[:200].replace("/", ""),
+        "s1.lock",
+        "x" * 200,
+        "ä",
+    ):
+        shutil.copytree(world.session("s2"), world.store / "sessions" / name)
+
+
+def an_entry_that_leads_outside(world: World) -> None:
+    """To a directory that leads nowhere, to a repository of its own, and to the root."""
+    for name, target in (("agent-1", "plain/.git"), ("agent-2", "repository/.git")):
+        (world.entry(name) / "gitdir").write_text(f"{world.outside / target}\n")
+    (world.entry("agent-11") / "gitdir").write_text("/.git\n")
+
+
+def an_entry_that_leads_to_the_main_worktree(world: World) -> None:
+    (world.entry() / "gitdir").write_text(f"{world.project}/.git\n")
+
+
+def an_entry_that_leads_up(world: World) -> None:
+    (world.entry() / "gitdir").write_text("../../../../outside/plain/.git\n")
+
+
+def an_entry_with_lines(world: World) -> None:
+    (world.entry() / "gitdir").write_text(f"{world.outside}/plain\n/etc/.git\n\x1b[2J\n")
+
+
+def an_entry_that_is_a_link(world: World) -> None:
+    world.entry().rename(world.outside / "entry")
+    world.entry().symlink_to(world.outside / "entry")
+
+
+def a_worktree_that_is_a_link(world: World) -> None:
+    world.worktree().rename(world.outside / "tree")
+    world.worktree().symlink_to(world.outside / "tree")
+
+
+def a_git_file_that_is_a_pipe(world: World) -> None:
+    _pipe(world, world.worktree() / ".git")
+
+
+def a_git_file_that_leads_outside(world: World) -> None:
+    (world.worktree() / ".git").write_text(f"gitdir: {world.outside}/repository/.git\n")
+
+
+def a_head_that_leads_up(world: World) -> None:
+    (world.entry() / "HEAD").write_text(
+        "ref: refs/heads/hub/s1/../../../../../outside/plain/kept\n"
+    )
+
+
+def a_removal_of_what_is_outside(world: World) -> None:
+    note = world.entry() / "hub-session-removal"
+    shutil.rmtree(world.worktree())  # as if only the rest had to be deleted
+    note.write_text(f"{REMOVAL_LOCK}\0{world.outside}/plain\0delete")
+    (world.entry("agent-2") / "hub-session-removal").write_text(
+        f"{REMOVAL_LOCK}\0{world.outside}/plain\0aside"
+    )
+
+
+def a_trash_that_is_a_link(world: World) -> None:
+    (world.project / ".git" / "hub-session-trash").symlink_to(world.outside / "plain")
+    for name in ("agent-1", "agent-2"):
+        world.worktree().with_name(f".{name}.hub-trash").symlink_to(world.outside / "plain")
+
+
+def links_in_a_worktree(world: World) -> None:
+    tree = world.worktree()
+    (tree / "to a directory").symlink_to(world.outside / "plain")
+    shutil.rmtree(tree / "sub")
+    (tree / "sub").symlink_to(world.outside / "plain")
+    (tree / "pipe").unlink(missing_ok=True)
+    os.mkfifo(tree / "pipe")
+    (tree / ".gitignore").symlink_to(world.outside / "plain" / "kept")
+
+
+def includes_that_lead_up(world: World) -> None:
+    (world.project / ".worktreeinclude").write_text(
+        "../outside/plain/*\n/etc/passwd\n.agenthub/**\n*\n"
+    )
+    (world.project / "linked").symlink_to(world.outside / "plain")
+
+
+def hooks_in_the_hub(world: World) -> None:
+    """What would be a repository, its hooks and settings, were it asked for."""
+    hook = f"#!/bin/sh\n{world.canary}\n"
+    for directory in (world.store, world.session("s1"), world.worktree() / ".agenthub"):
+        (directory / "hooks").mkdir(parents=True)
+        for name in ("post-checkout", "reference-transaction", "pre-commit", "pre-auto-gc"):
+            (directory / "hooks" / name).write_text(hook)
+            (directory / "hooks" / name).chmod(0o755)
+        (directory / "config").write_text(
+            f"[core]\n\tfsmonitor = {world.canary}\n[alias]\n\tx = !{world.canary}\n"
+        )
+        (directory / ".gitattributes").write_text("* filter=x diff=x merge=x\n")
+    for tree in (world.project, world.worktree(), world.worktree("s2")):
+        (tree / ".gitattributes").write_text("* filter=x diff=x merge=x\n")
+        (tree / ".gitmodules").write_text(
+            f'[submodule "x"]\n\tpath = x\n\turl = x\n\tupdate = !{world.canary}\n'
+        )
+
+
+def what_drives_a_terminal(world: World) -> None:
+    """In the task, the reason, a branch, a subject, a lock, an author, a path, a file's name."""
+    _config(world)
+    for sid in ("s1", "s2", "s3"):
+        told = {
+            "session_id": sid,
+            "task": f"{EVIL}\n{EVIL}",
+            "agent_count": "2",
+            "base_branch": f"main{EVIL}",
+            "created": EVIL,
+        }
+        told |= {
+            "eval_cmd": f"{world.canary} {EVIL}",
+            "metric": EVIL,
+            "direction": "lower",
+            "baseline": EVIL,
+            EVIL: EVIL,
+        }
+        lines = (f"{json.dumps(key)}: {json.dumps(value)}\n" for key, value in told.items())
+        (world.session(sid) / "config.yaml").write_text("".join(lines))
+
+    def change(document: dict[str, Any]) -> None:
+        step = {
+            "at": EVIL,
+            "from": EVIL,
+            "to": EVIL,
+            "by": EVIL,
+            "verb": EVIL,
+            "reason": f"{EVIL}\n{EVIL}",
+        }
+        document["history"] = [step, {"reason": "\ud800\udcff"}]
+        document |= {"created": EVIL, "updated": EVIL}
+        document["agents"][EVIL] = {"status": EVIL, "rescue": [EVIL], "work": {EVIL: EVIL}}
+        for agent in list(document["agents"].values()):
+            agent["result"] = {
+                "rank": 1,
+                "attempt": 1,
+                "commit": "1a" * 20,
+                "metric": 1,
+                "reason": EVIL,
+            }
+
+    _state(world, change)
+    head = f"---\nauthor: {EVIL}\ntimestamp: {EVIL}\nparent: {EVIL}\nsession: s1\n---\n\n{EVIL}\n{EVIL}\n"
+    results = world.store / "board" / "results"
+    (results / "002-x-20260317T143022Z.md").write_text(head)
+    (results / f"{EVIL_NAME[:60].replace('/', '')}.md").write_text(head)
+    (world.store / "board" / EVIL_NAME[:60].replace("/", "")).mkdir()
+    index = {"channels": ["results", EVIL, "../outside", "a\nb"], "counters": {"results": EVIL}}
+    (world.store / "board" / "_index.json").write_text(json.dumps(index))
+    world.hub.git(
+        "commit", "-q", "--allow-empty", "-m", EVIL.replace("\x00", ""), cwd=world.worktree()
+    )
+    world.hub.git("worktree", "lock", "--reason", EVIL.replace("\x00", ""), world.worktree())
+
+
+def a_path_that_drives_a_terminal(world: World) -> None:
+    name = EVIL_NAME.replace("/", "-")
+    world.hub.git("worktree", "move", world.worktree(), world.worktree().with_name("moved"))
+    moved = world.worktree().with_name(f"a{name}".strip())
+    world.worktree().with_name("moved").rename(moved)
+    (world.entry() / "gitdir").write_text(f"{moved}/.git\n")
+    world.hub.git("branch", "hub/s1/\u202eagent", "main")
+    (moved / f"b{name}").write_text("unsaved\n")
+
+
+def channels_that_lead_outside(world: World) -> None:
+    index = {"channels": ["../../../outside/plain", "/etc", "..", ".", "results"], "counters": {}}
+    (world.store / "board" / "_index.json").write_text(json.dumps(index))
+    (world.store / "board" / "dispatch").rename(world.outside / "dispatch")
+    (world.store / "board" / "dispatch").symlink_to(world.outside / "dispatch")
+    (world.store / "board" / "results" / ".new.tmp").symlink_to(world.outside / "plain" / "kept")
+
+
+def output_that_leads_outside(world: World) -> None:
+    shutil.rmtree(world.session("s1") / "output")
+    (world.session("s1") / "output").mkdir()
+    for name in ("exec-1", "exec-2", "eval-1"):
+        (world.session("s1") / "output" / name).symlink_to(world.outside / "plain")
+
+
+OF_CONTENT = [
+    Attack(plant.__name__.replace("_", " "), plant)
+    for plant in (
+        a_command_in_the_config,
+        a_tag_in_the_config,
+        a_base_branch_like_an_option,
+        a_base_branch_outside,
+        a_million_agents,
+        a_yaml_bomb,
+        deep_yaml,
+        deep_json,
+        many_values,
+        small_and_deep,
+        wide_letters,
+        a_board_of_megabytes,
+        paths_in_the_state,
+        a_restoring_of_what_is_outside,
+        a_state_of_other_types,
+        a_merge_like_an_option,
+        a_merge_into_what_is_outside,
+        branches_like_options,
+        names_of_sessions,
+        an_entry_that_leads_outside,
+        an_entry_that_leads_to_the_main_worktree,
+        an_entry_that_leads_up,
+        an_entry_with_lines,
+        an_entry_that_is_a_link,
+        a_worktree_that_is_a_link,
+        a_git_file_that_is_a_pipe,
+        a_git_file_that_leads_outside,
+        a_head_that_leads_up,
+        a_removal_of_what_is_outside,
+        a_trash_that_is_a_link,
+        links_in_a_worktree,
+        includes_that_lead_up,
+        hooks_in_the_hub,
+        what_drives_a_terminal,
+        a_path_that_drives_a_terminal,
+        channels_that_lead_outside,
+        output_that_leads_outside,
+    )
+]

@@ -1,0 +1,258 @@
+"""A real repository with real sessions, and the command run on it as its users run it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+CHECKOUT = Path(__file__).resolve().parent.parent.parent
+COMMAND = CHECKOUT / "bin" / "git-hub-session"
+# 2026-03-17T14:30:22Z: what `now` is in every test that does not say otherwise.
+NOW = 1773757822
+PYTHON = sys.executable
+
+# What git and Python take from the environment must not reach a test.
+_KEPT = {"TMPDIR", "LD_LIBRARY_PATH", "MEASURED_INTO"}
+
+
+# For a process that must be as it is for its users (see tests/support/coverage.py).
+UNMEASURED = {"MEASURED_INTO": ""}
+
+
+class Result(NamedTuple):
+    """How a command ended: all of it."""
+
+    code: int
+    out: str = ""
+    err: str = ""
+
+
+class Hub:
+    """A repository at `top` with one commit on `main`."""
+
+    def __init__(self, top: Path, environ: Mapping[str, str]) -> None:
+        self.top = top
+        self.environ = dict(environ)
+
+    @property
+    def worktrees(self) -> Path:
+        """Where the agents' worktrees are."""
+        return self.top.parent / "worktrees"
+
+    def git(self, *words: str | Path, cwd: Path | None = None, stdin: str | None = None) -> str:
+        """What `git <words>` prints, without the last line feed; it has to succeed."""
+        done = subprocess.run(
+            ["git", *(os.fspath(word) for word in words)],
+            cwd=cwd or self.top,
+            env=self.environ,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            errors="surrogateescape",
+        )
+        assert done.returncode == 0, f"git {words}: {done.stderr}"
+        return done.stdout.removesuffix("\n")
+
+    def run(
+        self,
+        *words: str | Path,
+        cwd: Path | None = None,
+        environ: Mapping[str, str] | None = None,
+        stdin: str | None = None,
+        now: int | None = NOW,
+    ) -> Result:
+        """`git hub-session <words>`, through git, with nothing on standard input."""
+        return self.call(
+            "git", "hub-session", *words, cwd=cwd, environ=environ, stdin=stdin, now=now
+        )
+
+    def call(
+        self,
+        *words: str | Path,
+        cwd: Path | None = None,
+        environ: Mapping[str, str] | None = None,
+        stdin: str | None = None,
+        now: int | None = NOW,
+    ) -> Result:
+        """Any command, in the tests' environment."""
+        variables = {**self.environ, **(environ or {})}
+        if now is not None:
+            variables["GIT_TEST_DATE_NOW"] = str(now)
+        done = subprocess.run(
+            [os.fspath(word) for word in words],
+            cwd=cwd or self.top,
+            env=variables,
+            input=stdin if stdin is not None else "",
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            errors="surrogateescape",
+            timeout=120,
+        )
+        return Result(done.returncode, done.stdout, done.stderr)
+
+    def json(self, *words: str | Path, code: int = 0, cwd: Path | None = None) -> Any:
+        """The document that `git hub-session <words> --format=json` prints."""
+        result = self.run(*words, "--format=json", cwd=cwd)
+        assert result.code == code, result
+        return json.loads(result.out)
+
+    def session(self, sid: str = "s1", *, agents: int = 0, task: str = "Make it fast") -> Hub:
+        """Make a session and, with `agents`, a worktree for each agent's first attempt."""
+        result = self.run(
+            "init", "-q", "--id", sid, "--task", task, "--agents", str(max(agents, 1))
+        )
+        assert result == Result(0, f"{sid}\n"), result
+        for agent in range(1, agents + 1):
+            self.spawn(sid, agent)
+        return self
+
+    def spawn(self, sid: str, agent: int, attempt: int = 1, *, base: str = "main") -> Path:
+        """A worktree on hub/<sid>/agent-N/attempt-M, made by git; its path."""
+        name = f"agent-{agent}" + ("" if attempt == 1 else f"-{attempt}")
+        path = self.worktrees / sid / name
+        self.git(
+            "worktree", "add", "-q", "-b", f"hub/{sid}/agent-{agent}/attempt-{attempt}", path, base
+        )
+        return path
+
+    def link_worktrees(self) -> None:
+        """Move the directory of all worktrees, and put a symbolic link in its place."""
+        moved = self.worktrees.with_name("moved")
+        self.worktrees.rename(moved)
+        self.worktrees.symlink_to(moved)
+
+    def worktree(self, agent: int, sid: str = "s1") -> Path:
+        """The worktree of an agent's first attempt."""
+        return self.worktrees / sid / f"agent-{agent}"
+
+    def commit(self, where: Path, name: str, content: str, message: str = "work") -> str:
+        """Write a file and commit it; the commit's object id."""
+        (where / name).parent.mkdir(parents=True, exist_ok=True)
+        (where / name).write_text(content)
+        self.git("add", "--", name, cwd=where)
+        self.git("commit", "-q", "-m", message, cwd=where)
+        return self.git("rev-parse", "HEAD", cwd=where)
+
+    def refs(self, prefix: str = "refs") -> dict[str, str]:
+        """{full ref: object id}"""
+        lines = self.git("for-each-ref", "--format=%(refname) %(objectname)", prefix).splitlines()
+        return dict(line.split(" ") for line in lines)
+
+    def directory(self, sid: str = "s1") -> Path:
+        """Where a session's files are."""
+        return self.top / ".agenthub" / "sessions" / sid
+
+    def state(self, sid: str = "s1") -> dict[str, Any]:
+        """state.json, read by the tests themselves."""
+        document = json.loads((self.directory(sid) / "state.json").read_text())
+        assert isinstance(document, dict)
+        return document
+
+
+def new_hub(top: Path, environ: Mapping[str, str]) -> Hub:
+    """A repository made at `top`: one commit on main, of a file and one in a directory."""
+    top.mkdir()
+    hub = Hub(top, environ)
+    hub.git("init", "-q")
+    (top / "file").write_text("first\n")
+    (top / "sub").mkdir()
+    (top / "sub" / "other").write_text("second\n")
+    hub.git("add", ".")
+    hub.git("commit", "-q", "-m", "base")
+    return hub
+
+
+def snapshot(top: Path) -> dict[str, bytes | str]:
+    """Every file below `top`: {relative path: content, or where a link leads}."""
+    found: dict[str, bytes | str] = {}
+    for directory, directories, files in os.walk(top):
+        for name in sorted(files) + [d for d in directories if os.path.islink(Path(directory, d))]:
+            path = Path(directory, name)
+            key = os.path.relpath(path, top)
+            if path.is_symlink():
+                found[key] = f"-> {os.readlink(path)}"
+            elif path.is_file():
+                found[key] = path.read_bytes()
+            else:
+                found[key] = "special"
+    return found
+
+
+@contextmanager
+def process_in(directory: Path, *command: str) -> Iterator[int]:
+    """Run a command that waits, `sleep` by default, in `directory`; yield its process id."""
+    with subprocess.Popen(
+        command or ("sleep", "600"), cwd=directory, stdin=subprocess.PIPE
+    ) as process:
+        try:
+            yield process.pid
+        finally:
+            process.kill()
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process runs: one that only waits for its parent to look does not."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return stat.rpartition(")")[2].split()[0] != "Z"
+
+
+def wait_for(there: Callable[[], object]) -> None:
+    """Until something is the case, at most 20 seconds."""
+    until = time.monotonic() + 20
+    while not there():
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
+def peer() -> Path | None:
+    """AgentHub's session_manager.py, where it lies beside the checkout (or GIT_HUB_SESSION_PEER says)."""
+    named = os.environ.get("GIT_HUB_SESSION_PEER")
+    path = Path(named) if named else CHECKOUT.parent / "shared" / "peers" / "session_manager.py"
+    return path if path.is_file() else None
+
+
+def sealed_environment(tmp_path: Path) -> Mapping[str, str]:
+    """An environment in which git, libgit2 and the command see files below `tmp_path` only."""
+    home = tmp_path / "home"
+    home.mkdir()
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    # The command as a user has it: found by git on PATH, run by the interpreter under test.
+    wrapper = programs / "git-hub-session"
+    wrapper.write_text(
+        f'#!/bin/sh\nexec {PYTHON} -I -c \'import sys; sys.path.insert(0, "{CHECKOUT}")\n'
+        'from git_hub_session.main import run_and_exit\nrun_and_exit()\' "$@"\n'
+    )
+    wrapper.chmod(0o755)
+    (home / ".gitconfig").write_text(
+        "[user]\n\tname = Ada\n\temail = ada@example.com\n"
+        '[init]\n\tdefaultBranch = main\n[protocol "file"]\n\tallow = always\n'
+        "[advice]\n\tdetachedHead = false\n"
+        # A newer git does it in the background after a commit, at a moment of its own.
+        "[maintenance]\n\tauto = false\n"
+    )
+    return {
+        **{name: os.environ[name] for name in _KEPT if name in os.environ},
+        "PATH": f"{programs}:{os.environ['PATH']}",
+        "HOME": str(home),
+        "XDG_CONFIG_HOME": str(home / ".config"),
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_CEILING_DIRECTORIES": str(tmp_path),
+        "GIT_EDITOR": "false",
+        "GIT_AUTHOR_DATE": "2026-03-17T14:00:00Z",
+        "GIT_COMMITTER_DATE": "2026-03-17T14:00:00Z",
+        "LANG": "C.UTF-8",
+        "TZ": "UTC",
+        "TERM": "dumb",
+    }

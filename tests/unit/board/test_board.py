@@ -1,0 +1,486 @@
+"""The board on disk: its format to the byte, and numbers that nobody has twice, whatever happens."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from git_hub_session.board.board import Board, NoHub, NoSuchChannel
+from git_hub_session.board.posts import InvalidAuthor, Post, parse_author, parse_post
+from git_hub_session.errors import Damaged, HubError
+from git_hub_session.session.json_file import TooLarge
+from git_hub_session.system.directory import CannotWrite
+from tests.support.hub import NOW, Hub, Result, snapshot
+from tests.support.interrupt import interposed
+from tests.support.stores import at_once, killed_everywhere
+
+STAMP = "20260317T143022Z"
+
+
+@pytest.fixture
+def board(hub: Hub) -> Board:
+    hub.session()
+    return Board(str(hub.top / ".agenthub"))
+
+
+def directory(hub: Hub) -> Path:
+    return hub.top / ".agenthub" / "board"
+
+
+def index(hub: Hub) -> Any:
+    return json.loads((directory(hub) / "_index.json").read_text())
+
+
+def post(board: Board, text: str = "x", channel: str = "results", **more: Any) -> Post:
+    return board.add_post(
+        channel, **{"author": "agent-1", "text": text, "session": "", **more}, now=NOW
+    )
+
+
+def as_agenthub_reads(text: str) -> tuple[dict[str, str], str]:
+    """What its board manager makes of a file: the keys between the first two `---`, and what follows them."""
+    start, _, rest = text.partition("---")
+    head, _, body = rest.partition("---")
+    assert start == ""
+    lines = [line.split(":", 1) for line in head.splitlines() if ":" in line]
+    return {key.strip(): value.strip() for key, value in lines}, body.strip()
+
+
+# The format
+
+
+def test_a_post_to_the_byte(hub: Hub, board: Board) -> None:
+    made = post(board, "Two\n\n--- lines: é", session="s1", parent="agent-2-result")
+    assert made == Post(
+        "results",
+        f"001-agent-1-{STAMP}",
+        1,
+        "agent-1",
+        "2026-03-17T14:30:22Z",
+        "agent-2-result",
+        "s1",
+        "Two\n\n--- lines: é",
+    )
+    assert snapshot(directory(hub)) == {
+        f"results/001-agent-1-{STAMP}.md": b"---\nauthor: agent-1\ntimestamp: 2026-03-17T14:30:22Z\n"
+        b"channel: results\nsequence: 1\nparent: agent-2-result\nsession: s1\n---\n\n"
+        b"Two\n\n--- lines: \xc3\xa9\n",
+        "_index.json": b'{\n  "channels": [\n    "dispatch",\n    "progress",\n    "results"\n  ],\n'
+        b'  "counters": {\n    "dispatch": 0,\n    "progress": 0,\n    "results": 1\n  }\n}\n',
+    }
+    assert board.read("results") == [made]
+
+
+def test_agenthub_reads_it(hub: Hub, board: Board) -> None:
+    """Its keys and the text; also where the session's id has in it what its reader splits at."""
+    file = directory(hub) / "results" / post(board, "a\n---\nb", session="s1").file
+    known = {
+        "author": "agent-1",
+        "timestamp": "2026-03-17T14:30:22Z",
+        "channel": "results",
+        "sequence": "1",
+        "parent": "null",
+    }
+    assert as_agenthub_reads(file.read_text()) == ({**known, "session": "s1"}, "a\n---\nb")
+    file = directory(hub) / "results" / post(board, session="s---1").file
+    keys, body = as_agenthub_reads(file.read_text())
+    assert (keys | {"sequence": "1", "session": ""}) == known | {"session": ""}
+    assert body.endswith("x")
+    assert board.read("results")[1].session == "s---1"
+
+
+def test_posts_of_agenthub_open_here_and_its_numbers_go_on(hub: Hub, board: Board) -> None:
+    (directory(hub) / "progress" / "007-coordinator-20260317T143510Z.md").write_text(
+        "---\nauthor: the coordinator\ntimestamp: 2026-03-17T14:35:10.123456+00:00\n"
+        "channel: progress\nsequence: 7\nparent: 006-agent-1\n---\n\n  Half done.\n"
+    )
+    (directory(hub) / "_index.json").write_text(
+        '{"counters": {"progress": 9, "mine": 2}, "x": [1]}'
+    )
+    assert board.read("progress") == [
+        Post(
+            "progress",
+            "007-coordinator-20260317T143510Z",
+            7,
+            "the coordinator",
+            "2026-03-17T14:35:10.123456+00:00",
+            "006-agent-1",
+            "",
+            "  Half done.",
+        )
+    ]
+    # Its script counts before it writes: two of its posts were never written.
+    assert post(board, channel="progress").id == f"010-agent-1-{STAMP}"
+    assert index(hub) == {
+        "channels": ["progress"],
+        "counters": {"progress": 10, "mine": 2},
+        "x": [1],
+    }
+    assert board.notes == []
+
+
+@pytest.mark.parametrize("author", ["a", "agent-1", "A.b_c", "x" * 64, "1--2"])
+def test_an_author(author: str) -> None:
+    assert parse_author(author) == author
+
+
+@pytest.mark.parametrize(
+    "author",
+    ["", ".a", "-a", "a-", "a---b", "a/b", "..", "a b", "a\n", "a\nsequence: 9", "é", "x" * 65],
+)
+def test_no_author(author: str) -> None:
+    with pytest.raises(InvalidAuthor):
+        parse_author(author)
+
+
+@pytest.mark.parametrize(
+    ("content", "text", "reason"),
+    [
+        (b"just text\n", "just text", "no frontmatter"),
+        (b"---\nauthor: a\n", "---\nauthor: a", "no frontmatter"),
+        (b"", "", "no frontmatter"),
+        (b"---\n" + b"x: y\n" * 101 + b"---\n", None, "no frontmatter"),
+        (b"\xff", "", "not UTF-8"),
+        (b"---\r\nauthor: a\r\n---\r\ntext", "text", ""),
+        (b"---\nno colon\n---\n\n\n text \n\n", " text ", ""),
+    ],
+)
+def test_what_is_no_post_says_why(content: bytes, text: str | None, reason: str) -> None:
+    found = parse_post("results", f"001-a-{STAMP}.md", content)
+    assert (found.sequence, found.reason) == (1, reason)
+    assert text is None or found.text == text
+
+
+# Numbers
+
+
+def test_50_posts_at_once_are_50_posts(hub: Hub, board: Board) -> None:
+    """By 50 processes, in two channels; each says its own number, and nobody replaces another's post."""
+    calls = [
+        ["board", "post", ("results", "progress")[at % 2], "--author", "a", "-m", f"text {at}"]
+        for at in range(50)
+    ]
+    results = at_once(hub, calls)
+    assert {(result.code, result.err) for result in results} == {(0, "")}
+    said = {f"text {at}": result.out for at, result in enumerate(results)}
+    for channel in ("results", "progress"):
+        posts = board.read(channel)
+        assert [one.sequence for one in posts] == [*range(1, 26)]
+        assert all(said.pop(one.text) == f"Posted {channel}/{one.id}\n" for one in posts)
+    assert said == {}
+    assert index(hub)["counters"] == {"dispatch": 0, "progress": 25, "results": 25}
+
+
+def test_a_post_killed_anywhere_is_whole_or_not_there(hub: Hub, board: Board) -> None:
+    """And no number is given twice, though the index may not have been told of the last one."""
+    stories = killed_everywhere(
+        hub,
+        ["board", "post", "results", "--author", "killed", "-m", "whole\ntext"],
+        after=[["board", "post", "results", "--author", "after", "-m", "x"]],
+        file=directory(hub) / "_index.json",
+        restored="",
+    )
+    assert {code for code, _, _ in stories[:-1]} == {-signal.SIGKILL}
+    assert len(stories) > 30, "it was not killed in the midst of writing"
+    posts = board.read("results")
+    assert [one.sequence for one in posts] == [*range(1, len(posts) + 1)]
+    assert {(one.author, one.text) for one in posts} == {("killed", "whole\ntext"), ("after", "x")}
+    by_author = [one.author for one in posts]
+    assert by_author.count("after") == len(stories)
+    assert 3 < by_author.count("killed") < len(stories), (
+        "never killed between the post and the index"
+    )
+    assert index(hub)["counters"]["results"] == len(posts)
+    assert board.notes == []
+    # Nothing of the killed ones is left, though all were killed.
+    assert [name for name in os.listdir(directory(hub) / "results") if name[0] == "."] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("{", "not valid JSON"),
+        ("[1]", "not an object"),
+        ('{"channels": 3}', "not an index"),
+        ('{"counters": [1]}', "not an index"),
+        ('{"a":' * 5000, "nested too deep"),
+    ],
+)
+def test_a_damaged_index_is_made_anew_from_the_files(
+    hub: Hub, board: Board, text: str, why: str
+) -> None:
+    for channel, count in (("results", 3), ("progress", 2)):
+        for _ in range(count):
+            post(board, channel=channel)
+    (directory(hub) / "own").mkdir()
+    (directory(hub) / "_index.json").write_text(text)
+    assert len(board.read("results")) == 3
+    assert post(board).sequence == 4
+    assert index(hub) == {
+        "channels": ["dispatch", "progress", "results", "own"],
+        "counters": {"dispatch": 0, "progress": 2, "results": 4, "own": 0},
+    }
+    [note] = board.notes
+    assert note.startswith("the posts were counted anew: _index.json: ")
+    assert why in note
+
+
+def test_a_missing_index_is_made_anew_too(hub: Hub, board: Board) -> None:
+    post(board, channel="progress")
+    (directory(hub) / "_index.json").unlink()
+    assert post(board).sequence == 1
+    assert index(hub)["counters"] == {"dispatch": 0, "progress": 1, "results": 1}
+    assert board.notes == []
+
+
+@pytest.mark.parametrize("count", [True, -1, "7", 1.5, None, 10**12, 10**4000])
+def test_a_count_that_is_none_is_passed_over(hub: Hub, board: Board, count: object) -> None:
+    post(board)
+    (directory(hub) / "_index.json").write_text(json.dumps({"counters": {"results": count}}))
+    assert post(board).sequence == 2
+    assert index(hub)["counters"] == {"results": 2}
+
+
+def test_the_last_number(hub: Hub, board: Board) -> None:
+    (directory(hub) / "results" / f"999999999-a-{STAMP}.md").write_text("---\n---\n")
+    before = snapshot(directory(hub))
+    with pytest.raises(HubError, match="no number left"):
+        post(board)
+    assert snapshot(directory(hub)) == before
+
+
+def test_more_than_a_thousand_stay_in_order(hub: Hub, board: Board) -> None:
+    for number in (999, 1000, 10000):
+        (directory(hub) / "results" / f"{number}-a-{STAMP}.md").write_text("---\n---\n")
+    (directory(hub) / "results" / "2026-03-17-result.md").write_text("no number\n")
+    assert post(board).id.startswith("10001-")
+    assert [one.sequence for one in board.read("results")] == [999, 1000, 10000, 10001, 0]
+
+
+def test_a_file_system_without_hard_links(hub: Hub, board: Board) -> None:
+    refused = "raise PermissionError(1, 'no links here')"
+    words = ("board", "post", "results", "--author", "a", "-m", "x")
+    result = interposed(hub, *words, code=refused, only="os.link")
+    assert result == Result(0, f"Posted results/001-a-{STAMP}\n")
+    assert [one.text for one in board.read("results")] == ["x"]
+    # Who made the very file in the last moment keeps it.
+    theirs = directory(hub) / "results" / f"002-a-{STAMP}.md"
+    made = f"open('{theirs}', 'x').write('theirs'); {refused}"
+    assert interposed(hub, *words, code=made, only="os.link").code == 128
+    assert theirs.read_text() == "theirs"
+    assert [one.sequence for one in board.read("results")] == [1, 2]
+
+
+def test_a_post_never_takes_the_place_of_another(hub: Hub, board: Board) -> None:
+    """AgentHub's script takes no lock: it may write the same name in the last moment."""
+    theirs = directory(hub) / "results" / f"001-a-{STAMP}.md"
+    code = f"open('{theirs}', 'x').write('theirs')"
+    result = interposed(
+        hub, "board", "post", "results", "--author", "a", "-m", "x", code=code, only="os.link"
+    )
+    assert result == Result(
+        128,
+        "",
+        f"fatal: cannot write '{directory(hub)}/results': File exists\nhint: nothing was changed\n",
+    )
+    assert theirs.read_text() == "theirs"
+    assert post(board).sequence == 2
+
+
+def test_an_index_that_cannot_be_written_is_no_reason_to_take_a_post_back(
+    hub: Hub, board: Board
+) -> None:
+    refused = "raise OSError(28, 'No space left on device')"
+    result = interposed(
+        hub, "board", "post", "results", "--author", "a", "-m", "x", code=refused, only="os.rename"
+    )
+    assert result == Result(
+        0,
+        f"Posted results/001-a-{STAMP}\n",
+        "warning: _index.json could not be written: No space left on device\n",
+    )
+    assert index(hub)["counters"]["results"] == 0
+    assert post(board).sequence == 2
+    assert index(hub)["counters"]["results"] == 2
+
+
+# What is planted
+
+
+@pytest.mark.parametrize("name", [".agenthub", ".agenthub/board", ".agenthub/board/results"])
+def test_no_link_is_followed(hub: Hub, board: Board, tmp_path: Path, name: str) -> None:
+    place = hub.top / name
+    place.rename(tmp_path / "elsewhere")
+    place.symlink_to(tmp_path / "elsewhere")
+    before = snapshot(tmp_path / "elsewhere")
+    with pytest.raises(Damaged, match="symbolic link"):
+        board.read("results")
+    with pytest.raises(Damaged, match="symbolic link"):
+        post(board)
+    assert snapshot(tmp_path / "elsewhere") == before
+
+
+def test_a_link_in_place_of_the_index_or_of_what_is_written_aside(
+    hub: Hub, board: Board, tmp_path: Path
+) -> None:
+    post(board)
+    other = tmp_path / "other"
+    other.write_text('{"counters": {"results": 99}}')
+    (directory(hub) / "_index.json").unlink()
+    (directory(hub) / "_index.json").symlink_to(other)
+    (directory(hub) / "results" / ".new.tmp").symlink_to(other)
+    assert post(board).sequence == 2
+    assert other.read_text() == '{"counters": {"results": 99}}'
+    assert not (directory(hub) / "_index.json").is_symlink()
+    assert (directory(hub) / "_index.json").stat().st_mode & 0o022 == 0
+    assert index(hub)["counters"]["results"] == 2
+    assert "symbolic link" in board.notes[0]
+
+
+def test_what_is_no_post_stops_nobody_else(hub: Hub, board: Board, tmp_path: Path) -> None:
+    post(board, "first")
+    results = directory(hub) / "results"
+    os.mkfifo(results / f"002-fifo-{STAMP}.md")
+    (tmp_path / "secret").write_text("---\nauthor: x\n---\nsecret\n")
+    (results / f"003-link-{STAMP}.md").symlink_to(tmp_path / "secret")
+    with open(results / f"004-huge-{STAMP}.md", "wb") as file:
+        file.truncate((1 << 20) + 1)
+    (results / f"005-directory-{STAMP}.md").mkdir()
+    (results / "merge-summary.md").write_text("Agent 2 won.\n")
+    (results / "agent-10-result.md").write_text("---\nauthor: agent-10\n---\nten\n")
+    (results / "agent-9-result.md").write_bytes(b"\xff")
+    (results / ".hidden.md").write_text("x")
+    (results / "notes.txt").write_text("x")
+    (directory(hub) / "loose").symlink_to(tmp_path)
+    assert post(board, "last").sequence == 6
+    assert [
+        (one.id, one.text, one.reason.rpartition(": ")[2]) for one in board.read("results")
+    ] == [
+        (f"001-agent-1-{STAMP}", "first", ""),
+        (f"002-fifo-{STAMP}", "", "not a regular file"),
+        (f"003-link-{STAMP}", "", "links in the hub are not followed"),
+        (f"004-huge-{STAMP}", "", "larger than 1048576 bytes"),
+        (f"005-directory-{STAMP}", "", "not a regular file"),
+        (f"006-agent-1-{STAMP}", "last", ""),
+        ("agent-9-result", "", "not UTF-8"),
+        ("agent-10-result", "ten", ""),
+        ("merge-summary", "Agent 2 won.", ""),
+    ]
+    # A channel that is a link is listed, and stops no other either.
+    assert [(one.name, one.posts, one.reason != "") for one in board.channels()] == [
+        ("dispatch", 0, False),
+        ("progress", 0, False),
+        ("results", 9, False),
+        ("loose", 0, True),
+    ]
+    assert board.find_post("merge").id == "merge-summary"
+    (directory(hub) / "_index.json").write_text("{")
+    assert [one.posts for one in board.channels()] == [0, 0, 9, 0]
+
+
+def test_a_reply_cannot_be_told_what_to_write(board: Board) -> None:
+    for parent in ("x\nauthor: root", "a---b", "", "é", " x"):
+        if parent:
+            with pytest.raises(HubError, match="a reply cannot name"):
+                post(board, parent=parent)
+    assert board.read("results") == []
+
+
+def test_channels_that_nobody_can_have(hub: Hub, board: Board, tmp_path: Path) -> None:
+    """Names in the index are not believed."""
+    names = ["../..", "/tmp", "a/b", ".", "..", ".git", "a\nb", "a---b", "", 3, None, "new one"]
+    (directory(hub) / "_index.json").write_text(json.dumps({"channels": names}))
+    shown = ["new one", "dispatch", "progress", "results"]
+    assert [one.name for one in board.channels()] == shown
+    before = snapshot(tmp_path)
+    for name in map(str, names[:-1]):
+        with pytest.raises(NoSuchChannel):
+            post(board, channel=name)
+        with pytest.raises(NoSuchChannel):
+            board.read(name)
+    assert snapshot(tmp_path) == before
+    assert post(board, channel="new one").sequence == 1
+
+
+# What is there, and what is not
+
+
+def test_a_board_is_made_where_the_hub_has_none(hub: Hub) -> None:
+    board = Board(str(hub.top / ".agenthub"))
+    with pytest.raises(NoHub):
+        board.channels()
+    with pytest.raises(NoHub):
+        post(board)
+    assert not (hub.top / ".agenthub").exists()
+    (hub.top / ".agenthub" / "sessions").mkdir(parents=True)
+    assert [one.name for one in board.channels()] == ["dispatch", "progress", "results"]
+    assert board.read("results") == board.recent_posts("s1", 3) == []
+    assert board.find_last_post("results", session="s1", author="a") is None
+    with pytest.raises(NoSuchChannel):
+        board.read("nope")
+    assert not directory(hub).exists()
+    assert post(board).sequence == 1
+    assert sorted(path.name for path in directory(hub).iterdir()) == [
+        "_index.json",
+        "dispatch",
+        "progress",
+        "results",
+    ]
+
+
+def test_a_post_has_bounds(hub: Hub, board: Board) -> None:
+    before = snapshot(directory(hub))
+    with pytest.raises(TooLarge):
+        post(board, "x" * (1 << 20))
+    with pytest.raises(HubError, match="not UTF-8"):
+        post(board, "\udcff")
+    assert snapshot(directory(hub)) == before
+    large = "x" * ((1 << 20) - 200)
+    assert post(board, large) == board.read("results")[0]
+
+
+def test_a_board_that_cannot_be_written(hub: Hub, board: Board) -> None:
+    (directory(hub) / "results").rmdir()
+    (directory(hub) / "results").write_text("a file")
+    with pytest.raises(CannotWrite, match="Not a directory"):
+        post(board)
+    assert index(hub)["counters"]["results"] == 0
+
+
+def test_what_was_posted_already_is_found(board: Board) -> None:
+    post(board, "one", session="s1", author="coordinator")
+    two = post(board, "two", session="s1", author="coordinator")
+    post(board, "three", session="s2", author="coordinator")
+    post(board, "four", session="s1")
+    post(board, "five", "progress", session="s1", author="coordinator")
+    assert board.find_last_post("results", session="s1", author="coordinator") == two
+    assert board.find_last_post("results", session="s3", author="coordinator") is None
+
+
+def test_the_last_posts_of_a_session(hub: Hub, board: Board) -> None:
+    """By their time, over all channels; of a board that is large not every file is opened."""
+    for at, (channel, session) in enumerate(
+        [
+            ("results", "s1"),
+            ("progress", "s1"),
+            ("dispatch", "s2"),
+            ("results", "s1"),
+            ("dispatch", "s1"),
+        ]
+    ):
+        board.add_post(channel, author="a", text=str(at), session=session, now=NOW + at)
+    (directory(hub) / "results" / "by-hand.md").write_text("---\nsession: s1\n---\nby hand\n")
+    assert [one.text for one in board.recent_posts("s1", 3)] == ["4", "3", "1"]
+    assert [one.text for one in board.recent_posts("s1", 9)] == ["4", "3", "1", "0", "by hand"]
+    assert [one.text for one in board.recent_posts("s2", 3)] == ["2"]
+    assert board.recent_posts("", 0) == []
+    for number in range(300):
+        name = f"{number + 10:03d}-a-20270101T000000Z.md"
+        (directory(hub) / "progress" / name).write_text("---\nsession: s3\n---\n")
+    assert board.recent_posts("s1", 3) == []
+    assert [one.sequence for one in board.recent_posts("s3", 2)] == [309, 308]

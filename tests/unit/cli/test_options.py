@@ -1,0 +1,302 @@
+"""Command lines parsed git's way, and the usage that git's own commands would print."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from git_hub_session.cli.options import Option, Usage, parse_arguments
+from git_hub_session.commands import COMMANDS, cleanup
+from git_hub_session.errors import UsageError
+from tests.support.hub import Hub, Result
+
+USAGE = Usage(
+    ("try [<options>] [<word>...]",),
+    (
+        Option("-n, --dry-run", "a switch"),
+        Option("-q, --quiet", "another"),
+        Option("-m, --max-count", "a value", "<number>"),
+        Option("--state", "many values", "<state>", repeatable=True),
+        Option("--sort", "a choice", "<key>", choices=("id", "age")),
+        Option(
+            "--color", "an optional value", "<when>", choices=("auto", "never"), value_optional=True
+        ),
+        Option("--format", "a value", "<format>"),
+        Option("--force", "gives something up", no_abbreviation=True),
+    ),
+    max_arguments=None,
+)
+SWITCHES = ("dry-run", "quiet", "force")
+TEXTS = ("max-count", "sort", "color", "format")
+
+
+def parsed(line: str) -> dict[str, object]:
+    """What is set by a command line, '_' in it for an empty word."""
+    args = parse_arguments(USAGE, ["" if word == "_" else word for word in line.split()])
+    found: dict[str, object] = {name: True for name in SWITCHES if args.is_set(name)}
+    found |= {name: args.value(name) for name in TEXTS if args.value(name) is not None}
+    if args.values("state"):
+        found["state"] = args.values("state")
+    if args.arguments:
+        found["words"] = args.arguments
+    return found
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("", {}),
+        ("a -n b", {"dry-run": True, "words": ("a", "b")}),
+        ("-nq", {"dry-run": True, "quiet": True}),
+        ("-nm3", {"dry-run": True, "max-count": "3"}),
+        ("-nm 3 a", {"dry-run": True, "max-count": "3", "words": ("a",)}),
+        ("-m -1", {"max-count": "-1"}),
+        ("--max-count=3", {"max-count": "3"}),
+        ("--max-count 3", {"max-count": "3"}),
+        ("--max-count= a", {"max-count": "", "words": ("a",)}),
+        ("--max-count _", {"max-count": ""}),
+        ("--max-count -- a", {"max-count": "--", "words": ("a",)}),
+        ("-m1 -m2", {"max-count": "2"}),
+        ("--state a --state=b", {"state": ("a", "b")}),
+        ("--state a --no-state", {}),
+        ("--state a --no-state --state b", {"state": ("b",)}),
+        ("-n --no-dry-run", {}),
+        ("--no-dry-run -n", {"dry-run": True}),
+        ("--force --no-force", {}),
+        ("--dry", {"dry-run": True}),
+        ("--max=3", {"max-count": "3"}),
+        ("--fo json", {"format": "json"}),  # --force does not count: it has to be written out
+        ("--so age", {"sort": "age"}),
+        ("--color", {"color": ""}),
+        ("--color never", {"color": "never"}),
+        ("--color s1 never", {"color": "", "words": ("s1", "never")}),
+        ("--color=never", {"color": "never"}),
+        ("-- -n --force --", {"words": ("-n", "--force", "--")}),
+        ("a - b", {"words": ("a", "-", "b")}),
+        ("_", {"words": ("",)}),
+    ],
+)
+def test_accepted(line: str, expected: dict[str, object]) -> None:
+    """Options anywhere, bundled, abbreviated, undone; what follows -- is an argument."""
+    assert parsed(line) == expected
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("--nope", "unknown option 'nope'"),
+        ("--forc", "unknown option 'forc'"),
+        ("--=x", "unknown option ''"),
+        ("--no-nope", "unknown option 'no-nope'"),
+        ("-x", "unknown switch 'x'"),
+        ("-nx", "unknown switch 'x'"),
+        ("--s id", "ambiguous option: s (could be --state or --sort)"),
+        ("--dry-run=yes", "option '--dry-run' takes no value"),
+        ("--no-sort=id", "option '--no-sort' takes no value"),
+        ("--max-count", "option '--max-count' requires a value"),
+        ("-m", "option '-m' requires a value"),
+        ("--sort name", "option '--sort' expects one of id, age, not 'name'"),
+        ("--color=often", "option '--color' expects one of auto, never, not 'often'"),
+    ],
+)
+def test_refused(line: str, message: str) -> None:
+    """Each misuse has its message."""
+    with pytest.raises(UsageError) as raised:
+        parsed(line)
+    assert raised.value.message == message
+
+
+@pytest.mark.parametrize("name", ["force", "discard", "archive", "finished"])
+def test_what_gives_something_up_has_to_be_written_out(name: str) -> None:
+    """No typing error, and no option of a later version, may come to mean it."""
+    assert parse_arguments(cleanup.USAGE, [f"--{name}"]).is_set(name)
+    for end in range(2, len(name)):
+        with pytest.raises(UsageError) as raised:
+            parse_arguments(cleanup.USAGE, ["s1", f"--{name[:end]}"])
+        assert raised.value.message == (
+            "option '--format' requires a value"
+            if "format".startswith(name[:end])
+            else f"unknown option '{name[:end]}'"
+        )
+
+
+OVERVIEW = """\
+usage: git hub-session <command> [<options>]
+
+    init       create a session for a task
+    spawn      create a branch and a worktree for each agent
+    exec       run a command for each agent in parallel
+    eval       measure and rank the agents' results
+    merge      merge the winner and archive the other branches
+    run        run all steps from init to merge
+    list       list the sessions
+    status     show a session with its branches and worktrees
+    log        show the state changes of a session
+    board      read and write AgentHub's message board
+    path       print the path of an agent's worktree
+    update     change the state of a session
+    cleanup    remove a session's worktrees and save their changes
+    restore    restore removed worktrees with their changes
+    archive    end a session without a winner
+    doctor     report problems in the hub, or fix them with --fix
+    demo       run all steps in a temporary repository
+
+Run 'git hub-session <command> -h' for the options of a command,
+or 'git help hub-session' for the manual.
+"""
+
+
+def test_overview(hub: Hub) -> None:
+    """-h is an answer, and exits 129 as git's commands do; no command at all is an error."""
+    assert hub.run("-h") == Result(129, OVERVIEW)
+    assert hub.call("git-hub-session", "--help") == Result(0, OVERVIEW)
+    assert hub.run() == Result(129, "", f"error: which command?\n{OVERVIEW}")
+    assert hub.run("--version") == Result(0, "git-hub-session version 0.1.0\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["lsit"], "'lsit' is not a git hub-session command\nhint: did you mean 'list'?"),
+        (["frobnicate"], "'frobnicate' is not a git hub-session command"),
+        ([""], "'' is not a git hub-session command"),
+        (["\x1b[2J"], "'\\x1b[2J' is not a git hub-session command"),
+        (["--lst"], "unknown option '--lst' before the command\nhint: did you mean '--list'?"),
+        (["-x", "list"], "unknown option '-x' before the command"),
+        (["--"], "unknown option '--' before the command"),
+        (["--list", "--cleanup", "x"], "--list and --cleanup exclude each other"),
+    ],
+)
+def test_unknown_command(hub: Hub, words: list[str], message: str) -> None:
+    """129, what may have been meant, and the usage; nothing of it can drive a terminal."""
+    assert hub.run(*words) == Result(129, "", f"error: {message}\n{OVERVIEW}")
+
+
+def usage_of(hub: Hub, command: str) -> str:
+    result = hub.run(command, "-h")
+    assert result == Result(129, result.out)
+    return result.out
+
+
+@pytest.mark.parametrize("command", [name for name in COMMANDS if name != "demo"])
+def test_usage_of_each_command(hub: Hub, command: str) -> None:
+    """Lines of 80 columns at the most; -h wins over what else is wrong with the arguments."""
+    text = usage_of(hub, command)
+    assert text.startswith(f"usage: git hub-session {command} ")
+    assert max(map(len, text.splitlines())) <= 80
+    assert hub.run(command, "too", "many", "-h").out == text
+
+
+def test_usage_snapshot(hub: Hub) -> None:
+    """One usage in full: several lines of it, short and long options, values and choices."""
+    assert usage_of(hub, "update") == (
+        "usage: git hub-session update [<options>] --state <state> [<id>]\n"
+        "\n"
+        "    --state <state>         new state\n"
+        "    --if-state <state>      update only if the session is in this state\n"
+        "    --reason <text>         reason to record in the history\n"
+        "    -n, --dry-run           show what would be done, but change nothing\n"
+        "    -q, --quiet             print only errors and requested output\n"
+        "    --format (text|json|porcelain)\n"
+        "                            output format (default: text)\n"
+        "    -z                      porcelain output with NUL line ends, without quoting\n"
+        "    --color[=(auto|always|never)]\n"
+        "                            when to use color (default: auto)\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("list --reverze", "unknown option 'reverze'\nhint: did you mean '--reverse'?"),
+        ("list -x", "unknown switch 'x'"),
+        ("list word", "too many arguments: 'word'"),
+        ("status a b", "too many arguments: 'b'"),
+        ("list -n", "option '-n' requires a value"),
+        ("list --format=xml", "option '--format' expects one of text, json, porcelain, not 'xml'"),
+        ("list -z --format=text", "-z goes with --format=porcelain, not with text"),
+        ("list --color=red", "option '--color' expects one of auto, always, never, not 'red'"),
+        ("cleanup --forced", "unknown option 'forced'\nhint: did you mean '--force'?"),
+    ],
+)
+def test_bad_usage_of_a_command(hub: Hub, words: str, message: str) -> None:
+    """129, the message, the usage of that very command."""
+    command = words.split()[0]
+    assert hub.run(*words.split()) == Result(129, "", f"error: {message}\n{usage_of(hub, command)}")
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "fault"),
+    [
+        (["nope", "--format=json"], 129, "usage"),
+        (["list", "--nope", "--format", "json"], 129, "usage"),
+        (["list", "--format=json", "-z"], 129, "usage"),
+        (["--format", "json", "--status", "nope"], 128, "no-such-session"),
+        (["update", "--format=json", "s1", "--state=merged"], 1, "illegal-transition"),
+        (["update", "s1", "--state=?", "--format=text", "--format=json"], 129, "usage"),
+    ],
+)
+def test_errors_as_json(hub: Hub, words: list[str], code: int, fault: str) -> None:
+    """With --format=json an error is one JSON object on standard error, and nothing else."""
+    hub.session("s1")
+    result = hub.run(*words)
+    assert (result.code, result.out) == (code, "")
+    error = json.loads(result.err)["error"]
+    assert list(error) == ["code", "message", "hint"]
+    assert error["code"] == fault
+
+
+def test_json_that_was_not_asked_for(hub: Hub) -> None:
+    """The last --format counts, and what follows -- is none."""
+    plain = hub.run("list", "--format=json", "--format=text", "--nope")
+    assert plain.err.startswith("error: unknown option 'nope'\n")
+    assert hub.run("list", "--", "--format=json").err.startswith("error: too many arguments")
+
+
+def test_agenthubs_spellings(hub: Hub) -> None:
+    """The command lines of AgentHub's skills mean what they meant."""
+    hub.session("s1")
+    lines = [
+        (["--list"], ["list"]),
+        (["--list", "--format", "json"], ["list", "--format", "json"]),
+        (["--format", "json", "--list"], ["list", "--format", "json"]),
+        (["--status", "s1"], ["status", "s1"]),
+        (["--status=s1", "--format=json"], ["status", "s1", "--format=json"]),
+        (["--cleanup", "s1"], ["cleanup", "s1"]),
+    ]
+    for old, new in lines:
+        assert hub.run(*old) == hub.run(*new), old
+        assert hub.run(*old).code == 0, old
+    updated = hub.run("--update", "s1", "--state", "running")
+    assert updated == Result(0, "Session s1: init → running\n")
+    updated = hub.run("--state", "evaluating", "--update", "s1")
+    assert updated == Result(0, "Session s1: running → evaluating\n")
+
+
+def test_bad_value(hub: Hub) -> None:
+    """What is wrong with a value is said without the usage, which would hide it."""
+    assert hub.run("list", "-n", "-1") == Result(129, "", "error: not a number of sessions: '-1'\n")
+
+
+def test_quiet(hub: Hub) -> None:
+    """-q silences what is not the answer; errors are still told."""
+    assert hub.run("list") == Result(
+        0, "", "no sessions; 'git hub-session init --task <text>' makes one\n"
+    )
+    assert hub.run("list", "-q") == Result(0)
+    hub.session("s1")
+    assert hub.run("update", "-q", "s1", "--state", "running") == Result(0)
+    again = hub.run("update", "-q", "s1", "--state", "running")
+    assert (again.code, again.out) == (1, "")
+    assert again.err.startswith("error: cannot go from 'running' to 'running'\n")
+
+
+def test_nul_ends_porcelain(hub: Hub) -> None:
+    """-z alone asks for porcelain: raw values, NUL in place of the line feed."""
+    hub.session("s1", task="two\nlines")
+    lines = hub.run("list", "--format=porcelain").out
+    assert 'task "two\\nlines"\n' in lines
+    raw = hub.run("list", "-z")
+    assert raw == hub.run("list", "-z", "--format=porcelain")
+    assert raw.out == lines.replace("\n", "\0").replace('"two\\nlines"', "two\nlines")

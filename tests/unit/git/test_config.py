@@ -1,0 +1,206 @@
+"""git's configuration, read without git, held against git itself; and who acts, out of it."""
+
+from __future__ import annotations
+
+import pytest
+
+from git_hub_session.git.config import (
+    config_from_environment,
+    is_true,
+    parse_git_config,
+    parse_size,
+)
+from tests.support.hub import Hub
+from tests.support.stores import put
+
+FILES = [
+    "[user]\n\tname = Ada\n",
+    "[USER] Name=Ada\n[user] name = Bob ; the last one wins\n",
+    '[user]\n\tname = "Ada # \\"L\\"" ; her\n\temail = a\\\nb@c\n',
+    '[user]\n\tname =   inner   space   \n\temail = "  kept  "\n',
+    "# a path C:\\\n[user]\n\tname = Ada\n",
+    "[user]\n; C:\\\n\tname = C:\\\\\n\temail = x\n",
+    "[user]\r\n\tname = Ada\r\n\temail = a@b\r\n",
+    "[core]\n\tbare\n[core]\n\tfilemode = \n",
+    '[remote "a#b \\"c\\\\"]\n\tURL = x;y\n\turl2 = "x;y"\n',
+    "[section.Sub]\n\tkey = v\n",
+    '[user] name = tab\\tnewline\\n"quo"ted\n',
+    "[user]\n\tname = x\x0by\u2028z\x85\n\temail = e\n",
+    "[user]\n\tname = no line feed",
+]
+
+
+@pytest.mark.parametrize("text", FILES)
+def test_a_file_is_read_as_git_reads_it(hub: Hub, text: str) -> None:
+    file = hub.top / "config"
+    file.write_text(text, newline="")
+    listed = hub.call("git", "config", "--file", file, "--null", "--list")
+    assert (listed.code, listed.err) == (0, "")
+    said: dict[str, str] = {}
+    for entry in listed.out.split("\0")[:-1]:
+        name, line_feed, value = entry.partition("\n")
+        said[name] = value if line_feed else "true"
+    assert parse_git_config(text) == said
+
+
+def test_what_is_no_configuration_is_passed_over() -> None:
+    text = 'lost = 1\n[a]\n= 2\n1x = 3\nok = 4\n[broken\nk = 5\nopen = "6\nlast = 7\n'
+    settings = parse_git_config(text)
+    assert (settings["a.ok"], settings["a.last"]) == ("4", "7")
+    assert parse_git_config("") == {}
+    assert parse_git_config("\0\\\"'[") == {}
+
+
+def test_a_large_hostile_file_is_read() -> None:
+    for text in ('"' * 200_001, "\\\n" * 100_000, "[" * 200_000, "a=" * 100_000, '[a "' * 50_000):
+        parse_git_config(text)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("-c", "user.name=Grace"),
+        ("-c", 'USER.Name=it\'s = "x" y'),
+        ("-c", "user.name="),
+        ("-c", "core.bare"),
+        ("-c", "remote.A.b.url=x=y", "-c", "user.name=two"),
+        ("--config-env=user.name=HOME",),
+    ],
+)
+def test_the_environment_is_read_as_git_reads_it(hub: Hub, words: tuple[str, ...]) -> None:
+    """`git -c` hands its settings on quoted, in a spelling of its own."""
+    program = hub.top.parent / "bin" / "git-environment"
+    program.write_text('#!/bin/sh\nprintf %s "$GIT_CONFIG_PARAMETERS"\n')
+    program.chmod(0o755)
+    given = {"GIT_CONFIG_PARAMETERS": hub.git(*words, "environment")}
+    said = hub.call("git", *words, "config", "--show-scope", "--null", "--list").out.split("\0")
+    expected: dict[str, str] = {}
+    for scope, entry in zip(said[::2], said[1::2], strict=False):
+        name, line_feed, value = entry.partition("\n")
+        if scope == "command":
+            expected[name] = value if line_feed else "true"
+    assert expected
+    assert config_from_environment(given) == expected
+
+
+def test_counted_settings_and_the_old_spelling() -> None:
+    assert config_from_environment(
+        {
+            "GIT_CONFIG_COUNT": "2",
+            "GIT_CONFIG_KEY_0": "User.Name",
+            "GIT_CONFIG_VALUE_0": "Ada",
+            "GIT_CONFIG_KEY_1": "a.B.c",
+            "GIT_CONFIG_PARAMETERS": "'user.email=a=b' 'core.bare'",
+        }
+    ) == {"user.name": "Ada", "a.B.c": "", "user.email": "a=b", "core.bare": "true"}
+    assert config_from_environment({"GIT_CONFIG_COUNT": "-1"}) == {}
+    assert config_from_environment({"GIT_CONFIG_PARAMETERS": "not quoted '"}) == {}
+
+
+@pytest.mark.parametrize("text", ["true", "YES", "On", "1", "-1", "007", "2k", "+5"])
+def test_true(hub: Hub, text: str) -> None:
+    assert is_true(text)
+    assert hub.git("-c", f"x.y={text}", "config", "--type=bool", "x.y") == "true"
+
+
+@pytest.mark.parametrize(
+    "text", ["false", "no", "off", "0", "00", "-0", "", "0k", "²", "truthy", None]
+)
+def test_not_true(text: str | None) -> None:
+    assert not is_true(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("0", 0),
+        ("100m", 100 << 20),
+        ("2G", 2 << 30),
+        ("3k", 3072),
+        ("", None),
+        ("m", None),
+        ("1.5m", None),
+        ("-1", None),
+        ("²", None),
+    ],
+)
+def test_sizes(text: str, size: int | None) -> None:
+    assert parse_size(text) == size
+
+
+# Who acts
+
+
+def by(hub: Hub, *words: str, **environ: str) -> str:
+    """Whom the history names for an update that was called with `git <words> hub-session`."""
+    put(hub, "init")
+    result = hub.call(
+        "git", *words, "hub-session", "update", "-q", "s1", "--state", "running", environ=environ
+    )
+    assert (result.code, result.err) == (0, "")
+    name = hub.state()["history"][0]["by"]
+    assert isinstance(name, str)
+    return name
+
+
+def ident(hub: Hub, *words: str, **environ: str) -> str:
+    """Whom git itself names."""
+    said = hub.call("git", *words, "var", "GIT_COMMITTER_IDENT", environ=environ)
+    assert said.code == 0, said
+    return said.out.rsplit(" ", 2)[0]
+
+
+@pytest.mark.parametrize(
+    ("local", "words", "variables"),
+    [
+        ({}, [], {}),
+        ({"user.name": "Grace"}, [], {}),
+        ({"user.name": "Grace", "committer.name": "C", "committer.email": "c@c"}, [], {}),
+        ({"user.email": "l@l"}, ["-c", "user.email=c@c"], {}),
+        ({"user.name": "Grace"}, ["-c", 'user.name=Kay\'s "x"'], {"GIT_COMMITTER_EMAIL": "e@e"}),
+        ({}, ["-c", "user.name=x"], {"GIT_COMMITTER_NAME": "Eve", "GIT_AUTHOR_NAME": "no"}),
+        ({}, [], {"GIT_COMMITTER_NAME": "Zoë 漢字", "EMAIL": "weak@example.com"}),
+    ],
+)
+def test_by_is_whom_git_names(
+    hub: Hub, local: dict[str, str], words: list[str], variables: dict[str, str]
+) -> None:
+    for name, value in local.items():
+        hub.git("config", name, value)
+    assert by(hub, *words, **variables) == ident(hub, *words, **variables)
+
+
+def test_by_from_every_file(hub: Hub) -> None:
+    """The system's file, the XDG file, the one in the home; and one named instead of them."""
+    home = hub.top.parent / "home"
+    (home / ".gitconfig").unlink()
+    system = hub.top.parent / "system"
+    system.write_text("[user]\n\tname = System\n\temail = s@s\n")
+    there = {"GIT_CONFIG_NOSYSTEM": "0", "GIT_CONFIG_SYSTEM": str(system)}
+    assert by(hub, **there) == ident(hub, **there) == "System <s@s>"
+    (home / ".config" / "git").mkdir(parents=True)
+    (home / ".config" / "git" / "config").write_text("[user]\n\tname = Xdg\n")
+    _again(hub)
+    assert by(hub, **there) == ident(hub, **there) == "Xdg <s@s>"
+    named = {**there, "GIT_CONFIG_GLOBAL": str(system)}
+    _again(hub)
+    assert by(hub, **named) == ident(hub, **named) == "System <s@s>"
+    _again(hub)
+    assert by(hub, EMAIL="e@e") == ident(hub, EMAIL="e@e") == "Xdg <e@e>"
+
+
+def test_by_without_any_name(hub: Hub) -> None:
+    (hub.top.parent / "home" / ".gitconfig").unlink()
+    assert by(hub, LOGNAME="ada") == "ada <>"
+
+
+def test_by_is_one_line_that_drives_no_terminal(hub: Hub) -> None:
+    assert by(hub, GIT_COMMITTER_NAME="A\nB\x1b[2J <x>\u202e", GIT_COMMITTER_EMAIL="") == (
+        "AB[2J x <ada@example.com>"
+    )
+
+
+def _again(hub: Hub) -> None:
+    for path in hub.directory().iterdir():
+        path.unlink()
+    hub.directory().rmdir()

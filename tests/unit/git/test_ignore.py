@@ -1,0 +1,248 @@
+"""What is ignored, held against what git itself shows as untracked."""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from git_hub_session.git.ignore import IgnoreRules
+from tests.support.cleanup import saved
+from tests.support.hub import Hub, Result
+
+
+def untracked(hub: Hub, *, everywhere: tuple[bytes, ...] = ()) -> set[bytes]:
+    """By our rules."""
+    files = [
+        os.path.relpath(os.path.join(directory, name), os.fsencode(hub.top))
+        for directory, _, names in os.walk(os.fsencode(hub.top))
+        for name in names
+        if b"/.git" not in directory
+    ]
+
+    def read(path: bytes) -> bytes:
+        full = Path(os.fsdecode(os.path.join(os.fsencode(hub.top), path)))
+        return full.read_bytes() if full.is_file() else b""
+
+    ignores = IgnoreRules(read, everywhere, ignore_case=False)
+    return {path for path in files if not ignores.is_ignored(path)}
+
+
+def untracked_of_git(hub: Hub) -> set[bytes]:
+    out = hub.git("ls-files", "-z", "--others", "--exclude-standard")
+    return {os.fsencode(path) for path in out.split("\0")[:-1]}
+
+
+# What stands between the slashes of a pattern, and of a path.
+_PIECES = [
+    "a",
+    "b",
+    "c",
+    "ab",
+    "a.b",
+    "*",
+    "?",
+    "**",
+    "***",
+    "a*",
+    "*b",
+    "a**",
+    "**b",
+    "a**b",
+    "[ab]",
+    "[!a]",
+    "[^a]",
+    "[a-c]",
+    "[!a-b]*",
+    "[]a]",
+    "[a-]",
+    "[a",
+    "[[:lower:]]",
+    "[[:x:]]",
+    "[\\]a]",
+    "\\a",
+    "\\*",
+    "\\!a",
+    "\\#a",
+    "#a",
+    "!a",
+    "?b",
+    "a?",
+    "a\\",
+    "A",
+] + ["a ", " a", "a\\ ", "b\r"]
+_NAMES = [
+    "a",
+    "b",
+    "c",
+    "ab",
+    "ac",
+    "bb",
+    "a.b",
+    "A",
+    "!a",
+    "#a",
+    "a ",
+    " a",
+    "*",
+    "[a",
+    "]",
+    "-",
+    "\\",
+]
+
+
+def _pattern(chance: random.Random) -> str:
+    text = "/".join(chance.choice(_PIECES) for _ in range(chance.choice([1, 1, 1, 2, 2, 3])))
+    text = ("/" if chance.random() < 0.25 else "") + text + ("/" if chance.random() < 0.3 else "")
+    return ("!" if chance.random() < 0.4 else "") + text + (" " if chance.random() < 0.05 else "")
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_as_git(tmp_path: Path, environ: Mapping[str, str], seed: int) -> None:
+    """Patterns of every sort, in many directories, on names that they are after."""
+    chance = random.Random(seed)
+    hub = Hub(tmp_path / "project", environ)
+    hub.top.mkdir()
+    hub.git("init", "-q")
+    for _ in range(60):
+        file = hub.top.joinpath(*(chance.choice(_NAMES) for _ in range(chance.choice([1, 2, 3]))))
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.touch()
+        except OSError:
+            pass  # a file is where the directory would be
+    directories = [
+        path for path in hub.top.rglob("*") if path.is_dir() and ".git" not in path.parts
+    ]
+    for directory in [hub.top, *chance.sample(directories, min(len(directories), 6))]:
+        lines = [_pattern(chance) for _ in range(chance.choice([1, 2, 4]))]
+        (directory / ".gitignore").write_text(
+            "\n".join(lines) + chance.choice(["", "\n"]), newline=""
+        )
+    exclude = _pattern(chance) + "\n"
+    (hub.top / ".git" / "info").mkdir(exist_ok=True)
+    (hub.top / ".git" / "info" / "exclude").write_text(exclude)
+    ours, of_git = untracked(hub, everywhere=(b"", exclude.encode())), untracked_of_git(hub)
+    assert of_git <= ours
+    rules = [exclude, *(path.read_text() for path in hub.top.rglob(".gitignore"))]
+    if not any(map(_READ_IN_TWO_WAYS.search, rules)):
+        assert of_git == ours
+
+
+# git 2.52 has another answer than those before.
+_READ_IN_TWO_WAYS = re.compile(r"^!?(?=.*/)[^*?[\\\n]*[^*?[\\/\n!]\*\*", re.MULTILINE)
+
+
+def test_what_older_gits_ignore_by_mistake(hub: Hub) -> None:
+    """And do not ignore by the same: nothing is lost with either."""
+    where = hub.session("s1", agents=1).worktree(1)
+    hub.commit(where, ".gitignore", "/foo**/bar\n*.tmp\n!/keep**/it.tmp\n")
+    for name in ("foobar", "keepit.tmp", "gone.tmp"):
+        (where / name).write_text("precious\n")
+    assert hub.run("cleanup", "s1") == saved(where)
+    ref = "refs/hub/rescue/s1/agent-1/attempt-1/1^3"
+    assert hub.git("ls-tree", "-r", "--name-only", ref) == "foobar\nkeepit.tmp"
+
+
+@pytest.mark.parametrize(
+    ("pattern", "path"),
+    [
+        (b"*a" * 13 + b"*b", b"a" * 200 + b"b"),
+        (b"x/" + b"*a" * 13 + b"*b", b"x/" + b"a" * 200 + b"b"),
+        (b"**/a/" * 13 + b"b", b"a/" * 200 + b"b"),
+    ],
+)
+def test_a_pattern_made_to_take_for_ever(pattern: bytes, path: bytes) -> None:
+    ignores = IgnoreRules(lambda _: b"", [pattern], ignore_case=False)
+    assert ignores.is_ignored(path)
+    assert not ignores.is_ignored(path + b"c")
+
+
+def test_deep_directories() -> None:
+    """Deeper than functions can call themselves."""
+    deep = b"a/" * 1200
+    ignores = IgnoreRules(lambda _: b"", [b"ignored\n"], ignore_case=False)
+    assert not ignores.is_ignored(deep + b"file")
+    assert ignores.is_ignored(deep + b"ignored/file")
+
+
+def test_a_file_that_a_deeper_rule_brings_back_is_saved(hub: Hub) -> None:
+    """libgit2 would call it ignored, and so let it be deleted: its rule negates nothing in its own file."""
+    where = hub.session("s1", agents=1).worktree(1)
+    hub.commit(where, ".gitignore", "*.log\n!kept.tmp\n")
+    hub.commit(where, "sub/.gitignore", "!kept.log\n")
+    (hub.top / ".git" / "info").mkdir(exist_ok=True)
+    (hub.top / ".git" / "info" / "exclude").write_text("*.tmp\n")
+    for name in ("sub/kept.log", "sub/gone.log", "kept.log", "kept.tmp", "gone.tmp"):
+        (where / name).write_text("precious\n")
+    assert hub.run("cleanup", "s1") == saved(where)
+    ref = "refs/hub/rescue/s1/agent-1/attempt-1/1^3"
+    assert hub.git("ls-tree", "-r", "--name-only", ref) == "kept.tmp\nsub/kept.log"
+
+
+def test_the_users_own_rules(hub: Hub) -> None:
+    """core.excludesFile, or where it is not set ~/.config/git/ignore."""
+    first = hub.session("s1", agents=1).worktree(1)
+    home = Path(hub.environ["HOME"])
+    (home / ".config" / "git").mkdir(parents=True)
+    (home / ".config" / "git" / "ignore").write_text("*.mine\n")
+    (first / "a.mine").write_text("x\n")
+    assert hub.run("cleanup", "s1").out.startswith("Removed worktree: ")
+    second = hub.session("s2", agents=1).worktree(1, "s2")
+    (home / "other").write_text("*.other\n")
+    hub.git("config", "--global", "core.excludesFile", "~/other")
+    (second / "a.mine").write_text("x\n")
+    (second / "a.other").write_text("x\n")
+    assert hub.run("cleanup", "s2").code == 0
+    ref = "refs/hub/rescue/s2/agent-1/attempt-1/1^3"
+    assert hub.git("ls-tree", "--name-only", ref) == "a.mine"
+
+
+def test_ignoring_case(hub: Hub) -> None:
+    where = hub.session("s1", agents=1).worktree(1)
+    hub.commit(where, ".gitignore", "*.o\n[a-c]x\n")
+    hub.git("config", "core.ignoreCase", "true")
+    for name in ("A.O", "Bx", "CX", "Dx"):
+        (where / name).write_text("x\n")
+    git = hub.git("ls-files", "--others", "--exclude-standard", cwd=where)
+    assert git == "Dx"
+    assert hub.run("cleanup", "s1") == saved(where)
+    ref = "refs/hub/rescue/s1/agent-1/attempt-1/1^3"
+    assert hub.git("ls-tree", "--name-only", ref) == git
+
+
+def test_a_linked_gitignore_is_not_read(hub: Hub) -> None:
+    """git does not, either: what it would ignore is saved."""
+    where = hub.session("s1", agents=1).worktree(1)
+    (hub.top.parent / "rules").write_text("precious\n")
+    (where / ".gitignore").symlink_to(hub.top.parent / "rules")
+    (where / "precious").write_text("x\n")
+    assert hub.run("cleanup", "s1") == saved(where)
+    ref = "refs/hub/rescue/s1/agent-1/attempt-1/1^3"
+    assert hub.git("ls-tree", "--name-only", ref) == ".gitignore\nprecious"
+
+
+def test_bytes(hub: Hub) -> None:
+    """Names and rules that are no UTF-8."""
+    where = hub.session("s1", agents=1).worktree(1)
+    (where / ".gitignore").write_bytes(b"*.o\n\xff?\n!\xff\xfe\n")
+    hub.git("add", ".gitignore", cwd=where)
+    hub.git("commit", "-q", "-m", "rules", cwd=where)
+    for name in (b"\xfe.o", b"\xffx", b"\xff\xfe", b"\xfd"):
+        (where / os.fsdecode(name)).write_text("x\n")
+    result = hub.run("cleanup", "s1")
+    assert result == Result(0, saved(where).out)
+    ref = "refs/hub/rescue/s1/agent-1/attempt-1/1^3"
+    listed = subprocess.run(
+        ["git", "ls-tree", "-z", "--name-only", ref],
+        cwd=hub.top,
+        env=hub.environ,
+        capture_output=True,
+    )
+    assert listed.stdout == b"\xfd\0\xff\xfe\0"

@@ -1,0 +1,156 @@
+"""git's index, held against what git itself says of it."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from git_hub_session.errors import Damaged
+from git_hub_session.git.index import EMPTY_INDEX, Index, parse_index
+from tests.support.hub import Hub
+
+
+def index_of(hub: Hub) -> Index:
+    return parse_index((hub.top / ".git" / "index").read_bytes())
+
+
+def said_by_git(hub: Hub) -> dict[bytes, tuple[int, str]]:
+    found = {}
+    for line in hub.git("ls-files", "--stage", "-z").split("\0")[:-1]:
+        head, _, path = line.partition("\t")
+        mode, oid, stage = head.split(" ")
+        if stage == "0":
+            found[path.encode("utf-8", "surrogateescape")] = (int(mode, 8), oid)
+    return found
+
+
+def many_files(hub: Hub) -> None:
+    """Names of many lengths, one longer than the length that its flags can say."""
+    for length in range(1, 40):
+        (hub.top / ("x" * length)).write_text("x\n")
+        (hub.top / "sub" / ("ü" * length)).write_text("y\n")
+    (hub.top / "program").write_text("#!/bin/sh\n")
+    (hub.top / "program").chmod(0o755)
+    (hub.top / "link").symlink_to("file")
+    hub.git("add", ".")
+    blob = hub.git("rev-parse", "HEAD:file")
+    hub.git("update-index", "--index-info", stdin=f"100644 {blob}\t{'d/' * 2500}x\n")
+
+
+@pytest.mark.parametrize("version", [2, 3, 4])
+def test_every_version(hub: Hub, version: int) -> None:
+    many_files(hub)
+    if version == 3:  # what has extended flags
+        hub.git("update-index", "--skip-worktree", "file")
+    else:
+        hub.git("update-index", "--index-version", str(version))
+    index = index_of(hub)
+    assert {path: (one.mode, one.oid.hex()) for path, one in index.entries.items()} == said_by_git(
+        hub
+    )
+    assert (hub.top / ".git" / "index").read_bytes()[7] == version
+    assert (index.incomplete, index.unmerged, index.gitlinks) == ("", frozenset(), frozenset())
+    found = (hub.top / "file").stat()
+    entry = index.entries[b"file"]
+    assert (entry.mtime, entry.mtime_ns) == divmod(found.st_mtime_ns, 10**9)
+    assert (entry.ctime, entry.ctime_ns) == divmod(found.st_ctime_ns, 10**9)
+    assert (entry.ino, entry.size) == (found.st_ino & 0xFFFFFFFF, found.st_size)
+
+
+def test_flags(hub: Hub) -> None:
+    for name in ("a", "b", "c"):
+        (hub.top / name).write_text("x\n")
+    hub.git("add", "a", "b")
+    hub.git("add", "--intent-to-add", "c")
+    hub.git("update-index", "--skip-worktree", "a")
+    hub.git("update-index", "--assume-unchanged", "b")
+    index = index_of(hub)
+    assert index.intent_to_add == {b"c"}
+    assert index.skip_worktree == {b"a"}
+
+
+def test_the_cache_tree_is_that_of_head_or_unknown(hub: Hub) -> None:
+    assert index_of(hub).tree == bytes.fromhex(hub.git("rev-parse", "HEAD^{tree}"))
+    (hub.top / "file").write_text("changed\n")
+    hub.git("add", "file")
+    assert index_of(hub).tree is None
+    assert bytes.fromhex(hub.git("write-tree")) == index_of(hub).tree
+
+
+def test_unmerged_paths(hub: Hub) -> None:
+    hub.git("checkout", "-q", "-b", "other")
+    hub.commit(hub.top, "file", "other\n")
+    hub.git("checkout", "-q", "main")
+    hub.commit(hub.top, "file", "ours\n")
+    assert hub.call("git", "merge", "other").code == 1
+    index = index_of(hub)
+    assert index.unmerged == {b"file"}
+    assert [*index.entries] == [b"sub/other"]
+
+
+def test_gitlinks(hub: Hub) -> None:
+    head = hub.git("rev-parse", "HEAD")
+    hub.git("update-index", "--add", "--cacheinfo", f"160000,{head},library")
+    assert index_of(hub).gitlinks == {b"library"}
+
+
+def test_split_and_sparse_are_told(hub: Hub) -> None:
+    hub.git("update-index", "--split-index")
+    assert index_of(hub).incomplete == "split index"
+    hub.git("update-index", "--no-split-index")
+    assert index_of(hub).incomplete == ""
+    hub.git("sparse-checkout", "set", "--cone", "--sparse-index", "none")
+    assert index_of(hub).incomplete == "sparse index"
+
+
+def test_extensions_that_may_be_passed_over(hub: Hub) -> None:
+    """The untracked cache, fsmonitor's, and those of threads."""
+    hub.git("config", "index.threads", "2")
+    hub.git("update-index", "--force-untracked-cache", "--fsmonitor")
+    hub.git("status")
+    assert [*index_of(hub).entries] == [b"file", b"sub/other"]
+
+
+def test_an_extension_that_must_be_understood(hub: Hub) -> None:
+    data = (hub.top / ".git" / "index").read_bytes()
+    planted = data[:-20] + b"must\0\0\0\x01x" + data[-20:]
+    with pytest.raises(Damaged, match="unknown mandatory extension b'must'"):
+        parse_index(planted)
+    assert parse_index(data[:-20] + b"MAYB\0\0\0\x01x" + data[-20:]).entries
+
+
+def test_what_is_no_index(hub: Hub) -> None:
+    data = (hub.top / ".git" / "index").read_bytes()
+    for damaged in (
+        b"",
+        b"DIRC",
+        b"GARB" + data[4:],
+        data[:4] + b"\0\0\0\x09" + data[8:],
+        data[:60],
+    ):
+        with pytest.raises(Damaged):
+            parse_index(damaged)
+
+
+def test_damage_anywhere_ends_in_an_index_or_in_damaged(hub: Hub) -> None:
+    """No other exception, and no endless loop, whatever the bytes are."""
+    many_files(hub)
+    hub.git("update-index", "--index-version", "4")
+    data = (hub.top / ".git" / "index").read_bytes()
+    chance = random.Random(1)
+    for _ in range(300):
+        damaged = bytearray(data[: chance.randrange(len(data))] if chance.random() < 0.5 else data)
+        for _ in range(chance.randrange(1, 4)):
+            if damaged:
+                damaged[chance.randrange(len(damaged))] = chance.randrange(256)
+        try:
+            parse_index(bytes(damaged))
+        except Damaged:
+            pass
+
+
+def test_an_empty_index(hub: Hub) -> None:
+    hub.git("read-tree", "--empty")
+    index = index_of(hub)
+    assert index._replace(tree=None) == EMPTY_INDEX

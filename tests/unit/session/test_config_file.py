@@ -1,0 +1,250 @@
+"""config.yaml: what was written is read back, what others wrote is understood, the rest is damaged."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from git_hub_session.errors import Damaged
+from git_hub_session.session.config_file import LIMIT, parse_config, render_config
+from tests.support.hub import CHECKOUT, PYTHON
+
+ORDER = (
+    "session_id",
+    "task",
+    "agent_count",
+    "base_branch",
+    "created",
+    "eval_cmd",
+    "metric",
+    "direction",
+    "baseline",
+)
+# Any text that UTF-8 can say, rich in what the formats take for their own.
+MARKS = [
+    '"',
+    "\\",
+    "\n",
+    "'",
+    ":",
+    "#",
+    "- ",
+    "|",
+    ">",
+    "!!",
+    "&a",
+    "*a",
+    "%",
+    "\0",
+    "\x85",
+    "\ufeff",
+]
+LINES = ['"\nagent_count: 9', "\neval_cmd: evil", '"\n', "\ntask: ", "  ", "\u2028", "\U0001f600"]
+utf8 = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
+texts = st.lists(st.one_of(utf8, st.sampled_from(MARKS + LINES)), max_size=8).map("".join)
+values = st.fixed_dictionaries(
+    {
+        "session_id": st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,20}", fullmatch=True),
+        "task": texts,
+        "agent_count": st.integers(1, 999).map(str),
+        "base_branch": texts,
+        "created": st.just("2026-03-17T14:30:22.123456+00:00"),
+    },
+    optional={"eval_cmd": texts, "metric": texts, "direction": texts, "baseline": texts},
+).map(lambda found: {key: found[key] for key in ORDER if key in found})
+many = settings(
+    max_examples=250, deadline=None, suppress_health_check=list(HealthCheck), database=None
+)
+
+
+@many
+@given(values)
+def test_what_is_written_reads_back(config: dict[str, str]) -> None:
+    """By our rule, and as YAML that any other reader understands the same."""
+    text = render_config(config)
+    assert parse_config(text) == config
+    assert yaml.load(text, Loader=yaml.BaseLoader) == config
+
+
+@many
+@given(values)
+def test_agenthubs_scripts_read_no_setting_out_of_a_text(config: dict[str, str]) -> None:
+    """They take each line with a colon for a setting: none of ours holds one of its own."""
+    keys = [
+        line.split(":")[0].strip()
+        for line in render_config(config).splitlines()
+        if ":" in line and not line.startswith("#")
+    ]
+    assert keys == list(config)
+
+
+@many
+@given(st.one_of(texts, st.text()))
+def test_any_text_is_read_or_damaged(text: str) -> None:
+    try:
+        found = parse_config(text)
+    except Damaged as fault:
+        assert fault.message.startswith("config.yaml: ")
+    else:
+        assert all(isinstance(value, str) for pair in found.items() for value in pair)
+
+
+@many
+@given(texts, texts)
+def test_agenthubs_lines_are_read_as_it_meant_them(task: str, command: str) -> None:
+    """Every task, every command: nothing in AgentHub's file is escaped, and nothing becomes a setting."""
+    if '"\nagent_count:' in command or '"\n' in command:
+        command = "pytest bench.py"
+    head = f'session_id: s1\ntask: "{task}"\nagent_count: 3\nbase_branch: dev\ncreated: 2026\n'
+    expected = {
+        "session_id": "s1",
+        "task": task,
+        "agent_count": "3",
+        "base_branch": "dev",
+        "created": "2026",
+    }
+    assert parse_config(head) == expected
+    tail = f'eval_cmd: "{command}"\nmetric: p50_ms\ndirection: lower\nbaseline: 180\n'
+    assert parse_config(head + tail) == {
+        **expected,
+        "eval_cmd": command,
+        "metric": "p50_ms",
+        "direction": "lower",
+        "baseline": "180",
+    }
+
+
+def test_the_plain_case_is_agenthubs_own_layout_to_the_byte() -> None:
+    text = (
+        "session_id: 20260317-143022\n"
+        'task: "Optimize: it\'s slow # really, 漢字"\n'
+        "agent_count: 3\n"
+        "base_branch: feature/x_1.10\n"
+        "created: 2026-03-17T14:30:22.123456+00:00\n"
+        'eval_cmd: "pytest bench.py --json"\n'
+        "metric: p50 ms\n"
+        "direction: lower\n"
+        "baseline: -1.5e3\n"
+    )
+    assert render_config(parse_config(text)) == text
+
+
+@pytest.mark.parametrize(
+    ("task", "line"),
+    [
+        ('say "hi"', "task: 'say \"hi\"'"),
+        ("it's C:\\new", "task: 'it''s C:\\new'"),
+        ("two\nlines", "task: |2-\n  two\n  lines"),
+        ("two\nlines: more", 'task: !!str "two\\nlines: more"'),
+        ("\x1b[2J\x00", 'task: !!str "\\x1b[2J\\x00"'),
+    ],
+)
+def test_the_styles_of_a_task_that_is_not_plain(task: str, line: str) -> None:
+    text = f"session_id: s1\n{line}\nagent_count: 1\nbase_branch: main\ncreated: 2026\n"
+    config = parse_config(text)
+    assert config["task"] == task
+    assert render_config(config) == text
+
+
+def test_yaml_guesses_no_types() -> None:
+    text = "session_id: 20260317\nbase_branch: no\nmetric: 1_000\nbaseline: 1.10\ntask: ~\ncreated: 2026-03-17\n"
+    assert parse_config(text) == {
+        "session_id": "20260317",
+        "base_branch": "no",
+        "metric": "1_000",
+        "baseline": "1.10",
+        "task": "~",
+        "created": "2026-03-17",
+    }
+
+
+def test_other_yaml_is_read_as_yaml() -> None:
+    text = '# by hand\r\n"task": >-\r\n  one\r\n  line\r\nagent_count: 3   # three\r\nmine: {a: [1]}\r\n'
+    assert parse_config(text) == {"task": "one line", "agent_count": "3"}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "config.yaml: empty"),
+        ("# nothing\n", "config.yaml: empty"),
+        ("just text", "config.yaml: not a mapping"),
+        ("- a\n- b\n", "config.yaml: not a mapping"),
+        ('task: "say "hi""\n', "config.yaml: not valid YAML (line 1)"),
+        ("a: b: c\n", "config.yaml: not valid YAML (line 1)"),
+        ("a: 1\n---\nb: 2\n", "config.yaml: not valid YAML (line 2)"),
+        ("? [a]\n: b\n", "config.yaml: not valid YAML (line 1)"),
+        ("a: &x [1]\nb: *x\n", "config.yaml: an alias, where plain settings are expected"),
+        ("[" * 101 + "]" * 101, "config.yaml: nested too deep"),
+        ("a\0b", "config.yaml: not valid YAML"),
+        ("\ud800", "config.yaml: not valid YAML"),
+    ],
+)
+def test_what_is_damaged(text: str, message: str) -> None:
+    with pytest.raises(Damaged) as fault:
+        parse_config(text)
+    assert fault.value.message == message
+
+
+def test_no_tag_runs_anything() -> None:
+    tagged = "task: !!python/object/apply:os.system ['exit 1']\nmetric: !!python/name:os.system x\n"
+    assert parse_config(tagged) == {"metric": "x"}
+
+
+_HEAD = 'session_id: s1\ntask: "'
+_TAIL = '"\nagent_count: 3\nbase_branch: main\ncreated: 2026\n'
+ADVERSARIES: dict[str, Callable[[int], str]] = {
+    "brackets": lambda n: "[" * n,
+    "closed brackets": lambda n: "[" * (n // 2) + "]" * (n // 2),
+    "braces": lambda n: "{a: " * (n // 4),
+    "dashes": lambda n: "- " * (n // 2),
+    "question marks": lambda n: "? " * (n // 2),
+    "ends of a task": lambda n: _HEAD + '"\nagent_count:' * (n // 14),
+    "quotes": lambda n: _HEAD + '"' * n + _TAIL + 'eval_cmd: "' + '"\n' * (n // 2),
+    "spaces in the middle": lambda n: _HEAD + _TAIL.replace("main", "m" * n) + " " * n,
+    "a metric": lambda n: _HEAD + _TAIL + "metric: " + "x " * (n // 2) + '"',
+    "a bomb": lambda n: "a: &a [x,x]\n" + "".join(f"b{i}: &b{i} [*a,*a]\n" for i in range(n // 20)),
+    "anchors": lambda n: "".join(f"k{i}: &a{i} x\n" for i in range(n // 16)),
+    "tags": lambda n: "k: !" + "x" * n + " y\n",
+    "keys": lambda n: "".join(f"k{i}: v\n" for i in range(n // 12)),
+    "comments": lambda n: "#\n" * (n // 2) + "a: b",
+    "a block": lambda n: "task: |\n" + "  x\n" * (n // 4),
+    "blank lines": lambda n: "task: >\n  x\n" + "\n" * n + "  y\n",
+    "documents": lambda n: "---\n" * (n // 4),
+    "directives": lambda n: "%TAG !a! b\n" * (n // 11),
+    "colons": lambda n: "a:" * (n // 2),
+    "backslashes": lambda n: 'task: "' + "\\\\" * (n // 2) + '"\n',
+    "flow": lambda n: "a: [" + "b, " * (n // 3) + "]\n",
+}
+
+_PARSE = """
+import resource, sys
+sys.path.insert(0, sys.argv[1])
+resource.setrlimit(resource.RLIMIT_CPU, (20, 20))
+resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
+from git_hub_session.session.config_file import parse_config
+from git_hub_session.errors import Damaged
+try:
+    print("read", len(parse_config(sys.stdin.read())))
+except Damaged as fault:
+    print(fault.message)
+"""
+
+
+@pytest.mark.parametrize("name", ADVERSARIES)
+def test_the_largest_hostile_file_is_answered(name: str) -> None:
+    """Within 20 seconds of the processor and 1 GiB, and without a crash of the C library."""
+    text = ADVERSARIES[name](LIMIT - 200)
+    done = subprocess.run(
+        [PYTHON, "-I", "-c", _PARSE, str(CHECKOUT)],
+        input=text[:LIMIT],
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(("read ", "config.yaml: "))

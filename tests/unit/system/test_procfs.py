@@ -1,0 +1,45 @@
+"""Which processes use a directory: asked of real processes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from git_hub_session.system import procfs
+from tests.support.hub import process_in
+
+
+@pytest.mark.parametrize("path", ["real", "link", "real/../link/."])
+def test_processes_in_a_directory_by_any_of_its_paths(tmp_path: Path, path: str) -> None:
+    """A process below the directory counts. One in a sibling with a longer name does not."""
+    for name in ("real/sub", "real-2"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "link").symlink_to("real")
+    with process_in(tmp_path / "real" / "sub") as pid, process_in(tmp_path / "real-2"):
+        directory = f"{tmp_path}/{path}"
+        assert procfs.processes_in(directory) == [pid]
+        assert procfs.processes_in(directory, procfs.processes()) == [pid]
+        assert procfs.processes_in(directory, []) == []
+        assert procfs.describe_processes([pid]) == (f"{pid} (sleep)",)
+
+
+def test_a_path_that_is_not_known_is_no_directory() -> None:
+    """The real path of '' would be the current directory."""
+    with process_in(Path.cwd()):
+        assert procfs.processes_in("") == []
+
+
+def test_a_git_that_has_not_changed_into_the_worktree_yet(tmp_path: Path) -> None:
+    """git names the worktree in the environment, by the path that it was given."""
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    for name in ("real", "link"):
+        environ = {**os.environ, "GIT_WORK_TREE": str(tmp_path / name)}
+        with subprocess.Popen(["sleep", "600"], env=environ, cwd="/") as process:
+            try:
+                assert procfs.processes_in(str(tmp_path / "link")) == [process.pid]
+            finally:
+                process.kill()

@@ -1,0 +1,150 @@
+"""A tree looked at and removed: no link followed, nothing taken that was not seen."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from git_hub_session.system import tree
+from tests.support.hub import snapshot
+
+
+@pytest.fixture
+def top(tmp_path: Path) -> Path:
+    """Files, a directory, an empty one, a link out of it, and a pipe."""
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "precious").write_text("precious\n")
+    top = tmp_path / "top"
+    (top / "a" / "b").mkdir(parents=True)
+    (top / "void").mkdir()
+    (top / ".git").write_text("gitdir: elsewhere\n")
+    (top / "file").write_text("file\n")
+    (top / "a" / "b" / "deep").write_text("deep\n")
+    (top / "link").symlink_to(outside)
+    os.mkfifo(top / "a" / "pipe")
+    return top
+
+
+def test_look(top: Path) -> None:
+    found = tree.scan_directory(str(top))
+    assert sorted(found.files) == [b"a/b/deep", b"a/pipe", b"file", b"link"]
+    assert found.directories == {b"a", b"a/b", b"void"}
+    assert (found.repositories, found.devices) == ([], [])
+
+
+def test_names_are_bytes(tmp_path: Path) -> None:
+    top = tmp_path / "top"
+    top.mkdir()
+    for name in (b"\xff", b"new\nline", b"\xc3\xbc"):
+        (top / os.fsdecode(name)).write_text("x")
+    assert sorted(tree.scan_directory(str(top)).files) == [b"new\nline", b"\xc3\xbc", b"\xff"]
+
+
+def test_a_link_is_not_looked_into(top: Path) -> None:
+    (top.parent / "way").symlink_to(top)
+    with pytest.raises(OSError, match="Not a directory|Too many levels"):
+        tree.scan_directory(str(top.parent / "way"))
+
+
+def test_repositories_are_not_looked_into(top: Path) -> None:
+    """One with .git, of whatever sort, and one that is bare; a bare one that is tracked is a fixture."""
+    (top / "a" / ".git").write_text("gitdir: nowhere\n")
+    for bare in ("bare", "fixture"):
+        for name in ("objects", "refs"):
+            (top / bare / name).mkdir(parents=True)
+        (top / bare / "HEAD").write_text("ref: refs/heads/main\n")
+    found = tree.scan_directory(str(top), tracked={b"fixture/HEAD"})
+    assert sorted(found.repositories) == [b"a", b"bare"]
+    assert sorted(found.files) == [b"file", b"fixture/HEAD", b"link"]
+
+
+def test_a_bare_repository_at_the_top(top: Path) -> None:
+    """It is named, and looked into all the same; one that is tracked is a fixture."""
+    for name in ("objects", "refs"):
+        (top / name).mkdir()
+    (top / "HEAD").write_text("ref: refs/heads/main\n")
+    found = tree.scan_directory(str(top))
+    assert found.repositories == [b"."]
+    assert found.files.keys() == {b"HEAD", b"a/b/deep", b"a/pipe", b"file", b"link"}
+    assert tree.scan_directory(str(top), tracked={b"HEAD"}).repositories == []
+
+
+@pytest.mark.parametrize("change", ["write", "touch", "chmod", "create", "delete", "mkdir", "swap"])
+def test_the_digest_tells_every_change(top: Path, change: str) -> None:
+    before = tree.scan_directory(str(top)).digest()
+    assert tree.scan_directory(str(top)).digest() == before
+    file = top / "file"
+    stamp = file.stat().st_mtime_ns
+    match change:
+        case "write":
+            file.write_text("FILE\n")
+            os.utime(file, ns=(stamp, stamp))
+        case "touch":
+            os.utime(file, ns=(stamp, stamp + 1))
+        case "chmod":
+            file.chmod(0o600)
+        case "create":
+            (top / "void" / "new").touch()
+        case "delete":
+            (top / "a" / "b" / "deep").unlink()
+        case "mkdir":
+            (top / "void" / "void").mkdir()
+        case "swap":
+            file.rename(top / "aside")
+            (top / "link").rename(file)
+            (top / "aside").rename(top / "link")
+    assert tree.scan_directory(str(top)).digest() != before
+
+
+def test_remove(top: Path) -> None:
+    assert tree.remove_if_unchanged(str(top), tree.scan_directory(str(top))) == []
+    assert snapshot(top.parent) == {"outside/precious": b"precious\n"}
+
+
+def test_remove_leaves_what_was_not_seen(top: Path) -> None:
+    """With all that leads to it; the rest goes."""
+    seen = tree.scan_directory(str(top))
+    (top / "a" / "b" / "new").write_text("new\n")
+    (top / "a" / "fresh").mkdir()
+    left = tree.remove_if_unchanged(str(top), seen)
+    assert {b"a/b/new", b"a/fresh"} <= {*left}
+    assert snapshot(top) == {"a/b/new": b"new\n"}
+    assert (top / "a" / "fresh").is_dir()
+
+
+def test_remove_leaves_a_directory_in_a_files_place(top: Path) -> None:
+    """And a file in a directory's."""
+    seen = tree.scan_directory(str(top))
+    (top / "file").unlink()
+    (top / "file").mkdir()
+    (top / "file" / "inside").write_text("inside\n")
+    (top / "void").rmdir()
+    (top / "void").write_text("a file\n")
+    tree.remove_if_unchanged(str(top), seen)
+    assert snapshot(top) == {"file/inside": b"inside\n", "void": b"a file\n"}
+
+
+def test_remove_goes_on_where_another_was_killed(top: Path) -> None:
+    seen = tree.scan_directory(str(top))
+    (top / "a" / "b" / "deep").unlink()
+    (top / "a" / "b").rmdir()
+    (top / ".git").unlink()
+    assert tree.remove_if_unchanged(str(top), seen) == []
+    assert not top.exists()
+
+
+def test_remove_does_not_follow_a_link_in_a_directorys_place(top: Path) -> None:
+    seen = tree.scan_directory(str(top))
+    (top / "void").rmdir()
+    (top / "void").symlink_to(top.parent / "outside")
+    assert tree.remove_if_unchanged(str(top), seen) == [b"void", b""]
+    assert (top.parent / "outside" / "precious").exists()
+
+
+def test_read_only_directories_go(top: Path) -> None:
+    (top / "a" / "b").chmod(0o555)
+    assert tree.remove_if_unchanged(str(top), tree.scan_directory(str(top))) == []
+    assert not top.exists()

@@ -1,0 +1,101 @@
+"""Small integers: the one parser, and the environment variables that hold numbers of any length."""
+
+from __future__ import annotations
+
+import ast
+import os
+from pathlib import Path
+
+import pytest
+
+from git_hub_session.util.numbers import MAX_COUNT, MAX_INT64, parse_int
+from tests.support.hub import CHECKOUT, Hub
+
+LONG = "1" * 5_000
+"""A number that `int` rejects with ValueError."""
+
+
+@pytest.mark.parametrize(
+    ("text", "maximum", "number"),
+    [
+        ("0", 9, 0),
+        ("9", 9, 9),
+        ("10", 9, None),
+        ("007", 9, 7),
+        ("0" * 5_000, 9, 0),
+        ("0" * 5_000 + "9", 9, 9),
+        ("999999999", MAX_COUNT, 999_999_999),
+        ("1000000000", MAX_COUNT, None),
+        (str(MAX_INT64), MAX_INT64, MAX_INT64),
+        (str(MAX_INT64 + 1), MAX_INT64, None),
+        (LONG, MAX_INT64, None),
+        ("0", 0, 0),
+        ("0", -1, None),
+        ("", 9, None),
+        ("-1", 9, None),
+        ("+1", 9, None),
+        (" 1", 9, None),
+        ("1\n", 9, None),
+        ("1_0", 99, None),
+        ("1.0", 99, None),
+        ("0x1", 99, None),
+        ("٣", 9, None),  # a digit to str.isdigit and to int
+        ("²", 9, None),  # a digit to str.isdigit, an error to int
+    ],
+)
+def test_parse_int(text: str, maximum: int, number: int | None) -> None:
+    assert parse_int(text, maximum) == number
+
+
+def test_long_date(hub: Hub) -> None:
+    """The clock is used if GIT_TEST_DATE_NOW is not a time that a file can hold."""
+    hub.session()
+    for seconds in (LONG, "253402300800"):
+        result = hub.run("list", environ={"GIT_TEST_DATE_NOW": seconds}, now=None)
+        assert (result.code, result.err) == (0, "")
+    last = hub.run("update", "s1", "--state", "running", now=253_402_300_799)
+    assert (last.code, last.err) == (0, "")
+    assert hub.state("s1")["updated"] == "9999-12-31T23:59:59.000000+00:00"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root's own files can belong to SUDO_UID")
+def test_long_user_id(hub: Hub) -> None:
+    hub.session()
+    result = hub.run("list", environ={"SUDO_UID": LONG})
+    assert (result.code, result.err) == (0, "")
+
+
+def test_no_other_module_parses_integers_from_text() -> None:
+    """`int` takes a number, or what a pattern or git has bounded."""
+    bounded = {
+        ("clock", "int(seconds)"),  # a float
+        ("gitrepo", "int(entry.filemode)"),
+        ("operations.doctor.worktrees", "int(named[1])"),  # at most nine digits
+        ("operations.rescue", "int(mode, 8)"),
+        ("operations.rescue", "int(stage)"),
+        ("posts", "int(match[1])"),  # at most nine digits
+        ("procfs", "int(match[1], 8)"),
+        ("refnames", "int(match[1])"),  # at most nine digits
+        ("refnames", "int(match[2])"),
+        ("refnames", "int(match[3])"),
+        ("refnames", "int(match[3] or 0)"),
+        ("trace", "int(now % 1 * 1000000.0)"),  # a float
+        ("trace", "int(wanted)"),  # one digit
+    }
+    package = CHECKOUT / "git_hub_session"
+    found = {
+        (str(path.relative_to(package).with_suffix("")).replace("/", "."), ast.unparse(node))
+        for path in sorted(package.rglob("*.py"))
+        if path.relative_to(package) != Path("util/numbers.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if _parses_an_integer(node)
+    }
+    assert found - bounded == set()
+
+
+def _parses_an_integer(node: ast.AST) -> bool:
+    if isinstance(node, ast.Attribute):
+        return node.attr in ("isdigit", "isdecimal", "isnumeric")
+    if isinstance(node, ast.Call):
+        return isinstance(node.func, ast.Name) and node.func.id == "int"
+    return False
