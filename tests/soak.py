@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from functools import partial
 from itertools import count
 from pathlib import Path
 from random import Random
@@ -220,9 +221,7 @@ class Soak:
         state = self.hub.state(sid)["state"] if known else "none"
         verb = chance.choice(ANY if known and chance.random() < 0.2 else NATURAL[state])
         agent = str(chance.randint(1, 3))
-
-        def maybe(*words: str) -> list[str]:
-            return [*words] if chance.random() < 0.3 else []
+        maybe = partial(maybe_type, chance)
 
         match verb:
             case "init":
@@ -318,6 +317,11 @@ class Soak:
             )
         else:
             self.hub.call("git", *what.split(), now=None)
+
+
+def maybe_type(chance: Random, *words: str) -> list[str]:
+    """Return the words in three of ten cases, and none in the others."""
+    return [*words] if chance.random() < 0.3 else []
 
 
 def main() -> int:
