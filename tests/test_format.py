@@ -10,8 +10,7 @@ from git_hub_session.board.posts import parse_post, render_post
 from git_hub_session.session.config_file import parse_config, render_config
 from git_hub_session.session.model import CONFIG_KEYS
 from git_hub_session.session.state import TRANSITIONS
-from git_hub_session.worktree.locks import EVAL_LOCK as EVAL_LOCK
-from git_hub_session.worktree.locks import RESTORE_LOCK as RESTORE_LOCK
+from git_hub_session.worktree.locks import EVAL_LOCK, RESTORE_LOCK
 from tests.support.hub import CHECKOUT, Hub
 
 FORMAT = (CHECKOUT / "docs" / "format.md").read_text()

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from types import ModuleType, SimpleNamespace
 
-__all__ = ["ConfigLevel", "DiffStatsFormat", "SortMode", "pygit2", "open_without_index"]
+__all__ = ["ConfigLevel", "DiffStatsFormat", "SortMode", "open_without_index", "pygit2"]
 
 
 class _LazyModuleStub(ModuleType):
