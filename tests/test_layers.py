@@ -1,7 +1,6 @@
-"""The architecture, held like any behaviour: who may import whom, who alone owns what, and sizes.
+"""Check the architecture: which package imports which, and which module owns each external thing.
 
-The table LAYERS is the one place where the rules are written down; docs/architecture.md
-shows the same as text.
+docs/architecture.md explains the rules. The tables of this file are their exact form.
 """
 
 from __future__ import annotations
@@ -21,364 +20,343 @@ from tests.support.hub import CHECKOUT
 
 PACKAGE = CHECKOUT / "git_hub_session"
 
+# The packages of a layer may import those of the layers above it in this table, and each other
+# if the third column allows it. A name is a directory or a module of the package's top level.
+BASE = "__init__ _typing errors util"
+SYSTEM = f"{BASE} system"
+GIT = f"{SYSTEM} git"
+SESSION = f"{GIT} session"
+WORKTREES = f"{SESSION} worktree stash removal"
+LAYERS = {
+    "__init__": "",
+    "_typing": "",
+    "errors": BASE,
+    "util": BASE,
+    "system": SYSTEM,
+    "git": GIT,
+    "session": SESSION,
+    "board": f"{SESSION} board",
+    "worktree": f"{SESSION} worktree",
+    "stash": f"{SESSION} worktree stash",
+    "removal": WORKTREES,
+    "agents": f"{WORKTREES} board agents",
+    "evaluation": f"{WORKTREES} board evaluation",
+    "cleanup": f"{WORKTREES} board cleanup",
+    "restore": f"{WORKTREES} board restore",
+    "merge": f"{WORKTREES} board cleanup merge",
+    "doctor": f"{WORKTREES} board cleanup doctor",
+    "cli": f"{SESSION} cli",
+    "commands": f"{WORKTREES} board agents evaluation cleanup restore merge doctor cli commands",
+    "main": f"{SYSTEM} cli commands main",
+    "__main__": "_typing main",
+}
 
-class Layer(NamedTuple):
-    """A floor of the house: who lives there, and whom they may import when they run.
-
-    `types` may be named in annotations besides (imports under TYPE_CHECKING), `doors` be
-    imported inside a function besides.
-    """
-
-    name: str
-    modules: str
-    imports: str = ""
-    types: str = ""
-    doors: str = ""
-
-
-VALUES = "typed errors states refnames session history clock escape gitconfig gitenviron gitignore gitindex options tasks metric ranking posts util util.numbers"
-LIGHT = "copies tree heads worktrees procfs refs sidebyside"
-HEAVY = "gitrepo gitcommand processes trust"
-
-# From the ground up. A pattern with * is a directory: a new file in it needs no new row.
-LAYERS = (
-    Layer("L0 values", VALUES, imports=VALUES),
-    Layer("L0 signals", "signals", imports="typed"),
-    Layer("L0 library", "libgit2"),
-    Layer("L0 files", "regular"),
-    Layer(
-        "L1 doors",
-        f"{LIGHT} {HEAVY} files configfile discovery identity trace",
-        imports=f"{VALUES} signals libgit2 regular heads refs",
-    ),
-    Layer(
-        "L2 store",
-        "documents hub store runs channels board",
-        imports=f"{VALUES} files configfile procfs sidebyside documents hub store channels",
-    ),
-    Layer(
-        "L3 operations",
-        "operations operations.*",
-        imports=f"{VALUES} {LIGHT} regular signals hub store runs board operations.*",
-        # The heavy doors come with the scene: an operation opens none.
-        types="gitrepo gitcommand processes discovery files",
-    ),
-    Layer(
-        "L4 views",
-        "views views.*",
-        imports=f"{VALUES} views.view views.report views.post",
-        types="store board channels operations.*",
-    ),
-    Layer(
-        "L4 context",
-        "context",
-        imports=f"{VALUES} regular store discovery identity heads",
-        types=f"{HEAVY} views.view",
-        doors=HEAVY,
-    ),
-    Layer("L4 table", "commands", imports="typed"),
-    Layer(
-        "L4 commands",
-        "commands.*",
-        imports=f"{VALUES} {LIGHT} store board context views views.* operations.* commands.*",
-    ),
-    Layer(
-        "L5 render",
-        "render render.*",
-        imports=f"{VALUES} views.view render.*",
-        doors="render.*",
-    ),
-    Layer(
-        "L6 command line",
-        "cli __main__",
-        imports="__init__ typed errors options signals commands context render cli",
-        types="views.view",
-        doors="trace",
-    ),
-    Layer("the package", "__init__"),
-)
-
-# What has one owner, and who it is.
+# A library or module of the standard library, and the only modules of the package that import it.
 OWNERS = {
-    "pygit2": "libgit2",
-    "yaml": "configfile",
-    "subprocess": "gitcommand processes",
-    "fcntl": "files",
-    "pickle": "sidebyside",  # only ever what a fork of ours has written
+    "pygit2": "git.libgit2",
+    "yaml": "session.config_file",
+    "subprocess": "git.command system.processes",
+    "fcntl": "system.directory",
+    "pickle": "system.parallel",  # it reads only data that a fork of this process has written
     "threading": "",
     "argparse": "",
     "logging": "",
-    "dataclasses": "",  # 8 ms of every start
-    # Only what the demonstration itself made is deleted without a look (tree.remove looks).
+    "dataclasses": "",  # the import takes 8 ms
+    # `demo` removes only the directory that it has created. system.tree.remove_if_unchanged
+    # removes everything else.
     "shutil": "commands.demo",
-    "tempfile": "commands.demo operations.mergetree libgit2",
+    "tempfile": "commands.demo merge.merge_tree git.libgit2",
 }
 
-# The values know no clock, no file and no environment; these modules have none of them.
-PURE = {
-    *("__future__", "collections.abc", "datetime", "enum", "re", "struct", "textwrap", "typing"),
-    *("collections", "json", "unicodedata"),
+# The modules that neither read a file nor a clock nor the environment, and the only modules
+# of the standard library that they may import.
+PURE = (
+    "util.text util.numbers git.config git.environment git.ref_names session.state "
+    "session.history session.model cli.options evaluation.metric evaluation.ranking board.posts"
+)
+PURE_IMPORTS = {
+    *("__future__", "collections", "collections.abc", "datetime", "enum", "json", "re", "struct"),
+    *("textwrap", "typing", "unicodedata"),
 }
 
-# The only imports inside functions: what a command that does not need it must not wait for.
-LATE = {
-    ("__main__", "cli"),
-    ("cli", "difflib"),
-    ("cli", "trace"),
-    ("cli", "traceback"),
-    ("commands.path", "operations.links"),
-    ("configfile", "yaml"),
-    ("context", "gitcommand"),
-    ("context", "gitrepo"),
-    ("context", "identity"),
-    ("context", "processes"),
-    ("context", "shlex"),
-    ("context", "trust"),
-    ("context", "heads"),
-    ("libgit2", "tempfile"),
-    ("operations.mergetree", "tempfile"),
-    ("options", "textwrap"),
-    ("escape", "unicodedata"),
-    ("store", "procfs"),
-    ("store", "sidebyside"),
-    ("operations.survey", "sidebyside"),
-    ("render", "select"),
-    ("render", "render.machine"),
-    ("render", "render.style"),
+# Every import inside a function: a command must not wait for a module that it does not use.
+LATE_IMPORTS = {
+    ("__main__", "main"),
+    ("cli.output", "cli.formats"),
+    ("cli.output", "cli.terminal"),
+    ("cli.output", "select"),
+    ("cli.options", "textwrap"),
+    ("cli.context", "git.head"),
+    ("cli.context", "session.approvals"),
+    ("commands.path", "worktree.repair_commands"),
+    ("git.libgit2", "tempfile"),
+    ("main", "difflib"),
+    ("main", "system.trace"),
+    ("main", "traceback"),
+    ("merge.merge_tree", "tempfile"),
+    ("session.config_file", "yaml"),
+    ("session.project", "git.command"),
+    ("session.project", "git.identity"),
+    ("session.project", "git.repository"),
+    ("session.project", "shlex"),
+    ("session.project", "system.processes"),
+    ("session.store", "system.parallel"),
+    ("session.store", "system.procfs"),
+    ("util.text", "unicodedata"),
+    ("worktree.status", "system.parallel"),
 }
 
-CALLS = {
+# A function, and the only modules that call it.
+CALLERS = {
     "print": "",
     "input": "",
     "eval": "",
     "exec": "",
-    "os.rename": "store operations.removal",
-    "os.replace": "files operations.note",
+    "os.rename": "session.store removal.remove",
+    "os.replace": "system.directory removal.journal",
     "os.system": "",
-    "os.fork": "sidebyside",
+    "os.fork": "system.parallel",
     "sys.exit": "__main__",
 }
-NAMES = {
-    # cli looks whether they are open, before anything else is opened.
-    "sys.stdout": "render cli",
-    "sys.stderr": "render cli",
-    "sys.stdin": "cli render",
-    "sys.argv": "cli",
-    "os.environ": "cli context gitrepo render",
-    "os.getcwd": "context",
-    "time.time": "context trace",
+
+# An attribute of this process or of the machine, and the only modules that read it.
+READERS = {
+    # main checks that the streams are open before the command opens a file.
+    "sys.stdout": "cli.output main",
+    "sys.stderr": "cli.output main",
+    "sys.stdin": "cli.output main",
+    "sys.argv": "main",
+    "os.environ": "cli.context cli.output main",
+    "os.getcwd": "cli.context session.project",
+    "time.time": "session.project system.trace",
 }
 
-FILE, COMMAND, FUNCTION = 350, 75, 41
-# What is larger, and why it reads better so.
-LARGER = {
-    "gitrepo": 482,  # one library's one door
-    "commands.init": 145,  # every option is checked here, one small function each
-    "commands.board": 110,  # four forms, and what each of them takes
-    "commands.cleanup": 90,  # which sessions are meant
-    "commands.exec": 85,  # what is done where nobody reads on
-    "commands.merge": 100,  # what is shown and asked before
-    "commands.run": 115,  # six commands, one after another
-    "commands.eval": 150,  # what is measured, and whether it may run
-    "commands.demo": 260,  # a play, and the stage it is played on
-    "commands.demo._play": 90,  # read from top to bottom, like what it shows
-    "gitindex._parse": 55,  # one loop over every worktree's every file: a call would cost
+LARGEST_FILE = 350
+# The files that are larger, with the reason.
+LARGER_FILES = {
+    "git.repository": 490,  # every read through pygit2
+    "board.board": 390,  # the board, its channels and its index
 }
 
 
 class Import(NamedTuple):
-    """`module` imports `target`: when it runs, in a function ('late'), or for annotations ('type')."""
+    """The statement in `module` that imports `target`."""
 
     module: str
     target: str
-    when: str
+    time: str
+    """'load', 'call' (inside a function) or 'type' (under TYPE_CHECKING)."""
 
 
-def _name(path: Path) -> str:
+def module_name(path: Path) -> str:
+    """Return the dotted name of a file in the package, without the name of the package."""
     parts = path.relative_to(PACKAGE).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" and len(parts) > 1 else parts)
 
 
 @cache
-def _trees() -> dict[str, ast.Module]:
-    return {_name(path): ast.parse(path.read_text()) for path in sorted(PACKAGE.rglob("*.py"))}
+def syntax_trees() -> dict[str, ast.Module]:
+    """Return the syntax tree of each module."""
+    return {
+        module_name(path): ast.parse(path.read_text()) for path in sorted(PACKAGE.rglob("*.py"))
+    }
 
 
-def _modules() -> list[str]:
-    return list(_trees())
+def modules() -> list[str]:
+    """Return the names of all modules."""
+    return list(syntax_trees())
 
 
 @cache
-def _imports() -> list[Import]:
-    return [found for module, tree in _trees().items() for found in _found(module, tree, "run")]
+def imports() -> list[Import]:
+    """Return the imports of all modules."""
+    return [
+        statement
+        for module, tree in syntax_trees().items()
+        for statement in find_imports(module, tree, "load")
+    ]
 
 
-def _found(module: str, node: ast.AST, when: str) -> Iterator[Import]:
+def find_imports(module: str, node: ast.AST, time: str) -> Iterator[Import]:
+    """Yield the imports below a node of the syntax tree."""
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING":
-            yield from _found(module, child, "type")
+            yield from find_imports(module, child, "type")
         elif isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
-            yield from _found(module, child, "late")
+            yield from find_imports(module, child, "call")
         elif isinstance(child, ast.Import):
-            yield from (Import(module, _ours(alias.name), when) for alias in child.names)
+            yield from (Import(module, local_name(alias.name), time) for alias in child.names)
         elif isinstance(child, ast.ImportFrom):
-            assert not child.level, f"{module}: imports are absolute"
-            yield from (Import(module, target, when) for target in _targets(child))
+            assert not child.level, f"{module}: relative import"
+            yield from (Import(module, target, time) for target in imported_modules(child))
         else:
-            yield from _found(module, child, when)
+            yield from find_imports(module, child, time)
 
 
-def _targets(statement: ast.ImportFrom) -> set[str]:
-    """The modules that a `from … import …` loads: a name can be a module itself."""
-    source = _ours(statement.module or "")
-    below = {f"{source}.{alias.name}".removeprefix("__init__.") for alias in statement.names}
-    modules = {target for target in below if target in _modules()}
-    return modules if len(modules) == len(below) else modules | {source}
+def imported_modules(statement: ast.ImportFrom) -> set[str]:
+    """Return the modules that a `from ... import` loads. An imported name can be a module."""
+    source = local_name(statement.module or "")
+    candidates = {f"{source}.{alias.name}".removeprefix("__init__.") for alias in statement.names}
+    loaded = {candidate for candidate in candidates if candidate in modules()}
+    return loaded if len(loaded) == len(candidates) else loaded | {source}
 
 
-def _ours(name: str) -> str:
-    """Names of the package without its own name; the package itself is `__init__`."""
+def local_name(name: str) -> str:
+    """Return a module name without the name of the package."""
     return "__init__" if name == "git_hub_session" else name.removeprefix("git_hub_session.")
 
 
-def _is_in(name: str, patterns: str) -> bool:
+def package_of(module: str) -> str:
+    """Return the directory of a module, or the module itself on the top level."""
+    return module.split(".")[0]
+
+
+def matches(name: str, patterns: str) -> bool:
+    """Return True if the name matches one of the patterns."""
     return any(fnmatchcase(name, pattern) for pattern in patterns.split())
 
 
-def _layer(module: str) -> Layer:
-    layers = [layer for layer in LAYERS if _is_in(module, layer.modules)]
-    assert len(layers) == 1, f"{module} is in {[layer.name for layer in layers]}, not in one layer"
-    return layers[0]
-
-
-@pytest.mark.parametrize("module", _modules())
-def test_every_module_imports_only_what_its_layer_may(module: str) -> None:
-    layer = _layer(module)
-    may = {
-        "run": layer.imports,
-        "type": f"{layer.imports} {layer.types}",
-        "late": f"{layer.imports} {layer.doors}",
-    }
+@pytest.mark.parametrize("module", modules())
+def test_a_module_imports_only_lower_layers(module: str) -> None:
+    allowed = LAYERS[package_of(module)].split()
     assert [
-        f"{found.target} ({found.when})"
-        for found in _imports()
-        if found.module == module
-        and found.target in _modules()
-        and not _is_in(found.target, may[found.when])
+        statement.target
+        for statement in imports()
+        if statement.module == module
+        and statement.time != "type"
+        and statement.target in modules()
+        and package_of(statement.target) not in allowed
     ] == []
 
 
-def test_no_command_knows_another() -> None:
-    """But for `run`, which is the others one after another."""
+def test_only_run_imports_other_commands() -> None:
+    """Modules that start with an underscore are shared by commands."""
     assert [
-        found
-        for found in _imports()
-        if found.module.startswith("commands.") and found.target.startswith("commands.")
-        if found.module != "commands.run"
+        statement
+        for statement in imports()
+        if statement.module.startswith("commands.")
+        and statement.module != "commands.run"
+        and re.match(r"commands\.[^_]", statement.target)
     ] == []
 
 
-def test_imports_make_no_circle() -> None:
-    """Not even those in functions; only annotations may point up."""
-    graph: dict[str, set[str]] = {module: set() for module in _modules()}
-    for found in _imports():
-        if found.target in graph and found.when != "type":
-            graph[found.module].add(found.target)
+def test_the_table_of_commands_imports_no_command() -> None:
+    assert [
+        statement
+        for statement in imports()
+        if statement.module == "commands" and package_of(statement.target) == "commands"
+    ] == []
+
+
+def test_imports_have_no_cycle() -> None:
+    """Imports inside functions count. Imports for annotations do not."""
+    graph: dict[str, set[str]] = {module: set() for module in modules()}
+    for statement in imports():
+        if statement.target in graph and statement.time != "type":
+            graph[statement.module].add(statement.target)
     assert set(TopologicalSorter(graph).static_order()) == set(graph)
 
 
 @pytest.mark.parametrize("library", OWNERS)
 def test_a_library_has_one_owner(library: str) -> None:
     assert [
-        found.module
-        for found in _imports()
-        if found.when != "type"
-        and found.target.split(".")[0] == library
-        and not _is_in(found.module, OWNERS[library])
+        statement.module
+        for statement in imports()
+        if statement.time != "type"
+        and package_of(statement.target) == library
+        and not matches(statement.module, OWNERS[library])
     ] == []
 
 
-def test_values_are_pure() -> None:
+def test_pure_modules_import_only_pure_modules_of_python() -> None:
     assert [
-        (found.module, found.target)
-        for found in _imports()
-        if _is_in(found.module, VALUES)
-        and found.target not in _modules()
-        and found.target not in PURE
+        (statement.module, statement.target)
+        for statement in imports()
+        if matches(statement.module, PURE)
+        and statement.target not in modules()
+        and statement.target not in PURE_IMPORTS
     ] == []
 
 
-def test_imports_in_functions_have_fixed_addresses() -> None:
-    late = {(found.module, found.target) for found in _imports() if found.when == "late"}
-    assert late - LATE == set()
+@pytest.mark.parametrize("name", [*PURE.split(), *(module for module, _ in LATE_IMPORTS)])
+def test_the_tables_name_existing_modules(name: str) -> None:
+    assert name in modules()
 
 
-@pytest.mark.parametrize("call", CALLS)
-def test_a_call_has_one_owner(call: str) -> None:
+def test_imports_inside_functions_are_listed() -> None:
+    late = {
+        (statement.module, statement.target) for statement in imports() if statement.time == "call"
+    }
+    assert late == LATE_IMPORTS
+
+
+@pytest.mark.parametrize("function", CALLERS)
+def test_a_function_has_fixed_callers(function: str) -> None:
     assert [
         f"{module}:{node.lineno}"
-        for module, tree in _trees().items()
+        for module, tree in syntax_trees().items()
         for node in ast.walk(tree)
         if isinstance(node, ast.Call)
-        and ast.unparse(node.func) == call
-        and not _is_in(module, CALLS[call])
+        and ast.unparse(node.func) == function
+        and not matches(module, CALLERS[function])
     ] == []
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_the_process_is_seen_in_one_place(name: str) -> None:
+@pytest.mark.parametrize("attribute", READERS)
+def test_an_attribute_of_the_process_has_fixed_readers(attribute: str) -> None:
     assert [
         f"{module}:{node.lineno}"
-        for module, tree in _trees().items()
+        for module, tree in syntax_trees().items()
         for node in ast.walk(tree)
         if isinstance(node, ast.Attribute)
-        and ast.unparse(node) == name
-        and not _is_in(module, NAMES[name])
+        and ast.unparse(node) == attribute
+        and not matches(module, READERS[attribute])
     ] == []
+
+
+def test_only_session_and_board_write_files_of_the_hub() -> None:
+    """SafeDirectory is the only way to write into the hub."""
+    users = {
+        package_of(module)
+        for module, tree in syntax_trees().items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and ast.unparse(node.func).startswith("SafeDirectory")
+    }
+    assert users <= {"system", "session", "board"}
 
 
 def test_refs_are_spelled_in_one_module() -> None:
-    """No literal has a ref in it, but for what the demonstration types; docstrings may speak of refs."""
+    """Literals contain no ref. The demonstration is an exception: it prints what a user types."""
     spelled = re.compile(r"refs/|(?<![.\w])hub/")
     assert [
         f"{module}:{node.lineno}: {node.value!r}"
-        for module, tree in _trees().items()
-        for node in _literals(tree)
-        if not _is_in(module, "refnames commands.demo") and spelled.search(str(node.value))
+        for module, tree in syntax_trees().items()
+        for node in string_literals(tree)
+        if not matches(module, "git.ref_names commands.demo") and spelled.search(str(node.value))
     ] == []
 
 
-def _literals(tree: ast.Module) -> Iterator[ast.Constant]:
-    told = {
-        id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)
-    }  # docstrings, also those of fields
+def string_literals(tree: ast.Module) -> Iterator[ast.Constant]:
+    """Yield the strings of a module that are not docstrings."""
+    docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     for node in ast.walk(tree):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in told:
+        if (
+            isinstance(node, ast.Constant)
+            and isinstance(node.value, str)
+            and id(node) not in docstrings
+        ):
             yield node
 
 
-@pytest.mark.parametrize("module", _modules())
-def test_files_and_functions_stay_small(module: str) -> None:
-    usual = COMMAND if module.startswith("commands.") else FILE
-    lines = len((PACKAGE / _path(module)).read_text().splitlines())
-    functions = {
-        f"{module}.{node.name}": (node.end_lineno or 0) - node.lineno + 1
-        for node in ast.walk(_trees()[module])
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-    }
-    too_large = {
-        name: size for name, size in functions.items() if size > LARGER.get(name, FUNCTION)
-    }
-    assert (too_large, lines <= LARGER.get(module, usual)) == ({}, True), f"{lines} lines"
-
-
-def _path(module: str) -> str:
-    file = module.replace(".", "/")
-    return f"{file}/__init__.py" if (PACKAGE / file).is_dir() else f"{file}.py"
+@pytest.mark.parametrize("module", modules())
+def test_files_stay_small(module: str) -> None:
+    file = PACKAGE / module.replace(".", "/")
+    path = file / "__init__.py" if file.is_dir() else file.with_suffix(".py")
+    assert len(path.read_text().splitlines()) <= LARGER_FILES.get(module, LARGEST_FILE)
 
 
 def test_the_package_tree_names_every_module() -> None:
-    """docs/architecture.md has one line for each module; the commands share one."""
+    """docs/architecture.md has one line for each module. The commands share one line."""
     text = (CHECKOUT / "docs" / "architecture.md").read_text()
     tree = text.partition("## Packages\n```\n")[2].partition("\n```\n")[0]
     files = {
@@ -388,13 +366,13 @@ def test_the_package_tree_names_every_module() -> None:
     }
     commands = {file for file in files if fnmatchcase(file, "commands/[a-z]*.py")}
     markers = {file for file in files if file.endswith("/__init__.py")} - {"commands/__init__.py"}
-    assert _named_in(tree) == {*(files - commands - markers), "commands/VERB.py"}
+    assert files_in_tree(tree) == {*(files - commands - markers), "commands/VERB.py"}
 
 
-def _named_in(tree: str) -> set[str]:
+def files_in_tree(tree: str) -> set[str]:
     """Return the files of an indented tree, in which a directory ends with a slash."""
     parents: list[str] = []
-    named = set()
+    files = set()
     for line in filter(None, tree.splitlines()):
         name = line.split()[0]
         depth = (len(line) - len(line.lstrip())) // 4
@@ -402,5 +380,5 @@ def _named_in(tree: str) -> set[str]:
         if name.endswith("/"):
             parents.append(name)
         else:
-            named.add("".join([*parents, name]))
-    return named
+            files.add("".join([*parents, name]))
+    return files
