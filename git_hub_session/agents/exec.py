@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 from git_hub_session._typing import TYPE_CHECKING, Any, NamedTuple
 from git_hub_session.errors import HubError, Refused, describe
-from git_hub_session.git.ref_names import AgentBranch, SessionId
+from git_hub_session.git.ref_names import AgentBranch, SessionId, agent_name
 from git_hub_session.git.worktrees import linked_worktrees
 from git_hub_session.session import runs
 from git_hub_session.session.agent_environment import agent_environment, run_environment
@@ -56,7 +56,7 @@ class AgentRun(NamedTuple):
     @property
     def agent(self) -> str:
         """ "agent-2"."""
-        return f"agent-{self.branch.agent}"
+        return agent_name(self.branch.agent)
 
 
 class ExecResult(NamedTuple):
@@ -131,7 +131,7 @@ def _plan_runs(session: Session, project: Project, wish: ExecOptions) -> tuple[A
             hint=missing_agents_hint(session, project.repo),
         )
     found = agent_worktrees(session.id, project, linked_worktrees(project.paths.common_dir))
-    without = [f"agent-{number}" for number in wish.agents or () if number not in found]
+    without = [agent_name(number) for number in wish.agents or () if number not in found]
     if without or not found:
         raise Refused(
             f"no worktree: {', '.join(without) or 'no agent has one'}",

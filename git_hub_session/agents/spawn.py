@@ -13,7 +13,13 @@ from shlex import quote
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.agents.spawn_plan import PlannedAgent, SpawnOptions, SpawnResult, plan_spawn
 from git_hub_session.errors import GitFailed, HubError, Refused
-from git_hub_session.git.ref_names import SessionId, create_command, delete_command, short_name
+from git_hub_session.git.ref_names import (
+    SessionId,
+    agent_name,
+    create_command,
+    delete_command,
+    short_name,
+)
 from git_hub_session.git.worktrees import linked_worktrees
 from git_hub_session.removal import remove as removal
 from git_hub_session.removal.partial_add import (
@@ -106,7 +112,7 @@ def _fix_status(
 
 def _with_fixed_status(session: Session, plan: SpawnResult, at: str) -> Session:
     """The session without marks of half-made agents on those that are there, and are none of ours."""
-    wrong = [f"agent-{one.agent}" for one in plan.present]
+    wrong = [agent_name(one.agent) for one in plan.present]
     wrong = [name for name in wrong if session.agent_record(name).get("status") == SPAWNING]
     if not wrong:
         return session
@@ -115,7 +121,7 @@ def _with_fixed_status(session: Session, plan: SpawnResult, at: str) -> Session:
 
 def _with_status(session: Session, plan: SpawnResult, status: str, at: str) -> Session:
     changes = {
-        f"agent-{branch.agent}": {"status": status, "attempt": branch.attempt, "worktree": path}
+        agent_name(branch.agent): {"status": status, "attempt": branch.attempt, "worktree": path}
         for branch, path, _, _ in plan.created
     }
     marked = with_agents(session, changes, at=at)
@@ -152,7 +158,7 @@ def _create_worktrees(
     shown(len(plan.created))
     for newborn, fault in zip(plan.created, faults, strict=True):
         if fault:
-            agent = f"agent-{newborn.branch.agent}"
+            agent = agent_name(newborn.branch.agent)
             raise HubError(f"{agent}: {fault}", hint="nothing was changed")
 
 
@@ -172,7 +178,7 @@ def _remove_partial_worktrees(plan: SpawnResult, project: Project) -> SpawnResul
     for newborn in plan.created:
         left = newborn.partial_worktree
         if left is not None:
-            refuse_if_git_running(left, f"agent-{newborn.branch.agent}")
+            refuse_if_git_running(left, agent_name(newborn.branch.agent))
             if removal.is_marked_for_deletion(left):
                 removal.finish_removal(left)
                 left = None
@@ -185,7 +191,7 @@ def _remove_partial_worktrees(plan: SpawnResult, project: Project) -> SpawnResul
             elif left.link_error:
                 raise Refused(f"'{left.path}': {left.link_error}", hint=repair_command(left))
             newborn = newborn._replace(partial_worktree=left)
-        elif plan.session.agent_record(f"agent-{newborn.branch.agent}").get("status") == SPAWNING:
+        elif plan.session.agent_record(agent_name(newborn.branch.agent)).get("status") == SPAWNING:
             remove_empty_git_dir(newborn.path, project, GIT_ADD_LOCK, [plan.base])
         made.append(newborn)
     if any(newborn.partial_worktree is not None for newborn in plan.created):

@@ -8,7 +8,7 @@ from shlex import quote
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.cleanup.rules import restore_branch_command
 from git_hub_session.errors import Refused
-from git_hub_session.git.ref_names import HEADS, AgentBranch, archive_prefix, short_name
+from git_hub_session.git.ref_names import HEADS, AgentBranch, agent_name, archive_prefix, short_name
 from git_hub_session.git.worktrees import Worktree
 from git_hub_session.removal.partial_add import find_partial
 from git_hub_session.session.agents import (
@@ -84,7 +84,7 @@ def plan_spawn(
     for number in _requested_agents(session, project.repo, wish):
         last = max(known_attempts.get(number, ()), default=0)
         following = max(last, archived.get(number, 0)) + 1
-        known = session.agent_record(f"agent-{number}")
+        known = session.agent_record(agent_name(number))
         marked = known.get("status") == SPAWNING and known.get("attempt") in (last or 1, following)
         if number in archived and not (last or marked or wish.retry):
             away.append(number)

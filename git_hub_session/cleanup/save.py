@@ -13,6 +13,7 @@ from git_hub_session.errors import HubError, describe
 from git_hub_session.git.head import reflog_commits
 from git_hub_session.git.ref_names import (
     SessionId,
+    agent_name,
     create_command,
     parse_agent_branch,
     rescue_number,
@@ -200,6 +201,6 @@ def work_by_attempt(
         branch, prefix = parse_agent_branch(verdict.branch), rescue_prefix(sid, verdict.branch)
         work = [one.ref for one in saved if one.kind == "work"]
         if branch and (work or any(ref.startswith(prefix) for ref in older)):
-            attempts = left.setdefault(f"agent-{branch.agent}", {})
+            attempts = left.setdefault(agent_name(branch.agent), {})
             attempts[f"attempt-{branch.attempt}"] = work[-1] if work else None
     return left

@@ -12,6 +12,7 @@ from git_hub_session.cli.options import DRY_RUN, FORMAT, QUIET, Arguments, Optio
 from git_hub_session.cli.view import Record, TerminalStyle, TextOutput, make_record
 from git_hub_session.commands._post import post_fields, post_summary
 from git_hub_session.errors import UsageError
+from git_hub_session.git.ref_names import agent_name
 from git_hub_session.util.clock import format_age_since
 from git_hub_session.util.text import display_width, escape_control, pad
 
@@ -93,7 +94,7 @@ def _parse_form(args: Arguments) -> tuple[str, str]:
 def _author(context: Context) -> str:
     """Who is not in an agent's worktree speaks for all of them, as with AgentHub."""
     agent = context.current_agent()
-    return f"agent-{agent.agent}" if agent else COORDINATOR
+    return agent_name(agent.agent) if agent else COORDINATOR
 
 
 def _session(context: Context, args: Arguments, parent: Post | None) -> str:

@@ -19,7 +19,7 @@ from git_hub_session.commands._cleanup_report import (
     report_warnings,
 )
 from git_hub_session.errors import Refused
-from git_hub_session.git.ref_names import HEADS, short_name
+from git_hub_session.git.ref_names import HEADS, agent_name, short_name
 from git_hub_session.merge.merge import MergeOptions, MergePlan, merge_winner, plan_merge
 from git_hub_session.session.agents import parse_agent
 from git_hub_session.session.model import MAX_AGENTS
@@ -98,7 +98,7 @@ def _confirm(context: Context, plan: MergePlan, wish: MergeOptions, *, is_allowe
         context.note(f"warning: {remark}")
     if is_allowed:
         return
-    name, sid = f"agent-{plan.winner.agent}", plan.session.id
+    name, sid = agent_name(plan.winner.agent), plan.session.id
     into = plan.into.removeprefix(HEADS)
     question = (
         f"Finish session '{sid}'?" if plan.existing_commit else f"Merge {name} into '{into}'?"
@@ -173,7 +173,7 @@ class MergeView(NamedTuple):
 
     def lines(self, style: TerminalStyle, *, quiet: bool) -> TextOutput:
         plan, sid = self.plan, self.plan.session.id
-        name, into = f"agent-{plan.winner.agent}", escape_control(short_name(plan.into))
+        name, into = agent_name(plan.winner.agent), escape_control(short_name(plan.into))
         if plan.conflicts:
             paths = [f"  {escape_control(os.fsdecode(path))}" for path in plan.conflicts]
             head = f"{name} and '{into}' have changed the same in"

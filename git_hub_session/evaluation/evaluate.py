@@ -19,7 +19,7 @@ from git_hub_session.evaluation.measure import (
     MetricRunner,
 )
 from git_hub_session.evaluation.ranking import Rank, Score, rank_scores, ranks_from_list
-from git_hub_session.git.ref_names import HEADS, AgentBranch, SessionId
+from git_hub_session.git.ref_names import HEADS, AgentBranch, SessionId, agent_name
 from git_hub_session.git.worktrees import Worktree, linked_worktrees
 from git_hub_session.session import runs
 from git_hub_session.session.agent_environment import agent_environment
@@ -60,7 +60,7 @@ class Candidate(NamedTuple):
     @property
     def name(self) -> str:
         """ "agent-2"."""
-        return f"agent-{self.branch.agent}"
+        return agent_name(self.branch.agent)
 
 
 class RankedCandidate(NamedTuple):

@@ -72,12 +72,12 @@ class AgentBranch(NamedTuple):
 
     @property
     def ref(self) -> str:
-        return f"{branch_prefix(self.session)}agent-{self.agent}/attempt-{self.attempt}"
+        return f"{branch_prefix(self.session)}{agent_name(self.agent)}/attempt-{self.attempt}"
 
     @property
     def archive_tag(self) -> str:
         """The tag of the agent's first (or only) archived attempt."""
-        return f"{archive_prefix(self.session)}agent-{self.agent}"
+        return f"{archive_prefix(self.session)}{agent_name(self.agent)}"
 
     @property
     def attempt_tag(self) -> str:
@@ -111,8 +111,13 @@ def parse_archive_tag(ref: str) -> ArchiveTag | None:
     return ArchiveTag(SessionId(match[1]), int(match[2]), int(match[3] or 0))
 
 
+def agent_name(number: int) -> str:
+    """Return the name of an agent: 'agent-2'."""
+    return f"agent-{number}"
+
+
 def agent_number(name: str) -> int:
-    """The number of the agent called `name` ("agent-2"), 0 where that is no agent's name."""
+    """Return the number of the agent that is called `name` ('agent-2'), or 0 for another name."""
     match = re.fullmatch(_AGENT, name)
     return int(match[1]) if match else 0
 

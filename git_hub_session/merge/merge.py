@@ -22,6 +22,7 @@ from git_hub_session.git.ref_names import (
     REFS,
     AgentBranch,
     SessionId,
+    agent_name,
     branch_prefix,
     short_name,
 )
@@ -244,7 +245,7 @@ def _plan_warnings(
     session: Session, project: Project, winner: AgentBranch, result: AgentResult | None, into: str
 ) -> Iterator[str]:
     """What one should know before saying yes."""
-    name, repo, evaluated = f"agent-{winner.agent}", project.repo, session.evaluated_base
+    name, repo, evaluated = agent_name(winner.agent), project.repo, session.evaluated_base
     tip, base = repo.tip(winner.ref), repo.tip(into)
     if into == HEADS + session.config.base_branch and evaluated not in ("", base):
         yield f"'{short_name(into)}' moved since the evaluation"
@@ -305,7 +306,7 @@ def _undo_interrupted_merge(session: Session, project: Project) -> None:
 
 def _default_message(plan: MergePlan) -> str:
     """AgentHub's; what cannot be seen in a task is written as it is shown, for whoever reads the log."""
-    winner, sid = f"agent-{plan.winner.agent}", plan.session.id
+    winner, sid = agent_name(plan.winner.agent), plan.session.id
     task = "\n".join(map(escape_control, plan.session.config.task.split("\n")))
     return f"hub: merge {winner} from session {sid}\n\nTask: {task}\nWinner: {winner}\nSession: {sid}\n"
 
@@ -334,5 +335,5 @@ def _post_summary(
 
 def _with_merged_state(session: Session, plan: MergePlan, project: Project) -> Session:
     at, by = format_iso(project.now()), project.identity
-    reason = f"agent-{plan.winner.agent}"
+    reason = agent_name(plan.winner.agent)
     return with_transition(session, State.MERGED, at=at, by=by, verb="merge", reason=reason)

@@ -11,6 +11,7 @@ from git_hub_session._typing import TYPE_CHECKING, Any, NamedTuple
 from git_hub_session.errors import Refused
 from git_hub_session.git.ref_names import (
     AgentBranch,
+    agent_name,
     archive_prefix,
     branch_prefix,
     parse_agent_branch,
@@ -65,7 +66,7 @@ class RestoreItem(NamedTuple):
     @property
     def agent(self) -> str:
         """ "agent-2"."""
-        return f"agent-{self.branch.agent}"
+        return agent_name(self.branch.agent)
 
 
 class ExistingWorktree(NamedTuple):

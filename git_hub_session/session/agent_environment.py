@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 
 from git_hub_session.git.environment import strip_local_variables
-from git_hub_session.git.ref_names import AgentBranch, short_name
+from git_hub_session.git.ref_names import AgentBranch, agent_name, short_name
 from git_hub_session.session import runs
 from git_hub_session.session.agents import _MOST_TEXT
 from git_hub_session.session.model import Session
@@ -22,7 +22,7 @@ def agent_environment(
     """The environment of a command that runs for an agent, or for none; it names no other repository."""
     own = {
         "HUB_SESSION_ID": session.id,
-        "HUB_AGENT": f"agent-{branch.agent}" if branch else "",
+        "HUB_AGENT": agent_name(branch.agent) if branch else "",
         "HUB_ATTEMPT": str(branch.attempt) if branch else "",
         "HUB_BRANCH": short_name(branch.ref) if branch else "",
         "HUB_BASE": base,

@@ -9,6 +9,7 @@ from git_hub_session.errors import Refused, UsageError
 from git_hub_session.git.ref_names import (
     HEADS,
     SessionId,
+    agent_name,
     agent_number,
     archive_prefix,
     branch_prefix,
@@ -92,7 +93,7 @@ def attempts_by_agent(sid: SessionId, repo: GitRepo) -> dict[int, list[int]]:
 
 def recorded_attempt(session: Session, agent: int) -> int:
     """The number of the agent's last attempt, as the session says; 0 where it does not."""
-    attempt = session.agent_record(f"agent-{agent}").get("attempt")
+    attempt = session.agent_record(agent_name(agent)).get("attempt")
     return attempt if type(attempt) is int and 0 < attempt < 10**9 else 0
 
 
@@ -179,7 +180,7 @@ def group_by_agent(
     rescues: dict[str, list[str]] = {}
     for ref, refs in saved:
         branch = parse_agent_branch(ref)
-        name = f"agent-{branch.agent}" if branch else name_in_session(sid, ref)
+        name = agent_name(branch.agent) if branch else name_in_session(sid, ref)
         if refs:
             rescues.setdefault(name, []).extend(refs)
     return rescues

@@ -13,6 +13,7 @@ from git_hub_session.errors import HubError
 from git_hub_session.git.ref_names import (
     AgentBranch,
     SessionId,
+    agent_name,
     agent_number,
     branch_prefix,
     parse_agent_branch,
@@ -73,7 +74,7 @@ def detached_owner(
     was = original_attempt(worktree)
     if was is not None:
         sid, session = was.session, sessions.get(was.session)
-        told = recorded_paths(session).get(f"agent-{was.agent}", "") if session is not None else ""
+        told = recorded_paths(session).get(agent_name(was.agent), "") if session is not None else ""
         paths = [told, *default_paths(was, project)] if sid in sessions else []
         return {sid: was} if any(is_same_path(path, worktree.path) for path in paths) else {}
     if worktree.detached or worktree.previous_branches:

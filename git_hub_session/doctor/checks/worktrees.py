@@ -10,7 +10,7 @@ from shlex import quote
 from git_hub_session.doctor.checks.locks import stale_locks
 from git_hub_session.doctor.finding import Finding
 from git_hub_session.doctor.snapshot import HubSnapshot, is_partial_add
-from git_hub_session.git.ref_names import AgentBranch, SessionId, parse_agent_branch
+from git_hub_session.git.ref_names import AgentBranch, SessionId, agent_name, parse_agent_branch
 from git_hub_session.git.worktrees import Worktree, linked_git_dir
 from git_hub_session.removal import remove as removal
 from git_hub_session.removal import trash
@@ -119,7 +119,7 @@ def _is_in_finished_session(session: Session, worktree: Worktree) -> bool:
     """Whether the session is over, and nobody has brought the worktree back since."""
     agents = filter(None, [*map(parse_agent_branch, worktree.branches), original_attempt(worktree)])
     return session.state in FINISHED and not any(
-        "restored" in session.agent_record(f"agent-{one.agent}") for one in agents
+        "restored" in session.agent_record(agent_name(one.agent)) for one in agents
     )
 
 
