@@ -20,7 +20,7 @@ from tests.support.cleanup import (
     removed,
     saved,
 )
-from tests.support.hub import Hub, Result, snapshot
+from tests.support.hub import IMPATIENT, Hub, Result, snapshot
 from tests.support.interrupt import interposed
 
 
@@ -413,9 +413,8 @@ def test_a_session_that_fails_does_not_hide_the_others(hub: Hub) -> None:
         "fcntl.flock(os.open(sys.argv[1], os.O_RDONLY), fcntl.LOCK_EX)\n"
         "sys.exit(subprocess.run(sys.argv[2:]).returncode)\n"
     )
-    result = hub.call(
-        "python3", holder, hub.directory("s2"), "git", "hub-session", "cleanup", "s1", "s2"
-    )
+    command = ("git", "hub-session", "cleanup", "s1", "s2")
+    result = hub.call("python3", holder, hub.directory("s2"), *command, environ=IMPATIENT)
     assert (result.code, result.out) == (
         1,
         saved(first).out + "Cleaned up 0 worktrees for session s2\n",

@@ -18,7 +18,7 @@ from git_hub_session.git.ref_names import parse_session_id
 from git_hub_session.session.model import Config
 from git_hub_session.session.store import SessionExists, Store
 from git_hub_session.system.directory import LockHeld, SafeDirectory
-from tests.support.hub import CHECKOUT, PYTHON, Hub, Result, snapshot
+from tests.support.hub import CHECKOUT, IMPATIENT, PYTHON, Hub, Result, snapshot
 from tests.support.stores import NEXT, agenthub, at_once, killed_everywhere, put
 
 S1 = parse_session_id("s1")
@@ -228,10 +228,10 @@ def named(holder: subprocess.Popen[str]) -> str:
 
 
 def test_a_held_lock_is_given_up_on_and_its_holder_named(hub: Hub) -> None:
-    """With the ten seconds that are waited by default; who only looks does not wait."""
+    """A command that changes the session waits for the lock, and one that only reads does not."""
     before = put(hub, "init")
     with held(hub.directory()) as holder:
-        assert hub.run("update", "s1", "--state", "running") == Result(
+        assert hub.run("update", "s1", "--state", "running", environ=IMPATIENT) == Result(
             128,
             "",
             f"fatal: session 's1' is locked by {named(holder)}\n"

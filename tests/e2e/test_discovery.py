@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.hub import COMMAND, Hub, Result
+from tests.support.hub import COMMAND, PYTHON, Hub, Result
 
 ROOT = os.geteuid() == 0
 
@@ -132,7 +132,9 @@ def test_current_directory_was_deleted(hub: Hub) -> None:
     gone = hub.top / "gone"
     gone.mkdir()
     script = 'rmdir ../gone && exec "$0" list'
-    result = hub.call("sh", "-c", script, COMMAND, cwd=gone)
+    # A checkout without .venv takes this python3.
+    environ = {"PATH": f"{Path(PYTHON).parent}:{hub.environ['PATH']}"}
+    result = hub.call("sh", "-c", script, COMMAND, cwd=gone, environ=environ)
     assert (result.code, result.out) == (128, "")
     # Before it the shell that starts us may have its own word for it.
     assert result.err.endswith(

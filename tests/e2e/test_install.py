@@ -26,8 +26,12 @@ _OFFLINE = (
 _PYENV = Path.home() / ".pyenv" / "versions"
 
 
+# `bin/git-hub-session` runs the python3 of PATH where the checkout has no .venv.
+_INTERPRETER = Path(PYTHON).parent
+
+
 def system(environ: Mapping[str, str], *programs: Path) -> dict[str, str]:
-    """The environment without the tests' own command: `programs` come first on PATH."""
+    """Return the environment without the tests' own command; `programs` come first on PATH."""
     path = [
         *map(str, programs),
         *(
@@ -89,10 +93,12 @@ def test_from_the_checkout_through_a_link(hub: Hub, tmp_path: Path) -> None:
     programs.mkdir()
     (tmp_path / "link").symlink_to(COMMAND)
     (programs / "git-hub-session").symlink_to("../link")
-    session_played(hub, system(hub.environ, programs), "s1")
+    session_played(hub, system(hub.environ, programs, _INTERPRETER), "s1")
     directory = tmp_path / "linked-directory"
     directory.symlink_to(COMMAND.parent)
-    listed = hub.call("git", "hub-session", "list", environ=system(hub.environ, directory))
+    listed = hub.call(
+        "git", "hub-session", "list", environ=system(hub.environ, directory, _INTERPRETER)
+    )
     assert listed == hub.run("list")
 
 
@@ -107,7 +113,7 @@ def test_hostile_modules_are_not_imported(hub: Hub, tmp_path: Path) -> None:
     (hub.top / "git_hub_session" / "__init__.py").write_text(trap)
     hostile = {"PYTHONPATH": str(hub.top), "PYTHONSTARTUP": str(hub.top / "json.py")}
     for environ in ({}, hostile, {"PYTHONHOME": "/nowhere"}):
-        variables = {**system(hub.environ, COMMAND.parent), **environ}
+        variables = {**system(hub.environ, COMMAND.parent, _INTERPRETER), **environ}
         assert hub.call("git", "hub-session", "status", "s1", environ=variables) == expected
     assert not (tmp_path / "trapped").exists()
 

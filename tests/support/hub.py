@@ -24,6 +24,8 @@ _KEPT = {"TMPDIR", "LD_LIBRARY_PATH", "MEASURED_INTO"}
 
 # For a process that must be as it is for its users (see tests/support/coverage.py).
 UNMEASURED = {"MEASURED_INTO": ""}
+# For a command that finds a lock held: it waits for 0.1 seconds in place of ten.
+IMPATIENT = {"HUB_TEST_LOCK_WAIT": "0.1"}
 
 
 class Result(NamedTuple):
@@ -231,7 +233,10 @@ def sealed_environment(tmp_path: Path) -> Mapping[str, str]:
     # The command as a user has it: found by git on PATH, run by the interpreter under test.
     wrapper = programs / "git-hub-session"
     wrapper.write_text(
-        f'#!/bin/sh\nexec {PYTHON} -I -c \'import sys; sys.path.insert(0, "{CHECKOUT}")\n'
+        f'#!/bin/sh\nexec {PYTHON} -I -c \'import os, sys; sys.path.insert(0, "{CHECKOUT}")\n'
+        'if "HUB_TEST_LOCK_WAIT" in os.environ:\n'
+        "    from git_hub_session.system import directory\n"
+        '    directory.LOCK_TIMEOUT = float(os.environ["HUB_TEST_LOCK_WAIT"])\n'
         'from git_hub_session.main import run_and_exit\nrun_and_exit()\' "$@"\n'
     )
     wrapper.chmod(0o755)
