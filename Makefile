@@ -1,4 +1,4 @@
-# git hub-session: `make demo` and `make test` set up all they need in .venv.
+# Every target sets up what it needs in .venv.
 
 prefix ?= /usr/local
 DESTDIR ?=
@@ -9,9 +9,10 @@ SECONDS ?= 600
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-# Where `make install` puts the package and what it needs, apart from every other Python.
+# The directory into which `make install` puts the package and its dependencies. No other Python
+# program reads it.
 LIBRARY := $(DESTDIR)$(prefix)/lib/git-hub-session
-# In single quotes, whatever is in it.
+# The path in single quotes, with its own single quotes escaped.
 LIBRARY_SQ = $(subst ','\'',$(LIBRARY))
 TARGET_SQ = $(subst ','\'',$(DESTDIR)$(prefix))
 
@@ -44,12 +45,12 @@ demo: $(READY)
 test: $(READY)
 	$(BIN)/python -m pytest -n 2 tests
 
-# What takes too long for every day: a kill at each moment there is, twenty rounds of races.
+# The tests that are too slow for every day: a kill at each system call, twenty rounds of each race.
 long: $(READY)
-	HUB_TEST_LONG=1 $(BIN)/python -m pytest -n 2 tests -k 'killed or at_once or random or hostile or environs or faults'
+	HUB_TEST_LONG=1 $(BIN)/python -m pytest -n 2 tests -k 'killed or at_once or random or security or integration or compat or crash or concurrency'
 
-# Coverage-guided, SECONDS for each harness, in a venv of its own. What it finds is a file crash-*,
-# which belongs into tests/security/fuzz/corpus, that `make test` runs; what it learns stays in build/fuzz.
+# Fuzz each harness for SECONDS, guided by coverage, in a separate venv. A finding is a file
+# crash-*. Put it into tests/security/fuzz/corpus, so that `make test` runs it from then on.
 FUZZ := build/fuzz
 $(FUZZ)/.ready: pyproject.toml
 	$(PYTHON) -m venv $(FUZZ)/venv
@@ -62,7 +63,7 @@ fuzz: $(FUZZ)/.ready
 		$(FUZZ)/venv/bin/python -m tests.security.fuzz $$harness -max_total_time=$(SECONDS) -max_len=4096 \
 			-dict=tests/security/fuzz/$$harness.dict $(FUZZ)/$$harness tests/security/fuzz/corpus/$$harness; done
 
-# Random commands and random git beside each other; SOAK_SEED repeats what a run chose.
+# Random commands and random git in parallel. SOAK_SEED repeats the choices of an earlier run.
 soak: $(READY)
 	$(BIN)/python -m tests.soak
 
@@ -72,7 +73,8 @@ lint: $(READY)
 	$(BIN)/mypy
 	sh -n bin/git-hub-session
 
-# Lint, types, and every test, with the branches of the package that they run (tests/support/coverage.py).
+# Lint, types and all tests. Fail if the tests run less than COVERAGE percent of the branches
+# (tests/support/coverage.py).
 COVERAGE := 95
 TOLD := $(CURDIR)/.coverage/told
 
@@ -91,8 +93,8 @@ format: $(READY)
 bench: $(READY)
 	$(BIN)/python tests/bench.py --peer $(PEER)
 
-# The pip of a venv that is gone afterwards: Python may come without one of its own. What was
-# installed before stays until the new is whole.
+# Install with the pip of a temporary venv, because Python may come without pip. Replace the
+# installed version only after the new one is complete.
 install:
 	$(PYTHON) -c "$$CHECK_PYTHON"
 	umask 022; set -e; new='$(LIBRARY_SQ).new'; rm -rf "$$new"; \
