@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from shlex import quote
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
-from git_hub_session.cleanup.rules import restore_branch_command
 from git_hub_session.errors import Refused
 from git_hub_session.git.ref_names import HEADS, AgentBranch, agent_name, archive_prefix, short_name
 from git_hub_session.git.worktrees import Worktree
@@ -23,7 +22,7 @@ from git_hub_session.session.archived import session_archived_attempts
 from git_hub_session.session.model import Session
 from git_hub_session.session.project import Project
 from git_hub_session.session.state import FINISHED, State
-from git_hub_session.worktree.detached import occupied_reason
+from git_hub_session.worktree.detached import occupied_reason, restore_branch_command
 from git_hub_session.worktree.locks import GIT_ADD_LOCK
 from git_hub_session.worktree.paths import can_create_at, worktree_path
 

@@ -12,10 +12,10 @@ from shlex import quote
 
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.cleanup.options import CleanupOptions
-from git_hub_session.git.ref_names import HEADS, SessionId, short_name
+from git_hub_session.git.ref_names import SessionId
 from git_hub_session.git.worktrees import Worktree
 from git_hub_session.worktree.changes import WorktreeChanges, can_git_store
-from git_hub_session.worktree.detached import detached_reason
+from git_hub_session.worktree.detached import detached_reason, restore_branch_command
 from git_hub_session.worktree.owner import session_of_worktree
 from git_hub_session.worktree.reason import Reason
 from git_hub_session.worktree.repair_commands import repair_command
@@ -106,13 +106,6 @@ def _git_command_in(worktree: Worktree, words: str) -> str:
         if worktree.is_missing
         else f"git -C {quote(worktree.path)} {words}"
     )
-
-
-def restore_branch_command(worktree: Worktree) -> str:
-    """How HEAD leads to a commit again: its branch was deleted under it, most likely."""
-    if worktree.head.startswith(HEADS) and worktree.head_reflog_tip:
-        return f"git branch {quote(short_name(worktree.head))} {worktree.head_reflog_tip}"
-    return _git_command_in(worktree, "status")
 
 
 def reason_after_looking(

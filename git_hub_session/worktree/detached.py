@@ -11,6 +11,7 @@ from itertools import count
 from shlex import quote
 
 from git_hub_session.git.ref_names import (
+    HEADS,
     AgentBranch,
     archive_prefix,
     branch_prefix,
@@ -53,6 +54,15 @@ def reattach_command(worktree: Worktree, branch: AgentBranch, project: Project) 
         return f"{here} checkout {short_name(branch.ref)}"
     free = _free_name(branch, project)
     return f"{here} branch {short_name(free.ref)} && {here} symbolic-ref HEAD {free.ref}"
+
+
+def restore_branch_command(worktree: Worktree) -> str:
+    """Return the command that recreates the deleted branch that is checked out in the worktree."""
+    if worktree.head.startswith(HEADS) and worktree.head_reflog_tip:
+        return f"git branch {quote(short_name(worktree.head))} {worktree.head_reflog_tip}"
+    if worktree.is_missing:
+        return repair_command(worktree)
+    return f"git -C {quote(worktree.path)} status"
 
 
 def unusable_reason(
