@@ -17,7 +17,6 @@ from git_hub_session.session.agent_environment import agent_environment, run_env
 from git_hub_session.session.agents import (
     EVAL,
     EXEC,
-    SPAWNING,
     find_base_commit,
     missing_agents_hint,
     refuse_if_running,
@@ -25,7 +24,7 @@ from git_hub_session.session.agents import (
 from git_hub_session.session.model import Session, with_agents
 from git_hub_session.session.project import Project
 from git_hub_session.session.runs import OutputLog
-from git_hub_session.session.state import State
+from git_hub_session.session.state import AgentStatus, State
 from git_hub_session.system import procfs
 from git_hub_session.system.directory import LOCK_TIMEOUT
 from git_hub_session.system.processes import Task, TaskCallbacks, TaskResult
@@ -107,7 +106,9 @@ def run_for_agents(
         watch = _RunMonitor(session, run, turns, project, show)
         at_once = wish.jobs or len(turns)
         marks = {
-            turn.agent: _status_fields("running" if at < at_once else "waiting", run)
+            turn.agent: _status_fields(
+                AgentStatus.RUNNING if at < at_once else AgentStatus.WAITING, run
+            )
             for at, turn in enumerate(turns)
         }
         edit.save(with_agents(session, marks, at=format_iso(project.now())))
@@ -151,7 +152,7 @@ def _refuse_if_busy(
     session: Session, edit: LockedSession, turns: Sequence[AgentRun], *, force: bool
 ) -> None:
     for turn in turns:
-        if session.agent_record(turn.agent).get("status") == SPAWNING:
+        if session.agent_record(turn.agent).status == AgentStatus.SPAWNING:
             raise Refused(
                 f"{turn.agent} was made by half: its spawn was cut off",
                 hint=f"git hub-session spawn {session.id}",
@@ -209,7 +210,9 @@ class _RunMonitor:
 
         def began(at: int) -> None:
             if at >= at_once:
-                self._queue_status(self.turns[at].agent, _status_fields("running", self._run))
+                self._queue_status(
+                    self.turns[at].agent, _status_fields(AgentStatus.RUNNING, self._run)
+                )
 
         return TaskCallbacks(
             began,
@@ -235,7 +238,8 @@ class _RunMonitor:
             more["cut_off"] = ending.stop_reason
         is_good = not ending.status and not ending.stop_reason
         self._queue_status(
-            turn.agent, _status_fields("done" if is_good else "failed", self._run, **more)
+            turn.agent,
+            _status_fields(AgentStatus.DONE if is_good else AgentStatus.FAILED, self._run, **more),
         )
 
     def _queue_status(self, agent: str, mark: dict[str, Any]) -> None:
@@ -259,7 +263,7 @@ class _RunMonitor:
         notes = []
         for turn, output in zip(self.turns, self._outputs, strict=True):
             if turn.result is None:  # it was never its turn: what it was, it is
-                before = self._session.agent_record(turn.agent).get("status", "ready")
+                before = self._session.agent_record(turn.agent).status or AgentStatus.READY
                 self._pending[turn.agent] = _status_fields(before, self._run)
                 output.close()
             if output.fault:

@@ -32,10 +32,9 @@ from git_hub_session.removal.partial_add import (
 from git_hub_session.removal.recover import recover_interrupted
 from git_hub_session.removal.trash import empty_trash
 from git_hub_session.session.agent_environment import agent_environment
-from git_hub_session.session.agents import SPAWNING
 from git_hub_session.session.model import Session, with_agents, with_transition
 from git_hub_session.session.project import Project
-from git_hub_session.session.state import State
+from git_hub_session.session.state import AgentStatus, State
 from git_hub_session.system.parallel import cpu_count, parallel_map
 from git_hub_session.system.signals import run_uninterrupted
 from git_hub_session.util.clock import format_iso
@@ -70,7 +69,7 @@ def spawn_agents(sid: SessionId, project: Project, wish: SpawnOptions) -> SpawnR
             return plan
         outfit = WorktreeSetup(project, plan.base)
         plan = _remove_partial_worktrees(plan, project)
-        edit.save(_with_status(session, plan, SPAWNING, at))
+        edit.save(_with_status(session, plan, AgentStatus.SPAWNING, at))
         task = edit.ensure_task_file(session)
         try:
             _create_branches(plan, project.git)
@@ -79,7 +78,7 @@ def spawn_agents(sid: SessionId, project: Project, wish: SpawnOptions) -> SpawnR
             if run_uninterrupted(_undo_spawn, fault, plan, project):
                 edit.save(session)
             raise
-        done = _with_running_state(_with_status(session, plan, "ready", at), project, at)
+        done = _with_running_state(_with_status(session, plan, AgentStatus.READY, at), project, at)
         edit.save(_with_fixed_status(done, plan, at))
         return plan
 
@@ -113,10 +112,10 @@ def _fix_status(
 def _with_fixed_status(session: Session, plan: SpawnResult, at: str) -> Session:
     """The session without marks of half-made agents on those that are there, and are none of ours."""
     wrong = [agent_name(one.agent) for one in plan.present]
-    wrong = [name for name in wrong if session.agent_record(name).get("status") == SPAWNING]
+    wrong = [name for name in wrong if session.agent_record(name).status == AgentStatus.SPAWNING]
     if not wrong:
         return session
-    return with_agents(session, {name: {"status": "ready"} for name in wrong}, at=at)
+    return with_agents(session, {name: {"status": AgentStatus.READY} for name in wrong}, at=at)
 
 
 def _with_status(session: Session, plan: SpawnResult, status: str, at: str) -> Session:
@@ -191,7 +190,10 @@ def _remove_partial_worktrees(plan: SpawnResult, project: Project) -> SpawnResul
             elif left.link_error:
                 raise Refused(f"'{left.path}': {left.link_error}", hint=repair_command(left))
             newborn = newborn._replace(partial_worktree=left)
-        elif plan.session.agent_record(agent_name(newborn.branch.agent)).get("status") == SPAWNING:
+        elif (
+            plan.session.agent_record(agent_name(newborn.branch.agent)).status
+            == AgentStatus.SPAWNING
+        ):
             remove_empty_git_dir(newborn.path, project, GIT_ADD_LOCK, [plan.base])
         made.append(newborn)
     if any(newborn.partial_worktree is not None for newborn in plan.created):

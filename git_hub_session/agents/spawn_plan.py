@@ -12,7 +12,6 @@ from git_hub_session.git.worktrees import Worktree
 from git_hub_session.removal.partial_add import find_partial
 from git_hub_session.session.agents import (
     NEW_SESSION_HINT,
-    SPAWNING,
     accepts_agents,
     all_agents,
     attempts_by_agent,
@@ -21,7 +20,7 @@ from git_hub_session.session.agents import (
 from git_hub_session.session.archived import session_archived_attempts
 from git_hub_session.session.model import Session
 from git_hub_session.session.project import Project
-from git_hub_session.session.state import FINISHED, State
+from git_hub_session.session.state import FINISHED, AgentStatus, State
 from git_hub_session.worktree.detached import occupied_reason, restore_branch_command
 from git_hub_session.worktree.locks import GIT_ADD_LOCK
 from git_hub_session.worktree.paths import can_create_at, worktree_path
@@ -84,7 +83,7 @@ def plan_spawn(
         last = max(known_attempts.get(number, ()), default=0)
         following = max(last, archived.get(number, 0)) + 1
         known = session.agent_record(agent_name(number))
-        marked = known.get("status") == SPAWNING and known.get("attempt") in (last or 1, following)
+        marked = known.status == AgentStatus.SPAWNING and known.attempt in (last or 1, following)
         if number in archived and not (last or marked or wish.retry):
             away.append(number)
             continue
@@ -95,7 +94,7 @@ def plan_spawn(
         if last and not marked and not wish.retry:
             present.append(AgentBranch(session.id, number, last))
             continue
-        attempt = last if marked and known.get("attempt") == last else following
+        attempt = last if marked and known.attempt == last else following
         branch = AgentBranch(session.id, number, attempt)
         path = worktree_path(wish.template, project.paths, branch)
         left = find_partial(branch, path, worktrees, GIT_ADD_LOCK) if marked else None

@@ -25,7 +25,7 @@ from git_hub_session.session.agents import group_by_agent
 from git_hub_session.session.history import with_correction
 from git_hub_session.session.layout import remove_incomplete_sessions, write_gitignore
 from git_hub_session.session.model import new_state_document, with_agents, with_rescues
-from git_hub_session.session.state import State
+from git_hub_session.session.state import AgentStatus, State
 from git_hub_session.util.clock import format_iso
 from git_hub_session.worktree.repair_commands import relink_command
 
@@ -97,7 +97,7 @@ def _corrected(
 
 def fix_agent_status(finding: Finding, facts: HubSnapshot, edit: LockedSession) -> Notes:
     name = finding.subject.removeprefix(f"{finding.session} ")
-    status = "ready" if "ready" in finding.fix else "failed"
+    status = AgentStatus.READY if "ready" in finding.fix else AgentStatus.FAILED
     edit.save(with_agents(edit.read(), {name: {"status": status}}, at=format_iso(facts.now)))
     return []
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from git_hub_session._typing import TYPE_CHECKING, Any, NamedTuple
+from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.errors import Refused
 from git_hub_session.git.ref_names import (
     AgentBranch,
@@ -23,9 +23,9 @@ from git_hub_session.removal import remove as removal
 from git_hub_session.removal.journal import STEP_TRASH, read_journal
 from git_hub_session.removal.partial_add import find_partial
 from git_hub_session.session.archived import session_archived_attempts
-from git_hub_session.session.model import Session
+from git_hub_session.session.model import AgentRecord, Session
 from git_hub_session.session.project import Project
-from git_hub_session.session.state import RESTORING
+from git_hub_session.session.state import AgentStatus
 from git_hub_session.worktree.detached import occupied_reason, unusable_reason
 from git_hub_session.worktree.locks import GIT_ADD_LOCK, RESTORE_LOCK
 from git_hub_session.worktree.owner import session_worktrees
@@ -143,7 +143,7 @@ def _plan_one(
     branch, known = one.branch, session.agent_record(one.agent)
     path = worktree_path(wish.template, project.paths, branch)
     found = find_partial(branch, path, worktrees, RESTORE_LOCK) or off.get(branch.ref)
-    cut_off = known.get("status") == RESTORING and known.get("attempt") == branch.attempt
+    cut_off = known.status == AgentStatus.RESTORING and known.attempt == branch.attempt
     if found is not None:
         if not (cut_off and is_partial_restore(found)) and not removal.is_marked_for_deletion(
             found
@@ -181,7 +181,7 @@ def _existing(
 
 
 def _choose_rescue(
-    branch: AgentBranch, commit: str, known: Mapping[str, Any], repo: GitRepo
+    branch: AgentBranch, commit: str, known: AgentRecord, repo: GitRepo
 ) -> tuple[str, tuple[UnappliedRescue, ...]]:
     """The rescue ref that is to be applied at `commit` ('' if none is), and those that are only named.
 
@@ -193,9 +193,9 @@ def _choose_rescue(
     numbered = [(number, ref) for ref, number in numbers.items() if number is not None]
     refs = [ref for _, ref in sorted(numbered, reverse=True)]
     stashes = {ref: stash[0] for ref in refs if (stash := repo.find_stash(ref))}
-    attempt, left = f"attempt-{branch.attempt}", known.get("work")
+    attempt, left = f"attempt-{branch.attempt}", known.work
     meant = [*stashes]
-    if isinstance(left, dict) and attempt in left:
+    if attempt in left:
         meant = [ref for ref in stashes if ref == left[attempt]]
     work = next((ref for ref in meant if stashes[ref] == commit), "")
     unapplied = [UnappliedRescue(ref, "work") for ref in meant[:1] if ref != work]

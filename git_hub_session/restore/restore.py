@@ -39,7 +39,7 @@ from git_hub_session.restore.plan import (
 )
 from git_hub_session.session.model import with_agents
 from git_hub_session.session.project import Project
-from git_hub_session.session.state import RESTORING
+from git_hub_session.session.state import AgentStatus
 from git_hub_session.stash.apply import apply_stash
 from git_hub_session.system.parallel import cpu_count, parallel_map
 from git_hub_session.system.signals import run_uninterrupted
@@ -75,12 +75,12 @@ def restore_worktrees(sid: SessionId, project: Project, wish: RestoreOptions) ->
         plan = plan_restore(session, project, wish, recover_interrupted(sid, project))
         if plan.made:
             for one in plan.made:
-                if session.agent_record(one.agent).get("status") == RESTORING:
+                if session.agent_record(one.agent).status == AgentStatus.RESTORING:
                     remove_empty_git_dir(one.path, project, RESTORE_LOCK, [one.commit])
-            marks = {one.agent: _status_fields(one, RESTORING) for one in plan.made}
+            marks = {one.agent: _status_fields(one, AgentStatus.RESTORING) for one in plan.made}
             edit.save(with_agents(session, marks, at=at))
             plan = _apply_plan(plan, project)
-            whole = {one.agent: _status_fields(one, "ready") for one in plan.made}
+            whole = {one.agent: _status_fields(one, AgentStatus.READY) for one in plan.made}
             edit.save(with_agents(session, whole, at=at))
         return plan._replace(notes=(*plan.notes, *_unlock_restored(plan, project)))
 

@@ -19,7 +19,7 @@ from git_hub_session.git.ref_names import (
 )
 from git_hub_session.session import runs
 from git_hub_session.session.model import MAX_AGENTS, Session
-from git_hub_session.session.state import FINISHED, State
+from git_hub_session.session.state import FINISHED, AgentStatus, State
 from git_hub_session.util.numbers import MAX_COUNT, parse_int
 
 if TYPE_CHECKING:
@@ -29,9 +29,6 @@ if TYPE_CHECKING:
 
 EXEC, EVAL = "exec", "eval"
 """The kinds of runs."""
-
-SPAWNING = "spawning"
-"""What the session says of an agent that is being made."""
 
 NEW_SESSION_HINT = "make another one with 'git hub-session init'"
 """The way on from a session that takes nothing more."""
@@ -93,8 +90,7 @@ def attempts_by_agent(sid: SessionId, repo: GitRepo) -> dict[int, list[int]]:
 
 def recorded_attempt(session: Session, agent: int) -> int:
     """The number of the agent's last attempt, as the session says; 0 where it does not."""
-    attempt = session.agent_record(agent_name(agent)).get("attempt")
-    return attempt if type(attempt) is int and 0 < attempt < 10**9 else 0
+    return session.agent_record(agent_name(agent)).attempt
 
 
 def archived_agents(sid: SessionId, repo: GitRepo) -> set[int]:
@@ -113,7 +109,7 @@ def accepts_agents(session: Session, repo: GitRepo) -> bool:
 def interrupted_spawns(session: Session) -> list[int]:
     """The agents that a spawn was making when it was cut off, by number."""
     marked = [
-        name for name in session.agents if session.agent_record(name).get("status") == SPAWNING
+        name for name in session.agents if session.agent_record(name).status == AgentStatus.SPAWNING
     ]
     most = min(session.config.agent_count or MAX_AGENTS, MAX_AGENTS)
     return sorted(number for number in map(agent_number, marked) if 1 <= number <= most)
@@ -156,10 +152,11 @@ def running_agents(session: Session, directory: SafeDirectory) -> dict[str, bool
     living = runs.active_runs(directory, EXEC)
     found = {}
     for name in session.agents:
-        known = session.agent_record(name)
-        run = known.get("exec", {}).get("run") if isinstance(known.get("exec"), dict) else None
-        if known.get("status") in ("running", "waiting") and (run is None or run in living):
-            found[name] = run is not None
+        record = session.agent_record(name)
+        if record.status in (AgentStatus.RUNNING, AgentStatus.WAITING) and (
+            record.run is None or record.run in living
+        ):
+            found[name] = record.run is not None
     return found
 
 

@@ -84,6 +84,25 @@ class Config(NamedTuple):
         return self.values.get(key, "")
 
 
+class AgentRecord(NamedTuple):
+    """The entry of one agent in state.json. A value of a wrong type counts as missing."""
+
+    status: str = ""
+    """An AgentStatus, or ''. Another program may have written another word."""
+    attempt: int = 0
+    """The last attempt, or 0."""
+    worktree: str = ""
+    """The path of the last attempt's worktree, or ''."""
+    rescue: tuple[str, ...] = ()
+    """All rescue refs of the agent."""
+    work: Mapping[str, str | None] = {}
+    """For each attempt ("attempt-1") the rescue ref that its last cleanup saved, or None."""
+    is_restored: bool = False
+    """True if `restore` has recreated a worktree of the agent."""
+    run: str | None = None
+    """The name of the last run of `exec`, or None."""
+
+
 class AgentResult(NamedTuple):
     """What an evaluation said of an agent."""
 
@@ -141,8 +160,12 @@ class Session(NamedTuple):
         agents = self.document.get("agents")
         return tuple(agents) if isinstance(agents, dict) else ()
 
-    def agent_record(self, name: str) -> Mapping[str, Any]:
-        """What is recorded of the agent called `name` ("agent-1"); {} where nothing is."""
+    def agent_record(self, name: str) -> AgentRecord:
+        """Return the entry of the agent `name` ("agent-1"), empty if there is none."""
+        return _parse_agent_record(self.agent_fields(name))
+
+    def agent_fields(self, name: str) -> Mapping[str, Any]:
+        """Return the entry of the agent `name` as it is in state.json, or {}."""
         agents = self.document.get("agents")
         found = agents.get(name) if isinstance(agents, dict) else None
         return found if isinstance(found, dict) else {}
@@ -168,7 +191,7 @@ class Session(NamedTuple):
     @property
     def ranking(self) -> tuple[AgentResult, ...]:
         """What the evaluation said, the best first; what is no result is passed over."""
-        found = (_result(name, self.agent_record(name)) for name in self.agents)
+        found = (_result(name, self.agent_fields(name)) for name in self.agents)
         return tuple(sorted((one for one in found if one is not None), key=lambda one: one.rank))
 
     @property
@@ -192,6 +215,29 @@ def _text(value: object) -> str:
 def _oid(value: object) -> str:
     text = _text(value)
     return text if len(text) in (40, 64) and set(text) <= set("0123456789abcdef") else ""
+
+
+def _parse_agent_record(fields: Mapping[str, Any]) -> AgentRecord:
+    run = _mapping(fields.get("exec")).get("run")
+    rescue = fields.get("rescue")
+    work = _mapping(fields.get("work"))
+    return AgentRecord(
+        status=_text(fields.get("status")),
+        attempt=_attempt(fields.get("attempt")),
+        worktree=_text(fields.get("worktree")),
+        rescue=tuple(filter(None, map(_text, rescue))) if isinstance(rescue, list) else (),
+        work={attempt: _text(ref) or None for attempt, ref in work.items()},
+        is_restored="restored" in fields,
+        run=None if run is None else _text(run),
+    )
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _attempt(value: object) -> int:
+    return value if type(value) is int and 0 < value <= MAX_COUNT else 0
 
 
 def _result(name: str, known: Mapping[str, Any]) -> AgentResult | None:
@@ -260,7 +306,7 @@ def with_agents(session: Session, changes: Mapping[str, Mapping[str, Any]], *, a
     known = session.document.get("agents")
     agents = dict(known) if isinstance(known, dict) else {}
     for name, change in changes.items():
-        agents[name] = {**session.agent_record(name), **change}
+        agents[name] = {**session.agent_fields(name), **change}
     return session._replace(document={**session.document, "updated": at, "agents": agents})
 
 
@@ -273,7 +319,7 @@ def with_evaluation(
 ) -> Session:
     """The session evaluated: who is not among the `results` ({"agent-2": {"rank": 1, …}}) has none."""
     before = {
-        name: {"result": None} for name in session.agents if "result" in session.agent_record(name)
+        name: {"result": None} for name in session.agents if "result" in session.agent_fields(name)
     }
     now = {name: {"result": result} for name, result in results.items()}
     done = with_agents(session, {**before, **now}, at=at)
@@ -291,7 +337,7 @@ def with_work(
     """The session with what the worktrees of attempts left behind: {"agent-2": {"attempt-1": ref}}; itself if it has it."""
     changes = {}
     for agent, work in left.items():
-        known = session.agent_record(agent).get("work")
+        known = session.agent_fields(agent).get("work")
         before = known if isinstance(known, dict) else {}
         now = {**before, **work}
         if now != before:
@@ -303,7 +349,7 @@ def with_rescues(session: Session, rescues: Mapping[str, list[str]], *, at: str)
     """The session with the refs of saved work in `agents`: {"agent-2": [ref, …]}; itself if it has them."""
     changes = {}
     for agent, refs in rescues.items():
-        saved = session.agent_record(agent).get("rescue")
+        saved = session.agent_fields(agent).get("rescue")
         before = saved if isinstance(saved, list) else []
         new = [ref for ref in refs if ref not in before]
         if new:

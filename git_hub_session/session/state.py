@@ -31,6 +31,24 @@ TRANSITIONS: dict[State, tuple[State, ...]] = {
 FINISHED = frozenset(state for state, allowed in TRANSITIONS.items() if not allowed)
 
 
+class AgentStatus(str, Enum):
+    """The progress of an agent, as state.json spells it."""
+
+    SPAWNING = "spawning"
+    """`spawn` creates the branch and the worktree, or was interrupted."""
+    READY = "ready"
+    WAITING = "waiting"
+    """`exec` has not started the command yet."""
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    RESTORING = "restoring"
+    """`restore` recreates the worktree, or was interrupted."""
+
+    def __str__(self) -> str:
+        return self.value
+
+
 class IllegalTransition(Refused):
     """The state machine has no such step."""
 
@@ -77,7 +95,3 @@ def parse_state(text: str) -> State:
     except ValueError:
         names = ", ".join(State)
         raise UsageError(f"not a state: '{text}'", hint=f"the states are {names}") from None
-
-
-RESTORING = "restoring"
-"""What the session says of an agent meanwhile."""

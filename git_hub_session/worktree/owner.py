@@ -108,8 +108,8 @@ def original_attempt(worktree: Worktree) -> AgentBranch | None:
 
 def recorded_paths(session: Session) -> dict[str, str]:
     """{agent: where the session says that its worktree is}: to look there, and for nothing else."""
-    told = {name: session.agent_record(name).get("worktree") for name in session.agents}
-    return {name: path for name, path in told.items() if isinstance(path, str) and _is_path(path)}
+    told = {name: session.agent_record(name).worktree for name in session.agents}
+    return {name: path for name, path in told.items() if _is_path(path)}
 
 
 def _is_path(text: str) -> bool:

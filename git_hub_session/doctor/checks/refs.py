@@ -21,7 +21,7 @@ from git_hub_session.git.ref_names import (
 from git_hub_session.git.refs import is_packed_ref
 from git_hub_session.session.archived import session_archived_attempts
 from git_hub_session.session.model import Session
-from git_hub_session.session.state import FINISHED
+from git_hub_session.session.state import FINISHED, AgentStatus
 
 
 def look(facts: HubSnapshot) -> Iterator[Finding]:
@@ -108,7 +108,7 @@ def check_missing_branches(facts: HubSnapshot, session: Session) -> Iterator[Fin
     for name in session.agents:
         known = session.agent_record(name)
         number = agent_number(name)
-        if known.get("status") == "ready" and number and number not in there:
+        if known.status == AgentStatus.READY and number and number not in there:
             evidence = f"{name} is 'ready', and has neither a branch nor a tag"
             advice = (
                 f"look for its commits with git fsck --lost-found, or: git hub-session spawn {sid}"
@@ -160,5 +160,4 @@ def check_rescue_refs(facts: HubSnapshot) -> Iterator[Finding]:
 
 def _recorded(session: Session) -> Iterable[str]:
     for name in session.agents:
-        refs = session.agent_record(name).get("rescue")
-        yield from (ref for ref in (refs if isinstance(refs, list) else []) if isinstance(ref, str))
+        yield from session.agent_record(name).rescue

@@ -12,10 +12,10 @@ from git_hub_session.errors import Damaged, HubError
 from git_hub_session.git.ref_names import HEADS, SessionId, agent_number, branch_prefix
 from git_hub_session.git.worktrees import Worktree
 from git_hub_session.session import runs
-from git_hub_session.session.agents import EVAL, EXEC, SPAWNING, interrupted_spawns
+from git_hub_session.session.agents import EVAL, EXEC, interrupted_spawns
 from git_hub_session.session.history import find_contradiction
 from git_hub_session.session.model import Session
-from git_hub_session.session.state import FINISHED, RESTORING, State
+from git_hub_session.session.state import FINISHED, AgentStatus, State
 from git_hub_session.session.store import UnreadableSession
 from git_hub_session.system import procfs
 from git_hub_session.util.clock import format_age_since, format_iso, parse_iso
@@ -153,22 +153,24 @@ def check_interrupted_agents(facts: HubSnapshot, session: Session) -> Iterator[F
     sid = session.id
     half_added = any(is_partial_add(one) for one in facts.worktrees_of(sid))
     for name in session.agents:
-        status = session.agent_record(name).get("status")
+        status = session.agent_record(name).status
         number = agent_number(name)
-        if status in (SPAWNING, RESTORING):
+        if status in (AgentStatus.SPAWNING, AgentStatus.RESTORING):
             if half_added:
                 continue  # which says it
-            word = "spawn" if status == SPAWNING else "restore"
+            word = "spawn" if status == AgentStatus.SPAWNING else "restore"
             if _is_there(facts, sid, name):
                 yield _cut_off(session, name, word, fix="say 'ready' of it")
-            elif number and status == RESTORING:
+            elif number and status == AgentStatus.RESTORING:
                 yield _cut_off(session, name, word, advice=f"git hub-session restore {sid}")
             elif number in interrupted_spawns(session) and session.state not in FINISHED:
                 advice = f"git hub-session spawn {sid} --agents {number}"
                 yield _cut_off(session, name, word, advice=advice)
             else:
                 yield _cut_off(session, name, word, fix="say 'failed' of it")
-        elif status in ("running", "waiting") and not _is_agent_running(facts, session, name):
+        elif status in (AgentStatus.RUNNING, AgentStatus.WAITING) and not _is_agent_running(
+            facts, session, name
+        ):
             yield _cut_off(session, name, "exec", fix="say 'failed' of it")
 
 
@@ -183,7 +185,7 @@ def _is_there(facts: HubSnapshot, sid: SessionId, name: str) -> bool:
 
 
 def _cut_off(session: Session, name: str, what: str, *, fix: str = "", advice: str = "") -> Finding:
-    status = session.agent_record(name).get("status")
+    status = session.agent_record(name).status
     evidence = f"the session says '{status}' of {name}, and no {what} works on it"
     return Finding("agent-cut-off", f"{session.id} {name}", evidence, session.id, fix, advice)
 
@@ -192,8 +194,7 @@ def _is_agent_running(facts: HubSnapshot, session: Session, name: str) -> bool:
     """Whether the run that the session names goes on, or any process at the agent's."""
     if not agent_number(name):
         return False
-    known = session.agent_record(name).get("exec")
-    run = known.get("run") if isinstance(known, dict) else None
+    run = session.agent_record(name).run
     with facts.project.store.open_directory(session.id) as directory:
         if run in runs.active_runs(directory, EXEC):
             return True

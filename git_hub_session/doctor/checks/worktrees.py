@@ -119,7 +119,7 @@ def _is_in_finished_session(session: Session, worktree: Worktree) -> bool:
     """Whether the session is over, and nobody has brought the worktree back since."""
     agents = filter(None, [*map(parse_agent_branch, worktree.branches), original_attempt(worktree)])
     return session.state in FINISHED and not any(
-        "restored" in session.agent_record(agent_name(one.agent)) for one in agents
+        session.agent_record(agent_name(one.agent)).is_restored for one in agents
     )
 
 

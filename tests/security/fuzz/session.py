@@ -57,7 +57,7 @@ def _look(session: Session) -> None:
         assert (result.rank, result.agent) >= (1, 0)
         assert result.metric is None or abs(result.metric) <= 1e300
     for name in session.agents:
-        assert isinstance(session.agent_record(name), dict)
+        assert isinstance(session.agent_fields(name), dict)
 
 
 def _changes(session: Session) -> Iterator[Session]:
