@@ -135,7 +135,7 @@ def _count(number: int, what: str) -> str:
 def _finding_fields(outcome: FindingResult) -> dict[str, Any]:
     finding = outcome.finding
     document = finding._asdict() | {"fixed": outcome.is_fixed}
-    del document["entry"]
+    del document["git_dir"]
     if outcome.failure:
         document |= {"failure": outcome.failure, "hint": outcome.hint}
     if outcome.notes:
