@@ -1,7 +1,8 @@
-"""Run a command for each agent, side by side, each in its worktree, and keep what it prints.
+"""Run a command for each agent in its worktree, several at a time, and keep the output.
 
-The session says of each agent whether it waits or runs, and how that ended; its lock is held
-only while that is written. A run that was killed is known by the free lock of its directory.
+state.json records for each agent if it waits or runs, and the result. The session lock is held
+only while state.json is written. A run holds the lock of its directory until it ends. If the
+lock of a recorded run is free, the run was killed.
 """
 
 from __future__ import annotations
@@ -36,241 +37,251 @@ if TYPE_CHECKING:
     from git_hub_session.session.store import LockedSession
 
 
-_STATUS_LOCK_TIMEOUT = 0.5  # seconds that a note in the session may wait while commands run
+_STATUS_LOCK_TIMEOUT = 0.5  # seconds to wait for the session lock while commands run
 
 
 class AgentRun(NamedTuple):
-    """An agent that the command runs for, and how that ended."""
+    """The command of one agent, before or after it ran."""
 
     branch: AgentBranch
     path: str
-    """Of its worktree."""
+    """The path of the worktree."""
     log: str = ""
-    """Where what was printed is."""
+    """The path of the file with the output."""
     result: TaskResult | None = None
-    """None where it has not run."""
+    """None if the command has not run."""
     commits: int = 0
-    """How many its branch has that it had not before."""
+    """The number of commits that the command added to the branch."""
 
     @property
     def agent(self) -> str:
-        """ "agent-2"."""
+        """The agent's name, such as "agent-2"."""
         return agent_name(self.branch.agent)
 
 
 class ExecResult(NamedTuple):
-    """What an exec did, or would do."""
+    """The result or the preview of an exec."""
 
     session: SessionId
     run: str
-    """Its name, such as exec-3."""
-    turns: tuple[AgentRun, ...]
+    """The name of the run, such as exec-3, or '' for a preview."""
+    agent_runs: tuple[AgentRun, ...]
     notes: tuple[str, ...] = ()
 
 
 class ExecOptions(NamedTuple):
-    """What is to be run."""
+    """The command, the agents to run it for, and the limits."""
 
     command: Sequence[str]
     agents: Sequence[int] = ()
-    """None: all that have a worktree."""
+    """The numbers of the agents; empty: all agents that have a worktree."""
     jobs: int | None = None
-    """None: all at once."""
+    """The number of parallel commands, or None to start all at once."""
     timeout: float | None = None
-    """Seconds."""
+    """The time limit of each command, in seconds."""
     force: bool = False
-    """Also for who is said to run by somebody else."""
+    """Run even if another program has marked the agent as running."""
 
 
-def preview_exec(sid: SessionId, project: Project, wish: ExecOptions) -> ExecResult:
-    """Who `execute` would run the command for now; nothing is changed."""
-    return ExecResult(sid, "", _plan_runs(project.store.read(sid), project, wish))
+def preview_exec(sid: SessionId, project: Project, options: ExecOptions) -> ExecResult:
+    """Return the agents that `run_for_agents` would run the command for."""
+    return ExecResult(sid, "", _plan_runs(project.store.read(sid), project, options))
 
 
 def run_for_agents(
-    sid: SessionId, project: Project, wish: ExecOptions, show: Callable[[str, bytes], None]
+    sid: SessionId, project: Project, options: ExecOptions, show: Callable[[str, bytes], None]
 ) -> ExecResult:
-    """Run the command for each agent; what it ends with is no fault of ours.
+    """Run the command for each agent. A command that fails is a result, not an error.
 
-    `show` shows a line that the command of an agent printed.
+    Args:
+        show: a function that prints one line of output of an agent ("agent-2").
 
-    Raises Refused (state, no worktree, an agent that runs already), CannotKeep, LockHeld;
-    nothing was started then.
+    Raises:
+        Refused: the state, a missing worktree or a running agent forbids it.
+        CannotWriteLog: no command was started.
+        LockHeld: another process changes the session. No command was started.
     """
-    with project.store.lock_session(sid) as edit:
-        session = edit.read()
-        turns = _plan_runs(session, project, wish)
-        _refuse_if_busy(session, edit, turns, force=wish.force)
-        task_file = edit.ensure_task_file(session)
-        run = runs.start_run(edit.directory, EXEC)
-        watch = _RunMonitor(session, run, turns, project, show)
-        at_once = wish.jobs or len(turns)
-        marks = {
-            turn.agent: _status_fields(
-                AgentStatus.RUNNING if at < at_once else AgentStatus.WAITING, run
+    with project.store.lock_session(sid) as locked:
+        session = locked.read()
+        agent_runs = _plan_runs(session, project, options)
+        _refuse_if_busy(session, locked, agent_runs, force=options.force)
+        task_file = locked.ensure_task_file(session)
+        run = runs.start_run(locked.directory, EXEC)
+        monitor = _RunMonitor(session, run, agent_runs, project, show)
+        jobs = options.jobs or len(agent_runs)
+        statuses = {
+            agent_run.agent: _status_fields(
+                AgentStatus.RUNNING if index < jobs else AgentStatus.WAITING, run
             )
-            for at, turn in enumerate(turns)
+            for index, agent_run in enumerate(agent_runs)
         }
-        edit.save(with_agents(session, marks, at=format_iso(project.now())))
+        locked.save(with_agents(session, statuses, at=format_iso(project.now())))
     with run:
         try:
-            project.run_all(
-                [_make_task(session, turn, run, project, wish, task_file) for turn in turns],
-                watch.listener(at_once),
-                jobs=at_once,
-                timeout=wish.timeout,
+            tasks = _make_tasks(
+                session, agent_runs, project, command=options.command, run=run, task_file=task_file
             )
+            project.run_all(tasks, monitor.callbacks(jobs), jobs=jobs, timeout=options.timeout)
         finally:
-            notes = watch.close()
-    return ExecResult(sid, run.name, tuple(watch.turns), tuple(notes))
+            notes = monitor.close()
+    return ExecResult(sid, run.name, tuple(monitor.agent_runs), tuple(notes))
 
 
-def _plan_runs(session: Session, project: Project, wish: ExecOptions) -> tuple[AgentRun, ...]:
+def _plan_runs(session: Session, project: Project, options: ExecOptions) -> tuple[AgentRun, ...]:
     if session.state not in (State.RUNNING, State.EVALUATING):
         raise Refused(
-            f"session '{session.id}' is '{session.state}': no agent is at work in it",
+            f"session '{session.id}' is '{session.state}': its agents cannot run commands",
             hint=missing_agents_hint(session, project.repo),
         )
-    found = agent_worktrees(session.id, project, linked_worktrees(project.paths.common_dir))
-    without = [agent_name(number) for number in wish.agents or () if number not in found]
-    if without or not found:
+    worktrees = agent_worktrees(session.id, project, linked_worktrees(project.paths.common_dir))
+    missing = [agent_name(number) for number in options.agents or () if number not in worktrees]
+    if missing or not worktrees:
+        no_worktrees = f"session '{session.id}' has no agent worktrees"
         raise Refused(
-            f"no worktree: {', '.join(without) or 'no agent has one'}",
-            hint=missing_agents_hint(session, project.repo, found),
+            f"no worktree: {', '.join(missing)}" if missing else no_worktrees,
+            hint=missing_agents_hint(session, project.repo, worktrees),
         )
-    turns = []
-    for number in wish.agents or found:
-        branch, worktree = found[number]
-        wrong = unusable_reason(worktree, branch, project)
-        if wrong:
-            raise Refused(*wrong)
-        turns.append(AgentRun(branch, worktree.path))
-    return tuple(turns)
+    agent_runs = []
+    for number in options.agents or worktrees:
+        branch, worktree = worktrees[number]
+        reason = unusable_reason(worktree, branch, project)
+        if reason:
+            raise Refused(*reason)
+        agent_runs.append(AgentRun(branch, worktree.path))
+    return tuple(agent_runs)
 
 
 def _refuse_if_busy(
-    session: Session, edit: LockedSession, turns: Sequence[AgentRun], *, force: bool
+    session: Session, locked: LockedSession, agent_runs: Sequence[AgentRun], *, force: bool
 ) -> None:
-    for turn in turns:
-        if session.agent_record(turn.agent).status == AgentStatus.SPAWNING:
+    for agent_run in agent_runs:
+        if session.agent_record(agent_run.agent).status == AgentStatus.SPAWNING:
             raise Refused(
-                f"{turn.agent} was made by half: its spawn was cut off",
+                f"{agent_run.agent} is incomplete: its spawn was interrupted",
                 hint=f"git hub-session spawn {session.id}",
             )
-    among = {turn.agent for turn in turns}
-    refuse_if_running(session, edit.directory, among=among, force=force)
-    measured = runs.active_runs(edit.directory, EVAL)
-    if measured:
-        raise Refused(f"session '{session.id}' is being evaluated", hint="wait for it, or end it")
+    agents = {agent_run.agent for agent_run in agent_runs}
+    refuse_if_running(session, locked.directory, among=agents, force=force)
+    if runs.active_runs(locked.directory, EVAL):
+        raise Refused(
+            f"session '{session.id}' is being evaluated",
+            hint="wait for the evaluation to end, or stop it",
+        )
 
 
-def _status_fields(status: str, run: runs.Run, **more: object) -> dict[str, Any]:
-    """What the session says of an agent."""
-    return {"status": status, "exec": {"run": run.name, **more}}
+def _status_fields(status: str, run: runs.Run, **fields: object) -> dict[str, Any]:
+    """Return the fields of an agent in state.json."""
+    return {"status": status, "exec": {"run": run.name, **fields}}
 
 
-def _make_task(
+def _make_tasks(
     session: Session,
-    turn: AgentRun,
-    run: runs.Run,
+    agent_runs: Sequence[AgentRun],
     project: Project,
-    wish: ExecOptions,
+    *,
+    command: Sequence[str],
+    run: runs.Run,
     task_file: str,
-) -> Task:
+) -> list[Task]:
     base = find_base_commit(session, project.repo)
-    variables = agent_environment(project.environ, session, turn.branch, base, task_file)
-    return Task(wish.command, turn.path, {**variables, **run_environment(run)})
+    tasks = []
+    for agent_run in agent_runs:
+        variables = agent_environment(project.environ, session, agent_run.branch, base, task_file)
+        tasks.append(Task(command, agent_run.path, {**variables, **run_environment(run)}))
+    return tasks
 
 
 class _RunMonitor:
-    """The turns of one run, as far as they are; what happens to them is written down."""
+    """Writes the output of a run to its logs, and the progress of the agents to state.json."""
 
     def __init__(
         self,
         session: Session,
         run: runs.Run,
-        turns: Sequence[AgentRun],
+        agent_runs: Sequence[AgentRun],
         project: Project,
         show: Callable[[str, bytes], None],
     ) -> None:
-        self.turns = [turn._replace(log=f"{run.path}/{turn.agent}.log") for turn in turns]
+        self.agent_runs = [
+            agent_run._replace(log=f"{run.path}/{agent_run.agent}.log") for agent_run in agent_runs
+        ]
         self._session = session
         self._run = run
-        self._scene = project
+        self._project = project
         self._show = show
-        self._tips = [project.repo.tip(turn.branch.ref) for turn in turns]
+        self._tips = [project.repo.tip(agent_run.branch.ref) for agent_run in agent_runs]
         self._pending: dict[str, dict[str, Any]] = {}
-        self._outputs = [self._output(turn.agent) for turn in turns]
+        self._logs = [self._create_log(agent_run.agent) for agent_run in agent_runs]
 
-    def _output(self, agent: str) -> OutputLog:
+    def _create_log(self, agent: str) -> OutputLog:
         return OutputLog(self._run.create_log(agent), lambda line: self._show(agent, line))
 
-    def listener(self, at_once: int) -> TaskCallbacks:
-        """`at_once` are marked as running already."""
+    def callbacks(self, jobs: int) -> TaskCallbacks:
+        """Return the callbacks for the tasks. The first `jobs` agents are marked as running already."""
 
-        def began(at: int) -> None:
-            if at >= at_once:
-                self._queue_status(
-                    self.turns[at].agent, _status_fields(AgentStatus.RUNNING, self._run)
-                )
+        def on_start(index: int) -> None:
+            if index >= jobs:
+                agent = self.agent_runs[index].agent
+                self._save_status(agent, _status_fields(AgentStatus.RUNNING, self._run))
 
-        return TaskCallbacks(
-            began,
-            lambda at, data, _: self._outputs[at].write(data),
-            self._on_end,
-            self._find_escaped,
-        )
+        return TaskCallbacks(on_start, self._on_output, self._on_end, self._find_escaped)
 
-    def _find_escaped(self, at: int) -> Sequence[int]:
+    def _on_output(self, index: int, data: bytes, _is_error: bool) -> None:
+        self._logs[index].write(data)
+
+    def _find_escaped(self, index: int) -> Sequence[int]:
         return procfs.pids_with_environment(
-            {**run_environment(self._run), "HUB_AGENT": self.turns[at].agent}
+            {**run_environment(self._run), "HUB_AGENT": self.agent_runs[index].agent}
         )
 
-    def _on_end(self, at: int, ending: TaskResult) -> None:
-        turn, repo = self.turns[at], self._scene.repo
-        before, now = self._tips[at], repo.tip(turn.branch.ref)
-        commits = repo.ahead_behind(now, before)[0] if before and now else 0
-        self.turns[at] = turn._replace(result=ending, commits=commits)
-        self._outputs[at].close()
-        more: dict[str, Any] = {"exit_code": ending.status, "seconds": round(ending.seconds, 3)}
-        more["commits"] = commits
-        if ending.stop_reason:
-            more["cut_off"] = ending.stop_reason
-        is_good = not ending.status and not ending.stop_reason
-        self._queue_status(
-            turn.agent,
-            _status_fields(AgentStatus.DONE if is_good else AgentStatus.FAILED, self._run, **more),
-        )
+    def _on_end(self, index: int, result: TaskResult) -> None:
+        agent_run = self.agent_runs[index]
+        repo = self._project.repo
+        old_tip = self._tips[index]
+        new_tip = repo.tip(agent_run.branch.ref)
+        commits = repo.ahead_behind(new_tip, old_tip)[0] if old_tip and new_tip else 0
+        self.agent_runs[index] = agent_run._replace(result=result, commits=commits)
+        self._logs[index].close()
+        fields: dict[str, Any] = {
+            "exit_code": result.status,
+            "seconds": round(result.seconds, 3),
+            "commits": commits,
+        }
+        if result.stop_reason:
+            fields["cut_off"] = result.stop_reason
+        has_failed = result.status or result.stop_reason
+        status = AgentStatus.FAILED if has_failed else AgentStatus.DONE
+        self._save_status(agent_run.agent, _status_fields(status, self._run, **fields))
 
-    def _queue_status(self, agent: str, mark: dict[str, Any]) -> None:
-        self._pending[agent] = mark
-        self._save_status(_STATUS_LOCK_TIMEOUT)  # what cannot be written now is the next time
+    def _save_status(self, agent: str, fields: dict[str, Any]) -> None:
+        self._pending[agent] = fields
+        # If the lock is busy, the fields stay pending until the next change.
+        self._save_pending(_STATUS_LOCK_TIMEOUT)
 
-    def _save_status(self, wait: float) -> str:
-        """Write down what is pending; why that cannot be, or ''."""
+    def _save_pending(self, wait: float) -> str:
+        """Write the pending fields to state.json. Return the error, or ''."""
         if not self._pending:
             return ""
         try:
-            with self._scene.store.lock_session(self._session.id, wait=wait) as edit:
-                edit.save(with_agents(edit.read(), self._pending, at=format_iso(self._scene.now())))
-        except (HubError, OSError) as fault:
-            return describe(fault)
+            with self._project.store.lock_session(self._session.id, wait=wait) as locked:
+                at = format_iso(self._project.now())
+                locked.save(with_agents(locked.read(), self._pending, at=at))
+        except (HubError, OSError) as error:
+            return describe(error)
         self._pending = {}
         return ""
 
     def close(self) -> list[str]:
-        """Nothing runs any more: what there is to say besides."""
+        """Record the final statuses after all commands ended. Return the warnings."""
         notes = []
-        for turn, output in zip(self.turns, self._outputs, strict=True):
-            if turn.result is None:  # it was never its turn: what it was, it is
-                before = self._session.agent_record(turn.agent).status or AgentStatus.READY
-                self._pending[turn.agent] = _status_fields(before, self._run)
-                output.close()
-            if output.fault:
-                notes.append(
-                    f"what {turn.agent} printed is not all in '{turn.log}': {output.fault}"
-                )
-        fault = self._save_status(LOCK_TIMEOUT)
-        if fault:
-            notes.append(f"how it ended is not recorded in the session: {fault}")
+        for agent_run, log in zip(self.agent_runs, self._logs, strict=True):
+            if agent_run.result is None:  # the command never started: restore the old status
+                status = self._session.agent_record(agent_run.agent).status or AgentStatus.READY
+                self._pending[agent_run.agent] = _status_fields(status, self._run)
+                log.close()
+            if log.fault:
+                notes.append(f"'{agent_run.log}' is incomplete: {log.fault}")
+        error = self._save_pending(LOCK_TIMEOUT)
+        if error:
+            notes.append(f"cannot record the results in state.json: {error}")
         return notes

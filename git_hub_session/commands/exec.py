@@ -94,7 +94,7 @@ class ExecView(NamedTuple):
 
     @property
     def exit_code(self) -> int:
-        return 0 if all(_has_succeeded(turn) for turn in self.executed.turns) else 1
+        return 0 if all(_has_succeeded(agent_run) for agent_run in self.executed.agent_runs) else 1
 
     @property
     def changed(self) -> bool:
@@ -109,12 +109,14 @@ class ExecView(NamedTuple):
             "session_id": self.executed.session,
             "run": self.executed.run or None,
             "dry_run": self.dry_run,
-            "agents": [_run_fields(turn) for turn in self.executed.turns],
+            "agents": [_run_fields(agent_run) for agent_run in self.executed.agent_runs],
         }
 
     def records(self) -> list[Record]:
         head = ("session", self.executed.session)
-        return [[head, *make_record(_run_fields(turn))] for turn in self.executed.turns]
+        return [
+            [head, *make_record(_run_fields(agent_run))] for agent_run in self.executed.agent_runs
+        ]
 
     def lines(self, style: TerminalStyle, *, quiet: bool) -> TextOutput:
         if quiet:
@@ -122,50 +124,50 @@ class ExecView(NamedTuple):
         if self.dry_run:
             return TextOutput(
                 [
-                    f"Would run it for {turn.agent} in {escape_control(relative_path(turn.path, self.here))}"
-                    for turn in self.executed.turns
+                    f"Would run it for {agent_run.agent} in {escape_control(relative_path(agent_run.path, self.here))}"
+                    for agent_run in self.executed.agent_runs
                 ]
             )
         rows = [("AGENT", "EXIT", "TIME", "COMMITS", "OUTPUT")]
-        rows += [_row(turn, self.here) for turn in self.executed.turns]
+        rows += [_row(agent_run, self.here) for agent_run in self.executed.agent_runs]
         widths = [max(display_width(row[at]) for row in rows) for at in range(4)]
         out = []
-        for row, turn in zip(rows, (None, *self.executed.turns), strict=True):
+        for row, agent_run in zip(rows, (None, *self.executed.agent_runs), strict=True):
             cells = [pad(row[0], widths[0]), pad(row[1], widths[1])]
             cells += [row[at].rjust(widths[at]) for at in (2, 3)]
-            if turn is not None and not _has_succeeded(turn):
+            if agent_run is not None and not _has_succeeded(agent_run):
                 cells[1] = style.paint(cells[1], "red")
             out.append("  ".join([*cells, row[4]]))
         return TextOutput(out)
 
 
-def _has_succeeded(turn: AgentRun) -> bool:
-    return turn.result is None or not (turn.result.status or turn.result.stop_reason)
+def _has_succeeded(agent_run: AgentRun) -> bool:
+    return agent_run.result is None or not (agent_run.result.status or agent_run.result.stop_reason)
 
 
-def _row(turn: AgentRun, here: str) -> tuple[str, str, str, str, str]:
-    ending = turn.result
+def _row(agent_run: AgentRun, here: str) -> tuple[str, str, str, str, str]:
+    ending = agent_run.result
     if ending is None:
-        return (turn.agent, "-", "-", "-", "-")
+        return (agent_run.agent, "-", "-", "-", "-")
     return (
-        turn.agent,
+        agent_run.agent,
         ending.stop_reason or str(ending.status),
         f"{ending.seconds:.1f}s",
-        str(turn.commits),
-        escape_control(relative_path(turn.log, here)),
+        str(agent_run.commits),
+        escape_control(relative_path(agent_run.log, here)),
     )
 
 
-def _run_fields(turn: AgentRun) -> dict[str, Any]:
-    ending = turn.result
+def _run_fields(agent_run: AgentRun) -> dict[str, Any]:
+    ending = agent_run.result
     return {
-        "agent": turn.branch.agent,
-        "attempt": turn.branch.attempt,
-        "branch": short_name(turn.branch.ref),
-        "path": turn.path,
+        "agent": agent_run.branch.agent,
+        "attempt": agent_run.branch.attempt,
+        "branch": short_name(agent_run.branch.ref),
+        "path": agent_run.path,
         "exit_code": ending.status if ending else None,
         "cut_off": (ending.stop_reason or None) if ending else None,
         "seconds": round(ending.seconds, 3) if ending else None,
-        "commits": turn.commits if ending else None,
-        "output": turn.log or None,
+        "commits": agent_run.commits if ending else None,
+        "output": agent_run.log or None,
     }

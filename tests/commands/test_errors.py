@@ -199,7 +199,7 @@ def test_exec_while_the_session_is_evaluated(hub: Hub) -> None:
     measured = hub.run("eval", "-q", "--eval", command, *MEASURE[2:], "--baseline", "1", "s1")
     assert measured.code == 0, measured
     assert said.read_text() == (
-        "error: session 's1' is being evaluated\nhint: wait for it, or end it\n1\n"
+        "error: session 's1' is being evaluated\nhint: wait for the evaluation to end, or stop it\n1\n"
     )
 
 

@@ -238,7 +238,7 @@ def test_an_agent_that_is_made_by_half(two: Hub) -> None:
     assert two.run("exec", "s1", "--", "true") == Result(
         1,
         "",
-        "error: agent-2 was made by half: its spawn was cut off\nhint: git hub-session spawn s1\n",
+        "error: agent-2 is incomplete: its spawn was interrupted\nhint: git hub-session spawn s1\n",
     )
     assert two.state() == document
     assert two.run("spawn", "-q", "s1") == Result(0)
@@ -250,11 +250,11 @@ def test_nobody_can_run(hub: Hub) -> None:
     assert hub.run("exec", "s1", "--", "true") == Result(
         1,
         "",
-        "error: session 's1' is 'init': no agent is at work in it\nhint: git hub-session spawn s1\n",
+        "error: session 's1' is 'init': its agents cannot run commands\nhint: git hub-session spawn s1\n",
     )
     hub.run("update", "s1", "--state", "running")
     assert hub.run("exec", "s1", "--", "true").err == (
-        "error: no worktree: no agent has one\nhint: git hub-session spawn s1\n"
+        "error: session 's1' has no agent worktrees\nhint: git hub-session spawn s1\n"
     )
     hub.spawn("s1", 1)
     hub.run("init", "-q", "--id", "s2", "--task", "t", "--agents", "2")
@@ -271,7 +271,7 @@ def test_nobody_can_run(hub: Hub) -> None:
     assert hub.run("exec", "s1", "--", "true") == Result(
         1,
         "",
-        "error: session 's1' is 'archived': no agent is at work in it\n"
+        "error: session 's1' is 'archived': its agents cannot run commands\n"
         "hint: make another one with 'git hub-session init'\n",
     )
     assert not (hub.directory() / "output").exists()
@@ -281,7 +281,7 @@ def test_a_worktree_that_went(two: Hub) -> None:
     """Its agent has a branch: what was spawned once comes back by restore."""
     assert two.run("cleanup", "-q", "s1") == Result(0)
     assert two.run("exec", "s1", "--", "true") == Result(
-        1, "", "error: no worktree: no agent has one\nhint: git hub-session restore s1\n"
+        1, "", "error: session 's1' has no agent worktrees\nhint: git hub-session restore s1\n"
     )
     assert two.run("restore", "-q", "s1") == Result(0)
     assert shell(two, "true", "-q") == Result(0)
