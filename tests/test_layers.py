@@ -72,7 +72,8 @@ OWNERS = {
 # of the standard library that they may import.
 PURE = (
     "util.text util.numbers git.config git.environment git.ref_names session.state "
-    "session.history session.model cli.options evaluation.metric evaluation.ranking board.posts"
+    "session.history session.model session.record cli.options evaluation.metric "
+    "evaluation.ranking board.posts"
 )
 PURE_IMPORTS = {
     *("__future__", "collections", "collections.abc", "datetime", "enum", "json", "re", "struct"),

@@ -22,8 +22,9 @@ from git_hub_session.session.agents import (
     missing_agents_hint,
     refuse_if_running,
 )
-from git_hub_session.session.model import Session, with_agents
+from git_hub_session.session.model import Session
 from git_hub_session.session.project import Project
+from git_hub_session.session.record import with_agents
 from git_hub_session.session.runs import OutputLog
 from git_hub_session.session.state import AgentStatus, State
 from git_hub_session.system import procfs

@@ -32,8 +32,9 @@ from git_hub_session.removal.partial_add import (
 from git_hub_session.removal.recover import recover_interrupted
 from git_hub_session.removal.trash import empty_trash
 from git_hub_session.session.agent_environment import agent_environment
-from git_hub_session.session.model import Session, with_agents, with_transition
+from git_hub_session.session.model import Session
 from git_hub_session.session.project import Project
+from git_hub_session.session.record import with_agents, with_transition
 from git_hub_session.session.state import AgentStatus, State
 from git_hub_session.system.parallel import cpu_count, parallel_map
 from git_hub_session.system.signals import run_uninterrupted

@@ -23,8 +23,8 @@ from git_hub_session.git.ref_names import (
 from git_hub_session.removal import remove as removal
 from git_hub_session.removal.inspect import inspect_changes
 from git_hub_session.session.agents import group_by_agent
-from git_hub_session.session.model import with_rescues, with_work
 from git_hub_session.session.project import Project
+from git_hub_session.session.record import with_rescues, with_work
 from git_hub_session.stash.create import (
     CannotRoundTrip,
     IndexCopy,

@@ -8,7 +8,8 @@ from git_hub_session.cli.options import DRY_RUN, FORMAT, QUIET, Arguments, Optio
 from git_hub_session.cli.view import Record, TerminalStyle, TextOutput, make_record
 from git_hub_session.errors import Refused, UsageError
 from git_hub_session.git.ref_names import SessionId
-from git_hub_session.session.model import Session, with_transition
+from git_hub_session.session.model import Session
+from git_hub_session.session.record import with_transition
 from git_hub_session.session.state import State, parse_state
 from git_hub_session.util.clock import format_iso
 

@@ -24,7 +24,8 @@ from git_hub_session.removal.trash import empty_trash
 from git_hub_session.session.agents import group_by_agent
 from git_hub_session.session.history import with_correction
 from git_hub_session.session.layout import remove_incomplete_sessions, write_gitignore
-from git_hub_session.session.model import new_state_document, with_agents, with_rescues
+from git_hub_session.session.model import new_state_document
+from git_hub_session.session.record import with_agents, with_rescues
 from git_hub_session.session.state import AgentStatus, State
 from git_hub_session.util.clock import format_iso
 from git_hub_session.worktree.repair_commands import relink_command

@@ -31,8 +31,9 @@ from git_hub_session.session.agents import (
     missing_agents_hint,
     running_agents,
 )
-from git_hub_session.session.model import Session, with_evaluation, with_transition
+from git_hub_session.session.model import Session
 from git_hub_session.session.project import Project
+from git_hub_session.session.record import with_evaluation, with_transition
 from git_hub_session.session.state import State
 from git_hub_session.util.clock import format_iso
 from git_hub_session.worktree.detached import detached_reason

@@ -31,14 +31,9 @@ from git_hub_session.merge.merge_tree import MergeTreeResult, commit_merge, merg
 from git_hub_session.merge.move_branch import InterruptedUpdate, move_branch
 from git_hub_session.merge.undo import undo_interrupted_update
 from git_hub_session.session.agents import archived_agents, attempts_by_agent, refuse_if_running
-from git_hub_session.session.model import (
-    AgentResult,
-    MergeRecord,
-    Session,
-    with_merge,
-    with_transition,
-)
+from git_hub_session.session.model import AgentResult, MergeRecord, Session
 from git_hub_session.session.project import Project
+from git_hub_session.session.record import with_merge, with_transition
 from git_hub_session.session.state import State
 from git_hub_session.util.clock import format_iso
 from git_hub_session.util.text import escape_control

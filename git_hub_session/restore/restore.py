@@ -37,8 +37,8 @@ from git_hub_session.restore.plan import (
     is_partial_restore,
     plan_restore,
 )
-from git_hub_session.session.model import with_agents
 from git_hub_session.session.project import Project
+from git_hub_session.session.record import with_agents
 from git_hub_session.session.state import AgentStatus
 from git_hub_session.stash.apply import apply_stash
 from git_hub_session.system.parallel import cpu_count, parallel_map

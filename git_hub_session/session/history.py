@@ -1,4 +1,4 @@
-"""The transitions of a session as state.json has them, and whether they lead to where it stands."""
+"""Find contradictions in the history of a session, and correct its state."""
 
 from __future__ import annotations
 
@@ -12,17 +12,18 @@ if TYPE_CHECKING:
 
 
 DOCTOR_VERB = "doctor"
-"""The verb of an entry that is no step: it says where the session stands, whatever was before."""
+"""The verb of an entry that sets the state. Earlier entries do not count."""
 
 
 def find_contradiction(history: Sequence[Transition], state: State) -> str:
-    """Where the history, since the doctor's last entry, does not lead to `state`; '' if it does, or is empty.
+    """Return why the history does not lead to `state`, or ''.
 
-    AgentHub's script moves sessions without a word in it.
+    Steps may be missing at the end: AgentHub's script changes the state without an entry.
     """
-    anew = max((at for at, step in enumerate(history) if step.verb == DOCTOR_VERB), default=-1)
-    last = history[anew].target if anew >= 0 else ""
-    for step in history[anew + 1 :]:
+    corrections = [index for index, step in enumerate(history) if step.verb == DOCTOR_VERB]
+    start = corrections[-1] if corrections else -1
+    last = history[start].target if corrections else ""
+    for step in history[start + 1 :]:
         if last and step.source != last:
             return f"its history goes to '{last}', and on from '{step.source}'"
         if not is_transition(step.source, step.target):
@@ -34,7 +35,7 @@ def find_contradiction(history: Sequence[Transition], state: State) -> str:
 
 
 def _can_reach(source: str, target: State) -> bool:
-    """Whether lawful steps lead from the state spelled so to the other: AgentHub takes them without a word."""
+    """Return True if legal transitions lead from `source` to `target`, or if the two are equal."""
     return source == target or any(
         is_transition(source, step) and _can_reach(step, target) for step in State if step != source
     )
@@ -43,11 +44,16 @@ def _can_reach(source: str, target: State) -> bool:
 def with_correction(
     document: Mapping[str, Any], target: State, *, source: str, at: str, by: str, reason: str
 ) -> dict[str, Any]:
-    """A state.json that says `target`, and why; what was no history is kept as `history_before`."""
-    fixed, history = dict(document), document.get("history", [])
+    """Return state.json with the state `target` and an entry of the doctor in its history.
+
+    If `history` is not a list of entries, keep its value under the key `history_before`.
+    """
+    corrected = dict(document)
+    history = document.get("history", [])
     if not isinstance(history, list) or not all(isinstance(step, dict) for step in history):
-        fixed["history_before"], history = history, []
-    step = {
+        corrected["history_before"] = history
+        history = []
+    correction = {
         "at": at,
         "from": source,
         "to": str(target),
@@ -55,5 +61,5 @@ def with_correction(
         "verb": DOCTOR_VERB,
         "reason": reason,
     }
-    fixed.update(state=str(target), updated=at, history=[*history, step])
-    return fixed
+    corrected.update(state=str(target), updated=at, history=[*history, correction])
+    return corrected

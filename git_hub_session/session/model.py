@@ -1,6 +1,6 @@
-"""A session: what it is for, where it stands. This docstring is the file format.
+"""A session as a value: its configuration and its state. This docstring is the file format.
 
-<hub>/sessions/<id>/config.yaml, written once, keys in this order:
+<hub>/sessions/<id>/config.yaml, written once, with the keys in this order:
 
     session_id: 20260317-143022
     task: "Optimize API response time below 100ms"
@@ -12,27 +12,34 @@
     direction: lower                         (optional: lower | higher)
     baseline: 180                            (optional)
 
-<hub>/sessions/<id>/state.json, two-space indent, a newline at the end:
+<hub>/sessions/<id>/state.json, indented by two spaces, with a line feed at the end:
 
     {
       "session_id": "20260317-143022",
       "state": "running",
       "created": "2026-03-17T14:30:22.123456+00:00",
       "updated": "2026-03-17T14:35:10.000001+00:00",
-      "base_commit": "9fceb02d0ae598e95dc970b74767f19372d61af8",
-      "agents": {"agent-1": {"status": "ready", "attempt": 1, "worktree": "/…/agent-1",
-                             "rescue": ["refs/hub/rescue/…/1"],
-                             "work": {"attempt-1": "refs/hub/rescue/…/1"},
-                             "result": {"rank": 1, "attempt": 1, "commit": "1a410e…",
-                                        "metric": 142.5, "reason": ""}}},
-      "evaluation": {"at": …, "base": "9fceb0…"},
+      "base_commit": "9fceb0…",              the commit that all agents start from
+      "agents": {
+        "agent-1": {
+          "status": "ready",                 an AgentStatus
+          "attempt": 1,                      the last attempt
+          "worktree": "/…/agent-1",
+          "rescue": ["refs/hub/rescue/…/1"], all rescue refs of the agent
+          "work": {"attempt-1": "refs/hub/rescue/…/1"},  the changes that the last cleanup saved
+          "restored": null,                  the rescue ref that the last restore applied
+          "exec": {"run": "exec-1", …},      the last run
+          "result": {"rank": 1, "attempt": 1, "commit": "1a410e…", "metric": 142.5, "reason": ""}
+        }
+      },
+      "evaluation": {"at": …, "base": "9fceb0…"},    the tip of the base branch at that time
       "merge": {"agent": 1, "attempt": 1, "tip": "1a410e…", "into": "dev", "commit": "fdf4fc…"},
       "history": [{"at": …, "from": "init", "to": "running", "by": "Name <email>", "verb": "update"}]
     }
 
-Both are AgentHub's; `base_commit` (what `spawn` started the agents from), `evaluation` (the tip
-of the base branch as `eval` saw it), `merge` (the winner), `history`, what stands in `agents`, and an optional
-`reason` in a history entry are ours. Keys that nobody here knows are kept through every rewrite.
+AgentHub knows the keys `session_id`, `state`, `created`, `updated` and `agents`. All other keys,
+the content of `agents`, and an optional `reason` in an entry of the history belong to this program.
+Unknown keys are kept in every rewrite. docs/format.md has the complete format.
 """
 
 from __future__ import annotations
@@ -41,8 +48,8 @@ from collections.abc import Mapping
 
 from git_hub_session._typing import Any, NamedTuple
 from git_hub_session.errors import Damaged
-from git_hub_session.git.ref_names import SessionId, agent_number
-from git_hub_session.session.state import State, check_transition
+from git_hub_session.git.ref_names import SessionId, agent_number, is_object_id
+from git_hub_session.session.state import State
 from git_hub_session.util.numbers import MAX_COUNT, parse_int
 
 CONFIG_KEYS = (
@@ -58,11 +65,12 @@ CONFIG_KEYS = (
 )
 
 MAX_AGENTS = 999
-_LARGEST = 1e300  # a metric is never more; an integer in JSON may be more than a float holds
+# An integer in JSON can be larger than any float. A larger metric counts as missing.
+_MAX_METRIC = 1e300
 
 
 class Config(NamedTuple):
-    """What a session is for, as config.yaml says it; every value is text."""
+    """The values of config.yaml, all as text."""
 
     values: Mapping[str, str]
 
@@ -76,11 +84,11 @@ class Config(NamedTuple):
 
     @property
     def agent_count(self) -> int:
-        """How many agents the session was made for; 0 where the file does not say."""
+        """The number of agents, or 0 if the file has no valid number."""
         return parse_int(self.values.get("agent_count", ""), MAX_COUNT) or 0
 
     def get(self, key: str) -> str:
-        """The value of `key`, or ''."""
+        """Return the value of `key`, or ''."""
         return self.values.get(key, "")
 
 
@@ -96,7 +104,7 @@ class AgentRecord(NamedTuple):
     rescue: tuple[str, ...] = ()
     """All rescue refs of the agent."""
     work: Mapping[str, str | None] = {}
-    """For each attempt ("attempt-1") the rescue ref that its last cleanup saved, or None."""
+    """The rescue ref of the last cleanup for each attempt, such as {"attempt-1": ref}."""
     is_restored: bool = False
     """True if `restore` has recreated a worktree of the agent."""
     run: str | None = None
@@ -104,35 +112,46 @@ class AgentRecord(NamedTuple):
 
 
 class AgentResult(NamedTuple):
-    """What an evaluation said of an agent."""
+    """The result of an evaluation for one agent."""
 
     agent: int
     attempt: int
     commit: str
-    """The object id of the tip that was measured."""
+    """The object id of the measured commit."""
     rank: int
-    """1 is the best."""
+    """The rank. 1 is the best."""
     metric: float | None
-    """None where nothing was measured."""
+    """The measured value, or None."""
     reason: str = ""
-    """Why it could not be measured; '' where it was, or where a judge spoke."""
+    """The reason why the agent was not measured. '' if it was, or if a judge ranked it."""
 
 
 class MergeRecord(NamedTuple):
-    """The winner of a session, and where it was merged."""
+    """The winner of a session and the commit that merged it."""
 
     agent: int
     attempt: int
     tip: str
     """The object id of the winner's commit."""
     into: str
-    """The branch's name, without refs/heads/."""
+    """The name of the target branch, without refs/heads/."""
     commit: str
-    """The object id of the merge."""
+    """The object id of the merge commit."""
+
+
+class Transition(NamedTuple):
+    """One entry of the history. `at` is in ISO 8601 (UTC), `by` is "Name <email>"."""
+
+    at: str
+    source: str
+    target: str
+    by: str
+    verb: str
+    reason: str
 
 
 class Session(NamedTuple):
-    """One session: its config, and its state.json as it was read."""
+    """A session: its configuration, and its state.json as it was read."""
 
     id: SessionId
     config: Config
@@ -141,86 +160,75 @@ class Session(NamedTuple):
 
     @property
     def created(self) -> str:
-        """When the session was made, ISO-8601; '' where the file does not say."""
+        """The time of creation in ISO 8601, or ''."""
         return _text(self.document.get("created"))
 
     @property
     def updated(self) -> str:
-        """When state.json was last written, ISO-8601; '' where the file does not say."""
+        """The time of the last change of state.json in ISO 8601, or ''."""
         return _text(self.document.get("updated"))
 
     @property
     def base_commit(self) -> str:
-        """The object id of the commit that the agents started from; '' before `spawn`."""
-        return _oid(self.document.get("base_commit"))
+        """The object id of the commit that all agents start from. '' before `spawn`."""
+        return _object_id(self.document.get("base_commit"))
 
     @property
     def agents(self) -> tuple[str, ...]:
-        """The names of the agents of which something is recorded: "agent-1"."""
-        agents = self.document.get("agents")
-        return tuple(agents) if isinstance(agents, dict) else ()
+        """The names of the agents in state.json, such as "agent-1"."""
+        return tuple(as_mapping(self.document.get("agents")))
 
     def agent_record(self, name: str) -> AgentRecord:
-        """Return the entry of the agent `name` ("agent-1"), empty if there is none."""
+        """Return the entry of the agent `name`, such as "agent-1". It is empty if missing."""
         return _parse_agent_record(self.agent_fields(name))
 
     def agent_fields(self, name: str) -> Mapping[str, Any]:
         """Return the entry of the agent `name` as it is in state.json, or {}."""
-        agents = self.document.get("agents")
-        found = agents.get(name) if isinstance(agents, dict) else None
-        return found if isinstance(found, dict) else {}
+        return as_mapping(as_mapping(self.document.get("agents")).get(name))
 
     @property
     def evaluated_base(self) -> str:
-        """The object id of the base branch's tip when the agents were evaluated; '' where they were not."""
-        evaluation = self.document.get("evaluation")
-        return _oid(evaluation.get("base")) if isinstance(evaluation, dict) else ""
+        """The tip of the base branch at the time of the evaluation, or ''."""
+        return _object_id(as_mapping(self.document.get("evaluation")).get("base"))
 
     @property
     def merge(self) -> MergeRecord | None:
-        """What was merged, or was about to be; None where nothing is recorded."""
-        found = self.document.get("merge")
-        if not isinstance(found, dict):
-            return None
-        agent, attempt, into = found.get("agent"), found.get("attempt"), _text(found.get("into"))
-        tip, commit = _oid(found.get("tip")), _oid(found.get("commit"))
-        if type(agent) is not int or type(attempt) is not int or not (into and tip and commit):
-            return None
-        return MergeRecord(agent, attempt, tip, into, commit)
+        """The winner, or None. It is recorded before the branch moves."""
+        return _parse_merge_record(as_mapping(self.document.get("merge")))
 
     @property
     def ranking(self) -> tuple[AgentResult, ...]:
-        """What the evaluation said, the best first; what is no result is passed over."""
-        found = (_result(name, self.agent_fields(name)) for name in self.agents)
-        return tuple(sorted((one for one in found if one is not None), key=lambda one: one.rank))
+        """The valid results of the last evaluation, the best first."""
+        results = (_parse_result(name, self.agent_fields(name)) for name in self.agents)
+        valid = [result for result in results if result is not None]
+        return tuple(sorted(valid, key=lambda result: result.rank))
 
     @property
     def history(self) -> tuple[Transition, ...]:
-        """Every recorded transition, oldest first; what is no entry is passed over."""
+        """The recorded transitions, oldest first. An entry that is not an object is skipped."""
         entries = self.document.get("history")
         if not isinstance(entries, list):
             return ()
-        fields = ("at", "from", "to", "by", "verb", "reason")
-        return tuple(
-            Transition(*(_text(entry.get(field)) for field in fields))
-            for entry in entries
-            if isinstance(entry, dict)
-        )
+        return tuple(_parse_transition(entry) for entry in entries if isinstance(entry, dict))
+
+
+def as_mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def _text(value: object) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _oid(value: object) -> str:
+def _object_id(value: object) -> str:
     text = _text(value)
-    return text if len(text) in (40, 64) and set(text) <= set("0123456789abcdef") else ""
+    return text if is_object_id(text) else ""
 
 
 def _parse_agent_record(fields: Mapping[str, Any]) -> AgentRecord:
-    run = _mapping(fields.get("exec")).get("run")
+    run = as_mapping(fields.get("exec")).get("run")
     rescue = fields.get("rescue")
-    work = _mapping(fields.get("work"))
+    work = as_mapping(fields.get("work"))
     return AgentRecord(
         status=_text(fields.get("status")),
         attempt=_attempt(fields.get("attempt")),
@@ -232,31 +240,43 @@ def _parse_agent_record(fields: Mapping[str, Any]) -> AgentRecord:
     )
 
 
-def _mapping(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
 def _attempt(value: object) -> int:
     return value if type(value) is int and 0 < value <= MAX_COUNT else 0
 
 
-def _result(name: str, known: Mapping[str, Any]) -> AgentResult | None:
-    """What is recorded as the result of the agent called `name`, or None where it is none."""
-    number, found = agent_number(name), known.get("result")
-    if not number or not isinstance(found, dict):
+def _parse_merge_record(fields: Mapping[str, Any]) -> MergeRecord | None:
+    agent = fields.get("agent")
+    attempt = fields.get("attempt")
+    into = _text(fields.get("into"))
+    tip = _object_id(fields.get("tip"))
+    commit = _object_id(fields.get("commit"))
+    if type(agent) is not int or type(attempt) is not int or not (into and tip and commit):
         return None
-    attempt, rank, commit = found.get("attempt"), found.get("rank"), _oid(found.get("commit"))
-    if type(attempt) is not int or type(rank) is not int or rank < 1 or not commit:
+    return MergeRecord(agent, attempt, tip, into, commit)
+
+
+def _parse_transition(fields: Mapping[str, Any]) -> Transition:
+    keys = ("at", "from", "to", "by", "verb", "reason")
+    return Transition(*(_text(fields.get(key)) for key in keys))
+
+
+def _parse_result(name: str, fields: Mapping[str, Any]) -> AgentResult | None:
+    """Return the result in the entry of the agent `name`, or None if it is missing or invalid."""
+    number = agent_number(name)
+    result = as_mapping(fields.get("result"))
+    attempt = result.get("attempt")
+    rank = result.get("rank")
+    commit = _object_id(result.get("commit"))
+    if not number or type(attempt) is not int or type(rank) is not int or rank < 1 or not commit:
         return None
-    metric = found.get("metric")
-    if not isinstance(metric, int | float) or isinstance(metric, bool) or abs(metric) > _LARGEST:
+    metric = result.get("metric")
+    if not isinstance(metric, int | float) or isinstance(metric, bool) or abs(metric) > _MAX_METRIC:
         metric = None
-    reason = _text(found.get("reason"))
-    return AgentResult(number, attempt, commit, rank, metric, reason)
+    return AgentResult(number, attempt, commit, rank, metric, _text(result.get("reason")))
 
 
 def new_state_document(sid: SessionId, *, at: str) -> dict[str, Any]:
-    """state.json of a session made at `at` (ISO-8601 UTC)."""
+    """Return the state.json of a session that was created at `at` (ISO 8601, UTC)."""
     return {
         "session_id": sid,
         "state": str(State.INIT),
@@ -268,7 +288,7 @@ def new_state_document(sid: SessionId, *, at: str) -> dict[str, Any]:
 
 
 def read_state(document: Mapping[str, Any]) -> State:
-    """The state that a state.json names; raises Damaged where no machine knows it."""
+    """Return the state in state.json, or raise Damaged if it is missing or unknown."""
     value = document.get("state")
     try:
         return State(value)
@@ -276,93 +296,3 @@ def read_state(document: Mapping[str, Any]) -> State:
         raise Damaged(
             f"state.json: no known state: {value!r:.60}" if value else "state.json: no state"
         ) from None
-
-
-def with_transition(
-    session: Session, target: State, *, at: str, by: str, verb: str, reason: str = ""
-) -> Session:
-    """The session one transition on, the step recorded in its history; raises IllegalTransition, Damaged."""
-    step = {
-        "at": at,
-        "from": str(session.state),
-        "to": str(check_transition(session.state, target)),
-        "by": by,
-        "verb": verb,
-    }
-    if reason:
-        step["reason"] = reason
-    history = session.document.get("history", [])
-    if not isinstance(history, list):
-        raise Damaged("state.json: its history is not a list")
-    document = dict(session.document)
-    document["state"] = str(target)
-    document["updated"] = at
-    document["history"] = [*history, step]
-    return session._replace(state=target, document=document)
-
-
-def with_agents(session: Session, changes: Mapping[str, Mapping[str, Any]], *, at: str) -> Session:
-    """The session with `changes` in what is recorded of its agents: {"agent-2": {"status": "ready"}}."""
-    known = session.document.get("agents")
-    agents = dict(known) if isinstance(known, dict) else {}
-    for name, change in changes.items():
-        agents[name] = {**session.agent_fields(name), **change}
-    return session._replace(document={**session.document, "updated": at, "agents": agents})
-
-
-def with_evaluation(
-    session: Session,
-    evaluation: Mapping[str, Any],
-    results: Mapping[str, Mapping[str, Any]],
-    *,
-    at: str,
-) -> Session:
-    """The session evaluated: who is not among the `results` ({"agent-2": {"rank": 1, …}}) has none."""
-    before = {
-        name: {"result": None} for name in session.agents if "result" in session.agent_fields(name)
-    }
-    now = {name: {"result": result} for name, result in results.items()}
-    done = with_agents(session, {**before, **now}, at=at)
-    return done._replace(document={**done.document, "evaluation": dict(evaluation)})
-
-
-def with_merge(session: Session, merge: MergeRecord, *, at: str) -> Session:
-    """The session with its winner recorded."""
-    return session._replace(document={**session.document, "updated": at, "merge": merge._asdict()})
-
-
-def with_work(
-    session: Session, left: Mapping[str, Mapping[str, str | None]], *, at: str
-) -> Session:
-    """The session with what the worktrees of attempts left behind: {"agent-2": {"attempt-1": ref}}; itself if it has it."""
-    changes = {}
-    for agent, work in left.items():
-        known = session.agent_fields(agent).get("work")
-        before = known if isinstance(known, dict) else {}
-        now = {**before, **work}
-        if now != before:
-            changes[agent] = {"work": now}
-    return with_agents(session, changes, at=at) if changes else session
-
-
-def with_rescues(session: Session, rescues: Mapping[str, list[str]], *, at: str) -> Session:
-    """The session with the refs of saved work in `agents`: {"agent-2": [ref, …]}; itself if it has them."""
-    changes = {}
-    for agent, refs in rescues.items():
-        saved = session.agent_fields(agent).get("rescue")
-        before = saved if isinstance(saved, list) else []
-        new = [ref for ref in refs if ref not in before]
-        if new:
-            changes[agent] = {"rescue": [*before, *new]}
-    return with_agents(session, changes, at=at) if changes else session
-
-
-class Transition(NamedTuple):
-    """One entry of the history. `at` is ISO-8601 UTC, `by` "Name <email>"."""
-
-    at: str
-    source: str
-    target: str
-    by: str
-    verb: str
-    reason: str

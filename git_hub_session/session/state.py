@@ -1,4 +1,4 @@
-"""The state machine of a session: init → running → evaluating → merged | archived."""
+"""The states of a session and of an agent, and the legal transitions of a session."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from git_hub_session.errors import Refused, UsageError
 
 
 class State(str, Enum):
-    """Where a session stands, spelled as in state.json."""
+    """The state of a session, as state.json spells it."""
 
     INIT = "init"
     RUNNING = "running"
@@ -28,11 +28,11 @@ TRANSITIONS: dict[State, tuple[State, ...]] = {
     State.ARCHIVED: (),
 }
 
-FINISHED = frozenset(state for state, allowed in TRANSITIONS.items() if not allowed)
+FINISHED = frozenset(state for state, next_states in TRANSITIONS.items() if not next_states)
 
 
 class AgentStatus(str, Enum):
-    """The progress of an agent, as state.json spells it."""
+    """The status of an agent, as state.json spells it."""
 
     SPAWNING = "spawning"
     """`spawn` creates the branch and the worktree, or was interrupted."""
@@ -50,46 +50,49 @@ class AgentStatus(str, Enum):
 
 
 class IllegalTransition(Refused):
-    """The state machine has no such step."""
+    """The state machine has no step between these states."""
 
     code = "illegal-transition"
 
     def __init__(self, state: State, target: State) -> None:
-        allowed = ", ".join(f"'{step}'" for step in TRANSITIONS[state])
+        next_states = ", ".join(f"'{step}'" for step in TRANSITIONS[state])
         super().__init__(
             f"cannot go from '{state}' to '{target}'",
-            hint=f"from '{state}' a session can go to {allowed}"
-            if allowed
+            hint=f"from '{state}' a session can go to {next_states}"
+            if next_states
             else f"'{state}' is final: nothing follows it",
         )
 
 
-def check_transition(state: State, target: State) -> State:
-    """Return `target` if one legal step leads there from `state`, else raise IllegalTransition."""
+def check_transition(state: State, target: State) -> None:
+    """Raise IllegalTransition if no single step leads from `state` to `target`."""
     if target not in TRANSITIONS[state]:
         raise IllegalTransition(state, target)
-    return target
 
 
 def is_transition(source: str, target: str) -> bool:
-    """Whether the machine has a step between the states that are spelled so."""
+    """Return True if a single step leads from `source` to `target`. Accept unknown states."""
     return any(
-        (state, step) == (source, target) for state, steps in TRANSITIONS.items() for step in steps
+        state == source and target in next_states for state, next_states in TRANSITIONS.items()
     )
 
 
 def transition_path(state: State, target: State) -> tuple[State, ...]:
-    """The steps that lead from `state` to `target`, none where it is there; raises IllegalTransition."""
-    ways: list[tuple[State, ...]] = [(state,)]
-    for found in ways:
-        if found[-1] is target:
-            return found[1:]
-        ways += [(*found, step) for step in TRANSITIONS[found[-1]]]
+    """Return the states to go through from `state` to `target`, or raise IllegalTransition.
+
+    The path contains `target` but not `state`. It is empty if the two are equal.
+    """
+    paths: list[tuple[State, ...]] = [(state,)]
+    # The list grows while the loop reads it: this is a breadth-first search without cycles.
+    for path in paths:
+        if path[-1] is target:
+            return path[1:]
+        paths += [(*path, step) for step in TRANSITIONS[path[-1]]]
     raise IllegalTransition(state, target)
 
 
 def parse_state(text: str) -> State:
-    """The State spelled `text`; raises UsageError with the five names."""
+    """Return the state that is spelled `text`, or raise UsageError with all names."""
     try:
         return State(text)
     except ValueError:

@@ -13,10 +13,8 @@ from git_hub_session.commands.log import LogView
 from git_hub_session.errors import Damaged
 from git_hub_session.git.ref_names import SessionId
 from git_hub_session.session.json_file import TooLarge, encode_json, parse_json
-from git_hub_session.session.model import (
-    Config,
-    Session,
-    read_state,
+from git_hub_session.session.model import Config, Session, read_state
+from git_hub_session.session.record import (
     with_agents,
     with_evaluation,
     with_rescues,

@@ -1,0 +1,109 @@
+"""Record transitions, agents, results and saved work in a session.
+
+Each function returns a changed copy of the session. The caller saves it under the session's lock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from git_hub_session._typing import Any
+from git_hub_session.errors import Damaged
+from git_hub_session.session.model import MergeRecord, Session, as_mapping
+from git_hub_session.session.state import State, check_transition
+
+
+def with_transition(
+    session: Session, target: State, *, at: str, by: str, verb: str, reason: str = ""
+) -> Session:
+    """Return the session after one transition, which is added to its history.
+
+    Raises:
+        IllegalTransition: the state machine has no such step.
+        Damaged: `history` in state.json is not a list.
+    """
+    check_transition(session.state, target)
+    step = {
+        "at": at,
+        "from": str(session.state),
+        "to": str(target),
+        "by": by,
+        "verb": verb,
+    }
+    if reason:
+        step["reason"] = reason
+    history = session.document.get("history", [])
+    if not isinstance(history, list):
+        raise Damaged("state.json: its history is not a list")
+    document = {
+        **session.document,
+        "state": str(target),
+        "updated": at,
+        "history": [*history, step],
+    }
+    return session._replace(state=target, document=document)
+
+
+def with_agents(session: Session, changes: Mapping[str, Mapping[str, Any]], *, at: str) -> Session:
+    """Return the session with changed agents, such as {"agent-2": {"status": "ready"}}."""
+    agents = dict(as_mapping(session.document.get("agents")))
+    for name, change in changes.items():
+        agents[name] = {**session.agent_fields(name), **change}
+    return session._replace(document={**session.document, "updated": at, "agents": agents})
+
+
+def with_evaluation(
+    session: Session,
+    evaluation: Mapping[str, Any],
+    results: Mapping[str, Mapping[str, Any]],
+    *,
+    at: str,
+) -> Session:
+    """Return the session with new results, such as {"agent-2": {"rank": 1, …}}.
+
+    Set the result of an agent to None if only an earlier evaluation had the agent.
+    """
+    previous = {
+        name: {"result": None} for name in session.agents if "result" in session.agent_fields(name)
+    }
+    current = {name: {"result": result} for name, result in results.items()}
+    evaluated = with_agents(session, {**previous, **current}, at=at)
+    return evaluated._replace(document={**evaluated.document, "evaluation": dict(evaluation)})
+
+
+def with_merge(session: Session, merge: MergeRecord, *, at: str) -> Session:
+    """Return the session with its winner."""
+    return session._replace(document={**session.document, "updated": at, "merge": merge._asdict()})
+
+
+def with_work(
+    session: Session, work: Mapping[str, Mapping[str, str | None]], *, at: str
+) -> Session:
+    """Return the session with the saved changes of attempts, or `session` itself if none is new.
+
+    Args:
+        work: the rescue refs, such as {"agent-2": {"attempt-1": ref}}.
+    """
+    changes = {}
+    for agent, refs in work.items():
+        recorded = as_mapping(session.agent_fields(agent).get("work"))
+        merged = {**recorded, **refs}
+        if merged != recorded:
+            changes[agent] = {"work": merged}
+    return with_agents(session, changes, at=at) if changes else session
+
+
+def with_rescues(session: Session, rescues: Mapping[str, list[str]], *, at: str) -> Session:
+    """Return the session with rescue refs of agents, or `session` itself if none is new.
+
+    Args:
+        rescues: the rescue refs, such as {"agent-2": [ref]}.
+    """
+    changes = {}
+    for agent, refs in rescues.items():
+        saved = session.agent_fields(agent).get("rescue")
+        recorded = saved if isinstance(saved, list) else []
+        new = [ref for ref in refs if ref not in recorded]
+        if new:
+            changes[agent] = {"rescue": [*recorded, *new]}
+    return with_agents(session, changes, at=at) if changes else session
