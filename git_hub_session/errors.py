@@ -1,23 +1,26 @@
-"""What can go wrong, said git's way.
+"""The errors of the program.
 
-A message is lower case, names the fault first, quotes its subject and ends without a
-full stop; a hint is something that can be typed. The class carries a stable code (for
-`--format json`) and the exit code: 1 the answer is no, 128 fatal, 129 usage.
+A message is written like git's: it starts in lower case, quotes its object and ends without a full
+stop. A hint is one command or one imperative sentence. The code of an error class is stable:
+`--format json` prints it.
 """
 
 from __future__ import annotations
 
-GIT_FATAL = 128  # git's own exit code where it gives up
+from git_hub_session._typing import NamedTuple
+
+GIT_FATAL = 128
+"""The exit status of a fatal error, as in git."""
 
 
 class HubError(Exception):
-    """A fault that the user can understand and mend.
+    """An error that the user can understand and fix.
 
-    `message` says what is wrong, `hint` what to do about it ('' where nothing helps).
+    `message` states the error. `hint` says what to do about it, or is ''.
     """
 
     code = "error"
-    exit_code = 128
+    exit_code = GIT_FATAL
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)
@@ -26,27 +29,27 @@ class HubError(Exception):
 
 
 class UsageError(HubError):
-    """The command line cannot be understood: exit 129, with the usage."""
+    """A command line that is not valid. The usage of the command is printed too."""
 
     code = "usage"
     exit_code = 129
 
 
 class Refused(HubError):
-    """Understood, and the answer is no: exit 1, nothing changed."""
+    """A valid request that is not allowed now. Nothing was changed."""
 
     code = "refused"
     exit_code = 1
 
 
 class Damaged(HubError):
-    """A file of the store says something that cannot be understood."""
+    """A file that cannot be parsed, or that is not a regular file."""
 
     code = "damaged"
 
 
 class GitFailed(HubError):
-    """git said no; its own words are the hint."""
+    """A git command that failed. The hint is what git wrote on standard error."""
 
     code = "git-failed"
 
@@ -58,15 +61,29 @@ class GitFailed(HubError):
 
     @property
     def was_killed(self) -> bool:
-        """Whether a signal ended it: what it had done by then nobody has said."""
-        return (
-            self.status < 0 or self.status > GIT_FATAL
-        )  # a shell adds the signal's number to that
+        """True if a signal ended git, so that it is not known which changes git has made."""
+        # A negative status is the number of the signal. A shell exits with 128 plus the number.
+        return self.status < 0 or self.status > GIT_FATAL
 
 
-def describe(fault: HubError | OSError) -> str:
-    """What a fault says, without a number that says nothing to people."""
-    if not isinstance(fault, OSError):
-        return fault.message
-    where = f": '{fault.filename}'" if fault.filename else ""
-    return f"{fault.strerror or fault}{where}"
+class ErrorText(NamedTuple):
+    """The message and the hint of an error."""
+
+    message: str
+    hint: str = ""
+
+
+def describe(error: HubError | OSError) -> ErrorText:
+    """Return the message and the hint of an error.
+
+    The message of an OSError is the text of the system and the file name, without the error number.
+    """
+    if isinstance(error, HubError):
+        return ErrorText(error.message, error.hint)
+    file = f": '{error.filename}'" if error.filename else ""
+    return ErrorText(f"{error.strerror or error}{file}")
+
+
+def describe_read_error(error: HubError | OSError) -> str:
+    """Return why a file cannot be read, for a report that names the file itself."""
+    return error.message if isinstance(error, HubError) else f"cannot be read: {error.strerror}"

@@ -268,7 +268,7 @@ class _RunMonitor:
                 at = format_iso(self._project.now())
                 locked.save(with_agents(locked.read(), self._pending, at=at))
         except (HubError, OSError) as error:
-            return describe(error)
+            return describe(error).message
         self._pending = {}
         return ""
 

@@ -26,7 +26,7 @@ from git_hub_session.board.posts import (
     time_sort_key,
     with_number,
 )
-from git_hub_session.errors import Damaged, HubError, Refused
+from git_hub_session.errors import Damaged, HubError, Refused, describe_read_error
 from git_hub_session.session.json_file import TooLarge, encode_json, read_json
 from git_hub_session.session.layout import CHANNELS, create_board
 from git_hub_session.system.directory import LOCK_TIMEOUT, LockHeld, SafeDirectory, write_error
@@ -352,10 +352,8 @@ def summarize_channel(board: SafeDirectory, name: str) -> Channel:
         files = sorted(channel_files(board, name), key=sort_key)
         last = next(read_posts(board, name, [*filter(post_number, files)][-1:] or files[-1:]), None)
         return Channel(name, len(files), last)
-    except Damaged as fault:
-        return Channel(name, reason=fault.message)
-    except OSError as fault:
-        return Channel(name, reason=f"cannot be read: {fault.strerror}")
+    except (Damaged, OSError) as fault:
+        return Channel(name, reason=describe_read_error(fault))
 
 
 def read_posts(board: SafeDirectory, channel: str, names: list[str]) -> Iterator[Post]:

@@ -83,7 +83,7 @@ def preview_cleanup(
 
 def failed_report(sid: SessionId, fault: HubError | OSError) -> CleanupReport:
     """Of a session that could not be cleaned up at all."""
-    return empty_report(sid)._replace(notes=(describe(fault),), failed=True)
+    return empty_report(sid)._replace(notes=(describe(fault).message,), failed=True)
 
 
 def _planned_saves(sid: SessionId, verdict: WorktreePlan) -> list[SavedWork]:
@@ -173,7 +173,7 @@ def _save_and_remove(
         )
     except CannotWrite as fault:
         reason = Reason(
-            "cannot-save", f"that it was saved cannot be noted: {describe(fault)}", fault.hint
+            "cannot-save", f"that it was saved cannot be noted: {fault.message}", fault.hint
         )
         kept += [kept_worktree(verdict, reason, saved) for verdict, saved in going]
         notes, going = [], []

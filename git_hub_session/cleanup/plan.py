@@ -113,8 +113,8 @@ def plan_worktree(
     except Damaged as fault:
         return WorktreePlan(worktree, branch, Reason("unreadable-index", fault.message))
     except (OSError, HubError) as fault:
-        hint = fault.hint if isinstance(fault, HubError) else ""
-        reason = Reason("unreadable", f"cannot be looked at: {describe(fault)}", hint)
+        message, hint = describe(fault)
+        reason = Reason("unreadable", f"cannot be looked at: {message}", hint)
         return WorktreePlan(worktree, branch, reason)
     reason = reason_after_looking(worktree, seen, policy)
     return WorktreePlan(

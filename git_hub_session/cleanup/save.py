@@ -82,7 +82,7 @@ def record_rescues(
     except CannotWrite:
         raise
     except (HubError, OSError) as fault:
-        return [f"the rescue refs are not recorded in the session: {describe(fault)}"]
+        return [f"the rescue refs are not recorded in the session: {describe(fault).message}"]
     return []
 
 
@@ -131,9 +131,9 @@ def _save_worktree(
             )
         ) from None
     except (HubError, OSError) as fault:
-        hint = fault.hint if isinstance(fault, HubError) else ""
-        reason = f"its work cannot be saved: {describe(fault)}"
-        raise removal.RemovalBlocked(Reason("cannot-save", reason, hint)) from None
+        message, hint = describe(fault)
+        reason = Reason("cannot-save", f"its work cannot be saved: {message}", hint)
+        raise removal.RemovalBlocked(reason) from None
 
 
 def _save_changes(

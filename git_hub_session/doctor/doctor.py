@@ -161,7 +161,7 @@ def _fixable(facts: HubSnapshot, sid: SessionId) -> list[Finding]:
 
 def _failed_result(finding: Finding, fault: Exception) -> FindingResult:
     if isinstance(fault, HubError | OSError):
-        hint = fault.hint if isinstance(fault, HubError) else ""
-        return FindingResult(finding, failure=describe(fault), hint=hint)
+        message, hint = describe(fault)
+        return FindingResult(finding, failure=message, hint=hint)
     reason = reason_from_error(fault)
     return FindingResult(finding, failure=reason.message, hint=reason.hint)

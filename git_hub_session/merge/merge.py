@@ -324,7 +324,7 @@ def _post_summary(
         )
         board.add_post(_RESULTS, author=COORDINATOR, text=text, session=sid, now=project.now())
     except (HubError, OSError) as fault:
-        return [f"the summary is not on the board: {describe(fault)}"]
+        return [f"the summary is not on the board: {describe(fault).message}"]
     return []
 
 

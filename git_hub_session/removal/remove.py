@@ -320,5 +320,5 @@ def reason_from_error(fault: Exception) -> Reason:
         return Reason("changed", f"written into while it was removed: what is new is in '{fault}'")
     if isinstance(fault, RemovalFailed):
         return Reason("stuck", str(fault), fault.hint)
-    message = describe(fault) if isinstance(fault, HubError | OSError) else str(fault)
+    message = describe(fault).message if isinstance(fault, HubError | OSError) else str(fault)
     return Reason("stuck", message, "try again")

@@ -141,9 +141,8 @@ def _why(branch: AgentBranch, fault: Exception) -> RestoreFailure:
     if isinstance(fault, GitFailed):
         return RestoreFailure(branch, "; ".join(fault.stderr.strip().splitlines()) or fault.message)
     if isinstance(fault, HubError | OSError):
-        return RestoreFailure(
-            branch, describe(fault), fault.hint if isinstance(fault, HubError) else ""
-        )
+        message, hint = describe(fault)
+        return RestoreFailure(branch, message, hint)
     reason = reason_from_error(fault)
     return RestoreFailure(branch, reason.message, reason.hint)
 
@@ -207,5 +206,5 @@ def _unlock_restored(plan: RestoreResult, project: Project) -> list[str]:
         try:
             project.git.unlock_worktree(path)
         except HubError as fault:
-            notes.append(f"'{path}' stays locked: {describe(fault)}")
+            notes.append(f"'{path}' stays locked: {fault.message}")
     return notes

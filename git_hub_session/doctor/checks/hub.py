@@ -9,7 +9,7 @@ from shlex import quote
 from git_hub_session.board.board import Board
 from git_hub_session.doctor.finding import Finding
 from git_hub_session.doctor.snapshot import HubSnapshot
-from git_hub_session.errors import GitFailed, HubError
+from git_hub_session.errors import GitFailed, HubError, describe_read_error
 from git_hub_session.session import layout as hub
 from git_hub_session.worktree.checkouts import Checkout
 
@@ -119,9 +119,9 @@ def check_board(top: str) -> Iterator[Finding]:
                     advice=f"look at it, then: mv {quote(path)} {quote(path)}.away",
                 )
     except (HubError, OSError) as fault:
-        path, why = f"{top}/board", fault.message if isinstance(fault, HubError) else fault.strerror
+        path = f"{top}/board"
         advice = f"look at it, then: mv {quote(path)} {quote(path)}.away"
-        yield Finding("hub-damaged", path, why or "cannot be read", advice=advice)
+        yield Finding("hub-damaged", path, describe_read_error(fault), advice=advice)
     for note in board.notes:
         why = note.partition(": ")[2] or note
         yield Finding(

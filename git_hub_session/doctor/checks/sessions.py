@@ -8,7 +8,7 @@ from shlex import quote
 
 from git_hub_session.doctor.finding import Finding
 from git_hub_session.doctor.snapshot import HubSnapshot, is_partial_add
-from git_hub_session.errors import Damaged, HubError
+from git_hub_session.errors import Damaged, HubError, describe_read_error
 from git_hub_session.git.ref_names import HEADS, SessionId, agent_number, branch_prefix
 from git_hub_session.git.worktrees import Worktree
 from git_hub_session.session import runs
@@ -75,10 +75,8 @@ def check_unreadable(
         return
     try:
         document = facts.project.store.read_state_document(sid)
-    except Damaged as fault:
-        document, reason = None, fault.message
-    except OSError as fault:
-        document, reason = None, f"cannot be read: {fault.strerror}"
+    except (Damaged, OSError) as fault:
+        document, reason = None, describe_read_error(fault)
     if session.config is None:
         if document is None and _is_empty(facts, sid):
             yield Finding(

@@ -1,0 +1,46 @@
+"""Errors are described with a message and a hint."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+import pytest
+
+from git_hub_session.errors import (
+    Damaged,
+    GitFailed,
+    HubError,
+    UsageError,
+    describe,
+    describe_read_error,
+)
+
+
+def test_a_hub_error_is_described_by_its_message_and_hint() -> None:
+    assert describe(HubError("no such session: 's1'", "git hub-session list")) == (
+        "no such session: 's1'",
+        "git hub-session list",
+    )
+    assert describe(UsageError("no session given")) == ("no session given", "")
+
+
+def test_an_os_error_is_described_without_its_number() -> None:
+    with pytest.raises(FileNotFoundError) as caught:
+        os.stat("/does/not/exist")
+    assert describe(caught.value) == ("No such file or directory: '/does/not/exist'", "")
+    assert describe(OSError(errno.EIO, os.strerror(errno.EIO))) == ("Input/output error", "")
+    assert describe(OSError("only a text")) == ("only a text", "")
+
+
+def test_a_read_error_is_described_without_the_name_of_the_file() -> None:
+    assert describe_read_error(Damaged("state.json: not JSON")) == "state.json: not JSON"
+    error = PermissionError(errno.EACCES, os.strerror(errno.EACCES), "state.json")
+    assert describe_read_error(error) == "cannot be read: Permission denied"
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"), [(1, False), (128, False), (129, True), (137, True), (-9, True)]
+)
+def test_git_was_killed_if_its_status_names_a_signal(status: int, *, expected: bool) -> None:
+    assert GitFailed("commit", status, "fatal: no\n").was_killed is expected
