@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple, TextIO
 from git_hub_session.errors import HubError
+from git_hub_session.system.io import write_all
 from git_hub_session.util.numbers import MAX_COUNT, parse_int
 from git_hub_session.util.text import escape_control
 
@@ -144,11 +145,4 @@ def _write(stream: TextIO | None, text: str | bytes) -> None:
         # What the locale cannot say is written as \u2192.
         text = text.encode(stream.encoding or "ascii", "backslashreplace")
     # Not through the stream's buffer: what it could not write it would try again at exit.
-    rest = memoryview(text)
-    while rest:
-        try:
-            rest = rest[os.write(stream.fileno(), rest) :]
-        except BlockingIOError:  # the other end of a pipe made it so: wait, as git does
-            from select import select
-
-            select([], [stream.fileno()], [])
+    write_all(stream.fileno(), text)

@@ -12,6 +12,7 @@ import os
 from collections.abc import Mapping
 
 from git_hub_session.errors import HubError
+from git_hub_session.system.io import write_all
 
 
 class CannotSaveApproval(HubError):
@@ -49,7 +50,7 @@ class CommandApprovals:
             os.makedirs(os.path.dirname(self._path), mode=0o700, exist_ok=True)
             fd = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
-                os.write(fd, _format_entry(common_dir, command).encode())
+                write_all(fd, _format_entry(common_dir, command).encode())
             finally:
                 os.close(fd)
         except OSError as fault:

@@ -13,6 +13,7 @@ from types import TracebackType
 from git_hub_session._typing import Self
 from git_hub_session.errors import HubError
 from git_hub_session.system.directory import SafeDirectory
+from git_hub_session.system.io import write_all
 from git_hub_session.util.numbers import MAX_COUNT, parse_int
 
 _OUTPUT = "output"
@@ -114,12 +115,11 @@ class OutputLog:
     def write(self, data: bytes) -> None:
         """It printed this. A log that cannot be written ends nobody's work."""
         try:
-            rest = memoryview(data)[: self._left]
+            rest = data[: self._left]
             self._left -= len(rest)
             if len(rest) < len(data):
                 self.fault = self.fault or "it is longer than what is kept of it"
-            while rest:
-                rest = rest[os.write(self._fd, rest) :]
+            write_all(self._fd, rest)
         except OSError as fault:
             self.fault = self.fault or str(fault.strerror)
         if self._show is None:

@@ -8,6 +8,8 @@ import stat
 import sys
 from collections.abc import Iterable
 
+from git_hub_session.system.io import write_all
+
 _DIRECTORY = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_DIRECTORY
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -95,6 +97,4 @@ def _copy_bytes(read: int, write: int) -> None:
             pass
     except (AttributeError, OSError):  # not on this system, or not between these two
         while data := os.read(read, 1 << 20):
-            view = memoryview(data)
-            while view:
-                view = view[os.write(write, view) :]
+            write_all(write, data)

@@ -18,6 +18,7 @@ from types import TracebackType
 
 from git_hub_session._typing import Self
 from git_hub_session.errors import Damaged, HubError
+from git_hub_session.system.io import write_all
 
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _DIRECTORY = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_DIRECTORY
@@ -227,9 +228,7 @@ class SafeDirectory:
                 if (like.st_uid, like.st_gid) != (os.geteuid(), os.getegid()):
                     _restore_owner(fd, like)
                 os.fchmod(fd, like.st_mode & 0o777)
-            view = memoryview(data)
-            while view:
-                view = view[os.write(fd, view) :]
+            write_all(fd, data)
             os.fsync(fd)
         finally:
             os.close(fd)
