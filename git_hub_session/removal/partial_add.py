@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from itertools import count
 from shlex import quote
 from time import sleep
 
@@ -16,6 +15,7 @@ from git_hub_session.session.project import Project
 from git_hub_session.system import procfs, tree
 from git_hub_session.system.tree import read_file_or_link
 from git_hub_session.util.numbers import MAX_COUNT, parse_int
+from git_hub_session.util.paths import first_free
 
 _WAIT = 100  # hundredths of a second
 
@@ -143,8 +143,7 @@ def remove_or_keep(
     ):
         removal.remove_unchecked(worktree)
         return []
-    free = (f"{worktree.path}.cut-off-{number}" for number in count(1))
-    aside = next(path for path in free if not os.path.lexists(path))
+    aside = first_free(f"{worktree.path}.cut-off", os.path.lexists, always_numbered=True)
     removal.unregister_worktree(worktree, aside)
     return [f"a {call} that was cut off left files in '{worktree.path}': they are in '{aside}'"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
-from itertools import chain, count, islice
+from itertools import islice
 
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.errors import HubError
@@ -15,6 +15,7 @@ from git_hub_session.git.refs import ref_exists, uses_files_backend
 from git_hub_session.session.model import Config
 from git_hub_session.session.store import SessionExists, Store
 from git_hub_session.util.clock import format_iso
+from git_hub_session.util.paths import free_names
 
 if TYPE_CHECKING:
     from git_hub_session.git.discovery import RepositoryPaths
@@ -64,8 +65,7 @@ def _next_free_id(store: Store, now: float, *, window: int = 1) -> SessionId:
     """
     second = time.strftime("%Y%m%d-%H%M%S", time.localtime(now))
     taken = set(store.ids())
-    candidates = chain([second], (f"{second}-{number}" for number in count(2)))
-    free = (candidate for candidate in candidates if candidate not in taken)
+    free = free_names(second, taken.__contains__)
     skipped = int.from_bytes(os.urandom(4), "big") % window
     return SessionId(next(islice(free, skipped, None)))
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from itertools import count
 from types import TracebackType
 
 from git_hub_session._typing import TYPE_CHECKING, Any, NamedTuple, Self
@@ -26,6 +25,7 @@ from git_hub_session.system.directory import (
     SafeDirectory,
     write_error,
 )
+from git_hub_session.util.paths import first_free
 
 # Sessions that are worth a second process: it takes 20 ms until that has said what it read.
 _MANY = 2000
@@ -281,8 +281,7 @@ class LockedSession:
         names = self.directory.names()
         if _STATE not in names:
             return ""
-        free = (f"{_STATE}.damaged-{number}" for number in count(1))
-        kept = next(name for name in free if name not in names)
+        kept = first_free(f"{_STATE}.damaged", names.__contains__, always_numbered=True)
         os.rename(_STATE, kept, src_dir_fd=self.directory.fd, dst_dir_fd=self.directory.fd)
         return kept
 

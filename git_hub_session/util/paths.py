@@ -1,16 +1,44 @@
-"""Compare paths."""
+"""Compare paths, and find free names."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterator
+from itertools import count
 
 
-def is_same_path(one: str, other: str) -> bool:
-    """Whether two paths, the first of which may be '', are those of one directory."""
-    # The very name first: to resolve two costs more than all else that is read of a worktree.
-    return bool(one) and (one == other or os.path.realpath(one) == os.path.realpath(other))
+def is_same_path(path: str, other: str) -> bool:
+    """Return True if two paths name the same place, also through symbolic links.
+
+    The result is False if `path` is ''.
+    """
+    # Compare the spelling first: to resolve two paths takes longer than to read a whole worktree.
+    return bool(path) and (path == other or os.path.realpath(path) == os.path.realpath(other))
 
 
 def is_inside(path: str, top: str) -> bool:
-    """Whether `path` is the directory `top` or below it, by their names."""
+    """Return True if `path` is the directory `top` or below it, judged by the spelling.
+
+    The result is False if `top` is ''.
+    """
     return bool(top) and (path == top or path.startswith(top.rstrip("/") + "/"))
+
+
+def free_names(
+    name: str, is_taken: Callable[[str], bool], *, always_numbered: bool = False
+) -> Iterator[str]:
+    """Yield the names `name`, `name`-2, `name`-3, ... that are not taken.
+
+    With `always_numbered`, the names are `name`-1, `name`-2, ...
+    """
+    if not (always_numbered or is_taken(name)):
+        yield name
+    for number in count(1 if always_numbered else 2):
+        candidate = f"{name}-{number}"
+        if not is_taken(candidate):
+            yield candidate
+
+
+def first_free(name: str, is_taken: Callable[[str], bool], *, always_numbered: bool = False) -> str:
+    """Return the first of `free_names`. For a path, pass `os.path.lexists` as `is_taken`."""
+    return next(free_names(name, is_taken, always_numbered=always_numbered))

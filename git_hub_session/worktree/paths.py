@@ -8,6 +8,7 @@ from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.errors import HubError
 from git_hub_session.git.ref_names import AgentBranch
 from git_hub_session.session.project import Project
+from git_hub_session.util.paths import is_inside
 
 if TYPE_CHECKING:
     from git_hub_session.git.discovery import RepositoryPaths
@@ -45,7 +46,7 @@ def worktree_path(template: str, place: RepositoryPaths, branch: AgentBranch) ->
         # git's own file that says where the worktree is is read without it.
         raise HubError(f"git does not find '{path}' again: white space at its end")
     for own in (place.common_dir, place.hub):
-        if os.path.realpath(path).startswith(own + "/"):
+        if is_inside(os.path.realpath(path), own):
             raise HubError(f"'{path}' lies in '{own}'", hint="choose another --path")
     return path
 

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import os
 import stat
-from itertools import chain, count
 from shlex import quote
 
 from git_hub_session.git.worktrees import Worktree, linked_git_dir, read_worktree
-from git_hub_session.util.paths import is_same_path
+from git_hub_session.util.paths import first_free, is_same_path
 from git_hub_session.worktree.relocation import find_moved_with_repository, is_parent_missing
 
 
@@ -50,7 +49,7 @@ def move_back_command(found: str, worktree: Worktree) -> str:
 
 def move_aside_command(path: str) -> str:
     """What to type to have what lies at `path` under another name."""
-    return f"mv {quote(path)} {quote(_free(f'{path}.other'))}"
+    return f"mv {quote(path)} {quote(first_free(f'{path}.other', os.path.lexists))}"
 
 
 def unknown_location_hint(worktree: Worktree) -> str:
@@ -83,18 +82,12 @@ def _foreign_directory_hint(worktree: Worktree, named: str) -> str:
         along = find_moved_with_repository(worktree)
         if along:
             return relink_command(along, worktree)
-        gone = _free(f"{path}.gone")
+        gone = first_free(f"{path}.gone", os.path.lexists)
         return _write_file_command(f"{quote(gone)}/.git", f"{worktree.git_dir}/gitdir")
     is_ours = is_same_path(os.path.dirname(named), os.path.dirname(worktree.git_dir))
     if is_ours and other.is_missing:
         return move_back_command(path, other)
     return move_aside_command(path)
-
-
-def _free(path: str) -> str:
-    """The path, or the first like it that nothing has: `mv` would move into a directory."""
-    more = (f"{path}-{number}" for number in count(2))
-    return next(one for one in chain([path], more) if not os.path.lexists(one))
 
 
 def _write_gitfile_command(worktree: Worktree, path: str = "") -> str:

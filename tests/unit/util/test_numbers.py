@@ -1,4 +1,4 @@
-"""Small integers: the one parser, and the environment variables that hold numbers of any length."""
+"""Small integers have one parser, and environment variables may hold numbers of any length."""
 
 from __future__ import annotations
 
@@ -66,21 +66,21 @@ def test_long_user_id(hub: Hub) -> None:
 
 
 def test_no_other_module_parses_integers_from_text() -> None:
-    """`int` takes a number, or what a pattern or git has bounded."""
+    """Elsewhere `int` gets a number, or text whose length a pattern or git limits."""
     bounded = {
-        ("clock", "int(seconds)"),  # a float
-        ("gitrepo", "int(entry.filemode)"),
-        ("operations.doctor.worktrees", "int(named[1])"),  # at most nine digits
-        ("operations.rescue", "int(mode, 8)"),
-        ("operations.rescue", "int(stage)"),
-        ("posts", "int(match[1])"),  # at most nine digits
-        ("procfs", "int(match[1], 8)"),
-        ("refnames", "int(match[1])"),  # at most nine digits
-        ("refnames", "int(match[2])"),
-        ("refnames", "int(match[3])"),
-        ("refnames", "int(match[3] or 0)"),
-        ("trace", "int(now % 1 * 1000000.0)"),  # a float
-        ("trace", "int(wanted)"),  # one digit
+        ("board.posts", "int(match[1])"),  # at most nine digits
+        ("doctor.checks.worktrees", "int(named[1])"),  # at most nine digits
+        ("git.ref_names", "int(match[1])"),  # at most nine digits
+        ("git.ref_names", "int(match[2])"),
+        ("git.ref_names", "int(match[3])"),
+        ("git.ref_names", "int(match[3] or 0)"),
+        ("git.repository", "int(entry.filemode)"),
+        ("stash.create", "int(mode, 8)"),
+        ("stash.create", "int(stage)"),
+        ("system.procfs", "int(match[1], 8)"),
+        ("system.trace", "int(now % 1 * 1000000.0)"),  # a float
+        ("system.trace", "int(wanted)"),  # one digit
+        ("util.clock", "int(seconds)"),  # a float
     }
     package = CHECKOUT / "git_hub_session"
     found = {
