@@ -85,7 +85,6 @@ LATE_IMPORTS = {
     ("__main__", "main"),
     ("cli.output", "cli.formats"),
     ("cli.output", "cli.terminal"),
-    ("cli.output", "select"),
     ("cli.options", "textwrap"),
     ("cli.context", "git.head"),
     ("cli.context", "session.approvals"),
@@ -103,6 +102,7 @@ LATE_IMPORTS = {
     ("session.project", "system.processes"),
     ("session.store", "system.parallel"),
     ("session.store", "system.procfs"),
+    ("system.io", "select"),
     ("util.text", "unicodedata"),
     ("worktree.status", "system.parallel"),
 }
