@@ -87,7 +87,6 @@ LATE_IMPORTS = {
     ("cli.output", "cli.terminal"),
     ("cli.options", "textwrap"),
     ("cli.context", "git.head"),
-    ("cli.context", "session.approvals"),
     ("commands.path", "worktree.repair_commands"),
     ("git.libgit2", "tempfile"),
     ("main", "difflib"),
@@ -98,6 +97,7 @@ LATE_IMPORTS = {
     ("session.project", "git.command"),
     ("session.project", "git.identity"),
     ("session.project", "git.repository"),
+    ("session.project", "session.approvals"),
     ("session.project", "shlex"),
     ("session.project", "system.processes"),
     ("session.store", "system.parallel"),
@@ -128,7 +128,7 @@ READERS = {
     "sys.stdin": "cli.output main",
     "sys.argv": "main",
     "os.environ": "cli.context cli.output main",
-    "os.getcwd": "cli.context session.project",
+    "os.getcwd": "session.project",
     "time.time": "session.project system.trace",
 }
 

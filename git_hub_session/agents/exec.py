@@ -122,7 +122,7 @@ def run_for_agents(
             tasks = _make_tasks(
                 session, agent_runs, project, command=options.command, run=run, task_file=task_file
             )
-            project.run_all(tasks, monitor.callbacks(jobs), jobs=jobs, timeout=options.timeout)
+            project.run_tasks(tasks, monitor.callbacks(jobs), jobs=jobs, timeout=options.timeout)
         finally:
             notes = monitor.close()
     return ExecResult(sid, run.name, tuple(monitor.agent_runs), tuple(notes))

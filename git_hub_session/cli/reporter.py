@@ -1,10 +1,10 @@
-"""Notes, progress and questions of a running command."""
+"""Reporter: notes, progress and questions of a running command."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from git_hub_session._typing import TYPE_CHECKING, NamedTuple
+from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.cli.output import (
     OutputOptions,
     ask_yes_no,
@@ -18,43 +18,55 @@ if TYPE_CHECKING:
     from git_hub_session.cli.view import View
 
 
-class Reporter(NamedTuple):
-    """How a command speaks with its caller while it still runs; its answer is a view."""
+class Reporter:
+    """The connection from a running command to its user.
 
-    note: Callable[[str], None]
-    """Tells something that is not the answer; `-q` makes it silent."""
-    show_view: Callable[[View], None]
-    """Shows an answer on the way to the last one, where that is text too; `-q` makes it silent."""
-    write_text: Callable[[str], None]
-    """Shows text on standard output, where the answer is text too; `-q` makes it silent."""
-    progress: Callable[[str, int], Callable[[int], None]]
-    """Of what is done, and of how many; what it returns takes how many are done by now."""
-    ask: Callable[[str], bool | None]
-    """The user's yes or no to a question; None where there is nobody to ask."""
+    The result of the command is a view. The reporter is only for what comes before it.
+    """
+
+    def __init__(self, output: OutputOptions) -> None:
+        self._output = output
+
+    def note(self, line: str) -> None:
+        """Print a note on standard error."""
+        write_stderr_line(line)
+
+    def show_view(self, view: View) -> None:
+        """Print an intermediate result. Print nothing if the format is not text."""
+        if self._output.format == "text":
+            write_view(view, self._output)
+
+    def write_text(self, text: str) -> None:
+        """Write text on standard output. Write nothing if the format is not text."""
+        if self._output.format == "text":
+            write_stdout(text)
+
+    def progress(self, title: str, total: int) -> Callable[[int], None]:
+        """Start a progress display. Call the result with the number of finished items."""
+        return make_progress(title, total)
+
+    def ask(self, question: str) -> bool | None:
+        """Ask a yes-or-no question. Return None if standard input is not a terminal."""
+        return ask_yes_no(question)
+
+
+class QuietReporter(Reporter):
+    """The reporter of the option `-q`: it only asks questions."""
+
+    def note(self, line: str) -> None:
+        """Print nothing."""
+
+    def show_view(self, view: View) -> None:
+        """Print nothing."""
+
+    def write_text(self, text: str) -> None:
+        """Write nothing."""
+
+    def progress(self, title: str, total: int) -> Callable[[int], None]:
+        """Return a function that does nothing."""
+        return lambda _finished: None
 
 
 def make_reporter(output: OutputOptions) -> Reporter:
-    if output.quiet:
-        return Reporter(_unheard, _unshown, _unheard, _unseen, ask_yes_no)
-    if output.format != "text":
-        return Reporter(write_stderr_line, _unshown, _unheard, make_progress, ask_yes_no)
-    return Reporter(
-        write_stderr_line,
-        lambda view: write_view(view, output),
-        write_stdout,
-        make_progress,
-        ask_yes_no,
-    )
-
-
-def _unheard(_text: str) -> None:
-    """What is told with -q."""
-
-
-def _unshown(_view: View) -> None:
-    """What is shown on the way with -q, or to a program."""
-
-
-def _unseen(_title: str, _total: int) -> Callable[[int], None]:
-    """Progress with -q."""
-    return lambda _done: None
+    """Return the reporter for the output options of a command."""
+    return QuietReporter(output) if output.quiet else Reporter(output)

@@ -30,10 +30,10 @@ USAGE = Usage(
 def run(context: Context, args: Arguments) -> ArchiveView:
     """Tag every tip and remove the worktrees, their work saved; archived if nothing had to stay."""
     sid = context.require_session(args.argument, "archive")
-    policy = read_cleanup_options(context)
+    policy = read_cleanup_options(context.project)
     if args.is_set("dry-run"):
-        return ArchiveView(preview_archive(sid, context, policy), dry_run=True)
-    ended = archive_session(sid, context, policy, reason=args.value("reason") or "")
+        return ArchiveView(preview_archive(sid, context.project, policy), dry_run=True)
+    ended = archive_session(sid, context.project, policy, reason=args.value("reason") or "")
     return ArchiveView(ended, dry_run=False)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from git_hub_session._typing import TYPE_CHECKING, Any, NamedTuple
 from git_hub_session.board.board import Board
 from git_hub_session.board.posts import COORDINATOR, LIMIT, Post
-from git_hub_session.cli.context import Context
+from git_hub_session.cli.context import Context, read_text_file
 from git_hub_session.cli.options import DRY_RUN, FORMAT, QUIET, Arguments, Option, Usage
 from git_hub_session.cli.view import Record, TerminalStyle, TextOutput, make_record
 from git_hub_session.commands._post import post_fields, post_summary
@@ -51,15 +51,15 @@ _SUBCOMMANDS = {
 def run(context: Context, args: Arguments) -> BoardView | ChannelView | PostView:
     """Show the channels or the posts of one, or add a post to one."""
     form, name = _parse_form(args)
-    board = Board(context.paths.hub)
+    board = Board(context.project.paths.hub)
     if form == "list":
-        return BoardView(board.channels(), board.notes, context.now())
+        return BoardView(board.channels(), board.notes, context.project.now())
     if form == "read":
         wanted = args.value("session")
         sid = context.find_session(wanted) if wanted is not None else ""
         posts = [post for post in board.read(name) if not sid or post.session == sid]
-        return ChannelView(name, posts, board.notes, context.now())
-    text = _text(context, args)
+        return ChannelView(name, posts, board.notes, context.project.now())
+    text = _text(args)
     parent = board.find_post(name) if form == "reply" else None
     post = board.add_post(
         parent.channel if parent else name,
@@ -67,7 +67,7 @@ def run(context: Context, args: Arguments) -> BoardView | ChannelView | PostView
         text=text,
         session=_session(context, args, parent),
         parent=parent.id if parent else "",
-        now=context.now(),
+        now=context.project.now(),
         rehearsal=args.is_set("dry-run"),
     )
     return PostView(post, board.notes, dry_run=args.is_set("dry-run"))
@@ -104,7 +104,7 @@ def _session(context: Context, args: Arguments, parent: Post | None) -> str:
     return context.current_session() or (parent.session if parent else "")
 
 
-def _text(context: Context, args: Arguments) -> str:
+def _text(args: Arguments) -> str:
     text, file = args.value("message"), args.value("file")
     if (text is None) == (file is None):
         raise UsageError(
@@ -112,7 +112,7 @@ def _text(context: Context, args: Arguments) -> str:
             hint="give -m <text>, or -F <file>",
         )
     if file is not None:
-        text = context.read_text(file, "text", most=LIMIT)
+        text = read_text_file(file, "text", max_bytes=LIMIT)
     if not (text or "").strip():
         raise UsageError("the text is empty")
     return (text or "").strip("\n")

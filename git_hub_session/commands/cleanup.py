@@ -51,19 +51,19 @@ def run(context: Context, args: Arguments) -> CleanupView:
     """Clean up the sessions one after the other; --dry-run changes nothing."""
     sessions = _selected_sessions(context, args)
     policy = read_cleanup_options(
-        context, force=args.is_set("force"), discard=args.is_set("discard")
+        context.project, force=args.is_set("force"), discard=args.is_set("discard")
     )
     archiving, dry_run = args.is_set("archive"), args.is_set("dry-run")
-    neighbors = Neighbors(context)
+    neighbors = Neighbors(context.project)
     reports: list[CleanupReport] = []
     for sid in sessions:
         try:
             if dry_run:
                 report = preview_cleanup(
-                    sid, context, policy, archiving=archiving, neighbors=neighbors
+                    sid, context.project, policy, archiving=archiving, neighbors=neighbors
                 )
             else:
-                report = clean_up_session(sid, context, policy, archiving=archiving)
+                report = clean_up_session(sid, context.project, policy, archiving=archiving)
         except (HubError, OSError) as fault:
             if len(sessions) == 1:
                 raise
@@ -86,9 +86,9 @@ def _selected_sessions(context: Context, args: Arguments) -> list[SessionId]:
     span = 0.0 if older_than is None else parse_duration(older_than)
     if span is None:
         raise UsageError(f"not an age: '{older_than}'", hint="a number and s, m, h, d or w: 7d")
-    limit = context.now() - span
+    limit = context.project.now() - span
     found = []
-    for session in context.store.read_all():
+    for session in context.project.store.read_all():
         if isinstance(session, UnreadableSession) or session.state not in FINISHED:
             continue
         updated = parse_iso(session.updated)

@@ -85,10 +85,12 @@ def run(context: Context, args: Arguments) -> DemoView:
     """Play the tournament; the repository goes afterwards, also on ^C, unless --keep is given."""
     top = os.path.realpath(mkdtemp(prefix="git-hub-session-demo-"))
     try:
-        _run_demo(_DemoRunner(context, f"{top}/project", _create_project(top, context.environ)))
+        _run_demo(
+            _DemoRunner(context, f"{top}/project", _create_project(top, context.project.environ))
+        )
     finally:
         if args.is_set("keep"):
-            context.note(f"kept: {top}/project")
+            context.reporter.note(f"kept: {top}/project")
         else:
             rmtree(top, ignore_errors=True)
     return DemoView(0)
@@ -98,18 +100,18 @@ class _DemoRunner:
     """Where the demonstration is played: it shows what is typed, and what that answers."""
 
     def __init__(self, context: Context, directory: str, environ: Mapping[str, str]) -> None:
-        self._say = context.say
-        self._shell = context.shell(directory, environ)
+        self._reporter = context.reporter
+        self._shell = context.project.shell(directory, environ)
         self._gap = ""
 
     def explain(self, *lines: str) -> None:
         """A paragraph of explanation."""
-        self._say(self._gap + "".join(f"# {line}\n" for line in lines))
+        self._reporter.write_text(self._gap + "".join(f"# {line}\n" for line in lines))
         self._gap = "\n"
 
     def run_command(self, command: str) -> None:
         """Show a command, and run it in sight; raises Stopped where it fails."""
-        self._say(f"$ {command}\n")
+        self._reporter.write_text(f"$ {command}\n")
         done = self._shell.run(command)
         if done.status:
             raise DemoStepFailed(

@@ -34,7 +34,9 @@ def run(context: Context, args: Arguments) -> DoctorView:
     """The whole hub, or one session; without --fix, or with --dry-run, nothing is changed."""
     fixing = args.is_set("fix") and not args.is_set("dry-run")
     sid = None if args.argument is None else _session(context, args.argument, exactly=fixing)
-    return DoctorView((fix_hub if fixing else check_hub)(context, sid), context.cwd, fixing)
+    return DoctorView(
+        (fix_hub if fixing else check_hub)(context.project, sid), context.project.cwd, fixing
+    )
 
 
 def _session(context: Context, text: str, *, exactly: bool) -> SessionId:

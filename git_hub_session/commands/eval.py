@@ -74,7 +74,7 @@ _MEASURE_OPTIONS = (
 def run(context: Context, args: Arguments) -> EvalView:
     """Measure every agent's tip and rank them; without an eval command nothing is ranked."""
     sid = context.require_session(args.argument, "eval")
-    session = context.store.read(sid)
+    session = context.project.store.read(sid)
     dry_run = args.is_set("dry-run")
     wish = _parse_options(context, args, session)
     if wish.recipe is not None and not dry_run:
@@ -82,8 +82,8 @@ def run(context: Context, args: Arguments) -> EvalView:
             context, session, wish.recipe.command, is_typed=args.value("eval") is not None
         )
     return EvalView(
-        (preview_evaluation if dry_run else evaluate_session)(sid, context, wish),
-        context.cwd,
+        (preview_evaluation if dry_run else evaluate_session)(sid, context.project, wish),
+        context.project.cwd,
         dry_run,
     )
 
@@ -127,9 +127,9 @@ def _parse_options(context: Context, args: Arguments, session: Session) -> EvalO
 
 def _ask_approval(context: Context, session: Session, command: str, *, is_typed: bool) -> None:
     """A command that came with the repository runs only if this user has said so; raises Refused."""
-    where, trust = context.paths.common_dir, context.approvals
+    where, trust = context.project.paths.common_dir, context.project.approvals
     if not is_typed and not trust.is_approved(where, command):
-        said = context.ask(f"Run the eval command of session '{session.id}': {command}?")
+        said = context.reporter.ask(f"Run the eval command of session '{session.id}': {command}?")
         if not said:
             raise Refused(
                 f"you have not allowed the eval command of session '{session.id}': {command}",
@@ -138,7 +138,7 @@ def _ask_approval(context: Context, session: Session, command: str, *, is_typed:
     try:
         trust.approve(where, command)
     except HubError as fault:
-        context.note(f"warning: the command is allowed this once: {fault.message}")
+        context.reporter.note(f"warning: the command is allowed this once: {fault.message}")
 
 
 _HEAD = ("RANK", "AGENT", "METRIC", "DELTA", "SPREAD", "FILES", "+/-", "")

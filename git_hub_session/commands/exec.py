@@ -25,6 +25,7 @@ from git_hub_session.util.text import decode_terminal_line, display_width, escap
 
 if TYPE_CHECKING:
     from git_hub_session.agents.exec import AgentRun, ExecResult
+    from git_hub_session.cli.reporter import Reporter
 
 
 USAGE = Usage(
@@ -49,7 +50,7 @@ def run(context: Context, args: Arguments) -> ExecView:
         raise UsageError("which command?", hint="git hub-session exec [<id>] -- <command>")
     sid = context.require_session(args.argument, "exec")
     listed = args.value("agents")
-    count = context.store.read(sid).config.agent_count or MAX_AGENTS
+    count = context.project.store.read(sid).config.agent_count or MAX_AGENTS
     wish = ExecOptions(
         args.command,
         parse_agents(listed, count) if listed is not None else (),
@@ -59,23 +60,23 @@ def run(context: Context, args: Arguments) -> ExecView:
     )
     dry_run = args.is_set("dry-run")
     if dry_run:
-        executed = preview_exec(sid, context, wish)
+        executed = preview_exec(sid, context.project, wish)
     else:
-        executed = run_for_agents(sid, context, wish, _LivePrinter(context))
-    return ExecView(executed, context.cwd, dry_run)
+        executed = run_for_agents(sid, context.project, wish, _LivePrinter(context.reporter))
+    return ExecView(executed, context.project.cwd, dry_run)
 
 
 class _LivePrinter:
     """Shows what is printed, as long as there is somebody to read it: who has turned away ends no agent's work."""
 
-    def __init__(self, context: Context) -> None:
-        self._say = context.say
+    def __init__(self, reporter: Reporter) -> None:
+        self._reporter = reporter
         self._is_heard = True
 
     def __call__(self, agent: str, line: bytes) -> None:
         if self._is_heard:
             try:
-                self._say(live_line(agent, line))
+                self._reporter.write_text(live_line(agent, line))
             except (HubError, BrokenPipeError):
                 self._is_heard = False
 

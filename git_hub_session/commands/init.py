@@ -6,7 +6,7 @@ import os
 import re
 
 from git_hub_session._typing import Any, NamedTuple
-from git_hub_session.cli.context import Context
+from git_hub_session.cli.context import Context, read_text_file
 from git_hub_session.cli.options import DRY_RUN, FORMAT, QUIET, Arguments, Option, Usage
 from git_hub_session.cli.view import (
     Record,
@@ -56,35 +56,37 @@ def run(context: Context, args: Arguments) -> InitView:
     """Make the session; of two that want one id, one gets it."""
     values = {
         "session_id": "",
-        "task": _task(context, args),
+        "task": _task(args),
         "agent_count": str(_agents(args.value("agents"))),
         "base_branch": _check_text(
-            "base branch", resolve_base_branch(context.paths, args.value("base-branch"))
+            "base branch", resolve_base_branch(context.project.paths, args.value("base-branch"))
         ),
-        "created": format_iso(context.now()),
+        "created": format_iso(context.project.now()),
         **_measure(args),
     }
     wanted = args.value("id")
     chosen = parse_session_id(wanted) if wanted is not None else None
     dry_run = args.is_set("dry-run")
     make = choose_session_id if dry_run else create_session
-    sid = make(context.store, values, chosen, now=context.now())
+    sid = make(context.project.store, values, chosen, now=context.project.now())
     if values.get("eval_cmd") and not dry_run:
         _approve(context, values["eval_cmd"])
     config = Config({**values, "session_id": sid})
-    directory = relative_path(f"{context.paths.hub}/sessions/{sid}", context.cwd)
+    directory = relative_path(f"{context.project.paths.hub}/sessions/{sid}", context.project.cwd)
     return InitView(sid, config, directory, dry_run)
 
 
 def _approve(context: Context, command: str) -> None:
     """Who writes an eval command may run it; one that comes with a repository needs a yes."""
     try:
-        context.approvals.approve(context.paths.common_dir, command)
+        context.project.approvals.approve(context.project.paths.common_dir, command)
     except HubError as fault:
-        context.note(f"warning: 'git hub-session eval' will ask before it runs it: {fault.message}")
+        context.reporter.note(
+            f"warning: 'git hub-session eval' will ask before it runs it: {fault.message}"
+        )
 
 
-def _task(context: Context, args: Arguments) -> str:
+def _task(args: Arguments) -> str:
     text, file = args.value("task"), args.value("file")
     if (text is None) == (file is None):
         raise UsageError(
@@ -92,7 +94,7 @@ def _task(context: Context, args: Arguments) -> str:
             hint="give --task <text>, or -F <file>",
         )
     if file is not None:
-        text = context.read_text(file, "task", most=_MOST_TEXT).rstrip("\n")
+        text = read_text_file(file, "task", max_bytes=_MOST_TEXT).rstrip("\n")
     task = _check_text("task", text or "")
     if not task.strip():
         raise UsageError("the task is empty")

@@ -49,7 +49,7 @@ def run(context: Context, args: Arguments) -> ListView:
     most = _parse_count(args.value("max-count"))
     found = [
         session
-        for session in context.store.map_sessions(SessionRow.of)
+        for session in context.project.store.map_sessions(SessionRow.of)
         if not wanted or session.state in wanted
     ]
     key = args.value("sort") or "id"
@@ -57,7 +57,7 @@ def run(context: Context, args: Arguments) -> ListView:
         found.sort(key=lambda session: _sort_key(session, key))
     if args.is_set("reverse"):
         found.reverse()
-    return ListView(tuple(found[:most]), context.now(), filtered=bool(wanted or found))
+    return ListView(tuple(found[:most]), context.project.now(), filtered=bool(wanted or found))
 
 
 def _sort_key(session: SessionRow, key: str) -> float:

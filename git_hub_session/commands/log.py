@@ -17,7 +17,7 @@ USAGE = Usage(("log [<options>] [<id>]",), (QUIET, *FORMAT), max_arguments=1)
 def run(context: Context, args: Arguments) -> LogView:
     """The history of the session, newest first."""
     sid = context.find_session(args.argument)
-    return LogView(sid, context.store.read(sid).history[::-1], context.now())
+    return LogView(sid, context.project.store.read(sid).history[::-1], context.project.now())
 
 
 class LogView(NamedTuple):

@@ -56,15 +56,15 @@ USAGE = Usage(
 def run(context: Context, args: Arguments) -> MergeView:
     """Show what would be merged, ask, and merge it; with conflicts nothing is changed."""
     sid = context.require_session(args.argument, "merge")
-    wish, policy = _parse_options(args), read_cleanup_options(context)
+    wish, policy = _parse_options(args), read_cleanup_options(context.project)
     dry_run = args.is_set("dry-run")
     # Nobody reads what was changed, so nobody has to wait for it.
     described = not args.is_set("quiet") or args.value("format") not in (None, "text")
-    plan = plan_merge(sid, context, wish, dry_run=dry_run, described=described)
+    plan = plan_merge(sid, context.project, wish, dry_run=dry_run, described=described)
     if plan.conflicts or dry_run:
         return MergeView(plan, None, dry_run)
     _confirm(context, plan, wish, is_allowed=args.is_set("yes"))
-    return MergeView(plan, merge_winner(sid, context, wish, policy, plan), dry_run)
+    return MergeView(plan, merge_winner(sid, context.project, wish, policy, plan), dry_run)
 
 
 def _parse_options(args: Arguments) -> MergeOptions:
@@ -93,9 +93,9 @@ def _option_words(wish: MergeOptions) -> Iterator[str]:
 
 def _confirm(context: Context, plan: MergePlan, wish: MergeOptions, *, is_allowed: bool) -> None:
     """Show what is about to happen; raises Refused unless it may."""
-    context.say(format_preview(plan))
+    context.reporter.write_text(format_preview(plan))
     for remark in plan.remarks:
-        context.note(f"warning: {remark}")
+        context.reporter.note(f"warning: {remark}")
     if is_allowed:
         return
     name, sid = agent_name(plan.winner.agent), plan.session.id
@@ -103,7 +103,7 @@ def _confirm(context: Context, plan: MergePlan, wish: MergeOptions, *, is_allowe
     question = (
         f"Finish session '{sid}'?" if plan.existing_commit else f"Merge {name} into '{into}'?"
     )
-    said = context.ask(question)
+    said = context.reporter.ask(question)
     if said is None:
         raise Refused(
             "off a terminal nobody can be asked",

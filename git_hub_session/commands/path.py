@@ -23,7 +23,9 @@ def run(context: Context, args: Arguments) -> PathView:
         raise UsageError("which agent?", hint="git hub-session path [<id>] agent-2")
     agent = parse_agent(args.arguments[-1], MAX_AGENTS)
     sid = context.find_session(args.arguments[0] if len(args.arguments) > 1 else None)
-    found = agent_worktrees(sid, context, linked_worktrees(context.paths.common_dir)).get(agent)
+    found = agent_worktrees(
+        sid, context.project, linked_worktrees(context.project.paths.common_dir)
+    ).get(agent)
     if found is None:
         raise HubError(
             f"agent-{agent} of session '{sid}' has no worktree",

@@ -41,14 +41,14 @@ USAGE = Usage(
 def run(context: Context, args: Arguments) -> RestoreView:
     """Each worktree comes back whole, or not at all; exit 1 if one does not."""
     sid = context.require_session(args.argument, "restore")
-    agent, count = args.value("agent"), context.store.read(sid).config.agent_count
+    agent, count = args.value("agent"), context.project.store.read(sid).config.agent_count
     wish = RestoreOptions(
         0 if agent is None else parse_agent(agent, count or MAX_AGENTS),
-        args.value("path") or worktree_template(context),
+        args.value("path") or worktree_template(context.project),
     )
     dry_run = args.is_set("dry-run")
-    restored = (preview_restore if dry_run else restore_worktrees)(sid, context, wish)
-    return RestoreView(restored, context.cwd, dry_run)
+    restored = (preview_restore if dry_run else restore_worktrees)(sid, context.project, wish)
+    return RestoreView(restored, context.project.cwd, dry_run)
 
 
 class RestoreView(NamedTuple):

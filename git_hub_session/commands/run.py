@@ -57,7 +57,7 @@ def run(context: Context, args: Arguments) -> RunView:
         raise UsageError("--eval and --metric go together")
     given = () if args.value("baseline") in (None, _MEASURE, _NONE) else ("baseline",)
     made = init.run(context, args.subset(*_INIT, *given, "dry-run"))
-    context.show(made)
+    context.reporter.show_view(made)
     views: dict[str, View] = {"init": made}
     steps = _steps(context, args, made.session, agent)
     if dry_run:
@@ -70,7 +70,7 @@ def run(context: Context, args: Arguments) -> RunView:
             if "git hub-session" not in fault.hint:  # that of the step knows better
                 fault.hint = f"{fault.hint}\nby hand it goes on with: {by_hand}".lstrip()
             raise
-        context.show(view)
+        context.reporter.show_view(view)
         views[name] = view
         if view.exit_code:
             return RunView(made.session, views, stopped=name, by_hand=by_hand)
@@ -97,7 +97,7 @@ def _steps(
 def _measure_baseline(context: Context, args: Arguments, sid: SessionId) -> BaselineView:
     command, metric = args.value("eval") or "", args.value("metric") or ""
     recipe = MetricCommand(command, metric, repeat=parse_repeat(args), timeout=parse_timeout(args))
-    return BaselineView(sid, metric, measure_baseline(sid, context, recipe))
+    return BaselineView(sid, metric, measure_baseline(sid, context.project, recipe))
 
 
 def _continue_command(step: str, sid: SessionId, agent: str) -> str:

@@ -47,10 +47,12 @@ USAGE = Usage(
 def run(context: Context, args: Arguments) -> SpawnView:
     """Add the agents that are missing; all of them or none."""
     sid = context.require_session(args.argument, "spawn")
-    wish = _parse_options(context, args, context.store.read(sid).config.agent_count or MAX_AGENTS)
+    wish = _parse_options(
+        context, args, context.project.store.read(sid).config.agent_count or MAX_AGENTS
+    )
     dry_run = args.is_set("dry-run")
-    spawned = (preview_spawn if dry_run else spawn_agents)(sid, context, wish)
-    return SpawnView(spawned, context.cwd, dry_run)
+    spawned = (preview_spawn if dry_run else spawn_agents)(sid, context.project, wish)
+    return SpawnView(spawned, context.project.cwd, dry_run)
 
 
 def _parse_options(context: Context, args: Arguments, count: int) -> SpawnOptions:
@@ -60,8 +62,10 @@ def _parse_options(context: Context, args: Arguments, count: int) -> SpawnOption
     return SpawnOptions(
         parse_agents(listed, count) if listed is not None else (),
         parse_agent(again, count) if again is not None else 0,
-        "" if base is None else context.git.resolve_commit(base, context.paths.git_dir),
-        args.value("path") or worktree_template(context),
+        ""
+        if base is None
+        else context.project.git.resolve_commit(base, context.project.paths.git_dir),
+        args.value("path") or worktree_template(context.project),
         parse_jobs(args),
     )
 

@@ -40,16 +40,16 @@ USAGE = Usage(("status [<options>] [<id>]",), (QUIET, *FORMAT), max_arguments=1)
 def run(context: Context, args: Arguments) -> StatusView:
     """The session that was named, else the current one, else the newest that is not finished."""
     sid = context.find_session(args.argument)
-    session = context.store.read(sid)
-    found = read_session_status(session, context, procfs.processes())
+    session = context.project.store.read(sid)
+    found = read_session_status(session, context.project, procfs.processes())
     posts, faults = _read_posts(context, sid)
-    return StatusView(found, posts, context.cwd, context.now(), faults)
+    return StatusView(found, posts, context.project.cwd, context.project.now(), faults)
 
 
 def _read_posts(context: Context, sid: SessionId) -> tuple[list[Post], tuple[str, ...]]:
     """The session's last posts; a damaged board is a warning, and hides nothing of the session."""
     try:
-        return Board(context.paths.hub).recent_posts(sid, _POSTS), ()
+        return Board(context.project.paths.hub).recent_posts(sid, _POSTS), ()
     except Damaged as fault:
         reason = fault.message
     except OSError as fault:

@@ -39,20 +39,20 @@ def run(context: Context, args: Arguments) -> UpdateView:
     expected = args.value("if-state")
     if_state = parse_state(expected) if expected is not None else None
     sid = context.require_session(args.argument, "update")
-    by = context.identity
+    by = context.project.identity
     sources: list[State] = []
 
     def change(session: Session) -> Session:
         sources.append(session.state)
         if if_state is not None and session.state != if_state:
             raise UnexpectedState(f"session '{sid}' is '{session.state}', not '{if_state}'")
-        at, reason = format_iso(context.now()), args.value("reason") or ""
+        at, reason = format_iso(context.project.now()), args.value("reason") or ""
         return with_transition(session, target, at=at, by=by, verb="update", reason=reason)
 
     if args.is_set("dry-run"):
-        change(context.store.read(sid))
+        change(context.project.store.read(sid))
     else:
-        context.store.update(sid, change)
+        context.project.store.update(sid, change)
     return UpdateView(sid, str(sources[-1]), str(target), args.is_set("dry-run"))
 
 

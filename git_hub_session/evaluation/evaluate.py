@@ -134,7 +134,7 @@ def evaluate_session(sid: SessionId, project: Project, wish: EvalOptions) -> Eva
     with run, checkouts:
         spots = _measure_targets(session, contestants, checkouts, project, wish, task_file)
         progress = project.progress("Measuring", len(spots) * wish.recipe.repeat)
-        found = MetricRunner(spots, wish.recipe, run, progress).measure(project.run_all)
+        found = MetricRunner(spots, wish.recipe, run, progress).measure(project)
         result = _rank_candidates(session, contestants, found, run, wish)
         with project.store.lock_session(sid) as edit:
             return _record_result(result, edit, project, wish)

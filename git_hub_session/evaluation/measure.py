@@ -28,7 +28,7 @@ from git_hub_session.session.project import Project
 from git_hub_session.session.runs import OutputLog
 from git_hub_session.session.state import State
 from git_hub_session.system import procfs
-from git_hub_session.system.processes import RunAll, Task, TaskCallbacks, TaskResult
+from git_hub_session.system.processes import Task, TaskCallbacks, TaskResult
 from git_hub_session.util.paths import is_inside
 from git_hub_session.worktree.locks import EVAL_LOCK
 from git_hub_session.worktree.paths import worktree_path, worktree_template
@@ -136,14 +136,14 @@ class MetricRunner:
         self._printed: dict[str, bytearray] = {}
         self._before: dict[str, object] = {}
 
-    def measure(self, run_all: RunAll) -> dict[str, Measurement]:
+    def measure(self, project: Project) -> dict[str, Measurement]:
         """{name: what was found}; who has failed once is not measured again."""
         recipe = self._recipe
         try:
             for _ in range(recipe.repeat):
                 self._spots = [spot for spot in self._spots if not self.found[spot.name].reason]
                 self._stat_metric_files()
-                run_all(
+                project.run_tasks(
                     [self._task(spot) for spot in self._spots],
                     TaskCallbacks(
                         self._on_start, self._on_output, self._on_end, self._find_escaped
@@ -259,7 +259,7 @@ def measure_baseline(sid: SessionId, project: Project, recipe: MetricCommand) ->
                 BASELINE, base, checkouts.add(BASELINE, base, variables), variables
             )
             progress = project.progress("Measuring", recipe.repeat)
-            found = MetricRunner([spot], recipe, run, progress).measure(project.run_all)[BASELINE]
+            found = MetricRunner([spot], recipe, run, progress).measure(project)[BASELINE]
         if not found.values:
             raise BaselineFailed(
                 f"the eval command cannot measure '{session.config.base_branch}': {found.reason}",

@@ -1,67 +1,174 @@
-"""What an operation sees of the place where it was called, and the doors that it may open.
+"""Project: one repository with its hub, its sessions, git and the clock.
 
-The context of a command is one. A door opens when it is first used: who looks at nothing
-never loads libgit2, who changes nothing never starts git.
+Each part is opened when it is first used, and each heavy library is loaded with its part.
+A command that does not read the repository never loads libgit2, and a command that changes
+nothing never starts git.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 
-from git_hub_session._typing import TYPE_CHECKING, Protocol
+from git_hub_session._typing import TYPE_CHECKING
+from git_hub_session.errors import Damaged, HubError
+from git_hub_session.git.discovery import RepositoryPaths, find_foreign_path, find_repository
+from git_hub_session.git.safe_open import find_special
+from git_hub_session.session.store import Store
+from git_hub_session.util.clock import MAX_TIME
+from git_hub_session.util.numbers import parse_int
 
 if TYPE_CHECKING:
     from git_hub_session.git.command import Git
-    from git_hub_session.git.discovery import RepositoryPaths
     from git_hub_session.git.repository import GitRepo
-    from git_hub_session.session.store import Store
-    from git_hub_session.system.processes import RunAll, Shell
+    from git_hub_session.session.approvals import CommandApprovals
+    from git_hub_session.system.processes import Shell, Task, TaskCallbacks
+
+Progress = Callable[[str, int], Callable[[int], None]]
+"""Starts a progress display from a title and a total. Call its result with the number of finished items."""
 
 
-class Project(Protocol):
-    """Where a command was called."""
+class DubiousOwnership(HubError):
+    """The repository belongs to another user, and safe.directory does not allow it."""
 
-    @property
-    def environ(self) -> Mapping[str, str]:
-        """The environment that it was called in."""
+    code = "dubious-ownership"
 
-    @property
+
+class BareRepositoryRefused(HubError):
+    """The current directory is in a bare repository, and safe.bareRepository requires its name."""
+
+    code = "bare-repository"
+
+
+class Project:
+    """The repository of the current directory, with its hub and its sessions."""
+
+    def __init__(self, environ: Mapping[str, str], progress: Progress) -> None:
+        self.environ = environ
+        self.progress = progress
+
+    @cached_property
     def cwd(self) -> str:
-        """The directory that it was called in."""
+        """The current directory.
 
-    @property
+        Raises:
+            HubError: the directory was deleted.
+        """
+        try:
+            return os.getcwd()
+        except OSError:
+            raise HubError(
+                "the current directory does not exist", hint="cd to another one"
+            ) from None
+
+    def now(self) -> float:
+        """Return the time in seconds since the epoch; GIT_TEST_DATE_NOW replaces it, as in git."""
+        fixed = parse_int(self.environ.get("GIT_TEST_DATE_NOW", ""), MAX_TIME)
+        return time.time() if fixed is None else float(fixed)
+
+    @cached_property
     def paths(self) -> RepositoryPaths:
-        """The repository and its hub."""
+        """The paths of the repository and its hub.
+
+        Raises:
+            NotARepository, NoMainWorktree: no usable repository was found.
+            DubiousOwnership, BareRepositoryRefused: git does not trust the repository.
+        """
+        paths = find_repository(self.cwd, self.environ)
+        foreign_path = find_foreign_path(paths, self.environ)
+        if foreign_path or paths.is_inside_git_dir:
+            from git_hub_session.git.command import is_safe_directory
+
+            # Ask git itself: it knows all sources of the settings safe.*.
+            if not is_safe_directory(self.cwd, self.environ):
+                raise _not_trusted_error(paths.owners[0], foreign_path)
+        return paths
 
     @property
     def store(self) -> Store:
         """The sessions."""
+        return Store(self.paths.hub)
 
-    @property
+    @cached_property
     def repo(self) -> GitRepo:
-        """The repository, to look at."""
+        """The repository, opened for reading with libgit2."""
+        from git_hub_session.git.repository import GitRepo  # 70 ms
 
-    @property
+        return GitRepo(self._checked_common_dir, self.environ)
+
+    @cached_property
     def git(self) -> Git:
-        """git, to change something."""
+        """The git program, for changes to the repository."""
+        from git_hub_session.git.command import Git  # 12 ms
 
-    @property
-    def run_all(self) -> RunAll:
-        """Runs commands side by side."""
+        return Git(self._checked_common_dir, self.environ)
+
+    @cached_property
+    def _checked_common_dir(self) -> str:
+        """The common dir, without special files: git would wait forever for a FIFO in it."""
+        special = find_special(self.paths.common_dir)
+        if special:
+            raise Damaged(
+                f"'{special}' is not a file", hint="git itself would wait for it: remove it"
+            )
+        return self.paths.common_dir
 
     @property
     def identity(self) -> str:
-        """Who calls: "Name <email>"."""
+        """The committer as "Name <email>"."""
+        from git_hub_session.git.identity import read_identity
+
+        return read_identity(self.paths.common_dir, self.environ)
 
     @property
-    def progress(self) -> Callable[[str, int], Callable[[int], None]]:
-        """Of what is done, and of how many; what it returns takes how many are done by now."""
+    def approvals(self) -> CommandApprovals:
+        """The eval commands that the user has approved."""
+        from git_hub_session.session.approvals import CommandApprovals
 
-    def now(self) -> float:
-        """Seconds since the epoch."""
-
-    def shell(self, directory: str, environ: Mapping[str, str]) -> Shell:
-        """A shell in `directory`."""
+        return CommandApprovals(self.environ)
 
     def config_values(self, name: str) -> list[str]:
-        """Every value that git's configuration has for `name`, the one that counts last."""
+        """Return all values of a git setting; the last one wins.
+
+        Start git only if it reads sources that libgit2 does not read (`git -c`,
+        GIT_CONFIG_GLOBAL and others).
+        """
+        if self.repo.reads_all_config:
+            return self.repo.config_values(name)
+        return self.git.config_values(name)
+
+    def run_tasks(
+        self,
+        tasks: Sequence[Task],
+        callbacks: TaskCallbacks,
+        *,
+        jobs: int,
+        timeout: float | None = None,
+        apart: bool = False,
+    ) -> None:
+        """Run commands in parallel; see `system.processes.run_tasks`."""
+        from git_hub_session.system.processes import run_tasks  # 12 ms
+
+        run_tasks(tasks, callbacks, jobs=jobs, timeout=timeout, apart=apart)
+
+    def shell(self, directory: str, environ: Mapping[str, str]) -> Shell:
+        """Return a shell that runs commands in `directory`."""
+        from git_hub_session.system.processes import Shell  # 12 ms
+
+        return Shell(directory, environ)
+
+
+def _not_trusted_error(top: str, foreign_path: str) -> HubError:
+    from shlex import quote
+
+    if not foreign_path:
+        return BareRepositoryRefused(
+            f"git does not work in the bare repository '{top}' (safe.bareRepository)",
+            hint=f"GIT_DIR={quote(top)} names it",
+        )
+    return DubiousOwnership(
+        f"detected dubious ownership in repository at '{top}': '{foreign_path}' is somebody else's",
+        hint=f"git config --global --add safe.directory {quote(top)}",
+    )

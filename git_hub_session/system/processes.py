@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from time import monotonic
 
-from git_hub_session._typing import TYPE_CHECKING, NamedTuple, Protocol, Self
+from git_hub_session._typing import TYPE_CHECKING, NamedTuple, Self
 from git_hub_session.system.signals import defer_signals
 
 if TYPE_CHECKING:
@@ -288,18 +288,3 @@ class TaskCallbacks(NamedTuple):
     on_end: Callable[[int, TaskResult], None]
     find_escaped: Callable[[int], Iterable[int]]
     """The processes of a task that we ended, which have left its process group."""
-
-
-class RunAll(Protocol):
-    """What runs them (processes.run_all)."""
-
-    def __call__(
-        self,
-        tasks: Sequence[Task],
-        listener: TaskCallbacks,
-        *,
-        jobs: int,
-        timeout: float | None = None,
-        apart: bool = False,
-    ) -> None:
-        """Run the tasks, so many at once."""

@@ -9,17 +9,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 
-from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.errors import GitFailed
 from git_hub_session.session.project import Project
 from git_hub_session.system.copy import copy_files
 from git_hub_session.system.processes import Task, TaskCallbacks, TaskResult
 from git_hub_session.system.tree import path_and_parents
 from git_hub_session.util.paths import is_inside
-
-if TYPE_CHECKING:
-    from git_hub_session.system.processes import RunAll
-
 
 _INCLUDE_FILE = ".worktreeinclude"
 _NONE_IS_IGNORED = 1  # what `git check-ignore` then exits with
@@ -44,10 +39,10 @@ class WorktreeSetup:
         if not self._setup:
             return ""
         task = Task(("/bin/sh", "-c", self._setup), path, environ)
-        return _run_setup_command(task, self._scene.run_all)
+        return _run_setup_command(task, self._scene)
 
 
-def _run_setup_command(task: Task, run_all: RunAll) -> str:
+def _run_setup_command(task: Task, project: Project) -> str:
     """Run the user's command, to its last process; what it says if it fails, or ''."""
     said, ended = bytearray(), []
 
@@ -58,7 +53,8 @@ def _run_setup_command(task: Task, run_all: RunAll) -> str:
     def ending(_at: int, how: TaskResult) -> None:
         ended.append(how)
 
-    run_all([task], TaskCallbacks(lambda _at: None, heard, ending, lambda _at: ()), jobs=1)
+    callbacks = TaskCallbacks(lambda _at: None, heard, ending, lambda _at: ())
+    project.run_tasks([task], callbacks, jobs=1)
     if not ended[0].status:
         return ""
     last = "; ".join(os.fsdecode(bytes(said)).strip().splitlines()[-3:])
