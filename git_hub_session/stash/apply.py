@@ -1,7 +1,8 @@
-"""Saved work put back into a worktree that git has just made on the commit it was saved at.
+"""Restore a stash commit in a new worktree.
 
-The trees of the stash (rescue.py) are taken as they are: files first, then the index, then
-what was untracked. `git stash apply --index` would merge them, where there is nothing to merge.
+git has just created the worktree at the commit below the stash. Write the trees of the stash
+(see create.py) unchanged: the files, then the index, then the untracked files. `git stash apply
+--index` would merge the trees instead.
 """
 
 from __future__ import annotations
@@ -20,41 +21,42 @@ if TYPE_CHECKING:
     from git_hub_session.git.repository import GitRepo
 
 
-# Nothing has to reach the disk first: what is saved stays saved.
+# No fsync: the rescue ref keeps the stash until the restored worktree is removed again.
 _SETTINGS = {
     name: value for name, value in STRICT_SETTINGS.items() if not name.startswith("core.fsync")
 }
 
 
 def apply_stash(worktree: Worktree, ref: str, git: Git, repo: GitRepo) -> None:
-    """Make the fresh worktree what the stash at `ref` was saved of; raises GitFailed, OSError.
+    """Restore the stash at `ref` in a new worktree.
 
-    It stands at the very commit. What is saved wins over what a hook has made in its place.
+    HEAD of the worktree is the commit below the stash. Files that a hook has created are
+    overwritten. Raises GitFailed, OSError.
     """
     head, *trees = repo.find_stash(ref)
     work = StashTrees(*trees)
     filtered = filtered_paths(repo.commit_message(ref))
-    inside = GitAt(worktree, git)
-    inside.run("read-tree", "--reset", "-u", work.worktree)
+    git_at = GitAt(worktree, git)
+    git_at.run("read-tree", "--reset", "-u", work.worktree)
     before = repo.tree_entries(head)
     changed = {
         path: entry
         for path, entry in repo.tree_entries(work.worktree).items()
         if before.get(path) != entry
     }
-    # Also what a sparse checkout leaves out: it was there, or it would not be changed.
-    inside.checkout_paths(changed)
-    undone = _write_unfiltered(worktree.path, changed, filtered, repo)
-    inside.run("read-tree", "--reset", work.staged)
+    # Write also paths that a sparse checkout leaves out: a changed file was on disk.
+    git_at.checkout_paths(changed)
+    unfiltered = _write_unfiltered(worktree.path, changed, filtered, repo)
+    git_at.run("read-tree", "--reset", work.staged)
     staged = repo.tree_entries(work.staged)
-    inside.clear_stat_data({path: staged[path] for path in undone if path in staged})
-    inside.run("update-index", "-q", "--refresh")
+    git_at.clear_stat_data({path: staged[path] for path in unfiltered if path in staged})
+    git_at.run("update-index", "-q", "--refresh")
     if work.untracked:
         untracked = repo.tree_entries(work.untracked)
-        beside = GitAt(worktree, git, index="hub-session-index.tmp")
-        beside.run("read-tree", work.untracked)
-        beside.checkout_paths(untracked)
-        beside.remove_index()
+        temporary = GitAt(worktree, git, index="hub-session-index.tmp")
+        temporary.run("read-tree", work.untracked)
+        temporary.checkout_paths(untracked)
+        temporary.remove_index()
         _write_unfiltered(worktree.path, untracked, filtered, repo)
 
 
@@ -64,11 +66,11 @@ def _write_unfiltered(
     filtered: frozenset[bytes] | None,
     repo: GitRepo,
 ) -> list[bytes]:
-    """Write the blobs themselves where a filter has made something else of one that is not to be `filtered`; at which paths.
+    """Write the blob over each file that a filter has changed and that was not filtered before.
 
-    Where that is not known (None), a file is what git makes of it.
+    Return the paths of these files. Do nothing if the filtered paths are unknown (None).
     """
-    undone = []
+    unfiltered: list[bytes] = []
     for path, (mode, oid) in entries.items():
         if filtered is None or path in filtered or not stat.S_ISREG(mode):
             continue
@@ -76,12 +78,12 @@ def _write_unfiltered(
             full = os.path.join(os.fsencode(top), path)
             with open(os.open(full, os.O_WRONLY | os.O_TRUNC | os.O_NOFOLLOW), "wb") as file:
                 file.write(repo.read_blob(oid))
-            undone.append(path)
-    return undone
+            unfiltered.append(path)
+    return unfiltered
 
 
 class GitAt:
-    """git in the worktree, on its index or on another one beside it."""
+    """git in a worktree, on the worktree's index or on another index file in its git dir."""
 
     def __init__(self, worktree: Worktree, git: Git, index: str = "index") -> None:
         self._git = git
@@ -99,14 +101,17 @@ class GitAt:
         )
 
     def checkout_paths(self, paths: Iterable[bytes]) -> None:
-        """Write the files at `paths` as the index has them, whatever is there."""
+        """Write the files at `paths` from the index. Overwrite existing files."""
         listed = b"".join(path + b"\0" for path in paths)
         if listed:
-            words = ("--force", "--quiet", "--ignore-skip-worktree-bits", "-z", "--stdin")
-            self.run("checkout-index", *words, stdin=listed)
+            options = ("--force", "--quiet", "--ignore-skip-worktree-bits", "-z", "--stdin")
+            self.run("checkout-index", *options, stdin=listed)
 
     def clear_stat_data(self, entries: Mapping[bytes, tuple[int, bytes]]) -> None:
-        """Give the entries no stat data: git takes another size for a change, and reads no further."""
+        """Clear the stat data of entries.
+
+        git considers a file changed if its size differs from the entry, without reading the file.
+        """
         if entries:
             lines = [
                 b"%o %s\t%s\0" % (mode, oid.hex().encode(), path)

@@ -1,13 +1,13 @@
-"""Uncommitted work into a commit in git's own stash format, through git's own plumbing.
+"""Write uncommitted changes into a commit in git's stash format.
 
-A stash is a commit W of the worktree's tracked files with two or three parents: HEAD, a
-commit I of the index, and, where there are untracked files, a commit U of those
-(git-stash(1), "DISCUSSION"). `git stash apply --index <ref>` brings it back. git itself
-reads the files, so that filters, LFS, attributes, sparse and split indexes are right; it
-works on a copy of the index, and nothing of the worktree is touched.
+A stash is a commit W of the tracked files with two or three parents: HEAD, a commit I of the
+index, and a commit U of the untracked files if there are any (git-stash(1), "DISCUSSION").
+`git stash apply --index <ref>` restores it. git itself reads the files, so that filters, LFS,
+attributes, sparse and split indexes are handled correctly. git works on a copy of the index and
+changes nothing in the worktree.
 
-A file on disk is its blob's very bytes, or what git's filters make of the blob: of those that
-were saved the message of W names the second sort, as a line `Filtered: ["a.bat"]`.
+The bytes of a saved file are the bytes of its blob, or the output of git's filters for the blob.
+The message of W lists the files of the second kind in a line `Filtered: ["a.bat"]`.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from git_hub_session.git.worktrees import Worktree
 
 
-# Where git can be told not to see, or to run something, it is told otherwise; and what it
-# writes reaches the disk before the worktree goes (git by default syncs packs only).
+# These settings keep git from skipping changes and from running a configured program. core.fsync
+# brings the saved objects to the disk before the worktree is removed (the default syncs packs only).
 STRICT_SETTINGS = {
     "core.fsmonitor": "false",
     "core.untrackedCache": "false",
@@ -43,7 +43,7 @@ STRICT_SETTINGS = {
     "core.fsyncMethod": "batch",
 }
 
-# git stash's own stand-in where the user is not configured.
+# `git stash` uses the same kind of identity if the user has configured none.
 _FALLBACK_IDENTITY = {
     f"GIT_{role}_{field}": value
     for role in ("AUTHOR", "COMMITTER")
@@ -51,33 +51,36 @@ _FALLBACK_IDENTITY = {
 }
 
 
-# An entry without stat data: its file has to be read.
-_UNSEEN = IndexEntry(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, b"", 0)
+# An index entry without stat data, so that its file is read.
+_WITHOUT_STAT_DATA = IndexEntry(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, b"", 0)
 
 
 _FILTERED = "\nFiltered: "
 
 
 def stash_message(subject: str, filtered: Iterable[bytes]) -> str:
-    """The message of a stash whose files at the paths `filtered` are what filters make of their blobs."""
-    return f"{subject}\n{_FILTERED}{json.dumps([os.fsdecode(path) for path in sorted(filtered)])}"
+    """Return the message of a stash with the paths of its filtered files."""
+    paths = [os.fsdecode(path) for path in sorted(filtered)]
+    return f"{subject}\n{_FILTERED}{json.dumps(paths)}"
 
 
 def filtered_paths(message: str) -> frozenset[bytes] | None:
-    """The paths that the message of a stash names as filtered; None where it does not say."""
-    _, found, text = message.rpartition(_FILTERED)
+    """Return the paths of filtered files in the message of a stash, or None without a list."""
+    _, marker, text = message.rpartition(_FILTERED)
+    if not marker:
+        return None
     try:
-        return frozenset(os.fsencode(path) for path in json.loads(text)) if found else None
-    except (ValueError, TypeError, RecursionError):  # written by nobody here
+        return frozenset(os.fsencode(path) for path in json.loads(text))
+    except (ValueError, TypeError, RecursionError):  # another program wrote the message
         return None
 
 
 class CannotRoundTrip(Exception):
-    """What git stored of a file is not what would come back; the message names the path and the cause."""
+    """The stored blob would not restore the file. The message names the path and the cause."""
 
 
 class StashTrees(NamedTuple):
-    """The trees of a worktree's uncommitted work, as hexadecimal object ids; `untracked` may be ''."""
+    """The trees of the uncommitted changes, as object ids. `untracked` is '' without such files."""
 
     staged: str
     worktree: str
@@ -85,9 +88,10 @@ class StashTrees(NamedTuple):
 
 
 class IndexCopy:
-    """git on one worktree, to look; `with` gives it a copy of the index to work on, and deletes that again.
+    """git in one worktree, on a temporary copy of its index.
 
-    The copy has one name: call it under the session's lock.
+    `with` creates the copy and removes it. Without `with`, only reading methods may be called.
+    The copy always has the same name: hold the session lock.
     """
 
     def __init__(self, git: Git, worktree: Worktree) -> None:
@@ -97,7 +101,7 @@ class IndexCopy:
 
     def __enter__(self) -> Self:
         self._index = os.path.join(self._worktree.git_dir, "hub-session-index.tmp")
-        self._remove_copy()  # of a run that was killed
+        self._remove_copy()  # left by an interrupted run
         try:
             with open(
                 os.path.join(self._worktree.git_dir, "index"), "rb", opener=open_regular
@@ -124,15 +128,15 @@ class IndexCopy:
                 pass
 
     def _run(self, *command: str, stdin: bytes = b"") -> bytes:
-        # Where the directory is missing no file is asked for, but git wants to stand somewhere.
-        path, entry = self._worktree.path, self._worktree.git_dir
-        top = path if os.path.isdir(path) else entry
+        # git needs a current directory even if the worktree's directory is missing.
+        git_dir = self._worktree.git_dir
+        top = self._worktree.path if os.path.isdir(self._worktree.path) else git_dir
         return self._git.run(
             command,
             stdin=stdin,
             settings=STRICT_SETTINGS,
             environ={
-                "GIT_DIR": entry,
+                "GIT_DIR": git_dir,
                 "GIT_WORK_TREE": top,
                 "GIT_INDEX_FILE": self._index,
             },
@@ -140,16 +144,16 @@ class IndexCopy:
         )
 
     def read_full_index(self) -> Index:
-        """Every entry of the index, where it is a split or a sparse one; without stat data."""
+        """Return all entries of a split or sparse index, without stat data."""
         stages = self.read_stages()
         entries = {
-            path: _UNSEEN._replace(mode=mode, oid=oid)
+            path: _WITHOUT_STAT_DATA._replace(mode=mode, oid=oid)
             for path, (mode, oid, stage) in stages.items()
             if not stage
         }
         gitlinks = frozenset(path for path, entry in entries.items() if entry.mode == 0o160000)
-        # The tag of a skip-worktree entry is S, or s if it is assume-unchanged too; a path that
-        # is only intended to be added is all that differs from the index as an addition.
+        # `ls-files -v` marks a skip-worktree entry with S, or with s if it is also assume-unchanged.
+        # `diff-files --diff-filter=A` lists only the paths of `git add --intent-to-add`.
         tagged = _split_nul(self._run("ls-files", "-v", "-z"))
         added = _split_nul(self._run("diff-files", "--name-only", "--diff-filter=A", "-z"))
         return Index(
@@ -163,38 +167,43 @@ class IndexCopy:
         )
 
     def read_stages(self) -> dict[bytes, tuple[int, bytes, int]]:
-        """{path: (mode, object id, stage)}; of an unmerged path, the last of its stages."""
-        found = {}
+        """Return mode, object id and stage by path. For an unmerged path, return its last stage."""
+        stages = {}
         for line in _split_nul(self._run("ls-files", "--stage", "-z")):
             head, _, path = line.partition(b"\t")
             mode, oid, stage = head.decode().split(" ")
-            found[path] = (int(mode, 8), bytes.fromhex(oid), int(stage))
-        return found
+            stages[path] = (int(mode, 8), bytes.fromhex(oid), int(stage))
+        return stages
 
     def write_index_tree(self) -> str:
-        """The tree of what is staged."""
+        """Write the tree of the index, and return its object id."""
         return self._run("write-tree").decode().strip()
 
-    def write_worktree_tree(self, seen: WorktreeChanges) -> str:
-        """The tree of the tracked files as they are on disk; the copy of the index follows."""
-        here = [path for path in sorted(seen.changed) if path in seen.tree.files]
-        gone = [path for path in sorted(seen.changed) if path not in seen.tree.files]
-        # Entries made anew have neither stat data nor flags that could speak for a file; their
-        # blobs stay, for what git does to line endings hangs on those. Mode 0 is a removal:
-        # no path is looked up on disk, where a link may have come in its way.
-        anew = [
-            b"%o %s\t%s\0" % (entry.mode, entry.oid.hex().encode(), path)
-            for path in here
-            for entry in [seen.git_index.entries[path]]
-        ]
-        anew += [b"0 %s\t%s\0" % (b"0" * 40, path) for path in gone]
-        if anew:
-            self._run("update-index", "-z", "--index-info", stdin=b"".join(anew))
-        self._update("--add", paths=here)
+    def write_worktree_tree(self, changes: WorktreeChanges) -> str:
+        """Write the tree of the tracked files on disk, and return its object id.
+
+        Updates the copy of the index.
+        """
+        existing = [path for path in sorted(changes.changed) if path in changes.tree.files]
+        removed = [path for path in sorted(changes.changed) if path not in changes.tree.files]
+        # Replace the entries of changed files, because old stat data or flags could keep git from
+        # reading a file. Keep the blobs: git's conversion of line endings depends on them.
+        lines = []
+        for path in existing:
+            entry = changes.git_index.entries[path]
+            lines.append(b"%o %s\t%s\0" % (entry.mode, entry.oid.hex().encode(), path))
+        # Mode 0 removes an entry without a look at the disk, where a link may be at the path.
+        lines += [b"0 %s\t%s\0" % (b"0" * 40, path) for path in removed]
+        if lines:
+            self._run("update-index", "-z", "--index-info", stdin=b"".join(lines))
+        self._update("--add", paths=existing)
         return self.write_index_tree()
 
     def write_untracked_tree(self, paths: Sequence[bytes]) -> str:
-        """The tree of the files at `paths`; the copy of the index is replaced by one of these."""
+        """Write the tree of the files at `paths`, and return its object id.
+
+        Replaces the copy of the index.
+        """
         self._remove_copy()
         self._update("--add", paths=paths)
         return self.write_index_tree()
@@ -204,33 +213,42 @@ class IndexCopy:
             self._run("update-index", *flags, "-z", "--stdin", stdin=b"\0".join(paths) + b"\0")
 
     def verify_round_trip(
-        self, seen: WorktreeChanges, paths: Iterable[bytes], repo: GitRepo, *, filtered: bool
+        self, changes: WorktreeChanges, paths: Iterable[bytes], repo: GitRepo, *, filtered: bool
     ) -> list[bytes]:
-        """Make sure that each file comes back as it is, and name those that filters make; raises Unfaithful.
+        """Check that each stored blob restores its file. Return the paths of filtered files.
 
-        Either the blob in the copy of the index has the file's very bytes, or, where they will
-        be `filtered`, git's filters (line endings, LFS) make them out of it.
+        Args:
+            changes: the inspected worktree.
+            paths: the files to check.
+            repo: the repository.
+            filtered: True if the output of git's filters (line endings, LFS) for the blob may
+                restore the file. Otherwise the blob must have the bytes of the file.
+
+        Raises:
+            CannotRoundTrip: a file would not be restored.
         """
         stored = self.read_stages()
-        made = []
+        filtered_files = []
         for path in paths:
-            file = seen.tree.files[path]
-            if path not in stored:  # what looks like .git to another system
-                raise CannotRoundTrip(f"'{os.fsdecode(path)}' (git takes no such name)")
+            file = changes.tree.files[path]
+            if path not in stored:  # the name is .git on another file system
+                raise CannotRoundTrip(f"'{os.fsdecode(path)}' (git cannot store this name)")
             _, oid, _ = stored[path]
             data = read_file_or_link(self._worktree.path, path, file.st_mode)
             if repo.blob_id(data) == oid:
                 continue
             if not filtered or data != self._apply_filters(path, oid):
-                raise CannotRoundTrip(f"'{os.fsdecode(path)}' (line endings, or a filter)")
-            made.append(path)
-        return made
+                raise CannotRoundTrip(
+                    f"'{os.fsdecode(path)}' (changed by line-ending conversion or a filter)"
+                )
+            filtered_files.append(path)
+        return filtered_files
 
     def _apply_filters(self, path: bytes, oid: bytes) -> bytes:
         return self._run("cat-file", "--filters", f"--path={os.fsdecode(path)}", oid.hex())
 
     def write_stash_commit(self, work: StashTrees, head: str, message: str) -> str:
-        """The stash commit of `work` on the commit `head`; its object id in hexadecimal."""
+        """Write the stash commit of `work` on the commit `head`, and return its object id."""
         about = f"{short_name(self._worktree.head) or '(no branch)'}: {head[:7]}"
         author = self._author_environment()
         parents = [head, self._commit(work.staged, [head], f"index on {about}", author)]
@@ -254,39 +272,61 @@ class IndexCopy:
 
 
 def write_trees(
-    shot: IndexCopy, seen: WorktreeChanges, paths: Sequence[bytes], repo: GitRepo, *, missing: bool
+    index: IndexCopy,
+    changes: WorktreeChanges,
+    paths: Sequence[bytes],
+    repo: GitRepo,
+    *,
+    missing: bool,
 ) -> tuple[StashTrees, list[bytes]]:
-    """The trees of all that is uncommitted: staged, changed, and the untracked files at `paths`.
+    """Write the trees of all uncommitted changes. Return them and the paths of filtered files.
 
-    And those of the files that filters make of what is stored.
+    No ref keeps the trees yet.
 
-    Where the worktree's directory is missing, what was staged is all there is. Raises
-    Unfaithful, GitFailed, OSError; nothing refers to the trees yet.
+    Args:
+        index: the copy of the index.
+        changes: the inspected worktree.
+        paths: the untracked files to save.
+        repo: the repository.
+        missing: True if the directory is missing: then only staged changes are left.
+
+    Raises:
+        CannotRoundTrip: git cannot store a file so that it can be restored.
+        GitFailed, OSError: git or a read failed.
     """
-    staged = shot.write_index_tree()
+    staged = index.write_index_tree()
     if missing:
         return StashTrees(staged, staged, ""), []
-    worktree = shot.write_worktree_tree(seen)
-    # A file that git finds equal to the commit is none: what filters do to it is no change.
-    head = repo.tree_entries(seen.head)
-    uncommitted = [
-        path
-        for path, (mode, oid, _) in shot.read_stages().items()
-        if path in seen.tree.files and head.get(path) != (mode, oid)
-    ]
-    # Untracked files come back last, and ignored ones not at all: attributes among them have
-    # no say in the tracked files.
-    others = (*paths, *seen.ignored)
-    attributes = any(path.rpartition(b"/")[2] == b".gitattributes" for path in others)
-    filtered = shot.verify_round_trip(seen, uncommitted, repo, filtered=not attributes)
-    # A filter may hide what is in a file from git, which then calls it unchanged.
-    same = [path for path in seen.changed if path in seen.tree.files and path not in uncommitted]
-    shot.verify_round_trip(seen, sorted(same), repo, filtered=True)
+    worktree = index.write_worktree_tree(changes)
+    filtered = _verify_tracked(index, changes, paths, repo)
     if not paths:
         return StashTrees(staged, worktree, ""), filtered
-    untracked = shot.write_untracked_tree(paths)
-    filtered += shot.verify_round_trip(seen, paths, repo, filtered=True)
+    untracked = index.write_untracked_tree(paths)
+    filtered += index.verify_round_trip(changes, paths, repo, filtered=True)
     return StashTrees(staged, worktree, untracked), filtered
+
+
+def _verify_tracked(
+    index: IndexCopy, changes: WorktreeChanges, untracked: Sequence[bytes], repo: GitRepo
+) -> list[bytes]:
+    """Check that the stored blobs restore the tracked files. Return the paths of filtered files."""
+    files = changes.tree.files
+    # Skip files that git considers unchanged. The output of a filter is not a change.
+    head = repo.tree_entries(changes.head)
+    uncommitted = [
+        path
+        for path, (mode, oid, _) in index.read_stages().items()
+        if path in files and head.get(path) != (mode, oid)
+    ]
+    # An untracked or ignored .gitattributes file may set filters now. It is not there when the
+    # tracked files are restored: untracked files are restored last, ignored files never.
+    others = (*untracked, *changes.ignored)
+    has_attributes = any(path.rpartition(b"/")[2] == b".gitattributes" for path in others)
+    filtered = index.verify_round_trip(changes, uncommitted, repo, filtered=not has_attributes)
+    # git calls a file unchanged if a filter hides its changes. Check these files, too.
+    unchanged = [path for path in changes.changed if path in files and path not in uncommitted]
+    index.verify_round_trip(changes, sorted(unchanged), repo, filtered=True)
+    return filtered
 
 
 def _split_nul(output: bytes) -> list[bytes]:

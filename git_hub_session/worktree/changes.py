@@ -1,9 +1,10 @@
-"""One worktree looked at closely: what lies in it that no commit has. Read-only, and no process is started.
+"""Find the uncommitted changes of a worktree.
 
-Stricter than `git status` wherever that can be told not to see: untracked files are always
-looked for, no fsmonitor is asked, assume-unchanged and skip-worktree files are compared
-like all others, and so are modes. A file counts as unchanged only if its stat data is what
-git recorded when it last read the file, or its bytes are the very blob in the index.
+This module changes nothing and starts no process. It is stricter than `git status`, because a
+configuration can make `git status` skip changes. Here untracked files are always included,
+fsmonitor is not asked, and assume-unchanged files, skip-worktree files and file modes are
+compared. A file counts as unchanged only if its stat data is the data that git recorded when it
+last read the file, or if its bytes are the blob in the index.
 """
 
 from __future__ import annotations
@@ -21,86 +22,111 @@ if TYPE_CHECKING:
     from git_hub_session.git.repository import GitRepo
     from git_hub_session.git.worktrees import Worktree
 
-_HASH_LIMIT = 64 << 20  # bytes: a larger file that looks changed is git's to compare
+_HASH_LIMIT = 64 << 20  # bytes; a larger file with other stat data counts as changed
 _LOW_32 = 0xFFFFFFFF
 _SECOND = 1_000_000_000
 _EMPTY_BLOB = bytes.fromhex("e69de29bb2d1d6434b8b29ae775ad8c2e48c5391")
 
 
 class WorktreeChanges(NamedTuple):
-    """What a worktree holds besides its commit. Paths are bytes, relative to its top."""
+    """The uncommitted changes of a worktree. Paths are bytes, relative to its top directory."""
 
     head: str
-    """The commit that HEAD leads to, or ''."""
+    """The commit that HEAD points to, or ''."""
     tree: tree.DirectoryTree
     git_index: Index
     staged: frozenset[bytes]
     """Paths that differ between HEAD and the index."""
     changed: frozenset[bytes]
-    """Tracked paths whose file differs from the index, or may: filters are not run."""
+    """Tracked paths whose file differs from the index, or may differ. Filters are not run."""
     untracked: tuple[bytes, ...]
     ignored: tuple[bytes, ...]
     special_files: tuple[bytes, ...]
     """Untracked FIFOs, sockets and devices."""
     submodules: tuple[bytes, ...]
-    """Populated ones."""
+    """Submodules that are checked out."""
     repositories: tuple[bytes, ...]
-    """Repositories and worktrees inside, ignored or not."""
+    """Nested repositories and worktrees, ignored or not."""
 
     @property
     def change_count(self) -> int:
-        """How many tracked paths differ from HEAD, in the index or on disk."""
+        """The number of tracked paths that differ from HEAD, in the index or on disk."""
         return len(self.staged | self.changed)
 
     def size(self, paths: tuple[bytes, ...]) -> int:
-        """The bytes that the files at `paths` take."""
+        """Return the size of the files at `paths` in bytes."""
         return sum(self.tree.files[path].st_size for path in paths)
 
 
 def head_commit(worktree: Worktree, repo: GitRepo) -> str:
-    """The commit that the worktree's HEAD leads to, or '' (unborn, broken)."""
+    """Return the commit that HEAD points to, or ''."""
     return repo.tip(worktree.head) if worktree.head else worktree.detached
 
 
 def read_changes(worktree: Worktree, repo: GitRepo, index: Index, written: int) -> WorktreeChanges:
-    """Look at all of a worktree whose directory is there; raises OSError.
+    """Return the uncommitted changes of a worktree that has its directory.
 
-    `index` holds every entry (a split or sparse index has to be completed first);
-    `written` is when the index file was written, in nanoseconds.
+    Args:
+        worktree: the worktree.
+        repo: its repository.
+        index: all entries of its index. Complete a split or sparse index first.
+        written: the modification time of the index file in nanoseconds.
+
+    Raises:
+        OSError: a directory or a file cannot be read.
     """
     entries = index.entries
-    found = tree.scan_directory(worktree.path, tracked=entries)
-    changed = {
-        path
-        for path, entry in entries.items()
-        if path in found.files
-        and _is_modified(worktree.path, path, entry, found.files[path], written, repo)
-    }
-    # A submodule that is not populated is an empty directory.
-    absent = entries.keys() - found.files.keys() - index.skip_worktree
-    absent -= index.gitlinks & found.directories
-    intended = index.intent_to_add & found.files.keys()
-    others = [path for path in found.files if path not in entries and path not in index.unmerged]
-    untracked, ignored = _split_ignored(others, worktree, found, index, repo)
-    regular = {path for path in untracked if can_git_store(found.files[path].st_mode)}
+    directory = tree.scan_directory(worktree.path, tracked=entries)
+    others = [
+        path for path in directory.files if path not in entries and path not in index.unmerged
+    ]
+    untracked, ignored = _split_ignored(others, worktree, directory, index, repo)
+    storable, special_files = _split_special(untracked, directory)
     head = head_commit(worktree, repo)
-    never_checked_out = not entries and not index.unmerged and not written and not found.files
+    never_checked_out = not entries and not index.unmerged and not written and not directory.files
     return WorktreeChanges(
         head,
-        found,
+        directory,
         index,
         frozenset() if never_checked_out else staged_paths(head, repo, index),
-        frozenset(changed | absent | intended),
-        tuple(path for path in untracked if path in regular),
+        _changed_paths(worktree, directory, index, written, repo),
+        storable,
         tuple(ignored),
-        tuple(path for path in untracked if path not in regular),
-        tuple(path for path in found.repositories if path in index.gitlinks),
-        tuple(path for path in found.repositories if path not in index.gitlinks),
+        special_files,
+        tuple(path for path in directory.repositories if path in index.gitlinks),
+        tuple(path for path in directory.repositories if path not in index.gitlinks),
     )
 
 
+def _changed_paths(
+    worktree: Worktree, directory: tree.DirectoryTree, index: Index, written: int, repo: GitRepo
+) -> frozenset[bytes]:
+    """Return the tracked paths whose file is missing or differs from the index."""
+    files = directory.files
+    modified = {
+        path
+        for path, entry in index.entries.items()
+        if path in files
+        and _is_modified(worktree.path, path, entry, files[path], written=written, repo=repo)
+    }
+    missing = index.entries.keys() - files.keys() - index.skip_worktree
+    # A submodule that is not checked out is an empty directory.
+    missing -= index.gitlinks & directory.directories
+    intended = index.intent_to_add & files.keys()
+    return frozenset(modified | missing | intended)
+
+
+def _split_special(
+    untracked: list[bytes], directory: tree.DirectoryTree
+) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
+    """Return the untracked files that git can store, and those that it cannot store."""
+    storable = {path for path in untracked if can_git_store(directory.files[path].st_mode)}
+    special_files = tuple(path for path in untracked if path not in storable)
+    return tuple(path for path in untracked if path in storable), special_files
+
+
 def staged_paths(head: str, repo: GitRepo, index: Index) -> frozenset[bytes]:
-    """The paths that differ between the commit `head` and the index."""
+    """Return the paths that differ between the commit `head` and the index."""
     if index.tree is not None and index.tree == repo.tree_id(head) and not index.intent_to_add:
         return frozenset(index.unmerged)
     committed = repo.tree_entries(head)
@@ -110,21 +136,27 @@ def staged_paths(head: str, repo: GitRepo, index: Index) -> frozenset[bytes]:
 
 
 def _is_modified(
-    top: str, path: bytes, entry: IndexEntry, file: os.stat_result, written: int, repo: GitRepo
+    top: str,
+    path: bytes,
+    entry: IndexEntry,
+    file: os.stat_result,
+    *,
+    written: int,
+    repo: GitRepo,
 ) -> bool:
-    """Whether a file differs from its entry, as far as can be told without git's filters."""
+    """Return True if a file differs from its index entry, or if only git's filters could tell."""
     mtime = file.st_mtime_ns
     if (
         entry.mtime * _SECOND + entry.mtime_ns == mtime
         and entry.ctime * _SECOND + entry.ctime_ns == file.st_ctime_ns
         and entry.size == file.st_size & _LOW_32
-        # git writes size 0 for what it could not be sure of: that proves nothing.
+        # git writes size 0 if the file may have changed after git read it.
         and (entry.size or entry.oid == _EMPTY_BLOB)
         and entry.ino == file.st_ino & _LOW_32
-        # Written in the same tick as the index: it may have changed again since ("racy git").
+        # A file as new as the index may have changed after git read it ("racy git").
         and mtime < written
     ):
-        # A mode says so itself: core.fileMode=false must not hide it.
+        # Compare the mode, too: core.fileMode=false must not hide a change.
         return _git_mode(file.st_mode) != entry.mode
     return (
         _git_mode(file.st_mode) != entry.mode
@@ -142,30 +174,35 @@ def _git_mode(mode: int) -> int:
 
 
 def can_git_store(mode: int) -> bool:
-    """Whether git can store a file of that mode."""
+    """Return True if git can store a file with this mode."""
     return stat.S_ISREG(mode) or stat.S_ISLNK(mode)
 
 
 def _split_ignored(
-    others: list[bytes], worktree: Worktree, found: tree.DirectoryTree, index: Index, repo: GitRepo
+    others: list[bytes],
+    worktree: Worktree,
+    directory: tree.DirectoryTree,
+    index: Index,
+    repo: GitRepo,
 ) -> tuple[list[bytes], list[bytes]]:
-    """The untracked and the ignored among files that are not in the index."""
+    """Return the untracked and the ignored files among the paths that are not in the index."""
     if not others:
         return [], []
 
     def read(path: bytes) -> bytes:
-        file = found.files.get(path)
-        # As git: no link is followed to a .gitignore, and one left out by sparse-checkout counts.
+        file = directory.files.get(path)
+        # Follow no link to a .gitignore, and use the blob of one that a sparse checkout left out.
+        # git does the same.
         if file is not None and stat.S_ISREG(file.st_mode):
             if file.st_size > MAX_BYTES:
                 raise IgnoreFileTooLarge
             return read_file_or_link(worktree.path, path, stat.S_IFREG)
         return repo.read_blob(index.entries[path].oid) if path in index.skip_worktree else b""
 
-    everywhere, ignore_case = repo.ignore_rules(worktree.git_dir, worktree.path)
-    ignores = IgnoreRules(read, everywhere, ignore_case=ignore_case)
+    global_rules, ignore_case = repo.ignore_rules(worktree.git_dir, worktree.path)
+    rules = IgnoreRules(read, global_rules, ignore_case=ignore_case)
     untracked: list[bytes] = []
     ignored: list[bytes] = []
     for path in sorted(others):
-        (ignored if ignores.is_ignored(path) else untracked).append(path)
+        (ignored if rules.is_ignored(path) else untracked).append(path)
     return untracked, ignored

@@ -1,4 +1,4 @@
-"""Where a branch is checked out, and how it moves there with files and index, or not at all."""
+"""Find the worktrees that have a branch checked out or in use."""
 
 from __future__ import annotations
 
@@ -24,68 +24,91 @@ class Checkout(NamedTuple):
     path: str
 
     def environ(self) -> dict[str, str]:
-        """What tells git to work there."""
+        """Return the environment variables with which git works in this worktree."""
         return {"GIT_DIR": self.git_dir, "GIT_WORK_TREE": self.path}
 
 
-def find_checkout(into: str, project: Project) -> Checkout | None:
-    """Where the branch is checked out; raises Refused where it cannot be moved there."""
-    place, found = project.paths, []
-    if place.main_worktree:
-        operation = read_operation(place.common_dir)
-        if into in (*operation.branches, *operation.other_branches):
-            raise _operation_error(into, place.main_worktree, operation.name)
-        if read_head(place.common_dir)[0] == into:
-            found.append(Checkout(place.common_dir, place.main_worktree))
-    for worktree in linked_worktrees(place.common_dir):
-        if into in worktree.reserved_branches:
-            if worktree.head != into or worktree.operation:
-                raise _operation_error(into, worktree.path, worktree.operation)
-            fault = "its directory is missing" if worktree.is_missing else worktree.link_error
-            if fault:
-                raise Refused(
-                    f"'{short_name(into)}' is checked out in '{worktree.path}', and {fault}",
-                    hint=repair_command(worktree),
-                )
-            found.append(Checkout(worktree.git_dir, worktree.path))
-    if len(found) > 1:
-        both = "' and '".join(checkout.path for checkout in found[:2])
+def find_checkout(branch: str, project: Project) -> Checkout | None:
+    """Return the worktree that has the branch (a full ref) checked out, or None.
+
+    Raises Refused if the branch cannot be moved there.
+    """
+    checkouts = [
+        *_main_checkouts(branch, project.paths),
+        *_linked_checkouts(branch, project.paths),
+    ]
+    if len(checkouts) > 1:
+        both = "' and '".join(checkout.path for checkout in checkouts[:2])
         raise Refused(
-            f"'{short_name(into)}' is checked out twice, in '{both}'",
+            f"'{short_name(branch)}' is checked out twice, in '{both}'",
             hint="git switch --detach in one of them",
         )
-    return found[0] if found else None
+    return checkouts[0] if checkouts else None
 
 
-def main_worktree_branches(place: RepositoryPaths) -> list[str]:
-    """The full refs of the branches that the main worktree has in use."""
-    if not place.main_worktree:
+def _main_checkouts(branch: str, paths: RepositoryPaths) -> list[Checkout]:
+    if not paths.main_worktree:
         return []
-    head, _ = read_head(place.common_dir)
-    operation = read_operation(place.common_dir)
+    operation = read_operation(paths.common_dir)
+    if branch in (*operation.branches, *operation.other_branches):
+        raise _operation_error(branch, paths.main_worktree, operation.name)
+    head, _ = read_head(paths.common_dir)
+    return [Checkout(paths.common_dir, paths.main_worktree)] if head == branch else []
+
+
+def _linked_checkouts(branch: str, paths: RepositoryPaths) -> list[Checkout]:
+    checkouts = []
+    for worktree in linked_worktrees(paths.common_dir):
+        if branch not in worktree.reserved_branches:
+            continue
+        if worktree.head != branch or worktree.operation:
+            raise _operation_error(branch, worktree.path, worktree.operation)
+        error = "its directory is missing" if worktree.is_missing else worktree.link_error
+        if error:
+            raise Refused(
+                f"'{short_name(branch)}' is checked out in '{worktree.path}', and {error}",
+                hint=repair_command(worktree),
+            )
+        checkouts.append(Checkout(worktree.git_dir, worktree.path))
+    return checkouts
+
+
+def _operation_error(branch: str, path: str, operation: str) -> Refused:
+    return Refused(
+        f"'{short_name(branch)}' is in the middle of a {operation} in '{path}'",
+        hint="finish it first",
+    )
+
+
+def main_worktree_branches(paths: RepositoryPaths) -> list[str]:
+    """Return the full refs of the branches that the main worktree has in use."""
+    if not paths.main_worktree:
+        return []
+    head, _ = read_head(paths.common_dir)
+    operation = read_operation(paths.common_dir)
     refs = [head, *operation.branches, *operation.other_branches]
     return [ref for ref in refs if ref.startswith(HEADS)]
 
 
-def branches_in_use(place: RepositoryPaths, gone: Container[str] = ()) -> set[str]:
-    """The full refs that worktrees have in use, but for those whose entries are in `gone`."""
-    worktrees = (one for one in linked_worktrees(place.common_dir) if one.git_dir not in gone)
-    return set().union(*branches_by_worktree(place, worktrees).values())
+def branches_in_use(paths: RepositoryPaths, ignored: Container[str] = ()) -> set[str]:
+    """Return the full refs that worktrees have in use. Skip the git dirs in `ignored`."""
+    worktrees = (
+        worktree
+        for worktree in linked_worktrees(paths.common_dir)
+        if worktree.git_dir not in ignored
+    )
+    return set().union(*branches_by_worktree(paths, worktrees).values())
 
 
 def branches_by_worktree(
-    place: RepositoryPaths, worktrees: Iterable[Worktree]
+    paths: RepositoryPaths, worktrees: Iterable[Worktree]
 ) -> dict[str, set[str]]:
-    """Return the full refs that the main worktree ('') and each of `worktrees` has in use, by git dir."""
-    refs = {"": set(main_worktree_branches(place))}
+    """Return the full refs that each worktree has in use, by git dir.
+
+    The main worktree has the key ''. A symbolic ref counts as its target, too.
+    """
+    refs = {"": set(main_worktree_branches(paths))}
     refs |= {worktree.git_dir: set(worktree.reserved_branches) for worktree in worktrees}
     for used in refs.values():
-        used.update([resolve_symbolic_ref(place.common_dir, ref) for ref in used])
+        used.update([resolve_symbolic_ref(paths.common_dir, ref) for ref in used])
     return refs
-
-
-def _operation_error(into: str, path: str, operation: str) -> Refused:
-    return Refused(
-        f"'{short_name(into)}' is in the middle of a {operation} in '{path}'",
-        hint="finish it first",
-    )

@@ -1,4 +1,4 @@
-"""Hooks that git would run in a directory."""
+"""Find the hooks that git would run in a directory."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import os
 from git_hub_session.session.project import Project
 
 
-def enabled_hooks(project: Project, where: str) -> set[str]:
-    """The names of the hooks that git would run in the directory `where`."""
-    named = [
+def enabled_hooks(project: Project, directory: str) -> set[str]:
+    """Return the names of the hooks that git would run in `directory`."""
+    candidates = [
         os.path.join(project.paths.common_dir, "hooks"),
         *project.config_values("core.hooksPath"),
     ]
-    directory = os.path.join(where, os.path.expanduser(named[-1]))
+    hooks = os.path.join(directory, os.path.expanduser(candidates[-1]))
     try:
-        names = os.listdir(directory)
+        names = os.listdir(hooks)
     except OSError:
         return set()
-    return {name for name in names if os.access(os.path.join(directory, name), os.X_OK)}
+    return {name for name in names if os.access(os.path.join(hooks, name), os.X_OK)}

@@ -1,11 +1,12 @@
-"""Lock reasons that this program writes."""
+"""The reasons with which a worktree is locked by this program and by `git worktree add`."""
 
 from __future__ import annotations
 
 RESTORE_LOCK = "git hub-session restore is not done with it"
-"""The reason for which a worktree is locked until it is whole."""
+"""The lock reason of a worktree that `restore` has not finished."""
 
 GIT_ADD_LOCK = "initializing"
-"""The reason for which git locks an entry until it is whole."""
+"""The lock reason of a worktree that `git worktree add` has not finished."""
 
 EVAL_LOCK = "git hub-session eval"
+"""The lock reason of a temporary worktree of `eval`."""

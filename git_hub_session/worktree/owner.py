@@ -1,13 +1,15 @@
-"""Which worktrees are a session's: those that have a branch of it in use, and those that left one where an agent's lies.
+"""Find the session and the attempt that a worktree belongs to.
 
-Off its branch (HEAD detached, or cut off) a worktree counts only if it was made for an agent's, and in an agent's
-place, where spawn or restore would make it, or has. Else somebody has looked at an agent's work, and gone on.
+A worktree on a branch of a session belongs to that session. A worktree without a branch
+(detached, or with an unreadable HEAD) belongs to a session only if it was created for one of its
+agents and is still at the agent's path. Otherwise the user has checked out an agent's work
+somewhere else and moved on.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from git_hub_session.errors import HubError
 from git_hub_session.git.ref_names import (
@@ -29,131 +31,159 @@ from git_hub_session.worktree.paths import worktree_path, worktree_template
 
 
 def session_of_worktree(worktree: Worktree) -> SessionId | None:
-    """The session that has a branch in use in it, or None."""
+    """Return the session that has a branch in use in the worktree, or None."""
     return next(filter(None, map(session_of_branch, worktree.branches)), None)
 
 
 def session_worktrees(
     sid: SessionId, project: Project, worktrees: Sequence[Worktree]
 ) -> list[tuple[Worktree, str]]:
-    """Of the repository's `worktrees` the session's, each with the full ref of the branch that it is on, or was.
+    """Return the worktrees of the session, each with the full ref of its current or last branch.
 
-    In natural order of the branches: agent-10 after agent-2.
+    They are in natural order of the branches: agent-10 comes after agent-2.
     """
-    found = worktrees_on_branches(sid, worktrees)
-    off = [one for one in worktrees if not one.branches and one.path]
-    if off:
-        session = _read_or_none(sid, project)
-        found += [
-            (one, branch.ref) for one, branch in _detached_worktrees(off, sid, session, project)
-        ]
-        found.sort(key=lambda pair: natural_key(pair[1]))
-    return found
+    pairs = worktrees_on_branches(sid, worktrees)
+    without_branch = [worktree for worktree in worktrees if not worktree.branches and worktree.path]
+    if without_branch:
+        pairs += _detached_worktrees(without_branch, sid, project)
+        pairs.sort(key=_branch_order)
+    return pairs
+
+
+def _branch_order(pair: tuple[Worktree, str]) -> tuple[tuple[int, str], ...]:
+    return natural_key(pair[1])
+
+
+def _detached_worktrees(
+    worktrees: Iterable[Worktree], sid: SessionId, project: Project
+) -> list[tuple[Worktree, str]]:
+    sessions = {sid: _read_or_none(sid, project)}
+    pairs = []
+    for worktree in worktrees:
+        branch = detached_owner(worktree, sessions, project).get(sid)
+        if branch is not None:
+            pairs.append((worktree, branch.ref))
+    return pairs
 
 
 def _read_or_none(sid: SessionId, project: Project) -> Session | None:
     try:
         return project.store.read(sid)
     except (HubError, OSError):
-        return None  # then the place alone has to tell
-
-
-def _detached_worktrees(
-    worktrees: Iterable[Worktree], sid: SessionId, session: Session | None, project: Project
-) -> Iterator[tuple[Worktree, AgentBranch]]:
-    for worktree in worktrees:
-        branch = detached_owner(worktree, {sid: session}, project).get(sid)
-        if branch is not None:
-            yield worktree, branch
+        return None  # only the path of a worktree can then show that it belongs to the session
 
 
 def detached_owner(
     worktree: Worktree, sessions: Mapping[SessionId, Session | None], project: Project
 ) -> dict[SessionId, AgentBranch]:
-    """{session: its attempt that a worktree which is on no branch belongs to}; a session that cannot be read is None."""
-    was = original_attempt(worktree)
-    if was is not None:
-        sid, session = was.session, sessions.get(was.session)
-        told = recorded_paths(session).get(agent_name(was.agent), "") if session is not None else ""
-        paths = [told, *default_paths(was, project)] if sid in sessions else []
-        return {sid: was} if any(is_same_path(path, worktree.path) for path in paths) else {}
+    """Return the attempts that a worktree without a branch belongs to, by session.
+
+    Args:
+        worktree: a worktree with a detached or unreadable HEAD.
+        sessions: the sessions to consider; None stands for one that cannot be read.
+        project: the project of the sessions.
+    """
+    original = original_attempt(worktree)
+    if original is not None:
+        is_owner = original.session in sessions and _is_at_path_of(
+            original, worktree, sessions[original.session], project
+        )
+        return {original.session: original} if is_owner else {}
     if worktree.detached or worktree.previous_branches:
         return {}
-    # Its HEAD was cut off, and never had been on another branch: a session may say whose it is.
-    told_of = {
+    # HEAD is unreadable and the reflog names no branch: only a session can name the owner.
+    recorded = {
         session.id: _recorded_attempt_at(worktree, session)
         for session in sessions.values()
-        if session
+        if session is not None
     }
-    return {sid: branch for sid, branch in told_of.items() if branch is not None}
+    return {sid: branch for sid, branch in recorded.items() if branch is not None}
+
+
+def _is_at_path_of(
+    branch: AgentBranch, worktree: Worktree, session: Session | None, project: Project
+) -> bool:
+    """Return True if the worktree is at the recorded or the default path of the attempt."""
+    paths = default_paths(branch, project)
+    if session is not None:
+        paths.append(recorded_paths(session).get(agent_name(branch.agent), ""))
+    return any(is_same_path(path, worktree.path) for path in paths)
 
 
 def _recorded_attempt_at(worktree: Worktree, session: Session) -> AgentBranch | None:
-    """The attempt of which the session says that it is there."""
-    told = recorded_paths(session)
-    name = next((name for name, path in told.items() if is_same_path(path, worktree.path)), "")
-    number = agent_number(name)
-    return (
-        AgentBranch(session.id, number, recorded_attempt(session, number) or 1) if number else None
-    )
+    """Return the attempt that state.json records at the path of the worktree, or None."""
+    for name, path in recorded_paths(session).items():
+        number = agent_number(name)
+        if number and is_same_path(path, worktree.path):
+            return AgentBranch(session.id, number, recorded_attempt(session, number) or 1)
+    return None
 
 
 def original_attempt(worktree: Worktree) -> AgentBranch | None:
-    """The attempt that a worktree which is on no branch was made for, or the agent's last one that was in it; or None."""
+    """Return the attempt that a worktree without a branch belonged to, or None.
+
+    The first branch that HEAD left names the agent. If HEAD left several attempts of this agent,
+    the last of them counts.
+    """
     left = list(map(parse_agent_branch, worktree.previous_branches))
     first = left[0] if left else None
-    own = [one for one in left if one is not None and first is not None and one[:2] == first[:2]]
-    return own[-1] if own else None
+    if first is None:
+        return None
+    same_agent = [branch for branch in left if branch is not None and branch[:2] == first[:2]]
+    return same_agent[-1]
 
 
 def recorded_paths(session: Session) -> dict[str, str]:
-    """{agent: where the session says that its worktree is}: to look there, and for nothing else."""
-    told = {name: session.agent_record(name).worktree for name in session.agents}
-    return {name: path for name, path in told.items() if _is_path(path)}
+    """Return the absolute path that state.json records for the worktree of each agent.
+
+    state.json may be wrong: only look at these paths, and change nothing there.
+    """
+    recorded = {name: session.agent_record(name).worktree for name in session.agents}
+    return {name: path for name, path in recorded.items() if _is_path(path)}
 
 
 def _is_path(text: str) -> bool:
     try:
         return os.path.isabs(text) and b"\0" not in os.fsencode(text)
-    except UnicodeEncodeError:  # half a surrogate pair
+    except UnicodeEncodeError:  # half of a surrogate pair
         return False
 
 
 def default_paths(branch: AgentBranch, project: Project) -> list[str]:
-    """Where spawn would make its worktree today; nothing where that cannot be said."""
+    """Return the path that `spawn` would use now, or [] if the setting is wrong."""
     try:
         return [worktree_path(worktree_template(project), project.paths, branch)]
     except HubError:
-        return []  # the setting is wrong
+        return []
 
 
 def agent_worktrees(
     sid: SessionId, project: Project, worktrees: Sequence[Worktree]
 ) -> dict[int, tuple[AgentBranch, Worktree]]:
-    """{agent: its last attempt that has a worktree, and that worktree}, by number.
+    """Return, by agent number, the last attempt that has a worktree, with that worktree.
 
-    Of two that belong to one attempt the one that is on its branch.
+    If two worktrees belong to one attempt, prefer the worktree that is on the branch.
     """
-    found: list[tuple[AgentBranch, bool, Worktree]] = []
+    candidates: list[tuple[AgentBranch, bool, Worktree]] = []
     for worktree, ref in session_worktrees(sid, project, worktrees):
         branch = parse_agent_branch(ref)
         if branch is not None and not worktree.is_missing:
-            found.append((branch, bool(worktree.branches), worktree))
-    found.sort(key=lambda one: one[:2])
-    return {branch.agent: (branch, worktree) for branch, _, worktree in found}
+            candidates.append((branch, bool(worktree.branches), worktree))
+    candidates.sort(key=lambda candidate: candidate[:2])
+    return {branch.agent: (branch, worktree) for branch, _, worktree in candidates}
 
 
 def worktrees_on_branches(
     sid: SessionId, worktrees: Iterable[Worktree]
 ) -> list[tuple[Worktree, str]]:
-    """Of `worktrees`, those that have a branch of the session in use, each with that branch's ref.
+    """Return the worktrees that have a branch of the session in use, each with the branch's ref.
 
-    In natural order of the branches: agent-10 after agent-2.
+    They are in natural order of the branches: agent-10 comes after agent-2.
     """
     prefix = branch_prefix(sid)
-    found = []
+    pairs = []
     for worktree in worktrees:
         branch = next((ref for ref in worktree.branches if ref.startswith(prefix)), "")
         if branch:
-            found.append((worktree, branch))
-    return sorted(found, key=lambda pair: natural_key(pair[1]))
+            pairs.append((worktree, branch))
+    return sorted(pairs, key=_branch_order)

@@ -1,4 +1,4 @@
-"""Paths for the worktrees of agents."""
+"""Choose the paths of agents' worktrees."""
 
 from __future__ import annotations
 
@@ -14,45 +14,58 @@ if TYPE_CHECKING:
     from git_hub_session.git.discovery import RepositoryPaths
 
 
-_WORKTREE_PATH = "../{repo}.hub/{id}/agent-{n}"
+_DEFAULT_TEMPLATE = "../{repo}.hub/{id}/agent-{n}"
 
 
 def worktree_template(project: Project) -> str:
-    """Where the worktrees of agents go: hubsession.worktreePath, or its default."""
-    return [_WORKTREE_PATH, *project.config_values("hubsession.worktreePath")][-1]
+    """Return the path template for agents' worktrees: hubsession.worktreePath or its default."""
+    return [_DEFAULT_TEMPLATE, *project.config_values("hubsession.worktreePath")][-1]
 
 
-def worktree_path(template: str, place: RepositoryPaths, branch: AgentBranch) -> str:
-    """Where an agent's worktree goes: `template` from the top of the main worktree; raises HubError.
+def worktree_path(template: str, paths: RepositoryPaths, branch: AgentBranch) -> str:
+    """Return the path for the worktree of an attempt.
 
-    {repo}, {id}, {n} and {m} are the repository's name, the session's, the agent's number and
-    the attempt's; without {m} a later attempt has its number at the end.
+    Args:
+        template: the path template, relative to the top of the main worktree. {repo} is the name
+            of the repository, {id} the session id, {n} the number of the agent and {m} the
+            number of the attempt. Without {m}, later attempts get "-" and their number appended.
+        paths: the paths of the repository.
+        branch: the attempt.
+
+    Raises:
+        HubError: the template has no {n}, or its path cannot be used.
     """
-    top = place.main_worktree or place.common_dir
-    words = {
+    top = paths.main_worktree or paths.common_dir
+    values = {
         "{repo}": os.path.basename(top).removesuffix(".git") or "repository",
         "{id}": branch.session,
         "{n}": str(branch.agent),
         "{m}": str(branch.attempt),
     }
     if "{n}" not in template:
-        raise HubError(f"no place for an agent's number in '{template}'", hint="{n} stands for it")
+        raise HubError(
+            f"the path '{template}' has no {{n}}",
+            hint="put {n} where the number of the agent belongs",
+        )
     if branch.attempt > 1 and "{m}" not in template:
         template += "-{m}"
-    for word, value in words.items():
-        template = template.replace(word, value)
+    for placeholder, value in values.items():
+        template = template.replace(placeholder, value)
     path = os.path.normpath(os.path.join(top, os.path.expanduser(template)))
     if path != path.rstrip():
-        # git's own file that says where the worktree is is read without it.
-        raise HubError(f"git does not find '{path}' again: white space at its end")
-    for own in (place.common_dir, place.hub):
-        if is_inside(os.path.realpath(path), own):
-            raise HubError(f"'{path}' lies in '{own}'", hint="choose another --path")
+        # git strips white space at the end when it reads the path from its administrative files.
+        raise HubError(f"'{path}' ends with white space: git would not find the worktree again")
+    for reserved in (paths.common_dir, paths.hub):
+        if is_inside(os.path.realpath(path), reserved):
+            raise HubError(f"'{path}' is inside '{reserved}'", hint="choose another --path")
     return path
 
 
 def can_create_at(path: str) -> bool:
-    """Whether git would make a worktree at `path`: an empty directory will do, but no link to one."""
+    """Return True if git can create a worktree at `path`.
+
+    Nothing or an empty directory may be there, but no link to a directory.
+    """
     is_directory = os.path.isdir(path) and not os.path.islink(path)
     return not os.listdir(path) if is_directory else not os.path.lexists(path)
 
@@ -61,5 +74,5 @@ _SUFFIX = ".hub-trash"
 
 
 def is_trash_name(name: str) -> bool:
-    """Whether a directory of that name is one that `trash_name` gives."""
+    """Return True if removal.trash gives such names to the directories that it removes."""
     return name.startswith(".") and name.endswith(_SUFFIX)

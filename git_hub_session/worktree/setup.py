@@ -1,14 +1,14 @@
-"""What a new worktree gets besides what is committed.
+"""Prepare a new worktree: copy ignored files into it and run the user's setup command.
 
-Those are the ignored files that .worktreeinclude lists, and what the user's own command
-(hubsession.setup) makes.
+.worktreeinclude lists the ignored files, and hubsession.setup is the command.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
+from git_hub_session._typing import NamedTuple
 from git_hub_session.errors import GitFailed
 from git_hub_session.session.project import Project
 from git_hub_session.system.copy import copy_files
@@ -17,82 +17,109 @@ from git_hub_session.system.tree import path_and_parents
 from git_hub_session.util.paths import is_inside
 
 _INCLUDE_FILE = ".worktreeinclude"
-_NONE_IS_IGNORED = 1  # what `git check-ignore` then exits with
-_MOST_SAID = 4096  # bytes: of what the command printed, the last ones
+_NONE_IS_IGNORED = 1  # the exit status of `git check-ignore`
+_MAX_OUTPUT = 4096  # bytes of the setup command's output; the last ones are kept
 
 
 class WorktreeSetup:
-    """What worktrees of one commit get."""
+    """The preparation of the worktrees of one commit."""
 
     def __init__(self, project: Project, base: str) -> None:
-        """Settle now what it is, for the commit `base`; raises GitFailed."""
-        self._copy = _plan_copies(project, base)
-        self._setup = ["", *project.config_values("hubsession.setup")][-1]
-        self._scene = project
+        """Find the files to copy and the setup command for the commit `base`.
+
+        Raises GitFailed.
+        """
+        self._copies = _plan_copies(project, base)
+        self._command = ["", *project.config_values("hubsession.setup")][-1]
+        self._project = project
 
     def apply(self, path: str, environ: Mapping[str, str]) -> str:
-        """Give it to the worktree at `path`; why that cannot be, or ''. `environ` is what the command is told."""
+        """Prepare the worktree at `path`. Return an error message, or ''.
+
+        `environ` is the environment of the setup command.
+        """
         try:
-            self._copy(path)
-        except OSError as fault:
-            return f"cannot copy '{fault.filename}': {fault.strerror}"
-        if not self._setup:
+            copy_files(self._copies.top, path, self._copies.paths)
+        except OSError as error:
+            return f"cannot copy '{error.filename}': {error.strerror}"
+        if not self._command:
             return ""
-        task = Task(("/bin/sh", "-c", self._setup), path, environ)
-        return _run_setup_command(task, self._scene)
+        task = Task(("/bin/sh", "-c", self._command), path, environ)
+        return _run_setup_command(task, self._project)
 
 
 def _run_setup_command(task: Task, project: Project) -> str:
-    """Run the user's command, to its last process; what it says if it fails, or ''."""
-    said, ended = bytearray(), []
+    """Run the setup command with all its processes. Return an error message, or ''."""
+    output = bytearray()
+    results = []
 
-    def heard(_at: int, data: bytes, _is_error: bool) -> None:
-        said.extend(data)
-        del said[:-_MOST_SAID]
+    def on_output(_index: int, data: bytes, _is_error: bool) -> None:
+        output.extend(data)
+        del output[:-_MAX_OUTPUT]
 
-    def ending(_at: int, how: TaskResult) -> None:
-        ended.append(how)
+    def on_end(_index: int, result: TaskResult) -> None:
+        results.append(result)
 
-    callbacks = TaskCallbacks(lambda _at: None, heard, ending, lambda _at: ())
+    callbacks = TaskCallbacks(lambda _index: None, on_output, on_end, lambda _index: ())
     project.run_tasks([task], callbacks, jobs=1)
-    if not ended[0].status:
+    status = results[0].status
+    if not status:
         return ""
-    last = "; ".join(os.fsdecode(bytes(said)).strip().splitlines()[-3:])
-    return f"hubsession.setup failed with exit code {ended[0].status}: {last}"
+    last_lines = "; ".join(os.fsdecode(bytes(output)).strip().splitlines()[-3:])
+    return f"hubsession.setup failed with exit code {status}: {last_lines}"
 
 
-def _plan_copies(project: Project, base: str) -> Callable[[str], None]:
-    """A function that copies the files into the worktree at a path; git says now which they are.
+class _Copies(NamedTuple):
+    """Files to copy into each new worktree."""
 
-    They are the files of the main worktree that git ignores and whose paths a pattern in its
-    .worktreeinclude matches (the syntax of .gitignore); never what lies in the hub or in
-    another repository, or what the commit `base` tracks. Raises GitFailed.
+    top: str
+    """The main worktree."""
+    paths: list[bytes]
+    """Relative to `top`."""
+
+
+def _plan_copies(project: Project, base: str) -> _Copies:
+    """Find the files of the main worktree that .worktreeinclude selects. Raises GitFailed.
+
+    The patterns have the syntax of .gitignore. Only ignored files are selected: no file of the
+    hub, of another repository, or that the commit `base` tracks.
     """
-    place, git = project.paths, project.git
-    top = place.main_worktree
-    listing = os.path.join(top, _INCLUDE_FILE)
-    if not top or os.path.islink(listing) or not os.path.isfile(listing):
-        return lambda _path: None
-    where = {"GIT_DIR": place.common_dir, "GIT_WORK_TREE": top}
-    named = ["ls-files", "-z", "--others", "--ignored", f"--exclude-from={listing}"]
-    listed = git.run(named, environ=where, cwd=top).split(b"\0")[:-1]
-    wanted = [
+    paths = project.paths
+    top = paths.main_worktree
+    include_file = os.path.join(top, _INCLUDE_FILE)
+    if not top or os.path.islink(include_file) or not os.path.isfile(include_file):
+        return _Copies(top, [])
+    environ = {"GIT_DIR": paths.common_dir, "GIT_WORK_TREE": top}
+    command = ["ls-files", "-z", "--others", "--ignored", f"--exclude-from={include_file}"]
+    listed = project.git.run(command, environ=environ, cwd=top).split(b"\0")[:-1]
+    selected = [
         path
         for path in listed
         if not path.endswith(b"/")  # another repository
-        and not is_inside(os.path.join(top, os.fsdecode(path)), place.hub)
+        and not is_inside(os.path.join(top, os.fsdecode(path)), paths.hub)
     ]
-    paths: list[bytes] = []
-    if wanted:
-        try:
-            question = b"\0".join(wanted) + b"\0"
-            command = ["check-ignore", "-z", "--stdin"]
-            paths = git.run(command, stdin=question, environ=where, cwd=top).split(b"\0")[:-1]
-        except GitFailed as fault:
-            if fault.status != _NONE_IS_IGNORED:
-                raise
-    if paths:
-        # Not all of what is tracked is there to be in the way: a sparse checkout leaves it out.
-        tracked = project.repo.tree_entries(base)
-        paths = [path for path in paths if tracked.keys().isdisjoint(path_and_parents(path))]
-    return lambda path: copy_files(top, path, paths)
+    ignored = _filter_ignored(selected, project, environ)
+    if not ignored:
+        return _Copies(top, [])
+    # A sparse checkout leaves out tracked files, so compare with the commit, not with the disk.
+    tracked = project.repo.tree_entries(base).keys()
+    return _Copies(top, [path for path in ignored if tracked.isdisjoint(path_and_parents(path))])
+
+
+def _filter_ignored(
+    paths: list[bytes], project: Project, environ: Mapping[str, str]
+) -> list[bytes]:
+    """Return the paths that git ignores in the main worktree."""
+    if not paths:
+        return []
+    command = ["check-ignore", "-z", "--stdin"]
+    stdin = b"\0".join(paths) + b"\0"
+    try:
+        output = project.git.run(
+            command, stdin=stdin, environ=environ, cwd=project.paths.main_worktree
+        )
+    except GitFailed as error:
+        if error.status != _NONE_IS_IGNORED:
+            raise
+        return []
+    return output.split(b"\0")[:-1]

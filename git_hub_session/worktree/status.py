@@ -21,7 +21,7 @@ from git_hub_session.session.agents import base_now
 from git_hub_session.session.project import Project
 from git_hub_session.system import procfs
 from git_hub_session.util.text import natural_key
-from git_hub_session.worktree.changes import read_changes
+from git_hub_session.worktree.changes import WorktreeChanges, read_changes
 from git_hub_session.worktree.owner import session_worktrees
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ def compare_tips(tips: Collection[str], base: str, repo: GitRepo) -> dict[str, D
 
 
 def _find_fork(tip: str, new: Mapping[str, Sequence[str]]) -> tuple[int, frozenset[str]]:
-    """Return how many of the commits `new` a tip reaches, and the commits of the base below them."""
+    """Return the number of `new` commits that a tip reaches, and the base commits below them."""
     reached = {tip}
     waiting = [tip]
     fork = set()
@@ -154,6 +154,10 @@ def _diff(tip: str, fork: frozenset[str], base: str, repo: GitRepo) -> DiffStat:
     return repo.diff_stat(tip, next(iter(fork)) if len(fork) == 1 else base)
 
 
+def _untracked_count(changes: WorktreeChanges) -> int:
+    return len(changes.untracked) + len(changes.special_files) + len(changes.repositories)
+
+
 def read_worktree_status(
     worktree: Worktree, branch: str, repo: GitRepo, processes: Sequence[procfs.Process]
 ) -> WorktreeStatus:
@@ -163,10 +167,10 @@ def read_worktree_status(
         try:
             index, written = read_index(worktree)
             if not index.incomplete:
-                seen = read_changes(worktree, repo, index, written)
-                changed = seen.change_count
-                untracked = len(seen.untracked) + len(seen.special_files) + len(seen.repositories)
+                changes = read_changes(worktree, repo, index, written)
+                changed = changes.change_count
+                untracked = _untracked_count(changes)
         except (Damaged, OSError):
             pass  # The numbers stay unknown. `cleanup` gives the reason.
-    users = procfs.processes_in(worktree.path, processes)
-    return WorktreeStatus(worktree, branch, changed, untracked, tuple(users))
+    pids = procfs.processes_in(worktree.path, processes)
+    return WorktreeStatus(worktree, branch, changed, untracked, tuple(pids))

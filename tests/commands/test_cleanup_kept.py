@@ -619,7 +619,7 @@ def test_a_name_that_git_refuses(hub: Hub, where: Path) -> None:
     before = snapshot(where)
     assert hub.run("cleanup", "s1") == kept(
         where,
-        "cannot be saved as it is: 'git~1' (git takes no such name)",
+        "cannot be saved as it is: 'git~1' (git cannot store this name)",
         "commit it, or use --discard",
     )
     assert snapshot(where) == before

@@ -239,10 +239,16 @@ def test_where_the_worktrees_go(hub: Hub) -> None:
     assert hub.run("path", "s1", "1").out == f"{hub.environ['HOME']}/trees/project-s1-1-1\n"
     before = everything(hub)
     for template, said in (
-        ("../same", "no place for an agent's number in '../same'\nhint: {n} stands for it"),
-        ("../{n} ", f"git does not find '{hub.top.parent}/2 ' again: white space at its end"),
-        (".git/x{n}", f"'{hub.top}/.git/x2' lies in '{hub.top}/.git'"),
-        (".agenthub/x{n}", f"'{hub.top}/.agenthub/x2' lies in '{hub.top}/.agenthub'"),
+        (
+            "../same",
+            "the path '../same' has no {n}\nhint: put {n} where the number of the agent belongs",
+        ),
+        (
+            "../{n} ",
+            f"'{hub.top.parent}/2 ' ends with white space: git would not find the worktree again",
+        ),
+        (".git/x{n}", f"'{hub.top}/.git/x2' is inside '{hub.top}/.git'"),
+        (".agenthub/x{n}", f"'{hub.top}/.agenthub/x2' is inside '{hub.top}/.agenthub'"),
     ):
         assert hub.run("spawn", "s1", "--path", template).err.startswith(f"fatal: {said}\n")
     (hub.top.parent / "taken2").write_text("mine\n")

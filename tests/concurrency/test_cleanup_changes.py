@@ -280,7 +280,7 @@ def test_what_a_filter_hides_from_git(hub: Hub) -> None:
     (where / "conf").write_text("KEY=precious\n")
     assert hub.run("cleanup", "s1") == kept(
         where,
-        "cannot be saved as it is: 'conf' (line endings, or a filter)",
+        "cannot be saved as it is: 'conf' (changed by line-ending conversion or a filter)",
         "commit it, or use --discard",
     )
     assert (where / "conf").read_text() == "KEY=precious\n"
