@@ -273,7 +273,9 @@ def test_a_run_goes_on_by_hand(hub: Hub, gate: Gate, stop: str, sent: str) -> No
     if stop == "measures what there is":
         measure = f"{gate.line}; cat file"
     elif stop == "makes worktrees":
-        hub.git("config", "hubsession.setup", gate.line)
+        # The checkout in which the base is measured has no agent.
+        hub.git("config", "hubsession.setup", f'test -z "$HUB_AGENT" || {{ {gate.line}; }}')
+        at_gate = SIDE_BY_SIDE
     elif stop == "runs agents":
         agent = f"{gate.line}; {AGENT}"
         at_gate = 2
