@@ -104,7 +104,7 @@ def test_the_formats(hub: Hub) -> None:
 
 
 def test_the_base_is_recorded_and_moves_no_more(hub: Hub) -> None:
-    """Agents that come later start where the first did, and counts do not follow the branch."""
+    """Agents that come later start where the first did; the counts follow the base branch."""
     hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "3")
     base = hub.git("rev-parse", "main")
     assert hub.run("spawn", "-q", "s1", "--agents", "1,3") == Result(0)
@@ -114,9 +114,9 @@ def test_the_base_is_recorded_and_moves_no_more(hub: Hub) -> None:
     assert hub.git("rev-parse", "hub/s1/agent-2/attempt-1") == base
     facts = {one["branch"]: one for one in hub.json("status", "s1")["branches"]}
     assert {name[7:14]: (one["ahead"], one["behind"]) for name, one in facts.items()} == {
-        "agent-1": (1, 0),
-        "agent-2": (0, 0),
-        "agent-3": (0, 0),
+        "agent-1": (1, 1),
+        "agent-2": (0, 1),
+        "agent-3": (0, 1),
     }
     assert hub.run("spawn", "s1", "--base", moved).err == (
         f"error: the agents of session 's1' start from {base}\n"
