@@ -1,9 +1,11 @@
-"""How fast the command is, as ratios: whole processes, side by side in one run, interleaved, medians.
+"""Measure the speed of the command as ratios.
+
+A measurement is a whole process. The two programs of a pair run in turn, and the median counts.
 
     python tests/bench.py [--peer PATH] [--quick]
 
-PATH is AgentHub's session_manager.py; without it the rows that need it say "skipped".
-The interpreter that runs this runs the peer too, and has git-hub-session installed.
+PATH is AgentHub's session_manager.py. Without it, the rows that need it say "skipped". The
+interpreter of the benchmark also runs AgentHub's script, and has git-hub-session installed.
 """
 
 from __future__ import annotations
@@ -30,19 +32,20 @@ SID = "20260317-143022"
 
 
 class Sizes(NamedTuple):
-    """How much is measured."""
+    """The sizes of the measured repositories, and the numbers of runs."""
 
     sessions: tuple[int, ...]
     agents: int
     worktrees: int
     files: int
     runs: int
-    """Pairs of runs of a quick command; of a list of many sessions and of cleanup fewer."""
+    """Pairs of runs. Slow commands have fewer."""
     cleanups: int
+    """Pairs of runs of the slowest commands."""
     merged: int
-    """The files of the repository in which something is merged."""
+    """The files of the repository of the merge."""
     finished: int
-    """The finished sessions with ten worktrees each, and the sessions that doctor fixes."""
+    """The finished sessions with ten worktrees each, and the sessions that `doctor` fixes."""
     dirty: int
     """The worktrees with uncommitted changes."""
     branches: int
@@ -54,14 +57,14 @@ QUICK = Sizes((3, 50), 2, 3, 10, 3, 1, 100, 2, 12, 20)
 
 
 class Cost(NamedTuple):
-    """What one run took."""
+    """The time and the memory of one run."""
 
     seconds: float
     peak: int  # kB of memory
 
 
 class Row(NamedTuple):
-    """A line of the table; `ours` and `theirs` are medians, None where nothing was measured."""
+    """A row of the table. `ours` and `theirs` are medians, or None if the row was skipped."""
 
     work: str
     against: str
@@ -75,7 +78,7 @@ class Row(NamedTuple):
         if self.ours is None or self.theirs is None:
             return f"| {self.work} | {self.against} | {self.goal} | skipped | | | | |"
         ratio = self.ours / self.theirs
-        verdict = "ok" if ratio <= self.goal else "MISSED"  # the goals are for the full sizes
+        verdict = "ok" if ratio <= self.goal else "MISSED"  # the goals hold for the full sizes
         digits = 0 if min(self.ours, self.theirs) > 100 else 1
         cells = (f"{self.ours:.{digits}f}", f"{self.theirs:.{digits}f}", self.unit, self.runs)
         return (
@@ -93,7 +96,7 @@ Prepare = Callable[[], object]
 
 
 class Bench:
-    """A directory to measure in, sealed from the user's configuration."""
+    """A temporary directory, isolated from the user's configuration."""
 
     def __init__(self, top: Path, sizes: Sizes, peer: Path | None) -> None:
         self.top = top
@@ -104,14 +107,14 @@ class Bench:
         (home / ".gitconfig").write_text(
             "[user]\n\tname = Bench\n\temail = bench@example.com\n[init]\n\tdefaultBranch = main\n"
         )
-        # PYTHONDONTWRITEBYTECODE, say, would have every run compile what an installed one finds compiled.
-        own = ("GIT_", "PYTHON")
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(own)}
+        # PYTHONDONTWRITEBYTECODE, for example, would make every run compile the package again.
+        removed = ("GIT_", "PYTHON")
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(removed)}
         self.environ = {**kept, "HOME": str(home), "XDG_CONFIG_HOME": str(home / ".config")}
         self.environ["GIT_CONFIG_NOSYSTEM"] = "1"
 
     def run(self, command: Command, cwd: Path) -> Cost:
-        """One whole process; it has to succeed, and what it writes is thrown away."""
+        """Run one process that must succeed, without its output, and return its cost."""
         with open(os.devnull, "r+b") as nothing:
             start = perf_counter()
             process = subprocess.Popen(
@@ -122,35 +125,41 @@ class Bench:
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode:
             raise SystemExit(f"bench: exit code {process.returncode} from {' '.join(command)}")
-        # On Linux a process starts with the peak of the one that started it, about 20 MB here:
-        # less than that is not seen.
+        # On Linux a process starts with the peak of its parent, here about 20 MB. A smaller peak
+        # cannot be measured.
         return Cost(seconds, used.ru_maxrss // (1024 if sys.platform == "darwin" else 1))
 
     def pairs(
         self, ours: Command, theirs: Command, cwd: Path, count: int, prepare: Prepare | None = None
     ) -> tuple[list[Cost], list[Cost]]:
-        """Ours, theirs, ours, theirs, …; `prepare` comes before each run and is not measured."""
-        found: tuple[list[Cost], list[Cost]] = ([], [])
-        for at in range(count + 1):
-            for costs, command in zip(found, (ours, theirs), strict=True):
+        """Run both commands in turn, and return the costs of each.
+
+        `prepare` is called before each run and not measured.
+        """
+        pairs: tuple[list[Cost], list[Cost]] = ([], [])
+        for number in range(count + 1):
+            for costs, command in zip(pairs, (ours, theirs), strict=True):
                 if prepare:
                     prepare()
                 cost = self.run(command, cwd)
-                if at:  # the first pair warms the caches
+                if number:  # the first pair only warms the caches
                     costs.append(cost)
-        return found
+        return pairs
 
-    def git(self, *words: str, cwd: Path) -> None:
-        subprocess.run(["git", *words], cwd=cwd, env=self.environ, check=True, capture_output=True)
+    def git(self, *arguments: str, cwd: Path) -> None:
+        """Run a git command that must succeed."""
+        subprocess.run(
+            ["git", *arguments], cwd=cwd, env=self.environ, check=True, capture_output=True
+        )
 
-    def text(self, *words: str, cwd: Path) -> str:
-        """What a git command prints, in one line."""
-        command = ["git", *words]
-        done = subprocess.run(command, cwd=cwd, env=self.environ, check=True, capture_output=True)
-        return done.stdout.decode().strip()
+    def text(self, *arguments: str, cwd: Path) -> str:
+        """Return the only line that a git command prints."""
+        command = ["git", *arguments]
+        result = subprocess.run(command, cwd=cwd, env=self.environ, check=True, capture_output=True)
+        return result.stdout.decode().strip()
 
     def repository(self, name: str, files: int) -> Path:
-        """A repository of `files` small files, ten a directory, in one commit on main."""
+        """Create a repository with one commit of `files` small files, ten in a directory."""
         path = self.top / name
         path.mkdir()
         self.git("init", "-q", cwd=path)
@@ -163,7 +172,7 @@ class Bench:
         return path
 
     def sessions(self, repository: Path, count: int) -> None:
-        """`count` sessions, as AgentHub writes them."""
+        """Write `count` sessions in the way of AgentHub."""
         for number in range(count):
             sid = f"20260317-{number:06}" if number else SID
             directory = repository / ".agenthub" / "sessions" / sid
@@ -176,14 +185,13 @@ class Bench:
             (directory / "state.json").write_text(_state(sid))
 
     def worktrees(self, repository: Path, count: int) -> None:
-        """A worktree for each of `count` agents, on a branch at main."""
-
+        """Create a worktree for each of `count` agents, on a branch at main."""
         paths = [
             repository.parent / f"{repository.name}-worktrees" / f"agent-{agent}"
             for agent in range(1, count + 1)
         ]
         for agent, path in enumerate(paths, start=1):
-            # One after the other: git reads the entries that other calls have made by half.
+            # Not in parallel: git fails if it reads the incomplete git dir of another worktree.
             branch = f"hub/{SID}/agent-{agent}/attempt-1"
             add = ("worktree", "add", "-q", "--no-checkout", "-B", branch)
             self.git(*add, str(path), "main", cwd=repository)
@@ -191,7 +199,7 @@ class Bench:
             self.git("reset", "-q", "--hard", cwd=path)
 
     def rows(self) -> Iterator[Row]:
-        """Every line of the table, as soon as it was measured."""
+        """Yield each row of the table when it is measured."""
         for count in self.sizes.sessions:
             yield from self.list_of(count)
         yield self.update()
@@ -209,7 +217,7 @@ class Bench:
     def list_of(self, count: int) -> Iterator[Row]:
         goal = {3: 0.9, 1_000: 0.7}.get(count, 0.5)
         work, against = f"`list`, {count:,} sessions", "AgentHub, `--list`"
-        memory = Row(f"memory, {work}", against, 1.2, 0, None, None, "MB")
+        memory = Row(f"memory of {work}", against, 1.2, 0, None, None, "MB")
         largest = count == max(self.sizes.sessions)
         if not self.peer:
             yield Row(work, against, goal, 0, None, None)
@@ -257,7 +265,7 @@ class Bench:
         return _timed(work, '`python -c "import pygit2"`', 1.3, ours, theirs)
 
     def status_of_worktrees(self) -> Row:
-        """A changed and an untracked file in each worktree, against git with two workers."""
+        """Compare with two processes of git. Each worktree has a changed and an untracked file."""
         count, files = self.sizes.dirty, 100
         repository = self.repository("dirty", files)
         self.sessions(repository, 1)
@@ -273,7 +281,7 @@ class Bench:
         return _timed(work, "`git status` in each, two workers", 1.0, ours, theirs)
 
     def status_of_branches(self) -> Row:
-        """Three commits on each branch, and the base branch has moved on."""
+        """Compare branches of three commits with a base branch that has a new commit."""
         count = self.sizes.branches
         repository = self.repository("branches", 10)
         self.sessions(repository, 1)
@@ -295,7 +303,7 @@ class Bench:
         runs = max(self.sizes.runs // 4, 3)
         ours, theirs = self.pairs([OURS, "status", SID], ["sh", "-c", loop], repository, runs)
         work = f"`status`, {count:,} branches of 3 commits"
-        return _timed(work, "`git rev-list --left-right --count` of each", 0.5, ours, theirs)
+        return _timed(work, "`git rev-list --left-right --count` for each", 0.5, ours, theirs)
 
     def cleanup(self) -> Row:
         count, files = self.sizes.worktrees, self.sizes.files
@@ -315,18 +323,18 @@ class Bench:
         return _timed(work, against, goal, ours, theirs)
 
     def spawn(self) -> Row:
-        """Against a shell's loop of `git worktree add`, one after the other."""
+        """Compare with a shell loop of `git worktree add`."""
         count, files = max(self.sizes.worktrees // 2, 2), self.sizes.files
         repository = self.repository("spawn", files)
-        made = self.top / "spawn.hub"
-        path = made / SID / "agent-$n"
+        directory = self.top / "spawn.hub"
+        path = directory / SID / "agent-$n"
         loop = (
             f"for n in $(seq {count}); do git worktree add -q --no-track"
             f" -b hub/{SID}/agent-$n/attempt-1 {path} main || exit; done"
         )
 
         def prepare() -> None:
-            shutil.rmtree(made, ignore_errors=True)
+            shutil.rmtree(directory, ignore_errors=True)
             shutil.rmtree(repository / ".agenthub", ignore_errors=True)
             self.git("worktree", "prune", cwd=repository)
             for agent in range(1, count + 1):
@@ -342,11 +350,11 @@ class Bench:
         ours, theirs = self.pairs(
             [OURS, "spawn", "-q", SID], ["sh", "-c", loop], repository, self.sizes.cleanups, prepare
         )
-        work = f"`spawn` of {count} worktrees of {files} files"
+        work = f"`spawn`, {count} worktrees of {files} files"
         return _timed(work, "a loop of `git worktree add`", 0.7, ours, theirs)
 
     def archive(self) -> Row:
-        """Against what AgentHub's skill has one type: a tag, a worktree and a branch at a time."""
+        """Compare with the commands of AgentHub's skill: three for each agent."""
         count, files = self.sizes.worktrees, 10
         repository = self.repository("archive", files)
         self.sessions(repository, 1)
@@ -372,12 +380,12 @@ class Bench:
         ours, theirs = self.pairs(
             [OURS, "archive", SID], ["sh", "-c", loop], repository, self.sizes.cleanups, prepare
         )
-        work = f"`archive` of {count} branches, worktrees of {files} files"
-        against = "`git tag`, `git worktree remove`, `git branch -D` each"
+        work = f"`archive`, {count} branches, worktrees of {files} files"
+        against = "`git tag`, `git worktree remove` and `git branch -D` for each"
         return _timed(work, against, 0.3, ours, theirs)
 
     def evaluate(self) -> Row:
-        """What is added to the commands themselves, which a shell runs one after the other."""
+        """Measure the time that `eval` adds to a shell loop over the same commands."""
         agents = self.sizes.agents
         repository = self.repository("eval", 100)
         self.sessions(repository, 1)
@@ -394,12 +402,12 @@ class Bench:
         )
         added = _timed("", "", 0, ours, theirs)
         assert added.ours is not None and added.theirs is not None
-        an_agent = (added.ours - added.theirs) / agents
-        work = f"`eval` of {agents} agents, what it adds to the commands, an agent"
-        return Row(work, "15 ms", 1.0, added.runs, an_agent, 15.0)
+        for_each_agent = (added.ours - added.theirs) / agents
+        work = f"`eval`, {agents} agents, time added for each agent"
+        return Row(work, "15 ms", 1.0, added.runs, for_each_agent, 15.0)
 
     def merge(self) -> Row:
-        """A winner that changed 20 files, into what is checked out."""
+        """Merge a winner with 20 changed files into the checked-out branch."""
         files = self.sizes.merged
         repository = self.repository("merge", files)
         self.sessions(repository, 1)
@@ -426,7 +434,7 @@ class Bench:
         return _timed(work, "`git merge --no-ff` in a checkout", 1.5, ours, theirs)
 
     def cleanup_finished(self) -> Row:
-        """Measure a dry run over finished sessions against `git status` in each of their worktrees."""
+        """Compare a dry run over finished sessions with `git status` in each worktree."""
         count, each = self.sizes.finished, 10
         repository = self.repository("finished", 10)
         self.sessions(repository, count)
@@ -445,7 +453,7 @@ class Bench:
         return _timed(work, "`git status` in each worktree", 0.5, ours, theirs)
 
     def doctor_fix(self) -> Row:
-        """Measure a fix in each session against a check of them: both read all sessions."""
+        """Compare a fix in each session with a check. Both read all sessions."""
         count = self.sizes.finished
         repository = self.repository("doctor", 10)
         self.sessions(repository, count)
@@ -462,7 +470,7 @@ class Bench:
             self.sizes.cleanups,
             prepare,
         )
-        work = f"`doctor --fix` of {count} sessions with a leftover file each"
+        work = f"`doctor --fix`, {count} sessions with one leftover file each"
         return _timed(work, "`doctor` of the same sessions", 3, ours, theirs)
 
 
@@ -488,10 +496,10 @@ def _machine() -> str:
 
 
 def main() -> int:
-    """Print the table, line by line."""
+    """Print the table, row by row."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--peer", type=Path, help="AgentHub's session_manager.py")
-    parser.add_argument("--quick", action="store_true", help="small sizes, to see that it runs")
+    parser.add_argument("--quick", action="store_true", help="measure small sizes only")
     options = parser.parse_args()
     peer: Path | None = options.peer
     if peer and not peer.is_file():

@@ -1,4 +1,4 @@
-"""The benchmark itself: it runs, each row is there, and without the peer it says what it skipped."""
+"""Check that the benchmark runs, prints each row, and marks skipped rows."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ pytestmark = pytest.mark.skipif(
 WORK = [
     "`list`, 3 sessions",
     "`list`, 50 sessions",
-    "memory, `list`, 50 sessions",
+    "memory of `list`, 50 sessions",
     "`update`",
     "`status`, 2 agents, worktrees of 100 files",
     "`status`, 12 dirty worktrees of 100 files",
     "`status`, 20 branches of 3 commits",
     "`cleanup`, 3 clean worktrees of 10 files",
-    "`spawn` of 2 worktrees of 10 files",
-    "`archive` of 3 branches, worktrees of 10 files",
-    "`eval` of 2 agents, what it adds to the commands, an agent",
+    "`spawn`, 2 worktrees of 10 files",
+    "`archive`, 3 branches, worktrees of 10 files",
+    "`eval`, 2 agents, time added for each agent",
     "`merge` of a winner, 100 files",
     "`cleanup --finished -n`, 2 sessions, 20 worktrees",
-    "`doctor --fix` of 2 sessions with a leftover file each",
+    "`doctor --fix`, 2 sessions with one leftover file each",
 ]
 
 
-def test_the_goal_is_the_most_that_is_ok() -> None:
+def test_a_ratio_equal_to_the_goal_is_ok() -> None:
     row = Row("`list`", "AgentHub", 0.5, 9, 50.0, 100.0)
     assert str(row) == "| `list` | AgentHub | 0.5 | 0.50 | ok | 50.0 / 100.0 ms | 9 |"
     slower = row._replace(ours=501.0, theirs=1000.0)
@@ -40,7 +40,7 @@ def test_the_goal_is_the_most_that_is_ok() -> None:
 
 
 def rows(hub: Hub, *words: str | Path) -> list[list[str]]:
-    """The cells of each row, without the heading."""
+    """Run the benchmark, and return the cells of each row without the heading."""
     result = hub.call(PYTHON, "tests/bench.py", "--quick", *words, cwd=CHECKOUT)
     assert (result.code, result.err) == (0, "")
     machine, empty, _head, _rule, *table = result.out.splitlines()
@@ -52,10 +52,10 @@ def rows(hub: Hub, *words: str | Path) -> list[list[str]]:
 
 
 def test_every_row_is_measured(hub: Hub) -> None:
-    other = peer()
-    if other is None:
+    script = peer()
+    if script is None:
         pytest.skip("AgentHub's script is not here")
-    table = rows(hub, "--peer", other)
+    table = rows(hub, "--peer", script)
     assert [row[0] for row in table] == WORK
     for _, _, _, ratio, verdict, times, pairs in table:
         assert float(ratio) > 0
