@@ -1,4 +1,4 @@
-"""The program: git-hub-session on PATH, and `python -m git_hub_session`."""
+"""The entry point: `git-hub-session` on PATH, and `python -m git_hub_session`."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from git_hub_session._typing import NoReturn
 
 
 def command() -> NoReturn:
-    """Run the command line that the process was given, and end the process."""
-    # Until cli hears signals itself ^C simply ends us, as it does git, in place of a traceback.
+    """Run the command line of the process, and exit."""
+    # Until `main` installs its handlers, Ctrl-C ends the process without a traceback, as in git.
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     from git_hub_session.main import run_and_exit

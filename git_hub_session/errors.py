@@ -49,7 +49,7 @@ class Damaged(HubError):
 
 
 class GitFailed(HubError):
-    """A git command that failed. The hint is what git wrote on standard error."""
+    """A git command that failed. The hint is git's standard error."""
 
     code = "git-failed"
 

@@ -19,8 +19,8 @@ from git_hub_session.session.json_file import TooLarge, encode_json, read_json
 from git_hub_session.session.layout import SESSION_FILES, create_hub
 from git_hub_session.session.model import Config, Session, new_state_document, read_state
 from git_hub_session.system.directory import (
-    _UNCHANGED,
     LOCK_TIMEOUT,
+    NOTHING_CHANGED,
     LockHeld,
     SafeDirectory,
     write_error,
@@ -213,7 +213,7 @@ class Store:
     def update(self, sid: SessionId, change: Callable[[Session], Session]) -> Session:
         """Lock, read again, change, replace; what `change` raises leaves the file as it was."""
         with self.lock_session(sid) as edit:
-            return edit.save(change(edit.read()), hint=_UNCHANGED)
+            return edit.save(change(edit.read()), hint=NOTHING_CHANGED)
 
 
 class LockedSession:

@@ -1,1 +1,1 @@
-"""The operating system: files, processes, signals and /proc."""
+"""Functions of the operating system: files, processes, signals and /proc."""

@@ -1,4 +1,4 @@
-"""Files copied from one directory tree into another: nothing is overwritten, and no link is followed."""
+"""Copy files from one directory tree into another. Never overwrite a file or follow a link."""
 
 from __future__ import annotations
 
@@ -17,84 +17,84 @@ _CHUNK = 1 << 30  # bytes
 
 
 def copy_files(source: str, target: str, paths: Iterable[bytes]) -> None:
-    """Copy the files and links at `paths` (relative to both tops); raises OSError, which names one of them.
+    """Copy the files and links at `paths`, which are relative to `source` and `target`.
 
-    What is there already stays as it is, and so does what a link stands in the way of.
-    Copy-on-write where the file system can.
+    Skip a path that exists in `target`, or whose parent there is a link or a file. Share the data
+    with the source if the file system can (copy-on-write). Raise OSError with the path.
     """
     for path in paths:
         try:
             _copy_path(source, target, path)
-        except OSError as fault:
-            raise OSError(fault.errno, fault.strerror, os.fsdecode(path)) from None
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, os.fsdecode(path)) from None
 
 
 def _copy_path(source: str, target: str, path: bytes) -> None:
-    above, _, name = path.rpartition(b"/")
-    here = _open_or_create_parent(source, above, make=False)
-    if here < 0:
+    parent, _, name = path.rpartition(b"/")
+    source_fd = _open_or_create_parent(source, parent, create=False)
+    if source_fd < 0:
         return
-    there = -1
+    target_fd = -1
     try:
-        there = _open_or_create_parent(target, above, make=True)
-        if there >= 0:
-            _copy_entry(name, here, there)
+        target_fd = _open_or_create_parent(target, parent, create=True)
+        if target_fd >= 0:
+            _copy_entry(name, source_fd, target_fd)
     finally:
-        os.close(here)
-        if there >= 0:
-            os.close(there)
+        os.close(source_fd)
+        if target_fd >= 0:
+            os.close(target_fd)
 
 
-def _open_or_create_parent(top: str, path: bytes, *, make: bool) -> int:
-    """The open directory at `path` below `top`, or -1 where something else lies in the way."""
+def _open_or_create_parent(top: str, path: bytes, *, create: bool) -> int:
+    """Open the directory `path` below `top`, or return -1 if it is missing, a link or a file."""
     directory = os.open(top, _DIRECTORY)
     for name in path.split(b"/") if path else []:
-        above = directory
+        parent = directory
         try:
-            if make:
+            if create:
                 try:
-                    os.mkdir(name, dir_fd=above)
+                    os.mkdir(name, dir_fd=parent)
                 except FileExistsError:
                     pass
-            directory = os.open(name, _DIRECTORY, dir_fd=above)
-        except OSError as fault:
-            if fault.errno in (errno.ENOTDIR, errno.ELOOP, errno.ENOENT):
+            directory = os.open(name, _DIRECTORY, dir_fd=parent)
+        except OSError as error:
+            if error.errno in (errno.ENOTDIR, errno.ELOOP, errno.ENOENT):
                 return -1
             raise
         finally:
-            os.close(above)
+            os.close(parent)
     return directory
 
 
 def _copy_entry(name: bytes, source: int, target: int) -> None:
     try:
-        found = os.stat(name, dir_fd=source, follow_symlinks=False)
-        if stat.S_ISLNK(found.st_mode):
+        status = os.stat(name, dir_fd=source, follow_symlinks=False)
+        if stat.S_ISLNK(status.st_mode):
             os.symlink(os.readlink(name, dir_fd=source), name, dir_fd=target)
-        elif stat.S_ISREG(found.st_mode):
-            _copy_file(name, source, target, stat.S_IMODE(found.st_mode))
+        elif stat.S_ISREG(status.st_mode):
+            _copy_file(name, source, target, stat.S_IMODE(status.st_mode))
     except (FileExistsError, FileNotFoundError):
-        pass  # it is there already; or it went while we looked
+        pass  # The target exists, or another process has just removed the source.
 
 
 def _copy_file(name: bytes, source: int, target: int, mode: int) -> None:
-    read = os.open(name, _READ, dir_fd=source)
+    reader = os.open(name, _READ, dir_fd=source)
     try:
         sys.audit("git_hub_session.create", name, target)
-        write = os.open(name, _CREATE, 0o600, dir_fd=target)
+        writer = os.open(name, _CREATE, 0o600, dir_fd=target)
         try:
-            _copy_bytes(read, write)
-            os.fchmod(write, mode & 0o777)
+            _copy_bytes(reader, writer)
+            os.fchmod(writer, mode & 0o777)
         finally:
-            os.close(write)
+            os.close(writer)
     finally:
-        os.close(read)
+        os.close(reader)
 
 
-def _copy_bytes(read: int, write: int) -> None:
+def _copy_bytes(reader: int, writer: int) -> None:
     try:
-        while os.copy_file_range(read, write, _CHUNK):
+        while os.copy_file_range(reader, writer, _CHUNK):
             pass
-    except (AttributeError, OSError):  # not on this system, or not between these two
-        while data := os.read(read, 1 << 20):
-            write_all(write, data)
+    except (AttributeError, OSError):  # not on this system, or not between these file systems
+        while data := os.read(reader, 1 << 20):
+            write_all(writer, data)

@@ -1,8 +1,11 @@
-"""Files of the hub: read without following a link, replaced atomically, locked by directory.
+"""Read and write the files of a directory without following links, and lock the directory.
 
-Every path is walked one component at a time from a directory that is already open, with
-O_NOFOLLOW, so that a link planted at or below the hub leads nowhere. A lock is an flock
-on the directory itself: it needs no file, and the kernel frees it when its holder dies.
+Each path is opened one component at a time, from an open directory and with O_NOFOLLOW, so that a
+planted link at or below the hub is never followed. A lock is an flock on the directory itself. It
+needs no file, and the kernel releases it when the process ends.
+
+Files are replaced atomically. A file is first written as a temporary file `.<name>.tmp`, which
+AgentHub's .gitignore excludes. A new directory is first a pending one, `.<name>.<random>.tmp`.
 """
 
 from __future__ import annotations
@@ -25,19 +28,43 @@ _DIRECTORY = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_DIRECTORY
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
+LOCK_TIMEOUT = 10.0  # seconds
+NOTHING_CHANGED = "nothing was changed"
+"""The hint of CannotWrite for a command with one change."""
+
+
 class LockHeld(HubError):
-    """Somebody else kept the lock for as long as we were ready to wait."""
+    """A lock that another process held for longer than the time-out."""
 
     code = "locked"
 
 
+class CannotWrite(HubError):
+    """A file that the file system does not let us write: read-only, full, or no permission.
+
+    The file is unchanged.
+    """
+
+    code = "cannot-write"
+
+
+def write_error(path: str, error: OSError, hint: str = NOTHING_CHANGED) -> CannotWrite:
+    """Return the error for a failed write. The hint says if other changes were made before it."""
+    return CannotWrite(f"cannot write '{path}': {error.strerror}", hint)
+
+
 class SafeDirectory:
-    """An open directory; `with` closes it. `path` is for messages only."""
+    """An open directory. `with` closes it. `path` is for messages only."""
 
     __slots__ = ("_locked", "fd", "path")
 
     def __init__(self, path: str, fd: int | None = None) -> None:
-        """Open `path`, whose last component may be no link; raises OSError, Damaged."""
+        """Open `path`, or take over the open descriptor `fd`.
+
+        Raises:
+            Damaged: the last component of `path` is a symbolic link.
+            OSError: the directory cannot be opened.
+        """
         self.path = path
         self.fd = _open_directory(path, path, None) if fd is None else fd
         self._locked = False
@@ -48,24 +75,30 @@ class SafeDirectory:
     def __exit__(
         self,
         kind: type[BaseException] | None,
-        fault: BaseException | None,
+        error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
         self.close()
 
     def close(self) -> None:
-        """Close the directory, and free its lock."""
+        """Close the directory, and release its lock."""
         if self._locked:
             sys.audit("git_hub_session.unlock", self.path)
         os.close(self.fd)
 
     def open_child(self, name: str) -> SafeDirectory:
-        """The directory `name` in this one; raises FileNotFoundError, NotADirectoryError, or Damaged for a link."""
+        """Open the directory `name`.
+
+        Raises:
+            Damaged: `name` is a symbolic link.
+            FileNotFoundError: `name` is missing.
+            NotADirectoryError: `name` is not a directory.
+        """
         path = f"{self.path}/{name}"
         return SafeDirectory(path, _open_directory(name, path, self.fd))
 
     def ensure_child(self, name: str) -> SafeDirectory:
-        """The directory `name` in this one, made where it is missing."""
+        """Open the directory `name`, and create it if it is missing."""
         try:
             os.mkdir(name, dir_fd=self.fd)
         except FileExistsError:
@@ -73,34 +106,35 @@ class SafeDirectory:
         return self.open_child(name)
 
     def names(self) -> list[str]:
-        """The names in the directory, sorted; not those that start with a dot."""
+        """Return the sorted names in the directory, without those that start with a dot."""
         return sorted(name for name in os.listdir(self.fd) if not name.startswith("."))
 
     def temporary_files(self) -> list[str]:
-        """The names of what was to be written aside, and is there still: `.*.tmp`, sorted."""
-        return sorted(
-            name for name in os.listdir(self.fd) if name[0] == "." and name[-4:] == ".tmp"
-        )
+        """Return the sorted names of temporary files and pending directories: `.*.tmp`."""
+        names = os.listdir(self.fd)
+        return sorted(name for name in names if name.startswith(".") and name.endswith(".tmp"))
 
     def unlink_if_exists(self, name: str) -> None:
-        """Delete the file `name`; what is gone is no fault."""
+        """Delete the file `name` if it exists."""
         try:
             os.unlink(name, dir_fd=self.fd)
         except FileNotFoundError:
             pass
 
     def child_directories(self) -> tuple[list[str], frozenset[str]]:
-        """The names of what may be a directory here, sorted, and which of them are links; none with a dot first.
+        """Return the sorted names of directories and links, and the set of the links.
 
-        The file system says which it is with the name: nothing has to be opened to know.
+        Names that start with a dot are left out. The type of an entry comes from the listing, so
+        nothing is opened.
         """
         with os.scandir(self.fd) as entries:
-            shown = [entry for entry in entries if entry.name[0] != "."]
-        links = frozenset(entry.name for entry in shown if entry.is_symlink())
-        return sorted(e.name for e in shown if e.name in links or e.is_dir()), links
+            visible = [entry for entry in entries if not entry.name.startswith(".")]
+        links = frozenset(entry.name for entry in visible if entry.is_symlink())
+        names = [entry.name for entry in visible if entry.name in links or entry.is_dir()]
+        return sorted(names), links
 
     def exists(self, name: str) -> bool:
-        """Whether something called `name` is there, if only a dangling link."""
+        """Return True if `name` exists, also as a dangling link."""
         try:
             os.stat(name, dir_fd=self.fd, follow_symlinks=False)
         except FileNotFoundError:
@@ -108,114 +142,121 @@ class SafeDirectory:
         return True
 
     def read(self, name: str, *, limit: int) -> bytes:
-        """The regular file `name`; raises FileNotFoundError, or Damaged for a link, a device, or over `limit` bytes.
+        """Return the bytes of the regular file `name`.
 
-        `name` may be one in a directory of this one (`id/state.json`) that is known to be no link.
+        `name` may be a path such as `id/state.json` if `id` is known not to be a link.
+
+        Raises:
+            Damaged: the file is a link or a device, or larger than `limit` bytes.
+            FileNotFoundError: the file is missing.
         """
         try:
             fd = os.open(name, _READ, dir_fd=self.fd)
-        except OSError as fault:
-            raise _translate_error(fault, os.path.basename(name)) from None
+        except OSError as error:
+            raise _translate_error(error, os.path.basename(name)) from None
         try:
-            found = os.fstat(fd)
-            if not stat.S_ISREG(found.st_mode):
+            status = os.fstat(fd)
+            if not stat.S_ISREG(status.st_mode):
                 raise Damaged(f"{os.path.basename(name)}: not a regular file")
-            if found.st_size > limit:
+            if status.st_size > limit:
                 raise Damaged(f"{os.path.basename(name)}: larger than {limit} bytes")
-            return _read_whole(fd, found.st_size)
+            return _read_bytes(fd, status.st_size)
         finally:
             os.close(fd)
 
     def create_for_append(self, name: str) -> int:
-        """A new file, open for writing; raises FileExistsError."""
+        """Create a file and open it for appending. Raise FileExistsError if it exists."""
         sys.audit("git_hub_session.create", name, self.fd)
         return os.open(name, _CREATE | os.O_APPEND, 0o666, dir_fd=self.fd)
 
     def create(self, name: str, data: bytes) -> None:
-        """Write a new file durably; raises FileExistsError."""
+        """Create a file durably. Raise FileExistsError if it exists."""
         self._write(name, data, like=None)
 
     def replace_atomically(self, name: str, data: bytes) -> None:
-        """Put `data` in place of the file `name`, atomically and durably; its mode stays, and its owner as far as we may.
+        """Replace the file `name` by `data`, atomically and durably.
 
-        Afterwards the file holds the old bytes or the new ones, whatever happens. Call it
-        under the lock: the name of the file written aside is ours alone only then.
+        After an interruption the file has the old bytes or the new ones. The file keeps its mode,
+        and its owner if this process may set it. Call this function under the lock: the name of the
+        temporary file is not unique.
         """
+        # Use a fixed name: the next write then replaces the temporary file of a killed process.
+        temporary = f".{name}.tmp"
+        self.unlink_if_exists(temporary)
         try:
-            found: os.stat_result | None = os.stat(name, dir_fd=self.fd, follow_symlinks=False)
-        except FileNotFoundError:
-            found = None
-        if found is not None and not stat.S_ISREG(found.st_mode):
-            found = None  # the mode of a link is nobody's wish
-        # `*.tmp` is what AgentHub's .gitignore leaves out. Always the same name: what a killed
-        # process left goes with the next one.
-        aside = f".{name}.tmp"
-        if self.exists(aside):
-            os.unlink(aside, dir_fd=self.fd)
-        try:
-            self._write(aside, data, like=found)
-            os.replace(aside, name, src_dir_fd=self.fd, dst_dir_fd=self.fd)
+            self._write(temporary, data, like=self._stat_regular(name))
+            os.replace(temporary, name, src_dir_fd=self.fd, dst_dir_fd=self.fd)
         except BaseException:
-            if self.exists(aside):
-                os.unlink(aside, dir_fd=self.fd)
+            self.unlink_if_exists(temporary)
             raise
         self.fsync()
 
-    def create_atomically(self, name: str, data: bytes) -> None:
-        """Put a new file there, whole or not at all, durably; raises FileExistsError. Call it under a lock.
-
-        A link, not a rename: it never takes the place of a file that somebody made meanwhile.
-        """
-        aside = ".new.tmp"  # as above
-        if self.exists(aside):
-            os.unlink(aside, dir_fd=self.fd)
+    def _stat_regular(self, name: str) -> os.stat_result | None:
+        """Return the status of a regular file, or None. The mode of a link has no meaning."""
         try:
-            self._write(aside, data, like=None)
-            self._link(aside, name)
+            status = os.stat(name, dir_fd=self.fd, follow_symlinks=False)
+        except FileNotFoundError:
+            return None
+        return status if stat.S_ISREG(status.st_mode) else None
+
+    def create_atomically(self, name: str, data: bytes) -> None:
+        """Create the file `name` atomically and durably. Raise FileExistsError if it exists.
+
+        Call this function under the lock: the name of the temporary file is not unique.
+        """
+        temporary = ".new.tmp"
+        self.unlink_if_exists(temporary)
+        try:
+            self._write(temporary, data, like=None)
+            self._link(temporary, name)
         finally:
-            if self.exists(aside):
-                os.unlink(aside, dir_fd=self.fd)
+            self.unlink_if_exists(temporary)
         self.fsync()
 
     def create_pending_child(self, name: str) -> SafeDirectory:
-        """A new directory that is to be called `name` when it is filled, under its lock: no killed process holds that."""
+        """Create and lock a pending directory. The caller fills it and renames it to `name`.
+
+        The lock tells it from a directory that a killed process has left.
+        """
         while True:
-            # Not the process id: in containers two makers can have the same.
-            aside = f".{name}.{os.urandom(6).hex()}.tmp"
-            os.mkdir(aside, dir_fd=self.fd)
+            # A random name: in two containers, two processes can have the same id.
+            pending = f".{name}.{os.urandom(6).hex()}.tmp"
+            os.mkdir(pending, dir_fd=self.fd)
             try:
-                directory = self.open_child(aside)
+                directory = self.open_child(pending)
                 directory.lock(wait=0)
-                if self.exists(aside):
+                if self.exists(pending):
                     return directory
                 directory.close()
             except (FileNotFoundError, LockHeld):
-                pass  # before it was locked it was swept away, as one that a killed process has left
+                # Before the lock, another process took the directory for a stale one and removed it.
+                pass
 
     def remove_stale_pending(self, files: Collection[str]) -> None:
-        """Delete the directories that killed processes had begun here, as far as nothing but `files` is in them."""
+        """Delete the pending directories of killed processes that hold no other files than `files`."""
         for name in self.temporary_files():
             try:
                 with self.open_child(name) as directory:
                     directory.lock(wait=0)
-                    if self.exists(name):  # else it was filled, and renamed, before we had the lock
+                    if self.exists(name):  # another process may have renamed it before the lock
                         self.remove_child(directory, files)
             except (OSError, HubError):
-                pass  # somebody fills it, or it is nothing of ours
+                pass  # a process fills it, or this program did not create it
 
     def remove_child(self, directory: SafeDirectory, files: Collection[str]) -> None:
-        """Delete a directory in this one, and `files` in it; raises OSError."""
+        """Delete `files` in the child `directory`, and the child. Raise OSError if it is not empty."""
         for file in files:
-            if directory.exists(file):
-                os.unlink(file, dir_fd=directory.fd)
+            directory.unlink_if_exists(file)
         os.rmdir(os.path.basename(directory.path), dir_fd=self.fd)
 
     def _link(self, source: str, name: str) -> None:
+        """Give `source` the name `name` too. Raise FileExistsError if the name exists."""
+        # A rename could overwrite a file that another process has just created.
         try:
             os.link(source, name, src_dir_fd=self.fd, dst_dir_fd=self.fd, follow_symlinks=False)
         except FileExistsError:
             raise
-        except OSError:  # a file system that has no hard links, such as FAT
+        except OSError:  # a file system without hard links, such as FAT
             if self.exists(name):
                 raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), name) from None
             os.replace(source, name, src_dir_fd=self.fd, dst_dir_fd=self.fd)
@@ -234,10 +275,10 @@ class SafeDirectory:
             os.close(fd)
 
     def fsync(self) -> None:
-        """Make the names in the directory survive a power cut, where the file system can.
+        """Make the names in the directory durable, if the file system can.
 
-        A fault here is none of the caller's: what was renamed is there for everybody
-        already, and to report it as not written would be wrong.
+        Ignore errors: other processes see the renamed file already, so to report that it was not
+        written would be wrong.
         """
         try:
             os.fsync(self.fd)
@@ -245,23 +286,23 @@ class SafeDirectory:
             pass
 
     def lock(self, *, wait: float) -> None:
-        """Take the directory's lock, until it is closed; raises LockHeld after `wait` seconds."""
-        began = time.monotonic()
+        """Lock the directory until it is closed. Raise LockHeld after `wait` seconds."""
+        start = time.monotonic()
         pause = 0.001
         while True:
             try:
                 fcntl.flock(self.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
             except BlockingIOError:
-                if time.monotonic() >= began + wait:
+                if time.monotonic() >= start + wait:
                     raise LockHeld(f"'{self.path}' is locked") from None
             time.sleep(pause)
             pause = min(pause * 2, 0.05)
         self._locked = True
-        sys.audit("git_hub_session.lock", self.path, time.monotonic() - began)
+        sys.audit("git_hub_session.lock", self.path, time.monotonic() - start)
 
     def is_locked(self) -> bool:
-        """Whether somebody holds the directory's lock, if only this process by another opening of it."""
+        """Return True if a process holds the lock, also this process through another descriptor."""
         try:
             fcntl.flock(self.fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -271,7 +312,10 @@ class SafeDirectory:
 
 
 def _restore_owner(fd: int, like: os.stat_result) -> None:
-    """Root's update must not take a user's file from him; nobody else can give one away."""
+    """Give a new file the owner of the old one, so that root does not take over a user's file.
+
+    Ignore errors: only root can change the owner.
+    """
     for uid, gid in ((like.st_uid, like.st_gid), (-1, like.st_gid)):
         try:
             os.fchown(fd, uid, gid)
@@ -280,8 +324,8 @@ def _restore_owner(fd: int, like: os.stat_result) -> None:
             pass
 
 
-def _read_whole(fd: int, size: int) -> bytes:
-    """`size` bytes, fewer at the end of the file; some file systems hand out less at a time."""
+def _read_bytes(fd: int, size: int) -> bytes:
+    """Read `size` bytes, or to the end of the file. Some file systems return fewer at a time."""
     data = os.read(fd, size)
     while 0 < len(data) < size and (more := os.read(fd, size - len(data))):
         data += more
@@ -291,32 +335,14 @@ def _read_whole(fd: int, size: int) -> bytes:
 def _open_directory(name: str, path: str, parent: int | None) -> int:
     try:
         return os.open(name, _DIRECTORY, dir_fd=parent)
-    except OSError as fault:
-        raise _translate_error(fault, path) from None
+    except OSError as error:
+        raise _translate_error(error, path) from None
 
 
-def _translate_error(fault: OSError, path: str) -> Exception:
-    """The fault as it is, but for the two that a planted name makes."""
-    if fault.errno == errno.ELOOP or (fault.errno == errno.ENOTDIR and os.path.islink(path)):
+def _translate_error(error: OSError, path: str) -> Exception:
+    """Return Damaged if `path` is a link or a device without a driver, else the error itself."""
+    if error.errno == errno.ELOOP or (error.errno == errno.ENOTDIR and os.path.islink(path)):
         return Damaged(f"'{path}' is a symbolic link: links in the hub are not followed")
-    if fault.errno == errno.ENXIO:
+    if error.errno == errno.ENXIO:
         return Damaged(f"{path}: not a regular file")
-    return fault
-
-
-# What is to be said of a file that cannot be written: it was all there was to do, or there may be more.
-_UNCHANGED = "nothing was changed"
-
-
-class CannotWrite(HubError):
-    """The file system refused (read-only, full, no permission); the file is as it was."""
-
-    code = "cannot-write"
-
-
-def write_error(path: str, fault: OSError, hint: str = _UNCHANGED) -> CannotWrite:
-    """The fault of a change that was not made."""
-    return CannotWrite(f"cannot write '{path}': {fault.strerror}", hint)
-
-
-LOCK_TIMEOUT = 10.0  # seconds
+    return error

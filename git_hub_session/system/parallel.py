@@ -1,8 +1,8 @@
-"""Work done side by side, in a process a processor or a few (Linux; elsewhere one after the other).
+"""Run repeatable work in parallel processes (Linux; on other systems in one process).
 
-Forks, not threads: looking at a tree is Python's own work, which threads do one at a
-time. A fork starts no program, and has open what its parent has open, a lock too: that
-stays held until the last of them is done.
+The processes are forks, not threads: the scan of a directory is Python code, and Python runs one
+thread at a time. A fork starts no program. It shares the open files of its parent, locks included:
+a lock stays held until the last of the processes has ended.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from signal import SIGTERM
 
-from git_hub_session._typing import TYPE_CHECKING
+from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.system.signals import defer_signals
 
 if TYPE_CHECKING:
@@ -22,8 +22,15 @@ if TYPE_CHECKING:
     Item = TypeVar("Item")
     Outcome = TypeVar("Outcome")
 
-_MIN_ITEMS = 4  # A fork and its answer cost some 3 ms: fewer items are not worth it.
-_PROCESSES_PER_CPU = 4  # Processes a processor: one that waits for the disk leaves it to another.
+_MIN_ITEMS = 4  # A fork and its result take about 3 ms, so fewer items are not worth a process.
+_PROCESSES_PER_CPU = 4  # While one process waits for the disk, another uses the CPU.
+
+
+class _Worker(NamedTuple):
+    """A forked process, and the pipe through which it sends its results."""
+
+    pid: int
+    pipe: int
 
 
 def parallel_map(
@@ -33,103 +40,125 @@ def parallel_map(
     waits: bool = False,
     processes: int | None = None,
 ) -> list[Outcome]:
-    """`work(item)` of each item, in their order; `waits` says that it mostly waits for the disk.
+    """Return `work(item)` for each item, in order, and raise what `work` raises.
 
-    In as many `processes`, or in as many as are worth while for short work. What `work`
-    raises is raised here. A share whose process was killed is done here, so `work` has to be
-    repeatable; what it returns has to be picklable.
+    This process does the items of a worker that was killed, so `work` must be repeatable. Its
+    results must be picklable.
+
+    Args:
+        work: the function to call.
+        items: its arguments.
+        waits: True if `work` mostly waits for the disk.
+        processes: the number of processes. By default as many as are worth a fork for short work.
     """
     if processes is None:
-        count = min(_process_count(waits), len(items) // _MIN_ITEMS)
+        count = min(_process_count(waits=waits), len(items) // _MIN_ITEMS)
     else:
         count = min(processes, len(items))
     if count < 2:
         return [work(item) for item in items]
     outcomes: list[Outcome | None] = [None] * len(items)
-    children: dict[int, tuple[int, int]] = {}
-    answers: dict[int, list[Outcome] | None]
-    try:
-        for share in range(1, count):
-            release = defer_signals()  # a child that is in no list yet nobody would wait for
-            child = _fork_worker(work, items[share::count], release)
-            if child is not None:  # else its share is done here
-                children[share] = child
-            release()
-        outcomes[0::count] = [work(item) for item in items[0::count]]
-        release = defer_signals(
-            lambda: _terminate_workers(children)
-        )  # a signal ends them too, and waits
-    except BaseException:
-        release = defer_signals()
-        _terminate_workers(children)
-        raise
-    finally:
-        answers = {share: _collect_result(children, share) for share in [*children]}
-        release()
+    own, by_worker = _run_shares(work, items, count)
+    outcomes[0::count] = own
     for share in range(1, count):
-        outcomes[share::count] = answers.get(share) or [work(one) for one in items[share::count]]
+        outcomes[share::count] = by_worker.get(share) or [
+            work(item) for item in items[share::count]
+        ]
     return outcomes  # type: ignore[return-value]  # every share is filled in
 
 
-def _process_count(waits: bool) -> int:
+def _run_shares(
+    work: Callable[[Item], Outcome], items: Sequence[Item], count: int
+) -> tuple[list[Outcome], dict[int, list[Outcome] | None]]:
+    """Return the results of share 0, done here, and those of the workers for the other shares.
+
+    Share N has each `count`-th item, from item N on. The result of a share is missing if it has no
+    worker, and None if its worker failed. All workers have ended on return.
+    """
+    workers: dict[int, _Worker] = {}
+    results: dict[int, list[Outcome] | None]
+    try:
+        for share in range(1, count):
+            # Defer signals: a worker that is not yet in the table would not be terminated.
+            release = defer_signals()
+            worker = _fork_worker(work, items[share::count], release)
+            if worker is not None:
+                workers[share] = worker
+            release()
+        own = [work(item) for item in items[0::count]]
+        # A signal terminates the workers at once, and this process when they have ended.
+        release = defer_signals(lambda: _terminate_workers(workers))
+    except BaseException:
+        release = defer_signals()
+        _terminate_workers(workers)
+        raise
+    finally:
+        results = {share: _collect_result(workers, share) for share in [*workers]}
+        release()
+    return own, results
+
+
+def _process_count(*, waits: bool) -> int:
     if sys.platform != "linux":
         return 1
     return cpu_count() * (_PROCESSES_PER_CPU if waits else 1)
 
 
 def cpu_count() -> int:
-    """How many processors this process may use."""
+    """Return the number of CPUs that this process may use."""
     return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
 def _fork_worker(
     work: Callable[[Item], Outcome], items: Sequence[Item], release: Callable[[], None]
-) -> tuple[int, int] | None:
-    """Fork a process that works on `items`: its number, and the pipe that its answer comes through.
+) -> _Worker | None:
+    """Fork a process that does `items`, and calls `release` to receive signals again.
 
-    It hears of signals again once it is whole: `release`. None where the system has no process or file left for it.
+    Return None if the system has no process or file left.
     """
     try:
-        read, write = os.pipe()
+        reader, writer = os.pipe()
     except OSError:
         return None
     try:
         pid = os.fork()
     except OSError:
-        os.close(read)
-        os.close(write)
+        os.close(reader)
+        os.close(writer)
         return None
     if pid:
-        os.close(write)
-        return pid, read
+        os.close(writer)
+        return _Worker(pid, reader)
     status = 1
     try:
-        os.close(read)
+        os.close(reader)
         release()
         outcomes = [work(item) for item in items]
-        with open(write, "wb") as pipe:
+        with open(writer, "wb") as pipe:
             pickle.dump(outcomes, pipe)
         status = 0
     finally:
-        # Whatever was raised: the parent does the share itself, and so learns it first hand.
+        # Report no exception: the parent repeats the work of this share and raises it there.
         os._exit(status)
 
 
-def _terminate_workers(children: Mapping[int, tuple[int, int]]) -> None:
-    """Ask them to end: nobody wants their shares any more."""
-    for pid, _ in children.values():
-        os.kill(pid, SIGTERM)
+def _terminate_workers(workers: Mapping[int, _Worker]) -> None:
+    for worker in workers.values():
+        os.kill(worker.pid, SIGTERM)
 
 
-def _collect_result(children: dict[int, tuple[int, int]], share: int) -> list[Outcome] | None:
-    """What the child says that has the share; it is over then, and none of `children` any more."""
-    pid, pipe = children[share]
+def _collect_result(workers: dict[int, _Worker], share: int) -> list[Outcome] | None:
+    """Wait for the worker of `share`, remove it from the table, and return its results.
+
+    Return None if the worker was killed or its work raised an exception.
+    """
+    worker = workers[share]
     outcomes: list[Outcome] | None = None
-    with open(pipe, "rb") as file:
+    with open(worker.pipe, "rb") as file:
         try:
             outcomes = pickle.load(file)
         except (EOFError, pickle.UnpicklingError):
-            pass  # it was killed
-    del children[share]  # before its number can be another's
-    _, status = os.waitpid(pid, 0)
+            pass  # the worker was killed
+    del workers[share]  # before another process can get the same id
+    _, status = os.waitpid(worker.pid, 0)
     return None if status else outcomes

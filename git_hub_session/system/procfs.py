@@ -1,6 +1,6 @@
-"""What the running system says (Linux, /proc): who stands where, what is mounted, who holds a lock.
+"""Processes, mount points and lock holders, read from /proc (Linux).
 
-Where there is no /proc every answer is 'nobody', 'nothing'.
+Without /proc every list is empty, and no process is found.
 """
 
 from __future__ import annotations
@@ -12,37 +12,40 @@ from collections.abc import Iterable, Mapping, Sequence
 from git_hub_session._typing import NamedTuple
 from git_hub_session.util.numbers import MAX_COUNT, parse_int
 
-# A string: compiled when it is first used, for most commands never use it.
+# A string, not a compiled pattern: most commands never use it.
 _OCTAL = r"\\([0-7]{3})"
 
 
 class Process(NamedTuple):
-    """A live process: its number, and where it stands."""
+    """A running process: its id and its current directory."""
 
     pid: int
     cwd: str
 
 
 def is_unavailable() -> bool:
-    """Whether the system tells nothing of its processes here: no /proc, or none that is mounted."""
+    """Return True if /proc is missing or not mounted, so that processes cannot be seen."""
     return not _list_directory("/proc/self")
 
 
 def processes() -> list[Process]:
-    """Every process whose current directory we may see, but for this one and the git that called it."""
+    """Return the processes with a visible current directory, sorted by id.
+
+    This process, and the git process that started it, are left out.
+    """
     own = [os.getpid()]
     if process_name(os.getppid()) == "git":
         own.append(os.getppid())
-    found = []
+    visible = []
     for pid in _pids():
         if pid in own:
             continue
         try:
-            directory = os.readlink(f"/proc/{pid}/cwd")
+            cwd = os.readlink(f"/proc/{pid}/cwd")
         except OSError:
-            continue  # gone, a kernel thread, or not ours to see
-        found.append(Process(pid, directory))
-    return sorted(found)
+            continue  # a finished process, a kernel thread, or one of another user
+        visible.append(Process(pid, cwd))
+    return sorted(visible)
 
 
 def processes_in(directory: str, snapshot: Sequence[Process] | None = None) -> list[int]:
@@ -51,18 +54,19 @@ def processes_in(directory: str, snapshot: Sequence[Process] | None = None) -> l
     Symbolic links in `directory` are resolved: /proc names each current directory by its real path.
 
     Args:
-        directory: any path of the directory; nothing uses the directory ''.
+        directory: any path of the directory. The result for '' is empty.
         snapshot: the processes to choose from. Without it, /proc is read again, and a process with
             `directory` in GIT_WORK_TREE counts too: a git that fills a new worktree starts elsewhere.
     """
     if not directory:
         return []
     real = os.path.realpath(directory)
-    below = real.rstrip("/") + "/"
+    prefix = real.rstrip("/") + "/"  # once for all processes: is_inside would strip it for each
     candidates = processes() if snapshot is None else snapshot
-    pids = {one.pid for one in candidates if f"{one.cwd}/".startswith(below)}
+    pids = {process.pid for process in candidates if f"{process.cwd}/".startswith(prefix)}
     if snapshot is None:
-        pids.update(*(pids_with_environment({"GIT_WORK_TREE": path}) for path in {directory, real}))
+        for path in {directory, real}:
+            pids.update(pids_with_environment({"GIT_WORK_TREE": path}))
     return sorted(pids)
 
 
@@ -72,41 +76,40 @@ def describe_processes(pids: Iterable[int]) -> tuple[str, ...]:
 
 
 def pids_with_environment(variables: Mapping[str, str]) -> list[int]:
-    """The processes, but for this one, that were started with all these variables in their environment."""
+    """Return the ids of the other processes that were started with all these variables."""
     wanted = {os.fsencode(f"{name}={value}") for name, value in variables.items()}
-    return [
-        pid
-        for pid in _pids()
-        if pid != os.getpid()
-        and wanted.issubset(os.fsencode(_read(f"/proc/{pid}/environ")).split(b"\0"))
-    ]
+    return [pid for pid in _pids() if pid != os.getpid() and wanted.issubset(_environment(pid))]
+
+
+def _environment(pid: int) -> list[bytes]:
+    return os.fsencode(_read(f"/proc/{pid}/environ")).split(b"\0")
 
 
 def process_name(pid: int) -> str:
-    """The name of the command that process `pid` runs, '?' where it is gone."""
+    """Return the name of the command that a process runs, or '?' if the process has ended."""
     return _read(f"/proc/{pid}/comm").rstrip("\n") or "?"
 
 
 def is_alive(pid: int) -> bool:
-    """Whether there is a process of that number; where the system does not say, there is."""
+    """Return True if a process has this id, or if /proc is not available."""
     return os.path.exists(f"/proc/{pid}") or not _list_directory("/proc")
 
 
 def pids_with_open_directory(directory: str) -> list[int]:
-    """The processes that have the directory open, as far as we may see."""
-    found = set()
+    """Return the ids of the other visible processes that have the directory open."""
+    pids = set()
     for pid in _pids():
         for fd in _list_directory(f"/proc/{pid}/fd"):
             try:
                 if os.readlink(f"/proc/{pid}/fd/{fd}") == directory:
-                    found.add(pid)
+                    pids.add(pid)
             except OSError:
-                pass  # closed meanwhile
-    return sorted(found - {os.getpid()})
+                pass  # the process has just closed it
+    return sorted(pids - {os.getpid()})
 
 
 def mount_points() -> list[str]:
-    """The directories on which a file system, or a part of one (a bind mount), is mounted."""
+    """Return the directories on which a file system is mounted, bind mounts included."""
     points = []
     for line in _read("/proc/self/mountinfo").splitlines():
         fields = line.split(" ")
@@ -116,15 +119,15 @@ def mount_points() -> list[str]:
 
 
 def lock_holder(directory: str) -> int | None:
-    """The process that holds the flock on `directory`, where the system tells."""
+    """Return the id of the process that holds the flock on `directory`, or None if not known."""
     try:
-        found = os.stat(directory)
+        status = os.stat(directory)
     except OSError:
         return None
-    device = f"{os.major(found.st_dev):02x}:{os.minor(found.st_dev):02x}:{found.st_ino}"
+    inode = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
     for line in _read("/proc/locks").splitlines():
         fields = line.split()
-        if len(fields) > 5 and fields[1:2] == ["FLOCK"] and fields[5] == device:
+        if len(fields) > 5 and fields[1:2] == ["FLOCK"] and fields[5] == inode:
             return parse_int(fields[4], MAX_COUNT) or None
     return None
 

@@ -1,4 +1,4 @@
-"""The signals that ask us to end, and how they are made to wait for what must not be cut in two."""
+"""Defer the signals that end the process while it does something that must be completed."""
 
 from __future__ import annotations
 
@@ -16,35 +16,39 @@ if TYPE_CHECKING:
 TERMINATION_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 
-def defer_signals(meanwhile: Callable[[], object] | None = None) -> Callable[[], None]:
-    """Make those that have a handler wait for a call of what is returned; each calls `meanwhile` at once."""
-    came: list[int] = []
+def defer_signals(on_signal: Callable[[], object] | None = None) -> Callable[[], None]:
+    """Defer the termination signals that have a handler, until the returned function is called.
 
-    def heard(number: int, _frame: FrameType | None) -> None:
-        came.append(number)
-        if meanwhile is not None:
-            meanwhile()
+    The returned function restores the handlers and then delivers the first deferred signal. With
+    `on_signal`, each signal also calls that function at once.
+    """
+    deferred: list[int] = []
 
-    held: dict[int, Callable[[int, FrameType | None], object]] = {}
+    def defer(number: int, _frame: FrameType | None) -> None:
+        deferred.append(number)
+        if on_signal is not None:
+            on_signal()
+
+    handlers: dict[int, Callable[[int, FrameType | None], object]] = {}
     for number in TERMINATION_SIGNALS:
         handler = signal.getsignal(number)
         if callable(handler):
-            held[number] = handler
-            signal.signal(number, heard)
+            handlers[number] = handler
+            signal.signal(number, defer)
 
     def release() -> None:
-        for number, handler in held.items():
+        for number, handler in handlers.items():
             signal.signal(number, handler)
-        for number in came[:1]:
+        for number in deferred[:1]:
             signal.raise_signal(number)
 
     return release
 
 
-def run_uninterrupted(work: Callable[..., Outcome], *given: object, **named: object) -> Outcome:
-    """What `work` returns of what is given, whatever signal comes meanwhile: it waits."""
+def run_uninterrupted(work: Callable[..., Outcome], *args: object, **kwargs: object) -> Outcome:
+    """Return `work(*args, **kwargs)`, and defer termination signals until it has returned."""
     release = defer_signals()
     try:
-        return work(*given, **named)
+        return work(*args, **kwargs)
     finally:
         release()

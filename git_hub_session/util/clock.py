@@ -1,4 +1,4 @@
-"""Times: ISO-8601 UTC as the files hold them, and ages as git shows them."""
+"""Times in ISO 8601, ages in git's format, and time spans."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 
 from git_hub_session.util.numbers import MAX_COUNT, parse_int
 
-# git's own steps (date.c, show_date_relative): a unit, how many make one of the next, and from
-# how many on the next is used. Each step rounds what the one before it has rounded.
+# The steps of git (show_date_relative in date.c). Each row has a unit, the number of units in the
+# next larger one, and the count from which git uses the larger one. Each step rounds the rounded
+# result of the step before it.
 _STEPS = (("second", 60, 90), ("minute", 60, 90), ("hour", 24, 36))
 _YEAR = 365  # days
 
@@ -16,17 +17,20 @@ MAX_TIME = 253_402_300_799
 
 
 def format_iso(seconds: float) -> str:
-    """ISO-8601 UTC with microseconds, as AgentHub writes it, of `seconds` since the epoch."""
+    """Return a time since the epoch as ISO 8601 in UTC with microseconds, as AgentHub does."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds")
 
 
 def format_iso_seconds(seconds: float) -> str:
-    """ISO-8601 UTC in whole seconds with a Z, as AgentHub's posts have it, of `seconds` since the epoch."""
+    """Return a time since the epoch as ISO 8601 in whole seconds with a Z, as in board posts."""
     return datetime.fromtimestamp(int(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def parse_iso(text: str) -> float | None:
-    """Seconds since the epoch, or None where `text` is no ISO-8601 time; no zone means UTC."""
+    """Return the seconds since the epoch, or None if `text` is not an ISO 8601 time.
+
+    A time without a time zone is in UTC.
+    """
     try:
         moment = datetime.fromisoformat(text)
         if moment.tzinfo is None:
@@ -37,7 +41,7 @@ def parse_iso(text: str) -> float | None:
 
 
 def format_age(seconds: float) -> str:
-    """`seconds` of age in git's words: '5 minutes ago', 'in the future'."""
+    """Return an age as git prints it: '5 minutes ago', 'in the future'."""
     if seconds < 0:
         return "in the future"
     count = int(seconds)
@@ -54,14 +58,19 @@ def format_age(seconds: float) -> str:
     if count >= 5 * _YEAR:
         return f"{_pluralize((count + 183) // _YEAR, 'year')} ago"
     years, months = divmod((count * 12 * 2 + _YEAR) // (_YEAR * 2), 12)
-    parts = [_pluralize(years, "year")] + ([_pluralize(months, "month")] if months else [])
-    return f"{', '.join(parts)} ago"
+    age = _pluralize(years, "year")
+    if months:
+        age += f", {_pluralize(months, 'month')}"
+    return f"{age} ago"
 
 
 def format_age_since(text: str, now: float) -> str:
-    """The age of the ISO-8601 time `text` at `now` (seconds since the epoch), or '?'."""
-    moment = parse_iso(text)
-    return "?" if moment is None else format_age(now - moment)
+    """Return the age of the ISO 8601 time `text` at `now`, or '?' if it is not a time.
+
+    `now` is in seconds since the epoch.
+    """
+    seconds = parse_iso(text)
+    return "?" if seconds is None else format_age(now - seconds)
 
 
 def _pluralize(count: int, unit: str) -> str:
@@ -69,9 +78,10 @@ def _pluralize(count: int, unit: str) -> str:
 
 
 def parse_duration(text: str) -> float | None:
-    """Seconds of a span such as '7d', '12h', '30m', '2w', or None where it is none."""
+    """Return the seconds of a time span like '30m', '12h', '7d' or '2w', or None."""
     units = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
-    number, unit = parse_int(text[:-1], MAX_COUNT), text[-1:]
+    number = parse_int(text[:-1], MAX_COUNT)
+    unit = text[-1:]
     if unit not in units or number is None:
         return None
     return float(number * units[unit])
