@@ -1,10 +1,11 @@
-"""What this process changes and starts, line by line where GIT_HUB_SESSION_TRACE says, as GIT_TRACE does for git.
+"""Write each change and each started program to the target in GIT_HUB_SESSION_TRACE.
 
-It is an audit hook (PEP 578). Python raises an event before each file that is made, renamed or
-removed and each program that is started, so no change can be forgotten here; what Python cannot
-know (how a command ended, which refs it changed, a lock, the directory of a new file) the doors
-raise as `git_hub_session.…`. Only cli loads this module, and only where it is asked for:
-an event that nobody hears costs nothing.
+The trace is an audit hook (PEP 578), and its lines look like those of GIT_TRACE. Python raises an
+event before it creates, renames or removes a file and before it starts a program, so no change can
+be missed. The modules raise `git_hub_session.*` events for the rest: the end of a command, changed
+refs, locks, and the directory of a new file.
+
+Only `main` imports this module, and only if the trace is on. An event without a hook costs nothing.
 """
 
 from __future__ import annotations
@@ -22,60 +23,66 @@ from git_hub_session.util.text import escape_control
 _OFF = ("", "0", "false")
 _STANDARD_ERROR = ("1", "2", "true")
 _APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY
-_PLAIN = re.compile(r"[A-Za-z0-9+,./:=@_^-]+")  # what git's sq_quote_argv_pretty leaves as it is
-_COLUMN = 39  # where the text of a line begins, as in git's
+_UNQUOTED = re.compile(r"[A-Za-z0-9+,./:=@_^-]+")  # as in git's sq_quote_argv_pretty
+_COLUMN = 39  # the first column of the message, as in git's trace
 
 _Path = str | bytes
 
 
-def start_trace(wanted: str, words: Sequence[str]) -> list[str]:
-    """Tell from here on what the command line `words` does; what to warn of where it cannot be told."""
-    if wanted.lower() in _OFF:
+def start_trace(value: str, arguments: Sequence[str]) -> list[str]:
+    """Trace this process from now on, and return warnings if the target cannot be opened.
+
+    Args:
+        value: the value of GIT_HUB_SESSION_TRACE.
+        arguments: the command line, for the first and the last line of the trace.
+    """
+    if value.lower() in _OFF:
         return []
     try:
-        fd = _open_target(wanted)
-    except OSError as fault:
-        return [f"warning: could not open '{wanted}' for tracing: {fault.strerror}"]
+        fd = _open_target(value)
+    except OSError as error:
+        return [f"warning: could not open '{value}' for tracing: {error.strerror}"]
     if fd is None:
         return [
-            f"warning: unknown trace value for 'GIT_HUB_SESSION_TRACE': {wanted}",
+            f"warning: unknown trace value for 'GIT_HUB_SESSION_TRACE': {value}",
             "hint: to trace into a file give an absolute pathname (starting with /)",
         ]
-    sys.addaudithook(_Trace(fd, ["git", "hub-session", *words]))
+    sys.addaudithook(_Trace(fd, ["git", "hub-session", *arguments]))
     return []
 
 
-def _open_target(wanted: str) -> int | None:
-    """Open for writing, and nobody else's to close; None where the value means nothing. Raises OSError."""
-    if wanted.lower() in _STANDARD_ERROR:
+def _open_target(value: str) -> int | None:
+    """Return a new descriptor of the target, or None if the value is not valid."""
+    if value.lower() in _STANDARD_ERROR:
         return os.dup(2)
-    if len(wanted) == 1 and wanted in "3456789":
-        return os.dup(int(wanted))
-    return os.open(wanted, _APPEND, 0o666) if os.path.isabs(wanted) else None
+    if len(value) == 1 and value in "3456789":
+        return os.dup(int(value))
+    return os.open(value, _APPEND, 0o666) if os.path.isabs(value) else None
 
 
 class _Trace:
-    """The hook: hears what happens, and tells it."""
+    """The audit hook that formats and writes the events."""
 
-    # Otherwise sys.settrace, by which the tests know what they have run, is off in a hook.
+    # Without this attribute, Python turns sys.settrace off in a hook, and the tests could not
+    # measure which lines of it run.
     __cantrace__ = True
 
-    def __init__(self, fd: int, words: Sequence[str]) -> None:
+    def __init__(self, fd: int, command: Sequence[str]) -> None:
         self._fd = fd
-        self._words = words
-        self._since = time.monotonic()
-        self._write(_started(None, words, None, None))
+        self._command = command
+        self._start = time.monotonic()
+        self._write(_format_start(None, command, None, None))
 
-    def __call__(self, event: str, given: tuple[Any, ...]) -> None:
-        teller = _FORMATTERS.get(event)
-        if teller is not None:
-            self._write(teller(*given))
+    def __call__(self, event: str, args: tuple[Any, ...]) -> None:
+        formatter = _FORMATTERS.get(event)
+        if formatter is not None:
+            self._write(formatter(*args))
         elif event == "git_hub_session.exit":
-            [status] = given
-            self._write(_ended(self._words, status, time.monotonic() - self._since))
+            [status] = args
+            self._write(_format_end(self._command, status, time.monotonic() - self._start))
 
     def _write(self, texts: Sequence[str]) -> None:
-        """Each text as a line, in one piece: others append to the same file."""
+        """Write each text as one line, with one call: other processes append to the same file."""
         now = time.time()
         clock = time.strftime("%H:%M:%S", time.localtime(now))
         head = f"{clock}.{int(now % 1 * 1e6):06} git-hub-session[{os.getpid()}]".ljust(_COLUMN)
@@ -84,15 +91,18 @@ class _Trace:
             try:
                 os.write(self._fd, line)
             except OSError:
-                pass  # full, or nobody reads on: no reason for a command to fail
+                pass  # A full disk or a closed pipe must not stop the command.
 
 
 def _format_create(path: _Path, fd: int = -1) -> list[str]:
     return [f"{'write' if _path_exists(path, fd) else 'create'}: {_full_path(path, fd)}"]
 
 
-def _open(path: _Path | int, _mode: object, flags: int) -> list[str]:
-    """Of a name in an open directory git_hub_session.create tells: this event does not know in which."""
+def _format_open(path: _Path | int, _mode: object, flags: int) -> list[str]:
+    """Format the creation of a file with an absolute path.
+
+    This event does not know the directory of a relative path: git_hub_session.create reports it.
+    """
     if isinstance(path, int) or not flags & (os.O_CREAT | os.O_TRUNC):
         return []
     return _format_create(path) if os.path.isabs(path) else []
@@ -102,90 +112,92 @@ def _format_mkdir(path: _Path, _mode: int, fd: int) -> list[str]:
     return [] if _path_exists(path, fd) else [f"mkdir: {_full_path(path, fd)}"]
 
 
-def _linked(source: _Path, target: _Path, source_fd: int, target_fd: int) -> list[str]:
+def _format_link(source: _Path, target: _Path, source_fd: int, target_fd: int) -> list[str]:
     return [f"link: {_full_path(source, source_fd)} -> {_full_path(target, target_fd)}"]
 
 
-def _symlinked(source: _Path, target: _Path, fd: int) -> list[str]:
+def _format_symlink(source: _Path, target: _Path, fd: int) -> list[str]:
     return [f"symlink: {_full_path(target, fd)} -> {_quote_words([source])}"]
 
 
-def _renamed(source: _Path, target: _Path, source_fd: int, target_fd: int) -> list[str]:
-    what = "replace" if _path_exists(target, target_fd) else "rename"
-    return [f"{what}: {_full_path(source, source_fd)} -> {_full_path(target, target_fd)}"]
+def _format_rename(source: _Path, target: _Path, source_fd: int, target_fd: int) -> list[str]:
+    verb = "replace" if _path_exists(target, target_fd) else "rename"
+    return [f"{verb}: {_full_path(source, source_fd)} -> {_full_path(target, target_fd)}"]
 
 
-def _removed(path: _Path, fd: int) -> list[str]:
+def _format_remove(path: _Path, fd: int) -> list[str]:
     return [f"remove: {_full_path(path, fd)}"] if _path_exists(path, fd) else []
 
 
 def _format_rmdir(path: _Path, fd: int) -> list[str]:
-    """A directory that is not empty stays, as with the command of that name."""
+    """Format an attempt to remove a directory, which fails if the directory is not empty."""
     return [f"rmdir: {_full_path(path, fd)}"] if _path_exists(path, fd) else []
 
 
-def _started(_program: object, words: Sequence[_Path], cwd: _Path | None, _: object) -> list[str]:
-    """The environment stays untold: there are secrets in it."""
+def _format_start(
+    _program: object, words: Sequence[_Path], cwd: _Path | None, _environ: object
+) -> list[str]:
+    """Format the start of a program, without its environment, which may hold secrets."""
     return [f"start: {f'cd {_quote_words([cwd])}; ' if cwd else ''}{_quote_words(words)}"]
 
 
-def _ended(words: Sequence[_Path], status: int, seconds: float) -> list[str]:
-    how = f"signal {-status}" if status < 0 else f"exit {status}"
-    return [f"end: {_quote_words(words)}: {how} after {seconds:.3f} s"]
+def _format_end(words: Sequence[_Path], status: int, seconds: float) -> list[str]:
+    result = f"signal {-status}" if status < 0 else f"exit {status}"
+    return [f"end: {_quote_words(words)}: {result} after {seconds:.3f} s"]
 
 
-def _refs_changed(commands: Sequence[str]) -> list[str]:
-    """Of commands of `git update-ref --stdin -z`, which git has carried out."""
+def _format_refs(commands: Sequence[str]) -> list[str]:
+    """Format the commands of a successful `git update-ref --stdin -z`."""
     changes = [command for command in commands if not command.startswith("verify ")]
     return [f"ref: {command.replace(chr(0), ' ')}" for command in changes]
 
 
-def _locked(path: str, waited: float) -> list[str]:
+def _format_lock(path: str, waited: float) -> list[str]:
     return [f"lock: {_quote_words([path])}: waited {waited:.3f} s"]
 
 
-def _unlocked(path: str) -> list[str]:
+def _format_unlock(path: str) -> list[str]:
     return [f"unlock: {_quote_words([path])}"]
 
 
 _FORMATTERS: Mapping[str, Callable[..., list[str]]] = MappingProxyType(
     {
-        "open": _open,
-        "os.link": _linked,
+        "open": _format_open,
+        "os.link": _format_link,
         "os.mkdir": _format_mkdir,
-        "os.remove": _removed,
-        "os.rename": _renamed,
+        "os.remove": _format_remove,
+        "os.rename": _format_rename,
         "os.rmdir": _format_rmdir,
-        "os.symlink": _symlinked,
-        "subprocess.Popen": _started,
+        "os.symlink": _format_symlink,
+        "subprocess.Popen": _format_start,
         "git_hub_session.create": _format_create,
-        "git_hub_session.end": _ended,
-        "git_hub_session.lock": _locked,
-        "git_hub_session.refs": _refs_changed,
-        "git_hub_session.unlock": _unlocked,
+        "git_hub_session.end": _format_end,
+        "git_hub_session.lock": _format_lock,
+        "git_hub_session.refs": _format_refs,
+        "git_hub_session.unlock": _format_unlock,
     }
 )
-"""What is heard: the event's name, and who tells of it. `git_hub_session.exit` comes besides."""
+"""The formatter of each traced event. `_Trace` handles `git_hub_session.exit` itself."""
 
 
 def _quote_words(words: Sequence[_Path]) -> str:
-    """Words as a shell takes them, quoted as git does in its own trace."""
-    return " ".join(map(_quoted_word, map(os.fsdecode, words)))
+    """Return the words of a shell command, quoted as in git's trace."""
+    return " ".join(map(_quote_word, map(os.fsdecode, words)))
 
 
-def _quoted_word(word: str) -> str:
-    if _PLAIN.fullmatch(word):
+def _quote_word(word: str) -> str:
+    if _UNQUOTED.fullmatch(word):
         return word
     return "'" + word.replace("'", "'\\''").replace("!", "'\\!'") + "'"
 
 
 def _full_path(path: _Path, fd: int) -> str:
-    """The path with that of the open directory it is in, where the system tells it (Linux)."""
+    """Return the quoted path, below the path of the open directory if /proc knows it (Linux)."""
     try:
-        above = "" if fd < 0 else os.readlink(f"/proc/self/fd/{fd}")
+        directory = "" if fd < 0 else os.readlink(f"/proc/self/fd/{fd}")
     except OSError:
-        above = ""
-    return _quote_words([os.path.join(above, os.fsdecode(path))])
+        directory = ""
+    return _quote_words([os.path.join(directory, os.fsdecode(path))])
 
 
 def _path_exists(path: _Path, fd: int) -> bool:

@@ -79,7 +79,7 @@ def test_no_other_module_parses_integers_from_text() -> None:
         ("stash.create", "int(stage)"),
         ("system.procfs", "int(match[1], 8)"),
         ("system.trace", "int(now % 1 * 1000000.0)"),  # a float
-        ("system.trace", "int(wanted)"),  # one digit
+        ("system.trace", "int(value)"),  # one digit
         ("util.clock", "int(seconds)"),  # a float
     }
     package = CHECKOUT / "git_hub_session"
