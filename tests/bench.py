@@ -191,7 +191,7 @@ class Bench:
             for agent in range(1, count + 1)
         ]
         for agent, path in enumerate(paths, start=1):
-            # Not in parallel: git fails if it reads the incomplete git dir of another worktree.
+            # Do not add worktrees in parallel: git fails if it reads the incomplete git dir of another one.
             branch = f"hub/{SID}/agent-{agent}/attempt-1"
             add = ("worktree", "add", "-q", "--no-checkout", "-B", branch)
             self.git(*add, str(path), "main", cwd=repository)

@@ -1,8 +1,8 @@
-"""A long soak: random commands and random git, side by side on one repository; `make soak`.
+"""The soak test: random commands and random git in parallel on one repository (`make soak`).
 
-In rounds: workers begin commands for some seconds, a process each; then all is quiet and
-everything is looked at. The first thing that does not hold ends it with exit 1, and the
-repository stays for a look. `SOAK_SEED` repeats what a run chose, though not how its processes met.
+The test runs in rounds. Workers start commands for some seconds, each in a process. When all have
+ended, the whole repository is checked. The first error ends the test with exit status 1 and keeps
+the repository. `SOAK_SEED` repeats the random choices of a run, but not the timing of its processes.
 """
 
 from __future__ import annotations
@@ -25,10 +25,11 @@ from tests.support.hub import Result, new_hub, sealed_environment
 from tests.support.invariants import lost, whole
 
 WORKERS = 4
-ROUND = 5.0  # seconds in which something is begun
-UNFINISHED = 5  # sessions
+ROUND = 5.0  # seconds in which the workers start commands
+UNFINISHED = 5  # the number of sessions in use at one time
 
-# What a command may say when it refuses; everything else is a fault.
+# The errors with which a command may refuse. Every other error is a fault. In the compared text,
+# X stands for every name, path and number.
 EXPECTED = re.compile(
     r"(error|fatal): (session X (is (locked by process X|being evaluated|X, not X"
     r"|X: (there is nothing|it takes no more|its agents cannot))|became X meanwhile|has no agent's branch|has no agent worktrees)"
@@ -42,17 +43,18 @@ EXPECTED = re.compile(
     r"|Kept branch: hubX: (moved meanwhile|checked out in a worktree|X exists and points|git refused: .* lock)"
 )
 
-# Writes a file that holds its own name, notes it, and commits it or not.
+# An agent: write a file that contains its own name, record it in the journal, and maybe commit it.
 AGENT = """
 name=token-$1-$(basename "$PWD"); echo $name >$name && echo "$PWD/$name" >>{journal}/tokens
 test $2 = commit || exit 0
 git add $name && git commit -q -m $name && git rev-parse HEAD >>{journal}/commits
 """
 
-# What the doctor may find when all is quiet: what merge --no-cleanup and restore leave, …
+# The findings that the doctor may report after a round: `merge --no-cleanup` and `restore` cause
+# them on purpose.
 ON_PURPOSE = {"worktree-of-finished"}
 
-# What one does with a session where it stands; and what one may do by mistake.
+# The commands that fit the state of a session. Every fifth command is a random one from ANY.
 NATURAL = {
     "none": ["init"],
     "init": ["spawn", "spawn", "spawn", "status"],
@@ -104,11 +106,11 @@ ANY = [
 
 
 class Fault(Exception):
-    """Something that must not be."""
+    """A promise does not hold."""
 
 
 class Soak:
-    """One repository, and what was done to it."""
+    """One repository, and the record of all changes to it."""
 
     def __init__(self, top: Path, seed: int) -> None:
         self.hub = new_hub(top / "project", sealed_environment(top))
@@ -123,20 +125,23 @@ class Soak:
         self.numbers = count(1)
         self.deleted: set[Path] = set()
         self.ends: Counter[str] = Counter()
-        self.said: Counter[str] = Counter()
+        self.errors: Counter[str] = Counter()
         self.faults: list[str] = []
-        self.odd: list[str] = []
-        """What was said and is not expected: told in the end."""
+        self.unexpected: list[str] = []
+        """Unexpected errors, reported at the end."""
 
     def round(self) -> None:
-        """Workers side by side, then quiet, then the judgement; raises Fault, AssertionError."""
+        """Run the workers, and check the repository when they have ended.
+
+        Raises Fault, AssertionError.
+        """
         self.rounds += 1
         until = time.monotonic() + ROUND
         workers = [
             threading.Thread(
-                target=self.work, args=(Random(f"{self.seed} {self.rounds} {at}"), until)
+                target=self.work, args=(Random(f"{self.seed} {self.rounds} {worker}"), until)
             )
-            for at in range(WORKERS)
+            for worker in range(WORKERS)
         ]
         for worker in workers:
             worker.start()
@@ -144,80 +149,89 @@ class Soak:
             worker.join()
         if self.faults:
             raise Fault("\n".join(self.faults))
-        self.see_a_doctor()
-        whole(self.hub, commits=self.noted("commits"))
-        kept = [Path(token) for token in self.noted("tokens")]
-        gone = lost(self.hub, [f"{one.name}\n" for one in kept if not self.is_given_up(one.parent)])
-        if gone:
-            raise Fault(f"lost: {gone}")
+        self.check_with_doctor()
+        whole(self.hub, commits=self.recorded("commits"))
+        tokens = [Path(token) for token in self.recorded("tokens")]
+        expected = [f"{token.name}\n" for token in tokens if not self.is_discarded(token.parent)]
+        missing = lost(self.hub, expected)
+        if missing:
+            raise Fault(f"lost: {missing}")
 
-    def see_a_doctor(self) -> None:
-        """What is found when all is quiet is mended, or is what was done on purpose."""
+    def check_with_doctor(self) -> None:
+        """Check that `doctor --fix` leaves only findings that a command caused on purpose."""
         self.hub.run("doctor", "--fix", now=None)
-        left = self.hub.run("doctor", "--fix", "--format=json", now=None)
-        findings = json.loads(left.out)["findings"]
-        odd = [one for one in findings if one["fix"] or one["code"] not in ON_PURPOSE]
-        if odd or json.loads(left.out)["in_use"]:
-            raise Fault(f"the doctor: {odd} {left}")
+        result = self.hub.run("doctor", "--fix", "--format=json", now=None)
+        document = json.loads(result.out)
+        unexpected = [
+            finding
+            for finding in document["findings"]
+            if finding["fix"] or finding["code"] not in ON_PURPOSE
+        ]
+        if unexpected or document["in_use"]:
+            raise Fault(f"the doctor: {unexpected} {result}")
 
-    def noted(self, name: str) -> set[str]:
+    def recorded(self, name: str) -> set[str]:
+        """Return the lines of a journal."""
         return set((self.journal / name).read_text().split())
 
     def work(self, chance: Random, until: float) -> None:
-        """One worker: half of what it does is git's."""
+        """Run commands until a time. Half of them are git's."""
         while time.monotonic() < until and not self.faults:
             try:
                 (self.command if chance.random() < 0.5 else self.git)(chance)
-            except Exception as fault:  # noqa: BLE001 - it is told by who waits for the worker
-                self.faults.append(f"{type(fault).__name__}: {fault}")
+            except Exception as error:  # noqa: BLE001 - the main thread reports it
+                self.faults.append(f"{type(error).__name__}: {error}")
 
-    def is_given_up(self, where: Path) -> bool:
-        """Whether the soak itself threw away what was not committed there."""
-        return where in self.deleted or where.parent.name.startswith("d")
+    def is_discarded(self, worktree: Path) -> bool:
+        """Return True if the test itself removed the uncommitted changes of the worktree."""
+        return worktree in self.deleted or worktree.parent.name.startswith("d")
 
     def sessions(self) -> list[str]:
-        """The ids that there are, the newest first: most is done to what goes on."""
+        """Return the ids of all sessions, the newest first."""
         directory = self.hub.top / ".agenthub" / "sessions"
-        names = [name for name in os.listdir(directory)] if directory.exists() else []
-        whole = [name for name in names if not name.startswith(".")]
-        return sorted(whole, key=lambda name: -int(name[1:]))
+        names = os.listdir(directory) if directory.exists() else []
+        ids = [name for name in names if not name.startswith(".")]
+        return sorted(ids, key=lambda name: -int(name[1:]))
 
     def worktrees(self) -> list[Path]:
-        """Those that are whole: git resets what somebody stages in one that it still makes."""
-        there = set((self.hub.top.parent / "project.hub").glob("*/agent-*"))
+        """Return the complete worktrees.
+
+        While git creates a worktree, it resets the index. Staged changes would be lost.
+        """
+        existing = set((self.hub.top.parent / "project.hub").glob("*/agent-*"))
         agents = [
             agent for sid in self.sessions() for agent in self.hub.state(sid)["agents"].values()
         ]
-        whole = {Path(agent["worktree"]) for agent in agents if agent.get("status") == "ready"}
-        return sorted(there & whole)
+        ready = {Path(agent["worktree"]) for agent in agents if agent.get("status") == "ready"}
+        return sorted(existing & ready)
 
     def command(self, chance: Random) -> None:
-        """One command of ours, and whether it ended as one may."""
+        """Run one command of git hub-session, and check how it ended."""
         known = self.sessions()[: UNFINISHED + 2]
-        words = self.words(chance, chance.choice(known) if known else "s0", len(known))
-        result = self.hub.run(*words, now=None)
-        self.ends[f"{words[0]} {result.code}"] += 1
+        arguments = self.arguments(chance, chance.choice(known) if known else "s0", len(known))
+        result = self.hub.run(*arguments, now=None)
+        self.ends[f"{arguments[0]} {result.code}"] += 1
         if result.code not in (0, 1, 128, 129) or "Traceback" in result.err:
-            self.faults.append(f"{words}: {result}")
+            self.faults.append(f"{arguments}: {result}")
         elif result.code:
-            self.judge(words, result)
+            self.check_error(arguments, result)
 
-    def judge(self, words: list[str], result: Result) -> None:
-        """Whether a command said why it refused, in words that are known."""
+    def check_error(self, arguments: list[str], result: Result) -> None:
+        """Check that a failed command printed an expected error."""
         lines = [
             line for line in result.err.splitlines() if line.startswith(("error: ", "fatal: "))
         ]
         lines += re.findall(r"^Kept branch: .*$|^Kept .*\n  .*$", result.out, re.MULTILINE)
-        if not lines and words[0] not in ("exec", "eval", "doctor"):
-            self.odd.append(f"{words} does not say why: {result}")
+        if not lines and arguments[0] not in ("exec", "eval", "doctor"):
+            self.unexpected.append(f"{arguments} failed without an error: {result}")
         for line in lines:
             line = re.sub(r"'[^']*'|\b[0-9a-f]{12,40}\b|[sd]\d+|/[^\s:]+|\d+", "X", line)
-            self.said[f"{words[0]}: {line}"] += 1
+            self.errors[f"{arguments[0]}: {line}"] += 1
             if not EXPECTED.search(line) and "SOAK_ANY" not in os.environ:
-                self.odd.append(f"{words} says what is not expected: {result}")
+                self.unexpected.append(f"{arguments} printed an unexpected error: {result}")
 
-    def words(self, chance: Random, sid: str, known: int) -> list[str]:
-        """What is typed after `git hub-session`, about the session."""
+    def arguments(self, chance: Random, sid: str, known: int) -> list[str]:
+        """Return random arguments of `git hub-session` for a session."""
         state = self.hub.state(sid)["state"] if known else "none"
         verb = chance.choice(ANY if known and chance.random() < 0.2 else NATURAL[state])
         agent = str(chance.randint(1, 3))
@@ -225,7 +239,7 @@ class Soak:
 
         match verb:
             case "init":
-                # What is in the worktrees of a session d… may be thrown away.
+                # The uncommitted changes of a session d... may be discarded.
                 sid = f"{chance.choice('sssd')}{next(self.numbers)}"
                 return [verb, "--id", sid, "--task", "t", "--agents", agent]
             case "spawn":
@@ -275,10 +289,11 @@ class Soak:
                 return [verb, sid]
 
     def git(self, chance: Random) -> None:
-        """What agents and people do with git meanwhile; that it fails now and then is their affair."""
-        top, places = self.hub.top, self.worktrees()
-        where = chance.choice([top, *places, *places])
-        what = chance.choices(
+        """Run one git command of an agent or a user. It may fail."""
+        top = self.hub.top
+        worktrees = self.worktrees()
+        directory = chance.choice([top, *worktrees, *worktrees])
+        action = chance.choices(
             [
                 "write",
                 "commit",
@@ -291,11 +306,11 @@ class Soak:
             ],
             [4, 6, 2, 2, 2, 1, 1, 0.3],
         )[0]
-        if what == "rm":
-            if where != top:
-                self.deleted.add(where)
-                shutil.rmtree(where, ignore_errors=True)
-        elif what in ("write", "commit"):
+        if action == "rm":
+            if directory != top:
+                self.deleted.add(directory)
+                shutil.rmtree(directory, ignore_errors=True)
+        elif action in ("write", "commit"):
             script = AGENT.format(journal=self.journal)
             self.hub.call(
                 "sh",
@@ -303,20 +318,20 @@ class Soak:
                 f'cd "$3" || exit\n{script}',
                 "sh",
                 f"g{next(self.numbers)}",
-                what,
-                where,
+                action,
+                directory,
                 now=None,
             )
-        elif what == "branch":
+        elif action == "branch":
             number = next(self.numbers)
             line = f"oid=$(git commit-tree -p main -m {number} main^{{tree}}) && git update-ref refs/heads/other/{number} $oid && echo $oid >>{self.journal}/commits"
             self.hub.call("sh", "-c", line, now=None)
-        elif what == "commit -a":
+        elif action == "commit -a":
             self.hub.call(
-                "git", "-C", where, "commit", "-q", "--allow-empty", "-a", "-m", "x", now=None
+                "git", "-C", directory, "commit", "-q", "--allow-empty", "-a", "-m", "x", now=None
             )
         else:
-            self.hub.call("git", *what.split(), now=None)
+            self.hub.call("git", *action.split(), now=None)
 
 
 def maybe_type(chance: Random, *words: str) -> list[str]:
@@ -325,6 +340,7 @@ def maybe_type(chance: Random, *words: str) -> list[str]:
 
 
 def main() -> int:
+    """Run rounds for SOAK_SECONDS, and print a summary."""
     seconds = float(os.environ.get("SOAK_SECONDS", "600"))
     seed = int(os.environ.get("SOAK_SEED", Random().randrange(1 << 32)))
     top = Path(mkdtemp(prefix="git-hub-session-soak-")).resolve()
@@ -335,15 +351,15 @@ def main() -> int:
     try:
         while time.monotonic() < until:
             soak.round()
-        if soak.odd:
-            raise Fault("\n".join(soak.odd))
-    except (Fault, AssertionError) as fault:
-        print(f"soak: round {soak.rounds} of SOAK_SEED={seed}, see {top}:\n{fault}")
+        if soak.unexpected:
+            raise Fault("\n".join(soak.unexpected))
+    except (Fault, AssertionError) as error:
+        print(f"soak: round {soak.rounds} of SOAK_SEED={seed}, see {top}:\n{error}")
         return 1
     finally:
-        print("\n".join(f"{times:6} {what}" for what, times in sorted(soak.said.items())))
-        print(", ".join(f"{what}: {times}" for what, times in sorted(soak.ends.items())))
-        commits, tokens = len(soak.noted("commits")), len(soak.noted("tokens"))
+        print("\n".join(f"{number:6} {error}" for error, number in sorted(soak.errors.items())))
+        print(", ".join(f"{end}: {number}" for end, number in sorted(soak.ends.items())))
+        commits, tokens = len(soak.recorded("commits")), len(soak.recorded("tokens"))
         print(
             f"soak: {soak.rounds} rounds, {sum(soak.ends.values())} commands, {commits} commits, {tokens} files; SOAK_SEED={seed}"
         )
