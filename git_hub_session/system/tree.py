@@ -1,4 +1,4 @@
-"""A directory tree on disk: looked at without following a link, and removed if it is still as it was seen."""
+"""Scan a directory, and delete it if nothing in it has changed since. Never follow a link."""
 
 from __future__ import annotations
 
@@ -13,22 +13,26 @@ from git_hub_session._typing import NamedTuple
 _DIRECTORY = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_DIRECTORY
 _NO_TRACKED: frozenset[bytes] = frozenset()
 _ENCODING = sys.getfilesystemencoding()
-_REPOSITORY_NAMES = frozenset({".git", "HEAD", "objects", "refs"})
+_BARE_NAMES = frozenset({"HEAD", "objects", "refs"})
+_REPOSITORY_NAMES = _BARE_NAMES | {".git"}
 
 
 class DirectoryTree(NamedTuple):
-    """Everything below a directory, but for the `.git` at its top; paths are bytes, relative."""
+    """Everything in a directory, except `.git` at the top. Paths are relative, and are bytes."""
 
     files: dict[bytes, os.stat_result]
-    """Everything that is no directory."""
+    """Everything that is not a directory."""
     directories: frozenset[bytes]
     repositories: list[bytes]
-    """Directories that are git repositories or worktrees themselves; not looked into, but for b"."."""
+    """Repositories and worktrees. Their content is not listed, except that of b"."."""
     devices: list[bytes]
-    """Directories on another file system; not looked into."""
+    """Directories on another file system. Their content is not listed."""
 
     def digest(self) -> int:
-        """A number that is another one if anything in the tree is; good in this process and its forks."""
+        """Return a number that differs if anything in the tree differs.
+
+        The number is comparable only in this process and its forks.
+        """
         files = sum(
             hash(
                 (path, file.st_mode, file.st_ino, file.st_size, file.st_mtime_ns, file.st_ctime_ns)
@@ -38,96 +42,111 @@ class DirectoryTree(NamedTuple):
         return hash((files, self.directories))
 
 
-def scan_directory(path: str, *, tracked: Container[bytes] = _NO_TRACKED) -> DirectoryTree:
-    """All that lies below the directory `path`; raises OSError.
+EMPTY_DIRECTORY = DirectoryTree({}, frozenset(), [], [])
 
-    A directory that holds `.git`, or HEAD, objects and refs, is a repository; one of the
-    second kind is not if its HEAD is in `tracked`, for then it is a fixture in the index. The
-    top has a `.git` anyway: it is b"." if it is a repository of the second kind.
+
+def scan_directory(path: str, *, tracked: Container[bytes] = _NO_TRACKED) -> DirectoryTree:
+    """Return everything in the directory `path`. Raise OSError.
+
+    A directory is a repository if it contains `.git`, or HEAD, objects and refs (a bare
+    repository). It is not bare if its HEAD is in `tracked`: such a directory is a test fixture of
+    the project. The `.git` at the top is ignored, so the top is listed only as a bare repository.
     """
-    tree = DirectoryTree({}, frozenset(), [], [])
-    directories: list[bytes] = []
     top = os.open(path, _DIRECTORY)
     try:
-        _scan(top, b"", os.fstat(top).st_dev, tree, directories, tracked)
+        scanner = _Scanner(os.fstat(top).st_dev, tracked)
+        scanner.scan(top, b"")
     except RecursionError:
         raise OSError(errno.ENAMETOOLONG, "directories are nested too deeply", path) from None
     finally:
         os.close(top)
-    return tree._replace(directories=frozenset(directories))
+    return DirectoryTree(
+        scanner.files, frozenset(scanner.directories), scanner.repositories, scanner.devices
+    )
 
 
-def _scan(
-    directory: int,
-    prefix: bytes,
-    device: int,
-    tree: DirectoryTree,
-    directories: list[bytes],
-    tracked: Container[bytes],
-) -> None:
-    # The loop is what cleanup spends its time in, beside unlink: locals, and no call but stat.
-    files: dict[bytes, os.stat_result] = {}
-    below: list[tuple[str, bytes]] = []
-    telling: set[str] = set()
-    with os.scandir(directory) as entries:
-        for entry in entries:
-            name = entry.name
-            found = entry.stat(follow_symlinks=False)
-            path = prefix + name.encode(_ENCODING, "surrogateescape")
-            if name in _REPOSITORY_NAMES:
-                telling.add(name)
-            if found.st_mode & 0o170000 != stat.S_IFDIR:
-                files[path] = found
-            elif found.st_dev != device:
-                tree.devices.append(path)
-            else:
-                below.append((name, path))
-    if not prefix:
-        files.pop(b".git", None)
-        telling.discard(".git")
-    bare = telling >= {"HEAD", "objects", "refs"} and prefix + b"HEAD" not in tracked
-    if ".git" in telling or bare:
-        tree.repositories.append(prefix[:-1] or b".")
-        if prefix:
-            return
-    tree.files.update(files)
-    for name, path in below:
-        directories.append(path)
-        child = os.open(name, _DIRECTORY, dir_fd=directory)
-        try:
-            _scan(child, path + b"/", device, tree, directories, tracked)
-        finally:
-            os.close(child)
+class _Scanner:
+    """The state of one scan."""
+
+    def __init__(self, device: int, tracked: Container[bytes]) -> None:
+        self.files: dict[bytes, os.stat_result] = {}
+        self.directories: list[bytes] = []
+        self.repositories: list[bytes] = []
+        self.devices: list[bytes] = []
+        self._device = device
+        self._tracked = tracked
+
+    def scan(self, directory: int, prefix: bytes) -> None:
+        """Scan an open directory. `prefix` is its path with a final slash, or b"" for the top."""
+        for name, path in self._list(directory, prefix):
+            self.directories.append(path)
+            child = os.open(name, _DIRECTORY, dir_fd=directory)
+            try:
+                self.scan(child, path + b"/")
+            finally:
+                os.close(child)
+
+    def _list(self, directory: int, prefix: bytes) -> list[tuple[str, bytes]]:
+        """Add the files of one directory, and return the names and paths of its children to scan."""
+        # A cleanup spends most of its time in this loop, so it uses locals and calls only stat.
+        device = self._device
+        files: dict[bytes, os.stat_result] = {}
+        children: list[tuple[str, bytes]] = []
+        repository_names: set[str] = set()
+        with os.scandir(directory) as entries:
+            for entry in entries:
+                name = entry.name
+                status = entry.stat(follow_symlinks=False)
+                path = prefix + name.encode(_ENCODING, "surrogateescape")
+                if name in _REPOSITORY_NAMES:
+                    repository_names.add(name)
+                if status.st_mode & 0o170000 != stat.S_IFDIR:
+                    files[path] = status
+                elif status.st_dev != device:
+                    self.devices.append(path)
+                else:
+                    children.append((name, path))
+        if not prefix:
+            files.pop(b".git", None)
+            repository_names.discard(".git")
+        if self._is_repository(repository_names, prefix):
+            self.repositories.append(prefix[:-1] or b".")
+            if prefix:
+                return []
+        self.files.update(files)
+        return children
+
+    def _is_repository(self, names: set[str], prefix: bytes) -> bool:
+        return ".git" in names or (names >= _BARE_NAMES and prefix + b"HEAD" not in self._tracked)
 
 
-def remove_if_unchanged(path: str, seen: DirectoryTree) -> list[bytes]:
-    """Delete the directory `path` and what `seen` says is in it; what is left, as far as it was noticed.
+def remove_if_unchanged(path: str, tree: DirectoryTree) -> list[bytes]:
+    """Delete the directory `path`, and return the paths in it that remain.
 
-    A file or directory that `seen` does not hold, or that was written to since, is left where
-    it is, with all that leads to it. What was deleted by an earlier, killed call is passed
-    over. Raises OSError.
+    Keep a file or directory that is not in `tree`, or that was written to since the scan, with its
+    parent directories. Ignore files that an earlier, interrupted call has deleted. Raise OSError.
     """
     contents: dict[bytes, _DirectoryContents] = {b"": _DirectoryContents([(b".git", None)], [])}
-    for below in seen.directories:
-        contents[below] = _DirectoryContents([], [])
-    for below in seen.directories:
-        above, _, name = below.rpartition(b"/")
-        contents[above].directories.append(name)
-    for file, found in seen.files.items():
-        above, _, name = file.rpartition(b"/")
-        contents[above].files.append((name, found))
-    parent, top = os.path.split(os.fsencode(path))
-    left: list[bytes] = []
-    directory = os.open(parent, os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY)
+    for directory in tree.directories:
+        contents[directory] = _DirectoryContents([], [])
+    for directory in tree.directories:
+        parent, _, name = directory.rpartition(b"/")
+        contents[parent].directories.append(name)
+    for file, status in tree.files.items():
+        parent, _, name = file.rpartition(b"/")
+        contents[parent].files.append((name, status))
+    top_parent, top_name = os.path.split(os.fsencode(path))
+    remaining: list[bytes] = []
+    fd = os.open(top_parent, os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY)
     try:
-        _remove_directory(directory, top, b"", contents, left)
+        _remove_directory(fd, top_name, b"", contents, remaining)
     finally:
-        os.close(directory)
-    return left
+        os.close(fd)
+    return remaining
 
 
 class _DirectoryContents(NamedTuple):
-    """What was seen in one directory: names, and what the files were like (None where it does not matter)."""
+    """The names in one scanned directory, and the status of each file, or None to delete any."""
 
     files: list[tuple[bytes, os.stat_result | None]]
     directories: list[bytes]
@@ -137,53 +156,61 @@ def _remove_directory(
     parent: int,
     name: bytes,
     prefix: bytes,
-    seen: dict[bytes, _DirectoryContents],
-    left: list[bytes],
+    contents: dict[bytes, _DirectoryContents],
+    remaining: list[bytes],
 ) -> None:
-    # Not listed again: a name that was not seen is what keeps rmdir from succeeding.
-    unlink, look_at = os.unlink, os.stat
+    """Delete a scanned directory, and append the paths that remain to `remaining`."""
+    # Do not list the directory again: rmdir fails if it contains a name that was not scanned.
     directory = _open_writable(parent, name)
     try:
-        files, directories = seen[prefix[:-1]]
-        for file, found in files:
-            try:
-                # Just before it goes: who is still in it writes without asking for the path.
-                if found is None or _is_unchanged(
-                    look_at(file, dir_fd=directory, follow_symlinks=False), found
-                ):
-                    unlink(file, dir_fd=directory)
-            except (FileNotFoundError, IsADirectoryError, PermissionError):
-                if _exists_as_file(file, directory):
-                    raise
+        files, directories = contents[prefix[:-1]]
+        _remove_files(directory, files)
         for child in directories:
             try:
-                _remove_directory(directory, child, prefix + child + b"/", seen, left)
-            except OSError as fault:
-                # Gone, or a file or a link by now.
-                if fault.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+                _remove_directory(directory, child, prefix + child + b"/", contents, remaining)
+            except OSError as error:
+                # The directory is gone, or now a file or a link.
+                if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
                     raise
         try:
             os.rmdir(name, dir_fd=parent)
-        except OSError as fault:
-            if fault.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                 raise
-            left += [prefix + os.fsencode(child) for child in os.listdir(directory)]
-            left.append(prefix)  # it is there, even if what was in it went meanwhile
+            remaining += [prefix + os.fsencode(child) for child in os.listdir(directory)]
+            # Add the directory itself: another process may have removed its content by now.
+            remaining.append(prefix)
     finally:
         os.close(directory)
 
 
-def _is_unchanged(now: os.stat_result, then: os.stat_result) -> bool:
-    # Not the time of its last change of status: each name of a file that goes changes that of the others.
+def _remove_files(directory: int, files: list[tuple[bytes, os.stat_result | None]]) -> None:
+    """Delete the files of a directory that have not changed since the scan."""
+    stat_file = os.stat  # locals: this loop runs once for each file of a worktree
+    unlink = os.unlink
+    for name, scanned in files:
+        try:
+            # Compare just before the deletion: a process with the file open can still write to it.
+            if scanned is None or _is_unchanged(
+                stat_file(name, dir_fd=directory, follow_symlinks=False), scanned
+            ):
+                unlink(name, dir_fd=directory)
+        except (FileNotFoundError, IsADirectoryError, PermissionError):
+            if _exists_as_file(name, directory):
+                raise
+
+
+def _is_unchanged(now: os.stat_result, scanned: os.stat_result) -> bool:
+    # Do not compare the change time: the deletion of one hard link changes that of the others.
     return (
-        now.st_mtime_ns == then.st_mtime_ns
-        and now.st_ino == then.st_ino
-        and now.st_size == then.st_size
+        now.st_mtime_ns == scanned.st_mtime_ns
+        and now.st_ino == scanned.st_ino
+        and now.st_size == scanned.st_size
     )
 
 
 def _exists_as_file(name: bytes, directory: int) -> bool:
-    """Whether there is something that is no directory."""
+    """Return True if `name` exists and is not a directory."""
     try:
         return not stat.S_ISDIR(os.lstat(name, dir_fd=directory).st_mode)
     except FileNotFoundError:
@@ -191,7 +218,7 @@ def _exists_as_file(name: bytes, directory: int) -> bool:
 
 
 def _open_writable(parent: int, name: bytes) -> int:
-    """Open a directory that we are about to empty: one made read-only is made writable first."""
+    """Open a directory to delete its content, and make it writable if it is read-only."""
     try:
         directory = os.open(name, _DIRECTORY, dir_fd=parent)
     except PermissionError:
@@ -203,11 +230,11 @@ def _open_writable(parent: int, name: bytes) -> int:
     return directory
 
 
-EMPTY_DIRECTORY = DirectoryTree({}, frozenset(), [], [])
-
-
 def read_file_or_link(top: str, path: bytes, mode: int) -> bytes:
-    """What git would store of a file: its bytes, or a link's target; raises OSError."""
+    """Return the content that git stores: the bytes of a file, or the target of a link.
+
+    Raise OSError.
+    """
     full = os.path.join(os.fsencode(top), path)
     if stat.S_ISLNK(mode):
         return os.readlink(full)
@@ -217,6 +244,6 @@ def read_file_or_link(top: str, path: bytes, mode: int) -> bytes:
 
 
 def path_and_parents(path: bytes) -> list[bytes]:
-    """The path and what lies above it: "a/b/c", "a/b", "a"."""
+    """Return the path and its parents: for "a/b/c" the list "a/b/c", "a/b", "a"."""
     names = path.split(b"/")
     return [b"/".join(names[:count]) for count in range(len(names), 0, -1)]
