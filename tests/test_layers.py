@@ -136,7 +136,6 @@ LARGEST_FILE = 350
 # The files that are larger, with the reason.
 LARGER_FILES = {
     "git.repository": 490,  # every read through pygit2
-    "board.board": 390,  # the board, its channels and its index
 }
 
 

@@ -280,8 +280,8 @@ class _RunMonitor:
                 status = self._session.agent_record(agent_run.agent).status or AgentStatus.READY
                 self._pending[agent_run.agent] = _status_fields(status, self._run)
                 log.close()
-            if log.fault:
-                notes.append(f"'{agent_run.log}' is incomplete: {log.fault}")
+            if log.error:
+                notes.append(f"'{agent_run.log}' is incomplete: {log.error}")
         error = self._save_pending(LOCK_TIMEOUT)
         if error:
             notes.append(f"cannot record the results in state.json: {error}")

@@ -13,8 +13,9 @@ from git_hub_session.git.ref_names import (
     session_of_branch,
 )
 from git_hub_session.session.project import Project
+from git_hub_session.session.read import UnreadableSession
 from git_hub_session.session.state import FINISHED
-from git_hub_session.session.store import NoSuchSession, UnreadableSession
+from git_hub_session.session.store import NoSuchSession
 from git_hub_session.util.clock import parse_iso
 
 if TYPE_CHECKING:

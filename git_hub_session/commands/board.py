@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from git_hub_session._typing import TYPE_CHECKING, Any, NamedTuple
 from git_hub_session.board.board import Board
-from git_hub_session.board.posts import COORDINATOR, LIMIT, Post
+from git_hub_session.board.posts import COORDINATOR, MAX_POST_BYTES, Post
 from git_hub_session.cli.context import Context, read_text_file
 from git_hub_session.cli.options import DRY_RUN, FORMAT, QUIET, Arguments, Option, Usage
 from git_hub_session.cli.view import Record, TerminalStyle, TextOutput, make_record
@@ -17,7 +17,7 @@ from git_hub_session.util.clock import format_age_since
 from git_hub_session.util.text import display_width, escape_control, pad
 
 if TYPE_CHECKING:
-    from git_hub_session.board.board import Channel
+    from git_hub_session.board.channels import Channel
 
 
 USAGE = Usage(
@@ -53,12 +53,12 @@ def run(context: Context, args: Arguments) -> BoardView | ChannelView | PostView
     form, name = _parse_form(args)
     board = Board(context.project.paths.hub)
     if form == "list":
-        return BoardView(board.channels(), board.notes, context.project.now())
+        return BoardView(board.channels(), board.warnings, context.project.now())
     if form == "read":
         wanted = args.value("session")
         sid = context.find_session(wanted) if wanted is not None else ""
         posts = [post for post in board.read(name) if not sid or post.session == sid]
-        return ChannelView(name, posts, board.notes, context.project.now())
+        return ChannelView(name, posts, board.warnings, context.project.now())
     text = _text(args)
     parent = board.find_post(name) if form == "reply" else None
     post = board.add_post(
@@ -68,9 +68,9 @@ def run(context: Context, args: Arguments) -> BoardView | ChannelView | PostView
         session=_session(context, args, parent),
         parent=parent.id if parent else "",
         now=context.project.now(),
-        rehearsal=args.is_set("dry-run"),
+        dry_run=args.is_set("dry-run"),
     )
-    return PostView(post, board.notes, dry_run=args.is_set("dry-run"))
+    return PostView(post, board.warnings, dry_run=args.is_set("dry-run"))
 
 
 def _parse_form(args: Arguments) -> tuple[str, str]:
@@ -112,7 +112,7 @@ def _text(args: Arguments) -> str:
             hint="give -m <text>, or -F <file>",
         )
     if file is not None:
-        text = read_text_file(file, "text", max_bytes=LIMIT)
+        text = read_text_file(file, "text", max_bytes=MAX_POST_BYTES)
     if not (text or "").strip():
         raise UsageError("the text is empty")
     return (text or "").strip("\n")
@@ -175,7 +175,7 @@ class ChannelView(NamedTuple):
     def diagnostics(self) -> list[str]:
         broken = [post for post in self.posts if post.reason]
         return [
-            f"error: '{escape_control(post.file)}' is no post: {escape_control(post.reason)}"
+            f"error: '{escape_control(post.file_name)}' is no post: {escape_control(post.reason)}"
             for post in broken
         ] + _warnings(self.notes)
 

@@ -18,8 +18,8 @@ from git_hub_session.commands._cleanup_report import (
 )
 from git_hub_session.errors import HubError, UsageError
 from git_hub_session.git.ref_names import SessionId
+from git_hub_session.session.read import UnreadableSession
 from git_hub_session.session.state import FINISHED
-from git_hub_session.session.store import UnreadableSession
 from git_hub_session.util.clock import parse_duration, parse_iso
 from git_hub_session.worktree.neighbors import Neighbors
 

@@ -14,7 +14,7 @@ from git_hub_session.util.numbers import MAX_COUNT, parse_int
 from git_hub_session.util.text import display_width, escape_control, pad
 
 if TYPE_CHECKING:
-    from git_hub_session.session.store import UnreadableSession
+    from git_hub_session.session.read import UnreadableSession
 
 
 _ORDER = list(State)

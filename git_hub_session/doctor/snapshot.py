@@ -27,8 +27,8 @@ from git_hub_session.git.worktrees import (
 )
 from git_hub_session.session.model import Session
 from git_hub_session.session.project import Project
+from git_hub_session.session.read import UnreadableSession
 from git_hub_session.session.state import FINISHED
-from git_hub_session.session.store import UnreadableSession
 from git_hub_session.system import procfs
 from git_hub_session.worktree.locks import GIT_ADD_LOCK, RESTORE_LOCK
 from git_hub_session.worktree.owner import detached_owner, session_of_worktree

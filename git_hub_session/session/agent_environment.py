@@ -8,8 +8,10 @@ from collections.abc import Mapping
 from git_hub_session.git.environment import strip_local_variables
 from git_hub_session.git.ref_names import AgentBranch, agent_name, short_name
 from git_hub_session.session import runs
-from git_hub_session.session.agents import _MOST_TEXT
 from git_hub_session.session.model import Session
+
+# Linux starts no program with a variable of more than 128 KiB.
+_MAX_TASK_BYTES = 100_000
 
 
 def agent_environment(
@@ -19,8 +21,11 @@ def agent_environment(
     base: str,
     task_file: str,
 ) -> dict[str, str]:
-    """The environment of a command that runs for an agent, or for none; it names no other repository."""
-    own = {
+    """Return the environment of a command. HUB_AGENT and HUB_BRANCH are '' without a branch.
+
+    Remove git's variables, because they can point to another repository.
+    """
+    hub_variables = {
         "HUB_SESSION_ID": session.id,
         "HUB_AGENT": agent_name(branch.agent) if branch else "",
         "HUB_ATTEMPT": str(branch.attempt) if branch else "",
@@ -29,11 +34,14 @@ def agent_environment(
         "HUB_TASK": session.config.task,
         "HUB_TASK_FILE": task_file,
     }
-    if len(os.fsencode(own["HUB_TASK"])) > _MOST_TEXT or "\0" in own["HUB_TASK"]:
-        del own["HUB_TASK"]
-    return {**strip_local_variables(environ), **own}
+    if (
+        len(os.fsencode(hub_variables["HUB_TASK"])) > _MAX_TASK_BYTES
+        or "\0" in hub_variables["HUB_TASK"]
+    ):
+        del hub_variables["HUB_TASK"]
+    return {**strip_local_variables(environ), **hub_variables}
 
 
 def run_environment(run: runs.Run) -> dict[str, str]:
-    """By what the processes of a run are known, whatever they have become."""
+    """Return the variable that identifies all processes of a run, even after an exec(3)."""
     return {"HUB_RUN": run.path}

@@ -1,4 +1,4 @@
-"""The agents of a session: which are meant, where their worktrees go, and what their commands are told."""
+"""The agents of a session: parse agent lists, list attempts, find the base commit."""
 
 from __future__ import annotations
 
@@ -28,152 +28,167 @@ if TYPE_CHECKING:
 
 
 EXEC, EVAL = "exec", "eval"
-"""The kinds of runs."""
+"""The kinds of runs, see runs.py."""
 
-NEW_SESSION_HINT = "make another one with 'git hub-session init'"
-"""The way on from a session that takes nothing more."""
-
-# A variable that is longer keeps a program from being started (Linux: 128 KiB each).
-_MOST_TEXT = 100_000  # bytes
+NEW_SESSION_HINT = "git hub-session init --task <text>"
+"""The hint for a session that accepts no more agents."""
 
 
 def parse_agents(text: str, count: int) -> list[int]:
-    """The numbers in "1-3,5" or "agent-2", each at most `count`; raises UsageError."""
-    count = min(count, MAX_AGENTS)  # which a config.yaml need not know
-    found: dict[int, None] = {}
+    """Return the numbers in a list such as "1-3,5" or "agent-2", or raise UsageError.
+
+    Args:
+        count: the largest number that is accepted, if MAX_AGENTS is not smaller.
+    """
+    largest = min(count, MAX_AGENTS)
+    numbers: list[int] = []
     for part in text.split(","):
         first, dash, last = part.strip().removeprefix("agent-").partition("-")
         low = parse_int(first, MAX_COUNT)
         high = parse_int(last, MAX_COUNT) if dash else low
         if low is None or high is None:
-            raise UsageError(f"not a list of agents: '{text}'", hint="such as 1-3,5")
-        if not 1 <= low <= high <= count:
+            raise UsageError(f"not a list of agents: '{text}'", hint="use a list such as 1-3,5")
+        if not 1 <= low <= high <= largest:
             raise UsageError(
-                f"no such agents: '{part.strip()}'", hint=f"the session has 1 to {count}"
+                f"no such agents: '{part.strip()}'", hint=f"the session has agents 1 to {largest}"
             )
-        found.update(dict.fromkeys(range(low, high + 1)))
-    return list(found)
+        numbers += range(low, high + 1)
+    return list(dict.fromkeys(numbers))
 
 
 def parse_agent(text: str, count: int) -> int:
-    """The number in "agent-2" or "2", at most `count`; raises UsageError."""
+    """Return the number in "agent-2" or "2", at most `count`, or raise UsageError."""
     number = parse_int(text.strip().removeprefix("agent-"), MAX_COUNT)
-    most = min(count, MAX_AGENTS)
+    largest = min(count, MAX_AGENTS)
     if number is None:
-        raise UsageError(f"not an agent: '{text}'", hint="such as agent-2")
-    if not 1 <= number <= most:
-        raise UsageError(f"no such agent: '{text}'", hint=f"agents have the numbers 1 to {most}")
+        raise UsageError(f"not an agent: '{text}'", hint="use a name such as agent-2")
+    if not 1 <= number <= largest:
+        raise UsageError(f"no such agent: '{text}'", hint=f"the session has agents 1 to {largest}")
     return number
 
 
 def all_agents(session: Session) -> range:
-    """The numbers of its agents, as its configuration says; raises Refused."""
+    """Return the numbers of all agents by the configuration, or raise Refused."""
     if not session.config.agent_count:
         raise Refused(
-            f"config.yaml of session '{session.id}' does not say how many agents it has",
-            hint="name them with --agents",
+            f"config.yaml of session '{session.id}' has no valid number of agents",
+            hint="use --agents <list>",
         )
     if session.config.agent_count > MAX_AGENTS:
-        raise Refused(f"session '{session.id}' has more agents than {MAX_AGENTS}")
+        raise Refused(f"session '{session.id}' has more than {MAX_AGENTS} agents")
     return range(1, session.config.agent_count + 1)
 
 
 def attempts_by_agent(sid: SessionId, repo: GitRepo) -> dict[int, list[int]]:
-    """{agent: its attempts}, of those that have a branch, by number."""
-    found: dict[int, list[int]] = {}
+    """Return the attempts that have a branch, for each agent, sorted by the agent's number."""
+    attempts: dict[int, list[int]] = {}
     for ref in repo.refs(branch_prefix(sid)):
         branch = parse_agent_branch(ref)
         if branch is not None:
-            found.setdefault(branch.agent, []).append(branch.attempt)
-    return dict(sorted(found.items()))
+            attempts.setdefault(branch.agent, []).append(branch.attempt)
+    return dict(sorted(attempts.items()))
 
 
 def recorded_attempt(session: Session, agent: int) -> int:
-    """The number of the agent's last attempt, as the session says; 0 where it does not."""
+    """Return the agent's last attempt by state.json, or 0."""
     return session.agent_record(agent_name(agent)).attempt
 
 
 def archived_agents(sid: SessionId, repo: GitRepo) -> set[int]:
-    """The agents that have an archive tag."""
+    """Return the numbers of the agents that have an archive tag."""
     tags = filter(None, map(parse_archive_tag, repo.refs(archive_prefix(sid))))
     return {tag.agent for tag in tags}
 
 
 def accepts_agents(session: Session, repo: GitRepo) -> bool:
-    """Not once they are evaluated: unless somebody said so before there was one."""
+    """Return True if agents can be added to the session.
+
+    An evaluating session accepts agents only if it never had one: `update` set its state early.
+    """
     if session.state is not State.EVALUATING:
         return session.state not in FINISHED
     return not (attempts_by_agent(session.id, repo) or archived_agents(session.id, repo))
 
 
 def interrupted_spawns(session: Session) -> list[int]:
-    """The agents that a spawn was making when it was cut off, by number."""
-    marked = [
+    """Return the sorted numbers of the agents that an interrupted `spawn` was creating."""
+    interrupted = [
         name for name in session.agents if session.agent_record(name).status == AgentStatus.SPAWNING
     ]
-    most = min(session.config.agent_count or MAX_AGENTS, MAX_AGENTS)
-    return sorted(number for number in map(agent_number, marked) if 1 <= number <= most)
+    largest = min(session.config.agent_count or MAX_AGENTS, MAX_AGENTS)
+    return sorted(number for number in map(agent_number, interrupted) if 1 <= number <= largest)
 
 
-def missing_agents_hint(session: Session, repo: GitRepo, there: Collection[int] = ()) -> str:
-    """What leads to the agents that are missed, besides those that are there."""
+def missing_agents_hint(session: Session, repo: GitRepo, present: Collection[int] = ()) -> str:
+    """Return the command that restores or creates the agents that are not `present`."""
     if session.state in FINISHED:
         return NEW_SESSION_HINT
-    made = {*attempts_by_agent(session.id, repo), *archived_agents(session.id, repo)}
-    if made - {*there} and session.state is not State.INIT:
+    known = {*attempts_by_agent(session.id, repo), *archived_agents(session.id, repo)}
+    if known - {*present} and session.state is not State.INIT:
         return f"git hub-session restore {session.id}"
-    goes = accepts_agents(session, repo) or interrupted_spawns(session)
-    return f"git hub-session spawn {session.id}" if goes else NEW_SESSION_HINT
+    if accepts_agents(session, repo) or interrupted_spawns(session):
+        return f"git hub-session spawn {session.id}"
+    return NEW_SESSION_HINT
 
 
 def find_base_commit(session: Session, repo: GitRepo) -> str:
-    """The commit that the agents started from: nothing moves when the base branch does.
+    """Return the commit that all agents start from, also after the base branch has moved.
 
-    Where that is not known, the tip of the base branch; '' where there is none.
+    If it is not recorded or missing, return the tip of the base branch, or ''.
     """
     base = session.base_commit
     return base if repo.has_commit(base) else repo.tip(HEADS + session.config.base_branch)
 
 
 def base_now(session: Session, repo: GitRepo) -> str:
-    """Return the tip of the base branch, to compare agents with.
+    """Return the tip of the base branch, to compare the agents with.
 
-    If the branch is gone, return the commit that the agents started from, or '' if that is unknown.
+    If the branch is missing, return the commit that the agents start from, or ''.
     """
     return repo.tip(HEADS + session.config.base_branch) or find_base_commit(session, repo)
 
 
 def running_agents(session: Session, directory: SafeDirectory) -> dict[str, bool]:
-    """{agent that the session calls running ("agent-2"): whether it is a run of ours, which goes on}.
+    """Return the running agents. The value is True if a run of this program is active.
 
-    `directory` is the session's. Not one whose run was cut off; who is said to run by somebody
-    else is believed.
+    If another program has set the status of an agent, accept it. If a run of this program was
+    interrupted, the agent is not running.
+
+    Args:
+        directory: the open directory of the session.
     """
-    living = runs.active_runs(directory, EXEC)
-    found = {}
+    active = runs.active_runs(directory, EXEC)
+    running = {}
     for name in session.agents:
         record = session.agent_record(name)
-        if record.status in (AgentStatus.RUNNING, AgentStatus.WAITING) and (
-            record.run is None or record.run in living
-        ):
-            found[name] = record.run is not None
-    return found
+        is_marked = record.status in (AgentStatus.RUNNING, AgentStatus.WAITING)
+        if is_marked and (record.run is None or record.run in active):
+            running[name] = record.run is not None
+    return running
 
 
 def refuse_if_running(
     session: Session, directory: SafeDirectory, *, among: Container[str], force: bool
 ) -> None:
-    """Raise Refused where one of the agents runs; `force` overrules what somebody else has written of them."""
-    for name, is_ours in running_agents(session, directory).items():
-        if name in among and not (force and not is_ours):
-            way_out = "end it" if is_ours else "use --force"
-            raise Refused(f"{name} is still running", hint=f"wait for it, or {way_out}")
+    """Raise Refused if an agent in `among` is running.
+
+    Args:
+        force: ignore agents that only another program has marked as running.
+    """
+    for name, is_active_run in running_agents(session, directory).items():
+        if name in among and (is_active_run or not force):
+            alternative = "end it" if is_active_run else "use --force"
+            raise Refused(f"{name} is still running", hint=f"wait for it, or {alternative}")
 
 
 def group_by_agent(
     sid: SessionId, saved: Iterable[tuple[str, Sequence[str]]]
 ) -> dict[str, list[str]]:
-    """{"agent-2": [ref, …]} of the rescue refs of each branch."""
+    """Return the rescue refs of each agent, such as {"agent-2": [ref]}.
+
+    Args:
+        saved: pairs of a branch and its rescue refs.
+    """
     rescues: dict[str, list[str]] = {}
     for ref, refs in saved:
         branch = parse_agent_branch(ref)

@@ -1,8 +1,8 @@
-"""The commands of sessions that this user has allowed to run: <state home>/git-hub-session/allowed.
+"""The eval commands that the user has approved: <state home>/git-hub-session/allowed.
 
-A config.yaml may have come with the repository, so its eval command runs only if it is known
-here. One line each, in JSON: the repository's path, and the command's exact text. The file lies
-in the user's own directory, where no repository can write.
+A config.yaml can be part of a cloned repository. Therefore its eval command runs only if it is in
+this file. Each line is a JSON list of the repository's path and the exact text of the command.
+The file is in the user's home directory, outside of every repository.
 """
 
 from __future__ import annotations
@@ -16,32 +16,32 @@ from git_hub_session.system.io import write_all
 
 
 class CannotSaveApproval(HubError):
-    """The list of allowed commands cannot be written."""
+    """The file with the approved commands cannot be written."""
 
     code = "cannot-write"
 
 
 class CommandApprovals:
-    """The list of one user."""
+    """The approved commands of one user."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         home = environ.get("XDG_STATE_HOME", "")
-        if not os.path.isabs(home):  # as the XDG Base Directory Specification has it
+        if not os.path.isabs(home):  # the XDG specification ignores a relative path
             home = os.path.join(environ.get("HOME", ""), ".local", "state")
         self._path = os.path.join(home, "git-hub-session", "allowed")
 
     def is_approved(self, common_dir: str, command: str) -> bool:
-        """Whether the user has allowed this very command in this repository."""
+        """Return True if the user has approved exactly this command in this repository."""
         try:
             if not os.path.isabs(self._path):
-                return False  # where we stand may be the work tree of who wants it allowed
+                return False  # the file would be in the working tree, and a clone could contain it
             with open(self._path, encoding="ascii", errors="replace") as file:
                 return _format_entry(common_dir, command) in file
         except OSError:
             return False
 
     def approve(self, common_dir: str, command: str) -> None:
-        """Allow it from now on; raises CannotRemember."""
+        """Add the command to the approved ones, or raise CannotSaveApproval."""
         if self.is_approved(common_dir, command):
             return
         try:
@@ -53,8 +53,8 @@ class CommandApprovals:
                 write_all(fd, _format_entry(common_dir, command).encode())
             finally:
                 os.close(fd)
-        except OSError as fault:
-            raise CannotSaveApproval(f"cannot write '{self._path}': {fault.strerror}") from None
+        except OSError as error:
+            raise CannotSaveApproval(f"cannot write '{self._path}': {error.strerror}") from None
 
 
 def _format_entry(common_dir: str, command: str) -> str:

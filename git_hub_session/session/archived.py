@@ -12,24 +12,31 @@ from git_hub_session.session.model import Session
 def archived_attempts(
     sid: SessionId, tags: Sequence[str], last: Callable[[int], int]
 ) -> dict[AgentBranch, str]:
-    """{attempt: its tag} of the session's archived attempts: plan_archive read backwards.
+    """Return the tag of each archived attempt. This is the inverse of plan_archive().
 
-    `last` gives the attempt that an agent was at last, 0 where that is not known. A short tag
-    is attempt 1, unless the last attempt, a later one, has no other. A tag that names its
-    attempt is the newer one of two.
+    A tag with an attempt in its name is that attempt. A tag without one is the last attempt of the
+    agent, or attempt 1 if the last attempt has another tag. If two tags claim attempt 1, the tag
+    that names it is the newer one.
+
+    Args:
+        tags: the archive tags of the session.
+        last: returns the last attempt of an agent, or 0 if it is unknown.
     """
-    found: dict[AgentBranch, str] = {}
-    named = {tag: parsed for tag in tags if (parsed := parse_archive_tag(tag)) is not None}
-    for tag, (_, agent, attempt) in named.items():
+    attempts: dict[AgentBranch, str] = {}
+    parsed = {tag: parse_archive_tag(tag) for tag in tags}
+    archived = {tag: name for tag, name in parsed.items() if name is not None}
+    for tag, (_, agent, attempt) in archived.items():
         if attempt:
-            found[AgentBranch(sid, agent, attempt)] = tag
-    for tag, (_, agent, attempt) in named.items():
+            attempts[AgentBranch(sid, agent, attempt)] = tag
+    for tag, (_, agent, attempt) in archived.items():
         if not attempt:
-            known = AgentBranch(sid, agent, max(last(agent), 1))
-            found.setdefault(known if known not in found else known._replace(attempt=1), tag)
-    return found
+            branch = AgentBranch(sid, agent, max(last(agent), 1))
+            if branch in attempts:
+                branch = branch._replace(attempt=1)
+            attempts.setdefault(branch, tag)
+    return attempts
 
 
 def session_archived_attempts(session: Session, tags: Sequence[str]) -> dict[AgentBranch, str]:
-    """{attempt: its tag} of what is archived of the session, given the tags that are its own."""
+    """Return the tag of each archived attempt of the session, given its archive tags."""
     return archived_attempts(session.id, tags, lambda agent: recorded_attempt(session, agent))

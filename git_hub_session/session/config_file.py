@@ -1,16 +1,16 @@
-"""config.yaml: text to a dict of strings, and back.
+"""Read and write config.yaml as a dict of strings.
 
-AgentHub builds the file by hand and escapes nothing, so a task with quotes, colons or
-newlines makes a file that is no YAML, or worse, one in which the task forges a setting.
-A file in exactly AgentHub's layout is therefore read as AgentHub meant it: the task is
-what lies between `task: "` and the LAST `"` before `agent_count:`, taken literally. Any
-other file is YAML whose scalars are all strings. What is neither is damaged.
+AgentHub writes the file line by line and escapes nothing. A task with quotes, colons or line feeds
+then makes invalid YAML, or YAML in which a part of the task looks like a setting. Therefore a file
+in exactly AgentHub's layout is read literally. Its task is the text between `task: "` and the last
+`"` before `agent_count:`. Every other file is read as YAML in which all scalars are strings.
+A file that is neither is damaged. docs/format.md describes the layouts that are written.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.errors import Damaged
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 
-LIMIT = 1 << 20  # bytes
+MAX_CONFIG_BYTES = 1 << 20
 
-# libyaml's parser recurses in C: 30,000 brackets overflow an 8 MiB stack (pygit2.md, section 7).
+# libyaml's parser recurses in C: 30,000 brackets overflow a stack of 8 MiB.
 _MAX_NESTING = 100
 
-# AgentHub's layout around the two texts that it does not escape.
+# AgentHub's layout, in parts: the task and the eval command lie between them, not escaped.
 _HEAD = r'session_id: (?P<session_id>[^\n"\']+)\ntask: "'
 _TASK_END = '"\nagent_count:'
 _MIDDLE = (
@@ -38,73 +38,64 @@ _TAIL = (
     r"""(?:direction: (?P<direction>[^\n"']+)\n)?"""
     r"""(?:baseline: (?P<baseline>[^\n"']+)\n?)?"""
 )
-# The same in one, where those two are a line each without a quote, as nearly all are: there is
-# then one way only to read it. The three above are compiled when a file is not like that.
+# The whole layout with a task and an eval command of one line without quotes. Nearly all files
+# match, and they have only one reading. The parts above are compiled for the other files.
 _AGENTHUB_LAYOUT = re.compile(
     rf"""{_HEAD}(?P<task>[^"\n]*)"\n{_MIDDLE}(?:eval_cmd: "(?P<eval_cmd>[^"\n]*)"\n)?{_TAIL}"""
 )
 
-# These two are compiled when a file is first written.
-# Words with one space between them; a colon or '#' that YAML would take for its own has no place.
+# The next patterns are compiled when the first file is written.
+# Words with single spaces that YAML reads as plain text: no ': ', and no '#'.
 _PLAIN = r"(?:[A-Za-z0-9_./+]|-(?=[0-9.]))(?:[A-Za-z0-9_./+@%-]|:(?! |\Z)| (?=[A-Za-z0-9_./+%-]))*"
 _LITERAL_KEYS = frozenset({"task", "eval_cmd"})
 _UNQUOTABLE = r'["\\\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\ufeff\ud800-\udfff\ufffe\uffff]'
 
 
 def parse_config(text: str) -> dict[str, str]:
-    """The settings in a config.yaml; raises Damaged where it is neither AgentHub's layout nor YAML."""
-    usual = _AGENTHUB_LAYOUT.fullmatch(text)
-    if usual is not None:
-        return {key: value for key, value in usual.groupdict().items() if value is not None}
+    """Return the settings in config.yaml, or raise Damaged if the text is in no known layout."""
+    match = _AGENTHUB_LAYOUT.fullmatch(text)
+    if match is not None:
+        return _matched_groups(match)
     return _parse_agenthub(text) or _parse_yaml(text)
 
 
+def _matched_groups(match: re.Match[str]) -> dict[str, str]:
+    return {key: value for key, value in match.groupdict().items() if value is not None}
+
+
 def _parse_agenthub(text: str) -> dict[str, str]:
-    """The settings of a file in exactly AgentHub's layout, else {}; linear in the text's length."""
+    """Return the settings in exactly AgentHub's layout, or {}. The time is linear in the length."""
     head = re.match(_HEAD, text)
-    end = text.rfind(_TASK_END)
-    if head is None or end < head.end():
+    task_end = text.rfind(_TASK_END)
+    if head is None or task_end < head.end():
         return {}
-    middle = re.compile(_MIDDLE).match(text, end + 2)
+    middle = re.compile(_MIDDLE).match(text, task_end + 2)
     if middle is None:
         return {}
-    values = {"session_id": head[1], "task": text[head.end() : end], **middle.groupdict()}
-    at = middle.end()
-    if text.startswith(_EVAL_START, at):
-        start, stop = at + len(_EVAL_START), text.rfind(_EVAL_END)
-        if stop < start:
+    task = text[head.end() : task_end]
+    values = {"session_id": head[1], "task": task, **middle.groupdict()}
+    position = middle.end()
+    if text.startswith(_EVAL_START, position):
+        start = position + len(_EVAL_START)
+        eval_end = text.rfind(_EVAL_END)
+        if eval_end < start:
             return {}
-        values["eval_cmd"] = text[start:stop]
-        at = stop + len(_EVAL_END)
-    if at == len(text):
+        values["eval_cmd"] = text[start:eval_end]
+        position = eval_end + len(_EVAL_END)
+    if position == len(text):
         return values
-    tail = re.compile(_TAIL).fullmatch(text, at)
-    if tail is None:
-        return {}
-    return values | {key: value for key, value in tail.groupdict().items() if value is not None}
+    tail = re.compile(_TAIL).fullmatch(text, position)
+    return {} if tail is None else values | _matched_groups(tail)
 
 
 def _parse_yaml(text: str) -> dict[str, str]:
     yaml = _import_yaml()
     loader = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
     try:
-        depth = 0
-        # The event parser keeps its own stack; what loads a document recurses.
-        for event in yaml.parse(text, Loader=loader):
-            if isinstance(event, yaml.AliasEvent):
-                raise Damaged("config.yaml: an alias, where plain settings are expected")
-            depth += isinstance(event, yaml.CollectionStartEvent)
-            depth -= isinstance(event, yaml.CollectionEndEvent)
-            if depth > _MAX_NESTING:
-                raise Damaged("config.yaml: nested too deep")
+        _check_events(yaml, yaml.parse(text, Loader=loader))
         document = yaml.load(text, Loader=loader)
-    except yaml.YAMLError as fault:
-        # libyaml 0.2.6 counts the brackets ahead of the events that are counted above.
-        if "nesting depth" in (getattr(fault, "problem", None) or ""):
-            raise Damaged("config.yaml: nested too deep") from None
-        mark = getattr(fault, "problem_mark", None)
-        line = f" (line {mark.line + 1})" if mark is not None else ""
-        raise Damaged(f"config.yaml: not valid YAML{line}") from None
+    except yaml.YAMLError as error:
+        raise _yaml_error(error) from None
     except (RecursionError, ValueError):
         raise Damaged("config.yaml: not valid YAML") from None
     if document is None or document == "":
@@ -118,17 +109,42 @@ def _parse_yaml(text: str) -> dict[str, str]:
     }
 
 
+def _check_events(yaml: ModuleType, events: Iterable[object]) -> None:
+    """Raise Damaged if the document has an alias or is nested too deeply.
+
+    Check this before the document is loaded: the event parser keeps its own stack, but the
+    loader recurses.
+    """
+    depth = 0
+    for event in events:
+        if isinstance(event, yaml.AliasEvent):
+            raise Damaged("config.yaml: aliases are not allowed")
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if depth > _MAX_NESTING:
+            raise Damaged("config.yaml: nested too deeply")
+
+
+def _yaml_error(error: Exception) -> Damaged:
+    # libyaml 0.2.6 has its own limit, and it counts brackets before `_check_events` sees them.
+    if "nesting depth" in (getattr(error, "problem", None) or ""):
+        return Damaged("config.yaml: nested too deeply")
+    mark = getattr(error, "problem_mark", None)
+    line = f" (line {mark.line + 1})" if mark is not None else ""
+    return Damaged(f"config.yaml: not valid YAML{line}")
+
+
 def _import_yaml() -> ModuleType:
-    import yaml  # 17 ms: a file in AgentHub's layout does not need it
+    import yaml  # 17 ms, and a file in AgentHub's layout does not need it
 
     return yaml
 
 
 def render_config(values: Mapping[str, str]) -> str:
-    """A config.yaml that reads back as `values` (whose text is UTF-8), in their order.
+    """Return a config.yaml from which parse_config() reads exactly `values`, in their order.
 
-    AgentHub's layout where every text is plain; else a YAML style that AgentHub's layout
-    does not match, so that nothing in a task can be taken for a setting.
+    Use AgentHub's layout if all texts are plain. Otherwise use a YAML style that does not match
+    AgentHub's layout, so that no part of a task is read as a setting. All values must be UTF-8.
     """
     text = "".join(f"{key}: {_render_scalar(key, value)}\n" for key, value in values.items())
     if parse_config(text) != dict(values):
@@ -147,23 +163,23 @@ def _render_scalar(key: str, value: str) -> str:
     if not re.search(_UNQUOTABLE, re.sub(r'[\n"\\]', "", value)):
         if "\n" not in value:
             return "'" + value.replace("'", "''") + "'"
-        # AgentHub's scripts take every line with a colon for a setting, also within a block.
+        # AgentHub's scripts read every line with a colon as a setting, even inside a block.
         if ":" not in value and not value.endswith("\n"):
             return "|2-\n" + "\n".join(f"  {line}" if line else "" for line in value.split("\n"))
     return _quote_scalar(value)
 
 
 def _quote_scalar(value: str) -> str:
-    """A double-quoted scalar that no file in AgentHub's layout has: it carries its tag."""
-    out = []
+    """Return a double-quoted scalar. AgentHub's layout never has its tag `!!str`."""
+    pieces = []
     for char in value:
-        code = ord(char)
         if char in '"\\':
-            out.append("\\" + char)
+            pieces.append("\\" + char)
         elif char == "\n":
-            out.append("\\n")
+            pieces.append("\\n")
         elif re.match(_UNQUOTABLE, char):
-            out.append(f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}")
+            code = ord(char)
+            pieces.append(f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}")
         else:
-            out.append(char)
-    return '!!str "' + "".join(out) + '"'
+            pieces.append(char)
+    return '!!str "' + "".join(pieces) + '"'

@@ -1,4 +1,4 @@
-"""Make a session: the branch that it starts from, and an id that nobody else has."""
+"""Create a session: choose its id and check its base branch."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class NoBaseBranch(HubError):
-    """There is no branch to start from."""
+    """There is no branch that the agents can start from."""
 
     code = "no-base"
 
@@ -30,9 +30,14 @@ class NoBaseBranch(HubError):
 def create_session(
     store: Store, values: Mapping[str, str], chosen: SessionId | None, *, now: float
 ) -> SessionId:
-    """Make a session of these settings under the chosen id, or the next free one; its id.
+    """Create a session and return its id.
 
-    Of two that want one id, one gets it. Raises SessionExists where the id was chosen.
+    Args:
+        values: the values of config.yaml.
+        chosen: the id, or None for the next free one.
+
+    Raises:
+        SessionExists: the hub already has a session with the chosen id.
     """
     window = 1
     sid = chosen or _next_free_id(store, now)
@@ -43,7 +48,8 @@ def create_session(
         except SessionExists:
             if chosen:
                 raise
-            # 200 that all wanted the very next number made 11,000 sessions to keep 200.
+            # Choose from more ids after a collision. 200 parallel processes that all tried the
+            # next id created 11,000 directories for 200 sessions.
             window *= 8
             sid = _next_free_id(store, now, window=window)
 
@@ -51,7 +57,7 @@ def create_session(
 def choose_session_id(
     store: Store, values: Mapping[str, str], chosen: SessionId | None, *, now: float
 ) -> SessionId:
-    """The id that `create` would give the session now; raises SessionExists."""
+    """Return the id that create_session() would use now, or raise SessionExists."""
     sid = chosen or _next_free_id(store, now)
     if store.has_session(sid):
         raise SessionExists(sid)
@@ -59,9 +65,10 @@ def choose_session_id(
 
 
 def _next_free_id(store: Store, now: float, *, window: int = 1) -> SessionId:
-    """The time as AgentHub spells it, and a number where that second has a session already.
+    """Return the local time as AgentHub spells it, with a number if that id is in use.
 
-    With a `window`, any of the next so many free ones.
+    Args:
+        window: choose one of this many free ids at random.
     """
     second = time.strftime("%Y%m%d-%H%M%S", time.localtime(now))
     taken = set(store.ids())
@@ -70,36 +77,40 @@ def _next_free_id(store: Store, now: float, *, window: int = 1) -> SessionId:
     return SessionId(next(islice(free, skipped, None)))
 
 
-def resolve_base_branch(place: RepositoryPaths, named: str | None) -> str:
-    """The branch that was named, or the current one; raises NoBase."""
-    if not uses_files_backend(place.common_dir):
+def resolve_base_branch(paths: RepositoryPaths, name: str | None) -> str:
+    """Return the branch `name`, or the current branch if it is None, or raise NoBaseBranch."""
+    if not uses_files_backend(paths.common_dir):
         raise NoBaseBranch(
-            "this repository keeps its refs in a reftable, which cannot be read yet",
+            "the repository uses the reftable format, which is not supported",
             hint=MIGRATE_REFTABLE_HINT,
         )
-    if named is not None:
-        branch = named.removeprefix(HEADS)
-        if not _is_branch(place.common_dir, branch):
-            raise NoBaseBranch(f"no such branch: '{named}'", hint="'git branch' lists them")
-        return branch
-    head, detached = read_head(place.git_dir)
+    if name is None:
+        return _current_branch(paths)
+    branch = name.removeprefix(HEADS)
+    if not _is_branch(paths.common_dir, branch):
+        raise NoBaseBranch(f"no such branch: '{name}'", hint="git branch")
+    return branch
+
+
+def _current_branch(paths: RepositoryPaths) -> str:
+    head, detached = read_head(paths.git_dir)
     if detached:
         raise NoBaseBranch(
-            "HEAD is detached: there is no current branch", hint="name one with --base-branch"
+            "HEAD is detached: there is no current branch", hint="use --base-branch <branch>"
         )
     if not head.startswith(HEADS):
-        raise NoBaseBranch("HEAD names no branch", hint="name one with --base-branch")
+        raise NoBaseBranch("HEAD does not point to a branch", hint="use --base-branch <branch>")
     branch = head.removeprefix(HEADS)
-    if not _is_branch(place.common_dir, branch):
+    if not _is_branch(paths.common_dir, branch):
         raise NoBaseBranch(
             f"branch '{branch}' has no commit yet",
-            hint="make a first commit: the agents start from it",
+            hint="create a first commit: the agents start from it",
         )
     return branch
 
 
 def _is_branch(common_dir: str, branch: str) -> bool:
     parts = branch.split("/")
-    # `main.lock` is a file while git writes `main`, and no branch.
+    # The file `main.lock` exists while git writes `main`. It is not a branch.
     safe = all(part and part[0] != "." and not part.endswith(".lock") for part in parts)
     return safe and "\n" not in branch and ref_exists(common_dir, HEADS + branch)

@@ -1,4 +1,4 @@
-"""JSON documents of the hub: read with bounds, written as AgentHub writes them."""
+"""JSON files of the hub: read them with size limits, and write them as AgentHub does."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ from git_hub_session._typing import Any, NoReturn
 from git_hub_session.errors import Damaged, HubError
 from git_hub_session.system.directory import SafeDirectory
 
-LIMIT = 16 << 20  # bytes
-# json reads about 1,000 levels, but writes fewer: what is read must be writable again.
+MAX_JSON_BYTES = 16 << 20
+# The json module reads about 1,000 levels but writes fewer. Every file must stay writable.
 MAX_NESTING = 200
-# A value takes up to sixty times the room in memory that it has in the file.
+# A value takes up to 60 times its size in the file when it is in memory.
 MAX_VALUES = 500_000
 
 
 class TooLarge(HubError):
-    """What was to be written is larger than any reader would take."""
+    """A file that would be larger than readers accept."""
 
     code = "too-large"
 
 
 def read_json(directory: SafeDirectory, name: str) -> dict[str, Any]:
-    """The JSON object in the file `name`; raises Damaged."""
+    """Return the JSON object in the file `name`, or raise Damaged."""
     try:
-        data = directory.read(name, limit=LIMIT)
+        data = directory.read(name, limit=MAX_JSON_BYTES)
     except FileNotFoundError:
         raise Damaged(f"{os.path.basename(name)}: missing") from None
     return parse_json(os.path.basename(name), data)
 
 
 def parse_json(name: str, data: bytes) -> dict[str, Any]:
-    """The JSON object in `data`, which the file `name` holds; raises Damaged."""
+    """Return the JSON object in `data`, or raise Damaged. `name` is the file in the message."""
     openings = data.count(b"[") + data.count(b"{")
     if openings + data.count(b",") > MAX_VALUES:
         raise Damaged(f"{name}: more than {MAX_VALUES} values")
@@ -41,18 +41,16 @@ def parse_json(name: str, data: bytes) -> dict[str, Any]:
         if openings > MAX_NESTING:
             _check_nesting(document, MAX_NESTING)
     except RecursionError:
-        fault = "nested too deep"
+        raise Damaged(f"{name}: nested too deeply") from None
     except ValueError as error:
-        fault = f"not valid JSON ({error})"
-    else:
-        if isinstance(document, dict):
-            return document
-        fault = "not an object"
-    raise Damaged(f"{name}: {fault}")
+        raise Damaged(f"{name}: not valid JSON ({error})") from None
+    if not isinstance(document, dict):
+        raise Damaged(f"{name}: not an object")
+    return document
 
 
 def _check_nesting(value: object, levels: int) -> None:
-    """Raise RecursionError where `value` has more than that many levels of lists and objects."""
+    """Raise RecursionError if lists and objects in `value` are nested deeper than `levels`."""
     if isinstance(value, dict | list):
         if not levels:
             raise RecursionError
@@ -77,7 +75,7 @@ _raw_decode = json.JSONDecoder(
 
 
 def _decode(data: bytes) -> Any:
-    """The JSON document in `data`; raises ValueError, RecursionError."""
+    """Return the JSON document in `data`, or raise ValueError or RecursionError."""
     text = data.decode().strip()
     document, end = _raw_decode(text)
     if end != len(text):
@@ -86,16 +84,17 @@ def _decode(data: bytes) -> Any:
 
 
 def encode_json(document: Any) -> bytes:
-    """A JSON document as AgentHub writes it; raises TooLarge where nobody could read it again.
+    """Return a JSON document as AgentHub writes it, or raise TooLarge.
 
-    Its lines are indented: what was small and deep can be large.
+    The indentation can make a small document with deep nesting too large.
     """
-    out, size = [], 1
+    pieces = []
+    size = 1  # the line feed at the end
     for piece in json.JSONEncoder(indent=2, allow_nan=False).iterencode(document):
         size += len(piece)
-        if size > LIMIT:
+        if size > MAX_JSON_BYTES:
             raise TooLarge(
-                f"the document takes more than {LIMIT} bytes", hint="nothing was changed"
+                f"the file would be larger than {MAX_JSON_BYTES} bytes", hint="nothing was changed"
             )
-        out.append(piece)
-    return "".join([*out, "\n"]).encode()
+        pieces.append(piece)
+    return "".join([*pieces, "\n"]).encode()

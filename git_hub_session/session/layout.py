@@ -1,8 +1,8 @@
-"""The hub's own directories: made where they are missing, and what killed makers left in them.
+"""Create the directories of the hub, and remove incomplete sessions.
 
     <hub>/.gitignore, sessions/, board/{dispatch,progress,results}/, board/_index.json
 
-What is there already is never replaced.
+A file or a directory that exists is never replaced.
 """
 
 from __future__ import annotations
@@ -14,18 +14,23 @@ from git_hub_session.session.json_file import encode_json
 from git_hub_session.system.directory import LOCK_TIMEOUT, SafeDirectory
 
 SESSION_FILES = ("config.yaml", "state.json")
-"""Those of a session, when it is made."""
+"""The files of a new session."""
 
 CHANNELS = ("dispatch", "progress", "results")
 
-# Not one file of the hub belongs into a commit: each agent's worktree would get a stale
-# copy, and `git clean` and `git stash -u` would take the real one away.
+# No file of the hub belongs in a commit: every agent's worktree would get a stale copy, and
+# `git clean` and `git stash -u` would remove the hub itself.
 _IGNORE = ".gitignore"
 _IGNORED = b"# made by git hub-session: sessions are no part of the project\n*\n"
 
 
 def create_hub(path: str) -> None:
-    """The directories of the hub, the board, and .gitignore; raises OSError, Damaged for a link."""
+    """Create the directories of the hub, the board and .gitignore, if they are missing.
+
+    Raises:
+        OSError: a directory or a file cannot be created.
+        Damaged: a symbolic link is in the place of a directory.
+    """
     os.makedirs(os.path.dirname(path), exist_ok=True)
     if not os.path.lexists(path):
         try:
@@ -39,13 +44,13 @@ def create_hub(path: str) -> None:
 
 
 def write_gitignore(path: str) -> None:
-    """Keep the hub out of commits, where nobody has said otherwise; raises OSError, Damaged."""
+    """Create a .gitignore that ignores the whole hub, or keep the one that exists."""
     with SafeDirectory(path) as hub:
         _create_once(hub, _IGNORE, _IGNORED)
 
 
 def create_board(hub: SafeDirectory) -> None:
-    """The board in the hub, as AgentHub's board manager expects it; what is there stays."""
+    """Create the board as AgentHub's board manager expects it. Keep all existing parts."""
     with hub.ensure_child("board") as board:
         for channel in CHANNELS:
             board.ensure_child(channel).close()
@@ -55,7 +60,7 @@ def create_board(hub: SafeDirectory) -> None:
 
 
 def _create_once(directory: SafeDirectory, name: str, data: bytes) -> None:
-    """Make a file, whole, that nobody has made yet: what is there may have been written to."""
+    """Create a complete file if it is missing. Never replace it: it may contain new data."""
     if not directory.exists(name):
         directory.lock(wait=LOCK_TIMEOUT)
         if not directory.exists(name):
@@ -63,12 +68,12 @@ def _create_once(directory: SafeDirectory, name: str, data: bytes) -> None:
 
 
 def has_gitignore(path: str) -> bool:
-    """Whether the hub has a .gitignore, whatever it says."""
+    """Return True if the hub has a .gitignore with any content."""
     return os.path.lexists(os.path.join(path, _IGNORE))
 
 
 def incomplete_sessions(path: str) -> list[str]:
-    """The names, below `sessions`, of what killed calls had begun to make."""
+    """Return the names below `sessions` that interrupted calls of `init` left there."""
     try:
         with SafeDirectory(path) as hub, hub.open_child("sessions") as sessions:
             return [name for name in sessions.temporary_files() if not _is_locked(sessions, name)]
@@ -81,10 +86,10 @@ def _is_locked(sessions: SafeDirectory, name: str) -> bool:
         with sessions.open_child(name) as directory:
             return directory.is_locked()
     except (OSError, Damaged):
-        return True  # it is done by now, or nothing of ours
+        return True  # the session is complete by now, or another program created the name
 
 
 def remove_incomplete_sessions(path: str) -> None:
-    """Delete that; raises OSError, Damaged."""
+    """Delete the incomplete sessions, or raise OSError or Damaged."""
     with SafeDirectory(path) as hub, hub.open_child("sessions") as sessions:
         sessions.remove_stale_pending(SESSION_FILES)

@@ -294,5 +294,5 @@ def read_state(document: Mapping[str, Any]) -> State:
         return State(value)
     except ValueError:
         raise Damaged(
-            f"state.json: no known state: {value!r:.60}" if value else "state.json: no state"
+            f"state.json: unknown state: {value!r:.60}" if value else "state.json: no state"
         ) from None

@@ -34,7 +34,7 @@ def with_transition(
         step["reason"] = reason
     history = session.document.get("history", [])
     if not isinstance(history, list):
-        raise Damaged("state.json: its history is not a list")
+        raise Damaged("state.json: 'history' is not a list")
     document = {
         **session.document,
         "state": str(target),

@@ -1,7 +1,8 @@
-"""What commands print that run for agents: <hub>/sessions/<id>/output/<kind>-<n>/agent-<N>.log.
+"""Runs of `exec` and `eval`, and the logs of their commands.
 
-A run (`exec-3`, `eval-1`) is alive as long as the lock of its directory is held: the kernel
-frees it with the process, so that no run seems to go on for ever. Nothing of it is deleted.
+The log of a command is <hub>/sessions/<id>/output/<kind>-<n>/agent-<N>.log. A run such as `exec-3`
+is active while its process holds the lock of the run's directory. The kernel releases the lock when
+the process ends, so an interrupted run is never taken for an active one. No log is ever deleted.
 """
 
 from __future__ import annotations
@@ -20,13 +21,13 @@ _OUTPUT = "output"
 
 
 class CannotWriteLog(HubError):
-    """What the commands print cannot be written down; nothing was started."""
+    """A log cannot be created. No command was started."""
 
     code = "cannot-write"
 
 
 class Run:
-    """One run; `with` keeps it alive."""
+    """One run. It is active inside its `with` block."""
 
     def __init__(self, directory: SafeDirectory, name: str) -> None:
         self._directory = directory
@@ -39,43 +40,45 @@ class Run:
     def __exit__(
         self,
         kind: type[BaseException] | None,
-        fault: BaseException | None,
+        error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
         self._directory.close()
 
     def create_log(self, agent: str) -> int:
-        """A new file for what is printed for `agent` ("agent-2"), open for writing; raises CannotKeep."""
+        """Create the log of `agent` ("agent-2") and return its descriptor, or raise CannotWriteLog."""
         try:
             return self._directory.create_for_append(f"{agent}.log")
-        except OSError as fault:
-            raise CannotWriteLog(f"cannot write in '{self.path}': {fault.strerror}") from None
+        except OSError as error:
+            raise CannotWriteLog(f"cannot write in '{self.path}': {error.strerror}") from None
 
 
 def start_run(session: SafeDirectory, kind: str) -> Run:
-    """A new run of that kind, in the directory of a session whose lock is held; raises CannotKeep, Damaged."""
+    """Start a run of `kind` (EXEC or EVAL) in the directory of a locked session.
+
+    Raises:
+        CannotWriteLog: the directory of the run cannot be created.
+        Damaged: a symbolic link is in the place of a directory.
+    """
     try:
         with session.ensure_child(_OUTPUT) as output:
-            name = (
-                f"{kind}-{max((_run_number(one, kind) for one in output.names()), default=0) + 1}"
-            )
+            last = max((_run_number(name, kind) for name in output.names()), default=0)
+            name = f"{kind}-{last + 1}"
             os.mkdir(name, dir_fd=output.fd)
             directory = output.open_child(name)
-    except OSError as fault:
-        raise CannotWriteLog(f"cannot write in '{session.path}': {fault.strerror}") from None
+    except OSError as error:
+        raise CannotWriteLog(f"cannot write in '{session.path}': {error.strerror}") from None
     directory.lock(wait=0)
     return Run(directory, name)
 
 
 def active_runs(session: SafeDirectory, kind: str) -> list[str]:
-    """The names of the runs of that kind that go on, oldest first; raises Damaged."""
+    """Return the names of the active runs of `kind`, oldest first, or raise Damaged."""
     try:
         with session.open_child(_OUTPUT) as output:
-            names = sorted(
-                (name for name in output.names() if _run_number(name, kind)),
-                key=lambda name: _run_number(name, kind),
-            )
-            return [name for name in names if _is_active(output, name)]
+            runs = [name for name in output.names() if _run_number(name, kind)]
+            runs.sort(key=lambda name: _run_number(name, kind))
+            return [name for name in runs if _is_active(output, name)]
     except (FileNotFoundError, NotADirectoryError):
         return []
 
@@ -89,50 +92,63 @@ def _is_active(output: SafeDirectory, name: str) -> bool:
 
 
 def _run_number(name: str, kind: str) -> int:
-    """The number of a run of that kind, or 0."""
+    """Return the number of a run of `kind`, or 0 if the name is another one."""
     before, _, number = name.partition(f"{kind}-")
     return 0 if before else parse_int(number, MAX_COUNT) or 0
 
 
-_LONGEST = 1 << 16  # bytes: a line that is longer is handed on in pieces
-MAX_LOG_BYTES = 256 << 20  # bytes of a log: who prints without an end must not fill the disk
+_MAX_LINE_BYTES = 1 << 16
+MAX_LOG_BYTES = 256 << 20
+"""The size of a log at which writing stops: endless output must not fill the disk."""
 
 
 class OutputLog:
-    """What one command prints; `fd`, open for writing, is closed with it."""
+    """The log of one command."""
 
     def __init__(
-        self, fd: int, show: Callable[[bytes], None] | None = None, *, most: int = MAX_LOG_BYTES
+        self,
+        fd: int,
+        show: Callable[[bytes], None] | None = None,
+        *,
+        max_bytes: int = MAX_LOG_BYTES,
     ) -> None:
-        """At most `most` bytes are kept; all of it is handed on."""
+        """Write into `fd`, which close() closes.
+
+        Args:
+            show: called with each line. It gets all of the output, a long line in pieces.
+            max_bytes: the size of the log at which writing stops.
+        """
         self._fd = fd
-        self._left = most
+        self._remaining = max_bytes
         self._show = show
         self._line = b""
-        self.fault = ""
-        """Why not all of it is in the log; '' where it is."""
+        self.error = ""
+        """Why the log is incomplete, or ''."""
 
     def write(self, data: bytes) -> None:
-        """It printed this. A log that cannot be written ends nobody's work."""
-        try:
-            rest = data[: self._left]
-            self._left -= len(rest)
-            if len(rest) < len(data):
-                self.fault = self.fault or "it is longer than what is kept of it"
-            write_all(self._fd, rest)
-        except OSError as fault:
-            self.fault = self.fault or str(fault.strerror)
+        """Write output of the command. A write error does not stop the command."""
+        self._append(data)
         if self._show is None:
             return
         *lines, self._line = (self._line + data).split(b"\n")
         for line in lines:
             self._show(line)
-        if len(self._line) > _LONGEST:
+        if len(self._line) > _MAX_LINE_BYTES:
             self._show(self._line)
             self._line = b""
 
+    def _append(self, data: bytes) -> None:
+        try:
+            rest = data[: self._remaining]
+            self._remaining -= len(rest)
+            if len(rest) < len(data):
+                self.error = self.error or "the output is longer than the limit"
+            write_all(self._fd, rest)
+        except OSError as error:
+            self.error = self.error or str(error.strerror)
+
     def close(self) -> None:
-        """It is over: hand on the last line, if nothing ended it."""
+        """Show a last line without a line feed, and close the log."""
         if self._show is not None and self._line:
             self._show(self._line)
         self._line = b""

@@ -60,7 +60,7 @@ class IllegalTransition(Refused):
             f"cannot go from '{state}' to '{target}'",
             hint=f"from '{state}' a session can go to {next_states}"
             if next_states
-            else f"'{state}' is final: nothing follows it",
+            else f"'{state}' is a final state",
         )
 
 

@@ -1,8 +1,7 @@
-"""The sessions on disk: <hub>/sessions/<id>/{config.yaml, state.json}.
+"""Read, create, lock and update sessions: <hub>/sessions/<id>/{config.yaml, state.json}.
 
-Readers take no lock and write nothing. A writer holds the session's lock, reads again
-what is there now, and replaces state.json whole; so a crash at any moment leaves the old
-document or the new one.
+Readers take no lock and write nothing. A writer locks the session, reads state.json again, and
+replaces the whole file. A crash at any moment leaves the old file or the new one.
 """
 
 from __future__ import annotations
@@ -11,13 +10,20 @@ import os
 from collections.abc import Callable, Mapping
 from types import TracebackType
 
-from git_hub_session._typing import TYPE_CHECKING, Any, NamedTuple, Self
+from git_hub_session._typing import TYPE_CHECKING, Any, Self
 from git_hub_session.errors import Damaged, HubError, Refused
-from git_hub_session.git.ref_names import InvalidId, SessionId, is_session_id, parse_session_id
-from git_hub_session.session import config_file as configfile
+from git_hub_session.git.ref_names import SessionId, is_session_id, parse_session_id
+from git_hub_session.session.config_file import MAX_CONFIG_BYTES, render_config
 from git_hub_session.session.json_file import TooLarge, encode_json, read_json
 from git_hub_session.session.layout import SESSION_FILES, create_hub
-from git_hub_session.session.model import Config, Session, new_state_document, read_state
+from git_hub_session.session.model import Config, Session, new_state_document
+from git_hub_session.session.read import (
+    CONFIG_FILE,
+    STATE_FILE,
+    UnreadableSession,
+    read_or_unreadable,
+    read_session,
+)
 from git_hub_session.system.directory import (
     LOCK_TIMEOUT,
     NOTHING_CHANGED,
@@ -27,112 +33,110 @@ from git_hub_session.system.directory import (
 )
 from git_hub_session.util.paths import first_free
 
-# Sessions that are worth a second process: it takes 20 ms until that has said what it read.
-_MANY = 2000
+# A second process saves time from this number of sessions on: it needs 20 ms to return a result.
+_MIN_PARALLEL = 2000
 
 _TASK = "task.txt"
-_STATE = "state.json"
-_GO_ON = "when there is room, or a right to write, the same call finishes what is begun"
-
+_RETRY_HINT = "fix the cause, then run the same command again to finish"
 
 if TYPE_CHECKING:
     from typing import TypeVar
 
-    Picked = TypeVar("Picked")
+    Mapped = TypeVar("Mapped")
 
 
 class NoSuchSession(HubError):
-    """The hub has no session of that id."""
+    """The hub has no session with this id."""
 
     code = "no-such-session"
 
     def __init__(self, sid: str) -> None:
-        super().__init__(f"no such session: '{sid}'", hint="try 'git hub-session list'")
+        super().__init__(f"no such session: '{sid}'", hint="git hub-session list")
 
 
 class SessionExists(Refused):
-    """There is a session of that id already."""
+    """The hub already has a session with this id."""
 
     code = "session-exists"
 
     def __init__(self, sid: str) -> None:
-        super().__init__(f"session '{sid}' exists already", hint="choose another --id")
-
-
-class UnreadableSession(NamedTuple):
-    """A session that cannot be read: what is known of it, and why."""
-
-    id: str
-    config: Config | None
-    reason: str
+        super().__init__(f"session '{sid}' already exists", hint="choose another --id")
 
 
 class Store:
-    """The sessions below one hub directory, which need not exist yet."""
+    """The sessions of a hub. The directory of the hub may be missing."""
 
     def __init__(self, hub: str) -> None:
         self.hub = hub
 
-    def _sessions(self) -> SafeDirectory:
-        """The open `sessions` directory; raises FileNotFoundError where there is no hub."""
+    def _open_sessions(self) -> SafeDirectory:
+        """Open the directory `sessions`, or raise FileNotFoundError if there is no hub."""
         with SafeDirectory(self.hub) as hub:
             return hub.open_child("sessions")
 
     def ids(self) -> list[SessionId]:
-        """The ids of all sessions, readable or not, sorted."""
+        """Return the sorted ids of all sessions, readable or not."""
         return [parse_session_id(name) for name in self._names() if is_session_id(name)]
 
     def _names(self) -> list[str]:
         try:
-            with self._sessions() as sessions:
+            with self._open_sessions() as sessions:
                 return sessions.names()
         except FileNotFoundError:
             return []
 
     def read_all(self) -> list[Session | UnreadableSession]:
-        """Every session by id; one that cannot be read comes as Broken, and stops nobody else."""
+        """Return all sessions, sorted by id. A damaged one does not prevent reading the others."""
         return self.map_sessions(lambda session: session)
 
-    def map_sessions(self, pick: Callable[[Session | UnreadableSession], Picked]) -> list[Picked]:
-        """`pick` of every session, as read_all gives them; side by side where there are thousands."""
+    def map_sessions(
+        self, function: Callable[[Session | UnreadableSession], Mapped]
+    ) -> list[Mapped]:
+        """Return the result of `function` for all sessions, sorted by id.
+
+        Thousands of sessions are read in parallel processes.
+        """
         try:
-            sessions = self._sessions()
+            sessions = self._open_sessions()
         except FileNotFoundError:
             return []
 
         with sessions:
             names, links = sessions.child_directories()
 
-            def picked(name: str) -> Picked | None:
-                found = _read_or_unreadable(sessions, name, is_link=name in links)
-                return None if found is None else pick(found)
+            def read_and_map(name: str) -> Mapped | None:
+                session = read_or_unreadable(sessions, name, is_link=name in links)
+                return None if session is None else function(session)
 
-            if len(names) < _MANY:
-                rows = [picked(name) for name in names]
+            if len(names) < _MIN_PARALLEL:
+                results = [read_and_map(name) for name in names]
             else:
                 from git_hub_session.system.parallel import parallel_map
 
-                rows = parallel_map(picked, names)
-        return [row for row in rows if row is not None]
+                results = parallel_map(read_and_map, names)
+        return [result for result in results if result is not None]
 
     def has_session(self, sid: SessionId) -> bool:
-        """Whether there is a directory of exactly that name (file systems may fold case)."""
+        """Return True if a directory has exactly this name.
+
+        Compare the listed names: the file system may ignore case.
+        """
         return sid in self._names()
 
     def read(self, sid: SessionId) -> Session:
-        """The session as it is now; raises NoSuchSession, Damaged."""
+        """Return the session as it is now, or raise NoSuchSession or Damaged."""
         try:
             with self.open_directory(sid) as directory:
-                return _read_session(directory, sid)
+                return read_session(directory, sid)
         except FileNotFoundError:
             raise NoSuchSession(sid) from None
 
     def examine(self, sid: SessionId) -> Session | UnreadableSession | None:
-        """Return the session as read_all does, or None if there is no such session."""
+        """Return one session as read_all() does, or None if it is missing."""
         try:
-            with self._sessions() as sessions:
-                # To check one directory costs less than to list all of them.
-                return _read_or_unreadable(sessions, sid, is_link=True)
+            with self._open_sessions() as sessions:
+                # Checking one directory for a link is faster than listing all directories.
+                return read_or_unreadable(sessions, sid, is_link=True)
         except FileNotFoundError:
             return None
 
@@ -141,68 +145,72 @@ class Store:
             raise NoSuchSession(sid)
 
     def create(self, sid: SessionId, config: Config, *, at: str) -> None:
-        """Make a session, whole or not at all; raises SessionExists, TooLarge, CannotWrite.
+        """Create a complete session, or change nothing.
 
-        The directory is filled under another name and renamed: no file system renames a
-        directory over one that has something in it, so two makers cannot both win.
+        Write the files in a directory with a temporary name and rename it. A rename never replaces
+        a directory with content, so only one of two processes can create the same session.
+
+        Raises:
+            SessionExists: the hub already has a session with this id.
+            TooLarge: the configuration is too large.
+            CannotWrite: a file or a directory cannot be written.
         """
-        text = configfile.render_config(config.values).encode()
-        if len(text) > configfile.LIMIT:
-            raise TooLarge(f"the settings take more than {configfile.LIMIT} bytes")
+        text = render_config(config.values).encode()
+        if len(text) > MAX_CONFIG_BYTES:
+            raise TooLarge(f"config.yaml would be larger than {MAX_CONFIG_BYTES} bytes")
+        files = {CONFIG_FILE: text, STATE_FILE: encode_json(new_state_document(sid, at=at))}
         if self.has_session(sid):
             raise SessionExists(sid)
         try:
             create_hub(self.hub)
-            with self._sessions() as sessions:
+            with self._open_sessions() as sessions:
                 sessions.remove_stale_pending(SESSION_FILES)
-                with sessions.create_pending_child(sid) as directory:
-                    aside = os.path.basename(directory.path)
-                    try:
-                        directory.create("config.yaml", text)
-                        directory.create(_STATE, encode_json(new_state_document(sid, at=at)))
-                        directory.fsync()
-                        os.rename(aside, sid, src_dir_fd=sessions.fd, dst_dir_fd=sessions.fd)
-                    except BaseException as fault:
-                        if sessions.exists(aside):  # else ^C came when it had its name already
-                            sessions.remove_child(directory, SESSION_FILES)
-                        if isinstance(fault, OSError) and sid in sessions.names():
-                            raise SessionExists(sid) from None
-                        raise
+                _create_directory(sessions, sid, files)
                 sessions.fsync()
-        except OSError as fault:
-            raise write_error(self.hub, fault) from None
+        except OSError as error:
+            raise write_error(self.hub, error) from None
 
     def open_directory(self, sid: SessionId) -> SafeDirectory:
-        """The session's directory, open, to look at: no lock is taken. Raises NoSuchSession."""
+        """Open the directory of the session without a lock, or raise NoSuchSession."""
         self._require(sid)
-        with self._sessions() as sessions:
+        with self._open_sessions() as sessions:
             return sessions.open_child(sid)
 
     def read_state_document(self, sid: SessionId) -> dict[str, Any]:
-        """state.json, whatever it says, if only it is an object; raises NoSuchSession, Damaged."""
+        """Return state.json with any keys and values.
+
+        Raises:
+            NoSuchSession: the session is missing.
+            Damaged: the file is not a JSON object.
+        """
         with self.open_directory(sid) as directory:
-            return read_json(directory, _STATE)
+            return read_json(directory, STATE_FILE)
 
     def is_locked(self, sid: SessionId) -> bool:
-        """Whether somebody works on the session at the moment; raises NoSuchSession, Damaged."""
+        """Return True if a process has locked the session, or raise NoSuchSession or Damaged."""
         with self.open_directory(sid) as directory:
             return directory.is_locked()
 
     def lock_session(self, sid: SessionId, *, wait: float = LOCK_TIMEOUT) -> LockedSession:
-        """`with store.edit(sid) as edit:` holds the session's lock; raises NoSuchSession, LockHeld."""
+        """Return a context manager that locks the session for the time of its `with` block.
+
+        Raises:
+            NoSuchSession: the session is missing.
+            LockHeld: on entry, another process has held the lock for `wait` seconds.
+        """
         return LockedSession(self, sid, wait)
 
     def hub_exists(self) -> bool:
-        """Whether the hub has been made."""
+        """Return True if the hub exists."""
         try:
-            self._sessions().close()
+            self._open_sessions().close()
         except FileNotFoundError:
             return False
         return True
 
     def lock_hub(self) -> SafeDirectory:
-        """`with store.alone():` is held by one session at a time; raises LockHeld."""
-        sessions = self._sessions()
+        """Lock the directory of all sessions, or raise LockHeld. Close it to release the lock."""
+        sessions = self._open_sessions()
         try:
             sessions.lock(wait=LOCK_TIMEOUT)
         except LockHeld:
@@ -211,13 +219,16 @@ class Store:
         return sessions
 
     def update(self, sid: SessionId, change: Callable[[Session], Session]) -> Session:
-        """Lock, read again, change, replace; what `change` raises leaves the file as it was."""
-        with self.lock_session(sid) as edit:
-            return edit.save(change(edit.read()), hint=NOTHING_CHANGED)
+        """Apply `change` to the session as it is under the lock, and save the result.
+
+        If `change` raises, the file stays as it was.
+        """
+        with self.lock_session(sid) as locked:
+            return locked.save(change(locked.read()), hint=NOTHING_CHANGED)
 
 
 class LockedSession:
-    """A session under its lock."""
+    """A locked session, the only way to write one."""
 
     def __init__(self, store: Store, sid: SessionId, wait: float) -> None:
         self._sid = sid
@@ -228,117 +239,92 @@ class LockedSession:
         try:
             self.directory.lock(wait=self._wait)
         except LockHeld:
-            from git_hub_session.system import procfs
-
-            holder = procfs.lock_holder(self.directory.path)
+            error = self._lock_error()
             self.directory.close()
-            who = (
-                f"process {holder} ({procfs.process_name(holder)})" if holder else "another process"
-            )
-            raise LockHeld(
-                f"session '{self._sid}' is locked by {who}",
-                hint="try again when it has finished",
-            ) from None
+            raise error from None
         return self
 
     def __exit__(
         self,
         kind: type[BaseException] | None,
-        fault: BaseException | None,
+        error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
         self.directory.close()
 
+    def _lock_error(self) -> LockHeld:
+        from git_hub_session.system import procfs
+
+        pid = procfs.lock_holder(self.directory.path)
+        holder = f"process {pid} ({procfs.process_name(pid)})" if pid else "another process"
+        return LockHeld(
+            f"session '{self._sid}' is locked by {holder}", hint="try again when it has finished"
+        )
+
     def read(self) -> Session:
-        """The session as it is now; raises Damaged, NoSuchSession where it went while we waited."""
-        return _read_session(self.directory, self._sid)
+        """Return the session as it is now, or raise Damaged."""
+        return read_session(self.directory, self._sid)
 
     def ensure_task_file(self, session: Session) -> str:
-        """The path of a file that holds the task, made where it is missing; raises CannotWrite.
+        """Write the task into task.txt if necessary, and return its path, or raise CannotWrite.
 
-        What else may lie there (a link, a pipe, another text) came with the repository, and goes.
+        Replace anything else with that name, such as a link or a pipe: it came with the repository.
         """
         text = os.fsencode(f"{session.config.task}\n")
         try:
-            is_there = self.directory.read(_TASK, limit=len(text)) == text
+            is_current = self.directory.read(_TASK, limit=len(text)) == text
         except (FileNotFoundError, Damaged):
-            is_there = False
-        if not is_there:
+            is_current = False
+        if not is_current:
             self._replace(_TASK, text)
         return f"{self.directory.path}/{_TASK}"
 
-    def save(self, session: Session, *, hint: str = _GO_ON) -> Session:
-        """Replace state.json by the session's document, and return the session; raises CannotWrite, with the hint, TooLarge."""
-        self._replace(_STATE, encode_json(session.document), hint)
+    def save(self, session: Session, *, hint: str = _RETRY_HINT) -> Session:
+        """Replace state.json and return `session`.
+
+        Raises:
+            CannotWrite: with `hint`. The file is unchanged.
+            TooLarge: the file would be larger than readers accept. It is unchanged.
+        """
+        self._replace(STATE_FILE, encode_json(session.document), hint)
         return session
 
     def replace_document(self, document: Mapping[str, Any]) -> None:
-        """Replace state.json by a document that came of no session that could be read; raises CannotWrite."""
-        self._replace(_STATE, encode_json(document))
+        """Replace a state.json that could not be read as a session, or raise CannotWrite."""
+        self._replace(STATE_FILE, encode_json(document))
 
     def move_damaged_state_aside(self) -> str:
-        """Rename state.json, whatever it is, out of the way; its new name, '' where it is not there."""
+        """Rename state.json to state.json.damaged-<n>. Return the new name, or '' if it is missing."""
         names = self.directory.names()
-        if _STATE not in names:
+        if STATE_FILE not in names:
             return ""
-        kept = first_free(f"{_STATE}.damaged", names.__contains__, always_numbered=True)
-        os.rename(_STATE, kept, src_dir_fd=self.directory.fd, dst_dir_fd=self.directory.fd)
-        return kept
+        free_name = first_free(f"{STATE_FILE}.damaged", names.__contains__, always_numbered=True)
+        os.rename(STATE_FILE, free_name, src_dir_fd=self.directory.fd, dst_dir_fd=self.directory.fd)
+        return free_name
 
     def save_config(self, config: Config) -> None:
-        """Replace config.yaml, of a session that has no agents yet; raises CannotWrite."""
-        self._replace("config.yaml", configfile.render_config(config.values).encode())
+        """Replace the config.yaml of a session without agents, or raise CannotWrite."""
+        self._replace(CONFIG_FILE, render_config(config.values).encode())
 
-    def _replace(self, name: str, data: bytes, hint: str = _GO_ON) -> None:
+    def _replace(self, name: str, data: bytes, hint: str = _RETRY_HINT) -> None:
         try:
             self.directory.replace_atomically(name, data)
-        except OSError as fault:
-            raise write_error(f"{self.directory.path}/{name}", fault, hint) from None
+        except OSError as error:
+            raise write_error(f"{self.directory.path}/{name}", error, hint) from None
 
 
-def _read_session(directory: SafeDirectory, sid: SessionId) -> Session:
-    try:
-        return _with_state(directory, "", sid, _read_config(directory, ""))
-    except Damaged as fault:
-        raise Damaged(
-            f"session '{sid}': {fault.message}",
-            hint=f"mend the file in '{directory.path}'\nor: git hub-session cleanup {sid}",
-        ) from None
-
-
-def _with_state(directory: SafeDirectory, prefix: str, sid: SessionId, config: Config) -> Session:
-    document = read_json(directory, f"{prefix}{_STATE}")
-    return Session(sid, config, read_state(document), document)
-
-
-def _read_config(directory: SafeDirectory, prefix: str) -> Config:
-    try:
-        data = directory.read(f"{prefix}config.yaml", limit=configfile.LIMIT)
-    except FileNotFoundError:
-        raise Damaged("config.yaml: missing") from None
-    try:
-        return Config(configfile.parse_config(data.decode()))
-    except UnicodeDecodeError:
-        raise Damaged("config.yaml: not UTF-8") from None
-
-
-def _read_or_unreadable(
-    sessions: SafeDirectory, name: str, *, is_link: bool
-) -> Session | UnreadableSession | None:
-    config: Config | None = None
-    try:
-        if is_link:
-            sessions.open_child(name).close()  # says that links are not followed
-        sid = parse_session_id(name)
-        # By path, not by an open directory: a third of the calls that reading a session takes.
-        config = _read_config(sessions, f"{name}/")
-        return _with_state(sessions, f"{name}/", sid, config)
-    except (FileNotFoundError, NotADirectoryError):
-        return None  # a link that was removed while we looked
-    except InvalidId:
-        return UnreadableSession(name, None, "its name cannot be a session id")
-    except Damaged as fault:
-        # Removed while we looked, it is no session any more.
-        return UnreadableSession(name, config, fault.message) if sessions.exists(name) else None
-    except OSError as fault:
-        return UnreadableSession(name, config, f"cannot be read: {fault.strerror}")
+def _create_directory(sessions: SafeDirectory, sid: SessionId, files: Mapping[str, bytes]) -> None:
+    with sessions.create_pending_child(sid) as directory:
+        pending_name = os.path.basename(directory.path)
+        try:
+            for name, data in files.items():
+                directory.create(name, data)
+            directory.fsync()
+            os.rename(pending_name, sid, src_dir_fd=sessions.fd, dst_dir_fd=sessions.fd)
+        except BaseException as error:
+            # The rename may have happened before ^C. Keep the session then: it is complete.
+            if sessions.exists(pending_name):
+                sessions.remove_child(directory, SESSION_FILES)
+            if isinstance(error, OSError) and sid in sessions.names():
+                raise SessionExists(sid) from None
+            raise

@@ -196,7 +196,7 @@ def test_what_is_no_post_is_named(hub: Hub) -> None:
 def test_a_damaged_index_is_told(hub: Hub) -> None:
     talk(hub)
     (channel(hub, "_index.json")).write_text("[]")
-    warning = "warning: the posts were counted anew: _index.json: not an object\n"
+    warning = "warning: the posts were counted again: _index.json: not an object\n"
     assert hub.run("board", "read", "progress").err == f"{warning}no posts in 'progress'\n"
     assert hub.run("board", "reply", "001", "-m", "x") == Result(
         0, f"Posted results/003-coordinator-{STAMP}\n", warning
@@ -280,7 +280,7 @@ def test_what_is_refused(hub: Hub) -> None:
     )
     assert hub.run("board", "read", "../sessions").code == 1
     assert hub.run("board", "reply", "001-nobody", "-m", "x") == Result(
-        128, "", "fatal: no such post: '001-nobody'\nhint: try 'git hub-session board'\n"
+        128, "", "fatal: no such post: '001-nobody'\nhint: git hub-session board\n"
     )
     assert hub.run("board", "reply", FIRST, "-m", "x") == Result(
         128,
@@ -293,7 +293,7 @@ def test_what_is_refused(hub: Hub) -> None:
     refused = hub.run("board", "post", "results", "--author", "../x", "-m", "x")
     assert (refused.code, refused.err.splitlines()[0]) == (128, "fatal: not an author: '../x'")
     assert hub.run("board", "post", "results", "--session", "s", "-m", "x").err == (
-        "fatal: no such session: 's'\nhint: try 'git hub-session list'\n"
+        "fatal: no such session: 's'\nhint: git hub-session list\n"
     )
     assert snapshot(hub.top) == before
     assert hub.run("board", "reply", f"progress/{FIRST}", "-m", "x").code == 0

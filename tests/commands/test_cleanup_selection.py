@@ -327,7 +327,7 @@ def test_several_ids_one_unknown(hub: Hub) -> None:
     hub.session("s1", agents=1)
     before = everything(hub)
     assert hub.run("cleanup", "s1", "s2") == Result(
-        128, err="fatal: no such session: 's2'\nhint: try 'git hub-session list'\n"
+        128, err="fatal: no such session: 's2'\nhint: git hub-session list\n"
     )
     assert everything(hub) == before
 
@@ -482,7 +482,7 @@ def test_json_of_a_fault(hub: Hub) -> None:
         "error": {
             "code": "no-such-session",
             "message": "no such session: 's1'",
-            "hint": "try 'git hub-session list'",
+            "hint": "git hub-session list",
         }
     }
 

@@ -43,8 +43,8 @@ def test_spawn_of_a_session_that_does_not_say_how_many(hub: Hub) -> None:
     config.write_text("".join(line for line in lines if not line.startswith("agent_count")))
     refused(
         hub,
-        "error: config.yaml of session 's1' does not say how many agents it has\n"
-        "hint: name them with --agents\n",
+        "error: config.yaml of session 's1' has no valid number of agents\n"
+        "hint: use --agents <list>\n",
         *("spawn", "s1"),
     )
 
@@ -71,7 +71,7 @@ def test_spawn_from_a_branch_that_is_gone(hub: Hub) -> None:
 
 def test_a_number_that_no_agent_has(hub: Hub) -> None:
     hub.session(agents=2)
-    said = "error: no such agent: '0'\nhint: agents have the numbers 1 to 2\n"
+    said = "error: no such agent: '0'\nhint: the session has agents 1 to 2\n"
     before = everything(hub)
     result = hub.run("spawn", "s1", "--retry", "0")
     assert (result.code, result.err.startswith(said)) == (129, True), result
@@ -85,7 +85,7 @@ def test_init_where_head_is_no_branch(hub: Hub) -> None:
     hub.git("symbolic-ref", "HEAD", "refs/other/main")
     refused(
         hub,
-        "fatal: HEAD names no branch\nhint: name one with --base-branch\n",
+        "fatal: HEAD does not point to a branch\nhint: use --base-branch <branch>\n",
         *("init", "--task", "x"),
         code=128,
     )
@@ -98,7 +98,7 @@ def test_init_where_refs_are_in_a_table(hub: Hub) -> None:
     assert hub.call(COMMAND, "init", "--task", "x") == Result(
         128,
         "",
-        "fatal: this repository keeps its refs in a reftable, which cannot be read yet\n"
+        "fatal: the repository uses the reftable format, which is not supported\n"
         "hint: git refs migrate --ref-format=files\n"
         "hint: where git says that worktrees hinder it: "
         "git worktree remove each of them (its branch stays)\n",
@@ -340,7 +340,7 @@ def test_an_index_that_is_none(hub: Hub, index: str) -> None:
     hub.session()
     file = hub.top / ".agenthub" / "board" / "_index.json"
     file.write_text(index)
-    warning = "warning: the posts were counted anew: _index.json: not an index\n"
+    warning = "warning: the posts were counted again: _index.json: not an index\n"
     assert hub.run("board", "post", "-q", "results", "-m", "x") == Result(0, "", warning)
     assert json.loads(file.read_text()) == {
         "channels": ["dispatch", "progress", "results"],

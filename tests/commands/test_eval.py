@@ -529,7 +529,7 @@ def test_states_in_which_there_is_nothing_to_evaluate(hub: Hub) -> None:
         1,
         "",
         "error: session 's1' is 'archived': there is nothing to evaluate\n"
-        "hint: make another one with 'git hub-session init'\n",
+        "hint: git hub-session init --task <text>\n",
     )
 
 

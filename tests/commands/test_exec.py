@@ -272,7 +272,7 @@ def test_nobody_can_run(hub: Hub) -> None:
         1,
         "",
         "error: session 's1' is 'archived': its agents cannot run commands\n"
-        "hint: make another one with 'git hub-session init'\n",
+        "hint: git hub-session init --task <text>\n",
     )
     assert not (hub.directory() / "output").exists()
 
@@ -306,7 +306,7 @@ def test_who_was_archived_comes_back_and_who_never_was_is_spawned(hub: Hub) -> N
     assert hub.run("restore", "-q", "s1") == Result(0)
     assert hint(3) == "git hub-session spawn s1\n"
     hub.run("update", "-q", "s1", "--state", "evaluating")
-    assert hint(3) == "make another one with 'git hub-session init'\n"
+    assert hint(3) == "git hub-session init --task <text>\n"
 
 
 def test_what_is_printed_does_not_drive_the_terminal(two: Hub) -> None:

@@ -198,7 +198,7 @@ def test_a_task_that_cannot_be_read(hub: Hub) -> None:
         ("latin", "the task is not UTF-8"),
         ("large", "the task is larger than 524288 bytes"),
         ("/dev/zero", "the task is larger than 524288 bytes"),
-        ("controls", "the settings take more than 1048576 bytes"),
+        ("controls", "config.yaml would be larger than 1048576 bytes"),
     ):
         assert hub.run("init", "-F", file) == Result(128, "", f"fatal: {reason}\n")
     assert hub.run("init", "--task", b"\xff".decode(errors="surrogateescape")) == Result(
@@ -294,7 +294,7 @@ def test_ids_that_can_be(hub: Hub) -> None:
     before = snapshot(hub.top)
     for words in (["--id", "a"], ["--id", "a", "-n"]):
         assert hub.run("init", "--task", "other", *words) == Result(
-            1, "", "error: session 'a' exists already\nhint: choose another --id\n"
+            1, "", "error: session 'a' already exists\nhint: choose another --id\n"
         )
     assert snapshot(hub.top) == before
 
@@ -316,7 +316,7 @@ def test_200_at_once_in_one_second_make_200_sessions(hub: Hub) -> None:
 
 def test_of_64_that_want_one_id_one_gets_it(hub: Hub) -> None:
     results = at_once(hub, [["init", "-q", "--id", "s1", "--task", str(at)] for at in range(64)])
-    refused = Result(1, "", "error: session 's1' exists already\nhint: choose another --id\n")
+    refused = Result(1, "", "error: session 's1' already exists\nhint: choose another --id\n")
     assert sorted(results) == sorted([Result(0, "s1\n"), *[refused] * 63])
     winner = results.index(Result(0, "s1\n"))
     assert hub.json("list")["sessions"][0]["task"] == str(winner)
@@ -366,7 +366,7 @@ def test_a_base_that_is_missing(hub: Hub, name: str) -> None:
     shown = name.replace("\n", "\\n")
     for _ in range(2):
         assert hub.run("init", "--task", "x", f"--base-branch={name}") == Result(
-            128, "", f"fatal: no such branch: '{shown}'\nhint: 'git branch' lists them\n"
+            128, "", f"fatal: no such branch: '{shown}'\nhint: git branch\n"
         )
         (hub.top / ".git" / "refs" / "heads" / "main.lock").unlink(missing_ok=True)
         hub.git("pack-refs", "--all")
@@ -378,7 +378,7 @@ def test_no_current_branch(hub: Hub) -> None:
     assert hub.run("init", "--task", "x") == Result(
         128,
         "",
-        "fatal: HEAD is detached: there is no current branch\nhint: name one with --base-branch\n",
+        "fatal: HEAD is detached: there is no current branch\nhint: use --base-branch <branch>\n",
     )
     assert base(hub, "--base-branch", "main") == "main"
 
@@ -389,7 +389,7 @@ def test_a_branch_without_a_commit(hub: Hub) -> None:
         128,
         "",
         "fatal: branch 'new' has no commit yet\n"
-        "hint: make a first commit: the agents start from it\n",
+        "hint: create a first commit: the agents start from it\n",
     )
     assert not (hub.top / ".agenthub").exists()
 

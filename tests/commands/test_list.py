@@ -161,20 +161,22 @@ def broken(hub: Hub) -> dict[str, str]:
     state("s-array", b"[1]", "not an object")
     state("s-brace", b"{", "not valid JSON (Expecting property name enclosed in double quotes: line 1 column 2 (char 1))")  # fmt: skip
     state("s-bom", b"\xef\xbb\xbf{}", no_value)
-    state("s-deep", b"[" * DEEP, "nested too deep")
-    state("s-deep2", b'{"state": "init", "x": ' + b"[" * 900 + b"]" * 900 + b"}", "nested too deep")
+    state("s-deep", b"[" * DEEP, "nested too deeply")
+    state(
+        "s-deep2", b'{"state": "init", "x": ' + b"[" * 900 + b"]" * 900 + b"}", "nested too deeply"
+    )
     state("s-empty", b"", no_value)
     state("s-huge", b" " * (16 << 20) + b"{}", "larger than 16777216 bytes")
     state("s-inf", b'{"state": "init", "x": 1e999}', "not valid JSON (1e999 is out of range)")
     state("s-latin", b'{"state": "\xff"}', "not valid JSON ('utf-8' codec can't decode byte 0xff in position 11: invalid start byte)")  # fmt: skip
-    state("s-list", b'{"state": ["x"]}', "no known state: ['x']")
+    state("s-list", b'{"state": ["x"]}', "unknown state: ['x']")
     state("s-nan", b'{"state": "init", "x": NaN}', "not valid JSON (NaN is not JSON)")
     state("s-none", b"{}", "no state")
     state("s-null", b'{"state": null}', "no state")
-    state("s-number", b'{"state": 7}', "no known state: 7")
+    state("s-number", b'{"state": 7}', "unknown state: 7")
     state("s-nul", b"\0" * 200, no_value)
     state("s-text", b'"init"', "not an object")
-    state("s-unknown", b'{"state": "INIT\x7f"}', r"no known state: 'INIT\x7f'")
+    state("s-unknown", b'{"state": "INIT\x7f"}', r"unknown state: 'INIT\x7f'")
     special("s-fifo", "state.json")
     os.mkfifo(hub.directory("s-fifo") / "state.json")
     special("s-directory", "state.json").mkdir()
@@ -192,10 +194,8 @@ def broken(hub: Hub) -> dict[str, str]:
     said["s-missing"] = "state.json: missing"
 
     config("c-array", b"- a\n", "not a mapping")
-    config(
-        "c-bomb", b"a: &a [x, x]\nb: &b [*a, *a]\n", "an alias, where plain settings are expected"
-    )
-    config("c-deep", b"[" * DEEP, "nested too deep")
+    config("c-bomb", b"a: &a [x, x]\nb: &b [*a, *a]\n", "aliases are not allowed")
+    config("c-deep", b"[" * DEEP, "nested too deeply")
     config("c-empty", b"", "empty")
     config("c-huge", b"#" * ((1 << 20) + 1), "larger than 1048576 bytes")
     config("c-latin", b"task: \xff\n", "not UTF-8")
@@ -208,7 +208,7 @@ def broken(hub: Hub) -> dict[str, str]:
     (hub.directory("d-empty")).mkdir()
     said["d-empty"] = "config.yaml: missing"
     (hub.directory("d link")).mkdir()
-    said["d link"] = "its name cannot be a session id"
+    said["d link"] = "the name is not a session id"
     return said
 
 
@@ -262,7 +262,7 @@ def test_broken_sessions_are_not_changed(hub: Hub) -> None:
         "c-fifo",
         "d-empty",
     ):
-        hint = f"hint: mend the file in '{hub.directory(sid)}'\nhint: or: git hub-session cleanup {sid}\n"
+        hint = f"hint: fix the file in '{hub.directory(sid)}'\nhint: or: git hub-session cleanup {sid}\n"
         told = f"fatal: session '{sid}': {said[sid].replace(chr(127), '?')}\n{hint}"
         expected = Result(128, "", told)
         assert hub.run("update", sid, "--state", "running") == expected

@@ -79,7 +79,7 @@ def test_any_unambiguous_start_of_an_id(hub: Hub) -> None:
         "hint:   20260317-150000\n",
     )
     assert hub.run("log", "nope") == Result(
-        128, "", "fatal: no such session: 'nope'\nhint: try 'git hub-session list'\n"
+        128, "", "fatal: no such session: 'nope'\nhint: git hub-session list\n"
     )
 
 

@@ -157,12 +157,12 @@ def test_the_next_attempt(hub: Hub) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--agents", "0"], "no such agents: '0'\nhint: the session has 1 to 2"),
-        (["--agents", "3"], "no such agents: '3'\nhint: the session has 1 to 2"),
-        (["--agents", "2-1"], "no such agents: '2-1'\nhint: the session has 1 to 2"),
-        (["--agents", "1-"], "not a list of agents: '1-'\nhint: such as 1-3,5"),
-        (["--agents", ""], "not a list of agents: ''\nhint: such as 1-3,5"),
-        (["--agents", "x"], "not a list of agents: 'x'\nhint: such as 1-3,5"),
+        (["--agents", "0"], "no such agents: '0'\nhint: the session has agents 1 to 2"),
+        (["--agents", "3"], "no such agents: '3'\nhint: the session has agents 1 to 2"),
+        (["--agents", "2-1"], "no such agents: '2-1'\nhint: the session has agents 1 to 2"),
+        (["--agents", "1-"], "not a list of agents: '1-'\nhint: use a list such as 1-3,5"),
+        (["--agents", ""], "not a list of agents: ''\nhint: use a list such as 1-3,5"),
+        (["--agents", "x"], "not a list of agents: 'x'\nhint: use a list such as 1-3,5"),
         (["--retry", "1-2"], "not an agent: '1-2'"),
         (["--retry", "1", "--agents", "1"], "--agents and --retry exclude each other"),
         (["-j", "0"], "not a number of jobs: '0'"),
@@ -186,7 +186,7 @@ def test_finished_sessions_take_no_more(hub: Hub) -> None:
         1,
         "",
         "error: session 's1' is 'evaluating': it takes no more agents\n"
-        "hint: make another one with 'git hub-session init'\n",
+        "hint: git hub-session init --task <text>\n",
     )
 
 

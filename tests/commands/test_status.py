@@ -400,7 +400,7 @@ def test_any_start_of_an_id_will_do(hub: Hub) -> None:
         "hint: the candidates are\nhint:   fast\nhint:   fast-2\n",
     )
     assert hub.run("status", "FAST") == Result(
-        128, err="fatal: no such session: 'FAST'\nhint: try 'git hub-session list'\n"
+        128, err="fatal: no such session: 'FAST'\nhint: git hub-session list\n"
     )
 
 

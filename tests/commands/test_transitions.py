@@ -26,7 +26,7 @@ def refusal(source: str, target: str) -> Result:
     hint = (
         f"from '{source}' a session can go to {allowed}"
         if allowed
-        else f"'{source}' is final: nothing follows it"
+        else f"'{source}' is a final state"
     )
     return Result(1, "", f"error: cannot go from '{source}' to '{target}'\nhint: {hint}\n")
 

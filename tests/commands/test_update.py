@@ -53,7 +53,7 @@ def test_the_whole_id_is_wanted(hub: Hub) -> None:
     before = snapshot(hub.top)
     for sid in ("20260317", "20260317-14302", "20260317-1430220", "20260317-143022/", ""):
         assert hub.run("update", sid, "--state", "running") == Result(
-            128, "", f"fatal: no such session: '{sid}'\nhint: try 'git hub-session list'\n"
+            128, "", f"fatal: no such session: '{sid}'\nhint: git hub-session list\n"
         )
     assert snapshot(hub.top) == before
 

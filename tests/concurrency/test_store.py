@@ -131,7 +131,7 @@ def test_an_init_killed_anywhere_leaves_no_half_of_a_session(hub: Hub) -> None:
         made = made or document is not None
         assert (before.code, before.out.count("session_id s1")) == (0, int(made))
         assert again == (
-            Result(1, "error: session 's1' exists already\nhint: choose another --id\n")
+            Result(1, "error: session 's1' already exists\nhint: choose another --id\n")
             if made
             else Result(0, "s1\n")
         )
@@ -323,7 +323,7 @@ def test_a_history_that_is_none_is_not_thrown_away(hub: Hub) -> None:
     file.write_text('{"state": "init", "history": {"of": "somebody"}}')
     before = file.read_bytes()
     assert hub.run("update", "s1", "--state", "running") == Result(
-        128, "", "fatal: state.json: its history is not a list\n"
+        128, "", "fatal: state.json: 'history' is not a list\n"
     )
     assert file.read_bytes() == before
 
@@ -357,7 +357,7 @@ def test_no_link_is_followed(hub: Hub, tmp_path: Path, name: str) -> None:
         shown = place if name == "s1" else name
         link = f"'{shown}' is a symbolic link: links in the hub are not followed"
         named = "" if name == "s1" else "session 's1': "
-        hint = f"hint: mend the file in '{hub.directory()}'\nhint: or: git hub-session cleanup s1\n"
+        hint = f"hint: fix the file in '{hub.directory()}'\nhint: or: git hub-session cleanup s1\n"
         fatal = Result(128, "", f"fatal: {named}{link}\n{hint if named else ''}")
         listed = hub.run("list")
         assert (listed.code, listed.err) == (1, f"error: session 's1': {link}\n")
@@ -526,7 +526,7 @@ def test_create_is_exclusive(hub: Hub) -> None:
 
 def test_settings_that_no_reader_would_take_are_not_written(hub: Hub) -> None:
     store = Store(str(hub.top / ".agenthub"))
-    with pytest.raises(HubError, match="the settings take more than 1048576 bytes"):
+    with pytest.raises(HubError, match="config.yaml would be larger than 1048576 bytes"):
         store.create(S1, Config({"session_id": "s1", "task": "\0" * 300_000}), at="2026")
     assert store.ids() == []
 

@@ -70,7 +70,7 @@ def _cannot(path: str, hint: str = "nothing was changed") -> str:
     return f"fatal: cannot write '{path}': Read-only file system\nhint: {hint}\n"
 
 
-_GO_ON = "when there is room, or a right to write, the same call finishes what is begun"
+_GO_ON = "fix the cause, then run the same command again to finish"
 
 
 def test_a_read_only_file_system(disk: Hub) -> None:

@@ -262,7 +262,7 @@ def test_a_file_of_the_session_is_destroyed(hub: Hub, name: str, content: bytes 
     file.unlink()
     if content is not None:
         file.write_bytes(content)
-    hints = f"hint: mend the file in '{hub.directory()}'\nhint: or: git hub-session cleanup s1\n"
+    hints = f"hint: fix the file in '{hub.directory()}'\nhint: or: git hub-session cleanup s1\n"
     for words in ("status s1", "merge --yes s1", "exec s1 -- true", "archive s1", "restore s1"):
         result = hub.run(*words.split())
         assert (result.code, result.out) == (128, ""), result

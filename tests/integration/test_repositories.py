@@ -307,7 +307,7 @@ def test_what_libgit2_refuses(hub: Hub, kind: str) -> None:
             assert called(*words.split()) == Result(
                 128,
                 "",
-                "fatal: this repository keeps its refs in a reftable, which cannot be read yet\n"
+                "fatal: the repository uses the reftable format, which is not supported\n"
                 f"hint: {MIGRATE}\nhint: {HINDERED}\n",
             )
     assert snapshot(hub.top) == before

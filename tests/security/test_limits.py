@@ -13,12 +13,12 @@ from git_hub_session.git.head import reflog_commits
 from git_hub_session.git.ignore import IgnoreFileTooLarge, parse_ignore_file
 from git_hub_session.git.safe_open import find_special, open_regular
 from git_hub_session.git.worktrees import linked_worktrees
-from git_hub_session.session.json_file import LIMIT, TooLarge, encode_json, parse_json
+from git_hub_session.session.json_file import MAX_JSON_BYTES, TooLarge, encode_json, parse_json
 from tests.support.hub import Hub, Result
 
 
 def damaged(hub: Hub, message: str) -> Result:
-    ways = f"mend the file in '{hub.directory()}'\nhint: or: git hub-session cleanup s1"
+    ways = f"fix the file in '{hub.directory()}'\nhint: or: git hub-session cleanup s1"
     return Result(128, "", f"fatal: session 's1': {message}\nhint: {ways}\n")
 
 
@@ -42,7 +42,7 @@ def test_nobody_writes_what_nobody_could_read(hub: Hub) -> None:
     assert hub.run("update", "s1", "--state", "running") == Result(
         128,
         "",
-        f"fatal: the document takes more than {LIMIT} bytes\nhint: nothing was changed\n",
+        f"fatal: the file would be larger than {MAX_JSON_BYTES} bytes\nhint: nothing was changed\n",
     )
     assert state.read_text() == text
     with pytest.raises(TooLarge):
@@ -167,7 +167,7 @@ def test_the_last_of_a_board_of_megabytes(hub: Hub) -> None:
         os.truncate(post, 1 << 20)
     posts = hub.json("board", "read", "results", code=1)["posts"]
     reasons = [post.get("reason") or "" for post in posts]
-    assert reasons == ["there are more than 16777216 bytes of newer posts"] * 3 + [""] * 16
+    assert reasons == ["not read: the newer posts have more than 16777216 bytes"] * 3 + [""] * 16
 
 
 def test_not_an_object_and_not_json() -> None:

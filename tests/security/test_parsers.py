@@ -116,7 +116,7 @@ def test_a_post_reads_back(text: str) -> None:
     post = with_number(
         Post("results", "", 0, parse_author("a"), "2026-03-17T14:30:22Z", "", "s1", text), 3
     )
-    assert parse_post("results", post.file, render_post(post)) == post
+    assert parse_post("results", post.file_name, render_post(post)) == post
 
 
 @many

@@ -100,7 +100,7 @@ SCENES = {
         ("init", "-q", "--id", "s1", "--task", "t", "--agents", "2"),
         _nothing,
         10,
-        "error: session 's1' exists already\nhint: choose another --id\n",
+        "error: session 's1' already exists\nhint: choose another --id\n",
         "s1\n",
     ),
     "update": Scene(

@@ -122,7 +122,7 @@ def check_board(top: str) -> Iterator[Finding]:
         path = f"{top}/board"
         advice = f"look at it, then: mv {quote(path)} {quote(path)}.away"
         yield Finding("hub-damaged", path, describe_read_error(fault), advice=advice)
-    for note in board.notes:
+    for note in board.warnings:
         why = note.partition(": ")[2] or note
         yield Finding(
             "board-damaged", f"{top}/board", why, fix="count the posts, and write it anew"

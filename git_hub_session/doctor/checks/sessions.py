@@ -15,8 +15,8 @@ from git_hub_session.session import runs
 from git_hub_session.session.agents import EVAL, EXEC, interrupted_spawns
 from git_hub_session.session.history import find_contradiction
 from git_hub_session.session.model import Session
+from git_hub_session.session.read import UnreadableSession
 from git_hub_session.session.state import FINISHED, AgentStatus, State
-from git_hub_session.session.store import UnreadableSession
 from git_hub_session.system import procfs
 from git_hub_session.util.clock import format_age_since, format_iso, parse_iso
 

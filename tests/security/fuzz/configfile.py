@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from git_hub_session.errors import Damaged
-from git_hub_session.session.config_file import LIMIT, parse_config, render_config
+from git_hub_session.session.config_file import MAX_CONFIG_BYTES, parse_config, render_config
 from git_hub_session.session.model import Config
 
 KEYS = ("session_id", "task", "agent_count", "base_branch", "created", "eval_cmd", "metric")
@@ -12,7 +12,7 @@ KEYS = ("session_id", "task", "agent_count", "base_branch", "created", "eval_cmd
 def one_input(data: bytes) -> None:
     """Read `data` as the store does, and write what was read."""
     try:
-        text = data[:LIMIT].decode()
+        text = data[:MAX_CONFIG_BYTES].decode()
     except UnicodeDecodeError:
         return  # the store says so before anything is parsed
     try:

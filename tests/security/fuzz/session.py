@@ -65,7 +65,7 @@ def _changes(session: Session) -> Iterator[Session]:
                 session, target, at=AT, by="Ada <a@b>", verb="update", reason="why"
             )
         except Damaged as fault:
-            assert fault.message == "state.json: its history is not a list"
+            assert fault.message == "state.json: 'history' is not a list"
     yield with_agents(session, {"agent-1": {"status": "ready"}}, at=AT)
     yield with_rescues(session, {"agent-1": ["refs/hub/rescue/s1/1"]}, at=AT)
     yield with_work(session, {"agent-1": {"attempt-1": None}}, at=AT)

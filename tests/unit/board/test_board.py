@@ -78,7 +78,7 @@ def test_a_post_to_the_byte(hub: Hub, board: Board) -> None:
 
 def test_agenthub_reads_it(hub: Hub, board: Board) -> None:
     """Its keys and the text; also where the session's id has in it what its reader splits at."""
-    file = directory(hub) / "results" / post(board, "a\n---\nb", session="s1").file
+    file = directory(hub) / "results" / post(board, "a\n---\nb", session="s1").file_name
     known = {
         "author": "agent-1",
         "timestamp": "2026-03-17T14:30:22Z",
@@ -87,7 +87,7 @@ def test_agenthub_reads_it(hub: Hub, board: Board) -> None:
         "parent": "null",
     }
     assert as_agenthub_reads(file.read_text()) == ({**known, "session": "s1"}, "a\n---\nb")
-    file = directory(hub) / "results" / post(board, session="s---1").file
+    file = directory(hub) / "results" / post(board, session="s---1").file_name
     keys, body = as_agenthub_reads(file.read_text())
     assert (keys | {"sequence": "1", "session": ""}) == known | {"session": ""}
     assert body.endswith("x")
@@ -121,7 +121,7 @@ def test_posts_of_agenthub_open_here_and_its_numbers_go_on(hub: Hub, board: Boar
         "counters": {"progress": 10, "mine": 2},
         "x": [1],
     }
-    assert board.notes == []
+    assert board.warnings == []
 
 
 @pytest.mark.parametrize("author", ["a", "agent-1", "A.b_c", "x" * 64, "1--2"])
@@ -196,7 +196,7 @@ def test_a_post_killed_anywhere_is_whole_or_not_there(hub: Hub, board: Board) ->
         "never killed between the post and the index"
     )
     assert index(hub)["counters"]["results"] == len(posts)
-    assert board.notes == []
+    assert board.warnings == []
     # Nothing of the killed ones is left, though all were killed.
     assert [name for name in os.listdir(directory(hub) / "results") if name[0] == "."] == []
 
@@ -208,7 +208,7 @@ def test_a_post_killed_anywhere_is_whole_or_not_there(hub: Hub, board: Board) ->
         ("[1]", "not an object"),
         ('{"channels": 3}', "not an index"),
         ('{"counters": [1]}', "not an index"),
-        ('{"a":' * 5000, "nested too deep"),
+        ('{"a":' * 5000, "nested too deeply"),
     ],
 )
 def test_a_damaged_index_is_made_anew_from_the_files(
@@ -225,8 +225,8 @@ def test_a_damaged_index_is_made_anew_from_the_files(
         "channels": ["dispatch", "progress", "results", "own"],
         "counters": {"dispatch": 0, "progress": 2, "results": 4, "own": 0},
     }
-    [note] = board.notes
-    assert note.startswith("the posts were counted anew: _index.json: ")
+    [note] = board.warnings
+    assert note.startswith("the posts were counted again: _index.json: ")
     assert why in note
 
 
@@ -235,7 +235,7 @@ def test_a_missing_index_is_made_anew_too(hub: Hub, board: Board) -> None:
     (directory(hub) / "_index.json").unlink()
     assert post(board).sequence == 1
     assert index(hub)["counters"] == {"dispatch": 0, "progress": 1, "results": 1}
-    assert board.notes == []
+    assert board.warnings == []
 
 
 @pytest.mark.parametrize("count", [True, -1, "7", 1.5, None, 10**12, 10**4000])
@@ -249,7 +249,7 @@ def test_a_count_that_is_none_is_passed_over(hub: Hub, board: Board, count: obje
 def test_the_last_number(hub: Hub, board: Board) -> None:
     (directory(hub) / "results" / f"999999999-a-{STAMP}.md").write_text("---\n---\n")
     before = snapshot(directory(hub))
-    with pytest.raises(HubError, match="no number left"):
+    with pytest.raises(HubError, match="no free number"):
         post(board)
     assert snapshot(directory(hub)) == before
 
@@ -302,7 +302,7 @@ def test_an_index_that_cannot_be_written_is_no_reason_to_take_a_post_back(
     assert result == Result(
         0,
         f"Posted results/001-a-{STAMP}\n",
-        "warning: _index.json could not be written: No space left on device\n",
+        "warning: _index.json cannot be written: No space left on device\n",
     )
     assert index(hub)["counters"]["results"] == 0
     assert post(board).sequence == 2
@@ -339,7 +339,7 @@ def test_a_link_in_place_of_the_index_or_of_what_is_written_aside(
     assert not (directory(hub) / "_index.json").is_symlink()
     assert (directory(hub) / "_index.json").stat().st_mode & 0o022 == 0
     assert index(hub)["counters"]["results"] == 2
-    assert "symbolic link" in board.notes[0]
+    assert "symbolic link" in board.warnings[0]
 
 
 def test_what_is_no_post_stops_nobody_else(hub: Hub, board: Board, tmp_path: Path) -> None:
@@ -386,7 +386,7 @@ def test_what_is_no_post_stops_nobody_else(hub: Hub, board: Board, tmp_path: Pat
 def test_a_reply_cannot_be_told_what_to_write(board: Board) -> None:
     for parent in ("x\nauthor: root", "a---b", "", "é", " x"):
         if parent:
-            with pytest.raises(HubError, match="a reply cannot name"):
+            with pytest.raises(HubError, match="invalid post id for a reply"):
                 post(board, parent=parent)
     assert board.read("results") == []
 

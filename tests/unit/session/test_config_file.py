@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from git_hub_session.errors import Damaged
-from git_hub_session.session.config_file import LIMIT, parse_config, render_config
+from git_hub_session.session.config_file import MAX_CONFIG_BYTES, parse_config, render_config
 from tests.support.hub import CHECKOUT, PYTHON
 
 ORDER = (
@@ -179,8 +179,8 @@ def test_other_yaml_is_read_as_yaml() -> None:
         ("a: b: c\n", "config.yaml: not valid YAML (line 1)"),
         ("a: 1\n---\nb: 2\n", "config.yaml: not valid YAML (line 2)"),
         ("? [a]\n: b\n", "config.yaml: not valid YAML (line 1)"),
-        ("a: &x [1]\nb: *x\n", "config.yaml: an alias, where plain settings are expected"),
-        ("[" * 101 + "]" * 101, "config.yaml: nested too deep"),
+        ("a: &x [1]\nb: *x\n", "config.yaml: aliases are not allowed"),
+        ("[" * 101 + "]" * 101, "config.yaml: nested too deeply"),
         ("a\0b", "config.yaml: not valid YAML"),
         ("\ud800", "config.yaml: not valid YAML"),
     ],
@@ -239,10 +239,10 @@ except Damaged as fault:
 @pytest.mark.parametrize("name", ADVERSARIES)
 def test_the_largest_hostile_file_is_answered(name: str) -> None:
     """Within 20 seconds of the processor and 1 GiB, and without a crash of the C library."""
-    text = ADVERSARIES[name](LIMIT - 200)
+    text = ADVERSARIES[name](MAX_CONFIG_BYTES - 200)
     done = subprocess.run(
         [PYTHON, "-I", "-c", _PARSE, str(CHECKOUT)],
-        input=text[:LIMIT],
+        input=text[:MAX_CONFIG_BYTES],
         capture_output=True,
         text=True,
     )
