@@ -150,7 +150,7 @@ class MetricRunner:
                     ),
                     jobs=recipe.jobs,
                     timeout=recipe.timeout,
-                    apart=True,
+                    separate_stderr=True,
                 )
         finally:
             for log in self._logs.values():

@@ -146,12 +146,12 @@ class Project:
         *,
         jobs: int,
         timeout: float | None = None,
-        apart: bool = False,
+        separate_stderr: bool = False,
     ) -> None:
         """Run commands in parallel; see `system.processes.run_tasks`."""
         from git_hub_session.system.processes import run_tasks  # 12 ms
 
-        run_tasks(tasks, callbacks, jobs=jobs, timeout=timeout, apart=apart)
+        run_tasks(tasks, callbacks, jobs=jobs, timeout=timeout, separate_stderr=separate_stderr)
 
     def shell(self, directory: str, environ: Mapping[str, str]) -> Shell:
         """Return a shell that runs commands in `directory`."""

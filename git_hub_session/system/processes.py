@@ -1,4 +1,4 @@
-"""The only place that starts commands which are not git itself: a line of shell, or many side by side."""
+"""Run shell commands and parallel tasks. No other module starts commands, except git's own."""
 
 from __future__ import annotations
 
@@ -19,34 +19,36 @@ if TYPE_CHECKING:
 
 
 _BROKEN_PIPE = (-signal.SIGPIPE, 128 + signal.SIGPIPE)
-_NOT_FOUND = 127  # as a shell says it
-_GRACE = 3.0  # seconds from the request to end to the end
+_NOT_FOUND = 127  # the exit status of a shell for a command that it cannot find
+_GRACE_SECONDS = 3.0  # between SIGTERM and SIGKILL
 _CHUNK = 1 << 16  # bytes
-_NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.EAGAIN)
+_OUT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.EAGAIN)
 
 
 class ShellResult(NamedTuple):
-    """How a command ended: its exit code, and what it wrote where that was asked for."""
+    """The exit status of a shell command, and its output if it was captured."""
 
     status: int
     output: str
 
 
 class Shell:
-    """POSIX sh in one directory, with one environment."""
+    """A POSIX shell in one directory, with one environment."""
 
     def __init__(self, directory: str, environ: Mapping[str, str]) -> None:
         self._directory = directory
         self._environ = dict(environ)
 
     def run(self, command: str, *, capture: bool = False) -> ShellResult:
-        """Run a command line; what it writes, errors too, goes to our standard output unless captured.
+        """Run a command line, and return its exit status.
 
-        Raises BrokenPipeError where the command had nobody to write to.
+        Its standard output and standard error go to our standard output, or with `capture` into
+        the result. Raise BrokenPipeError if the reader of the output has gone.
         """
-        words, began = ["/bin/sh", "-c", command], monotonic()
-        done = subprocess.run(
-            words,
+        arguments = ["/bin/sh", "-c", command]
+        start = monotonic()
+        process = subprocess.run(
+            arguments,
             cwd=self._directory,
             env=self._environ,
             stdin=subprocess.DEVNULL,
@@ -54,211 +56,10 @@ class Shell:
             stderr=subprocess.STDOUT,
             check=False,
         )
-        sys.audit("git_hub_session.end", words, done.returncode, monotonic() - began)
-        if done.returncode in _BROKEN_PIPE:
+        sys.audit("git_hub_session.end", arguments, process.returncode, monotonic() - start)
+        if process.returncode in _BROKEN_PIPE:
             raise BrokenPipeError
-        return ShellResult(done.returncode, os.fsdecode(done.stdout or b""))
-
-
-def run_tasks(
-    tasks: Sequence[Task],
-    listener: TaskCallbacks,
-    *,
-    jobs: int,
-    timeout: float | None = None,
-    apart: bool = False,
-) -> None:
-    """Run the tasks, `jobs` at once, each in a session (setsid) of its own and with nothing to read.
-
-    With its command a task's whole process group ends. After `timeout` seconds, and when a
-    signal or another exception ends us, it is asked to (SIGTERM), and killed a little later:
-    nothing is left behind. `apart` keeps standard error apart from standard output.
-    """
-    waiting = list(enumerate(tasks))[::-1]
-    with _ProcessPool(listener, apart=apart, timeout=timeout) as pen:
-        while waiting or pen.running:
-            while waiting and len(pen.running) < jobs:
-                release = defer_signals()  # who has started and is in no list yet nobody would end
-                try:
-                    has_room = pen.start(*waiting[-1])
-                finally:
-                    release()
-                if not has_room:
-                    break
-                waiting.pop()
-            pen.wait_once()
-
-
-class _RunningTask:
-    """A task that runs, or whose process group is on its way out."""
-
-    def __init__(self, at: int, process: subprocess.Popen[bytes], limit: float | None) -> None:
-        self.at = at
-        self.process = process
-        self.since = monotonic()
-        self.limit = None if limit is None else self.since + limit
-        self.kill_at: float | None = None
-        self.cut_off = ""
-        self.pipes = {pipe for pipe in (process.stdout, process.stderr) if pipe is not None}
-
-    def has_ended(self) -> bool:
-        """Whether the command itself is over; it is not reaped, so that its group's number stays its own."""
-        options = os.WEXITED | os.WNOHANG | os.WNOWAIT
-        return os.waitid(os.P_PID, self.process.pid, options) is not None
-
-    def terminate(self, now: float) -> None:
-        """Ask the whole group to end."""
-        if self.kill_at is None:
-            self.kill_at = now + _GRACE
-            self.signal(signal.SIGTERM)
-
-    def signal(self, number: int) -> None:
-        try:
-            os.killpg(self.process.pid, number)
-        except (ProcessLookupError, PermissionError):
-            pass  # nobody of it is left, or what is left has become somebody else (sudo)
-
-    def deadline(self) -> float | None:
-        """When something has to be done about it whatever it does."""
-        return self.limit if self.kill_at is None else self.kill_at
-
-
-class _ProcessPool:
-    """The tasks that run; `with` ends them all when it is left."""
-
-    def __init__(self, listener: TaskCallbacks, *, apart: bool, timeout: float | None) -> None:
-        self.running: list[_RunningTask] = []
-        self._listener = listener
-        self._apart = apart
-        self._timeout = timeout
-
-    def __enter__(self) -> Self:
-        self._selector = selectors.DefaultSelector()
-        # A child that ends wakes us through a pipe: no select of its own hears of signals.
-        self._alarm, self._bell = os.pipe()
-        for end in (self._alarm, self._bell):
-            os.set_blocking(end, False)
-        self._selector.register(self._alarm, selectors.EVENT_READ)
-        self._before = signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
-        self._wakeup = signal.set_wakeup_fd(self._bell, warn_on_full_buffer=False)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        try:
-            now = monotonic()
-            for job in self.running:
-                if job.kill_at is None and not job.has_ended():
-                    job.cut_off = "interrupted"
-                job.terminate(now)
-            while self.running:
-                self.wait_once()
-        finally:
-            for job in self.running:  # whoever listens has failed: nothing stays all the same
-                job.signal(signal.SIGKILL)
-            signal.set_wakeup_fd(self._wakeup)
-            signal.signal(signal.SIGCHLD, self._before)
-            self._selector.close()
-            os.close(self._alarm)
-            os.close(self._bell)
-
-    def start(self, at: int, task: Task) -> bool:
-        """Start a task; one that cannot be has ended like one that a shell does not find.
-
-        False where the system has no file or process left for it until one that runs has ended.
-        """
-        try:
-            process = self._process(task)
-        except OSError as fault:
-            if fault.errno in _NO_ROOM and self.running:
-                return False
-            self._listener.on_start(at)
-            said = f"cannot run '{fault.filename or task.command[0]}': {fault.strerror}\n"
-            self._listener.on_output(at, os.fsencode(said), self._apart)
-            self._listener.on_end(at, TaskResult(_NOT_FOUND, 0.0))
-            return True
-        job = _RunningTask(at, process, self._timeout)
-        self.running.append(job)
-        for pipe in job.pipes:
-            os.set_blocking(pipe.fileno(), False)
-            self._selector.register(pipe, selectors.EVENT_READ, (job, pipe))
-        self._listener.on_start(at)
-        return True
-
-    def _process(self, task: Task) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(
-            task.command,
-            cwd=task.directory,
-            env=dict(task.environ),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE if self._apart else subprocess.STDOUT,
-            start_new_session=True,
-            bufsize=0,
-        )
-
-    def wait_once(self) -> None:
-        """Wait until something happens, and see to it."""
-        looks = [look for job in self.running for look in [job.deadline()] if look is not None]
-        wait = max(0.0, min(looks) - monotonic()) if looks else None
-        for key, _ in self._selector.select(wait):
-            if key.data is None:
-                self._drain_wakeup()
-            else:
-                self._read_pipe(*key.data)
-        now = monotonic()
-        for job in list(self.running):
-            self._update_task(job, now)
-
-    def _drain_wakeup(self) -> None:
-        try:
-            while os.read(self._alarm, _CHUNK):
-                pass
-        except BlockingIOError:
-            pass
-
-    def _read_pipe(self, job: _RunningTask, pipe: IO[bytes]) -> None:
-        """Take what is in the pipe now: a little at a time, so that nobody waits for a loud one."""
-        try:
-            data = os.read(pipe.fileno(), _CHUNK)
-        except BlockingIOError:
-            return
-        if data:
-            self._listener.on_output(job.at, data, pipe is job.process.stderr)
-        else:
-            self._selector.unregister(pipe)
-            job.pipes.discard(pipe)
-
-    def _update_task(self, job: _RunningTask, now: float) -> None:
-        is_late = job.limit is not None and now >= job.limit
-        has_ended = job.has_ended()
-        if job.kill_at is None and (has_ended or is_late):
-            job.cut_off = "" if has_ended else "timed out"
-            job.terminate(now)
-        if job.kill_at is None or not ((has_ended and not job.pipes) or now >= job.kill_at):
-            return
-        job.signal(signal.SIGKILL)
-        if job.cut_off:
-            _kill_all(self._listener.find_escaped(job.at))
-        status = job.process.wait()
-        for pipe in job.pipes:  # held by who has left the group
-            self._selector.unregister(pipe)
-        for end in (job.process.stdout, job.process.stderr):
-            if end is not None:
-                end.close()
-        self.running.remove(job)
-        seconds = now - job.since
-        sys.audit("git_hub_session.end", job.process.args, status, seconds)
-        self._listener.on_end(
-            job.at, TaskResult(status if status >= 0 else 128 - status, seconds, job.cut_off)
-        )
-
-
-def _kill_all(processes: Iterable[int]) -> None:
-    for pid in processes:
-        try:
-            os.kill(pid, signal.SIGKILL)
-        except (ProcessLookupError, PermissionError):
-            pass  # gone by itself, or not ours
+        return ShellResult(process.returncode, os.fsdecode(process.stdout or b""))
 
 
 class Task(NamedTuple):
@@ -270,21 +71,237 @@ class Task(NamedTuple):
 
 
 class TaskResult(NamedTuple):
-    """How a task ended."""
+    """The result of a task that has ended."""
 
     status: int
-    """Its exit code; where a signal ended it, 128 and the signal's number, as a shell says it."""
+    """The exit status, or 128 plus the number of the signal that ended the command."""
     seconds: float
     stop_reason: str = ""
-    """'timed out' or 'interrupted' where we ended it."""
+    """'timed out' or 'interrupted' if this program terminated the task, or ''."""
 
 
 class TaskCallbacks(NamedTuple):
-    """Who hears of the tasks while they run; a task is known by its index."""
+    """The functions that are called while tasks run. Each gets the index of the task."""
 
     on_start: Callable[[int], None]
     on_output: Callable[[int, bytes, bool], None]
-    """It wrote this; True: on standard error, where that is kept apart."""
+    """Called with output of the task. The flag is True for separate standard error."""
     on_end: Callable[[int, TaskResult], None]
     find_escaped: Callable[[int], Iterable[int]]
-    """The processes of a task that we ended, which have left its process group."""
+    """Return the processes of a terminated task that have left its process group."""
+
+
+def run_tasks(
+    tasks: Sequence[Task],
+    callbacks: TaskCallbacks,
+    *,
+    jobs: int,
+    timeout: float | None = None,
+    separate_stderr: bool = False,
+) -> None:
+    """Run the tasks, `jobs` at a time, each with no input and in its own setsid(2) session.
+
+    When a command ends, the rest of its process group is terminated too. After `timeout` seconds,
+    or if a signal or another exception ends this call, the group gets SIGTERM and three seconds
+    later SIGKILL, so no process remains.
+    """
+    waiting = list(enumerate(tasks))[::-1]
+    with _ProcessPool(callbacks, separate_stderr=separate_stderr, timeout=timeout) as pool:
+        while waiting or pool.running:
+            while waiting and len(pool.running) < jobs:
+                # Defer signals: a process that is not yet in `running` would not be terminated.
+                release = defer_signals()
+                try:
+                    has_started = pool.start(*waiting[-1])
+                finally:
+                    release()
+                if not has_started:
+                    break
+                waiting.pop()
+            pool.wait_once()
+
+
+class _RunningTask:
+    """A task that runs, or whose process group is being terminated."""
+
+    def __init__(self, index: int, process: subprocess.Popen[bytes], timeout: float | None) -> None:
+        self.index = index
+        self.process = process
+        self.start = monotonic()
+        self.time_limit = None if timeout is None else self.start + timeout
+        self.kill_time: float | None = None
+        self.stop_reason = ""
+        self.pipes = {pipe for pipe in (process.stdout, process.stderr) if pipe is not None}
+
+    @property
+    def deadline(self) -> float | None:
+        """The time of the next signal to the task, or None."""
+        return self.time_limit if self.kill_time is None else self.kill_time
+
+    def has_ended(self) -> bool:
+        """Return True if the command itself has ended.
+
+        The process is not reaped, so no other process group can get its id.
+        """
+        options = os.WEXITED | os.WNOHANG | os.WNOWAIT
+        return os.waitid(os.P_PID, self.process.pid, options) is not None
+
+    def terminate(self, now: float) -> None:
+        """Send SIGTERM to the process group, and plan SIGKILL, unless that is done already."""
+        if self.kill_time is None:
+            self.kill_time = now + _GRACE_SECONDS
+            self.send_signal(signal.SIGTERM)
+
+    def send_signal(self, number: int) -> None:
+        try:
+            os.killpg(self.process.pid, number)
+        except (ProcessLookupError, PermissionError):
+            pass  # the group has no process left, or only processes of another user (sudo)
+
+
+class _ProcessPool:
+    """The running tasks. `with` terminates all of them at its end."""
+
+    def __init__(
+        self, callbacks: TaskCallbacks, *, separate_stderr: bool, timeout: float | None
+    ) -> None:
+        self.running: list[_RunningTask] = []
+        self._callbacks = callbacks
+        self._separate_stderr = separate_stderr
+        self._timeout = timeout
+
+    def __enter__(self) -> Self:
+        self._selector = selectors.DefaultSelector()
+        # The signal handler writes to a pipe when a child ends: a signal alone does not end select.
+        self._wakeup_reader, self._wakeup_writer = os.pipe()
+        for fd in (self._wakeup_reader, self._wakeup_writer):
+            os.set_blocking(fd, False)
+        self._selector.register(self._wakeup_reader, selectors.EVENT_READ)
+        self._old_handler = signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
+        self._old_wakeup = signal.set_wakeup_fd(self._wakeup_writer, warn_on_full_buffer=False)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            now = monotonic()
+            for task in self.running:
+                if task.kill_time is None and not task.has_ended():
+                    task.stop_reason = "interrupted"
+                task.terminate(now)
+            while self.running:
+                self.wait_once()
+        finally:
+            for task in self.running:  # a callback has raised an exception
+                task.send_signal(signal.SIGKILL)
+            signal.set_wakeup_fd(self._old_wakeup)
+            signal.signal(signal.SIGCHLD, self._old_handler)
+            self._selector.close()
+            os.close(self._wakeup_reader)
+            os.close(self._wakeup_writer)
+
+    def start(self, index: int, task: Task) -> bool:
+        """Start a task. Return False if the system has no process or file left for it now.
+
+        The caller tries again when another task has ended. A command that cannot run for another
+        reason ends like one that a shell cannot find.
+        """
+        try:
+            process = self._start_process(task)
+        except OSError as error:
+            if error.errno in _OUT_OF_RESOURCES and self.running:
+                return False
+            self._callbacks.on_start(index)
+            message = f"cannot run '{error.filename or task.command[0]}': {error.strerror}\n"
+            self._callbacks.on_output(index, os.fsencode(message), self._separate_stderr)
+            self._callbacks.on_end(index, TaskResult(_NOT_FOUND, 0.0))
+            return True
+        running = _RunningTask(index, process, self._timeout)
+        self.running.append(running)
+        for pipe in running.pipes:
+            os.set_blocking(pipe.fileno(), False)
+            self._selector.register(pipe, selectors.EVENT_READ, (running, pipe))
+        self._callbacks.on_start(index)
+        return True
+
+    def _start_process(self, task: Task) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            task.command,
+            cwd=task.directory,
+            env=dict(task.environ),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE if self._separate_stderr else subprocess.STDOUT,
+            start_new_session=True,
+            bufsize=0,
+        )
+
+    def wait_once(self) -> None:
+        """Wait for output, the end of a child or a deadline, and handle it."""
+        for key, _ in self._selector.select(self._seconds_to_deadline()):
+            if key.data is None:
+                self._drain_wakeup()
+            else:
+                self._read_pipe(*key.data)
+        now = monotonic()
+        for task in list(self.running):
+            self._update_task(task, now)
+
+    def _seconds_to_deadline(self) -> float | None:
+        deadlines = [task.deadline for task in self.running if task.deadline is not None]
+        return max(0.0, min(deadlines) - monotonic()) if deadlines else None
+
+    def _drain_wakeup(self) -> None:
+        try:
+            while os.read(self._wakeup_reader, _CHUNK):
+                pass
+        except BlockingIOError:
+            pass
+
+    def _read_pipe(self, task: _RunningTask, pipe: IO[bytes]) -> None:
+        """Read one chunk, so that a task with much output does not delay the others."""
+        try:
+            data = os.read(pipe.fileno(), _CHUNK)
+        except BlockingIOError:
+            return
+        if data:
+            self._callbacks.on_output(task.index, data, pipe is task.process.stderr)
+        else:
+            self._selector.unregister(pipe)
+            task.pipes.discard(pipe)
+
+    def _update_task(self, task: _RunningTask, now: float) -> None:
+        """Terminate a task that has ended or exceeds its time limit, and finish it in the end."""
+        is_late = task.time_limit is not None and now >= task.time_limit
+        has_ended = task.has_ended()
+        if task.kill_time is None and (has_ended or is_late):
+            task.stop_reason = "" if has_ended else "timed out"
+            task.terminate(now)
+        if task.kill_time is None:
+            return
+        if (has_ended and not task.pipes) or now >= task.kill_time:
+            self._finish_task(task, now)
+
+    def _finish_task(self, task: _RunningTask, now: float) -> None:
+        """Kill the rest of the process group, reap the command and report its result."""
+        task.send_signal(signal.SIGKILL)
+        if task.stop_reason:
+            _kill_all(self._callbacks.find_escaped(task.index))
+        status = task.process.wait()
+        for pipe in task.pipes:  # a process outside the group holds the other end open
+            self._selector.unregister(pipe)
+        for stream in (task.process.stdout, task.process.stderr):
+            if stream is not None:
+                stream.close()
+        self.running.remove(task)
+        seconds = now - task.start
+        sys.audit("git_hub_session.end", task.process.args, status, seconds)
+        exit_status = status if status >= 0 else 128 - status
+        self._callbacks.on_end(task.index, TaskResult(exit_status, seconds, task.stop_reason))
+
+
+def _kill_all(pids: Iterable[int]) -> None:
+    for pid in pids:
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except (ProcessLookupError, PermissionError):
+            pass  # the process has ended, or belongs to another user
