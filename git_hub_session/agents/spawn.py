@@ -22,6 +22,8 @@ from git_hub_session.git.ref_names import (
 )
 from git_hub_session.git.worktrees import linked_worktrees
 from git_hub_session.removal import remove as removal
+from git_hub_session.removal.errors import RemovalFailed
+from git_hub_session.removal.journal import is_marked_for_deletion
 from git_hub_session.removal.partial_add import (
     find_partial,
     refuse_if_git_running,
@@ -179,7 +181,7 @@ def _remove_partial_worktrees(plan: SpawnResult, project: Project) -> SpawnResul
         left = newborn.partial_worktree
         if left is not None:
             refuse_if_git_running(left, agent_name(newborn.branch.agent))
-            if removal.is_marked_for_deletion(left):
+            if is_marked_for_deletion(left):
                 removal.finish_removal(left)
                 left = None
             elif left.lock_reason == GIT_ADD_LOCK or (left.is_missing and left.lock_reason is None):
@@ -220,7 +222,7 @@ def _remove_created_agents(plan: SpawnResult, project: Project) -> bool:
             else:
                 remove_orphan_directory(newborn.path, project, [plan.base])
                 remove_empty_git_dir(newborn.path, project, GIT_ADD_LOCK, [plan.base])
-        except removal.RemovalFailed:
+        except RemovalFailed:
             stuck = True
             continue
         tip = project.repo.tip(newborn.branch.ref)

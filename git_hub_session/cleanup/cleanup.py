@@ -33,8 +33,13 @@ from git_hub_session.cleanup.save import (
 from git_hub_session.errors import HubError, describe
 from git_hub_session.git.ref_names import SessionId, branch_prefix, rescue_prefix, short_name
 from git_hub_session.removal import remove as removal
+from git_hub_session.removal.errors import (
+    ModifiedDuringRemoval,
+    RemovalBlocked,
+    RemovalFailed,
+    reason_from_error,
+)
 from git_hub_session.removal.recover import recover_interrupted
-from git_hub_session.removal.remove import reason_from_error
 from git_hub_session.removal.trash import empty_trash
 from git_hub_session.session.agents import group_by_agent
 from git_hub_session.session.project import Project
@@ -249,9 +254,9 @@ def _remove_one(
             saved=[str(one) for one in saved],
         )
     except (
-        removal.RemovalBlocked,
-        removal.ModifiedDuringRemoval,
-        removal.RemovalFailed,
+        RemovalBlocked,
+        ModifiedDuringRemoval,
+        RemovalFailed,
         OSError,
     ) as fault:
         return reason_from_error(fault)

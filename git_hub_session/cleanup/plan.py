@@ -13,7 +13,7 @@ from git_hub_session.git.ref_names import SessionId, parse_agent_branch
 from git_hub_session.git.worktrees import Worktree
 from git_hub_session.removal import remove as removal
 from git_hub_session.removal.inspect import WorktreeUsage, _away, inspect_changes, inspect_usage
-from git_hub_session.removal.journal import STEP_TRASH, read_journal
+from git_hub_session.removal.journal import STEP_TRASH, is_marked_for_deletion, read_journal
 from git_hub_session.session.project import Project
 from git_hub_session.system.parallel import parallel_map
 from git_hub_session.worktree.changes import WorktreeChanges
@@ -87,7 +87,7 @@ def plan_worktree(
     around: WorktreeUsage,
 ) -> WorktreePlan:
     note = read_journal(worktree)
-    if removal.is_marked_for_deletion(worktree):
+    if is_marked_for_deletion(worktree):
         return WorktreePlan(
             worktree, branch, None, is_marked_for_deletion=True, saved_before=note.saved
         )

@@ -20,7 +20,7 @@ from git_hub_session.git.ref_names import (
     rescue_prefix,
     short_name,
 )
-from git_hub_session.removal import remove as removal
+from git_hub_session.removal.errors import RemovalBlocked
 from git_hub_session.removal.inspect import inspect_changes
 from git_hub_session.session.agents import group_by_agent
 from git_hub_session.session.project import Project
@@ -55,7 +55,7 @@ def save_worktrees(
             saved = [SavedWork.parse(text) for text in verdict.saved_before]
             try:
                 _save_worktree(sid, project, policy, verdict, saved)
-            except removal.RemovalBlocked as fault:
+            except RemovalBlocked as fault:
                 kept.append(kept_worktree(verdict, fault.reason, saved))
             else:
                 going.append((verdict, saved))
@@ -123,7 +123,7 @@ def _save_worktree(
         for oid in verdict.commits:
             saved.append(SavedWork(_create_rescue_ref(prefix, oid, project), "commits"))
     except CannotRoundTrip as fault:
-        raise removal.RemovalBlocked(
+        raise RemovalBlocked(
             Reason(
                 "unfaithful",
                 f"cannot be saved as it is: {fault}",
@@ -133,7 +133,7 @@ def _save_worktree(
     except (HubError, OSError) as fault:
         message, hint = describe(fault)
         reason = Reason("cannot-save", f"its work cannot be saved: {message}", hint)
-        raise removal.RemovalBlocked(reason) from None
+        raise RemovalBlocked(reason) from None
 
 
 def _save_changes(
@@ -144,7 +144,7 @@ def _save_changes(
     with IndexCopy(project.git, worktree) as shot:
         seen = inspect_changes(worktree, project)
         if verdict.fingerprint is None or seen.tree.digest() != verdict.fingerprint.digest:
-            raise removal.RemovalBlocked(CONTENTS_CHANGED)
+            raise RemovalBlocked(CONTENTS_CHANGED)
         paths = paths_to_save(seen, policy)
         work, filtered = write_trees(shot, seen, paths, project.repo, missing=worktree.is_missing)
         head = project.repo.tree_id(verdict.head).hex()

@@ -13,7 +13,7 @@ from git_hub_session.doctor.fixes import OF_SESSIONS, OF_THE_HUB
 from git_hub_session.doctor.snapshot import HubSnapshot, gather_session, take_snapshot
 from git_hub_session.errors import HubError, describe
 from git_hub_session.git.ref_names import SessionId
-from git_hub_session.removal.remove import (
+from git_hub_session.removal.errors import (
     ModifiedDuringRemoval,
     RemovalBlocked,
     RemovalFailed,

@@ -18,8 +18,7 @@ from git_hub_session.git.head import reflog_commits
 from git_hub_session.git.ref_names import SessionId, branch_of_rescue, branch_prefix
 from git_hub_session.git.worktrees import Worktree
 from git_hub_session.removal.partial_add import refuse_if_git_running, remove_or_keep
-from git_hub_session.removal.recover import has_stale_lock, remove_stale_lock
-from git_hub_session.removal.remove import recover_removal
+from git_hub_session.removal.recover import has_stale_lock, recover_removal, remove_stale_lock
 from git_hub_session.removal.trash import empty_trash
 from git_hub_session.session.agents import group_by_agent
 from git_hub_session.session.history import with_correction

@@ -19,6 +19,7 @@ from git_hub_session.evaluation.ranking import Score
 from git_hub_session.git.ref_names import HEADS, AgentBranch, SessionId
 from git_hub_session.git.worktrees import Worktree, linked_worktrees
 from git_hub_session.removal import remove as removal
+from git_hub_session.removal.errors import RemovalFailed
 from git_hub_session.removal.trash import empty_trash
 from git_hub_session.session import runs
 from git_hub_session.session.agent_environment import agent_environment, run_environment
@@ -106,7 +107,7 @@ class EvalWorktrees:
         for worktree in own:
             try:
                 removal.remove_unchecked(worktree)
-            except removal.RemovalFailed:
+            except RemovalFailed:
                 pass  # the next run tries again
         if own:
             empty_trash(self._common_dir)

@@ -1,7 +1,8 @@
-"""What a removal writes into the entry of a worktree: how far it is, and, by a second name, why git has to leave it.
+"""The journal of a removal: a file in the worktree's git dir that records the progress.
 
-The text begins with the reason of the lock, for git reads a lock to the first NUL. After it come,
-each after a NUL, where the directory goes, what was saved of it, and the steps that were taken.
+The journal gets a second name, `locked`, which locks the worktree. So its text starts with the
+lock reason: git reads a lock up to the first NUL. After it come, each after a NUL, the trash path
+of the directory, the saved work, and the steps.
 """
 
 from __future__ import annotations
@@ -23,69 +24,89 @@ from git_hub_session.removal.trash import trash_name
 from git_hub_session.util.paths import is_same_path
 
 STEP_TRASH = "aside"
-"""The directory is renamed, to be looked at again."""
+"""The directory is renamed to its trash name, to be inspected again."""
 STEP_DELETE = "delete"
-"""It is only to be deleted any more."""
+"""The directory may only be deleted."""
 
 _NAME = "hub-session-removal"
+_MAX_BYTES = 1 << 20
 
 
 class JournalEntry(NamedTuple):
-    """What a killed run was about: ASIDE or DELETE ('' where there was none), where, and what it saved."""
+    """The last finished step of an interrupted removal."""
 
     step: str
+    """STEP_TRASH, STEP_DELETE, or '' if no removal was interrupted."""
     trash: str
+    """The trash path of the directory."""
     saved: tuple[str, ...]
+    """The saved work, as text."""
 
 
 _NONE = JournalEntry("", "", ())
 
 
 def read_journal(worktree: Worktree) -> JournalEntry:
-    """The note of a killed run."""
+    """Return the journal of an interrupted removal.
+
+    If the journal is lost, the trash directory may still show that the removal was interrupted.
+    """
     try:
         with open(_journal_path(worktree), "rb", opener=open_regular) as file:
-            first, trash, *more = os.fsdecode(file.read(1 << 20)).split("\0")
+            reason, trash, *lines = os.fsdecode(file.read(_MAX_BYTES)).split("\0")
     except (OSError, ValueError):
         return _entry_from_trash(worktree)
-    # Only ever the one name that is made here: a note is no licence to delete elsewhere.
-    if (
-        first != REMOVAL_LOCK
-        or trash != trash_name(worktree)
-        or not {STEP_TRASH, STEP_DELETE} & {*more}
-    ):
+    # Trust only the trash path that this program would choose: a journal must not name another one.
+    is_valid = reason == REMOVAL_LOCK and trash == trash_name(worktree)
+    if not is_valid or not {STEP_TRASH, STEP_DELETE} & {*lines}:
         return _entry_from_trash(worktree)
-    # Of a step that was not written whole nothing is done.
-    step = STEP_DELETE if more[-1] == STEP_DELETE else STEP_TRASH
-    return JournalEntry(step, trash, tuple(line for line in more if line.count(" ") == 2))
+    # Ignore a step that was only partly written.
+    step = STEP_DELETE if lines[-1] == STEP_DELETE else STEP_TRASH
+    return JournalEntry(step, trash, tuple(line for line in lines if line.count(" ") == 2))
 
 
 def _entry_from_trash(worktree: Worktree) -> JournalEntry:
-    """A directory that is aside, and says itself whose it is, is put back though the note is lost."""
+    """Return STEP_TRASH if the worktree is missing and its trash directory links to its git dir."""
     trash = trash_name(worktree) if worktree.is_missing and worktree.path else ""
     if trash and is_same_path(linked_git_dir(trash), worktree.git_dir):
         return JournalEntry(STEP_TRASH, trash, ())
     return _NONE
 
 
+def is_marked_for_deletion(worktree: Worktree) -> bool:
+    """Return True if an interrupted removal may only be finished, not undone.
+
+    Return False if the worktree was locked since, or if its directory is back at its path.
+    """
+    journal = read_journal(worktree)
+    if journal.step != STEP_DELETE or worktree.lock_reason is not None:
+        return False
+    if not os.path.lexists(worktree.path):
+        return True
+    # Files that were written during the deletion were renamed back to the path, without a .git file.
+    dot_git = os.path.join(worktree.path, ".git")
+    return not os.path.lexists(journal.trash) and not os.path.lexists(dot_git)
+
+
 def start_journal(worktree: Worktree, step: str, saved: Sequence[str] = ()) -> None:
-    """Begin a removal; raises OSError, with nothing written."""
-    note = _journal_path(worktree)
+    """Write a new journal. If this raises OSError, nothing is written."""
+    path = _journal_path(worktree)
+    lines = [REMOVAL_LOCK, trash_name(worktree), *saved, step]
     try:
-        with open(f"{note}.tmp", "wb") as file:
-            file.write(os.fsencode("\0".join([REMOVAL_LOCK, trash_name(worktree), *saved, step])))
-            if saved:  # of a clean one git has every byte: that cleanup shall not wait for the disk
+        with open(f"{path}.tmp", "wb") as file:
+            file.write(os.fsencode("\0".join(lines)))
+            if saved:  # Without saved work, git has every byte: do not wait for the disk.
                 file.flush()
                 os.fsync(file.fileno())
-        os.replace(f"{note}.tmp", note)
+        os.replace(f"{path}.tmp", path)
     except BaseException:
         with suppress(OSError):
-            os.unlink(f"{note}.tmp")
+            os.unlink(f"{path}.tmp")
         raise
 
 
 def mark_for_deletion(worktree: Worktree, saved: Sequence[str]) -> None:
-    """From here on the directory is only to be deleted; raises OSError: then it is to be put back."""
+    """Record that the directory may only be deleted. If this raises OSError, rename it back."""
     with open(_journal_path(worktree), "ab", buffering=0) as file:
         file.write(f"\0{STEP_DELETE}".encode())
         if saved:
@@ -93,34 +114,36 @@ def mark_for_deletion(worktree: Worktree, saved: Sequence[str]) -> None:
 
 
 def marked_at_ns(worktree: Worktree) -> int:
-    """When that was, in nanoseconds since the epoch; raises OSError."""
+    """Return the time of the mark, in nanoseconds since the epoch. Raises OSError."""
     return os.stat(_journal_path(worktree)).st_mtime_ns
 
 
 def lock_worktree(worktree: Worktree) -> None:
-    """Keep `git worktree prune` from the entry: it alone says what is aside, also after a kill.
+    """Lock the worktree, so that `git worktree prune` keeps its git dir. Raises OSError.
 
-    The note gets a second name: a lock that came before its reason would be a user's. One that is
-    there is a killed run's, or somebody else's, which the next look sees. Raises OSError.
+    Only the git dir knows the directory in the trash, also after a kill. The lock is a second name
+    of the journal: a lock file without a reason would look like a user's lock. Keep a lock that
+    exists. It belongs to an interrupted removal, or the next inspection finds it.
     """
     path = os.path.join(worktree.git_dir, LOCK_FILE)
     try:
         os.link(_journal_path(worktree), path)
     except FileExistsError:
         pass
-    except OSError:  # FAT has no links: only there a kill may come before the reason
+    except OSError:  # FAT has no links. Only there a kill may leave a lock without a reason.
         with suppress(FileExistsError), open(path, "x") as file:
             file.write(REMOVAL_LOCK)
 
 
 def clear_journal(worktree: Worktree) -> None:
-    """Take the note away, and the lock if it is ours; raises OSError."""
-    note = _journal_path(worktree)
-    paths = [f"{note}.tmp", note]
+    """Remove the journal, and the lock if a removal made it. Raises OSError."""
+    journal = _journal_path(worktree)
+    paths = [f"{journal}.tmp", journal]
     if read_worktree(worktree.name, worktree.git_dir).lock_reason is None:
         paths.insert(0, os.path.join(worktree.git_dir, LOCK_FILE))
-    for path in filter(os.path.lexists, paths):  # else a read-only disk refuses
-        with suppress(FileNotFoundError):  # by `git worktree unlock`
+    # A read-only file system rejects unlink also for a file that does not exist.
+    for path in filter(os.path.lexists, paths):
+        with suppress(FileNotFoundError):  # `git worktree unlock` may remove the lock first.
             os.unlink(path)
 
 

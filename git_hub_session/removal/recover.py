@@ -1,21 +1,39 @@
-"""What a killed cleanup had moved aside, put back before anything else is done with a session."""
+"""Undo or finish interrupted removals."""
 
 from __future__ import annotations
 
 import os
 from contextlib import suppress
 
+from git_hub_session._typing import NamedTuple
 from git_hub_session.git.ref_names import SessionId
 from git_hub_session.git.worktrees import LOCK_FILE, Worktree, linked_worktrees, read_worktree
-from git_hub_session.removal import remove as removal
-from git_hub_session.removal.journal import read_journal
+from git_hub_session.removal.errors import RemovalFailed
+from git_hub_session.removal.journal import (
+    STEP_TRASH,
+    clear_journal,
+    is_marked_for_deletion,
+    marked_at_ns,
+    read_journal,
+)
 from git_hub_session.removal.trash import empty_trash
 from git_hub_session.session.project import Project
+from git_hub_session.system import tree
 from git_hub_session.worktree.owner import session_worktrees
 
 
+class TrashedDirectory(NamedTuple):
+    """The directory of a worktree in the trash, and the files that may be deleted."""
+
+    path: str
+    tree: tree.DirectoryTree
+
+
 def recover_interrupted(sid: SessionId, project: Project) -> list[Worktree]:
-    """The repository's worktrees, with those back that a killed run had moved aside but not judged again."""
+    """Undo the interrupted removals of a session and return the worktrees of the repository.
+
+    A removal that is marked for deletion is not undone. The cleanup finishes it.
+    """
     common_dir = project.paths.common_dir
     empty_trash(common_dir)
     worktrees = linked_worktrees(common_dir)
@@ -24,31 +42,95 @@ def recover_interrupted(sid: SessionId, project: Project) -> list[Worktree]:
         if has_stale_lock(worktree):
             with suppress(OSError):
                 remove_stale_lock(worktree)
-    cut_off = [
+    interrupted = [
         worktree
         for worktree in own
-        if read_journal(worktree).step and not removal.is_marked_for_deletion(worktree)
+        if read_journal(worktree).step and not is_marked_for_deletion(worktree)
     ]
-    for worktree in cut_off:
-        try:
-            removal.recover_removal(worktree)
-        except removal.RemovalFailed:
-            pass  # the judgement names it
-    return linked_worktrees(common_dir) if cut_off else worktrees
+    for worktree in interrupted:
+        # A failure is no error here: the plan of the worktree reports it.
+        with suppress(RemovalFailed):
+            recover_removal(worktree)
+    return linked_worktrees(common_dir) if interrupted else worktrees
+
+
+def recover_removal(worktree: Worktree) -> TrashedDirectory | None:
+    """Undo an interrupted removal, or return the files that are left to delete.
+
+    Raises RemovalFailed if the directory cannot be renamed back, also if its path is in use.
+    """
+    journal = read_journal(worktree)
+    if is_marked_for_deletion(worktree):
+        return remaining_files(worktree, journal.trash)
+    is_in_trash, is_at_path = os.path.lexists(journal.trash), os.path.lexists(worktree.path)
+    if journal.step and is_in_trash and is_at_path:
+        raise RemovalFailed(
+            f"an interrupted removal moved its directory to '{journal.trash}',"
+            f" and '{worktree.path}' exists again",
+            hint=f"move '{worktree.path}' to another path",
+        )
+    if journal.step == STEP_TRASH and is_in_trash:
+        restore_directory(worktree, journal.trash)
+    elif journal.step and is_at_path:
+        clear_journal(worktree)
+    return None
+
+
+def restore_directory(worktree: Worktree, trash: str) -> None:
+    """Rename the directory back from the trash, and remove the journal. Raises RemovalFailed."""
+    try:
+        os.rename(trash, worktree.path)
+    except OSError as error:
+        raise RemovalFailed(
+            f"its directory is in '{trash}' and cannot be renamed back: {error.strerror}"
+        ) from None
+    clear_journal(worktree)
+
+
+def remaining_files(worktree: Worktree, trash: str) -> TrashedDirectory:
+    """Return the files that an interrupted deletion left and may still delete."""
+    if os.path.lexists(worktree.path):  # New files were renamed back. Delete none of them.
+        return TrashedDirectory(worktree.path, tree.EMPTY_DIRECTORY)
+    try:
+        marked_at = marked_at_ns(worktree)
+        scanned = tree.scan_directory(trash, tracked=ANY_PATH)
+        # Keep what changed after the mark: it was never inspected.
+        files = {
+            path: file for path, file in scanned.files.items() if file.st_ctime_ns <= marked_at
+        }
+        return TrashedDirectory(trash, scanned._replace(files=files))
+    except FileNotFoundError:
+        return TrashedDirectory(trash, tree.EMPTY_DIRECTORY)
+    except OSError as error:
+        raise RemovalFailed(f"cannot delete '{trash}': {error.strerror}") from None
 
 
 def has_stale_lock(worktree: Worktree) -> bool:
-    """Whether a removal has locked it whose note the disk has lost: nobody else would unlock it, nor can git remove it.
+    """Return True if an interrupted removal locked the worktree and its journal is lost.
 
-    Where the directory is not in its place the lock stays: it alone keeps the entry from `git worktree prune`.
+    No other command would unlock the worktree, and git could not remove it. Return False if the
+    directory is missing: then only the lock protects the git dir from `git worktree prune`.
     """
     if worktree.is_missing or not os.path.lexists(os.path.join(worktree.git_dir, LOCK_FILE)):
         return False
-    # Read again: it was none when the worktrees were listed, and may be somebody's by now.
-    now = read_worktree(worktree.name, worktree.git_dir)
-    return now.lock_reason is None and not read_journal(worktree).step
+    # Read the lock again: a user may have locked the worktree after it was listed.
+    current = read_worktree(worktree.name, worktree.git_dir)
+    return current.lock_reason is None and not read_journal(worktree).step
 
 
 def remove_stale_lock(worktree: Worktree) -> None:
-    """Take such a lock away; raises OSError."""
+    """Remove a stale lock. Raises OSError."""
     os.unlink(os.path.join(worktree.git_dir, LOCK_FILE))
+
+
+class _AnyPath:
+    """A container of all paths.
+
+    After the inspection, every HEAD in the directory is known to be a file of the index.
+    """
+
+    def __contains__(self, _path: object) -> bool:
+        return True
+
+
+ANY_PATH = _AnyPath()

@@ -19,18 +19,23 @@ from collections.abc import Callable, Container, Sequence
 from shlex import quote
 
 from git_hub_session._typing import NamedTuple
-from git_hub_session.errors import HubError, describe
 from git_hub_session.git.worktrees import Worktree, read_worktree
+from git_hub_session.removal.errors import ModifiedDuringRemoval, RemovalBlocked, RemovalFailed
 from git_hub_session.removal.journal import (
     STEP_DELETE,
     STEP_TRASH,
-    JournalEntry,
     clear_journal,
     lock_worktree,
     mark_for_deletion,
-    marked_at_ns,
     read_journal,
     start_journal,
+)
+from git_hub_session.removal.recover import (
+    ANY_PATH,
+    TrashedDirectory,
+    recover_removal,
+    remaining_files,
+    restore_directory,
 )
 from git_hub_session.removal.trash import git_dir_trash, safe_name, trash_name
 from git_hub_session.system import tree
@@ -40,26 +45,6 @@ from git_hub_session.worktree.reason import (
     GIT_DIR_CHANGED,
     Reason,
 )
-from git_hub_session.worktree.repair_commands import move_aside_command
-
-
-class RemovalBlocked(Exception):
-    """The worktree has to stay, for a reason that came up after it was judged; it is in its place."""
-
-    def __init__(self, reason: Reason) -> None:
-        self.reason = reason
-
-
-class ModifiedDuringRemoval(Exception):
-    """Somebody wrote into the directory while it was deleted: what is new is left; the message says where."""
-
-
-class RemovalFailed(Exception):
-    """The directory cannot be moved or deleted; the message says why and where it is now."""
-
-    def __init__(self, message: str, hint: str = "try again") -> None:
-        super().__init__(message)
-        self.hint = hint
 
 
 class Fingerprint(NamedTuple):
@@ -76,13 +61,6 @@ class Fingerprint(NamedTuple):
 def commits_digest(commits: Sequence[str]) -> int:
     """A number that is another one for other commits; good in this process and its forks."""
     return hash(tuple(commits))
-
-
-class TrashedDirectory(NamedTuple):
-    """A worktree's directory under its other name, and all that is in it."""
-
-    path: str
-    tree: tree.DirectoryTree
 
 
 def remove_worktree(
@@ -160,7 +138,7 @@ def _trash_directory(
     if reason is None and not _is_unchanged(worktree, judged):
         reason = GIT_DIR_CHANGED
     if found is None or found.digest() != judged.digest or reason is not None:
-        _restore_directory(worktree, trash)
+        restore_directory(worktree, trash)
         raise RemovalBlocked(reason or CONTENTS_CHANGED)
     mark_for_deletion(worktree, saved)
     return TrashedDirectory(trash, found)
@@ -173,12 +151,12 @@ def remove_unchecked(worktree: Worktree) -> None:
     if (
         worktree.is_missing and read_journal(worktree).step == STEP_DELETE
     ):  # begun by a run that was killed
-        aside = _remaining_files(worktree, trash)
+        aside = remaining_files(worktree, trash)
     elif not worktree.is_missing:
         try:
             start_journal(worktree, STEP_DELETE)
             os.rename(worktree.path, trash)
-            aside = TrashedDirectory(trash, tree.scan_directory(trash, tracked=_EVERYTHING))
+            aside = TrashedDirectory(trash, tree.scan_directory(trash, tracked=ANY_PATH))
         except OSError as fault:
             raise RemovalFailed(f"cannot remove it: {fault.strerror}") from None
     if aside is not None:
@@ -206,16 +184,6 @@ def _is_unchanged(worktree: Worktree, judged: Fingerprint) -> bool:
     # Where the directory is, is this module's own doing.
     same = now._replace(is_missing=worktree.is_missing, link_error=worktree.link_error) == worktree
     return same and not now.is_index_locked and commits_digest(now.own_commits()) == judged.own
-
-
-def _restore_directory(worktree: Worktree, trash: str) -> None:
-    try:
-        os.rename(trash, worktree.path)
-    except OSError as fault:
-        raise RemovalFailed(
-            f"its directory was moved to '{trash}' and cannot be moved back: {fault.strerror}"
-        ) from None
-    clear_journal(worktree)
 
 
 def _delete_directory(aside: TrashedDirectory, path: str) -> str:
@@ -250,75 +218,3 @@ def _remove_git_dir(worktree: Worktree) -> None:
             _remove_git_dir(worktree)
     except OSError as fault:
         raise RemovalFailed(f"cannot remove its entry: {fault.strerror}") from None
-
-
-def is_marked_for_deletion(worktree: Worktree) -> bool:
-    """Whether a killed run left nothing but to delete: the directory is not back, nor was it locked since."""
-    note = read_journal(worktree)
-    if note.step != STEP_DELETE or worktree.lock_reason is not None:
-        return False
-    return not os.path.lexists(worktree.path) or _is_leftover(worktree, note)
-
-
-def _is_leftover(worktree: Worktree, note: JournalEntry) -> bool:
-    """Whether what was written while the directory was deleted is back in its place, and that is all."""
-    dot_git = os.path.join(worktree.path, ".git")
-    return not os.path.lexists(note.trash) and not os.path.lexists(dot_git)
-
-
-def recover_removal(worktree: Worktree) -> TrashedDirectory | None:
-    """Finish what a killed run began: put the directory back, or say what is left to delete.
-
-    Raises Stuck where something else lies in its place now.
-    """
-    note = read_journal(worktree)
-    if is_marked_for_deletion(worktree):
-        return _remaining_files(worktree, note.trash)
-    is_aside, is_back = os.path.lexists(note.trash), os.path.lexists(worktree.path)
-    if note.step and is_aside and is_back:
-        raise RemovalFailed(
-            f"its directory was moved to '{note.trash}', and something else lies in its place",
-            move_aside_command(worktree.path),
-        )
-    if note.step == STEP_TRASH and is_aside:
-        _restore_directory(worktree, note.trash)
-    elif note.step and is_back:
-        clear_journal(worktree)
-    return None
-
-
-def _remaining_files(worktree: Worktree, trash: str) -> TrashedDirectory:
-    if os.path.lexists(worktree.path):  # a torso, of which nothing is to be deleted
-        return TrashedDirectory(worktree.path, tree.EMPTY_DIRECTORY)
-    try:
-        since = marked_at_ns(worktree)
-        found = tree.scan_directory(trash, tracked=_EVERYTHING)
-        # What was written after the note came too late to be judged: it is not ours to delete.
-        known = {path: file for path, file in found.files.items() if file.st_ctime_ns <= since}
-        return TrashedDirectory(trash, found._replace(files=known))
-    except FileNotFoundError:
-        return TrashedDirectory(trash, tree.EMPTY_DIRECTORY)
-    except OSError as fault:
-        raise RemovalFailed(f"cannot delete '{trash}': {fault.strerror}") from None
-
-
-class _AnyPath:
-    """What was judged already: any HEAD in it was in the index."""
-
-    def __contains__(self, _path: object) -> bool:
-        return True
-
-
-_EVERYTHING = _AnyPath()
-
-
-def reason_from_error(fault: Exception) -> Reason:
-    """Why a worktree had to stay, as what its removal raised says it."""
-    if isinstance(fault, RemovalBlocked):
-        return fault.reason
-    if isinstance(fault, ModifiedDuringRemoval):
-        return Reason("changed", f"written into while it was removed: what is new is in '{fault}'")
-    if isinstance(fault, RemovalFailed):
-        return Reason("stuck", str(fault), fault.hint)
-    message = describe(fault).message if isinstance(fault, HubError | OSError) else str(fault)
-    return Reason("stuck", message, "try again")

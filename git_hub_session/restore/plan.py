@@ -19,8 +19,7 @@ from git_hub_session.git.ref_names import (
     rescue_prefix,
 )
 from git_hub_session.git.worktrees import Worktree
-from git_hub_session.removal import remove as removal
-from git_hub_session.removal.journal import STEP_TRASH, read_journal
+from git_hub_session.removal.journal import STEP_TRASH, is_marked_for_deletion, read_journal
 from git_hub_session.removal.partial_add import find_partial
 from git_hub_session.session.archived import session_archived_attempts
 from git_hub_session.session.model import AgentRecord, Session
@@ -145,9 +144,7 @@ def _plan_one(
     found = find_partial(branch, path, worktrees, RESTORE_LOCK) or off.get(branch.ref)
     cut_off = known.status == AgentStatus.RESTORING and known.attempt == branch.attempt
     if found is not None:
-        if not (cut_off and is_partial_restore(found)) and not removal.is_marked_for_deletion(
-            found
-        ):
+        if not (cut_off and is_partial_restore(found)) and not is_marked_for_deletion(found):
             return _existing(branch, found, session, project)
         path = found.path
     elif not can_create_at(path):

@@ -19,6 +19,13 @@ from git_hub_session.git.ref_names import (
 )
 from git_hub_session.git.worktrees import Worktree, linked_worktrees
 from git_hub_session.removal import remove as removal
+from git_hub_session.removal.errors import (
+    ModifiedDuringRemoval,
+    RemovalBlocked,
+    RemovalFailed,
+    reason_from_error,
+)
+from git_hub_session.removal.journal import is_marked_for_deletion
 from git_hub_session.removal.partial_add import (
     find_partial,
     refuse_if_git_running,
@@ -27,7 +34,6 @@ from git_hub_session.removal.partial_add import (
     remove_orphan_directory,
 )
 from git_hub_session.removal.recover import recover_interrupted
-from git_hub_session.removal.remove import reason_from_error
 from git_hub_session.removal.trash import empty_trash
 from git_hub_session.restore.plan import (
     RestoreFailure,
@@ -49,9 +55,9 @@ from git_hub_session.worktree.locks import RESTORE_LOCK
 _FAULTS = (
     HubError,
     OSError,
-    removal.RemovalFailed,
-    removal.ModifiedDuringRemoval,
-    removal.RemovalBlocked,
+    RemovalFailed,
+    ModifiedDuringRemoval,
+    RemovalBlocked,
 )
 
 
@@ -162,7 +168,7 @@ def _remove_partial(one: RestoreItem, project: Project) -> list[str]:
     left = _find_worktree(one, project)
     if left is None:
         return []
-    if removal.is_marked_for_deletion(left):
+    if is_marked_for_deletion(left):
         removal.finish_removal(left)
     elif is_partial_restore(left):
         refuse_if_git_running(left, "it")

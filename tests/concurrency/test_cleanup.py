@@ -175,7 +175,7 @@ def test_a_new_directory_in_its_place(hub: Hub) -> None:
     # The directory is renamed second; the look at it that follows opens it.
     assert interposed(hub, "cleanup", "s1", code=meddle, opened=str(aside)) == kept(
         where,
-        f"its directory was moved to '{aside}' and cannot be moved back: Directory not empty",
+        f"its directory is in '{aside}' and cannot be renamed back: Directory not empty",
         "try again",
     )
     assert (aside / "new").read_text() == "new"
@@ -193,7 +193,7 @@ def test_written_into_while_it_is_deleted(hub: Hub) -> None:
     aside = where.parent / ".agent-1.hub-trash"
     code = f"open({str(aside / 'sub' / 'new')!r}, 'w').write('new')"
     assert interposed(hub, "cleanup", "s1", code=code, only="os.remove") == kept(
-        where, f"written into while it was removed: what is new is in '{where}'"
+        where, f"files were written during the removal: they are in '{where}'"
     )
     assert snapshot(where) == {"sub/new": b"new"}
     assert not (hub.top / ".git" / "worktrees").exists()
@@ -209,7 +209,7 @@ def test_killed_while_somebody_writes_into_it(hub: Hub) -> None:
     time.sleep(0.05)
     (aside / "sub" / "new").write_text("new")
     assert hub.run("cleanup", "s1") == kept(
-        where, f"written into while it was removed: what is new is in '{where}'"
+        where, f"files were written during the removal: they are in '{where}'"
     )
     assert snapshot(where) == {"sub/new": b"new"}
 

@@ -45,7 +45,7 @@ def test_a_file_that_is_written_to_while_others_are_deleted(hub: Hub) -> None:
         f"'{trash(where)}/file', '{trash(where)}/sub/other'] if os.path.exists(p)]"
     )
     result = interposed(hub, "cleanup", "s1", code=code, only="os.remove", nth=2)
-    assert result == kept(where, f"written into while it was removed: what is new is in '{where}'")
+    assert result == kept(where, f"files were written during the removal: they are in '{where}'")
     left = snapshot(where)
     assert left
     assert set(left.values()) == {b"late"}
@@ -186,7 +186,7 @@ def test_a_kill_after_it_was_put_back(hub: Hub) -> None:
     assert died.code == -9, died
     assert snapshot(where) == {"sub/new": b"new"}
     assert hub.run("cleanup", "s1") == kept(
-        where, f"written into while it was removed: what is new is in '{where}'"
+        where, f"files were written during the removal: they are in '{where}'"
     )
     assert snapshot(where) == {"sub/new": b"new"}
     assert hub.run("cleanup", "s1") == Result(0, "Cleaned up 0 worktrees for session s1\n")

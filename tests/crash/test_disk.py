@@ -180,7 +180,7 @@ def test_a_file_that_cannot_be_deleted(hub: Hub) -> None:
         1,
         "",
         f"Kept worktree: {place(hub, 1)}\n"
-        f"  written into while it was removed: what is new is in '{place(hub, 1)}'\n",
+        f"  files were written during the removal: they are in '{place(hub, 1)}'\n",
     )
     assert snapshot(place(hub, 1)) == {"sub/other": b"second\n"}
     assert not aside.exists()

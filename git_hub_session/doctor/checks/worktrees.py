@@ -12,9 +12,8 @@ from git_hub_session.doctor.finding import Finding
 from git_hub_session.doctor.snapshot import HubSnapshot, is_partial_add
 from git_hub_session.git.ref_names import AgentBranch, SessionId, agent_name, parse_agent_branch
 from git_hub_session.git.worktrees import Worktree, linked_git_dir
-from git_hub_session.removal import remove as removal
 from git_hub_session.removal import trash
-from git_hub_session.removal.journal import read_journal
+from git_hub_session.removal.journal import is_marked_for_deletion, read_journal
 from git_hub_session.removal.recover import has_stale_lock
 from git_hub_session.session.model import Session
 from git_hub_session.session.state import FINISHED
@@ -202,7 +201,7 @@ def check_interrupted_removal(worktree: Worktree, sid: SessionId) -> Finding:
         advice = move_aside_command(worktree.path)
         return Finding("removal-cut-off", path, evidence, sid, advice=advice)
     fix, evidence = "put it back", "a removal of it was begun, and cut off"
-    if removal.is_marked_for_deletion(worktree):
+    if is_marked_for_deletion(worktree):
         fix, evidence = "finish that", "its work was saved, and not all of it is deleted yet"
     return Finding("removal-cut-off", path, evidence, sid, fix=fix, git_dir=worktree.git_dir)
 

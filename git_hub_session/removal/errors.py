@@ -1,0 +1,37 @@
+"""The errors of a removal, and the reason that each of them gives for keeping the worktree."""
+
+from __future__ import annotations
+
+from git_hub_session.errors import HubError, describe
+from git_hub_session.worktree.reason import Reason
+
+
+class RemovalBlocked(Exception):
+    """The worktree changed after its inspection. Its directory is at its path, unless it was removed."""
+
+    def __init__(self, reason: Reason) -> None:
+        self.reason = reason
+
+
+class ModifiedDuringRemoval(Exception):
+    """A process wrote into the directory while it was deleted. The message is the path of the new files."""
+
+
+class RemovalFailed(Exception):
+    """The directory or the git dir cannot be moved or deleted."""
+
+    def __init__(self, message: str, hint: str = "try again") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+def reason_from_error(error: Exception) -> Reason:
+    """Return the reason to keep the worktree whose removal raised the error."""
+    if isinstance(error, RemovalBlocked):
+        return error.reason
+    if isinstance(error, ModifiedDuringRemoval):
+        return Reason("changed", f"files were written during the removal: they are in '{error}'")
+    if isinstance(error, RemovalFailed):
+        return Reason("stuck", str(error), error.hint)
+    message = describe(error).message if isinstance(error, HubError | OSError) else str(error)
+    return Reason("stuck", message, "try again")
