@@ -113,7 +113,7 @@ CALLERS = {
     "input": "",
     "eval": "",
     "exec": "",
-    "os.rename": "session.store removal.remove",
+    "os.rename": "session.store removal.recover removal.remove",
     "os.replace": "system.directory removal.journal",
     "os.system": "",
     "os.fork": "system.parallel",
