@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from tests.support.cleanup import BRANCH, RESCUE, everything, line
 from tests.support.hub import Hub, Result
-from tests.support.interrupt import DIE, Template, interposed, sampled
 
 
 def steps(hub: Hub) -> list[tuple[Any, ...]]:
@@ -161,40 +158,6 @@ def test_the_formats_and_a_rehearsal(hub: Hub) -> None:
     )
     assert everything(hub) == before
     assert hub.json("archive", "s1") == {**document, "dry_run": False}
-
-
-SHARES = 2
-
-
-@pytest.mark.parametrize("share", range(SHARES))
-def test_killed_at_any_moment(hub: Hub, share: int) -> None:
-    """Run again, it ends as if it had not been killed."""
-    hub.session("s1", agents=2)
-    (hub.worktree(1) / "new").write_text("new\n")
-    hub.commit(hub.worktree(2), "try", "x\n")
-    template = Template(hub)
-    counted = interposed(hub, "archive", "-q", "s1", nth=0)
-    assert counted.code == 0, counted
-    moments = int(counted.err)
-    assert moments > 20
-    refs, agents = hub.refs(), hub.state()["agents"]
-    states = [step[:3] for step in steps(hub)]
-    stash = refs.pop(RESCUE)
-    for moment in sampled(moments, share, SHARES, 3):
-        template.put_back()
-        died = interposed(hub, "archive", "-q", "s1", code=DIE, nth=moment)
-        assert died.code == -9, (moment, died)
-        assert hub.run("list").code == 0
-        assert hub.run("archive", "-q", "s1") == Result(0), moment
-        now = hub.refs()
-        assert now.pop(RESCUE) == stash, moment
-        assert (now, hub.state()["agents"], [one[:3] for one in steps(hub)]) == (
-            refs,
-            agents,
-            states,
-        ), moment
-        assert not (hub.top / ".git" / "worktrees").exists()
-        assert [*hub.worktrees.glob("s1/.*")] == []
 
 
 def test_the_line_that_brings_work_back_works(hub: Hub) -> None:

@@ -17,7 +17,7 @@ import pytest
 from git_hub_session.doctor.finding import FINDINGS
 from git_hub_session.git.worktrees import REMOVAL_LOCK
 from tests.support.hub import NOW, PYTHON, Hub, Result, process_in, snapshot, wait_for
-from tests.support.interrupt import DIE, Template, interposed, sampled
+from tests.support.interrupt import Template, count_changes, kill_at_changes
 
 
 class Plant(NamedTuple):
@@ -805,11 +805,10 @@ def test_killed_at_any_moment_it_is_done_by_the_next(hub: Hub) -> None:
         make(hub, f"s{number}")
     refs = hub.refs()
     template = Template(hub)
-    moments = int(interposed(hub, "doctor", "--fix", nth=0).err.splitlines()[-1])
-    assert moments > 40
-    for moment in sampled(moments, 0, 1, 6):
-        template.put_back()
-        assert interposed(hub, "doctor", "--fix", code=DIE, nth=moment).code == -9
+    words = ("doctor", "--fix")
+    count = count_changes(hub, *words)
+    assert count > 40
+    for moment in kill_at_changes(hub, template, words, count, short=4):
         assert hub.run("doctor", "--fix").code == 0, moment
         assert hub.run("doctor").out.endswith(": nothing found\n"), moment
         assert hub.refs() == refs

@@ -12,7 +12,6 @@ import pytest
 
 from tests.support.cleanup import everything
 from tests.support.hub import Hub, Result
-from tests.support.interrupt import DIE, Template, interposed, sampled
 
 
 def tournament(hub: Hub, *, agents: int = 2, sid: str = "s1") -> Hub:
@@ -680,43 +679,6 @@ def test_a_forged_record_is_not_believed(hub: Hub) -> None:
     before = still(hub)
     assert hub.run("merge", "s1").err.startswith("error: off a terminal nobody can be asked\n")
     assert still(hub) == before
-
-
-SHARES = 2
-
-
-@pytest.mark.parametrize("share", range(SHARES))
-def test_killed_at_any_moment(hub: Hub, share: int) -> None:
-    """Run again, it ends as if it had not been killed."""
-    tournament(hub)
-    (place(hub, 1) / "idea").write_text("x\n")
-    (hub.top / "mine").write_text("not committed\n")
-    hub.worktrees.mkdir()
-    places = [hub.top, hub.top.parent / "project.hub"]
-    template = Template(hub, places)
-    counted = interposed(hub, "merge", "-q", "--yes", "s1", nth=0)
-    assert counted.code == 0, counted
-    moments = int(counted.err)
-    assert moments > 20
-    end = outcome(hub)
-    for moment in sampled(moments, share, SHARES, 2):
-        template.put_back()
-        died = interposed(hub, "merge", "-q", "--yes", "s1", code=DIE, nth=moment)
-        assert died.code == -9, (moment, died)
-        assert hub.run("list").code == 0
-        assert status(hub) == "## main\n?? mine"
-        again = hub.run("merge", "-q", "--yes", "s1")
-        assert (again, outcome(hub)) == (Result(0), end), moment
-        assert not (hub.top / ".git" / "worktrees").exists()
-
-
-def outcome(hub: Hub) -> tuple[Any, ...]:
-    """How it ended: refs, the tree that was merged, the states, what is checked out."""
-    refs = hub.refs()
-    merged = refs.pop("refs/heads/main")
-    history = [(one["from"], one["to"], one["verb"]) for one in hub.state()["history"]]
-    shape = hub.git("show", "-s", "--format=%T %P %B", merged)
-    return refs, shape, history, hub.state()["agents"], status(hub)
 
 
 def test_no_scratch_directory_stays(hub: Hub) -> None:

@@ -17,7 +17,7 @@ from git_hub_session.git.worktrees import REMOVAL_LOCK
 from git_hub_session.session.archived import archived_attempts
 from tests.support.cleanup import BRANCH, RESCUE, everything, look
 from tests.support.hub import Hub, Result
-from tests.support.interrupt import DIE, Template, interposed, sampled
+from tests.support.interrupt import DIE, Template, count_changes, interposed, kill_at_changes
 
 TAG = "refs/tags/hub/archive/s1/agent-1"
 
@@ -579,11 +579,7 @@ def test_after_a_cleanup_that_was_killed(hub: Hub, step: str) -> None:
     assert sorted(where.parent.iterdir()) == [where]
 
 
-SHARES = 2
-
-
-@pytest.mark.parametrize("share", range(SHARES))
-def test_killed_at_any_moment(hub: Hub, share: int) -> None:
+def test_killed_at_any_moment(hub: Hub) -> None:
     """Run again, it ends as if it had not been killed."""
     hub.git("config", "filter.f.smudge", "tr a-z A-Z")
     hub.git("config", "filter.f.clean", "tr A-Z a-z")
@@ -601,15 +597,10 @@ def test_killed_at_any_moment(hub: Hub, share: int) -> None:
     hub.worktrees.mkdir(exist_ok=True)
     template = Template(hub)
     words = ("restore", "-q", "s1", "--path", "../worktrees/{id}/agent-{n}")
-    counted = interposed(hub, *words, nth=0)
-    assert counted.code == 0, counted
-    moments = int(counted.err)
-    assert moments > 20
+    count = count_changes(hub, *words)
+    assert count > 20
     wanted = (hub.refs(), hub.state()["agents"], entries(hub))
-    for moment in sampled(moments, share, SHARES, 3):
-        template.put_back()
-        died = interposed(hub, *words, code=DIE, nth=moment)
-        assert died.code == -9, (moment, died)
+    for moment in kill_at_changes(hub, template, words, count, short=4):
         assert hub.run("list").code == 0
         again = hub.run(*words)
         while "is still being made by process" in again.err:  # the git of the killed one

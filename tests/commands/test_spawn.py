@@ -14,7 +14,14 @@ import pytest
 
 from tests.support.cleanup import everything
 from tests.support.hub import Hub, Result, is_alive, snapshot, wait_for
-from tests.support.interrupt import DIE, LONG, Template, interposed, sampled
+from tests.support.interrupt import (
+    DIE,
+    LONG,
+    Template,
+    count_changes,
+    interposed,
+    kill_at_changes,
+)
 
 
 def place(hub: Hub, agent: int, sid: str = "s1") -> Path:
@@ -543,11 +550,7 @@ def test_a_tracked_file_that_is_not_checked_out(hub: Hub) -> None:
     assert (hub.top / "conf" / "a.env").read_text() == "secret\n"
 
 
-SHARES = 4
-
-
-@pytest.mark.parametrize("share", range(SHARES))
-def test_killed_at_any_moment(hub: Hub, share: int) -> None:
+def test_killed_at_any_moment(hub: Hub) -> None:
     """Run again, it ends as if it had not been killed; nobody else's refs and worktrees are touched."""
     hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "2")
     (hub.top / ".gitignore").write_text(".env\n")
@@ -555,17 +558,13 @@ def test_killed_at_any_moment(hub: Hub, share: int) -> None:
     (hub.top / ".env").write_text("S=1\n")
     hub.git("config", "hubsession.setup", "echo set up >ready.env; echo ready.env >.env")
     other = hub.spawn("other", 1)
-    template = Template(hub)
-    counted = interposed(hub, "spawn", "-q", "-j1", "s1", nth=0)
-    assert counted.code == 0, counted
-    moments = int(counted.err)
-    assert moments > 8
+    (hub.top.parent / "project.hub").mkdir()
+    template = Template(hub, [hub.top, hub.worktrees, hub.top.parent / "project.hub"])
+    words = ("spawn", "-q", "-j1", "s1")
+    count = count_changes(hub, *words)
+    assert count > 8
     wanted = (hub.refs(), agents(hub), snapshot(place(hub, 1)).keys(), entries(hub))
-    for moment in sampled(moments, share, SHARES, 1):
-        template.put_back()
-        subprocess.run(["rm", "-rf", hub.top.parent / "project.hub"], check=True)
-        died = interposed(hub, "spawn", "-q", "-j1", "s1", code=DIE, nth=moment)
-        assert died.code == -9, (moment, died)
+    for moment in kill_at_changes(hub, template, words, count, short=4):
         assert hub.run("list").code == 0
         assert hub.run("spawn", "-q", "s1") == Result(0), moment
         assert (hub.refs(), agents(hub), snapshot(place(hub, 1)).keys(), entries(hub)) == wanted
@@ -584,13 +583,10 @@ def test_a_retry_killed_at_any_moment(hub: Hub) -> None:
     hub.git("worktree", "repair", hub.worktrees / "agent-1")
     retry = ("spawn", "-q", "s1", "--retry", "1", "--path", "../worktrees/agent-{n}")
     template = Template(hub)
-    counted = interposed(hub, *retry, nth=0)
-    assert counted.code == 0, counted
+    count = count_changes(hub, *retry)
     wanted = (hub.refs(), agents(hub), entries(hub))
     assert list(wanted[0])[:2] == [f"refs/heads/hub/s1/agent-1/attempt-{n}" for n in (1, 2)]
-    for moment in range(1, int(counted.err) + 1):
-        template.put_back()
-        assert interposed(hub, *retry, code=DIE, nth=moment).code == -9
+    for moment in kill_at_changes(hub, template, retry, count, short=4):
         again = retry if moment % 2 else [word for word in retry if word not in ("--retry", "1")]
         is_marked = agents(hub)["agent-1"]["status"] == "spawning"
         assert hub.run(*(again if is_marked else retry)) == Result(0), moment

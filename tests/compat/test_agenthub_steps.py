@@ -22,7 +22,7 @@ from tests.integration.test_interventions import (
     typed,
 )
 from tests.support.hub import PYTHON, Hub, new_hub, peer, snapshot
-from tests.support.interrupt import LONG, Template, sampled
+from tests.support.interrupt import LONG, Template, sample
 from tests.support.invariants import lost, reachable, whole
 
 CHANGES = {**TRAPS, **OTHERS}
@@ -160,13 +160,13 @@ def kept(hub: Hub) -> list[str]:
 def walk(hub: Hub, end: str, change: Change, record: Record) -> Counter[str]:
     """The tournament to one of its ends; after each step it is disturbed, and then put back. What came of that."""
     tournament, steps = Tournament(hub), [*BEGIN, *ENDS[end]]
-    moments = sampled(len(steps), 0, 1, every=4)
+    moments = sample(len(steps), short=2)
     for number, line in enumerate(steps, 1):
         tournament.step(line)
         if number in moments:
             template = Template(hub, [hub.top.parent])
             tournament.disturb(change, steps[number:])
-            template.put_back()
+            template.restore()
     assert hub.state()["state"] == end
     for kind, count in tournament.told.items():
         record(f"between two steps: {kind}", count)

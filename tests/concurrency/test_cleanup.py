@@ -13,7 +13,7 @@ import pytest
 from git_hub_session.git.worktrees import REMOVAL_LOCK
 from tests.support.cleanup import BRANCH, RESCUE, kept, line, look, removed, saved
 from tests.support.hub import Hub, Result, snapshot
-from tests.support.interrupt import DIE, Template, interposed, sampled
+from tests.support.interrupt import DIE, Template, count_changes, interposed, kill_at_changes
 
 
 def four_worktrees(hub: Hub) -> None:
@@ -45,24 +45,16 @@ def is_whole(hub: Hub) -> bool:
     ) == ("changed", "staged", "new")
 
 
-SHARES = 4
-
-
-@pytest.mark.parametrize("share", range(SHARES))
-def test_killed_at_any_moment(hub: Hub, share: int) -> None:
+def test_killed_at_any_moment(hub: Hub) -> None:
     """The next run finishes: the worktrees are gone, all work and every commit has a ref, no trash is left."""
     four_worktrees(hub)
     lost = hub.git("rev-parse", "HEAD@{1}", cwd=hub.worktree(3))
     tip = hub.git("rev-parse", BRANCH)
     template = Template(hub)
-    counted = interposed(hub, "cleanup", "--archive", "s1", nth=0)
-    assert counted.code == 0, counted
-    moments = int(counted.err)
-    assert moments > 40
-    for moment in sampled(moments, share, SHARES, 5):
-        template.put_back()
-        died = interposed(hub, "cleanup", "--archive", "s1", code=DIE, nth=moment)
-        assert died.code == -9, (moment, died)
+    words = ("cleanup", "--archive", "s1")
+    count = count_changes(hub, *words)
+    assert count > 40
+    for moment in kill_at_changes(hub, template, words, count, short=6):
         assert is_whole(hub), moment
         result = hub.run("cleanup", "--archive", "s1")
         assert (result.code, result.err) == (0, ""), (moment, result)

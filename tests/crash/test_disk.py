@@ -56,7 +56,7 @@ def test_a_disk_that_is_full(disk: Hub, name: str) -> None:
     """To the last byte, or in the middle of the work; when there is room again it is finished."""
     world = World(disk, SCENES[name])
     for pages in (*range(0, 120, 6 if LONG else 30),):
-        world.put_back()
+        world.restore()
         filler = _fill(disk.top.parent, pages * 4096)
         ended = world.call(*SCENES[name].words)
         is_clear(ended, "ENOSPC", f"{pages} pages")
@@ -110,7 +110,7 @@ def test_a_limit_for_the_size_of_files(hub: Hub, name: str) -> None:
     """ulimit -f: a git that writes more is killed by the system (SIGXFSZ), and Python is told."""
     world = World(hub, SCENES[name])
     for blocks in (0, 1, 2) if LONG else (1,):
-        world.put_back()
+        world.restore()
         limited = f'ulimit -f {blocks}; exec "$@"'
         words = ("sh", "-c", limited, "sh", PYTHON, "-B", "-I", "-c", COMMAND)
         ended = hub.call(*words, *SCENES[name].words)

@@ -110,7 +110,7 @@ def test_killed_at_any_call(
     assert len(world.calls("all")) >= SCENES[name].calls
     played = {"kill points": 0, "signals": 0, "faults": 0, "lock files of a killed git": 0}
     for action, nth in moments(world, name, share):
-        world.put_back()
+        world.restore()
         ended = world.play(action, nth)
         is_clear(ended, action, f"{action} before {nth}: {world.calls(action)[nth - 1]}")
         assert action not in SIGNALS or not world.late(), f"{action} before {nth}"

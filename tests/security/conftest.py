@@ -27,4 +27,4 @@ def built() -> Iterator[World]:
 @pytest.fixture
 def world(built: World) -> Iterator[World]:
     yield built
-    built.put_back()
+    built.restore()

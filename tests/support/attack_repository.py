@@ -95,9 +95,9 @@ class World:
         """As it is now it comes back after every call that changes it."""
         Template(self.hub, [self.base], "planted")
 
-    def put_back(self) -> None:
+    def restore(self) -> None:
         """As it was before anything was planted."""
-        self._clean.put_back()
+        self._clean.restore()
         self.ran.unlink(missing_ok=True)
 
     def mend(self, before: Stamps, after: Stamps) -> Stamps:

@@ -142,13 +142,13 @@ class World:
         self.has_work = place(hub, 1).exists()
         self.tracked = self._tracked()
         self.tracked_then: dict[str, bytes] = {}
-        self.put_back()  # as before every other play: git takes copied files for touched ones
+        self.restore()  # as before every other play: git takes copied files for touched ones
         assert self.play("none", 0) == Result(0, scene.out)
         self._calls = self.report.read_text().splitlines()
         self.end = self.outcome()
         assert self.end.pop("leftovers") == []
         self.tracked_then = self._tracked()
-        self.put_back()
+        self.restore()
 
     def _strangers(self) -> None:
         hub = self.hub
@@ -162,9 +162,9 @@ class World:
         (hub.top / "sub" / "other").write_text("changed here\n")
         hub.run("init", "-q", "--id", "s0", "--task", "another")
 
-    def put_back(self) -> None:
+    def restore(self) -> None:
         """As it was before the command."""
-        self._template.put_back()
+        self._template.restore()
 
     def calls(self, action: str) -> list[str]:
         """The calls of an undisturbed play that the action can befall."""

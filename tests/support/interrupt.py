@@ -1,4 +1,4 @@
-"""A command that something happens to in the middle of its work: a kill, or somebody else's change."""
+"""Run a command that is killed, or that another process interferes with, at one of its changes."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tests.support.hub import CHECKOUT, Hub, Result
 
-# The command in a Python that runs `code` before the n-th of the things it does to the
-# world; without code it only counts them, on standard error.
-_INTERPOSED = """
+# Runs the command in a Python that executes `code` before the n-th change to the file system
+# or start of a process. With nth=0 it only counts the changes and prints the count on stderr.
+_HOOKED_COMMAND = """
 import os, signal, subprocess, sys, time
 sys.path.insert(0, {checkout!r})
 count = 0
 CHANGES = {{"os.link", "os.remove", "os.rename", "os.rmdir", "os.mkdir", "os.fork", "subprocess.Popen"}}
 
-def heard(event, args):
+def hear(event, args):
     global count
     if {opened!r} and not (event == "open" and args[0] == {opened!r}):
         return
@@ -31,7 +31,7 @@ def heard(event, args):
         {code}
 
 ready = False
-sys.addaudithook(heard)
+sys.addaudithook(hear)
 import git_hub_session.system.tree, git_hub_session.system.procfs, git_hub_session.system.parallel
 import git_hub_session.git.command, git_hub_session.git.repository
 from git_hub_session.main import main, run_and_exit
@@ -45,38 +45,71 @@ sys.exit(code)
 """
 DIE = "os.kill(os.getpid(), signal.SIGKILL)"
 LONG = "HUB_TEST_LONG" in os.environ
-"""Whether the long form was asked for (`make long`)."""
+"""True if the long form of the tests is wanted (`make long`)."""
 
 
-def sampled(moments: int, share: int, shares: int, every: int) -> range:
-    """The moments of one share of a test: every so-manieth of them, or all in the long form."""
-    step = 1 if LONG else every
-    return range(1 + share * step, moments + 1, shares * step)
+def sample(count: int, *, short: int) -> range:
+    """Return the numbers from 1 to `count`: all in the long form, about `short` of them otherwise."""
+    return range(1, count + 1, 1 if LONG else max(1, count // short))
 
 
 def interposed(
-    hub: Hub, *words: str, code: str = "pass", nth: int = 1, only: str = "", opened: str = ""
+    hub: Hub, *arguments: str, code: str = "pass", nth: int = 1, only: str = "", opened: str = ""
 ) -> Result:
-    """`git hub-session <words>` with `code` run before its n-th change (of the kind `only`), or before it opens a path."""
-    program = _INTERPOSED.format(
+    """Run `git hub-session <arguments>`, and `code` before its n-th change.
+
+    Args:
+        only: count only this audit event.
+        opened: count only the calls that open this path.
+    """
+    program = _HOOKED_COMMAND.format(
         checkout=str(CHECKOUT), nth=nth, code=code, only=only, opened=opened
     )
-    return hub.call(sys.executable, "-c", program, *words)
+    return hub.call(sys.executable, "-c", program, *arguments)
+
+
+def count_changes(hub: Hub, *arguments: str) -> int:
+    """Run the command to its end, and return the number of its changes."""
+    counted = interposed(hub, *arguments, nth=0)
+    assert counted.code == 0, counted
+    return int(counted.err.splitlines()[-1])
+
+
+def kill_at_changes(
+    hub: Hub, template: Template, arguments: Sequence[str], count: int, *, short: int
+) -> Iterator[int]:
+    """Kill the command before its changes, and yield the number of the change after each kill.
+
+    Only the Python process is killed: a git that it has started ends by itself. The kill of all
+    processes, at each system call, is tested in tests/crash/test_killed.py.
+
+    Args:
+        template: the files to restore before each kill.
+        count: the number of changes of the command.
+        short: the number of kills in the short form. The long form kills before each change.
+    """
+    for number in sample(count, short=short):
+        template.restore()
+        killed = interposed(hub, *arguments, code=DIE, nth=number)
+        assert killed.code == -9, (number, killed)
+        yield number
 
 
 class Template:
-    """The whole world of a test, put back as often as it is needed."""
+    """A copy of the directories of a test, from which they can be restored."""
 
-    def __init__(self, hub: Hub, places: Sequence[Path] = (), name: str = "template") -> None:
-        self._places = {
-            place: Path(f"{place}.{name}") for place in places or [hub.top, hub.worktrees]
+    def __init__(self, hub: Hub, directories: Sequence[Path] = (), name: str = "template") -> None:
+        self._copies = {
+            directory: Path(f"{directory}.{name}")
+            for directory in directories or [hub.top, hub.worktrees]
         }
-        for place, kept in self._places.items():
-            if kept.exists():
-                shutil.rmtree(kept)
-            subprocess.run(["cp", "-a", place, kept], check=True)
+        for directory, copy in self._copies.items():
+            if copy.exists():
+                shutil.rmtree(copy)
+            subprocess.run(["cp", "-a", directory, copy], check=True)
 
-    def put_back(self) -> None:
-        for place, kept in self._places.items():
-            shutil.rmtree(place)
-            subprocess.run(["cp", "-a", kept, place], check=True)
+    def restore(self) -> None:
+        """Replace the directories with their copies."""
+        for directory, copy in self._copies.items():
+            shutil.rmtree(directory)
+            subprocess.run(["cp", "-a", copy, directory], check=True)
