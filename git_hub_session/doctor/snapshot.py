@@ -19,10 +19,10 @@ from git_hub_session.git.ref_names import (
 from git_hub_session.git.refs import read_consistently
 from git_hub_session.git.worktrees import (
     Worktree,
-    entry_of,
     linked_worktrees,
     list_files_below,
     read_worktree,
+    worktree_git_dir,
     worktree_names,
 )
 from git_hub_session.session.model import Session
@@ -166,7 +166,7 @@ def _read_worktrees_again(
     }
     worktrees, changed = [], []
     for name in worktree_names(common_dir):
-        worktree = known.get(name) or read_worktree(name, entry_of(common_dir, name))
+        worktree = known.get(name) or read_worktree(name, worktree_git_dir(common_dir, name))
         worktrees.append(worktree)
         # A worktree on a branch belongs to the session of that branch. To whom another one belongs
         # depends on state.json, which a fix may have changed.

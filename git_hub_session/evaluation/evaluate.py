@@ -41,7 +41,8 @@ from git_hub_session.worktree.owner import agent_worktrees
 from git_hub_session.worktree.status import read_worktree_status
 
 if TYPE_CHECKING:
-    from git_hub_session.git.repository import DiffStat, GitRepo
+    from git_hub_session.git.diff import DiffStat
+    from git_hub_session.git.repository import GitRepo
     from git_hub_session.session.store import LockedSession
 
 

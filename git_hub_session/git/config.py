@@ -1,7 +1,7 @@
-"""git's configuration syntax, for the few settings that are read before libgit2 is loaded.
+"""Parse git's configuration syntax, for the few settings that are read before libgit2 is loaded.
 
-Source: git-config(1), "Syntax". Includes are not followed: git itself reads what decides
-where a repository is (core.bare, core.worktree) from the one file, without them.
+Source: git-config(1), "Syntax". Included files are not read. git reads the settings that locate
+a repository (core.bare, core.worktree) from one file, without its includes.
 """
 
 from __future__ import annotations
@@ -11,28 +11,28 @@ from collections.abc import Mapping
 
 from git_hub_session.util.numbers import parse_int
 
-# Patterns are strings where most files need none of them: compiling is what reading costs.
-# A line, without its comment: a backslash continues the line, but not a comment.
+# Most files do not need these patterns. They are strings because compiling them is slow.
+# One line without its comment. A backslash continues a line, but not a comment.
 _LINE = r"""((?:\\\r?\n|\\.|"(?:\\\r?\n|\\.|[^"\\\n])*"|[^#;\n])*)(?:[#;].*)?(?:\n|\Z)"""
-_CONTINUED = r"\\\r?\n"
+_CONTINUATION = r"\\\r?\n"
 _SECTION = re.compile(r'\[([A-Za-z0-9.-]+)(?:[ \t]+"((?:[^"\\]|\\.)*)")?\]')
-_SPACE = " \t\r\n"  # git's own, whatever else Unicode takes for a space
-_NUMBER = r"[+-]?0*[1-9][0-9]*[kmg]?"
-_MAX_SETTINGS = 9_999  # read from GIT_CONFIG_COUNT
+_SPACE = " \t\r\n"  # git knows no other white space, Unicode does
+_NONZERO_NUMBER = r"[+-]?0*[1-9][0-9]*[kmg]?"
+_MAX_SETTINGS = 9_999  # of GIT_CONFIG_COUNT
 _MAX_SIZE = 10**15 - 1
 _ESCAPES = {"n": "\n", "t": "\t", "b": "\b", '"': '"', "\\": "\\"}
 _PARAMETER = r"'((?:[^']|'\\'')*)'(?:(=)(?:'((?:[^']|'\\'')*)')?)?(?:\s+|$)"
 
 
 def parse_git_config(text: str) -> dict[str, str]:
-    """The settings in a configuration file, last one wins: {"core.bare": "true"}.
+    """Parse a configuration file. The last value of a setting wins: {"core.bare": "true"}.
 
-    Section and name are lower case; a name without '=' is "true". Lines that are no
-    configuration are passed over: git itself will say what is wrong with them.
+    Section and name are in lower case. A name without '=' has the value "true". Invalid lines are
+    skipped: git itself reports them.
     """
     settings: dict[str, str] = {}
     section = ""
-    for full_line in _lines(text):
+    for full_line in _logical_lines(text):
         line = full_line.strip(_SPACE)
         header = _SECTION.match(line)
         if header:
@@ -42,54 +42,57 @@ def parse_git_config(text: str) -> dict[str, str]:
             line = line[header.end() :].strip(_SPACE)
         name, equals, value = line.partition("=")
         name = name.rstrip(" \t")
-        if section and _is_name(name):
+        if section and _is_variable_name(name):
             settings[f"{section}.{name.lower()}"] = (
-                _value(value.lstrip(" \t")) if equals else "true"
+                _parse_value(value.lstrip(" \t")) if equals else "true"
             )
     return settings
 
 
-def _lines(text: str) -> list[str]:
-    """The lines, those that are continued in one, without comments."""
+def _logical_lines(text: str) -> list[str]:
+    """Split the text into lines. Join continued lines, and remove comments."""
     if not any(char in text for char in "\\#;"):
         return text.split("\n")
-    return [re.sub(_CONTINUED, "", line) for line in re.findall(_LINE, text)]
+    return [re.sub(_CONTINUATION, "", line) for line in re.findall(_LINE, text)]
 
 
-def _is_name(text: str) -> bool:
+def _is_variable_name(text: str) -> bool:
     return text.isascii() and text[:1].isalpha() and text.replace("-", "").isalnum()
 
 
-def _value(text: str) -> str:
+def _parse_value(text: str) -> str:
     if '"' not in text and "\\" not in text:
         return text.rstrip(_SPACE)
-    out, quoted, at, kept = [], False, 0, 0
-    while at < len(text):
-        char = text[at]
-        if char == "\\" and at + 1 < len(text):
-            at += 1
-            out.append(_ESCAPES.get(text[at], text[at]))
-            kept = len(out)
+    chars: list[str] = []
+    is_quoted = False
+    length = 0  # without white space at the end, which counts only inside quotes
+    position = 0
+    while position < len(text):
+        char = text[position]
+        if char == "\\" and position + 1 < len(text):
+            position += 1
+            chars.append(_ESCAPES.get(text[position], text[position]))
+            length = len(chars)
         elif char == '"':
-            quoted = not quoted
+            is_quoted = not is_quoted
         else:
-            out.append(char)
-            if quoted or char not in _SPACE:
-                kept = len(out)
-        at += 1
-    return "".join(out[:kept])  # white space at the end counts only within quotes
+            chars.append(char)
+            if is_quoted or char not in _SPACE:
+                length = len(chars)
+        position += 1
+    return "".join(chars[:length])
 
 
 def config_from_environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """What `git -c name=value` and GIT_CONFIG_COUNT put into the environment, which libgit2 does not read."""
+    """Return the settings of `git -c name=value` and GIT_CONFIG_COUNT. libgit2 does not read them."""
     settings: dict[str, str] = {}
-    for at in range(parse_int(environ.get("GIT_CONFIG_COUNT", ""), _MAX_SETTINGS) or 0):
-        name = environ.get(f"GIT_CONFIG_KEY_{at}", "")
-        settings[_fold_key(name)] = environ.get(f"GIT_CONFIG_VALUE_{at}", "")
-    for quoted in re.finditer(_PARAMETER, environ.get("GIT_CONFIG_PARAMETERS", "")):
-        name, equals, value = (part and part.replace("'\\''", "'") for part in quoted.groups())
+    for number in range(parse_int(environ.get("GIT_CONFIG_COUNT", ""), _MAX_SETTINGS) or 0):
+        name = environ.get(f"GIT_CONFIG_KEY_{number}", "")
+        settings[_fold_key(name)] = environ.get(f"GIT_CONFIG_VALUE_{number}", "")
+    for match in re.finditer(_PARAMETER, environ.get("GIT_CONFIG_PARAMETERS", "")):
+        name, equals, value = (part and part.replace("'\\''", "'") for part in match.groups())
         if not equals:
-            name, equals, value = name.partition("=")  # the spelling of git before 2.31
+            name, equals, value = name.partition("=")  # the format of git before 2.31
             value = value if equals else None
         settings[_fold_key(name)] = "true" if value is None else value
     settings.pop("", None)
@@ -97,19 +100,20 @@ def config_from_environment(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def _fold_key(name: str) -> str:
+    """Return the key with section and name in lower case. The subsection keeps its case."""
     section, _, rest = name.partition(".")
-    middle, dot, last = rest.rpartition(".")
-    return f"{section.lower()}.{middle}{dot}{last.lower()}"
+    subsection, dot, variable = rest.rpartition(".")
+    return f"{section.lower()}.{subsection}{dot}{variable.lower()}"
 
 
 def is_true(value: str | None) -> bool:
-    """git's boolean: true, yes, on, any number but 0."""
+    """Return True if git reads the value as true: true, yes, on, or a number other than 0."""
     text = (value or "").strip().lower()
-    return text in ("true", "yes", "on") or re.fullmatch(_NUMBER, text) is not None
+    return text in ("true", "yes", "on") or re.fullmatch(_NONZERO_NUMBER, text) is not None
 
 
 def parse_size(text: str) -> int | None:
-    """Bytes of a size such as 100m or 2G (git's k, m, g), or None where it is none."""
-    scale = {"k": 1024, "m": 1024**2, "g": 1024**3}.get(text[-1:].lower(), 0)
-    number = parse_int(text[:-1] if scale else text, _MAX_SIZE)
-    return None if number is None else number * (scale or 1)
+    """Parse a size such as 100m or 2G into bytes. Return None if the text is not a size."""
+    factor = {"k": 1024, "m": 1024**2, "g": 1024**3}.get(text[-1:].lower(), 0)
+    number = parse_int(text[:-1] if factor else text, _MAX_SIZE)
+    return None if number is None else number * (factor or 1)

@@ -1,8 +1,8 @@
-"""From where a command runs, and GIT_*, to the repository and its hub; git's rules, without libgit2.
+"""Find the repository, its worktrees and the hub by git's rules, without libgit2.
 
-Source: git's setup.c (setup_git_directory_gently, ensure_valid_ownership) and gitrepository-layout(5).
-A test holds each answer against `git rev-parse` and pygit2. libgit2 is not asked because
-loading it costs more than all that `list` does.
+Loading libgit2 takes longer than the whole command `list`. The tests compare each answer with
+`git rev-parse` and pygit2. Sources: git's setup.c (setup_git_directory_gently,
+ensure_valid_ownership) and gitrepository-layout(5).
 """
 
 from __future__ import annotations
@@ -14,187 +14,214 @@ from collections.abc import Mapping
 from git_hub_session._typing import NamedTuple
 from git_hub_session.errors import HubError
 from git_hub_session.git.config import is_true, parse_git_config
-from git_hub_session.git.ref_names import REFS
-from git_hub_session.git.safe_open import open_regular
+from git_hub_session.git.ref_names import REFS, is_object_id
+from git_hub_session.git.safe_open import MAX_BYTES, read_text
 from git_hub_session.util.numbers import parse_int
 
 _MAX_UID = 2**32 - 1
 
 
 class NotARepository(HubError):
-    """No repository where the command runs."""
+    """The command does not run in a repository."""
 
     code = "not-a-repository"
 
 
 class NoMainWorktree(HubError):
-    """The repository does not say where its main worktree is."""
+    """The path of the main worktree is unknown."""
 
     code = "no-main-worktree"
 
 
 class RepositoryPaths(NamedTuple):
-    """Where a command runs; every path absolute."""
+    """The absolute paths of a repository and its hub, as seen from the current directory."""
 
     git_dir: str
-    """This worktree's own directory of git: HEAD, index."""
+    """The git dir of the current worktree, which contains HEAD and index."""
     common_dir: str
-    """The repository: refs, objects, config, and `worktrees`."""
+    """The directory that contains refs, objects, config and `worktrees`."""
     worktree: str
-    """The top of the worktree that git works in here, or '' (bare, or inside the git directory)."""
+    """The top of the current worktree, or '' (bare repository, or inside the git dir)."""
     main_worktree: str
     """The main worktree, or '' in a bare repository."""
     hub: str
     owners: tuple[str, ...]
-    """The paths whose owner decides whether the repository can be trusted, the first is the one
-    that safe.directory has to name (none where GIT_DIR named the repository)."""
+    """The paths whose owner must be trusted. The first one is the path for safe.directory.
+
+    There are none if GIT_DIR names the repository: git then checks nothing.
+    """
 
     @property
     def is_inside_git_dir(self) -> bool:
-        """Whether one stands in the git directory itself, which may be a part of what was cloned."""
+        """True if the git dir was found from inside, where a cloned directory may imitate one."""
         return len(self.owners) == 1
 
 
-def find_repository(cwd: str, environ: Mapping[str, str]) -> RepositoryPaths:
-    """The repository that `cwd` and the environment mean; raises NotARepository, NoMainWorktree."""
-    shared = environ.get("GIT_COMMON_DIR")
-    shared = os.path.join(cwd, shared) if shared else ""
-    named = environ.get("GIT_DIR")
-    if named is None:
-        found = _discover(cwd, environ, shared)
-    else:
-        found = _DiscoveredGitDir(
-            _git_dir_from_environment(os.path.join(cwd, named), named, shared), "", ()
-        )
-    git_dir = os.path.realpath(found.git_dir)
-    common_dir = os.path.realpath(_read_common_dir(found.git_dir, shared))
-    settings = _read_config(common_dir, common_dir)
-    worktree = _find_worktree(cwd, environ, git_dir, common_dir, found.top)
-    main = _find_main_worktree(cwd, environ, git_dir, common_dir, settings, found)
-    hub = environ.get("GIT_HUB_SESSION_DIR")
-    if hub:
-        hub = os.path.normpath(os.path.join(cwd, hub))
-    elif main:
-        hub = os.path.join(main, ".agenthub")
-    elif is_true(settings.get("core.bare", "true")):
-        hub = os.path.join(common_dir, "agenthub")
-    else:
-        raise NoMainWorktree(
-            f"cannot tell where the main worktree of '{common_dir}' is",
-            hint="run it in the main worktree, or set GIT_HUB_SESSION_DIR to its .agenthub",
-        )
-    return RepositoryPaths(git_dir, common_dir, worktree, main, hub, found.owners)
+class _Caller(NamedTuple):
+    """The current directory and the environment of the command."""
+
+    cwd: str
+    environ: Mapping[str, str]
+
+    def path(self, variable: str) -> str:
+        """Return the path in an environment variable, or '' if it is not set."""
+        value = self.environ.get(variable)
+        return os.path.join(self.cwd, value) if value else ""
 
 
 class _DiscoveredGitDir(NamedTuple):
-    """A git directory, the top of the worktree whose .git led to it, and whose they are."""
+    """A git dir, the worktree whose .git led to it ('' if none did), and the paths to check."""
 
     git_dir: str
     top: str
     owners: tuple[str, ...]
 
 
-def _find_worktree(
-    cwd: str, environ: Mapping[str, str], git_dir: str, common_dir: str, top: str
+def find_repository(cwd: str, environ: Mapping[str, str]) -> RepositoryPaths:
+    """Return the paths of the repository that `cwd` and the environment select.
+
+    Raises:
+        NotARepository: there is no repository, or a .git file or GIT_DIR is invalid.
+        NoMainWorktree: neither the repository nor the environment locates the hub.
+    """
+    caller = _Caller(cwd, environ)
+    shared = caller.path("GIT_COMMON_DIR")
+    if "GIT_DIR" in environ:
+        found = _DiscoveredGitDir(_git_dir_from_environment(caller, shared), "", ())
+    else:
+        found = _discover(caller, shared)
+    git_dir = os.path.realpath(found.git_dir)
+    common_dir = os.path.realpath(_read_common_dir(found.git_dir, shared))
+    settings = _read_config(common_dir, common_dir)
+    worktree = _find_worktree(caller, git_dir, common_dir, found.top)
+    main_worktree = _find_main_worktree(caller, git_dir, common_dir, settings, found.top)
+    hub = _find_hub(caller, common_dir, settings, main_worktree)
+    return RepositoryPaths(git_dir, common_dir, worktree, main_worktree, hub, found.owners)
+
+
+def _find_hub(
+    caller: _Caller, common_dir: str, settings: Mapping[str, str], main_worktree: str
 ) -> str:
-    """The worktree that git itself would use: setup_explicit_git_dir, setup_discovered_git_dir."""
-    named = "GIT_DIR" in environ
-    settings: Mapping[str, str] = {}
-    own = _read_config(common_dir, git_dir)
-    if git_dir == common_dir or is_true(own.get("extensions.worktreeconfig")):
-        settings = own  # of a linked worktree, git else reads neither setting
-    wanted = environ.get("GIT_WORK_TREE")
-    if wanted:
-        return os.path.realpath(os.path.join(cwd, wanted))
+    hub = caller.path("GIT_HUB_SESSION_DIR")
+    if hub:
+        return os.path.normpath(hub)
+    if main_worktree:
+        return os.path.join(main_worktree, ".agenthub")
+    if is_true(settings.get("core.bare", "true")):
+        return os.path.join(common_dir, "agenthub")
+    raise NoMainWorktree(
+        f"cannot find the main worktree of '{common_dir}'",
+        hint="run the command in the main worktree, or set GIT_HUB_SESSION_DIR to its .agenthub",
+    )
+
+
+def _find_worktree(caller: _Caller, git_dir: str, common_dir: str, top: str) -> str:
+    """Return the worktree that git would use: setup_explicit_git_dir, setup_discovered_git_dir."""
+    worktree_settings = _read_config(common_dir, git_dir)
+    has_own_settings = is_true(worktree_settings.get("extensions.worktreeconfig"))
+    # Without that extension, git ignores core.bare and core.worktree in a linked worktree.
+    settings = worktree_settings if git_dir == common_dir or has_own_settings else {}
+    explicit = caller.path("GIT_WORK_TREE")
+    if explicit:
+        return os.path.realpath(explicit)
     if is_true(settings.get("core.bare")):
         return ""
     if "core.worktree" in settings:
         return os.path.realpath(os.path.join(git_dir, settings["core.worktree"]))
-    if not named:
+    if "GIT_DIR" not in caller.environ:
         return top
-    # GIT_DIR alone, as in hooks: the worktree is where we stand.
-    implicit = environ.get("GIT_IMPLICIT_WORK_TREE")
-    return os.path.realpath(cwd) if implicit is None or is_true(implicit) else ""
+    # GIT_DIR alone, as in hooks: the current directory is the worktree.
+    implicit = caller.environ.get("GIT_IMPLICIT_WORK_TREE")
+    return os.path.realpath(caller.cwd) if implicit is None or is_true(implicit) else ""
 
 
 def _find_main_worktree(
-    cwd: str,
-    environ: Mapping[str, str],
-    git_dir: str,
-    common_dir: str,
-    settings: Mapping[str, str],
-    found: _DiscoveredGitDir,
+    caller: _Caller, git_dir: str, common_dir: str, settings: Mapping[str, str], top: str
 ) -> str:
-    """The main worktree, or '' where there is none, or where nothing says which it is."""
+    """Return the main worktree, or '' if there is none or its path is unknown."""
     if is_true(settings.get("core.bare")):
         return ""
     if "core.worktree" in settings:
         return os.path.realpath(os.path.join(common_dir, settings["core.worktree"]))
     if os.path.basename(common_dir) == ".git":
-        return os.path.dirname(
-            common_dir
-        )  # also where another .git is a link to it, as git lists it
-    if git_dir == common_dir and found.top:
-        return found.top
+        # `git worktree list` has the same answer if another .git is a link to this one.
+        return os.path.dirname(common_dir)
     if git_dir != common_dir:
         return ""
-    # A separate git directory does not know its worktree; the .git file that leads to it does,
-    # and in a hook, where GIT_DIR names the one, we stand below the other.
-    wanted = environ.get("GIT_WORK_TREE")
-    if wanted:
-        return os.path.realpath(os.path.join(cwd, wanted))
+    return top or _find_worktree_of_separate_git_dir(caller, git_dir)
+
+
+def _find_worktree_of_separate_git_dir(caller: _Caller, git_dir: str) -> str:
+    """Return the worktree above the current directory whose .git file names the git dir, or ''.
+
+    A separate git dir does not record its worktree. GIT_DIR names the git dir in a hook, which
+    runs inside the worktree.
+    """
+    explicit = caller.path("GIT_WORK_TREE")
+    if explicit:
+        return os.path.realpath(explicit)
     try:
-        around = _discover(cwd, environ, "")
+        discovered = _discover(caller, "")
     except NotARepository:
         return ""
-    return around.top if os.path.realpath(around.git_dir) == git_dir else ""
+    return discovered.top if os.path.realpath(discovered.git_dir) == git_dir else ""
 
 
-def _git_dir_from_environment(path: str, named: str, shared: str) -> str:
+def _git_dir_from_environment(caller: _Caller, shared: str) -> str:
+    value = caller.environ["GIT_DIR"]
+    path = os.path.join(caller.cwd, value)
     if os.path.isfile(path):
         path = _read_gitfile(path)
     if not _is_git_dir(path, shared):
-        raise NotARepository(f"not a git repository: '{named}'")
+        raise NotARepository(f"not a git repository: '{value}'")
     return path
 
 
-def _discover(cwd: str, environ: Mapping[str, str], shared: str) -> _DiscoveredGitDir:
-    """Walk up from `cwd` to the first git directory, or to a .git that leads to one."""
-    ceilings = _parse_ceilings(environ.get("GIT_CEILING_DIRECTORIES", ""))
-    across = is_true(environ.get("GIT_DISCOVERY_ACROSS_FILESYSTEM"))
-    directory = os.path.realpath(cwd)
+def _discover(caller: _Caller, shared: str) -> _DiscoveredGitDir:
+    """Walk up from the current directory to the first git dir, or to a .git that leads to one."""
+    ceilings = _parse_ceilings(caller.environ.get("GIT_CEILING_DIRECTORIES", ""))
+    across_filesystems = is_true(caller.environ.get("GIT_DISCOVERY_ACROSS_FILESYSTEM"))
+    directory = os.path.realpath(caller.cwd)
     device = os.stat(directory).st_dev
     while True:
-        dot_git = os.path.join(directory, ".git")
-        try:
-            mode = os.stat(dot_git).st_mode
-        except OSError:
-            mode = 0
-        if stat.S_ISREG(mode):
-            git_dir = _read_gitfile(dot_git)
-            if not _is_git_dir(git_dir, shared):
-                raise NotARepository(
-                    f"not a git repository: '{git_dir}'",
-                    hint=f"'{dot_git}' points there; 'git worktree repair' in the main worktree may mend it",
-                )
-            return _DiscoveredGitDir(git_dir, directory, (directory, dot_git, git_dir))
-        if stat.S_ISDIR(mode) and _is_git_dir(dot_git, shared):
-            return _DiscoveredGitDir(dot_git, directory, (directory, dot_git))
-        if _is_git_dir(directory, shared):
-            return _DiscoveredGitDir(directory, "", (directory,))
+        found = _git_dir_at(directory, shared)
+        if found is not None:
+            return found
         parent = os.path.dirname(directory)
         if parent == directory or parent in ceilings:
             raise NotARepository("not a git repository (or any of the parent directories): .git")
-        if not across and os.stat(parent).st_dev != device:
+        if not across_filesystems and os.stat(parent).st_dev != device:
             raise NotARepository(
                 f"not a git repository (or any parent up to mount point '{directory}')",
-                hint="set GIT_DISCOVERY_ACROSS_FILESYSTEM=1 to look further up",
+                hint="set GIT_DISCOVERY_ACROSS_FILESYSTEM=1 to search above the mount point",
             )
         directory = parent
 
 
+def _git_dir_at(directory: str, shared: str) -> _DiscoveredGitDir | None:
+    """Return the git dir of the worktree `directory`, or `directory` if it is a git dir itself."""
+    dot_git = os.path.join(directory, ".git")
+    try:
+        mode = os.stat(dot_git).st_mode
+    except OSError:
+        mode = 0
+    if stat.S_ISREG(mode):
+        git_dir = _read_gitfile(dot_git)
+        if not _is_git_dir(git_dir, shared):
+            raise NotARepository(
+                f"not a git repository: '{git_dir}'",
+                hint=f"'{dot_git}' names it; run 'git worktree repair' in the main worktree",
+            )
+        return _DiscoveredGitDir(git_dir, directory, (directory, dot_git, git_dir))
+    if stat.S_ISDIR(mode) and _is_git_dir(dot_git, shared):
+        return _DiscoveredGitDir(dot_git, directory, (directory, dot_git))
+    if _is_git_dir(directory, shared):
+        return _DiscoveredGitDir(directory, "", (directory,))
+    return None
+
+
 def _parse_ceilings(text: str) -> set[str]:
-    """GIT_CEILING_DIRECTORIES; after an empty entry, links are left as they are."""
+    """Parse GIT_CEILING_DIRECTORIES. Symbolic links are not resolved after an empty component."""
     resolved, _, literal = f"{os.pathsep}{text}".partition(os.pathsep * 2)
     return {
         *(os.path.realpath(path) for path in resolved.split(os.pathsep) if os.path.isabs(path)),
@@ -203,7 +230,7 @@ def _parse_ceilings(text: str) -> set[str]:
 
 
 def _read_gitfile(path: str) -> str:
-    content = _text(path)
+    content = _read_file(path)
     if not content.startswith("gitdir: "):
         raise NotARepository(f"invalid gitfile format: '{path}'")
     target = content[8:].rstrip("\r\n")
@@ -213,61 +240,55 @@ def _read_gitfile(path: str) -> str:
 
 
 def _is_git_dir(path: str, shared: str) -> bool:
-    common = _read_common_dir(path, shared)
-    if not os.path.isdir(os.path.join(common, "objects")) or not os.path.isdir(
-        os.path.join(common, "refs")
-    ):
+    common_dir = _read_common_dir(path, shared)
+    if not all(os.path.isdir(os.path.join(common_dir, name)) for name in ("objects", "refs")):
         return False
     head = os.path.join(path, "HEAD")
     if os.path.islink(head):
         return os.readlink(head).startswith(REFS)
-    text = _text(head)
-    named = text.removeprefix("ref:").lstrip()
-    if named != text:
-        return named.startswith(REFS)
-    return len(text) >= 40 and all(char in "0123456789abcdef" for char in text[:40])
+    text = _read_file(head)
+    if text.startswith("ref:"):
+        return text[4:].lstrip().startswith(REFS)
+    return is_object_id(text[:40])
 
 
 def _read_common_dir(git_dir: str, shared: str) -> str:
-    """The repository of a worktree's git directory; `shared` is GIT_COMMON_DIR, or ''."""
+    """Return the common dir of a git dir. `shared` is the path in GIT_COMMON_DIR, or ''."""
     if shared:
         return shared
-    content = _text(os.path.join(git_dir, "commondir")).rstrip("\r\n")
+    content = _read_file(os.path.join(git_dir, "commondir")).rstrip("\r\n")
     return os.path.join(git_dir, content) if content else git_dir
 
 
 def _read_config(common_dir: str, git_dir: str) -> dict[str, str]:
-    """The repository's configuration, and that of the one worktree where there is such a thing."""
-    settings = parse_git_config(_text(os.path.join(common_dir, "config")))
+    """Return the settings of the repository, and of the worktree if it can have its own."""
+    settings = parse_git_config(_read_file(os.path.join(common_dir, "config")))
     if is_true(settings.get("extensions.worktreeconfig")):
-        settings |= parse_git_config(_text(os.path.join(git_dir, "config.worktree")))
+        settings |= parse_git_config(_read_file(os.path.join(git_dir, "config.worktree")))
     return settings
 
 
-def _text(path: str) -> str:
-    """A small file of git's, or '' where there is none, or what is no text."""
-    try:
-        with open(path, "rb", opener=open_regular) as file:
-            data = file.read(1 << 20)
-    except (OSError, ValueError):
-        return ""
-    return "" if b"\0" in data else os.fsdecode(data)
+def _read_file(path: str) -> str:
+    """Return the text of a file, or '' if the file is unreadable or contains a NUL."""
+    text = read_text(path, limit=MAX_BYTES)
+    return "" if "\0" in text else text
 
 
-def find_foreign_path(place: RepositoryPaths, environ: Mapping[str, str]) -> str:
-    """The first path of the repository that belongs to somebody else, or ''.
+def find_foreign_path(paths: RepositoryPaths, environ: Mapping[str, str]) -> str:
+    """Return the first path of the repository that another user owns, or ''.
 
-    As root, what SUDO_UID owns is root's own too. Source: git's compat/…, is_path_owned_by_current_uid.
+    For root, the user in SUDO_UID is not another user. Source: git's git-compat-util.h,
+    is_path_owned_by_current_uid.
     """
     if is_true(environ.get("GIT_TEST_ASSUME_DIFFERENT_OWNER")):
-        return next(iter(place.owners), "")
-    own = {os.geteuid()}
-    sudo = parse_int(environ.get("SUDO_UID", ""), _MAX_UID)
-    if own == {0} and sudo is not None:
-        own.add(sudo)
-    for path in place.owners:
+        return next(iter(paths.owners), "")
+    own_uids = {os.geteuid()}
+    sudo_uid = parse_int(environ.get("SUDO_UID", ""), _MAX_UID)
+    if own_uids == {0} and sudo_uid is not None:
+        own_uids.add(sudo_uid)
+    for path in paths.owners:
         try:
-            if os.lstat(path).st_uid not in own:
+            if os.lstat(path).st_uid not in own_uids:
                 return path
         except OSError:
             return path

@@ -1,12 +1,14 @@
-"""The variables by which git tells the programs that it starts (hooks, aliases) where it works."""
+"""The environment variables by which git tells hooks and aliases which repository they run in."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-# `git rev-parse --local-env-vars`, but for the settings of `git -c`, which are the user's wish,
-# and what push-time hooks add; but for GIT_QUARANTINE_PATH, by which git refuses to change
-# refs while it is not yet settled that a push is accepted.
+# The variables that `git rev-parse --local-env-vars` lists, with two differences:
+# - GIT_CONFIG_PARAMETERS and GIT_CONFIG_COUNT are not removed. They hold the settings of `git -c`,
+#   which the user wants to apply.
+# - GIT_NAMESPACE and GIT_*_PATHSPECS are removed too. They change the meaning of refs and paths.
+# GIT_QUARANTINE_PATH stays: git then refuses to change refs while a push can still be rejected.
 _LOCAL_VARIABLES = frozenset(
     [
         "GIT_ALTERNATE_OBJECT_DIRECTORIES",
@@ -33,5 +35,5 @@ _LOCAL_VARIABLES = frozenset(
 
 
 def strip_local_variables(environ: Mapping[str, str]) -> dict[str, str]:
-    """`environ` for work on another worktree, or another repository: it names none."""
+    """Return `environ` without the variables that name a repository, a worktree or an index."""
     return {name: value for name, value in environ.items() if name not in _LOCAL_VARIABLES}

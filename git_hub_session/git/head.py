@@ -1,7 +1,7 @@
-"""What the files of a git directory say of its HEAD: where it is, what is unfinished there, where it was.
+"""Read HEAD, unfinished operations and reflogs from the files of a git dir.
 
-Source: gitrepository-layout(5), git's wt-status.c and reflog format. Of the repository, or of
-one linked worktree, whose own git directory is its entry.
+The git dir is that of the repository or of one linked worktree. Sources: gitrepository-layout(5),
+git's wt-status.c, and git's reflog format.
 """
 
 from __future__ import annotations
@@ -14,7 +14,10 @@ from git_hub_session.git.safe_open import read_text
 
 
 def read_head(git_dir: str) -> tuple[str, str]:
-    """What HEAD in `git_dir` says: (full ref, '') or ('', object id) or ('', '') where it is no HEAD."""
+    """Return the branch and the commit of HEAD: (full ref, ''), ('', object id) or ('', '').
+
+    Two empty strings mean that HEAD is missing or unreadable.
+    """
     path = os.path.join(git_dir, "HEAD")
     try:
         if os.path.islink(path):
@@ -28,18 +31,18 @@ def read_head(git_dir: str) -> tuple[str, str]:
 
 
 class Operation(NamedTuple):
-    """What is unfinished in a worktree."""
+    """The unfinished operation in a worktree, such as a rebase."""
 
     name: str
     """'merge', 'rebase', 'am', 'cherry-pick', 'revert', 'bisect' or ''."""
     branches: tuple[str, ...]
-    """The full refs of the branches that it will come back to."""
+    """The full refs of the branches that HEAD returns to after the operation."""
     other_branches: tuple[str, ...]
-    """Other branches that `rebase --update-refs` will move."""
+    """The full refs of other branches that `rebase --update-refs` will move."""
 
 
-# What tells of an unfinished operation, and of which; where there are two, the first is meant.
-_MARKS = {
+# The file or directory of each operation. If several exist, the first one counts.
+_OPERATION_BY_FILE = {
     "rebase-merge": "rebase",
     "rebase-apply": "rebase",
     "BISECT_LOG": "bisect",
@@ -50,63 +53,71 @@ _MARKS = {
 }
 
 
-_APPLYING = "rebase-apply/applying"  # git am's, which otherwise looks like an old rebase
+_AM_FILE = "rebase-apply/applying"  # the only difference between `git am` and `git rebase --apply`
 
 
 def read_operation(git_dir: str) -> Operation:
-    """The unfinished operation in the worktree whose own git directory is `git_dir`."""
-    present = _operation_files(git_dir)
+    """Return the unfinished operation of the worktree that has this git dir."""
+    files = _operation_files(git_dir)
     branches: list[str] = []
-    moved: list[str] = []
-    for directory in present & {"rebase-merge", "rebase-apply"}:
+    other_branches: list[str] = []
+    for directory in files & {"rebase-merge", "rebase-apply"}:
         branches.append(read_text(os.path.join(git_dir, directory, "head-name")).strip())
-        # Three lines each: the ref, its old and its new object id.
-        moved += read_text(os.path.join(git_dir, directory, "update-refs")).splitlines()[::3]
-    if "BISECT_LOG" in present:
+        # Three lines for each branch: the ref, its old object id and its new object id.
+        update_refs = read_text(os.path.join(git_dir, directory, "update-refs"))
+        other_branches += update_refs.splitlines()[::3]
+    if "BISECT_LOG" in files:
         start = read_text(os.path.join(git_dir, "BISECT_START")).strip()
-        if not is_object_id(start):  # begun off any branch
+        if not is_object_id(start):  # an object id: HEAD was detached before the bisect
             branches.append(start if start.startswith(REFS) else HEADS + start)
-    name = next((name for mark, name in _MARKS.items() if mark in present), "")
-    if "rebase-apply" in present and os.path.exists(os.path.join(git_dir, _APPLYING)):
+    name = next((name for file, name in _OPERATION_BY_FILE.items() if file in files), "")
+    if "rebase-apply" in files and os.path.exists(os.path.join(git_dir, _AM_FILE)):
         name = "am"
-    return Operation(name, _branches_only(branches), _branches_only(moved))
+    return Operation(name, _branches_only(branches), _branches_only(other_branches))
 
 
 def _operation_files(git_dir: str) -> set[str]:
-    """Which of _MARKS are there: one listing, for nearly always there is none."""
+    """Return the files of unfinished operations. One listing is enough: usually there are none."""
     try:
-        return _MARKS.keys() & os.listdir(git_dir)
+        return _OPERATION_BY_FILE.keys() & os.listdir(git_dir)
     except OSError:
-        return {mark for mark in _MARKS if os.path.lexists(os.path.join(git_dir, mark))}
+        paths = {file: os.path.join(git_dir, file) for file in _OPERATION_BY_FILE}
+        return {file for file, path in paths.items() if os.path.lexists(path)}
 
 
 def _branches_only(refs: list[str]) -> tuple[str, ...]:
     return tuple(ref for ref in refs if ref.startswith(HEADS) and "\0" not in ref)
 
 
-_MOVING = "checkout: moving from "  # what git checkout and git switch say there
+_MAX_REFLOG = 1 << 24  # bytes; the newest ones are read
+_CHECKOUT_MESSAGE = "checkout: moving from "  # of `git checkout` and `git switch`
 
 
 def read_reflog(git_dir: str, ref: str) -> list[str]:
-    """The lines of a reflog: old id, new id, who, when; then a tab and why."""
-    return read_text(os.path.join(git_dir, "logs", ref), limit=1 << 24, end=True).splitlines()
+    """Return the lines of a reflog: old id, new id, committer and time, a tab, the message."""
+    path = os.path.join(git_dir, "logs", ref)
+    return read_text(path, limit=_MAX_REFLOG, from_end=True).splitlines()
 
 
 def reflog_tip(git_dir: str, ref: str) -> str:
-    """The object id that the reflog of `ref` in `git_dir` has last, or ''."""
-    last = "".join(read_reflog(git_dir, ref)[-1:])[41:81]
-    return last if is_object_id(last) else ""
+    """Return the newest object id in the reflog of `ref`, or ''."""
+    newest = "".join(read_reflog(git_dir, ref)[-1:])[41:81]
+    return newest if is_object_id(newest) else ""
 
 
 def previous_branches(git_dir: str) -> list[str]:
-    """The full refs of the branches that HEAD has left, in that order, as its reflog has them."""
-    whys = (line.partition("\t")[2] for line in read_reflog(git_dir, "HEAD"))
-    moves = (why.removeprefix(_MOVING) for why in whys if why.startswith(_MOVING))
+    """Return the full refs of the branches that HEAD's reflog leaves, the oldest first."""
+    messages = (line.partition("\t")[2] for line in read_reflog(git_dir, "HEAD"))
+    moves = (
+        message.removeprefix(_CHECKOUT_MESSAGE)
+        for message in messages
+        if message.startswith(_CHECKOUT_MESSAGE)
+    )
     sources = (move.partition(" ")[0] for move in moves)
     return [HEADS + source for source in sources if not is_object_id(source)]
 
 
 def reflog_commits(common_dir: str, ref: str) -> list[str]:
-    """The object ids that the reflog of the full ref `ref` has; it goes with the ref."""
+    """Return the object ids in the reflog of the full ref `ref`. git deletes it with the ref."""
     words = dict.fromkeys(line[41:81] for line in read_reflog(common_dir, ref))
     return [word for word in words if is_object_id(word)]

@@ -1,4 +1,4 @@
-"""Who acts, for the history: git's own name and address, read without starting git."""
+"""The committer's name and address, read without starting git; the history records who acted."""
 
 from __future__ import annotations
 
@@ -6,32 +6,35 @@ import os
 from collections.abc import Mapping
 
 from git_hub_session.git.config import config_from_environment, is_true, parse_git_config
-from git_hub_session.git.safe_open import open_regular
+from git_hub_session.git.safe_open import MAX_BYTES, read_bytes
 
 _CRUD = " .,:;<>\"\\'"
 
 
 def read_identity(common_dir: str, environ: Mapping[str, str]) -> str:
-    """ "Name <email>": GIT_COMMITTER_*, `git -c`, the repository's, the user's, the system's configuration.
+    """Return the committer as "Name <email>".
 
-    Included files are not followed; where no name is found it is the login's name.
+    The sources are GIT_COMMITTER_*, then `git -c`, then the configuration files of the repository,
+    the user and the system. Included files are not read. The last resorts are the login name and
+    the variable EMAIL.
     """
     settings: dict[str, str] = {}
     for path in _config_files(common_dir, environ):
-        settings |= parse_git_config(_text(path))
+        data = read_bytes(path, limit=MAX_BYTES)
+        settings |= parse_git_config(data.decode("utf-8", "replace"))
     settings |= config_from_environment(environ)
     name, email = (
         environ.get(f"GIT_COMMITTER_{key.upper()}")
         or settings.get(f"committer.{key}")
         or settings.get(f"user.{key}")
-        or otherwise
-        for key, otherwise in (("name", _login_name(environ)), ("email", environ.get("EMAIL", "")))
+        or default
+        for key, default in (("name", _login_name(environ)), ("email", environ.get("EMAIL", "")))
     )
     return f"{_strip_crud(name)} <{_strip_crud(email)}>"
 
 
 def _config_files(common_dir: str, environ: Mapping[str, str]) -> list[str]:
-    """The configuration files that can name the user, the strongest last."""
+    """Return the configuration files that can name the committer, in ascending priority."""
     home = environ.get("HOME", "")
     xdg = environ.get("XDG_CONFIG_HOME") or os.path.join(home, ".config")
     files = [os.path.join(xdg, "git", "config"), os.path.join(home, ".gitconfig")]
@@ -43,17 +46,9 @@ def _config_files(common_dir: str, environ: Mapping[str, str]) -> list[str]:
 
 
 def _strip_crud(text: str) -> str:
-    """One line, without what git strips off the ends too (ident.c, crud)."""
+    """Return one printable line without the characters that git strips off its ends (ident.c)."""
     return "".join(char for char in text if char.isprintable() and char not in "<>").strip(_CRUD)
 
 
 def _login_name(environ: Mapping[str, str]) -> str:
     return environ.get("LOGNAME") or environ.get("USER") or f"uid {os.getuid()}"
-
-
-def _text(path: str) -> str:
-    try:
-        with open(path, "rb", opener=open_regular) as file:
-            return file.read(1 << 20).decode("utf-8", "replace")
-    except OSError:
-        return ""

@@ -1,8 +1,8 @@
-"""git's rules of what is ignored, as pure functions of the texts of its files.
+"""Match paths against gitignore patterns. The functions are pure: they take the texts of the files.
 
-Not libgit2's: that throws away a literal `!name` which negates nothing in its own file, and
-so calls a file ignored that git shows as untracked. Source: gitignore(5), git's dir.c and
-wildmatch.c. A test holds each answer against git's.
+libgit2 has its own implementation. It drops a pattern `!name` that negates no pattern of the same
+file. It then reports a file as ignored that git shows as untracked.
+Sources: gitignore(5), git's dir.c and wildmatch.c.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from collections.abc import Callable, Sequence
 
 from git_hub_session._typing import NamedTuple
 from git_hub_session.errors import HubError
+from git_hub_session.git.safe_open import MAX_BYTES
 
-MAX_BYTES = 1 << 20  # bytes of a file of rules
-# Each becomes a pattern, which takes 0.1 ms: a file made to take for ever is not read.
-_MOST_RULES = 20_000
+# Compiling a pattern takes 0.1 ms. The limit bounds the time that a hostile file can take.
+_MAX_LINES = 20_000
 
 _CLASSES = {
     b"alnum": b"0-9A-Za-z",
@@ -32,55 +32,59 @@ _CLASSES = {
     b"xdigit": b"0-9A-Fa-f",
 }
 _NOTHING = rb"(?!)"
-_WILD = re.compile(rb"[*?\[\\]")
-# What a wildcard takes, the least first.
+_WILDCARD = re.compile(rb"[*?\[\\]")
+# The wildcards as regular expressions. Each one matches as little as possible.
 _WITHIN = rb"[^/]*?"
 _ACROSS = rb".*?"
 _DIRECTORIES = rb"(?:.*?/)??"
 
 
 class IgnoreFileTooLarge(HubError):
-    """A file of rules that nobody can have meant."""
+    """An ignore file has too many lines or bytes."""
 
     code = "too-many-rules"
 
     def __init__(self) -> None:
         super().__init__(
-            f"rules of what is ignored: more than {_MOST_RULES}, or than {MAX_BYTES} bytes"
+            f"ignore file too large (limit: {_MAX_LINES:,} lines or {MAX_BYTES >> 20} MiB)"
         )
 
 
 class IgnorePattern(NamedTuple):
-    """One line: what it matches, below the directory of its file."""
+    """One line of an ignore file. It applies below the directory of the file."""
 
     pattern: re.Pattern[bytes]
     negative: bool
     directories_only: bool
     whole_path: bool
-    """Whether the path is matched, not the name alone."""
+    """True if the pattern matches the path, False if it matches the name of the file."""
 
 
 def parse_ignore_file(text: bytes, *, ignore_case: bool = False) -> list[IgnorePattern]:
-    """The rules in the text of a .gitignore file, the last one first: that is the one which counts; raises TooManyRules."""
-    if len(text) > MAX_BYTES or text.count(b"\n") > _MOST_RULES:
+    """Parse an ignore file. Return the last line first, because the last match decides.
+
+    Raises:
+        IgnoreFileTooLarge: the text has too many lines or bytes.
+    """
+    if len(text) > MAX_BYTES or text.count(b"\n") > _MAX_LINES:
         raise IgnoreFileTooLarge
-    lines = text.removeprefix(b"\xef\xbb\xbf").split(b"\n")
-    rules = [
+    lines = map(_trim, text.removeprefix(b"\xef\xbb\xbf").split(b"\n"))
+    patterns = [
         _parse_pattern(line, ignore_case=ignore_case)
-        for line in map(_trim, lines)
+        for line in lines
         if line and not line.startswith(b"#")
     ]
-    return rules[::-1]
+    return patterns[::-1]
 
 
 def _trim(line: bytes) -> bytes:
-    """Without a CR at the end, and without the spaces there that no backslash protects."""
+    """Remove a CR at the end, then the spaces at the end that no backslash escapes."""
     line = line.removesuffix(b"\r")
     if line.startswith(b"#"):
         return line
-    kept = line.rstrip(b" ")
-    slashes = len(kept) - len(kept.rstrip(b"\\"))
-    return line[: len(kept) + 1] if slashes % 2 and kept != line else kept
+    trimmed = line.rstrip(b" ")
+    backslashes = len(trimmed) - len(trimmed.rstrip(b"\\"))
+    return line[: len(trimmed) + 1] if backslashes % 2 and trimmed != line else trimmed
 
 
 def _parse_pattern(line: bytes, *, ignore_case: bool) -> IgnorePattern:
@@ -89,54 +93,58 @@ def _parse_pattern(line: bytes, *, ignore_case: bool) -> IgnorePattern:
     directories_only = pattern.endswith(b"/")
     pattern = pattern.removesuffix(b"/")
     whole_path = b"/" in pattern
-    return IgnorePattern(
-        re.compile(
-            _to_regex(pattern.removeprefix(b"/"), whole_path=whole_path, negative=negative),
-            re.DOTALL | (re.IGNORECASE if ignore_case else 0),
-        ),
-        negative,
-        directories_only,
-        whole_path,
-    )
+    regex = _to_regex(pattern.removeprefix(b"/"), whole_path=whole_path, negative=negative)
+    flags = re.DOTALL | (re.IGNORECASE if ignore_case else 0)
+    return IgnorePattern(re.compile(regex, flags), negative, directories_only, whole_path)
 
 
 def _to_regex(pattern: bytes, *, whole_path: bool, negative: bool) -> bytes:
-    """The pattern as a regular expression; in a whole path only `**` crosses a '/'.
-
-    Before git 2.52 `foo**/bar` matched `foobar`: what comes before the first wildcard was compared
-    by itself, and the rest started anew. Of both readings this takes the one that ignores less.
-    """
-    one, many = (rb"[^/]", _WITHIN) if whole_path else (rb".", _ACROSS)
+    """Translate a pattern to a regular expression. In a whole path, only `**` matches a '/'."""
     tokens: list[bytes] = []
-    at = 0
-    while at < len(pattern):
-        char = pattern[at : at + 1]
-        if char == b"*":
-            stars = at
-            while pattern[at : at + 1] == b"*":
-                at += 1
-            starts = stars == 0 or pattern[stars - 1 : stars] == b"/"
-            starts = starts or (negative and not _WILD.search(pattern[:stars]))
-            if not (whole_path and at - stars > 1 and starts):
-                tokens.append(many)
-            elif at == len(pattern) or pattern[at : at + 2] == b"\\/":
-                tokens.append(_ACROSS)
-            elif pattern[at : at + 1] == b"/":
-                tokens.append(_DIRECTORIES)
-                at += 1
-            else:
-                tokens.append(many)
+    position = 0
+    while position < len(pattern):
+        char = pattern[position : position + 1]
+        if char == b"*" and whole_path:
+            token, position = _stars_to_regex(pattern, position, negative=negative)
+        elif char == b"*":
+            token = _ACROSS
+            position = _end_of_stars(pattern, position)
         elif char == b"[":
-            found, at = _bracket_to_regex(pattern, at + 1, whole_path=whole_path)
-            tokens.append(found)
+            token, position = _bracket_to_regex(pattern, position + 1, whole_path=whole_path)
         elif char == b"?":
-            tokens.append(one)
-            at += 1
+            token = rb"[^/]" if whole_path else rb"."
+            position += 1
         else:
-            at += char == b"\\"
-            tokens.append(re.escape(pattern[at : at + 1]) or _NOTHING)
-            at += 1
+            position += char == b"\\"
+            token = re.escape(pattern[position : position + 1]) or _NOTHING
+            position += 1
+        tokens.append(token)
     return _chain_atomically(tokens, (_ACROSS, _DIRECTORIES), (_WITHIN,))
+
+
+def _end_of_stars(pattern: bytes, start: int) -> int:
+    rest = pattern[start:]
+    return start + len(rest) - len(rest.lstrip(b"*"))
+
+
+def _stars_to_regex(pattern: bytes, start: int, *, negative: bool) -> tuple[bytes, int]:
+    """Translate the stars at `start`, and the '/' after `**`. Return the result and its end.
+
+    git matches `**` across directories at the start of a component. Before 2.52, git compared the
+    text before the first wildcard separately and then started again: `foo**/bar` matched `foobar`.
+    Of both readings, this function takes the one that ignores fewer files. A negative pattern
+    therefore matches more.
+    """
+    end = _end_of_stars(pattern, start)
+    is_start = start == 0 or pattern[start - 1 : start] == b"/"
+    is_start = is_start or (negative and not _WILDCARD.search(pattern[:start]))
+    if end - start == 1 or not is_start:
+        return _WITHIN, end
+    if end == len(pattern) or pattern[end : end + 2] == b"\\/":
+        return _ACROSS, end
+    if pattern[end : end + 1] == b"/":
+        return _DIRECTORIES, end + 1
+    return _WITHIN, end
 
 
 def _chain_atomically(
@@ -145,11 +153,12 @@ def _chain_atomically(
     *inner: Sequence[bytes],
     to_the_end: bool = True,
 ) -> bytes:
-    """The tokens as one expression that does not try what cannot help.
+    """Join the tokens to one expression that avoids exponential backtracking.
 
-    Each wildcard takes as little as lets what follows it match, up to the next one, and is
-    not asked again: what it could take more, the next can take. Only the last has to reach
-    the end. `inner` are wildcards that cross less, chained by themselves between the others.
+    A wildcard and the tokens up to the next wildcard form an atomic group. The wildcard matches
+    as little as possible, and is never retried: the next wildcard can match whatever this one did
+    not. Only the last group has to reach the end of the text. `inner` are wildcards that match
+    less. They are chained in the same way inside each group.
     """
     chunks: list[list[bytes]] = [[]]
     for token in tokens:
@@ -166,106 +175,122 @@ def _chain_atomically(
     return b"".join([first, *(b"(?>%s)" % other for other in others), last])
 
 
-def _bracket_to_regex(pattern: bytes, at: int, *, whole_path: bool) -> tuple[bytes, int]:
-    """The set whose '[' stands before `at` as an expression, and where it ends; one without end matches nothing."""
-    negative = pattern[at : at + 1] in (b"!", b"^")
-    at += negative
-    parts: list[bytes] = []
-    first, low = True, -1  # `low` is what a '-' would start a range from
-    while first or pattern[at : at + 1] != b"]":
-        first = False
-        if at >= len(pattern):
-            return _NOTHING, at
-        if pattern[at : at + 2] == b"[:":
-            end = pattern.find(b"]", at + 2)
-            name = pattern[at + 2 : end - 1]
-            if end < 0:
-                return _NOTHING, len(pattern)
-            if pattern[end - 1 : end] == b":" and end > at + 2:
-                if name not in _CLASSES:
-                    return _NOTHING, len(pattern)
-                parts.append(_CLASSES[name])
-                at, low = end + 1, -1
+def _bracket_to_regex(pattern: bytes, start: int, *, whole_path: bool) -> tuple[bytes, int]:
+    """Translate the bracket expression whose '[' is before `start`. Return it and its end.
+
+    A pattern with an invalid or unterminated bracket expression matches nothing.
+    """
+    is_negative = pattern[start : start + 1] in (b"!", b"^")
+    try:
+        members, end = _parse_members(pattern, start + is_negative)
+    except (ValueError, LookupError):
+        return _NOTHING, len(pattern)
+    no_slash = rb"(?!/)" if whole_path else b""
+    return b"%s[%s%s]" % (no_slash, b"^" if is_negative else b"", members), end
+
+
+def _parse_members(pattern: bytes, start: int) -> tuple[bytes, int]:
+    """Translate the members of a bracket expression up to its ']', and return the end.
+
+    Raises:
+        ValueError: a class name has no end.
+        LookupError: the expression has no end, or an unknown class.
+    """
+    members: list[bytes] = []
+    low = -1  # the character from which a '-' would start a range
+    position = start
+    while position == start or pattern[position : position + 1] != b"]":
+        if pattern[position : position + 2] == b"[:":
+            end = pattern.index(b"]", position + 2)
+            if pattern[end - 1 : end] == b":" and end > position + 2:
+                members.append(_CLASSES[pattern[position + 2 : end - 1]])
+                low = -1
+                position = end + 1
                 continue
-        is_range = pattern[at : at + 1] == b"-" and low >= 0
-        is_range = is_range and pattern[at + 1 : at + 2] not in (b"", b"]")
-        at += is_range
-        if pattern[at : at + 1] == b"\\":
-            at += 1
-        if at >= len(pattern):
-            return _NOTHING, at
-        code = pattern[at]
-        if is_range:
-            if low <= code:
-                parts.append(rb"\x%02x-\x%02x" % (low, code))
-            low = -1
-        else:
-            parts.append(rb"\x%02x" % code)
-            low = code
-        at += 1
-    inside = b"".join(parts)
-    found = b"[%s%s]" % (b"^" if negative else b"", inside)
-    return (rb"(?!/)" if whole_path else b"") + found, at + 1
+        is_range = pattern[position : position + 1] == b"-" and low >= 0
+        is_range = is_range and pattern[position + 1 : position + 2] not in (b"", b"]")
+        position += is_range
+        position += pattern[position : position + 1] == b"\\"
+        code = pattern[position]
+        if not is_range:
+            members.append(rb"\x%02x" % code)
+        elif low <= code:
+            members.append(rb"\x%02x-\x%02x" % (low, code))
+        low = -1 if is_range else code
+        position += 1
+    return b"".join(members), position + 1
 
 
 class IgnoreRules:
-    """What is ignored in one worktree. Paths are bytes, relative to its top."""
+    """The ignore patterns that apply to one worktree. Paths are bytes, relative to its top."""
 
     def __init__(
-        self, read: Callable[[bytes], bytes], everywhere: Sequence[bytes], *, ignore_case: bool
+        self,
+        read_file: Callable[[bytes], bytes],
+        global_files: Sequence[bytes],
+        *,
+        ignore_case: bool,
     ) -> None:
-        """`read` gives the text of a .gitignore file ('' where there is none), `everywhere` are
-        the texts of core.excludesFile and info/exclude, the latter last."""
-        self._read = read
-        self._ignore_case = ignore_case
-        self._everywhere = [self._rules(text) for text in reversed(everywhere)]
-        self._below: dict[bytes, list[IgnorePattern]] = {}
-        self._directories: dict[bytes, bool] = {b"": False}
+        """Parse the global ignore files. A .gitignore file is parsed when it is first needed.
 
-    def _rules(self, text: bytes) -> list[IgnorePattern]:
+        Args:
+            read_file: returns the text of a .gitignore file, or b'' if it does not exist.
+            global_files: the texts of core.excludesFile and info/exclude, in this order.
+            ignore_case: the value of core.ignoreCase.
+        """
+        self._read_file = read_file
+        self._ignore_case = ignore_case
+        self._global_patterns = [self._parse(text) for text in reversed(global_files)]
+        self._patterns: dict[bytes, list[IgnorePattern]] = {}
+        self._ignored_directories: dict[bytes, bool] = {b"": False}
+
+    def _parse(self, text: bytes) -> list[IgnorePattern]:
         return parse_ignore_file(text, ignore_case=self._ignore_case)
 
     def is_ignored(self, path: bytes) -> bool:
-        """Whether the file at `path`, which is not in the index, is ignored."""
+        """Return True if the file at `path` is ignored. The file must not be in the index."""
         parent = path.rpartition(b"/")[0]
-        return self._is_directory_ignored(parent) or self._match(path, directory=False)
+        return self._is_directory_ignored(parent) or self._match(path, is_directory=False)
 
     def _is_directory_ignored(self, path: bytes) -> bool:
         unknown: list[bytes] = []
-        while path not in self._directories:
-            unknown.append(path)
-            path = path.rpartition(b"/")[0]
-        ignored = self._directories[path]
-        for below in reversed(unknown):
-            # What lies in an ignored directory is ignored, whatever rules lie there.
-            ignored = ignored or self._match(below, directory=True)
-            self._directories[below] = ignored
+        ancestor = path
+        while ancestor not in self._ignored_directories:
+            unknown.append(ancestor)
+            ancestor = ancestor.rpartition(b"/")[0]
+        ignored = self._ignored_directories[ancestor]
+        for directory in reversed(unknown):
+            # No pattern can re-include a file in an ignored directory.
+            ignored = ignored or self._match(directory, is_directory=True)
+            self._ignored_directories[directory] = ignored
         return ignored
 
-    def _match(self, path: bytes, *, directory: bool) -> bool:
-        base = path
-        while base:
-            base = base.rpartition(b"/")[0]
-            prefix = base + b"/" if base else b""
-            if base not in self._below:
-                self._below[base] = self._rules(self._read(prefix + b".gitignore"))
-            rule = _first_match(self._below[base], path[len(prefix) :], directory=directory)
-            if rule is not None:
-                return not rule.negative
-        for rules in self._everywhere:
-            rule = _first_match(rules, path, directory=directory)
-            if rule is not None:
-                return not rule.negative
+    def _match(self, path: bytes, *, is_directory: bool) -> bool:
+        """Return True if the first matching pattern ignores the path."""
+        directory = path
+        while directory:
+            directory = directory.rpartition(b"/")[0]
+            prefix = directory + b"/" if directory else b""
+            if directory not in self._patterns:
+                self._patterns[directory] = self._parse(self._read_file(prefix + b".gitignore"))
+            patterns = self._patterns[directory]
+            match = _first_match(patterns, path[len(prefix) :], is_directory=is_directory)
+            if match is not None:
+                return not match.negative
+        for patterns in self._global_patterns:
+            match = _first_match(patterns, path, is_directory=is_directory)
+            if match is not None:
+                return not match.negative
         return False
 
 
 def _first_match(
-    rules: Sequence[IgnorePattern], path: bytes, *, directory: bool
+    patterns: Sequence[IgnorePattern], path: bytes, *, is_directory: bool
 ) -> IgnorePattern | None:
     name = path.rpartition(b"/")[2]
-    for rule in rules:
-        if (directory or not rule.directories_only) and rule.pattern.fullmatch(
-            path if rule.whole_path else name
-        ):
-            return rule
+    for pattern in patterns:
+        subject = path if pattern.whole_path else name
+        may_match = is_directory or not pattern.directories_only
+        if may_match and pattern.pattern.fullmatch(subject):
+            return pattern
     return None

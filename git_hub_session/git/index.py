@@ -1,14 +1,15 @@
-"""git's index file, versions 2 to 4, as plain values.
+"""Parse git's index file, versions 2 to 4.
 
-Read here because libgit2 does not show an entry's flags (assume-unchanged,
-skip-worktree, intent-to-add) and refuses split and sparse indexes, and these are the
-places where git's own `worktree remove` loses work. Source: gitformat-index(5).
+libgit2 does not show the flags of an entry (assume-unchanged, skip-worktree, intent-to-add) and
+rejects split and sparse indexes. In these cases git's own `worktree remove` loses work.
+Source: gitformat-index(5).
 """
 
 from __future__ import annotations
 
 import os
 import struct
+from collections.abc import Iterator
 from struct import Struct
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
@@ -19,22 +20,22 @@ if TYPE_CHECKING:
     from git_hub_session.git.worktrees import Worktree
 
 
+_HEADER = Struct(">4sII")
 # ctime s, ns; mtime s, ns; dev, ino, mode, uid, gid, size; object id; flags
 _ENTRY = Struct(">10I20sH")
-_COUNT = Struct(">4sII")
 _EXTENSION = Struct(">4sI")
 _EXTENDED = 0x4000
 _STAGE = 0x3000
 _LENGTH = 0x0FFF
 _SKIP_WORKTREE = 0x4000
 _INTENT_TO_ADD = 0x2000
-_HASH = 20
+_HASH_SIZE = 20
 _GITLINK = 0o160000
 _TREE = 0o040000
 
 
 class IndexEntry(NamedTuple):
-    """One tracked path: what git knew of the file when it last looked; numbers are their low 32 bits."""
+    """The state of a tracked file when git last read it. Numbers are the low 32 bits."""
 
     ctime: int  # seconds
     ctime_ns: int
@@ -51,7 +52,7 @@ class IndexEntry(NamedTuple):
 
 
 class Index(NamedTuple):
-    """An index: its paths (as bytes, '/' between components) and what is unusual about it."""
+    """A parsed index. Paths are bytes with '/' between the components."""
 
     entries: dict[bytes, IndexEntry]
     gitlinks: frozenset[bytes]
@@ -59,9 +60,9 @@ class Index(NamedTuple):
     intent_to_add: frozenset[bytes]
     skip_worktree: frozenset[bytes]
     tree: bytes | None
-    """The object id of the tree that the index equals, where its cache-tree knows."""
+    """The object id of the tree that the index equals, or None if its cache-tree is invalid."""
     incomplete: str
-    """Why the entries are not the whole story ('split index', 'sparse index'), or ''."""
+    """The reason why `entries` is not complete ('split index', 'sparse index'), or ''."""
 
 
 _NONE: frozenset[bytes] = frozenset()
@@ -69,114 +70,141 @@ EMPTY_INDEX = Index({}, _NONE, _NONE, _NONE, _NONE, None, "")
 
 
 def parse_index(data: bytes) -> Index:
-    """The index in `data`; raises Damaged where it is none, or holds what must be understood and is not."""
+    """Parse an index. Raise Damaged if it is invalid or has an unknown mandatory extension."""
     try:
         return _parse_entries(data)
-    except (ValueError, IndexError, struct.error) as fault:
-        raise Damaged(f"index: {fault}") from None
+    except (ValueError, IndexError, struct.error) as error:
+        raise Damaged(f"index: {error}") from None
 
 
 def _parse_entries(data: bytes) -> Index:
-    signature, version, count = _COUNT.unpack_from(data)
+    signature, version, count = _HEADER.unpack_from(data)
     if signature != b"DIRC" or version not in (2, 3, 4):
         raise Damaged("index: not a git index of version 2, 3 or 4")
     entries: dict[bytes, IndexEntry] = {}
     gitlinks: list[bytes] = []
     unmerged: list[bytes] = []
-    intended: list[bytes] = []
-    skipped: list[bytes] = []
-    partial = ""
-    at, path = _COUNT.size, b""
-    unpack, fixed, make = _ENTRY.unpack_from, _ENTRY.size, IndexEntry._make
-    for _ in range(count):
-        entry = make(unpack(data, at))
-        start = at + fixed
-        extended = 0
-        if entry.flags & _EXTENDED:
-            extended = int.from_bytes(data[start : start + 2], "big")
-            start += 2
-        if version == 4:
-            drop, start = _parse_varint(data, start)
-            end = data.index(b"\0", start)
-            path = path[: len(path) - drop] + data[start:end]
-            at = end + 1
-        else:
-            length = entry.flags & _LENGTH
-            end = start + length if length < _LENGTH else data.index(b"\0", start)
-            path = data[start:end]
-            at += (end - at + 8) & ~7
+    intent_to_add: list[bytes] = []
+    skip_worktree: list[bytes] = []
+    is_sparse = False
+    end = _HEADER.size
+    for path, entry, extended_flags, end in _iterate_entries(data, version, count):
         if entry.flags & _STAGE:
             unmerged.append(path)
             continue
         entries[path] = entry
-        if extended & _INTENT_TO_ADD:
-            intended.append(path)
-        if extended & _SKIP_WORKTREE:
-            skipped.append(path)
+        if extended_flags & _INTENT_TO_ADD:
+            intent_to_add.append(path)
+        if extended_flags & _SKIP_WORKTREE:
+            skip_worktree.append(path)
         if entry.mode == _GITLINK:
             gitlinks.append(path)
         elif entry.mode == _TREE:
-            partial = "sparse index"
-    tree, split = _parse_extensions(data, at)
+            is_sparse = True
+    tree, is_split = _parse_extensions(data, end)
     return Index(
         entries,
         frozenset(gitlinks),
         frozenset(unmerged),
-        frozenset(intended),
-        frozenset(skipped),
+        frozenset(intent_to_add),
+        frozenset(skip_worktree),
         tree,
-        "split index" if split else partial,
+        _describe_incomplete(is_split=is_split, is_sparse=is_sparse),
     )
 
 
-def _parse_varint(data: bytes, at: int) -> tuple[int, int]:
-    """A variable-width offset (the encoding of pack files' OFS_DELTA) and where it ends."""
-    byte = data[at]
+def _iterate_entries(
+    data: bytes, version: int, count: int
+) -> Iterator[tuple[bytes, IndexEntry, int, int]]:
+    """Yield path, entry, extended flags and end of each entry."""
+    # Local names: an index can have 100,000 entries.
+    unpack = _ENTRY.unpack_from
+    make_entry = IndexEntry._make
+    entry_size = _ENTRY.size
+    position = _HEADER.size
+    path = b""
+    for _ in range(count):
+        entry = make_entry(unpack(data, position))
+        start = position + entry_size
+        extended_flags = 0
+        if entry.flags & _EXTENDED:
+            extended_flags = int.from_bytes(data[start : start + 2], "big")
+            start += 2
+        if version == 4:  # a path without the beginning that it shares with the previous path
+            dropped, start = _parse_varint(data, start)
+            end = data.index(b"\0", start)
+            path = path[: len(path) - dropped] + data[start:end]
+            position = end + 1
+        else:  # a path, padded with NULs to a multiple of 8 bytes
+            length = entry.flags & _LENGTH
+            end = start + length if length < _LENGTH else data.index(b"\0", start)
+            path = data[start:end]
+            position += (end - position + 8) & ~7
+        yield path, entry, extended_flags, position
+
+
+def _describe_incomplete(*, is_split: bool, is_sparse: bool) -> str:
+    if is_split:
+        return "split index"
+    return "sparse index" if is_sparse else ""
+
+
+def _parse_varint(data: bytes, start: int) -> tuple[int, int]:
+    """Parse a variable-width offset, as in OFS_DELTA of pack files. Return it and its end."""
+    position = start
+    byte = data[position]
     value = byte & 127
     while byte & 128:
-        at += 1
-        byte = data[at]
+        position += 1
+        byte = data[position]
         value = ((value + 1) << 7) | (byte & 127)
-    return value, at + 1
+    return value, position + 1
 
 
-def _parse_extensions(data: bytes, at: int) -> tuple[bytes | None, bool]:
-    """The root of the cache-tree where it is valid, and whether the index is a split one."""
-    tree, split = None, False
-    while at + _EXTENSION.size <= len(data) - _HASH:
-        name, size = _EXTENSION.unpack_from(data, at)
-        body = data[at + _EXTENSION.size : at + _EXTENSION.size + size]
+def _parse_extensions(data: bytes, start: int) -> tuple[bytes | None, bool]:
+    """Return the root tree of the cache-tree, or None, and True if the index is split."""
+    tree = None
+    is_split = False
+    position = start
+    while position + _EXTENSION.size <= len(data) - _HASH_SIZE:
+        name, size = _EXTENSION.unpack_from(data, position)
+        position += _EXTENSION.size
+        body = data[position : position + size]
         if name == b"TREE":
             tree = _parse_cache_tree(body)
         elif name == b"link":
-            split = True
+            is_split = True
         elif name != b"sdir" and not name[:1].isupper():
             raise Damaged(f"index: unknown mandatory extension {name!r}")
-        at += _EXTENSION.size + size
-    return tree, split
+        position += size
+    return tree, is_split
 
 
 def _parse_cache_tree(body: bytes) -> bytes | None:
-    # An empty path, NUL, the entry count ('-1' where it is out of date), ' ', subtrees, LF, object id.
-    numbers, found, rest = body.removeprefix(b"\0").partition(b"\n")
-    if not found or numbers.startswith(b"-"):
+    # The root: an empty path, NUL, count of entries ('-1' if invalid), ' ', count of subtrees, LF,
+    # object id.
+    counts, line_feed, rest = body.removeprefix(b"\0").partition(b"\n")
+    if not line_feed or counts.startswith(b"-"):
         return None
-    return rest[:_HASH]
+    return rest[:_HASH_SIZE]
 
 
-_INDEX_LIMIT = 1 << 30  # bytes
+_MAX_INDEX = 1 << 30  # bytes
 
 
 def read_index(worktree: Worktree) -> tuple[Index, int]:
-    """A worktree's index and when it was written (ns), EMPTY where it has none; raises Damaged."""
+    """Return the index of a worktree and its modification time in ns. Raise Damaged if invalid.
+
+    A worktree without an index has EMPTY_INDEX, written at 0.
+    """
     try:
         with open(os.path.join(worktree.git_dir, "index"), "rb", opener=open_regular) as file:
-            found = os.fstat(file.fileno())
-            if found.st_size > _INDEX_LIMIT:
-                raise Damaged(f"index: larger than {_INDEX_LIMIT} bytes")
+            status = os.fstat(file.fileno())
+            if status.st_size > _MAX_INDEX:
+                raise Damaged(f"index: larger than {_MAX_INDEX} bytes")
             data = file.read()
     except FileNotFoundError:
         return EMPTY_INDEX, 0
-    except OSError as fault:
-        raise Damaged(f"index: {fault.strerror}") from None
-    return parse_index(data), found.st_mtime_ns
+    except OSError as error:
+        raise Damaged(f"index: {error.strerror}") from None
+    return parse_index(data), status.st_mtime_ns

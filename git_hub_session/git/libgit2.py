@@ -1,4 +1,7 @@
-"""pygit2, loaded without what nothing here does; for gitrepo alone."""
+"""Import pygit2 without the modules that it imports but does not need here.
+
+Only `repository` uses this module.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +14,13 @@ __all__ = ["ConfigLevel", "DiffStatsFormat", "SortMode", "open_without_index", "
 
 
 class _LazyModuleStub(ModuleType):
-    """A module that pygit2 names while it is imported, for what nothing here does."""
+    """A replacement for a module that pygit2 imports for features that are not used here."""
 
     def __getattr__(self, name: str) -> object:
-        """Should another pygit2 ask for more: the real module has it, and takes this one's place."""
+        """Return an attribute of the real module, for a pygit2 that needs more than the stub has.
+
+        The real module then takes the place of the stub.
+        """
         if name.startswith("__"):
             raise AttributeError(name)
         return getattr(_import_real(self.__name__), name)
@@ -28,47 +34,47 @@ def _import_real(module: str) -> ModuleType:
 
 
 def _make_stubs() -> Iterator[_LazyModuleStub]:
-    """They save a third of the time that pygit2 takes to load (32 of 75 ms)."""
-    # Where CA certificates are, each of which it reads; it cannot be imported where there are none.
-    tls = _LazyModuleStub("ssl")
-    nowhere = SimpleNamespace(cafile=None, capath=os.path.dirname(__file__))
-    tls.__dict__.update(DefaultVerifyPaths=object, get_default_verify_paths=lambda: nowhere)
-    yield tls
-    archives = _LazyModuleStub("tarfile")
-    archives.__dict__.update(TarFile=object)  # the type of an annotation
-    yield archives
-    classes = _LazyModuleStub("dataclasses")
-    classes.__dict__.update(dataclass=lambda made: made)  # of a result that is never made
-    yield classes
-    # What pathlib asks for, which pygit2 loads: for Path.as_uri().
-    addresses = _LazyModuleStub("urllib.parse")
+    """Yield the stubs. They save 32 of the 75 ms that an import of pygit2 takes."""
+    # pygit2 reads every CA certificate. Its import fails on a system that has none.
+    ssl = _LazyModuleStub("ssl")
+    no_certificates = SimpleNamespace(cafile=None, capath=os.path.dirname(__file__))
+    ssl.__dict__.update(DefaultVerifyPaths=object, get_default_verify_paths=lambda: no_certificates)
+    yield ssl
+    tarfile = _LazyModuleStub("tarfile")
+    tarfile.__dict__.update(TarFile=object)  # the type of an annotation
+    yield tarfile
+    dataclasses = _LazyModuleStub("dataclasses")
+    dataclasses.__dict__.update(dataclass=lambda cls: cls)  # for a class that is never instantiated
+    yield dataclasses
+    # pygit2 imports pathlib, which needs this function for Path.as_uri().
+    parse = _LazyModuleStub("urllib.parse")
     quote = "quote_from_bytes"
-    addresses.__dict__[quote] = lambda *given: getattr(_import_real("urllib.parse"), quote)(*given)
-    yield addresses
+    parse.__dict__[quote] = lambda *args: getattr(_import_real("urllib.parse"), quote)(*args)
+    yield parse
 
 
-_absent = [one for one in _make_stubs() if one.__name__ not in sys.modules]
-sys.modules.update((one.__name__, one) for one in _absent)
+_stubs = [stub for stub in _make_stubs() if stub.__name__ not in sys.modules]
+sys.modules.update((stub.__name__, stub) for stub in _stubs)
 try:
     import pygit2
     from pygit2.enums import ConfigLevel, DiffStatsFormat, SortMode
 finally:
-    for _one in _absent:
-        if sys.modules.get(_one.__name__) is _one:
-            del sys.modules[_one.__name__]
+    for _stub in _stubs:
+        if sys.modules.get(_stub.__name__) is _stub:
+            del sys.modules[_stub.__name__]
 
 
 def open_without_index(repo: pygit2.Repository) -> pygit2.Repository:
-    """The repository as it is seen from a linked worktree with the same files, but no index yet."""
-    from tempfile import TemporaryDirectory  # hardly anybody needs it
+    """Open the repository as a temporary linked worktree that has the same files and no index."""
+    from tempfile import TemporaryDirectory  # rarely needed
 
     files = {"HEAD": "0" * 40, "commondir": repo.path}
     if repo.workdir:
         files["gitdir"] = os.path.join(repo.workdir, ".git")
-    with TemporaryDirectory(prefix="git-hub-session-") as entry:
+    with TemporaryDirectory(prefix="git-hub-session-") as git_dir:
         for name, text in files.items():
-            with open(os.path.join(entry, name), "wb") as file:
+            with open(os.path.join(git_dir, name), "wb") as file:
                 file.write(os.fsencode(f"{text}\n"))
-        made = pygit2.Repository(entry)
-        _ = made.index  # from now on it has one
-        return made
+        opened = pygit2.Repository(git_dir)
+        _ = opened.index  # libgit2 keeps the empty index when the directory is gone
+        return opened

@@ -1,7 +1,7 @@
-"""Session ids, agents' branches, archive tags and rescue refs: every spelling, both ways.
+"""Spell and parse session ids, agent names, branches, archive tags, rescue refs and object ids.
 
-A value of SessionId is an id that was checked: it is safe as one path component and as
-one ref component. Nothing else in the package spells a ref.
+No other module spells a ref. A SessionId is a validated id: it is safe as one component of a path
+and as one component of a ref.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from git_hub_session.util.numbers import MAX_INT64, parse_int
 SessionId = NewType("SessionId", str)
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
-# Strings: they are compiled when they are first used, and `list` has no use for them.
+# Strings, because `list` uses none of these patterns. Python compiles each one at its first use.
 _AGENT = r"agent-([1-9][0-9]{0,8})"
 _AGENT_BRANCH = r"hub/([^/]+)/agent-([1-9][0-9]{0,8})/attempt-([1-9][0-9]{0,8})"
 _ARCHIVE_TAG = (
@@ -29,8 +29,8 @@ HEADS = "refs/heads/"
 TAGS = "refs/tags/"
 MIGRATE_REFTABLE_HINT = """\
 git refs migrate --ref-format=files
-where git says that worktrees hinder it: git worktree remove each of them (its branch stays)"""
-"""What to type where refs are not files."""
+if git refuses because of worktrees, remove each one: git worktree remove (its branch stays)"""
+"""The hint for a repository whose refs are stored in a reftable."""
 
 ALL_BRANCHES = f"{HEADS}hub/"
 ALL_ARCHIVES = f"{TAGS}hub/archive/"
@@ -38,26 +38,26 @@ ALL_RESCUES = f"{REFS}hub/rescue/"
 
 
 class InvalidId(HubError):
-    """Text that cannot be a session id."""
+    """The text is not a valid session id."""
 
     code = "invalid-id"
 
     def __init__(self, text: str) -> None:
         super().__init__(
             f"not a session id: '{text}'",
-            hint="an id is up to 64 letters, digits, '.', '_' and '-', and starts with a letter or digit",
+            hint="use at most 64 letters, digits, '.', '_' and '-', and start with a letter or digit",
         )
 
 
 def is_session_id(text: str) -> bool:
-    """Whether `text` can be a session id (one path component, one ref component)."""
+    """Return True if `text` is a valid session id: one component of a path and of a ref."""
     return (
         _ID.fullmatch(text) is not None and ".." not in text and not text.endswith((".lock", "."))
     )
 
 
 def parse_session_id(text: str) -> SessionId:
-    """The checked id; raises InvalidId."""
+    """Validate a session id. Raise InvalidId if it is not valid."""
     if not is_session_id(text):
         raise InvalidId(text)
     return SessionId(text)
@@ -72,39 +72,41 @@ class AgentBranch(NamedTuple):
 
     @property
     def ref(self) -> str:
+        """The full ref of the branch."""
         return f"{branch_prefix(self.session)}{agent_name(self.agent)}/attempt-{self.attempt}"
 
     @property
     def archive_tag(self) -> str:
-        """The tag of the agent's first (or only) archived attempt."""
+        """The tag of the first attempt of the agent that is archived."""
         return f"{archive_prefix(self.session)}{agent_name(self.agent)}"
 
     @property
     def attempt_tag(self) -> str:
-        """The tag of every other attempt: a ref below archive_tag cannot exist in git."""
+        """The tag of every other attempt. It cannot be a ref below `archive_tag`: git forbids that."""
         return f"{self.archive_tag}-attempt-{self.attempt}"
 
 
 def branch_prefix(session: SessionId) -> str:
-    """The prefix that every ref of the session's branches has, and no other ref."""
+    """Return the prefix of the full refs of the session's branches. No other ref has it."""
     return f"{ALL_BRANCHES}{session}/"
 
 
 def archive_prefix(session: SessionId) -> str:
-    """The prefix that the tags of the session's archived attempts have."""
+    """Return the prefix of the full refs of the session's archive tags."""
     return f"{ALL_ARCHIVES}{session}/"
 
 
 class ArchiveTag(NamedTuple):
-    """What the name of an archive tag says: which attempt a short one is of it does not (0)."""
+    """The parts of the name of an archive tag."""
 
     session: SessionId
     agent: int
     attempt: int
+    """The number in the name, or 0 for the tag of the first archived attempt."""
 
 
 def parse_archive_tag(ref: str) -> ArchiveTag | None:
-    """What the full ref `ref` says as an archive tag, or None."""
+    """Parse the full ref of an archive tag. Return None for another ref."""
     match = re.fullmatch(_ARCHIVE_TAG, ref)
     if match is None or not is_session_id(match[1]):
         return None
@@ -123,7 +125,7 @@ def agent_number(name: str) -> int:
 
 
 def parse_agent_branch(ref: str) -> AgentBranch | None:
-    """The agent's branch that the full ref `ref` names, or None."""
+    """Parse the full ref of an agent's branch. Return None for another ref."""
     name = ref.removeprefix(HEADS)
     match = re.fullmatch(_AGENT_BRANCH, name) if name != ref else None
     if match is None or not is_session_id(match[1]):
@@ -132,7 +134,7 @@ def parse_agent_branch(ref: str) -> AgentBranch | None:
 
 
 def session_of_branch(ref: str) -> SessionId | None:
-    """The session under whose prefix the full ref `ref` lies, or None."""
+    """Return the session whose branch prefix the full ref `ref` has, or None."""
     parts = ref.split("/")
     if len(parts) < 5 or parts[:3] != ["refs", "heads", "hub"] or not is_session_id(parts[3]):
         return None
@@ -140,19 +142,22 @@ def session_of_branch(ref: str) -> SessionId | None:
 
 
 def short_name(ref: str) -> str:
-    """A branch's or tag's name without its namespace, as git shows it."""
+    """Return the name of a branch or tag without refs/heads/ or refs/tags/, as git prints it."""
     return ref.removeprefix(HEADS).removeprefix(TAGS)
 
 
 def name_in_session(session: SessionId, ref: str) -> str:
-    """What follows the session's prefix: `agent-1/attempt-1`."""
+    """Return the part of a branch's ref after the session's prefix: `agent-1/attempt-1`."""
     return ref.removeprefix(branch_prefix(session))
 
 
 def rescue_prefix(session: SessionId, branch_ref: str = "") -> str:
-    """Where work saved from a worktree on `branch_ref` is kept, a number follows; or all of the session's."""
-    within = f"{name_in_session(session, branch_ref)}/" if branch_ref else ""
-    return f"{ALL_RESCUES}{session}/{within}"
+    """Return the prefix of the session's rescue refs, or only of those for one branch.
+
+    After the prefix for a branch, a rescue ref has a number.
+    """
+    branch = f"{name_in_session(session, branch_ref)}/" if branch_ref else ""
+    return f"{ALL_RESCUES}{session}/{branch}"
 
 
 def rescue_number(ref: str, prefix: str) -> int | None:
@@ -161,36 +166,36 @@ def rescue_number(ref: str, prefix: str) -> int | None:
 
 
 def session_of_rescue(ref: str) -> SessionId | None:
-    """The session whose work the full ref `ref` keeps, as its name says, or None."""
+    """Return the session that the full ref of a rescue ref names, or None for another ref."""
     match = re.fullmatch(_RESCUE, ref)
     return SessionId(match[1]) if match and is_session_id(match[1]) else None
 
 
 def branch_of_rescue(ref: str) -> str:
-    """The full ref of the branch whose work the rescue ref `ref` keeps."""
+    """Return the full ref of the branch whose work the rescue ref `ref` saves."""
     return ALL_BRANCHES + ref.removeprefix(ALL_RESCUES).rpartition("/")[0]
 
 
 def create_command(ref: str, oid: str) -> str:
-    """The command of `git update-ref --stdin -z` that makes `ref`, which may not be there yet."""
+    """Return the `git update-ref --stdin -z` command that creates `ref`. It must not exist yet."""
     return f"create {ref}\0{oid}"
 
 
 def update_command(ref: str, new: str, old: str) -> str:
-    """The command of `git update-ref --stdin -z` that moves `ref` to `new`, if it still holds `old`."""
+    """Return the `git update-ref --stdin -z` command that moves `ref` from `old` to `new`."""
     return f"update {ref}\0{new}\0{old}"
 
 
 def delete_command(ref: str, oid: str) -> str:
-    """The command of `git update-ref --stdin -z` that deletes `ref`, if it still holds `oid`."""
+    """Return the `git update-ref --stdin -z` command that deletes `ref` if it still is `oid`."""
     return f"delete {ref}\0{oid}"
 
 
 def verify_command(ref: str, oid: str) -> str:
-    """The command of `git update-ref --stdin -z` that fails unless `ref` holds `oid`."""
+    """Return the `git update-ref --stdin -z` command that fails unless `ref` is `oid`."""
     return f"verify {ref}\0{oid}"
 
 
 def is_object_id(text: str) -> bool:
-    """Whether it is an object id, written out."""
+    """Return True if `text` is a full object id, of SHA-1 or SHA-256."""
     return len(text) in (40, 64) and all(char in "0123456789abcdef" for char in text)

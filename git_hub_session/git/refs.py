@@ -1,7 +1,7 @@
-"""Refs in git's own files: read without libgit2, by commands that do not need it, and watched while it reads them.
+"""Read refs from git's own files, without libgit2; and detect that refs were packed in the meantime.
 
-Source: gitrepository-layout(5). A loose ref is read before packed-refs, or a ref that is
-being packed at the moment would be missed.
+Source: gitrepository-layout(5). Read the file of a loose ref before packed-refs. In the other
+order, a reader would miss a ref that git packs between the two reads.
 """
 
 from __future__ import annotations
@@ -10,29 +10,26 @@ import os
 from collections.abc import Callable
 
 from git_hub_session._typing import TYPE_CHECKING
-from git_hub_session.git.safe_open import open_regular
+from git_hub_session.git.safe_open import open_regular, read_bytes, read_text
 
 if TYPE_CHECKING:
     from typing import TypeVar
 
-    Seen = TypeVar("Seen")
+    Result = TypeVar("Result")
 
-_TRIES = 20  # in a loop of `git pack-refs` two or three
+_TRIES = 20  # two or three are enough beside a loop of `git pack-refs`
+_MAX_SYMBOLIC_STEPS = 5  # git's limit
 
 
 def ref_exists(common_dir: str, ref: str) -> bool:
-    """Whether the full ref `ref` exists, in its own file or packed."""
-    try:
-        with open(os.path.join(common_dir, ref), "rb", opener=open_regular) as file:
-            if file.read(5).strip():
-                return True
-    except OSError:
-        pass
+    """Return True if the full ref `ref` exists, loose or packed."""
+    if read_bytes(os.path.join(common_dir, ref), limit=5).strip():
+        return True
     return is_packed_ref(common_dir, ref)
 
 
 def is_packed_ref(common_dir: str, ref: str) -> bool:
-    """Whether the full ref `ref` is in packed-refs, where a file of its own hides it."""
+    """Return True if packed-refs contains the full ref `ref`. A loose ref may override it."""
     wanted = b" " + os.fsencode(ref) + b"\n"
     try:
         with open(os.path.join(common_dir, "packed-refs"), "rb", opener=open_regular) as file:
@@ -41,42 +38,41 @@ def is_packed_ref(common_dir: str, ref: str) -> bool:
         return False
 
 
-def read_consistently(common_dir: str, look: Callable[[], Seen]) -> Seen:
-    """What `look` sees of all refs, seen again if they were packed meanwhile.
+def read_consistently(common_dir: str, read_refs: Callable[[], Result]) -> Result:
+    """Call `read_refs`, again if git packed refs in the meantime, and return its result.
 
-    libgit2 (refdb_fs.c) lists the files, reads what is packed, and opens the files then: what git
-    packed in between is in neither.
+    libgit2 (refdb_fs.c) lists the loose refs, then reads packed-refs, then opens the loose refs. It
+    misses a ref that git packs in between.
     """
     for _ in range(_TRIES):
         before = _packed_refs_stat(common_dir)
-        seen = look()
+        result = read_refs()
         if _packed_refs_stat(common_dir) == before:
             break
-    return seen
+    return result
 
 
 def _packed_refs_stat(common_dir: str) -> tuple[int, ...]:
-    """What of packed-refs changes with each packing: git puts another file in its place."""
+    """Return a value that changes whenever git packs refs: git replaces the file packed-refs."""
     try:
-        found = os.stat(os.path.join(common_dir, "packed-refs"))
+        status = os.stat(os.path.join(common_dir, "packed-refs"))
     except OSError:
         return ()
-    return found.st_ino, found.st_mtime_ns, found.st_size
+    return status.st_ino, status.st_mtime_ns, status.st_size
 
 
 def uses_files_backend(common_dir: str) -> bool:
-    """Whether refs are files at all: in a reftable repository HEAD only says so."""
+    """Return True if refs are stored in files, and not in a reftable."""
     return not os.path.isdir(os.path.join(common_dir, "reftable"))
 
 
 def resolve_symbolic_ref(common_dir: str, ref: str) -> str:
-    """The full ref that `ref` leads to where it is a symbolic one, which is always a file of its own."""
-    for _ in range(5):  # as many steps as git takes
-        try:
-            with open(os.path.join(common_dir, ref), "rb", opener=open_regular) as file:
-                text = os.fsdecode(file.read(4096))
-        except OSError:
-            break
+    """Return the full ref that `ref` points to, or `ref` itself if it is not symbolic.
+
+    git never packs a symbolic ref.
+    """
+    for _ in range(_MAX_SYMBOLIC_STEPS):
+        text = read_text(os.path.join(common_dir, ref), limit=4096)
         if not text.startswith("ref:"):
             break
         ref = text[4:].strip()

@@ -1,7 +1,7 @@
-"""Files of git's that are read here by ourselves, or by git without asking: only where they are files.
+"""Open git's files only if they are regular files, and read them with a size limit.
 
-A pipe in the place of one would make us, or git, wait for ever; a device has no end. No clone
-brings one, but who works in a worktree may write in the repository too.
+Reading a named pipe would block this program or git forever, and a device has no end. A clone
+contains neither, but an agent that works in a worktree can also write into the repository.
 """
 
 from __future__ import annotations
@@ -11,15 +11,16 @@ import os
 import stat
 from collections.abc import Iterator
 
-from git_hub_session.git.ignore import MAX_BYTES
+MAX_BYTES = 1 << 20
+"""The limit for a configuration file or a file of ignore patterns."""
 
-# What git and libgit2 read whatever they are asked; of every worktree that there is, too.
+# git and libgit2 read these files in every command, and the second group for each worktree.
 _REPOSITORY_FILES = ("HEAD", "config", "index", "packed-refs", "info/exclude", "info/attributes")
-_READ_OF_ENTRIES = ("HEAD", "index", "gitdir", "commondir", "locked", "config.worktree")
+_WORKTREE_FILES = ("HEAD", "index", "gitdir", "commondir", "locked", "config.worktree")
 
 
 def open_regular(path: str, flags: int) -> int:
-    """For `open(path, opener=regular)`: raises OSError for what is no regular file."""
+    """Open a regular file, as `open(path, opener=open_regular)`; raise OSError for any other."""
     fd = os.open(path, flags | os.O_CLOEXEC | os.O_NONBLOCK)
     if stat.S_ISREG(os.fstat(fd).st_mode):
         return fd
@@ -27,33 +28,80 @@ def open_regular(path: str, flags: int) -> int:
     raise OSError(errno.EINVAL, "not a regular file", path)
 
 
+_LIMIT = 1 << 16
+_CHUNK = 1 << 14
+
+
+def read_text(path: str, *, limit: int = _LIMIT, from_end: bool = False) -> str:
+    """Return the first or the last `limit` bytes of a file as text, or '' if it is unreadable."""
+    return os.fsdecode(read_bytes(path, limit=limit, from_end=from_end))
+
+
+def read_bytes(path: str, *, limit: int = _LIMIT, from_end: bool = False) -> bytes:
+    """Return the first or the last `limit` bytes of a file, or b'' if it is unreadable.
+
+    The call never blocks. It returns b'' for a device without an end.
+    """
+    # Not open(): that makes twice as many system calls, and there are thousands of files.
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except (OSError, ValueError):  # ValueError: a NUL in a path that was read from another file
+        return b""
+    try:
+        data = os.read(fd, _CHUNK)
+        if len(data) == _CHUNK:
+            return _read_large(fd, data, limit, from_end=from_end)
+        return data[-limit:] if from_end else data[:limit]
+    except OSError:
+        return b""
+    finally:
+        os.close(fd)
+
+
+def _read_large(fd: int, chunk: bytes, limit: int, *, from_end: bool) -> bytes:
+    """Read on after the first chunk. Return b'' if the file is not a regular file."""
+    status = os.fstat(fd)
+    if not stat.S_ISREG(status.st_mode):
+        return b""
+    data = chunk
+    if from_end and status.st_size > limit:
+        os.lseek(fd, status.st_size - limit, os.SEEK_SET)
+        data = b""
+    remaining = min(status.st_size, limit) - len(data)
+    while remaining > 0 and (more := os.read(fd, remaining)):
+        data += more
+        remaining -= len(more)
+    return data[:limit]
+
+
 def find_special(common_dir: str) -> str:
-    """The first pipe, device or socket where git would read a file or a ref; '' where there is none."""
-    named = (f"{common_dir}/{name}" for name in _REPOSITORY_FILES)
-    return next(
-        (path for path in (*named, *_worktree_files(common_dir)) if _is_special(path)), ""
-    ) or (next(_special_refs(f"{common_dir}/refs"), ""))
+    """Return the path of a pipe, device or socket that git would read as a file, or ''."""
+    files = (f"{common_dir}/{name}" for name in _REPOSITORY_FILES)
+    for path in (*files, *_worktree_files(common_dir)):
+        if _is_special(path):
+            return path
+    return next(_special_refs(f"{common_dir}/refs"), "")
 
 
 def _worktree_files(common_dir: str) -> Iterator[str]:
-    entries = f"{common_dir}/worktrees"
-    for name in os.listdir(entries) if os.path.isdir(entries) else ():
-        yield from (f"{entries}/{name}/{file}" for file in _READ_OF_ENTRIES)
+    worktrees = f"{common_dir}/worktrees"
+    for name in os.listdir(worktrees) if os.path.isdir(worktrees) else ():
+        yield from (f"{worktrees}/{name}/{file}" for file in _WORKTREE_FILES)
 
 
 def _is_special(path: str) -> bool:
     try:
-        found = os.stat(path)
+        status = os.stat(path)
     except OSError:
-        return False  # git has a word for what is missing
-    if stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode):
+        return False  # git reports a missing file
+    if stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode):
         return False
-    # A link to the null device is how people have no file there: git reads nothing, and goes on.
-    return not stat.S_ISCHR(found.st_mode) or found.st_rdev != os.stat(os.devnull).st_rdev
+    # Users link a file to /dev/null to disable it. git reads nothing there and continues.
+    return not stat.S_ISCHR(status.st_mode) or status.st_rdev != os.stat(os.devnull).st_rdev
 
 
 def _special_refs(top: str) -> Iterator[str]:
-    """The names say what they are: nothing has to be looked at."""
+    """Yield the special files below `top`. The directory entries have the type: stat nothing."""
     directories = [top]
     for directory in directories:
         try:
@@ -65,41 +113,3 @@ def _special_refs(top: str) -> Iterator[str]:
                         yield entry.path
         except OSError:
             pass
-
-
-_LIMIT, _CHUNK = 1 << 16, 1 << 14  # bytes
-
-
-def read_text(path: str, *, limit: int = _LIMIT, end: bool = False) -> str:
-    """What the file has, its first `limit` bytes, or its last; '' where it cannot be read. Nobody is waited for."""
-    # Not open(): of the calls that it makes this needs half, and there are thousands of files.
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    except (OSError, ValueError):  # ValueError: a NUL in a name that another file gave
-        return ""
-    try:
-        data = os.read(fd, _CHUNK)
-        if len(data) == _CHUNK:
-            found = os.fstat(fd)
-            if not stat.S_ISREG(found.st_mode):  # a device has no end
-                return ""
-            if end and found.st_size > limit:
-                os.lseek(fd, found.st_size - limit, os.SEEK_SET)
-                data = b""
-            left = min(found.st_size, limit) - len(data)
-            while left > 0 and (more := os.read(fd, left)):
-                data += more
-                left -= len(more)
-        return os.fsdecode(data[:limit])
-    except OSError:
-        return ""
-    finally:
-        os.close(fd)
-
-
-def read_bytes(path: str) -> bytes:
-    try:
-        with open(path, "rb", opener=open_regular) as file:
-            return file.read(MAX_BYTES + 1)
-    except OSError:
-        return b""

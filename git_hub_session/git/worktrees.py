@@ -1,9 +1,8 @@
-"""The repository's worktrees, read from git's own files in <common dir>/worktrees.
+"""List the linked worktrees of a repository from git's files in <common dir>/worktrees.
 
-Source: gitrepository-layout(5), git-worktree(1) "DETAILS", git's worktree.c and
-wt-status.c. Read as bytes, entry by entry: libgit2's list leaves out damaged entries and
-knows neither locks, nor operations, nor the branch of a rebase; `git worktree list
---porcelain` can be forged by a newline in a path.
+Sources: gitrepository-layout(5), git-worktree(1) "DETAILS", git's worktree.c and wt-status.c.
+The list of libgit2 leaves out damaged worktrees, and has no locks, no operations and no branch of
+a rebase. A newline in a path can forge the output of `git worktree list --porcelain`.
 """
 
 from __future__ import annotations
@@ -26,121 +25,129 @@ from git_hub_session.git.safe_open import read_text
 from git_hub_session.util.paths import is_same_path
 
 LOCK_FILE = "locked"
-"""The file in an entry that locks it, and holds the reason."""
+"""The file in a worktree's git dir that locks the worktree. It contains the reason."""
 REMOVAL_LOCK = "git hub-session removes it"
-"""The reason for which a removal locks an entry, so that `git worktree prune` leaves it: none to us. A NUL may follow."""
+"""The lock reason of a removal. It keeps `git worktree prune` away and does not count as a lock.
+
+A NUL and the journal of the removal may follow in the file.
+"""
 
 
 class Worktree(NamedTuple):
-    """One linked worktree, as its entry says, and whether the entry and the directory agree."""
+    """A linked worktree as its git dir describes it, and the state of its directory."""
 
     name: str
-    """The entry's name, which need not be the directory's."""
+    """The name of the git dir, which can differ from the name of the directory."""
     git_dir: str
-    """The entry's own directory, where HEAD and index are."""
+    """The path of the worktree's git dir, which contains HEAD and index."""
     path: str
-    """The worktree's directory, absolute; '' where the entry does not say."""
+    """The absolute path of the directory, or '' if the git dir does not record it."""
     head: str
     """The full ref that HEAD names, or '' (detached, unreadable)."""
     detached: str
-    """The object id that a detached HEAD holds, or ''."""
+    """The object id of a detached HEAD, or ''."""
     operation: str
     """'merge', 'rebase', 'am', 'cherry-pick', 'revert', 'bisect' or ''."""
     branches: tuple[str, ...]
-    """The full refs of the branches that are worked on in it: HEAD's, a rebase's, a bisect's."""
+    """The full refs of the branches that the worktree uses: of HEAD, a rebase or a bisect."""
     reserved_branches: tuple[str, ...]
-    """Those, and what a rebase will move besides: git lets nobody else delete or move them."""
+    """`branches` and those that a rebase will move. git protects them against other worktrees."""
     lock_reason: str | None
-    """The reason somebody locked it for ('' where none is given), or None."""
+    """The reason of the lock ('' if it has none), or None if the worktree is not locked."""
     link_error: str
-    """What is wrong with the link between entry and directory, or ''."""
+    """The error in the link between git dir and directory, or ''."""
     is_missing: bool
-    """Whether the directory is gone."""
+    """True if the directory does not exist."""
     index_mtime_ns: int
-    """When its index was written, nanoseconds since the epoch; 0 where it has none."""
+    """The modification time of the index in ns since the epoch, or 0 if there is no index."""
 
     @property
     def common_dir(self) -> str:
-        """The common directory of the repository whose worktree it is."""
+        """The common dir of the worktree's repository."""
         return os.path.dirname(os.path.dirname(self.git_dir))
 
     @property
     def is_index_locked(self) -> bool:
-        """Whether a git command is writing its index, or was killed while it did."""
+        """True if a git command is writing the index, or was killed while it did."""
         return os.path.lexists(os.path.join(self.git_dir, "index.lock"))
 
     @property
     def submodule_dir(self) -> str:
-        """Where the repositories of its submodules lie, or ''."""
+        """The directory that contains the repositories of the submodules, or ''."""
         path = os.path.join(self.git_dir, "modules")
         return path if os.path.lexists(path) else ""
 
     @property
     def head_reflog_tip(self) -> str:
-        """The commit that HEAD led to last, as its reflog has it, or ''."""
+        """The newest commit in the reflog of HEAD, or ''."""
         return reflog_tip(self.git_dir, "HEAD")
 
     @property
     def previous_branches(self) -> list[str]:
-        """The full refs of the branches that HEAD has left, in that order, where none is worked on in it now."""
+        """The full refs of the branches that HEAD left, the oldest first; [] if it uses a branch."""
         return [] if self.branches else previous_branches(self.git_dir)
 
     def own_commits(self) -> list[str]:
-        """The object ids that only this worktree's own files may refer to.
+        """Return the object ids to which only the files of this worktree may refer.
 
-        Those of HEAD, of the pseudo-refs and per-worktree refs, of an unfinished rebase (its
-        autostash too), and those in HEAD's reflog that no reflog of its branches has.
+        These are the ids in HEAD, in pseudo-refs and per-worktree refs, in an unfinished rebase
+        and its autostash, and in HEAD's reflog. Ids in the reflogs of its branches are left out,
+        except that of a detached HEAD.
         """
         return _own_commits(self)
 
 
 def linked_worktrees(common_dir: str) -> list[Worktree]:
-    """Every linked worktree of the repository, by the name of its entry."""
-    return [read_worktree(name, entry_of(common_dir, name)) for name in worktree_names(common_dir)]
+    """Return all linked worktrees of the repository, sorted by the names of their git dirs."""
+    return [
+        read_worktree(name, worktree_git_dir(common_dir, name))
+        for name in worktree_names(common_dir)
+    ]
 
 
 def worktree_names(common_dir: str) -> list[str]:
     """Return the names of the git dirs of all linked worktrees, sorted."""
     try:
-        with os.scandir(entry_of(common_dir, "")) as entries:
-            return sorted(one.name for one in entries if one.is_dir(follow_symlinks=False))
+        with os.scandir(worktree_git_dir(common_dir, "")) as entries:
+            return sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
     except (FileNotFoundError, NotADirectoryError):
         return []
 
 
-def entry_of(common_dir: str, name: str) -> str:
+def worktree_git_dir(common_dir: str, name: str) -> str:
     """Return the path of the git dir called `name` of a linked worktree."""
     return os.path.join(common_dir, "worktrees", name)
 
 
-def read_worktree(name: str, entry: str) -> Worktree:
-    """The worktree whose entry is the directory `entry`, as it is now."""
-    head, detached = read_head(entry)
-    operation = read_operation(entry)
-    link = read_text(os.path.join(entry, "gitdir")).rstrip("\n")
-    dot_git = os.path.normpath(os.path.join(entry, link)) if link and "\0" not in link else ""
+def read_worktree(name: str, git_dir: str) -> Worktree:
+    """Read the current state of the worktree that has this git dir."""
+    head, detached = read_head(git_dir)
+    operation = read_operation(git_dir)
+    link = read_text(os.path.join(git_dir, "gitdir")).rstrip("\n")
+    dot_git = os.path.normpath(os.path.join(git_dir, link)) if link and "\0" not in link else ""
     path = os.path.dirname(dot_git)
-    missing, fault = (False, f"its entry '{name}' does not say where it is")
+    is_missing = False
+    link_error = f"its administrative files (worktrees/{name}) do not record its path"
     if path:
-        missing, fault = _check_link(entry, path, dot_git)
+        is_missing, link_error = _check_link(git_dir, path, dot_git)
     return Worktree(
         name,
-        entry,
+        git_dir,
         path,
         head,
         detached,
         operation.name,
         _unique_refs(head, *operation.branches),
         _unique_refs(head, *operation.branches, *operation.other_branches),
-        _read_lock_reason(entry),
-        fault,
-        missing,
-        _mtime_ns(os.path.join(entry, "index")),
+        _read_lock_reason(git_dir),
+        link_error,
+        is_missing,
+        _mtime_ns(os.path.join(git_dir, "index")),
     )
 
 
-def _read_lock_reason(entry: str) -> str | None:
-    path = os.path.join(entry, LOCK_FILE)
+def _read_lock_reason(git_dir: str) -> str | None:
+    path = os.path.join(git_dir, LOCK_FILE)
     reason = read_text(path).partition("\0")[0].strip() if os.path.lexists(path) else REMOVAL_LOCK
     return None if reason == REMOVAL_LOCK else reason
 
@@ -149,44 +156,46 @@ def _unique_refs(*refs: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(filter(None, refs)))
 
 
-def _check_link(entry: str, path: str, dot_git: str) -> tuple[bool, str]:
-    """Whether the directory is missing, and what is wrong with the link in either direction."""
+def _check_link(git_dir: str, path: str, dot_git: str) -> tuple[bool, str]:
+    """Return True if the directory is missing, and the error in the link in either direction."""
     try:
         mode = os.lstat(path).st_mode
     except (FileNotFoundError, NotADirectoryError):
         return True, ""
-    except OSError as fault:
-        return False, f"its directory cannot be looked at: {fault.strerror}"
+    except OSError as error:
+        return False, f"cannot read its directory: {error.strerror}"
     if stat.S_ISLNK(mode):
         return False, "its directory became a symbolic link"
     if not stat.S_ISDIR(mode):
         return False, "its directory became a file"
+    return False, _check_dot_git(git_dir, path, dot_git)
+
+
+def _check_dot_git(git_dir: str, path: str, dot_git: str) -> str:
     try:
         mode = os.lstat(dot_git).st_mode
     except OSError:
-        return False, "its .git file is missing"
+        return "its .git file is missing"
     if stat.S_ISDIR(mode):
-        return False, "a repository of its own lies there"
+        return "its directory became a separate repository"
     if not stat.S_ISREG(mode):
-        return False, "its .git is not a file"
+        return "its .git is not a file"
     target = linked_git_dir(path)
     if not target:
-        return False, "its .git file is not a link to a git directory"
-    if not is_same_path(target, entry):
-        return False, "its .git file points to another entry"
-    return False, ""
+        return "its .git file does not name a git dir"
+    return "" if is_same_path(target, git_dir) else "its .git file names another git dir"
 
 
 def linked_git_dir(path: str) -> str:
-    """The git directory that the .git file in the directory `path` names; '' where there is no such file."""
+    """Return the git dir that the .git file in the directory `path` names, or ''."""
     text = read_text(os.path.join(path, ".git"))
     return os.path.join(path, text[8:].rstrip("\r\n")) if text.startswith("gitdir: ") else ""
 
 
-# HEAD, ORIG_HEAD, MERGE_AUTOSTASH, … and what `git update-ref` made beside them. What was
-# fetched (FETCH_HEAD) and what git last merged the files to (AUTO_MERGE) is nobody's work.
+# HEAD, ORIG_HEAD, MERGE_AUTOSTASH and other refs of `git update-ref` in the git dir itself.
+# FETCH_HEAD (fetched commits) and AUTO_MERGE (git's last merge of the files) contain no work.
 _PSEUDO_REF = re.compile("(?!FETCH_HEAD$|AUTO_MERGE$)[A-Z][A-Z_-]*")
-_OF_OPERATIONS = (
+_OPERATION_REFS = (
     "rebase-merge/orig-head",
     "rebase-merge/autostash",
     "rebase-apply/orig-head",
@@ -195,33 +204,40 @@ _OF_OPERATIONS = (
 
 
 def _own_commits(worktree: Worktree) -> list[str]:
-    present = os.listdir(worktree.git_dir)
-    files = [name for name in present if _PSEUDO_REF.fullmatch(name)]
-    # Nearly always there is no operation: what is not there need not be opened.
-    files += [name for name in _OF_OPERATIONS if name.partition("/")[0] in present]
-    files += list_files_below(worktree.git_dir, "refs")
-    texts = [read_text(f"{worktree.git_dir}/{name}") for name in files]
+    texts = [read_text(f"{worktree.git_dir}/{name}") for name in _own_refs(worktree.git_dir)]
     for name in list_files_below(worktree.git_dir, "logs"):
-        texts += [line[41:81] for line in read_reflog(worktree.git_dir, name.removeprefix("logs/"))]
-    common_dir = worktree.common_dir
-    known = {word for ref in worktree.branches for word in reflog_commits(common_dir, ref)}
-    words = dict.fromkeys(word for text in texts for word in text.split() if is_object_id(word))
-    return [word for word in words if word not in known or word == worktree.detached]
+        reflog = read_reflog(worktree.git_dir, name.removeprefix("logs/"))
+        texts += [line[41:81] for line in reflog]
+    words = dict.fromkeys(word for text in texts for word in text.split())
+    known: set[str] = set()
+    for ref in worktree.branches:
+        known.update(reflog_commits(worktree.common_dir, ref))
+    known.discard(worktree.detached)
+    return [word for word in words if is_object_id(word) and word not in known]
+
+
+def _own_refs(git_dir: str) -> list[str]:
+    """Return the files in the git dir that contain an object id, other than reflogs."""
+    present = os.listdir(git_dir)
+    pseudo_refs = [name for name in present if _PSEUDO_REF.fullmatch(name)]
+    # Usually there is no operation. Do not open files that cannot exist.
+    operation_refs = [name for name in _OPERATION_REFS if name.partition("/")[0] in present]
+    return [*pseudo_refs, *operation_refs, *list_files_below(git_dir, "refs")]
 
 
 def list_files_below(top: str, name: str) -> list[str]:
-    """The files below the directory `name` in `top`, as they are called from there."""
-    found: list[str] = []
+    """Return the files below the directory `name` in `top`, as paths relative to `top`."""
+    files: list[str] = []
     directories = [name]
     for directory in directories:
         try:
             with os.scandir(f"{top}/{directory}") as entries:
                 for entry in entries:
                     path = f"{directory}/{entry.name}"
-                    (directories if entry.is_dir(follow_symlinks=False) else found).append(path)
+                    (directories if entry.is_dir(follow_symlinks=False) else files).append(path)
         except OSError:
-            pass  # nothing of it is there, or it went meanwhile
-    return found
+            pass  # the directory does not exist, or was removed in the meantime
+    return files
 
 
 def _mtime_ns(path: str) -> int:

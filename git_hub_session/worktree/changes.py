@@ -13,8 +13,9 @@ import os
 import stat
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
-from git_hub_session.git.ignore import MAX_BYTES, IgnoreFileTooLarge, IgnoreRules
+from git_hub_session.git.ignore import IgnoreFileTooLarge, IgnoreRules
 from git_hub_session.git.index import Index, IndexEntry
+from git_hub_session.git.safe_open import MAX_BYTES
 from git_hub_session.system import tree
 from git_hub_session.system.tree import read_file_or_link
 

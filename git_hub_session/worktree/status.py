@@ -25,7 +25,8 @@ from git_hub_session.worktree.changes import WorktreeChanges, read_changes
 from git_hub_session.worktree.owner import session_worktrees
 
 if TYPE_CHECKING:
-    from git_hub_session.git.repository import Branch, DiffStat, GitRepo
+    from git_hub_session.git.diff import DiffStat
+    from git_hub_session.git.repository import Branch, GitRepo
     from git_hub_session.session.model import Session
 
 

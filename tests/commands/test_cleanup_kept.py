@@ -501,7 +501,7 @@ def test_its_directory_became_somebody_elses_repository(hub: Hub, where: Path) -
     hub.git("init", "-q", cwd=where)
     stays(
         hub,
-        kept(where, "a repository of its own lies there", f"mv {where} {where}.other"),
+        kept(where, "its directory became a separate repository", f"mv {where} {where}.other"),
         "--force",
         "--discard",
     )
@@ -524,7 +524,7 @@ def test_its_link_points_to_another_entry(hub: Hub, where: Path) -> None:
     other = hub.spawn("s2", 1)
     where.rename(where.parent / "moved")
     other.rename(where)
-    fault, back = "its .git file points to another entry", f"mv {where} {other}"
+    fault, back = "its .git file names another git dir", f"mv {where} {other}"
     stays(hub, kept(where, fault, back), "--force", "--discard")
     typed(hub, back)
     assert hub.git("symbolic-ref", "HEAD", cwd=other) == "refs/heads/hub/s2/agent-1/attempt-1"
@@ -540,10 +540,10 @@ def test_its_link_is_wrong(hub: Hub, where: Path, what: str) -> None:
     if what == "copy":
         shutil.copy(other / ".git", dot_git)
         # Whose files these are nobody can tell.
-        fault, way = "its .git file points to another entry", f"mv {where} {where}.other"
+        fault, way = "its .git file names another git dir", f"mv {where} {where}.other"
     elif what == "garbage":
         dot_git.write_text("gitdir of agent-1")
-        fault, way = "its .git file is not a link to a git directory", relink(where)
+        fault, way = "its .git file does not name a git dir", relink(where)
     elif what == "link":
         dot_git.symlink_to("/dev/null")
     else:

@@ -189,7 +189,7 @@ def test_an_entry_that_does_not_say_where_it_is(hub: Hub) -> None:
     (hub.top / ".git" / "worktrees" / "agent-1" / "gitdir").write_text("")
     before = everything(hub)
     result = hub.run("cleanup", "s1")
-    fault = "  its entry 'agent-1' does not say where it is"
+    fault = "  its administrative files (worktrees/agent-1) do not record its path"
     assert (result.code, result.out.splitlines()[1]) == (1, fault)
     assert everything(hub) == before
     assert where.exists()

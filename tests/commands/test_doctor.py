@@ -776,7 +776,7 @@ def test_a_repository_that_libgit2_does_not_open(hub: Hub) -> None:
     hub.git("config", "extensions.objectFormat", "sha256")
     result = hub.run("doctor")
     assert (result.code, result.out.splitlines()[0]) == (1, "cannot-open: the repository")
-    assert "'list', 'update', 'log' and 'board' work all the same" in result.out
+    assert "use 'list', 'update', 'log' and 'board', which need no libgit2" in result.out
 
 
 def test_a_hub_that_is_a_link(hub: Hub) -> None:

@@ -100,8 +100,8 @@ def test_init_where_refs_are_in_a_table(hub: Hub) -> None:
         "",
         "fatal: the repository uses the reftable format, which is not supported\n"
         "hint: git refs migrate --ref-format=files\n"
-        "hint: where git says that worktrees hinder it: "
-        "git worktree remove each of them (its branch stays)\n",
+        "hint: if git refuses because of worktrees, remove each one: "
+        "git worktree remove (its branch stays)\n",
     )
     assert everything(hub) == before
 
@@ -146,8 +146,8 @@ def test_what_is_in_the_way_of_a_copy_stays(hub: Hub) -> None:
 @pytest.mark.parametrize(
     ("dot_git", "fault"),
     [
-        ("gitdir: /nowhere\n", "its .git file points to another entry"),
-        ("nonsense\n", "its .git file is not a link to a git directory"),
+        ("gitdir: /nowhere\n", "its .git file names another git dir"),
+        ("nonsense\n", "its .git file does not name a git dir"),
         (None, "its .git is not a file"),
     ],
 )

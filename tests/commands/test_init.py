@@ -273,7 +273,7 @@ def test_hostile_ids(hub: Hub, sid: str) -> None:
         128,
         "",
         f"fatal: not a session id: '{shown}'\n"
-        "hint: an id is up to 64 letters, digits, '.', '_' and '-', and starts with a letter or digit\n",
+        "hint: use at most 64 letters, digits, '.', '_' and '-', and start with a letter or digit\n",
     )
     assert not (hub.top / ".agenthub").exists()
     evil = hub.top / ".agenthub" / "evil"

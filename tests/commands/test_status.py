@@ -64,7 +64,7 @@ def test_every_kind_of_worktree(hub: Hub) -> None:
         "  * hub/s1/agent-6/attempt-1       1       1      1  +1/-1  ../worktrees/s1/agent-6 (1 changed, merging)                     30 minutes ago: Rewrite too",
         "  * hub/s1/agent-7/attempt-1       3       1      2  +2/-0  ../worktrees/s1/agent-7 (bisecting)                              30 minutes ago: Three",
         "    hub/s1/agent-8/attempt-1       0       1      0  +0/-0  ../worktrees/s1/agent-8 (in use by process PID)                  30 minutes ago: base",
-        "    hub/s1/agent-9/attempt-1       0       1      0  +0/-0  ../worktrees/s1/agent-9 (its .git file points to another entry)  30 minutes ago: base",
+        "    hub/s1/agent-9/attempt-1       0       1      0  +0/-0  ../worktrees/s1/agent-9 (its .git file names another git dir)  30 minutes ago: base",
         "    hub/s1/agent-10/attempt-1      0       1      0  +0/-0  -                                                                30 minutes ago: base",
     )
     expected = HEAD.format(agents=10) + "\n  Branches:\n" + "".join(f"{row}\n" for row in rows)

@@ -14,7 +14,8 @@ from itertools import permutations
 
 import pytest
 
-from git_hub_session.git.repository import DiffStat, GitRepo
+from git_hub_session.git.diff import DiffStat
+from git_hub_session.git.repository import GitRepo
 from git_hub_session.worktree.status import Divergence, compare_tips
 from tests.support.hub import Hub
 

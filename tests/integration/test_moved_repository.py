@@ -223,7 +223,7 @@ def test_where_it_was_there_is_another_of_the_same_name(begun: Hub) -> None:
     told = hub.run("path", "s1", "1")
     assert (told.code, told.out) == (128, "")
     assert told.err.startswith(
-        f"fatal: '{place(begun, 1)}': its .git file points to another entry\nhint: printf "
+        f"fatal: '{place(begun, 1)}': its .git file names another git dir\nhint: printf "
     )
     assert hub.run("cleanup", "--force", "s1").out.endswith(
         "Cleaned up 0 worktrees for session s1\n"

@@ -193,15 +193,15 @@ def test_a_tournament_in_it(hub: Hub, layout: Callable[[Hub], Hub]) -> None:
     tournament(layout(hub))
 
 
-WORKS = "'list', 'update', 'log' and 'board' work all the same"
+WORKS = "use 'list', 'update', 'log' and 'board', which need no libgit2"
 MIGRATE = "git refs migrate --ref-format=files"
 HINDERED = (
-    "where git says that worktrees hinder it: git worktree remove each of them (its branch stays)"
+    "if git refuses because of worktrees, remove each one: git worktree remove (its branch stays)"
 )
 REFUSED = {
     "sha256": (
         "unknown object format 'sha256'",
-        "it takes a repository whose objects are named by SHA-1",
+        "use a repository whose object format is SHA-1",
     ),
     **dict.fromkeys(
         ("reftable", "reftable_by_git"),
@@ -209,7 +209,7 @@ REFUSED = {
     ),
     "fromTheFuture": (
         "unsupported extension name extensions.fromthefuture",
-        "a newer pygit2, or a repository without that extension",
+        "use a newer pygit2, or a repository without that extension",
     ),
 }
 # What `git refs migrate --ref-format=reftable` of git 2.55.0 made of the repository of these tests:

@@ -404,7 +404,7 @@ def test_main_worktree_that_nothing_names(hub: Hub) -> None:
     linked = hub.top.parent / "of-separate"
     hub.git("worktree", "add", "-q", "-b", "w", linked, cwd=separate)
     store = hub.top.parent / "store"
-    message = f"cannot tell where the main worktree of '{store}' is"
+    message = f"cannot find the main worktree of '{store}'"
     assert _refusal(linked, hub.environ) == message
     assert _refusal(store, hub.environ) == message
     assert _refusal(hub.top, {**hub.environ, "GIT_DIR": str(store)}) == message

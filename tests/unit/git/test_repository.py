@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from git_hub_session.git.diff import DiffStat
 from git_hub_session.git.repository import (
     Branch,
     CannotOpenRepository,
     CannotReadRepository,
-    DiffStat,
     GitRepo,
 )
 from tests.support.hub import CHECKOUT, PYTHON, Hub, Result
@@ -211,7 +211,7 @@ def test_settings_in_the_order_of_their_files(hub: Hub) -> None:
     # In a process of its own: libgit2 looks for the home directory once.
     program = (
         "import os; from git_hub_session.git.repository import GitRepo\n"
-        f"print(GitRepo({str(hub.top / '.git')!r}, os.environ).settings('hubsession.keepIgnored'))"
+        f"print(GitRepo({str(hub.top / '.git')!r}, os.environ).config_values('hubsession.keepIgnored'))"
     )
     assert hub.call(PYTHON, "-c", program, cwd=CHECKOUT) == Result(0, "['*.db', '*.env']\n")
 
@@ -223,8 +223,8 @@ def test_a_repository_that_libgit2_does_not_know(hub: Hub, tmp_path: Path) -> No
         repo_of(hub)
     assert caught.value.message.endswith(": unsupported extension name extensions.fromthefuture")
     assert caught.value.hint == (
-        "a newer pygit2, or a repository without that extension\n"
-        "'list', 'update', 'log' and 'board' work all the same"
+        "use a newer pygit2, or a repository without that extension\n"
+        "use 'list', 'update', 'log' and 'board', which need no libgit2"
     )
 
 

@@ -142,7 +142,7 @@ def test_a_damaged_entry_is_told_not_hidden(hub: Hub) -> None:
     entry.mkdir(parents=True)
     (found,) = linked_worktrees(str(hub.top / ".git"))
     assert (found.path, found.head, found.branches) == ("", "", ())
-    assert found.link_error == "its entry 'junk' does not say where it is"
+    assert found.link_error == "its administrative files (worktrees/junk) do not record its path"
 
 
 def test_what_changes_is_seen(hub: Hub) -> None:

@@ -1,0 +1,52 @@
+"""Count and format the changes in a diff of libgit2."""
+
+from __future__ import annotations
+
+import os
+
+from git_hub_session._typing import NamedTuple
+from git_hub_session.git.libgit2 import DiffStatsFormat, pygit2
+from git_hub_session.util.text import escape_control
+
+_COLUMNS = 72
+
+
+class DiffStat(NamedTuple):
+    """The size of a change: files, inserted lines and deleted lines."""
+
+    files: int
+    insertions: int
+    deletions: int
+
+
+def diff_stat(diff: pygit2.Diff) -> DiffStat:
+    """Count files and lines as git does.
+
+    A file that became a symbolic link is one file. libgit2 counts a deleted and an added file.
+    """
+    files = {delta.new_file.raw_path for delta in diff.deltas}
+    stats = diff.stats
+    return DiffStat(len(files), stats.insertions, stats.deletions)
+
+
+def summary_lines(diff: pygit2.Diff) -> tuple[str, ...]:
+    """Return the lines of `git diff --stat --summary`, with renames.
+
+    They have a simpler form if a path contains control characters. libgit2 prints a path as it is,
+    line feeds included.
+    """
+    diff.find_similar()
+    files = [file for delta in diff.deltas for file in (delta.old_file, delta.new_file)]
+    paths = {os.fsdecode(file.raw_path) for file in files}
+    if all(escape_control(path) == path for path in paths):
+        shape = DiffStatsFormat.FULL | DiffStatsFormat.INCLUDE_SUMMARY
+        return tuple(diff.stats.format(shape, _COLUMNS).split("\n")[:-1])
+    total = diff.stats.format(DiffStatsFormat.SHORT, _COLUMNS).rstrip("\n")
+    return (*(_format_patch(patch) for patch in diff if patch), total)
+
+
+def _format_patch(patch: pygit2.Patch) -> str:
+    """Format one file of a diff: `A name | 12`."""
+    _, added, deleted = patch.line_stats
+    path = escape_control(os.fsdecode(patch.delta.new_file.raw_path))
+    return f" {patch.delta.status_char()} {path} | {added + deleted}"

@@ -1,0 +1,99 @@
+"""Read git's configuration with libgit2, and detect settings that only git itself reads."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+
+from git_hub_session._typing import NamedTuple
+from git_hub_session.errors import HubError
+from git_hub_session.git.config import config_from_environment, is_true
+from git_hub_session.git.libgit2 import ConfigLevel, pygit2
+
+
+class IgnoreSettings(NamedTuple):
+    """The settings that decide which files git ignores."""
+
+    excludes_file: str
+    """The path in core.excludesFile, or its default. It can begin with '~'."""
+    ignore_case: bool
+
+
+class Libgit2Config:
+    """The configuration of a repository: from the files, `git -c` and GIT_CONFIG_COUNT."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        """Keep libgit2 from files that git does not read. Do this before opening the repository."""
+        self._environ = environ
+        self._from_environment = config_from_environment(environ)
+        self._has_other_files = _match_git_config_scope(environ)
+
+    def reads_all(self, config: pygit2.Config) -> bool:
+        """Return True if git reads no setting that libgit2 does not read."""
+        return not self._from_environment and self._reads_all_files(config)
+
+    def _reads_all_files(self, config: pygit2.Config) -> bool:
+        return not self._has_other_files and not _has_unknown_include(
+            config, self._from_environment
+        )
+
+    def values(self, config: pygit2.Config, name: str) -> list[str]:
+        """Return all values of the setting `name`. The last one has the highest priority."""
+        try:
+            values = ["true" if value is None else value for value in config.get_multivar(name)]
+        except UnicodeDecodeError:
+            raise HubError(f"the value of {name} is not UTF-8", hint=f"git config {name}") from None
+        value = self._from_environment.get(name.lower())
+        return values if value is None else [*values, value]
+
+    def ignore_settings(self, config: pygit2.Config) -> IgnoreSettings | None:
+        """Return the settings for ignored files, or None if git reads a file that libgit2 does not."""
+        if not self._reads_all_files(config):
+            return None
+        home = self._environ.get("XDG_CONFIG_HOME") or "~/.config"
+        default = os.path.join(home, "git", "ignore")
+        excludes_file = [default, *self.values(config, "core.excludesFile")][-1]
+        ignore_case = ["", *self.values(config, "core.ignoreCase")][-1]
+        return IgnoreSettings(excludes_file, is_true(ignore_case))
+
+
+def has_worktree_settings(config: pygit2.Config) -> bool:
+    """Return True if the settings of a worktree may differ from those of the repository."""
+    prefixes = (b"extensions.worktreeconfig", b"includeif.")
+    return any(name.startswith(prefixes) for name in _names(config))
+
+
+def _match_git_config_scope(environ: Mapping[str, str]) -> bool:
+    """Disable the files that git does not read. Return True if git reads other files instead."""
+    no_system = is_true(environ.get("GIT_CONFIG_NOSYSTEM"))
+    has_other_system = "GIT_CONFIG_SYSTEM" in environ
+    has_other_global = "GIT_CONFIG_GLOBAL" in environ
+    paths = pygit2.settings.search_path
+    if no_system or has_other_system:
+        paths[ConfigLevel.SYSTEM] = ""
+    if has_other_global:
+        paths[ConfigLevel.GLOBAL] = paths[ConfigLevel.XDG] = ""
+    return has_other_global or (has_other_system and not no_system)
+
+
+def _has_unknown_include(config: pygit2.Config, from_environment: Mapping[str, str]) -> bool:
+    """Return True if git includes a file that libgit2 does not include.
+
+    libgit2 does not know all conditions of includeIf, and no `git -c include.path`.
+    """
+    if any(name.startswith(("include.", "includeif.")) for name in from_environment):
+        return True
+    known = (b"includeif.gitdir:", b"includeif.gitdir/i:", b"includeif.onbranch:")
+    conditions = (name for name in _names(config) if name.startswith(b"includeif."))
+    return any(not condition.startswith(known) for condition in conditions)
+
+
+def _names(config: pygit2.Config) -> Iterator[bytes]:
+    entries = iter(config)
+    while True:
+        try:
+            yield next(entries).raw_name
+        except StopIteration:
+            return
+        except UnicodeDecodeError as error:
+            yield error.object  # pygit2 decodes only the name of an entry
