@@ -72,6 +72,7 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	sh -n bin/git-hub-session
+	sh -n git_hub_session/merge/move_branch.sh
 
 # Lint, types and all tests. Fail if the tests run less than COVERAGE percent of the branches
 # (tests/support/coverage.py).

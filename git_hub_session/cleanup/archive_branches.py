@@ -104,7 +104,7 @@ def check_reference_hook(sid: SessionId, repo: GitRepo, git: Git) -> None:
     """Ask the user's hook, before anything goes, whether all the branches may; raises GitFailed."""
     plan = plan_archive(repo.branches(branch_prefix(sid)), (), repo.find_ref_target)
     if plan.archived:
-        git.update_refs(_ref_commands(plan), rehearsal=True)
+        git.update_refs(_ref_commands(plan), dry_run=True)
 
 
 def archive_branches(

@@ -1,7 +1,7 @@
-"""The only place that starts git: what changes refs, objects or worktrees goes through its plumbing.
+"""Start git, for every change of refs, objects and worktrees. No other module starts git.
 
-Every call names its repository, worktree and index by itself: nothing that a hook or an
-alias exported (GIT_DIR, GIT_INDEX_FILE, …) leaks in.
+Every call names its repository, worktree and index. The variables that git exports to hooks and
+aliases (GIT_DIR, GIT_INDEX_FILE and others) are removed from the environment.
 """
 
 from __future__ import annotations
@@ -19,63 +19,20 @@ from git_hub_session.git.ref_names import update_command
 from git_hub_session.system.signals import defer_signals
 from git_hub_session.util.numbers import MAX_COUNT, parse_int
 
-_REFLOG = "git hub-session"
+_UPDATE_REFS = ("update-ref", "-m", "git hub-session", "-z", "--stdin")
 
-# Its standard input and output are a `git update-ref --stdin` that has the ref locked, and HEAD.
-# The index is held as git holds it, so that no commit begins meanwhile, and is replaced before
-# the branch moves: `git commit` reads the branch first. Where a file was only touched git finds
-# that it is the same when it is told to look (update-index), which takes a while with many.
-_MOVE = """
-ref=$1 new=$2 old=$3 index=$GIT_DIR/index next=$GIT_DIR/hub-session-merge.tmp
-for try in 1 2 3 4 5 6 7 8 9 10; do # another git may have the index
-	(set -C && : >"$index.lock") 2>/dev/null && break
-	test $try != 10 || {
-		echo "cannot make '$index.lock': File exists: another git is at work; if one has died," \
-			"remove the file manually to continue" >&2
-		exit 1
-	}
-	sleep 0.01
-done
-trap : PIPE # of an update-ref, or of us, that was killed: the files have to go back
-trap 'rm -f "$next" "$next.lock" "$index.lock"' EXIT
-test ! -e "$next.lock" || rm "$next.lock" # of a merge that was killed
-read -r head <"$GIT_DIR/HEAD"
-test "$head" = "ref: $ref" || {
-	echo "HEAD is on another branch by now" >&2
-	exit 1
-}
-export GIT_INDEX_FILE="$next"
-go() {
-	test ! -e "$index" || cp -p "$index" "$next" || return
-	git read-tree -m -u "$1" "$2" 2>/dev/null || {
-		git update-index -q --refresh >/dev/null
-		git read-tree -m -u "$1" "$2" || return
-	}
-	mv -f "$next" "$index"
-}
-go "$old" "$new" </dev/null >/dev/null || exit
-printf 'commit\\0' 2>/dev/null || echo "git was killed before it moved the branch" >&2
-while read -r said; do
-	test "$said" != "commit: ok" || exit 0
-	echo "$said" >&2
-done
-# It may have been killed when it had moved the branch.
-test "$(git rev-parse --verify --quiet "$ref" </dev/null)" = "$new" && exit
-go "$new" "$old" </dev/null >/dev/null
-exit 1
-"""
+# `git worktree add` fails before it has created anything if another process is just creating a
+# linked worktree. Try again this often.
+_ADD_TRIES = 20
 
-# git dies of an entry that somebody else is just making, before it has made anything.
-_TRIES = 20
-
-# What is asked of these that an older git does not know (its release notes say when they came:
-# `worktree add --lock --reason`, `merge-tree --write-tree`).
+# The versions that introduced `worktree add --lock --reason`, `hook run` and
+# `merge-tree --write-tree`, according to git's release notes.
 _REQUIRED_VERSIONS = {"worktree": (2, 33), "hook": (2, 36), "merge-tree": (2, 38)}
-_USAGE = 129
-_NO_COMMAND = "is not a git command"
+_USAGE_ERROR = 129
+_UNKNOWN_COMMAND = "is not a git command"
 
 _LOCKED = r"(\.lock'|packed-refs\.new'?): File exists"
-_WAY_OUT = "remove the file manually to continue"
+_REMOVE_LOCK = "remove the file manually to continue"
 
 
 class GitMissing(HubError):
@@ -85,13 +42,13 @@ class GitMissing(HubError):
 
 
 class GitTooOld(HubError):
-    """git is older than what is needed of it."""
+    """git does not have a feature that the command needs."""
 
     code = "git-too-old"
 
 
 class NoSuchCommit(HubError):
-    """git knows no commit of that name."""
+    """git finds no commit of that name."""
 
     code = "no-such-commit"
 
@@ -100,9 +57,32 @@ class Git:
     """git on one repository."""
 
     def __init__(self, common_dir: str, environ: Mapping[str, str]) -> None:
-        self._common_dir = common_dir
-        self._environ = strip_local_variables(environ)
-        self._environ.update(LC_ALL="C", GIT_TERMINAL_PROMPT="0", GIT_OPTIONAL_LOCKS="0")
+        self.common_dir = common_dir
+        self.environ = strip_local_variables(environ)
+        self.environ.update(LC_ALL="C", GIT_TERMINAL_PROMPT="0", GIT_OPTIONAL_LOCKS="0")
+
+    def at(
+        self,
+        git_dir: str,
+        worktree: str = "",
+        *,
+        index: str = "",
+        objects: str = "",
+        settings: Mapping[str, str] | None = None,
+    ) -> GitAt:
+        """Bind git to a git dir, and to a worktree if it is given. Commands run in the worktree.
+
+        `index` and `objects` replace the index of the git dir and the repository's directory for
+        new objects. `settings` are passed as -c to every command.
+        """
+        variables = {
+            "GIT_DIR": git_dir,
+            "GIT_WORK_TREE": worktree,
+            "GIT_INDEX_FILE": index,
+            "GIT_OBJECT_DIRECTORY": objects,
+        }
+        environ = {name: value for name, value in variables.items() if value}
+        return GitAt(self, worktree or git_dir, environ, settings or {})
 
     def run(
         self,
@@ -113,88 +93,103 @@ class Git:
         environ: Mapping[str, str] | None = None,
         cwd: str | None = None,
     ) -> bytes:
-        """What `git <command>` prints; raises GitFailed, GitMissing, TooOld.
+        """Run `git <command>` and return its standard output.
 
-        `settings` are passed as -c, `environ` is added to the environment.
+        `settings` are passed as -c. `environ` is added to the environment.
+
+        Raises:
+            GitFailed: the exit status is not 0.
+            GitTooOld: git does not know the command or an option of it.
+            GitMissing: there is no git on PATH.
         """
-        words = ["git"]
+        arguments = ["git"]
         for name, value in (settings or {}).items():
-            words += ["-c", f"{name}={value}"]
-        words += command
-        variables = {**self._environ, "GIT_DIR": self._common_dir, **(environ or {})}
-        # git is never left half-way: killed it leaves *.lock files, and what it writes nobody
-        # tidies up when it is not waited for. ^C in a terminal reaches git as well, and ends the wait.
-        release, began = defer_signals(), monotonic()
+            arguments += ["-c", f"{name}={value}"]
+        arguments += command
+        # Always wait for git: a killed git leaves *.lock files, and temporary files that nothing
+        # removes. Ctrl-C in a terminal reaches git as well, and so ends the wait.
+        release_signals = defer_signals()
+        start = monotonic()
         try:
-            done = subprocess.run(
-                words,
+            process = subprocess.run(
+                arguments,
                 input=stdin,
                 capture_output=True,
-                env=variables,
+                env={**self.environ, "GIT_DIR": self.common_dir, **(environ or {})},
                 cwd=cwd,
                 check=False,
             )
         except FileNotFoundError:
             if cwd is not None and not os.path.isdir(cwd):
-                raise HubError(f"'{cwd}' is gone", hint="try again") from None
+                raise HubError(f"directory '{cwd}' is missing", hint="try again") from None
             raise GitMissing("cannot find 'git'", hint="put git on PATH") from None
         finally:
-            release()
-        sys.audit("git_hub_session.end", words, done.returncode, monotonic() - began)
-        if done.returncode:
-            raise self._make_error(command[0], done)
-        return done.stdout
+            release_signals()
+        sys.audit("git_hub_session.end", arguments, process.returncode, monotonic() - start)
+        if process.returncode:
+            raise self._make_error(command[0], process)
+        return process.stdout
 
-    def _make_error(self, name: str, done: subprocess.CompletedProcess[bytes]) -> HubError:
-        """What to say of a `git <name>` that failed; only now git is asked how old it is."""
-        if done.returncode == _USAGE or _NO_COMMAND in os.fsdecode(done.stderr):
-            version, lacking = self.missing_features()
-            if name in lacking:
+    def _make_error(self, name: str, process: subprocess.CompletedProcess[bytes]) -> HubError:
+        """Return the error for a `git <name>` that failed. Check the version of git if it may be why."""
+        stderr = os.fsdecode(process.stderr)
+        if process.returncode == _USAGE_ERROR or _UNKNOWN_COMMAND in stderr:
+            version, missing = self.missing_features()
+            if name in missing:
                 return GitTooOld(
-                    f"'git {name}' is needed as git {lacking[name]} has it, and this is git {version}",
+                    f"'git {name}' needs git {missing[name]} or later (this is git {version})",
                     hint="put a newer git on PATH",
                 )
-        return GitFailed(name, done.returncode, _add_lock_hint(done.stderr), done.stdout)
+        return GitFailed(name, process.returncode, _add_lock_hint(stderr), process.stdout)
 
     def missing_features(self) -> tuple[str, dict[str, str]]:
-        """git's version, and {command: the first version that has what is needed of it} of what it is too old for.
+        """Return git's version, and {command: required version} for which git is too old.
 
         Raises GitMissing.
         """
         [version] = os.fsdecode(self.run(["version"])).split()[2:3] or ["?"]
-        number = _version_numbers(version)
-        too_new = {
-            name: since for name, since in _REQUIRED_VERSIONS.items() if (0, 0) < number < since
+        numbers = _version_numbers(version)
+        missing = {
+            name: ".".join(map(str, required))
+            for name, required in _REQUIRED_VERSIONS.items()
+            if (0, 0) < numbers < required
         }
-        return version, {name: ".".join(map(str, since)) for name, since in too_new.items()}
+        return version, missing
 
     def config_values(self, name: str) -> list[str]:
-        """Every value that git's configuration has for `name`, the one that counts last."""
+        """Return all values of the setting `name`. The last one has the highest priority."""
         try:
             return os.fsdecode(self.run(["config", "-z", "--get-all", name])).split("\0")[:-1]
-        except GitFailed as fault:
-            if fault.status == 1:
+        except GitFailed as error:
+            if error.status == 1:
                 return []
             raise
 
     def resolve_commit(self, text: str, git_dir: str) -> str:
-        """The object id of the commit that `text` names in the worktree of `git_dir`; raises NoSuchCommit."""
-        words = ["rev-parse", "--verify", "--quiet", "--end-of-options", f"{text}^{{commit}}"]
+        """Return the object id of the commit that `text` names in the worktree of `git_dir`.
+
+        Raises NoSuchCommit.
+        """
+        command = ["rev-parse", "--verify", "--quiet", "--end-of-options", f"{text}^{{commit}}"]
         try:
-            return self.run(words, environ={"GIT_DIR": git_dir}).decode().strip()
+            return self.run(command, environ={"GIT_DIR": git_dir}).decode().strip()
         except GitFailed:
             raise NoSuchCommit(f"no such commit: '{text}'") from None
 
     def add_worktree(self, path: str, commit: str, options: Sequence[str] = ()) -> None:
-        """Add a linked worktree at `path` on a branch, or on a commit with --detach; raises GitFailed."""
-        for attempt in range(1, _TRIES + 1):
+        """Add a linked worktree on a branch, or on a commit with --detach. Raise GitFailed."""
+        for attempt in range(1, _ADD_TRIES + 1):
             try:
                 self.run(["worktree", "add", "--quiet", *options, "--", path, commit])
                 return
-            except GitFailed as fault:
-                if fault.was_killed or not _is_free(path) or attempt == _TRIES:
+            except GitFailed as error:
+                if error.was_killed or not _is_unused(path) or attempt == _ADD_TRIES:
                     raise
             sleep(0.01 * attempt)
+
+    def unlock_worktree(self, path: str) -> None:
+        """Unlock the linked worktree at `path`. Raise GitFailed."""
+        self.run(["worktree", "unlock", "--", path])
 
     def commit_tree(
         self,
@@ -206,92 +201,117 @@ class Git:
         settings: Mapping[str, str] | None = None,
         environ: Mapping[str, str] | None = None,
     ) -> str:
-        """A commit by whom git's configuration (or `environ`) names; its object id. Raises GitFailed."""
-        words = ["commit-tree", *["-S"] * sign, tree]
-        words += [word for parent in parents for word in ("-p", parent)]
-        told = {"i18n.commitEncoding": "utf-8", **(settings or {})}
-        return self.run(words, stdin=message, settings=told, environ=environ).decode().strip()
+        """Create a commit and return its object id. Raise GitFailed.
 
-    def run_with_locked_ref(
-        self, checkout: Mapping[str, str], ref: str, new: str, old: str
-    ) -> None:
-        """Move the branch `ref` from the commit `old` to `new` with files and index, where it is checked out.
-
-        `checkout` names the worktree in git's variables. Where something uncommitted is in the way,
-        HEAD is on another branch by now, or git or a hook refuses the ref, nothing is changed
-        (GitFailed). Ignored files in the way are the caller's to look for. A shell moves them, so
-        that it comes to its end should we be killed; ^C in a terminal reaches neither it nor git.
+        git's configuration or `environ` names the author and the committer.
         """
-        release, began = defer_signals(), monotonic()
-        words = ["/bin/sh", "-c", _MOVE, "sh", ref, new, old]
+        command = ["commit-tree", *["-S"] * sign, tree]
+        for parent in parents:
+            command += ["-p", parent]
+        settings = {"i18n.commitEncoding": "utf-8", **(settings or {})}
+        return self.run(command, stdin=message, settings=settings, environ=environ).decode().strip()
+
+    def update_refs(self, commands: Iterable[str], *, dry_run: bool = False) -> None:
+        """Apply `git update-ref --stdin` commands in one transaction: all of them or none.
+
+        git runs the user's reference-transaction hook. A dry run calls the hook too, but changes
+        nothing. Raise GitFailed.
+        """
+        changes = list(commands)
+        lines = [os.fsencode(command) for command in changes]
+        end = b"abort" if dry_run else b"commit"
+        stdin = b"\0".join([b"start", *lines, b"prepare", end, b""])
+        # By default, git does not flush refs to the disk.
+        self.run(_UPDATE_REFS, stdin=stdin, settings={"core.fsync": "all"})
+        sys.audit("git_hub_session.refs", [] if dry_run else changes)
+
+
+class GitAt:
+    """git bound to a git dir, a worktree and an index (Git.at)."""
+
+    def __init__(
+        self, git: Git, directory: str, environ: Mapping[str, str], settings: Mapping[str, str]
+    ) -> None:
+        self.directory = directory
+        """The directory in which git runs: the top of the worktree."""
+        self._git = git
+        self._environ = environ
+        self._settings = settings
+
+    def run(self, command: Sequence[str], *, stdin: bytes = b"") -> bytes:
+        """Run `git <command>` and return its standard output, as Git.run."""
+        return self._git.run(
+            command,
+            stdin=stdin,
+            settings=self._settings,
+            environ=self._environ,
+            cwd=self.directory,
+        )
+
+    def run_with_locked_ref(self, script: str, ref: str, new: str, old: str) -> None:
+        """Run a shell script that moves `ref` from the commit `old` to `new`, with `ref` locked.
+
+        The script has the arguments `ref`, `new` and `old`. Its standard input and output belong to
+        `git update-ref --stdin`, which waits for "commit". Script and git have their own process
+        group, so that they finish if this program is killed. Ctrl-C does not reach them. If the
+        script, git or a hook fails, the ref does not move (GitFailed).
+        """
+        environ = {**self._git.environ, **self._environ}
+        arguments = ["/bin/sh", script, ref, new, old]
+        release_signals = defer_signals()
+        start = monotonic()
         try:
-            with self._lock_ref(checkout, update_command(ref, new, old)) as refs:
-                moved = subprocess.run(
-                    words,
-                    stdin=refs.stdout,
-                    stdout=refs.stdin,
+            with self._start_transaction(environ, update_command(ref, new, old)) as transaction:
+                process = subprocess.run(
+                    arguments,
+                    stdin=transaction.stdout,
+                    stdout=transaction.stdin,
                     stderr=subprocess.PIPE,
-                    env={**self._environ, **checkout},
-                    cwd=checkout["GIT_WORK_TREE"],
+                    env=environ,
+                    cwd=self.directory,
                     check=False,
                     start_new_session=True,
                 )
         finally:
-            release()
-        sys.audit("git_hub_session.end", words, moved.returncode, monotonic() - began)
-        sys.audit("git_hub_session.end", refs.args, refs.returncode, monotonic() - began)
-        if moved.returncode:
-            raise GitFailed("read-tree", moved.returncode, _add_lock_hint(moved.stderr))
+            release_signals()
+        seconds = monotonic() - start
+        sys.audit("git_hub_session.end", arguments, process.returncode, seconds)
+        sys.audit("git_hub_session.end", transaction.args, transaction.returncode, seconds)
+        if process.returncode:
+            stderr = _add_lock_hint(os.fsdecode(process.stderr))
+            raise GitFailed("read-tree", process.returncode, stderr)
         sys.audit("git_hub_session.refs", [update_command(ref, new, old)])
 
-    def _lock_ref(self, checkout: Mapping[str, str], command: str) -> subprocess.Popen[bytes]:
-        """A `git update-ref` that has locked what `command` changes, and waits for "commit"; raises GitFailed."""
-        refs = subprocess.Popen(
-            ["git", "update-ref", "-m", _REFLOG, "-z", "--stdin"],
+    def _start_transaction(
+        self, environ: Mapping[str, str], command: str
+    ) -> subprocess.Popen[bytes]:
+        """Start a `git update-ref` that locks the ref of `command` and waits. Raise GitFailed."""
+        process = subprocess.Popen(
+            ["git", *_UPDATE_REFS],
             bufsize=0,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            env={**self._environ, **checkout},
-            cwd=checkout["GIT_WORK_TREE"],
+            env=environ,
+            cwd=self.directory,
             start_new_session=True,
         )
-        assert refs.stdin is not None
-        assert refs.stdout is not None
-        refs.stdin.write(b"\0".join([b"start", os.fsencode(command), b"prepare", b""]))
-        said = b""
-        while not said.endswith(b"prepare: ok\n"):
-            more = refs.stdout.read(4096)
-            if not more:
-                with refs:
-                    words = _add_lock_hint(said.removeprefix(b"start: ok\n"))
-                raise GitFailed("update-ref", refs.returncode, words)
-            said += more
-        return refs
-
-    def unlock_worktree(self, path: str) -> None:
-        """Unlock the linked worktree at `path`; raises GitFailed."""
-        self.run(["worktree", "unlock", "--", path])
-
-    def update_refs(self, commands: Iterable[str], *, rehearsal: bool = False) -> None:
-        """Carry out `git update-ref --stdin` commands in one transaction: all of them or none.
-
-        The user's reference-transaction hook is asked, as for every change of refs. In a
-        rehearsal it is asked, and nothing is changed. Raises GitFailed.
-        """
-        changes = list(commands)
-        lines = [os.fsencode(command) for command in changes]
-        end = b"abort" if rehearsal else b"commit"
-        stdin = b"\0".join([b"start", *lines, b"prepare", end, b""])
-        # git by default leaves it to the system when refs reach the disk.
-        settings = {"core.fsync": "all"}
-        words = ["update-ref", "-m", _REFLOG, "-z", "--stdin"]
-        self.run(words, stdin=stdin, settings=settings)
-        sys.audit("git_hub_session.refs", [] if rehearsal else changes)
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(b"\0".join([b"start", os.fsencode(command), b"prepare", b""]))
+        output = b""
+        while not output.endswith(b"prepare: ok\n"):
+            data = process.stdout.read(4096)
+            if not data:
+                with process:
+                    message = _add_lock_hint(os.fsdecode(output.removeprefix(b"start: ok\n")))
+                raise GitFailed("update-ref", process.returncode, message)
+            output += data
+        return process
 
 
-def _is_free(path: str) -> bool:
-    """Return True if git has made nothing at `path`: it uses an empty directory as well."""
+def _is_unused(path: str) -> bool:
+    """Return True if nothing is at `path`, or an empty directory, which git uses as well."""
     try:
         return not os.listdir(path)
     except FileNotFoundError:
@@ -300,32 +320,31 @@ def _is_free(path: str) -> bool:
         return False
 
 
-def _add_lock_hint(stderr: bytes) -> str:
-    """What git says, with the way out that it leaves out: of a lock which is not called *.lock, and of all since 2.55."""
-    text = os.fsdecode(stderr)
-    if re.search(_LOCKED, text) and _WAY_OUT not in text:
-        text = f"{text.rstrip()}\na git process may have crashed earlier: {_WAY_OUT}\n"
-    return text
+def _add_lock_hint(stderr: str) -> str:
+    """Add the advice to remove a stale lock if git leaves it out.
+
+    git gives no advice for packed-refs.new, and since 2.55 for no lock.
+    """
+    if re.search(_LOCKED, stderr) and _REMOVE_LOCK not in stderr:
+        return f"{stderr.rstrip()}\na git process may have crashed earlier: {_REMOVE_LOCK}\n"
+    return stderr
 
 
 def _version_numbers(version: str) -> tuple[int, ...]:
-    """The first two numbers of a version: (2, 39) of "2.39.5", "2.39.0.rc1"."""
+    """Return the first two numbers of a version: (2, 39) for "2.39.5" and "2.39.0.rc1"."""
     parts = version.split(".")[:2]
     return tuple(parse_int(part, MAX_COUNT) or 0 for part in parts)
 
 
 def is_safe_directory(cwd: str, environ: Mapping[str, str]) -> bool:
-    """Whether git itself works in the repository at `cwd`, which somebody else owns."""
-    words, began = ["git", "rev-parse", "--git-dir"], monotonic()
+    """Return True if git itself accepts the repository at `cwd`, which another user owns."""
+    arguments = ["git", "rev-parse", "--git-dir"]
+    start = monotonic()
     try:
-        done = subprocess.run(
-            words,
-            cwd=cwd,
-            env=dict(environ),
-            capture_output=True,
-            check=False,
+        process = subprocess.run(
+            arguments, cwd=cwd, env=dict(environ), capture_output=True, check=False
         )
     except FileNotFoundError:
         return False
-    sys.audit("git_hub_session.end", words, done.returncode, monotonic() - began)
-    return done.returncode == 0
+    sys.audit("git_hub_session.end", arguments, process.returncode, monotonic() - start)
+    return process.returncode == 0

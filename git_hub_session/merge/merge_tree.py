@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
@@ -20,6 +20,7 @@ from git_hub_session.worktree.checkouts import Checkout
 from git_hub_session.worktree.hooks import enabled_hooks
 
 if TYPE_CHECKING:
+    from git_hub_session.git.command import GitAt
     from git_hub_session.git.repository import GitRepo
 
 
@@ -44,27 +45,26 @@ def merge_trees(
     `checkout` has `ours` checked out. Objects are written, but for a dry run. Raises GitFailed
     (no common history), TooOld.
     """
+    common_dir = project.paths.common_dir
     if checkout is not None and not dry_run:
-        return _run_merge_tree(project, ours, theirs, {"GIT_WORK_TREE": checkout.path})
+        return _run_merge_tree(project.git.at(common_dir, checkout.path), ours, theirs)
     with _temporary_directory() as scratch:
-        place = {"GIT_WORK_TREE": checkout.path if checkout else scratch}
         if checkout is None:
             _write_attributes(project.repo, ours, scratch)
+        objects = ""
         if dry_run:
             objects = os.path.join(scratch, ".objects")
             os.makedirs(os.path.join(objects, "info"))
             with open(os.path.join(objects, "info", "alternates"), "wb") as file:
-                file.write(os.fsencode(f"{project.paths.common_dir}/objects\n"))
-            place["GIT_OBJECT_DIRECTORY"] = objects
-        return _run_merge_tree(project, ours, theirs, place)
+                file.write(os.fsencode(f"{common_dir}/objects\n"))
+        top = checkout.path if checkout else scratch
+        return _run_merge_tree(project.git.at(common_dir, top, objects=objects), ours, theirs)
 
 
-def _run_merge_tree(
-    project: Project, ours: str, theirs: str, place: Mapping[str, str]
-) -> MergeTreeResult:
+def _run_merge_tree(git: GitAt, ours: str, theirs: str) -> MergeTreeResult:
     words = ["merge-tree", "--write-tree", "-z", "--name-only", "--no-messages", ours, theirs]
     try:
-        printed = project.git.run(words, environ=place, cwd=place["GIT_WORK_TREE"])
+        printed = git.run(words)
     except GitFailed as fault:
         if fault.status != _CONFLICTS or not fault.stdout:
             raise
@@ -114,22 +114,22 @@ def _run_message_hooks(
     project: Project, tree: str, message: bytes, checkout: Checkout | None, *, is_merge: bool
 ) -> bytes:
     """The message as the hooks leave it; raises GitFailed where one refuses."""
-    place = checkout.environ() if checkout else {}
-    where = checkout.path if checkout else project.paths.common_dir
-
-    def ask(hook: str, *words: str) -> None:
-        command = ["hook", "run", "--ignore-missing", hook, "--", *words]
-        project.git.run(command, environ=place, cwd=where)
-
     with _temporary_directory() as scratch:
         file = os.path.join(scratch, "MERGE_MSG")
         with open(file, "wb") as writer:
             writer.write(message)
-        if checkout is not None:
-            place["GIT_INDEX_FILE"] = os.path.join(scratch, "index")
-            project.git.run(["read-tree", tree], environ=place)
-            ask("pre-merge-commit")
-        ask("prepare-commit-msg", file, "merge" if is_merge else "squash")
-        ask("commit-msg", file)
+        if checkout is None:
+            git = project.git.at(project.paths.common_dir)
+        else:
+            index = os.path.join(scratch, "index")
+            git = project.git.at(checkout.git_dir, checkout.path, index=index)
+            git.run(["read-tree", tree])
+            _run_hook(git, "pre-merge-commit")
+        _run_hook(git, "prepare-commit-msg", file, "merge" if is_merge else "squash")
+        _run_hook(git, "commit-msg", file)
         with open(file, "rb") as reader:
             return reader.read()
+
+
+def _run_hook(git: GitAt, hook: str, *arguments: str) -> None:
+    git.run(["hook", "run", "--ignore-missing", hook, "--", *arguments])

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from git_hub_session.worktree.checkouts import Checkout
 
 
+_SCRIPT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "move_branch.sh")
+
+
 class InterruptedUpdate(HubError):
     """git was killed among the files: the next call takes back what it left (take_back)."""
 
@@ -49,7 +52,7 @@ def move_branch(
         )
     try:
         with project.store.lock_hub():  # no other session's merge comes in between
-            project.git.run_with_locked_ref(checkout.environ(), ref, new, old)
+            checkout.git(project).run_with_locked_ref(_SCRIPT, ref, new, old)
     except GitFailed as fault:
         if fault.was_killed:
             raise InterruptedUpdate(
@@ -70,7 +73,7 @@ def _run_post_merge_hook(project: Project, checkout: Checkout) -> None:
     if "post-merge" in enabled_hooks(project, checkout.path):
         command = ["hook", "run", "--ignore-missing", "post-merge", "--", "0"]
         try:
-            project.git.run(command, environ=checkout.environ(), cwd=checkout.path)
+            checkout.git(project).run(command)
         except GitFailed:
             pass
 
@@ -90,8 +93,7 @@ def _ignored_files_to_overwrite(
         return []
     words = ["ls-files", "-z", "--others", "--ignored", "--exclude-standard", "--"]
     words += [f":(literal){way}" for way in sorted(blocked)]
-    listed = project.git.run(words, environ=checkout.environ(), cwd=checkout.path)
-    return listed.split(b"\0")[:-1]
+    return checkout.git(project).run(words).split(b"\0")[:-1]
 
 
 def _is_occupied(path: bytes, *, is_above: bool) -> bool:

@@ -31,21 +31,19 @@ def undo_interrupted_update(checkout: Checkout, old: str, new: str, project: Pro
     before, after = project.repo.tree_entries(old), project.repo.tree_entries(new)
     moved = {path for path in before | after if before.get(path) != after.get(path)}
 
-    def run(*words: str, stdin: bytes = b"") -> bytes:
-        place = checkout.environ()
-        return project.git.run(words, stdin=stdin, environ=place, cwd=checkout.path)
-
-    differing = run("diff-index", "--cached", "--name-only", "-z", new).split(b"\0")
+    git = checkout.git(project)
+    differing = git.run(["diff-index", "--cached", "--name-only", "-z", new]).split(b"\0")
     if moved.isdisjoint(differing):  # git had come to the index
-        run("update-index", "-q", "--refresh")
-        run("read-tree", "-m", "-u", new, old)
+        git.run(["update-index", "-q", "--refresh"])
+        git.run(["read-tree", "-m", "-u", new, old])
         return
     top = os.path.realpath(os.fsencode(checkout.path))
     for path in moved & after.keys():
         if _is_partial_file(top, path, after[path][1], checkout, project):
             _remove_file(top, path)
     gone = [path for path in moved & before.keys() if not os.path.lexists(os.path.join(top, path))]
-    run("checkout-index", "-q", "-z", "--stdin", stdin=b"".join(path + b"\0" for path in gone))
+    paths = b"".join(path + b"\0" for path in gone)
+    git.run(["checkout-index", "-q", "-z", "--stdin"], stdin=paths)
 
 
 def _remove_file(top: bytes, path: bytes) -> None:
@@ -69,4 +67,4 @@ def _is_partial_file(
         data = read_file_or_link(os.fsdecode(top), path, os.lstat(full).st_mode)
     except OSError:
         return False
-    return is_prefix_of_blob(data, checkout.environ(), project, path, blob)
+    return is_prefix_of_blob(data, project.repo, checkout.git(project), path, blob)

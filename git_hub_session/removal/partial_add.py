@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from shlex import quote
 from time import sleep
 
+from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.errors import GitFailed, Refused
 from git_hub_session.git.ref_names import AgentBranch
 from git_hub_session.git.worktrees import Worktree, linked_worktrees
@@ -16,6 +17,10 @@ from git_hub_session.system import procfs, tree
 from git_hub_session.system.tree import read_file_or_link
 from git_hub_session.util.numbers import MAX_COUNT, parse_int
 from git_hub_session.util.paths import first_free
+
+if TYPE_CHECKING:
+    from git_hub_session.git.command import GitAt
+    from git_hub_session.git.repository import GitRepo
 
 _WAIT = 100  # hundredths of a second
 
@@ -80,9 +85,9 @@ def _holds_no_work(worktree: Worktree, project: Project, sources: Sequence[str])
 
 def _is_index_of(source: str, worktree: Worktree, project: Project) -> bool:
     """Return True if the index in the entry has exactly the files of the commit or tree `source`."""
-    index = {"GIT_INDEX_FILE": os.path.join(worktree.git_dir, "index")}
+    git = project.git.at(project.paths.common_dir, index=os.path.join(worktree.git_dir, "index"))
     try:
-        project.git.run(["diff-index", "--cached", "--quiet", source], environ=index)
+        git.run(["diff-index", "--cached", "--quiet", source])
     except GitFailed:
         return False
     return True
@@ -101,7 +106,7 @@ def remove_orphan_directory(path: str, project: Project, sources: Sequence[str])
     ^C reaches a child of that git as well, which writes the files: git takes directory and entry
     away, and the child may have written one more. Only if it is the start of one from `sources`.
     """
-    inside = {"GIT_DIR": project.paths.common_dir, "GIT_WORK_TREE": path}
+    git = project.git.at(project.paths.common_dir, path)
     for _ in range(_WAIT):
         if not procfs.processes_in(path):
             break
@@ -111,7 +116,7 @@ def remove_orphan_directory(path: str, project: Project, sources: Sequence[str])
     try:
         if os.path.isdir(path) and not os.path.lexists(f"{path}/.git"):
             seen = tree.scan_directory(path)
-            if _has_only_git_files(seen, inside, project, sources):
+            if _has_only_git_files(seen, git, project.repo, sources):
                 tree.remove_if_unchanged(path, seen)
     except OSError:
         pass  # it is named by the next call
@@ -137,9 +142,9 @@ def remove_or_keep(
     Raises Refused where commits would be lost with the entry, removal.Stuck, OSError.
     """
     _refuse_if_commits_lost(worktree, project, sources)
-    inside = {"GIT_DIR": worktree.git_dir, "GIT_WORK_TREE": worktree.path}
+    git = project.git.at(worktree.git_dir, worktree.path)
     if worktree.is_missing or _has_only_git_files(
-        tree.scan_directory(worktree.path), inside, project, sources
+        tree.scan_directory(worktree.path), git, project.repo, sources
     ):
         removal.remove_unchecked(worktree)
         return []
@@ -160,18 +165,17 @@ def _refuse_if_commits_lost(worktree: Worktree, project: Project, sources: Seque
 
 
 def _has_only_git_files(
-    seen: tree.DirectoryTree, inside: Mapping[str, str], project: Project, sources: Sequence[str]
+    seen: tree.DirectoryTree, git: GitAt, repo: GitRepo, sources: Sequence[str]
 ) -> bool:
     written: dict[bytes, set[bytes]] = {}
     for source in sources:
-        for path, (mode, oid) in project.repo.tree_entries(source).items():
+        for path, (mode, oid) in repo.tree_entries(source).items():
             if mode != 0o160000:
                 written.setdefault(path, set()).add(oid)
-    top = inside["GIT_WORK_TREE"]
     return not seen.repositories and all(
         any(
             is_prefix_of_blob(
-                read_file_or_link(top, path, file.st_mode), inside, project, path, blob
+                read_file_or_link(git.directory, path, file.st_mode), repo, git, path, blob
             )
             for blob in written.get(path, ())
         )
@@ -179,14 +183,12 @@ def _has_only_git_files(
     )
 
 
-def is_prefix_of_blob(
-    data: bytes, inside: Mapping[str, str], project: Project, path: bytes, blob: bytes
-) -> bool:
-    """Whether `data` is the beginning of what git writes to `path` for that blob; `inside` tells it in which worktree."""
-    if project.repo.read_blob(blob).startswith(data):
+def is_prefix_of_blob(data: bytes, repo: GitRepo, git: GitAt, path: bytes, blob: bytes) -> bool:
+    """Whether `data` is the beginning of what git writes to `path` for that blob."""
+    if repo.read_blob(blob).startswith(data):
         return True
     words = ["cat-file", "--filters", f"--path={os.fsdecode(path)}", blob.hex()]
     try:
-        return project.git.run(words, environ=inside, cwd=inside["GIT_WORK_TREE"]).startswith(data)
+        return git.run(words).startswith(data)
     except GitFailed:
         return False

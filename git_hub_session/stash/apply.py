@@ -17,7 +17,7 @@ from git_hub_session.stash.create import STRICT_SETTINGS, StashTrees, filtered_p
 from git_hub_session.system.tree import read_file_or_link
 
 if TYPE_CHECKING:
-    from git_hub_session.git.command import Git
+    from git_hub_session.git.command import Git, GitAt
     from git_hub_session.git.repository import GitRepo
 
 
@@ -36,8 +36,8 @@ def apply_stash(worktree: Worktree, ref: str, git: Git, repo: GitRepo) -> None:
     head, *trees = repo.find_stash(ref)
     work = StashTrees(*trees)
     filtered = filtered_paths(repo.commit_message(ref))
-    git_at = GitAt(worktree, git)
-    git_at.run("read-tree", "--reset", "-u", work.worktree)
+    git_at = git.at(worktree.git_dir, worktree.path, settings=_SETTINGS)
+    git_at.run(["read-tree", "--reset", "-u", work.worktree])
     before = repo.tree_entries(head)
     changed = {
         path: entry
@@ -45,18 +45,19 @@ def apply_stash(worktree: Worktree, ref: str, git: Git, repo: GitRepo) -> None:
         if before.get(path) != entry
     }
     # Write also paths that a sparse checkout leaves out: a changed file was on disk.
-    git_at.checkout_paths(changed)
+    _checkout_paths(git_at, changed)
     unfiltered = _write_unfiltered(worktree.path, changed, filtered, repo)
-    git_at.run("read-tree", "--reset", work.staged)
+    git_at.run(["read-tree", "--reset", work.staged])
     staged = repo.tree_entries(work.staged)
-    git_at.clear_stat_data({path: staged[path] for path in unfiltered if path in staged})
-    git_at.run("update-index", "-q", "--refresh")
+    _clear_stat_data(git_at, {path: staged[path] for path in unfiltered if path in staged})
+    git_at.run(["update-index", "-q", "--refresh"])
     if work.untracked:
         untracked = repo.tree_entries(work.untracked)
-        temporary = GitAt(worktree, git, index="hub-session-index.tmp")
-        temporary.run("read-tree", work.untracked)
-        temporary.checkout_paths(untracked)
-        temporary.remove_index()
+        index = os.path.join(worktree.git_dir, "hub-session-index.tmp")
+        temporary = git.at(worktree.git_dir, worktree.path, index=index, settings=_SETTINGS)
+        temporary.run(["read-tree", work.untracked])
+        _checkout_paths(temporary, untracked)
+        os.unlink(index)
         _write_unfiltered(worktree.path, untracked, filtered, repo)
 
 
@@ -82,42 +83,22 @@ def _write_unfiltered(
     return unfiltered
 
 
-class GitAt:
-    """git in a worktree, on the worktree's index or on another index file in its git dir."""
+def _checkout_paths(git: GitAt, paths: Iterable[bytes]) -> None:
+    """Write the files at `paths` from the index. Overwrite existing files."""
+    listed = b"".join(path + b"\0" for path in paths)
+    if listed:
+        options = ("--force", "--quiet", "--ignore-skip-worktree-bits", "-z", "--stdin")
+        git.run(["checkout-index", *options], stdin=listed)
 
-    def __init__(self, worktree: Worktree, git: Git, index: str = "index") -> None:
-        self._git = git
-        self._index = os.path.join(worktree.git_dir, index)
-        self._path = worktree.path
-        self._environ = {
-            "GIT_DIR": worktree.git_dir,
-            "GIT_WORK_TREE": worktree.path,
-            "GIT_INDEX_FILE": self._index,
-        }
 
-    def run(self, *command: str, stdin: bytes = b"") -> None:
-        self._git.run(
-            command, stdin=stdin, settings=_SETTINGS, environ=self._environ, cwd=self._path
-        )
+def _clear_stat_data(git: GitAt, entries: Mapping[bytes, tuple[int, bytes]]) -> None:
+    """Clear the stat data of index entries.
 
-    def checkout_paths(self, paths: Iterable[bytes]) -> None:
-        """Write the files at `paths` from the index. Overwrite existing files."""
-        listed = b"".join(path + b"\0" for path in paths)
-        if listed:
-            options = ("--force", "--quiet", "--ignore-skip-worktree-bits", "-z", "--stdin")
-            self.run("checkout-index", *options, stdin=listed)
-
-    def clear_stat_data(self, entries: Mapping[bytes, tuple[int, bytes]]) -> None:
-        """Clear the stat data of entries.
-
-        git considers a file changed if its size differs from the entry, without reading the file.
-        """
-        if entries:
-            lines = [
-                b"%o %s\t%s\0" % (mode, oid.hex().encode(), path)
-                for path, (mode, oid) in entries.items()
-            ]
-            self.run("update-index", "-z", "--index-info", stdin=b"".join(lines))
-
-    def remove_index(self) -> None:
-        os.unlink(self._index)
+    git considers a file changed if its size differs from the entry, without reading the file.
+    """
+    if entries:
+        lines = [
+            b"%o %s\t%s\0" % (mode, oid.hex().encode(), path)
+            for path, (mode, oid) in entries.items()
+        ]
+        git.run(["update-index", "-z", "--index-info"], stdin=b"".join(lines))

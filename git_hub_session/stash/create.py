@@ -131,17 +131,8 @@ class IndexCopy:
         # git needs a current directory even if the worktree's directory is missing.
         git_dir = self._worktree.git_dir
         top = self._worktree.path if os.path.isdir(self._worktree.path) else git_dir
-        return self._git.run(
-            command,
-            stdin=stdin,
-            settings=STRICT_SETTINGS,
-            environ={
-                "GIT_DIR": git_dir,
-                "GIT_WORK_TREE": top,
-                "GIT_INDEX_FILE": self._index,
-            },
-            cwd=top,
-        )
+        git = self._git.at(git_dir, top, index=self._index, settings=STRICT_SETTINGS)
+        return git.run(command, stdin=stdin)
 
     def read_full_index(self) -> Index:
         """Return all entries of a split or sparse index, without stat data."""

@@ -14,6 +14,7 @@ from git_hub_session.session.project import Project
 from git_hub_session.worktree.repair_commands import repair_command
 
 if TYPE_CHECKING:
+    from git_hub_session.git.command import GitAt
     from git_hub_session.git.discovery import RepositoryPaths
 
 
@@ -23,9 +24,9 @@ class Checkout(NamedTuple):
     git_dir: str
     path: str
 
-    def environ(self) -> dict[str, str]:
-        """Return the environment variables with which git works in this worktree."""
-        return {"GIT_DIR": self.git_dir, "GIT_WORK_TREE": self.path}
+    def git(self, project: Project) -> GitAt:
+        """Return git bound to this worktree."""
+        return project.git.at(self.git_dir, self.path)
 
 
 def find_checkout(branch: str, project: Project) -> Checkout | None:

@@ -8,13 +8,16 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
-from git_hub_session._typing import NamedTuple
+from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.errors import GitFailed
 from git_hub_session.session.project import Project
 from git_hub_session.system.copy import copy_files
 from git_hub_session.system.processes import Task, TaskCallbacks, TaskResult
 from git_hub_session.system.tree import path_and_parents
 from git_hub_session.util.paths import is_inside
+
+if TYPE_CHECKING:
+    from git_hub_session.git.command import GitAt
 
 _INCLUDE_FILE = ".worktreeinclude"
 _NONE_IS_IGNORED = 1  # the exit status of `git check-ignore`
@@ -89,16 +92,16 @@ def _plan_copies(project: Project, base: str) -> _Copies:
     include_file = os.path.join(top, _INCLUDE_FILE)
     if not top or os.path.islink(include_file) or not os.path.isfile(include_file):
         return _Copies(top, [])
-    environ = {"GIT_DIR": paths.common_dir, "GIT_WORK_TREE": top}
+    git = project.git.at(paths.common_dir, top)
     command = ["ls-files", "-z", "--others", "--ignored", f"--exclude-from={include_file}"]
-    listed = project.git.run(command, environ=environ, cwd=top).split(b"\0")[:-1]
+    listed = git.run(command).split(b"\0")[:-1]
     selected = [
         path
         for path in listed
         if not path.endswith(b"/")  # another repository
         and not is_inside(os.path.join(top, os.fsdecode(path)), paths.hub)
     ]
-    ignored = _filter_ignored(selected, project, environ)
+    ignored = _filter_ignored(selected, git)
     if not ignored:
         return _Copies(top, [])
     # A sparse checkout leaves out tracked files, so compare with the commit, not with the disk.
@@ -106,18 +109,14 @@ def _plan_copies(project: Project, base: str) -> _Copies:
     return _Copies(top, [path for path in ignored if tracked.isdisjoint(path_and_parents(path))])
 
 
-def _filter_ignored(
-    paths: list[bytes], project: Project, environ: Mapping[str, str]
-) -> list[bytes]:
+def _filter_ignored(paths: list[bytes], git: GitAt) -> list[bytes]:
     """Return the paths that git ignores in the main worktree."""
     if not paths:
         return []
     command = ["check-ignore", "-z", "--stdin"]
     stdin = b"\0".join(paths) + b"\0"
     try:
-        output = project.git.run(
-            command, stdin=stdin, environ=environ, cwd=project.paths.main_worktree
-        )
+        output = git.run(command, stdin=stdin)
     except GitFailed as error:
         if error.status != _NONE_IS_IGNORED:
             raise

@@ -232,7 +232,7 @@ def test_a_branch_that_is_switched_at_the_last_moment(hub: Hub) -> None:
         1,
         "",
         f"error: git cannot update '{hub.top}', where 'main' is checked out\n"
-        "hint: HEAD is on another branch by now\n",
+        "hint: HEAD is on another branch\n",
     )
     assert (hub.refs(), hub.state(), status(hub)) == (refs, state, "## topic")
 
@@ -246,8 +246,8 @@ def test_another_git_has_the_index(hub: Hub) -> None:
     result = hub.run("merge", "-q", "--yes", "s1")
     lock.unlink()
     said = (
-        f"cannot make '{lock}': File exists: another git is at work; if one has died, "
-        "remove the file manually to continue"
+        f"cannot create '{lock}': File exists; another git process is running, or crashed: "
+        "in that case, remove the file manually to continue"
     )
     where = f"git cannot update '{hub.top}', where 'main' is checked out"
     assert result == Result(1, "", f"error: {where}\nhint: {said}\n")

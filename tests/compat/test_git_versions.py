@@ -142,7 +142,7 @@ def older_git(hub: Hub) -> Mapping[str, str]:
 
 
 def too_old(command: str, since: str) -> str:
-    return f"'git {command}' is needed as git {since} has it, and this is git 2.30.2"
+    return f"'git {command}' needs git {since} or later (this is git 2.30.2)"
 
 
 def test_a_git_that_is_too_old(session: Hub) -> None:

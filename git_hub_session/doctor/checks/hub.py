@@ -90,7 +90,7 @@ def _hub_path_in_worktree(main: str, top: str) -> str:
 def _is_tracked(facts: HubSnapshot, around: Checkout, name: str) -> bool:
     words = ["ls-files", "-z", "--", f":(top,literal){name}/sessions"]
     try:
-        return bool(facts.project.git.run(words, environ=around.environ(), cwd=around.path))
+        return bool(around.git(facts.project).run(words))
     except (HubError, OSError):
         return False  # said already
 
@@ -98,7 +98,7 @@ def _is_tracked(facts: HubSnapshot, around: Checkout, name: str) -> bool:
 def _is_ignored(facts: HubSnapshot, around: Checkout, name: str) -> bool:
     words = ["check-ignore", "-q", "--", f"{name}/sessions"]
     try:
-        facts.project.git.run(words, environ=around.environ(), cwd=around.path)
+        around.git(facts.project).run(words)
     except GitFailed as fault:
         return fault.status != 1
     except HubError:

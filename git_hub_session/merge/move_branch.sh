@@ -1,0 +1,55 @@
+# Move a checked-out branch together with its files and its index, or change nothing.
+#
+# Usage: move_branch.sh <ref> <new commit> <old commit>
+#
+# GIT_DIR and GIT_WORK_TREE name the worktree. Standard input and output belong to a
+# `git update-ref --stdin` that has locked the ref and HEAD, and waits for "commit".
+#
+# index.lock is held as git holds it: no `git commit` can begin in the meantime. The index is
+# replaced before the branch moves, because `git commit` reads the branch first.
+
+ref=$1 new=$2 old=$3 index=$GIT_DIR/index next=$GIT_DIR/hub-session-merge.tmp
+
+for try in 1 2 3 4 5 6 7 8 9 10; do # another git process may hold the lock for a moment
+	(set -C && : >"$index.lock") 2>/dev/null && break
+	test $try != 10 || {
+		echo "cannot create '$index.lock': File exists; another git process is running, or crashed:" \
+			"in that case, remove the file manually to continue" >&2
+		exit 1
+	}
+	sleep 0.01
+done
+# If git update-ref or the program itself is killed, undo the update of the files.
+trap : PIPE
+trap 'rm -f "$next" "$next.lock" "$index.lock"' EXIT
+test ! -e "$next.lock" || rm "$next.lock" # left by a merge that was killed
+
+read -r head <"$GIT_DIR/HEAD"
+test "$head" = "ref: $ref" || {
+	echo "HEAD is on another branch" >&2
+	exit 1
+}
+
+# Update the files and the index from the commit $1 to the commit $2. git takes a file with a new
+# modification time for a change, until `git update-index` compares the content. Do that only if
+# necessary: it is slow if there are many files.
+export GIT_INDEX_FILE="$next"
+update_files() {
+	test ! -e "$index" || cp -p "$index" "$next" || return
+	git read-tree -m -u "$1" "$2" 2>/dev/null || {
+		git update-index -q --refresh >/dev/null
+		git read-tree -m -u "$1" "$2" || return
+	}
+	mv -f "$next" "$index"
+}
+
+update_files "$old" "$new" </dev/null >/dev/null || exit
+printf 'commit\0' 2>/dev/null || echo "git was killed before it moved the branch" >&2
+while read -r answer; do
+	test "$answer" != "commit: ok" || exit 0
+	echo "$answer" >&2
+done
+# git update-ref may have been killed after it moved the branch.
+test "$(git rev-parse --verify --quiet "$ref" </dev/null)" = "$new" && exit
+update_files "$new" "$old" </dev/null >/dev/null
+exit 1
