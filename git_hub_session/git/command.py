@@ -48,7 +48,7 @@ class GitTooOld(HubError):
 
 
 class NoSuchCommit(HubError):
-    """git finds no commit of that name."""
+    """git knows no commit with this name."""
 
     code = "no-such-commit"
 
@@ -102,10 +102,7 @@ class Git:
             GitTooOld: git does not know the command or an option of it.
             GitMissing: there is no git on PATH.
         """
-        arguments = ["git"]
-        for name, value in (settings or {}).items():
-            arguments += ["-c", f"{name}={value}"]
-        arguments += command
+        arguments = ["git", *_setting_options(settings), *command]
         # Always wait for git: a killed git leaves *.lock files, and temporary files that nothing
         # removes. Ctrl-C in a terminal reaches git as well, and so ends the wait.
         release_signals = defer_signals()
@@ -120,9 +117,7 @@ class Git:
                 check=False,
             )
         except FileNotFoundError:
-            if cwd is not None and not os.path.isdir(cwd):
-                raise HubError(f"directory '{cwd}' is missing", hint="try again") from None
-            raise GitMissing("cannot find 'git'", hint="put git on PATH") from None
+            raise _not_found_error(cwd) from None
         finally:
             release_signals()
         sys.audit("git_hub_session.end", arguments, process.returncode, monotonic() - start)
@@ -131,7 +126,7 @@ class Git:
         return process.stdout
 
     def _make_error(self, name: str, process: subprocess.CompletedProcess[bytes]) -> HubError:
-        """Return the error for a `git <name>` that failed. Check the version of git if it may be why."""
+        """Return the error for a `git <name>` that failed, possibly because git is too old."""
         stderr = os.fsdecode(process.stderr)
         if process.returncode == _USAGE_ERROR or _UNKNOWN_COMMAND in stderr:
             version, missing = self.missing_features()
@@ -143,10 +138,7 @@ class Git:
         return GitFailed(name, process.returncode, _add_lock_hint(stderr), process.stdout)
 
     def missing_features(self) -> tuple[str, dict[str, str]]:
-        """Return git's version, and {command: required version} for which git is too old.
-
-        Raises GitMissing.
-        """
+        """Return git's version, and {command: required version} for which git is too old."""
         [version] = os.fsdecode(self.run(["version"])).split()[2:3] or ["?"]
         numbers = _version_numbers(version)
         missing = {
@@ -166,10 +158,7 @@ class Git:
             raise
 
     def resolve_commit(self, text: str, git_dir: str) -> str:
-        """Return the object id of the commit that `text` names in the worktree of `git_dir`.
-
-        Raises NoSuchCommit.
-        """
+        """Return the commit that `text` names in the worktree of `git_dir`. Raise NoSuchCommit."""
         command = ["rev-parse", "--verify", "--quiet", "--end-of-options", f"{text}^{{commit}}"]
         try:
             return self.run(command, environ={"GIT_DIR": git_dir}).decode().strip()
@@ -308,6 +297,17 @@ class GitAt:
                 raise GitFailed("update-ref", process.returncode, message)
             output += data
         return process
+
+
+def _setting_options(settings: Mapping[str, str] | None) -> list[str]:
+    items = (settings or {}).items()
+    return [word for name, value in items for word in ("-c", f"{name}={value}")]
+
+
+def _not_found_error(cwd: str | None) -> HubError:
+    if cwd is not None and not os.path.isdir(cwd):
+        return HubError(f"directory '{cwd}' is missing", hint="try again")
+    return GitMissing("cannot find 'git'", hint="put git on PATH")
 
 
 def _is_unused(path: str) -> bool:

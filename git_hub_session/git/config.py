@@ -1,4 +1,4 @@
-"""Parse git's configuration syntax, for the few settings that are read before libgit2 is loaded.
+"""Parse git's configuration syntax, for the settings that are read before libgit2 is loaded.
 
 Source: git-config(1), "Syntax". Included files are not read. git reads the settings that locate
 a repository (core.bare, core.worktree) from one file, without its includes.
@@ -84,7 +84,7 @@ def _parse_value(text: str) -> str:
 
 
 def config_from_environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the settings of `git -c name=value` and GIT_CONFIG_COUNT. libgit2 does not read them."""
+    """Return the settings of `git -c` and GIT_CONFIG_COUNT. libgit2 does not read them."""
     settings: dict[str, str] = {}
     for number in range(parse_int(environ.get("GIT_CONFIG_COUNT", ""), _MAX_SETTINGS) or 0):
         name = environ.get(f"GIT_CONFIG_KEY_{number}", "")

@@ -48,7 +48,7 @@ class RepositoryPaths(NamedTuple):
     owners: tuple[str, ...]
     """The paths whose owner must be trusted. The first one is the path for safe.directory.
 
-    There are none if GIT_DIR names the repository: git then checks nothing.
+    The tuple is empty if GIT_DIR names the repository: git then checks no owner.
     """
 
     @property
@@ -138,7 +138,7 @@ def _find_worktree(caller: _Caller, git_dir: str, common_dir: str, top: str) -> 
 def _find_main_worktree(
     caller: _Caller, git_dir: str, common_dir: str, settings: Mapping[str, str], top: str
 ) -> str:
-    """Return the main worktree, or '' if there is none or its path is unknown."""
+    """Return the main worktree, or '' in a bare repository or if the path is unknown."""
     if is_true(settings.get("core.bare")):
         return ""
     if "core.worktree" in settings:

@@ -1,4 +1,4 @@
-"""The environment variables by which git tells hooks and aliases which repository they run in."""
+"""The environment variables by which git names the repository of a hook or an alias."""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ def read_operation(git_dir: str) -> Operation:
 
 
 def _operation_files(git_dir: str) -> set[str]:
-    """Return the files of unfinished operations. One listing is enough: usually there are none."""
+    """Return the files of unfinished operations. Usually there are no such files: list once."""
     try:
         return _OPERATION_BY_FILE.keys() & os.listdir(git_dir)
     except OSError:

@@ -1,4 +1,4 @@
-"""The committer's name and address, read without starting git; the history records who acted."""
+"""Read the committer's name and address without starting git. The history records them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Match paths against gitignore patterns. The functions are pure: they take the texts of the files.
+"""Match paths against gitignore patterns. The caller reads the files.
 
 libgit2 has its own implementation. It drops a pattern `!name` that negates no pattern of the same
 file. It then reports a file as ignored that git shows as untracked.

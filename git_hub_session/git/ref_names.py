@@ -1,4 +1,4 @@
-"""Spell and parse session ids, agent names, branches, archive tags, rescue refs and object ids.
+"""Spell and parse the names of sessions, agents, branches, tags, rescue refs and objects.
 
 No other module spells a ref. A SessionId is a validated id: it is safe as one component of a path
 and as one component of a ref.

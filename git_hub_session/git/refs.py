@@ -1,4 +1,4 @@
-"""Read refs from git's own files, without libgit2; and detect that refs were packed in the meantime.
+"""Read refs from git's own files, without libgit2, also while git packs them.
 
 Source: gitrepository-layout(5). Read the file of a loose ref before packed-refs. In the other
 order, a reader would miss a ref that git packs between the two reads.

@@ -42,7 +42,7 @@ def read_bytes(path: str, *, limit: int = _LIMIT, from_end: bool = False) -> byt
 
     The call never blocks. It returns b'' for a device without an end.
     """
-    # Not open(): that makes twice as many system calls, and there are thousands of files.
+    # Use os.open(): open() makes twice as many system calls, and there are thousands of files.
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except (OSError, ValueError):  # ValueError: a NUL in a path that was read from another file

@@ -27,9 +27,9 @@ from git_hub_session.util.paths import is_same_path
 LOCK_FILE = "locked"
 """The file in a worktree's git dir that locks the worktree. It contains the reason."""
 REMOVAL_LOCK = "git hub-session removes it"
-"""The lock reason of a removal. It keeps `git worktree prune` away and does not count as a lock.
+"""The lock reason of a removal. It does not count as a lock.
 
-A NUL and the journal of the removal may follow in the file.
+The lock keeps `git worktree prune` away. A NUL and the journal of the removal can follow in the file.
 """
 
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from git_hub_session._typing import NamedTuple
-from git_hub_session.git.safe_open import open_regular
+from git_hub_session.git.safe_open import read_text
 from git_hub_session.git.worktrees import (
     LOCK_FILE,
     REMOVAL_LOCK,
@@ -52,9 +52,9 @@ def read_journal(worktree: Worktree) -> JournalEntry:
     If the journal is lost, the trash directory may still show that the removal was interrupted.
     """
     try:
-        with open(_journal_path(worktree), "rb", opener=open_regular) as file:
-            reason, trash, *lines = os.fsdecode(file.read(_MAX_BYTES)).split("\0")
-    except (OSError, ValueError):
+        text = read_text(_journal_path(worktree), limit=_MAX_BYTES)
+        reason, trash, *lines = text.split("\0")
+    except ValueError:
         return _entry_from_trash(worktree)
     # Trust only the trash path that this program would choose: a journal must not name another one.
     is_valid = reason == REMOVAL_LOCK and trash == trash_name(worktree)
