@@ -32,10 +32,10 @@ UNFINISHED = 5  # the number of sessions in use at one time
 # X stands for every name, path and number.
 EXPECTED = re.compile(
     r"(error|fatal): (session X (is (locked by process X|being evaluated|X, not X"
-    r"|X: (there is nothing|it takes no more|its agents cannot))|became X meanwhile|has no agent's branch|has no agent worktrees)"
+    r"|X: (there is nothing|it accepts no more|its agents cannot))|became X |has no agent's branch|has no agent worktrees)"
     r"|cannot go from X to X|no such agents?: X|no worktree: agent-X"
     r"|X has all that agent-X did|nobody of session X|X exists already"
-    r"|agent-X (is still running|has made no attempt yet|is archived: it is not begun anew|has neither a branch nor an archive tag|has no branch)"
+    r"|agent-X (is still running|has no attempt yet|is archived|has neither a branch nor an archive tag|has no branch)"
     r"|agent-X: (X exists already|its worktree X is missing|X: )|agent-X is incomplete|its branch moved meanwhile|X: its directory"
     r"|something of session X moved|another branch was checked out|the branch of .* moved while"
     r"|git (cannot update X, where X is checked out|does not move X))"

@@ -1,8 +1,12 @@
-"""Make the agents of a session: a branch and a worktree each, all of them or none.
+"""Create the agents of a session, a branch and a worktree each: all of them or none.
 
-What is to be made is written into the session first ("spawning"), the branches come in one
-ref transaction, the worktrees are added by git side by side. What fails takes back what this
-call made. What a killed call left is known by its mark: finished, or taken away and made anew.
+1. Mark the agents as "spawning" in state.json.
+2. Create the branches in one ref transaction.
+3. Let git add the worktrees, several at a time.
+4. Mark the agents as "ready".
+
+If a step fails, the branches and worktrees of this call are removed. After a kill the marks
+remain: the next call finishes a worktree that is complete, and removes and recreates a partial one.
 """
 
 from __future__ import annotations
@@ -47,52 +51,57 @@ from git_hub_session.worktree.setup import WorktreeSetup
 
 if TYPE_CHECKING:
     from git_hub_session.git.command import Git
+    from git_hub_session.git.worktrees import Worktree
     from git_hub_session.session.store import LockedSession
 
 
-def preview_spawn(sid: SessionId, project: Project, wish: SpawnOptions) -> SpawnResult:
-    """What `spawn` would make now; nothing is changed."""
-    return plan_spawn(
-        project.store.read(sid), project, wish, linked_worktrees(project.paths.common_dir)
-    )
+def preview_spawn(sid: SessionId, project: Project, options: SpawnOptions) -> SpawnResult:
+    """Return the plan of `spawn_agents`."""
+    worktrees = linked_worktrees(project.paths.common_dir)
+    return plan_spawn(project.store.read(sid), project, options, worktrees)
 
 
-def spawn_agents(sid: SessionId, project: Project, wish: SpawnOptions) -> SpawnResult:
-    """Make the agents that are missing; all of them, or none.
+def spawn_agents(sid: SessionId, project: Project, options: SpawnOptions) -> SpawnResult:
+    """Create the missing agents: all of them or none.
 
-    Raises Refused (state, base, a path that is taken), GitFailed and HubError; what was made
-    is taken away again then.
+    Raises:
+        Refused: the state, the base commit or an occupied path forbids it.
+        GitFailed: git could not create the branches.
+        HubError: git could not add a worktree, or its setup failed.
     """
-    with project.store.lock_session(sid) as edit:
-        session = edit.read()
-        worktrees, at = recover_interrupted(sid, project), format_iso(project.now())
-        plan = plan_spawn(session, project, wish, worktrees)
+    with project.store.lock_session(sid) as locked:
+        session = locked.read()
+        worktrees = recover_interrupted(sid, project)
+        at = format_iso(project.now())
+        plan = plan_spawn(session, project, options, worktrees)
         if not plan.created:
-            _fix_status(edit, session, plan, project, at)
+            _fix_status(locked, plan, project, at)
             return plan
-        outfit = WorktreeSetup(project, plan.base)
+        setup = WorktreeSetup(project, plan.base)
         plan = _remove_partial_worktrees(plan, project)
-        edit.save(_with_status(session, plan, AgentStatus.SPAWNING, at))
-        task = edit.ensure_task_file(session)
+        locked.save(_with_status(session, plan, AgentStatus.SPAWNING, at))
+        task_file = locked.ensure_task_file(session)
         try:
             _create_branches(plan, project.git)
-            _create_worktrees(session, plan, project, wish, outfit, task)
-        except BaseException as fault:
-            if run_uninterrupted(_undo_spawn, fault, plan, project):
-                edit.save(session)
+            _create_worktrees(plan, project, setup, task_file, jobs=options.jobs)
+        except BaseException as error:
+            remaining = run_uninterrupted(_undo_spawn, error, plan, project)
+            if not remaining:  # else the next call needs the marks to recognize the rest
+                locked.save(session)
             raise
-        done = _with_running_state(_with_status(session, plan, AgentStatus.READY, at), project, at)
-        edit.save(_with_fixed_status(done, plan, at))
+        ready = _with_status(session, plan, AgentStatus.READY, at)
+        locked.save(_with_fixed_status(_with_running_state(ready, project, at), plan, at))
         return plan
 
 
-def _undo_spawn(fault: BaseException, plan: SpawnResult, project: Project) -> bool:
-    """Whether nothing is left of what this call made, by now; else the marks stay, for the next call to know it by."""
-    if isinstance(fault, GitFailed):  # it refused the branches, or came to an end among them
-        return not any(
-            project.repo.tip(one.branch.ref) for one in plan.created if not one.has_branch
-        )
-    return _remove_created_agents(plan, project)
+def _undo_spawn(error: BaseException, plan: SpawnResult, project: Project) -> list[str]:
+    """Remove the branches and worktrees of this call. Return the refs and paths that remain."""
+    if not isinstance(error, GitFailed):
+        return _remove_created_agents(plan, project)
+    # Only the ref transaction raises GitFailed: no worktree was created. A branch exists only
+    # if git was killed during the transaction.
+    new_refs = [agent.branch.ref for agent in plan.created if not agent.has_branch]
+    return [ref for ref in new_refs if project.repo.tip(ref)]
 
 
 def _with_running_state(session: Session, project: Project, at: str) -> Session:
@@ -101,137 +110,140 @@ def _with_running_state(session: Session, project: Project, at: str) -> Session:
     return with_transition(session, State.RUNNING, at=at, by=project.identity, verb="spawn")
 
 
-def _fix_status(
-    edit: LockedSession, session: Session, plan: SpawnResult, project: Project, at: str
-) -> None:
-    """Where all agents are there the session says so, whatever somebody else has made of it."""
-    done = _with_fixed_status(session, plan, at)
+def _fix_status(locked: LockedSession, plan: SpawnResult, project: Project, at: str) -> None:
+    """Correct state.json if all agents exist: another program may have changed it."""
+    session = _with_fixed_status(plan.session, plan, at)
     if plan.present:
-        done = _with_running_state(done, project, at)
-    if done is not session:
-        edit.save(done)
+        session = _with_running_state(session, project, at)
+    if session is not plan.session:
+        locked.save(session)
 
 
 def _with_fixed_status(session: Session, plan: SpawnResult, at: str) -> Session:
-    """The session without marks of half-made agents on those that are there, and are none of ours."""
-    wrong = [agent_name(one.agent) for one in plan.present]
-    wrong = [name for name in wrong if session.agent_record(name).status == AgentStatus.SPAWNING]
-    if not wrong:
+    """Return the session without "spawning" marks on agents that existed before this call."""
+    names = [agent_name(branch.agent) for branch in plan.present]
+    marked = [name for name in names if session.agent_record(name).status == AgentStatus.SPAWNING]
+    if not marked:
         return session
-    return with_agents(session, {name: {"status": AgentStatus.READY} for name in wrong}, at=at)
+    return with_agents(session, {name: {"status": AgentStatus.READY} for name in marked}, at=at)
 
 
 def _with_status(session: Session, plan: SpawnResult, status: str, at: str) -> Session:
-    changes = {
+    fields = {
         agent_name(branch.agent): {"status": status, "attempt": branch.attempt, "worktree": path}
         for branch, path, _, _ in plan.created
     }
-    marked = with_agents(session, changes, at=at)
+    marked = with_agents(session, fields, at=at)
     return marked._replace(document={**marked.document, "base_commit": plan.base})
 
 
 def _create_branches(plan: SpawnResult, git: Git) -> None:
-    new = [create_command(one.branch.ref, plan.base) for one in plan.created if not one.has_branch]
-    if new:
-        git.update_refs(new)
+    missing = [agent.branch.ref for agent in plan.created if not agent.has_branch]
+    if missing:
+        git.update_refs([create_command(ref, plan.base) for ref in missing])
 
 
 def _create_worktrees(
-    session: Session,
-    plan: SpawnResult,
-    project: Project,
-    wish: SpawnOptions,
-    outfit: WorktreeSetup,
-    task: str,
+    plan: SpawnResult, project: Project, setup: WorktreeSetup, task_file: str, *, jobs: int | None
 ) -> None:
-    shown = project.progress("Adding worktrees", len(plan.created))
-    parent = os.getpid()
+    show_progress = project.progress("Adding worktrees", len(plan.created))
+    main_process = os.getpid()
 
-    def make(newborn: PlannedAgent) -> str:
-        said = _add_worktree(newborn, project.git) if newborn.partial_worktree is None else ""
-        if not said:
-            variables = agent_environment(project.environ, session, newborn.branch, plan.base, task)
-            said = outfit.apply(newborn.path, variables)
-        if os.getpid() == parent:
-            shown(sum(os.path.lexists(f"{one.path}/.git") for one in plan.created))
-        return said
+    def create(agent: PlannedAgent) -> str:
+        error = "" if agent.partial_worktree else _add_worktree(agent, project.git)
+        if not error:
+            variables = agent_environment(
+                project.environ, plan.session, agent.branch, plan.base, task_file
+            )
+            error = setup.apply(agent.path, variables)
+        if os.getpid() == main_process:
+            show_progress(sum(os.path.lexists(f"{other.path}/.git") for other in plan.created))
+        return error
 
-    faults = parallel_map(make, plan.created, processes=wish.jobs or cpu_count())
-    shown(len(plan.created))
-    for newborn, fault in zip(plan.created, faults, strict=True):
-        if fault:
-            agent = agent_name(newborn.branch.agent)
-            raise HubError(f"{agent}: {fault}", hint="nothing was changed")
+    errors = parallel_map(create, plan.created, processes=jobs or cpu_count())
+    show_progress(len(plan.created))
+    for agent, error in zip(plan.created, errors, strict=True):
+        if error:
+            name = agent_name(agent.branch.agent)
+            raise HubError(f"{name}: {error}", hint="nothing was changed")
 
 
-def _add_worktree(newborn: PlannedAgent, git: Git) -> str:
-    """Add the worktree; what git says if it cannot, or ''."""
+def _add_worktree(agent: PlannedAgent, git: Git) -> str:
+    """Add the worktree. Return git's error message, or ''."""
     try:
-        git.add_worktree(newborn.path, short_name(newborn.branch.ref))
-    except GitFailed as fault:
-        return fault.stderr.strip() or fault.message
+        git.add_worktree(agent.path, short_name(agent.branch.ref))
+    except GitFailed as error:
+        return error.stderr.strip() or error.message
     return ""
 
 
 def _remove_partial_worktrees(plan: SpawnResult, project: Project) -> SpawnResult:
-    """The plan, once what git had not finished in a call that was cut off is taken away."""
-    made: list[PlannedAgent] = []
+    """Remove the partial worktrees of an interrupted spawn. Return the plan without them."""
+    created: list[PlannedAgent] = []
     notes: list[str] = []
-    for newborn in plan.created:
-        left = newborn.partial_worktree
-        if left is not None:
-            refuse_if_git_running(left, agent_name(newborn.branch.agent))
-            if is_marked_for_deletion(left):
-                removal.finish_removal(left)
-                left = None
-            elif left.lock_reason == GIT_ADD_LOCK or (left.is_missing and left.lock_reason is None):
-                notes += remove_or_keep(left, project, [plan.base], "spawn")
-                left = None
-            elif left.is_missing:
-                locked = f"'{left.path}' is locked, and its directory is gone"
-                raise Refused(locked, hint=f"git worktree unlock {quote(left.path)}")
-            elif left.link_error:
-                raise Refused(f"'{left.path}': {left.link_error}", hint=repair_command(left))
-            newborn = newborn._replace(partial_worktree=left)
-        elif (
-            plan.session.agent_record(agent_name(newborn.branch.agent)).status
-            == AgentStatus.SPAWNING
-        ):
-            remove_empty_git_dir(newborn.path, project, GIT_ADD_LOCK, [plan.base])
-        made.append(newborn)
-    if any(newborn.partial_worktree is not None for newborn in plan.created):
+    for agent in plan.created:
+        name = agent_name(agent.branch.agent)
+        worktree = agent.partial_worktree
+        if worktree is not None:
+            refuse_if_git_running(worktree, name)
+            if is_marked_for_deletion(worktree):
+                removal.finish_removal(worktree)
+                agent = agent._replace(partial_worktree=None)
+            elif _is_partial(worktree):
+                notes += remove_or_keep(worktree, project, [plan.base], "spawn")
+                agent = agent._replace(partial_worktree=None)
+            else:
+                _refuse_if_damaged(worktree)
+        elif plan.session.agent_record(name).status == AgentStatus.SPAWNING:
+            remove_empty_git_dir(agent.path, project, GIT_ADD_LOCK, [plan.base])
+        created.append(agent)
+    if any(agent.partial_worktree is not None for agent in plan.created):
         empty_trash(project.paths.common_dir)
-    return plan._replace(created=tuple(made), notes=tuple(notes))
+    return plan._replace(created=tuple(created), notes=tuple(notes))
 
 
-def _remove_created_agents(plan: SpawnResult, project: Project) -> bool:
-    """Undo what this call made; whether that is all undone: what is left the next call knows by its mark.
+def _is_partial(worktree: Worktree) -> bool:
+    is_unlocked = worktree.lock_reason is None
+    return worktree.lock_reason == GIT_ADD_LOCK or (worktree.is_missing and is_unlocked)
 
-    A worktree that an earlier call left may have been worked in since: it stays. What a hook or
-    the setup command has committed goes with the branch, as they will do it again.
+
+def _refuse_if_damaged(worktree: Worktree) -> None:
+    if worktree.is_missing:
+        unlock_command = f"git worktree unlock {quote(worktree.path)}"
+        raise Refused(f"'{worktree.path}' is locked, but missing", hint=unlock_command)
+    if worktree.link_error:
+        raise Refused(f"'{worktree.path}': {worktree.link_error}", hint=repair_command(worktree))
+
+
+def _remove_created_agents(plan: SpawnResult, project: Project) -> list[str]:
+    """Remove the branches and worktrees of this call. Return the refs and paths that remain.
+
+    Keep a worktree that an earlier call left: the user may have worked in it since. Remove
+    a branch with the commits of a hook or of the setup command: both run again in the next call.
     """
     worktrees = linked_worktrees(project.paths.common_dir)
-    going, stuck = [], False
-    for newborn in plan.created:
-        if newborn.partial_worktree is not None:
+    remaining = []
+    refs = {}
+    for agent in plan.created:
+        if agent.partial_worktree is not None:
             continue
-        worktree = find_partial(newborn.branch, newborn.path, worktrees, GIT_ADD_LOCK)
+        worktree = find_partial(agent.branch, agent.path, worktrees, GIT_ADD_LOCK)
         try:
             if worktree is not None:
                 removal.remove_unchecked(worktree)
             else:
-                remove_orphan_directory(newborn.path, project, [plan.base])
-                remove_empty_git_dir(newborn.path, project, GIT_ADD_LOCK, [plan.base])
+                remove_orphan_directory(agent.path, project, [plan.base])
+                remove_empty_git_dir(agent.path, project, GIT_ADD_LOCK, [plan.base])
         except RemovalFailed:
-            stuck = True
+            remaining.append(agent.path)
             continue
-        tip = project.repo.tip(newborn.branch.ref)
-        if tip and (tip == plan.base or not newborn.has_branch):
-            going.append(delete_command(newborn.branch.ref, tip))
+        tip = project.repo.tip(agent.branch.ref)
+        if tip and (tip == plan.base or not agent.has_branch):
+            refs[agent.branch.ref] = tip
     empty_trash(project.paths.common_dir)
     try:
-        if going:
-            project.git.update_refs(going)
+        if refs:
+            project.git.update_refs([delete_command(ref, tip) for ref, tip in refs.items()])
     except HubError:
-        return False
-    return not stuck
+        remaining += refs
+    return remaining

@@ -1,13 +1,20 @@
-"""Which agents a spawn is to make, and where; nothing is changed here."""
+"""Plan a spawn: the agents to create and the paths of their worktrees. Change nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from shlex import quote
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.errors import Refused
-from git_hub_session.git.ref_names import HEADS, AgentBranch, agent_name, archive_prefix, short_name
+from git_hub_session.git.ref_names import (
+    HEADS,
+    AgentBranch,
+    SessionId,
+    agent_name,
+    archive_prefix,
+    short_name,
+)
 from git_hub_session.git.worktrees import Worktree
 from git_hub_session.removal.partial_add import find_partial
 from git_hub_session.session.agents import (
@@ -18,7 +25,7 @@ from git_hub_session.session.agents import (
     interrupted_spawns,
 )
 from git_hub_session.session.archived import session_archived_attempts
-from git_hub_session.session.model import Session
+from git_hub_session.session.model import AgentRecord, Session
 from git_hub_session.session.project import Project
 from git_hub_session.session.state import FINISHED, AgentStatus, State
 from git_hub_session.worktree.detached import occupied_reason, restore_branch_command
@@ -30,149 +37,208 @@ if TYPE_CHECKING:
 
 
 class SpawnOptions(NamedTuple):
-    """What is to be spawned."""
+    """The agents to create, and how."""
 
     agents: Sequence[int] = ()
-    """Their numbers; none: all of the session."""
+    """The numbers of the agents; empty: all agents of the session."""
     retry: int = 0
-    """The agent that is to make another attempt, instead."""
+    """The one agent to create a new attempt for, or 0."""
     base: str = ""
-    """The object id of the commit to start from; '': the tip of the base branch."""
+    """The object id of the commit to start from, or '' for the tip of the base branch."""
     template: str = ""
+    """The template for the paths of the worktrees."""
     jobs: int | None = None
-    """How many to make side by side; None: one a processor."""
+    """The number of worktrees to create in parallel; None: one for each CPU."""
 
 
 class PlannedAgent(NamedTuple):
-    """An agent's branch and worktree, made or to be made."""
+    """The branch and the worktree of an agent, created or to be created."""
 
     branch: AgentBranch
     path: str
     has_branch: bool
-    """Whether a call that was cut off made the branch."""
+    """True if an interrupted spawn created the branch."""
     partial_worktree: Worktree | None
-    """The worktree, or the half of one, that such a call left: not this call's to take back."""
+    """The complete or partial worktree of an interrupted spawn. An undo must not remove it."""
 
 
 class SpawnResult(NamedTuple):
-    """What a spawn made, or would make."""
+    """The result or the plan of a spawn."""
 
     session: Session
-    """As it was before."""
+    """The session before the spawn."""
     base: str
     created: tuple[PlannedAgent, ...]
     present: tuple[AgentBranch, ...]
-    """The agents that were there already."""
+    """The requested agents that existed already."""
     state: State
-    """The session's now."""
+    """The state of the session after the spawn."""
     notes: tuple[str, ...] = ()
 
 
+class _AgentHistory(NamedTuple):
+    """The attempts of one agent, and its record in state.json."""
+
+    session: SessionId
+    number: int
+    last_attempt: int
+    """The last attempt that has a branch, or 0."""
+    last_archived: int
+    """The last attempt that has an archive tag, or 0."""
+    record: AgentRecord
+
+    @property
+    def next_attempt(self) -> int:
+        """The number of the attempt after the last one."""
+        return max(self.last_attempt, self.last_archived) + 1
+
+    @property
+    def is_interrupted(self) -> bool:
+        """True if an interrupted spawn was creating the last or the next attempt."""
+        attempts = (self.last_attempt or 1, self.next_attempt)
+        return self.record.status == AgentStatus.SPAWNING and self.record.attempt in attempts
+
+    @property
+    def is_present(self) -> bool:
+        """True if the agent has a branch that no interrupted spawn left."""
+        return bool(self.last_attempt) and not self.is_interrupted
+
+    @property
+    def is_archived(self) -> bool:
+        """True if only archive tags are left of the agent."""
+        return bool(self.last_archived) and not (self.last_attempt or self.is_interrupted)
+
+    @property
+    def planned_attempt(self) -> int:
+        """The number of the attempt to create, or to create again after an interruption."""
+        is_last = self.is_interrupted and self.record.attempt == self.last_attempt
+        return self.last_attempt if is_last else self.next_attempt
+
+
 def plan_spawn(
-    session: Session, project: Project, wish: SpawnOptions, worktrees: Sequence[Worktree]
+    session: Session, project: Project, options: SpawnOptions, worktrees: Sequence[Worktree]
 ) -> SpawnResult:
-    """What is to be made; raises Refused."""
-    known_attempts, archived = (
-        attempts_by_agent(session.id, project.repo),
-        _last_archived_attempts(session, project.repo),
-    )
-    made: list[PlannedAgent] = []
+    """Return the agents to create. Raise Refused if one of them cannot be created."""
+    created: list[PlannedAgent] = []
     present: list[AgentBranch] = []
-    away: list[int] = []
-    for number in _requested_agents(session, project.repo, wish):
-        last = max(known_attempts.get(number, ()), default=0)
-        following = max(last, archived.get(number, 0)) + 1
-        known = session.agent_record(agent_name(number))
-        marked = known.status == AgentStatus.SPAWNING and known.attempt in (last or 1, following)
-        if number in archived and not (last or marked or wish.retry):
-            away.append(number)
-            continue
-        if wish.retry and following == 1:
-            raise Refused(
-                f"agent-{number} has made no attempt yet", hint="spawn it without --retry"
-            )
-        if last and not marked and not wish.retry:
-            present.append(AgentBranch(session.id, number, last))
-            continue
-        attempt = last if marked and known.attempt == last else following
-        branch = AgentBranch(session.id, number, attempt)
-        path = worktree_path(wish.template, project.paths, branch)
-        left = find_partial(branch, path, worktrees, GIT_ADD_LOCK) if marked else None
-        if left is None:
-            _refuse_if_occupied(path, branch, made, worktrees, project)
-        made.append(PlannedAgent(branch, left.path if left else path, attempt == last, left))
-    if away and (wish.agents or not made):
+    archived: list[int] = []
+    for history in _read_histories(session, project.repo, options):
+        if history.is_archived and not options.retry:
+            archived.append(history.number)
+        elif history.is_present and not options.retry:
+            present.append(AgentBranch(session.id, history.number, history.last_attempt))
+        else:
+            created.append(_plan_agent(history, project, options, worktrees, created))
+    if archived and (options.agents or not created):
         hint = f"git hub-session restore {session.id}"
-        raise Refused(f"agent-{away[0]} is archived: it is not begun anew", hint)
-    base = _choose_base_commit(session, project.repo, wish, is_needed=bool(made))
-    begins = session.state is State.INIT and (made or present)
-    state = State.RUNNING if begins else session.state
-    return SpawnResult(session, base, tuple(made), tuple(present), state)
+        raise Refused(f"{agent_name(archived[0])} is archived", hint)
+    base = _choose_base_commit(session, project.repo, options, is_needed=bool(created))
+    has_started = session.state is State.INIT and (created or present)
+    state = State.RUNNING if has_started else session.state
+    return SpawnResult(session, base, tuple(created), tuple(present), state)
 
 
-def _requested_agents(session: Session, repo: GitRepo, wish: SpawnOptions) -> Sequence[int]:
-    """The agents that are to be there; of a session that takes no more of them those that were half-made. Raises Refused."""
-    numbers = [wish.retry] if wish.retry else wish.agents
+def _read_histories(
+    session: Session, repo: GitRepo, options: SpawnOptions
+) -> Iterator[_AgentHistory]:
+    attempts = attempts_by_agent(session.id, repo)
+    archived = _last_archived_attempts(session, repo)
+    for number in _requested_agents(session, repo, options):
+        last_attempt = max(attempts.get(number, ()), default=0)
+        record = session.agent_record(agent_name(number))
+        yield _AgentHistory(session.id, number, last_attempt, archived.get(number, 0), record)
+
+
+def _plan_agent(
+    history: _AgentHistory,
+    project: Project,
+    options: SpawnOptions,
+    worktrees: Sequence[Worktree],
+    planned: Sequence[PlannedAgent],
+) -> PlannedAgent:
+    if options.retry and history.next_attempt == 1:
+        raise Refused(
+            f"{agent_name(history.number)} has no attempt yet",
+            hint="spawn the agent without --retry",
+        )
+    attempt = history.planned_attempt
+    branch = AgentBranch(history.session, history.number, attempt)
+    path = worktree_path(options.template, project.paths, branch)
+    partial = None
+    if history.is_interrupted:
+        partial = find_partial(branch, path, worktrees, GIT_ADD_LOCK)
+    if partial is None:
+        _refuse_if_occupied(path, branch, planned, worktrees, project)
+    has_branch = attempt == history.last_attempt
+    return PlannedAgent(branch, partial.path if partial else path, has_branch, partial)
+
+
+def _requested_agents(session: Session, repo: GitRepo, options: SpawnOptions) -> Sequence[int]:
+    """Return the numbers of the agents that must exist after the spawn.
+
+    If the session accepts no more agents, only agents of an interrupted spawn are allowed.
+    Raise Refused for other agents.
+    """
+    numbers = [options.retry] if options.retry else options.agents
     if accepts_agents(session, repo):
         return numbers or all_agents(session)
-    half = [] if session.state in FINISHED else interrupted_spawns(session)
-    if not half or not {*numbers} <= {*half}:
+    interrupted = [] if session.state in FINISHED else interrupted_spawns(session)
+    if not interrupted or not {*numbers} <= {*interrupted}:
         raise Refused(
-            f"session '{session.id}' is '{session.state}': it takes no more agents",
+            f"session '{session.id}' is '{session.state}': it accepts no more agents",
             hint=NEW_SESSION_HINT,
         )
-    return numbers or half
+    return numbers or interrupted
 
 
 def _refuse_if_occupied(
     path: str,
     branch: AgentBranch,
-    made: Sequence[PlannedAgent],
+    planned: Sequence[PlannedAgent],
     worktrees: Sequence[Worktree],
     project: Project,
 ) -> None:
-    if path in (one.path for one in made):
-        raise Refused(f"'{path}' would be two agents'", hint="choose another --path")
+    if path in (agent.path for agent in planned):
+        raise Refused(f"two agents cannot share '{path}'", hint="choose another --path")
     if not can_create_at(path):
         _refuse_if_branch_deleted(branch, worktrees)
         raise Refused(*occupied_reason(path, branch, worktrees, project))
 
 
 def _last_archived_attempts(session: Session, repo: GitRepo) -> dict[int, int]:
-    """{agent: its last archived attempt}"""
-    found = session_archived_attempts(session, repo.refs(archive_prefix(session.id)))
-    return {branch.agent: branch.attempt for branch in sorted(found)}
+    tags = session_archived_attempts(session, repo.refs(archive_prefix(session.id)))
+    return {branch.agent: branch.attempt for branch in sorted(tags)}
 
 
 def _refuse_if_branch_deleted(branch: AgentBranch, worktrees: Sequence[Worktree]) -> None:
-    """Raise Refused where a worktree has the branch checked out which is to be made: somebody deleted it."""
+    """Raise Refused if a worktree has the branch checked out: the user deleted the branch."""
     for worktree in worktrees:
         if worktree.head == branch.ref:
             raise Refused(
-                f"'{short_name(branch.ref)}' was deleted, and is checked out in '{worktree.path}'",
+                f"'{short_name(branch.ref)}' was deleted while checked out in '{worktree.path}'",
                 hint=restore_branch_command(worktree),
             )
 
 
 def _choose_base_commit(
-    session: Session, repo: GitRepo, wish: SpawnOptions, *, is_needed: bool
+    session: Session, repo: GitRepo, options: SpawnOptions, *, is_needed: bool
 ) -> str:
-    """The commit that all agents of the session start from."""
+    """Return the commit that all agents of the session start from."""
     if repo.has_commit(session.base_commit):
-        if wish.base and wish.base != session.base_commit:
+        if options.base and options.base != session.base_commit:
             raise Refused(f"the agents of session '{session.id}' start from {session.base_commit}")
         return session.base_commit
     if not is_needed:
         return session.base_commit
-    if session.base_commit and not wish.base:
+    if session.base_commit and not options.base:
         raise Refused(
-            f"the commit that the agents start from is gone: {session.base_commit}",
+            f"the commit that the agents start from is missing: {session.base_commit}",
             hint=f"git hub-session spawn {session.id} --base {quote(session.config.base_branch)}",
         )
-    base = wish.base or repo.tip(HEADS + session.config.base_branch)
+    base = options.base or repo.tip(HEADS + session.config.base_branch)
     if not base:
         raise Refused(
-            f"no such branch: '{session.config.base_branch}', the base of session '{session.id}'",
+            f"no such branch: '{session.config.base_branch}', the base branch of session '{session.id}'",
             hint="name a commit with --base",
         )
     return base

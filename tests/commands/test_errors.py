@@ -53,7 +53,7 @@ def test_spawn_from_a_commit_that_is_gone(hub: Hub) -> None:
     hub.session()
     gone = "1" * 40
     change_state(hub, base_commit=gone)
-    said = f"error: the commit that the agents start from is gone: {gone}\n"
+    said = f"error: the commit that the agents start from is missing: {gone}\n"
     refused(hub, f"{said}hint: git hub-session spawn s1 --base main\n", "spawn", "s1")
 
 
@@ -64,7 +64,7 @@ def test_spawn_from_a_branch_that_is_gone(hub: Hub) -> None:
     hub.git("branch", "-D", "side")
     refused(
         hub,
-        "error: no such branch: 'side', the base of session 's1'\nhint: name a commit with --base\n",
+        "error: no such branch: 'side', the base branch of session 's1'\nhint: name a commit with --base\n",
         *("spawn", "s1"),
     )
 

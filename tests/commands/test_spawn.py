@@ -148,7 +148,7 @@ def test_another_base(hub: Hub) -> None:
 def test_the_next_attempt(hub: Hub) -> None:
     hub.session("s1")
     assert hub.run("spawn", "s1", "--retry", "1") == Result(
-        1, "", "error: agent-1 has made no attempt yet\nhint: spawn it without --retry\n"
+        1, "", "error: agent-1 has no attempt yet\nhint: spawn the agent without --retry\n"
     )
     hub.run("spawn", "-q", "s1")
     hub.commit(place(hub, 1), "tried", "x\n")
@@ -192,7 +192,7 @@ def test_finished_sessions_take_no_more(hub: Hub) -> None:
     assert hub.run("spawn", "s1") == Result(
         1,
         "",
-        "error: session 's1' is 'evaluating': it takes no more agents\n"
+        "error: session 's1' is 'evaluating': it accepts no more agents\n"
         "hint: git hub-session init --task <text>\n",
     )
 
@@ -206,7 +206,9 @@ def test_an_evaluated_session_takes_back_who_was_half_made_and_nobody_else(hub: 
     (hub.directory() / "state.json").write_text(json.dumps(document))
     refused = hub.run("spawn", "s1", "--agents", "2-3")
     assert (refused.code, refused.out) == (1, "")
-    assert refused.err.startswith("error: session 's1' is 'evaluating': it takes no more agents\n")
+    assert refused.err.startswith(
+        "error: session 's1' is 'evaluating': it accepts no more agents\n"
+    )
     assert hub.run("spawn", "-q", "s1") == Result(0)
     assert entries(hub) == ["agent-1", "agent-2"]
     assert hub.run("spawn", "s1").code == 1
@@ -276,7 +278,7 @@ def test_a_place_that_is_none(hub: Hub) -> None:
     (hub.top.parent / "link1").symlink_to(elsewhere)
     before = everything(hub)
     assert hub.run("spawn", "s1", "--path", "../{n}/../same").err == (
-        f"error: '{hub.top.parent}/same' would be two agents'\nhint: choose another --path\n"
+        f"error: two agents cannot share '{hub.top.parent}/same'\nhint: choose another --path\n"
     )
     assert hub.run("spawn", "s1", "--path", "../link{n}").err == (
         f"error: '{hub.top.parent}/link1' exists already\nhint: choose another --path\n"
@@ -629,7 +631,7 @@ def test_a_worktree_that_is_gone_since(hub: Hub) -> None:
     assert hub.run("spawn", "s1") == Result(
         1,
         "",
-        f"error: '{place(hub, 1)}' is locked, and its directory is gone\n"
+        f"error: '{place(hub, 1)}' is locked, but missing\n"
         f"hint: git worktree unlock {place(hub, 1)}\n",
     )
     hub.git("worktree", "unlock", place(hub, 1))
@@ -662,7 +664,7 @@ def test_who_is_archived_is_not_begun_anew(hub: Hub) -> None:
     tip = hub.commit(place(hub, 1), "work", "an agent's\n")
     assert hub.run("cleanup", "-q", "--archive", "s1").code == 0
     before = everything(hub)
-    refused = "error: agent-1 is archived: it is not begun anew\nhint: git hub-session restore s1\n"
+    refused = "error: agent-1 is archived\nhint: git hub-session restore s1\n"
     assert hub.run("spawn", "s1") == Result(1, "", refused)
     assert hub.run("spawn", "--agents", "1", "s1") == Result(1, "", refused)
     assert everything(hub) == before
