@@ -1,4 +1,4 @@
-"""Which processes use a directory: asked of real processes."""
+"""The processes that use a directory are found. The tests start real processes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.support.hub import process_in
 
 
 @pytest.mark.parametrize("path", ["real", "link", "real/../link/."])
-def test_processes_in_a_directory_by_any_of_its_paths(tmp_path: Path, path: str) -> None:
+def test_processes_are_found_by_any_path_of_the_directory(tmp_path: Path, path: str) -> None:
     """A process below the directory counts. One in a sibling with a longer name does not."""
     for name in ("real/sub", "real-2"):
         (tmp_path / name).mkdir(parents=True)
@@ -26,14 +26,14 @@ def test_processes_in_a_directory_by_any_of_its_paths(tmp_path: Path, path: str)
         assert procfs.describe_processes([pid]) == (f"{pid} (sleep)",)
 
 
-def test_a_path_that_is_not_known_is_no_directory() -> None:
+def test_no_process_uses_an_unknown_path() -> None:
     """The real path of '' would be the current directory."""
     with process_in(Path.cwd()):
         assert procfs.processes_in("") == []
 
 
-def test_a_git_that_has_not_changed_into_the_worktree_yet(tmp_path: Path) -> None:
-    """git names the worktree in the environment, by the path that it was given."""
+def test_a_git_process_is_found_before_it_enters_the_worktree(tmp_path: Path) -> None:
+    """The environment of git has the path of the worktree as it was given to git."""
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to("real")
     for name in ("real", "link"):

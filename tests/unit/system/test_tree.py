@@ -1,4 +1,4 @@
-"""A tree looked at and removed: no link followed, nothing taken that was not seen."""
+"""A directory is scanned and deleted without following links, and new files are kept."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.support.hub import snapshot
 
 @pytest.fixture
 def top(tmp_path: Path) -> Path:
-    """Files, a directory, an empty one, a link out of it, and a pipe."""
+    """A directory with files, directories, a pipe, and a link to a directory outside."""
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "precious").write_text("precious\n")
@@ -28,11 +28,11 @@ def top(tmp_path: Path) -> Path:
     return top
 
 
-def test_look(top: Path) -> None:
-    found = tree.scan_directory(str(top))
-    assert sorted(found.files) == [b"a/b/deep", b"a/pipe", b"file", b"link"]
-    assert found.directories == {b"a", b"a/b", b"void"}
-    assert (found.repositories, found.devices) == ([], [])
+def test_scan(top: Path) -> None:
+    scanned = tree.scan_directory(str(top))
+    assert sorted(scanned.files) == [b"a/b/deep", b"a/pipe", b"file", b"link"]
+    assert scanned.directories == {b"a", b"a/b", b"void"}
+    assert (scanned.repositories, scanned.devices) == ([], [])
 
 
 def test_names_are_bytes(tmp_path: Path) -> None:
@@ -43,37 +43,37 @@ def test_names_are_bytes(tmp_path: Path) -> None:
     assert sorted(tree.scan_directory(str(top)).files) == [b"new\nline", b"\xc3\xbc", b"\xff"]
 
 
-def test_a_link_is_not_looked_into(top: Path) -> None:
-    (top.parent / "way").symlink_to(top)
+def test_a_link_is_not_scanned(top: Path) -> None:
+    (top.parent / "link-to-top").symlink_to(top)
     with pytest.raises(OSError, match="Not a directory|Too many levels"):
-        tree.scan_directory(str(top.parent / "way"))
+        tree.scan_directory(str(top.parent / "link-to-top"))
 
 
-def test_repositories_are_not_looked_into(top: Path) -> None:
-    """One with .git, of whatever sort, and one that is bare; a bare one that is tracked is a fixture."""
+def test_nested_repositories_are_not_scanned(top: Path) -> None:
+    """A bare repository whose HEAD is tracked is scanned: it is a fixture of the project."""
     (top / "a" / ".git").write_text("gitdir: nowhere\n")
     for bare in ("bare", "fixture"):
         for name in ("objects", "refs"):
             (top / bare / name).mkdir(parents=True)
         (top / bare / "HEAD").write_text("ref: refs/heads/main\n")
-    found = tree.scan_directory(str(top), tracked={b"fixture/HEAD"})
-    assert sorted(found.repositories) == [b"a", b"bare"]
-    assert sorted(found.files) == [b"file", b"fixture/HEAD", b"link"]
+    scanned = tree.scan_directory(str(top), tracked={b"fixture/HEAD"})
+    assert sorted(scanned.repositories) == [b"a", b"bare"]
+    assert sorted(scanned.files) == [b"file", b"fixture/HEAD", b"link"]
 
 
 def test_a_bare_repository_at_the_top(top: Path) -> None:
-    """It is named, and looked into all the same; one that is tracked is a fixture."""
+    """It is listed as a repository, unless its HEAD is tracked, and scanned."""
     for name in ("objects", "refs"):
         (top / name).mkdir()
     (top / "HEAD").write_text("ref: refs/heads/main\n")
-    found = tree.scan_directory(str(top))
-    assert found.repositories == [b"."]
-    assert found.files.keys() == {b"HEAD", b"a/b/deep", b"a/pipe", b"file", b"link"}
+    scanned = tree.scan_directory(str(top))
+    assert scanned.repositories == [b"."]
+    assert scanned.files.keys() == {b"HEAD", b"a/b/deep", b"a/pipe", b"file", b"link"}
     assert tree.scan_directory(str(top), tracked={b"HEAD"}).repositories == []
 
 
 @pytest.mark.parametrize("change", ["write", "touch", "chmod", "create", "delete", "mkdir", "swap"])
-def test_the_digest_tells_every_change(top: Path, change: str) -> None:
+def test_the_digest_differs_after_each_change(top: Path, change: str) -> None:
     before = tree.scan_directory(str(top)).digest()
     assert tree.scan_directory(str(top)).digest() == before
     file = top / "file"
@@ -99,52 +99,52 @@ def test_the_digest_tells_every_change(top: Path, change: str) -> None:
     assert tree.scan_directory(str(top)).digest() != before
 
 
-def test_remove(top: Path) -> None:
+def test_remove_a_scanned_directory(top: Path) -> None:
     assert tree.remove_if_unchanged(str(top), tree.scan_directory(str(top))) == []
     assert snapshot(top.parent) == {"outside/precious": b"precious\n"}
 
 
-def test_remove_leaves_what_was_not_seen(top: Path) -> None:
-    """With all that leads to it; the rest goes."""
-    seen = tree.scan_directory(str(top))
+def test_remove_keeps_new_files_and_directories(top: Path) -> None:
+    """Their parent directories are kept too. Everything else is deleted."""
+    scanned = tree.scan_directory(str(top))
     (top / "a" / "b" / "new").write_text("new\n")
     (top / "a" / "fresh").mkdir()
-    left = tree.remove_if_unchanged(str(top), seen)
-    assert {b"a/b/new", b"a/fresh"} <= {*left}
+    remaining = tree.remove_if_unchanged(str(top), scanned)
+    assert {b"a/b/new", b"a/fresh"} <= {*remaining}
     assert snapshot(top) == {"a/b/new": b"new\n"}
     assert (top / "a" / "fresh").is_dir()
 
 
-def test_remove_leaves_a_directory_in_a_files_place(top: Path) -> None:
-    """And a file in a directory's."""
-    seen = tree.scan_directory(str(top))
+def test_remove_keeps_a_directory_that_replaced_a_file(top: Path) -> None:
+    """It also keeps a file that replaced a directory."""
+    scanned = tree.scan_directory(str(top))
     (top / "file").unlink()
     (top / "file").mkdir()
     (top / "file" / "inside").write_text("inside\n")
     (top / "void").rmdir()
     (top / "void").write_text("a file\n")
-    tree.remove_if_unchanged(str(top), seen)
+    tree.remove_if_unchanged(str(top), scanned)
     assert snapshot(top) == {"file/inside": b"inside\n", "void": b"a file\n"}
 
 
-def test_remove_goes_on_where_another_was_killed(top: Path) -> None:
-    seen = tree.scan_directory(str(top))
+def test_remove_finishes_an_interrupted_removal(top: Path) -> None:
+    scanned = tree.scan_directory(str(top))
     (top / "a" / "b" / "deep").unlink()
     (top / "a" / "b").rmdir()
     (top / ".git").unlink()
-    assert tree.remove_if_unchanged(str(top), seen) == []
+    assert tree.remove_if_unchanged(str(top), scanned) == []
     assert not top.exists()
 
 
-def test_remove_does_not_follow_a_link_in_a_directorys_place(top: Path) -> None:
-    seen = tree.scan_directory(str(top))
+def test_remove_does_not_follow_a_link_that_replaced_a_directory(top: Path) -> None:
+    scanned = tree.scan_directory(str(top))
     (top / "void").rmdir()
     (top / "void").symlink_to(top.parent / "outside")
-    assert tree.remove_if_unchanged(str(top), seen) == [b"void", b""]
+    assert tree.remove_if_unchanged(str(top), scanned) == [b"void", b""]
     assert (top.parent / "outside" / "precious").exists()
 
 
-def test_read_only_directories_go(top: Path) -> None:
+def test_remove_deletes_read_only_directories(top: Path) -> None:
     (top / "a" / "b").chmod(0o555)
     assert tree.remove_if_unchanged(str(top), tree.scan_directory(str(top))) == []
     assert not top.exists()

@@ -1,4 +1,4 @@
-"""Times as the files hold them, and ages as git itself shows them."""
+"""Times are parsed and written as in the files of the hub, and ages are those of git."""
 
 from __future__ import annotations
 
@@ -14,32 +14,32 @@ from git_hub_session.util.clock import (
 from tests.support.hub import NOW, Hub
 
 DAY = 86400
-# Around each of the steps at which git changes the unit, and where it rounds.
+# Around each age at which git changes the unit or rounds.
 AGES = sorted(
-    at + near
-    for at in [
+    step + offset
+    for step in [
         *(0, 60, 89, 90, 149, 150, 5369, 5370, 5399, 5400, 7199, 127799, 127800, 129600),
         *(2 * DAY, 13 * DAY, 14 * DAY, 16 * DAY, 17 * DAY, 18 * DAY, 69 * DAY, 70 * DAY),
         *(75 * DAY, 349 * DAY, 364 * DAY, 365 * DAY, 380 * DAY, 395 * DAY, 396 * DAY),
         *(715 * DAY, 716 * DAY, 730 * DAY, 1824 * DAY, 1825 * DAY, 2007 * DAY, 2008 * DAY),
         18000 * DAY,
     ]
-    for near in (-1800, -1, 0, 1, 1800)
-    if at + near >= 0
+    for offset in (-1800, -1, 0, 1, 1800)
+    if step + offset >= 0
 )
 
 
 def test_ages_are_gits_own(hub: Hub) -> None:
-    """Held against what git says of a commit of that age."""
+    """git prints the same age for a commit of that date."""
     stream = "".join(
         f"commit refs/heads/a{number}\ncommitter A <a> {NOW - seconds} +0000\ndata 0\n\n"
         for number, seconds in enumerate(AGES)
     )
     hub.git("fast-import", "--quiet", stdin=stream)
     pattern = "--format=%(refname:lstrip=2) %(committerdate:relative)"
-    said = hub.call("git", "for-each-ref", "--sort=version:refname", pattern, "refs/heads/a*")
-    expected = said.out.splitlines()
-    assert [f"a{at} {format_age(seconds)}" for at, seconds in enumerate(AGES)] == expected
+    result = hub.call("git", "for-each-ref", "--sort=version:refname", pattern, "refs/heads/a*")
+    expected = result.out.splitlines()
+    assert [f"a{number} {format_age(seconds)}" for number, seconds in enumerate(AGES)] == expected
 
 
 @pytest.mark.parametrize(
@@ -59,16 +59,16 @@ def test_ages_are_gits_own(hub: Hub) -> None:
         ("٢٠٢٦-03-17", None),
     ],
 )
-def test_times_of_the_files(text: str, seconds: float | None) -> None:
+def test_parse_iso(text: str, seconds: float | None) -> None:
     assert parse_iso(text) == seconds
 
 
-def test_a_time_is_written_as_agenthub_writes_it() -> None:
+def test_format_iso_writes_times_as_agenthub_does() -> None:
     assert format_iso(NOW) == "2026-03-17T14:30:22.000000+00:00"
     assert format_iso(NOW + 0.123456) == "2026-03-17T14:30:22.123456+00:00"
 
 
-def test_ages_of_the_files() -> None:
+def test_format_age_since() -> None:
     assert format_age_since("2026-03-17T14:30:22Z", NOW + 120) == "2 minutes ago"
     assert format_age_since("2026-03-17T14:30:23Z", NOW) == "in the future"
     assert format_age_since("no time", NOW) == "?"
@@ -93,5 +93,5 @@ def test_ages_of_the_files() -> None:
         ("9999999999d", None),
     ],
 )
-def test_spans(text: str, seconds: float | None) -> None:
+def test_parse_duration(text: str, seconds: float | None) -> None:
     assert parse_duration(text) == seconds
