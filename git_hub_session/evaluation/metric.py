@@ -1,8 +1,8 @@
-"""A metric, read from what an eval command printed. Pure.
+"""Find a metric in the output of an eval command. This module has no side effects.
 
-The name is a path in a JSON document (`p50`, `latency.p50`, `runs[0].p50`); where there is no
-such document it is what stands before a number: `p50: 12.5`, `p50=12.5`, `"p50": 12.5`. The
-last one counts; where it is no number (nan, inf) there is no metric.
+If the output is a JSON document with a number at the path `name` (`p50`, `latency.p50`,
+`runs[0].p50`), that number is the metric. In other output, the metric is the last number after
+the name: `p50: 12.5`, `p50=12.5`, `"p50": 12.5`. NaN and infinity are errors.
 """
 
 from __future__ import annotations
@@ -14,31 +14,34 @@ from git_hub_session._typing import Any
 from git_hub_session.util.numbers import parse_int
 
 _INFINITE = float("inf")
-_LARGEST = 1e300  # so that what is reckoned from two of them is a number too
+_LARGEST = 1e300  # the sum and the difference of two metrics must be finite
 _VALUE = r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?(?!\.?\d)|[+-]?(?:nan|inf(?:inity)?)\b"
-# A name that starts or ends with a letter is not found within a longer one.
-_BEFORE, _BEHIND = r"(?<![\w.-])", r"(?![\w-])"
+# If the name starts or ends with a letter or a digit, do not find it inside a longer name.
+_WORD_START = r"(?<![\w.-])"
+_WORD_END = r"(?![\w-])"
 
 
 class MetricNotFound(Exception):
-    """There is none; the message says why."""
+    """The output has no metric. The message is the reason."""
 
 
 def read_metric(text: str, name: str) -> float:
-    """The metric called `name` in `text`; raises NoMetric."""
+    """Return the metric `name` in `text`. Raise MetricNotFound."""
     for document in _parse_documents(text):
-        found = _value_at(document, name)
-        if found is not None:
-            return _require_finite(found, name)
-    word = f"{_BEFORE if name[:1].isalnum() else ''}{re.escape(name)}{_BEHIND if name[-1:].isalnum() else ''}"
-    numbers = re.findall(rf"{word}[\"']?\s*[:=]\s*({_VALUE})", text, re.IGNORECASE)
+        value = _value_at(document, name)
+        if value is not None:
+            return _require_finite(value, name)
+    start = _WORD_START if name[:1].isalnum() else ""
+    end = _WORD_END if name[-1:].isalnum() else ""
+    pattern = rf"{start}{re.escape(name)}{end}[\"']?\s*[:=]\s*({_VALUE})"
+    numbers = re.findall(pattern, text, re.IGNORECASE)
     if not numbers:
-        raise MetricNotFound(f"no '{name}' in what it printed")
+        raise MetricNotFound(f"no '{name}' in the output")
     return _require_finite(float(numbers[-1]), name)
 
 
 def parse_number(text: str) -> float | None:
-    """The number that `text` is, or None."""
+    """Return the number in `text`, or None if it is not a finite number."""
     try:
         number = float(text)
     except ValueError:
@@ -53,7 +56,7 @@ def _require_finite(number: float, name: str) -> float:
 
 
 def _parse_documents(text: str) -> list[Any]:
-    """The JSON document that the text is, or that its last line is, after other lines."""
+    """Return the JSON document in the whole text or in its last line, or an empty list."""
     lines = text.strip().rsplit("\n", 1)
     for candidate in dict.fromkeys((text, lines[-1])):
         try:
@@ -64,10 +67,10 @@ def _parse_documents(text: str) -> list[Any]:
 
 
 def _value_at(document: Any, path: str) -> float | None:
-    """The number at `path`, or None where there is none."""
-    whole = _as_float(document.get(path)) if isinstance(document, dict) else None
-    if whole is not None:
-        return whole
+    """Return the number at `path`, or None."""
+    number = _as_float(document.get(path)) if isinstance(document, dict) else None
+    if number is not None:
+        return number
     for key in re.findall(r"[^.\[\]]+", path):
         if isinstance(document, dict):
             document = document.get(key)
@@ -84,5 +87,5 @@ def _as_float(value: object) -> float | None:
         return None
     try:
         return float(value)
-    except OverflowError:  # an integer of a thousand digits
+    except OverflowError:  # the integer has more than 308 digits
         return _INFINITE

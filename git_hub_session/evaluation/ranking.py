@@ -1,4 +1,4 @@
-"""Who is best: measured values to ranks. Pure."""
+"""Rank agents by their measured values. This module has no side effects."""
 
 from __future__ import annotations
 
@@ -11,58 +11,58 @@ _INFINITE = float("inf")
 
 
 class Score(NamedTuple):
-    """What was measured of one agent."""
+    """The measured values of one agent."""
 
     agent: int
     values: tuple[float, ...]
-    """One for each repeat; none where it could not be measured."""
+    """One value for each repetition; empty if the agent could not be measured."""
     size: tuple[int, int]
-    """Of its diff: lines added and deleted, and files."""
+    """The size of the diff: added and deleted lines, then files."""
 
     @property
     def metric(self) -> float:
-        """The median of the values; of an even number of them the mean of the two in the middle."""
+        """The median of the values."""
         middle = len(self.values) // 2
         values = sorted(self.values)
         return values[middle] if len(values) % 2 else (values[middle - 1] + values[middle]) / 2
 
     @property
     def spread(self) -> float:
-        """How far apart the values are."""
+        """The difference between the largest and the smallest value."""
         return max(self.values) - min(self.values)
 
 
 class Rank(NamedTuple):
-    """The place of one agent."""
+    """The rank of one agent."""
 
     agent: int
     place: int
     """1 is the best."""
     is_tie: bool
-    """Whether its neighbours are as good, as far as can be told; the smaller diff goes first."""
+    """True if the measurements do not separate the agent from another one."""
 
 
 def rank_scores(scores: Iterable[Score], direction: str) -> list[Rank]:
-    """The agents by their metric, `lower` or `higher` first; those without one last, by number.
+    """Return the ranks of the agents, the best first. `direction` is "lower" or "higher".
 
-    Who is within the spread of the repeats of the best that is left ties with it. A tie is
-    broken by the size of the diff, then by number.
+    An agent ties with the best remaining agent if their metrics differ by no more than the larger
+    spread of the two. The smaller diff breaks a tie, then the smaller number. Agents that could
+    not be measured come last, by number.
     """
     scores = list(scores)
     sign = -1 if direction == "higher" else 1
-    measured = sorted(
-        (one for one in scores if _is_measured(one)), key=lambda one: sign * one.metric
-    )
-    places: list[tuple[int, bool]] = []
+    measured = [score for score in scores if _is_measured(score)]
+    measured.sort(key=lambda score: sign * score.metric)
+    agents: list[tuple[int, bool]] = []
     while measured:
         # Take the best score out before the comparison: every round then ends with fewer scores.
         best, *others = measured
-        ties = [one for one in others if _is_tie(best, one)]
-        equal = sorted((best, *ties), key=lambda one: (one.size, one.agent))
-        places += [(one.agent, len(equal) > 1) for one in equal]
-        measured = [one for one in others if one not in ties]
-    places += sorted((one.agent, False) for one in scores if not _is_measured(one))
-    return [Rank(agent, place, tie) for place, (agent, tie) in enumerate(places, start=1)]
+        ties = [score for score in others if _is_tie(best, score)]
+        equal = sorted((best, *ties), key=lambda score: (score.size, score.agent))
+        agents += [(score.agent, len(equal) > 1) for score in equal]
+        measured = [score for score in others if score not in ties]
+    agents += sorted((score.agent, False) for score in scores if not _is_measured(score))
+    return [Rank(agent, place, is_tie) for place, (agent, is_tie) in enumerate(agents, start=1)]
 
 
 def _is_measured(score: Score) -> bool:
@@ -78,5 +78,5 @@ def _is_tie(best: Score, other: Score) -> bool:
 
 
 def ranks_from_list(agents: Sequence[int]) -> list[Rank]:
-    """The places that a judge gave, the best first."""
+    """Return the ranks of `agents`, which the user listed with the best first."""
     return [Rank(agent, place, is_tie=False) for place, agent in enumerate(agents, start=1)]

@@ -444,7 +444,7 @@ def test_who_wins_has_to_be_known(hub: Hub) -> None:
     )
     assert still(hub) == before
     assert hub.json("merge", "-n", "--agent=1", "s1")["remarks"] == [
-        "agent-1 could not be measured: no 'x' in what it printed"
+        "agent-1 could not be measured: no 'x' in the output"
     ]
 
 
