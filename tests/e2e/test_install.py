@@ -76,6 +76,7 @@ def session_played(hub: Hub, environ: Mapping[str, str], sid: str) -> None:
     # A task that is no plain AgentHub line is read by PyYAML.
     assert run("init", "-q", "--id", sid, "--task", 'say: "it\'s" # so') == Result(0, f"{sid}\n")
     path = hub.spawn(sid, 1)
+    hub.commit(path, sid, "committed\n")
     (path / "new").write_text("work\n")
     assert run("update", sid, "--state", "running").code == 0
     listed = run("list", "--state", "running")
@@ -85,6 +86,9 @@ def session_played(hub: Hub, environ: Mapping[str, str], sid: str) -> None:
     assert (cleaned.code, cleaned.err) == (0, ""), cleaned
     assert cleaned.out.endswith(f"Cleaned up 1 worktree for session {sid}\n")
     assert hub.git("show", f"refs/hub/rescue/{sid}/agent-1/attempt-1/1^3:new") == "work"
+    assert run("update", "-q", sid, "--state", "evaluating") == Result(0)
+    assert run("merge", "-q", "--yes", "--agent", "1", sid) == Result(0)
+    assert (hub.top / sid).read_text() == "committed\n"
 
 
 def test_from_the_checkout_through_a_link(hub: Hub, tmp_path: Path) -> None:
