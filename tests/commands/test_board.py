@@ -1,4 +1,4 @@
-"""`git hub-session board`: the channels, the posts of one, one post more; and the posts that status shows."""
+"""The command `board`: list channels, read posts, post and reply. `status` shows posts."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ STAMP = "20260317T143022Z"
 FIRST, SECOND = f"001-coordinator-{STAMP}", f"002-agent-1-{STAMP}"
 
 
-def channel(hub: Hub, name: str = "results") -> Path:
+def channel_directory(hub: Hub, name: str = "results") -> Path:
     return hub.top / ".agenthub" / "board" / name
 
 
-def talk(hub: Hub) -> None:
-    """The coordinator asks in the session's name, agent-1 answers from its worktree."""
+def add_two_posts(hub: Hub) -> None:
+    """Post as the coordinator, and reply as agent-1 from its worktree."""
     hub.session(agents=1)
     ask = ("post", "results", "--session", "s1", "-m", "Who is\n\x1b[2J fast?")
     assert hub.run("board", *ask) == Result(0, f"Posted results/{FIRST}\n")
@@ -29,12 +29,12 @@ def talk(hub: Hub) -> None:
     assert hub.run("board", *answer, cwd=hub.worktree(1)) == Result(0, f"Posted results/{SECOND}\n")
 
 
-def post(at: int, author: str, text: str, **facts: Any) -> dict[str, Any]:
-    """What the documents say of a post in `results`."""
-    plain = {
-        "post": f"{at:03d}-{author}-{STAMP}",
+def post_fields(number: int, author: str, text: str, **fields: Any) -> dict[str, Any]:
+    """Return the JSON fields of a post in `results`."""
+    default = {
+        "post": f"{number:03d}-{author}-{STAMP}",
         "channel": "results",
-        "sequence": at,
+        "sequence": number,
         "author": author,
         "timestamp": "2026-03-17T14:30:22Z",
         "parent": None,
@@ -42,27 +42,27 @@ def post(at: int, author: str, text: str, **facts: Any) -> dict[str, Any]:
         "reason": None,
         "text": text,
     }
-    return {**plain, **facts}
+    return {**default, **fields}
 
 
 def test_the_channels(hub: Hub) -> None:
-    talk(hub)
-    shown = Result(
+    add_two_posts(hub)
+    expected = Result(
         0,
         "CHANNEL   POSTS  LAST POST\n"
         "dispatch      0  -\n"
         "progress      0  -\n"
         f"results       2  {SECOND}  2 minutes ago: I am.\n",
     )
-    assert hub.run("board", now=NOW + 120) == shown
-    assert hub.run("board", "list", now=NOW + 120) == shown
-    assert hub.run("board", "list", "-q", now=NOW + 120, cwd=hub.worktree(1)) == shown
-    nothing = {"posts": 0, "last": None, "reason": None}
-    last = post(2, "agent-1", "I am.", parent=FIRST)
+    assert hub.run("board", now=NOW + 120) == expected
+    assert hub.run("board", "list", now=NOW + 120) == expected
+    assert hub.run("board", "list", "-q", now=NOW + 120, cwd=hub.worktree(1)) == expected
+    empty = {"posts": 0, "last": None, "reason": None}
+    last = post_fields(2, "agent-1", "I am.", parent=FIRST)
     assert hub.json("board") == {
         "channels": [
-            {"channel": "dispatch", **nothing},
-            {"channel": "progress", **nothing},
+            {"channel": "dispatch", **empty},
+            {"channel": "progress", **empty},
             {"channel": "results", "posts": 2, "last": last, "reason": None},
         ]
     }
@@ -72,9 +72,9 @@ def test_the_channels(hub: Hub) -> None:
     )
 
 
-def test_the_posts_of_a_channel(hub: Hub) -> None:
-    """Nothing in them drives the terminal."""
-    talk(hub)
+def test_the_posts_of_a_channel_directory(hub: Hub) -> None:
+    """Control characters in posts are escaped."""
+    add_two_posts(hub)
     assert hub.run("board", "read", "results") == Result(
         0,
         f"{FIRST}  (by coordinator, 0 seconds ago, session s1)\n"
@@ -87,8 +87,8 @@ def test_the_posts_of_a_channel(hub: Hub) -> None:
     assert hub.json("board", "read", "results") == {
         "channel": "results",
         "posts": [
-            post(1, "coordinator", "Who is\n\x1b[2J fast?"),
-            post(2, "agent-1", "I am.", parent=FIRST),
+            post_fields(1, "coordinator", "Who is\n\x1b[2J fast?"),
+            post_fields(2, "agent-1", "I am.", parent=FIRST),
         ],
     }
     assert hub.run("board", "read", "results", "-z").out.split("\0\0")[1].split("\0") == [
@@ -105,9 +105,9 @@ def test_the_posts_of_a_channel(hub: Hub) -> None:
     assert hub.run("board", "read", "progress", "-q") == Result(0)
 
 
-def test_what_would_be_posted(hub: Hub) -> None:
-    """A rehearsal shows the post as `read` would, refuses what a post would be refused, and writes nothing."""
-    talk(hub)
+def test_the_preview_of_a_post(hub: Hub) -> None:
+    """A dry run shows the post like `read`, has the errors of `post`, and writes nothing."""
+    add_two_posts(hub)
     before = snapshot(hub.top)
     assert hub.run("board", "post", "-n", "progress", "-m", "Half\n\x1b[2J done.") == Result(
         0, f"Would post progress/{FIRST}  (by coordinator)\n    Half\n    \\x1b[2J done.\n"
@@ -120,19 +120,19 @@ def test_what_would_be_posted(hub: Hub) -> None:
     )
     assert hub.run(*reply, "-q") == Result(0)
     assert hub.json(*reply, cwd=hub.worktree(1)) == {
-        **post(3, "agent-1", "So am I.", parent=FIRST),
+        **post_fields(3, "agent-1", "So am I.", parent=FIRST),
         "dry_run": True,
     }
     assert hub.run("board", "post", "-n", "resluts", "-m", "x").code == 1
     assert snapshot(hub.top) == before
 
 
-def test_a_board_that_is_not_there_yet_is_not_made_by_a_rehearsal(hub: Hub) -> None:
+def test_a_dry_run_does_not_create_the_board(hub: Hub) -> None:
     hub.session()
     rmtree(hub.top / ".agenthub" / "board")
     before = snapshot(hub.top)
-    shown = f"Would post results/{FIRST}  (by coordinator)\n    first\n"
-    assert hub.run("board", "post", "-n", "results", "-m", "first") == Result(0, shown)
+    preview = f"Would post results/{FIRST}  (by coordinator)\n    first\n"
+    assert hub.run("board", "post", "-n", "results", "-m", "first") == Result(0, preview)
     assert hub.run("board", "post", "-n", "resluts", "-m", "first") == Result(
         1,
         "",
@@ -142,20 +142,20 @@ def test_a_board_that_is_not_there_yet_is_not_made_by_a_rehearsal(hub: Hub) -> N
 
 
 def test_the_posts_of_a_session(hub: Hub) -> None:
-    talk(hub)
+    add_two_posts(hub)
     hub.session("s2")
     hub.run("board", "post", "results", "--session", "s2", "-m", "another")
     hub.run("board", "post", "results", "-m", "of none")
-    shown = hub.json("board", "read", "results", "--session", "s2")
-    assert shown["posts"] == [post(3, "coordinator", "another", session="s2")]
+    filtered = hub.json("board", "read", "results", "--session", "s2")
+    assert filtered["posts"] == [post_fields(3, "coordinator", "another", session="s2")]
     assert hub.json("board", "read", "results")["posts"][3]["session"] is None
     assert hub.run("board", "read", "results", "--session", "nope").code == 128
 
 
-def test_what_agents_write_by_hand_comes_last(hub: Hub) -> None:
-    talk(hub)
-    (channel(hub) / "agent-1-result.md").write_text("# Result\n\n12 ms\n")
-    (channel(hub) / "agent-2-result.md").write_text("---\nauthor: agent-2\n---\n\n9 ms\n")
+def test_files_without_a_number_come_last(hub: Hub) -> None:
+    add_two_posts(hub)
+    (channel_directory(hub) / "agent-1-result.md").write_text("# Result\n\n12 ms\n")
+    (channel_directory(hub) / "agent-2-result.md").write_text("---\nauthor: agent-2\n---\n\n9 ms\n")
     result = hub.run("board", "read", "results")
     assert (result.code, result.err) == (0, "")
     assert result.out.splitlines()[6:] == [
@@ -170,21 +170,21 @@ def test_what_agents_write_by_hand_comes_last(hub: Hub) -> None:
     ]
     assert hub.run("board").out.splitlines()[3].startswith(f"results       4  {SECOND}")
     hub.run("board", "reply", "agent-2", "-m", "well done")
-    assert hub.json("board", "read", "results")["posts"][2] == post(
+    assert hub.json("board", "read", "results")["posts"][2] == post_fields(
         3, "coordinator", "well done", parent="agent-2-result", session=None
     )
 
 
-def test_what_is_no_post_is_named(hub: Hub) -> None:
-    talk(hub)
-    os.mkfifo(channel(hub) / f"003-\x1b[2J-{STAMP}.md")
-    channel(hub, "progress").rmdir()
-    channel(hub, "progress").symlink_to(hub.top)
+def test_an_invalid_post_is_reported(hub: Hub) -> None:
+    add_two_posts(hub)
+    os.mkfifo(channel_directory(hub) / f"003-\x1b[2J-{STAMP}.md")
+    channel_directory(hub, "progress").rmdir()
+    channel_directory(hub, "progress").symlink_to(hub.top)
     result = hub.run("board", "read", "results")
     assert (result.code, len(result.out.splitlines())) == (1, 8)
     assert result.out.splitlines()[7].startswith(f"003-\\x1b[2J-{STAMP}  (no post: ")
     assert result.err == (f"error: '003-\\x1b[2J-{STAMP}.md' is no post: not a regular file\n")
-    reason = f"'{channel(hub, 'progress')}' is a symbolic link: links in the hub are not followed"
+    reason = f"'{channel_directory(hub, 'progress')}' is a symbolic link: links in the hub are not followed"
     result = hub.run("board")
     assert (result.code, result.err) == (1, f"error: channel 'progress': {reason}\n")
     assert result.out.splitlines()[2] == "progress      0  broken"
@@ -193,9 +193,9 @@ def test_what_is_no_post_is_named(hub: Hub) -> None:
         assert hub.run("board", *words) == Result(128, "", f"fatal: {reason}\n")
 
 
-def test_a_damaged_index_is_told(hub: Hub) -> None:
-    talk(hub)
-    (channel(hub, "_index.json")).write_text("[]")
+def test_a_damaged_index_causes_a_warning(hub: Hub) -> None:
+    add_two_posts(hub)
+    (channel_directory(hub, "_index.json")).write_text("[]")
     warning = "warning: the posts were counted again: _index.json: not an object\n"
     assert hub.run("board", "read", "progress").err == f"{warning}no posts in 'progress'\n"
     assert hub.run("board", "reply", "001", "-m", "x") == Result(
@@ -204,32 +204,32 @@ def test_a_damaged_index_is_told(hub: Hub) -> None:
     assert hub.run("board", "post", "results", "-q", "-m", "x") == Result(0)
 
 
-def test_who_posts_and_for_which_session(hub: Hub) -> None:
-    """The agent and the session of the worktree, unless something else is said."""
+def test_the_default_author_and_session(hub: Hub) -> None:
+    """The defaults are the agent and the session of the current worktree."""
     hub.session("s1", agents=2).session("s2")
 
-    def said(*words: str, cwd: Path | None = None) -> tuple[str, str | None]:
+    def post(*words: str, cwd: Path | None = None) -> tuple[str, str | None]:
         document = hub.json("board", "post", "dispatch", "-m", "x", *words, cwd=cwd)
         return document["author"], document["session"]
 
-    assert said() == ("coordinator", None)
-    assert said("--author", "ada", "--session", "s2") == ("ada", "s2")
-    assert said(cwd=hub.worktree(2) / "sub") == ("agent-2", "s1")
-    assert said("--author", "judge", "--session", "s2", cwd=hub.worktree(2)) == ("judge", "s2")
+    assert post() == ("coordinator", None)
+    assert post("--author", "ada", "--session", "s2") == ("ada", "s2")
+    assert post(cwd=hub.worktree(2) / "sub") == ("agent-2", "s1")
+    assert post("--author", "judge", "--session", "s2", cwd=hub.worktree(2)) == ("judge", "s2")
     hub.git("checkout", "-q", "--detach", cwd=hub.worktree(2))
-    assert said(cwd=hub.worktree(2)) == ("coordinator", None)
+    assert post(cwd=hub.worktree(2)) == ("coordinator", None)
     reply = ("board", "reply", "002", "-m", "x")
     assert hub.json(*reply)["session"] == "s2"
     assert hub.json(*reply, cwd=hub.worktree(1))["session"] == "s1"
 
 
-def test_where_the_text_comes_from(hub: Hub) -> None:
+def test_text_from_a_file_or_standard_input(hub: Hub) -> None:
     hub.session()
     (hub.top / "text").write_text("\nfrom a file\n\n  indented\n\n")
     assert hub.json("board", "post", "results", "-F", "text")["text"] == "from a file\n\n  indented"
     words = ("board", "post", "results", "-q", "-F", "-")
     assert hub.run(*words, stdin="from a pipe\n") == Result(0)
-    assert [one["text"] for one in hub.json("board", "read", "results")["posts"]] == [
+    assert [post["text"] for post in hub.json("board", "read", "results")["posts"]] == [
         "from a file\n\n  indented",
         "from a pipe",
     ]
@@ -262,15 +262,15 @@ def test_where_the_text_comes_from(hub: Hub) -> None:
         ("read results -n", "--dry-run is of no use for 'board read'"),
     ],
 )
-def test_what_cannot_be_understood(hub: Hub, words: str, message: str) -> None:
+def test_usage_errors(hub: Hub, words: str, message: str) -> None:
     hub.session()
     before = snapshot(hub.top)
     assert hub.run("board", *shlex.split(words)) == Result(129, "", f"error: {message}\n")
     assert snapshot(hub.top) == before
 
 
-def test_what_is_refused(hub: Hub) -> None:
-    talk(hub)
+def test_errors(hub: Hub) -> None:
+    add_two_posts(hub)
     hub.run("board", "post", "progress", "--author", "coordinator", "-m", "x")
     before = snapshot(hub.top)
     assert hub.run("board", "post", "resluts", "-m", "x") == Result(
@@ -301,7 +301,7 @@ def test_what_is_refused(hub: Hub) -> None:
 
 
 def test_without_a_hub(hub: Hub) -> None:
-    nothing = Result(
+    no_hub = Result(
         128,
         "",
         f"fatal: no hub at '{hub.top}/.agenthub'\nhint: git hub-session init --task <text>\n",
@@ -312,17 +312,17 @@ def test_without_a_hub(hub: Hub) -> None:
         ("post", "results", "-m", "x"),
         ("reply", "1", "-m", "x"),
     ):
-        assert hub.run("board", *words) == nothing
+        assert hub.run("board", *words) == no_hub
     assert not (hub.top / ".agenthub").exists()
 
 
-def test_status_shows_the_last_posts_of_the_session(hub: Hub) -> None:
+def test_status_shows_the_newest_posts_of_the_session(hub: Hub) -> None:
     hub.session(agents=1).session("s2")
-    for at, text in enumerate(("one", "two\nmore", "\x1b[2Jthree", "four", "five")):
+    for number, text in enumerate(("one", "two\nmore", "\x1b[2Jthree", "four", "five")):
         hub.run(
-            *("board", "post", ("results", "progress")[at % 2], "-m", text),
+            *("board", "post", ("results", "progress")[number % 2], "-m", text),
             *("--session", "s2" if text == "four" else "s1"),
-            now=NOW - 60 * (5 - at),
+            now=NOW - 60 * (5 - number),
         )
     assert hub.run("status", "s1").out.partition("\n\n  Posts:\n")[2] == (
         "    results/003-coordinator-20260317T142922Z  60 seconds ago: five\n"
@@ -330,12 +330,12 @@ def test_status_shows_the_last_posts_of_the_session(hub: Hub) -> None:
         "    progress/001-coordinator-20260317T142622Z  4 minutes ago: two\n"
     )
     posts = hub.json("status", "s1")["posts"]
-    assert [one["text"] for one in posts] == ["five", "\x1b[2Jthree", "two\nmore"]
+    assert [post["text"] for post in posts] == ["five", "\x1b[2Jthree", "two\nmore"]
     assert posts == [
-        one
+        post
         for name in ("results", "progress")
-        for one in reversed(hub.json("board", "read", name)["posts"])
-        if one["text"] in ("five", "\x1b[2Jthree", "two\nmore")
+        for post in reversed(hub.json("board", "read", name)["posts"])
+        if post["text"] in ("five", "\x1b[2Jthree", "two\nmore")
     ]
     records = hub.run("status", "s2", "--format=porcelain").out.split("\n\n")
     assert records[1].splitlines() == [
@@ -350,9 +350,9 @@ def test_status_shows_the_last_posts_of_the_session(hub: Hub) -> None:
 
 
 def test_status_of_a_session_whose_board_is_damaged(hub: Hub) -> None:
-    """It is shown all the same, and no link is followed for it."""
-    talk(hub)
-    board = channel(hub, "")
+    """The session is shown without posts, and links are not followed."""
+    add_two_posts(hub)
+    board = channel_directory(hub, "")
     (board / "_index.json").write_text("{")
     assert hub.run("status", "s1").out.count("  results/") == 2
     board.rename(hub.top / "elsewhere")

@@ -1,4 +1,4 @@
-"""init: from anywhere, in every option, and as often at once as one likes."""
+"""The command `init`: its options, its errors, and parallel calls."""
 
 from __future__ import annotations
 
@@ -14,18 +14,20 @@ from tests.support.hub import Hub, Result, snapshot
 from tests.support.stores import at_once
 
 AT = "2026-03-17T14:30:22.000000+00:00"
-DRIVES_TERMINAL = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
-WAYS = "hint: give --task <text>, or -F <file>"
+CONTROL_CHARACTERS = re.compile(
+    "[\x00-\x09\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]"
+)
+TASK_HINT = "hint: give --task <text>, or -F <file>"
 
 
 def first_lines(result: Result) -> tuple[int, str, list[str]]:
-    """A usage error without the usage that follows it."""
+    """Return a usage error without the usage text after it."""
     return result.code, result.out, result.err.split("usage:")[0].splitlines()
 
 
-def test_a_session_is_made(hub: Hub) -> None:
-    """The files, to the byte, and the board as AgentHub's board manager expects it."""
-    measure = [
+def test_a_new_session(hub: Hub) -> None:
+    """Compare all files exactly. The board is as AgentHub's board manager expects it."""
+    eval_options = [
         "--eval",
         "make bench",
         "--metric",
@@ -35,7 +37,7 @@ def test_a_session_is_made(hub: Hub) -> None:
         "--baseline",
         "180",
     ]
-    assert hub.run("init", "--task", "Make it fast", "--agents", "2", *measure) == Result(
+    assert hub.run("init", "--task", "Make it fast", "--agents", "2", *eval_options) == Result(
         0,
         "Initialized session 20260317-143022 in .agenthub/sessions/20260317-143022\n"
         "  Task: Make it fast\n"
@@ -68,7 +70,7 @@ def test_a_session_is_made(hub: Hub) -> None:
     assert hub.git("status", "--porcelain") == ""
 
 
-def test_what_is_there_of_the_hub_stays(hub: Hub) -> None:
+def test_existing_files_of_the_hub_are_kept(hub: Hub) -> None:
     board = hub.top / ".agenthub" / "board"
     board.mkdir(parents=True)
     (board / "_index.json").write_text('{"counters": {"dispatch": 7}}')
@@ -79,7 +81,7 @@ def test_what_is_there_of_the_hub_stays(hub: Hub) -> None:
 
 
 def test_the_formats(hub: Hub) -> None:
-    made = {
+    expected = {
         "session_id": "s1",
         "session_dir": ".agenthub/sessions/s1",
         "task": "two\nlines",
@@ -93,7 +95,7 @@ def test_the_formats(hub: Hub) -> None:
         "dry_run": False,
     }
     words = ["init", "--task", "two\nlines", "--id"]
-    assert hub.json(*words, "s1") == made
+    assert hub.json(*words, "s1") == expected
     assert hub.run(*words, "s2", "-q") == Result(0, "s2\n")
     assert hub.run(*words, "s3", "-z").out.split("\0") == [
         "session_id s3",
@@ -108,7 +110,7 @@ def test_the_formats(hub: Hub) -> None:
     assert hub.run(*words, "s4").out.splitlines()[1:3] == ["  Task: two", "        lines"]
 
 
-def test_a_dry_run_makes_nothing(hub: Hub) -> None:
+def test_a_dry_run_changes_nothing(hub: Hub) -> None:
     before = snapshot(hub.top)
     for switch in ("-n", "--dry-run"):
         result = hub.run("init", switch, "--task", "x")
@@ -146,8 +148,8 @@ def test_a_dry_run_makes_nothing(hub: Hub) -> None:
         'long "lines"\n' * 7_000,
     ],
 )
-def test_a_task_comes_back_exactly(hub: Hub, task: str) -> None:
-    """Whatever it holds; nothing in it becomes a setting, and nothing drives the terminal."""
+def test_any_task_is_stored_exactly(hub: Hub, task: str) -> None:
+    """No part of a task becomes a setting, and control characters are escaped."""
     assert hub.run("init", "-q", "--id", "s1", "--task", task) == Result(0, "s1\n")
     config = {
         "session_id": "s1",
@@ -167,15 +169,15 @@ def test_a_task_comes_back_exactly(hub: Hub, task: str) -> None:
             "updated": AT,
         }
     ]
-    lines = task.replace("\r", "\n")  # as this test's own reader takes them
+    lines = task.replace("\r", "\n")  # text mode converts carriage returns
     assert hub.run("list", "-z").out.split("\0")[2] == f"task {lines}"
     shown = hub.run("list").out + hub.run("init", "-n", "--task", task).out
-    assert not DRIVES_TERMINAL.search(shown)
+    assert not CONTROL_CHARACTERS.search(shown)
     assert hub.run("list").out.count("\n") == 2
 
 
 def test_a_task_from_a_file(hub: Hub) -> None:
-    """Without the line feeds at its end, as `$(cat file)` would give it; NUL and all else stays."""
+    """Only line feeds at the end are removed, as in `$(cat file)`. Even NUL is kept."""
     file = hub.top / "sub" / "task"
     file.write_bytes(b'first\r\nsecond: \0 "x"\n\n')
     for sid, words in (("s1", ["-F", "task"]), ("s2", ["--file=task"]), ("s3", ["-Ftask"])):
@@ -183,8 +185,8 @@ def test_a_task_from_a_file(hub: Hub) -> None:
             0, f"{sid}\n"
         )
         assert hub.json("status", sid)["config"]["task"] == 'first\r\nsecond: \0 "x"'
-    typed = hub.run("init", "-q", "--id", "s4", "-F", "-", stdin="é typed\n")
-    assert typed == Result(0, "s4\n")
+    from_stdin = hub.run("init", "-q", "--id", "s4", "-F", "-", stdin="é typed\n")
+    assert from_stdin == Result(0, "s4\n")
     assert hub.json("status", "s4")["config"]["task"] == "é typed"
 
 
@@ -210,8 +212,8 @@ def test_a_task_that_cannot_be_read(hub: Hub) -> None:
 @pytest.mark.parametrize(
     ("words", "error", "hint"),
     [
-        ([], "what is the task?", WAYS),
-        (["--task", "x", "-F", "file"], "--task and -F exclude each other", WAYS),
+        ([], "what is the task?", TASK_HINT),
+        (["--task", "x", "-F", "file"], "--task and -F exclude each other", TASK_HINT),
         (["--task", ""], "the task is empty", None),
         (["--task", " \n\t"], "the task is empty", None),
         (["-F", "-"], "the task is empty", None),
@@ -228,31 +230,31 @@ def test_a_task_that_cannot_be_read(hub: Hub) -> None:
     ],
 )  # fmt: skip
 def test_usage_errors(hub: Hub, words: list[str], error: str, hint: str | None) -> None:
-    told = [f"error: {error}"] + (
-        [hint if hint.startswith("hint") else f"hint: {hint}"] if hint else []
-    )
-    assert first_lines(hub.run("init", *words)) == (129, "", told)
+    expected = [f"error: {error}"]
+    if hint:
+        expected.append(hint if hint.startswith("hint") else f"hint: {hint}")
+    assert first_lines(hub.run("init", *words)) == (129, "", expected)
     assert not (hub.top / ".agenthub").exists()
 
 
 @pytest.mark.parametrize(
     "number", ["0", "-5", "1000", "3.0", "1e2", "three", "", " 3", "٣", "1_0", "9" * 30]
 )
-def test_bad_numbers_of_agents(hub: Hub, number: str) -> None:
-    told = [f"error: not a number of agents: '{number}'", "hint: --agents takes 1 to 999"]
-    assert first_lines(hub.run("init", "--task", "x", "--agents", number)) == (129, "", told)
+def test_invalid_numbers_of_agents(hub: Hub, number: str) -> None:
+    expected = [f"error: not a number of agents: '{number}'", "hint: --agents takes 1 to 999"]
+    assert first_lines(hub.run("init", "--task", "x", "--agents", number)) == (129, "", expected)
 
 
 @pytest.mark.parametrize(
     "number", ["nan", "inf", "-inf", "1e", "", "0x10", "1,5", "180ms", "--", "٣", "1e5\n"]
 )
-def test_bad_baselines(hub: Hub, number: str) -> None:
+def test_invalid_baselines(hub: Hub, number: str) -> None:
     words = ["init", "--task", "x", "--metric", "m", "--direction", "lower", "--baseline", number]
     shown = number.replace("\n", "\\n")
     assert first_lines(hub.run(*words)) == (129, "", [f"error: not a number: '{shown}'"])
 
 
-def test_good_numbers(hub: Hub) -> None:
+def test_valid_numbers(hub: Hub) -> None:
     words = ["init", "--task", "x", "--metric", "m", "--direction", "higher", "--agents", "999"]
     for number in ("0", "-1.5", "+2", ".5", "5.", "1e-3", "180"):
         assert hub.json(*words, "-n", "--baseline", number)["baseline"] == number
@@ -266,8 +268,8 @@ def test_good_numbers(hub: Hub) -> None:
     ["..", ".", "", "/abs", "a/b", "../s1", ".hidden", "x.lock", "a..b", "x.", "-x", "x" * 65,
      "a b", "a\nb", "a\n", "é", "a~", "a^b", "a:b", "a*", "a?", "a[", "a\\b", "@", "a@{b", "_x"],
 )  # fmt: skip
-def test_hostile_ids(hub: Hub, sid: str) -> None:
-    """Refused before a path or a ref is made of them, by every command."""
+def test_invalid_ids(hub: Hub, sid: str) -> None:
+    """Every command rejects them before it uses them in a path or a ref."""
     shown = sid.replace("\n", "\\n")
     assert hub.run("init", "--task", "x", f"--id={sid}") == Result(
         128,
@@ -285,8 +287,8 @@ def test_hostile_ids(hub: Hub, sid: str) -> None:
     assert snapshot(hub.top) == before
 
 
-def test_ids_that_can_be(hub: Hub) -> None:
-    """Compared byte by byte: those that differ only in case are two."""
+def test_valid_ids(hub: Hub) -> None:
+    """Ids that differ only in case are different sessions."""
     for sid in ("a", "A", "0", "x" * 64, "a.b-c_d", "20260317-143022", "HEAD", "con", "a.lock.b"):
         assert hub.run("init", "-q", "--task", "x", "--id", sid) == Result(0, f"{sid}\n")
     assert hub.run("update", "a", "--state", "running").code == 0
@@ -299,23 +301,25 @@ def test_ids_that_can_be(hub: Hub) -> None:
     assert snapshot(hub.top) == before
 
 
-def test_200_at_once_in_one_second_make_200_sessions(hub: Hub) -> None:
-    results = at_once(hub, [["init", "-q", "--task", f"task {at}"] for at in range(200)])
+def test_200_parallel_calls_create_200_sessions(hub: Hub) -> None:
+    results = at_once(hub, [["init", "-q", "--task", f"task {number}"] for number in range(200)])
     assert [(result.code, result.err) for result in results] == [(0, "")] * 200
     names = {result.out.strip() for result in results}
     assert len(names) == 200
     assert all(re.fullmatch(r"20260317-143022(-[1-9][0-9]*)?", name) for name in names)
     listed = hub.json("list")["sessions"]
-    assert {one["session_id"]: one["task"] for one in listed} == {
-        result.out.strip(): f"task {at}" for at, result in enumerate(results)
+    assert {session["session_id"]: session["task"] for session in listed} == {
+        result.out.strip(): f"task {number}" for number, result in enumerate(results)
     }
     assert sorted(os.listdir(hub.top / ".agenthub" / "sessions")) == sorted(names)
     index = json.loads((hub.top / ".agenthub" / "board" / "_index.json").read_text())
     assert index["counters"] == {"dispatch": 0, "progress": 0, "results": 0}
 
 
-def test_of_64_that_want_one_id_one_gets_it(hub: Hub) -> None:
-    results = at_once(hub, [["init", "-q", "--id", "s1", "--task", str(at)] for at in range(64)])
+def test_one_of_64_parallel_calls_gets_an_id(hub: Hub) -> None:
+    results = at_once(
+        hub, [["init", "-q", "--id", "s1", "--task", str(number)] for number in range(64)]
+    )
     refused = Result(1, "", "error: session 's1' already exists\nhint: choose another --id\n")
     assert sorted(results) == sorted([Result(0, "s1\n"), *[refused] * 63])
     winner = results.index(Result(0, "s1\n"))
@@ -326,28 +330,28 @@ def test_of_64_that_want_one_id_one_gets_it(hub: Hub) -> None:
 # The base branch
 
 
-def base(hub: Hub, *words: str, cwd: Path | None = None) -> str:
-    made = hub.json("init", "-n", "--task", "x", *words, cwd=cwd)
-    assert isinstance(made, dict)
-    return str(made["base_branch"])
+def base_branch(hub: Hub, *words: str, cwd: Path | None = None) -> str:
+    preview = hub.json("init", "-n", "--task", "x", *words, cwd=cwd)
+    assert isinstance(preview, dict)
+    return str(preview["base_branch"])
 
 
-def test_the_base_is_the_current_branch(hub: Hub) -> None:
-    assert base(hub) == "main"
+def test_the_default_base_branch_is_the_current_branch(hub: Hub) -> None:
+    assert base_branch(hub) == "main"
     hub.git("checkout", "-q", "-b", "feature/über#1")
-    assert base(hub) == "feature/über#1"
+    assert base_branch(hub) == "feature/über#1"
     hub.git("pack-refs", "--all")
-    assert base(hub) == "feature/über#1"
-    assert base(hub, cwd=hub.top / "sub") == "feature/über#1"
+    assert base_branch(hub) == "feature/über#1"
+    assert base_branch(hub, cwd=hub.top / "sub") == "feature/über#1"
 
 
-def test_the_base_can_be_named(hub: Hub) -> None:
-    """Loose or packed, short or in full; spelled as YAML would misunderstand it."""
+def test_the_option_base_branch(hub: Hub) -> None:
+    """Accept short and full names, loose and packed refs, and names that YAML would convert."""
     for name in ("dev", "no", "1.10", "a/b", "it's"):
         hub.git("branch", name)
     for _ in range(2):
         for name in ("dev", "no", "1.10", "a/b", "refs/heads/dev", "it's"):
-            assert base(hub, "--base-branch", name) == name.removeprefix("refs/heads/")
+            assert base_branch(hub, "--base-branch", name) == name.removeprefix("refs/heads/")
         hub.git("pack-refs", "--all")
     hub.run("init", "-q", "--id", "s1", "--task", "x", "--base-branch", "no")
     assert hub.json("status", "s1")["config"]["base_branch"] == "no"
@@ -358,7 +362,7 @@ def test_the_base_can_be_named(hub: Hub) -> None:
     ["nope", "", "v1", "HEAD", "refs/tags/v1", "main/", "/main", "a", "../heads/main", "./main",
      "main.lock", "main\n", "origin/main", "refs/heads/", "ma", "ain"],
 )  # fmt: skip
-def test_a_base_that_is_missing(hub: Hub, name: str) -> None:
+def test_a_missing_base_branch(hub: Hub, name: str) -> None:
     hub.git("tag", "v1")
     hub.git("branch", "a/b")
     hub.git("update-ref", "refs/remotes/origin/main", "HEAD")
@@ -380,7 +384,7 @@ def test_no_current_branch(hub: Hub) -> None:
         "",
         "fatal: HEAD is detached: there is no current branch\nhint: use --base-branch <branch>\n",
     )
-    assert base(hub, "--base-branch", "main") == "main"
+    assert base_branch(hub, "--base-branch", "main") == "main"
 
 
 def test_a_branch_without_a_commit(hub: Hub) -> None:
@@ -394,8 +398,8 @@ def test_a_branch_without_a_commit(hub: Hub) -> None:
     assert not (hub.top / ".agenthub").exists()
 
 
-def test_from_a_subdirectory_and_from_a_linked_worktree(hub: Hub) -> None:
-    """The one hub at the root of the main worktree; the base of where one stands."""
+def test_in_a_subdirectory_and_in_a_linked_worktree(hub: Hub) -> None:
+    """The hub is in the main worktree. The base branch is the current branch."""
     hub.session()
     worktree = hub.spawn("s1", 1)
     (worktree / "below").mkdir()
@@ -419,14 +423,14 @@ def test_in_a_bare_repository(hub: Hub) -> None:
     assert (bare / "agenthub" / "sessions" / "s1" / "state.json").is_file()
 
 
-def test_outside_of_any_repository(hub: Hub) -> None:
+def test_outside_of_a_repository(hub: Hub) -> None:
     result = hub.run("init", "--task", "x", cwd=hub.top.parent)
     assert result == Result(
         128, "", "fatal: not a git repository (or any of the parent directories): .git\n"
     )
 
 
-def test_the_umask_decides_the_modes(hub: Hub) -> None:
+def test_new_files_respect_the_umask(hub: Hub) -> None:
     hub.call("sh", "-c", "umask 027; git hub-session init -q --id s1 --task x")
     modes = {
         path.name: stat.filemode(path.stat().st_mode)

@@ -1,4 +1,4 @@
-"""list: every session, whatever its neighbours are like."""
+"""The command `list`: all sessions, even if some cannot be read."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from tests.support.stores import CREATED, STATES, agenthub, put
 
 
 def test_no_sessions(hub: Hub) -> None:
-    none = Result(0, err="no sessions; 'git hub-session init --task <text>' makes one\n")
-    assert hub.run("list") == none
+    no_sessions = Result(0, err="no sessions; 'git hub-session init --task <text>' makes one\n")
+    assert hub.run("list") == no_sessions
     assert hub.run("list", "-q") == Result(0)
     assert hub.run("list", "--format=json") == Result(0, '{\n  "sessions": []\n}\n')
     assert hub.run("list", "--format=porcelain") == Result(0)
@@ -23,7 +23,7 @@ def test_no_sessions(hub: Hub) -> None:
 
 
 def test_the_table(hub: Hub) -> None:
-    """Sorted by id; names, states and ages in columns; the task whole, since nobody's terminal is narrow."""
+    """The rows are sorted by id. Tasks are not truncated: the output is not a terminal."""
     for number, state in enumerate(STATES):
         put(hub, state, f"s{number}")
     assert hub.run("list", now=NOW + 7200) == Result(
@@ -38,12 +38,12 @@ def test_the_table(hub: Hub) -> None:
 
 
 def ids(hub: Hub, *words: str) -> list[str]:
-    return [one["session_id"] for one in hub.json("list", *words)["sessions"]]
+    return [session["session_id"] for session in hub.json("list", *words)["sessions"]]
 
 
 @pytest.fixture
-def five(hub: Hub) -> Hub:
-    """Five sessions whose orders by id, creation, last change and state all differ."""
+def five_sessions(hub: Hub) -> Hub:
+    """Create five sessions that have a different order for each sort key."""
     for sid, state, created, updated in (
         ("a", "merged", "2026-03-17T10:00:00+00:00", "2026-03-17T14:00:00Z"),
         ("b", "init", "2026-03-17T10:00:00.5+00:00", "2026-03-17T13:00:00+00:00"),
@@ -79,9 +79,9 @@ def five(hub: Hub) -> Hub:
         (["--state", "merged", "--state", "archived", "--reverse", "-n1"], "c"),
     ],
 )
-def test_choice_and_order(five: Hub, words: list[str], expected: str) -> None:
-    """Times compare as moments, not as texts; who has none comes last."""
-    assert ids(five, *words) == list(expected)
+def test_filters_and_sort_keys(five_sessions: Hub, words: list[str], expected: str) -> None:
+    """Times are compared as times, not as texts. A session without a time comes last."""
+    assert ids(five_sessions, *words) == list(expected)
 
 
 @pytest.mark.parametrize(
@@ -100,12 +100,12 @@ def test_choice_and_order(five: Hub, words: list[str], expected: str) -> None:
 )  # fmt: skip
 def test_usage_errors(hub: Hub, words: list[str], error: str) -> None:
     result = hub.run("list", *words)
-    told = json.loads(result.err)["error"]["message"] if result.err[0] == "{" else result.err
+    message = json.loads(result.err)["error"]["message"] if result.err[0] == "{" else result.err
     assert (result.code, result.out) == (129, "")
-    assert told.splitlines()[0] in (error, f"error: {error}")
+    assert message.splitlines()[0] in (error, f"error: {error}")
 
 
-def test_json_is_what_was_promised(hub: Hub) -> None:
+def test_the_json_format(hub: Hub) -> None:
     agenthub(hub, "s1", "é \x1b")
     assert hub.run("list", "--format=json") == Result(
         0,
@@ -115,7 +115,7 @@ def test_json_is_what_was_promised(hub: Hub) -> None:
     )
 
 
-def test_porcelain_and_z(hub: Hub) -> None:
+def test_the_porcelain_format(hub: Hub) -> None:
     agenthub(hub, "s1", 'say "é"\tor\\two\nlines')
     agenthub(hub, "s2")
     times = f"created {CREATED}\nupdated {CREATED}\n"
@@ -137,24 +137,24 @@ def test_porcelain_and_z(hub: Hub) -> None:
 DEEP = 100_000
 
 
-def broken(hub: Hub) -> dict[str, str]:
-    """A session of each kind that cannot be read: {its id: what is said of it}."""
-    said: dict[str, str] = {}
+def create_unreadable_sessions(hub: Hub) -> dict[str, str]:
+    """Create unreadable sessions of each kind. Return the reason of each id."""
+    reasons: dict[str, str] = {}
 
     def state(sid: str, content: bytes, reason: str) -> None:
         put(hub, "init", sid)
         (hub.directory(sid) / "state.json").write_bytes(content)
-        said[sid] = f"state.json: {reason}"
+        reasons[sid] = f"state.json: {reason}"
 
     def config(sid: str, content: bytes, reason: str) -> None:
         put(hub, "init", sid)
         (hub.directory(sid) / "config.yaml").write_bytes(content)
-        said[sid] = f"config.yaml: {reason}"
+        reasons[sid] = f"config.yaml: {reason}"
 
     def special(sid: str, name: str) -> Path:
         put(hub, "init", sid)
         (hub.directory(sid) / name).unlink()
-        said[sid] = f"{name}: not a regular file"
+        reasons[sid] = f"{name}: not a regular file"
         return hub.directory(sid) / name
 
     no_value = "not valid JSON (Expecting value: line 1 column 1 (char 0))"
@@ -181,17 +181,17 @@ def broken(hub: Hub) -> dict[str, str]:
     os.mkfifo(hub.directory("s-fifo") / "state.json")
     special("s-directory", "state.json").mkdir()
     here = os.getcwd()
-    os.chdir(special("s-socket", "state.json").parent)  # a socket's path must be short
+    os.chdir(special("s-socket", "state.json").parent)  # the path of a socket must be short
     with socket.socket(socket.AF_UNIX) as server:
         server.bind("state.json")
     os.chdir(here)
     try:
         os.mknod(special("s-device", "state.json"), 0o20666, os.makedev(1, 5))
     except PermissionError:
-        said["s-device"] = "state.json: missing"
+        reasons["s-device"] = "state.json: missing"
     put(hub, "init", "s-missing")
     (hub.directory("s-missing") / "state.json").unlink()
-    said["s-missing"] = "state.json: missing"
+    reasons["s-missing"] = "state.json: missing"
 
     config("c-array", b"- a\n", "not a mapping")
     config("c-bomb", b"a: &a [x, x]\nb: &b [*a, *a]\n", "aliases are not allowed")
@@ -203,28 +203,29 @@ def broken(hub: Hub) -> dict[str, str]:
     os.mkfifo(special("c-fifo", "config.yaml"))
     put(hub, "init", "c-missing")
     (hub.directory("c-missing") / "config.yaml").unlink()
-    said["c-missing"] = "config.yaml: missing"
+    reasons["c-missing"] = "config.yaml: missing"
 
     (hub.directory("d-empty")).mkdir()
-    said["d-empty"] = "config.yaml: missing"
+    reasons["d-empty"] = "config.yaml: missing"
     (hub.directory("d link")).mkdir()
-    said["d link"] = "the name is not a session id"
-    return said
+    reasons["d link"] = "the name is not a session id"
+    return reasons
 
 
-def test_broken_sessions_are_rows_and_blind_nobody(hub: Hub) -> None:
-    said = broken(hub)
+def test_unreadable_sessions_are_listed_with_the_others(hub: Hub) -> None:
+    reasons = create_unreadable_sessions(hub)
     put(hub, "running", "a-good")
     put(hub, "merged", "z-good")
     (hub.directory("notes.txt")).write_text("a file, and no session\n")
     (hub.directory(".hidden")).mkdir()
-    names = sorted([*said, "a-good", "z-good"])
+    names = sorted([*reasons, "a-good", "z-good"])
 
     result = hub.run("list")
     assert (result.code, result.err) == (
         1,
         "".join(
-            f"error: session '{sid}': {said[sid].replace(chr(127), '?')}\n" for sid in sorted(said)
+            f"error: session '{sid}': {reasons[sid].replace(chr(127), '?')}\n"
+            for sid in sorted(reasons)
         ),
     )
     rows = [line.split("  ")[0] for line in result.out.splitlines()[1:]]
@@ -239,19 +240,19 @@ def test_broken_sessions_are_rows_and_blind_nobody(hub: Hub) -> None:
     for format_ in ("json", "porcelain"):
         assert hub.run("list", f"--format={format_}", "-q").err == result.err
     listed = hub.json("list", code=1)["sessions"]
-    assert {one["session_id"]: one.get("reason") for one in listed} == {
-        **said,
+    assert {row["session_id"]: row.get("reason") for row in listed} == {
+        **reasons,
         "a-good": None,
         "z-good": None,
     }
-    assert {one["state"] for one in listed} == {"broken", "running", "merged"}
+    assert {row["state"] for row in listed} == {"broken", "running", "merged"}
     assert ids(hub, "--state", "running") == ["a-good"]
     assert hub.run("list", "--sort=state", "-n2", "-q").code == 0
 
 
-def test_broken_sessions_are_not_changed(hub: Hub) -> None:
-    """Each is named by `update` and by `log` too, and every byte of it stays."""
-    said = broken(hub)
+def test_unreadable_sessions_are_not_changed(hub: Hub) -> None:
+    """`update` and `log` print the same reason and change nothing."""
+    reasons = create_unreadable_sessions(hub)
     for sid in (
         "s-array",
         "s-deep2",
@@ -263,15 +264,15 @@ def test_broken_sessions_are_not_changed(hub: Hub) -> None:
         "d-empty",
     ):
         hint = f"hint: fix the file in '{hub.directory(sid)}'\nhint: or: git hub-session cleanup {sid}\n"
-        told = f"fatal: session '{sid}': {said[sid].replace(chr(127), '?')}\n{hint}"
-        expected = Result(128, "", told)
+        error = f"fatal: session '{sid}': {reasons[sid].replace(chr(127), '?')}\n{hint}"
+        expected = Result(128, "", error)
         assert hub.run("update", sid, "--state", "running") == expected
         assert hub.run("log", sid) == expected
         assert not [name for name in os.listdir(hub.directory(sid)) if name.endswith(".tmp")]
 
 
-def test_the_arrangement_of_a_session_does_not_matter(hub: Hub) -> None:
-    """Files that are no part of the format, and keys of others, disturb nobody."""
+def test_other_files_and_keys_are_ignored(hub: Hub) -> None:
+    """Unknown files in the directory and unusual values in state.json are no error."""
     directory = agenthub(hub, "s1")
     (directory / "notes").write_text("x")
     (directory / ".state.json.1.tmp").write_text("{")
@@ -282,14 +283,14 @@ def test_the_arrangement_of_a_session_does_not_matter(hub: Hub) -> None:
     )
 
 
-def test_thousands_are_read_side_by_side(hub: Hub) -> None:
-    """Each once, in order, whatever process read it; a broken one among them."""
-    wanted = [f"s{number:04d}" for number in range(2100)]
-    for sid in wanted:
+def test_thousands_of_sessions_are_read_in_parallel(hub: Hub) -> None:
+    """Each session is listed once, in order. One of them cannot be read."""
+    names = [f"s{number:04d}" for number in range(2100)]
+    for sid in names:
         put(hub, "running", sid)
     (hub.directory("s0007") / "state.json").write_text("{")
     result = hub.run("list", "--format=json")
-    found = json.loads(result.out)["sessions"]
+    rows = json.loads(result.out)["sessions"]
     assert result.code == 1
-    assert [one["session_id"] for one in found] == wanted
-    assert [one["session_id"] for one in found if one["state"] != "running"] == ["s0007"]
+    assert [row["session_id"] for row in rows] == names
+    assert [row["session_id"] for row in rows if row["state"] != "running"] == ["s0007"]

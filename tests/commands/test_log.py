@@ -1,4 +1,4 @@
-"""log: what became of a session, newest first."""
+"""The command `log`: the history of a session, newest first."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ def test_no_history(hub: Hub) -> None:
     assert hub.json("log", "s1") == {"session_id": "s1", "history": []}
 
 
-def test_a_history_of_others(hub: Hub) -> None:
-    """What has gaps is shown with gaps; what is no entry is passed over; nothing drives the terminal."""
+def test_a_history_with_unknown_content(hub: Hub) -> None:
+    """Missing fields are empty, other values are skipped, and control characters are escaped."""
     put(hub, "running")
     odd = [
         3,
@@ -65,7 +65,7 @@ def test_a_history_of_others(hub: Hub) -> None:
         assert result.out.count("→") == (2 if history is odd else 0)
 
 
-def test_any_unambiguous_start_of_an_id(hub: Hub) -> None:
+def test_an_abbreviated_id(hub: Hub) -> None:
     for sid in ("20260317-143022", "20260317-150000", "20260318-000000"):
         put(hub, "init", sid)
     assert hub.json("log", "20260318")["session_id"] == "20260318-000000"
@@ -84,7 +84,7 @@ def test_any_unambiguous_start_of_an_id(hub: Hub) -> None:
 
 
 def test_without_an_id(hub: Hub) -> None:
-    """The session that one stands in, else the newest that is not finished, and it says which."""
+    """`log` selects the session of the current branch, or the newest unfinished one."""
     nothing = (
         "fatal: no unfinished session here\nhint: name one: 'git hub-session list' shows all\n"
     )

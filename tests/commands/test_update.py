@@ -1,4 +1,4 @@
-"""update: one transition, of the session that was named, or of the one that one stands in."""
+"""The command `update`: one transition of a session."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def test_the_formats(hub: Hub) -> None:
     )
     assert hub.run("update", "s1", "--state", "evaluating", "-q") == Result(0)
     ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
-    # -I in the tests' own wrapper leaves PYTHON* out: the arrow is known by the locale.
+    # The wrapper of the tests runs Python with -I, which ignores PYTHON*. The locale decides.
     result = hub.run("update", "s1", "--state", "merged", environ=ascii_only)
     assert result in (
         Result(0, "Session s1: evaluating -> merged\n"),
@@ -40,15 +40,15 @@ def test_errors_as_json(hub: Hub) -> None:
     )
 
 
-def test_a_reason_is_kept_as_it_was_given(hub: Hub) -> None:
+def test_a_reason_is_recorded_unchanged(hub: Hub) -> None:
     reason = 'two\nlines: "x" \x1b é'
     hub.session()
     assert hub.run("update", "s1", "--state", "running", "--reason", reason).code == 0
     assert hub.state()["history"][0]["reason"] == reason
 
 
-def test_the_whole_id_is_wanted(hub: Hub) -> None:
-    """No prefix, no other case: what changes something takes no guess."""
+def test_the_complete_id_is_required(hub: Hub) -> None:
+    """A command that changes a session accepts no abbreviated id."""
     put(hub, "init", "20260317-143022")
     before = snapshot(hub.top)
     for sid in ("20260317", "20260317-14302", "20260317-1430220", "20260317-143022/", ""):
@@ -76,26 +76,26 @@ def test_usage_errors(hub: Hub, words: list[str], error: str) -> None:
     assert hub.state()["state"] == "init"
 
 
-def test_without_an_id_the_session_that_one_stands_in(hub: Hub) -> None:
-    """On its branch, in its worktree, below it, and in the midst of a rebase there."""
+def test_without_an_id_the_session_of_the_current_branch(hub: Hub) -> None:
+    """Also in a subdirectory of an agent's worktree, and during a rebase there."""
     hub.session(agents=1).session("s2")
     worktree = hub.worktree(1)
     (worktree / "below").mkdir()
-    said = Result(0, "Session s1: init → running\n")
-    assert hub.run("update", "--state", "running", cwd=worktree / "below") == said
+    expected = Result(0, "Session s1: init → running\n")
+    assert hub.run("update", "--state", "running", cwd=worktree / "below") == expected
 
     hub.commit(worktree, "file", "theirs\n")
     hub.commit(hub.top, "file", "ours\n")
     hub.call("git", "rebase", "main", cwd=worktree)
-    said = Result(0, "Session s1: running → evaluating\n")
-    assert hub.run("update", "--state", "evaluating", cwd=worktree) == said
+    expected = Result(0, "Session s1: running → evaluating\n")
+    assert hub.run("update", "--state", "evaluating", cwd=worktree) == expected
 
     hub.git("checkout", "-q", "-b", "hub/s2/agent-1/attempt-1")
     assert hub.run("update", "--state", "running") == Result(0, "Session s2: init → running\n")
     assert not (worktree / ".agenthub").exists()
 
 
-def test_options_anywhere(hub: Hub) -> None:
+def test_options_in_any_position(hub: Hub) -> None:
     hub.session()
     assert hub.run("update", "--state=running", "--", "s1").code == 0
     assert hub.run("update", "--state", "evaluating", "s1", "--if-s", "running").code == 0

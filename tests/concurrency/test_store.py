@@ -1,4 +1,4 @@
-"""The store under concurrent writers, sudden death, held locks, planted links and full disks."""
+"""The store with concurrent writers, killed processes, held locks, links and full disks."""
 
 from __future__ import annotations
 
@@ -31,23 +31,23 @@ def update(state: str, *words: str, sid: str = "s1") -> list[str]:
     return ["update", sid, "--state", state, *words]
 
 
-def test_of_64_writers_one_makes_each_transition(hub: Hub) -> None:
-    """Through the whole life of a session; the history has one entry for each success."""
+def test_one_of_64_writers_makes_each_transition(hub: Hub) -> None:
+    """Run all transitions of a session. Its history has one entry for each of them."""
     put(hub, "init")
     for source, target in NEXT.items():
         results = at_once(hub, [update(target, "--reason", str(number)) for number in range(64)])
-        won = [number for number, result in enumerate(results) if result.code == 0]
-        assert [results[number] for number in won] == [
+        winners = [number for number, result in enumerate(results) if result.code == 0]
+        assert [results[number] for number in winners] == [
             Result(0, f"Session s1: {source} → {target}\n")
         ]
         assert {result.code for result in results} == {0, 1}
         step = hub.state()["history"][-1]
-        assert (step["from"], step["to"], step["reason"]) == (source, target, str(won[0]))
+        assert (step["from"], step["to"], step["reason"]) == (source, target, str(winners[0]))
     assert [step["to"] for step in hub.state()["history"]] == ["running", "evaluating", "merged"]
 
 
-def test_of_two_ends_one_is_reached(hub: Hub) -> None:
-    """Half of 64 want `merged`, half `archived`: the file says what the one winner said."""
+def test_one_of_two_final_states_is_reached(hub: Hub) -> None:
+    """32 writers set `merged` and 32 `archived`. The file has the state of the only winner."""
     put(hub, "evaluating")
     ends = ["merged", "archived"] * 32
     results = at_once(hub, [update(end, "--if-state", "evaluating") for end in ends])
@@ -59,7 +59,7 @@ def test_of_two_ends_one_is_reached(hub: Hub) -> None:
     assert len(hub.state()["history"]) == 1
 
 
-def test_writers_of_different_sessions_do_not_meet(hub: Hub) -> None:
+def test_writers_of_different_sessions_do_not_block_each_other(hub: Hub) -> None:
     names = [f"s{number}" for number in range(24)]
     for name in names:
         put(hub, "init", name)
@@ -67,18 +67,18 @@ def test_writers_of_different_sessions_do_not_meet(hub: Hub) -> None:
     assert results == [Result(0, f"Session {name}: init → running\n") for name in names]
 
 
-def test_readers_see_whole_documents_while_writers_write(hub: Hub) -> None:
+def test_readers_always_see_complete_files(hub: Hub) -> None:
     put(hub, "init")
     readers = [["list", "--format=porcelain"]] * 32
     results = at_once(hub, [call for reader in readers for call in (reader, update("running"))])
-    seen = {(result.code, result.out.splitlines()[1], result.err) for result in results[::2]}
-    assert seen <= {(0, "state init", ""), (0, "state running", "")}
+    outcomes = {(result.code, result.out.splitlines()[1], result.err) for result in results[::2]}
+    assert outcomes <= {(0, "state init", ""), (0, "state running", "")}
 
 
-# Sudden death
+# Killed processes
 
 
-def test_an_update_killed_anywhere_leaves_the_old_or_the_new_document(hub: Hub) -> None:
+def test_a_killed_update_leaves_the_old_or_the_new_file(hub: Hub) -> None:
     old = put(hub, "init").decode()
     stories = killed_everywhere(
         hub,
@@ -96,10 +96,10 @@ def test_an_update_killed_anywhere_leaves_the_old_or_the_new_document(hub: Hub) 
     assert json.loads(new)["state"] == "running"
     assert {code for code, _, _ in stories[:-1]} == {-signal.SIGKILL}
     assert stories[-1][0] == 0
-    assert len(stories) > 30, "it was not killed in the midst of writing"
+    assert len(stories) > 30, "no call was killed while it wrote"
     documents = [document for _, document, _ in stories]
-    turn = documents.index(new)
-    assert documents == [old] * turn + [new] * (len(documents) - turn)
+    first_new = documents.index(new)
+    assert documents == [old] * first_new + [new] * (len(documents) - first_new)
     for _, document, (listed, first, second) in stories:
         state = "init" if document == old else "running"
         assert listed.out.splitlines() == [
@@ -112,12 +112,12 @@ def test_an_update_killed_anywhere_leaves_the_old_or_the_new_document(hub: Hub) 
             "",
         ]
         assert (first.code, second) == (0 if state == "init" else 1, Result(0))
-    # What a killed one wrote aside has a name that AgentHub's own .gitignore leaves out.
-    left = [path.name for path in hub.directory().iterdir() if path.name.startswith(".")]
-    assert all(name.startswith(".state.json.") and name.endswith(".tmp") for name in left)
+    # AgentHub's own .gitignore ignores the names of the temporary files.
+    leftover = [path.name for path in hub.directory().iterdir() if path.name.startswith(".")]
+    assert all(name.startswith(".state.json.") and name.endswith(".tmp") for name in leftover)
 
 
-def test_an_init_killed_anywhere_leaves_no_half_of_a_session(hub: Hub) -> None:
+def test_a_killed_init_leaves_a_complete_session_or_none(hub: Hub) -> None:
     words = ["init", "-q", "--id", "s1", "--task", "Make it fast"]
     stories = killed_everywhere(
         hub,
@@ -126,26 +126,26 @@ def test_an_init_killed_anywhere_leaves_no_half_of_a_session(hub: Hub) -> None:
         file=hub.directory() / "state.json",
         restored="",
     )
-    made = False
+    exists = False
     for _, document, (before, again, listed) in stories:
-        made = made or document is not None
-        assert (before.code, before.out.count("session_id s1")) == (0, int(made))
+        exists = exists or document is not None
+        assert (before.code, before.out.count("session_id s1")) == (0, int(exists))
         assert again == (
             Result(1, "error: session 's1' already exists\nhint: choose another --id\n")
-            if made
+            if exists
             else Result(0, "s1\n")
         )
         assert (listed.code, listed.out.count("session_id s1")) == (0, 1)
-        made = True
-    assert len(stories) > 40, "it was not killed in the midst of writing"
+        exists = True
+    assert len(stories) > 40, "no call was killed while it wrote"
 
 
-def test_an_init_killed_first_of_all(hub: Hub) -> None:
-    """The hub itself is half made; what comes next makes the rest of it, whole."""
+def test_a_killed_first_init(hub: Hub) -> None:
+    """The hub itself is incomplete. The next command completes it."""
     words = ["init", "-q", "--id", "s1", "--task", "Make it fast"]
     top = hub.top / ".agenthub"
     index, ignore = top / "board" / "_index.json", top / ".gitignore"
-    # Each round starts without a hub: so this one kills in a loop of its own.
+    # killed_everywhere() keeps the hub, but each round here starts without one.
     for moment in (20, 26, 32, 38, 44, 50, 56, 62, 68, 80, 95):
         shutil.rmtree(top, ignore_errors=True)
         kill = (
@@ -168,8 +168,8 @@ def test_an_init_killed_first_of_all(hub: Hub) -> None:
         assert sorted(json.loads(index.read_text())) == ["channels", "counters"]
 
 
-def test_updates_killed_at_random_moments(hub: Hub) -> None:
-    """Whole processes, from git on: each finds the session that the one before left, whole."""
+def test_updates_killed_after_random_times(hub: Hub) -> None:
+    """Kill the process that git started. The next update finds a complete session."""
     put(hub, "init")
     file = hub.directory() / "state.json"
     for moment in range(24):
@@ -206,8 +206,8 @@ sys.stdin.read()
 
 
 @contextmanager
-def held(directory: Path) -> Iterator[subprocess.Popen[str]]:
-    """Another process that holds the lock on a session's directory."""
+def lock_directory(directory: Path) -> Iterator[subprocess.Popen[str]]:
+    """Lock a directory in another process during the `with` block."""
     with subprocess.Popen(
         [PYTHON, "-I", "-c", _HOLDER, str(directory)],
         stdin=subprocess.PIPE,
@@ -222,19 +222,19 @@ def held(directory: Path) -> Iterator[subprocess.Popen[str]]:
             holder.kill()
 
 
-def named(holder: subprocess.Popen[str]) -> str:
+def process_name(holder: subprocess.Popen[str]) -> str:
     command = Path(f"/proc/{holder.pid}/comm").read_text().strip()
     return f"process {holder.pid} ({command})"
 
 
-def test_a_held_lock_is_given_up_on_and_its_holder_named(hub: Hub) -> None:
+def test_the_message_names_the_holder_of_a_lock(hub: Hub) -> None:
     """A command that changes the session waits for the lock, and one that only reads does not."""
     before = put(hub, "init")
-    with held(hub.directory()) as holder:
+    with lock_directory(hub.directory()) as holder:
         assert hub.run("update", "s1", "--state", "running", environ=IMPATIENT) == Result(
             128,
             "",
-            f"fatal: session 's1' is locked by {named(holder)}\n"
+            f"fatal: session 's1' is locked by {process_name(holder)}\n"
             "hint: try again when it has finished\n",
         )
         assert hub.run("list").code == 0
@@ -242,13 +242,13 @@ def test_a_held_lock_is_given_up_on_and_its_holder_named(hub: Hub) -> None:
     assert (hub.directory() / "state.json").read_bytes() == before
 
 
-def test_a_held_lock_is_waited_for(hub: Hub) -> None:
+def test_an_update_waits_for_the_lock(hub: Hub) -> None:
     put(hub, "init")
     store = Store(str(hub.top / ".agenthub"))
-    with held(hub.directory()) as holder:
+    with lock_directory(hub.directory()) as holder:
         with pytest.raises(LockHeld) as refused, store.lock_session(S1, wait=0.05):
             pass
-        assert refused.value.message == f"session 's1' is locked by {named(holder)}"
+        assert refused.value.message == f"session 's1' is locked by {process_name(holder)}"
         with subprocess.Popen(
             ["git-hub-session", "update", "s1", "--state", "running"],
             cwd=hub.top,
@@ -256,7 +256,7 @@ def test_a_held_lock_is_waited_for(hub: Hub) -> None:
             stdout=subprocess.PIPE,
             text=True,
         ) as waiting:
-            # It waits: with the lock held it cannot end.
+            # The process cannot end while the lock is held.
             with pytest.raises(subprocess.TimeoutExpired):
                 waiting.wait(1)
             assert hub.state()["state"] == "init"
@@ -266,26 +266,26 @@ def test_a_held_lock_is_waited_for(hub: Hub) -> None:
     assert hub.state()["state"] == "running"
 
 
-def test_a_killed_holder_blocks_nobody(hub: Hub) -> None:
+def test_a_killed_process_holds_no_lock(hub: Hub) -> None:
     put(hub, "init")
-    with held(hub.directory()) as holder:
+    with lock_directory(hub.directory()) as holder:
         holder.kill()
         holder.wait()
         assert hub.run("update", "s1", "--state", "running").code == 0
 
 
-def test_a_lock_on_one_session_is_no_lock_on_another(hub: Hub) -> None:
+def test_the_lock_of_one_session_does_not_lock_another(hub: Hub) -> None:
     put(hub, "init", "s1")
     put(hub, "init", "s2")
-    with held(hub.directory("s1")):
+    with lock_directory(hub.directory("s1")):
         assert hub.run("update", "s2", "--state", "running").code == 0
 
 
-# What is kept
+# Modes, unknown keys and invalid values
 
 
-def test_the_mode_stays(hub: Hub) -> None:
-    """Neither wider nor narrower, whatever the umask."""
+def test_the_mode_of_the_file_is_kept(hub: Hub) -> None:
+    """The umask has no effect on an existing file."""
     put(hub, "init")
     file = hub.directory() / "state.json"
     for mode, state in ((0o640, "running"), (0o600, "evaluating"), (0o664, "merged")):
@@ -295,7 +295,7 @@ def test_the_mode_stays(hub: Hub) -> None:
         assert file.stat().st_mode & 0o7777 == mode
 
 
-def test_unknown_keys_stay(hub: Hub) -> None:
+def test_unknown_keys_are_kept(hub: Hub) -> None:
     put(hub, "init")
     file = hub.directory() / "state.json"
     extra = {
@@ -317,7 +317,7 @@ def test_unknown_keys_stay(hub: Hub) -> None:
     assert now == document | {"state": "running", "updated": now["updated"]}
 
 
-def test_a_history_that_is_none_is_not_thrown_away(hub: Hub) -> None:
+def test_an_invalid_history_is_not_overwritten(hub: Hub) -> None:
     put(hub, "init")
     file = hub.directory() / "state.json"
     file.write_text('{"state": "init", "history": {"of": "somebody"}}')
@@ -333,7 +333,7 @@ def test_a_history_that_is_none_is_not_thrown_away(hub: Hub) -> None:
 
 @pytest.mark.parametrize("name", [".agenthub", "sessions", "s1", "state.json", "config.yaml"])
 def test_no_link_is_followed(hub: Hub, tmp_path: Path, name: str) -> None:
-    """Neither to read, nor to write: what it leads to keeps every byte, and is not shown."""
+    """The target of a link is neither read nor written."""
     put(hub, "init")
     put(hub, "init", "s2")
     place = {
@@ -356,9 +356,9 @@ def test_no_link_is_followed(hub: Hub, tmp_path: Path, name: str) -> None:
     else:
         shown = place if name == "s1" else name
         link = f"'{shown}' is a symbolic link: links in the hub are not followed"
-        named = "" if name == "s1" else "session 's1': "
+        prefix = "" if name == "s1" else "session 's1': "
         hint = f"hint: fix the file in '{hub.directory()}'\nhint: or: git hub-session cleanup s1\n"
-        fatal = Result(128, "", f"fatal: {named}{link}\n{hint if named else ''}")
+        fatal = Result(128, "", f"fatal: {prefix}{link}\n{hint if prefix else ''}")
         listed = hub.run("list")
         assert (listed.code, listed.err) == (1, f"error: session 's1': {link}\n")
         assert [line.split()[:2] for line in listed.out.splitlines()[1:]] == [
@@ -372,8 +372,8 @@ def test_no_link_is_followed(hub: Hub, tmp_path: Path, name: str) -> None:
     assert snapshot(tmp_path) == before
 
 
-def test_a_dangling_link_is_not_followed_to_make_what_it_names(hub: Hub, tmp_path: Path) -> None:
-    (hub.top / ".agenthub").symlink_to(tmp_path / "made")
+def test_the_target_of_a_dangling_link_is_not_created(hub: Hub, tmp_path: Path) -> None:
+    (hub.top / ".agenthub").symlink_to(tmp_path / "target")
     assert hub.run("init", "--task", "x").code == 128
     (hub.top / ".agenthub").unlink()
     hub.session("s0")
@@ -381,13 +381,13 @@ def test_a_dangling_link_is_not_followed_to_make_what_it_names(hub: Hub, tmp_pat
         place = hub.top / ".agenthub" / ("sessions/s1" if name == "s1" else name)
         if place.is_dir():
             place.rmdir()
-        place.symlink_to(tmp_path / "made")
+        place.symlink_to(tmp_path / "target")
         assert hub.run("init", "--id", "s1", "--task", "x").code != 0
         place.unlink()
-    assert not (tmp_path / "made").exists()
+    assert not (tmp_path / "target").exists()
 
 
-def test_the_other_name_of_a_hard_link_keeps_its_bytes(hub: Hub, tmp_path: Path) -> None:
+def test_the_other_name_of_a_hard_link_is_unchanged(hub: Hub, tmp_path: Path) -> None:
     before = put(hub, "init")
     other = tmp_path / "other"
     other.hardlink_to(hub.directory() / "state.json")
@@ -396,7 +396,7 @@ def test_the_other_name_of_a_hard_link_keeps_its_bytes(hub: Hub, tmp_path: Path)
     assert hub.state()["state"] == "running"
 
 
-def test_a_link_planted_where_the_new_document_is_written_is_not_written_through(
+def test_a_link_in_the_place_of_the_temporary_file_is_not_followed(
     hub: Hub, tmp_path: Path
 ) -> None:
     put(hub, "init")
@@ -409,7 +409,7 @@ def test_a_link_planted_where_the_new_document_is_written_is_not_written_through
     assert sorted(path.name for path in hub.directory().iterdir()) == ["config.yaml", "state.json"]
 
 
-# Disks that are full, or cannot be written to
+# Full and read-only disks
 
 _FULL = (
     "import os, resource, sys\nresource.setrlimit(resource.RLIMIT_FSIZE, ({0}, {0}))\n"
@@ -418,25 +418,26 @@ _FULL = (
 _READ_ONLY = 'mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && exec "$@"'
 
 
-def full(hub: Hub, *words: str, size: int = 0) -> Result:
-    """A call that cannot write more than `size` bytes into any file."""
+def run_with_size_limit(hub: Hub, *words: str, size: int = 0) -> Result:
+    """Run a command that cannot write more than `size` bytes into any file."""
     return hub.call(PYTHON, "-I", "-c", _FULL.format(size), "git", "hub-session", *words)
 
 
-def read_only(hub: Hub, place: Path, *words: str) -> Result:
-    """A call that finds `place` on a read-only file system."""
-    alone = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", _READ_ONLY, str(place)]
-    if not shutil.which("unshare") or hub.call(*alone, "true").code != 0:
+def run_on_read_only_mount(hub: Hub, directory: Path, *words: str) -> Result:
+    """Run a command for which `directory` is on a read-only file system."""
+    unshare = ["unshare", "--user", "--map-root-user", "--mount"]
+    mounted = [*unshare, "sh", "-c", _READ_ONLY, str(directory)]
+    if not shutil.which("unshare") or hub.call(*mounted, "true").code != 0:
         pytest.skip("no read-only mount can be made here")
-    return hub.call(*alone, "sh", "-c", 'cd "$0" && exec "$@"', hub.top, *words)
+    return hub.call(*mounted, "sh", "-c", 'cd "$0" && exec "$@"', hub.top, *words)
 
 
-def test_on_a_full_disk_the_old_document_stays(hub: Hub, tmp_path: Path) -> None:
+def test_a_full_disk_leaves_the_old_file(hub: Hub, tmp_path: Path) -> None:
     put(hub, "init")
     before = snapshot(tmp_path)
     state = hub.directory() / "state.json"
     for size in (0, 100):
-        assert full(hub, "update", "s1", "--state", "running", size=size) == Result(
+        assert run_with_size_limit(hub, "update", "s1", "--state", "running", size=size) == Result(
             128,
             "",
             f"fatal: cannot write '{state}': File too large\nhint: nothing was changed\n",
@@ -444,10 +445,10 @@ def test_on_a_full_disk_the_old_document_stays(hub: Hub, tmp_path: Path) -> None
         assert snapshot(tmp_path) == before
 
 
-def test_on_a_full_disk_no_session_is_made(hub: Hub) -> None:
+def test_a_full_disk_leaves_no_partial_session(hub: Hub) -> None:
     hub.session("s0")
     before = snapshot(hub.top)
-    result = full(hub, "init", "--id", "s1", "--task", "x", size=150)
+    result = run_with_size_limit(hub, "init", "--id", "s1", "--task", "x", size=150)
     assert result == Result(
         128,
         "",
@@ -457,27 +458,29 @@ def test_on_a_full_disk_no_session_is_made(hub: Hub) -> None:
     assert sorted(path.name for path in hub.directory().parent.iterdir()) == ["s0"]
 
 
-def test_on_a_full_disk_the_hub_is_made_whole_later(hub: Hub) -> None:
-    assert full(hub, "init", "--id", "s1", "--task", "x").code == 128
+def test_an_incomplete_hub_of_a_full_disk_is_completed_later(hub: Hub) -> None:
+    assert run_with_size_limit(hub, "init", "--id", "s1", "--task", "x").code == 128
     assert not (hub.top / ".agenthub" / "board" / "_index.json").exists()
     assert not (hub.top / ".agenthub" / ".gitignore").exists()
     assert hub.session().run("list", "-q").code == 0
     assert hub.git("status", "--porcelain") == ""
 
 
-def test_a_read_only_store_is_read_and_not_written(hub: Hub, tmp_path: Path) -> None:
+def test_a_read_only_store_can_be_read(hub: Hub, tmp_path: Path) -> None:
     put(hub, "init")
     before = snapshot(tmp_path)
     command = ("git", "hub-session")
-    listed = read_only(hub, hub.top, *command, "list", "--format=porcelain")
+    listed = run_on_read_only_mount(hub, hub.top, *command, "list", "--format=porcelain")
     assert (listed.code, listed.out.splitlines()[:2]) == (0, ["session_id s1", "state init"])
     state = hub.directory() / "state.json"
-    assert read_only(hub, hub.top, *command, "update", "s1", "--state", "running") == Result(
+    assert run_on_read_only_mount(
+        hub, hub.top, *command, "update", "s1", "--state", "running"
+    ) == Result(
         128,
         "",
         f"fatal: cannot write '{state}': Read-only file system\nhint: nothing was changed\n",
     )
-    assert read_only(hub, hub.top, *command, "init", "--task", "x") == Result(
+    assert run_on_read_only_mount(hub, hub.top, *command, "init", "--task", "x") == Result(
         128,
         "",
         f"fatal: cannot write '{hub.top}/.agenthub': Read-only file system\n"
@@ -486,7 +489,7 @@ def test_a_read_only_store_is_read_and_not_written(hub: Hub, tmp_path: Path) -> 
     assert snapshot(tmp_path) == before
 
 
-def test_an_answer_that_cannot_be_shown_does_not_undo_a_change(hub: Hub) -> None:
+def test_an_output_error_does_not_undo_a_change(hub: Hub) -> None:
     put(hub, "init")
     for state, redirection in (("running", ">/dev/full"), ("evaluating", ">&-"), ("merged", "| :")):
         words = f"git hub-session update s1 --state {state} {redirection}"
@@ -495,11 +498,11 @@ def test_an_answer_that_cannot_be_shown_does_not_undo_a_change(hub: Hub) -> None
         assert hub.state()["state"] == state
 
 
-# Hubs that are no hubs
+# Invalid hubs
 
 
 @pytest.mark.parametrize("name", [".agenthub", ".agenthub/sessions"])
-def test_a_file_where_a_directory_should_be(hub: Hub, name: str) -> None:
+def test_a_file_in_the_place_of_a_directory(hub: Hub, name: str) -> None:
     place = hub.top / name
     place.parent.mkdir(exist_ok=True)
     place.write_text("not a directory\n")
@@ -511,7 +514,7 @@ def test_a_file_where_a_directory_should_be(hub: Hub, name: str) -> None:
     assert place.read_text() == "not a directory\n"
 
 
-# The store itself
+# Functions of the store
 
 
 def test_create_is_exclusive(hub: Hub) -> None:
@@ -524,14 +527,14 @@ def test_create_is_exclusive(hub: Hub) -> None:
     assert store.read(S1).config.task == "first"
 
 
-def test_settings_that_no_reader_would_take_are_not_written(hub: Hub) -> None:
+def test_a_configuration_over_the_size_limit_is_not_written(hub: Hub) -> None:
     store = Store(str(hub.top / ".agenthub"))
     with pytest.raises(HubError, match="config.yaml would be larger than 1048576 bytes"):
         store.create(S1, Config({"session_id": "s1", "task": "\0" * 300_000}), at="2026")
     assert store.ids() == []
 
 
-def test_what_a_change_raises_leaves_the_file(hub: Hub) -> None:
+def test_an_exception_during_a_change_leaves_the_file(hub: Hub) -> None:
     before = put(hub, "init")
     store = Store(str(hub.top / ".agenthub"))
     with pytest.raises(ZeroDivisionError):
@@ -541,30 +544,30 @@ def test_what_a_change_raises_leaves_the_file(hub: Hub) -> None:
         pass  # the lock is free again
 
 
-def test_a_session_that_goes_while_it_is_waited_for(hub: Hub) -> None:
+def test_a_session_that_is_removed_under_its_lock(hub: Hub) -> None:
     put(hub, "init")
     store = Store(str(hub.top / ".agenthub"))
-    with store.lock_session(S1) as edit:
+    with store.lock_session(S1) as locked:
         shutil.rmtree(hub.directory())
         with pytest.raises(Damaged, match="missing"):
-            edit.read()
+            locked.read()
 
 
-def test_the_lock_of_a_directory_is_its_own_processes_too(tmp_path: Path) -> None:
-    with SafeDirectory(str(tmp_path)) as one, SafeDirectory(str(tmp_path)) as other:
-        one.lock(wait=0)
+def test_a_lock_also_excludes_its_own_process(tmp_path: Path) -> None:
+    with SafeDirectory(str(tmp_path)) as first, SafeDirectory(str(tmp_path)) as second:
+        first.lock(wait=0)
         with pytest.raises(LockHeld):
-            other.lock(wait=0)
+            second.lock(wait=0)
 
 
-def test_replace_writes_nothing_twice(tmp_path: Path) -> None:
+def test_replace_writes_large_content_once(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("old")
     with SafeDirectory(str(tmp_path)) as directory:
         directory.replace_atomically("file", b"new" * 100_000)
     assert snapshot(tmp_path) == {"file": b"new" * 100_000}
 
 
-def test_agenthubs_sessions_are_moved_without_a_change_of_their_other_keys(hub: Hub) -> None:
+def test_an_update_keeps_the_keys_of_agenthub(hub: Hub) -> None:
     directory = agenthub(hub, "20260317-143022", 'say "hi": C:\\new')
     config = (directory / "config.yaml").read_bytes()
     assert hub.run("update", "20260317-143022", "--state", "running").code == 0

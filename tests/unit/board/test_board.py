@@ -1,4 +1,4 @@
-"""The board on disk: its format to the byte, and numbers that nobody has twice, whatever happens."""
+"""The message board on disk: the exact format, and unique numbers after every interruption."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ def post(board: Board, text: str = "x", channel: str = "results", **more: Any) -
     )
 
 
-def as_agenthub_reads(text: str) -> tuple[dict[str, str], str]:
-    """What its board manager makes of a file: the keys between the first two `---`, and what follows them."""
+def read_like_agenthub(text: str) -> tuple[dict[str, str], str]:
+    """Parse a post as AgentHub does: the keys between the first two `---`, and the rest."""
     start, _, rest = text.partition("---")
     head, _, body = rest.partition("---")
     assert start == ""
@@ -54,9 +54,9 @@ def as_agenthub_reads(text: str) -> tuple[dict[str, str], str]:
 # The format
 
 
-def test_a_post_to_the_byte(hub: Hub, board: Board) -> None:
-    made = post(board, "Two\n\n--- lines: é", session="s1", parent="agent-2-result")
-    assert made == Post(
+def test_the_exact_format_of_a_post(hub: Hub, board: Board) -> None:
+    new_post = post(board, "Two\n\n--- lines: é", session="s1", parent="agent-2-result")
+    assert new_post == Post(
         "results",
         f"001-agent-1-{STAMP}",
         1,
@@ -73,28 +73,28 @@ def test_a_post_to_the_byte(hub: Hub, board: Board) -> None:
         "_index.json": b'{\n  "channels": [\n    "dispatch",\n    "progress",\n    "results"\n  ],\n'
         b'  "counters": {\n    "dispatch": 0,\n    "progress": 0,\n    "results": 1\n  }\n}\n',
     }
-    assert board.read("results") == [made]
+    assert board.read("results") == [new_post]
 
 
-def test_agenthub_reads_it(hub: Hub, board: Board) -> None:
-    """Its keys and the text; also where the session's id has in it what its reader splits at."""
+def test_agenthub_reads_a_post(hub: Hub, board: Board) -> None:
+    """AgentHub finds the keys and the text, also if the session id contains `---`."""
     file = directory(hub) / "results" / post(board, "a\n---\nb", session="s1").file_name
-    known = {
+    expected = {
         "author": "agent-1",
         "timestamp": "2026-03-17T14:30:22Z",
         "channel": "results",
         "sequence": "1",
         "parent": "null",
     }
-    assert as_agenthub_reads(file.read_text()) == ({**known, "session": "s1"}, "a\n---\nb")
+    assert read_like_agenthub(file.read_text()) == ({**expected, "session": "s1"}, "a\n---\nb")
     file = directory(hub) / "results" / post(board, session="s---1").file_name
-    keys, body = as_agenthub_reads(file.read_text())
-    assert (keys | {"sequence": "1", "session": ""}) == known | {"session": ""}
+    keys, body = read_like_agenthub(file.read_text())
+    assert (keys | {"sequence": "1", "session": ""}) == expected | {"session": ""}
     assert body.endswith("x")
     assert board.read("results")[1].session == "s---1"
 
 
-def test_posts_of_agenthub_open_here_and_its_numbers_go_on(hub: Hub, board: Board) -> None:
+def test_a_post_of_agenthub_is_read_and_its_numbers_continue(hub: Hub, board: Board) -> None:
     (directory(hub) / "progress" / "007-coordinator-20260317T143510Z.md").write_text(
         "---\nauthor: the coordinator\ntimestamp: 2026-03-17T14:35:10.123456+00:00\n"
         "channel: progress\nsequence: 7\nparent: 006-agent-1\n---\n\n  Half done.\n"
@@ -114,7 +114,7 @@ def test_posts_of_agenthub_open_here_and_its_numbers_go_on(hub: Hub, board: Boar
             "  Half done.",
         )
     ]
-    # Its script counts before it writes: two of its posts were never written.
+    # AgentHub's script counts before it writes: two of its posts were never written.
     assert post(board, channel="progress").id == f"010-agent-1-{STAMP}"
     assert index(hub) == {
         "channels": ["progress"],
@@ -125,7 +125,7 @@ def test_posts_of_agenthub_open_here_and_its_numbers_go_on(hub: Hub, board: Boar
 
 
 @pytest.mark.parametrize("author", ["a", "agent-1", "A.b_c", "x" * 64, "1--2"])
-def test_an_author(author: str) -> None:
+def test_valid_authors(author: str) -> None:
     assert parse_author(author) == author
 
 
@@ -133,7 +133,7 @@ def test_an_author(author: str) -> None:
     "author",
     ["", ".a", "-a", "a-", "a---b", "a/b", "..", "a b", "a\n", "a\nsequence: 9", "é", "x" * 65],
 )
-def test_no_author(author: str) -> None:
+def test_invalid_authors(author: str) -> None:
     with pytest.raises(InvalidAuthor):
         parse_author(author)
 
@@ -150,34 +150,42 @@ def test_no_author(author: str) -> None:
         (b"---\nno colon\n---\n\n\n text \n\n", " text ", ""),
     ],
 )
-def test_what_is_no_post_says_why(content: bytes, text: str | None, reason: str) -> None:
-    found = parse_post("results", f"001-a-{STAMP}.md", content)
-    assert (found.sequence, found.reason) == (1, reason)
-    assert text is None or found.text == text
+def test_the_reason_of_an_invalid_post(content: bytes, text: str | None, reason: str) -> None:
+    parsed = parse_post("results", f"001-a-{STAMP}.md", content)
+    assert (parsed.sequence, parsed.reason) == (1, reason)
+    assert text is None or parsed.text == text
 
 
 # Numbers
 
 
-def test_50_posts_at_once_are_50_posts(hub: Hub, board: Board) -> None:
-    """By 50 processes, in two channels; each says its own number, and nobody replaces another's post."""
+def test_50_parallel_posts_have_unique_numbers(hub: Hub, board: Board) -> None:
+    """Each of 50 processes prints its own number, and no post replaces another one."""
     calls = [
-        ["board", "post", ("results", "progress")[at % 2], "--author", "a", "-m", f"text {at}"]
-        for at in range(50)
+        [
+            "board",
+            "post",
+            ("results", "progress")[number % 2],
+            "--author",
+            "a",
+            "-m",
+            f"text {number}",
+        ]
+        for number in range(50)
     ]
     results = at_once(hub, calls)
     assert {(result.code, result.err) for result in results} == {(0, "")}
-    said = {f"text {at}": result.out for at, result in enumerate(results)}
+    outputs = {f"text {number}": result.out for number, result in enumerate(results)}
     for channel in ("results", "progress"):
         posts = board.read(channel)
-        assert [one.sequence for one in posts] == [*range(1, 26)]
-        assert all(said.pop(one.text) == f"Posted {channel}/{one.id}\n" for one in posts)
-    assert said == {}
+        assert [post.sequence for post in posts] == [*range(1, 26)]
+        assert all(outputs.pop(post.text) == f"Posted {channel}/{post.id}\n" for post in posts)
+    assert outputs == {}
     assert index(hub)["counters"] == {"dispatch": 0, "progress": 25, "results": 25}
 
 
-def test_a_post_killed_anywhere_is_whole_or_not_there(hub: Hub, board: Board) -> None:
-    """And no number is given twice, though the index may not have been told of the last one."""
+def test_a_killed_call_leaves_a_complete_post_or_none(hub: Hub, board: Board) -> None:
+    """No number is used twice, even if the index does not have the last one."""
     stories = killed_everywhere(
         hub,
         ["board", "post", "results", "--author", "killed", "-m", "whole\ntext"],
@@ -186,23 +194,26 @@ def test_a_post_killed_anywhere_is_whole_or_not_there(hub: Hub, board: Board) ->
         restored="",
     )
     assert {code for code, _, _ in stories[:-1]} == {-signal.SIGKILL}
-    assert len(stories) > 30, "it was not killed in the midst of writing"
+    assert len(stories) > 30, "no call was killed while it wrote"
     posts = board.read("results")
-    assert [one.sequence for one in posts] == [*range(1, len(posts) + 1)]
-    assert {(one.author, one.text) for one in posts} == {("killed", "whole\ntext"), ("after", "x")}
-    by_author = [one.author for one in posts]
+    assert [post.sequence for post in posts] == [*range(1, len(posts) + 1)]
+    assert {(post.author, post.text) for post in posts} == {
+        ("killed", "whole\ntext"),
+        ("after", "x"),
+    }
+    by_author = [post.author for post in posts]
     assert by_author.count("after") == len(stories)
     assert 3 < by_author.count("killed") < len(stories), (
-        "never killed between the post and the index"
+        "no call was killed between the post and the index"
     )
     assert index(hub)["counters"]["results"] == len(posts)
     assert board.warnings == []
-    # Nothing of the killed ones is left, though all were killed.
+    # Later calls removed the temporary files of the killed ones.
     assert [name for name in os.listdir(directory(hub) / "results") if name[0] == "."] == []
 
 
 @pytest.mark.parametrize(
-    ("text", "why"),
+    ("text", "reason"),
     [
         ("{", "not valid JSON"),
         ("[1]", "not an object"),
@@ -211,8 +222,8 @@ def test_a_post_killed_anywhere_is_whole_or_not_there(hub: Hub, board: Board) ->
         ('{"a":' * 5000, "nested too deeply"),
     ],
 )
-def test_a_damaged_index_is_made_anew_from_the_files(
-    hub: Hub, board: Board, text: str, why: str
+def test_a_damaged_index_is_rebuilt_from_the_files(
+    hub: Hub, board: Board, text: str, reason: str
 ) -> None:
     for channel, count in (("results", 3), ("progress", 2)):
         for _ in range(count):
@@ -225,12 +236,12 @@ def test_a_damaged_index_is_made_anew_from_the_files(
         "channels": ["dispatch", "progress", "results", "own"],
         "counters": {"dispatch": 0, "progress": 2, "results": 4, "own": 0},
     }
-    [note] = board.warnings
-    assert note.startswith("the posts were counted again: _index.json: ")
-    assert why in note
+    [warning] = board.warnings
+    assert warning.startswith("the posts were counted again: _index.json: ")
+    assert reason in warning
 
 
-def test_a_missing_index_is_made_anew_too(hub: Hub, board: Board) -> None:
+def test_a_missing_index_is_rebuilt(hub: Hub, board: Board) -> None:
     post(board, channel="progress")
     (directory(hub) / "_index.json").unlink()
     assert post(board).sequence == 1
@@ -239,14 +250,14 @@ def test_a_missing_index_is_made_anew_too(hub: Hub, board: Board) -> None:
 
 
 @pytest.mark.parametrize("count", [True, -1, "7", 1.5, None, 10**12, 10**4000])
-def test_a_count_that_is_none_is_passed_over(hub: Hub, board: Board, count: object) -> None:
+def test_an_invalid_counter_is_ignored(hub: Hub, board: Board, count: object) -> None:
     post(board)
     (directory(hub) / "_index.json").write_text(json.dumps({"counters": {"results": count}}))
     assert post(board).sequence == 2
     assert index(hub)["counters"] == {"results": 2}
 
 
-def test_the_last_number(hub: Hub, board: Board) -> None:
+def test_the_largest_number(hub: Hub, board: Board) -> None:
     (directory(hub) / "results" / f"999999999-a-{STAMP}.md").write_text("---\n---\n")
     before = snapshot(directory(hub))
     with pytest.raises(HubError, match="no free number"):
@@ -254,12 +265,12 @@ def test_the_last_number(hub: Hub, board: Board) -> None:
     assert snapshot(directory(hub)) == before
 
 
-def test_more_than_a_thousand_stay_in_order(hub: Hub, board: Board) -> None:
+def test_numbers_of_different_length_are_sorted(hub: Hub, board: Board) -> None:
     for number in (999, 1000, 10000):
         (directory(hub) / "results" / f"{number}-a-{STAMP}.md").write_text("---\n---\n")
     (directory(hub) / "results" / "2026-03-17-result.md").write_text("no number\n")
     assert post(board).id.startswith("10001-")
-    assert [one.sequence for one in board.read("results")] == [999, 1000, 10000, 10001, 0]
+    assert [post.sequence for post in board.read("results")] == [999, 1000, 10000, 10001, 0]
 
 
 def test_a_file_system_without_hard_links(hub: Hub, board: Board) -> None:
@@ -267,17 +278,17 @@ def test_a_file_system_without_hard_links(hub: Hub, board: Board) -> None:
     words = ("board", "post", "results", "--author", "a", "-m", "x")
     result = interposed(hub, *words, code=refused, only="os.link")
     assert result == Result(0, f"Posted results/001-a-{STAMP}\n")
-    assert [one.text for one in board.read("results")] == ["x"]
-    # Who made the very file in the last moment keeps it.
+    assert [post.text for post in board.read("results")] == ["x"]
+    # A file that another process created in the last moment is kept.
     theirs = directory(hub) / "results" / f"002-a-{STAMP}.md"
-    made = f"open('{theirs}', 'x').write('theirs'); {refused}"
-    assert interposed(hub, *words, code=made, only="os.link").code == 128
+    create = f"open('{theirs}', 'x').write('theirs'); {refused}"
+    assert interposed(hub, *words, code=create, only="os.link").code == 128
     assert theirs.read_text() == "theirs"
-    assert [one.sequence for one in board.read("results")] == [1, 2]
+    assert [post.sequence for post in board.read("results")] == [1, 2]
 
 
-def test_a_post_never_takes_the_place_of_another(hub: Hub, board: Board) -> None:
-    """AgentHub's script takes no lock: it may write the same name in the last moment."""
+def test_a_post_never_replaces_another_file(hub: Hub, board: Board) -> None:
+    """AgentHub's script takes no lock. It may create the same file in the last moment."""
     theirs = directory(hub) / "results" / f"001-a-{STAMP}.md"
     code = f"open('{theirs}', 'x').write('theirs')"
     result = interposed(
@@ -292,9 +303,7 @@ def test_a_post_never_takes_the_place_of_another(hub: Hub, board: Board) -> None
     assert post(board).sequence == 2
 
 
-def test_an_index_that_cannot_be_written_is_no_reason_to_take_a_post_back(
-    hub: Hub, board: Board
-) -> None:
+def test_a_post_is_kept_if_the_index_cannot_be_written(hub: Hub, board: Board) -> None:
     refused = "raise OSError(28, 'No space left on device')"
     result = interposed(
         hub, "board", "post", "results", "--author", "a", "-m", "x", code=refused, only="os.rename"
@@ -309,7 +318,7 @@ def test_an_index_that_cannot_be_written_is_no_reason_to_take_a_post_back(
     assert index(hub)["counters"]["results"] == 2
 
 
-# What is planted
+# Links and files that came with the repository
 
 
 @pytest.mark.parametrize("name", [".agenthub", ".agenthub/board", ".agenthub/board/results"])
@@ -325,7 +334,7 @@ def test_no_link_is_followed(hub: Hub, board: Board, tmp_path: Path, name: str) 
     assert snapshot(tmp_path / "elsewhere") == before
 
 
-def test_a_link_in_place_of_the_index_or_of_what_is_written_aside(
+def test_a_link_in_the_place_of_the_index_or_of_a_temporary_file(
     hub: Hub, board: Board, tmp_path: Path
 ) -> None:
     post(board)
@@ -342,7 +351,9 @@ def test_a_link_in_place_of_the_index_or_of_what_is_written_aside(
     assert "symbolic link" in board.warnings[0]
 
 
-def test_what_is_no_post_stops_nobody_else(hub: Hub, board: Board, tmp_path: Path) -> None:
+def test_an_invalid_post_does_not_prevent_reading_others(
+    hub: Hub, board: Board, tmp_path: Path
+) -> None:
     post(board, "first")
     results = directory(hub) / "results"
     os.mkfifo(results / f"002-fifo-{STAMP}.md")
@@ -359,7 +370,7 @@ def test_what_is_no_post_stops_nobody_else(hub: Hub, board: Board, tmp_path: Pat
     (directory(hub) / "loose").symlink_to(tmp_path)
     assert post(board, "last").sequence == 6
     assert [
-        (one.id, one.text, one.reason.rpartition(": ")[2]) for one in board.read("results")
+        (post.id, post.text, post.reason.rpartition(": ")[2]) for post in board.read("results")
     ] == [
         (f"001-agent-1-{STAMP}", "first", ""),
         (f"002-fifo-{STAMP}", "", "not a regular file"),
@@ -371,8 +382,10 @@ def test_what_is_no_post_stops_nobody_else(hub: Hub, board: Board, tmp_path: Pat
         ("agent-10-result", "ten", ""),
         ("merge-summary", "Agent 2 won.", ""),
     ]
-    # A channel that is a link is listed, and stops no other either.
-    assert [(one.name, one.posts, one.reason != "") for one in board.channels()] == [
+    # A channel that is a link is listed, and the other channels are read.
+    assert [
+        (channel.name, channel.posts, channel.reason != "") for channel in board.channels()
+    ] == [
         ("dispatch", 0, False),
         ("progress", 0, False),
         ("results", 9, False),
@@ -380,10 +393,10 @@ def test_what_is_no_post_stops_nobody_else(hub: Hub, board: Board, tmp_path: Pat
     ]
     assert board.find_post("merge").id == "merge-summary"
     (directory(hub) / "_index.json").write_text("{")
-    assert [one.posts for one in board.channels()] == [0, 0, 9, 0]
+    assert [channel.posts for channel in board.channels()] == [0, 0, 9, 0]
 
 
-def test_a_reply_cannot_be_told_what_to_write(board: Board) -> None:
+def test_a_reply_to_an_unsafe_id_is_refused(board: Board) -> None:
     for parent in ("x\nauthor: root", "a---b", "", "é", " x"):
         if parent:
             with pytest.raises(HubError, match="invalid post id for a reply"):
@@ -391,12 +404,12 @@ def test_a_reply_cannot_be_told_what_to_write(board: Board) -> None:
     assert board.read("results") == []
 
 
-def test_channels_that_nobody_can_have(hub: Hub, board: Board, tmp_path: Path) -> None:
-    """Names in the index are not believed."""
+def test_invalid_channel_names(hub: Hub, board: Board, tmp_path: Path) -> None:
+    """Names in the index are checked too."""
     names = ["../..", "/tmp", "a/b", ".", "..", ".git", "a\nb", "a---b", "", 3, None, "new one"]
     (directory(hub) / "_index.json").write_text(json.dumps({"channels": names}))
     shown = ["new one", "dispatch", "progress", "results"]
-    assert [one.name for one in board.channels()] == shown
+    assert [channel.name for channel in board.channels()] == shown
     before = snapshot(tmp_path)
     for name in map(str, names[:-1]):
         with pytest.raises(NoSuchChannel):
@@ -407,10 +420,10 @@ def test_channels_that_nobody_can_have(hub: Hub, board: Board, tmp_path: Path) -
     assert post(board, channel="new one").sequence == 1
 
 
-# What is there, and what is not
+# Missing and unwritable boards, searches
 
 
-def test_a_board_is_made_where_the_hub_has_none(hub: Hub) -> None:
+def test_the_first_post_creates_the_board(hub: Hub) -> None:
     board = Board(str(hub.top / ".agenthub"))
     with pytest.raises(NoHub):
         board.channels()
@@ -418,7 +431,7 @@ def test_a_board_is_made_where_the_hub_has_none(hub: Hub) -> None:
         post(board)
     assert not (hub.top / ".agenthub").exists()
     (hub.top / ".agenthub" / "sessions").mkdir(parents=True)
-    assert [one.name for one in board.channels()] == ["dispatch", "progress", "results"]
+    assert [channel.name for channel in board.channels()] == ["dispatch", "progress", "results"]
     assert board.read("results") == board.recent_posts("s1", 3) == []
     assert board.find_last_post("results", session="s1", author="a") is None
     with pytest.raises(NoSuchChannel):
@@ -433,7 +446,7 @@ def test_a_board_is_made_where_the_hub_has_none(hub: Hub) -> None:
     ]
 
 
-def test_a_post_has_bounds(hub: Hub, board: Board) -> None:
+def test_the_largest_post(hub: Hub, board: Board) -> None:
     before = snapshot(directory(hub))
     with pytest.raises(TooLarge):
         post(board, "x" * (1 << 20))
@@ -452,7 +465,7 @@ def test_a_board_that_cannot_be_written(hub: Hub, board: Board) -> None:
     assert index(hub)["counters"]["results"] == 0
 
 
-def test_what_was_posted_already_is_found(board: Board) -> None:
+def test_the_last_post_of_an_author(board: Board) -> None:
     post(board, "one", session="s1", author="coordinator")
     two = post(board, "two", session="s1", author="coordinator")
     post(board, "three", session="s2", author="coordinator")
@@ -462,9 +475,9 @@ def test_what_was_posted_already_is_found(board: Board) -> None:
     assert board.find_last_post("results", session="s3", author="coordinator") is None
 
 
-def test_the_last_posts_of_a_session(hub: Hub, board: Board) -> None:
-    """By their time, over all channels; of a board that is large not every file is opened."""
-    for at, (channel, session) in enumerate(
+def test_the_newest_posts_of_a_session(hub: Hub, board: Board) -> None:
+    """Sort all channels by time. Only the newest files of a large board are opened."""
+    for number, (channel, session) in enumerate(
         [
             ("results", "s1"),
             ("progress", "s1"),
@@ -473,14 +486,14 @@ def test_the_last_posts_of_a_session(hub: Hub, board: Board) -> None:
             ("dispatch", "s1"),
         ]
     ):
-        board.add_post(channel, author="a", text=str(at), session=session, now=NOW + at)
+        board.add_post(channel, author="a", text=str(number), session=session, now=NOW + number)
     (directory(hub) / "results" / "by-hand.md").write_text("---\nsession: s1\n---\nby hand\n")
-    assert [one.text for one in board.recent_posts("s1", 3)] == ["4", "3", "1"]
-    assert [one.text for one in board.recent_posts("s1", 9)] == ["4", "3", "1", "0", "by hand"]
-    assert [one.text for one in board.recent_posts("s2", 3)] == ["2"]
+    assert [post.text for post in board.recent_posts("s1", 3)] == ["4", "3", "1"]
+    assert [post.text for post in board.recent_posts("s1", 9)] == ["4", "3", "1", "0", "by hand"]
+    assert [post.text for post in board.recent_posts("s2", 3)] == ["2"]
     assert board.recent_posts("", 0) == []
     for number in range(300):
         name = f"{number + 10:03d}-a-20270101T000000Z.md"
         (directory(hub) / "progress" / name).write_text("---\nsession: s3\n---\n")
     assert board.recent_posts("s1", 3) == []
-    assert [one.sequence for one in board.recent_posts("s3", 2)] == [309, 308]
+    assert [post.sequence for post in board.recent_posts("s3", 2)] == [309, 308]

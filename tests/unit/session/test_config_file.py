@@ -1,4 +1,4 @@
-"""config.yaml: what was written is read back, what others wrote is understood, the rest is damaged."""
+"""Reading and writing config.yaml: round trips, files of other programs, damaged files."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ ORDER = (
     "direction",
     "baseline",
 )
-# Any text that UTF-8 can say, rich in what the formats take for their own.
-MARKS = [
+# Texts of any characters that UTF-8 can encode, with many special characters of the formats.
+SPECIAL = [
     '"',
     "\\",
     "\n",
@@ -46,7 +46,7 @@ MARKS = [
 ]
 LINES = ['"\nagent_count: 9', "\neval_cmd: evil", '"\n', "\ntask: ", "  ", "\u2028", "\U0001f600"]
 utf8 = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
-texts = st.lists(st.one_of(utf8, st.sampled_from(MARKS + LINES)), max_size=8).map("".join)
+texts = st.lists(st.one_of(utf8, st.sampled_from(SPECIAL + LINES)), max_size=8).map("".join)
 values = st.fixed_dictionaries(
     {
         "session_id": st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,20}", fullmatch=True),
@@ -56,25 +56,25 @@ values = st.fixed_dictionaries(
         "created": st.just("2026-03-17T14:30:22.123456+00:00"),
     },
     optional={"eval_cmd": texts, "metric": texts, "direction": texts, "baseline": texts},
-).map(lambda found: {key: found[key] for key in ORDER if key in found})
-many = settings(
+).map(lambda config: {key: config[key] for key in ORDER if key in config})
+many_examples = settings(
     max_examples=250, deadline=None, suppress_health_check=list(HealthCheck), database=None
 )
 
 
-@many
+@many_examples
 @given(values)
-def test_what_is_written_reads_back(config: dict[str, str]) -> None:
-    """By our rule, and as YAML that any other reader understands the same."""
+def test_read_returns_what_was_written(config: dict[str, str]) -> None:
+    """Every YAML parser reads the same values."""
     text = render_config(config)
     assert parse_config(text) == config
     assert yaml.load(text, Loader=yaml.BaseLoader) == config
 
 
-@many
+@many_examples
 @given(values)
-def test_agenthubs_scripts_read_no_setting_out_of_a_text(config: dict[str, str]) -> None:
-    """They take each line with a colon for a setting: none of ours holds one of its own."""
+def test_agenthub_reads_no_setting_from_a_text(config: dict[str, str]) -> None:
+    """AgentHub reads each line with a colon as a setting. Only settings have such lines."""
     keys = [
         line.split(":")[0].strip()
         for line in render_config(config).splitlines()
@@ -83,21 +83,21 @@ def test_agenthubs_scripts_read_no_setting_out_of_a_text(config: dict[str, str])
     assert keys == list(config)
 
 
-@many
+@many_examples
 @given(st.one_of(texts, st.text()))
-def test_any_text_is_read_or_damaged(text: str) -> None:
+def test_any_file_is_read_or_damaged(text: str) -> None:
     try:
-        found = parse_config(text)
-    except Damaged as fault:
-        assert fault.message.startswith("config.yaml: ")
+        config = parse_config(text)
+    except Damaged as error:
+        assert error.message.startswith("config.yaml: ")
     else:
-        assert all(isinstance(value, str) for pair in found.items() for value in pair)
+        assert all(isinstance(text, str) for pair in config.items() for text in pair)
 
 
-@many
+@many_examples
 @given(texts, texts)
-def test_agenthubs_lines_are_read_as_it_meant_them(task: str, command: str) -> None:
-    """Every task, every command: nothing in AgentHub's file is escaped, and nothing becomes a setting."""
+def test_a_file_of_agenthub_is_read_literally(task: str, command: str) -> None:
+    """Nothing in AgentHub's file is escaped. No part of a task or a command becomes a setting."""
     if '"\nagent_count:' in command or '"\n' in command:
         command = "pytest bench.py"
     head = f'session_id: s1\ntask: "{task}"\nagent_count: 3\nbase_branch: dev\ncreated: 2026\n'
@@ -119,7 +119,7 @@ def test_agenthubs_lines_are_read_as_it_meant_them(task: str, command: str) -> N
     }
 
 
-def test_the_plain_case_is_agenthubs_own_layout_to_the_byte() -> None:
+def test_plain_texts_are_written_exactly_as_agenthub_does() -> None:
     text = (
         "session_id: 20260317-143022\n"
         'task: "Optimize: it\'s slow # really, 漢字"\n'
@@ -144,14 +144,14 @@ def test_the_plain_case_is_agenthubs_own_layout_to_the_byte() -> None:
         ("\x1b[2J\x00", 'task: !!str "\\x1b[2J\\x00"'),
     ],
 )
-def test_the_styles_of_a_task_that_is_not_plain(task: str, line: str) -> None:
+def test_styles_of_special_tasks(task: str, line: str) -> None:
     text = f"session_id: s1\n{line}\nagent_count: 1\nbase_branch: main\ncreated: 2026\n"
     config = parse_config(text)
     assert config["task"] == task
     assert render_config(config) == text
 
 
-def test_yaml_guesses_no_types() -> None:
+def test_yaml_scalars_stay_text() -> None:
     text = "session_id: 20260317\nbase_branch: no\nmetric: 1_000\nbaseline: 1.10\ntask: ~\ncreated: 2026-03-17\n"
     assert parse_config(text) == {
         "session_id": "20260317",
@@ -163,7 +163,7 @@ def test_yaml_guesses_no_types() -> None:
     }
 
 
-def test_other_yaml_is_read_as_yaml() -> None:
+def test_a_file_of_another_layout_is_read_as_yaml() -> None:
     text = '# by hand\r\n"task": >-\r\n  one\r\n  line\r\nagent_count: 3   # three\r\nmine: {a: [1]}\r\n'
     assert parse_config(text) == {"task": "one line", "agent_count": "3"}
 
@@ -185,13 +185,13 @@ def test_other_yaml_is_read_as_yaml() -> None:
         ("\ud800", "config.yaml: not valid YAML"),
     ],
 )
-def test_what_is_damaged(text: str, message: str) -> None:
-    with pytest.raises(Damaged) as fault:
+def test_damaged_files(text: str, message: str) -> None:
+    with pytest.raises(Damaged) as error:
         parse_config(text)
-    assert fault.value.message == message
+    assert error.value.message == message
 
 
-def test_no_tag_runs_anything() -> None:
+def test_tags_execute_nothing() -> None:
     tagged = "task: !!python/object/apply:os.system ['exit 1']\nmetric: !!python/name:os.system x\n"
     assert parse_config(tagged) == {"metric": "x"}
 
@@ -231,20 +231,20 @@ from git_hub_session.session.config_file import parse_config
 from git_hub_session.errors import Damaged
 try:
     print("read", len(parse_config(sys.stdin.read())))
-except Damaged as fault:
-    print(fault.message)
+except Damaged as error:
+    print(error.message)
 """
 
 
 @pytest.mark.parametrize("name", ADVERSARIES)
-def test_the_largest_hostile_file_is_answered(name: str) -> None:
-    """Within 20 seconds of the processor and 1 GiB, and without a crash of the C library."""
+def test_the_largest_hostile_file_is_parsed_within_limits(name: str) -> None:
+    """20 seconds of CPU time and 1 GiB are enough, and the C library does not crash."""
     text = ADVERSARIES[name](MAX_CONFIG_BYTES - 200)
-    done = subprocess.run(
+    process = subprocess.run(
         [PYTHON, "-I", "-c", _PARSE, str(CHECKOUT)],
         input=text[:MAX_CONFIG_BYTES],
         capture_output=True,
         text=True,
     )
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith(("read ", "config.yaml: "))
+    assert (process.returncode, process.stderr) == (0, "")
+    assert process.stdout.startswith(("read ", "config.yaml: "))

@@ -1,4 +1,4 @@
-"""What a command prints: all of it is handed on, and no more is kept than there is to be room for."""
+"""The log of a command: its size limit, and the lines that are shown."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from pathlib import Path
 from git_hub_session.session.runs import OutputLog
 
 
-def test_who_prints_without_an_end_does_not_fill_the_disk(tmp_path: Path) -> None:
-    log, shown = tmp_path / "log", list[bytes]()
+def test_a_log_stops_at_its_size_limit(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    shown: list[bytes] = []
     output = OutputLog(os.open(log, os.O_WRONLY | os.O_CREAT), shown.append, max_bytes=10)
     for data in (b"first\n", b"second\nthird", b"\n"):
         output.write(data)
@@ -19,7 +20,7 @@ def test_who_prints_without_an_end_does_not_fill_the_disk(tmp_path: Path) -> Non
     assert output.error == "the output is longer than the limit"
 
 
-def test_as_much_as_there_is_room_for_is_no_fault(tmp_path: Path) -> None:
+def test_output_up_to_the_limit_is_complete(tmp_path: Path) -> None:
     log = tmp_path / "log"
     output = OutputLog(os.open(log, os.O_WRONLY | os.O_CREAT), max_bytes=10)
     for _ in range(2):
