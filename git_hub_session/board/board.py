@@ -171,7 +171,7 @@ class Board:
         now: float,
         dry_run: bool = False,
     ) -> Post:
-        """Add a post with the next number of the channel, and return it. Change nothing on an error.
+        """Add a post with the next number of the channel and return it. Change nothing on an error.
 
         Args:
             session: the id of a session, or ''.

@@ -130,7 +130,7 @@ def gather_session(before: HubSnapshot, sid: SessionId, *, others: bool) -> HubS
     """
     project = before.project
     common_dir = project.paths.common_dir
-    found = project.store.examine(sid)
+    found = project.store.find(sid)
     sessions = {} if found is None else {sid: found}
     worktrees, changed = _read_worktrees_again(before, sid, others=others)
     owners = _owners(changed, {**before.sessions, **sessions}, project)

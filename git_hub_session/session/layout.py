@@ -21,7 +21,7 @@ CHANNELS = ("dispatch", "progress", "results")
 # No file of the hub belongs in a commit: every agent's worktree would get a stale copy, and
 # `git clean` and `git stash -u` would remove the hub itself.
 _IGNORE = ".gitignore"
-_IGNORED = b"# made by git hub-session: sessions are no part of the project\n*\n"
+_IGNORE_TEXT = b"# created by git hub-session: sessions are not part of the project\n*\n"
 
 
 def create_hub(path: str) -> None:
@@ -46,7 +46,7 @@ def create_hub(path: str) -> None:
 def write_gitignore(path: str) -> None:
     """Create a .gitignore that ignores the whole hub, or keep the one that exists."""
     with SafeDirectory(path) as hub:
-        _create_once(hub, _IGNORE, _IGNORED)
+        _create_once(hub, _IGNORE, _IGNORE_TEXT)
 
 
 def create_board(hub: SafeDirectory) -> None:

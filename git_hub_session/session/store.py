@@ -131,7 +131,7 @@ class Store:
         except FileNotFoundError:
             raise NoSuchSession(sid) from None
 
-    def examine(self, sid: SessionId) -> Session | UnreadableSession | None:
+    def find(self, sid: SessionId) -> Session | UnreadableSession | None:
         """Return one session as read_all() does, or None if it is missing."""
         try:
             with self._open_sessions() as sessions:

@@ -50,7 +50,7 @@ def test_a_new_session(hub: Hub) -> None:
     )
     files = snapshot(hub.top / ".agenthub")
     assert files == {
-        ".gitignore": b"# made by git hub-session: sessions are no part of the project\n*\n",
+        ".gitignore": b"# created by git hub-session: sessions are not part of the project\n*\n",
         "board/_index.json": b'{\n  "channels": [\n    "dispatch",\n    "progress",\n    "results"\n  ],\n'
         b'  "counters": {\n    "dispatch": 0,\n    "progress": 0,\n    "results": 0\n  }\n}\n',
         "sessions/20260317-143022/config.yaml": b"session_id: 20260317-143022\n"
