@@ -1,4 +1,4 @@
-"""spawn and path: a branch and a worktree for each agent, all of them or none."""
+"""The commands `spawn` and `path`: create a branch and a worktree for all agents or none."""
 
 from __future__ import annotations
 
@@ -24,24 +24,24 @@ from tests.support.interrupt import (
 )
 
 
-def place(hub: Hub, agent: int, sid: str = "s1") -> Path:
-    """Where a worktree goes if nothing else is said."""
+def worktree_path(hub: Hub, agent: int, sid: str = "s1") -> Path:
+    """Return the default path of a worktree."""
     return hub.top.parent / "project.hub" / sid / f"agent-{agent}"
 
 
-def entries(hub: Hub) -> list[str]:
-    """The worktrees' entries."""
+def git_dirs(hub: Hub) -> list[str]:
+    """Return the names of the git dirs of all linked worktrees."""
     directory = hub.top / ".git" / "worktrees"
     return sorted(os.listdir(directory)) if directory.is_dir() else []
 
 
-def agents(hub: Hub, sid: str = "s1") -> dict[str, Any]:
-    found = hub.state(sid)["agents"]
-    assert isinstance(found, dict)
-    return found
+def agent_records(hub: Hub, sid: str = "s1") -> dict[str, Any]:
+    records = hub.state(sid)["agents"]
+    assert isinstance(records, dict)
+    return records
 
 
-def test_all_of_a_session(hub: Hub) -> None:
+def test_all_agents_of_a_session(hub: Hub) -> None:
     hub.run("init", "-q", "--id", "s1", "--task", "Make it fast", "--agents", "2")
     base = hub.git("rev-parse", "main")
     assert hub.run("spawn", "s1") == Result(
@@ -57,17 +57,17 @@ def test_all_of_a_session(hub: Hub) -> None:
         "refs/heads/main": base,
     }
     for agent in (1, 2):
-        assert hub.git("status", "--porcelain", "--branch", cwd=place(hub, agent)) == (
+        assert hub.git("status", "--porcelain", "--branch", cwd=worktree_path(hub, agent)) == (
             f"## hub/s1/agent-{agent}/attempt-1"
         )
-        assert (place(hub, agent) / "sub" / "other").read_text() == "second\n"
+        assert (worktree_path(hub, agent) / "sub" / "other").read_text() == "second\n"
     state = hub.state()
     assert state["base_commit"] == base
     assert state["agents"] == {
         f"agent-{agent}": {
             "status": "ready",
             "attempt": 1,
-            "worktree": str(place(hub, agent)),
+            "worktree": str(worktree_path(hub, agent)),
         }
         for agent in (1, 2)
     }
@@ -82,16 +82,16 @@ def test_the_formats(hub: Hub) -> None:
     hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "2")
     base = hub.git("rev-parse", "main")
     hub.run("spawn", "-q", "s1", "--agents", "2")
-    one = {"agent": 1, "attempt": 1, "branch": "hub/s1/agent-1/attempt-1"}
-    two = {"agent": 2, "attempt": 1, "branch": "hub/s1/agent-2/attempt-1"}
+    first = {"agent": 1, "attempt": 1, "branch": "hub/s1/agent-1/attempt-1"}
+    second = {"agent": 2, "attempt": 1, "branch": "hub/s1/agent-2/attempt-1"}
     before = everything(hub)
     expected = {
         "session_id": "s1",
         "state": "running",
         "base_commit": base,
         "dry_run": True,
-        "spawned": [{**one, "path": str(place(hub, 1))}],
-        "present": [two],
+        "spawned": [{**first, "path": str(worktree_path(hub, 1))}],
+        "present": [second],
     }
     assert hub.json("spawn", "s1", "-n") == expected
     assert hub.run("spawn", "s1", "-n").out == (
@@ -102,7 +102,7 @@ def test_the_formats(hub: Hub) -> None:
     assert hub.run("spawn", "s1", "--format=porcelain") == Result(
         0,
         "session s1\noutcome spawned\nagent 1\nattempt 1\nbranch hub/s1/agent-1/attempt-1\n"
-        f"path {place(hub, 1)}\n\n"
+        f"path {worktree_path(hub, 1)}\n\n"
         "session s1\noutcome present\nagent 2\nattempt 1\nbranch hub/s1/agent-2/attempt-1\n\n",
     )
     assert hub.run("spawn", "s1") == Result(
@@ -110,17 +110,19 @@ def test_the_formats(hub: Hub) -> None:
     )
 
 
-def test_the_base_is_recorded_and_moves_no_more(hub: Hub) -> None:
-    """Agents that come later start where the first did; the counts follow the base branch."""
+def test_the_base_commit_is_recorded_and_does_not_change(hub: Hub) -> None:
+    """All agents start from the same commit. The counts of `status` follow the base branch."""
     hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "3")
     base = hub.git("rev-parse", "main")
     assert hub.run("spawn", "-q", "s1", "--agents", "1,3") == Result(0)
-    hub.commit(place(hub, 1), "by-one", "x\n")
+    hub.commit(worktree_path(hub, 1), "by-one", "x\n")
     moved = hub.commit(hub.top, "later", "x\n")
     assert hub.run("spawn", "-q", "s1") == Result(0)
     assert hub.git("rev-parse", "hub/s1/agent-2/attempt-1") == base
-    facts = {one["branch"]: one for one in hub.json("status", "s1")["branches"]}
-    assert {name[7:14]: (one["ahead"], one["behind"]) for name, one in facts.items()} == {
+    branches = {branch["branch"]: branch for branch in hub.json("status", "s1")["branches"]}
+    assert {
+        name[7:14]: (branch["ahead"], branch["behind"]) for name, branch in branches.items()
+    } == {
         "agent-1": (1, 1),
         "agent-2": (0, 1),
         "agent-3": (0, 1),
@@ -130,8 +132,8 @@ def test_the_base_is_recorded_and_moves_no_more(hub: Hub) -> None:
     )
 
 
-def test_another_base(hub: Hub) -> None:
-    """Of the worktree that one stands in; what is no commit is refused."""
+def test_the_option_base(hub: Hub) -> None:
+    """HEAD is that of the current worktree. An invalid commit is refused."""
     first = hub.git("rev-parse", "main")
     hub.commit(hub.top, "second", "x\n")
     hub.session("s1")
@@ -151,18 +153,20 @@ def test_the_next_attempt(hub: Hub) -> None:
         1, "", "error: agent-1 has no attempt yet\nhint: spawn the agent without --retry\n"
     )
     hub.run("spawn", "-q", "s1")
-    hub.commit(place(hub, 1), "tried", "x\n")
+    hub.commit(worktree_path(hub, 1), "tried", "x\n")
     assert hub.run("spawn", "s1", "--retry", "agent-1").out.startswith(
         "Spawned agent-1 in ../project.hub/s1/agent-1-2 on hub/s1/agent-1/attempt-2\n"
     )
     assert hub.git("rev-parse", "hub/s1/agent-1/attempt-2") == hub.git("rev-parse", "main")
-    assert agents(hub)["agent-1"]["attempt"] == 2
-    assert hub.run("path", "s1", "1") == Result(0, f"{place(hub, 1)}-2\n")
-    assert hub.run("path", "agent-1", cwd=place(hub, 1)) == Result(0, f"{place(hub, 1)}-2\n")
+    assert agent_records(hub)["agent-1"]["attempt"] == 2
+    assert hub.run("path", "s1", "1") == Result(0, f"{worktree_path(hub, 1)}-2\n")
+    assert hub.run("path", "agent-1", cwd=worktree_path(hub, 1)) == Result(
+        0, f"{worktree_path(hub, 1)}-2\n"
+    )
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "error"),
     [
         (["--agents", "0"], "no such agents: '0'\nhint: the session has agents 1 to 2"),
         (["--agents", "3"], "no such agents: '3'\nhint: the session has agents 1 to 2"),
@@ -176,16 +180,16 @@ def test_the_next_attempt(hub: Hub) -> None:
         (["-j", "x"], "not a number of jobs: 'x'"),
     ],
 )
-def test_what_makes_no_sense(hub: Hub, words: list[str], said: str) -> None:
+def test_usage_errors(hub: Hub, words: list[str], error: str) -> None:
     hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "2")
     before = everything(hub)
     result = hub.run("spawn", "s1", *words)
     assert (result.code, result.out) == (129, "")
-    assert result.err.startswith(f"error: {said}\n")
+    assert result.err.startswith(f"error: {error}\n")
     assert everything(hub) == before
 
 
-def test_finished_sessions_take_no_more(hub: Hub) -> None:
+def test_an_evaluated_session_accepts_no_agents(hub: Hub) -> None:
     hub.session("s1", agents=1)
     for state in ("running", "evaluating"):
         hub.run("update", "s1", "--state", state)
@@ -197,7 +201,7 @@ def test_finished_sessions_take_no_more(hub: Hub) -> None:
     )
 
 
-def test_an_evaluated_session_takes_back_who_was_half_made_and_nobody_else(hub: Hub) -> None:
+def test_an_evaluated_session_accepts_only_interrupted_agents(hub: Hub) -> None:
     hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "3")
     assert hub.run("spawn", "-q", "s1", "--agents", "1") == Result(0)
     document = hub.state()
@@ -210,12 +214,12 @@ def test_an_evaluated_session_takes_back_who_was_half_made_and_nobody_else(hub: 
         "error: session 's1' is 'evaluating': it accepts no more agents\n"
     )
     assert hub.run("spawn", "-q", "s1") == Result(0)
-    assert entries(hub) == ["agent-1", "agent-2"]
+    assert git_dirs(hub) == ["agent-1", "agent-2"]
     assert hub.run("spawn", "s1").code == 1
 
 
-def test_somebody_said_evaluating_before_there_was_an_agent(hub: Hub) -> None:
-    """Else there were no way on: all that wants agents says to spawn them. Killed meanwhile, it is finished."""
+def test_a_session_was_set_to_evaluating_without_an_agent(hub: Hub) -> None:
+    """Agents can still be created, also after an interrupted spawn."""
     hub.session("s1")
     for state in ("running", "evaluating"):
         hub.run("update", "s1", "--state", state)
@@ -230,7 +234,7 @@ def test_somebody_said_evaluating_before_there_was_an_agent(hub: Hub) -> None:
     assert hub.run("exec", "-q", "s1", "--", "true") == Result(0)
 
 
-def test_what_was_archived_is_brought_back_and_not_begun_anew(hub: Hub) -> None:
+def test_archived_agents_are_restored_and_not_spawned(hub: Hub) -> None:
     hub.session("s1", agents=1)
     hub.run("update", "s1", "--state", "running")
     hub.run("eval", "-q", "--ranking", "1", "s1")
@@ -240,14 +244,14 @@ def test_what_was_archived_is_brought_back_and_not_begun_anew(hub: Hub) -> None:
     assert hub.run("spawn", "s1").code == 1
 
 
-def test_where_the_worktrees_go(hub: Hub) -> None:
-    """The configuration's template, the option's before it; never into git's own directory or the hub."""
+def test_the_path_of_worktrees(hub: Hub) -> None:
+    """--path overrides hubsession.worktreePath. A path in the common dir or the hub is refused."""
     hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "2")
     hub.git("config", "hubsession.worktreePath", "~/trees/{repo}-{id}-{n}-{m}")
     assert hub.run("spawn", "-q", "s1", "--agents", "1", cwd=hub.top / "sub") == Result(0)
     assert hub.run("path", "s1", "1").out == f"{hub.environ['HOME']}/trees/project-s1-1-1\n"
     before = everything(hub)
-    for template, said in (
+    for template, error in (
         (
             "../same",
             "the path '../same' has no {n}\nhint: put {n} where the number of the agent belongs",
@@ -259,7 +263,7 @@ def test_where_the_worktrees_go(hub: Hub) -> None:
         (".git/x{n}", f"'{hub.top}/.git/x2' is inside '{hub.top}/.git'"),
         (".agenthub/x{n}", f"'{hub.top}/.agenthub/x2' is inside '{hub.top}/.agenthub'"),
     ):
-        assert hub.run("spawn", "s1", "--path", template).err.startswith(f"fatal: {said}\n")
+        assert hub.run("spawn", "s1", "--path", template).err.startswith(f"fatal: {error}\n")
     (hub.top.parent / "taken2").write_text("mine\n")
     assert hub.run("spawn", "s1", "--path", "../taken{n}") == Result(
         1,
@@ -270,8 +274,8 @@ def test_where_the_worktrees_go(hub: Hub) -> None:
     assert everything(hub) == before
 
 
-def test_a_place_that_is_none(hub: Hub) -> None:
-    """One for two agents, and one that leads elsewhere: nothing is made there."""
+def test_invalid_paths(hub: Hub) -> None:
+    """The same path for two agents and a symbolic link are refused."""
     hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "2")
     elsewhere = hub.top.parent / "elsewhere"
     elsewhere.mkdir()
@@ -287,7 +291,7 @@ def test_a_place_that_is_none(hub: Hub) -> None:
 
 
 @pytest.mark.parametrize("words", [[], ["--agents=1-99999999"]])
-def test_more_agents_than_there_can_be(hub: Hub, words: list[str]) -> None:
+def test_too_many_agents(hub: Hub, words: list[str]) -> None:
     hub.session("s1")
     config = hub.directory() / "config.yaml"
     config.write_text(config.read_text().replace("agent_count: 1", "agent_count: 999999999"))
@@ -306,18 +310,18 @@ def test_in_a_bare_repository(hub: Hub) -> None:
     assert bare.git("status", "--porcelain", cwd=path) == ""
 
 
-def assert_same(hub: Hub, before: dict[str, bytes | str]) -> None:
-    """All is as it was, but for the object database, for directories, and for the task, which was written down."""
+def assert_unchanged(hub: Hub, before: dict[str, bytes | str]) -> None:
+    """Compare all files except the objects, the directories and the new task.txt."""
     after = everything(hub)
     assert after.pop("project/.agenthub/sessions/s1/task.txt") == b"t\n"
     changed = {path for path in before | after if before.get(path) != after.get(path)}
     assert {path for path in changed if not path.endswith("/") and "/objects/" not in path} == set()
-    assert entries(hub) == []
-    assert not place(hub, 1).exists()
+    assert git_dirs(hub) == []
+    assert not worktree_path(hub, 1).exists()
 
 
-def test_what_fails_takes_all_back(hub: Hub) -> None:
-    """The second of three fails in the user's own command: no branch, no directory, no entry is left."""
+def test_an_error_undoes_everything(hub: Hub) -> None:
+    """hubsession.setup fails for the second of three agents. Nothing of the three remains."""
     hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "3")
     hub.git("config", "hubsession.setup", 'echo made >here; echo why; test "$HUB_AGENT" != agent-2')
     before = everything(hub)
@@ -329,43 +333,43 @@ def test_what_fails_takes_all_back(hub: Hub) -> None:
             "fatal: agent-2: hubsession.setup failed with exit code 1: why\n"
             "hint: nothing was changed\n",
         )
-        assert_same(hub, before)
+        assert_unchanged(hub, before)
 
 
-def test_what_had_committed_is_taken_back_as_well(hub: Hub) -> None:
-    """The user's command commits, and fails for the second: no branch is left that nobody adds a worktree to."""
+def test_an_error_also_undoes_commits_of_the_setup(hub: Hub) -> None:
+    """hubsession.setup commits and then fails for the second agent. No branch remains."""
     hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "2")
     script = 'git commit -q --allow-empty -m "set up" && test "$HUB_AGENT" = agent-1'
     hub.git("config", "hubsession.setup", script)
     before = everything(hub)
     assert hub.run("spawn", "s1").code == 128
-    assert_same(hub, before)
+    assert_unchanged(hub, before)
 
 
-def test_interrupted_while_the_branches_are_made(hub: Hub) -> None:
+def test_an_interrupt_while_branches_are_created(hub: Hub) -> None:
     hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "2")
     before = everything(hub)
     code = "os.kill(os.getpid(), signal.SIGINT)"
-    ended = interposed(hub, "spawn", "s1", code=code, only="subprocess.Popen")
-    assert ended == Result(-signal.SIGINT)
-    assert_same(hub, before)
+    result = interposed(hub, "spawn", "s1", code=code, only="subprocess.Popen")
+    assert result == Result(-signal.SIGINT)
+    assert_unchanged(hub, before)
     assert hub.run("spawn", "-q", "s1") == Result(0)
-    assert entries(hub) == ["agent-1", "agent-2"]
+    assert git_dirs(hub) == ["agent-1", "agent-2"]
 
 
-def test_interrupted_while_it_forks(hub: Hub) -> None:
-    """Python loses what a signal raises just then: it is not raised before the fork is known."""
+def test_an_interrupt_during_a_fork(hub: Hub) -> None:
+    """Python loses an exception of a signal handler in os.fork(). Therefore it is raised later."""
     hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "2")
     before = everything(hub)
     kill = "os.kill(os.getpid(), signal.SIGINT)"
     code = f"os.register_at_fork(after_in_parent=lambda: {kill})"
-    ended = interposed(hub, "spawn", "-j2", "s1", code=code, only="os.fork")
-    assert ended == Result(-signal.SIGINT)
-    assert_same(hub, before)
+    result = interposed(hub, "spawn", "-j2", "s1", code=code, only="os.fork")
+    assert result == Result(-signal.SIGINT)
+    assert_unchanged(hub, before)
 
 
-def test_who_ends_it_does_not_wait_for_the_users_command(hub: Hub) -> None:
-    """The signal reaches one process alone; those that it has forked, and what they have started, end too."""
+def test_a_signal_terminates_the_setup_commands(hub: Hub) -> None:
+    """Only the main process gets the signal. It terminates its children and their commands."""
     hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "4")
     pids = hub.top.parent / "pids"
     pids.mkdir()
@@ -385,11 +389,11 @@ def test_who_ends_it_does_not_wait_for_the_users_command(hub: Hub) -> None:
     for file in pids.iterdir():
         assert not is_alive(int(file.read_text()))
         file.unlink()
-    assert_same(hub, before)
+    assert_unchanged(hub, before)
 
 
-def test_what_cannot_be_taken_back_is_known_the_next_time(hub: Hub) -> None:
-    """A hook that lets no branch go: the next call goes on with the branches that are left."""
+def test_the_next_call_uses_branches_that_could_not_be_deleted(hub: Hub) -> None:
+    """A hook rejects the deletion of branches. The next call continues with them."""
     hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "2")
     hook = hub.top / ".git" / "hooks" / "reference-transaction"
     hook.write_text('#!/bin/sh\n! { test "$1" = prepared && grep -q " 0*0 refs/heads/hub/"; }\n')
@@ -401,11 +405,11 @@ def test_what_cannot_be_taken_back_is_known_the_next_time(hub: Hub) -> None:
     ]
     hub.git("config", "--unset", "hubsession.setup")
     assert hub.run("spawn", "-q", "s1") == Result(0)
-    assert hub.git("status", "--porcelain", cwd=place(hub, 2)) == ""
+    assert hub.git("status", "--porcelain", cwd=worktree_path(hub, 2)) == ""
 
 
-def test_a_hook_that_refuses(hub: Hub) -> None:
-    """The user's own reference-transaction hook: its words are shown, nothing is changed."""
+def test_a_hook_rejects_the_branches(hub: Hub) -> None:
+    """The output of the reference-transaction hook is shown. Nothing is changed."""
     hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "2")
     hook = hub.top / ".git" / "hooks" / "reference-transaction"
     hook.write_text('#!/bin/sh\necho "not today" >&2\ntest "$1" != prepared\n')
@@ -414,12 +418,12 @@ def test_a_hook_that_refuses(hub: Hub) -> None:
     result = hub.run("spawn", "s1")
     assert (result.code, result.out) == (128, "")
     assert "not today" in result.err
-    assert (entries(hub), hub.state()) == ([], state)
-    assert not place(hub, 1).exists()
+    assert (git_dirs(hub), hub.state()) == ([], state)
+    assert not worktree_path(hub, 1).exists()
 
 
-def test_the_users_command_and_hooks(hub: Hub) -> None:
-    """setup stands in the worktree, with what it has to know; post-checkout runs as git runs it."""
+def test_the_setup_command_and_hooks(hub: Hub) -> None:
+    """hubsession.setup runs in the worktree with the HUB_* variables. post-checkout runs as in git."""
     hub.run("init", "-q", "--id", "s1", "--task", "Two\nlines", "--agents", "1")
     base = hub.git("rev-parse", "main")
     hub.git(
@@ -430,19 +434,22 @@ def test_the_users_command_and_hooks(hub: Hub) -> None:
     hook = hub.top / ".git" / "hooks" / "post-checkout"
     hook.write_text('#!/bin/sh\necho "$1 $2 $3" >hooked\n')
     hook.chmod(0o755)
-    leaking = {"GIT_INDEX_FILE": str(hub.top / ".git" / "index"), "GIT_DIR": str(hub.top / ".git")}
-    assert hub.run("spawn", "-q", "s1", environ=leaking) == Result(0)
+    git_variables = {
+        "GIT_INDEX_FILE": str(hub.top / ".git" / "index"),
+        "GIT_DIR": str(hub.top / ".git"),
+    }
+    assert hub.run("spawn", "-q", "s1", environ=git_variables) == Result(0)
     task = hub.directory() / "task.txt"
-    assert (place(hub, 1) / "seen").read_text() == (
-        f"{place(hub, 1)}\nHUB_AGENT=agent-1\nHUB_ATTEMPT=1\nHUB_BASE={base}\n"
+    assert (worktree_path(hub, 1) / "seen").read_text() == (
+        f"{worktree_path(hub, 1)}\nHUB_AGENT=agent-1\nHUB_ATTEMPT=1\nHUB_BASE={base}\n"
         "HUB_BRANCH=hub/s1/agent-1/attempt-1\nHUB_SESSION_ID=s1\n"
         f"HUB_TASK=Two\nHUB_TASK_FILE={task}\nTwo\nlines\n"
     )
-    assert (place(hub, 1) / "hooked").read_text() == f"{'0' * 40} {base} 1\n"
+    assert (worktree_path(hub, 1) / "hooked").read_text() == f"{'0' * 40} {base} 1\n"
 
 
-def test_what_the_users_command_leaves_running(hub: Hub) -> None:
-    """It ends with the command, and nobody waits for it: what it writes is not in the way either."""
+def test_background_processes_of_the_setup_are_terminated(hub: Hub) -> None:
+    """They end when the command ends, and `spawn` does not wait for them."""
     hub.session("s1")
     pid = hub.top.parent / "pid"
     hub.git("config", "hubsession.setup", f"sleep 300 & echo $! >{pid}")
@@ -451,8 +458,8 @@ def test_what_the_users_command_leaves_running(hub: Hub) -> None:
 
 
 @pytest.mark.parametrize("code", [141, 137])
-def test_the_users_command_ends_like_one_that_a_signal_ended(hub: Hub, code: int) -> None:
-    """141, as of a pipeline whose reader has gone: that is no closed pipe of ours."""
+def test_a_signal_terminates_the_setup_command(hub: Hub, code: int) -> None:
+    """Status 141 (SIGPIPE) of the command is not an error of our own standard output."""
     hub.session("s1")
     hub.git("config", "hubsession.setup", f"echo why; kill -{code - 128} $$")
     assert hub.run("spawn", "s1") == Result(
@@ -461,16 +468,16 @@ def test_the_users_command_ends_like_one_that_a_signal_ended(hub: Hub, code: int
         f"fatal: agent-1: hubsession.setup failed with exit code {code}: why\n"
         "hint: nothing was changed\n",
     )
-    assert entries(hub) == []
+    assert git_dirs(hub) == []
 
 
-def test_files_that_are_listed_come_along(hub: Hub) -> None:
-    """Ignored ones, copied; never over a tracked file, never through a link, never the hub."""
+def test_files_of_worktreeinclude_are_copied(hub: Hub) -> None:
+    """Only ignored files are copied, not over tracked files, not through links, not the hub."""
     outside = hub.top.parent / "outside"
     outside.mkdir()
     (hub.top / ".gitignore").write_text(".env\n/deps/\n/linked\n*.secret\n")
     (hub.top / ".worktreeinclude").write_text("*\n!*.secret\n")
-    (hub.top / "way").symlink_to(outside)  # tracked: in each worktree it leads outside
+    (hub.top / "way").symlink_to(outside)  # tracked: it points outside of each worktree
     (hub.top / "tracked.env").write_text("committed\n")
     hub.git("add", ".")
     hub.git("commit", "-q", "-m", "what is ignored")
@@ -485,8 +492,8 @@ def test_files_that_are_listed_come_along(hub: Hub) -> None:
     (hub.top / "deps" / "out").symlink_to(outside)
     hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "1")
     assert hub.run("spawn", "-q", "s1") == Result(0)
-    found = snapshot(place(hub, 1))
-    assert {path for path in found if path not in (".git", "file", "sub/other")} == {
+    files = snapshot(worktree_path(hub, 1))
+    assert {path for path in files if path not in (".git", "file", "sub/other")} == {
         ".env",
         ".gitignore",
         ".worktreeinclude",
@@ -495,30 +502,30 @@ def test_files_that_are_listed_come_along(hub: Hub) -> None:
         "tracked.env",
         "way",
     }
-    assert found[".env"] == b"S=1\n"
-    assert found["tracked.env"] == b"committed\n"
-    assert found["deps/out"] == f"-> {outside}"
-    assert (place(hub, 1) / "deps" / "bin" / "tool").stat().st_mode & 0o777 == 0o750
-    assert hub.git("status", "--porcelain", cwd=place(hub, 1)) == ""
+    assert files[".env"] == b"S=1\n"
+    assert files["tracked.env"] == b"committed\n"
+    assert files["deps/out"] == f"-> {outside}"
+    assert (worktree_path(hub, 1) / "deps" / "bin" / "tool").stat().st_mode & 0o777 == 0o750
+    assert hub.git("status", "--porcelain", cwd=worktree_path(hub, 1)) == ""
     assert list(outside.iterdir()) == []
 
 
 @pytest.mark.parametrize("jobs", [1, 3])
-def test_no_room_for_a_copy(hub: Hub, jobs: int) -> None:
-    """A file system that takes no more of a file: it is said which, and all is taken back."""
+def test_a_full_disk_during_a_copy(hub: Hub, jobs: int) -> None:
+    """The error names the file, and everything is undone."""
     hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "3")
     for name in (".gitignore", ".worktreeinclude"):
         (hub.top / name).write_text("big\n")
     (hub.top / "big").write_bytes(b"x" * 300_000)
     result = hub.call("sh", "-c", f"ulimit -f 100; git hub-session spawn -j{jobs} s1")
-    said = "cannot copy 'big': File too large"
-    assert result == Result(128, "", f"fatal: agent-1: {said}\nhint: nothing was changed\n")
-    assert (entries(hub), list(hub.refs("refs/heads/hub"))) == ([], [])
-    assert not place(hub, 1).exists()
+    error = "cannot copy 'big': File too large"
+    assert result == Result(128, "", f"fatal: agent-1: {error}\nhint: nothing was changed\n")
+    assert (git_dirs(hub), list(hub.refs("refs/heads/hub"))) == ([], [])
+    assert not worktree_path(hub, 1).exists()
 
 
-def test_a_link_in_the_way_of_a_copy(hub: Hub) -> None:
-    """A directory here, on the agents' base a link that leads outside: nothing is written there."""
+def test_a_copy_does_not_follow_a_link(hub: Hub) -> None:
+    """A directory here is a symbolic link at the base commit. Nothing is written through it."""
     outside = hub.top.parent / "outside"
     outside.mkdir()
     (hub.top / "deps").symlink_to(outside)
@@ -531,12 +538,12 @@ def test_a_link_in_the_way_of_a_copy(hub: Hub) -> None:
     (hub.top / "deps").mkdir()
     (hub.top / "deps" / "file").write_text("x\n")
     assert hub.run("spawn", "-q", "s1") == Result(0)
-    assert os.readlink(place(hub, 1) / "deps") == str(outside)
+    assert os.readlink(worktree_path(hub, 1) / "deps") == str(outside)
     assert list(outside.iterdir()) == []
 
 
-def test_a_tracked_file_that_is_not_checked_out(hub: Hub) -> None:
-    """Tracked on the agents' base, ignored here, left out by a sparse checkout: not put in its place."""
+def test_a_copy_does_not_replace_a_sparse_file(hub: Hub) -> None:
+    """The file is tracked at the base commit, ignored here, and not in the sparse checkout."""
     hub.commit(hub.top, "conf/a.env", "public\n")
     hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "1")
     hub.git("checkout", "-q", "-b", "dev")
@@ -548,12 +555,12 @@ def test_a_tracked_file_that_is_not_checked_out(hub: Hub) -> None:
     (hub.top / "conf" / "b.env").write_text("mine\n")
     hub.git("sparse-checkout", "set", "--no-cone", "/*", "!/conf/a.env")
     assert hub.run("spawn", "-q", "s1") == Result(0)
-    assert os.listdir(place(hub, 1) / "conf") == ["b.env"]
+    assert os.listdir(worktree_path(hub, 1) / "conf") == ["b.env"]
     assert (hub.top / "conf" / "a.env").read_text() == "secret\n"
 
 
 def test_killed_at_any_moment(hub: Hub) -> None:
-    """Run again, it ends as if it had not been killed; nobody else's refs and worktrees are touched."""
+    """The next call has the normal result. Other refs and worktrees are not changed."""
     hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "2")
     (hub.top / ".gitignore").write_text(".env\n")
     (hub.top / ".worktreeinclude").write_text(".env\n")
@@ -565,103 +572,113 @@ def test_killed_at_any_moment(hub: Hub) -> None:
     words = ("spawn", "-q", "-j1", "s1")
     count = count_changes(hub, *words)
     assert count > 8
-    wanted = (hub.refs(), agents(hub), snapshot(place(hub, 1)).keys(), entries(hub))
+    expected = (
+        hub.refs(),
+        agent_records(hub),
+        snapshot(worktree_path(hub, 1)).keys(),
+        git_dirs(hub),
+    )
     for moment in kill_at_changes(hub, template, words, count, short=4):
         assert hub.run("list").code == 0
         assert hub.run("spawn", "-q", "s1") == Result(0), moment
-        assert (hub.refs(), agents(hub), snapshot(place(hub, 1)).keys(), entries(hub)) == wanted
+        assert (
+            hub.refs(),
+            agent_records(hub),
+            snapshot(worktree_path(hub, 1)).keys(),
+            git_dirs(hub),
+        ) == expected
         assert hub.state()["state"] == "running"
         assert hub.git("rev-parse", "HEAD", cwd=other) == hub.git("rev-parse", "main")
         assert hub.call("git", "fsck", "--no-dangling", "--no-progress") == Result(0), moment
 
 
-def test_a_retry_killed_at_any_moment(hub: Hub) -> None:
-    """Run again, with --retry or without, the attempt is made once, and the one before is as it was."""
+def test_a_retry_killed_at_any_change(hub: Hub) -> None:
+    """The next call creates the attempt once, with or without --retry. The first one is kept."""
     hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "1")
     assert hub.run("spawn", "-q", "s1") == Result(0)
-    first = hub.commit(place(hub, 1), "tried", "x\n")
+    first = hub.commit(worktree_path(hub, 1), "tried", "x\n")
     hub.worktrees.mkdir()
-    subprocess.run(["mv", place(hub, 1), hub.worktrees], check=True)
+    subprocess.run(["mv", worktree_path(hub, 1), hub.worktrees], check=True)
     hub.git("worktree", "repair", hub.worktrees / "agent-1")
     retry = ("spawn", "-q", "s1", "--retry", "1", "--path", "../worktrees/agent-{n}")
     template = Template(hub)
     count = count_changes(hub, *retry)
-    wanted = (hub.refs(), agents(hub), entries(hub))
-    assert list(wanted[0])[:2] == [f"refs/heads/hub/s1/agent-1/attempt-{n}" for n in (1, 2)]
+    expected = (hub.refs(), agent_records(hub), git_dirs(hub))
+    assert list(expected[0])[:2] == [f"refs/heads/hub/s1/agent-1/attempt-{n}" for n in (1, 2)]
     for moment in kill_at_changes(hub, template, retry, count, short=4):
         again = retry if moment % 2 else [word for word in retry if word not in ("--retry", "1")]
-        is_marked = agents(hub)["agent-1"]["status"] == "spawning"
+        is_marked = agent_records(hub)["agent-1"]["status"] == "spawning"
         assert hub.run(*(again if is_marked else retry)) == Result(0), moment
-        assert (hub.refs(), agents(hub), entries(hub)) == wanted, moment
+        assert (hub.refs(), agent_records(hub), git_dirs(hub)) == expected, moment
         assert hub.git("rev-parse", "HEAD", cwd=hub.worktrees / "agent-1") == first
         assert (hub.worktrees / "agent-1-2" / "file").read_text() == "first\n"
 
 
-def half_made(hub: Hub) -> Path:
-    """A spawn that was killed together with the git that it had started: an entry that git still locks."""
+def interrupted_spawn(hub: Hub) -> Path:
+    """Kill `spawn` and its git, and return the path of the worktree, which git has locked."""
     hub.session("s1")
     assert (
         interposed(hub, "spawn", "-j1", "s1", code=DIE, only="subprocess.Popen", nth=2).code == -9
     )
-    assert agents(hub)["agent-1"]["status"] == "spawning"
-    path = place(hub, 1)
+    assert agent_records(hub)["agent-1"]["status"] == "spawning"
+    path = worktree_path(hub, 1)
     hub.git("worktree", "add", "-q", "--no-checkout", path, "hub/s1/agent-1/attempt-1")
     (hub.top / ".git" / "worktrees" / "agent-1" / "locked").write_text("initializing\n")
-    (path / "file").write_text("fir")  # of "first": git was writing it
+    (path / "file").write_text("fir")  # git was writing "first"
     return path
 
 
-def test_a_worktree_that_git_left_half_made(hub: Hub) -> None:
-    path = half_made(hub)
+def test_a_partial_worktree_is_replaced(hub: Hub) -> None:
+    path = interrupted_spawn(hub)
     assert hub.run("spawn", "-q", "s1") == Result(0)
     assert (path / "file").read_text() == "first\n"
-    assert (entries(hub), agents(hub)["agent-1"]["status"]) == (["agent-1"], "ready")
+    assert (git_dirs(hub), agent_records(hub)["agent-1"]["status"]) == (["agent-1"], "ready")
     assert [*path.parent.iterdir()] == [path]
 
 
-def test_a_worktree_that_is_gone_since(hub: Hub) -> None:
-    """Killed when it was whole; its directory was deleted: it is made anew, or, if it is locked, refused."""
+def test_a_deleted_worktree_of_an_interrupted_spawn(hub: Hub) -> None:
+    """The worktree was complete. It is created again, but not if it is locked."""
     hub.session("s1")
     assert hub.run("spawn", "-q", "s1") == Result(0)
     document = hub.state()
     document["agents"]["agent-1"]["status"] = "spawning"
     (hub.directory() / "state.json").write_text(json.dumps(document))
-    hub.git("worktree", "lock", place(hub, 1))
-    subprocess.run(["rm", "-r", place(hub, 1)], check=True)
+    hub.git("worktree", "lock", worktree_path(hub, 1))
+    subprocess.run(["rm", "-r", worktree_path(hub, 1)], check=True)
     assert hub.run("spawn", "s1") == Result(
         1,
         "",
-        f"error: '{place(hub, 1)}' is locked, but missing\n"
-        f"hint: git worktree unlock {place(hub, 1)}\n",
+        f"error: '{worktree_path(hub, 1)}' is locked, but missing\n"
+        f"hint: git worktree unlock {worktree_path(hub, 1)}\n",
     )
-    hub.git("worktree", "unlock", place(hub, 1))
+    hub.git("worktree", "unlock", worktree_path(hub, 1))
     assert hub.run("spawn", "-q", "s1") == Result(0)
-    assert hub.git("status", "--porcelain", cwd=place(hub, 1)) == ""
-    assert (entries(hub), agents(hub)["agent-1"]["status"]) == (["agent-1"], "ready")
+    assert hub.git("status", "--porcelain", cwd=worktree_path(hub, 1)) == ""
+    assert (git_dirs(hub), agent_records(hub)["agent-1"]["status"]) == (["agent-1"], "ready")
 
 
-def test_an_entry_that_git_was_taking_away_again(hub: Hub) -> None:
-    """git was killed while it tidied up: the entry names the branch, and no directory any more."""
+def test_a_git_dir_that_git_has_partly_removed(hub: Hub) -> None:
+    """git was killed during a cleanup. The git dir has a HEAD but no path of a directory."""
     hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "1")
     assert hub.run("spawn", "-q", "s1").code == 0
     document = hub.state()
     document["agents"]["agent-1"]["status"] = "spawning"
     (hub.directory() / "state.json").write_text(json.dumps(document))
-    shutil.rmtree(place(hub, 1))
+    shutil.rmtree(worktree_path(hub, 1))
     own = hub.top / ".git" / "worktrees" / "agent-1"
     for name in ("gitdir", "index", "logs/HEAD"):
         (own / name).unlink()
     assert hub.run("spawn", "-q", "s1") == Result(0)
-    assert entries(hub) == ["agent-1"]
-    assert hub.git("status", "--porcelain", cwd=place(hub, 1)) == ""
+    assert git_dirs(hub) == ["agent-1"]
+    assert hub.git("status", "--porcelain", cwd=worktree_path(hub, 1)) == ""
     assert hub.run("doctor").code == 0
 
 
-def test_who_is_archived_is_not_begun_anew(hub: Hub) -> None:
-    """The tag stays on the branch that it archives."""
+def test_an_archived_agent_is_not_spawned_again(hub: Hub) -> None:
+    """The archive tag keeps its commit."""
     hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "2")
     assert hub.run("spawn", "-q", "s1").code == 0
-    tip = hub.commit(place(hub, 1), "work", "an agent's\n")
+    tip = hub.commit(worktree_path(hub, 1), "work", "an agent's\n")
     assert hub.run("cleanup", "-q", "--archive", "s1").code == 0
     before = everything(hub)
     refused = "error: agent-1 is archived\nhint: git hub-session restore s1\n"
@@ -679,9 +696,9 @@ def test_who_is_archived_is_not_begun_anew(hub: Hub) -> None:
     assert hub.refs()["refs/tags/hub/archive/s1/agent-1-attempt-2"] == start
 
 
-def test_somebodys_file_in_a_half_made_worktree(hub: Hub) -> None:
-    """It is not thrown away with what git had written."""
-    path = half_made(hub)
+def test_a_new_file_in_a_partial_worktree_is_kept(hub: Hub) -> None:
+    """The directory is renamed, because it contains more than git wrote."""
+    path = interrupted_spawn(hub)
     (path / "mine").write_text("mine\n")
     aside = f"{path}.cut-off-1"
     assert hub.run("spawn", "-q", "s1") == Result(
@@ -693,29 +710,29 @@ def test_somebodys_file_in_a_half_made_worktree(hub: Hub) -> None:
     assert (path / "file").read_text() == "first\n"
 
 
-def test_what_an_earlier_call_made_is_not_taken_back(hub: Hub) -> None:
-    """Killed after the first worktree was whole; somebody works in it; the next call fails."""
+def test_a_worktree_of_an_interrupted_call_is_not_undone(hub: Hub) -> None:
+    """An error of the next call does not remove the first worktree, which has new work."""
     hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "2")
-    code = f"os.path.exists('{place(hub, 1)}/file') and {DIE}; count = 0"
-    died = interposed(hub, "spawn", "-j1", "s1", code=code, only="subprocess.Popen")
-    assert died.code == -9, died
-    (place(hub, 1) / "mine").write_text("mine\n")
-    tip = hub.commit(place(hub, 1), "committed", "x\n")
+    code = f"os.path.exists('{worktree_path(hub, 1)}/file') and {DIE}; count = 0"
+    killed = interposed(hub, "spawn", "-j1", "s1", code=code, only="subprocess.Popen")
+    assert killed.code == -9, killed
+    (worktree_path(hub, 1) / "mine").write_text("mine\n")
+    tip = hub.commit(worktree_path(hub, 1), "committed", "x\n")
     hub.git("config", "hubsession.setup", 'test "$HUB_AGENT" = agent-1')
     result = hub.run("spawn", "s1")
     assert (result.code, result.out) == (128, "")
-    assert (place(hub, 1) / "mine").read_text() == "mine\n"
-    assert hub.git("rev-parse", "HEAD", cwd=place(hub, 1)) == tip
+    assert (worktree_path(hub, 1) / "mine").read_text() == "mine\n"
+    assert hub.git("rev-parse", "HEAD", cwd=worktree_path(hub, 1)) == tip
     assert list(hub.refs("refs/heads/hub")) == ["refs/heads/hub/s1/agent-1/attempt-1"]
-    assert entries(hub) == ["agent-1"]
+    assert git_dirs(hub) == ["agent-1"]
     hub.git("config", "--unset", "hubsession.setup")
     assert hub.run("spawn", "-q", "s1") == Result(0)
-    assert (place(hub, 1) / "mine").read_text() == "mine\n"
-    assert hub.git("status", "--porcelain", cwd=place(hub, 2)) == ""
+    assert (worktree_path(hub, 1) / "mine").read_text() == "mine\n"
+    assert hub.git("status", "--porcelain", cwd=worktree_path(hub, 2)) == ""
 
 
-def test_a_path_that_the_session_names_is_not_believed(hub: Hub) -> None:
-    """state.json may have come with the repository: neither made there, nor taken away there."""
+def test_a_recorded_path_is_not_trusted(hub: Hub) -> None:
+    """state.json may come with a clone. Nothing is created or deleted at its paths."""
     hub.session("s1")
     foreign = hub.spawn("other", 1)
     (foreign / "mine").write_text("mine\n")
@@ -731,12 +748,12 @@ def test_a_path_that_the_session_names_is_not_believed(hub: Hub) -> None:
         assert not (hub.top.parent / "elsewhere").exists()
     hub.git("config", "--unset", "hubsession.setup")
     assert hub.run("spawn", "-q", "s1", "--agents", "1") == Result(0)
-    assert (place(hub, 1) / "file").exists()
+    assert (worktree_path(hub, 1) / "file").exists()
     assert (foreign / "mine").read_text() == "mine\n"
 
 
 @pytest.mark.parametrize("attempt", [0, -1, True, 1.0, "1", None, 7, [1]])
-def test_an_attempt_that_is_none(hub: Hub, attempt: object) -> None:
+def test_an_invalid_recorded_attempt(hub: Hub, attempt: object) -> None:
     hub.session("s1")
     document = hub.state()
     document["agents"] = {"agent-1": {"status": "spawning", "attempt": attempt}}
@@ -745,9 +762,9 @@ def test_an_attempt_that_is_none(hub: Hub, attempt: object) -> None:
     assert list(hub.refs("refs/heads/hub")) == ["refs/heads/hub/s1/agent-1/attempt-1"]
 
 
-def test_a_git_that_still_works_there(hub: Hub) -> None:
-    """The killed spawn's git may outlive it: its worktree is not taken from under it."""
-    path = half_made(hub)
+def test_the_git_of_a_killed_spawn_still_runs(hub: Hub) -> None:
+    """`spawn` does not remove the worktree while that git runs."""
+    path = interrupted_spawn(hub)
     with subprocess.Popen(["sleep", "60"], env={**hub.environ, "GIT_WORK_TREE": str(path)}) as git:
         result = hub.run("spawn", "s1")
         git.kill()
@@ -764,10 +781,10 @@ def test_a_git_that_still_works_there(hub: Hub) -> None:
 ROUNDS = 20 if LONG else 2
 
 
-def test_eight_at_once(hub: Hub) -> None:
-    """Eight sessions of one repository are spawned at the same time: git trips over none of them."""
+def test_eight_parallel_spawns(hub: Hub) -> None:
+    """Parallel calls for eight sessions of one repository succeed."""
     for number in range(ROUNDS):
-        ids = [f"r{number}-{one}" for one in range(8)]
+        ids = [f"r{number}-{index}" for index in range(8)]
         for sid in ids:
             hub.run("init", "-q", "--id", sid, "--task", "t", "--agents", "3")
         running = [
@@ -784,12 +801,12 @@ def test_eight_at_once(hub: Hub) -> None:
         for sid, process in zip(ids, running, strict=True):
             out, err = process.communicate(timeout=100)
             assert (process.returncode, err) == (0, ""), sid
-            assert [one["agent"] for one in json.loads(out)["spawned"]] == [1, 2, 3]
+            assert [agent["agent"] for agent in json.loads(out)["spawned"]] == [1, 2, 3]
             for agent in (1, 2, 3):
-                assert hub.git("status", "--porcelain", cwd=place(hub, agent, sid)) == ""
+                assert hub.git("status", "--porcelain", cwd=worktree_path(hub, agent, sid)) == ""
 
 
-def test_path_answers(hub: Hub) -> None:
+def test_path_prints_the_worktree(hub: Hub) -> None:
     hub.session("s1", agents=2)
     where = hub.worktree(2)
     assert hub.run("path", "s1", "agent-2") == Result(0, f"{where}\n")
