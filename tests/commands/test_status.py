@@ -1,4 +1,4 @@
-"""`git hub-session status`: what it shows of a session, held against what git says of the same."""
+"""The command `status`: its formats, compared with the output of git."""
 
 from __future__ import annotations
 
@@ -26,32 +26,32 @@ Session: s1
 """
 
 
-def every_kind(hub: Hub) -> None:
-    """Ten agents, and something else the matter with each one's worktree."""
+def create_worktrees_of_every_kind(hub: Hub) -> None:
+    """Create ten agents. The worktree of each is in another condition."""
     hub.session(agents=10)
-    at = hub.worktree
-    hub.commit(at(1), "file", "first\nmore\n", "Add a line")
-    (at(2) / "new").write_text("new\n")
-    (at(2) / "file").write_text("changed\n")
-    (at(2) / "sub" / "other").write_text("staged\n")
-    hub.git("add", "sub", cwd=at(2))
-    hub.git("worktree", "lock", "--reason", "on a stick", at(3))
-    shutil.rmtree(at(4))
+    path = hub.worktree
+    hub.commit(path(1), "file", "first\nmore\n", "Add a line")
+    (path(2) / "new").write_text("new\n")
+    (path(2) / "file").write_text("changed\n")
+    (path(2) / "sub" / "other").write_text("staged\n")
+    hub.git("add", "sub", cwd=path(2))
+    hub.git("worktree", "lock", "--reason", "on a stick", path(3))
+    shutil.rmtree(path(4))
     hub.commit(hub.top, "file", "main\n", "main moves")
-    hub.commit(at(5), "file", "five\n", "Rewrite")
-    assert hub.call("git", "rebase", "main", cwd=at(5)).code == 1
-    hub.commit(at(6), "file", "six\n", "Rewrite too")
-    assert hub.call("git", "merge", "main", cwd=at(6)).code == 1
-    hub.commit(at(7), "a", "1\n", "One")
-    hub.commit(at(7), "a", "2\n", "Two")
-    hub.commit(at(7), "b", "3\n", "Three")
-    hub.git("bisect", "start", "HEAD", "HEAD~3", cwd=at(7))
-    (at(9) / ".git").write_text("gitdir: /nowhere\n")
-    hub.git("checkout", "-q", "--detach", cwd=at(10))
+    hub.commit(path(5), "file", "five\n", "Rewrite")
+    assert hub.call("git", "rebase", "main", cwd=path(5)).code == 1
+    hub.commit(path(6), "file", "six\n", "Rewrite too")
+    assert hub.call("git", "merge", "main", cwd=path(6)).code == 1
+    hub.commit(path(7), "a", "1\n", "One")
+    hub.commit(path(7), "a", "2\n", "Two")
+    hub.commit(path(7), "b", "3\n", "Three")
+    hub.git("bisect", "start", "HEAD", "HEAD~3", cwd=path(7))
+    (path(9) / ".git").write_text("gitdir: /nowhere\n")
+    hub.git("checkout", "-q", "--detach", cwd=path(10))
 
 
 def test_every_kind_of_worktree(hub: Hub) -> None:
-    every_kind(hub)
+    create_worktrees_of_every_kind(hub)
     with process_in(hub.worktree(8)) as pid:
         result = hub.run("status", "s1")
     rows = (
@@ -68,23 +68,24 @@ def test_every_kind_of_worktree(hub: Hub) -> None:
         "    hub/s1/agent-10/attempt-1      0       1      0  +0/-0  -                                                                30 minutes ago: base",
     )
     expected = HEAD.format(agents=10) + "\n  Branches:\n" + "".join(f"{row}\n" for row in rows)
-    shown = result.out.replace(f"process {pid})", "process PID)" + " " * (len(str(pid)) - 3))
-    assert Result(result.code, shown, result.err) == Result(0, expected)
+    out = result.out.replace(f"process {pid})", "process PID)" + " " * (len(str(pid)) - 3))
+    assert Result(result.code, out, result.err) == Result(0, expected)
 
 
-def test_looking_changes_nothing(hub: Hub) -> None:
-    """Not the files, not the index that git would refresh, not a ref."""
-    every_kind(hub)
-    before, refs = snapshot(hub.top.parent), hub.refs()
-    os.utime(hub.worktree(1) / "file")  # an index that git would want to refresh
+def test_status_changes_nothing(hub: Hub) -> None:
+    """No file, no ref and no index is written, although git would refresh one."""
+    create_worktrees_of_every_kind(hub)
+    before = snapshot(hub.top.parent)
+    refs = hub.refs()
+    os.utime(hub.worktree(1) / "file")  # git would refresh the index
     assert hub.run("status", "s1").code == 0
     assert (snapshot(hub.top.parent), hub.refs()) == (before, refs)
 
 
-def branch(name: str, **facts: Any) -> dict[str, Any]:
-    """What the document says of hub/s1/agent-N/attempt-M at main, but for `facts`."""
+def branch_fields(name: str, **fields: Any) -> dict[str, Any]:
+    """Return the JSON fields of a branch at main, such as "agent-1/attempt-1"."""
     agent, attempt = name.removeprefix("agent-").split("/attempt-")
-    plain = {
+    default = {
         "branch": f"hub/s1/{name}",
         "agent": int(agent),
         "attempt": int(attempt),
@@ -97,11 +98,11 @@ def branch(name: str, **facts: Any) -> dict[str, Any]:
         "subject": "base",
         "frontier": False,
     }
-    return {**plain, **facts}
+    return {**default, **fields}
 
 
-def worktree(path: Path, ref: str, **facts: Any) -> dict[str, Any]:
-    plain = {
+def worktree_fields(path: Path, ref: str, **fields: Any) -> dict[str, Any]:
+    default = {
         "worktree": str(path),
         "branch": f"hub/s1/{ref}",
         "changed": 0,
@@ -113,18 +114,18 @@ def worktree(path: Path, ref: str, **facts: Any) -> dict[str, Any]:
         "operation": None,
         "processes": [],
     }
-    return {**plain, **facts}
+    return {**default, **fields}
 
 
-def test_the_whole_document(hub: Hub) -> None:
+def test_the_json_format(hub: Hub) -> None:
     hub.session(agents=2)
     hub.spawn("s1", 2, attempt=2)
     tip = hub.commit(hub.worktree(2), "new", "1\n2\n3\n", "Say <hello>")
     base = hub.git("rev-parse", "main")
     (hub.worktree(1) / "x").write_text("x")
     hub.git("worktree", "lock", hub.worktree(1))
-    again = hub.worktrees / "s1" / "agent-2-2"
-    with process_in(again / "sub") as pid:
+    second = hub.worktrees / "s1" / "agent-2-2"
+    with process_in(second / "sub") as pid:
         document = hub.json("status", "s1")
     assert document == {
         "config": {
@@ -136,8 +137,8 @@ def test_the_whole_document(hub: Hub) -> None:
         },
         "state": hub.state(),
         "branches": [
-            branch("agent-1/attempt-1", oid=base),
-            branch(
+            branch_fields("agent-1/attempt-1", oid=base),
+            branch_fields(
                 "agent-2/attempt-1",
                 oid=tip,
                 ahead=1,
@@ -146,18 +147,18 @@ def test_the_whole_document(hub: Hub) -> None:
                 subject="Say <hello>",
                 frontier=True,
             ),
-            branch("agent-2/attempt-2", oid=base),
+            branch_fields("agent-2/attempt-2", oid=base),
         ],
         "worktrees": [
-            worktree(hub.worktree(1), "agent-1/attempt-1", untracked=1, locked=""),
-            worktree(hub.worktree(2), "agent-2/attempt-1"),
-            worktree(again, "agent-2/attempt-2", processes=[pid]),
+            worktree_fields(hub.worktree(1), "agent-1/attempt-1", untracked=1, locked=""),
+            worktree_fields(hub.worktree(2), "agent-2/attempt-1"),
+            worktree_fields(second, "agent-2/attempt-2", processes=[pid]),
         ],
         "posts": [],
     }
 
 
-def test_porcelain(hub: Hub) -> None:
+def test_the_porcelain_format(hub: Hub) -> None:
     hub.session(agents=1, task="Say “hi”")
     base = hub.git("rev-parse", "main")
     hub.git("worktree", "lock", "--reason", "two\nlines", hub.worktree(1))
@@ -205,10 +206,19 @@ def test_a_session_without_branches(hub: Hub) -> None:
     assert (document["branches"], document["worktrees"]) == ([], [])
 
 
-def test_all_that_a_session_is_for(hub: Hub) -> None:
+def test_a_session_with_an_eval_command(hub: Hub) -> None:
     """The labels are AgentHub's."""
-    measure = ("--eval", "make bench", "--metric", "ms", "--direction", "lower", "--baseline", "18")
-    hub.run("init", "--id", "s1", "--task", "First line\nsecond line", *measure)
+    eval_options = (
+        "--eval",
+        "make bench",
+        "--metric",
+        "ms",
+        "--direction",
+        "lower",
+        "--baseline",
+        "18",
+    )
+    hub.run("init", "--id", "s1", "--task", "First line\nsecond line", *eval_options)
     assert hub.run("status", "s1").out == (
         "Session: s1\n"
         "  State: init\n"
@@ -224,8 +234,8 @@ def test_all_that_a_session_is_for(hub: Hub) -> None:
     )
 
 
-def test_a_base_branch_that_is_gone(hub: Hub) -> None:
-    """What would be held against it is unknown; the rest is shown."""
+def test_a_missing_base_branch(hub: Hub) -> None:
+    """The values that need the base branch are unknown. The others are shown."""
     hub.git("branch", "dev")
     hub.run("init", "-q", "--id", "s1", "--task", "x", "--base-branch", "dev")
     hub.spawn("s1", 1)
@@ -233,12 +243,12 @@ def test_a_base_branch_that_is_gone(hub: Hub) -> None:
     assert hub.run("status", "s1").out.splitlines()[-1] == (
         "  * hub/s1/agent-1/attempt-1      ?       ?      ?  ?    ../worktrees/s1/agent-1  30 minutes ago: base"
     )
-    facts = hub.json("status", "s1")["branches"][0]
-    assert [facts[key] for key in ("ahead", "behind", "files")] == [None, None, None]
+    branch = hub.json("status", "s1")["branches"][0]
+    assert [branch[key] for key in ("ahead", "behind", "files")] == [None, None, None]
 
 
-def test_branches_that_are_no_agents(hub: Hub) -> None:
-    """A branch of the session's that is not an agent's, a symbolic ref, a broken one."""
+def test_branches_of_no_agent(hub: Hub) -> None:
+    """Another branch of the session, a symbolic ref and a broken ref are listed too."""
     hub.session(agents=1)
     tip = hub.commit(hub.worktree(1), "file", "better\n", "Better")
     hub.git("branch", "hub/s1/scratch", "main")
@@ -255,10 +265,10 @@ def test_branches_that_are_no_agents(hub: Hub) -> None:
         "    hub/s1/scratch                0       0      0  +0/-0  -                        30 minutes ago: base\n"
         "    hub/s1/zero                   ?       ?      ?  ?      -                        broken ref\n",
     )
-    shown = {facts["branch"]: facts for facts in hub.json("status", "s1")["branches"]}
-    assert shown["hub/s1/best"]["oid"] == tip
-    assert shown["hub/s1/zero"]["oid"] is None
-    assert shown["hub/s1/scratch"]["agent"] is None
+    branches = {branch["branch"]: branch for branch in hub.json("status", "s1")["branches"]}
+    assert branches["hub/s1/best"]["oid"] == tip
+    assert branches["hub/s1/zero"]["oid"] is None
+    assert branches["hub/s1/scratch"]["agent"] is None
 
 
 def test_a_worktree_whose_branch_was_deleted(hub: Hub) -> None:
@@ -276,12 +286,12 @@ def test_a_process_in_a_worktree_behind_a_symbolic_link(hub: Hub) -> None:
     with process_in(hub.worktree(1) / "sub") as pid:
         document = hub.json("status", "s1")
         report = hub.json("cleanup", "-n", "s1", code=1)
-    assert [facts["processes"] for facts in document["worktrees"]] == [[pid], []]
+    assert [fields["processes"] for fields in document["worktrees"]] == [[pid], []]
     assert [kept["code"] for kept in report["sessions"][0]["kept"]] == ["in-use"]
 
 
 def test_many_worktrees_are_read_in_parallel(hub: Hub) -> None:
-    """Each row still belongs to its worktree, and stays at its place."""
+    """Each row belongs to its worktree, and the order is unchanged."""
     agents = range(1, 14)
     hub.session(agents=len(agents))
     for agent in agents:
@@ -290,7 +300,7 @@ def test_many_worktrees_are_read_in_parallel(hub: Hub) -> None:
         if agent % 3 == 0:
             (hub.worktree(agent) / "file").write_text("changed\n")
     assert hub.json("status", "s1")["worktrees"] == [
-        worktree(
+        worktree_fields(
             hub.worktree(agent),
             f"agent-{agent}/attempt-1",
             changed=int(agent % 3 == 0),
@@ -300,16 +310,16 @@ def test_many_worktrees_are_read_in_parallel(hub: Hub) -> None:
     ]
 
 
-def test_paths_are_shown_from_where_one_stands(hub: Hub) -> None:
+def test_paths_are_relative_to_the_current_directory(hub: Hub) -> None:
     hub.session(agents=2)
     lines = hub.run("status", "s1", cwd=hub.worktree(1) / "sub").out.splitlines()
-    # git, which runs the command, stands there too: it is no user of the worktree.
+    # git runs the command in this worktree. It is not listed as a process that uses it.
     assert lines[-2].split("  +0/-0  ")[1].startswith("..  ")
     assert "  ../../agent-2  " in lines[-1]
 
 
-def test_what_would_drive_the_terminal_is_written_out(hub: Hub) -> None:
-    """The subject of a commit, a lock's reason and a path come from who knows where."""
+def test_control_characters_are_escaped(hub: Hub) -> None:
+    """The subject of a commit, a lock reason and a path can contain anything."""
     hub.session()
     path = hub.worktrees / "evil\x1b[2J\nline"
     hub.git("worktree", "add", "-q", "-b", "hub/s1/agent-1/attempt-1", path)
@@ -325,8 +335,8 @@ def test_what_would_drive_the_terminal_is_written_out(hub: Hub) -> None:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_the_lines_that_changed_are_gits(hub: Hub, seed: int) -> None:
-    """Since the branch left the base, whatever the base did meanwhile."""
+def test_changed_lines_are_counted_as_git_does(hub: Hub, seed: int) -> None:
+    """Count since the merge base. Later commits of the base branch have no effect."""
     dice = random.Random(seed)
     lines = [f"line {number}" for number in range(100)]
     hub.commit(hub.top, "long", "\n".join(lines) + "\n")
@@ -343,22 +353,22 @@ def test_the_lines_that_changed_are_gits(hub: Hub, seed: int) -> None:
     hub.commit(hub.top, "other", "the base moves\n")
     stat = hub.git("diff", "--numstat", "--no-renames", "main...hub/s1/agent-1/attempt-1")
     numbers = [line.split("\t")[:2] for line in stat.splitlines()]
-    [facts] = hub.json("status", "s1")["branches"]
-    assert (facts["files"], facts["insertions"], facts["deletions"]) == (
+    [branch] = hub.json("status", "s1")["branches"]
+    assert (branch["files"], branch["insertions"], branch["deletions"]) == (
         len(numbers),
         sum(int(added) for added, _ in numbers if added != "-"),
         sum(int(deleted) for _, deleted in numbers if deleted != "-"),
     )
 
 
-def compared(hub: Hub) -> list[tuple[int, ...]]:
+def branch_counts(hub: Hub) -> list[tuple[int, ...]]:
     """Return ahead, behind, files, insertions and deletions of each branch of s1."""
     keys = ("ahead", "behind", "files", "insertions", "deletions")
-    return [tuple(facts[key] for key in keys) for facts in hub.json("status", "s1")["branches"]]
+    return [tuple(branch[key] for key in keys) for branch in hub.json("status", "s1")["branches"]]
 
 
-def test_the_base_branch_is_the_one_of_today(hub: Hub) -> None:
-    """`spawn` records where the agents started. That commit is not what `status` compares with."""
+def test_branches_are_compared_with_the_current_base_branch(hub: Hub) -> None:
+    """`status` does not compare with the base commit that `spawn` recorded."""
     hub.run("init", "-q", "--id", "s1", "--task", "x", "--agents", "2")
     assert hub.run("spawn", "-q", "s1").code == 0
     trees = [hub.top.parent / "project.hub" / "s1" / f"agent-{number}" for number in (1, 2)]
@@ -366,30 +376,30 @@ def test_the_base_branch_is_the_one_of_today(hub: Hub) -> None:
         hub.commit(tree, f"new-{number}", "1\n2\n")
     hub.commit(hub.top, "other", "the base\nmoves\non\n")
     hub.commit(hub.top, "another", "and on\n")
-    assert compared(hub) == [(1, 2, 1, 2, 0), (1, 2, 1, 2, 0)]
+    assert branch_counts(hub) == [(1, 2, 1, 2, 0), (1, 2, 1, 2, 0)]
     hub.git("rebase", "-q", "main", cwd=trees[1])
-    assert compared(hub) == [(1, 2, 1, 2, 0), (1, 0, 1, 2, 0)]
-    for number, (ahead, behind, *_) in enumerate(compared(hub), start=1):
+    assert branch_counts(hub) == [(1, 2, 1, 2, 0), (1, 0, 1, 2, 0)]
+    for number, (ahead, behind, *_) in enumerate(branch_counts(hub), start=1):
         both = f"main...hub/s1/agent-{number}/attempt-1"
         counts = hub.git("rev-list", "--left-right", "--count", both)
         assert counts == f"{behind}\t{ahead}"
     # Without the branch, only the recorded commit is left to compare with.
     hub.git("checkout", "-q", "--detach")
     hub.git("branch", "-q", "-D", "main")
-    assert compared(hub) == [(1, 0, 1, 2, 0), (3, 0, 3, 6, 0)]
+    assert branch_counts(hub) == [(1, 0, 1, 2, 0), (3, 0, 3, 6, 0)]
 
 
-def test_history_that_has_nothing_in_common_with_the_base(hub: Hub) -> None:
+def test_a_branch_without_a_merge_base(hub: Hub) -> None:
     hub.session()
     tree = hub.git("rev-parse", "main^{tree}")
-    alone = hub.git("commit-tree", "-m", "alone", tree)
-    hub.git("update-ref", "refs/heads/hub/s1/agent-1/attempt-1", alone)
-    [facts] = hub.json("status", "s1")["branches"]
-    found = [facts[key] for key in ("ahead", "behind", "files", "insertions", "deletions")]
-    assert found == [1, 1, 2, 2, 0]
+    unrelated = hub.git("commit-tree", "-m", "alone", tree)
+    hub.git("update-ref", "refs/heads/hub/s1/agent-1/attempt-1", unrelated)
+    [branch] = hub.json("status", "s1")["branches"]
+    keys = ("ahead", "behind", "files", "insertions", "deletions")
+    assert [branch[key] for key in keys] == [1, 1, 2, 2, 0]
 
 
-def test_any_start_of_an_id_will_do(hub: Hub) -> None:
+def test_an_abbreviated_id(hub: Hub) -> None:
     for sid in ("fast", "fast-2", "slow"):
         hub.session(sid)
     assert hub.run("status", "sl").out.startswith("Session: slow\n")
@@ -404,7 +414,7 @@ def test_any_start_of_an_id_will_do(hub: Hub) -> None:
     )
 
 
-def test_without_an_id_it_is_the_session_that_one_stands_in(hub: Hub) -> None:
+def test_without_an_id_the_session_of_the_current_branch(hub: Hub) -> None:
     hub.session("s1", agents=1).session("s2", agents=1)
     for sid in ("s1", "s2"):
         result = hub.run("status", cwd=hub.worktree(1, sid) / "sub")
@@ -414,15 +424,15 @@ def test_without_an_id_it_is_the_session_that_one_stands_in(hub: Hub) -> None:
     assert (result.out.splitlines()[0], result.err) == ("Session: s1", "")
 
 
-def test_also_in_the_middle_of_a_rebase(hub: Hub) -> None:
-    """HEAD is detached then; the rebase knows the branch."""
-    every_kind(hub)
+def test_without_an_id_during_a_rebase(hub: Hub) -> None:
+    """HEAD is detached, but the files of the rebase name the branch."""
+    create_worktrees_of_every_kind(hub)
     hub.run("init", "-q", "--id", "s2", "--task", "newer", now=NOW + 9)
     result = hub.run("status", cwd=hub.worktree(5))
     assert (result.out.splitlines()[0], result.err) == ("Session: s1", "")
 
 
-def test_elsewhere_it_is_the_newest_that_is_not_finished(hub: Hub) -> None:
+def test_without_an_id_the_newest_unfinished_session(hub: Hub) -> None:
     for number, sid in enumerate(("b", "a", "c")):
         hub.run("init", "-q", "--id", sid, "--task", sid, now=NOW + number)
     for state in ("running", "evaluating", "merged"):
@@ -433,7 +443,7 @@ def test_elsewhere_it_is_the_newest_that_is_not_finished(hub: Hub) -> None:
     assert hub.run("status", "-q") == result._replace(err="")
 
 
-def test_the_newest_is_so_by_time_not_by_how_it_is_written(hub: Hub) -> None:
+def test_the_newest_session_is_found_across_time_zones(hub: Hub) -> None:
     for sid, created in (("x1", "2026-03-17T23:00:00+09:00"), ("x2", "2026-03-17T15:00:00+00:00")):
         hub.session(sid)
         state = hub.state(sid) | {"created": created}
@@ -441,7 +451,7 @@ def test_the_newest_is_so_by_time_not_by_how_it_is_written(hub: Hub) -> None:
     assert hub.run("status").out.startswith("Session: x2\n")
 
 
-def test_every_candidate_is_listed(hub: Hub) -> None:
+def test_all_candidates_are_listed(hub: Hub) -> None:
     for number in range(25):
         put(hub, "init", f"p{number:02}")
     result = hub.run("status", "p")
@@ -452,16 +462,16 @@ def test_every_candidate_is_listed(hub: Hub) -> None:
     ]
 
 
-def test_nothing_is_unfinished(hub: Hub) -> None:
-    nothing = Result(
+def test_no_unfinished_session(hub: Hub) -> None:
+    expected = Result(
         128,
         err="fatal: no unfinished session here\nhint: name one: 'git hub-session list' shows all\n",
     )
-    assert hub.run("status") == nothing
+    assert hub.run("status") == expected
     hub.session()
     for state in ("running", "evaluating", "archived"):
         hub.run("update", "s1", "--state", state)
-    assert hub.run("status") == nothing
+    assert hub.run("status") == expected
     assert hub.run("status", "s1").out.startswith("Session: s1\n  State: archived\n")
 
 
@@ -473,8 +483,8 @@ def test_a_session_that_cannot_be_read(hub: Hub) -> None:
     assert result.err.startswith("fatal: session 's1': state.json: not valid JSON")
 
 
-def on_a_terminal(hub: Hub, columns: int, *words: str) -> list[str]:
-    """The lines that a command shows on a terminal of that width."""
+def terminal_lines(hub: Hub, columns: int, *words: str) -> list[str]:
+    """Return the output lines of a command on a terminal with this width."""
     child = pexpect.spawn(
         "git",
         ["hub-session", *words],
@@ -484,24 +494,24 @@ def on_a_terminal(hub: Hub, columns: int, *words: str) -> list[str]:
         encoding="utf-8",
         timeout=60,
     )
-    shown = child.read()
+    output = child.read()
     child.close()
     assert child.exitstatus == 0
-    return str(shown).splitlines()
+    return str(output).splitlines()
 
 
-def test_terminals(hub: Hub) -> None:
-    """A line has as many of the columns as have room. Names of branches are never truncated."""
+def test_the_width_of_the_terminal(hub: Hub) -> None:
+    """Columns that do not fit move to their own line. Names of branches are never truncated."""
     hub.session(agents=2)
     subject = "A subject that takes a lot of room " * 2
     hub.commit(hub.worktree(1), "file", "better\n", subject)
     (hub.worktree(2) / "new").write_text("new")
     hub.git("branch", "hub/s1/scratch", "main")
-    assert on_a_terminal(hub, 137, "status", "s1")[9:11] == [
+    assert terminal_lines(hub, 137, "status", "s1")[9:11] == [
         "    BRANCH                    AHEAD  BEHIND  FILES  +/-    WORKTREE                               LAST COMMIT",
         "  * hub/s1/agent-1/attempt-1      1       0      1  +1/-1  ../worktrees/s1/agent-1                30 minutes ago: A subject that takes a…",
     ]
-    assert on_a_terminal(hub, 100, "status", "s1")[9:] == [
+    assert terminal_lines(hub, 100, "status", "s1")[9:] == [
         "    BRANCH                    AHEAD  BEHIND  FILES  +/-    LAST COMMIT",
         "  * hub/s1/agent-1/attempt-1      1       0      1  +1/-1  30 minutes ago: A subject that takes a l…",
         "      ../worktrees/s1/agent-1",
@@ -509,7 +519,7 @@ def test_terminals(hub: Hub) -> None:
         "      ../worktrees/s1/agent-2 (1 untracked)",
         "    hub/s1/scratch                0       0      0  +0/-0  30 minutes ago: base",
     ]
-    assert on_a_terminal(hub, 80, "status", "s1")[9:] == [
+    assert terminal_lines(hub, 80, "status", "s1")[9:] == [
         "    BRANCH                    AHEAD  BEHIND  FILES  +/-",
         "  * hub/s1/agent-1/attempt-1      1       0      1  +1/-1",
         "      ../worktrees/s1/agent-1",
@@ -520,7 +530,7 @@ def test_terminals(hub: Hub) -> None:
         "    hub/s1/scratch                0       0      0  +0/-0",
         "      30 minutes ago: base",
     ]
-    assert on_a_terminal(hub, 40, "status", "s1")[9:] == [
+    assert terminal_lines(hub, 40, "status", "s1")[9:] == [
         "    BRANCH",
         "      AHEAD  BEHIND  FILES  +/-",
         "  * hub/s1/agent-1/attempt-1",
