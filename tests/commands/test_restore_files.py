@@ -11,13 +11,13 @@ from random import Random
 import pytest
 
 from tests.commands.test_cleanup_saved import KINDS, furnished, large_files
-from tests.support.cleanup import BRANCH, Look, look
+from tests.support.cleanup import BRANCH, WorktreeContent, look
 from tests.support.hub import Hub, Result
 
 BACK = ("restore", "-q", "s1", "--path", "../worktrees/{id}/agent-{n}")
 
 
-def whole(hub: Hub, where: Path) -> tuple[Look, str]:
+def whole(hub: Hub, where: Path) -> tuple[WorktreeContent, str]:
     return look(hub, where), hub.git("ls-files", "--stage", "-z", cwd=where)
 
 

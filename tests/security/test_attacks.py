@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import pytest
 
 from git_hub_session.commands import COMMANDS
-from tests.support.attack_invariants import faults
+from tests.support.attack_invariants import broken_rules
 from tests.support.attack_repository import World
 from tests.support.attacks import OF_CONTENT, OF_GIT, OF_PLACES, Attack
 from tests.support.command_lines import CALLS, UNTRIED, Call, share
@@ -52,9 +52,9 @@ def _broken(world: World, calls: Sequence[Call], codes: set[int]) -> dict[str, l
     for call in calls:
         answer = world.forked.call(*call.words, cwd=world.project)
         after = world.stamps()
-        found = faults(world, call, answer, before, after, codes)
+        found = broken_rules(world, call, answer, before, after, codes)
         if found:
             broken[" ".join(call.words)] = [*found, answer.err[-600:].decode("utf-8", "replace")]
         if after != before:
-            before = world.mend(before, after)
+            before = world.undo_changes(before, after)
     return broken

@@ -81,4 +81,4 @@ def test_hostile_owner_is_somebody(world: World) -> None:
         for call in CHANGING:
             answer = world.forked.call(*call.words, cwd=world.project, environ=environ)
             assert answer.code == 0, (call, answer)
-            before = world.mend(before, world.stamps())
+            before = world.undo_changes(before, world.stamps())

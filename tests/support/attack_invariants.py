@@ -1,4 +1,4 @@
-"""What holds of every call, whatever was planted."""
+"""The rules that each command must keep in a repository with a planted attack."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from tests.support.attack_repository import SECRET, Stamps, World
 from tests.support.command_lines import Call
 from tests.support.forked import Answer
 
-# Controls but line feed and tab; bidirectional marks, embeddings, overrides and isolates; the
-# separators of lines; bytes that are no text.
+# Control characters except newline and tab; bidirectional marks, embeddings, overrides and
+# isolates; line separators; bytes that are not UTF-8.
 NEVER = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 )
@@ -19,26 +19,29 @@ _LINE = re.compile(r'[a-z_]+( ([^"\\]*|"([^"\\]|\\.)*"))?|')
 _FIELD = re.compile(rb"[a-z_]+( .+)?", re.DOTALL)
 
 
-def faults(
+def broken_rules(
     world: World, call: Call, answer: Answer, before: Stamps, after: Stamps, codes: set[int]
 ) -> list[str]:
-    """Every promise that the call has broken; `codes` are how it may end."""
-    found = []
+    """Return the rules that a command has broken. `codes` are the exit codes that it may have."""
+    broken = []
     if answer.code not in codes:
-        found.append(f"exit code {answer.code}")
+        broken.append(f"exit code {answer.code}")
     if b"Traceback" in answer.err or b"bug in git hub-session" in answer.err:
-        found.append("a traceback")
+        broken.append("a traceback")
     if world.ran.exists():
-        found.append("a command of the repository has run")
+        broken.append("a command of the repository has run")
     if SECRET.encode() in answer.out + answer.err:
-        found.append("what lies outside was shown")
+        broken.append("the content of a file outside was printed")
     touched = {path for path in before.keys() | after.keys() if before.get(path) != after.get(path)}
-    found += [f"touched {path!r}" for path in touched if not _may_touch(world, call, path)]
-    return found + _of_output(call, answer)
+    broken += [f"touched {path!r}" for path in touched if not _may_touch(world, call, path)]
+    return broken + _check_output(call, answer)
 
 
 def _may_touch(world: World, call: Call, path: str) -> bool:
-    """The hub, what git keeps of the repository, the agents' worktrees, and the list of allowed commands."""
+    """Return True if a command may change `path`.
+
+    It may change the hub, .git, the agents' worktrees and the list of approved commands.
+    """
     own = [world.store, world.project / ".git", world.base / "project.hub"]
     own.append(world.base / "home" / ".local")
     if call.moves_files:
@@ -46,45 +49,48 @@ def _may_touch(world: World, call: Call, path: str) -> bool:
     return any(path == str(top) or path.startswith(f"{top}/") for top in own)
 
 
-def _of_output(call: Call, answer: Answer) -> list[str]:
+def _check_output(call: Call, answer: Answer) -> list[str]:
     out = answer.out.decode("utf-8", "surrogateescape")
     err = answer.err.decode("utf-8", "surrogateescape")
-    found = []
+    broken = []
     if NEVER.search(err):
-        found.append("standard error drives the terminal")
+        broken.append("standard error has control characters")
     if "-z" in call.words:
-        return found + _of_fields(answer.out)
+        return broken + _check_fields(answer.out)
     if "--color=always" in call.words:
         out = _COLOR.sub("", out)
-    # The path is for `cd "$(git hub-session path …)"`: a terminal alone is shielded from it.
+    # `cd "$(git hub-session path ...)"` needs the real path. It is escaped on a terminal only.
     if NEVER.search(out) and call.words[0] != "path":
-        found.append("standard output drives the terminal")
+        broken.append("standard output has control characters")
     if "--format=json" in call.words:
-        found += _of_json(out, err, answer.code)
+        broken += _check_json(out, err, answer.code)
     if "--format=porcelain" in call.words:
-        found += [f"porcelain: {line}" for line in out.split("\n") if not _LINE.fullmatch(line)]
+        broken += [f"porcelain: {line}" for line in out.split("\n") if not _LINE.fullmatch(line)]
         if out and not out.endswith("\n"):
-            found.append("porcelain: the last line has no end")
-    return found
+            broken.append("porcelain: the last line has no newline")
+    return broken
 
 
-def _of_fields(out: bytes) -> list[str]:
+def _check_fields(out: bytes) -> list[str]:
     *fields, last = out.split(b"\0")
-    return [f"-z: {one!r}" for one in fields if one and not _FIELD.fullmatch(one)] + [
-        "-z: the last field has no end"
-    ] * bool(last)
+    invalid = [field for field in fields if field and not _FIELD.fullmatch(field)]
+    broken = [f"-z: {field!r}" for field in invalid]
+    if last:
+        broken.append("-z: the last field has no end")
+    return broken
 
 
-def _of_json(out: str, err: str, code: int | None) -> list[str]:
-    """An answer is one document; where there is none the error is one, on standard error.
+def _check_json(out: str, err: str, code: int | None) -> list[str]:
+    """Return the broken rules of JSON output.
 
-    What is told besides is for people, and may be in any letters.
+    The result is one ASCII document on standard output, or an error document on standard error.
+    Warnings for users may precede it, in any characters.
     """
-    told = ("warning: ", "error: ", "the newest")
-    said = out or "".join(one for one in err.splitlines(True) if not one.startswith(told))
+    notes = ("warning: ", "error: ", "the newest")
+    text = out or "".join(line for line in err.splitlines(True) if not line.startswith(notes))
     try:
-        document = json.loads(said)
+        document = json.loads(text)
         assert out or (set(document["error"]) == {"code", "message", "hint"} and code != 0)
     except (ValueError, AssertionError):
         return [f"no JSON: {out[:200]!r} {err[:200]!r}"]
-    return [] if said.isascii() else ["JSON that is not ASCII"]
+    return [] if text.isascii() else ["JSON that is not ASCII"]

@@ -1,4 +1,4 @@
-"""A repository with all that a session can have, and beside it what nobody may touch."""
+"""A repository with everything that a session can have, and files outside that must not change."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ Stamps = dict[str, tuple[object, ...]]
 
 
 SECRET = "nobody's business"
-"""What a file outside says: a call that shows it has followed something there."""
+"""The content of the files outside. A command that prints it has followed a link or a path."""
 
 
 class World:
-    """`base` holds it all: the repository, the worktrees, the user's home, and what lies outside."""
+    """The repository, the worktrees, the user's home and the files outside, all in `base`."""
 
     def __init__(self, top: Path) -> None:
         self.base = top / "base"
@@ -29,36 +29,39 @@ class World:
         self.store = self.project / ".agenthub"
         self.outside = self.base / "outside"
         self.ran = top / "ran"
-        """What a command makes that came with the repository."""
+        """A file that exists if a command from the repository has run."""
         answers = top / "answers"
         answers.mkdir()
         self.forked = Forked(self.hub.environ, answers)
 
     @property
     def canary(self) -> str:
-        """A command that would be seen to have run."""
+        """A command that creates the file `ran`."""
         return f"touch {self.ran}"
 
     def session(self, sid: str) -> Path:
-        """Where a session's files are."""
+        """Return the directory of a session."""
         return self.hub.directory(sid)
 
     def entry(self, name: str = "agent-1") -> Path:
-        """What git knows of a worktree."""
+        """Return the git dir of a worktree."""
         return self.project / ".git" / "worktrees" / name
 
     def worktree(self, sid: str = "s1", agent: int = 1) -> Path:
-        """Where an agent works."""
+        """Return the worktree of an agent."""
         return self.base / "project.hub" / sid / f"agent-{agent}"
 
     def do(self, *words: str) -> Answer:
-        """A call that has to succeed."""
+        """Run a command that must succeed."""
         answer = self.forked.call(*words, cwd=self.project)
         assert answer.code == 0, answer
         return answer
 
     def build(self) -> None:
-        """s1: two agents at work; s2: evaluated; s3: archived, with work that can come back."""
+        """Create the sessions s1 to s3.
+
+        s1 has two running agents, s2 is evaluated, and s3 is archived with saved work.
+        """
         for directory in ("plain", "plain/below"):
             (self.outside / directory).mkdir(parents=True)
             (self.outside / directory / "kept").write_text(f"{SECRET}\n")
@@ -92,16 +95,16 @@ class World:
         self._clean = Template(self.hub, [self.base], "clean")
 
     def plant(self) -> None:
-        """As it is now it comes back after every call that changes it."""
+        """Save the present state, to which `undo_changes` returns."""
         Template(self.hub, [self.base], "planted")
 
     def restore(self) -> None:
-        """As it was before anything was planted."""
+        """Return to the state before the attack was planted."""
         self._clean.restore()
         self.ran.unlink(missing_ok=True)
 
-    def mend(self, before: Stamps, after: Stamps) -> Stamps:
-        """As it was planted, where it is different; how it is now."""
+    def undo_changes(self, before: Stamps, after: Stamps) -> Stamps:
+        """Restore the planted state where the stamps differ, and return the new stamps."""
         changed = {path for path in after if after[path] != before.get(path)}
         for path in sorted(changed, reverse=True):
             os.rmdir(path) if stat.S_ISDIR(os.lstat(path).st_mode) else os.unlink(path)
@@ -112,28 +115,28 @@ class World:
         return self.stamps()
 
     def stamps(self) -> Stamps:
-        """What would tell a change: of every name below `base`, all that the file system knows."""
-        found: Stamps = {}
+        """Return the type, inode, size and times of everything below `base`, to detect changes."""
+        stamps: Stamps = {}
         directories = [os.fspath(self.base)]
         for directory in directories:
             with os.scandir(directory) as entries:
                 for entry in entries:
-                    seen = entry.stat(follow_symlinks=False)
-                    if stat.S_ISDIR(seen.st_mode):
+                    status = entry.stat(follow_symlinks=False)
+                    if stat.S_ISDIR(status.st_mode):
                         directories.append(entry.path)
-                        found[entry.path] = (seen.st_mode, seen.st_ino)
+                        stamps[entry.path] = (status.st_mode, status.st_ino)
                     else:
-                        times = (seen.st_mtime_ns, seen.st_ctime_ns)
-                        found[entry.path] = (seen.st_mode, seen.st_ino, seen.st_size, *times)
-        return found
+                        times = (status.st_mtime_ns, status.st_ctime_ns)
+                        stamps[entry.path] = (status.st_mode, status.st_ino, status.st_size, *times)
+        return stamps
 
 
-def _copy(kept: str, path: str) -> None:
-    """One name, whatever it is; what lies in a directory comes after it."""
-    seen = os.lstat(kept)
-    if stat.S_ISDIR(seen.st_mode):
+def _copy(source: str, path: str) -> None:
+    """Copy a file, a link or a device, or create a directory without its content."""
+    status = os.lstat(source)
+    if stat.S_ISDIR(status.st_mode):
         os.mkdir(path)
-    elif stat.S_ISREG(seen.st_mode) or stat.S_ISLNK(seen.st_mode):
-        shutil.copy2(kept, path, follow_symlinks=False)
+    elif stat.S_ISREG(status.st_mode) or stat.S_ISLNK(status.st_mode):
+        shutil.copy2(source, path, follow_symlinks=False)
     else:
-        os.mknod(path, seen.st_mode, seen.st_rdev)
+        os.mknod(path, status.st_mode, status.st_rdev)

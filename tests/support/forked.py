@@ -1,7 +1,6 @@
-"""Calls of the command in forks of one process that has loaded all of it: hundreds in seconds.
+"""Run the command hundreds of times in seconds, in forks of a process that has imported it.
 
-Each has its own standard streams, a bound on its memory, an end to its time, and, where that
-is asked for, another user.
+Each fork has its own standard streams, a limit of memory and of time and, on request, another user.
 """
 
 from __future__ import annotations
@@ -17,10 +16,10 @@ from typing import NamedTuple, Self
 from tests.support.hub import CHECKOUT, NOW, PYTHON
 
 MEMORY = 600 << 20
-"""Bytes of address space that a call, and each git that it starts, may have."""
+"""The limit of the address space of a command and of each git that it starts, in bytes."""
 
 SECONDS = 60
-"""When a call counts as hung, on a machine with other things to do."""
+"""The time after which a command counts as hung, also on a busy machine."""
 
 _SERVER = """
 import json, os, pkgutil, resource, select, signal, sys
@@ -68,7 +67,7 @@ for line in sys.stdin:
 
 
 class Answer(NamedTuple):
-    """How a call ended: all of it. `code` is None where it had to be ended."""
+    """The exit code and the output of a command. `code` is None if the time limit ended it."""
 
     code: int | None
     out: bytes
@@ -76,10 +75,10 @@ class Answer(NamedTuple):
 
 
 class Forked:
-    """The process that is forked; `with` ends it."""
+    """The process that is forked. `with` ends it."""
 
     def __init__(self, environ: Mapping[str, str], answers: Path) -> None:
-        """`answers` is a directory for what the calls print."""
+        """Start the process. The output of the commands goes into the directory `answers`."""
         self._out, self._err = answers / "out", answers / "err"
         self._server = subprocess.Popen(
             [PYTHON, "-I", "-c", _SERVER, os.fspath(CHECKOUT)],
@@ -96,7 +95,7 @@ class Forked:
     def __exit__(
         self,
         kind: type[BaseException] | None,
-        fault: BaseException | None,
+        error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
         assert self._server.stdin is not None
@@ -114,7 +113,7 @@ class Forked:
         seconds: float = SECONDS,
         environ: Mapping[str, str] | None = None,
     ) -> Answer:
-        """`git-hub-session <words>` in `cwd`, as the user `uid` unless that is 0."""
+        """Run `git-hub-session <words>` in `cwd`, as the user `uid` unless that is 0."""
         call = {
             "words": words,
             "cwd": os.fspath(cwd),

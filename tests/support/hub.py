@@ -1,4 +1,4 @@
-"""A real repository with real sessions, and the command run on it as its users run it."""
+"""A real repository with real sessions, and the command as users run it."""
 
 from __future__ import annotations
 
@@ -14,22 +14,21 @@ from typing import Any, NamedTuple
 
 CHECKOUT = Path(__file__).resolve().parent.parent.parent
 COMMAND = CHECKOUT / "bin" / "git-hub-session"
-# 2026-03-17T14:30:22Z: what `now` is in every test that does not say otherwise.
 NOW = 1773757822
+"""The time of the command in each test that sets no other: 2026-03-17T14:30:22Z."""
 PYTHON = sys.executable
 
-# What git and Python take from the environment must not reach a test.
+# The only variables that a test takes from the environment: others change git and Python.
 _KEPT = {"TMPDIR", "LD_LIBRARY_PATH", "MEASURED_INTO"}
 
-
-# For a process that must be as it is for its users (see tests/support/coverage.py).
 UNMEASURED = {"MEASURED_INTO": ""}
-# For a command that finds a lock held: it waits for 0.1 seconds in place of ten.
+"""The environment of a process without coverage (see tests/support/coverage.py)."""
 IMPATIENT = {"HUB_TEST_LOCK_WAIT": "0.1"}
+"""The environment of a command that waits 0.1 seconds for a lock, not ten."""
 
 
 class Result(NamedTuple):
-    """How a command ended: all of it."""
+    """The exit code of a command, and its complete output."""
 
     code: int
     out: str = ""
@@ -45,11 +44,11 @@ class Hub:
 
     @property
     def worktrees(self) -> Path:
-        """Where the agents' worktrees are."""
+        """The directory of the agents' worktrees."""
         return self.top.parent / "worktrees"
 
     def git(self, *words: str | Path, cwd: Path | None = None, stdin: str | None = None) -> str:
-        """What `git <words>` prints, without the last line feed; it has to succeed."""
+        """Run `git <words>`, which must succeed, and return its output without the last newline."""
         done = subprocess.run(
             ["git", *(os.fspath(word) for word in words)],
             cwd=cwd or self.top,
@@ -70,7 +69,7 @@ class Hub:
         stdin: str | None = None,
         now: int | None = NOW,
     ) -> Result:
-        """`git hub-session <words>`, through git, with nothing on standard input."""
+        """Run `git hub-session <words>` through git, by default with an empty standard input."""
         return self.call(
             "git", "hub-session", *words, cwd=cwd, environ=environ, stdin=stdin, now=now
         )
@@ -83,7 +82,7 @@ class Hub:
         stdin: str | None = None,
         now: int | None = NOW,
     ) -> Result:
-        """Any command, in the tests' environment."""
+        """Run any command in the environment of the tests."""
         variables = {**self.environ, **(environ or {})}
         if now is not None:
             variables["GIT_TEST_DATE_NOW"] = str(now)
@@ -101,13 +100,13 @@ class Hub:
         return Result(done.returncode, done.stdout, done.stderr)
 
     def json(self, *words: str | Path, code: int = 0, cwd: Path | None = None) -> Any:
-        """The document that `git hub-session <words> --format=json` prints."""
+        """Return the document that `git hub-session <words> --format=json` prints."""
         result = self.run(*words, "--format=json", cwd=cwd)
         assert result.code == code, result
         return json.loads(result.out)
 
     def session(self, sid: str = "s1", *, agents: int = 0, task: str = "Make it fast") -> Hub:
-        """Make a session and, with `agents`, a worktree for each agent's first attempt."""
+        """Create a session and a worktree for the first attempt of each of the `agents`."""
         result = self.run(
             "init", "-q", "--id", sid, "--task", task, "--agents", str(max(agents, 1))
         )
@@ -117,7 +116,7 @@ class Hub:
         return self
 
     def spawn(self, sid: str, agent: int, attempt: int = 1, *, base: str = "main") -> Path:
-        """A worktree on hub/<sid>/agent-N/attempt-M, made by git; its path."""
+        """Create a worktree on hub/<sid>/agent-N/attempt-M with git, and return its path."""
         name = f"agent-{agent}" + ("" if attempt == 1 else f"-{attempt}")
         path = self.worktrees / sid / name
         self.git(
@@ -126,17 +125,17 @@ class Hub:
         return path
 
     def link_worktrees(self) -> None:
-        """Move the directory of all worktrees, and put a symbolic link in its place."""
+        """Move the directory of all worktrees, and replace it with a symbolic link."""
         moved = self.worktrees.with_name("moved")
         self.worktrees.rename(moved)
         self.worktrees.symlink_to(moved)
 
     def worktree(self, agent: int, sid: str = "s1") -> Path:
-        """The worktree of an agent's first attempt."""
+        """Return the path of the worktree of an agent's first attempt."""
         return self.worktrees / sid / f"agent-{agent}"
 
     def commit(self, where: Path, name: str, content: str, message: str = "work") -> str:
-        """Write a file and commit it; the commit's object id."""
+        """Write a file, commit it, and return the object id of the commit."""
         (where / name).parent.mkdir(parents=True, exist_ok=True)
         (where / name).write_text(content)
         self.git("add", "--", name, cwd=where)
@@ -144,23 +143,23 @@ class Hub:
         return self.git("rev-parse", "HEAD", cwd=where)
 
     def refs(self, prefix: str = "refs") -> dict[str, str]:
-        """{full ref: object id}"""
+        """Return the object id of each ref by its full name."""
         lines = self.git("for-each-ref", "--format=%(refname) %(objectname)", prefix).splitlines()
         return dict(line.split(" ") for line in lines)
 
     def directory(self, sid: str = "s1") -> Path:
-        """Where a session's files are."""
+        """Return the directory of a session."""
         return self.top / ".agenthub" / "sessions" / sid
 
     def state(self, sid: str = "s1") -> dict[str, Any]:
-        """state.json, read by the tests themselves."""
+        """Return the content of state.json, read without the package."""
         document = json.loads((self.directory(sid) / "state.json").read_text())
         assert isinstance(document, dict)
         return document
 
 
 def new_hub(top: Path, environ: Mapping[str, str]) -> Hub:
-    """A repository made at `top`: one commit on main, of a file and one in a directory."""
+    """Create a repository at `top` with two files in one commit on main."""
     top.mkdir()
     hub = Hub(top, environ)
     hub.git("init", "-q")
@@ -173,7 +172,7 @@ def new_hub(top: Path, environ: Mapping[str, str]) -> Hub:
 
 
 def snapshot(top: Path) -> dict[str, bytes | str]:
-    """Every file below `top`: {relative path: content, or where a link leads}."""
+    """Return the content of each file, or the target of each link, by its path below `top`."""
     found: dict[str, bytes | str] = {}
     for directory, directories, files in os.walk(top):
         for name in sorted(files) + [d for d in directories if os.path.islink(Path(directory, d))]:
@@ -190,7 +189,7 @@ def snapshot(top: Path) -> dict[str, bytes | str]:
 
 @contextmanager
 def process_in(directory: Path, *command: str) -> Iterator[int]:
-    """Run a command that waits, `sleep` by default, in `directory`; yield its process id."""
+    """Run a command that waits, by default `sleep`, in `directory`, and yield its process id."""
     with subprocess.Popen(
         command or ("sleep", "600"), cwd=directory, stdin=subprocess.PIPE
     ) as process:
@@ -201,7 +200,7 @@ def process_in(directory: Path, *command: str) -> Iterator[int]:
 
 
 def is_alive(pid: int) -> bool:
-    """Whether a process runs: one that only waits for its parent to look does not."""
+    """Return True if a process runs. A zombie does not run."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):
@@ -209,28 +208,31 @@ def is_alive(pid: int) -> bool:
     return stat.rpartition(")")[2].split()[0] != "Z"
 
 
-def wait_for(there: Callable[[], object]) -> None:
-    """Until something is the case, at most 20 seconds."""
-    until = time.monotonic() + 20
-    while not there():
-        assert time.monotonic() < until
+def wait_for(condition: Callable[[], object]) -> None:
+    """Wait until the condition is true, and fail after 20 seconds."""
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline
         time.sleep(0.01)
 
 
 def peer() -> Path | None:
-    """AgentHub's session_manager.py, where it lies beside the checkout (or GIT_HUB_SESSION_PEER says)."""
+    """Return the path of AgentHub's session_manager.py, or None if it is not installed.
+
+    It is in ../shared/peers, or at the path in GIT_HUB_SESSION_PEER.
+    """
     named = os.environ.get("GIT_HUB_SESSION_PEER")
     path = Path(named) if named else CHECKOUT.parent / "shared" / "peers" / "session_manager.py"
     return path if path.is_file() else None
 
 
 def sealed_environment(tmp_path: Path) -> Mapping[str, str]:
-    """An environment in which git, libgit2 and the command see files below `tmp_path` only."""
+    """Return an environment in which git, libgit2 and the command see only files in `tmp_path`."""
     home = tmp_path / "home"
     home.mkdir()
     programs = tmp_path / "bin"
     programs.mkdir()
-    # The command as a user has it: found by git on PATH, run by the interpreter under test.
+    # As for users, git finds the command on PATH. The interpreter under test runs it.
     wrapper = programs / "git-hub-session"
     wrapper.write_text(
         f'#!/bin/sh\nexec {PYTHON} -I -c \'import os, sys; sys.path.insert(0, "{CHECKOUT}")\n'
@@ -244,7 +246,7 @@ def sealed_environment(tmp_path: Path) -> Mapping[str, str]:
         "[user]\n\tname = Ada\n\temail = ada@example.com\n"
         '[init]\n\tdefaultBranch = main\n[protocol "file"]\n\tallow = always\n'
         "[advice]\n\tdetachedHead = false\n"
-        # A newer git does it in the background after a commit, at a moment of its own.
+        # A new git may run the maintenance in the background after any commit.
         "[maintenance]\n\tauto = false\n"
     )
     return {

@@ -1,4 +1,4 @@
-"""Stores as others leave them, and calls that meet there: what the tests of the store share."""
+"""Helpers of the store tests: sessions of AgentHub, and commands that run at the same time."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CREATED = "2026-03-17T14:30:22.123456+00:00"
 
 
 def put(hub: Hub, state: str, sid: str = "s1") -> bytes:
-    """Make a session that stands in `state`, with an empty history; the bytes of its state.json."""
+    """Create a session in `state` without a history, and return the bytes of its state.json."""
     directory = agenthub(hub, sid, state=state)
     return (directory / "state.json").read_bytes()
 
@@ -29,7 +29,10 @@ def agenthub(
     state: str = "init",
     settings: Sequence[str] = (),
 ) -> Path:
-    """A session in the very lines of AgentHub's own `hub_init`, nothing escaped; its directory."""
+    """Create a session as AgentHub's `hub_init` writes it, and return its directory.
+
+    Nothing is escaped.
+    """
     directory = hub.directory(sid)
     directory.mkdir(parents=True)
     lines = [f"session_id: {sid}", f'task: "{task}"', "agent_count: 3", "base_branch: main"]
@@ -47,8 +50,8 @@ def agenthub(
     return directory
 
 
-# Forks a process for each call, which all start at once, and far closer together than
-# processes that have to load Python first.
+# Forks a process for each call, and starts all of them at once. They start much closer together
+# than processes that must load Python first.
 _AT_ONCE = """
 import json, os, sys
 sys.path.insert(0, sys.argv[1])
@@ -73,7 +76,7 @@ print([os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
 
 
 def at_once(hub: Hub, calls: Sequence[Sequence[str]]) -> list[Result]:
-    """How each of the calls ended that were made at the same moment, a process each."""
+    """Make the calls at the same moment, each in its own process, and return their results."""
     answers = hub.top.parent / "answers"
     answers.mkdir()
     codes = json.loads(script(hub, _AT_ONCE, str(answers), stdin=json.dumps(calls)))
@@ -88,7 +91,10 @@ def at_once(hub: Hub, calls: Sequence[Sequence[str]]) -> list[Result]:
 
 
 def script(hub: Hub, text: str, *words: str, stdin: str = "") -> str:
-    """What a Python script prints that has the checkout as its first argument; it has to succeed."""
+    """Run a Python script, which must succeed, and return its output.
+
+    Its first argument is the checkout.
+    """
     done = subprocess.run(
         [PYTHON, "-I", "-c", text, os.fspath(CHECKOUT), *words],
         cwd=hub.top,
@@ -102,8 +108,8 @@ def script(hub: Hub, text: str, *words: str, stdin: str = "") -> str:
     return done.stdout
 
 
-# Kills a call just before each call of the system that it makes, one after the other, and
-# says after each what is there, and how the next two calls fare.
+# Repeats a command and kills it before its first, second, ... system call, until it is not killed.
+# Reports after each kill the content of the file, and the results of the following commands.
 _KILLED = """
 import json, os, signal, sys
 sys.path.insert(0, sys.argv[1])
@@ -158,12 +164,14 @@ print(json.dumps(stories))
 def killed_everywhere(
     hub: Hub, words: Sequence[str], *, after: Sequence[Sequence[str]], file: Path, restored: str
 ) -> list[tuple[int, str | None, list[Result]]]:
-    """A call killed at each call of the system: its exit code, what `file` holds, and how the calls `after` end.
+    """Kill a command before each of its system calls, and return the outcome of each kill.
 
-    The last one was not killed. `restored` is written back to `file` each time, unless empty.
+    An outcome is the exit code, the content of `file`, and the results of the commands `after`.
+    The last outcome is that of a command that was not killed. If `restored` is not empty, it is
+    written to `file` after each kill.
     """
-    given = json.dumps([words, after, os.fspath(file), restored])
+    stdin = json.dumps([words, after, os.fspath(file), restored])
     return [
         (story["code"], story["file"], [Result(code, out) for code, out in story["after"]])
-        for story in json.loads(script(hub, _KILLED, stdin=given))
+        for story in json.loads(script(hub, _KILLED, stdin=stdin))
     ]
