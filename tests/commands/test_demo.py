@@ -6,12 +6,13 @@ import os
 import re
 import signal
 import subprocess
-import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.support.hub import CHECKOUT, COMMAND, PYTHON, Hub, Result
+from tests.support.hub import CHECKOUT, COMMAND, PYTHON, Hub, Result, new_hub, sealed_environment
 
 TIME = r"[0-9T:.-]+\+00:00"
 LONG_PATH = r"/\S+/git-hub-session-demo-[a-z0-9_]+"
@@ -31,6 +32,32 @@ def plain(text: str) -> str:
     text = re.sub(LONG_PATH, "TOP", text)
     text = re.sub(TIME, "TIME", text)
     return re.sub(r"[0-9]+ seconds? ago", "now", text)
+
+
+@contextmanager
+def playing(hub: Hub, command: list[str], cwd: Path) -> Iterator[subprocess.Popen[str]]:
+    """Start the demonstration in a process group of its own."""
+    with subprocess.Popen(
+        [*command, "demo"],
+        cwd=cwd,
+        env=hub.environ,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        yield process
+        process.communicate(timeout=120)
+
+
+def read_until(process: subprocess.Popen[str], text: str) -> list[str]:
+    """Read the output of the demonstration until a line contains `text`, and return the lines."""
+    assert process.stdout is not None
+    lines = [""]
+    while text not in lines[-1]:
+        lines.append(process.stdout.readline())
+        assert lines[-1], lines
+    return lines
 
 
 STORY = """\
@@ -114,15 +141,28 @@ primes      merged  3       now  Find them with fewer divisions
 """
 
 
-def test_the_whole_tournament(hub: Hub, elsewhere: Path) -> None:
-    """Outside of a repository, without an identity, with hooks and signing that would fail."""
-    (elsewhere.parent / "home" / ".gitconfig").write_text(
+@pytest.fixture(scope="module")
+def shown(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The output of one whole demonstration, called as AgentHub spells it, with a format.
+
+    It runs outside of a repository, without an identity, with hooks and signing that would fail.
+    """
+    top = tmp_path_factory.mktemp("demo")
+    hub = new_hub(top / "project", sealed_environment(top))
+    temporary = top / "tmp"
+    temporary.mkdir()
+    (top / "home" / ".gitconfig").write_text(
         "[core]\n\thooksPath = /bin\n[commit]\n\tgpgSign = true\n[gpg]\n\tprogram = false\n"
         "[merge]\n\tff = only\n"
     )
-    result = hub.run("demo", cwd=elsewhere, environ={"GIT_DIR": "/nowhere", "GIT_INDEX_FILE": "x"})
+    environ = {"TMPDIR": str(temporary), "GIT_DIR": "/nowhere", "GIT_INDEX_FILE": "x"}
+    result = hub.run("--demo", "--format", "json", cwd=temporary, environ=environ)
     assert (result.code, result.err) == (0, "")
-    shown = plain(result.out)
+    assert list(temporary.iterdir()) == []
+    return plain(result.out)
+
+
+def test_the_whole_tournament(shown: str) -> None:
     assert shown.startswith(STORY)
     for part in (TOURNAMENT, RANKS, MERGED):
         assert part in shown
@@ -132,19 +172,16 @@ def test_the_whole_tournament(hub: Hub, elsewhere: Path) -> None:
     assert "    - **Archived**: hub/archive/primes/agent-1, hub/archive/primes/agent-3\n" in shown
     # An age is as wide as it happens to be.
     assert re.sub(r"UPDATED +TASK", "UPDATED  TASK", shown).endswith(END)
-    assert list(elsewhere.iterdir()) == []
 
 
-def test_what_is_typed(hub: Hub, elsewhere: Path) -> None:
-    """AgentHub's spelling plays the same, whatever format it asks for."""
-    shown = hub.run("--demo", "--format", "json", cwd=elsewhere).out
+def test_the_commands_of_the_demonstration(shown: str) -> None:
     assert re.findall(r"^\$ git hub-session ([a-z]+)", shown, re.MULTILINE) == [
         *("run", "restore", "log", "board", "cleanup", "list")
     ]
 
 
-def test_what_is_typed_is_80_columns_wide_at_the_most(hub: Hub, elsewhere: Path) -> None:
-    typed = re.findall(r"^\$ .*", hub.run("demo", cwd=elsewhere).out, re.MULTILINE)
+def test_a_command_line_has_at_most_80_columns(shown: str) -> None:
+    typed = re.findall(r"^\$ .*", shown, re.MULTILINE)
     assert [line for line in typed if len(line) > 80] == []
 
 
@@ -157,17 +194,20 @@ def test_what_is_typed_is_80_columns_wide_at_the_most(hub: Hub, elsewhere: Path)
     ],
     ids=["checkout", "module", "installed"],
 )
-def test_it_plays_itself_and_no_other_on_path(
+def test_the_demonstration_runs_the_program_that_was_started(
     hub: Hub, elsewhere: Path, command: list[str]
 ) -> None:
-    """However it was started, what it types runs the same program, not the one that PATH finds."""
+    """The demonstration does not run another git-hub-session that is on PATH."""
     if not Path(command[0]).exists():
         pytest.skip("this interpreter has no git-hub-session installed")
     other = hub.top.parent / "bin" / "git-hub-session"
     other.write_text("#!/bin/sh\necho another program; exit 77\n")
-    environ = {"PYTHONPATH": str(CHECKOUT)} if "-m" in command else {}
-    result = hub.call(*command, "demo", cwd=elsewhere, environ=environ)
-    assert (result.code, "another program" in result.out) == (0, False)
+    if "-m" in command:
+        hub.environ["PYTHONPATH"] = str(CHECKOUT)
+    with playing(hub, command, elsewhere) as process:
+        lines = read_until(process, "Initialized session primes")
+        assert "another program\n" not in lines
+        os.killpg(process.pid, signal.SIGTERM)
     assert list(elsewhere.iterdir()) == []
 
 
@@ -185,16 +225,17 @@ def test_a_step_that_fails(hub: Hub, elsewhere: Path) -> None:
     real = hub.call("sh", "-c", "command -v git").out.strip()
     git = hub.top.parent / "bin" / "git"
     git.write_text(
-        f'#!/bin/sh\n[ "$1" != log ] || {{ echo "no log today" >&2; exit 3; }}\nexec {real} "$@"\n'
+        f'#!/bin/sh\n[ "$1" != commit ] || {{ echo "not today" >&2; exit 3; }}\nexec {real} "$@"\n'
     )
     git.chmod(0o755)
     result = hub.call("git-hub-session", "demo", cwd=elsewhere)
     assert result.code == 128
+    command = "git init -q && git add . && git commit -q -m 'Find primes'"
     assert result.err.endswith(
-        "fatal: the demonstration stopped: exit code 3 from 'git log --graph --format=%s'\n"
+        f"fatal: the demonstration stopped: exit code 3 from '{command}'\n"
         "hint: 'git hub-session demo --keep' leaves the repository for a look\n"
     )
-    assert result.out.endswith("$ git log --graph --format=%s\nno log today\n")
+    assert result.out.endswith(f"$ {command}\nnot today\n")
     assert list(elsewhere.iterdir()) == []
 
 
@@ -212,23 +253,12 @@ def test_without_git(hub: Hub, elsewhere: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupted(hub: Hub, elsewhere: Path, number: signal.Signals) -> None:
     """^C reaches the whole foreground group, as in a terminal; the repository goes all the same."""
-    with subprocess.Popen(
-        [sys.executable, "-m", "git_hub_session", "demo"],
-        cwd=CHECKOUT,
-        env=hub.environ,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    ) as process:
-        assert process.stdout is not None
-        assert process.stderr is not None
-        while "Spawned agent-3" not in process.stdout.readline():
-            assert process.poll() is None
+    with playing(hub, [PYTHON, "-m", "git_hub_session"], CHECKOUT) as process:
+        read_until(process, "Spawned agent-3")
         assert len(list(elsewhere.iterdir())) == 1
         os.killpg(process.pid, number)
-        process.stdout.read()
-        assert (process.wait(timeout=60), process.stderr.read()) == (-number, "")
+        _, err = process.communicate(timeout=120)
+        assert (process.returncode, err) == (-number, "")
     assert list(elsewhere.iterdir()) == []
 
 
