@@ -8,7 +8,7 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -16,7 +16,18 @@ import pytest
 
 from git_hub_session.doctor.finding import FINDINGS
 from git_hub_session.git.worktrees import REMOVAL_LOCK
-from tests.support.hub import NOW, PYTHON, Hub, Result, process_in, snapshot, wait_for
+from tests.support.forked import Forked, ForkedHub
+from tests.support.hub import (
+    NOW,
+    PYTHON,
+    Hub,
+    Result,
+    new_hub,
+    process_in,
+    sealed_environment,
+    snapshot,
+    wait_for,
+)
 from tests.support.interrupt import Template, count_changes, kill_at_changes
 
 
@@ -492,10 +503,26 @@ def found(hub: Hub, *words: str, code: int) -> list[tuple[str, str, bool]]:
     return [(one["code"], one["subject"], one["fixed"]) for one in answer["findings"]]
 
 
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Hub, Template]]:
+    """A repository with the session `a` of two agents, and the copy to restore it from."""
+    top = tmp_path_factory.mktemp("doctor")
+    environ = sealed_environment(top)
+    project = new_hub(top / "project", environ).session("a", agents=2).top
+    with Forked(environ, top) as server:
+        hub = ForkedHub(project, environ, server)
+        yield hub, Template(hub)
+
+
 @pytest.mark.parametrize("name", PLANTS)
-def test_a_fault_is_named_and_mended_or_explained(hub: Hub, name: str) -> None:
+def test_a_fault_is_named_and_mended_or_explained(
+    prepared: tuple[Hub, Template], name: str
+) -> None:
     code, make, mends = PLANTS[name]
-    hub.session("a", agents=2)
+    hub, template = prepared
+    template.restore()
+    # The inodes in the index are the proof that a directory is a worktree which has moved.
+    hub.git("update-index", "-q", "--refresh", cwd=hub.worktree(1, "a"))
     subject = str(make(hub, "a"))
     before, refs = snapshot(hub.top), hub.refs()
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
 
-from tests.support.hub import CHECKOUT, NOW, PYTHON
+from tests.support.hub import CHECKOUT, NOW, PYTHON, Hub, Result
 
 MEMORY = 600 << 20
 """The limit of the address space of a command and of each git that it starts, in bytes."""
@@ -130,3 +130,26 @@ class Forked:
         self._server.stdin.flush()
         code = json.loads(self._server.stdout.readline())
         return Answer(code, self._out.read_bytes(), self._err.read_bytes())
+
+
+class ForkedHub(Hub):
+    """A repository on which the command runs in forks of one process, not in a new Python."""
+
+    def __init__(self, top: Path, environ: Mapping[str, str], server: Forked) -> None:
+        super().__init__(top, environ)
+        self._server = server
+
+    def run(
+        self,
+        *words: str | Path,
+        cwd: Path | None = None,
+        environ: Mapping[str, str] | None = None,
+        stdin: str | None = None,
+        now: int | None = NOW,
+    ) -> Result:
+        """Run `git-hub-session <words>` with nothing on standard input."""
+        assert (stdin, now) == (None, NOW)
+        arguments = [os.fspath(word) for word in words]
+        answer = self._server.call(*arguments, cwd=cwd or self.top, environ=environ)
+        assert answer.code is not None, answer
+        return Result(answer.code, os.fsdecode(answer.out), os.fsdecode(answer.err))
