@@ -1,8 +1,8 @@
-"""A command run at one commit after another, and the metric that it prints.
+"""Run an eval command at several commits, and read the metric of each.
 
-Each is measured in the worktree that has just this commit checked out; where there is none,
-in a checkout made for it beside the agents' worktrees. git's lock on that says whose it is: what
-a killed run left of them the next one takes away.
+A commit is measured in the agent's worktree if that has exactly this commit checked out. If not,
+it is measured in a temporary worktree beside those of the agents. The lock reason marks temporary
+worktrees, so that the next run can remove those that a killed run left.
 """
 
 from __future__ import annotations
@@ -36,53 +36,52 @@ from git_hub_session.worktree.paths import worktree_path, worktree_template
 from git_hub_session.worktree.setup import WorktreeSetup
 
 BASELINE = "baseline"
-"""What stands for an agent's name where the commit is measured that all started from."""
-_MOST = 16 << 20  # bytes of output that a metric is looked for in: the last ones
-_TICK = 0.02  # seconds: within less a file that is written again may keep its time
+"""The name of the target that measures the base commit, in place of an agent's name."""
+_MAX_OUTPUT = 16 << 20  # bytes: search the metric only in the end of a longer output
+_TIMESTAMP_STEP = 0.02  # seconds: a file that is written again within less may keep its time
 
 
 class MeasureTarget(NamedTuple):
-    """A commit that is measured, and where."""
+    """A commit to measure, and the directory to measure it in."""
 
     name: str
-    """ "agent-2", or "baseline"."""
+    """The name of the agent, such as "agent-2", or "baseline"."""
     commit: str
     directory: str
-    """'' where a checkout has to be made."""
     environ: Mapping[str, str]
 
 
 class Measurement(NamedTuple):
-    """What was measured at a spot."""
+    """The measured values of one target."""
 
     values: tuple[float, ...] = ()
     reason: str = ""
-    """Why there are no values; '' where there are."""
+    """The reason that the target has no values, or ''."""
 
 
 class MetricCommand(NamedTuple):
-    """How a metric is measured."""
+    """A command that measures a metric."""
 
     command: str
-    """For sh."""
+    """A command line for sh."""
     metric: str
     metric_file: str = ""
-    """Where the command writes it, seen from the top of the worktree; '': on standard output."""
+    """The file that the command writes, relative to the worktree, or '' for standard output."""
     repeat: int = 1
     jobs: int = 1
     timeout: float | None = None
-    """Seconds."""
+    """The time limit of each run, in seconds."""
 
 
 class EvalWorktrees:
-    """Checkouts of commits, made beside the agents' worktrees; `with` takes them away again."""
+    """Temporary worktrees of a run. The context manager removes them at its end."""
 
     def __init__(self, sid: SessionId, project: Project) -> None:
         path = worktree_path(worktree_template(project), project.paths, AgentBranch(sid, 1, 1))
-        beside = os.path.realpath(os.path.dirname(path))
-        self._prefix = os.path.join(beside, f".{sid}-{EVAL}-")
+        parent = os.path.realpath(os.path.dirname(path))
+        self._prefix = os.path.join(parent, f".{sid}-{EVAL}-")
         self._common_dir = project.paths.common_dir
-        self._scene = project
+        self._project = project
 
     def __enter__(self) -> Self:
         return self
@@ -91,181 +90,202 @@ class EvalWorktrees:
         self.remove_stale()
 
     def add(self, name: str, commit: str, environ: Mapping[str, str]) -> str:
-        """A new checkout of `commit`, with the outfit of an agent's worktree: its path; raises HubError."""
+        """Add a worktree of `commit` with the setup of an agent's worktree. Return its path.
+
+        Raises:
+            HubError: git could not add the worktree, or its setup failed.
+        """
         path = f"{self._prefix}{name}"
         os.makedirs(os.path.dirname(path), exist_ok=True)
         options = ["--detach", "--lock", "--reason", EVAL_LOCK]
-        self._scene.git.add_worktree(path, commit, options)
-        fault = WorktreeSetup(self._scene, commit).apply(path, environ)
-        if fault:
-            raise HubError(f"the checkout of {name}: {fault}")
+        self._project.git.add_worktree(path, commit, options)
+        error = WorktreeSetup(self._project, commit).apply(path, environ)
+        if error:
+            raise HubError(f"cannot set up the checkout of {name}: {error}")
         return path
 
     def remove_stale(self) -> None:
-        """Take away those that are there, a killed run's too: no other run of the session may be alive."""
-        own = [one for one in linked_worktrees(self._common_dir) if self._is_own(one)]
-        for worktree in own:
+        """Remove the temporary worktrees of the session, also those that a killed run left.
+
+        Call it only while no other evaluation of the session runs.
+        """
+        temporary = [
+            tree for tree in linked_worktrees(self._common_dir) if self._is_temporary(tree)
+        ]
+        for worktree in temporary:
             try:
                 removal.remove_unchecked(worktree)
             except RemovalFailed:
                 pass  # the next run tries again
-        if own:
+        if temporary:
             empty_trash(self._common_dir)
 
-    def _is_own(self, worktree: Worktree) -> bool:
+    def _is_temporary(self, worktree: Worktree) -> bool:
         return worktree.lock_reason == EVAL_LOCK and worktree.path.startswith(self._prefix)
 
 
 class MetricRunner:
-    """Measures spots, in rounds; what each command prints is kept in the run's logs."""
+    """Measures targets in rounds, one for each repetition, and keeps the output in logs."""
 
     def __init__(
         self,
-        spots: Sequence[MeasureTarget],
-        recipe: MetricCommand,
+        targets: Sequence[MeasureTarget],
+        metric_command: MetricCommand,
         run: runs.Run,
-        progress: Callable[[int], None],
+        show_progress: Callable[[int], None],
     ) -> None:
-        """`progress` hears how many are done."""
-        self.found = {spot.name: Measurement() for spot in spots}
-        self._recipe = recipe
+        """Create the logs. `show_progress` gets the number of finished measurements."""
+        self.measurements = {target.name: Measurement() for target in targets}
+        self._metric_command = metric_command
         self._run = run
-        self._progress = progress
+        self._show_progress = show_progress
         self._done = 0
-        self._spots = list(spots)
-        self._logs = {spot.name: OutputLog(run.create_log(spot.name)) for spot in spots}
-        self._printed: dict[str, bytearray] = {}
-        self._before: dict[str, object] = {}
+        self._targets = list(targets)
+        self._logs = {target.name: OutputLog(run.create_log(target.name)) for target in targets}
+        self._output: dict[str, bytearray] = {}
+        self._old_stamps: dict[str, object] = {}
 
     def measure(self, project: Project) -> dict[str, Measurement]:
-        """{name: what was found}; who has failed once is not measured again."""
-        recipe = self._recipe
+        """Run the command for each target, and again for each repetition until the target fails."""
+        metric_command = self._metric_command
+        callbacks = TaskCallbacks(self._on_start, self._on_output, self._on_end, self._find_escaped)
         try:
-            for _ in range(recipe.repeat):
-                self._spots = [spot for spot in self._spots if not self.found[spot.name].reason]
+            for _ in range(metric_command.repeat):
+                self._targets = [
+                    target for target in self._targets if not self.measurements[target.name].reason
+                ]
                 self._stat_metric_files()
                 project.run_tasks(
-                    [self._task(spot) for spot in self._spots],
-                    TaskCallbacks(
-                        self._on_start, self._on_output, self._on_end, self._find_escaped
-                    ),
-                    jobs=recipe.jobs,
-                    timeout=recipe.timeout,
+                    [self._make_task(target) for target in self._targets],
+                    callbacks,
+                    jobs=metric_command.jobs,
+                    timeout=metric_command.timeout,
                     separate_stderr=True,
                 )
         finally:
             for log in self._logs.values():
                 log.close()
-        return self.found
+        return self.measurements
 
-    def _task(self, spot: MeasureTarget) -> Task:
-        variables = {**spot.environ, **run_environment(self._run), "HUB_AGENT": spot.name}
-        return Task(["/bin/sh", "-c", self._recipe.command], spot.directory, variables)
+    def _make_task(self, target: MeasureTarget) -> Task:
+        variables = {**target.environ, **run_environment(self._run), "HUB_AGENT": target.name}
+        return Task(["/bin/sh", "-c", self._metric_command.command], target.directory, variables)
 
-    def _find_escaped(self, at: int) -> Sequence[int]:
+    def _find_escaped(self, index: int) -> Sequence[int]:
         return procfs.pids_with_environment(
-            {**run_environment(self._run), "HUB_AGENT": self._spots[at].name}
+            {**run_environment(self._run), "HUB_AGENT": self._targets[index].name}
         )
 
     def _stat_metric_files(self) -> None:
-        """As they are before any command runs, and so early that what one writes is seen."""
-        if self._recipe.metric_file:
-            self._before = {spot.name: _file_stamp(self._metric_file(spot)) for spot in self._spots}
-            if any(self._before.values()):
-                sleep(_TICK)
+        """Record the stat data of the metric files, so that a later write can be recognized."""
+        if self._metric_command.metric_file:
+            self._old_stamps = {
+                target.name: _file_stamp(self._metric_file(target)) for target in self._targets
+            }
+            if any(self._old_stamps.values()):
+                sleep(_TIMESTAMP_STEP)
 
-    def _on_start(self, at: int) -> None:
-        self._printed[self._spots[at].name] = bytearray()
+    def _on_start(self, index: int) -> None:
+        self._output[self._targets[index].name] = bytearray()
 
-    def _on_output(self, at: int, data: bytes, is_error: bool) -> None:
-        name = self._spots[at].name
+    def _on_output(self, index: int, data: bytes, is_error: bool) -> None:
+        name = self._targets[index].name
         self._logs[name].write(data)
         if not is_error:
-            self._printed[name] += data
-            del self._printed[name][:-_MOST]
+            self._output[name] += data
+            del self._output[name][:-_MAX_OUTPUT]
 
-    def _on_end(self, at: int, ending: TaskResult) -> None:
-        spot = self._spots[at]
+    def _on_end(self, index: int, result: TaskResult) -> None:
+        target = self._targets[index]
         try:
-            value = self._metric(spot, ending)
-            self.found[spot.name] = Measurement((*self.found[spot.name].values, value))
-        except MetricNotFound as fault:
-            self.found[spot.name] = Measurement((), str(fault))
+            value = self._read_metric(target, result)
+            values = self.measurements[target.name].values
+            self.measurements[target.name] = Measurement((*values, value))
+        except MetricNotFound as error:
+            self.measurements[target.name] = Measurement((), str(error))
         self._done += 1
-        self._progress(self._done)
+        self._show_progress(self._done)
 
-    def _metric(self, spot: MeasureTarget, ending: TaskResult) -> float:
-        if ending.stop_reason or ending.status:
-            raise MetricNotFound(ending.stop_reason or f"exit code {ending.status}")
-        data = bytes(self._printed[spot.name])
-        if self._recipe.metric_file:
-            data = self._read_metric_file(spot)
-        return read_metric(data.decode("utf-8", "replace"), self._recipe.metric)
+    def _read_metric(self, target: MeasureTarget, result: TaskResult) -> float:
+        if result.stop_reason or result.status:
+            raise MetricNotFound(result.stop_reason or f"exit code {result.status}")
+        if self._metric_command.metric_file:
+            data = self._read_metric_file(target)
+        else:
+            data = bytes(self._output[target.name])
+        return read_metric(data.decode("utf-8", "replace"), self._metric_command.metric)
 
-    def _metric_file(self, spot: MeasureTarget) -> str:
-        return os.path.join(spot.directory, self._recipe.metric_file)
+    def _metric_file(self, target: MeasureTarget) -> str:
+        return os.path.join(target.directory, self._metric_command.metric_file)
 
-    def _read_metric_file(self, spot: MeasureTarget) -> bytes:
-        """What the command has written into the metric file; raises NoMetric."""
-        path = self._metric_file(spot)
-        if not is_inside(os.path.realpath(os.path.dirname(path)), os.path.realpath(spot.directory)):
-            raise MetricNotFound(f"'{self._recipe.metric_file}' is not in the worktree")
-        # One that an agent committed, or that an earlier command wrote, says nothing of this one.
-        if _file_stamp(path) == self._before[spot.name]:
-            raise MetricNotFound(f"it did not write '{self._recipe.metric_file}'")
+    def _read_metric_file(self, target: MeasureTarget) -> bytes:
+        """Return the content of the metric file. Raise MetricNotFound if it is not new."""
+        name = self._metric_command.metric_file
+        path = self._metric_file(target)
+        parent = os.path.realpath(os.path.dirname(path))
+        if not is_inside(parent, os.path.realpath(target.directory)):
+            raise MetricNotFound(f"'{name}' is outside the worktree")
+        # The agent may have committed the file, or an earlier command may have written it.
+        if _file_stamp(path) == self._old_stamps[target.name]:
+            raise MetricNotFound(f"the command did not write '{name}'")
         try:
             fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
             with open(fd, "rb") as file:
                 if not stat.S_ISREG(os.fstat(fd).st_mode):
-                    raise MetricNotFound(f"'{self._recipe.metric_file}' is not a regular file")
-                return file.read(_MOST)
-        except OSError as fault:
-            raise MetricNotFound(f"'{self._recipe.metric_file}': {fault.strerror}") from None
+                    raise MetricNotFound(f"'{name}' is not a regular file")
+                return file.read(_MAX_OUTPUT)
+        except OSError as error:
+            raise MetricNotFound(f"'{name}': {error.strerror}") from None
 
 
 def _file_stamp(path: str) -> object:
-    """What changes when a file is written, or None where there is none."""
+    """Return stat data that changes when the file is written, or None if it does not exist."""
     try:
-        found = os.lstat(path)
+        status = os.lstat(path)
     except OSError:
         return None
-    return found.st_mtime_ns, found.st_ino, found.st_size
+    return status.st_mtime_ns, status.st_ino, status.st_size
 
 
 class BaselineFailed(Refused):
-    """The command says nothing of the base branch, so it will say nothing of the agents."""
+    """The command cannot measure the base branch, so it could not measure the agents either."""
 
     code = "no-baseline"
 
 
-def measure_baseline(sid: SessionId, project: Project, recipe: MetricCommand) -> float:
-    """Measure the tip of the base branch in a checkout of its own, and write down what was found.
+def measure_baseline(sid: SessionId, project: Project, metric_command: MetricCommand) -> float:
+    """Measure the tip of the base branch in a temporary worktree, and save the baseline.
 
-    AgentHub has the baseline in config.yaml, which is not written any more once there are agents.
-    Raises NoBaseline, Refused (there are agents already), GitFailed.
+    AgentHub keeps the baseline in config.yaml, which does not change after the first spawn.
+
+    Raises:
+        BaselineFailed: the command did not print the metric.
+        Refused: the session has agents already.
+        GitFailed: git could not add the worktree.
     """
-    with project.store.lock_session(sid) as edit:
-        session = edit.read()
+    with project.store.lock_session(sid) as locked:
+        session = locked.read()
         if session.state is not State.INIT:
-            raise Refused(f"session '{sid}' is '{session.state}': its baseline is settled")
+            raise Refused(
+                f"session '{sid}' is '{session.state}': its baseline can no longer change"
+            )
         base = project.repo.tip(HEADS + session.config.base_branch)
-        variables = agent_environment(
-            project.environ, session, None, base, edit.ensure_task_file(session)
-        )
-        run = runs.start_run(edit.directory, EVAL)
-        checkouts = EvalWorktrees(sid, project)
-        checkouts.remove_stale()
-        with run, checkouts:
-            spot = MeasureTarget(
-                BASELINE, base, checkouts.add(BASELINE, base, variables), variables
-            )
-            progress = project.progress("Measuring", recipe.repeat)
-            found = MetricRunner([spot], recipe, run, progress).measure(project)[BASELINE]
-        if not found.values:
+        task_file = locked.ensure_task_file(session)
+        variables = agent_environment(project.environ, session, None, base, task_file)
+        run = runs.start_run(locked.directory, EVAL)
+        worktrees = EvalWorktrees(sid, project)
+        worktrees.remove_stale()
+        with run, worktrees:
+            directory = worktrees.add(BASELINE, base, variables)
+            target = MeasureTarget(BASELINE, base, directory, variables)
+            show_progress = project.progress("Measuring", metric_command.repeat)
+            runner = MetricRunner([target], metric_command, run, show_progress)
+            measurement = runner.measure(project)[BASELINE]
+        if not measurement.values:
             raise BaselineFailed(
-                f"the eval command cannot measure '{session.config.base_branch}': {found.reason}",
-                hint=f"what it printed is in {run.path}/{BASELINE}.log",
+                f"the eval command cannot measure '{session.config.base_branch}': {measurement.reason}",
+                hint=f"read its output in {run.path}/{BASELINE}.log",
             )
-        metric = Score(0, found.values, (0, 0)).metric
-        edit.save_config(Config({**session.config.values, "baseline": f"{metric:.12g}"}))
+        metric = Score(0, measurement.values, (0, 0)).metric
+        locked.save_config(Config({**session.config.values, "baseline": f"{metric:.12g}"}))
         return metric

@@ -138,7 +138,7 @@ def test_who_cannot_be_measured_comes_last(hub: Hub) -> None:
         ["4", "agent-4", "-", "-", "-", "1", "+1/-0", "'ms'", "is", "nan"],
         [
             *("5", "agent-5", "-", "-", "-", "1", "+0/-0"),
-            *["no", "'ms'", "in", "what", "it", "printed"],
+            *["no", "'ms'", "in", "the", "output"],
         ],
     ]
     assert ranks(hub)["agent-3"] == (3, None, "timed out")
@@ -188,7 +188,7 @@ def test_a_metric_file_that_the_command_did_not_write(hub: Hub) -> None:
     result = hub.run("eval", *words, "s1", environ={"LC_ALL": "C"})
     assert result.code == 1
     assert [one[2] for one in ranks(hub).values()] == [
-        "it did not write 'result'",
+        "the command did not write 'result'",
         "'result': Too many levels of symbolic links",
         "'result' is not a regular file",
     ]
@@ -210,7 +210,7 @@ def test_a_metric_file_behind_a_linked_directory(hub: Hub) -> None:
     assert hub.run("eval", "-q", *words, "s1") == Result(0)
     assert ranks(hub) == {
         "agent-1": (1, 1, ""),
-        "agent-2": (2, None, "'out/result' is not in the worktree"),
+        "agent-2": (2, None, "'out/result' is outside the worktree"),
     }
 
 
@@ -304,7 +304,7 @@ def test_a_checkout_has_what_a_worktree_has(hub: Hub) -> None:
     state = hub.state()
     result = hub.run("eval", *words, "s1", environ={"FAIL": "1"})
     assert result.err == (
-        "fatal: the checkout of agent-1: hubsession.setup failed with exit code 1: \n"
+        "fatal: cannot set up the checkout of agent-1: hubsession.setup failed with exit code 1: \n"
     )
     assert (hub.state(), worktrees(hub)) == (state, 2)
 

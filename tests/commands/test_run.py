@@ -146,7 +146,7 @@ def test_without_a_metric_somebody_judges(slow: Hub) -> None:
         (
             [*WORDS, AGENT, *MEASURE, "--eval", "cat nothing"],
             "git hub-session spawn s1",
-            "error: the eval command cannot measure 'main': exit code 1\nhint: what it printed is in",
+            "error: the eval command cannot measure 'main': exit code 1\nhint: read its output in",
             "init",
         ),
         (
