@@ -1,16 +1,17 @@
-"""What a command answers: plain values that can be shown as text, as JSON and as porcelain.
+"""View: the result of a command, and helpers to show it.
 
-A view has three forms: `lines()` for people, `document()` for JSON,
-`records()` for porcelain (one list of (key, value) for each thing). A view decides what
-is shown and in which words; writing it is render's work.
+A view has three forms: `lines()` as text, `document()` as JSON and `records()` as porcelain.
+It decides the content and the words. `cli/output.py` writes it.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
 
-from git_hub_session._typing import Any, NamedTuple, Protocol
+from git_hub_session._typing import Any, NamedTuple
+from git_hub_session.git.ref_names import AgentBranch, short_name
 from git_hub_session.session.model import Config
 from git_hub_session.util.text import escape_control, truncate
 
@@ -27,80 +28,100 @@ STATE_COLORS = {
 
 
 class TerminalStyle(NamedTuple):
-    """What the place that we write to can do; `columns` is None where lines need not fit."""
+    """The abilities of the output: width, color and characters."""
 
     columns: int | None
+    """The width of a line, or None if lines may have any width."""
     color: bool
     arrow: str
     ellipsis: str
 
     def paint(self, text: str, color: str) -> str:
-        """`text` in that colour, where there are any; '' is none."""
+        """Return the text in this color. Return it unchanged if the output shows no colors."""
         return f"\x1b[{_COLORS[color]}m{text}\x1b[m" if self.color and color else text
 
     def fit(self, text: str, used: int) -> str:
-        """`text` cut to what is left of a line after `used` columns; never to less than ten."""
-        return (
-            text
-            if self.columns is None
-            else truncate(text, max(self.columns - used, 10), self.ellipsis)
-        )
+        """Truncate the text to a line that has `used` columns already, but not below ten columns."""
+        if self.columns is None:
+            return text
+        return truncate(text, max(self.columns - used, 10), self.ellipsis)
 
 
 class TextOutput(NamedTuple):
-    """Lines for standard output, and hints to people for standard error."""
+    """Lines for standard output, and hints for standard error."""
 
     out: Sequence[str]
     err: Sequence[str] = ()
 
 
 Record = list[tuple[str, str]]
+"""The keys and values of one porcelain record."""
 
 
-class View(Protocol):
-    """An answer."""
+class View(ABC):
+    """The result of a command. A subclass has at least `document` and `lines`."""
 
     @property
     def exit_code(self) -> int:
-        """0, or 1 where the answer is no, something was kept, or something is broken."""
+        """0, or 1 if the answer is no, something was kept, or something is broken."""
+        return 0
 
     @property
     def changed(self) -> bool:
-        """Whether the command changed something: a failure to show it is then no failure."""
+        """True if the command changed something: then a write error on stdout is not fatal."""
+        return False
 
     @property
     def diagnostics(self) -> Sequence[str]:
-        """What went wrong on the way, `error: …` or `warning: …`: for standard error, in every form."""
+        """Lines `error: ...` and `warning: ...` for standard error, in every format."""
+        return ()
 
+    @abstractmethod
     def document(self) -> dict[str, Any]:
-        """The answer as one JSON object."""
+        """Return the result as one JSON object."""
 
     def records(self) -> list[Record]:
-        """The answer as porcelain records."""
+        """Return the result as porcelain records."""
+        return [make_record(self.document())]
 
+    @abstractmethod
     def lines(self, style: TerminalStyle, *, quiet: bool) -> TextOutput:
-        """The answer as text for people."""
+        """Return the result as text. If `quiet`, return only requested output and errors."""
 
 
 def make_record(document: dict[str, Any]) -> Record:
-    """What is None, False or an empty list is left out; True is the bare key."""
-    found: Record = []
+    """Return the pairs of a record.
+
+    A list yields one pair for each element, and True yields its key only. None and False yield
+    nothing.
+    """
+    record: Record = []
     for key, value in document.items():
-        for one in value if isinstance(value, list) else [value]:
-            if one is True:
-                found.append((key, ""))
-            elif one is not None and one is not False:
-                found.append((key, str(one)))
-    return found
+        for element in value if isinstance(value, list) else [value]:
+            if element is True:
+                record.append((key, ""))
+            elif element is not None and element is not False:
+                record.append((key, str(element)))
+    return record
 
 
-def relative_path(path: str, here: str) -> str:
-    """`path` as it is called from `here`."""
-    return os.path.relpath(path, here) if path else path
+def agent_fields(branch: AgentBranch) -> dict[str, Any]:
+    """Return the fields that identify one attempt of an agent."""
+    return {"agent": branch.agent, "attempt": branch.attempt, "branch": short_name(branch.ref)}
+
+
+def warning_lines(messages: Iterable[str]) -> list[str]:
+    """Return the messages as diagnostics."""
+    return [f"warning: {escape_control(message)}" for message in messages]
+
+
+def relative_path(path: str, directory: str) -> str:
+    """Return the path relative to `directory`, or '' for ''."""
+    return os.path.relpath(path, directory) if path else path
 
 
 def task_lines(task: str) -> list[str]:
-    """The lines `  Task: …` of a task that may have more than one."""
+    """Return the lines that show a task: `  Task: ...` and its indented other lines."""
     first, *more = task.split("\n")
     return [
         f"  Task: {escape_control(first)}",
@@ -109,7 +130,7 @@ def task_lines(task: str) -> list[str]:
 
 
 def metric_lines(config: Config) -> list[str]:
-    """The lines of what is measured: `  Eval: …`, `  Metric: … (lower)`, `  Baseline: …`, as far as there are any."""
+    """Return the lines `  Eval: ...`, `  Metric: ...` and `  Baseline: ...`, without unset values."""
     out = []
     if config.get("eval_cmd"):
         out.append(f"  Eval: {escape_control(config.get('eval_cmd'))}")

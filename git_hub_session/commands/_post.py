@@ -1,4 +1,4 @@
-"""A post of the message board, for the answers that show one."""
+"""A post of the message board as text and as JSON."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from git_hub_session.util.text import escape_control
 
 
 def post_summary(post: Post, now: float) -> str:
-    """A post on one line: its id, its age and how it begins."""
+    """Return a post as one line: its id, its age and its first line."""
     age = f"  {format_age_since(post.timestamp, now)}" if post.timestamp else ""
-    begins = post.reason or post.text.partition("\n")[0]
-    return f"{escape_control(post.id)}{age}: {escape_control(begins)}"
+    first_line = post.reason or post.text.partition("\n")[0]
+    return f"{escape_control(post.id)}{age}: {escape_control(first_line)}"
 
 
 def post_fields(post: Post) -> dict[str, Any]:
-    """The post as the one object that it is everywhere; what it does not say is null."""
+    """Return the fields of a post. A missing value is None."""
     return {
         "post": post.id,
         "channel": post.channel,

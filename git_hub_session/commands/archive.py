@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from git_hub_session._typing import TYPE_CHECKING, Any, NamedTuple
+from git_hub_session._typing import TYPE_CHECKING, Any
 from git_hub_session.cleanup.archive_session import archive_session, preview_archive
 from git_hub_session.cleanup.options import read_cleanup_options
 from git_hub_session.cli.context import Context
 from git_hub_session.cli.options import DRY_RUN, FORMAT, QUIET, Arguments, Option, Usage
-from git_hub_session.cli.view import Record, TerminalStyle, TextOutput, make_record
+from git_hub_session.cli.view import Record, TerminalStyle, TextOutput, View, make_record
 from git_hub_session.commands._cleanup_report import (
     kept_lines,
     report_fields,
@@ -28,20 +28,24 @@ USAGE = Usage(
 
 
 def run(context: Context, args: Arguments) -> ArchiveView:
-    """Tag every tip and remove the worktrees, their work saved; archived if nothing had to stay."""
+    """Replace all branches with tags and remove the worktrees, but keep their changes.
+
+    The session becomes `archived` if nothing had to be kept in place.
+    """
     sid = context.require_session(args.argument, "archive")
-    policy = read_cleanup_options(context.project)
+    options = read_cleanup_options(context.project)
     if args.is_set("dry-run"):
-        return ArchiveView(preview_archive(sid, context.project, policy), dry_run=True)
-    ended = archive_session(sid, context.project, policy, reason=args.value("reason") or "")
-    return ArchiveView(ended, dry_run=False)
+        return ArchiveView(preview_archive(sid, context.project, options), dry_run=True)
+    reason = args.value("reason") or ""
+    return ArchiveView(archive_session(sid, context.project, options, reason=reason), dry_run=False)
 
 
-class ArchiveView(NamedTuple):
-    """A session that was archived, or would be, or is not because something stays."""
+class ArchiveView(View):
+    """A session that was archived, would be archived, or was not because something was kept."""
 
-    result: ArchiveResult
-    dry_run: bool
+    def __init__(self, result: ArchiveResult, *, dry_run: bool) -> None:
+        self.result = result
+        self.dry_run = dry_run
 
     @property
     def exit_code(self) -> int:
@@ -52,13 +56,16 @@ class ArchiveView(NamedTuple):
         return not self.dry_run
 
     @property
-    def diagnostics(self) -> tuple[str, ...]:
-        return tuple(report_warnings(self.result.report))
+    def diagnostics(self) -> list[str]:
+        return report_warnings(self.result.report)
 
     def document(self) -> dict[str, Any]:
-        report = report_fields(self.result.report)
-        state = {"state": str(self.result.state), "dry_run": self.dry_run}
-        return {"session_id": self.result.report.session, **state, **report}
+        return {
+            "session_id": self.result.report.session,
+            "state": str(self.result.state),
+            "dry_run": self.dry_run,
+            **report_fields(self.result.report),
+        }
 
     def records(self) -> list[Record]:
         head = {"session": self.result.report.session, "state": str(self.result.state)}
@@ -66,13 +73,16 @@ class ArchiveView(NamedTuple):
 
     def lines(self, style: TerminalStyle, *, quiet: bool) -> TextOutput:
         report = self.result.report
-        stays = [f"session {report.session} stays '{self.result.state}': something of it was kept"]
-        err = stays if self.exit_code else []
+        err = []
+        if self.exit_code:
+            err.append(
+                f"session {report.session} stays '{self.result.state}': its cleanup is not complete"
+            )
         if quiet:
             return TextOutput([], [*kept_lines(report, style), *err] if err else [])
         out = report_lines(report, style, dry_run=self.dry_run)
         if self.result.steps:
-            words = f" {style.arrow} ".join(map(str, (self.result.source, *self.result.steps)))
+            states = f" {style.arrow} ".join(map(str, (self.result.source, *self.result.steps)))
             would = "Would update session" if self.dry_run else "Session"
-            out.append(f"{would} {report.session}: {words}")
+            out.append(f"{would} {report.session}: {states}")
         return TextOutput(out, err)

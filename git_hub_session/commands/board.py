@@ -1,15 +1,22 @@
-"""git hub-session board: AgentHub's message board."""
+"""git hub-session board: read and write AgentHub's message board."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from git_hub_session._typing import TYPE_CHECKING, Any, NamedTuple
+from git_hub_session._typing import TYPE_CHECKING, Any
 from git_hub_session.board.board import Board
 from git_hub_session.board.posts import COORDINATOR, MAX_POST_BYTES, Post
 from git_hub_session.cli.context import Context, read_text_file
 from git_hub_session.cli.options import DRY_RUN, FORMAT, QUIET, Arguments, Option, Usage
-from git_hub_session.cli.view import Record, TerminalStyle, TextOutput, make_record
+from git_hub_session.cli.view import (
+    Record,
+    TerminalStyle,
+    TextOutput,
+    View,
+    make_record,
+    warning_lines,
+)
 from git_hub_session.commands._post import post_fields, post_summary
 from git_hub_session.errors import UsageError
 from git_hub_session.git.ref_names import agent_name
@@ -38,93 +45,96 @@ USAGE = Usage(
     ),
     max_arguments=2,
 )
-_TEXT = ("message", "file", "author", "dry-run")
-# What each form needs to be told, and which options say nothing to it.
+_POST_OPTIONS = ("message", "file", "author", "dry-run")
+# The argument that each subcommand requires, and the options that it rejects.
 _SUBCOMMANDS = {
-    "list": ("", (*_TEXT, "session")),
-    "read": ("channel", _TEXT),
+    "list": ("", (*_POST_OPTIONS, "session")),
+    "read": ("channel", _POST_OPTIONS),
     "post": ("channel", ()),
     "reply": ("post", ()),
 }
 
 
 def run(context: Context, args: Arguments) -> BoardView | ChannelView | PostView:
-    """Show the channels or the posts of one, or add a post to one."""
-    form, name = _parse_form(args)
-    board = Board(context.project.paths.hub)
-    if form == "list":
-        return BoardView(board.channels(), board.warnings, context.project.now())
-    if form == "read":
-        wanted = args.value("session")
-        sid = context.find_session(wanted) if wanted is not None else ""
+    """Show all channels, show the posts of one channel, or add a post."""
+    subcommand, name = _parse_subcommand(args)
+    project = context.project
+    board = Board(project.paths.hub)
+    if subcommand == "list":
+        return BoardView(board.channels(), board.warnings, project.now())
+    if subcommand == "read":
+        wanted_session = args.value("session")
+        sid = context.find_session(wanted_session) if wanted_session is not None else ""
         posts = [post for post in board.read(name) if not sid or post.session == sid]
-        return ChannelView(name, posts, board.warnings, context.project.now())
-    text = _text(args)
-    parent = board.find_post(name) if form == "reply" else None
+        return ChannelView(name, posts, board.warnings, project.now())
+    text = _read_text(args)
+    parent = board.find_post(name) if subcommand == "reply" else None
     post = board.add_post(
         parent.channel if parent else name,
-        author=args.value("author") or _author(context),
+        author=args.value("author") or _default_author(context),
         text=text,
-        session=_session(context, args, parent),
+        session=_choose_session(context, args, parent),
         parent=parent.id if parent else "",
-        now=context.project.now(),
+        now=project.now(),
         dry_run=args.is_set("dry-run"),
     )
     return PostView(post, board.warnings, dry_run=args.is_set("dry-run"))
 
 
-def _parse_form(args: Arguments) -> tuple[str, str]:
-    """The first word, and what it is about; raises UsageError."""
-    form, name = (*args.arguments, "")[:2] if args.arguments else ("list", "")
-    if form not in _SUBCOMMANDS:
+def _parse_subcommand(args: Arguments) -> tuple[str, str]:
+    """Return the subcommand and its argument."""
+    subcommand, name = (*args.arguments, "")[:2] if args.arguments else ("list", "")
+    if subcommand not in _SUBCOMMANDS:
         raise UsageError(
-            f"board does not know '{form}'", hint=f"it knows {', '.join(_SUBCOMMANDS)}"
+            f"'{subcommand}' is not a board subcommand", hint=f"use {', '.join(_SUBCOMMANDS)}"
         )
-    about, useless = _SUBCOMMANDS[form]
-    if about and not name:
-        raise UsageError(f"which {about}?", hint=f"git hub-session board {form} <{about}>")
-    if name and not about:
+    argument, rejected_options = _SUBCOMMANDS[subcommand]
+    if argument and not name:
+        raise UsageError(
+            f"no {argument} given", hint=f"git hub-session board {subcommand} <{argument}>"
+        )
+    if name and not argument:
         raise UsageError(f"too many arguments: '{name}'")
-    for option in useless:
+    for option in rejected_options:
         if args.value(option) is not None or args.is_set(option):
-            raise UsageError(f"--{option} is of no use for 'board {form}'")
-    return form, name
+            raise UsageError(f"--{option} cannot be used with 'board {subcommand}'")
+    return subcommand, name
 
 
-def _author(context: Context) -> str:
-    """Who is not in an agent's worktree speaks for all of them, as with AgentHub."""
+def _default_author(context: Context) -> str:
+    """Return the agent of the current worktree, or AgentHub's name for the coordinator."""
     agent = context.current_agent()
     return agent_name(agent.agent) if agent else COORDINATOR
 
 
-def _session(context: Context, args: Arguments, parent: Post | None) -> str:
-    wanted = args.value("session")
-    if wanted is not None:
-        return context.require_session(wanted, "board")
+def _choose_session(context: Context, args: Arguments, parent: Post | None) -> str:
+    wanted_session = args.value("session")
+    if wanted_session is not None:
+        return context.require_session(wanted_session, "board")
     return context.current_session() or (parent.session if parent else "")
 
 
-def _text(args: Arguments) -> str:
-    text, file = args.value("message"), args.value("file")
-    if (text is None) == (file is None):
-        raise UsageError(
-            "what is the text?" if text is None else "-m and -F exclude each other",
-            hint="give -m <text>, or -F <file>",
-        )
+def _read_text(args: Arguments) -> str:
+    text = args.value("message")
+    file = args.value("file")
+    if text is not None and file is not None:
+        raise UsageError("-m and -F exclude each other", hint="give -m <text> or -F <file>")
     if file is not None:
         text = read_text_file(file, "text", max_bytes=MAX_POST_BYTES)
-    if not (text or "").strip():
+    if text is None:
+        raise UsageError("option '--message' is required", hint="give -m <text> or -F <file>")
+    if not text.strip():
         raise UsageError("the text is empty")
-    return (text or "").strip("\n")
+    return text.strip("\n")
 
 
-class BoardView(NamedTuple):
-    """The channels; `now` is for ages."""
+class BoardView(View):
+    """The channels of the board."""
 
-    channels: Sequence[Channel]
-    notes: Sequence[str]
-    now: float
-    changed: bool = False
+    def __init__(self, channels: Sequence[Channel], warnings: Sequence[str], now: float) -> None:
+        self.channels = channels
+        self.warnings = warnings
+        self.now = now
 
     @property
     def exit_code(self) -> int:
@@ -132,40 +142,49 @@ class BoardView(NamedTuple):
 
     @property
     def diagnostics(self) -> list[str]:
-        broken = [channel for channel in self.channels if channel.reason]
-        told = [
-            f"error: channel '{escape_control(one.name)}': {escape_control(one.reason)}"
-            for one in broken
+        errors = [
+            f"error: channel '{escape_control(channel.name)}': {escape_control(channel.reason)}"
+            for channel in self.channels
+            if channel.reason
         ]
-        return told + _warnings(self.notes)
+        return errors + warning_lines(self.warnings)
 
     def document(self) -> dict[str, Any]:
         return {"channels": [_channel_fields(channel) for channel in self.channels]}
 
     def records(self) -> list[Record]:
-        flat = ({**_channel_fields(one), "last": one.last and one.last.id} for one in self.channels)
-        return [make_record(channel) for channel in flat]
+        return [
+            make_record(
+                {**_channel_fields(channel), "last": channel.last.id if channel.last else None}
+            )
+            for channel in self.channels
+        ]
 
     def lines(self, style: TerminalStyle, *, quiet: bool) -> TextOutput:
-        names = max(7, *(display_width(escape_control(channel.name)) for channel in self.channels))
-        out = [f"{pad('CHANNEL', names)}  POSTS  LAST POST"]
-        for channel in self.channels:
-            last = channel.reason and "broken"
-            if channel.last is not None:
-                last = post_summary(channel.last, self.now)
-            left = f"{pad(escape_control(channel.name), names)}  {channel.posts:>5}"
-            out.append(f"{left}  {style.fit(last or '-', names + 9)}")
+        names = [escape_control(channel.name) for channel in self.channels]
+        name_width = max(7, *map(display_width, names))
+        out = [f"{pad('CHANNEL', name_width)}  POSTS  LAST POST"]
+        for name, channel in zip(names, self.channels, strict=True):
+            left = f"{pad(name, name_width)}  {channel.posts:>5}"
+            out.append(f"{left}  {style.fit(self._last_post(channel), name_width + 9)}")
         return TextOutput(out)
 
+    def _last_post(self, channel: Channel) -> str:
+        if channel.last is not None:
+            return post_summary(channel.last, self.now)
+        return "broken" if channel.reason else "-"
 
-class ChannelView(NamedTuple):
-    """The posts of a channel."""
 
-    channel: str
-    posts: Sequence[Post]
-    notes: Sequence[str]
-    now: float
-    changed: bool = False
+class ChannelView(View):
+    """The posts of one channel."""
+
+    def __init__(
+        self, channel: str, posts: Sequence[Post], warnings: Sequence[str], now: float
+    ) -> None:
+        self.channel = channel
+        self.posts = posts
+        self.warnings = warnings
+        self.now = now
 
     @property
     def exit_code(self) -> int:
@@ -173,11 +192,12 @@ class ChannelView(NamedTuple):
 
     @property
     def diagnostics(self) -> list[str]:
-        broken = [post for post in self.posts if post.reason]
-        return [
-            f"error: '{escape_control(post.file_name)}' is no post: {escape_control(post.reason)}"
-            for post in broken
-        ] + _warnings(self.notes)
+        errors = [
+            f"error: '{escape_control(post.file_name)}' is not a post: {escape_control(post.reason)}"
+            for post in self.posts
+            if post.reason
+        ]
+        return errors + warning_lines(self.warnings)
 
     def document(self) -> dict[str, Any]:
         return {"channel": self.channel, "posts": [post_fields(post) for post in self.posts]}
@@ -187,24 +207,23 @@ class ChannelView(NamedTuple):
 
     def lines(self, style: TerminalStyle, *, quiet: bool) -> TextOutput:
         if not self.posts:
-            return TextOutput(
-                [], [] if quiet else [f"no posts in '{escape_control(self.channel)}'"]
-            )
+            hint = f"no posts in '{escape_control(self.channel)}'"
+            return TextOutput([], [] if quiet else [hint])
         out = []
         for post in self.posts:
             out.append(style.paint(escape_control(post.id), "yellow") + _heading(post, self.now))
-            out += _indented(post)
+            out += _text_lines(post)
             out.append("")
         return TextOutput(out[:-1])
 
 
-class PostView(NamedTuple):
-    """A post that was made, or would be."""
+class PostView(View):
+    """A post that was added, or would be added."""
 
-    post: Post
-    notes: Sequence[str]
-    dry_run: bool = False
-    exit_code: int = 0
+    def __init__(self, post: Post, warnings: Sequence[str], *, dry_run: bool) -> None:
+        self.post = post
+        self.warnings = warnings
+        self.dry_run = dry_run
 
     @property
     def changed(self) -> bool:
@@ -212,13 +231,10 @@ class PostView(NamedTuple):
 
     @property
     def diagnostics(self) -> list[str]:
-        return _warnings(self.notes)
+        return warning_lines(self.warnings)
 
     def document(self) -> dict[str, Any]:
         return {**post_fields(self.post), "dry_run": self.dry_run}
-
-    def records(self) -> list[Record]:
-        return [make_record(self.document())]
 
     def lines(self, style: TerminalStyle, *, quiet: bool) -> TextOutput:
         if quiet:
@@ -226,9 +242,9 @@ class PostView(NamedTuple):
         name = f"{escape_control(self.post.channel)}/{self.post.id}"
         if not self.dry_run:
             return TextOutput([f"Posted {name}"])
-        # Its time is that of the rehearsal, and says nothing.
+        # The timestamp of a dry run has no meaning.
         heading = _heading(self.post._replace(timestamp=""), 0)
-        return TextOutput([f"Would post {name}{heading}", *_indented(self.post)])
+        return TextOutput([f"Would post {name}{heading}", *_text_lines(self.post)])
 
 
 def _channel_fields(channel: Channel) -> dict[str, Any]:
@@ -240,21 +256,18 @@ def _channel_fields(channel: Channel) -> dict[str, Any]:
     }
 
 
-def _indented(post: Post) -> list[str]:
+def _text_lines(post: Post) -> list[str]:
     return [f"    {escape_control(line)}" for line in post.text.split("\n") if post.text]
 
 
 def _heading(post: Post, now: float) -> str:
-    said = [
+    """Return the known facts of a post in parentheses, or ''."""
+    facts = [
         post.author and f"by {post.author}",
         post.timestamp and format_age_since(post.timestamp, now),
         post.session and f"session {post.session}",
         post.parent and f"in reply to {post.parent}",
-        post.reason and f"no post: {post.reason}",
+        post.reason and f"not a post: {post.reason}",
     ]
-    told = ", ".join(escape_control(one) for one in said if one)
-    return f"  ({told})" if told else ""
-
-
-def _warnings(notes: Sequence[str]) -> list[str]:
-    return [f"warning: {escape_control(note)}" for note in notes]
+    text = ", ".join(escape_control(fact) for fact in facts if fact)
+    return f"  ({text})" if text else ""

@@ -1,14 +1,14 @@
-"""git hub-session cleanup: remove the worktrees of sessions; what is in them is saved."""
+"""git hub-session cleanup: remove a session's worktrees and save their changes."""
 
 from __future__ import annotations
 
-from git_hub_session._typing import Any, NamedTuple
+from git_hub_session._typing import Any
 from git_hub_session.cleanup.cleanup import clean_up_session, failed_report, preview_cleanup
 from git_hub_session.cleanup.options import read_cleanup_options
 from git_hub_session.cleanup.report import CleanupReport
 from git_hub_session.cli.context import Context
 from git_hub_session.cli.options import DRY_RUN, FORMAT, QUIET, Arguments, Option, Usage
-from git_hub_session.cli.view import Record, TerminalStyle, TextOutput
+from git_hub_session.cli.view import Record, TerminalStyle, TextOutput, View
 from git_hub_session.commands._cleanup_report import (
     kept_lines,
     report_fields,
@@ -48,60 +48,70 @@ USAGE = Usage(
 
 
 def run(context: Context, args: Arguments) -> CleanupView:
-    """Clean up the sessions one after the other; --dry-run changes nothing."""
+    """Clean up the selected sessions, one after another."""
     sessions = _selected_sessions(context, args)
-    policy = read_cleanup_options(
-        context.project, force=args.is_set("force"), discard=args.is_set("discard")
+    project = context.project
+    options = read_cleanup_options(
+        project, force=args.is_set("force"), discard=args.is_set("discard")
     )
-    archiving, dry_run = args.is_set("archive"), args.is_set("dry-run")
-    neighbors = Neighbors(context.project)
+    archiving = args.is_set("archive")
+    dry_run = args.is_set("dry-run")
+    neighbors = Neighbors(project)
     reports: list[CleanupReport] = []
     for sid in sessions:
         try:
             if dry_run:
                 report = preview_cleanup(
-                    sid, context.project, policy, archiving=archiving, neighbors=neighbors
+                    sid, project, options, archiving=archiving, neighbors=neighbors
                 )
             else:
-                report = clean_up_session(sid, context.project, policy, archiving=archiving)
-        except (HubError, OSError) as fault:
+                report = clean_up_session(sid, project, options, archiving=archiving)
+        except (HubError, OSError) as error:
             if len(sessions) == 1:
                 raise
-            # One that fails must not hide what became of the others, and where their work is.
-            report = failed_report(sid, fault)
+            # Report the other sessions too: the user needs the names of their rescue refs.
+            report = failed_report(sid, error)
         reports.append(report)
-    return CleanupView(tuple(reports), dry_run)
+    return CleanupView(tuple(reports), dry_run=dry_run)
 
 
 def _selected_sessions(context: Context, args: Arguments) -> list[SessionId]:
     older_than = args.value("older-than")
-    if not args.is_set("finished"):
-        if older_than is not None:
-            raise UsageError("--older-than goes with --finished")
-        words = dict.fromkeys(args.arguments)
-        named = [context.require_session(word, "cleanup") for word in words]
-        return named or [context.require_session(None, "cleanup")]
-    if args.arguments:
-        raise UsageError("--finished takes no ids")
-    span = 0.0 if older_than is None else parse_duration(older_than)
-    if span is None:
-        raise UsageError(f"not an age: '{older_than}'", hint="a number and s, m, h, d or w: 7d")
-    limit = context.project.now() - span
-    found = []
+    if args.is_set("finished"):
+        if args.arguments:
+            raise UsageError("--finished takes no ids")
+        return _finished_sessions(context, older_than)
+    if older_than is not None:
+        raise UsageError("--older-than requires --finished")
+    if not args.arguments:
+        return [context.require_session(None, "cleanup")]
+    return [context.require_session(sid, "cleanup") for sid in dict.fromkeys(args.arguments)]
+
+
+def _finished_sessions(context: Context, older_than: str | None) -> list[SessionId]:
+    """Return the finished sessions, and with `older_than` only those that are at least so old."""
+    min_age = 0.0 if older_than is None else parse_duration(older_than)
+    if min_age is None:
+        raise UsageError(
+            f"not an age: '{older_than}'", hint="use a number with s, m, h, d or w, such as 7d"
+        )
+    limit = context.project.now() - min_age
+    sids = []
     for session in context.project.store.read_all():
         if isinstance(session, UnreadableSession) or session.state not in FINISHED:
             continue
         updated = parse_iso(session.updated)
         if older_than is None or (updated is not None and updated <= limit):
-            found.append(session.id)
-    return found
+            sids.append(session.id)
+    return sids
 
 
-class CleanupView(NamedTuple):
-    """What was removed, saved, kept and archived, session by session; or would be."""
+class CleanupView(View):
+    """The reports of all selected sessions: removed, saved, kept and archived."""
 
-    reports: tuple[CleanupReport, ...]
-    dry_run: bool
+    def __init__(self, reports: tuple[CleanupReport, ...], *, dry_run: bool) -> None:
+        self.reports = reports
+        self.dry_run = dry_run
 
     @property
     def changed(self) -> bool:
@@ -112,8 +122,8 @@ class CleanupView(NamedTuple):
         return 0 if all(report.is_complete for report in self.reports) else 1
 
     @property
-    def diagnostics(self) -> tuple[str, ...]:
-        return tuple(fault for report in self.reports for fault in report_warnings(report))
+    def diagnostics(self) -> list[str]:
+        return [line for report in self.reports for line in report_warnings(report)]
 
     def document(self) -> dict[str, Any]:
         return {
@@ -126,8 +136,11 @@ class CleanupView(NamedTuple):
 
     def lines(self, style: TerminalStyle, *, quiet: bool) -> TextOutput:
         if quiet:
-            return TextOutput([], [line for one in self.reports for line in kept_lines(one, style)])
+            kept = [line for report in self.reports for line in kept_lines(report, style)]
+            return TextOutput([], kept)
         if not self.reports:
             return TextOutput([], ["no session to clean up"])
-        told = [report_lines(report, style, dry_run=self.dry_run) for report in self.reports]
-        return TextOutput([line for lines in told for line in lines])
+        out: list[str] = []
+        for report in self.reports:
+            out += report_lines(report, style, dry_run=self.dry_run)
+        return TextOutput(out)

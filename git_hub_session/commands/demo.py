@@ -1,8 +1,8 @@
-"""git hub-session demo: a real tournament, played in a throw-away repository.
+"""git hub-session demo: run all steps in a temporary repository.
 
-Nothing in it is canned: each line after `$` is run by a shell, and what follows is what
-it wrote. The repository, the home directory and git's configuration are made for it, so
-that neither the user's hooks nor a missing name come in between.
+The output is real: a shell runs each line after `$`. The repository, the home directory and
+git's configuration are created for the demo, so that the user's hooks and a missing user name
+cannot interfere.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from shlex import quote
 from shutil import rmtree
 from tempfile import mkdtemp
 
-from git_hub_session._typing import Any, NamedTuple
+from git_hub_session._typing import Any
 from git_hub_session.cli.context import Context
 from git_hub_session.cli.options import Arguments, Option, Usage
-from git_hub_session.cli.view import Record, TerminalStyle, TextOutput, make_record
+from git_hub_session.cli.view import TerminalStyle, TextOutput, View
 from git_hub_session.errors import HubError
 
 USAGE = Usage(
@@ -76,111 +76,126 @@ _GITCONFIG = """\
 
 
 class DemoStepFailed(HubError):
-    """A step of the demonstration failed."""
+    """A command of the demo failed."""
 
     code = "demo-failed"
 
 
 def run(context: Context, args: Arguments) -> DemoView:
-    """Play the tournament; the repository goes afterwards, also on ^C, unless --keep is given."""
+    """Run the demo. Delete its repository afterwards, also after ^C, unless --keep is given."""
     top = os.path.realpath(mkdtemp(prefix="git-hub-session-demo-"))
+    project_path = os.path.join(top, "project")
     try:
-        _run_demo(
-            _DemoRunner(context, f"{top}/project", _create_project(top, context.project.environ))
-        )
+        environ = _create_project(top, context.project.environ)
+        _run_demo(_DemoRunner(context, project_path, environ))
     finally:
         if args.is_set("keep"):
-            context.reporter.note(f"kept: {top}/project")
+            context.reporter.note(f"kept: {project_path}")
         else:
             rmtree(top, ignore_errors=True)
-    return DemoView(0)
+    return DemoView()
 
 
 class _DemoRunner:
-    """Where the demonstration is played: it shows what is typed, and what that answers."""
+    """Prints explanations and commands, and runs the commands."""
 
     def __init__(self, context: Context, directory: str, environ: Mapping[str, str]) -> None:
         self._reporter = context.reporter
         self._shell = context.project.shell(directory, environ)
-        self._gap = ""
+        self._separator = ""
 
     def explain(self, *lines: str) -> None:
-        """A paragraph of explanation."""
-        self._reporter.write_text(self._gap + "".join(f"# {line}\n" for line in lines))
-        self._gap = "\n"
+        """Print a paragraph."""
+        self._reporter.write_text(self._separator + "".join(f"# {line}\n" for line in lines))
+        self._separator = "\n"
 
     def run_command(self, command: str) -> None:
-        """Show a command, and run it in sight; raises Stopped where it fails."""
+        """Print a command and run it. Raise DemoStepFailed if it fails."""
         self._reporter.write_text(f"$ {command}\n")
-        done = self._shell.run(command)
-        if done.status:
+        result = self._shell.run(command)
+        if result.status:
             raise DemoStepFailed(
-                f"the demonstration stopped: exit code {done.status} from '{command}'",
-                hint="'git hub-session demo --keep' leaves the repository for a look",
+                f"the demo stopped: '{command}' exited with status {result.status}",
+                hint="git hub-session demo --keep",
             )
 
 
-def _run_demo(stage: _DemoRunner) -> None:
-    stage.explain("A small program is slow. Three agents shall make it faster, the best one wins.")
-    stage.run_command("git init -q && git add . && git commit -q -m 'Find primes'")
-    stage.run_command("cat candidates.py")
-    stage.run_command("python3 bench.py")
+def _run_demo(runner: _DemoRunner) -> None:
+    _show_program(runner)
+    _run_session(runner)
+    _show_results(runner)
+    _restore_and_clean_up(runner)
 
-    stage.explain(
-        "An agent is any command. This one stands for three, each with an idea of its own.",
-        "The third is not done when it ends: it has a change that is staged, and a new file.",
-    )
-    stage.run_command('cat "$(command -v agent)"')
 
-    stage.explain(
-        "One command plays the tournament: a session, the agents' worktrees, the agents, a",
-        "measurement of each, the merge. Without --yes it would ask before the last.",
+def _show_program(runner: _DemoRunner) -> None:
+    runner.explain("This small program is slow. Three agents will make it faster.")
+    runner.run_command("git init -q && git add . && git commit -q -m 'Find primes'")
+    runner.run_command("cat candidates.py")
+    runner.run_command("python3 bench.py")
+
+
+def _run_session(runner: _DemoRunner) -> None:
+    runner.explain(
+        "Any command can be an agent. This script plays three agents with different ideas.",
+        "The third agent leaves uncommitted work: a staged change and a new file.",
     )
-    stage.run_command(
+    runner.run_command('cat "$(command -v agent)"')
+
+    runner.explain(
+        "One command does all steps: it creates a session and a worktree for each agent, runs",
+        "the agents, measures the results and merges the best. Without --yes it asks first.",
+    )
+    runner.run_command(
         "git hub-session run --id primes --task 'Find them with fewer divisions' \\\n"
         "    --agents 3 --agent-cmd agent \\\n"
         "    --eval 'python3 bench.py' --metric divisions --direction lower --yes"
     )
 
-    stage.explain("The program is faster, and its history says who made it so.")
-    stage.run_command("python3 bench.py")
-    stage.run_command("git log --graph --format=%s")
 
-    stage.explain("Who lost is a tag. What agent 3 had not committed is kept by a ref as well.")
-    stage.run_command("git tag")
-    stage.run_command("git for-each-ref --format='%(refname)' refs/hub")
+def _show_results(runner: _DemoRunner) -> None:
+    runner.explain("The program is faster, and its history has the winner's commit.")
+    runner.run_command("python3 bench.py")
+    runner.run_command("git log --graph --format=%s")
 
-    stage.explain("It comes back as it was: what was staged is staged, and each byte the same.")
-    stage.run_command("git hub-session restore primes --agent 3")
-    stage.run_command(
+    runner.explain("The other branches are tags now. A ref keeps the uncommitted work of agent 3.")
+    runner.run_command("git tag")
+    runner.run_command("git for-each-ref --format='%(refname)' refs/hub")
+
+
+def _restore_and_clean_up(runner: _DemoRunner) -> None:
+    runner.explain("Restore the worktree of agent 3. The staged change is staged again.")
+    runner.run_command("git hub-session restore primes --agent 3")
+    runner.run_command(
         'cd "$(git hub-session path primes 3)" && git status --short && tail -n 1 *.py'
     )
 
-    stage.explain("What happened is written down, in the session and on the board.")
-    stage.run_command("git hub-session log primes")
-    stage.run_command("git hub-session board read results")
+    runner.explain("The session and the message board record all steps.")
+    runner.run_command("git hub-session log primes")
+    runner.run_command("git hub-session board read results")
 
-    stage.explain("And it goes again, just as safely.")
-    stage.run_command("git hub-session cleanup --archive -q primes && ls ../project.hub/primes")
-    stage.run_command("git hub-session list")
+    runner.explain("Remove the worktree again. Its changes are saved again.")
+    runner.run_command("git hub-session cleanup --archive -q primes && ls ../project.hub/primes")
+    runner.run_command("git hub-session list")
 
 
 def _create_project(top: str, environ: Mapping[str, str]) -> dict[str, str]:
-    """Make the project, a home and the programs below `top`; the environment that leads there."""
+    """Create the project, a home directory and the programs. Return the environment for them."""
     project, home, programs = (os.path.join(top, name) for name in ("project", ".home", ".bin"))
     for directory in (project, home, programs):
         os.mkdir(directory)
     for name, text in _PROGRAM.items():
         _write(os.path.join(project, name), text)
     _write(os.path.join(home, ".gitconfig"), _GITCONFIG)
-    # This very program, whatever git-hub-session is on PATH, and this Python.
+    # Run this program and this Python, not other ones on PATH.
     python = quote(sys.executable)
-    _script(os.path.join(programs, "git-hub-session"), f'{python} -I -c {quote(_LAUNCHER)} "$@"')
-    _script(os.path.join(programs, "python3"), f'{python} -EsB "$@"')
-    _program(os.path.join(programs, "agent"), _AGENT)
-    kept = {name: value for name, value in environ.items() if not name.startswith("GIT_")}
+    _write_script(
+        os.path.join(programs, "git-hub-session"), f'{python} -I -c {quote(_LAUNCHER)} "$@"'
+    )
+    _write_script(os.path.join(programs, "python3"), f'{python} -EsB "$@"')
+    _write_program(os.path.join(programs, "agent"), _AGENT)
+    inherited = {name: value for name, value in environ.items() if not name.startswith("GIT_")}
     return {
-        **kept,
+        **inherited,
         "PATH": f"{programs}{os.pathsep}{environ.get('PATH', os.defpath)}",
         "HOME": home,
         "XDG_CONFIG_HOME": os.path.join(home, ".config"),
@@ -200,11 +215,11 @@ from git_hub_session.__main__ import command
 command()"""
 
 
-def _script(path: str, command: str) -> None:
-    _program(path, f"#!/bin/sh\nexec {command}\n")
+def _write_script(path: str, command: str) -> None:
+    _write_program(path, f"#!/bin/sh\nexec {command}\n")
 
 
-def _program(path: str, text: str) -> None:
+def _write_program(path: str, text: str) -> None:
     _write(path, text)
     os.chmod(path, 0o755)
 
@@ -214,18 +229,15 @@ def _write(path: str, text: str) -> None:
         file.write(text)
 
 
-class DemoView(NamedTuple):
-    """A demonstration that has shown itself; nothing is left to say."""
+class DemoView(View):
+    """The end of the demo. Everything was printed before."""
 
-    exit_code: int
-    changed: bool = True
-    diagnostics: tuple[str, ...] = ()
+    @property
+    def changed(self) -> bool:
+        return True
 
     def document(self) -> dict[str, Any]:
         return {"exit_code": self.exit_code}
-
-    def records(self) -> list[Record]:
-        return [make_record(self.document())]
 
     def lines(self, style: TerminalStyle, *, quiet: bool) -> TextOutput:
         return TextOutput([])

@@ -1,18 +1,17 @@
-"""git hub-session init: make a session for a task."""
+"""git hub-session init: create a session for a task."""
 
 from __future__ import annotations
 
 import os
 import re
 
-from git_hub_session._typing import Any, NamedTuple
+from git_hub_session._typing import Any
 from git_hub_session.cli.context import Context, read_text_file
 from git_hub_session.cli.options import DRY_RUN, FORMAT, QUIET, Arguments, Option, Usage
 from git_hub_session.cli.view import (
-    Record,
     TerminalStyle,
     TextOutput,
-    make_record,
+    View,
     metric_lines,
     relative_path,
     task_lines,
@@ -26,7 +25,9 @@ from git_hub_session.util.numbers import parse_int
 from git_hub_session.util.text import escape_control
 
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?", re.ASCII)
-_MOST_TEXT = 512 << 10  # bytes: half of what a config.yaml may have
+# Half of the size limit of config.yaml.
+_MAX_TEXT_BYTES = 512 << 10
+_TASK_HINT = "give --task <text> or -F <file>"
 
 USAGE = Usage(
     ("init [<options>] --task <text>", "init [<options>] -F <file>"),
@@ -53,57 +54,57 @@ USAGE = Usage(
 
 
 def run(context: Context, args: Arguments) -> InitView:
-    """Make the session; of two that want one id, one gets it."""
+    """Create the session. If two processes want the same id, only one gets it."""
+    project = context.project
+    base_branch = resolve_base_branch(project.paths, args.value("base-branch"))
     values = {
         "session_id": "",
-        "task": _task(args),
-        "agent_count": str(_agents(args.value("agents"))),
-        "base_branch": _check_text(
-            "base branch", resolve_base_branch(context.project.paths, args.value("base-branch"))
-        ),
-        "created": format_iso(context.project.now()),
-        **_measure(args),
+        "task": _read_task(args),
+        "agent_count": str(_parse_agent_count(args.value("agents"))),
+        "base_branch": _check_text("base branch", base_branch),
+        "created": format_iso(project.now()),
+        **_parse_evaluation(args),
     }
-    wanted = args.value("id")
-    chosen = parse_session_id(wanted) if wanted is not None else None
+    wanted_id = args.value("id")
+    wanted_sid = parse_session_id(wanted_id) if wanted_id is not None else None
     dry_run = args.is_set("dry-run")
-    make = choose_session_id if dry_run else create_session
-    sid = make(context.project.store, values, chosen, now=context.project.now())
+    create = choose_session_id if dry_run else create_session
+    sid = create(project.store, values, wanted_sid, now=project.now())
     if values.get("eval_cmd") and not dry_run:
         _approve(context, values["eval_cmd"])
     config = Config({**values, "session_id": sid})
-    directory = relative_path(f"{context.project.paths.hub}/sessions/{sid}", context.project.cwd)
-    return InitView(sid, config, directory, dry_run)
+    directory = relative_path(f"{project.paths.hub}/sessions/{sid}", project.cwd)
+    return InitView(sid, config, directory, dry_run=dry_run)
 
 
 def _approve(context: Context, command: str) -> None:
-    """Who writes an eval command may run it; one that comes with a repository needs a yes."""
+    """Approve the eval command: its author is the user, not the repository."""
     try:
         context.project.approvals.approve(context.project.paths.common_dir, command)
-    except HubError as fault:
+    except HubError as error:
         context.reporter.note(
-            f"warning: 'git hub-session eval' will ask before it runs it: {fault.message}"
+            f"warning: 'git hub-session eval' will ask before it runs the eval command: {error.message}"
         )
 
 
-def _task(args: Arguments) -> str:
-    text, file = args.value("task"), args.value("file")
-    if (text is None) == (file is None):
-        raise UsageError(
-            "what is the task?" if text is None else "--task and -F exclude each other",
-            hint="give --task <text>, or -F <file>",
-        )
+def _read_task(args: Arguments) -> str:
+    text = args.value("task")
+    file = args.value("file")
+    if text is not None and file is not None:
+        raise UsageError("--task and -F exclude each other", hint=_TASK_HINT)
     if file is not None:
-        text = read_text_file(file, "task", max_bytes=_MOST_TEXT).rstrip("\n")
-    task = _check_text("task", text or "")
+        text = read_text_file(file, "task", max_bytes=_MAX_TEXT_BYTES).rstrip("\n")
+    if text is None:
+        raise UsageError("option '--task' is required", hint=_TASK_HINT)
+    task = _check_text("task", text)
     if not task.strip():
         raise UsageError("the task is empty")
     return task
 
 
 def _check_text(name: str, text: str) -> str:
-    if len(os.fsencode(text)) > _MOST_TEXT:
-        raise HubError(f"the {name} is larger than {_MOST_TEXT} bytes")
+    if len(os.fsencode(text)) > _MAX_TEXT_BYTES:
+        raise HubError(f"the {name} is larger than {_MAX_TEXT_BYTES} bytes")
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -111,7 +112,7 @@ def _check_text(name: str, text: str) -> str:
     return text
 
 
-def _agents(text: str | None) -> int:
+def _parse_agent_count(text: str | None) -> int:
     if text is None:
         return 3
     number = parse_int(text, MAX_AGENTS)
@@ -122,44 +123,43 @@ def _agents(text: str | None) -> int:
     return number
 
 
-def _measure(args: Arguments) -> dict[str, str]:
-    """The settings of the evaluation, in the order of the file."""
-    metric, direction, baseline = (
-        args.value("metric"),
-        args.value("direction"),
-        args.value("baseline"),
-    )
+def _parse_evaluation(args: Arguments) -> dict[str, str]:
+    """Return the settings of the evaluation, in the order of config.yaml."""
+    metric = args.value("metric")
+    direction = args.value("direction")
+    baseline = args.value("baseline")
     if (metric is None) != (direction is None):
         raise UsageError(
-            "--metric and --direction go together", hint="say whether lower or higher is better"
+            "--metric and --direction must be used together",
+            hint="say whether lower or higher is better",
         )
     if baseline is not None and metric is None:
-        raise UsageError("--baseline is of no use without --metric")
+        raise UsageError("--baseline requires --metric")
     if baseline is not None and not _NUMBER.fullmatch(baseline):
         raise UsageError(f"not a number: '{baseline}'")
-    found = {
+    options = {
         "eval_cmd": args.value("eval"),
         "metric": metric,
         "direction": direction,
         "baseline": baseline,
     }
-    values = {key: _check_text(key, value) for key, value in found.items() if value is not None}
+    values = {key: _check_text(key, value) for key, value in options.items() if value is not None}
     for key, value in values.items():
         if not value.strip() or (key != "eval_cmd" and "\n" in value):
             raise UsageError(f"not a value for {key}: '{value}'")
     return values
 
 
-class InitView(NamedTuple):
-    """A session that was made, or would be."""
+class InitView(View):
+    """A session that was created, or would be created."""
 
-    session: SessionId
-    config: Config
-    directory: str
-    """Where its files are, relative to where the command was called."""
-    dry_run: bool
-    exit_code: int = 0
-    diagnostics: tuple[str, ...] = ()
+    def __init__(
+        self, session: SessionId, config: Config, directory: str, *, dry_run: bool
+    ) -> None:
+        self.session = session
+        self.config = config
+        self.directory = directory
+        self.dry_run = dry_run
 
     @property
     def changed(self) -> bool:
@@ -180,9 +180,6 @@ class InitView(NamedTuple):
             "state": "init",
             "dry_run": self.dry_run,
         }
-
-    def records(self) -> list[Record]:
-        return [make_record(self.document())]
 
     def lines(self, style: TerminalStyle, *, quiet: bool) -> TextOutput:
         if quiet:

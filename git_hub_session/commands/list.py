@@ -1,11 +1,20 @@
-"""git hub-session list: all sessions, one line each."""
+"""git hub-session list: list the sessions."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from git_hub_session._typing import TYPE_CHECKING, Any, NamedTuple
 from git_hub_session.cli.context import Context
 from git_hub_session.cli.options import FORMAT, QUIET, Arguments, Option, Usage
-from git_hub_session.cli.view import STATE_COLORS, Record, TerminalStyle, TextOutput, make_record
+from git_hub_session.cli.view import (
+    STATE_COLORS,
+    Record,
+    TerminalStyle,
+    TextOutput,
+    View,
+    make_record,
+)
 from git_hub_session.errors import UsageError
 from git_hub_session.session.model import Config, Session
 from git_hub_session.session.state import State, parse_state
@@ -17,8 +26,11 @@ if TYPE_CHECKING:
     from git_hub_session.session.read import UnreadableSession
 
 
-_ORDER = list(State)
-_LAST = float("inf")
+BROKEN = "broken"
+_STATE_ORDER = list(State)
+_SORT_LAST = float("inf")
+_MIN_TASK_WIDTH = 10
+_NO_SESSIONS = "no sessions (create one with 'git hub-session init --task <text>')"
 
 USAGE = Usage(
     ("list [<options>]",),
@@ -44,30 +56,32 @@ USAGE = Usage(
 
 
 def run(context: Context, args: Arguments) -> ListView:
-    """Every session that was asked for; one that cannot be read is shown as broken."""
+    """Return the selected sessions. An unreadable session has the state 'broken'."""
     wanted = [text if text == BROKEN else parse_state(text) for text in args.values("state")]
-    most = _parse_count(args.value("max-count"))
-    found = [
-        session
-        for session in context.project.store.map_sessions(SessionRow.of)
-        if not wanted or session.state in wanted
+    max_count = _parse_count(args.value("max-count"))
+    rows = [
+        row
+        for row in context.project.store.map_sessions(SessionRow.of)
+        if not wanted or row.state in wanted
     ]
     key = args.value("sort") or "id"
     if key != "id":
-        found.sort(key=lambda session: _sort_key(session, key))
+        rows.sort(key=lambda row: _sort_key(row, key))
     if args.is_set("reverse"):
-        found.reverse()
-    return ListView(tuple(found[:most]), context.project.now(), filtered=bool(wanted or found))
+        rows.reverse()
+    # With --max-count=0 there may be sessions, although none is shown.
+    filtered = bool(wanted or rows)
+    return ListView(tuple(rows[:max_count]), context.project.now(), filtered=filtered)
 
 
-def _sort_key(session: SessionRow, key: str) -> float:
-    """Where a session stands in the order; those that do not say, or are broken, come last."""
-    if session.reason is not None:
-        return _LAST
+def _sort_key(row: SessionRow, key: str) -> float:
+    """Return a number to sort by. Broken sessions and unknown times are last."""
+    if row.reason is not None:
+        return _SORT_LAST
     if key == "state":
-        return _ORDER.index(State(session.state))
-    moment = parse_iso(session.created if key == "created" else session.updated)
-    return _LAST if moment is None else moment
+        return _STATE_ORDER.index(State(row.state))
+    seconds = parse_iso(row.created if key == "created" else row.updated)
+    return _SORT_LAST if seconds is None else seconds
 
 
 def _parse_count(text: str | None) -> int | None:
@@ -79,98 +93,121 @@ def _parse_count(text: str | None) -> int | None:
     return count
 
 
-BROKEN = "broken"
-_LEAST_OF_A_TASK = 10  # columns
-_NONE = "no sessions; 'git hub-session init --task <text>' makes one"
-
-
 class SessionRow(NamedTuple):
-    """What `list` shows of a session; there may be thousands, so no more of it is kept."""
+    """The fields of one session. There may be thousands, so nothing else of it stays in memory."""
 
     session_id: str
     state: str
-    """As state.json spells it, or 'broken'."""
+    """The state in state.json, or 'broken'."""
     task: str
     agents: int
     created: str
     updated: str
     reason: str | None = None
-    """Why it is broken."""
+    """The reason why the session is broken, or None."""
 
     @classmethod
     def of(cls, session: Session | UnreadableSession) -> SessionRow:
+        """Return the row of a session."""
         if isinstance(session, Session):
-            config, state = session.config, str(session.state)
-            created, updated = session.created, session.updated
-            return cls(session.id, state, config.task, config.agent_count, created, updated)
+            config = session.config
+            return cls(
+                session.id,
+                str(session.state),
+                config.task,
+                config.agent_count,
+                session.created,
+                session.updated,
+            )
         config = session.config or Config({})
         created = config.get("created")
         return cls(session.id, BROKEN, config.task, config.agent_count, created, "", session.reason)
 
     def document(self) -> dict[str, Any]:
-        document = self._asdict()
+        """Return the fields of the row."""
+        fields = self._asdict()
         if self.reason is None:
-            del document["reason"]
-        return document
+            del fields["reason"]
+        return fields
 
 
-class ListView(NamedTuple):
-    """The sessions that were asked for; `now` is for ages, in seconds since the epoch."""
+class ListView(View):
+    """The selected sessions."""
 
-    sessions: tuple[SessionRow, ...]
-    now: float
-    filtered: bool = False
-    """Whether there may be others, that were not asked for."""
-    changed: bool = False
+    def __init__(
+        self, sessions: tuple[SessionRow, ...], now: float, *, filtered: bool = False
+    ) -> None:
+        self.sessions = sessions
+        self.now = now
+        self.filtered = filtered
 
     @property
     def exit_code(self) -> int:
-        return 0 if all(session.reason is None for session in self.sessions) else 1
+        return 0 if all(row.reason is None for row in self.sessions) else 1
 
     @property
-    def diagnostics(self) -> tuple[str, ...]:
-        return tuple(
-            f"error: session '{escape_control(session.session_id)}': {escape_control(session.reason)}"
-            for session in self.sessions
-            if session.reason is not None
-        )
+    def diagnostics(self) -> list[str]:
+        return [
+            f"error: session '{escape_control(row.session_id)}': {escape_control(row.reason)}"
+            for row in self.sessions
+            if row.reason is not None
+        ]
 
     def document(self) -> dict[str, Any]:
-        return {"sessions": [session.document() for session in self.sessions]}
+        return {"sessions": [row.document() for row in self.sessions]}
 
     def records(self) -> list[Record]:
-        return [make_record(session.document()) for session in self.sessions]
+        return [make_record(row.document()) for row in self.sessions]
 
     def lines(self, style: TerminalStyle, *, quiet: bool) -> TextOutput:
         if not self.sessions:
-            none = "no session to show" if self.filtered else _NONE
-            return TextOutput([], [] if quiet else [none])
-        ages = [format_age_since(session.updated, self.now) for session in self.sessions]
-        # Widths first, then line by line: with thousands of sessions a table of cells is megabytes.
-        ids = max(
-            10, *(display_width(escape_control(session.session_id)) for session in self.sessions)
-        )
-        states = max(5, *(len(session.state) for session in self.sessions))
-        counts = max(6, *(len(str(session.agents)) for session in self.sessions))
-        moments = max(7, *map(len, ages))
-        used = ids + states + counts + moments + 8
-        # Where the task would have no room the age goes, and then the number of agents.
-        no_age = style.columns is not None and style.columns < used + _LEAST_OF_A_TASK
-        used -= (moments + 2) * no_age
-        no_count = no_age and style.columns is not None and style.columns < used + _LEAST_OF_A_TASK
-        used -= (counts + 2) * no_count
-
-        def row(sid: str, state: str, count: str, age: str, task: str) -> str:
-            shown = style.paint(pad(state, states), STATE_COLORS.get(state, ""))
-            left = f"{pad(sid, ids)}  {shown}  "
-            left += "" if no_count else f"{pad(count, counts)}  "
-            left += "" if no_age else f"{pad(age, moments)}  "
-            return f"{left}{style.fit(task, used)}"
-
-        out = [row("SESSION ID", "STATE", "AGENTS", "UPDATED", "TASK")]
-        for one, age in zip(self.sessions, ages, strict=True):
-            count = str(one.agents or "?")
-            out.append(
-                row(escape_control(one.session_id), one.state, count, age, escape_control(one.task))
-            )
+            hint = "no session to show" if self.filtered else _NO_SESSIONS
+            return TextOutput([], [] if quiet else [hint])
+        ages = [format_age_since(row.updated, self.now) for row in self.sessions]
+        table = _Table(self.sessions, ages, style)
+        out = [table.line("SESSION ID", "STATE", "AGENTS", "UPDATED", "TASK")]
+        for row, age in zip(self.sessions, ages, strict=True):
+            sid = escape_control(row.session_id)
+            agents = str(row.agents or "?")
+            out.append(table.line(sid, row.state, agents, age, escape_control(row.task)))
         return TextOutput(out)
+
+
+class _Table:
+    """The column widths of the list.
+
+    It computes the widths first and then formats line by line: a table of the cells of thousands
+    of sessions would take megabytes.
+    """
+
+    def __init__(
+        self, rows: Sequence[SessionRow], ages: Sequence[str], style: TerminalStyle
+    ) -> None:
+        self._style = style
+        self._id_width = max(10, *(display_width(escape_control(row.session_id)) for row in rows))
+        self._state_width = max(5, *(len(row.state) for row in rows))
+        self._agents_width = max(6, *(len(str(row.agents)) for row in rows))
+        self._age_width = max(7, *map(len, ages))
+        self._left_width = self._id_width + self._state_width + 4
+        self._left_width += self._agents_width + self._age_width + 4
+        # Leave out the age, and then the number of agents, if the task has too little room.
+        self._has_age = self._has_room_for_task()
+        if not self._has_age:
+            self._left_width -= self._age_width + 2
+        self._has_agents = self._has_room_for_task()
+        if not self._has_agents:
+            self._left_width -= self._agents_width + 2
+
+    def _has_room_for_task(self) -> bool:
+        columns = self._style.columns
+        return columns is None or columns >= self._left_width + _MIN_TASK_WIDTH
+
+    def line(self, sid: str, state: str, agents: str, age: str, task: str) -> str:
+        """Return one line. Truncate only the task."""
+        painted = self._style.paint(pad(state, self._state_width), STATE_COLORS.get(state, ""))
+        line = f"{pad(sid, self._id_width)}  {painted}  "
+        if self._has_agents:
+            line += f"{pad(agents, self._agents_width)}  "
+        if self._has_age:
+            line += f"{pad(age, self._age_width)}  "
+        return line + self._style.fit(task, self._left_width)

@@ -1,11 +1,11 @@
-"""git hub-session log: the transitions of a session."""
+"""git hub-session log: show the state changes of a session."""
 
 from __future__ import annotations
 
-from git_hub_session._typing import Any, NamedTuple
+from git_hub_session._typing import Any
 from git_hub_session.cli.context import Context
 from git_hub_session.cli.options import FORMAT, QUIET, Arguments, Usage
-from git_hub_session.cli.view import Record, TerminalStyle, TextOutput, make_record
+from git_hub_session.cli.view import Record, TerminalStyle, TextOutput, View, make_record
 from git_hub_session.git.ref_names import SessionId
 from git_hub_session.session.model import Transition
 from git_hub_session.util.clock import format_age_since
@@ -15,20 +15,18 @@ USAGE = Usage(("log [<options>] [<id>]",), (QUIET, *FORMAT), max_arguments=1)
 
 
 def run(context: Context, args: Arguments) -> LogView:
-    """The history of the session, newest first."""
+    """Return the history of the session."""
     sid = context.find_session(args.argument)
     return LogView(sid, context.project.store.read(sid).history[::-1], context.project.now())
 
 
-class LogView(NamedTuple):
-    """The transitions of a session, newest first."""
+class LogView(View):
+    """The state changes of a session, newest first."""
 
-    session: SessionId
-    history: tuple[Transition, ...]
-    now: float
-    changed: bool = False
-    exit_code: int = 0
-    diagnostics: tuple[str, ...] = ()
+    def __init__(self, session: SessionId, history: tuple[Transition, ...], now: float) -> None:
+        self.session = session
+        self.history = history
+        self.now = now
 
     def document(self) -> dict[str, Any]:
         return {
@@ -42,10 +40,9 @@ class LogView(NamedTuple):
     def lines(self, style: TerminalStyle, *, quiet: bool) -> TextOutput:
         out = []
         for step in self.history:
+            age = format_age_since(step.at, self.now)
             change = f"{escape_control(step.source)} {style.arrow} {escape_control(step.target)}"
-            out.append(
-                f"{escape_control(step.at)}  {change}  ({format_age_since(step.at, self.now)})"
-            )
+            out.append(f"{escape_control(step.at)}  {change}  ({age})")
             out.append(f"    by {escape_control(step.by)}, {escape_control(step.verb)}")
             out += [f"    {escape_control(line)}" for line in step.reason.splitlines()]
         err = [] if out or quiet else [f"no history is recorded for session '{self.session}'"]
@@ -53,11 +50,11 @@ class LogView(NamedTuple):
 
 
 def _transition_fields(step: Transition) -> dict[str, Any]:
-    shown = {
+    fields = {
         "at": step.at,
         "from": step.source,
         "to": step.target,
         "by": step.by,
         "verb": step.verb,
     }
-    return {**shown, "reason": step.reason} if step.reason else shown
+    return {**fields, "reason": step.reason} if step.reason else fields

@@ -1,4 +1,4 @@
-"""git hub-session merge: the winner's work into the base branch."""
+"""git hub-session merge: merge the winner and archive the other branches."""
 
 from __future__ import annotations
 
@@ -6,11 +6,19 @@ import os
 from collections.abc import Iterator
 from shlex import quote
 
-from git_hub_session._typing import TYPE_CHECKING, Any, NamedTuple
+from git_hub_session._typing import TYPE_CHECKING, Any
 from git_hub_session.cleanup.options import read_cleanup_options
 from git_hub_session.cli.context import Context
 from git_hub_session.cli.options import DRY_RUN, FORMAT, QUIET, YES, Arguments, Option, Usage
-from git_hub_session.cli.view import Record, TerminalStyle, TextOutput, make_record
+from git_hub_session.cli.view import (
+    Record,
+    TerminalStyle,
+    TextOutput,
+    View,
+    agent_fields,
+    make_record,
+    warning_lines,
+)
 from git_hub_session.commands._cleanup_report import (
     kept_lines,
     report_fields,
@@ -54,21 +62,25 @@ USAGE = Usage(
 
 
 def run(context: Context, args: Arguments) -> MergeView:
-    """Show what would be merged, ask, and merge it; with conflicts nothing is changed."""
+    """Show the merge, ask for confirmation, and merge. Change nothing if there are conflicts."""
     sid = context.require_session(args.argument, "merge")
-    wish, policy = _parse_options(args), read_cleanup_options(context.project)
+    project = context.project
+    options = _parse_options(args)
+    cleanup_options = read_cleanup_options(project)
     dry_run = args.is_set("dry-run")
-    # Nobody reads what was changed, so nobody has to wait for it.
+    # Compute the list of changes only if it is printed: it takes long for large changes.
     described = not args.is_set("quiet") or args.value("format") not in (None, "text")
-    plan = plan_merge(sid, context.project, wish, dry_run=dry_run, described=described)
+    plan = plan_merge(sid, project, options, dry_run=dry_run, described=described)
     if plan.conflicts or dry_run:
-        return MergeView(plan, None, dry_run)
-    _confirm(context, plan, wish, is_allowed=args.is_set("yes"))
-    return MergeView(plan, merge_winner(sid, context.project, wish, policy, plan), dry_run)
+        return MergeView(plan, None, dry_run=dry_run)
+    _confirm(context, plan, options, is_approved=args.is_set("yes"))
+    result = merge_winner(sid, project, options, cleanup_options, plan)
+    return MergeView(plan, result, dry_run=False)
 
 
 def _parse_options(args: Arguments) -> MergeOptions:
-    agent, into = args.value("agent"), args.value("into")
+    agent = args.value("agent")
+    into = args.value("into")
     return MergeOptions(
         0 if agent is None else parse_agent(agent, MAX_AGENTS),
         "" if into is None else HEADS + into.removeprefix(HEADS),
@@ -79,82 +91,92 @@ def _parse_options(args: Arguments) -> MergeOptions:
     )
 
 
-def _option_words(wish: MergeOptions) -> Iterator[str]:
-    """The options that a wish came from, as one types them."""
-    if wish.agent:
-        yield f"--agent {wish.agent}"
-    if wish.into:
-        yield f"--into {quote(wish.into.removeprefix(HEADS))}"
-    if wish.message:
-        yield f"-m {quote(wish.message)}"
-    given = {"squash": wish.squash, "no-cleanup": not wish.cleanup, "force": wish.force}
-    yield from (f"--{name}" for name, is_given in given.items() if is_given)
+def _option_words(options: MergeOptions) -> Iterator[str]:
+    """Yield the command-line options that these options come from."""
+    if options.agent:
+        yield f"--agent {options.agent}"
+    if options.into:
+        yield f"--into {quote(options.into.removeprefix(HEADS))}"
+    if options.message:
+        yield f"-m {quote(options.message)}"
+    switches = {
+        "squash": options.squash,
+        "no-cleanup": not options.cleanup,
+        "force": options.force,
+    }
+    yield from (f"--{name}" for name, is_set in switches.items() if is_set)
 
 
-def _confirm(context: Context, plan: MergePlan, wish: MergeOptions, *, is_allowed: bool) -> None:
-    """Show what is about to happen; raises Refused unless it may."""
+def _confirm(
+    context: Context, plan: MergePlan, options: MergeOptions, *, is_approved: bool
+) -> None:
+    """Show the planned merge, and raise Refused if the user does not approve it."""
     context.reporter.write_text(format_preview(plan))
     for remark in plan.remarks:
         context.reporter.note(f"warning: {remark}")
-    if is_allowed:
+    if is_approved:
         return
-    name, sid = agent_name(plan.winner.agent), plan.session.id
+    agent = agent_name(plan.winner.agent)
+    sid = plan.session.id
     into = plan.into.removeprefix(HEADS)
-    question = (
-        f"Finish session '{sid}'?" if plan.existing_commit else f"Merge {name} into '{into}'?"
-    )
-    said = context.reporter.ask(question)
-    if said is None:
+    if plan.existing_commit:
+        question = f"Finish session '{sid}'?"
+        refusal = f"session '{sid}' was not finished"
+    else:
+        question = f"Merge {agent} into '{into}'?"
+        refusal = f"{agent} was not merged"
+    answer = context.reporter.ask(question)
+    if answer is None:
         raise Refused(
-            "off a terminal nobody can be asked",
-            hint=f"git hub-session merge {' '.join([*_option_words(wish), sid])} --yes",
+            "cannot ask for confirmation: standard input is not a terminal (use --yes)",
+            hint=f"git hub-session merge {' '.join([*_option_words(options), sid])} --yes",
         )
-    if not said:
-        raise Refused(
-            f"session '{sid}' was not finished"
-            if plan.existing_commit
-            else f"{name} was not merged"
-        )
+    if not answer:
+        raise Refused(refusal)
 
 
-class MergeView(NamedTuple):
-    """A merge that was made (`merged`), would be, or cannot be made for its conflicts."""
+class MergeView(View):
+    """A merge that was made, would be made, or is impossible because of conflicts."""
 
-    plan: MergePlan
-    merged: MergeResult | None
-    dry_run: bool
+    def __init__(self, plan: MergePlan, result: MergeResult | None, *, dry_run: bool) -> None:
+        self.plan = plan
+        self.result = result
+        self.dry_run = dry_run
 
     @property
     def exit_code(self) -> int:
-        if self.merged is None:
+        if self.result is None:
             return 1 if self.plan.conflicts else 0
-        return 0 if self.merged.report.is_finished else 1
+        return 0 if self.result.report.is_finished else 1
 
     @property
     def changed(self) -> bool:
-        return self.merged is not None
+        return self.result is not None
 
     @property
-    def diagnostics(self) -> tuple[str, ...]:
-        if self.merged is not None:
-            return tuple(report_warnings(self.merged.report))
-        return tuple(f"warning: {escape_control(remark)}" for remark in self.plan.remarks)
+    def diagnostics(self) -> list[str]:
+        if self.result is not None:
+            return report_warnings(self.result.report)
+        return warning_lines(self.plan.remarks)
+
+    @property
+    def _state(self) -> State:
+        return State.MERGED if self.result else self.plan.session.state
 
     def document(self) -> dict[str, Any]:
-        return {**self._plan_fields(), **(report_fields(self.merged.report) if self.merged else {})}
+        return {**self._plan_fields(), **(report_fields(self.result.report) if self.result else {})}
 
     def _plan_fields(self) -> dict[str, Any]:
-        plan, stat = self.plan, self.plan.stat
+        plan = self.plan
+        stat = plan.stat
         return {
             "session_id": plan.session.id,
             "state": str(self._state),
             "dry_run": self.dry_run,
-            "agent": plan.winner.agent,
-            "attempt": plan.winner.attempt,
-            "branch": short_name(plan.winner.ref),
+            **agent_fields(plan.winner),
             "oid": plan.tip,
             "into": short_name(plan.into),
-            "commit": (self.merged.commit if self.merged else plan.existing_commit) or None,
+            "commit": (self.result.commit if self.result else plan.existing_commit) or None,
             "conflicts": [os.fsdecode(path) for path in plan.conflicts],
             "files": stat.files if stat else None,
             "insertions": stat.insertions if stat else None,
@@ -162,57 +184,59 @@ class MergeView(NamedTuple):
             "remarks": list(plan.remarks),
         }
 
-    @property
-    def _state(self) -> State:
-        return State.MERGED if self.merged else self.plan.session.state
-
     def records(self) -> list[Record]:
-        facts = self._plan_fields()
-        first = [("session", facts.pop("session_id")), *make_record(facts)]
-        return [first, *(report_records(self.merged.report) if self.merged else [])]
+        fields = self._plan_fields()
+        first = [("session", fields.pop("session_id")), *make_record(fields)]
+        return [first, *(report_records(self.result.report) if self.result else [])]
 
     def lines(self, style: TerminalStyle, *, quiet: bool) -> TextOutput:
-        plan, sid = self.plan, self.plan.session.id
-        name, into = agent_name(plan.winner.agent), escape_control(short_name(plan.into))
-        if plan.conflicts:
-            paths = [f"  {escape_control(os.fsdecode(path))}" for path in plan.conflicts]
-            head = f"{name} and '{into}' have changed the same in"
-            merge = f"git merge {quote(short_name(plan.into))}"
-            hints = [
-                f"hint: git hub-session exec {sid} --agents {plan.winner.agent} -- {escape_control(merge)}",
-                f"hint: once it is solved and committed there: git hub-session eval {sid}",
-            ]
-            return TextOutput([] if quiet else [head, *paths], [*hints, "nothing was changed"])
-        if self.merged is None:
-            return TextOutput([] if quiet else format_preview(plan).splitlines())
-        kept = [f"session {sid} is merged, but something of it was kept"]
-        err = kept if self.exit_code else []
+        if self.plan.conflicts:
+            return _conflict_output(self.plan, quiet=quiet)
+        if self.result is None:
+            return TextOutput([] if quiet else format_preview(self.plan).splitlines())
+        report = self.result.report
+        session = self.plan.session
+        err = []
+        if self.exit_code:
+            err.append(f"session {session.id} is merged, but its cleanup is not complete")
         if quiet:
-            return TextOutput([], [*kept_lines(self.merged.report, style), *err] if err else [])
-        # Where an earlier call merged it, the preview has said so.
-        out = (
-            []
-            if plan.existing_commit
-            else [f"Merged {name} into {into}: {self.merged.commit[:12]}"]
-        )
-        out += report_lines(self.merged.report, style, dry_run=False)
-        if plan.session.state != self._state:
-            out.append(f"Session {sid}: {plan.session.state} {style.arrow} {self._state}")
+            return TextOutput([], [*kept_lines(report, style), *err] if err else [])
+        out = []
+        # The preview has already shown a merge that an earlier call made.
+        if not self.plan.existing_commit:
+            into = escape_control(short_name(self.plan.into))
+            agent = agent_name(self.plan.winner.agent)
+            out.append(f"Merged {agent} into {into}: {self.result.commit[:12]}")
+        out += report_lines(report, style, dry_run=False)
+        if session.state != self._state:
+            out.append(f"Session {session.id}: {session.state} {style.arrow} {self._state}")
         return TextOutput(out, err)
 
 
+def _conflict_output(plan: MergePlan, *, quiet: bool) -> TextOutput:
+    sid = plan.session.id
+    agent = agent_name(plan.winner.agent)
+    into = escape_control(short_name(plan.into))
+    paths = [f"  {escape_control(os.fsdecode(path))}" for path in plan.conflicts]
+    merge = escape_control(f"git merge {quote(short_name(plan.into))}")
+    err = [
+        f"hint: git hub-session exec {sid} --agents {plan.winner.agent} -- {merge}",
+        f"hint: resolve and commit the conflicts there, then: git hub-session eval {sid}",
+        "nothing was changed",
+    ]
+    return TextOutput([] if quiet else [f"{agent} and '{into}' conflict in", *paths], err)
+
+
 def format_preview(plan: MergePlan) -> str:
-    """What a plan comes to, before anything is done."""
-    branch, into = (
-        escape_control(short_name(plan.winner.ref)),
-        escape_control(short_name(plan.into)),
-    )
+    """Return the text that shows a planned merge."""
+    branch = escape_control(short_name(plan.winner.ref))
+    into = escape_control(short_name(plan.into))
     if plan.existing_commit:
-        return f"{branch} is merged into {into} already, in {plan.existing_commit[:12]}\n"
+        return f"{branch} is already merged into {into}, in {plan.existing_commit[:12]}\n"
     out = [f"Merging {branch} into {into}"]
     if plan.result is not None:
         metric = plan.result.metric
-        measured = "" if metric is None else f", metric {metric:.6g}"
-        out.append(f"  Rank: {plan.result.rank}{measured}")
+        metric_text = "" if metric is None else f", metric {metric:.6g}"
+        out.append(f"  Rank: {plan.result.rank}{metric_text}")
     out += [f" {escape_control(line)}" for line in plan.summary]
     return "".join(f"{line}\n" for line in out)

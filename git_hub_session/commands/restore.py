@@ -1,19 +1,27 @@
-"""git hub-session restore: bring removed worktrees back, with the work that was saved of them."""
+"""git hub-session restore: restore removed worktrees with their changes."""
 
 from __future__ import annotations
 
-from shlex import quote
-
-from git_hub_session._typing import TYPE_CHECKING, Any, NamedTuple
+from git_hub_session._typing import TYPE_CHECKING, Any
 from git_hub_session.cli.context import Context
 from git_hub_session.cli.options import DRY_RUN, FORMAT, QUIET, Arguments, Option, Usage
-from git_hub_session.cli.view import Record, TerminalStyle, TextOutput, make_record, relative_path
-from git_hub_session.git.ref_names import AgentBranch, short_name
+from git_hub_session.cli.view import (
+    Record,
+    TerminalStyle,
+    TextOutput,
+    View,
+    agent_fields,
+    make_record,
+    relative_path,
+    warning_lines,
+)
+from git_hub_session.commands._cleanup_report import quote_path
+from git_hub_session.git.ref_names import agent_name, short_name
 from git_hub_session.restore.plan import RestoreOptions
 from git_hub_session.restore.restore import preview_restore, restore_worktrees
 from git_hub_session.session.agents import parse_agent
 from git_hub_session.session.model import MAX_AGENTS
-from git_hub_session.util.text import escape_control, quote_ansi_c
+from git_hub_session.util.text import escape_control
 from git_hub_session.worktree.paths import worktree_template
 
 if TYPE_CHECKING:
@@ -39,101 +47,105 @@ USAGE = Usage(
 
 
 def run(context: Context, args: Arguments) -> RestoreView:
-    """Each worktree comes back whole, or not at all; exit 1 if one does not."""
+    """Restore each worktree completely or not at all."""
     sid = context.require_session(args.argument, "restore")
-    agent, count = args.value("agent"), context.project.store.read(sid).config.agent_count
-    wish = RestoreOptions(
-        0 if agent is None else parse_agent(agent, count or MAX_AGENTS),
-        args.value("path") or worktree_template(context.project),
+    project = context.project
+    agent = args.value("agent")
+    count = project.store.read(sid).config.agent_count or MAX_AGENTS
+    options = RestoreOptions(
+        0 if agent is None else parse_agent(agent, count),
+        args.value("path") or worktree_template(project),
     )
     dry_run = args.is_set("dry-run")
-    restored = (preview_restore if dry_run else restore_worktrees)(sid, context.project, wish)
-    return RestoreView(restored, context.project.cwd, dry_run)
+    result = (preview_restore if dry_run else restore_worktrees)(sid, project, options)
+    return RestoreView(result, project.cwd, dry_run=dry_run)
 
 
-class RestoreView(NamedTuple):
-    """The worktrees that came back, or would; `here` is the directory that paths are shown from."""
+class RestoreView(View):
+    """The worktrees that were restored, or would be restored."""
 
-    restored: RestoreResult
-    here: str
-    dry_run: bool
+    def __init__(self, result: RestoreResult, cwd: str, *, dry_run: bool) -> None:
+        self.result = result
+        self.cwd = cwd
+        self.dry_run = dry_run
 
     @property
     def exit_code(self) -> int:
-        return 1 if self.restored.failed else 0
+        return 1 if self.result.failed else 0
 
     @property
     def changed(self) -> bool:
         return not self.dry_run
 
     @property
-    def diagnostics(self) -> tuple[str, ...]:
-        failed = [line for one in self.restored.failed for line in _failed_lines(one)]
-        return (*failed, *(f"warning: {escape_control(note)}" for note in self.restored.notes))
+    def diagnostics(self) -> list[str]:
+        errors = [line for failure in self.result.failed for line in _failure_lines(failure)]
+        return errors + warning_lines(self.result.notes)
 
     def document(self) -> dict[str, Any]:
+        result = self.result
         return {
-            "session_id": self.restored.session.id,
+            "session_id": result.session.id,
             "dry_run": self.dry_run,
-            "restored": [_item_fields(one) for one in self.restored.made],
+            "restored": [_item_fields(item) for item in result.made],
             "present": [
-                {**_agent(one.branch), "path": one.worktree.path} for one in self.restored.present
+                {**agent_fields(existing.branch), "path": existing.worktree.path}
+                for existing in result.present
             ],
             "failed": [
-                {**_agent(one.branch), "reason": one.reason, "hint": one.hint}
-                for one in self.restored.failed
+                {**agent_fields(failure.branch), "reason": failure.reason, "hint": failure.hint}
+                for failure in result.failed
             ],
         }
 
     def records(self) -> list[Record]:
-        head, document = ("session", self.restored.session.id), self.document()
+        head = ("session", self.result.session.id)
+        document = self.document()
         return [
-            [head, ("outcome", kind), *make_record(entry)]
-            for kind in ("restored", "present", "failed")
-            for entry in document[kind]
+            [head, ("outcome", outcome), *make_record(fields)]
+            for outcome in ("restored", "present", "failed")
+            for fields in document[outcome]
         ]
 
     def lines(self, style: TerminalStyle, *, quiet: bool) -> TextOutput:
         if quiet:
             return TextOutput([])
-        word = "Would restore" if self.dry_run else "Restored"
-        out = []
-        for one in self.restored.made:
-            path = escape_control(relative_path(one.path, self.here))
-            out.append(f"{word} {one.agent} in {path} on {short_name(one.branch.ref)}")
-            out += [f"  branch from tag {short_name(one.tag)}"] * bool(one.tag)
-            out += [f"  work from {escape_control(one.work)}"] * bool(one.work)
-            out += [_unapplied_line(ref, one.path) for ref in one.unapplied]
-        if out or self.restored.failed:
+        out = [line for item in self.result.made for line in self._item_lines(item)]
+        if out or self.result.failed:
             return TextOutput(out)
-        there = (
-            "the worktrees are there" if self.restored.present else "no agent has a branch or a tag"
-        )
-        return TextOutput(out, [f"nothing to restore: {there}"])
+        if self.result.present:
+            return TextOutput([], ["nothing to restore: all worktrees exist"])
+        return TextOutput([], ["nothing to restore: no agent has a branch or a tag"])
+
+    def _item_lines(self, item: RestoreItem) -> list[str]:
+        verb = "Would restore" if self.dry_run else "Restored"
+        path = escape_control(relative_path(item.path, self.cwd))
+        out = [f"{verb} {item.agent} in {path} on {short_name(item.branch.ref)}"]
+        if item.tag:
+            out.append(f"  branch from tag {short_name(item.tag)}")
+        if item.work:
+            out.append(f"  work from {escape_control(item.work)}")
+        return out + [_unapplied_line(rescue, item.path) for rescue in item.unapplied]
 
 
-def _failed_lines(one: RestoreFailure) -> list[str]:
-    hints = [f"hint: {escape_control(line)}" for line in one.hint.splitlines()]
-    return [f"error: agent-{one.branch.agent}: {escape_control(one.reason)}", *hints]
+def _failure_lines(failure: RestoreFailure) -> list[str]:
+    hints = [f"hint: {escape_control(line)}" for line in failure.hint.splitlines()]
+    return [f"error: {agent_name(failure.branch.agent)}: {escape_control(failure.reason)}", *hints]
 
 
-def _unapplied_line(one: UnappliedRescue, path: str) -> str:
-    """What is not applied, and what to type in a shell to get at it."""
-    if one.kind == "commits":
-        return f"  not applied: commits, git branch <name> {one.ref}"
-    where = quote(path) if escape_control(path) == path else quote_ansi_c(path)
-    return f"  not applied: work on another commit, git -C {where} stash apply --index {one.ref}"
+def _unapplied_line(rescue: UnappliedRescue, path: str) -> str:
+    """Return the line for a rescue ref that was not applied, with the command that applies it."""
+    if rescue.kind == "commits":
+        return f"  not applied: commits, git branch <name> {rescue.ref}"
+    command = f"git -C {quote_path(path)} stash apply --index {rescue.ref}"
+    return f"  not applied: work on another commit, {command}"
 
 
-def _agent(branch: AgentBranch) -> dict[str, Any]:
-    return {"agent": branch.agent, "attempt": branch.attempt, "branch": short_name(branch.ref)}
-
-
-def _item_fields(one: RestoreItem) -> dict[str, Any]:
+def _item_fields(item: RestoreItem) -> dict[str, Any]:
     return {
-        **_agent(one.branch),
-        "path": one.path,
-        "tag": short_name(one.tag) or None,
-        "work": one.work or None,
-        "unapplied": [left.ref for left in one.unapplied],
+        **agent_fields(item.branch),
+        "path": item.path,
+        "tag": short_name(item.tag) or None,
+        "work": item.work or None,
+        "unapplied": [rescue.ref for rescue in item.unapplied],
     }

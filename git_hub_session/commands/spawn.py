@@ -1,8 +1,8 @@
-"""git hub-session spawn: a branch and a worktree for each agent."""
+"""git hub-session spawn: create a branch and a worktree for each agent."""
 
 from __future__ import annotations
 
-from git_hub_session._typing import TYPE_CHECKING, Any, NamedTuple
+from git_hub_session._typing import TYPE_CHECKING, Any
 from git_hub_session.agents.spawn import preview_spawn, spawn_agents
 from git_hub_session.agents.spawn_plan import SpawnOptions
 from git_hub_session.cli.context import Context
@@ -16,9 +16,18 @@ from git_hub_session.cli.options import (
     Usage,
     parse_jobs,
 )
-from git_hub_session.cli.view import Record, TerminalStyle, TextOutput, make_record, relative_path
+from git_hub_session.cli.view import (
+    Record,
+    TerminalStyle,
+    TextOutput,
+    View,
+    agent_fields,
+    make_record,
+    relative_path,
+    warning_lines,
+)
 from git_hub_session.errors import UsageError
-from git_hub_session.git.ref_names import AgentBranch, short_name
+from git_hub_session.git.ref_names import agent_name, short_name
 from git_hub_session.session.agents import parse_agent, parse_agents
 from git_hub_session.session.model import MAX_AGENTS
 from git_hub_session.util.text import escape_control
@@ -26,6 +35,7 @@ from git_hub_session.worktree.paths import worktree_template
 
 if TYPE_CHECKING:
     from git_hub_session.agents.spawn_plan import PlannedAgent, SpawnResult
+    from git_hub_session.session.project import Project
 
 
 USAGE = Usage(
@@ -45,92 +55,88 @@ USAGE = Usage(
 
 
 def run(context: Context, args: Arguments) -> SpawnView:
-    """Add the agents that are missing; all of them or none."""
+    """Create all missing agents, or none of them."""
     sid = context.require_session(args.argument, "spawn")
-    wish = _parse_options(
-        context, args, context.project.store.read(sid).config.agent_count or MAX_AGENTS
-    )
+    project = context.project
+    count = project.store.read(sid).config.agent_count or MAX_AGENTS
+    options = _parse_options(project, args, count)
     dry_run = args.is_set("dry-run")
-    spawned = (preview_spawn if dry_run else spawn_agents)(sid, context.project, wish)
-    return SpawnView(spawned, context.project.cwd, dry_run)
+    result = (preview_spawn if dry_run else spawn_agents)(sid, project, options)
+    return SpawnView(result, project.cwd, dry_run=dry_run)
 
 
-def _parse_options(context: Context, args: Arguments, count: int) -> SpawnOptions:
-    listed, again, base = args.value("agents"), args.value("retry"), args.value("base")
-    if listed is not None and again is not None:
+def _parse_options(project: Project, args: Arguments, count: int) -> SpawnOptions:
+    agents = args.value("agents")
+    retry = args.value("retry")
+    base = args.value("base")
+    if agents is not None and retry is not None:
         raise UsageError("--agents and --retry exclude each other")
+    numbers = parse_agents(agents, count) if agents is not None else ()
+    commit = "" if base is None else project.git.resolve_commit(base, project.paths.git_dir)
     return SpawnOptions(
-        parse_agents(listed, count) if listed is not None else (),
-        parse_agent(again, count) if again is not None else 0,
-        ""
-        if base is None
-        else context.project.git.resolve_commit(base, context.project.paths.git_dir),
-        args.value("path") or worktree_template(context.project),
+        numbers,
+        parse_agent(retry, count) if retry is not None else 0,
+        commit,
+        args.value("path") or worktree_template(project),
         parse_jobs(args),
     )
 
 
-class SpawnView(NamedTuple):
-    """The agents that were made, or would be; `here` is the directory that paths are shown from."""
+class SpawnView(View):
+    """The agents that were created, or would be created."""
 
-    spawned: SpawnResult
-    here: str
-    dry_run: bool
-    exit_code: int = 0
+    def __init__(self, result: SpawnResult, cwd: str, *, dry_run: bool) -> None:
+        self.result = result
+        self.cwd = cwd
+        self.dry_run = dry_run
 
     @property
     def changed(self) -> bool:
         return not self.dry_run
 
     @property
-    def diagnostics(self) -> tuple[str, ...]:
-        return tuple(f"warning: {escape_control(note)}" for note in self.spawned.notes)
+    def diagnostics(self) -> list[str]:
+        return warning_lines(self.result.notes)
 
     def document(self) -> dict[str, Any]:
         return {
-            "session_id": self.spawned.session.id,
-            "state": str(self.spawned.state),
-            "base_commit": self.spawned.base,
+            "session_id": self.result.session.id,
+            "state": str(self.result.state),
+            "base_commit": self.result.base,
             "dry_run": self.dry_run,
-            "spawned": [_created_fields(newborn) for newborn in self.spawned.created],
-            "present": [_agent(branch) for branch in self.spawned.present],
+            "spawned": [_created_fields(agent) for agent in self.result.created],
+            "present": [agent_fields(branch) for branch in self.result.present],
         }
 
     def records(self) -> list[Record]:
-        head = ("session", self.spawned.session.id)
+        head = ("session", self.result.session.id)
+        document = self.document()
         return [
-            *(
-                [head, ("outcome", "spawned"), *make_record(_created_fields(one))]
-                for one in self.spawned.created
-            ),
-            *(
-                [head, ("outcome", "present"), *make_record(_agent(one))]
-                for one in self.spawned.present
-            ),
+            [head, ("outcome", outcome), *make_record(fields)]
+            for outcome in ("spawned", "present")
+            for fields in document[outcome]
         ]
 
     def lines(self, style: TerminalStyle, *, quiet: bool) -> TextOutput:
         if quiet:
             return TextOutput([])
-        session = self.spawned.session
-        word = "Would spawn" if self.dry_run else "Spawned"
-        out = [
-            f"{word} agent-{one.branch.agent} in {escape_control(relative_path(one.path, self.here))}"
-            f" on {short_name(one.branch.ref)}"
-            for one in self.spawned.created
-        ]
-        told = [] if out else ["nothing to spawn: the agents are there already"]
+        session = self.result.session
+        out = [self._agent_line(agent) for agent in self.result.created]
+        err = [] if out else ["nothing to spawn: all agents exist"]
         if out:
-            out.append(f"  Base: {self.spawned.base[:12]}")
-        if self.spawned.state != session.state:
+            out.append(f"  Base: {self.result.base[:12]}")
+        if self.result.state != session.state:
             would = "Would update session" if self.dry_run else "Session"
-            out.append(f"{would} {session.id}: {session.state} {style.arrow} {self.spawned.state}")
-        return TextOutput(out, told)
+            out.append(f"{would} {session.id}: {session.state} {style.arrow} {self.result.state}")
+        return TextOutput(out, err)
+
+    def _agent_line(self, agent: PlannedAgent) -> str:
+        verb = "Would spawn" if self.dry_run else "Spawned"
+        path = escape_control(relative_path(agent.path, self.cwd))
+        return (
+            f"{verb} {agent_name(agent.branch.agent)} in {path} on {short_name(agent.branch.ref)}"
+        )
 
 
-def _agent(branch: AgentBranch) -> dict[str, Any]:
-    return {"agent": branch.agent, "attempt": branch.attempt, "branch": short_name(branch.ref)}
-
-
-def _created_fields(newborn: PlannedAgent) -> dict[str, Any]:
-    return {**_agent(newborn.branch), "path": newborn.path}
+def _created_fields(agent: PlannedAgent) -> dict[str, Any]:
+    return {**agent_fields(agent.branch), "path": agent.path}

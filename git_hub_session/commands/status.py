@@ -1,10 +1,10 @@
-"""git hub-session status: what a session is for, and where it stands."""
+"""git hub-session status: show a session with its branches and worktrees."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from git_hub_session._typing import TYPE_CHECKING, Any, NamedTuple
+from git_hub_session._typing import TYPE_CHECKING, Any
 from git_hub_session.board.board import Board
 from git_hub_session.board.posts import Post
 from git_hub_session.cli.context import Context
@@ -14,10 +14,12 @@ from git_hub_session.cli.view import (
     Record,
     TerminalStyle,
     TextOutput,
+    View,
     make_record,
     metric_lines,
     relative_path,
     task_lines,
+    warning_lines,
 )
 from git_hub_session.commands._post import post_fields, post_summary
 from git_hub_session.errors import Damaged
@@ -29,35 +31,40 @@ from git_hub_session.util.text import display_width, escape_control, pad
 from git_hub_session.worktree.status import read_session_status
 
 if TYPE_CHECKING:
+    from git_hub_session.session.project import Project
     from git_hub_session.worktree.status import BranchStatus, SessionStatus, WorktreeStatus
 
 
-_POSTS = 3
+_MAX_POSTS = 3
 
 USAGE = Usage(("status [<options>] [<id>]",), (QUIET, *FORMAT), max_arguments=1)
 
 
 def run(context: Context, args: Arguments) -> StatusView:
-    """The session that was named, else the current one, else the newest that is not finished."""
+    """Return the status of one session."""
     sid = context.find_session(args.argument)
-    session = context.project.store.read(sid)
-    found = read_session_status(session, context.project, procfs.processes())
-    posts, faults = _read_posts(context, sid)
-    return StatusView(found, posts, context.project.cwd, context.project.now(), faults)
+    project = context.project
+    session = project.store.read(sid)
+    status = read_session_status(session, project, procfs.processes())
+    posts, error = _read_posts(project, sid)
+    return StatusView(status, posts, project.cwd, project.now(), board_error=error)
 
 
-def _read_posts(context: Context, sid: SessionId) -> tuple[list[Post], tuple[str, ...]]:
-    """The session's last posts; a damaged board is a warning, and hides nothing of the session."""
+def _read_posts(project: Project, sid: SessionId) -> tuple[list[Post], str]:
+    """Return the newest posts of the session, and why the board cannot be read, or ''.
+
+    A damaged board must not hide the session.
+    """
     try:
-        return Board(context.project.paths.hub).recent_posts(sid, _POSTS), ()
-    except Damaged as fault:
-        reason = fault.message
-    except OSError as fault:
-        reason = f"the board cannot be read: {fault.strerror}"
-    return [], (f"warning: {reason}",)
+        return Board(project.paths.hub).recent_posts(sid, _MAX_POSTS), ""
+    except Damaged as error:
+        return [], error.message
+    except OSError as error:
+        return [], f"the board cannot be read: {error.strerror}"
 
 
-_LEAST_OF_A_COMMIT = 30  # columns: its age and the start of its subject
+# Enough for the age and the start of the subject.
+_MIN_COMMIT_WIDTH = 30
 
 _HEADER = ("", "BRANCH", "AHEAD", "BEHIND", "FILES", "+/-", "WORKTREE", "LAST COMMIT")
 
@@ -68,40 +75,51 @@ _COMMIT = 3
 _LAYOUTS = ((0, 1, 2, _COMMIT), (0, 1, _COMMIT), (0, 1), (0,))
 
 
-class StatusView(NamedTuple):
-    """One session whole, and its last posts; `here` is the directory that paths are shown from."""
+class StatusView(View):
+    """A session with its branches, its worktrees and its newest posts."""
 
-    survey: SessionStatus
-    posts: Sequence[Post]
-    here: str
-    now: float
-    diagnostics: Sequence[str] = ()
-    changed: bool = False
-    exit_code: int = 0
+    def __init__(
+        self,
+        status: SessionStatus,
+        posts: Sequence[Post],
+        cwd: str,
+        now: float,
+        *,
+        board_error: str,
+    ) -> None:
+        self.status = status
+        self.posts = posts
+        self.cwd = cwd
+        self.now = now
+        self.board_error = board_error
+
+    @property
+    def diagnostics(self) -> list[str]:
+        return warning_lines([self.board_error] if self.board_error else [])
 
     def document(self) -> dict[str, Any]:
-        session = self.survey.session
+        session = self.status.session
         return {
             "config": dict(session.config.values),
             "state": dict(session.document),
-            "branches": [_branch_fields(facts) for facts in self.survey.branches],
-            "worktrees": [_worktree_fields(facts) for facts in self.survey.worktrees],
+            "branches": [_branch_fields(branch) for branch in self.status.branches],
+            "worktrees": [_worktree_fields(worktree) for worktree in self.status.worktrees],
             "posts": [post_fields(post) for post in self.posts],
         }
 
     def records(self) -> list[Record]:
-        session = self.survey.session
+        session = self.status.session
         head = {"session": session.id, "state": str(session.state)}
         head |= {key: session.config.get(key) for key in CONFIG_KEYS[1:] if session.config.get(key)}
         return [
             make_record({**head, "updated": session.updated}),
-            *(make_record(_branch_fields(facts)) for facts in self.survey.branches),
-            *(make_record(_worktree_fields(facts)) for facts in self.survey.worktrees),
+            *(make_record(_branch_fields(branch)) for branch in self.status.branches),
+            *(make_record(_worktree_fields(worktree)) for worktree in self.status.worktrees),
             *(make_record(post_fields(post)) for post in self.posts),
         ]
 
     def lines(self, style: TerminalStyle, *, quiet: bool) -> TextOutput:
-        session = self.survey.session
+        session = self.status.session
         config = session.config
         out = [f"Session: {session.id}"]
         out.append(f"  State: {style.paint(str(session.state), STATE_COLORS[str(session.state)])}")
@@ -114,37 +132,38 @@ class StatusView(NamedTuple):
         return TextOutput(out + _branches(self, style) + _posts(self, style))
 
 
-def _branch_fields(facts: BranchStatus) -> dict[str, Any]:
-    branch, diff = facts.branch, facts.diff
+def _branch_fields(status: BranchStatus) -> dict[str, Any]:
+    branch = status.branch
+    diff = status.diff
     return {
         "branch": short_name(branch.ref),
-        "agent": facts.agent.agent if facts.agent else None,
-        "attempt": facts.agent.attempt if facts.agent else None,
+        "agent": status.agent.agent if status.agent else None,
+        "attempt": status.agent.attempt if status.agent else None,
         "oid": branch.oid or None,
-        "ahead": facts.ahead,
-        "behind": facts.behind,
+        "ahead": status.ahead,
+        "behind": status.behind,
         "files": diff.files if diff else None,
         "insertions": diff.insertions if diff else None,
         "deletions": diff.deletions if diff else None,
         "time": branch.time if branch.oid else None,
         "subject": branch.subject,
-        "frontier": facts.frontier,
+        "frontier": status.frontier,
     }
 
 
-def _worktree_fields(facts: WorktreeStatus) -> dict[str, Any]:
-    worktree = facts.worktree
+def _worktree_fields(status: WorktreeStatus) -> dict[str, Any]:
+    worktree = status.worktree
     return {
         "worktree": worktree.path,
-        "branch": short_name(facts.branch),
-        "changed": facts.changed,
-        "untracked": facts.untracked,
+        "branch": short_name(status.branch),
+        "changed": status.changed,
+        "untracked": status.untracked,
         "locked": worktree.lock_reason,
         "missing": worktree.is_missing,
         "detached": not worktree.branches,
         "fault": worktree.link_error or None,
         "operation": worktree.operation or None,
-        "processes": list(facts.pids),
+        "processes": list(status.pids),
     }
 
 
@@ -153,29 +172,26 @@ def _format_moment(text: str, now: float) -> str:
 
 
 def _branch_rows(view: StatusView) -> list[tuple[str, ...]]:
-    """The cells of each branch: mark, name, ahead, behind, files, lines, worktrees, last commit."""
-    survey = view.survey
-    worktrees: dict[str, list[WorktreeStatus]] = {}
-    for found in survey.worktrees:
-        worktrees.setdefault(found.branch, []).append(found)
+    """Return the cells of each branch, in the order of _HEADER."""
+    worktrees: dict[str, list[str]] = {}
+    for worktree in view.status.worktrees:
+        worktrees.setdefault(worktree.branch, []).append(_describe_worktree(worktree, view.cwd))
     rows: list[tuple[str, ...]] = []
-    for facts in survey.branches:
-        ref = facts.branch.ref
-        own = [_describe(found, view.here) for found in worktrees.pop(ref, [])]
+    for branch in view.status.branches:
+        ref = branch.branch.ref
         rows.append(
             (
-                "*" if facts.frontier else "",
+                "*" if branch.frontier else "",
                 escape_control(short_name(ref)),
-                *_counts(facts),
-                "; ".join(own) or "-",
-                _last_commit(facts, view.now),
+                *_counts(branch),
+                "; ".join(worktrees.pop(ref, [])) or "-",
+                _last_commit(branch, view.now),
             )
         )
-    for ref, left in worktrees.items():  # on a branch that is not there: unborn, or deleted
-        own = [_describe(found, view.here) for found in left]
-        rows.append(
-            ("", escape_control(short_name(ref)), "?", "?", "?", "?", "; ".join(own), "no commit")
-        )
+    # The remaining worktrees are on a branch that is unborn or was deleted.
+    for ref, descriptions in worktrees.items():
+        name = escape_control(short_name(ref))
+        rows.append(("", name, "?", "?", "?", "?", "; ".join(descriptions), "no commit"))
     return rows
 
 
@@ -192,7 +208,7 @@ def _branches(view: StatusView, style: TerminalStyle) -> list[str]:
 def _choose_layout(widths: Sequence[int], columns: int | None) -> Sequence[int]:
     """Return the parts of a row that have room on its first line."""
     counts = sum(widths[2:6]) + 2 * 3
-    parts = (widths[1], counts, widths[6], _LEAST_OF_A_COMMIT)
+    parts = (widths[1], counts, widths[6], _MIN_COMMIT_WIDTH)
     fitting = (
         layout
         for layout in _LAYOUTS
@@ -224,36 +240,39 @@ def _row_lines(
 
 
 def _posts(view: StatusView, style: TerminalStyle) -> list[str]:
-    shown = [
+    if not view.posts:
+        return []
+    summaries = [
         f"{escape_control(post.channel)}/{post_summary(post, view.now)}" for post in view.posts
     ]
-    return ["", "  Posts:", *(f"    {style.fit(line, 4)}" for line in shown)] if shown else []
+    return ["", "  Posts:", *(f"    {style.fit(summary, 4)}" for summary in summaries)]
 
 
-def _counts(facts: BranchStatus) -> tuple[str, str, str, str]:
-    diff = facts.diff
+def _counts(status: BranchStatus) -> tuple[str, str, str, str]:
+    diff = status.diff
     return (
-        "?" if facts.ahead is None else str(facts.ahead),
-        "?" if facts.behind is None else str(facts.behind),
+        "?" if status.ahead is None else str(status.ahead),
+        "?" if status.behind is None else str(status.behind),
         str(diff.files) if diff else "?",
         f"+{diff.insertions}/-{diff.deletions}" if diff else "?",
     )
 
 
-def _last_commit(facts: BranchStatus, now: float) -> str:
-    if not facts.branch.oid:
+def _last_commit(status: BranchStatus, now: float) -> str:
+    branch = status.branch
+    if not branch.oid:
         return "broken ref"
-    return f"{format_age(now - facts.branch.time)}: {escape_control(facts.branch.subject)}"
+    return f"{format_age(now - branch.time)}: {escape_control(branch.subject)}"
 
 
-def _describe(found: WorktreeStatus, here: str) -> str:
-    """A worktree's path, and in brackets what one has to know before one touches it."""
-    worktree = found.worktree
+def _describe_worktree(status: WorktreeStatus, cwd: str) -> str:
+    """Return the path of a worktree, with its changes and other conditions in parentheses."""
+    worktree = status.worktree
     flags = []
-    if found.changed:
-        flags.append(f"{found.changed} changed")
-    if found.untracked:
-        flags.append(f"{found.untracked} untracked")
+    if status.changed:
+        flags.append(f"{status.changed} changed")
+    if status.untracked:
+        flags.append(f"{status.untracked} untracked")
     if worktree.is_missing:
         flags.append("missing")
     if worktree.link_error:
@@ -262,13 +281,13 @@ def _describe(found: WorktreeStatus, here: str) -> str:
         flags.append("detached" if worktree.detached else "no HEAD")
     if worktree.operation:
         flags.append(_OPERATION_WORDS[worktree.operation])
-    if worktree.lock_reason is not None:
-        flags.append(
-            f"locked: {escape_control(worktree.lock_reason)}" if worktree.lock_reason else "locked"
-        )
-    if found.pids:
-        flags.append(f"in use by process {', '.join(map(str, found.pids))}")
-    path = escape_control(relative_path(worktree.path, here)) or "?"
+    if worktree.lock_reason:
+        flags.append(f"locked: {escape_control(worktree.lock_reason)}")
+    elif worktree.lock_reason is not None:
+        flags.append("locked")
+    if status.pids:
+        flags.append(f"in use by process {', '.join(map(str, status.pids))}")
+    path = escape_control(relative_path(worktree.path, cwd)) or "?"
     return f"{path} ({', '.join(flags)})" if flags else path
 
 

@@ -1,11 +1,11 @@
-"""git hub-session update: one legal transition."""
+"""git hub-session update: change the state of a session."""
 
 from __future__ import annotations
 
-from git_hub_session._typing import Any, NamedTuple
+from git_hub_session._typing import Any
 from git_hub_session.cli.context import Context
 from git_hub_session.cli.options import DRY_RUN, FORMAT, QUIET, Arguments, Option, Usage
-from git_hub_session.cli.view import Record, TerminalStyle, TextOutput, make_record
+from git_hub_session.cli.view import TerminalStyle, TextOutput, View
 from git_hub_session.errors import Refused, UsageError
 from git_hub_session.git.ref_names import SessionId
 from git_hub_session.session.model import Session
@@ -28,49 +28,53 @@ USAGE = Usage(
 
 
 class UnexpectedState(Refused):
-    """The session is not in the state that --if-state asks for."""
+    """The session is not in the state that --if-state requires."""
 
     code = "other-state"
 
 
 def run(context: Context, args: Arguments) -> UpdateView:
-    """Move the session to --state under its lock; a compare-and-swap with --if-state."""
-    target = parse_state(_require_state(args.value("state")))
-    expected = args.value("if-state")
-    if_state = parse_state(expected) if expected is not None else None
+    """Move the session to --state. With --if-state, compare its state under the same lock."""
+    target = _required_state(args)
+    expected_text = args.value("if-state")
+    expected = parse_state(expected_text) if expected_text is not None else None
     sid = context.require_session(args.argument, "update")
-    by = context.project.identity
+    project = context.project
+    identity = project.identity
     sources: list[State] = []
 
     def change(session: Session) -> Session:
         sources.append(session.state)
-        if if_state is not None and session.state != if_state:
-            raise UnexpectedState(f"session '{sid}' is '{session.state}', not '{if_state}'")
-        at, reason = format_iso(context.project.now()), args.value("reason") or ""
-        return with_transition(session, target, at=at, by=by, verb="update", reason=reason)
+        if expected is not None and session.state != expected:
+            raise UnexpectedState(f"session '{sid}' is '{session.state}', not '{expected}'")
+        at = format_iso(project.now())
+        reason = args.value("reason") or ""
+        return with_transition(session, target, at=at, by=identity, verb="update", reason=reason)
 
     if args.is_set("dry-run"):
-        change(context.project.store.read(sid))
+        change(project.store.read(sid))
     else:
-        context.project.store.update(sid, change)
-    return UpdateView(sid, str(sources[-1]), str(target), args.is_set("dry-run"))
+        project.store.update(sid, change)
+    return UpdateView(sid, str(sources[-1]), str(target), dry_run=args.is_set("dry-run"))
 
 
-def _require_state(text: str | None) -> str:
+def _required_state(args: Arguments) -> State:
+    text = args.value("state")
     if text is None:
-        raise UsageError("to which state?", hint=f"--state takes one of {', '.join(State)}")
-    return text
+        raise UsageError(
+            "option '--state' is required", hint=f"--state takes one of {', '.join(State)}"
+        )
+    return parse_state(text)
 
 
-class UpdateView(NamedTuple):
-    """A transition that was made, or would be."""
+class UpdateView(View):
+    """A change of state that was made, or would be made."""
 
-    session: SessionId
-    source: str
-    target: str
-    dry_run: bool
-    exit_code: int = 0
-    diagnostics: tuple[str, ...] = ()
+    def __init__(self, session: SessionId, source: str, target: str, *, dry_run: bool) -> None:
+        self.session = session
+        self.source = source
+        self.target = target
+        self.dry_run = dry_run
 
     @property
     def changed(self) -> bool:
@@ -83,9 +87,6 @@ class UpdateView(NamedTuple):
             "to": self.target,
             "dry_run": self.dry_run,
         }
-
-    def records(self) -> list[Record]:
-        return [make_record(self.document())]
 
     def lines(self, style: TerminalStyle, *, quiet: bool) -> TextOutput:
         would = "Would update session" if self.dry_run else "Session"

@@ -56,7 +56,7 @@ def test_what_stays_keeps_the_session_going(hub: Hub) -> None:
     result = hub.run("archive", "s1")
     assert (result.code, result.err) == (
         1,
-        "session s1 stays 'init': something of it was kept\n",
+        "session s1 stays 'init': its cleanup is not complete\n",
     )
     assert f"hint: git worktree unlock {hub.worktree(2)}\n" in result.out
     assert (hub.state()["state"], steps(hub)) == ("init", [])

@@ -182,8 +182,8 @@ def test_an_invalid_post_is_reported(hub: Hub) -> None:
     channel_directory(hub, "progress").symlink_to(hub.top)
     result = hub.run("board", "read", "results")
     assert (result.code, len(result.out.splitlines())) == (1, 8)
-    assert result.out.splitlines()[7].startswith(f"003-\\x1b[2J-{STAMP}  (no post: ")
-    assert result.err == (f"error: '003-\\x1b[2J-{STAMP}.md' is no post: not a regular file\n")
+    assert result.out.splitlines()[7].startswith(f"003-\\x1b[2J-{STAMP}  (not a post: ")
+    assert result.err == (f"error: '003-\\x1b[2J-{STAMP}.md' is not a post: not a regular file\n")
     reason = f"'{channel_directory(hub, 'progress')}' is a symbolic link: links in the hub are not followed"
     result = hub.run("board")
     assert (result.code, result.err) == (1, f"error: channel 'progress': {reason}\n")
@@ -246,20 +246,20 @@ def test_text_from_a_file_or_standard_input(hub: Hub) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("say", "board does not know 'say'\nhint: it knows list, read, post, reply"),
+        ("say", "'say' is not a board subcommand\nhint: use list, read, post, reply"),
         ("list results", "too many arguments: 'results'"),
-        ("read", "which channel?\nhint: git hub-session board read <channel>"),
-        ("reply -m x", "which post?\nhint: git hub-session board reply <post>"),
-        ("post results", "what is the text?\nhint: give -m <text>, or -F <file>"),
+        ("read", "no channel given\nhint: git hub-session board read <channel>"),
+        ("reply -m x", "no post given\nhint: git hub-session board reply <post>"),
+        ("post results", "option '--message' is required\nhint: give -m <text> or -F <file>"),
         (
             "post results -m x -F y",
-            "-m and -F exclude each other\nhint: give -m <text>, or -F <file>",
+            "-m and -F exclude each other\nhint: give -m <text> or -F <file>",
         ),
         ("post results -m ''", "the text is empty"),
-        ("read results -m x", "--message is of no use for 'board read'"),
-        ("read results --author x", "--author is of no use for 'board read'"),
-        ("--session s1", "--session is of no use for 'board list'"),
-        ("read results -n", "--dry-run is of no use for 'board read'"),
+        ("read results -m x", "--message cannot be used with 'board read'"),
+        ("read results --author x", "--author cannot be used with 'board read'"),
+        ("--session s1", "--session cannot be used with 'board list'"),
+        ("read results -n", "--dry-run cannot be used with 'board read'"),
     ],
 )
 def test_usage_errors(hub: Hub, words: str, message: str) -> None:

@@ -61,7 +61,7 @@ def read_until(process: subprocess.Popen[str], text: str) -> list[str]:
 
 
 STORY = """\
-# A small program is slow. Three agents shall make it faster, the best one wins.
+# This small program is slow. Three agents will make it faster.
 $ git init -q && git add . && git commit -q -m 'Find primes'
 $ cat candidates.py
 def candidates(n):
@@ -70,8 +70,8 @@ $ python3 bench.py
 primes: 168
 divisions: 78021
 
-# An agent is any command. This one stands for three, each with an idea of its own.
-# The third is not done when it ends: it has a change that is staged, and a new file.
+# Any command can be an agent. This script plays three agents with different ideas.
+# The third agent leaves uncommitted work: a staged change and a new file.
 $ cat "$(command -v agent)"
 #!/bin/sh
 """
@@ -96,7 +96,7 @@ Session primes: running → evaluating
 """
 
 MERGED = """\
-# The program is faster, and its history says who made it so.
+# The program is faster, and its history has the winner's commit.
 $ python3 bench.py
 primes: 168
 divisions: 5287
@@ -107,14 +107,14 @@ $ git log --graph --format=%s
 |/  
 * Find primes
 
-# Who lost is a tag. What agent 3 had not committed is kept by a ref as well.
+# The other branches are tags now. A ref keeps the uncommitted work of agent 3.
 $ git tag
 hub/archive/primes/agent-1
 hub/archive/primes/agent-3
 $ git for-each-ref --format='%(refname)' refs/hub
 refs/hub/rescue/primes/agent-3/attempt-1/1
 
-# It comes back as it was: what was staged is staged, and each byte the same.
+# Restore the worktree of agent 3. The staged change is staged again.
 $ git hub-session restore primes --agent 3
 Restored agent-3 in ../project.hub/primes/agent-3 on hub/primes/agent-3/attempt-1
   branch from tag hub/archive/primes/agent-3
@@ -133,7 +133,7 @@ crossed = set()
 """
 
 END = """\
-# And it goes again, just as safely.
+# Remove the worktree again. Its changes are saved again.
 $ git hub-session cleanup --archive -q primes && ls ../project.hub/primes
 $ git hub-session list
 SESSION ID  STATE   AGENTS  UPDATED  TASK
@@ -233,7 +233,7 @@ def test_a_step_that_fails(hub: Hub, elsewhere: Path) -> None:
     command = "git init -q && git add . && git commit -q -m 'Find primes'"
     assert result.err.endswith(
         f"fatal: the demonstration stopped: exit code 3 from '{command}'\n"
-        "hint: 'git hub-session demo --keep' leaves the repository for a look\n"
+        "hint: git hub-session demo --keep\n"
     )
     assert result.out.endswith(f"$ {command}\nnot today\n")
     assert list(elsewhere.iterdir()) == []
@@ -246,7 +246,7 @@ def test_without_git(hub: Hub, elsewhere: Path, tmp_path: Path) -> None:
         PYTHON, "-m", "git_hub_session", "demo", cwd=CHECKOUT, environ={"PATH": str(programs)}
     )
     assert result.code == 128
-    assert result.err.startswith("fatal: the demonstration stopped: exit code 127 from 'git init")
+    assert result.err.startswith("fatal: the demo stopped: 'git init")
     assert list(elsewhere.iterdir()) == []
 
 
@@ -266,7 +266,7 @@ def test_nobody_reads_on(hub: Hub, elsewhere: Path) -> None:
     result = hub.call("sh", "-c", "{ git-hub-session demo; echo $? >&2; } | head -n 1")
     assert result == Result(
         0,
-        "# A small program is slow. Three agents shall make it faster, the best one wins.\n",
+        "# This small program is slow. Three agents will make it faster.\n",
         "141\n",
     )
     assert list(elsewhere.iterdir()) == []

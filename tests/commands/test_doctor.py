@@ -591,18 +591,18 @@ def test_nothing_is_found_at_any_stage_of_a_tournament(hub: Hub) -> None:
     ]
     for words in stages:
         assert hub.run(*words, now=None).code == 0, words
-        assert hub.run("doctor", now=None).out.endswith(": nothing found\n"), words
+        assert hub.run("doctor", now=None).out.endswith(": no problems found\n"), words
 
 
 def test_two_hundred_healthy_worktrees(hub: Hub) -> None:
     assert hub.run("init", "--id", "a", "--task", "x", "--agents", "200").code == 0
     assert hub.run("spawn", "a", "--jobs", "4").code == 0
-    assert hub.run("doctor") == Result(0, "1 session, 200 worktrees: nothing found\n")
+    assert hub.run("doctor") == Result(0, "1 session, 200 worktrees: no problems found\n")
 
 
 def test_no_hub_and_no_session(hub: Hub) -> None:
-    assert hub.run("doctor") == Result(0, "0 sessions, 0 worktrees: nothing found\n")
-    assert hub.run("doctor", "--fix") == Result(0, "0 sessions, 0 worktrees: nothing found\n")
+    assert hub.run("doctor") == Result(0, "0 sessions, 0 worktrees: no problems found\n")
+    assert hub.run("doctor", "--fix") == Result(0, "0 sessions, 0 worktrees: no problems found\n")
     assert hub.run("doctor", "gone").code == 128
 
 
@@ -613,14 +613,14 @@ def test_what_is_said(hub: Hub) -> None:
     text = """\
 agent-cut-off: a agent-9
   the session says 'spawning' of agent-9, and no spawn works on it
-  by hand: git hub-session spawn a --agents 9
+  manual fix: git hub-session spawn a --agents 9
 """
     missing = "worktree-missing: ../worktrees/a/agent-1\n"
     entry = "remove its entry; what was staged is saved\n"
     assert hub.run("doctor") == Result(
         1,
         f"{text}{missing}  its directory is gone\n  --fix: {entry}"
-        "1 session, 2 worktrees: 2 found, --fix mends 1\n",
+        "1 session, 2 worktrees: 2 found, --fix can fix 1\n",
     )
     assert hub.run("doctor", "--fix", "a") == Result(
         1,
@@ -731,8 +731,8 @@ def test_a_session_that_somebody_changes_is_left_alone(hub: Hub) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX)
         assert hub.run("doctor", "--fix") == Result(
             0,
-            "1 session, 2 worktrees: nothing found\n",
-            "session 'a' is being changed: it was not looked into\n",
+            "1 session, 2 worktrees: no problems found\n",
+            "session 'a' was not checked: another process is changing it\n",
         )
     finally:
         os.close(lock)
@@ -775,8 +775,8 @@ def test_without_git(hub: Hub) -> None:
     result = hub.call(f"{programs}/git-hub-session", "doctor", environ={"PATH": programs})
     assert result == Result(
         1,
-        "git-missing: git\n  cannot find 'git'\n  by hand: put git on PATH\n"
-        "1 session, 2 worktrees: 1 found, --fix mends 0\n",
+        "git-missing: git\n  cannot find 'git'\n  manual fix: put git on PATH\n"
+        "1 session, 2 worktrees: 1 found, --fix can fix 0\n",
     )
 
 
@@ -792,8 +792,8 @@ def test_with_an_old_git(hub: Hub) -> None:
     assert hub.call("git-hub-session", "doctor") == Result(
         1,
         "git-too-old: git\n  it is git 2.34.1, and what is needed is 'git hook' as in 2.36, "
-        "'git merge-tree' as in 2.38\n  by hand: put a newer git on PATH\n"
-        "1 session, 2 worktrees: 1 found, --fix mends 0\n",
+        "'git merge-tree' as in 2.38\n  manual fix: put a newer git on PATH\n"
+        "1 session, 2 worktrees: 1 found, --fix can fix 0\n",
     )
 
 
@@ -837,7 +837,7 @@ def test_killed_at_any_moment_it_is_done_by_the_next(hub: Hub) -> None:
     assert count > 40
     for moment in kill_at_changes(hub, template, words, count, short=4):
         assert hub.run("doctor", "--fix").code == 0, moment
-        assert hub.run("doctor").out.endswith(": nothing found\n"), moment
+        assert hub.run("doctor").out.endswith(": no problems found\n"), moment
         assert hub.refs() == refs
 
 

@@ -31,7 +31,7 @@ def typed(hub: Hub, line: str) -> Result:
     return hub.call("sh", "-c", line)
 
 
-NOTHING = Result(0, "1 session, 2 worktrees: nothing found\n")
+NOTHING = Result(0, "1 session, 2 worktrees: no problems found\n")
 
 
 @pytest.mark.parametrize("packed", [False, True])
@@ -292,7 +292,7 @@ def test_a_detached_worktree_of_a_finished_session_keeps_its_commits(
     if not deleted:
         rescue = "refs/hub/rescue/a/agent-1/attempt-2/1"
         assert hub.git("show", f"{rescue}^3:.env") == "KEY"
-    assert hub.run("doctor") == Result(0, "1 session, 0 worktrees: nothing found\n")
+    assert hub.run("doctor") == Result(0, "1 session, 0 worktrees: no problems found\n")
 
 
 def test_the_hub_of_a_copied_repository_takes_no_worktree_of_the_first(hub: Hub) -> None:
@@ -516,7 +516,7 @@ def test_a_path_that_two_sessions_tell_is_that_of_the_one_at_work(hub: Hub) -> N
     [finding] = hub.json("doctor", code=1)["findings"]
     assert (finding["code"], finding["session"]) == ("worktree-damaged", "a")
     edited(hub, "a", state="archived", agents=told)  # nobody knows whose it is
-    assert hub.run("doctor") == Result(0, "2 sessions, 0 worktrees: nothing found\n")
+    assert hub.run("doctor") == Result(0, "2 sessions, 0 worktrees: no problems found\n")
 
 
 def test_a_detached_worktree_in_the_middle_of_a_merge_gets_its_branch(hub: Hub) -> None:
@@ -562,5 +562,5 @@ def test_a_ref_that_is_made_while_it_looks_is_not_broken(hub: Hub) -> None:
     name = "hub/a/agent-9/attempt-1"
     make = f"subprocess.run(['git', 'branch', {name!r}], check=True)"
     looked = interposed(hub, "doctor", code=make, opened="a/state.json", nth=2)
-    assert looked == Result(0, "1 session, 1 worktree: nothing found\n")
+    assert looked == Result(0, "1 session, 1 worktree: no problems found\n")
     assert hub.git("rev-parse", name) == hub.git("rev-parse", "main")

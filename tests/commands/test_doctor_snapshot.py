@@ -57,7 +57,7 @@ def test_a_session_that_was_changed_before_the_lock_was_taken(hub: Hub) -> None:
     done = json.dumps(document)
     code = f"open({str(state)!r}, 'w').write({done!r})"
     assert interposed(hub, "doctor", "--fix", code=code, nth=LOCKED, opened="a/state.json") == (
-        Result(0, "1 session, 1 worktree: nothing found\n")
+        Result(0, "1 session, 1 worktree: no problems found\n")
     )
     assert state.read_text() == done
 
@@ -74,7 +74,7 @@ def test_a_rescue_ref_that_was_deleted_before_the_lock_was_taken(hub: Hub, *, pa
     before = hub.state("a")
     code = f"subprocess.run(['git', 'update-ref', '-d', {ref!r}], check=True)"
     assert interposed(hub, "doctor", "--fix", code=code, nth=LOCKED, opened="a/state.json") == (
-        Result(0, "1 session, 1 worktree: nothing found\n")
+        Result(0, "1 session, 1 worktree: no problems found\n")
     )
     assert hub.state("a") == before
 

@@ -175,9 +175,7 @@ def test_who_is_no_agent_and_which_attempt_is_the_last(hub: Hub) -> None:
     log = hub.directory() / "output" / "exec-1"
     assert [path.name for path in log.iterdir()] == ["agent-1.log"]
     assert (log / "agent-1.log").read_text() == f"{hub.top.parent / 'a'}\n"
-    assert hub.run("restore", "s1") == Result(
-        0, "", "nothing to restore: the worktrees are there\n"
-    )
+    assert hub.run("restore", "s1") == Result(0, "", "nothing to restore: all worktrees exist\n")
     assert hub.run("eval", "-q", "--ranking", "1", "s1") == Result(0)
     assert list(hub.state()["agents"]) == ["agent-1"]
 

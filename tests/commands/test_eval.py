@@ -347,7 +347,7 @@ def test_without_a_command_nothing_is_ranked(hub: Hub) -> None:
         0,
         "AGENT    FILES  +/-\nagent-1      1  +1/-0\nagent-2      1  +2/-0\n",
         "nothing is ranked: the session has no eval command\n"
-        "hint: record a verdict, the best first: git hub-session eval s1 --ranking agent-1,agent-2\n",
+        "hint: record a ranking, best agent first: git hub-session eval s1 --ranking agent-1,agent-2\n",
     )
     assert everything(hub) == before
 
@@ -414,7 +414,7 @@ def test_a_command_that_came_with_the_repository_does_not_run(hub: Hub) -> None:
     assert hub.run("eval", "s1") == Result(
         1,
         "",
-        "error: you have not allowed the eval command of session 's1': touch ../ran; cat ms\n"
+        "error: the eval command of session 's1' is not approved: touch ../ran; cat ms\n"
         "hint: git hub-session eval s1 --eval 'touch ../ran; cat ms'\n",
     )
     assert everything(hub) == before
@@ -432,7 +432,9 @@ def test_a_yes_in_one_repository_is_none_in_another(hub: Hub) -> None:
     assert hub.run("eval", "-q", "--eval", "cat ms", "s1") == Result(0)
     copy = hub.top.parent / "copy"
     hub.call("cp", "-a", hub.top, copy)
-    assert hub.run("eval", "s1", cwd=copy).err.startswith("error: you have not allowed")
+    assert hub.run("eval", "s1", cwd=copy).err.startswith(
+        "error: the eval command of session 's1' is not approved"
+    )
 
 
 def test_a_yes_is_kept_outside_the_repository(hub: Hub) -> None:
@@ -462,7 +464,7 @@ def test_without_a_home_nothing_is_allowed(hub: Hub) -> None:
     for nowhere in ({"HOME": ""}, {"HOME": "."}, {"XDG_STATE_HOME": ".local/state"}):
         result = hub.run("eval", "s1", environ=nowhere)
         assert (result.code, result.out) == (1, ""), (nowhere, result)
-        assert result.err.startswith("error: you have not allowed the eval command")
+        assert result.err.startswith("error: the eval command of session 's1' is not approved")
 
 
 def test_where_a_yes_cannot_be_kept(hub: Hub) -> None:
@@ -475,7 +477,7 @@ def test_where_a_yes_cannot_be_kept(hub: Hub) -> None:
     assert result.err == ""
     result = hub.run("eval", "--eval", "cat ms", "s1", environ=nowhere)
     assert result.err == (
-        f"warning: the command is allowed this once: cannot write '{path}': Not a directory\n"
+        f"warning: the approval was not saved: cannot write '{path}': Not a directory\n"
     )
     assert hub.run("eval", "s1", environ=nowhere).code == 1
 
@@ -494,9 +496,9 @@ def test_a_control_character_in_a_command_is_shown(hub: Hub) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--eval", "x"], "which metric is measured, and which way is it better?"),
-        ([*MEASURE, "--metric", " "], "which metric is measured, and which way is it better?"),
-        (["--eval", "x", "--metric", "ms"], "which metric is measured, and which way is it"),
+        (["--eval", "x"], "options '--metric' and '--direction' are required"),
+        ([*MEASURE, "--metric", " "], "options '--metric' and '--direction' are required"),
+        (["--eval", "x", "--metric", "ms"], "options '--metric' and '--direction' are required"),
         ([*MEASURE, "--repeat", "0"], "not a number of times: '0'"),
         ([*MEASURE, "--baseline", "nan"], "not a number: 'nan'"),
         ([*MEASURE, "--metric-file", "../x"], "not a path in the worktree: '../x'"),
@@ -540,7 +542,7 @@ def test_the_formats_and_a_rehearsal(hub: Hub) -> None:
     before = everything(hub)
     why = "its worktree holds uncommitted changes"
     assert hub.run("eval", "-n", *MEASURE, "s1").out == (
-        f"Would measure agent-1 at {tip[:12]} in a checkout of its own ({why})\n"
+        f"Would measure agent-1 at {tip[:12]} in a temporary worktree ({why})\n"
         f"Would measure agent-2 at {hub.git('rev-parse', 'hub/s1/agent-2/attempt-1')[:12]}"
         " in ../project.hub/s1/agent-2\n"
     )

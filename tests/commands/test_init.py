@@ -17,7 +17,7 @@ AT = "2026-03-17T14:30:22.000000+00:00"
 CONTROL_CHARACTERS = re.compile(
     "[\x00-\x09\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]"
 )
-TASK_HINT = "hint: give --task <text>, or -F <file>"
+TASK_HINT = "hint: give --task <text> or -F <file>"
 
 
 def first_lines(result: Result) -> tuple[int, str, list[str]]:
@@ -212,7 +212,7 @@ def test_a_task_that_cannot_be_read(hub: Hub) -> None:
 @pytest.mark.parametrize(
     ("words", "error", "hint"),
     [
-        ([], "what is the task?", TASK_HINT),
+        ([], "option '--task' is required", TASK_HINT),
         (["--task", "x", "-F", "file"], "--task and -F exclude each other", TASK_HINT),
         (["--task", ""], "the task is empty", None),
         (["--task", " \n\t"], "the task is empty", None),
@@ -220,9 +220,9 @@ def test_a_task_that_cannot_be_read(hub: Hub) -> None:
         (["--task"], "option '--task' requires a value", None),
         (["--task", "x", "extra"], "too many arguments: 'extra'", None),
         (["--task", "x", "--agent-count", "3"], "unknown option 'agent-count'", "did you mean '--agents'?"),
-        (["--task", "x", "--metric", "m"], "--metric and --direction go together", "say whether lower or higher is better"),
-        (["--task", "x", "--direction", "lower"], "--metric and --direction go together", "say whether lower or higher is better"),
-        (["--task", "x", "--baseline", "1"], "--baseline is of no use without --metric", None),
+        (["--task", "x", "--metric", "m"], "--metric and --direction must be used together", "say whether lower or higher is better"),
+        (["--task", "x", "--direction", "lower"], "--metric and --direction must be used together", "say whether lower or higher is better"),
+        (["--task", "x", "--baseline", "1"], "--baseline requires --metric", None),
         (["--task", "x", "--metric", "m", "--direction", "up"], "option '--direction' expects one of lower, higher, not 'up'", None),
         (["--task", "x", "--metric", "", "--direction", "lower"], "not a value for metric: ''", None),
         (["--task", "x", "--metric", "a\nb", "--direction", "lower"], "not a value for metric: 'a\\nb'", None),

@@ -14,7 +14,9 @@ from tests.support.stores import CREATED, STATES, agenthub, put
 
 
 def test_no_sessions(hub: Hub) -> None:
-    no_sessions = Result(0, err="no sessions; 'git hub-session init --task <text>' makes one\n")
+    no_sessions = Result(
+        0, err="no sessions (create one with 'git hub-session init --task <text>')\n"
+    )
     assert hub.run("list") == no_sessions
     assert hub.run("list", "-q") == Result(0)
     assert hub.run("list", "--format=json") == Result(0, '{\n  "sessions": []\n}\n')

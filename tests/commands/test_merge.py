@@ -189,10 +189,10 @@ def test_a_conflict_changes_nothing(hub: Hub) -> None:
     result = hub.run("merge", "--yes", "s1")
     assert result == Result(
         1,
-        "agent-2 and 'main' have changed the same in\n  file\n  new\n",
+        "agent-2 and 'main' conflict in\n  file\n  new\n",
         "warning: 'main' moved since the evaluation\n"
         "hint: git hub-session exec s1 --agents 2 -- git merge main\n"
-        "hint: once it is solved and committed there: git hub-session eval s1\n"
+        "hint: resolve and commit the conflicts there, then: git hub-session eval s1\n"
         "nothing was changed\n",
     )
     assert still(hub) == before
@@ -299,7 +299,7 @@ def test_off_a_terminal_nobody_is_asked(hub: Hub) -> None:
     assert hub.run("merge", "s1") == Result(
         1,
         shown(hub),
-        "error: off a terminal nobody can be asked\nhint: git hub-session merge s1 --yes\n",
+        "error: cannot ask for confirmation: standard input is not a terminal (use --yes)\nhint: git hub-session merge s1 --yes\n",
     )
     assert still(hub) == before
 
@@ -350,7 +350,7 @@ def test_worktrees_can_stay(hub: Hub) -> None:
     assert (asked.exitstatus, place(hub, 1).exists()) == (1, True)
     assert hub.run("merge", "--yes", "s1") == Result(
         0,
-        f"hub/s1/agent-2/attempt-1 is merged into main already, in {merged[:12]}\n"
+        f"hub/s1/agent-2/attempt-1 is already merged into main, in {merged[:12]}\n"
         f"Removed worktree: {place(hub, 1)}\nRemoved worktree: {place(hub, 2)}\n"
         "Archived branch: hub/s1/agent-1/attempt-1 as tag hub/archive/s1/agent-1\n"
         "Cleaned up 2 worktrees for session s1\n",
@@ -370,7 +370,7 @@ def test_what_has_to_stay_stays(hub: Hub) -> None:
     assert result.code == 1
     assert result.err == (
         "warning: the worktree of agent-2 holds uncommitted changes, which are not merged\n"
-        "session s1 is merged, but something of it was kept\n"
+        "session s1 is merged, but its cleanup is not complete\n"
     )
     assert hub.state()["state"] == "merged"
     saved = "refs/hub/rescue/s1/agent-2/attempt-1/1"
@@ -677,7 +677,9 @@ def test_a_forged_record_is_not_believed(hub: Hub) -> None:
     text = state.read_text().replace('"agents"', f'"merge": {forged!s}, "agents"'.replace("'", '"'))
     state.write_text(text)
     before = still(hub)
-    assert hub.run("merge", "s1").err.startswith("error: off a terminal nobody can be asked\n")
+    assert hub.run("merge", "s1").err.startswith(
+        "error: cannot ask for confirmation: standard input is not a terminal (use --yes)\n"
+    )
     assert still(hub) == before
 
 

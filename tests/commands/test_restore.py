@@ -93,9 +93,7 @@ def test_a_cleaned_up_session_is_restored(hub: Hub) -> None:
     }
     assert (hub.state()["state"], hub.state()["history"]) == (state["state"], state["history"])
     before_second = everything(hub)
-    assert hub.run("restore", "s1") == Result(
-        0, "", "nothing to restore: the worktrees are there\n"
-    )
+    assert hub.run("restore", "s1") == Result(0, "", "nothing to restore: all worktrees exist\n")
     assert everything(hub) == before_second
 
 
@@ -528,9 +526,7 @@ def test_an_existing_worktree_is_not_changed(hub: Hub) -> None:
     (elsewhere / "mine").write_text("mine\n")
     hub.git("worktree", "lock", "--reason", "hands off", elsewhere)
     before = everything(hub)
-    assert hub.run("restore", "s1") == Result(
-        0, "", "nothing to restore: the worktrees are there\n"
-    )
+    assert hub.run("restore", "s1") == Result(0, "", "nothing to restore: all worktrees exist\n")
     assert everything(hub) == before
     hub.git("worktree", "unlock", elsewhere)
     hub.git("worktree", "remove", "-f", elsewhere)
@@ -763,7 +759,7 @@ def test_an_unlocked_partial_worktree_is_not_changed(hub: Hub) -> None:
     (where / "file").write_text("fir")
     hub.git("add", "file", cwd=where)
     before = look(hub, where)
-    assert hub.run("restore", "s1").err == "nothing to restore: the worktrees are there\n"
+    assert hub.run("restore", "s1").err == "nothing to restore: all worktrees exist\n"
     assert look(hub, where) == before
 
 

@@ -86,7 +86,7 @@ def test_the_winner_is_asked_about(slow: Hub) -> None:
     asked.expect_exact("Merge agent-1 into 'main'? [y/N] ")
     asked.sendline("n")
     asked.expect_exact("agent-1 was not merged")
-    asked.expect_exact("by hand it goes on with: git hub-session merge s1")
+    asked.expect_exact("continue with: git hub-session merge s1")
     asked.expect(pexpect.EOF)
     asked.close()
     assert (asked.exitstatus, slow.state()["state"]) == (1, "evaluating")
@@ -117,10 +117,10 @@ def test_a_rehearsal(slow: Hub) -> None:
     assert result.out.startswith("Would initialize session s1 in .agenthub/sessions/s1\n")
     assert result.out.endswith(
         "Would then measure the base branch\n"
-        "Would then make the agents' branches and worktrees\n"
-        "Would then run the agent command in each\n"
-        "Would then measure what they made\n"
-        "Would then ask, and merge the best\n"
+        "Would then create the agents' branches and worktrees\n"
+        "Would then run the agent command in each worktree\n"
+        "Would then measure and rank the agents\n"
+        "Would then ask, and merge the winner\n"
     )
     assert everything(slow) == before
 
@@ -130,11 +130,11 @@ def test_without_a_metric_somebody_judges(slow: Hub) -> None:
     assert result.code == 0
     assert result.err == (
         "nothing is ranked: the session has no eval command\n"
-        "hint: record a verdict, the best first: git hub-session eval s1 --ranking agent-1,agent-2\n"
+        "hint: record a ranking, best agent first: git hub-session eval s1 --ranking agent-1,agent-2\n"
     )
     assert slow.state()["state"] == "running"
     assert slow.run("run", "-n", "--task", "t", "--agent-cmd", AGENT).out.endswith(
-        "Would then run the agent command in each\nWould then show what they made\n"
+        "Would then run the agent command in each worktree\nWould then show the agents' changes\n"
     )
     assert slow.run("eval", "-q", "--ranking", "2,1", "s1") == Result(0)
     assert slow.run("merge", "-q", "--yes", "s1") == Result(0)
@@ -152,19 +152,19 @@ def test_without_a_metric_somebody_judges(slow: Hub) -> None:
         (
             [*WORDS, 'test "$HUB_AGENT" = agent-1', *MEASURE],
             "git hub-session exec s1 -- sh -c 'test \"$HUB_AGENT\" = agent-1'",
-            "error: the tournament stopped at 'exec'\n",
+            "error: the run stopped at 'exec'\n",
             "running",
         ),
         (
             [*WORDS, "git rm -q ms && git commit -qm gone", *MEASURE],
             "git hub-session eval s1",
-            "error: the tournament stopped at 'eval'\n",
+            "error: the run stopped at 'eval'\n",
             "evaluating",
         ),
         (
             [*WORDS, AGENT, *MEASURE],
             "git hub-session merge s1",
-            "error: off a terminal nobody can be asked\nhint: git hub-session merge s1 --yes\n",
+            "error: cannot ask for confirmation: standard input is not a terminal (use --yes)\nhint: git hub-session merge s1 --yes\n",
             "evaluating",
         ),
         (
@@ -191,7 +191,7 @@ def test_a_path_that_is_taken(slow: Hub) -> None:
     result = slow.run(*WORDS, AGENT, *MEASURE)
     assert result.err == (
         f"error: '{place(slow, 2)}' exists already\nhint: choose another --path\n"
-        "hint: by hand it goes on with: git hub-session spawn s1\n"
+        "hint: continue with: git hub-session spawn s1\n"
     )
     assert slow.state()["state"] == "init"
 
@@ -216,11 +216,11 @@ def test_where_no_yes_can_be_kept(slow: Hub) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["run", "--task", "t"], "which command is an agent?\nhint: --agent-cmd <command>"),
-        (["run", "--task", "t", "--agent-cmd", " "], "which command is an agent?"),
-        (["run", "--agent-cmd", "x"], "what is the task?"),
-        ([*WORDS, "x", "--eval", "y"], "--eval and --metric go together"),
-        ([*WORDS, "x", "--metric", "m"], "--eval and --metric go together"),
+        (["run", "--task", "t"], "option '--agent-cmd' is required\nhint: --agent-cmd <command>"),
+        (["run", "--task", "t", "--agent-cmd", " "], "option '--agent-cmd' is required"),
+        (["run", "--agent-cmd", "x"], "option '--task' is required"),
+        ([*WORDS, "x", "--eval", "y"], "--eval and --metric must be used together"),
+        ([*WORDS, "x", "--metric", "m"], "--eval and --metric must be used together"),
         ([*WORDS, "x", *MEASURE, "--baseline", "some"], "not a number: 'some'"),
         ([*WORDS, "x", "--agents", "0"], "not a number of agents: '0'"),
     ],

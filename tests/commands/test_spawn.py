@@ -105,9 +105,7 @@ def test_the_formats(hub: Hub) -> None:
         f"path {worktree_path(hub, 1)}\n\n"
         "session s1\noutcome present\nagent 2\nattempt 1\nbranch hub/s1/agent-2/attempt-1\n\n",
     )
-    assert hub.run("spawn", "s1") == Result(
-        0, "", "nothing to spawn: the agents are there already\n"
-    )
+    assert hub.run("spawn", "s1") == Result(0, "", "nothing to spawn: all agents exist\n")
 
 
 def test_the_base_commit_is_recorded_and_does_not_change(hub: Hub) -> None:
@@ -821,8 +819,7 @@ def test_path_prints_the_worktree(hub: Hub) -> None:
     assert hub.run("path", "s1", "3") == Result(
         128,
         "",
-        "fatal: agent-3 of session 's1' has no worktree\n"
-        "hint: 'git hub-session status s1' shows what there is\n",
+        "fatal: agent-3 of session 's1' has no worktree\nhint: git hub-session status s1\n",
     )
     for words in ([], ["s1", "1-2"], ["s1", "x"]):
         assert hub.run("path", *words).code == 129

@@ -61,7 +61,7 @@ def test_the_complete_id_is_required(hub: Hub) -> None:
 @pytest.mark.parametrize(
     ("words", "error"),
     [
-        (["s1"], "to which state?"),
+        (["s1"], "option '--state' is required"),
         (["--state", "running"], "which session?"),
         (["s1", "s2", "--state", "running"], "too many arguments: 's2'"),
         (["s1", "--state"], "option '--state' requires a value"),

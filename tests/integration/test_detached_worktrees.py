@@ -231,7 +231,7 @@ def test_a_persons_worktree_is_a_persons(hub: Hub, where: Path) -> None:
     hub.git("worktree", "add", "-q", "-b", "hub/gone/agent-1/attempt-1", gone)
     detach(hub, gone)
     hub.git("branch", "-q", "-D", "hub/gone/agent-1/attempt-1")
-    assert hub.run("doctor") == Result(0, "1 session, 2 worktrees: nothing found\n")
+    assert hub.run("doctor") == Result(0, "1 session, 2 worktrees: no problems found\n")
     assert hub.run("cleanup", "-q", "s1").code == 0
     assert mine.exists()
     assert gone.exists()
@@ -312,7 +312,7 @@ def test_a_branch_that_is_no_agents(hub: Hub, where: Path) -> None:
     hub.git("worktree", "add", "-q", "-b", "hub/s1/mine", mine)
     detach(hub, mine)
     before = snapshot(hub.top / ".git" / "worktrees" / "mine")
-    assert hub.run("doctor") == Result(0, "1 session, 2 worktrees: nothing found\n")
+    assert hub.run("doctor") == Result(0, "1 session, 2 worktrees: no problems found\n")
     assert "mine" not in hub.run("cleanup", "--force", "s1").out
     assert snapshot(hub.top / ".git" / "worktrees" / "mine") == before
 

@@ -298,7 +298,9 @@ def test_off_a_terminal_the_same_merge_is_named(hub: Hub) -> None:
     refused = hub.run("merge", *words, "s1")
     line = "git hub-session merge --agent 1 -m 'it'\"'\"'s done' --squash --no-cleanup s1 --yes"
     assert refused.code == 1
-    assert refused.err.endswith(f"error: off a terminal nobody can be asked\nhint: {line}\n")
+    assert refused.err.endswith(
+        f"error: cannot ask for confirmation: standard input is not a terminal (use --yes)\nhint: {line}\n"
+    )
     assert hub.call("sh", "-c", line).code == 0
     assert hub.git("log", "-1", "--format=%s %p", "main").split()[:2] == ["it's", "done"]
     assert hub.git("show", "main:file") == "x\n" * 9 + "x"

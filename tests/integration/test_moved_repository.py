@@ -50,7 +50,7 @@ def is_whole(hub: Hub) -> None:
         where = place(hub, agent)
         assert hub.git("rev-parse", "--absolute-git-dir", cwd=where) == str(entry(hub, agent))
         assert hub.git("status", "--short", cwd=where) == "A  staged\n?? new"
-    assert hub.run("doctor") == Result(0, "1 session, 2 worktrees: nothing found\n")
+    assert hub.run("doctor") == Result(0, "1 session, 2 worktrees: no problems found\n")
 
 
 def test_cleanup_keeps_them_and_the_doctor_mends_them(begun: Hub) -> None:
@@ -117,7 +117,7 @@ def test_a_git_that_cannot_find_them_again(begun: Hub) -> None:
     result = hub.call("git-hub-session", "doctor", "--fix", environ=path)
     assert result.code == 1
     assert result.out.count("  not done: error: unable to locate repository\n") == 2
-    lines = re.findall("by hand: (.*)", result.out)
+    lines = re.findall("manual fix: (.*)", result.out)
     assert len(lines) == 2
     for line in lines:
         assert hub.call("sh", "-c", line) == Result(0)

@@ -298,7 +298,7 @@ def test_what_libgit2_refuses(hub: Hub, kind: str) -> None:
         found = called(*words.split())
         assert (found.code, found.err) == (1, "")
         assert found.out.startswith(
-            f"cannot-open: the repository\n  {told}\n  by hand: {way_out}\n".replace(
+            f"cannot-open: the repository\n  {told}\n  manual fix: {way_out}\n".replace(
                 f"\n{HINDERED}", f"\n    {HINDERED}"
             )
         )

@@ -282,7 +282,7 @@ def test_bad_value(hub: Hub) -> None:
 def test_quiet(hub: Hub) -> None:
     """-q silences what is not the answer; errors are still told."""
     assert hub.run("list") == Result(
-        0, "", "no sessions; 'git hub-session init --task <text>' makes one\n"
+        0, "", "no sessions (create one with 'git hub-session init --task <text>')\n"
     )
     assert hub.run("list", "-q") == Result(0)
     hub.session("s1")
