@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.attack_invariants import NEVER
 from tests.support.attack_repository import World
-from tests.support.command_lines import CHANGING, LOOKING, Call, share
+from tests.support.command_lines import CHANGING, READ_ONLY, Call, share
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
 NOBODY = 65534
@@ -63,7 +63,7 @@ def test_hostile_owner_is_root(world: World) -> None:
 def _codes(call: Call) -> set[int]:
     """Who looks is answered; who would write is told why not, or had nothing to write."""
     if (
-        call in LOOKING and call.words[0] != "merge"
+        call in READ_ONLY and call.words[0] != "merge"
     ):  # it writes objects, if into a place of its own
         return {0}
     return {0, 1, 128}

@@ -1,4 +1,4 @@
-"""Every command there is, in its forms: what each attack is tried on."""
+"""The command lines that run on each planted attack: all commands, in all output formats."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from typing import NamedTuple
 
 
 class Call(NamedTuple):
-    """One call, and what it may touch besides the hub, git's own files and the worktrees."""
+    """A command line. It may change the hub, .git and the agents' worktrees."""
 
     words: tuple[str, ...]
     moves_files: bool = False
-    """It merges into the branch that is checked out in the main worktree."""
+    """True if it may also change the main worktree, because it merges into the branch there."""
 
 
 def _calls(*lines: str) -> list[Call]:
     return [Call(tuple(line.split())) for line in lines]
 
 
-_LOOKING = (
+_READ_ONLY = (
     "list",
     "status s1",
     "status",
@@ -28,7 +28,7 @@ _LOOKING = (
     "doctor",
     "doctor s1",
 )
-_REHEARSED = (
+_DRY_RUNS = (
     "update s1 --state evaluating -n",
     "spawn s1 --retry 1 -n",
     "exec s1 -n -- true",
@@ -62,10 +62,10 @@ def _in_form(call: Call, form: str) -> Call:
     return call._replace(words=(call.words[0], *[form] * bool(form), *call.words[1:]))
 
 
-# Every call that changes nothing in every form.
-LOOKING = [
-    _in_form(call, form) for call in _calls(*_LOOKING, *_REHEARSED) for form in ("", *_FORMS)
+READ_ONLY = [
+    _in_form(call, form) for call in _calls(*_READ_ONLY, *_DRY_RUNS) for form in ("", *_FORMS)
 ]
+"""The read-only commands and the dry runs, each in every format."""
 CHANGING = [
     *_calls(*_CHANGING),
     Call(("eval", "s1", "--eval", "echo p50: 1", "--metric", "p50", "--direction", "lower")),
@@ -88,16 +88,22 @@ CHANGING = [
         moves_files=True,
     ),
 ]
-CALLS = [*LOOKING, *CHANGING]
+CALLS = [*READ_ONLY, *CHANGING]
 
 UNTRIED = {"demo"}
-"""It works in a directory of its own, and reads no repository."""
+"""The commands that read no repository: `demo` works in a new directory."""
 
 
 def share(turn: int) -> list[Call]:
-    """All that changes something, and each that looks in one form: after five turns it was each."""
+    """Return the changing commands, and each read-only command in one format.
+
+    Five consecutive turns use all formats.
+    """
     forms = 1 + len(_FORMS)
     return [
-        *(LOOKING[at + (turn + at // forms) % forms] for at in range(0, len(LOOKING), forms)),
+        *(
+            READ_ONLY[first + (turn + first // forms) % forms]
+            for first in range(0, len(READ_ONLY), forms)
+        ),
         *CHANGING,
     ]

@@ -1,14 +1,14 @@
-"""Which branches of the package the tests run: each Python process of the suite tells, and `make check` adds it up.
+"""Measure which branches of the package the tests run.
 
-coverage.py judges and reports, but it does not measure: a test is some processes, and loading
-coverage takes each of them 100 ms, three times as long as a command does. What it wants to
-know are the arcs (from which line to which), and those sys.settrace shows. So this file is run
-at the start of each Python of .venv, by a .pth (`prepare`), if MEASURED_INTO names a
-directory. A process that is killed tells nothing.
+coverage.py reports the result, but it does not measure the commands. A test starts several
+processes, and coverage.py takes 100 ms to load in each of them, three times as long as a command.
+It needs the arcs, from each line to the next, and sys.settrace shows them. So each Python process
+of .venv runs this file at its start, through a .pth file, if MEASURED_INTO names a directory. Each
+process writes its arcs into that directory when it ends. A killed process writes nothing.
 
-    python -m tests.support.coverage prepare            .venv is ready to measure
-    python -m tests.support.coverage collect DIRECTORY  what was told becomes coverage's own data
-    python -m tests.support.coverage report PERCENT     what no test runs; fails if that is too much
+    python -m tests.support.coverage prepare            install the .pth file in .venv
+    python -m tests.support.coverage collect DIRECTORY  turn the arcs into the data of coverage.py
+    python -m tests.support.coverage report PERCENT     print what no test runs; fail below PERCENT
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from __future__ import annotations
 import os
 import sys
 
-TYPE_CHECKING = False  # typing's own would take 10 ms of each process
+TYPE_CHECKING = False  # an import of typing would take 10 ms in each process
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import CodeType, FrameType
@@ -25,26 +25,28 @@ if TYPE_CHECKING:
 Arcs = dict[str, set[tuple[int, int]]]
 VARIABLE = "MEASURED_INTO"
 _CHECKOUT = (
-    "" if __name__ == "start" else os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    ""  # `exec` in the .pth file sets no __file__
+    if __name__ == "start"
+    else os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 )
 _PACKAGE = f"{os.sep}git_hub_session{os.sep}"
 _GENERATOR = 0x20  # CO_GENERATOR
 
 
 def measure(directory: str) -> None:
-    """From here on this process, and what it forks, writes into `directory` where it has been, when it ends."""
+    """Record the arcs of this process and its forks, and write them into `directory` at the end."""
     arcs: Arcs = {}
 
-    def tell() -> None:
+    def write() -> None:
         sys.settrace(None)
-        _tell(directory, arcs)
+        _write_arcs(directory, arcs)
 
-    sys.settrace(_tracer(arcs))
-    _before_the_end(tell)
+    sys.settrace(_make_tracer(arcs))
+    _call_before_exit(write)
 
 
 def take_over() -> None:
-    """The same for pytest's own processes: there coverage, which measures faster, is worth loading."""
+    """Measure a process of pytest with coverage.py: it loads slowly, but it measures faster."""
     directory = os.environ.get(VARIABLE)
     if not directory:
         return
@@ -55,93 +57,98 @@ def take_over() -> None:
     measured.set_option("run:disable_warnings", ["no-data-collected"])  # pytest with -n, itself
     measured.start()
 
-    def tell() -> None:
+    def write() -> None:
         measured.stop()
         data = measured.get_data()
-        _tell(directory, {path: set(data.arcs(path) or ()) for path in data.measured_files()})
+        arcs = {path: set(data.arcs(path) or ()) for path in data.measured_files()}
+        _write_arcs(directory, arcs)
 
-    _before_the_end(tell)
+    _call_before_exit(write)
 
 
-def _tell(directory: str, arcs: Arcs) -> None:
+def _write_arcs(directory: str, arcs: Arcs) -> None:
     import marshal
 
     try:
         with open(os.path.join(directory, f"{os.getpid()}-{os.urandom(6).hex()}"), "xb") as file:
             marshal.dump(arcs, file)
     except OSError:
-        pass  # a test of full disks, or of limits
+        pass  # a test fills the disk or sets limits
 
 
-def _before_the_end(tell: Callable[[], None]) -> None:
-    """Of all the ways to end: by itself, by os._exit, by a signal sent to itself."""
-    import _signal  # type: ignore[import-not-found]  # signal takes from it; loading that takes 5 ms
+def _call_before_exit(write: Callable[[], None]) -> None:
+    """Call `write` at each kind of exit: normal, os._exit, and a signal that the process raises."""
+    import _signal  # type: ignore[import-not-found]  # an import of signal would take 5 ms
     import atexit
 
-    def telling(end: Callable[[int], Any]) -> Any:
-        def told(number: int) -> Any:
+    def wrap(end: Callable[[int], Any]) -> Any:
+        def write_and_end(number: int) -> Any:
             if end is not raise_signal or _signal.getsignal(number) == _signal.SIG_DFL:
-                tell()
+                write()
             return end(number)
 
-        return told
+        return write_and_end
 
     raise_signal = _signal.raise_signal
-    atexit.register(tell)
-    os._exit, _signal.raise_signal = telling(os._exit), telling(raise_signal)
+    atexit.register(write)
+    os._exit = wrap(os._exit)
+    _signal.raise_signal = wrap(raise_signal)
 
 
-def _tracer(arcs: Arcs) -> Callable[[FrameType, str, Any], Any]:
-    """What sys.settrace takes. -N is the way into and out of the code that begins in line N, as for coverage."""
+def _make_tracer(arcs: Arcs) -> Callable[[FrameType, str, Any], Any]:
+    """Return a function for sys.settrace that records arcs as coverage.py does.
 
-    def called(frame: FrameType, _event: str, _given: Any) -> Any:
+    -N stands for the entry and the exit of the code that begins in line N.
+    """
+
+    def on_call(frame: FrameType, _event: str, _arg: Any) -> Any:
         code = frame.f_code
         if _PACKAGE not in code.co_filename:
             return None
-        seen = arcs.setdefault(code.co_filename, set())
+        file_arcs = arcs.setdefault(code.co_filename, set())
         first = code.co_firstlineno
-        last = frame.f_lineno if _goes_on(code, frame.f_lasti) else -first
+        last = frame.f_lineno if _is_resumed(code, frame.f_lasti) else -first
 
-        def went(frame: FrameType, event: str, _given: Any) -> Any:
+        def on_event(frame: FrameType, event: str, _arg: Any) -> Any:
             nonlocal last
             if event == "line":
-                seen.add((last, frame.f_lineno))
+                file_arcs.add((last, frame.f_lineno))
                 last = frame.f_lineno
             elif event == "return" and not _yields(code, frame.f_lasti):
-                seen.add((last, -first))
-            return went
+                file_arcs.add((last, -first))
+            return on_event
 
-        return went
+        return on_event
 
-    return called
-
-
-def _goes_on(code: CodeType, at: int) -> bool:
-    """Whether a generator is at its RESUME behind a `yield`, not at its first."""
-    return bool(code.co_flags & _GENERATOR and at >= 0 and code.co_code[at + 1])
+    return on_call
 
 
-def _yields(code: CodeType, at: int) -> bool:
+def _is_resumed(code: CodeType, offset: int) -> bool:
+    """Return True if a generator is at a RESUME after a `yield`, not at its first one."""
+    return bool(code.co_flags & _GENERATOR and offset >= 0 and code.co_code[offset + 1])
+
+
+def _yields(code: CodeType, offset: int) -> bool:
     if not code.co_flags & _GENERATOR:
         return False
     from opcode import opmap
 
-    return code.co_code[at + 2 : at + 3] == bytes([opmap["RESUME"]])
+    return code.co_code[offset + 2 : offset + 3] == bytes([opmap["RESUME"]])
 
 
 def prepare() -> None:
-    """Every Python of this venv runs this file when it starts, if it is asked to."""
+    """Let each Python process of .venv run this file at its start if MEASURED_INTO is set."""
     from sysconfig import get_path
 
     start = f"exec(open({__file__!r}).read(), {{'__name__': 'start'}})"
-    asked = f"os.environ.get({VARIABLE!r})"
+    condition = f"os.environ.get({VARIABLE!r})"
     with open(os.path.join(get_path("purelib"), "hub_measured.pth"), "w") as file:
-        # Where lib64 leads to lib, Python reads it twice.
-        file.write(f"import os, sys; {asked} and not sys.gettrace() and {start}\n")
+        # If lib64 is a link to lib, Python reads the .pth file twice.
+        file.write(f"import os, sys; {condition} and not sys.gettrace() and {start}\n")
 
 
 def collect(directory: str) -> None:
-    """Put all that was told where `coverage report` finds it."""
+    """Merge the arcs of all processes into the data file of coverage.py."""
     import marshal
     from pathlib import Path
 
@@ -151,10 +158,10 @@ def collect(directory: str) -> None:
     for name in os.listdir(directory):
         with open(os.path.join(directory, name), "rb") as file:
             try:
-                told = marshal.load(file)
+                process_arcs = marshal.load(file)
             except EOFError:
-                continue  # it was killed while it told
-        for path, arcs in told.items():
+                continue  # the process was killed while it wrote
+        for path, arcs in process_arcs.items():
             sums.setdefault(os.path.realpath(path), set()).update(arcs)
     ours = _CHECKOUT + _PACKAGE
     measured = Coverage()
@@ -165,8 +172,11 @@ def collect(directory: str) -> None:
     data.write()
 
 
-def report(least: str) -> None:
-    """Show each file with a line or a branch that no test runs, the worst first; fails under `least` percent."""
+def report(minimum: str) -> None:
+    """Print each file with a line or branch that no test runs, the worst first.
+
+    Fail if less than `minimum` percent are covered.
+    """
     import json
 
     from coverage import Coverage
@@ -176,19 +186,20 @@ def report(least: str) -> None:
     file = f"{measured.config.data_file}.json"
     measured.json_report(outfile=file)
     with open(file) as source:
-        found = json.load(source)
-    worst = sorted(found["files"].items(), key=lambda item: _shares(item[1]["summary"]))
-    for path, one in worst:
-        if min(_shares(one["summary"])) < 100:
-            ways = [f"{line}->{max(to, 0) or 'end'}" for line, to in one["missing_branches"]]
-            print(_row(path, one["summary"]), *ways)
-    print(_row("in all", found["totals"]))
-    if min(_shares(found["totals"])) < float(least):
-        sys.exit(f"under {least} %")
+        result = json.load(source)
+    worst = sorted(result["files"].items(), key=lambda item: _percentages(item[1]["summary"]))
+    for path, details in worst:
+        if min(_percentages(details["summary"])) < 100:
+            missing = details["missing_branches"]
+            branches = [f"{line}->{max(target, 0) or 'end'}" for line, target in missing]
+            print(_row(path, details["summary"]), *branches)
+    print(_row("total", result["totals"]))
+    if min(_percentages(result["totals"])) < float(minimum):
+        sys.exit(f"less than {minimum} % covered")
 
 
-def _shares(summary: dict[str, int]) -> tuple[float, float]:
-    """Percent of the branches and of the lines."""
+def _percentages(summary: dict[str, int]) -> tuple[float, float]:
+    """Return the covered percentages of branches and lines."""
     branches, lines = summary["num_branches"], summary["num_statements"]
     return (
         100 * summary["covered_branches"] / branches if branches else 100.0,
@@ -196,17 +207,17 @@ def _shares(summary: dict[str, int]) -> tuple[float, float]:
     )
 
 
-def _row(what: str, summary: dict[str, int]) -> str:
-    branches, lines = _shares(summary)
-    return f"{branches:5.1f} % of branches {lines:5.1f} % of lines  {what}"
+def _row(name: str, summary: dict[str, int]) -> str:
+    branches, lines = _percentages(summary)
+    return f"{branches:5.1f} % of branches {lines:5.1f} % of lines  {name}"
 
 
 if __name__ == "start":
     measure(os.environ[VARIABLE])
 elif __name__ == "__main__":
-    asked: dict[str, Callable[..., None]] = {
+    commands: dict[str, Callable[..., None]] = {
         "prepare": prepare,
         "collect": collect,
         "report": report,
     }
-    asked[sys.argv[1]](*sys.argv[2:])
+    commands[sys.argv[1]](*sys.argv[2:])

@@ -1,4 +1,4 @@
-"""What holds of a repository whatever was done to it, once all is quiet."""
+"""The invariants of a repository after any sequence of commands, when no command runs."""
 
 from __future__ import annotations
 
@@ -11,41 +11,49 @@ from pathlib import Path
 from tests.support.hub import Hub, Result
 from tests.support.stores import NEXT
 
-# Names that only ever lie about while a command runs, ours or git's.
+# Files that exist only while this program or git runs.
 _PASSING = re.compile(r".*\.(lock|tmp)|hub-session.*|\..*\.hub-trash")
 
 
 def whole(hub: Hub, *, commits: Iterable[str] = (), gaps: bool = False) -> None:
-    """All of it: git's objects, the sessions, every one of the `commits`, and nothing left lying about."""
+    """Check the objects of git, the sessions, the `commits`, and that nothing is left over.
+
+    Args:
+        commits: commits that must be reachable.
+        gaps: see `sessions_are_lawful`.
+    """
     checked = hub.call("git", "fsck", "--connectivity-only", "--no-dangling", "--no-progress")
     assert checked == Result(0), checked
     unreachable = set(commits) - reachable(hub)
-    assert not unreachable, f"commits that no ref leads to: {unreachable}"
+    assert not unreachable, f"unreachable commits: {unreachable}"
     sessions_are_lawful(hub, gaps=gaps)
     assert leftovers(hub) == [], leftovers(hub)
 
 
 def reachable(hub: Hub) -> set[str]:
-    """The commits that a ref or a worktree's HEAD leads to."""
+    """Return the commits that a ref or the HEAD of a worktree reaches."""
     return set(hub.git("rev-list", "--all").splitlines())
 
 
 def sessions_are_lawful(hub: Hub, *, gaps: bool = False) -> None:
-    """Each can be read, and its history leads in lawful steps from `init` to where it stands.
+    """Check that each session is readable, and that its history leads from `init` to its state.
 
-    With `gaps` AgentHub's script took some of them, which it writes into no history.
+    With `gaps`, transitions by AgentHub's script are missing in the history.
     """
     for session in hub.json("list")["sessions"]:
         sid = session["session_id"]
         state = hub.state(sid)
-        stands, history = "init", state.get("history", [])
-        while "doctor" in (step["verb"] for step in history):  # it starts anew
-            stands, history = history[0]["to"], history[1:]
+        current = "init"
+        history = state.get("history", [])
+        while "doctor" in (step["verb"] for step in history):  # the doctor starts a new history
+            current = history[0]["to"]
+            history = history[1:]
         for step in history:
-            before, source, stands = stands, step["from"], step["to"]
-            assert source in (after(before) if gaps else [before]), (sid, state)
-            assert stands == NEXT.get(source) or (source, stands) == END, (sid, state)
-        assert state["state"] in (after(stands) if gaps else [stands]), (sid, state)
+            source = step["from"]
+            assert source in (after(current) if gaps else [current]), (sid, state)
+            current = step["to"]
+            assert current == NEXT.get(source) or (source, current) == END, (sid, state)
+        assert state["state"] in (after(current) if gaps else [current]), (sid, state)
         assert session["state"] == state["state"], (sid, state)
         config = hub.directory(sid) / "config.yaml"
         assert f"session_id: {sid}" in config.read_text().replace('"', ""), sid
@@ -55,14 +63,14 @@ END = ("evaluating", "archived")
 
 
 def after(state: str) -> set[str]:
-    """The states that lawful steps lead to from one, itself too."""
+    """Return `state` and the states that legal transitions reach from it."""
     following = {NEXT[state]} if state in NEXT else set()
     following |= {END[1]} if state == END[0] else set()
     return {state}.union(*map(after, following))
 
 
 def leftovers(hub: Hub) -> list[str]:
-    """What a command that ended should have taken away."""
+    """Return the files and directories that a finished command should have removed."""
     places = [
         hub.top / ".git",
         hub.top / ".agenthub",
@@ -80,7 +88,7 @@ def leftovers(hub: Hub) -> list[str]:
 
 
 def lost(hub: Hub, contents: Iterable[str]) -> list[str]:
-    """Which of the `contents` is in no worktree's file, and in nothing that a ref leads to."""
+    """Return those of the `contents` that no file of a worktree and no reachable blob has."""
     listed = hub.git("rev-list", "--objects", "--all").splitlines()
     objects = {line.partition(" ")[0] for line in listed}
     missing = {text for text in contents if blob(text) not in objects}
@@ -92,6 +100,6 @@ def lost(hub: Hub, contents: Iterable[str]) -> list[str]:
 
 
 def blob(text: str) -> str:
-    """The object id of a file that holds the text."""
+    """Return the object id of a file with this text."""
     data = text.encode()
     return hashlib.sha1(b"blob %d\0%s" % (len(data), data)).hexdigest()
