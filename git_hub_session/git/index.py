@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Iterator
 from struct import Struct
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
@@ -72,62 +71,59 @@ EMPTY_INDEX = Index({}, _NONE, _NONE, _NONE, _NONE, None, "")
 def parse_index(data: bytes) -> Index:
     """Parse an index. Raise Damaged if it is invalid or has an unknown mandatory extension."""
     try:
-        return _parse_entries(data)
+        return _parse_all(data)
     except (ValueError, IndexError, struct.error) as error:
         raise Damaged(f"index: {error}") from None
 
 
-def _parse_entries(data: bytes) -> Index:
+class _UnusualEntry(NamedTuple):
+    """An entry that is unmerged, has extended flags, or is not a file."""
+
+    path: bytes
+    entry: IndexEntry
+    extended_flags: int
+
+
+def _parse_all(data: bytes) -> Index:
     signature, version, count = _HEADER.unpack_from(data)
     if signature != b"DIRC" or version not in (2, 3, 4):
         raise Damaged("index: not a git index of version 2, 3 or 4")
-    entries: dict[bytes, IndexEntry] = {}
-    gitlinks: list[bytes] = []
-    unmerged: list[bytes] = []
-    intent_to_add: list[bytes] = []
-    skip_worktree: list[bytes] = []
-    is_sparse = False
-    end = _HEADER.size
-    for path, entry, extended_flags, end in _iterate_entries(data, version, count):
-        if entry.flags & _STAGE:
-            unmerged.append(path)
-            continue
-        entries[path] = entry
-        if extended_flags & _INTENT_TO_ADD:
-            intent_to_add.append(path)
-        if extended_flags & _SKIP_WORKTREE:
-            skip_worktree.append(path)
-        if entry.mode == _GITLINK:
-            gitlinks.append(path)
-        elif entry.mode == _TREE:
-            is_sparse = True
+    entries, unusual, end = _parse_entries(data, version, count)
+    unmerged = {path for path, entry, _ in unusual if entry.flags & _STAGE}
+    for path in unmerged:
+        del entries[path]
+    others = [item for item in unusual if item.path not in unmerged]
     tree, is_split = _parse_extensions(data, end)
+    is_sparse = any(entry.mode == _TREE for _, entry, _ in others)
     return Index(
         entries,
-        frozenset(gitlinks),
+        frozenset(path for path, entry, _ in others if entry.mode == _GITLINK),
         frozenset(unmerged),
-        frozenset(intent_to_add),
-        frozenset(skip_worktree),
+        frozenset(path for path, _, extended in others if extended & _INTENT_TO_ADD),
+        frozenset(path for path, _, extended in others if extended & _SKIP_WORKTREE),
         tree,
         _describe_incomplete(is_split=is_split, is_sparse=is_sparse),
     )
 
 
-def _iterate_entries(
+def _parse_entries(
     data: bytes, version: int, count: int
-) -> Iterator[tuple[bytes, IndexEntry, int, int]]:
-    """Yield path, entry, extended flags and end of each entry."""
+) -> tuple[dict[bytes, IndexEntry], list[_UnusualEntry], int]:
+    """Return all entries, the unusual ones among them, and the end of the last one."""
     # Local names: an index can have 100,000 entries.
     unpack = _ENTRY.unpack_from
     make_entry = IndexEntry._make
     entry_size = _ENTRY.size
+    entries: dict[bytes, IndexEntry] = {}
+    unusual: list[_UnusualEntry] = []
     position = _HEADER.size
     path = b""
     for _ in range(count):
         entry = make_entry(unpack(data, position))
+        flags = entry.flags
         start = position + entry_size
         extended_flags = 0
-        if entry.flags & _EXTENDED:
+        if flags & _EXTENDED:
             extended_flags = int.from_bytes(data[start : start + 2], "big")
             start += 2
         if version == 4:  # a path without the beginning that it shares with the previous path
@@ -136,11 +132,14 @@ def _iterate_entries(
             path = path[: len(path) - dropped] + data[start:end]
             position = end + 1
         else:  # a path, padded with NULs to a multiple of 8 bytes
-            length = entry.flags & _LENGTH
+            length = flags & _LENGTH
             end = start + length if length < _LENGTH else data.index(b"\0", start)
             path = data[start:end]
             position += (end - position + 8) & ~7
-        yield path, entry, extended_flags, position
+        entries[path] = entry
+        if flags & (_STAGE | _EXTENDED) or entry.mode in (_GITLINK, _TREE):
+            unusual.append(_UnusualEntry(path, entry, extended_flags))
+    return entries, unusual, position
 
 
 def _describe_incomplete(*, is_split: bool, is_sparse: bool) -> str:

@@ -1,4 +1,4 @@
-"""git as it is called: what is tried again."""
+"""Git.add_worktree, which tries some failures again."""
 
 from __future__ import annotations
 
@@ -11,37 +11,41 @@ from git_hub_session.git.command import Git
 from tests.support.hub import Hub
 
 
-def git_that(hub: Hub, failed: str) -> Git:
-    """A git that runs the shell command `failed` after each call that fails."""
+def git_with_failure_hook(hub: Hub, command: str) -> Git:
+    """Return a git that runs a shell command after each call that fails."""
     programs = hub.top.parent / "programs"
     programs.mkdir()
     real = shutil.which("git", path=hub.environ["PATH"])
-    script = f'#!/bin/sh\n{real} "$@" && exit\nstatus=$?\n{failed}\nexit $status\n'
+    script = f'#!/bin/sh\n{real} "$@" && exit\nstatus=$?\n{command}\nexit $status\n'
     (programs / "git").write_text(script)
     (programs / "git").chmod(0o755)
     environ = {**hub.environ, "PATH": f"{programs}:{hub.environ['PATH']}"}
     return Git(str(hub.top / ".git"), environ)
 
 
-@pytest.mark.parametrize("is_there", [True, False])
-def test_an_entry_that_another_git_is_making(hub: Hub, *, is_there: bool) -> None:
-    """git dies of an empty `commondir`. It has made nothing then, also in an empty directory."""
+@pytest.mark.parametrize("exists", [True, False])
+def test_add_is_retried_while_another_git_adds_a_worktree(hub: Hub, *, exists: bool) -> None:
+    """git fails on an empty `commondir` before it creates anything, also in an empty directory."""
     hub.session(agents=1)
     commondir = hub.top / ".git" / "worktrees" / "agent-1" / "commondir"
     commondir.write_text("")
-    where = hub.top.parent / "new"
-    if is_there:
-        where.mkdir()
-    git_that(hub, f"echo ../.. >{commondir}").add_worktree(str(where), "main", ["--detach"])
-    assert (where / "file").read_text() == "first\n"
+    path = hub.top.parent / "new"
+    if exists:
+        path.mkdir()
+    git_with_failure_hook(hub, f"echo ../.. >{commondir}").add_worktree(
+        str(path), "main", ["--detach"]
+    )
+    assert (path / "file").read_text() == "first\n"
 
 
-def test_a_directory_that_is_in_the_way(hub: Hub) -> None:
-    """git is not asked again: somebody's file is there."""
-    where = hub.top.parent / "new"
-    where.mkdir()
-    (where / "mine").write_text("mine\n")
+def test_add_is_not_retried_in_a_directory_with_files(hub: Hub) -> None:
+    """The directory contains a file of the user, so git is called only once."""
+    path = hub.top.parent / "new"
+    path.mkdir()
+    (path / "mine").write_text("mine\n")
     tries = hub.top.parent / "tries"
     with pytest.raises(GitFailed):
-        git_that(hub, f"echo once >>{tries}").add_worktree(str(where), "main", ["--detach"])
+        git_with_failure_hook(hub, f"echo once >>{tries}").add_worktree(
+            str(path), "main", ["--detach"]
+        )
     assert tries.read_text() == "once\n"

@@ -1,4 +1,4 @@
-"""git's configuration, read without git, held against git itself; and who acts, out of it."""
+"""The configuration and the committer as git itself reads them."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ def test_a_file_is_read_as_git_reads_it(hub: Hub, text: str) -> None:
     file.write_text(text, newline="")
     listed = hub.call("git", "config", "--file", file, "--null", "--list")
     assert (listed.code, listed.err) == (0, "")
-    said: dict[str, str] = {}
+    expected: dict[str, str] = {}
     for entry in listed.out.split("\0")[:-1]:
         name, line_feed, value = entry.partition("\n")
-        said[name] = value if line_feed else "true"
-    assert parse_git_config(text) == said
+        expected[name] = value if line_feed else "true"
+    assert parse_git_config(text) == expected
 
 
-def test_what_is_no_configuration_is_passed_over() -> None:
+def test_invalid_lines_are_skipped() -> None:
     text = 'lost = 1\n[a]\n= 2\n1x = 3\nok = 4\n[broken\nk = 5\nopen = "6\nlast = 7\n'
     settings = parse_git_config(text)
     assert (settings["a.ok"], settings["a.last"]) == ("4", "7")
@@ -57,7 +57,7 @@ def test_a_large_hostile_file_is_read() -> None:
 
 
 @pytest.mark.parametrize(
-    "words",
+    "options",
     [
         ("-c", "user.name=Grace"),
         ("-c", 'USER.Name=it\'s = "x" y'),
@@ -67,23 +67,23 @@ def test_a_large_hostile_file_is_read() -> None:
         ("--config-env=user.name=HOME",),
     ],
 )
-def test_the_environment_is_read_as_git_reads_it(hub: Hub, words: tuple[str, ...]) -> None:
-    """`git -c` hands its settings on quoted, in a spelling of its own."""
+def test_the_environment_is_read_as_git_reads_it(hub: Hub, options: tuple[str, ...]) -> None:
+    """`git -c` passes its settings on in its own quoted format."""
     program = hub.top.parent / "bin" / "git-environment"
     program.write_text('#!/bin/sh\nprintf %s "$GIT_CONFIG_PARAMETERS"\n')
     program.chmod(0o755)
-    given = {"GIT_CONFIG_PARAMETERS": hub.git(*words, "environment")}
-    said = hub.call("git", *words, "config", "--show-scope", "--null", "--list").out.split("\0")
+    environ = {"GIT_CONFIG_PARAMETERS": hub.git(*options, "environment")}
+    listed = hub.call("git", *options, "config", "--show-scope", "--null", "--list").out.split("\0")
     expected: dict[str, str] = {}
-    for scope, entry in zip(said[::2], said[1::2], strict=False):
+    for scope, entry in zip(listed[::2], listed[1::2], strict=False):
         name, line_feed, value = entry.partition("\n")
         if scope == "command":
             expected[name] = value if line_feed else "true"
     assert expected
-    assert config_from_environment(given) == expected
+    assert config_from_environment(environ) == expected
 
 
-def test_counted_settings_and_the_old_spelling() -> None:
+def test_counted_settings_and_the_format_of_old_gits() -> None:
     assert config_from_environment(
         {
             "GIT_CONFIG_COUNT": "2",
@@ -128,14 +128,14 @@ def test_sizes(text: str, size: int | None) -> None:
     assert parse_size(text) == size
 
 
-# Who acts
+# --- The committer --------------------------------------------------------------------------------
 
 
-def by(hub: Hub, *words: str, **environ: str) -> str:
-    """Whom the history names for an update that was called with `git <words> hub-session`."""
+def recorded_committer(hub: Hub, *options: str, **environ: str) -> str:
+    """Return the committer in the history after `git <options> hub-session update`."""
     put(hub, "init")
     result = hub.call(
-        "git", *words, "hub-session", "update", "-q", "s1", "--state", "running", environ=environ
+        "git", *options, "hub-session", "update", "-q", "s1", "--state", "running", environ=environ
     )
     assert (result.code, result.err) == (0, "")
     name = hub.state()["history"][0]["by"]
@@ -143,15 +143,15 @@ def by(hub: Hub, *words: str, **environ: str) -> str:
     return name
 
 
-def ident(hub: Hub, *words: str, **environ: str) -> str:
-    """Whom git itself names."""
-    said = hub.call("git", *words, "var", "GIT_COMMITTER_IDENT", environ=environ)
-    assert said.code == 0, said
-    return said.out.rsplit(" ", 2)[0]
+def committer(hub: Hub, *options: str, **environ: str) -> str:
+    """Return the committer that git itself names."""
+    result = hub.call("git", *options, "var", "GIT_COMMITTER_IDENT", environ=environ)
+    assert result.code == 0, result
+    return result.out.rsplit(" ", 2)[0]
 
 
 @pytest.mark.parametrize(
-    ("local", "words", "variables"),
+    ("local", "options", "variables"),
     [
         ({}, [], {}),
         ({"user.name": "Grace"}, [], {}),
@@ -162,45 +162,45 @@ def ident(hub: Hub, *words: str, **environ: str) -> str:
         ({}, [], {"GIT_COMMITTER_NAME": "Zoë 漢字", "EMAIL": "weak@example.com"}),
     ],
 )
-def test_by_is_whom_git_names(
-    hub: Hub, local: dict[str, str], words: list[str], variables: dict[str, str]
+def test_the_history_names_the_committer_of_git(
+    hub: Hub, local: dict[str, str], options: list[str], variables: dict[str, str]
 ) -> None:
     for name, value in local.items():
         hub.git("config", name, value)
-    assert by(hub, *words, **variables) == ident(hub, *words, **variables)
+    assert recorded_committer(hub, *options, **variables) == committer(hub, *options, **variables)
 
 
-def test_by_from_every_file(hub: Hub) -> None:
-    """The system's file, the XDG file, the one in the home; and one named instead of them."""
+def test_the_committer_from_every_file(hub: Hub) -> None:
+    """The files are those of the system, of XDG and of the home, or GIT_CONFIG_GLOBAL."""
     home = hub.top.parent / "home"
     (home / ".gitconfig").unlink()
     system = hub.top.parent / "system"
     system.write_text("[user]\n\tname = System\n\temail = s@s\n")
-    there = {"GIT_CONFIG_NOSYSTEM": "0", "GIT_CONFIG_SYSTEM": str(system)}
-    assert by(hub, **there) == ident(hub, **there) == "System <s@s>"
+    system_file = {"GIT_CONFIG_NOSYSTEM": "0", "GIT_CONFIG_SYSTEM": str(system)}
+    assert recorded_committer(hub, **system_file) == committer(hub, **system_file) == "System <s@s>"
     (home / ".config" / "git").mkdir(parents=True)
     (home / ".config" / "git" / "config").write_text("[user]\n\tname = Xdg\n")
-    _again(hub)
-    assert by(hub, **there) == ident(hub, **there) == "Xdg <s@s>"
-    named = {**there, "GIT_CONFIG_GLOBAL": str(system)}
-    _again(hub)
-    assert by(hub, **named) == ident(hub, **named) == "System <s@s>"
-    _again(hub)
-    assert by(hub, EMAIL="e@e") == ident(hub, EMAIL="e@e") == "Xdg <e@e>"
+    _remove_session(hub)
+    assert recorded_committer(hub, **system_file) == committer(hub, **system_file) == "Xdg <s@s>"
+    global_file = {**system_file, "GIT_CONFIG_GLOBAL": str(system)}
+    _remove_session(hub)
+    assert recorded_committer(hub, **global_file) == committer(hub, **global_file) == "System <s@s>"
+    _remove_session(hub)
+    assert recorded_committer(hub, EMAIL="e@e") == committer(hub, EMAIL="e@e") == "Xdg <e@e>"
 
 
-def test_by_without_any_name(hub: Hub) -> None:
+def test_the_committer_without_a_name(hub: Hub) -> None:
     (hub.top.parent / "home" / ".gitconfig").unlink()
-    assert by(hub, LOGNAME="ada") == "ada <>"
+    assert recorded_committer(hub, LOGNAME="ada") == "ada <>"
 
 
-def test_by_is_one_line_that_drives_no_terminal(hub: Hub) -> None:
-    assert by(hub, GIT_COMMITTER_NAME="A\nB\x1b[2J <x>\u202e", GIT_COMMITTER_EMAIL="") == (
-        "AB[2J x <ada@example.com>"
-    )
+def test_the_committer_is_one_line_without_control_characters(hub: Hub) -> None:
+    assert recorded_committer(
+        hub, GIT_COMMITTER_NAME="A\nB\x1b[2J <x>\u202e", GIT_COMMITTER_EMAIL=""
+    ) == ("AB[2J x <ada@example.com>")
 
 
-def _again(hub: Hub) -> None:
+def _remove_session(hub: Hub) -> None:
     for path in hub.directory().iterdir():
         path.unlink()
     hub.directory().rmdir()

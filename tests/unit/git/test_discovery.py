@@ -1,4 +1,4 @@
-"""Where we are: the same answers as git's own, and pygit2's, for every layout of a repository."""
+"""The paths of a repository are those of git and pygit2, in every layout."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.support.hub import Hub
 
 
 class Spot(NamedTuple):
-    """Where to stand, in which environment, and where the hub has to be found."""
+    """The current directory and the environment of a command, and the expected hub."""
 
     cwd: Path
     hub: Path
@@ -173,7 +173,7 @@ def _nested_repository(hub: Hub) -> Spot:
     return Spot(hub.top / "nested", hub.top / "nested" / ".agenthub")
 
 
-def _damaged_directory_above_is_passed_over(hub: Hub) -> Spot:
+def _damaged_git_dir_is_skipped(hub: Hub) -> Spot:
     (hub.top / "sub" / ".git").mkdir()
     return Spot(hub.top / "sub", hub.top / ".agenthub")
 
@@ -183,7 +183,7 @@ def _git_dir(hub: Hub) -> Spot:
 
 
 def _git_dir_from_below(hub: Hub) -> Spot:
-    # git takes the subdirectory for the worktree then; the hub is where it always is.
+    # git then uses the subdirectory as the worktree. The hub does not move.
     return Spot(hub.top / "sub", hub.top / ".agenthub", {"GIT_DIR": str(hub.top / ".git")})
 
 
@@ -201,7 +201,7 @@ def _git_dir_names_a_gitfile(hub: Hub) -> Spot:
 
 
 def _git_dir_of_linked_worktree(hub: Hub) -> Spot:
-    # What git exports to hooks in a linked worktree.
+    # git exports this value to hooks in a linked worktree.
     linked = _linked(hub)
     return Spot(
         linked, hub.top / ".agenthub", {"GIT_DIR": str(hub.top / ".git" / "worktrees" / "linked")}
@@ -231,7 +231,7 @@ def _git_dir_of_submodule(hub: Hub) -> Spot:
 
 
 def _work_tree_alone(hub: Hub) -> Spot:
-    # A worktree for one call is not the main worktree: sessions do not move there.
+    # A worktree for one call is not the main worktree. The sessions do not move.
     export = hub.top.parent / "export"
     export.mkdir()
     return Spot(hub.top / "sub", hub.top / ".agenthub", {"GIT_WORK_TREE": str(export)})
@@ -258,7 +258,7 @@ def _common_dir_discovered(hub: Hub) -> Spot:
     return Spot(linked, hub.top / ".agenthub", {"GIT_COMMON_DIR": str(hub.top / ".git")})
 
 
-def _ceiling_is_where_we_stand(hub: Hub) -> Spot:
+def _ceiling_is_the_current_directory(hub: Hub) -> Spot:
     return Spot(hub.top, hub.top / ".agenthub", {"GIT_CEILING_DIRECTORIES": str(hub.top)})
 
 
@@ -293,7 +293,7 @@ LAYOUTS = (
     _linked_to_submodule,
     _in_git_directory_of_submodule,
     _nested_repository,
-    _damaged_directory_above_is_passed_over,
+    _damaged_git_dir_is_skipped,
     _git_dir,
     _git_dir_from_below,
     _git_dir_and_work_tree,
@@ -307,73 +307,72 @@ LAYOUTS = (
     _bare_option,
     _common_dir,
     _common_dir_discovered,
-    _ceiling_is_where_we_stand,
+    _ceiling_is_the_current_directory,
     _odd_names,
 )
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_the_answers_are_gits_own(hub: Hub, layout: Callable[[Hub], Spot]) -> None:
-    """git rev-parse says the same, pygit2 where it can be asked too, and the hub is where it belongs."""
+def test_the_paths_are_those_of_git(hub: Hub, layout: Callable[[Hub], Spot]) -> None:
+    """The paths equal those of git rev-parse, and of pygit2 if it can find the repository."""
     spot = layout(hub)
-    place = find_repository(str(spot.cwd), {**hub.environ, **spot.environ})
-    assert (place.git_dir, place.common_dir, place.worktree) == _asked_of_git(hub, spot)
-    assert place.hub == str(spot.hub)
-    if not spot.environ and place.worktree:  # it does not read the environment
-        assert (place.git_dir, place.worktree) == _asked_of_pygit2(spot.cwd)
+    paths = find_repository(str(spot.cwd), {**hub.environ, **spot.environ})
+    assert (paths.git_dir, paths.common_dir, paths.worktree) == _paths_of_git(hub, spot)
+    assert paths.hub == str(spot.hub)
+    if not spot.environ and paths.worktree:  # pygit2 does not read the environment
+        assert (paths.git_dir, paths.worktree) == _paths_of_pygit2(spot.cwd)
 
 
-def _asked_of_git(hub: Hub, spot: Spot) -> tuple[str, str, str]:
-    def ask(question: str) -> str:
+def _paths_of_git(hub: Hub, spot: Spot) -> tuple[str, str, str]:
+    def rev_parse(option: str) -> str:
         result = hub.call(
-            "git", "rev-parse", "--path-format=absolute", question,
+            "git", "rev-parse", "--path-format=absolute", option,
             cwd=spot.cwd, environ=spot.environ,
         )  # fmt: skip
         return os.path.realpath(result.out.removesuffix("\n")) if result.code == 0 else ""
 
-    return ask("--git-dir"), ask("--git-common-dir"), ask("--show-toplevel")
+    return rev_parse("--git-dir"), rev_parse("--git-common-dir"), rev_parse("--show-toplevel")
 
 
-def _asked_of_pygit2(cwd: Path) -> tuple[str, str]:
-    repository = pygit2.Repository(str(cwd))  # it walks up, too
+def _paths_of_pygit2(cwd: Path) -> tuple[str, str]:
+    repository = pygit2.Repository(str(cwd))  # pygit2 also searches the parent directories
     return os.path.realpath(repository.path), os.path.realpath(repository.workdir or "/")
 
 
 def test_hub_named_by_the_environment(hub: Hub) -> None:
-    """GIT_HUB_SESSION_DIR wins, and is relative to where the command is called."""
+    """GIT_HUB_SESSION_DIR has priority. It is relative to the current directory."""
     environ = {**hub.environ, "GIT_HUB_SESSION_DIR": "../elsewhere/hub"}
     assert find_repository(str(hub.top), environ).hub == str(hub.top.parent / "elsewhere" / "hub")
 
 
-def _refusal(cwd: Path, environ: Mapping[str, str]) -> str:
+def _error_message(cwd: Path, environ: Mapping[str, str]) -> str:
     with pytest.raises((NotARepository, NoMainWorktree)) as raised:
         find_repository(str(cwd), environ)
     return raised.value.message
 
 
-def test_what_is_no_repository_is_refused_in_gits_words(
-    hub: Hub, environ: Mapping[str, str]
-) -> None:
-    """Each fault has the message that git itself gives for it."""
+def test_errors_have_the_messages_of_git(hub: Hub, environ: Mapping[str, str]) -> None:
+    """Each error has the message that git itself prints."""
     outside = hub.top.parent / "outside"
     (outside / "deep").mkdir(parents=True)
     gone = _linked(hub)
     broken = hub.top / ".git" / "worktrees" / "linked"
     (broken / "HEAD").write_text("nonsense\n")
-    faults = {
+    cases = {
         "nothing": (outside, {}),
         "ceiling": (
             hub.top / "sub",
             {"GIT_CEILING_DIRECTORIES": f"relative:{hub.top}"},
         ),
         "named": (hub.top, {"GIT_DIR": "nowhere"}),
-        "broken entry": (gone, {}),
+        "broken git dir": (gone, {}),
     }
-    for name, (cwd, more) in faults.items():
-        said = hub.call("git", "rev-parse", "--git-dir", cwd=cwd, environ=more)
-        message = _refusal(cwd, {**environ, **more}).replace("'", "")
-        assert said.code == 128, name
-        by_git = said.err.replace("'", "").replace("(null)", str(broken))  # git 2.55 forgets which
+    for name, (cwd, more) in cases.items():
+        result = hub.call("git", "rev-parse", "--git-dir", cwd=cwd, environ=more)
+        message = _error_message(cwd, {**environ, **more}).replace("'", "")
+        assert result.code == 128, name
+        # git 2.55 prints "(null)" for the path.
+        by_git = result.err.replace("'", "").replace("(null)", str(broken))
         assert by_git == f"fatal: {message}\n", name
 
 
@@ -390,24 +389,24 @@ def test_what_is_no_repository_is_refused_in_gits_words(
 def test_damaged_gitfile(
     hub: Hub, environ: Mapping[str, str], content: bytes, message: str
 ) -> None:
-    """A .git file that leads nowhere is named; what lies above it is not taken instead."""
+    """The error names an invalid .git file. The repository above it is not used instead."""
     nested = hub.top / "nested"
     nested.mkdir()
     (nested / ".git").write_bytes(content)
-    assert _refusal(nested, environ) == message.format(nested)
+    assert _error_message(nested, environ) == message.format(nested)
     assert hub.call("git", "rev-parse", "--git-dir", cwd=nested).code == 128
 
 
-def test_main_worktree_that_nothing_names(hub: Hub) -> None:
-    """A separate git directory does not say where its worktree is: no guess is made."""
+def test_an_unknown_main_worktree(hub: Hub) -> None:
+    """A separate git dir does not record its worktree, so the command fails."""
     separate = _separate(hub)
     linked = hub.top.parent / "of-separate"
     hub.git("worktree", "add", "-q", "-b", "w", linked, cwd=separate)
     store = hub.top.parent / "store"
     message = f"cannot find the main worktree of '{store}'"
-    assert _refusal(linked, hub.environ) == message
-    assert _refusal(store, hub.environ) == message
-    assert _refusal(hub.top, {**hub.environ, "GIT_DIR": str(store)}) == message
+    assert _error_message(linked, hub.environ) == message
+    assert _error_message(store, hub.environ) == message
+    assert _error_message(hub.top, {**hub.environ, "GIT_DIR": str(store)}) == message
     named = find_repository(str(linked), {**hub.environ, "GIT_HUB_SESSION_DIR": "/hub"})
     assert named == RepositoryPaths(
         str(store / "worktrees" / "of-separate"), str(store), str(linked), "", "/hub", named.owners
@@ -415,14 +414,14 @@ def test_main_worktree_that_nothing_names(hub: Hub) -> None:
 
 
 def test_links_in_ceilings(hub: Hub, environ: Mapping[str, str]) -> None:
-    """A ceiling may be named through a link, but not after an empty entry: that says there are none."""
+    """Links in ceilings are resolved, except after an empty component."""
     link = hub.top.parent / "link"
     link.symlink_to(hub.top)
     for ceilings in (f"{link}", f"/nowhere:{link}", f":{link}", f"/nowhere::{link}"):
         more = {"GIT_CEILING_DIRECTORIES": ceilings}
-        said = hub.call("git", "rev-parse", "--git-dir", cwd=hub.top / "sub", environ=more)
+        result = hub.call("git", "rev-parse", "--git-dir", cwd=hub.top / "sub", environ=more)
         try:
-            found = find_repository(str(hub.top / "sub"), {**environ, **more}).hub
+            hub_path = find_repository(str(hub.top / "sub"), {**environ, **more}).hub
         except NotARepository:
-            found = ""
-        assert bool(found) == (said.code == 0), ceilings
+            hub_path = ""
+        assert bool(hub_path) == (result.code == 0), ceilings

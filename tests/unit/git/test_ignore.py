@@ -1,4 +1,4 @@
-"""What is ignored, held against what git itself shows as untracked."""
+"""The ignored files are those that git does not show as untracked."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from tests.support.cleanup import saved
 from tests.support.hub import Hub, Result
 
 
-def untracked(hub: Hub, *, everywhere: tuple[bytes, ...] = ()) -> set[bytes]:
-    """By our rules."""
+def untracked(hub: Hub, *, global_files: tuple[bytes, ...] = ()) -> set[bytes]:
+    """Return the files that IgnoreRules does not ignore."""
     files = [
         os.path.relpath(os.path.join(directory, name), os.fsencode(hub.top))
         for directory, _, names in os.walk(os.fsencode(hub.top))
@@ -29,8 +29,8 @@ def untracked(hub: Hub, *, everywhere: tuple[bytes, ...] = ()) -> set[bytes]:
         full = Path(os.fsdecode(os.path.join(os.fsencode(hub.top), path)))
         return full.read_bytes() if full.is_file() else b""
 
-    ignores = IgnoreRules(read, everywhere, ignore_case=False)
-    return {path for path in files if not ignores.is_ignored(path)}
+    rules = IgnoreRules(read, global_files, ignore_case=False)
+    return {path for path in files if not rules.is_ignored(path)}
 
 
 def untracked_of_git(hub: Hub) -> set[bytes]:
@@ -38,7 +38,7 @@ def untracked_of_git(hub: Hub) -> set[bytes]:
     return {os.fsencode(path) for path in out.split("\0")[:-1]}
 
 
-# What stands between the slashes of a pattern, and of a path.
+# The components of a pattern and of a path.
 _PIECES = [
     "a",
     "b",
@@ -104,8 +104,8 @@ def _pattern(chance: random.Random) -> str:
 
 
 @pytest.mark.parametrize("seed", range(40))
-def test_as_git(tmp_path: Path, environ: Mapping[str, str], seed: int) -> None:
-    """Patterns of every sort, in many directories, on names that they are after."""
+def test_random_patterns_as_git(tmp_path: Path, environ: Mapping[str, str], seed: int) -> None:
+    """Random patterns in many directories match the names that they are made for."""
     chance = random.Random(seed)
     hub = Hub(tmp_path / "project", environ)
     hub.top.mkdir()
@@ -128,24 +128,25 @@ def test_as_git(tmp_path: Path, environ: Mapping[str, str], seed: int) -> None:
     exclude = _pattern(chance) + "\n"
     (hub.top / ".git" / "info").mkdir(exist_ok=True)
     (hub.top / ".git" / "info" / "exclude").write_text(exclude)
-    ours, of_git = untracked(hub, everywhere=(b"", exclude.encode())), untracked_of_git(hub)
+    ours = untracked(hub, global_files=(b"", exclude.encode()))
+    of_git = untracked_of_git(hub)
     assert of_git <= ours
     rules = [exclude, *(path.read_text() for path in hub.top.rglob(".gitignore"))]
-    if not any(map(_READ_IN_TWO_WAYS.search, rules)):
+    if not any(map(_AMBIGUOUS.search, rules)):
         assert of_git == ours
 
 
-# git 2.52 has another answer than those before.
-_READ_IN_TWO_WAYS = re.compile(r"^!?(?=.*/)[^*?[\\\n]*[^*?[\\/\n!]\*\*", re.MULTILINE)
+# git 2.52 reads these patterns in another way than older versions.
+_AMBIGUOUS = re.compile(r"^!?(?=.*/)[^*?[\\\n]*[^*?[\\/\n!]\*\*", re.MULTILINE)
 
 
-def test_what_older_gits_ignore_by_mistake(hub: Hub) -> None:
-    """And do not ignore by the same: nothing is lost with either."""
-    where = hub.session("s1", agents=1).worktree(1)
-    hub.commit(where, ".gitignore", "/foo**/bar\n*.tmp\n!/keep**/it.tmp\n")
+def test_a_pattern_that_git_versions_read_differently(hub: Hub) -> None:
+    """The files that either reading does not ignore are saved."""
+    path = hub.session("s1", agents=1).worktree(1)
+    hub.commit(path, ".gitignore", "/foo**/bar\n*.tmp\n!/keep**/it.tmp\n")
     for name in ("foobar", "keepit.tmp", "gone.tmp"):
-        (where / name).write_text("precious\n")
-    assert hub.run("cleanup", "s1") == saved(where)
+        (path / name).write_text("precious\n")
+    assert hub.run("cleanup", "s1") == saved(path)
     ref = "refs/hub/rescue/s1/agent-1/attempt-1/1^3"
     assert hub.git("ls-tree", "-r", "--name-only", ref) == "foobar\nkeepit.tmp"
 
@@ -158,36 +159,36 @@ def test_what_older_gits_ignore_by_mistake(hub: Hub) -> None:
         (b"**/a/" * 13 + b"b", b"a/" * 200 + b"b"),
     ],
 )
-def test_a_pattern_made_to_take_for_ever(pattern: bytes, path: bytes) -> None:
-    ignores = IgnoreRules(lambda _: b"", [pattern], ignore_case=False)
-    assert ignores.is_ignored(path)
-    assert not ignores.is_ignored(path + b"c")
+def test_a_pattern_that_could_backtrack_exponentially(pattern: bytes, path: bytes) -> None:
+    rules = IgnoreRules(lambda _: b"", [pattern], ignore_case=False)
+    assert rules.is_ignored(path)
+    assert not rules.is_ignored(path + b"c")
 
 
 def test_deep_directories() -> None:
-    """Deeper than functions can call themselves."""
+    """The path is deeper than Python's limit of recursion."""
     deep = b"a/" * 1200
-    ignores = IgnoreRules(lambda _: b"", [b"ignored\n"], ignore_case=False)
-    assert not ignores.is_ignored(deep + b"file")
-    assert ignores.is_ignored(deep + b"ignored/file")
+    rules = IgnoreRules(lambda _: b"", [b"ignored\n"], ignore_case=False)
+    assert not rules.is_ignored(deep + b"file")
+    assert rules.is_ignored(deep + b"ignored/file")
 
 
-def test_a_file_that_a_deeper_rule_brings_back_is_saved(hub: Hub) -> None:
-    """libgit2 would call it ignored, and so let it be deleted: its rule negates nothing in its own file."""
-    where = hub.session("s1", agents=1).worktree(1)
-    hub.commit(where, ".gitignore", "*.log\n!kept.tmp\n")
-    hub.commit(where, "sub/.gitignore", "!kept.log\n")
+def test_a_file_that_a_deeper_pattern_includes_again_is_saved(hub: Hub) -> None:
+    """libgit2 reports the file as ignored: the pattern negates nothing in its own file."""
+    path = hub.session("s1", agents=1).worktree(1)
+    hub.commit(path, ".gitignore", "*.log\n!kept.tmp\n")
+    hub.commit(path, "sub/.gitignore", "!kept.log\n")
     (hub.top / ".git" / "info").mkdir(exist_ok=True)
     (hub.top / ".git" / "info" / "exclude").write_text("*.tmp\n")
     for name in ("sub/kept.log", "sub/gone.log", "kept.log", "kept.tmp", "gone.tmp"):
-        (where / name).write_text("precious\n")
-    assert hub.run("cleanup", "s1") == saved(where)
+        (path / name).write_text("precious\n")
+    assert hub.run("cleanup", "s1") == saved(path)
     ref = "refs/hub/rescue/s1/agent-1/attempt-1/1^3"
     assert hub.git("ls-tree", "-r", "--name-only", ref) == "kept.tmp\nsub/kept.log"
 
 
-def test_the_users_own_rules(hub: Hub) -> None:
-    """core.excludesFile, or where it is not set ~/.config/git/ignore."""
+def test_the_global_ignore_file(hub: Hub) -> None:
+    """The path is core.excludesFile, or ~/.config/git/ignore by default."""
     first = hub.session("s1", agents=1).worktree(1)
     home = Path(hub.environ["HOME"])
     (home / ".config" / "git").mkdir(parents=True)
@@ -205,39 +206,38 @@ def test_the_users_own_rules(hub: Hub) -> None:
 
 
 def test_ignoring_case(hub: Hub) -> None:
-    where = hub.session("s1", agents=1).worktree(1)
-    hub.commit(where, ".gitignore", "*.o\n[a-c]x\n")
+    path = hub.session("s1", agents=1).worktree(1)
+    hub.commit(path, ".gitignore", "*.o\n[a-c]x\n")
     hub.git("config", "core.ignoreCase", "true")
     for name in ("A.O", "Bx", "CX", "Dx"):
-        (where / name).write_text("x\n")
-    git = hub.git("ls-files", "--others", "--exclude-standard", cwd=where)
+        (path / name).write_text("x\n")
+    git = hub.git("ls-files", "--others", "--exclude-standard", cwd=path)
     assert git == "Dx"
-    assert hub.run("cleanup", "s1") == saved(where)
+    assert hub.run("cleanup", "s1") == saved(path)
     ref = "refs/hub/rescue/s1/agent-1/attempt-1/1^3"
     assert hub.git("ls-tree", "--name-only", ref) == git
 
 
 def test_a_linked_gitignore_is_not_read(hub: Hub) -> None:
-    """git does not, either: what it would ignore is saved."""
-    where = hub.session("s1", agents=1).worktree(1)
+    """git does not read it either. The files that it would ignore are saved."""
+    path = hub.session("s1", agents=1).worktree(1)
     (hub.top.parent / "rules").write_text("precious\n")
-    (where / ".gitignore").symlink_to(hub.top.parent / "rules")
-    (where / "precious").write_text("x\n")
-    assert hub.run("cleanup", "s1") == saved(where)
+    (path / ".gitignore").symlink_to(hub.top.parent / "rules")
+    (path / "precious").write_text("x\n")
+    assert hub.run("cleanup", "s1") == saved(path)
     ref = "refs/hub/rescue/s1/agent-1/attempt-1/1^3"
     assert hub.git("ls-tree", "--name-only", ref) == ".gitignore\nprecious"
 
 
-def test_bytes(hub: Hub) -> None:
-    """Names and rules that are no UTF-8."""
-    where = hub.session("s1", agents=1).worktree(1)
-    (where / ".gitignore").write_bytes(b"*.o\n\xff?\n!\xff\xfe\n")
-    hub.git("add", ".gitignore", cwd=where)
-    hub.git("commit", "-q", "-m", "rules", cwd=where)
+def test_names_and_patterns_that_are_not_utf_8(hub: Hub) -> None:
+    path = hub.session("s1", agents=1).worktree(1)
+    (path / ".gitignore").write_bytes(b"*.o\n\xff?\n!\xff\xfe\n")
+    hub.git("add", ".gitignore", cwd=path)
+    hub.git("commit", "-q", "-m", "rules", cwd=path)
     for name in (b"\xfe.o", b"\xffx", b"\xff\xfe", b"\xfd"):
-        (where / os.fsdecode(name)).write_text("x\n")
+        (path / os.fsdecode(name)).write_text("x\n")
     result = hub.run("cleanup", "s1")
-    assert result == Result(0, saved(where).out)
+    assert result == Result(0, saved(path).out)
     ref = "refs/hub/rescue/s1/agent-1/attempt-1/1^3"
     listed = subprocess.run(
         ["git", "ls-tree", "-z", "--name-only", ref],

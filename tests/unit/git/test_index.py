@@ -1,4 +1,4 @@
-"""git's index, held against what git itself says of it."""
+"""The index as `git ls-files` prints it."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ def index_of(hub: Hub) -> Index:
     return parse_index((hub.top / ".git" / "index").read_bytes())
 
 
-def said_by_git(hub: Hub) -> dict[bytes, tuple[int, str]]:
-    found = {}
+def entries_of_git(hub: Hub) -> dict[bytes, tuple[int, str]]:
+    entries = {}
     for line in hub.git("ls-files", "--stage", "-z").split("\0")[:-1]:
         head, _, path = line.partition("\t")
         mode, oid, stage = head.split(" ")
         if stage == "0":
-            found[path.encode("utf-8", "surrogateescape")] = (int(mode, 8), oid)
-    return found
+            entries[path.encode("utf-8", "surrogateescape")] = (int(mode, 8), oid)
+    return entries
 
 
-def many_files(hub: Hub) -> None:
-    """Names of many lengths, one longer than the length that its flags can say."""
+def add_many_files(hub: Hub) -> None:
+    """Add names of many lengths, one of them too long for the length field of the flags."""
     for length in range(1, 40):
         (hub.top / ("x" * length)).write_text("x\n")
         (hub.top / "sub" / ("ü" * length)).write_text("y\n")
@@ -40,22 +40,21 @@ def many_files(hub: Hub) -> None:
 
 @pytest.mark.parametrize("version", [2, 3, 4])
 def test_every_version(hub: Hub, version: int) -> None:
-    many_files(hub)
-    if version == 3:  # what has extended flags
+    add_many_files(hub)
+    if version == 3:  # git writes version 3 only for extended flags
         hub.git("update-index", "--skip-worktree", "file")
     else:
         hub.git("update-index", "--index-version", str(version))
     index = index_of(hub)
-    assert {path: (one.mode, one.oid.hex()) for path, one in index.entries.items()} == said_by_git(
-        hub
-    )
+    entries = {path: (entry.mode, entry.oid.hex()) for path, entry in index.entries.items()}
+    assert entries == entries_of_git(hub)
     assert (hub.top / ".git" / "index").read_bytes()[7] == version
     assert (index.incomplete, index.unmerged, index.gitlinks) == ("", frozenset(), frozenset())
-    found = (hub.top / "file").stat()
+    status = (hub.top / "file").stat()
     entry = index.entries[b"file"]
-    assert (entry.mtime, entry.mtime_ns) == divmod(found.st_mtime_ns, 10**9)
-    assert (entry.ctime, entry.ctime_ns) == divmod(found.st_ctime_ns, 10**9)
-    assert (entry.ino, entry.size) == (found.st_ino & 0xFFFFFFFF, found.st_size)
+    assert (entry.mtime, entry.mtime_ns) == divmod(status.st_mtime_ns, 10**9)
+    assert (entry.ctime, entry.ctime_ns) == divmod(status.st_ctime_ns, 10**9)
+    assert (entry.ino, entry.size) == (status.st_ino & 0xFFFFFFFF, status.st_size)
 
 
 def test_flags(hub: Hub) -> None:
@@ -70,7 +69,7 @@ def test_flags(hub: Hub) -> None:
     assert index.skip_worktree == {b"a"}
 
 
-def test_the_cache_tree_is_that_of_head_or_unknown(hub: Hub) -> None:
+def test_the_tree_of_the_cache_tree(hub: Hub) -> None:
     assert index_of(hub).tree == bytes.fromhex(hub.git("rev-parse", "HEAD^{tree}"))
     (hub.top / "file").write_text("changed\n")
     hub.git("add", "file")
@@ -95,7 +94,7 @@ def test_gitlinks(hub: Hub) -> None:
     assert index_of(hub).gitlinks == {b"library"}
 
 
-def test_split_and_sparse_are_told(hub: Hub) -> None:
+def test_split_and_sparse_indexes_are_incomplete(hub: Hub) -> None:
     hub.git("update-index", "--split-index")
     assert index_of(hub).incomplete == "split index"
     hub.git("update-index", "--no-split-index")
@@ -104,15 +103,15 @@ def test_split_and_sparse_are_told(hub: Hub) -> None:
     assert index_of(hub).incomplete == "sparse index"
 
 
-def test_extensions_that_may_be_passed_over(hub: Hub) -> None:
-    """The untracked cache, fsmonitor's, and those of threads."""
+def test_optional_extensions_are_skipped(hub: Hub) -> None:
+    """These are the untracked cache, and the extensions of fsmonitor and of index.threads."""
     hub.git("config", "index.threads", "2")
     hub.git("update-index", "--force-untracked-cache", "--fsmonitor")
     hub.git("status")
     assert [*index_of(hub).entries] == [b"file", b"sub/other"]
 
 
-def test_an_extension_that_must_be_understood(hub: Hub) -> None:
+def test_an_unknown_mandatory_extension(hub: Hub) -> None:
     data = (hub.top / ".git" / "index").read_bytes()
     planted = data[:-20] + b"must\0\0\0\x01x" + data[-20:]
     with pytest.raises(Damaged, match="unknown mandatory extension b'must'"):
@@ -120,7 +119,7 @@ def test_an_extension_that_must_be_understood(hub: Hub) -> None:
     assert parse_index(data[:-20] + b"MAYB\0\0\0\x01x" + data[-20:]).entries
 
 
-def test_what_is_no_index(hub: Hub) -> None:
+def test_invalid_indexes(hub: Hub) -> None:
     data = (hub.top / ".git" / "index").read_bytes()
     for damaged in (
         b"",
@@ -133,17 +132,17 @@ def test_what_is_no_index(hub: Hub) -> None:
             parse_index(damaged)
 
 
-def test_damage_anywhere_ends_in_an_index_or_in_damaged(hub: Hub) -> None:
-    """No other exception, and no endless loop, whatever the bytes are."""
-    many_files(hub)
+def test_random_damage_raises_only_damaged(hub: Hub) -> None:
+    """No bytes cause another exception or an endless loop."""
+    add_many_files(hub)
     hub.git("update-index", "--index-version", "4")
     data = (hub.top / ".git" / "index").read_bytes()
-    chance = random.Random(1)
+    dice = random.Random(1)
     for _ in range(300):
-        damaged = bytearray(data[: chance.randrange(len(data))] if chance.random() < 0.5 else data)
-        for _ in range(chance.randrange(1, 4)):
+        damaged = bytearray(data[: dice.randrange(len(data))] if dice.random() < 0.5 else data)
+        for _ in range(dice.randrange(1, 4)):
             if damaged:
-                damaged[chance.randrange(len(damaged))] = chance.randrange(256)
+                damaged[dice.randrange(len(damaged))] = dice.randrange(256)
         try:
             parse_index(bytes(damaged))
         except Damaged:

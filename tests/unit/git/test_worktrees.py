@@ -1,4 +1,4 @@
-"""Worktrees as git's own files tell of them, held against `git worktree list`."""
+"""The linked worktrees are those of `git worktree list`."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from pathlib import Path
 import pytest
 
 from git_hub_session.git.head import read_head
-from git_hub_session.git.worktrees import linked_worktrees, read_worktree
+from git_hub_session.git.worktrees import Worktree, linked_worktrees, read_worktree
 from tests.support.hub import Hub
 
 
-def of(hub: Hub, name: str) -> object:
+def worktree_named(hub: Hub, name: str) -> Worktree:
     return read_worktree(name, str(hub.top / ".git" / "worktrees" / name))
 
 
-def add(hub: Hub, name: str, *words: str) -> Path:
+def add(hub: Hub, name: str, *options: str) -> Path:
     path = hub.worktrees / name
-    hub.git("worktree", "add", "-q", *words, path)
+    hub.git("worktree", "add", "-q", *options, path)
     return path
 
 
-def test_none(hub: Hub) -> None:
+def test_no_worktrees(hub: Hub) -> None:
     assert linked_worktrees(str(hub.top / ".git")) == []
 
 
 def test_as_git_lists_them(hub: Hub) -> None:
-    """Branch, detached, locked with a reason and without, missing, moved, of odd names."""
+    """The list has detached, locked, missing and moved worktrees, and odd names."""
     add(hub, "branch", "-b", "feature")
     add(hub, "detached", "--detach")
     hub.git("worktree", "lock", "--reason", "mine\nalone", add(hub, "locked", "-b", "locked"))
@@ -40,26 +40,28 @@ def test_as_git_lists_them(hub: Hub) -> None:
     listed = hub.git("worktree", "list", "--porcelain", "-z").split("\0\0")[1:-1]
     expected = set()
     for record in listed:
-        words = dict(line.partition(" ")[::2] for line in record.split("\0"))
+        fields = dict(line.partition(" ")[::2] for line in record.split("\0"))
         expected.add(
             (
-                words["worktree"],
-                words.get("branch", ""),
-                words["HEAD"] if "detached" in words else "",
-                words.get("locked"),
-                "prunable" in words,
+                fields["worktree"],
+                fields.get("branch", ""),
+                fields["HEAD"] if "detached" in fields else "",
+                fields.get("locked"),
+                "prunable" in fields,
             )
         )
-    found = linked_worktrees(str(hub.top / ".git"))
+    worktrees = linked_worktrees(str(hub.top / ".git"))
     assert {
-        (one.path, one.head, one.detached, one.lock_reason, one.is_missing) for one in found
+        (worktree.path, worktree.head, worktree.detached, worktree.lock_reason, worktree.is_missing)
+        for worktree in worktrees
     } == expected
-    assert [one.link_error for one in found] == [""] * 8
-    assert [one.name for one in found] == sorted(one.name for one in found)
+    assert [worktree.link_error for worktree in worktrees] == [""] * 8
+    names = [worktree.name for worktree in worktrees]
+    assert names == sorted(names)
 
 
 @pytest.mark.parametrize(
-    ("words", "head", "branches"),
+    ("command", "head", "branches"),
     [
         (("rebase", "--merge", "other"), "", ("refs/heads/feature",)),
         (("rebase", "--apply", "other"), "", ("refs/heads/feature",)),
@@ -69,26 +71,28 @@ def test_as_git_lists_them(hub: Hub) -> None:
     ],
     ids=lambda value: value[0] if isinstance(value, tuple) else None,
 )
-def test_operations(hub: Hub, words: tuple[str, ...], head: str, branches: tuple[str, ...]) -> None:
+def test_operations(
+    hub: Hub, command: tuple[str, ...], head: str, branches: tuple[str, ...]
+) -> None:
     hub.git("branch", "other")
     hub.commit(hub.top, "file", "before\n")
-    where = add(hub, "w", "-b", "feature")
-    hub.commit(where, "file", "ours\n")
+    path = add(hub, "w", "-b", "feature")
+    hub.commit(path, "file", "ours\n")
     hub.git("checkout", "-q", "other")
     hub.commit(hub.top, "file", "theirs\n")
     hub.git("checkout", "-q", "main")
-    assert hub.call("git", *words, cwd=where).code != 0
-    (found,) = linked_worktrees(str(hub.top / ".git"))
-    assert (found.operation, found.head, found.branches) == (words[0], head, branches)
+    assert hub.call("git", *command, cwd=path).code != 0
+    (worktree,) = linked_worktrees(str(hub.top / ".git"))
+    assert (worktree.operation, worktree.head, worktree.branches) == (command[0], head, branches)
 
 
 def test_a_bisect(hub: Hub) -> None:
-    where = add(hub, "w", "-b", "deep/feature")
+    path = add(hub, "w", "-b", "deep/feature")
     for number in range(4):
-        hub.commit(where, "file", f"{number}\n")
-    hub.git("bisect", "start", "HEAD", "main", cwd=where)
-    (found,) = linked_worktrees(str(hub.top / ".git"))
-    assert (found.operation, found.head, found.branches) == (
+        hub.commit(path, "file", f"{number}\n")
+    hub.git("bisect", "start", "HEAD", "main", cwd=path)
+    (worktree,) = linked_worktrees(str(hub.top / ".git"))
+    assert (worktree.operation, worktree.head, worktree.branches) == (
         "bisect",
         "",
         ("refs/heads/deep/feature",),
@@ -96,15 +100,15 @@ def test_a_bisect(hub: Hub) -> None:
 
 
 def test_branches_that_a_rebase_will_move(hub: Hub) -> None:
-    """`git rebase --update-refs` has those in use, too."""
-    where = add(hub, "w", "-b", "feature")
-    hub.commit(where, "one", "1\n")
-    hub.git("branch", "below", cwd=where)
-    hub.commit(where, "two", "2\n")
+    """`git rebase --update-refs` reserves these branches too."""
+    path = add(hub, "w", "-b", "feature")
+    hub.commit(path, "one", "1\n")
+    hub.git("branch", "below", cwd=path)
+    hub.commit(path, "two", "2\n")
     hub.commit(hub.top, "two", "conflict\n")
-    assert hub.call("git", "rebase", "--update-refs", "main", cwd=where).code != 0
-    (found,) = linked_worktrees(str(hub.top / ".git"))
-    assert (found.branches, found.reserved_branches) == (
+    assert hub.call("git", "rebase", "--update-refs", "main", cwd=path).code != 0
+    (worktree,) = linked_worktrees(str(hub.top / ".git"))
+    assert (worktree.branches, worktree.reserved_branches) == (
         ("refs/heads/feature",),
         ("refs/heads/feature", "refs/heads/below"),
     )
@@ -127,8 +131,8 @@ def test_heads(tmp_path: Path, content: bytes, expected: tuple[str, str]) -> Non
     assert read_head(str(tmp_path)) == expected
 
 
-def test_a_head_that_is_a_link(tmp_path: Path) -> None:
-    """As git made them once."""
+def test_a_head_that_is_a_symbolic_link(tmp_path: Path) -> None:
+    """Old versions of git created such a HEAD."""
     (tmp_path / "HEAD").symlink_to("refs/heads/main")
     assert read_head(str(tmp_path)) == ("refs/heads/main", "")
 
@@ -137,20 +141,20 @@ def test_no_head(tmp_path: Path) -> None:
     assert read_head(str(tmp_path)) == ("", "")
 
 
-def test_a_damaged_entry_is_told_not_hidden(hub: Hub) -> None:
-    entry = hub.top / ".git" / "worktrees" / "junk"
-    entry.mkdir(parents=True)
-    (found,) = linked_worktrees(str(hub.top / ".git"))
-    assert (found.path, found.head, found.branches) == ("", "", ())
-    assert found.link_error == "its administrative files (worktrees/junk) do not record its path"
+def test_a_damaged_git_dir_is_listed(hub: Hub) -> None:
+    git_dir = hub.top / ".git" / "worktrees" / "junk"
+    git_dir.mkdir(parents=True)
+    (worktree,) = linked_worktrees(str(hub.top / ".git"))
+    assert (worktree.path, worktree.head, worktree.branches) == ("", "", ())
+    assert worktree.link_error == "its administrative files (worktrees/junk) do not record its path"
 
 
-def test_what_changes_is_seen(hub: Hub) -> None:
-    """A worktree read again is equal as long as git was not used in it."""
-    where = add(hub, "w", "-b", "feature")
-    before = of(hub, "w")
-    assert of(hub, "w") == before
-    (where / "file").write_text("changed\n")
-    assert of(hub, "w") == before
-    hub.git("add", "file", cwd=where)
-    assert of(hub, "w") != before
+def test_a_worktree_changes_only_if_git_is_used(hub: Hub) -> None:
+    """Two values of a worktree are equal if git was not used in it in between."""
+    path = add(hub, "w", "-b", "feature")
+    before = worktree_named(hub, "w")
+    assert worktree_named(hub, "w") == before
+    (path / "file").write_text("changed\n")
+    assert worktree_named(hub, "w") == before
+    hub.git("add", "file", cwd=path)
+    assert worktree_named(hub, "w") != before
