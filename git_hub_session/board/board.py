@@ -193,18 +193,7 @@ class Board:
             channel, "", 0, parse_author(author), format_iso_seconds(now), parent, session, text
         )
         _check_size(draft)
-        if dry_run:
-            return self._preview_post(draft)
-        try:
-            with self._lock_board() as board:
-                index = self._read_index(board)
-                post = _with_next_number(board, index, draft)
-                with board.ensure_child(channel) as directory:
-                    directory.create_atomically(post.file_name, render_post(post))
-                self._update_index(board, index, post)
-        except OSError as error:
-            raise write_error(f"{self._hub}/board/{channel}", error) from None
-        return post
+        return self._preview_post(draft) if dry_run else self._write_post(draft)
 
     def rebuild_index(self) -> None:
         """Write the index again. Count the files if it is damaged. Raise what add_post() raises."""
@@ -222,6 +211,18 @@ class Board:
             if draft.channel not in CHANNELS:
                 raise NoSuchChannel(draft.channel, list(CHANNELS)) from None
             return with_number(draft, 1)
+
+    def _write_post(self, draft: Post) -> Post:
+        try:
+            with self._lock_board() as board:
+                index = self._read_index(board)
+                post = _with_next_number(board, index, draft)
+                with board.ensure_child(post.channel) as directory:
+                    directory.create_atomically(post.file_name, render_post(post))
+                self._update_index(board, index, post)
+        except OSError as error:
+            raise write_error(f"{self._hub}/board/{draft.channel}", error) from None
+        return post
 
     def _add_warning(self, text: str) -> None:
         if text not in self.warnings:
