@@ -16,8 +16,6 @@ from git_hub_session.git.worktrees import linked_worktrees
 from git_hub_session.session import runs
 from git_hub_session.session.agent_environment import agent_environment, run_environment
 from git_hub_session.session.agents import (
-    EVAL,
-    EXEC,
     find_base_commit,
     missing_agents_hint,
     refuse_if_running,
@@ -107,7 +105,7 @@ def run_for_agents(
         agent_runs = _plan_runs(session, project, options)
         _refuse_if_busy(session, locked, agent_runs, force=options.force)
         task_file = locked.ensure_task_file(session)
-        run = runs.start_run(locked.directory, EXEC)
+        run = runs.start_run(locked.directory, runs.EXEC)
         monitor = _RunMonitor(session, run, agent_runs, project, show)
         jobs = options.jobs or len(agent_runs)
         statuses = {
@@ -163,7 +161,7 @@ def _refuse_if_busy(
             )
     agents = {agent_run.agent for agent_run in agent_runs}
     refuse_if_running(session, locked.directory, among=agents, force=force)
-    if runs.active_runs(locked.directory, EVAL):
+    if runs.active_runs(locked.directory, runs.EVAL):
         raise Refused(
             f"session '{session.id}' is being evaluated",
             hint="wait for the evaluation to end, or stop it",

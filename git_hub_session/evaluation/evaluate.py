@@ -24,7 +24,6 @@ from git_hub_session.git.worktrees import Worktree, linked_worktrees
 from git_hub_session.session import runs
 from git_hub_session.session.agent_environment import agent_environment
 from git_hub_session.session.agents import (
-    EVAL,
     attempts_by_agent,
     base_now,
     find_base_commit,
@@ -129,7 +128,7 @@ def evaluate_session(sid: SessionId, project: Project, wish: EvalOptions) -> Eva
         if wish.recipe is None:
             return _record_judge_ranking(session, edit, contestants, project, wish)
         task_file = edit.ensure_task_file(session)
-        run = runs.start_run(edit.directory, EVAL)
+        run = runs.start_run(edit.directory, runs.EVAL)
         checkouts = EvalWorktrees(sid, project)
         checkouts.remove_stale()
     with run, checkouts:
@@ -192,7 +191,7 @@ def _refuse_if_busy(session: Session, edit: LockedSession, *, force: bool) -> No
     busy = running_agents(session, edit.directory)
     if busy and not force:
         raise Refused(f"{next(iter(busy))} is still running", hint="wait for it, or use --force")
-    if runs.active_runs(edit.directory, EVAL):
+    if runs.active_runs(edit.directory, runs.EVAL):
         raise Refused(f"session '{session.id}' is being evaluated", hint="wait for it, or end it")
 
 

@@ -23,7 +23,6 @@ from git_hub_session.removal.errors import RemovalFailed
 from git_hub_session.removal.trash import empty_trash
 from git_hub_session.session import runs
 from git_hub_session.session.agent_environment import agent_environment, run_environment
-from git_hub_session.session.agents import EVAL
 from git_hub_session.session.model import Config
 from git_hub_session.session.project import Project
 from git_hub_session.session.runs import OutputLog
@@ -79,7 +78,7 @@ class EvalWorktrees:
     def __init__(self, sid: SessionId, project: Project) -> None:
         path = worktree_path(worktree_template(project), project.paths, AgentBranch(sid, 1, 1))
         parent = os.path.realpath(os.path.dirname(path))
-        self._prefix = os.path.join(parent, f".{sid}-{EVAL}-")
+        self._prefix = os.path.join(parent, f".{sid}-{runs.EVAL}-")
         self._common_dir = project.paths.common_dir
         self._project = project
 
@@ -272,7 +271,7 @@ def measure_baseline(sid: SessionId, project: Project, metric_command: MetricCom
         base = project.repo.tip(HEADS + session.config.base_branch)
         task_file = locked.ensure_task_file(session)
         variables = agent_environment(project.environ, session, None, base, task_file)
-        run = runs.start_run(locked.directory, EVAL)
+        run = runs.start_run(locked.directory, runs.EVAL)
         worktrees = EvalWorktrees(sid, project)
         worktrees.remove_stale()
         with run, worktrees:

@@ -27,9 +27,6 @@ if TYPE_CHECKING:
     from git_hub_session.system.directory import SafeDirectory
 
 
-EXEC, EVAL = "exec", "eval"
-"""The kinds of runs, see runs.py."""
-
 NEW_SESSION_HINT = "git hub-session init --task <text>"
 """The hint for a session that accepts no more agents."""
 
@@ -157,7 +154,7 @@ def running_agents(session: Session, directory: SafeDirectory) -> dict[str, bool
     Args:
         directory: the open directory of the session.
     """
-    active = runs.active_runs(directory, EXEC)
+    active = runs.active_runs(directory, runs.EXEC)
     running = {}
     for name in session.agents:
         record = session.agent_record(name)

@@ -17,6 +17,10 @@ from git_hub_session.system.directory import SafeDirectory
 from git_hub_session.system.io import write_all
 from git_hub_session.util.numbers import MAX_COUNT, parse_int
 
+EXEC = "exec"
+EVAL = "eval"
+"""The kinds of runs."""
+
 _OUTPUT = "output"
 
 

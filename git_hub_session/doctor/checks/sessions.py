@@ -12,7 +12,7 @@ from git_hub_session.errors import Damaged, HubError, describe_read_error
 from git_hub_session.git.ref_names import HEADS, SessionId, agent_number, branch_prefix
 from git_hub_session.git.worktrees import Worktree
 from git_hub_session.session import runs
-from git_hub_session.session.agents import EVAL, EXEC, interrupted_spawns
+from git_hub_session.session.agents import interrupted_spawns
 from git_hub_session.session.history import find_contradiction
 from git_hub_session.session.model import Session
 from git_hub_session.session.read import UnreadableSession
@@ -194,7 +194,7 @@ def _is_agent_running(facts: HubSnapshot, session: Session, name: str) -> bool:
         return False
     run = session.agent_record(name).run
     with facts.project.store.open_directory(session.id) as directory:
-        if run in runs.active_runs(directory, EXEC):
+        if run in runs.active_runs(directory, runs.EXEC):
             return True
     told = {"HUB_SESSION_ID": session.id, "HUB_AGENT": name}
     return bool(procfs.pids_with_environment(told)) or _has_process_in(
@@ -271,7 +271,7 @@ def _modification_times(worktree: Worktree) -> list[float]:
 
 def _is_session_active(facts: HubSnapshot, session: Session) -> bool:
     with facts.project.store.open_directory(session.id) as directory:
-        if runs.active_runs(directory, EXEC) or runs.active_runs(directory, EVAL):
+        if runs.active_runs(directory, runs.EXEC) or runs.active_runs(directory, runs.EVAL):
             return True
     return _has_process_in(facts, session.id, branch_prefix(session.id)) or bool(
         procfs.pids_with_environment({"HUB_SESSION_ID": session.id})
