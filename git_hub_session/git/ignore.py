@@ -123,8 +123,10 @@ def _to_regex(pattern: bytes, *, whole_path: bool, negative: bool) -> bytes:
 
 
 def _end_of_stars(pattern: bytes, start: int) -> int:
-    rest = pattern[start:]
-    return start + len(rest) - len(rest.lstrip(b"*"))
+    end = start
+    while pattern[end : end + 1] == b"*":
+        end += 1
+    return end
 
 
 def _stars_to_regex(pattern: bytes, start: int, *, negative: bool) -> tuple[bytes, int]:
@@ -137,7 +139,7 @@ def _stars_to_regex(pattern: bytes, start: int, *, negative: bool) -> tuple[byte
     """
     end = _end_of_stars(pattern, start)
     is_start = start == 0 or pattern[start - 1 : start] == b"/"
-    is_start = is_start or (negative and not _WILDCARD.search(pattern[:start]))
+    is_start = is_start or (negative and not _WILDCARD.search(pattern, 0, start))
     if end - start == 1 or not is_start:
         return _WITHIN, end
     if end == len(pattern) or pattern[end : end + 2] == b"\\/":
