@@ -32,12 +32,12 @@ UNFINISHED = 5  # the number of sessions in use at one time
 # X stands for every name, path and number.
 EXPECTED = re.compile(
     r"(error|fatal): (session X (is (locked by process X|being evaluated|X, not X"
-    r"|X: (there is nothing|it accepts no more|its agents cannot))|became X |has no agent's branch|has no agent worktrees)"
+    r"|X: (there is nothing|it accepts no more|its agents cannot))|became X |has no agent branches|has no agent worktrees)"
     r"|cannot go from X to X|no such agents?: X|no worktree: agent-X"
     r"|X has all that agent-X did|nobody of session X|X exists already"
     r"|agent-X (is still running|has no attempt yet|is archived|has neither a branch nor an archive tag|has no branch)"
     r"|agent-X: (X exists already|its worktree X is missing|X: )|agent-X is incomplete|its branch moved meanwhile|X: its directory"
-    r"|something of session X moved|another branch was checked out|the branch of .* moved while"
+    r"|something of session X moved|another branch was checked out|the branch of .* moved"
     r"|git (cannot update X, where X is checked out|does not move X))"
     r"|Kept worktree: X\n  (in use by|git was used|something was written|written into|its index is locked|its .git file|its directory went|its work cannot be saved)"
     r"|Kept branch: hubX: (moved meanwhile|checked out in a worktree|X exists and points|git refused: .* lock)"

@@ -90,9 +90,9 @@ def run(context: Context, args: Arguments) -> EvalView:
     session = project.store.read(sid)
     dry_run = args.is_set("dry-run")
     options = _parse_options(args, session)
-    if options.recipe is not None and not dry_run:
+    if options.metric_command is not None and not dry_run:
         is_typed = args.value("eval") is not None
-        _ask_approval(context, session, options.recipe.command, is_typed=is_typed)
+        _ask_approval(context, session, options.metric_command.command, is_typed=is_typed)
     result = (preview_evaluation if dry_run else evaluate_session)(sid, project, options)
     return EvalView(result, project.cwd, dry_run=dry_run)
 
@@ -181,7 +181,7 @@ class EvalView(View):
     @property
     def exit_code(self) -> int:
         """1 if agents were measured, but every measurement failed."""
-        scores = [ranked.score for ranked in self.result.standings if ranked.score is not None]
+        scores = [ranked.score for ranked in self.result.candidates if ranked.score is not None]
         return 1 if scores and not any(score.values for score in scores) else 0
 
     @property
@@ -194,7 +194,7 @@ class EvalView(View):
 
     def document(self) -> dict[str, Any]:
         result = self.result
-        metric_command = result.recipe
+        metric_command = result.metric_command
         return {
             "session_id": result.session.id,
             "state": str(result.state),
@@ -203,7 +203,7 @@ class EvalView(View):
             "eval_cmd": metric_command.command if metric_command else None,
             "metric": metric_command.metric if metric_command else None,
             "baseline": result.baseline,
-            "agents": [_candidate_fields(ranked) for ranked in result.standings],
+            "agents": [_candidate_fields(ranked) for ranked in result.candidates],
             "notes": list(result.notes),
         }
 
@@ -215,16 +215,16 @@ class EvalView(View):
         if quiet:
             return TextOutput([])
         result = self.result
-        if self.dry_run and result.recipe:
-            return TextOutput([self._preview_line(ranked) for ranked in result.standings])
+        if self.dry_run and result.metric_command:
+            return TextOutput([self._preview_line(ranked) for ranked in result.candidates])
         session = result.session
-        is_ranked = any(ranked.rank for ranked in result.standings)
-        out = _table(result.standings, style, is_ranked=is_ranked)
+        is_ranked = any(ranked.rank for ranked in result.candidates)
+        out = _table(result.candidates, style, is_ranked=is_ranked)
         if result.state != session.state:
             out.append(f"Session {session.id}: {session.state} {style.arrow} {result.state}")
         if is_ranked or self.dry_run:
             return TextOutput(out)
-        names = ",".join(ranked.contestant.name for ranked in result.standings)
+        names = ",".join(ranked.candidate.name for ranked in result.candidates)
         command = f"git hub-session eval {session.id} --ranking {names}"
         return TextOutput(
             out,
@@ -235,7 +235,7 @@ class EvalView(View):
         )
 
     def _preview_line(self, ranked: RankedCandidate) -> str:
-        candidate = ranked.contestant
+        candidate = ranked.candidate
         path = relative_path(candidate.directory, self.cwd)
         if not path:
             path = f"a temporary worktree ({candidate.no_directory_reason})"
@@ -244,9 +244,9 @@ class EvalView(View):
 
 
 def _table(
-    standings: tuple[RankedCandidate, ...], style: TerminalStyle, *, is_ranked: bool
+    candidates: tuple[RankedCandidate, ...], style: TerminalStyle, *, is_ranked: bool
 ) -> list[str]:
-    rows = [_HEADER, *(_row(ranked) for ranked in standings)]
+    rows = [_HEADER, *(_row(ranked) for ranked in candidates)]
     if not is_ranked:
         rows = [(row[1], *row[5:]) for row in rows]
     elif style.columns is not None and sum(_widths(rows)) + 2 * len(_HEADER) > style.columns:
@@ -279,12 +279,12 @@ def _has_values(rows: Sequence[tuple[str, ...]], column: int) -> bool:
 
 def _row(ranked: RankedCandidate) -> tuple[str, ...]:
     score = ranked.score
-    diff = ranked.contestant.diff
+    diff = ranked.candidate.diff
     values = score.values if score else ()
     tie = "tie" if ranked.rank and ranked.rank.is_tie else ""
     return (
         str(ranked.rank.place) if ranked.rank else "-",
-        ranked.contestant.name,
+        ranked.candidate.name,
         f"{score.metric:.6g}" if score and values else "-",
         f"{ranked.delta:+.6g}" if ranked.delta is not None else "-",
         f"{score.spread:.6g}" if score and len(values) > 1 else "-",
@@ -295,7 +295,7 @@ def _row(ranked: RankedCandidate) -> tuple[str, ...]:
 
 
 def _candidate_fields(ranked: RankedCandidate) -> dict[str, Any]:
-    candidate = ranked.contestant
+    candidate = ranked.candidate
     score = ranked.score
     diff = candidate.diff
     values = score.values if score else ()

@@ -231,7 +231,7 @@ def test_eval_of_a_session_without_branches(hub: Hub) -> None:
     hub.run("update", "-q", "s1", "--state", "running")
     refused(
         hub,
-        "error: session 's1' has no agent's branch\nhint: git hub-session spawn s1\n",
+        "error: session 's1' has no agent branches\nhint: git hub-session spawn s1\n",
         *("eval", "--ranking", "1", "s1"),
     )
 
@@ -248,7 +248,7 @@ def test_eval_without_a_commit_to_start_from(hub: Hub) -> None:
     assert result == Result(
         1,
         "",
-        "error: there is no commit to measure the baseline at\nhint: --baseline <number>\n",
+        "error: cannot measure the baseline: the base commit is missing\nhint: give a number with --baseline <number>\n",
     )
     assert (hub.state(), worktrees(hub)) == (before, 2)
 
@@ -260,9 +260,9 @@ def test_eval_beside_worktrees_that_are_not_as_they_were(hub: Hub) -> None:
     (place(hub, 2) / ".git").write_text("gitdir: /nowhere\n")
     result = hub.run("eval", *MEASURE, "--baseline", "3", "s1")
     assert result.code == 0, result
-    own = "was measured in a checkout of its own"
+    own = "was measured in a temporary worktree"
     first, second = result.err.splitlines()
-    assert first == f"warning: agent-1 {own}: something else is checked out in its worktree"
+    assert first == f"warning: agent-1 {own}: its worktree has another branch checked out"
     assert second.startswith(f"warning: agent-2 {own}: its .git file ")
     assert [one[:2] for one in ranks(hub).values()] == [(1, 1), (2, 2)]
 
@@ -271,7 +271,7 @@ def test_a_session_that_ends_while_it_is_measured(hub: Hub) -> None:
     tournament(hub, "ms: 1\n")
     command = "git hub-session update -q s1 --state evaluating && git hub-session update -q s1 --state archived; cat ms"
     result = hub.run("eval", "--eval", command, *MEASURE[2:], "--baseline", "1", "s1")
-    assert result == Result(1, "", "error: session 's1' became 'archived' meanwhile\n")
+    assert result == Result(1, "", "error: session 's1' became 'archived' during the evaluation\n")
     assert (hub.state()["state"], ranks(hub)) == ("archived", {})
 
 

@@ -272,10 +272,10 @@ def test_what_would_be_merged_is_measured(hub: Hub) -> None:
     hub.commit(place(hub, 4), "ms", "ms: 100\n")
     before = worktrees(hub)
     result = hub.run("eval", *MEASURE, "s1")
-    own = "was measured in a checkout of its own"
+    own = "was measured in a temporary worktree"
     assert result.err == (
-        f"warning: agent-1 {own}: its worktree holds uncommitted changes\n"
-        f"warning: agent-2 {own}: its worktree holds uncommitted changes\n"
+        f"warning: agent-1 {own}: its worktree has uncommitted changes\n"
+        f"warning: agent-2 {own}: its worktree has uncommitted changes\n"
         f"warning: agent-3 {own}: it has no worktree\n"
         f"warning: agent-4 {own}: its HEAD is detached from 'hub/s1/agent-4/attempt-1'\n"
     )
@@ -388,10 +388,10 @@ def test_an_agent_that_still_runs(hub: Hub) -> None:
     )
     wait_for(lambda: hub.state()["agents"]["agent-2"]["status"] == "running")
     assert hub.run("eval", *MEASURE, "s1") == Result(
-        1, "", "error: agent-2 is still running\nhint: wait for it, or use --force\n"
+        1, "", "error: agent-2 is still running\nhint: wait for it to end, or use --force\n"
     )
     assert hub.run("eval", "--ranking", "1,2", "s1") == Result(
-        1, "", "error: agent-2 is still running\nhint: wait for it, or use --force\n"
+        1, "", "error: agent-2 is still running\nhint: wait for it to end, or use --force\n"
     )
     assert hub.state()["state"] == "running"
     assert hub.run("eval", "-q", "--force", *MEASURE, "s1") == Result(0)
@@ -540,7 +540,7 @@ def test_the_formats_and_a_rehearsal(hub: Hub) -> None:
     (place(hub, 1) / "untracked").write_text("x\n")
     tip = hub.git("rev-parse", "hub/s1/agent-1/attempt-1")
     before = everything(hub)
-    why = "its worktree holds uncommitted changes"
+    why = "its worktree has uncommitted changes"
     assert hub.run("eval", "-n", *MEASURE, "s1").out == (
         f"Would measure agent-1 at {tip[:12]} in a temporary worktree ({why})\n"
         f"Would measure agent-2 at {hub.git('rev-parse', 'hub/s1/agent-2/attempt-1')[:12]}"
@@ -554,7 +554,7 @@ def test_the_formats_and_a_rehearsal(hub: Hub) -> None:
     one = found["agents"].pop()
     assert [found["agents"][0][key] for key in ("rank", "agent", "metric")] == [1, 2, 1.0]
     del found["agents"]
-    note = f"agent-1 was measured in a checkout of its own: {why}"
+    note = f"agent-1 was measured in a temporary worktree: {why}"
     assert found == {
         "session_id": "s1",
         "state": "evaluating",

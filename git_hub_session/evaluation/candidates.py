@@ -1,0 +1,103 @@
+"""The attempts that an evaluation measures, each with a worktree to measure it in."""
+
+from __future__ import annotations
+
+from git_hub_session._typing import TYPE_CHECKING, NamedTuple
+from git_hub_session.errors import Refused
+from git_hub_session.git.ref_names import AgentBranch, agent_name
+from git_hub_session.git.worktrees import Worktree, linked_worktrees
+from git_hub_session.session.agents import attempts_by_agent, base_now, missing_agents_hint
+from git_hub_session.session.model import Session
+from git_hub_session.session.project import Project
+from git_hub_session.session.state import State
+from git_hub_session.worktree.detached import detached_reason
+from git_hub_session.worktree.owner import agent_worktrees
+from git_hub_session.worktree.status import read_worktree_status
+
+if TYPE_CHECKING:
+    from git_hub_session.git.diff import DiffStat
+    from git_hub_session.git.repository import GitRepo
+
+
+class Candidate(NamedTuple):
+    """The last attempt of an agent, and its diff."""
+
+    branch: AgentBranch
+    commit: str
+    """The tip of the branch, or '' if the branch points to no commit."""
+    diff: DiffStat | None
+    """The diff since the merge base with the base branch, or None if that is unknown."""
+    directory: str = ""
+    """The worktree that has exactly this commit checked out, or ''."""
+    no_directory_reason: str = ""
+    """The reason that there is no such worktree, or ''."""
+
+    @property
+    def name(self) -> str:
+        """The agent's name, such as "agent-2"."""
+        return agent_name(self.branch.agent)
+
+
+def find_candidates(
+    session: Session, project: Project, *, with_directories: bool
+) -> list[Candidate]:
+    """Return the last attempt of each agent, if requested with a worktree to measure it in.
+
+    Raises:
+        Refused: the state forbids an evaluation, or no agent has a branch.
+    """
+    if session.state not in (State.RUNNING, State.EVALUATING):
+        raise Refused(
+            f"session '{session.id}' is '{session.state}': there is nothing to evaluate",
+            hint=missing_agents_hint(session, project.repo),
+        )
+    repo = project.repo
+    base = base_now(session, repo)
+    candidates = []
+    for number, attempts in attempts_by_agent(session.id, repo).items():
+        branch = AgentBranch(session.id, number, max(attempts))
+        tip = repo.tip(branch.ref)
+        diff = repo.diff_stat(tip, base) if tip and base else None
+        candidates.append(Candidate(branch, tip, diff))
+    if not candidates:
+        raise Refused(
+            f"session '{session.id}' has no agent branches",
+            hint=missing_agents_hint(session, repo),
+        )
+    if not with_directories:
+        return candidates
+    worktrees = agent_worktrees(session.id, project, linked_worktrees(project.paths.common_dir))
+    return [
+        _with_directory(candidate, worktrees.get(candidate.branch.agent), repo)
+        for candidate in candidates
+    ]
+
+
+def _with_directory(
+    candidate: Candidate, branch_and_worktree: tuple[AgentBranch, Worktree] | None, repo: GitRepo
+) -> Candidate:
+    """Return the candidate with the worktree to measure in, or the reason for none."""
+    if branch_and_worktree is None or branch_and_worktree[0] != candidate.branch:
+        return candidate._replace(no_directory_reason="it has no worktree")
+    worktree = branch_and_worktree[1]
+    reason = _unmeasurable_reason(worktree, candidate.branch, repo)
+    if reason:
+        return candidate._replace(no_directory_reason=reason)
+    return candidate._replace(directory=worktree.path)
+
+
+def _unmeasurable_reason(worktree: Worktree, branch: AgentBranch, repo: GitRepo) -> str:
+    """Return the reason that the worktree differs from the tip of the branch, or ''."""
+    reason = worktree.link_error or detached_reason(worktree)
+    if reason:
+        return reason
+    if worktree.operation:
+        return f"its worktree is in the middle of a {worktree.operation}"
+    if worktree.head != branch.ref:
+        return "its worktree has another branch checked out"
+    status = read_worktree_status(worktree, branch.ref, repo, ())
+    if status.changed is None:
+        return "the files of its worktree cannot be read"
+    if status.changed or status.untracked:
+        return "its worktree has uncommitted changes"
+    return ""
