@@ -1,4 +1,4 @@
-"""Command lines parsed git's way, and the usage that git's own commands would print."""
+"""Command lines are parsed and usage is printed as in git."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ TEXTS = ("max-count", "sort", "color", "format")
 
 
 def parsed(line: str) -> dict[str, object]:
-    """What is set by a command line, '_' in it for an empty word."""
+    """Return the values that a command line sets. '_' stands for an empty word."""
     args = parse_arguments(USAGE, ["" if word == "_" else word for word in line.split()])
     found: dict[str, object] = {name: True for name in SWITCHES if args.is_set(name)}
     found |= {name: args.value(name) for name in TEXTS if args.value(name) is not None}
@@ -66,7 +66,7 @@ def parsed(line: str) -> dict[str, object]:
         ("--force --no-force", {}),
         ("--dry", {"dry-run": True}),
         ("--max=3", {"max-count": "3"}),
-        ("--fo json", {"format": "json"}),  # --force does not count: it has to be written out
+        ("--fo json", {"format": "json"}),  # --force is no candidate: it cannot be abbreviated
         ("--so age", {"sort": "age"}),
         ("--color", {"color": ""}),
         ("--color never", {"color": "never"}),
@@ -77,8 +77,8 @@ def parsed(line: str) -> dict[str, object]:
         ("_", {"words": ("",)}),
     ],
 )
-def test_accepted(line: str, expected: dict[str, object]) -> None:
-    """Options anywhere, bundled, abbreviated, undone; what follows -- is an argument."""
+def test_valid_command_lines(line: str, expected: dict[str, object]) -> None:
+    """Options may be anywhere, bundled, abbreviated and negated. Words after -- are arguments."""
     assert parsed(line) == expected
 
 
@@ -100,16 +100,15 @@ def test_accepted(line: str, expected: dict[str, object]) -> None:
         ("--color=often", "option '--color' expects one of auto, never, not 'often'"),
     ],
 )
-def test_refused(line: str, message: str) -> None:
-    """Each misuse has its message."""
+def test_invalid_command_lines(line: str, message: str) -> None:
     with pytest.raises(UsageError) as raised:
         parsed(line)
     assert raised.value.message == message
 
 
 @pytest.mark.parametrize("name", ["force", "discard", "archive", "finished"])
-def test_what_gives_something_up_has_to_be_written_out(name: str) -> None:
-    """No typing error, and no option of a later version, may come to mean it."""
+def test_a_destructive_option_cannot_be_abbreviated(name: str) -> None:
+    """A typing error, or an option of a later version, must never mean such an option."""
     assert parse_arguments(cleanup.USAGE, [f"--{name}"]).is_set(name)
     for end in range(2, len(name)):
         with pytest.raises(UsageError) as raised:
@@ -148,7 +147,7 @@ or 'git help hub-session' for the manual.
 
 
 def test_overview(hub: Hub) -> None:
-    """-h is an answer, and exits 129 as git's commands do; no command at all is an error."""
+    """-h prints the usage and exits with 129, as in git. A missing command is an error."""
     assert hub.run("-h") == Result(129, OVERVIEW)
     assert hub.call("git-hub-session", "--help") == Result(0, OVERVIEW)
     assert hub.run() == Result(129, "", f"error: which command?\n{OVERVIEW}")
@@ -169,7 +168,7 @@ def test_overview(hub: Hub) -> None:
     ],
 )
 def test_unknown_command(hub: Hub, words: list[str], message: str) -> None:
-    """129, what may have been meant, and the usage; nothing of it can drive a terminal."""
+    """The exit status is 129. The error suggests a command and has no control characters."""
     assert hub.run(*words) == Result(129, "", f"error: {message}\n{OVERVIEW}")
 
 
@@ -181,7 +180,7 @@ def usage_of(hub: Hub, command: str) -> str:
 
 @pytest.mark.parametrize("command", [name for name in COMMANDS if name != "demo"])
 def test_usage_of_each_command(hub: Hub, command: str) -> None:
-    """Lines of 80 columns at the most; -h wins over what else is wrong with the arguments."""
+    """Lines have at most 80 columns. -h works also if the other arguments are wrong."""
     text = usage_of(hub, command)
     assert text.startswith(f"usage: git hub-session {command} ")
     assert max(map(len, text.splitlines())) <= 80
@@ -189,7 +188,7 @@ def test_usage_of_each_command(hub: Hub, command: str) -> None:
 
 
 def test_usage_snapshot(hub: Hub) -> None:
-    """One usage in full: several lines of it, short and long options, values and choices."""
+    """A complete usage has several lines, short and long options, values and choices."""
     assert usage_of(hub, "update") == (
         "usage: git hub-session update [<options>] --state <state> [<id>]\n"
         "\n"
@@ -221,13 +220,13 @@ def test_usage_snapshot(hub: Hub) -> None:
     ],
 )
 def test_bad_usage_of_a_command(hub: Hub, words: str, message: str) -> None:
-    """129, the message, the usage of that very command."""
+    """The exit status is 129, and the usage of the command follows the error."""
     command = words.split()[0]
     assert hub.run(*words.split()) == Result(129, "", f"error: {message}\n{usage_of(hub, command)}")
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "fault"),
+    ("words", "code", "error_code"),
     [
         (["nope", "--format=json"], 129, "usage"),
         (["list", "--nope", "--format", "json"], 129, "usage"),
@@ -237,25 +236,25 @@ def test_bad_usage_of_a_command(hub: Hub, words: str, message: str) -> None:
         (["update", "s1", "--state=?", "--format=text", "--format=json"], 129, "usage"),
     ],
 )
-def test_errors_as_json(hub: Hub, words: list[str], code: int, fault: str) -> None:
-    """With --format=json an error is one JSON object on standard error, and nothing else."""
+def test_errors_as_json(hub: Hub, words: list[str], code: int, error_code: str) -> None:
+    """With --format=json, standard error has only one JSON object."""
     hub.session("s1")
     result = hub.run(*words)
     assert (result.code, result.out) == (code, "")
     error = json.loads(result.err)["error"]
     assert list(error) == ["code", "message", "hint"]
-    assert error["code"] == fault
+    assert error["code"] == error_code
 
 
-def test_json_that_was_not_asked_for(hub: Hub) -> None:
-    """The last --format counts, and what follows -- is none."""
+def test_errors_are_not_json_by_default(hub: Hub) -> None:
+    """The last --format counts, and words after -- are not options."""
     plain = hub.run("list", "--format=json", "--format=text", "--nope")
     assert plain.err.startswith("error: unknown option 'nope'\n")
     assert hub.run("list", "--", "--format=json").err.startswith("error: too many arguments")
 
 
 def test_agenthubs_spellings(hub: Hub) -> None:
-    """The command lines of AgentHub's skills mean what they meant."""
+    """The command lines of AgentHub's skills have the same meaning."""
     hub.session("s1")
     lines = [
         (["--list"], ["list"]),
@@ -275,12 +274,12 @@ def test_agenthubs_spellings(hub: Hub) -> None:
 
 
 def test_bad_value(hub: Hub) -> None:
-    """What is wrong with a value is said without the usage, which would hide it."""
+    """An error about a value is printed without the usage, which would hide it."""
     assert hub.run("list", "-n", "-1") == Result(129, "", "error: not a number of sessions: '-1'\n")
 
 
 def test_quiet(hub: Hub) -> None:
-    """-q silences what is not the answer; errors are still told."""
+    """-q suppresses notes, but no errors."""
     assert hub.run("list") == Result(
         0, "", "no sessions (create one with 'git hub-session init --task <text>')\n"
     )
@@ -293,7 +292,7 @@ def test_quiet(hub: Hub) -> None:
 
 
 def test_nul_ends_porcelain(hub: Hub) -> None:
-    """-z alone asks for porcelain: raw values, NUL in place of the line feed."""
+    """-z implies porcelain with raw values, and NUL in place of each newline."""
     hub.session("s1", task="two\nlines")
     lines = hub.run("list", "--format=porcelain").out
     assert 'task "two\\nlines"\n' in lines

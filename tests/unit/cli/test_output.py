@@ -1,11 +1,10 @@
-"""What is shown: nothing in it drives a terminal, widths are a terminal's, formats are valid."""
+"""The output has valid formats, and colors only on a terminal."""
 
 from __future__ import annotations
 
 import io
 import json
 import os
-import re
 from collections.abc import Mapping
 
 import pytest
@@ -14,74 +13,10 @@ from git_hub_session.cli.formats import error_to_json, to_json, to_porcelain
 from git_hub_session.cli.terminal import detect_style
 from git_hub_session.commands.update import UpdateView
 from git_hub_session.errors import HubError
-from git_hub_session.util.text import display_width, escape_control, pad, truncate
-
-# Whatever a terminal may act on, or that makes a line look like another one.
-HOSTILE = [
-    *map(chr, range(0x20)),
-    *map(chr, range(0x7F, 0xA0)),
-    *map(chr, range(0x200B, 0x2010)),
-    *map(chr, range(0x2028, 0x202F)),
-    *map(chr, range(0x2060, 0x2070)),
-    *"\xad\u061c\u180e\ufeff\ufff9\ud800\udfff\udc80\U000e0001\U000e007f",
-]
-
-
-def test_no_hostile_character_is_left() -> None:
-    """Each is written out, in ASCII; what is printable stays as it is."""
-    for char in HOSTILE:
-        assert re.fullmatch(r"a\\[\x21-\x7e]+z", escape_control(f"a{char}z")), repr(char)
-    harmless = "plain ~ é ß → 漢字 \U0001f600 עברית e\u0301"
-    assert escape_control(harmless) == harmless
-    assert escape_control("\x1b]0;x\x07\r\n\t") == "\\x1b]0;x\\x07\\r\\n\\t"
-    assert escape_control("\udcff\u202e\x9b\U000e0001") == "\\xff\\u202e\\x9b\\ue0001"
-
-
-@pytest.mark.parametrize(
-    ("text", "columns"),
-    [
-        ("abc", 3),
-        ("é", 1),
-        ("e\u0301", 1),
-        ("漢字", 4),
-        ("ｆｕｌｌ", 8),
-        ("\U0001f600", 2),
-        ("\u2764\ufe0f", 1),
-        ("한", 2),
-        ("\u1112\u1161\u11ab", 2),
-        ("a\u20dd", 1),
-    ],
-)
-def test_width(text: str, columns: int) -> None:
-    """Wide characters take two columns, marks and the later letters of a syllable none."""
-    assert display_width(text) == columns
-    assert pad(text, 10) == text + " " * (10 - columns)
-
-
-@pytest.mark.parametrize(
-    ("text", "columns", "cut"),
-    [
-        ("abcdef", 6, "abcdef"),
-        ("abcdefg", 6, "abcde…"),
-        ("漢字漢字", 8, "漢字漢字"),
-        ("漢字漢字", 7, "漢字漢…"),
-        ("漢字漢字", 6, "漢字…"),
-        ("e\u0301e\u0301e\u0301", 2, "e\u0301…"),
-    ],
-)
-def test_fitted(text: str, columns: int, cut: str) -> None:
-    """A text is cut at a whole character and never wider than it may be."""
-    assert truncate(text, columns, "…") == cut
-    assert display_width(cut) <= columns
-
-
-def test_fitted_in_ascii() -> None:
-    """The ellipsis counts too."""
-    assert truncate("abcdefg", 6, "...") == "abc..."
 
 
 class Terminal(io.TextIOWrapper):
-    """A stream that says that it is a terminal."""
+    """A stream that claims to be a terminal."""
 
     def isatty(self) -> bool:
         return True
@@ -99,8 +34,8 @@ class Terminal(io.TextIOWrapper):
         ("never", {"TERM": "xterm"}, False),
     ],
 )
-def test_colour_on_a_terminal(color: str, environ: Mapping[str, str], painted: bool) -> None:
-    """Colour as git has it, and NO_COLOR."""
+def test_color_on_a_terminal(color: str, environ: Mapping[str, str], painted: bool) -> None:
+    """The settings of git and NO_COLOR decide."""
     assert detect_style(color, Terminal(io.BytesIO()), environ).color is painted
 
 
@@ -114,8 +49,8 @@ def test_colour_on_a_terminal(color: str, environ: Mapping[str, str], painted: b
         ("always", {}, True),
     ],
 )
-def test_colour_in_a_pipe(color: str, environ: Mapping[str, str], painted: bool) -> None:
-    """A pager that git started shows colours; any other pipe gets none."""
+def test_color_in_a_pipe(color: str, environ: Mapping[str, str], painted: bool) -> None:
+    """A pager that git started gets colors. No other pipe does."""
     style = detect_style(color, io.TextIOWrapper(io.BytesIO()), environ)
     assert (style.color, style.columns) == (painted, None)
 
@@ -133,8 +68,10 @@ def test_colour_in_a_pipe(color: str, environ: Mapping[str, str], painted: bool)
         ({}, "utf-8", "->"),
     ],
 )
-def test_arrow_where_the_locale_can(environ: Mapping[str, str], encoding: str, arrow: str) -> None:
-    """The locale decides, not what Python makes of it."""
+def test_the_arrow_depends_on_the_locale(
+    environ: Mapping[str, str], encoding: str, arrow: str
+) -> None:
+    """The locale decides, not the encoding that Python derives from it."""
     stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
     assert detect_style("auto", stream, environ).arrow == arrow
 
@@ -152,7 +89,7 @@ def test_arrow_where_the_locale_can(environ: Mapping[str, str], encoding: str, a
     ],
 )
 def test_porcelain_quotes_as_git_does(value: str, shown: bytes) -> None:
-    """A line is a line, in ASCII, whatever is in the value; with -z the bytes come as they are."""
+    """Each record is one line of ASCII. With -z the bytes are unchanged."""
     view = UpdateView("s1", "a", value, dry_run=False)  # type: ignore[arg-type]
     assert to_porcelain(view, nul=False) == b"session_id s1\nfrom a\n" + shown + b"\n"
     raw = to_porcelain(view, nul=True).split(b"\0")
@@ -162,7 +99,7 @@ def test_porcelain_quotes_as_git_does(value: str, shown: bytes) -> None:
 
 
 def test_json_is_ascii() -> None:
-    """A byte that was no UTF-8 is a lone surrogate, and comes back as the byte."""
+    """A byte that is not UTF-8 is a lone surrogate, and is decoded to the same byte."""
     view = UpdateView("s1", "a", "é\udcff\x1b", dry_run=True)  # type: ignore[arg-type]
     text = to_json(view)
     assert text.isascii()

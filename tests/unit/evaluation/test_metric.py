@@ -1,4 +1,4 @@
-"""Metrics, read from what programs print."""
+"""Metrics are read from the output of programs."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ from git_hub_session.evaluation.metric import MetricNotFound, read_metric
         ("time (s): 4", "time (s)", 4.0),
         ("a.b: 4", "a.b", 4.0),
         ("p50: 1\nmax_p50: 2\np50x: 3\np50-old: 4", "p50", 1.0),
-        # A number alone is a JSON document too, and nobody's metric; nor is one above its path.
+        # A JSON document that is only a number has no metric. Nor has one above the path of the metric.
         ("p50: 12\n0\n", "p50", 12.0),
         ('latency.p50: 12\n{"latency": 5}', "latency.p50", 12.0),
-        # A document that has no such key is searched like any other text.
+        # A document without the key is searched like other text.
         ('{"results": [{"p50": 6}]}', "p50", 6.0),
     ],
 )
@@ -43,7 +43,7 @@ def test_metric(text: str, name: str, value: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "why"),
+    ("text", "message"),
     [
         ("", "no 'm' in the output"),
         ("n: 4", "no 'm' in the output"),
@@ -66,12 +66,12 @@ def test_metric(text: str, name: str, value: float) -> None:
         ("[" * 100_000 + '"m"', "no 'm' in the output"),
     ],
 )
-def test_no_metric(text: str, why: str) -> None:
-    with pytest.raises(MetricNotFound, match=f"^{why}$"):
+def test_no_metric(text: str, message: str) -> None:
+    with pytest.raises(MetricNotFound, match=f"^{message}$"):
         read_metric(text, "m")
 
 
-def test_a_name_is_no_pattern() -> None:
+def test_the_name_is_not_a_pattern() -> None:
     with pytest.raises(MetricNotFound):
         read_metric("abc: 4", "a.c")
     assert read_metric("p(50: 4", "p(50") == 4.0

@@ -1,4 +1,4 @@
-"""Measured values to ranks."""
+"""Agents are ranked by their measured values."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ def score(agent: int, *values: float, size: tuple[int, int] = (1, 1)) -> Score:
 
 
 def places(*scores: Score, direction: str = "lower") -> str:
-    """ "2 1= 3=": the agents, best first; = is a tie."""
-    found = rank_scores(scores, direction)
-    assert [rank.place for rank in found] == list(range(1, len(scores) + 1))
-    return " ".join(f"{rank.agent}{'=' if rank.is_tie else ''}" for rank in found)
+    """Return the agents as text, the best first, with = for a tie: "2 1= 3="."""
+    ranks = rank_scores(scores, direction)
+    assert [rank.place for rank in ranks] == list(range(1, len(scores) + 1))
+    return " ".join(f"{rank.agent}{'=' if rank.is_tie else ''}" for rank in ranks)
 
 
 @pytest.mark.parametrize(
@@ -23,28 +23,28 @@ def places(*scores: Score, direction: str = "lower") -> str:
     [
         ((score(1, 3.0), score(2, 1.0), score(3, 2.0)), "2 3 1", "1 3 2"),
         ((score(1, -1.0), score(2, -2.0)), "2 1", "1 2"),
-        # What could not be measured is last either way.
+        # An agent without a value is last in both directions.
         ((score(2), score(1), score(3, 9.0)), "3 1 2", "3 1 2"),
-        # Equal: the smaller diff, then fewer files, then the number.
+        # Of equal values, the smaller diff is first, then fewer files, then the smaller number.
         ((score(1, 2.0, size=(5, 1)), score(2, 2.0, size=(4, 9))), "2= 1=", "2= 1="),
         ((score(1, 2.0, size=(5, 2)), score(2, 2.0, size=(5, 1))), "2= 1=", "2= 1="),
         ((score(2, 2.0), score(1, 2.0)), "1= 2=", "1= 2="),
-        # Within the spread of either one's repeats.
+        # Values tie within the spread of the repeated measurements of one agent.
         ((score(1, 10, 12, 11, size=(9, 9)), score(2, 13.0)), "2= 1=", "2= 1="),
         ((score(1, 10, 12, 11, size=(9, 9)), score(2, 13.5)), "1 2", "2 1"),
-        # Not by way of a third: 1 ties with 2 and 2 with 3, but 1 is better than 3.
+        # A tie is not transitive: 1 ties with 2 and 2 with 3, but 1 is better than 3.
         ((score(1, 10, 11, 12), score(2, 12, 13, 14), score(3, 14, 15, 16)), "1= 2= 3", "2= 3= 1"),
     ],
 )
-def test_ranked(scores: tuple[Score, ...], lower: str, higher: str) -> None:
+def test_rank_scores(scores: tuple[Score, ...], lower: str, higher: str) -> None:
     assert places(*scores) == lower
     assert places(*reversed(scores)) == lower
     assert places(*scores, direction="higher") == higher
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
-def test_a_value_that_ties_with_nothing(value: float) -> None:
-    """NaN and infinity minus themselves are NaN: the ranking ends, with such an agent last."""
+def test_a_value_that_does_not_tie_with_itself(value: float) -> None:
+    """NaN and infinity minus themselves are NaN. Such an agent is last."""
     for direction in ("lower", "higher"):
         assert places(score(1, value), score(2, 1.0), direction=direction) == "2 1"
         assert places(score(1, 1.0, value), score(2), direction=direction) == "1 2"
@@ -60,7 +60,7 @@ def test_metric_and_spread() -> None:
     assert (score(1, 5, 1, 3, 4).metric, score(1, 7).spread) == (3.5, 0)
 
 
-def test_judged() -> None:
+def test_ranks_from_list() -> None:
     assert [(rank.agent, rank.place) for rank in ranks_from_list([3, 1, 2])] == [
         (3, 1),
         (1, 2),

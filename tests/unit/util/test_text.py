@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import subprocess
 
@@ -34,6 +35,68 @@ def test_escape_control(text: str, expected: str) -> None:
     assert escape_control(text) == expected
 
 
+UNSAFE = [
+    *map(chr, range(0x20)),
+    *map(chr, range(0x7F, 0xA0)),
+    *map(chr, range(0x200B, 0x2010)),
+    *map(chr, range(0x2028, 0x202F)),
+    *map(chr, range(0x2060, 0x2070)),
+    *"\xad\u061c\u180e\ufeff\ufff9\ud800\udfff\udc80\U000e0001\U000e007f",
+]
+"""The characters that a terminal acts on, or that make a line look like another line."""
+
+
+def test_each_unsafe_character_is_escaped_in_ascii() -> None:
+    for char in UNSAFE:
+        assert re.fullmatch(r"a\\[\x21-\x7e]+z", escape_control(f"a{char}z")), repr(char)
+    harmless = "plain ~ é ß → 漢字 \U0001f600 עברית e\u0301"
+    assert escape_control(harmless) == harmless
+    assert escape_control("\x1b]0;x\x07\r\n\t") == "\\x1b]0;x\\x07\\r\\n\\t"
+    assert escape_control("\udcff\u202e\x9b\U000e0001") == "\\xff\\u202e\\x9b\\ue0001"
+
+
+@pytest.mark.parametrize(
+    ("text", "columns"),
+    [
+        ("abc", 3),
+        ("é", 1),
+        ("e\u0301", 1),
+        ("漢字", 4),
+        ("ｆｕｌｌ", 8),
+        ("\U0001f600", 2),
+        ("\u2764\ufe0f", 1),
+        ("한", 2),
+        ("\u1112\u1161\u11ab", 2),
+        ("a\u20dd", 1),
+    ],
+)
+def test_display_width(text: str, columns: int) -> None:
+    """Wide characters take two columns. Marks and the later letters of a syllable take none."""
+    assert display_width(text) == columns
+    assert pad(text, 10) == text + " " * (10 - columns)
+
+
+@pytest.mark.parametrize(
+    ("text", "columns", "cut"),
+    [
+        ("abcdef", 6, "abcdef"),
+        ("abcdefg", 6, "abcde…"),
+        ("漢字漢字", 8, "漢字漢字"),
+        ("漢字漢字", 7, "漢字漢…"),
+        ("漢字漢字", 6, "漢字…"),
+        ("e\u0301e\u0301e\u0301", 2, "e\u0301…"),
+    ],
+)
+def test_truncate(text: str, columns: int, cut: str) -> None:
+    """A text is cut between characters, and is never wider than allowed."""
+    assert truncate(text, columns, "…") == cut
+    assert display_width(cut) <= columns
+
+
+def test_truncate_counts_the_ellipsis() -> None:
+    assert truncate("abcdefg", 6, "...") == "abc..."
+
+
 def test_decode_terminal_line_returns_the_visible_text() -> None:
     assert decode_terminal_line(b"\x1b[31m10 %\r\x1b[32m100 %\r") == "100 %"
     assert decode_terminal_line(b"\xff\x07") == "\\xff\\x07"
@@ -47,23 +110,6 @@ def test_a_shell_reads_a_quoted_text_as_the_same_bytes(text: str) -> None:
     script = f"printf %s {word}"
     output = subprocess.run(["bash", "-c", script], capture_output=True, check=True).stdout
     assert output == text.encode("utf-8", "surrogateescape"), shlex.quote(script)
-
-
-@pytest.mark.parametrize(
-    ("text", "columns"),
-    [("", 0), ("abc", 3), ("ü", 1), ("u\u0308", 1), ("漢字", 4), ("\u1112\u1161\u11ab", 2)],
-)
-def test_display_width(text: str, columns: int) -> None:
-    assert display_width(text) == columns
-
-
-def test_truncate_and_pad_count_columns() -> None:
-    assert truncate("abcdef", 6, "...") == "abcdef"
-    assert truncate("abcdefg", 6, "...") == "abc..."
-    assert truncate("漢字漢字", 6, "…") == "漢字…"
-    assert pad("ab", 4) == "ab  "
-    assert pad("漢", 4) == "漢  "
-    assert pad("abcde", 4) == "abcde"
 
 
 def test_natural_key_sorts_numbers_by_value() -> None:
