@@ -1,18 +1,20 @@
-"""A command whose every change to the world is counted, and the n-th of them made the last one, or a failure.
+"""Kill a command before its n-th change, interrupt it there, or let the change fail.
 
-As a program, `tracer.py REPORT WORLD ACTION NTH COMMAND…`: it runs the command with all that it starts (git, the
-shell) under ptrace and counts the system calls that change something below the directory WORLD, or start
-a process. Before the NTH of them is carried out (0: never)
+Run as a program: `tracer.py REPORT WORLD ACTION NTH COMMAND...`. The tracer runs the command, and all
+processes that it starts, under ptrace. It counts the system calls that change something below the
+directory WORLD or start a process. ACTION happens before the NTH call (0: never):
 
-    alone     who makes it is killed, and only that process
-    all       every process is killed: a power cut, as far as processes see it
-    INT       the command's process group gets it, as by ^C in a terminal; INT+INT: again before the next call
-    TERM      the command alone gets it
-    ENOSPC    it fails with that errno, and all after it that the errno can befall (any name of `errno`)
-    once:EIO  only this one fails
+    alone     kill the process that makes the call, and no other
+    all       kill all processes, as a power cut does
+    INT       send SIGINT to the process group of the command, as Ctrl-C does in a terminal
+    INT+INT   send it again before the next call
+    TERM      send SIGTERM to the command only
+    ENOSPC    fail with this errno, now and at each later call that can have it (any name in `errno`)
+    once:EIO  fail only once
 
-REPORT is a file that gets one line a call: who makes it, which, on what; and LATE before it where the command has ended.
-The kernel stops a process at such calls only (seccomp), so that nothing else gets slower. Linux on x86-64.
+The file REPORT gets one line for each call: the process, the call and the path. The line starts with
+LATE if the command itself had ended. A seccomp filter stops the processes at these calls only, so
+all others are as fast as without the tracer. Linux on x86-64.
 """
 
 from __future__ import annotations
@@ -30,7 +32,7 @@ from typing import NamedTuple
 
 
 class Call(NamedTuple):
-    """How a system call names what it changes, as indexes of its arguments."""
+    """A system call, and the arguments that name the changed file, as indexes."""
 
     name: str
     path: int = -1
@@ -38,7 +40,7 @@ class Call(NamedTuple):
     fd: int = -1
 
 
-# Of those that name two paths the one that is made, or taken away.
+# Of two paths, this is the one that is created or removed.
 _CALLS = {
     1: Call("write", fd=0),
     2: Call("open", path=0),
@@ -74,8 +76,8 @@ _STARTS = {"clone", "fork", "vfork", "clone3"}
 _FREES = {"unlink", "unlinkat", "rmdir"}
 _BY_FD = {"write", "pwrite64", "writev", "fsync", "fdatasync", "ftruncate"}
 _SYNCS = {"fsync", "fdatasync"}
-# The calls that an action passes over. To be killed before one that changes nothing is to be killed
-# before the next one; a full disk has room for fewer names, and who has a file open may write it.
+# The calls that an action ignores. A kill before a call without a change equals a kill before the
+# next one. A full disk does not prevent a removal, and an open file can be written.
 _SPARED: dict[str, set[str]] = {
     "none": set(),
     "all": _STARTS | _SYNCS,
@@ -90,11 +92,11 @@ _SPARED: dict[str, set[str]] = {
 
 
 def spared(action: str) -> set[str]:
-    """The names of the calls that an action passes over."""
+    """Return the names of the calls that an action ignores."""
     return _SPARED.get(action.rpartition(":")[2], _STARTS)
 
 
-_FLAGS = {2: 1, 257: 2}  # which argument has the flags of an open
+_FLAGS = {2: 1, 257: 2}  # the argument with the flags of an open call
 _MAKES = os.O_CREAT | os.O_TRUNC
 
 _TRACEME, _POKEUSER, _CONT, _SETOPTIONS, _INFO = 0, 6, 7, 0x4200, 0x420E
@@ -103,6 +105,7 @@ _OPTIONS = _FORK | _VFORK | _CLONE | _EXEC | _SECCOMP | _EXITKILL
 _EVENT_SECCOMP = 7
 _RAX, _ORIG_RAX = 10 * 8, 15 * 8
 _WALL = 0x40000000
+_AT_FDCWD = -100
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
@@ -116,7 +119,10 @@ def _ptrace(request: int, pid: int, address: int = 0, data: int = 0) -> None:
 
 
 def _filter() -> bytes:
-    """The program that lets the kernel stop at the calls of the table, of the opens only those that make or empty a file."""
+    """Return the seccomp program that stops at the calls in the table.
+
+    Of the open calls, it stops only at those that create or truncate a file.
+    """
     load, equal, any_bit, give = 0x20, 0x15, 0x45, 0x06
     lines: list[tuple[int, str, str, int]] = [(load, "", "", 0)]
     for number, argument in _FLAGS.items():
@@ -126,8 +132,10 @@ def _filter() -> bytes:
     lines += [(equal, "trace", "", number) for number in _CALLS.keys() - _FLAGS.keys()]
     ends = {"allow": len(lines), "trace": len(lines) + 1, "": None}
     program = b""
-    for at, (code, yes, no, value) in enumerate(lines):
-        jumps = [2 if way == "+2" else (ends[way] or at + 1) - at - 1 for way in (yes, no)]
+    for index, (code, yes, no, value) in enumerate(lines):
+        jumps = [
+            2 if label == "+2" else (ends[label] or index + 1) - index - 1 for label in (yes, no)
+        ]
         program += struct.pack("=HBBI", code, *jumps, value)
     for verdict in (0x7FFF0000, 0x7FF00000):
         program += struct.pack("=HBBI", give, 0, 0, verdict)
@@ -135,7 +143,10 @@ def _filter() -> bytes:
 
 
 def _become(words: Sequence[str]) -> None:
-    """In the child: be traced, with the filter, and then the command, which leads a process group and hears ^C."""
+    """Turn the child into the traced command, with the filter.
+
+    The command leads a process group, and does not ignore SIGINT.
+    """
     os.setpgid(0, 0)
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     _ptrace(_TRACEME, 0)
@@ -151,7 +162,7 @@ def _become(words: Sequence[str]) -> None:
 
 
 class _Tracer:
-    """The processes of one command."""
+    """The traced processes of one command."""
 
     def __init__(
         self, world: str, report: Path, spared: set[str], act: Callable[[int], None]
@@ -162,10 +173,13 @@ class _Tracer:
         self._act = act
         self.pids: set[int] = set()
         self.top = 0
-        self.is_over = False
+        self.kills_all = False
 
     def run(self, words: Sequence[str]) -> int:
-        """The command's exit code, once it and all that it started has ended; negative for a signal."""
+        """Run the command until all its processes have ended, and return its exit code.
+
+        The code is negative if a signal ended the command.
+        """
         self.top = top = os.fork()
         if not top:
             try:
@@ -187,23 +201,23 @@ class _Tracer:
                 code = os.waitstatus_to_exitcode(status) if pid == top else code
                 continue
             try:
-                self._stopped(pid, status)
+                self._continue(pid, status)
             except ProcessLookupError:
-                pass  # killed meanwhile
+                pass  # the process was killed
 
-    def _stopped(self, pid: int, status: int) -> None:
+    def _continue(self, pid: int, status: int) -> None:
         is_new = pid not in self.pids
         self.pids.add(pid)
         number, event = os.WSTOPSIG(status), status >> 16
-        if self.is_over:
+        if self.kills_all:
             os.kill(pid, signal.SIGKILL)
             return
         if event == _EVENT_SECCOMP:
-            self._called(pid)
+            self._count_call(pid)
         is_ours = event or number == signal.SIGTRAP or (is_new and number == signal.SIGSTOP)
         _ptrace(_CONT, pid, 0, 0 if is_ours else number)
 
-    def _called(self, pid: int) -> None:
+    def _count_call(self, pid: int) -> None:
         info = ctypes.create_string_buffer(88)
         _ptrace(_INFO, pid, len(info), ctypes.addressof(info))
         number, *arguments = struct.unpack_from("=7Q", info.raw, 24)
@@ -221,24 +235,27 @@ class _Tracer:
         self._act(pid)
 
     def _subject(self, pid: int, call: Call, arguments: Sequence[int]) -> str | None:
-        """What the call changes, relative to the world; None where that is outside, or no file."""
+        """Return the changed path, relative to the world, or None if it is outside or not a file."""
         try:
             if call.fd >= 0:
                 path = os.readlink(f"/proc/{pid}/fd/{arguments[call.fd]}")
-                found = os.stat(f"/proc/{pid}/fd/{arguments[call.fd]}")
-                if not (stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)):
+                mode = os.stat(f"/proc/{pid}/fd/{arguments[call.fd]}").st_mode
+                if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
                     return None
             else:
-                at = ctypes.c_int(arguments[call.directory]).value if call.directory >= 0 else -100
-                above = os.readlink(f"/proc/{pid}/cwd" if at == -100 else f"/proc/{pid}/fd/{at}")
+                fd = _AT_FDCWD
+                if call.directory >= 0:
+                    fd = ctypes.c_int(arguments[call.directory]).value
+                link = "cwd" if fd == _AT_FDCWD else f"fd/{fd}"
+                directory = os.readlink(f"/proc/{pid}/{link}")
                 with open(f"/proc/{pid}/mem", "rb", buffering=0) as memory:
                     memory.seek(arguments[call.path])
                     text = memory.read(4096).partition(b"\0")[0]
-                path = os.path.normpath(os.path.join(above, os.fsdecode(text)))
+                path = os.path.normpath(os.path.join(directory, os.fsdecode(text)))
         except OSError:
             return None
         if call.name in _FREES and not os.path.lexists(path):
-            return None  # it would change nothing
+            return None  # the call changes nothing
         return os.path.relpath(path, self._world) if path.startswith(self._world + "/") else None
 
 
@@ -252,9 +269,9 @@ def _main(report: str, world: str, action: str, nth: str, *words: str) -> int:
         if action == "alone" and count == int(nth):
             os.kill(pid, signal.SIGKILL)
         elif action == "all" and count == int(nth):
-            tracer.is_over = True
-            for one in tracer.pids:
-                os.kill(one, signal.SIGKILL)
+            tracer.kills_all = True
+            for traced in tracer.pids:
+                os.kill(traced, signal.SIGKILL)
         elif action == "TERM":
             if count == int(nth):
                 os.kill(tracer.top, signal.SIGTERM)
