@@ -1,4 +1,7 @@
-"""argv to a command, to a view, to an exit code; the only place that catches HubError."""
+"""The entry point: parse argv, run the command, print its view and return the exit code.
+
+It is the only module that turns a HubError into an exit code.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import gc
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import FrameType
 
 from git_hub_session import __version__
@@ -33,13 +36,14 @@ from git_hub_session.errors import HubError, UsageError
 from git_hub_session.system.signals import TERMINATION_SIGNALS
 
 if TYPE_CHECKING:
+    from git_hub_session.cli.context import Context
     from git_hub_session.cli.view import View
 
 
 BUG = 255
 
-# How AgentHub's session_manager.py spells its commands: --status ID, --list, …
-_AGENTHUB = {
+# The options of AgentHub's session_manager.py, and the commands that replace them.
+_AGENTHUB_OPTIONS = {
     "--list": "list",
     "--status": "status",
     "--update": "update",
@@ -49,7 +53,7 @@ _AGENTHUB = {
 
 
 class TerminatedBySignal(BaseException):
-    """A signal asks us to end: what is on the way out (locks, files written aside) is tidied up."""
+    """A termination signal. `finally` clauses release locks and remove temporary files."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
@@ -57,54 +61,58 @@ class TerminatedBySignal(BaseException):
 
 
 class LibraryMissing(HubError):
-    """Something that is installed along with the package is not there."""
+    """A library that the package needs is not installed."""
 
     code = "library-missing"
 
 
 def run_and_exit() -> NoReturn:
-    """The process that is git-hub-session: `main`, and its end.
+    """Run `main` for this process and end the process.
 
-    It ends by the signal that ended it, so that a shell sees 130 for ^C, 141 for a closed pipe.
-    The interpreter is not taken apart, which takes as long as the work of a short command:
-    nothing is buffered (see render), and what holds files and locks has let go of them.
+    A signal ends the process as that signal does, so that a shell sees 130 for ^C and 141 for
+    a closed pipe. The interpreter is not finalized, because that takes as long as a short
+    command. Nothing is lost: `cli.output` does not buffer, and files and locks are closed.
     """
     try:
-        os._exit(main())  # in here, for a signal between the answer and the end
-    except TerminatedBySignal as ended:
-        _exit_by_signal(ended.number)
+        os._exit(main())  # inside `try`: a signal can arrive after the answer
+    except TerminatedBySignal as termination:
+        _exit_by_signal(termination.number)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line and return git's exit code for how it went; a signal raises `Ended`."""
-    # A command is over before there is garbage worth collecting; looking for it would take a
-    # third of the time in which thousands of sessions are listed.
+    """Run the command line and return the exit code.
+
+    Raises:
+        TerminatedBySignal: a termination signal arrived.
+    """
+    # A command ends before it has garbage that is worth collecting. The collector would take a
+    # third of the time that `list` needs for thousands of sessions.
     gc.disable()
-    words = list(sys.argv[1:] if argv is None else argv)
+    arguments = list(sys.argv[1:] if argv is None else argv)
     _reopen_closed_streams()
-    _start_trace(words)
-    code = _run_guarded(words)
-    sys.audit("git_hub_session.exit", code)
-    return code
+    _start_trace(arguments)
+    exit_code = _run_guarded(arguments)
+    sys.audit("git_hub_session.exit", exit_code)
+    return exit_code
 
 
-def _start_trace(words: list[str]) -> None:
-    wanted = os.environ.get("GIT_HUB_SESSION_TRACE")
-    if wanted:
+def _start_trace(arguments: list[str]) -> None:
+    target = os.environ.get("GIT_HUB_SESSION_TRACE")
+    if target:
         from git_hub_session.system.trace import start_trace
 
-        for line in start_trace(wanted, words):
+        for line in start_trace(target, arguments):
             write_stderr_line(line)
 
 
-def _run_guarded(words: list[str]) -> int:
+def _run_guarded(arguments: list[str]) -> int:
     try:
         for number in TERMINATION_SIGNALS:
             if signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, _raise_terminated)
-        return _run_command(words)
+        return _run_arguments(arguments)
     except BrokenPipeError:
-        _exit_by_signal(signal.SIGPIPE)  # nobody reads on: no message
+        _exit_by_signal(signal.SIGPIPE)  # without a message: the reader is gone
     except HubError as error:
         report_error(error, OutputOptions())
         return error.exit_code
@@ -117,25 +125,28 @@ def _run_guarded(words: list[str]) -> int:
 
 def _raise_terminated(number: int, _frame: FrameType | None) -> NoReturn:
     for other in TERMINATION_SIGNALS:
-        # The way out is short, and taken once. Not SIG_IGN: of a signal that is on its way
-        # already Python would then say on standard error that it ignores it.
+        # A second signal must not interrupt the cleanup. Do not use SIG_IGN: Python would print
+        # on standard error that it ignores a signal that is already pending.
         signal.signal(other, _ignore_signal)
     raise TerminatedBySignal(number)
 
 
 def _ignore_signal(_number: int, _frame: FrameType | None) -> None:
-    """A second signal, while the first is obeyed."""
+    """Do nothing: the first signal already ends the process."""
 
 
 def _exit_by_signal(number: int) -> NoReturn:
     sys.audit("git_hub_session.exit", -number)
     signal.signal(number, signal.SIG_DFL)
     signal.raise_signal(number)
-    os._exit(128 + number)  # where the signal is blocked
+    os._exit(128 + number)  # if the signal is blocked
 
 
 def _reopen_closed_streams() -> None:
-    """Closed standard streams lead to /dev/null, as in git: a file of ours must not get their number."""
+    """Open /dev/null for each closed standard stream, as git does.
+
+    Otherwise a file that the command opens would get the number of the stream.
+    """
     if None in (sys.stdin, sys.stdout, sys.stderr):
         fd = os.open(os.devnull, os.O_RDWR)
         while fd < 2:
@@ -144,73 +155,79 @@ def _reopen_closed_streams() -> None:
             os.close(fd)
 
 
-def _run_command(words: list[str]) -> int:
-    output = OutputOptions(format="json") if _wants_json(words) else OutputOptions()
+def _run_arguments(arguments: list[str]) -> int:
+    output = OutputOptions(format="json") if _wants_json(arguments) else OutputOptions()
     try:
-        words = _translate_agenthub_options(words)
-        if not words or words[0] in ("-h", "--help", "--version"):
-            return _print_overview(words[0] if words else "")
-        if words[0] not in COMMANDS:
-            raise _unknown_command(words[0])
+        arguments = _translate_agenthub_options(arguments)
+        if not arguments or arguments[0] in ("-h", "--help", "--version"):
+            return _print_overview(arguments[0] if arguments else "")
+        if arguments[0] not in COMMANDS:
+            raise _unknown_command(arguments[0])
     except UsageError as error:
         report_error(error, output, _format_overview() if output.format == "text" else "")
         return error.exit_code
-    # Not importlib: it loads `warnings`, and both take as long as the command itself.
-    module = __import__(COMMANDS[words[0]].module, fromlist=["run"])
+    # importlib would load `warnings`: both take as long as a short command.
+    module = __import__(COMMANDS[arguments[0]].module, fromlist=["run"])
     usage: Usage = module.USAGE
     try:
-        args = parse_arguments(usage, words[1:])
+        args = parse_arguments(usage, arguments[1:])
         if args.is_set("help"):
             write_stdout(format_usage(usage))
             return UsageError.exit_code
         output = _parse_output_options(args)
     except UsageError as error:
-        report_error(
-            _with_suggestion(error), output, format_usage(usage) if output.format == "text" else ""
-        )
+        usage_text = format_usage(usage) if output.format == "text" else ""
+        report_error(_with_suggestion(error), output, usage_text)
         return error.exit_code
+    return _run_command(arguments[0], module.run, args, output)
+
+
+def _run_command(
+    name: str, run: Callable[[Context, Arguments], View], args: Arguments, output: OutputOptions
+) -> int:
+    """Run one command, write its view, and return the exit code."""
     try:
-        view: View = module.run(process_context(make_reporter(output)), args)
+        view = run(process_context(make_reporter(output)), args)
         write_view(view, output)
+        return view.exit_code
     except BrokenPipeError:
         raise
     except HubError as error:
-        report_error(error, output)
-        return error.exit_code
-    except ModuleNotFoundError as fault:
-        if (fault.name or "").startswith(__package__):
+        hub_error = error
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith(__package__):
             raise
-        report_error(_library_missing(fault), output)
-        return LibraryMissing.exit_code
-    except (OSError, MemoryError) as fault:
-        report_error(_system_error(fault, words[0]), output)
-        return HubError.exit_code
-    return view.exit_code
+        hub_error = _library_missing(error)
+    except (OSError, MemoryError) as error:
+        hub_error = _system_error(error, name)
+    report_error(hub_error, output)
+    return hub_error.exit_code
 
 
-def _system_error(fault: OSError | MemoryError, command: str) -> HubError:
-    if isinstance(fault, MemoryError):
+def _system_error(error: OSError | MemoryError, command: str) -> HubError:
+    if isinstance(error, MemoryError):
         return HubError("out of memory")
-    return HubError(f"{fault.filename or command}: {fault.strerror or fault}")
+    return HubError(f"{error.filename or command}: {error.strerror or error}")
 
 
-def _library_missing(fault: ModuleNotFoundError) -> LibraryMissing:
+def _library_missing(error: ModuleNotFoundError) -> LibraryMissing:
     return LibraryMissing(
-        f"cannot load '{fault.name}'",
-        hint=f"'{sys.executable}' has no such module: 'make install' or pip brings all that is needed",
+        f"cannot load '{error.name}' with '{sys.executable}'",
+        hint="install git hub-session and its libraries with 'make install' or pip",
     )
 
 
-def _print_overview(word: str) -> int:
-    """`git hub-session` alone is a usage error; -h prints the same as an answer, as git's commands do."""
-    if word == "--version":
+def _print_overview(argument: str) -> int:
+    """Print the version, or the list of commands. Without an argument, report an error."""
+    if argument == "--version":
         write_stdout(f"git-hub-session version {__version__}\n")
         return 0
-    if not word:
-        report_error(UsageError("which command?"), OutputOptions(), _format_overview())
+    if not argument:
+        report_error(UsageError("no command given"), OutputOptions(), _format_overview())
         return UsageError.exit_code
     write_stdout(_format_overview())
-    return UsageError.exit_code if word == "-h" else 0
+    # git's commands exit with 129 after -h too.
+    return UsageError.exit_code if argument == "-h" else 0
 
 
 def _format_overview() -> str:
@@ -221,12 +238,12 @@ def _format_overview() -> str:
     return "\n".join(lines) + "\n"
 
 
-def _unknown_command(word: str) -> UsageError:
-    if word.startswith("-"):
-        hint = _suggest(word.partition("=")[0], [*_AGENTHUB, "--version"])
-        return UsageError(f"unknown option '{word}' before the command", hint=hint)
+def _unknown_command(name: str) -> UsageError:
+    if name.startswith("-"):
+        hint = _suggest(name.partition("=")[0], [*_AGENTHUB_OPTIONS, "--version"])
+        return UsageError(f"unknown option '{name}' before the command", hint=hint)
     return UsageError(
-        f"'{word}' is not a git hub-session command", hint=_suggest(word, [*COMMANDS])
+        f"'{name}' is not a git hub-session command", hint=_suggest(name, [*COMMANDS])
     )
 
 
@@ -236,52 +253,56 @@ def _with_suggestion(error: UsageError) -> UsageError:
     return error
 
 
-def _suggest(word: str, known: Sequence[str]) -> str:
-    from difflib import get_close_matches  # only somebody who mistyped waits for it
+def _suggest(name: str, known: Sequence[str]) -> str:
+    from difflib import get_close_matches  # slow to import
 
-    close = get_close_matches(word, known, n=1, cutoff=0.6)
-    return f"did you mean '{close[0]}'?" if close else ""
+    matches = get_close_matches(name, known, n=1, cutoff=0.6)
+    return f"try '{matches[0]}'" if matches else ""
 
 
-def _wants_json(words: Sequence[str]) -> bool:
-    """Whether errors are to be JSON too, even those of the parser: the last --format says."""
-    options = list(words[: words.index("--")]) if "--" in words else list(words)
-    formats = [
-        word.partition("=")[2] if "=" in word else "".join(options[at + 1 : at + 2])
-        for at, word in enumerate(options)
-        if word.partition("=")[0] == "--format"
-    ]
-    return formats[-1:] == ["json"]
+def _wants_json(arguments: Sequence[str]) -> bool:
+    """Return True if the last --format is json. Errors of the parser are then JSON too."""
+    options = list(arguments[: arguments.index("--")]) if "--" in arguments else list(arguments)
+    last_format = ""
+    for index, argument in enumerate(options):
+        option, equals, value = argument.partition("=")
+        if option == "--format":
+            last_format = value if equals else "".join(options[index + 1 : index + 2])
+    return last_format == "json"
 
 
 def _parse_output_options(args: Arguments) -> OutputOptions:
-    format_, nul = args.value("format"), args.is_set("z")
+    format_ = args.value("format")
+    nul = args.is_set("z")
     if nul and format_ in ("text", "json"):
-        raise UsageError(f"-z goes with --format=porcelain, not with {format_}")
+        raise UsageError(f"-z cannot be used with --format={format_}")
+    color = args.value("color")
     return OutputOptions(
         "porcelain" if nul else format_ or "text",
         nul,
-        "auto" if args.value("color") is None else args.value("color") or "always",
+        "auto" if color is None else color or "always",
         args.is_set("quiet"),
     )
 
 
-def _translate_agenthub_options(words: list[str]) -> list[str]:
-    """AgentHub's spelling as ours: `--format json --status ID` is `status ID --format json`."""
-    if not words or not words[0].startswith("--") or words[0] in ("--help", "--version"):
-        return words
-    options = words[: words.index("--")] if "--" in words else words
-    found = [
-        (at, *word.partition("="))
-        for at, word in enumerate(options)
-        if word.partition("=")[0] in _AGENTHUB
+def _translate_agenthub_options(arguments: list[str]) -> list[str]:
+    """Translate AgentHub's `--format json --status ID` to `status ID --format json`."""
+    if not arguments or not arguments[0].startswith("--"):
+        return arguments
+    if arguments[0] in ("--help", "--version"):
+        return arguments
+    options = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    matches = [
+        (index, *argument.partition("="))
+        for index, argument in enumerate(options)
+        if argument.partition("=")[0] in _AGENTHUB_OPTIONS
     ]
-    if not found:
-        return words
-    if len(found) > 1:
-        raise UsageError(f"{found[0][1]} and {found[1][1]} exclude each other")
-    at, option, equals, value = found[0]
-    rest = words[:at] + ([value] if equals else []) + words[at + 1 :]
+    if not matches:
+        return arguments
+    if len(matches) > 1:
+        raise UsageError(f"{matches[0][1]} and {matches[1][1]} exclude each other")
+    index, option, equals, value = matches[0]
     if option == "--demo":
-        rest = []  # AgentHub's takes --format, and plays the same whatever it says
-    return [_AGENTHUB[option], *rest]
+        return ["demo"]  # AgentHub accepts --format, but ignores it
+    rest = arguments[:index] + ([value] if equals else []) + arguments[index + 1 :]
+    return [_AGENTHUB_OPTIONS[option], *rest]

@@ -65,8 +65,8 @@ class Context:
             current = self.current_session()
             if current is None:
                 raise UsageError(
-                    "which session?",
-                    hint=f"git hub-session {command} <id>; 'git hub-session list' shows the ids",
+                    "no session given",
+                    hint=f"give an id from 'git hub-session list': git hub-session {command} <id>",
                 )
             return current
         if text not in self.project.store.ids():
@@ -90,7 +90,7 @@ class Context:
         return None
 
     def _current_branches(self) -> tuple[str, ...]:
-        """Return the full refs that the current worktree uses: HEAD, and those of a rebase or bisect."""
+        """Return the refs that the current worktree uses: HEAD, and those of a rebase or bisect."""
         from git_hub_session.git.head import read_head, read_operation
 
         git_dir = self.project.paths.git_dir
@@ -104,9 +104,7 @@ class Context:
             if not isinstance(session, UnreadableSession) and session.state not in FINISHED
         ]
         if not unfinished:
-            raise HubError(
-                "no unfinished session here", hint="name one: 'git hub-session list' shows all"
-            )
+            raise HubError("no unfinished session", hint="git hub-session list")
         newest = max(
             unfinished, key=lambda session: (parse_iso(session.created) or 0.0, session.id)
         )

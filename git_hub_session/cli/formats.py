@@ -1,4 +1,4 @@
-"""Answers for programs: JSON and porcelain. Both are stable, and no configuration changes them."""
+"""JSON and porcelain output. Both formats are stable and ignore the configuration."""
 
 from __future__ import annotations
 
@@ -15,38 +15,45 @@ _QUOTED = {"\n": "\\n", "\t": "\\t", "\r": "\\r", "\\": "\\\\", '"': '\\"'}
 
 
 def to_json(view: View) -> str:
-    """One JSON object, ASCII; a byte that is no UTF-8 is the lone surrogate U+DC00 + byte."""
+    """Return the view as one JSON object in ASCII.
+
+    A byte that is not valid UTF-8 becomes the lone surrogate U+DC00 + byte.
+    """
     return json.dumps(view.document(), indent=2, allow_nan=False) + "\n"
 
 
 def error_to_json(error: HubError) -> str:
-    """{"error": {"code", "message", "hint"}}"""
-    fault = {"code": error.code, "message": error.message, "hint": error.hint}
-    return json.dumps({"error": fault}, indent=2) + "\n"
+    """Return the JSON object {"error": {"code": ..., "message": ..., "hint": ...}}."""
+    fields = {"code": error.code, "message": error.message, "hint": error.hint}
+    return json.dumps({"error": fields}, indent=2) + "\n"
 
 
 def to_porcelain(view: View, *, nul: bool) -> bytes:
-    """Lines `key value`, an empty line after each record; with `nul`, NUL in place of LF, and nothing quoted."""
+    """Return lines `key value`, and an empty line after each record.
+
+    With `nul`, each line ends with NUL instead of LF, and no value is quoted.
+    """
     end = "\0" if nul else "\n"
     out = []
     for record in view.records():
         for key, value in record:
-            shown = value.replace("\0", "") if nul else _quote(value)
-            out.append(f"{key} {shown}{end}" if value else f"{key}{end}")
+            text = value.replace("\0", "") if nul else _quote(value)
+            out.append(f"{key} {text}{end}" if value else f"{key}{end}")
         out.append(end)
     return _encode("".join(out))
 
 
 def _encode(text: str) -> bytes:
-    """UTF-8; a byte that was none comes out as it was."""
+    """Encode as UTF-8. Write invalid bytes of the input unchanged."""
     try:
         return text.encode("utf-8", "surrogateescape")
-    except UnicodeEncodeError:  # half a surrogate pair out of JSON, which was never a byte
+    except UnicodeEncodeError:
+        # A lone surrogate from a JSON file that does not stand for a byte.
         return text.encode("utf-8", "surrogatepass")
 
 
 def _quote(value: str) -> str:
-    """In double quotes, C's way, where a value holds what would break the line: core.quotePath."""
+    """Quote a value as core.quotePath does if it has special characters."""
     if value.isascii() and value.isprintable() and '"' not in value and "\\" not in value:
         return value
     out = []

@@ -1,9 +1,9 @@
-"""Command lines parsed git's way, from tables of options.
+"""Parser of command lines, with git's rules and tables of options.
 
-`--opt value` and `--opt=value`, `-n 3` and `-n3`, `-qn` for `-q -n`, options after
-arguments, `--` ends options, `--no-x` undoes `--x`, any unambiguous start of a long
-option will do (but never of one that gives something up). The tables are data: usage
-texts, the manual's test and completion read them too.
+It accepts `--opt value` and `--opt=value`, `-n 3` and `-n3`, and `-qn` for `-q -n`. Options may
+follow arguments, `--` ends the options, and `--no-x` undoes `--x`. An unambiguous abbreviation
+of a long option is accepted, except for options that can lose work. The usage texts and the test
+of the manual read the same tables.
 """
 
 from __future__ import annotations
@@ -16,44 +16,49 @@ from git_hub_session.util.clock import parse_duration
 from git_hub_session.util.numbers import parse_int
 
 _WIDTH = 80
-_HELP_AT = 27
+_HELP_COLUMN = 27
 
 ArgumentValue = str | bool | tuple[str, ...]
 
 
 class Option(NamedTuple):
-    """One option: "-n, --dry-run", what it does, and its value's name ('' for a switch)."""
+    """One option of a command.
+
+    `flags` has all spellings ("-n, --dry-run"). `value` is the name of the value in the usage
+    ("<id>"), or '' for a switch.
+    """
 
     flags: str
     help: str
     value: str = ""
     choices: tuple[str, ...] = ()
     repeatable: bool = False
-    """Whether each use adds a value."""
+    """True if each use adds a value."""
     no_abbreviation: bool = False
-    """Whether it has to be written out: a typing error must not give up somebody's work."""
+    """True if abbreviations are rejected: a typing error must not lose work."""
     value_optional: bool = False
-    """Whether the value may be left out; it is then ''."""
+    """True if the value may be omitted; it is then ''."""
 
     @property
     def name(self) -> str:
-        """The long spelling without dashes: what the parsed value is called."""
+        """The long spelling without dashes, the key of the parsed value."""
         return self.spellings[-1].lstrip("-")
 
     @property
     def spellings(self) -> tuple[str, ...]:
+        """The short and the long spelling, or one of them."""
         return tuple(self.flags.split(", "))
 
 
 class Usage(NamedTuple):
-    """How one command is called: its lines after `git hub-session`, and its options."""
+    """The usage lines of a command, without `git hub-session`, and its options."""
 
     lines: tuple[str, ...]
     options: tuple[Option, ...]
     max_arguments: int | None = 0
-    """How many arguments it takes at the most; None: any number."""
+    """The largest number of arguments, or None for any number."""
     takes_command: bool = False
-    """Whether what stands behind `--` is a command to run, and no argument."""
+    """True if the words after `--` are a command to run, not arguments."""
 
 
 DRY_RUN = Option("-n, --dry-run", "show what would be done, but change nothing")
@@ -80,9 +85,22 @@ FORMAT = (
 HELP = Option("-h, --help", "show this help")
 
 
-_MOST_JOBS, _MOST_REPEATS = 256, 1000
+_MAX_JOBS = 256
 _MAX_JOBS_VALUE = 9_999
-"""The largest accepted value of --jobs. Values above _MOST_JOBS are lowered to it."""
+"""The largest accepted value of --jobs. Values above _MAX_JOBS are lowered to it."""
+_MAX_REPEATS = 1000
+
+
+class UnknownOption(UsageError):
+    """An option that the command does not have.
+
+    `given` is the word of the user and `known` has the long options, to suggest a similar one.
+    """
+
+    def __init__(self, message: str, given: str, known: Sequence[str]) -> None:
+        super().__init__(message)
+        self.given = given
+        self.known = known
 
 
 class Arguments:
@@ -91,206 +109,202 @@ class Arguments:
     def __init__(
         self,
         values: dict[str, ArgumentValue],
-        words: tuple[str, ...],
+        arguments: tuple[str, ...],
         command: tuple[str, ...] = (),
     ) -> None:
         self._values = values
-        self.arguments = words
-        """What is no option, in order."""
+        self.arguments = arguments
+        """The words that are not options, in order."""
         self.command = command
-        """What stands behind `--`, where that is a command to run."""
+        """The command after `--`, if `Usage.takes_command`."""
 
     def value(self, name: str) -> str | None:
-        """The value of an option, the last one given, or None."""
+        """Return the last value of an option, or None."""
         value = self._values.get(name)
         return value if isinstance(value, str) else None
 
     def values(self, name: str) -> tuple[str, ...]:
-        """All values of an option that adds one with each use."""
+        """Return all values of a repeatable option."""
         value = self._values.get(name)
         return value if isinstance(value, tuple) else ()
 
     def is_set(self, name: str) -> bool:
-        """Whether a switch is on."""
+        """Return True if a switch is set."""
         return self._values.get(name) is True
 
     def subset(
-        self, *names: str, words: Sequence[str] = (), command: Sequence[str] = ()
+        self, *names: str, arguments: Sequence[str] = (), command: Sequence[str] = ()
     ) -> Arguments:
-        """The options called `names` for another command, with words of its own."""
+        """Return the named options with other arguments, for another command."""
         values = {name: value for name, value in self._values.items() if name in names}
-        return Arguments(values, tuple(words), tuple(command))
+        return Arguments(values, tuple(arguments), tuple(command))
 
     @property
     def argument(self) -> str | None:
-        """The only argument, or None."""
+        """The first argument, or None."""
         return self.arguments[0] if self.arguments else None
 
 
 def parse_timeout(args: Arguments) -> float | None:
-    """The value of TIMEOUT in seconds, None where it was not given; raises UsageError."""
+    """Return the value of TIMEOUT in seconds, or None. A number without a unit is seconds."""
     text = args.value("timeout")
     if text is None:
         return None
     seconds = parse_duration(f"{text}s" if parse_int(text[-1:], 9) is not None else text)
     if not seconds:
-        raise UsageError(f"not a time: '{text}'", hint="a number and s, m, h, d or w: 90s")
+        raise UsageError(
+            f"not a time: '{text}'", hint="use a number with s, m, h, d or w, such as 90s"
+        )
     return seconds
 
 
 def parse_jobs(args: Arguments) -> int | None:
-    """The value of JOBS, None where it was not given; raises UsageError."""
+    """Return the value of JOBS, or None."""
     text = args.value("jobs")
     if text is None:
         return None
     number = parse_int(text, _MAX_JOBS_VALUE)
     if not number:
         raise UsageError(f"not a number of jobs: '{text}'")
-    return min(number, _MOST_JOBS)
+    return min(number, _MAX_JOBS)
 
 
 def parse_repeat(args: Arguments) -> int:
-    """How many times something is to be measured, 1 where --repeat was not given; raises UsageError."""
+    """Return the value of --repeat, or 1."""
     text = args.value("repeat")
     if text is None:
         return 1
-    number = parse_int(text, _MOST_REPEATS)
+    number = parse_int(text, _MAX_REPEATS)
     if not number:
-        raise UsageError(f"not a number of times: '{text}'", hint=f"1 to {_MOST_REPEATS}")
+        raise UsageError(f"not a number of times: '{text}'", hint=f"use 1 to {_MAX_REPEATS}")
     return number
 
 
 def parse_arguments(usage: Usage, argv: Sequence[str]) -> Arguments:
-    """Parse what follows the command's name; raises UsageError."""
-    options = (*usage.options, HELP)
-    spelled = {spelling: option for option in options for spelling in option.spellings}
-    values: dict[str, ArgumentValue] = {}
-    words: list[str] = []
-    behind: list[str] = []
-    rest = [*reversed(argv)]  # the next one last
-    while rest:
-        word = rest.pop()
-        if word == "--":
-            (behind if usage.takes_command else words).extend(reversed(rest))
-            break
-        if word.startswith("--"):
-            _parse_long(word, rest, spelled, values)
-        elif word.startswith("-") and word != "-":
-            _parse_short(word, rest, spelled, values)
-        else:
-            words.append(word)
-    if (
-        usage.max_arguments is not None
-        and len(words) > usage.max_arguments
-        and not values.get("help")
-    ):
-        raise UsageError(f"too many arguments: '{words[usage.max_arguments]}'")
-    return Arguments(values, tuple(words), tuple(behind))
+    """Parse the words after the name of the command."""
+    parser = _Parser(usage, argv)
+    parser.parse()
+    count = usage.max_arguments
+    if count is not None and len(parser.arguments) > count and not parser.values.get("help"):
+        raise UsageError(f"too many arguments: '{parser.arguments[count]}'")
+    return Arguments(parser.values, tuple(parser.arguments), tuple(parser.command))
 
 
-def _parse_long(
-    word: str, rest: list[str], spelled: dict[str, Option], values: dict[str, ArgumentValue]
-) -> None:
-    name, equals, value = word.partition("=")
-    if name not in spelled:
-        positive = f"--{name[5:]}"
-        if name.startswith("--no-") and positive in spelled:
-            if equals:
-                raise UsageError(f"option '{name}' takes no value")
-            values.pop(spelled[positive].name, None)
+class _Parser:
+    """The state of one parse."""
+
+    def __init__(self, usage: Usage, argv: Sequence[str]) -> None:
+        self.values: dict[str, ArgumentValue] = {}
+        self.arguments: list[str] = []
+        self.command: list[str] = []
+        self._takes_command = usage.takes_command
+        self._options = {
+            spelling: option for option in (*usage.options, HELP) for spelling in option.spellings
+        }
+        self._rest = [*reversed(argv)]
+        """The unparsed words, the next one last."""
+
+    def parse(self) -> None:
+        """Parse all words."""
+        while self._rest:
+            word = self._rest.pop()
+            if word == "--":
+                target = self.command if self._takes_command else self.arguments
+                target.extend(reversed(self._rest))
+                return
+            if word.startswith("--"):
+                self._parse_long(word)
+            elif word.startswith("-") and word != "-":
+                self._parse_short(word)
+            else:
+                self.arguments.append(word)
+
+    def _parse_long(self, word: str) -> None:
+        name, equals, value = word.partition("=")
+        if name not in self._options:
+            positive = f"--{name.removeprefix('--no-')}"
+            if name.startswith("--no-") and positive in self._options:
+                if equals:
+                    raise UsageError(f"option '{name}' takes no value")
+                self.values.pop(self._options[positive].name, None)
+                return
+            name = self._complete(name)
+        option = self._options[name]
+        if option.value:
+            self._store_value(option, name, value if equals else None)
             return
-        name = _complete(name, spelled)
-    option = spelled[name]
-    if not option.value:
         if equals:
             raise UsageError(f"option '{name}' takes no value")
-        values[option.name] = True
-    else:
-        _store_value(option, name, value if equals else None, rest, values)
+        self.values[option.name] = True
 
+    def _complete(self, name: str) -> str:
+        """Return the only option that starts with `name`."""
+        long_options = [spelling for spelling in self._options if spelling.startswith("--")]
+        candidates = [
+            spelling
+            for spelling in long_options
+            if spelling.startswith(name)
+            and not self._options[spelling].no_abbreviation
+            and name != "--"
+        ]
+        if len(candidates) > 1:
+            raise UsageError(f"ambiguous option: {name[2:]} (could be {' or '.join(candidates)})")
+        if candidates:
+            return candidates[0]
+        raise UnknownOption(f"unknown option '{name[2:]}'", name, long_options)
 
-def _complete(name: str, spelled: dict[str, Option]) -> str:
-    """The one option that starts with `name`; raises UsageError."""
-    candidates = [
-        spelling
-        for spelling, option in spelled.items()
-        if spelling.startswith(name)
-        and spelling.startswith("--")
-        and not option.no_abbreviation
-        and name != "--"
-    ]
-    if len(candidates) > 1:
-        raise UsageError(f"ambiguous option: {name[2:]} (could be {' or '.join(candidates)})")
-    if candidates:
-        return candidates[0]
-    raise UnknownOption(
-        f"unknown option '{name[2:]}'", name, [s for s in spelled if s.startswith("--")]
-    )
+    def _parse_short(self, word: str) -> None:
+        letters = word[1:]
+        for index, letter in enumerate(letters):
+            option = self._options.get(f"-{letter}")
+            if option is None:
+                raise UnknownOption(f"unknown switch '{letter}'", "", [])
+            if option.value:
+                self._store_value(option, f"-{letter}", letters[index + 1 :] or None)
+                return
+            self.values[option.name] = True
 
+    def _store_value(self, option: Option, spelling: str, attached: str | None) -> None:
+        value = self._next_value(option, spelling) if attached is None else attached
+        is_omitted = option.value_optional and not value
+        if option.choices and value not in option.choices and not is_omitted:
+            raise UsageError(
+                f"option '{spelling}' expects one of {', '.join(option.choices)}, not '{value}'"
+            )
+        if option.repeatable:
+            previous = self.values.get(option.name, ())
+            self.values[option.name] = (*(previous if isinstance(previous, tuple) else ()), value)
+        else:
+            self.values[option.name] = value
 
-def _parse_short(
-    word: str, rest: list[str], spelled: dict[str, Option], values: dict[str, ArgumentValue]
-) -> None:
-    letters = word[1:]
-    for at, letter in enumerate(letters):
-        option = spelled.get(f"-{letter}")
-        if option is None:
-            raise UnknownOption(f"unknown switch '{letter}'", "", [])
-        if not option.value:
-            values[option.name] = True
-            continue
-        _store_value(option, f"-{letter}", letters[at + 1 :] or None, rest, values)
-        return
+    def _next_value(self, option: Option, spelling: str) -> str:
+        """Take the value from the next word.
 
-
-def _store_value(
-    option: Option,
-    spelling: str,
-    value: str | None,
-    rest: list[str],
-    values: dict[str, ArgumentValue],
-) -> None:
-    if value is None:
-        # A value that may be left out is the next word only if it cannot be anything else.
-        follows = rest and (not option.value_optional or rest[-1] in option.choices)
-        if not follows and not option.value_optional:
+        An optional value is taken only if the next word is one of the choices.
+        """
+        if option.value_optional:
+            has_value = bool(self._rest) and self._rest[-1] in option.choices
+            return self._rest.pop() if has_value else ""
+        if not self._rest:
             raise UsageError(f"option '{spelling}' requires a value")
-        value = rest.pop() if follows else ""
-    if option.choices and value not in option.choices and not (option.value_optional and not value):
-        raise UsageError(
-            f"option '{spelling}' expects one of {', '.join(option.choices)}, not '{value}'"
-        )
-    if option.repeatable:
-        before = values.get(option.name, ())
-        values[option.name] = (*(before if isinstance(before, tuple) else ()), value)
-    else:
-        values[option.name] = value
-
-
-class UnknownOption(UsageError):
-    """No such option; `meant` are those that it may be a misspelling of."""
-
-    def __init__(self, message: str, given: str, known: Sequence[str]) -> None:
-        super().__init__(message)
-        self.given = given
-        self.known = known
+        return self._rest.pop()
 
 
 def format_usage(usage: Usage) -> str:
-    """The usage as git's own commands print it."""
-    from textwrap import wrap  # only who asks for the usage waits for it
+    """Return the usage text, in the form of git's own commands."""
+    from textwrap import wrap  # slow to import
 
     lines = []
-    for at, line in enumerate(usage.lines):
-        lines.append(f"{'usage:' if at == 0 else '   or:'} git hub-session {line}")
+    for index, line in enumerate(usage.lines):
+        lines.append(f"{'usage:' if index == 0 else '   or:'} git hub-session {line}")
     lines.append("")
     for option in usage.options:
         left = f"    {_format_option(option)}"
-        if len(left) >= _HELP_AT:
+        if len(left) >= _HELP_COLUMN:
             lines.append(left)
             left = ""
-        for part in wrap(option.help, _WIDTH - _HELP_AT - 1, break_on_hyphens=False):
-            lines.append(f"{left:<{_HELP_AT}} {part}")
+        for part in wrap(option.help, _WIDTH - _HELP_COLUMN - 1, break_on_hyphens=False):
+            lines.append(f"{left:<{_HELP_COLUMN}} {part}")
             left = ""
     return "\n".join(lines) + "\n"
 

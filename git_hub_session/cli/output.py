@@ -1,7 +1,7 @@
-"""The only writer of standard output and standard error, and the only one that asks.
+"""The only writer of standard output and standard error, and the only code that asks the user.
 
-What comes from a repository is shown with control and bidirectional characters made
-visible. A failure to write never turns a change that was made into a failure.
+Control and bidirectional characters that come from a repository are escaped. If a command has
+changed something, a write error does not change its exit code.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class OutputOptions(NamedTuple):
-    """How an answer is to be shown."""
+    """The common options of the output."""
 
     format: str = "text"
     nul: bool = False
@@ -31,21 +31,27 @@ class OutputOptions(NamedTuple):
 
 
 class CannotWriteStdout(HubError):
-    """Standard output does not take the answer (a full device)."""
+    """Standard output cannot be written, for example because the device is full."""
 
     code = "cannot-show"
 
 
 def write_view(view: View, output: OutputOptions) -> None:
-    """Write the answer in the format that was asked for; raises CannotShow, BrokenPipeError."""
+    """Write the view in the selected format.
+
+    Raises:
+        CannotWriteStdout: standard output cannot be written, and the command changed nothing.
+        BrokenPipeError: standard output is a closed pipe, and the command changed nothing.
+    """
     answer: str | bytes
-    told = _join_lines(view.diagnostics)
+    messages = _join_lines(view.diagnostics)
     if output.format == "text":
         from git_hub_session.cli.terminal import detect_style
 
         style = detect_style(output.color, sys.stdout, os.environ)
-        shown = view.lines(style, quiet=output.quiet)
-        answer, told = _join_lines(shown.out), told + _join_lines(shown.err)
+        text = view.lines(style, quiet=output.quiet)
+        answer = _join_lines(text.out)
+        messages += _join_lines(text.err)
     else:
         from git_hub_session.cli import formats
 
@@ -59,7 +65,7 @@ def write_view(view: View, output: OutputOptions) -> None:
         if not view.changed:
             raise
     finally:
-        _write_stderr(told)
+        _write_stderr(messages)
 
 
 def _join_lines(lines: Sequence[str]) -> str:
@@ -67,47 +73,52 @@ def _join_lines(lines: Sequence[str]) -> str:
 
 
 def report_error(error: HubError, output: OutputOptions, usage: str = "") -> None:
-    """Say what went wrong on standard error, as git does; as one JSON object with --format=json."""
+    """Write an error to standard error in git's form, or as JSON with --format=json."""
     if output.format == "json":
         from git_hub_session.cli import formats
 
-        told = formats.error_to_json(error)
-    else:
-        kind = "error" if error.exit_code in (1, 129) else "fatal"
-        told = f"{kind}: {escape_control(error.message)}\n"
-        for line in error.hint.splitlines():
-            told += f"hint: {escape_control(line)}\n"
-        told += usage
-    _write_stderr(told)
+        _write_stderr(formats.error_to_json(error))
+        return
+    kind = "error" if error.exit_code in (1, 129) else "fatal"
+    lines = [f"{kind}: {escape_control(error.message)}\n"]
+    lines += [f"hint: {escape_control(line)}\n" for line in error.hint.splitlines()]
+    _write_stderr("".join(lines) + usage)
 
 
 def write_stderr_line(line: str) -> None:
-    """One line on standard error that is not the answer."""
+    """Write one line to standard error."""
     _write_stderr(f"{escape_control(line)}\n")
 
 
 def make_progress(title: str, total: int) -> Callable[[int], None]:
-    """Shows how far something is on a terminal's standard error, git's way, once it takes over a second.
+    """Return a function that shows the number of finished items on standard error.
 
-    GIT_PROGRESS_DELAY is after how many seconds instead, as for git itself.
+    It prints git's progress line, and only on a terminal. The line appears after one second, or
+    after GIT_PROGRESS_DELAY seconds, as in git.
     """
-    told = total > 0 and sys.stderr is not None and sys.stderr.isatty()
+    is_enabled = total > 0 and sys.stderr is not None and sys.stderr.isatty()
     delay = parse_int(os.environ.get("GIT_PROGRESS_DELAY", ""), MAX_COUNT)
-    begin = time.monotonic() + (1 if delay is None else delay)
-    shown: list[int] = []
+    start = time.monotonic() + (1 if delay is None else delay)
+    last_shown: int | None = None
 
-    def at(done: int) -> None:
-        if not told or shown[-1:] == [total] or (not shown and time.monotonic() < begin):
+    def show(finished: int) -> None:
+        nonlocal last_shown
+        if not is_enabled or last_shown == total:
             return
-        shown.append(done)
-        end = ", done.\n" if done == total else ""
-        _write_stderr(f"\r{title}: {100 * done // total:3}% ({done}/{total}){end}")
+        if last_shown is None and time.monotonic() < start:
+            return
+        last_shown = finished
+        end = ", done.\n" if finished == total else ""
+        _write_stderr(f"\r{title}: {100 * finished // total:3}% ({finished}/{total}){end}")
 
-    return at
+    return show
 
 
 def ask_yes_no(question: str) -> bool | None:
-    """The user's yes or no, on the terminal; None where there is none. The end of the input is a no."""
+    """Ask a question on the terminal. Return None without a terminal.
+
+    The end of the input means no.
+    """
     streams = (sys.stdin, sys.stderr)
     if not all(stream is not None and stream.isatty() for stream in streams):
         return None
@@ -116,33 +127,39 @@ def ask_yes_no(question: str) -> bool | None:
 
 
 def report_bug(trace: str) -> None:
-    """A bug of ours: the traceback, for the report of it."""
-    told = "".join(f"{escape_control(line)}\n" for line in trace.splitlines())
-    _write_stderr(f"{told}fatal: this is a bug in git hub-session\n")
+    """Write the traceback of a bug to standard error, so that the user can report it."""
+    lines = "".join(f"{escape_control(line)}\n" for line in trace.splitlines())
+    _write_stderr(f"{lines}fatal: this is a bug in git hub-session\n")
 
 
-def write_stdout(answer: str | bytes) -> None:
-    """Write on standard output; raises CannotShow, BrokenPipeError."""
+def write_stdout(text: str | bytes) -> None:
+    """Write text to standard output.
+
+    Raises:
+        CannotWriteStdout: the write failed.
+        BrokenPipeError: the reader has closed the pipe.
+    """
     try:
-        _write(sys.stdout, answer)
+        _write(sys.stdout, text)
     except BrokenPipeError:
         raise
-    except OSError as fault:
-        raise CannotWriteStdout(f"cannot write the answer: {fault.strerror}") from None
+    except OSError as error:
+        raise CannotWriteStdout(f"cannot write to standard output: {error.strerror}") from None
 
 
 def _write_stderr(text: str) -> None:
     try:
         _write(sys.stderr, text)
     except OSError:
-        pass  # the exit code says it
+        pass  # the exit code still reports the error
 
 
 def _write(stream: TextIO | None, text: str | bytes) -> None:
+    # A stream is None if it was closed before Python started.
     if stream is None or not text:
-        return  # closed before we started
+        return
     if isinstance(text, str):
-        # What the locale cannot say is written as \u2192.
+        # Write a character that the locale lacks as an escape sequence, such as \\u2192.
         text = text.encode(stream.encoding or "ascii", "backslashreplace")
-    # Not through the stream's buffer: what it could not write it would try again at exit.
+    # Do not use the buffer of the stream: after an error Python would write it again at exit.
     write_all(stream.fileno(), text)

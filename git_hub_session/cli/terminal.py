@@ -1,4 +1,4 @@
-"""What the place that we write to can show: its width, its colours, its letters."""
+"""The abilities of the terminal: its width, its colors and its character set."""
 
 from __future__ import annotations
 
@@ -15,18 +15,24 @@ _MAX_COLUMNS = 9_999
 
 
 def detect_style(color: str, stream: TextIO | None, environ: Mapping[str, str]) -> TerminalStyle:
-    """The style for `stream`; git's rules for colour, and NO_COLOR."""
-    terminal = stream is not None and not stream.closed and stream.isatty()
-    paged = is_true(environ.get("GIT_PAGER_IN_USE"))
-    wanted = color in ("always", "") or (
-        color == "auto"
-        and (terminal or paged)
-        and not environ.get("NO_COLOR")
-        and environ.get("TERM", "dumb") != "dumb"
-    )
-    columns = _terminal_width(stream, environ) if terminal and stream is not None else None
+    """Return the style for a stream. Colors follow git's rules and NO_COLOR.
+
+    Args:
+        color: the value of --color; '' is 'always'.
+    """
+    is_terminal = stream is not None and not stream.closed and stream.isatty()
+    columns = _terminal_width(stream, environ) if is_terminal and stream is not None else None
     arrow, ellipsis = ("→", "…") if _is_unicode(stream, environ) else ("->", "...")
-    return TerminalStyle(columns, wanted, arrow, ellipsis)
+    use_color = _wants_color(color, environ, is_terminal=is_terminal)
+    return TerminalStyle(columns, use_color, arrow, ellipsis)
+
+
+def _wants_color(color: str, environ: Mapping[str, str], *, is_terminal: bool) -> bool:
+    if color != "auto":
+        return color in ("always", "")
+    if not is_terminal and not is_true(environ.get("GIT_PAGER_IN_USE")):
+        return False
+    return not environ.get("NO_COLOR") and environ.get("TERM", "dumb") != "dumb"
 
 
 def _terminal_width(stream: TextIO, environ: Mapping[str, str]) -> int | None:
@@ -40,14 +46,14 @@ def _terminal_width(stream: TextIO, environ: Mapping[str, str]) -> int | None:
 
 
 def _is_unicode(stream: TextIO | None, environ: Mapping[str, str]) -> bool:
-    """Whether the locale is one of Unicode.
+    """Return True if the locale and the stream use UTF-8.
 
-    The stream does not tell: under LC_ALL=C Python writes UTF-8 all the same, and says
-    LC_CTYPE=C.UTF-8 where nothing was said (PEP 538, PEP 540).
+    The encoding of the stream is not enough: under LC_ALL=C Python writes UTF-8 too. If no
+    locale is set, Python sets LC_CTYPE=C.UTF-8 itself (PEP 538, PEP 540).
     """
-    spoken = environ.get("LC_CTYPE", "")
-    if sys.flags.utf8_mode and spoken.startswith("C."):
-        spoken = ""
-    locale = environ.get("LC_ALL") or spoken or environ.get("LANG", "")
+    ctype = environ.get("LC_CTYPE", "")
+    if sys.flags.utf8_mode and ctype.startswith("C."):
+        ctype = ""
+    locale = environ.get("LC_ALL") or ctype or environ.get("LANG", "")
     encoding = (stream.encoding if stream else None) or "ascii"
     return all("utf8" in name.lower().replace("-", "") for name in (locale, encoding))

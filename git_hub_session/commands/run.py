@@ -91,14 +91,14 @@ def _steps(
     is_measured = args.value("eval") is not None
     if is_measured and args.value("baseline") in (None, _MEASURE):
         yield "baseline", partial(_measure_baseline, context, args, sid)
-    yield "spawn", partial(spawn.run, context, args.subset(words=[sid]))
+    yield "spawn", partial(spawn.run, context, args.subset(arguments=[sid]))
     command = ("sh", "-c", agent_command)
-    exec_args = args.subset("jobs", "timeout", words=[sid], command=command)
+    exec_args = args.subset("jobs", "timeout", arguments=[sid], command=command)
     yield "exec", partial(exec_.run, context, exec_args)
-    eval_args = args.subset("eval", "repeat", "timeout", words=[sid])
+    eval_args = args.subset("eval", "repeat", "timeout", arguments=[sid])
     yield "eval", partial(eval_.run, context, eval_args)
     if is_measured:
-        yield "merge", partial(merge.run, context, args.subset("yes", words=[sid]))
+        yield "merge", partial(merge.run, context, args.subset("yes", arguments=[sid]))
 
 
 def _measure_baseline(context: Context, args: Arguments, sid: SessionId) -> BaselineView:

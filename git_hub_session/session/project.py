@@ -37,7 +37,7 @@ class DubiousOwnership(HubError):
 
 
 class BareRepositoryRefused(HubError):
-    """The current directory is in a bare repository, and safe.bareRepository requires its name."""
+    """The current directory is in a bare repository, and safe.bareRepository requires GIT_DIR."""
 
     code = "bare-repository"
 
@@ -60,7 +60,7 @@ class Project:
             return os.getcwd()
         except OSError:
             raise HubError(
-                "the current directory does not exist", hint="cd to another one"
+                "the current directory does not exist", hint="cd to another directory"
             ) from None
 
     def now(self) -> float:
@@ -111,7 +111,8 @@ class Project:
         special = find_special(self.paths.common_dir)
         if special:
             raise Damaged(
-                f"'{special}' is not a file", hint="git itself would wait for it: remove it"
+                f"'{special}' is not a regular file",
+                hint="remove it: git would wait for it forever",
             )
         return self.paths.common_dir
 
@@ -165,10 +166,10 @@ def _not_trusted_error(top: str, foreign_path: str) -> HubError:
 
     if not foreign_path:
         return BareRepositoryRefused(
-            f"git does not work in the bare repository '{top}' (safe.bareRepository)",
-            hint=f"GIT_DIR={quote(top)} names it",
+            f"cannot use the bare repository '{top}' without GIT_DIR (safe.bareRepository)",
+            hint=f"set GIT_DIR={quote(top)}",
         )
     return DubiousOwnership(
-        f"detected dubious ownership in repository at '{top}': '{foreign_path}' is somebody else's",
+        f"detected dubious ownership in repository at '{top}': '{foreign_path}' belongs to another user",
         hint=f"git config --global --add safe.directory {quote(top)}",
     )

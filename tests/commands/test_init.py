@@ -219,7 +219,7 @@ def test_a_task_that_cannot_be_read(hub: Hub) -> None:
         (["-F", "-"], "the task is empty", None),
         (["--task"], "option '--task' requires a value", None),
         (["--task", "x", "extra"], "too many arguments: 'extra'", None),
-        (["--task", "x", "--agent-count", "3"], "unknown option 'agent-count'", "did you mean '--agents'?"),
+        (["--task", "x", "--agent-count", "3"], "unknown option 'agent-count'", "try '--agents'"),
         (["--task", "x", "--metric", "m"], "--metric and --direction must be used together", "say whether lower or higher is better"),
         (["--task", "x", "--direction", "lower"], "--metric and --direction must be used together", "say whether lower or higher is better"),
         (["--task", "x", "--baseline", "1"], "--baseline requires --metric", None),

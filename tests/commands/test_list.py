@@ -97,7 +97,7 @@ def test_filters_and_sort_keys(five_sessions: Hub, words: list[str], expected: s
         (["-n", "٣"], "not a number of sessions: '٣'"),
         (["s1"], "too many arguments: 's1'"),
         (["--format=yaml"], "option '--format' expects one of text, json, porcelain, not 'yaml'"),
-        (["-z", "--format=json"], "-z goes with --format=porcelain, not with json"),
+        (["-z", "--format=json"], "-z cannot be used with --format=json"),
     ],
 )  # fmt: skip
 def test_usage_errors(hub: Hub, words: list[str], error: str) -> None:

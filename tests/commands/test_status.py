@@ -465,7 +465,7 @@ def test_all_candidates_are_listed(hub: Hub) -> None:
 def test_no_unfinished_session(hub: Hub) -> None:
     expected = Result(
         128,
-        err="fatal: no unfinished session here\nhint: name one: 'git hub-session list' shows all\n",
+        err="fatal: no unfinished session\nhint: git hub-session list\n",
     )
     assert hub.run("status") == expected
     hub.session()

@@ -62,7 +62,7 @@ def test_the_complete_id_is_required(hub: Hub) -> None:
     ("words", "error"),
     [
         (["s1"], "option '--state' is required"),
-        (["--state", "running"], "which session?"),
+        (["--state", "running"], "no session given"),
         (["s1", "s2", "--state", "running"], "too many arguments: 's2'"),
         (["s1", "--state"], "option '--state' requires a value"),
         (["s1", "--state", "running", "--iff-state", "init"], "unknown option 'iff-state'"),

@@ -138,7 +138,7 @@ def test_current_directory_was_deleted(hub: Hub) -> None:
     assert (result.code, result.out) == (128, "")
     # Before it the shell that starts us may have its own word for it.
     assert result.err.endswith(
-        "fatal: the current directory does not exist\nhint: cd to another one\n"
+        "fatal: the current directory does not exist\nhint: cd to another directory\n"
     )
     assert "Traceback" not in result.err
 
@@ -147,7 +147,7 @@ def dubious(top: Path, owned: Path) -> Result:
     return Result(
         128,
         "",
-        f"fatal: detected dubious ownership in repository at '{top}': '{owned}' is somebody else's\n"
+        f"fatal: detected dubious ownership in repository at '{top}': '{owned}' belongs to another user\n"
         f"hint: git config --global --add safe.directory {top}\n",
     )
 
@@ -228,8 +228,8 @@ def test_a_bare_repository_that_was_cloned_along(hub: Hub) -> None:
     assert refused == Result(
         128,
         "",
-        f"fatal: git does not work in the bare repository '{inner}' (safe.bareRepository)\n"
-        f"hint: GIT_DIR={inner} names it\n",
+        f"fatal: cannot use the bare repository '{inner}' without GIT_DIR (safe.bareRepository)\n"
+        f"hint: set GIT_DIR={inner}\n",
     )
     assert hub.call("git-hub-session", "list", cwd=inner, environ={"GIT_DIR": str(inner)}).code == 0
     assert hub.call("git-hub-session", "list").code == 0

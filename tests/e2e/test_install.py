@@ -150,9 +150,8 @@ def test_read_only_checkout_without_libraries(hub: Hub, read_only_checkout: Path
     assert run("status", "s1") == Result(
         128,
         "",
-        "fatal: cannot load 'pygit2'\n"
-        f"hint: '{programs}/bin/python3' has no such module: 'make install' or pip brings all"
-        " that is needed\n",
+        f"fatal: cannot load 'pygit2' with '{programs}/bin/python3'\n"
+        "hint: install git hub-session and its libraries with 'make install' or pip\n",
     )
     if os.geteuid() != 0:  # root writes everywhere; then Python caches what it compiles
         assert snapshot(read_only_checkout) == before

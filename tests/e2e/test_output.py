@@ -115,7 +115,7 @@ def test_stream_that_knows_no_arrow(hub: Hub) -> None:
 def test_full_device(hub: Hub) -> None:
     """Who looks and cannot be shown fails; a change that was made is made."""
     hub.session("s1")
-    full = "fatal: cannot write the answer: No space left on device\n"
+    full = "fatal: cannot write to standard output: No space left on device\n"
     for words in ("list", "status s1", "list -z", "-h", "list -h"):
         assert shell(hub, f"git hub-session {words} >/dev/full") == Result(128, "", full)
     assert shell(hub, "git hub-session update s1 --state running >/dev/full") == Result(0)

@@ -123,7 +123,7 @@ def test_a_pipe_where_git_would_read(hub: Hub) -> None:
         assert hub.call("git-hub-session", "spawn", "s1", "--retry", "1") == Result(
             128,
             "",
-            f"fatal: '{path}' is not a file\nhint: git itself would wait for it: remove it\n",
+            f"fatal: '{path}' is not a regular file\nhint: remove it: git would wait for it forever\n",
         )
         with pytest.raises(OSError, match="not a regular file"):
             open_regular(str(path), os.O_RDONLY)

@@ -150,18 +150,18 @@ def test_overview(hub: Hub) -> None:
     """-h prints the usage and exits with 129, as in git. A missing command is an error."""
     assert hub.run("-h") == Result(129, OVERVIEW)
     assert hub.call("git-hub-session", "--help") == Result(0, OVERVIEW)
-    assert hub.run() == Result(129, "", f"error: which command?\n{OVERVIEW}")
+    assert hub.run() == Result(129, "", f"error: no command given\n{OVERVIEW}")
     assert hub.run("--version") == Result(0, "git-hub-session version 0.1.0\n")
 
 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["lsit"], "'lsit' is not a git hub-session command\nhint: did you mean 'list'?"),
+        (["lsit"], "'lsit' is not a git hub-session command\nhint: try 'list'"),
         (["frobnicate"], "'frobnicate' is not a git hub-session command"),
         ([""], "'' is not a git hub-session command"),
         (["\x1b[2J"], "'\\x1b[2J' is not a git hub-session command"),
-        (["--lst"], "unknown option '--lst' before the command\nhint: did you mean '--list'?"),
+        (["--lst"], "unknown option '--lst' before the command\nhint: try '--list'"),
         (["-x", "list"], "unknown option '-x' before the command"),
         (["--"], "unknown option '--' before the command"),
         (["--list", "--cleanup", "x"], "--list and --cleanup exclude each other"),
@@ -208,15 +208,15 @@ def test_usage_snapshot(hub: Hub) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("list --reverze", "unknown option 'reverze'\nhint: did you mean '--reverse'?"),
+        ("list --reverze", "unknown option 'reverze'\nhint: try '--reverse'"),
         ("list -x", "unknown switch 'x'"),
         ("list word", "too many arguments: 'word'"),
         ("status a b", "too many arguments: 'b'"),
         ("list -n", "option '-n' requires a value"),
         ("list --format=xml", "option '--format' expects one of text, json, porcelain, not 'xml'"),
-        ("list -z --format=text", "-z goes with --format=porcelain, not with text"),
+        ("list -z --format=text", "-z cannot be used with --format=text"),
         ("list --color=red", "option '--color' expects one of auto, always, never, not 'red'"),
-        ("cleanup --forced", "unknown option 'forced'\nhint: did you mean '--force'?"),
+        ("cleanup --forced", "unknown option 'forced'\nhint: try '--force'"),
     ],
 )
 def test_bad_usage_of_a_command(hub: Hub, words: str, message: str) -> None:
