@@ -278,7 +278,7 @@ def test_pure_modules_import_only_pure_modules_of_python() -> None:
     ] == []
 
 
-@pytest.mark.parametrize("name", [*PURE.split(), *(module for module, _ in LATE_IMPORTS)])
+@pytest.mark.parametrize("name", sorted({*PURE.split(), *(module for module, _ in LATE_IMPORTS)}))
 def test_the_tables_name_existing_modules(name: str) -> None:
     assert name in modules()
 
