@@ -19,7 +19,12 @@ coverage.take_over()
 # What a script started with & ignores ^C, and so would all that the tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGQUIT, signal.SIG_DFL)
-pytest.register_assert_rewrite("tests.support.cleanup", "tests.support.crash_scenarios")
+pytest.register_assert_rewrite(
+    "tests.support.cleanup",
+    "tests.support.crash_scenarios",
+    "tests.support.whole_session",
+    "tests.support.interventions",
+)
 
 
 @pytest.fixture

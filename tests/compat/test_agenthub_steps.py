@@ -12,20 +12,20 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.test_interventions import (
-    MEASURE,
-    OTHERS,
-    TRAPS,
-    Change,
-    place,
-    to_the_end,
-    typed,
-)
 from tests.support.hub import PYTHON, Hub, new_hub, peer, snapshot
 from tests.support.interrupt import LONG, Template, sample
+from tests.support.interventions import (
+    COMMON_CHANGES,
+    MEASURE,
+    RARE_CHANGES,
+    Change,
+    hint_command,
+    run_with_hints,
+    worktree_path,
+)
 from tests.support.invariants import lost, reachable, whole
 
-CHANGES = {**TRAPS, **OTHERS}
+CHANGES = {**COMMON_CHANGES, **RARE_CHANGES}
 Record = Callable[[str, object], None]
 BEGIN = [
     f"init -q --id s1 --task t --agents 2 {shlex.join(MEASURE)}",
@@ -92,16 +92,16 @@ class Tournament:
             self.told["errors"] += 1
             self.type(result.err.partition("hint: ")[2].rstrip(), line)
         elif result.code:
-            to_the_end(self.hub, *shlex.split(line), told=self.told)
+            run_with_hints(self.hub, *shlex.split(line), counts=self.told)
 
     def type(self, hint: str, where: str) -> None:
         """What was said to type works."""
-        way = typed(hint, ())
+        way = hint_command(hint, ())
         assert way, f"a dead end: {where}: {hint}"
         self.told["hints"] += 1
         again = re.match("git hub-session (.*)", way[-1])
         if again:
-            to_the_end(self.hub, *shlex.split(again[1]), told=self.told)
+            run_with_hints(self.hub, *shlex.split(again[1]), counts=self.told)
         else:
             assert self.hub.call(*way).code == 0, (where, way)
 
@@ -136,7 +136,7 @@ class Tournament:
             if not findings:
                 return
             for one in findings:
-                if typed(one["advice"], ()):
+                if hint_command(one["advice"], ()):
                     self.type(one["advice"], one["code"])
         assert not findings, findings
 
@@ -144,7 +144,7 @@ class Tournament:
 def work(hub: Hub) -> None:
     """Each agent that has a worktree commits something, and leaves two files uncommitted."""
     for agent in (1, 2):
-        where = place(hub, agent)
+        where = worktree_path(hub, agent)
         if hub.call("git", "-C", where, "rev-parse").code == 0:
             hub.commit(where, "file", "x\n" * 10 * agent)
             (where / "new").write_text(f"new of {agent}\n")
@@ -198,9 +198,7 @@ def test_agenthubs_script_is_at_work_in_between(
     assert (told["interventions"] == 0) == (what in ("looks", "says init"))
 
 
-@pytest.mark.parametrize(
-    "what", CHANGES if LONG else ["said to be evaluating", "said to be spawned"]
-)
+@pytest.mark.parametrize("what", CHANGES if LONG else ["state evaluating", "status spawning"])
 def test_somebody_deletes_and_edits_in_between(
     world: Hub, record_property: Record, what: str
 ) -> None:

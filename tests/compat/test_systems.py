@@ -13,9 +13,9 @@ from shlex import join, quote
 
 import pytest
 
-from tests.integration.test_repositories import tournament
 from tests.support.hub import PYTHON, Hub, Result
 from tests.support.invariants import whole
+from tests.support.whole_session import play_session
 
 _APART = ["unshare", "--mount", *(["--map-root-user"] if os.geteuid() else [])]
 # Where this Python looks for certificates, and where systems keep them.
@@ -51,7 +51,7 @@ def test_no_certificates(hub: Hub) -> None:
     there = without(hub, sorted(CERTIFICATES))
     look = "import ssl; p = ssl.get_default_verify_paths(); print(p.cafile, p.capath)"
     assert there.call("apart", PYTHON, "-c", look) == Result(0, "None None\n")
-    tournament(there)
+    play_session(there)
     assert there.run("doctor").code == 0
     assert there.run("board", "read", "results").code == 0
 
@@ -65,7 +65,7 @@ NOT_SEEN = (
 def test_no_proc(hub: Hub) -> None:
     """What cannot be seen is said, what is there is saved; nothing is lost."""
     there = without(hub, ["/proc"])
-    tournament(there, warned=NOT_SEEN)
+    play_session(there, warned=NOT_SEEN)
     assert there.run("doctor").code == 0
     assert there.run("init", "-q", "--id", "s2", "--task", "t", "--agents", "2").code == 0
     assert there.run("spawn", "-q", "s2") == Result(0)

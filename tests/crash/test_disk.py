@@ -14,9 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.crash.test_killed import is_clear
 from tests.support.cleanup import everything
-from tests.support.crash_scenarios import COMMAND, SCENES, World, place
+from tests.support.crash_scenarios import COMMAND, SCENES, World, check_result, place
 from tests.support.hub import PYTHON, Hub, Result, new_hub, snapshot
 from tests.support.interrupt import LONG
 
@@ -59,7 +58,7 @@ def test_a_disk_that_is_full(disk: Hub, name: str) -> None:
         world.restore()
         filler = _fill(disk.top.parent, pages * 4096)
         ended = world.call(*SCENES[name].words)
-        is_clear(ended, "ENOSPC", f"{pages} pages")
+        check_result(ended, "ENOSPC", f"{pages} pages")
         assert pages or ended.code, ended
         world.check()
         filler.unlink()
@@ -114,7 +113,7 @@ def test_a_limit_for_the_size_of_files(hub: Hub, name: str) -> None:
         limited = f'ulimit -f {blocks}; exec "$@"'
         words = ("sh", "-c", limited, "sh", PYTHON, "-B", "-I", "-c", COMMAND)
         ended = hub.call(*words, *SCENES[name].words)
-        is_clear(ended, "EFBIG", f"{blocks} blocks")
+        check_result(ended, "EFBIG", f"{blocks} blocks")
         assert ended.code or blocks, ended
         world.check()
         world.finish()
@@ -145,7 +144,7 @@ def test_a_directory_that_may_not_be_written_to(nobodys: Hub, forbidden: str) ->
     words = [PYTHON, "-B", "-I", "-c", COMMAND, *SCENES["archive"].words]
     ended = hub.call(*(_NOBODY if _IS_ROOT else ()), *words)
     assert (ended.code, ended.out) in ((1, ""), (128, "")), ended
-    is_clear(ended, "EACCES", forbidden)
+    check_result(ended, "EACCES", forbidden)
     assert "ermission denied" in ended.err or "checked out" in ended.err, ended
     for path in (hub.top / forbidden, *locked):
         if path.exists():

@@ -13,48 +13,7 @@ import pytest
 
 from tests.support.hub import Hub, Result, snapshot
 from tests.support.interrupt import LONG
-
-# An agent: a commit, then something staged, something changed, something new.
-AGENT = (
-    "echo n: ${HUB_AGENT#agent-} >file; git commit -qam $HUB_AGENT;"
-    "echo staged >>file; git add file; echo changed >>file; echo new >new"
-)
-MEASURE = ("--eval", "git show HEAD:file", "--metric", "n", "--direction", "higher")
-
-
-def tournament(hub: Hub, *, warned: str = "") -> None:
-    """From `init` to `merge`; the work is saved (`warned` is said then), restored byte for byte, and saved again."""
-    worktrees = hub.top.parent / f"{hub.top.name}.hub" / "s1"
-    before = hub.refs("refs/heads")
-    for words in (
-        ("init", "-q", "--id", "s1", "--task", "t", "--agents", "2"),
-        ("spawn", "-q", "s1"),
-        ("exec", "-q", "s1", "--", "sh", "-c", AGENT),
-        ("eval", "-q", *MEASURE, "s1"),
-    ):
-        result = hub.run(*words)
-        assert (result.code, result.err) == (0, result.err if words[0] == "eval" else ""), result
-    status = hub.json("status", "s1")
-    for branch in status["branches"]:
-        assert (branch["ahead"], branch["behind"], branch["files"]) == (1, 0, 1), branch
-    works = [snapshot(worktrees / f"agent-{agent}") for agent in (1, 2)]
-    assert hub.run("cleanup", "-q", "s1") == Result(0, "", warned)
-    assert list(worktrees.iterdir()) == []
-    assert hub.run("restore", "-q", "s1") == Result(0)
-    assert [snapshot(worktrees / f"agent-{agent}") for agent in (1, 2)] == works
-    assert hub.git("status", "--porcelain", cwd=worktrees / "agent-1") == "MM file\n?? new"
-    merged = hub.run("merge", "-q", "--yes", "s1")
-    assert (merged.code, merged.out) == (0, ""), merged
-    assert list(worktrees.iterdir()) == []
-    assert hub.git("show", "main:file") == "n: 2"
-    assert hub.git("show", "refs/hub/rescue/s1/agent-1/attempt-1/1:file") == "n: 1\nstaged\nchanged"
-    assert hub.refs("refs/heads").keys() == {
-        *before, "refs/heads/hub/s1/agent-2/attempt-1"
-    }  # fmt: skip
-    if status["config"]["base_branch"] == "main" and (hub.top / "file").exists():
-        assert (hub.top / "file").read_text() == "n: 2\n"
-        assert hub.git("status", "--porcelain") == ""
-    assert hub.git("fsck", "--no-dangling", "--connectivity-only") == ""
+from tests.support.whole_session import play_session
 
 
 def cloned(hub: Hub, *options: str) -> Hub:
@@ -190,7 +149,7 @@ LAYOUTS = (
     "layout", LAYOUTS[: None if LONG else 6], ids=lambda layout: layout.__name__
 )
 def test_a_tournament_in_it(hub: Hub, layout: Callable[[Hub], Hub]) -> None:
-    tournament(layout(hub))
+    play_session(layout(hub))
 
 
 WORKS = "use 'list', 'update', 'log' and 'board', which need no libgit2"

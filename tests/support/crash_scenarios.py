@@ -42,6 +42,11 @@ _LEGAL = {
     "evaluating": {"merged", "archived"},
 }
 _SUMMARY_TITLE = "Merge Summary"
+KILLS = ("all", "alone")
+"""The actions that kill one process or all of them."""
+
+SIGNALS = {"INT": 2, "INT+INT": 2, "TERM": 15}
+"""The signal that an action sends."""
 
 
 class Scene(NamedTuple):
@@ -336,3 +341,15 @@ def _check_work(hub: Hub) -> None:
     (ref,) = hub.refs("refs/hub/rescue/s1/agent-1")
     kept = [hub.git("show", f"{ref}{path}") for path in (":file", "^2:file", "^3:untracked")]
     assert kept == ["changed", "staged", "untracked"]
+
+
+def check_result(ended: Result, action: str, where: str) -> None:
+    """Assert that the command succeeded, printed an error, or ended by the signal or the kill."""
+    if ended.code == 128 + 9:
+        assert action in KILLS, where
+    elif action in SIGNALS and ended.code:
+        assert ended == Result(128 + SIGNALS[action]), (where, ended)
+    elif ended.code:
+        assert ended.code in (1, 128), (where, ended)
+        assert ended.err.startswith(("error: ", "fatal: ", "Kept ", "warning: ")), (where, ended)
+    assert "Traceback" not in ended.err, (where, ended)
