@@ -1,4 +1,4 @@
-"""Context: what a command gets besides its arguments."""
+"""Context: the project, the reporter and the session ids of a command."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ class Context:
     def find_session(self, text: str | None) -> SessionId:
         """Return the session for an id or an abbreviated id.
 
-        Without an id, return the session of the current worktree or branch. If there is none,
-        return the newest unfinished session.
+        Without an id, return the session of the current worktree or branch, or the newest
+        unfinished session.
 
         Raises:
             NoSuchSession: no id starts with `text`.
@@ -129,10 +129,10 @@ class Context:
 def read_text_file(file: str, content: str, *, max_bytes: int) -> str:
     """Return the text of a file that the user named; '-' is standard input.
 
-    Of a larger file return one byte more than `max_bytes`, so that the caller can reject it.
+    Return at most one byte more than `max_bytes`, so that the caller can reject a larger file.
 
     Args:
-        content: what the file contains, for the error message.
+        content: the noun for the content in the error message, such as "task".
     """
     is_standard_input = file == "-"
     try:

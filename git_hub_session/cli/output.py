@@ -1,4 +1,4 @@
-"""The only writer of standard output and standard error, and the only code that asks the user.
+"""The only writer of standard output and standard error. It also asks the user.
 
 Control and bidirectional characters that come from a repository are escaped. If a command has
 changed something, a write error does not change its exit code.

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 
 class Reporter:
-    """The connection from a running command to its user.
+    """The notes, the progress and the questions of a running command.
 
-    The result of the command is a view. The reporter is only for what comes before it.
+    The result of the command is a view. The command does not print it with the reporter.
     """
 
     def __init__(self, output: OutputOptions) -> None:

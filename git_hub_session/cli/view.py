@@ -130,7 +130,7 @@ def task_lines(task: str) -> list[str]:
 
 
 def metric_lines(config: Config) -> list[str]:
-    """Return the lines `  Eval: ...`, `  Metric: ...` and `  Baseline: ...`, without unset values."""
+    """Return the lines for the eval command, the metric and the baseline that are set."""
     out = []
     if config.get("eval_cmd"):
         out.append(f"  Eval: {escape_control(config.get('eval_cmd'))}")

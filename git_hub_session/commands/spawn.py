@@ -55,7 +55,7 @@ USAGE = Usage(
 
 
 def run(context: Context, args: Arguments) -> SpawnView:
-    """Create all missing agents, or none of them."""
+    """Create all missing agents. If one cannot be created, create no agent."""
     sid = context.require_session(args.argument, "spawn")
     project = context.project
     count = project.store.read(sid).config.agent_count or MAX_AGENTS

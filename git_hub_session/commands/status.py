@@ -220,7 +220,7 @@ def _choose_layout(widths: Sequence[int], columns: int | None) -> Sequence[int]:
 def _row_lines(
     row: Sequence[str], widths: Sequence[int], layout: Sequence[int], style: TerminalStyle
 ) -> list[str]:
-    """Format a branch: the parts in `layout` on one line, and each other part on a separate line."""
+    """Return the lines of a branch: one line for the parts in `layout`, one for each other part."""
     counts = [
         " " * (widths[column] - display_width(row[column])) + row[column] for column in (2, 3, 4)
     ]

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from git_hub_session.system.processes import Shell, Task, TaskCallbacks
 
 Progress = Callable[[str, int], Callable[[int], None]]
-"""Starts a progress display from a title and a total. Call its result with the number of finished items."""
+"""A function (title, total) that returns a function (number of finished items)."""
 
 
 class DubiousOwnership(HubError):
