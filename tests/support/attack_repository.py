@@ -1,4 +1,4 @@
-"""A repository with everything that a session can have, and files outside that must not change."""
+"""A repository with sessions in all states, and files outside that must not change."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class World:
         """Return the directory of a session."""
         return self.hub.directory(sid)
 
-    def entry(self, name: str = "agent-1") -> Path:
+    def git_dir(self, name: str = "agent-1") -> Path:
         """Return the git dir of a worktree."""
         return self.project / ".git" / "worktrees" / name
 

@@ -1,4 +1,4 @@
-"""What somebody else can have written: each attack plants itself in a repository."""
+"""The attacks: files and refs that an attacker may have put into a repository."""
 
 from __future__ import annotations
 
@@ -16,23 +16,22 @@ from tests.support.stores import CREATED
 
 ROOT = os.geteuid() == 0
 LARGE = 100 << 20  # bytes
-# All that drives a terminal, breaks a line, or is no text.
 EVIL = (
     "\x1b[31m\x1b]0;title\x07\x9b2J\rover\x08\u202eltr\u2066iso\u2069\u200f\u061c"
     "\u2028\x00\x7f\\ \"'"
 )
-# The same where it has to be a name of a file.
+"""Text that controls a terminal, ends a line, or is not text."""
 EVIL_NAME = EVIL.replace("\x00", "") + "\n\nworktree /forged\n"
+"""EVIL as a file name."""
 
 
 class Attack(NamedTuple):
-    """`plant` plants it in a world; where git waits for ever `hangs_git` says which call would."""
+    """A named attack, and the function that plants it in a repository."""
 
     name: str
     plant: Callable[[World], None]
 
 
-# What of the hub can be something else than it should be.
 FILES: dict[str, str] = {
     "config": "sessions/s1/config.yaml",
     "state": "sessions/s1/state.json",
@@ -41,6 +40,7 @@ FILES: dict[str, str] = {
     "post": "board/results/001-agent-1-20260317T143022Z.md",
     "ignore": ".gitignore",
 }
+"""The files of the hub that are replaced, as paths below it."""
 DIRECTORIES: dict[str, str] = {
     "hub": "",
     "sessions": "sessions",
@@ -49,8 +49,8 @@ DIRECTORIES: dict[str, str] = {
     "board": "board",
     "channel": "board/results",
 }
-# What git owns, and is read here by itself; below the repository's directory of git.
-GITS: dict[str, str] = {
+"""The directories of the hub that are replaced, as paths below it."""
+GIT_FILES: dict[str, str] = {
     "gitdir": "worktrees/agent-1/gitdir",
     "entry head": "worktrees/agent-1/HEAD",
     "commondir": "worktrees/agent-1/commondir",
@@ -67,9 +67,10 @@ GITS: dict[str, str] = {
     "exclude": "info/exclude",
     "index": "index",
 }
+"""The files of git that the package parses itself, as paths below .git."""
 
 
-def _away(path: Path) -> None:
+def _remove(path: Path) -> None:
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
@@ -78,39 +79,39 @@ def _away(path: Path) -> None:
 
 
 def _link(world: World, path: Path) -> None:
-    """To what was there, which lies outside now: who follows it finds all in order."""
-    stolen = world.outside / "stolen"
+    """Move the file outside, and link to it. A process that follows the link notices nothing."""
+    moved = world.outside / "stolen"
     if path.exists():
-        path.rename(stolen)
+        path.rename(moved)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.symlink_to(stolen)
+    path.symlink_to(moved)
 
 
 def _dangling(world: World, path: Path) -> None:
-    _away(path)
+    _remove(path)
     path.symlink_to(world.outside / "made")
 
 
 def _loop(_world: World, path: Path) -> None:
-    _away(path)
+    _remove(path)
     path.symlink_to(path)
 
 
 def _pipe(_world: World, path: Path) -> None:
-    _away(path)
+    _remove(path)
     os.mkfifo(path)
 
 
 def _device(_world: World, path: Path) -> None:
-    """/dev/zero: it has no end."""
-    _away(path)
+    """Replace the file with /dev/zero, which is endless."""
+    _remove(path)
     os.mknod(path, stat.S_IFCHR | 0o666, os.makedev(1, 5))
 
 
-def _swapped(_world: World, path: Path) -> None:
-    """A directory where a file should be, and the other way round."""
+def _swap(_world: World, path: Path) -> None:
+    """Replace a file with a directory, or a directory with a file."""
     was_directory = path.is_dir()
-    _away(path)
+    _remove(path)
     if was_directory:
         path.write_text("a file\n")
     else:
@@ -119,47 +120,47 @@ def _swapped(_world: World, path: Path) -> None:
 
 
 def _large(_world: World, path: Path) -> None:
-    """NULs without an end of a line."""
-    _away(path)
+    """Replace the file with NUL bytes without a newline."""
+    _remove(path)
     path.touch()
     os.truncate(path, LARGE)
 
 
 def _noise(_world: World, path: Path) -> None:
-    """No text, and small enough to be read."""
-    _away(path)
+    """Replace the file with a small file that is not text."""
+    _remove(path)
     path.write_bytes(b"\xff\xfe\x00{[\x1b[2J\r\n\n" * 999)
 
 
 def _empty(_world: World, path: Path) -> None:
-    _away(path)
+    _remove(path)
     path.touch()
 
 
-_ANYWHERE = [_link, _dangling, _loop, _pipe, *([_device] if ROOT else []), _swapped]
+_ANYWHERE = [_link, _dangling, _loop, _pipe, *([_device] if ROOT else []), _swap]
 _IN_FILES = [*_ANYWHERE, _large, _noise, _empty]
 
 
-def _planting(how: Callable[[World, Path], None], *at: str) -> Callable[[World], None]:
-    return lambda world: how(world, world.project.joinpath(*at))
+def _at(replace: Callable[[World, Path], None], *path: str) -> Callable[[World], None]:
+    return lambda world: replace(world, world.project.joinpath(*path))
 
 
 OF_PLACES = [
     *(
-        Attack(f"{how.__name__[1:]} for {name}", _planting(how, ".agenthub", path))
+        Attack(f"{replace.__name__[1:]} for {name}", _at(replace, ".agenthub", path))
         for name, path in FILES.items()
-        for how in _IN_FILES
+        for replace in _IN_FILES
     ),
     *(
-        Attack(f"{how.__name__[1:]} for {name}", _planting(how, ".agenthub", path))
+        Attack(f"{replace.__name__[1:]} for {name}", _at(replace, ".agenthub", path))
         for name, path in DIRECTORIES.items()
-        for how in _ANYWHERE
+        for replace in _ANYWHERE
     ),
 ]
 OF_GIT = [
-    Attack(f"{how.__name__[1:]} for {name} of git", _planting(how, ".git", path))
-    for name, path in GITS.items()
-    for how in (_pipe, *([_device] if ROOT else []), _swapped, _large, _noise)
+    Attack(f"{replace.__name__[1:]} for {name} of git", _at(replace, ".git", path))
+    for name, path in GIT_FILES.items()
+    for replace in (_pipe, *([_device] if ROOT else []), _swap, _large, _noise)
 ]
 
 
@@ -172,7 +173,7 @@ def _state(world: World, change: Callable[[dict[str, Any]], None]) -> None:
 
 
 def _config(world: World, **settings: str) -> None:
-    """In AgentHub's own lines, to which it adds nothing."""
+    """Write config.yaml as AgentHub does, without escapes."""
     for sid in ("s1", "s2", "s3"):
         values = {"session_id": sid, "task": "t", "agent_count": "2", "base_branch": "main"}
         values |= {"created": CREATED, **settings}
@@ -219,13 +220,13 @@ def deep_json(world: World) -> None:
 
 
 def many_values(world: World) -> None:
-    """16 MiB that would be a gigabyte in memory."""
+    """Plant 16 MiB of JSON that needs a gigabyte in memory."""
     for name in ("sessions/s1/state.json", "board/_index.json"):
         (world.store / name).write_text('{"state": "running", "a": [' + "{}," * 5_000_000 + "0]}")
 
 
 def small_and_deep(world: World) -> None:
-    """Written with its lines indented it would be larger than anybody reads."""
+    """Plant JSON that exceeds the size limit if it is written with indentation."""
     deep = "[" * 190 + "0," * 60_000 + "0" + "]" * 190
     document = json.loads((world.session("s1") / "state.json").read_text())
     text = json.dumps({**document, "deep": None}).replace("null", deep)
@@ -233,7 +234,7 @@ def small_and_deep(world: World) -> None:
 
 
 def wide_letters(world: World) -> None:
-    """A letter of four bytes makes all of a text wide."""
+    """Plant text with one character of four bytes: Python then uses four for each character."""
     (world.store / FILES["post"]).write_text("x" * 900_000 + "\U0001f600")
     file = world.session("s1") / "state.json"
     document = json.loads(file.read_text())
@@ -248,7 +249,7 @@ def a_board_of_megabytes(world: World) -> None:
 
 
 def paths_in_the_state(world: World) -> None:
-    """Nothing that state.json says of a path is believed."""
+    """Plant paths and refs in state.json, which must not be trusted."""
     target = str(world.outside / "plain")
 
     def change(document: dict[str, Any]) -> None:
@@ -332,7 +333,7 @@ def branches_like_options(world: World) -> None:
         world.base / "project.hub" / "odd",
         head,
     )
-    (world.entry("odd") / "HEAD").write_text("ref: refs/heads/hub/s1/--exec=x\n")
+    (world.git_dir("odd") / "HEAD").write_text("ref: refs/heads/hub/s1/--exec=x\n")
 
 
 def names_of_sessions(world: World) -> None:
@@ -348,28 +349,28 @@ def names_of_sessions(world: World) -> None:
         shutil.copytree(world.session("s2"), world.store / "sessions" / name)
 
 
-def an_entry_that_leads_outside(world: World) -> None:
-    """To a directory that leads nowhere, to a repository of its own, and to the root."""
+def a_git_dir_that_leads_outside(world: World) -> None:
+    """Plant git dirs that point to a plain directory, to another repository and to /."""
     for name, target in (("agent-1", "plain/.git"), ("agent-2", "repository/.git")):
-        (world.entry(name) / "gitdir").write_text(f"{world.outside / target}\n")
-    (world.entry("agent-11") / "gitdir").write_text("/.git\n")
+        (world.git_dir(name) / "gitdir").write_text(f"{world.outside / target}\n")
+    (world.git_dir("agent-11") / "gitdir").write_text("/.git\n")
 
 
-def an_entry_that_leads_to_the_main_worktree(world: World) -> None:
-    (world.entry() / "gitdir").write_text(f"{world.project}/.git\n")
+def a_git_dir_that_leads_to_the_main_worktree(world: World) -> None:
+    (world.git_dir() / "gitdir").write_text(f"{world.project}/.git\n")
 
 
-def an_entry_that_leads_up(world: World) -> None:
-    (world.entry() / "gitdir").write_text("../../../../outside/plain/.git\n")
+def a_git_dir_that_leads_up(world: World) -> None:
+    (world.git_dir() / "gitdir").write_text("../../../../outside/plain/.git\n")
 
 
-def an_entry_with_lines(world: World) -> None:
-    (world.entry() / "gitdir").write_text(f"{world.outside}/plain\n/etc/.git\n\x1b[2J\n")
+def a_git_dir_with_lines(world: World) -> None:
+    (world.git_dir() / "gitdir").write_text(f"{world.outside}/plain\n/etc/.git\n\x1b[2J\n")
 
 
-def an_entry_that_is_a_link(world: World) -> None:
-    world.entry().rename(world.outside / "entry")
-    world.entry().symlink_to(world.outside / "entry")
+def a_git_dir_that_is_a_link(world: World) -> None:
+    world.git_dir().rename(world.outside / "entry")
+    world.git_dir().symlink_to(world.outside / "entry")
 
 
 def a_worktree_that_is_a_link(world: World) -> None:
@@ -386,16 +387,16 @@ def a_git_file_that_leads_outside(world: World) -> None:
 
 
 def a_head_that_leads_up(world: World) -> None:
-    (world.entry() / "HEAD").write_text(
+    (world.git_dir() / "HEAD").write_text(
         "ref: refs/heads/hub/s1/../../../../../outside/plain/kept\n"
     )
 
 
 def a_removal_of_what_is_outside(world: World) -> None:
-    note = world.entry() / "hub-session-removal"
-    shutil.rmtree(world.worktree())  # as if only the rest had to be deleted
-    note.write_text(f"{REMOVAL_LOCK}\0{world.outside}/plain\0delete")
-    (world.entry("agent-2") / "hub-session-removal").write_text(
+    journal = world.git_dir() / "hub-session-removal"
+    shutil.rmtree(world.worktree())  # as in an interrupted removal that only has to be finished
+    journal.write_text(f"{REMOVAL_LOCK}\0{world.outside}/plain\0delete")
+    (world.git_dir("agent-2") / "hub-session-removal").write_text(
         f"{REMOVAL_LOCK}\0{world.outside}/plain\0aside"
     )
 
@@ -424,7 +425,7 @@ def includes_that_lead_up(world: World) -> None:
 
 
 def hooks_in_the_hub(world: World) -> None:
-    """What would be a repository, its hooks and settings, were it asked for."""
+    """Plant hooks and settings in directories that look like repositories."""
     hook = f"#!/bin/sh\n{world.canary}\n"
     for directory in (world.store, world.session("s1"), world.worktree() / ".agenthub"):
         (directory / "hooks").mkdir(parents=True)
@@ -442,25 +443,25 @@ def hooks_in_the_hub(world: World) -> None:
         )
 
 
-def what_drives_a_terminal(world: World) -> None:
-    """In the task, the reason, a branch, a subject, a lock, an author, a path, a file's name."""
+def control_characters_everywhere(world: World) -> None:
+    """Plant control characters in all texts: tasks, reasons, branches, subjects, locks, names."""
     _config(world)
     for sid in ("s1", "s2", "s3"):
-        told = {
+        settings = {
             "session_id": sid,
             "task": f"{EVIL}\n{EVIL}",
             "agent_count": "2",
             "base_branch": f"main{EVIL}",
             "created": EVIL,
         }
-        told |= {
+        settings |= {
             "eval_cmd": f"{world.canary} {EVIL}",
             "metric": EVIL,
             "direction": "lower",
             "baseline": EVIL,
             EVIL: EVIL,
         }
-        lines = (f"{json.dumps(key)}: {json.dumps(value)}\n" for key, value in told.items())
+        lines = (f"{json.dumps(key)}: {json.dumps(value)}\n" for key, value in settings.items())
         (world.session(sid) / "config.yaml").write_text("".join(lines))
 
     def change(document: dict[str, Any]) -> None:
@@ -498,12 +499,12 @@ def what_drives_a_terminal(world: World) -> None:
     world.hub.git("worktree", "lock", "--reason", EVIL.replace("\x00", ""), world.worktree())
 
 
-def a_path_that_drives_a_terminal(world: World) -> None:
+def control_characters_in_a_path(world: World) -> None:
     name = EVIL_NAME.replace("/", "-")
     world.hub.git("worktree", "move", world.worktree(), world.worktree().with_name("moved"))
     moved = world.worktree().with_name(f"a{name}".strip())
     world.worktree().with_name("moved").rename(moved)
-    (world.entry() / "gitdir").write_text(f"{moved}/.git\n")
+    (world.git_dir() / "gitdir").write_text(f"{moved}/.git\n")
     world.hub.git("branch", "hub/s1/\u202eagent", "main")
     (moved / f"b{name}").write_text("unsaved\n")
 
@@ -545,11 +546,11 @@ OF_CONTENT = [
         a_merge_into_what_is_outside,
         branches_like_options,
         names_of_sessions,
-        an_entry_that_leads_outside,
-        an_entry_that_leads_to_the_main_worktree,
-        an_entry_that_leads_up,
-        an_entry_with_lines,
-        an_entry_that_is_a_link,
+        a_git_dir_that_leads_outside,
+        a_git_dir_that_leads_to_the_main_worktree,
+        a_git_dir_that_leads_up,
+        a_git_dir_with_lines,
+        a_git_dir_that_is_a_link,
         a_worktree_that_is_a_link,
         a_git_file_that_is_a_pipe,
         a_git_file_that_leads_outside,
@@ -559,8 +560,8 @@ OF_CONTENT = [
         links_in_a_worktree,
         includes_that_lead_up,
         hooks_in_the_hub,
-        what_drives_a_terminal,
-        a_path_that_drives_a_terminal,
+        control_characters_everywhere,
+        control_characters_in_a_path,
         channels_that_lead_outside,
         output_that_leads_outside,
     )

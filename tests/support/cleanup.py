@@ -22,7 +22,10 @@ class WorktreeContent(NamedTuple):
 
 
 def look(hub: Hub, where: Path) -> WorktreeContent:
-    """Return the `git status`, the files and the executables of a worktree. Do not refresh its index."""
+    """Return the `git status`, the files and the executables of a worktree.
+
+    Do not refresh its index.
+    """
     status = hub.git(
         "--no-optional-locks", "status", "--porcelain", "-z", "--untracked-files=all", cwd=where
     )
@@ -92,7 +95,7 @@ def bring_back(hub: Hub, result: Result) -> None:
 def comes_back(hub: Hub, where: Path, *, status: list[str] | None = None) -> None:
     """Clean up the only worktree, restore its work as printed, and compare status and files.
 
-    `status` is the expected status if git had been told to ignore the changes before.
+    `status` is the expected status if git ignored the changes before the cleanup.
     """
     before = look(hub, where)
     if status is not None:

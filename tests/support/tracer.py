@@ -40,7 +40,7 @@ class Call(NamedTuple):
     fd: int = -1
 
 
-# Of two paths, this is the one that is created or removed.
+# A call with two paths is listed with the path that it creates or removes.
 _CALLS = {
     1: Call("write", fd=0),
     2: Call("open", path=0),

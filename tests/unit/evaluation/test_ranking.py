@@ -25,7 +25,7 @@ def places(*scores: Score, direction: str = "lower") -> str:
         ((score(1, -1.0), score(2, -2.0)), "2 1", "1 2"),
         # An agent without a value is last in both directions.
         ((score(2), score(1), score(3, 9.0)), "3 1 2", "3 1 2"),
-        # Of equal values, the smaller diff is first, then fewer files, then the smaller number.
+        # Equal values are ordered by the smaller diff, fewer files, and the smaller number.
         ((score(1, 2.0, size=(5, 1)), score(2, 2.0, size=(4, 9))), "2= 1=", "2= 1="),
         ((score(1, 2.0, size=(5, 2)), score(2, 2.0, size=(5, 1))), "2= 1=", "2= 1="),
         ((score(2, 2.0), score(1, 2.0)), "1= 2=", "1= 2="),

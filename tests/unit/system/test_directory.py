@@ -1,4 +1,4 @@
-"""A directory is read without following links, its files are replaced atomically, and it is locked."""
+"""A directory is read without following links, changed atomically, and locked."""
 
 from __future__ import annotations
 

@@ -127,7 +127,7 @@ def commands(log: list[Line], kind: str) -> list[str]:
 
 @pytest.fixture
 def hub(hub: Hub) -> Hub:
-    """The repository, in a directory of its own."""
+    """The repository in an otherwise empty directory."""
     parent = hub.top.parent / "parent"
     parent.mkdir()
     hub.top = hub.top.rename(parent / "project")

@@ -62,7 +62,7 @@ def test_nested_repositories_are_not_scanned(top: Path) -> None:
 
 
 def test_a_bare_repository_at_the_top(top: Path) -> None:
-    """It is listed as a repository, unless its HEAD is tracked, and scanned."""
+    """The top is listed as a repository, unless its HEAD is tracked. It is scanned in any case."""
     for name in ("objects", "refs"):
         (top / name).mkdir()
     (top / "HEAD").write_text("ref: refs/heads/main\n")
@@ -116,7 +116,7 @@ def test_remove_keeps_new_files_and_directories(top: Path) -> None:
 
 
 def test_remove_keeps_a_directory_that_replaced_a_file(top: Path) -> None:
-    """It also keeps a file that replaced a directory."""
+    """A file that replaced a directory is kept too."""
     scanned = tree.scan_directory(str(top))
     (top / "file").unlink()
     (top / "file").mkdir()
