@@ -1,4 +1,4 @@
-"""Run a command that is killed, or that another process interferes with, at one of its changes."""
+"""Kill a command before one of its changes, or change something else at that moment."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ LONG = "HUB_TEST_LONG" in os.environ
 
 
 def sample(count: int, *, short: int) -> range:
-    """Return the numbers from 1 to `count`: all in the long form, about `short` of them otherwise."""
+    """Return the numbers from 1 to `count`, or about `short` of them in the short form."""
     return range(1, count + 1, 1 if LONG else max(1, count // short))
 
 
