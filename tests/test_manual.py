@@ -17,8 +17,8 @@ import pytest
 from git_hub_session import main
 from git_hub_session.cli.options import DRY_RUN, FORMAT, HELP, JOBS, QUIET, TIMEOUT, Option, Usage
 from git_hub_session.commands import COMMANDS
-from git_hub_session.doctor.finding import FINDINGS
 from git_hub_session.errors import HubError, Refused, UsageError
+from tests.support.doctor import FINDING_CODES
 from tests.support.hub import CHECKOUT, Hub, Result
 
 PAGE = CHECKOUT / "man" / "git-hub-session.1"
@@ -368,4 +368,4 @@ def test_saved_work_is_looked_at_and_given_up_as_the_page_says(hub: Hub) -> None
 def test_everything_that_the_doctor_finds_is_there() -> None:
     heads = [head for lines in sections()["DOCTOR"].values() for head in items(lines)]
     named = [word for head in heads for word in words_of("Sy", [f".{head}"])]
-    assert sorted(named) == sorted(FINDINGS)
+    assert sorted(named) == sorted(FINDING_CODES)

@@ -20,7 +20,8 @@ from git_hub_session.git.ref_names import SessionId
 from git_hub_session.util.text import escape_control
 
 if TYPE_CHECKING:
-    from git_hub_session.doctor.doctor import DoctorResult, FindingResult
+    from git_hub_session.doctor.doctor import DoctorResult
+    from git_hub_session.doctor.finding import FindingResult
 
 
 USAGE = Usage(

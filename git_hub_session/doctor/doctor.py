@@ -1,16 +1,19 @@
-"""A look at everything, and what comes of it: each finding named, and mended if that was asked for."""
+"""Run the checks of the doctor, and apply their fixes under a lock."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
 
-from git_hub_session._typing import NamedTuple
-from git_hub_session.doctor.checks import hub as place
-from git_hub_session.doctor.checks import locks, refs, sessions, worktrees
-from git_hub_session.doctor.finding import Finding
-from git_hub_session.doctor.fixes import OF_SESSIONS, OF_THE_HUB
-from git_hub_session.doctor.snapshot import HubSnapshot, gather_session, take_snapshot
+from git_hub_session._typing import TYPE_CHECKING, NamedTuple
+from git_hub_session.doctor.checks.hub import hub_findings
+from git_hub_session.doctor.checks.interrupted import trash_findings
+from git_hub_session.doctor.checks.locks import lock_findings
+from git_hub_session.doctor.checks.refs import ref_findings, rescue_ref_findings
+from git_hub_session.doctor.checks.sessions import session_findings
+from git_hub_session.doctor.checks.worktrees import worktree_findings
+from git_hub_session.doctor.finding import FIXES, Finding, FindingResult
+from git_hub_session.doctor.snapshot import HubSnapshot, take_session_snapshot, take_snapshot
 from git_hub_session.errors import HubError, describe
 from git_hub_session.git.ref_names import SessionId
 from git_hub_session.removal.errors import (
@@ -21,147 +24,176 @@ from git_hub_session.removal.errors import (
 )
 from git_hub_session.session.project import Project
 
-_ROUNDS = 3
-"""What is mended shows what lay below it: a state.json that reads, the worktree's own fault."""
+if TYPE_CHECKING:
+    from git_hub_session.session.store import LockedSession
 
-_FAULTS = (HubError, OSError, RemovalBlocked, RemovalFailed, ModifiedDuringRemoval)
+CHECKS = (
+    hub_findings,
+    lock_findings,
+    session_findings,
+    worktree_findings,
+    trash_findings,
+    ref_findings,
+)
+"""The groups of checks, in the order in which their findings are printed."""
 
+SESSION_CHECKS = (session_findings, worktree_findings, rescue_ref_findings)
+"""The groups of checks whose findings `--fix` can fix under the lock of a session."""
 
-class FindingResult(NamedTuple):
-    """A finding, and what became of it."""
+_HUB_WIDE_CODES = {"git-missing", "git-too-old", "git-lock-left", "cannot-open", "hub-damaged"}
+"""The findings that affect every session. They are reported also if one session is checked."""
 
-    finding: Finding
-    is_fixed: bool = False
-    failure: str = ""
-    """Why it could not be mended."""
-    hint: str = ""
-    """What a person can do then."""
-    notes: tuple[str, ...] = ()
+_MAX_ROUNDS = 3
+"""The number of times that a session is fixed. A fix can uncover other findings.
+
+For example, the owner of a detached worktree is known only after state.json was fixed.
+"""
+
+_FIX_ERRORS = (HubError, OSError, RemovalBlocked, RemovalFailed, ModifiedDuringRemoval)
 
 
 class DoctorResult(NamedTuple):
-    """What was looked at, and what was found."""
+    """The number of checked sessions and worktrees, and the findings."""
 
     sessions: int
     worktrees: int
     outcomes: tuple[FindingResult, ...]
     locked_sessions: tuple[str, ...] = ()
-    """The sessions that were not looked into, for somebody is changing them."""
+    """The sessions that were not checked because another process is changing them."""
 
 
 def check_hub(project: Project, sid: SessionId | None) -> DoctorResult:
-    """Look at the hub, or at one session and what it needs; nothing is changed."""
-    facts = take_snapshot(project)
-    return _make_result(facts, sid, [FindingResult(finding) for finding in _run_checks(facts, sid)])
+    """Check the hub or one session. Change nothing."""
+    hub = take_snapshot(project)
+    results = [FindingResult(finding) for finding in _run_checks(hub, sid)]
+    return _make_result(hub, sid, results)
 
 
 def fix_hub(project: Project, sid: SessionId | None) -> DoctorResult:
-    """The same, and mend what can be mended."""
+    """Check the hub or one session, and fix the findings that can be fixed.
+
+    At the end, take a new snapshot and check again. A finding counts as fixed if it is gone.
+    """
     before = take_snapshot(project)
-    found = _run_checks(before, sid)
-    done: list[FindingResult] = []
-    mendable = [finding for finding in found if finding.fix]
-    of_hub = [finding for finding in mendable if finding.code in OF_THE_HUB]
-    try:
-        done += _fix_hub_findings(project, sid) if of_hub else ()
-    except HubError as fault:
-        done += [_failed_result(finding, fault) for finding in of_hub]
-    for name in dict.fromkeys(finding.session for finding in mendable if finding.session):
-        try:
-            done += _fix_session(before, SessionId(name))
-        except HubError as fault:  # somebody else has it, or it went: the others are treated
-            ours = [finding for finding in mendable if finding.session == name]
-            done += [_failed_result(finding, fault) for finding in ours]
-    facts = take_snapshot(project)
-    now = _run_checks(facts, sid)
-    mended = [one for one in done if one.is_fixed and one.finding not in now]
-    failed = {one.finding: _not_fixed(one) for one in done}
-    return _make_result(
-        facts, sid, [*mended, *(failed.get(one, FindingResult(one)) for one in now)]
-    )
+    fixable = [finding for finding in _run_checks(before, sid) if finding.fix]
+    attempted = [*_fix_hub_findings(before, sid, fixable), *_fix_sessions(before, fixable)]
+    after = take_snapshot(project)
+    remaining = _run_checks(after, sid)
+    fixed = [result for result in attempted if result.is_fixed and result.finding not in remaining]
+    attempts = {result.finding: _mark_remaining(result) for result in attempted}
+    kept = [attempts.get(finding, FindingResult(finding)) for finding in remaining]
+    return _make_result(after, sid, [*fixed, *kept])
 
 
-def _not_fixed(outcome: FindingResult) -> FindingResult:
-    """Of what is found again: that nothing failed does not say that it is mended."""
-    return outcome._replace(is_fixed=False, failure=outcome.failure or "it is still there")
+def _mark_remaining(result: FindingResult) -> FindingResult:
+    """Return the result of a fix whose finding remains, even if the fix did not fail."""
+    return result._replace(is_fixed=False, failure=result.failure or "the finding remains")
 
 
 def _make_result(
-    facts: HubSnapshot, sid: SessionId | None, outcomes: list[FindingResult]
+    hub: HubSnapshot, sid: SessionId | None, results: list[FindingResult]
 ) -> DoctorResult:
-    looked = list(facts.sessions) if sid is None else [sid]
-    in_use = tuple(one for one in facts.locked_sessions if one in looked)
-    number = len(facts.session_by_git_dir) if sid is None else len(facts.worktrees_of(sid))
-    return DoctorResult(len(looked), number, tuple(outcomes), in_use)
+    sessions = list(hub.sessions) if sid is None else [sid]
+    worktrees = hub.session_by_git_dir if sid is None else hub.worktrees_of(sid)
+    locked = tuple(session for session in hub.locked_sessions if session in sessions)
+    return DoctorResult(len(sessions), len(worktrees), tuple(results), locked)
 
 
-def _run_checks(facts: HubSnapshot, sid: SessionId | None) -> list[Finding]:
-    """What is found: of the whole hub, or of one session; what hinders every session is part of that."""
-    everything = (place, locks, sessions, worktrees, refs)
-    found = [finding for part in everything for finding in part.look(facts)]
+def _run_checks(hub: HubSnapshot, sid: SessionId | None) -> list[Finding]:
+    """Return the findings of the whole hub, or those that affect one session."""
+    findings = [finding for run in CHECKS for finding in run(hub)]
     if sid is None:
-        return found
-    return [one for one in found if one.session == sid or one.code in _HUB_WIDE_CODES]
+        return findings
+    return [
+        finding for finding in findings if finding.session == sid or finding.code in _HUB_WIDE_CODES
+    ]
 
 
-_HUB_WIDE_CODES = {"git-missing", "git-too-old", "git-lock-left", "cannot-open", "hub-damaged"}
+def _fix_hub_findings(
+    before: HubSnapshot, sid: SessionId | None, fixable: Iterable[Finding]
+) -> list[FindingResult]:
+    """Fix the findings that belong to no session, under the lock of the hub."""
+    of_hub = [finding for finding in fixable if not finding.session]
+    if not of_hub:
+        return []
+    try:
+        return list(_fix_hub_under_lock(before.project, sid))
+    except HubError as error:
+        return [_failed_result(finding, error) for finding in of_hub]
 
 
-def _fix_hub_findings(project: Project, sid: SessionId | None) -> Iterator[FindingResult]:
-    # Where nobody has made the hub's own directory there is nothing to lock, and nobody to wait for.
+def _fix_hub_under_lock(project: Project, sid: SessionId | None) -> Iterator[FindingResult]:
+    # If the hub directory is missing, nothing can be locked and no process can be changing it.
     with project.store.lock_hub() if project.store.hub_exists() else nullcontext():
-        facts = take_snapshot(project)
-        for finding in _run_checks(facts, sid):
-            if finding.fix and finding.code in OF_THE_HUB:
-                try:
-                    notes = OF_THE_HUB[finding.code](finding, facts)
-                except _FAULTS as fault:
-                    yield _failed_result(finding, fault)
-                else:
-                    yield FindingResult(finding, is_fixed=True, notes=tuple(notes))
+        hub = take_snapshot(project)
+        for finding in _run_checks(hub, sid):
+            if finding.fix and not finding.session:
+                yield _apply_fix(finding, hub)
+
+
+def _fix_sessions(before: HubSnapshot, fixable: Iterable[Finding]) -> Iterator[FindingResult]:
+    """Fix the findings of each session under its lock."""
+    of_sessions: dict[str, list[Finding]] = {}
+    for finding in fixable:
+        if finding.session:
+            of_sessions.setdefault(finding.session, []).append(finding)
+    for sid, findings in of_sessions.items():
+        try:
+            yield from _fix_session(before, SessionId(sid))
+        except HubError as error:
+            # Another process has locked or removed the session. Continue with the others.
+            yield from (_failed_result(finding, error) for finding in findings)
 
 
 def _fix_session(before: HubSnapshot, sid: SessionId) -> Iterator[FindingResult]:
-    """Fix what is found in one session under its lock; `before` may show unfinished work of others."""
+    """Fix one session under its lock. `before` may show unfinished work of another process."""
     tried: set[tuple[str, str]] = set()
-    with before.project.store.lock_session(sid) as edit:
-        facts, found = _look_again(before, sid)
-        for _ in range(_ROUNDS):
-            untried = [one for one in found if (one.code, one.subject) not in tried]
+    with before.project.store.lock_session(sid) as locked:
+        hub, findings = _check_session_again(before, sid)
+        for _ in range(_MAX_ROUNDS):
+            untried = [
+                finding for finding in findings if (finding.code, finding.subject) not in tried
+            ]
             if not untried:
                 break
             for finding in untried:
                 tried.add((finding.code, finding.subject))
-                try:
-                    notes = OF_SESSIONS[finding.code](finding, facts, edit)
-                except _FAULTS as fault:
-                    yield _failed_result(finding, fault)
-                else:
-                    yield FindingResult(finding, is_fixed=True, notes=tuple(notes))
-                # A fix changes the session, also one that fails halfway.
-                facts, found = _look_again(before, sid)
+                yield _apply_fix(finding, hub, locked)
+                # Also a fix that fails may have changed the session.
+                hub, findings = _check_session_again(before, sid)
 
 
-def _look_again(before: HubSnapshot, sid: SessionId) -> tuple[HubSnapshot, list[Finding]]:
-    """Return a new snapshot of one session, and what can be fixed in it."""
-    facts = gather_session(before, sid, others=False)
-    found = _fixable(facts, sid)
-    if any(one.git_dir for one in found):
-        # The fix of a link depends on the other worktrees: one at the same path, or a damaged one.
-        facts = gather_session(before, sid, others=True)
-        found = _fixable(facts, sid)
-    return facts, found
+def _apply_fix(
+    finding: Finding, hub: HubSnapshot, locked: LockedSession | None = None
+) -> FindingResult:
+    """Run the fix of a finding. `locked` is its session, or None if it belongs to no session."""
+    fix = FIXES[finding.code]
+    try:
+        notes = fix(finding, hub) if locked is None else fix(finding, hub, locked)
+    except _FIX_ERRORS as error:
+        return _failed_result(finding, error)
+    return FindingResult(finding, is_fixed=True, notes=tuple(notes))
 
 
-def _fixable(facts: HubSnapshot, sid: SessionId) -> list[Finding]:
-    checks = (sessions.look, worktrees.check_worktrees, refs.check_rescue_refs)
-    found = [finding for check in checks for finding in check(facts)]
-    return [finding for finding in found if finding.session == sid and finding.fix]
+def _check_session_again(before: HubSnapshot, sid: SessionId) -> tuple[HubSnapshot, list[Finding]]:
+    """Return a new snapshot of one session, and its fixable findings."""
+    hub = take_session_snapshot(before, sid, all_worktrees=False)
+    findings = _fixable_findings(hub, sid)
+    if any(finding.git_dir for finding in findings):
+        # The fix of a link depends on the other worktrees: one has the same path or is damaged.
+        hub = take_session_snapshot(before, sid, all_worktrees=True)
+        findings = _fixable_findings(hub, sid)
+    return hub, findings
 
 
-def _failed_result(finding: Finding, fault: Exception) -> FindingResult:
-    if isinstance(fault, HubError | OSError):
-        message, hint = describe(fault)
+def _fixable_findings(hub: HubSnapshot, sid: SessionId) -> list[Finding]:
+    findings = [finding for run in SESSION_CHECKS for finding in run(hub)]
+    return [finding for finding in findings if finding.session == sid and finding.fix]
+
+
+def _failed_result(finding: Finding, error: Exception) -> FindingResult:
+    if isinstance(error, HubError | OSError):
+        message, hint = describe(error)
         return FindingResult(finding, failure=message, hint=hint)
-    reason = reason_from_error(fault)
+    reason = reason_from_error(error)
     return FindingResult(finding, failure=reason.message, hint=reason.hint)

@@ -1,68 +1,103 @@
-"""One thing that does not fit, as a value. KINDS is all that there are; the codes are stable."""
+"""The findings of the doctor, and the decorator of its checks.
+
+A check is a function that yields problems. Its decorator adds the code and the meaning of its
+findings to FINDINGS, and its fix to FIXES. Both tables are complete once `doctor/doctor.py` is
+imported, because it imports every check.
+"""
 
 from __future__ import annotations
 
-from git_hub_session._typing import NamedTuple
+from collections.abc import Callable, Iterator
+from functools import wraps
 
-FINDINGS = {
-    # the place
-    "git-missing": "git cannot be started",
-    "git-too-old": "git lacks what some commands need",
-    "git-lock-left": "a lock file of a git that was killed is in the way",
-    "cannot-open": "libgit2 does not open the repository",
-    "hub-damaged": "the hub, or a part of it, is a link or no directory",
-    "hub-copied": "the hub, or a copy of it, is checked out of a commit",
-    "hub-not-ignored": "git does not ignore the hub",
-    "board-damaged": "the index of the message board cannot be read",
-    # sessions
-    "not-a-session": "something in the hub is no session",
-    "half-made-session": "an init was cut off",
-    "ids-fold": "ids differ only by case",
-    "config-damaged": "config.yaml cannot be understood",
-    "state-damaged": "state.json cannot be understood",
-    "state-unknown": "the state is none that there is",
-    "history-contradicts": "the history does not lead to the state",
-    "lock-orphaned": "whoever took the lock is dead, and it is held",
-    "leftover-file": "a file was being written when its writer was killed",
-    "agent-cut-off": "a command was cut off while it worked for an agent",
-    "merge-cut-off": "a merge was cut off",
-    "session-forgotten": "it runs, but nobody has done anything for a day",
-    "base-gone": "the base branch, or the commit that the agents started from, is gone",
-    # worktrees
-    "worktree-of-no-session": "a worktree of a session that is not there",
-    "worktree-of-finished": "the session is over, and a worktree of it is there",
-    "worktree-half-added": "git was killed while it made the worktree",
-    "removal-cut-off": "a cleanup was killed while it removed the worktree",
-    "worktree-missing": "the directory is gone, the entry is not",
-    "worktree-moved": "the directory lies elsewhere than the entry says",
-    "worktree-off-branch": "what is committed in it gets onto no branch of its agent",
-    "worktree-damaged": "entry and directory do not point to each other",
-    "lock-of-dead-process": "it is locked for a process that is dead",
-    "trash-left": "a directory that a killed cleanup moved aside",
-    # refs
-    "branches-of-no-session": "branches of a session that is not there",
-    "ref-broken": "an agent's branch, an archive tag or a rescue ref leads to no commit",
-    "agent-without-branch": "an agent's branch is gone, and no tag has its work",
-    "tag-elsewhere": "an archive tag is not on the branch that it archives",
-    "rescue-of-no-session": "rescue refs with nothing to say whose they are",
-    "rescue-unrecorded": "saved work of which its session says nothing",
-}
-"""{code: what it means}"""
+from git_hub_session._typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from typing import ParamSpec
+
+    Parameters = ParamSpec("Parameters")
+
+
+class Problem(NamedTuple):
+    """One inconsistency, as a check reports it."""
+
+    subject: str
+    """The id of a session, a path or a ref."""
+    evidence: str
+    """A sentence about the subject, as evidence of the problem."""
+    session: str = ""
+    """The id of the session that the problem belongs to, or ''."""
+    fix: str = ""
+    """The change that `--fix` makes, as a command ("delete it"), or ''."""
+    advice: str = ""
+    """A command or an instruction for the user, if `--fix` does nothing."""
 
 
 class Finding(NamedTuple):
-    """Something that does not fit."""
+    """One inconsistency with its code. The fields are documented in Problem."""
 
     code: str
     subject: str
-    """What it is about: a session's id, a path, a ref."""
     evidence: str
-    """What was seen, as a sentence that continues the subject."""
     session: str = ""
-    """The id of the session that it belongs to, or ''."""
     fix: str = ""
-    """What --fix does, as a command ("remove the entry"); '' where it leaves it alone."""
     advice: str = ""
-    """What a person can do, where --fix does nothing: something to type, if that is possible."""
     git_dir: str = ""
-    """The entry of the worktree that it is about: paths can be in two of them."""
+    """The git dir of the worktree, or ''. Two git dirs can name the same path."""
+
+
+class FindingResult(NamedTuple):
+    """A finding, and the result of its fix."""
+
+    finding: Finding
+    is_fixed: bool = False
+    failure: str = ""
+    """The reason why the fix failed, or ''."""
+    hint: str = ""
+    """A command or an instruction for the user, or ''."""
+    notes: tuple[str, ...] = ()
+    """Messages of the fix."""
+
+
+Fix = Callable[..., list[str]]
+"""A function that fixes a finding.
+
+It can be called again, and it never deletes the last ref to a commit. It takes the finding and a snapshot that was taken under the lock, and returns its messages. The
+fix of a finding that belongs to a session takes the locked session too.
+"""
+
+FINDINGS: dict[str, str] = {}
+"""{code: meaning}. The codes are public, and the man page describes them."""
+
+FIXES: dict[str, Fix] = {}
+"""{code: fix}, for the findings that `--fix` can fix."""
+
+
+class CheckDecorator:
+    """A decorator that turns a function that yields problems into a check."""
+
+    def __init__(self, code: str) -> None:
+        self.code = code
+
+    def __call__(
+        self, function: Callable[Parameters, Iterator[Problem]]
+    ) -> Callable[Parameters, Iterator[Finding]]:
+        @wraps(function)
+        def run(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Iterator[Finding]:
+            for problem in function(*args, **kwargs):
+                yield Finding(self.code, *problem)
+
+        return run
+
+
+def check(code: str, meaning: str, *, fix: Fix | None = None) -> CheckDecorator:
+    """Register a finding and its fix, and return the decorator of its check.
+
+    Give the decorator a name if several functions report the same code.
+    """
+    if code in FINDINGS:
+        raise ValueError(f"the code '{code}' is registered twice")
+    FINDINGS[code] = meaning
+    if fix is not None:
+        FIXES[code] = fix
+    return CheckDecorator(code)

@@ -1,4 +1,4 @@
-"""The hub and the repository, looked at once, for all questions that are asked of them."""
+"""The hub and the repository at one moment, read once for all checks."""
 
 from __future__ import annotations
 
@@ -37,87 +37,101 @@ if TYPE_CHECKING:
     from git_hub_session.git.repository import Branch
 
 
-_HALF_ADDED = (GIT_ADD_LOCK, RESTORE_LOCK)
-"""What git or restore locks a worktree for until it is whole."""
-
-
 class HubSnapshot(NamedTuple):
-    """All that is known. What is being changed at the moment is in `busy`, and nobody's fault."""
+    """Everything that the checks read.
+
+    A session that another process is changing looks inconsistent. It is in `locked_sessions`.
+    """
 
     project: Project
     now: float
+    """The time of the snapshot, in seconds since the epoch."""
     hub_error: HubError | None
-    """Why the hub cannot be read."""
+    """The reason why the hub cannot be read, or None."""
     open_error: HubError | None
-    """Why libgit2 does not open the repository: then there are neither branches nor refs here."""
+    """The reason why libgit2 cannot open the repository, so that no ref is listed, or None."""
     sessions: Mapping[SessionId, Session | UnreadableSession]
     invalid_entries: Sequence[UnreadableSession]
-    """What lies among the sessions and has no id."""
+    """The entries of the sessions directory whose name is not a session id."""
     locked_sessions: Mapping[SessionId, int]
-    """Sessions that somebody has locked, and the process that took the lock (0: the system does not say)."""
+    """The sessions that other processes are changing, with the pid of the lock's owner or 0."""
     worktrees: Sequence[Worktree]
     session_by_git_dir: Mapping[str, SessionId]
-    """{the entry of a worktree: the session that it belongs to}"""
+    """The session of each worktree, by git dir."""
     branches: Sequence[Branch]
+    """The branches of all agents."""
     tags: Mapping[str, str]
-    """{archive tag: the commit that it leads to}"""
+    """The commit of each archive tag, or ''."""
     rescues: Sequence[str]
+    """The rescue refs."""
     ref_files: Sequence[str]
-    """The files in which git keeps the sessions' refs, and its locks beside them: their paths below the common
-    directory, which for a ref is its name."""
+    """The files of the sessions' refs and of their locks, relative to the common dir."""
     processes: Sequence[procfs.Process]
 
     def worktrees_of(self, sid: SessionId) -> list[Worktree]:
-        """The session's worktrees."""
-        return [one for one in self.worktrees if self.session_by_git_dir.get(one.git_dir) == sid]
+        """Return the worktrees of a session."""
+        return [
+            worktree
+            for worktree in self.worktrees
+            if self.session_by_git_dir.get(worktree.git_dir) == sid
+        ]
+
+    def owner(self, worktree: Worktree) -> Session | None:
+        """Return the session of a worktree, or None if it cannot be read."""
+        session = self.sessions.get(self.session_by_git_dir[worktree.git_dir])
+        return session if isinstance(session, Session) else None
 
     def archive_tags(self, sid: SessionId) -> dict[str, str]:
-        """The session's archive tags, and the commits that they lead to."""
+        """Return the archive tags of a session with the commits that they point to."""
         return {tag: oid for tag, oid in self.tags.items() if tag.startswith(archive_prefix(sid))}
 
     def readable_sessions(self) -> list[Session]:
-        """The sessions that can be read and that nobody has locked."""
+        """Return the readable sessions that no other process is changing."""
         return [
-            one
-            for sid, one in self.sessions.items()
-            if isinstance(one, Session) and sid not in self.locked_sessions
+            session
+            for sid, session in self.sessions.items()
+            if isinstance(session, Session) and sid not in self.locked_sessions
         ]
 
-    def pids_in(self, top: str) -> list[int]:
-        """The processes that use the directory `top` now; a git that works there counts too."""
-        return procfs.processes_in(top)
+    def pids_in(self, directory: str) -> list[int]:
+        """Return the processes that use the directory now, git included."""
+        return procfs.processes_in(directory)
 
 
 def take_snapshot(project: Project) -> HubSnapshot:
-    """Look at everything."""
-    before = _busy(project)
-    found, refusal = _read(project)
-    sessions = {SessionId(one.id): one for one in found if is_session_id(one.id)}
+    """Read the whole hub and the repository."""
+    locked_before = _locked_sessions(project)
+    entries, hub_error = _read_sessions(project)
+    sessions = {SessionId(entry.id): entry for entry in entries if is_session_id(entry.id)}
     worktrees = linked_worktrees(project.paths.common_dir)
-    branches, tags, rescues, closed = _refs(project)
-    busy = {**before, **_busy(project)}
-    # What was begun and done while we looked does not fit together here, and nobody is to blame.
-    later = {one.id: one for one in _read(project)[0]}
-    busy |= {sid: 0 for sid, one in sessions.items() if later.get(sid) != one}
+    branches, tags, rescues, open_error = _read_refs(project)
+    locked = {**locked_before, **_locked_sessions(project)}
+    # A session that was changed in the meantime can differ from the worktrees and refs read here.
+    entries_after = {entry.id: entry for entry in _read_sessions(project)[0]}
+    locked |= {sid: 0 for sid, session in sessions.items() if entries_after.get(sid) != session}
     return HubSnapshot(
-        project,
-        project.now(),
-        refusal,
-        closed,
-        sessions,
-        [one for one in found if isinstance(one, UnreadableSession) and not is_session_id(one.id)],
-        busy,
-        worktrees,
-        _owners(worktrees, sessions, project),
-        branches,
-        tags,
-        rescues,
-        _loose(project.paths.common_dir, (ALL_BRANCHES, ALL_ARCHIVES, ALL_RESCUES)),
-        procfs.processes(),
+        project=project,
+        now=project.now(),
+        hub_error=hub_error,
+        open_error=open_error,
+        sessions=sessions,
+        invalid_entries=_invalid_entries(entries),
+        locked_sessions=locked,
+        worktrees=worktrees,
+        session_by_git_dir=_find_owners(worktrees, sessions, project),
+        branches=branches,
+        tags=tags,
+        rescues=rescues,
+        ref_files=_list_ref_files(
+            project.paths.common_dir, (ALL_BRANCHES, ALL_ARCHIVES, ALL_RESCUES)
+        ),
+        processes=procfs.processes(),
     )
 
 
-def gather_session(before: HubSnapshot, sid: SessionId, *, others: bool) -> HubSnapshot:
+def take_session_snapshot(
+    before: HubSnapshot, sid: SessionId, *, all_worktrees: bool
+) -> HubSnapshot:
     """Take a new snapshot of one session, whose lock the caller holds.
 
     The result contains this session only, except for `worktrees`. It contains all worktrees of the
@@ -126,138 +140,159 @@ def gather_session(before: HubSnapshot, sid: SessionId, *, others: bool) -> HubS
     Args:
         before: a snapshot of the whole hub. The time to read it again would grow with the number of
             sessions, so that fixing all sessions would take quadratic time.
-        others: read the other worktrees again too.
+        all_worktrees: read the other worktrees again too.
     """
     project = before.project
-    common_dir = project.paths.common_dir
-    found = project.store.find(sid)
-    sessions = {} if found is None else {sid: found}
-    worktrees, changed = _read_worktrees_again(before, sid, others=others)
-    owners = _owners(changed, {**before.sessions, **sessions}, project)
-    loose = _loose(common_dir, [branch_prefix(sid), archive_prefix(sid), rescue_prefix(sid)])
-    refs = _existing_refs(before, sid, loose)
+    session = project.store.find(sid)
+    sessions = {} if session is None else {sid: session}
+    worktrees, changed = _read_worktrees_again(before, sid, all_worktrees=all_worktrees)
+    owners = _find_owners(changed, {**before.sessions, **sessions}, project)
+    ref_files = _list_ref_files(project.paths.common_dir, _ref_prefixes(sid))
+    refs = _existing_refs(before, sid, ref_files)
     return before._replace(
         now=project.now(),
         sessions=sessions,
         invalid_entries=(),
         locked_sessions={},
         worktrees=worktrees,
-        session_by_git_dir={entry: owner for entry, owner in owners.items() if owner == sid},
+        session_by_git_dir={git_dir: owner for git_dir, owner in owners.items() if owner == sid},
         branches=[project.repo.branch(ref) for ref in refs if ref.startswith(ALL_BRANCHES)],
         tags={ref: project.repo.tip(ref) for ref in refs if ref.startswith(ALL_ARCHIVES)},
         rescues=[ref for ref in refs if ref.startswith(ALL_RESCUES)],
-        ref_files=loose,
+        ref_files=ref_files,
         processes=procfs.processes(),
     )
 
 
 def _read_worktrees_again(
-    before: HubSnapshot, sid: SessionId, *, others: bool
+    before: HubSnapshot, sid: SessionId, *, all_worktrees: bool
 ) -> tuple[list[Worktree], list[Worktree]]:
     """Return all worktrees, and those that may belong to another session than in `before`."""
     common_dir = before.project.paths.common_dir
-    if others:
+    if all_worktrees:
         worktrees = linked_worktrees(common_dir)
         return worktrees, worktrees
     known = {
-        one.name: one
-        for one in before.worktrees
-        if before.session_by_git_dir.get(one.git_dir) != sid
+        worktree.name: worktree
+        for worktree in before.worktrees
+        if before.session_by_git_dir.get(worktree.git_dir) != sid
     }
-    worktrees, changed = [], []
+    worktrees = []
+    changed = []
     for name in worktree_names(common_dir):
         worktree = known.get(name) or read_worktree(name, worktree_git_dir(common_dir, name))
         worktrees.append(worktree)
-        # A worktree on a branch belongs to the session of that branch. To whom another one belongs
-        # depends on state.json, which a fix may have changed.
+        # The branch of a worktree determines its session. Without a branch, state.json determines
+        # it, and a fix may have changed state.json.
         if name not in known or not worktree.branches:
             changed.append(worktree)
     return worktrees, changed
 
 
-def _existing_refs(before: HubSnapshot, sid: SessionId, loose: Sequence[str]) -> list[str]:
-    """Return the refs of one session that exist now: those in `before`, and new ones among `loose`.
+def _ref_prefixes(sid: SessionId) -> tuple[str, str, str]:
+    return branch_prefix(sid), archive_prefix(sid), rescue_prefix(sid)
 
-    A listing by libgit2 reads every ref of the repository.
+
+def _existing_refs(before: HubSnapshot, sid: SessionId, ref_files: Sequence[str]) -> list[str]:
+    """Return the refs of one session that exist now: those of `before` and new `ref_files`.
+
+    Do not list the refs with libgit2, because it reads every ref of the repository.
     """
     if before.open_error is not None:
         return []
     repo = before.project.repo
-    prefixes = (branch_prefix(sid), archive_prefix(sid), rescue_prefix(sid))
-    listed = [*(one.ref for one in before.branches), *before.tags, *before.rescues]
-    known = {ref for ref in listed if ref.startswith(prefixes)}
-    candidates = sorted({*known, *loose})
-    common_dir = before.project.paths.common_dir
+    listed = [*(branch.ref for branch in before.branches), *before.tags, *before.rescues]
+    known = [ref for ref in listed if ref.startswith(_ref_prefixes(sid))]
+    candidates = sorted({*known, *ref_files})
     return read_consistently(
-        common_dir, lambda: [ref for ref in candidates if repo.find_ref_target(ref)]
+        before.project.paths.common_dir,
+        lambda: [ref for ref in candidates if repo.find_ref_target(ref)],
     )
 
 
-def _refs(project: Project) -> tuple[list[Branch], dict[str, str], list[str], HubError | None]:
+def _read_refs(
+    project: Project,
+) -> tuple[list[Branch], dict[str, str], list[str], HubError | None]:
+    """Return the branches, the archive tags and the rescue refs, or the error of libgit2."""
     try:
         repo = project.repo
         tags = {ref: repo.tip(ref) for ref in repo.refs(ALL_ARCHIVES)}
         return repo.branches(ALL_BRANCHES), tags, repo.refs(ALL_RESCUES), None
-    except HubError as fault:
-        return [], {}, [], fault
+    except HubError as error:
+        return [], {}, [], error
 
 
-def _loose(common_dir: str, prefixes: Sequence[str]) -> list[str]:
-    tops = [prefix.rstrip("/") for prefix in prefixes]
-    return [path for top in tops for path in list_files_below(common_dir, top)]
+def _list_ref_files(common_dir: str, prefixes: Sequence[str]) -> list[str]:
+    directories = [prefix.rstrip("/") for prefix in prefixes]
+    return [path for directory in directories for path in list_files_below(common_dir, directory)]
 
 
-def _read(project: Project) -> tuple[list[Session | UnreadableSession], HubError | None]:
+def _read_sessions(
+    project: Project,
+) -> tuple[list[Session | UnreadableSession], HubError | None]:
     try:
         return project.store.read_all(), None
-    except Damaged as fault:
-        return [], fault
-    except OSError as fault:
-        return [], HubError(f"cannot be read: {fault.strerror}")
+    except Damaged as error:
+        return [], error
+    except OSError as error:
+        return [], HubError(f"cannot read the hub: {error.strerror}")
 
 
-def _busy(project: Project) -> dict[SessionId, int]:
-    found = {}
+def _invalid_entries(
+    entries: Sequence[Session | UnreadableSession],
+) -> list[UnreadableSession]:
+    return [
+        entry
+        for entry in entries
+        if isinstance(entry, UnreadableSession) and not is_session_id(entry.id)
+    ]
+
+
+def _locked_sessions(project: Project) -> dict[SessionId, int]:
+    """Return {locked session: the pid that took the lock, or 0 if unknown}."""
     try:
-        ids = project.store.ids()
+        sids = project.store.ids()
     except (Damaged, OSError):
         return {}
-    for sid in ids:
+    holders = {}
+    for sid in sids:
         try:
             if project.store.is_locked(sid):
                 path = f"{project.paths.hub}/sessions/{sid}"
-                found[sid] = procfs.lock_holder(path) or 0
+                holders[sid] = procfs.lock_holder(path) or 0
         except (HubError, OSError):
-            pass  # a link, or it may not be opened: nobody can have locked it
-    return found
+            pass  # a link, or a directory that cannot be opened: no process can lock it
+    return holders
 
 
-def _owners(
+def _find_owners(
     worktrees: Sequence[Worktree],
     sessions: Mapping[SessionId, Session | UnreadableSession],
     project: Project,
 ) -> dict[str, SessionId]:
-    """By the branches that are worked on; where there is none, by what it was made for, and where it lies."""
-    known = {sid: one for sid, one in sessions.items() if isinstance(one, Session)}
+    """Return {git dir: session}, by the branch of a worktree, or by its origin and path."""
+    readable = {sid: session for sid, session in sessions.items() if isinstance(session, Session)}
     owners = {}
     for worktree in worktrees:
-        named = session_of_worktree(worktree)
-        if named is None and worktree.path and not worktree.branches:
-            named = _active_session(
-                [known[sid] for sid in detached_owner(worktree, known, project)]
-            )
-        if named is not None:
-            owners[worktree.git_dir] = named
+        sid = session_of_worktree(worktree)
+        if sid is None and worktree.path and not worktree.branches:
+            candidates = detached_owner(worktree, readable, project)
+            sid = _active_session([readable[candidate] for candidate in candidates])
+        if sid is not None:
+            owners[worktree.git_dir] = sid
     return owners
 
 
 def _active_session(sessions: Sequence[Session]) -> SessionId | None:
-    """The one that is at work, or the only one: what a session was told stays there."""
-    at_work = [one for one in sessions if one.state not in FINISHED]
-    found = at_work or sessions
-    return found[0].id if len(found) == 1 else None
+    """Return the only unfinished session, or else the only session, or None.
+
+    A finished session still records the paths of its worktrees. Another session may use them now.
+    """
+    active = [session for session in sessions if session.state not in FINISHED]
+    candidates = active or sessions
+    return candidates[0].id if len(candidates) == 1 else None
 
 
 def is_partial_add(worktree: Worktree) -> bool:
-    """Whether git, or a restore, was not done with it."""
-    return worktree.lock_reason in _HALF_ADDED
+    """Return True if git or `restore` has not finished creating the worktree."""
+    return worktree.lock_reason in (GIT_ADD_LOCK, RESTORE_LOCK)

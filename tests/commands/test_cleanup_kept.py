@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands.test_doctor import found
 from tests.support.cleanup import bring_back, everything, kept, look, removed, saved
+from tests.support.doctor import list_findings
 from tests.support.hub import Hub, Result, snapshot
 
 ABORT = "git hub-session cleanup --force s1"
@@ -482,7 +482,7 @@ def test_its_directory_became_a_link_that_leads_nowhere(hub: Hub, where: Path) -
     where.symlink_to(where.parent / "gone")
     stays(hub, kept(where, "its directory became a symbolic link", f"rm {where}"), "--force")
     typed(hub, f"rm {where}")
-    assert [one[:2] for one in found(hub, "s1", code=1)] == [("worktree-moved", str(where))]
+    assert [one[:2] for one in list_findings(hub, "s1", code=1)] == [("worktree-moved", str(where))]
 
 
 def test_its_directory_became_a_file(hub: Hub, where: Path) -> None:
@@ -492,7 +492,7 @@ def test_its_directory_became_a_file(hub: Hub, where: Path) -> None:
     stays(hub, kept(where, "its directory became a file", aside), "--force", "--discard")
     typed(hub, aside)
     assert Path(f"{where}.other").read_text() == "a file\n"
-    assert [one[:2] for one in found(hub, "s1", code=1)] == [("worktree-moved", str(where))]
+    assert [one[:2] for one in list_findings(hub, "s1", code=1)] == [("worktree-moved", str(where))]
 
 
 def test_its_directory_became_somebody_elses_repository(hub: Hub, where: Path) -> None:
@@ -506,7 +506,7 @@ def test_its_directory_became_somebody_elses_repository(hub: Hub, where: Path) -
         "--discard",
     )
     typed(hub, f"mv {where} {where}.other")
-    assert [one[:2] for one in found(hub, "s1", code=1)] == [("worktree-moved", str(where))]
+    assert [one[:2] for one in list_findings(hub, "s1", code=1)] == [("worktree-moved", str(where))]
     assert hub.git("rev-parse", "--git-dir", cwd=Path(f"{where}.other")) == ".git"
 
 
@@ -528,7 +528,7 @@ def test_its_link_points_to_another_entry(hub: Hub, where: Path) -> None:
     stays(hub, kept(where, fault, back), "--force", "--discard")
     typed(hub, back)
     assert hub.git("symbolic-ref", "HEAD", cwd=other) == "refs/heads/hub/s2/agent-1/attempt-1"
-    assert [one[:2] for one in found(hub, "s1", code=1)] == [("worktree-moved", str(where))]
+    assert [one[:2] for one in list_findings(hub, "s1", code=1)] == [("worktree-moved", str(where))]
 
 
 @pytest.mark.parametrize("what", ["copy", "garbage", "link", "pipe"])

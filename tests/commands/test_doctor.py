@@ -14,8 +14,14 @@ from typing import Any, NamedTuple, TypeVar
 
 import pytest
 
-from git_hub_session.doctor.finding import FINDINGS
 from git_hub_session.git.worktrees import REMOVAL_LOCK
+from tests.support.doctor import (
+    FINDING_CODES,
+    edit_state,
+    list_findings,
+    truncate_branch,
+    worktree_git_dir,
+)
 from tests.support.forked import Forked, ForkedHub
 from tests.support.hub import (
     NOW,
@@ -56,18 +62,6 @@ def plant(
         return make
 
     return enter
-
-
-def edited(hub: Hub, sid: str, **changes: Any) -> str:
-    """Another tool wrote into state.json."""
-    (hub.directory(sid) / "state.json").write_text(json.dumps({**hub.state(sid), **changes}))
-    return sid
-
-
-def entry(hub: Hub, sid: str, agent: int = 1) -> Path:
-    """Where git keeps what it knows of an agent's worktree."""
-    text = (hub.worktree(agent, sid) / ".git").read_text()
-    return Path(text.removeprefix("gitdir: ").strip())
 
 
 def at(path: Path, seconds: float) -> Path:
@@ -165,25 +159,25 @@ def state_is_a_link(hub: Hub, sid: str) -> str:
 
 @plant("state-unknown", fixed=True)
 def state_of_no_machine(hub: Hub, sid: str) -> str:
-    return edited(hub, sid, state="reviewing")
+    return edit_state(hub, sid, state="reviewing")
 
 
 @plant("history-contradicts", fixed=True)
 def state_moved_by_hand(hub: Hub, sid: str) -> str:
     hub.run("update", sid, "--state", "running")
-    return edited(hub, sid, state="init")
+    return edit_state(hub, sid, state="init")
 
 
 @plant("history-contradicts", fixed=True)
 def history_is_text(hub: Hub, sid: str) -> str:
-    return edited(hub, sid, history="init, running")
+    return edit_state(hub, sid, history="init, running")
 
 
 @plant("history-contradicts", fixed=True)
 def history_with_a_hole(hub: Hub, sid: str) -> str:
     steps = [("init", "running"), ("evaluating", "merged")]
     history = [{"from": a, "to": b, "verb": "update", "by": "x", "at": "y"} for a, b in steps]
-    return edited(hub, sid, state="merged", history=history)
+    return edit_state(hub, sid, state="merged", history=history)
 
 
 @plant("leftover-file", fixed=True)
@@ -195,7 +189,7 @@ def writer_killed(hub: Hub, sid: str) -> Path:
 
 @plant("leftover-file", fixed=True)
 def snapshot_killed(hub: Hub, sid: str) -> Path:
-    path = entry(hub, sid) / "hub-session-index.4711.tmp"
+    path = worktree_git_dir(hub, sid) / "hub-session-index.4711.tmp"
     path.write_text("DIRC")
     return path
 
@@ -209,39 +203,41 @@ def of_nine(hub: Hub, sid: str) -> None:
 @plant("agent-cut-off")
 def spawn_cut_off(hub: Hub, sid: str) -> str:
     of_nine(hub, sid)
-    edited(hub, sid, agents={"agent-9": {"status": "spawning", "attempt": 1}})
+    edit_state(hub, sid, agents={"agent-9": {"status": "spawning", "attempt": 1}})
     return f"{sid} agent-9"
 
 
 @plant("agent-cut-off", fixed=True)
 def restore_killed_when_it_was_done(hub: Hub, sid: str) -> str:
-    edited(hub, sid, agents={"agent-1": {"status": "restoring", "attempt": 1}})
+    edit_state(hub, sid, agents={"agent-1": {"status": "restoring", "attempt": 1}})
     return f"{sid} agent-1"
 
 
 @plant("agent-cut-off")
 def restore_cut_off(hub: Hub, sid: str) -> str:
     hub.git("worktree", "remove", hub.worktree(1, sid))
-    edited(hub, sid, agents={"agent-1": {"status": "restoring", "attempt": 1}})
+    edit_state(hub, sid, agents={"agent-1": {"status": "restoring", "attempt": 1}})
     return f"{sid} agent-1"
 
 
 @plant("agent-cut-off", fixed=True)
 def spawn_cut_off_long_ago(hub: Hub, sid: str) -> str:
-    edited(hub, sid, state="evaluating", agents={"agent-9": {"status": "spawning", "attempt": 1}})
+    edit_state(
+        hub, sid, state="evaluating", agents={"agent-9": {"status": "spawning", "attempt": 1}}
+    )
     return f"{sid} agent-9"
 
 
 @plant("agent-cut-off", fixed=True)
 def exec_cut_off(hub: Hub, sid: str) -> str:
     run = {"run": "exec-1"}
-    edited(hub, sid, agents={"agent-2": {"status": "running", "attempt": 1, "exec": run}})
+    edit_state(hub, sid, agents={"agent-2": {"status": "running", "attempt": 1, "exec": run}})
     return f"{sid} agent-2"
 
 
 @plant("agent-cut-off", fixed=True)
 def said_to_run_by_another_tool(hub: Hub, sid: str) -> str:
-    edited(hub, sid, agents={"agent-2": {"status": "running"}})
+    edit_state(hub, sid, agents={"agent-2": {"status": "running"}})
     return f"{sid} agent-2"
 
 
@@ -249,7 +245,7 @@ def said_to_run_by_another_tool(hub: Hub, sid: str) -> str:
 def merge_that_landed(hub: Hub, sid: str) -> str:
     tip = hub.git("rev-parse", "main")
     merge = {"agent": 1, "attempt": 1, "tip": tip, "into": "main", "commit": tip}
-    return edited(hub, sid, state="evaluating", merge=merge)
+    return edit_state(hub, sid, state="evaluating", merge=merge)
 
 
 @plant("merge-cut-off")
@@ -257,7 +253,7 @@ def merge_that_did_not_land(hub: Hub, sid: str) -> str:
     commit = hub.git("commit-tree", "-p", "main", "-m", "merge", "main^{tree}")
     tip = hub.git("rev-parse", "main")
     merge = {"agent": 1, "attempt": 1, "tip": tip, "into": "main", "commit": commit}
-    return edited(hub, sid, state="evaluating", merge=merge)
+    return edit_state(hub, sid, state="evaluating", merge=merge)
 
 
 @plant("session-forgotten")
@@ -266,7 +262,7 @@ def nobody_for_two_days(hub: Hub, sid: str) -> str:
     for agent in (1, 2):
         hub.git("worktree", "remove", hub.worktree(agent, sid))
         hub.git("branch", "-q", "-D", f"hub/{sid}/agent-{agent}/attempt-1")
-    return edited(hub, sid, state="running", updated="2026-03-14T12:00:00+00:00")
+    return edit_state(hub, sid, state="running", updated="2026-03-14T12:00:00+00:00")
 
 
 @plant("base-gone")
@@ -278,7 +274,7 @@ def base_branch_deleted(hub: Hub, sid: str) -> str:
 
 @plant("base-gone")
 def base_commit_gone(hub: Hub, sid: str) -> str:
-    return edited(hub, sid, base_commit="1" * 40)
+    return edit_state(hub, sid, base_commit="1" * 40)
 
 
 @plant("worktree-of-no-session")
@@ -291,15 +287,15 @@ def session_deleted(hub: Hub, sid: str) -> Path:
 
 @plant("worktree-of-finished")
 def session_over(hub: Hub, sid: str) -> Path:
-    edited(hub, sid, state="archived")
+    edit_state(hub, sid, state="archived")
     return hub.worktree(2, sid)
 
 
 @plant("worktree-half-added", fixed=True)
 def git_killed_in_worktree_add(hub: Hub, sid: str) -> Path:
-    (entry(hub, sid) / "locked").write_text("initializing")
+    (worktree_git_dir(hub, sid) / "locked").write_text("initializing")
     told = {"status": "ready", "attempt": 1, "worktree": str(hub.worktree(1, sid))}
-    edited(hub, sid, agents={"agent-1": told})
+    edit_state(hub, sid, agents={"agent-1": told})
     return hub.worktree(1, sid)
 
 
@@ -313,7 +309,7 @@ def git_killed_before_it_wrote_head(hub: Hub, sid: str) -> Path:
     (own / "gitdir").write_text(f"{where}/.git\n")
     (own / "commondir").write_text("../..\n")
     of_nine(hub, sid)
-    edited(hub, sid, agents={"agent-3": {"status": "spawning", "worktree": str(where)}})
+    edit_state(hub, sid, agents={"agent-3": {"status": "spawning", "worktree": str(where)}})
     return where
 
 
@@ -329,13 +325,13 @@ def removal_killed_while_it_deleted(hub: Hub, sid: str) -> Path:
 
 @plant("removal-cut-off", fixed=True)
 def removal_killed_of_whose_note_the_disk_knows_nothing(hub: Hub, sid: str) -> Path:
-    (entry(hub, sid) / "locked").write_text(REMOVAL_LOCK)
+    (worktree_git_dir(hub, sid) / "locked").write_text(REMOVAL_LOCK)
     return hub.worktree(1, sid)
 
 
 def half_removed(hub: Hub, sid: str, step: str) -> Path:
     where = hub.worktree(1, sid)
-    own = entry(hub, sid)
+    own = worktree_git_dir(hub, sid)
     trash = where.parent / f".{own.name}.hub-trash"
     (own / "hub-session-removal").write_text(f"{REMOVAL_LOCK}\0{trash}\0{step}")
     where.rename(trash)
@@ -345,7 +341,9 @@ def half_removed(hub: Hub, sid: str, step: str) -> Path:
 @plant("worktree-off-branch")
 def worktree_taken_off_its_branch(hub: Hub, sid: str) -> Path:
     hub.git("checkout", "-q", "--detach", cwd=hub.worktree(1, sid))
-    edited(hub, sid, agents={"agent-1": {"status": "ready", "worktree": str(hub.worktree(1, sid))}})
+    edit_state(
+        hub, sid, agents={"agent-1": {"status": "ready", "worktree": str(hub.worktree(1, sid))}}
+    )
     return hub.worktree(1, sid)
 
 
@@ -384,7 +382,7 @@ def locked_by_a_dead_process(hub: Hub, sid: str) -> Path:
 
 @plant("git-lock-left")
 def git_killed_in_a_worktree(hub: Hub, sid: str) -> Path:
-    path = entry(hub, sid) / "index.lock"
+    path = worktree_git_dir(hub, sid) / "index.lock"
     path.touch()
     return at(path, NOW - 3600)
 
@@ -434,12 +432,7 @@ def branch_of_zeros(hub: Hub, sid: str) -> str:
     return name
 
 
-@plant("ref-broken")
-def branch_cut_off(hub: Hub, sid: str) -> str:
-    name = f"hub/{sid}/agent-2/attempt-1"
-    (hub.top / ".git" / "refs" / "heads" / name).write_text("")  # as after a power cut
-    edited(hub, sid, state="running", agents={"agent-2": {"status": "ready", "attempt": 1}})
-    return name
+plant("ref-broken")(truncate_branch)
 
 
 @plant("ref-broken")
@@ -458,7 +451,7 @@ def rescue_cut_off(hub: Hub, sid: str) -> str:
 
 @plant("agent-without-branch")
 def branch_deleted(hub: Hub, sid: str) -> str:
-    edited(hub, sid, state="running", agents={"agent-5": {"status": "ready", "attempt": 1}})
+    edit_state(hub, sid, state="running", agents={"agent-5": {"status": "ready", "attempt": 1}})
     return f"{sid} agent-5"
 
 
@@ -497,12 +490,6 @@ TOGETHER = {
 }
 
 
-def found(hub: Hub, *words: str, code: int) -> list[tuple[str, str, bool]]:
-    """What the doctor finds: (code, subject, fixed)."""
-    answer = hub.json("doctor", *words, code=code)
-    return [(one["code"], one["subject"], one["fixed"]) for one in answer["findings"]]
-
-
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Hub, Template]]:
     """A repository with the session `a` of two agents, and the copy to restore it from."""
@@ -533,10 +520,10 @@ def test_a_fault_is_named_and_mended_or_explained(
     assert all(one["evidence"] and bool(one["fix"]) != bool(one["advice"]) for one in first)
     assert (snapshot(hub.top), hub.refs()) == (before, refs)  # looking changes nothing
 
-    fixed = found(hub, "--fix", code=0 if mends and name not in TOGETHER else 1)
+    fixed = list_findings(hub, "--fix", code=0 if mends and name not in TOGETHER else 1)
     assert (code, subject, mends) in fixed
     left = [(one, what, False) for one, what, done in fixed if not done]
-    assert found(hub, "--fix", code=1 if left else 0) == left  # once is as good as twice
+    assert list_findings(hub, "--fix", code=1 if left else 0) == left  # once is as good as twice
     assert {ref: oid for ref, oid in hub.refs().items() if ref in refs} == refs
 
 
@@ -547,22 +534,22 @@ def test_all_of_them_together(hub: Hub) -> None:
         hub.session(sid, agents=2)
     for sid, one in zip(sids, PLANTS.values(), strict=True):
         expected.add((one.code, str(one.make(hub, sid))))
-    seen = found(hub, code=1)
-    assert found(hub, "--fix", "-n", code=1) == seen
+    seen = list_findings(hub, code=1)
+    assert list_findings(hub, "--fix", "-n", code=1) == seen
     # While git tracks the hub it is not hidden from it.
     unsaid = {code for code, _ in expected - {(code, subject) for code, subject, _ in seen}}
     assert unsaid == {"hub-not-ignored"}
-    fixed = found(hub, "--fix", code=1)
+    fixed = list_findings(hub, "--fix", code=1)
     # git mends all links at once, and here are some that it must not touch.
     mendable = {one.code for one in PLANTS.values() if one.fixed} - {"worktree-moved", *unsaid}
     assert {code for code, _, done in fixed if done} == mendable
     left = [one for one in fixed if not one[2]]
-    assert found(hub, "--fix", code=1) == left
+    assert list_findings(hub, "--fix", code=1) == left
 
 
 def test_every_kind_is_planted_or_tested_alone() -> None:
     alone = {"git-missing", "git-too-old", "cannot-open", "lock-orphaned"}
-    assert {one.code for one in PLANTS.values()} | alone == set(FINDINGS)
+    assert {one.code for one in PLANTS.values()} | alone == FINDING_CODES
 
 
 def test_nothing_is_found_at_any_stage_of_a_tournament(hub: Hub) -> None:
@@ -612,26 +599,26 @@ def test_what_is_said(hub: Hub) -> None:
     spawn_cut_off(hub, "a")
     text = """\
 agent-cut-off: a agent-9
-  the session says 'spawning' of agent-9, and no spawn works on it
+  the status of agent-9 is 'spawning', but no spawn is running
   manual fix: git hub-session spawn a --agents 9
 """
     missing = "worktree-missing: ../worktrees/a/agent-1\n"
-    entry = "remove its entry; what was staged is saved\n"
+    entry = "save the staged changes and remove its administrative files\n"
     assert hub.run("doctor") == Result(
         1,
-        f"{text}{missing}  its directory is gone\n  --fix: {entry}"
+        f"{text}{missing}  its directory is missing\n  --fix: {entry}"
         "1 session, 2 worktrees: 2 found, --fix can fix 1\n",
     )
     assert hub.run("doctor", "--fix", "a") == Result(
         1,
-        f"{missing}  its directory is gone\n  done: {entry}{text}"
+        f"{missing}  its directory is missing\n  done: {entry}{text}"
         "1 session, 1 worktree: 2 found, 1 fixed\n",
     )
     assert hub.run("doctor", "-q") == Result(1, "agent-cut-off: a agent-9\n")
     assert hub.run("doctor", "--format=porcelain") == Result(
         1,
         "code agent-cut-off\nsubject a agent-9\n"
-        "evidence the session says 'spawning' of agent-9, and no spawn works on it\n"
+        "evidence the status of agent-9 is 'spawning', but no spawn is running\n"
         "session a\nfix\nadvice git hub-session spawn a --agents 9\n\n",
     )
 
@@ -640,12 +627,12 @@ def test_one_session_is_meant(hub: Hub) -> None:
     for sid in ("abc", "xyz"):
         hub.session(sid, agents=2)
         worktree_deleted(hub, sid)
-    assert [one[1] for one in found(hub, "ab", code=1)] == [str(hub.worktree(1, "abc"))]
+    assert [one[1] for one in list_findings(hub, "ab", code=1)] == [str(hub.worktree(1, "abc"))]
     assert hub.run("doctor", "--fix", "ab").err.startswith("fatal: no such session: 'ab'\n")
-    assert found(hub, "--fix", "abc", code=0) == [
+    assert list_findings(hub, "--fix", "abc", code=0) == [
         ("worktree-missing", str(hub.worktree(1, "abc")), True)
     ]
-    assert [one[1] for one in found(hub, code=1)] == [str(hub.worktree(1, "xyz"))]
+    assert [one[1] for one in list_findings(hub, code=1)] == [str(hub.worktree(1, "xyz"))]
 
 
 def test_what_was_staged_in_a_deleted_worktree_is_saved(hub: Hub) -> None:
@@ -656,11 +643,11 @@ def test_what_was_staged_in_a_deleted_worktree_is_saved(hub: Hub) -> None:
     shutil.rmtree(where)
     [finding] = hub.json("doctor", "--fix", code=0)["findings"]
     ref = "refs/hub/rescue/a/agent-1/attempt-1/1"
-    assert finding["notes"] == [f"what was staged is in {ref}"]
+    assert finding["notes"] == [f"staged changes were saved in {ref}"]
     assert hub.git("show", f"{ref}:staged") == "an agent's"
     assert hub.state("a")["agents"]["agent-1"]["rescue"] == [ref]
     assert hub.git("worktree", "list", "--porcelain").count("worktree ") == 2
-    assert found(hub, code=0) == []
+    assert list_findings(hub, code=0) == []
 
 
 def test_a_damaged_state_is_kept_and_written_anew(hub: Hub) -> None:
@@ -668,7 +655,10 @@ def test_a_damaged_state_is_kept_and_written_anew(hub: Hub) -> None:
     hub.run("update", "a", "--state", "running")
     rescue = rescue_not_written_down(hub, "a")
     (hub.directory("a") / "state.json").write_bytes(b"\0\0\0")
-    assert [one[0] for one in found(hub, "--fix", code=0)] == ["state-damaged", "rescue-unrecorded"]
+    assert [one[0] for one in list_findings(hub, "--fix", code=0)] == [
+        "state-damaged",
+        "rescue-unrecorded",
+    ]
     assert (hub.directory("a") / "state.json.damaged-1").read_bytes() == b"\0\0\0"
     state = hub.state("a")
     assert (state["state"], state["agents"]["agent-2"]["rescue"]) == ("running", [rescue])
@@ -676,7 +666,7 @@ def test_a_damaged_state_is_kept_and_written_anew(hub: Hub) -> None:
         ("unknown", "running", "doctor")
     ]
     assert hub.run("update", "a", "--state", "evaluating").code == 0
-    assert found(hub, code=0) == []
+    assert list_findings(hub, code=0) == []
 
 
 def test_a_state_is_what_the_history_says(hub: Hub) -> None:
@@ -684,7 +674,7 @@ def test_a_state_is_what_the_history_says(hub: Hub) -> None:
     for state in ("running", "evaluating"):
         hub.run("update", "a", "--state", state)
     state_of_no_machine(hub, "a")
-    assert [one[0] for one in found(hub, "--fix", code=0)] == ["state-unknown"]
+    assert [one[0] for one in list_findings(hub, "--fix", code=0)] == ["state-unknown"]
     assert hub.state("a")["state"] == "evaluating"
 
 
@@ -706,7 +696,7 @@ def test_a_worktree_that_moved_is_found_again(hub: Hub) -> None:
     hub.session("a", agents=2)
     worktree_renamed(hub, "a")
     (hub.worktrees / "a" / "the best one" / "draft").write_text("mine")
-    assert [one[0] for one in found(hub, "--fix", code=0)] == ["worktree-moved"]
+    assert [one[0] for one in list_findings(hub, "--fix", code=0)] == ["worktree-moved"]
     assert hub.run("path", "a", "1").out == f"{hub.worktrees}/a/the best one\n"
     assert (hub.worktrees / "a" / "the best one" / "draft").read_text() == "mine"
 
@@ -716,11 +706,11 @@ def test_a_removal_that_was_cut_off_is_finished_or_undone(hub: Hub) -> None:
     (hub.worktree(1, "a") / "draft").write_text("mine")
     removal_killed_before_it_looked_again(hub, "a")
     removal_killed_while_it_deleted(hub, "b")
-    assert {one[0] for one in found(hub, "--fix", code=0)} == {"removal-cut-off"}
+    assert {one[0] for one in list_findings(hub, "--fix", code=0)} == {"removal-cut-off"}
     assert (hub.worktree(1, "a") / "draft").read_text() == "mine"
     assert not hub.worktree(1, "b").exists()
     assert sorted(os.listdir(hub.worktrees / "b")) == ["agent-2"]
-    assert found(hub, code=0) == []
+    assert list_findings(hub, code=0) == []
 
 
 def test_a_session_that_somebody_changes_is_left_alone(hub: Hub) -> None:
@@ -736,7 +726,7 @@ def test_a_session_that_somebody_changes_is_left_alone(hub: Hub) -> None:
         )
     finally:
         os.close(lock)
-    assert [one[0] for one in found(hub, code=1)] == ["agent-cut-off"]
+    assert [one[0] for one in list_findings(hub, code=1)] == ["agent-cut-off"]
 
 
 _HEIR = """
@@ -763,7 +753,7 @@ def test_a_lock_that_outlived_who_took_it(hub: Hub) -> None:
             "lock-orphaned",
             f"wait for it; if it hangs: kill {heir}",
         )
-        assert finding["evidence"].startswith(f"process {holder}, which locked it, is dead; ")
+        assert finding["evidence"].startswith(f"process {holder} locked it and has ended; ")
     finally:
         os.kill(heir, signal.SIGKILL)
     wait_for(lambda: hub.run("doctor").code == 0)
@@ -791,8 +781,8 @@ def test_with_an_old_git(hub: Hub) -> None:
     (programs / "git").chmod(0o755)
     assert hub.call("git-hub-session", "doctor") == Result(
         1,
-        "git-too-old: git\n  it is git 2.34.1, and what is needed is 'git hook' as in 2.36, "
-        "'git merge-tree' as in 2.38\n  manual fix: put a newer git on PATH\n"
+        "git-too-old: git\n  git 2.34.1 does not have 'git hook' (since 2.36), "
+        "'git merge-tree' (since 2.38)\n  manual fix: put a newer git on PATH\n"
         "1 session, 2 worktrees: 1 found, --fix can fix 0\n",
     )
 
@@ -859,7 +849,9 @@ def test_hostile_documents(hub: Hub) -> None:
         "agent-4": "ready",
         "agent-٣": {"status": "ready"},
     }
-    edited(hub, "a", state=["\x1b[2J"], agents=agents, history=[{}, {"to": ["x"]}], base_commit=7)
+    edit_state(
+        hub, "a", state=["\x1b[2J"], agents=agents, history=[{}, {"to": ["x"]}], base_commit=7
+    )
     before = snapshot(outside)
     for words in ([], ["a"], ["--format=porcelain"], ["--fix"], ["--fix"]):
         result = hub.run("doctor", *words)
@@ -878,7 +870,7 @@ def test_a_worktree_whose_parent_has_moved_is_not_given_up(hub: Hub) -> None:
     assert [(one["code"], one["fix"]) for one in findings] == [("worktree-missing", "")] * 2
     assert snapshot(hub.top / ".git" / "worktrees") == entries
     (hub.top.parent / "elsewhere").rename(hub.worktrees)
-    assert found(hub, code=0) == []
+    assert list_findings(hub, code=0) == []
 
 
 @pytest.mark.parametrize("victim", ["other", "agent-2"])

@@ -14,7 +14,12 @@ import pytest
 
 from git_hub_session.git.worktrees import REMOVAL_LOCK, linked_worktrees
 from git_hub_session.removal.recover import has_stale_lock
-from tests.commands.test_doctor import branch_cut_off, edited, entry, found
+from tests.support.doctor import (
+    edit_state,
+    list_findings,
+    truncate_branch,
+    worktree_git_dir,
+)
 from tests.support.hub import PYTHON, Hub, Result, snapshot, wait_for
 from tests.support.interrupt import interposed
 
@@ -42,7 +47,7 @@ def test_a_branch_whose_file_was_cut_off_comes_back_from_its_reflog(hub: Hub, pa
     tip = hub.commit(hub.worktree(2, "a"), "work", "an agent's\n")
     hub.commit(hub.worktree(2, "a"), "work", "taken back\n")
     hub.git("reset", "-q", "--hard", tip, cwd=hub.worktree(2, "a"))
-    name = branch_cut_off(hub, "a")
+    name = truncate_branch(hub, "a")
     file = hub.top / ".git" / "refs" / "heads" / name
     assert advice(hub) == f"rm {file} && git update-ref --no-deref refs/heads/{name} {tip}"
     assert typed(hub, advice(hub)) == Result(0)
@@ -64,10 +69,12 @@ def test_a_branch_that_leads_to_a_lost_commit_comes_back_from_its_reflog(hub: Hu
 def test_a_lock_whose_note_is_lost_goes_and_nothing_else(hub: Hub) -> None:
     hub.session("a", agents=2)
     (hub.worktree(1, "a") / "draft").write_text("mine")
-    lock = entry(hub, "a") / "locked"
+    lock = worktree_git_dir(hub, "a") / "locked"
     lock.write_text(REMOVAL_LOCK)
     before = snapshot(hub.top / ".git"), snapshot(hub.worktrees)
-    assert found(hub, "--fix", code=0) == [("removal-cut-off", str(hub.worktree(1, "a")), True)]
+    assert list_findings(hub, "--fix", code=0) == [
+        ("removal-cut-off", str(hub.worktree(1, "a")), True)
+    ]
     assert not lock.exists()
     lock.write_text(REMOVAL_LOCK)
     assert (snapshot(hub.top / ".git"), snapshot(hub.worktrees)) == before
@@ -76,7 +83,7 @@ def test_a_lock_whose_note_is_lost_goes_and_nothing_else(hub: Hub) -> None:
 def test_a_lock_that_somebody_took_meanwhile_is_theirs(hub: Hub) -> None:
     where = hub.session("a", agents=1).worktree(1, "a")
     (listed,) = linked_worktrees(str(hub.top / ".git"))
-    (entry(hub, "a") / "locked").write_text(REMOVAL_LOCK)
+    (worktree_git_dir(hub, "a") / "locked").write_text(REMOVAL_LOCK)
     assert has_stale_lock(listed)
     hub.git("worktree", "unlock", where)
     hub.git("worktree", "lock", "--reason", "mine", where)
@@ -91,7 +98,7 @@ def test_a_rewritten_state_knows_what_the_agents_started_from(hub: Hub) -> None:
     hub.commit(Path(where), "work", "an agent's\n")
     hub.commit(hub.top, "later", "main has gone on\n")
     (hub.directory("a") / "state.json").write_text("{")
-    assert [one[0] for one in found(hub, "--fix", code=0)] == ["state-damaged"]
+    assert [one[0] for one in list_findings(hub, "--fix", code=0)] == ["state-damaged"]
     assert (hub.state("a")["state"], hub.state("a")["base_commit"]) == ("running", start)
 
 
@@ -103,7 +110,7 @@ def test_a_moved_worktree_of_which_there_are_two_is_left_to_a_person(hub: Hub) -
     [finding] = hub.json("doctor", "--fix", code=1)["findings"]
     assert (finding["code"], finding["fix"]) == ("worktree-moved", "")
     one, two = (str(hub.worktrees / "a" / name) for name in ("one", "two"))
-    assert finding["evidence"] == f"it lies in '{one}' or '{two}' now"
+    assert finding["evidence"] == f"it is in '{one}' or '{two}'"
     assert typed(hub, finding["advice"]).code == 0
     assert hub.run("path", "a", "1").out == f"{one}\n"
     assert hub.run("doctor") == NOTHING
@@ -126,7 +133,7 @@ def test_a_moved_worktree_is_not_mended_while_another_link_is_wrong(hub: Hub) ->
 def test_a_hub_that_the_repository_ignores_by_itself_is_ignored(hub: Hub) -> None:
     hub.session("a", agents=2)
     (hub.top / ".agenthub" / ".gitignore").unlink()
-    assert [one[0] for one in found(hub, code=1)] == ["hub-not-ignored"]
+    assert [one[0] for one in list_findings(hub, code=1)] == ["hub-not-ignored"]
     exclude = hub.top / ".git" / "info" / "exclude"
     exclude.write_text(".agenthub/\n")
     assert hub.run("doctor") == NOTHING
@@ -135,12 +142,12 @@ def test_a_hub_that_the_repository_ignores_by_itself_is_ignored(hub: Hub) -> Non
 def test_a_detached_worktree_that_is_missing_comes_back_with_what_git_has_of_it(hub: Hub) -> None:
     hub.session("a", agents=2)
     where = hub.worktree(1, "a")
-    edited(hub, "a", agents={"agent-1": {"status": "ready", "worktree": str(where)}})
+    edit_state(hub, "a", agents={"agent-1": {"status": "ready", "worktree": str(where)}})
     hub.git("checkout", "-q", "--detach", cwd=where)
     tip = hub.commit(where, "work", "on no branch\n")
     (where / "staged").write_text("staged\n")
     hub.git("add", "staged", cwd=where)
-    link = f"printf 'gitdir: %s\\n' {entry(hub, 'a')} >{where}/.git"
+    link = f"printf 'gitdir: %s\\n' {worktree_git_dir(hub, 'a')} >{where}/.git"
     shutil.rmtree(where)
     way = f"mkdir -p {where} && {link} && git -C {where} checkout-index -a"
     assert advice(hub) == way
@@ -169,9 +176,9 @@ def test_of_a_half_made_session_only_what_init_makes_is_deleted(hub: Hub) -> Non
     (path / "config.yaml").write_text("task: ")
     (path / "notes").write_text("mine")
     subject = os.path.relpath(path, hub.top)
-    fix = f"half-made-session: {subject}\n  left by an init that was cut off\n"
+    fix = f"half-made-session: {subject}\n  an interrupted init left it\n"
     assert hub.run("doctor", "--fix") == Result(
-        1, f"{fix}  not done: it is still there\n1 session, 2 worktrees: 1 found, 0 fixed\n"
+        1, f"{fix}  not done: the finding remains\n1 session, 2 worktrees: 1 found, 0 fixed\n"
     )
     assert (path / "notes").read_text() == "mine"
 
@@ -202,7 +209,9 @@ def test_a_session_that_is_locked_hides_nothing_of_the_others(hub: Hub) -> None:
     assert all(one["fixed"] for one in answer["findings"])
     assert answer["in_use"] == ["b"]
     wait_for(lambda: hub.json("doctor", code=1)["in_use"] == [])
-    assert found(hub, "--fix", code=0) == [("worktree-missing", str(hub.worktree(1, "b")), True)]
+    assert list_findings(hub, "--fix", code=0) == [
+        ("worktree-missing", str(hub.worktree(1, "b")), True)
+    ]
 
 
 def test_a_worktree_that_went_in_the_middle_of_a_rebase_comes_back_in_it(hub: Hub) -> None:
@@ -219,7 +228,7 @@ def test_a_worktree_that_went_in_the_middle_of_a_rebase_comes_back_in_it(hub: Hu
     hub.git("add", "staged", cwd=where)
     shutil.rmtree(where)
     entries = snapshot(hub.top / ".git" / "worktrees")
-    assert [one[0] for one in found(hub, "--fix", code=1)] == ["worktree-missing"]
+    assert [one[0] for one in list_findings(hub, "--fix", code=1)] == ["worktree-missing"]
     assert snapshot(hub.top / ".git" / "worktrees") == entries
 
     assert typed(hub, advice(hub)).code == 0
@@ -248,7 +257,7 @@ def test_a_base_and_a_merge_of_any_name(hub: Hub, name: str) -> None:
     """What state.json and config.yaml name need not be a name of a branch at all."""
     hub.session("a", agents=2)
     merge = {"agent": 1, "attempt": 1, "tip": "f" * 40, "into": name, "commit": "e" * 40}
-    edited(hub, "a", state="evaluating", merge=merge)
+    edit_state(hub, "a", state="evaluating", merge=merge)
     config = hub.directory("a") / "config.yaml"
     lines = config.read_text().splitlines(keepends=True)
     others = [line for line in lines if not line.startswith("base_branch:")]
@@ -265,7 +274,7 @@ def detached_and_finished(hub: Hub) -> tuple[Path, str]:
     """A worktree of a merged session that was taken off its branch, with a commit and an ignored file."""
     where = hub.session("a", agents=2).worktree(1, "a")
     told = {"status": "done", "worktree": str(where)}
-    edited(hub, "a", state="merged", agents={"agent-1": told})
+    edit_state(hub, "a", state="merged", agents={"agent-1": told})
     hub.git("worktree", "remove", hub.worktree(2, "a"))
     hub.git("checkout", "-q", "--detach", cwd=where)
     tip = hub.commit(where, "work", "on no branch\n")
@@ -346,7 +355,9 @@ def test_a_worktree_in_the_place_of_another_is_not_missing(hub: Hub) -> None:
     assert [one["advice"] for one in findings] == [way, way]
     assert typed(hub, way) == Result(0)
     assert (second / "draft").read_text() == "of agent-2\n"
-    assert [one[:2] for one in found(hub, "--fix", code=0)] == [("worktree-missing", str(first))]
+    assert [one[:2] for one in list_findings(hub, "--fix", code=0)] == [
+        ("worktree-missing", str(first))
+    ]
 
 
 def test_a_link_to_another_agents_worktree_takes_nothing_from_it(hub: Hub) -> None:
@@ -357,7 +368,9 @@ def test_a_link_to_another_agents_worktree_takes_nothing_from_it(hub: Hub) -> No
     before = snapshot(second)
     assert advice(hub) == f"rm {first}"
     assert typed(hub, advice(hub)) == Result(0)
-    assert [one[:2] for one in found(hub, "--fix", code=0)] == [("worktree-missing", str(first))]
+    assert [one[:2] for one in list_findings(hub, "--fix", code=0)] == [
+        ("worktree-missing", str(first))
+    ]
     assert snapshot(second) == before
 
 
@@ -368,7 +381,7 @@ def test_a_disk_that_is_not_there_is_not_made_anew(hub: Hub) -> None:
     editor = {"GIT_SEQUENCE_EDITOR": "sed -i 1s/pick/edit/"}
     words = ("git", "-C", where, "rebase", "-q", "-i", "HEAD~1")
     assert hub.call(*words, environ=editor).code == 0
-    own = entry(hub, "a")
+    own = worktree_git_dir(hub, "a")
     hub.worktrees.rename(hub.top.parent / "unplugged")
     gitdir = own / "gitdir"
     told = f"bring it back, or, where it lies elsewhere: printf '%s\\n' <its directory>/.git >{gitdir}; "
@@ -385,10 +398,10 @@ def test_a_ref_that_was_cut_off_and_has_no_reflog(hub: Hub) -> None:
     tip = hub.git("rev-parse", "main")
     file = hub.top / ".git" / "refs" / "tags" / "hub" / "archive" / "a" / "agent-7"
     hub.git("tag", "hub/archive/a/agent-7", tip)
-    edited(hub, "a", agents={"agent-7": {"status": "ready", "attempt": 1}})
+    edit_state(hub, "a", agents={"agent-7": {"status": "ready", "attempt": 1}})
     file.write_text("")
     way = f"rm {file} && git update-ref --no-deref refs/tags/hub/archive/a/agent-7 <commit>"
-    assert advice(hub) == f"look for it: git fsck --lost-found; then: {way}"
+    assert advice(hub) == f"find its commit: git fsck --lost-found; then: {way}"
     assert typed(hub, way.replace("<commit>", tip)) == Result(0)
     assert hub.run("doctor").code == 0
     hub.git("pack-refs", "--all")
@@ -405,19 +418,19 @@ def test_a_rescue_ref_whose_commit_is_gone(hub: Hub) -> None:
     ref = "refs/hub/rescue/a/agent-1/attempt-1/1"
     lost = hub.git("commit-tree", "-m", "saved", "main^{tree}")
     hub.git("update-ref", ref, lost)
-    edited(hub, "a", agents={"agent-1": {"rescue": [ref]}})
+    edit_state(hub, "a", agents={"agent-1": {"rescue": [ref]}})
     assert hub.run("doctor").code == 0
     (hub.top / ".git" / "objects" / lost[:2] / lost[2:]).unlink()
-    assert [one[:2] for one in found(hub, code=1)] == [("ref-broken", ref)]
+    assert [one[:2] for one in list_findings(hub, code=1)] == [("ref-broken", ref)]
 
 
 def test_a_removals_lock_on_a_detached_worktree_goes_too(hub: Hub) -> None:
     where = hub.session("a", agents=2).worktree(1, "a")
-    edited(hub, "a", agents={"agent-1": {"status": "ready", "worktree": str(where)}})
+    edit_state(hub, "a", agents={"agent-1": {"status": "ready", "worktree": str(where)}})
     hub.git("checkout", "-q", "--detach", cwd=where)
-    lock = entry(hub, "a") / "locked"
+    lock = worktree_git_dir(hub, "a") / "locked"
     lock.write_text(REMOVAL_LOCK)
-    assert found(hub, "--fix", code=1) == [
+    assert list_findings(hub, "--fix", code=1) == [
         ("removal-cut-off", str(where), True),
         ("worktree-off-branch", str(where), False),
     ]
@@ -426,11 +439,13 @@ def test_a_removals_lock_on_a_detached_worktree_goes_too(hub: Hub) -> None:
 
 def test_a_worktree_whose_head_was_cut_off(hub: Hub) -> None:
     where = hub.session("a", agents=2).worktree(1, "a")
-    edited(hub, "a", agents={"agent-1": {"status": "ready", "worktree": str(where)}})
+    edit_state(hub, "a", agents={"agent-1": {"status": "ready", "worktree": str(where)}})
     (where / "staged").write_text("staged\n")
     hub.git("add", "staged", cwd=where)
-    (entry(hub, "a") / "HEAD").write_text("")
-    way = f"printf 'ref: %s\\n' refs/heads/hub/a/agent-1/attempt-1 >{entry(hub, 'a')}/HEAD"
+    (worktree_git_dir(hub, "a") / "HEAD").write_text("")
+    way = (
+        f"printf 'ref: %s\\n' refs/heads/hub/a/agent-1/attempt-1 >{worktree_git_dir(hub, 'a')}/HEAD"
+    )
     assert advice(hub) == way
     assert typed(hub, way) == Result(0)
     assert hub.git("status", "--short", cwd=where) == "A  staged"
@@ -441,12 +456,12 @@ def test_a_directory_that_is_aside_comes_back_without_its_note(hub: Hub) -> None
     """Who wrote a reason into the lock by hand wrote it into the note: they are one file."""
     where = hub.session("a", agents=2).worktree(1, "a")
     (where / "draft").write_text("mine")
-    own, trash = entry(hub, "a"), where.parent / ".agent-1.hub-trash"
+    own, trash = worktree_git_dir(hub, "a"), where.parent / ".agent-1.hub-trash"
     (own / "hub-session-removal").write_text("mine\n")
     os.link(own / "hub-session-removal", own / "locked")
     where.rename(trash)
     hub.git("worktree", "unlock", where)
-    assert found(hub, "--fix", code=0) == [("removal-cut-off", str(where), True)]
+    assert list_findings(hub, "--fix", code=0) == [("removal-cut-off", str(where), True)]
     assert (where / "draft").read_text() == "mine"
     assert hub.run("doctor") == NOTHING
 
@@ -509,13 +524,15 @@ def test_a_path_that_two_sessions_tell_is_that_of_the_one_at_work(hub: Hub) -> N
     hub.session("a", agents=1).session("b", agents=1)
     where = hub.worktree(1, "a")
     told = {"agent-1": {"status": "ready", "attempt": 1, "worktree": str(where)}}
-    edited(hub, "a", state="running", agents=told)
-    edited(hub, "b", state="merged", agents=told)
+    edit_state(hub, "a", state="running", agents=told)
+    edit_state(hub, "b", state="merged", agents=told)
     hub.git("worktree", "remove", hub.worktree(1, "b"))
-    (entry(hub, "a") / "HEAD").write_text("")  # nothing but the session tells whose it is
+    (worktree_git_dir(hub, "a") / "HEAD").write_text(
+        ""
+    )  # nothing but the session tells whose it is
     [finding] = hub.json("doctor", code=1)["findings"]
     assert (finding["code"], finding["session"]) == ("worktree-damaged", "a")
-    edited(hub, "a", state="archived", agents=told)  # nobody knows whose it is
+    edit_state(hub, "a", state="archived", agents=told)  # nobody knows whose it is
     assert hub.run("doctor") == Result(0, "2 sessions, 0 worktrees: no problems found\n")
 
 
@@ -533,24 +550,26 @@ def test_a_detached_worktree_in_the_middle_of_a_merge_gets_its_branch(hub: Hub) 
 def test_a_detached_worktree_that_is_aside_is_put_back(hub: Hub) -> None:
     where, _ = detached_and_finished(hub)
     trash = where.parent / ".agent-1.hub-trash"
-    (entry(hub, "a") / "hub-session-removal").write_text(f"{REMOVAL_LOCK}\0{trash}\0aside")
+    (worktree_git_dir(hub, "a") / "hub-session-removal").write_text(
+        f"{REMOVAL_LOCK}\0{trash}\0aside"
+    )
     where.rename(trash)
-    assert ("removal-cut-off", str(where), True) in found(hub, "--fix", code=1)
+    assert ("removal-cut-off", str(where), True) in list_findings(hub, "--fix", code=1)
     assert (where / ".env").read_text() == "KEY\n"
-    assert [one[0] for one in found(hub, code=1)] == ["worktree-of-finished"]
+    assert [one[0] for one in list_findings(hub, code=1)] == ["worktree-of-finished"]
 
 
 def test_a_head_that_was_cut_off_in_a_rebase_is_the_commit_again(hub: Hub) -> None:
     where = hub.session("a", agents=2).worktree(1, "a")
-    edited(hub, "a", agents={"agent-1": {"status": "ready", "worktree": str(where)}})
+    edit_state(hub, "a", agents={"agent-1": {"status": "ready", "worktree": str(where)}})
     for name in ("one", "two"):
         hub.commit(where, name, f"{name}\n")
     editor = {"GIT_SEQUENCE_EDITOR": "sed -i 1s/pick/edit/", "GIT_EDITOR": "true"}
     words = ("git", "-C", where, "rebase", "-q", "-i", "HEAD~2")
     assert hub.call(*words, environ=editor).code == 0
     head = hub.git("rev-parse", "HEAD", cwd=where)
-    (entry(hub, "a") / "HEAD").write_text("")
-    assert advice(hub) == f"printf '%s\\n' {head} >{entry(hub, 'a')}/HEAD"
+    (worktree_git_dir(hub, "a") / "HEAD").write_text("")
+    assert advice(hub) == f"printf '%s\\n' {head} >{worktree_git_dir(hub, 'a')}/HEAD"
     assert typed(hub, advice(hub)) == Result(0)
     assert hub.call("git", "-C", where, "rebase", "--continue", environ=editor).code == 0
     assert hub.run("doctor") == NOTHING

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands.test_doctor import found
+from tests.support.doctor import list_findings
 from tests.support.hub import Hub, Result, process_in, snapshot
 
 MEASURE = ("--eval", "cat file | wc -c | sed 's/^/n: /'", "--metric", "n", "--direction", "higher")
@@ -146,7 +146,7 @@ def test_an_attempt_before_the_last_is_found_too(hub: Hub, where: Path) -> None:
     assert hub.run("spawn", "-q", "--retry", "1", "s1") == Result(0)
     detach(hub, where)
     tip = hub.commit(where, "more", "on no branch\n")
-    assert [one[:2] for one in found(hub, code=1)] == [("worktree-off-branch", str(where))]
+    assert [one[:2] for one in list_findings(hub, code=1)] == [("worktree-off-branch", str(where))]
     assert hub.run("exec", "-q", "s1", "--", "true") == Result(0)
     follows(hub, "cleanup", "s1")
     assert hub.git("rev-parse", "hub/s1/agent-1/attempt-3") == tip

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands.test_doctor import found
+from tests.support.doctor import list_findings
 from tests.support.hub import Hub, Result, snapshot
 
 FIRST = "hub/s1/agent-1/attempt-1"
@@ -65,7 +65,7 @@ def test_cleanup_keeps_them_and_the_doctor_mends_them(begun: Hub) -> None:
     told = Result(1, f"{kept}Cleaned up 0 worktrees for session s1\n")
     assert hub.run("cleanup", "--force", "s1") == told
     assert (snapshot(hub.top), snapshot(place(hub, 1).parent)) == before
-    assert found(hub, "--fix", code=0) == [("worktree-moved", was, True) for was in old]
+    assert list_findings(hub, "--fix", code=0) == [("worktree-moved", was, True) for was in old]
     is_whole(hub)
     assert hub.run("exec", "-q", "s1", "--", "true") == Result(0)
     assert hub.run("cleanup", "-q", "s1") == Result(0)
@@ -195,7 +195,7 @@ def test_with_worktrees_in_places_of_their_own(hub: Hub) -> None:
         path.rename(there / path.name)
     now = Hub(there / "project", hub.environ)
     assert "its directory lies in" in now.run("cleanup", "--force", "s1").out
-    assert found(now, "--fix", code=0) == [("worktree-moved", str(where), True)]
+    assert list_findings(now, "--fix", code=0) == [("worktree-moved", str(where), True)]
     assert now.run("path", "s1", "1") == Result(0, f"{there / 'mine-1'}\n")
     assert now.git("status", "--short", cwd=there / "mine-1") == "?? new"
 
@@ -206,7 +206,7 @@ def test_renamed_together_with_the_repository(begun: Hub) -> None:
     begun.top.rename(hub.top)
     (begun.top.parent / "project.hub").rename(begun.top.parent / "renamed.hub")
     assert hub.run("cleanup", "--force", "s1").out.count("its directory lies in") == 2
-    assert [one[2] for one in found(hub, "--fix", code=0)] == [True, True]
+    assert [one[2] for one in list_findings(hub, "--fix", code=0)] == [True, True]
     where = begun.top.parent / "renamed.hub" / "s1" / "agent-2"
     assert hub.git("status", "--short", cwd=where) == "A  staged\n?? new"
 
@@ -237,7 +237,7 @@ def test_where_it_was_there_is_another_of_the_same_name(begun: Hub) -> None:
 def test_a_locked_one_is_named_too(begun: Hub) -> None:
     begun.git("worktree", "lock", "--reason", "mine", place(begun, 1))
     hub = moved(begun)
-    assert [one[2] for one in found(hub, "--fix", code=0)] == [True, True]
+    assert [one[2] for one in list_findings(hub, "--fix", code=0)] == [True, True]
     is_whole(hub)
     assert (entry(hub, 1) / "locked").read_text().strip() == "mine"
 
@@ -282,7 +282,7 @@ def test_the_very_one_is_found_under_any_name(alone: Hub) -> None:
     alone.top.rename(hub.top)
     best = (alone.top.parent / "project-1").rename(hub.top.parent / "best")
     [finding] = hub.json("doctor", "--fix", code=0)["findings"]
-    assert finding["evidence"] == f"it lies in '{best}' now"
+    assert finding["evidence"] == f"it is in '{best}'"
     assert hub.git("status", "--short", cwd=best) == "?? new"
 
 

@@ -1,157 +1,232 @@
-"""What does not fit about git, the repository, and the hub as a whole."""
+"""Checks of git, the repository and the hub as a whole."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from shlex import quote
 
 from git_hub_session.board.board import Board
-from git_hub_session.doctor.finding import Finding
+from git_hub_session.doctor.finding import Finding, Problem, check
 from git_hub_session.doctor.snapshot import HubSnapshot
 from git_hub_session.errors import GitFailed, HubError, describe_read_error
-from git_hub_session.session import layout as hub
+from git_hub_session.session import layout
 from git_hub_session.worktree.checkouts import Checkout
 
-_SHOWN = 3  # as many examples as one reads
+_MAX_EXAMPLES = 3
 
 
-def look(facts: HubSnapshot) -> Iterator[Finding]:
-    """All of it."""
-    yield from check_git(facts)
-    if facts.open_error is not None:
-        fault = facts.open_error
-        yield Finding("cannot-open", "the repository", fault.message, advice=fault.hint)
-    top = facts.project.paths.hub
-    if facts.hub_error is not None:
-        yield Finding(
-            "hub-damaged",
-            top,
-            facts.hub_error.message,
-            advice=f"look where it leads, then: rm {quote(top)}",
-        )
-        return
-    yield from check_tracked_hub(facts, top)
-    if os.path.isdir(top):
-        yield from check_board(top)
-        yield from check_invalid_entries(facts, top)
-    yield from check_case_conflicts(facts)
-
-
-def check_git(facts: HubSnapshot) -> Iterator[Finding]:
+def hub_findings(hub: HubSnapshot) -> Iterator[Finding]:
+    """Run the checks of this module."""
     try:
-        version, lacking = facts.project.git.missing_features()
-    except HubError as fault:
-        if fault.code == "git-missing":
-            yield Finding("git-missing", "git", fault.message, advice=fault.hint)
-        return  # else it is the repository, and said
-    if lacking:
-        needs = ", ".join(f"'git {name}' as in {since}" for name, since in lacking.items())
-        evidence = f"it is git {version}, and what is needed is {needs}"
-        yield Finding("git-too-old", "git", evidence, advice="put a newer git on PATH")
-
-
-def check_tracked_hub(facts: HubSnapshot, top: str) -> Iterator[Finding]:
-    """Sessions that are part of a commit, or may become one: each checkout gets them, and none of them is the hub."""
-    place = facts.project.paths
-    main, name = place.main_worktree, _hub_path_in_worktree(place.main_worktree, top)
-    if not name:
+        version, missing = hub.project.git.missing_features()
+    except HubError as error:
+        yield from check_git_exists(error)
+    else:
+        yield from check_git_version(version, missing)
+    yield from check_repository(hub)
+    if hub.hub_error is not None:
+        yield from check_hub_directory(hub.project.paths.hub, hub.hub_error)
         return
-    around = Checkout(place.common_dir, main)
-    if _is_tracked(facts, around, name):
-        yield Finding(
-            "hub-copied",
-            top,
-            "git tracks files of it: who checks out a commit that has them gets other sessions in place of these",
-            advice=f"cp -r {quote(top)} {quote(top)}.copy; "
-            f"git -C {quote(main)} rm -r -q --cached {quote(name)}",
-        )
-    elif os.path.isdir(top) and not (hub.has_gitignore(top) or _is_ignored(facts, around, name)):
-        evidence = "it has no .gitignore: 'git add -A' and 'git clean' take the sessions"
-        yield Finding("hub-not-ignored", top, evidence, fix="write one")
-    for worktree in facts.worktrees:
-        copy = os.path.join(worktree.path, name)
-        is_copy = worktree.path and os.path.isdir(f"{copy}/sessions")
-        if is_copy and _is_tracked(facts, Checkout(worktree.git_dir, worktree.path), name):
-            yield Finding(
-                "hub-copied",
+    path = _path_in_main_worktree(hub)
+    if path:
+        yield from check_tracked_hub(path, hub)
+        yield from check_ignored_hub(path, hub)
+        yield from check_tracked_copies(path, hub)
+    if os.path.isdir(hub.project.paths.hub):
+        board = Board(hub.project.paths.hub)
+        yield from check_channels(board, hub)
+        yield from check_board_index(board, hub)
+        yield from check_incomplete_sessions(hub)
+        yield from check_session_names(hub)
+    yield from check_case_conflicts(hub)
+
+
+@check("git-missing", "git cannot be started")
+def check_git_exists(error: HubError) -> Iterator[Problem]:
+    # check_repository reports an error that concerns the repository.
+    if error.code == "git-missing":
+        yield Problem("git", error.message, advice=error.hint)
+
+
+@check("git-too-old", "git is too old for some commands")
+def check_git_version(version: str, missing: Mapping[str, str]) -> Iterator[Problem]:
+    if missing:
+        needed = ", ".join(f"'git {name}' (since {since})" for name, since in missing.items())
+        evidence = f"git {version} does not have {needed}"
+        yield Problem("git", evidence, advice="put a newer git on PATH")
+
+
+@check("cannot-open", "libgit2 cannot open the repository")
+def check_repository(hub: HubSnapshot) -> Iterator[Problem]:
+    if hub.open_error is not None:
+        yield Problem("the repository", hub.open_error.message, advice=hub.open_error.hint)
+
+
+hub_damaged = check(
+    "hub-damaged", "the hub, a session or a channel is a symbolic link or cannot be read"
+)
+
+
+@hub_damaged
+def check_hub_directory(path: str, error: HubError) -> Iterator[Problem]:
+    yield Problem(path, error.message, advice=f"inspect its target, then: rm {quote(path)}")
+
+
+hub_copied = check("hub-copied", "git tracks files of the hub or of a copy of it")
+
+
+@hub_copied
+def check_tracked_hub(path: str, hub: HubSnapshot) -> Iterator[Problem]:
+    """Find files of the hub in the index: a checkout of such a commit replaces the sessions."""
+    if not _is_tracked(_main_checkout(hub), path, hub):
+        return
+    directory = quote(hub.project.paths.hub)
+    untrack = _untrack_command(hub.project.paths.main_worktree, path)
+    yield Problem(
+        hub.project.paths.hub,
+        "git tracks files of the hub: a checkout of such a commit replaces the sessions",
+        advice=f"cp -r {directory} {directory}.copy; {untrack}",
+    )
+
+
+def write_gitignore(_finding: Finding, hub: HubSnapshot) -> list[str]:
+    """Write the .gitignore of the hub."""
+    layout.write_gitignore(hub.project.paths.hub)
+    return []
+
+
+@check("hub-not-ignored", "git does not ignore the hub", fix=write_gitignore)
+def check_ignored_hub(path: str, hub: HubSnapshot) -> Iterator[Problem]:
+    directory = hub.project.paths.hub
+    if not os.path.isdir(directory) or layout.has_gitignore(directory):
+        return
+    checkout = _main_checkout(hub)
+    if not (_is_tracked(checkout, path, hub) or _is_ignored(checkout, path, hub)):
+        evidence = "the hub has no .gitignore: 'git add -A' adds it, 'git clean' deletes it"
+        yield Problem(directory, evidence, fix="write a .gitignore")
+
+
+@hub_copied
+def check_tracked_copies(path: str, hub: HubSnapshot) -> Iterator[Problem]:
+    """Find linked worktrees that have a tracked copy of the hub."""
+    for worktree in hub.worktrees:
+        copy = os.path.join(worktree.path, path)
+        if not worktree.path or not os.path.isdir(f"{copy}/sessions"):
+            continue
+        if _is_tracked(Checkout(worktree.git_dir, worktree.path), path, hub):
+            yield Problem(
                 copy,
-                "a copy of the hub that git tracks in a linked worktree; nobody reads it",
-                advice=f"git -C {quote(worktree.path)} rm -r -q --cached {quote(name)}",
+                "git tracks a copy of the hub in this linked worktree, which no command reads",
+                advice=_untrack_command(worktree.path, path),
             )
 
 
-def _hub_path_in_worktree(main: str, top: str) -> str:
-    """How the hub is called in the main worktree, '' where it lies elsewhere."""
-    name = os.path.relpath(os.path.realpath(top), main) if main else ".."
-    return "" if name.startswith("..") or name.split("/")[0] == ".git" else name
+def _main_checkout(hub: HubSnapshot) -> Checkout:
+    return Checkout(hub.project.paths.common_dir, hub.project.paths.main_worktree)
 
 
-def _is_tracked(facts: HubSnapshot, around: Checkout, name: str) -> bool:
-    words = ["ls-files", "-z", "--", f":(top,literal){name}/sessions"]
+def _path_in_main_worktree(hub: HubSnapshot) -> str:
+    """Return the path of the hub relative to the main worktree, or '' if it is outside."""
+    main_worktree = hub.project.paths.main_worktree
+    if not main_worktree:
+        return ""
+    path = os.path.relpath(os.path.realpath(hub.project.paths.hub), main_worktree)
+    return "" if path.startswith("..") or path.split("/")[0] == ".git" else path
+
+
+def _untrack_command(worktree: str, path: str) -> str:
+    return f"git -C {quote(worktree)} rm -r -q --cached {quote(path)}"
+
+
+def _is_tracked(checkout: Checkout, path: str, hub: HubSnapshot) -> bool:
+    arguments = ["ls-files", "-z", "--", f":(top,literal){path}/sessions"]
     try:
-        return bool(around.git(facts.project).run(words))
+        return bool(checkout.git(hub.project).run(arguments))
     except (HubError, OSError):
-        return False  # said already
+        return False  # other checks report what is wrong with git or the worktree
 
 
-def _is_ignored(facts: HubSnapshot, around: Checkout, name: str) -> bool:
-    words = ["check-ignore", "-q", "--", f"{name}/sessions"]
+def _is_ignored(checkout: Checkout, path: str, hub: HubSnapshot) -> bool:
+    """Return True if git ignores the hub, or if git cannot tell."""
+    arguments = ["check-ignore", "-q", "--", f"{path}/sessions"]
     try:
-        around.git(facts.project).run(words)
-    except GitFailed as fault:
-        return fault.status != 1
+        checkout.git(hub.project).run(arguments)
+    except GitFailed as error:
+        return error.status != 1
     except HubError:
-        return True  # nobody can tell
+        return True
     return True
 
 
-def check_board(top: str) -> Iterator[Finding]:
-    board = Board(top)
+@hub_damaged
+def check_channels(board: Board, hub: HubSnapshot) -> Iterator[Problem]:
+    """Read all channels. `board.warnings` is complete afterward."""
+    directory = f"{hub.project.paths.hub}/board"
     try:
         for channel in board.channels():
             if channel.reason:
-                path = f"{top}/board/{channel.name}"
-                yield Finding(
-                    "hub-damaged",
-                    path,
-                    channel.reason,
-                    advice=f"look at it, then: mv {quote(path)} {quote(path)}.away",
-                )
-    except (HubError, OSError) as fault:
-        path = f"{top}/board"
-        advice = f"look at it, then: mv {quote(path)} {quote(path)}.away"
-        yield Finding("hub-damaged", path, describe_read_error(fault), advice=advice)
-    for note in board.warnings:
-        why = note.partition(": ")[2] or note
-        yield Finding(
-            "board-damaged", f"{top}/board", why, fix="count the posts, and write it anew"
+                path = f"{directory}/{channel.name}"
+                yield Problem(path, channel.reason, advice=_move_away_advice(path))
+    except (HubError, OSError) as error:
+        yield Problem(directory, describe_read_error(error), advice=_move_away_advice(directory))
+
+
+def _move_away_advice(path: str) -> str:
+    return f"inspect it, then: mv {quote(path)} {quote(path)}.away"
+
+
+def rebuild_board_index(_finding: Finding, hub: HubSnapshot) -> list[str]:
+    """Count the posts and write the index of the board again."""
+    Board(hub.project.paths.hub).rebuild_index()
+    return []
+
+
+@check("board-damaged", "the index of the board cannot be read", fix=rebuild_board_index)
+def check_board_index(board: Board, hub: HubSnapshot) -> Iterator[Problem]:
+    """Report the warnings that the board collected while its channels were read."""
+    for warning in board.warnings:
+        yield Problem(
+            f"{hub.project.paths.hub}/board",
+            warning.partition(": ")[2] or warning,
+            fix="count the posts and write the index again",
         )
 
 
-def check_invalid_entries(facts: HubSnapshot, top: str) -> Iterator[Finding]:
-    for name in hub.incomplete_sessions(top):
-        path, fix = f"{top}/sessions/{name}", "delete it"
-        yield Finding("half-made-session", path, "left by an init that was cut off", fix=fix)
-    for stray in facts.invalid_entries:
-        yield Finding(
-            "not-a-session",
-            f"{top}/sessions/{stray.id}",
-            stray.reason,
-            advice=f"mv {quote(f'{top}/sessions/{stray.id}')} somewhere else",
-        )
+def remove_incomplete_sessions(_finding: Finding, hub: HubSnapshot) -> list[str]:
+    """Remove the files that interrupted calls of `init` have left."""
+    layout.remove_incomplete_sessions(hub.project.paths.hub)
+    return []
 
 
-def check_case_conflicts(facts: HubSnapshot) -> Iterator[Finding]:
-    alike: dict[str, list[str]] = {}
-    for sid in facts.sessions:
-        alike.setdefault(sid.lower(), []).append(sid)
-    for sids in alike.values():
-        if len(sids) > 1:
-            others = ", ".join(f"'{sid}'" for sid in sids[1 : _SHOWN + 1])
-            yield Finding(
-                "ids-fold",
-                sids[0],
-                f"differs from {others} only by case: where names fold case they are one",
-                advice="do not clone it to such a disk before one of them is archived",
+@check("half-made-session", "an init was interrupted", fix=remove_incomplete_sessions)
+def check_incomplete_sessions(hub: HubSnapshot) -> Iterator[Problem]:
+    for name in layout.incomplete_sessions(hub.project.paths.hub):
+        path = f"{hub.project.paths.hub}/sessions/{name}"
+        yield Problem(path, "an interrupted init left it", fix="delete it")
+
+
+not_a_session = check("not-a-session", "an entry of the hub is not a session")
+
+
+@not_a_session
+def check_session_names(hub: HubSnapshot) -> Iterator[Problem]:
+    """Find directory entries whose name is not a session id."""
+    for entry in hub.invalid_entries:
+        path = f"{hub.project.paths.hub}/sessions/{entry.id}"
+        yield Problem(path, entry.reason, advice=f"mv {quote(path)} somewhere else")
+
+
+@check("ids-fold", "two ids differ only in case")
+def check_case_conflicts(hub: HubSnapshot) -> Iterator[Problem]:
+    ids_by_folded_id: dict[str, list[str]] = {}
+    for sid in hub.sessions:
+        ids_by_folded_id.setdefault(sid.lower(), []).append(sid)
+    for first, *others in ids_by_folded_id.values():
+        if others:
+            examples = ", ".join(f"'{sid}'" for sid in others[:_MAX_EXAMPLES])
+            yield Problem(
+                first,
+                f"the id differs from {examples} only in case",
+                advice="archive one of them before you clone to a case-insensitive disk",
             )

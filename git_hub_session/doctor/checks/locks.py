@@ -1,4 +1,8 @@
-"""Lock files that git left where it was killed: git alone knows whether it still runs, and cannot tell."""
+"""Checks of git's lock files.
+
+A git that was killed leaves its lock file behind. The file does not name the process, so a lock
+file counts as stale if it is old and no git process is running.
+"""
 
 from __future__ import annotations
 
@@ -6,39 +10,45 @@ import os
 from collections.abc import Iterator, Sequence
 from shlex import quote
 
-from git_hub_session.doctor.finding import Finding
+from git_hub_session.doctor.finding import Finding, Problem, check
 from git_hub_session.doctor.snapshot import HubSnapshot
 from git_hub_session.system import procfs
 
 STALE_SECONDS = 600
-"""Seconds for which no git command that is not at work keeps a lock."""
+"""The age of a stale lock file. A git command that does not wait holds no lock for so long."""
 
-_NAMES = ("index.lock", "HEAD.lock", "packed-refs.lock", "packed-refs.new", "config.lock")
+_LOCK_FILES = ("index.lock", "HEAD.lock", "packed-refs.lock", "packed-refs.new", "config.lock")
 
 
-def look(facts: HubSnapshot) -> Iterator[Finding]:
-    """Those of the repository, and of the refs that are sessions'; what nobody is at work on."""
-    place = facts.project.paths
-    tops = [place.main_worktree or place.common_dir, *(one.path for one in facts.worktrees)]
-    at_work = [pid for top in tops for pid in procfs.processes_in(top, facts.processes)]
-    # An editor that git waits for may be open for hours.
-    if facts.locked_sessions or any(procfs.process_name(pid).startswith("git") for pid in at_work):
+def lock_findings(hub: HubSnapshot) -> Iterator[Finding]:
+    """Check the lock files of the repository and of the sessions' refs, unless git is running."""
+    paths = hub.project.paths
+    directories = [
+        paths.main_worktree or paths.common_dir,
+        *(worktree.path for worktree in hub.worktrees),
+    ]
+    pids = [
+        pid for directory in directories for pid in procfs.processes_in(directory, hub.processes)
+    ]
+    # git may hold a lock for hours while it waits for an editor.
+    if hub.locked_sessions or any(procfs.process_name(pid).startswith("git") for pid in pids):
         return
-    yield from stale_locks(facts, place.common_dir, "")
-    locks = [path for path in facts.ref_files if path.endswith(".lock")]
-    yield from stale_locks(facts, place.common_dir, "", locks)
+    yield from check_lock_files(paths.common_dir, hub)
+    ref_locks = [path for path in hub.ref_files if path.endswith(".lock")]
+    yield from check_lock_files(paths.common_dir, hub, ref_locks)
 
 
-def stale_locks(
-    facts: HubSnapshot, directory: str, sid: str, names: Sequence[str] = _NAMES
-) -> Iterator[Finding]:
-    """Those of a git directory, or of the entry of a worktree; or the files `names` in it."""
+@check("git-lock-left", "a git process that was killed left a lock file")
+def check_lock_files(
+    directory: str, hub: HubSnapshot, names: Sequence[str] = _LOCK_FILES
+) -> Iterator[Problem]:
+    """Check the lock files `names` in a git dir."""
     for name in names:
         path = os.path.join(directory, name)
         try:
-            age = facts.now - os.lstat(path).st_mtime
+            age = hub.now - os.lstat(path).st_mtime
         except OSError:
             continue
         if age > STALE_SECONDS:
-            evidence = "git made it, and no git is at work there"
-            yield Finding("git-lock-left", path, evidence, sid, advice=f"rm {quote(path)}")
+            evidence = "git created it, and no git process is running there"
+            yield Problem(path, evidence, advice=f"rm {quote(path)}")

@@ -1,163 +1,241 @@
-"""What does not fit about branches, archive tags and rescue refs."""
+"""Checks of branches, archive tags and rescue refs.
+
+They find nothing if libgit2 cannot open the repository.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from shlex import quote
 
-from git_hub_session.doctor.finding import Finding
+from git_hub_session._typing import TYPE_CHECKING
+from git_hub_session.doctor.finding import Finding, Problem, check
 from git_hub_session.doctor.snapshot import HubSnapshot
 from git_hub_session.git.head import reflog_commits, reflog_tip
 from git_hub_session.git.ref_names import (
     ALL_BRANCHES,
     SessionId,
     agent_number,
+    branch_of_rescue,
     parse_agent_branch,
     parse_archive_tag,
     session_of_rescue,
     short_name,
 )
 from git_hub_session.git.refs import is_packed_ref
+from git_hub_session.session.agents import group_by_agent
 from git_hub_session.session.archived import session_archived_attempts
 from git_hub_session.session.model import Session
+from git_hub_session.session.record import with_rescues
 from git_hub_session.session.state import FINISHED, AgentStatus
+from git_hub_session.util.clock import format_iso
+
+if TYPE_CHECKING:
+    from git_hub_session.session.store import LockedSession
 
 
-def look(facts: HubSnapshot) -> Iterator[Finding]:
-    """All of them; nothing where libgit2 cannot see any."""
-    yield from check_orphan_branches(facts)
-    yield from check_broken_refs(facts)
-    for session in facts.readable_sessions():
-        yield from check_missing_branches(facts, session)
-        yield from check_archive_tags(facts, session)
-    yield from check_rescue_refs(facts)
+def ref_findings(hub: HubSnapshot) -> Iterator[Finding]:
+    """Run the checks of this module."""
+    if hub.hub_error is None:
+        yield from check_orphan_branches(hub)
+    if hub.open_error is None:
+        yield from check_broken_refs(hub)
+    for session in hub.readable_sessions():
+        if session.state not in FINISHED and hub.open_error is None:
+            yield from check_missing_branches(session, hub)
+        yield from check_archive_tags(session, hub)
+    yield from rescue_ref_findings(hub)
 
 
-def check_orphan_branches(facts: HubSnapshot) -> Iterator[Finding]:
-    if facts.hub_error is not None:
-        return  # nobody knows which sessions there are
-    agents = filter(None, (parse_agent_branch(branch.ref) for branch in facts.branches))
-    sids = [agent.session for agent in agents if agent.session not in facts.sessions]
+def rescue_ref_findings(hub: HubSnapshot) -> Iterator[Finding]:
+    """Check the rescue refs one by one."""
+    if hub.hub_error is not None:
+        return  # the sessions are unknown
+    recorded = _recorded_rescues(hub)
+    for ref in hub.rescues:
+        yield from check_orphan_rescue(ref, hub)
+        yield from check_unrecorded_rescue(ref, recorded, hub)
+
+
+@check("branches-of-no-session", "branches of a session that does not exist")
+def check_orphan_branches(hub: HubSnapshot) -> Iterator[Problem]:
+    agents = filter(None, (parse_agent_branch(branch.ref) for branch in hub.branches))
+    sids = [agent.session for agent in agents if agent.session not in hub.sessions]
     for sid in dict.fromkeys(sids):
-        number = sids.count(sid)
-        yield Finding(
-            "branches-of-no-session",
+        count = sids.count(sid)
+        yield Problem(
             f"{short_name(ALL_BRANCHES)}{sid}/",
-            f"{number} branch{'es' if number > 1 else ''}, and there is no session '{sid}' here",
+            f"{count} branch{'es' if count > 1 else ''}, but no session '{sid}'",
             sid,
             advice=f"git hub-session init --id {sid} --task unknown",
         )
 
 
-def check_broken_refs(facts: HubSnapshot) -> Iterator[Finding]:
-    """Refs of sessions that lead to nothing, also those that libgit2 does not list: their file was cut off."""
-    if facts.open_error is not None:
+@check("ref-broken", "an agent's branch, an archive tag or a rescue ref has no object")
+def check_broken_refs(hub: HubSnapshot) -> Iterator[Problem]:
+    """Find refs of sessions that point to no object.
+
+    libgit2 does not list a ref with a truncated file.
+    """
+    tips = {branch.ref: branch.oid for branch in hub.branches}
+    tips |= hub.tags
+    # A rescue ref may point to a tag or a blob.
+    tips |= {ref: hub.project.repo.find_ref_target(ref) for ref in hub.rescues}
+    for ref, oid in tips.items():
+        if not (oid and hub.project.repo.has_object(oid)):
+            yield from _broken_ref(ref, hub)
+    for ref in hub.ref_files:
+        is_unlisted = ref not in tips and not ref.endswith(".lock")
+        # A readable ref was created, or packed, after the refs were listed.
+        if is_unlisted and _has_unreadable_file(ref, hub):
+            yield from _broken_ref(ref, hub)
+
+
+def _broken_ref(ref: str, hub: HubSnapshot) -> Iterator[Problem]:
+    """Report a broken ref if it belongs to a session of this hub."""
+    sid = _session_of_ref(ref)
+    if sid is None or sid not in hub.sessions:
         return
-    tips = {branch.ref: branch.oid for branch in facts.branches} | dict(facts.tags)
-    # A rescue ref may keep a tag or a blob.
-    tips |= {ref: facts.project.repo.find_ref_target(ref) for ref in facts.rescues}
-    there = facts.project.repo.has_object
-    astray = [ref for ref, oid in tips.items() if not (oid and there(oid))]
-    unseen = [path for path in facts.ref_files if path not in tips and not path.endswith(".lock")]
-    for ref in [*astray, *unseen]:
-        sid = _session_of(ref)
-        if sid is None or sid not in facts.sessions:
-            continue
-        path = os.path.join(facts.project.paths.common_dir, ref)
-        evidence, way = "it leads to no commit", ""
-        if os.path.lexists(path) and not facts.project.repo.find_ref_target(ref):
-            evidence, way = f"git cannot read '{path}'", f"rm {quote(path)}"
-        elif ref in unseen:
-            continue  # it was made, or packed, while we looked
-        last, write = _newest_reflog_commit(facts, ref), f"git update-ref --no-deref {quote(ref)}"
-        advice = " && ".join(filter(None, (way, last and f"{write} {last}")))
-        if not (last or (way and is_packed_ref(facts.project.paths.common_dir, ref))):
-            back = f"{way and f'{way} && '}{write} <commit>"
-            advice = f"look for it: git fsck --lost-found; then: {back}"
-        yield Finding("ref-broken", short_name(ref), evidence, sid, advice=advice)
+    evidence = "the ref points to no object"
+    if _has_unreadable_file(ref, hub):
+        evidence = f"git cannot read '{_ref_path(ref, hub)}'"
+    yield Problem(short_name(ref), evidence, sid, advice=_restore_ref_command(ref, hub))
 
 
-def _session_of(ref: str) -> SessionId | None:
-    """The session of an agent's branch, an archive tag or a rescue ref."""
-    named = parse_agent_branch(ref) or parse_archive_tag(ref)
-    return named.session if named else session_of_rescue(ref)
+def _session_of_ref(ref: str) -> SessionId | None:
+    """Return the session of an agent's branch, an archive tag or a rescue ref, or None."""
+    attempt = parse_agent_branch(ref) or parse_archive_tag(ref)
+    return attempt.session if attempt else session_of_rescue(ref)
 
 
-def _newest_reflog_commit(facts: HubSnapshot, ref: str) -> str:
-    """The newest commit that is there of the reflog of a ref, or of the worktree that it is checked out in; ''."""
-    common_dir = facts.project.paths.common_dir
-    tips = [one.head_reflog_tip for one in facts.worktrees if one.head == ref]
-    commits = [reflog_tip(common_dir, ref), *tips, *reversed(reflog_commits(common_dir, ref))]
-    return next(filter(facts.project.repo.has_commit, commits), "")
+def _ref_path(ref: str, hub: HubSnapshot) -> str:
+    return os.path.join(hub.project.paths.common_dir, ref)
 
 
-def check_missing_branches(facts: HubSnapshot, session: Session) -> Iterator[Finding]:
-    """Agents whose branch somebody deleted: the session still counts on them."""
-    if session.state in FINISHED or facts.open_error is not None:
-        return
+def _has_unreadable_file(ref: str, hub: HubSnapshot) -> bool:
+    """Return True if the ref has a file, but git cannot read an object id from it."""
+    return os.path.lexists(_ref_path(ref, hub)) and not hub.project.repo.find_ref_target(ref)
+
+
+def _restore_ref_command(ref: str, hub: HubSnapshot) -> str:
+    """Return the command that points a broken ref to a commit that still exists."""
+    is_unreadable = _has_unreadable_file(ref, hub)
+    commands = [f"rm {quote(_ref_path(ref, hub))}"] if is_unreadable else []
+    update = f"git update-ref --no-deref {quote(ref)}"
+    commit = _newest_reflog_commit(ref, hub)
+    if commit:
+        return " && ".join([*commands, f"{update} {commit}"])
+    # Without its file, the ref has the object id in packed-refs again.
+    if is_unreadable and is_packed_ref(hub.project.paths.common_dir, ref):
+        return commands[0]
+    restore = " && ".join([*commands, f"{update} <commit>"])
+    return f"find its commit: git fsck --lost-found; then: {restore}"
+
+
+def _newest_reflog_commit(ref: str, hub: HubSnapshot) -> str:
+    """Return the newest commit in the reflog of the ref or of a HEAD on it that exists, or ''."""
+    common_dir = hub.project.paths.common_dir
+    commits = [
+        reflog_tip(common_dir, ref),
+        *(worktree.head_reflog_tip for worktree in hub.worktrees if worktree.head == ref),
+        *reversed(reflog_commits(common_dir, ref)),
+    ]
+    return next(filter(hub.project.repo.has_commit, commits), "")
+
+
+@check("agent-without-branch", "an agent has no branch and no archive tag")
+def check_missing_branches(session: Session, hub: HubSnapshot) -> Iterator[Problem]:
+    """Find ready agents of an active session whose branch was deleted."""
     sid = session.id
-    agents = (parse_agent_branch(branch.ref) for branch in facts.branches)
-    there = {one.agent for one in agents if one is not None and one.session == sid}
-    # What is broken is said.
-    files = (parse_agent_branch(path) or parse_archive_tag(path) for path in facts.ref_files)
-    there |= {one.agent for one in files if one is not None and one.session == sid}
-    there |= {
-        one.agent for one in session_archived_attempts(session, list(facts.archive_tags(sid)))
-    }
+    agents = _agents_with_refs(session, hub)
     for name in session.agents:
-        known = session.agent_record(name)
         number = agent_number(name)
-        if known.status == AgentStatus.READY and number and number not in there:
-            evidence = f"{name} is 'ready', and has neither a branch nor a tag"
-            advice = (
-                f"look for its commits with git fsck --lost-found, or: git hub-session spawn {sid}"
+        is_ready = session.agent_record(name).status == AgentStatus.READY
+        if is_ready and number and number not in agents:
+            yield Problem(
+                f"{sid} {name}",
+                f"{name} is 'ready', but it has no branch and no archive tag",
+                sid,
+                advice="find its commits with git fsck --lost-found, "
+                f"or: git hub-session spawn {sid}",
             )
-            yield Finding("agent-without-branch", f"{sid} {name}", evidence, sid, advice=advice)
 
 
-def check_archive_tags(facts: HubSnapshot, session: Session) -> Iterator[Finding]:
-    """A tag is where its branch was: what was restored may have gone on from there, and nowhere else."""
-    tips = {branch.ref: branch.oid for branch in facts.branches}
-    tags = facts.archive_tags(session.id)
-    for branch, tag in session_archived_attempts(session, list(tags)).items():
-        # A short tag of who made several attempts may be of the first or of the last.
-        is_sure = branch.attempt == 1 or tag == branch.attempt_tag
-        tip, oid = tips.get(branch.ref, "") if is_sure else "", tags[tag]
-        if not (tip and oid) or facts.project.repo.is_ancestor(tip, oid):
-            continue
-        if oid not in reflog_commits(facts.project.paths.common_dir, branch.ref):
-            evidence = (
-                f"it points to {oid:.12}, which is not on '{short_name(branch.ref)}' ({tip:.12})"
-            )
-            advice = f"look at both: git log --graph {short_name(tag)} {short_name(branch.ref)}"
-            yield Finding("tag-elsewhere", short_name(tag), evidence, session.id, advice=advice)
-
-
-def check_rescue_refs(facts: HubSnapshot) -> Iterator[Finding]:
-    """Yield the rescue refs that no session records."""
-    recorded = {
-        sid: set(_recorded(session))
-        for sid, session in facts.sessions.items()
-        if isinstance(session, Session)
+def _agents_with_refs(session: Session, hub: HubSnapshot) -> set[int]:
+    """Return the numbers of the agents that have a branch or an archive tag, even a broken one."""
+    # check_broken_refs reports a file of a ref that cannot be read.
+    refs = [*(branch.ref for branch in hub.branches), *hub.ref_files]
+    attempts = [parse_agent_branch(ref) or parse_archive_tag(ref) for ref in refs]
+    attempts += session_archived_attempts(session, list(hub.archive_tags(session.id)))
+    return {
+        attempt.agent
+        for attempt in attempts
+        if attempt is not None and attempt.session == session.id
     }
-    for ref in facts.rescues:
-        sid = session_of_rescue(ref)
-        if facts.hub_error is not None:
-            break
-        if sid is None or sid not in facts.sessions:
-            evidence = (
-                f"it belongs to session '{sid}', which is not here"
-                if sid
-                else "it names no session"
+
+
+@check("tag-elsewhere", "an archive tag is not on its branch")
+def check_archive_tags(session: Session, hub: HubSnapshot) -> Iterator[Problem]:
+    """Find archive tags that neither the branch nor its reflog contains.
+
+    A restored branch may continue from its tag.
+    """
+    tips = {branch.ref: branch.oid for branch in hub.branches}
+    tags = hub.archive_tags(session.id)
+    for branch, tag in session_archived_attempts(session, list(tags)).items():
+        # The short tag of an agent with several attempts may be of the first or the last attempt.
+        if branch.attempt > 1 and tag != branch.attempt_tag:
+            continue
+        tip = tips.get(branch.ref, "")
+        oid = tags[tag]
+        if not (tip and oid) or hub.project.repo.is_ancestor(tip, oid):
+            continue
+        if oid not in reflog_commits(hub.project.paths.common_dir, branch.ref):
+            name = short_name(branch.ref)
+            yield Problem(
+                short_name(tag),
+                f"the tag points to {oid:.12}, which is not on '{name}' ({tip:.12})",
+                session.id,
+                advice=f"compare them: git log --graph {short_name(tag)} {name}",
             )
-            advice = f"look at it: git log -2 {ref}; it keeps work until: git update-ref -d {ref}"
-            yield Finding("rescue-of-no-session", ref, evidence, sid or "", advice=advice)
-        elif sid not in facts.locked_sessions and ref not in recorded.get(sid, {ref}):
-            evidence, fix = f"session '{sid}' does not say that it is there", "write it down there"
-            yield Finding("rescue-unrecorded", ref, evidence, sid, fix=fix)
 
 
-def _recorded(session: Session) -> Iterable[str]:
-    for name in session.agents:
-        yield from session.agent_record(name).rescue
+@check("rescue-of-no-session", "a rescue ref of no session")
+def check_orphan_rescue(ref: str, hub: HubSnapshot) -> Iterator[Problem]:
+    sid = session_of_rescue(ref)
+    if sid is not None and sid in hub.sessions:
+        return
+    evidence = f"its session '{sid}' does not exist" if sid else "its name contains no session"
+    advice = f"inspect it: git log -2 {ref}; delete the saved work: git update-ref -d {ref}"
+    yield Problem(ref, evidence, sid or "", advice=advice)
+
+
+def record_rescue(finding: Finding, hub: HubSnapshot, locked: LockedSession) -> list[str]:
+    """Record the rescue ref in state.json."""
+    ref = finding.subject
+    rescues = group_by_agent(SessionId(finding.session), [(branch_of_rescue(ref), [ref])])
+    locked.save(with_rescues(locked.read(), rescues, at=format_iso(hub.now)))
+    return []
+
+
+@check("rescue-unrecorded", "state.json does not record a rescue ref", fix=record_rescue)
+def check_unrecorded_rescue(
+    ref: str, recorded: Mapping[SessionId, set[str]], hub: HubSnapshot
+) -> Iterator[Problem]:
+    sid = session_of_rescue(ref)
+    if sid is None or sid in hub.locked_sessions or sid not in recorded:
+        return
+    if ref not in recorded[sid]:
+        evidence = f"session '{sid}' does not record it"
+        yield Problem(ref, evidence, sid, fix="record it in state.json")
+
+
+def _recorded_rescues(hub: HubSnapshot) -> dict[SessionId, set[str]]:
+    """Return the rescue refs that each readable session records."""
+    sessions = [session for session in hub.sessions.values() if isinstance(session, Session)]
+    return {session.id: _rescues_of(session) for session in sessions}
+
+
+def _rescues_of(session: Session) -> set[str]:
+    return {ref for name in session.agents for ref in session.agent_record(name).rescue}

@@ -1,4 +1,4 @@
-"""What does not fit in the files of a session, and between them and what goes on."""
+"""Checks of the lock, the directory and the files of a session."""
 
 from __future__ import annotations
 
@@ -6,273 +6,262 @@ import os
 from collections.abc import Iterator, Mapping
 from shlex import quote
 
-from git_hub_session.doctor.finding import Finding
-from git_hub_session.doctor.snapshot import HubSnapshot, is_partial_add
+from git_hub_session._typing import TYPE_CHECKING, Any, NamedTuple
+from git_hub_session.doctor.checks.hub import hub_damaged, not_a_session
+from git_hub_session.doctor.checks.progress import progress_findings
+from git_hub_session.doctor.finding import Finding, Problem, check
+from git_hub_session.doctor.snapshot import HubSnapshot
 from git_hub_session.errors import Damaged, HubError, describe_read_error
-from git_hub_session.git.ref_names import HEADS, SessionId, agent_number, branch_prefix
-from git_hub_session.git.worktrees import Worktree
-from git_hub_session.session import runs
-from git_hub_session.session.agents import interrupted_spawns
-from git_hub_session.session.history import find_contradiction
-from git_hub_session.session.model import Session
+from git_hub_session.git.head import reflog_commits
+from git_hub_session.git.ref_names import SessionId, branch_prefix
+from git_hub_session.session.history import find_contradiction, with_correction
+from git_hub_session.session.model import Session, new_state_document
 from git_hub_session.session.read import UnreadableSession
-from git_hub_session.session.state import FINISHED, AgentStatus, State
+from git_hub_session.session.state import State
 from git_hub_session.system import procfs
-from git_hub_session.util.clock import format_age_since, format_iso, parse_iso
+from git_hub_session.util.clock import format_iso
 
-DAY = 24 * 3600  # seconds
-STATES = list(State)
+if TYPE_CHECKING:
+    from git_hub_session.session.store import LockedSession
+
+_STATES = list(State)
+_MAX_STATE_LENGTH = 60
 
 
-def look(facts: HubSnapshot) -> Iterator[Finding]:
-    """All of them, those that somebody is changing at the moment only for what cannot be on its way."""
-    for sid, session in facts.sessions.items():
-        if sid in facts.locked_sessions:
-            yield from check_orphaned_lock(facts, sid, facts.locked_sessions[sid])
+class StateFile(NamedTuple):
+    """The content of state.json."""
+
+    document: Mapping[str, Any] | None
+    """None if the file cannot be read."""
+    error: str
+    """The reason why it cannot be read, or ''."""
+
+
+def session_findings(hub: HubSnapshot) -> Iterator[Finding]:
+    """Check each session. Check only the lock of a session that another process is changing."""
+    for sid, session in hub.sessions.items():
+        if sid in hub.locked_sessions:
+            yield from check_orphaned_lock(sid, hub)
         elif isinstance(session, UnreadableSession):
-            yield from check_unreadable(facts, sid, session)
-            yield from check_leftover_files(facts, sid)
+            yield from _unreadable_session_findings(sid, session, hub)
+            yield from check_temporary_files(sid, hub)
         else:
-            yield from check_history(session)
-            yield from check_leftover_files(facts, sid)
-            yield from check_interrupted_agents(facts, session)
-            yield from check_base(facts, session)
-            yield from check_interrupted_merge(facts, session)
-            yield from check_idle(facts, session)
+            yield from _readable_session_findings(session, hub)
 
 
-def _path(facts: HubSnapshot, sid: SessionId) -> str:
-    return f"{facts.project.paths.hub}/sessions/{sid}"
+def _unreadable_session_findings(
+    sid: SessionId, session: UnreadableSession, hub: HubSnapshot
+) -> Iterator[Finding]:
+    if not _can_open_directory(sid, hub):
+        yield from check_session_directory(sid, session, hub)
+        return
+    state_file = _read_state_file(sid, hub)
+    if session.config is None and state_file.document is None and _is_empty(sid, hub):
+        yield from check_empty_directory(sid, hub)
+        return
+    yield from check_config(sid, session, hub)
+    yield from check_state_file(sid, state_file, hub)
+    yield from check_state(sid, state_file, hub)
 
 
-def check_orphaned_lock(facts: HubSnapshot, sid: SessionId, holder: int) -> Iterator[Finding]:
-    """An flock goes with its last holder: a fork that outlived who took it has it still."""
-    heirs = (
-        procfs.pids_with_open_directory(_path(facts, sid))
-        if holder and not procfs.is_alive(holder)
-        else []
-    )
+def _readable_session_findings(session: Session, hub: HubSnapshot) -> Iterator[Finding]:
+    yield from check_history(session)
+    yield from check_temporary_files(session.id, hub)
+    yield from progress_findings(session, hub)
+
+
+def _session_path(sid: SessionId, hub: HubSnapshot) -> str:
+    return f"{hub.project.paths.hub}/sessions/{sid}"
+
+
+@check("lock-orphaned", "the process that locked the session has ended, but the lock is held")
+def check_orphaned_lock(sid: SessionId, hub: HubSnapshot) -> Iterator[Problem]:
+    """Find a lock that was inherited: the kernel keeps an flock until its last holder ends."""
+    holder = hub.locked_sessions[sid]
+    if not holder or procfs.is_alive(holder):
+        return
+    heirs = procfs.pids_with_open_directory(_session_path(sid, hub))
     if heirs:
-        who = ", ".join(f"{pid} ({procfs.process_name(pid)})" for pid in heirs)
-        yield Finding(
-            "lock-orphaned",
+        names = ", ".join(f"{pid} ({procfs.process_name(pid)})" for pid in heirs)
+        yield Problem(
             sid,
-            f"process {holder}, which locked it, is dead; its lock is held by {who}",
+            f"process {holder} locked it and has ended; the lock is held by {names}",
             sid,
             advice=f"wait for it; if it hangs: kill {' '.join(map(str, heirs))}",
         )
 
 
-def check_unreadable(
-    facts: HubSnapshot, sid: SessionId, session: UnreadableSession
-) -> Iterator[Finding]:
-    path = _path(facts, sid)
+def _can_open_directory(sid: SessionId, hub: HubSnapshot) -> bool:
+    """Return True if the directory of the session is no link and this user may open it."""
     try:
-        facts.project.store.open_directory(sid).close()
-    except (HubError, OSError):  # a link, or not ours to open
-        advice = f"look where it leads, then: mv {quote(path)} somewhere else"
-        yield Finding("hub-damaged", path, session.reason, sid, advice=advice)
-        return
-    try:
-        document = facts.project.store.read_state_document(sid)
-    except (Damaged, OSError) as fault:
-        document, reason = None, describe_read_error(fault)
-    if session.config is None:
-        if document is None and _is_empty(facts, sid):
-            yield Finding(
-                "not-a-session", path, "an empty directory", sid, advice=f"rmdir {quote(path)}"
-            )
-            return
-        yield Finding(
-            "config-damaged",
-            sid,
-            session.reason,
-            sid,
-            advice=f"put back {path}/config.yaml, with at least the lines task: and base_branch:",
-        )
-    if document is None:
-        fix = f"keep it under another name, and write one that says '{guess_state(facts, sid, {})}'"
-        yield Finding("state-damaged", sid, reason, sid, fix=fix)
-    elif document.get("state") not in STATES:
-        what = f"state.json says '{document.get('state', '')!s:.60}', which is no state"
-        fix = f"let it say '{guess_state(facts, sid, document)}'"
-        yield Finding("state-unknown", sid, what, sid, fix=fix)
+        hub.project.store.open_directory(sid).close()
+    except (HubError, OSError):
+        return False
+    return True
 
 
-def _is_empty(facts: HubSnapshot, sid: SessionId) -> bool:
-    with facts.project.store.open_directory(sid) as directory:
+def _is_empty(sid: SessionId, hub: HubSnapshot) -> bool:
+    with hub.project.store.open_directory(sid) as directory:
         return not directory.names()
 
 
-def guess_state(facts: HubSnapshot, sid: SessionId, document: Mapping[str, object]) -> State:
-    """Where a session stands whose state.json does not say: as its history, or else refs and worktrees tell."""
-    entries = document.get("history")
-    last = entries[-1] if isinstance(entries, list) and entries else None
-    told = last.get("to") if isinstance(last, dict) else None
-    if told in STATES:
-        return State(told)
-    if any(one.ref.startswith(branch_prefix(sid)) for one in facts.branches) or facts.worktrees_of(
-        sid
-    ):
+def _read_state_file(sid: SessionId, hub: HubSnapshot) -> StateFile:
+    try:
+        return StateFile(hub.project.store.read_state_document(sid), "")
+    except (Damaged, OSError) as error:
+        return StateFile(None, describe_read_error(error))
+
+
+@hub_damaged
+def check_session_directory(
+    sid: SessionId, session: UnreadableSession, hub: HubSnapshot
+) -> Iterator[Problem]:
+    path = _session_path(sid, hub)
+    advice = f"inspect its target, then: mv {quote(path)} somewhere else"
+    yield Problem(path, session.reason, sid, advice=advice)
+
+
+@not_a_session
+def check_empty_directory(sid: SessionId, hub: HubSnapshot) -> Iterator[Problem]:
+    path = _session_path(sid, hub)
+    yield Problem(path, "the directory is empty", sid, advice=f"rmdir {quote(path)}")
+
+
+@check("config-damaged", "config.yaml cannot be parsed")
+def check_config(sid: SessionId, session: UnreadableSession, hub: HubSnapshot) -> Iterator[Problem]:
+    if session.config is None:
+        path = f"{_session_path(sid, hub)}/config.yaml"
+        advice = f"restore {path}; it needs at least the lines task: and base_branch:"
+        yield Problem(sid, session.reason, sid, advice=advice)
+
+
+def guess_state(sid: SessionId, document: Mapping[str, Any], hub: HubSnapshot) -> State:
+    """Return the last state in the history, or else the state that the refs and worktrees show."""
+    history = document.get("history")
+    last = history[-1] if isinstance(history, list) and history else None
+    target = last.get("to") if isinstance(last, dict) else None
+    if target in _STATES:
+        return State(target)
+    has_branches = any(branch.ref.startswith(branch_prefix(sid)) for branch in hub.branches)
+    if has_branches or hub.worktrees_of(sid):
         return State.RUNNING
-    return State.ARCHIVED if facts.archive_tags(sid) else State.INIT
+    return State.ARCHIVED if hub.archive_tags(sid) else State.INIT
 
 
-def check_history(session: Session) -> Iterator[Finding]:
+def rewrite_state(finding: Finding, hub: HubSnapshot, locked: LockedSession) -> list[str]:
+    """Move a state.json that cannot be parsed aside, and write a new one."""
+    sid = SessionId(finding.session)
+    config = hub.sessions[sid].config
+    created = config.get("created") if config else ""
+    backup = locked.move_damaged_state_aside()
+    document = new_state_document(sid, at=created or format_iso(hub.now))
+    base_commit = _guess_base_commit(sid, hub)
+    if base_commit:
+        document["base_commit"] = base_commit
+    reason = (
+        f"state.json could not be read; it is now {backup}" if backup else "state.json was missing"
+    )
+    state = guess_state(sid, {}, hub)
+    locked.replace_document(_corrected(document, state, "unknown", reason, hub))
+    return []
+
+
+def _guess_base_commit(sid: SessionId, hub: HubSnapshot) -> str:
+    """Return the commit at which the reflogs of all branches of the session start, or ''."""
+    prefix = branch_prefix(sid)
+    refs = [branch.ref for branch in hub.branches if branch.ref.startswith(prefix)]
+    reflogs = [reflog_commits(hub.project.paths.common_dir, ref) for ref in refs]
+    first_commits = {commits[0] for commits in reflogs if commits}
+    return first_commits.pop() if len(first_commits) == 1 else ""
+
+
+def _corrected(
+    document: Mapping[str, Any], state: State, source: str, reason: str, hub: HubSnapshot
+) -> dict[str, object]:
+    """Return a copy of the document with the state, and with a transition from `source` to it."""
+    return with_correction(
+        document,
+        state,
+        source=source,
+        at=format_iso(hub.now),
+        by=hub.project.identity,
+        reason=reason,
+    )
+
+
+@check("state-damaged", "state.json cannot be parsed", fix=rewrite_state)
+def check_state_file(sid: SessionId, state_file: StateFile, hub: HubSnapshot) -> Iterator[Problem]:
+    if state_file.document is None:
+        state = guess_state(sid, {}, hub)
+        fix = f"rename it and write a new one with the state '{state}'"
+        yield Problem(sid, state_file.error, sid, fix=fix)
+
+
+def fix_unknown_state(finding: Finding, hub: HubSnapshot, locked: LockedSession) -> list[str]:
+    """Replace the unknown state with the state that `guess_state` returns."""
+    sid = SessionId(finding.session)
+    document = hub.project.store.read_state_document(sid)
+    unknown = str(document.get("state", ""))[:_MAX_STATE_LENGTH]
+    state = guess_state(sid, document, hub)
+    reason = f"unknown state: '{unknown}'"
+    locked.replace_document(_corrected(document, state, unknown, reason, hub))
+    return []
+
+
+@check("state-unknown", "state.json has an unknown state", fix=fix_unknown_state)
+def check_state(sid: SessionId, state_file: StateFile, hub: HubSnapshot) -> Iterator[Problem]:
+    document = state_file.document
+    if document is not None and document.get("state") not in _STATES:
+        unknown = str(document.get("state", ""))[:_MAX_STATE_LENGTH]
+        fix = f"set the state to '{guess_state(sid, document, hub)}'"
+        yield Problem(sid, f"state.json has an unknown state: '{unknown}'", sid, fix=fix)
+
+
+def confirm_state(finding: Finding, hub: HubSnapshot, locked: LockedSession) -> list[str]:
+    """Add a transition to the history that leads to the current state."""
+    session = locked.read()
+    source = session.history[-1].target if session.history else str(session.state)
+    document = _corrected(session.document, session.state, source, finding.evidence, hub)
+    locked.replace_document(document)
+    return []
+
+
+@check("history-contradicts", "the history does not lead to the state", fix=confirm_state)
+def check_history(session: Session) -> Iterator[Problem]:
     entries = session.document.get("history", [])
     if not isinstance(entries, list) or len(entries) != len(session.history):
-        fault = "its history is no list of transitions"
+        contradiction = "the history is not a list of transitions"
     else:
-        fault = find_contradiction(session.history, session.state)
-    if fault:
-        fix = f"add an entry that says that it is '{session.state}'"
-        yield Finding("history-contradicts", session.id, fault, session.id, fix=fix)
+        contradiction = find_contradiction(session.history, session.state)
+    if contradiction:
+        fix = f"add an entry that confirms the state '{session.state}'"
+        yield Problem(session.id, contradiction, session.id, fix=fix)
 
 
-def check_leftover_files(facts: HubSnapshot, sid: SessionId) -> Iterator[Finding]:
+def delete_leftover_file(finding: Finding, _hub: HubSnapshot, locked: LockedSession) -> list[str]:
+    """Delete a temporary file in the directory of the session or in the git dir of its worktree."""
+    directory, name = os.path.split(finding.subject)
+    if directory == locked.directory.path:
+        locked.directory.unlink_if_exists(name)
+    else:
+        # Only a cleanup creates this file in a git dir, and it needs the session lock for that.
+        os.unlink(finding.subject)
+    return []
+
+
+leftover_file = check(
+    "leftover-file", "a process was killed while it wrote the file", fix=delete_leftover_file
+)
+
+
+@leftover_file
+def check_temporary_files(sid: SessionId, hub: HubSnapshot) -> Iterator[Problem]:
     try:
-        with facts.project.store.open_directory(sid) as directory:
+        with hub.project.store.open_directory(sid) as directory:
             names = directory.temporary_files()
     except (Damaged, OSError):
-        return  # said already
+        return  # check_session_directory reports it
     for name in names:
-        path = f"{_path(facts, sid)}/{name}"
-        yield Finding(
-            "leftover-file",
-            path,
-            "it was being written when its writer was killed",
-            sid,
-            fix="delete it",
-        )
-
-
-def check_interrupted_agents(facts: HubSnapshot, session: Session) -> Iterator[Finding]:
-    """Who is said to be made, or to work, while nobody does it."""
-    sid = session.id
-    half_added = any(is_partial_add(one) for one in facts.worktrees_of(sid))
-    for name in session.agents:
-        status = session.agent_record(name).status
-        number = agent_number(name)
-        if status in (AgentStatus.SPAWNING, AgentStatus.RESTORING):
-            if half_added:
-                continue  # which says it
-            word = "spawn" if status == AgentStatus.SPAWNING else "restore"
-            if _is_there(facts, sid, name):
-                yield _cut_off(session, name, word, fix="say 'ready' of it")
-            elif number and status == AgentStatus.RESTORING:
-                yield _cut_off(session, name, word, advice=f"git hub-session restore {sid}")
-            elif number in interrupted_spawns(session) and session.state not in FINISHED:
-                advice = f"git hub-session spawn {sid} --agents {number}"
-                yield _cut_off(session, name, word, advice=advice)
-            else:
-                yield _cut_off(session, name, word, fix="say 'failed' of it")
-        elif status in (AgentStatus.RUNNING, AgentStatus.WAITING) and not _is_agent_running(
-            facts, session, name
-        ):
-            yield _cut_off(session, name, "exec", fix="say 'failed' of it")
-
-
-def _is_there(facts: HubSnapshot, sid: SessionId, name: str) -> bool:
-    """Whether the agent has a worktree that is whole."""
-    prefix = f"{branch_prefix(sid)}{name}/"
-    return any(
-        one.head.startswith(prefix)
-        and not (one.is_missing or one.link_error or one.lock_reason is not None)
-        for one in facts.worktrees_of(sid)
-    )
-
-
-def _cut_off(session: Session, name: str, what: str, *, fix: str = "", advice: str = "") -> Finding:
-    status = session.agent_record(name).status
-    evidence = f"the session says '{status}' of {name}, and no {what} works on it"
-    return Finding("agent-cut-off", f"{session.id} {name}", evidence, session.id, fix, advice)
-
-
-def _is_agent_running(facts: HubSnapshot, session: Session, name: str) -> bool:
-    """Whether the run that the session names goes on, or any process at the agent's."""
-    if not agent_number(name):
-        return False
-    run = session.agent_record(name).run
-    with facts.project.store.open_directory(session.id) as directory:
-        if run in runs.active_runs(directory, runs.EXEC):
-            return True
-    told = {"HUB_SESSION_ID": session.id, "HUB_AGENT": name}
-    return bool(procfs.pids_with_environment(told)) or _has_process_in(
-        facts, session.id, f"{branch_prefix(session.id)}{name}/"
-    )
-
-
-def _has_process_in(facts: HubSnapshot, sid: SessionId, prefix: str) -> bool:
-    tops = [
-        one.path
-        for one in facts.worktrees_of(sid)
-        if any(ref.startswith(prefix) for ref in one.branches)
-    ]
-    return any(procfs.processes_in(top, facts.processes) for top in tops)
-
-
-def check_base(facts: HubSnapshot, session: Session) -> Iterator[Finding]:
-    if facts.open_error is not None or session.state in FINISHED:
-        return
-    sid, base = session.id, session.config.base_branch
-    if base and not facts.project.repo.tip(HEADS + base):
-        advice = f"git hub-session merge {sid} --into <branch>, when it comes to that"
-        yield Finding(
-            "base-gone", sid, f"its base branch '{base}' is not there", sid, advice=advice
-        )
-    if session.base_commit and not facts.project.repo.has_commit(session.base_commit):
-        evidence = f"the commit that its agents started from is gone: {session.base_commit}"
-        yield Finding(
-            "base-gone",
-            sid,
-            evidence,
-            sid,
-            advice=f"git hub-session spawn {sid} --base <commit>, for the agents to come",
-        )
-
-
-def check_interrupted_merge(facts: HubSnapshot, session: Session) -> Iterator[Finding]:
-    merge = session.merge
-    if merge is None or session.state is not State.EVALUATING or facts.open_error is not None:
-        return
-    repo, sid = facts.project.repo, session.id
-    landed = repo.is_ancestor(repo.tip(HEADS + merge.into), merge.commit)
-    evidence = (
-        f"'{merge.into}' has the merge of agent-{merge.agent}, and the session does not say so"
-        if landed
-        else f"the merge of agent-{merge.agent} into '{merge.into}' was begun, and is not there"
-    )
-    advice = f"git hub-session merge {sid}{' --yes' if landed else ''}"
-    yield Finding("merge-cut-off", sid, evidence, sid, advice=advice)
-
-
-def check_idle(facts: HubSnapshot, session: Session) -> Iterator[Finding]:
-    if session.state is not State.RUNNING:
-        return
-    sid, prefix = session.id, branch_prefix(session.id)
-    times: list[float] = [branch.time for branch in facts.branches if branch.ref.startswith(prefix)]
-    times += [time for one in facts.worktrees_of(sid) for time in _modification_times(one)]
-    last = max([parse_iso(session.updated) or 0.0, *times])
-    if facts.now - last <= DAY or _is_session_active(facts, session):
-        return
-    since = format_age_since(format_iso(last), facts.now)
-    evidence = f"it is 'running', without a process, a commit or a change since {since}"
-    advice = f"git hub-session eval {sid}, or: git hub-session archive {sid}"
-    yield Finding("session-forgotten", sid, evidence, sid, advice=advice)
-
-
-def _modification_times(worktree: Worktree) -> list[float]:
-    """When git, or somebody at the top of it, last changed a worktree; seconds since the epoch."""
-    try:
-        return [worktree.index_mtime_ns / 1e9, os.stat(worktree.path).st_mtime]
-    except OSError:
-        return []
-
-
-def _is_session_active(facts: HubSnapshot, session: Session) -> bool:
-    with facts.project.store.open_directory(session.id) as directory:
-        if runs.active_runs(directory, runs.EXEC) or runs.active_runs(directory, runs.EVAL):
-            return True
-    return _has_process_in(facts, session.id, branch_prefix(session.id)) or bool(
-        procfs.pids_with_environment({"HUB_SESSION_ID": session.id})
-    )
+        path = f"{_session_path(sid, hub)}/{name}"
+        evidence = "the process that wrote it was killed"
+        yield Problem(path, evidence, sid, fix="delete it")

@@ -1,26 +1,39 @@
-"""What does not fit about the worktrees of sessions; others are none of ours."""
+"""Checks of the worktrees of sessions. Other worktrees are not checked.
+
+The link checks and then the branch checks of a worktree run until one finds a problem, because a
+damaged link causes most of the later problems.
+"""
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from shlex import quote
 
-from git_hub_session.doctor.checks.locks import stale_locks
-from git_hub_session.doctor.finding import Finding
+from git_hub_session._typing import TYPE_CHECKING
+from git_hub_session.doctor.checks.interrupted import (
+    check_interrupted_removal,
+    check_partial_add,
+    check_removal_lock,
+    find_worktree,
+    finish_removal,
+)
+from git_hub_session.doctor.checks.locks import check_lock_files
+from git_hub_session.doctor.checks.sessions import leftover_file
+from git_hub_session.doctor.finding import Finding, Problem, check
 from git_hub_session.doctor.snapshot import HubSnapshot, is_partial_add
+from git_hub_session.errors import GitFailed, HubError
 from git_hub_session.git.ref_names import AgentBranch, SessionId, agent_name, parse_agent_branch
 from git_hub_session.git.worktrees import Worktree, linked_git_dir
-from git_hub_session.removal import trash
-from git_hub_session.removal.journal import is_marked_for_deletion, read_journal
-from git_hub_session.removal.recover import has_stale_lock
+from git_hub_session.removal.trash import leftover_files
 from git_hub_session.session.model import Session
 from git_hub_session.session.state import FINISHED
 from git_hub_session.system import procfs
 from git_hub_session.util.paths import is_same_path
 from git_hub_session.worktree.detached import detached_reason, reattach_command
-from git_hub_session.worktree.owner import detached_owner, original_attempt, recorded_paths
+from git_hub_session.worktree.owner import detached_owner, original_attempt
 from git_hub_session.worktree.relocation import (
     can_repair,
     expected_paths,
@@ -29,234 +42,227 @@ from git_hub_session.worktree.relocation import (
     moved_paths,
 )
 from git_hub_session.worktree.repair_commands import (
-    move_aside_command,
     move_back_command,
     relink_command,
     repair_command,
     unknown_location_hint,
 )
 
+if TYPE_CHECKING:
+    from git_hub_session.session.store import LockedSession
+
 _PID = re.compile(r"\bpid\b\W{0,3}([0-9]{1,9})\b", re.IGNORECASE | re.ASCII)
 
 
-def look(facts: HubSnapshot) -> Iterator[Finding]:
-    """All of them, but for those of sessions that somebody is changing."""
-    yield from check_worktrees(facts)
-    yield from check_trash(facts)
+def worktree_findings(hub: HubSnapshot) -> Iterator[Finding]:
+    """Check the worktrees of all sessions that no other process is changing."""
+    for worktree in hub.worktrees:
+        sid = hub.session_by_git_dir.get(worktree.git_dir)
+        if sid is not None and sid not in hub.locked_sessions:
+            for finding in _findings_of(worktree, sid, hub):
+                yield finding._replace(session=sid, git_dir=worktree.git_dir)
 
 
-def check_worktrees(facts: HubSnapshot) -> Iterator[Finding]:
-    """Yield the problems of the sessions' worktrees, except those of locked sessions."""
-    for worktree in facts.worktrees:
-        sid = facts.session_by_git_dir.get(worktree.git_dir)
-        if sid is not None and sid not in facts.locked_sessions:
-            yield from _one(facts, worktree, sid)
-
-
-def _one(facts: HubSnapshot, worktree: Worktree, sid: SessionId) -> Iterator[Finding]:
-    session = facts.sessions.get(sid)
-    if session is None:
-        if facts.hub_error is None:
-            evidence = f"session '{sid}' is not there, and its worktree is"
-            make = f"git hub-session init --id {sid} --task unknown"
-            advice = f"{make} && git hub-session cleanup {sid}"
-            yield Finding("worktree-of-no-session", worktree.path, evidence, sid, advice=advice)
+def _findings_of(worktree: Worktree, sid: SessionId, hub: HubSnapshot) -> Iterator[Finding]:
+    if sid not in hub.sessions:
+        if hub.hub_error is None:
+            yield from check_orphan_worktree(worktree, sid)
         return
-    link = check_link(facts, worktree, sid)
-    if link is not None:
-        yield link
-    elif isinstance(session, Session):
-        yield from _of_session(facts, worktree, session)
-    yield from check_dead_lock(worktree, sid)
-    locks = list(stale_locks(facts, worktree.git_dir, sid))
-    if locks and not facts.pids_in(worktree.path):
+    findings = (finding for run in _checks_of(worktree, hub) for finding in run(worktree, hub))
+    yield from islice(findings, 1)
+    yield from check_lock_reason(worktree)
+    locks = list(check_lock_files(worktree.git_dir, hub))
+    if locks and not hub.pids_in(worktree.path):
         yield from locks
-    for name in trash.leftover_files(worktree):
-        path = f"{worktree.git_dir}/{name}"
-        yield Finding(
-            "leftover-file", path, "left by a cleanup that was killed", sid, fix="delete it"
-        )
+    yield from check_git_dir_files(worktree)
 
 
-def _of_session(facts: HubSnapshot, worktree: Worktree, session: Session) -> Iterator[Finding]:
-    """What does not fit about a worktree that is in its place, and the session that it belongs to."""
-    sid, off = session.id, detached_reason(worktree)
-    way = _way_onto(facts, worktree, session) if off else ""
-    if _is_in_finished_session(session, worktree):
-        evidence, advice = f"session '{sid}' is '{session.state}'", f"git hub-session cleanup {sid}"
-        advice = f"{way} && {advice}" if off else advice
-        yield Finding("worktree-of-finished", worktree.path, evidence, sid, advice=advice)
-    elif off and not facts.pids_in(worktree.path):
-        yield Finding("worktree-off-branch", worktree.path, off, sid, advice=way)
+def _checks_of(worktree: Worktree, hub: HubSnapshot) -> Sequence[WorktreeCheck]:
+    if not is_partial_add(worktree):
+        return (*LINK_CHECKS, *BRANCH_CHECKS)
+    # If a process uses it, a spawn or a restore is still creating it.
+    return BRANCH_CHECKS if hub.pids_in(worktree.path) else (check_partial_add,)
 
 
-def _way_onto(facts: HubSnapshot, worktree: Worktree, session: Session) -> str:
-    """How a worktree that is off its branch becomes the agent's again, with all that is in it."""
-    if facts.open_error is not None:
-        return f"git -C {quote(worktree.path)} status"
-    return reattach_command(worktree, _branch_of(facts, worktree, session), facts.project)
+@check("worktree-of-no-session", "a worktree of a session that does not exist")
+def check_orphan_worktree(worktree: Worktree, sid: SessionId) -> Iterator[Problem]:
+    init = f"git hub-session init --id {sid} --task unknown"
+    advice = f"{init} && git hub-session cleanup {sid}"
+    yield Problem(worktree.path, f"session '{sid}' does not exist", advice=advice)
 
 
-def _branch_of(facts: HubSnapshot, worktree: Worktree, session: Session) -> AgentBranch:
-    """The attempt that it belongs to."""
-    known = detached_owner(worktree, {session.id: session}, facts.project).get(session.id)
-    # In the middle of a rebase HEAD may be cut off as well.
-    on = next(filter(None, map(parse_agent_branch, worktree.branches)), None)
-    return known or on or AgentBranch(session.id, 1, 1)
+worktree_damaged = check(
+    "worktree-damaged", "the directory and the git dir do not point to each other"
+)
 
 
-def check_unreadable_head(facts: HubSnapshot, worktree: Worktree, sid: SessionId) -> Finding:
-    """Its HEAD was cut off: to git it is no worktree then, whatever is in it."""
-    session, advice = facts.sessions.get(sid), f"look at {quote(worktree.git_dir)}/HEAD"
-    if isinstance(session, Session):
-        advice = _way_onto(facts, worktree, session)
-    evidence = detached_reason(worktree)
-    return Finding("worktree-damaged", worktree.path, evidence, sid, advice=advice)
+@worktree_damaged
+def check_head(worktree: Worktree, hub: HubSnapshot) -> Iterator[Problem]:
+    """Find a worktree with a truncated HEAD. git does not list such a worktree."""
+    if worktree.head or worktree.detached:
+        return
+    session = hub.owner(worktree)
+    advice = f"inspect {quote(worktree.git_dir)}/HEAD"
+    if session is not None:
+        advice = _reattach_command(worktree, session, hub)
+    yield Problem(worktree.path, detached_reason(worktree), advice=advice)
 
 
-def _is_in_finished_session(session: Session, worktree: Worktree) -> bool:
-    """Whether the session is over, and nobody has brought the worktree back since."""
-    agents = filter(None, [*map(parse_agent_branch, worktree.branches), original_attempt(worktree)])
-    return session.state in FINISHED and not any(
-        session.agent_record(agent_name(one.agent)).is_restored for one in agents
-    )
+def repair_link(finding: Finding, hub: HubSnapshot, _locked: LockedSession) -> list[str]:
+    """Let git repair the link to the directory."""
+    worktree = find_worktree(finding, hub)
+    [path] = _current_paths(worktree, hub)
+    try:
+        hub.project.git.run(["worktree", "repair", "--", path])
+    except GitFailed as error:
+        # An old git does not recognize a directory that was moved with the repository.
+        message = error.stderr.strip() or error.message
+        raise HubError(message, relink_command(path, worktree)) from None
+    return []
 
 
-def check_link(facts: HubSnapshot, worktree: Worktree, sid: SessionId) -> Finding | None:
-    """What is wrong between entry and directory, the first thing that explains the others."""
-    if is_partial_add(worktree):
-        return None if facts.pids_in(worktree.path) else check_partial_add(facts, worktree, sid)
-    if read_journal(worktree).step:
-        return check_interrupted_removal(worktree, sid)
-    if has_stale_lock(worktree):
-        evidence, fix = "a removal locked it, and was cut off", "unlock it"
-        return Finding(
-            "removal-cut-off", worktree.path, evidence, sid, fix=fix, git_dir=worktree.git_dir
-        )
-    if not (worktree.head or worktree.detached):
-        return check_unreadable_head(facts, worktree, sid)
-    found = current_paths(facts, worktree) if worktree.is_missing else []
-    if found or (worktree.is_missing and worktree.lock_reason is None):
-        return check_missing(facts, worktree, sid, found)
-    if worktree.link_error:
-        # Not by --fix: git writes a .git file wherever an entry says, and who wrote the entry?
-        path = worktree.path or worktree.git_dir
-        advice = repair_command(worktree)
-        return Finding("worktree-damaged", path, worktree.link_error, sid, advice=advice)
-    return None
+@check("worktree-moved", "the directory was moved", fix=repair_link)
+def check_moved(worktree: Worktree, hub: HubSnapshot) -> Iterator[Problem]:
+    paths = _current_paths(worktree, hub) if worktree.is_missing else []
+    if not paths:
+        return
+    damaged = [other.path for other in hub.worktrees if other.link_error and other.path]
+    occupied = [path for path in damaged if os.path.realpath(path) in paths]
+    if occupied:
+        evidence = f"it is in '{occupied[0]}', the path of another worktree"
+        advice = move_back_command(occupied[0], worktree)
+        yield Problem(worktree.path, evidence, advice=advice)
+        return
+    quoted = " or ".join(f"'{path}'" for path in paths)
+    evidence = f"it is in {quoted}"
+    if len(paths) == 1 and can_repair(paths[0], worktree, hub.worktrees):
+        yield Problem(worktree.path, evidence, fix="record its path in git")
+    else:
+        yield Problem(worktree.path, evidence, advice=relink_command(paths[0], worktree))
 
 
-def check_partial_add(facts: HubSnapshot, worktree: Worktree, sid: SessionId) -> Finding:
-    """Taken away only where the session has it, and nothing else lies there: an entry can name any place."""
-    path, entry = worktree.path or worktree.git_dir, worktree.git_dir
-    session, real = facts.sessions.get(sid), os.path.realpath(worktree.path)
-    told = recorded_paths(session).values() if isinstance(session, Session) else ()
-    ours = real in map(os.path.realpath, [*told, *expected_paths(worktree, facts.project)])
-    alone = sum(one.path == worktree.path for one in facts.worktrees) == 1
-    evidence = f"git was not done with it: locked, {worktree.lock_reason}"
-    if ours and alone and worktree.link_error in ("", "its .git file is missing"):
-        fix = "take it away; what somebody put into it is kept under another name"
-        return Finding("worktree-half-added", path, evidence, sid, fix=fix, git_dir=entry)
-    advice = f"look at both; then: rm -r {quote(entry)}"
-    return Finding("worktree-half-added", path, evidence, sid, advice=advice)
+def _current_paths(worktree: Worktree, hub: HubSnapshot) -> list[str]:
+    """Return the paths at which the directory of a missing worktree was found.
+
+    Search the expected paths of the agent, the siblings of the old path, the paths of other
+    worktrees and the directories of running processes. If all of these fail, search the places
+    to which the directory was moved together with the repository.
+    """
+    expected = expected_paths(worktree, hub.project)
+    candidates = [*expected, *(path for process in hub.processes for path in _parents(process.cwd))]
+    linked = [
+        path
+        for path in dict.fromkeys(candidates)
+        if is_same_path(linked_git_dir(path), worktree.git_dir)
+    ]
+    paths = [*linked, *moved_paths(worktree, hub.worktrees)]
+    if not paths:
+        paths = [find_moved_with_repository(worktree, expected)]
+    return sorted({os.path.realpath(path) for path in paths if path})
 
 
-def check_missing(
-    facts: HubSnapshot, worktree: Worktree, sid: SessionId, found: Sequence[str]
-) -> Finding:
-    """Its directory lies in one of the places `found`; nowhere, if there is none."""
-    path, entry = worktree.path, worktree.git_dir
-    faulty = [one.path for one in facts.worktrees if one.link_error and one.path]
-    taken = [path for path in faulty if os.path.realpath(path) in found]
-    if taken:
-        evidence = f"it lies in '{taken[0]}' now, the place of another"
-        advice = move_back_command(taken[0], worktree)
-        return Finding("worktree-moved", path, evidence, sid, advice=advice)
-    if found:
-        both = "' or '".join(found)
-        evidence = f"it lies in '{both}' now"
-        if len(found) == 1 and can_repair(found[0], worktree, facts.worktrees):
-            fix = "tell git where it is"
-            return Finding("worktree-moved", path, evidence, sid, fix=fix, git_dir=entry)
-        advice = relink_command(found[0], worktree)
-        return Finding("worktree-moved", path, evidence, sid, advice=advice)
-    evidence = "its directory is gone"
+def _parents(path: str) -> Iterator[str]:
+    """Yield the parents of an absolute path, and the path itself."""
+    names = path.split("/")
+    for length in range(2, len(names) + 1):
+        yield "/".join(names[:length])
+
+
+@check("worktree-missing", "the directory is missing", fix=finish_removal)
+def check_missing(worktree: Worktree, hub: HubSnapshot) -> Iterator[Problem]:
+    """Report a missing directory. Do not fix it if a cleanup would keep the worktree."""
+    if not worktree.is_missing or worktree.lock_reason is not None:
+        return
+    evidence = "its directory is missing"
     if worktree.operation:
         evidence += f", in the middle of a {worktree.operation}"
     if is_parent_missing(worktree):
-        evidence += ", and so is the one that it was in: a disk, or all of it moved"
-    if worktree.operation or detached_reason(worktree):  # a cleanup would not remove it
-        return Finding("worktree-missing", path, evidence, sid, advice=repair_command(worktree))
-    if is_parent_missing(worktree):
-        advice = f"{unknown_location_hint(worktree)}; if it is gone: git hub-session cleanup --force {sid}"
-        return Finding("worktree-missing", path, evidence, sid, advice=advice)
-    fix = "remove its entry; what was staged is saved"
-    return Finding("worktree-missing", path, evidence, sid, fix=fix, git_dir=entry)
+        evidence += ", and so is the parent directory: it was moved, or a disk is not mounted"
+    if worktree.operation or detached_reason(worktree):
+        yield Problem(worktree.path, evidence, advice=repair_command(worktree))
+    elif is_parent_missing(worktree):
+        sid = hub.session_by_git_dir[worktree.git_dir]
+        force = f"git hub-session cleanup --force {sid}"
+        advice = f"{unknown_location_hint(worktree)}; if it was deleted: {force}"
+        yield Problem(worktree.path, evidence, advice=advice)
+    else:
+        fix = "save the staged changes and remove its administrative files"
+        yield Problem(worktree.path, evidence, fix=fix)
 
 
-def check_interrupted_removal(worktree: Worktree, sid: SessionId) -> Finding:
-    note, path = read_journal(worktree), worktree.path
-    if os.path.lexists(note.trash) and os.path.lexists(path):
-        evidence = f"a removal moved it to '{note.trash}', and something else lies in its place"
-        advice = move_aside_command(worktree.path)
-        return Finding("removal-cut-off", path, evidence, sid, advice=advice)
-    fix, evidence = "put it back", "a removal of it was begun, and cut off"
-    if is_marked_for_deletion(worktree):
-        fix, evidence = "finish that", "its work was saved, and not all of it is deleted yet"
-    return Finding("removal-cut-off", path, evidence, sid, fix=fix, git_dir=worktree.git_dir)
+@worktree_damaged
+def check_link(worktree: Worktree, _hub: HubSnapshot) -> Iterator[Problem]:
+    # `--fix` does not repair it: git would write a .git file to any path that a git dir names,
+    # and another program may have written that path.
+    if worktree.link_error:
+        path = worktree.path or worktree.git_dir
+        yield Problem(path, worktree.link_error, advice=repair_command(worktree))
 
 
-def current_paths(facts: HubSnapshot, worktree: Worktree) -> list[str]:
-    """Where a missing worktree's directory is: beside its old place, in the place of another, where it would be made, or
-    where a process stands; if nowhere, where it is if it was moved along with the repository."""
-    paths = made = expected_paths(worktree, facts.project)
-    for process in facts.processes:
-        steps = process.cwd.split("/")
-        paths = [*paths, *("/".join(steps[:end]) for end in range(2, len(steps) + 1))]
-    here = [
-        path
-        for path in dict.fromkeys(paths)
-        if is_same_path(linked_git_dir(path), worktree.git_dir)
-    ]
-    found = [*here, *moved_paths(worktree, facts.worktrees)] or [
-        find_moved_with_repository(worktree, made)
-    ]
-    return sorted({os.path.realpath(path) for path in found if path})
-
-
-def check_dead_lock(worktree: Worktree, sid: SessionId) -> Iterator[Finding]:
-    named = _PID.search(worktree.lock_reason or "")
-    if named and not procfs.is_alive(int(named[1])):
-        yield Finding(
-            "lock-of-dead-process",
-            worktree.path,
-            f"locked: {worktree.lock_reason}; there is no such process here",
-            sid,
-            # It may live on another machine, or in a container.
-            advice=f"git worktree unlock {quote(worktree.path)}",
-        )
-
-
-def check_trash(facts: HubSnapshot) -> Iterator[Finding]:
-    """Directories with the name of a worktree that is being removed, and no entry that knows of it."""
-    place = facts.project.paths
-    if facts.locked_sessions:
+@check("worktree-of-finished", "a worktree of a finished session")
+def check_finished_session(worktree: Worktree, hub: HubSnapshot) -> Iterator[Problem]:
+    session = hub.owner(worktree)
+    if session is None or session.state not in FINISHED or _is_restored(worktree, session):
         return
-    parents = {os.path.dirname(one.path) for one in facts.worktrees if one.path}
-    for session in facts.readable_sessions():
-        parents |= set(map(os.path.dirname, recorded_paths(session).values()))
-    known = {os.path.realpath(trash.trash_name(one)) for one in facts.worktrees if one.path}
-    entries = os.path.join(os.path.realpath(place.common_dir), "worktrees")
-    for parent in sorted(parents):
-        for path in trash.list_trash(parent):
-            # What another repository's cleanup has moved aside is none of ours.
-            git_dir = linked_git_dir(path)
-            ours = not git_dir or os.path.dirname(os.path.realpath(git_dir)) == entries
-            if ours and os.path.realpath(path) not in known:
-                evidence = "a cleanup moved it aside, and its entry is gone since"
-                advice = f"look what is in it; then: rm -r {quote(path)}"
-                yield Finding("trash-left", path, evidence, advice=advice)
-    entries_trash = trash.git_dir_trash(place.common_dir)
-    if os.path.isdir(entries_trash) and not os.path.islink(entries_trash):
-        evidence = "entries that a killed cleanup had renamed"
-        yield Finding("trash-left", entries_trash, evidence, fix="delete them")
+    evidence = f"session '{session.id}' is '{session.state}'"
+    commands = [f"git hub-session cleanup {session.id}"]
+    if detached_reason(worktree):
+        commands.insert(0, _reattach_command(worktree, session, hub))
+    yield Problem(worktree.path, evidence, advice=" && ".join(commands))
+
+
+def _is_restored(worktree: Worktree, session: Session) -> bool:
+    """Return True if `restore` has recreated the worktree of the agent."""
+    attempts = [*map(parse_agent_branch, worktree.branches), original_attempt(worktree)]
+    agents = [agent_name(attempt.agent) for attempt in attempts if attempt is not None]
+    return any(session.agent_record(agent).is_restored for agent in agents)
+
+
+@check("worktree-off-branch", "commits in the worktree are on no branch of its agent")
+def check_branch(worktree: Worktree, hub: HubSnapshot) -> Iterator[Problem]:
+    session = hub.owner(worktree)
+    reason = detached_reason(worktree)
+    if session is not None and reason and not hub.pids_in(worktree.path):
+        yield Problem(worktree.path, reason, advice=_reattach_command(worktree, session, hub))
+
+
+def _reattach_command(worktree: Worktree, session: Session, hub: HubSnapshot) -> str:
+    """Return the command that puts HEAD on a branch of the agent and keeps all files."""
+    if hub.open_error is not None:
+        return f"git -C {quote(worktree.path)} status"
+    owners = detached_owner(worktree, {session.id: session}, hub.project)
+    # HEAD can be unreadable in the middle of a rebase, whose branch is known.
+    attempts = [owners.get(session.id), *map(parse_agent_branch, worktree.branches)]
+    attempt = next(filter(None, attempts), AgentBranch(session.id, 1, 1))
+    return reattach_command(worktree, attempt, hub.project)
+
+
+WorktreeCheck = Callable[[Worktree, HubSnapshot], Iterator[Finding]]
+
+LINK_CHECKS: Sequence[WorktreeCheck] = (
+    check_interrupted_removal,
+    check_removal_lock,
+    check_head,
+    check_moved,
+    check_missing,
+    check_link,
+)
+BRANCH_CHECKS: Sequence[WorktreeCheck] = (check_finished_session, check_branch)
+
+
+@check("lock-of-dead-process", "the process that locked the worktree has ended")
+def check_lock_reason(worktree: Worktree) -> Iterator[Problem]:
+    """Find a lock reason with the pid of an ended process."""
+    match = _PID.search(worktree.lock_reason or "")
+    if match and not procfs.is_alive(int(match[1])):
+        evidence = f"locked: {worktree.lock_reason}; this process does not exist here"
+        # No fix: the process may run on another machine, or in a container.
+        advice = f"git worktree unlock {quote(worktree.path)}"
+        yield Problem(worktree.path, evidence, advice=advice)
+
+
+@leftover_file
+def check_git_dir_files(worktree: Worktree) -> Iterator[Problem]:
+    for name in leftover_files(worktree):
+        path = f"{worktree.git_dir}/{name}"
+        yield Problem(path, "a cleanup that was killed left it", fix="delete it")

@@ -1,0 +1,198 @@
+"""Checks of the recorded progress of a session: agents, base, merge and activity."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+from git_hub_session._typing import TYPE_CHECKING
+from git_hub_session.doctor.finding import Finding, Problem, check
+from git_hub_session.doctor.snapshot import HubSnapshot, is_partial_add
+from git_hub_session.git.ref_names import HEADS, SessionId, agent_number, branch_prefix
+from git_hub_session.git.worktrees import Worktree
+from git_hub_session.session import runs
+from git_hub_session.session.agents import interrupted_spawns
+from git_hub_session.session.model import Session
+from git_hub_session.session.record import with_agents
+from git_hub_session.session.state import FINISHED, AgentStatus, State
+from git_hub_session.system import procfs
+from git_hub_session.util.clock import format_age_since, format_iso, parse_iso
+
+if TYPE_CHECKING:
+    from git_hub_session.session.store import LockedSession
+
+IDLE_SECONDS = 24 * 3600
+"""The time after which a session without any activity is reported."""
+
+
+def progress_findings(session: Session, hub: HubSnapshot) -> Iterator[Finding]:
+    """Run the checks of this module."""
+    yield from check_interrupted_agents(session, hub)
+    if hub.open_error is None:
+        yield from check_base(session, hub)
+        yield from check_interrupted_merge(session, hub)
+    yield from check_idle_session(session, hub)
+
+
+def fix_agent_status(finding: Finding, hub: HubSnapshot, locked: LockedSession) -> list[str]:
+    """Set the status of the agent to the result of its interrupted command."""
+    session = locked.read()
+    name = finding.subject.removeprefix(f"{finding.session} ")
+    status = _final_status(session, name, hub)
+    locked.save(with_agents(session, {name: {"status": status}}, at=format_iso(hub.now)))
+    return []
+
+
+@check(
+    "agent-cut-off", "a command was interrupted while it worked for an agent", fix=fix_agent_status
+)
+def check_interrupted_agents(session: Session, hub: HubSnapshot) -> Iterator[Problem]:
+    """Find agents that are recorded as being created or running, without a process that does it."""
+    for name in session.agents:
+        status = session.agent_record(name).status
+        command = _interrupted_command(session, name, hub)
+        if not command:
+            continue
+        advice = _continue_command(session, name, hub)
+        fix = "" if advice else f"set its status to '{_final_status(session, name, hub)}'"
+        evidence = f"the status of {name} is '{status}', but no {command} is running"
+        yield Problem(f"{session.id} {name}", evidence, session.id, fix, advice)
+
+
+def _interrupted_command(session: Session, name: str, hub: HubSnapshot) -> str:
+    """Return the command that was interrupted while it worked for the agent, or ''."""
+    status = session.agent_record(name).status
+    if status in (AgentStatus.RUNNING, AgentStatus.WAITING):
+        return "" if _is_agent_running(session, name, hub) else "exec"
+    # check_partial_add reports the partial worktree. Its fix has to come first.
+    if any(is_partial_add(worktree) for worktree in hub.worktrees_of(session.id)):
+        return ""
+    if status == AgentStatus.SPAWNING:
+        return "spawn"
+    return "restore" if status == AgentStatus.RESTORING else ""
+
+
+def _continue_command(session: Session, name: str, hub: HubSnapshot) -> str:
+    """Return the command that finishes an interrupted spawn or restore, or '' if none can."""
+    number = agent_number(name)
+    status = session.agent_record(name).status
+    if not number or _has_complete_worktree(session.id, name, hub):
+        return ""
+    if status == AgentStatus.RESTORING:
+        return f"git hub-session restore {session.id}"
+    if number in interrupted_spawns(session) and session.state not in FINISHED:
+        return f"git hub-session spawn {session.id} --agents {number}"
+    return ""
+
+
+def _final_status(session: Session, name: str, hub: HubSnapshot) -> AgentStatus:
+    """Return the status of an agent whose interrupted command cannot be finished."""
+    is_created = session.agent_record(name).status in (AgentStatus.SPAWNING, AgentStatus.RESTORING)
+    if is_created and _has_complete_worktree(session.id, name, hub):
+        return AgentStatus.READY
+    return AgentStatus.FAILED
+
+
+def _has_complete_worktree(sid: SessionId, name: str, hub: HubSnapshot) -> bool:
+    """Return True if the agent has an unlocked worktree with an intact link."""
+    prefix = f"{branch_prefix(sid)}{name}/"
+    return any(
+        worktree.head.startswith(prefix)
+        and not (worktree.is_missing or worktree.link_error or worktree.lock_reason is not None)
+        for worktree in hub.worktrees_of(sid)
+    )
+
+
+def _is_agent_running(session: Session, name: str, hub: HubSnapshot) -> bool:
+    """Return True if the recorded run is active, or if a process works for the agent."""
+    if not agent_number(name):
+        return False
+    run = session.agent_record(name).run
+    with hub.project.store.open_directory(session.id) as directory:
+        if run in runs.active_runs(directory, runs.EXEC):
+            return True
+    variables = {"HUB_SESSION_ID": session.id, "HUB_AGENT": name}
+    if procfs.pids_with_environment(variables):
+        return True
+    return _has_process_in(session.id, f"{branch_prefix(session.id)}{name}/", hub)
+
+
+def _has_process_in(sid: SessionId, prefix: str, hub: HubSnapshot) -> bool:
+    """Return True if a process uses a worktree that is on a branch with this prefix."""
+    return any(
+        procfs.processes_in(worktree.path, hub.processes)
+        for worktree in hub.worktrees_of(sid)
+        if any(ref.startswith(prefix) for ref in worktree.branches)
+    )
+
+
+@check("base-gone", "the base branch or the base commit is missing")
+def check_base(session: Session, hub: HubSnapshot) -> Iterator[Problem]:
+    if session.state in FINISHED:
+        return
+    sid = session.id
+    base_branch = session.config.base_branch
+    if base_branch and not hub.project.repo.tip(HEADS + base_branch):
+        evidence = f"the base branch '{base_branch}' does not exist"
+        advice = f"git hub-session merge {sid} --into <branch>, once there is a winner"
+        yield Problem(sid, evidence, sid, advice=advice)
+    if session.base_commit and not hub.project.repo.has_commit(session.base_commit):
+        evidence = f"the base commit does not exist: {session.base_commit}"
+        advice = f"git hub-session spawn {sid} --base <commit>, to add agents"
+        yield Problem(sid, evidence, sid, advice=advice)
+
+
+@check("merge-cut-off", "a merge was interrupted")
+def check_interrupted_merge(session: Session, hub: HubSnapshot) -> Iterator[Problem]:
+    merge = session.merge
+    if merge is None or session.state is not State.EVALUATING:
+        return
+    is_merged = hub.project.repo.is_ancestor(hub.project.repo.tip(HEADS + merge.into), merge.commit)
+    if is_merged:
+        evidence = f"'{merge.into}' contains the merge of agent-{merge.agent}, but the state is not 'merged'"
+        advice = f"git hub-session merge {session.id} --yes"
+    else:
+        evidence = f"the merge of agent-{merge.agent} into '{merge.into}' was interrupted"
+        advice = f"git hub-session merge {session.id}"
+    yield Problem(session.id, evidence, session.id, advice=advice)
+
+
+@check("session-forgotten", "a running session without any activity for a day")
+def check_idle_session(session: Session, hub: HubSnapshot) -> Iterator[Problem]:
+    if session.state is not State.RUNNING:
+        return
+    last = _last_activity(session, hub)
+    if hub.now - last <= IDLE_SECONDS or _is_session_active(session, hub):
+        return
+    age = format_age_since(format_iso(last), hub.now)
+    evidence = f"it is 'running' without a process; its last commit or change was {age}"
+    advice = f"git hub-session eval {session.id}, or: git hub-session archive {session.id}"
+    yield Problem(session.id, evidence, session.id, advice=advice)
+
+
+def _last_activity(session: Session, hub: HubSnapshot) -> float:
+    """Return the time of the last change to the session, its branches or its worktrees."""
+    prefix = branch_prefix(session.id)
+    times: list[float] = [parse_iso(session.updated) or 0.0]
+    times += [branch.time for branch in hub.branches if branch.ref.startswith(prefix)]
+    for worktree in hub.worktrees_of(session.id):
+        times += _modification_times(worktree)
+    return max(times)
+
+
+def _modification_times(worktree: Worktree) -> list[float]:
+    """Return when the index and the top directory of the worktree were modified."""
+    try:
+        return [worktree.index_mtime_ns / 1e9, os.stat(worktree.path).st_mtime]
+    except OSError:
+        return []
+
+
+def _is_session_active(session: Session, hub: HubSnapshot) -> bool:
+    """Return True if a run is active, or if a process works for the session."""
+    with hub.project.store.open_directory(session.id) as directory:
+        if runs.active_runs(directory, runs.EXEC) or runs.active_runs(directory, runs.EVAL):
+            return True
+    if _has_process_in(session.id, branch_prefix(session.id), hub):
+        return True
+    return bool(procfs.pids_with_environment({"HUB_SESSION_ID": session.id}))
