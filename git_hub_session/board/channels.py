@@ -16,7 +16,7 @@ from git_hub_session.board.posts import (
     post_number,
     sort_key,
 )
-from git_hub_session.errors import Damaged
+from git_hub_session.errors import Damaged, describe_read_error
 from git_hub_session.system.directory import SafeDirectory
 
 # Only the newest posts of a channel are read up to this size: a cloned board may be huge.
@@ -77,10 +77,8 @@ def summarize_channel(board: SafeDirectory, name: str) -> Channel:
         numbered = [file for file in files if post_number(file)]
         last = next(read_posts(board, name, numbered[-1:] or files[-1:]), None)
         return Channel(name, len(files), last)
-    except Damaged as error:
-        return Channel(name, reason=error.message)
-    except OSError as error:
-        return Channel(name, reason=f"cannot be read: {error.strerror}")
+    except (Damaged, OSError) as error:
+        return Channel(name, reason=describe_read_error(error))
 
 
 def read_posts(board: SafeDirectory, channel: str, names: list[str]) -> Iterator[Post]:
@@ -103,7 +101,6 @@ def read_posts(board: SafeDirectory, channel: str, names: list[str]) -> Iterator
                 yield parse_post(channel, name, data)
             except FileNotFoundError:
                 pass  # the file was removed in the meantime
-            except Damaged as error:
-                yield post_from_name(channel, name, error.message.removeprefix(f"{name}: "))
-            except OSError as error:
-                yield post_from_name(channel, name, f"cannot be read: {error.strerror}")
+            except (Damaged, OSError) as error:
+                reason = describe_read_error(error).removeprefix(f"{name}: ")
+                yield post_from_name(channel, name, reason)

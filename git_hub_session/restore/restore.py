@@ -50,6 +50,7 @@ from git_hub_session.stash.apply import apply_stash
 from git_hub_session.system.parallel import cpu_count, parallel_map
 from git_hub_session.system.signals import run_uninterrupted
 from git_hub_session.util.clock import format_iso
+from git_hub_session.util.paths import is_same_path
 from git_hub_session.worktree.locks import RESTORE_LOCK
 
 _FAULTS = (
@@ -158,7 +159,7 @@ def _find_worktree(one: RestoreItem, project: Project) -> Worktree | None:
     found = find_partial(
         one.branch, one.path, linked_worktrees(project.paths.common_dir), RESTORE_LOCK
     )
-    if found is None or os.path.realpath(found.path) != os.path.realpath(one.path):
+    if found is None or not is_same_path(found.path, one.path):
         return None
     return found
 
