@@ -232,7 +232,7 @@ def test_a_step_that_fails(hub: Hub, elsewhere: Path) -> None:
     assert result.code == 128
     command = "git init -q && git add . && git commit -q -m 'Find primes'"
     assert result.err.endswith(
-        f"fatal: the demonstration stopped: exit code 3 from '{command}'\n"
+        f"fatal: the demo stopped: '{command}' exited with status 3\n"
         "hint: git hub-session demo --keep\n"
     )
     assert result.out.endswith(f"$ {command}\nnot today\n")

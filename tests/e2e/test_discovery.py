@@ -1,4 +1,4 @@
-"""The hub is found as git finds the repository; what is not ours is refused as git refuses it."""
+"""Repositories are found, and untrusted ones rejected, as by git."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from tests.support.hub import COMMAND, PYTHON, Hub, Result
 ROOT = os.geteuid() == 0
 
 
-def ids(hub: Hub, *words: str | Path, cwd: Path, code: int = 0) -> list[str]:
-    """The sessions that `git <words> hub-session list` shows from `cwd`."""
+def session_ids(hub: Hub, *words: str | Path, cwd: Path, code: int = 0) -> list[str]:
+    """Return the session ids that `git <words> hub-session list` prints in `cwd`."""
     result = hub.call("git", *words, "hub-session", "list", "--format=porcelain", cwd=cwd)
     assert result.code == code, result
     return [line[11:] for line in result.out.splitlines() if line.startswith("session_id ")]
 
 
-def test_every_way_in(hub: Hub, tmp_path: Path) -> None:
-    """Subdirectories, -C, --git-dir, --work-tree, linked worktrees: one hub."""
+def test_every_way_to_name_the_repository(hub: Hub, tmp_path: Path) -> None:
+    """Subdirectories, -C, --git-dir, --work-tree and linked worktrees lead to the same hub."""
     hub.session("s1", agents=1)
     git_dir = hub.top / ".git"
-    assert ids(hub, cwd=hub.top / "sub") == ["s1"]
-    assert ids(hub, cwd=git_dir) == ["s1"]
-    assert ids(hub, "-C", hub.top / "sub", cwd=tmp_path) == ["s1"]
-    assert ids(hub, "-C", "project", "-C", "sub", cwd=tmp_path) == ["s1"]
-    assert ids(hub, "--git-dir", git_dir, cwd=tmp_path) == ["s1"]
-    assert ids(hub, "--git-dir=project/.git", "--work-tree=project", cwd=tmp_path) == ["s1"]
-    assert ids(hub, cwd=hub.worktree(1) / "sub") == ["s1"]
+    assert session_ids(hub, cwd=hub.top / "sub") == ["s1"]
+    assert session_ids(hub, cwd=git_dir) == ["s1"]
+    assert session_ids(hub, "-C", hub.top / "sub", cwd=tmp_path) == ["s1"]
+    assert session_ids(hub, "-C", "project", "-C", "sub", cwd=tmp_path) == ["s1"]
+    assert session_ids(hub, "--git-dir", git_dir, cwd=tmp_path) == ["s1"]
+    assert session_ids(hub, "--git-dir=project/.git", "--work-tree=project", cwd=tmp_path) == ["s1"]
+    assert session_ids(hub, cwd=hub.worktree(1) / "sub") == ["s1"]
 
 
 def test_stale_copy_in_a_linked_worktree_is_never_read(hub: Hub) -> None:
-    """A hub that was committed once is checked out into every worktree; only the main one's counts."""
+    """A committed hub is checked out in every worktree. Only that of the main worktree is used."""
     hub.session("s1")
     hub.git("add", "-f", ".agenthub")
     hub.git("commit", "-q", "-m", "the hub, by mistake")
@@ -46,11 +46,11 @@ def test_stale_copy_in_a_linked_worktree_is_never_read(hub: Hub) -> None:
     assert stale.read_bytes() == before
     assert hub.state("s1")["state"] == "running"
     assert sorted(os.listdir(stale.parent.parent)) == ["s1"]
-    assert ids(hub, cwd=path) == ["s1", "s2"]
+    assert session_ids(hub, cwd=path) == ["s1", "s2"]
 
 
-def test_a_git_directory_that_is_a_link(hub: Hub, tmp_path: Path) -> None:
-    """There is one hub, from the worktree whose .git is the link as from its linked worktrees."""
+def test_git_dir_that_is_a_symbolic_link(hub: Hub, tmp_path: Path) -> None:
+    """The worktree with the link and its linked worktrees use the same hub."""
     store, linked = tmp_path / "store", tmp_path / "linked"
     store.mkdir()
     (hub.top / ".git").rename(store / ".git")
@@ -58,28 +58,28 @@ def test_a_git_directory_that_is_a_link(hub: Hub, tmp_path: Path) -> None:
     hub.session("s1")
     hub.git("worktree", "add", "-q", linked)
     for cwd in (hub.top, hub.top / "sub", linked):
-        assert [one["session_id"] for one in hub.json("list", cwd=cwd)["sessions"]] == ["s1"]
+        assert [row["session_id"] for row in hub.json("list", cwd=cwd)["sessions"]] == ["s1"]
 
 
 def test_decoy_in_the_current_directory(hub: Hub) -> None:
-    """A .agenthub in any directory but the main worktree's top is no hub."""
+    """A .agenthub is a hub only at the top of the main worktree."""
     shutil.copytree(hub.session("s1").top / ".agenthub", hub.top / "sub" / ".agenthub")
     (hub.top / "sub" / ".agenthub" / "sessions" / "s1").rename(
         hub.top / "sub" / ".agenthub" / "sessions" / "decoy"
     )
-    assert ids(hub, cwd=hub.top / "sub") == ["s1"]
+    assert session_ids(hub, cwd=hub.top / "sub") == ["s1"]
 
 
 def test_bare_repository_and_its_worktrees(hub: Hub, tmp_path: Path) -> None:
-    """A whole session in a bare repository, from a linked worktree of it too."""
+    """A session works in a bare repository, also from its linked worktree."""
     bare = tmp_path / "bare"
     hub.git("clone", "-q", "--bare", hub.top, bare)
     linked = tmp_path / "linked"
     hub.git("worktree", "add", "-q", linked, "-b", "hub/s1/agent-1/attempt-1", cwd=bare)
     assert hub.run("init", "-q", "--id", "s1", "--task", "x", cwd=bare).out == "s1\n"
     assert (bare / "agenthub" / "sessions" / "s1" / "state.json").is_file()
-    assert ids(hub, cwd=linked) == ids(hub, cwd=bare / "refs") == ["s1"]
-    assert ids(hub, "--git-dir", bare, cwd=tmp_path) == ["s1"]
+    assert session_ids(hub, cwd=linked) == session_ids(hub, cwd=bare / "refs") == ["s1"]
+    assert session_ids(hub, "--git-dir", bare, cwd=tmp_path) == ["s1"]
     assert hub.run("update", "--state", "running", cwd=linked).code == 0
     assert hub.run("cleanup", "s1", cwd=bare) == Result(
         0, f"Removed worktree: {linked}\nCleaned up 1 worktree for session s1\n"
@@ -88,7 +88,7 @@ def test_bare_repository_and_its_worktrees(hub: Hub, tmp_path: Path) -> None:
 
 
 def test_the_current_branch_is_that_of_the_worktree(hub: Hub) -> None:
-    """The base of a session that is made in a linked worktree is what is checked out there."""
+    """The base branch of a new session is the branch of the current worktree."""
     path = hub.top.parent / "linked"
     hub.git("worktree", "add", "-q", "-b", "topic", path)
     assert hub.run("init", "--id", "s1", "-q", "--task", "x", cwd=path / "sub").code == 0
@@ -96,10 +96,10 @@ def test_the_current_branch_is_that_of_the_worktree(hub: Hub) -> None:
 
 
 def test_named_hub(hub: Hub, tmp_path: Path) -> None:
-    """GIT_HUB_SESSION_DIR is the hub wherever one stands; a link in its place is not followed."""
+    """GIT_HUB_SESSION_DIR names the hub in any directory. A symbolic link is not followed."""
     environ = {"GIT_HUB_SESSION_DIR": str(tmp_path / "away" / "hub")}
-    made = hub.run("init", "-q", "--id", "s1", "--task", "x", environ=environ)
-    assert made == Result(0, "s1\n")
+    created = hub.run("init", "-q", "--id", "s1", "--task", "x", environ=environ)
+    assert created == Result(0, "s1\n")
     assert (tmp_path / "away" / "hub" / "sessions" / "s1").is_dir()
     assert not (hub.top / ".agenthub").exists()
     (tmp_path / "link").symlink_to(tmp_path / "away" / "hub")
@@ -112,7 +112,7 @@ def test_named_hub(hub: Hub, tmp_path: Path) -> None:
 
 
 def test_not_a_repository(hub: Hub, tmp_path: Path) -> None:
-    """git's words, 128, and nothing made; a ceiling hides what is above it."""
+    """The message and the exit status are git's, and nothing is created. Ceilings are respected."""
     outside = tmp_path / "outside"
     outside.mkdir()
     words = ("init", "--task", "x")
@@ -123,86 +123,86 @@ def test_not_a_repository(hub: Hub, tmp_path: Path) -> None:
     assert hub.run("list", cwd=hub.top / "sub", environ=ceiling) == Result(128, "", nothing)
     (outside / ".git").write_text("nonsense\n")
     damaged = f"fatal: invalid gitfile format: '{outside}/.git'\n"
-    # git itself ends before it would start the command.
+    # git fails before it starts the command.
     assert hub.call(COMMAND, "list", cwd=outside) == Result(128, "", damaged)
 
 
 def test_current_directory_was_deleted(hub: Hub) -> None:
-    """An error that says so, and no traceback."""
-    gone = hub.top / "gone"
-    gone.mkdir()
+    """The error has no traceback."""
+    deleted = hub.top / "gone"
+    deleted.mkdir()
     script = 'rmdir ../gone && exec "$0" list'
     # A checkout without .venv takes this python3.
     environ = {"PATH": f"{Path(PYTHON).parent}:{hub.environ['PATH']}"}
-    result = hub.call("sh", "-c", script, COMMAND, cwd=gone, environ=environ)
+    result = hub.call("sh", "-c", script, COMMAND, cwd=deleted, environ=environ)
     assert (result.code, result.out) == (128, "")
-    # Before it the shell that starts us may have its own word for it.
+    # The shell may print its own error first.
     assert result.err.endswith(
         "fatal: the current directory does not exist\nhint: cd to another directory\n"
     )
     assert "Traceback" not in result.err
 
 
-def dubious(top: Path, owned: Path) -> Result:
+def dubious_ownership(top: Path, foreign: Path) -> Result:
     return Result(
         128,
         "",
-        f"fatal: detected dubious ownership in repository at '{top}': '{owned}' belongs to another user\n"
+        f"fatal: detected dubious ownership in repository at '{top}': '{foreign}' belongs to another user\n"
         f"hint: git config --global --add safe.directory {top}\n",
     )
 
 
-OTHER = 12345
+OTHER_UID = 12345
 
 
-def disown(hub: Hub, path: Path) -> dict[str, str]:
-    """Give `path` to somebody else, or have git (and us) assume it; what the environment needs."""
+def change_owner(hub: Hub, path: Path) -> dict[str, str]:
+    """Give the path to another user, or make git assume it. Return the variables for that."""
     if ROOT:
-        os.chown(path, OTHER, OTHER)
+        os.chown(path, OTHER_UID, OTHER_UID)
         return {}
     return {"GIT_TEST_ASSUME_DIFFERENT_OWNER": "1"}
 
 
-def test_repository_of_somebody_else(hub: Hub) -> None:
-    """Refused, as by git, unless safe.directory allows it, however git is told so."""
+def test_repository_of_another_user(hub: Hub) -> None:
+    """It is rejected, as by git, unless safe.directory allows it from any source."""
     hub.session("s1")
-    environ = disown(hub, hub.top)
+    environ = change_owner(hub, hub.top)
     allowed = hub.run("list", environ={**environ, "GIT_DIR": str(hub.top / ".git")})
-    assert allowed.code == 0  # as git: who names the directory means it
-    assert hub.run("list", environ=environ) == dubious(hub.top, hub.top)
+    # As in git: GIT_DIR shows that the user trusts the repository.
+    assert allowed.code == 0
+    assert hub.run("list", environ=environ) == dubious_ownership(hub.top, hub.top)
     assert hub.call("git", "status", environ=environ).code == 128
-    ways: list[list[str | Path]] = [[f"safe.directory={hub.top}"], ["safe.directory=*"]]
-    for way in ways:
-        assert hub.call("git", "-c", *way, "hub-session", "list", environ=environ) == allowed
+    for setting in (f"safe.directory={hub.top}", "safe.directory=*"):
+        assert hub.call("git", "-c", setting, "hub-session", "list", environ=environ) == allowed
     unrelated = ("git", "-c", "safe.directory=/elsewhere", "hub-session", "list")
-    assert hub.call(*unrelated, environ=environ) == dubious(hub.top, hub.top)
-    # What the repository says of itself does not count.
+    assert hub.call(*unrelated, environ=environ) == dubious_ownership(hub.top, hub.top)
+    # The configuration of the repository itself is ignored.
     config = hub.top / ".git" / "config"
     config.write_text(config.read_text() + "[safe]\n\tdirectory = *\n")
-    assert hub.run("list", environ=environ) == dubious(hub.top, hub.top)
+    assert hub.run("list", environ=environ) == dubious_ownership(hub.top, hub.top)
     hub.git("config", "--global", "safe.directory", hub.top, cwd=hub.top.parent)
     assert hub.run("list", cwd=hub.top / "sub", environ=environ) == allowed
-    assert hub.run("status", "s1", environ=environ).code == 0  # libgit2 is of the same mind
+    assert hub.run("status", "s1", environ=environ).code == 0  # libgit2 allows it too
 
 
-@pytest.mark.skipif(not ROOT, reason="only root can give a file to somebody else")
+@pytest.mark.skipif(not ROOT, reason="only root can change the owner of a file")
 def test_each_owner_counts(hub: Hub) -> None:
-    """The worktree, its .git and the git directory: one that is foreign is enough, and is named."""
+    """The error names the foreign path: the worktree, its .git or its git dir."""
     hub.session("s1", agents=1)
     path = hub.worktree(1)
-    entry = hub.top / ".git" / "worktrees" / "agent-1"
-    for owned, cwd in ((hub.top / ".git", hub.top), (path / ".git", path), (entry, path)):
-        os.chown(owned, OTHER, OTHER)
-        assert hub.run("list", cwd=cwd) == dubious(cwd, owned)
+    git_dir = hub.top / ".git" / "worktrees" / "agent-1"
+    for foreign, cwd in ((hub.top / ".git", hub.top), (path / ".git", path), (git_dir, path)):
+        os.chown(foreign, OTHER_UID, OTHER_UID)
+        assert hub.run("list", cwd=cwd) == dubious_ownership(cwd, foreign)
         assert hub.call("git", "status", cwd=cwd).code == 128
-        os.chown(owned, 0, 0)
-    os.chown(hub.top, OTHER, OTHER)
-    sudo = {"SUDO_UID": str(OTHER)}
+        os.chown(foreign, 0, 0)
+    os.chown(hub.top, OTHER_UID, OTHER_UID)
+    sudo = {"SUDO_UID": str(OTHER_UID)}
     assert hub.run("list", environ=sudo).code == hub.call("git", "status", environ=sudo).code == 0
 
 
 def test_our_own_repository_starts_no_git(hub: Hub, tmp_path: Path) -> None:
-    """The common case asks nobody: with a git on PATH that fails, all is as before."""
+    """The ownership check starts git only for a foreign repository."""
     hub.session("s1")
     programs = tmp_path / "failing"
     programs.mkdir()
@@ -211,21 +211,23 @@ def test_our_own_repository_starts_no_git(hub: Hub, tmp_path: Path) -> None:
     failing = {"PATH": f"{programs}:{hub.environ['PATH']}"}
     assert hub.call("git-hub-session", "list", environ=failing) == hub.run("list")
     assert not (tmp_path / "called").exists()
-    environ = {**failing, **disown(hub, hub.top)}
-    assert hub.call("git-hub-session", "list", environ=environ) == dubious(hub.top, hub.top)
+    environ = {**failing, **change_owner(hub, hub.top)}
+    assert hub.call("git-hub-session", "list", environ=environ) == dubious_ownership(
+        hub.top, hub.top
+    )
     assert (tmp_path / "called").read_text() == "called\n"
 
 
-def test_a_bare_repository_that_was_cloned_along(hub: Hub) -> None:
-    """Anybody can commit one, with settings that run commands: git refuses it where the user says so."""
+def test_embedded_bare_repository(hub: Hub) -> None:
+    """A committed bare repository can have dangerous settings. safe.bareRepository rejects it."""
     hub.session("s1")
     inner = hub.top / "docs" / "innocent"
     hub.git("init", "-q", "--bare", inner)
     assert hub.run("list", cwd=inner).code == 0  # as git: safe.bareRepository is 'all'
     hub.git("config", "--global", "safe.bareRepository", "explicit")
     assert hub.call("git", "rev-parse", cwd=inner).code == 128
-    refused = hub.call("git-hub-session", "list", cwd=inner)
-    assert refused == Result(
+    rejected = hub.call("git-hub-session", "list", cwd=inner)
+    assert rejected == Result(
         128,
         "",
         f"fatal: cannot use the bare repository '{inner}' without GIT_DIR (safe.bareRepository)\n"

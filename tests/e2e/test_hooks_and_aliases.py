@@ -1,4 +1,4 @@
-"""In hooks and aliases, where git exports variables that mean another worktree than ours."""
+"""The commands work in hooks and aliases, where git exports variables for another worktree."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ from pathlib import Path
 from tests.support.hub import Hub, Result
 
 
-def hook(directory: Path, name: str, script: str) -> None:
-    """A hook that notes what it does in <directory>/../hook.log, and stops at the first fault."""
+def write_hook(directory: Path, name: str, script: str) -> None:
+    """Write a hook that stops at the first error. Its output goes to <directory>/../hook.log."""
     path = directory / "hooks" / name
     path.parent.mkdir(exist_ok=True)
     path.write_text(f"#!/bin/sh\nexec >>'{directory.parent}/hook.log' 2>&1\nset -e\n{script}\n")
     path.chmod(0o755)
 
 
-def log(hub: Hub) -> str:
+def take_log(hub: Hub) -> str:
+    """Return the output of the hooks, and delete the file."""
     path = hub.top / "hook.log"
     text = path.read_text()
     path.unlink()
@@ -23,7 +24,7 @@ def log(hub: Hub) -> str:
 
 
 def test_aliases(hub: Hub) -> None:
-    """A plain alias is the same command; a ! alias runs at the top, with GIT_PREFIX."""
+    """An alias runs the same command. An alias with ! runs at the top, with GIT_PREFIX."""
     hub.session("s1")
     hub.git("config", "alias.hs", "hub-session")
     hub.git("config", "alias.sessions", "hub-session list --format=porcelain")
@@ -39,19 +40,19 @@ def test_aliases(hub: Hub) -> None:
 
 
 def clean_from_hook(hub: Hub, name: str, *commit: str) -> None:
-    """A commit in the main worktree whose hook cleans up another, dirty, worktree."""
+    """Commit in the main worktree, and clean up a worktree with changes in the hook."""
     hub.session("s1", agents=1)
     agent = hub.worktree(1)
     (agent / "file").write_text("changed by the agent\n")
     (agent / "new").write_text("new\n")
-    hook(hub.top / ".git", name, "git hub-session cleanup s1")
+    write_hook(hub.top / ".git", name, "git hub-session cleanup s1")
     (hub.top / "file").write_text("changed in main\n")
     (hub.top / "other").write_text("left alone\n")
     hub.git("add", "other")
     hub.git("commit", "-q", "-m", "mine", *commit)
     ref = "refs/hub/rescue/s1/agent-1/attempt-1/1"
     branch = "hub/s1/agent-1/attempt-1"
-    assert log(hub) == (
+    assert take_log(hub) == (
         f"Saved uncommitted work of {branch} in {ref}\n"
         f"  bring it back: git worktree add {agent} {branch}"
         f" && git -C {agent} stash apply --index {ref}\n"
@@ -59,49 +60,50 @@ def clean_from_hook(hub: Hub, name: str, *commit: str) -> None:
         "Cleaned up 1 worktree for session s1\n"
     )
     assert not agent.exists()
-    # The agent's work, and not a byte of the commit's.
+    # The rescue ref has the agent's changes only, not those of the commit.
     assert hub.git("diff", "--name-only", f"{ref}^1", ref) == "file"
     assert hub.git("show", f"{ref}:file") == "changed by the agent"
     assert hub.git("ls-tree", "--name-only", f"{ref}^3") == "new"
     assert hub.git("ls-tree", "-r", "--name-only", f"{ref}^2") == "file\nsub/other"
 
 
-def committed(hub: Hub) -> str:
+def changed_files(hub: Hub) -> str:
+    """Return the files that the last commit changed."""
     return hub.git("diff", "--name-only", "HEAD^", "HEAD")
 
 
 def test_pre_commit(hub: Hub) -> None:
-    """GIT_INDEX_FILE=.git/index."""
+    """git sets GIT_INDEX_FILE=.git/index."""
     clean_from_hook(hub, "pre-commit")
-    assert committed(hub) == "other"
+    assert changed_files(hub) == "other"
     assert hub.git("status", "--porcelain", "-uno") == " M file"
 
 
 def test_pre_commit_of_commit_all(hub: Hub) -> None:
-    """GIT_INDEX_FILE=.git/index.lock."""
+    """git sets GIT_INDEX_FILE=.git/index.lock."""
     clean_from_hook(hub, "pre-commit", "-a")
-    assert committed(hub) == "file\nother"
+    assert changed_files(hub) == "file\nother"
     assert hub.git("status", "--porcelain", "-uno") == ""
 
 
 def test_pre_commit_of_partial_commit(hub: Hub) -> None:
-    """GIT_INDEX_FILE=.git/next-index-N.lock."""
+    """git sets GIT_INDEX_FILE=.git/next-index-N.lock."""
     clean_from_hook(hub, "pre-commit", "file")
-    assert committed(hub) == "file"
+    assert changed_files(hub) == "file"
     assert hub.git("status", "--porcelain", "-uno") == "A  other"
 
 
 def test_post_commit(hub: Hub) -> None:
     clean_from_hook(hub, "post-commit")
-    assert committed(hub) == "other"
+    assert changed_files(hub) == "other"
 
 
 def test_hook_in_a_linked_worktree(hub: Hub) -> None:
-    """GIT_DIR is this worktree's entry: the session is this one's, the cleanup the other's."""
+    """GIT_DIR names the git dir of this worktree. The other worktree is cleaned up."""
     hub.session("s1", agents=2)
     first, second = hub.worktree(1), hub.worktree(2)
     (second / "new").write_text("new\n")
-    hook(
+    write_hook(
         hub.top / ".git",
         "pre-commit",
         "env | grep -c '^GIT_DIR=.*/worktrees/agent-1$'\n"
@@ -111,7 +113,7 @@ def test_hook_in_a_linked_worktree(hub: Hub) -> None:
     hub.commit(first, "mine", "x\n")
     ref = "refs/hub/rescue/s1/agent-2/attempt-1/1"
     branch = "hub/s1/agent-2/attempt-1"
-    text = log(hub)
+    text = take_log(hub)
     assert text.startswith(
         "1\n"
         "Session s1: init → running\n"
@@ -127,25 +129,25 @@ def test_hook_in_a_linked_worktree(hub: Hub) -> None:
     assert hub.git("status", "--porcelain", cwd=first) == ""
 
 
-def test_nothing_of_gits_own_environment_leaks(hub: Hub, tmp_path: Path) -> None:
-    """Whatever a caller of git exported for its own repository, work on a worktree is saved right."""
+def test_environment_of_the_calling_git_is_ignored(hub: Hub, tmp_path: Path) -> None:
+    """Changes are saved correctly although the caller exported variables of its repository."""
     hub.session("s1", agents=1)
     agent = hub.worktree(1)
     (agent / "file").write_text("changed\n")
     (agent / "new[1]").write_text("new\n")
-    strangers = tmp_path / "objects"
-    strangers.mkdir()
-    nonsense = {
+    foreign_objects = tmp_path / "objects"
+    foreign_objects.mkdir()
+    environ = {
         "GIT_INDEX_FILE": str(tmp_path / "index"),
-        "GIT_OBJECT_DIRECTORY": str(strangers),
+        "GIT_OBJECT_DIRECTORY": str(foreign_objects),
         "GIT_ALTERNATE_OBJECT_DIRECTORIES": str(hub.top / ".git" / "objects"),
         "GIT_PREFIX": "sub/",
         "GIT_NAMESPACE": "elsewhere",
         "GIT_ICASE_PATHSPECS": "1",
         "GIT_SHALLOW_FILE": str(tmp_path / "shallow"),
     }
-    assert hub.run("cleanup", "s1", environ=nonsense).code == 0
-    assert list(strangers.iterdir()) == []
+    assert hub.run("cleanup", "s1", environ=environ).code == 0
+    assert list(foreign_objects.iterdir()) == []
     assert not (tmp_path / "index").exists()
     ref = "refs/hub/rescue/s1/agent-1/attempt-1/1"
     assert hub.git("show", f"{ref}:file") == "changed"
@@ -153,21 +155,21 @@ def test_nothing_of_gits_own_environment_leaks(hub: Hub, tmp_path: Path) -> None
 
 
 def test_push_hooks_of_a_bare_repository(hub: Hub, tmp_path: Path) -> None:
-    """GIT_DIR=., a quarantine before the push is accepted: looking works, refs wait for post-receive."""
+    """GIT_DIR is '.'. The quarantine of pre-receive allows no ref update, but reading works."""
     bare = tmp_path / "remote" / "bare"
     hub.git("clone", "-q", "--bare", hub.top, bare)
     hub.run("init", "-q", "--id", "s1", "--task", "x", cwd=bare)
     linked = tmp_path / "remote" / "linked"
     hub.git("worktree", "add", "-q", "-b", "hub/s1/agent-1/attempt-1", linked, cwd=bare)
     (linked / "new").write_text("new\n")
-    hook(
+    write_hook(
         bare,
         "pre-receive",
         "git hub-session list --format=porcelain | head -1\n"
         "git hub-session update s1 --state running\n"
         "git hub-session cleanup s1 --format=porcelain | grep -e '^code' -e '^reason' -e '^hint'",
     )
-    hook(bare, "post-receive", "git hub-session cleanup s1 | tail -1")
+    write_hook(bare, "post-receive", "git hub-session cleanup s1 | tail -1")
     hub.commit(hub.top, "pushed", "x\n")
     hub.git("push", "-q", bare, "main")
     assert (tmp_path / "remote" / "hook.log").read_text() == (
@@ -185,19 +187,19 @@ def test_push_hooks_of_a_bare_repository(hub: Hub, tmp_path: Path) -> None:
 
 
 def test_post_checkout(hub: Hub) -> None:
-    """GIT_PREFIX alone; cleaning up the main worktree's session from its own checkout."""
+    """git sets only GIT_PREFIX. A checkout in the main worktree cleans up a session."""
     hub.session("s1", agents=1)
-    hook(hub.top / ".git", "post-checkout", "git hub-session cleanup s1 | tail -1")
+    write_hook(hub.top / ".git", "post-checkout", "git hub-session cleanup s1 | tail -1")
     hub.git("checkout", "-q", "-b", "topic", cwd=hub.top / "sub")
-    assert log(hub) == "Cleaned up 1 worktree for session s1\n"
+    assert take_log(hub) == "Cleaned up 1 worktree for session s1\n"
     assert not hub.worktree(1).exists()
 
 
 def test_reference_transaction(hub: Hub) -> None:
-    """It runs with ref locks held, for our own transactions too: looking at sessions from it works."""
+    """The hook runs while refs are locked, also for the refs of cleanup. Reading sessions works."""
     hub.session("s1", agents=1)
     (hub.worktree(1) / "new").write_text("new\n")
-    hook(
+    write_hook(
         hub.top / ".git",
         "reference-transaction",
         '[ "$1" = committed ] || exit 0\n'
@@ -205,18 +207,18 @@ def test_reference_transaction(hub: Hub) -> None:
         "git hub-session status s1 --format=porcelain | head -1",
     )
     assert hub.run("cleanup", "s1").code == 0
-    assert log(hub) == "session_id s1\nsession s1\n"
+    assert take_log(hub) == "session_id s1\nsession s1\n"
 
 
 def test_rebase_exec(hub: Hub) -> None:
-    """In the middle of a rebase HEAD is detached: the session is still that of the branch."""
+    """HEAD is detached during a rebase. The session is that of the rebased branch."""
     hub.session("s1", agents=1)
     path = hub.worktree(1)
     hub.commit(path, "one", "1\n")
     command = "git hub-session update --state running && git hub-session cleanup || echo kept"
-    done = hub.call("git", "rebase", "-q", "--exec", command, "main~0", cwd=path)
-    assert done == Result(0, done.out, done.err)
-    assert done.out.splitlines() == [
+    result = hub.call("git", "rebase", "-q", "--exec", command, "main~0", cwd=path)
+    assert result == Result(0, result.out, result.err)
+    assert result.out.splitlines() == [
         "Session s1: init → running",
         f"Kept worktree: {path}",
         "  you are in it",

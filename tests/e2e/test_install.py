@@ -1,4 +1,4 @@
-"""Every way to install it, done for real; without a package index those that need one are skipped."""
+"""Every way to install the command. A test that cannot download packages is skipped."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.hub import CHECKOUT, COMMAND, PYTHON, Hub, Result, snapshot
 
-# Where downloads may lie already; asked before the tests get a home of their own.
+# The caches of earlier downloads. The home directory of the tests is empty.
 _CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
 _NETWORK = ("PIP_", "UV_", "SSL_", "HTTP", "http", "REQUESTS_", "ALL_PROXY", "NO_PROXY", "no_proxy")
 _OFFLINE = (
@@ -26,7 +26,7 @@ _OFFLINE = (
 _PYENV = Path.home() / ".pyenv" / "versions"
 
 
-# `bin/git-hub-session` runs the python3 of PATH where the checkout has no .venv.
+# `bin/git-hub-session` runs the python3 on PATH if the checkout has no .venv.
 _INTERPRETER = Path(PYTHON).parent
 
 
@@ -43,37 +43,37 @@ def system(environ: Mapping[str, str], *programs: Path) -> dict[str, str]:
     return {**environ, "PATH": ":".join(path)}
 
 
-def online(hub: Hub, *words: str | Path, **more: str) -> str:
-    """What a command prints that may have to download; the test is skipped where it cannot."""
+def run_online(hub: Hub, *words: str | Path, **variables: str) -> str:
+    """Return the output of a command that downloads. Skip the test if there is no network."""
     network = {name: value for name, value in os.environ.items() if name.startswith(_NETWORK)}
     caches = {"PIP_CACHE_DIR": str(_CACHE / "pip"), "UV_CACHE_DIR": str(_CACHE / "uv")}
-    done = subprocess.run(
+    process = subprocess.run(
         [os.fspath(word) for word in words], cwd=CHECKOUT, text=True, capture_output=True,
-        env={**system(hub.environ), **network, **caches, **more},
+        env={**system(hub.environ), **network, **caches, **variables},
     )  # fmt: skip
-    told = done.stdout + done.stderr
-    if done.returncode and any(sign in told for sign in _OFFLINE):
-        pytest.skip(f"cannot download: {told.strip().splitlines()[-1]}")
-    assert done.returncode == 0, told
-    return done.stdout
+    output = process.stdout + process.stderr
+    if process.returncode and any(sign in output for sign in _OFFLINE):
+        pytest.skip(f"cannot download: {output.strip().splitlines()[-1]}")
+    assert process.returncode == 0, output
+    return process.stdout
 
 
 def title_of_help(hub: Hub, environ: Mapping[str, str]) -> str:
-    """The first words that `git help hub-session` shows."""
+    """Return the first word of `git help hub-session`."""
     if shutil.which("man") is None:
-        pytest.skip("no man here")
-    shown = hub.call("git", "help", "hub-session", environ={**environ, "MANWIDTH": "80"})
-    assert shown.code == 0, shown
-    return shown.out.split()[0]
+        pytest.skip("man is not installed")
+    result = hub.call("git", "help", "hub-session", environ={**environ, "MANWIDTH": "80"})
+    assert result.code == 0, result
+    return result.out.split()[0]
 
 
-def session_played(hub: Hub, environ: Mapping[str, str], sid: str) -> None:
-    """A short life of a session with the installed command: all its libraries are used."""
+def run_session(hub: Hub, environ: Mapping[str, str], sid: str) -> None:
+    """Run a session from init to merge with the installed command, so that it loads all libraries."""
 
     def run(*words: str) -> Result:
         return hub.call("git", "hub-session", *words, environ=environ)
 
-    # A task that is no plain AgentHub line is read by PyYAML.
+    # PyYAML reads a task that AgentHub would write in another form.
     assert run("init", "-q", "--id", sid, "--task", 'say: "it\'s" # so') == Result(0, f"{sid}\n")
     path = hub.spawn(sid, 1)
     hub.commit(path, sid, "committed\n")
@@ -92,12 +92,12 @@ def session_played(hub: Hub, environ: Mapping[str, str], sid: str) -> None:
 
 
 def test_from_the_checkout_through_a_link(hub: Hub, tmp_path: Path) -> None:
-    """A link in any directory of PATH, of any depth, finds the checkout."""
+    """A symbolic link on PATH finds the checkout, also through another link."""
     programs = tmp_path / "programs"
     programs.mkdir()
     (tmp_path / "link").symlink_to(COMMAND)
     (programs / "git-hub-session").symlink_to("../link")
-    session_played(hub, system(hub.environ, programs, _INTERPRETER), "s1")
+    run_session(hub, system(hub.environ, programs, _INTERPRETER), "s1")
     directory = tmp_path / "linked-directory"
     directory.symlink_to(COMMAND.parent)
     listed = hub.call(
@@ -107,7 +107,7 @@ def test_from_the_checkout_through_a_link(hub: Hub, tmp_path: Path) -> None:
 
 
 def test_hostile_modules_are_not_imported(hub: Hub, tmp_path: Path) -> None:
-    """Neither from the current directory nor from PYTHONPATH, PYTHONSTARTUP or a user's site."""
+    """No module comes from the current directory, PYTHONPATH, PYTHONSTARTUP or the user site."""
     hub.session("s1", task='say: "it\'s"')
     expected = hub.run("status", "s1")
     trap = f"open({str(tmp_path / 'trapped')!r}, 'w')\n"
@@ -124,7 +124,7 @@ def test_hostile_modules_are_not_imported(hub: Hub, tmp_path: Path) -> None:
 
 @pytest.fixture
 def read_only_checkout(tmp_path: Path) -> Path:
-    """A copy of what a checkout holds, which nobody may write."""
+    """A read-only copy of the checkout."""
     copy = tmp_path / "checkout"
     for name in ("bin", "git_hub_session"):
         shutil.copytree(CHECKOUT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
@@ -135,7 +135,7 @@ def read_only_checkout(tmp_path: Path) -> Path:
 
 
 def test_read_only_checkout_without_libraries(hub: Hub, read_only_checkout: Path) -> None:
-    """What needs no library works; what does names it. Nothing is written into the checkout."""
+    """A command without libraries works, another names the missing one. Nothing is written."""
     hub.session("s1")
     programs = hub.top.parent / "interpreter"
     hub.call(PYTHON, "-m", "venv", "--without-pip", programs)
@@ -153,16 +153,16 @@ def test_read_only_checkout_without_libraries(hub: Hub, read_only_checkout: Path
         f"fatal: cannot load 'pygit2' with '{programs}/bin/python3'\n"
         "hint: install git hub-session and its libraries with 'make install' or pip\n",
     )
-    if os.geteuid() != 0:  # root writes everywhere; then Python caches what it compiles
+    if os.geteuid() != 0:  # root may write, so that Python caches its bytecode
         assert snapshot(read_only_checkout) == before
 
 
 def test_python_that_is_too_old(hub: Hub) -> None:
-    """Said plainly, also by make."""
+    """The command and make print a clear error."""
     old = next((path for path in _PYENV.glob("3.[6-9].*/bin/python3")), None)
     old = old or next((path for path in _PYENV.glob("3.10.*/bin/python3")), None)
     if old is None:
-        pytest.skip("no older Python here")
+        pytest.skip("no older Python is installed")
     programs = hub.top.parent / "old"
     programs.mkdir()
     (programs / "python3").symlink_to(old)
@@ -173,15 +173,17 @@ def test_python_that_is_too_old(hub: Hub) -> None:
     result = hub.run("list", environ=system(hub.environ, programs))
     assert (result.code, result.out) == (128, "")
     assert result.err.startswith("fatal: git hub-session needs Python 3.11 or later, not 3.")
-    made = hub.call("make", "-s", "-C", CHECKOUT, "install", f"PYTHON={old}", "prefix=/nowhere")
-    assert made.code == 2
-    assert made.err.startswith("git hub-session needs Python 3.11 or later: make PYTHON=")
+    result = hub.call("make", "-s", "-C", CHECKOUT, "install", f"PYTHON={old}", "prefix=/nowhere")
+    assert result.code == 2
+    assert result.err.startswith("git hub-session needs Python 3.11 or later: make PYTHON=")
 
 
 def test_make_install(hub: Hub, tmp_path: Path) -> None:
-    """Staged with DESTDIR, moved to its prefix, used, asked for help, and removed without a trace."""
+    """The installation works after DESTDIR and a move, has a manual, and is removed completely."""
     stage, prefix = tmp_path / "stage", tmp_path / "a prefix"
-    online(hub, "make", "-s", "install", f"DESTDIR={stage}", f"prefix={prefix}", f"PYTHON={PYTHON}")
+    run_online(
+        hub, "make", "-s", "install", f"DESTDIR={stage}", f"prefix={prefix}", f"PYTHON={PYTHON}"
+    )
     assert not prefix.exists()
     os.rename(f"{stage}{prefix}", prefix)
     files = {os.path.relpath(path, prefix) for path in prefix.rglob("*") if path.is_file()}
@@ -190,8 +192,8 @@ def test_make_install(hub: Hub, tmp_path: Path) -> None:
         "share/man/man1/git-hub-session.1",
     }
     environ = system(hub.environ, prefix / "bin")
-    session_played(hub, environ, "s1")
-    # Nothing of the checkout is used: neither its package nor its interpreter.
+    run_session(hub, environ, "s1")
+    # The installation uses neither the package nor the Python of the checkout.
     launcher = (prefix / "bin" / "git-hub-session").read_text()
     assert str(CHECKOUT) not in launcher
     usage = hub.call("git", "hub-session", "-h", environ=environ)
@@ -200,7 +202,7 @@ def test_make_install(hub: Hub, tmp_path: Path) -> None:
     assert hub.call("git", "hub-session", "--help", environ=environ).code == 0
     others = hub.call("git", "--list-cmds=others", environ=environ)
     assert "hub-session" in others.out.split()
-    # An installation that fails leaves the one before it as it was.
+    # A failed installation does not change the previous one.
     environ = {"PIP_NO_INDEX": "1"}
     words = ("make", "-s", "-C", CHECKOUT, "install", f"prefix={prefix}", f"PYTHON={PYTHON}")
     assert hub.call(*words, environ=environ).code != 0
@@ -211,27 +213,30 @@ def test_make_install(hub: Hub, tmp_path: Path) -> None:
 
 
 def interpreter(version: str) -> Path:
-    """A Python of that version; the test is skipped where there is none."""
-    found = [*_PYENV.glob(f"{version}.*/bin/python{version}")]
-    named = shutil.which(f"python{version}")
-    if not found and not named:
-        pytest.skip(f"no Python {version} here")
-    return found[0] if found else Path(str(named))
+    """Return a Python of this version. Skip the test if there is none."""
+    paths = [*_PYENV.glob(f"{version}.*/bin/python{version}")]
+    on_path = shutil.which(f"python{version}")
+    if not paths and not on_path:
+        pytest.skip(f"Python {version} is not installed")
+    return paths[0] if paths else Path(str(on_path))
 
 
 @pytest.mark.parametrize("version", ["3.11", "3.12", "3.13"])
 def test_pip_install(hub: Hub, tmp_path: Path, version: str) -> None:
-    """`pip install .` into a fresh venv, for each Python: the command, its libraries, the manual."""
+    """`pip install .` installs the command, its libraries and the manual for each Python."""
     venv = tmp_path / "venv"
     hub.call(interpreter(version), "-m", "venv", "--without-pip", venv)
     pip = (PYTHON, "-m", "pip", "--quiet")
     source = CHECKOUT
-    if version != "3.11":  # what pip makes of it is the same for all: built once more, but quicker
-        online(hub, *pip, "wheel", "--no-deps", "--no-build-isolation", "-w", tmp_path, CHECKOUT)
+    # All versions get the same wheel. Build it without isolation, which is faster.
+    if version != "3.11":
+        run_online(
+            hub, *pip, "wheel", "--no-deps", "--no-build-isolation", "-w", tmp_path, CHECKOUT
+        )
         source = next(tmp_path.glob("*.whl"))
-    online(hub, *pip, "--python", venv / "bin" / "python", "install", "--no-compile", source)
+    run_online(hub, *pip, "--python", venv / "bin" / "python", "install", "--no-compile", source)
     environ = system(hub.environ, venv / "bin")
-    session_played(hub, environ, "s1")
+    run_session(hub, environ, "s1")
     assert title_of_help(hub, environ) == "GIT-HUB-SESSION(1)"
     typed = venv / "lib" / f"python{version}" / "site-packages" / "git_hub_session" / "py.typed"
     assert typed.is_file()
@@ -248,13 +253,13 @@ def test_pip_install(hub: Hub, tmp_path: Path, version: str) -> None:
 def test_tool_install(
     hub: Hub, tmp_path: Path, tool: str, words: list[str], variables: list[str]
 ) -> None:
-    """pipx and uv put the command into a directory of programs, the manual into their venv."""
+    """pipx and uv install the command in a bin directory, and the manual in their venv."""
     venv = tmp_path / "venv"
     hub.call(PYTHON, "-m", "venv", "--without-pip", venv)
     python = venv / "bin" / "python"
-    online(hub, PYTHON, "-m", "pip", "--quiet", "--python", python, "install", tool)
-    places = {name: str(tmp_path / name) for name in variables}
-    online(hub, venv / "bin" / tool, *words, CHECKOUT, **places)
-    programs = next(path for name, path in places.items() if name.endswith("BIN_DIR"))
-    session_played(hub, system(hub.environ, Path(programs)), "s1")
+    run_online(hub, PYTHON, "-m", "pip", "--quiet", "--python", python, "install", tool)
+    directories = {name: str(tmp_path / name) for name in variables}
+    run_online(hub, venv / "bin" / tool, *words, CHECKOUT, **directories)
+    programs = next(path for name, path in directories.items() if name.endswith("BIN_DIR"))
+    run_session(hub, system(hub.environ, Path(programs)), "s1")
     assert [*tmp_path.glob("[PU]*/**/share/man/man1/git-hub-session.1")]

@@ -1,4 +1,4 @@
-"""Where output goes, what it may hold, and how the command ends when it cannot be written."""
+"""The output is safe and goes to the right stream. Write errors and signals end the command."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ import pytest
 
 from tests.support.hub import COMMAND, NOW, PYTHON, Hub, Result
 
-# All that a terminal could act on (git-hub-session promises to show none of it raw).
-NEVER = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+# The characters that a terminal could act on. The output never contains them.
+UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 EVIL = "red \x1b[31m\x1b]0;title\x07 \x9b2J \r over \u202eltr \u2066iso\u2069 \u2028 bell\x07"
 
 
 def shell(hub: Hub, script: str) -> Result:
-    """A script of bash with `git hub-session` on PATH."""
+    """Run a bash script with `git hub-session` on PATH."""
     return hub.call("bash", "-c", script)
 
 
-def hostile(hub: Hub) -> None:
-    """A session with all that can be hostile: task, eval, metric, reason, branch, subject, path, lock."""
+def create_hostile_session(hub: Hub) -> None:
+    """Create a session with control characters in every text that is printed."""
     words = ["--eval", EVIL, "--metric", f"m{EVIL}", "--direction", "lower"]
     hub.run("init", "-q", "--id", "s1", "--task", f"{EVIL}\nsecond line {EVIL}", *words)
     hub.run("update", "s1", "--state", "running", "--reason", f"why {EVIL}\nmore {EVIL}")
@@ -42,8 +42,8 @@ def hostile(hub: Hub) -> None:
 
 
 def test_nothing_hostile_reaches_the_terminal(hub: Hub) -> None:
-    """Checked byte for byte, in every command, on both streams; errors about hostile arguments too."""
-    hostile(hub)
+    """No command writes a control character to either stream, not even in an error."""
+    create_hostile_session(hub)
     for words in (
         ["list"],
         ["status", "s1"],
@@ -64,21 +64,21 @@ def test_nothing_hostile_reaches_the_terminal(hub: Hub) -> None:
     ):
         result = hub.run(*words)
         assert result.code in (0, 1, 128, 129), result
-        assert NEVER.search(result.out) is None, result.out
-        assert NEVER.search(result.err) is None, result.err
+        assert UNSAFE.search(result.out) is None, result.out
+        assert UNSAFE.search(result.err) is None, result.err
         assert "\udcff" not in result.out + result.err
 
 
 def test_formats_stay_valid_with_hostile_content(hub: Hub) -> None:
-    """JSON is ASCII and valid; a porcelain line is a line; with -z the bytes come as they are."""
-    hostile(hub)
+    """JSON is valid ASCII, each porcelain value is one line, and -z writes the raw bytes."""
+    create_hostile_session(hub)
     for words in (["list"], ["status", "s1"], ["log", "s1"], ["cleanup", "-n", "s1"]):
         as_json = hub.run(*words, "--format=json")
         assert as_json.out.isascii()
         assert json.loads(as_json.out)
         porcelain = hub.run(*words, "--format=porcelain")
         assert porcelain.out.isascii()
-        assert NEVER.search(porcelain.out) is None
+        assert UNSAFE.search(porcelain.out) is None
         for line in porcelain.out.splitlines():
             assert re.fullmatch(r'[a-z_]+( ([^"\\]*|"([^"\\]|\\.)*"))?|', line), line
     document = json.loads(hub.run("status", "s1", "--format=json").out)
@@ -89,8 +89,8 @@ def test_formats_stay_valid_with_hostile_content(hub: Hub) -> None:
 
 
 @pytest.mark.parametrize("locale", [{"LC_ALL": "C"}, {"LC_ALL": "POSIX", "LANG": "en_US.UTF-8"}])
-def test_locale_that_knows_no_arrow(hub: Hub, locale: dict[str, str]) -> None:
-    """'->' in its place; the change is made, and the code says so."""
+def test_locale_without_an_arrow(hub: Hub, locale: dict[str, str]) -> None:
+    """The output has '->' instead, and the exit status is 0."""
     hub.session("s1", task="größer → besser")
     result = hub.run("update", "s1", "--state", "running", environ=locale)
     assert result == Result(0, "Session s1: init -> running\n")
@@ -98,8 +98,8 @@ def test_locale_that_knows_no_arrow(hub: Hub, locale: dict[str, str]) -> None:
         assert hub.run(*words, environ=locale).code == 0
 
 
-def test_stream_that_knows_no_arrow(hub: Hub) -> None:
-    """PYTHONIOENCODING=ascii, for an installation that obeys it."""
+def test_stream_without_an_arrow(hub: Hub) -> None:
+    """PYTHONIOENCODING=ascii also gives '->'."""
     hub.session("s1", task="größer")
     code = (
         f"import sys; sys.path.insert(0, {str(COMMAND.parent.parent)!r})\n"
@@ -113,7 +113,7 @@ def test_stream_that_knows_no_arrow(hub: Hub) -> None:
 
 
 def test_full_device(hub: Hub) -> None:
-    """Who looks and cannot be shown fails; a change that was made is made."""
+    """A read-only command fails. A command that changed something does not."""
     hub.session("s1")
     full = "fatal: cannot write to standard output: No space left on device\n"
     for words in ("list", "status s1", "list -z", "-h", "list -h"):
@@ -128,10 +128,10 @@ def test_full_device(hub: Hub) -> None:
 
 
 def test_closed_streams(hub: Hub) -> None:
-    """They lead to /dev/null, as git has it, and no file of ours gets their numbers."""
+    """They are reopened as /dev/null, as in git, so that no file gets their numbers."""
     hub.session("s1", agents=1)
     (hub.worktree(1) / "new").write_text("x\n")
-    command = "git-hub-session"  # git itself fills them before it starts us
+    command = "git-hub-session"  # `git hub-session` would reopen them before
     assert shell(hub, f"{command} list >&-") == Result(0)
     assert shell(hub, f"{command} nope 2>&-") == Result(129)
     assert shell(hub, f"{command} update s1 --state running <&- >&- 2>&-") == Result(0)
@@ -143,8 +143,8 @@ def test_closed_streams(hub: Hub) -> None:
     assert (empty.code, empty.err) == (129, "error: the task is empty\n")
 
 
-def test_reader_that_goes_away(hub: Hub) -> None:
-    """Quiet, and 141, as any program that dies of SIGPIPE."""
+def test_reader_that_closes_the_pipe(hub: Hub) -> None:
+    """The command ends silently with 141, as after SIGPIPE."""
     hub.run("init", "-q", "--id", "s1", "-F", "-", stdin="long " * 60000)
     for command in ("git hub-session", "git-hub-session"):
         piped = shell(hub, f'{command} list --format=json | head -c 1; echo "${{PIPESTATUS[0]}}"')
@@ -169,7 +169,7 @@ run_and_exit()
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_signal_in_the_middle_of_a_change(hub: Hub, number: signal.Signals) -> None:
-    """It ends by that signal; the file written aside is gone, the lock is free, the state the old one."""
+    """The signal ends the command. The temporary file and the lock are gone, the state is old."""
     hub.session("s1")
     before = sorted(os.listdir(hub.directory()))
     code = SLOW.format(checkout=str(COMMAND.parent.parent))
@@ -188,8 +188,8 @@ def test_signal_in_the_middle_of_a_change(hub: Hub, number: signal.Signals) -> N
     assert hub.run("update", "s1", "--state", "running").code == 0
 
 
-def test_ignored_signal_stays_ignored(hub: Hub) -> None:
-    """`nohup git hub-session …` survives the end of its terminal."""
+def test_ignored_signal_remains_ignored(hub: Hub) -> None:
+    """`nohup git hub-session ...` continues when its terminal is closed."""
     hub.session("s1")
     program = hub.top.parent / "slow.py"
     code = SLOW.replace("time.sleep(30)", "os.kill(os.getpid(), 1)")
@@ -198,8 +198,8 @@ def test_ignored_signal_stays_ignored(hub: Hub) -> None:
     assert shell(hub, f"trap '' HUP; {words}") == Result(0, "now\nSession s1: init → running\n")
 
 
-def litter(hub: Hub) -> list[str]:
-    """Locks and files written aside, in the hub and in the repository."""
+def find_leftovers(hub: Hub) -> list[str]:
+    """Return the lock files and temporary files in the hub and the repository."""
     return [
         os.path.join(directory, name)
         for directory, _, names in os.walk(hub.top)
@@ -208,7 +208,8 @@ def litter(hub: Hub) -> list[str]:
     ]
 
 
-def interrupted(hub: Hub, *words: str, after: float) -> int:
+def run_and_terminate(hub: Hub, *words: str, after: float) -> int:
+    """Run a command, terminate it after some seconds, and return its exit status."""
     with subprocess.Popen(
         ["git-hub-session", *words],
         cwd=hub.top,
@@ -219,27 +220,27 @@ def interrupted(hub: Hub, *words: str, after: float) -> int:
     ) as process:
         assert process.stderr is not None
         time.sleep(after)
-        # A terminal's ^C reaches git's processes too; a plain kill does not.
+        # Unlike ^C on a terminal, this signal does not reach the git processes.
         process.terminate()
-        told = process.stderr.read()
+        errors = process.stderr.read()
         code = process.wait(timeout=60)
-    assert b"Traceback" not in told or code == -signal.SIGTERM, told
+    assert b"Traceback" not in errors or code == -signal.SIGTERM, errors
     return code
 
 
 def test_cleanup_interrupted_at_any_moment(hub: Hub) -> None:
-    """No lock, no file left aside, and the next run finishes: every worktree is gone, its work saved."""
+    """No leftovers remain. The next run removes every worktree and saves its changes."""
     hub.session("s1")
-    ended: list[int] = []
-    for turn in range(8):
+    exit_codes: list[int] = []
+    for attempt in range(1, 9):
         for agent in range(1, 4):
-            path = hub.spawn("s1", agent, attempt=turn + 1)
-            (path / "new").write_text(f"{turn}\n")
-        ended.append(interrupted(hub, "cleanup", "s1", after=0.1 + 0.04 * turn))
-        assert litter(hub) == [], (turn, ended)
+            path = hub.spawn("s1", agent, attempt=attempt)
+            (path / "new").write_text(f"{attempt}\n")
+        exit_codes.append(run_and_terminate(hub, "cleanup", "s1", after=0.06 + 0.04 * attempt))
+        assert find_leftovers(hub) == [], (attempt, exit_codes)
         assert hub.run("cleanup", "s1").code == 0
         assert [path for path in Path(hub.worktrees, "s1").iterdir()] == []
         for agent in range(1, 4):
-            rescue = f"refs/hub/rescue/s1/agent-{agent}/attempt-{turn + 1}/1"
-            assert hub.git("show", f"{rescue}^3:new") == str(turn)
-    assert -signal.SIGTERM in ended
+            rescue = f"refs/hub/rescue/s1/agent-{agent}/attempt-{attempt}/1"
+            assert hub.git("show", f"{rescue}^3:new") == str(attempt)
+    assert -signal.SIGTERM in exit_codes
