@@ -299,13 +299,13 @@ def format_usage(usage: Usage) -> str:
         lines.append(f"{'usage:' if index == 0 else '   or:'} git hub-session {line}")
     lines.append("")
     for option in usage.options:
-        left = f"    {_format_option(option)}"
-        if len(left) >= _HELP_COLUMN:
-            lines.append(left)
-            left = ""
+        flags = f"    {_format_option(option)}"
+        if len(flags) >= _HELP_COLUMN:
+            lines.append(flags)
+            flags = ""
         for part in wrap(option.help, _WIDTH - _HELP_COLUMN - 1, break_on_hyphens=False):
-            lines.append(f"{left:<{_HELP_COLUMN}} {part}")
-            left = ""
+            lines.append(f"{flags:<{_HELP_COLUMN}} {part}")
+            flags = ""
     return "\n".join(lines) + "\n"
 
 

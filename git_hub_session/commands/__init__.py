@@ -1,4 +1,4 @@
-"""The table of commands. A new one is a row here, a file beside it, and a view."""
+"""The table of commands. It imports none of them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from git_hub_session._typing import NamedTuple
 
 
 class Command(NamedTuple):
-    """A command: the module that has its USAGE and its run(), and what it does in one line."""
+    """The module that has USAGE and run() of a command, and a summary of one line."""
 
     module: str
     summary: str
