@@ -262,7 +262,7 @@ def test_eval_beside_worktrees_that_are_not_as_they_were(hub: Hub) -> None:
     assert result.code == 0, result
     own = "was measured in a temporary worktree"
     first, second = result.err.splitlines()
-    assert first == f"warning: agent-1 {own}: its worktree has another branch checked out"
+    assert first == f"warning: agent-1 {own}: its worktree is in the middle of a rebase"
     assert second.startswith(f"warning: agent-2 {own}: its .git file ")
     assert [one[:2] for one in ranks(hub).values()] == [(1, 1), (2, 2)]
 
