@@ -87,7 +87,7 @@ class RestoreView(View):
         return {
             "session_id": result.session.id,
             "dry_run": self.dry_run,
-            "restored": [_item_fields(item) for item in result.made],
+            "restored": [_item_fields(item) for item in result.restored],
             "present": [
                 {**agent_fields(existing.branch), "path": existing.worktree.path}
                 for existing in result.present
@@ -110,7 +110,7 @@ class RestoreView(View):
     def lines(self, style: TerminalStyle, *, quiet: bool) -> TextOutput:
         if quiet:
             return TextOutput([])
-        out = [line for item in self.result.made for line in self._item_lines(item)]
+        out = [line for item in self.result.restored for line in self._item_lines(item)]
         if out or self.result.failed:
             return TextOutput(out)
         if self.result.present:

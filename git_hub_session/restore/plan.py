@@ -1,6 +1,6 @@
-"""What can come back of a session: for each agent its last attempt, from where, to where, with which work.
+"""Plan a restore: the last attempt of each agent, its path, its commit and its saved work.
 
-What the session has of paths and refs only ever chooses among what is there.
+Paths and refs that state.json records are only used to choose among existing refs and worktrees.
 """
 
 from __future__ import annotations
@@ -35,48 +35,50 @@ if TYPE_CHECKING:
 
 
 class RestoreOptions(NamedTuple):
-    """What is to be restored."""
+    """The agents to restore, and the paths of their worktrees."""
 
     agent: int = 0
-    """0: every agent that has something to bring back."""
+    """The number of one agent, or 0 for all agents."""
     template: str = ""
+    """The template for the paths."""
 
 
 class UnappliedRescue(NamedTuple):
-    """A rescue ref that is left as it is: 'work' made at another commit, or 'commits'."""
+    """A rescue ref that the restore does not apply."""
 
     ref: str
     kind: str
+    """'work' for uncommitted changes that were saved at another commit, or 'commits'."""
 
 
 class RestoreItem(NamedTuple):
-    """A worktree that comes back."""
+    """A worktree to restore."""
 
     branch: AgentBranch
     path: str
     commit: str
     """The object id of the branch's tip."""
     tag: str = ""
-    """The full ref of the tag that the branch is made from; '' where it is there."""
+    """The full ref of the tag to recreate the branch from, or '' if the branch exists."""
     work: str = ""
-    """The rescue ref that is applied, or ''."""
+    """The rescue ref to apply, or ''."""
     unapplied: tuple[UnappliedRescue, ...] = ()
 
     @property
     def agent(self) -> str:
-        """ "agent-2"."""
+        """The agent's name, such as "agent-2"."""
         return agent_name(self.branch.agent)
 
 
 class ExistingWorktree(NamedTuple):
-    """A worktree that is there."""
+    """A worktree that need not be restored."""
 
     branch: AgentBranch
     worktree: Worktree
 
 
 class RestoreFailure(NamedTuple):
-    """A worktree that cannot be brought back, and why; nothing of it is left half-made."""
+    """A worktree that cannot be restored. No part of it is created, or it is removed again."""
 
     branch: AgentBranch
     reason: str
@@ -84,122 +86,148 @@ class RestoreFailure(NamedTuple):
 
 
 class RestoreResult(NamedTuple):
-    """What a restore did, or would do."""
+    """The result or the plan of a restore."""
 
     session: Session
-    made: tuple[RestoreItem, ...]
+    restored: tuple[RestoreItem, ...]
+    """The worktrees to restore, or the restored worktrees."""
     present: tuple[ExistingWorktree, ...]
     failed: tuple[RestoreFailure, ...]
     notes: tuple[str, ...] = ()
 
 
 def plan_restore(
-    session: Session, project: Project, wish: RestoreOptions, worktrees: Sequence[Worktree]
+    session: Session, project: Project, options: RestoreOptions, worktrees: Sequence[Worktree]
 ) -> RestoreResult:
-    """What is to become of each agent's last attempt, given the repository's `worktrees`; nothing is changed."""
-    tips = _last_attempts(session, project.repo)
-    if wish.agent and wish.agent not in tips:
+    """Return what to do with the last attempt of each agent.
+
+    Args:
+        worktrees: all linked worktrees of the repository.
+
+    Raises:
+        Refused: the requested agent has neither a branch nor an archive tag.
+    """
+    attempts = _last_attempts(session, project.repo)
+    if options.agent and options.agent not in attempts:
         raise Refused(
-            f"agent-{wish.agent} has neither a branch nor an archive tag",
+            f"{agent_name(options.agent)} has neither a branch nor an archive tag",
             hint=f"git hub-session status {session.id}",
         )
     own = session_worktrees(session.id, project, worktrees)
-    off = {ref: worktree for worktree, ref in own if not worktree.branches}
-    made: list[RestoreItem] = []
+    detached = {ref: worktree for worktree, ref in own if not worktree.branches}
+    restored: list[RestoreItem] = []
     present: list[ExistingWorktree] = []
     failed: list[RestoreFailure] = []
-    for number in [wish.agent] if wish.agent else sorted(tips):
-        one = _plan_one(tips[number], session, project, wish, worktrees, off)
-        if isinstance(one, RestoreItem):
-            made.append(one)
-        elif isinstance(one, ExistingWorktree):
-            present.append(one)
+    for number in [options.agent] if options.agent else sorted(attempts):
+        plan = _plan_one(
+            attempts[number], session, project, options, worktrees=worktrees, detached=detached
+        )
+        if isinstance(plan, RestoreItem):
+            restored.append(plan)
+        elif isinstance(plan, ExistingWorktree):
+            present.append(plan)
         else:
-            failed.append(one)
-    return RestoreResult(session, tuple(made), tuple(present), tuple(failed))
+            failed.append(plan)
+    return RestoreResult(session, tuple(restored), tuple(present), tuple(failed))
 
 
 def _last_attempts(session: Session, repo: GitRepo) -> dict[int, RestoreItem]:
-    """{agent: its last attempt, from its branch or else its tag}; the path is not chosen yet."""
+    """Return the last attempt of each agent, from its branch or else its tag, without a path."""
     tags = session_archived_attempts(session, repo.refs(archive_prefix(session.id)))
-    tips = {branch: RestoreItem(branch, "", repo.tip(tag), tag) for branch, tag in tags.items()}
+    items = {branch: RestoreItem(branch, "", repo.tip(tag), tag) for branch, tag in tags.items()}
     for ref in repo.refs(branch_prefix(session.id)):
         branch = parse_agent_branch(ref)
         if branch is not None:
-            tips[branch] = RestoreItem(branch, "", repo.tip(ref))
-    return {branch.agent: tips[branch] for branch in sorted(tips) if tips[branch].commit}
+            items[branch] = RestoreItem(branch, "", repo.tip(ref))
+    return {branch.agent: items[branch] for branch in sorted(items) if items[branch].commit}
 
 
 def _plan_one(
-    one: RestoreItem,
+    item: RestoreItem,
     session: Session,
     project: Project,
-    wish: RestoreOptions,
+    options: RestoreOptions,
+    *,
     worktrees: Sequence[Worktree],
-    off: Mapping[str, Worktree],
+    detached: Mapping[str, Worktree],
 ) -> RestoreItem | ExistingWorktree | RestoreFailure:
-    """What is to become of an agent's last attempt; `off` has worktrees that were taken off their branches."""
-    branch, known = one.branch, session.agent_record(one.agent)
-    path = worktree_path(wish.template, project.paths, branch)
-    found = find_partial(branch, path, worktrees, RESTORE_LOCK) or off.get(branch.ref)
-    cut_off = known.status == AgentStatus.RESTORING and known.attempt == branch.attempt
-    if found is not None:
-        if not (cut_off and is_partial_restore(found)) and not is_marked_for_deletion(found):
-            return _existing(branch, found, session, project)
-        path = found.path
+    """Return what to do with an attempt.
+
+    Args:
+        detached: the session's worktrees with a detached HEAD, by the full ref of their branch.
+    """
+    branch = item.branch
+    record = session.agent_record(item.agent)
+    path = worktree_path(options.template, project.paths, branch)
+    worktree = find_partial(branch, path, worktrees, RESTORE_LOCK) or detached.get(branch.ref)
+    if worktree is not None:
+        was_restoring = record.status == AgentStatus.RESTORING and record.attempt == branch.attempt
+        is_partial = was_restoring and is_partial_restore(worktree)
+        if not is_partial and not is_marked_for_deletion(worktree):
+            return _check_existing(branch, worktree, session, project)
+        path = worktree.path
     elif not can_create_at(path):
         return RestoreFailure(branch, *occupied_reason(path, branch, worktrees, project))
-    work, unapplied = _choose_rescue(branch, one.commit, known, project.repo)
-    return one._replace(path=path, work=work, unapplied=unapplied)
+    work, unapplied = _choose_rescue(branch, item.commit, record, project.repo)
+    return item._replace(path=path, work=work, unapplied=unapplied)
 
 
 def is_partial_restore(worktree: Worktree) -> bool:
-    """Whether a worktree that a restore was making is not whole."""
-    # git takes the lock away where it fails, and has written no index then.
-    return worktree.lock_reason == RESTORE_LOCK or not (
-        worktree.lock_reason or worktree.index_mtime_ns
-    )
+    """Return True if an interrupted restore has not finished the worktree."""
+    if worktree.lock_reason == RESTORE_LOCK:
+        return True
+    # A `git worktree add` that fails removes the lock, and has not written an index.
+    return not (worktree.lock_reason or worktree.index_mtime_ns)
 
 
-def _existing(
-    branch: AgentBranch, found: Worktree, session: Session, project: Project
+def _check_existing(
+    branch: AgentBranch, worktree: Worktree, session: Session, project: Project
 ) -> ExistingWorktree | RestoreFailure:
-    """A worktree that is not to be made: there, or in the way of it."""
-    if found.lock_reason == GIT_ADD_LOCK:
+    """Return the worktree if it is usable, or the reason that it blocks the restore."""
+    if worktree.lock_reason == GIT_ADD_LOCK:
         hint = f"git hub-session spawn {session.id}"
-        return RestoreFailure(branch, f"'{found.path}' is half-made by git", hint)
-    if found.is_missing and read_journal(found).step != STEP_TRASH:
+        incomplete = f"'{worktree.path}' is incomplete: 'git worktree add' was interrupted"
+        return RestoreFailure(branch, incomplete, hint)
+    if worktree.is_missing:
+        if read_journal(worktree).step == STEP_TRASH:
+            return ExistingWorktree(branch, worktree)
         hint = f"git hub-session cleanup {session.id}"
-        return RestoreFailure(
-            branch, f"its worktree '{found.path}' is missing, but registered", hint
-        )
-    wrong = None if found.is_missing else unusable_reason(found, branch, project)
-    return RestoreFailure(branch, *wrong) if wrong else ExistingWorktree(branch, found)
+        missing = f"its worktree '{worktree.path}' is missing, but registered"
+        return RestoreFailure(branch, missing, hint)
+    reason = unusable_reason(worktree, branch, project)
+    return RestoreFailure(branch, *reason) if reason else ExistingWorktree(branch, worktree)
 
 
 def _choose_rescue(
-    branch: AgentBranch, commit: str, known: AgentRecord, repo: GitRepo
+    branch: AgentBranch, commit: str, record: AgentRecord, repo: GitRepo
 ) -> tuple[str, tuple[UnappliedRescue, ...]]:
-    """The rescue ref that is to be applied at `commit` ('' if none is), and those that are only named.
+    """Return the rescue ref to apply at `commit` ('' for none), and those that are only listed.
 
-    The work is that which the last cleanup says the worktree left; where it does not say, the
-    newest at `commit`. Older work was brought back before, or given up.
+    Apply the work that the last cleanup saved, as recorded in state.json. Without a record, apply
+    the newest work that was saved at `commit`. Older work was restored before, or given up.
     """
+    refs = _rescue_refs(branch, repo)
+    stashes = {ref: stash[0] for ref in refs if (stash := repo.find_stash(ref))}
+    attempt = f"attempt-{branch.attempt}"
+    last_work = [*stashes]
+    if attempt in record.work:
+        last_work = [ref for ref in stashes if ref == record.work[attempt]]
+    work = next((ref for ref in last_work if stashes[ref] == commit), "")
+    unapplied = [UnappliedRescue(ref, "work") for ref in last_work[:1] if ref != work]
+    for ref in refs:
+        if ref not in stashes and _has_more_commits(ref, commit, repo):
+            unapplied.append(UnappliedRescue(ref, "commits"))
+    return work, tuple(unapplied)
+
+
+def _rescue_refs(branch: AgentBranch, repo: GitRepo) -> list[str]:
+    """Return the rescue refs of the branch, the newest first."""
     prefix = rescue_prefix(branch.session, branch.ref)
     numbers = {ref: rescue_number(ref, prefix) for ref in repo.refs(prefix)}
     numbered = [(number, ref) for ref, number in numbers.items() if number is not None]
-    refs = [ref for _, ref in sorted(numbered, reverse=True)]
-    stashes = {ref: stash[0] for ref in refs if (stash := repo.find_stash(ref))}
-    attempt, left = f"attempt-{branch.attempt}", known.work
-    meant = [*stashes]
-    if attempt in left:
-        meant = [ref for ref in stashes if ref == left[attempt]]
-    work = next((ref for ref in meant if stashes[ref] == commit), "")
-    unapplied = [UnappliedRescue(ref, "work") for ref in meant[:1] if ref != work]
-    commits = {ref: repo.tip(ref) for ref in refs if ref not in stashes}
-    unapplied += [
-        UnappliedRescue(ref, "commits")
-        for ref, oid in commits.items()
-        if oid and repo.ahead_behind(oid, commit)[0]
-    ]
-    return work, tuple(unapplied)
+    return [ref for _, ref in sorted(numbered, reverse=True)]
+
+
+def _has_more_commits(ref: str, commit: str, repo: GitRepo) -> bool:
+    tip = repo.tip(ref)
+    return bool(tip) and repo.ahead_behind(tip, commit)[0] > 0

@@ -1,7 +1,7 @@
-"""Bring removed worktrees back: the branch from its tag, the worktree from git, and the work that was saved.
+"""Restore removed worktrees: the branch from its tag, the worktree, and the saved work.
 
-A worktree is locked until it is whole, and the session says "restoring" of its agent: what a
-killed call left is known by that, taken away and made anew.
+A worktree is locked, and its agent is marked as "restoring", until it is complete. The next call
+recognizes a partial worktree of a killed restore by them, and removes and recreates it.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ from git_hub_session.util.clock import format_iso
 from git_hub_session.util.paths import is_same_path
 from git_hub_session.worktree.locks import RESTORE_LOCK
 
-_FAULTS = (
+_RESTORE_ERRORS = (
     HubError,
     OSError,
     RemovalFailed,
@@ -63,155 +63,164 @@ _FAULTS = (
 
 
 class _ItemResult(NamedTuple):
-    """Of one worktree: why it could not be made (None if it was), and what there is to say."""
+    """The result of one worktree."""
 
-    failed: RestoreFailure | None
+    failure: RestoreFailure | None
+    """None if the worktree was restored."""
     notes: list[str]
 
 
-def preview_restore(sid: SessionId, project: Project, wish: RestoreOptions) -> RestoreResult:
-    """What `restore` would do now; nothing is changed."""
+def preview_restore(sid: SessionId, project: Project, options: RestoreOptions) -> RestoreResult:
+    """Return the plan of `restore_worktrees`."""
     session = project.store.read(sid)
-    return plan_restore(session, project, wish, linked_worktrees(project.paths.common_dir))
+    return plan_restore(session, project, options, linked_worktrees(project.paths.common_dir))
 
 
-def restore_worktrees(sid: SessionId, project: Project, wish: RestoreOptions) -> RestoreResult:
-    """Bring the worktrees back; each is whole, or nothing is left of it. Raises Refused, LockHeld."""
-    with project.store.lock_session(sid) as edit:
-        session, at = edit.read(), format_iso(project.now())
-        plan = plan_restore(session, project, wish, recover_interrupted(sid, project))
-        if plan.made:
-            for one in plan.made:
-                if session.agent_record(one.agent).status == AgentStatus.RESTORING:
-                    remove_empty_git_dir(one.path, project, RESTORE_LOCK, [one.commit])
-            marks = {one.agent: _status_fields(one, AgentStatus.RESTORING) for one in plan.made}
-            edit.save(with_agents(session, marks, at=at))
+def restore_worktrees(sid: SessionId, project: Project, options: RestoreOptions) -> RestoreResult:
+    """Restore the worktrees, each completely or not at all. Raises Refused, LockHeld."""
+    with project.store.lock_session(sid) as locked:
+        session = locked.read()
+        at = format_iso(project.now())
+        plan = plan_restore(session, project, options, recover_interrupted(sid, project))
+        if plan.restored:
+            for item in plan.restored:
+                if session.agent_record(item.agent).status == AgentStatus.RESTORING:
+                    remove_empty_git_dir(item.path, project, RESTORE_LOCK, [item.commit])
+            restoring = _agent_fields(plan, AgentStatus.RESTORING)
+            locked.save(with_agents(session, restoring, at=at))
             plan = _apply_plan(plan, project)
-            whole = {one.agent: _status_fields(one, AgentStatus.READY) for one in plan.made}
-            edit.save(with_agents(session, whole, at=at))
+            ready = _agent_fields(plan, AgentStatus.READY)
+            locked.save(with_agents(session, ready, at=at))
         return plan._replace(notes=(*plan.notes, *_unlock_restored(plan, project)))
 
 
-def _status_fields(one: RestoreItem, status: str) -> dict[str, Any]:
+def _agent_fields(plan: RestoreResult, status: AgentStatus) -> dict[str, dict[str, Any]]:
+    """Return the fields of the restored agents in state.json, by the agent's name."""
     return {
-        "status": status,
-        "attempt": one.branch.attempt,
-        "worktree": one.path,
-        "restored": one.work or None,
+        item.agent: {
+            "status": status,
+            "attempt": item.branch.attempt,
+            "worktree": item.path,
+            "restored": item.work or None,
+        }
+        for item in plan.restored
     }
 
 
 def _apply_plan(plan: RestoreResult, project: Project) -> RestoreResult:
-    """The plan with what became of it; what was made is still locked."""
-    shown = project.progress("Restoring worktrees", len(plan.made))
-    parent = os.getpid()
+    """Restore the worktrees in parallel, and leave them locked. Return the results."""
+    show_progress = project.progress("Restoring worktrees", len(plan.restored))
+    main_process = os.getpid()
 
-    def make(one: RestoreItem) -> _ItemResult:
-        outcome = _restore_one(one, project)
-        if os.getpid() == parent:
-            shown(sum(os.path.lexists(f"{other.path}/.git") for other in plan.made))
-        return outcome
+    def restore(item: RestoreItem) -> _ItemResult:
+        result = _restore_one(item, project)
+        if os.getpid() == main_process:
+            show_progress(sum(os.path.lexists(f"{other.path}/.git") for other in plan.restored))
+        return result
 
     try:
-        outcomes = parallel_map(make, plan.made, processes=cpu_count())
+        results = parallel_map(restore, plan.restored, processes=cpu_count())
     finally:
         empty_trash(project.paths.common_dir)
-    shown(len(plan.made))
-    pairs = list(zip(plan.made, outcomes, strict=True))
-    return plan._replace(
-        made=tuple(one for one, outcome in pairs if outcome.failed is None),
-        failed=(*plan.failed, *(done.failed for _, done in pairs if done.failed is not None)),
-        notes=tuple(note for _, outcome in pairs for note in outcome.notes),
-    )
+    show_progress(len(plan.restored))
+    pairs = zip(plan.restored, results, strict=True)
+    restored = tuple(item for item, result in pairs if result.failure is None)
+    failed = tuple(result.failure for result in results if result.failure is not None)
+    notes = tuple(note for result in results for note in result.notes)
+    return plan._replace(restored=restored, failed=(*plan.failed, *failed), notes=notes)
 
 
-def _restore_one(one: RestoreItem, project: Project) -> _ItemResult:
-    """Make the worktree, locked; where that fails, take back what was made. Repeatable, if it is killed."""
+def _restore_one(item: RestoreItem, project: Project) -> _ItemResult:
+    """Restore a worktree and leave it locked. If that fails, undo the changes.
+
+    It is safe to call it again after a kill.
+    """
     notes: list[str] = []
-    ours = False
+    has_created_branch = False
     try:
-        notes += _remove_partial(one, project)
-        if one.tag and project.repo.find_ref_target(one.branch.ref) == "":
-            project.git.update_refs([create_command(one.branch.ref, one.commit)])
-            ours = True
+        notes += _remove_partial(item, project)
+        if item.tag and project.repo.find_ref_target(item.branch.ref) == "":
+            project.git.update_refs([create_command(item.branch.ref, item.commit)])
+            has_created_branch = True
         try:
-            _add_locked_worktree(one, project)
+            _add_locked_worktree(item, project)
         except BaseException:
-            notes += run_uninterrupted(_undo_one, one, project, branch_too=ours)
+            notes += run_uninterrupted(_undo_one, item, project, delete_branch=has_created_branch)
             raise
-    except _FAULTS as fault:
-        return _ItemResult(_why(one.branch, fault), notes)
+    except _RESTORE_ERRORS as error:
+        return _ItemResult(_failure_from_error(item.branch, error), notes)
     return _ItemResult(None, notes)
 
 
-def _why(branch: AgentBranch, fault: Exception) -> RestoreFailure:
-    if isinstance(fault, GitFailed):
-        return RestoreFailure(branch, "; ".join(fault.stderr.strip().splitlines()) or fault.message)
-    if isinstance(fault, HubError | OSError):
-        message, hint = describe(fault)
+def _failure_from_error(branch: AgentBranch, error: Exception) -> RestoreFailure:
+    if isinstance(error, GitFailed):
+        git_message = "; ".join(error.stderr.strip().splitlines())
+        return RestoreFailure(branch, git_message or error.message)
+    if isinstance(error, HubError | OSError):
+        message, hint = describe(error)
         return RestoreFailure(branch, message, hint)
-    reason = reason_from_error(fault)
+    reason = reason_from_error(error)
     return RestoreFailure(branch, reason.message, reason.hint)
 
 
-def _find_worktree(one: RestoreItem, project: Project) -> Worktree | None:
-    """The worktree, as far as it is made: at its place, and nobody else's."""
-    found = find_partial(
-        one.branch, one.path, linked_worktrees(project.paths.common_dir), RESTORE_LOCK
-    )
-    if found is None or not is_same_path(found.path, one.path):
+def _find_worktree(item: RestoreItem, project: Project) -> Worktree | None:
+    """Return the complete or partial worktree at the item's path, or None."""
+    worktrees = linked_worktrees(project.paths.common_dir)
+    worktree = find_partial(item.branch, item.path, worktrees, RESTORE_LOCK)
+    if worktree is None or not is_same_path(worktree.path, item.path):
         return None
-    return found
+    return worktree
 
 
-def _remove_partial(one: RestoreItem, project: Project) -> list[str]:
-    """Take away what is half-made, or half removed; what there is to say."""
-    left = _find_worktree(one, project)
-    if left is None:
+def _remove_partial(item: RestoreItem, project: Project) -> list[str]:
+    """Remove the worktree if it is partial or its removal was interrupted. Return warnings."""
+    worktree = _find_worktree(item, project)
+    if worktree is None:
         return []
-    if is_marked_for_deletion(left):
-        removal.finish_removal(left)
-    elif is_partial_restore(left):
-        refuse_if_git_running(left, "it")
-        stash = project.repo.find_stash(one.work) if one.work else ()
-        tip = project.repo.tip(one.branch.ref)  # it may have moved meanwhile
-        sources = [one.commit, tip, *stash[2:]]
-        return remove_or_keep(left, project, [*filter(None, sources)], "restore")
+    if is_marked_for_deletion(worktree):
+        removal.finish_removal(worktree)
+    elif is_partial_restore(worktree):
+        refuse_if_git_running(worktree, "it")
+        stash = project.repo.find_stash(item.work) if item.work else ()
+        tip = project.repo.tip(item.branch.ref)  # the branch may have moved since the plan
+        sources = [item.commit, tip, *stash[2:]]
+        return remove_or_keep(worktree, project, [*filter(None, sources)], "restore")
     return []
 
 
-def _add_locked_worktree(one: RestoreItem, project: Project) -> None:
-    """The worktree, locked, and the work in it."""
+def _add_locked_worktree(item: RestoreItem, project: Project) -> None:
     options = ("--lock", "--reason", RESTORE_LOCK)
-    project.git.add_worktree(one.path, short_name(one.branch.ref), options)
-    worktree = _find_worktree(one, project)
-    if worktree is None or project.repo.tip(one.branch.ref) != one.commit:
-        raise Refused("its branch moved meanwhile", hint="try again")
-    if one.work:
-        apply_stash(worktree, one.work, project.git, project.repo)
+    project.git.add_worktree(item.path, short_name(item.branch.ref), options)
+    worktree = _find_worktree(item, project)
+    if worktree is None or project.repo.tip(item.branch.ref) != item.commit:
+        raise Refused("its branch moved during the restore", hint="try again")
+    if item.work:
+        apply_stash(worktree, item.work, project.git, project.repo)
 
 
-def _undo_one(one: RestoreItem, project: Project, *, branch_too: bool) -> list[str]:
-    """Undo what was made of the worktree; what there is to say."""
+def _undo_one(item: RestoreItem, project: Project, *, delete_branch: bool) -> list[str]:
+    """Remove the worktree, and the branch if requested. Return warnings."""
     try:
-        notes = _remove_partial(one, project)
-        remove_orphan_directory(one.path, project, [one.commit])
-        remove_empty_git_dir(one.path, project, RESTORE_LOCK, [one.commit])
-        if branch_too:
-            project.git.update_refs([delete_command(one.branch.ref, one.commit)])
-    except _FAULTS as fault:
-        return [f"what was made of {one.agent} is not taken back: {_why(one.branch, fault).reason}"]
+        notes = _remove_partial(item, project)
+        remove_orphan_directory(item.path, project, [item.commit])
+        remove_empty_git_dir(item.path, project, RESTORE_LOCK, [item.commit])
+        if delete_branch:
+            project.git.update_refs([delete_command(item.branch.ref, item.commit)])
+    except _RESTORE_ERRORS as error:
+        reason = _failure_from_error(item.branch, error).reason
+        return [f"cannot undo the restore of {item.agent}: {reason}"]
     return notes
 
 
 def _unlock_restored(plan: RestoreResult, project: Project) -> list[str]:
-    """Unlock what is whole: also what a call that was killed just before had made."""
-    paths = [one.path for one in plan.made]
-    paths += [one.worktree.path for one in plan.present if one.worktree.lock_reason == RESTORE_LOCK]
+    """Unlock the restored worktrees, also those of a call that was killed. Return warnings."""
+    paths = [item.path for item in plan.restored]
+    present = [existing.worktree for existing in plan.present]
+    paths += [worktree.path for worktree in present if worktree.lock_reason == RESTORE_LOCK]
     notes = []
     for path in paths:
         try:
             project.git.unlock_worktree(path)
-        except HubError as fault:
-            notes.append(f"'{path}' stays locked: {fault.message}")
+        except HubError as error:
+            notes.append(f"cannot unlock '{path}': {describe(error).message}")
     return notes

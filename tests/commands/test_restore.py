@@ -470,7 +470,9 @@ def test_a_branch_that_moves_during_the_restore(hub: Hub) -> None:
     # Move the branch before the worktree is added.
     code = f'subprocess.run(["git", "branch", "-f", "{BRANCH}", "later"], check=True)'
     result = interposed(hub, "restore", "s1", code=code, only="subprocess.Popen")
-    assert result == Result(1, "", "error: agent-1: its branch moved meanwhile\nhint: try again\n")
+    assert result == Result(
+        1, "", "error: agent-1: its branch moved during the restore\nhint: try again\n"
+    )
     assert (git_dirs(hub), where.exists()) == ([], False)
     assert "not applied: work on another commit" in hub.run("restore", "s1").out
 
@@ -789,5 +791,5 @@ def test_an_interrupted_spawn_is_not_restored(hub: Hub) -> None:
     assert hub.run("restore", "s1") == Result(
         1,
         "",
-        f"error: agent-1: '{where}' is half-made by git\nhint: git hub-session spawn s1\n",
+        f"error: agent-1: '{where}' is incomplete: 'git worktree add' was interrupted\nhint: git hub-session spawn s1\n",
     )
