@@ -27,7 +27,6 @@ _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _DIRECTORY = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_DIRECTORY
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
-
 LOCK_TIMEOUT = 10.0  # seconds
 NOTHING_CHANGED = "nothing was changed"
 """The hint of CannotWrite for a command with one change."""
@@ -54,7 +53,7 @@ def write_error(path: str, error: OSError, hint: str = NOTHING_CHANGED) -> Canno
 
 
 class SafeDirectory:
-    """An open directory. `with` closes it. `path` is for messages only."""
+    """An open directory, which `with` closes. Its `path` is for messages only."""
 
     __slots__ = ("_locked", "fd", "path")
 
@@ -216,21 +215,25 @@ class SafeDirectory:
     def create_pending_child(self, name: str) -> SafeDirectory:
         """Create and lock a pending directory. The caller fills it and renames it to `name`.
 
-        The lock tells it from a directory that a killed process has left.
+        The lock distinguishes it from a directory that a killed process has left.
         """
         while True:
             # A random name: in two containers, two processes can have the same id.
             pending = f".{name}.{os.urandom(6).hex()}.tmp"
             os.mkdir(pending, dir_fd=self.fd)
+            # Before the lock, another process may take the directory for a stale one and remove it.
             try:
                 directory = self.open_child(pending)
+            except FileNotFoundError:
+                continue
+            try:
                 directory.lock(wait=0)
-                if self.exists(pending):
-                    return directory
+            except LockHeld:
                 directory.close()
-            except (FileNotFoundError, LockHeld):
-                # Before the lock, another process took the directory for a stale one and removed it.
-                pass
+                continue
+            if self.exists(pending):
+                return directory
+            directory.close()
 
     def remove_stale_pending(self, files: Collection[str]) -> None:
         """Delete the pending directories of killed processes that hold no other files than `files`."""
