@@ -26,7 +26,6 @@ from git_hub_session.session.agents import (
 )
 from git_hub_session.session.archived import session_archived_attempts
 from git_hub_session.session.model import AgentRecord, Session
-from git_hub_session.session.project import Project
 from git_hub_session.session.state import FINISHED, AgentStatus, State
 from git_hub_session.worktree.detached import occupied_reason, restore_branch_command
 from git_hub_session.worktree.locks import GIT_ADD_LOCK
@@ -34,6 +33,7 @@ from git_hub_session.worktree.paths import can_create_at, worktree_path
 
 if TYPE_CHECKING:
     from git_hub_session.git.repository import GitRepo
+    from git_hub_session.session.project import Project
 
 
 class SpawnOptions(NamedTuple):

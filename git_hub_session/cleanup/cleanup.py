@@ -42,7 +42,6 @@ from git_hub_session.removal.errors import (
 from git_hub_session.removal.recover import recover_interrupted
 from git_hub_session.removal.trash import empty_trash
 from git_hub_session.session.agents import group_by_agent
-from git_hub_session.session.project import Project
 from git_hub_session.system import procfs
 from git_hub_session.system.directory import CannotWrite
 from git_hub_session.system.parallel import parallel_map
@@ -55,6 +54,7 @@ from git_hub_session.worktree.reason import CONTENTS_CHANGED, Reason
 if TYPE_CHECKING:
     from git_hub_session.git.discovery import RepositoryPaths
     from git_hub_session.git.repository import Branch
+    from git_hub_session.session.project import Project
     from git_hub_session.session.store import LockedSession
 
 

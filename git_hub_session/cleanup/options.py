@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from git_hub_session._typing import NamedTuple
+from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.errors import HubError
 from git_hub_session.git.config import parse_size
-from git_hub_session.session.project import Project
+
+if TYPE_CHECKING:
+    from git_hub_session.session.project import Project
 
 
 class CleanupOptions(NamedTuple):

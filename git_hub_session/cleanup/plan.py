@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Container, Sequence
 
-from git_hub_session._typing import NamedTuple
+from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.cleanup.options import CleanupOptions
 from git_hub_session.cleanup.rules import paths_to_save, reason_after_looking, reason_before_looking
 from git_hub_session.errors import Damaged, HubError, describe
@@ -14,7 +14,6 @@ from git_hub_session.git.worktrees import Worktree
 from git_hub_session.removal import remove as removal
 from git_hub_session.removal.inspect import WorktreeUsage, _away, inspect_changes, inspect_usage
 from git_hub_session.removal.journal import STEP_TRASH, is_marked_for_deletion, read_journal
-from git_hub_session.session.project import Project
 from git_hub_session.system.parallel import parallel_map
 from git_hub_session.worktree.changes import WorktreeChanges
 from git_hub_session.worktree.detached import detached_reason, reattach_command
@@ -23,6 +22,9 @@ from git_hub_session.worktree.owner import session_worktrees
 from git_hub_session.worktree.reason import Reason
 from git_hub_session.worktree.relocation import is_parent_missing
 from git_hub_session.worktree.repair_commands import move_aside_command, repair_command
+
+if TYPE_CHECKING:
+    from git_hub_session.session.project import Project
 
 
 class WorktreePlan(NamedTuple):

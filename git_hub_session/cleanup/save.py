@@ -23,7 +23,6 @@ from git_hub_session.git.ref_names import (
 from git_hub_session.removal.errors import RemovalBlocked
 from git_hub_session.removal.inspect import inspect_changes
 from git_hub_session.session.agents import group_by_agent
-from git_hub_session.session.project import Project
 from git_hub_session.session.record import with_rescues, with_work
 from git_hub_session.stash.create import (
     CannotRoundTrip,
@@ -37,6 +36,7 @@ from git_hub_session.worktree.reason import CONTENTS_CHANGED, Reason
 
 if TYPE_CHECKING:
     from git_hub_session.git.repository import Branch
+    from git_hub_session.session.project import Project
     from git_hub_session.session.store import LockedSession
 
 

@@ -22,9 +22,9 @@ from git_hub_session.removal.errors import (
     RemovalFailed,
     reason_from_error,
 )
-from git_hub_session.session.project import Project
 
 if TYPE_CHECKING:
+    from git_hub_session.session.project import Project
     from git_hub_session.session.store import LockedSession
 
 CHECKS = (

@@ -26,7 +26,6 @@ from git_hub_session.git.worktrees import (
     worktree_names,
 )
 from git_hub_session.session.model import Session
-from git_hub_session.session.project import Project
 from git_hub_session.session.read import UnreadableSession
 from git_hub_session.session.state import FINISHED
 from git_hub_session.system import procfs
@@ -35,6 +34,7 @@ from git_hub_session.worktree.owner import detached_owner, session_of_worktree
 
 if TYPE_CHECKING:
     from git_hub_session.git.repository import Branch
+    from git_hub_session.session.project import Project
 
 
 class HubSnapshot(NamedTuple):

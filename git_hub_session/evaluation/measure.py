@@ -12,7 +12,7 @@ import stat
 from collections.abc import Callable, Mapping, Sequence
 from time import sleep
 
-from git_hub_session._typing import NamedTuple, Self
+from git_hub_session._typing import TYPE_CHECKING, NamedTuple, Self
 from git_hub_session.errors import HubError, Refused
 from git_hub_session.evaluation.metric import MetricNotFound, read_metric
 from git_hub_session.evaluation.ranking import Score
@@ -24,7 +24,6 @@ from git_hub_session.removal.trash import empty_trash
 from git_hub_session.session import runs
 from git_hub_session.session.agent_environment import agent_environment, run_environment
 from git_hub_session.session.model import Config
-from git_hub_session.session.project import Project
 from git_hub_session.session.runs import OutputLog
 from git_hub_session.session.state import State
 from git_hub_session.system import procfs
@@ -33,6 +32,10 @@ from git_hub_session.util.paths import is_inside
 from git_hub_session.worktree.locks import EVAL_LOCK
 from git_hub_session.worktree.paths import worktree_path, worktree_template
 from git_hub_session.worktree.setup import WorktreeSetup
+
+if TYPE_CHECKING:
+    from git_hub_session.session.project import Project
+
 
 BASELINE = "baseline"
 """The name of the target that measures the base commit, in place of an agent's name."""

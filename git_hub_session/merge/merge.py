@@ -32,7 +32,6 @@ from git_hub_session.merge.move_branch import InterruptedUpdate, move_branch
 from git_hub_session.merge.undo import undo_interrupted_update
 from git_hub_session.session.agents import archived_agents, attempts_by_agent, refuse_if_running
 from git_hub_session.session.model import AgentResult, MergeRecord, Session
-from git_hub_session.session.project import Project
 from git_hub_session.session.record import with_merge, with_transition
 from git_hub_session.session.state import State
 from git_hub_session.util.clock import format_iso
@@ -45,6 +44,7 @@ from git_hub_session.worktree.status import read_worktree_status
 if TYPE_CHECKING:
     from git_hub_session.git.diff import DiffStat
     from git_hub_session.git.repository import GitRepo
+    from git_hub_session.session.project import Project
     from git_hub_session.session.store import LockedSession
     from git_hub_session.system.directory import SafeDirectory
 

@@ -7,12 +7,12 @@ import os
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.errors import GitFailed, HubError, Refused
 from git_hub_session.git.ref_names import SessionId, short_name, update_command
-from git_hub_session.session.project import Project
 from git_hub_session.system.tree import path_and_parents
 from git_hub_session.worktree.checkouts import find_checkout
 from git_hub_session.worktree.hooks import enabled_hooks
 
 if TYPE_CHECKING:
+    from git_hub_session.session.project import Project
     from git_hub_session.worktree.checkouts import Checkout
 
 

@@ -9,7 +9,6 @@ from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.git.index import Index, read_index
 from git_hub_session.git.ref_names import SessionId
 from git_hub_session.git.worktrees import Worktree
-from git_hub_session.session.project import Project
 from git_hub_session.stash.create import IndexCopy
 from git_hub_session.system import procfs
 from git_hub_session.system.tree import EMPTY_DIRECTORY
@@ -31,6 +30,7 @@ from git_hub_session.worktree.repair_commands import move_back_command, relink_c
 
 if TYPE_CHECKING:
     from git_hub_session.git.repository import GitRepo
+    from git_hub_session.session.project import Project
 
 
 def _away(

@@ -12,7 +12,6 @@ from git_hub_session.errors import GitFailed, Refused
 from git_hub_session.git.ref_names import AgentBranch
 from git_hub_session.git.worktrees import Worktree, linked_worktrees
 from git_hub_session.removal import remove as removal
-from git_hub_session.session.project import Project
 from git_hub_session.system import procfs, tree
 from git_hub_session.system.tree import read_file_or_link
 from git_hub_session.util.numbers import MAX_COUNT, parse_int
@@ -21,6 +20,7 @@ from git_hub_session.util.paths import first_free
 if TYPE_CHECKING:
     from git_hub_session.git.command import GitAt
     from git_hub_session.git.repository import GitRepo
+    from git_hub_session.session.project import Project
 
 _WAIT = 100  # hundredths of a second
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 
-from git_hub_session._typing import NamedTuple
+from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.git.ref_names import SessionId
 from git_hub_session.git.worktrees import LOCK_FILE, Worktree, linked_worktrees, read_worktree
 from git_hub_session.removal.errors import RemovalFailed
@@ -17,9 +17,11 @@ from git_hub_session.removal.journal import (
     read_journal,
 )
 from git_hub_session.removal.trash import empty_trash
-from git_hub_session.session.project import Project
 from git_hub_session.system import tree
 from git_hub_session.worktree.owner import session_worktrees
+
+if TYPE_CHECKING:
+    from git_hub_session.session.project import Project
 
 
 class TrashedDirectory(NamedTuple):

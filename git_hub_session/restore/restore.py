@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from git_hub_session._typing import Any, NamedTuple
+from git_hub_session._typing import TYPE_CHECKING, Any, NamedTuple
 from git_hub_session.errors import GitFailed, HubError, Refused, describe
 from git_hub_session.git.ref_names import (
     AgentBranch,
@@ -43,7 +43,6 @@ from git_hub_session.restore.plan import (
     is_partial_restore,
     plan_restore,
 )
-from git_hub_session.session.project import Project
 from git_hub_session.session.record import with_agents
 from git_hub_session.session.state import AgentStatus
 from git_hub_session.stash.apply import apply_stash
@@ -52,6 +51,10 @@ from git_hub_session.system.signals import run_uninterrupted
 from git_hub_session.util.clock import format_iso
 from git_hub_session.util.paths import is_same_path
 from git_hub_session.worktree.locks import RESTORE_LOCK
+
+if TYPE_CHECKING:
+    from git_hub_session.session.project import Project
+
 
 _RESTORE_ERRORS = (
     HubError,

@@ -10,12 +10,12 @@ from git_hub_session.git.head import read_head, read_operation
 from git_hub_session.git.ref_names import HEADS, short_name
 from git_hub_session.git.refs import resolve_symbolic_ref
 from git_hub_session.git.worktrees import Worktree, linked_worktrees
-from git_hub_session.session.project import Project
 from git_hub_session.worktree.repair_commands import repair_command
 
 if TYPE_CHECKING:
     from git_hub_session.git.command import GitAt
     from git_hub_session.git.discovery import RepositoryPaths
+    from git_hub_session.session.project import Project
 
 
 class Checkout(NamedTuple):

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from itertools import count
 from shlex import quote
 
+from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.git.ref_names import (
     HEADS,
     AgentBranch,
@@ -19,11 +20,14 @@ from git_hub_session.git.ref_names import (
     short_name,
 )
 from git_hub_session.git.worktrees import Worktree, list_files_below
-from git_hub_session.session.project import Project
 from git_hub_session.util.paths import is_same_path
 from git_hub_session.worktree.checkouts import branches_in_use
 from git_hub_session.worktree.owner import original_attempt
 from git_hub_session.worktree.repair_commands import repair_command
+
+if TYPE_CHECKING:
+    from git_hub_session.session.project import Project
+
 
 _COMES_BACK = {"rebase": "rebase --abort", "bisect": "bisect reset"}
 

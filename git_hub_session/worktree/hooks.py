@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 
-from git_hub_session.session.project import Project
+from git_hub_session._typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from git_hub_session.session.project import Project
 
 
 def enabled_hooks(project: Project, directory: str) -> set[str]:

@@ -11,10 +11,13 @@ from bisect import bisect_left
 from collections.abc import Container, Iterable, Iterator, Sequence
 from functools import cached_property
 
+from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.git.worktrees import Worktree, linked_worktrees
-from git_hub_session.session.project import Project
 from git_hub_session.system import procfs
 from git_hub_session.worktree.checkouts import branches_by_worktree
+
+if TYPE_CHECKING:
+    from git_hub_session.session.project import Project
 
 
 class Neighbors:

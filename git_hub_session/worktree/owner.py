@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 
+from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.errors import HubError
 from git_hub_session.git.ref_names import (
     AgentBranch,
@@ -24,10 +25,12 @@ from git_hub_session.git.ref_names import (
 from git_hub_session.git.worktrees import Worktree
 from git_hub_session.session.agents import recorded_attempt
 from git_hub_session.session.model import Session
-from git_hub_session.session.project import Project
 from git_hub_session.util.paths import is_same_path
 from git_hub_session.util.text import natural_key
 from git_hub_session.worktree.paths import worktree_path, worktree_template
+
+if TYPE_CHECKING:
+    from git_hub_session.session.project import Project
 
 
 def session_of_worktree(worktree: Worktree) -> SessionId | None:

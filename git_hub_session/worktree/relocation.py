@@ -6,14 +6,18 @@ import os
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
+from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.errors import Damaged
 from git_hub_session.git.index import read_index
 from git_hub_session.git.ref_names import parse_agent_branch
 from git_hub_session.git.worktrees import Worktree, linked_git_dir, read_worktree
-from git_hub_session.session.project import Project
 from git_hub_session.util.paths import is_same_path
 from git_hub_session.worktree.owner import default_paths, original_attempt
 from git_hub_session.worktree.paths import is_trash_name
+
+if TYPE_CHECKING:
+    from git_hub_session.session.project import Project
+
 
 _MOST = 10_000  # names of a directory, or of an index, that are looked through
 _LOW_32 = 0xFFFFFFFF

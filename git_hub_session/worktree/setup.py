@@ -10,7 +10,6 @@ from collections.abc import Mapping
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.errors import GitFailed
-from git_hub_session.session.project import Project
 from git_hub_session.system.copy import copy_files
 from git_hub_session.system.processes import Task, TaskCallbacks, TaskResult
 from git_hub_session.system.tree import path_and_parents
@@ -18,6 +17,7 @@ from git_hub_session.util.paths import is_inside
 
 if TYPE_CHECKING:
     from git_hub_session.git.command import GitAt
+    from git_hub_session.session.project import Project
 
 _INCLUDE_FILE = ".worktreeinclude"
 _NONE_IS_IGNORED = 1  # the exit status of `git check-ignore`

@@ -18,7 +18,6 @@ from git_hub_session.git.index import read_index
 from git_hub_session.git.ref_names import AgentBranch, branch_prefix, parse_agent_branch
 from git_hub_session.git.worktrees import Worktree, linked_worktrees
 from git_hub_session.session.agents import base_now
-from git_hub_session.session.project import Project
 from git_hub_session.system import procfs
 from git_hub_session.util.text import natural_key
 from git_hub_session.worktree.changes import WorktreeChanges, read_changes
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from git_hub_session.git.diff import DiffStat
     from git_hub_session.git.repository import Branch, GitRepo
     from git_hub_session.session.model import Session
+    from git_hub_session.session.project import Project
 
 
 _MANY = 12
