@@ -20,6 +20,7 @@ from git_hub_session.git.ref_names import HEADS, AgentBranch, SessionId
 from git_hub_session.git.worktrees import Worktree, linked_worktrees
 from git_hub_session.removal import remove as removal
 from git_hub_session.removal.errors import RemovalFailed
+from git_hub_session.removal.partial_add import remove_empty_git_dir
 from git_hub_session.removal.trash import empty_trash
 from git_hub_session.session import runs
 from git_hub_session.session.agent_environment import agent_environment, run_environment
@@ -84,6 +85,7 @@ class EvalWorktrees:
         self._prefix = os.path.join(parent, f".{sid}-{runs.EVAL}-")
         self._common_dir = project.paths.common_dir
         self._project = project
+        self._commits: dict[str, str] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -99,6 +101,7 @@ class EvalWorktrees:
         """
         path = f"{self._prefix}{name}"
         os.makedirs(os.path.dirname(path), exist_ok=True)
+        self._commits[path] = commit
         options = ["--detach", "--lock", "--reason", EVAL_LOCK]
         self._project.git.add_worktree(path, commit, options)
         error = WorktreeSetup(self._project, commit).apply(path, environ)
@@ -111,9 +114,8 @@ class EvalWorktrees:
 
         Call it only while no other evaluation of the session runs.
         """
-        temporary = [
-            tree for tree in linked_worktrees(self._common_dir) if self._is_temporary(tree)
-        ]
+        worktrees = linked_worktrees(self._common_dir)
+        temporary = [worktree for worktree in worktrees if self._is_temporary(worktree)]
         for worktree in temporary:
             try:
                 removal.remove_unchecked(worktree)
@@ -121,6 +123,10 @@ class EvalWorktrees:
                 pass  # the next run tries again
         if temporary:
             empty_trash(self._common_dir)
+        # After ^C git removes `gitdir` first, and a child process of git may then write the index.
+        if not all(worktree.path for worktree in worktrees):
+            for path, commit in self._commits.items():
+                remove_empty_git_dir(path, self._project, EVAL_LOCK, [commit])
 
     def _is_temporary(self, worktree: Worktree) -> bool:
         return worktree.lock_reason == EVAL_LOCK and worktree.path.startswith(self._prefix)

@@ -57,6 +57,8 @@ def remove_empty_git_dir(path: str, project: Project, lock: str, sources: Sequen
     git fails before it has made anything.
     """
     name = os.path.basename(path)
+    if name.startswith("."):
+        name = f"-{name[1:]}"  # as git does: a part of a ref name cannot start with a dot
     for worktree in linked_worktrees(project.paths.common_dir):
         number = worktree.name.removeprefix(name)
         is_its = number != worktree.name and (

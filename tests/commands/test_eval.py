@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pexpect
 import pytest
 
+from git_hub_session.worktree.locks import EVAL_LOCK
 from tests.support.cleanup import everything
-from tests.support.hub import Hub, Result
+from tests.support.hub import Hub, Result, wait_for
 from tests.support.interrupt import DIE, interposed
 
 MEASURE = ("--eval", "cat ms", "--metric", "ms", "--direction", "lower")
@@ -48,13 +49,6 @@ def ranks(hub: Hub) -> dict[str, tuple[int, float | None, str]]:
 
 def worktrees(hub: Hub) -> int:
     return len(hub.git("worktree", "list").splitlines())
-
-
-def wait_for(there: Callable[[], object]) -> None:
-    until = time.monotonic() + 20
-    while not there():
-        assert time.monotonic() < until
-        time.sleep(0.01)
 
 
 def test_the_best_is_first(hub: Hub) -> None:
@@ -443,7 +437,7 @@ def test_a_yes_is_kept_outside_the_repository(hub: Hub) -> None:
     assert not allowed.exists()
     for answer, code, state in (("", 1, "running"), ("n", 1, "running"), ("y", 0, "evaluating")):
         asked = pexpect.spawn(
-            "git-hub-session", ["eval", "s1"], cwd=str(hub.top), env=hub.environ, timeout=30
+            "git-hub-session", ["eval", "s1"], cwd=str(hub.top), env=hub.environ, timeout=120
         )
         asked.expect_exact("Run the eval command of session 's1': cat ms? [y/N] ")
         asked.sendline(answer)
@@ -610,7 +604,7 @@ def test_an_interrupt_leaves_nothing(hub: Hub) -> None:
             "error: session 's1' is being evaluated\n"
         )
     process.send_signal(signal.SIGINT)
-    assert process.communicate(timeout=30) == (b"", b"")
+    assert process.communicate(timeout=120) == (b"", b"")
     assert process.returncode == -signal.SIGINT
     assert (worktrees(hub), hub.state()) == (3, state)
     wait_for(lambda: not Path(f"/proc/{pid.read_text().strip()}").exists())
@@ -623,3 +617,23 @@ def test_killed_the_next_run_tidies_up(hub: Hub) -> None:
     assert (died.code, worktrees(hub), hub.state()["state"]) == (-9, 3, "running")
     assert hub.run("eval", "-q", *MEASURE, "s1").code == 0
     assert (worktrees(hub), hub.state()["state"]) == (2, "evaluating")
+
+
+@pytest.mark.parametrize("left", ["index", "all"])
+def test_an_eval_removes_the_git_dir_that_an_interrupted_git_left(hub: Hub, left: str) -> None:
+    """After ^C git removes `gitdir` first, and its child process then writes the index."""
+    tournament(hub, "ms: 1\n")
+    (place(hub, 1) / "untracked").write_text("x\n")
+    path = place(hub, 1).parent / ".s1-eval-agent-1"
+    reason = ("--lock", "--reason", EVAL_LOCK)
+    hub.git("worktree", "add", "-q", "--detach", *reason, path, "hub/s1/agent-1/attempt-1")
+    git_dirs = hub.top / ".git" / "worktrees"
+    git_dir = git_dirs / "-s1-eval-agent-1"
+    shutil.rmtree(path)
+    removed = ["gitdir"] if left == "all" else ["gitdir", "locked", "HEAD", "commondir"]
+    for name in removed:
+        (git_dir / name).unlink()
+    if left == "index":
+        shutil.rmtree(git_dir / "logs")
+    assert hub.run("eval", "-q", *MEASURE, "s1").code == 0
+    assert sorted(directory.name for directory in git_dirs.iterdir()) == ["agent-1"]
