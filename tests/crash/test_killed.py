@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.crash_scenarios import KILLS, SCENES, SIGNALS, TRACER, World, check_result
-from tests.support.hub import PYTHON, Hub
+from tests.support.hub import PYTHON, Hub, Result
 from tests.support.interrupt import LONG
 
 
@@ -83,8 +83,8 @@ FOUND = {
 }
 
 
-def moments(world: World, name: str, share: int) -> Iterator[tuple[str, int]]:
-    """What is done before which call, in one share of a test."""
+def moments(world: World, name: str, share: int) -> Iterator[tuple[str, int | str]]:
+    """Yield the actions of one share of a test, each with the call before which it happens."""
     if LONG:
         for action, step in STEPS.items():
             last, stride = len(world.calls(action)), step * THIN
@@ -92,10 +92,8 @@ def moments(world: World, name: str, share: int) -> Iterator[tuple[str, int]]:
                 (action, nth) for nth in range(1 + share * stride, last + 1, SHARES * stride)
             )
         return
-    for action, named in FOUND[name]:
-        calls = world.calls(action)
-        yield action, next(at for at, one in enumerate(calls, 1) if named in one)
-    # And somewhere, in each scene somewhere else.
+    yield from FOUND[name]
+    # And at a call that is different in each scene.
     yield "all", 1 + sum(name.encode()) % len(world.calls("all"))
 
 
@@ -107,11 +105,14 @@ def test_killed_at_any_call(
     world = World(hub, SCENES[name])
     assert len(world.calls("all")) >= SCENES[name].calls
     played = {"kill points": 0, "signals": 0, "faults": 0, "lock files of a killed git": 0}
-    for action, nth in moments(world, name, share):
+    for action, call in moments(world, name, share):
         world.restore()
-        ended = world.play(action, nth)
-        check_result(ended, action, f"{action} before {nth}: {world.calls(action)[nth - 1]}")
-        assert action not in SIGNALS or not world.late(), f"{action} before {nth}"
+        ended = world.play(action, call)
+        where = f"{action} before {call}"
+        if isinstance(call, int):
+            where += f": {world.calls(action)[call - 1]}"
+        check_result(ended, action, where)
+        assert action not in SIGNALS or not world.late(), where
         world.check()
         played["lock files of a killed git"] += world.finish()
         kind = "signals" if action in SIGNALS else "faults"
@@ -121,11 +122,12 @@ def test_killed_at_any_call(
         record_property(kind, count)
 
 
-def test_what_somebody_made_where_a_merge_was_killed(hub: Hub) -> None:
-    """Only what git was writing is taken back, and through no link."""
+def test_files_that_a_user_puts_where_a_merge_was_killed(hub: Hub) -> None:
+    """The undo removes only files that git was writing, and follows no symbolic link."""
     world = World(hub, SCENES["merge"])
-    calls = world.calls("all")
-    world.play("all", 1 + calls.index("git write project/more/new"))
+    # By name: with six calls less before it, the same number is a kill after the index was replaced.
+    killed = world.play("all", "git write project/more/new")
+    assert killed == Result(137), killed
     (hub.top / ".git" / "index.lock").unlink()
     (hub.top / "more" / "new").unlink()
     (hub.top / "more").rmdir()
@@ -134,16 +136,17 @@ def test_what_somebody_made_where_a_merge_was_killed(hub: Hub) -> None:
     (elsewhere / "new").write_text("")
     (hub.top / "more").symlink_to(elsewhere)
     refused = world.call(*world.scene.words)
-    assert (refused.code, refused.out) == (1, "")
+    assert (refused.code, refused.out) == (1, ""), refused
     assert refused.err.startswith(
         f"error: git cannot update '{hub.top}', where 'main' is checked out\n"
-    )
+    ), refused
     assert (elsewhere / "new").exists()
     (hub.top / "more").unlink()
     (hub.top / "more").mkdir()
     (hub.top / "more" / "new").write_text("mine\n")
     (hub.top / "file").write_text("mine too\n")
-    assert world.call(*world.scene.words).code == 1
+    refused = world.call(*world.scene.words)
+    assert refused.code == 1, refused
     assert (hub.top / "more" / "new").read_text() == "mine\n"
     assert (hub.top / "file").read_text() == "mine too\n"
     (hub.top / "more" / "new").unlink()

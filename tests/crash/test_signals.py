@@ -218,7 +218,7 @@ def send(process: subprocess.Popen[bytes], sent: str) -> None:
 
 def end_of(hub: Hub, process: subprocess.Popen[bytes]) -> Result:
     """How it ends, and nothing that belongs to it lives on."""
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=120)
     wait_for(lambda: not pids_with_environment({"HOME": hub.environ["HOME"]}))
     return Result(process.returncode, out.decode(), err.decode())
 

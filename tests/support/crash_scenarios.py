@@ -176,11 +176,17 @@ class World:
         """Return the calls of an undisturbed run at which the action can happen."""
         return [call for call in self._calls if call.split()[1] not in spared(action)]
 
-    def play(self, action: str, nth: int) -> Result:
-        """Run the command of the scene under the tracer."""
+    def play(self, action: str, call: int | str) -> Result:
+        """Run the command of the scene under the tracer.
+
+        Args:
+            call: the number of the call at which the action happens, or a part of its line.
+        """
         words = (PYTHON, "-B", "-I", "-c", COMMAND, *self.scene.words)
         world = str(self.hub.top.parent)
-        return self.hub.call(PYTHON, "-I", TRACER, self.report, world, action, str(nth), *words)
+        result = self.hub.call(PYTHON, "-I", TRACER, self.report, world, action, str(call), *words)
+        assert isinstance(call, int) or call in self.report.read_text(), (call, result)
+        return result
 
     def late(self) -> list[str]:
         """Return the changes that were made after the command itself had ended."""

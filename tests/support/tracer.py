@@ -1,8 +1,9 @@
 """Kill a command before its n-th change, interrupt it there, or let the change fail.
 
-Run as a program: `tracer.py REPORT WORLD ACTION NTH COMMAND...`. The tracer runs the command, and all
+Run as a program: `tracer.py REPORT WORLD ACTION CALL COMMAND...`. The tracer runs the command, and all
 processes that it starts, under ptrace. It counts the system calls that change something below the
-directory WORLD or start a process. ACTION happens before the NTH call (0: never):
+directory WORLD or start a process. ACTION happens before CALL: a number (0: never), or a text that is
+in the line of the call:
 
     alone     kill the process that makes the call, and no other
     all       kill all processes, as a power cut does
@@ -27,6 +28,7 @@ import stat
 import struct
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -165,7 +167,7 @@ class _Tracer:
     """The traced processes of one command."""
 
     def __init__(
-        self, world: str, report: Path, spared: set[str], act: Callable[[int], None]
+        self, world: str, report: Path, spared: set[str], act: Callable[[int, str], None]
     ) -> None:
         self._world = world
         self._spared = spared
@@ -231,8 +233,9 @@ class _Tracer:
             name = file.read().strip()
         with open(self._report, "a") as file:
             late = "" if self.top in self.pids else "LATE "
-            file.write(f"{late}{name} {call.name} {subject}\n")
-        self._act(pid)
+            line = f"{late}{name} {call.name} {subject}"
+            file.write(f"{line}\n")
+        self._act(pid, line)
 
     def _subject(self, pid: int, call: Call, arguments: Sequence[int]) -> str | None:
         """Return the changed path, relative to the world, or None if it is outside or not a file."""
@@ -259,31 +262,38 @@ class _Tracer:
         return os.path.relpath(path, self._world) if path.startswith(self._world + "/") else None
 
 
-def _main(report: str, world: str, action: str, nth: str, *words: str) -> int:
-    count, failing = 0, False
-    errno_name = action.rpartition(":")[2]
-
-    def act(pid: int) -> None:
-        nonlocal count, failing
-        count += 1
-        if action == "alone" and count == int(nth):
+def _apply(action: str, tracer: _Tracer, pid: int, later: int) -> None:
+    """Apply the action to a call of the process `pid`, `later` calls after the chosen one."""
+    if action == "alone":
+        if not later:
             os.kill(pid, signal.SIGKILL)
-        elif action == "all" and count == int(nth):
-            tracer.kills_all = True
-            for traced in tracer.pids:
+    elif action == "all":
+        tracer.kills_all = True
+        for traced in tracer.pids:
+            with suppress(ProcessLookupError):  # the others must not live on
                 os.kill(traced, signal.SIGKILL)
-        elif action == "TERM":
-            if count == int(nth):
-                os.kill(tracer.top, signal.SIGTERM)
-        elif action.startswith("INT"):
-            if 0 <= count - int(nth) < len(action.split("+")) and nth != "0":
-                os.killpg(tracer.top, signal.SIGINT)
-        elif action not in ("none", "alone", "all"):
-            is_due = count == int(nth)
-            failing = failing or is_due
-            if is_due or (failing and not action.startswith("once:")):
-                _ptrace(_POKEUSER, pid, _ORIG_RAX, -1)
-                _ptrace(_POKEUSER, pid, _RAX, -getattr(errno, errno_name))
+    elif action == "TERM":
+        if not later:
+            os.kill(tracer.top, signal.SIGTERM)
+    elif action.startswith("INT"):
+        if later < len(action.split("+")):
+            os.killpg(tracer.top, signal.SIGINT)
+    elif action != "none" and not (later and action.startswith("once:")):
+        number = getattr(errno, action.rpartition(":")[2])
+        _ptrace(_POKEUSER, pid, _ORIG_RAX, -1)
+        _ptrace(_POKEUSER, pid, _RAX, -number)
+
+
+def _main(report: str, world: str, action: str, chosen: str, *words: str) -> int:
+    count = reached = 0
+
+    def act(pid: int, line: str) -> None:
+        nonlocal count, reached
+        count += 1
+        is_chosen = count == int(chosen) if chosen.isdecimal() else chosen in line
+        reached = reached or (count if is_chosen else 0)
+        if reached:
+            _apply(action, tracer, pid, count - reached)
 
     Path(report).write_text("")
     tracer = _Tracer(os.path.realpath(world), Path(report), spared(action), act)
