@@ -172,7 +172,7 @@ def test_an_interrupt_ends_all_of_it(two: Hub, number: signal.Signals) -> None:
     wait_for(pids.exists)
     assert [agent(two, one)["status"] for one in (1, 2)] == ["running", "waiting"]
     process.send_signal(number)
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=120)
     assert (process.returncode, out, err) == (-number, "", "")
     wait_for(lambda: not any(is_alive(int(pid)) for pid in pids.read_text().split()))
     assert agent(two, 1) == {

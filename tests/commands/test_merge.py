@@ -265,7 +265,7 @@ def test_asked_on_a_terminal(hub: Hub) -> None:
     before = still(hub)
     for answer, code in (("", 1), ("n", 1), ("y", 0)):
         asked = pexpect.spawn(
-            "git-hub-session", ["merge", "s1"], cwd=str(hub.top), env=hub.environ, timeout=30
+            "git-hub-session", ["merge", "s1"], cwd=str(hub.top), env=hub.environ, timeout=120
         )
         asked.expect_exact("2 files changed, 2 insertions(+)")
         asked.expect_exact("warning: 'main' moved since the evaluation")
@@ -281,7 +281,7 @@ def test_asked_on_a_terminal(hub: Hub) -> None:
 def test_what_moves_while_one_is_asked(hub: Hub) -> None:
     tournament(hub)
     asked = pexpect.spawn(
-        "git-hub-session", ["merge", "s1"], cwd=str(hub.top), env=hub.environ, timeout=30
+        "git-hub-session", ["merge", "s1"], cwd=str(hub.top), env=hub.environ, timeout=120
     )
     asked.expect_exact("[y/N] ")
     hub.commit(place(hub, 2), "more", "x\n")
@@ -340,7 +340,7 @@ def test_worktrees_can_stay(hub: Hub) -> None:
     assert place(hub, 1).exists()
     merged = hub.git("rev-parse", "main")
     asked = pexpect.spawn(
-        "git-hub-session", ["merge", "s1"], cwd=str(hub.top), env=hub.environ, timeout=30
+        "git-hub-session", ["merge", "s1"], cwd=str(hub.top), env=hub.environ, timeout=120
     )
     asked.expect_exact("Finish session 's1'? [y/N] ")
     asked.sendline("n")

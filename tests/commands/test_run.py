@@ -81,7 +81,7 @@ def test_the_winner_is_asked_about(slow: Hub) -> None:
         [*WORDS, AGENT, *MEASURE],
         cwd=str(slow.top),
         env=slow.environ,
-        timeout=60,
+        timeout=120,
     )
     asked.expect_exact("Merge agent-1 into 'main'? [y/N] ")
     asked.sendline("n")

@@ -382,7 +382,7 @@ def test_a_signal_terminates_the_setup_commands(hub: Hub) -> None:
     ) as process:
         wait_for(lambda: sum(file.stat().st_size > 1 for file in pids.iterdir()) == 2)
         process.send_signal(signal.SIGTERM)
-        assert process.communicate(timeout=60)[1] == ""
+        assert process.communicate(timeout=120)[1] == ""
     assert process.returncode == -signal.SIGTERM
     for file in pids.iterdir():
         assert not is_alive(int(file.read_text()))
@@ -797,7 +797,7 @@ def test_eight_parallel_spawns(hub: Hub) -> None:
             for sid in ids
         ]
         for sid, process in zip(ids, running, strict=True):
-            out, err = process.communicate(timeout=100)
+            out, err = process.communicate(timeout=120)
             assert (process.returncode, err) == (0, ""), sid
             assert [agent["agent"] for agent in json.loads(out)["spawned"]] == [1, 2, 3]
             for agent in (1, 2, 3):

@@ -492,7 +492,7 @@ def terminal_lines(hub: Hub, columns: int, *words: str) -> list[str]:
         env={**hub.environ, "GIT_TEST_DATE_NOW": str(NOW)},
         dimensions=(50, columns),
         encoding="utf-8",
-        timeout=60,
+        timeout=120,
     )
     output = child.read()
     child.close()

@@ -182,7 +182,7 @@ def test_signal_in_the_middle_of_a_change(hub: Hub, number: signal.Signals) -> N
         assert process.stdout.readline() == b"now\n"
         assert any(name.endswith(".tmp") for name in os.listdir(hub.directory()))
         process.send_signal(number)
-        assert process.wait(timeout=20) == -number
+        assert process.wait(timeout=120) == -number
         assert process.stderr.read() == b""
     assert sorted(os.listdir(hub.directory())) == before
     assert hub.run("update", "s1", "--state", "running").code == 0
@@ -223,7 +223,7 @@ def run_and_terminate(hub: Hub, *words: str, after: float) -> int:
         # Unlike ^C on a terminal, this signal does not reach the git processes.
         process.terminate()
         errors = process.stderr.read()
-        code = process.wait(timeout=60)
+        code = process.wait(timeout=120)
     assert b"Traceback" not in errors or code == -signal.SIGTERM, errors
     return code
 

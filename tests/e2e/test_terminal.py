@@ -27,7 +27,7 @@ def run_in_terminal(hub: Hub, *words: str, columns: int, **variables: str) -> st
         encoding="utf-8",
         withexitstatus=True,
         dimensions=(24, columns),
-        timeout=30,
+        timeout=120,
     )
     assert code == 0, output
     return str(output)
@@ -168,7 +168,7 @@ def test_interrupt(hub: Hub) -> None:
     script = "git hub-session update s1 --state running; echo code=$?"
     child = pexpect.spawn(
         "bash", ["-c", f"trap : INT; echo go; {script}"], cwd=str(hub.top),
-        env={**hub.environ, "TERM": "xterm"}, encoding="utf-8", timeout=20,
+        env={**hub.environ, "TERM": "xterm"}, encoding="utf-8", timeout=120,
     )  # fmt: skip
     child.expect("go\r\n")
     with pytest.raises(pexpect.TIMEOUT):

@@ -194,7 +194,7 @@ def test_a_signal_while_it_waits_for_somebody(hub: Hub, command: str, sent: str)
         family = descendants(process.pid)
         for number in SIGNALS[sent]:
             process.send_signal(number)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=120)
         assert (process.returncode, out, err) == (-SIGNALS[sent][0], b"", b"")
     wait_for(lambda: not any(map(is_alive, family)))
     assert (hub.refs(), hub.state()["state"]) == before

@@ -18,7 +18,7 @@ from tests.support.hub import CHECKOUT, NOW, PYTHON, Hub, Result
 MEMORY = 600 << 20
 """The limit of the address space of a command and of each git that it starts, in bytes."""
 
-SECONDS = 60
+SECONDS = 120
 """The time after which a command counts as hung, also on a busy machine."""
 
 _SERVER = """

@@ -95,7 +95,7 @@ class Hub:
             text=True,
             encoding="utf-8",
             errors="surrogateescape",
-            timeout=120,
+            timeout=300,
         )
         return Result(done.returncode, done.stdout, done.stderr)
 
@@ -209,8 +209,8 @@ def is_alive(pid: int) -> bool:
 
 
 def wait_for(condition: Callable[[], object]) -> None:
-    """Wait until the condition is true, and fail after 20 seconds."""
-    deadline = time.monotonic() + 20
+    """Wait until the condition is true. Fail after two minutes, which only a hanging process needs."""
+    deadline = time.monotonic() + 120
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.01)
