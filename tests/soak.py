@@ -37,8 +37,8 @@ EXPECTED = re.compile(
     r"|X has all that agent-X did|nobody of session X|X exists already"
     r"|agent-X (is still running|has no attempt yet|is archived|has neither a branch nor an archive tag|has no branch)"
     r"|agent-X: (X exists already|its worktree X is missing|X: )|agent-X is incomplete|its branch moved|X: its directory"
-    r"|something of session X moved|another branch was checked out|the branch of .* moved"
-    r"|git (cannot update X, where X is checked out|does not move X))"
+    r"|something of session X moved|the checkout of X changed|the branch of .* moved"
+    r"|git cannot (update X, where X is checked out|move X))"
     r"|Kept worktree: X\n  (in use by|git was used|something was written|written into|its index is locked|its .git file|its directory went|its work cannot be saved)"
     r"|Kept branch: hubX: (moved meanwhile|checked out in a worktree|X exists and points|git refused: .* lock)"
 )

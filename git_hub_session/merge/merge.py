@@ -276,7 +276,9 @@ def _commit_and_move_branch(
     record = MergeRecord(winner.agent, winner.attempt, plan.tip, short_name(plan.into), commit)
     edit.save(with_merge(plan.session, record, at=format_iso(project.now())))
     try:
-        move_branch(plan.into, plan.checkout, plan.base, commit, project, winner.session)
+        move_branch(
+            project, plan.into, plan.checkout, old=plan.base, new=commit, sid=winner.session
+        )
     except BaseException as fault:
         # Where git was killed among the files the record is what the next call knows it by.
         if not isinstance(fault, InterruptedUpdate) and not project.repo.is_ancestor(

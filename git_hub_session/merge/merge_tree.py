@@ -1,8 +1,8 @@
-"""The merge of two commits, computed without any checkout, and the commit of it.
+"""Merge two commits without a checkout, and commit the result.
 
-git does it (`git merge-tree --write-tree`): with its rename detection, the user's settings and
-merge drivers. These are named by attributes, which git reads from files only; where the branch
-is checked out nowhere it is given those of its tip in a directory of their own.
+`git merge-tree --write-tree` computes the merge with git's rename detection, the user's settings
+and merge drivers. Attributes select a merge driver, and git reads attributes only from files. If
+the branch is not checked out, the attribute files of its tip are written to a temporary directory.
 """
 
 from __future__ import annotations
@@ -25,25 +25,31 @@ if TYPE_CHECKING:
 
 
 _ATTRIBUTES = b".gitattributes"
-_CONFLICTS = 1  # exit code of git merge-tree
+_CONFLICTS = 1  # exit status of git merge-tree
+_COMMIT_HOOKS = {"pre-merge-commit", "prepare-commit-msg", "commit-msg"}
 
 
 class MergeTreeResult(NamedTuple):
-    """What a merge comes to."""
+    """The tree of a merge, and its conflicts."""
 
     tree: str
-    """The object id of the merged tree, with conflict markers where there are conflicts."""
+    """The object id of the merged tree, with markers in the files that have conflicts."""
     conflicts: tuple[bytes, ...] = ()
-    """The paths that git cannot merge by itself."""
+    """The paths that git cannot merge."""
 
 
 def merge_trees(
     project: Project, ours: str, theirs: str, checkout: Checkout | None, *, dry_run: bool
 ) -> MergeTreeResult:
-    """Merge the commit `theirs` into `ours`; no ref, index or file changes.
+    """Merge the commit `theirs` into `ours`. Change no ref, index or file of a worktree.
 
-    `checkout` has `ours` checked out. Objects are written, but for a dry run. Raises GitFailed
-    (no common history), TooOld.
+    Args:
+        checkout: the worktree that has `ours` checked out, or None.
+        dry_run: write the new objects into a temporary directory.
+
+    Raises:
+        GitFailed: the commits have no common history.
+        GitTooOld: git has no `merge-tree --write-tree`.
     """
     common_dir = project.paths.common_dir
     if checkout is not None and not dry_run:
@@ -62,29 +68,28 @@ def merge_trees(
 
 
 def _run_merge_tree(git: GitAt, ours: str, theirs: str) -> MergeTreeResult:
-    words = ["merge-tree", "--write-tree", "-z", "--name-only", "--no-messages", ours, theirs]
+    command = ["merge-tree", "--write-tree", "-z", "--name-only", "--no-messages", ours, theirs]
     try:
-        printed = git.run(words)
-    except GitFailed as fault:
-        if fault.status != _CONFLICTS or not fault.stdout:
+        output = git.run(command)
+    except GitFailed as error:
+        if error.status != _CONFLICTS or not error.stdout:
             raise
-        printed = fault.stdout
-    tree, *conflicts = printed.rstrip(b"\0").split(b"\0")
+        output = error.stdout
+    tree, *conflicts = output.rstrip(b"\0").split(b"\0")
     return MergeTreeResult(tree.decode(), tuple(conflicts))
 
 
 def _temporary_directory() -> AbstractContextManager[str]:
-    """A temporary directory; most merges need none, and do not wait for what makes one."""
-    from tempfile import TemporaryDirectory
+    from tempfile import TemporaryDirectory  # most merges do not need the module
 
     return TemporaryDirectory(prefix="git-hub-session-")
 
 
 def _write_attributes(repo: GitRepo, commit: str, top: str) -> None:
     for path, (mode, oid) in repo.tree_entries(commit).items():
-        *above, name = path.split(b"/")
-        # Who makes trees by hand can call a directory "..".
-        if name == _ATTRIBUTES and stat.S_ISREG(mode) and b".." not in above:
+        *parents, name = path.split(b"/")
+        # A malicious tree can contain a directory with the name "..".
+        if name == _ATTRIBUTES and stat.S_ISREG(mode) and b".." not in parents:
             file = os.path.join(os.fsencode(top), path)
             os.makedirs(os.path.dirname(file), exist_ok=True)
             with open(file, "wb") as writer:
@@ -94,26 +99,29 @@ def _write_attributes(repo: GitRepo, commit: str, top: str) -> None:
 def commit_merge(
     project: Project, tree: str, parents: Sequence[str], message: str, checkout: Checkout | None
 ) -> str:
-    """A commit of the merged tree, as the user's git is configured: identity, signature, hooks.
+    """Commit the merged tree with the user's identity, signature and hooks.
 
-    Of the hooks of `git merge`, pre-merge-commit runs where the branch is checked out, with an
-    index of what is merged; prepare-commit-msg and commit-msg always. Raises GitFailed,
-    Refused (there is no message).
+    The hooks prepare-commit-msg and commit-msg always run. The hook pre-merge-commit runs only
+    if the branch is checked out, with an index of the merged tree.
+
+    Raises:
+        GitFailed: a hook rejected the merge, or git could not sign the commit.
+        Refused: the message is empty.
     """
-    told = message.encode("utf-8", "surrogateescape")
-    where = checkout.path if checkout else project.paths.common_dir
-    if enabled_hooks(project, where) & {"pre-merge-commit", "prepare-commit-msg", "commit-msg"}:
-        told = _run_message_hooks(project, tree, told, checkout, is_merge=len(parents) > 1)
-    if not told.strip():
-        raise Refused("the message of the merge is empty", hint="-m <text>")
-    signed = is_true(["", *project.config_values("commit.gpgSign")][-1])
-    return project.git.commit_tree(tree, parents, told, sign=signed)
+    text = message.encode("utf-8", "surrogateescape")
+    directory = checkout.path if checkout else project.paths.common_dir
+    if enabled_hooks(project, directory) & _COMMIT_HOOKS:
+        text = _run_commit_hooks(project, tree, text, checkout, is_merge=len(parents) > 1)
+    if not text.strip():
+        raise Refused("the merge message is empty", hint="give a message with -m <text>")
+    is_signed = is_true(["", *project.config_values("commit.gpgSign")][-1])
+    return project.git.commit_tree(tree, parents, text, sign=is_signed)
 
 
-def _run_message_hooks(
+def _run_commit_hooks(
     project: Project, tree: str, message: bytes, checkout: Checkout | None, *, is_merge: bool
 ) -> bytes:
-    """The message as the hooks leave it; raises GitFailed where one refuses."""
+    """Run the hooks of `git merge`. Return the message, which they may have edited."""
     with _temporary_directory() as scratch:
         file = os.path.join(scratch, "MERGE_MSG")
         with open(file, "wb") as writer:
@@ -132,4 +140,8 @@ def _run_message_hooks(
 
 
 def _run_hook(git: GitAt, hook: str, *arguments: str) -> None:
-    git.run(["hook", "run", "--ignore-missing", hook, "--", *arguments])
+    try:
+        git.run(["hook", "run", "--ignore-missing", hook, "--", *arguments])
+    except GitFailed as error:
+        error.message = f"the {hook} hook rejected the merge; nothing was changed"
+        raise

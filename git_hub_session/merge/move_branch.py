@@ -20,56 +20,60 @@ _SCRIPT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "move_branch.
 
 
 class InterruptedUpdate(HubError):
-    """git was killed among the files: the next call takes back what it left (take_back)."""
+    """git was killed while it updated files. The next merge undoes the update (see undo.py)."""
 
     code = "cut-off"
 
 
 def move_branch(
-    ref: str, checkout: Checkout | None, old: str, new: str, project: Project, sid: SessionId
+    project: Project, ref: str, checkout: Checkout | None, *, old: str, new: str, sid: SessionId
 ) -> None:
-    """Move the branch `ref` from the commit `old` to `new`, where it is checked out with its files.
+    """Move the branch `ref` from the commit `old` to `new`, and update its checkout.
 
-    Raises Refused, with nothing changed, and CutOff.
+    Raises:
+        Refused: nothing was changed, or another process moved the branch during the update.
+        InterruptedUpdate: git was killed while it updated files.
     """
     name = short_name(ref)
-    if find_checkout(ref, project) != checkout:  # a hook, or a signature, takes its time
+    # The hooks and the signature of the merge commit take time, so check again.
+    if find_checkout(ref, project) != checkout:
         raise Refused(
-            f"another branch was checked out where '{name}' was, or '{name}' was, meanwhile",
+            f"the checkout of '{name}' changed during the merge",
             hint=f"git hub-session merge {sid}",
         )
     if checkout is None:
         try:
             project.git.update_refs([update_command(ref, new, old)])
-        except GitFailed as fault:
-            raise Refused(f"git does not move '{name}'", hint=fault.stderr.strip()) from None
+        except GitFailed as error:
+            raise Refused(f"git cannot move '{name}'", hint=error.stderr.strip()) from None
         return
-    ignored = _ignored_files_to_overwrite(project, checkout, old, new)
-    if ignored:
-        raise Refused(
-            f"'{checkout.path}' has files in the way that git ignores",
-            hint="\n".join(map(os.fsdecode, ignored)),
-        )
+    _refuse_if_ignored_files_lost(project, checkout, old, new)
+    _move_with_files(project, ref, checkout, old=old, new=new, sid=sid)
+    _run_post_merge_hook(project, checkout)
+    if not project.repo.is_ancestor(project.repo.tip(ref), new):
+        raise Refused(f"git updated '{checkout.path}', but '{name}' is not at {new[:12]}")
+
+
+def _move_with_files(
+    project: Project, ref: str, checkout: Checkout, *, old: str, new: str, sid: SessionId
+) -> None:
     try:
-        with project.store.lock_hub():  # no other session's merge comes in between
+        with project.store.lock_hub():  # keep merges of other sessions out
             checkout.git(project).run_with_locked_ref(_SCRIPT, ref, new, old)
-    except GitFailed as fault:
-        if fault.was_killed:
+    except GitFailed as error:
+        if error.was_killed:
             raise InterruptedUpdate(
                 f"git was killed while it updated '{checkout.path}'",
                 hint=f"git hub-session merge {sid}",
             ) from None
         raise Refused(
-            f"git cannot update '{checkout.path}', where '{name}' is checked out",
-            hint=fault.stderr.strip(),
+            f"git cannot update '{checkout.path}', where '{short_name(ref)}' is checked out",
+            hint=error.stderr.strip(),
         ) from None
-    _run_post_merge_hook(project, checkout)
-    if not project.repo.is_ancestor(project.repo.tip(ref), new):
-        raise Refused(f"git has updated '{checkout.path}', and '{name}' is not at {new[:12]}")
 
 
 def _run_post_merge_hook(project: Project, checkout: Checkout) -> None:
-    """Run the hook post-merge, as git does after a merge that was no squash; how it ends is its own affair."""
+    """Run the hook post-merge with the argument 0: no squash. As in git, ignore its exit status."""
     if "post-merge" in enabled_hooks(project, checkout.path):
         command = ["hook", "run", "--ignore-missing", "post-merge", "--", "0"]
         try:
@@ -78,25 +82,28 @@ def _run_post_merge_hook(project: Project, checkout: Checkout) -> None:
             pass
 
 
-def _ignored_files_to_overwrite(
-    project: Project, checkout: Checkout, old: str, new: str
-) -> list[bytes]:
-    """The ignored files where `new` has a file that `old` has not: git would take them for worthless."""
+def _refuse_if_ignored_files_lost(project: Project, checkout: Checkout, old: str, new: str) -> None:
+    """Raise Refused if `new` adds files at the paths of ignored files: git would overwrite them."""
     top = os.fsencode(checkout.path)
-    blocked = {
-        os.fsdecode(way)
+    occupied = {
+        os.fsdecode(ancestor)
         for path in project.repo.paths_added(old, new)
-        for way in path_and_parents(path)
-        if _is_occupied(os.path.join(top, way), is_above=way != path)
+        for ancestor in path_and_parents(path)
+        if _is_occupied(os.path.join(top, ancestor), is_parent=ancestor != path)
     }
-    if not blocked:
-        return []
-    words = ["ls-files", "-z", "--others", "--ignored", "--exclude-standard", "--"]
-    words += [f":(literal){way}" for way in sorted(blocked)]
-    return checkout.git(project).run(words).split(b"\0")[:-1]
+    if not occupied:
+        return
+    command = ["ls-files", "-z", "--others", "--ignored", "--exclude-standard", "--"]
+    command += [f":(literal){path}" for path in sorted(occupied)]
+    ignored = checkout.git(project).run(command).split(b"\0")[:-1]
+    if ignored:
+        raise Refused(
+            f"the merge would overwrite ignored files in '{checkout.path}'",
+            hint="\n".join(map(os.fsdecode, ignored)),
+        )
 
 
-def _is_occupied(path: bytes, *, is_above: bool) -> bool:
-    """Whether something is at `path`; above a file a directory is not in the way."""
+def _is_occupied(path: bytes, *, is_parent: bool) -> bool:
+    """Return True if `path` exists. A directory does not count at a parent of the new file."""
     is_directory = os.path.isdir(path) and not os.path.islink(path)
-    return os.path.lexists(path) and not (is_above and is_directory)
+    return os.path.lexists(path) and not (is_parent and is_directory)

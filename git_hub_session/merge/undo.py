@@ -1,7 +1,7 @@
-"""What a merge that was killed among the files of a worktree has left there, taken back.
+"""Undo an update of a checkout that a killed merge left unfinished.
 
-git writes the files first, then the index, and the branch moves last: killed in between, all
-of that is uncommitted, and git takes it for somebody's work. What was to be written is known.
+git writes the files first, then the index, and the branch moves last. After a kill in between, git
+takes the new files for uncommitted changes of the user. The recorded merge commit tells them apart.
 """
 
 from __future__ import annotations
@@ -18,52 +18,56 @@ if TYPE_CHECKING:
     from git_hub_session.session.project import Project
 
 
-INDEX_LOCK_HINT = (
-    "another git is at work there; if one has died, remove the file manually to continue"
-)
+INDEX_LOCK_HINT = "wait for the other git process; if it crashed, remove the file"
 
 
 def undo_interrupted_update(checkout: Checkout, old: str, new: str, project: Project) -> None:
-    """Undo what is left of a move of files and index from the commit `old`, where the branch is, to `new`.
+    """Undo an interrupted update of the files and the index from the commit `old` to `new`.
 
-    A file goes only if it is the start of what git was writing: nothing of it can be lost. All
-    others stay. Raises Refused, GitFailed, OSError.
+    The branch is still at `old`. Remove a changed file only if its content is the beginning of
+    the content that git was writing, so that no work is lost. Keep all other files.
+
+    Raises:
+        Refused: another git process has locked the index.
+        GitFailed, OSError: the undo failed. The next call tries again.
     """
     lock = os.path.join(checkout.git_dir, "index.lock")
-    if os.path.lexists(lock):  # `git update-index -q` ends without a word then
+    if os.path.lexists(lock):  # `git update-index -q` would fail without a message
         raise Refused(f"'{lock}': File exists", hint=INDEX_LOCK_HINT)
-    before, after = project.repo.tree_entries(old), project.repo.tree_entries(new)
-    moved = {path for path in before | after if before.get(path) != after.get(path)}
-
+    old_entries = project.repo.tree_entries(old)
+    new_entries = project.repo.tree_entries(new)
+    paths = old_entries | new_entries
+    changed = {path for path in paths if old_entries.get(path) != new_entries.get(path)}
     git = checkout.git(project)
     differing = git.run(["diff-index", "--cached", "--name-only", "-z", new]).split(b"\0")
-    if moved.isdisjoint(differing):  # git had come to the index
+    if changed.isdisjoint(differing):  # git was killed after it wrote the index
         git.run(["update-index", "-q", "--refresh"])
         git.run(["read-tree", "-m", "-u", new, old])
         return
     top = os.path.realpath(os.fsencode(checkout.path))
-    for path in moved & after.keys():
-        if _is_partial_file(top, path, after[path][1], checkout, project):
+    for path in changed & new_entries.keys():
+        if _is_partial_file(top, path, new_entries[path][1], checkout, project):
             _remove_file(top, path)
-    gone = [path for path in moved & before.keys() if not os.path.lexists(os.path.join(top, path))]
-    paths = b"".join(path + b"\0" for path in gone)
-    git.run(["checkout-index", "-q", "-z", "--stdin"], stdin=paths)
+    old_paths = changed & old_entries.keys()
+    missing = [path for path in old_paths if not os.path.lexists(os.path.join(top, path))]
+    stdin = b"".join(path + b"\0" for path in missing)
+    git.run(["checkout-index", "-q", "-z", "--stdin"], stdin=stdin)
 
 
 def _remove_file(top: bytes, path: bytes) -> None:
-    """Remove the file, and the directories that are empty then: one may be where `old` has a file."""
+    """Remove a file and its empty parents: `old` may have a file in the place of a parent."""
     os.unlink(os.path.join(top, path))
     try:
         while path := os.path.dirname(path):
             os.rmdir(os.path.join(top, path))
     except OSError:
-        pass  # there is something else in it
+        pass  # the directory is not empty
 
 
 def _is_partial_file(
     top: bytes, path: bytes, blob: bytes, checkout: Checkout, project: Project
 ) -> bool:
-    """Whether there is a file that is the start of what git makes of `blob`; no link is followed to it."""
+    """Return True if the file has the beginning of the content that git writes for `blob`."""
     full = os.path.join(top, path)
     if os.path.realpath(os.path.dirname(full)) != os.path.dirname(full):
         return False

@@ -175,7 +175,7 @@ def test_local_changes_in_the_way(hub: Hub, way: str) -> None:
     assert (result.code, result.out) == (1, shown(hub))
     said = f"git cannot update '{hub.top}', where 'main' is checked out"
     if way == "ignored":
-        said = f"'{hub.top}' has files in the way that git ignores"
+        said = f"the merge would overwrite ignored files in '{hub.top}'"
     assert result.err.startswith(f"error: {said}\nhint: ")
     assert name in result.err.partition("hint: ")[2]
     assert still(hub) == before
@@ -652,7 +652,7 @@ def test_ignored_files_are_nobodys_to_overwrite(hub: Hub, way: str) -> None:
     before = still(hub)
     result = hub.run("merge", "-q", "--yes", "s1")
     assert result.err.endswith(
-        f"error: '{hub.top}' has files in the way that git ignores\nhint: {way}\n"
+        f"error: the merge would overwrite ignored files in '{hub.top}'\nhint: {way}\n"
     )
     assert (result.code, still(hub)) == (1, before)
 

@@ -38,8 +38,7 @@ def test_a_branch_that_is_switched_while_the_merge_is_committed(hub: Hub, there:
     assert result == Result(
         1,
         "",
-        "error: another branch was checked out where 'main' was, or 'main' was, meanwhile\n"
-        "hint: git hub-session merge s1\n",
+        "error: the checkout of 'main' changed during the merge\nhint: git hub-session merge s1\n",
     )
     assert (hub.refs(), hub.state()) == (refs, state)
     assert status(hub) == f"## {'topic' if there else 'main'}"
@@ -104,7 +103,9 @@ def test_a_message_that_a_hook_emptied(hub: Hub) -> None:
     tournament(hub)
     hook(hub, "commit-msg", ': >"$1"')
     refs, state = hub.refs(), hub.state()
-    refused = Result(1, "", "error: the message of the merge is empty\nhint: -m <text>\n")
+    refused = Result(
+        1, "", "error: the merge message is empty\nhint: give a message with -m <text>\n"
+    )
     assert hub.run("merge", "-q", "--yes", "s1") == refused
     (hub.top / ".git" / "hooks" / "commit-msg").unlink()
     assert hub.run("merge", "-q", "--yes", "-m", " ", "s1") == refused
