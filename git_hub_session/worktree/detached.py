@@ -1,12 +1,12 @@
-"""An agent's worktree that is off its branch: HEAD was detached, or cut off. What a person can type then.
+"""Worktrees with a detached or unreadable HEAD, and the commands that reattach them.
 
-What lies in it and what was committed there stays: where it is not on a branch it becomes an
-attempt of the agent's own.
+The commands keep all files and commits. If the commits are on no branch of the agent, a command
+creates another attempt from them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import count
 from shlex import quote
 
@@ -28,36 +28,40 @@ from git_hub_session.worktree.repair_commands import repair_command
 if TYPE_CHECKING:
     from git_hub_session.session.project import Project
 
+_CHOOSE_PATH_HINT = "choose another --path"
 
-_COMES_BACK = {"rebase": "rebase --abort", "bisect": "bisect reset"}
+_END_COMMANDS = {"rebase": "rebase --abort", "bisect": "bisect reset"}
+"""The commands of git that check out the commit at which the operation started."""
 
 
 def detached_reason(worktree: Worktree) -> str:
-    """Why nothing that is committed in it gets onto a branch, or ''."""
+    """Return why a commit in the worktree would be on no branch, or ''."""
     if not (worktree.head or worktree.detached):
         return "its HEAD cannot be read"
     if worktree.branches:
         return ""
-    was = original_attempt(worktree)
-    return f"its HEAD is detached from '{short_name(was.ref)}'" if was else "its HEAD is detached"
+    attempt = original_attempt(worktree)
+    if attempt is None:
+        return "its HEAD is detached"
+    return f"its HEAD is detached from '{short_name(attempt.ref)}'"
 
 
 def reattach_command(worktree: Worktree, branch: AgentBranch, project: Project) -> str:
-    """What to type to have it on the branch of an agent's attempt, or on one of a further attempt, as it is."""
-    # That of another worktree it is not given to, too: git would let the two have it.
+    """Return the command that puts HEAD on the branch of the attempt, or on a new attempt."""
+    # Do not reuse a branch that another worktree has checked out: `git symbolic-ref` would allow it.
     tip = "" if branch.ref in branches_in_use(project.paths) else project.repo.tip(branch.ref)
     if not worktree.detached:
-        return _restore_head_file_command(worktree, branch, tip)
-    here = f"git -C {quote(worktree.path)}"  # `git switch` refuses in the middle of a merge
-    # To the commit that it began at, whatever branch is checked out by then.
-    if worktree.operation in _COMES_BACK:
-        return f"{here} {_COMES_BACK[worktree.operation]}"
+        return _restore_head_command(worktree, branch, tip)
+    git = f"git -C {quote(worktree.path)}"
+    if worktree.operation in _END_COMMANDS:
+        return f"{git} {_END_COMMANDS[worktree.operation]}"
+    # `git switch` fails in the middle of a merge, `git symbolic-ref` does not.
     if tip == worktree.detached:
-        return f"{here} symbolic-ref HEAD {branch.ref}"
+        return f"{git} symbolic-ref HEAD {branch.ref}"
     if project.repo.is_ancestor(tip, worktree.detached) and not worktree.operation:
-        return f"{here} checkout {short_name(branch.ref)}"
-    free = _free_name(branch, project)
-    return f"{here} branch {short_name(free.ref)} && {here} symbolic-ref HEAD {free.ref}"
+        return f"{git} checkout {short_name(branch.ref)}"
+    attempt = _next_free_attempt(branch, project)
+    return f"{git} branch {short_name(attempt.ref)} && {git} symbolic-ref HEAD {attempt.ref}"
 
 
 def restore_branch_command(worktree: Worktree) -> str:
@@ -72,52 +76,61 @@ def restore_branch_command(worktree: Worktree) -> str:
 def unusable_reason(
     worktree: Worktree, branch: AgentBranch, project: Project
 ) -> tuple[str, str] | None:
-    """Why nobody can work for the agent in a worktree that is there, and what to type; None where one can."""
+    """Return why no command can run for the agent in its worktree, with a hint, or None."""
     if worktree.link_error:
         return f"'{worktree.path}': {worktree.link_error}", repair_command(worktree)
-    off = detached_reason(worktree)
-    return (
-        (f"'{worktree.path}': {off}", reattach_command(worktree, branch, project)) if off else None
-    )
+    reason = detached_reason(worktree)
+    if not reason:
+        return None
+    return f"'{worktree.path}': {reason}", reattach_command(worktree, branch, project)
 
 
 def occupied_reason(
     path: str, branch: AgentBranch, worktrees: Sequence[Worktree], project: Project
 ) -> tuple[str, str]:
-    """Why no worktree of `branch` can be made at `path`, where something lies, and what to do."""
-    there = next((one for one in worktrees if is_same_path(one.path, path)), None)
-    if there is None or there.link_error:
-        return f"'{path}' exists already", "choose another --path"
-    if there.branches:
-        others = short_name(there.branches[0])
-        return f"'{path}' exists already, with '{others}' checked out", "choose another --path"
-    was = original_attempt(there)
-    if (was and was[:2] == branch[:2]) or not (there.detached or there.previous_branches):
-        return f"'{path}': {detached_reason(there)}", reattach_command(there, branch, project)
-    return f"'{path}' exists already, with a detached HEAD", "choose another --path"
+    """Return why no worktree of the branch can be created at an existing path, with a hint."""
+    worktree = next((other for other in worktrees if is_same_path(other.path, path)), None)
+    if worktree is None or worktree.link_error:
+        return f"'{path}' exists already", _CHOOSE_PATH_HINT
+    if worktree.branches:
+        checked_out = short_name(worktree.branches[0])
+        message = f"'{path}' exists already, with '{checked_out}' checked out"
+        return message, _CHOOSE_PATH_HINT
+    original = original_attempt(worktree)
+    was_of_agent = original is not None and original[:2] == branch[:2]
+    if was_of_agent or not (worktree.detached or worktree.previous_branches):
+        message = f"'{path}': {detached_reason(worktree)}"
+        return message, reattach_command(worktree, branch, project)
+    return f"'{path}' exists already, with a detached HEAD", _CHOOSE_PATH_HINT
 
 
-def _free_name(branch: AgentBranch, project: Project) -> AgentBranch:
-    """The agent's next attempt, of which there is neither a branch nor an archive tag, nor what is left of one."""
-    tops = branch_prefix(branch.session), archive_prefix(branch.session)
-    taken = {ref for top in tops for ref in project.repo.refs(top)}
-    taken |= {
-        path for top in tops for path in list_files_below(project.paths.common_dir, top.rstrip("/"))
-    }
-    known = filter(None, map(parse_agent_branch, taken))
-    last = max((one.attempt for one in known if one.agent == branch.agent), default=0)
-    following = (branch._replace(attempt=attempt) for attempt in count(last + 1))
-    return next(
-        one
-        for one in following
-        if one.attempt_tag not in taken and (one.attempt > 1 or one.archive_tag not in taken)
-    )
+def _next_free_attempt(branch: AgentBranch, project: Project) -> AgentBranch:
+    """Return the agent's next attempt that has no branch and no archive tag."""
+    prefixes = branch_prefix(branch.session), archive_prefix(branch.session)
+    taken: set[str] = set()
+    for prefix in prefixes:
+        taken.update(project.repo.refs(prefix))
+        # libgit2 does not list a ref with a truncated file.
+        taken.update(list_files_below(project.paths.common_dir, prefix.rstrip("/")))
+    attempts = [attempt for attempt in map(parse_agent_branch, taken) if attempt is not None]
+    last = max((one.attempt for one in attempts if one.agent == branch.agent), default=0)
+    following = (branch._replace(attempt=number) for number in count(last + 1))
+    return next(attempt for attempt in following if not _is_taken(attempt, taken))
 
 
-def _restore_head_file_command(worktree: Worktree, branch: AgentBranch, tip: str) -> str:
-    head, was = quote(f"{worktree.git_dir}/HEAD"), worktree.head_reflog_tip
-    if tip and tip == was and not worktree.operation:
+def _is_taken(attempt: AgentBranch, refs: Collection[str]) -> bool:
+    """Return True if an archive tag of the attempt exists. Its branch cannot exist."""
+    is_archived = attempt.attempt == 1 and attempt.archive_tag in refs
+    return is_archived or attempt.attempt_tag in refs
+
+
+def _restore_head_command(worktree: Worktree, branch: AgentBranch, tip: str) -> str:
+    """Return the command that writes a truncated HEAD again."""
+    head = quote(f"{worktree.git_dir}/HEAD")
+    last_commit = worktree.head_reflog_tip
+    if not last_commit:
+        return f"inspect {head}"
+    if tip == last_commit and not worktree.operation:
         return f"printf 'ref: %s\\n' {branch.ref} >{head}"
-    if was:  # it was on another branch, or on none
-        return f"printf '%s\\n' {was} >{head}"
-    return f"look at {head}"
+    # HEAD was on another branch, or detached.
+    return f"printf '%s\\n' {last_commit} >{head}"

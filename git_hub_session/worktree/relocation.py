@@ -1,4 +1,8 @@
-"""Where the directory of a worktree is that is missing from its place: seen on the disk, whatever git knows of it."""
+"""Find the directory of a worktree that is missing from its path.
+
+Nothing here is taken from git's records alone: a directory is recognized by its .git file, by its
+distance from the repository, or by a file that git has recorded in the index.
+"""
 
 from __future__ import annotations
 
@@ -18,122 +22,140 @@ from git_hub_session.worktree.paths import is_trash_name
 if TYPE_CHECKING:
     from git_hub_session.session.project import Project
 
+_MAX_ENTRIES = 10_000
+"""The number of entries of a directory, or of an index, that are read."""
 
-_MOST = 10_000  # names of a directory, or of an index, that are looked through
-_LOW_32 = 0xFFFFFFFF
-_DEEPEST = 32  # directories of a path that may have gone along
+_MAX_DEPTH = 32
+"""The number of parent directories that may have been moved together with the worktree."""
+
+_LOW_32_BITS = 0xFFFFFFFF
+"""The index has only the low 32 bits of an inode number."""
 
 
 def expected_paths(worktree: Worktree, project: Project) -> list[str]:
-    """Where spawn would make it today."""
-    branches = filter(
-        None, [*map(parse_agent_branch, worktree.branches), original_attempt(worktree)]
-    )
-    return [path for branch in branches for path in default_paths(branch, project)]
+    """Return the paths that `spawn` would choose for the agents of the worktree."""
+    attempts = [*map(parse_agent_branch, worktree.branches), original_attempt(worktree)]
+    return [
+        path
+        for attempt in attempts
+        if attempt is not None
+        for path in default_paths(attempt, project)
+    ]
 
 
 def moved_paths(worktree: Worktree, worktrees: Sequence[Worktree]) -> list[str]:
-    """Where it is seen if it was moved alone: in the place of another, or beside its own."""
-    faulty = [other.path for other in worktrees if other.link_error and other.path]
-    taken = [path for path in faulty if is_same_path(linked_git_dir(path), worktree.git_dir)]
-    return list(dict.fromkeys([*taken, *_matching_siblings(worktree)]))
+    """Return the paths of directories whose .git file names the git dir of the worktree.
 
-
-def _matching_siblings(worktree: Worktree) -> list[str]:
-    """The directories beside the place of a worktree that say that they are it: it was moved, or copied."""
-    paths = _list_directories(os.path.dirname(worktree.path))
-    return [path for path in paths if is_same_path(linked_git_dir(path), worktree.git_dir)]
+    Search the paths of other worktrees with a damaged link, and the siblings of the old path.
+    """
+    damaged = [other.path for other in worktrees if other.link_error and other.path]
+    candidates = dict.fromkeys([*damaged, *_list_directories(os.path.dirname(worktree.path))])
+    return [path for path in candidates if is_same_path(linked_git_dir(path), worktree.git_dir)]
 
 
 def _list_directories(parent: str) -> list[str]:
+    """Return the paths of the entries of a directory, except trash."""
     try:
-        names = sorted(os.listdir(parent))[:_MOST]
+        names = sorted(os.listdir(parent))[:_MAX_ENTRIES]
     except OSError:
         return []
     return [os.path.join(parent, name) for name in names if not is_trash_name(name)]
 
 
 def find_moved_with_repository(worktree: Worktree, paths: Sequence[str] = ()) -> str:
-    """Where it is seen if it was moved, or copied, together with the repository; or ''.
+    """Return the new path of a directory that was moved together with the repository, or ''.
 
-    In one of `paths`, as far from the repository as it was, or beside that.
+    A copy counts as moved. Search `paths`, then the paths that have the same distance to the repository as before the
+    move, then the siblings of the repository.
     """
-    beside = _list_directories(os.path.dirname(os.path.realpath(_repository_dir(worktree))))
-    candidates = dict.fromkeys([*paths, *_candidate_paths(worktree), *beside])
+    siblings = _list_directories(os.path.dirname(os.path.realpath(_repository_path(worktree))))
+    candidates = dict.fromkeys([*paths, *_candidate_paths(worktree), *siblings])
     return next((path for path in candidates if _points_to_old_location(path, worktree)), "")
 
 
-def _repository_dir(worktree: Worktree) -> str:
-    """The repository's directory."""
+def _repository_path(worktree: Worktree) -> str:
     common_dir = worktree.common_dir
     return os.path.dirname(common_dir) if common_dir.endswith("/.git") else common_dir
 
 
 def _candidate_paths(worktree: Worktree) -> Iterator[str]:
-    """Where it would be if a directory that was above both had gone where one is that is above the repository now."""
-    steps = worktree.path.split("/")[1:]
-    tops = os.path.realpath(worktree.common_dir).split("/")
-    for top in range(len(tops) - 1, 0, -1):
-        for kept in range(1, min(len(steps), _DEEPEST) + 1):
-            yield "/".join([*tops[:top], *steps[-kept:]])
+    """Yield the paths that the worktree would have if a common parent directory had been moved."""
+    names = worktree.path.split("/")[1:]
+    repository_names = os.path.realpath(worktree.common_dir).split("/")
+    for length in range(len(repository_names) - 1, 0, -1):
+        for kept in range(1, min(len(names), _MAX_DEPTH) + 1):
+            yield "/".join([*repository_names[:length], *names[-kept:]])
 
 
 def _points_to_old_location(path: str, worktree: Worktree) -> bool:
-    """Whether the directory at `path` names the entry where it was before; another's, which names it too, is that one's."""
-    named = linked_git_dir(path)
-    if os.path.basename(named) != worktree.name or is_same_path(named, worktree.git_dir):
+    """Return True if `path`/.git points to the worktree's old git dir.
+
+    The result is False if the worktree at the old location still exists and owns the directory.
+    """
+    git_dir = linked_git_dir(path)
+    if os.path.basename(git_dir) != worktree.name or is_same_path(git_dir, worktree.git_dir):
         return False
-    if is_same_path(read_worktree(worktree.name, named).path, path):
+    if is_same_path(read_worktree(worktree.name, git_dir).path, path):
         return False
-    return _has_same_relative_path(path, worktree) or _shares_inode_with_index(path, worktree)
+    return _has_same_relative_path(path, worktree) or _has_file_of_index(path, worktree)
 
 
 def _has_same_relative_path(path: str, worktree: Worktree) -> bool:
-    """Whether it is from here to the entry as it was from the place in the entry to where the .git file says that it was."""
-    then = os.path.relpath(linked_git_dir(path), worktree.path)
-    return then == os.path.relpath(os.path.realpath(worktree.git_dir), os.path.realpath(path))
+    """Return True if the directory and the git dir still have the same relative path."""
+    before = os.path.relpath(linked_git_dir(path), worktree.path)
+    return before == os.path.relpath(os.path.realpath(worktree.git_dir), os.path.realpath(path))
 
 
-def _shares_inode_with_index(path: str, worktree: Worktree) -> bool:
-    """Whether a file in it is the very one that git has seen in the worktree: that of a copy is another."""
+def _has_file_of_index(path: str, worktree: Worktree) -> bool:
+    """Return True if a file in the directory is the file that git has recorded, and not a copy.
+
+    A copy has another inode number. A hard link has the same one, so a file with two names does
+    not count.
+    """
     try:
         index, _ = read_index(worktree)
     except Damaged:
         return False
-    for name, entry in islice(index.entries.items(), _MOST):
+    for name, entry in islice(index.entries.items(), _MAX_ENTRIES):
         try:
             file = os.lstat(os.path.join(os.fsencode(path), name))
         except OSError:
             continue
-        seen = (file.st_ino & _LOW_32, file.st_size, *divmod(file.st_mtime_ns, 10**9))
-        if file.st_nlink == 1 and seen == (entry.ino, entry.size, entry.mtime, entry.mtime_ns):
+        seconds, nanoseconds = divmod(file.st_mtime_ns, 10**9)
+        stat_data = (file.st_ino & _LOW_32_BITS, file.st_size, seconds, nanoseconds)
+        if file.st_nlink == 1 and stat_data == (entry.ino, entry.size, entry.mtime, entry.mtime_ns):
             return True
     return False
 
 
 def is_parent_missing(worktree: Worktree) -> bool:
-    """Whether more is gone than the directory of one that is missing: a disk, or all of it was moved."""
+    """Return True if the directory and its parent are missing.
+
+    Then the parent may have been moved, or a disk may not be mounted.
+    """
     return worktree.is_missing and not os.path.isdir(os.path.dirname(worktree.path))
 
 
-def can_repair(found: str, worktree: Worktree, worktrees: Sequence[Worktree]) -> bool:
-    """Whether git can be told that the worktree lies as `found` now: no copy of it, and nobody else's.
+def can_repair(path: str, worktree: Worktree, worktrees: Sequence[Worktree]) -> bool:
+    """Return True if `git worktree repair` can safely record `path` as the path of the worktree.
 
-    `git worktree repair` mends all links at once, writes a .git file wherever an entry says, and, where
-    the directory names another repository's entry that is there, into that.
+    The command repairs the links of all worktrees at once, and it writes a .git file to every path
+    that a git dir names. If the directory names a git dir of another repository, the command writes
+    into that git dir. So no other link may be damaged, and the directory must be neither a copy nor
+    the directory of another worktree.
     """
-    named = linked_git_dir(found)
-    is_anothers = os.path.isdir(named) and not is_same_path(named, worktree.git_dir)
-    if is_anothers or any(one.link_error for one in worktrees) or not _has_one_link(found):
+    git_dir = linked_git_dir(path)
+    is_linked = is_same_path(git_dir, worktree.git_dir)
+    if os.path.isdir(git_dir) and not is_linked:
         return False
-    is_along = not is_same_path(named, worktree.git_dir) and _has_same_relative_path(
-        found, worktree
-    )
-    return is_along or _shares_inode_with_index(found, worktree)
+    if any(other.link_error for other in worktrees) or not _has_single_git_file(path):
+        return False
+    was_moved_together = not is_linked and _has_same_relative_path(path, worktree)
+    return was_moved_together or _has_file_of_index(path, worktree)
 
 
-def _has_one_link(path: str) -> bool:
-    """Whether its .git file has no second name, by which the same would be written elsewhere."""
+def _has_single_git_file(path: str) -> bool:
+    """Return True if the .git file has no second hard link, which git would overwrite too."""
     try:
         return os.lstat(os.path.join(path, ".git")).st_nlink == 1
     except OSError:

@@ -1,8 +1,8 @@
-"""What a person can type where the entry of a worktree and its directory do not fit each other.
+"""The shell commands that repair the link between a worktree's directory and git dir.
 
-No link is written over one that leads to a living entry, or through a symbolic link: what lies
-in the way gets another name. `git worktree repair` would mend the links of all worktrees at once,
-and believes each entry.
+A command never overwrites a link to an existing git dir, and never writes through a symbolic link.
+It renames a file or a directory that is in its way. The commands do not use `git worktree repair`:
+it repairs the links of all worktrees at once, and it trusts the path in every git dir.
 """
 
 from __future__ import annotations
@@ -17,94 +17,102 @@ from git_hub_session.worktree.relocation import find_moved_with_repository, is_p
 
 
 def repair_command(worktree: Worktree) -> str:
-    """What to type so that they fit again, or so that nothing but the directory is missing."""
+    """Return the command that repairs the link, or leaves a worktree whose directory is missing."""
     path = worktree.path
     if not path:
         return unknown_location_hint(worktree)
-    where = quote(path)
     if worktree.is_missing:
         return _recreate_command(worktree)
-    named = linked_git_dir(path)
+    git_dir = linked_git_dir(path)
     if os.path.islink(path):
-        real = os.path.realpath(path)
-        return (
-            relink_command(real, worktree)
-            if is_same_path(named, worktree.git_dir)
-            else f"rm {where}"
-        )
+        if is_same_path(git_dir, worktree.git_dir):
+            return relink_command(os.path.realpath(path), worktree)
+        return f"rm {quote(path)}"
     dot_git = os.path.join(path, ".git")
-    if not os.path.isdir(path) or (os.path.isdir(dot_git) and not os.path.islink(dot_git)):
+    is_repository = os.path.isdir(dot_git) and not os.path.islink(dot_git)
+    if not os.path.isdir(path) or is_repository:
         return move_aside_command(path)
-    if os.path.isdir(named):
-        return _foreign_directory_hint(worktree, named)
-    return _write_gitfile_command(worktree)
+    if os.path.isdir(git_dir):
+        return _foreign_directory_command(worktree, git_dir)
+    return _write_git_file_command(worktree, path)
 
 
-def move_back_command(found: str, worktree: Worktree) -> str:
-    """What to type to have the directory `found` in the place of the worktree again."""
+def move_back_command(path: str, worktree: Worktree) -> str:
+    """Return the command that moves the directory at `path` back to the path of the worktree."""
     parent = os.path.dirname(worktree.path)
-    made = "" if os.path.isdir(parent) else f"mkdir -p {quote(parent)} && "
-    return f"{made}mv {quote(found)} {quote(worktree.path)}"
+    move = f"mv {quote(path)} {quote(worktree.path)}"
+    return move if os.path.isdir(parent) else f"mkdir -p {quote(parent)} && {move}"
 
 
 def move_aside_command(path: str) -> str:
-    """What to type to have what lies at `path` under another name."""
+    """Return the command that renames the file or directory at `path` to a free name."""
+    # `mv` would move it into an existing directory.
     return f"mv {quote(path)} {quote(first_free(f'{path}.other', os.path.lexists))}"
 
 
 def unknown_location_hint(worktree: Worktree) -> str:
-    """What to do where nobody knows where it lies."""
-    known = _write_file_command("<its directory>/.git", f"{worktree.git_dir}/gitdir")
-    return f"bring it back, or, where it lies elsewhere: {known}"
+    """Return the hint for a worktree whose directory cannot be found."""
+    record = _write_file_command("<its directory>/.git", f"{worktree.git_dir}/gitdir")
+    return f"move its directory back, or record its new path: {record}"
 
 
-def relink_command(found: str, worktree: Worktree) -> str:
-    """What to type to have git know of the worktree where its directory lies now, as `found`."""
-    known = _write_file_command(f"{quote(found)}/.git", f"{worktree.git_dir}/gitdir")
-    if is_same_path(linked_git_dir(found), worktree.git_dir):
-        return known
-    return f"{_write_gitfile_command(worktree, found)} && {known}"
+def relink_command(path: str, worktree: Worktree) -> str:
+    """Return the command that links the directory at `path` and the git dir of the worktree."""
+    record = _write_file_command(f"{quote(path)}/.git", f"{worktree.git_dir}/gitdir")
+    if is_same_path(linked_git_dir(path), worktree.git_dir):
+        return record
+    return f"{_write_git_file_command(worktree, path)} && {record}"
 
 
 def _recreate_command(worktree: Worktree) -> str:
-    """The files as they were staged last; where more is gone than the directory it may only be elsewhere."""
-    where = quote(worktree.path)
-    made = f"mkdir -p {where} && {_write_gitfile_command(worktree)} && git -C {where} checkout-index -a"
+    """Return the command that recreates the directory with the staged files.
+
+    If the parent is missing too, the directory may have been moved. Then name both ways.
+    """
+    path = quote(worktree.path)
+    link = _write_git_file_command(worktree, worktree.path)
+    recreate = f"mkdir -p {path} && {link} && git -C {path} checkout-index -a"
     if not is_parent_missing(worktree):
-        return made
-    return f"{unknown_location_hint(worktree)}; if it is gone: {made}"
+        return recreate
+    return f"{unknown_location_hint(worktree)}; if it was deleted: {recreate}"
 
 
-def _foreign_directory_hint(worktree: Worktree, named: str) -> str:
-    """The directory is another's, whose entry is `named`: to its own place, or out of the way."""
-    path, other = worktree.path, read_worktree(os.path.basename(named), named)
-    if is_same_path(other.path, path):  # the other's entry says so too: this one is missing
-        along = find_moved_with_repository(worktree)
-        if along:
-            return relink_command(along, worktree)
-        gone = first_free(f"{path}.gone", os.path.lexists)
-        return _write_file_command(f"{quote(gone)}/.git", f"{worktree.git_dir}/gitdir")
-    is_ours = is_same_path(os.path.dirname(named), os.path.dirname(worktree.git_dir))
-    if is_ours and other.is_missing:
+def _foreign_directory_command(worktree: Worktree, git_dir: str) -> str:
+    """Return the command for a path at which the directory of another worktree is.
+
+    Args:
+        git_dir: the git dir that the directory names.
+    """
+    path = worktree.path
+    other = read_worktree(os.path.basename(git_dir), git_dir)
+    if is_same_path(other.path, path):
+        # The directory belongs to the other worktree, so the directory of this one is missing.
+        moved = find_moved_with_repository(worktree)
+        if moved:
+            return relink_command(moved, worktree)
+        missing = first_free(f"{path}.gone", os.path.lexists)
+        return _write_file_command(f"{quote(missing)}/.git", f"{worktree.git_dir}/gitdir")
+    is_same_repository = is_same_path(os.path.dirname(git_dir), os.path.dirname(worktree.git_dir))
+    if is_same_repository and other.is_missing:
         return move_back_command(path, other)
     return move_aside_command(path)
 
 
-def _write_gitfile_command(worktree: Worktree, path: str = "") -> str:
-    """Its .git file written anew, in its place or in the directory `path`."""
-    dot_git = os.path.join(path or worktree.path, ".git")
+def _write_git_file_command(worktree: Worktree, path: str) -> str:
+    """Return the command that writes the .git file of the worktree into the directory `path`."""
+    dot_git = os.path.join(path, ".git")
     return _write_file_command(quote(worktree.git_dir), dot_git, prefix="gitdir: ")
 
 
 def _write_file_command(text: str, path: str, prefix: str = "") -> str:
-    line = f"printf '{prefix}%s\\n' {text} >{quote(path)}"
-    return line if _is_safe_to_write(path) else f"rm {quote(path)} && {line}"
+    write = f"printf '{prefix}%s\\n' {text} >{quote(path)}"
+    return write if _can_overwrite(path) else f"rm {quote(path)} && {write}"
 
 
-def _is_safe_to_write(path: str) -> bool:
-    """Whether a file can be written there: not through a link, nor into a pipe, a device, or what has a second name."""
+def _can_overwrite(path: str) -> bool:
+    """Return True if the path is free, or a regular file without a second hard link."""
     try:
-        found = os.lstat(path)
+        status = os.lstat(path)
     except OSError:
         return True
-    return stat.S_ISREG(found.st_mode) and found.st_nlink == 1
+    return stat.S_ISREG(status.st_mode) and status.st_nlink == 1

@@ -384,11 +384,11 @@ def test_a_disk_that_is_not_there_is_not_made_anew(hub: Hub) -> None:
     own = worktree_git_dir(hub, "a")
     hub.worktrees.rename(hub.top.parent / "unplugged")
     gitdir = own / "gitdir"
-    told = f"bring it back, or, where it lies elsewhere: printf '%s\\n' <its directory>/.git >{gitdir}; "
-    assert advice(hub).startswith(f"{told}if it is gone: mkdir -p {where} && printf ")
+    told = f"move its directory back, or record its new path: printf '%s\\n' <its directory>/.git >{gitdir}; "
+    assert advice(hub).startswith(f"{told}if it was deleted: mkdir -p {where} && printf ")
     result = hub.run("cleanup", "a")
     assert result.out.splitlines()[2].startswith(
-        f"  hint: git hub-session cleanup --force a, or: {told}if it is gone: mkdir -p "
+        f"  hint: git hub-session cleanup --force a, or: {told}if it was deleted: mkdir -p "
     )
 
 

@@ -29,8 +29,8 @@ def hint_command(hint: str, arguments: tuple[str, ...]) -> list[str]:
 
     If the hint only names an option, return the command `arguments` with that option.
     """
-    if_missing = hint.partition("if it is gone: ")[2]
-    printed = re.search(r"(?:^|: )((?:git|rm|mv|printf) .*?)(?:, or:? .*)?$", if_missing or hint)
+    last_command = re.split("if it (?:is gone|was deleted): ", hint)[-1]
+    printed = re.search(r"(?:^|: )((?:git|rm|mv|printf) .*?)(?:, or:? .*)?$", last_command)
     if printed:
         return ["sh", "-c", printed[1].replace("<agent>", "1")]
     if hint.endswith("with 'git hub-session init'"):
