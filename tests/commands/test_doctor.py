@@ -1,4 +1,4 @@
-"""`git hub-session doctor`: each fault is planted alone, and all of them together."""
+"""Tests of `git hub-session doctor`: each inconsistency alone, and all of them together."""
 
 from __future__ import annotations
 
@@ -38,52 +38,53 @@ from tests.support.interrupt import Template, count_changes, kill_at_changes
 
 
 class Plant(NamedTuple):
-    """A fault: what makes it of a session that has two agents; what it is about is returned."""
+    """An inconsistency that a test creates."""
 
     code: str
-    make: Callable[[Hub, str], str | Path]
+    create: Callable[[Hub, str], str | Path]
+    """Damage a session with two agents, and return the subject of the finding."""
     fixed: bool
-    """Whether --fix mends it."""
+    """True if --fix fixes it."""
 
 
 PLANTS: dict[str, Plant] = {}
 
 
-Made = TypeVar("Made", str, Path)
+Subject = TypeVar("Subject", str, Path)
 
 
 def plant(
     code: str, *, fixed: bool = False
-) -> Callable[[Callable[[Hub, str], Made]], Callable[[Hub, str], Made]]:
-    """Enter a function into PLANTS under its name."""
+) -> Callable[[Callable[[Hub, str], Subject]], Callable[[Hub, str], Subject]]:
+    """Return a decorator that adds a function to PLANTS under its name."""
 
-    def enter(make: Callable[[Hub, str], Made]) -> Callable[[Hub, str], Made]:
-        PLANTS[make.__name__] = Plant(code, make, fixed)
-        return make
+    def add(create: Callable[[Hub, str], Subject]) -> Callable[[Hub, str], Subject]:
+        PLANTS[create.__name__] = Plant(code, create, fixed)
+        return create
 
-    return enter
+    return add
 
 
-def at(path: Path, seconds: float) -> Path:
-    """The path, last written `seconds` after the epoch."""
+def set_mtime(path: Path, seconds: float) -> Path:
+    """Set the modification time, in seconds since the epoch, and return the path."""
     os.utime(path, (seconds, seconds), follow_symlinks=False)
     return path
 
 
 @plant("ids-fold")
-def another_case(hub: Hub, sid: str) -> str:
+def id_in_another_case(hub: Hub, sid: str) -> str:
     hub.session(sid.upper())
     return sid.upper()
 
 
 @plant("hub-copied")
-def hub_tracked(hub: Hub, sid: str) -> Path:
+def tracked_hub(hub: Hub, sid: str) -> Path:
     hub.git("add", "-f", f".agenthub/sessions/{sid}/config.yaml")
     return hub.top / ".agenthub"
 
 
 @plant("hub-copied")
-def hub_checked_out(hub: Hub, sid: str) -> Path:
+def tracked_copy_of_hub(hub: Hub, sid: str) -> Path:
     copy = hub.worktree(1, sid) / ".agenthub"
     hub.commit(hub.worktree(1, sid), f".agenthub/sessions/{sid}/config.yaml", "task: theirs\n")
     return copy
@@ -96,7 +97,7 @@ def hub_without_gitignore(hub: Hub, _sid: str) -> Path:
 
 
 @plant("hub-damaged")
-def channel_is_a_link(hub: Hub, _sid: str) -> Path:
+def linked_channel(hub: Hub, _sid: str) -> Path:
     channel = hub.top / ".agenthub" / "board" / "progress"
     channel.rmdir()
     channel.symlink_to("/etc")
@@ -104,27 +105,27 @@ def channel_is_a_link(hub: Hub, _sid: str) -> Path:
 
 
 @plant("board-damaged", fixed=True)
-def board_index(hub: Hub, _sid: str) -> Path:
+def damaged_board_index(hub: Hub, _sid: str) -> Path:
     (hub.top / ".agenthub" / "board" / "_index.json").write_text('{"channels": [')
     return hub.top / ".agenthub" / "board"
 
 
 @plant("not-a-session")
-def name_that_is_no_id(hub: Hub, sid: str) -> Path:
+def invalid_id(hub: Hub, sid: str) -> Path:
     path = hub.directory(f"{sid} copy")
     path.mkdir()
     return path
 
 
 @plant("not-a-session")
-def empty_directory(hub: Hub, sid: str) -> Path:
+def empty_session(hub: Hub, sid: str) -> Path:
     path = hub.directory(f"{sid}-empty")
     path.mkdir()
     return path
 
 
 @plant("half-made-session", fixed=True)
-def init_cut_off(hub: Hub, sid: str) -> Path:
+def interrupted_init(hub: Hub, sid: str) -> Path:
     path = hub.top / ".agenthub" / "sessions" / f".{sid}.0123456789ab.tmp"
     path.mkdir()
     (path / "config.yaml").write_text("task: ")
@@ -132,25 +133,25 @@ def init_cut_off(hub: Hub, sid: str) -> Path:
 
 
 @plant("config-damaged")
-def config_cut_off(hub: Hub, sid: str) -> str:
+def truncated_config(hub: Hub, sid: str) -> str:
     (hub.directory(sid) / "config.yaml").write_text('task: "x')
     return sid
 
 
 @plant("state-damaged", fixed=True)
-def state_cut_off(hub: Hub, sid: str) -> str:
+def truncated_state(hub: Hub, sid: str) -> str:
     (hub.directory(sid) / "state.json").write_text('{"session_id": ')
     return sid
 
 
 @plant("state-damaged", fixed=True)
-def state_gone(hub: Hub, sid: str) -> str:
+def missing_state(hub: Hub, sid: str) -> str:
     (hub.directory(sid) / "state.json").unlink()
     return sid
 
 
 @plant("state-damaged", fixed=True)
-def state_is_a_link(hub: Hub, sid: str) -> str:
+def linked_state(hub: Hub, sid: str) -> str:
     state = hub.directory(sid) / "state.json"
     state.rename(state.with_name("elsewhere"))
     state.symlink_to("elsewhere")
@@ -158,70 +159,70 @@ def state_is_a_link(hub: Hub, sid: str) -> str:
 
 
 @plant("state-unknown", fixed=True)
-def state_of_no_machine(hub: Hub, sid: str) -> str:
+def unknown_state(hub: Hub, sid: str) -> str:
     return edit_state(hub, sid, state="reviewing")
 
 
 @plant("history-contradicts", fixed=True)
-def state_moved_by_hand(hub: Hub, sid: str) -> str:
+def state_changed_by_another_tool(hub: Hub, sid: str) -> str:
     hub.run("update", sid, "--state", "running")
     return edit_state(hub, sid, state="init")
 
 
 @plant("history-contradicts", fixed=True)
-def history_is_text(hub: Hub, sid: str) -> str:
+def history_without_list(hub: Hub, sid: str) -> str:
     return edit_state(hub, sid, history="init, running")
 
 
 @plant("history-contradicts", fixed=True)
-def history_with_a_hole(hub: Hub, sid: str) -> str:
+def history_with_a_gap(hub: Hub, sid: str) -> str:
     steps = [("init", "running"), ("evaluating", "merged")]
     history = [{"from": a, "to": b, "verb": "update", "by": "x", "at": "y"} for a, b in steps]
     return edit_state(hub, sid, state="merged", history=history)
 
 
 @plant("leftover-file", fixed=True)
-def writer_killed(hub: Hub, sid: str) -> Path:
+def leftover_of_state(hub: Hub, sid: str) -> Path:
     path = hub.directory(sid) / ".state.json.4711.tmp"
     path.write_text("{")
     return path
 
 
 @plant("leftover-file", fixed=True)
-def snapshot_killed(hub: Hub, sid: str) -> Path:
+def leftover_of_index(hub: Hub, sid: str) -> Path:
     path = worktree_git_dir(hub, sid) / "hub-session-index.4711.tmp"
     path.write_text("DIRC")
     return path
 
 
-def of_nine(hub: Hub, sid: str) -> None:
-    """The session has nine agents, of whom two are there."""
+def set_nine_agents(hub: Hub, sid: str) -> None:
+    """Set the number of agents to nine. Only two exist."""
     file = hub.directory(sid) / "config.yaml"
     file.write_text(file.read_text().replace("agent_count: 2", "agent_count: 9"))
 
 
 @plant("agent-cut-off")
-def spawn_cut_off(hub: Hub, sid: str) -> str:
-    of_nine(hub, sid)
+def interrupted_spawn(hub: Hub, sid: str) -> str:
+    set_nine_agents(hub, sid)
     edit_state(hub, sid, agents={"agent-9": {"status": "spawning", "attempt": 1}})
     return f"{sid} agent-9"
 
 
 @plant("agent-cut-off", fixed=True)
-def restore_killed_when_it_was_done(hub: Hub, sid: str) -> str:
+def restore_interrupted_at_its_end(hub: Hub, sid: str) -> str:
     edit_state(hub, sid, agents={"agent-1": {"status": "restoring", "attempt": 1}})
     return f"{sid} agent-1"
 
 
 @plant("agent-cut-off")
-def restore_cut_off(hub: Hub, sid: str) -> str:
+def interrupted_restore(hub: Hub, sid: str) -> str:
     hub.git("worktree", "remove", hub.worktree(1, sid))
     edit_state(hub, sid, agents={"agent-1": {"status": "restoring", "attempt": 1}})
     return f"{sid} agent-1"
 
 
 @plant("agent-cut-off", fixed=True)
-def spawn_cut_off_long_ago(hub: Hub, sid: str) -> str:
+def spawn_interrupted_in_an_earlier_state(hub: Hub, sid: str) -> str:
     edit_state(
         hub, sid, state="evaluating", agents={"agent-9": {"status": "spawning", "attempt": 1}}
     )
@@ -229,27 +230,27 @@ def spawn_cut_off_long_ago(hub: Hub, sid: str) -> str:
 
 
 @plant("agent-cut-off", fixed=True)
-def exec_cut_off(hub: Hub, sid: str) -> str:
+def interrupted_exec(hub: Hub, sid: str) -> str:
     run = {"run": "exec-1"}
     edit_state(hub, sid, agents={"agent-2": {"status": "running", "attempt": 1, "exec": run}})
     return f"{sid} agent-2"
 
 
 @plant("agent-cut-off", fixed=True)
-def said_to_run_by_another_tool(hub: Hub, sid: str) -> str:
+def running_agent_of_another_tool(hub: Hub, sid: str) -> str:
     edit_state(hub, sid, agents={"agent-2": {"status": "running"}})
     return f"{sid} agent-2"
 
 
 @plant("merge-cut-off")
-def merge_that_landed(hub: Hub, sid: str) -> str:
+def merge_interrupted_at_its_end(hub: Hub, sid: str) -> str:
     tip = hub.git("rev-parse", "main")
     merge = {"agent": 1, "attempt": 1, "tip": tip, "into": "main", "commit": tip}
     return edit_state(hub, sid, state="evaluating", merge=merge)
 
 
 @plant("merge-cut-off")
-def merge_that_did_not_land(hub: Hub, sid: str) -> str:
+def merge_interrupted_before_its_end(hub: Hub, sid: str) -> str:
     commit = hub.git("commit-tree", "-p", "main", "-m", "merge", "main^{tree}")
     tip = hub.git("rev-parse", "main")
     merge = {"agent": 1, "attempt": 1, "tip": tip, "into": "main", "commit": commit}
@@ -257,8 +258,8 @@ def merge_that_did_not_land(hub: Hub, sid: str) -> str:
 
 
 @plant("session-forgotten")
-def nobody_for_two_days(hub: Hub, sid: str) -> str:
-    # The commits of the tests are from the same day as NOW: the branches have to go.
+def session_idle_for_two_days(hub: Hub, sid: str) -> str:
+    # The commits of the tests are from the day of NOW, so the branches have to be deleted.
     for agent in (1, 2):
         hub.git("worktree", "remove", hub.worktree(agent, sid))
         hub.git("branch", "-q", "-D", f"hub/{sid}/agent-{agent}/attempt-1")
@@ -266,19 +267,19 @@ def nobody_for_two_days(hub: Hub, sid: str) -> str:
 
 
 @plant("base-gone")
-def base_branch_deleted(hub: Hub, sid: str) -> str:
+def missing_base_branch(hub: Hub, sid: str) -> str:
     config = hub.directory(sid) / "config.yaml"
     config.write_text(config.read_text().replace("base_branch: main", "base_branch: gone"))
     return sid
 
 
 @plant("base-gone")
-def base_commit_gone(hub: Hub, sid: str) -> str:
+def missing_base_commit(hub: Hub, sid: str) -> str:
     return edit_state(hub, sid, base_commit="1" * 40)
 
 
 @plant("worktree-of-no-session")
-def session_deleted(hub: Hub, sid: str) -> Path:
+def deleted_session(hub: Hub, sid: str) -> Path:
     shutil.rmtree(hub.directory(sid))
     for agent in (1, 2):
         hub.git("worktree", "lock", "--reason", "mine", hub.worktree(agent, sid))
@@ -286,13 +287,13 @@ def session_deleted(hub: Hub, sid: str) -> Path:
 
 
 @plant("worktree-of-finished")
-def session_over(hub: Hub, sid: str) -> Path:
+def finished_session(hub: Hub, sid: str) -> Path:
     edit_state(hub, sid, state="archived")
     return hub.worktree(2, sid)
 
 
 @plant("worktree-half-added", fixed=True)
-def git_killed_in_worktree_add(hub: Hub, sid: str) -> Path:
+def interrupted_worktree_add(hub: Hub, sid: str) -> Path:
     (worktree_git_dir(hub, sid) / "locked").write_text("initializing")
     told = {"status": "ready", "attempt": 1, "worktree": str(hub.worktree(1, sid))}
     edit_state(hub, sid, agents={"agent-1": told})
@@ -300,7 +301,7 @@ def git_killed_in_worktree_add(hub: Hub, sid: str) -> Path:
 
 
 @plant("worktree-half-added", fixed=True)
-def git_killed_before_it_wrote_head(hub: Hub, sid: str) -> Path:
+def worktree_add_interrupted_before_head(hub: Hub, sid: str) -> Path:
     where = hub.worktrees / sid / "agent-3"
     own = hub.top / ".git" / "worktrees" / f"{sid}-agent-3"
     own.mkdir()
@@ -308,28 +309,28 @@ def git_killed_before_it_wrote_head(hub: Hub, sid: str) -> Path:
     (own / "locked").write_text("initializing")
     (own / "gitdir").write_text(f"{where}/.git\n")
     (own / "commondir").write_text("../..\n")
-    of_nine(hub, sid)
+    set_nine_agents(hub, sid)
     edit_state(hub, sid, agents={"agent-3": {"status": "spawning", "worktree": str(where)}})
     return where
 
 
 @plant("removal-cut-off", fixed=True)
-def removal_killed_before_it_looked_again(hub: Hub, sid: str) -> Path:
-    return half_removed(hub, sid, "aside")
+def removal_interrupted_before_second_inspection(hub: Hub, sid: str) -> Path:
+    return interrupt_removal(hub, sid, "aside")
 
 
 @plant("removal-cut-off", fixed=True)
-def removal_killed_while_it_deleted(hub: Hub, sid: str) -> Path:
-    return half_removed(hub, sid, "delete")
+def removal_interrupted_during_deletion(hub: Hub, sid: str) -> Path:
+    return interrupt_removal(hub, sid, "delete")
 
 
 @plant("removal-cut-off", fixed=True)
-def removal_killed_of_whose_note_the_disk_knows_nothing(hub: Hub, sid: str) -> Path:
+def removal_lock_without_journal(hub: Hub, sid: str) -> Path:
     (worktree_git_dir(hub, sid) / "locked").write_text(REMOVAL_LOCK)
     return hub.worktree(1, sid)
 
 
-def half_removed(hub: Hub, sid: str, step: str) -> Path:
+def interrupt_removal(hub: Hub, sid: str, step: str) -> Path:
     where = hub.worktree(1, sid)
     own = worktree_git_dir(hub, sid)
     trash = where.parent / f".{own.name}.hub-trash"
@@ -339,7 +340,7 @@ def half_removed(hub: Hub, sid: str, step: str) -> Path:
 
 
 @plant("worktree-off-branch")
-def worktree_taken_off_its_branch(hub: Hub, sid: str) -> Path:
+def detached_worktree(hub: Hub, sid: str) -> Path:
     hub.git("checkout", "-q", "--detach", cwd=hub.worktree(1, sid))
     edit_state(
         hub, sid, agents={"agent-1": {"status": "ready", "worktree": str(hub.worktree(1, sid))}}
@@ -348,31 +349,31 @@ def worktree_taken_off_its_branch(hub: Hub, sid: str) -> Path:
 
 
 @plant("worktree-missing", fixed=True)
-def worktree_deleted(hub: Hub, sid: str) -> Path:
+def deleted_worktree(hub: Hub, sid: str) -> Path:
     shutil.rmtree(hub.worktree(1, sid))
     return hub.worktree(1, sid)
 
 
 @plant("worktree-moved", fixed=True)
-def worktree_renamed(hub: Hub, sid: str) -> Path:
+def renamed_worktree(hub: Hub, sid: str) -> Path:
     hub.worktree(1, sid).rename(hub.worktrees / sid / "the best one")
     return hub.worktree(1, sid)
 
 
 @plant("worktree-damaged")
-def dot_git_deleted(hub: Hub, sid: str) -> Path:
+def deleted_git_file(hub: Hub, sid: str) -> Path:
     (hub.worktree(1, sid) / ".git").unlink()
     return hub.worktree(1, sid)
 
 
 @plant("worktree-damaged")
-def dot_git_of_another(hub: Hub, sid: str) -> Path:
+def git_file_of_another_worktree(hub: Hub, sid: str) -> Path:
     shutil.copy(hub.worktree(2, sid) / ".git", hub.worktree(1, sid) / ".git")
     return hub.worktree(1, sid)
 
 
 @plant("lock-of-dead-process")
-def locked_by_a_dead_process(hub: Hub, sid: str) -> Path:
+def lock_of_ended_process(hub: Hub, sid: str) -> Path:
     process = subprocess.Popen(["true"])
     process.wait()
     reason = f"agent is at work (pid {process.pid})"
@@ -381,28 +382,28 @@ def locked_by_a_dead_process(hub: Hub, sid: str) -> Path:
 
 
 @plant("git-lock-left")
-def git_killed_in_a_worktree(hub: Hub, sid: str) -> Path:
+def index_lock_in_worktree(hub: Hub, sid: str) -> Path:
     path = worktree_git_dir(hub, sid) / "index.lock"
     path.touch()
-    return at(path, NOW - 3600)
+    return set_mtime(path, NOW - 3600)
 
 
 @plant("git-lock-left")
-def git_killed_in_a_ref_transaction(hub: Hub, sid: str) -> Path:
+def lock_of_ref(hub: Hub, sid: str) -> Path:
     path = hub.top / ".git" / "refs" / "heads" / "hub" / sid / "agent-1" / "attempt-1.lock"
     path.touch()
-    return at(path, NOW - 3600)
+    return set_mtime(path, NOW - 3600)
 
 
 @plant("git-lock-left")
-def git_killed_while_it_packed(hub: Hub, _sid: str) -> Path:
+def lock_of_packed_refs(hub: Hub, _sid: str) -> Path:
     path = hub.top / ".git" / "packed-refs.new"
     path.touch()
-    return at(path, NOW - 3600)
+    return set_mtime(path, NOW - 3600)
 
 
 @plant("trash-left")
-def trash_without_entry(hub: Hub, sid: str) -> Path:
+def trash_without_git_dir(hub: Hub, sid: str) -> Path:
     path = hub.worktrees / sid / ".agent-7.hub-trash"
     path.mkdir()
     (path / "work").write_text("an agent's")
@@ -410,7 +411,7 @@ def trash_without_entry(hub: Hub, sid: str) -> Path:
 
 
 @plant("trash-left", fixed=True)
-def entry_renamed_and_not_deleted(hub: Hub, sid: str) -> Path:
+def trash_of_git_dirs(hub: Hub, sid: str) -> Path:
     path = hub.top / ".git" / "hub-session-trash"
     (path / f"{sid}.4711").mkdir(parents=True)
     (path / f"{sid}.4711" / "HEAD").write_text("ref: refs/heads/gone\n")
@@ -418,13 +419,13 @@ def entry_renamed_and_not_deleted(hub: Hub, sid: str) -> Path:
 
 
 @plant("branches-of-no-session")
-def branches_alone(hub: Hub, sid: str) -> str:
+def branches_without_session(hub: Hub, sid: str) -> str:
     hub.git("branch", f"hub/{sid}-gone/agent-1/attempt-1")
     return f"hub/{sid}-gone/"
 
 
 @plant("ref-broken")
-def branch_of_zeros(hub: Hub, sid: str) -> str:
+def branch_without_commit(hub: Hub, sid: str) -> str:
     name = f"hub/{sid}/agent-8/attempt-1"
     path = hub.top / ".git" / "refs" / "heads" / name
     path.parent.mkdir(parents=True)
@@ -436,63 +437,63 @@ plant("ref-broken")(truncate_branch)
 
 
 @plant("ref-broken")
-def tag_cut_off(hub: Hub, sid: str) -> str:
+def truncated_tag(hub: Hub, sid: str) -> str:
     hub.git("tag", f"hub/archive/{sid}/agent-7", "main")
     (hub.top / ".git" / "refs" / "tags" / "hub" / "archive" / sid / "agent-7").write_text("1f")
     return f"hub/archive/{sid}/agent-7"
 
 
 @plant("ref-broken")
-def rescue_cut_off(hub: Hub, sid: str) -> str:
-    ref = rescue_not_written_down(hub, sid)
+def truncated_rescue_ref(hub: Hub, sid: str) -> str:
+    ref = unrecorded_rescue_ref(hub, sid)
     (hub.top / ".git" / ref).write_text("1f")
     return ref
 
 
 @plant("agent-without-branch")
-def branch_deleted(hub: Hub, sid: str) -> str:
+def deleted_branch(hub: Hub, sid: str) -> str:
     edit_state(hub, sid, state="running", agents={"agent-5": {"status": "ready", "attempt": 1}})
     return f"{sid} agent-5"
 
 
 @plant("tag-elsewhere")
-def tag_moved(hub: Hub, sid: str) -> str:
+def moved_tag(hub: Hub, sid: str) -> str:
     commit = hub.git("commit-tree", "-m", "elsewhere", "main^{tree}")
     hub.git("tag", f"hub/archive/{sid}/agent-1", commit)
     return f"hub/archive/{sid}/agent-1"
 
 
 @plant("rescue-of-no-session")
-def rescue_alone(hub: Hub, sid: str) -> str:
+def rescue_ref_of_missing_session(hub: Hub, sid: str) -> str:
     ref = f"refs/hub/rescue/{sid}-gone/agent-1/attempt-1/1"
     hub.git("update-ref", ref, "main")
     return ref
 
 
 @plant("rescue-of-no-session")
-def rescue_of_nobody(hub: Hub, _sid: str) -> str:
+def rescue_ref_without_session(hub: Hub, _sid: str) -> str:
     hub.git("update-ref", "refs/hub/rescue/saved", "main")
     return "refs/hub/rescue/saved"
 
 
 @plant("rescue-unrecorded", fixed=True)
-def rescue_not_written_down(hub: Hub, sid: str) -> str:
+def unrecorded_rescue_ref(hub: Hub, sid: str) -> str:
     ref = f"refs/hub/rescue/{sid}/agent-2/attempt-1/1"
     hub.git("update-ref", ref, "main")
     return ref
 
 
-# What one and the same fault brings with it.
+# The codes that one inconsistency causes together.
 TOGETHER = {
-    "session_deleted": {"worktree-of-no-session", "branches-of-no-session"},
-    "git_killed_before_it_wrote_head": {"worktree-half-added"},  # and then spawn has to be told
-    "history_with_a_hole": {"history-contradicts", "worktree-of-finished"},
+    "deleted_session": {"worktree-of-no-session", "branches-of-no-session"},
+    "worktree_add_interrupted_before_head": {"worktree-half-added"},  # `spawn` has to finish it
+    "history_with_a_gap": {"history-contradicts", "worktree-of-finished"},
 }
 
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Hub, Template]]:
-    """A repository with the session `a` of two agents, and the copy to restore it from."""
+    """Yield a repository with the session `a` of two agents, and a copy to restore it from."""
     top = tmp_path_factory.mktemp("doctor")
     environ = sealed_environment(top)
     project = new_hub(top / "project", environ).session("a", agents=2).top
@@ -502,57 +503,59 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Hub, Te
 
 
 @pytest.mark.parametrize("name", PLANTS)
-def test_a_fault_is_named_and_mended_or_explained(
+def test_an_inconsistency_is_reported_and_fixed_or_explained(
     prepared: tuple[Hub, Template], name: str
 ) -> None:
-    code, make, mends = PLANTS[name]
+    code, create, is_fixable = PLANTS[name]
     hub, template = prepared
     template.restore()
     # The inodes in the index are the proof that a directory is a worktree which has moved.
     hub.git("update-index", "-q", "--refresh", cwd=hub.worktree(1, "a"))
-    subject = str(make(hub, "a"))
+    subject = str(create(hub, "a"))
     before, refs = snapshot(hub.top), hub.refs()
 
     first = hub.json("doctor", "--fix", "--dry-run", code=1)["findings"]
     named = [one for one in first if (one["code"], one["subject"]) == (code, subject)]
-    assert [bool(one["fix"]) for one in named] == [mends], first
+    assert [bool(one["fix"]) for one in named] == [is_fixable], first
     assert {one["code"] for one in first} == TOGETHER.get(name, {code})
     assert all(one["evidence"] and bool(one["fix"]) != bool(one["advice"]) for one in first)
-    assert (snapshot(hub.top), hub.refs()) == (before, refs)  # looking changes nothing
+    assert (snapshot(hub.top), hub.refs()) == (before, refs)  # a check changes nothing
 
-    fixed = list_findings(hub, "--fix", code=0 if mends and name not in TOGETHER else 1)
-    assert (code, subject, mends) in fixed
-    left = [(one, what, False) for one, what, done in fixed if not done]
-    assert list_findings(hub, "--fix", code=1 if left else 0) == left  # once is as good as twice
+    fixed = list_findings(hub, "--fix", code=0 if is_fixable and name not in TOGETHER else 1)
+    assert (code, subject, is_fixable) in fixed
+    left = [finding for finding in fixed if not finding[2]]
+    assert (
+        list_findings(hub, "--fix", code=1 if left else 0) == left
+    )  # a second run changes nothing
     assert {ref: oid for ref, oid in hub.refs().items() if ref in refs} == refs
 
 
-def test_all_of_them_together(hub: Hub) -> None:
+def test_all_inconsistencies_together(hub: Hub) -> None:
     expected = set()
     sids = [f"s{number}" for number in range(len(PLANTS))]
     for sid in sids:
         hub.session(sid, agents=2)
     for sid, one in zip(sids, PLANTS.values(), strict=True):
-        expected.add((one.code, str(one.make(hub, sid))))
+        expected.add((one.code, str(one.create(hub, sid))))
     seen = list_findings(hub, code=1)
     assert list_findings(hub, "--fix", "-n", code=1) == seen
-    # While git tracks the hub it is not hidden from it.
+    # While git tracks the hub, the hub counts as not hidden.
     unsaid = {code for code, _ in expected - {(code, subject) for code, subject, _ in seen}}
     assert unsaid == {"hub-not-ignored"}
     fixed = list_findings(hub, "--fix", code=1)
-    # git mends all links at once, and here are some that it must not touch.
-    mendable = {one.code for one in PLANTS.values() if one.fixed} - {"worktree-moved", *unsaid}
-    assert {code for code, _, done in fixed if done} == mendable
+    # `git worktree repair` repairs all links at once, and some of these must not be touched.
+    fixable = {one.code for one in PLANTS.values() if one.fixed} - {"worktree-moved", *unsaid}
+    assert {code for code, _, done in fixed if done} == fixable
     left = [one for one in fixed if not one[2]]
     assert list_findings(hub, "--fix", code=1) == left
 
 
-def test_every_kind_is_planted_or_tested_alone() -> None:
+def test_every_code_has_a_test() -> None:
     alone = {"git-missing", "git-too-old", "cannot-open", "lock-orphaned"}
     assert {one.code for one in PLANTS.values()} | alone == FINDING_CODES
 
 
-def test_nothing_is_found_at_any_stage_of_a_tournament(hub: Hub) -> None:
+def test_a_healthy_session_has_no_findings(hub: Hub) -> None:
     work = "echo $HUB_AGENT >mine && git add mine && git commit -qm mine && git commit -q --amend -m mine"
     stages = [
         ["init", "--id", "a", "--task", "x", "--agents", "2", "--eval", "x"],
@@ -593,10 +596,10 @@ def test_no_hub_and_no_session(hub: Hub) -> None:
     assert hub.run("doctor", "gone").code == 128
 
 
-def test_what_is_said(hub: Hub) -> None:
+def test_the_text_of_findings(hub: Hub) -> None:
     hub.session("a", agents=2)
-    worktree_deleted(hub, "a")
-    spawn_cut_off(hub, "a")
+    deleted_worktree(hub, "a")
+    interrupted_spawn(hub, "a")
     text = """\
 agent-cut-off: a agent-9
   the status of agent-9 is 'spawning', but no spawn is running
@@ -623,10 +626,10 @@ agent-cut-off: a agent-9
     )
 
 
-def test_one_session_is_meant(hub: Hub) -> None:
+def test_only_one_session_is_checked(hub: Hub) -> None:
     for sid in ("abc", "xyz"):
         hub.session(sid, agents=2)
-        worktree_deleted(hub, sid)
+        deleted_worktree(hub, sid)
     assert [one[1] for one in list_findings(hub, "ab", code=1)] == [str(hub.worktree(1, "abc"))]
     assert hub.run("doctor", "--fix", "ab").err.startswith("fatal: no such session: 'ab'\n")
     assert list_findings(hub, "--fix", "abc", code=0) == [
@@ -635,7 +638,7 @@ def test_one_session_is_meant(hub: Hub) -> None:
     assert [one[1] for one in list_findings(hub, code=1)] == [str(hub.worktree(1, "xyz"))]
 
 
-def test_what_was_staged_in_a_deleted_worktree_is_saved(hub: Hub) -> None:
+def test_staged_changes_of_a_deleted_worktree_are_saved(hub: Hub) -> None:
     hub.session("a", agents=2)
     where = hub.worktree(1, "a")
     (where / "staged").write_text("an agent's\n")
@@ -650,10 +653,10 @@ def test_what_was_staged_in_a_deleted_worktree_is_saved(hub: Hub) -> None:
     assert list_findings(hub, code=0) == []
 
 
-def test_a_damaged_state_is_kept_and_written_anew(hub: Hub) -> None:
+def test_a_damaged_state_is_renamed_and_rewritten(hub: Hub) -> None:
     hub.session("a", agents=2)
     hub.run("update", "a", "--state", "running")
-    rescue = rescue_not_written_down(hub, "a")
+    rescue = unrecorded_rescue_ref(hub, "a")
     (hub.directory("a") / "state.json").write_bytes(b"\0\0\0")
     assert [one[0] for one in list_findings(hub, "--fix", code=0)] == [
         "state-damaged",
@@ -669,18 +672,18 @@ def test_a_damaged_state_is_kept_and_written_anew(hub: Hub) -> None:
     assert list_findings(hub, code=0) == []
 
 
-def test_a_state_is_what_the_history_says(hub: Hub) -> None:
+def test_an_unknown_state_becomes_the_last_state_of_the_history(hub: Hub) -> None:
     hub.session("a", agents=2)
     for state in ("running", "evaluating"):
         hub.run("update", "a", "--state", state)
-    state_of_no_machine(hub, "a")
+    unknown_state(hub, "a")
     assert [one[0] for one in list_findings(hub, "--fix", code=0)] == ["state-unknown"]
     assert hub.state("a")["state"] == "evaluating"
 
 
-def test_what_somebody_put_into_a_half_added_worktree_stays(hub: Hub) -> None:
+def test_files_of_the_user_in_a_partial_worktree_are_kept(hub: Hub) -> None:
     hub.session("a", agents=2)
-    git_killed_in_worktree_add(hub, "a")
+    interrupted_worktree_add(hub, "a")
     where = hub.worktree(1, "a")
     (where / "note").write_text("mine")
     [finding] = hub.json("doctor", "--fix", code=0)["findings"]
@@ -692,20 +695,20 @@ def test_what_somebody_put_into_a_half_added_worktree_stays(hub: Hub) -> None:
     assert hub.run("spawn", "a").code == 0
 
 
-def test_a_worktree_that_moved_is_found_again(hub: Hub) -> None:
+def test_a_moved_worktree_is_found_again(hub: Hub) -> None:
     hub.session("a", agents=2)
-    worktree_renamed(hub, "a")
+    renamed_worktree(hub, "a")
     (hub.worktrees / "a" / "the best one" / "draft").write_text("mine")
     assert [one[0] for one in list_findings(hub, "--fix", code=0)] == ["worktree-moved"]
     assert hub.run("path", "a", "1").out == f"{hub.worktrees}/a/the best one\n"
     assert (hub.worktrees / "a" / "the best one" / "draft").read_text() == "mine"
 
 
-def test_a_removal_that_was_cut_off_is_finished_or_undone(hub: Hub) -> None:
+def test_an_interrupted_removal_is_finished_or_undone(hub: Hub) -> None:
     hub.session("a", agents=2).session("b", agents=2)
     (hub.worktree(1, "a") / "draft").write_text("mine")
-    removal_killed_before_it_looked_again(hub, "a")
-    removal_killed_while_it_deleted(hub, "b")
+    removal_interrupted_before_second_inspection(hub, "a")
+    removal_interrupted_during_deletion(hub, "b")
     assert {one[0] for one in list_findings(hub, "--fix", code=0)} == {"removal-cut-off"}
     assert (hub.worktree(1, "a") / "draft").read_text() == "mine"
     assert not hub.worktree(1, "b").exists()
@@ -713,9 +716,9 @@ def test_a_removal_that_was_cut_off_is_finished_or_undone(hub: Hub) -> None:
     assert list_findings(hub, code=0) == []
 
 
-def test_a_session_that_somebody_changes_is_left_alone(hub: Hub) -> None:
+def test_a_locked_session_is_not_checked(hub: Hub) -> None:
     hub.session("a", agents=2)
-    spawn_cut_off(hub, "a")
+    interrupted_spawn(hub, "a")
     lock = os.open(hub.directory("a"), os.O_RDONLY)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -742,7 +745,7 @@ time.sleep(60)
 """
 
 
-def test_a_lock_that_outlived_who_took_it(hub: Hub) -> None:
+def test_a_lock_that_a_child_process_inherited(hub: Hub) -> None:
     hub.session("a", agents=2)
     words = [PYTHON, "-c", _HEIR, str(hub.directory("a"))]
     pids = subprocess.run(words, capture_output=True, text=True, check=True).stdout.split()
@@ -787,7 +790,7 @@ def test_with_an_old_git(hub: Hub) -> None:
     )
 
 
-def test_a_repository_that_libgit2_does_not_open(hub: Hub) -> None:
+def test_a_repository_that_libgit2_cannot_open(hub: Hub) -> None:
     hub.session("a")
     hub.git("config", "core.repositoryFormatVersion", "1")
     hub.git("config", "extensions.objectFormat", "sha256")
@@ -806,20 +809,20 @@ def test_a_hub_that_is_a_link(hub: Hub) -> None:
     assert snapshot(hub.top.parent / "elsewhere") == before
 
 
-def test_killed_at_any_moment_it_is_done_by_the_next(hub: Hub) -> None:
+def test_the_next_run_finishes_a_killed_run(hub: Hub) -> None:
     planted = (
-        state_cut_off,
-        worktree_deleted,
-        removal_killed_while_it_deleted,
-        git_killed_in_worktree_add,
-        board_index,
+        truncated_state,
+        deleted_worktree,
+        removal_interrupted_during_deletion,
+        interrupted_worktree_add,
+        damaged_board_index,
         hub_without_gitignore,
-        init_cut_off,
-        entry_renamed_and_not_deleted,
+        interrupted_init,
+        trash_of_git_dirs,
     )
-    for number, make in enumerate(planted):
+    for number, create in enumerate(planted):
         hub.session(f"s{number}", agents=2)
-        make(hub, f"s{number}")
+        create(hub, f"s{number}")
     refs = hub.refs()
     template = Template(hub)
     words = ("doctor", "--fix")
@@ -832,7 +835,7 @@ def test_killed_at_any_moment_it_is_done_by_the_next(hub: Hub) -> None:
 
 
 def test_hostile_documents(hub: Hub) -> None:
-    """What state.json says is shown, and trusted in nothing."""
+    """Print the values of state.json, and trust no value."""
     hub.session("a", agents=2)
     outside = hub.top.parent / "outside"
     (outside / ".x.hub-trash").mkdir(parents=True)
@@ -862,7 +865,7 @@ def test_hostile_documents(hub: Hub) -> None:
     assert hub.state("a")["agents"]["\x1b[2J\n agent"]["status"] == "failed"
 
 
-def test_a_worktree_whose_parent_has_moved_is_not_given_up(hub: Hub) -> None:
+def test_a_worktree_with_a_moved_parent_is_kept(hub: Hub) -> None:
     hub.session("a", agents=2)
     hub.worktrees.rename(hub.top.parent / "elsewhere")
     entries = snapshot(hub.top / ".git" / "worktrees")
@@ -874,7 +877,7 @@ def test_a_worktree_whose_parent_has_moved_is_not_given_up(hub: Hub) -> None:
 
 
 @pytest.mark.parametrize("victim", ["other", "agent-2"])
-def test_an_entry_that_names_another_place_is_not_believed(hub: Hub, victim: str) -> None:
+def test_a_git_dir_with_the_path_of_another_worktree_is_not_trusted(hub: Hub, victim: str) -> None:
     hub.session("a", agents=2)
     where = {"other": hub.top.parent / "other", "agent-2": hub.worktree(2, "a")}[victim]
     if victim == "other":
@@ -892,15 +895,15 @@ def test_an_entry_that_names_another_place_is_not_believed(hub: Hub, victim: str
 
 
 def codes(hub: Hub, now: int = NOW) -> list[str]:
-    """Return the codes of what `doctor` finds, a long time after `now` too."""
+    """Return the codes of the findings at the time `now`."""
     result = hub.run("doctor", "--format=json", now=now)
     return [one["code"] for one in json.loads(result.out)["findings"]]
 
 
 def test_an_agent_whose_process_is_behind_a_symbolic_link(hub: Hub) -> None:
-    """A run was interrupted, but a process still uses the worktree of the agent."""
+    """Find no interrupted run while a process uses the worktree of the agent."""
     hub.session(agents=2)
-    exec_cut_off(hub, "s1")
+    interrupted_exec(hub, "s1")
     hub.link_worktrees()
     assert codes(hub) == ["agent-cut-off"]
     with process_in(hub.worktree(2)):
@@ -908,7 +911,7 @@ def test_an_agent_whose_process_is_behind_a_symbolic_link(hub: Hub) -> None:
 
 
 def test_a_session_whose_process_is_behind_a_symbolic_link(hub: Hub) -> None:
-    """Nothing has changed for two days, but a process still uses a worktree of the session."""
+    """Find no idle session while a process uses one of its worktrees."""
     hub.session(agents=1)
     hub.run("update", "s1", "--state", "running")
     hub.link_worktrees()
@@ -918,10 +921,10 @@ def test_a_session_whose_process_is_behind_a_symbolic_link(hub: Hub) -> None:
         assert codes(hub, later) == []
 
 
-def test_a_lock_of_a_git_that_works_behind_a_symbolic_link(hub: Hub) -> None:
-    """Any git that is at work may own the lock."""
+def test_a_lock_of_a_git_process_behind_a_symbolic_link(hub: Hub) -> None:
+    """Find no stale lock while any git process is running there."""
     hub.session(agents=1)
-    git_killed_in_a_worktree(hub, "s1")
+    index_lock_in_worktree(hub, "s1")
     hub.link_worktrees()
     assert codes(hub) == ["git-lock-left"]
     with process_in(hub.worktree(1), "git", "cat-file", "--batch"):

@@ -1,4 +1,4 @@
-"""What a reviewer made the doctor lie about, or do harm by: each is a repository as it may be met."""
+"""Tests of `git hub-session doctor` on repositories with unusual damage."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from tests.support.interrupt import interposed
 
 
 def advice(hub: Hub) -> str:
-    """What the one finding says to do by hand."""
+    """Return the advice of the only finding."""
     [finding] = hub.json("doctor", code=1)["findings"]
     assert finding["fix"] == ""
     return str(finding["advice"])
 
 
-def typed(hub: Hub, line: str) -> Result:
-    """The line, as a person types it."""
+def run_line(hub: Hub, line: str) -> Result:
+    """Run a printed command in a shell."""
     return hub.call("sh", "-c", line)
 
 
@@ -40,9 +40,9 @@ NOTHING = Result(0, "1 session, 2 worktrees: no problems found\n")
 
 
 @pytest.mark.parametrize("packed", [False, True])
-def test_a_branch_whose_file_was_cut_off_comes_back_from_its_reflog(hub: Hub, packed: bool) -> None:
+def test_a_truncated_branch_is_restored_from_its_reflog(hub: Hub, packed: bool) -> None:
     hub.session("a", agents=2)
-    if packed:  # what git has packed is older, and hidden by the file
+    if packed:  # the ref in packed-refs is older, and the file hides it
         hub.git("pack-refs", "--all")
     tip = hub.commit(hub.worktree(2, "a"), "work", "an agent's\n")
     hub.commit(hub.worktree(2, "a"), "work", "taken back\n")
@@ -50,23 +50,23 @@ def test_a_branch_whose_file_was_cut_off_comes_back_from_its_reflog(hub: Hub, pa
     name = truncate_branch(hub, "a")
     file = hub.top / ".git" / "refs" / "heads" / name
     assert advice(hub) == f"rm {file} && git update-ref --no-deref refs/heads/{name} {tip}"
-    assert typed(hub, advice(hub)) == Result(0)
+    assert run_line(hub, advice(hub)) == Result(0)
     assert hub.git("rev-parse", name) == tip
     assert hub.run("doctor") == NOTHING
 
 
-def test_a_branch_that_leads_to_a_lost_commit_comes_back_from_its_reflog(hub: Hub) -> None:
+def test_a_branch_with_a_missing_commit_is_restored_from_its_reflog(hub: Hub) -> None:
     hub.session("a", agents=2)
     tip = hub.commit(hub.worktree(1, "a"), "work", "an agent's\n")
     lost = hub.commit(hub.worktree(1, "a"), "work", "lost\n")
     (hub.top / ".git" / "objects" / lost[:2] / lost[2:]).unlink()
     name = "hub/a/agent-1/attempt-1"
     assert advice(hub) == f"git update-ref --no-deref refs/heads/{name} {tip}"
-    assert typed(hub, advice(hub)).code == 0
+    assert run_line(hub, advice(hub)).code == 0
     assert hub.run("doctor") == NOTHING
 
 
-def test_a_lock_whose_note_is_lost_goes_and_nothing_else(hub: Hub) -> None:
+def test_only_the_lock_of_a_removal_without_journal_is_removed(hub: Hub) -> None:
     hub.session("a", agents=2)
     (hub.worktree(1, "a") / "draft").write_text("mine")
     lock = worktree_git_dir(hub, "a") / "locked"
@@ -80,7 +80,7 @@ def test_a_lock_whose_note_is_lost_goes_and_nothing_else(hub: Hub) -> None:
     assert (snapshot(hub.top / ".git"), snapshot(hub.worktrees)) == before
 
 
-def test_a_lock_that_somebody_took_meanwhile_is_theirs(hub: Hub) -> None:
+def test_a_lock_that_was_replaced_is_not_stale(hub: Hub) -> None:
     where = hub.session("a", agents=1).worktree(1, "a")
     (listed,) = linked_worktrees(str(hub.top / ".git"))
     (worktree_git_dir(hub, "a") / "locked").write_text(REMOVAL_LOCK)
@@ -90,7 +90,7 @@ def test_a_lock_that_somebody_took_meanwhile_is_theirs(hub: Hub) -> None:
     assert not has_stale_lock(listed)
 
 
-def test_a_rewritten_state_knows_what_the_agents_started_from(hub: Hub) -> None:
+def test_a_rewritten_state_has_the_base_commit(hub: Hub) -> None:
     start = hub.git("rev-parse", "main")
     assert hub.run("init", "-q", "--id", "a", "--task", "t", "--agents", "2").code == 0
     assert hub.run("spawn", "-q", "a").code == 0
@@ -102,7 +102,7 @@ def test_a_rewritten_state_knows_what_the_agents_started_from(hub: Hub) -> None:
     assert (hub.state("a")["state"], hub.state("a")["base_commit"]) == ("running", start)
 
 
-def test_a_moved_worktree_of_which_there_are_two_is_left_to_a_person(hub: Hub) -> None:
+def test_a_moved_worktree_with_a_copy_is_not_fixed(hub: Hub) -> None:
     hub.session("a", agents=2)
     where = hub.worktree(1, "a")
     where.rename(hub.worktrees / "a" / "one")
@@ -111,13 +111,13 @@ def test_a_moved_worktree_of_which_there_are_two_is_left_to_a_person(hub: Hub) -
     assert (finding["code"], finding["fix"]) == ("worktree-moved", "")
     one, two = (str(hub.worktrees / "a" / name) for name in ("one", "two"))
     assert finding["evidence"] == f"it is in '{one}' or '{two}'"
-    assert typed(hub, finding["advice"]).code == 0
+    assert run_line(hub, finding["advice"]).code == 0
     assert hub.run("path", "a", "1").out == f"{one}\n"
     assert hub.run("doctor") == NOTHING
 
 
-def test_a_moved_worktree_is_not_mended_while_another_link_is_wrong(hub: Hub) -> None:
-    """`git worktree repair` mends all links at once, and writes a .git file wherever an entry says."""
+def test_a_moved_worktree_is_not_fixed_while_another_link_is_damaged(hub: Hub) -> None:
+    """Do not run `git worktree repair`, which writes a .git file for every git dir."""
     hub.session("a", agents=2)
     hub.worktree(1, "a").rename(hub.worktrees / "a" / "best")
     somewhere = hub.top.parent / "mine"
@@ -130,7 +130,7 @@ def test_a_moved_worktree_is_not_mended_while_another_link_is_wrong(hub: Hub) ->
     assert after == before
 
 
-def test_a_hub_that_the_repository_ignores_by_itself_is_ignored(hub: Hub) -> None:
+def test_a_hub_that_info_exclude_ignores(hub: Hub) -> None:
     hub.session("a", agents=2)
     (hub.top / ".agenthub" / ".gitignore").unlink()
     assert [one[0] for one in list_findings(hub, code=1)] == ["hub-not-ignored"]
@@ -139,7 +139,7 @@ def test_a_hub_that_the_repository_ignores_by_itself_is_ignored(hub: Hub) -> Non
     assert hub.run("doctor") == NOTHING
 
 
-def test_a_detached_worktree_that_is_missing_comes_back_with_what_git_has_of_it(hub: Hub) -> None:
+def test_a_missing_detached_worktree_is_recreated_with_its_staged_files(hub: Hub) -> None:
     hub.session("a", agents=2)
     where = hub.worktree(1, "a")
     edit_state(hub, "a", agents={"agent-1": {"status": "ready", "worktree": str(where)}})
@@ -151,18 +151,18 @@ def test_a_detached_worktree_that_is_missing_comes_back_with_what_git_has_of_it(
     shutil.rmtree(where)
     way = f"mkdir -p {where} && {link} && git -C {where} checkout-index -a"
     assert advice(hub) == way
-    assert typed(hub, way).code == 0
+    assert run_line(hub, way).code == 0
     assert hub.git("rev-parse", "HEAD", cwd=where) == tip
     assert hub.git("status", "--short", cwd=where) == "A  staged"
     name = "hub/a/agent-1/attempt-2"
     way = f"git -C {where} branch {name} && git -C {where} symbolic-ref HEAD refs/heads/{name}"
     assert advice(hub) == way
-    assert typed(hub, way) == Result(0)
+    assert run_line(hub, way) == Result(0)
     assert hub.git("status", "--short", cwd=where) == "A  staged"
     assert hub.run("doctor") == NOTHING
 
 
-def test_a_detached_worktree_of_a_person_is_none_of_ours(hub: Hub) -> None:
+def test_a_detached_worktree_of_the_user_is_not_checked(hub: Hub) -> None:
     hub.session("a", agents=2)
     where = hub.top.parent / "mine"
     hub.git("worktree", "add", "-q", "--detach", where)
@@ -170,7 +170,7 @@ def test_a_detached_worktree_of_a_person_is_none_of_ours(hub: Hub) -> None:
     assert hub.run("doctor") == NOTHING
 
 
-def test_of_a_half_made_session_only_what_init_makes_is_deleted(hub: Hub) -> None:
+def test_files_of_the_user_in_an_incomplete_session_are_kept(hub: Hub) -> None:
     path = hub.session("a", agents=2).directory("") / ".b.0123456789ab.tmp"
     path.mkdir()
     (path / "config.yaml").write_text("task: ")
@@ -192,7 +192,7 @@ time.sleep(60)
 """
 
 
-def test_a_session_that_is_locked_hides_nothing_of_the_others(hub: Hub) -> None:
+def test_other_sessions_are_fixed_while_one_is_locked(hub: Hub) -> None:
     for sid in ("a", "b", "c"):
         hub.session(sid, agents=2)
         shutil.rmtree(hub.worktree(1, sid))
@@ -214,8 +214,8 @@ def test_a_session_that_is_locked_hides_nothing_of_the_others(hub: Hub) -> None:
     ]
 
 
-def test_a_worktree_that_went_in_the_middle_of_a_rebase_comes_back_in_it(hub: Hub) -> None:
-    """Its autostash is on no ref, and the entry alone knows of it."""
+def test_a_worktree_deleted_during_a_rebase_is_recreated_in_it(hub: Hub) -> None:
+    """Keep the git dir, because only it has the commit of the autostash."""
     hub.session("a", agents=2)
     where = hub.worktree(1, "a")
     hub.commit(where, "one", "1\n")
@@ -231,7 +231,7 @@ def test_a_worktree_that_went_in_the_middle_of_a_rebase_comes_back_in_it(hub: Hu
     assert [one[0] for one in list_findings(hub, "--fix", code=1)] == ["worktree-missing"]
     assert snapshot(hub.top / ".git" / "worktrees") == entries
 
-    assert typed(hub, advice(hub)).code == 0
+    assert run_line(hub, advice(hub)).code == 0
     assert (where / "staged").read_text() == "staged\n"
     assert hub.run("doctor") == NOTHING
     editor = {"GIT_EDITOR": "true"}
@@ -239,7 +239,7 @@ def test_a_worktree_that_went_in_the_middle_of_a_rebase_comes_back_in_it(hub: Hu
     assert (where / "one").read_text() == "not committed\n"
 
 
-def test_a_link_in_the_place_of_a_session_is_named_and_not_followed(hub: Hub) -> None:
+def test_a_link_to_a_session_is_reported_and_not_followed(hub: Hub) -> None:
     hub.session("a", agents=2)
     outside = hub.top.parent / "outside"
     hub.directory("a").rename(outside)
@@ -254,7 +254,7 @@ def test_a_link_in_the_place_of_a_session_is_named_and_not_followed(hub: Hub) ->
 
 @pytest.mark.parametrize("name", ["\ud800", "a\0b", "../../x", "a b~^:", "-x"])
 def test_a_base_and_a_merge_of_any_name(hub: Hub, name: str) -> None:
-    """What state.json and config.yaml name need not be a name of a branch at all."""
+    """Report names in state.json and config.yaml that are no branch names."""
     hub.session("a", agents=2)
     merge = {"agent": 1, "attempt": 1, "tip": "f" * 40, "into": name, "commit": "e" * 40}
     edit_state(hub, "a", state="evaluating", merge=merge)
@@ -270,8 +270,11 @@ def test_a_base_and_a_merge_of_any_name(hub: Hub, name: str) -> None:
     assert hub.refs() == refs
 
 
-def detached_and_finished(hub: Hub) -> tuple[Path, str]:
-    """A worktree of a merged session that was taken off its branch, with a commit and an ignored file."""
+def create_detached_and_finished(hub: Hub) -> tuple[Path, str]:
+    """Return a detached worktree of a merged session, and its only commit.
+
+    The worktree also has an ignored file.
+    """
     where = hub.session("a", agents=2).worktree(1, "a")
     told = {"status": "done", "worktree": str(where)}
     edit_state(hub, "a", state="merged", agents={"agent-1": told})
@@ -287,16 +290,16 @@ def detached_and_finished(hub: Hub) -> tuple[Path, str]:
 def test_a_detached_worktree_of_a_finished_session_keeps_its_commits(
     hub: Hub, deleted: bool
 ) -> None:
-    """`git worktree remove` takes them, and what is ignored, without a word."""
-    where, tip = detached_and_finished(hub)
+    """Print a command that keeps the commits, which `git worktree remove` would delete."""
+    where, tip = create_detached_and_finished(hub)
     if deleted:
         shutil.rmtree(where)
-        assert typed(hub, advice(hub)).code == 0
+        assert run_line(hub, advice(hub)).code == 0
     name = "hub/a/agent-1/attempt-2"
     way = f"git -C {where} branch {name} && git -C {where} symbolic-ref HEAD refs/heads/{name}"
     way += " && git hub-session cleanup a"
     assert advice(hub) == way
-    assert typed(hub, way).code == 0
+    assert run_line(hub, way).code == 0
     assert hub.git("rev-parse", "hub/a/agent-1/attempt-2") == tip
     if not deleted:
         rescue = "refs/hub/rescue/a/agent-1/attempt-2/1"
@@ -304,7 +307,7 @@ def test_a_detached_worktree_of_a_finished_session_keeps_its_commits(
     assert hub.run("doctor") == Result(0, "1 session, 0 worktrees: no problems found\n")
 
 
-def test_the_hub_of_a_copied_repository_takes_no_worktree_of_the_first(hub: Hub) -> None:
+def test_a_copied_repository_does_not_take_the_worktrees_of_the_original(hub: Hub) -> None:
     hub.session("a", agents=1)
     (hub.worktree(1, "a") / "draft").write_text("mine")
     other = Hub(hub.top.parent / "copy", hub.environ)
@@ -314,13 +317,13 @@ def test_the_hub_of_a_copied_repository_takes_no_worktree_of_the_first(hub: Hub)
     gone = f"{hub.worktree(1, 'a')}.gone/.git"
     assert advice(other) == f"printf '%s\\n' {gone} >{own}/gitdir"
     assert other.run("cleanup", "a").code == 1
-    assert typed(other, advice(other)).code == 0
+    assert run_line(other, advice(other)).code == 0
     assert other.run("cleanup", "a").code == 0
     assert (snapshot(hub.top), snapshot(hub.worktrees)) == before
     assert hub.run("doctor", "a").code == 0
 
 
-def test_worktrees_that_changed_places_are_not_mixed_up(hub: Hub) -> None:
+def test_worktrees_that_exchanged_their_paths(hub: Hub) -> None:
     hub.session("a", agents=2)
     first, second = hub.worktree(1, "a"), hub.worktree(2, "a")
     (first / "draft").write_text("of agent-1\n")
@@ -334,14 +337,14 @@ def test_worktrees_that_changed_places_are_not_mixed_up(hub: Hub) -> None:
         ways = [one["advice"] for one in findings if not one["fixed"]]
         if not ways:
             break
-        assert typed(hub, ways[0]).code == 0, ways
+        assert run_line(hub, ways[0]).code == 0, ways
     assert hub.run("doctor") == NOTHING
     for agent in (1, 2):
         where = Path(hub.run("path", "a", str(agent)).out.strip())
         assert (where / "draft").read_text() == f"of agent-{agent}\n"
 
 
-def test_a_worktree_in_the_place_of_another_is_not_missing(hub: Hub) -> None:
+def test_a_worktree_at_the_path_of_another_worktree(hub: Hub) -> None:
     hub.session("a", agents=2)
     first, second = hub.worktree(1, "a"), hub.worktree(2, "a")
     (second / "draft").write_text("of agent-2\n")
@@ -353,7 +356,7 @@ def test_a_worktree_in_the_place_of_another_is_not_missing(hub: Hub) -> None:
     assert result.out.count(f"  hint: {way}\n") == 2
     findings = hub.json("doctor", "--fix", code=1)["findings"]
     assert [one["advice"] for one in findings] == [way, way]
-    assert typed(hub, way) == Result(0)
+    assert run_line(hub, way) == Result(0)
     assert (second / "draft").read_text() == "of agent-2\n"
     assert [one[:2] for one in list_findings(hub, "--fix", code=0)] == [
         ("worktree-missing", str(first))
@@ -367,7 +370,7 @@ def test_a_link_to_another_agents_worktree_takes_nothing_from_it(hub: Hub) -> No
     first.symlink_to(second)
     before = snapshot(second)
     assert advice(hub) == f"rm {first}"
-    assert typed(hub, advice(hub)) == Result(0)
+    assert run_line(hub, advice(hub)) == Result(0)
     assert [one[:2] for one in list_findings(hub, "--fix", code=0)] == [
         ("worktree-missing", str(first))
     ]
@@ -375,7 +378,7 @@ def test_a_link_to_another_agents_worktree_takes_nothing_from_it(hub: Hub) -> No
 
 
 def test_a_disk_that_is_not_there_is_not_made_anew(hub: Hub) -> None:
-    """In the middle of a rebase, too."""
+    """Restore a HEAD also in the middle of a rebase."""
     where = hub.session("a", agents=1).worktree(1, "a")
     hub.commit(where, "one", "1\n")
     editor = {"GIT_SEQUENCE_EDITOR": "sed -i 1s/pick/edit/"}
@@ -402,13 +405,13 @@ def test_a_ref_that_was_cut_off_and_has_no_reflog(hub: Hub) -> None:
     file.write_text("")
     way = f"rm {file} && git update-ref --no-deref refs/tags/hub/archive/a/agent-7 <commit>"
     assert advice(hub) == f"find its commit: git fsck --lost-found; then: {way}"
-    assert typed(hub, way.replace("<commit>", tip)) == Result(0)
+    assert run_line(hub, way.replace("<commit>", tip)) == Result(0)
     assert hub.run("doctor").code == 0
     hub.git("pack-refs", "--all")
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text("")
     assert advice(hub) == f"rm {file}"
-    assert typed(hub, advice(hub)) == Result(0)
+    assert run_line(hub, advice(hub)) == Result(0)
     assert hub.git("rev-parse", "hub/archive/a/agent-7") == tip
     assert hub.run("doctor").code == 0
 
@@ -447,13 +450,13 @@ def test_a_worktree_whose_head_was_cut_off(hub: Hub) -> None:
         f"printf 'ref: %s\\n' refs/heads/hub/a/agent-1/attempt-1 >{worktree_git_dir(hub, 'a')}/HEAD"
     )
     assert advice(hub) == way
-    assert typed(hub, way) == Result(0)
+    assert run_line(hub, way) == Result(0)
     assert hub.git("status", "--short", cwd=where) == "A  staged"
     assert hub.run("doctor") == NOTHING
 
 
 def test_a_directory_that_is_aside_comes_back_without_its_note(hub: Hub) -> None:
-    """Who wrote a reason into the lock by hand wrote it into the note: they are one file."""
+    """Undo a removal whose journal was overwritten through the lock file, its hard link."""
     where = hub.session("a", agents=2).worktree(1, "a")
     (where / "draft").write_text("mine")
     own, trash = worktree_git_dir(hub, "a"), where.parent / ".agent-1.hub-trash"
@@ -478,7 +481,7 @@ def test_a_worktree_that_was_renamed_is_not_cleaned_up_as_missing(hub: Hub) -> N
         f"  hint: mv {best} {where}\nCleaned up 0 worktrees for session a\n",
     )
     assert (snapshot(hub.top), snapshot(hub.worktrees)) == before
-    assert typed(hub, f"mv {best} {where}") == Result(0)
+    assert run_line(hub, f"mv {best} {where}") == Result(0)
     assert hub.run("cleanup", "-q", "a").code == 0
     assert hub.git("show", "refs/hub/rescue/a/agent-1/attempt-1/1^3:draft") == "mine"
 
@@ -493,7 +496,7 @@ def test_a_worktree_in_the_place_of_one_of_another_directory(hub: Hub) -> None:
         assert f"  hint: {way}\n" in hub.run("cleanup", sid).out
         findings = hub.json("doctor", sid, code=1)["findings"]
         assert [one["advice"] for one in findings] == [way]
-    assert typed(hub, way) == Result(0)
+    assert run_line(hub, way) == Result(0)
     assert hub.run("cleanup", "-q", "o", "q").code == 0
 
 
@@ -512,7 +515,7 @@ def test_what_only_an_entry_has_is_saved_when_its_place_is_anothers(hub: Hub) ->
     before = snapshot(where)
     own = hub.top / ".git" / "worktrees" / "agent-1"
     assert advice(hub) == f"printf '%s\\n' {where}.gone/.git >{own}/gitdir"
-    assert typed(hub, advice(hub)) == Result(0)
+    assert run_line(hub, advice(hub)) == Result(0)
     assert hub.run("cleanup", "-q", "a").code == 0
     saved = hub.refs("refs/hub/rescue/a")
     assert tip in saved.values()
@@ -527,28 +530,28 @@ def test_a_path_that_two_sessions_tell_is_that_of_the_one_at_work(hub: Hub) -> N
     edit_state(hub, "a", state="running", agents=told)
     edit_state(hub, "b", state="merged", agents=told)
     hub.git("worktree", "remove", hub.worktree(1, "b"))
-    (worktree_git_dir(hub, "a") / "HEAD").write_text(
-        ""
-    )  # nothing but the session tells whose it is
+    (worktree_git_dir(hub, "a") / "HEAD").write_text("")  # only state.json has the path
     [finding] = hub.json("doctor", code=1)["findings"]
     assert (finding["code"], finding["session"]) == ("worktree-damaged", "a")
-    edit_state(hub, "a", state="archived", agents=told)  # nobody knows whose it is
+    edit_state(
+        hub, "a", state="archived", agents=told
+    )  # the path belongs to both sessions, and neither is active
     assert hub.run("doctor") == Result(0, "2 sessions, 0 worktrees: no problems found\n")
 
 
 def test_a_detached_worktree_in_the_middle_of_a_merge_gets_its_branch(hub: Hub) -> None:
-    where, tip = detached_and_finished(hub)
+    where, tip = create_detached_and_finished(hub)
     hub.commit(hub.top, "work", "of main\n")
     assert hub.call("git", "-C", where, "merge", "-q", "main").code == 1
     way = advice(hub).removesuffix(" && git hub-session cleanup a")
-    assert typed(hub, way) == Result(0)
+    assert run_line(hub, way) == Result(0)
     assert hub.git("rev-parse", "hub/a/agent-1/attempt-2") == tip
     assert hub.git("status", "--short", cwd=where) == "AA work"
     assert "in the middle of a merge" in hub.run("cleanup", "a").out
 
 
 def test_a_detached_worktree_that_is_aside_is_put_back(hub: Hub) -> None:
-    where, _ = detached_and_finished(hub)
+    where, _ = create_detached_and_finished(hub)
     trash = where.parent / ".agent-1.hub-trash"
     (worktree_git_dir(hub, "a") / "hub-session-removal").write_text(
         f"{REMOVAL_LOCK}\0{trash}\0aside"
@@ -570,13 +573,13 @@ def test_a_head_that_was_cut_off_in_a_rebase_is_the_commit_again(hub: Hub) -> No
     head = hub.git("rev-parse", "HEAD", cwd=where)
     (worktree_git_dir(hub, "a") / "HEAD").write_text("")
     assert advice(hub) == f"printf '%s\\n' {head} >{worktree_git_dir(hub, 'a')}/HEAD"
-    assert typed(hub, advice(hub)) == Result(0)
+    assert run_line(hub, advice(hub)) == Result(0)
     assert hub.call("git", "-C", where, "rebase", "--continue", environ=editor).code == 0
     assert hub.run("doctor") == NOTHING
 
 
 def test_a_ref_that_is_made_while_it_looks_is_not_broken(hub: Hub) -> None:
-    """After the refs were read, and before their files are."""
+    """Create the ref after the refs were listed, and before their files are."""
     hub.session("a", agents=1)
     name = "hub/a/agent-9/attempt-1"
     make = f"subprocess.run(['git', 'branch', {name!r}], check=True)"

@@ -1,4 +1,4 @@
-"""`doctor --fix` reads the whole hub twice, and each session that it fixes again under its lock."""
+"""Tests that `doctor --fix` reads only the session that it fixes under the lock."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.support.interrupt import interposed
 
 LEFTOVER = ".state.json.x.tmp"
 LOCKED = 3
-"""How often state.json was opened when doctor opens it under the lock: twice in the first snapshot."""
+"""The first call that opens state.json under the lock, after two calls of the first snapshot."""
 
 
 def opened(hub: Hub, path: str, *words: str) -> int:
@@ -23,7 +23,7 @@ def opened(hub: Hub, path: str, *words: str) -> int:
 
 
 def count_reads(hub: Hub, sessions: int) -> tuple[int, int]:
-    """Return how often a fix of so many sessions opens the first one's state.json and worktree's HEAD."""
+    """Return how often a fix of all sessions opens state.json and HEAD of the first one."""
     head = str(hub.top / ".git" / "worktrees" / "agent-1" / "HEAD")
     counts = []
     for path in ("s1/state.json", head):
@@ -34,7 +34,7 @@ def count_reads(hub: Hub, sessions: int) -> tuple[int, int]:
 
 
 def test_a_fix_reads_no_other_session_and_no_other_worktree(hub: Hub) -> None:
-    """Else the time to fix all sessions grows with the square of their number."""
+    """Do not let the time to fix all sessions grow with the square of their number."""
     hub.session("s1", agents=1)
     alone = count_reads(hub, 1)
     for number in range(2, 6):
@@ -44,7 +44,7 @@ def test_a_fix_reads_no_other_session_and_no_other_worktree(hub: Hub) -> None:
 
 
 def test_a_session_that_was_changed_before_the_lock_was_taken(hub: Hub) -> None:
-    """The first snapshot shows an interrupted spawn. It goes on and ends before doctor has the lock."""
+    """Let an interrupted spawn finish after the first snapshot and before the lock."""
     hub.session("a", agents=1)
     state = hub.directory("a") / "state.json"
     document = hub.state("a")
@@ -80,7 +80,7 @@ def test_a_rescue_ref_that_was_deleted_before_the_lock_was_taken(hub: Hub, *, pa
 
 
 def test_a_branch_that_was_made_before_the_lock_was_taken(hub: Hub) -> None:
-    """The state that is written follows from the branches: those that exist now."""
+    """Guess the state from the branches that exist under the lock."""
     hub.session("a")
     state = hub.directory("a") / "state.json"
     state.write_text(json.dumps({**hub.state("a"), "state": "unheard", "history": []}))
@@ -91,7 +91,7 @@ def test_a_branch_that_was_made_before_the_lock_was_taken(hub: Hub) -> None:
 
 
 def test_what_a_fix_shows_is_fixed_too(hub: Hub) -> None:
-    """To whom a detached worktree belongs is known once state.json can be read again."""
+    """Find the owner of a detached worktree after state.json was fixed."""
     hub.session("a")
     assert hub.run("spawn", "-q", "a").code == 0
     where = Path(hub.run("path", "a", "1").out.strip())

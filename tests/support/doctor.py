@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from git_hub_session.doctor import doctor  # it imports every check
+from git_hub_session.doctor import doctor  # the module imports every check
 from git_hub_session.doctor.finding import FINDINGS
 from tests.support.hub import Hub
 
