@@ -156,7 +156,12 @@ def clean_up_missing_worktree(
     """The same for the worktree of one entry, whose directory is gone, if it does not come back by that."""
     neighbors = Neighbors(project, recover_interrupted(sid, project))
     verdicts = plan_cleanup(sid, project, policy, neighbors, entries={entry})
-    gone = [one for one in verdicts if not os.path.lexists(one.worktree.path)]
+    # A deletion that was interrupted may have renamed new files back to the path.
+    gone = [
+        one
+        for one in verdicts
+        if one.is_marked_for_deletion or not os.path.lexists(one.worktree.path)
+    ]
     return _save_and_remove(edit, sid, project, policy, gone)
 
 

@@ -469,6 +469,20 @@ def test_a_directory_that_is_aside_comes_back_without_its_note(hub: Hub) -> None
     assert hub.run("doctor") == NOTHING
 
 
+def test_a_removal_that_has_renamed_new_files_back_is_finished(hub: Hub) -> None:
+    """Finish a removal that was killed after its last rename. The new files are kept."""
+    where = hub.session("a", agents=2).worktree(1, "a")
+    git_dir = worktree_git_dir(hub, "a")
+    trash = where.parent / ".agent-1.hub-trash"
+    (git_dir / "hub-session-removal").write_text(f"{REMOVAL_LOCK}\0{trash}\0delete")
+    (where / ".git").unlink()
+    (where / "new").write_text("mine\n")
+    assert hub.run("doctor", "--fix").code == 0
+    assert (where / "new").read_text() == "mine\n"
+    assert not git_dir.exists()
+    assert hub.run("doctor") == Result(0, "1 session, 1 worktree: no problems found\n")
+
+
 def test_a_worktree_that_was_renamed_is_not_cleaned_up_as_missing(hub: Hub) -> None:
     hub.session("a", agents=1)
     where = hub.worktree(1, "a")
