@@ -1,4 +1,4 @@
-"""AgentHub's own script, an agent or a person is at work between any two steps of a tournament: it goes on to its end."""
+"""AgentHub's own script, another tool or a user changes a session between two steps: it still ends."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ ENDS = {
     "merged": ["merge --yes s1", "cleanup --archive s1"],
     "archived": ["archive s1", "restore s1", "cleanup --archive s1"],
 }
-# All that session_manager.py does, as what is typed after it, one call after another.
+# The calls of session_manager.py between two steps.
 CALLS: Mapping[str, tuple[str, ...]] = {
     "looks": (
         "--list",
@@ -66,7 +66,7 @@ CALLS: Mapping[str, tuple[str, ...]] = {
 
 @pytest.fixture
 def world(tmp_path: Path, environ: Mapping[str, str]) -> Hub:
-    """A repository in a directory of its own, with the worktrees beside it."""
+    """A repository in its own directory, with its worktrees beside it."""
     (tmp_path / "world").mkdir()
     hub = new_hub(tmp_path / "world" / "project", environ)
     hub.git("branch", "release")
@@ -75,14 +75,14 @@ def world(tmp_path: Path, environ: Mapping[str, str]) -> Hub:
 
 
 class Tournament:
-    """A tournament of two agents that somebody else is at, and what came of that."""
+    """A session of two agents that another tool changes, and the counts of errors and hints."""
 
     def __init__(self, hub: Hub) -> None:
         self.hub = hub
         self.told: Counter[str] = Counter()
 
     def step(self, line: str) -> None:
-        """Take it; a session that somebody ended refuses it, and says what can be done instead."""
+        """Run one step. If the session was ended by the other tool, follow the hint of the error."""
         if not line:
             work(self.hub)
             return
@@ -95,7 +95,7 @@ class Tournament:
             run_with_hints(self.hub, *shlex.split(line), counts=self.told)
 
     def type(self, hint: str, where: str) -> None:
-        """What was said to type works."""
+        """Run the command of a hint. It must succeed."""
         way = hint_command(hint, ())
         assert way, f"a dead end: {where}: {hint}"
         self.told["hints"] += 1
@@ -106,7 +106,7 @@ class Tournament:
             assert self.hub.call(*way).code == 0, (where, way)
 
     def disturb(self, change: Change, rest: list[str]) -> None:
-        """Somebody does the change; all that was kept then is kept in the end, and the hub is in order."""
+        """Apply the change and run the remaining steps: nothing is lost, and the hub is valid."""
         hub = self.hub
         before = snapshot(hub.top.parent)
         change(hub)
@@ -128,7 +128,7 @@ class Tournament:
             assert hub.call(PYTHON, "-I", str(script), *words.split()).code == 0, words
 
     def doctor(self) -> None:
-        """All that it finds is mended by it, or by what it says to type."""
+        """Run the doctor and the commands that it prints until it finds nothing."""
         findings = []
         for _ in range(4):
             answer = self.hub.run("doctor", "--fix", "--format=json")
@@ -142,7 +142,7 @@ class Tournament:
 
 
 def work(hub: Hub) -> None:
-    """Each agent that has a worktree commits something, and leaves two files uncommitted."""
+    """Make a commit and two uncommitted files in each agent's worktree."""
     for agent in (1, 2):
         where = worktree_path(hub, agent)
         if hub.call("git", "-C", where, "rev-parse").code == 0:
@@ -152,13 +152,16 @@ def work(hub: Hub) -> None:
 
 
 def kept(hub: Hub) -> list[str]:
-    """What the agents have not committed, and nobody has deleted so far."""
+    """Return the uncommitted contents that still exist."""
     texts = [f"{text} {agent}\n" for agent in (1, 2) for text in ("new of", "changed by")]
     return sorted({*texts} - {*lost(hub, texts)})
 
 
 def walk(hub: Hub, end: str, change: Change, record: Record) -> Counter[str]:
-    """The tournament to one of its ends; after each step it is disturbed, and then put back. What came of that."""
+    """Play a session to one of its ends, disturb it after some steps, and return the counts.
+
+    After each disturbed run the session is restored and goes on undisturbed.
+    """
     tournament, steps = Tournament(hub), [*BEGIN, *ENDS[end]]
     moments = sample(len(steps), short=2)
     for number, line in enumerate(steps, 1):
@@ -182,10 +185,10 @@ def walk(hub: Hub, end: str, change: Change, record: Record) -> Counter[str]:
         if LONG or (what, end) in (("says evaluating", "merged"), ("cleans up", "archived"))
     ],
 )
-def test_agenthubs_script_is_at_work_in_between(
+def test_agenthub_script_between_the_steps(
     world: Hub, script: Path, record_property: Record, what: str, end: str
 ) -> None:
-    """All that it does; of a session that it says is over all work is kept, and what is refused is said to be over."""
+    """All work of a session that the script has ended is kept, and later steps are refused."""
 
     def calls(hub: Hub) -> None:
         for line in CALLS[what]:
@@ -199,13 +202,11 @@ def test_agenthubs_script_is_at_work_in_between(
 
 
 @pytest.mark.parametrize("what", CHANGES if LONG else ["state evaluating", "status spawning"])
-def test_somebody_deletes_and_edits_in_between(
-    world: Hub, record_property: Record, what: str
-) -> None:
-    """What test_between does at one moment is done after each step."""
+def test_other_changes_between_the_steps(world: Hub, record_property: Record, what: str) -> None:
+    """The changes of test_interventions.py, after several steps."""
 
     def changes(hub: Hub) -> None:
-        # It is not always there, and git refuses some of it: what was done by then counts.
+        # The thing to change may be missing, or git may refuse: keep what was changed by then.
         with suppress(FileNotFoundError, KeyError, AssertionError):
             CHANGES[what](hub)
 

@@ -1,4 +1,4 @@
-"""A system that lacks something: certificates, /proc; and one with a umask that is not everybody's."""
+"""Systems without certificates or without /proc, and unusual umasks."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ CERTIFICATES = {
 
 
 def without(hub: Hub, directories: Iterable[str]) -> Hub:
-    """The same repository, where the command finds the directories empty: it runs in a mount namespace of its own."""
+    """Return the repository with a command that finds the directories empty, in a mount namespace."""
     mounts = " && ".join(
         f"{{ test ! -d {path} || mount -t tmpfs none {path}; }}" for path in map(quote, directories)
     )
@@ -46,8 +46,8 @@ def without(hub: Hub, directories: Iterable[str]) -> Hub:
     return Hub(hub.top, {**hub.environ, "PATH": f"{programs}:{hub.environ['PATH']}"})
 
 
-def test_no_certificates(hub: Hub) -> None:
-    """Where `import pygit2` alone would fail all is done: nothing here talks to anybody."""
+def test_without_certificates(hub: Hub) -> None:
+    """Without certificates `import pygit2` fails. No command needs the network, so all work."""
     there = without(hub, sorted(CERTIFICATES))
     look = "import ssl; p = ssl.get_default_verify_paths(); print(p.cafile, p.capath)"
     assert there.call("apart", PYTHON, "-c", look) == Result(0, "None None\n")
@@ -62,8 +62,8 @@ NOT_SEEN = (
 )
 
 
-def test_no_proc(hub: Hub) -> None:
-    """What cannot be seen is said, what is there is saved; nothing is lost."""
+def test_without_proc(hub: Hub) -> None:
+    """Cleanup warns that it did not check for processes, and saves all work."""
     there = without(hub, ["/proc"])
     play_session(there, warned=NOT_SEEN)
     assert there.run("doctor").code == 0
@@ -87,7 +87,7 @@ def test_no_proc(hub: Hub) -> None:
 
 
 def modes(*tops: Path) -> dict[str, int]:
-    """Of each file and directory below: its permissions."""
+    """Return the permissions of each file and directory below `tops`."""
     return {
         str(path.relative_to(top.parent)): stat.S_IMODE(path.lstat().st_mode)
         for top in tops
@@ -98,7 +98,7 @@ def modes(*tops: Path) -> dict[str, int]:
 
 @pytest.mark.parametrize("umask", ["000", "077", "022"])
 def test_umasks(hub: Hub, umask: str) -> None:
-    """What is made has the permissions that the umask leaves, as what git makes beside it."""
+    """New files have the permissions that the umask allows, like those that git creates."""
     mask = int(umask, 8)
     hub.git("config", "hubsession.setup", "touch by-setup")
 

@@ -1,6 +1,6 @@
-"""A disk that is really full, a file system that is really read-only, a limit, a right that is missing.
+"""Commands on a full disk, on a read-only file system, under a file size limit, and without a permission.
 
-What the tracer makes up in test_killed.py, as the kernel does it.
+The kernel causes these errors. In test_killed.py the tracer simulates them.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def _succeeds(*words: str | Path) -> bool:
 
 @pytest.fixture
 def disk(tmp_path: Path, environ: Mapping[str, str]) -> Iterator[Hub]:
-    """A repository on a disk of its own, of 12 MB."""
+    """A repository on its own disk of 12 MB."""
     where = tmp_path / "disk"
     where.mkdir()
     if not _succeeds("mount", "-t", "tmpfs", "-o", "size=12m", "tmpfs", where):
@@ -42,7 +42,7 @@ def disk(tmp_path: Path, environ: Mapping[str, str]) -> Iterator[Hub]:
 
 
 def _fill(top: Path, spare: int) -> Path:
-    """A file that leaves so many bytes on the disk."""
+    """Create a file that leaves `spare` bytes free on the disk. Return its path."""
     filler = top / "filler"
     with open(filler, "wb") as file:
         stat = os.statvfs(top)
@@ -51,8 +51,8 @@ def _fill(top: Path, spare: int) -> Path:
 
 
 @pytest.mark.parametrize("name", SCENES if LONG else ["spawn", "cleanup --archive"])
-def test_a_disk_that_is_full(disk: Hub, name: str) -> None:
-    """To the last byte, or in the middle of the work; when there is room again it is finished."""
+def test_full_disk(disk: Hub, name: str) -> None:
+    """The disk is full at the start or during the work. With free space the command finishes it."""
     world = World(disk, SCENES[name])
     for pages in (*range(0, 120, 6 if LONG else 30),):
         world.restore()
@@ -72,8 +72,8 @@ def _cannot(path: str, hint: str = "nothing was changed") -> str:
 _GO_ON = "fix the cause, then run the same command again to finish"
 
 
-def test_a_read_only_file_system(disk: Hub) -> None:
-    """Each command says so, and not a byte is changed; writable again, the work is done."""
+def test_read_only_file_system(disk: Hub) -> None:
+    """Each command prints the error and changes nothing. On a writable disk it does its work."""
     world = World(disk, SCENES["merge"])
     before, hub = everything(disk), disk.top / ".agenthub"
     answers = {
@@ -105,8 +105,8 @@ def test_a_read_only_file_system(disk: Hub) -> None:
 
 
 @pytest.mark.parametrize("name", SCENES if LONG else ["merge", "archive"])
-def test_a_limit_for_the_size_of_files(hub: Hub, name: str) -> None:
-    """ulimit -f: a git that writes more is killed by the system (SIGXFSZ), and Python is told."""
+def test_file_size_limit(hub: Hub, name: str) -> None:
+    """With `ulimit -f` the kernel kills a git that writes more (SIGXFSZ). Python gets an error."""
     world = World(hub, SCENES[name])
     for blocks in (0, 1, 2) if LONG else (1,):
         world.restore()
@@ -121,7 +121,7 @@ def test_a_limit_for_the_size_of_files(hub: Hub, name: str) -> None:
 
 @pytest.fixture
 def nobodys(environ: Mapping[str, str]) -> Iterator[Hub]:
-    """A repository that somebody owns who is not root, where he can get to."""
+    """A repository that belongs to a user who is not root, in a directory that this user can read."""
     if _IS_ROOT and not _succeeds(*_NOBODY, PYTHON, "-I", "-c", COMMAND, "--version"):
         pytest.skip("needs setpriv, and a checkout that nobody may read")
     with tempfile.TemporaryDirectory(prefix="hub-nobody-") as name:

@@ -1,7 +1,7 @@
-"""Killed, interrupted or failing at any system call that changes something: of the command itself, of a git or a shell it has started.
+"""Kill, interrupt or fail a command, or a git or shell that it started, at a system call that changes something.
 
-Whatever happens nothing is lost and everything reads; and the same call once more ends as if nothing had
-happened. All calls of all scenes in the long form, a few of each in the short one.
+After each fault nothing is lost and every session can be read. The same command then ends as if the
+fault had not happened. The long form plays all calls of all scenes, the short form a few of each.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ pytestmark = pytest.mark.skipif(
 )
 
 SHARES = 4 if LONG else 1
-# HUB_TEST_LONG=3 takes every third only, where a whole long run would take too long.
-THIN = int(os.environ.get("HUB_TEST_LONG") or 1)
-# Of every so many calls of a scene one, in the long form.
+# HUB_TEST_LONG=3 plays one third of the calls, for a machine on which a long run takes too long.
+STRIDE = int(os.environ.get("HUB_TEST_LONG") or 1)
+# The long form plays one call of a scene out of so many.
 STEPS = {
     "all": 1,
     "alone": 3,
@@ -47,9 +47,9 @@ STEPS = {
     "INT+INT": 12,
     "TERM": 12,
 }
-# Where something was found that is mended now: played in the short form too.
+# The calls at which a defect was found and fixed. The short form plays them too.
 _STATE = "project/.agenthub/sessions/s1/.state.json.tmp"
-FOUND = {
+DEFECTS = {
     "init": [
         ("all", "write project/.agenthub/sessions/.s1."),
         ("INT", "renameat project/.agenthub/sessions/s1"),
@@ -83,16 +83,16 @@ FOUND = {
 }
 
 
-def moments(world: World, name: str, share: int) -> Iterator[tuple[str, int | str]]:
+def fault_points(world: World, name: str, share: int) -> Iterator[tuple[str, int | str]]:
     """Yield the actions of one share of a test, each with the call before which it happens."""
     if LONG:
         for action, step in STEPS.items():
-            last, stride = len(world.calls(action)), step * THIN
+            last, stride = len(world.calls(action)), step * STRIDE
             yield from (
                 (action, nth) for nth in range(1 + share * stride, last + 1, SHARES * stride)
             )
         return
-    yield from FOUND[name]
+    yield from DEFECTS[name]
     # And at a call that is different in each scene.
     yield "all", 1 + sum(name.encode()) % len(world.calls("all"))
 
@@ -105,7 +105,7 @@ def test_killed_at_any_call(
     world = World(hub, SCENES[name])
     assert len(world.calls("all")) >= SCENES[name].calls
     played = {"kill points": 0, "signals": 0, "faults": 0, "lock files of a killed git": 0}
-    for action, call in moments(world, name, share):
+    for action, call in fault_points(world, name, share):
         world.restore()
         ended = world.play(action, call)
         where = f"{action} before {call}"
@@ -117,7 +117,7 @@ def test_killed_at_any_call(
         played["lock files of a killed git"] += world.finish()
         kind = "signals" if action in SIGNALS else "faults"
         played["kill points" if action in KILLS else kind] += 1
-    assert played["kill points"] or THIN > 1
+    assert played["kill points"] or STRIDE > 1
     for kind, count in played.items():
         record_property(kind, count)
 
@@ -154,13 +154,13 @@ def test_files_that_a_user_puts_where_a_merge_was_killed(hub: Hub) -> None:
     world.finish()
 
 
-def test_500_kill_points() -> None:
-    """As many as there are at the least; each scene sees to it that it has its own."""
+def test_the_scenes_have_500_calls() -> None:
+    """Each scene also asserts its own number of calls."""
     assert sum(scene.calls for scene in SCENES.values()) >= 500
 
 
-def test_the_tracer_kills_and_fails_where_it_is_told_to(tmp_path: Path) -> None:
-    """Alone: a shell survives its child; all: nobody does; an errno: from there on, or once."""
+def test_tracer_actions(tmp_path: Path) -> None:
+    """With `alone` a shell survives its child. With an errno all later calls fail, or only one."""
     world = tmp_path.resolve()
     (world / "old").write_text("")
     line = f"cd {world}; rm old; ln -s x link; mkdir one; mkdir two; echo >file; echo $?"

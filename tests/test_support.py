@@ -1,0 +1,41 @@
+"""Shared test code is in tests/support: no module imports from a test file."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.support.hub import CHECKOUT
+
+# Pairs of importing file and imported module that are still to be moved. Add none.
+_TO_MOVE = {
+    ("test_races.py", "tests.commands.test_merge"),
+    ("test_restore_files.py", "tests.commands.test_cleanup_saved"),
+    ("test_errors.py", "tests.commands.test_eval"),
+    ("test_merge_edge_cases.py", "tests.commands.test_merge"),
+}
+
+
+def imported_modules(file: Path) -> Iterator[str]:
+    """Yield the full names of the modules that a file imports."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+
+
+def test_no_module_imports_from_a_test_file() -> None:
+    files = {
+        f"tests.{'.'.join(file.relative_to(CHECKOUT / 'tests').with_suffix('').parts)}"
+        for file in (CHECKOUT / "tests").rglob("test_*.py")
+    }
+    imports = {
+        (file.name, module)
+        for file in (CHECKOUT / "tests").rglob("*.py")
+        for module in imported_modules(file)
+        if module in files
+    }
+    assert imports <= _TO_MOVE
