@@ -60,9 +60,7 @@ class SafeDirectory:
     def __init__(self, path: str, fd: int | None = None) -> None:
         """Open `path`, or take over the open descriptor `fd`.
 
-        Raises:
-            Damaged: the last component of `path` is a symbolic link.
-            OSError: the directory cannot be opened.
+        Raise OSError, or Damaged if the last component of `path` is a symbolic link.
         """
         self.path = path
         self.fd = _open_directory(path, path, None) if fd is None else fd
@@ -88,10 +86,7 @@ class SafeDirectory:
     def open_child(self, name: str) -> SafeDirectory:
         """Open the directory `name`.
 
-        Raises:
-            Damaged: `name` is a symbolic link.
-            FileNotFoundError: `name` is missing.
-            NotADirectoryError: `name` is not a directory.
+        Raise FileNotFoundError, NotADirectoryError, or Damaged for a symbolic link.
         """
         path = f"{self.path}/{name}"
         return SafeDirectory(path, _open_directory(name, path, self.fd))

@@ -69,7 +69,7 @@ def test_no_other_module_parses_integers_from_text() -> None:
     """Elsewhere `int` gets a number, or text whose length a pattern or git limits."""
     bounded = {
         ("board.posts", "int(match[1])"),  # at most nine digits
-        ("doctor.checks.worktrees", "int(named[1])"),  # at most nine digits
+        ("doctor.checks.worktrees", "int(match[1])"),  # at most nine digits
         ("git.ref_names", "int(match[1])"),  # at most nine digits
         ("git.ref_names", "int(match[2])"),
         ("git.ref_names", "int(match[3])"),
