@@ -112,8 +112,8 @@ def _confirm(
 ) -> None:
     """Show the planned merge, and raise Refused if the user does not approve it."""
     context.reporter.write_text(format_preview(plan))
-    for remark in plan.remarks:
-        context.reporter.note(f"warning: {remark}")
+    for warning in plan.warnings:
+        context.reporter.note(f"warning: {warning}")
     if is_approved:
         return
     agent = agent_name(plan.winner.agent)
@@ -157,7 +157,7 @@ class MergeView(View):
     def diagnostics(self) -> list[str]:
         if self.result is not None:
             return report_warnings(self.result.report)
-        return warning_lines(self.plan.remarks)
+        return warning_lines(self.plan.warnings)
 
     @property
     def _state(self) -> State:
@@ -181,7 +181,7 @@ class MergeView(View):
             "files": stat.files if stat else None,
             "insertions": stat.insertions if stat else None,
             "deletions": stat.deletions if stat else None,
-            "remarks": list(plan.remarks),
+            "remarks": list(plan.warnings),
         }
 
     def records(self) -> list[Record]:

@@ -287,7 +287,7 @@ def test_what_moves_while_one_is_asked(hub: Hub) -> None:
     hub.commit(place(hub, 2), "more", "x\n")
     before = still(hub)
     asked.sendline("y")
-    asked.expect_exact("something of session 's1' moved while the merge was planned")
+    asked.expect_exact("session 's1' or its branches changed while the merge was planned")
     asked.expect(pexpect.EOF)
     asked.close()
     assert (asked.exitstatus, still(hub)) == (1, before)
@@ -357,7 +357,7 @@ def test_worktrees_can_stay(hub: Hub) -> None:
     )
     assert hub.git("rev-parse", "main") == merged
     assert hub.run("merge", "--yes", "--agent=1", "s1") == Result(
-        1, "", "error: agent-2 of session 's1' was merged already\n"
+        1, "", "error: agent-2 of session 's1' is already merged\n"
     )
 
 
@@ -369,7 +369,7 @@ def test_what_has_to_stay_stays(hub: Hub) -> None:
     result = hub.run("merge", "--yes", "s1")
     assert result.code == 1
     assert result.err == (
-        "warning: the worktree of agent-2 holds uncommitted changes, which are not merged\n"
+        "warning: the worktree of agent-2 has uncommitted changes, which are not merged\n"
         "session s1 is merged, but its cleanup is not complete\n"
     )
     assert hub.state()["state"] == "merged"
@@ -436,7 +436,7 @@ def test_who_wins_has_to_be_known(hub: Hub) -> None:
     assert hub.run("merge", "--yes", "s1") == Result(
         1,
         "",
-        "error: nobody of session 's1' could be measured\n"
+        "error: no agent of session 's1' could be measured\n"
         "hint: git hub-session merge s1 --agent <agent>\n",
     )
     assert hub.run("merge", "--yes", "--agent=7", "s1").err == (
@@ -453,7 +453,7 @@ def test_nobody_is_ranked(hub: Hub) -> None:
     for state in ("running", "evaluating"):
         hub.run("update", "s1", "--state", state)
     assert hub.run("merge", "--yes", "s1").err == (
-        "error: nobody of session 's1' is ranked\nhint: git hub-session merge s1 --agent <agent>\n"
+        "error: no agent of session 's1' is ranked\nhint: git hub-session merge s1 --agent <agent>\n"
     )
 
 
@@ -465,7 +465,7 @@ def test_nobody_is_ranked(hub: Hub) -> None:
         (["running", "evaluating", "merged"], "hint: git hub-session cleanup --archive s1\n"),
         (
             ["running", "evaluating", "archived"],
-            "hint: to merge with git what it made: git hub-session restore s1\n",
+            "hint: restore the branches and merge with git: git hub-session restore s1\n",
         ),
     ],
 )
@@ -488,8 +488,8 @@ def test_merged_by_hand(hub: Hub) -> None:
     assert hub.run("merge", "--yes", "s1") == Result(
         1,
         "",
-        "error: 'main' has all that agent-2 did\n"
-        "hint: if it was merged by hand: git hub-session update s1 --state merged\n",
+        "error: nothing to merge: 'main' already contains the commits of agent-2\n"
+        "hint: git hub-session update s1 --state merged\n",
     )
     assert still(hub) == before
 
@@ -508,8 +508,8 @@ def test_branches_that_cannot_be_moved(hub: Hub) -> None:
     before = still(hub)
     detach = "git switch --detach in one of them"
     for into, said in (
-        ("nowhere", "no such branch: 'nowhere'\nhint: name another one with --into"),
-        ("alias", "'alias' is a symbolic ref\nhint: name its branch with --into"),
+        ("nowhere", "no such branch: 'nowhere'\nhint: name another branch with --into"),
+        ("alias", "'alias' is a symbolic ref\nhint: name its target with --into"),
         ("busy", f"'busy' is in the middle of a rebase in '{busy}'\nhint: finish it first"),
         ("main", f"'main' is checked out twice, in '{hub.top}' and '{twice}'\nhint: {detach}"),
     ):

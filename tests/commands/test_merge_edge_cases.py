@@ -121,7 +121,7 @@ def test_into_a_branch_of_the_session_itself(hub: Hub) -> None:
     assert hub.run("merge", "--yes", f"--into={into}", "s1") == Result(
         1,
         "",
-        f"error: '{into}' is a branch of the session itself\nhint: name another one with --into\n",
+        f"error: '{into}' is a branch of the session itself\nhint: name another branch with --into\n",
     )
     assert hub.refs() == refs
 

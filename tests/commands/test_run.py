@@ -170,7 +170,7 @@ def test_without_a_metric_somebody_judges(slow: Hub) -> None:
         (
             [*WORDS, "true", *MEASURE, "--yes"],
             "git hub-session update s1 --state merged",
-            "error: 'main' has all that agent-1 did\nhint: ",
+            "error: nothing to merge: 'main' already contains the commits of agent-1\nhint: ",
             "evaluating",
         ),
     ],
