@@ -28,7 +28,8 @@ from git_hub_session.commands._cleanup_report import (
 )
 from git_hub_session.errors import Refused
 from git_hub_session.git.ref_names import HEADS, agent_name, short_name
-from git_hub_session.merge.merge import MergeOptions, MergePlan, merge_winner, plan_merge
+from git_hub_session.merge.merge import merge_winner
+from git_hub_session.merge.plan import MergeOptions, MergePlan, plan_merge
 from git_hub_session.session.agents import parse_agent
 from git_hub_session.session.model import MAX_AGENTS
 from git_hub_session.session.state import State

@@ -1,0 +1,227 @@
+"""Plan a merge: the winner, the branch to merge into, and the computed merge."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from git_hub_session._typing import TYPE_CHECKING, NamedTuple
+from git_hub_session.errors import Refused
+from git_hub_session.git.ref_names import (
+    HEADS,
+    REFS,
+    AgentBranch,
+    SessionId,
+    agent_name,
+    branch_prefix,
+    short_name,
+)
+from git_hub_session.git.worktrees import linked_worktrees
+from git_hub_session.merge.merge_tree import MergeTreeResult, merge_trees
+from git_hub_session.session.agents import archived_agents, attempts_by_agent, refuse_if_running
+from git_hub_session.session.model import AgentResult, MergeRecord, Session
+from git_hub_session.session.state import State
+from git_hub_session.worktree.checkouts import Checkout, find_checkout
+from git_hub_session.worktree.detached import detached_reason
+from git_hub_session.worktree.owner import agent_worktrees
+from git_hub_session.worktree.status import read_worktree_status
+
+if TYPE_CHECKING:
+    from git_hub_session.git.diff import DiffStat
+    from git_hub_session.git.repository import GitRepo
+    from git_hub_session.session.project import Project
+    from git_hub_session.system.directory import SafeDirectory
+
+
+class MergeOptions(NamedTuple):
+    """The branch to merge, the branch to merge into, and the kind of merge."""
+
+    agent: int = 0
+    """The number of the agent to merge, or 0 for the one that is ranked first."""
+    into: str = ""
+    """The full ref of the branch to merge into, or '' for the session's base branch."""
+    squash: bool = False
+    message: str = ""
+    cleanup: bool = True
+    force: bool = False
+    """Merge even if another program has marked an agent as running."""
+
+
+class MergePlan(NamedTuple):
+    """A merge to make, or a merge that an interrupted call has made."""
+
+    session: Session
+    winner: AgentBranch
+    tip: str
+    into: str
+    base: str
+    """The tip of `into`."""
+    checkout: Checkout | None
+    """The worktree that has `into` checked out, or None."""
+    existing_commit: str = ""
+    """The merge commit of an earlier call, or ''."""
+    result: AgentResult | None = None
+    """The winner's result of the evaluation, or None."""
+    warnings: tuple[str, ...] = ()
+    """Warnings to show before the user confirms the merge."""
+    stat: DiffStat | None = None
+    """The size of the winner's changes since the merge base."""
+    summary: tuple[str, ...] = ()
+    """The winner's changes, one line for each file."""
+    merge_tree: MergeTreeResult | None = None
+    """The computed merge, or None if there is an `existing_commit`."""
+
+    @property
+    def conflicts(self) -> tuple[bytes, ...]:
+        """The paths that git cannot merge."""
+        return self.merge_tree.conflicts if self.merge_tree else ()
+
+
+def plan_merge(
+    sid: SessionId, project: Project, options: MergeOptions, *, dry_run: bool, described: bool
+) -> MergePlan:
+    """Compute the merge. Change no ref and no file of a worktree.
+
+    Args:
+        described: read the list of the winner's changes too.
+
+    Raises:
+        Refused: the state, a running agent or a branch in use forbids the merge.
+        GitFailed: git could not compute the merge.
+    """
+    with project.store.open_directory(sid) as directory:
+        plan = resolve_plan(project.store.read(sid), directory, project, options)
+    if plan.existing_commit:
+        return plan
+    merge_tree = merge_trees(project, plan.base, plan.tip, plan.checkout, dry_run=dry_run)
+    plan = plan._replace(merge_tree=merge_tree)
+    if described:
+        stat, summary = project.repo.diff_summary(plan.tip, plan.base)
+        plan = plan._replace(stat=stat, summary=summary)
+    return plan
+
+
+def resolve_plan(
+    session: Session, directory: SafeDirectory, project: Project, options: MergeOptions
+) -> MergePlan:
+    """Return the plan without the computed merge. `directory` is the one of the session."""
+    repo = project.repo
+    record = _recorded_merge(session, repo)
+    if record is not None:
+        if options.agent not in (0, record.agent):
+            raise Refused(f"{agent_name(record.agent)} of session '{session.id}' is already merged")
+        winner = AgentBranch(session.id, record.agent, record.attempt)
+        into = HEADS + record.into
+        return MergePlan(session, winner, record.tip, into, repo.tip(into), None, record.commit)
+    _refuse_state(session)
+    refuse_if_running(session, directory, among=session.agents, force=options.force)
+    winner, result = _choose_winner(session, repo, options)
+    into = options.into or HEADS + session.config.base_branch
+    tip = repo.tip(winner.ref)
+    base = _target_commit(into, session.id, repo)
+    if repo.is_ancestor(base, tip):
+        name = agent_name(winner.agent)
+        raise Refused(
+            f"nothing to merge: '{short_name(into)}' already contains the commits of {name}",
+            hint=f"git hub-session update {session.id} --state {State.MERGED}",
+        )
+    warnings = (
+        *_evaluation_warnings(session, project, winner, result, into),
+        *_worktree_warnings(session, project, winner),
+    )
+    checkout = find_checkout(into, project)
+    return MergePlan(session, winner, tip, into, base, checkout, "", result, warnings)
+
+
+def _recorded_merge(session: Session, repo: GitRepo) -> MergeRecord | None:
+    """Return the merge that an earlier call made, if its cleanup may be incomplete."""
+    record = session.merge
+    if record is None or session.state not in (State.EVALUATING, State.MERGED):
+        return None
+    is_merged = repo.is_ancestor(repo.tip(HEADS + record.into), record.commit)
+    return record if is_merged else None
+
+
+def _refuse_state(session: Session) -> None:
+    sid, state = session.id, session.state
+    if state is State.EVALUATING:
+        return
+    hints = {
+        State.INIT: f"git hub-session spawn {sid}",
+        State.RUNNING: f"git hub-session eval {sid}",
+        State.MERGED: f"git hub-session cleanup --archive {sid}",
+        State.ARCHIVED: f"restore the branches and merge with git: git hub-session restore {sid}",
+    }
+    raise Refused(f"session '{sid}' is '{state}': there is nothing to merge", hint=hints[state])
+
+
+def _choose_winner(
+    session: Session, repo: GitRepo, options: MergeOptions
+) -> tuple[AgentBranch, AgentResult | None]:
+    """Return the last attempt and the result of the requested or the best agent."""
+    ranking = {result.agent: result for result in session.ranking}
+    agent = options.agent or next(iter(ranking), 0)
+    result = ranking.get(agent)
+    if not agent or (not options.agent and result is not None and result.reason):
+        problem = "could be measured" if agent else "is ranked"
+        raise Refused(
+            f"no agent of session '{session.id}' {problem}",
+            hint=f"git hub-session merge {session.id} --agent <agent>",
+        )
+    attempts = attempts_by_agent(session.id, repo).get(agent)
+    if not attempts or not repo.tip(AgentBranch(session.id, agent, max(attempts)).ref):
+        verb = "status" if options.agent else "eval"
+        if agent in archived_agents(session.id, repo):
+            verb = "restore"
+        raise Refused(
+            f"{agent_name(agent)} has no branch", hint=f"git hub-session {verb} {session.id}"
+        )
+    return AgentBranch(session.id, agent, max(attempts)), result
+
+
+def _target_commit(into: str, sid: SessionId, repo: GitRepo) -> str:
+    """Return the tip of the branch `into`. Raise Refused if the branch must not be moved."""
+    name = short_name(into)
+    base = repo.tip(into)
+    if not base:
+        raise Refused(f"no such branch: '{name}'", hint="name another branch with --into")
+    if into.startswith(branch_prefix(sid)):  # the cleanup would turn it into a tag
+        raise Refused(
+            f"'{name}' is a branch of the session itself",
+            hint="name another branch with --into",
+        )
+    # Do not compare the target with `base`: the branch may have moved since it was read.
+    if repo.find_ref_target(into).startswith(REFS):
+        raise Refused(f"'{name}' is a symbolic ref", hint="name its target with --into")
+    return base
+
+
+def _evaluation_warnings(
+    session: Session, project: Project, winner: AgentBranch, result: AgentResult | None, into: str
+) -> Iterator[str]:
+    name = agent_name(winner.agent)
+    is_base_branch = into == HEADS + session.config.base_branch
+    if is_base_branch and session.evaluated_base not in ("", project.repo.tip(into)):
+        yield f"'{short_name(into)}' moved since the evaluation"
+    if result is None:
+        yield f"{name} was not evaluated"
+        return
+    if result.attempt != winner.attempt:
+        yield f"{name} made another attempt since the evaluation"
+    elif result.commit != project.repo.tip(winner.ref):
+        yield f"{name} committed since the evaluation"
+    if result.reason:
+        yield f"{name} could not be measured: {result.reason}"
+
+
+def _worktree_warnings(session: Session, project: Project, winner: AgentBranch) -> Iterator[str]:
+    worktrees = agent_worktrees(session.id, project, linked_worktrees(project.paths.common_dir))
+    if winner.agent not in worktrees:
+        return
+    branch, worktree = worktrees[winner.agent]
+    name = agent_name(winner.agent)
+    reason = detached_reason(worktree)
+    if reason:
+        yield f"the worktree of {name}: {reason}; later commits are not merged"
+    status = read_worktree_status(worktree, branch.ref, project.repo, ())
+    if status.changed or status.untracked:
+        yield f"the worktree of {name} has uncommitted changes, which are not merged"
