@@ -1,4 +1,4 @@
-"""Cleanups that are killed, that meet each other, or somebody who goes on working: nothing is lost."""
+"""Cleanups that are killed, run in parallel, or meet a process that goes on writing: nothing is lost."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support.interrupt import DIE, Template, count_changes, interposed, ki
 
 
 def four_worktrees(hub: Hub) -> None:
-    """A clean one, one with work of each sort, one with lost commits, and one whose directory is gone."""
+    """Create four worktrees: clean, with uncommitted changes, with unreachable commits, and missing."""
     hub.session("s1", agents=4)
     where = hub.worktree(2)
     (where / "file").write_text("staged\n")
@@ -31,7 +31,7 @@ def four_worktrees(hub: Hub) -> None:
 
 
 def is_whole(hub: Hub) -> bool:
-    """Whether what was uncommitted can be had: in a worktree, or from a rescue ref."""
+    """Return True if the uncommitted changes are in a worktree or in a rescue ref."""
     where = hub.worktree(2)
     aside = where.parent / ".agent-2.hub-trash"
     for place in (where, aside):
@@ -46,7 +46,7 @@ def is_whole(hub: Hub) -> bool:
 
 
 def test_killed_at_any_moment(hub: Hub) -> None:
-    """The next run finishes: the worktrees are gone, all work and every commit has a ref, no trash is left."""
+    """The next run removes the worktrees. All work has a ref, and no trash is left."""
     four_worktrees(hub)
     lost = hub.git("rev-parse", "HEAD@{1}", cwd=hub.worktree(3))
     tip = hub.git("rev-parse", BRANCH)
@@ -75,8 +75,8 @@ def test_killed_at_any_moment(hub: Hub) -> None:
 
 
 @pytest.mark.parametrize("moment", [2, 4, 6])
-def test_killed_while_it_works_side_by_side(hub: Hub, moment: int) -> None:
-    """Many worktrees are removed by several processes; whichever is killed, the next run finishes."""
+def test_killed_with_parallel_processes(hub: Hub, moment: int) -> None:
+    """Several processes remove the worktrees. After a kill of one of them the next run finishes."""
     hub.session("s1")
     for agent in range(1, 17):
         hub.git("branch", f"hub/s1/agent-{agent}/attempt-1")
@@ -93,8 +93,8 @@ def test_killed_while_it_works_side_by_side(hub: Hub, moment: int) -> None:
     assert hub.refs() == before
 
 
-def test_two_at_once(hub: Hub) -> None:
-    """One waits for the other, then finds nothing left to do; what was saved was saved once."""
+def test_two_cleanups_at_once(hub: Hub) -> None:
+    """One call waits for the other and finds nothing to do. The work is saved once."""
     hub.session("s1", agents=3)
     for agent in (1, 2, 3):
         (hub.worktree(agent) / "file").write_text("changed\n")
@@ -120,7 +120,7 @@ def test_two_at_once(hub: Hub) -> None:
 
 
 def test_two_sessions_at_once(hub: Hub) -> None:
-    """They share the directory of the entries and the refs, and do not get into each other's way."""
+    """Both change `.git/worktrees` and the refs, and both succeed."""
     for sid in ("s1", "s2", "s3"):
         hub.session(sid, agents=2)
     running = [
@@ -143,8 +143,8 @@ def test_two_sessions_at_once(hub: Hub) -> None:
     assert not (hub.top / ".git" / "worktrees").exists()
 
 
-def test_written_into_after_it_was_judged(hub: Hub) -> None:
-    """It was renamed aside already: looked at again, it comes back, with what is new in it."""
+def test_new_file_after_the_inspection(hub: Hub) -> None:
+    """The inspection after the rename finds the new file, and the directory is renamed back."""
     where = hub.session("s1", agents=1).worktree(1)
     code = f"open({str(where / 'new')!r}, 'w').write('new')"
     expected = kept(where, "something was written into it meanwhile", "try again")
@@ -156,15 +156,15 @@ def test_written_into_after_it_was_judged(hub: Hub) -> None:
     assert hub.run("cleanup", "s1") == saved(where)
 
 
-def test_a_new_directory_in_its_place(hub: Hub) -> None:
-    """Somebody wrote into it, and made its path anew: neither of the two is given up."""
+def test_new_directory_at_the_path_of_the_worktree(hub: Hub) -> None:
+    """The worktree changed, and its path was created again: both directories are kept."""
     where = hub.session("s1", agents=1).worktree(1)
     aside = where.parent / ".agent-1.hub-trash"
     meddle = (
         f"open({str(aside / 'new')!r}, 'w').write('new'); os.mkdir({str(where)!r}); "
         f"open({str(where / 'other')!r}, 'w').write('other')"
     )
-    # The directory is renamed second; the look at it that follows opens it.
+    # The second rename moves the directory. The inspection after it opens the directory.
     assert interposed(hub, "cleanup", "s1", code=meddle, opened=str(aside)) == kept(
         where,
         f"its directory is in '{aside}' and cannot be renamed back: Directory not empty",
@@ -179,8 +179,8 @@ def test_a_new_directory_in_its_place(hub: Hub) -> None:
     assert hub.run("cleanup", "s1") == saved(where)
 
 
-def test_written_into_while_it_is_deleted(hub: Hub) -> None:
-    """Who stands in it goes on writing: that is left, under the old name, and is nobody's to delete."""
+def test_new_file_during_the_deletion(hub: Hub) -> None:
+    """A process in the directory writes a new file: it is kept, under the old path."""
     where = hub.session("s1", agents=1).worktree(1)
     aside = where.parent / ".agent-1.hub-trash"
     code = f"open({str(aside / 'sub' / 'new')!r}, 'w').write('new')"
@@ -193,8 +193,8 @@ def test_written_into_while_it_is_deleted(hub: Hub) -> None:
     assert snapshot(where) == {"sub/new": b"new"}
 
 
-def test_killed_while_somebody_writes_into_it(hub: Hub) -> None:
-    """The next run tells what is new from what it was to delete."""
+def test_new_file_after_a_killed_deletion(hub: Hub) -> None:
+    """The next run keeps the new file and deletes the rest."""
     where = hub.session("s1", agents=1).worktree(1)
     aside = where.parent / ".agent-1.hub-trash"
     assert interposed(hub, "cleanup", "s1", code=DIE, only="os.remove").code == -9
@@ -215,8 +215,8 @@ def test_killed_while_somebody_writes_into_it(hub: Hub) -> None:
         "open(entry + '/MERGE_HEAD', 'w').close()",
     ],
 )
-def test_git_used_in_it_after_it_was_judged(hub: Hub, code: str) -> None:
-    """A lock, a commit under way, something staged, an operation: what was judged has to hold still."""
+def test_git_command_after_the_inspection(hub: Hub, code: str) -> None:
+    """A lock, a running commit, a staged change or an operation after the inspection keeps the worktree."""
     where = hub.session("s1", agents=1).worktree(1)
     (where / "file").write_text("changed\n")
     entry = str(hub.top / ".git" / "worktrees" / "agent-1")
@@ -239,7 +239,7 @@ def test_git_used_in_it_after_it_was_judged(hub: Hub, code: str) -> None:
     assert look(hub, where) == before
 
 
-# Writes files by their absolute names, one after the other, and notes each that was written.
+# Writes files by their absolute paths, one after the other, and records each written one.
 _WRITER = """
 import os, sys, time
 top, journal = sys.argv[1:]
@@ -256,8 +256,8 @@ for number in range(100000):
 """
 
 
-def test_an_agent_goes_on_writing(hub: Hub) -> None:
-    """Whatever it was told is written is in the worktree still, or in a rescue ref."""
+def test_agent_that_writes_during_the_cleanup(hub: Hub) -> None:
+    """Each file that was written is in the worktree or in a rescue ref."""
     where = hub.session("s1", agents=1).worktree(1)
     journal = hub.top.parent / "journal"
     writer = subprocess.Popen([sys.executable, "-c", _WRITER, where, journal], cwd=hub.top)
@@ -278,8 +278,8 @@ def test_an_agent_goes_on_writing(hub: Hub) -> None:
     assert not where.exists()
 
 
-def test_refs_are_packed_all_the_while(hub: Hub) -> None:
-    """`git pack-refs` in a loop beside --archive: no branch and no tag is lost, none comes back."""
+def test_archive_during_pack_refs(hub: Hub) -> None:
+    """While `git pack-refs` runs in a loop, --archive loses no branch or tag, and none comes back."""
     hub.session("s1")
     tree = hub.git("rev-parse", "main^{tree}")
     commands = []
@@ -312,8 +312,8 @@ def test_refs_are_packed_all_the_while(hub: Hub) -> None:
     }
 
 
-def test_what_a_killed_git_left_is_no_hindrance(hub: Hub) -> None:
-    """A copy of the index, and the lock on it, of a run that died while git was at work."""
+def test_leftover_index_copy(hub: Hub) -> None:
+    """A killed run left a copy of the index and its lock file."""
     where = hub.session("s1", agents=1).worktree(1)
     (where / "file").write_text("changed\n")
     entry = hub.top / ".git" / "worktrees" / "agent-1"
@@ -322,8 +322,8 @@ def test_what_a_killed_git_left_is_no_hindrance(hub: Hub) -> None:
     assert hub.run("cleanup", "s1") == saved(where)
 
 
-def test_a_planted_note_deletes_nothing_else(hub: Hub) -> None:
-    """The note of a killed run is believed for the one name that the program makes itself."""
+def test_forged_removal_journal(hub: Hub) -> None:
+    """A removal journal is followed only for the trash name that the program itself creates."""
     where = hub.session("s1", agents=1).worktree(1)
     victim = Path(f"{where.parent}/victim")
     victim.mkdir()

@@ -1,4 +1,4 @@
-"""Who comes after a worktree was judged: a lock, a commit, a process, a writer; and what a kill between leaves."""
+"""Changes to a worktree during its removal: a lock, a commit, a process, a new file, a kill."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def trash(where: Path) -> Path:
     return where.parent / f".{where.name}.hub-trash"
 
 
-def test_the_trash_of_entries_is_a_link(hub: Hub, tmp_path: Path) -> None:
-    """What it leads to is nobody's trash: not with a worktree to remove, and not without one."""
+def test_trash_directory_that_is_a_symbolic_link(hub: Hub, tmp_path: Path) -> None:
+    """The target of the link is not emptied, whether a worktree is removed or not."""
     victim = tmp_path / "victim" / "precious"
     victim.mkdir(parents=True)
     (victim / "file").write_text("mine\n")
@@ -37,8 +37,8 @@ def test_the_trash_of_entries_is_a_link(hub: Hub, tmp_path: Path) -> None:
     assert (victim / "file").read_text() == "mine\n"
 
 
-def test_a_file_that_is_written_to_while_others_are_deleted(hub: Hub) -> None:
-    """By somebody who is inside: it is left, and said, as a new one would be."""
+def test_file_changed_during_the_deletion(hub: Hub) -> None:
+    """A process in the directory writes to a file: the file is kept and reported, like a new one."""
     where = hub.session("s1", agents=1).worktree(1)
     code = (
         "[open(p, 'w').write('late') for p in ["
@@ -51,8 +51,8 @@ def test_a_file_that_is_written_to_while_others_are_deleted(hub: Hub) -> None:
     assert set(left.values()) == {b"late"}
 
 
-def test_hard_links_go_together(hub: Hub) -> None:
-    """One name less changes the other's status, and nothing in it."""
+def test_hard_links_in_a_worktree(hub: Hub) -> None:
+    """Deleting one link changes the ctime of the other. That is not a change of the file."""
     where = hub.session("s1", agents=1).worktree(1)
     hub.git("config", "core.excludesFile", "")
     (hub.top / ".git" / "info" / "exclude").write_text("deps/\n")
@@ -64,10 +64,10 @@ def test_hard_links_go_together(hub: Hub) -> None:
 
 
 @pytest.mark.parametrize("only", ["os.rename", "os.remove"])
-def test_a_lock_that_is_set_late(hub: Hub, only: str) -> None:
-    """git says that it is locked, so it is: before the directory is moved, and while it is deleted."""
+def test_lock_during_the_removal(hub: Hub, only: str) -> None:
+    """A lock that git accepts is honored before the rename and during the deletion."""
     where = hub.session("s1", agents=1).worktree(1)
-    # The first rename puts the note in place; then the entry is locked for the removal.
+    # The first rename writes the journal. Then the worktree is locked for the removal.
     unlock = "" if only == "os.rename" else f"git -C {hub.top} worktree unlock {where} && "
     code = f"os.system('{unlock}git -C {hub.top} worktree lock {where}')"
     result = interposed(hub, "cleanup", "s1", code=code, only=only)
@@ -82,8 +82,8 @@ def test_a_lock_that_is_set_late(hub: Hub, only: str) -> None:
     assert not trash(where).exists()
 
 
-def test_somebody_deletes_the_directory_just_before_it_is_moved(hub: Hub) -> None:
-    """What was staged is still there: it is judged again, as that of a worktree that is missing."""
+def test_directory_deleted_before_the_rename(hub: Hub) -> None:
+    """The staged changes are still in the index: the worktree is inspected again, as a missing one."""
     where = hub.session("s1", agents=1).worktree(1)
     (where / "new").write_text("staged\n")
     hub.git("add", "new", cwd=where)
@@ -102,8 +102,8 @@ def test_somebody_deletes_the_directory_just_before_it_is_moved(hub: Hub) -> Non
     assert not entry.exists()
 
 
-def test_git_prunes_while_the_directory_is_aside(hub: Hub) -> None:
-    """To git the directory is gone; the entry is locked, so that what was staged stays, should it be put back."""
+def test_prune_during_the_removal(hub: Hub) -> None:
+    """For git the directory is missing. The lock keeps the git dir, with the index, for an undo."""
     where = hub.session("s1", agents=1).worktree(1)
     (where / "new").write_text("staged\n")
     hub.git("add", "new", cwd=where)
@@ -120,8 +120,8 @@ def test_git_prunes_while_the_directory_is_aside(hub: Hub) -> None:
 
 
 @pytest.mark.parametrize("ref", ["refs/worktree/mine", "refs/bisect/bad", "ORIG_HEAD"])
-def test_a_commit_that_only_a_ref_of_the_worktree_has_comes_late(hub: Hub, ref: str) -> None:
-    """While its uncommitted work is saved: the worktree stays, and the next run saves the commit."""
+def test_commit_of_a_worktree_ref_during_the_save(hub: Hub, ref: str) -> None:
+    """The commit is made during the save: the worktree is kept, and the next run saves the commit."""
     where = hub.session("s1", agents=1).worktree(1)
     (where / "new").write_text("new\n")
     tree = hub.git("rev-parse", "HEAD^{tree}")
@@ -134,8 +134,8 @@ def test_a_commit_that_only_a_ref_of_the_worktree_has_comes_late(hub: Hub, ref: 
     assert late in hub.refs("refs/hub/rescue").values()
 
 
-def test_a_reflog_of_a_ref_of_the_worktree(hub: Hub) -> None:
-    """Where git keeps one: what the ref was before is a commit too."""
+def test_reflog_of_a_worktree_ref(hub: Hub) -> None:
+    """If a per-worktree ref has a reflog, its older commits are saved too."""
     where = hub.session("s1", agents=1).worktree(1)
     tree = hub.git("rev-parse", "HEAD^{tree}")
     first, second = (hub.git("commit-tree", "-m", text, tree) for text in ("first", "second"))
@@ -147,8 +147,8 @@ def test_a_reflog_of_a_ref_of_the_worktree(hub: Hub) -> None:
     assert {first, second} <= set(hub.refs("refs/hub/rescue").values())
 
 
-def test_a_process_that_comes_late(hub: Hub) -> None:
-    """It stood nowhere when all were judged, and stands in one while another's work is saved."""
+def test_process_that_starts_during_the_cleanup(hub: Hub) -> None:
+    """The process enters one worktree while the work of another is saved."""
     hub.session("s1", agents=2)
     (hub.worktree(1) / "new").write_text("new\n")
     pidfile = hub.top.parent / "pid"
@@ -171,11 +171,11 @@ def test_a_process_that_comes_late(hub: Hub) -> None:
         subprocess.run(["kill", pidfile.read_text()], check=True)
 
 
-def test_a_kill_after_it_was_put_back(hub: Hub) -> None:
-    """Written into while it was deleted, put back, killed before the entry went: the next run ends it."""
+def test_killed_after_the_directory_was_renamed_back(hub: Hub) -> None:
+    """The directory was written to and renamed back. After a kill the next run removes the git dir."""
     where = hub.session("s1", agents=1).worktree(1)
     aside = trash(where)
-    # The entry's rename is the first after the one that puts the directory back.
+    # The git dir is renamed right after the directory is renamed back.
     code = (
         f"open('{aside}/sub/new', 'w').write('new') if event == 'os.remove' and "
         f"os.path.exists('{aside}/sub') and not os.path.exists('{aside}/sub/new') else "
@@ -192,8 +192,8 @@ def test_a_kill_after_it_was_put_back(hub: Hub) -> None:
     assert hub.run("cleanup", "s1") == Result(0, "Cleaned up 0 worktrees for session s1\n")
 
 
-def test_no_more_processes(hub: Hub) -> None:
-    """Where the system has none left, the work is done by the one that there is."""
+def test_process_limit(hub: Hub) -> None:
+    """If the system allows no more processes, one process does the work."""
     hub.session("s1", agents=16)
     code = "(_ for _ in ()).throw(OSError(11, 'Resource temporarily unavailable'))"
     result = interposed(hub, "cleanup", "s1", code=code, only="os.fork", nth=1)
@@ -201,11 +201,11 @@ def test_no_more_processes(hub: Hub) -> None:
     assert result.out.count("Removed worktree: ") == 16
 
 
-def test_state_that_cannot_be_read_hides_no_rescue_ref(hub: Hub) -> None:
+def test_rescue_ref_of_a_session_with_an_unreadable_state(hub: Hub) -> None:
     where = hub.session("s1", agents=1).worktree(1)
     (where / "new").write_text("new\n")
     state = hub.directory() / "state.json"
-    # As for somebody who may not read it.
+    # As for a user without the permission to read it.
     code = "(_ for _ in ()).throw(PermissionError(13, 'Permission denied', 'state.json'))"
     result = interposed(hub, "cleanup", "s1", code=code, opened="state.json")
     assert state.exists()
@@ -216,7 +216,7 @@ def test_state_that_cannot_be_read_hides_no_rescue_ref(hub: Hub) -> None:
     assert f"  bring it back: {line(where)}\n" in result.out
 
 
-def test_git_am_is_called_what_it_is(hub: Hub) -> None:
+def test_name_of_an_interrupted_git_am(hub: Hub) -> None:
     where = hub.session("s1", agents=1).worktree(1)
     patch = hub.top.parent / "patch"
     hub.commit(hub.top, "file", "theirs\n")
@@ -232,7 +232,7 @@ def test_git_am_is_called_what_it_is(hub: Hub) -> None:
     assert hub.run("cleanup", "s1") == removed(where)
 
 
-def test_a_directory_with_the_longest_name(hub: Hub) -> None:
+def test_directory_with_the_longest_name(hub: Hub) -> None:
     hub.session("s1")
     where = hub.worktrees / ("n" * 250)
     hub.git("worktree", "add", "-q", "-b", BRANCH, where)
@@ -244,8 +244,8 @@ def test_a_directory_with_the_longest_name(hub: Hub) -> None:
     assert [*hub.worktrees.iterdir()] == []
 
 
-def test_settings_from_wherever_git_reads_them(hub: Hub) -> None:
-    """keepIgnored out of GIT_CONFIG_GLOBAL, of an included file, and more than one of the command line."""
+def test_settings_from_all_sources_of_git(hub: Hub) -> None:
+    """keepIgnored is read from GIT_CONFIG_GLOBAL, an included file and the command line."""
     settings = hub.top.parent / "settings"
     settings.write_text('[hubsession]\n\tkeepIgnored = "*.pem"\n')
     (hub.top / ".git" / "info" / "exclude").write_text("*.pem\n*.key\n")
@@ -268,8 +268,8 @@ def test_settings_from_wherever_git_reads_them(hub: Hub) -> None:
         assert set(hub.git("ls-tree", "--name-only", f"{ref}^3").splitlines()) == wanted
 
 
-def test_what_a_filter_hides_from_git(hub: Hub) -> None:
-    """git calls the file unchanged, and the bytes that are in it are nowhere else."""
+def test_change_that_a_filter_hides_from_git(hub: Hub) -> None:
+    """git considers the file unchanged, but no object has its bytes."""
     (hub.top / ".gitattributes").write_text("conf filter=key\n")
     (hub.top / "conf").write_text("KEY=xxx\n")
     hub.git("add", ".")
@@ -286,7 +286,7 @@ def test_what_a_filter_hides_from_git(hub: Hub) -> None:
     assert (where / "conf").read_text() == "KEY=precious\n"
 
 
-def test_the_lines_of_two_worktrees_on_one_branch_both_work(hub: Hub) -> None:
+def test_restore_commands_of_two_worktrees_on_one_branch(hub: Hub) -> None:
     one = hub.session("s1", agents=1).worktree(1)
     two = hub.worktrees / "two"
     hub.git("worktree", "add", "-q", "-f", two, BRANCH)
@@ -299,8 +299,8 @@ def test_the_lines_of_two_worktrees_on_one_branch_both_work(hub: Hub) -> None:
         assert (where / "new").read_text() == f"{where}\n"
 
 
-def test_the_line_of_a_path_that_cannot_be_shown(hub: Hub) -> None:
-    """It is typed into bash: the very directory comes back."""
+def test_restore_command_of_an_unprintable_path(hub: Hub) -> None:
+    """The printed command restores the same directory when it is run by bash."""
     hub.session("s1")
     where = hub.worktrees / "new\nline é's \\ \x1b"
     hub.git("worktree", "add", "-q", "-b", BRANCH, where)

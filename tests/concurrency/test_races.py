@@ -1,4 +1,4 @@
-"""Commands beside somebody who works on, packs, prunes or commits: nothing of anybody is lost."""
+"""Commands in parallel with git commands that commit, pack or prune: nothing is lost."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PACKED = 1000 if LONG else 100
 
 @contextmanager
 def beside(hub: Hub, *commands: str) -> Iterator[None]:
-    """While shells run each of the commands without a pause."""
+    """Run each of the shell commands in an endless loop."""
     stop = hub.top.parent / "stop"
     loops = [
         subprocess.Popen(
@@ -47,7 +47,7 @@ def beside(hub: Hub, *commands: str) -> Iterator[None]:
 
 
 class Committer:
-    """Somebody who commits to what is checked out, as fast as git lets them, when they are told to."""
+    """A thread that commits to the checked-out branch in a loop, when it is told to start."""
 
     WAYS = ("commit --allow-empty", "commit -a", "add and commit", "commit a path")
 
@@ -58,7 +58,7 @@ class Committer:
         self.number = 0
 
     def burst(self, go: Path, over: threading.Event) -> None:
-        """Wait for `go`, a random while, and commit until it is `over`."""
+        """Wait for `go` and a random time, then commit until `over`."""
         while not go.exists():
             if over.is_set():
                 return
@@ -70,7 +70,7 @@ class Committer:
                 return
 
     def commit(self, way: str) -> None:
-        """One commit, tried until git takes it: who is refused because of a lock tries again."""
+        """Make one commit. Try again if git finds a lock file."""
         self.number += 1
         name = f"loop-{self.number}"
         command = ["commit", "-q", "-m", name]
@@ -100,7 +100,7 @@ class Committer:
 
 
 def test_merge_beside_commits_at_once(hub: Hub) -> None:
-    """Each commit stays, with what it holds; what was merged stays merged, and of what was refused nothing is there."""
+    """Each commit keeps its content. A finished merge stays, and a refused one leaves nothing."""
     (hub.top / "loop").write_text("start\n")
     hub.git("add", "loop")
     hub.git("commit", "-q", "-m", "loop")
@@ -147,7 +147,7 @@ def judge(hub: Hub, begin: str, result: Result, committer: Committer, where: str
 
 
 class Agent(threading.Thread):
-    """Writes a file and commits it, by the names of the paths, for as long as its worktree is there."""
+    """A thread that writes and commits files by absolute paths while its worktree exists."""
 
     def __init__(self, hub: Hub, where: Path, *, tries: bool) -> None:
         super().__init__()
@@ -177,7 +177,7 @@ class Agent(threading.Thread):
 
 
 def test_cleanup_beside_an_agent_that_commits_at_once(hub: Hub) -> None:
-    """The worktree stays, or goes with all that was written in it and every commit on a ref."""
+    """The worktree is kept, or it is removed and all its files and commits are saved."""
     options = [[], ["--archive"], ["--force"], ["--force", "--archive"]]
     agents, ends = [], {0: 0, 1: 0}
     for number in range(CLEANUPS):
@@ -206,7 +206,7 @@ def test_cleanup_beside_an_agent_that_commits_at_once(hub: Hub) -> None:
 
 
 def test_spawn_beside_prune_at_once(hub: Hub) -> None:
-    """What git takes for the entry of a worktree that is gone is none that is just being made."""
+    """`git worktree prune` does not remove the git dir of a worktree that spawn is creating."""
     with beside(hub, "git worktree prune --expire=now", "git worktree list"):
         for number in range(SPAWNS):
             sid = f"s{number}"
@@ -225,7 +225,7 @@ def test_spawn_beside_prune_at_once(hub: Hub) -> None:
 
 
 def test_archive_beside_packing_at_once(hub: Hub) -> None:
-    """`git pack-refs`, `git gc --auto` and somebody who makes branches: no ref of anybody is lost, none comes back."""
+    """During `git pack-refs`, `git gc --auto` and new branches no ref is lost, and none comes back."""
     hub.git("config", "gc.auto", "1")
     hub.git("config", "gc.autoDetach", "false")
     oid, tree = hub.git("rev-parse", "main"), hub.git("rev-parse", "main^{tree}")
@@ -261,8 +261,8 @@ def test_archive_beside_packing_at_once(hub: Hub) -> None:
     print(f"branches made meanwhile: {len(others)}, archived: {len(tags)}")
 
 
-def test_refs_are_seen_while_they_are_packed_at_once(hub: Hub) -> None:
-    """For the first time: libgit2 opens their files after it has read what is packed, and misses one in seventy, sooner or later."""
+def test_list_beside_packing_at_once(hub: Hub) -> None:
+    """libgit2 reads packed-refs before the loose refs. Without a second read it misses about one in 70."""
     missed = []
     with beside(hub, "git pack-refs --all"):
         for number in range(PACKED):

@@ -1,7 +1,7 @@
-"""^C once and twice, as a terminal sends it, and SIGTERM, while a command waits for somebody.
+"""Ctrl-C once and twice, as a terminal sends it, and SIGTERM, while a command waits.
 
-For a git, a hook or a filter that does not come to its end, for an agent, for a lock, for its input: then the
-signals come, at a moment that nothing is left to chance in. (Each moment that changes something: tests/faults.)
+The command waits for a git, a hook, a filter, an agent, a lock or its input. The signal comes at that
+fixed moment, not by chance. For signals before each change see test_killed.py.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def made(hub: Hub) -> None:
 
 
 def at_work(hub: Hub) -> None:
-    """Each agent has committed, and has a file that is not."""
+    """Create two agents, each with one commit and one untracked file."""
     made(hub)
     assert hub.run("spawn", "-q", "s1") == Result(0)
     assert hub.run("exec", "-q", "s1", "--", "sh", "-c", AGENT) == Result(0)
@@ -110,7 +110,7 @@ def archived(hub: Hub) -> None:
 
 
 def filtered(hub: Hub, gate: Gate, kind: str) -> None:
-    """A filter, for the files that agents have made, that comes through the gate."""
+    """Set a filter that waits at the gate, for the files of the agents."""
     (hub.top / ".git" / "info" / "attributes").write_text("file filter=slow\nnew filter=slow\n")
     hub.git("config", f"filter.slow.{kind}", f"sh -c '{gate.line}; cat'")
 
@@ -120,22 +120,22 @@ def in_hook(name: str, when: str = "true") -> Callable[[Hub, Gate], None]:
 
 
 def changes(ref: str) -> Callable[[Hub, Gate], None]:
-    """When git has locked a ref of that kind, and asks the hook."""
+    """Return a setup in which the reference-transaction hook waits, after git has locked such a ref."""
     return in_hook("reference-transaction", f'test "$1" = prepared && grep -q {ref}')
 
 
 class Case(NamedTuple):
-    """A command that waits."""
+    """A command, and the process for which it waits."""
 
     words: tuple[str, ...]
     before: Callable[[Hub], None]
     wait: Callable[[Hub, Gate], None]
     after: Callable[[Hub], bool]
-    """Whether the same command has done its work."""
+    """A function that returns True if the command has done its work."""
     apart: bool = False
-    """What it waits for does not hear ^C (git, among the files of a checkout): it comes to its end first."""
+    """True if Ctrl-C does not reach the git that updates a checkout, so that it ends by itself."""
     at_gate: int = 1
-    """How many processes come to the gate at once."""
+    """The number of processes that wait at the gate at the same time."""
 
 
 def is_merged(hub: Hub) -> bool:
@@ -197,7 +197,7 @@ SHORT = {
 
 @contextmanager
 def called(hub: Hub, *words: str, stdin: int | None = None) -> Iterator[subprocess.Popen[bytes]]:
-    """A command that leads the foreground process group of its terminal."""
+    """Start a command as the leader of a process group."""
     with subprocess.Popen(
         ["git-hub-session", *words], cwd=hub.top, env=hub.environ, process_group=0,
         stdin=subprocess.DEVNULL if stdin is None else stdin, stdout=subprocess.PIPE,
@@ -211,13 +211,13 @@ def called(hub: Hub, *words: str, stdin: int | None = None) -> Iterator[subproce
 
 
 def send(process: subprocess.Popen[bytes], sent: str) -> None:
-    """^C goes to the whole group, as from a terminal; SIGTERM to the command alone."""
+    """Send SIGINT to the process group, as a terminal does, or SIGTERM to the command only."""
     for number in SIGNALS[sent]:
         (os.killpg if number == signal.SIGINT else os.kill)(process.pid, number)
 
 
 def end_of(hub: Hub, process: subprocess.Popen[bytes]) -> Result:
-    """How it ends, and nothing that belongs to it lives on."""
+    """Wait for the end of the command and of all its child processes."""
     out, err = process.communicate(timeout=120)
     wait_for(lambda: not pids_with_environment({"HOME": hub.environ["HOME"]}))
     return Result(process.returncode, out.decode(), err.decode())
@@ -227,8 +227,8 @@ def end_of(hub: Hub, process: subprocess.Popen[bytes]) -> Result:
     ("name", "sent"),
     [(name, sent) for name in CASES for sent in SIGNALS] if LONG else SHORT.items(),
 )
-def test_it_ends_by_the_signal(hub: Hub, gate: Gate, name: str, sent: str) -> None:
-    """And nothing is lost, nor left lying about; the same command then does its work."""
+def test_signal_ends_the_command(hub: Hub, gate: Gate, name: str, sent: str) -> None:
+    """Nothing is lost, and no temporary file is left. The same command then does its work."""
     case = CASES[name]
     case.before(hub)
     refs, commits = hub.refs(), hub.git("rev-list", "--all").splitlines()
@@ -266,8 +266,8 @@ STOPS = {
 
 @pytest.mark.parametrize("sent", SIGNALS if LONG else ["int int"])
 @pytest.mark.parametrize("stop", STOPS if LONG else ["runs agents"])
-def test_a_run_goes_on_by_hand(hub: Hub, gate: Gate, stop: str, sent: str) -> None:
-    """It ends by the signal with the step that it was in; the others are typed."""
+def test_signal_during_a_run(hub: Hub, gate: Gate, stop: str, sent: str) -> None:
+    """The run ends by the signal in its current step. The other steps work as single commands."""
     hub.commit(hub.top, "file", "n: 0\n")
     agent, measure, at_gate = AGENT, "cat file", 1
     if stop == "measures what there is":
@@ -303,14 +303,14 @@ def test_a_run_goes_on_by_hand(hub: Hub, gate: Gate, stop: str, sent: str) -> No
 
 
 def is_asleep(pid: int) -> bool:
-    """Whether it waits for something: of a signal that comes just before Python knows only after it."""
+    """Return True if the process waits in the kernel. Python handles an earlier signal only later."""
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "S"
 
 
 @pytest.mark.parametrize("sent", SIGNALS if LONG else ["int int"])
 @pytest.mark.parametrize("waits", ["for its input", "for the lock"])
-def test_a_post_that_waits(hub: Hub, waits: str, sent: str) -> None:
-    """Nothing of it is on the board."""
+def test_signal_while_a_post_waits(hub: Hub, waits: str, sent: str) -> None:
+    """The interrupted post is not on the board."""
     hub.run("init", "-q", "--id", "s1", "--task", "t")
     assert hub.run("board", "post", "-q", "progress", "-m", "first") == Result(0)
     board = hub.top / ".agenthub" / "board"
@@ -356,10 +356,10 @@ command()
         (signal.SIGTERM, "git_hub_session.exit", 0),
     ],
 )
-def test_before_and_after_the_work(
+def test_signal_at_the_start_and_the_end(
     hub: Hub, sent: signal.Signals, event: str, name: object
 ) -> None:
-    """^C while we are still loading, and any signal between the answer and the end: no traceback."""
+    """Ctrl-C during the imports, and any signal between the output and the exit, print no traceback."""
     hub.session()
     code = _IN_BETWEEN.format(checkout=str(CHECKOUT), number=int(sent), event=event, name=name)
     result = hub.call(PYTHON, "-I", "-c", code, "update", "s1", "--state", "running")
