@@ -12,7 +12,7 @@ from tests.support.interrupt import interposed
 
 LEFTOVER = ".state.json.x.tmp"
 LOCKED = 3
-"""The first call that opens state.json under the lock, after two calls of the first snapshot."""
+"""The number of the call that opens state.json under the lock, after two earlier calls."""
 
 
 def opened(hub: Hub, path: str, *words: str) -> int:
