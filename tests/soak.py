@@ -39,7 +39,7 @@ EXPECTED = re.compile(
     r"|agent-X: (X exists already|its worktree X is missing|X: )|agent-X is incomplete|its branch moved|X: its directory"
     r"|session X or its branches changed|the checkout of X changed|the branch of .* moved"
     r"|git cannot (update X, where X is checked out|move X))"
-    r"|Kept worktree: X\n  (in use by|git was used|something was written|written into|its index is locked|its .git file|its directory went|its work cannot be saved)"
+    r"|Kept worktree: X\n  (in use by|the administrative files changed|files changed|files were written|the index is locked|its .git file|the directory was removed|cannot save the work)"
     r"|Kept branch: hubX: (moved meanwhile|checked out in a worktree|X exists and points|git refused: .* lock)"
 )
 

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from git_hub_session import main
+from git_hub_session.cleanup.rules import DISCARD, FORCE, RULES
 from git_hub_session.cli.options import DRY_RUN, FORMAT, HELP, JOBS, QUIET, TIMEOUT, Option, Usage
 from git_hub_session.commands import COMMANDS
 from git_hub_session.errors import HubError, Refused, UsageError
@@ -142,8 +143,9 @@ def source() -> Iterator[ast.AST]:
         yield from ast.walk(ast.parse(path.read_text()))
 
 
-def test_the_reason_codes_are_those_of_the_source() -> None:
-    codes = {
+def test_reason_codes_are_those_of_the_rules() -> None:
+    """Later reasons are in the source: a worktree that cannot be saved, changed, or is stuck."""
+    later_codes = {
         node.args[0].value
         for node in source()
         if isinstance(node, ast.Call)
@@ -151,7 +153,18 @@ def test_the_reason_codes_are_those_of_the_source() -> None:
         and isinstance(node.args[0], ast.Constant)
     }
     heads = items(sections()["CLEANUP"]["What is kept"])
-    assert {head.removeprefix("Sy ") for head in heads} == codes
+    codes = {head.removeprefix("Sy ") for head in heads}
+    assert codes == {rule.code for rule in RULES} | later_codes
+
+
+@pytest.mark.parametrize(
+    ("option", "later_codes"), [(FORCE, set()), (DISCARD, {"unfaithful", "cannot-save"})]
+)
+def test_reasons_that_an_option_overrides_are_listed(option: str, later_codes: set[str]) -> None:
+    text = "\n".join(sections()["CLEANUP"]["Limits of the options"])
+    [paragraph] = [part for part in text.split(".Pp\n") if part.startswith(f".Fl -{option}")]
+    rules = {rule.code for rule in RULES if rule.overridden_by == option}
+    assert set(words_of("Sy", paragraph.splitlines())) == rules | later_codes
 
 
 def test_the_error_codes_are_those_of_the_source() -> None:

@@ -1,8 +1,8 @@
-"""Branches to tags, in one transaction: what was a branch is kept by a tag, or stays a branch."""
+"""Turn branches into archive tags in one ref transaction."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.errors import GitFailed, HubError
@@ -21,27 +21,28 @@ if TYPE_CHECKING:
     from git_hub_session.git.repository import Branch, GitRepo
 
 
-_TRIES = 5
+_MAX_TRIES = 5
 
 
 class ArchivedBranch(NamedTuple):
-    """A branch that became a tag."""
+    """A branch that is replaced with a tag."""
 
     branch: str
     tag: str
     oid: str
     tagged_before: bool
+    """True if the tag exists and points to the tip of the branch."""
 
 
 class SkippedBranch(NamedTuple):
-    """A branch that stays, and why."""
+    """A branch that is kept, and the reason."""
 
     branch: str
     reason: str
 
 
 class ArchivePlan(NamedTuple):
-    """What becomes of the branches of a session."""
+    """The archived and the skipped branches of a session."""
 
     archived: tuple[ArchivedBranch, ...]
     skipped: tuple[SkippedBranch, ...]
@@ -50,43 +51,57 @@ class ArchivePlan(NamedTuple):
 def plan_archive(
     branches: Sequence[Branch], in_use: Collection[str], target: Callable[[str], str]
 ) -> ArchivePlan:
-    """A tag for every agent's branch that nobody has checked out.
+    """Plan an archive tag for each agent's branch that is not checked out.
 
-    `in_use` are the full refs that worktrees have in use, `target` gives what a ref itself
-    holds, or ''. The first attempt of an agent gets the short tag, where it had one; else
-    the last (format: refs/tags/hub/archive/<id>/agent-<N>[-attempt-<M>]).
+    The tag is refs/tags/hub/archive/<id>/agent-<N>[-attempt-<M>]. The first attempt of an agent
+    gets the short tag, or its last attempt if the branch of the first one is missing.
+
+    Args:
+        branches: the branches of the session.
+        in_use: the full refs that worktrees have checked out.
+        target: returns the object id of a ref, or ''.
     """
     archived: list[ArchivedBranch] = []
-    left: list[SkippedBranch] = []
-    chosen: dict[int, AgentBranch] = {}
+    skipped: list[SkippedBranch] = []
     agents = {branch.ref: parse_agent_branch(branch.ref) for branch in branches}
-    for agent in agents.values():
-        if agent is not None:
-            best = chosen.setdefault(agent.agent, agent)
-            if best.attempt != 1 and (agent.attempt == 1 or agent.attempt > best.attempt):
-                chosen[agent.agent] = agent
+    short_tagged = _short_tagged(filter(None, agents.values()))
     for branch in branches:
         agent = agents[branch.ref]
-        if agent is None:
-            left.append(SkippedBranch(branch.ref, "not an agent's branch"))
-        elif branch.symbolic or not branch.oid:
-            left.append(
-                SkippedBranch(branch.ref, "a symbolic ref" if branch.symbolic else "broken")
-            )
-        elif branch.ref in in_use:
-            left.append(SkippedBranch(branch.ref, "checked out in a worktree"))
+        reason = _skip_reason(branch, agent, in_use)
+        if reason or agent is None:
+            skipped.append(SkippedBranch(branch.ref, reason))
+            continue
+        tags = [agent.archive_tag] if agent in short_tagged else []
+        tags.append(agent.attempt_tag)
+        for tag in tags:
+            oid = target(tag)
+            if oid in ("", branch.oid):
+                archived.append(ArchivedBranch(branch.ref, tag, branch.oid, bool(oid)))
+                break
         else:
-            tags = [agent.attempt_tag]
-            if chosen[agent.agent] == agent:
-                tags.insert(0, agent.archive_tag)
-            for tag in tags:
-                before = target(tag)
-                if before in ("", branch.oid):
-                    archived.append(ArchivedBranch(branch.ref, tag, branch.oid, bool(before)))
-                    break
-            else:
-                left.append(SkippedBranch(branch.ref, f"'{tags[-1]}' exists and points elsewhere"))
-    return ArchivePlan(tuple(archived), tuple(left))
+            skipped.append(SkippedBranch(branch.ref, f"'{tags[-1]}' exists and points elsewhere"))
+    return ArchivePlan(tuple(archived), tuple(skipped))
+
+
+def _short_tagged(agents: Iterable[AgentBranch]) -> set[AgentBranch]:
+    """Return the attempt of each agent that gets the short tag."""
+    chosen: dict[int, AgentBranch] = {}
+    for agent in agents:
+        best = chosen.setdefault(agent.agent, agent)
+        if best.attempt != 1 and (agent.attempt == 1 or agent.attempt > best.attempt):
+            chosen[agent.agent] = agent
+    return set(chosen.values())
+
+
+def _skip_reason(branch: Branch, agent: AgentBranch | None, in_use: Collection[str]) -> str:
+    """Return the reason to keep a branch, or ''."""
+    if agent is None:
+        return "not an agent's branch"
+    if branch.symbolic:
+        return "a symbolic ref"
+    if not branch.oid:
+        return "broken"
+    return "checked out in a worktree" if branch.ref in in_use else ""
 
 
 def _ref_commands(plan: ArchivePlan) -> list[str]:
@@ -101,7 +116,7 @@ def _ref_commands(plan: ArchivePlan) -> list[str]:
 
 
 def check_reference_hook(sid: SessionId, repo: GitRepo, git: Git) -> None:
-    """Ask the user's hook, before anything goes, whether all the branches may; raises GitFailed."""
+    """Ask the reference-transaction hook about all branches. Raises GitFailed."""
     plan = plan_archive(repo.branches(branch_prefix(sid)), (), repo.find_ref_target)
     if plan.archived:
         git.update_refs(_ref_commands(plan), dry_run=True)
@@ -113,36 +128,38 @@ def archive_branches(
     git: Git,
     in_use: Callable[[], Collection[str]],
     *,
-    spare: str = "",
+    keep_branch: str = "",
 ) -> ArchivePlan:
-    """Tag and delete the session's branches, but for the full ref `spare`, in one transaction.
+    """Replace the session's branches with tags in one transaction, except the ref `keep_branch`.
 
-    A branch that moved since it was read makes the whole transaction fail; it is then left
-    out and named, and the rest is tried again. Where git refuses, all are left.
+    If a branch moves in the meantime, git rejects the whole transaction. Skip that branch and try
+    again with the others. If git rejects the transaction for another reason, skip all branches.
     """
     branches = repo.branches(branch_prefix(sid))
-    judged = {branch.ref: branch for branch in branches if branch.ref != spare}
-    kept: list[SkippedBranch] = []
-    for attempt in range(_TRIES):
-        plan = plan_archive(list(judged.values()), in_use(), repo.find_ref_target)
+    candidates = {branch.ref: branch for branch in branches if branch.ref != keep_branch}
+    skipped: list[SkippedBranch] = []
+    for attempt in range(_MAX_TRIES):
+        plan = plan_archive(list(candidates.values()), in_use(), repo.find_ref_target)
         if not plan.archived:
             break
         try:
             git.update_refs(_ref_commands(plan))
             break
-        except HubError as fault:
-            now = {branch.ref: branch.oid for branch in repo.branches(branch_prefix(sid))}
-            stale = [step.branch for step in plan.archived if now.get(step.branch) != step.oid]
-            if not stale or attempt == _TRIES - 1:
-                words = fault.stderr if isinstance(fault, GitFailed) else fault.message
-                refusal = "; ".join(words.split("\n")).strip("; ")
-                kept += [
-                    SkippedBranch(step.branch, f"git refused: {refusal}") for step in plan.archived
-                ]
+        except HubError as error:
+            current = {branch.ref: branch.oid for branch in repo.branches(branch_prefix(sid))}
+            moved = [step.branch for step in plan.archived if current.get(step.branch) != step.oid]
+            if not moved or attempt == _MAX_TRIES - 1:
+                skipped += _rejected_branches(plan, error)
                 plan = plan._replace(archived=())
                 break
-            for ref in stale:
-                del judged[ref]
-                if ref in now:
-                    kept.append(SkippedBranch(ref, "moved meanwhile"))
-    return ArchivePlan(plan.archived, (*plan.skipped, *kept))
+            for ref in moved:
+                del candidates[ref]
+                if ref in current:
+                    skipped.append(SkippedBranch(ref, "moved meanwhile"))
+    return ArchivePlan(plan.archived, (*plan.skipped, *skipped))
+
+
+def _rejected_branches(plan: ArchivePlan, error: HubError) -> list[SkippedBranch]:
+    text = error.stderr if isinstance(error, GitFailed) else error.message
+    reason = "; ".join(text.split("\n")).strip("; ")
+    return [SkippedBranch(step.branch, f"git refused: {reason}") for step in plan.archived]

@@ -1,7 +1,8 @@
-"""End a session: nothing of it is left to work on, and nothing that was done is lost.
+"""End a session without a winner, and lose no work.
 
-The worktrees go as `cleanup` takes them, the branches become tags, the state comes last: killed
-at any point, the same call finishes the work. What stays is named, and the session is not over.
+Remove the worktrees as `cleanup` does, replace the branches with tags, and change the state last.
+After a kill, the same call finishes the work. If a worktree or a branch is kept, report it and do
+not change the state.
 """
 
 from __future__ import annotations
@@ -23,34 +24,39 @@ if TYPE_CHECKING:
 
 
 class ArchiveResult(NamedTuple):
-    """What an archive did, or would do."""
+    """The result of an archive or of its dry run."""
 
     source: State
     steps: tuple[State, ...]
-    """The states that the session went through after it; none where it stays."""
+    """The states after `source`, or none if the session does not change."""
     report: CleanupReport
     is_finished: bool
-    """Whether nothing of it is left to work on."""
+    """True if no worktree and no agent's branch is left."""
 
     @property
     def state(self) -> State:
-        """The session's state afterwards."""
+        """The state of the session after the archive."""
         return self.steps[-1] if self.steps else self.source
 
 
 def archive_session(
-    sid: SessionId, project: Project, policy: CleanupOptions, *, reason: str
+    sid: SessionId, project: Project, options: CleanupOptions, *, reason: str
 ) -> ArchiveResult:
-    """Tag every tip, remove the worktrees, and go to `archived`.
+    """Remove the worktrees, archive the branches and set the state to `archived`.
 
-    Raises IllegalTransition, LockHeld, and GitFailed where a hook refuses; nothing was changed then.
+    Each of these errors is raised before the first change.
+
+    Raises:
+        IllegalTransition: the session cannot be archived in its state.
+        LockHeld: another process has locked the session.
+        GitFailed: a hook rejects the archive.
     """
     with project.store.lock_session(sid) as edit:
         session = edit.read()
         steps = _archive_steps(session)
         if "reference-transaction" in enabled_hooks(project, project.paths.common_dir):
             check_reference_hook(sid, project.repo, project.git)
-        report = clean_up_locked(edit, sid, project, policy, archiving=True)
+        report = clean_up_locked(edit, sid, project, options, archiving=True)
         if not report.is_finished:
             return ArchiveResult(session.state, (), report, is_finished=False)
         if steps:
@@ -58,11 +64,11 @@ def archive_session(
         return ArchiveResult(session.state, steps, report, is_finished=True)
 
 
-def preview_archive(sid: SessionId, project: Project, policy: CleanupOptions) -> ArchiveResult:
-    """What archive_session would do now; nothing is changed."""
+def preview_archive(sid: SessionId, project: Project, options: CleanupOptions) -> ArchiveResult:
+    """Return the result of a dry run of archive_session()."""
     session = project.store.read(sid)
     steps = _archive_steps(session)
-    report = preview_cleanup(sid, project, policy, archiving=True)
+    report = preview_cleanup(sid, project, options, archiving=True)
     return ArchiveResult(
         session.state, steps if report.is_finished else (), report, report.is_finished
     )
@@ -71,8 +77,8 @@ def preview_archive(sid: SessionId, project: Project, policy: CleanupOptions) ->
 def _archive_steps(session: Session) -> tuple[State, ...]:
     try:
         return transition_path(session.state, State.ARCHIVED)
-    except IllegalTransition as fault:  # what is left of it goes all the same
-        fault.hint = f"git hub-session cleanup --archive {session.id}"
+    except IllegalTransition as error:  # A cleanup is still possible.
+        error.hint = f"git hub-session cleanup --archive {session.id}"
         raise
 
 

@@ -1,8 +1,8 @@
-"""Remove the worktrees of a session, and lose nothing that was in them.
+"""Clean up one session: remove its worktrees, and lose no work.
 
-All worktrees are judged first, then acted on: uncommitted work is saved under
-refs/hub/rescue, the directory is renamed aside, looked at again and deleted, the entry
-goes last. What cannot be removed safely is kept, with the reason.
+A cleanup plans all worktrees first, and then changes something. It saves uncommitted work under
+refs/hub/rescue, and removes the worktrees. It keeps a worktree that it cannot remove safely, and
+reports the reason.
 """
 
 from __future__ import annotations
@@ -21,9 +21,8 @@ from git_hub_session.cleanup.report import (
     SavedWork,
     empty_report,
 )
-from git_hub_session.cleanup.rules import in_use_message
+from git_hub_session.cleanup.rules import IN_USE
 from git_hub_session.cleanup.save import (
-    kept_worktree,
     record_rescues,
     rescues_by_agent,
     save_reflog_commits,
@@ -32,24 +31,24 @@ from git_hub_session.cleanup.save import (
 )
 from git_hub_session.errors import HubError, describe
 from git_hub_session.git.ref_names import SessionId, branch_prefix, rescue_prefix, short_name
-from git_hub_session.removal import remove as removal
 from git_hub_session.removal.errors import (
+    InUseDuringRemoval,
     ModifiedDuringRemoval,
     RemovalBlocked,
     RemovalFailed,
     reason_from_error,
 )
 from git_hub_session.removal.recover import recover_interrupted
+from git_hub_session.removal.remove import remove_worktree
 from git_hub_session.removal.trash import empty_trash
 from git_hub_session.session.agents import group_by_agent
 from git_hub_session.system import procfs
 from git_hub_session.system.directory import CannotWrite
 from git_hub_session.system.parallel import parallel_map
 from git_hub_session.util.clock import format_iso
-from git_hub_session.util.paths import is_inside
 from git_hub_session.worktree.checkouts import branches_in_use, main_worktree_branches
 from git_hub_session.worktree.neighbors import Neighbors
-from git_hub_session.worktree.reason import CONTENTS_CHANGED, Reason
+from git_hub_session.worktree.reason import Reason
 
 if TYPE_CHECKING:
     from git_hub_session.git.discovery import RepositoryPaths
@@ -57,248 +56,240 @@ if TYPE_CHECKING:
     from git_hub_session.session.project import Project
     from git_hub_session.session.store import LockedSession
 
+_NO_BRANCHES = ArchivePlan((), ())
+
 
 def preview_cleanup(
     sid: SessionId,
     project: Project,
-    policy: CleanupOptions,
+    options: CleanupOptions,
     *,
     archiving: bool,
     neighbors: Neighbors | None = None,
 ) -> CleanupReport:
-    """What clean_up would do now; nothing is changed. Sessions may share `neighbors`."""
+    """Return the report of a dry run. Several sessions can share `neighbors`."""
     neighbors = neighbors or Neighbors(project)
-    verdicts = plan_cleanup(sid, project, policy, neighbors)
-    removed = [verdict for verdict in verdicts if verdict.reason is None]
-    branches = ArchivePlan((), ())
+    plans = plan_cleanup(sid, project, options, neighbors)
+    removed = [plan for plan in plans if plan.reason is None]
+    kept = _planned_to_keep(plans)
+    branches = _NO_BRANCHES
     if archiving:
-        gone = {verdict.worktree.git_dir for verdict in removed}
-        used = neighbors.branches_in_use(gone) | _branches_to_keep(_kept_worktrees(verdicts))
+        git_dirs = {plan.worktree.git_dir for plan in removed}
+        in_use = neighbors.branches_in_use(git_dirs) | _branches_to_keep(kept)
         branches = plan_archive(
-            project.repo.branches(branch_prefix(sid)), used, project.repo.find_ref_target
+            project.repo.branches(branch_prefix(sid)), in_use, project.repo.find_ref_target
         )
     return CleanupReport(
         sid,
-        tuple(_removed_worktree(verdict, _planned_saves(sid, verdict)) for verdict in removed),
-        (*_kept_worktrees(verdicts), *_kept_main_worktree(sid, project.paths)),
+        tuple(_removed_worktree(plan, _planned_saves(sid, plan)) for plan in removed),
+        (*kept, *_kept_main_worktree(sid, project.paths)),
         branches,
         tuple(_unchecked_warnings(removed)),
     )
 
 
-def failed_report(sid: SessionId, fault: HubError | OSError) -> CleanupReport:
-    """Of a session that could not be cleaned up at all."""
-    return empty_report(sid)._replace(notes=(describe(fault).message,), failed=True)
+def failed_report(sid: SessionId, error: HubError | OSError) -> CleanupReport:
+    """Return the report of a session whose cleanup failed as a whole."""
+    return empty_report(sid)._replace(notes=(describe(error).message,), failed=True)
 
 
-def _planned_saves(sid: SessionId, verdict: WorktreePlan) -> list[SavedWork]:
-    prefix = rescue_prefix(sid, verdict.branch)
-    kinds = ["work"] * verdict.has_changes + ["commits"] * len(verdict.commits)
+def _planned_saves(sid: SessionId, plan: WorktreePlan) -> list[SavedWork]:
+    prefix = rescue_prefix(sid, plan.branch)
+    kinds = ["work"] * plan.has_changes + ["commits"] * len(plan.commits)
     return [SavedWork(f"{prefix}<n>", kind) for kind in kinds]
 
 
 def clean_up_session(
-    sid: SessionId, project: Project, policy: CleanupOptions, *, archiving: bool
+    sid: SessionId, project: Project, options: CleanupOptions, *, archiving: bool
 ) -> CleanupReport:
-    """Carry a cleanup out under the session's lock; a killed one is finished by the next."""
+    """Lock the session and clean it up. Call it again to finish an interrupted cleanup."""
     with project.store.lock_session(sid) as edit:
-        return clean_up_locked(edit, sid, project, policy, archiving=archiving)
+        return clean_up_locked(edit, sid, project, options, archiving=archiving)
 
 
 def clean_up_locked(
     edit: LockedSession,
     sid: SessionId,
     project: Project,
-    policy: CleanupOptions,
+    options: CleanupOptions,
     *,
     archiving: bool,
-    spare: str = "",
+    keep_branch: str = "",
 ) -> CleanupReport:
-    """`clean_up` for who holds the session's lock already; the branch `spare` (a full ref) stays one."""
-    verdicts = plan_cleanup(
-        sid, project, policy, Neighbors(project, recover_interrupted(sid, project))
-    )
-    report = _save_and_remove(edit, sid, project, policy, verdicts)
-    kept, notes = [*report.kept, *_kept_main_worktree(sid, project.paths)], [*report.notes]
-    branches, undone = ArchivePlan((), ()), False
-    if archiving:
-        try:
-            left = _branches_to_keep(kept)
-            notes += _save_and_record_reflogs(
-                edit, sid, project, _archivable_branches(sid, project, {*left, spare})
-            )
-            used = lambda: branches_in_use(project.paths) | left
-            branches = archive_branches(sid, project.repo, project.git, used, spare=spare)
-        except HubError as fault:  # it must not hide what became of the worktrees
-            notes.append(f"the branches were not archived: {fault.message}")
-            undone = True
-    return CleanupReport(sid, report.removed, tuple(kept), branches, tuple(notes), failed=undone)
+    """Clean up while the caller holds the session lock.
+
+    Do not archive the branch `keep_branch` (a full ref).
+    """
+    neighbors = Neighbors(project, recover_interrupted(sid, project))
+    plans = plan_cleanup(sid, project, options, neighbors)
+    report = _save_and_remove(edit, sid, project, plans, options)
+    kept = (*report.kept, *_kept_main_worktree(sid, project.paths))
+    report = report._replace(kept=kept)
+    return _archive(edit, report, project, keep_branch) if archiving else report
+
+
+def _archive(
+    edit: LockedSession, report: CleanupReport, project: Project, keep_branch: str
+) -> CleanupReport:
+    """Turn the branches of the session into archive tags. Return the complete report."""
+    sid, notes = report.session, [*report.notes]
+    off_branch = _branches_to_keep(report.kept)
+    try:
+        branches = _archivable_branches(sid, project, {*off_branch, keep_branch})
+        notes += _save_and_record_reflogs(edit, sid, project, branches)
+        archived = archive_branches(
+            sid,
+            project.repo,
+            project.git,
+            in_use=lambda: branches_in_use(project.paths) | off_branch,
+            keep_branch=keep_branch,
+        )
+    except HubError as error:  # The report of the worktrees must not be lost.
+        notes.append(f"cannot archive the branches: {error.message}")
+        return report._replace(notes=tuple(notes), failed=True)
+    return report._replace(branches=archived, notes=tuple(notes))
 
 
 def _save_and_record_reflogs(
     edit: LockedSession, sid: SessionId, project: Project, branches: Iterable[Branch]
 ) -> list[str]:
+    """Save the commits that only the reflogs of the branches contain. Return warnings."""
     saved = save_reflog_commits(sid, project, branches)
     notes = [
         f"a commit that only the reflog of '{short_name(branch)}' had is in {ref}"
         for branch, refs in saved.items()
         for ref in refs
     ]
-    return [
-        *notes,
-        *record_rescues(edit, group_by_agent(sid, saved.items()), {}, format_iso(project.now())),
-    ]
+    rescues = group_by_agent(sid, saved.items())
+    return [*notes, *record_rescues(edit, rescues, {}, format_iso(project.now()))]
 
 
 def clean_up_missing_worktree(
-    edit: LockedSession, sid: SessionId, project: Project, policy: CleanupOptions, entry: str
+    edit: LockedSession, sid: SessionId, project: Project, options: CleanupOptions, git_dir: str
 ) -> CleanupReport:
-    """The same for the worktree of one entry, whose directory is gone, if it does not come back by that."""
+    """Clean up the worktree with this git dir, whose directory is missing.
+
+    Keep it if the recovery of an interrupted removal restores its directory.
+    """
     neighbors = Neighbors(project, recover_interrupted(sid, project))
-    verdicts = plan_cleanup(sid, project, policy, neighbors, entries={entry})
-    # A deletion that was interrupted may have renamed new files back to the path.
-    gone = [
-        one
-        for one in verdicts
-        if one.is_marked_for_deletion or not os.path.lexists(one.worktree.path)
+    plans = plan_cleanup(sid, project, options, neighbors, git_dirs={git_dir})
+    # An interrupted deletion may have renamed new files back to the path.
+    missing = [
+        plan
+        for plan in plans
+        if plan.state.is_marked_for_deletion or not os.path.lexists(plan.worktree.path)
     ]
-    return _save_and_remove(edit, sid, project, policy, gone)
+    return _save_and_remove(edit, sid, project, missing, options)
 
 
 def _save_and_remove(
     edit: LockedSession,
     sid: SessionId,
     project: Project,
-    policy: CleanupOptions,
-    verdicts: Sequence[WorktreePlan],
+    plans: Sequence[WorktreePlan],
+    options: CleanupOptions,
 ) -> CleanupReport:
-    """Save what is in the worktrees, and remove those that may go."""
-    kept = _kept_worktrees(verdicts)
-    going = save_worktrees(sid, project, policy, verdicts, kept)
-    # Before anything goes: whatever happens now, the session says where the work is.
-    left = work_by_attempt(sid, project, going)
+    """Save the work in the worktrees, and remove those without a reason to keep them."""
+    kept = _planned_to_keep(plans)
+    saved_plans = save_worktrees(sid, project, options, plans, kept)
+    # Record the rescue refs before the first removal: then state.json knows them also after a kill.
+    work = work_by_attempt(sid, project, saved_plans)
+    rescues = rescues_by_agent(sid, saved_plans, kept)
     try:
-        notes = record_rescues(
-            edit, rescues_by_agent(sid, going, kept), left, format_iso(project.now())
-        )
-    except CannotWrite as fault:
-        reason = Reason(
-            "cannot-save", f"that it was saved cannot be noted: {fault.message}", fault.hint
-        )
-        kept += [kept_worktree(verdict, reason, saved) for verdict, saved in going]
-        notes, going = [], []
-    removed = _remove_worktrees(sid, project, policy, going, kept)
+        notes = record_rescues(edit, rescues, work, format_iso(project.now()))
+    except CannotWrite as error:
+        message = f"cannot record the rescue refs: {error.message}"
+        reason = Reason("cannot-save", message, error.hint)
+        kept += [_kept_worktree(plan, reason, saved) for plan, saved in saved_plans]
+        notes, saved_plans = [], []
+    removed = _remove_worktrees(saved_plans, kept, project)
     notes = [*notes, *_unchecked_warnings(removed)]
-    return CleanupReport(sid, tuple(removed), tuple(kept), ArchivePlan((), ()), tuple(notes))
+    return CleanupReport(sid, tuple(removed), tuple(kept), _NO_BRANCHES, tuple(notes))
 
 
 def _unchecked_warnings(removed: Sequence[object]) -> list[str]:
-    """What could not be asked of worktrees that went."""
+    """Return a warning if worktrees were removed without a check of processes and mounts."""
     if not removed or not procfs.is_unavailable():
         return []
-    return [
-        "without /proc nobody can see whether a process works in a worktree, or what is mounted in it"
-    ]
+    return ["/proc is not available: running processes and mounts were not checked"]
 
 
 def _branches_to_keep(kept: Iterable[KeptWorktree]) -> set[str]:
-    """The branches that kept worktrees were taken off: what is said to be typed leads back there."""
-    return {one.branch for one in kept if one.reason.code == "off-branch"}
+    """Return the branches of kept detached worktrees: a repair command may reattach them."""
+    return {worktree.branch for worktree in kept if worktree.reason.code == "off-branch"}
 
 
-def _archivable_branches(sid: SessionId, project: Project, spare: set[str]) -> list[Branch]:
-    """The branches that can go: nobody has them checked out, and no other ref is meant by them."""
-    used = branches_in_use(project.paths) | spare
+def _archivable_branches(sid: SessionId, project: Project, excluded: set[str]) -> list[Branch]:
+    """Return the branches that are not checked out, not symbolic and not excluded."""
+    in_use = branches_in_use(project.paths) | excluded
     branches = project.repo.branches(branch_prefix(sid))
-    return [branch for branch in branches if branch.ref not in used and not branch.symbolic]
+    return [branch for branch in branches if branch.ref not in in_use and not branch.symbolic]
 
 
 def _remove_worktrees(
-    sid: SessionId,
-    project: Project,
-    policy: CleanupOptions,
-    going: Sequence[tuple[WorktreePlan, list[SavedWork]]],
+    saved_plans: Sequence[tuple[WorktreePlan, list[SavedWork]]],
     kept: list[KeptWorktree],
+    project: Project,
 ) -> list[RemovedWorktree]:
-    """Remove the worktrees side by side; those that had to stay are added to `kept`."""
-    shown = project.progress("Removing worktrees", len(going))
+    """Remove the worktrees in parallel. Add those that were kept after all to `kept`."""
+    show_progress = project.progress("Removing worktrees", len(saved_plans))
+    git_dirs = [plan.worktree.git_dir for plan, _ in saved_plans]
     parent = os.getpid()
 
-    def take(pair: tuple[WorktreePlan, list[SavedWork]]) -> Reason | None:
-        reason = _remove_one(sid, *pair, project, policy)
-        if os.getpid() == parent:  # for all of them: a fork's work shows by the entries
-            shown(sum(not os.path.lexists(verdict.worktree.git_dir) for verdict, _ in going))
+    def remove(pair: tuple[WorktreePlan, list[SavedWork]]) -> Reason | None:
+        reason = _remove_one(*pair)
+        if os.getpid() == parent:  # The git dirs show the progress of the forks too.
+            show_progress(sum(not os.path.lexists(git_dir) for git_dir in git_dirs))
         return reason
 
-    reasons = parallel_map(take, going, waits=True)
-    shown(len(going))
+    reasons = parallel_map(remove, saved_plans, waits=True)
+    show_progress(len(saved_plans))
     empty_trash(project.paths.common_dir)
     removed: list[RemovedWorktree] = []
-    for (verdict, saved), reason in zip(going, reasons, strict=True):
+    for (plan, saved), reason in zip(saved_plans, reasons, strict=True):
         if reason is None:
-            removed.append(_removed_worktree(verdict, saved))
+            removed.append(_removed_worktree(plan, saved))
         else:
-            kept.append(kept_worktree(verdict, reason, saved))
+            kept.append(_kept_worktree(plan, reason, saved))
     return removed
 
 
-def _remove_one(
-    sid: SessionId,
-    verdict: WorktreePlan,
-    saved: Sequence[SavedWork],
-    project: Project,
-    policy: CleanupOptions,
-) -> Reason | None:
-    """Remove the worktree; why it had to stay, or None. Repeatable, if it is killed."""
-    worktree = verdict.worktree
+def _remove_one(plan: WorktreePlan, saved: Sequence[SavedWork]) -> Reason | None:
+    """Remove the worktree. Return the reason if it was kept. Repeat it after a kill."""
     try:
-        removal.remove_worktree(
-            worktree,
-            None if verdict.is_marked_for_deletion else verdict.fingerprint,
-            obstacle=lambda path: _recheck(path, sid, project, policy),
-            saved=[str(one) for one in saved],
-        )
-    except (
-        RemovalBlocked,
-        ModifiedDuringRemoval,
-        RemovalFailed,
-        OSError,
-    ) as fault:
-        return reason_from_error(fault)
+        remove_worktree(plan.worktree, plan.fingerprint, [str(work) for work in saved])
+    except InUseDuringRemoval as error:
+        usage = plan.state.usage._replace(processes=error.processes)
+        return IN_USE.reason(plan.state._replace(usage=usage))
+    except (RemovalBlocked, ModifiedDuringRemoval, RemovalFailed, OSError) as error:
+        return reason_from_error(error)
     return None
 
 
-def _recheck(path: str, sid: SessionId, project: Project, policy: CleanupOptions) -> Reason | None:
-    """Why a directory that was renamed to `path` has to go back: who or what came since it was judged."""
-    top = os.path.realpath(path)
-    if any(is_inside(point, top) for point in procfs.mount_points()):
-        return CONTENTS_CHANGED
-    users = procfs.describe_processes(procfs.processes_in(top, procfs.processes()))
-    return in_use_message(users, sid) if users and not policy.force else None
+def _planned_to_keep(plans: Sequence[WorktreePlan]) -> list[KeptWorktree]:
+    return [_kept_worktree(plan, plan.reason) for plan in plans if plan.reason is not None]
 
 
-def _kept_worktrees(verdicts: Sequence[WorktreePlan]) -> list[KeptWorktree]:
-    return [
-        kept_worktree(verdict, verdict.reason) for verdict in verdicts if verdict.reason is not None
-    ]
+def _kept_worktree(
+    plan: WorktreePlan, reason: Reason, saved: Iterable[SavedWork] = ()
+) -> KeptWorktree:
+    return KeptWorktree(plan.worktree.path, plan.branch, reason, tuple(saved))
 
 
-def _removed_worktree(verdict: WorktreePlan, saved: Iterable[SavedWork]) -> RemovedWorktree:
-    return RemovedWorktree(
-        verdict.worktree.path,
-        verdict.branch,
-        tuple(saved),
-        verdict.worktree.is_missing and not verdict.is_marked_for_deletion,
-    )
+def _removed_worktree(plan: WorktreePlan, saved: Iterable[SavedWork]) -> RemovedWorktree:
+    missing = plan.worktree.is_missing and not plan.state.is_marked_for_deletion
+    return RemovedWorktree(plan.worktree.path, plan.branch, tuple(saved), missing)
 
 
-def _kept_main_worktree(sid: SessionId, place: RepositoryPaths) -> list[KeptWorktree]:
-    """The main worktree, where it has a branch of the session in use: it never goes."""
+def _kept_main_worktree(sid: SessionId, paths: RepositoryPaths) -> list[KeptWorktree]:
+    """Return the main worktree if it has a branch of the session checked out."""
     prefix = branch_prefix(sid)
-    for ref in main_worktree_branches(place):
+    for ref in main_worktree_branches(paths):
         if ref.startswith(prefix):
             reason = Reason(
-                "main-worktree", "it is the main worktree", "check out another branch in it"
+                "main-worktree",
+                "the main worktree cannot be removed",
+                "check out another branch in it",
             )
-            return [KeptWorktree(place.main_worktree, ref, reason)]
+            return [KeptWorktree(paths.main_worktree, ref, reason)]
     return []

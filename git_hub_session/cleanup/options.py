@@ -1,4 +1,4 @@
-"""What the user asked for of a cleanup, and the settings that bear on it."""
+"""The options and the settings of a cleanup."""
 
 from __future__ import annotations
 
@@ -11,32 +11,33 @@ if TYPE_CHECKING:
 
 
 class CleanupOptions(NamedTuple):
-    """What may go, and what is saved before."""
+    """The worktrees that a cleanup may remove, and the files that it saves first."""
 
     force: bool = False
+    """Override the rules that --force overrides."""
     discard: bool = False
+    """Do not save uncommitted changes."""
     rescue_limit: int = 100 << 20
-    """hubsession.rescueLimit, bytes of untracked files."""
+    """The setting hubsession.rescueLimit: the largest size of untracked files to save, in bytes."""
     keep_ignored: tuple[str, ...] = (".env*", "*.db", "*.sqlite*")
-    """hubsession.keepIgnored: patterns of ignored files that are saved too."""
+    """The setting hubsession.keepIgnored: the patterns of ignored files to save."""
 
 
 def read_cleanup_options(
     project: Project, *, force: bool = False, discard: bool = False
 ) -> CleanupOptions:
-    """The options, and the settings hubsession.rescueLimit and hubsession.keepIgnored; raises HubError."""
-    policy = CleanupOptions(force=force, discard=discard)
-    limits = project.config_values("hubsession.rescueLimit")
-    if limits:
-        limit = parse_size(limits[-1])
+    """Return the options with the settings of the repository. Raises HubError."""
+    options = CleanupOptions(force=force, discard=discard)
+    values = project.config_values("hubsession.rescueLimit")
+    if values:
+        limit = parse_size(values[-1])
         if limit is None:
             raise HubError(
-                f"bad value for hubsession.rescueLimit: '{limits[-1]}'",
+                f"bad value for hubsession.rescueLimit: '{values[-1]}'",
                 hint="a number of bytes: 100m, 2g",
             )
-        policy = policy._replace(rescue_limit=limit)
+        options = options._replace(rescue_limit=limit)
     patterns = project.config_values("hubsession.keepIgnored")
     if patterns:
-        words = tuple(word for value in patterns for word in value.split())
-        policy = policy._replace(keep_ignored=words)
-    return policy
+        options = options._replace(keep_ignored=tuple(" ".join(patterns).split()))
+    return options

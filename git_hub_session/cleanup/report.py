@@ -1,4 +1,4 @@
-"""What a cleanup did, or would do, as a value."""
+"""The result of a cleanup or of its dry run."""
 
 from __future__ import annotations
 
@@ -9,35 +9,36 @@ from git_hub_session.worktree.reason import Reason
 
 
 class SavedWork(NamedTuple):
-    """Work that a rescue ref keeps: 'work' is a stash, 'commits' a commit nobody else led to."""
+    """Saved work and its rescue ref."""
 
     ref: str
     kind: str
+    """'work' for a stash, 'commits' for a commit that no other ref contained."""
     on_branch: bool = True
-    """Whether it was made on the tip of the worktree's branch, not on a detached HEAD."""
+    """True if HEAD was on the worktree's branch, False if it was detached."""
 
     def __str__(self) -> str:
         return f"{self.kind} {'on-branch' if self.on_branch else 'detached'} {self.ref}"
 
     @classmethod
     def parse(cls, text: str) -> SavedWork:
-        """What str() made of it."""
-        kind, where, ref = text.split(" ", 2)
-        return cls(ref, kind, where == "on-branch")
+        """Parse the result of str()."""
+        kind, head, ref = text.split(" ", 2)
+        return cls(ref, kind, head == "on-branch")
 
 
 class RemovedWorktree(NamedTuple):
-    """A worktree that is gone (or would be), and what was saved of it."""
+    """A removed worktree and its saved work."""
 
     path: str
     branch: str
     saved: tuple[SavedWork, ...]
     missing: bool
-    """Whether its directory was missing already, and only the entry was left."""
+    """True if its directory was missing before the cleanup."""
 
 
 class KeptWorktree(NamedTuple):
-    """A worktree that stays, and why; what was saved before that showed is named too."""
+    """A kept worktree, the reason, and the work that was saved before the reason was found."""
 
     path: str
     branch: str
@@ -46,34 +47,34 @@ class KeptWorktree(NamedTuple):
 
 
 class CleanupReport(NamedTuple):
-    """What a cleanup did, or would do."""
+    """The removed and kept worktrees and the archived branches of one session."""
 
     session: SessionId
     removed: tuple[RemovedWorktree, ...]
     kept: tuple[KeptWorktree, ...]
     branches: ArchivePlan
     notes: tuple[str, ...] = ()
+    """Warnings."""
     failed: bool = False
-    """Whether something could not be done at all; a note says what and why."""
+    """True if a step failed as a whole. A warning in `notes` names it."""
 
     @property
     def outcomes(self) -> tuple[RemovedWorktree | KeptWorktree, ...]:
-        """What became of each worktree."""
-        outcomes: list[RemovedWorktree | KeptWorktree] = [*self.removed, *self.kept]
-        return tuple(outcomes)
+        """The removed worktrees, then the kept ones."""
+        return (*self.removed, *self.kept)
 
     @property
     def is_finished(self) -> bool:
-        """Whether no worktree and no agent's branch had to stay; other branches are nobody's to end."""
-        left = [one for one in self.branches.skipped if parse_agent_branch(one.branch) is not None]
-        return not (self.failed or self.kept or left)
+        """True if no worktree and no agent's branch was kept. Other branches do not count."""
+        skipped = [skip for skip in self.branches.skipped if parse_agent_branch(skip.branch)]
+        return not (self.failed or self.kept or skipped)
 
     @property
     def is_complete(self) -> bool:
-        """Whether nothing that was asked for was left undone."""
+        """True if everything that the user asked for was done."""
         return not self.failed and not self.kept and not self.branches.skipped
 
 
 def empty_report(sid: SessionId) -> CleanupReport:
-    """Of a session of which nothing was removed, saved, kept or archived."""
+    """Return the report of a session without changes."""
     return CleanupReport(sid, (), (), ArchivePlan((), ()))

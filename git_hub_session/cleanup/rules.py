@@ -1,177 +1,315 @@
-"""May a worktree go, and what has to be saved first? Rules as pure functions of facts.
+"""The reasons to keep a worktree: the table RULES at the end of this file.
 
-The order is the order in which a person would want to hear the reasons.
+The first rule that applies gives the reason. The order is the order in which a user wants to hear
+the reasons. To add a reason, add a row here and its code to the man page.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from fnmatch import fnmatchcase
+from collections.abc import Callable, Sequence
 from os import fsdecode
 from shlex import quote
 
-from git_hub_session._typing import TYPE_CHECKING
+from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.cleanup.options import CleanupOptions
-from git_hub_session.git.ref_names import SessionId
-from git_hub_session.git.worktrees import Worktree
-from git_hub_session.worktree.changes import WorktreeChanges, can_git_store
-from git_hub_session.worktree.detached import detached_reason, restore_branch_command
-from git_hub_session.worktree.owner import session_of_worktree
+from git_hub_session.errors import Damaged, ErrorText, describe
+from git_hub_session.removal.journal import STEP_TRASH
+from git_hub_session.worktree.detached import restore_branch_command
 from git_hub_session.worktree.reason import Reason
-from git_hub_session.worktree.repair_commands import repair_command
 
 if TYPE_CHECKING:
-    from git_hub_session.removal.inspect import WorktreeUsage
+    from git_hub_session.removal.inspect import WorktreeState
+
+FORCE = "force"
+DISCARD = "discard"
+_MAX_LISTED = 3
 
 
-def in_use_message(users: Sequence[str], sid: SessionId) -> Reason:
-    """Processes stand in it: '1234 (bash)'."""
-    return Reason(
-        "in-use", f"in use by process {', '.join(users)}", f"end it, or: {force_command(sid)}"
-    )
+class Rule(NamedTuple):
+    """One reason to keep a worktree."""
+
+    code: str
+    applies: Callable[[WorktreeState], object]
+    """Returns a true value if the worktree must be kept."""
+    message: Callable[[WorktreeState], str] | str
+    hint: Callable[[WorktreeState], str] | str = ""
+    overridden_by: str = ""
+    """FORCE, DISCARD, or '' if no option overrides the rule."""
+
+    def reason(self, state: WorktreeState) -> Reason:
+        """Return the reason with the message and the hint for this worktree."""
+        message, hint = self.message, self.hint
+        return Reason(
+            self.code,
+            message if isinstance(message, str) else message(state),
+            hint if isinstance(hint, str) else hint(state),
+        )
 
 
-def force_command(sid: SessionId) -> str:
-    """What overrules the reason; in full, for `archive` and `merge` say it too."""
-    return f"git hub-session cleanup --force {sid}"
-
-
-def reason_before_looking(
-    worktree: Worktree, around: WorktreeUsage, policy: CleanupOptions
+def first_reason(
+    rules: Sequence[Rule], state: WorktreeState, options: CleanupOptions
 ) -> Reason | None:
-    """Why the worktree stays whatever is in it, or None."""
-    where = quote(worktree.path)
-    if worktree.lock_reason is not None:
-        because = f": {worktree.lock_reason}" if worktree.lock_reason else ""
-        return Reason("locked", f"locked{because}", f"git worktree unlock {where}")
-    if around.is_caller_inside:
-        return Reason("current", "you are in it", "call it from another directory")
-    if around.moved_to:
-        return Reason("moved", f"its directory lies in '{around.moved_to}'", around.back)
-    if worktree.link_error:
-        return Reason("damaged-link", worktree.link_error, repair_command(worktree))
-    if around.processes and not policy.force:
-        return in_use_message(around.processes, around.session)
-    if around.mounts:
-        return Reason(
-            "mount-point", f"a mount point: {around.mounts[0]}", f"umount {quote(around.mounts[0])}"
-        )
-    if around.nested:
-        return Reason("contains", f"'{around.nested[0]}' lies in it", f"move it out of {where}")
-    if worktree.is_index_locked:
-        return Reason(
-            "index-locked",
-            "its index is locked: a git command is running there, or was killed",
-            f"wait for it, or delete {quote(worktree.git_dir + '/index.lock')}",
-        )
-    if worktree.submodule_dir:
-        return Reason(
-            "submodule",
-            f"it holds repositories of submodules: {worktree.submodule_dir}",
-            f"push what is in them, then delete {quote(worktree.submodule_dir)}",
-        )
-    if worktree.operation and not policy.force:
-        return operation_message(worktree, around.session)
-    if around.is_parent_missing and not policy.force:
-        gone = "its directory is gone, and so is the one that it was in"
-        hint = f"bring it back; if it is gone: {force_command(around.session)}"
-        return Reason("place-missing", gone, hint)
-    return _off_branch(worktree, around, policy) if around.onto else None
-
-
-def _off_branch(worktree: Worktree, around: WorktreeUsage, policy: CleanupOptions) -> Reason | None:
-    """Where HEAD was cut off nobody knows what is committed there: that stays by force, too."""
-    may_go = bool(worktree.detached) or worktree.is_missing
-    if may_go and policy.force:
-        return None
-    more = f", or: {force_command(around.session)}" if may_go else ""
-    return Reason("off-branch", detached_reason(worktree), f"{around.onto}{more}")
-
-
-def operation_message(worktree: Worktree, sid: SessionId) -> Reason:
-    operation, forced = worktree.operation, force_command(sid)
-    way = _git_command_in(
-        worktree, "bisect reset" if operation == "bisect" else f"{operation} --abort"
-    )
-    return Reason(
-        "operation",
-        f"in the middle of {'an' if operation == 'am' else 'a'} {operation}",
-        f"{forced}, or: {way}" if worktree.is_missing else f"{way}, or: {forced}",
-    )
-
-
-def _git_command_in(worktree: Worktree, words: str) -> str:
-    return (
-        repair_command(worktree)
-        if worktree.is_missing
-        else f"git -C {quote(worktree.path)} {words}"
-    )
-
-
-def reason_after_looking(
-    worktree: Worktree, seen: WorktreeChanges, policy: CleanupOptions
-) -> Reason | None:
-    """Why the worktree stays because of what is in it, or None."""
-    where = quote(worktree.path)
-    if not seen.head:
-        return Reason(
-            "unreadable-head", "its HEAD leads to no commit", restore_branch_command(worktree)
-        )
-    if seen.git_index.unmerged:
-        return Reason(
-            "unmerged",
-            f"unmerged entries: {_list_some(sorted(seen.git_index.unmerged))}",
-            _git_command_in(worktree, "status"),
-        )
-    if seen.submodules:
-        return Reason(
-            "submodule",
-            f"a populated submodule: {_list_some(seen.submodules)}",
-            f"git -C {where} submodule deinit --all",
-        )
-    if seen.repositories:
-        return Reason(
-            "nested-repository",
-            f"another repository in it: {_list_some(seen.repositories)}",
-            f"move it out of {where}",
-        )
-    if seen.tree.devices:
-        return Reason("mount-point", f"a mount point: {_list_some(seen.tree.devices)}")
-    if policy.discard:
-        return None
-    if seen.special_files:
-        return Reason(
-            "special-file",
-            f"not a file that git can save: {_list_some(seen.special_files)}",
-            "use --discard",
-        )
-    size = seen.size(paths_to_save(seen, policy))
-    if size > policy.rescue_limit:
-        sid = session_of_worktree(worktree) or "<id>"
-        return Reason(
-            "too-large",
-            f"{size:,} bytes of untracked files are more than hubsession.rescueLimit ({policy.rescue_limit:,})",
-            f"git -c hubsession.rescueLimit={size} hub-session cleanup {sid}, or use --discard",
-        )
+    """Return the reason of the first rule that applies and is not overridden, or None."""
+    overridden = {FORCE: options.force, DISCARD: options.discard}
+    for rule in rules:
+        if not overridden.get(rule.overridden_by) and rule.applies(state):
+            return rule.reason(state)
     return None
 
 
-def paths_to_save(seen: WorktreeChanges, policy: CleanupOptions) -> tuple[bytes, ...]:
-    """The files not in the index that must not be lost: untracked, and ignored ones worth keeping."""
-    return seen.untracked + tuple(
-        path
-        for path in seen.ignored
-        if can_git_store(seen.tree.files[path].st_mode)
-        and _matches_keep_ignored(path, policy.keep_ignored)
-    )
+# --- Commands in hints ----------------------------------------------------------------------------
 
 
-def _matches_keep_ignored(path: bytes, patterns: Sequence[str]) -> bool:
-    text = fsdecode(path)
-    name = text.rpartition("/")[2]
-    return any(fnmatchcase(text if "/" in pattern else name, pattern) for pattern in patterns)
+def force_command(state: WorktreeState) -> str:
+    """Return the command that overrides the reason, in full: `archive` and `merge` print it too."""
+    return f"git hub-session cleanup --force {state.session}"
+
+
+def cleanup_command(state: WorktreeState) -> str:
+    """Return the command that undoes or finishes an interrupted removal."""
+    return f"git hub-session cleanup {state.session}"
+
+
+def doctor_command(state: WorktreeState) -> str:
+    """Return the command that prints how to repair the worktree."""
+    return f"git hub-session doctor {state.session}"
+
+
+def _quoted_index_lock(state: WorktreeState) -> str:
+    return quote(f"{state.worktree.git_dir}/index.lock")
+
+
+def _trash_message(state: WorktreeState) -> str:
+    return f"an interrupted removal moved the directory to '{state.journal.trash}'"
+
+
+def _move_out(state: WorktreeState) -> str:
+    return f"move it out of {quote(state.worktree.path)}"
+
+
+# --- Messages and hints that differ from case to case ---------------------------------------------
+
+
+def _lock_message(state: WorktreeState) -> str:
+    reason = state.worktree.lock_reason
+    return f"locked: {reason}" if reason else "locked"
+
+
+def _moved_hint(state: WorktreeState) -> str:
+    if state.location.can_repair:
+        return f"git hub-session doctor --fix {state.session}"
+    return doctor_command(state)
+
+
+def _operation_message(state: WorktreeState) -> str:
+    operation = state.worktree.operation
+    article = "an" if operation == "am" else "a"
+    return f"in the middle of {article} {operation}"
+
+
+def _operation_hint(state: WorktreeState) -> str:
+    worktree = state.worktree
+    if worktree.is_missing:  # Without the directory, the operation cannot be aborted.
+        return f"{force_command(state)}, or: {doctor_command(state)}"
+    abort = "bisect reset" if worktree.operation == "bisect" else f"{worktree.operation} --abort"
+    return f"git -C {quote(worktree.path)} {abort}, or: {force_command(state)}"
+
+
+def _unmerged_hint(state: WorktreeState) -> str:
+    worktree = state.worktree
+    if not worktree.is_missing:
+        return f"git -C {quote(worktree.path)} status"
+    # The doctor recreates the directory only in the middle of an operation.
+    return doctor_command(state) if worktree.operation else "restore its directory"
+
+
+def _has_known_commits(state: WorktreeState) -> bool:
+    """Return False if HEAD cannot be read. Then its commits are unknown, and --force must not help."""
+    return bool(state.worktree.detached) or state.worktree.is_missing
+
+
+def _error_text(state: WorktreeState) -> ErrorText:
+    return describe(state.error) if state.error else ErrorText("")
+
+
+def _size_to_save(state: WorktreeState) -> int:
+    return state.scan.size(state.paths_to_save)
+
+
+def _rescue_limit_message(state: WorktreeState) -> str:
+    size, limit = _size_to_save(state), state.rescue_limit
+    return f"{size:,} bytes of untracked files exceed hubsession.rescueLimit ({limit:,})"
+
+
+def _rescue_limit_hint(state: WorktreeState) -> str:
+    setting = f"hubsession.rescueLimit={_size_to_save(state)}"
+    return f"git -c {setting} hub-session cleanup {state.session}, or use --discard"
 
 
 def _list_some(paths: Sequence[bytes]) -> str:
-    more = f" and {len(paths) - 3} more" if len(paths) > 3 else ""
-    return ", ".join(f"'{fsdecode(path)}'" for path in paths[:3]) + more
+    names = ", ".join(f"'{fsdecode(path)}'" for path in paths[:_MAX_LISTED])
+    more = len(paths) - _MAX_LISTED
+    return f"{names} and {more} more" if more > 0 else names
+
+
+# --- The rules ------------------------------------------------------------------------------------
+
+IN_USE = Rule(
+    "in-use",
+    lambda state: state.usage.processes,
+    lambda state: f"in use by process {', '.join(state.usage.processes)}",
+    lambda state: f"end the process, or: {force_command(state)}",
+    overridden_by=FORCE,
+)
+
+USAGE_RULES = (
+    Rule(
+        "stuck",
+        lambda state: state.is_trash_blocked,
+        lambda state: f"{_trash_message(state)}, and '{state.worktree.path}' exists again",
+        doctor_command,
+    ),
+    Rule(  # Only a dry run sees this: a cleanup has undone the interrupted removal.
+        "stuck",
+        lambda state: state.journal.step == STEP_TRASH and state.worktree.is_missing,
+        _trash_message,
+        cleanup_command,
+    ),
+    Rule(
+        "locked",
+        lambda state: state.worktree.lock_reason is not None,
+        _lock_message,
+        lambda state: f"git worktree unlock {quote(state.worktree.path)}",
+    ),
+    Rule(
+        "current",
+        lambda state: state.usage.is_caller_inside,
+        "the current directory is in the worktree",
+        "run the command from another directory",
+    ),
+    Rule(
+        "moved",
+        lambda state: state.location.path,
+        lambda state: f"the directory was moved to '{state.location.path}'",
+        _moved_hint,
+    ),
+    Rule(
+        "damaged-link",
+        lambda state: state.worktree.link_error,
+        lambda state: state.worktree.link_error,
+        doctor_command,
+    ),
+    IN_USE,
+    Rule(
+        "mount-point",
+        lambda state: state.usage.mounts,
+        lambda state: f"contains a mount point: '{state.usage.mounts[0]}'",
+        lambda state: f"umount {quote(state.usage.mounts[0])}",
+    ),
+    Rule(
+        "contains",
+        lambda state: state.usage.nested,
+        lambda state: f"contains '{state.usage.nested[0]}'",
+        _move_out,
+    ),
+    Rule(
+        "index-locked",
+        lambda state: state.is_index_locked,
+        "the index is locked: a git command is running or was killed",
+        lambda state: f"wait for the git command, or delete {_quoted_index_lock(state)}",
+    ),
+    Rule(
+        "submodule",
+        lambda state: state.worktree.submodule_dir,
+        lambda state: f"has repositories of submodules: '{state.worktree.submodule_dir}'",
+        lambda state: f"push their commits, then delete {quote(state.worktree.submodule_dir)}",
+    ),
+    Rule(
+        "operation",
+        lambda state: state.worktree.operation,
+        _operation_message,
+        _operation_hint,
+        overridden_by=FORCE,
+    ),
+    Rule(
+        "place-missing",
+        lambda state: state.location.is_parent_missing,
+        "the directory and its parent directory are missing",
+        lambda state: f"restore the directory, or: {force_command(state)}",
+        overridden_by=FORCE,
+    ),
+    Rule(
+        "off-branch",
+        lambda state: state.head_problem and _has_known_commits(state),
+        lambda state: state.head_problem,
+        lambda state: f"{doctor_command(state)}, or: {force_command(state)}",
+        overridden_by=FORCE,
+    ),
+    Rule(
+        "off-branch",
+        lambda state: state.head_problem and not _has_known_commits(state),
+        lambda state: state.head_problem,
+        doctor_command,
+    ),
+)
+"""The rules that need no scan of the directory."""
+
+CHANGES_RULES = (
+    Rule(
+        "unreadable-index",
+        lambda state: isinstance(state.error, Damaged),
+        lambda state: _error_text(state).message,
+    ),
+    Rule(
+        "unreadable",
+        lambda state: state.error,
+        lambda state: f"cannot inspect the worktree: {_error_text(state).message}",
+        lambda state: _error_text(state).hint,
+    ),
+    Rule(
+        "unreadable-head",
+        lambda state: not state.scan.head,
+        "HEAD points to no commit",
+        lambda state: restore_branch_command(state.worktree),
+    ),
+    Rule(
+        "unmerged",
+        lambda state: state.scan.git_index.unmerged,
+        lambda state: f"unmerged entries: {_list_some(sorted(state.scan.git_index.unmerged))}",
+        _unmerged_hint,
+    ),
+    Rule(
+        "submodule",
+        lambda state: state.scan.submodules,
+        lambda state: f"has a populated submodule: {_list_some(state.scan.submodules)}",
+        lambda state: f"git -C {quote(state.worktree.path)} submodule deinit --all",
+    ),
+    Rule(
+        "nested-repository",
+        lambda state: state.scan.repositories,
+        lambda state: f"contains another repository: {_list_some(state.scan.repositories)}",
+        _move_out,
+    ),
+    Rule(  # The table of mounts may be hidden. The device numbers of the directories tell too.
+        "mount-point",
+        lambda state: state.scan.tree.devices,
+        lambda state: f"contains a mount point: {_list_some(state.scan.tree.devices)}",
+    ),
+    Rule(
+        "special-file",
+        lambda state: state.scan.special_files,
+        lambda state: f"git cannot store a special file: {_list_some(state.scan.special_files)}",
+        "use --discard",
+        overridden_by=DISCARD,
+    ),
+    Rule(
+        "too-large",
+        lambda state: _size_to_save(state) > state.rescue_limit,
+        _rescue_limit_message,
+        _rescue_limit_hint,
+        overridden_by=DISCARD,
+    ),
+)
+"""The rules that need a scan of the directory."""
+
+RULES = (*USAGE_RULES, *CHANGES_RULES)

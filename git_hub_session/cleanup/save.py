@@ -1,4 +1,4 @@
-"""What a worktree holds that no commit has, put under rescue refs before the worktree goes."""
+"""Save uncommitted changes and unreachable commits under rescue refs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.cleanup.options import CleanupOptions
 from git_hub_session.cleanup.plan import WorktreePlan
 from git_hub_session.cleanup.report import KeptWorktree, SavedWork
-from git_hub_session.cleanup.rules import paths_to_save
 from git_hub_session.errors import HubError, describe
 from git_hub_session.git.head import reflog_commits
 from git_hub_session.git.ref_names import (
@@ -20,8 +19,7 @@ from git_hub_session.git.ref_names import (
     rescue_prefix,
     short_name,
 )
-from git_hub_session.removal.errors import RemovalBlocked
-from git_hub_session.removal.inspect import inspect_changes
+from git_hub_session.removal.inspect import paths_to_save, scan_changes
 from git_hub_session.session.agents import group_by_agent
 from git_hub_session.session.record import with_rescues, with_work
 from git_hub_session.stash.create import (
@@ -40,67 +38,80 @@ if TYPE_CHECKING:
     from git_hub_session.session.store import LockedSession
 
 
+class CannotSave(Exception):
+    """The work in a worktree cannot be saved."""
+
+    def __init__(self, reason: Reason) -> None:
+        self.reason = reason
+
+
 def save_worktrees(
     sid: SessionId,
     project: Project,
-    policy: CleanupOptions,
-    verdicts: Sequence[WorktreePlan],
+    options: CleanupOptions,
+    plans: Sequence[WorktreePlan],
     kept: list[KeptWorktree],
 ) -> list[tuple[WorktreePlan, list[SavedWork]]]:
-    """Save the work of all that are to go; those whose work is safe, the others are added to `kept`."""
-    going = []
-    shown = project.progress("Saving work", len(verdicts))
-    for at, verdict in enumerate(verdicts, 1):
-        if verdict.reason is None:
-            saved = [SavedWork.parse(text) for text in verdict.saved_before]
+    """Save the work in the worktrees that will be removed.
+
+    Return their plans with the saved work. Add a worktree whose work cannot be saved to `kept`.
+    """
+    saved_plans = []
+    show_progress = project.progress("Saving work", len(plans))
+    for number, plan in enumerate(plans, 1):
+        if plan.reason is None:
+            saved = [SavedWork.parse(text) for text in plan.saved_before]
             try:
-                _save_worktree(sid, project, policy, verdict, saved)
-            except RemovalBlocked as fault:
-                kept.append(kept_worktree(verdict, fault.reason, saved))
+                _save_worktree(sid, project, options, plan, saved)
+            except CannotSave as error:
+                path = plan.worktree.path
+                kept.append(KeptWorktree(path, plan.branch, error.reason, tuple(saved)))
             else:
-                going.append((verdict, saved))
-        shown(at)
-    return going
+                saved_plans.append((plan, saved))
+        show_progress(number)
+    return saved_plans
 
 
 def record_rescues(
     edit: LockedSession,
     rescues: Mapping[str, list[str]],
-    left: Mapping[str, Mapping[str, str | None]],
+    work: Mapping[str, Mapping[str, str | None]],
     at: str,
 ) -> list[str]:
-    """Write the rescue refs and what is left of each attempt into the session.
+    """Record the rescue refs and the last work of each attempt in state.json.
 
-    What there is to say where the session cannot be read; raises CannotWrite where it cannot be written.
+    Return a warning if state.json cannot be read. Raises CannotWrite if it cannot be written.
     """
     try:
-        if rescues or left:
+        if rescues or work:
             session = edit.read()
-            recorded = with_work(with_rescues(session, rescues, at=at), left, at=at)
+            recorded = with_work(with_rescues(session, rescues, at=at), work, at=at)
             if recorded is not session:
                 edit.save(recorded)
     except CannotWrite:
         raise
-    except (HubError, OSError) as fault:
-        return [f"the rescue refs are not recorded in the session: {describe(fault).message}"]
+    except (HubError, OSError) as error:
+        return [f"the rescue refs are not recorded in the session: {describe(error).message}"]
     return []
 
 
 def save_reflog_commits(
     sid: SessionId, project: Project, branches: Iterable[Branch]
 ) -> dict[str, list[str]]:
-    """Give commits that only the reflogs of the branches lead to a ref: the reflogs go with the branches.
+    """Create rescue refs for the commits that only the reflogs of the branches contain.
 
-    {branch: the refs}
+    Git deletes a reflog with its branch. Return the rescue refs of each branch.
     """
-    logs = {one.ref: reflog_commits(project.paths.common_dir, one.ref) for one in branches}
-    # Asked once for all: each question looks at every ref that there is.
-    lost = set(project.repo.unreachable({oid for commits in logs.values() for oid in commits}))
+    common_dir = project.paths.common_dir
+    logs = {branch.ref: reflog_commits(common_dir, branch.ref) for branch in branches}
+    # Ask once for all branches: each question reads every ref of the repository.
+    oids = {oid for commits in logs.values() for oid in commits}
+    unsaved = set(project.repo.unreachable(oids))
     saved: dict[str, list[str]] = {}
     for branch, commits in logs.items():
         for oid in commits:
-            if oid in lost:
-                lost.remove(oid)
+            if oid in unsaved:
+                unsaved.remove(oid)
                 ref = _create_rescue_ref(rescue_prefix(sid, branch), oid, project)
                 saved.setdefault(branch, []).append(ref)
     return saved
@@ -109,58 +120,52 @@ def save_reflog_commits(
 def _save_worktree(
     sid: SessionId,
     project: Project,
-    policy: CleanupOptions,
-    verdict: WorktreePlan,
+    options: CleanupOptions,
+    plan: WorktreePlan,
     saved: list[SavedWork],
 ) -> None:
-    """Put what has to be saved under rescue refs, and add these to `saved`; raises Obstructed."""
-    prefix = rescue_prefix(sid, verdict.branch)
+    """Create the rescue refs of one worktree, and add them to `saved`. Raises CannotSave."""
+    prefix = rescue_prefix(sid, plan.branch)
     try:
-        if verdict.has_changes:
-            on_branch = verdict.worktree.head == verdict.branch
-            work = _save_changes(prefix, project, policy, verdict)
+        if plan.has_changes:
+            on_branch = plan.worktree.head == plan.branch
+            work = _save_changes(prefix, project, options, plan)
             saved += [SavedWork(ref, "work", on_branch) for ref in work]
-        for oid in verdict.commits:
+        for oid in plan.commits:
             saved.append(SavedWork(_create_rescue_ref(prefix, oid, project), "commits"))
-    except CannotRoundTrip as fault:
-        raise RemovalBlocked(
-            Reason(
-                "unfaithful",
-                f"cannot be saved as it is: {fault}",
-                "commit it, or use --discard",
-            )
-        ) from None
-    except (HubError, OSError) as fault:
-        message, hint = describe(fault)
-        reason = Reason("cannot-save", f"its work cannot be saved: {message}", hint)
-        raise RemovalBlocked(reason) from None
+    except CannotRoundTrip as error:
+        message = f"cannot be saved byte for byte: {error}"
+        raise CannotSave(Reason("unfaithful", message, "commit it, or use --discard")) from None
+    except (HubError, OSError) as error:
+        text = describe(error)
+        reason = Reason("cannot-save", f"cannot save the work: {text.message}", text.hint)
+        raise CannotSave(reason) from None
 
 
 def _save_changes(
-    prefix: str, project: Project, policy: CleanupOptions, verdict: WorktreePlan
+    prefix: str, project: Project, options: CleanupOptions, plan: WorktreePlan
 ) -> list[str]:
-    """Save the uncommitted work; the ref that keeps it, or none where git finds nothing changed."""
-    worktree = verdict.worktree
-    with IndexCopy(project.git, worktree) as shot:
-        seen = inspect_changes(worktree, project)
-        if verdict.fingerprint is None or seen.tree.digest() != verdict.fingerprint.digest:
-            raise RemovalBlocked(CONTENTS_CHANGED)
-        paths = paths_to_save(seen, policy)
-        work, filtered = write_trees(shot, seen, paths, project.repo, missing=worktree.is_missing)
-        head = project.repo.tree_id(verdict.head).hex()
-        if work == StashTrees(head, head, ""):
+    """Save the uncommitted changes. Return the rescue ref, or nothing if git finds no change."""
+    worktree, head = plan.worktree, plan.head
+    with IndexCopy(project.git, worktree) as index_copy:
+        changes = scan_changes(worktree, project)
+        if plan.fingerprint is None or changes.tree.digest() != plan.fingerprint.contents:
+            raise CannotSave(CONTENTS_CHANGED)
+        paths = paths_to_save(changes, options.keep_ignored)
+        trees, filtered = write_trees(
+            index_copy, changes, paths, project.repo, missing=worktree.is_missing
+        )
+        head_tree = project.repo.tree_id(head).hex()
+        if trees == StashTrees(head_tree, head_tree, ""):
             return []
-        subject = f"On {short_name(verdict.branch)}: saved by git hub-session cleanup"
+        subject = f"On {short_name(plan.branch)}: saved by git hub-session cleanup"
         message = stash_message(subject, filtered)
         for ref in project.repo.refs(prefix):
             stash = project.repo.find_stash(ref)
-            if stash == (verdict.head, *work) and project.repo.commit_message(ref) == message:
-                return [ref]  # of a run that was killed before the worktree went
-        return [
-            _create_rescue_ref(
-                prefix, shot.write_stash_commit(work, verdict.head, message), project
-            )
-        ]
+            if stash == (head, *trees) and project.repo.commit_message(ref) == message:
+                return [ref]  # An interrupted cleanup has saved the same work.
+        oid = index_copy.write_stash_commit(trees, head, message)
+        return [_create_rescue_ref(prefix, oid, project)]
 
 
 def _create_rescue_ref(prefix: str, oid: str, project: Project) -> str:
@@ -170,37 +175,31 @@ def _create_rescue_ref(prefix: str, oid: str, project: Project) -> str:
     return ref
 
 
-def kept_worktree(
-    verdict: WorktreePlan, reason: Reason, saved: Iterable[SavedWork] = ()
-) -> KeptWorktree:
-    """The worktree of a verdict, which stays for this reason."""
-    return KeptWorktree(verdict.worktree.path, verdict.branch, reason, tuple(saved))
-
-
 def rescues_by_agent(
     sid: SessionId,
-    going: Sequence[tuple[WorktreePlan, list[SavedWork]]],
+    saved_plans: Sequence[tuple[WorktreePlan, list[SavedWork]]],
     kept: Sequence[KeptWorktree],
 ) -> dict[str, list[str]]:
-    """{"agent-2": [ref, …]}: what is recorded in the session."""
-    outcomes = [(verdict.branch, saved) for verdict, saved in going]
-    outcomes += [(one.branch, list(one.saved)) for one in kept]
-    return group_by_agent(sid, ((branch, [one.ref for one in saved]) for branch, saved in outcomes))
+    """Return the rescue refs of each agent, to record in state.json: {"agent-2": [ref, ...]}."""
+    saved_by_branch = [(plan.branch, saved) for plan, saved in saved_plans]
+    saved_by_branch += [(worktree.branch, list(worktree.saved)) for worktree in kept]
+    refs = ((branch, [work.ref for work in saved]) for branch, saved in saved_by_branch)
+    return group_by_agent(sid, refs)
 
 
 def work_by_attempt(
-    sid: SessionId, project: Project, going: Sequence[tuple[WorktreePlan, list[SavedWork]]]
+    sid: SessionId, project: Project, saved_plans: Sequence[tuple[WorktreePlan, list[SavedWork]]]
 ) -> dict[str, dict[str, str | None]]:
-    """{"agent-2": {"attempt-1": ref}}: what each worktree leaves that a restore has to bring back.
+    """Return the rescue ref that `restore` must apply: {"agent-2": {"attempt-1": ref}}.
 
-    None where it leaves nothing, and there is older work that could be taken for it.
+    The value is None if the attempt has no work to restore, but older rescue refs exist.
     """
-    left: dict[str, dict[str, str | None]] = {}
-    older = project.repo.refs(rescue_prefix(sid))  # all at once: each list is one of all refs
-    for verdict, saved in going:
-        branch, prefix = parse_agent_branch(verdict.branch), rescue_prefix(sid, verdict.branch)
-        work = [one.ref for one in saved if one.kind == "work"]
+    refs: dict[str, dict[str, str | None]] = {}
+    older = project.repo.refs(rescue_prefix(sid))  # Each list reads every ref: read it only once.
+    for plan, saved in saved_plans:
+        branch, prefix = parse_agent_branch(plan.branch), rescue_prefix(sid, plan.branch)
+        work = [saved_work.ref for saved_work in saved if saved_work.kind == "work"]
         if branch and (work or any(ref.startswith(prefix) for ref in older)):
-            attempts = left.setdefault(agent_name(branch.agent), {})
+            attempts = refs.setdefault(agent_name(branch.agent), {})
             attempts[f"attempt-{branch.attempt}"] = work[-1] if work else None
-    return left
+    return refs

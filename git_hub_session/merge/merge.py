@@ -80,7 +80,7 @@ def merge_winner(
         report = empty_report(sid)
         if options.cleanup:
             report = clean_up_locked(
-                locked, sid, project, cleanup_options, archiving=True, spare=plan.winner.ref
+                locked, sid, project, cleanup_options, archiving=True, keep_branch=plan.winner.ref
             )
         notes = _post_summary(plan, commit, report, project)
         session = locked.read()

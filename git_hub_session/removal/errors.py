@@ -7,14 +7,25 @@ from git_hub_session.worktree.reason import Reason
 
 
 class RemovalBlocked(Exception):
-    """The worktree changed after its inspection. Its directory is at its path, unless it was removed."""
+    """The worktree changed after the inspection. Its directory, if any, is at its path."""
 
     def __init__(self, reason: Reason) -> None:
         self.reason = reason
 
 
+class InUseDuringRemoval(Exception):
+    """Processes entered the directory after its inspection. It is at its path."""
+
+    def __init__(self, processes: tuple[str, ...]) -> None:
+        super().__init__(", ".join(processes))
+        self.processes = processes
+
+
 class ModifiedDuringRemoval(Exception):
-    """A process wrote into the directory while it was deleted. The message is the path of the new files."""
+    """A process wrote into the directory during its deletion.
+
+    The message is the path of the new files.
+    """
 
 
 class RemovalFailed(Exception):

@@ -1,52 +1,188 @@
-"""Every fact about one worktree."""
+"""Every fact about one worktree that decides whether a cleanup removes it.
+
+This module gives no reasons and no advice. The rules of a cleanup turn facts into reasons.
+"""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from fnmatch import fnmatchcase
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
+from git_hub_session.errors import HubError
 from git_hub_session.git.index import Index, read_index
 from git_hub_session.git.ref_names import SessionId
-from git_hub_session.git.worktrees import Worktree
+from git_hub_session.git.worktrees import Worktree, read_worktree
+from git_hub_session.removal.journal import JournalEntry, is_marked_for_deletion, read_journal
 from git_hub_session.stash.create import IndexCopy
 from git_hub_session.system import procfs
-from git_hub_session.system.tree import EMPTY_DIRECTORY
+from git_hub_session.system.tree import EMPTY_DIRECTORY, DirectoryTree, scan_directory
 from git_hub_session.util.paths import is_inside
 from git_hub_session.worktree.changes import (
     WorktreeChanges,
+    can_git_store,
     head_commit,
     read_changes,
     staged_paths,
 )
+from git_hub_session.worktree.detached import detached_reason
 from git_hub_session.worktree.neighbors import Neighbors
 from git_hub_session.worktree.relocation import (
     can_repair,
     expected_paths,
     find_moved_with_repository,
+    is_parent_missing,
     moved_paths,
 )
-from git_hub_session.worktree.repair_commands import move_back_command, relink_command
 
 if TYPE_CHECKING:
     from git_hub_session.git.repository import GitRepo
     from git_hub_session.session.project import Project
 
 
-def _away(
-    sid: SessionId, worktree: Worktree, worktrees: Sequence[Worktree], project: Project
-) -> tuple[str, str]:
-    """Where the directory of a worktree that is missing lies, and what to type then; ('', '') where nobody knows."""
-    for found in moved_paths(worktree, worktrees):
-        return found, move_back_command(found, worktree)
-    found = find_moved_with_repository(worktree, expected_paths(worktree, project))
-    if found and can_repair(found, worktree, worktrees):
-        return found, f"git hub-session doctor --fix {sid}"
-    return found, relink_command(found, worktree) if found else ""
+class WorktreeUsage(NamedTuple):
+    """The processes in a worktree, and the paths in it that a removal must keep."""
+
+    is_caller_inside: bool
+    """True if this command was called in the worktree."""
+    processes: tuple[str, ...]
+    """The other processes with their current directory in the worktree: '1234 (bash)'."""
+    mounts: tuple[str, ...]
+    """The mount points at the worktree or in it."""
+    nested: tuple[str, ...]
+    """The other worktrees, the repository and the hub, if they are in the worktree."""
 
 
-def inspect_changes(worktree: Worktree, project: Project) -> WorktreeChanges:
-    """Examine a worktree; a split or sparse index is completed by git. Raises Damaged, OSError, GitFailed."""
+class Location(NamedTuple):
+    """The search for the directory of a missing worktree."""
+
+    path: str = ""
+    """The current path of a moved directory, or '' if it was not moved or not found."""
+    can_repair: bool = False
+    """True if `git worktree repair` can safely connect the directory again."""
+    is_parent_missing: bool = False
+    """True if the parent directory is missing too."""
+
+
+class WorktreeState(NamedTuple):
+    """All facts about one worktree. The facts after `location` need a scan of the directory."""
+
+    worktree: Worktree
+    branch: str
+    """The full ref of the branch that the worktree belongs to."""
+    session: SessionId
+    journal: JournalEntry
+    """The progress of an interrupted removal."""
+    is_marked_for_deletion: bool
+    """True if the interrupted removal may only be finished."""
+    is_trash_blocked: bool
+    """True if the directory is in the trash and its path exists again."""
+    usage: WorktreeUsage
+    is_index_locked: bool
+    head_problem: str
+    """The description of a detached or unreadable HEAD, or ''."""
+    location: Location
+    error: OSError | HubError | None = None
+    """The error that stopped the scan."""
+    changes: WorktreeChanges | None = None
+    """The contents of the directory; None before the scan, and in a plan."""
+    paths_to_save: tuple[bytes, ...] = ()
+    """The untracked files, and the ignored files that match hubsession.keepIgnored."""
+    rescue_limit: int = 0
+    """The setting hubsession.rescueLimit: the largest size of the files to save."""
+    own_commits: tuple[str, ...] = ()
+    """The commits that the files in the git dir refer to."""
+    unreachable_commits: tuple[str, ...] = ()
+    """The part of `own_commits` that no ref contains."""
+
+    @property
+    def scan(self) -> WorktreeChanges:
+        """The contents of the directory. Raises ValueError before the scan."""
+        if self.changes is None:
+            raise ValueError(f"not scanned: {self.worktree.path}")
+        return self.changes
+
+
+def inspect_usage(
+    worktree: Worktree, branch: str, sid: SessionId, project: Project, neighbors: Neighbors
+) -> WorktreeState:
+    """Return the facts about a worktree that need no scan of its directory."""
+    journal = read_journal(worktree)
+    top = os.path.realpath(worktree.path) if worktree.path else ""
+    usage = WorktreeUsage(
+        is_inside(os.path.realpath(project.cwd), top),
+        _processes_in(top, neighbors.processes),
+        _mounts_in(top, neighbors.mounts),
+        neighbors.inside(top, worktree.git_dir) if top else (),
+    )
+    return WorktreeState(
+        worktree,
+        branch,
+        sid,
+        journal,
+        is_marked_for_deletion=is_marked_for_deletion(worktree),
+        is_trash_blocked=bool(journal.step) and _exist(journal.trash, worktree.path),
+        usage=usage,
+        is_index_locked=worktree.is_index_locked,
+        head_problem=detached_reason(worktree),
+        location=_locate_directory(worktree, neighbors.worktrees, project),
+    )
+
+
+def _exist(*paths: str) -> bool:
+    return all(os.path.lexists(path) for path in paths)
+
+
+def _processes_in(top: str, processes: Sequence[procfs.Process]) -> tuple[str, ...]:
+    return procfs.describe_processes(procfs.processes_in(top, processes))
+
+
+def _mounts_in(top: str, mounts: Sequence[str]) -> tuple[str, ...]:
+    return tuple(point for point in mounts if is_inside(point, top))
+
+
+def _locate_directory(
+    worktree: Worktree, worktrees: Sequence[Worktree], project: Project
+) -> Location:
+    """Look for the directory of a missing worktree."""
+    if not worktree.is_missing:
+        return Location()
+    for path in moved_paths(worktree, worktrees):
+        return Location(path)
+    path = find_moved_with_repository(worktree, expected_paths(worktree, project))
+    if path:
+        return Location(path, can_repair(path, worktree, worktrees))
+    return Location(is_parent_missing=is_parent_missing(worktree))
+
+
+def inspect_changes(
+    state: WorktreeState, project: Project, keep_ignored: Sequence[str], rescue_limit: int
+) -> WorktreeState:
+    """Return the state with the facts that need a scan. An error ends the scan and is recorded."""
+    try:
+        changes = scan_changes(state.worktree, project)
+        own = state.worktree.own_commits()
+        unreachable = project.repo.unreachable(own)
+    except (OSError, HubError) as error:
+        return state._replace(error=error)
+    return state._replace(
+        changes=changes,
+        paths_to_save=paths_to_save(changes, keep_ignored),
+        rescue_limit=rescue_limit,
+        own_commits=tuple(own),
+        unreachable_commits=tuple(unreachable),
+    )
+
+
+def scan_changes(worktree: Worktree, project: Project) -> WorktreeChanges:
+    """Return the contents of a worktree. Git completes a split or sparse index.
+
+    Raises:
+        Damaged: the index cannot be parsed.
+        OSError: a file or directory cannot be read.
+        GitFailed: git cannot complete the index.
+    """
     index, written = read_index(worktree)
     if index.incomplete:
         index = IndexCopy(project.git, worktree).read_full_index()
@@ -56,45 +192,97 @@ def inspect_changes(worktree: Worktree, project: Project) -> WorktreeChanges:
 
 
 def _staged_only(worktree: Worktree, repo: GitRepo, index: Index) -> WorktreeChanges:
-    """What is left of a worktree whose directory is gone: what was staged."""
+    """Return the staged files, the only contents of a worktree without a directory."""
     head = head_commit(worktree, repo)
     staged = staged_paths(head, repo, index) if index.entries else frozenset()
     return WorktreeChanges(head, EMPTY_DIRECTORY, index, staged, frozenset(), (), (), (), (), ())
 
 
-def inspect_usage(
-    worktree: Worktree,
-    sid: SessionId,
-    project: Project,
-    neighbors: Neighbors,
-) -> WorktreeUsage:
-    top = os.path.realpath(worktree.path) if worktree.path else ""
-    return WorktreeUsage(
-        sid,
-        is_inside(os.path.realpath(project.cwd), top),
-        procfs.describe_processes(procfs.processes_in(top, neighbors.processes)),
-        tuple(point for point in neighbors.mounts if is_inside(point, top)),
-        neighbors.inside(top, worktree.git_dir) if top else (),
+def paths_to_save(changes: WorktreeChanges, keep_ignored: Sequence[str]) -> tuple[bytes, ...]:
+    """Return the files outside the index that must be saved.
+
+    Args:
+        changes: the contents of the worktree.
+        keep_ignored: the patterns of ignored files that are saved, from hubsession.keepIgnored.
+    """
+    ignored = tuple(
+        path
+        for path in changes.ignored
+        if can_git_store(changes.tree.files[path].st_mode) and _matches(path, keep_ignored)
+    )
+    return changes.untracked + ignored
+
+
+def _matches(path: bytes, patterns: Sequence[str]) -> bool:
+    text = os.fsdecode(path)
+    name = text.rpartition("/")[2]
+    return any(fnmatchcase(text if "/" in pattern else name, pattern) for pattern in patterns)
+
+
+class GitDirFingerprint(NamedTuple):
+    """The facts about a git dir that must not change until it is removed."""
+
+    worktree: Worktree
+    """The worktree without the facts about its directory, which the removal itself changes."""
+    is_index_locked: bool
+    commits: int
+    """The hash of the object ids that the files in the git dir refer to."""
+
+
+class Fingerprint(NamedTuple):
+    """The facts that must be equal at the decision and after the rename to the trash."""
+
+    git_dir: GitDirFingerprint
+    contents: int | None
+    """The digest of the directory tree, or None if it cannot be read."""
+    mounts: tuple[str, ...]
+    processes: tuple[str, ...] | None
+    """None if processes do not matter: --force was given."""
+    tracked: frozenset[bytes]
+    """The paths in the index that end with HEAD. They tell fixtures from repositories."""
+
+
+def state_fingerprint(state: WorktreeState, *, check_processes: bool) -> Fingerprint:
+    """Return the fingerprint of a scanned worktree."""
+    paths = state.scan.git_index.entries
+    return Fingerprint(
+        _git_dir_fingerprint(state.worktree, state.own_commits, state.is_index_locked),
+        state.scan.tree.digest(),
+        state.usage.mounts,
+        state.usage.processes if check_processes else None,
+        frozenset(path for path in paths if path.endswith(b"/HEAD")),
     )
 
 
-class WorktreeUsage(NamedTuple):
-    """What lies around one worktree."""
+def inspect_trash(
+    worktree: Worktree, trash: str, checked: Fingerprint
+) -> tuple[Fingerprint, DirectoryTree]:
+    """Inspect a directory that was renamed to `trash`. Return its fingerprint and its files."""
+    contents = None
+    scanned = EMPTY_DIRECTORY
+    try:
+        scanned = scan_directory(trash, tracked=checked.tracked)
+        contents = scanned.digest()
+    except OSError:
+        pass  # Without contents, the fingerprint differs from the first one.
+    top = os.path.realpath(trash)
+    processes = None
+    mounts = _mounts_in(top, procfs.mount_points())
+    if checked.processes is not None:
+        processes = _processes_in(top, procfs.processes())
+    git_dir = inspect_git_dir(worktree)
+    return Fingerprint(git_dir, contents, mounts, processes, checked.tracked), scanned
 
-    session: SessionId
-    is_caller_inside: bool
-    """Whether the command itself was called in it."""
-    processes: tuple[str, ...]
-    """The other processes whose current directory is in it: '1234 (bash)'."""
-    mounts: tuple[str, ...]
-    """The mount points at or below it."""
-    nested: tuple[str, ...]
-    """Other worktrees, the repository or the hub, where they lie in it."""
-    moved_to: str = ""
-    """Where the directory lies, if it was moved."""
-    back: str = ""
-    """What to type then, to have the two together again."""
-    is_parent_missing: bool = False
-    """Whether it is missing, and the directory that it was in is, too."""
-    onto: str = ""
-    """What to type to have it on a branch, where it is off its own."""
+
+def inspect_git_dir(worktree: Worktree) -> GitDirFingerprint:
+    """Read the git dir of a worktree again. Return its fingerprint."""
+    current = read_worktree(worktree.name, worktree.git_dir)
+    return _git_dir_fingerprint(current, current.own_commits(), current.is_index_locked)
+
+
+def _git_dir_fingerprint(
+    worktree: Worktree, commits: Sequence[str], is_index_locked: bool
+) -> GitDirFingerprint:
+    # hash() of strings is equal in this process and its forks, which compare the fingerprints.
+    without_directory = worktree._replace(is_missing=False, link_error="")
+    return GitDirFingerprint(without_directory, is_index_locked, hash(tuple(commits)))

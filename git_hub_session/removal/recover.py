@@ -67,7 +67,7 @@ def recover_removal(worktree: Worktree) -> TrashedDirectory | None:
     is_in_trash, is_at_path = os.path.lexists(journal.trash), os.path.lexists(worktree.path)
     if journal.step and is_in_trash and is_at_path:
         raise RemovalFailed(
-            f"an interrupted removal moved its directory to '{journal.trash}',"
+            f"an interrupted removal moved the directory to '{journal.trash}',"
             f" and '{worktree.path}' exists again",
             hint=f"move '{worktree.path}' to another path",
         )
@@ -84,14 +84,14 @@ def restore_directory(worktree: Worktree, trash: str) -> None:
         os.rename(trash, worktree.path)
     except OSError as error:
         raise RemovalFailed(
-            f"its directory is in '{trash}' and cannot be renamed back: {error.strerror}"
+            f"the directory is in '{trash}' and cannot be renamed back: {error.strerror}"
         ) from None
     clear_journal(worktree)
 
 
 def remaining_files(worktree: Worktree, trash: str) -> TrashedDirectory:
     """Return the files that an interrupted deletion left and may still delete."""
-    if os.path.lexists(worktree.path):  # New files were renamed back. Delete none of them.
+    if os.path.lexists(worktree.path):  # New files were renamed back. Keep them all.
         return TrashedDirectory(worktree.path, tree.EMPTY_DIRECTORY)
     try:
         marked_at = marked_at_ns(worktree)

@@ -1,26 +1,33 @@
-"""A worktree's directory and its entry, removed so that a kill at any moment loses nothing.
+"""Remove one linked worktree.
 
-    1. a note in the entry says where the directory is going     (PATH … aside)
-       and, by a second name, locks it: to git the entry of a directory that is aside is stale
-    2. the directory is renamed to a sibling name: one atomic step
-    3. it is looked at again: if anything came since it was judged, it is put back
-    4. the note says that from here on it is only to be deleted   (PATH … aside delete)
-    5. the directory is deleted
-    6. the entry is renamed out of `worktrees`, then deleted
+A removal takes six steps:
 
-`recover` brings what a killed run left behind to an end: before step 4 it puts the directory back,
-after it it goes on. Deleting in place would not do: it looks like changes.
+    1. write the journal into the git dir and lock the worktree    (TRASH-PATH ... aside)
+    2. rename the directory to its trash name, a sibling
+    3. inspect it again; if anything differs, rename it back
+    4. mark the journal for deletion                               (TRASH-PATH ... aside delete)
+    5. delete the directory
+    6. rename the git dir to the trash, and delete it
+
+The journal records the last finished step. The next run undoes a removal that was interrupted
+before step 4, and finishes one that was interrupted later (see recover.py). The rename is atomic:
+a deletion at the old path could not be told from changes of a user.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Sequence
 from shlex import quote
 
-from git_hub_session._typing import NamedTuple
-from git_hub_session.git.worktrees import Worktree, read_worktree
-from git_hub_session.removal.errors import ModifiedDuringRemoval, RemovalBlocked, RemovalFailed
+from git_hub_session.git.worktrees import Worktree
+from git_hub_session.removal.errors import (
+    InUseDuringRemoval,
+    ModifiedDuringRemoval,
+    RemovalBlocked,
+    RemovalFailed,
+)
+from git_hub_session.removal.inspect import Fingerprint, inspect_git_dir, inspect_trash
 from git_hub_session.removal.journal import (
     STEP_DELETE,
     STEP_TRASH,
@@ -39,182 +46,171 @@ from git_hub_session.removal.recover import (
 )
 from git_hub_session.removal.trash import git_dir_trash, safe_name, trash_name
 from git_hub_session.system import tree
-from git_hub_session.worktree.reason import (
-    CONTENTS_CHANGED,
-    DIRECTORY_REMOVED,
-    GIT_DIR_CHANGED,
-    Reason,
-)
-
-
-class Fingerprint(NamedTuple):
-    """What a worktree was judged by; it has to hold still until it is gone."""
-
-    digest: int
-    """Of the tree."""
-    tracked: Container[bytes]
-    """The HEADs that its index held."""
-    own: int
-    """The number_of the commits that its own files lead to."""
-
-
-def commits_digest(commits: Sequence[str]) -> int:
-    """A number that is another one for other commits; good in this process and its forks."""
-    return hash(tuple(commits))
+from git_hub_session.worktree.reason import CONTENTS_CHANGED, DIRECTORY_REMOVED, GIT_DIR_CHANGED
 
 
 def remove_worktree(
-    worktree: Worktree,
-    judged: Fingerprint | None,
-    *,
-    obstacle: Callable[[str], Reason | None],
-    saved: Sequence[str],
+    worktree: Worktree, checked: Fingerprint | None, saved: Sequence[str] = ()
 ) -> None:
-    """All six steps, or what a killed run left of them; raises Obstructed, Written or Stuck.
+    """Remove the directory and the git dir of a linked worktree.
 
-    `judged` is None where only a killed run's work is finished, `obstacle` says why the
-    directory at a path cannot go after all, `saved` is what the note has to remember.
+    Call it again to finish an interrupted removal.
+
+    Args:
+        worktree: the worktree as it was inspected.
+        checked: its fingerprint, or None to finish an interrupted removal.
+        saved: the saved work to record in the journal.
+
+    Raises:
+        RemovalBlocked: the worktree changed after the inspection. It is at its path.
+        InUseDuringRemoval: a process entered it after the inspection. It is at its path.
+        ModifiedDuringRemoval: a process wrote into the directory. The new files are kept.
+        RemovalFailed: the directory or the git dir cannot be moved or deleted.
     """
-    if not os.path.lexists(worktree.git_dir):
-        return  # somebody else finished it
-    aside = recover_removal(worktree)
-    if aside is not None:
-        judged = None  # what the killed run judged by is not known, and that it did is
-    elif judged is None:
-        raise RemovalBlocked(
-            CONTENTS_CHANGED
-        )  # what was half removed is it no more: locked, or back
+    if not os.path.lexists(worktree.git_dir):  # Another run has finished the removal.
+        return
+    trashed = recover_removal(worktree)
+    if trashed is not None:
+        # The interrupted run checked the worktree, but its fingerprint is lost.
+        checked = None
+    elif checked is None:  # The removal was undone, or the worktree was locked: inspect it first.
+        raise RemovalBlocked(CONTENTS_CHANGED)
     elif not worktree.is_missing:
-        aside = _trash_directory(worktree, judged, obstacle, saved)
-    elif not _is_unchanged(worktree, judged):
+        trashed = _trash_directory(worktree, checked, saved)
+    elif inspect_git_dir(worktree) != checked.git_dir:
         raise RemovalBlocked(GIT_DIR_CHANGED)
-    left = _delete_directory(aside, worktree.path) if aside is not None else ""
-    if not left and os.path.lexists(worktree.path):
-        raise RemovalBlocked(
-            CONTENTS_CHANGED
-        )  # somebody put the directory back: it has to be judged
-    if judged is not None and not _is_unchanged(worktree, judged):
-        # Somebody who was still in it has locked it, staged or committed: the entry has to be
-        # judged, as that of a worktree whose directory is missing.
+    new_files = _delete_directory(trashed, worktree.path) if trashed is not None else ""
+    if not new_files and os.path.lexists(worktree.path):  # A new directory: inspect it first.
+        raise RemovalBlocked(CONTENTS_CHANGED)
+    if checked is not None and inspect_git_dir(worktree) != checked.git_dir:
+        # A process in the directory locked the worktree, staged or committed.
         clear_journal(worktree)
         raise RemovalBlocked(GIT_DIR_CHANGED)
     _remove_git_dir(worktree)
-    if left:
-        raise ModifiedDuringRemoval(left)
+    if new_files:
+        raise ModifiedDuringRemoval(new_files)
 
 
 def _trash_directory(
-    worktree: Worktree,
-    judged: Fingerprint,
-    obstacle: Callable[[str], Reason | None],
-    saved: Sequence[str],
+    worktree: Worktree, checked: Fingerprint, saved: Sequence[str]
 ) -> TrashedDirectory:
-    """Steps 1 to 4; raises Obstructed or Stuck, with the directory in its place."""
+    """Take the steps 1 to 4. Every error leaves the directory at its path."""
     trash = trash_name(worktree)
     if os.path.lexists(trash):
         raise RemovalFailed(
-            f"'{trash}', left by a removal that was cut off, is in the way",
-            f"take from it what you want, then: rm -r {quote(trash)}",
+            f"the trash path of an interrupted removal exists: '{trash}'",
+            hint=f"save the files that you need, then: rm -r {quote(trash)}",
         )
+    _rename_to_trash(worktree, trash, checked, saved)
+    current, scanned = inspect_trash(worktree, trash, checked)
+    if current != checked:
+        restore_directory(worktree, trash)
+        raise _change_error(checked, current)
+    mark_for_deletion(worktree, saved)
+    return TrashedDirectory(trash, scanned)
+
+
+def _rename_to_trash(
+    worktree: Worktree, trash: str, checked: Fingerprint, saved: Sequence[str]
+) -> None:
     try:
         start_journal(worktree, STEP_TRASH, saved)
+        # Lock before the rename: `git worktree prune` removes the git dir of a missing, unlocked
+        # worktree. It looks for the lock first, and then for the directory.
         lock_worktree(worktree)
-        # After the lock, for `git worktree prune` looks for a lock first and then for the directory.
-        if not _is_unchanged(worktree, judged):
+        if inspect_git_dir(worktree) != checked.git_dir:
             clear_journal(worktree)
             raise RemovalBlocked(GIT_DIR_CHANGED)
         os.rename(worktree.path, trash)
     except FileNotFoundError:
         clear_journal(worktree)
         raise RemovalBlocked(DIRECTORY_REMOVED) from None
-    except OSError as fault:
+    except OSError as error:
         clear_journal(worktree)
-        raise RemovalFailed(f"cannot rename it: {fault.strerror}") from None
-    try:
-        found: tree.DirectoryTree | None = tree.scan_directory(trash, tracked=judged.tracked)
-    except OSError:
-        found = None
-    reason = obstacle(trash)
-    if reason is None and not _is_unchanged(worktree, judged):
-        reason = GIT_DIR_CHANGED
-    if found is None or found.digest() != judged.digest or reason is not None:
-        restore_directory(worktree, trash)
-        raise RemovalBlocked(reason or CONTENTS_CHANGED)
-    mark_for_deletion(worktree, saved)
-    return TrashedDirectory(trash, found)
+        raise RemovalFailed(f"cannot rename the directory: {error.strerror}") from None
+
+
+def _change_error(checked: Fingerprint, current: Fingerprint) -> Exception:
+    """Return the error for the first difference between two fingerprints."""
+    if current.mounts != checked.mounts:
+        return RemovalBlocked(CONTENTS_CHANGED)
+    if current.processes != checked.processes:
+        return InUseDuringRemoval(current.processes or ())
+    if current.git_dir != checked.git_dir:
+        return RemovalBlocked(GIT_DIR_CHANGED)
+    return RemovalBlocked(CONTENTS_CHANGED)
 
 
 def remove_unchecked(worktree: Worktree) -> None:
-    """Remove a worktree whatever is in it: one that the caller made itself and showed to nobody. Raises Stuck."""
+    """Remove a worktree without an inspection. The caller created it and told no other process.
+
+    Raises RemovalFailed.
+    """
     trash = trash_name(worktree)
-    aside = None
-    if (
-        worktree.is_missing and read_journal(worktree).step == STEP_DELETE
-    ):  # begun by a run that was killed
-        aside = remaining_files(worktree, trash)
+    trashed = None
+    if worktree.is_missing and read_journal(worktree).step == STEP_DELETE:
+        trashed = remaining_files(worktree, trash)
     elif not worktree.is_missing:
         try:
             start_journal(worktree, STEP_DELETE)
             os.rename(worktree.path, trash)
-            aside = TrashedDirectory(trash, tree.scan_directory(trash, tracked=ANY_PATH))
-        except OSError as fault:
-            raise RemovalFailed(f"cannot remove it: {fault.strerror}") from None
-    if aside is not None:
-        _delete_directory(aside, worktree.path)
+            trashed = TrashedDirectory(trash, tree.scan_directory(trash, tracked=ANY_PATH))
+        except OSError as error:
+            raise RemovalFailed(f"cannot remove the directory: {error.strerror}") from None
+    if trashed is not None:
+        _delete_directory(trashed, worktree.path)
     _remove_git_dir(worktree)
 
 
 def unregister_worktree(worktree: Worktree, path: str) -> None:
-    """Remove the entry alone; the directory stays, as `path`. Raises Stuck."""
+    """Rename the directory to `path`, and remove the git dir only. Raises RemovalFailed."""
     try:
         os.rename(worktree.path, path)
-    except OSError as fault:
-        raise RemovalFailed(f"cannot rename it: {fault.strerror}") from None
+    except OSError as error:
+        raise RemovalFailed(f"cannot rename the directory: {error.strerror}") from None
     _remove_git_dir(worktree)
 
 
 def finish_removal(worktree: Worktree) -> None:
-    """Delete what a killed run left to be deleted (see is_half_removed); raises Stuck, Written."""
-    remove_worktree(worktree, None, obstacle=lambda _path: None, saved=())
+    """Finish an interrupted removal that is marked for deletion.
+
+    Raises:
+        RemovalFailed: the directory or the git dir cannot be deleted.
+        ModifiedDuringRemoval: a process wrote into the directory. The new files are kept.
+    """
+    remove_worktree(worktree, None)
 
 
-def _is_unchanged(worktree: Worktree, judged: Fingerprint) -> bool:
-    """Whether the entry is as it was judged: no lock, no operation, nothing staged or committed since."""
-    now = read_worktree(worktree.name, worktree.git_dir)
-    # Where the directory is, is this module's own doing.
-    same = now._replace(is_missing=worktree.is_missing, link_error=worktree.link_error) == worktree
-    return same and not now.is_index_locked and commits_digest(now.own_commits()) == judged.own
-
-
-def _delete_directory(aside: TrashedDirectory, path: str) -> str:
-    """Step 5; where that is which came into it since it was looked at ('' if nothing did); raises Stuck."""
+def _delete_directory(trashed: TrashedDirectory, path: str) -> str:
+    """Delete the directory. Return the path of files that appeared since the inspection, or ''."""
     try:
-        if not tree.remove_if_unchanged(aside.path, aside.tree):
+        if not tree.remove_if_unchanged(trashed.path, trashed.tree):
             return ""
     except FileNotFoundError:
-        return ""  # a second run deletes the same
-    except OSError as fault:
-        raise RemovalFailed(f"cannot delete '{aside.path}': {fault.strerror}") from None
+        return ""  # Another run deletes the same directory.
+    except OSError as error:
+        raise RemovalFailed(f"cannot delete '{trashed.path}': {error.strerror}") from None
     try:
-        os.rename(aside.path, path)
+        os.rename(trashed.path, path)
     except OSError:
-        return aside.path  # something else lies there by now
+        return trashed.path  # The path exists again.
     return path
 
 
 def _remove_git_dir(worktree: Worktree) -> None:
-    """Step 6: the worktree's own entry, and no other; raises Stuck."""
-    trash = git_dir_trash(worktree.common_dir)
-    aside = os.path.join(trash, f"{safe_name(worktree)}.{os.getpid()}")
+    """Rename the git dir of this worktree to the trash, and delete it. Raises RemovalFailed."""
+    directory = git_dir_trash(worktree.common_dir)
+    trash = os.path.join(directory, f"{safe_name(worktree)}.{os.getpid()}")
     try:
-        if not os.path.lexists(trash):
-            os.mkdir(trash)
-        if os.path.islink(trash):
-            raise RemovalFailed(f"'{trash}' is a symbolic link", f"rm {quote(trash)}")
-        os.rename(worktree.git_dir, aside)
-        tree.remove_if_unchanged(aside, tree.scan_directory(aside))
+        if not os.path.lexists(directory):
+            os.mkdir(directory)
+        if os.path.islink(directory):
+            raise RemovalFailed(f"'{directory}' is a symbolic link", hint=f"rm {quote(directory)}")
+        os.rename(worktree.git_dir, trash)
+        tree.remove_if_unchanged(trash, tree.scan_directory(trash))
     except (FileExistsError, FileNotFoundError):
-        if os.path.lexists(worktree.git_dir):  # another cleanup made or removed the trash directory
+        # Another cleanup created or removed the trash directory at the same time.
+        if os.path.lexists(worktree.git_dir):
             _remove_git_dir(worktree)
-    except OSError as fault:
-        raise RemovalFailed(f"cannot remove its entry: {fault.strerror}") from None
+    except OSError as error:
+        raise RemovalFailed(f"cannot remove the administrative files: {error.strerror}") from None

@@ -1,4 +1,8 @@
-"""Where what is being removed waits to be deleted: a directory beside its place, an entry beside `worktrees`."""
+"""The trash: the names of directories and git dirs that are renamed before they are deleted.
+
+The directory of a worktree is renamed to a sibling. Its git dir is renamed to a directory beside
+`worktrees` in the common dir.
+"""
 
 from __future__ import annotations
 
@@ -9,24 +13,24 @@ from git_hub_session.git.worktrees import Worktree
 from git_hub_session.system import tree
 from git_hub_session.worktree.paths import _SUFFIX, is_trash_name
 
-_ENTRIES = "hub-session-trash"
-_WRITTEN_ASIDE = ("hub-session-", ".tmp")
-_LONGEST = 240  # bytes: with what is added a name is still one (255)
+_GIT_DIRS = "hub-session-trash"
+_TEMPORARY_FILE = ("hub-session-", ".tmp")
+_MAX_NAME_BYTES = 240  # A file name has at most 255 bytes. This leaves room for the additions.
 
 
 def trash_name(worktree: Worktree) -> str:
-    """The sibling name under which the worktree's directory waits to be deleted."""
+    """Return the trash path of the worktree's directory, a sibling."""
     return os.path.join(os.path.dirname(worktree.path), f".{safe_name(worktree)}{_SUFFIX}")
 
 
 def safe_name(worktree: Worktree) -> str:
-    """The entry's name as part of another one: a long one is told from others by its checksum."""
+    """Return the name of the git dir for use in a longer name: a checksum if it is too long."""
     name = os.fsencode(worktree.name)
-    return worktree.name if len(name) <= _LONGEST else f"{crc32(name):08x}"
+    return worktree.name if len(name) <= _MAX_NAME_BYTES else f"{crc32(name):08x}"
 
 
 def list_trash(parent: str) -> list[str]:
-    """The directories in `parent` that have such a name: their paths, sorted."""
+    """Return the sorted paths of the directories in `parent` that have a trash name."""
     try:
         names = sorted(filter(is_trash_name, os.listdir(parent)))
     except OSError:
@@ -36,8 +40,8 @@ def list_trash(parent: str) -> list[str]:
 
 
 def leftover_files(worktree: Worktree) -> list[str]:
-    """The names of what a killed cleanup was writing in the worktree's entry, sorted."""
-    start, end = _WRITTEN_ASIDE
+    """Return the sorted names of temporary files that a killed cleanup left in the git dir."""
+    start, end = _TEMPORARY_FILE
     try:
         names = os.listdir(worktree.git_dir)
     except OSError:
@@ -46,23 +50,23 @@ def leftover_files(worktree: Worktree) -> list[str]:
 
 
 def git_dir_trash(common_dir: str) -> str:
-    """The directory that entries are renamed into."""
-    return os.path.join(common_dir, _ENTRIES)
+    """Return the directory that git dirs are renamed into."""
+    return os.path.join(common_dir, _GIT_DIRS)
 
 
 def empty_trash(common_dir: str) -> None:
-    """Delete what was renamed out of `worktrees`, and the directories that nothing is in, as far as it goes."""
+    """Delete the git dirs in the trash, and `worktrees` if it is empty. Ignore errors."""
     trash = git_dir_trash(common_dir)
     if os.path.islink(trash):
-        return  # nothing of ours, whatever it leads to
+        return  # This program creates no link here.
     for name in os.listdir(trash) if os.path.isdir(trash) else []:
-        entry = os.path.join(trash, name)
+        git_dir = os.path.join(trash, name)
         try:
-            tree.remove_if_unchanged(entry, tree.scan_directory(entry))
+            tree.remove_if_unchanged(git_dir, tree.scan_directory(git_dir))
         except OSError:
-            pass  # it is tidying only, and the next run's too; a second run may be at it
+            pass  # Another run may delete it at the same time. The next run tries again.
     for directory in (trash, os.path.join(common_dir, "worktrees")):
         try:
-            os.rmdir(directory)  # as git does when the last entry goes
+            os.rmdir(directory)  # git removes `worktrees` with the last worktree.
         except OSError:
             pass

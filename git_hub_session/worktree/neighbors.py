@@ -25,7 +25,7 @@ class Neighbors:
 
     def __init__(self, project: Project, worktrees: Sequence[Worktree] | None = None) -> None:
         """Use `worktrees`, a list of all linked worktrees, or read it on first use."""
-        self._scene = project
+        self._project = project
         self._worktrees = worktrees
 
     @cached_property
@@ -33,7 +33,7 @@ class Neighbors:
         """All linked worktrees of the repository."""
         if self._worktrees is not None:
             return self._worktrees
-        return linked_worktrees(self._scene.paths.common_dir)
+        return linked_worktrees(self._project.paths.common_dir)
 
     @cached_property
     def processes(self) -> Sequence[procfs.Process]:
@@ -47,19 +47,21 @@ class Neighbors:
 
     @cached_property
     def _branches(self) -> dict[str, set[str]]:
-        return branches_by_worktree(self._scene.paths, self.worktrees)
+        return branches_by_worktree(self._project.paths, self.worktrees)
 
-    def branches_in_use(self, gone: Container[str]) -> set[str]:
-        """Return the full refs in use by worktrees, except those whose git dirs are in `gone`."""
-        kept = (refs for git_dir, refs in self._branches.items() if git_dir not in gone)
+    def branches_in_use(self, removed: Container[str]) -> set[str]:
+        """Return the full refs in use by worktrees, except those whose git dirs are in `removed`."""
+        kept = (refs for git_dir, refs in self._branches.items() if git_dir not in removed)
         return set().union(*kept)
 
     @cached_property
-    def _places(self) -> list[tuple[str, int, str]]:
+    def _protected_paths(self) -> list[tuple[str, int, str]]:
         """The real path with a '/', the rank and the git dir of each path that a removal must keep."""
-        place = self._scene.paths
+        repository = self._project.paths
         paths = [(worktree.git_dir, worktree.path) for worktree in self.worktrees]
-        paths += [("", path) for path in (place.main_worktree, place.common_dir, place.hub)]
+        paths += [
+            ("", path) for path in (repository.main_worktree, repository.common_dir, repository.hub)
+        ]
         named = [(git_dir, path) for git_dir, path in paths if path]
         real = _real_paths(path for _, path in named)
         ranked = enumerate(zip(named, real, strict=True))
@@ -77,14 +79,16 @@ class Neighbors:
             git_dir: the git dir of the worktree at `top`.
         """
         prefix = f"{top.rstrip('/')}/"
-        found = []
-        for at in range(bisect_left(self._places, (prefix,)), len(self._places)):
-            path, rank, other = self._places[at]
+        inside = []
+        for index in range(
+            bisect_left(self._protected_paths, (prefix,)), len(self._protected_paths)
+        ):
+            path, rank, other = self._protected_paths[index]
             if not path.startswith(prefix):
                 break
             if other != git_dir:
-                found.append((rank, path.rstrip("/")))
-        return tuple(path for _, path in sorted(found))
+                inside.append((rank, path.rstrip("/")))
+        return tuple(path for _, path in sorted(inside))
 
 
 def _real_paths(paths: Iterable[str]) -> Iterator[str]:

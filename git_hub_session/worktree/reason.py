@@ -1,4 +1,4 @@
-"""The reason why a worktree is kept: a code, a message and a hint."""
+"""The reason to keep a worktree: a code, a message and a hint."""
 
 from __future__ import annotations
 
@@ -6,13 +6,17 @@ from git_hub_session._typing import NamedTuple
 
 
 class Reason(NamedTuple):
-    """Why a worktree is kept: a stable code, a sentence, and what can be done ('' if nothing)."""
+    """The reason to keep a worktree."""
 
     code: str
+    """One of the public codes that the man page lists."""
     message: str
     hint: str = ""
+    """A command or an instruction that removes the reason, or ''."""
 
 
-CONTENTS_CHANGED = Reason("changed", "something was written into it meanwhile", "try again")
-DIRECTORY_REMOVED = Reason("changed", "its directory went meanwhile", "try again")
-GIT_DIR_CHANGED = Reason("changed", "git was used in it meanwhile", "try again")
+CONTENTS_CHANGED = Reason("changed", "files changed after the inspection", "try again")
+DIRECTORY_REMOVED = Reason("changed", "the directory was removed after the inspection", "try again")
+GIT_DIR_CHANGED = Reason(
+    "changed", "the administrative files changed after the inspection", "try again"
+)

@@ -295,7 +295,7 @@ def test_archive_keeps_what_is_checked_out_elsewhere(hub: Hub, where: Path) -> N
     assert hub.run("cleanup", "--archive", "s1") == Result(
         1,
         f"Kept worktree: {hub.top}\n"
-        "  it is the main worktree\n"
+        "  the main worktree cannot be removed\n"
         "  hint: check out another branch in it\n"
         "Archived branch: hub/s1/agent-2/attempt-1 as tag hub/archive/s1/agent-2\n"
         f"Kept branch: {BRANCH}: checked out in a worktree\n"

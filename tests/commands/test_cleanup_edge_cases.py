@@ -156,7 +156,7 @@ def test_a_bare_repository_at_the_top_of_the_worktree(hub: Hub, where: Path) -> 
     (where / "objects" / "precious").write_text("precious\n")
     before = snapshot(where)
     assert hub.run("cleanup", "s1") == kept(
-        where, "another repository in it: '.'", f"move it out of {where}"
+        where, "contains another repository: '.'", f"move it out of {where}"
     )
     assert snapshot(where) == before
 
@@ -209,7 +209,7 @@ def test_a_tree_that_is_missing(hub: Hub, where: Path) -> None:
     result = hub.run("cleanup", "s1")
     assert result == kept(
         where,
-        "cannot be looked at: cannot read the repository: "
+        "cannot inspect the worktree: cannot read the repository: "
         f"object not found - no match for id ({oid})",
         "git fsck\nin a partial clone: git fetch --refetch --no-filter",
     )

@@ -13,11 +13,20 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.cleanup import bring_back, everything, kept, look, removed, saved
+from tests.support.cleanup import (
+    bring_back,
+    everything,
+    kept,
+    look,
+    removed,
+    repair_commands,
+    saved,
+)
 from tests.support.doctor import list_findings
 from tests.support.hub import Hub, Result, snapshot
 
 ABORT = "git hub-session cleanup --force s1"
+DOCTOR = "git hub-session doctor s1"
 
 
 @pytest.fixture
@@ -163,7 +172,8 @@ def test_deleted_in_the_middle_of_an_operation(
     before = look(hub, where)
     shutil.rmtree(where)
     way = f"mkdir -p {where} && {relink(where)} && git -C {where} checkout-index -a"
-    stays(hub, kept(where, f"in the middle of a {operation}", f"{ABORT}, or: {way}"))
+    stays(hub, kept(where, f"in the middle of a {operation}", f"{ABORT}, or: {DOCTOR}"))
+    assert repair_commands(hub) == [way]
     assert hub.call("sh", "-c", way).code == 0
     assert look(hub, where) == before
     abort = "bisect reset" if operation == "bisect" else f"{operation} --abort"
@@ -176,7 +186,8 @@ def test_deleted_with_unmerged_entries(hub: Hub, where: Path) -> None:
     assert hub.call("git", "merge", "other", cwd=where).code == 1
     shutil.rmtree(where)
     way = f"mkdir -p {where} && {relink(where)} && git -C {where} checkout-index -a"
-    stays(hub, kept(where, "unmerged entries: 'file'", way), "--force", "--discard")
+    stays(hub, kept(where, "unmerged entries: 'file'", DOCTOR), "--force", "--discard")
+    assert repair_commands(hub) == [way]
     assert hub.call("sh", "-c", way).code == 0
     assert hub.git("status", "--short", "file", cwd=where) == "UU file"
 
@@ -204,8 +215,8 @@ def test_an_index_lock(hub: Hub, where: Path) -> None:
         hub,
         kept(
             where,
-            "its index is locked: a git command is running there, or was killed",
-            f"wait for it, or delete {lock}",
+            "the index is locked: a git command is running or was killed",
+            f"wait for the git command, or delete {lock}",
         ),
         "--force",
         "--discard",
@@ -239,10 +250,10 @@ def test_an_unborn_or_lost_branch(hub: Hub, where: Path) -> None:
     tip = hub.git("rev-parse", "HEAD", cwd=where)
     hub.git("update-ref", "-d", "refs/heads/hub/s1/agent-1/attempt-1")
     hint = f"git branch hub/s1/agent-1/attempt-1 {tip}"
-    stays(hub, kept(where, "its HEAD leads to no commit", hint), "--force", "--discard")
+    stays(hub, kept(where, "HEAD points to no commit", hint), "--force", "--discard")
     (entry(hub) / "logs" / "HEAD").unlink()
     hint = f"git -C {where} status"
-    stays(hub, kept(where, "its HEAD leads to no commit", hint), "--force", "--discard")
+    stays(hub, kept(where, "HEAD points to no commit", hint), "--force", "--discard")
 
 
 def test_a_process_stands_in_it(hub: Hub, where: Path) -> None:
@@ -254,7 +265,7 @@ def test_a_process_stands_in_it(hub: Hub, where: Path) -> None:
             kept(
                 where,
                 f"in use by process {pid} (sleep)",
-                "end it, or: git hub-session cleanup --force s1",
+                "end the process, or: git hub-session cleanup --force s1",
             ),
             "--discard",
         )
@@ -268,7 +279,9 @@ def test_a_process_stands_in_it(hub: Hub, where: Path) -> None:
 
 def test_the_worktree_one_stands_in(hub: Hub, where: Path) -> None:
     """By any way: the id is not needed there, and --force does not help."""
-    expected = kept(where, "you are in it", "call it from another directory")
+    expected = kept(
+        where, "the current directory is in the worktree", "run the command from another directory"
+    )
     stays(hub, expected, "--force", "--discard", cwd=where)
     stays(hub, expected, "--force", cwd=where / "sub")
     assert hub.run("cleanup", cwd=where) == expected
@@ -282,8 +295,8 @@ def test_another_worktree_of_the_session_is_no_hindrance(hub: Hub, where: Path) 
         1,
         f"Removed worktree: {second}\n"
         f"Kept worktree: {where}\n"
-        "  you are in it\n"
-        "  hint: call it from another directory\n"
+        "  the current directory is in the worktree\n"
+        "  hint: run the command from another directory\n"
         "Cleaned up 1 worktree for session s1\n",
     )
 
@@ -294,7 +307,7 @@ def test_the_main_worktree_on_a_branch_of_the_session(hub: Hub) -> None:
     (hub.top / "file").write_text("changed\n")
     stays(
         hub,
-        kept(hub.top, "it is the main worktree", "check out another branch in it"),
+        kept(hub.top, "the main worktree cannot be removed", "check out another branch in it"),
         "--force",
         "--discard",
     )
@@ -317,8 +330,8 @@ def test_a_populated_submodule(hub: Hub, where: Path, words: tuple[str, ...]) ->
         hub,
         kept(
             where,
-            f"it holds repositories of submodules: {modules}",
-            f"push what is in them, then delete {modules}",
+            f"has repositories of submodules: '{modules}'",
+            f"push their commits, then delete {modules}",
         ),
         *words,
     )
@@ -335,7 +348,7 @@ def test_a_submodule_with_its_repository_inside(hub: Hub, where: Path) -> None:
         hub,
         kept(
             where,
-            "a populated submodule: 'library'",
+            "has a populated submodule: 'library'",
             f"git -C {where} submodule deinit --all",
         ),
         "--force",
@@ -380,7 +393,7 @@ def test_another_repository_inside(
         (hub.top / ".git" / "info" / "exclude").write_text("deep/\n")
     stays(
         hub,
-        kept(where, "another repository in it: 'deep/inner'", f"move it out of {where}"),
+        kept(where, "contains another repository: 'deep/inner'", f"move it out of {where}"),
         "--force",
         "--discard",
     )
@@ -393,7 +406,7 @@ def test_another_worktree_of_the_repository_inside(hub: Hub, where: Path) -> Non
     (hub.top / ".git" / "info").mkdir(exist_ok=True)
     (hub.top / ".git" / "info" / "exclude").write_text("inner/\n")
     stays(
-        hub, kept(where, f"'{inner}' lies in it", f"move it out of {where}"), "--force", "--discard"
+        hub, kept(where, f"contains '{inner}'", f"move it out of {where}"), "--force", "--discard"
     )
 
 
@@ -425,7 +438,7 @@ def test_a_mount_point(hub: Hub, where: Path, place: str) -> None:
     try:
         stays(
             hub,
-            kept(where, f"a mount point: {point}", f"umount {shlex.quote(str(point))}"),
+            kept(where, f"contains a mount point: '{point}'", f"umount {shlex.quote(str(point))}"),
             "--force",
             "--discard",
         )
@@ -443,7 +456,7 @@ def test_another_file_system(hub: Hub, where: Path) -> None:
         pytest.skip(f"cannot mount here: {mounted.stderr.strip()}")
     try:
         (point / "precious").write_text("precious\n")
-        stays(hub, kept(where, f"a mount point: {point}", f"umount {point}"), "--force")
+        stays(hub, kept(where, f"contains a mount point: '{point}'", f"umount {point}"), "--force")
     finally:
         subprocess.run(["umount", point], check=True)
 
@@ -469,10 +482,11 @@ def test_its_directory_became_a_link(hub: Hub, where: Path) -> None:
     way = f"printf '%s\\n' {moved}/.git >{own}/gitdir"
     stays(
         hub,
-        kept(where, "its directory became a symbolic link", way),
+        kept(where, "its directory became a symbolic link", DOCTOR),
         "--force",
         "--discard",
     )
+    assert repair_commands(hub) == [way]
     typed(hub, way)
     assert hub.run("cleanup", "s1") == removed(moved)
 
@@ -480,7 +494,8 @@ def test_its_directory_became_a_link(hub: Hub, where: Path) -> None:
 def test_its_directory_became_a_link_that_leads_nowhere(hub: Hub, where: Path) -> None:
     where.rename(where.parent / "moved")
     where.symlink_to(where.parent / "gone")
-    stays(hub, kept(where, "its directory became a symbolic link", f"rm {where}"), "--force")
+    stays(hub, kept(where, "its directory became a symbolic link", DOCTOR), "--force")
+    assert repair_commands(hub) == [f"rm {where}"]
     typed(hub, f"rm {where}")
     assert [one[:2] for one in list_findings(hub, "s1", code=1)] == [("worktree-moved", str(where))]
 
@@ -489,7 +504,8 @@ def test_its_directory_became_a_file(hub: Hub, where: Path) -> None:
     where.rename(where.parent / "moved")
     where.write_text("a file\n")
     aside = f"mv {where} {where}.other"
-    stays(hub, kept(where, "its directory became a file", aside), "--force", "--discard")
+    stays(hub, kept(where, "its directory became a file", DOCTOR), "--force", "--discard")
+    assert repair_commands(hub) == [aside]
     typed(hub, aside)
     assert Path(f"{where}.other").read_text() == "a file\n"
     assert [one[:2] for one in list_findings(hub, "s1", code=1)] == [("worktree-moved", str(where))]
@@ -501,10 +517,11 @@ def test_its_directory_became_somebody_elses_repository(hub: Hub, where: Path) -
     hub.git("init", "-q", cwd=where)
     stays(
         hub,
-        kept(where, "its directory became a separate repository", f"mv {where} {where}.other"),
+        kept(where, "its directory became a separate repository", DOCTOR),
         "--force",
         "--discard",
     )
+    assert repair_commands(hub) == [f"mv {where} {where}.other"]
     typed(hub, f"mv {where} {where}.other")
     assert [one[:2] for one in list_findings(hub, "s1", code=1)] == [("worktree-moved", str(where))]
     assert hub.git("rev-parse", "--git-dir", cwd=Path(f"{where}.other")) == ".git"
@@ -514,7 +531,8 @@ def test_its_directory_became_a_plain_one(hub: Hub, where: Path) -> None:
     where.rename(where.parent / "moved")
     where.mkdir()
     (where / "precious").write_text("precious\n")
-    stays(hub, kept(where, "its .git file is missing", relink(where)), "--force", "--discard")
+    stays(hub, kept(where, "its .git file is missing", DOCTOR), "--force", "--discard")
+    assert repair_commands(hub) == [relink(where)]
     typed(hub, relink(where))
     assert hub.git("status", "--short", cwd=where) == " D file\n D sub/other\n?? precious"
 
@@ -525,7 +543,8 @@ def test_its_link_points_to_another_entry(hub: Hub, where: Path) -> None:
     where.rename(where.parent / "moved")
     other.rename(where)
     fault, back = "its .git file names another git dir", f"mv {where} {other}"
-    stays(hub, kept(where, fault, back), "--force", "--discard")
+    stays(hub, kept(where, fault, DOCTOR), "--force", "--discard")
+    assert repair_commands(hub) == [back]
     typed(hub, back)
     assert hub.git("symbolic-ref", "HEAD", cwd=other) == "refs/heads/hub/s2/agent-1/attempt-1"
     assert [one[:2] for one in list_findings(hub, "s1", code=1)] == [("worktree-moved", str(where))]
@@ -548,7 +567,8 @@ def test_its_link_is_wrong(hub: Hub, where: Path, what: str) -> None:
         dot_git.symlink_to("/dev/null")
     else:
         os.mkfifo(dot_git)
-    stays(hub, kept(where, fault, way), "--force", "--discard")
+    stays(hub, kept(where, fault, DOCTOR), "--force", "--discard")
+    assert repair_commands(hub) == [way]
     typed(hub, way)
     assert hub.git("symbolic-ref", "HEAD", cwd=other) == "refs/heads/hub/s2/agent-1/attempt-1"
     assert hub.run("cleanup", "s1").code == 0
@@ -563,7 +583,7 @@ def test_more_than_the_rescue_limit(hub: Hub, where: Path) -> None:
     (where / "small").write_bytes(b"x" * 1000)
     (where / "large").write_bytes(b"x" * 2000)
     hint = "git -c hubsession.rescueLimit=3000 hub-session cleanup s1, or use --discard"
-    reason = "3,000 bytes of untracked files are more than hubsession.rescueLimit (2,048)"
+    reason = "3,000 bytes of untracked files exceed hubsession.rescueLimit (2,048)"
     stays(hub, kept(where, reason, hint), "--force")
     words = ("-c", "hubsession.rescueLimit=3000", "hub-session", "cleanup", "s1")
     before = look(hub, where)
@@ -595,7 +615,7 @@ def test_a_bad_rescue_limit(hub: Hub, where: Path) -> None:
 def test_what_git_cannot_store(hub: Hub, where: Path) -> None:
     """A FIFO is nothing that could be saved; --discard is."""
     os.mkfifo(where / "pipe")
-    reason = "not a file that git can save: 'pipe'"
+    reason = "git cannot store a special file: 'pipe'"
     stays(hub, kept(where, reason, "use --discard"), "--force")
     assert hub.run("cleanup", "--discard", "s1") == removed(where)
 
@@ -607,8 +627,7 @@ def test_a_tracked_file_that_became_a_pipe(hub: Hub, where: Path) -> None:
     result = hub.run("cleanup", "s1")
     assert (result.code, result.err) == (1, "")
     assert result.out.startswith(
-        f"Kept worktree: {where}\n"
-        "  its work cannot be saved: 'git update-index' failed (exit 128)\n"
+        f"Kept worktree: {where}\n  cannot save the work: 'git update-index' failed (exit 128)\n"
     )
     assert everything(hub) == before
 
@@ -619,7 +638,7 @@ def test_a_name_that_git_refuses(hub: Hub, where: Path) -> None:
     before = snapshot(where)
     assert hub.run("cleanup", "s1") == kept(
         where,
-        "cannot be saved as it is: 'git~1' (git cannot store this name)",
+        "cannot be saved byte for byte: 'git~1' (git cannot store this name)",
         "commit it, or use --discard",
     )
     assert snapshot(where) == before
@@ -636,7 +655,7 @@ def test_no_git_to_save_with(hub: Hub, where: Path) -> None:
         1,
         f"Removed worktree: {second}\n"
         f"Kept worktree: {where}\n"
-        "  its work cannot be saved: cannot find 'git'\n"
+        "  cannot save the work: cannot find 'git'\n"
         "  hint: put git on PATH\n"
         "Cleaned up 1 worktree for session s1\n",
     )
@@ -652,7 +671,7 @@ def test_a_hook_that_refuses_the_rescue_ref(hub: Hub, where: Path) -> None:
     by_git = hub.call("git", "update-ref", "refs/new", "HEAD").err.strip()
     assert by_git.startswith("not today\nfatal: ")
     assert hub.run("cleanup", "s1") == kept(
-        where, "its work cannot be saved: 'git update-ref' failed (exit 128)", by_git
+        where, "cannot save the work: 'git update-ref' failed (exit 128)", by_git
     )
     after = {path: data for path, data in snapshot(hub.top).items() if "/objects/" not in path}
     assert after == before

@@ -44,10 +44,10 @@ def test_a_mount_that_only_its_device_number_shows(hub: Hub, where: Path) -> Non
     try:
         (point / "precious").write_text("precious\n")
         before = everything(hub)
-        hide = "procfs.mount_points = list"
+        hide = "git_hub_session.system.procfs.mount_points = list"
         head = str(entry(hub) / "HEAD")
         result = interposed(hub, "cleanup", "--force", "--discard", "s1", code=hide, opened=head)
-        assert result == kept(where, "a mount point: 'memory'")
+        assert result == kept(where, "contains a mount point: 'memory'")
         assert everything(hub) == before
     finally:
         subprocess.run(["umount", point], check=True)
@@ -67,7 +67,7 @@ def test_three_paths_are_named_and_the_others_counted(
 ) -> None:
     for number in range(count):
         os.mkfifo(where / f"pipe-{number}")
-    reason = f"not a file that git can save: {shown}"
+    reason = f"git cannot store a special file: {shown}"
     assert hub.run("cleanup", "s1") == kept(where, reason, "use --discard")
 
 

@@ -445,7 +445,7 @@ def test_line_endings_that_git_would_change_keep_the_worktree(hub: Hub) -> None:
     before = snapshot(where)
     assert hub.run("cleanup", "s1") == kept(
         where,
-        "cannot be saved as it is: 'new' (changed by line-ending conversion or a filter)",
+        "cannot be saved byte for byte: 'new' (changed by line-ending conversion or a filter)",
         "commit it, or use --discard",
     )
     assert (snapshot(where), hub.refs("refs/hub")) == (before, {})
@@ -517,7 +517,7 @@ def test_a_lossy_filter_keeps_the_worktree(hub: Hub, name: str) -> None:
     before = snapshot(where)
     assert hub.run("cleanup", "s1") == kept(
         where,
-        f"cannot be saved as it is: '{name}' (changed by line-ending conversion or a filter)",
+        f"cannot be saved byte for byte: '{name}' (changed by line-ending conversion or a filter)",
         "commit it, or use --discard",
     )
     assert (snapshot(where), hub.refs("refs/hub")) == (before, {})
@@ -532,7 +532,7 @@ def test_a_required_filter_that_fails_keeps_the_worktree(hub: Hub) -> None:
     assert (result.code, result.err) == (1, "")
     assert result.out.startswith(
         f"Kept worktree: {where}\n"
-        "  its work cannot be saved: 'git update-index' failed (exit 128)\n"
+        "  cannot save the work: 'git update-index' failed (exit 128)\n"
         "  hint: no such server\n"
     )
     assert (snapshot(where), hub.refs("refs/hub")) == (before, {})
@@ -575,7 +575,7 @@ def test_untracked_attributes_come_too_late_for_tracked_files(hub: Hub, *, ignor
     before = snapshot(where)
     assert hub.run("cleanup", "s1") == kept(
         where,
-        "cannot be saved as it is: 'a.crlf' (changed by line-ending conversion or a filter)",
+        "cannot be saved byte for byte: 'a.crlf' (changed by line-ending conversion or a filter)",
         "commit it, or use --discard",
     )
     assert (snapshot(where), hub.refs("refs/hub")) == (before, {})

@@ -73,7 +73,7 @@ def test_uncommitted_work_is_not_lost_with_a_failing_git(hub: Hub) -> None:
     (where / "file").write_text("changed\n")
     environ, trace = with_failing_git(hub)
     assert direct(hub, "cleanup", "s1", environ=environ) == kept(
-        where, "its work cannot be saved: 'git write-tree' failed (exit 66)"
+        where, "cannot save the work: 'git write-tree' failed (exit 66)"
     )
     assert trace.exists()
     assert (where / "file").read_text() == "changed\n"

@@ -491,8 +491,8 @@ def test_a_worktree_that_was_renamed_is_not_cleaned_up_as_missing(hub: Hub) -> N
     before = snapshot(hub.top), snapshot(hub.worktrees)
     assert hub.run("cleanup", "--force", "a") == Result(
         1,
-        f"Kept worktree: {where}\n  its directory lies in '{best}'\n"
-        f"  hint: mv {best} {where}\nCleaned up 0 worktrees for session a\n",
+        f"Kept worktree: {where}\n  the directory was moved to '{best}'\n"
+        f"  hint: git hub-session doctor a\nCleaned up 0 worktrees for session a\n",
     )
     assert (snapshot(hub.top), snapshot(hub.worktrees)) == before
     assert run_line(hub, f"mv {best} {where}") == Result(0)

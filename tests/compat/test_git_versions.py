@@ -111,7 +111,7 @@ def test_work_is_kept_where_there_is_no_git_to_save_it(session: Hub) -> None:
         1,
         f"Removed worktree: {place(session, 2)}\n"
         f"Kept worktree: {place(session, 1)}\n"
-        "  its work cannot be saved: cannot find 'git'\n"
+        "  cannot save the work: cannot find 'git'\n"
         "  hint: put git on PATH\n"
         "Cleaned up 1 worktree for session s1\n",
     )

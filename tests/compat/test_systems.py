@@ -56,10 +56,7 @@ def test_without_certificates(hub: Hub) -> None:
     assert there.run("board", "read", "results").code == 0
 
 
-NOT_SEEN = (
-    "warning: without /proc nobody can see whether a process works in a worktree, "
-    "or what is mounted in it\n"
-)
+NOT_SEEN = "warning: /proc is not available: running processes and mounts were not checked\n"
 
 
 def test_without_proc(hub: Hub) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from git_hub_session.git.worktrees import REMOVAL_LOCK
-from tests.support.cleanup import BRANCH, RESCUE, kept, line, look, removed, saved
+from tests.support.cleanup import BRANCH, RESCUE, kept, line, look, removed, repair_commands, saved
 from tests.support.hub import Hub, Result, snapshot
 from tests.support.interrupt import DIE, Template, count_changes, interposed, kill_at_changes
 
@@ -147,7 +147,7 @@ def test_new_file_after_the_inspection(hub: Hub) -> None:
     """The inspection after the rename finds the new file, and the directory is renamed back."""
     where = hub.session("s1", agents=1).worktree(1)
     code = f"open({str(where / 'new')!r}, 'w').write('new')"
-    expected = kept(where, "something was written into it meanwhile", "try again")
+    expected = kept(where, "files changed after the inspection", "try again")
     assert interposed(hub, "cleanup", "s1", code=code, only="os.rename") == expected
     assert (where / "new").read_text() == "new"
     assert look(hub, where).status == ["", "?? new"]
@@ -167,14 +167,15 @@ def test_new_directory_at_the_path_of_the_worktree(hub: Hub) -> None:
     # The second rename moves the directory. The inspection after it opens the directory.
     assert interposed(hub, "cleanup", "s1", code=meddle, opened=str(aside)) == kept(
         where,
-        f"its directory is in '{aside}' and cannot be renamed back: Directory not empty",
+        f"the directory is in '{aside}' and cannot be renamed back: Directory not empty",
         "try again",
     )
     assert (aside / "new").read_text() == "new"
     assert (aside / "file").read_text() == "first\n"
     assert (where / "other").read_text() == "other"
-    told = f"its directory was moved to '{aside}', and something else lies in its place"
-    assert hub.run("cleanup", "s1") == kept(where, told, f"mv {where} {where}.other")
+    told = f"an interrupted removal moved the directory to '{aside}', and '{where}' exists again"
+    assert hub.run("cleanup", "s1") == kept(where, told, "git hub-session doctor s1")
+    assert repair_commands(hub) == [f"mv {where} {where}.other"]
     where.rename(where.parent / "other")
     assert hub.run("cleanup", "s1") == saved(where)
 
@@ -232,7 +233,7 @@ def test_git_command_after_the_inspection(hub: Hub, code: str) -> None:
         1,
         f"Saved uncommitted work of {BRANCH} in {RESCUE}\n"
         f"Kept worktree: {where}\n"
-        "  git was used in it meanwhile\n"
+        "  the administrative files changed after the inspection\n"
         "  hint: try again\n"
         "Cleaned up 0 worktrees for session s1\n",
     )

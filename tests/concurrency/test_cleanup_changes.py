@@ -72,7 +72,10 @@ def test_lock_during_the_removal(hub: Hub, only: str) -> None:
     code = f"os.system('{unlock}git -C {hub.top} worktree lock {where}')"
     result = interposed(hub, "cleanup", "s1", code=code, only=only)
     assert (result.code, result.err) == (1, "")
-    assert f"Kept worktree: {where}\n  git was used in it meanwhile\n" in result.out
+    assert (
+        f"Kept worktree: {where}\n  the administrative files changed after the inspection\n"
+        in result.out
+    )
     assert (hub.top / ".git" / "worktrees" / "agent-1" / "locked").exists()
     again = hub.run("cleanup", "s1")
     assert again == kept(where, "locked", f"git worktree unlock {where}")
@@ -91,7 +94,8 @@ def test_directory_deleted_before_the_rename(hub: Hub) -> None:
     result = interposed(hub, "cleanup", "s1", code=code, only="os.rename", nth=2)
     assert (result.code, result.err) == (1, "")
     assert (
-        f"Kept worktree: {where}\n  its directory went meanwhile\n  hint: try again\n" in result.out
+        f"Kept worktree: {where}\n  the directory was removed after the inspection\n  hint: try again\n"
+        in result.out
     )
     entry = hub.top / ".git" / "worktrees" / "agent-1"
     assert [name for name in ("locked", "hub-session-removal") if (entry / name).exists()] == []
@@ -111,7 +115,7 @@ def test_prune_during_the_removal(hub: Hub) -> None:
     code = f"open({str(aside / 'late')!r}, 'w'); os.system('git -C {hub.top} worktree prune')"
     result = interposed(hub, "cleanup", "s1", code=code, opened=str(aside))
     assert (result.code, result.err) == (1, "")
-    assert f"Kept worktree: {where}\n  something was written into it meanwhile\n" in result.out
+    assert f"Kept worktree: {where}\n  files changed after the inspection\n" in result.out
     assert look(hub, where).status == ["", "?? late", "A  new"]
     entry = hub.top / ".git" / "worktrees" / "agent-1"
     assert [name for name in ("locked", "hub-session-removal") if (entry / name).exists()] == []
@@ -128,7 +132,10 @@ def test_commit_of_a_worktree_ref_during_the_save(hub: Hub, ref: str) -> None:
     late = hub.git("commit-tree", "-m", "late", tree)
     code = f"os.system('cd {where} && git update-ref {ref} {late}')"
     result = interposed(hub, "cleanup", "s1", code=code, only="subprocess.Popen", nth=1)
-    assert f"Kept worktree: {where}\n  git was used in it meanwhile\n" in result.out
+    assert (
+        f"Kept worktree: {where}\n  the administrative files changed after the inspection\n"
+        in result.out
+    )
     assert (where / "new").exists()
     assert hub.run("cleanup", "s1").code == 0
     assert late in hub.refs("refs/hub/rescue").values()
@@ -280,7 +287,7 @@ def test_change_that_a_filter_hides_from_git(hub: Hub) -> None:
     (where / "conf").write_text("KEY=precious\n")
     assert hub.run("cleanup", "s1") == kept(
         where,
-        "cannot be saved as it is: 'conf' (changed by line-ending conversion or a filter)",
+        "cannot be saved byte for byte: 'conf' (changed by line-ending conversion or a filter)",
         "commit it, or use --discard",
     )
     assert (where / "conf").read_text() == "KEY=precious\n"

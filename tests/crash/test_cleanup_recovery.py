@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from git_hub_session.git.worktrees import REMOVAL_LOCK
-from tests.support.cleanup import BRANCH, RESCUE, kept, line, removed
+from tests.support.cleanup import BRANCH, RESCUE, kept, line, removed, repair_commands
 from tests.support.hub import Hub, Result
 from tests.support.interrupt import DIE, interposed
 
@@ -68,9 +68,10 @@ def test_another_directory_in_its_place(hub: Hub) -> None:
     result = hub.run("cleanup", "s1")
     assert result == kept(
         where,
-        f"its directory was moved to '{_trash(where)}', and something else lies in its place",
-        f"mv {where} {where}.other",
+        f"an interrupted removal moved the directory to '{_trash(where)}', and '{where}' exists again",
+        "git hub-session doctor s1",
     )
+    assert repair_commands(hub) == [f"mv {where} {where}.other"]
     assert (where / "precious").exists()
     assert (_trash(where) / "file").exists()
     assert hub.call("mv", where, f"{where}.other") == Result(0)
@@ -157,7 +158,7 @@ def test_something_mounted_while_the_lock_was_waited_for(hub: Hub) -> None:
     finally:
         subprocess.run(["umount", where / "cache"], check=False)
     assert (cleanup.returncode, (precious / "gold").read_text()) == (1, "gold\n")
-    assert f"  a mount point: {where / 'cache'}\n" in out
+    assert f"  contains a mount point: '{where / 'cache'}'\n" in out
 
 
 def test_commits_of_a_reflog_that_goes_with_its_branch(hub: Hub) -> None:
@@ -230,8 +231,8 @@ def test_a_dry_run_after_a_removal_that_was_cut_off(hub: Hub) -> None:
     assert hub.run("cleanup", "-n", "s1") == Result(
         1,
         f"Kept worktree: {where}\n"
-        f"  a removal of it was cut off: its directory waits in '{_trash(where)}'\n"
-        "  hint: cleanup puts it back and goes on\n"
+        f"  an interrupted removal moved the directory to '{_trash(where)}'\n"
+        "  hint: git hub-session cleanup s1\n"
         "Would clean up 0 worktrees for session s1\n",
     )
     assert hub.run("cleanup", "s1") == removed(where)
@@ -246,8 +247,8 @@ def test_a_leftover_in_the_way(hub: Hub) -> None:
     hub.git("worktree", "add", "-q", where, BRANCH)
     assert hub.run("cleanup", "s1") == kept(
         where,
-        f"'{_trash(where)}', left by a removal that was cut off, is in the way",
-        f"take from it what you want, then: rm -r {_trash(where)}",
+        f"the trash path of an interrupted removal exists: '{_trash(where)}'",
+        f"save the files that you need, then: rm -r {_trash(where)}",
     )
     shutil.rmtree(_trash(where))
     assert hub.run("cleanup", "s1") == removed(where)
@@ -264,7 +265,7 @@ def test_a_reflog_that_cannot_be_saved_keeps_its_branch(hub: Hub) -> None:
     assert hub.run("cleanup", "s1", "--archive") == Result(
         1,
         f"Removed worktree: {where}\nCleaned up 1 worktree for session s1\n",
-        "warning: the branches were not archived: 'git update-ref' failed (exit 128)\n",
+        "warning: cannot archive the branches: 'git update-ref' failed (exit 128)\n",
     )
     assert f"refs/heads/{BRANCH}" in hub.refs()
 

@@ -97,9 +97,9 @@ def test_read_only_file_system(disk: Hub) -> None:
         1,
         "",
         f"Kept worktree: {place(disk, 1)}\n"
-        f"  its work cannot be saved: Read-only file system: '{entries}/agent-1/hub-session-index.tmp'\n"
+        f"  cannot save the work: Read-only file system: '{entries}/agent-1/hub-session-index.tmp'\n"
         f"Kept worktree: {place(disk, 2)}\n"
-        "  cannot rename it: Read-only file system\n  hint: try again\n",
+        "  cannot rename the directory: Read-only file system\n  hint: try again\n",
     )
     world.finish()
 

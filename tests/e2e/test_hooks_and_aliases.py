@@ -176,7 +176,7 @@ def test_push_hooks_of_a_bare_repository(hub: Hub, tmp_path: Path) -> None:
         "session_id s1\n"
         "Session s1: init → running\n"
         "code cannot-save\n"
-        "reason its work cannot be saved: 'git update-ref' failed (exit 128)\n"
+        "reason cannot save the work: 'git update-ref' failed (exit 128)\n"
         "hint fatal: prepare: ref updates forbidden inside quarantine environment\n"
         "Cleaned up 1 worktree for session s1\n"
     )
@@ -221,8 +221,8 @@ def test_rebase_exec(hub: Hub) -> None:
     assert result.out.splitlines() == [
         "Session s1: init → running",
         f"Kept worktree: {path}",
-        "  you are in it",
-        "  hint: call it from another directory",
+        "  the current directory is in the worktree",
+        "  hint: run the command from another directory",
         "Cleaned up 0 worktrees for session s1",
         "kept",
     ]

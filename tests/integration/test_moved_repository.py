@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.cleanup import repair_commands
 from tests.support.doctor import list_findings
 from tests.support.hub import Hub, Result, snapshot
 
@@ -58,7 +59,7 @@ def test_cleanup_keeps_them_and_the_doctor_mends_them(begun: Hub) -> None:
     hub = moved(begun)
     before = snapshot(hub.top), snapshot(place(hub, 1).parent)
     kept = "".join(
-        f"Kept worktree: {was}\n  its directory lies in '{place(hub, agent)}'\n"
+        f"Kept worktree: {was}\n  the directory was moved to '{place(hub, agent)}'\n"
         "  hint: git hub-session doctor --fix s1\n"
         for agent, was in enumerate(old, start=1)
     )
@@ -91,7 +92,9 @@ def test_beside_a_link_that_is_wrong_they_are_told_one_by_one(begun: Hub) -> Non
     hub.git("worktree", "add", "-q", "--detach", mine)
     (mine / ".git").unlink()
     before = snapshot(mine)
-    lines = re.findall("hint: (.*)", hub.run("cleanup", "s1").out)
+    hints = re.findall("hint: (.*)", hub.run("cleanup", "s1").out)
+    assert hints == ["git hub-session doctor s1"] * 2
+    lines = repair_commands(hub)
     assert lines == [
         f"printf 'gitdir: %s\\n' {entry(hub, agent)} >{place(hub, agent)}/.git"
         f" && printf '%s\\n' {place(hub, agent)}/.git >{entry(hub, agent)}/gitdir"
@@ -159,8 +162,8 @@ def test_more_than_the_worktree_is_gone(begun: Hub) -> None:
     away = shelf.rename(begun.top.parent / "unplugged")
     kept = "".join(
         f"Kept worktree: {place(begun, agent)}\n"
-        "  its directory is gone, and so is the one that it was in\n"
-        "  hint: bring it back; if it is gone: git hub-session cleanup --force s1\n"
+        "  the directory and its parent directory are missing\n"
+        "  hint: restore the directory, or: git hub-session cleanup --force s1\n"
         for agent in (1, 2)
     )
     told = Result(1, f"{kept}Cleaned up 0 worktrees for session s1\n")
@@ -194,7 +197,7 @@ def test_with_worktrees_in_places_of_their_own(hub: Hub) -> None:
     for path in (hub.top, where):
         path.rename(there / path.name)
     now = Hub(there / "project", hub.environ)
-    assert "its directory lies in" in now.run("cleanup", "--force", "s1").out
+    assert "the directory was moved to" in now.run("cleanup", "--force", "s1").out
     assert list_findings(now, "--fix", code=0) == [("worktree-moved", str(where), True)]
     assert now.run("path", "s1", "1") == Result(0, f"{there / 'mine-1'}\n")
     assert now.git("status", "--short", cwd=there / "mine-1") == "?? new"
@@ -205,7 +208,7 @@ def test_renamed_together_with_the_repository(begun: Hub) -> None:
     hub = Hub(begun.top.parent / "renamed", begun.environ)
     begun.top.rename(hub.top)
     (begun.top.parent / "project.hub").rename(begun.top.parent / "renamed.hub")
-    assert hub.run("cleanup", "--force", "s1").out.count("its directory lies in") == 2
+    assert hub.run("cleanup", "--force", "s1").out.count("the directory was moved to") == 2
     assert [one[2] for one in list_findings(hub, "--fix", code=0)] == [True, True]
     where = begun.top.parent / "renamed.hub" / "s1" / "agent-2"
     assert hub.git("status", "--short", cwd=where) == "A  staged\n?? new"
@@ -298,7 +301,7 @@ def test_a_copy_of_the_worktree_alone_is_told_and_not_taken(alone: Hub) -> None:
         f"printf '%s\\n' {where}.bak/.git >{own}",
     )
     kept = alone.run("cleanup", "--force", "s1")
-    assert f"  hint: mv {where}.bak {where}\n" in kept.out
+    assert "  hint: git hub-session doctor s1\n" in kept.out
 
 
 def test_through_no_second_name_of_a_file(alone: Hub) -> None:

@@ -329,7 +329,7 @@ def test_what_a_partial_clone_lacks(hub: Hub) -> None:
     assert status.err.startswith("fatal: cannot read the repository: object not found")
     kept = clone.run("cleanup", "s1", "--dry-run")
     assert kept.code == 1
-    assert f"Kept worktree: {clone.worktree(2)}\n  cannot be looked at: " in kept.out
+    assert f"Kept worktree: {clone.worktree(2)}\n  cannot inspect the worktree: " in kept.out
     assert lacks() == missing
 
     way_out = "git fetch --refetch --no-filter"
@@ -354,7 +354,7 @@ def test_agents_of_a_repository_with_submodules(hub: Hub, tmp_path: Path) -> Non
     (first / "below" / "file").write_text("work in the submodule\n")
     kept = hub.run("cleanup", "s1")
     assert (kept.code, first.exists(), second.exists()) == (1, True, False)
-    assert "it holds repositories of submodules" in kept.out
+    assert "has repositories of submodules" in kept.out
     assert (first / "below" / "file").read_text() == "work in the submodule\n"
     assert hub.run("restore", "-q", "s1") == Result(0)
     assert (second / "below").is_dir()

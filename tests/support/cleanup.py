@@ -46,6 +46,12 @@ def everything(hub: Hub) -> dict[str, bytes | str]:
     return {**snapshot(top), **modes}
 
 
+def repair_commands(hub: Hub, sid: str = "s1") -> list[str]:
+    """Return the repair commands that the doctor prints for a session."""
+    findings = hub.json("doctor", sid, code=1)["findings"]
+    return [finding["advice"] for finding in findings if finding["advice"]]
+
+
 def saved(
     where: Path, *, branch: str = BRANCH, ref: str = RESCUE, sid: str = "s1", start: str = ""
 ) -> Result:

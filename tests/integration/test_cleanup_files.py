@@ -1,0 +1,51 @@
+"""One cleanup passes its data through few files: a profiler hook counts them."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import pytest
+
+from tests.support.hub import CHECKOUT, Hub
+
+# Runs the command and prints the files of the package with a function that gets the value of a class.
+_PROFILED_COMMAND = """
+import json, os, sys
+package = os.path.join({checkout!r}, "git_hub_session", "")
+sys.path.insert(0, {checkout!r})
+from git_hub_session.main import main
+files = {{"Project": set(), "Worktree": set()}}
+
+def note_arguments(frame, event, _):
+    code = frame.f_code
+    if event != "call" or not code.co_filename.startswith(package):
+        return
+    for name in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]:
+        value = frame.f_locals.get(name)
+        if isinstance(value, list) and value:
+            value = value[0]
+        kind = type(value).__name__
+        kind = "Worktree" if kind.startswith("Worktree") else kind
+        if kind in files:
+            files[kind].add(code.co_filename.removeprefix(package))
+
+sys.setprofile(note_arguments)
+exit_code = main()
+sys.setprofile(None)
+print(json.dumps({{kind: sorted(paths) for kind, paths in files.items()}}), file=sys.stderr)
+sys.exit(exit_code)
+"""
+
+
+@pytest.mark.parametrize(("kind", "limit"), [("Project", 15), ("Worktree", 16)])
+def test_a_cleanup_passes_through_few_files(hub: Hub, kind: str, limit: int) -> None:
+    """The worktree has something to save, so that all steps of a cleanup run."""
+    where = hub.session("s1", agents=1).worktree(1)
+    (where / "new").write_text("new\n")
+    program = _PROFILED_COMMAND.format(checkout=str(CHECKOUT))
+    result = hub.call(sys.executable, "-c", program, "cleanup", "s1")
+    assert (result.code, where.exists()) == (0, False)
+    files = json.loads(result.err.splitlines()[-1])[kind]
+    assert "cleanup/plan.py" in files
+    assert len(files) <= limit, files
