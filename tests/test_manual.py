@@ -184,7 +184,10 @@ def test_the_environment_is_what_the_source_reads() -> None:
     """All but what exists for git's own tests, and for ours."""
     read = set()
     for node in source():
-        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("environ.get"):
+        # git/discovery reads its variables with `caller.path`.
+        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith(
+            ("environ.get", "caller.path")
+        ):
             read.add(ast.unparse(node.args[0]))
         elif isinstance(node, ast.Subscript) and ast.unparse(node.value).endswith("environ"):
             read.add(ast.unparse(node.slice))
@@ -324,7 +327,7 @@ def test_the_examples_work(hub: Hub) -> None:
     )
     agent.chmod(0o755)
     played = hub.call("sh", "-e", "-c", life)
-    assert (played.code, played.err.count("warning: agent-1 was measured in a checkout")) == (0, 1)
+    assert (played.code, played.err.count("warning: agent-1 was measured in a temporary")) == (0, 1)
     assert "   1  agent-2       5 " in played.out
     assert played.out.endswith(
         "Archived branch: hub/fast/agent-1/attempt-1 as tag hub/archive/fast/agent-1\n"
