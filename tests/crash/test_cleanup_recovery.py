@@ -1,4 +1,4 @@
-"""What a killed cleanup left is judged anew, unless only deleting is left; what came meanwhile counts."""
+"""Cleanup after a killed cleanup: the worktree is inspected again, unless only the deletion is left."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def _killed_while_deleting(hub: Hub) -> None:
     assert interposed(hub, "cleanup", "s1", code=DIE, only="os.remove").code == -9
 
 
-def test_a_directory_that_somebody_put_back_is_judged(hub: Hub) -> None:
-    """Killed before the first file went; its owner moves it back, works in it and locks it."""
+def test_directory_renamed_back_by_the_user(hub: Hub) -> None:
+    """After a kill before the first deletion the user renames the directory back, changes and locks it."""
     where = hub.session("s1", agents=1).worktree(1)
     _killed_while_deleting(hub)
     _trash(where).rename(where)
@@ -47,7 +47,7 @@ def test_a_directory_that_somebody_put_back_is_judged(hub: Hub) -> None:
     assert hub.refs("refs/hub/rescue") == {RESCUE: lost}
 
 
-def test_a_lock_set_while_it_was_half_deleted(hub: Hub) -> None:
+def test_lock_on_a_partly_deleted_worktree(hub: Hub) -> None:
     where = hub.session("s1", agents=1).worktree(1)
     _killed_while_deleting(hub)
     hub.git("worktree", "unlock", where)  # for the removal
@@ -59,8 +59,8 @@ def test_a_lock_set_while_it_was_half_deleted(hub: Hub) -> None:
     assert not _trash(where).exists()
 
 
-def test_another_directory_in_its_place(hub: Hub) -> None:
-    """Neither the old directory nor the new one is touched."""
+def test_new_directory_after_a_killed_removal(hub: Hub) -> None:
+    """Both the old and the new directory are kept."""
     where = hub.session("s1", agents=1).worktree(1)
     _killed_while_deleting(hub)
     where.mkdir()
@@ -80,8 +80,8 @@ def test_another_directory_in_its_place(hub: Hub) -> None:
     assert Path(f"{where}.other", "precious").read_text() == "precious\n"
 
 
-def test_a_fixture_that_looks_like_a_repository(hub: Hub) -> None:
-    """A tracked bare repository is a fixture, after a kill too."""
+def test_tracked_bare_repository_after_a_kill(hub: Hub) -> None:
+    """A tracked bare repository does not keep the worktree, also after a kill."""
     where = hub.session("s1", agents=1).worktree(1)
     hub.git("init", "-q", "--bare", where / "fix.git")
     (where / "fix.git" / "refs" / "keep").write_text("")
@@ -93,7 +93,7 @@ def test_a_fixture_that_looks_like_a_repository(hub: Hub) -> None:
     assert not _trash(where).exists()
 
 
-def test_killed_after_saving_the_next_run_says_where_the_work_is(hub: Hub) -> None:
+def test_killed_after_the_save(hub: Hub) -> None:
     where = hub.session("s1", agents=1).worktree(1)
     (where / "new").write_text("new\n")
     for nth in range(1, 20):  # the first files that go are copies of the index
@@ -112,8 +112,8 @@ def test_killed_after_saving_the_next_run_says_where_the_work_is(hub: Hub) -> No
     assert list(hub.refs("refs/hub/rescue")) == [RESCUE]
 
 
-def test_one_that_fails_hides_nothing_of_the_others(hub: Hub) -> None:
-    """A file that cannot be deleted: the one worktree is named, the others are removed and reported."""
+def test_failed_removal_beside_others(hub: Hub) -> None:
+    """A file cannot be deleted: its worktree is reported, and the others are removed and reported."""
     hub.session("s1", agents=2)
     (hub.worktree(2) / "new").write_text("new\n")
     code = (
@@ -130,7 +130,7 @@ def test_one_that_fails_hides_nothing_of_the_others(hub: Hub) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount")
-def test_something_mounted_while_the_lock_was_waited_for(hub: Hub) -> None:
+def test_mount_during_the_wait_for_the_lock(hub: Hub) -> None:
     where = hub.session("s1", agents=1).worktree(1)
     (where / "cache").mkdir()
     precious = hub.top.parent / "precious"
@@ -161,8 +161,8 @@ def test_something_mounted_while_the_lock_was_waited_for(hub: Hub) -> None:
     assert f"  contains a mount point: '{where / 'cache'}'\n" in out
 
 
-def test_commits_of_a_reflog_that_goes_with_its_branch(hub: Hub) -> None:
-    """--archive deletes the branch, and with it the reflog that alone led to a commit."""
+def test_reflog_commits_of_an_archived_branch(hub: Hub) -> None:
+    """--archive deletes the branch and its reflog, the only reference to a commit."""
     where = hub.session("s1", agents=1).worktree(1)
     undone = hub.commit(where, "try", "undone\n")
     hub.git("reset", "-q", "--hard", "HEAD~1", cwd=where)
@@ -178,8 +178,8 @@ def test_commits_of_a_reflog_that_goes_with_its_branch(hub: Hub) -> None:
     assert hub.git("cat-file", "-t", undone) == "commit"
 
 
-def test_a_rebase_of_another_branch_that_will_move_one_of_ours(hub: Hub) -> None:
-    """`rebase --update-refs` elsewhere: that worktree is not the session's, its branch is in use."""
+def test_rebase_elsewhere_that_will_move_the_branch(hub: Hub) -> None:
+    """`rebase --update-refs` in another worktree uses the agent's branch, so the branch is kept."""
     where = hub.session("s1", agents=1).worktree(1)
     hub.commit(where, "one", "1\n")
     hub.git("worktree", "remove", where)
@@ -196,7 +196,7 @@ def test_a_rebase_of_another_branch_that_will_move_one_of_ours(hub: Hub) -> None
     assert foreign.exists()
 
 
-def test_a_branch_checked_out_through_a_symbolic_one(hub: Hub) -> None:
+def test_branch_checked_out_through_a_symbolic_ref(hub: Hub) -> None:
     where = hub.session("s1", agents=1).worktree(1)
     hub.git("worktree", "remove", where)
     hub.git("symbolic-ref", "refs/heads/alias", f"refs/heads/{BRANCH}")
@@ -211,8 +211,8 @@ def test_a_branch_checked_out_through_a_symbolic_one(hub: Hub) -> None:
     shutil.rmtree(other)
 
 
-def test_what_git_merged_last_is_no_work(hub: Hub) -> None:
-    """`git stash apply` leaves AUTO_MERGE, a tree: nothing that has to be saved."""
+def test_auto_merge_ref_is_not_saved(hub: Hub) -> None:
+    """`git stash apply` leaves AUTO_MERGE, a tree. It is not saved."""
     where = hub.session("s1", agents=1).worktree(1)
     (where / "file").write_text("changed\n")
     hub.git("stash", cwd=where)
@@ -222,8 +222,8 @@ def test_what_git_merged_last_is_no_work(hub: Hub) -> None:
     assert hub.run("cleanup", "s1") == removed(where)
 
 
-def test_a_dry_run_after_a_removal_that_was_cut_off(hub: Hub) -> None:
-    """Killed before the second look: nothing is missing, and the real run goes on from there."""
+def test_dry_run_after_a_killed_removal(hub: Hub) -> None:
+    """After a kill before the second inspection nothing is missing, and the real run goes on from there."""
     where = hub.session("s1", agents=1).worktree(1)
     code = f"os.path.exists('{where}') or {DIE}; count = 0"
     assert interposed(hub, "cleanup", "s1", code=code, only="open").code == -9
@@ -238,8 +238,8 @@ def test_a_dry_run_after_a_removal_that_was_cut_off(hub: Hub) -> None:
     assert hub.run("cleanup", "s1") == removed(where)
 
 
-def test_a_leftover_in_the_way(hub: Hub) -> None:
-    """The entry was pruned after a kill, and the worktree made anew: the way out is named, and works."""
+def test_leftover_trash_of_a_pruned_worktree(hub: Hub) -> None:
+    """The git dir was pruned after a kill, and the worktree added again: the hint works."""
     where = hub.session("s1", agents=1).worktree(1)
     _killed_while_deleting(hub)
     hub.git("worktree", "unlock", where)  # without that it is not pruned
@@ -254,8 +254,8 @@ def test_a_leftover_in_the_way(hub: Hub) -> None:
     assert hub.run("cleanup", "s1") == removed(where)
 
 
-def test_a_reflog_that_cannot_be_saved_keeps_its_branch(hub: Hub) -> None:
-    """A hook refuses the rescue ref: no branch is archived, and the report of the worktree is whole."""
+def test_reflog_that_cannot_be_saved(hub: Hub) -> None:
+    """A hook rejects the rescue ref: no branch is archived, and the report of the worktree is complete."""
     where = hub.session("s1", agents=1).worktree(1)
     hub.commit(where, "try", "undone\n")
     hub.git("reset", "-q", "--hard", "HEAD~1", cwd=where)
@@ -270,8 +270,8 @@ def test_a_reflog_that_cannot_be_saved_keeps_its_branch(hub: Hub) -> None:
     assert f"refs/heads/{BRANCH}" in hub.refs()
 
 
-def test_spawn_puts_back_what_a_killed_cleanup_had_moved_aside(hub: Hub) -> None:
-    """Even if somebody says of the agent that it is half-made."""
+def test_spawn_after_a_killed_cleanup(hub: Hub) -> None:
+    """The worktree is restored, also if state.json has the status `spawning`."""
     hub.session("s1", agents=1)
     where = hub.worktree(1)
     (where / "draft").write_text("an agent's\n")
@@ -287,8 +287,8 @@ def test_spawn_puts_back_what_a_killed_cleanup_had_moved_aside(hub: Hub) -> None
     assert (trash.exists(), (entry / "hub-session-removal").exists()) == (False, False)
 
 
-def test_a_file_system_without_links(hub: Hub) -> None:
-    """FAT, some of FUSE: the entry is locked all the same while its directory is aside."""
+def test_file_system_without_links(hub: Hub) -> None:
+    """On FAT and some FUSE file systems the worktree is locked too while its directory is in the trash."""
     hub.session("s1", agents=1)
     where = hub.worktree(1)
     lock = hub.top / ".git" / "worktrees" / "agent-1" / "locked"
@@ -304,8 +304,8 @@ def test_a_file_system_without_links(hub: Hub) -> None:
 
 
 @pytest.mark.parametrize("note", [None, ""])
-def test_a_lock_whose_note_was_lost(hub: Hub, note: str | None) -> None:
-    """In a power cut: it goes, so that git can remove the worktree; where the directory is away it stays."""
+def test_removal_lock_without_its_journal(hub: Hub, note: str | None) -> None:
+    """After a power cut the lock is removed, or kept if the directory is missing."""
     hub.session("s1", agents=1)
     where = hub.worktree(1)
     (where / "draft").write_text("an agent's\n")

@@ -1,4 +1,4 @@
-"""One world for all tests of a process: to build it takes longer than to put it back."""
+"""One repository for all tests of a process, because creating it takes longer than restoring it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.attack_repository import World
 
 @pytest.fixture(scope="session")
 def built() -> Iterator[World]:
-    # Not in pytest's own directory: that is closed to other users.
+    # Not in pytest's own directory, which other users cannot read.
     top = Path(tempfile.mkdtemp(prefix="hostile-"))
     top.chmod(0o755)
     world = World(top)

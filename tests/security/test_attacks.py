@@ -17,7 +17,7 @@ from tests.support.attacks import OF_CONTENT, OF_GIT, OF_PLACES, Attack
 from tests.support.command_lines import CALLS, UNTRIED, Call, share
 from tests.support.interrupt import LONG
 
-# Of what can lie in each place the links, and some of the others; all of it in the long form.
+# The short form plays the attacks with links and some of the others, the long form all.
 _PLACES = [*OF_PLACES, *OF_GIT]
 _LINKS = [one for one in _PLACES if one.name.startswith("link")]
 _OTHERS = [one for one in _PLACES if one not in _LINKS and not one.name.startswith("large")]
@@ -25,19 +25,19 @@ _SAMPLED = _PLACES if LONG else [*_LINKS, *_OTHERS[::15]]
 ATTACKS = {attack.name: attack for attack in [*_SAMPLED, *OF_CONTENT]}
 
 
-def test_every_command_is_tried() -> None:
+def test_every_command_is_in_the_table() -> None:
     assert {call.words[0] for call in CALLS} | UNTRIED == set(COMMANDS)
 
 
-def test_without_an_attack_all_is_well(world: World) -> None:
-    """Or the table would show nothing: each call does what it is there for."""
+def test_calls_without_an_attack(world: World) -> None:
+    """Each call of the table does its work. Otherwise the table would prove nothing."""
     world.plant()
     assert _broken(world, CALLS, {0}) == {}
 
 
 @pytest.mark.parametrize("name", ATTACKS)
 def test_hostile(world: World, name: str) -> None:
-    """No command breaks a promise."""
+    """No command breaks a security rule."""
     attack: Attack = ATTACKS[name]
     attack.plant(world)
     world.plant()
@@ -46,7 +46,7 @@ def test_hostile(world: World, name: str) -> None:
 
 
 def _broken(world: World, calls: Sequence[Call], codes: set[int]) -> dict[str, list[str]]:
-    """Which of the calls have broken which promises."""
+    """Return the rules that each call has broken."""
     broken = {}
     before = world.stamps()
     for call in calls:

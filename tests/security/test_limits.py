@@ -1,4 +1,4 @@
-"""What a hostile file is answered with, where the table only says that it is answered."""
+"""The exact output for hostile files. The table of attacks checks only that a command ends."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def damaged(hub: Hub, message: str) -> Result:
     return Result(128, "", f"fatal: session 's1': {message}\nhint: {ways}\n")
 
 
-def test_more_values_than_memory_has_room_for(hub: Hub) -> None:
-    """16 MiB of `{},` would be a third of a gigabyte."""
+def test_too_many_json_values(hub: Hub) -> None:
+    """16 MiB of `{},` would take a third of a gigabyte in memory."""
     hub.session("s1")
     state = hub.directory() / "state.json"
     state.write_text('{"state": "init", "a": [' + "{}," * 500_000 + "0]}")
@@ -33,8 +33,8 @@ def test_more_values_than_memory_has_room_for(hub: Hub) -> None:
     )
 
 
-def test_nobody_writes_what_nobody_could_read(hub: Hub) -> None:
-    """Small and deep: its lines are indented when it is written, 400 columns each."""
+def test_deeply_nested_document(hub: Hub) -> None:
+    """The file is small, but its lines would be written with an indent of 400 columns."""
     hub.session("s1")
     state = hub.directory() / "state.json"
     text = '{"state": "init", "a": ' + "[" * 190 + "0," * 60_000 + "0" + "]" * 190 + "}"
@@ -51,8 +51,8 @@ def test_nobody_writes_what_nobody_could_read(hub: Hub) -> None:
     assert parse_json("x", encode_json(small)) == small
 
 
-def test_out_of_memory_is_said(hub: Hub) -> None:
-    """As git says it, and as JSON where that is asked for."""
+def test_out_of_memory(hub: Hub) -> None:
+    """The error has git's words, and is JSON with --format=json."""
     hub.session("s1")
     file = hub.directory() / "config.yaml"
     file.write_text("task: |\n  x\n" + "k: [" + "a," * 500_000 + "]\n")
@@ -62,8 +62,8 @@ def test_out_of_memory_is_said(hub: Hub) -> None:
     assert json.loads(result.err)["error"]["message"] == "out of memory"
 
 
-def test_the_task_file_is_the_task(hub: Hub) -> None:
-    """A link, a pipe or another text that came with the repository is never handed to an agent."""
+def test_forged_task_file(hub: Hub) -> None:
+    """A link, a fifo or another text from the repository is never given to an agent."""
     hub.session("s1")
     assert hub.run("spawn", "-q", "s1").code == 0
     task = hub.directory() / "task.txt"
@@ -84,8 +84,8 @@ def test_the_task_file_is_the_task(hub: Hub) -> None:
         assert other.read_text() == "keep\n"
 
 
-def test_a_nul_in_an_entry_is_a_damaged_entry(hub: Hub) -> None:
-    """It is shown like any other fault, and stops nobody else."""
+def test_nul_in_a_git_dir(hub: Hub) -> None:
+    """It is reported like other damage, and does not affect other worktrees."""
     hub.session("s1", agents=2)
     entry = hub.top / ".git" / "worktrees" / "agent-1"
     (entry / "gitdir").write_bytes(b"/x\0y/.git\n")
@@ -100,8 +100,8 @@ def test_a_nul_in_an_entry_is_a_damaged_entry(hub: Hub) -> None:
     assert hub.run("path", "s1", "2").code == 0
 
 
-def test_a_long_reflog_is_read_whole(tmp_path: Path) -> None:
-    """Also one that is larger than what is read at first."""
+def test_long_reflog(tmp_path: Path) -> None:
+    """A reflog that is larger than the first block is read to its end."""
     logs = tmp_path / "logs" / "refs"
     logs.mkdir(parents=True)
     ids = [f"{number:040x}" for number in range(1, 1000)]
@@ -110,8 +110,8 @@ def test_a_long_reflog_is_read_whole(tmp_path: Path) -> None:
     assert reflog_commits(str(tmp_path), "refs/x") == ids
 
 
-def test_a_pipe_where_git_would_read(hub: Hub) -> None:
-    """git itself would wait for ever: nothing is begun, and the name of it is told."""
+def test_fifo_that_git_would_read(hub: Hub) -> None:
+    """git would wait forever: the command changes nothing and names the file."""
     hub.session("s1", agents=1)
     git = hub.top / ".git"
     assert find_special(str(git)) == ""
@@ -133,8 +133,8 @@ def test_a_pipe_where_git_would_read(hub: Hub) -> None:
     assert hub.run("spawn", "-q", "s1", "--retry", "1").code == 0
 
 
-def test_the_null_device_where_git_would_read(hub: Hub) -> None:
-    """That is how people have no such file; another device is refused as a pipe is."""
+def test_null_device_that_git_would_read(hub: Hub) -> None:
+    """/dev/null counts as a missing file. Another device is refused, like a fifo."""
     hub.session("s1", agents=1)
     exclude = hub.top / ".git" / "info" / "exclude"
     exclude.unlink()
@@ -147,8 +147,8 @@ def test_the_null_device_where_git_would_read(hub: Hub) -> None:
     assert os.readlink(exclude) == os.devnull
 
 
-def test_rules_that_were_made_to_take_for_ever(hub: Hub) -> None:
-    """A worktree whose .gitignore nobody reads to its end is kept."""
+def test_slow_ignore_rules(hub: Hub) -> None:
+    """A worktree with a .gitignore that takes too long to evaluate is kept."""
     with pytest.raises(IgnoreFileTooLarge):
         parse_ignore_file(b"\n" * 20_001)
     assert len(parse_ignore_file(b"a\n" * 1000)) == 1000
@@ -160,8 +160,8 @@ def test_rules_that_were_made_to_take_for_ever(hub: Hub) -> None:
     assert (hub.worktree(1) / ".gitignore").exists()
 
 
-def test_the_last_of_a_board_of_megabytes(hub: Hub) -> None:
-    """The newest posts are read; of the others it is said why not."""
+def test_newest_posts_of_a_large_board(hub: Hub) -> None:
+    """The newest posts are read. For the others a reason is printed."""
     hub.session("s1")
     channel = hub.top / ".agenthub" / "board" / "results"
     for number in range(1, 20):

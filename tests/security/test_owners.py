@@ -22,7 +22,7 @@ ALLOWED = {
 
 
 def git_refuses(world: World, environ: Mapping[str, str], user: int | None = None) -> bool:
-    """Whether git itself does not work there."""
+    """Return True if git refuses to work in the repository."""
     done = subprocess.run(
         ["git", "status"],
         cwd=world.project,
@@ -35,8 +35,8 @@ def git_refuses(world: World, environ: Mapping[str, str], user: int | None = Non
     return done.returncode == 128
 
 
-def refuses_all(world: World, environ: Mapping[str, str], uid: int = 0) -> None:
-    """Every command, in git's words, and not a name is touched."""
+def assert_all_refuse(world: World, environ: Mapping[str, str], uid: int = 0) -> None:
+    """Assert that every command fails with git's message and changes no file."""
     before = world.stamps()
     for call in share(0):
         answer = world.forked.call(*call.words, cwd=world.project, uid=uid, environ=environ)
@@ -46,10 +46,10 @@ def refuses_all(world: World, environ: Mapping[str, str], uid: int = 0) -> None:
 
 
 def test_hostile_owner_is_root(world: World) -> None:
-    """Nobody in a repository of root's: refused; where it is allowed it is read, and nothing is written."""
+    """The user `nobody` in a repository of root: refused, or read-only if git allows it."""
     world.plant()
     assert git_refuses(world, {}, NOBODY)
-    refuses_all(world, {}, NOBODY)
+    assert_all_refuse(world, {}, NOBODY)
     assert not git_refuses(world, ALLOWED, NOBODY)
     before = world.stamps()
     for call in share(0):
@@ -61,20 +61,19 @@ def test_hostile_owner_is_root(world: World) -> None:
 
 
 def _codes(call: Call) -> set[int]:
-    """Who looks is answered; who would write is told why not, or had nothing to write."""
-    if (
-        call in READ_ONLY and call.words[0] != "merge"
-    ):  # it writes objects, if into a place of its own
+    """Return the exit codes that a call may have if its user may only read."""
+    # A preview of a merge writes objects, into a temporary directory.
+    if call in READ_ONLY and call.words[0] != "merge":
         return {0}
     return {0, 1, 128}
 
 
-def test_hostile_owner_is_somebody(world: World) -> None:
-    """Root in a repository of somebody's: refused, but for who became root from that very user."""
+def test_hostile_owner_is_another_user(world: World) -> None:
+    """Root in a repository of another user: refused, unless that user became root with sudo."""
     world.hub.call("chown", "-R", str(NOBODY), world.project, world.base / "project.hub")
     world.plant()
     assert git_refuses(world, {})
-    refuses_all(world, {})
+    assert_all_refuse(world, {})
     for environ in (ALLOWED, {"SUDO_UID": str(NOBODY)}):
         assert not git_refuses(world, environ)
         before = world.stamps()

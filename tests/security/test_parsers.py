@@ -1,4 +1,4 @@
-"""Every parser of what others wrote, given anything: an answer of its kind, or the one fault that it may raise."""
+"""Every parser of external data, with random input: a value of its type, or its one kind of error."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ many = settings(
 
 
 def rich(*marks: str) -> st.SearchStrategy[str]:
-    """Any text, with what the format takes for its own in it again and again."""
+    """Return a strategy for text in which the special strings of the format are frequent."""
     return st.lists(st.one_of(st.text(max_size=12), st.sampled_from(marks)), max_size=10).map(
         "".join
     )
@@ -82,7 +82,7 @@ SESSION_KEYS = ("agents", "history", "merge", "evaluation", "base_commit", "crea
     st.dictionaries(st.sampled_from(SESSION_KEYS), json_values),
 )
 def test_a_session_of_any_json(state: str, document: dict[str, object]) -> None:
-    """What the fuzzing harness holds, on documents that have the right keys and anything in them."""
+    """The rules of the fuzzing harness hold for documents with the right keys and random values."""
     one_input(json.dumps({"state": state, **document}).encode())
 
 
@@ -102,7 +102,7 @@ def test_any_bytes_as_a_document(data: bytes) -> None:
     )
 )
 def test_any_bytes_as_a_post(data: bytes) -> None:
-    """It has the name of its file, and says why if it is none."""
+    """The post has the name of its file, and a reason if the file is not a post."""
     post = parse_post("results", "007-a-20260317T143022Z.md", data)
     assert (post.channel, post.id, post.sequence) == ("results", "007-a-20260317T143022Z", 7)
     assert "\n" not in post.author + post.timestamp + post.parent + post.session
@@ -121,8 +121,8 @@ def test_a_post_reads_back(text: str) -> None:
 
 @many
 @given(st.text(max_size=40), st.text(max_size=40))
-def test_orders_are_orders(one: str, other: str) -> None:
-    """Any two names can be compared, and only equal ones are equal."""
+def test_order_of_ids(one: str, other: str) -> None:
+    """Any two ids can be compared, and only equal ones are equal."""
     _is_an_order(sort_key(one), sort_key(other))
     _is_an_order(natural_key(one), natural_key(other))
 
@@ -162,7 +162,7 @@ def test_any_bytes_as_an_index(data: bytes, version: int, count: int) -> None:
     rich("*", "**", "/", "!", "[", "]", "[!", "[:alpha:]", "\\", "?", "\n").map(as_bytes),
     rich("/", "a", "[").map(as_bytes),
 )
-def test_any_bytes_as_rules_of_what_is_ignored(text: bytes, path: bytes) -> None:
+def test_any_bytes_as_ignore_rules(text: bytes, path: bytes) -> None:
     try:
         ignores = IgnoreRules(lambda _: text, [text], ignore_case=True)
         assert ignores.is_ignored(path.strip(b"/")) in (True, False)
@@ -173,7 +173,7 @@ def test_any_bytes_as_rules_of_what_is_ignored(text: bytes, path: bytes) -> None
 @many
 @given(st.text(max_size=60))
 def test_any_text_as_a_ref(text: str) -> None:
-    """What is taken for a branch of a session is spelled the same way back."""
+    """A parsed branch of a session is formatted as the same ref."""
     for ref in (text, f"refs/heads/hub/{text}", f"refs/heads/hub/{text}/agent-1/attempt-2"):
         branch = parse_agent_branch(ref)
         assert branch is None or branch.ref == ref
@@ -283,8 +283,8 @@ contents = st.one_of(
 
 @many
 @given(st.dictionaries(st.sampled_from(FILES), contents))
-def test_any_bytes_in_the_entry_of_a_worktree(files: dict[str, bytes]) -> None:
-    """It is read as something, and its refs are of branches, its commits object ids."""
+def test_any_bytes_in_a_git_dir(files: dict[str, bytes]) -> None:
+    """The git dir is read without an error, its refs are branches, and its commits are object ids."""
     with tempfile.TemporaryDirectory() as top:
         entry = Path(top) / "worktrees" / "x"
         for name, data in files.items():
