@@ -1,4 +1,4 @@
-"""The table of commands. It imports none of them."""
+"""The table of commands. Reading the table imports no command."""
 
 from __future__ import annotations
 
