@@ -9,9 +9,9 @@ from shutil import rmtree
 
 import pytest
 
-from tests.commands.test_eval import MEASURE, place, ranks, tournament, worktrees
 from tests.support.cleanup import everything
 from tests.support.hub import COMMAND, Hub, Result, snapshot
+from tests.support.measured_sessions import MEASURE, place, ranks, tournament, worktrees
 
 
 def refused(hub: Hub, said: str, *words: str, code: int = 1, cwd: Path | None = None) -> None:

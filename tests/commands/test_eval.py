@@ -16,39 +16,12 @@ from git_hub_session.worktree.locks import EVAL_LOCK
 from tests.support.cleanup import everything
 from tests.support.hub import Hub, Result, wait_for
 from tests.support.interrupt import DIE, interposed
-
-MEASURE = ("--eval", "cat ms", "--metric", "ms", "--direction", "lower")
-
-
-def tournament(hub: Hub, *metrics: str, agents: int = 0) -> Hub:
-    """A session that runs; each agent has committed its metric."""
-    hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", str(agents or len(metrics)))
-    hub.run("spawn", "-q", "s1")
-    for number, metric in enumerate(metrics, start=1):
-        hub.commit(place(hub, number), "ms", metric)
-    return hub
-
-
-def place(hub: Hub, agent: int) -> Path:
-    return hub.top.parent / "project.hub" / "s1" / f"agent-{agent}"
+from tests.support.measured_sessions import MEASURE, place, ranks, tournament, worktrees
 
 
 def rows(result: Result) -> list[list[str]]:
     """The table, cell by cell."""
     return [line.split() for line in result.out.splitlines() if not line.startswith("Session")]
-
-
-def ranks(hub: Hub) -> dict[str, tuple[int, float | None, str]]:
-    """{agent: (rank, metric, reason)}, as state.json has it."""
-    return {
-        name: (one["result"]["rank"], one["result"]["metric"], one["result"]["reason"])
-        for name, one in hub.state()["agents"].items()
-        if one.get("result")
-    }
-
-
-def worktrees(hub: Hub) -> int:
-    return len(hub.git("worktree", "list").splitlines())
 
 
 def test_the_best_is_first(hub: Hub) -> None:

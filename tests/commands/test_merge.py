@@ -5,29 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import pexpect
 import pytest
 
 from tests.support.cleanup import everything
+from tests.support.evaluated_sessions import hook, place, status, still, tournament
 from tests.support.hub import Hub, Result
-
-
-def tournament(hub: Hub, *, agents: int = 2, sid: str = "s1") -> Hub:
-    """A session that was evaluated: agent-2 is the best, and has changed `file` and made `new`."""
-    hub.run("init", "-q", "--id", sid, "--task", "Make it fast", "--agents", str(agents))
-    hub.run("spawn", "-q", sid)
-    for agent in range(1, agents + 1):
-        (place(hub, agent, sid) / "file").write_text(f"first\nby agent {agent}\n")
-        hub.git("add", "-A", cwd=place(hub, agent, sid))
-        hub.commit(place(hub, agent, sid), "new", f"{agent}\n")
-    assert hub.run("eval", "-q", "--ranking", "2,1", sid) == Result(0)
-    return hub
-
-
-def place(hub: Hub, agent: int, sid: str = "s1") -> Path:
-    return hub.top.parent / "project.hub" / sid / f"agent-{agent}"
 
 
 def shown(hub: Hub, agent: int = 2) -> str:
@@ -36,21 +20,6 @@ def shown(hub: Hub, agent: int = 2) -> str:
         "  file | 1 +\n  new  | 1 +\n  2 files changed, 2 insertions(+)\n"
         "  create mode 100644 new\n"
     )
-
-
-def still(hub: Hub) -> dict[str, Any]:
-    """All that a merge which is refused must leave: every byte but git's objects and caches."""
-    found = everything(hub)
-    kept = {
-        path: content
-        for path, content in found.items()
-        if "/objects/" not in path and not path.endswith(("/.git/index", "agent-1/index"))
-    }
-    return {**kept, "index": hub.git("ls-files", "--stage"), "status": status(hub)}
-
-
-def status(hub: Hub, where: Path | None = None) -> str:
-    return hub.git("--no-optional-locks", "status", "--porcelain", "--branch", cwd=where)
 
 
 def test_into_what_is_checked_out(hub: Hub) -> None:
@@ -586,12 +555,6 @@ def test_a_merge_driver(hub: Hub, checked_out: bool) -> None:
         hub.git("switch", "-q", "-c", "topic")
     assert hub.run("merge", "-q", "--yes", "s1") == Result(0)
     assert hub.git("show", "main:file") == "first\nanother way\nfirst\nby agent 2"
-
-
-def hook(hub: Hub, name: str, script: str) -> None:
-    path = hub.top / ".git" / "hooks" / name
-    path.write_text(f"#!/bin/sh\n{script}\n")
-    path.chmod(0o755)
 
 
 def test_hooks_are_asked_as_by_git_merge(hub: Hub) -> None:

@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-from tests.commands.test_merge import hook, place, status, still, tournament
+from tests.support.evaluated_sessions import hook, place, status, still, tournament
 from tests.support.hub import Hub, Result
 from tests.support.interrupt import interposed
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from git_hub_session.git.repository import GitRepo
-from tests.commands.test_merge import hook, place, status, tournament
+from tests.support.evaluated_sessions import hook, place, status, tournament
 from tests.support.hub import Hub, Result
 from tests.support.interrupt import LONG
 from tests.support.invariants import lost, whole

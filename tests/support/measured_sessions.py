@@ -1,0 +1,36 @@
+"""Sessions whose agents have committed a metric."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.support.hub import Hub
+
+MEASURE = ("--eval", "cat ms", "--metric", "ms", "--direction", "lower")
+
+
+def tournament(hub: Hub, *metrics: str, agents: int = 0) -> Hub:
+    """Create the running session s1 in which each agent has committed its metric."""
+    hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", str(agents or len(metrics)))
+    hub.run("spawn", "-q", "s1")
+    for number, metric in enumerate(metrics, start=1):
+        hub.commit(place(hub, number), "ms", metric)
+    return hub
+
+
+def place(hub: Hub, agent: int) -> Path:
+    return hub.top.parent / "project.hub" / "s1" / f"agent-{agent}"
+
+
+def ranks(hub: Hub) -> dict[str, tuple[int, float | None, str]]:
+    """Return {agent: (rank, metric, reason)} from state.json."""
+    return {
+        name: (agent["result"]["rank"], agent["result"]["metric"], agent["result"]["reason"])
+        for name, agent in hub.state()["agents"].items()
+        if agent.get("result")
+    }
+
+
+def worktrees(hub: Hub) -> int:
+    """Return the number of worktrees of the repository."""
+    return len(hub.git("worktree", "list").splitlines())
