@@ -124,7 +124,7 @@ def _unmerged_hint(state: WorktreeState) -> str:
 
 
 def _has_known_commits(state: WorktreeState) -> bool:
-    """Return False if HEAD cannot be read. Then its commits are unknown, and --force must not help."""
+    """Return True if the commits of HEAD are known. If not, --force must not help."""
     return bool(state.worktree.detached) or state.worktree.is_missing
 
 
