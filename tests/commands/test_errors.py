@@ -11,7 +11,13 @@ import pytest
 
 from tests.support.cleanup import everything
 from tests.support.hub import COMMAND, Hub, Result, snapshot
-from tests.support.measured_sessions import MEASURE, place, ranks, tournament, worktrees
+from tests.support.measured_sessions import (
+    MEASURE,
+    agent_worktree,
+    count_worktrees,
+    create_measurable_session,
+    recorded_ranks,
+)
 
 
 def refused(hub: Hub, said: str, *words: str, code: int = 1, cwd: Path | None = None) -> None:
@@ -118,7 +124,7 @@ def test_what_is_listed_and_not_ignored_does_not_come_along(hub: Hub) -> None:
     (hub.top / ".worktreeinclude").write_text("notes\n")
     assert hub.run("spawn", "-q", "--agents", "2", "s1") == Result(0)
     for agent in (1, 2):
-        assert set(snapshot(place(hub, agent))) == {".git", "file", "sub/other"}
+        assert set(snapshot(agent_worktree(hub, agent))) == {".git", "file", "sub/other"}
 
 
 def test_what_is_in_the_way_of_a_copy_stays(hub: Hub) -> None:
@@ -135,7 +141,7 @@ def test_what_is_in_the_way_of_a_copy_stays(hub: Hub) -> None:
     hook.chmod(0o755)
     assert hub.run("init", "-q", "--id", "s1", "--task", "x").code == 0
     assert hub.run("spawn", "-q", "s1") == Result(0)
-    found = snapshot(place(hub, 1))
+    found = snapshot(agent_worktree(hub, 1))
     assert found["deps"] == b"mine\n"
     assert "pipe" not in found
 
@@ -152,8 +158,8 @@ def test_what_is_in_the_way_of_a_copy_stays(hub: Hub) -> None:
     ],
 )
 def test_a_damaged_worktree(hub: Hub, dot_git: str | None, fault: str) -> None:
-    tournament(hub, "ms: 1\n")
-    where = place(hub, 1)
+    create_measurable_session(hub, "ms: 1\n")
+    where = agent_worktree(hub, 1)
     (where / ".git").unlink()
     if dot_git is None:
         (where / ".git").symlink_to(hub.top / ".git")
@@ -191,7 +197,7 @@ def test_head_as_a_link(hub: Hub) -> None:
 
 def test_exec_while_the_session_is_evaluated(hub: Hub) -> None:
     """The command that measures calls it: nothing has to be waited for."""
-    tournament(hub, "ms: 1\n")
+    create_measurable_session(hub, "ms: 1\n")
     said = hub.top.parent / "said"
     command = f"git hub-session exec s1 -- true 2>'{said}'; echo $? >>'{said}'; cat ms"
     measured = hub.run("eval", "-q", "--eval", command, *MEASURE[2:], "--baseline", "1", "s1")
@@ -203,7 +209,7 @@ def test_exec_while_the_session_is_evaluated(hub: Hub) -> None:
 
 def test_a_line_that_does_not_end(hub: Hub) -> None:
     """It is handed on in pieces, and kept whole."""
-    tournament(hub, "ms: 1\n")
+    create_measurable_session(hub, "ms: 1\n")
     result = hub.run("exec", "s1", "--", "sh", "-c", "head -c 200000 /dev/zero | tr '\\0' x")
     shown = [line for line in result.out.splitlines() if line.startswith("agent-1 | ")]
     assert len(shown) > 1
@@ -250,36 +256,36 @@ def test_eval_without_a_commit_to_start_from(hub: Hub) -> None:
         "",
         "error: cannot measure the baseline: the base commit is missing\nhint: give a number with --baseline <number>\n",
     )
-    assert (hub.state(), worktrees(hub)) == (before, 2)
+    assert (hub.state(), count_worktrees(hub)) == (before, 2)
 
 
 def test_eval_beside_worktrees_that_are_not_as_they_were(hub: Hub) -> None:
     """In the middle of a rebase, and damaged: their tips are measured all the same, elsewhere."""
-    tournament(hub, "ms: 1\n", "ms: 2\n")
-    stopped_rebase(hub, place(hub, 1))
-    (place(hub, 2) / ".git").write_text("gitdir: /nowhere\n")
+    create_measurable_session(hub, "ms: 1\n", "ms: 2\n")
+    stopped_rebase(hub, agent_worktree(hub, 1))
+    (agent_worktree(hub, 2) / ".git").write_text("gitdir: /nowhere\n")
     result = hub.run("eval", *MEASURE, "--baseline", "3", "s1")
     assert result.code == 0, result
     own = "was measured in a temporary worktree"
     first, second = result.err.splitlines()
     assert first == f"warning: agent-1 {own}: its worktree is in the middle of a rebase"
     assert second.startswith(f"warning: agent-2 {own}: its .git file ")
-    assert [one[:2] for one in ranks(hub).values()] == [(1, 1), (2, 2)]
+    assert [one[:2] for one in recorded_ranks(hub).values()] == [(1, 1), (2, 2)]
 
 
 def test_a_session_that_ends_while_it_is_measured(hub: Hub) -> None:
-    tournament(hub, "ms: 1\n")
+    create_measurable_session(hub, "ms: 1\n")
     command = "git hub-session update -q s1 --state evaluating && git hub-session update -q s1 --state archived; cat ms"
     result = hub.run("eval", "--eval", command, *MEASURE[2:], "--baseline", "1", "s1")
     assert result == Result(1, "", "error: session 's1' became 'archived' during the evaluation\n")
-    assert (hub.state()["state"], ranks(hub)) == ("archived", {})
+    assert (hub.state()["state"], recorded_ranks(hub)) == ("archived", {})
 
 
 # merge
 
 
 def test_merge_of_who_was_not_measured(hub: Hub) -> None:
-    tournament(hub, "ms: 1\n", "ms: 2\n")
+    create_measurable_session(hub, "ms: 1\n", "ms: 2\n")
     assert hub.run("eval", "-q", "--ranking", "1", "s1").code == 0
     again = hub.spawn("s1", 1, 2)
     hub.commit(again, "ms", "ms: 0\n")
@@ -293,7 +299,7 @@ def test_merge_of_who_was_not_measured(hub: Hub) -> None:
 
 def test_merge_into_a_branch_that_is_being_rebased(hub: Hub) -> None:
     hub.commit(hub.top, "second", "x\n")
-    tournament(hub, "ms: 1\n")
+    create_measurable_session(hub, "ms: 1\n")
     assert hub.run("eval", "-q", "--ranking", "1", "s1").code == 0
     stopped_rebase(hub, hub.top)
     refused(
@@ -304,7 +310,7 @@ def test_merge_into_a_branch_that_is_being_rebased(hub: Hub) -> None:
 
 
 def test_merge_into_a_branch_whose_worktree_is_missing(hub: Hub) -> None:
-    tournament(hub, "ms: 1\n")
+    create_measurable_session(hub, "ms: 1\n")
     assert hub.run("eval", "-q", "--ranking", "1", "s1").code == 0
     aside = hub.top.parent / "aside"
     hub.git("worktree", "add", "-q", "-b", "side", aside)

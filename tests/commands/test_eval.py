@@ -16,7 +16,13 @@ from git_hub_session.worktree.locks import EVAL_LOCK
 from tests.support.cleanup import everything
 from tests.support.hub import Hub, Result, wait_for
 from tests.support.interrupt import DIE, interposed
-from tests.support.measured_sessions import MEASURE, place, ranks, tournament, worktrees
+from tests.support.measured_sessions import (
+    MEASURE,
+    agent_worktree,
+    count_worktrees,
+    create_measurable_session,
+    recorded_ranks,
+)
 
 
 def rows(result: Result) -> list[list[str]]:
@@ -25,7 +31,7 @@ def rows(result: Result) -> list[list[str]]:
 
 
 def test_the_best_is_first(hub: Hub) -> None:
-    tournament(hub, "ms: 20\n", "ms: 7.5\n")
+    create_measurable_session(hub, "ms: 20\n", "ms: 7.5\n")
     result = hub.run("eval", *MEASURE, "--baseline", "30", "s1")
     assert result == Result(
         0,
@@ -62,7 +68,7 @@ def test_the_best_is_first(hub: Hub) -> None:
     assert (state["state"], state["history"][-1]["verb"]) == ("evaluating", "eval")
     log = hub.directory() / "output" / "eval-1" / "agent-2.log"
     assert log.read_text() == "ms: 7.5\n"
-    assert hub.git("status", "--porcelain", cwd=place(hub, 1)) == ""
+    assert hub.git("status", "--porcelain", cwd=agent_worktree(hub, 1)) == ""
 
 
 def test_what_the_session_says_is_measured(hub: Hub) -> None:
@@ -73,7 +79,7 @@ def test_what_the_session_says_is_measured(hub: Hub) -> None:
     )
     hub.run("spawn", "-q", "s1")
     for agent in (1, 2):
-        hub.commit(place(hub, agent), "ms", f"ms={agent}0\n")
+        hub.commit(agent_worktree(hub, agent), "ms", f"ms={agent}0\n")
     result = hub.run("eval", "s1")
     assert rows(result)[1:] == [
         ["1", "agent-2", "20", "+10", "-", "1", "+1/-0"],
@@ -84,18 +90,20 @@ def test_what_the_session_says_is_measured(hub: Hub) -> None:
 
 def test_it_can_be_measured_again(hub: Hub) -> None:
     """With other words, any number of times; the session stays `evaluating`, what was found is replaced."""
-    tournament(hub, "ms: 1\nx: 9\n", "ms: 2\nx: 3\n")
+    create_measurable_session(hub, "ms: 1\nx: 9\n", "ms: 2\nx: 3\n")
     assert hub.run("eval", "-q", *MEASURE, "s1") == Result(0)
-    assert ranks(hub) == {"agent-1": (1, 1, ""), "agent-2": (2, 2, "")}
+    assert recorded_ranks(hub) == {"agent-1": (1, 1, ""), "agent-2": (2, 2, "")}
     assert hub.run("eval", "-q", *MEASURE, "--metric", "x", "s1") == Result(0)
-    assert ranks(hub) == {"agent-1": (2, 9, ""), "agent-2": (1, 3, "")}
+    assert recorded_ranks(hub) == {"agent-1": (2, 9, ""), "agent-2": (1, 3, "")}
     assert hub.state()["evaluation"]["run"] == "eval-2"
     assert [one["to"] for one in hub.state()["history"]] == ["running", "evaluating"]
 
 
 def test_who_cannot_be_measured_comes_last(hub: Hub) -> None:
-    tournament(hub, "ms: 5\n", "exit 3\n", "sleep 300 & echo $! >pid; wait\n", "echo ms: nan\n", "")
-    hub.commit(place(hub, 1), "ms", "echo ms: 5\n")
+    create_measurable_session(
+        hub, "ms: 5\n", "exit 3\n", "sleep 300 & echo $! >pid; wait\n", "echo ms: nan\n", ""
+    )
+    hub.commit(agent_worktree(hub, 1), "ms", "echo ms: 5\n")
     result = hub.run("eval", *MEASURE, "--eval", "sh ./ms", "--timeout", "1s", "s1")
     assert result.code == 0, result
     assert rows(result)[1:] == [
@@ -108,13 +116,13 @@ def test_who_cannot_be_measured_comes_last(hub: Hub) -> None:
             *["no", "'ms'", "in", "the", "output"],
         ],
     ]
-    assert ranks(hub)["agent-3"] == (3, None, "timed out")
-    pid = (place(hub, 3) / "pid").read_text().strip()
+    assert recorded_ranks(hub)["agent-3"] == (3, None, "timed out")
+    pid = (agent_worktree(hub, 3) / "pid").read_text().strip()
     wait_for(lambda: not Path(f"/proc/{pid}").exists())
 
 
 def test_nobody_can_be_measured(hub: Hub) -> None:
-    tournament(hub, "none\n", "none\n")
+    create_measurable_session(hub, "none\n", "none\n")
     result = hub.run("eval", *MEASURE, "s1")
     assert result.code == 1
     assert [row[:3] for row in rows(result)[1:]] == [["1", "agent-1", "-"], ["2", "agent-2", "-"]]
@@ -133,8 +141,8 @@ def test_nobody_can_be_measured(hub: Hub) -> None:
     ],
 )
 def test_where_a_metric_is_found(hub: Hub, printed: str, name: str, words: list[str]) -> None:
-    tournament(hub, printed)
-    hub.commit(place(hub, 1), "result.json", '{"p50": 8.25}')
+    create_measurable_session(hub, printed)
+    hub.commit(agent_worktree(hub, 1), "result.json", '{"p50": 8.25}')
     command = "cat ms; touch result.json" if words else "cat ms"
     result = hub.run(
         *("eval", "--eval", command, "--metric", name, "--direction", "lower", *words, "s1")
@@ -144,17 +152,17 @@ def test_where_a_metric_is_found(hub: Hub, printed: str, name: str, words: list[
 
 def test_a_metric_file_that_the_command_did_not_write(hub: Hub) -> None:
     """One that was committed says nothing; nor does a link, a pipe, or nothing at all."""
-    tournament(hub, "", "", "")
-    hub.commit(place(hub, 1), "result", "ms: 1")
+    create_measurable_session(hub, "", "", "")
+    hub.commit(agent_worktree(hub, 1), "result", "ms: 1")
     secret = hub.top.parent / "secret"
     secret.write_text("ms: 1")
     scripts = ("true", f"ln -s {secret} result", "mkfifo result")
     for agent, script in enumerate(scripts, start=1):
-        hub.commit(place(hub, agent), "run", script)
+        hub.commit(agent_worktree(hub, agent), "run", script)
     words = (*MEASURE, "--eval", "sh ./run", "--metric-file", "result")
     result = hub.run("eval", *words, "s1", environ={"LC_ALL": "C"})
     assert result.code == 1
-    assert [one[2] for one in ranks(hub).values()] == [
+    assert [one[2] for one in recorded_ranks(hub).values()] == [
         "the command did not write 'result'",
         "'result': Too many levels of symbolic links",
         "'result' is not a regular file",
@@ -163,27 +171,27 @@ def test_a_metric_file_that_the_command_did_not_write(hub: Hub) -> None:
 
 def test_a_metric_file_that_is_written_at_once_and_again(hub: Hub) -> None:
     """However short a command is, what it wrote is seen each time."""
-    tournament(hub, "ms: 1\n", "ms: 2\n")
+    create_measurable_session(hub, "ms: 1\n", "ms: 2\n")
     words = (*MEASURE, "--eval", "echo ms: ${HUB_AGENT#agent-} >result", "--metric-file", "result")
     for _ in range(2):  # in the worktrees, then beside them
         assert hub.run("eval", "-q", *words, "--repeat", "20", "s1").code == 0
-        assert ranks(hub) == {"agent-1": (1, 1, ""), "agent-2": (2, 2, "")}
+        assert recorded_ranks(hub) == {"agent-1": (1, 1, ""), "agent-2": (2, 2, "")}
 
 
 def test_a_metric_file_behind_a_linked_directory(hub: Hub) -> None:
     """Within the worktree it may lie anywhere; elsewhere it is somebody else's."""
-    tournament(hub, "mkdir real; ln -s real out", "ln -s .. out")
+    create_measurable_session(hub, "mkdir real; ln -s real out", "ln -s .. out")
     words = (*MEASURE, "--eval", "sh ms; echo ms: 1 >out/result", "--metric-file", "out/result")
     assert hub.run("eval", "-q", *words, "s1") == Result(0)
-    assert ranks(hub) == {
+    assert recorded_ranks(hub) == {
         "agent-1": (1, 1, ""),
         "agent-2": (2, None, "'out/result' is outside the worktree"),
     }
 
 
 def test_a_tie_goes_to_the_smaller_diff(hub: Hub) -> None:
-    tournament(hub, "ms: 5\n", "ms: 5\n", "ms: 6\n")
-    hub.commit(place(hub, 1), "more", "lines\nlines\n")
+    create_measurable_session(hub, "ms: 5\n", "ms: 5\n", "ms: 6\n")
+    hub.commit(agent_worktree(hub, 1), "more", "lines\nlines\n")
     result = hub.run("eval", *MEASURE, "s1")
     assert rows(result)[1:] == [
         ["1", "agent-2", "5", "-", "-", "1", "+1/-0", "tie"],
@@ -195,10 +203,10 @@ def test_a_tie_goes_to_the_smaller_diff(hub: Hub) -> None:
 
 def test_a_diff_does_not_grow_with_the_base_branch(hub: Hub) -> None:
     """An agent that rebased has not written what the base branch got in the meantime."""
-    tournament(hub, "ms: 5\n", "ms: 5\n")
-    hub.commit(place(hub, 1), "more", "lines\nlines\n")
+    create_measurable_session(hub, "ms: 5\n", "ms: 5\n")
+    hub.commit(agent_worktree(hub, 1), "more", "lines\nlines\n")
     hub.commit(hub.top, "base", "of\nthe\nbase\nbranch\n")
-    hub.git("rebase", "-q", "main", cwd=place(hub, 2))
+    hub.git("rebase", "-q", "main", cwd=agent_worktree(hub, 2))
     assert rows(hub.run("eval", *MEASURE, "s1"))[1:] == [
         ["1", "agent-2", "5", "-", "-", "1", "+1/-0", "tie"],
         ["2", "agent-1", "5", "-", "-", "2", "+3/-0", "tie"],
@@ -211,8 +219,10 @@ EACH = 'n=$(cat ../$HUB_AGENT-n 2>/dev/null || echo 0); n=$((n + 1)); echo $n >.
 
 def test_within_the_spread_is_a_tie(hub: Hub) -> None:
     """Three runs each: the medians are 10, 11 and 14, and they vary by 2."""
-    tournament(hub, "ms: 9\nms: 11\nms: 10\n", "ms: 11\nms: 11\nms: 11\n", "ms: 14\n" * 3)
-    hub.commit(place(hub, 1), "more", "lines\n" * 9)
+    create_measurable_session(
+        hub, "ms: 9\nms: 11\nms: 10\n", "ms: 11\nms: 11\nms: 11\n", "ms: 14\n" * 3
+    )
+    hub.commit(agent_worktree(hub, 1), "more", "lines\n" * 9)
     result = hub.run("eval", *MEASURE, "--eval", EACH, "--repeat", "3", "s1")
     assert rows(result)[1:] == [
         ["1", "agent-2", "11", "-", "0", "1", "+3/-0", "tie"],
@@ -223,21 +233,21 @@ def test_within_the_spread_is_a_tie(hub: Hub) -> None:
 
 
 def test_who_fails_once_is_not_measured_again(hub: Hub) -> None:
-    tournament(hub, "ms: 1\nnone\nms: 1\n", "ms: 2\n" * 3)
+    create_measurable_session(hub, "ms: 1\nnone\nms: 1\n", "ms: 2\n" * 3)
     result = hub.run("eval", *MEASURE, "--eval", EACH, "--repeat", "3", "s1")
     assert [row[1:3] for row in rows(result)[1:]] == [["agent-2", "2"], ["agent-1", "-"]]
-    assert (place(hub, 1).parent / "agent-1-n").read_text() == "2\n"
+    assert (agent_worktree(hub, 1).parent / "agent-1-n").read_text() == "2\n"
 
 
 def test_what_would_be_merged_is_measured(hub: Hub) -> None:
     """The tip: not what is uncommitted, nor what another branch in the worktree has; and it is said."""
-    tournament(hub, "ms: 1\n", "ms: 2\n", "ms: 3\n", "ms: 4\n")
-    (place(hub, 1) / "ms").write_text("ms: 100\n")
-    (place(hub, 2) / "untracked").write_text("x\n")
-    hub.git("worktree", "remove", "--force", place(hub, 3))
-    hub.git("checkout", "-q", "--detach", cwd=place(hub, 4))
-    hub.commit(place(hub, 4), "ms", "ms: 100\n")
-    before = worktrees(hub)
+    create_measurable_session(hub, "ms: 1\n", "ms: 2\n", "ms: 3\n", "ms: 4\n")
+    (agent_worktree(hub, 1) / "ms").write_text("ms: 100\n")
+    (agent_worktree(hub, 2) / "untracked").write_text("x\n")
+    hub.git("worktree", "remove", "--force", agent_worktree(hub, 3))
+    hub.git("checkout", "-q", "--detach", cwd=agent_worktree(hub, 4))
+    hub.commit(agent_worktree(hub, 4), "ms", "ms: 100\n")
+    before = count_worktrees(hub)
     result = hub.run("eval", *MEASURE, "s1")
     own = "was measured in a temporary worktree"
     assert result.err == (
@@ -246,10 +256,10 @@ def test_what_would_be_merged_is_measured(hub: Hub) -> None:
         f"warning: agent-3 {own}: it has no worktree\n"
         f"warning: agent-4 {own}: its HEAD is detached from 'hub/s1/agent-4/attempt-1'\n"
     )
-    assert [one[1] for one in ranks(hub).values()] == [1, 2, 3, 4]
-    assert (place(hub, 1) / "ms").read_text() == "ms: 100\n"
-    assert worktrees(hub) == before
-    assert sorted(path.name for path in place(hub, 1).parent.iterdir()) == [
+    assert [one[1] for one in recorded_ranks(hub).values()] == [1, 2, 3, 4]
+    assert (agent_worktree(hub, 1) / "ms").read_text() == "ms: 100\n"
+    assert count_worktrees(hub) == before
+    assert sorted(path.name for path in agent_worktree(hub, 1).parent.iterdir()) == [
         "agent-1",
         "agent-2",
         "agent-4",
@@ -264,8 +274,8 @@ def test_a_checkout_has_what_a_worktree_has(hub: Hub) -> None:
     hub.git("commit", "-q", "-m", "ignored")
     (hub.top / "deps").write_text("5\n")
     hub.git("config", "hubsession.setup", 'test -z "$FAIL" && echo "ms: $(cat deps)" >made')
-    tournament(hub, "x\n")
-    (place(hub, 1) / "untracked").write_text("x\n")
+    create_measurable_session(hub, "x\n")
+    (agent_worktree(hub, 1) / "untracked").write_text("x\n")
     words = (*MEASURE, "--eval", "cat made", "--baseline=measure")
     assert rows(hub.run("eval", *words, "s1"))[1][:4] == ["1", "agent-1", "5", "+0"]
     state = hub.state()
@@ -273,13 +283,13 @@ def test_a_checkout_has_what_a_worktree_has(hub: Hub) -> None:
     assert result.err == (
         "fatal: cannot set up the checkout of agent-1: hubsession.setup failed with exit code 1: \n"
     )
-    assert (hub.state(), worktrees(hub)) == (state, 2)
+    assert (hub.state(), count_worktrees(hub)) == (state, 2)
 
 
 def test_the_last_attempt_is_measured(hub: Hub) -> None:
-    tournament(hub, "ms: 1\n")
+    create_measurable_session(hub, "ms: 1\n")
     hub.run("spawn", "-q", "s1", "--retry", "1")
-    hub.commit(Path(f"{place(hub, 1)}-2"), "ms", "ms: 2\n")
+    hub.commit(Path(f"{agent_worktree(hub, 1)}-2"), "ms", "ms: 2\n")
     assert hub.run("eval", "-q", *MEASURE, "s1") == Result(0)
     result = hub.state()["agents"]["agent-1"]["result"]
     assert (result["attempt"], result["metric"]) == (2, 2)
@@ -287,7 +297,7 @@ def test_the_last_attempt_is_measured(hub: Hub) -> None:
 
 def test_the_baseline_is_measured_where_the_agents_started(hub: Hub) -> None:
     hub.commit(hub.top, "ms", "ms: 40\n")
-    tournament(hub, "ms: 30\n")
+    create_measurable_session(hub, "ms: 30\n")
     hub.commit(hub.top, "ms", "ms: 1\n")
     result = hub.run("eval", *MEASURE, "--baseline=measure", "s1")
     assert (result.err, rows(result)[1]) == (
@@ -295,12 +305,12 @@ def test_the_baseline_is_measured_where_the_agents_started(hub: Hub) -> None:
         ["1", "agent-1", "30", "-10", "-", "1", "+1/-1"],
     )
     assert hub.state()["evaluation"]["baseline"] == 40
-    assert worktrees(hub) == 2
+    assert count_worktrees(hub) == 2
 
 
 def test_no_baseline_is_invented(hub: Hub) -> None:
     """Where it cannot be measured there is none."""
-    tournament(hub, "ms: 30\n")
+    create_measurable_session(hub, "ms: 30\n")
     result = hub.run("eval", *MEASURE, "--baseline=measure", "s1")
     assert result.err == "warning: the baseline could not be measured: exit code 1\n"
     assert rows(result)[1] == ["1", "agent-1", "30", "-", "-", "1", "+1/-0"]
@@ -308,7 +318,7 @@ def test_no_baseline_is_invented(hub: Hub) -> None:
 
 
 def test_without_a_command_nothing_is_ranked(hub: Hub) -> None:
-    tournament(hub, "ms: 1\n", "ms: 2\nmore\n")
+    create_measurable_session(hub, "ms: 1\n", "ms: 2\nmore\n")
     before = everything(hub)
     assert hub.run("eval", "s1") == Result(
         0,
@@ -320,7 +330,7 @@ def test_without_a_command_nothing_is_ranked(hub: Hub) -> None:
 
 
 def test_a_judges_verdict(hub: Hub) -> None:
-    tournament(hub, "a\n", "b\n", "c\n")
+    create_measurable_session(hub, "a\n", "b\n", "c\n")
     result = hub.run("eval", "--ranking", "agent-3,1", "s1")
     assert result == Result(
         0,
@@ -329,14 +339,14 @@ def test_a_judges_verdict(hub: Hub) -> None:
         "   2  agent-1       -      -       -      1  +1/-0\n"
         "Session s1: running → evaluating\n",
     )
-    assert ranks(hub) == {"agent-3": (1, None, ""), "agent-1": (2, None, "")}
+    assert recorded_ranks(hub) == {"agent-3": (1, None, ""), "agent-1": (2, None, "")}
     assert hub.run("eval", "-q", "--ranking", "2", "s1") == Result(0)
-    assert ranks(hub) == {"agent-2": (1, None, "")}
+    assert recorded_ranks(hub) == {"agent-2": (1, None, "")}
 
 
 def test_a_judge_knows_only_who_is_there(hub: Hub) -> None:
-    tournament(hub, "a\n", agents=2)
-    hub.git("worktree", "remove", place(hub, 2))
+    create_measurable_session(hub, "a\n", agents=2)
+    hub.git("worktree", "remove", agent_worktree(hub, 2))
     hub.git("branch", "-D", "hub/s1/agent-2/attempt-1")
     before = everything(hub)
     assert hub.run("eval", "--ranking", "1,2", "s1") == Result(
@@ -347,7 +357,7 @@ def test_a_judge_knows_only_who_is_there(hub: Hub) -> None:
 
 
 def test_an_agent_that_still_runs(hub: Hub) -> None:
-    tournament(hub, "ms: 1\n", "ms: 2\n")
+    create_measurable_session(hub, "ms: 1\n", "ms: 2\n")
     running = subprocess.Popen(
         ["git-hub-session", "exec", "-q", "--agents=2", "s1", "--", "sleep", "300"],
         cwd=hub.top,
@@ -369,7 +379,7 @@ def test_an_agent_that_still_runs(hub: Hub) -> None:
 
 def foreign(hub: Hub, command: str = "cat ms") -> Hub:
     """A tournament whose config.yaml came from elsewhere, with a command in it."""
-    tournament(hub, "ms: 1\n")
+    create_measurable_session(hub, "ms: 1\n")
     with (hub.directory() / "config.yaml").open("a") as config:
         config.write(f'eval_cmd: "{command}"\nmetric: ms\ndirection: lower\n')
     return hub
@@ -476,7 +486,7 @@ def test_a_control_character_in_a_command_is_shown(hub: Hub) -> None:
     ],
 )
 def test_what_makes_no_sense(hub: Hub, words: Sequence[str], said: str) -> None:
-    tournament(hub, "ms: 1\n")
+    create_measurable_session(hub, "ms: 1\n")
     before = everything(hub)
     result = hub.run("eval", "s1", *words)
     assert (result.code, result.out) == (129, "")
@@ -503,8 +513,8 @@ def test_states_in_which_there_is_nothing_to_evaluate(hub: Hub) -> None:
 
 
 def test_the_formats_and_a_rehearsal(hub: Hub) -> None:
-    tournament(hub, "ms: 2\n", "ms: 1\n")
-    (place(hub, 1) / "untracked").write_text("x\n")
+    create_measurable_session(hub, "ms: 2\n", "ms: 1\n")
+    (agent_worktree(hub, 1) / "untracked").write_text("x\n")
     tip = hub.git("rev-parse", "hub/s1/agent-1/attempt-1")
     before = everything(hub)
     why = "its worktree has uncommitted changes"
@@ -558,8 +568,8 @@ def test_the_formats_and_a_rehearsal(hub: Hub) -> None:
 
 def test_an_interrupt_leaves_nothing(hub: Hub) -> None:
     """No process, no checkout, and the session as it was."""
-    tournament(hub, "ms: 1\n", "ms: 2\n")
-    (place(hub, 1) / "untracked").write_text("x\n")
+    create_measurable_session(hub, "ms: 1\n", "ms: 2\n")
+    (agent_worktree(hub, 1) / "untracked").write_text("x\n")
     pid = hub.top.parent / "pid"
     command = f"sleep 300 & echo $! >{pid}.new; mv {pid}.new {pid}; wait"
     process = subprocess.Popen(
@@ -571,7 +581,7 @@ def test_an_interrupt_leaves_nothing(hub: Hub) -> None:
     )
     wait_for(pid.exists)
     state = hub.state()
-    assert worktrees(hub) == 4
+    assert count_worktrees(hub) == 4
     for words in (MEASURE, ("--ranking", "1,2")):
         assert hub.run("eval", *words, "s1").err.startswith(
             "error: session 's1' is being evaluated\n"
@@ -579,25 +589,25 @@ def test_an_interrupt_leaves_nothing(hub: Hub) -> None:
     process.send_signal(signal.SIGINT)
     assert process.communicate(timeout=120) == (b"", b"")
     assert process.returncode == -signal.SIGINT
-    assert (worktrees(hub), hub.state()) == (3, state)
+    assert (count_worktrees(hub), hub.state()) == (3, state)
     wait_for(lambda: not Path(f"/proc/{pid.read_text().strip()}").exists())
 
 
 def test_killed_the_next_run_tidies_up(hub: Hub) -> None:
-    tournament(hub, "ms: 1\n")
-    (place(hub, 1) / "untracked").write_text("x\n")
+    create_measurable_session(hub, "ms: 1\n")
+    (agent_worktree(hub, 1) / "untracked").write_text("x\n")
     died = interposed(hub, "eval", *MEASURE, "s1", code=DIE, nth=2, only="subprocess.Popen")
-    assert (died.code, worktrees(hub), hub.state()["state"]) == (-9, 3, "running")
+    assert (died.code, count_worktrees(hub), hub.state()["state"]) == (-9, 3, "running")
     assert hub.run("eval", "-q", *MEASURE, "s1").code == 0
-    assert (worktrees(hub), hub.state()["state"]) == (2, "evaluating")
+    assert (count_worktrees(hub), hub.state()["state"]) == (2, "evaluating")
 
 
 @pytest.mark.parametrize("left", ["index", "all"])
 def test_an_eval_removes_the_git_dir_that_an_interrupted_git_left(hub: Hub, left: str) -> None:
     """After ^C git removes `gitdir` first, and its child process then writes the index."""
-    tournament(hub, "ms: 1\n")
-    (place(hub, 1) / "untracked").write_text("x\n")
-    path = place(hub, 1).parent / ".s1-eval-agent-1"
+    create_measurable_session(hub, "ms: 1\n")
+    (agent_worktree(hub, 1) / "untracked").write_text("x\n")
+    path = agent_worktree(hub, 1).parent / ".s1-eval-agent-1"
     reason = ("--lock", "--reason", EVAL_LOCK)
     hub.git("worktree", "add", "-q", "--detach", *reason, path, "hub/s1/agent-1/attempt-1")
     git_dirs = hub.top / ".git" / "worktrees"

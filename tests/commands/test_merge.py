@@ -10,7 +10,13 @@ import pexpect
 import pytest
 
 from tests.support.cleanup import everything
-from tests.support.evaluated_sessions import hook, place, status, still, tournament
+from tests.support.evaluated_sessions import (
+    agent_worktree,
+    create_evaluated_session,
+    git_status,
+    protected_state,
+    write_hook,
+)
 from tests.support.hub import Hub, Result
 
 
@@ -24,7 +30,7 @@ def shown(hub: Hub, agent: int = 2) -> str:
 
 def test_into_what_is_checked_out(hub: Hub) -> None:
     base = hub.git("rev-parse", "main")
-    tournament(hub)
+    create_evaluated_session(hub)
     one, two = (hub.git("rev-parse", f"hub/s1/agent-{agent}/attempt-1") for agent in (1, 2))
     (hub.top / "mine").write_text("not committed\n")
     (hub.top / "sub" / "other").write_text("changed here\n")
@@ -33,7 +39,7 @@ def test_into_what_is_checked_out(hub: Hub) -> None:
     assert result == Result(
         0,
         shown(hub) + f"Merged agent-2 into main: {merged[:12]}\n"
-        f"Removed worktree: {place(hub, 1)}\nRemoved worktree: {place(hub, 2)}\n"
+        f"Removed worktree: {agent_worktree(hub, 1)}\nRemoved worktree: {agent_worktree(hub, 2)}\n"
         "Archived branch: hub/s1/agent-1/attempt-1 as tag hub/archive/s1/agent-1\n"
         "Cleaned up 2 worktrees for session s1\n"
         "Session s1: evaluating → merged\n",
@@ -47,7 +53,7 @@ def test_into_what_is_checked_out(hub: Hub) -> None:
         f"{base} {two}\nAda <ada@example.com>\nhub: merge agent-2 from session s1\n\n"
         "Task: Make it fast\nWinner: agent-2\nSession: s1\n"
     )
-    assert status(hub) == "## main\n M sub/other\n?? mine"
+    assert git_status(hub) == "## main\n M sub/other\n?? mine"
     assert (hub.top / "file").read_text() == "first\nby agent 2\n"
     assert hub.git("reflog", "-1", "--format=%gs", "main") == "git hub-session"
     state = hub.state()
@@ -65,10 +71,10 @@ def test_into_what_is_checked_out(hub: Hub) -> None:
 
 def test_the_board_is_told_once(hub: Hub) -> None:
     """Also where the work is finished by a second call."""
-    tournament(hub)
-    hub.git("worktree", "lock", place(hub, 1))
+    create_evaluated_session(hub)
+    hub.git("worktree", "lock", agent_worktree(hub, 1))
     assert hub.run("merge", "-q", "--yes", "s1").code == 1
-    hub.git("worktree", "unlock", place(hub, 1))
+    hub.git("worktree", "unlock", agent_worktree(hub, 1))
     assert hub.run("merge", "-q", "--yes", "s1") == Result(0)
     (post,) = hub.json("board", "read", "results")["posts"]
     assert (post["author"], post["session"]) == ("coordinator", "s1")
@@ -81,7 +87,7 @@ def test_the_board_is_told_once(hub: Hub) -> None:
 
 def test_it_is_a_merge_of_both_sides(hub: Hub) -> None:
     """What came into the base branch meanwhile stays; and it is said."""
-    tournament(hub)
+    create_evaluated_session(hub)
     later = hub.commit(hub.top, "later", "x\n")
     result = hub.run("merge", "-q", "--yes", "s1")
     assert result == Result(0)
@@ -93,23 +99,23 @@ def test_it_is_a_merge_of_both_sides(hub: Hub) -> None:
 
 def test_into_a_linked_worktree(hub: Hub) -> None:
     """Nobody's branch is switched: main is checked out elsewhere, here is another."""
-    tournament(hub)
+    create_evaluated_session(hub)
     other = hub.top.parent / "elsewhere"
     hub.git("switch", "-q", "-c", "topic")
     hub.git("worktree", "add", "-q", other, "main")
-    head, files = status(hub), (hub.top / "file").read_text()
+    head, files = git_status(hub), (hub.top / "file").read_text()
     assert hub.run("merge", "-q", "--yes", "s1") == Result(0)
-    assert (status(hub), (hub.top / "file").read_text()) == (head, files)
-    assert (status(hub, other), (other / "new").read_text()) == ("## main", "2\n")
+    assert (git_status(hub), (hub.top / "file").read_text()) == (head, files)
+    assert (git_status(hub, other), (other / "new").read_text()) == ("## main", "2\n")
     assert hub.git("rev-parse", "main^2") == hub.git("rev-parse", "hub/s1/agent-2/attempt-1")
 
 
 def test_into_what_is_checked_out_nowhere(hub: Hub) -> None:
-    tournament(hub)
+    create_evaluated_session(hub)
     hub.git("switch", "-q", "-c", "topic")
-    before = status(hub)
+    before = git_status(hub)
     assert hub.run("merge", "-q", "--yes", "s1") == Result(0)
-    assert status(hub) == before
+    assert git_status(hub) == before
     assert hub.git("show", "main:new") == "2"
     assert not (hub.top / "new").exists()
 
@@ -129,7 +135,7 @@ def test_in_a_bare_repository(hub: Hub) -> None:
 @pytest.mark.parametrize("way", ["modified", "staged", "untracked", "ignored", "deleted"])
 def test_local_changes_in_the_way(hub: Hub, way: str) -> None:
     """git's own words, and nothing changed."""
-    tournament(hub)
+    create_evaluated_session(hub)
     name = "new" if way in ("untracked", "ignored") else "file"
     if way == "deleted":
         hub.git("rm", "-q", "file")
@@ -139,7 +145,7 @@ def test_local_changes_in_the_way(hub: Hub, way: str) -> None:
         hub.git("add", name)
     if way == "ignored":
         (hub.top / ".git" / "info" / "exclude").write_text("new\n")
-    before = still(hub)
+    before = protected_state(hub)
     result = hub.run("merge", "--yes", "s1")
     assert (result.code, result.out) == (1, shown(hub))
     said = f"git cannot update '{hub.top}', where 'main' is checked out"
@@ -147,14 +153,14 @@ def test_local_changes_in_the_way(hub: Hub, way: str) -> None:
         said = f"the merge would overwrite ignored files in '{hub.top}'"
     assert result.err.startswith(f"error: {said}\nhint: ")
     assert name in result.err.partition("hint: ")[2]
-    assert still(hub) == before
+    assert protected_state(hub) == before
 
 
 def test_a_conflict_changes_nothing(hub: Hub) -> None:
-    tournament(hub)
+    create_evaluated_session(hub)
     hub.commit(hub.top, "file", "first\nanother way\n")
     hub.commit(hub.top, "new", "another\n")
-    before = still(hub)
+    before = protected_state(hub)
     result = hub.run("merge", "--yes", "s1")
     assert result == Result(
         1,
@@ -164,18 +170,18 @@ def test_a_conflict_changes_nothing(hub: Hub) -> None:
         "hint: resolve and commit the conflicts there, then: git hub-session eval s1\n"
         "nothing was changed\n",
     )
-    assert still(hub) == before
+    assert protected_state(hub) == before
     document = hub.json("merge", "--yes", "s1", code=1)
     assert (document["conflicts"], document["state"]) == (["file", "new"], "evaluating")
     assert hub.run("merge", "-n", "s1").code == 1
-    assert still(hub) == before
+    assert protected_state(hub) == before
 
 
 def test_a_conflict_is_solved_by_the_agent(hub: Hub) -> None:
     """As the hint says."""
-    tournament(hub)
+    create_evaluated_session(hub)
     hub.commit(hub.top, "file", "first\nanother way\n")
-    where = place(hub, 2)
+    where = agent_worktree(hub, 2)
     typed = hub.run("merge", "--yes", "s1").err.splitlines()[1].removeprefix("hint: ")
     assert "CONFLICT (content): Merge conflict in file" in hub.call("sh", "-c", typed).out
     (where / "file").write_text("first\nby agent 2\n")
@@ -186,7 +192,7 @@ def test_a_conflict_is_solved_by_the_agent(hub: Hub) -> None:
 
 
 def test_a_rehearsal_writes_not_one_byte(hub: Hub) -> None:
-    tournament(hub)
+    create_evaluated_session(hub)
     tip = hub.git("rev-parse", "hub/s1/agent-2/attempt-1")
     before = everything(hub)
     assert hub.run("merge", "-n", "s1") == Result(0, shown(hub))
@@ -211,15 +217,15 @@ def test_a_rehearsal_writes_not_one_byte(hub: Hub) -> None:
 
 
 def test_the_formats(hub: Hub) -> None:
-    tournament(hub)
+    create_evaluated_session(hub)
     result = hub.run("merge", "--yes", "s1", "--format=porcelain")
     merged, two = hub.git("rev-parse", "main"), hub.git("rev-parse", "main^2")
     assert result == Result(
         0,
         "session s1\nstate merged\nagent 2\nattempt 1\nbranch hub/s1/agent-2/attempt-1\n"
         f"oid {two}\ninto main\ncommit {merged}\nfiles 2\ninsertions 2\ndeletions 0\n\n"
-        f"session s1\noutcome removed\npath {place(hub, 1)}\nbranch hub/s1/agent-1/attempt-1\n\n"
-        f"session s1\noutcome removed\npath {place(hub, 2)}\nbranch hub/s1/agent-2/attempt-1\n\n"
+        f"session s1\noutcome removed\npath {agent_worktree(hub, 1)}\nbranch hub/s1/agent-1/attempt-1\n\n"
+        f"session s1\noutcome removed\npath {agent_worktree(hub, 2)}\nbranch hub/s1/agent-2/attempt-1\n\n"
         "session s1\noutcome archived\nbranch hub/s1/agent-1/attempt-1\n"
         f"tag hub/archive/s1/agent-1\noid {hub.git('rev-parse', 'hub/archive/s1/agent-1')}\n\n",
     )
@@ -229,9 +235,9 @@ def test_the_formats(hub: Hub) -> None:
 
 def test_asked_on_a_terminal(hub: Hub) -> None:
     """A no changes nothing; a yes merges; what moved since the evaluation is said before."""
-    tournament(hub)
+    create_evaluated_session(hub)
     hub.commit(hub.top, "later", "x\n")
-    before = still(hub)
+    before = protected_state(hub)
     for answer, code in (("", 1), ("n", 1), ("y", 0)):
         asked = pexpect.spawn(
             "git-hub-session", ["merge", "s1"], cwd=str(hub.top), env=hub.environ, timeout=120
@@ -239,7 +245,7 @@ def test_asked_on_a_terminal(hub: Hub) -> None:
         asked.expect_exact("2 files changed, 2 insertions(+)")
         asked.expect_exact("warning: 'main' moved since the evaluation")
         asked.expect_exact("Merge agent-2 into 'main'? [y/N] ")
-        assert still(hub) == before
+        assert protected_state(hub) == before
         asked.sendline(answer)
         asked.expect(pexpect.EOF)
         asked.close()
@@ -248,33 +254,33 @@ def test_asked_on_a_terminal(hub: Hub) -> None:
 
 
 def test_what_moves_while_one_is_asked(hub: Hub) -> None:
-    tournament(hub)
+    create_evaluated_session(hub)
     asked = pexpect.spawn(
         "git-hub-session", ["merge", "s1"], cwd=str(hub.top), env=hub.environ, timeout=120
     )
     asked.expect_exact("[y/N] ")
-    hub.commit(place(hub, 2), "more", "x\n")
-    before = still(hub)
+    hub.commit(agent_worktree(hub, 2), "more", "x\n")
+    before = protected_state(hub)
     asked.sendline("y")
     asked.expect_exact("session 's1' or its branches changed while the merge was planned")
     asked.expect(pexpect.EOF)
     asked.close()
-    assert (asked.exitstatus, still(hub)) == (1, before)
+    assert (asked.exitstatus, protected_state(hub)) == (1, before)
 
 
 def test_off_a_terminal_nobody_is_asked(hub: Hub) -> None:
-    tournament(hub)
-    before = still(hub)
+    create_evaluated_session(hub)
+    before = protected_state(hub)
     assert hub.run("merge", "s1") == Result(
         1,
         shown(hub),
         "error: cannot ask for confirmation: standard input is not a terminal (use --yes)\nhint: git hub-session merge s1 --yes\n",
     )
-    assert still(hub) == before
+    assert protected_state(hub) == before
 
 
 def test_another_winner_another_branch_another_message(hub: Hub) -> None:
-    tournament(hub)
+    create_evaluated_session(hub)
     hub.git("branch", "release", "main")
     main = hub.git("rev-parse", "main")
     words = ("--agent", "agent-1", "--into", "release", "-m", "Faster", "-m", "By far")
@@ -287,8 +293,8 @@ def test_another_winner_another_branch_another_message(hub: Hub) -> None:
 
 def test_squashed(hub: Hub) -> None:
     """One commit on the base; killed or not, a second call knows that it is merged."""
-    tournament(hub)
-    hub.commit(place(hub, 2), "more", "x\n")
+    create_evaluated_session(hub)
+    hub.commit(agent_worktree(hub, 2), "more", "x\n")
     base = hub.git("rev-parse", "main")
     result = hub.run("merge", "--yes", "--squash", "s1")
     assert result.err == "warning: agent-2 committed since the evaluation\n"
@@ -299,14 +305,14 @@ def test_squashed(hub: Hub) -> None:
 
 def test_worktrees_can_stay(hub: Hub) -> None:
     """--no-cleanup; and merged again, the rest is done."""
-    tournament(hub)
+    create_evaluated_session(hub)
     assert hub.run("merge", "--yes", "--no-cleanup", "s1").out.endswith(
         "Cleaned up 0 worktrees for session s1\nSession s1: evaluating → merged\n"
     )
     assert sorted(hub.refs("refs/heads/hub")) == [
         f"refs/heads/hub/s1/agent-{agent}/attempt-1" for agent in (1, 2)
     ]
-    assert place(hub, 1).exists()
+    assert agent_worktree(hub, 1).exists()
     merged = hub.git("rev-parse", "main")
     asked = pexpect.spawn(
         "git-hub-session", ["merge", "s1"], cwd=str(hub.top), env=hub.environ, timeout=120
@@ -316,11 +322,11 @@ def test_worktrees_can_stay(hub: Hub) -> None:
     asked.expect_exact("error: session 's1' was not finished")
     asked.expect(pexpect.EOF)
     asked.close()
-    assert (asked.exitstatus, place(hub, 1).exists()) == (1, True)
+    assert (asked.exitstatus, agent_worktree(hub, 1).exists()) == (1, True)
     assert hub.run("merge", "--yes", "s1") == Result(
         0,
         f"hub/s1/agent-2/attempt-1 is already merged into main, in {merged[:12]}\n"
-        f"Removed worktree: {place(hub, 1)}\nRemoved worktree: {place(hub, 2)}\n"
+        f"Removed worktree: {agent_worktree(hub, 1)}\nRemoved worktree: {agent_worktree(hub, 2)}\n"
         "Archived branch: hub/s1/agent-1/attempt-1 as tag hub/archive/s1/agent-1\n"
         "Cleaned up 2 worktrees for session s1\n",
     )
@@ -332,9 +338,9 @@ def test_worktrees_can_stay(hub: Hub) -> None:
 
 def test_what_has_to_stay_stays(hub: Hub) -> None:
     """A locked worktree, and work that nobody committed: the merge is made all the same."""
-    tournament(hub)
-    hub.git("worktree", "lock", place(hub, 1))
-    (place(hub, 2) / "idea").write_text("x\n")
+    create_evaluated_session(hub)
+    hub.git("worktree", "lock", agent_worktree(hub, 1))
+    (agent_worktree(hub, 2) / "idea").write_text("x\n")
     result = hub.run("merge", "--yes", "s1")
     assert result.code == 1
     assert result.err == (
@@ -346,7 +352,7 @@ def test_what_has_to_stay_stays(hub: Hub) -> None:
     assert hub.git("show", f"{saved}^3:idea") == "x"
     assert hub.state()["agents"]["agent-2"]["rescue"] == [saved]
     assert "refs/heads/hub/s1/agent-1/attempt-1" in hub.refs()
-    hub.git("worktree", "unlock", place(hub, 1))
+    hub.git("worktree", "unlock", agent_worktree(hub, 1))
     assert hub.run("merge", "-q", "--yes", "s1") == Result(0)
     assert "refs/heads/hub/s1/agent-1/attempt-1" not in hub.refs()
 
@@ -355,9 +361,9 @@ def test_the_last_attempt_wins(hub: Hub) -> None:
     """The others of the winner become tags like those of the losers."""
     hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "1")
     hub.run("spawn", "-q", "s1")
-    first = hub.commit(place(hub, 1), "new", "1\n")
+    first = hub.commit(agent_worktree(hub, 1), "new", "1\n")
     hub.run("spawn", "-q", "s1", "--retry", "1")
-    second = hub.commit(Path(f"{place(hub, 1)}-2"), "new", "2\n")
+    second = hub.commit(Path(f"{agent_worktree(hub, 1)}-2"), "new", "2\n")
     assert hub.run("eval", "-q", "--ranking", "1", "s1") == Result(0)
     assert hub.run("merge", "-q", "--yes", "s1") == Result(0)
     assert hub.git("rev-parse", "main^2") == second
@@ -370,9 +376,9 @@ def test_the_last_attempt_wins(hub: Hub) -> None:
 
 
 def test_what_was_said_of_another_commit(hub: Hub) -> None:
-    tournament(hub)
+    create_evaluated_session(hub)
     (hub.top.parent / "x").mkdir()
-    hub.commit(place(hub, 2), "more", "x\n")
+    hub.commit(agent_worktree(hub, 2), "more", "x\n")
     assert hub.json("merge", "-n", "s1")["remarks"] == ["agent-2 committed since the evaluation"]
     document = hub.json("merge", "-n", "--agent=1", "s1")
     assert document["remarks"] == []
@@ -381,27 +387,27 @@ def test_what_was_said_of_another_commit(hub: Hub) -> None:
 @pytest.mark.parametrize(("archived", "verb"), [(True, "restore"), (False, "eval")])
 def test_a_winner_whose_branch_is_gone(hub: Hub, archived: bool, verb: str) -> None:
     """Archived it comes back; deleted it is another's turn."""
-    tournament(hub)
+    create_evaluated_session(hub)
     assert hub.run("eval", "-q", "--ranking", "1", "s1").code == 0
     assert hub.run("cleanup", "-q", "--archive", "s1").code == 0
     if not archived:
         for tag in hub.refs("refs/tags/hub/archive/s1/agent-1"):
             hub.git("tag", "-d", tag.removeprefix("refs/tags/"))
-    before = still(hub)
+    before = protected_state(hub)
     words = ("merge", "--yes", "s1")
     refused = f"error: agent-1 has no branch\nhint: git hub-session {verb} s1\n"
     assert hub.run(*words) == Result(1, "", refused)
-    assert still(hub) == before
+    assert protected_state(hub) == before
     if archived:
         assert hub.run("restore", "-q", "s1") == Result(0)
         assert hub.run(*words).code == 0
 
 
 def test_who_wins_has_to_be_known(hub: Hub) -> None:
-    tournament(hub)
+    create_evaluated_session(hub)
     words = ("--eval", "true", "--metric", "x", "--direction", "lower")
     assert hub.run("eval", "-q", *words, "s1").code == 1
-    before = still(hub)
+    before = protected_state(hub)
     assert hub.run("merge", "--yes", "s1") == Result(
         1,
         "",
@@ -411,7 +417,7 @@ def test_who_wins_has_to_be_known(hub: Hub) -> None:
     assert hub.run("merge", "--yes", "--agent=7", "s1").err == (
         "error: agent-7 has no branch\nhint: git hub-session status s1\n"
     )
-    assert still(hub) == before
+    assert protected_state(hub) == before
     assert hub.json("merge", "-n", "--agent=1", "s1")["remarks"] == [
         "agent-1 could not be measured: no 'x' in the output"
     ]
@@ -442,30 +448,30 @@ def test_states_in_which_nothing_is_merged(hub: Hub, states: list[str], hint: st
     hub.session("s1", agents=1)
     for state in states:
         hub.run("update", "s1", "--state", state)
-    before = still(hub)
+    before = protected_state(hub)
     last = (states or ["init"])[-1]
     assert hub.run("merge", "--yes", "--agent=1", "s1") == Result(
         1, "", f"error: session 's1' is '{last}': there is nothing to merge\n{hint}"
     )
-    assert still(hub) == before
+    assert protected_state(hub) == before
 
 
 def test_merged_by_hand(hub: Hub) -> None:
-    tournament(hub)
+    create_evaluated_session(hub)
     hub.git("merge", "-q", "--no-ff", "-m", "by hand", "hub/s1/agent-2/attempt-1")
-    before = still(hub)
+    before = protected_state(hub)
     assert hub.run("merge", "--yes", "s1") == Result(
         1,
         "",
         "error: nothing to merge: 'main' already contains the commits of agent-2\n"
         "hint: git hub-session update s1 --state merged\n",
     )
-    assert still(hub) == before
+    assert protected_state(hub) == before
 
 
 def test_branches_that_cannot_be_moved(hub: Hub) -> None:
     """No branch, a symbolic one, one that is rebased, one that is checked out twice."""
-    tournament(hub)
+    create_evaluated_session(hub)
     hub.git("symbolic-ref", "refs/heads/alias", "refs/heads/main")
     busy = hub.top.parent / "busy"
     hub.git("worktree", "add", "-q", "-b", "busy", busy, "main")
@@ -474,7 +480,7 @@ def test_branches_that_cannot_be_moved(hub: Hub) -> None:
     hub.call("git", "rebase", "main", cwd=busy)
     twice = hub.top.parent / "twice"
     hub.git("worktree", "add", "-q", "--force", twice, "main")
-    before = still(hub)
+    before = protected_state(hub)
     detach = "git switch --detach in one of them"
     for into, said in (
         ("nowhere", "no such branch: 'nowhere'\nhint: name another branch with --into"),
@@ -484,11 +490,11 @@ def test_branches_that_cannot_be_moved(hub: Hub) -> None:
     ):
         result = hub.run("merge", "--yes", "--into", into, "s1")
         assert result == Result(1, "", f"error: {said}\n")
-    assert still(hub) == before
+    assert protected_state(hub) == before
 
 
 def test_an_agent_that_still_runs(hub: Hub) -> None:
-    tournament(hub)
+    create_evaluated_session(hub)
     ready = hub.top.parent / "ready"
     running = subprocess.Popen(
         ["git-hub-session", "exec", "-q", "s1", "--", "sh", "-c", f"touch {ready}; sleep 300"],
@@ -506,7 +512,7 @@ def test_an_agent_that_still_runs(hub: Hub) -> None:
 
 
 def test_signed_as_the_user_signs(hub: Hub) -> None:
-    tournament(hub)
+    create_evaluated_session(hub)
     key = hub.top.parent / "key"
     hub.call("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key)
     allowed = hub.top.parent / "allowed"
@@ -521,25 +527,25 @@ def test_signed_as_the_user_signs(hub: Hub) -> None:
 
 
 def test_a_key_that_does_not_sign(hub: Hub) -> None:
-    tournament(hub)
+    create_evaluated_session(hub)
     hub.git("config", "gpg.format", "ssh")
     hub.git("config", "user.signingKey", "/nowhere")
     hub.git("config", "commit.gpgSign", "true")
-    before = still(hub)
+    before = protected_state(hub)
     result = hub.run("merge", "--yes", "s1")
     assert (result.code, "fatal: 'git commit-tree' failed" in result.err) == (128, True)
-    assert still(hub) == before
+    assert protected_state(hub) == before
 
 
 def test_nobody_in_particular(hub: Hub) -> None:
     """Without a name git commits nothing, and says so."""
-    tournament(hub)
-    before = still(hub)
+    create_evaluated_session(hub)
+    before = protected_state(hub)
     nobody = {"GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_COUNT": "1"}
     nobody |= {"GIT_CONFIG_KEY_0": "user.useConfigOnly", "GIT_CONFIG_VALUE_0": "true"}
     result = hub.run("merge", "--yes", "s1", environ=nobody)
     assert (result.code, "Please tell me who you are" in result.err) == (128, True)
-    assert still(hub) == before
+    assert protected_state(hub) == before
 
 
 @pytest.mark.parametrize("checked_out", [True, False])
@@ -549,7 +555,7 @@ def test_a_merge_driver(hub: Hub, checked_out: bool) -> None:
     hub.git("add", ".")
     hub.git("commit", "-q", "-m", "attributes")
     hub.git("config", "merge.both.driver", "cat %B >>%A")
-    tournament(hub)
+    create_evaluated_session(hub)
     hub.commit(hub.top, "file", "first\nanother way\n")
     if not checked_out:
         hub.git("switch", "-q", "-c", "topic")
@@ -559,16 +565,16 @@ def test_a_merge_driver(hub: Hub, checked_out: bool) -> None:
 
 def test_hooks_are_asked_as_by_git_merge(hub: Hub) -> None:
     """In the worktree where the base is checked out, with the index of what is merged."""
-    tournament(hub)
+    create_evaluated_session(hub)
     said = hub.top.parent / "said"
-    hook(hub, "pre-merge-commit", f"(pwd; git diff --cached --name-only main) >>{said}")
-    hook(hub, "prepare-commit-msg", f'echo "$2" >>{said}')
-    hook(hub, "commit-msg", 'echo "Change-Id: 7" >>"$1"')
-    hook(hub, "post-merge", f'echo "post $1" >>{said}')
+    write_hook(hub, "pre-merge-commit", f"(pwd; git diff --cached --name-only main) >>{said}")
+    write_hook(hub, "prepare-commit-msg", f'echo "$2" >>{said}')
+    write_hook(hub, "commit-msg", 'echo "Change-Id: 7" >>"$1"')
+    write_hook(hub, "post-merge", f'echo "post $1" >>{said}')
     assert hub.run("merge", "-q", "--yes", "-m", "Merge", "s1") == Result(0)
     assert said.read_text() == f"{hub.top}\nfile\nnew\nmerge\npost 0\n"
     assert hub.git("show", "-s", "--format=%B", "main") == "Merge\nChange-Id: 7\n"
-    assert status(hub) == "## main"
+    assert git_status(hub) == "## main"
 
 
 @pytest.mark.parametrize(
@@ -577,53 +583,53 @@ def test_hooks_are_asked_as_by_git_merge(hub: Hub) -> None:
 @pytest.mark.parametrize("checked_out", [True, False])
 def test_a_hook_that_refuses(hub: Hub, name: str, checked_out: bool) -> None:
     """Its words are shown, and nothing is changed: no ref, no file, no index."""
-    tournament(hub)
+    create_evaluated_session(hub)
     if not checked_out:
         hub.git("switch", "-q", "-c", "topic")
     is_ref = name == "reference-transaction"
-    hook(hub, name, f'echo "not today" >&2\n{"test $1 != prepared" if is_ref else "exit 1"}')
-    before = still(hub)
+    write_hook(hub, name, f'echo "not today" >&2\n{"test $1 != prepared" if is_ref else "exit 1"}')
+    before = protected_state(hub)
     result = hub.run("merge", "--yes", "s1")
     if name == "pre-merge-commit" and not checked_out:
         assert result.code == 0  # there is no worktree in which it could be asked
         return
     assert (result.code, "not today" in result.err) == (1 if is_ref else 128, True)
-    assert still(hub) == before
+    assert protected_state(hub) == before
 
 
 def test_a_file_that_was_only_touched(hub: Hub) -> None:
     """Nor does what is staged beside the merge hinder it."""
-    tournament(hub)
+    create_evaluated_session(hub)
     os.utime(hub.top / "file", (1, 1))
     (hub.top / "sub" / "other").write_text("staged\n")
     hub.git("add", "sub/other")
     assert hub.run("merge", "-q", "--yes", "s1") == Result(0)
-    assert status(hub) == "## main\nM  sub/other"
+    assert git_status(hub) == "## main\nM  sub/other"
     assert (hub.top / "file").read_text() == "first\nby agent 2\n"
 
 
 @pytest.mark.parametrize("way", ["new/precious", "new"])
 def test_ignored_files_are_nobodys_to_overwrite(hub: Hub, way: str) -> None:
     """A directory of them where a file comes, and a file where a directory comes."""
-    tournament(hub)
+    create_evaluated_session(hub)
     if way == "new":
-        hub.git("mv", "new", "moved", cwd=place(hub, 2))
-        hub.commit(place(hub, 2), "new/deep", "x\n")
+        hub.git("mv", "new", "moved", cwd=agent_worktree(hub, 2))
+        hub.commit(agent_worktree(hub, 2), "new/deep", "x\n")
     (hub.top / ".git" / "info" / "exclude").write_text("precious\n/new\n")
     (hub.top / way).parent.mkdir(exist_ok=True)
     (hub.top / way).write_text("mine\n")
-    before = still(hub)
+    before = protected_state(hub)
     result = hub.run("merge", "-q", "--yes", "s1")
     assert result.err.endswith(
         f"error: the merge would overwrite ignored files in '{hub.top}'\nhint: {way}\n"
     )
-    assert (result.code, still(hub)) == (1, before)
+    assert (result.code, protected_state(hub)) == (1, before)
 
 
 def test_a_task_cannot_drive_the_terminal_of_who_reads_the_log(hub: Hub) -> None:
     hub.run("init", "-q", "--id", "s1", "--task", "two\nlines\x1b[2J", "--agents", "1")
     hub.run("spawn", "-q", "s1")
-    hub.commit(place(hub, 1), "new", "1\n")
+    hub.commit(agent_worktree(hub, 1), "new", "1\n")
     hub.run("eval", "-q", "--ranking", "1", "s1")
     assert hub.run("merge", "-q", "--yes", "s1") == Result(0)
     assert hub.git("show", "-s", "--format=%B", "main") == (
@@ -633,21 +639,21 @@ def test_a_task_cannot_drive_the_terminal_of_who_reads_the_log(hub: Hub) -> None
 
 def test_a_forged_record_is_not_believed(hub: Hub) -> None:
     """A state.json that came with the repository cannot make a merge seem done that is not asked about."""
-    tournament(hub)
+    create_evaluated_session(hub)
     state = hub.directory() / "state.json"
     base = hub.git("rev-parse", "main")
     forged = {"agent": 1, "attempt": 1, "tip": base, "into": "main", "commit": base}
     text = state.read_text().replace('"agents"', f'"merge": {forged!s}, "agents"'.replace("'", '"'))
     state.write_text(text)
-    before = still(hub)
+    before = protected_state(hub)
     assert hub.run("merge", "s1").err.startswith(
         "error: cannot ask for confirmation: standard input is not a terminal (use --yes)\n"
     )
-    assert still(hub) == before
+    assert protected_state(hub) == before
 
 
 def test_no_scratch_directory_stays(hub: Hub) -> None:
-    tournament(hub)
+    create_evaluated_session(hub)
     scratch = hub.top.parent / "scratch"
     scratch.mkdir()
     hub.git("switch", "-q", "-c", "topic")

@@ -9,7 +9,13 @@ import subprocess
 
 import pytest
 
-from tests.support.evaluated_sessions import hook, place, status, still, tournament
+from tests.support.evaluated_sessions import (
+    agent_worktree,
+    create_evaluated_session,
+    git_status,
+    protected_state,
+    write_hook,
+)
 from tests.support.hub import Hub, Result
 from tests.support.interrupt import interposed
 
@@ -17,22 +23,24 @@ from tests.support.interrupt import interposed
 @pytest.mark.parametrize("options", ["--squash", "--strategy=ours", "--no-commit --no-ff"])
 def test_how_the_user_merges_into_a_branch(hub: Hub, options: str) -> None:
     """branch.<name>.mergeOptions is for the merges that `git merge` makes: this one is made."""
-    tournament(hub)
+    create_evaluated_session(hub)
     hub.git("config", "branch.main.mergeOptions", options)
     assert hub.run("merge", "-q", "--yes", "s1") == Result(0)
     assert hub.git("rev-parse", "main^2") == hub.git("rev-parse", "hub/s1/agent-2/attempt-1")
-    assert (hub.git("show", "main:new"), status(hub)) == ("2", "## main")
+    assert (hub.git("show", "main:new"), git_status(hub)) == ("2", "## main")
 
 
 @pytest.mark.parametrize("there", [True, False])
 def test_a_branch_that_is_switched_while_the_merge_is_committed(hub: Hub, there: bool) -> None:
     """Away from the base branch, or to it: no other branch moves, and no files are left behind one."""
-    tournament(hub)
+    create_evaluated_session(hub)
     hub.git("branch", "topic")
     if not there:
         hub.git("switch", "-q", "topic")
     own = "unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE"
-    hook(hub, "commit-msg", f"cd {hub.top}; {own}; git switch -q {'topic' if there else 'main'}")
+    write_hook(
+        hub, "commit-msg", f"cd {hub.top}; {own}; git switch -q {'topic' if there else 'main'}"
+    )
     refs, state = hub.refs(), hub.state()
     result = hub.run("merge", "-q", "--yes", "s1")
     assert result == Result(
@@ -41,13 +49,13 @@ def test_a_branch_that_is_switched_while_the_merge_is_committed(hub: Hub, there:
         "error: the checkout of 'main' changed during the merge\nhint: git hub-session merge s1\n",
     )
     assert (hub.refs(), hub.state()) == (refs, state)
-    assert status(hub) == f"## {'topic' if there else 'main'}"
+    assert git_status(hub) == f"## {'topic' if there else 'main'}"
 
 
 def test_a_hook_that_takes_the_merge_back(hub: Hub) -> None:
     """What is not merged is not called so, and no branch of it goes."""
-    tournament(hub)
-    hook(hub, "post-merge", "git reset -q --hard HEAD^")
+    create_evaluated_session(hub)
+    write_hook(hub, "post-merge", "git reset -q --hard HEAD^")
     refs, state = hub.refs(), hub.state()
     result = hub.run("merge", "-q", "--yes", "s1")
     assert (result.code, "'main' is not at" in result.err) == (1, True)
@@ -56,7 +64,7 @@ def test_a_hook_that_takes_the_merge_back(hub: Hub) -> None:
 
 def test_attributes_stay_in_their_scratch_directory(hub: Hub) -> None:
     """A tree that was made by hand names directories that no checkout makes, and links are no attributes."""
-    tournament(hub)
+    create_evaluated_session(hub)
     blob = hub.git("hash-object", "-w", "--stdin", stdin="* merge=ours\n")
     found = f"100644 blob {blob}\t.gitattributes\n"
     for name in ("victim", ".."):
@@ -75,7 +83,7 @@ def test_attributes_stay_in_their_scratch_directory(hub: Hub) -> None:
 
 
 def test_a_branch_that_is_gone_since_it_was_merged_into(hub: Hub) -> None:
-    tournament(hub)
+    create_evaluated_session(hub)
     hub.git("branch", "release", "main")
     words = ("merge", "-q", "--yes", "--no-cleanup", "--into=release", "s1")
     assert hub.run(*words) == Result(0)
@@ -90,7 +98,7 @@ def test_a_branch_that_is_gone_since_it_was_merged_into(hub: Hub) -> None:
 
 def test_a_metric_that_no_number_holds(hub: Hub) -> None:
     """A state.json that came with the repository says so: it is none."""
-    tournament(hub)
+    create_evaluated_session(hub)
     state = hub.directory() / "state.json"
     state.write_text(state.read_text().replace('"metric": null', f'"metric": {10**400}'))
     assert hub.run("merge", "-n", "s1").out.startswith(
@@ -100,8 +108,8 @@ def test_a_metric_that_no_number_holds(hub: Hub) -> None:
 
 def test_a_message_that_a_hook_emptied(hub: Hub) -> None:
     """As `git merge`: there is no commit without one."""
-    tournament(hub)
-    hook(hub, "commit-msg", ': >"$1"')
+    create_evaluated_session(hub)
+    write_hook(hub, "commit-msg", ': >"$1"')
     refs, state = hub.refs(), hub.state()
     refused = Result(
         1, "", "error: the merge message is empty\nhint: give a message with -m <text>\n"
@@ -109,12 +117,12 @@ def test_a_message_that_a_hook_emptied(hub: Hub) -> None:
     assert hub.run("merge", "-q", "--yes", "s1") == refused
     (hub.top / ".git" / "hooks" / "commit-msg").unlink()
     assert hub.run("merge", "-q", "--yes", "-m", " ", "s1") == refused
-    assert (hub.refs(), hub.state(), status(hub)) == (refs, state, "## main")
+    assert (hub.refs(), hub.state(), git_status(hub)) == (refs, state, "## main")
 
 
 def test_into_a_branch_of_the_session_itself(hub: Hub) -> None:
     """It would become a tag in the end, like those of all who lost."""
-    tournament(hub)
+    create_evaluated_session(hub)
     into = "hub/s1/agent-3/attempt-1"
     hub.git("branch", into, "main")
     refs = hub.refs()
@@ -135,8 +143,8 @@ def test_names_that_are_no_text(hub: Hub) -> None:
         "sep\u2028\x85".encode(),
         b"plain name",
     ]
-    tournament(hub)
-    where = place(hub, 2)
+    create_evaluated_session(hub)
+    where = agent_worktree(hub, 2)
     for name in names:
         (where / os.fsdecode(name)).write_bytes(b"x\n")
     hub.git("mv", "sub/other", "sub/moved\n", cwd=where)
@@ -166,7 +174,7 @@ def test_an_interrupt_among_the_files(hub: Hub) -> None:
     (hub.top / ".gitattributes").write_text("new filter=slow\n")
     hub.git("add", ".")
     hub.git("commit", "-q", "-m", "attributes")
-    tournament(hub)
+    create_evaluated_session(hub)
     begun, go = hub.top.parent / "begun", hub.top.parent / "go"
     wait = f"until test -e {go}; do sleep 0.01; done"
     hub.git("config", "filter.slow.smudge", f"touch {begun}; {wait}; cat")
@@ -181,7 +189,7 @@ def test_an_interrupt_among_the_files(hub: Hub) -> None:
     os.killpg(merging.pid, signal.SIGINT)
     go.touch()
     assert merging.wait() == -signal.SIGINT
-    assert (status(hub), (hub.top / "new").read_text()) == ("## main", "2\n")
+    assert (git_status(hub), (hub.top / "new").read_text()) == ("## main", "2\n")
     assert hub.state()["state"] == "evaluating"
     assert hub.run("merge", "-q", "--yes", "s1") == Result(0)
     assert hub.git("rev-parse", "main^2") == hub.git("rev-parse", "hub/s1/agent-2/attempt-1")
@@ -190,24 +198,24 @@ def test_an_interrupt_among_the_files(hub: Hub) -> None:
 
 def test_a_branch_that_cannot_follow_its_files(hub: Hub) -> None:
     """git moves the files first: where somebody has the ref, or has moved it, they go back; what is local stays."""
-    tournament(hub)
+    create_evaluated_session(hub)
     (hub.top / "mine").write_text("staged\n")
     hub.git("add", "mine")
     (hub.top / "sub" / "other").write_text("changed here\n")
-    before = still(hub)
+    before = protected_state(hub)
     lock = hub.top / ".git" / "refs" / "heads" / "main.lock"
     lock.touch()
     result = hub.run("merge", "-q", "--yes", "s1")
     lock.unlink()
     assert (result.code, "cannot lock ref 'refs/heads/main'" in result.err) == (1, True)
-    assert still(hub) == before
+    assert protected_state(hub) == before
     assert hub.run("merge", "-q", "--yes", "s1") == Result(0)
-    assert status(hub) == "## main\nA  mine\n M sub/other"
+    assert git_status(hub) == "## main\nA  mine\n M sub/other"
 
 
 def test_sessions_are_merged_one_at_a_time(hub: Hub) -> None:
     """Two that git brings into one checkout at once would undo each other's index."""
-    tournament(hub)
+    create_evaluated_session(hub)
     refs, state = hub.refs(), hub.state()
     sessions = str(hub.directory().parent)
     taken = f"fcntl.flock(os.open({sessions!r}, os.O_RDONLY), fcntl.LOCK_EX | fcntl.LOCK_NB)"
@@ -221,7 +229,7 @@ def test_sessions_are_merged_one_at_a_time(hub: Hub) -> None:
 
 def test_a_branch_that_is_switched_at_the_last_moment(hub: Hub) -> None:
     """When the files are about to move: the shell that moves them looks at HEAD once more."""
-    tournament(hub)
+    create_evaluated_session(hub)
     hub.git("branch", "topic")
     refs, state = hub.refs(), hub.state()
     switch = f"git -C {hub.top} symbolic-ref HEAD refs/heads/topic"
@@ -235,13 +243,13 @@ def test_a_branch_that_is_switched_at_the_last_moment(hub: Hub) -> None:
         f"error: git cannot update '{hub.top}', where 'main' is checked out\n"
         "hint: HEAD is on another branch\n",
     )
-    assert (hub.refs(), hub.state(), status(hub)) == (refs, state, "## topic")
+    assert (hub.refs(), hub.state(), git_status(hub)) == (refs, state, "## topic")
 
 
 def test_another_git_has_the_index(hub: Hub) -> None:
     """A commit under way, or the lock of a git that was killed: it is named, and nothing moves."""
-    tournament(hub)
-    before = still(hub)
+    create_evaluated_session(hub)
+    before = protected_state(hub)
     lock = hub.top / ".git" / "index.lock"
     lock.touch()
     result = hub.run("merge", "-q", "--yes", "s1")
@@ -252,9 +260,9 @@ def test_another_git_has_the_index(hub: Hub) -> None:
     )
     where = f"git cannot update '{hub.top}', where 'main' is checked out"
     assert result == Result(1, "", f"error: {where}\nhint: {said}\n")
-    assert still(hub) == before
+    assert protected_state(hub) == before
     assert hub.run("merge", "-q", "--yes", "s1") == Result(0)
-    assert (status(hub), lock.exists()) == ("## main", False)
+    assert (git_status(hub), lock.exists()) == ("## main", False)
 
 
 def test_no_commit_begins_while_the_files_move(hub: Hub) -> None:
@@ -262,7 +270,7 @@ def test_no_commit_begins_while_the_files_move(hub: Hub) -> None:
     (hub.top / ".gitattributes").write_text("new filter=slow\n")
     hub.git("add", ".")
     hub.git("commit", "-q", "-m", "attributes")
-    tournament(hub)
+    create_evaluated_session(hub)
     base = hub.git("rev-parse", "main")
     tried = hub.top.parent / "tried"
     commit = f"git -C {hub.top} commit -q --allow-empty -m loop"
@@ -276,21 +284,21 @@ def test_no_commit_begins_while_the_files_move(hub: Hub) -> None:
     assert "index.lock': File exists" in said
     assert "cannot lock ref 'refs/heads/main'" in said
     assert hub.git("rev-parse", "main^1") == base
-    assert status(hub) == "## main"
+    assert git_status(hub) == "## main"
 
 
 def test_a_branch_that_cannot_be_written_at_last(hub: Hub) -> None:
     """The ref was locked, the files have moved, and there is no room for its reflog: they go back."""
-    tournament(hub)
+    create_evaluated_session(hub)
     (hub.top / "mine").write_text("staged\n")
     hub.git("add", "mine")
     reflog = hub.top / ".git" / "logs" / "refs" / "heads" / "main"
     reflog.unlink()
     reflog.symlink_to("/dev/full")
-    before = still(hub)
+    before = protected_state(hub)
     result = hub.run("merge", "-q", "--yes", "s1")
     assert (result.code, "unable to append to" in result.err) == (1, True), result
-    assert still(hub) == before
+    assert protected_state(hub) == before
 
 
 def wrapped_git(hub: Hub, case: str) -> dict[str, str]:
@@ -306,8 +314,8 @@ def wrapped_git(hub: Hub, case: str) -> dict[str, str]:
 
 def test_killed_among_files_that_became_directories(hub: Hub) -> None:
     """And a directory that became a file: what was to be written is taken back, directories too."""
-    tournament(hub)
-    winner = place(hub, 2)
+    create_evaluated_session(hub)
+    winner = agent_worktree(hub, 2)
     hub.git("rm", "-q", "file", "sub/other", cwd=winner)
     hub.commit(winner, "file/deep/one", "x\n")
     hub.commit(winner, "sub", "y\n")
@@ -318,14 +326,14 @@ def test_killed_among_files_that_became_directories(hub: Hub) -> None:
     assert (hub.top / "file" / "deep" / "one").read_text() == "x\n"
     (hub.top / ".git" / "index.lock").unlink()
     assert hub.run(*words[1:]).code == 0
-    assert status(hub) == "## main"
+    assert git_status(hub) == "## main"
     assert hub.git("rev-parse", "main^2") == hub.git("rev-parse", "hub/s1/agent-2/attempt-1")
 
 
 def test_the_git_that_has_the_branch_is_killed(hub: Hub) -> None:
     """When the files have moved: they go back, and the index is free."""
-    tournament(hub)
-    before = still(hub)
+    create_evaluated_session(hub)
+    before = protected_state(hub)
     pid = hub.top.parent / "pid"
     kill = f"""*update-ref*--stdin*) echo $$ >{pid} ;;
 *read-tree*-m*)
@@ -343,5 +351,5 @@ def test_the_git_that_has_the_branch_is_killed(hub: Hub) -> None:
         (hub.top / ".git" / lock).unlink()
     pid.unlink()
     shutil.rmtree(hub.top.parent / "wrapped")
-    assert still(hub) == before
+    assert protected_state(hub) == before
     assert hub.run(*words[1:]) == Result(0)

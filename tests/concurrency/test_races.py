@@ -11,7 +11,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from git_hub_session.git.repository import GitRepo
-from tests.support.evaluated_sessions import hook, place, status, tournament
+from tests.support.evaluated_sessions import (
+    agent_worktree,
+    create_evaluated_session,
+    git_status,
+    write_hook,
+)
 from tests.support.hub import Hub, Result
 from tests.support.interrupt import LONG
 from tests.support.invariants import lost, whole
@@ -104,9 +109,9 @@ def test_merge_beside_commits_at_once(hub: Hub) -> None:
     (hub.top / "loop").write_text("start\n")
     hub.git("add", "loop")
     hub.git("commit", "-q", "-m", "loop")
-    tournament(hub)
+    create_evaluated_session(hub)
     go = hub.top.parent / "go"
-    hook(hub, "commit-msg", f"touch {go}")
+    write_hook(hub, "commit-msg", f"touch {go}")
     begin = hub.git("rev-parse", "main")
     state = (hub.directory() / "state.json").read_bytes()
     seed = random.randrange(1 << 32)
@@ -143,7 +148,7 @@ def judge(hub: Hub, begin: str, result: Result, committer: Committer, where: str
         assert ("new" in tree) == merged, (where, log)
         assert (hub.git("show", f"{oid}:file") == "first\nby agent 2") == merged, (where, log)
     assert merged == (result.code == 0), (where, log)
-    assert status(hub) == "## main", (where, log)
+    assert git_status(hub) == "## main", (where, log)
 
 
 class Agent(threading.Thread):
@@ -184,7 +189,7 @@ def test_cleanup_beside_an_agent_that_commits_at_once(hub: Hub) -> None:
         sid = f"s{number}"
         hub.run("init", "-q", "--id", sid, "--task", "t", "--agents", "1")
         assert hub.run("spawn", "-q", sid) == Result(0)
-        where = place(hub, 1, sid)
+        where = agent_worktree(hub, 1, sid)
         agent = Agent(hub, where, tries="--archive" not in options[number % 4])
         agents.append(agent)
         agent.start()
@@ -213,7 +218,7 @@ def test_spawn_beside_prune_at_once(hub: Hub) -> None:
             hub.run("init", "-q", "--id", sid, "--task", "t", "--agents", "3")
             assert hub.run("spawn", "-q", sid, now=None) == Result(0)
             for agent in (1, 2, 3):
-                where = place(hub, agent, sid)
+                where = agent_worktree(hub, agent, sid)
                 assert hub.git("status", "--porcelain", "--branch", cwd=where) == (
                     f"## hub/{sid}/agent-{agent}/attempt-1"
                 )

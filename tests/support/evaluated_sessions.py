@@ -9,23 +9,23 @@ from tests.support.cleanup import everything
 from tests.support.hub import Hub, Result
 
 
-def tournament(hub: Hub, *, agents: int = 2, sid: str = "s1") -> Hub:
+def create_evaluated_session(hub: Hub, *, agents: int = 2, sid: str = "s1") -> Hub:
     """Create an evaluated session. Its winner agent-2 has changed `file` and added `new`."""
     hub.run("init", "-q", "--id", sid, "--task", "Make it fast", "--agents", str(agents))
     hub.run("spawn", "-q", sid)
     for agent in range(1, agents + 1):
-        (place(hub, agent, sid) / "file").write_text(f"first\nby agent {agent}\n")
-        hub.git("add", "-A", cwd=place(hub, agent, sid))
-        hub.commit(place(hub, agent, sid), "new", f"{agent}\n")
+        (agent_worktree(hub, agent, sid) / "file").write_text(f"first\nby agent {agent}\n")
+        hub.git("add", "-A", cwd=agent_worktree(hub, agent, sid))
+        hub.commit(agent_worktree(hub, agent, sid), "new", f"{agent}\n")
     assert hub.run("eval", "-q", "--ranking", "2,1", sid) == Result(0)
     return hub
 
 
-def place(hub: Hub, agent: int, sid: str = "s1") -> Path:
+def agent_worktree(hub: Hub, agent: int, sid: str = "s1") -> Path:
     return hub.top.parent / "project.hub" / sid / f"agent-{agent}"
 
 
-def still(hub: Hub) -> dict[str, Any]:
+def protected_state(hub: Hub) -> dict[str, Any]:
     """Return everything that a refused merge must not change: all but git's objects and caches."""
     files = everything(hub)
     kept = {
@@ -33,14 +33,14 @@ def still(hub: Hub) -> dict[str, Any]:
         for path, content in files.items()
         if "/objects/" not in path and not path.endswith(("/.git/index", "agent-1/index"))
     }
-    return {**kept, "index": hub.git("ls-files", "--stage"), "status": status(hub)}
+    return {**kept, "index": hub.git("ls-files", "--stage"), "status": git_status(hub)}
 
 
-def status(hub: Hub, where: Path | None = None) -> str:
+def git_status(hub: Hub, where: Path | None = None) -> str:
     return hub.git("--no-optional-locks", "status", "--porcelain", "--branch", cwd=where)
 
 
-def hook(hub: Hub, name: str, script: str) -> None:
+def write_hook(hub: Hub, name: str, script: str) -> None:
     path = hub.top / ".git" / "hooks" / name
     path.write_text(f"#!/bin/sh\n{script}\n")
     path.chmod(0o755)

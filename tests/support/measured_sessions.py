@@ -9,20 +9,20 @@ from tests.support.hub import Hub
 MEASURE = ("--eval", "cat ms", "--metric", "ms", "--direction", "lower")
 
 
-def tournament(hub: Hub, *metrics: str, agents: int = 0) -> Hub:
+def create_measurable_session(hub: Hub, *metrics: str, agents: int = 0) -> Hub:
     """Create the running session s1 in which each agent has committed its metric."""
     hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", str(agents or len(metrics)))
     hub.run("spawn", "-q", "s1")
     for number, metric in enumerate(metrics, start=1):
-        hub.commit(place(hub, number), "ms", metric)
+        hub.commit(agent_worktree(hub, number), "ms", metric)
     return hub
 
 
-def place(hub: Hub, agent: int) -> Path:
+def agent_worktree(hub: Hub, agent: int) -> Path:
     return hub.top.parent / "project.hub" / "s1" / f"agent-{agent}"
 
 
-def ranks(hub: Hub) -> dict[str, tuple[int, float | None, str]]:
+def recorded_ranks(hub: Hub) -> dict[str, tuple[int, float | None, str]]:
     """Return {agent: (rank, metric, reason)} from state.json."""
     return {
         name: (agent["result"]["rank"], agent["result"]["metric"], agent["result"]["reason"])
@@ -31,6 +31,6 @@ def ranks(hub: Hub) -> dict[str, tuple[int, float | None, str]]:
     }
 
 
-def worktrees(hub: Hub) -> int:
+def count_worktrees(hub: Hub) -> int:
     """Return the number of worktrees of the repository."""
     return len(hub.git("worktree", "list").splitlines())
