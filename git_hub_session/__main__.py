@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import signal
 
-from git_hub_session._typing import NoReturn
+from git_hub_session._typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from git_hub_session._typing import NoReturn
 
 
 def command() -> NoReturn:

@@ -20,7 +20,6 @@ from git_hub_session.session.agents import (
     missing_agents_hint,
     refuse_if_running,
 )
-from git_hub_session.session.model import Session
 from git_hub_session.session.record import with_agents
 from git_hub_session.session.runs import OutputLog
 from git_hub_session.session.state import AgentStatus, State
@@ -32,6 +31,7 @@ from git_hub_session.worktree.detached import unusable_reason
 from git_hub_session.worktree.owner import agent_worktrees
 
 if TYPE_CHECKING:
+    from git_hub_session.session.model import Session
     from git_hub_session.session.project import Project
     from git_hub_session.session.store import LockedSession
 

@@ -38,7 +38,6 @@ from git_hub_session.removal.partial_add import (
 from git_hub_session.removal.recover import recover_interrupted
 from git_hub_session.removal.trash import empty_trash
 from git_hub_session.session.agent_environment import agent_environment
-from git_hub_session.session.model import Session
 from git_hub_session.session.record import with_agents, with_transition
 from git_hub_session.session.state import AgentStatus, State
 from git_hub_session.system.parallel import cpu_count, parallel_map
@@ -51,6 +50,7 @@ from git_hub_session.worktree.setup import WorktreeSetup
 if TYPE_CHECKING:
     from git_hub_session.git.command import Git
     from git_hub_session.git.worktrees import Worktree
+    from git_hub_session.session.model import Session
     from git_hub_session.session.project import Project
     from git_hub_session.session.store import LockedSession
 

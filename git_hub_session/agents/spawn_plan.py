@@ -15,7 +15,6 @@ from git_hub_session.git.ref_names import (
     archive_prefix,
     short_name,
 )
-from git_hub_session.git.worktrees import Worktree
 from git_hub_session.removal.partial_add import find_partial
 from git_hub_session.session.agents import (
     NEW_SESSION_HINT,
@@ -25,7 +24,6 @@ from git_hub_session.session.agents import (
     interrupted_spawns,
 )
 from git_hub_session.session.archived import session_archived_attempts
-from git_hub_session.session.model import AgentRecord, Session
 from git_hub_session.session.state import FINISHED, AgentStatus, State
 from git_hub_session.worktree.detached import occupied_reason, restore_branch_command
 from git_hub_session.worktree.locks import GIT_ADD_LOCK
@@ -33,6 +31,8 @@ from git_hub_session.worktree.paths import can_create_at, worktree_path
 
 if TYPE_CHECKING:
     from git_hub_session.git.repository import GitRepo
+    from git_hub_session.git.worktrees import Worktree
+    from git_hub_session.session.model import AgentRecord, Session
     from git_hub_session.session.project import Project
 
 

@@ -7,7 +7,7 @@ number is used twice after a process was killed, or if the index is damaged.
 
 from __future__ import annotations
 
-from git_hub_session._typing import Any
+from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.board.channels import (
     Channel,
     channel_files,
@@ -35,6 +35,9 @@ from git_hub_session.session.json_file import TooLarge, encode_json, read_json
 from git_hub_session.session.layout import CHANNELS, create_board
 from git_hub_session.system.directory import LOCK_TIMEOUT, LockHeld, SafeDirectory, write_error
 from git_hub_session.util.clock import format_iso_seconds
+
+if TYPE_CHECKING:
+    from git_hub_session._typing import Any
 
 _INDEX = "_index.json"
 # The number of posts that are opened to find the newest posts of a session.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from git_hub_session._typing import Any, NamedTuple
+from git_hub_session._typing import TYPE_CHECKING, Any, NamedTuple
 from git_hub_session.board.posts import (
     MAX_POST_BYTES,
     MAX_POSTS,
@@ -17,7 +17,9 @@ from git_hub_session.board.posts import (
     sort_key,
 )
 from git_hub_session.errors import Damaged, describe_read_error
-from git_hub_session.system.directory import SafeDirectory
+
+if TYPE_CHECKING:
+    from git_hub_session.system.directory import SafeDirectory
 
 # Only the newest posts of a channel are read up to this size: a cloned board may be huge.
 _MAX_CHANNEL_BYTES = 16 << 20

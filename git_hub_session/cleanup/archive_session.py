@@ -10,16 +10,16 @@ from __future__ import annotations
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.cleanup.archive_branches import check_reference_hook
 from git_hub_session.cleanup.cleanup import clean_up_locked, preview_cleanup
-from git_hub_session.cleanup.options import CleanupOptions
-from git_hub_session.cleanup.report import CleanupReport
-from git_hub_session.git.ref_names import SessionId
-from git_hub_session.session.model import Session
 from git_hub_session.session.record import with_transition
 from git_hub_session.session.state import IllegalTransition, State, transition_path
 from git_hub_session.util.clock import format_iso
 from git_hub_session.worktree.hooks import enabled_hooks
 
 if TYPE_CHECKING:
+    from git_hub_session.cleanup.options import CleanupOptions
+    from git_hub_session.cleanup.report import CleanupReport
+    from git_hub_session.git.ref_names import SessionId
+    from git_hub_session.session.model import Session
     from git_hub_session.session.project import Project
 
 

@@ -12,7 +12,6 @@ from collections.abc import Iterable, Sequence
 
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.cleanup.archive_branches import ArchivePlan, archive_branches, plan_archive
-from git_hub_session.cleanup.options import CleanupOptions
 from git_hub_session.cleanup.plan import WorktreePlan, plan_cleanup
 from git_hub_session.cleanup.report import (
     CleanupReport,
@@ -51,6 +50,7 @@ from git_hub_session.worktree.neighbors import Neighbors
 from git_hub_session.worktree.reason import Reason
 
 if TYPE_CHECKING:
+    from git_hub_session.cleanup.options import CleanupOptions
     from git_hub_session.git.discovery import RepositoryPaths
     from git_hub_session.git.repository import Branch
     from git_hub_session.session.project import Project

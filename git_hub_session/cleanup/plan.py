@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Container
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
-from git_hub_session.cleanup.options import CleanupOptions
 from git_hub_session.cleanup.rules import CHANGES_RULES, USAGE_RULES, first_reason
-from git_hub_session.git.ref_names import SessionId
-from git_hub_session.git.worktrees import Worktree
 from git_hub_session.removal.inspect import (
     Fingerprint,
     WorktreeState,
@@ -17,12 +14,15 @@ from git_hub_session.removal.inspect import (
     state_fingerprint,
 )
 from git_hub_session.system.parallel import parallel_map
-from git_hub_session.worktree.neighbors import Neighbors
 from git_hub_session.worktree.owner import session_worktrees
-from git_hub_session.worktree.reason import Reason
 
 if TYPE_CHECKING:
+    from git_hub_session.cleanup.options import CleanupOptions
+    from git_hub_session.git.ref_names import SessionId
+    from git_hub_session.git.worktrees import Worktree
     from git_hub_session.session.project import Project
+    from git_hub_session.worktree.neighbors import Neighbors
+    from git_hub_session.worktree.reason import Reason
 
 
 class WorktreePlan(NamedTuple):

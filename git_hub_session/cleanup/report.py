@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from git_hub_session._typing import NamedTuple
+from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.cleanup.archive_branches import ArchivePlan
 from git_hub_session.git.ref_names import SessionId, parse_agent_branch
-from git_hub_session.worktree.reason import Reason
+
+if TYPE_CHECKING:
+    from git_hub_session.worktree.reason import Reason
 
 
 class SavedWork(NamedTuple):

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from git_hub_session._typing import TYPE_CHECKING
-from git_hub_session.cleanup.options import CleanupOptions
-from git_hub_session.cleanup.plan import WorktreePlan
 from git_hub_session.cleanup.report import KeptWorktree, SavedWork
 from git_hub_session.errors import HubError, describe
 from git_hub_session.git.head import reflog_commits
@@ -33,6 +31,8 @@ from git_hub_session.system.directory import CannotWrite
 from git_hub_session.worktree.reason import CONTENTS_CHANGED, Reason
 
 if TYPE_CHECKING:
+    from git_hub_session.cleanup.options import CleanupOptions
+    from git_hub_session.cleanup.plan import WorktreePlan
     from git_hub_session.git.repository import Branch
     from git_hub_session.session.project import Project
     from git_hub_session.session.store import LockedSession

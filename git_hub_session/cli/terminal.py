@@ -6,10 +6,13 @@ import os
 import sys
 from collections.abc import Mapping
 
-from git_hub_session._typing import TextIO
+from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.cli.view import TerminalStyle
 from git_hub_session.git.config import is_true
 from git_hub_session.util.numbers import parse_int
+
+if TYPE_CHECKING:
+    from git_hub_session._typing import TextIO
 
 _MAX_COLUMNS = 9_999
 

@@ -10,10 +10,12 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 
-from git_hub_session._typing import Any, NamedTuple
+from git_hub_session._typing import TYPE_CHECKING, Any, NamedTuple
 from git_hub_session.git.ref_names import AgentBranch, short_name
-from git_hub_session.session.model import Config
 from git_hub_session.util.text import escape_control, truncate
+
+if TYPE_CHECKING:
+    from git_hub_session.session.model import Config
 
 _COLORS = {"bold": "1", "red": "31", "green": "32", "yellow": "33", "blue": "34", "cyan": "36"}
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from git_hub_session._typing import Any
-from git_hub_session.board.posts import Post
+from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.util.clock import format_age_since
 from git_hub_session.util.text import escape_control
+
+if TYPE_CHECKING:
+    from git_hub_session._typing import Any
+    from git_hub_session.board.posts import Post
 
 
 def post_summary(post: Post, now: float) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from git_hub_session._typing import TYPE_CHECKING, Any
 from git_hub_session.cleanup.archive_session import archive_session, preview_archive
 from git_hub_session.cleanup.options import read_cleanup_options
-from git_hub_session.cli.context import Context
 from git_hub_session.cli.options import DRY_RUN, FORMAT, QUIET, Arguments, Option, Usage
 from git_hub_session.cli.view import Record, TerminalStyle, TextOutput, View, make_record
 from git_hub_session.commands._cleanup_report import (
@@ -18,6 +17,7 @@ from git_hub_session.commands._cleanup_report import (
 
 if TYPE_CHECKING:
     from git_hub_session.cleanup.archive_session import ArchiveResult
+    from git_hub_session.cli.context import Context
 
 
 USAGE = Usage(

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from git_hub_session._typing import Any
+from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.cleanup.cleanup import clean_up_session, failed_report, preview_cleanup
 from git_hub_session.cleanup.options import read_cleanup_options
-from git_hub_session.cleanup.report import CleanupReport
-from git_hub_session.cli.context import Context
 from git_hub_session.cli.options import DRY_RUN, FORMAT, QUIET, Arguments, Option, Usage
 from git_hub_session.cli.view import Record, TerminalStyle, TextOutput, View
 from git_hub_session.commands._cleanup_report import (
@@ -17,11 +15,16 @@ from git_hub_session.commands._cleanup_report import (
     report_warnings,
 )
 from git_hub_session.errors import HubError, UsageError
-from git_hub_session.git.ref_names import SessionId
 from git_hub_session.session.read import UnreadableSession
 from git_hub_session.session.state import FINISHED
 from git_hub_session.util.clock import parse_duration, parse_iso
 from git_hub_session.worktree.neighbors import Neighbors
+
+if TYPE_CHECKING:
+    from git_hub_session._typing import Any
+    from git_hub_session.cleanup.report import CleanupReport
+    from git_hub_session.cli.context import Context
+    from git_hub_session.git.ref_names import SessionId
 
 USAGE = Usage(
     ("cleanup [<options>] [<id>...]", "cleanup [<options>] --finished [--older-than <age>]"),

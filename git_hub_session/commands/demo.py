@@ -14,11 +14,14 @@ from shlex import quote
 from shutil import rmtree
 from tempfile import mkdtemp
 
-from git_hub_session._typing import Any
-from git_hub_session.cli.context import Context
+from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.cli.options import Arguments, Option, Usage
 from git_hub_session.cli.view import TerminalStyle, TextOutput, View
 from git_hub_session.errors import HubError
+
+if TYPE_CHECKING:
+    from git_hub_session._typing import Any
+    from git_hub_session.cli.context import Context
 
 USAGE = Usage(
     ("demo [--keep]",),

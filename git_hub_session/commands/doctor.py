@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 
 from git_hub_session._typing import TYPE_CHECKING, Any
-from git_hub_session.cli.context import Context
 from git_hub_session.cli.options import DRY_RUN, FORMAT, QUIET, Arguments, Option, Usage
 from git_hub_session.cli.view import (
     Record,
@@ -16,12 +15,13 @@ from git_hub_session.cli.view import (
     relative_path,
 )
 from git_hub_session.doctor.doctor import check_hub, fix_hub
-from git_hub_session.git.ref_names import SessionId
 from git_hub_session.util.text import escape_control
 
 if TYPE_CHECKING:
+    from git_hub_session.cli.context import Context
     from git_hub_session.doctor.doctor import DoctorResult
     from git_hub_session.doctor.finding import FindingResult
+    from git_hub_session.git.ref_names import SessionId
 
 
 USAGE = Usage(

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from shlex import quote
 
 from git_hub_session._typing import TYPE_CHECKING, Any
-from git_hub_session.cli.context import Context
 from git_hub_session.cli.options import (
     DRY_RUN,
     FORMAT,
@@ -40,6 +39,7 @@ from git_hub_session.session.model import MAX_AGENTS, Config, Session
 from git_hub_session.util.text import display_width, escape_control, pad
 
 if TYPE_CHECKING:
+    from git_hub_session.cli.context import Context
     from git_hub_session.evaluation.evaluate import EvalResult, RankedCandidate
 
 

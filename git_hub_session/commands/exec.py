@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from git_hub_session._typing import TYPE_CHECKING, Any
 from git_hub_session.agents.exec import ExecOptions, preview_exec, run_for_agents
-from git_hub_session.cli.context import Context
 from git_hub_session.cli.options import (
     DRY_RUN,
     FORMAT,
@@ -33,6 +32,7 @@ from git_hub_session.util.text import decode_terminal_line, display_width, escap
 
 if TYPE_CHECKING:
     from git_hub_session.agents.exec import AgentRun, ExecResult
+    from git_hub_session.cli.context import Context
     from git_hub_session.cli.reporter import Reporter
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 
-from git_hub_session._typing import Any
+from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.cli.context import Context, read_text_file
 from git_hub_session.cli.options import DRY_RUN, FORMAT, QUIET, Arguments, Option, Usage
 from git_hub_session.cli.view import (
@@ -23,6 +23,9 @@ from git_hub_session.session.model import MAX_AGENTS, Config
 from git_hub_session.util.clock import format_iso
 from git_hub_session.util.numbers import parse_int
 from git_hub_session.util.text import escape_control
+
+if TYPE_CHECKING:
+    from git_hub_session._typing import Any
 
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?", re.ASCII)
 # Half of the size limit of config.yaml.

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from git_hub_session._typing import TYPE_CHECKING, Any, NamedTuple
-from git_hub_session.cli.context import Context
 from git_hub_session.cli.options import FORMAT, QUIET, Arguments, Option, Usage
 from git_hub_session.cli.view import (
     STATE_COLORS,
@@ -23,6 +22,7 @@ from git_hub_session.util.numbers import MAX_COUNT, parse_int
 from git_hub_session.util.text import display_width, escape_control, pad
 
 if TYPE_CHECKING:
+    from git_hub_session.cli.context import Context
     from git_hub_session.session.read import UnreadableSession
 
 

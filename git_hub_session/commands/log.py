@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from git_hub_session._typing import Any
-from git_hub_session.cli.context import Context
+from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.cli.options import FORMAT, QUIET, Arguments, Usage
 from git_hub_session.cli.view import Record, TerminalStyle, TextOutput, View, make_record
-from git_hub_session.git.ref_names import SessionId
-from git_hub_session.session.model import Transition
 from git_hub_session.util.clock import format_age_since
 from git_hub_session.util.text import escape_control
+
+if TYPE_CHECKING:
+    from git_hub_session._typing import Any
+    from git_hub_session.cli.context import Context
+    from git_hub_session.git.ref_names import SessionId
+    from git_hub_session.session.model import Transition
 
 USAGE = Usage(("log [<options>] [<id>]",), (QUIET, *FORMAT), max_arguments=1)
 

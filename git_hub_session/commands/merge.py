@@ -8,7 +8,6 @@ from shlex import quote
 
 from git_hub_session._typing import TYPE_CHECKING, Any
 from git_hub_session.cleanup.options import read_cleanup_options
-from git_hub_session.cli.context import Context
 from git_hub_session.cli.options import DRY_RUN, FORMAT, QUIET, YES, Arguments, Option, Usage
 from git_hub_session.cli.view import (
     Record,
@@ -36,6 +35,7 @@ from git_hub_session.session.state import State
 from git_hub_session.util.text import escape_control
 
 if TYPE_CHECKING:
+    from git_hub_session.cli.context import Context
     from git_hub_session.merge.merge import MergeResult
 
 

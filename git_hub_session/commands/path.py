@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from git_hub_session._typing import Any
-from git_hub_session.cli.context import Context
+from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.cli.options import FORMAT, QUIET, Arguments, Usage
 from git_hub_session.cli.view import TerminalStyle, TextOutput, View
 from git_hub_session.errors import HubError, UsageError
@@ -13,6 +12,10 @@ from git_hub_session.session.agents import parse_agent
 from git_hub_session.session.model import MAX_AGENTS
 from git_hub_session.util.text import escape_control
 from git_hub_session.worktree.owner import agent_worktrees
+
+if TYPE_CHECKING:
+    from git_hub_session._typing import Any
+    from git_hub_session.cli.context import Context
 
 USAGE = Usage(("path [<options>] [<id>] <agent>",), (QUIET, *FORMAT), max_arguments=2)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from git_hub_session._typing import TYPE_CHECKING, Any
-from git_hub_session.cli.context import Context
 from git_hub_session.cli.options import DRY_RUN, FORMAT, QUIET, Arguments, Option, Usage
 from git_hub_session.cli.view import (
     Record,
@@ -25,6 +24,7 @@ from git_hub_session.util.text import escape_control
 from git_hub_session.worktree.paths import worktree_template
 
 if TYPE_CHECKING:
+    from git_hub_session.cli.context import Context
     from git_hub_session.restore.plan import (
         RestoreFailure,
         RestoreItem,

@@ -6,8 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from shlex import quote
 
-from git_hub_session._typing import Any
-from git_hub_session.cli.context import Context
+from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.cli.options import (
     DRY_RUN,
     FORMAT,
@@ -26,8 +25,12 @@ from git_hub_session.commands import exec as exec_
 from git_hub_session.commands import init, merge, spawn
 from git_hub_session.errors import HubError, UsageError
 from git_hub_session.evaluation.measure import MetricCommand, measure_baseline
-from git_hub_session.git.ref_names import SessionId
 from git_hub_session.util.text import escape_control
+
+if TYPE_CHECKING:
+    from git_hub_session._typing import Any
+    from git_hub_session.cli.context import Context
+    from git_hub_session.git.ref_names import SessionId
 
 _INIT_OPTIONS = ("task", "file", "agents", "eval", "metric", "direction", "base-branch", "id")
 _MEASURE, _NONE = "measure", "none"

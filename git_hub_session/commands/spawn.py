@@ -5,7 +5,6 @@ from __future__ import annotations
 from git_hub_session._typing import TYPE_CHECKING, Any
 from git_hub_session.agents.spawn import preview_spawn, spawn_agents
 from git_hub_session.agents.spawn_plan import SpawnOptions
-from git_hub_session.cli.context import Context
 from git_hub_session.cli.options import (
     DRY_RUN,
     FORMAT,
@@ -35,6 +34,7 @@ from git_hub_session.worktree.paths import worktree_template
 
 if TYPE_CHECKING:
     from git_hub_session.agents.spawn_plan import PlannedAgent, SpawnResult
+    from git_hub_session.cli.context import Context
     from git_hub_session.session.project import Project
 
 

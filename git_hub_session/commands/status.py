@@ -6,8 +6,6 @@ from collections.abc import Sequence
 
 from git_hub_session._typing import TYPE_CHECKING, Any
 from git_hub_session.board.board import Board
-from git_hub_session.board.posts import Post
-from git_hub_session.cli.context import Context
 from git_hub_session.cli.options import FORMAT, QUIET, Arguments, Usage
 from git_hub_session.cli.view import (
     STATE_COLORS,
@@ -31,6 +29,8 @@ from git_hub_session.util.text import display_width, escape_control, pad
 from git_hub_session.worktree.status import read_session_status
 
 if TYPE_CHECKING:
+    from git_hub_session.board.posts import Post
+    from git_hub_session.cli.context import Context
     from git_hub_session.session.project import Project
     from git_hub_session.worktree.status import BranchStatus, SessionStatus, WorktreeStatus
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from git_hub_session._typing import Any
-from git_hub_session.cli.context import Context
+from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.cli.options import DRY_RUN, FORMAT, QUIET, Arguments, Option, Usage
 from git_hub_session.cli.view import TerminalStyle, TextOutput, View
 from git_hub_session.errors import Refused, UsageError
-from git_hub_session.git.ref_names import SessionId
-from git_hub_session.session.model import Session
 from git_hub_session.session.record import with_transition
 from git_hub_session.session.state import State, parse_state
 from git_hub_session.util.clock import format_iso
+
+if TYPE_CHECKING:
+    from git_hub_session._typing import Any
+    from git_hub_session.cli.context import Context
+    from git_hub_session.git.ref_names import SessionId
+    from git_hub_session.session.model import Session
 
 USAGE = Usage(
     ("update [<options>] --state <state> [<id>]",),

@@ -7,7 +7,6 @@ from git_hub_session.errors import Refused
 from git_hub_session.git.ref_names import AgentBranch, agent_name
 from git_hub_session.git.worktrees import Worktree, linked_worktrees
 from git_hub_session.session.agents import attempts_by_agent, base_now, missing_agents_hint
-from git_hub_session.session.model import Session
 from git_hub_session.session.state import State
 from git_hub_session.worktree.detached import detached_reason
 from git_hub_session.worktree.owner import agent_worktrees
@@ -16,6 +15,7 @@ from git_hub_session.worktree.status import read_worktree_status
 if TYPE_CHECKING:
     from git_hub_session.git.diff import DiffStat
     from git_hub_session.git.repository import GitRepo
+    from git_hub_session.session.model import Session
     from git_hub_session.session.project import Project
 
 

@@ -27,13 +27,13 @@ from git_hub_session.session.agents import (
     find_base_commit,
     running_agents,
 )
-from git_hub_session.session.model import Session
 from git_hub_session.session.record import with_evaluation, with_transition
 from git_hub_session.session.state import State
 from git_hub_session.util.clock import format_iso
 
 if TYPE_CHECKING:
     from git_hub_session.git.diff import DiffStat
+    from git_hub_session.session.model import Session
     from git_hub_session.session.project import Project
     from git_hub_session.session.store import LockedSession
 

@@ -10,8 +10,11 @@ from __future__ import annotations
 import json
 import re
 
-from git_hub_session._typing import Any
+from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.util.numbers import parse_int
+
+if TYPE_CHECKING:
+    from git_hub_session._typing import Any
 
 _INFINITE = float("inf")
 _LARGEST = 1e300  # the sum and the difference of two metrics must be finite

@@ -15,7 +15,6 @@ from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.board.board import Board
 from git_hub_session.board.posts import COORDINATOR
 from git_hub_session.cleanup.cleanup import clean_up_locked
-from git_hub_session.cleanup.options import CleanupOptions
 from git_hub_session.cleanup.report import CleanupReport, empty_report
 from git_hub_session.errors import HubError, Refused, describe
 from git_hub_session.git.ref_names import (
@@ -36,6 +35,7 @@ from git_hub_session.util.text import escape_control
 from git_hub_session.worktree.checkouts import find_checkout
 
 if TYPE_CHECKING:
+    from git_hub_session.cleanup.options import CleanupOptions
     from git_hub_session.session.project import Project
     from git_hub_session.session.store import LockedSession
 

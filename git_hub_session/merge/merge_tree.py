@@ -15,13 +15,13 @@ from contextlib import AbstractContextManager
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.errors import GitFailed, Refused
 from git_hub_session.git.config import is_true
-from git_hub_session.worktree.checkouts import Checkout
 from git_hub_session.worktree.hooks import enabled_hooks
 
 if TYPE_CHECKING:
     from git_hub_session.git.command import GitAt
     from git_hub_session.git.repository import GitRepo
     from git_hub_session.session.project import Project
+    from git_hub_session.worktree.checkouts import Checkout
 
 
 _ATTRIBUTES = b".gitattributes"

@@ -18,7 +18,6 @@ from git_hub_session.git.ref_names import (
 from git_hub_session.git.worktrees import linked_worktrees
 from git_hub_session.merge.merge_tree import MergeTreeResult, merge_trees
 from git_hub_session.session.agents import archived_agents, attempts_by_agent, refuse_if_running
-from git_hub_session.session.model import AgentResult, MergeRecord, Session
 from git_hub_session.session.state import State
 from git_hub_session.worktree.checkouts import Checkout, find_checkout
 from git_hub_session.worktree.detached import detached_reason
@@ -28,6 +27,7 @@ from git_hub_session.worktree.status import read_worktree_status
 if TYPE_CHECKING:
     from git_hub_session.git.diff import DiffStat
     from git_hub_session.git.repository import GitRepo
+    from git_hub_session.session.model import AgentResult, MergeRecord, Session
     from git_hub_session.session.project import Project
     from git_hub_session.system.directory import SafeDirectory
 

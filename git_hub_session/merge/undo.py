@@ -12,10 +12,10 @@ from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.errors import Refused
 from git_hub_session.removal.partial_add import is_prefix_of_blob
 from git_hub_session.system.tree import read_file_or_link
-from git_hub_session.worktree.checkouts import Checkout
 
 if TYPE_CHECKING:
     from git_hub_session.session.project import Project
+    from git_hub_session.worktree.checkouts import Checkout
 
 
 INDEX_LOCK_HINT = "wait for the other git process; if it crashed, remove the file"

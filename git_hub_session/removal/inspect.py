@@ -12,7 +12,6 @@ from fnmatch import fnmatchcase
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.errors import HubError
 from git_hub_session.git.index import Index, read_index
-from git_hub_session.git.ref_names import SessionId
 from git_hub_session.git.worktrees import Worktree, read_worktree
 from git_hub_session.removal.journal import JournalEntry, is_marked_for_deletion, read_journal
 from git_hub_session.stash.create import IndexCopy
@@ -27,7 +26,6 @@ from git_hub_session.worktree.changes import (
     staged_paths,
 )
 from git_hub_session.worktree.detached import detached_reason
-from git_hub_session.worktree.neighbors import Neighbors
 from git_hub_session.worktree.relocation import (
     can_repair,
     expected_paths,
@@ -37,8 +35,10 @@ from git_hub_session.worktree.relocation import (
 )
 
 if TYPE_CHECKING:
+    from git_hub_session.git.ref_names import SessionId
     from git_hub_session.git.repository import GitRepo
     from git_hub_session.session.project import Project
+    from git_hub_session.worktree.neighbors import Neighbors
 
 
 class WorktreeUsage(NamedTuple):

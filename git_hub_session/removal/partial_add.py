@@ -9,7 +9,6 @@ from time import sleep
 
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.errors import GitFailed, Refused
-from git_hub_session.git.ref_names import AgentBranch
 from git_hub_session.git.worktrees import Worktree, linked_worktrees
 from git_hub_session.removal import remove as removal
 from git_hub_session.system import procfs, tree
@@ -19,6 +18,7 @@ from git_hub_session.util.paths import first_free
 
 if TYPE_CHECKING:
     from git_hub_session.git.command import GitAt
+    from git_hub_session.git.ref_names import AgentBranch
     from git_hub_session.git.repository import GitRepo
     from git_hub_session.session.project import Project
 

@@ -6,7 +6,6 @@ import os
 from contextlib import suppress
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
-from git_hub_session.git.ref_names import SessionId
 from git_hub_session.git.worktrees import LOCK_FILE, Worktree, linked_worktrees, read_worktree
 from git_hub_session.removal.errors import RemovalFailed
 from git_hub_session.removal.journal import (
@@ -21,6 +20,7 @@ from git_hub_session.system import tree
 from git_hub_session.worktree.owner import session_worktrees
 
 if TYPE_CHECKING:
+    from git_hub_session.git.ref_names import SessionId
     from git_hub_session.session.project import Project
 
 

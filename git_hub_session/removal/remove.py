@@ -20,7 +20,7 @@ import os
 from collections.abc import Sequence
 from shlex import quote
 
-from git_hub_session.git.worktrees import Worktree
+from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.removal.errors import (
     InUseDuringRemoval,
     ModifiedDuringRemoval,
@@ -47,6 +47,9 @@ from git_hub_session.removal.recover import (
 from git_hub_session.removal.trash import git_dir_trash, safe_name, trash_name
 from git_hub_session.system import tree
 from git_hub_session.worktree.reason import CONTENTS_CHANGED, DIRECTORY_REMOVED, GIT_DIR_CHANGED
+
+if TYPE_CHECKING:
+    from git_hub_session.git.worktrees import Worktree
 
 
 def remove_worktree(

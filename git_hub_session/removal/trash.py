@@ -9,9 +9,12 @@ from __future__ import annotations
 import os
 from zlib import crc32
 
-from git_hub_session.git.worktrees import Worktree
+from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.system import tree
 from git_hub_session.worktree.paths import _SUFFIX, is_trash_name
+
+if TYPE_CHECKING:
+    from git_hub_session.git.worktrees import Worktree
 
 _GIT_DIRS = "hub-session-trash"
 _TEMPORARY_FILE = ("hub-session-", ".tmp")

@@ -18,11 +18,9 @@ from git_hub_session.git.ref_names import (
     rescue_number,
     rescue_prefix,
 )
-from git_hub_session.git.worktrees import Worktree
 from git_hub_session.removal.journal import STEP_TRASH, is_marked_for_deletion, read_journal
 from git_hub_session.removal.partial_add import find_partial
 from git_hub_session.session.archived import session_archived_attempts
-from git_hub_session.session.model import AgentRecord, Session
 from git_hub_session.session.state import AgentStatus
 from git_hub_session.worktree.detached import occupied_reason, unusable_reason
 from git_hub_session.worktree.locks import GIT_ADD_LOCK, RESTORE_LOCK
@@ -31,6 +29,8 @@ from git_hub_session.worktree.paths import can_create_at, worktree_path
 
 if TYPE_CHECKING:
     from git_hub_session.git.repository import GitRepo
+    from git_hub_session.git.worktrees import Worktree
+    from git_hub_session.session.model import AgentRecord, Session
     from git_hub_session.session.project import Project
 
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
+from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.git.environment import strip_local_variables
 from git_hub_session.git.ref_names import AgentBranch, agent_name, short_name
-from git_hub_session.session import runs
-from git_hub_session.session.model import Session
+
+if TYPE_CHECKING:
+    from git_hub_session.session import runs
+    from git_hub_session.session.model import Session
 
 # Linux starts no program with a variable of more than 128 KiB.
 _MAX_TASK_BYTES = 100_000

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.git.ref_names import AgentBranch, SessionId, parse_archive_tag
 from git_hub_session.session.agents import recorded_attempt
-from git_hub_session.session.model import Session
+
+if TYPE_CHECKING:
+    from git_hub_session.session.model import Session
 
 
 def archived_attempts(

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import os
 
-from git_hub_session._typing import Any, NoReturn
+from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.errors import Damaged, HubError
-from git_hub_session.system.directory import SafeDirectory
+
+if TYPE_CHECKING:
+    from git_hub_session._typing import Any, NoReturn
+    from git_hub_session.system.directory import SafeDirectory
 
 MAX_JSON_BYTES = 16 << 20
 # The json module reads about 1,000 levels but writes fewer. Every file must stay writable.

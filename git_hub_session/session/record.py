@@ -7,10 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from git_hub_session._typing import Any
+from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.errors import Damaged
 from git_hub_session.session.model import MergeRecord, Session, as_mapping
 from git_hub_session.session.state import State, check_transition
+
+if TYPE_CHECKING:
+    from git_hub_session._typing import Any
 
 
 def with_transition(

@@ -11,11 +11,14 @@ import os
 from collections.abc import Callable
 from types import TracebackType
 
-from git_hub_session._typing import Self
+from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.errors import HubError
-from git_hub_session.system.directory import SafeDirectory
 from git_hub_session.system.io import write_all
 from git_hub_session.util.numbers import MAX_COUNT, parse_int
+
+if TYPE_CHECKING:
+    from git_hub_session._typing import Self
+    from git_hub_session.system.directory import SafeDirectory
 
 EXEC = "exec"
 EVAL = "eval"

@@ -12,13 +12,13 @@ import stat
 from collections.abc import Iterable, Mapping
 
 from git_hub_session._typing import TYPE_CHECKING
-from git_hub_session.git.worktrees import Worktree
 from git_hub_session.stash.create import STRICT_SETTINGS, StashTrees, filtered_paths
 from git_hub_session.system.tree import read_file_or_link
 
 if TYPE_CHECKING:
     from git_hub_session.git.command import Git, GitAt
     from git_hub_session.git.repository import GitRepo
+    from git_hub_session.git.worktrees import Worktree
 
 
 # No fsync: the rescue ref keeps the stash until the restored worktree is removed again.

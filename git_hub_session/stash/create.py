@@ -22,12 +22,12 @@ from git_hub_session.git.index import Index, IndexEntry
 from git_hub_session.git.ref_names import short_name
 from git_hub_session.git.safe_open import open_regular
 from git_hub_session.system.tree import read_file_or_link
-from git_hub_session.worktree.changes import WorktreeChanges
 
 if TYPE_CHECKING:
     from git_hub_session.git.command import Git
     from git_hub_session.git.repository import GitRepo
     from git_hub_session.git.worktrees import Worktree
+    from git_hub_session.worktree.changes import WorktreeChanges
 
 
 # These settings keep git from skipping changes and from running a configured program. core.fsync

@@ -19,9 +19,12 @@ import time
 from collections.abc import Collection
 from types import TracebackType
 
-from git_hub_session._typing import Self
+from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.errors import Damaged, HubError
 from git_hub_session.system.io import write_all
+
+if TYPE_CHECKING:
+    from git_hub_session._typing import Self
 
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _DIRECTORY = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_DIRECTORY

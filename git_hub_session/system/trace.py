@@ -17,8 +17,11 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
-from git_hub_session._typing import Any
+from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.util.text import escape_control
+
+if TYPE_CHECKING:
+    from git_hub_session._typing import Any
 
 _OFF = ("", "0", "false")
 _STANDARD_ERROR = ("1", "2", "true")

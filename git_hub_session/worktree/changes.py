@@ -14,12 +14,12 @@ import stat
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.git.ignore import IgnoreFileTooLarge, IgnoreRules
-from git_hub_session.git.index import Index, IndexEntry
 from git_hub_session.git.safe_open import MAX_BYTES
 from git_hub_session.system import tree
 from git_hub_session.system.tree import read_file_or_link
 
 if TYPE_CHECKING:
+    from git_hub_session.git.index import Index, IndexEntry
     from git_hub_session.git.repository import GitRepo
     from git_hub_session.git.worktrees import Worktree
 

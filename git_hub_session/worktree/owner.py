@@ -22,14 +22,14 @@ from git_hub_session.git.ref_names import (
     parse_agent_branch,
     session_of_branch,
 )
-from git_hub_session.git.worktrees import Worktree
 from git_hub_session.session.agents import recorded_attempt
-from git_hub_session.session.model import Session
 from git_hub_session.util.paths import is_same_path
 from git_hub_session.util.text import natural_key
 from git_hub_session.worktree.paths import worktree_path, worktree_template
 
 if TYPE_CHECKING:
+    from git_hub_session.git.worktrees import Worktree
+    from git_hub_session.session.model import Session
     from git_hub_session.session.project import Project
 
 

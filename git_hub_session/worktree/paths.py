@@ -6,11 +6,11 @@ import os
 
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.errors import HubError
-from git_hub_session.git.ref_names import AgentBranch
 from git_hub_session.util.paths import is_inside
 
 if TYPE_CHECKING:
     from git_hub_session.git.discovery import RepositoryPaths
+    from git_hub_session.git.ref_names import AgentBranch
     from git_hub_session.session.project import Project
 
 

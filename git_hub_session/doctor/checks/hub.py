@@ -6,12 +6,15 @@ import os
 from collections.abc import Iterator, Mapping
 from shlex import quote
 
+from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.board.board import Board
 from git_hub_session.doctor.finding import Finding, Problem, check
-from git_hub_session.doctor.snapshot import HubSnapshot
 from git_hub_session.errors import GitFailed, HubError, describe_read_error
 from git_hub_session.session import layout
 from git_hub_session.worktree.checkouts import Checkout
+
+if TYPE_CHECKING:
+    from git_hub_session.doctor.snapshot import HubSnapshot
 
 _MAX_EXAMPLES = 3
 

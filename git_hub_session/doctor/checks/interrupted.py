@@ -10,7 +10,6 @@ from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.cleanup.cleanup import clean_up_missing_worktree
 from git_hub_session.cleanup.options import read_cleanup_options
 from git_hub_session.doctor.finding import Finding, Problem, check
-from git_hub_session.doctor.snapshot import HubSnapshot
 from git_hub_session.errors import HubError
 from git_hub_session.git.ref_names import SessionId
 from git_hub_session.git.worktrees import Worktree, linked_git_dir
@@ -23,6 +22,7 @@ from git_hub_session.worktree.relocation import expected_paths
 from git_hub_session.worktree.repair_commands import move_aside_command
 
 if TYPE_CHECKING:
+    from git_hub_session.doctor.snapshot import HubSnapshot
     from git_hub_session.session.store import LockedSession
 
 

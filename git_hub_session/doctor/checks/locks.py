@@ -10,9 +10,12 @@ import os
 from collections.abc import Iterator, Sequence
 from shlex import quote
 
+from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.doctor.finding import Finding, Problem, check
-from git_hub_session.doctor.snapshot import HubSnapshot
 from git_hub_session.system import procfs
+
+if TYPE_CHECKING:
+    from git_hub_session.doctor.snapshot import HubSnapshot
 
 STALE_SECONDS = 600
 """The age of a stale lock file. A git command that does not wait holds no lock for so long."""

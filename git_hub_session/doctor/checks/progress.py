@@ -9,16 +9,16 @@ from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.doctor.finding import Finding, Problem, check
 from git_hub_session.doctor.snapshot import HubSnapshot, is_partial_add
 from git_hub_session.git.ref_names import HEADS, SessionId, agent_number, branch_prefix
-from git_hub_session.git.worktrees import Worktree
 from git_hub_session.session import runs
 from git_hub_session.session.agents import interrupted_spawns
-from git_hub_session.session.model import Session
 from git_hub_session.session.record import with_agents
 from git_hub_session.session.state import FINISHED, AgentStatus, State
 from git_hub_session.system import procfs
 from git_hub_session.util.clock import format_age_since, format_iso, parse_iso
 
 if TYPE_CHECKING:
+    from git_hub_session.git.worktrees import Worktree
+    from git_hub_session.session.model import Session
     from git_hub_session.session.store import LockedSession
 
 IDLE_SECONDS = 24 * 3600

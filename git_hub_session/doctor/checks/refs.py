@@ -11,7 +11,6 @@ from shlex import quote
 
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.doctor.finding import Finding, Problem, check
-from git_hub_session.doctor.snapshot import HubSnapshot
 from git_hub_session.git.head import reflog_commits, reflog_tip
 from git_hub_session.git.ref_names import (
     ALL_BRANCHES,
@@ -32,6 +31,7 @@ from git_hub_session.session.state import FINISHED, AgentStatus
 from git_hub_session.util.clock import format_iso
 
 if TYPE_CHECKING:
+    from git_hub_session.doctor.snapshot import HubSnapshot
     from git_hub_session.session.store import LockedSession
 
 

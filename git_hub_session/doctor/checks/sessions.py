@@ -10,7 +10,6 @@ from git_hub_session._typing import TYPE_CHECKING, Any, NamedTuple
 from git_hub_session.doctor.checks.hub import hub_damaged, not_a_session
 from git_hub_session.doctor.checks.progress import progress_findings
 from git_hub_session.doctor.finding import Finding, Problem, check
-from git_hub_session.doctor.snapshot import HubSnapshot
 from git_hub_session.errors import Damaged, HubError, describe_read_error
 from git_hub_session.git.head import reflog_commits
 from git_hub_session.git.ref_names import SessionId, branch_prefix
@@ -22,6 +21,7 @@ from git_hub_session.system import procfs
 from git_hub_session.util.clock import format_iso
 
 if TYPE_CHECKING:
+    from git_hub_session.doctor.snapshot import HubSnapshot
     from git_hub_session.session.store import LockedSession
 
 _STATES = list(State)

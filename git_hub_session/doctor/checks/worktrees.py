@@ -28,7 +28,6 @@ from git_hub_session.errors import GitFailed, HubError
 from git_hub_session.git.ref_names import AgentBranch, SessionId, agent_name, parse_agent_branch
 from git_hub_session.git.worktrees import Worktree, linked_git_dir
 from git_hub_session.removal.trash import leftover_files
-from git_hub_session.session.model import Session
 from git_hub_session.session.state import FINISHED
 from git_hub_session.system import procfs
 from git_hub_session.util.paths import is_same_path
@@ -49,6 +48,7 @@ from git_hub_session.worktree.repair_commands import (
 )
 
 if TYPE_CHECKING:
+    from git_hub_session.session.model import Session
     from git_hub_session.session.store import LockedSession
 
 _PID = re.compile(r"\bpid\b\W{0,3}([0-9]{1,9})\b", re.IGNORECASE | re.ASCII)
