@@ -27,8 +27,8 @@ from git_hub_session.system import procfs
 from git_hub_session.system.directory import LOCK_TIMEOUT
 from git_hub_session.system.processes import Task, TaskCallbacks, TaskResult
 from git_hub_session.util.clock import format_iso
-from git_hub_session.worktree.detached import unusable_reason
 from git_hub_session.worktree.owner import agent_worktrees
+from git_hub_session.worktree.reattach import unusable_reason
 
 if TYPE_CHECKING:
     from git_hub_session.session.model import Session

@@ -45,7 +45,7 @@ from git_hub_session.system import procfs
 from git_hub_session.system.directory import CannotWrite
 from git_hub_session.system.parallel import parallel_map
 from git_hub_session.util.clock import format_iso
-from git_hub_session.worktree.checkouts import branches_in_use, main_worktree_branches
+from git_hub_session.worktree.branches_in_use import branches_in_use, main_worktree_branches
 from git_hub_session.worktree.neighbors import Neighbors
 from git_hub_session.worktree.reason import Reason
 

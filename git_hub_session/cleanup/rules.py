@@ -13,8 +13,8 @@ from shlex import quote
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.errors import Damaged, ErrorText, describe
 from git_hub_session.removal.journal import STEP_TRASH
-from git_hub_session.worktree.detached import restore_branch_command
 from git_hub_session.worktree.reason import Reason
+from git_hub_session.worktree.repair_commands import restore_branch_command
 
 if TYPE_CHECKING:
     from git_hub_session.cleanup.options import CleanupOptions

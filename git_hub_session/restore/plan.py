@@ -22,10 +22,10 @@ from git_hub_session.removal.journal import STEP_TRASH, is_marked_for_deletion, 
 from git_hub_session.removal.partial_add import find_partial
 from git_hub_session.session.archived import session_archived_attempts
 from git_hub_session.session.state import AgentStatus
-from git_hub_session.worktree.detached import occupied_reason, unusable_reason
 from git_hub_session.worktree.locks import GIT_ADD_LOCK, RESTORE_LOCK
 from git_hub_session.worktree.owner import session_worktrees
 from git_hub_session.worktree.paths import can_create_at, worktree_path
+from git_hub_session.worktree.reattach import occupied_reason, unusable_reason
 
 if TYPE_CHECKING:
     from git_hub_session.git.repository import GitRepo

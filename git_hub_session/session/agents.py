@@ -86,11 +86,6 @@ def attempts_by_agent(sid: SessionId, repo: GitRepo) -> dict[int, list[int]]:
     return dict(sorted(attempts.items()))
 
 
-def recorded_attempt(session: Session, agent: int) -> int:
-    """Return the agent's last attempt by state.json, or 0."""
-    return session.agent_record(agent_name(agent)).attempt
-
-
 def archived_agents(sid: SessionId, repo: GitRepo) -> set[int]:
     """Return the numbers of the agents that have an archive tag."""
     tags = filter(None, map(parse_archive_tag, repo.refs(archive_prefix(sid))))

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from git_hub_session._typing import TYPE_CHECKING
-from git_hub_session.git.ref_names import AgentBranch, SessionId, parse_archive_tag
-from git_hub_session.session.agents import recorded_attempt
+from git_hub_session.git.ref_names import AgentBranch, SessionId, agent_name, parse_archive_tag
 
 if TYPE_CHECKING:
     from git_hub_session.session.model import Session
@@ -42,4 +41,6 @@ def archived_attempts(
 
 def session_archived_attempts(session: Session, tags: Sequence[str]) -> dict[AgentBranch, str]:
     """Return the tag of each archived attempt of the session, given its archive tags."""
-    return archived_attempts(session.id, tags, lambda agent: recorded_attempt(session, agent))
+    return archived_attempts(
+        session.id, tags, lambda agent: session.agent_record(agent_name(agent)).attempt
+    )

@@ -1,15 +1,12 @@
-"""Find the worktrees that have a branch checked out or in use."""
+"""Find the worktree that has a branch checked out, to move the branch there."""
 
 from __future__ import annotations
-
-from collections.abc import Container, Iterable
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.errors import Refused
 from git_hub_session.git.head import read_head, read_operation
-from git_hub_session.git.ref_names import HEADS, short_name
-from git_hub_session.git.refs import resolve_symbolic_ref
-from git_hub_session.git.worktrees import Worktree, linked_worktrees
+from git_hub_session.git.ref_names import short_name
+from git_hub_session.git.worktrees import linked_worktrees
 from git_hub_session.worktree.repair_commands import repair_command
 
 if TYPE_CHECKING:
@@ -79,37 +76,3 @@ def _operation_error(branch: str, path: str, operation: str) -> Refused:
         f"'{short_name(branch)}' is in the middle of a {operation} in '{path}'",
         hint="finish it first",
     )
-
-
-def main_worktree_branches(paths: RepositoryPaths) -> list[str]:
-    """Return the full refs of the branches that the main worktree has in use."""
-    if not paths.main_worktree:
-        return []
-    head, _ = read_head(paths.common_dir)
-    operation = read_operation(paths.common_dir)
-    refs = [head, *operation.branches, *operation.other_branches]
-    return [ref for ref in refs if ref.startswith(HEADS)]
-
-
-def branches_in_use(paths: RepositoryPaths, ignored: Container[str] = ()) -> set[str]:
-    """Return the full refs that worktrees have in use. Skip the git dirs in `ignored`."""
-    worktrees = (
-        worktree
-        for worktree in linked_worktrees(paths.common_dir)
-        if worktree.git_dir not in ignored
-    )
-    return set().union(*branches_by_worktree(paths, worktrees).values())
-
-
-def branches_by_worktree(
-    paths: RepositoryPaths, worktrees: Iterable[Worktree]
-) -> dict[str, set[str]]:
-    """Return the full refs that each worktree has in use, by git dir.
-
-    The main worktree has the key ''. A symbolic ref counts as its target, too.
-    """
-    refs = {"": set(main_worktree_branches(paths))}
-    refs |= {worktree.git_dir: set(worktree.reserved_branches) for worktree in worktrees}
-    for used in refs.values():
-        used.update([resolve_symbolic_ref(paths.common_dir, ref) for ref in used])
-    return refs

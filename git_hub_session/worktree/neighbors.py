@@ -14,7 +14,7 @@ from functools import cached_property
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.git.worktrees import Worktree, linked_worktrees
 from git_hub_session.system import procfs
-from git_hub_session.worktree.checkouts import branches_by_worktree
+from git_hub_session.worktree.branches_in_use import branches_by_worktree
 
 if TYPE_CHECKING:
     from git_hub_session.session.project import Project

@@ -22,9 +22,9 @@ from git_hub_session.git.ref_names import (
     parse_agent_branch,
     session_of_branch,
 )
-from git_hub_session.session.agents import recorded_attempt
 from git_hub_session.util.paths import is_same_path
 from git_hub_session.util.text import natural_key
+from git_hub_session.worktree.detached import original_attempt
 from git_hub_session.worktree.paths import worktree_path, worktree_template
 
 if TYPE_CHECKING:
@@ -118,22 +118,8 @@ def _recorded_attempt_at(worktree: Worktree, session: Session) -> AgentBranch | 
     for name, path in recorded_paths(session).items():
         number = agent_number(name)
         if number and is_same_path(path, worktree.path):
-            return AgentBranch(session.id, number, recorded_attempt(session, number) or 1)
+            return AgentBranch(session.id, number, session.agent_record(name).attempt or 1)
     return None
-
-
-def original_attempt(worktree: Worktree) -> AgentBranch | None:
-    """Return the attempt that a worktree without a branch belonged to, or None.
-
-    The first branch that HEAD left names the agent. If HEAD left several attempts of this agent,
-    the last of them counts.
-    """
-    left = list(map(parse_agent_branch, worktree.previous_branches))
-    first = left[0] if left else None
-    if first is None:
-        return None
-    same_agent = [branch for branch in left if branch is not None and branch[:2] == first[:2]]
-    return same_agent[-1]
 
 
 def recorded_paths(session: Session) -> dict[str, str]:

@@ -31,8 +31,9 @@ from git_hub_session.removal.trash import leftover_files
 from git_hub_session.session.state import FINISHED
 from git_hub_session.system import procfs
 from git_hub_session.util.paths import is_same_path
-from git_hub_session.worktree.detached import detached_reason, reattach_command
-from git_hub_session.worktree.owner import detached_owner, original_attempt
+from git_hub_session.worktree.detached import detached_reason, original_attempt
+from git_hub_session.worktree.owner import detached_owner
+from git_hub_session.worktree.reattach import reattach_command
 from git_hub_session.worktree.relocation import (
     can_repair,
     expected_paths,

@@ -1,0 +1,114 @@
+"""Reattach a worktree to its branch, and tell why a worktree cannot be used.
+
+The commands keep all files and commits. If the commits are on no branch of the agent, a command
+creates another attempt from them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from itertools import count
+from shlex import quote
+
+from git_hub_session._typing import TYPE_CHECKING
+from git_hub_session.git.ref_names import (
+    AgentBranch,
+    archive_prefix,
+    branch_prefix,
+    parse_agent_branch,
+    short_name,
+)
+from git_hub_session.git.worktrees import Worktree, list_files_below
+from git_hub_session.util.paths import is_same_path
+from git_hub_session.worktree.branches_in_use import branches_in_use
+from git_hub_session.worktree.detached import detached_reason, original_attempt
+from git_hub_session.worktree.repair_commands import repair_command
+
+if TYPE_CHECKING:
+    from git_hub_session.session.project import Project
+
+_CHOOSE_PATH_HINT = "choose another --path"
+
+_END_COMMANDS = {"rebase": "rebase --abort", "bisect": "bisect reset"}
+"""The commands of git that check out the commit at which the operation started."""
+
+
+def reattach_command(worktree: Worktree, branch: AgentBranch, project: Project) -> str:
+    """Return the command that puts HEAD on the branch of the attempt, or on a new attempt."""
+    # Do not reuse a branch that another worktree has checked out: `git symbolic-ref` would allow it.
+    tip = "" if branch.ref in branches_in_use(project.paths) else project.repo.tip(branch.ref)
+    if not worktree.detached:
+        return _restore_head_command(worktree, branch, tip)
+    git = f"git -C {quote(worktree.path)}"
+    if worktree.operation in _END_COMMANDS:
+        return f"{git} {_END_COMMANDS[worktree.operation]}"
+    # `git switch` fails in the middle of a merge, `git symbolic-ref` does not.
+    if tip == worktree.detached:
+        return f"{git} symbolic-ref HEAD {branch.ref}"
+    if project.repo.is_ancestor(tip, worktree.detached) and not worktree.operation:
+        return f"{git} checkout {short_name(branch.ref)}"
+    attempt = _next_free_attempt(branch, project)
+    return f"{git} branch {short_name(attempt.ref)} && {git} symbolic-ref HEAD {attempt.ref}"
+
+
+def unusable_reason(
+    worktree: Worktree, branch: AgentBranch, project: Project
+) -> tuple[str, str] | None:
+    """Return why no command can run for the agent in its worktree, with a hint, or None."""
+    if worktree.link_error:
+        return f"'{worktree.path}': {worktree.link_error}", repair_command(worktree)
+    reason = detached_reason(worktree)
+    if not reason:
+        return None
+    return f"'{worktree.path}': {reason}", reattach_command(worktree, branch, project)
+
+
+def occupied_reason(
+    path: str, branch: AgentBranch, worktrees: Sequence[Worktree], project: Project
+) -> tuple[str, str]:
+    """Return why no worktree of the branch can be created at an existing path, with a hint."""
+    worktree = next((other for other in worktrees if is_same_path(other.path, path)), None)
+    if worktree is None or worktree.link_error:
+        return f"'{path}' exists already", _CHOOSE_PATH_HINT
+    if worktree.branches:
+        checked_out = short_name(worktree.branches[0])
+        message = f"'{path}' exists already, with '{checked_out}' checked out"
+        return message, _CHOOSE_PATH_HINT
+    original = original_attempt(worktree)
+    was_of_agent = original is not None and original[:2] == branch[:2]
+    if was_of_agent or not (worktree.detached or worktree.previous_branches):
+        message = f"'{path}': {detached_reason(worktree)}"
+        return message, reattach_command(worktree, branch, project)
+    return f"'{path}' exists already, with a detached HEAD", _CHOOSE_PATH_HINT
+
+
+def _next_free_attempt(branch: AgentBranch, project: Project) -> AgentBranch:
+    """Return the agent's next attempt that has no branch and no archive tag."""
+    prefixes = branch_prefix(branch.session), archive_prefix(branch.session)
+    taken: set[str] = set()
+    for prefix in prefixes:
+        taken.update(project.repo.refs(prefix))
+        # libgit2 does not list a ref with a truncated file.
+        taken.update(list_files_below(project.paths.common_dir, prefix.rstrip("/")))
+    attempts = [attempt for attempt in map(parse_agent_branch, taken) if attempt is not None]
+    last = max((one.attempt for one in attempts if one.agent == branch.agent), default=0)
+    following = (branch._replace(attempt=number) for number in count(last + 1))
+    return next(attempt for attempt in following if not _is_taken(attempt, taken))
+
+
+def _is_taken(attempt: AgentBranch, refs: Collection[str]) -> bool:
+    """Return True if an archive tag of the attempt exists. Its branch cannot exist."""
+    is_archived = attempt.attempt == 1 and attempt.archive_tag in refs
+    return is_archived or attempt.attempt_tag in refs
+
+
+def _restore_head_command(worktree: Worktree, branch: AgentBranch, tip: str) -> str:
+    """Return the command that writes a truncated HEAD again."""
+    head = quote(f"{worktree.git_dir}/HEAD")
+    last_commit = worktree.head_reflog_tip
+    if not last_commit:
+        return f"inspect {head}"
+    if tip == last_commit and not worktree.operation:
+        return f"printf 'ref: %s\\n' {branch.ref} >{head}"
+    # HEAD was on another branch, or detached.
+    return f"printf '%s\\n' {last_commit} >{head}"
