@@ -32,7 +32,7 @@ UNFINISHED = 5  # the number of sessions in use at one time
 # X stands for every name, path and number.
 EXPECTED = re.compile(
     r"(error|fatal): (session X (is (locked by process X|being evaluated|X, not X"
-    r"|X: (there is nothing|it accepts no more|its agents cannot))|became X |has no agent branches|has no agent worktrees)"
+    r"|X: (there is nothing|it accepts no more|its agents cannot))|became X |has no agent branches|has no agent worktrees|already exists)"
     r"|cannot go from X to X|no such agents?: X|no worktree: agent-X"
     r"|nothing to merge: X already contains|no agent of session X|X exists already"
     r"|agent-X (is still running|has no attempt yet|is archived|has neither a branch nor an archive tag|has no branch)"
