@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from git_hub_session.worktree.checkouts import Checkout
 
 
-INDEX_LOCK_HINT = "wait for the other git process; if it crashed, remove the file"
+INDEX_LOCK_HINT = "if no other git process is running, remove the file manually to continue"
 
 
 def undo_interrupted_update(checkout: Checkout, old: str, new: str, project: Project) -> None:
