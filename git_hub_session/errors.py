@@ -43,7 +43,7 @@ class Refused(HubError):
 
 
 class Damaged(HubError):
-    """A file that cannot be parsed, or that is not a regular file."""
+    """A file that is missing, too large, not a regular file, or cannot be parsed."""
 
     code = "damaged"
 

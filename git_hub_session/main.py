@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 
 BUG = 255
+"""The exit status if the program has a bug."""
 
 # The options of AgentHub's session_manager.py, and the commands that replace them.
 _AGENTHUB_OPTIONS = {
@@ -112,7 +113,7 @@ def _run_guarded(arguments: list[str]) -> int:
                 signal.signal(number, _raise_terminated)
         return _run_arguments(arguments)
     except BrokenPipeError:
-        _exit_by_signal(signal.SIGPIPE)  # without a message: the reader is gone
+        _exit_by_signal(signal.SIGPIPE)  # without a message: the reader of the output has gone
     except HubError as error:
         report_error(error, OutputOptions())
         return error.exit_code
@@ -166,7 +167,7 @@ def _run_arguments(arguments: list[str]) -> int:
     except UsageError as error:
         report_error(error, output, _format_overview() if output.format == "text" else "")
         return error.exit_code
-    # importlib would load `warnings`: both take as long as a short command.
+    # Do not use importlib: importing it and `warnings` takes as long as a short command.
     module = __import__(COMMANDS[arguments[0]].module, fromlist=["run"])
     usage: Usage = module.USAGE
     try:

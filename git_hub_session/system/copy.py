@@ -19,8 +19,9 @@ _CHUNK = 1 << 30  # bytes
 def copy_files(source: str, target: str, paths: Iterable[bytes]) -> None:
     """Copy the files and links at `paths`, which are relative to `source` and `target`.
 
-    Skip a path that exists in `target`, or whose parent there is a link or a file. Share the data
-    with the source if the file system can (copy-on-write). Raise OSError with the path.
+    Skip a path that is missing in `source` or exists in `target`. Also skip it if one of its parent
+    directories is a link or a file. Share the data with the source if the file system supports it
+    (copy-on-write). Raise OSError with the path.
     """
     for path in paths:
         try:
@@ -46,7 +47,10 @@ def _copy_path(source: str, target: str, path: bytes) -> None:
 
 
 def _open_or_create_parent(top: str, path: bytes, *, create: bool) -> int:
-    """Open the directory `path` below `top`, or return -1 if it is missing, a link or a file."""
+    """Open the directory `path` below `top`. With `create`, create missing directories.
+
+    Return -1 if it or one of its parents is missing, a link or a file.
+    """
     directory = os.open(top, _DIRECTORY)
     for name in path.split(b"/") if path else []:
         parent = directory

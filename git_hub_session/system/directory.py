@@ -4,8 +4,9 @@ Each path is opened one component at a time, from an open directory and with O_N
 planted link at or below the hub is never followed. A lock is an flock on the directory itself. It
 needs no file, and the kernel releases it when the process ends.
 
-Files are replaced atomically. A file is first written as a temporary file `.<name>.tmp`, which
-AgentHub's .gitignore excludes. A new directory is first a pending one, `.<name>.<random>.tmp`.
+Files are replaced atomically: a temporary file `.<name>.tmp` is written and renamed. A new directory
+is filled under the name `.<name>.<random>.tmp` and renamed. Until then it is called a pending
+directory. AgentHub's .gitignore excludes `*.tmp`.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ class LockHeld(HubError):
 
 
 class CannotWrite(HubError):
-    """A file that the file system does not let us write: read-only, full, or no permission.
+    """A file that cannot be written: the file system is read-only or full, or denies permission.
 
     The file is unchanged.
     """
@@ -51,12 +52,16 @@ class CannotWrite(HubError):
 
 
 def write_error(path: str, error: OSError, hint: str = NOTHING_CHANGED) -> CannotWrite:
-    """Return the error for a failed write. The hint says if other changes were made before it."""
+    """Return the error for a failed write. `hint` says if the command has changed other files."""
     return CannotWrite(f"cannot write '{path}': {error.strerror}", hint)
 
 
 class SafeDirectory:
-    """An open directory, which `with` closes. Its `path` is for messages only."""
+    """An open directory, which `with` closes.
+
+    `path` is the path under which it was opened. Files are opened relative to `fd`, and never by
+    `path`: another process may have renamed the directory.
+    """
 
     __slots__ = ("_locked", "fd", "path")
 
@@ -167,7 +172,10 @@ class SafeDirectory:
         return os.open(name, _CREATE | os.O_APPEND, 0o666, dir_fd=self.fd)
 
     def create(self, name: str, data: bytes) -> None:
-        """Create a file durably. Raise FileExistsError if it exists."""
+        """Create a file and flush its data. Raise FileExistsError if it exists.
+
+        Call fsync() to make its name durable.
+        """
         self._write(name, data, like=None)
 
     def replace_atomically(self, name: str, data: bytes) -> None:
@@ -219,7 +227,7 @@ class SafeDirectory:
             # A random name: in two containers, two processes can have the same id.
             pending = f".{name}.{os.urandom(6).hex()}.tmp"
             os.mkdir(pending, dir_fd=self.fd)
-            # Before the lock, another process may take the directory for a stale one and remove it.
+            # Until it is locked, another process may remove it as a stale pending directory.
             try:
                 directory = self.open_child(pending)
             except FileNotFoundError:
@@ -242,7 +250,7 @@ class SafeDirectory:
                     if self.exists(name):  # another process may have renamed it before the lock
                         self.remove_child(directory, files)
             except (OSError, HubError):
-                pass  # a process fills it, or this program did not create it
+                pass  # a process is filling it, or another program has created it
 
     def remove_child(self, directory: SafeDirectory, files: Collection[str]) -> None:
         """Delete `files` in the child `directory`, and the child. Raise OSError if it is not empty."""
@@ -251,7 +259,7 @@ class SafeDirectory:
         os.rmdir(os.path.basename(directory.path), dir_fd=self.fd)
 
     def _link(self, source: str, name: str) -> None:
-        """Give `source` the name `name` too. Raise FileExistsError if the name exists."""
+        """Link `source` to `name`, or rename it without hard links. Raise FileExistsError."""
         # A rename could overwrite a file that another process has just created.
         try:
             os.link(source, name, src_dir_fd=self.fd, dst_dir_fd=self.fd, follow_symlinks=False)
@@ -278,8 +286,8 @@ class SafeDirectory:
     def fsync(self) -> None:
         """Make the names in the directory durable, if the file system can.
 
-        Ignore errors: other processes see the renamed file already, so to report that it was not
-        written would be wrong.
+        Ignore errors: other processes already see the renamed file. An error message would wrongly
+        say that it was not written.
         """
         try:
             os.fsync(self.fd)
@@ -303,7 +311,7 @@ class SafeDirectory:
         sys.audit("git_hub_session.lock", self.path, time.monotonic() - start)
 
     def is_locked(self) -> bool:
-        """Return True if a process holds the lock, also this process through another descriptor."""
+        """Return True if the lock is held by a process, or by another descriptor of this process."""
         try:
             fcntl.flock(self.fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -1,8 +1,8 @@
-"""Run repeatable work in parallel processes (Linux; on other systems in one process).
+"""Run repeatable work in parallel processes (by default only on Linux).
 
 The processes are forks, not threads: the scan of a directory is Python code, and Python runs one
-thread at a time. A fork starts no program. It shares the open files of its parent, locks included:
-a lock stays held until the last of the processes has ended.
+thread at a time. A fork shares the open files of its parent, with their locks. A lock is therefore
+released only when the last of the processes has ended.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ def parallel_map(
     Args:
         work: the function to call.
         items: its arguments.
-        waits: True if `work` mostly waits for the disk.
-        processes: the number of processes. By default as many as are worth a fork for short work.
+        waits: True if `work` mostly waits for the disk. Use more processes than CPUs then.
+        processes: the largest number of processes (default: depends on the CPUs and the items).
     """
     if processes is None:
         count = min(_process_count(waits=waits), len(items) // _MIN_ITEMS)
@@ -86,7 +86,7 @@ def _run_shares(
                 workers[share] = worker
             release()
         own = [work(item) for item in items[0::count]]
-        # A signal terminates the workers at once, and this process when they have ended.
+        # A signal now terminates the workers at once. It ends this process after they have ended.
         release = defer_signals(lambda: _terminate_workers(workers))
     except BaseException:
         release = defer_signals()
@@ -114,7 +114,7 @@ def _fork_worker(
 ) -> _Worker | None:
     """Fork a process that does `items`, and calls `release` to receive signals again.
 
-    Return None if the system has no process or file left.
+    Return None if the system cannot create another process or pipe.
     """
     try:
         reader, writer = os.pipe()
@@ -159,6 +159,7 @@ def _collect_result(workers: dict[int, _Worker], share: int) -> list[Outcome] | 
             outcomes = pickle.load(file)
         except (EOFError, pickle.UnpicklingError):
             pass  # the worker was killed
-    del workers[share]  # before another process can get the same id
+    # Remove the worker before waitpid: the system can then give its id to another process.
+    del workers[share]
     _, status = os.waitpid(worker.pid, 0)
     return None if status else outcomes

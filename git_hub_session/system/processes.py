@@ -1,4 +1,4 @@
-"""Run shell commands and parallel tasks. No other module starts commands, except git's own."""
+"""Run shell commands and parallel tasks. Only `git.command` starts programs too: git itself."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class TaskCallbacks(NamedTuple):
 
     on_start: Callable[[int], None]
     on_output: Callable[[int, bytes, bool], None]
-    """Called with output of the task. The flag is True for separate standard error."""
+    """Called with each piece of output. True means standard error that is read separately."""
     on_end: Callable[[int, TaskResult], None]
     find_escaped: Callable[[int], Iterable[int]]
     """Return the processes of a terminated task that have left its process group."""
@@ -135,7 +135,7 @@ class _RunningTask:
 
     @property
     def deadline(self) -> float | None:
-        """The time of the next signal to the task, or None."""
+        """The time at which SIGTERM or SIGKILL is due, or None."""
         return self.time_limit if self.kill_time is None else self.kill_time
 
     def has_ended(self) -> bool:
@@ -172,7 +172,8 @@ class _ProcessPool:
 
     def __enter__(self) -> Self:
         self._selector = selectors.DefaultSelector()
-        # The signal handler writes to a pipe when a child ends: a signal alone does not end select.
+        # When a child ends, Python writes the signal to this pipe: a signal alone does not end
+        # select().
         self._wakeup_reader, self._wakeup_writer = os.pipe()
         for fd in (self._wakeup_reader, self._wakeup_writer):
             os.set_blocking(fd, False)
@@ -200,10 +201,10 @@ class _ProcessPool:
             os.close(self._wakeup_writer)
 
     def start(self, index: int, task: Task) -> bool:
-        """Start a task. Return False if the system has no process or file left for it now.
+        """Start a task. Return False if the system has no free process or file descriptor now.
 
-        The caller tries again when another task has ended. A command that cannot run for another
-        reason ends like one that a shell cannot find.
+        The caller tries again when another task has ended. If the command cannot run for another
+        reason, report its end with exit status 127, as a shell does.
         """
         try:
             process = self._start_process(task)
@@ -236,7 +237,7 @@ class _ProcessPool:
         )
 
     def wait_once(self) -> None:
-        """Wait for output, the end of a child or a deadline, and handle it."""
+        """Wait for output, the end of a child or a deadline, and update all tasks."""
         for key, _ in self._selector.select(self._seconds_to_deadline()):
             if key.data is None:
                 self._drain_wakeup()
@@ -270,7 +271,10 @@ class _ProcessPool:
             task.pipes.discard(pipe)
 
     def _update_task(self, task: _RunningTask, now: float) -> None:
-        """Terminate a task that has ended or exceeds its time limit, and finish it in the end."""
+        """Terminate the process group of a task that has ended or exceeds its time limit.
+
+        Finish the task after its last output, or at its kill time.
+        """
         is_late = task.time_limit is not None and now >= task.time_limit
         has_ended = task.has_ended()
         if task.kill_time is None and (has_ended or is_late):

@@ -54,14 +54,14 @@ def processes_in(directory: str, snapshot: Sequence[Process] | None = None) -> l
     Symbolic links in `directory` are resolved: /proc names each current directory by its real path.
 
     Args:
-        directory: any path of the directory. The result for '' is empty.
-        snapshot: the processes to choose from. Without it, /proc is read again, and a process with
-            `directory` in GIT_WORK_TREE counts too: a git that fills a new worktree starts elsewhere.
+        directory: the path of the directory. The result for '' is empty.
+        snapshot: the processes to choose from. Without it, read /proc again, and include processes
+            with `directory` in GIT_WORK_TREE: `git worktree add` fills it from another directory.
     """
     if not directory:
         return []
     real = os.path.realpath(directory)
-    prefix = real.rstrip("/") + "/"  # once for all processes: is_inside would strip it for each
+    prefix = real.rstrip("/") + "/"  # is_inside would compute it again for each process
     candidates = processes() if snapshot is None else snapshot
     pids = {process.pid for process in candidates if f"{process.cwd}/".startswith(prefix)}
     if snapshot is None:

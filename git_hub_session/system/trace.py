@@ -1,11 +1,11 @@
 """Write each change and each started program to the target in GIT_HUB_SESSION_TRACE.
 
 The trace is an audit hook (PEP 578), and its lines look like those of GIT_TRACE. Python raises an
-event before it creates, renames or removes a file and before it starts a program, so no change can
-be missed. The modules raise `git_hub_session.*` events for the rest: the end of a command, changed
-refs, locks, and the directory of a new file.
+event before it creates, renames or removes a file and before it starts a program, so no change is
+missed. The package raises `git_hub_session.*` events for the end of a command, changed refs, locks,
+and a file that is created relative to an open directory.
 
-Only `main` imports this module, and only if the trace is on. An event without a hook costs nothing.
+Only `main` imports this module, and only if the trace is on. Without a hook, events cost nothing.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ class _Trace:
             self._write(_format_end(self._command, status, time.monotonic() - self._start))
 
     def _write(self, texts: Sequence[str]) -> None:
-        """Write each text as one line, with one call: other processes append to the same file."""
+        """Write each text as one line. Use one call: other processes append to the same file."""
         now = time.time()
         clock = time.strftime("%H:%M:%S", time.localtime(now))
         head = f"{clock}.{int(now % 1 * 1e6):06} git-hub-session[{os.getpid()}]".ljust(_COLUMN)
@@ -195,7 +195,7 @@ def _quote_word(word: str) -> str:
 
 
 def _full_path(path: _Path, fd: int) -> str:
-    """Return the quoted path, below the path of the open directory if /proc knows it (Linux)."""
+    """Return the quoted path. If /proc shows the path of the open directory `fd`, prepend it."""
     try:
         directory = "" if fd < 0 else os.readlink(f"/proc/self/fd/{fd}")
     except OSError:

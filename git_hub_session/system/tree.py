@@ -29,9 +29,9 @@ class DirectoryTree(NamedTuple):
     """Directories on another file system. Their content is not listed."""
 
     def digest(self) -> int:
-        """Return a number that differs if anything in the tree differs.
+        """Return a hash of the files, with their status, and of the directories.
 
-        The number is comparable only in this process and its forks.
+        Compare it only in this process and its forks: Python salts the hash of bytes.
         """
         files = sum(
             hash(
@@ -49,8 +49,8 @@ def scan_directory(path: str, *, tracked: Container[bytes] = _NO_TRACKED) -> Dir
     """Return everything in the directory `path`. Raise OSError.
 
     A directory is a repository if it contains `.git`, or HEAD, objects and refs (a bare
-    repository). It is not bare if its HEAD is in `tracked`: such a directory is a test fixture of
-    the project. The `.git` at the top is ignored, so the top is listed only as a bare repository.
+    repository). A directory whose HEAD is in `tracked` is not a bare repository: it is a test
+    fixture of the project. The `.git` at the top is ignored, so the top can only be a bare one.
     """
     top = os.open(path, _DIRECTORY)
     try:
@@ -146,7 +146,7 @@ def remove_if_unchanged(path: str, tree: DirectoryTree) -> list[bytes]:
 
 
 class _DirectoryContents(NamedTuple):
-    """The names in one scanned directory, and the status of each file, or None to delete any."""
+    """The names in one scanned directory. A file without a status is deleted in any state."""
 
     files: list[tuple[bytes, os.stat_result | None]]
     directories: list[bytes]
@@ -201,7 +201,7 @@ def _remove_files(directory: int, files: list[tuple[bytes, os.stat_result | None
 
 
 def _is_unchanged(now: os.stat_result, scanned: os.stat_result) -> bool:
-    # Do not compare the change time: the deletion of one hard link changes that of the others.
+    # Do not compare the ctime: deleting one hard link changes the ctime of the other links.
     return (
         now.st_mtime_ns == scanned.st_mtime_ns
         and now.st_ino == scanned.st_ino

@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 
 from git_hub_session.util.numbers import MAX_COUNT, parse_int
 
-# The steps of git (show_date_relative in date.c). Each row has a unit, the number of units in the
-# next larger one, and the count from which git uses the larger one. Each step rounds the rounded
-# result of the step before it.
+# git's steps from seconds to days (show_date_relative in date.c). Each row has a unit, its number
+# in the next larger unit, and the count from which git uses the larger unit. git rounds in each
+# step, and so rounds a result that is rounded already.
 _STEPS = (("second", 60, 90), ("minute", 60, 90), ("hour", 24, 36))
 _YEAR = 365  # days
 

@@ -1,7 +1,8 @@
 """Parse small integers: the numbers in names, options, settings and environment variables.
 
 Python's `int` raises ValueError on more than 4,300 digits, and accepts signs, spaces, underscores
-and the digits of other scripts. No other module may parse an integer from text of any length.
+and the digits of other scripts. Other modules must use `parse_int` unless a pattern has already
+limited the text to a few ASCII digits.
 """
 
 from __future__ import annotations

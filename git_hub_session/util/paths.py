@@ -8,16 +8,16 @@ from itertools import count
 
 
 def is_same_path(path: str, other: str) -> bool:
-    """Return True if two paths name the same place, also through symbolic links.
+    """Return True if two paths lead to the same file or directory, also through symbolic links.
 
     The result is False if `path` is ''.
     """
-    # Compare the spelling first: to resolve two paths takes longer than to read a whole worktree.
+    # Compare the spelling first: realpath() of two paths takes longer than reading a worktree.
     return bool(path) and (path == other or os.path.realpath(path) == os.path.realpath(other))
 
 
 def is_inside(path: str, top: str) -> bool:
-    """Return True if `path` is the directory `top` or below it, judged by the spelling.
+    """Return True if `path` is `top` or is below it. Compare only the spelling of the paths.
 
     The result is False if `top` is ''.
     """

@@ -34,7 +34,7 @@ def decode_terminal_line(line: bytes) -> str:
 
 
 def quote_ansi_c(text: str) -> str:
-    """Return `text` as a shell word $'...' of printable ASCII, which can be typed."""
+    """Return `text` as a shell word $'...' of printable ASCII, so that the user can type it."""
     data = text.encode("utf-8", "surrogateescape")
     return "$'" + "".join(_quote_byte(byte) for byte in data) + "'"
 
@@ -45,7 +45,7 @@ def _quote_byte(byte: int) -> str:
 
 
 class _EscapeTable(dict[int, str]):
-    """A cache of the escape of each control character, for texts of megabytes."""
+    """The escape of each control character. Compute it once: a text can have megabytes."""
 
     def __missing__(self, code: int) -> str:
         if 0xDC80 <= code <= 0xDCFF:
@@ -109,5 +109,6 @@ def natural_key(text: str) -> tuple[tuple[int, str], ...]:
 
 
 def _number_key(digits: str) -> tuple[int, str]:
+    """Return a key that sorts like the number. Do not use `int`, which limits the digits."""
     number = digits.lstrip("0")
     return len(number), number
