@@ -85,9 +85,9 @@ def _archive_steps(session: Session) -> tuple[State, ...]:
 def _with_transitions(
     session: Session, steps: tuple[State, ...], project: Project, reason: str
 ) -> Session:
-    at = format_iso(project.now())
+    timestamp = format_iso(project.now())
     for step in steps:
         session = with_transition(
-            session, step, at=at, by=project.identity, verb="archive", reason=reason
+            session, step, at=timestamp, by=project.identity, verb="archive", reason=reason
         )
     return session

@@ -1,6 +1,6 @@
 """Clean up one session: remove its worktrees, and lose no work.
 
-A cleanup plans all worktrees first, and then changes something. It saves uncommitted work under
+A cleanup plans all worktrees before it changes anything. It saves uncommitted work under
 refs/hub/rescue, and removes the worktrees. It keeps a worktree that it cannot remove safely, and
 reports the reason.
 """
@@ -255,7 +255,7 @@ def _remove_worktrees(
 
 
 def _remove_one(plan: WorktreePlan, saved: Sequence[SavedWork]) -> Reason | None:
-    """Remove the worktree. Return the reason if it was kept. Repeat it after a kill."""
+    """Remove the worktree. Return the reason if it was kept. Call it again after a kill."""
     try:
         remove_worktree(plan.worktree, plan.fingerprint, [str(work) for work in saved])
     except InUseDuringRemoval as error:

@@ -29,7 +29,7 @@ class WorktreePlan(NamedTuple):
     """The decision about one worktree."""
 
     state: WorktreeState
-    """The facts, without the contents of the directory: a fork sends the plan to its parent."""
+    """The facts without the contents: a fork sends them to its parent process."""
     reason: Reason | None
     """The reason to keep the worktree, or None to remove it."""
     fingerprint: Fingerprint | None = None

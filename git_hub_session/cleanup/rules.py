@@ -1,7 +1,7 @@
 """The reasons to keep a worktree: the table RULES at the end of this file.
 
-The first rule that applies gives the reason. The order is the order in which a user wants to hear
-the reasons. To add a reason, add a row here and its code to the man page.
+The first rule that applies gives the reason. The rules are ordered by their use for the user.
+To add a reason, add a row here and its code to the man page.
 """
 
 from __future__ import annotations
@@ -290,7 +290,7 @@ CHANGES_RULES = (
         lambda state: f"contains another repository: {_list_some(state.scan.repositories)}",
         _move_out,
     ),
-    Rule(  # The table of mounts may be hidden. The device numbers of the directories tell too.
+    Rule(  # /proc may not list all mounts. A directory on another device is a mount point.
         "mount-point",
         lambda state: state.scan.tree.devices,
         lambda state: f"contains a mount point: {_list_some(state.scan.tree.devices)}",

@@ -104,7 +104,7 @@ def save_reflog_commits(
     """
     common_dir = project.paths.common_dir
     logs = {branch.ref: reflog_commits(common_dir, branch.ref) for branch in branches}
-    # Ask once for all branches: each question reads every ref of the repository.
+    # Search once for all branches: each search reads every ref of the repository.
     oids = {oid for commits in logs.values() for oid in commits}
     unsaved = set(project.repo.unreachable(oids))
     saved: dict[str, list[str]] = {}
@@ -195,7 +195,7 @@ def work_by_attempt(
     The value is None if the attempt has no work to restore, but older rescue refs exist.
     """
     refs: dict[str, dict[str, str | None]] = {}
-    older = project.repo.refs(rescue_prefix(sid))  # Each list reads every ref: read it only once.
+    older = project.repo.refs(rescue_prefix(sid))  # Each call reads every ref: call it only once.
     for plan, saved in saved_plans:
         branch, prefix = parse_agent_branch(plan.branch), rescue_prefix(sid, plan.branch)
         work = [saved_work.ref for saved_work in saved if saved_work.kind == "work"]

@@ -44,7 +44,7 @@ _HUB_WIDE_CODES = {"git-missing", "git-too-old", "git-lock-left", "cannot-open",
 """The findings that affect every session. They are reported also if one session is checked."""
 
 _MAX_ROUNDS = 3
-"""The number of times that a session is fixed. A fix can uncover other findings.
+"""The largest number of rounds for one session. A fix can uncover other findings.
 
 For example, the owner of a detached worktree is known only after state.json was fixed.
 """
@@ -180,7 +180,7 @@ def _check_session_again(before: HubSnapshot, sid: SessionId) -> tuple[HubSnapsh
     hub = take_session_snapshot(before, sid, all_worktrees=False)
     findings = _fixable_findings(hub, sid)
     if any(finding.git_dir for finding in findings):
-        # The fix of a link depends on the other worktrees: one has the same path or is damaged.
+        # The fix of a link depends on the paths and the links of the other worktrees.
         hub = take_session_snapshot(before, sid, all_worktrees=True)
         findings = _fixable_findings(hub, sid)
     return hub, findings

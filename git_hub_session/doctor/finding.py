@@ -62,8 +62,9 @@ class FindingResult(NamedTuple):
 Fix = Callable[..., list[str]]
 """A function that fixes a finding.
 
-It can be called again, and it never deletes the last ref to a commit. It takes the finding and a snapshot that was taken under the lock, and returns its messages. The
-fix of a finding that belongs to a session takes the locked session too.
+It takes the finding and a snapshot that was taken under the lock. If the finding belongs to a
+session, it takes the locked session too. It returns messages for the user. It can be called again,
+and it never deletes the last ref to a commit.
 """
 
 FINDINGS: dict[str, str] = {}

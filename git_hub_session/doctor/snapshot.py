@@ -40,7 +40,8 @@ if TYPE_CHECKING:
 class HubSnapshot(NamedTuple):
     """Everything that the checks read.
 
-    A session that another process is changing looks inconsistent. It is in `locked_sessions`.
+    A session that another process is changing can look inconsistent. The checks skip it: it is in
+    `locked_sessions`.
     """
 
     project: Project
@@ -94,7 +95,7 @@ class HubSnapshot(NamedTuple):
         ]
 
     def pids_in(self, directory: str) -> list[int]:
-        """Return the processes that use the directory now, git included."""
+        """Return the ids of the processes that use the directory now, or that fill it (git)."""
         return procfs.processes_in(directory)
 
 
@@ -134,8 +135,8 @@ def take_session_snapshot(
 ) -> HubSnapshot:
     """Take a new snapshot of one session, whose lock the caller holds.
 
-    The result contains this session only, except for `worktrees`. It contains all worktrees of the
-    repository: those of the session as they are now, the others as in `before`.
+    The result contains this session only. But `worktrees` contains all worktrees of the repository:
+    those of the session as they are now, the others as in `before`.
 
     Args:
         before: a snapshot of the whole hub. The time to read it again would grow with the number of
@@ -270,7 +271,7 @@ def _find_owners(
     sessions: Mapping[SessionId, Session | UnreadableSession],
     project: Project,
 ) -> dict[str, SessionId]:
-    """Return {git dir: session}, by the branch of a worktree, or by its origin and path."""
+    """Return {git dir: session}. A branch decides, or the origin and the path of the worktree."""
     readable = {sid: session for sid, session in sessions.items() if isinstance(session, Session)}
     owners = {}
     for worktree in worktrees:

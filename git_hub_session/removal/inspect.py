@@ -1,4 +1,4 @@
-"""Every fact about one worktree that decides whether a cleanup removes it.
+"""Collect the facts about one worktree that decide if a cleanup removes it.
 
 This module gives no reasons and no advice. The rules of a cleanup turn facts into reasons.
 """
@@ -239,7 +239,7 @@ class Fingerprint(NamedTuple):
     processes: tuple[str, ...] | None
     """None if processes do not matter: --force was given."""
     tracked: frozenset[bytes]
-    """The paths in the index that end with HEAD. They tell fixtures from repositories."""
+    """The HEAD files in the index. A bare repository with a tracked HEAD is a test fixture."""
 
 
 def state_fingerprint(state: WorktreeState, *, check_processes: bool) -> Fingerprint:

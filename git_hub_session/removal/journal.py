@@ -24,7 +24,7 @@ from git_hub_session.removal.trash import trash_name
 from git_hub_session.util.paths import is_same_path
 
 STEP_TRASH = "aside"
-"""The directory is renamed to its trash name, to be inspected again."""
+"""The directory may have its trash name. Inspect it again before it is deleted."""
 STEP_DELETE = "delete"
 """The directory may only be deleted."""
 
@@ -83,7 +83,7 @@ def is_marked_for_deletion(worktree: Worktree) -> bool:
         return False
     if not os.path.lexists(worktree.path):
         return True
-    # Files that were written during the deletion were renamed back to the path, without a .git file.
+    # New files that were written during the deletion are back at the path, without a .git file.
     dot_git = os.path.join(worktree.path, ".git")
     return not os.path.lexists(journal.trash) and not os.path.lexists(dot_git)
 
@@ -95,7 +95,7 @@ def start_journal(worktree: Worktree, step: str, saved: Sequence[str] = ()) -> N
     try:
         with open(f"{path}.tmp", "wb") as file:
             file.write(os.fsencode("\0".join(lines)))
-            if saved:  # Without saved work, git has every byte: do not wait for the disk.
+            if saved:  # A clean worktree has no saved work, and git has every byte: do not wait.
                 file.flush()
                 os.fsync(file.fileno())
         os.replace(f"{path}.tmp", path)
@@ -106,7 +106,10 @@ def start_journal(worktree: Worktree, step: str, saved: Sequence[str] = ()) -> N
 
 
 def mark_for_deletion(worktree: Worktree, saved: Sequence[str]) -> None:
-    """Record that the directory may only be deleted. If this raises OSError, rename it back."""
+    """Record that the directory may only be deleted.
+
+    If this raises OSError, do not delete it: the next run undoes or finishes the removal.
+    """
     with open(_journal_path(worktree), "ab", buffering=0) as file:
         file.write(f"\0{STEP_DELETE}".encode())
         if saved:
@@ -121,7 +124,7 @@ def marked_at_ns(worktree: Worktree) -> int:
 def lock_worktree(worktree: Worktree) -> None:
     """Lock the worktree, so that `git worktree prune` keeps its git dir. Raises OSError.
 
-    Only the git dir knows the directory in the trash, also after a kill. The lock is a second name
+    After a kill, only the git dir names the directory in the trash. The lock is a second name
     of the journal: a lock file without a reason would look like a user's lock. Keep a lock that
     exists. It belongs to an interrupted removal, or the next inspection finds it.
     """

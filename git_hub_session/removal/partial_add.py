@@ -58,11 +58,11 @@ def find_partial(
 def remove_empty_git_dir(path: str, project: Project, lock: str, sources: Sequence[str]) -> None:
     """Remove the git dirs without `gitdir` that an interrupted `git worktree add` left.
 
-    Such a git dir is named after the directory `path` (agent-1, agent-11, ...). Git never prunes a locked
-    one, and it dies if its `commondir` is empty. ^C reaches git and its child process: git removes
-    `gitdir` first, and the child may still write the index of a commit in `sources`. A git dir with
-    another index or with other commits is kept. If another git is creating the git dir at this
-    moment, that git fails before it creates a worktree.
+    Such a git dir is named after the directory `path` (agent-1, agent-11, ...). Git never prunes a
+    locked git dir, and git dies if the `commondir` of a git dir is empty. ^C reaches git and its
+    child process: git removes `gitdir` first, and the child may still write the index of a commit
+    in `sources`. A git dir with another index or with other commits is kept. If another git is
+    creating the git dir at this moment, that git fails before it creates a worktree.
     """
     name = os.path.basename(path)
     if name.startswith("."):
@@ -71,6 +71,7 @@ def remove_empty_git_dir(path: str, project: Project, lock: str, sources: Sequen
         number = worktree.name.removeprefix(name)
         is_numbered = not number or parse_int(number, MAX_COUNT) is not None
         has_name = number != worktree.name and is_numbered
+        # An interrupted git may have written only the start of the lock reason.
         if not has_name or worktree.path or not lock.startswith(worktree.lock_reason or ""):
             continue
         try:
@@ -115,7 +116,8 @@ def remove_orphan_directory(path: str, project: Project, sources: Sequence[str])
     The git command was started by this process.
 
     ^C reaches git and its child process. Git removes the directory and the git dir, but the child
-    may write one more file. Remove the directory only if each file is the start of one in `sources`.
+    may write one more file. Remove the directory only if each file is the start of the file at the
+    same path in `sources`.
     """
     git = project.git.at(project.paths.common_dir, path)
     for _ in range(_MAX_POLLS):

@@ -126,9 +126,10 @@ def remove_stale_lock(worktree: Worktree) -> None:
 
 
 class _AnyPath:
-    """A container of all paths.
+    """A container of all paths, for the argument `tracked` of scan_directory().
 
-    After the inspection, every HEAD in the directory is known to be a file of the index.
+    Then a HEAD file never makes a directory a bare repository. The inspection has already checked
+    that every HEAD file is in the index.
     """
 
     def __contains__(self, _path: object) -> bool:

@@ -10,8 +10,8 @@ A removal takes six steps:
     6. rename the git dir to the trash, and delete it
 
 The journal records the last finished step. The next run undoes a removal that was interrupted
-before step 4, and finishes one that was interrupted later (see recover.py). The rename is atomic:
-a deletion at the old path could not be told from changes of a user.
+before step 4, and finishes one that was interrupted later (see recover.py). The rename is atomic.
+Do not delete at the old path: an interrupted deletion would look like changes of a user.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def remove_worktree(
 
     Raises:
         RemovalBlocked: the worktree changed after the inspection. It is at its path.
-        InUseDuringRemoval: a process entered it after the inspection. It is at its path.
+        InUseDuringRemoval: a process entered the directory, which is at its path.
         ModifiedDuringRemoval: a process wrote into the directory. The new files are kept.
         RemovalFailed: the directory or the git dir cannot be moved or deleted.
     """
@@ -97,7 +97,11 @@ def remove_worktree(
 def _trash_directory(
     worktree: Worktree, checked: Fingerprint, saved: Sequence[str]
 ) -> TrashedDirectory:
-    """Take the steps 1 to 4. Every error leaves the directory at its path."""
+    """Take the steps 1 to 4.
+
+    A change leaves the directory at its path. If step 4 raises OSError, the directory keeps
+    its trash name, and the next run undoes or finishes the removal.
+    """
     trash = trash_name(worktree)
     if os.path.lexists(trash):
         raise RemovalFailed(

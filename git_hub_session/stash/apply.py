@@ -67,7 +67,7 @@ def _write_unfiltered(
     filtered: frozenset[bytes] | None,
     repo: GitRepo,
 ) -> list[bytes]:
-    """Write the blob over each file that a filter has changed and that was not filtered before.
+    """Write the blob over each file that a filter has changed now, but not before the stash.
 
     Return the paths of these files. Do nothing if the filtered paths are unknown (None).
     """
@@ -92,9 +92,9 @@ def _checkout_paths(git: GitAt, paths: Iterable[bytes]) -> None:
 
 
 def _clear_stat_data(git: GitAt, entries: Mapping[bytes, tuple[int, bytes]]) -> None:
-    """Clear the stat data of index entries.
+    """Clear the stat data of index entries, so that git reads the files again.
 
-    git considers a file changed if its size differs from the entry, without reading the file.
+    Otherwise git considers a file changed if its size differs from the entry, without reading it.
     """
     if entries:
         lines = [

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 # These settings keep git from skipping changes and from running a configured program. core.fsync
-# brings the saved objects to the disk before the worktree is removed (the default syncs packs only).
+# brings the saved objects to the disk before the worktree is removed. The default syncs packs only.
 STRICT_SETTINGS = {
     "core.fsmonitor": "false",
     "core.untrackedCache": "false",
@@ -43,7 +43,7 @@ STRICT_SETTINGS = {
     "core.fsyncMethod": "batch",
 }
 
-# `git stash` uses the same kind of identity if the user has configured none.
+# `git stash` uses a fallback identity too if the user has configured none.
 _FALLBACK_IDENTITY = {
     f"GIT_{role}_{field}": value
     for role in ("AUTHOR", "COMMITTER")
@@ -222,7 +222,7 @@ class IndexCopy:
         filtered_files = []
         for path in paths:
             file = changes.tree.files[path]
-            if path not in stored:  # the name is .git on another file system
+            if path not in stored:  # a name that means .git on another file system
                 raise CannotRoundTrip(f"'{os.fsdecode(path)}' (git cannot store this name)")
             _, oid, _ = stored[path]
             data = read_file_or_link(self._worktree.path, path, file.st_mode)

@@ -1,1 +1,1 @@
-"""Facts about the worktrees of a session."""
+"""The worktrees of a session: their paths, their state, and the commands that repair them."""

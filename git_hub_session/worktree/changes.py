@@ -84,6 +84,7 @@ def read_changes(worktree: Worktree, repo: GitRepo, index: Index, written: int) 
     untracked, ignored = _split_ignored(others, worktree, directory, index, repo)
     storable, special_files = _split_special(untracked, directory)
     head = head_commit(worktree, repo)
+    # After `git worktree add --no-checkout`, do not report every file as deleted.
     never_checked_out = not entries and not index.unmerged and not written and not directory.files
     return WorktreeChanges(
         head,
@@ -145,7 +146,7 @@ def _is_modified(
     written: int,
     repo: GitRepo,
 ) -> bool:
-    """Return True if a file differs from its index entry, or if only git's filters could tell."""
+    """Return True if a file differs from its index entry, or may differ: filters are not run."""
     mtime = file.st_mtime_ns
     if (
         entry.mtime * _SECOND + entry.mtime_ns == mtime
@@ -192,8 +193,8 @@ def _split_ignored(
 
     def read(path: bytes) -> bytes:
         file = directory.files.get(path)
-        # Follow no link to a .gitignore, and use the blob of one that a sparse checkout left out.
-        # git does the same.
+        # Do as git: skip a .gitignore that is a symbolic link, and read the blob of a .gitignore
+        # that a sparse checkout left out.
         if file is not None and stat.S_ISREG(file.st_mode):
             if file.st_size > MAX_BYTES:
                 raise IgnoreFileTooLarge

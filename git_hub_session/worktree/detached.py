@@ -27,9 +27,9 @@ def original_attempt(worktree: Worktree) -> AgentBranch | None:
     The first branch that HEAD left names the agent. If HEAD left several attempts of this agent,
     the last of them counts.
     """
-    left = list(map(parse_agent_branch, worktree.previous_branches))
-    first = left[0] if left else None
+    branches = list(map(parse_agent_branch, worktree.previous_branches))
+    first = branches[0] if branches else None
     if first is None:
         return None
-    same_agent = [branch for branch in left if branch is not None and branch[:2] == first[:2]]
+    same_agent = [branch for branch in branches if branch is not None and branch[:2] == first[:2]]
     return same_agent[-1]

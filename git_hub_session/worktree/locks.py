@@ -1,4 +1,4 @@
-"""The reasons with which a worktree is locked by this program and by `git worktree add`."""
+"""The lock reasons that this program and `git worktree add` write."""
 
 from __future__ import annotations
 

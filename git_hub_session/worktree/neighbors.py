@@ -1,7 +1,7 @@
-"""Facts about the whole repository that decide about each of its worktrees.
+"""The other worktrees, the processes and the mounts.
 
-They are read once for all sessions of a dry run: to read 1,000 worktrees takes 60 ms, and to
-resolve the symbolic links in their paths takes as long again.
+They decide if a worktree can be removed. A dry run reads them once for all sessions. Reading 1,000
+worktrees takes 60 ms, and resolving the symbolic links in their paths takes another 60 ms.
 """
 
 from __future__ import annotations
@@ -50,13 +50,18 @@ class Neighbors:
         return branches_by_worktree(self._project.paths, self.worktrees)
 
     def branches_in_use(self, removed: Container[str]) -> set[str]:
-        """Return the full refs in use by worktrees, except those whose git dirs are in `removed`."""
+        """Return the full refs that worktrees have in use. Skip the git dirs in `removed`."""
         kept = (refs for git_dir, refs in self._branches.items() if git_dir not in removed)
         return set().union(*kept)
 
     @cached_property
     def _protected_paths(self) -> list[tuple[str, int, str]]:
-        """The real path with a '/', the rank and the git dir of each path that a removal must keep."""
+        """The sorted paths that a removal must keep, each with its rank and its git dir.
+
+        A path is a real path with a final '/', so that the paths in a directory follow each other.
+        The rank is the order in which `inside` returns the paths. The git dir is '' for the main
+        worktree, the repository and the hub.
+        """
         repository = self._project.paths
         paths = [(worktree.git_dir, worktree.path) for worktree in self.worktrees]
         paths += [
@@ -70,13 +75,13 @@ class Neighbors:
         )
 
     def inside(self, top: str, git_dir: str) -> tuple[str, ...]:
-        """Return the worktrees, repository or hub in the directory `top`, except the given worktree.
+        """Return the paths in the directory `top` that a removal must keep.
 
-        Worktrees come first, then the repository and the hub.
+        The linked worktrees come first, then the main worktree, the repository and the hub.
 
         Args:
             top: a real path.
-            git_dir: the git dir of the worktree at `top`.
+            git_dir: the git dir of the worktree at `top`, which is not returned.
         """
         prefix = f"{top.rstrip('/')}/"
         inside = []

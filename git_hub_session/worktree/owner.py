@@ -73,7 +73,7 @@ def _read_or_none(sid: SessionId, project: Project) -> Session | None:
     try:
         return project.store.read(sid)
     except (HubError, OSError):
-        return None  # only the path of a worktree can then show that it belongs to the session
+        return None  # only the default path can then show that a worktree belongs to the session
 
 
 def detached_owner(
@@ -94,7 +94,7 @@ def detached_owner(
         return {original.session: original} if is_owner else {}
     if worktree.detached or worktree.previous_branches:
         return {}
-    # HEAD is unreadable and the reflog names no branch: only a session can name the owner.
+    # HEAD is unreadable and the reflog names no branch: only state.json can name the owner.
     recorded = {
         session.id: _recorded_attempt_at(worktree, session)
         for session in sessions.values()
@@ -151,7 +151,8 @@ def agent_worktrees(
 ) -> dict[int, tuple[AgentBranch, Worktree]]:
     """Return, by agent number, the last attempt that has a worktree, with that worktree.
 
-    If two worktrees belong to one attempt, prefer the worktree that is on the branch.
+    Skip worktrees whose directory is missing. If two worktrees belong to one attempt, prefer the
+    worktree that is on the branch.
     """
     candidates: list[tuple[AgentBranch, bool, Worktree]] = []
     for worktree, ref in session_worktrees(sid, project, worktrees):

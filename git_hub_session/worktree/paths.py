@@ -64,7 +64,7 @@ def worktree_path(template: str, paths: RepositoryPaths, branch: AgentBranch) ->
 def can_create_at(path: str) -> bool:
     """Return True if git can create a worktree at `path`.
 
-    Nothing or an empty directory may be there, but no link to a directory.
+    Nothing may exist at the path except an empty directory. A symbolic link is not accepted.
     """
     is_directory = os.path.isdir(path) and not os.path.islink(path)
     return not os.listdir(path) if is_directory else not os.path.lexists(path)
@@ -74,5 +74,5 @@ _SUFFIX = ".hub-trash"
 
 
 def is_trash_name(name: str) -> bool:
-    """Return True if removal.trash gives such names to the directories that it removes."""
+    """Return True if the name has the form of the names that removal.trash gives."""
     return name.startswith(".") and name.endswith(_SUFFIX)

@@ -30,12 +30,12 @@ if TYPE_CHECKING:
 _CHOOSE_PATH_HINT = "choose another --path"
 
 _END_COMMANDS = {"rebase": "rebase --abort", "bisect": "bisect reset"}
-"""The commands of git that check out the commit at which the operation started."""
+"""{operation: the git command that ends it and returns to the original branch or commit}."""
 
 
 def reattach_command(worktree: Worktree, branch: AgentBranch, project: Project) -> str:
     """Return the command that puts HEAD on the branch of the attempt, or on a new attempt."""
-    # Do not reuse a branch that another worktree has checked out: `git symbolic-ref` would allow it.
+    # `git symbolic-ref` would allow a branch that another worktree has checked out: do not use it.
     tip = "" if branch.ref in branches_in_use(project.paths) else project.repo.tip(branch.ref)
     if not worktree.detached:
         return _restore_head_command(worktree, branch, tip)
@@ -91,24 +91,29 @@ def _next_free_attempt(branch: AgentBranch, project: Project) -> AgentBranch:
         # libgit2 does not list a ref with a truncated file.
         taken.update(list_files_below(project.paths.common_dir, prefix.rstrip("/")))
     attempts = [attempt for attempt in map(parse_agent_branch, taken) if attempt is not None]
-    last = max((one.attempt for one in attempts if one.agent == branch.agent), default=0)
+    last = max(
+        (attempt.attempt for attempt in attempts if attempt.agent == branch.agent), default=0
+    )
     following = (branch._replace(attempt=number) for number in count(last + 1))
     return next(attempt for attempt in following if not _is_taken(attempt, taken))
 
 
 def _is_taken(attempt: AgentBranch, refs: Collection[str]) -> bool:
-    """Return True if an archive tag of the attempt exists. Its branch cannot exist."""
+    """Return True if an archive tag of the attempt exists.
+
+    Its branch cannot exist: the number of the attempt is greater than the number of each branch.
+    """
     is_archived = attempt.attempt == 1 and attempt.archive_tag in refs
     return is_archived or attempt.attempt_tag in refs
 
 
 def _restore_head_command(worktree: Worktree, branch: AgentBranch, tip: str) -> str:
-    """Return the command that writes a truncated HEAD again."""
+    """Return the command that rewrites a truncated HEAD, or a hint to inspect it."""
     head = quote(f"{worktree.git_dir}/HEAD")
     last_commit = worktree.head_reflog_tip
     if not last_commit:
         return f"inspect {head}"
     if tip == last_commit and not worktree.operation:
         return f"printf 'ref: %s\\n' {branch.ref} >{head}"
-    # HEAD was on another branch, or detached.
+    # HEAD was on another branch, or detached: detach it at its last commit.
     return f"printf '%s\\n' {last_commit} >{head}"

@@ -1,7 +1,7 @@
 """Find the directory of a worktree that is missing from its path.
 
-Nothing here is taken from git's records alone: a directory is recognized by its .git file, by its
-distance from the repository, or by a file that git has recorded in the index.
+A path that git has recorded is not enough evidence. A directory is recognized by its .git file, by
+its path relative to the git dir, or by the stat data of a file in the index.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from git_hub_session.session.project import Project
 
 _MAX_ENTRIES = 10_000
-"""The number of entries of a directory, or of an index, that are read."""
+"""The largest number of entries that are read from a directory or from an index."""
 
 _MAX_DEPTH = 32
-"""The number of parent directories that may have been moved together with the worktree."""
+"""The largest number of names at the end of a path that may have been moved together."""
 
 _LOW_32_BITS = 0xFFFFFFFF
 """The index has only the low 32 bits of an inode number."""
@@ -66,8 +66,8 @@ def _list_directories(parent: str) -> list[str]:
 def find_moved_with_repository(worktree: Worktree, paths: Sequence[str] = ()) -> str:
     """Return the new path of a directory that was moved together with the repository, or ''.
 
-    A copy counts as moved. Search `paths`, then the paths that have the same distance to the repository as before the
-    move, then the siblings of the repository.
+    A directory that was copied together with the repository counts too. Search `paths`, then the
+    paths below a common parent directory, then the siblings of the repository.
     """
     siblings = _list_directories(os.path.dirname(os.path.realpath(_repository_path(worktree))))
     candidates = dict.fromkeys([*paths, *_candidate_paths(worktree), *siblings])
@@ -91,7 +91,9 @@ def _candidate_paths(worktree: Worktree) -> Iterator[str]:
 def _points_to_old_location(path: str, worktree: Worktree) -> bool:
     """Return True if `path`/.git points to the worktree's old git dir.
 
-    The result is False if the worktree at the old location still exists and owns the directory.
+    The old git dir has the same name at another location. Return False if it still exists and names
+    `path`: then the directory belongs to it. The name alone is not enough evidence. The relative
+    path or a file in the index must match too.
     """
     git_dir = linked_git_dir(path)
     if os.path.basename(git_dir) != worktree.name or is_same_path(git_dir, worktree.git_dir):
@@ -102,7 +104,7 @@ def _points_to_old_location(path: str, worktree: Worktree) -> bool:
 
 
 def _has_same_relative_path(path: str, worktree: Worktree) -> bool:
-    """Return True if the directory and the git dir still have the same relative path."""
+    """Return True if the path from the directory to the git dir is the same as before the move."""
     before = os.path.relpath(linked_git_dir(path), worktree.path)
     return before == os.path.relpath(os.path.realpath(worktree.git_dir), os.path.realpath(path))
 

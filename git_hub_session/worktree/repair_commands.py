@@ -18,7 +18,11 @@ from git_hub_session.worktree.relocation import find_moved_with_repository, is_p
 
 
 def repair_command(worktree: Worktree) -> str:
-    """Return the command that repairs the link, or leaves a worktree whose directory is missing."""
+    """Return the command that repairs the link between the directory and the git dir.
+
+    If another file or directory is at the path, the command only frees the path. After that, call
+    this function again for the command that recreates the directory.
+    """
     path = worktree.path
     if not path:
         return unknown_location_hint(worktree)
@@ -88,10 +92,10 @@ def _recreate_command(worktree: Worktree) -> str:
 
 
 def _foreign_directory_command(worktree: Worktree, git_dir: str) -> str:
-    """Return the command for a path at which the directory of another worktree is.
+    """Return the command for a worktree whose path has the directory of another git dir.
 
     Args:
-        git_dir: the git dir that the directory names.
+        git_dir: the git dir that the .git file of the directory names.
     """
     path = worktree.path
     other = read_worktree(os.path.basename(git_dir), git_dir)
@@ -100,6 +104,7 @@ def _foreign_directory_command(worktree: Worktree, git_dir: str) -> str:
         moved = find_moved_with_repository(worktree)
         if moved:
             return relink_command(moved, worktree)
+        # Record a path that does not exist. Then git and `cleanup` treat the directory as missing.
         missing = first_free(f"{path}.gone", os.path.lexists)
         return _write_file_command(f"{quote(missing)}/.git", f"{worktree.git_dir}/gitdir")
     is_same_repository = is_same_path(os.path.dirname(git_dir), os.path.dirname(worktree.git_dir))

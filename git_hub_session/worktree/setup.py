@@ -25,7 +25,7 @@ _MAX_OUTPUT = 4096  # bytes of the setup command's output; the last ones are kep
 
 
 class WorktreeSetup:
-    """The preparation of the worktrees of one commit."""
+    """The preparation of new worktrees that are created at one commit."""
 
     def __init__(self, project: Project, base: str) -> None:
         """Find the files to copy and the setup command for the commit `base`.
@@ -52,7 +52,7 @@ class WorktreeSetup:
 
 
 def _run_setup_command(task: Task, project: Project) -> str:
-    """Run the setup command with all its processes. Return an error message, or ''."""
+    """Run the setup command, and end the processes that it leaves. Return an error, or ''."""
     output = bytearray()
     results = []
 
@@ -84,8 +84,8 @@ class _Copies(NamedTuple):
 def _plan_copies(project: Project, base: str) -> _Copies:
     """Find the files of the main worktree that .worktreeinclude selects. Raises GitFailed.
 
-    The patterns have the syntax of .gitignore. Only ignored files are selected: no file of the
-    hub, of another repository, or that the commit `base` tracks.
+    The patterns have the syntax of .gitignore. Select only ignored files. Skip the files
+    of the hub and of other repositories, and the files that the commit `base` tracks.
     """
     paths = project.paths
     top = paths.main_worktree

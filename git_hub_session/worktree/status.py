@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 _MANY = 12
-"""The number of worktrees from which forks save more time than they cost."""
+"""The smallest number of worktrees for which forks save more time than they cost."""
 
 
 class BranchStatus(NamedTuple):
@@ -58,7 +58,7 @@ class WorktreeStatus(NamedTuple):
 
 
 class Divergence(NamedTuple):
-    """A tip compared with the base branch; None without a base."""
+    """A tip compared with the base branch. The numbers and the diff are None without a base."""
 
     ahead: int | None
     behind: int | None
@@ -115,7 +115,7 @@ _UNKNOWN = Divergence(None, None, None, frontier=False)
 
 
 def compare_tips(tips: Collection[str], base: str, repo: GitRepo) -> dict[str, Divergence]:
-    """Compare all tips with `base`, the commit of the base branch. Without one, `base` is empty."""
+    """Compare all tips with `base`, the commit of the base branch. It is '' without one."""
     new = repo.commit_parents(tips, [base] if base else [])
     contained = {parent for parents in new.values() for parent in parents}
     if not base:
@@ -126,7 +126,8 @@ def compare_tips(tips: Collection[str], base: str, repo: GitRepo) -> dict[str, D
     for fork in {fork for _, fork in forks.values()}:
         missing = repo.commit_parents([base], fork)
         behind[fork] = len(missing)
-        # A fork reaches all commits of the base branch but the missing ones.
+        # A tip with this fork contains all commits of the base branch except the missing ones. The
+        # fork of a merged tip is the tip itself, which does not count as contained.
         contained.update(tip for tip in merged if tip not in missing and fork != {tip})
     return {
         tip: Divergence(ahead, behind[fork], _diff(tip, fork, base, repo), tip not in contained)
@@ -135,7 +136,7 @@ def compare_tips(tips: Collection[str], base: str, repo: GitRepo) -> dict[str, D
 
 
 def _find_fork(tip: str, new: Mapping[str, Sequence[str]]) -> tuple[int, frozenset[str]]:
-    """Return the number of `new` commits that a tip reaches, and the base commits below them."""
+    """Return how many `new` commits a tip reaches, and the base commits that they start from."""
     reached = {tip}
     waiting = [tip]
     fork = set()

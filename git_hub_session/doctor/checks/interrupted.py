@@ -50,8 +50,8 @@ def remove_partial_add(finding: Finding, hub: HubSnapshot, locked: LockedSession
 def check_partial_add(worktree: Worktree, hub: HubSnapshot) -> Iterator[Problem]:
     """Report a partial worktree. Fix it only if the path certainly belongs to the session.
 
-    Any path can be in the git dir: it has to be the recorded or the expected path of the agent,
-    and no other worktree may have it.
+    A git dir can name any path. So the path must be the recorded or the expected path of the agent,
+    and no other worktree may have the same path.
     """
     path = worktree.path or worktree.git_dir
     evidence = f"creating it was interrupted: locked, {worktree.lock_reason}"

@@ -47,7 +47,7 @@ def fix_agent_status(finding: Finding, hub: HubSnapshot, locked: LockedSession) 
     "agent-cut-off", "a command was interrupted while it worked for an agent", fix=fix_agent_status
 )
 def check_interrupted_agents(session: Session, hub: HubSnapshot) -> Iterator[Problem]:
-    """Find agents that are recorded as being created or running, without a process that does it."""
+    """Find agents whose status names a running command although no process runs it."""
     for name in session.agents:
         status = session.agent_record(name).status
         command = _interrupted_command(session, name, hub)

@@ -81,7 +81,7 @@ def _findings_of(worktree: Worktree, sid: SessionId, hub: HubSnapshot) -> Iterat
 def _checks_of(worktree: Worktree, hub: HubSnapshot) -> Sequence[WorktreeCheck]:
     if not is_partial_add(worktree):
         return (*LINK_CHECKS, *BRANCH_CHECKS)
-    # If a process uses it, a spawn or a restore is still creating it.
+    # If a process uses the worktree, a spawn or a restore is still creating it.
     return BRANCH_CHECKS if hub.pids_in(worktree.path) else (check_partial_add,)
 
 
@@ -146,8 +146,8 @@ def _current_paths(worktree: Worktree, hub: HubSnapshot) -> list[str]:
     """Return the paths at which the directory of a missing worktree was found.
 
     Search the expected paths of the agent, the siblings of the old path, the paths of other
-    worktrees and the directories of running processes. If all of these fail, search the places
-    to which the directory was moved together with the repository.
+    worktrees and the directories of running processes. If all of these fail, search the paths
+    to which the directory may have been moved together with the repository.
     """
     expected = expected_paths(worktree, hub.project)
     candidates = [*expected, *(path for process in hub.processes for path in _parents(process.cwd))]
