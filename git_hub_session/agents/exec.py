@@ -1,8 +1,8 @@
 """Run a command for each agent in its worktree, several at a time, and keep the output.
 
-state.json records for each agent if it waits or runs, and the result. The session lock is held
-only while state.json is written. A run holds the lock of its directory until it ends. If the
-lock of a recorded run is free, the run was killed.
+state.json records the status and the result of each agent. The session lock is held only while
+state.json is written. A run locks its directory until it ends. If the directory of a recorded run
+is not locked, the run was killed.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class ExecOptions(NamedTuple):
 
 
 def preview_exec(sid: SessionId, project: Project, options: ExecOptions) -> ExecResult:
-    """Return the agents that `run_for_agents` would run the command for."""
+    """Return the agents for which `run_for_agents` would run the command."""
     return ExecResult(sid, "", _plan_runs(project.store.read(sid), project, options))
 
 
@@ -208,15 +208,19 @@ class _RunMonitor:
         self._run = run
         self._project = project
         self._show = show
-        self._tips = [project.repo.tip(agent_run.branch.ref) for agent_run in agent_runs]
+        self._old_tips = [project.repo.tip(agent_run.branch.ref) for agent_run in agent_runs]
         self._pending: dict[str, dict[str, Any]] = {}
+        """The fields that are not yet in state.json, by the agent's name."""
         self._logs = [self._create_log(agent_run.agent) for agent_run in agent_runs]
 
     def _create_log(self, agent: str) -> OutputLog:
         return OutputLog(self._run.create_log(agent), lambda line: self._show(agent, line))
 
     def callbacks(self, jobs: int) -> TaskCallbacks:
-        """Return the callbacks for the tasks. The first `jobs` agents are marked as running already."""
+        """Return the callbacks for the tasks.
+
+        The first `jobs` commands start at once, so state.json already marks their agents as running.
+        """
 
         def on_start(index: int) -> None:
             if index >= jobs:
@@ -229,6 +233,7 @@ class _RunMonitor:
         self._logs[index].write(data)
 
     def _find_escaped(self, index: int) -> Sequence[int]:
+        """Return the processes of the agent's command, also those outside its process group."""
         return procfs.pids_with_environment(
             {**run_environment(self._run), "HUB_AGENT": self.agent_runs[index].agent}
         )
@@ -236,7 +241,7 @@ class _RunMonitor:
     def _on_end(self, index: int, result: TaskResult) -> None:
         agent_run = self.agent_runs[index]
         repo = self._project.repo
-        old_tip = self._tips[index]
+        old_tip = self._old_tips[index]
         new_tip = repo.tip(agent_run.branch.ref)
         commits = repo.ahead_behind(new_tip, old_tip)[0] if old_tip and new_tip else 0
         self.agent_runs[index] = agent_run._replace(result=result, commits=commits)

@@ -6,7 +6,8 @@
 4. Mark the agents as "ready".
 
 If a step fails, the branches and worktrees of this call are removed. After a kill the marks
-remain: the next call finishes a worktree that is complete, and removes and recreates a partial one.
+remain. If git has completed a worktree, the next call keeps it and runs the setup in it. It removes
+and recreates a partial worktree.
 """
 
 from __future__ import annotations
@@ -86,7 +87,8 @@ def spawn_agents(sid: SessionId, project: Project, options: SpawnOptions) -> Spa
             _create_worktrees(plan, project, setup, task_file, jobs=options.jobs)
         except BaseException as error:
             remaining = run_uninterrupted(_undo_spawn, error, plan, project)
-            if not remaining:  # else the next call needs the marks to recognize the rest
+            # If something remains, keep the marks: the next call recognizes the rest by them.
+            if not remaining:
                 locked.save(session)
             raise
         ready = _with_status(session, plan, AgentStatus.READY, at)
@@ -203,6 +205,7 @@ def _remove_partial_worktrees(plan: SpawnResult, project: Project) -> SpawnResul
 
 
 def _is_partial(worktree: Worktree) -> bool:
+    """Return True if git has not completed the worktree, or its directory is missing."""
     is_unlocked = worktree.lock_reason is None
     return worktree.lock_reason == GIT_ADD_LOCK or (worktree.is_missing and is_unlocked)
 
@@ -218,8 +221,9 @@ def _refuse_if_damaged(worktree: Worktree) -> None:
 def _remove_created_agents(plan: SpawnResult, project: Project) -> list[str]:
     """Remove the branches and worktrees of this call. Return the refs and paths that remain.
 
-    Keep a worktree that an earlier call left: the user may have worked in it since. Remove
-    a branch with the commits of a hook or of the setup command: both run again in the next call.
+    Keep a worktree that an earlier call left: the user may have worked in it since. Remove a branch
+    of this call even if a hook or the setup command has committed to it: both run again in the next
+    call. Remove a branch of an earlier call only if it is still at the base commit.
     """
     worktrees = linked_worktrees(project.paths.common_dir)
     remaining = []

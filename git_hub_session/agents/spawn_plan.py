@@ -60,7 +60,10 @@ class PlannedAgent(NamedTuple):
     has_branch: bool
     """True if an interrupted spawn created the branch."""
     partial_worktree: Worktree | None
-    """The complete or partial worktree of an interrupted spawn. An undo must not remove it."""
+    """The worktree that an interrupted spawn left, complete or partial, or None.
+
+    If the spawn keeps it and then fails, the undo must not remove it.
+    """
 
 
 class SpawnResult(NamedTuple):
@@ -134,8 +137,8 @@ def plan_spawn(
         hint = f"git hub-session restore {session.id}"
         raise Refused(f"{agent_name(archived[0])} is archived", hint)
     base = _choose_base_commit(session, project.repo, options, is_needed=bool(created))
-    has_started = session.state is State.INIT and (created or present)
-    state = State.RUNNING if has_started else session.state
+    starts_session = session.state is State.INIT and (created or present)
+    state = State.RUNNING if starts_session else session.state
     return SpawnResult(session, base, tuple(created), tuple(present), state)
 
 
@@ -224,7 +227,10 @@ def _refuse_if_branch_deleted(branch: AgentBranch, worktrees: Sequence[Worktree]
 def _choose_base_commit(
     session: Session, repo: GitRepo, options: SpawnOptions, *, is_needed: bool
 ) -> str:
-    """Return the commit that all agents of the session start from."""
+    """Return the commit that all agents of the session start from.
+
+    If it is not needed, return the recorded commit even if the repository does not have it.
+    """
     if repo.has_commit(session.base_commit):
         if options.base and options.base != session.base_commit:
             raise Refused(f"the agents of session '{session.id}' start from {session.base_commit}")

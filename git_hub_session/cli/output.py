@@ -159,7 +159,7 @@ def _write(stream: TextIO | None, text: str | bytes) -> None:
     if stream is None or not text:
         return
     if isinstance(text, str):
-        # Write a character that the locale lacks as an escape sequence, such as \\u2192.
+        # If the encoding lacks a character, write an escape sequence, such as \u2192.
         text = text.encode(stream.encoding or "ascii", "backslashreplace")
     # Do not use the buffer of the stream: after an error Python would write it again at exit.
     write_all(stream.fileno(), text)

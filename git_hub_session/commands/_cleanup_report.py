@@ -102,8 +102,8 @@ def kept_lines(report: CleanupReport, style: TerminalStyle) -> list[str]:
 def _saved_lines(report: CleanupReport, *, dry_run: bool) -> list[str]:
     out = []
     verb = "Would save" if dry_run else "Saved"
-    # Restore only one worktree on each branch: git checks a branch out only once. An archived
-    # branch was deleted.
+    # The branches that a printed command cannot check out. An archived branch was deleted, and git
+    # checks a branch out only once.
     unavailable = {archived.branch for archived in report.branches.archived}
     for worktree in report.outcomes:
         branch_name = escape_control(short_name(worktree.branch))

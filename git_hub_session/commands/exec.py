@@ -133,7 +133,9 @@ class ExecView(View):
         if quiet:
             return TextOutput([])
         if self.dry_run:
-            return TextOutput([self._preview_line(run) for run in self.result.agent_runs])
+            return TextOutput(
+                [self._preview_line(agent_run) for agent_run in self.result.agent_runs]
+            )
         return TextOutput(self._table(style))
 
     def _preview_line(self, agent_run: AgentRun) -> str:

@@ -94,7 +94,10 @@ def _parse_count(text: str | None) -> int | None:
 
 
 class SessionRow(NamedTuple):
-    """The fields of one session. There may be thousands, so nothing else of it stays in memory."""
+    """The fields of one session.
+
+    There may be thousands of sessions, so nothing else of a session stays in memory.
+    """
 
     session_id: str
     state: str

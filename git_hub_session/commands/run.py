@@ -73,7 +73,7 @@ def run(context: Context, args: Arguments) -> RunView:
         try:
             view = run_step()
         except HubError as error:
-            # A hint of the step is better than the general one.
+            # The step's own command is better than the general one.
             if "git hub-session" not in error.hint:
                 error.hint = f"{error.hint}\ncontinue with: {continue_command}".lstrip()
             raise

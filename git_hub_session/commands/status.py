@@ -232,9 +232,10 @@ def _row_lines(
         first += "  " + style.fit(row[7], 4 + display_width(first) + 2)
     mark = style.paint("*", "green") if row[0] else " "
     lines = [f"  {mark} {first.rstrip()}"]
-    left_out = (*layout, 2, _COMMIT) if row is _HEADER else layout
+    # The header has an extra line only for the counts.
+    skipped_parts = (*layout, 2, _COMMIT) if row is _HEADER else layout
     for part, text in enumerate(parts):
-        if part not in left_out and text != "-":
+        if part not in skipped_parts and text != "-":
             lines.append(f"      {style.fit(text, 6) if part == _COMMIT else text}")
     return lines
 

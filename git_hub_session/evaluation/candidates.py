@@ -1,4 +1,4 @@
-"""The attempts that an evaluation measures, each with a worktree to measure it in."""
+"""Find the attempts to measure, and the worktrees to measure them in."""
 
 from __future__ import annotations
 
@@ -41,7 +41,10 @@ class Candidate(NamedTuple):
 def find_candidates(
     session: Session, project: Project, *, with_directories: bool
 ) -> list[Candidate]:
-    """Return the last attempt of each agent, if requested with a worktree to measure it in.
+    """Return the last attempt of each agent.
+
+    Args:
+        with_directories: also find the worktree to measure each attempt in.
 
     Raises:
         Refused: the state forbids an evaluation, or no agent has a branch.

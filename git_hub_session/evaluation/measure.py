@@ -1,8 +1,8 @@
 """Run an eval command at several commits, and read the metric of each.
 
-A commit is measured in the agent's worktree if that has exactly this commit checked out. If not,
-it is measured in a temporary worktree beside those of the agents. The lock reason marks temporary
-worktrees, so that the next run can remove those that a killed run left.
+A commit is measured in the agent's worktree if that worktree has exactly this commit checked out.
+If not, it is measured in a temporary worktree beside the worktrees of the agents. A lock reason
+marks each temporary worktree, so that the next run can remove it if this run is killed.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ if TYPE_CHECKING:
 
 BASELINE = "baseline"
 """The name of the target that measures the base commit, in place of an agent's name."""
-_MAX_OUTPUT = 16 << 20  # bytes: search the metric only in the end of a longer output
-_TIMESTAMP_STEP = 0.02  # seconds: a file that is written again within less may keep its time
+_MAX_OUTPUT = 16 << 20  # bytes: only the end of a longer output is searched for the metric
+_TIMESTAMP_STEP = 0.02  # seconds: two writes within a shorter time can give a file the same time
 
 
 class MeasureTarget(NamedTuple):
@@ -123,7 +123,8 @@ class EvalWorktrees:
                 pass  # the next run tries again
         if temporary:
             empty_trash(self._common_dir)
-        # After ^C git removes `gitdir` first, and a child process of git may then write the index.
+        # A git dir without the file `gitdir` has no path. ^C can leave one: git removes `gitdir`
+        # first, and then a child process of git may still write the index.
         if not all(worktree.path for worktree in worktrees):
             for path, commit in self._commits.items():
                 remove_empty_git_dir(path, self._project, EVAL_LOCK, [commit])
@@ -180,12 +181,16 @@ class MetricRunner:
         return Task(["/bin/sh", "-c", self._metric_command.command], target.directory, variables)
 
     def _find_escaped(self, index: int) -> Sequence[int]:
+        """Return the processes of the target's command, also those outside its process group."""
         return procfs.pids_with_environment(
             {**run_environment(self._run), "HUB_AGENT": self._targets[index].name}
         )
 
     def _stat_metric_files(self) -> None:
-        """Record the stat data of the metric files, so that a later write can be recognized."""
+        """Record the stat data of the metric files, so that a later write can be recognized.
+
+        If a file exists, wait until a write changes its modification time.
+        """
         if self._metric_command.metric_file:
             self._old_stamps = {
                 target.name: _file_stamp(self._metric_file(target)) for target in self._targets

@@ -59,7 +59,10 @@ def _require_finite(number: float, name: str) -> float:
 
 
 def _parse_documents(text: str) -> list[Any]:
-    """Return the JSON document in the whole text or in its last line, or an empty list."""
+    """Return the JSON document in the whole text or in its last line.
+
+    Return a list, which is empty if there is no document: a document may be null.
+    """
     lines = text.strip().rsplit("\n", 1)
     for candidate in dict.fromkeys((text, lines[-1])):
         try:
@@ -70,7 +73,7 @@ def _parse_documents(text: str) -> list[Any]:
 
 
 def _value_at(document: Any, path: str) -> float | None:
-    """Return the number at `path`, or None."""
+    """Return the number at `path`, or None. Try the whole path as a key first: it may have dots."""
     number = _as_float(document.get(path)) if isinstance(document, dict) else None
     if number is not None:
         return number

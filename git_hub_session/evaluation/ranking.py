@@ -55,7 +55,7 @@ def rank_scores(scores: Iterable[Score], direction: str) -> list[Rank]:
     measured.sort(key=lambda score: sign * score.metric)
     agents: list[tuple[int, bool]] = []
     while measured:
-        # Take the best score out before the comparison: every round then ends with fewer scores.
+        # Take the best score out before the comparison, so that each round ends with fewer scores.
         best, *others = measured
         ties = [score for score in others if _is_tie(best, score)]
         equal = sorted((best, *ties), key=lambda score: (score.size, score.agent))

@@ -139,7 +139,7 @@ def _default_message(plan: MergePlan) -> str:
 def _post_summary(
     plan: MergePlan, commit: str, report: CleanupReport, project: Project
 ) -> list[str]:
-    """Post AgentHub's summary of the merge on the board, unless it is there. Return warnings."""
+    """Post AgentHub's merge summary on the board, unless it is there already. Return warnings."""
     board = Board(project.store.hub)
     sid = plan.session.id
     try:

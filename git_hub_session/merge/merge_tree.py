@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 _ATTRIBUTES = b".gitattributes"
-_CONFLICTS = 1  # exit status of git merge-tree
+_CONFLICTS = 1  # the exit status of git merge-tree if there are conflicts
 _COMMIT_HOOKS = {"pre-merge-commit", "prepare-commit-msg", "commit-msg"}
 
 

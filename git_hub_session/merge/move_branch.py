@@ -58,7 +58,7 @@ def _move_with_files(
     project: Project, ref: str, checkout: Checkout, *, old: str, new: str, sid: SessionId
 ) -> None:
     try:
-        with project.store.lock_hub():  # keep merges of other sessions out
+        with project.store.lock_hub():  # exclude merges of other sessions
             checkout.git(project).run_with_locked_ref(_SCRIPT, ref, new, old)
     except GitFailed as error:
         if error.was_killed:
@@ -104,6 +104,9 @@ def _refuse_if_ignored_files_lost(project: Project, checkout: Checkout, old: str
 
 
 def _is_occupied(path: bytes, *, is_parent: bool) -> bool:
-    """Return True if `path` exists. A directory does not count at a parent of the new file."""
+    """Return True if `path` exists and blocks a new file.
+
+    A directory at a parent of the new file does not block the file.
+    """
     is_directory = os.path.isdir(path) and not os.path.islink(path)
     return os.path.lexists(path) and not (is_parent and is_directory)

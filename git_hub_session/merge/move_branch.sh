@@ -6,7 +6,8 @@
 # `git update-ref --stdin` that has locked the ref and HEAD, and waits for "commit".
 #
 # index.lock is held as git holds it: no `git commit` can begin in the meantime. The index is
-# replaced before the branch moves, because `git commit` reads the branch first.
+# replaced before the branch moves. `git commit` reads the branch first, so in the other order it
+# could read the new branch and the old index, and revert the merge.
 
 ref=$1 new=$2 old=$3 index=$GIT_DIR/index next=$GIT_DIR/hub-session-merge.tmp
 
@@ -19,7 +20,8 @@ for try in 1 2 3 4 5 6 7 8 9 10; do # another git process may hold the lock for 
 	}
 	sleep 0.01
 done
-# If git update-ref or the program itself is killed, undo the update of the files.
+# Do not end at SIGPIPE: if git update-ref or the program itself is killed, the script must still
+# undo the update of the files.
 trap : PIPE
 trap 'rm -f "$next" "$next.lock" "$index.lock"' EXIT
 test ! -e "$next.lock" || rm "$next.lock" # left by a merge that was killed
@@ -30,9 +32,9 @@ test "$head" = "ref: $ref" || {
 	exit 1
 }
 
-# Update the files and the index from the commit $1 to the commit $2. git takes a file with a new
-# modification time for a change, until `git update-index` compares the content. Do that only if
-# necessary: it is slow if there are many files.
+# Update the files and the index from the commit $1 to the commit $2. git read-tree takes a file
+# with a new modification time for a change, until `git update-index` has compared the content.
+# Compare only if git read-tree fails: the comparison is slow if there are many files.
 export GIT_INDEX_FILE="$next"
 update_files() {
 	test ! -e "$index" || cp -p "$index" "$next" || return

@@ -189,7 +189,8 @@ def _target_commit(into: str, sid: SessionId, repo: GitRepo) -> str:
             f"'{name}' is a branch of the session itself",
             hint="name another branch with --into",
         )
-    # Do not compare the target with `base`: the branch may have moved since it was read.
+    # Do not compare the target with `base` to find a symbolic ref: the branch may have moved since
+    # its tip was read.
     if repo.find_ref_target(into).startswith(REFS):
         raise Refused(f"'{name}' is a symbolic ref", hint="name its target with --into")
     return base

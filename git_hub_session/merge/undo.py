@@ -69,6 +69,7 @@ def _is_partial_file(
 ) -> bool:
     """Return True if the file has the beginning of the content that git writes for `blob`."""
     full = os.path.join(top, path)
+    # A parent may be a link that leads out of the worktree.
     if os.path.realpath(os.path.dirname(full)) != os.path.dirname(full):
         return False
     try:

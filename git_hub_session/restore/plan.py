@@ -132,7 +132,10 @@ def plan_restore(
 
 
 def _last_attempts(session: Session, repo: GitRepo) -> dict[int, RestoreItem]:
-    """Return the last attempt of each agent, from its branch or else its tag, without a path."""
+    """Return the last attempt of each agent that has a branch or an archive tag.
+
+    The items have no paths yet. If an attempt has a branch, its tag is ignored.
+    """
     tags = session_archived_attempts(session, repo.refs(archive_prefix(session.id)))
     items = {branch: RestoreItem(branch, "", repo.tip(tag), tag) for branch, tag in tags.items()}
     for ref in repo.refs(branch_prefix(session.id)):
@@ -176,7 +179,7 @@ def is_partial_restore(worktree: Worktree) -> bool:
     """Return True if an interrupted restore has not finished the worktree."""
     if worktree.lock_reason == RESTORE_LOCK:
         return True
-    # A `git worktree add` that fails removes the lock, and has not written an index.
+    # If `git worktree add` fails, it has removed the lock, but has not written an index.
     return not (worktree.lock_reason or worktree.index_mtime_ns)
 
 
@@ -201,7 +204,7 @@ def _check_existing(
 def _choose_rescue(
     branch: AgentBranch, commit: str, record: AgentRecord, repo: GitRepo
 ) -> tuple[str, tuple[UnappliedRescue, ...]]:
-    """Return the rescue ref to apply at `commit` ('' for none), and those that are only listed.
+    """Return the rescue ref to apply at `commit`, or '', and the rescue refs only to report.
 
     Apply the work that the last cleanup saved, as recorded in state.json. Without a record, apply
     the newest work that was saved at `commit`. Older work was restored before, or given up.

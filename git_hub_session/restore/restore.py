@@ -1,7 +1,8 @@
 """Restore removed worktrees: the branch from its tag, the worktree, and the saved work.
 
-A worktree is locked, and its agent is marked as "restoring", until it is complete. The next call
-recognizes a partial worktree of a killed restore by them, and removes and recreates it.
+A worktree is locked, and its agent is marked as "restoring", until it is complete. By the lock and
+the mark, the next call recognizes a partial worktree of a killed restore. It removes and recreates
+the worktree.
 """
 
 from __future__ import annotations
@@ -136,7 +137,7 @@ def _apply_plan(plan: RestoreResult, project: Project) -> RestoreResult:
 def _restore_one(item: RestoreItem, project: Project) -> _ItemResult:
     """Restore a worktree and leave it locked. If that fails, undo the changes.
 
-    It is safe to call it again after a kill.
+    The call can be repeated after a kill.
     """
     notes: list[str] = []
     has_created_branch = False
