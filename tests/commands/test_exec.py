@@ -16,26 +16,26 @@ from tests.support.hub import Hub, Result, is_alive, snapshot, wait_for
 
 @pytest.fixture
 def two(hub: Hub) -> Hub:
-    """A session that runs, with two agents."""
+    """A running session with two agents."""
     hub.session("s1", agents=2)
     hub.run("update", "s1", "--state", "running")
     return hub
 
 
 def untimed(result: Result) -> Result:
-    """With every duration as 0.0s."""
+    """Replace every duration with 0.0s."""
     return result._replace(out=re.sub(r" *\b\d+\.\d+s", "  0.0s", result.out))
 
 
 def shell(hub: Hub, script: str, *words: str, code: int = 0, **more: str) -> Result:
-    """`exec -- sh -c <script>`."""
+    """Run a shell script for the agents."""
     result = hub.run("exec", *words, "s1", "--", "sh", "-c", script, environ=more)
     assert result.code == code, result
     return result
 
 
 def agent(hub: Hub, number: int) -> dict[str, object]:
-    """What state.json says of an agent, without times."""
+    """Return the record of an agent in state.json, without times."""
     found = dict(hub.state()["agents"][f"agent-{number}"])
     found["exec"] = {key: value for key, value in found["exec"].items() if key != "seconds"}
     return found
@@ -64,8 +64,8 @@ def test_a_command_for_each_agent(two: Hub) -> None:
         }
 
 
-def test_what_a_command_is_told(two: Hub) -> None:
-    """HUB_*, and no repository but its own, even where git called us with one."""
+def test_environment_of_a_command(two: Hub) -> None:
+    """The HUB_* variables are set. Variables of git that name a repository are removed."""
     tip = two.refs()["refs/heads/main"]
     script = "env -0 >../env-$HUB_AGENT; git rev-parse --abbrev-ref HEAD"
     result = shell(two, script, "--agents", "2", GIT_DIR=f"{two.top}/.git", GIT_INDEX_FILE="/no")
@@ -89,7 +89,7 @@ def test_what_a_command_is_told(two: Hub) -> None:
 
 
 def test_commits_and_failures(two: Hub) -> None:
-    """The exit codes are the commands' own; what was committed is counted."""
+    """The exit codes of the commands are reported, and their commits are counted."""
     script = (
         'test "$HUB_AGENT" = agent-2 && exit 7; echo x >new && git add new && git commit -qm one &&'
         " git commit -qm two --allow-empty"
@@ -108,17 +108,17 @@ def test_commits_and_failures(two: Hub) -> None:
     }
 
 
-def test_a_command_that_there_is_not(two: Hub) -> None:
+def test_missing_command(two: Hub) -> None:
     result = two.run("exec", "s1", "--agents=1", "--", "no-such-command")
     assert result.code == 1
-    said = "cannot run 'no-such-command': No such file or directory"
-    assert result.out.splitlines()[0] == f"agent-1 | {said}"
+    message = "cannot run 'no-such-command': No such file or directory"
+    assert result.out.splitlines()[0] == f"agent-1 | {message}"
     assert agent(two, 1)["exec"] == {"run": "exec-1", "exit_code": 127, "commits": 0}
-    assert log(two, 1) == f"{said}\n"
+    assert log(two, 1) == f"{message}\n"
 
 
-def test_what_it_leaves_running_ends_with_it(two: Hub) -> None:
-    """A server that holds nothing open, one that holds the output, one that does not want to end."""
+def test_background_processes_end_with_the_command(two: Hub) -> None:
+    """One background process holds the output open, the other one does not."""
     script = (
         "sleep 300 & echo $! >../pids-$HUB_AGENT; sleep 300 >/dev/null 2>&1 &"
         " echo $! >>../pids-$HUB_AGENT"
@@ -127,11 +127,11 @@ def test_what_it_leaves_running_ends_with_it(two: Hub) -> None:
     files = [two.worktrees / "s1" / f"pids-agent-{number}" for number in (1, 2)]
     pids = [int(pid) for file in files for pid in file.read_text().split()]
     assert len(pids) == 4
-    wait_for(lambda: not any(map(is_alive, pids)))  # what is killed takes a moment
+    wait_for(lambda: not any(map(is_alive, pids)))  # a killed process takes a moment to end
 
 
-def test_a_timeout_ends_all_of_it(two: Hub) -> None:
-    """Also what does not hear of SIGTERM, and what has left the process group."""
+def test_timeout_ends_all_processes(two: Hub) -> None:
+    """One process ignores SIGTERM, and one has left the process group."""
     script = (
         'trap "" TERM; setsid sleep 300 & echo $! >../pids; sh -c "trap \\"\\" TERM; sleep 300" &'
         " echo $! >>../pids; echo begun; wait"
@@ -151,8 +151,8 @@ def test_a_timeout_ends_all_of_it(two: Hub) -> None:
     wait_for(lambda: not any(is_alive(int(pid)) for pid in pids))
 
 
-def started(hub: Hub, script: str, *words: str) -> subprocess.Popen[str]:
-    """An exec that goes on."""
+def start_exec(hub: Hub, script: str, *words: str) -> subprocess.Popen[str]:
+    """Start an exec in the background."""
     return subprocess.Popen(
         ["git-hub-session", "exec", *words, "s1", "--", "sh", "-c", script],
         cwd=hub.top,
@@ -165,12 +165,14 @@ def started(hub: Hub, script: str, *words: str) -> subprocess.Popen[str]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT])
-def test_an_interrupt_ends_all_of_it(two: Hub, number: signal.Signals) -> None:
-    """Who runs is ended and marked; whose turn it was not is what it was before."""
+def test_signal_ends_all_processes(two: Hub, number: signal.Signals) -> None:
+    """A running agent is marked as interrupted. A waiting agent gets its old status back."""
     pids = two.worktrees / "s1" / "pids"
-    process = started(two, f"sleep 300 & echo $$ $! >{pids}.new; mv {pids}.new {pids}; wait", "-j1")
+    process = start_exec(
+        two, f"sleep 300 & echo $$ $! >{pids}.new; mv {pids}.new {pids}; wait", "-j1"
+    )
     wait_for(pids.exists)
-    assert [agent(two, one)["status"] for one in (1, 2)] == ["running", "waiting"]
+    assert [agent(two, n)["status"] for n in (1, 2)] == ["running", "waiting"]
     process.send_signal(number)
     out, err = process.communicate(timeout=120)
     assert (process.returncode, out, err) == (-number, "", "")
@@ -183,30 +185,32 @@ def test_an_interrupt_ends_all_of_it(two: Hub, number: signal.Signals) -> None:
     assert shell(two, "true", "-q") == Result(0)
 
 
-def test_an_interrupt_while_they_are_started(hub: Hub) -> None:
-    """The first ones interrupt it before the last have begun: it knows of each that it has started."""
+def test_interrupt_while_the_commands_start(hub: Hub) -> None:
+    """The first commands interrupt exec before the last have started. exec ends all of them."""
     hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "16")
     hub.run("spawn", "-q", "s1")
     for number in range(1, 6):
         result = hub.run("exec", "-q", "s1", "--", "sh", "-c", "kill -INT $PPID; exec sleep 300")
-        assert result == Result(128 + signal.SIGINT)  # as git says it
+        assert result == Result(
+            128 + signal.SIGINT
+        )  # git's exit code for a command that SIGINT has ended
         run = hub.directory() / "output" / f"exec-{number}"
         assert pids_with_environment({"HUB_RUN": str(run)}) == []
 
 
-def test_more_agents_than_files(hub: Hub) -> None:
-    """Who finds no file left waits until another has ended: nobody fails for it."""
+def test_more_agents_than_file_descriptors(hub: Hub) -> None:
+    """Without a free file descriptor a command waits until another one has ended. None fails."""
     hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "20")
     hub.run("spawn", "-q", "s1")
     script = "ulimit -n 40; exec git-hub-session exec s1 -- sh -c 'sleep 0.1'"
     result = hub.call("sh", "-c", script)
     assert (result.code, result.err) == (0, "")
-    assert {one["exec"]["exit_code"] for one in hub.state()["agents"].values()} == {0}
+    assert {record["exec"]["exit_code"] for record in hub.state()["agents"].values()} == {0}
 
 
 def test_an_agent_runs_once_at_a_time(two: Hub) -> None:
-    """Another one may run beside it; after a kill -9 nobody seems to run for ever."""
-    process = started(two, "echo $$; exec sleep 300", "--agents=1")
+    """Another agent may run at the same time. After `kill -9` the agent can run again."""
+    process = start_exec(two, "echo $$; exec sleep 300", "--agents=1")
     assert process.stdout is not None
     pid = int(process.stdout.readline().removeprefix("agent-1 | "))
     refused = Result(1, "", "error: agent-1 is still running\nhint: wait for it, or end it\n")
@@ -222,7 +226,7 @@ def test_an_agent_runs_once_at_a_time(two: Hub) -> None:
     assert agent(two, 1)["status"] == "done"
 
 
-def test_somebody_else_says_that_an_agent_runs(two: Hub) -> None:
+def test_agent_that_state_json_marks_as_running(two: Hub) -> None:
     document = two.state()
     document["agents"] = {"agent-1": {"status": "running", "exec": ["hostile"]}}
     (two.directory() / "state.json").write_text(json.dumps(document))
@@ -230,8 +234,8 @@ def test_somebody_else_says_that_an_agent_runs(two: Hub) -> None:
     assert shell(two, "true", "-q", "--agents=2") == Result(0)
 
 
-def test_an_agent_that_is_made_by_half(two: Hub) -> None:
-    """A spawn was killed: nobody runs in a worktree that is not whole, and the next spawn finds its mark."""
+def test_incomplete_agent(two: Hub) -> None:
+    """The spawn was killed. No command runs until the next spawn has completed the worktree."""
     document = two.state()
     document["agents"] = {"agent-2": {"status": "spawning", "attempt": 1}}
     (two.directory() / "state.json").write_text(json.dumps(document))
@@ -245,7 +249,7 @@ def test_an_agent_that_is_made_by_half(two: Hub) -> None:
     assert shell(two, "true", "-q") == Result(0)
 
 
-def test_nobody_can_run(hub: Hub) -> None:
+def test_no_agent_can_run(hub: Hub) -> None:
     hub.session("s1")
     assert hub.run("exec", "s1", "--", "true") == Result(
         1,
@@ -277,8 +281,8 @@ def test_nobody_can_run(hub: Hub) -> None:
     assert not (hub.directory() / "output").exists()
 
 
-def test_a_worktree_that_went(two: Hub) -> None:
-    """Its agent has a branch: what was spawned once comes back by restore."""
+def test_removed_worktree(two: Hub) -> None:
+    """The agents still have branches, so the hint is `restore` and not `spawn`."""
     assert two.run("cleanup", "-q", "s1") == Result(0)
     assert two.run("exec", "s1", "--", "true") == Result(
         1, "", "error: session 's1' has no agent worktrees\nhint: git hub-session restore s1\n"
@@ -287,8 +291,8 @@ def test_a_worktree_that_went(two: Hub) -> None:
     assert shell(two, "true", "-q") == Result(0)
 
 
-def test_who_was_archived_comes_back_and_who_never_was_is_spawned(hub: Hub) -> None:
-    """Beside others who are at work."""
+def test_hint_for_an_agent_without_a_worktree(hub: Hub) -> None:
+    """An archived agent can be restored. An agent that never existed must be spawned."""
     assert hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "3").code == 0
     for agent in (1, 2):
         hub.spawn("s1", agent)
@@ -309,8 +313,8 @@ def test_who_was_archived_comes_back_and_who_never_was_is_spawned(hub: Hub) -> N
     assert hint(3) == "git hub-session init --task <text>\n"
 
 
-def test_what_is_printed_does_not_drive_the_terminal(two: Hub) -> None:
-    """Colours go, progress that was written over too; the log has every byte."""
+def test_output_cannot_control_the_terminal(two: Hub) -> None:
+    """Colors and overwritten progress are removed from the output. The log has every byte."""
     script = r"printf '\033[31mred\033[0m\r\n10%%\r20%%\n\033]0;title\007\377\nno end'"
     result = shell(two, script, "--agents=1")
     assert result.out.splitlines()[:4] == [
@@ -323,7 +327,7 @@ def test_what_is_printed_does_not_drive_the_terminal(two: Hub) -> None:
     assert kept == b"\x1b[31mred\x1b[0m\r\n10%\r20%\n\x1b]0;title\x07\xff\nno end"
 
 
-def test_nobody_reads_on(two: Hub) -> None:
+def test_closed_output_does_not_end_the_work(two: Hub) -> None:
     """`exec … | head -1` does not end the agents' work."""
     done = two.worktrees / "s1" / "done"
     script = f"git-hub-session exec --agents=1 s1 -- sh -c 'seq 100000; touch {done}' | head -n 1"
@@ -334,7 +338,7 @@ def test_nobody_reads_on(two: Hub) -> None:
 
 
 def test_formats(two: Hub) -> None:
-    """Programs get the answer alone; -q nothing; -n does nothing."""
+    """JSON and porcelain have only the result. -q prints nothing, and -n changes nothing."""
     before = snapshot(two.top)
     result = two.run("exec", "-n", "s1", "--", "touch", "made")
     assert result == Result(
@@ -373,8 +377,8 @@ def test_formats(two: Hub) -> None:
     assert log(two, 1, "exec-3") == "hello\n"
 
 
-def test_output_that_leads_elsewhere(two: Hub) -> None:
-    """A link where the output goes is not followed; nothing is started."""
+def test_output_directory_that_is_a_link(two: Hub) -> None:
+    """The link is not followed, and no command is started."""
     elsewhere = two.top.parent / "elsewhere"
     elsewhere.mkdir()
     (two.directory() / "output").symlink_to(elsewhere)
@@ -385,7 +389,7 @@ def test_output_that_leads_elsewhere(two: Hub) -> None:
     assert two.state()["agents"] == {}
 
 
-def test_the_last_attempt_is_meant(two: Hub) -> None:
+def test_last_attempt_is_used(two: Hub) -> None:
     two.spawn("s1", 1, 2)
     shell(two, "echo $HUB_ATTEMPT >attempt", "--agents=1")
     assert (two.worktrees / "s1" / "agent-1-2" / "attempt").read_text() == "2\n"

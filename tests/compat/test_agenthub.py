@@ -1,4 +1,4 @@
-"""AgentHub's own script on our stores, our command on its stores, and its spelling of our commands."""
+"""AgentHub's script on our sessions, our command on its sessions, and its spelling of options."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def document(result: Result) -> Any:
     return json.loads(result.out)
 
 
-def test_its_script_opens_a_session_of_ours(hub: Hub, script: Path) -> None:
+def test_agenthub_script_reads_our_session(hub: Hub, script: Path) -> None:
     measure = ["--eval", "make bench", "--metric", "p50 ms", "--direction", "lower"]
     hub.run(
         "init", "--id", "s1", "--task", TASKS[0], "--agents", "2", *measure, "--baseline", "-1.5"
@@ -76,18 +76,18 @@ def test_its_script_opens_a_session_of_ours(hub: Hub, script: Path) -> None:
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_its_script_reads_no_setting_out_of_a_task(hub: Hub, script: Path, task: str) -> None:
+def test_agenthub_script_finds_no_setting_in_a_task(hub: Hub, script: Path, task: str) -> None:
     hub.session(task=task)
     listed = document(peer(hub, script, "--list", "--format", "json"))["sessions"]
-    assert [(one["session_id"], one["state"], one["agents"]) for one in listed] == [
+    assert [(row["session_id"], row["state"], row["agents"]) for row in listed] == [
         ("s1", "init", "1")
     ]
     config = document(peer(hub, script, "--status", "s1", "--format", "json"))["config"]
     assert list(config) == ["session_id", "task", "agent_count", "base_branch", "created"]
 
 
-def test_both_move_one_session(hub: Hub, script: Path) -> None:
-    """Turn by turn; its script drops nothing of ours, and ours nothing of its."""
+def test_both_programs_change_one_session(hub: Hub, script: Path) -> None:
+    """The two programs take turns. Each keeps what the other one wrote."""
     hub.session()
     assert hub.run("update", "s1", "--state", "running", "--reason", "go").code == 0
     assert peer(hub, script, "--update", "s1", "--state", "evaluating") == Result(
@@ -103,8 +103,8 @@ def test_both_move_one_session(hub: Hub, script: Path) -> None:
 
 
 @pytest.mark.parametrize("task", [*TASKS, 'ends in "', '"', "", 'a"\nagent_count:\nb', "\\"])
-def test_its_sessions_open_here(hub: Hub, task: str) -> None:
-    """Every task comes back as it was typed, and nothing in it becomes a setting."""
+def test_agenthub_sessions_can_be_read(hub: Hub, task: str) -> None:
+    """The task is read unchanged, and no line of it becomes a setting."""
     agenthub(hub, "20260317-143022", task, settings=['eval_cmd: "pytest "x""', "metric: p50_ms"])
     status = hub.json("status", "20260317-143022")
     assert status["config"] == {
@@ -135,18 +135,18 @@ def test_its_sessions_open_here(hub: Hub, task: str) -> None:
     }
 
 
-def test_what_it_lists_we_list(hub: Hub, script: Path) -> None:
+def test_list_equals_that_of_agenthub(hub: Hub, script: Path) -> None:
     for number, state in enumerate(("init", "running", "evaluating", "merged", "archived")):
         agenthub(hub, f"20260317-14302{number}", f"task {number}", state=state)
     theirs = document(peer(hub, script, "--list", "--format", "json"))["sessions"]
     ours = hub.json("--list")["sessions"]
     assert theirs == [
-        {key: str(one[key]) for key in ("session_id", "state", "task", "agents", "created")}
-        for one in ours
+        {key: str(row[key]) for key in ("session_id", "state", "task", "agents", "created")}
+        for row in ours
     ]
 
 
-# Its spelling
+# AgentHub's spelling of commands: --list, --status, --update, --cleanup
 
 
 @pytest.mark.parametrize(
@@ -168,7 +168,9 @@ def test_what_it_lists_we_list(hub: Hub, script: Path) -> None:
         (["--cleanup", "nope"], ["cleanup", "nope"]),
     ],
 )
-def test_its_spelling_says_the_same(hub: Hub, theirs: list[str], ours: list[str]) -> None:
+def test_agenthub_spelling_has_the_same_result(
+    hub: Hub, theirs: list[str], ours: list[str]
+) -> None:
     hub.session()
     assert hub.run(*theirs) == hub.run(*ours)
 
@@ -182,12 +184,12 @@ def test_its_spelling_says_the_same(hub: Hub, theirs: list[str], ours: list[str]
         ["--format", "text", "--update", "s1", "--state", "running"],
     ],
 )
-def test_its_update_in_any_order(hub: Hub, words: list[str]) -> None:
+def test_agenthub_update_with_options_in_any_order(hub: Hub, words: list[str]) -> None:
     assert hub.session().run(*words) == Result(0, "Session s1: init → running\n")
 
 
-def test_two_of_its_commands_exclude_each_other(hub: Hub) -> None:
-    """Where its script obeys the first and drops the other in silence."""
+def test_two_agenthub_commands_exclude_each_other(hub: Hub) -> None:
+    """AgentHub's script runs the first command and silently ignores the other."""
     hub.session()
     result = hub.run("--update", "s1", "--state", "running", "--cleanup", "s1")
     assert result.code == 129
@@ -195,7 +197,7 @@ def test_two_of_its_commands_exclude_each_other(hub: Hub) -> None:
     assert hub.state()["state"] == "init"
 
 
-def test_a_word_of_a_command_is_none_of_its_spellings(hub: Hub) -> None:
+def test_option_value_is_not_an_agenthub_command(hub: Hub) -> None:
     result = hub.run("init", "-q", "--id", "s1", "--task", "--list")
     assert result == Result(0, "s1\n")
     assert hub.json("list")["sessions"][0]["task"] == "--list"

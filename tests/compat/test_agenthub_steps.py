@@ -1,4 +1,7 @@
-"""AgentHub's own script, another tool or a user changes a session between two steps: it still ends."""
+"""AgentHub's own script, another tool or a user changes a session between two steps.
+
+The session can still be finished, and no work is lost.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""git is missing, or older than what is needed of it."""
+"""Commands without git, and with a git that is too old."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ MEASURE = ("--eval", "cat file", "--metric", "n", "--direction", "lower")
 
 @pytest.fixture
 def session(hub: Hub) -> Hub:
-    """Two agents, who have committed something each, evaluated; the first has a new file besides."""
+    """An evaluated session of two agents with one commit each. agent-1 has an untracked file."""
     assert hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "2") == Result(0, "s1\n")
     assert hub.run("spawn", "-q", "s1") == Result(0)
     for agent in (1, 2):
-        hub.commit(place(hub, agent), "file", f"n: {agent}\n")
+        hub.commit(worktree_path(hub, agent), "file", f"n: {agent}\n")
     assert hub.run("eval", "-q", *MEASURE, "s1") == Result(0)
-    (place(hub, 1) / "new").write_text("new\n")
+    (worktree_path(hub, 1) / "new").write_text("new\n")
     return hub
 
 
-def place(hub: Hub, agent: int) -> Path:
+def worktree_path(hub: Hub, agent: int) -> Path:
     return hub.top.parent / "project.hub" / "s1" / f"agent-{agent}"
 
 
 def without_git(hub: Hub) -> Mapping[str, str]:
-    """An environment in which the command is found, and sh, and no git."""
+    """Return an environment with the command, sh and cat on PATH, but without git."""
     programs = hub.top.parent / "nogit"
     programs.mkdir()
     for name in ("sh", "cat", "git-hub-session"):
-        found = shutil.which(name, path=hub.environ["PATH"])
-        assert found
-        (programs / name).symlink_to(found)
+        program = shutil.which(name, path=hub.environ["PATH"])
+        assert program
+        (programs / name).symlink_to(program)
     return {"PATH": os.fspath(programs)}
 
 
@@ -54,7 +54,7 @@ def without_git(hub: Hub) -> Mapping[str, str]:
         "update s1 --state merged",
     ],
 )
-def test_what_needs_no_git(session: Hub, words: str) -> None:
+def test_commands_that_need_no_git(session: Hub, words: str) -> None:
     with_git = session.run("status", "s1")
     assert with_git.code == 0
     environ = without_git(session)
@@ -72,7 +72,7 @@ def test_what_needs_no_git(session: Hub, words: str) -> None:
         "eval -q --force --ranking 2,1 s1",
     ],
 )
-def test_what_needs_none_either_where_nothing_is_to_be_made(session: Hub, words: str) -> None:
+def test_commands_that_create_nothing_in_git(session: Hub, words: str) -> None:
     environ = without_git(session)
     assert session.call("git-hub-session", *words.split(), environ=environ) == Result(0)
 
@@ -81,8 +81,8 @@ def test_what_needs_none_either_where_nothing_is_to_be_made(session: Hub, words:
     "words",
     ["spawn s2", "merge --yes s1", "eval s1 --eval cat --metric n --direction lower", "restore s1"],
 )
-def test_what_does_need_it_says_so(session: Hub, words: str) -> None:
-    """And changes nothing: no ref, no file."""
+def test_commands_that_need_git(session: Hub, words: str) -> None:
+    """Each command fails with a hint, and changes no ref and no file."""
     session.run("init", "-q", "--id", "s2", "--task", "t", "--agents", "1")
     if words == "restore s1":
         assert session.run("cleanup", "-q", "s1") == Result(0)
@@ -93,7 +93,7 @@ def test_what_does_need_it_says_so(session: Hub, words: str) -> None:
         each = [f"error: agent-{n}: cannot find 'git'\nhint: put git on PATH\n" for n in (1, 2)]
         assert result == Result(1, "", "".join(each))
         session.run("restore", "-q", "s1")
-        assert (place(session, 1) / "new").read_text() == "new\n"
+        assert (worktree_path(session, 1) / "new").read_text() == "new\n"
         return
     assert result == Result(128, result.out, MISSING)
     state = session.state()
@@ -104,21 +104,21 @@ def test_what_does_need_it_says_so(session: Hub, words: str) -> None:
     )
 
 
-def test_work_is_kept_where_there_is_no_git_to_save_it(session: Hub) -> None:
+def test_cleanup_without_git_keeps_uncommitted_work(session: Hub) -> None:
     environ = without_git(session)
     result = session.call("git-hub-session", "cleanup", "s1", environ=environ)
     assert result == Result(
         1,
-        f"Removed worktree: {place(session, 2)}\n"
-        f"Kept worktree: {place(session, 1)}\n"
+        f"Removed worktree: {worktree_path(session, 2)}\n"
+        f"Kept worktree: {worktree_path(session, 1)}\n"
         "  cannot save the work: cannot find 'git'\n"
         "  hint: put git on PATH\n"
         "Cleaned up 1 worktree for session s1\n",
     )
-    assert (place(session, 1) / "new").read_text() == "new\n"
+    assert (worktree_path(session, 1) / "new").read_text() == "new\n"
 
 
-# What git 2.30.2 says to what it does not know, word for word; all else is done by the real one.
+# Prints the messages of git 2.30.2 for features that it lacks. The real git does everything else.
 OLD = """#!/bin/sh
 for word; do
 	case $word in
@@ -133,7 +133,7 @@ exec {git} "$@"
 
 
 def older_git(hub: Hub) -> Mapping[str, str]:
-    """An environment in which git is an older one."""
+    """Return an environment in which git behaves like git 2.30.2."""
     programs = hub.top.parent / "old"
     programs.mkdir()
     (programs / "git").write_text(OLD.format(git=shutil.which("git")))
@@ -145,8 +145,8 @@ def too_old(command: str, since: str) -> str:
     return f"'git {command}' needs git {since} or later (this is git 2.30.2)"
 
 
-def test_a_git_that_is_too_old(session: Hub) -> None:
-    """What it can do it does; what it lacks is named, and nothing has changed."""
+def test_git_that_is_too_old(session: Hub) -> None:
+    """The error names the version that is needed, and nothing is changed. Other commands work."""
     environ = older_git(session)
 
     def called(*words: str) -> Result:
@@ -157,7 +157,7 @@ def test_a_git_that_is_too_old(session: Hub) -> None:
     assert called("merge", "--yes", "s1") == Result(
         128, "", f"fatal: {too_old('merge-tree', '2.38')}\n{newer}"
     )
-    # agent-1 has a file that is not committed: a checkout would be made for it.
+    # agent-1 has an untracked file, so eval would create a temporary worktree.
     assert called("eval", *MEASURE, "s1") == Result(
         128, "", f"fatal: {too_old('worktree', '2.33')}\n{newer}"
     )
@@ -170,7 +170,7 @@ def test_a_git_that_is_too_old(session: Hub) -> None:
     )
     assert session.refs() == saved
     assert session.run("restore", "-q", "s1") == Result(0)
-    assert (place(session, 1) / "new").read_text() == "new\n"
+    assert (worktree_path(session, 1) / "new").read_text() == "new\n"
 
 
 def test_hooks_of_a_merge_with_a_git_that_is_too_old(session: Hub) -> None:
@@ -188,8 +188,8 @@ def test_hooks_of_a_merge_with_a_git_that_is_too_old(session: Hub) -> None:
     assert session.refs() == before
 
 
-def test_a_git_that_fails_for_another_reason_is_not_called_old(session: Hub) -> None:
-    """Its own words are shown, also where it is an older one."""
+def test_git_that_fails_for_another_reason(session: Hub) -> None:
+    """If the version is new enough, git's own message is printed."""
     environ = dict(older_git(session))
     script = Path(environ["PATH"].split(":")[0], "git")
     script.write_text(script.read_text().replace("2.30.2", "2.38.0-rc1"))

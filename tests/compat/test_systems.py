@@ -18,7 +18,7 @@ from tests.support.invariants import whole
 from tests.support.whole_session import play_session
 
 _APART = ["unshare", "--mount", *(["--map-root-user"] if os.geteuid() else [])]
-# Where this Python looks for certificates, and where systems keep them.
+# The directories in which this Python looks for certificates, and the usual ones of systems.
 _DEFAULTS = ssl.get_default_verify_paths()
 CERTIFICATES = {
     os.path.dirname(_DEFAULTS.openssl_cafile), _DEFAULTS.openssl_capath,

@@ -107,7 +107,7 @@ def test_directory_deleted_before_the_rename(hub: Hub) -> None:
 
 
 def test_prune_during_the_removal(hub: Hub) -> None:
-    """For git the directory is missing. The lock keeps the git dir, with the index, for an undo."""
+    """git finds no directory at the path. The lock keeps the git dir, with the index, for an undo."""
     where = hub.session("s1", agents=1).worktree(1)
     (where / "new").write_text("staged\n")
     hub.git("add", "new", cwd=where)
@@ -212,7 +212,7 @@ def test_rescue_ref_of_a_session_with_an_unreadable_state(hub: Hub) -> None:
     where = hub.session("s1", agents=1).worktree(1)
     (where / "new").write_text("new\n")
     state = hub.directory() / "state.json"
-    # As for a user without the permission to read it.
+    # Simulate a user without the permission to read the file.
     code = "(_ for _ in ()).throw(PermissionError(13, 'Permission denied', 'state.json'))"
     result = interposed(hub, "cleanup", "s1", code=code, opened="state.json")
     assert state.exists()

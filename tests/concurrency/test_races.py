@@ -52,7 +52,7 @@ def beside(hub: Hub, *commands: str) -> Iterator[None]:
 
 
 class Committer:
-    """A thread that commits to the checked-out branch in a loop, when it is told to start."""
+    """A thread that commits to the checked-out branch in a loop."""
 
     WAYS = ("commit --allow-empty", "commit -a", "add and commit", "commit a path")
 
@@ -170,7 +170,7 @@ class Agent(threading.Thread):
                 return
             self.written.append(text)
             steps = ["add -A", f"commit -q -m {number}"]
-            if self.tries and number % 4 == 3:  # a try, of which only the reflog of HEAD knows
+            if self.tries and number % 4 == 3:  # a commit that only the reflog of HEAD refers to
                 steps = ["checkout -q --detach", *steps, "checkout -q -"]
             for step in steps:
                 self.hub.call("git", "-C", self.where, *step.split(), now=None)
@@ -200,7 +200,7 @@ def test_cleanup_beside_an_agent_that_commits_at_once(hub: Hub) -> None:
                 break
         agent.over = True
         agent.join()
-        if where.exists():  # refused a checkout, it may have stayed on its try
+        if where.exists():  # if git refused the last checkout, HEAD is still detached
             hub.git("checkout", "-q", f"hub/{sid}/agent-1/attempt-1", cwd=where)
         result = hub.run("cleanup", *options[number % 4], sid, now=None)
         assert (result.code, result.err, where.exists()) == (0, "", False), result

@@ -33,7 +33,7 @@ def test_directory_renamed_back_by_the_user(hub: Hub) -> None:
     hub.git("checkout", "-q", "--detach", cwd=where)
     lost = hub.commit(where, "try", "lost\n")
     hub.git("checkout", "-q", BRANCH, cwd=where)
-    hub.git("worktree", "unlock", where)  # for the removal
+    hub.git("worktree", "unlock", where)  # the lock of the removal
     hub.git("worktree", "lock", where)
     assert hub.run("cleanup", "s1") == kept(where, "locked", f"git worktree unlock {where}")
     hub.git("worktree", "unlock", where)
@@ -50,7 +50,7 @@ def test_directory_renamed_back_by_the_user(hub: Hub) -> None:
 def test_lock_on_a_partly_deleted_worktree(hub: Hub) -> None:
     where = hub.session("s1", agents=1).worktree(1)
     _killed_while_deleting(hub)
-    hub.git("worktree", "unlock", where)  # for the removal
+    hub.git("worktree", "unlock", where)  # the lock of the removal
     hub.git("worktree", "lock", where)
     assert hub.run("cleanup", "s1") == kept(where, "locked", f"git worktree unlock {where}")
     assert (_trash(where) / "file").exists()
@@ -96,7 +96,7 @@ def test_tracked_bare_repository_after_a_kill(hub: Hub) -> None:
 def test_killed_after_the_save(hub: Hub) -> None:
     where = hub.session("s1", agents=1).worktree(1)
     (where / "new").write_text("new\n")
-    for nth in range(1, 20):  # the first files that go are copies of the index
+    for nth in range(1, 20):  # the first removed files are copies of the index
         assert interposed(hub, "cleanup", "s1", code=DIE, only="os.remove", nth=nth).code == -9
         if _trash(where).exists():
             break
@@ -223,7 +223,7 @@ def test_auto_merge_ref_is_not_saved(hub: Hub) -> None:
 
 
 def test_dry_run_after_a_killed_removal(hub: Hub) -> None:
-    """After a kill before the second inspection nothing is missing, and the real run goes on from there."""
+    """The run was killed before the second inspection. The next real run continues the removal."""
     where = hub.session("s1", agents=1).worktree(1)
     code = f"os.path.exists('{where}') or {DIE}; count = 0"
     assert interposed(hub, "cleanup", "s1", code=code, only="open").code == -9
@@ -239,10 +239,10 @@ def test_dry_run_after_a_killed_removal(hub: Hub) -> None:
 
 
 def test_leftover_trash_of_a_pruned_worktree(hub: Hub) -> None:
-    """The git dir was pruned after a kill, and the worktree added again: the hint works."""
+    """The git dir was pruned after the kill, and the worktree was added again. The hint works."""
     where = hub.session("s1", agents=1).worktree(1)
     _killed_while_deleting(hub)
-    hub.git("worktree", "unlock", where)  # without that it is not pruned
+    hub.git("worktree", "unlock", where)  # git does not prune a locked worktree
     hub.git("worktree", "prune")
     hub.git("worktree", "add", "-q", where, BRANCH)
     assert hub.run("cleanup", "s1") == kept(

@@ -132,8 +132,8 @@ def nobodys(environ: Mapping[str, str]) -> Iterator[Hub]:
 
 
 @pytest.mark.parametrize("forbidden", [".git/refs", ".git/worktrees", ".agenthub/sessions/s1"])
-def test_a_directory_that_may_not_be_written_to(nobodys: Hub, forbidden: str) -> None:
-    """For root there is none: it is called as nobody."""
+def test_directory_without_write_permission(nobodys: Hub, forbidden: str) -> None:
+    """Root may write to every directory, so the command runs with another uid."""
     hub = nobodys
     world = World(hub, SCENES["archive"])
     if _IS_ROOT:
@@ -155,8 +155,8 @@ def test_a_directory_that_may_not_be_written_to(nobodys: Hub, forbidden: str) ->
     world.finish()
 
 
-def test_a_file_that_cannot_be_deleted(hub: Hub) -> None:
-    """Not even by root: its worktree is kept, with where it is now and why; its work was saved before."""
+def test_file_that_cannot_be_deleted(hub: Hub) -> None:
+    """Even root cannot delete an immutable file. The work is saved and the worktree is kept."""
     world = World(hub, SCENES["cleanup"])
     file = place(hub, 1) / "sub" / "other"
     if not _succeeds("chattr", "+i", file):
@@ -174,7 +174,7 @@ def test_a_file_that_cannot_be_deleted(hub: Hub) -> None:
     )
     assert not place(hub, 1).exists()
     world.check()
-    # The flag changed the file after it was judged: of whatever was, nothing is deleted.
+    # chattr changed the ctime of the file after the inspection, so the file is not deleted.
     assert world.call(*SCENES["cleanup"].words) == Result(
         1,
         "",

@@ -125,7 +125,7 @@ def test_killed_at_any_call(
 def test_files_that_a_user_puts_where_a_merge_was_killed(hub: Hub) -> None:
     """The undo removes only files that git was writing, and follows no symbolic link."""
     world = World(hub, SCENES["merge"])
-    # By name: with six calls less before it, the same number is a kill after the index was replaced.
+    # Name the call: its number changes if the merge makes fewer calls before it.
     killed = world.play("all", "git write project/more/new")
     assert killed == Result(137), killed
     (hub.top / ".git" / "index.lock").unlink()

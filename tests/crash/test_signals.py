@@ -187,7 +187,7 @@ CASES = {
     ),
     "archive, makes tags": Case(ARCHIVE, at_work, changes("refs/tags"), is_archived),
 }
-# One of a kind in the short form.
+# The short form plays one signal for some of the cases.
 SHORT = {
     "merge, asks a hook": "int int", "merge, writes files": "int int", "cleanup, saves work": "int int",
     "cleanup, reads work": "term", "restore, writes files": "int", "restore, asks a hook": "term",
@@ -238,11 +238,11 @@ def test_signal_ends_the_command(hub: Hub, gate: Gate, name: str, sent: str) -> 
         gate.wait(case.at_gate)
         send(process, sent)
         if case.apart or sent == "term":
-            gate.open()  # git is not left half-way: it comes to its end first
+            gate.open()  # the command waits until its git has ended
         assert end_of(hub, process) == Result(-SIGNALS[sent][0])
     whole(hub, commits=commits)
     now = hub.refs()
-    # A git that came to its end has made a tag of a branch.
+    # A git that was allowed to finish may have replaced a branch by an archive tag.
     archived = {oid for ref, oid in now.items() if ref.startswith("refs/tags/hub/archive/")}
     assert all(ref in now or oid in archived for ref, oid in refs.items())
     for n in works:
@@ -254,7 +254,7 @@ def test_signal_ends_the_command(hub: Hub, gate: Gate, name: str, sent: str) -> 
     whole(hub, commits=commits)
 
 
-# Where the run is when it is stopped, how it comes there, and what one types then.
+# The step in which the run is stopped, with the commands that then finish the session.
 RUN = ("run", "-q", "--yes", "--id", "s1", "--task", "t", "--agents", "2", *MEASURE[2:])
 STOPS = {
     "measures what there is": ("spawn", "exec", "eval", "merge"),

@@ -1,7 +1,7 @@
-"""What `status` says of branches is what git says, on histories that nobody would make by hand.
+"""Compare the branch facts of `status` with those of git, on random histories.
 
-Each has merges (criss-cross too), more than one root, commits of the same second and of an
-earlier one than their parents, and files of every kind that git knows.
+Each history has merges (criss-cross too), several roots, commits of the same second, commits
+that are older than their parents, and files of every kind that git knows.
 """
 
 from __future__ import annotations
@@ -35,23 +35,26 @@ PATHS = {
 
 
 def history(hub: Hub, seed: int) -> list[str]:
-    """Commits with random parents and files; main and the agents' branches stand at random ones of them."""
+    """Create random commits, with main and the agents' branches at some. Return these branches."""
     dice = random.Random(seed)
 
-    def when(mark: int) -> int:
-        # Three in a second, or a clock that goes wrong now and then. What goes wrong by more git miscounts, too.
+    def timestamp(mark: int) -> int:
+        # Three commits in a second, or a clock that is wrong by up to 15 s: with larger errors
+        # git itself miscounts.
         return mark // 3 if seed % 2 else 10 * mark + dice.randrange(-15, 15)
 
     stream = []
     for mark in range(1, COMMITS + 1):
-        # Mostly upon the last few, so that it is long; sometimes upon none.
+        # Choose recent parents, so that the history is long. A commit without parents is a root.
         recent = range(max(1, mark - 6), mark)
         count = 0 if dice.random() < 0.04 else dice.choice((1, 1, 1, 2, 2, 3))
         parents = dice.sample(recent, k=min(count, len(recent)))
         stream.append(f"commit refs/import/{mark}\nmark :{mark}\n")
-        stream.append(f"committer Ada <a@b> {1773750000 + when(mark)} +0000\n")
+        stream.append(f"committer Ada <a@b> {1773750000 + timestamp(mark)} +0000\n")
         stream.append("data 0\n")
-        stream += [f"{'merge' if at else 'from'} :{parent}\n" for at, parent in enumerate(parents)]
+        stream += [
+            f"{'merge' if index else 'from'} :{parent}\n" for index, parent in enumerate(parents)
+        ]
         stream += [change(dice) for _ in range(dice.randrange(1, 4))]
     for ref in ("main", *(f"hub/s1/agent-{agent}/attempt-1" for agent in range(1, AGENTS + 1))):
         stream.append(
@@ -80,9 +83,9 @@ def change(dice: random.Random) -> str:
     return f"M {mode} inline {path}\ndata {len(text)}\n{text}\n"
 
 
-# With the last two, libgit2's own count of ahead and behind is wrong.
+# With the last two seeds, libgit2 itself counts ahead and behind wrong.
 @pytest.mark.parametrize("seed", [*range(8), 34, 13])
-def test_the_facts_are_gits(hub: Hub, seed: int) -> None:
+def test_branch_facts_equal_those_of_git(hub: Hub, seed: int) -> None:
     hub.session()
     branches = history(hub, seed)
     tips = {branch: hub.git("rev-parse", branch) for branch in branches}
@@ -104,17 +107,17 @@ def test_the_facts_are_gits(hub: Hub, seed: int) -> None:
 
 
 def forks(hub: Hub, tip: str) -> list[str]:
-    """Where `tip` left main; git takes the newest of several such commits, and any of those that are as new."""
-    found = hub.call("git", "merge-base", "--all", "main", tip).out.split()
-    times = {fork: int(hub.git("show", "-s", "--format=%ct", fork)) for fork in found}
-    return [fork for fork in found if times[fork] == max(times.values())] or [EMPTY]
+    """Return the newest merge bases of main and `tip`, or the empty tree. git may use any."""
+    bases = hub.call("git", "merge-base", "--all", "main", tip).out.split()
+    times = {fork: int(hub.git("show", "-s", "--format=%ct", fork)) for fork in bases}
+    return [fork for fork in bases if times[fork] == max(times.values())] or [EMPTY]
 
 
 def shortstat(hub: Hub, fork: str, tip: str) -> tuple[int, ...]:
-    """Files, insertions and deletions as git counts them: what `git diff main...tip` shows."""
+    """Return the numbers of files, insertions and deletions that git counts between two commits."""
     text = hub.git("diff", "--shortstat", "--no-renames", fork, tip)
-    found = (re.search(rf"(\d+) {word}", text) for word in ("file", "insertion", "deletion"))
-    return tuple(int(match[1]) if match else 0 for match in found)
+    matches = (re.search(rf"(\d+) {word}", text) for word in ("file", "insertion", "deletion"))
+    return tuple(int(match[1]) if match else 0 for match in matches)
 
 
 def test_a_file_that_becomes_a_link_is_one_file(hub: Hub) -> None:

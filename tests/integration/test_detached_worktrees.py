@@ -1,4 +1,7 @@
-"""An agent's worktree whose HEAD was detached, or cut off: every command says so, and what it says to type is the way back."""
+"""Worktrees of agents with a detached HEAD or an empty HEAD file.
+
+Every command reports the worktree, and the command in its hint repairs it.
+"""
 
 from __future__ import annotations
 
@@ -18,33 +21,33 @@ FIRST, SECOND = (f"hub/s1/agent-1/attempt-{number}" for number in (1, 2))
 
 
 @pytest.fixture
-def where(hub: Hub) -> Path:
-    """The worktree of the first of two agents, who have committed something each."""
+def worktree(hub: Hub) -> Path:
+    """The worktree of agent-1. The session has two agents with one commit each."""
     assert hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "2").code == 0
     assert hub.run("spawn", "-q", "s1") == Result(0)
     for agent in (1, 2):
-        hub.commit(place(hub, agent), "file", "x\n" * 10 * agent)
-    return place(hub, 1)
+        hub.commit(worktree_path(hub, agent), "file", "x\n" * 10 * agent)
+    return worktree_path(hub, 1)
 
 
-def place(hub: Hub, agent: int) -> Path:
+def worktree_path(hub: Hub, agent: int) -> Path:
     return hub.top.parent / "project.hub" / "s1" / f"agent-{agent}"
 
 
-def detach(hub: Hub, where: Path, *at: str) -> None:
-    hub.git("checkout", "-q", "--detach", *at, cwd=where)
+def detach(hub: Hub, worktree: Path, *at: str) -> None:
+    hub.git("checkout", "-q", "--detach", *at, cwd=worktree)
 
 
-def entry(hub: Hub, where: Path) -> Path:
-    return hub.top / ".git" / "worktrees" / where.name
+def git_dir(hub: Hub, worktree: Path) -> Path:
+    return hub.top / ".git" / "worktrees" / worktree.name
 
 
-def head_of(hub: Hub, where: Path) -> str:
-    return hub.git("symbolic-ref", "HEAD", cwd=where)
+def head_of(hub: Hub, worktree: Path) -> str:
+    return hub.git("symbolic-ref", "HEAD", cwd=worktree)
 
 
 def hint(result: Result) -> str:
-    """The one thing that it says to type."""
+    """Return the only hint of a refused command, without the alternative `cleanup --force`."""
     assert result.code == 1, result
     [line] = re.findall("hint: (.*)", result.out + result.err)
     return str(line).removesuffix(", or: git hub-session cleanup --force s1")
@@ -59,8 +62,8 @@ def repair_command(hub: Hub, result: Result) -> str:
     return line
 
 
-def follows(hub: Hub, *words: str) -> None:
-    """What the command says to type is typed, and then it goes."""
+def follow_hint(hub: Hub, *words: str) -> None:
+    """Run the command in the hint. The refused command must then succeed."""
     line = repair_command(hub, hub.run(*words))
     assert hub.call("sh", "-c", line).code == 0, line
     result = hub.run(*words)
@@ -70,13 +73,13 @@ def follows(hub: Hub, *words: str) -> None:
 @pytest.mark.parametrize(
     "words", ["exec s1 -- true", "exec --agents=1 s1 -- true", "restore s1", "cleanup s1", "doctor"]
 )
-def test_at_its_tip_it_is_on_its_branch_again(hub: Hub, where: Path, words: str) -> None:
-    """With all that is in it, staged or not."""
-    (where / "staged").write_text("staged\n")
-    hub.git("add", "staged", cwd=where)
-    (where / "new").write_text("new\n")
+def test_worktree_detached_at_the_tip_of_its_branch(hub: Hub, worktree: Path, words: str) -> None:
+    """The staged and the untracked file are kept."""
+    (worktree / "staged").write_text("staged\n")
+    hub.git("add", "staged", cwd=worktree)
+    (worktree / "new").write_text("new\n")
     tip = hub.git("rev-parse", FIRST)
-    detach(hub, where)
+    detach(hub, worktree)
     if words == "doctor":
         [finding] = hub.json("doctor", code=1)["findings"]
         assert finding["evidence"] == f"its HEAD is detached from '{FIRST}'"
@@ -85,20 +88,20 @@ def test_at_its_tip_it_is_on_its_branch_again(hub: Hub, where: Path, words: str)
         result = hub.run(*words.split())
         assert f"its HEAD is detached from '{FIRST}'" in result.out + result.err
         line = repair_command(hub, result)
-    assert line == f"git -C {where} symbolic-ref HEAD refs/heads/{FIRST}"
-    assert where.exists()
+    assert line == f"git -C {worktree} symbolic-ref HEAD refs/heads/{FIRST}"
+    assert worktree.exists()
     assert hub.call("sh", "-c", line) == Result(0)
-    assert (head_of(hub, where), hub.git("rev-parse", FIRST)) == (f"refs/heads/{FIRST}", tip)
-    assert hub.git("status", "--short", cwd=where) == "A  staged\n?? new"
+    assert (head_of(hub, worktree), hub.git("rev-parse", FIRST)) == (f"refs/heads/{FIRST}", tip)
+    assert hub.git("status", "--short", cwd=worktree) == "A  staged\n?? new"
     assert hub.run(*words.split()).code == 0
 
 
-def test_what_was_committed_there_becomes_another_attempt(hub: Hub, where: Path) -> None:
-    """And is measured, and merged."""
-    detach(hub, where)
-    tip = hub.commit(where, "file", "x\n" * 90)
-    follows(hub, "exec", "s1", "--", "true")
-    assert (head_of(hub, where), hub.git("rev-parse", SECOND)) == (f"refs/heads/{SECOND}", tip)
+def test_commit_on_a_detached_head_becomes_a_new_attempt(hub: Hub, worktree: Path) -> None:
+    """The hint creates a branch for it. The new attempt is evaluated and merged."""
+    detach(hub, worktree)
+    tip = hub.commit(worktree, "file", "x\n" * 90)
+    follow_hint(hub, "exec", "s1", "--", "true")
+    assert (head_of(hub, worktree), hub.git("rev-parse", SECOND)) == (f"refs/heads/{SECOND}", tip)
     assert hub.run("doctor").code == 0
     assert hub.run("eval", "-q", *MEASURE, "s1").code == 0
     assert hub.run("merge", "-q", "--yes", "s1").code == 0
@@ -106,135 +109,137 @@ def test_what_was_committed_there_becomes_another_attempt(hub: Hub, where: Path)
     assert hub.git("rev-parse", "hub/archive/s1/agent-1") == hub.git("rev-parse", f"{tip}~")
 
 
-def test_who_has_looked_at_an_older_commit_goes_back(hub: Hub, where: Path) -> None:
-    detach(hub, where, "HEAD~")
-    assert hint(hub.run("restore", "s1", "--agent=1")) == f"git -C {where} checkout {FIRST}"
-    follows(hub, "restore", "s1", "--agent=1")
-    assert head_of(hub, where) == f"refs/heads/{FIRST}"
+def test_worktree_detached_at_an_older_commit(hub: Hub, worktree: Path) -> None:
+    detach(hub, worktree, "HEAD~")
+    assert hint(hub.run("restore", "s1", "--agent=1")) == f"git -C {worktree} checkout {FIRST}"
+    follow_hint(hub, "restore", "s1", "--agent=1")
+    assert head_of(hub, worktree) == f"refs/heads/{FIRST}"
 
 
-def test_in_the_middle_of_a_merge_it_stays_in_it(hub: Hub, where: Path) -> None:
-    detach(hub, where)
+def test_unfinished_merge_survives_the_repair(hub: Hub, worktree: Path) -> None:
+    detach(hub, worktree)
     hub.commit(hub.top, "file", "of main\n")
-    assert hub.call("git", "merge", "-q", "main", cwd=where).code == 1
-    follows(hub, "restore", "s1", "--agent=1")
-    assert hub.git("status", "--short", cwd=where) == "UU file"
-    detach_again = hub.call("git", "checkout", "-q", "--detach", cwd=where)
-    assert detach_again.code == 1  # git's own: it resolves that first
+    assert hub.call("git", "merge", "-q", "main", cwd=worktree).code == 1
+    follow_hint(hub, "restore", "s1", "--agent=1")
+    assert hub.git("status", "--short", cwd=worktree) == "UU file"
+    detach_again = hub.call("git", "checkout", "-q", "--detach", cwd=worktree)
+    assert detach_again.code == 1  # git refuses to switch during a conflict
 
 
 @pytest.mark.parametrize(
     "words", ["restore s1 --agent=1", "exec s1 -- true", "cleanup s1", "cleanup --force s1"]
 )
-def test_a_head_that_was_cut_off(hub: Hub, where: Path, words: str) -> None:
-    (where / "new").write_text("new\n")
-    own = entry(hub, where) / "HEAD"
+def test_empty_head_file(hub: Hub, worktree: Path, words: str) -> None:
+    (worktree / "new").write_text("new\n")
+    own = git_dir(hub, worktree) / "HEAD"
     own.write_text("")
     result = hub.run(*words.split())
-    assert f"'{where}'" in result.out + result.err or f"worktree: {where}\n" in result.out
+    assert f"'{worktree}'" in result.out + result.err or f"worktree: {worktree}\n" in result.out
     assert "its HEAD cannot be read" in result.out + result.err
     line = repair_command(hub, result)
     assert line == f"printf 'ref: %s\\n' refs/heads/{FIRST} >{own}"
     assert hub.call("sh", "-c", line) == Result(0)
     if not words.startswith("cleanup --force"):
-        assert hub.git("status", "--short", cwd=where) == "?? new"
+        assert hub.git("status", "--short", cwd=worktree) == "?? new"
     assert hub.run(*words.split()).code == 0
 
 
-def test_another_branch_in_its_place_is_named(hub: Hub, where: Path) -> None:
-    hub.git("checkout", "-q", "-b", "mine", cwd=where)
+def test_message_names_the_branch_of_the_user(hub: Hub, worktree: Path) -> None:
+    hub.git("checkout", "-q", "-b", "mine", cwd=worktree)
     assert (
         hub.run("restore", "s1", "--agent=1")
         .err.splitlines()[0]
-        .endswith(f"'{where}' exists already, with 'mine' checked out")
+        .endswith(f"'{worktree}' exists already, with 'mine' checked out")
     )
-    assert hub.run("doctor").code == 0  # what is committed there has a branch
+    assert hub.run("doctor").code == 0  # the commits of the user have a branch
 
 
-def test_an_attempt_before_the_last_is_found_too(hub: Hub, where: Path) -> None:
-    """Of which the session has no path any more; and the agent goes on with its last."""
+def test_detached_worktree_of_an_earlier_attempt(hub: Hub, worktree: Path) -> None:
+    """state.json no longer records its path. `exec` runs in the worktree of the last attempt."""
     assert hub.run("spawn", "-q", "--retry", "1", "s1") == Result(0)
-    detach(hub, where)
-    tip = hub.commit(where, "more", "on no branch\n")
-    assert [one[:2] for one in list_findings(hub, code=1)] == [("worktree-off-branch", str(where))]
+    detach(hub, worktree)
+    tip = hub.commit(worktree, "more", "on no branch\n")
+    assert [finding[:2] for finding in list_findings(hub, code=1)] == [
+        ("worktree-off-branch", str(worktree))
+    ]
     assert hub.run("exec", "-q", "s1", "--", "true") == Result(0)
-    follows(hub, "cleanup", "s1")
+    follow_hint(hub, "cleanup", "s1")
     assert hub.git("rev-parse", "hub/s1/agent-1/attempt-3") == tip
 
 
-def test_cleanup_by_force_saves_what_only_it_had(hub: Hub, where: Path) -> None:
-    detach(hub, where)
-    tip = hub.commit(where, "more", "on no branch\n")
-    (where / "new").write_text("new\n")
+def test_forced_cleanup_saves_the_commits_of_a_detached_head(hub: Hub, worktree: Path) -> None:
+    detach(hub, worktree)
+    tip = hub.commit(worktree, "more", "on no branch\n")
+    (worktree / "new").write_text("new\n")
     lines = hub.run("cleanup", "s1").out.splitlines()
-    assert lines[1:3] == [f"Kept worktree: {where}", f"  its HEAD is detached from '{FIRST}'"]
+    assert lines[1:3] == [f"Kept worktree: {worktree}", f"  its HEAD is detached from '{FIRST}'"]
     force = "git hub-session cleanup --force s1"
     assert lines[3] == f"  hint: git hub-session doctor s1, or: {force}"
     [line] = repair_commands(hub)
-    assert line.startswith(f"git -C {where} branch {SECOND} && ")
+    assert line.startswith(f"git -C {worktree} branch {SECOND} && ")
     assert hub.run("cleanup", "-q", "--force", "s1") == Result(0)
-    assert not where.exists()
+    assert not worktree.exists()
     saved = hub.refs("refs/hub/rescue/s1/agent-1/attempt-1")
     assert tip in saved.values()
     assert "new" in [hub.call("git", "show", f"{ref}^3:new").out.strip() for ref in saved]
     assert hub.git("rev-parse", FIRST) == hub.git("rev-parse", f"{tip}~")
 
 
-def test_one_that_is_missing_is_kept_until_somebody_says(hub: Hub, where: Path) -> None:
-    detach(hub, where)
-    tip = hub.commit(where, "more", "on no branch\n")
-    shutil.rmtree(where)
+def test_missing_detached_worktree_is_kept_without_force(hub: Hub, worktree: Path) -> None:
+    detach(hub, worktree)
+    tip = hub.commit(worktree, "more", "on no branch\n")
+    shutil.rmtree(worktree)
     line = repair_command(hub, hub.run("cleanup", "s1"))
     [finding] = hub.json("doctor", code=1)["findings"]
     assert (finding["code"], finding["advice"]) == ("worktree-missing", line)
     assert hub.call("sh", "-c", line).code == 0
-    assert (where / "more").read_text() == "on no branch\n"
-    shutil.rmtree(where)
+    assert (worktree / "more").read_text() == "on no branch\n"
+    shutil.rmtree(worktree)
     assert hub.run("cleanup", "-q", "--force", "s1") == Result(0)
     assert tip in hub.refs("refs/hub/rescue/s1").values()
 
 
-def test_whoever_stands_in_it_may_know_what_he_does(hub: Hub, where: Path) -> None:
-    detach(hub, where)
-    with process_in(where):
+def test_detached_worktree_in_use_is_not_reported(hub: Hub, worktree: Path) -> None:
+    detach(hub, worktree)
+    with process_in(worktree):
         assert hub.run("doctor").code == 0
     assert hub.run("doctor").code == 1
 
 
-def test_where_it_is_and_how_it_stands_is_shown(hub: Hub, where: Path) -> None:
-    detach(hub, where)
-    assert hub.run("path", "s1", "1") == Result(0, f"{where}\n")
-    shown = os.path.relpath(where, hub.top)
+def test_path_and_status_show_a_detached_worktree(hub: Hub, worktree: Path) -> None:
+    detach(hub, worktree)
+    assert hub.run("path", "s1", "1") == Result(0, f"{worktree}\n")
+    shown = os.path.relpath(worktree, hub.top)
     assert f"{shown} (detached)" in hub.run("status", "s1").out
     worktrees = hub.json("status", "s1")["worktrees"]
-    assert [one["detached"] for one in worktrees] == [True, False]
+    assert [facts["detached"] for facts in worktrees] == [True, False]
     assert hub.run("spawn", "s1").code == 0  # nothing is missing
 
 
-def test_the_one_on_the_branch_is_the_agents(hub: Hub, where: Path) -> None:
-    """Where another worktree was on that branch once."""
-    detach(hub, where)
+def test_another_worktree_on_the_branch_of_the_agent(hub: Hub, worktree: Path) -> None:
+    """The other worktree becomes the agent's. The detached one gets a new branch."""
+    detach(hub, worktree)
     other = hub.top.parent / "other"
     hub.git("worktree", "add", "-q", other, FIRST)
     assert hub.run("path", "s1", "1") == Result(0, f"{other}\n")
     assert hub.run("exec", "-q", "s1", "--", "sh", "-c", "pwd >here") == Result(0)
     assert (other / "here").exists()
-    assert not (where / "here").exists()
-    # Nor is it given the branch which the other has.
+    assert not (worktree / "here").exists()
+    # The branch is checked out in the other worktree, so the doctor proposes a new one.
     [finding] = hub.json("doctor", code=1)["findings"]
-    assert finding["advice"].startswith(f"git -C {where} branch {SECOND} && ")
-    (entry(hub, where) / "HEAD").write_text("")
+    assert finding["advice"].startswith(f"git -C {worktree} branch {SECOND} && ")
+    (git_dir(hub, worktree) / "HEAD").write_text("")
     tip = hub.git("rev-parse", FIRST)
     [finding] = hub.json("doctor", code=1)["findings"]
-    assert finding["advice"] == f"printf '%s\\n' {tip} >{entry(hub, where)}/HEAD"
+    assert finding["advice"] == f"printf '%s\\n' {tip} >{git_dir(hub, worktree)}/HEAD"
     assert hub.call("sh", "-c", finding["advice"]) == Result(0)
-    follows(hub, "cleanup", "s1")
+    follow_hint(hub, "cleanup", "s1")
     assert not other.exists()
-    assert not where.exists()
+    assert not worktree.exists()
 
 
-def test_a_persons_worktree_is_a_persons(hub: Hub, where: Path) -> None:
-    """Who is on a branch of his own, or was on another since, or looks at a session that is gone."""
+def test_detached_worktrees_of_the_user_are_not_reported(hub: Hub, worktree: Path) -> None:
+    """The first was created for the user's branch, the second for a session that does not exist."""
     mine = hub.top.parent / "mine"
     hub.git("worktree", "add", "-q", "-b", "mine", mine)
     detach(hub, mine, FIRST)
@@ -247,47 +252,47 @@ def test_a_persons_worktree_is_a_persons(hub: Hub, where: Path) -> None:
     assert hub.run("cleanup", "-q", "s1").code == 0
     assert mine.exists()
     assert gone.exists()
-    assert not where.exists()
+    assert not worktree.exists()
 
 
-def test_what_the_way_back_lands_on_is_nobodys(hub: Hub, where: Path) -> None:
-    """Not on a branch that there is, nor one whose file is damaged, nor one that is archived."""
+def test_new_attempt_gets_an_unused_number(hub: Hub, worktree: Path) -> None:
+    """Attempt 2 has a branch, attempt 3 a damaged ref, and attempt 4 an archive tag."""
     hub.git("branch", SECOND, "main")
     (hub.top / ".git" / "refs" / "heads" / f"{FIRST[:-1]}3").write_text("")
     hub.git("tag", "hub/archive/s1/agent-1-attempt-4", "main")
-    detach(hub, where)
-    hub.commit(where, "more", "on no branch\n")
+    detach(hub, worktree)
+    hub.commit(worktree, "more", "on no branch\n")
     assert f"branch {FIRST[:-1]}5 && " in hub.run("restore", "s1", "--agent=1").err + str(
-        [one["advice"] for one in hub.json("doctor", code=1)["findings"]]
+        [finding["advice"] for finding in hub.json("doctor", code=1)["findings"]]
     )
 
 
-def test_without_a_reflog_it_is_nobodys(hub: Hub, where: Path) -> None:
-    """Anybody may have made a worktree there: nothing is said or done of it."""
+def test_detached_worktree_without_a_reflog_belongs_to_no_agent(hub: Hub, worktree: Path) -> None:
+    """Without a reflog it may be a worktree of the user, so it is neither reported nor removed."""
     hub.git("config", "core.logAllRefUpdates", "false")
-    shutil.rmtree(entry(hub, where) / "logs")
-    detach(hub, where)
-    before = snapshot(where)
+    shutil.rmtree(git_dir(hub, worktree) / "logs")
+    detach(hub, worktree)
+    before = snapshot(worktree)
     assert hub.run("doctor").code == 0
     assert hint(hub.run("restore", "s1", "--agent=1")) == "choose another --path"
     assert hub.run("cleanup", "-q", "--force", "s1") == Result(0)
-    assert snapshot(where) == before
+    assert snapshot(worktree) == before
 
 
-def review(hub: Hub, where: Path) -> Path:
-    """A person looks at what an agent has made, in a worktree of his own, and goes on from there."""
+def review(hub: Hub, worktree: Path) -> Path:
+    """Create a worktree in which the user reviews the agent's branch. Its HEAD is detached."""
     assert hub.run("cleanup", "-q", "s1") == Result(0)
     (hub.top / ".git" / "info" / "exclude").write_text("*.log\n")
     hub.git("tag", "v1", "main")
-    mine = where.parent.parent / "review"
+    mine = worktree.parent.parent / "review"
     hub.git("worktree", "add", "-q", mine, FIRST)
     detach(hub, mine, "v1")
     (mine / "build.log").write_text("ignored\n")
     return mine
 
 
-def test_who_has_looked_at_an_agents_work_keeps_his_worktree(hub: Hub, where: Path) -> None:
-    mine = review(hub, where)
+def test_review_worktree_of_the_user_is_unchanged(hub: Hub, worktree: Path) -> None:
+    mine = review(hub, worktree)
     hub.commit(mine, "mine", "a person's\n")
     before = snapshot(mine)
     assert hub.run("doctor").code == 0
@@ -300,26 +305,26 @@ def test_who_has_looked_at_an_agents_work_keeps_his_worktree(hub: Hub, where: Pa
 
 
 @pytest.mark.parametrize("command", ["spawn s1", "restore s1 --agent=1"])
-def test_what_a_person_made_in_an_agents_place_stays_a_persons(
-    hub: Hub, where: Path, command: str
+def test_worktree_of_the_user_at_the_path_of_an_agent(
+    hub: Hub, worktree: Path, command: str
 ) -> None:
     if command.startswith("spawn"):
-        where = place(hub, 3)
+        worktree = worktree_path(hub, 3)
         file = hub.directory() / "config.yaml"
         file.write_text(file.read_text().replace("agent_count: 2", "agent_count: 3"))
     else:
         assert hub.run("cleanup", "-q", "s1") == Result(0)
-    hub.git("worktree", "add", "-q", "--detach", where)
-    before = snapshot(where)
+    hub.git("worktree", "add", "-q", "--detach", worktree)
+    before = snapshot(worktree)
     result = hub.run(*command.split())
-    assert f"'{where}' exists already, with a detached HEAD" in result.out + result.err
+    assert f"'{worktree}' exists already, with a detached HEAD" in result.out + result.err
     assert hint(result) == "choose another --path"
     assert hub.run("cleanup", "--force", "s1").code == 0
-    assert snapshot(where) == before
+    assert snapshot(worktree) == before
 
 
-def test_a_branch_that_is_no_agents(hub: Hub, where: Path) -> None:
-    """Below the session's: it is nobody's once it was left, and no agent gets what is there."""
+def test_session_branch_that_belongs_to_no_agent(hub: Hub, worktree: Path) -> None:
+    """A worktree that was detached from such a branch is neither reported nor removed."""
     mine = hub.top.parent / "mine"
     hub.git("worktree", "add", "-q", "-b", "hub/s1/mine", mine)
     detach(hub, mine)
@@ -330,81 +335,81 @@ def test_a_branch_that_is_no_agents(hub: Hub, where: Path) -> None:
 
 
 @pytest.mark.parametrize("command", ["archive s1", "cleanup --archive s1", "merge --yes s1"])
-def test_its_branch_stays_where_it_has_to_come_back_to(hub: Hub, where: Path, command: str) -> None:
+def test_branch_of_a_detached_worktree_is_not_archived(
+    hub: Hub, worktree: Path, command: str
+) -> None:
     assert hub.run("eval", "-q", *MEASURE, "s1").code == 0
-    detach(hub, where)
+    detach(hub, worktree)
     planned = hub.run(*command.split(), "-n")
-    told = "hint: git hub-session doctor s1, or: git hub-session cleanup --force s1"
-    assert command[0] == "m" or told in planned.out
+    hints = "hint: git hub-session doctor s1, or: git hub-session cleanup --force s1"
+    assert command[0] == "m" or hints in planned.out
     result = hub.run(*command.split())
-    assert told in result.out + result.err
+    assert hints in result.out + result.err
     [line] = repair_commands(hub)
     line = line.removesuffix(" && git hub-session cleanup s1")
     assert hub.call("sh", "-c", line) == Result(0)
-    assert hub.git("rev-parse", FIRST) == hub.git("rev-parse", "HEAD", cwd=where)
+    assert hub.git("rev-parse", FIRST) == hub.git("rev-parse", "HEAD", cwd=worktree)
     assert hub.run("cleanup", "-q", "--archive", "s1") == Result(0)
     assert f"refs/heads/{FIRST}" not in hub.refs("refs/heads/hub")
     assert hub.git("rev-parse", "hub/archive/s1/agent-1")
 
 
-def test_an_operation_that_comes_back_to_where_it_began_comes_first(hub: Hub, where: Path) -> None:
-    """On its branch meanwhile `git rebase --abort` would move that."""
+def test_rebase_is_aborted_before_the_repair(hub: Hub, worktree: Path) -> None:
+    """`git rebase --abort` moves HEAD back. With the agent's branch checked out, it would move that."""
     tip = hub.git("rev-parse", FIRST)
-    detach(hub, where, "main")
-    hub.commit(where, "file", "other\n")
-    assert hub.call("git", "rebase", "-q", FIRST, cwd=where).code == 1
-    assert hint(hub.run("restore", "s1", "--agent=1")) == f"git -C {where} rebase --abort"
-    assert hub.git("-C", where, "rebase", "--abort") == ""
-    follows(hub, "restore", "s1", "--agent=1")
+    detach(hub, worktree, "main")
+    hub.commit(worktree, "file", "other\n")
+    assert hub.call("git", "rebase", "-q", FIRST, cwd=worktree).code == 1
+    assert hint(hub.run("restore", "s1", "--agent=1")) == f"git -C {worktree} rebase --abort"
+    assert hub.git("-C", worktree, "rebase", "--abort") == ""
+    follow_hint(hub, "restore", "s1", "--agent=1")
     assert hub.git("rev-parse", FIRST) == tip
-    assert head_of(hub, where) == f"refs/heads/{SECOND}"
+    assert head_of(hub, worktree) == f"refs/heads/{SECOND}"
 
 
-def test_a_bisect_that_began_off_any_branch(hub: Hub, where: Path) -> None:
+def test_bisect_that_started_on_a_detached_head(hub: Hub, worktree: Path) -> None:
     for name in ("a", "b", "c"):
-        hub.commit(where, name, f"{name}\n")
-    detach(hub, where)
-    hub.git("bisect", "start", "HEAD", "HEAD~3", cwd=where)
+        hub.commit(worktree, name, f"{name}\n")
+    detach(hub, worktree)
+    hub.git("bisect", "start", "HEAD", "HEAD~3", cwd=worktree)
     [finding] = hub.json("doctor", code=1)["findings"]
-    assert finding["advice"] == f"git -C {where} bisect reset"
-    assert hint(hub.run("exec", "s1", "--", "true")) == f"git -C {where} bisect reset"
+    assert finding["advice"] == f"git -C {worktree} bisect reset"
+    assert hint(hub.run("exec", "s1", "--", "true")) == f"git -C {worktree} bisect reset"
     assert hub.call("sh", "-c", finding["advice"]).code == 0
-    follows(hub, "exec", "s1", "--", "true")
+    follow_hint(hub, "exec", "s1", "--", "true")
 
 
-def test_a_persons_head_that_was_cut_off_is_on_the_branch_that_it_was_on(
-    hub: Hub, where: Path
-) -> None:
-    mine = review(hub, where)
+def test_empty_head_file_in_a_worktree_of_the_user(hub: Hub, worktree: Path) -> None:
+    mine = review(hub, worktree)
     hub.git("checkout", "-q", "-b", "mine", cwd=mine)
     hub.commit(mine, "mine", "a person's\n")
-    (entry(hub, mine) / "HEAD").write_text("")
+    (git_dir(hub, mine) / "HEAD").write_text("")
     assert hub.run("doctor").code == 0
     assert hub.run("cleanup", "-q", "--force", "s1") == Result(0)
 
 
-def test_only_the_end_of_a_long_reflog_counts(hub: Hub, where: Path) -> None:
-    log = entry(hub, where) / "logs" / "HEAD"
+def test_only_the_end_of_a_long_reflog_counts(hub: Hub, worktree: Path) -> None:
+    log = git_dir(hub, worktree) / "logs" / "HEAD"
     line = log.read_text().splitlines()[-1]
     with log.open("a") as file:
         for _ in range((17 << 20) // len(line)):
             file.write(f"{line}\n")
-    detach(hub, where)
+    detach(hub, worktree)
     assert hint(hub.run("restore", "s1", "--agent=1")).endswith(
         f"symbolic-ref HEAD refs/heads/{FIRST}"
     )
 
 
-def test_status_in_the_middle_of_git_am(hub: Hub, where: Path) -> None:
+def test_status_in_the_middle_of_git_am(hub: Hub, worktree: Path) -> None:
     patch = hub.git("format-patch", "--stdout", "-1", "hub/s1/agent-2/attempt-1")
-    assert hub.call("git", "am", "-q", cwd=where, stdin=patch).code == 128
+    assert hub.call("git", "am", "-q", cwd=worktree, stdin=patch).code == 128
     shown = hub.run("status", "s1")
     assert shown.code == 0
     assert "agent-1 (applying patches)" in shown.out
 
 
-def test_an_agent_that_looks_at_anothers_work_is_its_own(hub: Hub, where: Path) -> None:
-    """Where two sessions have their worktrees in one place: the one that it was made for has it."""
+def test_worktree_path_that_two_sessions_share(hub: Hub, worktree: Path) -> None:
+    """The worktree belongs to the session that created it, not to the one whose branch it left."""
     hub.git("config", "hubsession.worktreePath", "../shared-{n}")
     assert hub.run("cleanup", "-q", "s1") == Result(0)
     assert hub.run("init", "-q", "--id", "s2", "--task", "t", "--agents", "1").code == 0
@@ -420,15 +425,15 @@ def test_an_agent_that_looks_at_anothers_work_is_its_own(hub: Hub, where: Path) 
     assert (finding["session"], finding["code"]) == ("s2", "worktree-off-branch")
 
 
-def test_a_worktree_of_a_person_where_the_agents_was(hub: Hub, where: Path) -> None:
-    """Made for a branch of his own, whatever he has looked at since."""
+def test_worktree_of_the_user_that_visited_a_branch_of_the_agent(hub: Hub, worktree: Path) -> None:
+    """A worktree that was created for the user's branch stays the user's."""
     assert hub.run("cleanup", "-q", "s1") == Result(0)
-    hub.git("worktree", "add", "-q", "-b", "mine", where)
-    hub.git("checkout", "-q", FIRST, cwd=where)
-    detach(hub, where, "main")
-    before = snapshot(where)
+    hub.git("worktree", "add", "-q", "-b", "mine", worktree)
+    hub.git("checkout", "-q", FIRST, cwd=worktree)
+    detach(hub, worktree, "main")
+    before = snapshot(worktree)
     assert hub.run("doctor").code == 0
     assert hub.run("cleanup", "--force", "s1") == Result(
         0, "Cleaned up 0 worktrees for session s1\n"
     )
-    assert snapshot(where) == before
+    assert snapshot(worktree) == before

@@ -1,4 +1,4 @@
-"""100,000 refs, 2,000 worktrees, a clock that runs backwards, streams that are closed, signals."""
+"""Large repositories, a clock that runs backwards, closed streams, signals, a narrow terminal."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ MEASURE = ("--eval", "cat file", "--metric", "n", "--direction", "lower")
 AGENT = "echo n: ${HUB_AGENT#agent-} >file; git commit -qam $HUB_AGENT; echo new >new"
 
 
-def place(hub: Hub, agent: int) -> Path:
+def worktree_path(hub: Hub, agent: int) -> Path:
     return hub.top.parent / "project.hub" / "s1" / f"agent-{agent}"
 
 
 def tournament(hub: Hub, *, now: Sequence[int] = (NOW,) * 8) -> None:
-    """Each command at its own time."""
+    """Play a session from init to merge. Command number n runs at the time `now[n]`."""
     commands = (
         ("init", "-q", "--id", "s1", "--task", "t", "--agents", "2"),
         ("spawn", "-q", "s1"),
@@ -39,12 +39,12 @@ def tournament(hub: Hub, *, now: Sequence[int] = (NOW,) * 8) -> None:
         result = hub.run(*words, now=time)
         assert result.code == 0, (words, result)
     assert hub.git("show", "main:file") == "n: 1"
-    assert not any(place(hub, agent).exists() for agent in (1, 2))
+    assert not any(worktree_path(hub, agent).exists() for agent in (1, 2))
 
 
 @pytest.mark.skipif(not LONG, reason="takes half a minute: make long")
 def test_a_hundred_thousand_refs(hub: Hub) -> None:
-    """Most of them packed: all is done, and none of them is touched."""
+    """Most refs are packed. A session is merged and changes no other ref."""
     oid = hub.git("rev-parse", "HEAD")
     packed = "".join(f"{oid} refs/heads/b{number:06}\n" for number in range(100_000))
     (hub.top / ".git" / "packed-refs").write_text(
@@ -61,7 +61,7 @@ def test_a_hundred_thousand_refs(hub: Hub) -> None:
 
 
 def test_two_thousand_worktrees(hub: Hub) -> None:
-    """Of other people, half of them gone: two agents among them are found, and nobody else is touched."""
+    """The user's worktrees, half of them missing, are not changed by the cleanup of a session."""
     hub.session(agents=2)
     entries = hub.top / ".git" / "worktrees"
     oid = hub.git("rev-parse", "HEAD")
@@ -82,27 +82,27 @@ def test_two_thousand_worktrees(hub: Hub) -> None:
 
 
 def test_a_clock_that_runs_backwards(hub: Hub) -> None:
-    """Every command a day before the last: nothing is refused, no age is negative, no time is lost."""
+    """Each command runs a day before the previous one. None is refused, and no age is negative."""
     days = [NOW - day * 86400 for day in range(8)]
     tournament(hub, now=days)
     state = hub.state()
     assert state["created"] == "2026-03-17T14:30:22.000000+00:00"
     assert state["updated"] == "2026-03-10T14:30:22.000000+00:00"
     assert [step["to"] for step in state["history"]] == ["running", "evaluating", "merged"]
-    assert all(one["exec"]["seconds"] >= 0 for one in state["agents"].values())
+    assert all(agent["exec"]["seconds"] >= 0 for agent in state["agents"].values())
     for words in ("list", "status s1", "log s1", "board read results"):
         shown = hub.run(*words.split(), now=days[-1] - 86400)
         assert (shown.code, shown.err) == (0, "")
         assert re.search(r"(?<![\w-])-\d+ (second|minute|hour|day)", shown.out) is None, shown.out
-    same = hub.run("init", "-q", "--task", "t", now=NOW)
+    first = hub.run("init", "-q", "--task", "t", now=NOW)
     earlier = hub.run("init", "-q", "--task", "t", now=NOW - 86400)
     again = hub.run("init", "-q", "--task", "t", now=NOW)
-    assert [one.out for one in (same, earlier, again)] == [
+    assert [result.out for result in (first, earlier, again)] == [
         "20260317-143022\n", "20260316-143022\n", "20260317-143022-2\n"
     ]  # fmt: skip
 
 
-# Where output cannot go, for each command; what was to be changed is changed.
+# Each redirection, with the exit code of a read-only command. With -1 it is 0 or 141 (SIGPIPE).
 STREAMS = {
     ">/dev/full": 128,
     ">&-": 0,
@@ -111,7 +111,7 @@ STREAMS = {
     "<&- >&- 2>&-": 0,
     "| true": -1,
 }
-LOOKS = (
+READ_ONLY = (
     "list",
     "status s1",
     "log s1",
@@ -124,8 +124,8 @@ LOOKS = (
 
 
 @pytest.mark.parametrize("stream", STREAMS if LONG else [">/dev/full", "| true"])
-def test_an_answer_that_cannot_be_shown(hub: Hub, stream: str) -> None:
-    """Of who only looks the exit code says so, unless nobody wants it; of a change it says that it is made."""
+def test_output_that_cannot_be_written(hub: Hub, stream: str) -> None:
+    """A write error is fatal for a read-only command. After a change it is ignored."""
     assert hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "2").code == 0
     assert hub.run("spawn", "-q", "s1") == Result(0)
 
@@ -133,12 +133,14 @@ def test_an_answer_that_cannot_be_shown(hub: Hub, stream: str) -> None:
         line = f"git-hub-session {words} {stream}"
         return hub.call("bash", "-c", f"{line}; exit ${{PIPESTATUS[0]}}")
 
-    for words in LOOKS:
+    for words in READ_ONLY:
         result = called(words)
         if stream == "| true":
-            assert result.code in (0, 141), (words, result)  # it may have been read in time
+            # `true` may exit before or after the write.
+            assert result.code in (0, 141), (words, result)
         else:
-            quiet = words.startswith(("spawn", "restore"))  # nothing to do: said on standard error
+            # These two print only to standard error, because they have nothing to do.
+            quiet = words.startswith(("spawn", "restore"))
             assert result.code == (0 if quiet else STREAMS[stream]), (words, result)
         assert "Traceback" not in result.err
     run = shlex.join(("sh", "-c", AGENT))
@@ -147,14 +149,14 @@ def test_an_answer_that_cannot_be_shown(hub: Hub, stream: str) -> None:
             hub.git("rev-list", "--count", "hub/s1/agent-2/attempt-1") == "2"
         ),
         f"eval {shlex.join(MEASURE)} s1": lambda: hub.state()["state"] == "evaluating",
-        "cleanup s1": lambda: not place(hub, 1).exists(),
-        "restore s1": lambda: (place(hub, 1) / "new").read_text() == "new\n",
+        "cleanup s1": lambda: not worktree_path(hub, 1).exists(),
+        "restore s1": lambda: (worktree_path(hub, 1) / "new").read_text() == "new\n",
         "merge --yes s1": lambda: hub.git("show", "main:file") == "n: 1",
     }
     for words, made in changes.items():
         result = called(words)
         if words == "merge --yes s1" and stream in (">/dev/full", "| true"):
-            # What is to be merged is shown first: who cannot see it has not said yes to it.
+            # The plan is printed before the merge. If it cannot be printed, nothing is merged.
             assert result.code in (0, 128, 141), result
             assert made() == (result.code == 0)
             continue
@@ -173,8 +175,8 @@ SIGNALS = {"int": [signal.SIGINT], "int int": [signal.SIGINT] * 2, "term": [sign
 
 @pytest.mark.parametrize("sent", SIGNALS if LONG else ["int int"])
 @pytest.mark.parametrize("command", WAITING)
-def test_a_signal_while_it_waits_for_somebody(hub: Hub, command: str, sent: str) -> None:
-    """It ends by that signal, with all that it has started; the same command then does what it was to do."""
+def test_signal_while_a_command_waits(hub: Hub, command: str, sent: str) -> None:
+    """The command and all its child processes end. The same command then does its work."""
     hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "2")
     ready = hub.top.parent / "ready"
     if command == "spawn":
@@ -200,7 +202,8 @@ def test_a_signal_while_it_waits_for_somebody(hub: Hub, command: str, sent: str)
     assert (hub.refs(), hub.state()["state"]) == before
     assert not [name for name in os.listdir(hub.directory()) if name.endswith(".tmp")]
     if command == "spawn":
-        assert not place(hub, 1).parent.exists() or list(place(hub, 1).parent.iterdir()) == []
+        parent = worktree_path(hub, 1).parent
+        assert not parent.exists() or list(parent.iterdir()) == []
         hub.git("config", "hubsession.setup", "true")
         assert hub.run("spawn", "-q", "s1") == Result(0)
     assert hub.run("exec", "-q", "s1", "--", "sh", "-c", AGENT) == Result(0)
@@ -209,8 +212,8 @@ def test_a_signal_while_it_waits_for_somebody(hub: Hub, command: str, sent: str)
 
 
 def descendants(pid: int) -> list[int]:
-    """The processes that a process has started, and theirs."""
-    found: list[int] = []
+    """Return the ids of all descendants of a process."""
+    pids: list[int] = []
     for name in os.listdir("/proc"):
         if name.isdigit():
             try:
@@ -218,12 +221,12 @@ def descendants(pid: int) -> list[int]:
             except OSError:
                 continue
             if int(stat.rpartition(")")[2].split()[1]) == pid:
-                found += [int(name), *descendants(int(name))]
-    return found
+                pids += [int(name), *descendants(int(name))]
+    return pids
 
 
-def test_a_terminal_of_twenty_columns(hub: Hub) -> None:
-    """No word of an id, of a branch or of a path is cut: only what people wrote is."""
+def test_terminal_of_twenty_columns(hub: Hub) -> None:
+    """Ids, branches and paths are not truncated. Only the text of users is."""
     hub.run("init", "-q", "--id", "20260317-143022-long", "--task", "a task " * 9, "--agents", "2")
     hub.run("spawn", "-q", "20260317-143022-long")
     for words in ("list", "status", "log", "board", "cleanup -n 20260317-143022-long"):

@@ -1,4 +1,4 @@
-"""A repository that was moved, or copied, together with its worktrees: none of them is given up."""
+"""A repository that was moved or copied together with its worktrees: no worktree is lost."""
 
 from __future__ import annotations
 
@@ -16,65 +16,65 @@ from tests.support.hub import Hub, Result, snapshot
 FIRST = "hub/s1/agent-1/attempt-1"
 
 
-def place(hub: Hub, agent: int) -> Path:
+def worktree_path(hub: Hub, agent: int) -> Path:
     return hub.top.parent / "project.hub" / "s1" / f"agent-{agent}"
 
 
 @pytest.fixture
-def begun(hub: Hub) -> Hub:
-    """Two agents; each has committed something, staged something, and has a file that is not committed."""
+def two_agents(hub: Hub) -> Hub:
+    """Two agents, each with one commit, one staged file and one untracked file."""
     assert hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "2").code == 0
     assert hub.run("spawn", "-q", "s1") == Result(0)
     for agent in (1, 2):
-        hub.commit(place(hub, agent), "file", f"{agent}\n")
-        (place(hub, agent) / "staged").write_text("staged\n")
-        hub.git("add", "staged", cwd=place(hub, agent))
-        (place(hub, agent) / "new").write_text(f"of agent-{agent}\n")
+        hub.commit(worktree_path(hub, agent), "file", f"{agent}\n")
+        (worktree_path(hub, agent) / "staged").write_text("staged\n")
+        hub.git("add", "staged", cwd=worktree_path(hub, agent))
+        (worktree_path(hub, agent) / "new").write_text(f"of agent-{agent}\n")
     return hub
 
 
-def moved(hub: Hub, *, by: str = "mv") -> Hub:
-    """The repository and its worktrees, moved to another directory, or copied there."""
-    there = hub.top.parent / "moved"
-    there.mkdir()
+def relocate(hub: Hub, *, by: str = "mv") -> Hub:
+    """Move or copy the repository and its worktrees to another directory. Return the new one."""
+    destination = hub.top.parent / "moved"
+    destination.mkdir()
     for name in ("project", "project.hub"):
-        assert hub.call(*by.split(), hub.top.parent / name, there, cwd=there).code == 0
-    return Hub(there / "project", hub.environ)
+        assert hub.call(*by.split(), hub.top.parent / name, destination, cwd=destination).code == 0
+    return Hub(destination / "project", hub.environ)
 
 
-def entry(hub: Hub, agent: int) -> Path:
+def git_dir(hub: Hub, agent: int) -> Path:
     return hub.top / ".git" / "worktrees" / f"agent-{agent}"
 
 
-def is_whole(hub: Hub) -> None:
+def assert_intact(hub: Hub) -> None:
     for agent in (1, 2):
-        where = place(hub, agent)
-        assert hub.git("rev-parse", "--absolute-git-dir", cwd=where) == str(entry(hub, agent))
-        assert hub.git("status", "--short", cwd=where) == "A  staged\n?? new"
+        worktree = worktree_path(hub, agent)
+        assert hub.git("rev-parse", "--absolute-git-dir", cwd=worktree) == str(git_dir(hub, agent))
+        assert hub.git("status", "--short", cwd=worktree) == "A  staged\n?? new"
     assert hub.run("doctor") == Result(0, "1 session, 2 worktrees: no problems found\n")
 
 
-def test_cleanup_keeps_them_and_the_doctor_mends_them(begun: Hub) -> None:
-    old = [str(place(begun, agent)) for agent in (1, 2)]
-    hub = moved(begun)
-    before = snapshot(hub.top), snapshot(place(hub, 1).parent)
+def test_cleanup_keeps_moved_worktrees_and_the_doctor_repairs_them(two_agents: Hub) -> None:
+    old = [str(worktree_path(two_agents, agent)) for agent in (1, 2)]
+    hub = relocate(two_agents)
+    before = snapshot(hub.top), snapshot(worktree_path(hub, 1).parent)
     kept = "".join(
-        f"Kept worktree: {was}\n  the directory was moved to '{place(hub, agent)}'\n"
+        f"Kept worktree: {was}\n  the directory was moved to '{worktree_path(hub, agent)}'\n"
         "  hint: git hub-session doctor --fix s1\n"
         for agent, was in enumerate(old, start=1)
     )
-    told = Result(1, f"{kept}Cleaned up 0 worktrees for session s1\n")
-    assert hub.run("cleanup", "--force", "s1") == told
-    assert (snapshot(hub.top), snapshot(place(hub, 1).parent)) == before
+    expected = Result(1, f"{kept}Cleaned up 0 worktrees for session s1\n")
+    assert hub.run("cleanup", "--force", "s1") == expected
+    assert (snapshot(hub.top), snapshot(worktree_path(hub, 1).parent)) == before
     assert list_findings(hub, "--fix", code=0) == [("worktree-moved", was, True) for was in old]
-    is_whole(hub)
+    assert_intact(hub)
     assert hub.run("exec", "-q", "s1", "--", "true") == Result(0)
     assert hub.run("cleanup", "-q", "s1") == Result(0)
     assert hub.git("show", "refs/hub/rescue/s1/agent-2/attempt-1/1^3:new") == "of agent-2"
 
 
-def test_what_each_command_says_leads_there(begun: Hub) -> None:
-    hub = moved(begun)
+def test_hints_lead_to_the_doctor(two_agents: Hub) -> None:
+    hub = relocate(two_agents)
     words, typed = ["exec", "s1", "--", "true"], []
     while (result := hub.run(*words)).code:
         hint = re.findall("hint: git hub-session (.*)", result.out + result.err)[0]
@@ -82,12 +82,12 @@ def test_what_each_command_says_leads_there(begun: Hub) -> None:
         assert len(typed) < 5, typed
         words = hint.split()
     assert typed == ["restore s1", "cleanup s1", "doctor --fix s1"]
-    is_whole(hub)
+    assert_intact(hub)
 
 
-def test_beside_a_link_that_is_wrong_they_are_told_one_by_one(begun: Hub) -> None:
-    """git would mend that, too, as its entry says."""
-    hub = moved(begun)
+def test_doctor_prints_commands_if_git_would_repair_other_worktrees(two_agents: Hub) -> None:
+    """git would also repair the user's worktree, so --fix prints the commands instead."""
+    hub = relocate(two_agents)
     mine = hub.top.parent / "mine"
     hub.git("worktree", "add", "-q", "--detach", mine)
     (mine / ".git").unlink()
@@ -96,21 +96,23 @@ def test_beside_a_link_that_is_wrong_they_are_told_one_by_one(begun: Hub) -> Non
     assert hints == ["git hub-session doctor s1"] * 2
     lines = repair_commands(hub)
     assert lines == [
-        f"printf 'gitdir: %s\\n' {entry(hub, agent)} >{place(hub, agent)}/.git"
-        f" && printf '%s\\n' {place(hub, agent)}/.git >{entry(hub, agent)}/gitdir"
+        f"printf 'gitdir: %s\\n' {git_dir(hub, agent)} >{worktree_path(hub, agent)}/.git"
+        f" && printf '%s\\n' {worktree_path(hub, agent)}/.git >{git_dir(hub, agent)}/gitdir"
         for agent in (1, 2)
     ]
     findings = hub.json("doctor", "--fix", code=1)["findings"]
-    assert [(one["fix"], one["advice"]) for one in findings] == [("", line) for line in lines]
+    assert [(finding["fix"], finding["advice"]) for finding in findings] == [
+        ("", line) for line in lines
+    ]
     for line in lines:
         assert hub.call("sh", "-c", line) == Result(0)
-    is_whole(hub)
+    assert_intact(hub)
     assert snapshot(mine) == before
 
 
-def test_a_git_that_cannot_find_them_again(begun: Hub) -> None:
-    """One before 2.31 reads in their .git files that the repository is where it was."""
-    hub = moved(begun)
+def test_git_that_cannot_repair_moved_worktrees(two_agents: Hub) -> None:
+    """Before 2.31, `git worktree repair` uses the old path of the repository in the .git files."""
+    hub = relocate(two_agents)
     programs, real = hub.top.parent / "bin", shutil.which("git", path=hub.environ["PATH"])
     programs.mkdir()
     cannot = "*'worktree repair'*) echo 'error: unable to locate repository' >&2; exit 1"
@@ -124,161 +126,167 @@ def test_a_git_that_cannot_find_them_again(begun: Hub) -> None:
     assert len(lines) == 2
     for line in lines:
         assert hub.call("sh", "-c", line) == Result(0)
-    is_whole(hub)
+    assert_intact(hub)
 
 
-def test_a_copy_takes_nothing_from_the_first(begun: Hub) -> None:
-    """Each agent's directory in the copy still says that it is the first one's, and so does its entry."""
-    before = snapshot(begun.top), snapshot(place(begun, 1).parent)
-    hub = moved(begun, by="cp -a")
+def test_copy_does_not_change_the_original(two_agents: Hub) -> None:
+    """The .git files and git dirs of the copy still have the paths of the original."""
+    before = snapshot(two_agents.top), snapshot(worktree_path(two_agents, 1).parent)
+    hub = relocate(two_agents, by="cp -a")
     assert hub.run("cleanup", "--force", "s1").out.endswith(
         "Cleaned up 0 worktrees for session s1\n"
     )
-    for one in hub.json("doctor", "--fix", code=1)["findings"]:
-        assert (one["fix"], hub.call("sh", "-c", one["advice"])) == ("", Result(0))
-    is_whole(hub)
+    for finding in hub.json("doctor", "--fix", code=1)["findings"]:
+        assert (finding["fix"], hub.call("sh", "-c", finding["advice"])) == ("", Result(0))
+    assert_intact(hub)
     assert hub.run("cleanup", "-q", "s1") == Result(0)
-    assert (snapshot(begun.top), snapshot(place(begun, 1).parent)) == before
-    is_whole(begun)
+    assert (snapshot(two_agents.top), snapshot(worktree_path(two_agents, 1).parent)) == before
+    assert_intact(two_agents)
 
 
-def test_what_lies_at_another_distance_is_another_projects(begun: Hub) -> None:
-    """A directory in an agent's place whose repository is gone: of the same names, and not of this one."""
-    hub = moved(begun)
-    shutil.rmtree(place(hub, 1).parent)
+def test_directory_of_another_repository_is_not_the_moved_worktree(two_agents: Hub) -> None:
+    """The directory at the agent's path has a .git file of a repository that was elsewhere."""
+    hub = relocate(two_agents)
+    shutil.rmtree(worktree_path(hub, 1).parent)
     for agent in (1, 2):
-        place(hub, agent).mkdir(parents=True)
-        (place(hub, agent) / ".git").write_text(f"gitdir: /elsewhere/{entry(hub, agent)}\n")
-    before = snapshot(place(hub, 1).parent)
+        worktree_path(hub, agent).mkdir(parents=True)
+        (worktree_path(hub, agent) / ".git").write_text(
+            f"gitdir: /elsewhere/{git_dir(hub, agent)}\n"
+        )
+    before = snapshot(worktree_path(hub, 1).parent)
     findings = hub.json("doctor", "--fix", code=1)["findings"]
-    assert [(one["code"], one["fix"]) for one in findings] == [("worktree-missing", "")] * 2
-    assert snapshot(place(hub, 1).parent) == before
+    assert [(finding["code"], finding["fix"]) for finding in findings] == [
+        ("worktree-missing", "")
+    ] * 2
+    assert snapshot(worktree_path(hub, 1).parent) == before
 
 
-def test_more_than_the_worktree_is_gone(begun: Hub) -> None:
-    """A disk that is not mounted, or somebody who has tidied up: nobody knows, and --force says."""
-    tip = begun.git("rev-parse", FIRST)
-    shelf = place(begun, 1).parent.parent
-    away = shelf.rename(begun.top.parent / "unplugged")
+def test_parent_directory_of_the_worktrees_is_missing(two_agents: Hub) -> None:
+    """The disk may not be mounted, so the worktrees are kept. --force removes them."""
+    tip = two_agents.git("rev-parse", FIRST)
+    shelf = worktree_path(two_agents, 1).parent.parent
+    away = shelf.rename(two_agents.top.parent / "unplugged")
     kept = "".join(
-        f"Kept worktree: {place(begun, agent)}\n"
+        f"Kept worktree: {worktree_path(two_agents, agent)}\n"
         "  the directory and its parent directory are missing\n"
         "  hint: restore the directory, or: git hub-session cleanup --force s1\n"
         for agent in (1, 2)
     )
-    told = Result(1, f"{kept}Cleaned up 0 worktrees for session s1\n")
-    assert begun.run("cleanup", "s1") == told
+    expected = Result(1, f"{kept}Cleaned up 0 worktrees for session s1\n")
+    assert two_agents.run("cleanup", "s1") == expected
     away.rename(shelf)
-    is_whole(begun)
+    assert_intact(two_agents)
     shutil.rmtree(shelf)
-    assert begun.run("cleanup", "-q", "--force", "s1") == Result(0)
-    assert begun.git("worktree", "list").count("\n") == 0
+    assert two_agents.run("cleanup", "-q", "--force", "s1") == Result(0)
+    assert two_agents.git("worktree", "list").count("\n") == 0
     rescue = "refs/hub/rescue/s1/agent-1/attempt-1/1"
-    assert begun.git("show", f"{rescue}:staged") == "staged"
-    assert begun.git("rev-parse", FIRST) == tip
+    assert two_agents.git("show", f"{rescue}:staged") == "staged"
+    assert two_agents.git("rev-parse", FIRST) == tip
 
 
-def test_a_repository_that_is_reached_by_a_link(begun: Hub) -> None:
-    hub = moved(begun)
-    link = begun.top.parent / "link"
+def test_repository_behind_a_symbolic_link(two_agents: Hub) -> None:
+    hub = relocate(two_agents)
+    link = two_agents.top.parent / "link"
     os.symlink(hub.top.parent, link)
     assert Hub(link / "project", hub.environ).run("doctor", "--fix", "-q").code == 0
-    is_whole(hub)
+    assert_intact(hub)
 
 
-def test_with_worktrees_in_places_of_their_own(hub: Hub) -> None:
-    """Where spawn would not make them today; and their old parent is there still."""
+def test_worktree_that_was_created_with_a_path(hub: Hub) -> None:
+    """The worktree is not at the default path, and its old parent directory still exists."""
     assert hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "1").code == 0
     assert hub.run("spawn", "-q", "--path", "../mine-{n}", "s1") == Result(0)
-    where = hub.top.parent / "mine-1"
-    (where / "new").write_text("new\n")
-    there = hub.top.parent / "there"
-    there.mkdir()
-    for path in (hub.top, where):
-        path.rename(there / path.name)
-    now = Hub(there / "project", hub.environ)
+    worktree = hub.top.parent / "mine-1"
+    (worktree / "new").write_text("new\n")
+    destination = hub.top.parent / "there"
+    destination.mkdir()
+    for path in (hub.top, worktree):
+        path.rename(destination / path.name)
+    now = Hub(destination / "project", hub.environ)
     assert "the directory was moved to" in now.run("cleanup", "--force", "s1").out
-    assert list_findings(now, "--fix", code=0) == [("worktree-moved", str(where), True)]
-    assert now.run("path", "s1", "1") == Result(0, f"{there / 'mine-1'}\n")
-    assert now.git("status", "--short", cwd=there / "mine-1") == "?? new"
+    assert list_findings(now, "--fix", code=0) == [("worktree-moved", str(worktree), True)]
+    assert now.run("path", "s1", "1") == Result(0, f"{destination / 'mine-1'}\n")
+    assert now.git("status", "--short", cwd=destination / "mine-1") == "?? new"
 
 
-def test_renamed_together_with_the_repository(begun: Hub) -> None:
-    """Nothing is as far from anything as it was: the files tell."""
-    hub = Hub(begun.top.parent / "renamed", begun.environ)
-    begun.top.rename(hub.top)
-    (begun.top.parent / "project.hub").rename(begun.top.parent / "renamed.hub")
+def test_worktrees_renamed_together_with_the_repository(two_agents: Hub) -> None:
+    """No relative path stays the same. The .git files identify the worktrees."""
+    hub = Hub(two_agents.top.parent / "renamed", two_agents.environ)
+    two_agents.top.rename(hub.top)
+    (two_agents.top.parent / "project.hub").rename(two_agents.top.parent / "renamed.hub")
     assert hub.run("cleanup", "--force", "s1").out.count("the directory was moved to") == 2
-    assert [one[2] for one in list_findings(hub, "--fix", code=0)] == [True, True]
-    where = begun.top.parent / "renamed.hub" / "s1" / "agent-2"
-    assert hub.git("status", "--short", cwd=where) == "A  staged\n?? new"
+    assert [finding[2] for finding in list_findings(hub, "--fix", code=0)] == [True, True]
+    worktree = two_agents.top.parent / "renamed.hub" / "s1" / "agent-2"
+    assert hub.git("status", "--short", cwd=worktree) == "A  staged\n?? new"
 
 
-def test_where_it_was_there_is_another_of_the_same_name(begun: Hub) -> None:
-    """With agents of its own: nothing there is touched, and none of its worktrees is said to be ours."""
-    hub = moved(begun)
-    begun.top.mkdir()
-    begun.git("init", "-q")
-    begun.commit(begun.top, "file", "another\n")
-    assert begun.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "2").code == 0
-    assert begun.run("spawn", "-q", "s1") == Result(0)
-    before = snapshot(begun.top), snapshot(place(begun, 1).parent)
-    told = hub.run("path", "s1", "1")
-    assert (told.code, told.out) == (128, "")
-    assert told.err.startswith(
-        f"fatal: '{place(begun, 1)}': its .git file names another git dir\nhint: printf "
+def test_new_repository_at_the_old_path(two_agents: Hub) -> None:
+    """Its agents' worktrees are not changed, and not taken for the moved ones."""
+    hub = relocate(two_agents)
+    two_agents.top.mkdir()
+    two_agents.git("init", "-q")
+    two_agents.commit(two_agents.top, "file", "another\n")
+    assert two_agents.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "2").code == 0
+    assert two_agents.run("spawn", "-q", "s1") == Result(0)
+    before = snapshot(two_agents.top), snapshot(worktree_path(two_agents, 1).parent)
+    result = hub.run("path", "s1", "1")
+    assert (result.code, result.out) == (128, "")
+    assert result.err.startswith(
+        f"fatal: '{worktree_path(two_agents, 1)}': its .git file names another git dir\nhint: printf "
     )
     assert hub.run("cleanup", "--force", "s1").out.endswith(
         "Cleaned up 0 worktrees for session s1\n"
     )
-    for one in hub.json("doctor", "--fix", code=1)["findings"]:
-        assert (one["fix"], hub.call("sh", "-c", one["advice"])) == ("", Result(0))
-    is_whole(hub)
-    assert (snapshot(begun.top), snapshot(place(begun, 1).parent)) == before
+    for finding in hub.json("doctor", "--fix", code=1)["findings"]:
+        assert (finding["fix"], hub.call("sh", "-c", finding["advice"])) == ("", Result(0))
+    assert_intact(hub)
+    assert (snapshot(two_agents.top), snapshot(worktree_path(two_agents, 1).parent)) == before
 
 
-def test_a_locked_one_is_named_too(begun: Hub) -> None:
-    begun.git("worktree", "lock", "--reason", "mine", place(begun, 1))
-    hub = moved(begun)
-    assert [one[2] for one in list_findings(hub, "--fix", code=0)] == [True, True]
-    is_whole(hub)
-    assert (entry(hub, 1) / "locked").read_text().strip() == "mine"
+def test_locked_worktree_is_repaired_and_stays_locked(two_agents: Hub) -> None:
+    two_agents.git("worktree", "lock", "--reason", "mine", worktree_path(two_agents, 1))
+    hub = relocate(two_agents)
+    assert [finding[2] for finding in list_findings(hub, "--fix", code=0)] == [True, True]
+    assert_intact(hub)
+    assert (git_dir(hub, 1) / "locked").read_text().strip() == "mine"
 
 
 @pytest.fixture
 def alone(hub: Hub) -> Hub:
-    """One agent, in a worktree beside the repository, with a file that git ignores."""
+    """One agent, with a worktree beside the repository."""
     hub.git("config", "hubsession.worktreePath", "../{repo}-{n}")
     assert hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "1").code == 0
     assert hub.run("spawn", "-q", "s1") == Result(0)
     return hub
 
 
-def copied(hub: Hub, name: str) -> Path:
-    """A backup of the repository and of its worktree."""
+def back_up(hub: Hub, name: str) -> Path:
+    """Copy the repository and its worktree into a new directory. Return its path."""
     backup = hub.top.parent / name
     backup.mkdir()
-    for one in ("project", "project-1"):
-        assert hub.call("cp", "-a", hub.top.parent / one, backup, cwd=backup).code == 0
+    for source in ("project", "project-1"):
+        assert hub.call("cp", "-a", hub.top.parent / source, backup, cwd=backup).code == 0
     return backup
 
 
-def test_a_backup_is_not_taken_for_it(alone: Hub) -> None:
-    """Deleted on purpose, and filed beside the backup: to that nothing is done."""
-    backup = copied(alone, "backup")
+def test_backup_is_not_taken_for_the_worktree(alone: Hub) -> None:
+    """The worktree is deleted, and the repository moved beside its backup, which is unchanged."""
+    backup = back_up(alone, "backup")
     shutil.rmtree(alone.top.parent / "project-1")
     hub = Hub(backup / "now", alone.environ)
     alone.top.rename(hub.top)
     before = snapshot(backup / "project"), snapshot(backup / "project-1")
     findings = hub.json("doctor", "--fix", code=0)["findings"]
-    assert [(one["code"], one["fixed"]) for one in findings] == [("worktree-missing", True)]
+    assert [(finding["code"], finding["fixed"]) for finding in findings] == [
+        ("worktree-missing", True)
+    ]
     assert hub.run("cleanup", "-q", "--force", "s1") == Result(0)
     assert (snapshot(backup / "project"), snapshot(backup / "project-1")) == before
 
 
-def test_the_very_one_is_found_under_any_name(alone: Hub) -> None:
-    """And a backup, whose files are like it, is not."""
-    backup = copied(alone, "backup")
+def test_renamed_worktree_is_found_beside_a_backup(alone: Hub) -> None:
+    """A backup beside it has the same files, but is not taken for the worktree."""
+    backup = back_up(alone, "backup")
     (alone.top.parent / "project-1" / "new").write_text("new\n")
     hub = Hub(backup / "now" / "r", alone.environ)
     hub.top.parent.mkdir()
@@ -289,27 +297,27 @@ def test_the_very_one_is_found_under_any_name(alone: Hub) -> None:
     assert hub.git("status", "--short", cwd=best) == "?? new"
 
 
-def test_a_copy_of_the_worktree_alone_is_told_and_not_taken(alone: Hub) -> None:
-    where = alone.top.parent / "project-1"
-    assert alone.call("cp", "-a", where, f"{where}.bak").code == 0
-    alone.commit(where, "file", "newer\n")
-    shutil.rmtree(where)
+def test_copy_of_the_worktree_is_reported_and_not_used(alone: Hub) -> None:
+    worktree = alone.top.parent / "project-1"
+    assert alone.call("cp", "-a", worktree, f"{worktree}.bak").code == 0
+    alone.commit(worktree, "file", "newer\n")
+    shutil.rmtree(worktree)
     [finding] = alone.json("doctor", "--fix", code=1)["findings"]
     own = alone.top / ".git" / "worktrees" / "project-1" / "gitdir"
     assert (finding["fix"], finding["advice"]) == (
         "",
-        f"printf '%s\\n' {where}.bak/.git >{own}",
+        f"printf '%s\\n' {worktree}.bak/.git >{own}",
     )
     kept = alone.run("cleanup", "--force", "s1")
     assert "  hint: git hub-session doctor s1\n" in kept.out
 
 
-def test_through_no_second_name_of_a_file(alone: Hub) -> None:
-    """A snapshot of hard links: what is written goes into it alone."""
+def test_repair_does_not_write_through_hard_links(alone: Hub) -> None:
+    """In a snapshot of hard links, the repair replaces files and does not write through a link."""
     snap = alone.top.parent / "snap"
     snap.mkdir()
-    for one in ("project", "project-1"):
-        assert alone.call("cp", "-al", alone.top.parent / one, snap, cwd=snap).code == 0
+    for name in ("project", "project-1"):
+        assert alone.call("cp", "-al", alone.top.parent / name, snap, cwd=snap).code == 0
     hub = Hub(snap / "project", alone.environ)
     before = snapshot(alone.top / ".git" / "worktrees"), snapshot(alone.top.parent / "project-1")
     [finding] = hub.json("doctor", "--fix", code=1)["findings"]
@@ -323,30 +331,30 @@ def test_through_no_second_name_of_a_file(alone: Hub) -> None:
     assert alone.run("doctor").code == 0
 
 
-def test_a_copy_of_one_whose_worktree_went_on(alone: Hub) -> None:
-    """Nothing is damaged, and yet the copy's directory names the first one's entry: git would write into that."""
-    there = copied(alone, "there")
+def test_copy_of_a_repository_whose_worktree_was_moved_later(alone: Hub) -> None:
+    """The .git file of the copy names the original's git dir, and git would write there."""
+    destination = back_up(alone, "there")
     alone.git("worktree", "move", alone.top.parent / "project-1", alone.top.parent / "best")
-    hub = Hub(there / "project", alone.environ)
+    hub = Hub(destination / "project", alone.environ)
     before = snapshot(alone.top), snapshot(alone.top.parent / "best")
     [finding] = hub.json("doctor", "--fix", code=1)["findings"]
     assert (finding["code"], finding["fix"]) == ("worktree-moved", "")
     assert hub.call("sh", "-c", finding["advice"]) == Result(0)
-    assert hub.run("path", "s1", "1") == Result(0, f"{there}/project-1\n")
+    assert hub.run("path", "s1", "1") == Result(0, f"{destination}/project-1\n")
     assert (snapshot(alone.top), snapshot(alone.top.parent / "best")) == before
 
 
-def test_what_was_moved_beside_a_snapshot_of_hard_links(alone: Hub) -> None:
+def test_moved_repository_with_a_snapshot_of_hard_links(alone: Hub) -> None:
     snap = alone.top.parent / "snap"
     assert alone.call("cp", "-al", alone.top.parent / "project-1", snap).code == 0
-    there = alone.top.parent / "there"
-    there.mkdir()
-    for one in ("project", "project-1"):
-        (alone.top.parent / one).rename(there / one)
+    destination = alone.top.parent / "there"
+    destination.mkdir()
+    for name in ("project", "project-1"):
+        (alone.top.parent / name).rename(destination / name)
     before = snapshot(snap)
-    hub = Hub(there / "project", alone.environ)
+    hub = Hub(destination / "project", alone.environ)
     [finding] = hub.json("doctor", "--fix", code=1)["findings"]
-    assert finding["advice"].startswith(f"rm {there}/project-1/.git && printf ")
+    assert finding["advice"].startswith(f"rm {destination}/project-1/.git && printf ")
     assert hub.call("sh", "-c", finding["advice"]) == Result(0)
-    assert hub.run("path", "s1", "1") == Result(0, f"{there}/project-1\n")
+    assert hub.run("path", "s1", "1") == Result(0, f"{destination}/project-1\n")
     assert snapshot(snap) == before

@@ -1,4 +1,4 @@
-"""Repositories of every kind: those that are worked in like any other, and those that libgit2 refuses."""
+"""Unusual repositories. Most work like any other, and some cannot be opened by libgit2."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support.whole_session import play_session
 
 
 def cloned(hub: Hub, *options: str) -> Hub:
-    """A clone that is called clone; where it came from is gone."""
+    """Clone the repository, and rename the original so that the clone cannot find it."""
     top = hub.top.parent / "clone"
     hub.git("clone", "-q", *options, f"file://{hub.top}", top)
     hub.top.rename(hub.top.parent / "gone")
@@ -31,7 +31,7 @@ def split_index(hub: Hub) -> Hub:
 
 
 def relative_worktrees(hub: Hub) -> Hub:
-    """Links between worktree and repository that are relative (git 2.48); the whole was moved since its first one."""
+    """Move a repository whose worktree has relative links (git 2.48)."""
     hub.git("config", "worktree.useRelativePaths", "true")
     hub.git("worktree", "add", "-q", "--detach", hub.top.parent / "other")
     link = (hub.top / ".git" / "worktrees" / "other" / "gitdir").read_text()
@@ -45,7 +45,7 @@ def relative_worktrees(hub: Hub) -> Hub:
 
 
 def untracked_cache(hub: Hub) -> Hub:
-    """And a file system monitor that says that nothing has changed."""
+    """Use the untracked cache, and a file system monitor that reports no change."""
     hub.git("config", "core.untrackedCache", "true")
     hub.git("config", "core.fsmonitor", "printf 'x\\0'")
     hub.git("update-index", "--untracked-cache")
@@ -116,7 +116,7 @@ def core_worktree(hub: Hub) -> Hub:
 
 
 def submodule(hub: Hub) -> Hub:
-    """The session is in the submodule."""
+    """Return the repository as a submodule of another one. The session is in the submodule."""
     top = hub.top.parent / "super"
     top.mkdir()
     hub.git("init", "-q", cwd=top)
@@ -126,7 +126,7 @@ def submodule(hub: Hub) -> Hub:
 
 
 def names_of_bytes(hub: Hub) -> Hub:
-    """Of directories and of a file: no UTF-8, spaces, what a shell or a terminal would take for its own."""
+    """Use names with invalid UTF-8, spaces, and special characters of shells and terminals."""
     odd = os.fsdecode(b"\xff$(touch x) `y`;'\"\t\nz|")
     top = hub.top.parent / f"-{odd}"
     hub.top.rename(top)
@@ -137,7 +137,7 @@ def names_of_bytes(hub: Hub) -> Hub:
     return odd_hub
 
 
-# The first six have their ways of their own through the program; all of them in the long form.
+# The program has special code for each of the first six. The long form plays all of them.
 LAYOUTS = (
     split_index, sparse_index, partial, names_of_bytes, core_worktree, relative_worktrees,
     untracked_cache, worktree_config, precious_objects, alternates, shallow, grafted, packed,
@@ -148,7 +148,7 @@ LAYOUTS = (
 @pytest.mark.parametrize(
     "layout", LAYOUTS[: None if LONG else 6], ids=lambda layout: layout.__name__
 )
-def test_a_tournament_in_it(hub: Hub, layout: Callable[[Hub], Hub]) -> None:
+def test_session_in_an_unusual_repository(hub: Hub, layout: Callable[[Hub], Hub]) -> None:
     play_session(layout(hub))
 
 
@@ -171,8 +171,8 @@ REFUSED = {
         "use a newer pygit2, or a repository without that extension",
     ),
 }
-# What `git refs migrate --ref-format=reftable` of git 2.55.0 made of the repository of these tests:
-# HEAD, main and their reflogs.
+# Created by `git refs migrate --ref-format=reftable` of git 2.55.0 from the repository of these
+# tests. It has HEAD, main and their reflogs.
 TABLE = """
 UkVGVAEAEAAAAAAAAAAAAQAAAAAAAAACcgAAYQAjSEVBRAAPcmVmcy9oZWFkcy9tYWluAHlyZWZzL2hlYWRzL21haW4AgTc0
 KHWzOKK11L223VHc/sza9VkAABwAADMAAmcAAOx42mPI9HB1dGH4DwH/GLCARnMTjdLNFou2Xtm77W7gnX9nbn2NZHZMSeRP
@@ -192,7 +192,7 @@ def sha256(hub: Hub) -> None:
 
 
 def reftable(hub: Hub) -> None:
-    """As git leaves one; where git is new enough it has to read it."""
+    """Change the repository to the reftable format. Check that a new git can read it."""
     commit = hub.git("rev-parse", "main")
     extension(hub, "refStorage", "reftable")
     directory = hub.top / ".git"
@@ -224,8 +224,8 @@ def extension(hub: Hub, name: str, value: str) -> None:
 
 
 @pytest.mark.parametrize("kind", REFUSED)
-def test_what_libgit2_refuses(hub: Hub, kind: str) -> None:
-    """What can be done without it is done; all else names the reason and the way out, and changes nothing."""
+def test_repository_that_libgit2_cannot_open(hub: Hub, kind: str) -> None:
+    """Commands without libgit2 succeed. The others print the reason and a fix, and change nothing."""
     assert hub.run("init", "-q", "--id", "s1", "--task", "t").code == 0
     make = {"sha256": sha256, "reftable": reftable, "reftable_by_git": reftable_by_git}.get(kind)
     if make:
@@ -234,7 +234,8 @@ def test_what_libgit2_refuses(hub: Hub, kind: str) -> None:
         extension(hub, kind, "true")
 
     def called(*words: str) -> Result:
-        return hub.call("git-hub-session", *words)  # git itself would warn of the extension
+        # `git hub-session` would print git's warning about the extension too.
+        return hub.call("git-hub-session", *words)
 
     assert called("list").out.splitlines()[1].split()[:2] == ["s1", "init"]
     assert called("update", "s1", "--state", "running") == Result(0, "Session s1: init → running\n")
@@ -246,18 +247,18 @@ def test_what_libgit2_refuses(hub: Hub, kind: str) -> None:
     before = snapshot(hub.top)
     reason, way_out = REFUSED[kind]
     path = hub.top / ".git"
-    told = f"libgit2 cannot open '{path}': {reason}"
+    message = f"libgit2 cannot open '{path}': {reason}"
     for words in (
         "status s1", "spawn s1", "exec s1 -- true", "eval s1 --ranking 1", "merge --yes s1",
         "cleanup s1", "restore s1", "archive s1", "cleanup --archive s1",
     ):  # fmt: skip
         hints = "".join(f"hint: {line}\n" for line in [*way_out.splitlines(), WORKS])
-        assert called(*words.split()) == Result(128, "", f"fatal: {told}\n{hints}"), words
+        assert called(*words.split()) == Result(128, "", f"fatal: {message}\n{hints}"), words
     for words in ("doctor", "doctor --fix"):
-        found = called(*words.split())
-        assert (found.code, found.err) == (1, "")
-        assert found.out.startswith(
-            f"cannot-open: the repository\n  {told}\n  manual fix: {way_out}\n".replace(
+        answer = called(*words.split())
+        assert (answer.code, answer.err) == (1, "")
+        assert answer.out.startswith(
+            f"cannot-open: the repository\n  {message}\n  manual fix: {way_out}\n".replace(
                 f"\n{HINDERED}", f"\n    {HINDERED}"
             )
         )
@@ -277,7 +278,7 @@ def test_what_libgit2_refuses(hub: Hub, kind: str) -> None:
 
 
 def test_relative_links_that_a_newer_git_made(hub: Hub) -> None:
-    """An older git refuses the repository; what needs none is done, and nothing is taken for gone."""
+    """An older git rejects the repository. Commands without git still find all worktrees."""
     hub.session(agents=2)
     for agent in (1, 2):
         entry, where = hub.top / ".git" / "worktrees" / f"agent-{agent}", hub.worktree(agent)
@@ -285,15 +286,15 @@ def test_relative_links_that_a_newer_git_made(hub: Hub) -> None:
         (where / ".git").write_text(f"gitdir: {os.path.relpath(entry, where)}\n")
     (hub.worktree(2) / "new").write_text("new\n")
     extension(hub, "relativeWorktrees", "true")
-    told = hub.call("git", "status")
+    git_status = hub.call("git", "status")
     status = json.loads(hub.call("git-hub-session", "status", "s1", "--format=json").out)
-    assert [one["worktree"] for one in status["worktrees"]] == [
+    assert [facts["worktree"] for facts in status["worktrees"]] == [
         str(hub.worktree(n)) for n in (1, 2)
     ]
     done = hub.call("git-hub-session", "cleanup", "s1")
     assert not hub.worktree(1).exists()
-    if told.code:
-        assert "unknown repository extension found" in told.err
+    if git_status.code:
+        assert "unknown repository extension found" in git_status.err
         assert (done.code, (hub.worktree(2) / "new").read_text()) == (1, "new\n")
         assert "unknown repository extension found" in done.out
     else:
@@ -301,8 +302,8 @@ def test_relative_links_that_a_newer_git_made(hub: Hub) -> None:
         assert hub.git("show", "refs/hub/rescue/s1/agent-2/attempt-1/1^3:new") == "new"
 
 
-def test_what_a_partial_clone_lacks(hub: Hub) -> None:
-    """To look fetches nothing, and takes nothing for unchanged; the line that is printed fetches it."""
+def test_missing_objects_of_a_partial_clone(hub: Hub) -> None:
+    """Read-only commands fetch nothing and report the missing objects. The hint fetches them."""
     (hub.top / "sub" / ".gitignore").write_text("*.o\n")
     hub.git("add", ".")
     hub.git("commit", "-q", "-m", "rules")
@@ -333,8 +334,8 @@ def test_what_a_partial_clone_lacks(hub: Hub) -> None:
     assert lacks() == missing
 
     way_out = "git fetch --refetch --no-filter"
-    for told in (status.err, kept.out):
-        assert f"hint: in a partial clone: {way_out}\n" in told
+    for message in (status.err, kept.out):
+        assert f"hint: in a partial clone: {way_out}\n" in message
     clone.git(*way_out.split()[1:])
     assert lacks() == 0
     assert clone.run("status", "s1").code == 0
@@ -342,7 +343,7 @@ def test_what_a_partial_clone_lacks(hub: Hub) -> None:
 
 
 def test_agents_of_a_repository_with_submodules(hub: Hub, tmp_path: Path) -> None:
-    """They are made with the submodule empty, as git makes worktrees; one that was filled is nobody's to delete."""
+    """Submodules are empty in a new worktree, as with git. A worktree with a filled one is kept."""
     other = tmp_path / "other"
     hub.git("clone", "-q", hub.top, other)
     hub.git("submodule", "--quiet", "add", other, "below")

@@ -14,7 +14,7 @@ from tests.support.attack_repository import World
 
 @pytest.fixture(scope="session")
 def built() -> Iterator[World]:
-    # Not in pytest's own directory, which other users cannot read.
+    # Other users cannot read pytest's own temporary directory.
     top = Path(tempfile.mkdtemp(prefix="hostile-"))
     top.chmod(0o755)
     world = World(top)

@@ -1,7 +1,7 @@
-"""A repository that somebody else wrote: every attack, and every command on it.
+"""Every attack in a repository that an attacker wrote, and every command in it.
 
-The world that an attack leaves comes back after each call that has changed it. Everything is
-run, and all faults of an attack are told at once.
+The attacked repository is restored after each call that changed it. A test runs all calls, and
+reports all broken rules of an attack together.
 """
 
 from __future__ import annotations

@@ -85,7 +85,7 @@ def test_forged_task_file(hub: Hub) -> None:
 
 
 def test_nul_in_a_git_dir(hub: Hub) -> None:
-    """It is reported like other damage, and does not affect other worktrees."""
+    """The worktree is reported as damaged. Other worktrees are not affected."""
     hub.session("s1", agents=2)
     entry = hub.top / ".git" / "worktrees" / "agent-1"
     (entry / "gitdir").write_bytes(b"/x\0y/.git\n")

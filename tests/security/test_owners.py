@@ -1,4 +1,4 @@
-"""A repository of another user: every command refuses where git refuses, and works where git works."""
+"""A repository of another user: a command is refused if and only if git refuses to work there."""
 
 from __future__ import annotations
 

@@ -91,8 +91,8 @@ def test_a_session_of_any_json(state: str, document: dict[str, object]) -> None:
 def test_any_bytes_as_a_document(data: bytes) -> None:
     try:
         assert isinstance(parse_json("x.json", data), dict)
-    except Damaged as fault:
-        assert fault.message.startswith("x.json: ")
+    except Damaged as error:
+        assert error.message.startswith("x.json: ")
 
 
 @many
@@ -151,8 +151,8 @@ def test_any_bytes_as_an_index(data: bytes, version: int, count: int) -> None:
     for one in (data, head + data):
         try:
             index = parse_index(one)
-        except Damaged as fault:
-            assert fault.message.startswith("index: ")
+        except Damaged as error:
+            assert error.message.startswith("index: ")
         else:
             assert set(index.gitlinks) <= set(index.entries)
 
@@ -206,8 +206,8 @@ def test_any_text_as_a_time(text: str) -> None:
 def test_any_output_as_a_metric(text: str, name: str) -> None:
     try:
         value = read_metric(text, name or "p50")
-    except MetricNotFound as fault:
-        assert str(fault)
+    except MetricNotFound as error:
+        assert str(error)
     else:
         assert abs(value) <= 1e300
     number = parse_number(text)
@@ -239,8 +239,8 @@ USAGE = Usage(
 def test_any_words_as_a_command_line(words: list[str]) -> None:
     try:
         args = parse_arguments(USAGE, words)
-    except UsageError as fault:
-        assert fault.message
+    except UsageError as error:
+        assert error.message
         return
     assert len(args.arguments) <= 2
     assert args.is_set("force") == (
