@@ -126,7 +126,7 @@ def lock_worktree(worktree: Worktree) -> None:
 
     After a kill, only the git dir names the directory in the trash. The lock is a second name
     of the journal: a lock file without a reason would look like a user's lock. Keep a lock that
-    exists. It belongs to an interrupted removal, or the next inspection finds it.
+    exists. It belongs to an interrupted removal, or to a user: then inspect_git_dir() finds it.
     """
     path = os.path.join(worktree.git_dir, LOCK_FILE)
     try:

@@ -1,6 +1,6 @@
 """Restore a stash commit in a new worktree.
 
-git has just created the worktree at the commit below the stash. Write the trees of the stash
+git has just created the worktree at the first parent of the stash. Write the trees of the stash
 (see create.py) unchanged: the files, then the index, then the untracked files. `git stash apply
 --index` would merge the trees instead.
 """
@@ -30,7 +30,7 @@ _SETTINGS = {
 def apply_stash(worktree: Worktree, ref: str, git: Git, repo: GitRepo) -> None:
     """Restore the stash at `ref` in a new worktree.
 
-    HEAD of the worktree is the commit below the stash. Files that a hook has created are
+    HEAD of the worktree is the first parent of the stash. Files that a hook has created are
     overwritten. Raises GitFailed, OSError.
     """
     head, *trees = repo.find_stash(ref)

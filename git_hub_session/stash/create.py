@@ -240,11 +240,11 @@ class IndexCopy:
 
     def write_stash_commit(self, work: StashTrees, head: str, message: str) -> str:
         """Write the stash commit of `work` on the commit `head`, and return its object id."""
-        about = f"{short_name(self._worktree.head) or '(no branch)'}: {head[:7]}"
+        label = f"{short_name(self._worktree.head) or '(no branch)'}: {head[:7]}"
         author = self._author_environment()
-        parents = [head, self._commit(work.staged, [head], f"index on {about}", author)]
+        parents = [head, self._commit(work.staged, [head], f"index on {label}", author)]
         if work.untracked:
-            parents.append(self._commit(work.untracked, [], f"untracked files on {about}", author))
+            parents.append(self._commit(work.untracked, [], f"untracked files on {label}", author))
         return self._commit(work.worktree, parents, message, author)
 
     def _commit(
@@ -272,7 +272,7 @@ def write_trees(
 ) -> tuple[StashTrees, list[bytes]]:
     """Write the trees of all uncommitted changes. Return them and the paths of filtered files.
 
-    No ref keeps the trees yet.
+    No ref protects the trees from `git gc` yet.
 
     Args:
         index: the copy of the index.

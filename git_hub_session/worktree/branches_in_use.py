@@ -39,7 +39,7 @@ def branches_by_worktree(
 ) -> dict[str, set[str]]:
     """Return the full refs that each worktree has in use, by git dir.
 
-    The main worktree has the key ''. A symbolic ref counts as its target, too.
+    The main worktree has the key ''. For a symbolic ref, the result has its target too.
     """
     refs = {"": set(main_worktree_branches(paths))}
     refs |= {worktree.git_dir: set(worktree.reserved_branches) for worktree in worktrees}

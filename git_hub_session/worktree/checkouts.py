@@ -1,4 +1,7 @@
-"""Find the worktree that has a branch checked out, to move the branch there."""
+"""Find the worktree that has a branch checked out.
+
+A command that moves the branch to another commit must update the files of this worktree too.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +32,7 @@ class Checkout(NamedTuple):
 def find_checkout(branch: str, project: Project) -> Checkout | None:
     """Return the worktree that has the branch (a full ref) checked out, or None.
 
-    Raises Refused if the branch cannot be moved there.
+    Raises Refused if a command cannot move the branch in this worktree.
     """
     checkouts = [
         *_main_checkouts(branch, project.paths),

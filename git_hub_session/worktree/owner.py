@@ -139,7 +139,7 @@ def _is_path(text: str) -> bool:
 
 
 def default_paths(branch: AgentBranch, project: Project) -> list[str]:
-    """Return the path that `spawn` would use now, or [] if the setting is wrong."""
+    """Return a list with the path that `spawn` would use now, or [] if the setting is wrong."""
     try:
         return [worktree_path(worktree_template(project), project.paths, branch)]
     except HubError:
