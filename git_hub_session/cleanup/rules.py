@@ -1,6 +1,6 @@
 """The reasons to keep a worktree: the table RULES at the end of this file.
 
-The first rule that applies gives the reason. The rules are ordered by their use for the user.
+The first rule that applies gives the reason. The most useful reasons for a user come first.
 To add a reason, add a row here and its code to the man page.
 """
 

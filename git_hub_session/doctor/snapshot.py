@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 class HubSnapshot(NamedTuple):
     """Everything that the checks read.
 
-    A session that another process is changing can look inconsistent. The checks skip it: it is in
+    A session that another process is changing can look inconsistent. Most checks skip it: it is in
     `locked_sessions`.
     """
 
@@ -95,7 +95,10 @@ class HubSnapshot(NamedTuple):
         ]
 
     def pids_in(self, directory: str) -> list[int]:
-        """Return the ids of the processes that use the directory now, or that fill it (git)."""
+        """Return the ids of the processes that use the directory now.
+
+        A git that fills a new worktree counts too.
+        """
         return procfs.processes_in(directory)
 
 
@@ -271,7 +274,7 @@ def _find_owners(
     sessions: Mapping[SessionId, Session | UnreadableSession],
     project: Project,
 ) -> dict[str, SessionId]:
-    """Return {git dir: session}. A branch decides, or the origin and the path of the worktree."""
+    """Return {git dir: session}. The branch of a worktree decides, or its origin and path."""
     readable = {sid: session for sid, session in sessions.items() if isinstance(session, Session)}
     owners = {}
     for worktree in worktrees:

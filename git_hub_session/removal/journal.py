@@ -95,7 +95,8 @@ def start_journal(worktree: Worktree, step: str, saved: Sequence[str] = ()) -> N
     try:
         with open(f"{path}.tmp", "wb") as file:
             file.write(os.fsencode("\0".join(lines)))
-            if saved:  # A clean worktree has no saved work, and git has every byte: do not wait.
+            # A clean worktree has no saved work, and git has every byte: do not wait for the disk.
+            if saved:
                 file.flush()
                 os.fsync(file.fileno())
         os.replace(f"{path}.tmp", path)

@@ -128,8 +128,8 @@ def remove_stale_lock(worktree: Worktree) -> None:
 class _AnyPath:
     """A container of all paths, for the argument `tracked` of scan_directory().
 
-    Then a HEAD file never makes a directory a bare repository. The inspection has already checked
-    that every HEAD file is in the index.
+    Then a HEAD file never makes a directory a bare repository. The inspection has already excluded
+    bare repositories.
     """
 
     def __contains__(self, _path: object) -> bool:

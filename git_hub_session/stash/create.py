@@ -143,7 +143,7 @@ class IndexCopy:
             if not stage
         }
         gitlinks = frozenset(path for path, entry in entries.items() if entry.mode == 0o160000)
-        # `ls-files -v` marks a skip-worktree entry with S, or with s if it is also assume-unchanged.
+        # `ls-files -v` marks a skip-worktree entry with S, or s if it is also assume-unchanged.
         # `diff-files --diff-filter=A` lists only the paths of `git add --intent-to-add`.
         tagged = _split_nul(self._run("ls-files", "-v", "-z"))
         added = _split_nul(self._run("diff-files", "--name-only", "--diff-filter=A", "-z"))
@@ -222,7 +222,7 @@ class IndexCopy:
         filtered_files = []
         for path in paths:
             file = changes.tree.files[path]
-            if path not in stored:  # a name that means .git on another file system
+            if path not in stored:  # the name means .git on another file system
                 raise CannotRoundTrip(f"'{os.fsdecode(path)}' (git cannot store this name)")
             _, oid, _ = stored[path]
             data = read_file_or_link(self._worktree.path, path, file.st_mode)
