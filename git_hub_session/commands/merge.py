@@ -69,7 +69,7 @@ def run(context: Context, args: Arguments) -> MergeView:
     options = _parse_options(args)
     cleanup_options = read_cleanup_options(project)
     dry_run = args.is_set("dry-run")
-    # Compute the list of changes only if it is printed: it takes long for large changes.
+    # Compute the list of changes only if it is printed: for large changes it takes a long time.
     described = not args.is_set("quiet") or args.value("format") not in (None, "text")
     plan = plan_merge(sid, project, options, dry_run=dry_run, described=described)
     if plan.conflicts or dry_run:

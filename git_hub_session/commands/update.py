@@ -44,7 +44,7 @@ def run(context: Context, args: Arguments) -> UpdateView:
     sid = context.require_session(args.argument, "update")
     project = context.project
     identity = project.identity
-    sources: list[State] = []
+    sources: list[State] = []  # `change` adds the state before the update
 
     def change(session: Session) -> Session:
         sources.append(session.state)

@@ -129,7 +129,10 @@ def _undo_interrupted_merge(session: Session, project: Project) -> None:
 
 
 def _default_message(plan: MergePlan) -> str:
-    """Return AgentHub's merge message. Control characters of the task are escaped."""
+    """Return AgentHub's merge message.
+
+    Escape control characters of the task, so that a reader of the log sees them.
+    """
     winner = agent_name(plan.winner.agent)
     sid = plan.session.id
     task = "\n".join(map(escape_control, plan.session.config.task.split("\n")))

@@ -67,9 +67,11 @@ def _remove_file(top: bytes, path: bytes) -> None:
 def _is_partial_file(
     top: bytes, path: bytes, blob: bytes, checkout: Checkout, project: Project
 ) -> bool:
-    """Return True if the file has the beginning of the content that git writes for `blob`."""
+    """Return True if the file has the beginning of the content that git writes for `blob`.
+
+    Follow no link to the file.
+    """
     full = os.path.join(top, path)
-    # A parent may be a link that leads out of the worktree.
     if os.path.realpath(os.path.dirname(full)) != os.path.dirname(full):
         return False
     try:

@@ -206,8 +206,9 @@ def _choose_rescue(
 ) -> tuple[str, tuple[UnappliedRescue, ...]]:
     """Return the rescue ref to apply at `commit`, or '', and the rescue refs only to report.
 
-    Apply the work that the last cleanup saved, as recorded in state.json. Without a record, apply
-    the newest work that was saved at `commit`. Older work was restored before, or given up.
+    If state.json records the work that the last cleanup saved, apply only that work. Without
+    a record, apply the newest work that was saved at `commit`. Older work was restored before, or
+    given up.
     """
     refs = _rescue_refs(branch, repo)
     stashes = {ref: stash[0] for ref in refs if (stash := repo.find_stash(ref))}
