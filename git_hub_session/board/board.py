@@ -1,8 +1,8 @@
 """Read and extend AgentHub's message board: <hub>/board/<channel>/*.md and _index.json.
 
 No post is ever changed, replaced or deleted. A new post gets its number under the lock of the board.
-The number is greater than the counter in _index.json and than all numbers of files. Therefore no
-number is used twice after a process was killed, or if the index is damaged.
+The number is greater than the counter in _index.json and than the numbers of all files. Therefore
+no number is used twice, even if a process was killed or the index is damaged.
 """
 
 from __future__ import annotations
@@ -311,6 +311,7 @@ class Board:
 
 
 def _check_size(draft: Post) -> None:
+    """Raise Refused for an invalid parent, HubError for invalid text, or TooLarge."""
     if draft.parent and not is_valid_parent(draft.parent):
         raise Refused(f"invalid post id for a reply: '{draft.parent}'", hint="rename that file")
     try:

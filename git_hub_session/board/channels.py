@@ -84,9 +84,10 @@ def summarize_channel(board: SafeDirectory, name: str) -> Channel:
 
 
 def read_posts(board: SafeDirectory, channel: str, names: list[str]) -> Iterator[Post]:
-    """Yield the posts in the files `names`, in this order, the newest first.
+    """Yield the posts in the files `names`, which the caller has sorted: the newest first.
 
-    If a file cannot be read, its post says why. Posts after the size limit are not read.
+    If a file cannot be read, the `reason` of its post says why. Do not read the files beyond the
+    size limit: yield posts with a `reason`.
     """
     if not names:
         return

@@ -40,7 +40,7 @@ _FENCE = "---"
 _MAX_LINES = 100  # lines of a frontmatter
 _AUTHOR = r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,62}[A-Za-z0-9])?"
 _ID = r"[A-Za-z0-9][A-Za-z0-9._:-]{0,250}"
-# AgentHub's documentation has examples with the second spelling of the time.
+# The examples in AgentHub's documentation have the second spelling of the time.
 _FILE = r"([0-9]{3,9})-.*-([0-9]{8}T[0-9]{6}Z|[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}Z)\.md"
 
 
@@ -115,8 +115,8 @@ def sort_key(name: str) -> tuple[bool, int, tuple[tuple[int, str], ...]]:
 
 
 def time_sort_key(name: str) -> tuple[str, str]:
-    """Return a sort key for all channels: files without a time first, then the oldest post."""
-    # Do not match the regular expression: `status` sorts all names of a board, perhaps thousands.
+    """Return a sort key by time for posts of all channels. Files without a time come first."""
+    # Do not match _FILE, which is slow: `status` sorts all names of a board, perhaps thousands.
     stamp = name[-19:-3]
     has_time = stamp[8:9] == "T" and parse_int(stamp[:8], MAX_COUNT) is not None
     return stamp if has_time else "", name

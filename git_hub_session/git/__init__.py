@@ -1,1 +1,1 @@
-"""Git's files, and git itself."""
+"""Read git's files, read repositories with libgit2, and run git."""

@@ -1,4 +1,4 @@
-"""Start git, for every change of refs, objects and worktrees. No other module starts git.
+"""Run git for every change of refs, objects and worktrees. No other module runs git.
 
 Every call names its repository, worktree and index. The variables that git exports to hooks and
 aliases (GIT_DIR, GIT_INDEX_FILE and others) are removed from the environment.
@@ -21,8 +21,8 @@ from git_hub_session.util.numbers import MAX_COUNT, parse_int
 
 _UPDATE_REFS = ("update-ref", "-m", "git hub-session", "-z", "--stdin")
 
-# `git worktree add` fails before it has created anything if another process is just creating a
-# linked worktree. Try again this often.
+# The number of tries of `git worktree add`. It can fail before it has created anything because
+# another process is creating a linked worktree at the same time.
 _ADD_TRIES = 20
 
 # The versions that introduced `worktree add --lock --reason`, `hook run` and
@@ -138,7 +138,7 @@ class Git:
         return GitFailed(name, process.returncode, _add_lock_hint(stderr), process.stdout)
 
     def missing_features(self) -> tuple[str, dict[str, str]]:
-        """Return git's version, and {command: required version} for which git is too old."""
+        """Return git's version, and the unsupported commands as {command: required version}."""
         [version] = os.fsdecode(self.run(["version"])).split()[2:3] or ["?"]
         numbers = _version_numbers(version)
         missing = {
@@ -222,7 +222,7 @@ class GitAt:
         self, git: Git, directory: str, environ: Mapping[str, str], settings: Mapping[str, str]
     ) -> None:
         self.directory = directory
-        """The directory in which git runs: the top of the worktree."""
+        """The directory in which git runs: the top of the worktree, or else the git dir."""
         self._git = git
         self._environ = environ
         self._settings = settings
@@ -241,9 +241,9 @@ class GitAt:
         """Run a shell script that moves `ref` from the commit `old` to `new`, with `ref` locked.
 
         The script has the arguments `ref`, `new` and `old`. Its standard input and output belong to
-        `git update-ref --stdin`, which waits for "commit". Script and git have their own process
-        group, so that they finish if this program is killed. Ctrl-C does not reach them. If the
-        script, git or a hook fails, the ref does not move (GitFailed).
+        `git update-ref --stdin`, which waits for "commit". The script and git each run in their own
+        setsid(2) session: Ctrl-C does not reach them, and they finish if this program is killed. If
+        the script, git or a hook fails, raise GitFailed. The ref then does not move.
         """
         environ = {**self._git.environ, **self._environ}
         arguments = ["/bin/sh", script, ref, new, old]
@@ -311,7 +311,7 @@ def _not_found_error(cwd: str | None) -> HubError:
 
 
 def _is_unused(path: str) -> bool:
-    """Return True if nothing is at `path`, or an empty directory, which git uses as well."""
+    """Return True if `path` is missing or an empty directory. `git worktree add` accepts both."""
     try:
         return not os.listdir(path)
     except FileNotFoundError:
@@ -337,7 +337,7 @@ def _version_numbers(version: str) -> tuple[int, ...]:
 
 
 def is_safe_directory(cwd: str, environ: Mapping[str, str]) -> bool:
-    """Return True if git itself accepts the repository at `cwd`, which another user owns."""
+    """Return True if git accepts the repository at `cwd`: safe.directory, safe.bareRepository."""
     arguments = ["git", "rev-parse", "--git-dir"]
     start = monotonic()
     try:

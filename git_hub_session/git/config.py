@@ -11,14 +11,15 @@ from collections.abc import Mapping
 
 from git_hub_session.util.numbers import parse_int
 
-# Most files do not need these patterns. They are strings because compiling them is slow.
+# Patterns that most files do not need are strings: compiling them is slow.
+
 # One line without its comment. A backslash continues a line, but not a comment.
 _LINE = r"""((?:\\\r?\n|\\.|"(?:\\\r?\n|\\.|[^"\\\n])*"|[^#;\n])*)(?:[#;].*)?(?:\n|\Z)"""
 _CONTINUATION = r"\\\r?\n"
 _SECTION = re.compile(r'\[([A-Za-z0-9.-]+)(?:[ \t]+"((?:[^"\\]|\\.)*)")?\]')
-_SPACE = " \t\r\n"  # git knows no other white space, Unicode does
+_SPACE = " \t\r\n"  # git's white space: str.strip() would also remove that of Unicode
 _NONZERO_NUMBER = r"[+-]?0*[1-9][0-9]*[kmg]?"
-_MAX_SETTINGS = 9_999  # of GIT_CONFIG_COUNT
+_MAX_SETTINGS = 9_999  # the largest accepted GIT_CONFIG_COUNT
 _MAX_SIZE = 10**15 - 1
 _ESCAPES = {"n": "\n", "t": "\t", "b": "\b", '"': '"', "\\": "\\"}
 _PARAMETER = r"'((?:[^']|'\\'')*)'(?:(=)(?:'((?:[^']|'\\'')*)')?)?(?:\s+|$)"
@@ -27,8 +28,8 @@ _PARAMETER = r"'((?:[^']|'\\'')*)'(?:(=)(?:'((?:[^']|'\\'')*)')?)?(?:\s+|$)"
 def parse_git_config(text: str) -> dict[str, str]:
     """Parse a configuration file. The last value of a setting wins: {"core.bare": "true"}.
 
-    Section and name are in lower case. A name without '=' has the value "true". Invalid lines are
-    skipped: git itself reports them.
+    Section and name are in lower case, and the subsection keeps its case. A name without '=' has
+    the value "true". Invalid lines are skipped: git itself reports them.
     """
     settings: dict[str, str] = {}
     section = ""

@@ -22,7 +22,7 @@ class DiffStat(NamedTuple):
 def diff_stat(diff: pygit2.Diff) -> DiffStat:
     """Count files and lines as git does.
 
-    A file that became a symbolic link is one file. libgit2 counts a deleted and an added file.
+    A file that became a symbolic link counts once. libgit2 counts it as a deleted and an added file.
     """
     files = {delta.new_file.raw_path for delta in diff.deltas}
     stats = diff.stats
@@ -32,8 +32,8 @@ def diff_stat(diff: pygit2.Diff) -> DiffStat:
 def summary_lines(diff: pygit2.Diff) -> tuple[str, ...]:
     """Return the lines of `git diff --stat --summary`, with renames.
 
-    They have a simpler form if a path contains control characters. libgit2 prints a path as it is,
-    line feeds included.
+    If a path contains control characters, return simpler lines with escaped paths: libgit2 prints
+    such a path as it is, line feeds included.
     """
     diff.find_similar()
     files = [file for delta in diff.deltas for file in (delta.old_file, delta.new_file)]

@@ -53,7 +53,7 @@ class RepositoryPaths(NamedTuple):
 
     @property
     def is_inside_git_dir(self) -> bool:
-        """True if the git dir was found from inside, where a cloned directory may imitate one."""
+        """True if the current directory is in the git dir. A clone can contain an imitated git dir."""
         return len(self.owners) == 1
 
 
@@ -70,7 +70,7 @@ class _Caller(NamedTuple):
 
 
 class _DiscoveredGitDir(NamedTuple):
-    """A git dir, the worktree whose .git led to it ('' if none did), and the paths to check."""
+    """A git dir, the worktree whose .git names it (or ''), and the paths whose owner to check."""
 
     git_dir: str
     top: str
@@ -87,16 +87,16 @@ def find_repository(cwd: str, environ: Mapping[str, str]) -> RepositoryPaths:
     caller = _Caller(cwd, environ)
     shared = caller.path("GIT_COMMON_DIR")
     if "GIT_DIR" in environ:
-        found = _DiscoveredGitDir(_git_dir_from_environment(caller, shared), "", ())
+        discovered = _DiscoveredGitDir(_git_dir_from_environment(caller, shared), "", ())
     else:
-        found = _discover(caller, shared)
-    git_dir = os.path.realpath(found.git_dir)
-    common_dir = os.path.realpath(_read_common_dir(found.git_dir, shared))
+        discovered = _discover(caller, shared)
+    git_dir = os.path.realpath(discovered.git_dir)
+    common_dir = os.path.realpath(_read_common_dir(discovered.git_dir, shared))
     settings = _read_config(common_dir, common_dir)
-    worktree = _find_worktree(caller, git_dir, common_dir, found.top)
-    main_worktree = _find_main_worktree(caller, git_dir, common_dir, settings, found.top)
+    worktree = _find_worktree(caller, git_dir, common_dir, discovered.top)
+    main_worktree = _find_main_worktree(caller, git_dir, common_dir, settings, discovered.top)
     hub = _find_hub(caller, common_dir, settings, main_worktree)
-    return RepositoryPaths(git_dir, common_dir, worktree, main_worktree, hub, found.owners)
+    return RepositoryPaths(git_dir, common_dir, worktree, main_worktree, hub, discovered.owners)
 
 
 def _find_hub(
@@ -144,7 +144,7 @@ def _find_main_worktree(
     if "core.worktree" in settings:
         return os.path.realpath(os.path.join(common_dir, settings["core.worktree"]))
     if os.path.basename(common_dir) == ".git":
-        # `git worktree list` has the same answer if another .git is a link to this one.
+        # `git worktree list` prints this path too, even if another .git is a link to this git dir.
         return os.path.dirname(common_dir)
     if git_dir != common_dir:
         return ""
@@ -154,8 +154,8 @@ def _find_main_worktree(
 def _find_worktree_of_separate_git_dir(caller: _Caller, git_dir: str) -> str:
     """Return the worktree above the current directory whose .git file names the git dir, or ''.
 
-    A separate git dir does not record its worktree. GIT_DIR names the git dir in a hook, which
-    runs inside the worktree.
+    A separate git dir does not record its worktree. Also search in a hook, which gets GIT_DIR: git
+    runs it inside the worktree.
     """
     explicit = caller.path("GIT_WORK_TREE")
     if explicit:
@@ -184,9 +184,9 @@ def _discover(caller: _Caller, shared: str) -> _DiscoveredGitDir:
     directory = os.path.realpath(caller.cwd)
     device = os.stat(directory).st_dev
     while True:
-        found = _git_dir_at(directory, shared)
-        if found is not None:
-            return found
+        discovered = _git_dir_at(directory, shared)
+        if discovered is not None:
+            return discovered
         parent = os.path.dirname(directory)
         if parent == directory or parent in ceilings:
             raise NotARepository("not a git repository (or any of the parent directories): .git")
@@ -275,7 +275,7 @@ def _read_file(path: str) -> str:
 
 
 def find_foreign_path(paths: RepositoryPaths, environ: Mapping[str, str]) -> str:
-    """Return the first path of the repository that another user owns, or ''.
+    """Return the first path of the repository that another user owns or that is missing, or ''.
 
     For root, the user in SUDO_UID is not another user. Source: git's git-compat-util.h,
     is_path_owned_by_current_uid.

@@ -1,4 +1,4 @@
-"""The environment variables by which git names the repository of a hook or an alias."""
+"""The environment variables in which git passes its repository to a hook or an alias."""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ def read_operation(git_dir: str) -> Operation:
 
 
 def _operation_files(git_dir: str) -> set[str]:
-    """Return the files of unfinished operations. Usually there are no such files: list once."""
+    """Return the files of unfinished operations. List the git dir once: usually it has none."""
     try:
         return _OPERATION_BY_FILE.keys() & os.listdir(git_dir)
     except OSError:
@@ -89,7 +89,7 @@ def _branches_only(refs: list[str]) -> tuple[str, ...]:
     return tuple(ref for ref in refs if ref.startswith(HEADS) and "\0" not in ref)
 
 
-_MAX_REFLOG = 1 << 24  # bytes; the newest ones are read
+_MAX_REFLOG = 1 << 24  # bytes, from the end, where the newest entries are
 _CHECKOUT_MESSAGE = "checkout: moving from "  # of `git checkout` and `git switch`
 
 
@@ -106,7 +106,7 @@ def reflog_tip(git_dir: str, ref: str) -> str:
 
 
 def previous_branches(git_dir: str) -> list[str]:
-    """Return the full refs of the branches that HEAD's reflog leaves, the oldest first."""
+    """Return the full refs of the branches that HEAD has left, oldest first (from its reflog)."""
     messages = (line.partition("\t")[2] for line in read_reflog(git_dir, "HEAD"))
     moves = (
         message.removeprefix(_CHECKOUT_MESSAGE)
@@ -118,6 +118,6 @@ def previous_branches(git_dir: str) -> list[str]:
 
 
 def reflog_commits(common_dir: str, ref: str) -> list[str]:
-    """Return the object ids in the reflog of the full ref `ref`. git deletes it with the ref."""
-    words = dict.fromkeys(line[41:81] for line in read_reflog(common_dir, ref))
-    return [word for word in words if is_object_id(word)]
+    """Return the object ids in the reflog of the full ref `ref`. git deletes both together."""
+    oids = dict.fromkeys(line[41:81] for line in read_reflog(common_dir, ref))
+    return [oid for oid in oids if is_object_id(oid)]

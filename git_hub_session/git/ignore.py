@@ -134,8 +134,8 @@ def _stars_to_regex(pattern: bytes, start: int, *, negative: bool) -> tuple[byte
 
     git matches `**` across directories at the start of a component. Before 2.52, git compared the
     text before the first wildcard separately and then started again: `foo**/bar` matched `foobar`.
-    Of both readings, this function takes the one that ignores fewer files. A negative pattern
-    therefore matches more.
+    Use the reading that ignores fewer files. A negative pattern therefore matches as many paths as
+    the old git would match.
     """
     end = _end_of_stars(pattern, start)
     is_start = start == 0 or pattern[start - 1 : start] == b"/"
@@ -159,8 +159,8 @@ def _chain_atomically(
 
     A wildcard and the tokens up to the next wildcard form an atomic group. The wildcard matches
     as little as possible, and is never retried: the next wildcard can match whatever this one did
-    not. Only the last group has to reach the end of the text. `inner` are wildcards that match
-    less. They are chained in the same way inside each group.
+    not. The last group is not atomic if it has to match up to the end of the text (`to_the_end`).
+    `inner` are wildcards that match less. They are chained in the same way inside each group.
     """
     chunks: list[list[bytes]] = [[]]
     for token in tokens:
@@ -268,7 +268,7 @@ class IgnoreRules:
         return ignored
 
     def _match(self, path: bytes, *, is_directory: bool) -> bool:
-        """Return True if the first matching pattern ignores the path."""
+        """Return True if the first match ignores the path. Search the nearest .gitignore first."""
         directory = path
         while directory:
             directory = directory.rpartition(b"/")[0]

@@ -1,6 +1,6 @@
 """Import pygit2 without the modules that it imports but does not need here.
 
-Only `repository` uses this module.
+Only the modules `repository`, `diff` and `libgit2_config` use this one.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def _import_real(module: str) -> ModuleType:
 
 def _make_stubs() -> Iterator[_LazyModuleStub]:
     """Yield the stubs. They save 32 of the 75 ms that an import of pygit2 takes."""
-    # pygit2 reads every CA certificate. Its import fails on a system that has none.
+    # The import of pygit2 reads every CA certificate, and fails on a system without certificates.
     ssl = _LazyModuleStub("ssl")
     no_certificates = SimpleNamespace(cafile=None, capath=os.path.dirname(__file__))
     ssl.__dict__.update(DefaultVerifyPaths=object, get_default_verify_paths=lambda: no_certificates)

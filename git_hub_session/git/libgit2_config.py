@@ -23,13 +23,13 @@ class Libgit2Config:
     """The configuration of a repository: from the files, `git -c` and GIT_CONFIG_COUNT."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
-        """Keep libgit2 from files that git does not read. Do this before opening the repository."""
+        """Disable the files that git does not read. Call this before opening a repository."""
         self._environ = environ
         self._from_environment = config_from_environment(environ)
         self._has_other_files = _match_git_config_scope(environ)
 
     def reads_all(self, config: pygit2.Config) -> bool:
-        """Return True if git reads no setting that libgit2 does not read."""
+        """Return True if libgit2 reads all settings that git reads."""
         return not self._from_environment and self._reads_all_files(config)
 
     def _reads_all_files(self, config: pygit2.Config) -> bool:
@@ -79,7 +79,7 @@ def _match_git_config_scope(environ: Mapping[str, str]) -> bool:
 def _has_unknown_include(config: pygit2.Config, from_environment: Mapping[str, str]) -> bool:
     """Return True if git includes a file that libgit2 does not include.
 
-    libgit2 does not know all conditions of includeIf, and no `git -c include.path`.
+    libgit2 does not support all conditions of includeIf, and ignores `git -c include.path`.
     """
     if any(name.startswith(("include.", "includeif.")) for name in from_environment):
         return True
@@ -96,4 +96,4 @@ def _names(config: pygit2.Config) -> Iterator[bytes]:
         except StopIteration:
             return
         except UnicodeDecodeError as error:
-            yield error.object  # pygit2 decodes only the name of an entry
+            yield error.object  # the bytes of the name: pygit2 decodes nothing else here

@@ -1,7 +1,7 @@
 """Spell and parse the names of sessions, agents, branches, tags, rescue refs and objects.
 
-No other module spells a ref. A SessionId is a validated id: it is safe as one component of a path
-and as one component of a ref.
+Other modules build and parse refs only with these functions and prefixes. A SessionId is a
+validated id: it is safe as one component of a path and as one component of a ref.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class AgentBranch(NamedTuple):
 
     @property
     def attempt_tag(self) -> str:
-        """The tag of every other attempt. It cannot be a ref below `archive_tag`: git forbids that."""
+        """The tag of every other attempt. git forbids a ref below `archive_tag`, which is a ref too."""
         return f"{self.archive_tag}-attempt-{self.attempt}"
 
 

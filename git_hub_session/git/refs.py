@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     Result = TypeVar("Result")
 
-_TRIES = 20  # two or three are enough beside a loop of `git pack-refs`
+_TRIES = 20  # two or three were enough while `git pack-refs` ran in a loop
 _MAX_SYMBOLIC_STEPS = 5  # git's limit
 
 
@@ -39,7 +39,7 @@ def is_packed_ref(common_dir: str, ref: str) -> bool:
 
 
 def read_consistently(common_dir: str, read_refs: Callable[[], Result]) -> Result:
-    """Call `read_refs`, again if git packed refs in the meantime, and return its result.
+    """Return the result of `read_refs`. Repeat the call if git packed refs in the meantime.
 
     libgit2 (refdb_fs.c) lists the loose refs, then reads packed-refs, then opens the loose refs. It
     misses a ref that git packs in between.

@@ -34,7 +34,7 @@ class CannotOpenRepository(HubError):
     code = "cannot-open"
 
     def __init__(self, common_dir: str, reason: str) -> None:
-        hint = next((hint for words, hint in _OPEN_HINTS.items() if words in reason), "")
+        hint = next((hint for phrase, hint in _OPEN_HINTS.items() if phrase in reason), "")
         super().__init__(
             f"libgit2 cannot open '{common_dir}': {reason.removeprefix(f'{common_dir}: ')}",
             hint=f"{hint}\nuse 'list', 'update', 'log' and 'board', which need no libgit2".lstrip(),
@@ -147,10 +147,11 @@ class GitRepo:
 
     @_translate_errors()
     def find_stash(self, ref: str) -> tuple[str, ...]:
-        """Return the base commit of the stash at `ref`, then its trees of I, W and U.
+        """Return the base commit of the stash at `ref`, then its trees I, W and U.
 
-        U is '' if the stash has no untracked files. The result is () if the commit is no stash:
-        other commits can have two parents too.
+        I is the tree of the index, W of the tracked files, and U of the untracked files, or ''. The
+        result is () if the commit is not a stash. A merge can have as many parents, but its second
+        parent does not have the message that git gives to a commit of the index.
         """
         tip = self.tip(ref)
         parents = self._repo[tip].peel(pygit2.Commit).parents if tip else []
@@ -215,26 +216,29 @@ class GitRepo:
         are left out, because they contain no work: git's merges leave one behind (AUTO_MERGE).
         """
         objects = {oid: self._find(oid) for oid in oids}
-        commits = [oid for oid, found in objects.items() if isinstance(found, pygit2.Commit)]
+        commits = [oid for oid, obj in objects.items() if isinstance(obj, pygit2.Commit)]
         others = self._without_ref(objects)
         reached = {self._peel_tag(objects[oid]) for oid in others} - {""}
         starts = [*commits, *reached]
         parents = self.commit_parents(starts, self._tips()) if starts else {}
         reached.update(*parents.values())
-        # The walk began at the objects: one of them contains each parent.
+        # The walk starts at the objects, so each parent in it is reached by another of the objects.
         unreachable = others | (parents.keys() - reached)
         return [oid for oid in objects if oid in unreachable]
 
     def _without_ref(self, objects: Mapping[str, pygit2.Object | None]) -> set[str]:
         """Return the ids of the tag objects and blobs to which no ref points."""
         kinds = pygit2.Tag | pygit2.Blob
-        oids = {oid for oid, found in objects.items() if isinstance(found, kinds)}
+        oids = {oid for oid, obj in objects.items() if isinstance(obj, kinds)}
         if oids:
             oids -= {self.find_ref_target(ref) for ref in self.refs(REFS)}
         return oids
 
     def _tips(self) -> set[str]:
-        """Return the commits that refs lead to. Look up no ref by name: there may be 100,000."""
+        """Return the commits that refs lead to.
+
+        Look up only symbolic refs by name: a repository can have 100,000 refs.
+        """
         targets = read_consistently(self._repo.path, self._ref_targets)
         tips = {
             self.tip(target)
@@ -254,19 +258,19 @@ class GitRepo:
             return None
 
     @staticmethod
-    def _peel_to_commit(found: pygit2.Object | None) -> str:
+    def _peel_to_commit(obj: pygit2.Object | None) -> str:
         """Return the id of a commit, or of the commit that a tag leads to, or ''."""
         try:
-            return str(found.peel(pygit2.Commit).id) if found is not None else ""
+            return str(obj.peel(pygit2.Commit).id) if obj is not None else ""
         except (pygit2.GitError, ValueError):
             return ""
 
-    def _peel_tag(self, found: pygit2.Object | None) -> str:
+    def _peel_tag(self, obj: pygit2.Object | None) -> str:
         """Return the id of the commit that a tag leads to, or '' for another object."""
-        while isinstance(found, pygit2.Tag):
-            found = self._repo[found.target]
-            if isinstance(found, pygit2.Commit):
-                return str(found.id)
+        while isinstance(obj, pygit2.Tag):
+            obj = self._repo[obj.target]
+            if isinstance(obj, pygit2.Commit):
+                return str(obj.id)
         return ""
 
     # --- Diffs ------------------------------------------------------------------------------------
@@ -312,12 +316,12 @@ class GitRepo:
     def tree_id(self, commit: str) -> bytes:
         """Return the 20 bytes of the id of a commit's tree, or b'' if there is no such commit.
 
-        A tree is its own tree.
+        `commit` can also be the id of a tree.
         """
-        found = self._find(commit)
-        if isinstance(found, pygit2.Tree):
-            return found.id.raw
-        return found.tree_id.raw if isinstance(found, pygit2.Commit) else b""
+        obj = self._find(commit)
+        if isinstance(obj, pygit2.Tree):
+            return obj.id.raw
+        return obj.tree_id.raw if isinstance(obj, pygit2.Commit) else b""
 
     @_translate_errors()
     def tree_entries(self, commit: str) -> dict[bytes, tuple[int, bytes]]:
@@ -330,7 +334,7 @@ class GitRepo:
         return self._trees[tree]
 
     def _flatten_tree(self, tree: bytes) -> dict[bytes, tuple[int, bytes]]:
-        # Read raw_name: pygit2's Index supports only UTF-8 names.
+        # Walk the tree and read raw_name: an Index of pygit2 supports only UTF-8 names.
         entries: dict[bytes, tuple[int, bytes]] = {}
         trees = [(b"", self._repo[tree.hex()].peel(pygit2.Tree))]
         while trees:
@@ -392,8 +396,8 @@ class GitRepo:
         """Return the texts of core.excludesFile and info/exclude, and the value of core.ignoreCase.
 
         The settings are those of the worktree at `top` with the git dir `git_dir`. If git reads a
-        configuration file that libgit2 does not read, core.excludesFile counts as empty. More files
-        are then saved than necessary.
+        configuration file that libgit2 does not read, core.excludesFile counts as empty. The caller
+        then saves some ignored files too, which is harmless.
         """
         exclude = self._read_ignore_file(os.path.join(self._repo.path, "info", "exclude"))
         owner = git_dir if self._has_worktree_settings else self._repo.path

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 MAX_BYTES = 1 << 20
 """The limit for a configuration file or a file of ignore patterns."""
 
-# git and libgit2 read these files in every command, and the second group for each worktree.
+# git and libgit2 read the first group in every command, and the second group for each worktree.
 _REPOSITORY_FILES = ("HEAD", "config", "index", "packed-refs", "info/exclude", "info/attributes")
 _WORKTREE_FILES = ("HEAD", "index", "gitdir", "commondir", "locked", "config.worktree")
 
@@ -101,7 +101,7 @@ def _is_special(path: str) -> bool:
 
 
 def _special_refs(top: str) -> Iterator[str]:
-    """Yield the special files below `top`. The directory entries have the type: stat nothing."""
+    """Yield the special files below `top`. The listing has the types: no stat is necessary."""
     directories = [top]
     for directory in directories:
         try:

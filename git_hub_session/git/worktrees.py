@@ -1,8 +1,8 @@
 """List the linked worktrees of a repository from git's files in <common dir>/worktrees.
 
 Sources: gitrepository-layout(5), git-worktree(1) "DETAILS", git's worktree.c and wt-status.c.
-The list of libgit2 leaves out damaged worktrees, and has no locks, no operations and no branch of
-a rebase. A newline in a path can forge the output of `git worktree list --porcelain`.
+The list of libgit2 leaves out damaged worktrees, locks, operations and the branch of a rebase. The
+output of `git worktree list --porcelain` is ambiguous if a path contains a line feed.
 """
 
 from __future__ import annotations
@@ -84,15 +84,15 @@ class Worktree(NamedTuple):
 
     @property
     def previous_branches(self) -> list[str]:
-        """The full refs of the branches that HEAD left, the oldest first; [] if it uses a branch."""
+        """The full refs of the branches that HEAD left, the oldest first. [] if `branches` has any."""
         return [] if self.branches else previous_branches(self.git_dir)
 
     def own_commits(self) -> list[str]:
         """Return the object ids to which only the files of this worktree may refer.
 
         These are the ids in HEAD, in pseudo-refs and per-worktree refs, in an unfinished rebase
-        and its autostash, and in HEAD's reflog. Ids in the reflogs of its branches are left out,
-        except that of a detached HEAD.
+        and its autostash, and in HEAD's reflog. Leave out ids in the reflogs of its branches, but
+        not the id of a detached HEAD.
         """
         return _own_commits(self)
 
@@ -147,6 +147,7 @@ def read_worktree(name: str, git_dir: str) -> Worktree:
 
 
 def _read_lock_reason(git_dir: str) -> str | None:
+    """Return the reason of the lock, or None if the worktree is unlocked or being removed."""
     path = os.path.join(git_dir, LOCK_FILE)
     reason = read_text(path).partition("\0")[0].strip() if os.path.lexists(path) else REMOVAL_LOCK
     return None if reason == REMOVAL_LOCK else reason
@@ -192,7 +193,7 @@ def linked_git_dir(path: str) -> str:
     return os.path.join(path, text[8:].rstrip("\r\n")) if text.startswith("gitdir: ") else ""
 
 
-# HEAD, ORIG_HEAD, MERGE_AUTOSTASH and other refs of `git update-ref` in the git dir itself.
+# HEAD, ORIG_HEAD, MERGE_AUTOSTASH and other refs that are files in the git dir itself.
 # FETCH_HEAD (fetched commits) and AUTO_MERGE (git's last merge of the files) contain no work.
 _PSEUDO_REF = re.compile("(?!FETCH_HEAD$|AUTO_MERGE$)[A-Z][A-Z_-]*")
 _OPERATION_REFS = (
@@ -208,16 +209,16 @@ def _own_commits(worktree: Worktree) -> list[str]:
     for name in list_files_below(worktree.git_dir, "logs"):
         reflog = read_reflog(worktree.git_dir, name.removeprefix("logs/"))
         texts += [line[41:81] for line in reflog]
-    words = dict.fromkeys(word for text in texts for word in text.split())
+    candidates = dict.fromkeys(word for text in texts for word in text.split())
     known: set[str] = set()
     for ref in worktree.branches:
         known.update(reflog_commits(worktree.common_dir, ref))
     known.discard(worktree.detached)
-    return [word for word in words if is_object_id(word) and word not in known]
+    return [oid for oid in candidates if is_object_id(oid) and oid not in known]
 
 
 def _own_refs(git_dir: str) -> list[str]:
-    """Return the files in the git dir that contain an object id, other than reflogs."""
+    """Return the files in the git dir that can contain object ids, without the reflogs."""
     present = os.listdir(git_dir)
     pseudo_refs = [name for name in present if _PSEUDO_REF.fullmatch(name)]
     # Usually there is no operation. Do not open files that cannot exist.

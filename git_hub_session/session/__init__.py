@@ -1,1 +1,1 @@
-"""Sessions on disk."""
+"""Sessions: their files, agents, states, locks and runs."""

@@ -24,9 +24,10 @@ def agent_environment(
     base: str,
     task_file: str,
 ) -> dict[str, str]:
-    """Return the environment of a command. HUB_AGENT and HUB_BRANCH are '' without a branch.
+    """Return the environment of a command that runs for the agent of `branch`.
 
-    Remove git's variables, because they can point to another repository.
+    Without a branch, HUB_AGENT, HUB_ATTEMPT and HUB_BRANCH are ''. HUB_TASK is left out if the task
+    is too long or contains a NUL. Git's variables are removed: they can name another repository.
     """
     hub_variables = {
         "HUB_SESSION_ID": session.id,
@@ -46,5 +47,5 @@ def agent_environment(
 
 
 def run_environment(run: runs.Run) -> dict[str, str]:
-    """Return the variable that identifies all processes of a run, even after an exec(3)."""
+    """Return the variable that identifies the processes of a run. An exec(3) keeps it."""
     return {"HUB_RUN": run.path}

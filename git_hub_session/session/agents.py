@@ -35,7 +35,7 @@ def parse_agents(text: str, count: int) -> list[int]:
     """Return the numbers in a list such as "1-3,5" or "agent-2", or raise UsageError.
 
     Args:
-        count: the largest number that is accepted, if MAX_AGENTS is not smaller.
+        count: the number of agents. A number above it or above MAX_AGENTS is an error.
     """
     largest = min(count, MAX_AGENTS)
     numbers: list[int] = []
@@ -95,7 +95,8 @@ def archived_agents(sid: SessionId, repo: GitRepo) -> set[int]:
 def accepts_agents(session: Session, repo: GitRepo) -> bool:
     """Return True if agents can be added to the session.
 
-    An evaluating session accepts agents only if it never had one: `update` set its state early.
+    An evaluating session accepts agents only if it never had one: `update` can set that state before
+    the first `spawn`.
     """
     if session.state is not State.EVALUATING:
         return session.state not in FINISHED
@@ -126,7 +127,7 @@ def missing_agents_hint(session: Session, repo: GitRepo, present: Collection[int
 def find_base_commit(session: Session, repo: GitRepo) -> str:
     """Return the commit that all agents start from, also after the base branch has moved.
 
-    If it is not recorded or missing, return the tip of the base branch, or ''.
+    If the commit is missing or not recorded, return the tip of the base branch, or ''.
     """
     base = session.base_commit
     return base if repo.has_commit(base) else repo.tip(HEADS + session.config.base_branch)
@@ -143,8 +144,8 @@ def base_now(session: Session, repo: GitRepo) -> str:
 def running_agents(session: Session, directory: SafeDirectory) -> dict[str, bool]:
     """Return the running agents. The value is True if a run of this program is active.
 
-    If another program has set the status of an agent, accept it. If a run of this program was
-    interrupted, the agent is not running.
+    Accept a status that another program has set. An agent whose run of this program was interrupted
+    is not running.
 
     Args:
         directory: the open directory of the session.

@@ -16,9 +16,9 @@ def archived_attempts(
 ) -> dict[AgentBranch, str]:
     """Return the tag of each archived attempt. This is the inverse of plan_archive().
 
-    A tag with an attempt in its name is that attempt. A tag without one is the last attempt of the
-    agent, or attempt 1 if the last attempt has another tag. If two tags claim attempt 1, the tag
-    that names it is the newer one.
+    A tag whose name has an attempt number belongs to that attempt. A tag without a number belongs to
+    the last attempt of the agent, or to attempt 1 if the last attempt has a tag with its number.
+    If attempt 1 has such a tag too, ignore the tag without a number: it is the older one.
 
     Args:
         tags: the archive tags of the session.

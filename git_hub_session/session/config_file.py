@@ -39,7 +39,7 @@ _TAIL = (
     r"""(?:baseline: (?P<baseline>[^\n"']+)\n?)?"""
 )
 # The whole layout with a task and an eval command of one line without quotes. Nearly all files
-# match, and they have only one reading. The parts above are compiled for the other files.
+# match it, and a match is unambiguous. For the other files, the parts above are compiled.
 _AGENTHUB_LAYOUT = re.compile(
     rf"""{_HEAD}(?P<task>[^"\n]*)"\n{_MIDDLE}(?:eval_cmd: "(?P<eval_cmd>[^"\n]*)"\n)?{_TAIL}"""
 )
@@ -170,7 +170,7 @@ def _render_scalar(key: str, value: str) -> str:
 
 
 def _quote_scalar(value: str) -> str:
-    """Return a double-quoted scalar. AgentHub's layout never has its tag `!!str`."""
+    """Return a double-quoted scalar. Its tag `!!str` does not match AgentHub's layout."""
     pieces = []
     for char in value:
         if char in '"\\':

@@ -12,13 +12,13 @@ if TYPE_CHECKING:
 
 
 DOCTOR_VERB = "doctor"
-"""The verb of an entry that sets the state. Earlier entries do not count."""
+"""The verb of an entry in which `doctor` corrected the state. Earlier entries do not count."""
 
 
 def find_contradiction(history: Sequence[Transition], state: State) -> str:
     """Return why the history does not lead to `state`, or ''.
 
-    Steps may be missing at the end: AgentHub's script changes the state without an entry.
+    The last steps may be missing: AgentHub's script changes the state without adding an entry.
     """
     corrections = [index for index, step in enumerate(history) if step.verb == DOCTOR_VERB]
     start = corrections[-1] if corrections else -1
@@ -44,7 +44,7 @@ def _can_reach(source: str, target: State) -> bool:
 def with_correction(
     document: Mapping[str, Any], target: State, *, source: str, at: str, by: str, reason: str
 ) -> dict[str, Any]:
-    """Return state.json with the state `target` and an entry of the doctor in its history.
+    """Return state.json with the state `target` and an entry of `doctor` in its history.
 
     If `history` is not a list of entries, keep its value under the key `history_before`.
     """

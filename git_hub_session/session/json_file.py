@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 MAX_JSON_BYTES = 16 << 20
 # The json module reads about 1,000 levels but writes fewer. Every file must stay writable.
 MAX_NESTING = 200
-# A value takes up to 60 times its size in the file when it is in memory.
+# Limit the memory: a value in memory takes up to 60 times its size in the file.
 MAX_VALUES = 500_000
 
 

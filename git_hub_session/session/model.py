@@ -93,10 +93,10 @@ class Config(NamedTuple):
 
 
 class AgentRecord(NamedTuple):
-    """The entry of one agent in state.json. A value of a wrong type counts as missing."""
+    """The entry of one agent in state.json. A value of the wrong type counts as missing."""
 
     status: str = ""
-    """An AgentStatus, or ''. Another program may have written another word."""
+    """An AgentStatus, the unknown status of another program, or ''."""
     attempt: int = 0
     """The last attempt, or 0."""
     worktree: str = ""
@@ -179,7 +179,7 @@ class Session(NamedTuple):
         return tuple(as_mapping(self.document.get("agents")))
 
     def agent_record(self, name: str) -> AgentRecord:
-        """Return the entry of the agent `name`, such as "agent-1". It is empty if missing."""
+        """Return the entry of the agent `name`, such as "agent-1", or an empty entry."""
         return _parse_agent_record(self.agent_fields(name))
 
     def agent_fields(self, name: str) -> Mapping[str, Any]:

@@ -88,7 +88,7 @@ class Project:
 
     @property
     def store(self) -> Store:
-        """The sessions."""
+        """The sessions of the hub."""
         return Store(self.paths.hub)
 
     @cached_property
@@ -107,7 +107,11 @@ class Project:
 
     @cached_property
     def _checked_common_dir(self) -> str:
-        """The common dir, without special files: git would wait forever for a FIFO in it."""
+        """The common dir.
+
+        Raises:
+            Damaged: it contains a special file. git would wait for a FIFO forever.
+        """
         special = find_special(self.paths.common_dir)
         if special:
             raise Damaged(
@@ -133,7 +137,7 @@ class Project:
     def config_values(self, name: str) -> list[str]:
         """Return all values of a git setting; the last one wins.
 
-        Start git only if it reads sources that libgit2 does not read (`git -c`,
+        Run git only if the settings have sources that libgit2 does not read (`git -c`,
         GIT_CONFIG_GLOBAL and others).
         """
         if self.repo.reads_all_config:

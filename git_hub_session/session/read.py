@@ -17,7 +17,7 @@ STATE_FILE = "state.json"
 
 
 class UnreadableSession(NamedTuple):
-    """A session that cannot be read. `reason` says why, `config` is None if it is unknown."""
+    """A session that cannot be read. `config` is None if it could not be read."""
 
     id: str
     config: Config | None
@@ -54,7 +54,11 @@ def _read_config(directory: SafeDirectory, prefix: str) -> Config:
 def read_or_unreadable(
     sessions: SafeDirectory, name: str, *, is_link: bool
 ) -> Session | UnreadableSession | None:
-    """Return the session in the directory `name`, or None if the directory is missing."""
+    """Return the session in the directory `name`, or None if the directory is missing.
+
+    Args:
+        is_link: True if `name` may be a symbolic link. A link is an unreadable session.
+    """
     config: Config | None = None
     try:
         if is_link:
@@ -64,7 +68,7 @@ def read_or_unreadable(
         config = _read_config(sessions, f"{name}/")
         return _read_state(sessions, f"{name}/", sid, config)
     except (FileNotFoundError, NotADirectoryError):
-        return None  # the link was removed in the meantime
+        return None  # no directory, or no longer one
     except InvalidId:
         return UnreadableSession(name, None, "the name is not a session id")
     except Damaged as error:

@@ -64,7 +64,7 @@ def with_evaluation(
 ) -> Session:
     """Return the session with new results, such as {"agent-2": {"rank": 1, …}}.
 
-    Set the result of an agent to None if only an earlier evaluation had the agent.
+    Set the result of an agent to None if the agent was only in an earlier evaluation.
     """
     previous = {
         name: {"result": None} for name in session.agents if "result" in session.agent_fields(name)
@@ -75,7 +75,7 @@ def with_evaluation(
 
 
 def with_merge(session: Session, merge: MergeRecord, *, at: str) -> Session:
-    """Return the session with its winner."""
+    """Return the session with its winner and the merge commit."""
     return session._replace(document={**session.document, "updated": at, "merge": merge._asdict()})
 
 

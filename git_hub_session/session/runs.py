@@ -99,7 +99,7 @@ def _is_active(output: SafeDirectory, name: str) -> bool:
 
 
 def _run_number(name: str, kind: str) -> int:
-    """Return the number of a run of `kind`, or 0 if the name is another one."""
+    """Return the number in the name of a run of `kind`, or 0 for any other name."""
     before, _, number = name.partition(f"{kind}-")
     return 0 if before else parse_int(number, MAX_COUNT) or 0
 
@@ -122,7 +122,7 @@ class OutputLog:
         """Write into `fd`, which close() closes.
 
         Args:
-            show: called with each line. It gets all of the output, a long line in pieces.
+            show: called with each line, also after the log is full. A long line comes in pieces.
             max_bytes: the size of the log at which writing stops.
         """
         self._fd = fd

@@ -29,6 +29,7 @@ TRANSITIONS: dict[State, tuple[State, ...]] = {
 }
 
 FINISHED = frozenset(state for state, next_states in TRANSITIONS.items() if not next_states)
+"""The states without a next state."""
 
 
 class AgentStatus(str, Enum):
@@ -71,7 +72,7 @@ def check_transition(state: State, target: State) -> None:
 
 
 def is_transition(source: str, target: str) -> bool:
-    """Return True if a single step leads from `source` to `target`. Accept unknown states."""
+    """Return True if a single step leads from `source` to `target`. False for an unknown state."""
     return any(
         state == source and target in next_states for state, next_states in TRANSITIONS.items()
     )
@@ -83,7 +84,7 @@ def transition_path(state: State, target: State) -> tuple[State, ...]:
     The path contains `target` but not `state`. It is empty if the two are equal.
     """
     paths: list[tuple[State, ...]] = [(state,)]
-    # The list grows while the loop reads it: this is a breadth-first search without cycles.
+    # A breadth-first search: the loop adds paths to the list. It ends, as TRANSITIONS has no cycle.
     for path in paths:
         if path[-1] is target:
             return path[1:]

@@ -33,7 +33,7 @@ from git_hub_session.system.directory import (
 )
 from git_hub_session.util.paths import first_free
 
-# A second process saves time from this number of sessions on: it needs 20 ms to return a result.
+# With fewer sessions, a second process saves no time: it needs 20 ms to return its results.
 _MIN_PARALLEL = 2000
 
 _TASK = "task.txt"
@@ -201,7 +201,7 @@ class Store:
         return LockedSession(self, sid, wait)
 
     def hub_exists(self) -> bool:
-        """Return True if the hub exists."""
+        """Return True if the hub has a directory for sessions."""
         try:
             self._open_sessions().close()
         except FileNotFoundError:
