@@ -1,4 +1,4 @@
-"""git hub-session eval: real commands at real commits, and who is best."""
+"""git hub-session eval: real commands at real commits, and the ranking of the agents."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from tests.support.measured_sessions import (
 
 
 def rows(result: Result) -> list[list[str]]:
-    """The table, cell by cell."""
+    """Return the cells of each row of the table."""
     return [line.split() for line in result.out.splitlines() if not line.startswith("Session")]
 
 
-def test_the_best_is_first(hub: Hub) -> None:
+def test_best_agent_is_first(hub: Hub) -> None:
     create_measurable_session(hub, "ms: 20\n", "ms: 7.5\n")
     result = hub.run("eval", *MEASURE, "--baseline", "30", "s1")
     assert result == Result(
@@ -71,8 +71,8 @@ def test_the_best_is_first(hub: Hub) -> None:
     assert hub.git("status", "--porcelain", cwd=agent_worktree(hub, 1)) == ""
 
 
-def test_what_the_session_says_is_measured(hub: Hub) -> None:
-    """Its command, metric, direction and baseline, as its maker wrote them; higher is better here."""
+def test_settings_of_the_session_are_used(hub: Hub) -> None:
+    """Without options, eval uses the command, metric, direction and baseline of the session."""
     hub.run(
         *("init", "-q", "--id", "s1", "--task", "t", "--agents", "2", "--eval", "cat ms"),
         *("--metric", "ms", "--direction", "higher", "--baseline", "10"),
@@ -88,18 +88,18 @@ def test_what_the_session_says_is_measured(hub: Hub) -> None:
     assert result.err == ""
 
 
-def test_it_can_be_measured_again(hub: Hub) -> None:
-    """With other words, any number of times; the session stays `evaluating`, what was found is replaced."""
+def test_repeated_eval(hub: Hub) -> None:
+    """A new eval replaces the results. The session stays `evaluating`."""
     create_measurable_session(hub, "ms: 1\nx: 9\n", "ms: 2\nx: 3\n")
     assert hub.run("eval", "-q", *MEASURE, "s1") == Result(0)
     assert recorded_ranks(hub) == {"agent-1": (1, 1, ""), "agent-2": (2, 2, "")}
     assert hub.run("eval", "-q", *MEASURE, "--metric", "x", "s1") == Result(0)
     assert recorded_ranks(hub) == {"agent-1": (2, 9, ""), "agent-2": (1, 3, "")}
     assert hub.state()["evaluation"]["run"] == "eval-2"
-    assert [one["to"] for one in hub.state()["history"]] == ["running", "evaluating"]
+    assert [step["to"] for step in hub.state()["history"]] == ["running", "evaluating"]
 
 
-def test_who_cannot_be_measured_comes_last(hub: Hub) -> None:
+def test_unmeasured_agents_are_last(hub: Hub) -> None:
     create_measurable_session(
         hub, "ms: 5\n", "exit 3\n", "sleep 300 & echo $! >pid; wait\n", "echo ms: nan\n", ""
     )
@@ -121,7 +121,7 @@ def test_who_cannot_be_measured_comes_last(hub: Hub) -> None:
     wait_for(lambda: not Path(f"/proc/{pid}").exists())
 
 
-def test_nobody_can_be_measured(hub: Hub) -> None:
+def test_no_agent_can_be_measured(hub: Hub) -> None:
     create_measurable_session(hub, "none\n", "none\n")
     result = hub.run("eval", *MEASURE, "s1")
     assert result.code == 1
@@ -140,7 +140,7 @@ def test_nobody_can_be_measured(hub: Hub) -> None:
         ("p50: 1", "p50", ["--metric-file", "result.json"]),
     ],
 )
-def test_where_a_metric_is_found(hub: Hub, printed: str, name: str, words: list[str]) -> None:
+def test_metric_in_the_output(hub: Hub, printed: str, name: str, words: list[str]) -> None:
     create_measurable_session(hub, printed)
     hub.commit(agent_worktree(hub, 1), "result.json", '{"p50": 8.25}')
     command = "cat ms; touch result.json" if words else "cat ms"
@@ -151,7 +151,7 @@ def test_where_a_metric_is_found(hub: Hub, printed: str, name: str, words: list[
 
 
 def test_a_metric_file_that_the_command_did_not_write(hub: Hub) -> None:
-    """One that was committed says nothing; nor does a link, a pipe, or nothing at all."""
+    """A committed file is not read, nor a symbolic link or a fifo."""
     create_measurable_session(hub, "", "", "")
     hub.commit(agent_worktree(hub, 1), "result", "ms: 1")
     secret = hub.top.parent / "secret"
@@ -162,24 +162,24 @@ def test_a_metric_file_that_the_command_did_not_write(hub: Hub) -> None:
     words = (*MEASURE, "--eval", "sh ./run", "--metric-file", "result")
     result = hub.run("eval", *words, "s1", environ={"LC_ALL": "C"})
     assert result.code == 1
-    assert [one[2] for one in recorded_ranks(hub).values()] == [
+    assert [rank[2] for rank in recorded_ranks(hub).values()] == [
         "the command did not write 'result'",
         "'result': Too many levels of symbolic links",
         "'result' is not a regular file",
     ]
 
 
-def test_a_metric_file_that_is_written_at_once_and_again(hub: Hub) -> None:
-    """However short a command is, what it wrote is seen each time."""
+def test_metric_file_that_is_written_repeatedly(hub: Hub) -> None:
+    """The file is recognized as new in each run, even if the command is very fast."""
     create_measurable_session(hub, "ms: 1\n", "ms: 2\n")
     words = (*MEASURE, "--eval", "echo ms: ${HUB_AGENT#agent-} >result", "--metric-file", "result")
-    for _ in range(2):  # in the worktrees, then beside them
+    for _ in range(2):  # `result` is untracked: the second eval uses temporary worktrees
         assert hub.run("eval", "-q", *words, "--repeat", "20", "s1").code == 0
         assert recorded_ranks(hub) == {"agent-1": (1, 1, ""), "agent-2": (2, 2, "")}
 
 
 def test_a_metric_file_behind_a_linked_directory(hub: Hub) -> None:
-    """Within the worktree it may lie anywhere; elsewhere it is somebody else's."""
+    """The directory may be a link within the worktree, but not a link to the outside."""
     create_measurable_session(hub, "mkdir real; ln -s real out", "ln -s .. out")
     words = (*MEASURE, "--eval", "sh ms; echo ms: 1 >out/result", "--metric-file", "out/result")
     assert hub.run("eval", "-q", *words, "s1") == Result(0)
@@ -202,7 +202,7 @@ def test_a_tie_goes_to_the_smaller_diff(hub: Hub) -> None:
 
 
 def test_a_diff_does_not_grow_with_the_base_branch(hub: Hub) -> None:
-    """An agent that rebased has not written what the base branch got in the meantime."""
+    """After a rebase, the diff of the agent has no changes of the base branch."""
     create_measurable_session(hub, "ms: 5\n", "ms: 5\n")
     hub.commit(agent_worktree(hub, 1), "more", "lines\nlines\n")
     hub.commit(hub.top, "base", "of\nthe\nbase\nbranch\n")
@@ -217,8 +217,8 @@ def test_a_diff_does_not_grow_with_the_base_branch(hub: Hub) -> None:
 EACH = 'n=$(cat ../$HUB_AGENT-n 2>/dev/null || echo 0); n=$((n + 1)); echo $n >../$HUB_AGENT-n; sed -n "${n}p" ms'
 
 
-def test_within_the_spread_is_a_tie(hub: Hub) -> None:
-    """Three runs each: the medians are 10, 11 and 14, and they vary by 2."""
+def test_difference_within_the_spread_is_a_tie(hub: Hub) -> None:
+    """The medians of three runs are 10, 11 and 14. The largest spread is 2."""
     create_measurable_session(
         hub, "ms: 9\nms: 11\nms: 10\n", "ms: 11\nms: 11\nms: 11\n", "ms: 14\n" * 3
     )
@@ -232,15 +232,15 @@ def test_within_the_spread_is_a_tie(hub: Hub) -> None:
     assert hub.state()["agents"]["agent-1"]["result"]["values"] == [9, 11, 10]
 
 
-def test_who_fails_once_is_not_measured_again(hub: Hub) -> None:
+def test_agent_that_fails_once_is_not_measured_again(hub: Hub) -> None:
     create_measurable_session(hub, "ms: 1\nnone\nms: 1\n", "ms: 2\n" * 3)
     result = hub.run("eval", *MEASURE, "--eval", EACH, "--repeat", "3", "s1")
     assert [row[1:3] for row in rows(result)[1:]] == [["agent-2", "2"], ["agent-1", "-"]]
     assert (agent_worktree(hub, 1).parent / "agent-1-n").read_text() == "2\n"
 
 
-def test_what_would_be_merged_is_measured(hub: Hub) -> None:
-    """The tip: not what is uncommitted, nor what another branch in the worktree has; and it is said."""
+def test_tip_of_the_branch_is_measured(hub: Hub) -> None:
+    """A worktree that differs from the tip is not measured. A warning gives the reason."""
     create_measurable_session(hub, "ms: 1\n", "ms: 2\n", "ms: 3\n", "ms: 4\n")
     (agent_worktree(hub, 1) / "ms").write_text("ms: 100\n")
     (agent_worktree(hub, 2) / "untracked").write_text("x\n")
@@ -256,7 +256,7 @@ def test_what_would_be_merged_is_measured(hub: Hub) -> None:
         f"warning: agent-3 {own}: it has no worktree\n"
         f"warning: agent-4 {own}: its HEAD is detached from 'hub/s1/agent-4/attempt-1'\n"
     )
-    assert [one[1] for one in recorded_ranks(hub).values()] == [1, 2, 3, 4]
+    assert [rank[1] for rank in recorded_ranks(hub).values()] == [1, 2, 3, 4]
     assert (agent_worktree(hub, 1) / "ms").read_text() == "ms: 100\n"
     assert count_worktrees(hub) == before
     assert sorted(path.name for path in agent_worktree(hub, 1).parent.iterdir()) == [
@@ -266,8 +266,8 @@ def test_what_would_be_merged_is_measured(hub: Hub) -> None:
     ]
 
 
-def test_a_checkout_has_what_a_worktree_has(hub: Hub) -> None:
-    """The ignored files that are listed, and what the user's setup makes; where that fails nobody is measured."""
+def test_files_of_a_temporary_worktree(hub: Hub) -> None:
+    """It has the files of .worktreeinclude and the output of the setup. A failed setup is fatal."""
     (hub.top / ".gitignore").write_text("/deps\n/made\n")
     (hub.top / ".worktreeinclude").write_text("deps\n")
     hub.git("add", ".")
@@ -308,8 +308,8 @@ def test_the_baseline_is_measured_where_the_agents_started(hub: Hub) -> None:
     assert count_worktrees(hub) == 2
 
 
-def test_no_baseline_is_invented(hub: Hub) -> None:
-    """Where it cannot be measured there is none."""
+def test_baseline_that_cannot_be_measured(hub: Hub) -> None:
+    """If the measurement fails, a warning is printed and no baseline is recorded."""
     create_measurable_session(hub, "ms: 30\n")
     result = hub.run("eval", *MEASURE, "--baseline=measure", "s1")
     assert result.err == "warning: the baseline could not be measured: exit code 1\n"
@@ -329,7 +329,7 @@ def test_without_a_command_nothing_is_ranked(hub: Hub) -> None:
     assert everything(hub) == before
 
 
-def test_a_judges_verdict(hub: Hub) -> None:
+def test_ranking_by_a_judge(hub: Hub) -> None:
     create_measurable_session(hub, "a\n", "b\n", "c\n")
     result = hub.run("eval", "--ranking", "agent-3,1", "s1")
     assert result == Result(
@@ -344,7 +344,7 @@ def test_a_judges_verdict(hub: Hub) -> None:
     assert recorded_ranks(hub) == {"agent-2": (1, None, "")}
 
 
-def test_a_judge_knows_only_who_is_there(hub: Hub) -> None:
+def test_ranking_of_an_agent_without_a_branch(hub: Hub) -> None:
     create_measurable_session(hub, "a\n", agents=2)
     hub.git("worktree", "remove", agent_worktree(hub, 2))
     hub.git("branch", "-D", "hub/s1/agent-2/attempt-1")
@@ -378,7 +378,7 @@ def test_an_agent_that_still_runs(hub: Hub) -> None:
 
 
 def foreign(hub: Hub, command: str = "cat ms") -> Hub:
-    """A tournament whose config.yaml came from elsewhere, with a command in it."""
+    """Create a session whose config.yaml has a command that the user has not approved."""
     create_measurable_session(hub, "ms: 1\n")
     with (hub.directory() / "config.yaml").open("a") as config:
         config.write(f'eval_cmd: "{command}"\nmetric: ms\ndirection: lower\n')
@@ -395,7 +395,7 @@ def test_a_command_that_came_with_the_repository_does_not_run(hub: Hub) -> None:
         "hint: git hub-session eval s1 --eval 'touch ../ran; cat ms'\n",
     )
     assert everything(hub) == before
-    # Typed, it is the user's own, and stays so: in this repository, and to the letter.
+    # A command in --eval is approved from then on, in this repository and with this exact text.
     words = ["--eval", "touch ../ran; cat ms"]
     assert hub.run("eval", "-q", *words, "s1") == Result(0)
     assert hub.run("eval", "-q", "s1") == Result(0)
@@ -404,7 +404,7 @@ def test_a_command_that_came_with_the_repository_does_not_run(hub: Hub) -> None:
     assert hub.run("eval", "-q", "s1").code == 1
 
 
-def test_a_yes_in_one_repository_is_none_in_another(hub: Hub) -> None:
+def test_approval_is_not_valid_in_another_repository(hub: Hub) -> None:
     foreign(hub)
     assert hub.run("eval", "-q", "--eval", "cat ms", "s1") == Result(0)
     copy = hub.top.parent / "copy"
@@ -414,7 +414,7 @@ def test_a_yes_in_one_repository_is_none_in_another(hub: Hub) -> None:
     )
 
 
-def test_a_yes_is_kept_outside_the_repository(hub: Hub) -> None:
+def test_approval_is_saved_outside_the_repository(hub: Hub) -> None:
     foreign(hub)
     allowed = Path(hub.environ["HOME"]) / ".local" / "state" / "git-hub-session" / "allowed"
     assert not allowed.exists()
@@ -432,8 +432,8 @@ def test_a_yes_is_kept_outside_the_repository(hub: Hub) -> None:
     assert hub.run("eval", "-q", "s1") == Result(0)
 
 
-def test_without_a_home_nothing_is_allowed(hub: Hub) -> None:
-    """Least of all by a list of allowed commands that came with the repository as well."""
+def test_no_approval_without_a_home_directory(hub: Hub) -> None:
+    """A list of approved commands in the repository itself is not read."""
     foreign(hub)
     assert hub.run("eval", "-q", "--eval", "cat ms", "s1") == Result(0)
     home = Path(hub.environ["HOME"])
@@ -444,8 +444,8 @@ def test_without_a_home_nothing_is_allowed(hub: Hub) -> None:
         assert result.err.startswith("error: the eval command of session 's1' is not approved")
 
 
-def test_where_a_yes_cannot_be_kept(hub: Hub) -> None:
-    """It holds this once."""
+def test_approval_that_cannot_be_saved(hub: Hub) -> None:
+    """The approval is valid for this call only."""
     foreign(hub)
     nowhere = {"XDG_STATE_HOME": "/dev/null/state"}
     result = hub.run("eval", "-q", "--eval", "cat ms", "s1", environ=nowhere)
@@ -459,8 +459,8 @@ def test_where_a_yes_cannot_be_kept(hub: Hub) -> None:
     assert hub.run("eval", "s1", environ=nowhere).code == 1
 
 
-def test_a_control_character_in_a_command_is_shown(hub: Hub) -> None:
-    """What is asked about is what would run, and it cannot drive the terminal."""
+def test_control_character_in_a_command(hub: Hub) -> None:
+    """The command is printed with escapes, so that it cannot control the terminal."""
     foreign(hub)
     config = hub.directory() / "config.yaml"
     text = config.read_text().replace('eval_cmd: "cat ms"', "eval_cmd: 'cat ms;\x1b[2J evil'")
@@ -471,7 +471,7 @@ def test_a_control_character_in_a_command_is_shown(hub: Hub) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["--eval", "x"], "options '--metric' and '--direction' are required"),
         ([*MEASURE, "--metric", " "], "options '--metric' and '--direction' are required"),
@@ -485,12 +485,12 @@ def test_a_control_character_in_a_command_is_shown(hub: Hub) -> None:
         (["--direction", "up"], "option '--direction' expects one of lower, higher"),
     ],
 )
-def test_what_makes_no_sense(hub: Hub, words: Sequence[str], said: str) -> None:
+def test_wrong_usage(hub: Hub, words: Sequence[str], message: str) -> None:
     create_measurable_session(hub, "ms: 1\n")
     before = everything(hub)
     result = hub.run("eval", "s1", *words)
     assert (result.code, result.out) == (129, "")
-    assert result.err.startswith(f"error: {said}")
+    assert result.err.startswith(f"error: {message}")
     assert everything(hub) == before
 
 
@@ -512,7 +512,7 @@ def test_states_in_which_there_is_nothing_to_evaluate(hub: Hub) -> None:
     )
 
 
-def test_the_formats_and_a_rehearsal(hub: Hub) -> None:
+def test_formats_and_dry_run(hub: Hub) -> None:
     create_measurable_session(hub, "ms: 2\n", "ms: 1\n")
     (agent_worktree(hub, 1) / "untracked").write_text("x\n")
     tip = hub.git("rev-parse", "hub/s1/agent-1/attempt-1")
@@ -527,12 +527,12 @@ def test_the_formats_and_a_rehearsal(hub: Hub) -> None:
     assert (document["dry_run"], document["agents"][0]["rank"]) == (True, None)
     assert everything(hub) == before
     result = hub.run("eval", *MEASURE, "--baseline", "4", "--format=json", "s1")
-    found = json.loads(result.out)
-    one = found["agents"].pop()
-    assert [found["agents"][0][key] for key in ("rank", "agent", "metric")] == [1, 2, 1.0]
-    del found["agents"]
+    document = json.loads(result.out)
+    last = document["agents"].pop()
+    assert [document["agents"][0][key] for key in ("rank", "agent", "metric")] == [1, 2, 1.0]
+    del document["agents"]
     note = f"agent-1 was measured in a temporary worktree: {why}"
-    assert found == {
+    assert document == {
         "session_id": "s1",
         "state": "evaluating",
         "run": "eval-1",
@@ -543,7 +543,7 @@ def test_the_formats_and_a_rehearsal(hub: Hub) -> None:
         "notes": [note],
     }
     assert result.err == f"warning: {note}\n"
-    assert one == {
+    assert last == {
         "rank": 2,
         "agent": 1,
         "attempt": 1,
@@ -566,8 +566,8 @@ def test_the_formats_and_a_rehearsal(hub: Hub) -> None:
     )
 
 
-def test_an_interrupt_leaves_nothing(hub: Hub) -> None:
-    """No process, no checkout, and the session as it was."""
+def test_interrupt_removes_temporary_worktrees(hub: Hub) -> None:
+    """All processes end, the temporary worktree is removed, and the session is unchanged."""
     create_measurable_session(hub, "ms: 1\n", "ms: 2\n")
     (agent_worktree(hub, 1) / "untracked").write_text("x\n")
     pid = hub.top.parent / "pid"
@@ -593,7 +593,7 @@ def test_an_interrupt_leaves_nothing(hub: Hub) -> None:
     wait_for(lambda: not Path(f"/proc/{pid.read_text().strip()}").exists())
 
 
-def test_killed_the_next_run_tidies_up(hub: Hub) -> None:
+def test_next_run_cleans_up_after_a_kill(hub: Hub) -> None:
     create_measurable_session(hub, "ms: 1\n")
     (agent_worktree(hub, 1) / "untracked").write_text("x\n")
     died = interposed(hub, "eval", *MEASURE, "s1", code=DIE, nth=2, only="subprocess.Popen")
@@ -604,7 +604,7 @@ def test_killed_the_next_run_tidies_up(hub: Hub) -> None:
 
 @pytest.mark.parametrize("left", ["index", "all"])
 def test_an_eval_removes_the_git_dir_that_an_interrupted_git_left(hub: Hub, left: str) -> None:
-    """After ^C git removes `gitdir` first, and its child process then writes the index."""
+    """After Ctrl-C, git removes `gitdir` first. Its child process may then still write the index."""
     create_measurable_session(hub, "ms: 1\n")
     (agent_worktree(hub, 1) / "untracked").write_text("x\n")
     path = agent_worktree(hub, 1).parent / ".s1-eval-agent-1"

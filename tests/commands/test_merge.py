@@ -1,4 +1,4 @@
-"""git hub-session merge: the winner into the base branch, and nothing else touched."""
+"""git hub-session merge: merge the winner into the base branch and change nothing else."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def shown(hub: Hub, agent: int = 2) -> str:
     )
 
 
-def test_into_what_is_checked_out(hub: Hub) -> None:
+def test_merge_into_the_checked_out_branch(hub: Hub) -> None:
     base = hub.git("rev-parse", "main")
     create_evaluated_session(hub)
     one, two = (hub.git("rev-parse", f"hub/s1/agent-{agent}/attempt-1") for agent in (1, 2))
@@ -69,8 +69,8 @@ def test_into_what_is_checked_out(hub: Hub) -> None:
     }
 
 
-def test_the_board_is_told_once(hub: Hub) -> None:
-    """Also where the work is finished by a second call."""
+def test_merge_is_posted_once(hub: Hub) -> None:
+    """The session is finished by a second call, which does not post again."""
     create_evaluated_session(hub)
     hub.git("worktree", "lock", agent_worktree(hub, 1))
     assert hub.run("merge", "-q", "--yes", "s1").code == 1
@@ -85,8 +85,8 @@ def test_the_board_is_told_once(hub: Hub) -> None:
     )
 
 
-def test_it_is_a_merge_of_both_sides(hub: Hub) -> None:
-    """What came into the base branch meanwhile stays; and it is said."""
+def test_commits_of_the_base_branch_are_kept(hub: Hub) -> None:
+    """Commits that were added to the base branch after the spawn are kept."""
     create_evaluated_session(hub)
     later = hub.commit(hub.top, "later", "x\n")
     result = hub.run("merge", "-q", "--yes", "s1")
@@ -97,8 +97,8 @@ def test_it_is_a_merge_of_both_sides(hub: Hub) -> None:
     ]
 
 
-def test_into_a_linked_worktree(hub: Hub) -> None:
-    """Nobody's branch is switched: main is checked out elsewhere, here is another."""
+def test_base_branch_in_a_linked_worktree(hub: Hub) -> None:
+    """main is checked out in another worktree. No worktree switches its branch."""
     create_evaluated_session(hub)
     other = hub.top.parent / "elsewhere"
     hub.git("switch", "-q", "-c", "topic")
@@ -110,7 +110,7 @@ def test_into_a_linked_worktree(hub: Hub) -> None:
     assert hub.git("rev-parse", "main^2") == hub.git("rev-parse", "hub/s1/agent-2/attempt-1")
 
 
-def test_into_what_is_checked_out_nowhere(hub: Hub) -> None:
+def test_base_branch_that_is_not_checked_out(hub: Hub) -> None:
     create_evaluated_session(hub)
     hub.git("switch", "-q", "-c", "topic")
     before = git_status(hub)
@@ -120,7 +120,7 @@ def test_into_what_is_checked_out_nowhere(hub: Hub) -> None:
     assert not (hub.top / "new").exists()
 
 
-def test_in_a_bare_repository(hub: Hub) -> None:
+def test_bare_repository(hub: Hub) -> None:
     hub.git("clone", "-q", "--bare", hub.top, hub.top.parent / "bare")
     bare = Hub(hub.top.parent / "bare", hub.environ)
     bare.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "1")
@@ -133,8 +133,8 @@ def test_in_a_bare_repository(hub: Hub) -> None:
 
 
 @pytest.mark.parametrize("way", ["modified", "staged", "untracked", "ignored", "deleted"])
-def test_local_changes_in_the_way(hub: Hub, way: str) -> None:
-    """git's own words, and nothing changed."""
+def test_local_changes_that_the_merge_would_overwrite(hub: Hub, way: str) -> None:
+    """The message names the file, and nothing is changed."""
     create_evaluated_session(hub)
     name = "new" if way in ("untracked", "ignored") else "file"
     if way == "deleted":
@@ -148,10 +148,10 @@ def test_local_changes_in_the_way(hub: Hub, way: str) -> None:
     before = protected_state(hub)
     result = hub.run("merge", "--yes", "s1")
     assert (result.code, result.out) == (1, shown(hub))
-    said = f"git cannot update '{hub.top}', where 'main' is checked out"
+    message = f"git cannot update '{hub.top}', where 'main' is checked out"
     if way == "ignored":
-        said = f"the merge would overwrite ignored files in '{hub.top}'"
-    assert result.err.startswith(f"error: {said}\nhint: ")
+        message = f"the merge would overwrite ignored files in '{hub.top}'"
+    assert result.err.startswith(f"error: {message}\nhint: ")
     assert name in result.err.partition("hint: ")[2]
     assert protected_state(hub) == before
 
@@ -177,21 +177,21 @@ def test_a_conflict_changes_nothing(hub: Hub) -> None:
     assert protected_state(hub) == before
 
 
-def test_a_conflict_is_solved_by_the_agent(hub: Hub) -> None:
-    """As the hint says."""
+def test_conflict_is_resolved_by_the_agent(hub: Hub) -> None:
+    """The commands in the hints lead to a merge without conflicts."""
     create_evaluated_session(hub)
     hub.commit(hub.top, "file", "first\nanother way\n")
-    where = agent_worktree(hub, 2)
+    worktree = agent_worktree(hub, 2)
     typed = hub.run("merge", "--yes", "s1").err.splitlines()[1].removeprefix("hint: ")
     assert "CONFLICT (content): Merge conflict in file" in hub.call("sh", "-c", typed).out
-    (where / "file").write_text("first\nby agent 2\n")
-    hub.git("commit", "-q", "-a", "-m", "both", cwd=where)
+    (worktree / "file").write_text("first\nby agent 2\n")
+    hub.git("commit", "-q", "-a", "-m", "both", cwd=worktree)
     assert hub.run("eval", "-q", "--ranking", "2", "s1") == Result(0)
     assert hub.run("merge", "-q", "--yes", "s1") == Result(0)
     assert (hub.top / "file").read_text() == "first\nby agent 2\n"
 
 
-def test_a_rehearsal_writes_not_one_byte(hub: Hub) -> None:
+def test_dry_run_writes_nothing(hub: Hub) -> None:
     create_evaluated_session(hub)
     tip = hub.git("rev-parse", "hub/s1/agent-2/attempt-1")
     before = everything(hub)
@@ -233,8 +233,8 @@ def test_the_formats(hub: Hub) -> None:
     assert (document["commit"], document["removed"], document["state"]) == (merged, [], "merged")
 
 
-def test_asked_on_a_terminal(hub: Hub) -> None:
-    """A no changes nothing; a yes merges; what moved since the evaluation is said before."""
+def test_question_on_a_terminal(hub: Hub) -> None:
+    """A no changes nothing. A warning about a moved branch is printed before the question."""
     create_evaluated_session(hub)
     hub.commit(hub.top, "later", "x\n")
     before = protected_state(hub)
@@ -253,7 +253,7 @@ def test_asked_on_a_terminal(hub: Hub) -> None:
     assert hub.state()["state"] == "merged"
 
 
-def test_what_moves_while_one_is_asked(hub: Hub) -> None:
+def test_branch_that_moves_during_the_question(hub: Hub) -> None:
     create_evaluated_session(hub)
     asked = pexpect.spawn(
         "git-hub-session", ["merge", "s1"], cwd=str(hub.top), env=hub.environ, timeout=120
@@ -268,7 +268,7 @@ def test_what_moves_while_one_is_asked(hub: Hub) -> None:
     assert (asked.exitstatus, protected_state(hub)) == (1, before)
 
 
-def test_off_a_terminal_nobody_is_asked(hub: Hub) -> None:
+def test_no_question_without_a_terminal(hub: Hub) -> None:
     create_evaluated_session(hub)
     before = protected_state(hub)
     assert hub.run("merge", "s1") == Result(
@@ -279,7 +279,7 @@ def test_off_a_terminal_nobody_is_asked(hub: Hub) -> None:
     assert protected_state(hub) == before
 
 
-def test_another_winner_another_branch_another_message(hub: Hub) -> None:
+def test_options_for_winner_branch_and_message(hub: Hub) -> None:
     create_evaluated_session(hub)
     hub.git("branch", "release", "main")
     main = hub.git("rev-parse", "main")
@@ -291,8 +291,8 @@ def test_another_winner_another_branch_another_message(hub: Hub) -> None:
     assert sorted(hub.refs("refs/tags")) == ["refs/tags/hub/archive/s1/agent-2"]
 
 
-def test_squashed(hub: Hub) -> None:
-    """One commit on the base; killed or not, a second call knows that it is merged."""
+def test_squash(hub: Hub) -> None:
+    """The merge is one commit with one parent. A second call finds that it is merged."""
     create_evaluated_session(hub)
     hub.commit(agent_worktree(hub, 2), "more", "x\n")
     base = hub.git("rev-parse", "main")
@@ -303,8 +303,8 @@ def test_squashed(hub: Hub) -> None:
     assert hub.run("merge", "-q", "--yes", "--squash", "s1") == Result(0)
 
 
-def test_worktrees_can_stay(hub: Hub) -> None:
-    """--no-cleanup; and merged again, the rest is done."""
+def test_merge_without_cleanup(hub: Hub) -> None:
+    """Merge with --no-cleanup. A second merge then does the cleanup."""
     create_evaluated_session(hub)
     assert hub.run("merge", "--yes", "--no-cleanup", "s1").out.endswith(
         "Cleaned up 0 worktrees for session s1\nSession s1: evaluating → merged\n"
@@ -336,8 +336,8 @@ def test_worktrees_can_stay(hub: Hub) -> None:
     )
 
 
-def test_what_has_to_stay_stays(hub: Hub) -> None:
-    """A locked worktree, and work that nobody committed: the merge is made all the same."""
+def test_locked_worktree_and_uncommitted_work(hub: Hub) -> None:
+    """A locked worktree is kept and uncommitted work is saved. The merge is done anyway."""
     create_evaluated_session(hub)
     hub.git("worktree", "lock", agent_worktree(hub, 1))
     (agent_worktree(hub, 2) / "idea").write_text("x\n")
@@ -357,8 +357,8 @@ def test_what_has_to_stay_stays(hub: Hub) -> None:
     assert "refs/heads/hub/s1/agent-1/attempt-1" not in hub.refs()
 
 
-def test_the_last_attempt_wins(hub: Hub) -> None:
-    """The others of the winner become tags like those of the losers."""
+def test_last_attempt_is_merged(hub: Hub) -> None:
+    """The winner's earlier attempts are archived, like the branches of the other agents."""
     hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "1")
     hub.run("spawn", "-q", "s1")
     first = hub.commit(agent_worktree(hub, 1), "new", "1\n")
@@ -375,7 +375,7 @@ def test_the_last_attempt_wins(hub: Hub) -> None:
     }
 
 
-def test_what_was_said_of_another_commit(hub: Hub) -> None:
+def test_remark_about_commits_after_the_evaluation(hub: Hub) -> None:
     create_evaluated_session(hub)
     (hub.top.parent / "x").mkdir()
     hub.commit(agent_worktree(hub, 2), "more", "x\n")
@@ -385,8 +385,8 @@ def test_what_was_said_of_another_commit(hub: Hub) -> None:
 
 
 @pytest.mark.parametrize(("archived", "verb"), [(True, "restore"), (False, "eval")])
-def test_a_winner_whose_branch_is_gone(hub: Hub, archived: bool, verb: str) -> None:
-    """Archived it comes back; deleted it is another's turn."""
+def test_winner_without_a_branch(hub: Hub, archived: bool, verb: str) -> None:
+    """The hint is `restore` for an archived branch, and `eval` for a deleted one."""
     create_evaluated_session(hub)
     assert hub.run("eval", "-q", "--ranking", "1", "s1").code == 0
     assert hub.run("cleanup", "-q", "--archive", "s1").code == 0
@@ -403,7 +403,7 @@ def test_a_winner_whose_branch_is_gone(hub: Hub, archived: bool, verb: str) -> N
         assert hub.run(*words).code == 0
 
 
-def test_who_wins_has_to_be_known(hub: Hub) -> None:
+def test_no_agent_could_be_measured(hub: Hub) -> None:
     create_evaluated_session(hub)
     words = ("--eval", "true", "--metric", "x", "--direction", "lower")
     assert hub.run("eval", "-q", *words, "s1").code == 1
@@ -423,7 +423,7 @@ def test_who_wins_has_to_be_known(hub: Hub) -> None:
     ]
 
 
-def test_nobody_is_ranked(hub: Hub) -> None:
+def test_no_agent_is_ranked(hub: Hub) -> None:
     hub.session("s1", agents=1)
     for state in ("running", "evaluating"):
         hub.run("update", "s1", "--state", state)
@@ -469,8 +469,8 @@ def test_merged_by_hand(hub: Hub) -> None:
     assert protected_state(hub) == before
 
 
-def test_branches_that_cannot_be_moved(hub: Hub) -> None:
-    """No branch, a symbolic one, one that is rebased, one that is checked out twice."""
+def test_branches_that_cannot_be_merged_into(hub: Hub) -> None:
+    """A missing branch, a symbolic ref, a rebase in progress, a branch that is checked out twice."""
     create_evaluated_session(hub)
     hub.git("symbolic-ref", "refs/heads/alias", "refs/heads/main")
     busy = hub.top.parent / "busy"
@@ -482,14 +482,14 @@ def test_branches_that_cannot_be_moved(hub: Hub) -> None:
     hub.git("worktree", "add", "-q", "--force", twice, "main")
     before = protected_state(hub)
     detach = "git switch --detach in one of them"
-    for into, said in (
+    for into, message in (
         ("nowhere", "no such branch: 'nowhere'\nhint: name another branch with --into"),
         ("alias", "'alias' is a symbolic ref\nhint: name its target with --into"),
         ("busy", f"'busy' is in the middle of a rebase in '{busy}'\nhint: finish it first"),
         ("main", f"'main' is checked out twice, in '{hub.top}' and '{twice}'\nhint: {detach}"),
     ):
         result = hub.run("merge", "--yes", "--into", into, "s1")
-        assert result == Result(1, "", f"error: {said}\n")
+        assert result == Result(1, "", f"error: {message}\n")
     assert protected_state(hub) == before
 
 
@@ -511,7 +511,7 @@ def test_an_agent_that_still_runs(hub: Hub) -> None:
     )
 
 
-def test_signed_as_the_user_signs(hub: Hub) -> None:
+def test_merge_commit_is_signed(hub: Hub) -> None:
     create_evaluated_session(hub)
     key = hub.top.parent / "key"
     hub.call("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key)
@@ -526,7 +526,7 @@ def test_signed_as_the_user_signs(hub: Hub) -> None:
     assert hub.git("show", "-s", "--format=%G?", "main") == "G"
 
 
-def test_a_key_that_does_not_sign(hub: Hub) -> None:
+def test_signing_key_that_does_not_exist(hub: Hub) -> None:
     create_evaluated_session(hub)
     hub.git("config", "gpg.format", "ssh")
     hub.git("config", "user.signingKey", "/nowhere")
@@ -537,8 +537,8 @@ def test_a_key_that_does_not_sign(hub: Hub) -> None:
     assert protected_state(hub) == before
 
 
-def test_nobody_in_particular(hub: Hub) -> None:
-    """Without a name git commits nothing, and says so."""
+def test_user_without_a_name(hub: Hub) -> None:
+    """git's message about the missing user name is printed."""
     create_evaluated_session(hub)
     before = protected_state(hub)
     nobody = {"GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_COUNT": "1"}
@@ -550,7 +550,7 @@ def test_nobody_in_particular(hub: Hub) -> None:
 
 @pytest.mark.parametrize("checked_out", [True, False])
 def test_a_merge_driver(hub: Hub, checked_out: bool) -> None:
-    """The user's own, named by the attributes of the base, wherever that is."""
+    """The attributes of the base branch are used, also if it is not checked out."""
     (hub.top / ".gitattributes").write_text("file merge=both\nsub/.gitattributes -text\n")
     hub.git("add", ".")
     hub.git("commit", "-q", "-m", "attributes")
@@ -563,16 +563,16 @@ def test_a_merge_driver(hub: Hub, checked_out: bool) -> None:
     assert hub.git("show", "main:file") == "first\nanother way\nfirst\nby agent 2"
 
 
-def test_hooks_are_asked_as_by_git_merge(hub: Hub) -> None:
-    """In the worktree where the base is checked out, with the index of what is merged."""
+def test_hooks_run_as_in_git_merge(hub: Hub) -> None:
+    """They run in the worktree with the base branch, with the index of the merged tree."""
     create_evaluated_session(hub)
-    said = hub.top.parent / "said"
-    write_hook(hub, "pre-merge-commit", f"(pwd; git diff --cached --name-only main) >>{said}")
-    write_hook(hub, "prepare-commit-msg", f'echo "$2" >>{said}')
+    record = hub.top.parent / "record"
+    write_hook(hub, "pre-merge-commit", f"(pwd; git diff --cached --name-only main) >>{record}")
+    write_hook(hub, "prepare-commit-msg", f'echo "$2" >>{record}')
     write_hook(hub, "commit-msg", 'echo "Change-Id: 7" >>"$1"')
-    write_hook(hub, "post-merge", f'echo "post $1" >>{said}')
+    write_hook(hub, "post-merge", f'echo "post $1" >>{record}')
     assert hub.run("merge", "-q", "--yes", "-m", "Merge", "s1") == Result(0)
-    assert said.read_text() == f"{hub.top}\nfile\nnew\nmerge\npost 0\n"
+    assert record.read_text() == f"{hub.top}\nfile\nnew\nmerge\npost 0\n"
     assert hub.git("show", "-s", "--format=%B", "main") == "Merge\nChange-Id: 7\n"
     assert git_status(hub) == "## main"
 
@@ -582,7 +582,7 @@ def test_hooks_are_asked_as_by_git_merge(hub: Hub) -> None:
 )
 @pytest.mark.parametrize("checked_out", [True, False])
 def test_a_hook_that_refuses(hub: Hub, name: str, checked_out: bool) -> None:
-    """Its words are shown, and nothing is changed: no ref, no file, no index."""
+    """The output of the hook is printed. No ref, file or index is changed."""
     create_evaluated_session(hub)
     if not checked_out:
         hub.git("switch", "-q", "-c", "topic")
@@ -591,14 +591,14 @@ def test_a_hook_that_refuses(hub: Hub, name: str, checked_out: bool) -> None:
     before = protected_state(hub)
     result = hub.run("merge", "--yes", "s1")
     if name == "pre-merge-commit" and not checked_out:
-        assert result.code == 0  # there is no worktree in which it could be asked
+        assert result.code == 0  # without a worktree of the base branch the hook does not run
         return
     assert (result.code, "not today" in result.err) == (1 if is_ref else 128, True)
     assert protected_state(hub) == before
 
 
-def test_a_file_that_was_only_touched(hub: Hub) -> None:
-    """Nor does what is staged beside the merge hinder it."""
+def test_touched_file_does_not_block_the_merge(hub: Hub) -> None:
+    """A changed mtime is no local change. Staged changes of other files are kept."""
     create_evaluated_session(hub)
     os.utime(hub.top / "file", (1, 1))
     (hub.top / "sub" / "other").write_text("staged\n")
@@ -609,8 +609,8 @@ def test_a_file_that_was_only_touched(hub: Hub) -> None:
 
 
 @pytest.mark.parametrize("way", ["new/precious", "new"])
-def test_ignored_files_are_nobodys_to_overwrite(hub: Hub, way: str) -> None:
-    """A directory of them where a file comes, and a file where a directory comes."""
+def test_ignored_files_are_not_overwritten(hub: Hub, way: str) -> None:
+    """The merge would replace an ignored directory by a file, or an ignored file by a directory."""
     create_evaluated_session(hub)
     if way == "new":
         hub.git("mv", "new", "moved", cwd=agent_worktree(hub, 2))
@@ -626,7 +626,7 @@ def test_ignored_files_are_nobodys_to_overwrite(hub: Hub, way: str) -> None:
     assert (result.code, protected_state(hub)) == (1, before)
 
 
-def test_a_task_cannot_drive_the_terminal_of_who_reads_the_log(hub: Hub) -> None:
+def test_control_characters_of_the_task_in_the_log(hub: Hub) -> None:
     hub.run("init", "-q", "--id", "s1", "--task", "two\nlines\x1b[2J", "--agents", "1")
     hub.run("spawn", "-q", "s1")
     hub.commit(agent_worktree(hub, 1), "new", "1\n")
@@ -637,8 +637,8 @@ def test_a_task_cannot_drive_the_terminal_of_who_reads_the_log(hub: Hub) -> None
     )
 
 
-def test_a_forged_record_is_not_believed(hub: Hub) -> None:
-    """A state.json that came with the repository cannot make a merge seem done that is not asked about."""
+def test_forged_merge_record(hub: Hub) -> None:
+    """A `merge` record in a foreign state.json does not skip the question."""
     create_evaluated_session(hub)
     state = hub.directory() / "state.json"
     base = hub.git("rev-parse", "main")
@@ -652,7 +652,7 @@ def test_a_forged_record_is_not_believed(hub: Hub) -> None:
     assert protected_state(hub) == before
 
 
-def test_no_scratch_directory_stays(hub: Hub) -> None:
+def test_no_temporary_directory_is_left(hub: Hub) -> None:
     create_evaluated_session(hub)
     scratch = hub.top.parent / "scratch"
     scratch.mkdir()

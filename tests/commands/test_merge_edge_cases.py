@@ -1,4 +1,4 @@
-"""git hub-session merge, where a repository, a hook or somebody else does what nobody expects."""
+"""git hub-session merge with unusual repositories and hooks, other processes and kills."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from tests.support.interrupt import interposed
 
 
 @pytest.mark.parametrize("options", ["--squash", "--strategy=ours", "--no-commit --no-ff"])
-def test_how_the_user_merges_into_a_branch(hub: Hub, options: str) -> None:
-    """branch.<name>.mergeOptions is for the merges that `git merge` makes: this one is made."""
+def test_merge_options_of_the_branch(hub: Hub, options: str) -> None:
+    """branch.<name>.mergeOptions applies to `git merge`, and not to this command."""
     create_evaluated_session(hub)
     hub.git("config", "branch.main.mergeOptions", options)
     assert hub.run("merge", "-q", "--yes", "s1") == Result(0)
@@ -31,8 +31,8 @@ def test_how_the_user_merges_into_a_branch(hub: Hub, options: str) -> None:
 
 
 @pytest.mark.parametrize("there", [True, False])
-def test_a_branch_that_is_switched_while_the_merge_is_committed(hub: Hub, there: bool) -> None:
-    """Away from the base branch, or to it: no other branch moves, and no files are left behind one."""
+def test_branch_switched_by_a_hook(hub: Hub, there: bool) -> None:
+    """A hook switches to or from the base branch. No branch moves, and no file changes."""
     create_evaluated_session(hub)
     hub.git("branch", "topic")
     if not there:
@@ -52,8 +52,8 @@ def test_a_branch_that_is_switched_while_the_merge_is_committed(hub: Hub, there:
     assert git_status(hub) == f"## {'topic' if there else 'main'}"
 
 
-def test_a_hook_that_takes_the_merge_back(hub: Hub) -> None:
-    """What is not merged is not called so, and no branch of it goes."""
+def test_merge_undone_by_a_hook(hub: Hub) -> None:
+    """The session does not become `merged`, and no branch is archived."""
     create_evaluated_session(hub)
     write_hook(hub, "post-merge", "git reset -q --hard HEAD^")
     refs, state = hub.refs(), hub.state()
@@ -62,18 +62,18 @@ def test_a_hook_that_takes_the_merge_back(hub: Hub) -> None:
     assert (hub.refs(), hub.state()) == (refs, state)
 
 
-def test_attributes_stay_in_their_scratch_directory(hub: Hub) -> None:
-    """A tree that was made by hand names directories that no checkout makes, and links are no attributes."""
+def test_attributes_of_a_crafted_tree(hub: Hub) -> None:
+    """A crafted tree has a directory `..`, and links in the place of .gitattributes."""
     create_evaluated_session(hub)
     blob = hub.git("hash-object", "-w", "--stdin", stdin="* merge=ours\n")
-    found = f"100644 blob {blob}\t.gitattributes\n"
+    tree_text = f"100644 blob {blob}\t.gitattributes\n"
     for name in ("victim", ".."):
-        found = f"040000 tree {hub.git('mktree', stdin=found)}\t{name}\n"
+        tree_text = f"040000 tree {hub.git('mktree', stdin=tree_text)}\t{name}\n"
     link = f"120000 blob {blob}\t.gitattributes\n"
     commits = f"160000 commit {hub.git('rev-parse', 'main')}\t.gitattributes\n"
     for name, more in (("link", link), ("commits", commits)):
-        found += f"040000 tree {hub.git('mktree', stdin=more)}\t{name}\n"
-    tree = hub.git("mktree", stdin=f"{found}{hub.git('ls-tree', 'main')}\n")
+        tree_text += f"040000 tree {hub.git('mktree', stdin=more)}\t{name}\n"
+    tree = hub.git("mktree", stdin=f"{tree_text}{hub.git('ls-tree', 'main')}\n")
     hub.git("branch", "odd", hub.git("commit-tree", tree, "-p", "main", "-m", "odd"))
     scratch = hub.top.parent / "scratch"
     scratch.mkdir()
@@ -82,7 +82,7 @@ def test_attributes_stay_in_their_scratch_directory(hub: Hub) -> None:
     assert list(scratch.iterdir()) == []
 
 
-def test_a_branch_that_is_gone_since_it_was_merged_into(hub: Hub) -> None:
+def test_branch_deleted_after_the_merge(hub: Hub) -> None:
     create_evaluated_session(hub)
     hub.git("branch", "release", "main")
     words = ("merge", "-q", "--yes", "--no-cleanup", "--into=release", "s1")
@@ -96,8 +96,8 @@ def test_a_branch_that_is_gone_since_it_was_merged_into(hub: Hub) -> None:
     )
 
 
-def test_a_metric_that_no_number_holds(hub: Hub) -> None:
-    """A state.json that came with the repository says so: it is none."""
+def test_metric_that_is_too_large(hub: Hub) -> None:
+    """A state.json has a metric that no float can hold. The metric is ignored."""
     create_evaluated_session(hub)
     state = hub.directory() / "state.json"
     state.write_text(state.read_text().replace('"metric": null', f'"metric": {10**400}'))
@@ -107,7 +107,7 @@ def test_a_metric_that_no_number_holds(hub: Hub) -> None:
 
 
 def test_a_message_that_a_hook_emptied(hub: Hub) -> None:
-    """As `git merge`: there is no commit without one."""
+    """Like `git merge`, the command makes no commit without a message."""
     create_evaluated_session(hub)
     write_hook(hub, "commit-msg", ': >"$1"')
     refs, state = hub.refs(), hub.state()
@@ -120,8 +120,8 @@ def test_a_message_that_a_hook_emptied(hub: Hub) -> None:
     assert (hub.refs(), hub.state(), git_status(hub)) == (refs, state, "## main")
 
 
-def test_into_a_branch_of_the_session_itself(hub: Hub) -> None:
-    """It would become a tag in the end, like those of all who lost."""
+def test_merge_into_a_branch_of_the_session(hub: Hub) -> None:
+    """The cleanup would archive the branch, like those of the other agents."""
     create_evaluated_session(hub)
     into = "hub/s1/agent-3/attempt-1"
     hub.git("branch", into, "main")
@@ -134,8 +134,8 @@ def test_into_a_branch_of_the_session_itself(hub: Hub) -> None:
     assert hub.refs() == refs
 
 
-def test_names_that_are_no_text(hub: Hub) -> None:
-    """None of them makes a line of the answer, or drives the terminal; in every format one sees which they are."""
+def test_unprintable_file_names(hub: Hub) -> None:
+    """Each name is escaped in the text, and is complete in JSON."""
     names = [
         b"bad\xff",
         b"esc\x1b[2J",
@@ -144,12 +144,12 @@ def test_names_that_are_no_text(hub: Hub) -> None:
         b"plain name",
     ]
     create_evaluated_session(hub)
-    where = agent_worktree(hub, 2)
+    worktree = agent_worktree(hub, 2)
     for name in names:
-        (where / os.fsdecode(name)).write_bytes(b"x\n")
-    hub.git("mv", "sub/other", "sub/moved\n", cwd=where)
-    hub.git("add", "-A", cwd=where)
-    hub.git("commit", "-q", "-m", "odd names", cwd=where)
+        (worktree / os.fsdecode(name)).write_bytes(b"x\n")
+    hub.git("mv", "sub/other", "sub/moved\n", cwd=worktree)
+    hub.git("add", "-A", cwd=worktree)
+    hub.git("commit", "-q", "-m", "odd names", cwd=worktree)
     shown = [
         *("bad\\xff", "esc\\x1b[2J", "line\\n 0 files changed", "plain name", "sep\\u2028\\x85"),
     ]
@@ -169,8 +169,8 @@ def test_names_that_are_no_text(hub: Hub) -> None:
     assert sorted(map(os.fsencode, conflicts)) == sorted(names)
 
 
-def test_an_interrupt_among_the_files(hub: Hub) -> None:
-    """^C leaves no checkout half-merged; a second call does the rest."""
+def test_interrupt_during_the_update_of_the_files(hub: Hub) -> None:
+    """After Ctrl-C the checkout is not half updated. A second call finishes the merge."""
     (hub.top / ".gitattributes").write_text("new filter=slow\n")
     hub.git("add", ".")
     hub.git("commit", "-q", "-m", "attributes")
@@ -196,8 +196,8 @@ def test_an_interrupt_among_the_files(hub: Hub) -> None:
     assert hub.state()["state"] == "merged"
 
 
-def test_a_branch_that_cannot_follow_its_files(hub: Hub) -> None:
-    """git moves the files first: where somebody has the ref, or has moved it, they go back; what is local stays."""
+def test_locked_branch(hub: Hub) -> None:
+    """A locked ref stops the merge, and nothing is changed. Local changes survive the merge."""
     create_evaluated_session(hub)
     (hub.top / "mine").write_text("staged\n")
     hub.git("add", "mine")
@@ -214,7 +214,7 @@ def test_a_branch_that_cannot_follow_its_files(hub: Hub) -> None:
 
 
 def test_sessions_are_merged_one_at_a_time(hub: Hub) -> None:
-    """Two that git brings into one checkout at once would undo each other's index."""
+    """Two updates of one checkout at the same time would overwrite each other's index."""
     create_evaluated_session(hub)
     refs, state = hub.refs(), hub.state()
     sessions = str(hub.directory().parent)
@@ -227,8 +227,8 @@ def test_sessions_are_merged_one_at_a_time(hub: Hub) -> None:
     assert hub.run(*words) == Result(0)
 
 
-def test_a_branch_that_is_switched_at_the_last_moment(hub: Hub) -> None:
-    """When the files are about to move: the shell that moves them looks at HEAD once more."""
+def test_branch_switched_before_the_update_of_the_files(hub: Hub) -> None:
+    """The shell that updates the files checks HEAD once more before the update."""
     create_evaluated_session(hub)
     hub.git("branch", "topic")
     refs, state = hub.refs(), hub.state()
@@ -246,27 +246,27 @@ def test_a_branch_that_is_switched_at_the_last_moment(hub: Hub) -> None:
     assert (hub.refs(), hub.state(), git_status(hub)) == (refs, state, "## topic")
 
 
-def test_another_git_has_the_index(hub: Hub) -> None:
-    """A commit under way, or the lock of a git that was killed: it is named, and nothing moves."""
+def test_locked_index(hub: Hub) -> None:
+    """A running or killed git has left index.lock. The message names it, and nothing changes."""
     create_evaluated_session(hub)
     before = protected_state(hub)
     lock = hub.top / ".git" / "index.lock"
     lock.touch()
     result = hub.run("merge", "-q", "--yes", "s1")
     lock.unlink()
-    said = (
+    message = (
         f"cannot create '{lock}': File exists; another git process is running, or crashed: "
         "in that case, remove the file manually to continue"
     )
-    where = f"git cannot update '{hub.top}', where 'main' is checked out"
-    assert result == Result(1, "", f"error: {where}\nhint: {said}\n")
+    reason = f"git cannot update '{hub.top}', where 'main' is checked out"
+    assert result == Result(1, "", f"error: {reason}\nhint: {message}\n")
     assert protected_state(hub) == before
     assert hub.run("merge", "-q", "--yes", "s1") == Result(0)
     assert (git_status(hub), lock.exists()) == ("## main", False)
 
 
-def test_no_commit_begins_while_the_files_move(hub: Hub) -> None:
-    """Index and branch are locked from before the first file moves until the last has."""
+def test_commit_during_the_update_of_the_files(hub: Hub) -> None:
+    """The index and the branch are locked during the whole update of the files."""
     (hub.top / ".gitattributes").write_text("new filter=slow\n")
     hub.git("add", ".")
     hub.git("commit", "-q", "-m", "attributes")
@@ -280,15 +280,15 @@ def test_no_commit_begins_while_the_files_move(hub: Hub) -> None:
     hub.git("config", "filter.slow.smudge", try_both)
     assert hub.run("merge", "-q", "--yes", "s1") == Result(0)
     assert tried.read_text() == "128\n128\n"
-    said = (hub.top.parent / "tried.err").read_text()
-    assert "index.lock': File exists" in said
-    assert "cannot lock ref 'refs/heads/main'" in said
+    errors = (hub.top.parent / "tried.err").read_text()
+    assert "index.lock': File exists" in errors
+    assert "cannot lock ref 'refs/heads/main'" in errors
     assert hub.git("rev-parse", "main^1") == base
     assert git_status(hub) == "## main"
 
 
-def test_a_branch_that_cannot_be_written_at_last(hub: Hub) -> None:
-    """The ref was locked, the files have moved, and there is no room for its reflog: they go back."""
+def test_reflog_that_cannot_be_written(hub: Hub) -> None:
+    """The reflog cannot be written after the update of the files, so the update is undone."""
     create_evaluated_session(hub)
     (hub.top / "mine").write_text("staged\n")
     hub.git("add", "mine")
@@ -302,18 +302,18 @@ def test_a_branch_that_cannot_be_written_at_last(hub: Hub) -> None:
 
 
 def wrapped_git(hub: Hub, case: str) -> dict[str, str]:
-    """The environment in which git does a line of shell for some of its commands; `real` is git itself."""
-    where = hub.top.parent / "wrapped"
-    where.mkdir()
+    """Return an environment with a wrapper of git. `case` has its cases, and `$real` is git."""
+    directory = hub.top.parent / "wrapped"
+    directory.mkdir()
     real = shutil.which("git", path=hub.environ["PATH"])
-    wrapper = where / "git"
+    wrapper = directory / "git"
     wrapper.write_text(f'#!/bin/sh\nreal={real}\ncase "$*" in\n{case}\nesac\nexec "$real" "$@"\n')
     wrapper.chmod(0o755)
-    return {"PATH": f"{where}:{hub.environ['PATH']}"}
+    return {"PATH": f"{directory}:{hub.environ['PATH']}"}
 
 
-def test_killed_among_files_that_became_directories(hub: Hub) -> None:
-    """And a directory that became a file: what was to be written is taken back, directories too."""
+def test_killed_after_a_file_became_a_directory(hub: Hub) -> None:
+    """A file became a directory, and a directory a file. The next call undoes the update first."""
     create_evaluated_session(hub)
     winner = agent_worktree(hub, 2)
     hub.git("rm", "-q", "file", "sub/other", cwd=winner)
@@ -330,8 +330,8 @@ def test_killed_among_files_that_became_directories(hub: Hub) -> None:
     assert hub.git("rev-parse", "main^2") == hub.git("rev-parse", "hub/s1/agent-2/attempt-1")
 
 
-def test_the_git_that_has_the_branch_is_killed(hub: Hub) -> None:
-    """When the files have moved: they go back, and the index is free."""
+def test_git_that_locks_the_branch_is_killed(hub: Hub) -> None:
+    """The kill is after the update of the files. The update is undone, and the index unlocked."""
     create_evaluated_session(hub)
     before = protected_state(hub)
     pid = hub.top.parent / "pid"
@@ -344,10 +344,10 @@ def test_the_git_that_has_the_branch_is_killed(hub: Hub) -> None:
 	exit $code ;;"""
     words = ("git-hub-session", "merge", "-q", "--yes", "s1")
     result = hub.call(*words, environ=wrapped_git(hub, kill))
-    where = f"git cannot update '{hub.top}', where 'main' is checked out"
-    said = "git was killed before it moved the branch"
-    assert result == Result(1, "", f"error: {where}\nhint: {said}\n")
-    for lock in ("HEAD.lock", "refs/heads/main.lock"):  # what git leaves that is killed
+    reason = f"git cannot update '{hub.top}', where 'main' is checked out"
+    message = "git was killed before it moved the branch"
+    assert result == Result(1, "", f"error: {reason}\nhint: {message}\n")
+    for lock in ("HEAD.lock", "refs/heads/main.lock"):  # a killed git leaves these
         (hub.top / ".git" / lock).unlink()
     pid.unlink()
     shutil.rmtree(hub.top.parent / "wrapped")

@@ -1,4 +1,4 @@
-"""git hub-session run: a whole tournament, and where it stops if something fails."""
+"""git hub-session run: a session from init to merge, and the step at which an error stops it."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ WORDS = ("run", "--id", "s1", "--task", "Be quick", "--agents", "2", "--agent-cm
 
 @pytest.fixture
 def slow(hub: Hub) -> Hub:
-    """A program that takes 50 ms, as it says."""
+    """A repository whose metric `ms` is 50."""
     hub.commit(hub.top, "ms", "ms: 50\n")
     return hub
 
 
-def place(hub: Hub, agent: int) -> Path:
+def worktree_path(hub: Hub, agent: int) -> Path:
     return hub.top.parent / "project.hub" / "s1" / f"agent-{agent}"
 
 
 def untimed(text: str) -> str:
-    """With every duration as 0.0s, and the agents' lines in order."""
+    """Replace every duration with 0.0s, and sort the output lines of the agents."""
     lines = re.sub(r"\b\d+\.\d+s", "0.0s", text).splitlines()
-    live = [at for at, line in enumerate(lines) if re.match(r"agent-\d+ \|", line)]
-    for at, line in zip(live, sorted(lines[at] for at in live), strict=True):
-        lines[at] = line
+    live = [index for index, line in enumerate(lines) if re.match(r"agent-\d+ \|", line)]
+    for index, line in zip(live, sorted(lines[index] for index in live), strict=True):
+        lines[index] = line
     return "".join(f"{line}\n" for line in lines)
 
 
@@ -63,7 +63,7 @@ def test_from_a_task_to_a_merged_winner(slow: Hub) -> None:
         "Merging hub/s1/agent-1/attempt-1 into main\n  Rank: 1, metric 10\n"
         "  ms | 2 +-\n  1 file changed, 1 insertion(+), 1 deletion(-)\n"
         f"Merged agent-1 into main: {merged[:12]}\n"
-        f"Removed worktree: {place(slow, 1)}\nRemoved worktree: {place(slow, 2)}\n"
+        f"Removed worktree: {worktree_path(slow, 1)}\nRemoved worktree: {worktree_path(slow, 2)}\n"
         "Archived branch: hub/s1/agent-2/attempt-1 as tag hub/archive/s1/agent-2\n"
         "Cleaned up 2 worktrees for session s1\n"
         "Session s1: evaluating → merged\n",
@@ -75,7 +75,7 @@ def test_from_a_task_to_a_merged_winner(slow: Hub) -> None:
     )
 
 
-def test_the_winner_is_asked_about(slow: Hub) -> None:
+def test_question_before_the_merge(slow: Hub) -> None:
     asked = pexpect.spawn(
         "git-hub-session",
         [*WORDS, AGENT, *MEASURE],
@@ -102,16 +102,16 @@ def test_the_formats(slow: Hub) -> None:
     steps = document["steps"]
     assert list(steps) == ["init", "baseline", "spawn", "exec", "eval", "merge"]
     assert steps["baseline"] == {"session_id": "s1", "metric": "ms", "baseline": 50.0}
-    assert [one["agent"] for one in steps["eval"]["agents"]] == [1, 2]
+    assert [row["agent"] for row in steps["eval"]["agents"]] == [1, 2]
     assert steps["merge"]["commit"] == slow.git("rev-parse", "main")
 
 
-def test_quietly(slow: Hub) -> None:
+def test_quiet(slow: Hub) -> None:
     assert slow.run(*WORDS, AGENT, *MEASURE, "--yes", "-q") == Result(0, "s1\n")
     assert slow.state()["state"] == "merged"
 
 
-def test_a_rehearsal(slow: Hub) -> None:
+def test_dry_run(slow: Hub) -> None:
     before = everything(slow)
     result = slow.run(*WORDS, AGENT, *MEASURE, "-n")
     assert result.out.startswith("Would initialize session s1 in .agenthub/sessions/s1\n")
@@ -125,7 +125,7 @@ def test_a_rehearsal(slow: Hub) -> None:
     assert everything(slow) == before
 
 
-def test_without_a_metric_somebody_judges(slow: Hub) -> None:
+def test_run_without_a_metric(slow: Hub) -> None:
     result = slow.run(*WORDS, AGENT)
     assert result.code == 0
     assert result.err == (
@@ -141,7 +141,7 @@ def test_without_a_metric_somebody_judges(slow: Hub) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "step", "said", "state"),
+    ("words", "step", "message", "state"),
     [
         (
             [*WORDS, AGENT, *MEASURE, "--eval", "cat nothing"],
@@ -175,29 +175,31 @@ def test_without_a_metric_somebody_judges(slow: Hub) -> None:
         ),
     ],
 )
-def test_what_fails_ends_it(slow: Hub, words: list[str], step: str, said: str, state: str) -> None:
-    """And it is said how to go on."""
+def test_failed_step_stops_the_run(
+    slow: Hub, words: list[str], step: str, message: str, state: str
+) -> None:
+    """The message names the command that continues the session."""
     base = slow.git("rev-parse", "main")
     result = slow.run(*words)
     assert (result.code, slow.state()["state"]) == (1, state)
-    assert result.err.startswith(said), result.err
+    assert result.err.startswith(message), result.err
     assert step in result.err
     assert slow.git("rev-parse", "main") == base
 
 
-def test_a_path_that_is_taken(slow: Hub) -> None:
-    place(slow, 2).mkdir(parents=True)
-    (place(slow, 2) / "mine").write_text("x\n")
+def test_worktree_path_that_exists(slow: Hub) -> None:
+    worktree_path(slow, 2).mkdir(parents=True)
+    (worktree_path(slow, 2) / "mine").write_text("x\n")
     result = slow.run(*WORDS, AGENT, *MEASURE)
     assert result.err == (
-        f"error: '{place(slow, 2)}' exists already\nhint: choose another --path\n"
+        f"error: '{worktree_path(slow, 2)}' exists already\nhint: choose another --path\n"
         "hint: continue with: git hub-session spawn s1\n"
     )
     assert slow.state()["state"] == "init"
 
 
-def test_the_baseline_that_is_given(slow: Hub) -> None:
-    """A number is taken as it is; with 'none' there is none."""
+def test_given_baseline(slow: Hub) -> None:
+    """A number is recorded unchanged. With 'none' no baseline is recorded."""
     assert slow.run(*WORDS, AGENT, *MEASURE, "-q", "--yes", "--baseline", "40").code == 0
     assert slow.state()["evaluation"]["baseline"] == 40
     words = [word if word != "s1" else "s2" for word in WORDS]
@@ -206,15 +208,15 @@ def test_the_baseline_that_is_given(slow: Hub) -> None:
     assert slow.state("s2")["evaluation"]["baseline"] is None
 
 
-def test_where_no_yes_can_be_kept(slow: Hub) -> None:
-    """What was typed for this tournament is allowed in it, and nobody is asked."""
+def test_approval_that_cannot_be_saved(slow: Hub) -> None:
+    """The eval command on the command line is approved for this run, without a question."""
     nowhere = {"XDG_STATE_HOME": "/dev/null/state"}
     result = slow.run(*WORDS, AGENT, *MEASURE, "-q", "--yes", environ=nowhere)
     assert (result, slow.state()["state"]) == (Result(0, "s1\n"), "merged")
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["run", "--task", "t"], "option '--agent-cmd' is required\nhint: --agent-cmd <command>"),
         (["run", "--task", "t", "--agent-cmd", " "], "option '--agent-cmd' is required"),
@@ -225,9 +227,9 @@ def test_where_no_yes_can_be_kept(slow: Hub) -> None:
         ([*WORDS, "x", "--agents", "0"], "not a number of agents: '0'"),
     ],
 )
-def test_what_makes_no_sense(slow: Hub, words: list[str], said: str) -> None:
+def test_wrong_usage(slow: Hub, words: list[str], message: str) -> None:
     before = everything(slow)
     result = slow.run(*words)
     assert (result.code, result.out) == (129, "")
-    assert result.err.startswith(f"error: {said}\n")
+    assert result.err.startswith(f"error: {message}\n")
     assert everything(slow) == before
