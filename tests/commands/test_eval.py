@@ -267,7 +267,7 @@ def test_tip_of_the_branch_is_measured(hub: Hub) -> None:
 
 
 def test_files_of_a_temporary_worktree(hub: Hub) -> None:
-    """It has the files of .worktreeinclude and the output of the setup. A failed setup is fatal."""
+    """Files of .worktreeinclude are copied and the setup runs. A failed setup is fatal."""
     (hub.top / ".gitignore").write_text("/deps\n/made\n")
     (hub.top / ".worktreeinclude").write_text("deps\n")
     hub.git("add", ".")
@@ -604,7 +604,7 @@ def test_next_run_cleans_up_after_a_kill(hub: Hub) -> None:
 
 @pytest.mark.parametrize("left", ["index", "all"])
 def test_an_eval_removes_the_git_dir_that_an_interrupted_git_left(hub: Hub, left: str) -> None:
-    """After Ctrl-C, git removes `gitdir` first. Its child process may then still write the index."""
+    """After Ctrl-C git removes `gitdir` first. Its child process may still write the index."""
     create_measurable_session(hub, "ms: 1\n")
     (agent_worktree(hub, 1) / "untracked").write_text("x\n")
     path = agent_worktree(hub, 1).parent / ".s1-eval-agent-1"

@@ -199,7 +199,7 @@ def test_interrupt_while_the_commands_start(hub: Hub) -> None:
 
 
 def test_more_agents_than_file_descriptors(hub: Hub) -> None:
-    """Without a free file descriptor a command waits until another one has ended. None fails."""
+    """A command waits if no file descriptor is free, until another one has ended. None fails."""
     hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "20")
     hub.run("spawn", "-q", "s1")
     script = "ulimit -n 40; exec git-hub-session exec s1 -- sh -c 'sleep 0.1'"

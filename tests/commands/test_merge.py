@@ -470,7 +470,7 @@ def test_merged_by_hand(hub: Hub) -> None:
 
 
 def test_branches_that_cannot_be_merged_into(hub: Hub) -> None:
-    """A missing branch, a symbolic ref, a rebase in progress, a branch that is checked out twice."""
+    """A missing branch, a symbolic ref, a branch in a rebase, and one checked out twice."""
     create_evaluated_session(hub)
     hub.git("symbolic-ref", "refs/heads/alias", "refs/heads/main")
     busy = hub.top.parent / "busy"
@@ -564,7 +564,7 @@ def test_a_merge_driver(hub: Hub, checked_out: bool) -> None:
 
 
 def test_hooks_run_as_in_git_merge(hub: Hub) -> None:
-    """They run in the worktree with the base branch, with the index of the merged tree."""
+    """The hooks run in the worktree of the base branch, with the index of the merged tree."""
     create_evaluated_session(hub)
     record = hub.top.parent / "record"
     write_hook(hub, "pre-merge-commit", f"(pwd; git diff --cached --name-only main) >>{record}")

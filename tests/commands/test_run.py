@@ -1,4 +1,4 @@
-"""git hub-session run: a session from init to merge, and the step at which an error stops it."""
+"""git hub-session run: a session from init to merge, and the steps that can stop it."""
 
 from __future__ import annotations
 

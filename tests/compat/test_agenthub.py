@@ -1,4 +1,4 @@
-"""AgentHub's script on our sessions, our command on its sessions, and its spelling of options."""
+"""AgentHub's script on our sessions, our command on its sessions, and its options."""
 
 from __future__ import annotations
 

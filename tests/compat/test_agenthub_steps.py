@@ -97,16 +97,16 @@ class Tournament:
         elif result.code:
             run_with_hints(self.hub, *shlex.split(line), counts=self.told)
 
-    def type(self, hint: str, where: str) -> None:
+    def type(self, hint: str, step: str) -> None:
         """Run the command of a hint. It must succeed."""
         way = hint_command(hint, ())
-        assert way, f"a dead end: {where}: {hint}"
+        assert way, f"a dead end: {step}: {hint}"
         self.told["hints"] += 1
         again = re.match("git hub-session (.*)", way[-1])
         if again:
             run_with_hints(self.hub, *shlex.split(again[1]), counts=self.told)
         else:
-            assert self.hub.call(*way).code == 0, (where, way)
+            assert self.hub.call(*way).code == 0, (step, way)
 
     def disturb(self, change: Change, rest: list[str]) -> None:
         """Apply the change and run the remaining steps: nothing is lost, and the hub is valid."""
@@ -147,11 +147,11 @@ class Tournament:
 def work(hub: Hub) -> None:
     """Make a commit and two uncommitted files in each agent's worktree."""
     for agent in (1, 2):
-        where = worktree_path(hub, agent)
-        if hub.call("git", "-C", where, "rev-parse").code == 0:
-            hub.commit(where, "file", "x\n" * 10 * agent)
-            (where / "new").write_text(f"new of {agent}\n")
-            (where / "sub" / "other").write_text(f"changed by {agent}\n")
+        worktree = worktree_path(hub, agent)
+        if hub.call("git", "-C", worktree, "rev-parse").code == 0:
+            hub.commit(worktree, "file", "x\n" * 10 * agent)
+            (worktree / "new").write_text(f"new of {agent}\n")
+            (worktree / "sub" / "other").write_text(f"changed by {agent}\n")
 
 
 def kept(hub: Hub) -> list[str]:

@@ -27,7 +27,7 @@ CERTIFICATES = {
 
 
 def without(hub: Hub, directories: Iterable[str]) -> Hub:
-    """Return the repository with a command that finds the directories empty, in a mount namespace."""
+    """Return the repository, with a command that finds the directories empty."""
     mounts = " && ".join(
         f"{{ test ! -d {path} || mount -t tmpfs none {path}; }}" for path in map(quote, directories)
     )
@@ -47,7 +47,7 @@ def without(hub: Hub, directories: Iterable[str]) -> Hub:
 
 
 def test_without_certificates(hub: Hub) -> None:
-    """Without certificates `import pygit2` fails. No command needs the network, so all work."""
+    """`import pygit2` fails without certificates. No command needs the network, so all work."""
     there = without(hub, sorted(CERTIFICATES))
     look = "import ssl; p = ssl.get_default_verify_paths(); print(p.cafile, p.capath)"
     assert there.call("apart", PYTHON, "-c", look) == Result(0, "None None\n")

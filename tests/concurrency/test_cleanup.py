@@ -1,4 +1,4 @@
-"""Cleanups that are killed, run in parallel, or meet a process that goes on writing: nothing is lost."""
+"""Cleanups that are killed or run beside other processes: nothing is lost."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from tests.support.interrupt import DIE, Template, count_changes, interposed, ki
 
 
 def four_worktrees(hub: Hub) -> None:
-    """Create four worktrees: clean, with uncommitted changes, with unreachable commits, and missing."""
+    """Create four worktrees: clean, with changes, with unreachable commits, and missing."""
     hub.session("s1", agents=4)
-    where = hub.worktree(2)
-    (where / "file").write_text("staged\n")
-    hub.git("add", "file", cwd=where)
-    (where / "file").write_text("changed\n")
-    (where / "new").write_text("new\n")
+    worktree = hub.worktree(2)
+    (worktree / "file").write_text("staged\n")
+    hub.git("add", "file", cwd=worktree)
+    (worktree / "file").write_text("changed\n")
+    (worktree / "new").write_text("new\n")
     hub.git("checkout", "-q", "--detach", cwd=hub.worktree(3))
     hub.commit(hub.worktree(3), "try", "lost\n")
     hub.git("checkout", "-q", "hub/s1/agent-3/attempt-1", cwd=hub.worktree(3))
@@ -32,9 +32,9 @@ def four_worktrees(hub: Hub) -> None:
 
 def is_whole(hub: Hub) -> bool:
     """Return True if the uncommitted changes are in a worktree or in a rescue ref."""
-    where = hub.worktree(2)
-    aside = where.parent / ".agent-2.hub-trash"
-    for place in (where, aside):
+    worktree = hub.worktree(2)
+    aside = worktree.parent / ".agent-2.hub-trash"
+    for place in (worktree, aside):
         if (place / "file").exists() and (place / "new").exists():
             return (place / "file").read_text() == "changed\n"
     ref = "refs/hub/rescue/s1/agent-2/attempt-1/1"
@@ -145,66 +145,66 @@ def test_two_sessions_at_once(hub: Hub) -> None:
 
 def test_new_file_after_the_inspection(hub: Hub) -> None:
     """The inspection after the rename finds the new file, and the directory is renamed back."""
-    where = hub.session("s1", agents=1).worktree(1)
-    code = f"open({str(where / 'new')!r}, 'w').write('new')"
-    expected = kept(where, "files changed after the inspection", "try again")
+    worktree = hub.session("s1", agents=1).worktree(1)
+    code = f"open({str(worktree / 'new')!r}, 'w').write('new')"
+    expected = kept(worktree, "files changed after the inspection", "try again")
     assert interposed(hub, "cleanup", "s1", code=code, only="os.rename") == expected
-    assert (where / "new").read_text() == "new"
-    assert look(hub, where).status == ["", "?? new"]
+    assert (worktree / "new").read_text() == "new"
+    assert look(hub, worktree).status == ["", "?? new"]
     entry = hub.top / ".git" / "worktrees" / "agent-1"
     assert [path.name for path in entry.glob("hub-session*")] == []
-    assert hub.run("cleanup", "s1") == saved(where)
+    assert hub.run("cleanup", "s1") == saved(worktree)
 
 
 def test_new_directory_at_the_path_of_the_worktree(hub: Hub) -> None:
     """The worktree changed, and its path was created again: both directories are kept."""
-    where = hub.session("s1", agents=1).worktree(1)
-    aside = where.parent / ".agent-1.hub-trash"
+    worktree = hub.session("s1", agents=1).worktree(1)
+    aside = worktree.parent / ".agent-1.hub-trash"
     meddle = (
-        f"open({str(aside / 'new')!r}, 'w').write('new'); os.mkdir({str(where)!r}); "
-        f"open({str(where / 'other')!r}, 'w').write('other')"
+        f"open({str(aside / 'new')!r}, 'w').write('new'); os.mkdir({str(worktree)!r}); "
+        f"open({str(worktree / 'other')!r}, 'w').write('other')"
     )
     # The second rename moves the directory. The inspection after it opens the directory.
     assert interposed(hub, "cleanup", "s1", code=meddle, opened=str(aside)) == kept(
-        where,
+        worktree,
         f"the directory is in '{aside}' and cannot be renamed back: Directory not empty",
         "try again",
     )
     assert (aside / "new").read_text() == "new"
     assert (aside / "file").read_text() == "first\n"
-    assert (where / "other").read_text() == "other"
-    told = f"an interrupted removal moved the directory to '{aside}', and '{where}' exists again"
-    assert hub.run("cleanup", "s1") == kept(where, told, "git hub-session doctor s1")
-    assert repair_commands(hub) == [f"mv {where} {where}.other"]
-    where.rename(where.parent / "other")
-    assert hub.run("cleanup", "s1") == saved(where)
+    assert (worktree / "other").read_text() == "other"
+    told = f"an interrupted removal moved the directory to '{aside}', and '{worktree}' exists again"
+    assert hub.run("cleanup", "s1") == kept(worktree, told, "git hub-session doctor s1")
+    assert repair_commands(hub) == [f"mv {worktree} {worktree}.other"]
+    worktree.rename(worktree.parent / "other")
+    assert hub.run("cleanup", "s1") == saved(worktree)
 
 
 def test_new_file_during_the_deletion(hub: Hub) -> None:
     """A process in the directory writes a new file: it is kept, under the old path."""
-    where = hub.session("s1", agents=1).worktree(1)
-    aside = where.parent / ".agent-1.hub-trash"
+    worktree = hub.session("s1", agents=1).worktree(1)
+    aside = worktree.parent / ".agent-1.hub-trash"
     code = f"open({str(aside / 'sub' / 'new')!r}, 'w').write('new')"
     assert interposed(hub, "cleanup", "s1", code=code, only="os.remove") == kept(
-        where, f"files were written during the removal: they are in '{where}'"
+        worktree, f"files were written during the removal: they are in '{worktree}'"
     )
-    assert snapshot(where) == {"sub/new": b"new"}
+    assert snapshot(worktree) == {"sub/new": b"new"}
     assert not (hub.top / ".git" / "worktrees").exists()
     assert hub.run("cleanup", "s1") == removed()
-    assert snapshot(where) == {"sub/new": b"new"}
+    assert snapshot(worktree) == {"sub/new": b"new"}
 
 
 def test_new_file_after_a_killed_deletion(hub: Hub) -> None:
     """The next run keeps the new file and deletes the rest."""
-    where = hub.session("s1", agents=1).worktree(1)
-    aside = where.parent / ".agent-1.hub-trash"
+    worktree = hub.session("s1", agents=1).worktree(1)
+    aside = worktree.parent / ".agent-1.hub-trash"
     assert interposed(hub, "cleanup", "s1", code=DIE, only="os.remove").code == -9
     time.sleep(0.05)
     (aside / "sub" / "new").write_text("new")
     assert hub.run("cleanup", "s1") == kept(
-        where, f"files were written during the removal: they are in '{where}'"
+        worktree, f"files were written during the removal: they are in '{worktree}'"
     )
-    assert snapshot(where) == {"sub/new": b"new"}
+    assert snapshot(worktree) == {"sub/new": b"new"}
 
 
 @pytest.mark.parametrize(
@@ -217,11 +217,11 @@ def test_new_file_after_a_killed_deletion(hub: Hub) -> None:
     ],
 )
 def test_git_command_after_the_inspection(hub: Hub, code: str) -> None:
-    """A lock, a running commit, a staged change or an operation after the inspection keeps the worktree."""
-    where = hub.session("s1", agents=1).worktree(1)
-    (where / "file").write_text("changed\n")
+    """A lock, a running commit, a changed index or a new merge keeps the worktree."""
+    worktree = hub.session("s1", agents=1).worktree(1)
+    (worktree / "file").write_text("changed\n")
     entry = str(hub.top / ".git" / "worktrees" / "agent-1")
-    before = look(hub, where)
+    before = look(hub, worktree)
     result = interposed(
         hub,
         "cleanup",
@@ -232,12 +232,12 @@ def test_git_command_after_the_inspection(hub: Hub, code: str) -> None:
     assert result == Result(
         1,
         f"Saved uncommitted work of {BRANCH} in {RESCUE}\n"
-        f"Kept worktree: {where}\n"
+        f"Kept worktree: {worktree}\n"
         "  the administrative files changed after the inspection\n"
         "  hint: try again\n"
         "Cleaned up 0 worktrees for session s1\n",
     )
-    assert look(hub, where) == before
+    assert look(hub, worktree) == before
 
 
 # Writes files by their absolute paths, one after the other, and records each written one.
@@ -259,9 +259,9 @@ for number in range(100000):
 
 def test_agent_that_writes_during_the_cleanup(hub: Hub) -> None:
     """Each file that was written is in the worktree or in a rescue ref."""
-    where = hub.session("s1", agents=1).worktree(1)
+    worktree = hub.session("s1", agents=1).worktree(1)
     journal = hub.top.parent / "journal"
-    writer = subprocess.Popen([sys.executable, "-c", _WRITER, where, journal], cwd=hub.top)
+    writer = subprocess.Popen([sys.executable, "-c", _WRITER, worktree, journal], cwd=hub.top)
     try:
         while not journal.exists() or not journal.read_text():
             time.sleep(0.005)
@@ -271,16 +271,16 @@ def test_agent_that_writes_during_the_cleanup(hub: Hub) -> None:
         writer.kill()
         writer.wait()
     written = {f"new-{number}" for number in journal.read_text().split()}
-    there = {path.name for path in where.glob("new-*")} if where.exists() else set()
+    there = {path.name for path in worktree.glob("new-*")} if worktree.exists() else set()
     for ref in hub.refs("refs/hub"):
         there |= {*hub.git("ls-tree", "--name-only", f"{ref}^3").splitlines()}
     assert written <= there
     assert hub.run("cleanup", "s1").code == 0
-    assert not where.exists()
+    assert not worktree.exists()
 
 
 def test_archive_during_pack_refs(hub: Hub) -> None:
-    """While `git pack-refs` runs in a loop, --archive loses no branch or tag, and none comes back."""
+    """`git pack-refs` runs in a loop. --archive loses no ref, and no deleted ref comes back."""
     hub.session("s1")
     tree = hub.git("rev-parse", "main^{tree}")
     commands = []
@@ -315,24 +315,24 @@ def test_archive_during_pack_refs(hub: Hub) -> None:
 
 def test_leftover_index_copy(hub: Hub) -> None:
     """A killed run left a copy of the index and its lock file."""
-    where = hub.session("s1", agents=1).worktree(1)
-    (where / "file").write_text("changed\n")
+    worktree = hub.session("s1", agents=1).worktree(1)
+    (worktree / "file").write_text("changed\n")
     entry = hub.top / ".git" / "worktrees" / "agent-1"
     (entry / "hub-session-index.tmp").write_text("half")
     (entry / "hub-session-index.tmp.lock").write_text("")
-    assert hub.run("cleanup", "s1") == saved(where)
+    assert hub.run("cleanup", "s1") == saved(worktree)
 
 
 def test_forged_removal_journal(hub: Hub) -> None:
     """A removal journal is followed only for the trash name that the program itself creates."""
-    where = hub.session("s1", agents=1).worktree(1)
-    victim = Path(f"{where.parent}/victim")
+    worktree = hub.session("s1", agents=1).worktree(1)
+    victim = Path(f"{worktree.parent}/victim")
     victim.mkdir()
     (victim / "precious").write_text("precious\n")
     note = hub.top / ".git" / "worktrees" / "agent-1" / "hub-session-removal"
     for text in (f"{victim}\0delete", f"{victim}\0x\0aside", "\0delete", "\xff\n"):
         note.write_text(f"{REMOVAL_LOCK}\0{text}")
-        (where / "new").write_text("new\n")
+        (worktree / "new").write_text("new\n")
         result = hub.run("cleanup", "s1")
         assert (result.code, (victim / "precious").exists()) == (0, True)
-        hub.call("sh", "-c", line(where))
+        hub.call("sh", "-c", line(worktree))

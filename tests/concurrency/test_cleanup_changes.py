@@ -13,8 +13,8 @@ from tests.support.hub import Hub, Result, snapshot
 from tests.support.interrupt import DIE, interposed
 
 
-def trash(where: Path) -> Path:
-    return where.parent / f".{where.name}.hub-trash"
+def trash(worktree: Path) -> Path:
+    return worktree.parent / f".{worktree.name}.hub-trash"
 
 
 def test_trash_directory_that_is_a_symbolic_link(hub: Hub, tmp_path: Path) -> None:
@@ -24,77 +24,79 @@ def test_trash_directory_that_is_a_symbolic_link(hub: Hub, tmp_path: Path) -> No
     (victim / "file").write_text("mine\n")
     link = hub.top / ".git" / "hub-session-trash"
     link.symlink_to(victim.parent)
-    where = hub.session("s1", agents=1).worktree(1)
+    worktree = hub.session("s1", agents=1).worktree(1)
     result = hub.run("cleanup", "s1")
     assert (victim / "file").read_text() == "mine\n"
-    assert result == kept(where, f"'{link}' is a symbolic link", f"rm {link}")
+    assert result == kept(worktree, f"'{link}' is a symbolic link", f"rm {link}")
     assert hub.git("branch", "--list", "--format=%(refname:short)", "hub/*") == BRANCH
     assert [*victim.parent.iterdir()] == [victim]
     link.unlink()
-    assert hub.run("cleanup", "s1") == removed(where)
+    assert hub.run("cleanup", "s1") == removed(worktree)
     link.symlink_to(victim.parent)
     assert hub.run("cleanup", "s1") == Result(0, "Cleaned up 0 worktrees for session s1\n")
     assert (victim / "file").read_text() == "mine\n"
 
 
 def test_file_changed_during_the_deletion(hub: Hub) -> None:
-    """A process in the directory writes to a file: the file is kept and reported, like a new one."""
-    where = hub.session("s1", agents=1).worktree(1)
+    """A process in the directory writes to a file: the file is kept, like a new one."""
+    worktree = hub.session("s1", agents=1).worktree(1)
     code = (
         "[open(p, 'w').write('late') for p in ["
-        f"'{trash(where)}/file', '{trash(where)}/sub/other'] if os.path.exists(p)]"
+        f"'{trash(worktree)}/file', '{trash(worktree)}/sub/other'] if os.path.exists(p)]"
     )
     result = interposed(hub, "cleanup", "s1", code=code, only="os.remove", nth=2)
-    assert result == kept(where, f"files were written during the removal: they are in '{where}'")
-    left = snapshot(where)
+    assert result == kept(
+        worktree, f"files were written during the removal: they are in '{worktree}'"
+    )
+    left = snapshot(worktree)
     assert left
     assert set(left.values()) == {b"late"}
 
 
 def test_hard_links_in_a_worktree(hub: Hub) -> None:
     """Deleting one link changes the ctime of the other. That is not a change of the file."""
-    where = hub.session("s1", agents=1).worktree(1)
+    worktree = hub.session("s1", agents=1).worktree(1)
     hub.git("config", "core.excludesFile", "")
     (hub.top / ".git" / "info" / "exclude").write_text("deps/\n")
-    (where / "deps" / "a").mkdir(parents=True)
-    (where / "deps" / "a" / "one").write_text("x\n")
+    (worktree / "deps" / "a").mkdir(parents=True)
+    (worktree / "deps" / "a" / "one").write_text("x\n")
     for name in ("two", "three"):
-        os.link(where / "deps" / "a" / "one", where / "deps" / name)
-    assert hub.run("cleanup", "s1") == removed(where)
+        os.link(worktree / "deps" / "a" / "one", worktree / "deps" / name)
+    assert hub.run("cleanup", "s1") == removed(worktree)
 
 
 @pytest.mark.parametrize("only", ["os.rename", "os.remove"])
 def test_lock_during_the_removal(hub: Hub, only: str) -> None:
     """A lock that git accepts is honored before the rename and during the deletion."""
-    where = hub.session("s1", agents=1).worktree(1)
+    worktree = hub.session("s1", agents=1).worktree(1)
     # The first rename writes the journal. Then the worktree is locked for the removal.
-    unlock = "" if only == "os.rename" else f"git -C {hub.top} worktree unlock {where} && "
-    code = f"os.system('{unlock}git -C {hub.top} worktree lock {where}')"
+    unlock = "" if only == "os.rename" else f"git -C {hub.top} worktree unlock {worktree} && "
+    code = f"os.system('{unlock}git -C {hub.top} worktree lock {worktree}')"
     result = interposed(hub, "cleanup", "s1", code=code, only=only)
     assert (result.code, result.err) == (1, "")
     assert (
-        f"Kept worktree: {where}\n  the administrative files changed after the inspection\n"
+        f"Kept worktree: {worktree}\n  the administrative files changed after the inspection\n"
         in result.out
     )
     assert (hub.top / ".git" / "worktrees" / "agent-1" / "locked").exists()
     again = hub.run("cleanup", "s1")
-    assert again == kept(where, "locked", f"git worktree unlock {where}")
-    hub.git("worktree", "unlock", where)
+    assert again == kept(worktree, "locked", f"git worktree unlock {worktree}")
+    hub.git("worktree", "unlock", worktree)
     assert hub.run("cleanup", "s1").code == 0
-    assert not where.exists()
-    assert not trash(where).exists()
+    assert not worktree.exists()
+    assert not trash(worktree).exists()
 
 
 def test_directory_deleted_before_the_rename(hub: Hub) -> None:
-    """The staged changes are still in the index: the worktree is inspected again, as a missing one."""
-    where = hub.session("s1", agents=1).worktree(1)
-    (where / "new").write_text("staged\n")
-    hub.git("add", "new", cwd=where)
-    code = f"os.system('rm -r {where}')"
+    """The next run saves the staged changes, which are still in the index."""
+    worktree = hub.session("s1", agents=1).worktree(1)
+    (worktree / "new").write_text("staged\n")
+    hub.git("add", "new", cwd=worktree)
+    code = f"os.system('rm -r {worktree}')"
     result = interposed(hub, "cleanup", "s1", code=code, only="os.rename", nth=2)
     assert (result.code, result.err) == (1, "")
     assert (
-        f"Kept worktree: {where}\n  the directory was removed after the inspection\n  hint: try again\n"
+        f"Kept worktree: {worktree}\n  the directory was removed after the inspection\n  hint: try again\n"
         in result.out
     )
     entry = hub.top / ".git" / "worktrees" / "agent-1"
@@ -107,16 +109,16 @@ def test_directory_deleted_before_the_rename(hub: Hub) -> None:
 
 
 def test_prune_during_the_removal(hub: Hub) -> None:
-    """git finds no directory at the path. The lock keeps the git dir, with the index, for an undo."""
-    where = hub.session("s1", agents=1).worktree(1)
-    (where / "new").write_text("staged\n")
-    hub.git("add", "new", cwd=where)
-    aside = trash(where)
+    """git finds no directory at the path, but the lock keeps the git dir and its index."""
+    worktree = hub.session("s1", agents=1).worktree(1)
+    (worktree / "new").write_text("staged\n")
+    hub.git("add", "new", cwd=worktree)
+    aside = trash(worktree)
     code = f"open({str(aside / 'late')!r}, 'w'); os.system('git -C {hub.top} worktree prune')"
     result = interposed(hub, "cleanup", "s1", code=code, opened=str(aside))
     assert (result.code, result.err) == (1, "")
-    assert f"Kept worktree: {where}\n  files changed after the inspection\n" in result.out
-    assert look(hub, where).status == ["", "?? late", "A  new"]
+    assert f"Kept worktree: {worktree}\n  files changed after the inspection\n" in result.out
+    assert look(hub, worktree).status == ["", "?? late", "A  new"]
     entry = hub.top / ".git" / "worktrees" / "agent-1"
     assert [name for name in ("locked", "hub-session-removal") if (entry / name).exists()] == []
     assert hub.run("cleanup", "s1").code == 0
@@ -125,30 +127,35 @@ def test_prune_during_the_removal(hub: Hub) -> None:
 
 @pytest.mark.parametrize("ref", ["refs/worktree/mine", "refs/bisect/bad", "ORIG_HEAD"])
 def test_commit_of_a_worktree_ref_during_the_save(hub: Hub, ref: str) -> None:
-    """The commit is made during the save: the worktree is kept, and the next run saves the commit."""
-    where = hub.session("s1", agents=1).worktree(1)
-    (where / "new").write_text("new\n")
+    """The worktree is kept, and the next run saves the new commit."""
+    worktree = hub.session("s1", agents=1).worktree(1)
+    (worktree / "new").write_text("new\n")
     tree = hub.git("rev-parse", "HEAD^{tree}")
     late = hub.git("commit-tree", "-m", "late", tree)
-    code = f"os.system('cd {where} && git update-ref {ref} {late}')"
+    code = f"os.system('cd {worktree} && git update-ref {ref} {late}')"
     result = interposed(hub, "cleanup", "s1", code=code, only="subprocess.Popen", nth=1)
     assert (
-        f"Kept worktree: {where}\n  the administrative files changed after the inspection\n"
+        f"Kept worktree: {worktree}\n  the administrative files changed after the inspection\n"
         in result.out
     )
-    assert (where / "new").exists()
+    assert (worktree / "new").exists()
     assert hub.run("cleanup", "s1").code == 0
     assert late in hub.refs("refs/hub/rescue").values()
 
 
 def test_reflog_of_a_worktree_ref(hub: Hub) -> None:
     """If a per-worktree ref has a reflog, its older commits are saved too."""
-    where = hub.session("s1", agents=1).worktree(1)
+    worktree = hub.session("s1", agents=1).worktree(1)
     tree = hub.git("rev-parse", "HEAD^{tree}")
     first, second = (hub.git("commit-tree", "-m", text, tree) for text in ("first", "second"))
     for commit in (first, second):
         hub.git(
-            "-c", "core.logAllRefUpdates=always", "update-ref", "refs/worktree/m", commit, cwd=where
+            "-c",
+            "core.logAllRefUpdates=always",
+            "update-ref",
+            "refs/worktree/m",
+            commit,
+            cwd=worktree,
         )
     assert hub.run("cleanup", "s1").code == 0
     assert {first, second} <= set(hub.refs("refs/hub/rescue").values())
@@ -179,23 +186,23 @@ def test_process_that_starts_during_the_cleanup(hub: Hub) -> None:
 
 
 def test_killed_after_the_directory_was_renamed_back(hub: Hub) -> None:
-    """The directory was written to and renamed back. After a kill the next run removes the git dir."""
-    where = hub.session("s1", agents=1).worktree(1)
-    aside = trash(where)
+    """The next run keeps the new file and removes the git dir."""
+    worktree = hub.session("s1", agents=1).worktree(1)
+    aside = trash(worktree)
     # The git dir is renamed right after the directory is renamed back.
     code = (
         f"open('{aside}/sub/new', 'w').write('new') if event == 'os.remove' and "
         f"os.path.exists('{aside}/sub') and not os.path.exists('{aside}/sub/new') else "
         f"os.kill(os.getpid(), signal.SIGKILL) if event == 'os.rename' and "
-        f"os.path.exists('{where}/sub/new') and args[0].endswith('agent-1') else None; count = 0"
+        f"os.path.exists('{worktree}/sub/new') and args[0].endswith('agent-1') else None; count = 0"
     )
     died = interposed(hub, "cleanup", "s1", code=code)
     assert died.code == -9, died
-    assert snapshot(where) == {"sub/new": b"new"}
+    assert snapshot(worktree) == {"sub/new": b"new"}
     assert hub.run("cleanup", "s1") == kept(
-        where, f"files were written during the removal: they are in '{where}'"
+        worktree, f"files were written during the removal: they are in '{worktree}'"
     )
-    assert snapshot(where) == {"sub/new": b"new"}
+    assert snapshot(worktree) == {"sub/new": b"new"}
     assert hub.run("cleanup", "s1") == Result(0, "Cleaned up 0 worktrees for session s1\n")
 
 
@@ -209,8 +216,8 @@ def test_process_limit(hub: Hub) -> None:
 
 
 def test_rescue_ref_of_a_session_with_an_unreadable_state(hub: Hub) -> None:
-    where = hub.session("s1", agents=1).worktree(1)
-    (where / "new").write_text("new\n")
+    worktree = hub.session("s1", agents=1).worktree(1)
+    (worktree / "new").write_text("new\n")
     state = hub.directory() / "state.json"
     # Simulate a user without the permission to read the file.
     code = "(_ for _ in ()).throw(PermissionError(13, 'Permission denied', 'state.json'))"
@@ -220,34 +227,34 @@ def test_rescue_ref_of_a_session_with_an_unreadable_state(hub: Hub) -> None:
         0,
         "warning: the rescue refs are not recorded in the session: Permission denied: 'state.json'\n",
     )
-    assert f"  bring it back: {line(where)}\n" in result.out
+    assert f"  bring it back: {line(worktree)}\n" in result.out
 
 
 def test_name_of_an_interrupted_git_am(hub: Hub) -> None:
-    where = hub.session("s1", agents=1).worktree(1)
+    worktree = hub.session("s1", agents=1).worktree(1)
     patch = hub.top.parent / "patch"
     hub.commit(hub.top, "file", "theirs\n")
     patch.write_text(hub.git("format-patch", "-1", "--stdout") + "\n")
-    hub.commit(where, "file", "ours\n")
-    assert hub.call("git", "am", patch, cwd=where).code != 0
+    hub.commit(worktree, "file", "ours\n")
+    assert hub.call("git", "am", patch, cwd=worktree).code != 0
     assert hub.run("cleanup", "s1") == kept(
-        where,
+        worktree,
         "in the middle of an am",
-        f"git -C {where} am --abort, or: git hub-session cleanup --force s1",
+        f"git -C {worktree} am --abort, or: git hub-session cleanup --force s1",
     )
-    hub.git("am", "--abort", cwd=where)
-    assert hub.run("cleanup", "s1") == removed(where)
+    hub.git("am", "--abort", cwd=worktree)
+    assert hub.run("cleanup", "s1") == removed(worktree)
 
 
 def test_directory_with_the_longest_name(hub: Hub) -> None:
     hub.session("s1")
-    where = hub.worktrees / ("n" * 250)
-    hub.git("worktree", "add", "-q", "-b", BRANCH, where)
-    assert hub.run("cleanup", "s1") == removed(where)
-    where = hub.worktrees / ("n" * 250)
-    hub.git("worktree", "add", "-q", where, BRANCH)
+    worktree = hub.worktrees / ("n" * 250)
+    hub.git("worktree", "add", "-q", "-b", BRANCH, worktree)
+    assert hub.run("cleanup", "s1") == removed(worktree)
+    worktree = hub.worktrees / ("n" * 250)
+    hub.git("worktree", "add", "-q", worktree, BRANCH)
     assert interposed(hub, "cleanup", "s1", code=DIE, only="os.remove").code == -9
-    assert hub.run("cleanup", "s1") == removed(where)
+    assert hub.run("cleanup", "s1") == removed(worktree)
     assert [*hub.worktrees.iterdir()] == []
 
 
@@ -266,9 +273,9 @@ def test_settings_from_all_sources_of_git(hub: Hub) -> None:
         ),
     ):
         sid = f"s{len(hub.refs('refs/hub'))}"
-        where = hub.session(sid, agents=1).worktree(1, sid)
-        (where / "a.pem").write_text("secret\n")
-        (where / "b.key").write_text("secret\n")
+        worktree = hub.session(sid, agents=1).worktree(1, sid)
+        (worktree / "a.pem").write_text("secret\n")
+        (worktree / "b.key").write_text("secret\n")
         result = hub.call("git", *words, "hub-session", "cleanup", sid, environ=environ)
         assert (result.code, result.err) == (0, "")
         ref = f"refs/hub/rescue/{sid}/agent-1/attempt-1/1"
@@ -283,39 +290,39 @@ def test_change_that_a_filter_hides_from_git(hub: Hub) -> None:
     hub.git("commit", "-q", "-m", "a filter")
     hub.git("config", "filter.key.clean", "sed s/KEY=.*/KEY=xxx/")
     hub.git("config", "filter.key.smudge", "cat")
-    where = hub.session("s1", agents=1).worktree(1)
-    (where / "conf").write_text("KEY=precious\n")
+    worktree = hub.session("s1", agents=1).worktree(1)
+    (worktree / "conf").write_text("KEY=precious\n")
     assert hub.run("cleanup", "s1") == kept(
-        where,
+        worktree,
         "cannot be saved byte for byte: 'conf' (changed by line-ending conversion or a filter)",
         "commit it, or use --discard",
     )
-    assert (where / "conf").read_text() == "KEY=precious\n"
+    assert (worktree / "conf").read_text() == "KEY=precious\n"
 
 
 def test_restore_commands_of_two_worktrees_on_one_branch(hub: Hub) -> None:
     one = hub.session("s1", agents=1).worktree(1)
     two = hub.worktrees / "two"
     hub.git("worktree", "add", "-q", "-f", two, BRANCH)
-    for where in (one, two):
-        (where / "new").write_text(f"{where}\n")
+    for worktree in (one, two):
+        (worktree / "new").write_text(f"{worktree}\n")
     result = hub.run("cleanup", "s1")
     assert result.code == 0
     bring_back(hub, result)
-    for where in (one, two):
-        assert (where / "new").read_text() == f"{where}\n"
+    for worktree in (one, two):
+        assert (worktree / "new").read_text() == f"{worktree}\n"
 
 
 def test_restore_command_of_an_unprintable_path(hub: Hub) -> None:
     """The printed command restores the same directory when it is run by bash."""
     hub.session("s1")
-    where = hub.worktrees / "new\nline é's \\ \x1b"
-    hub.git("worktree", "add", "-q", "-b", BRANCH, where)
-    (where / "new").write_text("new\n")
+    worktree = hub.worktrees / "new\nline é's \\ \x1b"
+    hub.git("worktree", "add", "-q", "-b", BRANCH, worktree)
+    (worktree / "new").write_text("new\n")
     result = hub.run("cleanup", "s1")
     (typed,) = [text for text in result.out.splitlines() if "bring it back: " in text]
     assert typed.isascii()
     assert typed.isprintable()
     assert hub.call("bash", "-c", typed.partition("bring it back: ")[2]).code == 0
-    assert (where / "new").read_text() == "new\n"
+    assert (worktree / "new").read_text() == "new\n"
     assert RESCUE in hub.refs()

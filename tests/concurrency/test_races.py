@@ -125,8 +125,8 @@ def test_merge_beside_commits_at_once(hub: Hub) -> None:
         over.set()
         thread.join()
         ends[result.code] += 1
-        where = f"round {number} of seed {seed}: {result}"
-        judge(hub, begin, result, committer, where)
+        context = f"round {number} of seed {seed}: {result}"
+        judge(hub, begin, result, committer, context)
         go.unlink(missing_ok=True)
         hub.git("reset", "-q", "--hard", begin)
         hub.git("clean", "-qfd")
@@ -134,38 +134,38 @@ def test_merge_beside_commits_at_once(hub: Hub) -> None:
     print(f"merges: {ends}, seed {seed}")
 
 
-def judge(hub: Hub, begin: str, result: Result, committer: Committer, where: str) -> None:
+def judge(hub: Hub, begin: str, result: Result, committer: Committer, context: str) -> None:
     log = hub.git("log", "--first-parent", "--format=%H %s", f"{begin}..main").splitlines()
     subjects = [line.partition(" ")[2] for line in log]
     loops = [line for line in reversed(subjects) if line.startswith("loop-")]
-    assert loops == [f"loop-{at}" for at in range(1, committer.number + 1)], where
+    assert loops == [f"loop-{n}" for n in range(1, committer.number + 1)], context
     merged = False
     for line in reversed(log):
         oid, _, subject = line.partition(" ")
         if subject.startswith("hub: merge"):
             merged = True
         tree = hub.git("ls-tree", "-r", "--name-only", oid).splitlines()
-        assert ("new" in tree) == merged, (where, log)
-        assert (hub.git("show", f"{oid}:file") == "first\nby agent 2") == merged, (where, log)
-    assert merged == (result.code == 0), (where, log)
-    assert git_status(hub) == "## main", (where, log)
+        assert ("new" in tree) == merged, (context, log)
+        assert (hub.git("show", f"{oid}:file") == "first\nby agent 2") == merged, (context, log)
+    assert merged == (result.code == 0), (context, log)
+    assert git_status(hub) == "## main", (context, log)
 
 
 class Agent(threading.Thread):
     """A thread that writes and commits files by absolute paths while its worktree exists."""
 
-    def __init__(self, hub: Hub, where: Path, *, tries: bool) -> None:
+    def __init__(self, hub: Hub, worktree: Path, *, tries: bool) -> None:
         super().__init__()
-        self.hub, self.where, self.tries = hub, where, tries
+        self.hub, self.worktree, self.tries = hub, worktree, tries
         self.written: list[str] = []
         self.commits: list[str] = []
         self.over = False
 
     def run(self) -> None:
         for number in range(10000):
-            text = f"{self.where} {number}\n"
+            text = f"{self.worktree} {number}\n"
             try:
-                (self.where / f"new-{number}").write_text(text)
+                (self.worktree / f"new-{number}").write_text(text)
             except FileNotFoundError:
                 return
             self.written.append(text)
@@ -173,9 +173,9 @@ class Agent(threading.Thread):
             if self.tries and number % 4 == 3:  # a commit that only the reflog of HEAD refers to
                 steps = ["checkout -q --detach", *steps, "checkout -q -"]
             for step in steps:
-                self.hub.call("git", "-C", self.where, *step.split(), now=None)
+                self.hub.call("git", "-C", self.worktree, *step.split(), now=None)
                 if "commit" in step:
-                    tip = self.hub.call("git", "-C", self.where, "rev-parse", "HEAD", now=None)
+                    tip = self.hub.call("git", "-C", self.worktree, "rev-parse", "HEAD", now=None)
                     self.commits += tip.out.split()
             if self.over:
                 return
@@ -189,21 +189,21 @@ def test_cleanup_beside_an_agent_that_commits_at_once(hub: Hub) -> None:
         sid = f"s{number}"
         hub.run("init", "-q", "--id", sid, "--task", "t", "--agents", "1")
         assert hub.run("spawn", "-q", sid) == Result(0)
-        where = agent_worktree(hub, 1, sid)
-        agent = Agent(hub, where, tries="--archive" not in options[number % 4])
+        worktree = agent_worktree(hub, 1, sid)
+        agent = Agent(hub, worktree, tries="--archive" not in options[number % 4])
         agents.append(agent)
         agent.start()
         for _ in range(6):
             result = hub.run("cleanup", *options[number % 4], sid, now=None)
             ends[result.code] += 1
-            if not where.exists():
+            if not worktree.exists():
                 break
         agent.over = True
         agent.join()
-        if where.exists():  # if git refused the last checkout, HEAD is still detached
-            hub.git("checkout", "-q", f"hub/{sid}/agent-1/attempt-1", cwd=where)
+        if worktree.exists():  # if git refused the last checkout, HEAD is still detached
+            hub.git("checkout", "-q", f"hub/{sid}/agent-1/attempt-1", cwd=worktree)
         result = hub.run("cleanup", *options[number % 4], sid, now=None)
-        assert (result.code, result.err, where.exists()) == (0, "", False), result
+        assert (result.code, result.err, worktree.exists()) == (0, "", False), result
         assert lost(hub, agent.written) == [], result
     commits = [commit for agent in agents for commit in agent.commits]
     whole(hub, commits=commits)
@@ -218,8 +218,8 @@ def test_spawn_beside_prune_at_once(hub: Hub) -> None:
             hub.run("init", "-q", "--id", sid, "--task", "t", "--agents", "3")
             assert hub.run("spawn", "-q", sid, now=None) == Result(0)
             for agent in (1, 2, 3):
-                where = agent_worktree(hub, agent, sid)
-                assert hub.git("status", "--porcelain", "--branch", cwd=where) == (
+                worktree = agent_worktree(hub, agent, sid)
+                assert hub.git("status", "--porcelain", "--branch", cwd=worktree) == (
                     f"## hub/{sid}/agent-{agent}/attempt-1"
                 )
             if number % 2:
@@ -230,7 +230,7 @@ def test_spawn_beside_prune_at_once(hub: Hub) -> None:
 
 
 def test_archive_beside_packing_at_once(hub: Hub) -> None:
-    """During `git pack-refs`, `git gc --auto` and new branches no ref is lost, and none comes back."""
+    """Other processes pack refs and create branches. No ref is lost, and none comes back."""
     hub.git("config", "gc.auto", "1")
     hub.git("config", "gc.autoDetach", "false")
     oid, tree = hub.git("rev-parse", "main"), hub.git("rev-parse", "main^{tree}")
@@ -267,7 +267,7 @@ def test_archive_beside_packing_at_once(hub: Hub) -> None:
 
 
 def test_list_beside_packing_at_once(hub: Hub) -> None:
-    """libgit2 reads packed-refs before the loose refs. Without a second read it misses about one in 70."""
+    """libgit2 reads packed-refs before the loose refs, so a single read misses one in 70."""
     missed = []
     with beside(hub, "git pack-refs --all"):
         for number in range(PACKED):

@@ -1,4 +1,7 @@
-"""Cleanup after a killed cleanup: the worktree is inspected again, unless only the deletion is left."""
+"""Cleanup after a killed cleanup.
+
+The worktree is inspected again, unless only the deletion is left.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +20,8 @@ from tests.support.hub import Hub, Result
 from tests.support.interrupt import DIE, interposed
 
 
-def _trash(where: Path) -> Path:
-    return where.parent / f".{where.name}.hub-trash"
+def _trash(worktree: Path) -> Path:
+    return worktree.parent / f".{worktree.name}.hub-trash"
 
 
 def _killed_while_deleting(hub: Hub) -> None:
@@ -26,86 +29,86 @@ def _killed_while_deleting(hub: Hub) -> None:
 
 
 def test_directory_renamed_back_by_the_user(hub: Hub) -> None:
-    """After a kill before the first deletion the user renames the directory back, changes and locks it."""
-    where = hub.session("s1", agents=1).worktree(1)
+    """After a kill the user renames the directory back, changes the worktree and locks it."""
+    worktree = hub.session("s1", agents=1).worktree(1)
     _killed_while_deleting(hub)
-    _trash(where).rename(where)
-    hub.git("checkout", "-q", "--detach", cwd=where)
-    lost = hub.commit(where, "try", "lost\n")
-    hub.git("checkout", "-q", BRANCH, cwd=where)
-    hub.git("worktree", "unlock", where)  # the lock of the removal
-    hub.git("worktree", "lock", where)
-    assert hub.run("cleanup", "s1") == kept(where, "locked", f"git worktree unlock {where}")
-    hub.git("worktree", "unlock", where)
+    _trash(worktree).rename(worktree)
+    hub.git("checkout", "-q", "--detach", cwd=worktree)
+    lost = hub.commit(worktree, "try", "lost\n")
+    hub.git("checkout", "-q", BRANCH, cwd=worktree)
+    hub.git("worktree", "unlock", worktree)  # the lock of the removal
+    hub.git("worktree", "lock", worktree)
+    assert hub.run("cleanup", "s1") == kept(worktree, "locked", f"git worktree unlock {worktree}")
+    hub.git("worktree", "unlock", worktree)
     assert hub.run("cleanup", "s1") == Result(
         0,
         f"Saved unreferenced commits of {BRANCH} in {RESCUE}\n"
         f"  bring it back: git branch <name> {RESCUE}\n"
-        f"Removed worktree: {where}\n"
+        f"Removed worktree: {worktree}\n"
         "Cleaned up 1 worktree for session s1\n",
     )
     assert hub.refs("refs/hub/rescue") == {RESCUE: lost}
 
 
 def test_lock_on_a_partly_deleted_worktree(hub: Hub) -> None:
-    where = hub.session("s1", agents=1).worktree(1)
+    worktree = hub.session("s1", agents=1).worktree(1)
     _killed_while_deleting(hub)
-    hub.git("worktree", "unlock", where)  # the lock of the removal
-    hub.git("worktree", "lock", where)
-    assert hub.run("cleanup", "s1") == kept(where, "locked", f"git worktree unlock {where}")
-    assert (_trash(where) / "file").exists()
-    hub.git("worktree", "unlock", where)
-    assert hub.run("cleanup", "s1") == removed(where)
-    assert not _trash(where).exists()
+    hub.git("worktree", "unlock", worktree)  # the lock of the removal
+    hub.git("worktree", "lock", worktree)
+    assert hub.run("cleanup", "s1") == kept(worktree, "locked", f"git worktree unlock {worktree}")
+    assert (_trash(worktree) / "file").exists()
+    hub.git("worktree", "unlock", worktree)
+    assert hub.run("cleanup", "s1") == removed(worktree)
+    assert not _trash(worktree).exists()
 
 
 def test_new_directory_after_a_killed_removal(hub: Hub) -> None:
     """Both the old and the new directory are kept."""
-    where = hub.session("s1", agents=1).worktree(1)
+    worktree = hub.session("s1", agents=1).worktree(1)
     _killed_while_deleting(hub)
-    where.mkdir()
-    (where / "precious").write_text("precious\n")
+    worktree.mkdir()
+    (worktree / "precious").write_text("precious\n")
     result = hub.run("cleanup", "s1")
     assert result == kept(
-        where,
-        f"an interrupted removal moved the directory to '{_trash(where)}', and '{where}' exists again",
+        worktree,
+        f"an interrupted removal moved the directory to '{_trash(worktree)}', and '{worktree}' exists again",
         "git hub-session doctor s1",
     )
-    assert repair_commands(hub) == [f"mv {where} {where}.other"]
-    assert (where / "precious").exists()
-    assert (_trash(where) / "file").exists()
-    assert hub.call("mv", where, f"{where}.other") == Result(0)
+    assert repair_commands(hub) == [f"mv {worktree} {worktree}.other"]
+    assert (worktree / "precious").exists()
+    assert (_trash(worktree) / "file").exists()
+    assert hub.call("mv", worktree, f"{worktree}.other") == Result(0)
     assert hub.run("cleanup", "-q", "s1") == Result(0)
-    assert not _trash(where).exists()
-    assert Path(f"{where}.other", "precious").read_text() == "precious\n"
+    assert not _trash(worktree).exists()
+    assert Path(f"{worktree}.other", "precious").read_text() == "precious\n"
 
 
 def test_tracked_bare_repository_after_a_kill(hub: Hub) -> None:
     """A tracked bare repository does not keep the worktree, also after a kill."""
-    where = hub.session("s1", agents=1).worktree(1)
-    hub.git("init", "-q", "--bare", where / "fix.git")
-    (where / "fix.git" / "refs" / "keep").write_text("")
-    (where / "fix.git" / "objects" / "keep").write_text("")
-    hub.git("add", "-f", ".", cwd=where)
-    hub.git("commit", "-q", "-m", "a fixture", cwd=where)
+    worktree = hub.session("s1", agents=1).worktree(1)
+    hub.git("init", "-q", "--bare", worktree / "fix.git")
+    (worktree / "fix.git" / "refs" / "keep").write_text("")
+    (worktree / "fix.git" / "objects" / "keep").write_text("")
+    hub.git("add", "-f", ".", cwd=worktree)
+    hub.git("commit", "-q", "-m", "a fixture", cwd=worktree)
     _killed_while_deleting(hub)
-    assert hub.run("cleanup", "s1") == removed(where)
-    assert not _trash(where).exists()
+    assert hub.run("cleanup", "s1") == removed(worktree)
+    assert not _trash(worktree).exists()
 
 
 def test_killed_after_the_save(hub: Hub) -> None:
-    where = hub.session("s1", agents=1).worktree(1)
-    (where / "new").write_text("new\n")
+    worktree = hub.session("s1", agents=1).worktree(1)
+    (worktree / "new").write_text("new\n")
     for nth in range(1, 20):  # the first removed files are copies of the index
         assert interposed(hub, "cleanup", "s1", code=DIE, only="os.remove", nth=nth).code == -9
-        if _trash(where).exists():
+        if _trash(worktree).exists():
             break
     assert hub.state()["agents"] == {"agent-1": {"rescue": [RESCUE], "work": {"attempt-1": RESCUE}}}
     assert hub.run("cleanup", "s1") == Result(
         0,
         f"Saved uncommitted work of {BRANCH} in {RESCUE}\n"
-        f"  bring it back: {line(where)}\n"
-        f"Removed worktree: {where}\n"
+        f"  bring it back: {line(worktree)}\n"
+        f"Removed worktree: {worktree}\n"
         "Cleaned up 1 worktree for session s1\n",
     )
     assert hub.state()["agents"] == {"agent-1": {"rescue": [RESCUE], "work": {"attempt-1": RESCUE}}}
@@ -113,7 +116,7 @@ def test_killed_after_the_save(hub: Hub) -> None:
 
 
 def test_failed_removal_beside_others(hub: Hub) -> None:
-    """A file cannot be deleted: its worktree is reported, and the others are removed and reported."""
+    """One directory cannot be renamed: its worktree is kept. The other worktree is removed."""
     hub.session("s1", agents=2)
     (hub.worktree(2) / "new").write_text("new\n")
     code = (
@@ -131,8 +134,8 @@ def test_failed_removal_beside_others(hub: Hub) -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount")
 def test_mount_during_the_wait_for_the_lock(hub: Hub) -> None:
-    where = hub.session("s1", agents=1).worktree(1)
-    (where / "cache").mkdir()
+    worktree = hub.session("s1", agents=1).worktree(1)
+    (worktree / "cache").mkdir()
     precious = hub.top.parent / "precious"
     precious.mkdir()
     (precious / "gold").write_text("gold\n")
@@ -148,7 +151,7 @@ def test_mount_during_the_wait_for_the_lock(hub: Hub) -> None:
         text=True,
     )
     time.sleep(0.5)
-    if subprocess.run(["mount", "--bind", precious, where / "cache"]).returncode:
+    if subprocess.run(["mount", "--bind", precious, worktree / "cache"]).returncode:
         cleanup.communicate()
         holder.wait()
         pytest.skip("this machine lets nobody mount")
@@ -156,20 +159,20 @@ def test_mount_during_the_wait_for_the_lock(hub: Hub) -> None:
         out, _ = cleanup.communicate()
         holder.wait()
     finally:
-        subprocess.run(["umount", where / "cache"], check=False)
+        subprocess.run(["umount", worktree / "cache"], check=False)
     assert (cleanup.returncode, (precious / "gold").read_text()) == (1, "gold\n")
-    assert f"  contains a mount point: '{where / 'cache'}'\n" in out
+    assert f"  contains a mount point: '{worktree / 'cache'}'\n" in out
 
 
 def test_reflog_commits_of_an_archived_branch(hub: Hub) -> None:
     """--archive deletes the branch and its reflog, the only reference to a commit."""
-    where = hub.session("s1", agents=1).worktree(1)
-    undone = hub.commit(where, "try", "undone\n")
-    hub.git("reset", "-q", "--hard", "HEAD~1", cwd=where)
+    worktree = hub.session("s1", agents=1).worktree(1)
+    undone = hub.commit(worktree, "try", "undone\n")
+    hub.git("reset", "-q", "--hard", "HEAD~1", cwd=worktree)
     result = hub.run("cleanup", "s1", "--archive")
     assert result == Result(
         0,
-        f"Removed worktree: {where}\n"
+        f"Removed worktree: {worktree}\n"
         f"Archived branch: {BRANCH} as tag hub/archive/s1/agent-1\n"
         "Cleaned up 1 worktree for session s1\n",
         f"warning: a commit that only the reflog of '{BRANCH}' had is in {RESCUE}\n",
@@ -180,9 +183,9 @@ def test_reflog_commits_of_an_archived_branch(hub: Hub) -> None:
 
 def test_rebase_elsewhere_that_will_move_the_branch(hub: Hub) -> None:
     """`rebase --update-refs` in another worktree uses the agent's branch, so the branch is kept."""
-    where = hub.session("s1", agents=1).worktree(1)
-    hub.commit(where, "one", "1\n")
-    hub.git("worktree", "remove", where)
+    worktree = hub.session("s1", agents=1).worktree(1)
+    hub.commit(worktree, "one", "1\n")
+    hub.git("worktree", "remove", worktree)
     foreign = hub.worktrees / "foreign"
     hub.git("worktree", "add", "-q", "-b", "feature", foreign, BRANCH)
     hub.commit(foreign, "two", "2\n")
@@ -197,8 +200,8 @@ def test_rebase_elsewhere_that_will_move_the_branch(hub: Hub) -> None:
 
 
 def test_branch_checked_out_through_a_symbolic_ref(hub: Hub) -> None:
-    where = hub.session("s1", agents=1).worktree(1)
-    hub.git("worktree", "remove", where)
+    worktree = hub.session("s1", agents=1).worktree(1)
+    hub.git("worktree", "remove", worktree)
     hub.git("symbolic-ref", "refs/heads/alias", f"refs/heads/{BRANCH}")
     other = hub.worktrees / "other"
     hub.git("worktree", "add", "-q", "--detach", other)
@@ -213,58 +216,58 @@ def test_branch_checked_out_through_a_symbolic_ref(hub: Hub) -> None:
 
 def test_auto_merge_ref_is_not_saved(hub: Hub) -> None:
     """`git stash apply` leaves AUTO_MERGE, a tree. It is not saved."""
-    where = hub.session("s1", agents=1).worktree(1)
-    (where / "file").write_text("changed\n")
-    hub.git("stash", cwd=where)
-    hub.git("stash", "apply", cwd=where)
-    hub.git("checkout", "-q", "--", "file", cwd=where)
+    worktree = hub.session("s1", agents=1).worktree(1)
+    (worktree / "file").write_text("changed\n")
+    hub.git("stash", cwd=worktree)
+    hub.git("stash", "apply", cwd=worktree)
+    hub.git("checkout", "-q", "--", "file", cwd=worktree)
     assert (hub.top / ".git" / "worktrees" / "agent-1" / "AUTO_MERGE").exists()
-    assert hub.run("cleanup", "s1") == removed(where)
+    assert hub.run("cleanup", "s1") == removed(worktree)
 
 
 def test_dry_run_after_a_killed_removal(hub: Hub) -> None:
     """The run was killed before the second inspection. The next real run continues the removal."""
-    where = hub.session("s1", agents=1).worktree(1)
-    code = f"os.path.exists('{where}') or {DIE}; count = 0"
+    worktree = hub.session("s1", agents=1).worktree(1)
+    code = f"os.path.exists('{worktree}') or {DIE}; count = 0"
     assert interposed(hub, "cleanup", "s1", code=code, only="open").code == -9
-    assert (_trash(where).exists(), where.exists()) == (True, False)
+    assert (_trash(worktree).exists(), worktree.exists()) == (True, False)
     assert hub.run("cleanup", "-n", "s1") == Result(
         1,
-        f"Kept worktree: {where}\n"
-        f"  an interrupted removal moved the directory to '{_trash(where)}'\n"
+        f"Kept worktree: {worktree}\n"
+        f"  an interrupted removal moved the directory to '{_trash(worktree)}'\n"
         "  hint: git hub-session cleanup s1\n"
         "Would clean up 0 worktrees for session s1\n",
     )
-    assert hub.run("cleanup", "s1") == removed(where)
+    assert hub.run("cleanup", "s1") == removed(worktree)
 
 
 def test_leftover_trash_of_a_pruned_worktree(hub: Hub) -> None:
     """The git dir was pruned after the kill, and the worktree was added again. The hint works."""
-    where = hub.session("s1", agents=1).worktree(1)
+    worktree = hub.session("s1", agents=1).worktree(1)
     _killed_while_deleting(hub)
-    hub.git("worktree", "unlock", where)  # git does not prune a locked worktree
+    hub.git("worktree", "unlock", worktree)  # git does not prune a locked worktree
     hub.git("worktree", "prune")
-    hub.git("worktree", "add", "-q", where, BRANCH)
+    hub.git("worktree", "add", "-q", worktree, BRANCH)
     assert hub.run("cleanup", "s1") == kept(
-        where,
-        f"the trash path of an interrupted removal exists: '{_trash(where)}'",
-        f"save the files that you need, then: rm -r {_trash(where)}",
+        worktree,
+        f"the trash path of an interrupted removal exists: '{_trash(worktree)}'",
+        f"save the files that you need, then: rm -r {_trash(worktree)}",
     )
-    shutil.rmtree(_trash(where))
-    assert hub.run("cleanup", "s1") == removed(where)
+    shutil.rmtree(_trash(worktree))
+    assert hub.run("cleanup", "s1") == removed(worktree)
 
 
 def test_reflog_that_cannot_be_saved(hub: Hub) -> None:
-    """A hook rejects the rescue ref: no branch is archived, and the report of the worktree is complete."""
-    where = hub.session("s1", agents=1).worktree(1)
-    hub.commit(where, "try", "undone\n")
-    hub.git("reset", "-q", "--hard", "HEAD~1", cwd=where)
+    """A hook rejects the rescue ref. The removal is reported, and no branch is archived."""
+    worktree = hub.session("s1", agents=1).worktree(1)
+    hub.commit(worktree, "try", "undone\n")
+    hub.git("reset", "-q", "--hard", "HEAD~1", cwd=worktree)
     hook = hub.top / ".git" / "hooks" / "reference-transaction"
     hook.write_text("#!/bin/sh\n! grep -q refs/hub/rescue\n")
     hook.chmod(0o755)
     assert hub.run("cleanup", "s1", "--archive") == Result(
         1,
-        f"Removed worktree: {where}\nCleaned up 1 worktree for session s1\n",
+        f"Removed worktree: {worktree}\nCleaned up 1 worktree for session s1\n",
         "warning: cannot archive the branches: 'git update-ref' failed (exit 128)\n",
     )
     assert f"refs/heads/{BRANCH}" in hub.refs()
@@ -273,55 +276,55 @@ def test_reflog_that_cannot_be_saved(hub: Hub) -> None:
 def test_spawn_after_a_killed_cleanup(hub: Hub) -> None:
     """The worktree is restored, also if state.json has the status `spawning`."""
     hub.session("s1", agents=1)
-    where = hub.worktree(1)
-    (where / "draft").write_text("an agent's\n")
-    trash = where.parent / ".agent-1.hub-trash"
+    worktree = hub.worktree(1)
+    (worktree / "draft").write_text("an agent's\n")
+    trash = worktree.parent / ".agent-1.hub-trash"
     entry = hub.top / ".git" / "worktrees" / "agent-1"
     (entry / "hub-session-removal").write_text(f"{REMOVAL_LOCK}\0{trash}\0aside")
-    where.rename(trash)
+    worktree.rename(trash)
     state = hub.state()
     state["agents"] = {"agent-1": {"status": "spawning", "attempt": 1}}
     (hub.directory() / "state.json").write_text(json.dumps(state))
     assert hub.run("spawn", "-q", "s1").code == 0
-    assert (where / "draft").read_text() == "an agent's\n"
+    assert (worktree / "draft").read_text() == "an agent's\n"
     assert (trash.exists(), (entry / "hub-session-removal").exists()) == (False, False)
 
 
 def test_file_system_without_links(hub: Hub) -> None:
-    """On FAT and some FUSE file systems the worktree is locked too while its directory is in the trash."""
+    """A worktree on FAT or FUSE is locked too while its directory is in the trash."""
     hub.session("s1", agents=1)
-    where = hub.worktree(1)
+    worktree = hub.worktree(1)
     lock = hub.top / ".git" / "worktrees" / "agent-1" / "locked"
-    is_aside = f"event == 'os.rename' and args[0] == {str(where)!r}"
+    is_aside = f"event == 'os.rename' and args[0] == {str(worktree)!r}"
     shown = f"os.write(2, open({str(lock)!r}, 'rb').read())"
     code = (
         f"sys.addaudithook(lambda event, args: {is_aside} and {shown}); "
         "raise OSError(1, 'Operation not permitted')"
     )
     result = interposed(hub, "cleanup", "s1", code=code, only="os.link")
-    assert result == Result(0, removed(where).out, REMOVAL_LOCK)
+    assert result == Result(0, removed(worktree).out, REMOVAL_LOCK)
     assert not lock.parent.exists()
 
 
 @pytest.mark.parametrize("note", [None, ""])
 def test_removal_lock_without_its_journal(hub: Hub, note: str | None) -> None:
-    """After a power cut the lock is removed, or kept if the directory is missing."""
+    """The lock is removed, or kept if the directory is missing, as after a power cut."""
     hub.session("s1", agents=1)
-    where = hub.worktree(1)
-    (where / "draft").write_text("an agent's\n")
+    worktree = hub.worktree(1)
+    (worktree / "draft").write_text("an agent's\n")
     entry = hub.top / ".git" / "worktrees" / "agent-1"
     lock = entry / "locked"
-    lock.write_text(f"{REMOVAL_LOCK}\0{where}\0aside")
+    lock.write_text(f"{REMOVAL_LOCK}\0{worktree}\0aside")
     if note is not None:
         (entry / "hub-session-removal").write_text(note)
-    away = where.rename(f"{where}.away")
+    away = worktree.rename(f"{worktree}.away")
     assert hub.run("spawn", "-q", "s1", "--retry", "1").code == 0
     assert lock.exists()
-    away.rename(where)
+    away.rename(worktree)
     assert hub.run("spawn", "-q", "s1", "--retry", "1").code == 0
     assert not lock.exists()
-    hub.git("worktree", "lock", "--reason", "mine", where)
+    hub.git("worktree", "lock", "--reason", "mine", worktree)
     assert hub.run("spawn", "-q", "s1", "--retry", "1").code == 0
     assert lock.read_text() == "mine\n"
-    hub.git("worktree", "unlock", where)
-    hub.git("worktree", "remove", "--force", where)
+    hub.git("worktree", "unlock", worktree)
+    hub.git("worktree", "remove", "--force", worktree)

@@ -1,4 +1,4 @@
-"""Commands on a full disk, on a read-only file system, under a file size limit, and without a permission.
+"""Commands on a full or read-only disk, with a file size limit, or without a permission.
 
 The kernel causes these errors. In test_killed.py the tracer simulates them.
 """
@@ -33,12 +33,12 @@ def _succeeds(*words: str | Path) -> bool:
 @pytest.fixture
 def disk(tmp_path: Path, environ: Mapping[str, str]) -> Iterator[Hub]:
     """A repository on its own disk of 12 MB."""
-    where = tmp_path / "disk"
-    where.mkdir()
-    if not _succeeds("mount", "-t", "tmpfs", "-o", "size=12m", "tmpfs", where):
+    mount_point = tmp_path / "disk"
+    mount_point.mkdir()
+    if not _succeeds("mount", "-t", "tmpfs", "-o", "size=12m", "tmpfs", mount_point):
         pytest.skip("needs the right to mount a tmpfs")
-    yield new_hub(where / "project", environ)
-    subprocess.run(["umount", "-l", where], check=True)
+    yield new_hub(mount_point / "project", environ)
+    subprocess.run(["umount", "-l", mount_point], check=True)
 
 
 def _fill(top: Path, spare: int) -> Path:
@@ -106,7 +106,7 @@ def test_read_only_file_system(disk: Hub) -> None:
 
 @pytest.mark.parametrize("name", SCENES if LONG else ["merge", "archive"])
 def test_file_size_limit(hub: Hub, name: str) -> None:
-    """With `ulimit -f` the kernel kills a git that writes more (SIGXFSZ). Python gets an error."""
+    """The kernel kills a git that exceeds `ulimit -f` (SIGXFSZ). Python gets an error."""
     world = World(hub, SCENES[name])
     for blocks in (0, 1, 2) if LONG else (1,):
         world.restore()
@@ -121,7 +121,7 @@ def test_file_size_limit(hub: Hub, name: str) -> None:
 
 @pytest.fixture
 def nobodys(environ: Mapping[str, str]) -> Iterator[Hub]:
-    """A repository that belongs to a user who is not root, in a directory that this user can read."""
+    """A repository in a directory that a user other than root can read."""
     if _IS_ROOT and not _succeeds(*_NOBODY, PYTHON, "-I", "-c", COMMAND, "--version"):
         pytest.skip("needs setpriv, and a checkout that nobody may read")
     with tempfile.TemporaryDirectory(prefix="hub-nobody-") as name:

@@ -1,5 +1,6 @@
-"""Kill, interrupt or fail a command, or a git or shell that it started, at a system call that changes something.
+"""Kill, interrupt or fail a command at a system call that changes something.
 
+The call may be of a git or a shell that the command has started.
 After each fault nothing is lost and every session can be read. The same command then ends as if the
 fault had not happened. The long form plays all calls of all scenes, the short form a few of each.
 """
@@ -108,11 +109,11 @@ def test_killed_at_any_call(
     for action, call in fault_points(world, name, share):
         world.restore()
         ended = world.play(action, call)
-        where = f"{action} before {call}"
+        fault = f"{action} before {call}"
         if isinstance(call, int):
-            where += f": {world.calls(action)[call - 1]}"
-        check_result(ended, action, where)
-        assert action not in SIGNALS or not world.late(), where
+            fault += f": {world.calls(action)[call - 1]}"
+        check_result(ended, action, fault)
+        assert action not in SIGNALS or not world.late(), fault
         world.check()
         played["lock files of a killed git"] += world.finish()
         kind = "signals" if action in SIGNALS else "faults"
@@ -160,7 +161,7 @@ def test_the_scenes_have_500_calls() -> None:
 
 
 def test_tracer_actions(tmp_path: Path) -> None:
-    """With `alone` a shell survives its child. With an errno all later calls fail, or only one."""
+    """`alone` kills only the child of a shell. An errno fails all later calls, or one call."""
     world = tmp_path.resolve()
     (world / "old").write_text("")
     line = f"cd {world}; rm old; ln -s x link; mkdir one; mkdir two; echo >file; echo $?"

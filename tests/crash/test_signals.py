@@ -120,7 +120,7 @@ def in_hook(name: str, when: str = "true") -> Callable[[Hub, Gate], None]:
 
 
 def changes(ref: str) -> Callable[[Hub, Gate], None]:
-    """Return a setup in which the reference-transaction hook waits, after git has locked such a ref."""
+    """Return a setup in which the reference-transaction hook waits after git has locked `ref`."""
     return in_hook("reference-transaction", f'test "$1" = prepared && grep -q {ref}')
 
 
@@ -303,7 +303,7 @@ def test_signal_during_a_run(hub: Hub, gate: Gate, stop: str, sent: str) -> None
 
 
 def is_asleep(pid: int) -> bool:
-    """Return True if the process waits in the kernel. Python handles an earlier signal only later."""
+    """Return True if the process waits in the kernel, so that a signal interrupts a system call."""
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "S"
 
 
@@ -359,7 +359,7 @@ command()
 def test_signal_at_the_start_and_the_end(
     hub: Hub, sent: signal.Signals, event: str, name: object
 ) -> None:
-    """Ctrl-C during the imports, and any signal between the output and the exit, print no traceback."""
+    """A signal during the imports, or between the output and the exit, prints no traceback."""
     hub.session()
     code = _IN_BETWEEN.format(checkout=str(CHECKOUT), number=int(sent), event=event, name=name)
     result = hub.call(PYTHON, "-I", "-c", code, "update", "s1", "--state", "running")

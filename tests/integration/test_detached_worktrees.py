@@ -355,7 +355,7 @@ def test_branch_of_a_detached_worktree_is_not_archived(
 
 
 def test_rebase_is_aborted_before_the_repair(hub: Hub, worktree: Path) -> None:
-    """`git rebase --abort` moves HEAD back. With the agent's branch checked out, it would move that."""
+    """`git rebase --abort` would move the agent's branch if HEAD were reattached first."""
     tip = hub.git("rev-parse", FIRST)
     detach(hub, worktree, "main")
     hub.commit(worktree, "file", "other\n")

@@ -1,4 +1,4 @@
-"""Large repositories, a clock that runs backwards, closed streams, signals, a narrow terminal."""
+"""Large repositories, a clock that runs backwards, closed streams, signals, 20 columns."""
 
 from __future__ import annotations
 

@@ -221,7 +221,7 @@ def test_worktrees_renamed_together_with_the_repository(two_agents: Hub) -> None
 
 
 def test_new_repository_at_the_old_path(two_agents: Hub) -> None:
-    """Its agents' worktrees are not changed, and not taken for the moved ones."""
+    """The agents of the new repository keep their worktrees. None is taken for a moved one."""
     hub = relocate(two_agents)
     two_agents.top.mkdir()
     two_agents.git("init", "-q")

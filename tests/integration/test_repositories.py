@@ -225,7 +225,7 @@ def extension(hub: Hub, name: str, value: str) -> None:
 
 @pytest.mark.parametrize("kind", REFUSED)
 def test_repository_that_libgit2_cannot_open(hub: Hub, kind: str) -> None:
-    """Commands without libgit2 succeed. The others print the reason and a fix, and change nothing."""
+    """Commands without libgit2 succeed. The others print a reason and a fix, and change nothing."""
     assert hub.run("init", "-q", "--id", "s1", "--task", "t").code == 0
     make = {"sha256": sha256, "reftable": reftable, "reftable_by_git": reftable_by_git}.get(kind)
     if make:

@@ -1,4 +1,4 @@
-"""One repository for all tests of a process, because creating it takes longer than restoring it."""
+"""One repository for all tests of a process, because restoring it is faster than a new one."""
 
 from __future__ import annotations
 

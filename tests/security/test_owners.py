@@ -1,4 +1,4 @@
-"""A repository of another user: a command is refused if and only if git refuses to work there."""
+"""A repository of another user: commands are refused if git refuses to work there."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every parser of external data, with random input: a value of its type, or its one kind of error."""
+"""Parse random input: each parser returns a value of its type, or raises its error."""
 
 from __future__ import annotations
 
@@ -284,7 +284,7 @@ contents = st.one_of(
 @many
 @given(st.dictionaries(st.sampled_from(FILES), contents))
 def test_any_bytes_in_a_git_dir(files: dict[str, bytes]) -> None:
-    """The git dir is read without an error, its refs are branches, and its commits are object ids."""
+    """The git dir is read without an error, and its commits are object ids."""
     with tempfile.TemporaryDirectory() as top:
         entry = Path(top) / "worktrees" / "x"
         for name, data in files.items():
