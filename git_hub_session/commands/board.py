@@ -162,7 +162,7 @@ class BoardView(View):
 
     def lines(self, style: TerminalStyle, *, quiet: bool) -> TextOutput:
         names = [escape_control(channel.name) for channel in self.channels]
-        name_width = max(7, *map(display_width, names))
+        name_width = max([7, *map(display_width, names)])
         out = [f"{pad('CHANNEL', name_width)}  POSTS  LAST POST"]
         for name, channel in zip(names, self.channels, strict=True):
             left = f"{pad(name, name_width)}  {channel.posts:>5}"

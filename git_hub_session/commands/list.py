@@ -190,7 +190,7 @@ class _Table:
         self._id_width = max(10, *(display_width(escape_control(row.session_id)) for row in rows))
         self._state_width = max(5, *(len(row.state) for row in rows))
         self._agents_width = max(6, *(len(str(row.agents)) for row in rows))
-        self._age_width = max(7, *map(len, ages))
+        self._age_width = max([7, *map(len, ages)])
         self._left_width = self._id_width + self._state_width + 4
         self._left_width += self._agents_width + self._age_width + 4
         # Leave out the age, and then the number of agents, if the task has too little room.

@@ -140,7 +140,7 @@ def refuse_if_git_running(worktree: Worktree, name: str) -> None:
     pids = procfs.processes_in(worktree.path)
     if pids:
         raise Refused(
-            f"{name} is still being made by process {pids[0]}",
+            f"{name} is still being created by process {pids[0]}",
             hint="try again when it has finished",
         )
 

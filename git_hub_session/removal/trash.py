@@ -11,7 +11,7 @@ from zlib import crc32
 
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.system import tree
-from git_hub_session.worktree.paths import _SUFFIX, is_trash_name
+from git_hub_session.worktree.paths import TRASH_SUFFIX, is_trash_name
 
 if TYPE_CHECKING:
     from git_hub_session.git.worktrees import Worktree
@@ -23,7 +23,7 @@ _MAX_NAME_BYTES = 240  # A file name has at most 255 bytes. This leaves room for
 
 def trash_name(worktree: Worktree) -> str:
     """Return the trash path of the worktree's directory, a sibling."""
-    return os.path.join(os.path.dirname(worktree.path), f".{safe_name(worktree)}{_SUFFIX}")
+    return os.path.join(os.path.dirname(worktree.path), f".{safe_name(worktree)}{TRASH_SUFFIX}")
 
 
 def safe_name(worktree: Worktree) -> str:

@@ -184,7 +184,7 @@ def _remove_partial(item: RestoreItem, project: Project) -> list[str]:
     if is_marked_for_deletion(worktree):
         removal.finish_removal(worktree)
     elif is_partial_restore(worktree):
-        refuse_if_git_running(worktree, "it")
+        refuse_if_git_running(worktree, "the worktree")
         stash = project.repo.find_stash(item.work) if item.work else ()
         tip = project.repo.tip(item.branch.ref)  # the branch may have moved since the plan
         sources = [item.commit, tip, *stash[2:]]

@@ -70,9 +70,9 @@ def can_create_at(path: str) -> bool:
     return not os.listdir(path) if is_directory else not os.path.lexists(path)
 
 
-_SUFFIX = ".hub-trash"
+TRASH_SUFFIX = ".hub-trash"
 
 
 def is_trash_name(name: str) -> bool:
     """Return True if the name has the form of the names that removal.trash gives."""
-    return name.startswith(".") and name.endswith(_SUFFIX)
+    return name.startswith(".") and name.endswith(TRASH_SUFFIX)

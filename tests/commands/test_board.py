@@ -193,6 +193,14 @@ def test_an_invalid_post_is_reported(hub: Hub) -> None:
         assert hub.run("board", *words) == Result(128, "", f"fatal: {reason}\n")
 
 
+def test_a_board_without_channels(hub: Hub) -> None:
+    hub.session()
+    for channel in ("dispatch", "progress", "results"):
+        channel_directory(hub, channel).rmdir()
+    channel_directory(hub, "_index.json").write_text('{"channels": [], "counters": {}}')
+    assert hub.run("board") == Result(0, "CHANNEL  POSTS  LAST POST\n")
+
+
 def test_a_damaged_index_causes_a_warning(hub: Hub) -> None:
     add_two_posts(hub)
     (channel_directory(hub, "_index.json")).write_text("[]")

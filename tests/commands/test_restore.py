@@ -602,7 +602,7 @@ def test_killed_at_any_moment(hub: Hub) -> None:
     for moment in kill_at_changes(hub, template, words, count, short=4):
         assert hub.run("list").code == 0
         again = hub.run(*words)
-        while "is still being made by process" in again.err:  # the git of the killed call
+        while "is still being created by process" in again.err:  # the git of the killed call
             again = hub.run(*words)
         assert again == Result(0), moment
         assert (hub.refs(), hub.state()["agents"], git_dirs(hub)) == expected, moment
@@ -747,7 +747,7 @@ def test_the_git_of_a_killed_restore_still_runs(hub: Hub) -> None:
     assert result == Result(
         1,
         "",
-        f"error: agent-1: it is still being made by process {git.pid}\n"
+        f"error: agent-1: the worktree is still being created by process {git.pid}\n"
         "hint: try again when it has finished\n",
     )
     assert hub.run("restore", "-q", "s1") == Result(0)

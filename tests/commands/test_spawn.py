@@ -769,7 +769,7 @@ def test_the_git_of_a_killed_spawn_still_runs(hub: Hub) -> None:
     assert result == Result(
         1,
         "",
-        f"error: agent-1 is still being made by process {git.pid}\n"
+        f"error: agent-1 is still being created by process {git.pid}\n"
         "hint: try again when it has finished\n",
     )
     assert (path / "file").read_text() == "fir"

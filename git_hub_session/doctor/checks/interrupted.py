@@ -37,7 +37,7 @@ def find_worktree(finding: Finding, hub: HubSnapshot) -> Worktree:
 def remove_partial_add(finding: Finding, hub: HubSnapshot, locked: LockedSession) -> list[str]:
     """Remove the worktree. Keep files of the user under another name."""
     worktree = find_worktree(finding, hub)
-    refuse_if_git_running(worktree, "it")
+    refuse_if_git_running(worktree, "the worktree")
     repo = hub.project.repo
     tips = [repo.tip(branch) for branch in worktree.branches]
     sources = [commit for commit in (locked.read().base_commit, *tips) if commit]
