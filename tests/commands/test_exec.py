@@ -36,9 +36,9 @@ def shell(hub: Hub, script: str, *words: str, code: int = 0, **more: str) -> Res
 
 def agent(hub: Hub, number: int) -> dict[str, object]:
     """Return the record of an agent in state.json, without times."""
-    found = dict(hub.state()["agents"][f"agent-{number}"])
-    found["exec"] = {key: value for key, value in found["exec"].items() if key != "seconds"}
-    return found
+    record = dict(hub.state()["agents"][f"agent-{number}"])
+    record["exec"] = {key: value for key, value in record["exec"].items() if key != "seconds"}
+    return record
 
 
 def log(hub: Hub, number: int, run: str = "exec-1") -> str:
@@ -70,11 +70,11 @@ def test_environment_of_a_command(two: Hub) -> None:
     script = "env -0 >../env-$HUB_AGENT; git rev-parse --abbrev-ref HEAD"
     result = shell(two, script, "--agents", "2", GIT_DIR=f"{two.top}/.git", GIT_INDEX_FILE="/no")
     assert result.out.startswith("agent-2 | hub/s1/agent-2/attempt-1\n")
-    found = dict(
+    environ = dict(
         line.split("=", 1)
         for line in (two.worktrees / "s1" / "env-agent-2").read_text().split("\0")[:-1]
     )
-    own = {name: value for name, value in found.items() if name.startswith("HUB_")}
+    own = {name: value for name, value in environ.items() if name.startswith("HUB_")}
     assert own == {
         "HUB_SESSION_ID": "s1",
         "HUB_AGENT": "agent-2",
@@ -85,7 +85,7 @@ def test_environment_of_a_command(two: Hub) -> None:
         "HUB_TASK_FILE": str(two.directory() / "task.txt"),
         "HUB_RUN": str(two.directory() / "output" / "exec-1"),
     }
-    assert not {"GIT_DIR", "GIT_INDEX_FILE", "GIT_WORK_TREE", "GIT_PREFIX"} & found.keys()
+    assert not {"GIT_DIR", "GIT_INDEX_FILE", "GIT_WORK_TREE", "GIT_PREFIX"} & environ.keys()
 
 
 def test_commits_and_failures(two: Hub) -> None:
@@ -348,9 +348,9 @@ def test_formats(two: Hub) -> None:
     )
     assert snapshot(two.top) == before
     result = two.run("exec", "--format=json", "--agents=2", "s1", "--", "echo", "hello")
-    found = json.loads(result.out)
-    assert found["agents"][0].pop("seconds") >= 0
-    assert found == {
+    document = json.loads(result.out)
+    assert document["agents"][0].pop("seconds") >= 0
+    assert document == {
         "session_id": "s1",
         "run": "exec-1",
         "dry_run": False,

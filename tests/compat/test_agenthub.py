@@ -43,7 +43,7 @@ def test_agenthub_script_reads_our_session(hub: Hub, script: Path) -> None:
         f"s1                   init         2        {TASKS[0]}\n",
     )
     hub.git("branch", "hub/s1/agent-1/attempt-1")
-    at = "2026-03-17T14:30:22.000000+00:00"
+    created = "2026-03-17T14:30:22.000000+00:00"
     assert peer(hub, script, "--status", "s1") == Result(
         0,
         "Session: s1\n"
@@ -53,8 +53,8 @@ def test_agenthub_script_reads_our_session(hub: Hub, script: Path) -> None:
         "  Base branch: main\n"
         "  Eval: make bench\n"
         "  Metric: p50 ms (lower)\n"
-        f"  Created: {at}\n"
-        f"  Updated: {at}\n"
+        f"  Created: {created}\n"
+        f"  Updated: {created}\n"
         "\n"
         "  Branches:\n"
         "    hub/s1/agent-1/attempt-1\n",
@@ -65,7 +65,7 @@ def test_agenthub_script_reads_our_session(hub: Hub, script: Path) -> None:
             "task": TASKS[0],
             "agent_count": "2",
             "base_branch": "main",
-            "created": at,
+            "created": created,
             "eval_cmd": "make bench",
             "metric": "p50 ms",
             "direction": "lower",

@@ -82,7 +82,7 @@ class Tournament:
 
     def __init__(self, hub: Hub) -> None:
         self.hub = hub
-        self.told: Counter[str] = Counter()
+        self.counts: Counter[str] = Counter()
 
     def step(self, line: str) -> None:
         """Run one step. If the session was ended by the other tool, follow the hint of the error."""
@@ -92,19 +92,19 @@ class Tournament:
         result = self.hub.run(*shlex.split(line))
         if re.match("error: (session 's1' is '|cannot go from ')(merged|archived)'", result.err):
             assert (result.code, result.out) == (1, "")
-            self.told["errors"] += 1
+            self.counts["errors"] += 1
             self.type(result.err.partition("hint: ")[2].rstrip(), line)
         elif result.code:
-            run_with_hints(self.hub, *shlex.split(line), counts=self.told)
+            run_with_hints(self.hub, *shlex.split(line), counts=self.counts)
 
     def type(self, hint: str, step: str) -> None:
         """Run the command of a hint. It must succeed."""
         way = hint_command(hint, ())
         assert way, f"a dead end: {step}: {hint}"
-        self.told["hints"] += 1
+        self.counts["hints"] += 1
         again = re.match("git hub-session (.*)", way[-1])
         if again:
-            run_with_hints(self.hub, *shlex.split(again[1]), counts=self.told)
+            run_with_hints(self.hub, *shlex.split(again[1]), counts=self.counts)
         else:
             assert self.hub.call(*way).code == 0, (step, way)
 
@@ -114,9 +114,9 @@ class Tournament:
         before = snapshot(hub.top.parent)
         change(hub)
         if snapshot(hub.top.parent) == before:
-            self.told["without effect"] += 1
+            self.counts["without effect"] += 1
             return
-        self.told["interventions"] += 1
+        self.counts["interventions"] += 1
         commits, texts = reachable(hub), kept(hub)
         for line in rest:
             self.step(line)
@@ -135,12 +135,14 @@ class Tournament:
         findings = []
         for _ in range(4):
             answer = self.hub.run("doctor", "--fix", "--format=json")
-            findings = [one for one in json.loads(answer.out)["findings"] if not one["fixed"]]
+            findings = [
+                finding for finding in json.loads(answer.out)["findings"] if not finding["fixed"]
+            ]
             if not findings:
                 return
-            for one in findings:
-                if hint_command(one["advice"], ()):
-                    self.type(one["advice"], one["code"])
+            for finding in findings:
+                if hint_command(finding["advice"], ()):
+                    self.type(finding["advice"], finding["code"])
         assert not findings, findings
 
 
@@ -174,44 +176,44 @@ def walk(hub: Hub, end: str, change: Change, record: Record) -> Counter[str]:
             tournament.disturb(change, steps[number:])
             template.restore()
     assert hub.state()["state"] == end
-    for kind, count in tournament.told.items():
+    for kind, count in tournament.counts.items():
         record(f"between two steps: {kind}", count)
-    return tournament.told
+    return tournament.counts
 
 
 @pytest.mark.parametrize(
-    ("what", "end"),
+    ("name", "end"),
     [
-        (what, end)
-        for what in CALLS
+        (name, end)
+        for name in CALLS
         for end in ENDS
-        if LONG or (what, end) in (("says evaluating", "merged"), ("cleans up", "archived"))
+        if LONG or (name, end) in (("says evaluating", "merged"), ("cleans up", "archived"))
     ],
 )
 def test_agenthub_script_between_the_steps(
-    world: Hub, script: Path, record_property: Record, what: str, end: str
+    world: Hub, script: Path, record_property: Record, name: str, end: str
 ) -> None:
     """All work of a session that the script has ended is kept, and later steps are refused."""
 
     def calls(hub: Hub) -> None:
-        for line in CALLS[what]:
+        for line in CALLS[name]:
             done = hub.call(PYTHON, "-I", script, *line.split())
             assert "Traceback" not in done.err, done
         listed = json.loads(hub.call(PYTHON, "-I", script, "--list", "--format", "json").out)
-        assert [one["state"] for one in listed["sessions"]] == [hub.state()["state"]]
+        assert [row["state"] for row in listed["sessions"]] == [hub.state()["state"]]
 
-    told = walk(world, end, calls, record_property)
-    assert (told["interventions"] == 0) == (what in ("looks", "says init"))
+    counts = walk(world, end, calls, record_property)
+    assert (counts["interventions"] == 0) == (name in ("looks", "says init"))
 
 
-@pytest.mark.parametrize("what", CHANGES if LONG else ["state evaluating", "status spawning"])
-def test_other_changes_between_the_steps(world: Hub, record_property: Record, what: str) -> None:
+@pytest.mark.parametrize("name", CHANGES if LONG else ["state evaluating", "status spawning"])
+def test_other_changes_between_the_steps(world: Hub, record_property: Record, name: str) -> None:
     """The changes of test_interventions.py, after several steps."""
 
     def changes(hub: Hub) -> None:
-        # The thing to change may be missing, or git may refuse: keep what was changed by then.
+        # The thing to change may be missing, or git may refuse: keep the changes made by then.
         with suppress(FileNotFoundError, KeyError, AssertionError):
-            CHANGES[what](hub)
+            CHANGES[name](hub)
 
-    end = [*ENDS][[*CHANGES].index(what) % 2]
+    end = [*ENDS][[*CHANGES].index(name) % 2]
     assert walk(world, end, changes, record_property)["interventions"]

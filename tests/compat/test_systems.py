@@ -66,9 +66,9 @@ def test_without_proc(hub: Hub) -> None:
     assert there.run("doctor").code == 0
     assert there.run("init", "-q", "--id", "s2", "--task", "t", "--agents", "2").code == 0
     assert there.run("spawn", "-q", "s2") == Result(0)
-    place = hub.top.parent / "project.hub" / "s2" / "agent-1"
-    (place / "new").write_text("new\n")
-    with subprocess.Popen(["sleep", "300"], cwd=place) as sleeper:
+    worktree = hub.top.parent / "project.hub" / "s2" / "agent-1"
+    (worktree / "new").write_text("new\n")
+    with subprocess.Popen(["sleep", "300"], cwd=worktree) as sleeper:
         dry = there.run("cleanup", "-n", "s2")
         assert (dry.code, dry.err) == (0, NOT_SEEN)
         seen = hub.run("cleanup", "-n", "s2")
@@ -79,7 +79,7 @@ def test_without_proc(hub: Hub) -> None:
         sleeper.kill()
     assert hub.git("show", "refs/hub/rescue/s2/agent-1/attempt-1/1^3:new") == "new"
     assert there.run("restore", "-q", "s2") == Result(0)
-    assert (place / "new").read_text() == "new\n"
+    assert (worktree / "new").read_text() == "new\n"
     whole(hub)
 
 

@@ -34,9 +34,9 @@ def is_whole(hub: Hub) -> bool:
     """Return True if the uncommitted changes are in a worktree or in a rescue ref."""
     worktree = hub.worktree(2)
     aside = worktree.parent / ".agent-2.hub-trash"
-    for place in (worktree, aside):
-        if (place / "file").exists() and (place / "new").exists():
-            return (place / "file").read_text() == "changed\n"
+    for directory in (worktree, aside):
+        if (directory / "file").exists() and (directory / "new").exists():
+            return (directory / "file").read_text() == "changed\n"
     ref = "refs/hub/rescue/s1/agent-2/attempt-1/1"
     return (
         hub.git("show", f"{ref}:file"),
@@ -109,7 +109,7 @@ def test_two_cleanups_at_once(hub: Hub) -> None:
         )
         for _ in range(2)
     ]
-    ends = sorted(Result(one.wait(), *one.communicate()) for one in both)
+    ends = sorted(Result(call.wait(), *call.communicate()) for call in both)
     assert [end.code for end in ends] == [0, 0]
     assert [end.err for end in ends] == ["", ""]
     assert sorted(end.out.splitlines()[-1] for end in ends) == [
@@ -134,9 +134,9 @@ def test_two_sessions_at_once(hub: Hub) -> None:
         )
         for sid in ("s1", "s2", "s3")
     ]
-    for sid, one in zip(("s1", "s2", "s3"), running, strict=True):
-        out, err = one.communicate()
-        assert (one.returncode, err) == (0, ""), out
+    for sid, process in zip(("s1", "s2", "s3"), running, strict=True):
+        out, err = process.communicate()
+        assert (process.returncode, err) == (0, ""), out
         assert out.splitlines()[-1] == f"Cleaned up 2 worktrees for session {sid}"
     assert len(hub.refs("refs/tags")) == 6
     assert [*hub.refs("refs/heads")] == ["refs/heads/main"]
@@ -173,8 +173,10 @@ def test_new_directory_at_the_path_of_the_worktree(hub: Hub) -> None:
     assert (aside / "new").read_text() == "new"
     assert (aside / "file").read_text() == "first\n"
     assert (worktree / "other").read_text() == "other"
-    told = f"an interrupted removal moved the directory to '{aside}', and '{worktree}' exists again"
-    assert hub.run("cleanup", "s1") == kept(worktree, told, "git hub-session doctor s1")
+    reason = (
+        f"an interrupted removal moved the directory to '{aside}', and '{worktree}' exists again"
+    )
+    assert hub.run("cleanup", "s1") == kept(worktree, reason, "git hub-session doctor s1")
     assert repair_commands(hub) == [f"mv {worktree} {worktree}.other"]
     worktree.rename(worktree.parent / "other")
     assert hub.run("cleanup", "s1") == saved(worktree)

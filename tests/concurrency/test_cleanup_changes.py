@@ -99,13 +99,13 @@ def test_directory_deleted_before_the_rename(hub: Hub) -> None:
         f"Kept worktree: {worktree}\n  the directory was removed after the inspection\n  hint: try again\n"
         in result.out
     )
-    entry = hub.top / ".git" / "worktrees" / "agent-1"
-    assert [name for name in ("locked", "hub-session-removal") if (entry / name).exists()] == []
+    git_dir = hub.top / ".git" / "worktrees" / "agent-1"
+    assert [name for name in ("locked", "hub-session-removal") if (git_dir / name).exists()] == []
     assert hub.run("cleanup", "s1").code == 0
     refs = hub.refs("refs/hub/rescue/s1")
     assert all(hub.git("show", f"{oid}:new") == "staged" for oid in refs.values())
     assert refs
-    assert not entry.exists()
+    assert not git_dir.exists()
 
 
 def test_prune_during_the_removal(hub: Hub) -> None:
@@ -119,10 +119,10 @@ def test_prune_during_the_removal(hub: Hub) -> None:
     assert (result.code, result.err) == (1, "")
     assert f"Kept worktree: {worktree}\n  files changed after the inspection\n" in result.out
     assert look(hub, worktree).status == ["", "?? late", "A  new"]
-    entry = hub.top / ".git" / "worktrees" / "agent-1"
-    assert [name for name in ("locked", "hub-session-removal") if (entry / name).exists()] == []
+    git_dir = hub.top / ".git" / "worktrees" / "agent-1"
+    assert [name for name in ("locked", "hub-session-removal") if (git_dir / name).exists()] == []
     assert hub.run("cleanup", "s1").code == 0
-    assert not entry.exists()
+    assert not git_dir.exists()
 
 
 @pytest.mark.parametrize("ref", ["refs/worktree/mine", "refs/bisect/bad", "ORIG_HEAD"])

@@ -244,12 +244,13 @@ def test_archive_beside_packing_at_once(hub: Hub) -> None:
         for number in range(ARCHIVES):
             sid = f"s{number}"
             hub.session(sid)
-            attempts = range(1, 21)
+            agents = range(1, 21)
             hub.git(
                 "update-ref",
                 "--stdin",
                 stdin="".join(
-                    f"create refs/heads/hub/{sid}/agent-{one}/attempt-1 {oid}\n" for one in attempts
+                    f"create refs/heads/hub/{sid}/agent-{agent}/attempt-1 {oid}\n"
+                    for agent in agents
                 ),
             )
             for _ in range(5):
@@ -258,7 +259,7 @@ def test_archive_beside_packing_at_once(hub: Hub) -> None:
                     break
                 assert ".lock': File exists" in result.out + result.err, result
             assert result.code == 0
-            tags |= {f"refs/tags/hub/archive/{sid}/agent-{one}": oid for one in attempts}
+            tags |= {f"refs/tags/hub/archive/{sid}/agent-{agent}": oid for agent in agents}
     others = dict(line.split() for line in made.read_text().splitlines())
     assert len(others) > ARCHIVES
     assert hub.refs() == {"refs/heads/main": oid, **tags, **others}

@@ -336,7 +336,7 @@ def test_no_link_is_followed(hub: Hub, tmp_path: Path, name: str) -> None:
     """The target of a link is neither read nor written."""
     put(hub, "init")
     put(hub, "init", "s2")
-    place = {
+    path = {
         ".agenthub": hub.top / ".agenthub",
         "sessions": hub.top / ".agenthub" / "sessions",
         "s1": hub.directory(),
@@ -344,17 +344,17 @@ def test_no_link_is_followed(hub: Hub, tmp_path: Path, name: str) -> None:
         "config.yaml": hub.directory() / "config.yaml",
     }[name]
     elsewhere = tmp_path / "elsewhere"
-    place.rename(elsewhere)
-    place.symlink_to(elsewhere)
+    path.rename(elsewhere)
+    path.symlink_to(elsewhere)
     before = snapshot(tmp_path)
 
     if name in (".agenthub", "sessions"):
-        link = f"'{place}' is a symbolic link: links in the hub are not followed"
+        link = f"'{path}' is a symbolic link: links in the hub are not followed"
         fatal = Result(128, "", f"fatal: {link}\n")
         assert hub.run("list") == fatal
         assert hub.run("init", "--task", "x") == fatal
     else:
-        shown = place if name == "s1" else name
+        shown = path if name == "s1" else name
         link = f"'{shown}' is a symbolic link: links in the hub are not followed"
         prefix = "" if name == "s1" else "session 's1': "
         hint = f"hint: fix the file in '{hub.directory()}'\nhint: or: git hub-session cleanup s1\n"
@@ -378,12 +378,12 @@ def test_the_target_of_a_dangling_link_is_not_created(hub: Hub, tmp_path: Path) 
     (hub.top / ".agenthub").unlink()
     hub.session("s0")
     for name in ("s1", "board/dispatch"):
-        place = hub.top / ".agenthub" / ("sessions/s1" if name == "s1" else name)
-        if place.is_dir():
-            place.rmdir()
-        place.symlink_to(tmp_path / "target")
+        path = hub.top / ".agenthub" / ("sessions/s1" if name == "s1" else name)
+        if path.is_dir():
+            path.rmdir()
+        path.symlink_to(tmp_path / "target")
         assert hub.run("init", "--id", "s1", "--task", "x").code != 0
-        place.unlink()
+        path.unlink()
     assert not (tmp_path / "target").exists()
 
 
@@ -503,15 +503,15 @@ def test_an_output_error_does_not_undo_a_change(hub: Hub) -> None:
 
 @pytest.mark.parametrize("name", [".agenthub", ".agenthub/sessions"])
 def test_a_file_in_the_place_of_a_directory(hub: Hub, name: str) -> None:
-    place = hub.top / name
-    place.parent.mkdir(exist_ok=True)
-    place.write_text("not a directory\n")
+    path = hub.top / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("not a directory\n")
     for words in (["list"], ["init", "--task", "x"], ["update", "s1", "--state", "running"]):
         result = hub.run(*words)
         assert (result.code, result.out) == (128, "")
         assert result.err.startswith("fatal: ")
         assert "Not a directory" in result.err
-    assert place.read_text() == "not a directory\n"
+    assert path.read_text() == "not a directory\n"
 
 
 # Functions of the store

@@ -279,15 +279,15 @@ def test_spawn_after_a_killed_cleanup(hub: Hub) -> None:
     worktree = hub.worktree(1)
     (worktree / "draft").write_text("an agent's\n")
     trash = worktree.parent / ".agent-1.hub-trash"
-    entry = hub.top / ".git" / "worktrees" / "agent-1"
-    (entry / "hub-session-removal").write_text(f"{REMOVAL_LOCK}\0{trash}\0aside")
+    git_dir = hub.top / ".git" / "worktrees" / "agent-1"
+    (git_dir / "hub-session-removal").write_text(f"{REMOVAL_LOCK}\0{trash}\0aside")
     worktree.rename(trash)
     state = hub.state()
     state["agents"] = {"agent-1": {"status": "spawning", "attempt": 1}}
     (hub.directory() / "state.json").write_text(json.dumps(state))
     assert hub.run("spawn", "-q", "s1").code == 0
     assert (worktree / "draft").read_text() == "an agent's\n"
-    assert (trash.exists(), (entry / "hub-session-removal").exists()) == (False, False)
+    assert (trash.exists(), (git_dir / "hub-session-removal").exists()) == (False, False)
 
 
 def test_file_system_without_links(hub: Hub) -> None:
@@ -312,11 +312,11 @@ def test_removal_lock_without_its_journal(hub: Hub, note: str | None) -> None:
     hub.session("s1", agents=1)
     worktree = hub.worktree(1)
     (worktree / "draft").write_text("an agent's\n")
-    entry = hub.top / ".git" / "worktrees" / "agent-1"
-    lock = entry / "locked"
+    git_dir = hub.top / ".git" / "worktrees" / "agent-1"
+    lock = git_dir / "locked"
     lock.write_text(f"{REMOVAL_LOCK}\0{worktree}\0aside")
     if note is not None:
-        (entry / "hub-session-removal").write_text(note)
+        (git_dir / "hub-session-removal").write_text(note)
     away = worktree.rename(f"{worktree}.away")
     assert hub.run("spawn", "-q", "s1", "--retry", "1").code == 0
     assert lock.exists()

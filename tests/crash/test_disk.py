@@ -86,12 +86,12 @@ def test_read_only_file_system(disk: Hub) -> None:
     }
     subprocess.run(["mount", "-o", "remount,ro", disk.top.parent], check=True)
     try:
-        told = {line: world.call(*line.split()) for line in answers}
+        results = {line: world.call(*line.split()) for line in answers}
         cleaned = world.call("cleanup", "-q", "s1")
         assert everything(disk) == before
     finally:
         subprocess.run(["mount", "-o", "remount,rw", disk.top.parent], check=True)
-    assert told == {line: Result(128, "", answer) for line, answer in answers.items()}
+    assert results == {line: Result(128, "", answer) for line, answer in answers.items()}
     entries = f"{disk.top}/.git/worktrees"
     assert cleaned == Result(
         1,

@@ -66,14 +66,14 @@ def test_two_thousand_worktrees(hub: Hub) -> None:
     entries = hub.top / ".git" / "worktrees"
     oid = hub.git("rev-parse", "HEAD")
     for number in range(2000):
-        entry, path = entries / f"other{number}", hub.top.parent / "others" / str(number)
-        entry.mkdir()
-        (entry / "HEAD").write_text(f"{oid}\n")
-        (entry / "commondir").write_text("../..\n")
-        (entry / "gitdir").write_text(f"{path}/.git\n")
+        git_dir, path = entries / f"other{number}", hub.top.parent / "others" / str(number)
+        git_dir.mkdir()
+        (git_dir / "HEAD").write_text(f"{oid}\n")
+        (git_dir / "commondir").write_text("../..\n")
+        (git_dir / "gitdir").write_text(f"{path}/.git\n")
         if number % 2:
             path.mkdir(parents=True)
-            (path / ".git").write_text(f"gitdir: {entry}\n")
+            (path / ".git").write_text(f"gitdir: {git_dir}\n")
     (hub.worktree(1) / "new").write_text("new\n")
     assert len(hub.json("status", "s1")["worktrees"]) == 2
     assert hub.run("cleanup", "-q", "s1") == Result(0)

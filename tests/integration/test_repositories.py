@@ -281,9 +281,9 @@ def test_relative_links_that_a_newer_git_made(hub: Hub) -> None:
     """An older git rejects the repository. Commands without git still find all worktrees."""
     hub.session(agents=2)
     for agent in (1, 2):
-        entry, where = hub.top / ".git" / "worktrees" / f"agent-{agent}", hub.worktree(agent)
-        (entry / "gitdir").write_text(f"{os.path.relpath(where, entry)}/.git\n")
-        (where / ".git").write_text(f"gitdir: {os.path.relpath(entry, where)}\n")
+        git_dir, worktree = hub.top / ".git" / "worktrees" / f"agent-{agent}", hub.worktree(agent)
+        (git_dir / "gitdir").write_text(f"{os.path.relpath(worktree, git_dir)}/.git\n")
+        (worktree / ".git").write_text(f"gitdir: {os.path.relpath(git_dir, worktree)}\n")
     (hub.worktree(2) / "new").write_text("new\n")
     extension(hub, "relativeWorktrees", "true")
     git_status = hub.call("git", "status")
@@ -319,9 +319,9 @@ def test_missing_objects_of_a_partial_clone(hub: Hub) -> None:
     missing = lacks()
     assert missing == 2
     clone.session(agents=2)
-    where = clone.worktree(1)
-    clone.git("rm", "-q", "--sparse", "sub/other", cwd=where)
-    clone.git("commit", "-q", "-m", "gone", cwd=where)
+    worktree = clone.worktree(1)
+    clone.git("rm", "-q", "--sparse", "sub/other", cwd=worktree)
+    clone.git("commit", "-q", "-m", "gone", cwd=worktree)
     (clone.worktree(2) / "sub").mkdir()
     (clone.worktree(2) / "sub" / "x.o").write_text("x\n")
 

@@ -19,8 +19,10 @@ from tests.support.interrupt import LONG
 
 # The short form plays the attacks with links and some of the others, the long form all.
 _PLACES = [*OF_PLACES, *OF_GIT]
-_LINKS = [one for one in _PLACES if one.name.startswith("link")]
-_OTHERS = [one for one in _PLACES if one not in _LINKS and not one.name.startswith("large")]
+_LINKS = [attack for attack in _PLACES if attack.name.startswith("link")]
+_OTHERS = [
+    attack for attack in _PLACES if attack not in _LINKS and not attack.name.startswith("large")
+]
 _SAMPLED = _PLACES if LONG else [*_LINKS, *_OTHERS[::15]]
 ATTACKS = {attack.name: attack for attack in [*_SAMPLED, *OF_CONTENT]}
 
@@ -52,9 +54,9 @@ def _broken(world: World, calls: Sequence[Call], codes: set[int]) -> dict[str, l
     for call in calls:
         answer = world.forked.call(*call.words, cwd=world.project)
         after = world.stamps()
-        found = broken_rules(world, call, answer, before, after, codes)
-        if found:
-            broken[" ".join(call.words)] = [*found, answer.err[-600:].decode("utf-8", "replace")]
+        rules = broken_rules(world, call, answer, before, after, codes)
+        if rules:
+            broken[" ".join(call.words)] = [*rules, answer.err[-600:].decode("utf-8", "replace")]
         if after != before:
             before = world.undo_changes(before, after)
     return broken

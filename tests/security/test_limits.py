@@ -87,15 +87,15 @@ def test_forged_task_file(hub: Hub) -> None:
 def test_nul_in_a_git_dir(hub: Hub) -> None:
     """The worktree is reported as damaged. Other worktrees are not affected."""
     hub.session("s1", agents=2)
-    entry = hub.top / ".git" / "worktrees" / "agent-1"
-    (entry / "gitdir").write_bytes(b"/x\0y/.git\n")
+    git_dir = hub.top / ".git" / "worktrees" / "agent-1"
+    (git_dir / "gitdir").write_bytes(b"/x\0y/.git\n")
     first, second = linked_worktrees(str(hub.top / ".git"))
     assert (first.path, first.link_error) == (
         "",
         "its administrative files (worktrees/agent-1) do not record its path",
     )
     assert second.link_error == ""
-    (entry / "HEAD").write_bytes(b"ref: refs/heads/hub/s1/agent-1\0/x\n")
+    (git_dir / "HEAD").write_bytes(b"ref: refs/heads/hub/s1/agent-1\0/x\n")
     assert linked_worktrees(str(hub.top / ".git"))[0].head == ""
     assert hub.run("path", "s1", "2").code == 0
 

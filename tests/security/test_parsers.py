@@ -140,8 +140,8 @@ def test_any_text_as_configuration(text: str) -> None:
         assert isinstance(is_true(value), bool)
     size = parse_size(text)
     assert size is None or size >= 0
-    found = config_from_environment({"GIT_CONFIG_PARAMETERS": text, "GIT_CONFIG_COUNT": text})
-    assert all(found)
+    names = config_from_environment({"GIT_CONFIG_PARAMETERS": text, "GIT_CONFIG_COUNT": text})
+    assert all(names)
 
 
 @many
@@ -286,15 +286,15 @@ contents = st.one_of(
 def test_any_bytes_in_a_git_dir(files: dict[str, bytes]) -> None:
     """The git dir is read without an error, and its commits are object ids."""
     with tempfile.TemporaryDirectory() as top:
-        entry = Path(top) / "worktrees" / "x"
+        git_dir = Path(top) / "worktrees" / "x"
         for name, data in files.items():
-            (entry / name).parent.mkdir(parents=True, exist_ok=True)
-            (entry / name).write_bytes(data)
-        entry.mkdir(parents=True, exist_ok=True)
-        found = read_worktree("x", str(entry))
-        assert found.path == "" or os.path.isabs(found.path)
+            (git_dir / name).parent.mkdir(parents=True, exist_ok=True)
+            (git_dir / name).write_bytes(data)
+        git_dir.mkdir(parents=True, exist_ok=True)
+        worktree = read_worktree("x", str(git_dir))
+        assert worktree.path == "" or os.path.isabs(worktree.path)
         assert "\0" not in "".join(
-            (found.path, found.head, *found.branches, *found.reserved_branches)
+            (worktree.path, worktree.head, *worktree.branches, *worktree.reserved_branches)
         )
-        assert found.link_error or found.is_missing or os.path.isdir(found.path)
-        assert all(re.fullmatch("[0-9a-f]{40}|[0-9a-f]{64}", oid) for oid in found.own_commits())
+        assert worktree.link_error or worktree.is_missing or os.path.isdir(worktree.path)
+        assert all(re.fullmatch("[0-9a-f]{40}|[0-9a-f]{64}", oid) for oid in worktree.own_commits())
