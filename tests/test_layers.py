@@ -136,7 +136,6 @@ LARGEST_FILE = 350
 # The files that are larger, with the reason.
 LARGER_FILES = {
     "git.repository": 420,  # every read through pygit2
-    "system.directory": 370,  # the only way to write into the hub
 }
 
 

@@ -22,7 +22,7 @@ from types import TracebackType
 
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.errors import Damaged, HubError
-from git_hub_session.system.io import write_all
+from git_hub_session.system.io import read_up_to, write_all
 
 if TYPE_CHECKING:
     from git_hub_session._typing import Self
@@ -162,7 +162,7 @@ class SafeDirectory:
                 raise Damaged(f"{os.path.basename(name)}: not a regular file")
             if status.st_size > limit:
                 raise Damaged(f"{os.path.basename(name)}: larger than {limit} bytes")
-            return _read_bytes(fd, status.st_size)
+            return read_up_to(fd, status.st_size)
         finally:
             os.close(fd)
 
@@ -331,14 +331,6 @@ def _restore_owner(fd: int, like: os.stat_result) -> None:
             return
         except OSError:
             pass
-
-
-def _read_bytes(fd: int, size: int) -> bytes:
-    """Read `size` bytes, or to the end of the file. Some file systems return fewer at a time."""
-    data = os.read(fd, size)
-    while 0 < len(data) < size and (more := os.read(fd, size - len(data))):
-        data += more
-    return data
 
 
 def _open_directory(name: str, path: str, parent: int | None) -> int:

@@ -1,8 +1,16 @@
-"""Write to file descriptors."""
+"""Read from file descriptors, and write to them."""
 
 from __future__ import annotations
 
 import os
+
+
+def read_up_to(fd: int, size: int) -> bytes:
+    """Read `size` bytes, or to the end of the file. Some file systems return fewer at a time."""
+    data = os.read(fd, size)
+    while 0 < len(data) < size and (more := os.read(fd, size - len(data))):
+        data += more
+    return data
 
 
 def write_all(fd: int, data: bytes) -> None:
