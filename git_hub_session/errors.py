@@ -7,8 +7,6 @@ stop. A hint is one command or one imperative sentence. The code of an error cla
 
 from __future__ import annotations
 
-from git_hub_session._typing import NamedTuple
-
 GIT_FATAL = 128
 """The exit status of a fatal error, as in git."""
 
@@ -66,22 +64,15 @@ class GitFailed(HubError):
         return self.status < 0 or self.status > GIT_FATAL
 
 
-class ErrorText(NamedTuple):
-    """The message and the hint of an error."""
-
-    message: str
-    hint: str = ""
-
-
-def describe(error: HubError | OSError) -> ErrorText:
-    """Return the message and the hint of an error.
+def to_hub_error(error: HubError | OSError) -> HubError:
+    """Return the error as a HubError, so that it has a message and a hint.
 
     The message of an OSError is the text of the system and the file name, without the error number.
     """
     if isinstance(error, HubError):
-        return ErrorText(error.message, error.hint)
+        return error
     file = f": '{error.filename}'" if error.filename else ""
-    return ErrorText(f"{error.strerror or error}{file}")
+    return HubError(f"{error.strerror or error}{file}")
 
 
 def describe_read_error(error: HubError | OSError) -> str:

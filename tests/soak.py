@@ -347,24 +347,29 @@ def main() -> int:
     soak = Soak(top, seed)
     soak.hub.git("branch", "release")
     print(f"soak: {seconds:.0f} seconds, SOAK_SEED={seed}", flush=True)
-    until = time.monotonic() + seconds
+    fault = find_fault(soak, time.monotonic() + seconds)
+    print("\n".join(f"{number:6} {error}" for error, number in sorted(soak.errors.items())))
+    print(", ".join(f"{end}: {number}" for end, number in sorted(soak.ends.items())))
+    commits, tokens = len(soak.recorded("commits")), len(soak.recorded("tokens"))
+    print(
+        f"soak: {soak.rounds} rounds, {sum(soak.ends.values())} commands, {commits} commits, {tokens} files; SOAK_SEED={seed}"
+    )
+    # The last lines, because some CI services show only the end of the output.
+    if fault:
+        print(f"soak: round {soak.rounds} of SOAK_SEED={seed}, see {top}:\n{fault}")
+        return 1
+    shutil.rmtree(top)
+    return 0
+
+
+def find_fault(soak: Soak, until: float) -> str:
+    """Run rounds until a time. Return the first fault, all unexpected errors, or ''."""
     try:
         while time.monotonic() < until:
             soak.round()
-        if soak.unexpected:
-            raise Fault("\n".join(soak.unexpected))
     except (Fault, AssertionError) as error:
-        print(f"soak: round {soak.rounds} of SOAK_SEED={seed}, see {top}:\n{error}")
-        return 1
-    finally:
-        print("\n".join(f"{number:6} {error}" for error, number in sorted(soak.errors.items())))
-        print(", ".join(f"{end}: {number}" for end, number in sorted(soak.ends.items())))
-        commits, tokens = len(soak.recorded("commits")), len(soak.recorded("tokens"))
-        print(
-            f"soak: {soak.rounds} rounds, {sum(soak.ends.values())} commands, {commits} commits, {tokens} files; SOAK_SEED={seed}"
-        )
-    shutil.rmtree(top)
-    return 0
+        return str(error)
+    return "\n".join(soak.unexpected)
 
 
 if __name__ == "__main__":

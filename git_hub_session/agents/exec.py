@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from git_hub_session._typing import TYPE_CHECKING, Any, NamedTuple
-from git_hub_session.errors import HubError, Refused, describe
+from git_hub_session.errors import HubError, Refused, to_hub_error
 from git_hub_session.git.ref_names import AgentBranch, SessionId, agent_name
 from git_hub_session.git.worktrees import linked_worktrees
 from git_hub_session.session import runs
@@ -271,7 +271,7 @@ class _RunMonitor:
                 at = format_iso(self._project.now())
                 locked.save(with_agents(locked.read(), self._pending, at=at))
         except (HubError, OSError) as error:
-            return describe(error).message
+            return to_hub_error(error).message
         self._pending = {}
         return ""
 

@@ -25,10 +25,10 @@ from git_hub_session.session.agents import (
 )
 from git_hub_session.session.archived import session_archived_attempts
 from git_hub_session.session.state import FINISHED, AgentStatus, State
+from git_hub_session.worktree.detached import restore_branch_command
 from git_hub_session.worktree.locks import GIT_ADD_LOCK
 from git_hub_session.worktree.paths import can_create_at, worktree_path
 from git_hub_session.worktree.reattach import occupied_reason
-from git_hub_session.worktree.repair_commands import restore_branch_command
 
 if TYPE_CHECKING:
     from git_hub_session.git.repository import GitRepo
@@ -220,7 +220,7 @@ def _refuse_if_branch_deleted(branch: AgentBranch, worktrees: Sequence[Worktree]
         if worktree.head == branch.ref:
             raise Refused(
                 f"'{short_name(branch.ref)}' was deleted while checked out in '{worktree.path}'",
-                hint=restore_branch_command(worktree),
+                hint=restore_branch_command(worktree) or f"git hub-session doctor {branch.session}",
             )
 
 

@@ -28,7 +28,7 @@ from git_hub_session.cleanup.save import (
     save_worktrees,
     work_by_attempt,
 )
-from git_hub_session.errors import HubError, describe
+from git_hub_session.errors import HubError, to_hub_error
 from git_hub_session.git.ref_names import SessionId, branch_prefix, rescue_prefix, short_name
 from git_hub_session.removal.errors import (
     InUseDuringRemoval,
@@ -90,7 +90,7 @@ def preview_cleanup(
 
 def failed_report(sid: SessionId, error: HubError | OSError) -> CleanupReport:
     """Return the report of a session whose cleanup failed as a whole."""
-    return empty_report(sid)._replace(notes=(describe(error).message,), failed=True)
+    return empty_report(sid)._replace(notes=(to_hub_error(error).message,), failed=True)
 
 
 def _planned_saves(sid: SessionId, plan: WorktreePlan) -> list[SavedWork]:

@@ -11,10 +11,10 @@ from os import fsdecode
 from shlex import quote
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
-from git_hub_session.errors import Damaged, ErrorText, describe
+from git_hub_session.errors import Damaged, HubError, to_hub_error
 from git_hub_session.removal.journal import STEP_TRASH
+from git_hub_session.worktree.detached import restore_branch_command
 from git_hub_session.worktree.reason import Reason
-from git_hub_session.worktree.repair_commands import restore_branch_command
 
 if TYPE_CHECKING:
     from git_hub_session.cleanup.options import CleanupOptions
@@ -128,8 +128,15 @@ def _has_known_commits(state: WorktreeState) -> bool:
     return bool(state.worktree.detached) or state.worktree.is_missing
 
 
-def _error_text(state: WorktreeState) -> ErrorText:
-    return describe(state.error) if state.error else ErrorText("")
+def _missing_branch_hint(state: WorktreeState) -> str:
+    worktree = state.worktree
+    if worktree.is_missing:
+        return restore_branch_command(worktree) or doctor_command(state)
+    return restore_branch_command(worktree) or f"git -C {quote(worktree.path)} status"
+
+
+def _error(state: WorktreeState) -> HubError:
+    return to_hub_error(state.error) if state.error else HubError("")
 
 
 def _size_to_save(state: WorktreeState) -> int:
@@ -258,19 +265,19 @@ CHANGES_RULES = (
     Rule(
         "unreadable-index",
         lambda state: isinstance(state.error, Damaged),
-        lambda state: _error_text(state).message,
+        lambda state: _error(state).message,
     ),
     Rule(
         "unreadable",
         lambda state: state.error,
-        lambda state: f"cannot inspect the worktree: {_error_text(state).message}",
-        lambda state: _error_text(state).hint,
+        lambda state: f"cannot inspect the worktree: {_error(state).message}",
+        lambda state: _error(state).hint,
     ),
     Rule(
         "unreadable-head",
         lambda state: not state.scan.head,
         "HEAD points to no commit",
-        lambda state: restore_branch_command(state.worktree),
+        _missing_branch_hint,
     ),
     Rule(
         "unmerged",

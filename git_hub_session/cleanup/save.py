@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.cleanup.report import KeptWorktree, SavedWork
-from git_hub_session.errors import HubError, describe
+from git_hub_session.errors import HubError, to_hub_error
 from git_hub_session.git.head import reflog_commits
 from git_hub_session.git.ref_names import (
     SessionId,
@@ -91,7 +91,7 @@ def record_rescues(
     except CannotWrite:
         raise
     except (HubError, OSError) as error:
-        return [f"the rescue refs are not recorded in the session: {describe(error).message}"]
+        return [f"the rescue refs are not recorded in the session: {to_hub_error(error).message}"]
     return []
 
 
@@ -137,8 +137,8 @@ def _save_worktree(
         message = f"cannot be saved byte for byte: {error}"
         raise CannotSave(Reason("unfaithful", message, "commit it, or use --discard")) from None
     except (HubError, OSError) as error:
-        text = describe(error)
-        reason = Reason("cannot-save", f"cannot save the work: {text.message}", text.hint)
+        failure = to_hub_error(error)
+        reason = Reason("cannot-save", f"cannot save the work: {failure.message}", failure.hint)
         raise CannotSave(reason) from None
 
 

@@ -14,7 +14,7 @@ from git_hub_session.doctor.checks.sessions import session_findings
 from git_hub_session.doctor.checks.worktrees import worktree_findings
 from git_hub_session.doctor.finding import FIXES, Finding, FindingResult
 from git_hub_session.doctor.snapshot import HubSnapshot, take_session_snapshot, take_snapshot
-from git_hub_session.errors import HubError, describe
+from git_hub_session.errors import HubError, to_hub_error
 from git_hub_session.git.ref_names import SessionId
 from git_hub_session.removal.errors import (
     ModifiedDuringRemoval,
@@ -193,7 +193,7 @@ def _fixable_findings(hub: HubSnapshot, sid: SessionId) -> list[Finding]:
 
 def _failed_result(finding: Finding, error: Exception) -> FindingResult:
     if isinstance(error, HubError | OSError):
-        message, hint = describe(error)
-        return FindingResult(finding, failure=message, hint=hint)
+        failure = to_hub_error(error)
+        return FindingResult(finding, failure=failure.message, hint=failure.hint)
     reason = reason_from_error(error)
     return FindingResult(finding, failure=reason.message, hint=reason.hint)

@@ -16,7 +16,7 @@ from git_hub_session.board.board import Board
 from git_hub_session.board.posts import COORDINATOR
 from git_hub_session.cleanup.cleanup import clean_up_locked
 from git_hub_session.cleanup.report import CleanupReport, empty_report
-from git_hub_session.errors import HubError, Refused, describe
+from git_hub_session.errors import HubError, Refused, to_hub_error
 from git_hub_session.git.ref_names import (
     HEADS,
     SessionId,
@@ -158,7 +158,7 @@ def _post_summary(
         )
         board.add_post(_CHANNEL, author=COORDINATOR, text=text, session=sid, now=project.now())
     except (HubError, OSError) as error:
-        return [f"cannot post the summary on the board: {describe(error).message}"]
+        return [f"cannot post the summary on the board: {to_hub_error(error).message}"]
     return []
 
 

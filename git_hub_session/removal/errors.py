@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from git_hub_session.errors import HubError, describe
+from git_hub_session.errors import HubError, to_hub_error
 from git_hub_session.worktree.reason import Reason
 
 
@@ -44,5 +44,6 @@ def reason_from_error(error: Exception) -> Reason:
         return Reason("changed", f"files were written during the removal: they are in '{error}'")
     if isinstance(error, RemovalFailed):
         return Reason("stuck", str(error), error.hint)
-    message = describe(error).message if isinstance(error, HubError | OSError) else str(error)
-    return Reason("stuck", message, "try again")
+    if isinstance(error, HubError | OSError):
+        return Reason("stuck", to_hub_error(error).message, "try again")
+    return Reason("stuck", str(error), "try again")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 
 from git_hub_session._typing import TYPE_CHECKING, Any, NamedTuple
-from git_hub_session.errors import GitFailed, HubError, Refused, describe
+from git_hub_session.errors import GitFailed, HubError, Refused, to_hub_error
 from git_hub_session.git.ref_names import (
     AgentBranch,
     SessionId,
@@ -161,8 +161,8 @@ def _failure_from_error(branch: AgentBranch, error: Exception) -> RestoreFailure
         git_message = "; ".join(error.stderr.strip().splitlines())
         return RestoreFailure(branch, git_message or error.message)
     if isinstance(error, HubError | OSError):
-        message, hint = describe(error)
-        return RestoreFailure(branch, message, hint)
+        failure = to_hub_error(error)
+        return RestoreFailure(branch, failure.message, failure.hint)
     reason = reason_from_error(error)
     return RestoreFailure(branch, reason.message, reason.hint)
 
@@ -226,5 +226,5 @@ def _unlock_restored(plan: RestoreResult, project: Project) -> list[str]:
         try:
             project.git.unlock_worktree(path)
         except HubError as error:
-            notes.append(f"cannot unlock '{path}': {describe(error).message}")
+            notes.append(f"cannot unlock '{path}': {to_hub_error(error).message}")
     return notes

@@ -1,9 +1,11 @@
-"""Worktrees without a branch: HEAD is detached or cannot be read."""
+"""Worktrees without a branch: HEAD is detached, cannot be read, or names a deleted branch."""
 
 from __future__ import annotations
 
+from shlex import quote
+
 from git_hub_session._typing import TYPE_CHECKING
-from git_hub_session.git.ref_names import AgentBranch, parse_agent_branch, short_name
+from git_hub_session.git.ref_names import HEADS, AgentBranch, parse_agent_branch, short_name
 
 if TYPE_CHECKING:
     from git_hub_session.git.worktrees import Worktree
@@ -19,6 +21,17 @@ def detached_reason(worktree: Worktree) -> str:
     if attempt is None:
         return "its HEAD is detached"
     return f"its HEAD is detached from '{short_name(attempt.ref)}'"
+
+
+def restore_branch_command(worktree: Worktree) -> str:
+    """Return the command that recreates the deleted branch that is checked out in the worktree.
+
+    Return '' if git recorded no commit of the branch.
+    """
+    tip = worktree.head_reflog_tip
+    if worktree.head.startswith(HEADS) and tip:
+        return f"git branch {quote(short_name(worktree.head))} {tip}"
+    return ""
 
 
 def original_attempt(worktree: Worktree) -> AgentBranch | None:

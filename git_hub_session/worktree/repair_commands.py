@@ -11,7 +11,6 @@ import os
 import stat
 from shlex import quote
 
-from git_hub_session.git.ref_names import HEADS, short_name
 from git_hub_session.git.worktrees import Worktree, linked_git_dir, read_worktree
 from git_hub_session.util.paths import first_free, is_same_path
 from git_hub_session.worktree.relocation import find_moved_with_repository, is_parent_missing
@@ -40,15 +39,6 @@ def repair_command(worktree: Worktree) -> str:
     if os.path.isdir(git_dir):
         return _foreign_directory_command(worktree, git_dir)
     return _write_git_file_command(worktree, path)
-
-
-def restore_branch_command(worktree: Worktree) -> str:
-    """Return the command that recreates the deleted branch that is checked out in the worktree."""
-    if worktree.head.startswith(HEADS) and worktree.head_reflog_tip:
-        return f"git branch {quote(short_name(worktree.head))} {worktree.head_reflog_tip}"
-    if worktree.is_missing:
-        return repair_command(worktree)
-    return f"git -C {quote(worktree.path)} status"
 
 
 def move_back_command(path: str, worktree: Worktree) -> str:

@@ -363,6 +363,37 @@ def test_a_worktree_at_the_path_of_another_worktree(hub: Hub) -> None:
     ]
 
 
+@pytest.mark.parametrize("has_reflog", [True, False])
+def test_a_missing_worktree_of_a_deleted_branch(hub: Hub, has_reflog: bool) -> None:
+    """Without its branch, the staged changes of a missing worktree cannot be saved."""
+    where = hub.session("a", agents=2).worktree(1, "a")
+    (where / "staged").write_text("staged\n")
+    hub.git("add", "staged", cwd=where)
+    tip = hub.git("rev-parse", "HEAD", cwd=where)
+    shutil.rmtree(where)
+    hub.git("update-ref", "-d", "refs/heads/hub/a/agent-1/attempt-1")
+    git_dir = hub.top / ".git" / "worktrees" / "agent-1"
+    if not has_reflog:
+        (git_dir / "logs" / "HEAD").unlink()
+    before = snapshot(git_dir)
+    [finding] = [
+        one
+        for one in hub.json("doctor", "--fix", code=1)["findings"]
+        if one["subject"] == str(where)
+    ]
+    assert (finding["code"], finding["fix"]) == ("worktree-missing", "")
+    assert snapshot(git_dir) == before
+    if has_reflog:
+        assert finding["advice"] == f"git branch hub/a/agent-1/attempt-1 {tip}"
+        assert run_line(hub, finding["advice"]) == Result(0)
+        assert list_findings(hub, "--fix", code=0) == [("worktree-missing", str(where), True)]
+    else:
+        hint = hub.json("cleanup", "a", code=1)["sessions"][0]["kept"][0]["hint"]
+        assert hint == "git hub-session doctor a"
+        assert run_line(hub, finding["advice"]).code == 0
+        assert where.is_dir()
+
+
 def test_a_link_to_another_agents_worktree_takes_nothing_from_it(hub: Hub) -> None:
     hub.session("a", agents=2)
     first, second = hub.worktree(1, "a"), hub.worktree(2, "a")

@@ -10,27 +10,28 @@ import pytest
 from git_hub_session.errors import (
     Damaged,
     GitFailed,
-    HubError,
     UsageError,
-    describe,
     describe_read_error,
+    to_hub_error,
 )
 
 
-def test_a_hub_error_is_described_by_its_message_and_hint() -> None:
-    assert describe(HubError("no such session: 's1'", "git hub-session list")) == (
-        "no such session: 's1'",
-        "git hub-session list",
-    )
-    assert describe(UsageError("no session given")) == ("no session given", "")
+def test_a_hub_error_is_not_changed() -> None:
+    error = UsageError("no session given", "git hub-session list")
+    assert to_hub_error(error) is error
+
+
+def text(error: OSError) -> tuple[str, str]:
+    hub_error = to_hub_error(error)
+    return hub_error.message, hub_error.hint
 
 
 def test_an_os_error_is_described_without_its_number() -> None:
     with pytest.raises(FileNotFoundError) as caught:
         os.stat("/does/not/exist")
-    assert describe(caught.value) == ("No such file or directory: '/does/not/exist'", "")
-    assert describe(OSError(errno.EIO, os.strerror(errno.EIO))) == ("Input/output error", "")
-    assert describe(OSError("only a text")) == ("only a text", "")
+    assert text(caught.value) == ("No such file or directory: '/does/not/exist'", "")
+    assert text(OSError(errno.EIO, os.strerror(errno.EIO))) == ("Input/output error", "")
+    assert text(OSError("only a text")) == ("only a text", "")
 
 
 def test_a_read_error_is_described_without_the_name_of_the_file() -> None:

@@ -31,7 +31,11 @@ from git_hub_session.removal.trash import leftover_files
 from git_hub_session.session.state import FINISHED
 from git_hub_session.system import procfs
 from git_hub_session.util.paths import is_same_path
-from git_hub_session.worktree.detached import detached_reason, original_attempt
+from git_hub_session.worktree.detached import (
+    detached_reason,
+    original_attempt,
+    restore_branch_command,
+)
 from git_hub_session.worktree.owner import detached_owner
 from git_hub_session.worktree.reattach import reattach_command
 from git_hub_session.worktree.relocation import (
@@ -179,8 +183,8 @@ def check_missing(worktree: Worktree, hub: HubSnapshot) -> Iterator[Problem]:
         evidence += f", in the middle of a {worktree.operation}"
     if is_parent_missing(worktree):
         evidence += ", and so is the parent directory: it was moved, or a disk is not mounted"
-    if worktree.operation or detached_reason(worktree):
-        yield Problem(worktree.path, evidence, advice=repair_command(worktree))
+    if advice := _recreate_first_command(worktree, hub):
+        yield Problem(worktree.path, evidence, advice=advice)
     elif is_parent_missing(worktree):
         sid = hub.session_by_git_dir[worktree.git_dir]
         force = f"git hub-session cleanup --force {sid}"
@@ -189,6 +193,15 @@ def check_missing(worktree: Worktree, hub: HubSnapshot) -> Iterator[Problem]:
     else:
         fix = "save the staged changes and remove its administrative files"
         yield Problem(worktree.path, evidence, fix=fix)
+
+
+def _recreate_first_command(worktree: Worktree, hub: HubSnapshot) -> str:
+    """Return the command that must run before a missing worktree can be removed, or ''."""
+    if worktree.operation or detached_reason(worktree):
+        return repair_command(worktree)
+    if worktree.head and not hub.project.repo.tip(worktree.head):
+        return restore_branch_command(worktree) or repair_command(worktree)
+    return ""
 
 
 @worktree_damaged
