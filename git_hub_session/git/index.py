@@ -11,13 +11,9 @@ import os
 import struct
 from struct import Struct
 
-from git_hub_session._typing import TYPE_CHECKING, NamedTuple
+from git_hub_session._typing import NamedTuple
 from git_hub_session.errors import Damaged
 from git_hub_session.git.safe_open import open_regular
-
-if TYPE_CHECKING:
-    from git_hub_session.git.worktrees import Worktree
-
 
 _HEADER = Struct(">4sII")
 # ctime s, ns; mtime s, ns; dev, ino, mode, uid, gid, size; object id; flags
@@ -191,13 +187,13 @@ def _parse_cache_tree(body: bytes) -> bytes | None:
 _MAX_INDEX = 1 << 30  # bytes
 
 
-def read_index(worktree: Worktree) -> tuple[Index, int]:
-    """Return the index of a worktree and its modification time in ns. Raise Damaged if invalid.
+def read_index(git_dir: str) -> tuple[Index, int]:
+    """Return the index in a git dir and its modification time in ns. Raise Damaged if invalid.
 
-    For a worktree without an index, return EMPTY_INDEX and 0.
+    If the git dir has no index, return EMPTY_INDEX and 0.
     """
     try:
-        with open(os.path.join(worktree.git_dir, "index"), "rb", opener=open_regular) as file:
+        with open(os.path.join(git_dir, "index"), "rb", opener=open_regular) as file:
             status = os.fstat(file.fileno())
             if status.st_size > _MAX_INDEX:
                 raise Damaged(f"index: larger than {_MAX_INDEX} bytes")

@@ -183,7 +183,7 @@ def scan_changes(worktree: Worktree, project: Project) -> WorktreeChanges:
         OSError: a file or directory cannot be read.
         GitFailed: git cannot complete the index.
     """
-    index, written = read_index(worktree)
+    index, written = read_index(worktree.git_dir)
     if index.incomplete:
         index = IndexCopy(project.git, worktree).read_full_index()
     if worktree.is_missing:

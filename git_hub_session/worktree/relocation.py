@@ -116,7 +116,7 @@ def _has_file_of_index(path: str, worktree: Worktree) -> bool:
     not count.
     """
     try:
-        index, _ = read_index(worktree)
+        index, _ = read_index(worktree.git_dir)
     except Damaged:
         return False
     for name, entry in islice(index.entries.items(), _MAX_ENTRIES):

@@ -167,7 +167,7 @@ def read_worktree_status(
     changed = untracked = None
     if not worktree.is_missing and not worktree.link_error:
         try:
-            index, written = read_index(worktree)
+            index, written = read_index(worktree.git_dir)
             if not index.incomplete:
                 changes = read_changes(worktree, repo, index, written)
                 changed = changes.change_count

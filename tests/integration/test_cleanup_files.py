@@ -38,7 +38,7 @@ sys.exit(exit_code)
 """
 
 
-@pytest.mark.parametrize(("kind", "limit"), [("Project", 15), ("Worktree", 16)])
+@pytest.mark.parametrize(("kind", "limit"), [("Project", 15), ("Worktree", 15)])
 def test_a_cleanup_passes_through_few_files(hub: Hub, kind: str, limit: int) -> None:
     """The worktree has something to save, so that all steps of a cleanup run."""
     where = hub.session("s1", agents=1).worktree(1)
