@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Container
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
@@ -76,9 +77,11 @@ def plan_cleanup(
         )
 
     pairs = session_worktrees(sid, project, neighbors.worktrees)
-    return parallel_map(
+    plans = parallel_map(
         plan, [pair for pair in pairs if git_dirs is None or pair[0].git_dir in git_dirs]
     )
+    # `git worktree prune` or `remove` may have removed a worktree after it was listed.
+    return [plan for plan in plans if os.path.lexists(plan.worktree.git_dir)]
 
 
 def plan_worktree(state: WorktreeState, project: Project, options: CleanupOptions) -> WorktreePlan:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 
 from git_hub_session._typing import TYPE_CHECKING
-from git_hub_session.errors import Refused
+from git_hub_session.errors import GitFailed, Refused
 from git_hub_session.removal.partial_add import is_prefix_of_blob
 from git_hub_session.system.tree import read_file_or_link
 
@@ -28,9 +28,19 @@ def undo_interrupted_update(checkout: Checkout, old: str, new: str, project: Pro
     the content that git was writing, so that no work is lost. Keep all other files.
 
     Raises:
-        Refused: another git process has locked the index.
-        GitFailed, OSError: the undo failed. The next call tries again.
+        Refused: another git process has locked the index, or the user changed a file after the
+            interruption. The next call tries again.
+        OSError: a file cannot be removed. The next call tries again.
     """
+    try:
+        _undo_update(checkout, old, new, project)
+    except GitFailed as error:
+        raise Refused(
+            f"cannot undo the interrupted merge in '{checkout.path}'", hint=error.stderr.strip()
+        ) from None
+
+
+def _undo_update(checkout: Checkout, old: str, new: str, project: Project) -> None:
     lock = os.path.join(checkout.git_dir, "index.lock")
     if os.path.lexists(lock):  # `git update-index -q` would fail without a message
         raise Refused(f"'{lock}': File exists", hint=INDEX_LOCK_HINT)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -35,6 +36,15 @@ def test_trash_directory_that_is_a_symbolic_link(hub: Hub, tmp_path: Path) -> No
     link.symlink_to(victim.parent)
     assert hub.run("cleanup", "s1") == Result(0, "Cleaned up 0 worktrees for session s1\n")
     assert (victim / "file").read_text() == "mine\n"
+
+
+def test_a_worktree_that_git_prunes_during_the_inspection(hub: Hub) -> None:
+    gone, other = hub.session("s1", agents=2).worktree(1), hub.worktree(2)
+    shutil.rmtree(gone)
+    code = f"subprocess.run(['git', '-C', '{hub.top}', 'worktree', 'prune'])"
+    index = hub.top / ".git" / "worktrees" / "agent-1" / "index"
+    result = interposed(hub, "cleanup", "s1", code=code, opened=str(index))
+    assert result == removed(other)
 
 
 def test_file_changed_during_the_deletion(hub: Hub) -> None:

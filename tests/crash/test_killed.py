@@ -126,10 +126,11 @@ def test_killed_at_any_call(
 def test_files_that_a_user_puts_where_a_merge_was_killed(hub: Hub) -> None:
     """The undo removes only files that git was writing, and follows no symbolic link."""
     world = World(hub, SCENES["merge"])
+    cannot_update = f"error: git cannot update '{hub.top}', where 'main' is checked out\n"
     # Name the call: its number changes if the merge makes fewer calls before it.
     killed = world.play("all", "git write project/more/new")
     assert killed == Result(137), killed
-    (hub.top / ".git" / "index.lock").unlink()
+    remove_git_locks(hub)
     (hub.top / "more" / "new").unlink()
     (hub.top / "more").rmdir()
     elsewhere = hub.top.parent / "elsewhere"
@@ -138,21 +139,46 @@ def test_files_that_a_user_puts_where_a_merge_was_killed(hub: Hub) -> None:
     (hub.top / "more").symlink_to(elsewhere)
     refused = world.call(*world.scene.words)
     assert (refused.code, refused.out) == (1, ""), refused
-    assert refused.err.startswith(
-        f"error: git cannot update '{hub.top}', where 'main' is checked out\n"
-    ), refused
+    assert refused.err.startswith(cannot_update), refused
     assert (elsewhere / "new").exists()
     (hub.top / "more").unlink()
     (hub.top / "more").mkdir()
     (hub.top / "more" / "new").write_text("mine\n")
     (hub.top / "file").write_text("mine too\n")
     refused = world.call(*world.scene.words)
-    assert refused.code == 1, refused
+    assert (refused.code, refused.out) == (1, ""), refused
+    assert refused.err.startswith(cannot_update), refused
     assert (hub.top / "more" / "new").read_text() == "mine\n"
     assert (hub.top / "file").read_text() == "mine too\n"
     (hub.top / "more" / "new").unlink()
     hub.git("checkout", "--", "file")
     world.finish()
+
+
+def test_a_file_that_a_user_changes_where_a_merge_was_killed(hub: Hub) -> None:
+    """git was killed between the write of the index and the move of the branch."""
+    world = World(hub, SCENES["merge"])
+    killed = world.play("all", "rename project/.git/refs/heads/main")
+    assert killed == Result(137), killed
+    remove_git_locks(hub)
+    updated = (hub.top / "file").read_bytes()
+    (hub.top / "file").write_text("mine\n")
+    refused = world.call(*world.scene.words)
+    assert refused == Result(
+        1,
+        "",
+        f"error: cannot undo the interrupted merge in '{hub.top}'\n"
+        "hint: error: Entry 'file' not uptodate. Cannot merge.\n",
+    )
+    assert (hub.top / "file").read_bytes() == b"mine\n"
+    (hub.top / "file").write_bytes(updated)
+    world.finish()
+
+
+def remove_git_locks(hub: Hub) -> None:
+    """Remove the lock files that a killed git left, as git tells the user to do."""
+    for lock in (hub.top / ".git").rglob("*.lock"):
+        lock.unlink()
 
 
 def test_the_scenes_have_500_calls() -> None:
