@@ -92,7 +92,7 @@ format: $(READY)
 	$(BIN)/ruff check --fix .
 
 bench: $(READY)
-	$(BIN)/python tests/bench.py --peer $(PEER)
+	$(BIN)/python tests/bench.py --peer $(PEER) $(addprefix --before ,$(BEFORE))
 
 # Install with the pip of a temporary venv, because Python may come without pip. Replace the
 # installed version only after the new one is complete.

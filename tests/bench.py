@@ -2,10 +2,11 @@
 
 A measurement is a whole process. The two programs of a pair run in turn, and the median counts.
 
-    python tests/bench.py [--peer PATH] [--quick]
+    python tests/bench.py [--peer PATH] [--before PROGRAM] [--quick] [--only NAME]...
 
 PATH is AgentHub's session_manager.py. Without it, the rows that need it say "skipped". The
 interpreter of the benchmark also runs AgentHub's script, and has git-hub-session installed.
+PROGRAM is the git-hub-session of an earlier version. It adds a row for each measured row.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
@@ -98,9 +100,15 @@ Prepare = Callable[[], object]
 class Bench:
     """A temporary directory, isolated from the user's configuration."""
 
-    def __init__(self, top: Path, sizes: Sizes, peer: Path | None) -> None:
+    def __init__(
+        self, top: Path, sizes: Sizes, peer: Path | None, before: Path | None = None
+    ) -> None:
         self.top = top
         self.sizes = sizes
+        self.before = str(before) if before else ""
+        self.our_costs: list[Cost] = []
+        self.before_costs: list[Cost] = []
+        """The costs of both versions in the last measurement."""
         self.peer = [PYTHON, str(peer)] if peer else None
         home = top / "home"
         home.mkdir()
@@ -132,18 +140,24 @@ class Bench:
     def pairs(
         self, ours: Command, theirs: Command, cwd: Path, count: int, prepare: Prepare | None = None
     ) -> tuple[list[Cost], list[Cost]]:
-        """Run both commands in turn, and return the costs of each.
+        """Run both commands and the earlier version in turn, and return the costs of each command.
 
         `prepare` is called before each run and not measured.
         """
         pairs: tuple[list[Cost], list[Cost]] = ([], [])
+        self.before_costs = []
+        measured = [(pairs[0], ours), (pairs[1], theirs)]
+        if self.before:
+            earlier = [self.before if word == OURS else word for word in ours]
+            measured.append((self.before_costs, earlier))
         for number in range(count + 1):
-            for costs, command in zip(pairs, (ours, theirs), strict=True):
+            for costs, command in measured:
                 if prepare:
                     prepare()
                 cost = self.run(command, cwd)
                 if number:  # the first pair only warms the caches
                     costs.append(cost)
+        self.our_costs = pairs[0]
         return pairs
 
     def git(self, *arguments: str, cwd: Path) -> None:
@@ -198,23 +212,40 @@ class Bench:
         for path in paths:
             self.git("reset", "-q", "--hard", cwd=path)
 
-    def rows(self) -> Iterator[Row]:
-        """Yield each row of the table when it is measured."""
-        for count in self.sizes.sessions:
-            yield from self.list_of(count)
-        yield self.update()
-        yield self.status()
-        yield self.status_of_worktrees()
-        yield self.status_of_branches()
-        yield self.cleanup()
-        yield self.spawn()
-        yield self.archive()
-        yield self.evaluate()
-        yield self.merge()
-        yield self.cleanup_finished()
-        yield self.doctor_fix()
+    def rows(self, only: Sequence[str] = ()) -> Iterator[Row]:
+        """Yield each row of the table when it is measured.
 
-    def list_of(self, count: int) -> Iterator[Row]:
+        Args:
+            only: the names of the methods to call, or () for all.
+        """
+        lists = [partial(self.list_sessions, count) for count in self.sizes.sessions]
+        singles = [
+            self.update,
+            self.status,
+            self.status_of_worktrees,
+            self.status_of_branches,
+            self.cleanup,
+            self.spawn,
+            self.archive,
+            self.evaluate,
+            self.merge,
+            self.cleanup_finished,
+            self.doctor_fix,
+        ]
+        for measure in lists if not only or "list" in only else ():
+            yield from measure()
+        for single in singles:
+            if not only or single.__name__ in only:
+                row = single()
+                yield row
+                yield from self.before_rows(row)
+
+    def before_rows(self, row: Row) -> Iterator[Row]:
+        """Yield the row that compares the last measurement with the earlier version, if given."""
+        if self.before and row.ours is not None:
+            yield _timed(row.work, "the earlier version", 1.05, self.our_costs, self.before_costs)
+
+    def list_sessions(self, count: int) -> Iterator[Row]:
         goal = {3: 0.9, 1_000: 0.7}.get(count, 0.5)
         work, against = f"`list`, {count:,} sessions", "AgentHub, `--list`"
         memory = Row(f"memory of {work}", against, 1.2, 0, None, None, "MB")
@@ -228,7 +259,9 @@ class Bench:
         self.sessions(repository, count)
         runs = self.sizes.runs if count < 5_000 else max(self.sizes.runs // 4, 3)
         ours, theirs = self.pairs([OURS, "list"], [*self.peer, "--list"], repository, runs)
-        yield _timed(work, against, goal, ours, theirs)
+        row = _timed(work, against, goal, ours, theirs)
+        yield row
+        yield from self.before_rows(row)
         if largest:
             peaks = [median(cost.peak for cost in costs) / 1024 for costs in (ours, theirs)]
             yield memory._replace(runs=runs, ours=peaks[0], theirs=peaks[1])
@@ -499,6 +532,8 @@ def main() -> int:
     """Print the table, row by row."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--peer", type=Path, help="AgentHub's session_manager.py")
+    parser.add_argument("--before", type=Path, help="the git-hub-session of an earlier version")
+    parser.add_argument("--only", action="append", default=[], help="list, update, status, ...")
     parser.add_argument("--quick", action="store_true", help="measure small sizes only")
     options = parser.parse_args()
     peer: Path | None = options.peer
@@ -508,8 +543,9 @@ def main() -> int:
     print(f"{_machine()}\n\n{HEADER}", flush=True)
     with TemporaryDirectory(prefix="git-hub-session-bench-") as directory:
         top = Path(directory).resolve()
-        bench = Bench(top, QUICK if options.quick else FULL, peer.resolve() if peer else None)
-        for row in bench.rows():
+        sizes = QUICK if options.quick else FULL
+        bench = Bench(top, sizes, peer.resolve() if peer else None, options.before)
+        for row in bench.rows(options.only):
             print(row, flush=True)
     return 0
 

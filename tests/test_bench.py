@@ -65,7 +65,15 @@ def test_every_row_is_measured(hub: Hub) -> None:
 
 
 def test_without_the_peer(hub: Hub) -> None:
-    table = rows(hub)
-    assert [row[0] for row in table] == WORK
-    skipped = [row[0] for row in table if row[3] == "skipped"]
-    assert skipped == [*WORK[:4], WORK[7]]
+    table = rows(hub, "--only", "list", "--only", "update", "--only", "cleanup")
+    assert [row[0] for row in table] == [*WORK[:4], WORK[7]]
+    assert {row[3] for row in table} == {"skipped"}
+
+
+def test_an_earlier_version(hub: Hub) -> None:
+    table = rows(hub, "--only", "status_of_branches", "--before", CHECKOUT / "bin/git-hub-session")
+    assert [row[:3] for row in table] == [
+        [WORK[6], "`git rev-list --left-right --count` for each", "0.5"],
+        [WORK[6], "the earlier version", "1.05"],
+    ]
+    assert float(table[1][3]) > 0

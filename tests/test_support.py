@@ -8,14 +8,6 @@ from pathlib import Path
 
 from tests.support.hub import CHECKOUT
 
-# Pairs of importing file and imported module that are still to be moved. Add none.
-_TO_MOVE = {
-    ("test_races.py", "tests.commands.test_merge"),
-    ("test_restore_files.py", "tests.commands.test_cleanup_saved"),
-    ("test_errors.py", "tests.commands.test_eval"),
-    ("test_merge_edge_cases.py", "tests.commands.test_merge"),
-}
-
 
 def imported_modules(file: Path) -> Iterator[str]:
     """Yield the full names of the modules that a file imports."""
@@ -38,4 +30,4 @@ def test_no_module_imports_from_a_test_file() -> None:
         for module in imported_modules(file)
         if module in files
     }
-    assert imports <= _TO_MOVE
+    assert imports == set()
