@@ -22,7 +22,7 @@ from random import Random
 from tempfile import mkdtemp
 
 from tests.support.hub import Result, new_hub, sealed_environment
-from tests.support.invariants import lost, whole
+from tests.support.invariants import check_repository, lost_contents
 
 WORKERS = 4
 ROUND = 5.0  # seconds in which the workers start commands
@@ -150,10 +150,10 @@ class Soak:
         if self.faults:
             raise Fault("\n".join(self.faults))
         self.check_with_doctor()
-        whole(self.hub, commits=self.recorded("commits"))
+        check_repository(self.hub, commits=self.recorded("commits"))
         tokens = [Path(token) for token in self.recorded("tokens")]
         expected = [f"{token.name}\n" for token in tokens if not self.is_discarded(token.parent)]
-        missing = lost(self.hub, expected)
+        missing = lost_contents(self.hub, expected)
         if missing:
             raise Fault(f"lost: {missing}")
 

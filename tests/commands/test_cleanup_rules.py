@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.cleanup import everything, kept, removed
 from tests.support.hub import Hub
-from tests.support.interrupt import interposed
+from tests.support.interrupt import run_with_injected_code
 
 FORCE = "git hub-session cleanup --force s1"
 
@@ -46,7 +46,9 @@ def test_a_mount_that_only_its_device_number_shows(hub: Hub, where: Path) -> Non
         before = everything(hub)
         hide = "git_hub_session.system.procfs.mount_points = list"
         head = str(entry(hub) / "HEAD")
-        result = interposed(hub, "cleanup", "--force", "--discard", "s1", code=hide, opened=head)
+        result = run_with_injected_code(
+            hub, "cleanup", "--force", "--discard", "s1", code=hide, opened=head
+        )
         assert result == kept(where, "contains a mount point: 'memory'")
         assert everything(hub) == before
     finally:

@@ -21,7 +21,7 @@ from tests.support.cleanup import (
     saved,
 )
 from tests.support.hub import IMPATIENT, Hub, Result, snapshot
-from tests.support.interrupt import interposed
+from tests.support.interrupt import run_with_injected_code
 
 
 def with_failing_git(hub: Hub) -> tuple[dict[str, str], Path]:
@@ -384,7 +384,7 @@ def test_a_dry_run_reads_each_worktree_once_for_all_sessions(
         state = hub.directory(f"s{number}") / "state.json"
         state.write_text(json.dumps({**hub.state(f"s{number}"), "state": "merged"}))
     path = str(hub.top / ".git" / "worktrees" / "agent-1" / "gitdir")
-    result = interposed(hub, "cleanup", "--finished", "-n", *words, nth=0, opened=path)
+    result = run_with_injected_code(hub, "cleanup", "--finished", "-n", *words, nth=0, opened=path)
     assert (result.code, result.err) == (0, "1\n")
     assert "Would remove worktree: " in result.out
 

@@ -21,7 +21,7 @@ from tests.support.doctor import (
     worktree_git_dir,
 )
 from tests.support.hub import PYTHON, Hub, Result, snapshot, wait_for
-from tests.support.interrupt import interposed
+from tests.support.interrupt import run_with_injected_code
 
 
 def advice(hub: Hub) -> str:
@@ -627,6 +627,6 @@ def test_a_ref_that_is_made_while_it_looks_is_not_broken(hub: Hub) -> None:
     hub.session("a", agents=1)
     name = "hub/a/agent-9/attempt-1"
     make = f"subprocess.run(['git', 'branch', {name!r}], check=True)"
-    looked = interposed(hub, "doctor", code=make, opened="a/state.json", nth=2)
+    looked = run_with_injected_code(hub, "doctor", code=make, opened="a/state.json", nth=2)
     assert looked == Result(0, "1 session, 1 worktree: no problems found\n")
     assert hub.git("rev-parse", name) == hub.git("rev-parse", "main")

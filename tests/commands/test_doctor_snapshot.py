@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.hub import Hub, Result
-from tests.support.interrupt import interposed
+from tests.support.interrupt import run_with_injected_code
 
 LEFTOVER = ".state.json.x.tmp"
 LOCKED = 3
@@ -17,7 +17,7 @@ LOCKED = 3
 
 def opened(hub: Hub, path: str, *words: str) -> int:
     """Return how often the command opens `path`."""
-    result = interposed(hub, *words, nth=0, opened=path)
+    result = run_with_injected_code(hub, *words, nth=0, opened=path)
     assert result.code == 0, result
     return int(result.err.splitlines()[-1])
 
@@ -56,9 +56,9 @@ def test_a_session_that_was_changed_before_the_lock_was_taken(hub: Hub) -> None:
     document["agents"]["agent-1"]["note"] = "theirs"
     done = json.dumps(document)
     code = f"open({str(state)!r}, 'w').write({done!r})"
-    assert interposed(hub, "doctor", "--fix", code=code, nth=LOCKED, opened="a/state.json") == (
-        Result(0, "1 session, 1 worktree: no problems found\n")
-    )
+    assert run_with_injected_code(
+        hub, "doctor", "--fix", code=code, nth=LOCKED, opened="a/state.json"
+    ) == (Result(0, "1 session, 1 worktree: no problems found\n"))
     assert state.read_text() == done
 
 
@@ -73,9 +73,9 @@ def test_a_rescue_ref_that_was_deleted_before_the_lock_was_taken(hub: Hub, *, pa
     assert (finding["code"], finding["subject"]) == ("rescue-unrecorded", ref)
     before = hub.state("a")
     code = f"subprocess.run(['git', 'update-ref', '-d', {ref!r}], check=True)"
-    assert interposed(hub, "doctor", "--fix", code=code, nth=LOCKED, opened="a/state.json") == (
-        Result(0, "1 session, 1 worktree: no problems found\n")
-    )
+    assert run_with_injected_code(
+        hub, "doctor", "--fix", code=code, nth=LOCKED, opened="a/state.json"
+    ) == (Result(0, "1 session, 1 worktree: no problems found\n"))
     assert hub.state("a") == before
 
 
@@ -85,7 +85,9 @@ def test_a_branch_that_was_made_before_the_lock_was_taken(hub: Hub) -> None:
     state = hub.directory("a") / "state.json"
     state.write_text(json.dumps({**hub.state("a"), "state": "unheard", "history": []}))
     make = "subprocess.run(['git', 'branch', 'hub/a/agent-1/attempt-1'], check=True)"
-    result = interposed(hub, "doctor", "--fix", code=make, nth=LOCKED, opened="a/state.json")
+    result = run_with_injected_code(
+        hub, "doctor", "--fix", code=make, nth=LOCKED, opened="a/state.json"
+    )
     assert result.code == 0, result
     assert hub.state("a")["state"] == "running"
 

@@ -15,7 +15,7 @@ import pytest
 from git_hub_session.worktree.locks import EVAL_LOCK
 from tests.support.cleanup import everything
 from tests.support.hub import Hub, Result, wait_for
-from tests.support.interrupt import DIE, interposed
+from tests.support.interrupt import DIE, run_with_injected_code
 from tests.support.measured_sessions import (
     MEASURE,
     agent_worktree,
@@ -596,7 +596,9 @@ def test_interrupt_removes_temporary_worktrees(hub: Hub) -> None:
 def test_next_run_cleans_up_after_a_kill(hub: Hub) -> None:
     create_measurable_session(hub, "ms: 1\n")
     (agent_worktree(hub, 1) / "untracked").write_text("x\n")
-    died = interposed(hub, "eval", *MEASURE, "s1", code=DIE, nth=2, only="subprocess.Popen")
+    died = run_with_injected_code(
+        hub, "eval", *MEASURE, "s1", code=DIE, nth=2, only="subprocess.Popen"
+    )
     assert (died.code, count_worktrees(hub), hub.state()["state"]) == (-9, 3, "running")
     assert hub.run("eval", "-q", *MEASURE, "s1").code == 0
     assert (count_worktrees(hub), hub.state()["state"]) == (2, "evaluating")

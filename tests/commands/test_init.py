@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.hub import Hub, Result, snapshot
-from tests.support.stores import at_once
+from tests.support.stores import run_at_once
 
 AT = "2026-03-17T14:30:22.000000+00:00"
 CONTROL_CHARACTERS = re.compile(
@@ -302,7 +302,9 @@ def test_valid_ids(hub: Hub) -> None:
 
 
 def test_200_parallel_calls_create_200_sessions(hub: Hub) -> None:
-    results = at_once(hub, [["init", "-q", "--task", f"task {number}"] for number in range(200)])
+    results = run_at_once(
+        hub, [["init", "-q", "--task", f"task {number}"] for number in range(200)]
+    )
     assert [(result.code, result.err) for result in results] == [(0, "")] * 200
     names = {result.out.strip() for result in results}
     assert len(names) == 200
@@ -317,7 +319,7 @@ def test_200_parallel_calls_create_200_sessions(hub: Hub) -> None:
 
 
 def test_one_of_64_parallel_calls_gets_an_id(hub: Hub) -> None:
-    results = at_once(
+    results = run_at_once(
         hub, [["init", "-q", "--id", "s1", "--task", str(number)] for number in range(64)]
     )
     refused = Result(1, "", "error: session 's1' already exists\nhint: choose another --id\n")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.hub import NOW, Hub, Result
-from tests.support.stores import CREATED, STATES, agenthub, put
+from tests.support.stores import CREATED, STATES, create_agenthub_session, create_session
 
 
 def test_no_sessions(hub: Hub) -> None:
@@ -27,7 +27,7 @@ def test_no_sessions(hub: Hub) -> None:
 def test_the_table(hub: Hub) -> None:
     """The rows are sorted by id. Tasks are not truncated: the output is not a terminal."""
     for number, state in enumerate(STATES):
-        put(hub, state, f"s{number}")
+        create_session(hub, state, f"s{number}")
     assert hub.run("list", now=NOW + 7200) == Result(
         0,
         "SESSION ID  STATE       AGENTS  UPDATED      TASK\n"
@@ -53,7 +53,7 @@ def five_sessions(hub: Hub) -> Hub:
         ("d", "running", "2026-03-17T08:00:00+00:00", "no time"),
         ("e", "evaluating", "2026-03-17T11:30:00+02:00", "2026-03-17T12:00:00+00:00"),
     ):
-        put(hub, state, sid)
+        create_session(hub, state, sid)
         file = hub.directory(sid) / "state.json"
         file.write_text(json.dumps(hub.state(sid) | {"created": created, "updated": updated}))
     return hub
@@ -108,7 +108,7 @@ def test_usage_errors(hub: Hub, words: list[str], error: str) -> None:
 
 
 def test_the_json_format(hub: Hub) -> None:
-    agenthub(hub, "s1", "é \x1b")
+    create_agenthub_session(hub, "s1", "é \x1b")
     assert hub.run("list", "--format=json") == Result(
         0,
         '{\n  "sessions": [\n    {\n      "session_id": "s1",\n      "state": "init",\n'
@@ -118,8 +118,8 @@ def test_the_json_format(hub: Hub) -> None:
 
 
 def test_the_porcelain_format(hub: Hub) -> None:
-    agenthub(hub, "s1", 'say "é"\tor\\two\nlines')
-    agenthub(hub, "s2")
+    create_agenthub_session(hub, "s1", 'say "é"\tor\\two\nlines')
+    create_agenthub_session(hub, "s2")
     times = f"created {CREATED}\nupdated {CREATED}\n"
     second = f"session_id s2\nstate init\ntask Make it fast\nagents 3\n{times}\n"
     assert hub.run("list", "--format=porcelain") == Result(
@@ -144,17 +144,17 @@ def create_unreadable_sessions(hub: Hub) -> dict[str, str]:
     reasons: dict[str, str] = {}
 
     def state(sid: str, content: bytes, reason: str) -> None:
-        put(hub, "init", sid)
+        create_session(hub, "init", sid)
         (hub.directory(sid) / "state.json").write_bytes(content)
         reasons[sid] = f"state.json: {reason}"
 
     def config(sid: str, content: bytes, reason: str) -> None:
-        put(hub, "init", sid)
+        create_session(hub, "init", sid)
         (hub.directory(sid) / "config.yaml").write_bytes(content)
         reasons[sid] = f"config.yaml: {reason}"
 
     def special(sid: str, name: str) -> Path:
-        put(hub, "init", sid)
+        create_session(hub, "init", sid)
         (hub.directory(sid) / name).unlink()
         reasons[sid] = f"{name}: not a regular file"
         return hub.directory(sid) / name
@@ -191,7 +191,7 @@ def create_unreadable_sessions(hub: Hub) -> dict[str, str]:
         os.mknod(special("s-device", "state.json"), 0o20666, os.makedev(1, 5))
     except PermissionError:
         reasons["s-device"] = "state.json: missing"
-    put(hub, "init", "s-missing")
+    create_session(hub, "init", "s-missing")
     (hub.directory("s-missing") / "state.json").unlink()
     reasons["s-missing"] = "state.json: missing"
 
@@ -203,7 +203,7 @@ def create_unreadable_sessions(hub: Hub) -> dict[str, str]:
     config("c-latin", b"task: \xff\n", "not UTF-8")
     config("c-yaml", b'task: "say "hi""\n', "not valid YAML (line 1)")
     os.mkfifo(special("c-fifo", "config.yaml"))
-    put(hub, "init", "c-missing")
+    create_session(hub, "init", "c-missing")
     (hub.directory("c-missing") / "config.yaml").unlink()
     reasons["c-missing"] = "config.yaml: missing"
 
@@ -216,8 +216,8 @@ def create_unreadable_sessions(hub: Hub) -> dict[str, str]:
 
 def test_unreadable_sessions_are_listed_with_the_others(hub: Hub) -> None:
     reasons = create_unreadable_sessions(hub)
-    put(hub, "running", "a-good")
-    put(hub, "merged", "z-good")
+    create_session(hub, "running", "a-good")
+    create_session(hub, "merged", "z-good")
     (hub.directory("notes.txt")).write_text("a file, and no session\n")
     (hub.directory(".hidden")).mkdir()
     names = sorted([*reasons, "a-good", "z-good"])
@@ -275,7 +275,7 @@ def test_unreadable_sessions_are_not_changed(hub: Hub) -> None:
 
 def test_other_files_and_keys_are_ignored(hub: Hub) -> None:
     """Unknown files in the directory and unusual values in state.json are no error."""
-    directory = agenthub(hub, "s1")
+    directory = create_agenthub_session(hub, "s1")
     (directory / "notes").write_text("x")
     (directory / ".state.json.1.tmp").write_text("{")
     (directory / "state.json").write_text('{"state":"init","updated":7,"created":null,"agents":[]}')
@@ -289,7 +289,7 @@ def test_thousands_of_sessions_are_read_in_parallel(hub: Hub) -> None:
     """Each session is listed once, in order. One of them cannot be read."""
     names = [f"s{number:04d}" for number in range(2100)]
     for sid in names:
-        put(hub, "running", sid)
+        create_session(hub, "running", sid)
     (hub.directory("s0007") / "state.json").write_text("{")
     result = hub.run("list", "--format=json")
     rows = json.loads(result.out)["sessions"]

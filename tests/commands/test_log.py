@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from tests.support.hub import NOW, Hub, Result
-from tests.support.stores import put
+from tests.support.stores import create_session
 
 AT = "2026-03-17T14:30:22.000000+00:00"
 
@@ -49,7 +49,7 @@ def test_no_history(hub: Hub) -> None:
 
 def test_a_history_with_unknown_content(hub: Hub) -> None:
     """Missing fields are empty, other values are skipped, and control characters are escaped."""
-    put(hub, "running")
+    create_session(hub, "running")
     odd = [
         3,
         None,
@@ -67,7 +67,7 @@ def test_a_history_with_unknown_content(hub: Hub) -> None:
 
 def test_an_abbreviated_id(hub: Hub) -> None:
     for sid in ("20260317-143022", "20260317-150000", "20260318-000000"):
-        put(hub, "init", sid)
+        create_session(hub, "init", sid)
     assert hub.json("log", "20260318")["session_id"] == "20260318-000000"
     assert hub.json("log", "20260317-143022")["session_id"] == "20260317-143022"
     assert hub.run("log", "20260317") == Result(
@@ -87,12 +87,12 @@ def test_without_an_id(hub: Hub) -> None:
     """`log` selects the session of the current branch, or the newest unfinished one."""
     nothing = "fatal: no unfinished session\nhint: git hub-session list\n"
     assert hub.run("log") == Result(128, "", nothing)
-    put(hub, "merged", "z")
+    create_session(hub, "merged", "z")
     assert hub.run("log") == Result(128, "", nothing)
-    put(hub, "running", "a")
+    create_session(hub, "running", "a")
     file = hub.directory("a") / "state.json"
     file.write_text(json.dumps(hub.state("a") | {"created": "2026-03-17T15:00:00+00:00"}))
-    put(hub, "running", "b")
+    create_session(hub, "running", "b")
     (hub.directory("broken")).mkdir()
     assert hub.run("log") == Result(
         0,

@@ -17,7 +17,7 @@ from tests.support.evaluated_sessions import (
     write_hook,
 )
 from tests.support.hub import Hub, Result
-from tests.support.interrupt import interposed
+from tests.support.interrupt import run_with_injected_code
 
 
 @pytest.mark.parametrize("options", ["--squash", "--strategy=ours", "--no-commit --no-ff"])
@@ -221,7 +221,7 @@ def test_sessions_are_merged_one_at_a_time(hub: Hub) -> None:
     taken = f"fcntl.flock(os.open({sessions!r}, os.O_RDONLY), fcntl.LOCK_EX | fcntl.LOCK_NB)"
     code = f"import fcntl; 'update-ref' in args[1] and {taken}"
     words = ("merge", "-q", "--yes", "s1")
-    result = interposed(hub, *words, code=code, nth=3, only="subprocess.Popen")
+    result = run_with_injected_code(hub, *words, code=code, nth=3, only="subprocess.Popen")
     assert (result.code, "Resource temporarily unavailable" in result.err) == (128, True)
     assert (hub.refs(), hub.state()) == (refs, state)
     assert hub.run(*words) == Result(0)
@@ -234,7 +234,7 @@ def test_branch_switched_before_the_update_of_the_files(hub: Hub) -> None:
     refs, state = hub.refs(), hub.state()
     switch = f"git -C {hub.top} symbolic-ref HEAD refs/heads/topic"
     code = f"'update-ref' in args[1] and os.system({switch!r})"
-    result = interposed(
+    result = run_with_injected_code(
         hub, "merge", "-q", "--yes", "s1", code=code, nth=3, only="subprocess.Popen"
     )
     assert result == Result(

@@ -17,7 +17,13 @@ from git_hub_session.git.worktrees import REMOVAL_LOCK
 from git_hub_session.session.archived import archived_attempts
 from tests.support.cleanup import BRANCH, RESCUE, everything, look
 from tests.support.hub import Hub, Result
-from tests.support.interrupt import DIE, Template, count_changes, interposed, kill_at_changes
+from tests.support.interrupt import (
+    DIE,
+    Template,
+    count_changes,
+    kill_at_changes,
+    run_with_injected_code,
+)
 
 TAG = "refs/tags/hub/archive/s1/agent-1"
 
@@ -469,7 +475,7 @@ def test_a_branch_that_moves_during_the_restore(hub: Hub) -> None:
     hub.run("cleanup", "-q", "s1")
     # Move the branch before the worktree is added.
     code = f'subprocess.run(["git", "branch", "-f", "{BRANCH}", "later"], check=True)'
-    result = interposed(hub, "restore", "s1", code=code, only="subprocess.Popen")
+    result = run_with_injected_code(hub, "restore", "s1", code=code, only="subprocess.Popen")
     assert result == Result(
         1, "", "error: agent-1: its branch moved during the restore\nhint: try again\n"
     )
@@ -567,7 +573,7 @@ def test_after_a_killed_cleanup(hub: Hub, step: str) -> None:
     before = look(hub, where)
     code = f"os.path.exists('{where}') or {DIE}; count = 0"
     only = "os.remove" if step == "delete" else "open"
-    killed = interposed(hub, "cleanup", "s1", code=code, only=only)
+    killed = run_with_injected_code(hub, "cleanup", "s1", code=code, only=only)
     assert killed.code == -9, killed
     assert not where.exists()
     journal = (hub.top / ".git" / "worktrees" / "agent-1" / "hub-session-removal").read_bytes()
@@ -616,7 +622,7 @@ def interrupted_restore(hub: Hub) -> tuple[Path, Path]:
     where = spawn_session(hub)
     change_files(hub, where)
     assert hub.run("cleanup", "-q", "s1") == Result(0)
-    killed = interposed(hub, "restore", "s1", code=DIE, only="subprocess.Popen", nth=2)
+    killed = run_with_injected_code(hub, "restore", "s1", code=DIE, only="subprocess.Popen", nth=2)
     assert killed.code == -9, killed
     git_dir = hub.top / ".git" / "worktrees" / "agent-1"
     assert (git_dir / "locked").read_text() == "git hub-session restore is not done with it\n"
@@ -723,18 +729,20 @@ def test_killed_while_a_partial_worktree_is_removed(hub: Hub) -> None:
     moments = 0
     for only in ("os.rename", "os.remove", "os.rmdir"):
         for nth in range(1, 5):
-            killed = interposed(hub, "restore", "s1", code=DIE, only=only, nth=nth)
+            killed = run_with_injected_code(hub, "restore", "s1", code=DIE, only=only, nth=nth)
             if killed.code != -9:
                 break
             moments += 1
             remaining = [path for path in where.parent.iterdir() if path != where]
-            again = interposed(hub, "restore", "s1", code=DIE, only="subprocess.Popen", nth=2)
+            again = run_with_injected_code(
+                hub, "restore", "s1", code=DIE, only="subprocess.Popen", nth=2
+            )
             assert again.code == -9, (only, nth, again, remaining)
         assert hub.run("restore", "-q", "s1") == Result(0)
         assert_complete(hub, where)
         assert [*where.parent.iterdir()] == [where]
         hub.run("cleanup", "-q", "s1")
-        interposed(hub, "restore", "s1", code=DIE, only="subprocess.Popen", nth=2)
+        run_with_injected_code(hub, "restore", "s1", code=DIE, only="subprocess.Popen", nth=2)
     assert moments > 6
 
 

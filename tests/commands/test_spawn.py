@@ -19,8 +19,8 @@ from tests.support.interrupt import (
     LONG,
     Template,
     count_changes,
-    interposed,
     kill_at_changes,
+    run_with_injected_code,
 )
 
 
@@ -223,7 +223,7 @@ def test_a_session_was_set_to_evaluating_without_an_agent(hub: Hub) -> None:
         hub.run("update", "s1", "--state", state)
     for words in ("exec s1 -- true", "eval s1 --ranking 1"):
         assert hub.run(*words.split()).err.endswith("hint: git hub-session spawn s1\n")
-    interposed(hub, "spawn", "s1", code=DIE, nth=1, only="subprocess.Popen")
+    run_with_injected_code(hub, "spawn", "s1", code=DIE, nth=1, only="subprocess.Popen")
     assert hub.state()["agents"]["agent-1"]["status"] == "spawning"
     assert hub.run("spawn", "-q", "s1") == Result(0)
     assert hub.state()["agents"]["agent-1"]["status"] == "ready"
@@ -348,7 +348,7 @@ def test_an_interrupt_while_branches_are_created(hub: Hub) -> None:
     hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "2")
     before = everything(hub)
     code = "os.kill(os.getpid(), signal.SIGINT)"
-    result = interposed(hub, "spawn", "s1", code=code, only="subprocess.Popen")
+    result = run_with_injected_code(hub, "spawn", "s1", code=code, only="subprocess.Popen")
     assert result == Result(-signal.SIGINT)
     assert_unchanged(hub, before)
     assert hub.run("spawn", "-q", "s1") == Result(0)
@@ -361,7 +361,7 @@ def test_an_interrupt_during_a_fork(hub: Hub) -> None:
     before = everything(hub)
     kill = "os.kill(os.getpid(), signal.SIGINT)"
     code = f"os.register_at_fork(after_in_parent=lambda: {kill})"
-    result = interposed(hub, "spawn", "-j2", "s1", code=code, only="os.fork")
+    result = run_with_injected_code(hub, "spawn", "-j2", "s1", code=code, only="os.fork")
     assert result == Result(-signal.SIGINT)
     assert_unchanged(hub, before)
 
@@ -616,7 +616,10 @@ def interrupted_spawn(hub: Hub) -> Path:
     """Kill `spawn` and its git, and return the path of the worktree, which git has locked."""
     hub.session("s1")
     assert (
-        interposed(hub, "spawn", "-j1", "s1", code=DIE, only="subprocess.Popen", nth=2).code == -9
+        run_with_injected_code(
+            hub, "spawn", "-j1", "s1", code=DIE, only="subprocess.Popen", nth=2
+        ).code
+        == -9
     )
     assert agent_records(hub)["agent-1"]["status"] == "spawning"
     path = worktree_path(hub, 1)
@@ -712,7 +715,7 @@ def test_a_worktree_of_an_interrupted_call_is_not_undone(hub: Hub) -> None:
     """An error of the next call does not remove the first worktree, which has new work."""
     hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "2")
     code = f"os.path.exists('{worktree_path(hub, 1)}/file') and {DIE}; count = 0"
-    killed = interposed(hub, "spawn", "-j1", "s1", code=code, only="subprocess.Popen")
+    killed = run_with_injected_code(hub, "spawn", "-j1", "s1", code=code, only="subprocess.Popen")
     assert killed.code == -9, killed
     (worktree_path(hub, 1) / "mine").write_text("mine\n")
     tip = hub.commit(worktree_path(hub, 1), "committed", "x\n")

@@ -13,7 +13,7 @@ import pexpect
 import pytest
 
 from tests.support.hub import NOW, Hub, Result, process_in, snapshot
-from tests.support.stores import put
+from tests.support.stores import create_session
 
 HEAD = """\
 Session: s1
@@ -453,7 +453,7 @@ def test_the_newest_session_is_found_across_time_zones(hub: Hub) -> None:
 
 def test_all_candidates_are_listed(hub: Hub) -> None:
     for number in range(25):
-        put(hub, "init", f"p{number:02}")
+        create_session(hub, "init", f"p{number:02}")
     result = hub.run("status", "p")
     assert result.err.splitlines() == [
         "fatal: 'p' is the start of 25 session ids",

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from tests.support.hub import Hub, Result
-from tests.support.stores import STATES, put
+from tests.support.stores import STATES, create_session
 
 ALLOWED = {
     "init": ["running"],
@@ -42,7 +42,7 @@ def document_after(before: bytes, source: str, target: str) -> bytes:
 @pytest.mark.parametrize(("source", "target"), PAIRS)
 def test_each_pair_of_states(hub: Hub, source: str, target: str) -> None:
     """A legal transition is recorded. Another one leaves state.json unchanged."""
-    before = put(hub, source)
+    before = create_session(hub, source)
     file = hub.directory() / "state.json"
     legal = target in ALLOWED[source]
 
@@ -69,13 +69,13 @@ def test_each_pair_of_states(hub: Hub, source: str, target: str) -> None:
 
 @pytest.mark.parametrize("state", STATES)
 def test_if_state_does_not_allow_an_illegal_transition(hub: Hub, state: str) -> None:
-    before = put(hub, state)
+    before = create_session(hub, state)
     assert hub.run("update", "s1", "--state", "init", "--if-state", state) == refused(state, "init")
     assert (hub.directory() / "state.json").read_bytes() == before
 
 
 def test_an_unknown_state(hub: Hub) -> None:
-    before = put(hub, "init")
+    before = create_session(hub, "init")
     for words in (["--state", "done"], ["--state", ""], ["--state", "running", "--if-state", "x"]):
         result = hub.run("update", "s1", *words)
         first, hint = result.err.splitlines()[:2]

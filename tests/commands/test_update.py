@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.support.hub import Hub, Result, snapshot
-from tests.support.stores import put
+from tests.support.stores import create_session
 
 
 def test_the_formats(hub: Hub) -> None:
@@ -49,7 +49,7 @@ def test_a_reason_is_recorded_unchanged(hub: Hub) -> None:
 
 def test_the_complete_id_is_required(hub: Hub) -> None:
     """A command that changes a session accepts no abbreviated id."""
-    put(hub, "init", "20260317-143022")
+    create_session(hub, "init", "20260317-143022")
     before = snapshot(hub.top)
     for sid in ("20260317", "20260317-14302", "20260317-1430220", "20260317-143022/", ""):
         assert hub.run("update", sid, "--state", "running") == Result(

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.support.hub import PYTHON, Hub, Result
-from tests.support.stores import CREATED, agenthub
+from tests.support.stores import CREATED, create_agenthub_session
 
 TASKS = [
     "Optimize: it's slow # really",
@@ -21,8 +21,8 @@ TASKS = [
 ]
 
 
-def peer(hub: Hub, script: Path, *words: str) -> Result:
-    return hub.call(PYTHON, "-I", script, *words)
+def peer(hub: Hub, agenthub_script: Path, *words: str) -> Result:
+    return hub.call(PYTHON, "-I", agenthub_script, *words)
 
 
 def document(result: Result) -> Any:
@@ -30,12 +30,12 @@ def document(result: Result) -> Any:
     return json.loads(result.out)
 
 
-def test_agenthub_script_reads_our_session(hub: Hub, script: Path) -> None:
+def test_agenthub_script_reads_our_session(hub: Hub, agenthub_script: Path) -> None:
     measure = ["--eval", "make bench", "--metric", "p50 ms", "--direction", "lower"]
     hub.run(
         "init", "--id", "s1", "--task", TASKS[0], "--agents", "2", *measure, "--baseline", "-1.5"
     )
-    assert peer(hub, script, "--list") == Result(
+    assert peer(hub, agenthub_script, "--list") == Result(
         0,
         "AgentHub Sessions\n\n"
         "SESSION ID           STATE        AGENTS   TASK\n"
@@ -44,7 +44,7 @@ def test_agenthub_script_reads_our_session(hub: Hub, script: Path) -> None:
     )
     hub.git("branch", "hub/s1/agent-1/attempt-1")
     created = "2026-03-17T14:30:22.000000+00:00"
-    assert peer(hub, script, "--status", "s1") == Result(
+    assert peer(hub, agenthub_script, "--status", "s1") == Result(
         0,
         "Session: s1\n"
         "  State: init\n"
@@ -59,7 +59,7 @@ def test_agenthub_script_reads_our_session(hub: Hub, script: Path) -> None:
         "  Branches:\n"
         "    hub/s1/agent-1/attempt-1\n",
     )
-    assert document(peer(hub, script, "--status", "s1", "--format", "json")) == {
+    assert document(peer(hub, agenthub_script, "--status", "s1", "--format", "json")) == {
         "config": {
             "session_id": "s1",
             "task": TASKS[0],
@@ -76,27 +76,29 @@ def test_agenthub_script_reads_our_session(hub: Hub, script: Path) -> None:
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_agenthub_script_finds_no_setting_in_a_task(hub: Hub, script: Path, task: str) -> None:
+def test_agenthub_script_finds_no_setting_in_a_task(
+    hub: Hub, agenthub_script: Path, task: str
+) -> None:
     hub.session(task=task)
-    listed = document(peer(hub, script, "--list", "--format", "json"))["sessions"]
+    listed = document(peer(hub, agenthub_script, "--list", "--format", "json"))["sessions"]
     assert [(row["session_id"], row["state"], row["agents"]) for row in listed] == [
         ("s1", "init", "1")
     ]
-    config = document(peer(hub, script, "--status", "s1", "--format", "json"))["config"]
+    config = document(peer(hub, agenthub_script, "--status", "s1", "--format", "json"))["config"]
     assert list(config) == ["session_id", "task", "agent_count", "base_branch", "created"]
 
 
-def test_both_programs_change_one_session(hub: Hub, script: Path) -> None:
+def test_both_programs_change_one_session(hub: Hub, agenthub_script: Path) -> None:
     """The two programs take turns. Each keeps what the other one wrote."""
     hub.session()
     assert hub.run("update", "s1", "--state", "running", "--reason", "go").code == 0
-    assert peer(hub, script, "--update", "s1", "--state", "evaluating") == Result(
+    assert peer(hub, agenthub_script, "--update", "s1", "--state", "evaluating") == Result(
         0, "Session s1: running → evaluating\n"
     )
     assert hub.run("update", "s1", "--state", "merged") == Result(
         0, "Session s1: evaluating → merged\n"
     )
-    assert peer(hub, script, "--update", "s1", "--state", "archived").code == 1
+    assert peer(hub, agenthub_script, "--update", "s1", "--state", "archived").code == 1
     steps = [(step["from"], step["to"]) for step in hub.state()["history"]]
     assert steps == [("init", "running"), ("evaluating", "merged")]
     assert hub.run("list").out.splitlines()[1].split()[:2] == ["s1", "merged"]
@@ -105,7 +107,9 @@ def test_both_programs_change_one_session(hub: Hub, script: Path) -> None:
 @pytest.mark.parametrize("task", [*TASKS, 'ends in "', '"', "", 'a"\nagent_count:\nb', "\\"])
 def test_agenthub_sessions_can_be_read(hub: Hub, task: str) -> None:
     """The task is read unchanged, and no line of it becomes a setting."""
-    agenthub(hub, "20260317-143022", task, settings=['eval_cmd: "pytest "x""', "metric: p50_ms"])
+    create_agenthub_session(
+        hub, "20260317-143022", task, settings=['eval_cmd: "pytest "x""', "metric: p50_ms"]
+    )
     status = hub.json("status", "20260317-143022")
     assert status["config"] == {
         "session_id": "20260317-143022",
@@ -135,10 +139,10 @@ def test_agenthub_sessions_can_be_read(hub: Hub, task: str) -> None:
     }
 
 
-def test_list_equals_that_of_agenthub(hub: Hub, script: Path) -> None:
+def test_list_equals_that_of_agenthub(hub: Hub, agenthub_script: Path) -> None:
     for number, state in enumerate(("init", "running", "evaluating", "merged", "archived")):
-        agenthub(hub, f"20260317-14302{number}", f"task {number}", state=state)
-    theirs = document(peer(hub, script, "--list", "--format", "json"))["sessions"]
+        create_agenthub_session(hub, f"20260317-14302{number}", f"task {number}", state=state)
+    theirs = document(peer(hub, agenthub_script, "--list", "--format", "json"))["sessions"]
     ours = hub.json("--list")["sessions"]
     assert theirs == [
         {key: str(row[key]) for key in ("session_id", "state", "task", "agents", "created")}

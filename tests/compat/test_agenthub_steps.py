@@ -26,7 +26,7 @@ from tests.support.interventions import (
     run_with_hints,
     worktree_path,
 )
-from tests.support.invariants import lost, reachable, whole
+from tests.support.invariants import check_repository, lost_contents, reachable_commits
 
 CHANGES = {**COMMON_CHANGES, **RARE_CHANGES}
 Record = Callable[[str, object], None]
@@ -117,13 +117,13 @@ class Tournament:
             self.counts["without effect"] += 1
             return
         self.counts["interventions"] += 1
-        commits, texts = reachable(hub), kept(hub)
+        commits, texts = reachable_commits(hub), kept(hub)
         for line in rest:
             self.step(line)
         assert hub.state()["state"] in ENDS or not {"merge --yes s1", "archive s1"} & {*rest}
         self.doctor()
-        assert lost(hub, texts) == []
-        whole(hub, commits=commits, gaps=True)
+        assert lost_contents(hub, texts) == []
+        check_repository(hub, commits=commits, gaps=True)
         for words in ("list", "status s1", "log s1", "board list"):
             assert hub.run(*words.split()).code == 0, words
         script = peer()
@@ -159,7 +159,7 @@ def work(hub: Hub) -> None:
 def kept(hub: Hub) -> list[str]:
     """Return the uncommitted contents that still exist."""
     texts = [f"{text} {agent}\n" for agent in (1, 2) for text in ("new of", "changed by")]
-    return sorted({*texts} - {*lost(hub, texts)})
+    return sorted({*texts} - {*lost_contents(hub, texts)})
 
 
 def walk(hub: Hub, end: str, change: Change, record: Record) -> Counter[str]:

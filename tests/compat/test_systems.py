@@ -14,7 +14,7 @@ from shlex import join, quote
 import pytest
 
 from tests.support.hub import PYTHON, Hub, Result
-from tests.support.invariants import whole
+from tests.support.invariants import check_repository
 from tests.support.whole_session import play_session
 
 _APART = ["unshare", "--mount", *(["--map-root-user"] if os.geteuid() else [])]
@@ -80,7 +80,7 @@ def test_without_proc(hub: Hub) -> None:
     assert hub.git("show", "refs/hub/rescue/s2/agent-1/attempt-1/1^3:new") == "new"
     assert there.run("restore", "-q", "s2") == Result(0)
     assert (worktree / "new").read_text() == "new\n"
-    whole(hub)
+    check_repository(hub)
 
 
 def modes(*tops: Path) -> dict[str, int]:

@@ -13,7 +13,13 @@ import pytest
 from git_hub_session.git.worktrees import REMOVAL_LOCK
 from tests.support.cleanup import BRANCH, RESCUE, kept, line, look, removed, repair_commands, saved
 from tests.support.hub import Hub, Result, snapshot
-from tests.support.interrupt import DIE, Template, count_changes, interposed, kill_at_changes
+from tests.support.interrupt import (
+    DIE,
+    Template,
+    count_changes,
+    kill_at_changes,
+    run_with_injected_code,
+)
 
 
 def four_worktrees(hub: Hub) -> None:
@@ -83,7 +89,7 @@ def test_killed_with_parallel_processes(hub: Hub, moment: int) -> None:
         path = hub.worktree(agent)
         hub.git("worktree", "add", "-q", path, f"hub/s1/agent-{agent}/attempt-1")
     before = hub.refs()
-    died = interposed(hub, "cleanup", "s1", code=DIE, nth=moment)
+    died = run_with_injected_code(hub, "cleanup", "s1", code=DIE, nth=moment)
     assert died.code in (-9, 0)
     result = hub.run("cleanup", "s1")
     assert (result.code, result.err) == (0, "")
@@ -148,7 +154,7 @@ def test_new_file_after_the_inspection(hub: Hub) -> None:
     worktree = hub.session("s1", agents=1).worktree(1)
     code = f"open({str(worktree / 'new')!r}, 'w').write('new')"
     expected = kept(worktree, "files changed after the inspection", "try again")
-    assert interposed(hub, "cleanup", "s1", code=code, only="os.rename") == expected
+    assert run_with_injected_code(hub, "cleanup", "s1", code=code, only="os.rename") == expected
     assert (worktree / "new").read_text() == "new"
     assert look(hub, worktree).status == ["", "?? new"]
     entry = hub.top / ".git" / "worktrees" / "agent-1"
@@ -165,7 +171,7 @@ def test_new_directory_at_the_path_of_the_worktree(hub: Hub) -> None:
         f"open({str(worktree / 'other')!r}, 'w').write('other')"
     )
     # The second rename moves the directory. The inspection after it opens the directory.
-    assert interposed(hub, "cleanup", "s1", code=meddle, opened=str(aside)) == kept(
+    assert run_with_injected_code(hub, "cleanup", "s1", code=meddle, opened=str(aside)) == kept(
         worktree,
         f"the directory is in '{aside}' and cannot be renamed back: Directory not empty",
         "try again",
@@ -187,7 +193,7 @@ def test_new_file_during_the_deletion(hub: Hub) -> None:
     worktree = hub.session("s1", agents=1).worktree(1)
     aside = worktree.parent / ".agent-1.hub-trash"
     code = f"open({str(aside / 'sub' / 'new')!r}, 'w').write('new')"
-    assert interposed(hub, "cleanup", "s1", code=code, only="os.remove") == kept(
+    assert run_with_injected_code(hub, "cleanup", "s1", code=code, only="os.remove") == kept(
         worktree, f"files were written during the removal: they are in '{worktree}'"
     )
     assert snapshot(worktree) == {"sub/new": b"new"}
@@ -200,7 +206,7 @@ def test_new_file_after_a_killed_deletion(hub: Hub) -> None:
     """The next run keeps the new file and deletes the rest."""
     worktree = hub.session("s1", agents=1).worktree(1)
     aside = worktree.parent / ".agent-1.hub-trash"
-    assert interposed(hub, "cleanup", "s1", code=DIE, only="os.remove").code == -9
+    assert run_with_injected_code(hub, "cleanup", "s1", code=DIE, only="os.remove").code == -9
     time.sleep(0.05)
     (aside / "sub" / "new").write_text("new")
     assert hub.run("cleanup", "s1") == kept(
@@ -224,7 +230,7 @@ def test_git_command_after_the_inspection(hub: Hub, code: str) -> None:
     (worktree / "file").write_text("changed\n")
     entry = str(hub.top / ".git" / "worktrees" / "agent-1")
     before = look(hub, worktree)
-    result = interposed(
+    result = run_with_injected_code(
         hub,
         "cleanup",
         "s1",

@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.cleanup import BRANCH, RESCUE, bring_back, kept, line, look, removed
 from tests.support.hub import Hub, Result, snapshot
-from tests.support.interrupt import DIE, interposed
+from tests.support.interrupt import DIE, run_with_injected_code
 
 
 def trash(worktree: Path) -> Path:
@@ -43,7 +43,7 @@ def test_a_worktree_that_git_prunes_during_the_inspection(hub: Hub) -> None:
     shutil.rmtree(gone)
     code = f"subprocess.run(['git', '-C', '{hub.top}', 'worktree', 'prune'])"
     index = hub.top / ".git" / "worktrees" / "agent-1" / "index"
-    result = interposed(hub, "cleanup", "s1", code=code, opened=str(index))
+    result = run_with_injected_code(hub, "cleanup", "s1", code=code, opened=str(index))
     assert result == removed(other)
 
 
@@ -54,7 +54,7 @@ def test_file_changed_during_the_deletion(hub: Hub) -> None:
         "[open(p, 'w').write('late') for p in ["
         f"'{trash(worktree)}/file', '{trash(worktree)}/sub/other'] if os.path.exists(p)]"
     )
-    result = interposed(hub, "cleanup", "s1", code=code, only="os.remove", nth=2)
+    result = run_with_injected_code(hub, "cleanup", "s1", code=code, only="os.remove", nth=2)
     assert result == kept(
         worktree, f"files were written during the removal: they are in '{worktree}'"
     )
@@ -82,7 +82,7 @@ def test_lock_during_the_removal(hub: Hub, only: str) -> None:
     # The first rename writes the journal. Then the worktree is locked for the removal.
     unlock = "" if only == "os.rename" else f"git -C {hub.top} worktree unlock {worktree} && "
     code = f"os.system('{unlock}git -C {hub.top} worktree lock {worktree}')"
-    result = interposed(hub, "cleanup", "s1", code=code, only=only)
+    result = run_with_injected_code(hub, "cleanup", "s1", code=code, only=only)
     assert (result.code, result.err) == (1, "")
     assert (
         f"Kept worktree: {worktree}\n  the administrative files changed after the inspection\n"
@@ -103,7 +103,7 @@ def test_directory_deleted_before_the_rename(hub: Hub) -> None:
     (worktree / "new").write_text("staged\n")
     hub.git("add", "new", cwd=worktree)
     code = f"os.system('rm -r {worktree}')"
-    result = interposed(hub, "cleanup", "s1", code=code, only="os.rename", nth=2)
+    result = run_with_injected_code(hub, "cleanup", "s1", code=code, only="os.rename", nth=2)
     assert (result.code, result.err) == (1, "")
     assert (
         f"Kept worktree: {worktree}\n  the directory was removed after the inspection\n  hint: try again\n"
@@ -125,7 +125,7 @@ def test_prune_during_the_removal(hub: Hub) -> None:
     hub.git("add", "new", cwd=worktree)
     aside = trash(worktree)
     code = f"open({str(aside / 'late')!r}, 'w'); os.system('git -C {hub.top} worktree prune')"
-    result = interposed(hub, "cleanup", "s1", code=code, opened=str(aside))
+    result = run_with_injected_code(hub, "cleanup", "s1", code=code, opened=str(aside))
     assert (result.code, result.err) == (1, "")
     assert f"Kept worktree: {worktree}\n  files changed after the inspection\n" in result.out
     assert look(hub, worktree).status == ["", "?? late", "A  new"]
@@ -143,7 +143,7 @@ def test_commit_of_a_worktree_ref_during_the_save(hub: Hub, ref: str) -> None:
     tree = hub.git("rev-parse", "HEAD^{tree}")
     late = hub.git("commit-tree", "-m", "late", tree)
     code = f"os.system('cd {worktree} && git update-ref {ref} {late}')"
-    result = interposed(hub, "cleanup", "s1", code=code, only="subprocess.Popen", nth=1)
+    result = run_with_injected_code(hub, "cleanup", "s1", code=code, only="subprocess.Popen", nth=1)
     assert (
         f"Kept worktree: {worktree}\n  the administrative files changed after the inspection\n"
         in result.out
@@ -183,7 +183,9 @@ def test_process_that_starts_during_the_cleanup(hub: Hub) -> None:
     )
     before = look(hub, hub.worktree(2))
     try:
-        result = interposed(hub, "cleanup", "s1", code=code, only="subprocess.Popen", nth=1)
+        result = run_with_injected_code(
+            hub, "cleanup", "s1", code=code, only="subprocess.Popen", nth=1
+        )
         pid = pidfile.read_text()
         assert result.code == 1
         assert f"Removed worktree: {hub.worktree(1)}\n" in result.out
@@ -206,7 +208,7 @@ def test_killed_after_the_directory_was_renamed_back(hub: Hub) -> None:
         f"os.kill(os.getpid(), signal.SIGKILL) if event == 'os.rename' and "
         f"os.path.exists('{worktree}/sub/new') and args[0].endswith('agent-1') else None; count = 0"
     )
-    died = interposed(hub, "cleanup", "s1", code=code)
+    died = run_with_injected_code(hub, "cleanup", "s1", code=code)
     assert died.code == -9, died
     assert snapshot(worktree) == {"sub/new": b"new"}
     assert hub.run("cleanup", "s1") == kept(
@@ -220,7 +222,7 @@ def test_process_limit(hub: Hub) -> None:
     """If the system allows no more processes, one process does the work."""
     hub.session("s1", agents=16)
     code = "(_ for _ in ()).throw(OSError(11, 'Resource temporarily unavailable'))"
-    result = interposed(hub, "cleanup", "s1", code=code, only="os.fork", nth=1)
+    result = run_with_injected_code(hub, "cleanup", "s1", code=code, only="os.fork", nth=1)
     assert (result.code, result.err) == (0, "")
     assert result.out.count("Removed worktree: ") == 16
 
@@ -231,7 +233,7 @@ def test_rescue_ref_of_a_session_with_an_unreadable_state(hub: Hub) -> None:
     state = hub.directory() / "state.json"
     # Simulate a user without the permission to read the file.
     code = "(_ for _ in ()).throw(PermissionError(13, 'Permission denied', 'state.json'))"
-    result = interposed(hub, "cleanup", "s1", code=code, opened="state.json")
+    result = run_with_injected_code(hub, "cleanup", "s1", code=code, opened="state.json")
     assert state.exists()
     assert (result.code, result.err) == (
         0,
@@ -263,7 +265,7 @@ def test_directory_with_the_longest_name(hub: Hub) -> None:
     assert hub.run("cleanup", "s1") == removed(worktree)
     worktree = hub.worktrees / ("n" * 250)
     hub.git("worktree", "add", "-q", worktree, BRANCH)
-    assert interposed(hub, "cleanup", "s1", code=DIE, only="os.remove").code == -9
+    assert run_with_injected_code(hub, "cleanup", "s1", code=DIE, only="os.remove").code == -9
     assert hub.run("cleanup", "s1") == removed(worktree)
     assert [*hub.worktrees.iterdir()] == []
 

@@ -19,7 +19,7 @@ from tests.support.evaluated_sessions import (
 )
 from tests.support.hub import Hub, Result
 from tests.support.interrupt import LONG
-from tests.support.invariants import lost, whole
+from tests.support.invariants import check_repository, lost_contents
 
 MERGES = 300 if LONG else 12
 CLEANUPS = 40 if LONG else 4
@@ -204,9 +204,9 @@ def test_cleanup_beside_an_agent_that_commits_at_once(hub: Hub) -> None:
             hub.git("checkout", "-q", f"hub/{sid}/agent-1/attempt-1", cwd=worktree)
         result = hub.run("cleanup", *options[number % 4], sid, now=None)
         assert (result.code, result.err, worktree.exists()) == (0, "", False), result
-        assert lost(hub, agent.written) == [], result
+        assert lost_contents(hub, agent.written) == [], result
     commits = [commit for agent in agents for commit in agent.commits]
-    whole(hub, commits=commits)
+    check_repository(hub, commits=commits)
     print(f"cleanups: {ends}, commits: {len(commits)}")
 
 
@@ -226,7 +226,7 @@ def test_spawn_beside_prune_at_once(hub: Hub) -> None:
                 assert hub.run("cleanup", "-q", sid, now=None) == Result(0)
     listed = hub.git("worktree", "list", "--porcelain").count("worktree ")
     assert listed == 1 + 3 * sum(1 for number in range(SPAWNS) if not number % 2)
-    whole(hub)
+    check_repository(hub)
 
 
 def test_archive_beside_packing_at_once(hub: Hub) -> None:
@@ -263,7 +263,7 @@ def test_archive_beside_packing_at_once(hub: Hub) -> None:
     others = dict(line.split() for line in made.read_text().splitlines())
     assert len(others) > ARCHIVES
     assert hub.refs() == {"refs/heads/main": oid, **tags, **others}
-    whole(hub, commits=others.values())
+    check_repository(hub, commits=others.values())
     print(f"branches made meanwhile: {len(others)}, archived: {len(tags)}")
 
 

@@ -19,7 +19,13 @@ from git_hub_session.session.model import Config
 from git_hub_session.session.store import SessionExists, Store
 from git_hub_session.system.directory import LockHeld, SafeDirectory
 from tests.support.hub import CHECKOUT, IMPATIENT, PYTHON, Hub, Result, snapshot
-from tests.support.stores import NEXT, agenthub, at_once, killed_everywhere, put
+from tests.support.stores import (
+    NEXT,
+    create_agenthub_session,
+    create_session,
+    kill_at_system_calls,
+    run_at_once,
+)
 
 S1 = parse_session_id("s1")
 
@@ -33,9 +39,11 @@ def update(state: str, *words: str, sid: str = "s1") -> list[str]:
 
 def test_one_of_64_writers_makes_each_transition(hub: Hub) -> None:
     """Run all transitions of a session. Its history has one entry for each of them."""
-    put(hub, "init")
+    create_session(hub, "init")
     for source, target in NEXT.items():
-        results = at_once(hub, [update(target, "--reason", str(number)) for number in range(64)])
+        results = run_at_once(
+            hub, [update(target, "--reason", str(number)) for number in range(64)]
+        )
         winners = [number for number, result in enumerate(results) if result.code == 0]
         assert [results[number] for number in winners] == [
             Result(0, f"Session s1: {source} → {target}\n")
@@ -48,9 +56,9 @@ def test_one_of_64_writers_makes_each_transition(hub: Hub) -> None:
 
 def test_one_of_two_final_states_is_reached(hub: Hub) -> None:
     """32 writers set `merged` and 32 `archived`. The file has the state of the only winner."""
-    put(hub, "evaluating")
+    create_session(hub, "evaluating")
     ends = ["merged", "archived"] * 32
-    results = at_once(hub, [update(end, "--if-state", "evaluating") for end in ends])
+    results = run_at_once(hub, [update(end, "--if-state", "evaluating") for end in ends])
     winner = ends[[result.code for result in results].index(0)]
     lost = Result(1, "", f"error: session 's1' is '{winner}', not 'evaluating'\n")
     won = Result(0, f"Session s1: evaluating → {winner}\n")
@@ -62,15 +70,15 @@ def test_one_of_two_final_states_is_reached(hub: Hub) -> None:
 def test_writers_of_different_sessions_do_not_block_each_other(hub: Hub) -> None:
     names = [f"s{number}" for number in range(24)]
     for name in names:
-        put(hub, "init", name)
-    results = at_once(hub, [update("running", sid=name) for name in names])
+        create_session(hub, "init", name)
+    results = run_at_once(hub, [update("running", sid=name) for name in names])
     assert results == [Result(0, f"Session {name}: init → running\n") for name in names]
 
 
 def test_readers_always_see_complete_files(hub: Hub) -> None:
-    put(hub, "init")
+    create_session(hub, "init")
     readers = [["list", "--format=porcelain"]] * 32
-    results = at_once(hub, [call for reader in readers for call in (reader, update("running"))])
+    results = run_at_once(hub, [call for reader in readers for call in (reader, update("running"))])
     outcomes = {(result.code, result.out.splitlines()[1], result.err) for result in results[::2]}
     assert outcomes <= {(0, "state init", ""), (0, "state running", "")}
 
@@ -79,8 +87,8 @@ def test_readers_always_see_complete_files(hub: Hub) -> None:
 
 
 def test_a_killed_update_leaves_the_old_or_the_new_file(hub: Hub) -> None:
-    old = put(hub, "init").decode()
-    stories = killed_everywhere(
+    old = create_session(hub, "init").decode()
+    stories = kill_at_system_calls(
         hub,
         ["update", "s1", "--state", "running"],
         after=[
@@ -119,7 +127,7 @@ def test_a_killed_update_leaves_the_old_or_the_new_file(hub: Hub) -> None:
 
 def test_a_killed_init_leaves_a_complete_session_or_none(hub: Hub) -> None:
     words = ["init", "-q", "--id", "s1", "--task", "Make it fast"]
-    stories = killed_everywhere(
+    stories = kill_at_system_calls(
         hub,
         words,
         after=[["list", "-q", "--format=porcelain"], words, ["list", "--format=porcelain"]],
@@ -145,7 +153,7 @@ def test_a_killed_first_init(hub: Hub) -> None:
     words = ["init", "-q", "--id", "s1", "--task", "Make it fast"]
     top = hub.top / ".agenthub"
     index, ignore = top / "board" / "_index.json", top / ".gitignore"
-    # killed_everywhere() keeps the hub, but each round here starts without one.
+    # kill_at_system_calls() keeps the hub, but each round here starts without one.
     for moment in (20, 26, 32, 38, 44, 50, 56, 62, 68, 80, 95):
         shutil.rmtree(top, ignore_errors=True)
         kill = (
@@ -170,13 +178,13 @@ def test_a_killed_first_init(hub: Hub) -> None:
 
 def test_updates_killed_after_random_times(hub: Hub) -> None:
     """Kill the process that git started. The next update finds a complete session."""
-    put(hub, "init")
+    create_session(hub, "init")
     file = hub.directory() / "state.json"
     for moment in range(24):
         before = hub.state()
         if before["state"] == "merged":
             shutil.rmtree(hub.directory())
-            put(hub, "init")
+            create_session(hub, "init")
             before = hub.state()
         with subprocess.Popen(
             ["git-hub-session", "update", "s1", "--state", NEXT[before["state"]]],
@@ -229,7 +237,7 @@ def process_name(holder: subprocess.Popen[str]) -> str:
 
 def test_the_message_names_the_holder_of_a_lock(hub: Hub) -> None:
     """A command that changes the session waits for the lock, and one that only reads does not."""
-    before = put(hub, "init")
+    before = create_session(hub, "init")
     with lock_directory(hub.directory()) as holder:
         assert hub.run("update", "s1", "--state", "running", environ=IMPATIENT) == Result(
             128,
@@ -243,7 +251,7 @@ def test_the_message_names_the_holder_of_a_lock(hub: Hub) -> None:
 
 
 def test_an_update_waits_for_the_lock(hub: Hub) -> None:
-    put(hub, "init")
+    create_session(hub, "init")
     store = Store(str(hub.top / ".agenthub"))
     with lock_directory(hub.directory()) as holder:
         with pytest.raises(LockHeld) as refused, store.lock_session(S1, wait=0.05):
@@ -267,7 +275,7 @@ def test_an_update_waits_for_the_lock(hub: Hub) -> None:
 
 
 def test_a_killed_process_holds_no_lock(hub: Hub) -> None:
-    put(hub, "init")
+    create_session(hub, "init")
     with lock_directory(hub.directory()) as holder:
         holder.kill()
         holder.wait()
@@ -275,8 +283,8 @@ def test_a_killed_process_holds_no_lock(hub: Hub) -> None:
 
 
 def test_the_lock_of_one_session_does_not_lock_another(hub: Hub) -> None:
-    put(hub, "init", "s1")
-    put(hub, "init", "s2")
+    create_session(hub, "init", "s1")
+    create_session(hub, "init", "s2")
     with lock_directory(hub.directory("s1")):
         assert hub.run("update", "s2", "--state", "running").code == 0
 
@@ -286,7 +294,7 @@ def test_the_lock_of_one_session_does_not_lock_another(hub: Hub) -> None:
 
 def test_the_mode_of_the_file_is_kept(hub: Hub) -> None:
     """The umask has no effect on an existing file."""
-    put(hub, "init")
+    create_session(hub, "init")
     file = hub.directory() / "state.json"
     for mode, state in ((0o640, "running"), (0o600, "evaluating"), (0o664, "merged")):
         file.chmod(mode)
@@ -296,7 +304,7 @@ def test_the_mode_of_the_file_is_kept(hub: Hub) -> None:
 
 
 def test_unknown_keys_are_kept(hub: Hub) -> None:
-    put(hub, "init")
+    create_session(hub, "init")
     file = hub.directory() / "state.json"
     extra = {
         "nested": {"list": [1, [2, {"deep": None}], True], "": "empty key"},
@@ -318,7 +326,7 @@ def test_unknown_keys_are_kept(hub: Hub) -> None:
 
 
 def test_an_invalid_history_is_not_overwritten(hub: Hub) -> None:
-    put(hub, "init")
+    create_session(hub, "init")
     file = hub.directory() / "state.json"
     file.write_text('{"state": "init", "history": {"of": "somebody"}}')
     before = file.read_bytes()
@@ -334,8 +342,8 @@ def test_an_invalid_history_is_not_overwritten(hub: Hub) -> None:
 @pytest.mark.parametrize("name", [".agenthub", "sessions", "s1", "state.json", "config.yaml"])
 def test_no_link_is_followed(hub: Hub, tmp_path: Path, name: str) -> None:
     """The target of a link is neither read nor written."""
-    put(hub, "init")
-    put(hub, "init", "s2")
+    create_session(hub, "init")
+    create_session(hub, "init", "s2")
     path = {
         ".agenthub": hub.top / ".agenthub",
         "sessions": hub.top / ".agenthub" / "sessions",
@@ -388,7 +396,7 @@ def test_the_target_of_a_dangling_link_is_not_created(hub: Hub, tmp_path: Path) 
 
 
 def test_the_other_name_of_a_hard_link_is_unchanged(hub: Hub, tmp_path: Path) -> None:
-    before = put(hub, "init")
+    before = create_session(hub, "init")
     other = tmp_path / "other"
     other.hardlink_to(hub.directory() / "state.json")
     assert hub.run("update", "s1", "--state", "running").code == 0
@@ -399,7 +407,7 @@ def test_the_other_name_of_a_hard_link_is_unchanged(hub: Hub, tmp_path: Path) ->
 def test_a_link_in_the_place_of_the_temporary_file_is_not_followed(
     hub: Hub, tmp_path: Path
 ) -> None:
-    put(hub, "init")
+    create_session(hub, "init")
     precious = tmp_path / "precious"
     precious.write_text("precious\n")
     (hub.directory() / ".state.json.tmp").symlink_to(precious)
@@ -433,7 +441,7 @@ def run_on_read_only_mount(hub: Hub, directory: Path, *words: str) -> Result:
 
 
 def test_a_full_disk_leaves_the_old_file(hub: Hub, tmp_path: Path) -> None:
-    put(hub, "init")
+    create_session(hub, "init")
     before = snapshot(tmp_path)
     state = hub.directory() / "state.json"
     for size in (0, 100):
@@ -467,7 +475,7 @@ def test_an_incomplete_hub_of_a_full_disk_is_completed_later(hub: Hub) -> None:
 
 
 def test_a_read_only_store_can_be_read(hub: Hub, tmp_path: Path) -> None:
-    put(hub, "init")
+    create_session(hub, "init")
     before = snapshot(tmp_path)
     command = ("git", "hub-session")
     listed = run_on_read_only_mount(hub, hub.top, *command, "list", "--format=porcelain")
@@ -490,7 +498,7 @@ def test_a_read_only_store_can_be_read(hub: Hub, tmp_path: Path) -> None:
 
 
 def test_an_output_error_does_not_undo_a_change(hub: Hub) -> None:
-    put(hub, "init")
+    create_session(hub, "init")
     for state, redirection in (("running", ">/dev/full"), ("evaluating", ">&-"), ("merged", "| :")):
         words = f"git hub-session update s1 --state {state} {redirection}"
         result = hub.call("bash", "-o", "pipefail", "-c", words)
@@ -535,7 +543,7 @@ def test_a_configuration_over_the_size_limit_is_not_written(hub: Hub) -> None:
 
 
 def test_an_exception_during_a_change_leaves_the_file(hub: Hub) -> None:
-    before = put(hub, "init")
+    before = create_session(hub, "init")
     store = Store(str(hub.top / ".agenthub"))
     with pytest.raises(ZeroDivisionError):
         store.update(S1, lambda session: session._replace(id=parse_session_id(str(1 // 0))))
@@ -545,7 +553,7 @@ def test_an_exception_during_a_change_leaves_the_file(hub: Hub) -> None:
 
 
 def test_a_session_that_is_removed_under_its_lock(hub: Hub) -> None:
-    put(hub, "init")
+    create_session(hub, "init")
     store = Store(str(hub.top / ".agenthub"))
     with store.lock_session(S1) as locked:
         shutil.rmtree(hub.directory())
@@ -568,7 +576,7 @@ def test_replace_writes_large_content_once(tmp_path: Path) -> None:
 
 
 def test_an_update_keeps_the_keys_of_agenthub(hub: Hub) -> None:
-    directory = agenthub(hub, "20260317-143022", 'say "hi": C:\\new')
+    directory = create_agenthub_session(hub, "20260317-143022", 'say "hi": C:\\new')
     config = (directory / "config.yaml").read_bytes()
     assert hub.run("update", "20260317-143022", "--state", "running").code == 0
     assert (directory / "config.yaml").read_bytes() == config

@@ -17,7 +17,7 @@ import pytest
 from git_hub_session.git.worktrees import REMOVAL_LOCK
 from tests.support.cleanup import BRANCH, RESCUE, kept, line, removed, repair_commands
 from tests.support.hub import Hub, Result
-from tests.support.interrupt import DIE, interposed
+from tests.support.interrupt import DIE, run_with_injected_code
 
 
 def _trash(worktree: Path) -> Path:
@@ -25,7 +25,7 @@ def _trash(worktree: Path) -> Path:
 
 
 def _killed_while_deleting(hub: Hub) -> None:
-    assert interposed(hub, "cleanup", "s1", code=DIE, only="os.remove").code == -9
+    assert run_with_injected_code(hub, "cleanup", "s1", code=DIE, only="os.remove").code == -9
 
 
 def test_directory_renamed_back_by_the_user(hub: Hub) -> None:
@@ -100,7 +100,10 @@ def test_killed_after_the_save(hub: Hub) -> None:
     worktree = hub.session("s1", agents=1).worktree(1)
     (worktree / "new").write_text("new\n")
     for nth in range(1, 20):  # the first removed files are copies of the index
-        assert interposed(hub, "cleanup", "s1", code=DIE, only="os.remove", nth=nth).code == -9
+        assert (
+            run_with_injected_code(hub, "cleanup", "s1", code=DIE, only="os.remove", nth=nth).code
+            == -9
+        )
         if _trash(worktree).exists():
             break
     assert hub.state()["agents"] == {"agent-1": {"rescue": [RESCUE], "work": {"attempt-1": RESCUE}}}
@@ -124,7 +127,7 @@ def test_failed_removal_beside_others(hub: Hub) -> None:
         "(_ for _ in ()).throw(OSError(28, 'No space left on device')) "
         "if str(a[0]).endswith('agent-1') else real(*a, **k)"
     )
-    result = interposed(hub, "cleanup", "s1", code=code)
+    result = run_with_injected_code(hub, "cleanup", "s1", code=code)
     assert result.code == 1
     assert f"Removed worktree: {hub.worktree(2)}\n" in result.out
     assert "Saved uncommitted work of hub/s1/agent-2/attempt-1" in result.out
@@ -229,7 +232,7 @@ def test_dry_run_after_a_killed_removal(hub: Hub) -> None:
     """The run was killed before the second inspection. The next real run continues the removal."""
     worktree = hub.session("s1", agents=1).worktree(1)
     code = f"os.path.exists('{worktree}') or {DIE}; count = 0"
-    assert interposed(hub, "cleanup", "s1", code=code, only="open").code == -9
+    assert run_with_injected_code(hub, "cleanup", "s1", code=code, only="open").code == -9
     assert (_trash(worktree).exists(), worktree.exists()) == (True, False)
     assert hub.run("cleanup", "-n", "s1") == Result(
         1,
@@ -301,7 +304,7 @@ def test_file_system_without_links(hub: Hub) -> None:
         f"sys.addaudithook(lambda event, args: {is_aside} and {shown}); "
         "raise OSError(1, 'Operation not permitted')"
     )
-    result = interposed(hub, "cleanup", "s1", code=code, only="os.link")
+    result = run_with_injected_code(hub, "cleanup", "s1", code=code, only="os.link")
     assert result == Result(0, removed(worktree).out, REMOVAL_LOCK)
     assert not lock.parent.exists()
 

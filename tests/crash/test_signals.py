@@ -21,7 +21,7 @@ from git_hub_session.system.parallel import cpu_count
 from git_hub_session.system.procfs import pids_with_environment, pids_with_open_directory
 from tests.support.hub import CHECKOUT, PYTHON, Hub, Result, snapshot, wait_for
 from tests.support.interrupt import LONG
-from tests.support.invariants import whole
+from tests.support.invariants import check_repository
 
 MEASURE = ("--eval", "cat file", "--metric", "n", "--direction", "higher")
 AGENT = "echo n: ${HUB_AGENT#agent-} >file; git commit -qam $HUB_AGENT; echo new >new"
@@ -240,7 +240,7 @@ def test_signal_ends_the_command(hub: Hub, gate: Gate, name: str, sent: str) -> 
         if case.apart or sent == "term":
             gate.open()  # the command waits until its git has ended
         assert end_of(hub, process) == Result(-SIGNALS[sent][0])
-    whole(hub, commits=commits)
+    check_repository(hub, commits=commits)
     now = hub.refs()
     # A git that was allowed to finish may have replaced a branch by an archive tag.
     archived = {oid for ref, oid in now.items() if ref.startswith("refs/tags/hub/archive/")}
@@ -251,7 +251,7 @@ def test_signal_ends_the_command(hub: Hub, gate: Gate, name: str, sent: str) -> 
     gate.open()
     assert hub.run(*case.words) == Result(0)
     assert case.after(hub)
-    whole(hub, commits=commits)
+    check_repository(hub, commits=commits)
 
 
 # The step in which the run is stopped, with the commands that then finish the session.
@@ -287,7 +287,7 @@ def test_signal_during_a_run(hub: Hub, gate: Gate, stop: str, sent: str) -> None
         if stop == "merges" and sent == "term":
             gate.open()
         assert end_of(hub, process) == Result(-SIGNALS[sent][0])
-    whole(hub)
+    check_repository(hub)
     gate.open()
     by_hand = {
         "spawn": ("spawn", "-q", "s1"),
@@ -299,7 +299,7 @@ def test_signal_during_a_run(hub: Hub, gate: Gate, stop: str, sent: str) -> None
         result = hub.run(*by_hand[step])
         assert (result.code, result.out) == (0, ""), (step, result)
     assert is_merged(hub)
-    whole(hub)
+    check_repository(hub)
 
 
 def is_asleep(pid: int) -> bool:

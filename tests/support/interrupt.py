@@ -54,7 +54,7 @@ def sample(count: int, *, short: int) -> range:
     return range(1, count + 1, 1 if LONG else max(1, count // short))
 
 
-def interposed(
+def run_with_injected_code(
     hub: Hub, *arguments: str, code: str = "pass", nth: int = 1, only: str = "", opened: str = ""
 ) -> Result:
     """Run `git hub-session <arguments>`, and `code` before its n-th change.
@@ -71,7 +71,7 @@ def interposed(
 
 def count_changes(hub: Hub, *arguments: str) -> int:
     """Run the command to its end, and return the number of its changes."""
-    counted = interposed(hub, *arguments, nth=0)
+    counted = run_with_injected_code(hub, *arguments, nth=0)
     assert counted.code == 0, counted
     return int(counted.err.splitlines()[-1])
 
@@ -91,7 +91,7 @@ def kill_at_changes(
     """
     for number in sample(count, short=short):
         template.restore()
-        killed = interposed(hub, *arguments, code=DIE, nth=number)
+        killed = run_with_injected_code(hub, *arguments, code=DIE, nth=number)
         assert killed.code == -9, (number, killed)
         yield number
 

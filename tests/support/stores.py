@@ -15,13 +15,13 @@ NEXT = {"init": "running", "running": "evaluating", "evaluating": "merged"}
 CREATED = "2026-03-17T14:30:22.123456+00:00"
 
 
-def put(hub: Hub, state: str, sid: str = "s1") -> bytes:
+def create_session(hub: Hub, state: str, sid: str = "s1") -> bytes:
     """Create a session in `state` without a history, and return the bytes of its state.json."""
-    directory = agenthub(hub, sid, state=state)
+    directory = create_agenthub_session(hub, sid, state=state)
     return (directory / "state.json").read_bytes()
 
 
-def agenthub(
+def create_agenthub_session(
     hub: Hub,
     sid: str,
     task: str = "Make it fast",
@@ -75,11 +75,11 @@ print([os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
 """
 
 
-def at_once(hub: Hub, calls: Sequence[Sequence[str]]) -> list[Result]:
+def run_at_once(hub: Hub, calls: Sequence[Sequence[str]]) -> list[Result]:
     """Make the calls at the same moment, each in its own process, and return their results."""
     answers = hub.top.parent / "answers"
     answers.mkdir()
-    codes = json.loads(script(hub, _AT_ONCE, str(answers), stdin=json.dumps(calls)))
+    codes = json.loads(run_script(hub, _AT_ONCE, str(answers), stdin=json.dumps(calls)))
     results = []
     for at, code in enumerate(codes):
         out, err = (answers / f"{at}.{name}" for name in ("out", "err"))
@@ -90,7 +90,7 @@ def at_once(hub: Hub, calls: Sequence[Sequence[str]]) -> list[Result]:
     return results
 
 
-def script(hub: Hub, text: str, *words: str, stdin: str = "") -> str:
+def run_script(hub: Hub, text: str, *words: str, stdin: str = "") -> str:
     """Run a Python script, which must succeed, and return its output.
 
     Its first argument is the checkout.
@@ -161,7 +161,7 @@ print(json.dumps(stories))
 """
 
 
-def killed_everywhere(
+def kill_at_system_calls(
     hub: Hub, words: Sequence[str], *, after: Sequence[Sequence[str]], file: Path, restored: str
 ) -> list[tuple[int, str | None, list[Result]]]:
     """Kill a command before each of its system calls, and return the outcome of each kill.
@@ -173,5 +173,5 @@ def killed_everywhere(
     stdin = json.dumps([words, after, os.fspath(file), restored])
     return [
         (story["code"], story["file"], [Result(code, out) for code, out in story["after"]])
-        for story in json.loads(script(hub, _KILLED, stdin=stdin))
+        for story in json.loads(run_script(hub, _KILLED, stdin=stdin))
     ]

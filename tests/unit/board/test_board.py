@@ -16,8 +16,8 @@ from git_hub_session.errors import Damaged, HubError
 from git_hub_session.session.json_file import TooLarge
 from git_hub_session.system.directory import CannotWrite
 from tests.support.hub import NOW, Hub, Result, snapshot
-from tests.support.interrupt import interposed
-from tests.support.stores import at_once, killed_everywhere
+from tests.support.interrupt import run_with_injected_code
+from tests.support.stores import kill_at_system_calls, run_at_once
 
 STAMP = "20260317T143022Z"
 
@@ -173,7 +173,7 @@ def test_50_parallel_posts_have_unique_numbers(hub: Hub, board: Board) -> None:
         ]
         for number in range(50)
     ]
-    results = at_once(hub, calls)
+    results = run_at_once(hub, calls)
     assert {(result.code, result.err) for result in results} == {(0, "")}
     outputs = {f"text {number}": result.out for number, result in enumerate(results)}
     for channel in ("results", "progress"):
@@ -186,7 +186,7 @@ def test_50_parallel_posts_have_unique_numbers(hub: Hub, board: Board) -> None:
 
 def test_a_killed_call_leaves_a_complete_post_or_none(hub: Hub, board: Board) -> None:
     """No number is used twice, even if the index does not have the last one."""
-    stories = killed_everywhere(
+    stories = kill_at_system_calls(
         hub,
         ["board", "post", "results", "--author", "killed", "-m", "whole\ntext"],
         after=[["board", "post", "results", "--author", "after", "-m", "x"]],
@@ -276,13 +276,13 @@ def test_numbers_of_different_length_are_sorted(hub: Hub, board: Board) -> None:
 def test_a_file_system_without_hard_links(hub: Hub, board: Board) -> None:
     refused = "raise PermissionError(1, 'no links here')"
     words = ("board", "post", "results", "--author", "a", "-m", "x")
-    result = interposed(hub, *words, code=refused, only="os.link")
+    result = run_with_injected_code(hub, *words, code=refused, only="os.link")
     assert result == Result(0, f"Posted results/001-a-{STAMP}\n")
     assert [post.text for post in board.read("results")] == ["x"]
     # A file that another process created in the last moment is kept.
     theirs = directory(hub) / "results" / f"002-a-{STAMP}.md"
     create = f"open('{theirs}', 'x').write('theirs'); {refused}"
-    assert interposed(hub, *words, code=create, only="os.link").code == 128
+    assert run_with_injected_code(hub, *words, code=create, only="os.link").code == 128
     assert theirs.read_text() == "theirs"
     assert [post.sequence for post in board.read("results")] == [1, 2]
 
@@ -291,7 +291,7 @@ def test_a_post_never_replaces_another_file(hub: Hub, board: Board) -> None:
     """AgentHub's script takes no lock. It may create the same file in the last moment."""
     theirs = directory(hub) / "results" / f"001-a-{STAMP}.md"
     code = f"open('{theirs}', 'x').write('theirs')"
-    result = interposed(
+    result = run_with_injected_code(
         hub, "board", "post", "results", "--author", "a", "-m", "x", code=code, only="os.link"
     )
     assert result == Result(
@@ -305,7 +305,7 @@ def test_a_post_never_replaces_another_file(hub: Hub, board: Board) -> None:
 
 def test_a_post_is_kept_if_the_index_cannot_be_written(hub: Hub, board: Board) -> None:
     refused = "raise OSError(28, 'No space left on device')"
-    result = interposed(
+    result = run_with_injected_code(
         hub, "board", "post", "results", "--author", "a", "-m", "x", code=refused, only="os.rename"
     )
     assert result == Result(

@@ -11,7 +11,7 @@ from git_hub_session.git.config import (
     parse_size,
 )
 from tests.support.hub import Hub
-from tests.support.stores import put
+from tests.support.stores import create_session
 
 FILES = [
     "[user]\n\tname = Ada\n",
@@ -133,7 +133,7 @@ def test_sizes(text: str, size: int | None) -> None:
 
 def recorded_committer(hub: Hub, *options: str, **environ: str) -> str:
     """Return the committer in the history after `git <options> hub-session update`."""
-    put(hub, "init")
+    create_session(hub, "init")
     result = hub.call(
         "git", *options, "hub-session", "update", "-q", "s1", "--state", "running", environ=environ
     )
