@@ -1,31 +1,32 @@
-"""archive: a session ended without a winner; every tip has a tag, and nothing that was done is lost."""
+"""`archive`: turn each branch into a tag, save uncommitted work and end the session."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from tests.support.cleanup import BRANCH, RESCUE, everything, line
+from tests.support.cleanup import BRANCH, RESCUE, everything, restore_command
 from tests.support.hub import Hub, Result
 
 
-def steps(hub: Hub) -> list[tuple[Any, ...]]:
+def read_history(hub: Hub) -> list[tuple[Any, ...]]:
+    """Return the states, the command and the reason of each step in the history."""
     history = hub.state()["history"]
-    return [(one["from"], one["to"], one["verb"], one.get("reason")) for one in history]
+    return [(step["from"], step["to"], step["verb"], step.get("reason")) for step in history]
 
 
-def test_from_init_it_walks_to_the_end(hub: Hub) -> None:
+def test_archive_of_an_initialized_session(hub: Hub) -> None:
     hub.session("s1", agents=2)
     first = hub.commit(hub.worktree(1), "try", "x\n")
     base = hub.git("rev-parse", "main")
     (hub.worktree(1) / "new").write_text("new\n")
-    where = hub.worktree(1)
+    worktree = hub.worktree(1)
     result = hub.run("archive", "s1", "--reason", "not worth it")
     assert result == Result(
         0,
         f"Saved uncommitted work of {BRANCH} in {RESCUE}\n"
-        f"  bring it back: git worktree add --detach {where} {RESCUE}^"
-        f" && git -C {where} stash apply --index {RESCUE}\n"
-        f"Removed worktree: {where}\n"
+        f"  bring it back: git worktree add --detach {worktree} {RESCUE}^"
+        f" && git -C {worktree} stash apply --index {RESCUE}\n"
+        f"Removed worktree: {worktree}\n"
         f"Removed worktree: {hub.worktree(2)}\n"
         f"Archived branch: {BRANCH} as tag hub/archive/s1/agent-1\n"
         "Archived branch: hub/s1/agent-2/attempt-1 as tag hub/archive/s1/agent-2\n"
@@ -39,7 +40,7 @@ def test_from_init_it_walks_to_the_end(hub: Hub) -> None:
         "refs/tags/hub/archive/s1/agent-1": first,
         "refs/tags/hub/archive/s1/agent-2": base,
     }
-    assert steps(hub) == [
+    assert read_history(hub) == [
         ("init", "running", "archive", "not worth it"),
         ("running", "evaluating", "archive", "not worth it"),
         ("evaluating", "archived", "archive", "not worth it"),
@@ -49,8 +50,8 @@ def test_from_init_it_walks_to_the_end(hub: Hub) -> None:
     assert everything(hub) == before
 
 
-def test_what_stays_keeps_the_session_going(hub: Hub) -> None:
-    """A locked worktree: the others go, the state stays, and the next call goes on."""
+def test_locked_worktree_keeps_the_state(hub: Hub) -> None:
+    """A locked worktree is kept and the others are removed. The next call finishes the archive."""
     hub.session("s1", agents=2)
     hub.git("worktree", "lock", hub.worktree(2))
     result = hub.run("archive", "s1")
@@ -59,7 +60,7 @@ def test_what_stays_keeps_the_session_going(hub: Hub) -> None:
         "session s1 stays 'init': its cleanup is not complete\n",
     )
     assert f"hint: git worktree unlock {hub.worktree(2)}\n" in result.out
-    assert (hub.state()["state"], steps(hub)) == ("init", [])
+    assert (hub.state()["state"], read_history(hub)) == ("init", [])
     assert sorted(hub.refs("refs/heads/hub")) == ["refs/heads/hub/s1/agent-2/attempt-1"]
     hub.git("worktree", "unlock", hub.worktree(2))
     result = hub.run("archive", "-q", "s1")
@@ -71,8 +72,8 @@ def test_what_stays_keeps_the_session_going(hub: Hub) -> None:
     ]
 
 
-def test_what_stays_of_an_archived_session(hub: Hub) -> None:
-    """Archived by hand, with a worktree that is locked: the state is right, the work is not done."""
+def test_locked_worktree_of_an_archived_session(hub: Hub) -> None:
+    """The state is already `archived`, but a locked worktree is left. The exit code is 1 until its removal."""
     hub.session("s1", agents=1)
     for state in ("running", "evaluating", "archived"):
         hub.run("update", "s1", "--state", state)
@@ -84,8 +85,8 @@ def test_what_stays_of_an_archived_session(hub: Hub) -> None:
     assert not hub.worktree(1).exists()
 
 
-def test_a_hook_that_refuses(hub: Hub) -> None:
-    """The user's own reference-transaction hook is asked first: its words are shown, nothing is changed."""
+def test_hook_that_rejects_the_tags(hub: Hub) -> None:
+    """The output of the reference-transaction hook is printed, and nothing is changed."""
     hub.session("s1", agents=2)
     hub.commit(hub.worktree(1), "try", "x\n")
     (hub.worktree(2) / "new").write_text("new\n")
@@ -99,9 +100,8 @@ def test_a_hook_that_refuses(hub: Hub) -> None:
     after = everything(hub)
     assert before.items() <= after.items()
     assert {path[:22] for path in after.keys() - before.keys()} <= {"project/.git/refs/tags"}
-    assert all(
-        path.endswith("/") for path in after.keys() - before.keys()
-    )  # git's locks were there
+    # Only the directories are left in which git created lock files.
+    assert all(path.endswith("/") for path in after.keys() - before.keys())
     hook.unlink()
     assert hub.run("archive", "-q", "s1") == Result(0)
     assert hub.state()["state"] == "archived"
@@ -110,7 +110,7 @@ def test_a_hook_that_refuses(hub: Hub) -> None:
     ]
 
 
-def test_a_branch_that_is_no_agents_does_not_hold_it_up(hub: Hub) -> None:
+def test_branch_of_no_agent_does_not_stop_the_archive(hub: Hub) -> None:
     hub.session("s1")
     hub.git("branch", "hub/s1/notes")
     result = hub.run("archive", "s1")
@@ -119,7 +119,7 @@ def test_a_branch_that_is_no_agents_does_not_hold_it_up(hub: Hub) -> None:
     assert hub.state()["state"] == "archived"
 
 
-def test_a_merged_session_is_over(hub: Hub) -> None:
+def test_merged_session_cannot_be_archived(hub: Hub) -> None:
     hub.session("s1", agents=1)
     for state in ("running", "evaluating", "merged"):
         hub.run("update", "s1", "--state", state)
@@ -132,17 +132,17 @@ def test_a_merged_session_is_over(hub: Hub) -> None:
     assert everything(hub) == before
 
 
-def test_the_formats_and_a_rehearsal(hub: Hub) -> None:
+def test_formats_and_dry_run(hub: Hub) -> None:
     hub.session("s1", agents=1)
     tip = hub.git("rev-parse", "main")
-    where = str(hub.worktree(1))
+    worktree = str(hub.worktree(1))
     before = everything(hub)
     document = hub.json("archive", "-n", "s1")
     assert document == {
         "session_id": "s1",
         "state": "archived",
         "dry_run": True,
-        "removed": [{"path": where, "branch": BRANCH, "missing": False}],
+        "removed": [{"path": worktree, "branch": BRANCH, "missing": False}],
         "saved": [],
         "kept": [],
         "archived": [{"branch": BRANCH, "tag": "hub/archive/s1/agent-1", "oid": tip}],
@@ -151,7 +151,7 @@ def test_the_formats_and_a_rehearsal(hub: Hub) -> None:
     }
     assert hub.run("archive", "-n", "s1") == Result(
         0,
-        f"Would remove worktree: {where}\n"
+        f"Would remove worktree: {worktree}\n"
         f"Would archive branch: {BRANCH} as tag hub/archive/s1/agent-1\n"
         "Would clean up 1 worktree for session s1\n"
         "Would update session s1: init → running → evaluating → archived\n",
@@ -160,12 +160,12 @@ def test_the_formats_and_a_rehearsal(hub: Hub) -> None:
     assert hub.json("archive", "s1") == {**document, "dry_run": False}
 
 
-def test_the_line_that_brings_work_back_works(hub: Hub) -> None:
-    """The branch is a tag by then."""
-    where = hub.session("s1", agents=1).worktree(1)
-    (where / "new").write_text("new\n")
-    assert line(where)  # while the branch is there
+def test_printed_restore_command_of_an_archived_branch(hub: Hub) -> None:
+    """The branch is a tag when the command runs."""
+    worktree = hub.session("s1", agents=1).worktree(1)
+    (worktree / "new").write_text("new\n")
+    assert restore_command(worktree)  # while the branch is there
     out = hub.run("archive", "s1").out
     command = out.split("bring it back: ")[1].splitlines()[0]
     assert hub.call("sh", "-c", command).code == 0
-    assert (where / "new").read_text() == "new\n"
+    assert (worktree / "new").read_text() == "new\n"

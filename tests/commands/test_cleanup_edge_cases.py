@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from git_hub_session.git.index import parse_index
-from tests.support.cleanup import BRANCH, RESCUE, comes_back, kept, removed, saved
+from tests.support.cleanup import BRANCH, RESCUE, assert_restored_as_printed, kept, removed, saved
 from tests.support.hub import Hub, Result, snapshot
 
 
@@ -90,7 +90,7 @@ def test_a_condition_that_libgit2_does_not_know(hub: Hub, where: Path, excludes:
         included,
     )
     (where / "precious.log").write_text("precious\n")
-    comes_back(hub, where)
+    assert_restored_as_printed(hub, where)
 
 
 def test_a_gitignore_that_sparse_checkout_leaves_out(hub: Hub, where: Path) -> None:
@@ -177,7 +177,7 @@ def test_a_size_that_git_was_not_sure_of(hub: Hub, where: Path) -> None:
     later = file.st_mtime_ns + 10**9
     os.utime(index, ns=(later, later))
     assert entry.oid.hex() == hub.git("rev-parse", "HEAD:new", cwd=where)
-    comes_back(hub, where)
+    assert_restored_as_printed(hub, where)
 
 
 def test_configuration_that_is_no_text(hub: Hub, where: Path) -> None:

@@ -14,12 +14,12 @@ from pathlib import Path
 import pytest
 
 from tests.support.cleanup import (
-    bring_back,
     everything,
     kept,
-    look,
+    read_content,
     removed,
     repair_commands,
+    run_restore_commands,
     saved,
 )
 from tests.support.doctor import list_findings
@@ -169,13 +169,13 @@ def test_deleted_in_the_middle_of_an_operation(
 ) -> None:
     """What git noted of it is in the entry: what is to be typed brings directory and operation back."""
     operation = begin(hub, where)
-    before = look(hub, where)
+    before = read_content(hub, where)
     shutil.rmtree(where)
     way = f"mkdir -p {where} && {relink(where)} && git -C {where} checkout-index -a"
     stays(hub, kept(where, f"in the middle of a {operation}", f"{ABORT}, or: {DOCTOR}"))
     assert repair_commands(hub) == [way]
     assert hub.call("sh", "-c", way).code == 0
-    assert look(hub, where) == before
+    assert read_content(hub, where) == before
     abort = "bisect reset" if operation == "bisect" else f"{operation} --abort"
     hint = f"git -C {where} {abort}, or: {ABORT}"
     stays(hub, kept(where, f"in the middle of a {operation}", hint))
@@ -269,12 +269,12 @@ def test_a_process_stands_in_it(hub: Hub, where: Path) -> None:
             ),
             "--discard",
         )
-        before = look(hub, where)
+        before = read_content(hub, where)
         result = hub.run("cleanup", "--force", "s1")
         assert result == saved(where)
         assert os.readlink(f"/proc/{pid}/cwd").endswith(" (deleted)")
-    bring_back(hub, result)
-    assert look(hub, where) == before
+    run_restore_commands(hub, result)
+    assert read_content(hub, where) == before
 
 
 def test_the_worktree_one_stands_in(hub: Hub, where: Path) -> None:
@@ -418,9 +418,9 @@ def test_the_repository_itself_inside(hub: Hub, where: Path) -> None:
     top = where / "inner" / "project"
     hub.top.rename(top)
     hub.git("worktree", "repair", where, cwd=top)
-    before = look(hub, where)
+    before = read_content(hub, where)
     assert hub.run("cleanup", "--force", "s1", cwd=top).code == 1
-    assert look(hub, where) == before
+    assert read_content(hub, where) == before
 
 
 @pytest.mark.parametrize("place", ["", "data"])
@@ -586,11 +586,11 @@ def test_more_than_the_rescue_limit(hub: Hub, where: Path) -> None:
     reason = "3,000 bytes of untracked files exceed hubsession.rescueLimit (2,048)"
     stays(hub, kept(where, reason, hint), "--force")
     words = ("-c", "hubsession.rescueLimit=3000", "hub-session", "cleanup", "s1")
-    before = look(hub, where)
+    before = read_content(hub, where)
     result = hub.call("git", *words)
     assert result == saved(where)
-    bring_back(hub, result)
-    assert look(hub, where) == before
+    run_restore_commands(hub, result)
+    assert read_content(hub, where) == before
 
 
 def test_over_the_limit_discarded(hub: Hub, where: Path) -> None:

@@ -8,43 +8,51 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.cleanup import bring_back, comes_back, kept, line, look, removed, saved
+from tests.support.cleanup import (
+    assert_restored_as_printed,
+    kept,
+    read_content,
+    removed,
+    restore_command,
+    run_restore_commands,
+    saved,
+)
 from tests.support.hub import Hub, snapshot
 from tests.support.worktree_changes import (
-    KINDS,
-    Dirt,
-    furnished,
-    large_files,
-    staged_and_unstaged_in_one_file,
-    unstaged,
-    untracked,
+    CHANGES,
+    Change,
+    change_file,
+    create_untracked_files,
+    create_worktree_with_files,
+    large_file_filters,
+    stage_and_change_file,
 )
 
 
-@pytest.mark.parametrize("dirty", KINDS, ids=lambda dirty: dirty.__name__)
-def test_it_comes_back_as_it_was(hub: Hub, dirty: Dirt) -> None:
+@pytest.mark.parametrize("dirty", CHANGES, ids=lambda dirty: dirty.__name__)
+def test_it_comes_back_as_it_was(hub: Hub, dirty: Change) -> None:
     """`git worktree add` and the printed `git stash apply --index`: equal status, equal bytes."""
-    where = furnished(hub)
+    where = create_worktree_with_files(hub)
     dirty(hub, where)
-    comes_back(hub, where)
+    assert_restored_as_printed(hub, where)
 
 
 def test_a_file_rewritten_with_its_old_size_and_time(hub: Hub) -> None:
     """Where git trusts neither ctime nor inode, it sees no change; the file is read all the same."""
-    where = furnished(hub)
+    where = create_worktree_with_files(hub)
     hub.git("config", "core.trustctime", "false")
     hub.git("config", "core.checkStat", "minimal")
     os.utime(where / "file", (1, 1))
     hub.git("update-index", "--refresh", cwd=where)
     (where / "file").write_text("FIRST\n")
     os.utime(where / "file", (1, 1))
-    assert look(hub, where).status == [""]
-    comes_back(hub, where, status=[" M file"])
+    assert read_content(hub, where).status == [""]
+    assert_restored_as_printed(hub, where, status=[" M file"])
 
 
 def test_a_file_rewritten_in_the_very_tick_of_the_index(hub: Hub) -> None:
     """ "Racy git": the stat data are those that the index has, and the content is another."""
-    where = furnished(hub)
+    where = create_worktree_with_files(hub)
     (where / "file").write_text("FIRST\n")
     index = hub.top / ".git" / "worktrees" / "agent-1" / "index"
     data = bytearray(index.read_bytes())
@@ -54,12 +62,12 @@ def test_a_file_rewritten_in_the_very_tick_of_the_index(hub: Hub) -> None:
     struct.pack_into(">4I", data, at, *times)
     index.write_bytes(data)
     os.utime(index, ns=(found.st_mtime_ns, found.st_mtime_ns))
-    comes_back(hub, where)
+    assert_restored_as_printed(hub, where)
 
 
 def test_what_git_was_told_not_to_look_at(hub: Hub) -> None:
     """assume-unchanged and skip-worktree: changed, deleted and of another mode; the flags are not kept."""
-    where = furnished(hub)
+    where = create_worktree_with_files(hub)
     hub.git("update-index", "--assume-unchanged", "file", "dir/one", "link", cwd=where)
     hub.git(
         "update-index", "--skip-worktree", "dir/two", "dir/three", "empty", "program", cwd=where
@@ -71,13 +79,13 @@ def test_what_git_was_told_not_to_look_at(hub: Hub) -> None:
     (where / "dir" / "two").write_text("skipped\n")
     (where / "dir" / "three").chmod(0o755)
     (where / "empty").unlink()
-    assert look(hub, where).status == [""]
-    before = look(hub, where)
+    assert read_content(hub, where).status == [""]
+    before = read_content(hub, where)
     result = hub.run("cleanup", "s1")
     assert result == saved(where)
-    bring_back(hub, result)
+    run_restore_commands(hub, result)
     # A skip-worktree file that is absent is what skip-worktree is for: it comes from the commit.
-    assert look(hub, where) == (
+    assert read_content(hub, where) == (
         ["", " D dir/one", " M dir/three", " M dir/two", " M file", " M link"],
         {**before.files, "empty": b""},
         ["dir/three", "program"],
@@ -85,7 +93,7 @@ def test_what_git_was_told_not_to_look_at(hub: Hub) -> None:
 
 
 def test_an_absent_skip_worktree_file_is_no_change(hub: Hub) -> None:
-    where = furnished(hub)
+    where = create_worktree_with_files(hub)
     hub.git("update-index", "--skip-worktree", "file", cwd=where)
     (where / "file").unlink()
     assert hub.run("cleanup", "s1") == removed(where)
@@ -93,16 +101,16 @@ def test_an_absent_skip_worktree_file_is_no_change(hub: Hub) -> None:
 
 def test_a_path_only_intended_to_be_added(hub: Hub) -> None:
     """It comes back as added: that it was only intended is more than a stash can say."""
-    where = furnished(hub)
+    where = create_worktree_with_files(hub)
     (where / "new").write_text("new\n")
     (where / "void").write_text("")
     hub.git("add", "--intent-to-add", "new", "void", cwd=where)
-    assert look(hub, where).status == ["", " A new", " A void"]
-    comes_back(hub, where, status=["A  new", "A  void"])
+    assert read_content(hub, where).status == ["", " A new", " A void"]
+    assert_restored_as_printed(hub, where, status=["A  new", "A  void"])
 
 
 def test_a_lying_fsmonitor_is_neither_asked_nor_believed(hub: Hub) -> None:
-    where = furnished(hub)
+    where = create_worktree_with_files(hub)
     asked = hub.top.parent / "asked"
     monitor = hub.top.parent / "monitor"
     monitor.write_text(f"#!/bin/sh\necho >>{asked}\nprintf 'token\\0'\n")
@@ -113,21 +121,21 @@ def test_a_lying_fsmonitor_is_neither_asked_nor_believed(hub: Hub) -> None:
     assert asked.exists()
     (where / "file").write_text("changed\n")
     (where / "new").write_text("new\n")
-    assert " M file" not in look(hub, where).status
-    before = look(hub, where)
+    assert " M file" not in read_content(hub, where).status
+    before = read_content(hub, where)
     asked.unlink()
     result = hub.run("cleanup", "s1")
     assert result == saved(where)
     assert not asked.exists()
     hub.git("config", "--unset", "core.fsmonitor")
-    bring_back(hub, result)
-    assert look(hub, where) == before._replace(status=["", " M file", "?? new"])
+    run_restore_commands(hub, result)
+    assert read_content(hub, where) == before._replace(status=["", " M file", "?? new"])
 
 
 @pytest.mark.parametrize("cone", [True, False])
 def test_sparse_checkout_with_leftovers(hub: Hub, *, cone: bool) -> None:
     """Files outside of what is checked out, changed all the same; the new worktree is not sparse."""
-    where = furnished(hub)
+    where = create_worktree_with_files(hub)
     whole = snapshot(where)
     patterns = ["set", "--cone", "sub"] if cone else ["set", "--no-cone", "/file", "sub"]
     hub.git("sparse-checkout", *patterns, cwd=where)
@@ -138,9 +146,9 @@ def test_sparse_checkout_with_leftovers(hub: Hub, *, cone: bool) -> None:
     (where / "sub" / "other").write_text("changed\n")
     result = hub.run("cleanup", "s1")
     assert result == saved(where)
-    bring_back(hub, result)
+    run_restore_commands(hub, result)
     del whole[".git"]
-    assert look(hub, where) == (
+    assert read_content(hub, where) == (
         ["", " M dir/one", " M sub/other", "?? dir/new"],
         {
             **whole,
@@ -153,14 +161,14 @@ def test_sparse_checkout_with_leftovers(hub: Hub, *, cone: bool) -> None:
 
 
 def test_a_clean_sparse_checkout_has_nothing_to_save(hub: Hub) -> None:
-    where = furnished(hub)
+    where = create_worktree_with_files(hub)
     hub.git("sparse-checkout", "set", "--cone", "sub", cwd=where)
     assert hub.run("cleanup", "s1") == removed(where)
 
 
 def test_a_sparse_index(hub: Hub) -> None:
     """Whole directories are one entry in it; what is staged and changed comes back."""
-    where = furnished(hub)
+    where = create_worktree_with_files(hub)
     hub.git("sparse-checkout", "set", "--cone", "--sparse-index", "sub", cwd=where)
     assert "dir/\n" in hub.git("ls-files", "--sparse", cwd=where)
     (where / "sub" / "other").write_text("staged\n")
@@ -170,8 +178,8 @@ def test_a_sparse_index(hub: Hub) -> None:
     (where / "dir" / "two").write_text("left over, changed\n")
     result = hub.run("cleanup", "s1")
     assert result == saved(where)
-    bring_back(hub, result)
-    assert look(hub, where).status == ["", " M dir/two", "MM sub/other"]
+    run_restore_commands(hub, result)
+    assert read_content(hub, where).status == ["", " M dir/two", "MM sub/other"]
     assert (where / "sub" / "other").read_text() == "changed\n"
     assert (where / "dir" / "two").read_text() == "left over, changed\n"
 
@@ -200,11 +208,11 @@ def test_line_endings(hub: Hub, setting: str) -> None:
     (where / "a.txt").write_bytes(b"three" + native)
     (where / "d.txt").write_bytes(b"untracked" + native)
     (where / "e.crlf").write_bytes(b"untracked\r\n")
-    comes_back(hub, where)
+    assert_restored_as_printed(hub, where)
 
 
 def test_line_endings_that_git_would_change_keep_the_worktree(hub: Hub) -> None:
-    where = furnished(hub)
+    where = create_worktree_with_files(hub)
     hub.git("config", "core.autocrlf", "input")
     (where / "new").write_bytes(b"one\r\n")
     before = snapshot(where)
@@ -219,17 +227,17 @@ def test_line_endings_that_git_would_change_keep_the_worktree(hub: Hub) -> None:
 
 def test_committed_crlf_under_autocrlf(hub: Hub) -> None:
     """A file that was committed with CR LF stays so: git looks at the blob in the index."""
-    where = furnished(hub)
+    where = create_worktree_with_files(hub)
     (where / "file").write_bytes(b"one\r\n")
     hub.git("commit", "-q", "-a", "-m", "CR LF", cwd=where)
     hub.git("config", "core.autocrlf", "input")
     (where / "file").write_bytes(b"one\r\ntwo\r\n")
-    comes_back(hub, where)
+    assert_restored_as_printed(hub, where)
 
 
 def filtered(hub: Hub, clean: str, smudge: str) -> Path:
     """A worktree in which a filter is set for *.big, with one such file committed."""
-    where = furnished(hub)
+    where = create_worktree_with_files(hub)
     hub.git("config", "filter.pointer.clean", clean)
     hub.git("config", "filter.pointer.smudge", smudge)
     hub.git("config", "filter.pointer.required", "true")
@@ -241,19 +249,19 @@ def filtered(hub: Hub, clean: str, smudge: str) -> Path:
 
 
 def test_a_filter_like_that_of_large_files(hub: Hub) -> None:
-    where = filtered(hub, *large_files(hub))
+    where = filtered(hub, *large_file_filters(hub))
     assert hub.git("show", "HEAD:a.big", cwd=where).startswith("pointer ")
     (where / "a.big").write_text("bigger\n")
     hub.git("add", ".", cwd=where)
     (where / "a.big").write_text("and bigger\n")
     (where / "b.big").write_text("untracked\n")
-    comes_back(hub, where)
+    assert_restored_as_printed(hub, where)
     assert hub.git("show", "refs/hub/rescue/s1/agent-1/attempt-1/1:a.big").startswith("pointer ")
 
 
 def test_a_touched_file_of_a_filter_is_no_change(hub: Hub) -> None:
     """Whether it is one only the filter can tell; nothing is saved, and the worktree goes."""
-    where = filtered(hub, *large_files(hub))
+    where = filtered(hub, *large_file_filters(hub))
     (where / "a.big").write_text("big\n")
     assert hub.run("cleanup", "s1") == removed(where)
     assert hub.refs("refs/hub") == {}
@@ -289,19 +297,19 @@ def test_a_required_filter_that_fails_keeps_the_worktree(hub: Hub) -> None:
 
 
 def test_working_tree_encoding(hub: Hub) -> None:
-    where = furnished(hub)
+    where = create_worktree_with_files(hub)
     (where / ".gitattributes").write_text("*.utf16 text working-tree-encoding=UTF-16LE eol=lf\n")
     (where / "a.utf16").write_bytes("grün\n".encode("utf-16-le"))
     hub.git("add", ".", cwd=where)
     hub.git("commit", "-q", "-m", "UTF-16", cwd=where)
     (where / "a.utf16").write_bytes("grüner\n".encode("utf-16-le"))
     (where / "b.utf16").write_bytes("neu\n".encode("utf-16-le"))
-    comes_back(hub, where)
+    assert_restored_as_printed(hub, where)
 
 
 @pytest.mark.parametrize("staged", [False, True])
 def test_attributes_that_are_uncommitted_themselves(hub: Hub, *, staged: bool) -> None:
-    where = furnished(hub)
+    where = create_worktree_with_files(hub)
     (where / ".gitattributes").write_text("# none yet\n")
     hub.git("add", ".", cwd=where)
     hub.git("commit", "-q", "-m", "attributes", cwd=where)
@@ -310,13 +318,13 @@ def test_attributes_that_are_uncommitted_themselves(hub: Hub, *, staged: bool) -
     hub.git("add", ".gitattributes" if staged else "a.crlf", cwd=where)
     hub.git("add", "a.crlf", cwd=where)
     (where / "a.crlf").write_bytes(b"two\r\n")
-    comes_back(hub, where)
+    assert_restored_as_printed(hub, where)
 
 
 @pytest.mark.parametrize("ignored", [False, True])
 def test_untracked_attributes_come_too_late_for_tracked_files(hub: Hub, *, ignored: bool) -> None:
     """`git stash apply` writes the tracked files first: without the attributes they would differ."""
-    where = furnished(hub)
+    where = create_worktree_with_files(hub)
     if ignored:
         (hub.top / ".git" / "info" / "exclude").write_text(".gitattributes\n")
     (where / ".gitattributes").write_text("*.crlf text eol=crlf\n")
@@ -337,7 +345,7 @@ def test_nobody_is_configured(hub: Hub) -> None:
     where = hub.worktree(1)
     (Path(hub.environ["HOME"]) / ".gitconfig").write_text("[user]\n\tuseConfigOnly = true\n")
     (where / "file").write_text("changed\n")
-    comes_back(hub, where)
+    assert_restored_as_printed(hub, where)
     ref = "refs/hub/rescue/s1/agent-1/attempt-1/1"
     assert hub.git("log", "-1", "--format=%an <%ae> %cn", ref) == (
         "git hub-session <git@hub-session> git hub-session"
@@ -346,9 +354,9 @@ def test_nobody_is_configured(hub: Hub) -> None:
 
 def test_the_stash_says_what_it_is(hub: Hub) -> None:
     """git's own format: HEAD, the index, the untracked files; signed by who is configured."""
-    where = furnished(hub)
-    staged_and_unstaged_in_one_file(hub, where)
-    untracked(hub, where)
+    where = create_worktree_with_files(hub)
+    stage_and_change_file(hub, where)
+    create_untracked_files(hub, where)
     head = hub.git("rev-parse", "HEAD", cwd=where)
     assert hub.run("cleanup", "s1") == saved(where)
     ref = "refs/hub/rescue/s1/agent-1/attempt-1/1"
@@ -368,9 +376,9 @@ def test_the_stash_says_what_it_is(hub: Hub) -> None:
 
 def test_saved_twice_is_numbered(hub: Hub) -> None:
     """What was saved and brought back is saved again under the next number, if it changed."""
-    where = furnished(hub)
-    unstaged(hub, where)
-    bring_back(hub, hub.run("cleanup", "s1"))
+    where = create_worktree_with_files(hub)
+    change_file(hub, where)
+    run_restore_commands(hub, hub.run("cleanup", "s1"))
     (where / "file").write_text("more\n")
     result = hub.run("cleanup", "s1")
     assert result == saved(where, ref="refs/hub/rescue/s1/agent-1/attempt-1/2")
@@ -387,9 +395,9 @@ def test_the_line_quotes_the_path_for_a_shell(hub: Hub) -> None:
     (where / "file").write_text("changed\n")
     result = hub.run("cleanup", "s1")
     quoted = "'" + str(where).replace("'", "'\"'\"'") + "'"
-    assert line(Path(quoted)) in result.out
-    bring_back(hub, result)
-    assert look(hub, where).status == ["", " M file"]
+    assert restore_command(Path(quoted)) in result.out
+    run_restore_commands(hub, result)
+    assert read_content(hub, where).status == ["", " M file"]
 
 
 @pytest.mark.parametrize("replaced", [False, True])
@@ -402,4 +410,4 @@ def test_a_submodule_that_is_not_populated(hub: Hub, *, replaced: bool) -> None:
     (where / "library").rmdir()
     if replaced:
         (where / "library").write_text("a file now\n")
-    comes_back(hub, where)
+    assert_restored_as_printed(hub, where)

@@ -12,12 +12,12 @@ import pytest
 from tests.support.cleanup import (
     BRANCH,
     RESCUE,
-    bring_back,
     everything,
     kept,
-    line,
-    look,
+    read_content,
     removed,
+    restore_command,
+    run_restore_commands,
     saved,
 )
 from tests.support.hub import IMPATIENT, Hub, Result, snapshot
@@ -90,7 +90,7 @@ def test_the_defaults_of_keep_ignored(hub: Hub) -> None:
     result = hub.run("cleanup", "s1")
     assert result == saved(where)
     assert hub.git("ls-tree", "-r", "--name-only", f"{RESCUE}^3").splitlines() == names
-    bring_back(hub, result)
+    run_restore_commands(hub, result)
     assert {name: (where / name).read_text() for name in names} == {
         name: f"{name}\n" for name in names
     }
@@ -275,14 +275,14 @@ def test_a_missing_directory(hub: Hub, force: bool) -> None:
     assert result == Result(
         0,
         f"Saved uncommitted work of {BRANCH} in {RESCUE}\n"
-        f"  bring it back: {line(first)}\n"
+        f"  bring it back: {restore_command(first)}\n"
         f"Removed worktree: {first} (its directory was missing)\n"
         f"Removed worktree: {second} (its directory was missing)\n"
         "Cleaned up 2 worktrees for session s1\n",
     )
     assert not (hub.top / ".git" / "worktrees").exists()
-    bring_back(hub, result)
-    assert look(hub, first).status == ["", "M  file"]
+    run_restore_commands(hub, result)
+    assert read_content(hub, first).status == ["", "M  file"]
 
 
 def test_a_worktree_that_was_never_checked_out(hub: Hub) -> None:
@@ -522,7 +522,7 @@ def test_the_index_of_a_hook_does_not_leak(hub: Hub) -> None:
     """git exports GIT_DIR and GIT_INDEX_FILE to hooks: another worktree's index is not touched."""
     where = hub.session("s1", agents=1).worktree(1)
     (where / "file").write_text("changed\n")
-    before = look(hub, where)
+    before = read_content(hub, where)
     hook = hub.top / ".git" / "hooks" / "pre-commit"
     hook.parent.mkdir(exist_ok=True)
     hook.write_text("#!/bin/sh\nexec git hub-session cleanup s1 >out.txt\n")
@@ -532,8 +532,8 @@ def test_the_index_of_a_hook_does_not_leak(hub: Hub) -> None:
     assert hub.git("status", "--porcelain") == "?? out.txt"
     result = Result(0, (hub.top / "out.txt").read_text())
     assert result == saved(where)
-    bring_back(hub, result)
-    assert look(hub, where) == before
+    run_restore_commands(hub, result)
+    assert read_content(hub, where) == before
 
 
 def test_a_fixture_that_looks_like_a_repository(hub: Hub) -> None:

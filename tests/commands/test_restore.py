@@ -15,7 +15,7 @@ import pytest
 from git_hub_session.git.ref_names import AgentBranch, SessionId
 from git_hub_session.git.worktrees import REMOVAL_LOCK
 from git_hub_session.session.archived import archived_attempts
-from tests.support.cleanup import BRANCH, RESCUE, everything, look
+from tests.support.cleanup import BRANCH, RESCUE, everything, read_content
 from tests.support.hub import Hub, Result
 from tests.support.interrupt import (
     DIE,
@@ -74,7 +74,7 @@ def test_a_cleaned_up_session_is_restored(hub: Hub) -> None:
     where = spawn_session(hub, agents=2)
     change_files(hub, where)
     tip = hub.commit(worktree_path(hub, 2), "try", "x\n")
-    before = [look(hub, worktree_path(hub, number)) for number in (1, 2)]
+    before = [read_content(hub, worktree_path(hub, number)) for number in (1, 2)]
     assert hub.run("cleanup", "-q", "s1") == Result(0)
     refs, state = hub.refs(), hub.state()
     hub.git("gc", "-q", "--prune=now")
@@ -84,7 +84,7 @@ def test_a_cleaned_up_session_is_restored(hub: Hub) -> None:
         f"  work from {RESCUE}\n"
         "Restored agent-2 in ../project.hub/s1/agent-2 on hub/s1/agent-2/attempt-1\n",
     )
-    assert [look(hub, worktree_path(hub, number)) for number in (1, 2)] == before
+    assert [read_content(hub, worktree_path(hub, number)) for number in (1, 2)] == before
     assert hub.git("symbolic-ref", "HEAD", cwd=where) == f"refs/heads/{BRANCH}"
     assert hub.git("rev-parse", "HEAD", cwd=worktree_path(hub, 2)) == tip
     assert hub.refs() == refs
@@ -108,7 +108,7 @@ def test_an_archived_session(hub: Hub) -> None:
     where = spawn_session(hub)
     tip = hub.commit(where, "try", "x\n")
     change_files(hub, where)
-    before = look(hub, where)
+    before = read_content(hub, where)
     for _ in range(2):
         assert hub.run("archive", "-q", "s1") == Result(0)
         hub.git("reflog", "expire", "--expire=now", "--all")
@@ -117,7 +117,7 @@ def test_an_archived_session(hub: Hub) -> None:
         assert hub.run("restore", "s1", "--agent", "agent-1") == restored(
             "../project.hub/s1/agent-1", "branch from tag hub/archive/s1/agent-1", WORK
         )
-        assert look(hub, where) == before
+        assert read_content(hub, where) == before
         assert hub.refs("refs/heads/hub") == {f"refs/heads/{BRANCH}": tip}
         assert hub.refs("refs/tags") == {TAG: tip}
         assert [*hub.refs("refs/hub")] == [RESCUE]
@@ -140,7 +140,7 @@ def test_reverted_changes_are_not_restored(hub: Hub) -> None:
         assert hub.run("cleanup", "-q", "s1") == Result(0)
         assert agent_record(hub)["work"] == {"attempt-1": None}
         assert hub.run("restore", "s1") == restored()
-        assert look(hub, where).status == [""]
+        assert read_content(hub, where).status == [""]
         change_files(hub, where)
     assert [*hub.refs("refs/hub")] == [RESCUE]
 
@@ -148,21 +148,21 @@ def test_reverted_changes_are_not_restored(hub: Hub) -> None:
 def test_the_newest_changes_are_restored(hub: Hub) -> None:
     where = spawn_session(hub)
     change_files(hub, where)
-    first = look(hub, where)
+    first = read_content(hub, where)
     hub.run("cleanup", "-q", "s1")
     hub.run("restore", "-q", "s1")
     (where / "new").write_text("newer\n")
-    second = look(hub, where)
+    second = read_content(hub, where)
     hub.run("cleanup", "-q", "s1")
     assert hub.run("restore", "s1") == restored(
         "../project.hub/s1/agent-1", f"work from {RESCUE[:-1]}2"
     )
-    assert look(hub, where) == second
+    assert read_content(hub, where) == second
     # The first content again: it is already saved under the first number.
     (where / "new").write_text("new\n")
     hub.run("cleanup", "-q", "s1")
     assert hub.run("restore", "s1") == restored("../project.hub/s1/agent-1", WORK)
-    assert look(hub, where) == first
+    assert read_content(hub, where) == first
 
 
 def test_discarded_changes_are_not_restored(hub: Hub) -> None:
@@ -180,7 +180,7 @@ def test_without_a_record_the_newest_changes_of_the_commit_are_restored(hub: Hub
     where = spawn_session(hub)
     hub.git("branch", "old", BRANCH)
     change_files(hub, where)
-    before = look(hub, where)
+    before = read_content(hub, where)
     hub.run("cleanup", "-q", "s1")
     hub.run("restore", "-q", "s1")
     hub.git("stash", "-q", "-u", cwd=where)
@@ -210,7 +210,7 @@ def test_without_a_record_the_newest_changes_of_the_commit_are_restored(hub: Hub
     document["agents"] = {}
     (hub.directory() / "state.json").write_text(json.dumps(document))
     assert hub.run("restore", "-q", "s1") == Result(0)
-    assert look(hub, where) == before
+    assert read_content(hub, where) == before
 
 
 def test_changes_on_another_commit_are_not_applied(hub: Hub) -> None:
@@ -224,9 +224,9 @@ def test_changes_on_another_commit_are_not_applied(hub: Hub) -> None:
     assert hub.run("restore", "s1") == restored(
         "../project.hub/s1/agent-1", f"not applied: work on another commit, {line}"
     )
-    assert look(hub, where).status == [""]
+    assert read_content(hub, where).status == [""]
     assert hub.call("sh", "-c", line).code == 0
-    assert look(hub, where).status == ["", "?? new"]
+    assert read_content(hub, where).status == ["", "?? new"]
 
 
 def test_saved_commits_are_listed_unless_the_branch_contains_them(hub: Hub) -> None:
@@ -259,7 +259,7 @@ def test_a_saved_merge_commit_is_not_a_stash(hub: Hub) -> None:
     assert hub.run("restore", "s1") == restored(
         "../project.hub/s1/agent-1", f"not applied: commits, git branch <name> {RESCUE}"
     )
-    assert look(hub, where).status == [""]
+    assert read_content(hub, where).status == [""]
 
 
 def test_the_last_attempt_is_restored(hub: Hub) -> None:
@@ -452,7 +452,7 @@ def test_a_failing_filter(hub: Hub) -> None:
     hub.git("add", ".", cwd=where)
     hub.commit(where, "a.big", "big\n")
     (where / "new").write_text("new\n")
-    before = look(hub, where)
+    before = read_content(hub, where)
     hub.run("archive", "-q", "s1")
     refs = hub.refs()
     hub.git("config", "filter.f.smudge", "echo no server >&2; false")
@@ -464,7 +464,7 @@ def test_a_failing_filter(hub: Hub) -> None:
     assert [*worktree_path(hub).parent.iterdir()] == [worktree_path(hub, 2)]
     hub.git("config", "filter.f.smudge", "cat")
     assert hub.run("restore", "-q", "s1") == Result(0)
-    assert look(hub, where) == before
+    assert read_content(hub, where) == before
 
 
 def test_a_branch_that_moves_during_the_restore(hub: Hub) -> None:
@@ -518,10 +518,10 @@ def test_in_a_bare_repository(hub: Hub) -> None:
     assert bare.run("spawn", "-q", "s1") == Result(0)
     where = hub.top.parent / "bare.hub" / "s1" / "agent-1"
     change_files(bare, where)
-    before = look(bare, where)
+    before = read_content(bare, where)
     assert bare.run("archive", "-q", "s1") == Result(0)
     assert bare.run("restore", "-q", "s1") == Result(0)
-    assert look(bare, where) == before
+    assert read_content(bare, where) == before
 
 
 def test_an_existing_worktree_is_not_changed(hub: Hub) -> None:
@@ -570,7 +570,7 @@ def test_after_a_killed_cleanup(hub: Hub, step: str) -> None:
     """A renamed directory is renamed back. A partly deleted one is deleted and restored."""
     where = spawn_session(hub)
     change_files(hub, where)
-    before = look(hub, where)
+    before = read_content(hub, where)
     code = f"os.path.exists('{where}') or {DIE}; count = 0"
     only = "os.remove" if step == "delete" else "open"
     killed = run_with_injected_code(hub, "cleanup", "s1", code=code, only=only)
@@ -580,7 +580,7 @@ def test_after_a_killed_cleanup(hub: Hub, step: str) -> None:
     assert journal.startswith(f"{REMOVAL_LOCK}\0".encode())
     assert journal.endswith(f"\0{step}".encode())
     assert hub.run("restore", "-q", "s1") == Result(0)
-    assert look(hub, where) == before
+    assert read_content(hub, where) == before
     assert sorted(where.parent.iterdir()) == [where]
 
 
@@ -597,7 +597,7 @@ def test_killed_at_any_moment(hub: Hub) -> None:
     (where / "one.up").write_text("CHANGED\n")
     (where / "two.up").write_text("UNTRACKED\n")
     hub.commit(hub.worktree(2), "try", "x\n")
-    before = [look(hub, hub.worktree(number)) for number in (1, 2)]
+    before = [read_content(hub, hub.worktree(number)) for number in (1, 2)]
     assert hub.run("archive", "-q", "s1") == Result(0)
     hub.worktrees.mkdir(exist_ok=True)
     template = Template(hub)
@@ -612,7 +612,7 @@ def test_killed_at_any_moment(hub: Hub) -> None:
             again = hub.run(*words)
         assert again == Result(0), moment
         assert (hub.refs(), hub.state()["agents"], git_dirs(hub)) == expected, moment
-        assert [look(hub, hub.worktree(number)) for number in (1, 2)] == before, moment
+        assert [read_content(hub, hub.worktree(number)) for number in (1, 2)] == before, moment
         assert "locked" not in hub.git("worktree", "list", "--porcelain")
         assert sorted(path.name for path in where.parent.iterdir()) == ["agent-1", "agent-2"]
 
@@ -632,7 +632,7 @@ def interrupted_restore(hub: Hub) -> tuple[Path, Path]:
 
 
 def assert_complete(hub: Hub, where: Path) -> None:
-    assert look(hub, where).status == ["", " D sub/other", "?? new", "MM file"]
+    assert read_content(hub, where).status == ["", " D sub/other", "?? new", "MM file"]
     assert (agent_record(hub)["status"], git_dirs(hub)) == ("ready", ["agent-1"])
     assert "locked" not in hub.git("worktree", "list", "--porcelain")
 
@@ -768,9 +768,9 @@ def test_an_unlocked_partial_worktree_is_not_changed(hub: Hub) -> None:
     hub.git("worktree", "unlock", where)
     (where / "file").write_text("fir")
     hub.git("add", "file", cwd=where)
-    before = look(hub, where)
+    before = read_content(hub, where)
     assert hub.run("restore", "s1").err == "nothing to restore: all worktrees exist\n"
-    assert look(hub, where) == before
+    assert read_content(hub, where) == before
 
 
 def test_a_recorded_status_is_not_trusted(hub: Hub) -> None:

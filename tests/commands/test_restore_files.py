@@ -10,26 +10,26 @@ from random import Random
 
 import pytest
 
-from tests.support.cleanup import BRANCH, WorktreeContent, look
+from tests.support.cleanup import BRANCH, WorktreeContent, read_content
 from tests.support.hub import Hub, Result
 from tests.support.interrupt import LONG
-from tests.support.worktree_changes import KINDS, furnished, large_files
+from tests.support.worktree_changes import CHANGES, create_worktree_with_files, large_file_filters
 
 RESTORE = ("restore", "-q", "s1", "--path", "../worktrees/{id}/agent-{n}")
 
 
 def read_worktree(hub: Hub, where: Path) -> tuple[WorktreeContent, str]:
-    return look(hub, where), hub.git("ls-files", "--stage", "-z", cwd=where)
+    return read_content(hub, where), hub.git("ls-files", "--stage", "-z", cwd=where)
 
 
 def test_each_kind_of_change(hub: Hub) -> None:
     """Status, bytes, modes and index are equal. Each kind has its own worktree."""
-    trees = [furnished(hub)]
-    for number in range(2, len(KINDS) + 1):
+    trees = [create_worktree_with_files(hub)]
+    for number in range(2, len(CHANGES) + 1):
         trees.append(hub.spawn("s1", number, base=BRANCH))
-    for change, where in zip(KINDS, trees, strict=True):
+    for change, where in zip(CHANGES, trees, strict=True):
         change(hub, where)
-    names = [change.__name__ for change in KINDS]
+    names = [change.__name__ for change in CHANGES]
     before = {name: read_worktree(hub, where) for name, where in zip(names, trees, strict=True)}
     assert hub.run("cleanup", "-q", "s1") == Result(0)
     assert not any(where.exists() for where in trees)
@@ -220,7 +220,7 @@ def assert_restored(hub: Hub, where: Path) -> None:
 
 def test_a_filter_like_git_lfs(hub: Hub) -> None:
     """The filter is required. The commit has pointers, and the disk has the contents."""
-    clean, smudge = large_files(hub)
+    clean, smudge = large_file_filters(hub)
     hub.git("config", "filter.large.clean", clean)
     hub.git("config", "filter.large.smudge", smudge)
     hub.git("config", "filter.large.required", "true")
@@ -314,10 +314,10 @@ def test_a_sparse_checkout_of_one_worktree(hub: Hub) -> None:
     (where / "dir" / "text-1").write_text("changed\n")
     (where / "other").mkdir()
     (where / "other" / "text-1").write_text("left out, changed\n")
-    before = look(hub, where)
+    before = read_content(hub, where)
     hub.run("cleanup", "-q", "s1")
     assert hub.run(*RESTORE) == Result(0)
-    after = look(hub, where)
+    after = read_content(hub, where)
     assert (after.status, after.programs) == (before.status, before.programs)
     assert {**after.files, **before.files} == after.files
     assert (where / "other" / "text-2").exists()

@@ -11,7 +11,16 @@ from pathlib import Path
 import pytest
 
 from git_hub_session.git.worktrees import REMOVAL_LOCK
-from tests.support.cleanup import BRANCH, RESCUE, kept, line, look, removed, repair_commands, saved
+from tests.support.cleanup import (
+    BRANCH,
+    RESCUE,
+    kept,
+    read_content,
+    removed,
+    repair_commands,
+    restore_command,
+    saved,
+)
 from tests.support.hub import Hub, Result, snapshot
 from tests.support.interrupt import (
     DIE,
@@ -156,7 +165,7 @@ def test_new_file_after_the_inspection(hub: Hub) -> None:
     expected = kept(worktree, "files changed after the inspection", "try again")
     assert run_with_injected_code(hub, "cleanup", "s1", code=code, only="os.rename") == expected
     assert (worktree / "new").read_text() == "new"
-    assert look(hub, worktree).status == ["", "?? new"]
+    assert read_content(hub, worktree).status == ["", "?? new"]
     entry = hub.top / ".git" / "worktrees" / "agent-1"
     assert [path.name for path in entry.glob("hub-session*")] == []
     assert hub.run("cleanup", "s1") == saved(worktree)
@@ -229,7 +238,7 @@ def test_git_command_after_the_inspection(hub: Hub, code: str) -> None:
     worktree = hub.session("s1", agents=1).worktree(1)
     (worktree / "file").write_text("changed\n")
     entry = str(hub.top / ".git" / "worktrees" / "agent-1")
-    before = look(hub, worktree)
+    before = read_content(hub, worktree)
     result = run_with_injected_code(
         hub,
         "cleanup",
@@ -245,7 +254,7 @@ def test_git_command_after_the_inspection(hub: Hub, code: str) -> None:
         "  hint: try again\n"
         "Cleaned up 0 worktrees for session s1\n",
     )
-    assert look(hub, worktree) == before
+    assert read_content(hub, worktree) == before
 
 
 # Writes files by their absolute paths, one after the other, and records each written one.
@@ -343,4 +352,4 @@ def test_forged_removal_journal(hub: Hub) -> None:
         (worktree / "new").write_text("new\n")
         result = hub.run("cleanup", "s1")
         assert (result.code, (victim / "precious").exists()) == (0, True)
-        hub.call("sh", "-c", line(worktree))
+        hub.call("sh", "-c", restore_command(worktree))

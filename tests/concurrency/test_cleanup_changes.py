@@ -9,7 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.cleanup import BRANCH, RESCUE, bring_back, kept, line, look, removed
+from tests.support.cleanup import (
+    BRANCH,
+    RESCUE,
+    kept,
+    read_content,
+    removed,
+    restore_command,
+    run_restore_commands,
+)
 from tests.support.hub import Hub, Result, snapshot
 from tests.support.interrupt import DIE, run_with_injected_code
 
@@ -128,7 +136,7 @@ def test_prune_during_the_removal(hub: Hub) -> None:
     result = run_with_injected_code(hub, "cleanup", "s1", code=code, opened=str(aside))
     assert (result.code, result.err) == (1, "")
     assert f"Kept worktree: {worktree}\n  files changed after the inspection\n" in result.out
-    assert look(hub, worktree).status == ["", "?? late", "A  new"]
+    assert read_content(hub, worktree).status == ["", "?? late", "A  new"]
     git_dir = hub.top / ".git" / "worktrees" / "agent-1"
     assert [name for name in ("locked", "hub-session-removal") if (git_dir / name).exists()] == []
     assert hub.run("cleanup", "s1").code == 0
@@ -181,7 +189,7 @@ def test_process_that_starts_during_the_cleanup(hub: Hub) -> None:
         " stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL);"
         f" open('{pidfile}', 'w').write(str(p.pid))"
     )
-    before = look(hub, hub.worktree(2))
+    before = read_content(hub, hub.worktree(2))
     try:
         result = run_with_injected_code(
             hub, "cleanup", "s1", code=code, only="subprocess.Popen", nth=1
@@ -192,7 +200,7 @@ def test_process_that_starts_during_the_cleanup(hub: Hub) -> None:
         assert (
             f"Kept worktree: {hub.worktree(2)}\n  in use by process {pid} (sleep)\n" in result.out
         )
-        assert look(hub, hub.worktree(2)) == before
+        assert read_content(hub, hub.worktree(2)) == before
     finally:
         subprocess.run(["kill", pidfile.read_text()], check=True)
 
@@ -239,7 +247,7 @@ def test_rescue_ref_of_a_session_with_an_unreadable_state(hub: Hub) -> None:
         0,
         "warning: the rescue refs are not recorded in the session: Permission denied: 'state.json'\n",
     )
-    assert f"  bring it back: {line(worktree)}\n" in result.out
+    assert f"  bring it back: {restore_command(worktree)}\n" in result.out
 
 
 def test_name_of_an_interrupted_git_am(hub: Hub) -> None:
@@ -320,7 +328,7 @@ def test_restore_commands_of_two_worktrees_on_one_branch(hub: Hub) -> None:
         (worktree / "new").write_text(f"{worktree}\n")
     result = hub.run("cleanup", "s1")
     assert result.code == 0
-    bring_back(hub, result)
+    run_restore_commands(hub, result)
     for worktree in (one, two):
         assert (worktree / "new").read_text() == f"{worktree}\n"
 

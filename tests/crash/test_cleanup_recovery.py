@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from git_hub_session.git.worktrees import REMOVAL_LOCK
-from tests.support.cleanup import BRANCH, RESCUE, kept, line, removed, repair_commands
+from tests.support.cleanup import BRANCH, RESCUE, kept, removed, repair_commands, restore_command
 from tests.support.hub import Hub, Result
 from tests.support.interrupt import DIE, run_with_injected_code
 
@@ -110,7 +110,7 @@ def test_killed_after_the_save(hub: Hub) -> None:
     assert hub.run("cleanup", "s1") == Result(
         0,
         f"Saved uncommitted work of {BRANCH} in {RESCUE}\n"
-        f"  bring it back: {line(worktree)}\n"
+        f"  bring it back: {restore_command(worktree)}\n"
         f"Removed worktree: {worktree}\n"
         "Cleaned up 1 worktree for session s1\n",
     )

@@ -1,4 +1,4 @@
-"""Helpers of the cleanup tests: the complete state of worktrees, and the expected output."""
+"""Helpers of the cleanup tests: the state of worktrees, and the expected output of `cleanup`."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ class WorktreeContent(NamedTuple):
     programs: list[str]
 
 
-def look(hub: Hub, where: Path) -> WorktreeContent:
+def read_content(hub: Hub, worktree: Path) -> WorktreeContent:
     """Return the `git status`, the files and the executables of a worktree.
 
     Do not refresh its index.
     """
     status = hub.git(
-        "--no-optional-locks", "status", "--porcelain", "-z", "--untracked-files=all", cwd=where
+        "--no-optional-locks", "status", "--porcelain", "-z", "--untracked-files=all", cwd=worktree
     )
-    files = snapshot(where)
+    files = snapshot(worktree)
     del files[".git"]
-    programs = [name for name in files if os.lstat(where / name).st_mode & 0o170100 == 0o100100]
+    programs = [name for name in files if os.lstat(worktree / name).st_mode & 0o170100 == 0o100100]
     return WorktreeContent(sorted(status.split("\0")), files, sorted(programs))
 
 
 def everything(hub: Hub) -> dict[str, bytes | str]:
-    """Return all files of the repository, its hub and its worktrees, and the directories' modes."""
+    """Return all files of the repository, its hub and its worktrees, and the modes of directories."""
     top = hub.top.parent
     modes = {
         f"{path.relative_to(top)}/": oct(path.lstat().st_mode)
@@ -53,63 +53,67 @@ def repair_commands(hub: Hub, sid: str = "s1") -> list[str]:
 
 
 def saved(
-    where: Path, *, branch: str = BRANCH, ref: str = RESCUE, sid: str = "s1", start: str = ""
+    worktree: Path, *, branch: str = BRANCH, ref: str = RESCUE, sid: str = "s1", start: str = ""
 ) -> Result:
     """Return the result of a cleanup that saved the work of one worktree and removed it."""
     return Result(
         0,
         f"Saved uncommitted work of {branch} in {ref}\n"
-        f"  bring it back: {line(where, branch=branch, ref=ref, start=start)}\n"
-        f"Removed worktree: {where}\n"
+        f"  bring it back: {restore_command(worktree, branch=branch, ref=ref, start=start)}\n"
+        f"Removed worktree: {worktree}\n"
         f"Cleaned up 1 worktree for session {sid}\n",
     )
 
 
-def line(where: Path, *, branch: str = BRANCH, ref: str = RESCUE, start: str = "") -> str:
-    """Return the shell command that is printed for saved work."""
-    return f"git worktree add {where} {start or branch} && git -C {where} stash apply --index {ref}"
+def restore_command(
+    worktree: Path, *, branch: str = BRANCH, ref: str = RESCUE, start: str = ""
+) -> str:
+    """Return the shell command that `cleanup` prints for saved work."""
+    return f"git worktree add {worktree} {start or branch} && git -C {worktree} stash apply --index {ref}"
 
 
-def removed(*where: Path, sid: str = "s1") -> Result:
+def removed(*worktrees: Path, sid: str = "s1") -> Result:
     """Return the result of a cleanup that removed clean worktrees."""
-    count = f"{len(where)} worktree{'' if len(where) == 1 else 's'}"
+    count = f"{len(worktrees)} worktree{'' if len(worktrees) == 1 else 's'}"
     return Result(
         0,
-        "".join(f"Removed worktree: {path}\n" for path in where)
+        "".join(f"Removed worktree: {worktree}\n" for worktree in worktrees)
         + f"Cleaned up {count} for session {sid}\n",
     )
 
 
-def kept(where: Path, reason: str, hint: str = "", *, sid: str = "s1") -> Result:
+def kept(worktree: Path, reason: str, hint: str = "", *, sid: str = "s1") -> Result:
     """Return the result of a cleanup that kept the only worktree."""
     hints = "".join(f"  hint: {text}\n" for text in hint.splitlines())
     return Result(
         1,
-        f"Kept worktree: {where}\n  {reason}\n{hints}Cleaned up 0 worktrees for session {sid}\n",
+        f"Kept worktree: {worktree}\n  {reason}\n{hints}Cleaned up 0 worktrees for session {sid}\n",
     )
 
 
-def bring_back(hub: Hub, result: Result) -> None:
+def run_restore_commands(hub: Hub, result: Result) -> None:
     """Run the commands that a cleanup printed to restore the saved work."""
-    lines = re.findall("^  bring it back: (.*)$", result.out, re.MULTILINE)
-    assert lines, result
-    for command in lines:
-        restored = hub.call("sh", "-c", command)
-        assert restored.code == 0, restored
+    commands = re.findall("^  bring it back: (.*)$", result.out, re.MULTILINE)
+    assert commands, result
+    for command in commands:
+        outcome = hub.call("sh", "-c", command)
+        assert outcome.code == 0, outcome
 
 
-def comes_back(hub: Hub, where: Path, *, status: list[str] | None = None) -> None:
-    """Clean up the only worktree, restore its work as printed, and compare status and files.
+def assert_restored_as_printed(
+    hub: Hub, worktree: Path, *, status: list[str] | None = None
+) -> None:
+    """Clean up the only worktree, run the printed restore command, and compare status and files.
 
     `status` is the expected status if git ignored the changes before the cleanup.
     """
-    before = look(hub, where)
+    before = read_content(hub, worktree)
     if status is not None:
         before = before._replace(status=sorted(["", *status]))
     assert before.status != [""], "the test must create uncommitted changes"
     result = hub.run("cleanup", "s1")
-    assert result == saved(where)
-    assert not where.exists()
+    assert result == saved(worktree)
+    assert not worktree.exists()
     assert hub.git("worktree", "list", "--porcelain").count("worktree ") == 1
-    bring_back(hub, result)
-    assert look(hub, where) == before
+    run_restore_commands(hub, result)
+    assert read_content(hub, worktree) == before

@@ -22,25 +22,28 @@ def create_evaluated_session(hub: Hub, *, agents: int = 2, sid: str = "s1") -> H
 
 
 def agent_worktree(hub: Hub, agent: int, sid: str = "s1") -> Path:
+    """Return the path of the worktree of an agent."""
     return hub.top.parent / "project.hub" / sid / f"agent-{agent}"
 
 
 def protected_state(hub: Hub) -> dict[str, Any]:
     """Return everything that a refused merge must not change: all but git's objects and caches."""
     files = everything(hub)
-    kept = {
+    protected = {
         path: content
         for path, content in files.items()
         if "/objects/" not in path and not path.endswith(("/.git/index", "agent-1/index"))
     }
-    return {**kept, "index": hub.git("ls-files", "--stage"), "status": git_status(hub)}
+    return {**protected, "index": hub.git("ls-files", "--stage"), "status": git_status(hub)}
 
 
-def git_status(hub: Hub, where: Path | None = None) -> str:
-    return hub.git("--no-optional-locks", "status", "--porcelain", "--branch", cwd=where)
+def git_status(hub: Hub, worktree: Path | None = None) -> str:
+    """Return the branch and the changes that `git status` prints. Do not refresh the index."""
+    return hub.git("--no-optional-locks", "status", "--porcelain", "--branch", cwd=worktree)
 
 
 def write_hook(hub: Hub, name: str, script: str) -> None:
+    """Write a hook of the repository."""
     path = hub.top / ".git" / "hooks" / name
     path.write_text(f"#!/bin/sh\n{script}\n")
     path.chmod(0o755)

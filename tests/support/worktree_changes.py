@@ -1,4 +1,4 @@
-"""The kinds of uncommitted changes that a worktree can have."""
+"""Functions that create each kind of uncommitted change in a worktree."""
 
 from __future__ import annotations
 
@@ -8,159 +8,159 @@ from pathlib import Path
 
 from tests.support.hub import Hub
 
-Dirt = Callable[[Hub, Path], object]
+Change = Callable[[Hub, Path], object]
 
 
-def furnished(hub: Hub) -> Path:
-    """A session with one worktree that has a file of each sort committed."""
+def create_worktree_with_files(hub: Hub) -> Path:
+    """Create a session with one worktree, commit a file of each kind there, and return the worktree."""
     hub.session("s1", agents=1)
-    where = hub.worktree(1)
-    (where / "program").write_text("#!/bin/sh\n")
-    (where / "program").chmod(0o755)
-    (where / "link").symlink_to("file")
-    (where / "binary").write_bytes(bytes(range(256)) * 4)
-    (where / "empty").write_bytes(b"")
-    (where / "dir").mkdir()
+    worktree = hub.worktree(1)
+    (worktree / "program").write_text("#!/bin/sh\n")
+    (worktree / "program").chmod(0o755)
+    (worktree / "link").symlink_to("file")
+    (worktree / "binary").write_bytes(bytes(range(256)) * 4)
+    (worktree / "empty").write_bytes(b"")
+    (worktree / "dir").mkdir()
     for name in ("one", "two", "three"):
-        (where / "dir" / name).write_text(f"{name}\n" * 20)
-    hub.git("add", ".", cwd=where)
-    hub.git("commit", "-q", "-m", "furnish", cwd=where)
-    return where
+        (worktree / "dir" / name).write_text(f"{name}\n" * 20)
+    hub.git("add", ".", cwd=worktree)
+    hub.git("commit", "-q", "-m", "furnish", cwd=worktree)
+    return worktree
 
 
-def staged(hub: Hub, where: Path) -> None:
-    (where / "file").write_text("staged\n")
-    (where / "added").write_text("added\n")
-    hub.git("add", ".", cwd=where)
+def stage_changes(hub: Hub, worktree: Path) -> None:
+    (worktree / "file").write_text("staged\n")
+    (worktree / "added").write_text("added\n")
+    hub.git("add", ".", cwd=worktree)
 
 
-def unstaged(hub: Hub, where: Path) -> None:
-    (where / "file").write_text("unstaged\n")
+def change_file(hub: Hub, worktree: Path) -> None:
+    (worktree / "file").write_text("unstaged\n")
 
 
-def untracked(hub: Hub, where: Path) -> None:
-    (where / "new").write_text("new\n")
-    (where / "deep" / "er").mkdir(parents=True)
-    (where / "deep" / "er" / "new").write_text("deep\n")
+def create_untracked_files(hub: Hub, worktree: Path) -> None:
+    (worktree / "new").write_text("new\n")
+    (worktree / "deep" / "er").mkdir(parents=True)
+    (worktree / "deep" / "er" / "new").write_text("deep\n")
 
 
-def staged_and_unstaged_in_one_file(hub: Hub, where: Path) -> None:
-    (where / "file").write_text("staged\n")
-    hub.git("add", "file", cwd=where)
-    (where / "file").write_text("and more\n")
+def stage_and_change_file(hub: Hub, worktree: Path) -> None:
+    (worktree / "file").write_text("staged\n")
+    hub.git("add", "file", cwd=worktree)
+    (worktree / "file").write_text("and more\n")
 
 
-def staged_then_undone(hub: Hub, where: Path) -> None:
-    """The index differs from HEAD, the file does not."""
-    before = (where / "file").read_text()
-    (where / "file").write_text("staged\n")
-    hub.git("add", "file", cwd=where)
-    (where / "file").write_text(before)
+def stage_and_revert_file(hub: Hub, worktree: Path) -> None:
+    """Make the index differ from HEAD, but not the file."""
+    before = (worktree / "file").read_text()
+    (worktree / "file").write_text("staged\n")
+    hub.git("add", "file", cwd=worktree)
+    (worktree / "file").write_text(before)
 
 
-def deleted(hub: Hub, where: Path) -> None:
-    (where / "file").unlink()
-    hub.git("rm", "-q", "dir/one", cwd=where)
+def delete_files(hub: Hub, worktree: Path) -> None:
+    (worktree / "file").unlink()
+    hub.git("rm", "-q", "dir/one", cwd=worktree)
 
 
-def all_deleted(hub: Hub, where: Path) -> None:
-    hub.git("rm", "-q", "-r", ".", cwd=where)
+def delete_all_files(hub: Hub, worktree: Path) -> None:
+    hub.git("rm", "-q", "-r", ".", cwd=worktree)
 
 
-def added_then_deleted(hub: Hub, where: Path) -> None:
-    (where / "added").write_text("added\n")
-    hub.git("add", "added", cwd=where)
-    (where / "added").unlink()
+def add_and_delete_file(hub: Hub, worktree: Path) -> None:
+    (worktree / "added").write_text("added\n")
+    hub.git("add", "added", cwd=worktree)
+    (worktree / "added").unlink()
 
 
-def removed_from_the_index_only(hub: Hub, where: Path) -> None:
-    hub.git("rm", "-q", "--cached", "dir/one", cwd=where)
+def remove_from_index(hub: Hub, worktree: Path) -> None:
+    hub.git("rm", "-q", "--cached", "dir/one", cwd=worktree)
 
 
-def removed_from_the_index_then_edited(hub: Hub, where: Path) -> None:
-    hub.git("rm", "-q", "--cached", "dir/one", cwd=where)
-    (where / "dir" / "one").write_text("edited\n")
+def remove_from_index_and_edit(hub: Hub, worktree: Path) -> None:
+    hub.git("rm", "-q", "--cached", "dir/one", cwd=worktree)
+    (worktree / "dir" / "one").write_text("edited\n")
 
 
-def modes(hub: Hub, where: Path) -> None:
-    (where / "program").chmod(0o644)
-    (where / "file").chmod(0o755)
-    hub.git("add", "file", cwd=where)
+def change_modes(hub: Hub, worktree: Path) -> None:
+    (worktree / "program").chmod(0o644)
+    (worktree / "file").chmod(0o755)
+    hub.git("add", "file", cwd=worktree)
 
 
-def symlinks(hub: Hub, where: Path) -> None:
-    (where / "link").unlink()
-    (where / "link").symlink_to("dir/two")
-    (where / "dangling").symlink_to("/nonexistent")
-    (where / "staged-link").symlink_to("dir")
-    hub.git("add", "staged-link", cwd=where)
+def change_symlinks(hub: Hub, worktree: Path) -> None:
+    (worktree / "link").unlink()
+    (worktree / "link").symlink_to("dir/two")
+    (worktree / "dangling").symlink_to("/nonexistent")
+    (worktree / "staged-link").symlink_to("dir")
+    hub.git("add", "staged-link", cwd=worktree)
 
 
-def link_becomes_a_file(hub: Hub, where: Path) -> None:
-    (where / "link").unlink()
-    (where / "link").write_text("a file now\n")
+def replace_link_with_file(hub: Hub, worktree: Path) -> None:
+    (worktree / "link").unlink()
+    (worktree / "link").write_text("a file now\n")
 
 
-def file_becomes_a_link(hub: Hub, where: Path) -> None:
-    (where / "file").unlink()
-    (where / "file").symlink_to("dir/one")
+def replace_file_with_link(hub: Hub, worktree: Path) -> None:
+    (worktree / "file").unlink()
+    (worktree / "file").symlink_to("dir/one")
 
 
-def file_becomes_a_link_staged(hub: Hub, where: Path) -> None:
-    file_becomes_a_link(hub, where)
-    hub.git("add", ".", cwd=where)
+def replace_file_with_link_and_stage(hub: Hub, worktree: Path) -> None:
+    replace_file_with_link(hub, worktree)
+    hub.git("add", ".", cwd=worktree)
 
 
-def directory_becomes_a_link(hub: Hub, where: Path) -> None:
-    """What is tracked below it must not be read through the link."""
-    elsewhere = where.parent / "elsewhere"
+def replace_directory_with_link(hub: Hub, worktree: Path) -> None:
+    """Replace a directory of tracked files. Git must not read the files through the link."""
+    elsewhere = worktree.parent / "elsewhere"
     elsewhere.mkdir()
     (elsewhere / "one").write_text("not ours\n")
-    hub.git("rm", "-q", "-r", "--cached", "dir", cwd=where)
-    hub.git("reset", "-q", cwd=where)
+    hub.git("rm", "-q", "-r", "--cached", "dir", cwd=worktree)
+    hub.git("reset", "-q", cwd=worktree)
     for name in ("one", "two", "three"):
-        (where / "dir" / name).unlink()
-    (where / "dir").rmdir()
-    (where / "dir").symlink_to(elsewhere)
+        (worktree / "dir" / name).unlink()
+    (worktree / "dir").rmdir()
+    (worktree / "dir").symlink_to(elsewhere)
 
 
-def directory_becomes_a_file(hub: Hub, where: Path) -> None:
+def replace_directory_with_file(hub: Hub, worktree: Path) -> None:
     for name in ("one", "two", "three"):
-        (where / "dir" / name).unlink()
-    (where / "dir").rmdir()
-    (where / "dir").write_text("a file now\n")
+        (worktree / "dir" / name).unlink()
+    (worktree / "dir").rmdir()
+    (worktree / "dir").write_text("a file now\n")
 
 
-def directory_becomes_a_file_staged(hub: Hub, where: Path) -> None:
-    directory_becomes_a_file(hub, where)
-    hub.git("add", "-A", cwd=where)
+def replace_directory_with_file_and_stage(hub: Hub, worktree: Path) -> None:
+    replace_directory_with_file(hub, worktree)
+    hub.git("add", "-A", cwd=worktree)
 
 
-def file_becomes_a_directory(hub: Hub, where: Path) -> None:
-    (where / "file").unlink()
-    (where / "file").mkdir()
-    (where / "file" / "inside").write_text("inside\n")
+def replace_file_with_directory(hub: Hub, worktree: Path) -> None:
+    (worktree / "file").unlink()
+    (worktree / "file").mkdir()
+    (worktree / "file" / "inside").write_text("inside\n")
 
 
-def file_becomes_a_directory_staged(hub: Hub, where: Path) -> None:
-    file_becomes_a_directory(hub, where)
-    hub.git("add", "-A", cwd=where)
+def replace_file_with_directory_and_stage(hub: Hub, worktree: Path) -> None:
+    replace_file_with_directory(hub, worktree)
+    hub.git("add", "-A", cwd=worktree)
 
 
-def renamed(hub: Hub, where: Path) -> None:
-    hub.git("mv", "dir/one", "dir/uno", cwd=where)
-    (where / "dir" / "uno").write_text("one\n" * 20 + "more\n")
-    (where / "dir" / "two").rename(where / "dir" / "due")
+def rename_files(hub: Hub, worktree: Path) -> None:
+    hub.git("mv", "dir/one", "dir/uno", cwd=worktree)
+    (worktree / "dir" / "uno").write_text("one\n" * 20 + "more\n")
+    (worktree / "dir" / "two").rename(worktree / "dir" / "due")
 
 
-def binary(hub: Hub, where: Path) -> None:
-    (where / "binary").write_bytes(bytes(reversed(range(256))) * 4)
-    (where / "staged.bin").write_bytes(b"\0\xff" * 500)
-    hub.git("add", "staged.bin", cwd=where)
-    (where / "untracked.bin").write_bytes(b"\0\xfe" * 500)
+def change_binary_files(hub: Hub, worktree: Path) -> None:
+    (worktree / "binary").write_bytes(bytes(reversed(range(256))) * 4)
+    (worktree / "staged.bin").write_bytes(b"\0\xff" * 500)
+    hub.git("add", "staged.bin", cwd=worktree)
+    (worktree / "untracked.bin").write_bytes(b"\0\xfe" * 500)
 
 
-def odd_names(hub: Hub, where: Path) -> None:
+def create_files_with_unusual_names(hub: Hub, worktree: Path) -> None:
     for name in (
         b"b\xff\xfe",
         b"new\nline",
@@ -171,89 +171,89 @@ def odd_names(hub: Hub, where: Path) -> None:
         b"\x1b[2J",
     ):
         for prefix in (b"", b"staged-"):
-            (where / os.fsdecode(prefix + name)).write_bytes(prefix + name)
-    hub.git("add", "--", "staged-*", cwd=where)
-    hub.git("mv", "file", os.fsdecode(b"moved\xff\n"), cwd=where)
+            (worktree / os.fsdecode(prefix + name)).write_bytes(prefix + name)
+    hub.git("add", "--", "staged-*", cwd=worktree)
+    hub.git("mv", "file", os.fsdecode(b"moved\xff\n"), cwd=worktree)
 
 
-def empty_files(hub: Hub, where: Path) -> None:
-    (where / "file").write_bytes(b"")
-    (where / "staged").write_bytes(b"")
-    hub.git("add", "staged", cwd=where)
-    (where / "untracked").write_bytes(b"")
+def create_empty_files(hub: Hub, worktree: Path) -> None:
+    (worktree / "file").write_bytes(b"")
+    (worktree / "staged").write_bytes(b"")
+    hub.git("add", "staged", cwd=worktree)
+    (worktree / "untracked").write_bytes(b"")
 
 
-def file_and_untracked_of_the_same_content(hub: Hub, where: Path) -> None:
-    (where / "copy").write_bytes((where / "file").read_bytes())
+def copy_file(hub: Hub, worktree: Path) -> None:
+    (worktree / "copy").write_bytes((worktree / "file").read_bytes())
 
 
-def told_not_to_show_untracked(hub: Hub, where: Path) -> None:
+def hide_untracked_files_in_status(hub: Hub, worktree: Path) -> None:
     hub.git("config", "status.showUntrackedFiles", "no")
-    untracked(hub, where)
+    create_untracked_files(hub, worktree)
 
 
-def file_modes_off(hub: Hub, where: Path) -> None:
+def ignore_file_modes(hub: Hub, worktree: Path) -> None:
     hub.git("config", "core.fileMode", "false")
-    (where / "file").chmod(0o755)
-    hub.git("update-index", "--chmod=-x", "program", cwd=where)
-    (where / "file").write_text("changed\n")
+    (worktree / "file").chmod(0o755)
+    hub.git("update-index", "--chmod=-x", "program", cwd=worktree)
+    (worktree / "file").write_text("changed\n")
 
 
-def index_version_4(hub: Hub, where: Path) -> None:
-    hub.git("update-index", "--index-version", "4", cwd=where)
-    staged_and_unstaged_in_one_file(hub, where)
-    untracked(hub, where)
+def use_index_version_4(hub: Hub, worktree: Path) -> None:
+    hub.git("update-index", "--index-version", "4", cwd=worktree)
+    stage_and_change_file(hub, worktree)
+    create_untracked_files(hub, worktree)
 
 
-def split_index(hub: Hub, where: Path) -> None:
-    hub.git("update-index", "--split-index", cwd=where)
-    staged_and_unstaged_in_one_file(hub, where)
-    (where / "dir" / "one").write_text("unstaged\n")
-    untracked(hub, where)
+def use_split_index(hub: Hub, worktree: Path) -> None:
+    hub.git("update-index", "--split-index", cwd=worktree)
+    stage_and_change_file(hub, worktree)
+    (worktree / "dir" / "one").write_text("unstaged\n")
+    create_untracked_files(hub, worktree)
 
 
-def untracked_cache(hub: Hub, where: Path) -> None:
-    hub.git("update-index", "--force-untracked-cache", cwd=where)
-    hub.git("status", cwd=where)
-    untracked(hub, where)
+def use_untracked_cache(hub: Hub, worktree: Path) -> None:
+    hub.git("update-index", "--force-untracked-cache", cwd=worktree)
+    hub.git("status", cwd=worktree)
+    create_untracked_files(hub, worktree)
 
 
-KINDS: list[Dirt] = [
-    staged,
-    unstaged,
-    untracked,
-    staged_and_unstaged_in_one_file,
-    staged_then_undone,
-    deleted,
-    all_deleted,
-    added_then_deleted,
-    removed_from_the_index_only,
-    removed_from_the_index_then_edited,
-    modes,
-    symlinks,
-    link_becomes_a_file,
-    file_becomes_a_link,
-    file_becomes_a_link_staged,
-    directory_becomes_a_link,
-    directory_becomes_a_file,
-    directory_becomes_a_file_staged,
-    file_becomes_a_directory,
-    file_becomes_a_directory_staged,
-    renamed,
-    binary,
-    odd_names,
-    empty_files,
-    file_and_untracked_of_the_same_content,
-    told_not_to_show_untracked,
-    file_modes_off,
-    index_version_4,
-    split_index,
-    untracked_cache,
+CHANGES: list[Change] = [
+    stage_changes,
+    change_file,
+    create_untracked_files,
+    stage_and_change_file,
+    stage_and_revert_file,
+    delete_files,
+    delete_all_files,
+    add_and_delete_file,
+    remove_from_index,
+    remove_from_index_and_edit,
+    change_modes,
+    change_symlinks,
+    replace_link_with_file,
+    replace_file_with_link,
+    replace_file_with_link_and_stage,
+    replace_directory_with_link,
+    replace_directory_with_file,
+    replace_directory_with_file_and_stage,
+    replace_file_with_directory,
+    replace_file_with_directory_and_stage,
+    rename_files,
+    change_binary_files,
+    create_files_with_unusual_names,
+    create_empty_files,
+    copy_file,
+    hide_untracked_files_in_status,
+    ignore_file_modes,
+    use_index_version_4,
+    use_split_index,
+    use_untracked_cache,
 ]
 
 
-def large_files(hub: Hub) -> tuple[str, str]:
-    """Filters that keep content aside and commit a pointer, as LFS does."""
+def large_file_filters(hub: Hub) -> tuple[str, str]:
+    """Return the clean and smudge commands of a filter that commits pointers, like Git LFS."""
     store = hub.top.parent / "large"
     store.mkdir()
     script = hub.top.parent / "pointer"
