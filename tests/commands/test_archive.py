@@ -73,7 +73,10 @@ def test_locked_worktree_keeps_the_state(hub: Hub) -> None:
 
 
 def test_locked_worktree_of_an_archived_session(hub: Hub) -> None:
-    """The state is already `archived`, but a locked worktree is left. The exit code is 1 until its removal."""
+    """The state is already `archived`, but a locked worktree is left.
+
+    The exit code is 1 until its removal.
+    """
     hub.session("s1", agents=1)
     for state in ("running", "evaluating", "archived"):
         hub.run("update", "s1", "--state", state)

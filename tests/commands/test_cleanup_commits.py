@@ -131,7 +131,10 @@ def test_force_in_the_middle_of_a_rebase(hub: Hub, worktree: Path, *, apply: boo
 
 
 def test_force_in_the_middle_of_a_bisect(hub: Hub, worktree: Path) -> None:
-    """The refs of a bisect belong to the worktree. A commit that only these refs contain is saved."""
+    """The refs of a bisect belong to the worktree.
+
+    A commit that only these refs contain is saved.
+    """
     for number in range(3):
         hub.commit(worktree, "file", f"{number}\n")
     hub.git("bisect", "start", "HEAD", "main", cwd=worktree)
@@ -206,7 +209,10 @@ def test_tags_of_archived_branches(hub: Hub) -> None:
 
 
 def test_archive_with_existing_tags(hub: Hub, worktree: Path) -> None:
-    """An existing tag is not moved. The tag of the attempt is used instead, or the branch is kept."""
+    """An existing tag is not moved.
+
+    The tag of the attempt is used instead, or the branch is kept.
+    """
     tag = "hub/archive/s1/agent-1"
     tip = hub.git("rev-parse", BRANCH)
     hub.git("tag", tag, "main")
@@ -229,7 +235,10 @@ def test_archive_with_existing_tags(hub: Hub, worktree: Path) -> None:
 
 
 def test_archive_with_a_conflicting_tag(hub: Hub, worktree: Path) -> None:
-    """The tag agent-1 cannot be created beside agent-1/x. Every ref is kept, and git's message is printed."""
+    """The tag agent-1 cannot be created beside agent-1/x.
+
+    Every ref is kept, and git's message is printed.
+    """
     hub.git("tag", "hub/archive/s1/agent-1/x", "main")
     before = hub.refs()
     result = hub.run("cleanup", "--archive", "s1")
@@ -242,7 +251,10 @@ def test_archive_with_a_conflicting_tag(hub: Hub, worktree: Path) -> None:
 
 
 def test_archive_with_a_hook_that_rejects_a_branch(hub: Hub, worktree: Path) -> None:
-    """All refs change in one transaction. If the hook rejects it, no tag is created and no branch deleted."""
+    """All refs change in one transaction.
+
+    If the hook rejects it, no tag is created and no branch deleted.
+    """
     hub.git("branch", "hub/s1/agent-2/attempt-1", "main")
     hook = hub.top / ".git" / "hooks" / "reference-transaction"
     hook.parent.mkdir(exist_ok=True)
@@ -267,7 +279,10 @@ def test_archive_with_a_hook_that_rejects_a_branch(hub: Hub, worktree: Path) -> 
 
 
 def test_archive_with_a_branch_that_moves(hub: Hub, worktree: Path) -> None:
-    """Another process moves a branch before the transaction. This branch is kept with its commit."""
+    """Another process moves a branch before the transaction.
+
+    This branch is kept with its commit.
+    """
     tip = hub.git("rev-parse", BRANCH)
     second = "hub/s1/agent-2/attempt-1"
     hub.git("branch", second, "main")
