@@ -1,4 +1,4 @@
-"""Cleanups that are killed or run beside other processes: nothing is lost."""
+"""`cleanup` loses no work if it is killed, or if other processes run at the same time."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from tests.support.interrupt import (
 )
 
 
-def four_worktrees(hub: Hub) -> None:
+def create_four_worktrees(hub: Hub) -> None:
     """Create four worktrees: clean, with changes, with unreachable commits, and missing."""
     hub.session("s1", agents=4)
     worktree = hub.worktree(2)
@@ -45,11 +45,11 @@ def four_worktrees(hub: Hub) -> None:
     shutil.rmtree(hub.worktree(4))
 
 
-def is_whole(hub: Hub) -> bool:
+def is_work_kept(hub: Hub) -> bool:
     """Return True if the uncommitted changes are in a worktree or in a rescue ref."""
     worktree = hub.worktree(2)
-    aside = worktree.parent / ".agent-2.hub-trash"
-    for directory in (worktree, aside):
+    trash = worktree.parent / ".agent-2.hub-trash"
+    for directory in (worktree, trash):
         if (directory / "file").exists() and (directory / "new").exists():
             return (directory / "file").read_text() == "changed\n"
     ref = "refs/hub/rescue/s1/agent-2/attempt-1/1"
@@ -61,45 +61,45 @@ def is_whole(hub: Hub) -> bool:
 
 
 def test_killed_at_any_moment(hub: Hub) -> None:
-    """The next run removes the worktrees. All work has a ref, and no trash is left."""
-    four_worktrees(hub)
-    lost = hub.git("rev-parse", "HEAD@{1}", cwd=hub.worktree(3))
+    """After each kill, the next run removes the worktrees. All work is in a rescue ref."""
+    create_four_worktrees(hub)
+    lost_commit = hub.git("rev-parse", "HEAD@{1}", cwd=hub.worktree(3))
     tip = hub.git("rev-parse", BRANCH)
     template = Template(hub)
-    words = ("cleanup", "--archive", "s1")
-    count = count_changes(hub, *words)
+    arguments = ("cleanup", "--archive", "s1")
+    count = count_changes(hub, *arguments)
     assert count > 40
-    for moment in kill_at_changes(hub, template, words, count, short=6):
-        assert is_whole(hub), moment
+    for moment in kill_at_changes(hub, template, arguments, count, short=6):
+        assert is_work_kept(hub), moment
         result = hub.run("cleanup", "--archive", "s1")
         assert (result.code, result.err) == (0, ""), (moment, result)
         assert not [path for path in hub.worktrees.glob("s1/*")], moment
         assert not [*(hub.top / ".git").glob("*hub-session*")], moment
         assert not (hub.top / ".git" / "worktrees").exists(), moment
-        assert is_whole(hub), moment
+        assert is_work_kept(hub), moment
         tags = {f"refs/tags/hub/archive/s1/agent-{agent}": tip for agent in (1, 2, 3, 4)}
         refs = hub.refs()
-        work = refs.pop("refs/hub/rescue/s1/agent-2/attempt-1/1")
+        rescue = refs.pop("refs/hub/rescue/s1/agent-2/attempt-1/1")
         assert refs == {
             **tags,
             "refs/heads/main": tip,
-            "refs/hub/rescue/s1/agent-3/attempt-1/1": lost,
+            "refs/hub/rescue/s1/agent-3/attempt-1/1": lost_commit,
         }, moment
-        assert hub.git("rev-parse", f"{work}^1") == tip
+        assert hub.git("rev-parse", f"{rescue}^1") == tip
         assert hub.call("git", "fsck", "--no-dangling", "--no-progress") == Result(0), moment
 
 
 @pytest.mark.parametrize("moment", [2, 4, 6])
 def test_killed_with_parallel_processes(hub: Hub, moment: int) -> None:
-    """Several processes remove the worktrees. After a kill of one of them the next run finishes."""
+    """Several processes remove worktrees, and one is killed. The next run removes the others."""
     hub.session("s1")
     for agent in range(1, 17):
         hub.git("branch", f"hub/s1/agent-{agent}/attempt-1")
         path = hub.worktree(agent)
         hub.git("worktree", "add", "-q", path, f"hub/s1/agent-{agent}/attempt-1")
     before = hub.refs()
-    died = run_with_injected_code(hub, "cleanup", "s1", code=DIE, nth=moment)
-    assert died.code in (-9, 0)
+    killed = run_with_injected_code(hub, "cleanup", "s1", code=DIE, nth=moment)
+    assert killed.code in (-9, 0)
     result = hub.run("cleanup", "s1")
     assert (result.code, result.err) == (0, "")
     assert [*hub.worktrees.glob("s1/*")] == []
@@ -109,11 +109,11 @@ def test_killed_with_parallel_processes(hub: Hub, moment: int) -> None:
 
 
 def test_two_cleanups_at_once(hub: Hub) -> None:
-    """One call waits for the other and finds nothing to do. The work is saved once."""
+    """The second call waits for the first and removes nothing. The work is saved once."""
     hub.session("s1", agents=3)
     for agent in (1, 2, 3):
         (hub.worktree(agent) / "file").write_text("changed\n")
-    both = [
+    processes = [
         subprocess.Popen(
             ["git", "hub-session", "cleanup", "s1"],
             cwd=hub.top,
@@ -124,21 +124,21 @@ def test_two_cleanups_at_once(hub: Hub) -> None:
         )
         for _ in range(2)
     ]
-    ends = sorted(Result(call.wait(), *call.communicate()) for call in both)
-    assert [end.code for end in ends] == [0, 0]
-    assert [end.err for end in ends] == ["", ""]
-    assert sorted(end.out.splitlines()[-1] for end in ends) == [
+    results = sorted(Result(process.wait(), *process.communicate()) for process in processes)
+    assert [result.code for result in results] == [0, 0]
+    assert [result.err for result in results] == ["", ""]
+    assert sorted(result.out.splitlines()[-1] for result in results) == [
         "Cleaned up 0 worktrees for session s1",
         "Cleaned up 3 worktrees for session s1",
     ]
     assert len(hub.refs("refs/hub")) == 3
 
 
-def test_two_sessions_at_once(hub: Hub) -> None:
-    """Both change `.git/worktrees` and the refs, and both succeed."""
+def test_cleanups_of_three_sessions_at_once(hub: Hub) -> None:
+    """All calls change `.git/worktrees` and the refs, and all succeed."""
     for sid in ("s1", "s2", "s3"):
         hub.session(sid, agents=2)
-    running = [
+    processes = [
         subprocess.Popen(
             ["git", "hub-session", "cleanup", "--archive", sid],
             cwd=hub.top,
@@ -149,7 +149,7 @@ def test_two_sessions_at_once(hub: Hub) -> None:
         )
         for sid in ("s1", "s2", "s3")
     ]
-    for sid, process in zip(("s1", "s2", "s3"), running, strict=True):
+    for sid, process in zip(("s1", "s2", "s3"), processes, strict=True):
         out, err = process.communicate()
         assert (process.returncode, err) == (0, ""), out
         assert out.splitlines()[-1] == f"Cleaned up 2 worktrees for session {sid}"
@@ -159,37 +159,37 @@ def test_two_sessions_at_once(hub: Hub) -> None:
 
 
 def test_new_file_after_the_inspection(hub: Hub) -> None:
-    """The inspection after the rename finds the new file, and the directory is renamed back."""
+    """The second inspection, after the rename, finds the new file. The directory is renamed back."""
     worktree = hub.session("s1", agents=1).worktree(1)
     code = f"open({str(worktree / 'new')!r}, 'w').write('new')"
     expected = kept(worktree, "files changed after the inspection", "try again")
     assert run_with_injected_code(hub, "cleanup", "s1", code=code, only="os.rename") == expected
     assert (worktree / "new").read_text() == "new"
     assert read_content(hub, worktree).status == ["", "?? new"]
-    entry = hub.top / ".git" / "worktrees" / "agent-1"
-    assert [path.name for path in entry.glob("hub-session*")] == []
+    git_dir = hub.top / ".git" / "worktrees" / "agent-1"
+    assert [path.name for path in git_dir.glob("hub-session*")] == []
     assert hub.run("cleanup", "s1") == saved(worktree)
 
 
 def test_new_directory_at_the_path_of_the_worktree(hub: Hub) -> None:
-    """The worktree changed, and its path was created again: both directories are kept."""
+    """During the removal, the worktree changes and its path is created again. Both are kept."""
     worktree = hub.session("s1", agents=1).worktree(1)
-    aside = worktree.parent / ".agent-1.hub-trash"
-    meddle = (
-        f"open({str(aside / 'new')!r}, 'w').write('new'); os.mkdir({str(worktree)!r}); "
+    trash = worktree.parent / ".agent-1.hub-trash"
+    code = (
+        f"open({str(trash / 'new')!r}, 'w').write('new'); os.mkdir({str(worktree)!r}); "
         f"open({str(worktree / 'other')!r}, 'w').write('other')"
     )
     # The second rename moves the directory. The inspection after it opens the directory.
-    assert run_with_injected_code(hub, "cleanup", "s1", code=meddle, opened=str(aside)) == kept(
+    assert run_with_injected_code(hub, "cleanup", "s1", code=code, opened=str(trash)) == kept(
         worktree,
-        f"the directory is in '{aside}' and cannot be renamed back: Directory not empty",
+        f"the directory is in '{trash}' and cannot be renamed back: Directory not empty",
         "try again",
     )
-    assert (aside / "new").read_text() == "new"
-    assert (aside / "file").read_text() == "first\n"
+    assert (trash / "new").read_text() == "new"
+    assert (trash / "file").read_text() == "first\n"
     assert (worktree / "other").read_text() == "other"
     reason = (
-        f"an interrupted removal moved the directory to '{aside}', and '{worktree}' exists again"
+        f"an interrupted removal moved the directory to '{trash}', and '{worktree}' exists again"
     )
     assert hub.run("cleanup", "s1") == kept(worktree, reason, "git hub-session doctor s1")
     assert repair_commands(hub) == [f"mv {worktree} {worktree}.other"]
@@ -198,10 +198,10 @@ def test_new_directory_at_the_path_of_the_worktree(hub: Hub) -> None:
 
 
 def test_new_file_during_the_deletion(hub: Hub) -> None:
-    """A process in the directory writes a new file: it is kept, under the old path."""
+    """A process in the directory writes a new file. The file is kept under the old path."""
     worktree = hub.session("s1", agents=1).worktree(1)
-    aside = worktree.parent / ".agent-1.hub-trash"
-    code = f"open({str(aside / 'sub' / 'new')!r}, 'w').write('new')"
+    trash = worktree.parent / ".agent-1.hub-trash"
+    code = f"open({str(trash / 'sub' / 'new')!r}, 'w').write('new')"
     assert run_with_injected_code(hub, "cleanup", "s1", code=code, only="os.remove") == kept(
         worktree, f"files were written during the removal: they are in '{worktree}'"
     )
@@ -214,10 +214,10 @@ def test_new_file_during_the_deletion(hub: Hub) -> None:
 def test_new_file_after_a_killed_deletion(hub: Hub) -> None:
     """The next run keeps the new file and deletes the rest."""
     worktree = hub.session("s1", agents=1).worktree(1)
-    aside = worktree.parent / ".agent-1.hub-trash"
+    trash = worktree.parent / ".agent-1.hub-trash"
     assert run_with_injected_code(hub, "cleanup", "s1", code=DIE, only="os.remove").code == -9
     time.sleep(0.05)
-    (aside / "sub" / "new").write_text("new")
+    (trash / "sub" / "new").write_text("new")
     assert hub.run("cleanup", "s1") == kept(
         worktree, f"files were written during the removal: they are in '{worktree}'"
     )
@@ -227,23 +227,23 @@ def test_new_file_after_a_killed_deletion(hub: Hub) -> None:
 @pytest.mark.parametrize(
     "code",
     [
-        "open(entry + '/locked', 'w').close()",
-        "open(entry + '/index.lock', 'w').close()",
-        "os.utime(entry + '/index')",
-        "open(entry + '/MERGE_HEAD', 'w').close()",
+        "open(git_dir + '/locked', 'w').close()",
+        "open(git_dir + '/index.lock', 'w').close()",
+        "os.utime(git_dir + '/index')",
+        "open(git_dir + '/MERGE_HEAD', 'w').close()",
     ],
 )
 def test_git_command_after_the_inspection(hub: Hub, code: str) -> None:
-    """A lock, a running commit, a changed index or a new merge keeps the worktree."""
+    """The worktree is kept after a new lock, a running commit, a changed index or a new merge."""
     worktree = hub.session("s1", agents=1).worktree(1)
     (worktree / "file").write_text("changed\n")
-    entry = str(hub.top / ".git" / "worktrees" / "agent-1")
+    git_dir = str(hub.top / ".git" / "worktrees" / "agent-1")
     before = read_content(hub, worktree)
     result = run_with_injected_code(
         hub,
         "cleanup",
         "s1",
-        code=f"exec({code!r}, dict(entry={entry!r}, os=os))",
+        code=f"exec({code!r}, dict(git_dir={git_dir!r}, os=os))",
         only="subprocess.Popen",
     )
     assert result == Result(
@@ -257,11 +257,11 @@ def test_git_command_after_the_inspection(hub: Hub, code: str) -> None:
     assert read_content(hub, worktree) == before
 
 
-# Writes files by their absolute paths, one after the other, and records each written one.
+# Writes files by their absolute paths, and records the number of each complete file.
 _WRITER = """
 import os, sys, time
 top, journal = sys.argv[1:]
-noted = os.open(journal, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+journal_fd = os.open(journal, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
 for number in range(100000):
     try:
         fd = os.open(f"{top}/new-{number}", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
@@ -269,13 +269,13 @@ for number in range(100000):
         os.close(fd)
     except FileNotFoundError:
         break
-    os.write(noted, b"%d\\n" % number)
+    os.write(journal_fd, b"%d\\n" % number)
     time.sleep(0.01)
 """
 
 
 def test_agent_that_writes_during_the_cleanup(hub: Hub) -> None:
-    """Each file that was written is in the worktree or in a rescue ref."""
+    """Each file that the agent wrote is in the worktree or in a rescue ref."""
     worktree = hub.session("s1", agents=1).worktree(1)
     journal = hub.top.parent / "journal"
     writer = subprocess.Popen([sys.executable, "-c", _WRITER, worktree, journal], cwd=hub.top)
@@ -288,16 +288,16 @@ def test_agent_that_writes_during_the_cleanup(hub: Hub) -> None:
         writer.kill()
         writer.wait()
     written = {f"new-{number}" for number in journal.read_text().split()}
-    there = {path.name for path in worktree.glob("new-*")} if worktree.exists() else set()
+    kept_names = {path.name for path in worktree.glob("new-*")} if worktree.exists() else set()
     for ref in hub.refs("refs/hub"):
-        there |= {*hub.git("ls-tree", "--name-only", f"{ref}^3").splitlines()}
-    assert written <= there
+        kept_names |= {*hub.git("ls-tree", "--name-only", f"{ref}^3").splitlines()}
+    assert written <= kept_names
     assert hub.run("cleanup", "s1").code == 0
     assert not worktree.exists()
 
 
 def test_archive_during_pack_refs(hub: Hub) -> None:
-    """`git pack-refs` runs in a loop. --archive loses no ref, and no deleted ref comes back."""
+    """`git pack-refs` runs in a loop. --archive loses no ref, and no deleted ref reappears."""
     hub.session("s1")
     tree = hub.git("rev-parse", "main^{tree}")
     commands = []
@@ -331,24 +331,24 @@ def test_archive_during_pack_refs(hub: Hub) -> None:
 
 
 def test_leftover_index_copy(hub: Hub) -> None:
-    """A killed run left a copy of the index and its lock file."""
+    """A killed run left a copy of the index and its lock file. The next run replaces them."""
     worktree = hub.session("s1", agents=1).worktree(1)
     (worktree / "file").write_text("changed\n")
-    entry = hub.top / ".git" / "worktrees" / "agent-1"
-    (entry / "hub-session-index.tmp").write_text("half")
-    (entry / "hub-session-index.tmp.lock").write_text("")
+    git_dir = hub.top / ".git" / "worktrees" / "agent-1"
+    (git_dir / "hub-session-index.tmp").write_text("half")
+    (git_dir / "hub-session-index.tmp.lock").write_text("")
     assert hub.run("cleanup", "s1") == saved(worktree)
 
 
 def test_forged_removal_journal(hub: Hub) -> None:
-    """A removal journal is followed only for the trash name that the program itself creates."""
+    """A removal journal that names another trash path is not followed."""
     worktree = hub.session("s1", agents=1).worktree(1)
     victim = Path(f"{worktree.parent}/victim")
     victim.mkdir()
     (victim / "precious").write_text("precious\n")
-    note = hub.top / ".git" / "worktrees" / "agent-1" / "hub-session-removal"
+    journal = hub.top / ".git" / "worktrees" / "agent-1" / "hub-session-removal"
     for text in (f"{victim}\0delete", f"{victim}\0x\0aside", "\0delete", "\xff\n"):
-        note.write_text(f"{REMOVAL_LOCK}\0{text}")
+        journal.write_text(f"{REMOVAL_LOCK}\0{text}")
         (worktree / "new").write_text("new\n")
         result = hub.run("cleanup", "s1")
         assert (result.code, (victim / "precious").exists()) == (0, True)

@@ -22,12 +22,12 @@ from tests.support.hub import Hub, Result, snapshot
 from tests.support.interrupt import DIE, run_with_injected_code
 
 
-def trash(worktree: Path) -> Path:
+def trash_path(worktree: Path) -> Path:
     return worktree.parent / f".{worktree.name}.hub-trash"
 
 
 def test_trash_directory_that_is_a_symbolic_link(hub: Hub, tmp_path: Path) -> None:
-    """The target of the link is not emptied, whether a worktree is removed or not."""
+    """The target of the link is never emptied, with or without a worktree to remove."""
     victim = tmp_path / "victim" / "precious"
     victim.mkdir(parents=True)
     (victim / "file").write_text("mine\n")
@@ -46,9 +46,9 @@ def test_trash_directory_that_is_a_symbolic_link(hub: Hub, tmp_path: Path) -> No
     assert (victim / "file").read_text() == "mine\n"
 
 
-def test_a_worktree_that_git_prunes_during_the_inspection(hub: Hub) -> None:
-    gone, other = hub.session("s1", agents=2).worktree(1), hub.worktree(2)
-    shutil.rmtree(gone)
+def test_worktree_that_git_prunes_during_the_inspection(hub: Hub) -> None:
+    missing, other = hub.session("s1", agents=2).worktree(1), hub.worktree(2)
+    shutil.rmtree(missing)
     code = f"subprocess.run(['git', '-C', '{hub.top}', 'worktree', 'prune'])"
     index = hub.top / ".git" / "worktrees" / "agent-1" / "index"
     result = run_with_injected_code(hub, "cleanup", "s1", code=code, opened=str(index))
@@ -56,23 +56,23 @@ def test_a_worktree_that_git_prunes_during_the_inspection(hub: Hub) -> None:
 
 
 def test_file_changed_during_the_deletion(hub: Hub) -> None:
-    """A process in the directory writes to a file: the file is kept, like a new one."""
+    """A process in the directory changes a file. The changed file is kept, like a new file."""
     worktree = hub.session("s1", agents=1).worktree(1)
     code = (
         "[open(p, 'w').write('late') for p in ["
-        f"'{trash(worktree)}/file', '{trash(worktree)}/sub/other'] if os.path.exists(p)]"
+        f"'{trash_path(worktree)}/file', '{trash_path(worktree)}/sub/other'] if os.path.exists(p)]"
     )
     result = run_with_injected_code(hub, "cleanup", "s1", code=code, only="os.remove", nth=2)
     assert result == kept(
         worktree, f"files were written during the removal: they are in '{worktree}'"
     )
-    left = snapshot(worktree)
-    assert left
-    assert set(left.values()) == {b"late"}
+    remaining = snapshot(worktree)
+    assert remaining
+    assert set(remaining.values()) == {b"late"}
 
 
 def test_hard_links_in_a_worktree(hub: Hub) -> None:
-    """Deleting one link changes the ctime of the other. That is not a change of the file."""
+    """The deletion of one link changes the ctime of the other. This is not a change of the file."""
     worktree = hub.session("s1", agents=1).worktree(1)
     hub.git("config", "core.excludesFile", "")
     (hub.top / ".git" / "info" / "exclude").write_text("deps/\n")
@@ -85,9 +85,9 @@ def test_hard_links_in_a_worktree(hub: Hub) -> None:
 
 @pytest.mark.parametrize("only", ["os.rename", "os.remove"])
 def test_lock_during_the_removal(hub: Hub, only: str) -> None:
-    """A lock that git accepts is honored before the rename and during the deletion."""
+    """A `git worktree lock` before the rename or during the deletion keeps the worktree."""
     worktree = hub.session("s1", agents=1).worktree(1)
-    # The first rename writes the journal. Then the worktree is locked for the removal.
+    # The first rename writes the journal. The removal has locked the worktree before the deletion.
     unlock = "" if only == "os.rename" else f"git -C {hub.top} worktree unlock {worktree} && "
     code = f"os.system('{unlock}git -C {hub.top} worktree lock {worktree}')"
     result = run_with_injected_code(hub, "cleanup", "s1", code=code, only=only)
@@ -97,12 +97,12 @@ def test_lock_during_the_removal(hub: Hub, only: str) -> None:
         in result.out
     )
     assert (hub.top / ".git" / "worktrees" / "agent-1" / "locked").exists()
-    again = hub.run("cleanup", "s1")
-    assert again == kept(worktree, "locked", f"git worktree unlock {worktree}")
+    second_result = hub.run("cleanup", "s1")
+    assert second_result == kept(worktree, "locked", f"git worktree unlock {worktree}")
     hub.git("worktree", "unlock", worktree)
     assert hub.run("cleanup", "s1").code == 0
     assert not worktree.exists()
-    assert not trash(worktree).exists()
+    assert not trash_path(worktree).exists()
 
 
 def test_directory_deleted_before_the_rename(hub: Hub) -> None:
@@ -127,13 +127,13 @@ def test_directory_deleted_before_the_rename(hub: Hub) -> None:
 
 
 def test_prune_during_the_removal(hub: Hub) -> None:
-    """git finds no directory at the path, but the lock keeps the git dir and its index."""
+    """git finds no directory at the path. The lock of the removal keeps the git dir and its index."""
     worktree = hub.session("s1", agents=1).worktree(1)
     (worktree / "new").write_text("staged\n")
     hub.git("add", "new", cwd=worktree)
-    aside = trash(worktree)
-    code = f"open({str(aside / 'late')!r}, 'w'); os.system('git -C {hub.top} worktree prune')"
-    result = run_with_injected_code(hub, "cleanup", "s1", code=code, opened=str(aside))
+    trash = trash_path(worktree)
+    code = f"open({str(trash / 'late')!r}, 'w'); os.system('git -C {hub.top} worktree prune')"
+    result = run_with_injected_code(hub, "cleanup", "s1", code=code, opened=str(trash))
     assert (result.code, result.err) == (1, "")
     assert f"Kept worktree: {worktree}\n  files changed after the inspection\n" in result.out
     assert read_content(hub, worktree).status == ["", "?? late", "A  new"]
@@ -144,13 +144,13 @@ def test_prune_during_the_removal(hub: Hub) -> None:
 
 
 @pytest.mark.parametrize("ref", ["refs/worktree/mine", "refs/bisect/bad", "ORIG_HEAD"])
-def test_commit_of_a_worktree_ref_during_the_save(hub: Hub, ref: str) -> None:
-    """The worktree is kept, and the next run saves the new commit."""
+def test_new_worktree_ref_during_the_save(hub: Hub, ref: str) -> None:
+    """The worktree is kept. The next run saves the commit of the new ref."""
     worktree = hub.session("s1", agents=1).worktree(1)
     (worktree / "new").write_text("new\n")
     tree = hub.git("rev-parse", "HEAD^{tree}")
-    late = hub.git("commit-tree", "-m", "late", tree)
-    code = f"os.system('cd {worktree} && git update-ref {ref} {late}')"
+    new_commit = hub.git("commit-tree", "-m", "late", tree)
+    code = f"os.system('cd {worktree} && git update-ref {ref} {new_commit}')"
     result = run_with_injected_code(hub, "cleanup", "s1", code=code, only="subprocess.Popen", nth=1)
     assert (
         f"Kept worktree: {worktree}\n  the administrative files changed after the inspection\n"
@@ -158,11 +158,11 @@ def test_commit_of_a_worktree_ref_during_the_save(hub: Hub, ref: str) -> None:
     )
     assert (worktree / "new").exists()
     assert hub.run("cleanup", "s1").code == 0
-    assert late in hub.refs("refs/hub/rescue").values()
+    assert new_commit in hub.refs("refs/hub/rescue").values()
 
 
-def test_reflog_of_a_worktree_ref(hub: Hub) -> None:
-    """If a per-worktree ref has a reflog, its older commits are saved too."""
+def test_commits_in_the_reflog_of_a_worktree_ref(hub: Hub) -> None:
+    """The older commits in the reflog of a per-worktree ref are saved too."""
     worktree = hub.session("s1", agents=1).worktree(1)
     tree = hub.git("rev-parse", "HEAD^{tree}")
     first, second = (hub.git("commit-tree", "-m", text, tree) for text in ("first", "second"))
@@ -180,21 +180,21 @@ def test_reflog_of_a_worktree_ref(hub: Hub) -> None:
 
 
 def test_process_that_starts_during_the_cleanup(hub: Hub) -> None:
-    """The process enters one worktree while the work of another is saved."""
+    """A process starts in one worktree while the work of another is saved."""
     hub.session("s1", agents=2)
     (hub.worktree(1) / "new").write_text("new\n")
-    pidfile = hub.top.parent / "pid"
+    pid_file = hub.top.parent / "pid"
     code = (
         f"p = subprocess.Popen(['sleep', '600'], cwd='{hub.worktree(2)}',"
         " stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL);"
-        f" open('{pidfile}', 'w').write(str(p.pid))"
+        f" open('{pid_file}', 'w').write(str(p.pid))"
     )
     before = read_content(hub, hub.worktree(2))
     try:
         result = run_with_injected_code(
             hub, "cleanup", "s1", code=code, only="subprocess.Popen", nth=1
         )
-        pid = pidfile.read_text()
+        pid = pid_file.read_text()
         assert result.code == 1
         assert f"Removed worktree: {hub.worktree(1)}\n" in result.out
         assert (
@@ -202,22 +202,22 @@ def test_process_that_starts_during_the_cleanup(hub: Hub) -> None:
         )
         assert read_content(hub, hub.worktree(2)) == before
     finally:
-        subprocess.run(["kill", pidfile.read_text()], check=True)
+        subprocess.run(["kill", pid_file.read_text()], check=True)
 
 
 def test_killed_after_the_directory_was_renamed_back(hub: Hub) -> None:
     """The next run keeps the new file and removes the git dir."""
     worktree = hub.session("s1", agents=1).worktree(1)
-    aside = trash(worktree)
+    trash = trash_path(worktree)
     # The git dir is renamed right after the directory is renamed back.
     code = (
-        f"open('{aside}/sub/new', 'w').write('new') if event == 'os.remove' and "
-        f"os.path.exists('{aside}/sub') and not os.path.exists('{aside}/sub/new') else "
+        f"open('{trash}/sub/new', 'w').write('new') if event == 'os.remove' and "
+        f"os.path.exists('{trash}/sub') and not os.path.exists('{trash}/sub/new') else "
         f"os.kill(os.getpid(), signal.SIGKILL) if event == 'os.rename' and "
         f"os.path.exists('{worktree}/sub/new') and args[0].endswith('agent-1') else None; count = 0"
     )
-    died = run_with_injected_code(hub, "cleanup", "s1", code=code)
-    assert died.code == -9, died
+    killed = run_with_injected_code(hub, "cleanup", "s1", code=code)
+    assert killed.code == -9, killed
     assert snapshot(worktree) == {"sub/new": b"new"}
     assert hub.run("cleanup", "s1") == kept(
         worktree, f"files were written during the removal: they are in '{worktree}'"
@@ -226,8 +226,8 @@ def test_killed_after_the_directory_was_renamed_back(hub: Hub) -> None:
     assert hub.run("cleanup", "s1") == Result(0, "Cleaned up 0 worktrees for session s1\n")
 
 
-def test_process_limit(hub: Hub) -> None:
-    """If the system allows no more processes, one process does the work."""
+def test_removal_without_another_process(hub: Hub) -> None:
+    """The system does not allow another process. The command removes all worktrees by itself."""
     hub.session("s1", agents=16)
     code = "(_ for _ in ()).throw(OSError(11, 'Resource temporarily unavailable'))"
     result = run_with_injected_code(hub, "cleanup", "s1", code=code, only="os.fork", nth=1)
@@ -250,7 +250,7 @@ def test_rescue_ref_of_a_session_with_an_unreadable_state(hub: Hub) -> None:
     assert f"  bring it back: {restore_command(worktree)}\n" in result.out
 
 
-def test_name_of_an_interrupted_git_am(hub: Hub) -> None:
+def test_interrupted_git_am(hub: Hub) -> None:
     worktree = hub.session("s1", agents=1).worktree(1)
     patch = hub.top.parent / "patch"
     hub.commit(hub.top, "file", "theirs\n")
@@ -283,7 +283,7 @@ def test_settings_from_all_sources_of_git(hub: Hub) -> None:
     settings = hub.top.parent / "settings"
     settings.write_text('[hubsession]\n\tkeepIgnored = "*.pem"\n')
     (hub.top / ".git" / "info" / "exclude").write_text("*.pem\n*.key\n")
-    for words, environ, wanted in (
+    for options, environ, expected in (
         ((), {"GIT_CONFIG_GLOBAL": str(settings)}, {"a.pem"}),
         (("-c", f"include.path={settings}"), {}, {"a.pem"}),
         (
@@ -296,14 +296,14 @@ def test_settings_from_all_sources_of_git(hub: Hub) -> None:
         worktree = hub.session(sid, agents=1).worktree(1, sid)
         (worktree / "a.pem").write_text("secret\n")
         (worktree / "b.key").write_text("secret\n")
-        result = hub.call("git", *words, "hub-session", "cleanup", sid, environ=environ)
+        result = hub.call("git", *options, "hub-session", "cleanup", sid, environ=environ)
         assert (result.code, result.err) == (0, "")
         ref = f"refs/hub/rescue/{sid}/agent-1/attempt-1/1"
-        assert set(hub.git("ls-tree", "--name-only", f"{ref}^3").splitlines()) == wanted
+        assert set(hub.git("ls-tree", "--name-only", f"{ref}^3").splitlines()) == expected
 
 
 def test_change_that_a_filter_hides_from_git(hub: Hub) -> None:
-    """git considers the file unchanged, but no object has its bytes."""
+    """git considers the file unchanged, but no object has its bytes. The worktree is kept."""
     (hub.top / ".gitattributes").write_text("conf filter=key\n")
     (hub.top / "conf").write_text("KEY=xxx\n")
     hub.git("add", ".")
@@ -321,28 +321,28 @@ def test_change_that_a_filter_hides_from_git(hub: Hub) -> None:
 
 
 def test_restore_commands_of_two_worktrees_on_one_branch(hub: Hub) -> None:
-    one = hub.session("s1", agents=1).worktree(1)
-    two = hub.worktrees / "two"
-    hub.git("worktree", "add", "-q", "-f", two, BRANCH)
-    for worktree in (one, two):
+    first = hub.session("s1", agents=1).worktree(1)
+    second = hub.worktrees / "second"
+    hub.git("worktree", "add", "-q", "-f", second, BRANCH)
+    for worktree in (first, second):
         (worktree / "new").write_text(f"{worktree}\n")
     result = hub.run("cleanup", "s1")
     assert result.code == 0
     run_restore_commands(hub, result)
-    for worktree in (one, two):
+    for worktree in (first, second):
         assert (worktree / "new").read_text() == f"{worktree}\n"
 
 
 def test_restore_command_of_an_unprintable_path(hub: Hub) -> None:
-    """The printed command restores the same directory when it is run by bash."""
+    """bash runs the printed command. It restores the same directory."""
     hub.session("s1")
     worktree = hub.worktrees / "new\nline é's \\ \x1b"
     hub.git("worktree", "add", "-q", "-b", BRANCH, worktree)
     (worktree / "new").write_text("new\n")
     result = hub.run("cleanup", "s1")
-    (typed,) = [text for text in result.out.splitlines() if "bring it back: " in text]
-    assert typed.isascii()
-    assert typed.isprintable()
-    assert hub.call("bash", "-c", typed.partition("bring it back: ")[2]).code == 0
+    (hint_line,) = [text for text in result.out.splitlines() if "bring it back: " in text]
+    assert hint_line.isascii()
+    assert hint_line.isprintable()
+    assert hub.call("bash", "-c", hint_line.partition("bring it back: ")[2]).code == 0
     assert (worktree / "new").read_text() == "new\n"
     assert RESCUE in hub.refs()

@@ -1,4 +1,4 @@
-"""Commands in parallel with git commands that commit, pack or prune: nothing is lost."""
+"""Commands lose nothing while git commits, packs refs or prunes worktrees in parallel."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ PACKED = 1000 if LONG else 100
 
 
 @contextmanager
-def beside(hub: Hub, *commands: str) -> Iterator[None]:
-    """Run each of the shell commands in an endless loop."""
+def run_in_loops(hub: Hub, *commands: str) -> Iterator[None]:
+    """Run each of the shell commands in a loop during the `with` block."""
     stop = hub.top.parent / "stop"
     loops = [
         subprocess.Popen(
@@ -52,114 +52,115 @@ def beside(hub: Hub, *commands: str) -> Iterator[None]:
 
 
 class Committer:
-    """A thread that commits to the checked-out branch in a loop."""
+    """A thread that makes several commits on the checked-out branch."""
 
-    WAYS = ("commit --allow-empty", "commit -a", "add and commit", "commit a path")
+    KINDS = ("commit --allow-empty", "commit -a", "add and commit", "commit a path")
 
     def __init__(self, hub: Hub, seed: int) -> None:
         self.hub = hub
         self.chance = random.Random(seed)
-        self.made: dict[str, str] = {}
         self.number = 0
 
-    def burst(self, go: Path, over: threading.Event) -> None:
-        """Wait for `go` and a random time, then commit until `over`."""
-        while not go.exists():
-            if over.is_set():
+    def commit_in_burst(self, start: Path, stop: threading.Event) -> None:
+        """Wait for the file `start` and a random time, then commit up to eight times until `stop`."""
+        while not start.exists():
+            if stop.is_set():
                 return
             time.sleep(0.0005)
         time.sleep(self.chance.random() * 0.06)
         for _ in range(self.chance.randint(1, 8)):
-            self.commit(self.chance.choice(self.WAYS))
-            if over.is_set() and self.chance.random() < 0.5:
+            self.commit(self.chance.choice(self.KINDS))
+            if stop.is_set() and self.chance.random() < 0.5:
                 return
 
-    def commit(self, way: str) -> None:
+    def commit(self, kind: str) -> None:
         """Make one commit. Try again if git finds a lock file."""
         self.number += 1
         name = f"loop-{self.number}"
         command = ["commit", "-q", "-m", name]
-        if way == "commit --allow-empty":
+        if kind == "commit --allow-empty":
             command.append("--allow-empty")
-        elif way == "commit -a":
+        elif kind == "commit -a":
             (self.hub.top / "loop").write_text(f"{name}\n")
             command.append("-a")
         else:
             (self.hub.top / name).write_text(f"{name}\n")
-            if way == "add and commit":
-                self.retry("add", name)
+            if kind == "add and commit":
+                self.retry_git("add", name)
             else:
-                self.retry("add", "-N", name)
+                self.retry_git("add", "-N", name)
                 command += ["--", name]
-        self.retry(*command)
+        self.retry_git(*command)
 
-    def retry(self, *words: str) -> None:
+    def retry_git(self, *arguments: str) -> None:
+        """Run git without hooks. Try again while another process holds a lock."""
         for _ in range(400):
-            done = self.hub.call("git", "-c", "core.hooksPath=/dev/null", *words, now=None)
-            if done.code == 0:
+            result = self.hub.call("git", "-c", "core.hooksPath=/dev/null", *arguments, now=None)
+            if result.code == 0:
                 break
-            assert "lock" in done.err or "File exists" in done.err, done
+            assert "lock" in result.err or "File exists" in result.err, result
             time.sleep(0.002)
         else:
-            raise AssertionError(done)
+            raise AssertionError(result)
 
 
-def test_merge_beside_commits_at_once(hub: Hub) -> None:
-    """Each commit keeps its content. A finished merge stays, and a refused one leaves nothing."""
+def test_merge_while_another_process_commits(hub: Hub) -> None:
+    """Each commit keeps its content. A merge is complete, or it is refused and changes nothing."""
     (hub.top / "loop").write_text("start\n")
     hub.git("add", "loop")
     hub.git("commit", "-q", "-m", "loop")
     create_evaluated_session(hub)
-    go = hub.top.parent / "go"
-    write_hook(hub, "commit-msg", f"touch {go}")
-    begin = hub.git("rev-parse", "main")
+    start = hub.top.parent / "go"
+    write_hook(hub, "commit-msg", f"touch {start}")
+    base = hub.git("rev-parse", "main")
     state = (hub.directory() / "state.json").read_bytes()
     seed = random.randrange(1 << 32)
-    ends = {0: 0, 1: 0}
+    exit_codes = {0: 0, 1: 0}
     for number in range(MERGES):
         committer = Committer(hub, seed + number)
-        over = threading.Event()
-        thread = threading.Thread(target=committer.burst, args=(go, over))
+        stop = threading.Event()
+        thread = threading.Thread(target=committer.commit_in_burst, args=(start, stop))
         thread.start()
         result = hub.run("merge", "-q", "--yes", "--no-cleanup", "s1", now=None)
-        over.set()
+        stop.set()
         thread.join()
-        ends[result.code] += 1
+        exit_codes[result.code] += 1
         context = f"round {number} of seed {seed}: {result}"
-        judge(hub, begin, result, committer, context)
-        go.unlink(missing_ok=True)
-        hub.git("reset", "-q", "--hard", begin)
+        check_merge(hub, base, result, committer, context)
+        start.unlink(missing_ok=True)
+        hub.git("reset", "-q", "--hard", base)
         hub.git("clean", "-qfd")
         (hub.directory() / "state.json").write_bytes(state)
-    print(f"merges: {ends}, seed {seed}")
+    print(f"merges: {exit_codes}, seed {seed}")
 
 
-def judge(hub: Hub, begin: str, result: Result, committer: Committer, context: str) -> None:
-    log = hub.git("log", "--first-parent", "--format=%H %s", f"{begin}..main").splitlines()
+def check_merge(hub: Hub, base: str, result: Result, committer: Committer, context: str) -> None:
+    """Check that main has all commits of the loop, and the merge exactly if it succeeded."""
+    log = hub.git("log", "--first-parent", "--format=%H %s", f"{base}..main").splitlines()
     subjects = [line.partition(" ")[2] for line in log]
-    loops = [line for line in reversed(subjects) if line.startswith("loop-")]
-    assert loops == [f"loop-{n}" for n in range(1, committer.number + 1)], context
-    merged = False
+    loop_subjects = [line for line in reversed(subjects) if line.startswith("loop-")]
+    assert loop_subjects == [f"loop-{number}" for number in range(1, committer.number + 1)], context
+    is_merged = False
     for line in reversed(log):
         oid, _, subject = line.partition(" ")
         if subject.startswith("hub: merge"):
-            merged = True
+            is_merged = True
         tree = hub.git("ls-tree", "-r", "--name-only", oid).splitlines()
-        assert ("new" in tree) == merged, (context, log)
-        assert (hub.git("show", f"{oid}:file") == "first\nby agent 2") == merged, (context, log)
-    assert merged == (result.code == 0), (context, log)
+        assert ("new" in tree) == is_merged, (context, log)
+        assert (hub.git("show", f"{oid}:file") == "first\nby agent 2") == is_merged, (context, log)
+    assert is_merged == (result.code == 0), (context, log)
     assert git_status(hub) == "## main", (context, log)
 
 
 class Agent(threading.Thread):
     """A thread that writes and commits files by absolute paths while its worktree exists."""
 
-    def __init__(self, hub: Hub, worktree: Path, *, tries: bool) -> None:
+    def __init__(self, hub: Hub, worktree: Path, *, leaves_commits: bool) -> None:
         super().__init__()
-        self.hub, self.worktree, self.tries = hub, worktree, tries
+        self.hub, self.worktree, self.leaves_commits = hub, worktree, leaves_commits
         self.written: list[str] = []
         self.commits: list[str] = []
-        self.over = False
+        self.stopped = False
 
     def run(self) -> None:
         for number in range(10000):
@@ -170,49 +171,49 @@ class Agent(threading.Thread):
                 return
             self.written.append(text)
             steps = ["add -A", f"commit -q -m {number}"]
-            if self.tries and number % 4 == 3:  # a commit that only the reflog of HEAD refers to
+            if self.leaves_commits and number % 4 == 3:  # a commit that only the reflog of HEAD has
                 steps = ["checkout -q --detach", *steps, "checkout -q -"]
             for step in steps:
                 self.hub.call("git", "-C", self.worktree, *step.split(), now=None)
                 if "commit" in step:
                     tip = self.hub.call("git", "-C", self.worktree, "rev-parse", "HEAD", now=None)
                     self.commits += tip.out.split()
-            if self.over:
+            if self.stopped:
                 return
 
 
-def test_cleanup_beside_an_agent_that_commits_at_once(hub: Hub) -> None:
-    """The worktree is kept, or it is removed and all its files and commits are saved."""
+def test_cleanup_while_the_agent_commits(hub: Hub) -> None:
+    """The worktree is kept, or it is removed after all its files and commits were saved."""
     options = [[], ["--archive"], ["--force"], ["--force", "--archive"]]
-    agents, ends = [], {0: 0, 1: 0}
+    agents, exit_codes = [], {0: 0, 1: 0}
     for number in range(CLEANUPS):
         sid = f"s{number}"
         hub.run("init", "-q", "--id", sid, "--task", "t", "--agents", "1")
         assert hub.run("spawn", "-q", sid) == Result(0)
         worktree = agent_worktree(hub, 1, sid)
-        agent = Agent(hub, worktree, tries="--archive" not in options[number % 4])
+        agent = Agent(hub, worktree, leaves_commits="--archive" not in options[number % 4])
         agents.append(agent)
         agent.start()
         for _ in range(6):
             result = hub.run("cleanup", *options[number % 4], sid, now=None)
-            ends[result.code] += 1
+            exit_codes[result.code] += 1
             if not worktree.exists():
                 break
-        agent.over = True
+        agent.stopped = True
         agent.join()
-        if worktree.exists():  # if git refused the last checkout, HEAD is still detached
+        if worktree.exists():  # HEAD is still detached if git refused the last checkout
             hub.git("checkout", "-q", f"hub/{sid}/agent-1/attempt-1", cwd=worktree)
         result = hub.run("cleanup", *options[number % 4], sid, now=None)
         assert (result.code, result.err, worktree.exists()) == (0, "", False), result
         assert lost_contents(hub, agent.written) == [], result
     commits = [commit for agent in agents for commit in agent.commits]
     check_repository(hub, commits=commits)
-    print(f"cleanups: {ends}, commits: {len(commits)}")
+    print(f"cleanups: {exit_codes}, commits: {len(commits)}")
 
 
-def test_spawn_beside_prune_at_once(hub: Hub) -> None:
+def test_spawn_while_git_prunes_worktrees(hub: Hub) -> None:
     """`git worktree prune` does not remove the git dir of a worktree that spawn is creating."""
-    with beside(hub, "git worktree prune --expire=now", "git worktree list"):
+    with run_in_loops(hub, "git worktree prune --expire=now", "git worktree list"):
         for number in range(SPAWNS):
             sid = f"s{number}"
             hub.run("init", "-q", "--id", sid, "--task", "t", "--agents", "3")
@@ -229,18 +230,18 @@ def test_spawn_beside_prune_at_once(hub: Hub) -> None:
     check_repository(hub)
 
 
-def test_archive_beside_packing_at_once(hub: Hub) -> None:
-    """Other processes pack refs and create branches. No ref is lost, and none comes back."""
+def test_archive_while_git_packs_refs(hub: Hub) -> None:
+    """While other processes pack refs and create branches, no ref is lost or reappears."""
     hub.git("config", "gc.auto", "1")
     hub.git("config", "gc.autoDetach", "false")
     oid, tree = hub.git("rev-parse", "main"), hub.git("rev-parse", "main^{tree}")
-    made = hub.top.parent / "made"
-    make = (
+    created = hub.top.parent / "made"
+    create_branch = (
         f"n=$((n+1)); oid=$(git commit-tree {tree} -p main -m other-$n) && "
-        f'git update-ref refs/heads/other/$n $oid "" && echo "refs/heads/other/$n $oid" >>{made}'
+        f'git update-ref refs/heads/other/$n $oid "" && echo "refs/heads/other/$n $oid" >>{created}'
     )
     tags: dict[str, str] = {}
-    with beside(hub, "git pack-refs --all --prune", "git gc --auto --quiet", make):
+    with run_in_loops(hub, "git pack-refs --all --prune", "git gc --auto --quiet", create_branch):
         for number in range(ARCHIVES):
             sid = f"s{number}"
             hub.session(sid)
@@ -260,17 +261,17 @@ def test_archive_beside_packing_at_once(hub: Hub) -> None:
                 assert ".lock': File exists" in result.out + result.err, result
             assert result.code == 0
             tags |= {f"refs/tags/hub/archive/{sid}/agent-{agent}": oid for agent in agents}
-    others = dict(line.split() for line in made.read_text().splitlines())
+    others = dict(line.split() for line in created.read_text().splitlines())
     assert len(others) > ARCHIVES
     assert hub.refs() == {"refs/heads/main": oid, **tags, **others}
     check_repository(hub, commits=others.values())
-    print(f"branches made meanwhile: {len(others)}, archived: {len(tags)}")
+    print(f"branches created at the same time: {len(others)}, archived: {len(tags)}")
 
 
-def test_list_beside_packing_at_once(hub: Hub) -> None:
-    """libgit2 reads packed-refs before the loose refs, so a single read misses one in 70."""
+def test_refs_are_found_while_git_packs_them(hub: Hub) -> None:
+    """libgit2 reads packed-refs before the loose refs: a single read misses one ref in 70."""
     missed = []
-    with beside(hub, "git pack-refs --all"):
+    with run_in_loops(hub, "git pack-refs --all"):
         for number in range(PACKED):
             prefix = f"refs/heads/hub/s{number}/"
             hub.git("update-ref", f"{prefix}agent-1/attempt-1", "HEAD")

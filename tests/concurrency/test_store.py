@@ -33,52 +33,56 @@ S1 = parse_session_id("s1")
 # Concurrency
 
 
-def update(state: str, *words: str, sid: str = "s1") -> list[str]:
-    return ["update", sid, "--state", state, *words]
+def update_command(state: str, *options: str, sid: str = "s1") -> list[str]:
+    return ["update", sid, "--state", state, *options]
 
 
 def test_one_of_64_writers_makes_each_transition(hub: Hub) -> None:
-    """Run all transitions of a session. Its history has one entry for each of them."""
+    """64 writers try each transition of a session. One of them succeeds and is in the history."""
     create_session(hub, "init")
     for source, target in NEXT.items():
         results = run_at_once(
-            hub, [update(target, "--reason", str(number)) for number in range(64)]
+            hub, [update_command(target, "--reason", str(number)) for number in range(64)]
         )
         winners = [number for number, result in enumerate(results) if result.code == 0]
         assert [results[number] for number in winners] == [
             Result(0, f"Session s1: {source} → {target}\n")
         ]
         assert {result.code for result in results} == {0, 1}
-        step = hub.state()["history"][-1]
-        assert (step["from"], step["to"], step["reason"]) == (source, target, str(winners[0]))
-    assert [step["to"] for step in hub.state()["history"]] == ["running", "evaluating", "merged"]
+        entry = hub.state()["history"][-1]
+        assert (entry["from"], entry["to"], entry["reason"]) == (source, target, str(winners[0]))
+    assert [entry["to"] for entry in hub.state()["history"]] == ["running", "evaluating", "merged"]
 
 
 def test_one_of_two_final_states_is_reached(hub: Hub) -> None:
-    """32 writers set `merged` and 32 `archived`. The file has the state of the only winner."""
+    """32 writers set `merged` and 32 set `archived`. Only one succeeds, and its state is recorded."""
     create_session(hub, "evaluating")
-    ends = ["merged", "archived"] * 32
-    results = run_at_once(hub, [update(end, "--if-state", "evaluating") for end in ends])
-    winner = ends[[result.code for result in results].index(0)]
-    lost = Result(1, "", f"error: session 's1' is '{winner}', not 'evaluating'\n")
-    won = Result(0, f"Session s1: evaluating → {winner}\n")
-    assert sorted(results) == sorted([won, *[lost] * 63])
+    states = ["merged", "archived"] * 32
+    results = run_at_once(
+        hub, [update_command(state, "--if-state", "evaluating") for state in states]
+    )
+    winner = states[[result.code for result in results].index(0)]
+    failure = Result(1, "", f"error: session 's1' is '{winner}', not 'evaluating'\n")
+    success = Result(0, f"Session s1: evaluating → {winner}\n")
+    assert sorted(results) == sorted([success, *[failure] * 63])
     assert hub.state()["state"] == winner
     assert len(hub.state()["history"]) == 1
 
 
 def test_writers_of_different_sessions_do_not_block_each_other(hub: Hub) -> None:
-    names = [f"s{number}" for number in range(24)]
-    for name in names:
-        create_session(hub, "init", name)
-    results = run_at_once(hub, [update("running", sid=name) for name in names])
-    assert results == [Result(0, f"Session {name}: init → running\n") for name in names]
+    sids = [f"s{number}" for number in range(24)]
+    for sid in sids:
+        create_session(hub, "init", sid)
+    results = run_at_once(hub, [update_command("running", sid=sid) for sid in sids])
+    assert results == [Result(0, f"Session {sid}: init → running\n") for sid in sids]
 
 
 def test_readers_always_see_complete_files(hub: Hub) -> None:
     create_session(hub, "init")
     readers = [["list", "--format=porcelain"]] * 32
-    results = run_at_once(hub, [call for reader in readers for call in (reader, update("running"))])
+    results = run_at_once(
+        hub, [call for reader in readers for call in (reader, update_command("running"))]
+    )
     outcomes = {(result.code, result.out.splitlines()[1], result.err) for result in results[::2]}
     assert outcomes <= {(0, "state init", ""), (0, "state running", "")}
 
@@ -88,7 +92,7 @@ def test_readers_always_see_complete_files(hub: Hub) -> None:
 
 def test_a_killed_update_leaves_the_old_or_the_new_file(hub: Hub) -> None:
     old = create_session(hub, "init").decode()
-    stories = kill_at_system_calls(
+    outcomes = kill_at_system_calls(
         hub,
         ["update", "s1", "--state", "running"],
         after=[
@@ -99,16 +103,16 @@ def test_a_killed_update_leaves_the_old_or_the_new_file(hub: Hub) -> None:
         file=hub.directory() / "state.json",
         restored=old,
     )
-    new = stories[-1][1]
+    new = outcomes[-1][1]
     assert new is not None
     assert json.loads(new)["state"] == "running"
-    assert {code for code, _, _ in stories[:-1]} == {-signal.SIGKILL}
-    assert stories[-1][0] == 0
-    assert len(stories) > 30, "no call was killed while it wrote"
-    documents = [document for _, document, _ in stories]
+    assert {code for code, _, _ in outcomes[:-1]} == {-signal.SIGKILL}
+    assert outcomes[-1][0] == 0
+    assert len(outcomes) > 30, "no call was killed while it wrote"
+    documents = [document for _, document, _ in outcomes]
     first_new = documents.index(new)
     assert documents == [old] * first_new + [new] * (len(documents) - first_new)
-    for _, document, (listed, first, second) in stories:
+    for _, document, (listed, first, second) in outcomes:
         state = "init" if document == old else "running"
         assert listed.out.splitlines() == [
             "session_id s1",
@@ -121,42 +125,42 @@ def test_a_killed_update_leaves_the_old_or_the_new_file(hub: Hub) -> None:
         ]
         assert (first.code, second) == (0 if state == "init" else 1, Result(0))
     # AgentHub's own .gitignore ignores the names of the temporary files.
-    leftover = [path.name for path in hub.directory().iterdir() if path.name.startswith(".")]
-    assert all(name.startswith(".state.json.") and name.endswith(".tmp") for name in leftover)
+    leftovers = [path.name for path in hub.directory().iterdir() if path.name.startswith(".")]
+    assert all(name.startswith(".state.json.") and name.endswith(".tmp") for name in leftovers)
 
 
 def test_a_killed_init_leaves_a_complete_session_or_none(hub: Hub) -> None:
-    words = ["init", "-q", "--id", "s1", "--task", "Make it fast"]
-    stories = kill_at_system_calls(
+    arguments = ["init", "-q", "--id", "s1", "--task", "Make it fast"]
+    outcomes = kill_at_system_calls(
         hub,
-        words,
-        after=[["list", "-q", "--format=porcelain"], words, ["list", "--format=porcelain"]],
+        arguments,
+        after=[["list", "-q", "--format=porcelain"], arguments, ["list", "--format=porcelain"]],
         file=hub.directory() / "state.json",
         restored="",
     )
     exists = False
-    for _, document, (before, again, listed) in stories:
+    for _, document, (before, second, listed) in outcomes:
         exists = exists or document is not None
         assert (before.code, before.out.count("session_id s1")) == (0, int(exists))
-        assert again == (
+        assert second == (
             Result(1, "error: session 's1' already exists\nhint: choose another --id\n")
             if exists
             else Result(0, "s1\n")
         )
         assert (listed.code, listed.out.count("session_id s1")) == (0, 1)
         exists = True
-    assert len(stories) > 40, "no call was killed while it wrote"
+    assert len(outcomes) > 40, "no call was killed while it wrote"
 
 
-def test_a_killed_first_init(hub: Hub) -> None:
-    """The hub itself is incomplete. The next command completes it."""
-    words = ["init", "-q", "--id", "s1", "--task", "Make it fast"]
-    top = hub.top / ".agenthub"
-    index, ignore = top / "board" / "_index.json", top / ".gitignore"
-    # kill_at_system_calls() keeps the hub, but each round here starts without one.
-    for moment in (20, 26, 32, 38, 44, 50, 56, 62, 68, 80, 95):
-        shutil.rmtree(top, ignore_errors=True)
-        kill = (
+def test_init_after_a_killed_first_init(hub: Hub) -> None:
+    """The killed command leaves an incomplete hub. The next `init` completes it."""
+    arguments = ["init", "-q", "--id", "s1", "--task", "Make it fast"]
+    store = hub.top / ".agenthub"
+    index, ignore = store / "board" / "_index.json", store / ".gitignore"
+    # kill_at_system_calls() keeps the hub. Here, each round starts without a hub.
+    for number in (20, 26, 32, 38, 44, 50, 56, 62, 68, 80, 95):
+        shutil.rmtree(store, ignore_errors=True)
+        script = (
             "import sys, os, signal; sys.path.insert(0, sys.argv.pop(1))\n"
             "from git_hub_session.main import main\nfrom git_hub_session.commands import init\n"
             "left = [int(sys.argv.pop(1))]\n"
@@ -167,7 +171,7 @@ def test_a_killed_first_init(hub: Hub) -> None:
             "sys.setprofile(count)\nmain()\n"
         )
         checkout = os.fspath(CHECKOUT)
-        killed = hub.call(PYTHON, "-I", "-c", kill, checkout, str(moment), *words)
+        killed = hub.call(PYTHON, "-I", "-c", script, checkout, str(number), *arguments)
         assert killed.code in (-signal.SIGKILL, 0)
         assert ignore.read_bytes().endswith(b"\n*\n") if ignore.exists() else True
         assert json.loads(index.read_text())["counters"] if index.exists() else True
@@ -177,10 +181,10 @@ def test_a_killed_first_init(hub: Hub) -> None:
 
 
 def test_updates_killed_after_random_times(hub: Hub) -> None:
-    """Kill the process that git started. The next update finds a complete session."""
+    """After each kill, the session is complete, and a new state has an entry in the history."""
     create_session(hub, "init")
     file = hub.directory() / "state.json"
-    for moment in range(24):
+    for number in range(24):
         before = hub.state()
         if before["state"] == "merged":
             shutil.rmtree(hub.directory())
@@ -193,13 +197,13 @@ def test_updates_killed_after_random_times(hub: Hub) -> None:
             stdout=subprocess.DEVNULL,
         ) as process:
             try:
-                process.wait(moment * 0.006)
+                process.wait(number * 0.006)
             except subprocess.TimeoutExpired:
                 process.kill()
-        now = json.loads(file.read_text())
-        assert now["state"] in (before["state"], NEXT[before["state"]])
-        steps = len(now.get("history", [])) - len(before.get("history", []))
-        assert steps == (now["state"] != before["state"])
+        after = json.loads(file.read_text())
+        assert after["state"] in (before["state"], NEXT[before["state"]])
+        new_entries = len(after.get("history", [])) - len(before.get("history", []))
+        assert new_entries == (after["state"] != before["state"])
     assert hub.run("list", "--format=porcelain").out.count("session_id s1\n") == 1
 
 
@@ -236,7 +240,7 @@ def process_name(holder: subprocess.Popen[str]) -> str:
 
 
 def test_the_message_names_the_holder_of_a_lock(hub: Hub) -> None:
-    """A command that changes the session waits for the lock, and one that only reads does not."""
+    """A command that changes the session waits for the lock. A read-only command does not."""
     before = create_session(hub, "init")
     with lock_directory(hub.directory()) as holder:
         assert hub.run("update", "s1", "--state", "running", environ=IMPATIENT) == Result(
@@ -254,23 +258,23 @@ def test_an_update_waits_for_the_lock(hub: Hub) -> None:
     create_session(hub, "init")
     store = Store(str(hub.top / ".agenthub"))
     with lock_directory(hub.directory()) as holder:
-        with pytest.raises(LockHeld) as refused, store.lock_session(S1, wait=0.05):
+        with pytest.raises(LockHeld) as caught, store.lock_session(S1, wait=0.05):
             pass
-        assert refused.value.message == f"session 's1' is locked by {process_name(holder)}"
+        assert caught.value.message == f"session 's1' is locked by {process_name(holder)}"
         with subprocess.Popen(
             ["git-hub-session", "update", "s1", "--state", "running"],
             cwd=hub.top,
             env=hub.environ,
             stdout=subprocess.PIPE,
             text=True,
-        ) as waiting:
+        ) as process:
             # The process cannot end while the lock is held.
             with pytest.raises(subprocess.TimeoutExpired):
-                waiting.wait(1)
+                process.wait(1)
             assert hub.state()["state"] == "init"
             assert holder.stdin
             holder.stdin.close()
-            assert waiting.communicate()[0] == "Session s1: init → running\n"
+            assert process.communicate()[0] == "Session s1: init → running\n"
     assert hub.state()["state"] == "running"
 
 
@@ -318,11 +322,11 @@ def test_unknown_keys_are_kept(hub: Hub) -> None:
     document = json.loads(file.read_text()) | extra
     file.write_text(json.dumps(document))
     assert hub.run("update", "s1", "--state", "running").code == 0
-    now = hub.state()
-    assert list(now) == list(document)
-    step = now["history"].pop()
-    assert (step["from"], step["to"]) == ("init", "running")
-    assert now == document | {"state": "running", "updated": now["updated"]}
+    after = hub.state()
+    assert list(after) == list(document)
+    entry = after["history"].pop()
+    assert (entry["from"], entry["to"]) == ("init", "running")
+    assert after == document | {"state": "running", "updated": after["updated"]}
 
 
 def test_an_invalid_history_is_not_overwritten(hub: Hub) -> None:
@@ -351,22 +355,22 @@ def test_no_link_is_followed(hub: Hub, tmp_path: Path, name: str) -> None:
         "state.json": hub.directory() / "state.json",
         "config.yaml": hub.directory() / "config.yaml",
     }[name]
-    elsewhere = tmp_path / "elsewhere"
-    path.rename(elsewhere)
-    path.symlink_to(elsewhere)
+    target = tmp_path / "elsewhere"
+    path.rename(target)
+    path.symlink_to(target)
     before = snapshot(tmp_path)
 
     if name in (".agenthub", "sessions"):
         link = f"'{path}' is a symbolic link: links in the hub are not followed"
-        fatal = Result(128, "", f"fatal: {link}\n")
-        assert hub.run("list") == fatal
-        assert hub.run("init", "--task", "x") == fatal
+        refused = Result(128, "", f"fatal: {link}\n")
+        assert hub.run("list") == refused
+        assert hub.run("init", "--task", "x") == refused
     else:
         shown = path if name == "s1" else name
         link = f"'{shown}' is a symbolic link: links in the hub are not followed"
         prefix = "" if name == "s1" else "session 's1': "
         hint = f"hint: fix the file in '{hub.directory()}'\nhint: or: git hub-session cleanup s1\n"
-        fatal = Result(128, "", f"fatal: {prefix}{link}\n{hint if prefix else ''}")
+        refused = Result(128, "", f"fatal: {prefix}{link}\n{hint if prefix else ''}")
         listed = hub.run("list")
         assert (listed.code, listed.err) == (1, f"error: session 's1': {link}\n")
         assert [line.split()[:2] for line in listed.out.splitlines()[1:]] == [
@@ -374,9 +378,9 @@ def test_no_link_is_followed(hub: Hub, tmp_path: Path, name: str) -> None:
             ["s2", "init"],
         ]
         assert hub.run("init", "--id", "s1", "--task", "x").code == 1
-    assert hub.run("log", "s1") == fatal
-    assert hub.run("update", "s1", "--state", "running") == fatal
-    assert hub.run("status", "s1") == fatal
+    assert hub.run("log", "s1") == refused
+    assert hub.run("update", "s1", "--state", "running") == refused
+    assert hub.run("status", "s1") == refused
     assert snapshot(tmp_path) == before
 
 
@@ -395,7 +399,7 @@ def test_the_target_of_a_dangling_link_is_not_created(hub: Hub, tmp_path: Path) 
     assert not (tmp_path / "target").exists()
 
 
-def test_the_other_name_of_a_hard_link_is_unchanged(hub: Hub, tmp_path: Path) -> None:
+def test_the_other_path_of_a_hard_link_is_unchanged(hub: Hub, tmp_path: Path) -> None:
     before = create_session(hub, "init")
     other = tmp_path / "other"
     other.hardlink_to(hub.directory() / "state.json")
@@ -408,36 +412,38 @@ def test_a_link_in_the_place_of_the_temporary_file_is_not_followed(
     hub: Hub, tmp_path: Path
 ) -> None:
     create_session(hub, "init")
-    precious = tmp_path / "precious"
-    precious.write_text("precious\n")
-    (hub.directory() / ".state.json.tmp").symlink_to(precious)
+    target = tmp_path / "precious"
+    target.write_text("precious\n")
+    (hub.directory() / ".state.json.tmp").symlink_to(target)
     result = hub.run("update", "s1", "--state", "running")
     assert result == Result(0, "Session s1: init → running\n")
-    assert precious.read_text() == "precious\n"
+    assert target.read_text() == "precious\n"
     assert sorted(path.name for path in hub.directory().iterdir()) == ["config.yaml", "state.json"]
 
 
 # Full and read-only disks
 
-_FULL = (
+_LIMIT_FILE_SIZE = (
     "import os, resource, sys\nresource.setrlimit(resource.RLIMIT_FSIZE, ({0}, {0}))\n"
     "os.execvp(sys.argv[1], sys.argv[1:])"
 )
-_READ_ONLY = 'mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && exec "$@"'
+_REMOUNT_READ_ONLY = 'mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && exec "$@"'
 
 
-def run_with_size_limit(hub: Hub, *words: str, size: int = 0) -> Result:
+def run_with_size_limit(hub: Hub, *arguments: str, size: int = 0) -> Result:
     """Run a command that cannot write more than `size` bytes into any file."""
-    return hub.call(PYTHON, "-I", "-c", _FULL.format(size), "git", "hub-session", *words)
+    return hub.call(
+        PYTHON, "-I", "-c", _LIMIT_FILE_SIZE.format(size), "git", "hub-session", *arguments
+    )
 
 
-def run_on_read_only_mount(hub: Hub, directory: Path, *words: str) -> Result:
-    """Run a command for which `directory` is on a read-only file system."""
+def run_on_read_only_mount(hub: Hub, directory: Path, *command: str) -> Result:
+    """Run a command that sees `directory` on a read-only file system."""
     unshare = ["unshare", "--user", "--map-root-user", "--mount"]
-    mounted = [*unshare, "sh", "-c", _READ_ONLY, str(directory)]
-    if not shutil.which("unshare") or hub.call(*mounted, "true").code != 0:
+    mount_and_run = [*unshare, "sh", "-c", _REMOUNT_READ_ONLY, str(directory)]
+    if not shutil.which("unshare") or hub.call(*mount_and_run, "true").code != 0:
         pytest.skip("no read-only mount can be made here")
-    return hub.call(*mounted, "sh", "-c", 'cd "$0" && exec "$@"', hub.top, *words)
+    return hub.call(*mount_and_run, "sh", "-c", 'cd "$0" && exec "$@"', hub.top, *command)
 
 
 def test_a_full_disk_leaves_the_old_file(hub: Hub, tmp_path: Path) -> None:
@@ -466,7 +472,7 @@ def test_a_full_disk_leaves_no_partial_session(hub: Hub) -> None:
     assert sorted(path.name for path in hub.directory().parent.iterdir()) == ["s0"]
 
 
-def test_an_incomplete_hub_of_a_full_disk_is_completed_later(hub: Hub) -> None:
+def test_a_hub_that_a_full_disk_left_incomplete_is_completed(hub: Hub) -> None:
     assert run_with_size_limit(hub, "init", "--id", "s1", "--task", "x").code == 128
     assert not (hub.top / ".agenthub" / "board" / "_index.json").exists()
     assert not (hub.top / ".agenthub" / ".gitignore").exists()
@@ -500,8 +506,8 @@ def test_a_read_only_store_can_be_read(hub: Hub, tmp_path: Path) -> None:
 def test_an_output_error_does_not_undo_a_change(hub: Hub) -> None:
     create_session(hub, "init")
     for state, redirection in (("running", ">/dev/full"), ("evaluating", ">&-"), ("merged", "| :")):
-        words = f"git hub-session update s1 --state {state} {redirection}"
-        result = hub.call("bash", "-o", "pipefail", "-c", words)
+        command = f"git hub-session update s1 --state {state} {redirection}"
+        result = hub.call("bash", "-o", "pipefail", "-c", command)
         assert result == Result(0)
         assert hub.state()["state"] == state
 
@@ -514,8 +520,8 @@ def test_a_file_in_the_place_of_a_directory(hub: Hub, name: str) -> None:
     path = hub.top / name
     path.parent.mkdir(exist_ok=True)
     path.write_text("not a directory\n")
-    for words in (["list"], ["init", "--task", "x"], ["update", "s1", "--state", "running"]):
-        result = hub.run(*words)
+    for arguments in (["list"], ["init", "--task", "x"], ["update", "s1", "--state", "running"]):
+        result = hub.run(*arguments)
         assert (result.code, result.out) == (128, "")
         assert result.err.startswith("fatal: ")
         assert "Not a directory" in result.err
@@ -525,7 +531,7 @@ def test_a_file_in_the_place_of_a_directory(hub: Hub, name: str) -> None:
 # Functions of the store
 
 
-def test_create_is_exclusive(hub: Hub) -> None:
+def test_create_does_not_replace_a_session(hub: Hub) -> None:
     store = Store(str(hub.top / ".agenthub"))
     store.create(S1, Config({"session_id": "s1", "task": "first"}), at="2026")
     before = snapshot(hub.top)

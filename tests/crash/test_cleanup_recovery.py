@@ -1,6 +1,6 @@
-"""Cleanup after a killed cleanup.
+"""A cleanup after a killed cleanup.
 
-The worktree is inspected again, unless only the deletion is left.
+The worktree is inspected again, unless only the deletion has to be finished.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from tests.support.hub import Hub, Result
 from tests.support.interrupt import DIE, run_with_injected_code
 
 
-def _trash(worktree: Path) -> Path:
+def _trash_path(worktree: Path) -> Path:
     return worktree.parent / f".{worktree.name}.hub-trash"
 
 
-def _killed_while_deleting(hub: Hub) -> None:
+def _kill_during_deletion(hub: Hub) -> None:
     assert run_with_injected_code(hub, "cleanup", "s1", code=DIE, only="os.remove").code == -9
 
 
 def test_directory_renamed_back_by_the_user(hub: Hub) -> None:
-    """After a kill the user renames the directory back, changes the worktree and locks it."""
+    """After the kill, the user renames the directory back, makes a commit and locks the worktree."""
     worktree = hub.session("s1", agents=1).worktree(1)
-    _killed_while_deleting(hub)
-    _trash(worktree).rename(worktree)
+    _kill_during_deletion(hub)
+    _trash_path(worktree).rename(worktree)
     hub.git("checkout", "-q", "--detach", cwd=worktree)
-    lost = hub.commit(worktree, "try", "lost\n")
+    lost_commit = hub.commit(worktree, "try", "lost\n")
     hub.git("checkout", "-q", BRANCH, cwd=worktree)
     hub.git("worktree", "unlock", worktree)  # the lock of the removal
     hub.git("worktree", "lock", worktree)
@@ -47,53 +47,53 @@ def test_directory_renamed_back_by_the_user(hub: Hub) -> None:
         f"Removed worktree: {worktree}\n"
         "Cleaned up 1 worktree for session s1\n",
     )
-    assert hub.refs("refs/hub/rescue") == {RESCUE: lost}
+    assert hub.refs("refs/hub/rescue") == {RESCUE: lost_commit}
 
 
 def test_lock_on_a_partly_deleted_worktree(hub: Hub) -> None:
     worktree = hub.session("s1", agents=1).worktree(1)
-    _killed_while_deleting(hub)
+    _kill_during_deletion(hub)
     hub.git("worktree", "unlock", worktree)  # the lock of the removal
     hub.git("worktree", "lock", worktree)
     assert hub.run("cleanup", "s1") == kept(worktree, "locked", f"git worktree unlock {worktree}")
-    assert (_trash(worktree) / "file").exists()
+    assert (_trash_path(worktree) / "file").exists()
     hub.git("worktree", "unlock", worktree)
     assert hub.run("cleanup", "s1") == removed(worktree)
-    assert not _trash(worktree).exists()
+    assert not _trash_path(worktree).exists()
 
 
 def test_new_directory_after_a_killed_removal(hub: Hub) -> None:
-    """Both the old and the new directory are kept."""
+    """The old directory and the new directory are kept."""
     worktree = hub.session("s1", agents=1).worktree(1)
-    _killed_while_deleting(hub)
+    _kill_during_deletion(hub)
     worktree.mkdir()
     (worktree / "precious").write_text("precious\n")
     result = hub.run("cleanup", "s1")
     assert result == kept(
         worktree,
-        f"an interrupted removal moved the directory to '{_trash(worktree)}', and '{worktree}' exists again",
+        f"an interrupted removal moved the directory to '{_trash_path(worktree)}', and '{worktree}' exists again",
         "git hub-session doctor s1",
     )
     assert repair_commands(hub) == [f"mv {worktree} {worktree}.other"]
     assert (worktree / "precious").exists()
-    assert (_trash(worktree) / "file").exists()
+    assert (_trash_path(worktree) / "file").exists()
     assert hub.call("mv", worktree, f"{worktree}.other") == Result(0)
     assert hub.run("cleanup", "-q", "s1") == Result(0)
-    assert not _trash(worktree).exists()
+    assert not _trash_path(worktree).exists()
     assert Path(f"{worktree}.other", "precious").read_text() == "precious\n"
 
 
 def test_tracked_bare_repository_after_a_kill(hub: Hub) -> None:
-    """A tracked bare repository does not keep the worktree, also after a kill."""
+    """A bare repository whose files are tracked does not keep the worktree, also after a kill."""
     worktree = hub.session("s1", agents=1).worktree(1)
     hub.git("init", "-q", "--bare", worktree / "fix.git")
     (worktree / "fix.git" / "refs" / "keep").write_text("")
     (worktree / "fix.git" / "objects" / "keep").write_text("")
     hub.git("add", "-f", ".", cwd=worktree)
     hub.git("commit", "-q", "-m", "a fixture", cwd=worktree)
-    _killed_while_deleting(hub)
+    _kill_during_deletion(hub)
     assert hub.run("cleanup", "s1") == removed(worktree)
-    assert not _trash(worktree).exists()
+    assert not _trash_path(worktree).exists()
 
 
 def test_killed_after_the_save(hub: Hub) -> None:
@@ -104,7 +104,7 @@ def test_killed_after_the_save(hub: Hub) -> None:
             run_with_injected_code(hub, "cleanup", "s1", code=DIE, only="os.remove", nth=nth).code
             == -9
         )
-        if _trash(worktree).exists():
+        if _trash_path(worktree).exists():
             break
     assert hub.state()["agents"] == {"agent-1": {"rescue": [RESCUE], "work": {"attempt-1": RESCUE}}}
     assert hub.run("cleanup", "s1") == Result(
@@ -118,8 +118,8 @@ def test_killed_after_the_save(hub: Hub) -> None:
     assert list(hub.refs("refs/hub/rescue")) == [RESCUE]
 
 
-def test_failed_removal_beside_others(hub: Hub) -> None:
-    """One directory cannot be renamed: its worktree is kept. The other worktree is removed."""
+def test_one_directory_that_cannot_be_renamed(hub: Hub) -> None:
+    """One directory cannot be renamed, and its worktree is kept. The other worktree is removed."""
     hub.session("s1", agents=2)
     (hub.worktree(2) / "new").write_text("new\n")
     code = (
@@ -168,9 +168,9 @@ def test_mount_during_the_wait_for_the_lock(hub: Hub) -> None:
 
 
 def test_reflog_commits_of_an_archived_branch(hub: Hub) -> None:
-    """--archive deletes the branch and its reflog, the only reference to a commit."""
+    """--archive deletes the branch and its reflog. A commit that only the reflog has is saved."""
     worktree = hub.session("s1", agents=1).worktree(1)
-    undone = hub.commit(worktree, "try", "undone\n")
+    undone_commit = hub.commit(worktree, "try", "undone\n")
     hub.git("reset", "-q", "--hard", "HEAD~1", cwd=worktree)
     result = hub.run("cleanup", "s1", "--archive")
     assert result == Result(
@@ -181,25 +181,25 @@ def test_reflog_commits_of_an_archived_branch(hub: Hub) -> None:
         f"warning: a commit that only the reflog of '{BRANCH}' had is in {RESCUE}\n",
     )
     hub.git("gc", "-q", "--prune=now")
-    assert hub.git("cat-file", "-t", undone) == "commit"
+    assert hub.git("cat-file", "-t", undone_commit) == "commit"
 
 
-def test_rebase_elsewhere_that_will_move_the_branch(hub: Hub) -> None:
-    """`rebase --update-refs` in another worktree uses the agent's branch, so the branch is kept."""
+def test_branch_that_a_rebase_in_another_worktree_will_move(hub: Hub) -> None:
+    """A stopped `git rebase --update-refs` will move the agent's branch, so the branch is kept."""
     worktree = hub.session("s1", agents=1).worktree(1)
     hub.commit(worktree, "one", "1\n")
     hub.git("worktree", "remove", worktree)
-    foreign = hub.worktrees / "foreign"
-    hub.git("worktree", "add", "-q", "-b", "feature", foreign, BRANCH)
-    hub.commit(foreign, "two", "2\n")
+    other = hub.worktrees / "foreign"
+    hub.git("worktree", "add", "-q", "-b", "feature", other, BRANCH)
+    hub.commit(other, "two", "2\n")
     hub.commit(hub.top, "two", "conflict\n")
-    assert hub.call("git", "rebase", "--update-refs", "main", cwd=foreign).code != 0
+    assert hub.call("git", "rebase", "--update-refs", "main", cwd=other).code != 0
     assert hub.run("cleanup", "s1", "--force", "--archive") == Result(
         1,
         f"Kept branch: {BRANCH}: checked out in a worktree\n"
         "Cleaned up 0 worktrees for session s1\n",
     )
-    assert foreign.exists()
+    assert other.exists()
 
 
 def test_branch_checked_out_through_a_symbolic_ref(hub: Hub) -> None:
@@ -218,7 +218,7 @@ def test_branch_checked_out_through_a_symbolic_ref(hub: Hub) -> None:
 
 
 def test_auto_merge_ref_is_not_saved(hub: Hub) -> None:
-    """`git stash apply` leaves AUTO_MERGE, a tree. It is not saved."""
+    """`git stash apply` leaves AUTO_MERGE, the id of a tree. The tree is not saved."""
     worktree = hub.session("s1", agents=1).worktree(1)
     (worktree / "file").write_text("changed\n")
     hub.git("stash", cwd=worktree)
@@ -229,15 +229,15 @@ def test_auto_merge_ref_is_not_saved(hub: Hub) -> None:
 
 
 def test_dry_run_after_a_killed_removal(hub: Hub) -> None:
-    """The run was killed before the second inspection. The next real run continues the removal."""
+    """The run was killed before the second inspection. The dry run only reports this state."""
     worktree = hub.session("s1", agents=1).worktree(1)
     code = f"os.path.exists('{worktree}') or {DIE}; count = 0"
     assert run_with_injected_code(hub, "cleanup", "s1", code=code, only="open").code == -9
-    assert (_trash(worktree).exists(), worktree.exists()) == (True, False)
+    assert (_trash_path(worktree).exists(), worktree.exists()) == (True, False)
     assert hub.run("cleanup", "-n", "s1") == Result(
         1,
         f"Kept worktree: {worktree}\n"
-        f"  an interrupted removal moved the directory to '{_trash(worktree)}'\n"
+        f"  an interrupted removal moved the directory to '{_trash_path(worktree)}'\n"
         "  hint: git hub-session cleanup s1\n"
         "Would clean up 0 worktrees for session s1\n",
     )
@@ -245,23 +245,23 @@ def test_dry_run_after_a_killed_removal(hub: Hub) -> None:
 
 
 def test_leftover_trash_of_a_pruned_worktree(hub: Hub) -> None:
-    """The git dir was pruned after the kill, and the worktree was added again. The hint works."""
+    """After the kill, the git dir was pruned and the worktree added again. The hint works."""
     worktree = hub.session("s1", agents=1).worktree(1)
-    _killed_while_deleting(hub)
+    _kill_during_deletion(hub)
     hub.git("worktree", "unlock", worktree)  # git does not prune a locked worktree
     hub.git("worktree", "prune")
     hub.git("worktree", "add", "-q", worktree, BRANCH)
     assert hub.run("cleanup", "s1") == kept(
         worktree,
-        f"the trash path of an interrupted removal exists: '{_trash(worktree)}'",
-        f"save the files that you need, then: rm -r {_trash(worktree)}",
+        f"the trash path of an interrupted removal exists: '{_trash_path(worktree)}'",
+        f"save the files that you need, then: rm -r {_trash_path(worktree)}",
     )
-    shutil.rmtree(_trash(worktree))
+    shutil.rmtree(_trash_path(worktree))
     assert hub.run("cleanup", "s1") == removed(worktree)
 
 
 def test_reflog_that_cannot_be_saved(hub: Hub) -> None:
-    """A hook rejects the rescue ref. The removal is reported, and no branch is archived."""
+    """A hook rejects the rescue ref of the reflog's commits. The branch is not archived."""
     worktree = hub.session("s1", agents=1).worktree(1)
     hub.commit(worktree, "try", "undone\n")
     hub.git("reset", "-q", "--hard", "HEAD~1", cwd=worktree)
@@ -277,7 +277,7 @@ def test_reflog_that_cannot_be_saved(hub: Hub) -> None:
 
 
 def test_spawn_after_a_killed_cleanup(hub: Hub) -> None:
-    """The worktree is restored, also if state.json has the status `spawning`."""
+    """`spawn` restores the worktree from the trash although state.json has the status `spawning`."""
     hub.session("s1", agents=1)
     worktree = hub.worktree(1)
     (worktree / "draft").write_text("an agent's\n")
@@ -293,15 +293,15 @@ def test_spawn_after_a_killed_cleanup(hub: Hub) -> None:
     assert (trash.exists(), (git_dir / "hub-session-removal").exists()) == (False, False)
 
 
-def test_file_system_without_links(hub: Hub) -> None:
-    """A worktree on FAT or FUSE is locked too while its directory is in the trash."""
+def test_file_system_without_hard_links(hub: Hub) -> None:
+    """A worktree is also locked during its removal on FAT or FUSE, which have no hard links."""
     hub.session("s1", agents=1)
     worktree = hub.worktree(1)
     lock = hub.top / ".git" / "worktrees" / "agent-1" / "locked"
-    is_aside = f"event == 'os.rename' and args[0] == {str(worktree)!r}"
-    shown = f"os.write(2, open({str(lock)!r}, 'rb').read())"
+    is_moved = f"event == 'os.rename' and args[0] == {str(worktree)!r}"
+    print_lock = f"os.write(2, open({str(lock)!r}, 'rb').read())"
     code = (
-        f"sys.addaudithook(lambda event, args: {is_aside} and {shown}); "
+        f"sys.addaudithook(lambda event, args: {is_moved} and {print_lock}); "
         "raise OSError(1, 'Operation not permitted')"
     )
     result = run_with_injected_code(hub, "cleanup", "s1", code=code, only="os.link")
@@ -309,21 +309,21 @@ def test_file_system_without_links(hub: Hub) -> None:
     assert not lock.parent.exists()
 
 
-@pytest.mark.parametrize("note", [None, ""])
-def test_removal_lock_without_its_journal(hub: Hub, note: str | None) -> None:
-    """The lock is removed, or kept if the directory is missing, as after a power cut."""
+@pytest.mark.parametrize("journal", [None, ""])
+def test_removal_lock_without_its_journal(hub: Hub, journal: str | None) -> None:
+    """After a power failure, `spawn` removes the lock, or keeps it if the directory is missing."""
     hub.session("s1", agents=1)
     worktree = hub.worktree(1)
     (worktree / "draft").write_text("an agent's\n")
     git_dir = hub.top / ".git" / "worktrees" / "agent-1"
     lock = git_dir / "locked"
     lock.write_text(f"{REMOVAL_LOCK}\0{worktree}\0aside")
-    if note is not None:
-        (git_dir / "hub-session-removal").write_text(note)
-    away = worktree.rename(f"{worktree}.away")
+    if journal is not None:
+        (git_dir / "hub-session-removal").write_text(journal)
+    moved = worktree.rename(f"{worktree}.away")
     assert hub.run("spawn", "-q", "s1", "--retry", "1").code == 0
     assert lock.exists()
-    away.rename(worktree)
+    moved.rename(worktree)
     assert hub.run("spawn", "-q", "s1", "--retry", "1").code == 0
     assert not lock.exists()
     hub.git("worktree", "lock", "--reason", "mine", worktree)

@@ -1,8 +1,8 @@
-"""Kill, interrupt or fail a command at a system call that changes something.
+"""Kill or interrupt a command at a system call that changes something, or let the call fail.
 
-The call may be of a git or a shell that the command has started.
-After each fault nothing is lost and every session can be read. The same command then ends as if the
-fault had not happened. The long form plays all calls of all scenes, the short form a few of each.
+The command, or a git or a shell that it has started, makes the call. After each fault no work is lost
+and every session can be read. The same command then has the result of an undisturbed run. The long
+form tests all calls of all scenarios, the short form a few calls of each.
 """
 
 from __future__ import annotations
@@ -16,26 +16,33 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.crash_scenarios import KILLS, SCENES, SIGNALS, TRACER, World, check_result
+from tests.support.crash_scenarios import (
+    KILLS,
+    SCENARIOS,
+    SIGNALS,
+    TRACER,
+    ScenarioRunner,
+    check_result,
+)
 from tests.support.hub import PYTHON, Hub, Result
 from tests.support.interrupt import LONG
 
 
-def _is_traceable() -> bool:
+def _can_trace() -> bool:
     if (sys.platform, platform.machine()) != ("linux", "x86_64"):
         return False
-    words = [PYTHON, "-I", str(TRACER), "/dev/null", "/nowhere", "none", "0", "true"]
-    return subprocess.run(words, capture_output=True).returncode == 0
+    command = [PYTHON, "-I", str(TRACER), "/dev/null", "/nowhere", "none", "0", "true"]
+    return subprocess.run(command, capture_output=True).returncode == 0
 
 
 pytestmark = pytest.mark.skipif(
-    not _is_traceable(), reason="needs ptrace and seccomp, on Linux on x86-64"
+    not _can_trace(), reason="needs ptrace and seccomp, on Linux on x86-64"
 )
 
 SHARES = 4 if LONG else 1
-# HUB_TEST_LONG=3 plays one third of the calls, for a machine on which a long run takes too long.
+# HUB_TEST_LONG=3 tests one third of the calls, for a slow machine.
 STRIDE = int(os.environ.get("HUB_TEST_LONG") or 1)
-# The long form plays one call of a scene out of so many.
+# The long form tests every n-th call of a scenario, where n is the value for the action.
 STEPS = {
     "all": 1,
     "alone": 3,
@@ -48,7 +55,7 @@ STEPS = {
     "INT+INT": 12,
     "TERM": 12,
 }
-# The calls at which a defect was found and fixed. The short form plays them too.
+# The calls at which a defect was found and fixed. The short form tests these calls.
 _STATE = "project/.agenthub/sessions/s1/.state.json.tmp"
 DEFECTS = {
     "init": [
@@ -84,86 +91,86 @@ DEFECTS = {
 }
 
 
-def fault_points(world: World, name: str, share: int) -> Iterator[tuple[str, int | str]]:
-    """Yield the actions of one share of a test, each with the call before which it happens."""
+def fault_points(runner: ScenarioRunner, name: str, share: int) -> Iterator[tuple[str, int | str]]:
+    """Yield each action of one share of a test, and the call before which it happens."""
     if LONG:
         for action, step in STEPS.items():
-            last, stride = len(world.calls(action)), step * STRIDE
+            last, stride = len(runner.calls(action)), step * STRIDE
             yield from (
-                (action, nth) for nth in range(1 + share * stride, last + 1, SHARES * stride)
+                (action, number) for number in range(1 + share * stride, last + 1, SHARES * stride)
             )
         return
     yield from DEFECTS[name]
-    # And at a call that is different in each scene.
-    yield "all", 1 + sum(name.encode()) % len(world.calls("all"))
+    # Also test one call, which has another number in each scenario.
+    yield "all", 1 + sum(name.encode()) % len(runner.calls("all"))
 
 
 @pytest.mark.parametrize("share", range(SHARES))
-@pytest.mark.parametrize("name", SCENES)
+@pytest.mark.parametrize("name", SCENARIOS)
 def test_killed_at_any_call(
     hub: Hub, name: str, share: int, record_property: Callable[[str, object], None]
 ) -> None:
-    world = World(hub, SCENES[name])
-    assert len(world.calls("all")) >= SCENES[name].calls
-    played = {"kill points": 0, "signals": 0, "faults": 0, "lock files of a killed git": 0}
-    for action, call in fault_points(world, name, share):
-        world.restore()
-        ended = world.play(action, call)
+    runner = ScenarioRunner(hub, SCENARIOS[name])
+    assert len(runner.calls("all")) >= SCENARIOS[name].calls
+    counts = {"kill points": 0, "signals": 0, "faults": 0, "lock files of a killed git": 0}
+    for action, call in fault_points(runner, name, share):
+        runner.restore()
+        result = runner.run_traced(action, call)
         fault = f"{action} before {call}"
         if isinstance(call, int):
-            fault += f": {world.calls(action)[call - 1]}"
-        check_result(ended, action, fault)
-        assert action not in SIGNALS or not world.late(), fault
-        world.check()
-        played["lock files of a killed git"] += world.finish()
+            fault += f": {runner.calls(action)[call - 1]}"
+        check_result(result, action, fault)
+        assert action not in SIGNALS or not runner.late_changes(), fault
+        runner.check()
+        counts["lock files of a killed git"] += runner.finish()
         kind = "signals" if action in SIGNALS else "faults"
-        played["kill points" if action in KILLS else kind] += 1
-    assert played["kill points"] or STRIDE > 1
-    for kind, count in played.items():
+        counts["kill points" if action in KILLS else kind] += 1
+    assert counts["kill points"] or STRIDE > 1
+    for kind, count in counts.items():
         record_property(kind, count)
 
 
-def test_files_that_a_user_puts_where_a_merge_was_killed(hub: Hub) -> None:
-    """The undo removes only files that git was writing, and follows no symbolic link."""
-    world = World(hub, SCENES["merge"])
+def test_undo_of_a_killed_merge_keeps_the_files_of_a_user(hub: Hub) -> None:
+    """The undo removes only files that the killed git wrote, and follows no symbolic link."""
+    runner = ScenarioRunner(hub, SCENARIOS["merge"])
     cannot_update = f"error: git cannot update '{hub.top}', where 'main' is checked out\n"
-    # Name the call: its number changes if the merge makes fewer calls before it.
-    killed = world.play("all", "git write project/more/new")
+    # Use the text of the call: its number depends on the number of earlier calls.
+    killed = runner.run_traced("all", "git write project/more/new")
     assert killed == Result(137), killed
     remove_git_locks(hub)
     (hub.top / "more" / "new").unlink()
     (hub.top / "more").rmdir()
-    elsewhere = hub.top.parent / "elsewhere"
-    elsewhere.mkdir()
-    (elsewhere / "new").write_text("")
-    (hub.top / "more").symlink_to(elsewhere)
-    refused = world.call(*world.scene.words)
+    outside = hub.top.parent / "elsewhere"
+    outside.mkdir()
+    (outside / "new").write_text("")
+    (hub.top / "more").symlink_to(outside)
+    refused = runner.call(*runner.scenario.arguments)
     assert (refused.code, refused.out) == (1, ""), refused
     assert refused.err.startswith(cannot_update), refused
-    assert (elsewhere / "new").exists()
+    assert (outside / "new").exists()
     (hub.top / "more").unlink()
     (hub.top / "more").mkdir()
     (hub.top / "more" / "new").write_text("mine\n")
     (hub.top / "file").write_text("mine too\n")
-    refused = world.call(*world.scene.words)
+    refused = runner.call(*runner.scenario.arguments)
     assert (refused.code, refused.out) == (1, ""), refused
     assert refused.err.startswith(cannot_update), refused
     assert (hub.top / "more" / "new").read_text() == "mine\n"
     assert (hub.top / "file").read_text() == "mine too\n"
     (hub.top / "more" / "new").unlink()
     hub.git("checkout", "--", "file")
-    world.finish()
+    runner.finish()
 
 
-def test_a_file_that_a_user_changes_where_a_merge_was_killed(hub: Hub) -> None:
-    """git was killed between the write of the index and the move of the branch."""
-    world = World(hub, SCENES["merge"])
-    killed = world.play("all", "rename project/.git/refs/heads/main")
+def test_killed_merge_is_not_undone_over_a_changed_file(hub: Hub) -> None:
+    """git was killed after it had written the index and before it updated the branch."""
+    runner = ScenarioRunner(hub, SCENARIOS["merge"])
+    killed = runner.run_traced("all", "rename project/.git/refs/heads/main")
     assert killed == Result(137), killed
     remove_git_locks(hub)
     updated = (hub.top / "file").read_bytes()
     (hub.top / "file").write_text("mine\n")
-    refused = world.call(*world.scene.words)
+    refused = runner.call(*runner.scenario.arguments)
     assert refused == Result(
         1,
         "",
@@ -172,43 +179,55 @@ def test_a_file_that_a_user_changes_where_a_merge_was_killed(hub: Hub) -> None:
     )
     assert (hub.top / "file").read_bytes() == b"mine\n"
     (hub.top / "file").write_bytes(updated)
-    world.finish()
+    runner.finish()
 
 
 def remove_git_locks(hub: Hub) -> None:
-    """Remove the lock files that a killed git left, as git tells the user to do."""
+    """Remove the lock files that a killed git has left."""
     for lock in (hub.top / ".git").rglob("*.lock"):
         lock.unlink()
 
 
-def test_the_scenes_have_500_calls() -> None:
-    """Each scene also asserts its own number of calls."""
-    assert sum(scene.calls for scene in SCENES.values()) >= 500
+def test_the_scenarios_have_500_calls() -> None:
+    """test_killed_at_any_call compares the number of each scenario with the real number of calls."""
+    assert sum(scenario.calls for scenario in SCENARIOS.values()) >= 500
 
 
 def test_tracer_actions(tmp_path: Path) -> None:
-    """`alone` kills only the child of a shell. An errno fails all later calls, or one call."""
-    world = tmp_path.resolve()
-    (world / "old").write_text("")
-    line = f"cd {world}; rm old; ln -s x link; mkdir one; mkdir two; echo >file; echo $?"
-    seen = ["rm unlinkat old", "ln symlinkat link", "mkdir mkdir one", "mkdir mkdir two"]
+    """`alone` kills only the child of a shell. An errno also fails the later calls, except `once`."""
+    directory = tmp_path.resolve()
+    (directory / "old").write_text("")
+    script = f"cd {directory}; rm old; ln -s x link; mkdir one; mkdir two; echo >file; echo $?"
+    reported_calls = ["rm unlinkat old", "ln symlinkat link", "mkdir mkdir one", "mkdir mkdir two"]
 
-    def play(action: str, nth: int) -> tuple[int, str, list[str]]:
+    def run_traced(action: str, number: int) -> tuple[int, str, list[str]]:
         for path in ("link", "file"):
-            (world / path).unlink(missing_ok=True)
+            (directory / path).unlink(missing_ok=True)
         for path in ("one", "two"):
-            (world / path).rmdir() if (world / path).exists() else None
-        (world / "old").write_text("")
-        report, *words = (str(world / "report"), str(world), action, str(nth), "sh", "-c", line)
-        words = [PYTHON, "-I", str(TRACER), report, *words]
-        done = subprocess.run(words, capture_output=True, text=True)
-        there = sorted(path.name for path in world.iterdir() if path.name != "report")
-        return done.returncode, done.stdout, there
+            (directory / path).rmdir() if (directory / path).exists() else None
+        (directory / "old").write_text("")
+        report, *arguments = (
+            str(directory / "report"),
+            str(directory),
+            action,
+            str(number),
+            "sh",
+            "-c",
+            script,
+        )
+        arguments = [PYTHON, "-I", str(TRACER), report, *arguments]
+        result = subprocess.run(arguments, capture_output=True, text=True)
+        names = sorted(path.name for path in directory.iterdir() if path.name != "report")
+        return result.returncode, result.stdout, names
 
-    assert play("all", 0) == (0, "0\n", ["file", "link", "one", "two"])
-    assert (world / "report").read_text().splitlines() == [*seen, "sh openat file", "sh write file"]
-    assert play("all", 3) == (137, "", ["link"])
-    assert play("alone", 4) == (0, "0\n", ["file", "one", "two"])
-    assert play("ENOSPC", 2) == (0, "2\n", ["link"])
-    assert play("once:EIO", 3) == (0, "0\n", ["file", "link", "two"])
-    assert play("EIO", 1) == (0, "2\n", ["old"])
+    assert run_traced("all", 0) == (0, "0\n", ["file", "link", "one", "two"])
+    assert (directory / "report").read_text().splitlines() == [
+        *reported_calls,
+        "sh openat file",
+        "sh write file",
+    ]
+    assert run_traced("all", 3) == (137, "", ["link"])
+    assert run_traced("alone", 4) == (0, "0\n", ["file", "one", "two"])
+    assert run_traced("ENOSPC", 2) == (0, "2\n", ["link"])
+    assert run_traced("once:EIO", 3) == (0, "0\n", ["file", "link", "two"])
+    assert run_traced("EIO", 1) == (0, "2\n", ["old"])

@@ -1,8 +1,7 @@
-"""The commands that are interrupted, and the checks after an interruption.
+"""The commands that the crash tests interrupt, and the checks after an interruption.
 
-All of them run in the same repository. It has branches and a worktree of the user, packed refs,
-uncommitted files in the main worktree, and a second session. In it a session is created, spawned,
-merged, archived or restored.
+All commands run in the same kind of repository. It has branches and a worktree of the user, packed
+refs, uncommitted files in the main worktree, and two sessions. The commands change the session s1.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from typing import Any, NamedTuple
 
 from tests.support.hub import CHECKOUT, PYTHON, Hub, Result, snapshot
 from tests.support.interrupt import Template
-from tests.support.tracer import spared
+from tests.support.tracer import ignored_calls
 
 TRACER = Path(__file__).with_name("tracer.py")
 COMMAND = (
@@ -30,29 +29,29 @@ _PARTIAL_WORKTREE = re.compile(
     "|error: invalid worktrees/agent-[12]/HEAD"
     "|fatal: failed to read .git/worktrees/agent-[12]/commondir: (Success|No such file or directory)"
 )
-# The files of which git says "remove the file manually": another git may still use them.
+# git asks the user to remove these files, because another git could still use them.
 _NAMED_LOCK = re.compile(r"(/[^' ]*(?:\.lock|packed-refs\.new))'?: File exists")
 _GIT_LOCK = re.compile(
     r"project/\.git/(refs/.*\.lock|(worktrees/[^/]*/)?(HEAD|index)\.lock|packed-refs\.(lock|new))"
 )
 _BOARD = "project/.agenthub/board/"
-_LEGAL = {
+_TRANSITIONS = {
     "init": {"running"},
     "running": {"evaluating"},
     "evaluating": {"merged", "archived"},
 }
 _SUMMARY_TITLE = "Merge Summary"
 KILLS = ("all", "alone")
-"""The actions that kill one process or all of them."""
+"""The actions that kill all processes or one process."""
 
 SIGNALS = {"INT": 2, "INT+INT": 2, "TERM": 15}
 """The signal that an action sends."""
 
 
-class Scene(NamedTuple):
+class Scenario(NamedTuple):
     """A command, and the state of the repository before it."""
 
-    words: tuple[str, ...]
+    arguments: tuple[str, ...]
     prepare: Callable[[Hub], None]
     calls: int
     """The smallest number of changes that the command makes."""
@@ -62,7 +61,7 @@ class Scene(NamedTuple):
     """The standard output of the command."""
 
 
-def place(hub: Hub, agent: int) -> Path:
+def worktree_path(hub: Hub, agent: int) -> Path:
     """Return the path of an agent's worktree."""
     return hub.top.parent / "project.hub" / "s1" / f"agent-{agent}"
 
@@ -80,15 +79,15 @@ def _create_work(hub: Hub) -> None:
     _create_session(hub)
     assert hub.run("spawn", "-q", "s1") == Result(0)
     for agent in (1, 2):
-        (place(hub, agent) / "file").write_text(f"first\nby agent {agent}\n")
-        hub.git("add", "-A", cwd=place(hub, agent))
-        hub.commit(place(hub, agent), "more/new", f"{agent}\n" * 20)
+        (worktree_path(hub, agent) / "file").write_text(f"first\nby agent {agent}\n")
+        hub.git("add", "-A", cwd=worktree_path(hub, agent))
+        hub.commit(worktree_path(hub, agent), "more/new", f"{agent}\n" * 20)
     hub.git("pack-refs", "--all")
-    where = place(hub, 1)
-    (where / "file").write_text("staged\n")
-    hub.git("add", "file", cwd=where)
-    (where / "file").write_text("changed\n")
-    (where / "untracked").write_text("untracked\n")
+    worktree = worktree_path(hub, 1)
+    (worktree / "file").write_text("staged\n")
+    hub.git("add", "file", cwd=worktree)
+    (worktree / "file").write_text("changed\n")
+    (worktree / "untracked").write_text("untracked\n")
 
 
 def _evaluate(hub: Hub) -> None:
@@ -101,59 +100,59 @@ def _archive(hub: Hub) -> None:
     assert hub.run("archive", "-q", "s1") == Result(0)
 
 
-SCENES = {
-    "init": Scene(
+SCENARIOS = {
+    "init": Scenario(
         ("init", "-q", "--id", "s1", "--task", "t", "--agents", "2"),
         _prepare_nothing,
         10,
         "error: session 's1' already exists\nhint: choose another --id\n",
         "s1\n",
     ),
-    "update": Scene(
+    "update": Scenario(
         ("update", "-q", "s1", "--state", "running"),
         _create_session,
         4,
         "error: cannot go from 'running' to 'running'\n"
         "hint: from 'running' a session can go to 'evaluating'\n",
     ),
-    "post": Scene(("board", "post", "-q", "results", "-m", "a post"), _create_session, 6),
-    "spawn": Scene(("spawn", "-q", "-j1", "s1"), _create_session, 70),
-    "cleanup": Scene(("cleanup", "-q", "s1"), _create_work, 100),
-    "cleanup --archive": Scene(("cleanup", "-q", "--archive", "s1"), _create_work, 130),
-    "merge": Scene(("merge", "-q", "--yes", "s1"), _evaluate, 150),
-    "merge --into": Scene(("merge", "-q", "--yes", "--into", "aside", "s1"), _evaluate, 140),
-    "archive": Scene(("archive", "-q", "s1"), _create_work, 130),
-    "restore": Scene(("restore", "-q", "s1"), _archive, 80),
+    "post": Scenario(("board", "post", "-q", "results", "-m", "a post"), _create_session, 6),
+    "spawn": Scenario(("spawn", "-q", "-j1", "s1"), _create_session, 70),
+    "cleanup": Scenario(("cleanup", "-q", "s1"), _create_work, 100),
+    "cleanup --archive": Scenario(("cleanup", "-q", "--archive", "s1"), _create_work, 130),
+    "merge": Scenario(("merge", "-q", "--yes", "s1"), _evaluate, 150),
+    "merge --into": Scenario(("merge", "-q", "--yes", "--into", "aside", "s1"), _evaluate, 140),
+    "archive": Scenario(("archive", "-q", "s1"), _create_work, 130),
+    "restore": Scenario(("restore", "-q", "s1"), _archive, 80),
 }
 
 
-class World:
-    """A scene that can be repeated, with the state before the command and after it."""
+class ScenarioRunner:
+    """A scenario that can be repeated, with the state before the command and after it."""
 
-    def __init__(self, hub: Hub, scene: Scene) -> None:
+    def __init__(self, hub: Hub, scenario: Scenario) -> None:
         self.hub = hub
-        self.scene = scene
+        self.scenario = scenario
         self.report = hub.top.parent / "report"
         scratch = hub.top.parent / "scratch"
         self._create_user_files()
-        scene.prepare(hub)
-        places = [hub.top, hub.worktrees, hub.top.parent / "project.hub", scratch]
-        for directory in places:
+        scenario.prepare(hub)
+        directories = [hub.top, hub.worktrees, hub.top.parent / "project.hub", scratch]
+        for directory in directories:
             directory.mkdir(exist_ok=True)
         hub.environ["TMPDIR"] = str(scratch)
-        self._template = Template(hub, places)
+        self._template = Template(hub, directories)
         self.before = hub.refs()
         self.commits = self._commits(self.before)
         self.user_files = self._user_files()
-        self.has_work = place(hub, 1).exists()
+        self.has_work = worktree_path(hub, 1).exists()
         self.tracked = self._tracked()
-        self.tracked_then: dict[str, bytes] = {}
-        self.restore()  # as before each run: git takes copied files for modified ones
-        assert self.play("none", 0) == Result(0, scene.out)
+        self.tracked_after: dict[str, bytes] = {}
+        self.restore()  # as before each run: git considers restored files modified
+        assert self.run_traced("none", 0) == Result(0, scenario.out)
         self._calls = self.report.read_text().splitlines()
-        self.end = self.outcome()
-        assert self.end.pop("leftovers") == []
-        self.tracked_then = self._tracked()
+        self.expected_outcome = self.outcome()
+        assert self.expected_outcome.pop("leftovers") == []
+        self.tracked_after = self._tracked()
         self.restore()
 
     def _create_user_files(self) -> None:
@@ -174,31 +173,34 @@ class World:
 
     def calls(self, action: str) -> list[str]:
         """Return the calls of an undisturbed run at which the action can happen."""
-        return [call for call in self._calls if call.split()[1] not in spared(action)]
+        return [call for call in self._calls if call.split()[1] not in ignored_calls(action)]
 
-    def play(self, action: str, call: int | str) -> Result:
-        """Run the command of the scene under the tracer.
+    def run_traced(self, action: str, call: int | str) -> Result:
+        """Run the command of the scenario under the tracer.
 
         Args:
+            action: the action of the tracer, such as "all" for a kill (see tracer.py).
             call: the number of the call at which the action happens, or a part of its line.
         """
-        words = (PYTHON, "-B", "-I", "-c", COMMAND, *self.scene.words)
-        world = str(self.hub.top.parent)
-        result = self.hub.call(PYTHON, "-I", TRACER, self.report, world, action, str(call), *words)
+        command = (PYTHON, "-B", "-I", "-c", COMMAND, *self.scenario.arguments)
+        directory = str(self.hub.top.parent)
+        result = self.hub.call(
+            PYTHON, "-I", TRACER, self.report, directory, action, str(call), *command
+        )
         assert isinstance(call, int) or call in self.report.read_text(), (call, result)
         return result
 
-    def late(self) -> list[str]:
-        """Return the changes that were made after the command itself had ended."""
+    def late_changes(self) -> list[str]:
+        """Return the calls that child processes made after the command had ended."""
         lines = self.report.read_text().splitlines()
         return [line for line in lines if line.startswith("LATE ")]
 
-    def call(self, *words: str) -> Result:
-        """Run a command directly, not through git: that saves two processes."""
-        return self.hub.call(PYTHON, "-B", "-I", "-c", COMMAND, *words)
+    def call(self, *arguments: str) -> Result:
+        """Run a command directly. This needs two processes less than a call through git."""
+        return self.hub.call(PYTHON, "-B", "-I", "-c", COMMAND, *arguments)
 
     def _commits(self, refs: Iterable[str]) -> set[str]:
-        # --all would read the HEADs of worktrees too. In a partly created worktree, HEAD has no commit.
+        # --all would also read the HEAD of each worktree. A partly created worktree has an invalid HEAD.
         return set(self.hub.git("rev-list", "--stdin", stdin="\n".join(refs)).splitlines())
 
     def _tracked(self) -> dict[str, bytes]:
@@ -208,8 +210,8 @@ class World:
 
     def _user_files(self) -> dict[str, bytes | str]:
         """Return the files of the user, which must never change."""
-        own = {name: (self.hub.top / name).read_bytes() for name in ("mine", "sub/other")}
-        return {**own, **snapshot(self.hub.worktrees / "other")}
+        files = {name: (self.hub.top / name).read_bytes() for name in ("mine", "sub/other")}
+        return {**files, **snapshot(self.hub.worktrees / "other")}
 
     def check(self) -> None:
         """Check that all sessions are readable, and that no work is lost."""
@@ -230,66 +232,74 @@ class World:
             assert _PARTIAL_WORKTREE.fullmatch(line), fsck
 
     def _check_refs(self) -> None:
-        now = self.hub.refs()
+        refs = self.hub.refs()
         for ref, oid in self.before.items():
-            if ref in ("refs/heads/aside", "refs/heads/main") and now[ref] != oid:
-                self.hub.git("merge-base", "--is-ancestor", oid, now[ref])
+            if ref in ("refs/heads/aside", "refs/heads/main") and refs[ref] != oid:
+                self.hub.git("merge-base", "--is-ancestor", oid, refs[ref])
             elif ref.startswith("refs/heads/hub/s1/"):
-                assert oid in (now.get(ref), *now.values()), ref
+                assert oid in (refs.get(ref), *refs.values()), ref
             else:
-                assert now.get(ref) == oid, ref
-        assert self.commits <= self._commits(now)
+                assert refs.get(ref) == oid, ref
+        assert self.commits <= self._commits(refs)
 
     def _check_checkout(self) -> None:
         """Check that each file of the main worktree is old, new, or a partly written new one."""
-        old, new = self.tracked, self.tracked_then
+        old, new = self.tracked, self.tracked_after
         assert (self.hub.top / ".git" / "HEAD").read_text() == "ref: refs/heads/main\n"
-        for name, data in self._tracked().items():
-            assert data == old.get(name) or new.get(name, b"").startswith(data), name
+        for name, content in self._tracked().items():
+            assert content == old.get(name) or new.get(name, b"").startswith(content), name
 
     def finish(self) -> int:
-        """Run the command again, follow its advice, and check the outcome of an undisturbed run.
+        """Run the command again until it succeeds, and compare the outcome with an undisturbed run.
 
-        Return the number of git's lock files that had to be removed or that remain.
+        Remove the lock files that git asks to remove, and return the number of git's lock files.
         """
         count = 0
         while True:
-            again = self.call(*self.scene.words)
-            if again == Result(0, self.scene.out):
+            result = self.call(*self.scenario.arguments)
+            if result == Result(0, self.scenario.out):
                 break
-            if again.err == self.scene.refusal != "":
-                assert again == Result(1, "", self.scene.refusal)
+            if result.err == self.scenario.refusal != "":
+                assert result == Result(1, "", self.scenario.refusal)
                 break
-            assert again.code in (1, 128), again
-            verbose = self.call(*(word for word in self.scene.words if word != "-q"))
+            assert result.code in (1, 128), result
+            verbose = self.call(*(word for word in self.scenario.arguments if word != "-q"))
             locks = set(_NAMED_LOCK.findall(verbose.out + verbose.err))
-            assert locks, (again.out, again.err, verbose.out, verbose.err)
+            assert locks, (result.out, result.err, verbose.out, verbose.err)
             assert "remove the file manually to continue" in verbose.out + verbose.err, verbose
             for lock in locks:
                 os.unlink(lock)
             count += len(locks)
             assert count < 20, verbose
-        now = self.outcome()
-        left = now.pop("leftovers")
-        left = [path for path in left if not path.startswith("scratch/")]  # as in every $TMPDIR
-        git_locks = [path for path in left if _GIT_LOCK.fullmatch(path)]
+        outcome = self.outcome()
+        leftovers = outcome.pop("leftovers")
+        # Any command may leave files in $TMPDIR.
+        leftovers = [path for path in leftovers if not path.startswith("scratch/")]
+        git_locks = [path for path in leftovers if _GIT_LOCK.fullmatch(path)]
         for path in git_locks:
             (self.hub.top.parent / path).unlink()
-        if any(path.startswith(_BOARD) for path in left):  # the next post removes it
+        if any(
+            path.startswith(_BOARD) for path in leftovers
+        ):  # the next post removes temporary files
             assert self.call("board", "post", "-q", "results", "-m", "next") == Result(0)
-            left = [path for path in left if not path.startswith(_BOARD) or self._exists(path)]
-        assert ([path for path in left if path not in git_locks], now) == ([], self.end)
+            leftovers = [
+                path for path in leftovers if not path.startswith(_BOARD) or self._exists(path)
+            ]
+        assert ([path for path in leftovers if path not in git_locks], outcome) == (
+            [],
+            self.expected_outcome,
+        )
         return count + len(git_locks)
 
     def _exists(self, path: str) -> bool:
         return (self.hub.top.parent / path).exists()
 
     def outcome(self) -> dict[str, Any]:
-        """Return refs, files, their status, git dirs and posts, and the leftover files."""
+        """Return the leftovers, refs, files, their status, the git dirs and the posts."""
         hub, top = self.hub, self.hub.top.parent
         status = ("--no-optional-locks", "status", "--porcelain", "--untracked-files=all")
-        entries = hub.top / ".git" / "worktrees"
-        places = [hub.top, *(path for path in sorted(top.glob("project.hub/s1/*")))]
+        git_dirs = hub.top / ".git" / "worktrees"
+        directories = [hub.top, *(path for path in sorted(top.glob("project.hub/s1/*")))]
         files = {
             name: content
             for directory in (hub.top, top / "project.hub", hub.worktrees)
@@ -306,14 +316,14 @@ class World:
             "leftovers": leftovers,
             "refs": hub.refs(),
             "files": files,
-            "status": [hub.git(*status, cwd=directory) for directory in places],
-            "entries": sorted(os.listdir(entries)) if entries.exists() else [],
-            "posts": _posts(hub),
+            "status": [hub.git(*status, cwd=directory) for directory in directories],
+            "entries": sorted(os.listdir(git_dirs)) if git_dirs.exists() else [],
+            "posts": _post_texts(hub),
         }
 
 
-def _posts(hub: Hub) -> set[str]:
-    """Return the posts. A merge summary is cut before the actions of the last call."""
+def _post_texts(hub: Hub) -> set[str]:
+    """Return the texts of the posts, without the actions of a merge, which a repeated call omits."""
     posts = (hub.top / ".agenthub" / "board").glob("*/*.md")
     texts = [path.read_text().partition("---\n\n")[2] for path in posts]
     assert len([text for text in texts if _SUMMARY_TITLE in text]) <= 1
@@ -325,14 +335,14 @@ def _check_history(state: dict[str, Any]) -> None:
     current = "init"
     for step in state.get("history", ()):
         assert step["from"] == current
-        assert step["to"] in _LEGAL[current]
+        assert step["to"] in _TRANSITIONS[current]
         current = step["to"]
     assert state["state"] == current
 
 
 def _check_work(hub: Hub) -> None:
     """Check that the work of agent-1 is in its worktree, in the trash, or under a rescue ref."""
-    worktree = place(hub, 1)
+    worktree = worktree_path(hub, 1)
     git_dir = hub.top / ".git" / "worktrees" / "agent-1"
     for directory in (worktree, worktree.parent / ".agent-1.hub-trash"):
         changed = directory / "file"
@@ -345,17 +355,20 @@ def _check_work(hub: Hub) -> None:
             assert work == ("changed\n", "staged\n", "untracked\n")
             return
     (ref,) = hub.refs("refs/hub/rescue/s1/agent-1")
-    kept = [hub.git("show", f"{ref}{path}") for path in (":file", "^2:file", "^3:untracked")]
-    assert kept == ["changed", "staged", "untracked"]
+    saved = [hub.git("show", f"{ref}{path}") for path in (":file", "^2:file", "^3:untracked")]
+    assert saved == ["changed", "staged", "untracked"]
 
 
-def check_result(ended: Result, action: str, where: str) -> None:
-    """Assert that the command succeeded, printed an error, or ended by the signal or the kill."""
-    if ended.code == 128 + 9:
-        assert action in KILLS, where
-    elif action in SIGNALS and ended.code:
-        assert ended == Result(128 + SIGNALS[action]), (where, ended)
-    elif ended.code:
-        assert ended.code in (1, 128), (where, ended)
-        assert ended.err.startswith(("error: ", "fatal: ", "Kept ", "warning: ")), (where, ended)
-    assert "Traceback" not in ended.err, (where, ended)
+def check_result(result: Result, action: str, context: str) -> None:
+    """Check that the command succeeded, printed an error, or was ended by the action."""
+    if result.code == 128 + 9:
+        assert action in KILLS, context
+    elif action in SIGNALS and result.code:
+        assert result == Result(128 + SIGNALS[action]), (context, result)
+    elif result.code:
+        assert result.code in (1, 128), (context, result)
+        assert result.err.startswith(("error: ", "fatal: ", "Kept ", "warning: ")), (
+            context,
+            result,
+        )
+    assert "Traceback" not in result.err, (context, result)

@@ -1,4 +1,4 @@
-"""Kill a command before one of its changes, or change something else at that moment."""
+"""Kill a command before one of its changes, or execute other code at that moment."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ sys.dont_write_bytecode = True  # else the first run counts the .pyc files that 
 count = 0
 CHANGES = {{"os.link", "os.remove", "os.rename", "os.rmdir", "os.mkdir", "os.fork", "subprocess.Popen"}}
 
-def hear(event, args):
+def on_audit_event(event, args):
     global count
     if {opened!r} and not (event == "open" and args[0] == {opened!r}):
         return
@@ -32,7 +32,7 @@ def hear(event, args):
         {code}
 
 ready = False
-sys.addaudithook(hear)
+sys.addaudithook(on_audit_event)
 import git_hub_session.system.tree, git_hub_session.system.procfs, git_hub_session.system.parallel
 import git_hub_session.git.command, git_hub_session.git.repository
 from git_hub_session.main import main, run_and_exit
@@ -57,10 +57,10 @@ def sample(count: int, *, short: int) -> range:
 def run_with_injected_code(
     hub: Hub, *arguments: str, code: str = "pass", nth: int = 1, only: str = "", opened: str = ""
 ) -> Result:
-    """Run `git hub-session <arguments>`, and `code` before its n-th change.
+    """Run `git hub-session <arguments>`, and execute `code` in it before its n-th change.
 
     Args:
-        only: count only this audit event.
+        only: count only the audit events of this name.
         opened: count only the calls that open this path.
     """
     program = _HOOKED_COMMAND.format(
@@ -71,9 +71,9 @@ def run_with_injected_code(
 
 def count_changes(hub: Hub, *arguments: str) -> int:
     """Run the command to its end, and return the number of its changes."""
-    counted = run_with_injected_code(hub, *arguments, nth=0)
-    assert counted.code == 0, counted
-    return int(counted.err.splitlines()[-1])
+    result = run_with_injected_code(hub, *arguments, nth=0)
+    assert result.code == 0, result
+    return int(result.err.splitlines()[-1])
 
 
 def kill_at_changes(

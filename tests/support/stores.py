@@ -58,17 +58,17 @@ sys.path.insert(0, sys.argv[1])
 from git_hub_session.main import main
 from git_hub_session.commands import board, init, list, log, update
 from git_hub_session.cli import formats, terminal
-answers = sys.argv[2]
+output_directory = sys.argv[2]
 gate, opener = os.pipe()
 children = []
-for at, words in enumerate(json.load(sys.stdin)):
+for index, arguments in enumerate(json.load(sys.stdin)):
     child = os.fork()
     if not child:
         os.close(opener)
         for fd, name in ((1, "out"), (2, "err")):
-            os.dup2(os.open(f"{answers}/{at}.{name}", os.O_WRONLY | os.O_CREAT), fd)
+            os.dup2(os.open(f"{output_directory}/{index}.{name}", os.O_WRONLY | os.O_CREAT), fd)
         os.read(gate, 1)
-        os._exit(main(words))
+        os._exit(main(arguments))
     children.append(child)
 os.close(opener)
 print([os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children])
@@ -76,27 +76,27 @@ print([os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
 
 
 def run_at_once(hub: Hub, calls: Sequence[Sequence[str]]) -> list[Result]:
-    """Make the calls at the same moment, each in its own process, and return their results."""
-    answers = hub.top.parent / "answers"
-    answers.mkdir()
-    codes = json.loads(run_script(hub, _AT_ONCE, str(answers), stdin=json.dumps(calls)))
+    """Run the command lines at the same moment, each in its own process. Return their results."""
+    output_directory = hub.top.parent / "answers"
+    output_directory.mkdir()
+    codes = json.loads(run_script(hub, _AT_ONCE, str(output_directory), stdin=json.dumps(calls)))
     results = []
-    for at, code in enumerate(codes):
-        out, err = (answers / f"{at}.{name}" for name in ("out", "err"))
+    for index, code in enumerate(codes):
+        out, err = (output_directory / f"{index}.{name}" for name in ("out", "err"))
         results.append(Result(code, out.read_text(), err.read_text()))
         out.unlink()
         err.unlink()
-    answers.rmdir()
+    output_directory.rmdir()
     return results
 
 
-def run_script(hub: Hub, text: str, *words: str, stdin: str = "") -> str:
+def run_script(hub: Hub, text: str, *arguments: str, stdin: str = "") -> str:
     """Run a Python script, which must succeed, and return its output.
 
-    Its first argument is the checkout.
+    The first argument of the script is the path of the checkout.
     """
-    done = subprocess.run(
-        [PYTHON, "-I", "-c", text, os.fspath(CHECKOUT), *words],
+    result = subprocess.run(
+        [PYTHON, "-I", "-c", text, os.fspath(CHECKOUT), *arguments],
         cwd=hub.top,
         env={**hub.environ, "GIT_TEST_DATE_NOW": str(NOW)},
         input=stdin,
@@ -104,41 +104,41 @@ def run_script(hub: Hub, text: str, *words: str, stdin: str = "") -> str:
         text=True,
         timeout=120,
     )
-    assert (done.returncode, done.stderr) == (0, ""), done
-    return done.stdout
+    assert (result.returncode, result.stderr) == (0, ""), result
+    return result.stdout
 
 
-# Repeats a command and kills it before its first, second, ... system call, until it is not killed.
-# Reports after each kill the content of the file, and the results of the following commands.
+# Repeats a command and kills it before its first, second, ... system call, until it makes fewer calls.
+# After each kill it reports the content of the file, and the results of the following commands.
 _KILLED = """
 import json, os, signal, sys
 sys.path.insert(0, sys.argv[1])
 from git_hub_session.main import main
 from git_hub_session.commands import board, init, list, log, update
 from git_hub_session.cli import formats, terminal
-words, after, file, restored = json.load(sys.stdin)
+arguments, after, file, restored = json.load(sys.stdin)
 
-def call(words, deadly=-1):
+def call(arguments, kill_before=-1):
     reader, writer = os.pipe()
     child = os.fork()
     if not child:
         os.dup2(writer, 1)
         os.dup2(writer, 2)
-        left = [deadly]
+        left = [kill_before]
         def count(frame, event, function):
             if event == "c_call" and getattr(function, "__module__", "") in ("posix", "fcntl"):
                 if left[0] == 0:
                     os.kill(os.getpid(), signal.SIGKILL)
                 left[0] -= 1
-        if deadly >= 0:
+        if kill_before >= 0:
             sys.setprofile(count)
-        code = main(words)
+        code = main(arguments)
         sys.setprofile(None)
         os._exit(code)
     os.close(writer)
-    with os.fdopen(reader) as answers:
-        answer = answers.read()
-    return [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), answer]
+    with os.fdopen(reader) as pipe:
+        output = pipe.read()
+    return [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), output]
 
 def content():
     try:
@@ -147,31 +147,33 @@ def content():
     except FileNotFoundError:
         return None
 
-stories = []
+outcomes = []
 while True:
-    killed, _ = call(words, len(stories))
-    story = {"code": killed, "file": content(), "after": [call(words) for words in after]}
+    code, _ = call(arguments, len(outcomes))
+    outcome = {"code": code, "file": content(), "after": [call(line) for line in after]}
     if restored:
         with open(file, "w") as target:
             target.write(restored)
-    stories.append(story)
-    if killed >= 0:
+    outcomes.append(outcome)
+    if code >= 0:
         break
-print(json.dumps(stories))
+print(json.dumps(outcomes))
 """
 
 
 def kill_at_system_calls(
-    hub: Hub, words: Sequence[str], *, after: Sequence[Sequence[str]], file: Path, restored: str
+    hub: Hub, arguments: Sequence[str], *, after: Sequence[Sequence[str]], file: Path, restored: str
 ) -> list[tuple[int, str | None, list[Result]]]:
     """Kill a command before each of its system calls, and return the outcome of each kill.
 
-    An outcome is the exit code, the content of `file`, and the results of the commands `after`.
-    The last outcome is that of a command that was not killed. If `restored` is not empty, it is
-    written to `file` after each kill.
+    An outcome is the exit code, the content of `file`, and the results of the commands `after`, which
+    run after the kill. The command of the last outcome was not killed.
+
+    Args:
+        restored: the content that is written to `file` after each kill, or '' to leave the file.
     """
-    stdin = json.dumps([words, after, os.fspath(file), restored])
+    stdin = json.dumps([arguments, after, os.fspath(file), restored])
     return [
-        (story["code"], story["file"], [Result(code, out) for code, out in story["after"]])
-        for story in json.loads(run_script(hub, _KILLED, stdin=stdin))
+        (outcome["code"], outcome["file"], [Result(code, out) for code, out in outcome["after"]])
+        for outcome in json.loads(run_script(hub, _KILLED, stdin=stdin))
     ]

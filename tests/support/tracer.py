@@ -1,21 +1,21 @@
-"""Kill a command before its n-th change, interrupt it there, or let the change fail.
+"""Kill or interrupt a command before its n-th change, or let the change fail.
 
-Run as a program: `tracer.py REPORT WORLD ACTION CALL COMMAND...`. The tracer runs the command, and all
-processes that it starts, under ptrace. It counts the system calls that change something below the
-directory WORLD or start a process. ACTION happens before CALL: a number (0: never), or a text that is
-in the line of the call:
+Run as a program: `tracer.py REPORT TOP ACTION CALL COMMAND...`. The tracer runs the command and all
+processes that it starts under ptrace. It counts the system calls that change something below the
+directory TOP or start a process. ACTION happens before CALL. CALL is the number of the call (0 for no
+call), or a part of its line in REPORT. The actions are:
 
-    alone     kill the process that makes the call, and no other
-    all       kill all processes, as a power cut does
+    alone     kill only the process that makes the call
+    all       kill all processes, as a power failure does
     INT       send SIGINT to the process group of the command, as Ctrl-C does in a terminal
     INT+INT   send it again before the next call
     TERM      send SIGTERM to the command only
-    ENOSPC    fail with this errno, now and at each later call that can have it (any name in `errno`)
+    ENOSPC    fail with this or another errno, also at each later call that can have it
     once:EIO  fail only once
 
 The file REPORT gets one line for each call: the process, the call and the path. The line starts with
 LATE if the command itself had ended. A seccomp filter stops the processes at these calls only, so
-all others are as fast as without the tracer. Linux on x86-64.
+that all other calls stay fast. The tracer needs Linux on x86-64.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from typing import NamedTuple
 
 
 class Call(NamedTuple):
-    """A system call, and the arguments that name the changed file, as indexes."""
+    """A system call, and the indexes of the arguments that name the changed file."""
 
     name: str
     path: int = -1
@@ -74,32 +74,32 @@ _CALLS = {
     316: Call("renameat2", path=3, directory=2),
     435: Call("clone3"),
 }
-_STARTS = {"clone", "fork", "vfork", "clone3"}
-_FREES = {"unlink", "unlinkat", "rmdir"}
-_BY_FD = {"write", "pwrite64", "writev", "fsync", "fdatasync", "ftruncate"}
-_SYNCS = {"fsync", "fdatasync"}
-# The calls that an action ignores. A kill before a call without a change equals a kill before the
-# next one. A full disk does not prevent a removal, and an open file can be written.
-_SPARED: dict[str, set[str]] = {
+_PROCESS_CALLS = {"clone", "fork", "vfork", "clone3"}
+_REMOVE_CALLS = {"unlink", "unlinkat", "rmdir"}
+_DESCRIPTOR_CALLS = {"write", "pwrite64", "writev", "fsync", "fdatasync", "ftruncate"}
+_SYNC_CALLS = {"fsync", "fdatasync"}
+# The calls that an action ignores. A kill before a call that changes nothing equals a kill before the
+# next call. A full disk does not prevent a removal. A permission is not checked for an open file.
+_IGNORED_CALLS: dict[str, set[str]] = {
     "none": set(),
-    "all": _STARTS | _SYNCS,
-    "alone": _SYNCS,
-    "INT": _SYNCS,
-    "INT+INT": _SYNCS,
-    "TERM": _SYNCS,
-    "ENOSPC": _STARTS | _FREES | {"chmod", "fchmod", "fchmodat"},
-    "EACCES": _STARTS | _BY_FD,
-    "EROFS": _STARTS | _BY_FD,
+    "all": _PROCESS_CALLS | _SYNC_CALLS,
+    "alone": _SYNC_CALLS,
+    "INT": _SYNC_CALLS,
+    "INT+INT": _SYNC_CALLS,
+    "TERM": _SYNC_CALLS,
+    "ENOSPC": _PROCESS_CALLS | _REMOVE_CALLS | {"chmod", "fchmod", "fchmodat"},
+    "EACCES": _PROCESS_CALLS | _DESCRIPTOR_CALLS,
+    "EROFS": _PROCESS_CALLS | _DESCRIPTOR_CALLS,
 }
 
 
-def spared(action: str) -> set[str]:
+def ignored_calls(action: str) -> set[str]:
     """Return the names of the calls that an action ignores."""
-    return _SPARED.get(action.rpartition(":")[2], _STARTS)
+    return _IGNORED_CALLS.get(action.rpartition(":")[2], _PROCESS_CALLS)
 
 
-_FLAGS = {2: 1, 257: 2}  # the argument with the flags of an open call
-_MAKES = os.O_CREAT | os.O_TRUNC
+_FLAGS_ARGUMENT = {2: 1, 257: 2}  # the index of the argument with the flags of an open call
+_CREATE_FLAGS = os.O_CREAT | os.O_TRUNC
 
 _TRACEME, _POKEUSER, _CONT, _SETOPTIONS, _INFO = 0, 6, 7, 0x4200, 0x420E
 _FORK, _VFORK, _CLONE, _EXEC, _SECCOMP, _EXITKILL = 1 << 1, 1 << 2, 1 << 3, 1 << 4, 1 << 7, 1 << 20
@@ -123,29 +123,30 @@ def _ptrace(request: int, pid: int, address: int = 0, data: int = 0) -> None:
 def _filter() -> bytes:
     """Return the seccomp program that stops at the calls in the table.
 
-    Of the open calls, it stops only at those that create or truncate a file.
+    It stops at an open call only if the call creates or truncates a file.
     """
-    load, equal, any_bit, give = 0x20, 0x15, 0x45, 0x06
+    load, equal, any_bit, return_value = 0x20, 0x15, 0x45, 0x06
     lines: list[tuple[int, str, str, int]] = [(load, "", "", 0)]
-    for number, argument in _FLAGS.items():
+    for number, argument in _FLAGS_ARGUMENT.items():
         lines.append((equal, "", "+2", number))
         lines.append((load, "", "", 16 + 8 * argument))
-        lines.append((any_bit, "trace", "allow", _MAKES))
-    lines += [(equal, "trace", "", number) for number in _CALLS.keys() - _FLAGS.keys()]
-    ends = {"allow": len(lines), "trace": len(lines) + 1, "": None}
+        lines.append((any_bit, "trace", "allow", _CREATE_FLAGS))
+    lines += [(equal, "trace", "", number) for number in _CALLS.keys() - _FLAGS_ARGUMENT.keys()]
+    targets = {"allow": len(lines), "trace": len(lines) + 1, "": None}
     program = b""
-    for index, (code, yes, no, value) in enumerate(lines):
+    for index, (code, if_true, if_false, value) in enumerate(lines):
         jumps = [
-            2 if label == "+2" else (ends[label] or index + 1) - index - 1 for label in (yes, no)
+            2 if label == "+2" else (targets[label] or index + 1) - index - 1
+            for label in (if_true, if_false)
         ]
         program += struct.pack("=HBBI", code, *jumps, value)
     for verdict in (0x7FFF0000, 0x7FF00000):
-        program += struct.pack("=HBBI", give, 0, 0, verdict)
+        program += struct.pack("=HBBI", return_value, 0, 0, verdict)
     return program
 
 
-def _become(words: Sequence[str]) -> None:
-    """Turn the child into the traced command, with the filter.
+def _exec_traced(command: Sequence[str]) -> None:
+    """Install the filter, and replace this child process with the traced command.
 
     The command leads a process group, and does not ignore SIGINT.
     """
@@ -153,45 +154,45 @@ def _become(words: Sequence[str]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     _ptrace(_TRACEME, 0)
     program = _filter()
-    kept = ctypes.create_string_buffer(program, len(program))
+    buffer = ctypes.create_string_buffer(program, len(program))
     header = ctypes.create_string_buffer(
-        struct.pack("@HP", len(program) // 8, ctypes.addressof(kept))
+        struct.pack("@HP", len(program) // 8, ctypes.addressof(buffer))
     )
     if _libc.prctl(38, 1, 0, 0, 0) or _libc.prctl(22, 2, header, 0, 0):
         raise OSError(ctypes.get_errno(), "no seccomp")
     os.kill(os.getpid(), signal.SIGSTOP)
-    os.execvp(words[0], [*words])
+    os.execvp(command[0], [*command])
 
 
 class _Tracer:
     """The traced processes of one command."""
 
     def __init__(
-        self, world: str, report: Path, spared: set[str], act: Callable[[int, str], None]
+        self, top: str, report: Path, ignored_calls: set[str], on_call: Callable[[int, str], None]
     ) -> None:
-        self._world = world
-        self._spared = spared
+        self._top = top
+        self._ignored_calls = ignored_calls
         self._report = report
-        self._act = act
+        self._on_call = on_call
         self.pids: set[int] = set()
-        self.top = 0
+        self.command_pid = 0
         self.kills_all = False
 
-    def run(self, words: Sequence[str]) -> int:
+    def run(self, command: Sequence[str]) -> int:
         """Run the command until all its processes have ended, and return its exit code.
 
         The code is negative if a signal ended the command.
         """
-        self.top = top = os.fork()
-        if not top:
+        self.command_pid = command_pid = os.fork()
+        if not command_pid:
             try:
-                _become(words)
+                _exec_traced(command)
             finally:
                 os._exit(126)
-        self.pids.add(top)
-        os.waitpid(top, 0)
-        _ptrace(_SETOPTIONS, top, 0, _OPTIONS)
-        _ptrace(_CONT, top)
+        self.pids.add(command_pid)
+        os.waitpid(command_pid, 0)
+        _ptrace(_SETOPTIONS, command_pid, 0, _OPTIONS)
+        _ptrace(_CONT, command_pid)
         code = 0
         while True:
             try:
@@ -200,7 +201,7 @@ class _Tracer:
                 return code
             if not os.WIFSTOPPED(status):
                 self.pids.discard(pid)
-                code = os.waitstatus_to_exitcode(status) if pid == top else code
+                code = os.waitstatus_to_exitcode(status) if pid == command_pid else code
                 continue
             try:
                 self._continue(pid, status)
@@ -216,29 +217,29 @@ class _Tracer:
             return
         if event == _EVENT_SECCOMP:
             self._count_call(pid)
-        is_ours = event or number == signal.SIGTRAP or (is_new and number == signal.SIGSTOP)
-        _ptrace(_CONT, pid, 0, 0 if is_ours else number)
+        is_tracer_event = event or number == signal.SIGTRAP or (is_new and number == signal.SIGSTOP)
+        _ptrace(_CONT, pid, 0, 0 if is_tracer_event else number)
 
     def _count_call(self, pid: int) -> None:
         info = ctypes.create_string_buffer(88)
         _ptrace(_INFO, pid, len(info), ctypes.addressof(info))
         number, *arguments = struct.unpack_from("=7Q", info.raw, 24)
         call = _CALLS[number]
-        if call.name in self._spared:
+        if call.name in self._ignored_calls:
             return
-        subject = "" if call.name in _STARTS else self._subject(pid, call, arguments)
+        subject = "" if call.name in _PROCESS_CALLS else self._subject(pid, call, arguments)
         if subject is None:
             return
         with open(f"/proc/{pid}/comm") as file:
             name = file.read().strip()
         with open(self._report, "a") as file:
-            late = "" if self.top in self.pids else "LATE "
-            line = f"{late}{name} {call.name} {subject}"
+            prefix = "" if self.command_pid in self.pids else "LATE "
+            line = f"{prefix}{name} {call.name} {subject}"
             file.write(f"{line}\n")
-        self._act(pid, line)
+        self._on_call(pid, line)
 
     def _subject(self, pid: int, call: Call, arguments: Sequence[int]) -> str | None:
-        """Return the changed path, relative to the world, or None if it is outside or not a file."""
+        """Return the changed path relative to the top, or None if it is outside or not a file."""
         try:
             if call.fd >= 0:
                 path = os.readlink(f"/proc/{pid}/fd/{arguments[call.fd]}")
@@ -257,9 +258,9 @@ class _Tracer:
                 path = os.path.normpath(os.path.join(directory, os.fsdecode(text)))
         except OSError:
             return None
-        if call.name in _FREES and not os.path.lexists(path):
+        if call.name in _REMOVE_CALLS and not os.path.lexists(path):
             return None  # the call changes nothing
-        return os.path.relpath(path, self._world) if path.startswith(self._world + "/") else None
+        return os.path.relpath(path, self._top) if path.startswith(self._top + "/") else None
 
 
 def _apply(action: str, tracer: _Tracer, pid: int, later: int) -> None:
@@ -270,24 +271,24 @@ def _apply(action: str, tracer: _Tracer, pid: int, later: int) -> None:
     elif action == "all":
         tracer.kills_all = True
         for traced in tracer.pids:
-            with suppress(ProcessLookupError):  # the others must not live on
+            with suppress(ProcessLookupError):  # kill the others also if one has ended
                 os.kill(traced, signal.SIGKILL)
     elif action == "TERM":
         if not later:
-            os.kill(tracer.top, signal.SIGTERM)
+            os.kill(tracer.command_pid, signal.SIGTERM)
     elif action.startswith("INT"):
         if later < len(action.split("+")):
-            os.killpg(tracer.top, signal.SIGINT)
+            os.killpg(tracer.command_pid, signal.SIGINT)
     elif action != "none" and not (later and action.startswith("once:")):
         number = getattr(errno, action.rpartition(":")[2])
         _ptrace(_POKEUSER, pid, _ORIG_RAX, -1)
         _ptrace(_POKEUSER, pid, _RAX, -number)
 
 
-def _main(report: str, world: str, action: str, chosen: str, *words: str) -> int:
+def _main(report: str, top: str, action: str, chosen: str, *command: str) -> int:
     count = reached = 0
 
-    def act(pid: int, line: str) -> None:
+    def on_call(pid: int, line: str) -> None:
         nonlocal count, reached
         count += 1
         is_chosen = count == int(chosen) if chosen.isdecimal() else chosen in line
@@ -296,8 +297,8 @@ def _main(report: str, world: str, action: str, chosen: str, *words: str) -> int
             _apply(action, tracer, pid, count - reached)
 
     Path(report).write_text("")
-    tracer = _Tracer(os.path.realpath(world), Path(report), spared(action), act)
-    code = tracer.run(words)
+    tracer = _Tracer(os.path.realpath(top), Path(report), ignored_calls(action), on_call)
+    code = tracer.run(command)
     return code if code >= 0 else 128 - code
 
 
