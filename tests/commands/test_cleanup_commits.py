@@ -155,7 +155,7 @@ def test_force_in_the_middle_of_a_merge(hub: Hub, worktree: Path) -> None:
 
 
 def test_changes_on_an_archived_branch(hub: Hub, worktree: Path) -> None:
-    """The printed command restores the changes on their commit, because the branch no longer exists."""
+    """The branch no longer exists, so the printed command restores the changes on their commit."""
     (worktree / "file").write_text("changed\n")
     before = read_content(hub, worktree)
     result = hub.run("cleanup", "--archive", "s1")

@@ -1,4 +1,4 @@
-"""The worktrees that `cleanup` keeps, with exit code 1 and a reason. No byte of them changes."""
+"""The worktrees that `cleanup` keeps, with exit code 1, a reason and no change."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ def worktree_git_dir(hub: Hub, name: str = "agent-1") -> Path:
     return hub.top / ".git" / "worktrees" / name
 
 
-def assert_kept(hub: Hub, expected: Result, *words: str, cwd: Path | None = None) -> None:
+def assert_kept(hub: Hub, expected: Result, *arguments: str, cwd: Path | None = None) -> None:
     """Run `cleanup`, compare the result, and check that no file or ref has changed."""
     before = everything(hub)
-    assert hub.run("cleanup", "--dry-run", *words, "s1", cwd=cwd).code == 1
+    assert hub.run("cleanup", "--dry-run", *arguments, "s1", cwd=cwd).code == 1
     assert everything(hub) == before
-    assert hub.run("cleanup", *words, "s1", cwd=cwd) == expected
+    assert hub.run("cleanup", *arguments, "s1", cwd=cwd) == expected
     assert everything(hub) == before
 
 
@@ -62,17 +62,17 @@ def start_process(cwd: Path) -> Iterator[int]:
         process.wait()
 
 
-@pytest.mark.parametrize("words", [(), ("--force",), ("--force", "--discard", "--archive")])
-def test_locked(hub: Hub, worktree: Path, words: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("arguments", [(), ("--force",), ("--force", "--discard", "--archive")])
+def test_locked(hub: Hub, worktree: Path, arguments: tuple[str, ...]) -> None:
     """No option overrides a lock. The reason of the lock is printed."""
     hub.git("worktree", "lock", "--reason", "on a stick\n\x1b[2J", worktree)
     unlock = f"git worktree unlock {worktree}"
     expected = kept(worktree, "locked: on a stick\\n\\x1b[2J", unlock)
-    if "--archive" in words:
+    if "--archive" in arguments:
         lines = expected.out.splitlines()
         lines.insert(3, "Kept branch: hub/s1/agent-1/attempt-1: checked out in a worktree")
         expected = Result(1, "\n".join(lines) + "\n")
-    assert_kept(hub, expected, *words)
+    assert_kept(hub, expected, *arguments)
     hub.call("sh", "-c", unlock)
     assert hub.run("cleanup", "s1") == removed(worktree)
 
@@ -98,7 +98,7 @@ def start_merge(hub: Hub, worktree: Path) -> str:
 
 
 def commit_on_other_branch(hub: Hub, worktree: Path) -> str:
-    """Commit on the branch `other` a change that conflicts with the worktree, and return the commit."""
+    """Commit a change on the branch `other` that conflicts with the worktree. Return the commit."""
     other = hub.worktrees / "other"
     hub.git("worktree", "add", "-q", "-b", "other", other, "main")
     oid = hub.commit(other, "file", "other\n")
@@ -354,8 +354,8 @@ def add_submodule(hub: Hub, worktree: Path) -> Path:
     return worktree_git_dir(hub) / "modules"
 
 
-@pytest.mark.parametrize("words", [(), ("--force", "--discard")])
-def test_populated_submodule(hub: Hub, worktree: Path, words: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("arguments", [(), ("--force", "--discard")])
+def test_populated_submodule(hub: Hub, worktree: Path, arguments: tuple[str, ...]) -> None:
     modules = add_submodule(hub, worktree)
     assert_kept(
         hub,
@@ -364,7 +364,7 @@ def test_populated_submodule(hub: Hub, worktree: Path, words: tuple[str, ...]) -
             f"has repositories of submodules: '{modules}'",
             f"push their commits, then delete {modules}",
         ),
-        *words,
+        *arguments,
     )
 
 
@@ -647,9 +647,9 @@ def test_rescue_limit_exceeded(hub: Hub, worktree: Path) -> None:
     hint = "git -c hubsession.rescueLimit=3000 hub-session cleanup s1, or use --discard"
     reason = "3,000 bytes of untracked files exceed hubsession.rescueLimit (2,048)"
     assert_kept(hub, kept(worktree, reason, hint), "--force")
-    words = ("-c", "hubsession.rescueLimit=3000", "hub-session", "cleanup", "s1")
+    arguments = ("-c", "hubsession.rescueLimit=3000", "hub-session", "cleanup", "s1")
     before = read_content(hub, worktree)
-    result = hub.call("git", *words)
+    result = hub.call("git", *arguments)
     assert result == saved(worktree)
     run_restore_commands(hub, result)
     assert read_content(hub, worktree) == before

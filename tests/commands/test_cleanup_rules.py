@@ -84,7 +84,7 @@ def test_ignored_pipe_that_matches_keep_ignored(hub: Hub, worktree: Path) -> Non
 
 
 def test_committed_directory_that_looks_like_a_repository(hub: Hub, worktree: Path) -> None:
-    """A tracked directory with HEAD, objects and refs is not another repository, also after the rename."""
+    """A tracked directory with HEAD, objects and refs is not another repository."""
     for name in ("fixture/HEAD", "fixture/objects/pack", "fixture/refs/heads"):
         path = worktree / name
         path.parent.mkdir(parents=True, exist_ok=True)

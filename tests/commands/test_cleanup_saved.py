@@ -112,22 +112,22 @@ def test_intent_to_add(hub: Hub) -> None:
 def test_fsmonitor_is_not_used(hub: Hub) -> None:
     """The monitor reports that no file has changed."""
     worktree = create_worktree_with_files(hub)
-    calls = hub.top.parent / "asked"
+    call_log = hub.top.parent / "asked"
     monitor = hub.top.parent / "monitor"
-    monitor.write_text(f"#!/bin/sh\necho >>{calls}\nprintf 'token\\0'\n")
+    monitor.write_text(f"#!/bin/sh\necho >>{call_log}\nprintf 'token\\0'\n")
     monitor.chmod(0o755)
     hub.git("config", "core.fsmonitor", monitor)
     hub.git("update-index", "--fsmonitor", cwd=worktree)
     hub.git("status", cwd=worktree)
-    assert calls.exists()
+    assert call_log.exists()
     (worktree / "file").write_text("changed\n")
     (worktree / "new").write_text("new\n")
     assert " M file" not in read_content(hub, worktree).status
     before = read_content(hub, worktree)
-    calls.unlink()
+    call_log.unlink()
     result = hub.run("cleanup", "s1")
     assert result == saved(worktree)
-    assert not calls.exists()
+    assert not call_log.exists()
     hub.git("config", "--unset", "core.fsmonitor")
     run_restore_commands(hub, result)
     assert read_content(hub, worktree) == before._replace(status=["", " M file", "?? new"])

@@ -1,4 +1,4 @@
-"""The demonstration: played whole, in every way the command can be started, and stopped half-way."""
+"""`demo`: its output, each way to start the command, and interruptions."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ LONG_PATH = r"/\S+/git-hub-session-demo-[a-z0-9_]+"
 
 
 @pytest.fixture
-def elsewhere(hub: Hub, tmp_path: Path) -> Path:
-    """The directory for temporary files, outside of every repository; it has to be empty in the end."""
+def temporary_directory(hub: Hub, tmp_path: Path) -> Path:
+    """Return the directory for temporary files. It must be empty at the end of a test."""
     path = tmp_path / "tmp"
     path.mkdir()
     hub.environ["TMPDIR"] = str(path)
     return path
 
 
-def plain(text: str) -> str:
-    """`text` without what differs from run to run."""
+def remove_varying_parts(text: str) -> str:
+    """Replace the text that differs between two runs: paths and times."""
     text = re.sub(LONG_PATH, "TOP", text)
     text = re.sub(TIME, "TIME", text)
     return re.sub(r"[0-9]+ seconds? ago", "now", text)
 
 
 @contextmanager
-def playing(hub: Hub, command: list[str], cwd: Path) -> Iterator[subprocess.Popen[str]]:
-    """Start the demonstration in a process group of its own."""
+def start_demo(hub: Hub, command: list[str], cwd: Path) -> Iterator[subprocess.Popen[str]]:
+    """Start the demonstration in its own process group, and yield the process."""
     with subprocess.Popen(
         [*command, "demo"],
         cwd=cwd,
@@ -142,10 +142,11 @@ primes      merged  3       now  Find them with fewer divisions
 
 
 @pytest.fixture(scope="module")
-def shown(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The output of one whole demonstration, called as AgentHub spells it, with a format.
+def demo_output(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Return the output of a complete demonstration.
 
-    It runs outside of a repository, without an identity, with hooks and signing that would fail.
+    Agenthub's form `--demo` starts it with a format, outside of a repository and without a user name.
+    The configured hooks and the signing program would fail.
     """
     top = tmp_path_factory.mktemp("demo")
     hub = new_hub(top / "project", sealed_environment(top))
@@ -159,30 +160,33 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> str:
     result = hub.run("--demo", "--format", "json", cwd=temporary, environ=environ)
     assert (result.code, result.err) == (0, "")
     assert list(temporary.iterdir()) == []
-    return plain(result.out)
+    return remove_varying_parts(result.out)
 
 
-def test_the_whole_tournament(shown: str) -> None:
-    assert shown.startswith(STORY)
+def test_complete_demonstration(demo_output: str) -> None:
+    assert demo_output.startswith(STORY)
     for part in (TOURNAMENT, RANKS, MERGED):
-        assert part in shown
+        assert part in demo_output
     for agent, idea in ((1, "Stop halfway"), (2, "Stop at the square root"), (3, "Odd numbers")):
-        assert f"agent-{agent} | {idea}\n" in shown
-    assert "$ git hub-session log primes\nTIME  evaluating → merged  (now)\n" in shown
-    assert "    - **Archived**: hub/archive/primes/agent-1, hub/archive/primes/agent-3\n" in shown
-    # An age is as wide as it happens to be.
-    assert re.sub(r"UPDATED +TASK", "UPDATED  TASK", shown).endswith(END)
+        assert f"agent-{agent} | {idea}\n" in demo_output
+    assert "$ git hub-session log primes\nTIME  evaluating → merged  (now)\n" in demo_output
+    assert (
+        "    - **Archived**: hub/archive/primes/agent-1, hub/archive/primes/agent-3\n"
+        in demo_output
+    )
+    # The width of the column UPDATED varies.
+    assert re.sub(r"UPDATED +TASK", "UPDATED  TASK", demo_output).endswith(END)
 
 
-def test_the_commands_of_the_demonstration(shown: str) -> None:
-    assert re.findall(r"^\$ git hub-session ([a-z]+)", shown, re.MULTILINE) == [
+def test_commands_of_the_demonstration(demo_output: str) -> None:
+    assert re.findall(r"^\$ git hub-session ([a-z]+)", demo_output, re.MULTILINE) == [
         *("run", "restore", "log", "board", "cleanup", "list")
     ]
 
 
-def test_a_command_line_has_at_most_80_columns(shown: str) -> None:
-    typed = re.findall(r"^\$ .*", shown, re.MULTILINE)
-    assert [line for line in typed if len(line) > 80] == []
+def test_commands_have_at_most_80_columns(demo_output: str) -> None:
+    commands = re.findall(r"^\$ .*", demo_output, re.MULTILINE)
+    assert [command for command in commands if len(command) > 80] == []
 
 
 @pytest.mark.parametrize(
@@ -194,41 +198,41 @@ def test_a_command_line_has_at_most_80_columns(shown: str) -> None:
     ],
     ids=["checkout", "module", "installed"],
 )
-def test_the_demonstration_runs_the_program_that_was_started(
-    hub: Hub, elsewhere: Path, command: list[str]
+def test_demonstration_runs_the_command_that_was_started(
+    hub: Hub, temporary_directory: Path, command: list[str]
 ) -> None:
-    """The demonstration does not run another git-hub-session that is on PATH."""
+    """Another git-hub-session on PATH is not run."""
     if not Path(command[0]).exists():
         pytest.skip("this interpreter has no git-hub-session installed")
     other = hub.top.parent / "bin" / "git-hub-session"
     other.write_text("#!/bin/sh\necho another program; exit 77\n")
     if "-m" in command:
         hub.environ["PYTHONPATH"] = str(CHECKOUT)
-    with playing(hub, command, elsewhere) as process:
+    with start_demo(hub, command, temporary_directory) as process:
         lines = read_until(process, "Initialized session primes")
         assert "another program\n" not in lines
         os.killpg(process.pid, signal.SIGTERM)
-    assert list(elsewhere.iterdir()) == []
+    assert list(temporary_directory.iterdir()) == []
 
 
-def test_keep(hub: Hub, elsewhere: Path) -> None:
-    result = hub.run("demo", "--keep", cwd=elsewhere)
-    [kept] = elsewhere.iterdir()
+def test_option_keep(hub: Hub, temporary_directory: Path) -> None:
+    result = hub.run("demo", "--keep", cwd=temporary_directory)
+    [kept] = temporary_directory.iterdir()
     assert (result.code, result.err.splitlines()[-1]) == (0, f"kept: {kept}/project")
     assert hub.git("log", "-1", "--format=%s", cwd=kept / "project").startswith(
         "hub: merge agent-2"
     )
 
 
-def test_a_step_that_fails(hub: Hub, elsewhere: Path) -> None:
-    """The demonstration ends there, says which step it was, and leaves nothing behind."""
-    real = hub.call("sh", "-c", "command -v git").out.strip()
-    git = hub.top.parent / "bin" / "git"
-    git.write_text(
-        f'#!/bin/sh\n[ "$1" != commit ] || {{ echo "not today" >&2; exit 3; }}\nexec {real} "$@"\n'
+def test_failing_step(hub: Hub, temporary_directory: Path) -> None:
+    """The demonstration stops, names the failed step and leaves no files."""
+    git_path = hub.call("sh", "-c", "command -v git").out.strip()
+    wrapper = hub.top.parent / "bin" / "git"
+    wrapper.write_text(
+        f'#!/bin/sh\n[ "$1" != commit ] || {{ echo "not today" >&2; exit 3; }}\nexec {git_path} "$@"\n'
     )
-    git.chmod(0o755)
-    result = hub.call("git-hub-session", "demo", cwd=elsewhere)
+    wrapper.chmod(0o755)
+    result = hub.call("git-hub-session", "demo", cwd=temporary_directory)
     assert result.code == 128
     command = "git init -q && git add . && git commit -q -m 'Find primes'"
     assert result.err.endswith(
@@ -236,10 +240,10 @@ def test_a_step_that_fails(hub: Hub, elsewhere: Path) -> None:
         "hint: git hub-session demo --keep\n"
     )
     assert result.out.endswith(f"$ {command}\nnot today\n")
-    assert list(elsewhere.iterdir()) == []
+    assert list(temporary_directory.iterdir()) == []
 
 
-def test_without_git(hub: Hub, elsewhere: Path, tmp_path: Path) -> None:
+def test_without_git(hub: Hub, temporary_directory: Path, tmp_path: Path) -> None:
     programs = tmp_path / "few"
     programs.mkdir()
     result = hub.call(
@@ -247,26 +251,26 @@ def test_without_git(hub: Hub, elsewhere: Path, tmp_path: Path) -> None:
     )
     assert result.code == 128
     assert result.err.startswith("fatal: the demo stopped: 'git init")
-    assert list(elsewhere.iterdir()) == []
+    assert list(temporary_directory.iterdir()) == []
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_interrupted(hub: Hub, elsewhere: Path, number: signal.Signals) -> None:
-    """^C reaches the whole foreground group, as in a terminal; the repository goes all the same."""
-    with playing(hub, [PYTHON, "-m", "git_hub_session"], CHECKOUT) as process:
+def test_signal(hub: Hub, temporary_directory: Path, number: signal.Signals) -> None:
+    """A signal to the process group, as from Ctrl-C. The repository is removed anyway."""
+    with start_demo(hub, [PYTHON, "-m", "git_hub_session"], CHECKOUT) as process:
         read_until(process, "Spawned agent-3")
-        assert len(list(elsewhere.iterdir())) == 1
+        assert len(list(temporary_directory.iterdir())) == 1
         os.killpg(process.pid, number)
         _, err = process.communicate(timeout=120)
         assert (process.returncode, err) == (-number, "")
-    assert list(elsewhere.iterdir()) == []
+    assert list(temporary_directory.iterdir()) == []
 
 
-def test_nobody_reads_on(hub: Hub, elsewhere: Path) -> None:
+def test_closed_output(hub: Hub, temporary_directory: Path) -> None:
     result = hub.call("sh", "-c", "{ git-hub-session demo; echo $? >&2; } | head -n 1")
     assert result == Result(
         0,
         "# This small program is slow. Three agents will make it faster.\n",
         "141\n",
     )
-    assert list(elsewhere.iterdir()) == []
+    assert list(temporary_directory.iterdir()) == []

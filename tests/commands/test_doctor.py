@@ -1,4 +1,4 @@
-"""Tests of `git hub-session doctor`: each inconsistency alone, and all of them together."""
+"""`doctor`: each inconsistency alone, and all of them together."""
 
 from __future__ import annotations
 
@@ -295,23 +295,23 @@ def finished_session(hub: Hub, sid: str) -> Path:
 @plant("worktree-half-added", fixed=True)
 def interrupted_worktree_add(hub: Hub, sid: str) -> Path:
     (worktree_git_dir(hub, sid) / "locked").write_text("initializing")
-    told = {"status": "ready", "attempt": 1, "worktree": str(hub.worktree(1, sid))}
-    edit_state(hub, sid, agents={"agent-1": told})
+    record = {"status": "ready", "attempt": 1, "worktree": str(hub.worktree(1, sid))}
+    edit_state(hub, sid, agents={"agent-1": record})
     return hub.worktree(1, sid)
 
 
 @plant("worktree-half-added", fixed=True)
 def worktree_add_interrupted_before_head(hub: Hub, sid: str) -> Path:
-    where = hub.worktrees / sid / "agent-3"
-    own = hub.top / ".git" / "worktrees" / f"{sid}-agent-3"
-    own.mkdir()
-    where.mkdir()
-    (own / "locked").write_text("initializing")
-    (own / "gitdir").write_text(f"{where}/.git\n")
-    (own / "commondir").write_text("../..\n")
+    worktree = hub.worktrees / sid / "agent-3"
+    git_dir = hub.top / ".git" / "worktrees" / f"{sid}-agent-3"
+    git_dir.mkdir()
+    worktree.mkdir()
+    (git_dir / "locked").write_text("initializing")
+    (git_dir / "gitdir").write_text(f"{worktree}/.git\n")
+    (git_dir / "commondir").write_text("../..\n")
     set_nine_agents(hub, sid)
-    edit_state(hub, sid, agents={"agent-3": {"status": "spawning", "worktree": str(where)}})
-    return where
+    edit_state(hub, sid, agents={"agent-3": {"status": "spawning", "worktree": str(worktree)}})
+    return worktree
 
 
 @plant("removal-cut-off", fixed=True)
@@ -331,12 +331,16 @@ def removal_lock_without_journal(hub: Hub, sid: str) -> Path:
 
 
 def interrupt_removal(hub: Hub, sid: str, step: str) -> Path:
-    where = hub.worktree(1, sid)
-    own = worktree_git_dir(hub, sid)
-    trash = where.parent / f".{own.name}.hub-trash"
-    (own / "hub-session-removal").write_text(f"{REMOVAL_LOCK}\0{trash}\0{step}")
-    where.rename(trash)
-    return where
+    """Leave the trash and the journal of a removal that was killed after `step`.
+
+    Return the path.
+    """
+    worktree = hub.worktree(1, sid)
+    git_dir = worktree_git_dir(hub, sid)
+    trash = worktree.parent / f".{git_dir.name}.hub-trash"
+    (git_dir / "hub-session-removal").write_text(f"{REMOVAL_LOCK}\0{trash}\0{step}")
+    worktree.rename(trash)
+    return worktree
 
 
 @plant("worktree-off-branch")
@@ -484,7 +488,7 @@ def unrecorded_rescue_ref(hub: Hub, sid: str) -> str:
 
 
 # The codes that one inconsistency causes together.
-TOGETHER = {
+RELATED_CODES = {
     "deleted_session": {"worktree-of-no-session", "branches-of-no-session"},
     "worktree_add_interrupted_before_head": {"worktree-half-added"},  # `spawn` has to finish it
     "history_with_a_gap": {"history-contradicts", "worktree-of-finished"},
@@ -492,7 +496,7 @@ TOGETHER = {
 
 
 @pytest.fixture(scope="module")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Hub, Template]]:
+def hub_and_template(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Hub, Template]]:
     """Yield a repository with the session `a` of two agents, and a copy to restore it from."""
     top = tmp_path_factory.mktemp("doctor")
     environ = sealed_environment(top)
@@ -503,29 +507,29 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Hub, Te
 
 
 @pytest.mark.parametrize("name", PLANTS)
-def test_an_inconsistency_is_reported_and_fixed_or_explained(
-    prepared: tuple[Hub, Template], name: str
+def test_inconsistency_is_reported_and_fixed_or_explained(
+    hub_and_template: tuple[Hub, Template], name: str
 ) -> None:
     code, create, is_fixable = PLANTS[name]
-    hub, template = prepared
+    hub, template = hub_and_template
     template.restore()
-    # The inodes in the index are the proof that a directory is a worktree which has moved.
+    # The doctor recognizes a moved worktree by the inodes in its index.
     hub.git("update-index", "-q", "--refresh", cwd=hub.worktree(1, "a"))
     subject = str(create(hub, "a"))
     before, refs = snapshot(hub.top), hub.refs()
 
-    first = hub.json("doctor", "--fix", "--dry-run", code=1)["findings"]
-    named = [one for one in first if (one["code"], one["subject"]) == (code, subject)]
-    assert [bool(one["fix"]) for one in named] == [is_fixable], first
-    assert {one["code"] for one in first} == TOGETHER.get(name, {code})
-    assert all(one["evidence"] and bool(one["fix"]) != bool(one["advice"]) for one in first)
+    findings = hub.json("doctor", "--fix", "--dry-run", code=1)["findings"]
+    matching = [item for item in findings if (item["code"], item["subject"]) == (code, subject)]
+    assert [bool(item["fix"]) for item in matching] == [is_fixable], findings
+    assert {item["code"] for item in findings} == RELATED_CODES.get(name, {code})
+    assert all(item["evidence"] and bool(item["fix"]) != bool(item["advice"]) for item in findings)
     assert (snapshot(hub.top), hub.refs()) == (before, refs)  # a check changes nothing
 
-    fixed = list_findings(hub, "--fix", code=0 if is_fixable and name not in TOGETHER else 1)
+    fixed = list_findings(hub, "--fix", code=0 if is_fixable and name not in RELATED_CODES else 1)
     assert (code, subject, is_fixable) in fixed
-    left = [finding for finding in fixed if not finding[2]]
+    remaining = [finding for finding in fixed if not finding[2]]
     assert (
-        list_findings(hub, "--fix", code=1 if left else 0) == left
+        list_findings(hub, "--fix", code=1 if remaining else 0) == remaining
     )  # a second run changes nothing
     assert {ref: oid for ref, oid in hub.refs().items() if ref in refs} == refs
 
@@ -535,29 +539,34 @@ def test_all_inconsistencies_together(hub: Hub) -> None:
     sids = [f"s{number}" for number in range(len(PLANTS))]
     for sid in sids:
         hub.session(sid, agents=2)
-    for sid, one in zip(sids, PLANTS.values(), strict=True):
-        expected.add((one.code, str(one.create(hub, sid))))
-    seen = list_findings(hub, code=1)
-    assert list_findings(hub, "--fix", "-n", code=1) == seen
+    for sid, inconsistency in zip(sids, PLANTS.values(), strict=True):
+        expected.add((inconsistency.code, str(inconsistency.create(hub, sid))))
+    reported = list_findings(hub, code=1)
+    assert list_findings(hub, "--fix", "-n", code=1) == reported
     # While git tracks the hub, the hub counts as not hidden.
-    unsaid = {code for code, _ in expected - {(code, subject) for code, subject, _ in seen}}
-    assert unsaid == {"hub-not-ignored"}
+    missing_codes = {
+        code for code, _ in expected - {(code, subject) for code, subject, _ in reported}
+    }
+    assert missing_codes == {"hub-not-ignored"}
     fixed = list_findings(hub, "--fix", code=1)
     # `git worktree repair` repairs all links at once, and some of these must not be touched.
-    fixable = {one.code for one in PLANTS.values() if one.fixed} - {"worktree-moved", *unsaid}
+    fixable = {item.code for item in PLANTS.values() if item.fixed} - {
+        "worktree-moved",
+        *missing_codes,
+    }
     assert {code for code, _, done in fixed if done} == fixable
-    left = [one for one in fixed if not one[2]]
-    assert list_findings(hub, "--fix", code=1) == left
+    remaining = [finding for finding in fixed if not finding[2]]
+    assert list_findings(hub, "--fix", code=1) == remaining
 
 
 def test_every_code_has_a_test() -> None:
-    alone = {"git-missing", "git-too-old", "cannot-open", "lock-orphaned"}
-    assert {one.code for one in PLANTS.values()} | alone == FINDING_CODES
+    tested_below = {"git-missing", "git-too-old", "cannot-open", "lock-orphaned"}
+    assert {item.code for item in PLANTS.values()} | tested_below == FINDING_CODES
 
 
-def test_a_healthy_session_has_no_findings(hub: Hub) -> None:
+def test_healthy_session_has_no_findings(hub: Hub) -> None:
     work = "echo $HUB_AGENT >mine && git add mine && git commit -qm mine && git commit -q --amend -m mine"
-    stages = [
+    commands = [
         ["init", "--id", "a", "--task", "x", "--agents", "2", "--eval", "x"],
         ["spawn", "a"],
         ["exec", "a", "--", "sh", "-c", f"{work}; echo draft >draft"],
@@ -579,9 +588,9 @@ def test_a_healthy_session_has_no_findings(hub: Hub) -> None:
         ["restore", "b"],
         ["archive", "b"],
     ]
-    for words in stages:
-        assert hub.run(*words, now=None).code == 0, words
-        assert hub.run("doctor", now=None).out.endswith(": no problems found\n"), words
+    for arguments in commands:
+        assert hub.run(*arguments, now=None).code == 0, arguments
+        assert hub.run("doctor", now=None).out.endswith(": no problems found\n"), arguments
 
 
 def test_two_hundred_healthy_worktrees(hub: Hub) -> None:
@@ -590,13 +599,13 @@ def test_two_hundred_healthy_worktrees(hub: Hub) -> None:
     assert hub.run("doctor") == Result(0, "1 session, 200 worktrees: no problems found\n")
 
 
-def test_no_hub_and_no_session(hub: Hub) -> None:
+def test_without_hub_or_session(hub: Hub) -> None:
     assert hub.run("doctor") == Result(0, "0 sessions, 0 worktrees: no problems found\n")
     assert hub.run("doctor", "--fix") == Result(0, "0 sessions, 0 worktrees: no problems found\n")
     assert hub.run("doctor", "gone").code == 128
 
 
-def test_the_text_of_findings(hub: Hub) -> None:
+def test_formats(hub: Hub) -> None:
     hub.session("a", agents=2)
     deleted_worktree(hub, "a")
     interrupted_spawn(hub, "a")
@@ -606,15 +615,15 @@ agent-cut-off: a agent-9
   manual fix: git hub-session spawn a --agents 9
 """
     missing = "worktree-missing: ../worktrees/a/agent-1\n"
-    entry = "save the staged changes and remove its administrative files\n"
+    fix = "save the staged changes and remove its administrative files\n"
     assert hub.run("doctor") == Result(
         1,
-        f"{text}{missing}  its directory is missing\n  --fix: {entry}"
+        f"{text}{missing}  its directory is missing\n  --fix: {fix}"
         "1 session, 2 worktrees: 2 found, --fix can fix 1\n",
     )
     assert hub.run("doctor", "--fix", "a") == Result(
         1,
-        f"{missing}  its directory is missing\n  done: {entry}{text}"
+        f"{missing}  its directory is missing\n  done: {fix}{text}"
         "1 session, 1 worktree: 2 found, 1 fixed\n",
     )
     assert hub.run("doctor", "-q") == Result(1, "agent-cut-off: a agent-9\n")
@@ -626,24 +635,26 @@ agent-cut-off: a agent-9
     )
 
 
-def test_only_one_session_is_checked(hub: Hub) -> None:
+def test_only_the_given_session_is_checked(hub: Hub) -> None:
     for sid in ("abc", "xyz"):
         hub.session(sid, agents=2)
         deleted_worktree(hub, sid)
-    assert [one[1] for one in list_findings(hub, "ab", code=1)] == [str(hub.worktree(1, "abc"))]
+    assert [finding[1] for finding in list_findings(hub, "ab", code=1)] == [
+        str(hub.worktree(1, "abc"))
+    ]
     assert hub.run("doctor", "--fix", "ab").err.startswith("fatal: no such session: 'ab'\n")
     assert list_findings(hub, "--fix", "abc", code=0) == [
         ("worktree-missing", str(hub.worktree(1, "abc")), True)
     ]
-    assert [one[1] for one in list_findings(hub, code=1)] == [str(hub.worktree(1, "xyz"))]
+    assert [finding[1] for finding in list_findings(hub, code=1)] == [str(hub.worktree(1, "xyz"))]
 
 
 def test_staged_changes_of_a_deleted_worktree_are_saved(hub: Hub) -> None:
     hub.session("a", agents=2)
-    where = hub.worktree(1, "a")
-    (where / "staged").write_text("an agent's\n")
-    hub.git("add", "staged", cwd=where)
-    shutil.rmtree(where)
+    worktree = hub.worktree(1, "a")
+    (worktree / "staged").write_text("an agent's\n")
+    hub.git("add", "staged", cwd=worktree)
+    shutil.rmtree(worktree)
     [finding] = hub.json("doctor", "--fix", code=0)["findings"]
     ref = "refs/hub/rescue/a/agent-1/attempt-1/1"
     assert finding["notes"] == [f"staged changes were saved in {ref}"]
@@ -653,70 +664,70 @@ def test_staged_changes_of_a_deleted_worktree_are_saved(hub: Hub) -> None:
     assert list_findings(hub, code=0) == []
 
 
-def test_a_damaged_state_is_renamed_and_rewritten(hub: Hub) -> None:
+def test_damaged_state_is_renamed_and_rewritten(hub: Hub) -> None:
     hub.session("a", agents=2)
     hub.run("update", "a", "--state", "running")
     rescue = unrecorded_rescue_ref(hub, "a")
     (hub.directory("a") / "state.json").write_bytes(b"\0\0\0")
-    assert [one[0] for one in list_findings(hub, "--fix", code=0)] == [
+    assert [finding[0] for finding in list_findings(hub, "--fix", code=0)] == [
         "state-damaged",
         "rescue-unrecorded",
     ]
     assert (hub.directory("a") / "state.json.damaged-1").read_bytes() == b"\0\0\0"
     state = hub.state("a")
     assert (state["state"], state["agents"]["agent-2"]["rescue"]) == ("running", [rescue])
-    assert [(one["from"], one["to"], one["verb"]) for one in state["history"]] == [
+    assert [(step["from"], step["to"], step["verb"]) for step in state["history"]] == [
         ("unknown", "running", "doctor")
     ]
     assert hub.run("update", "a", "--state", "evaluating").code == 0
     assert list_findings(hub, code=0) == []
 
 
-def test_an_unknown_state_becomes_the_last_state_of_the_history(hub: Hub) -> None:
+def test_unknown_state_becomes_the_last_state_of_the_history(hub: Hub) -> None:
     hub.session("a", agents=2)
     for state in ("running", "evaluating"):
         hub.run("update", "a", "--state", state)
     unknown_state(hub, "a")
-    assert [one[0] for one in list_findings(hub, "--fix", code=0)] == ["state-unknown"]
+    assert [finding[0] for finding in list_findings(hub, "--fix", code=0)] == ["state-unknown"]
     assert hub.state("a")["state"] == "evaluating"
 
 
 def test_files_of_the_user_in_a_partial_worktree_are_kept(hub: Hub) -> None:
     hub.session("a", agents=2)
     interrupted_worktree_add(hub, "a")
-    where = hub.worktree(1, "a")
-    (where / "note").write_text("mine")
+    worktree = hub.worktree(1, "a")
+    (worktree / "note").write_text("mine")
     [finding] = hub.json("doctor", "--fix", code=0)["findings"]
-    kept = f"{where}.cut-off-1"
+    kept = f"{worktree}.cut-off-1"
     assert finding["notes"] == [
-        f"a spawn or a restore that was cut off left files in '{where}': they are in '{kept}'"
+        f"a spawn or a restore that was cut off left files in '{worktree}': they are in '{kept}'"
     ]
     assert (Path(kept) / "note").read_text() == "mine"
     assert hub.run("spawn", "a").code == 0
 
 
-def test_a_moved_worktree_is_found_again(hub: Hub) -> None:
+def test_moved_worktree_is_found_again(hub: Hub) -> None:
     hub.session("a", agents=2)
     renamed_worktree(hub, "a")
     (hub.worktrees / "a" / "the best one" / "draft").write_text("mine")
-    assert [one[0] for one in list_findings(hub, "--fix", code=0)] == ["worktree-moved"]
+    assert [finding[0] for finding in list_findings(hub, "--fix", code=0)] == ["worktree-moved"]
     assert hub.run("path", "a", "1").out == f"{hub.worktrees}/a/the best one\n"
     assert (hub.worktrees / "a" / "the best one" / "draft").read_text() == "mine"
 
 
-def test_an_interrupted_removal_is_finished_or_undone(hub: Hub) -> None:
+def test_interrupted_removal_is_finished_or_undone(hub: Hub) -> None:
     hub.session("a", agents=2).session("b", agents=2)
     (hub.worktree(1, "a") / "draft").write_text("mine")
     removal_interrupted_before_second_inspection(hub, "a")
     removal_interrupted_during_deletion(hub, "b")
-    assert {one[0] for one in list_findings(hub, "--fix", code=0)} == {"removal-cut-off"}
+    assert {finding[0] for finding in list_findings(hub, "--fix", code=0)} == {"removal-cut-off"}
     assert (hub.worktree(1, "a") / "draft").read_text() == "mine"
     assert not hub.worktree(1, "b").exists()
     assert sorted(os.listdir(hub.worktrees / "b")) == ["agent-2"]
     assert list_findings(hub, code=0) == []
 
 
-def test_a_locked_session_is_not_checked(hub: Hub) -> None:
+def test_locked_session_is_not_checked(hub: Hub) -> None:
     hub.session("a", agents=2)
     interrupted_spawn(hub, "a")
     lock = os.open(hub.directory("a"), os.O_RDONLY)
@@ -729,10 +740,10 @@ def test_a_locked_session_is_not_checked(hub: Hub) -> None:
         )
     finally:
         os.close(lock)
-    assert [one[0] for one in list_findings(hub, code=1)] == ["agent-cut-off"]
+    assert [finding[0] for finding in list_findings(hub, code=1)] == ["agent-cut-off"]
 
 
-_HEIR = """
+_INHERIT_LOCK = """
 import fcntl, os, sys, time
 fd = os.open(sys.argv[1], os.O_RDONLY)
 fcntl.flock(fd, fcntl.LOCK_EX)
@@ -745,20 +756,20 @@ time.sleep(60)
 """
 
 
-def test_a_lock_that_a_child_process_inherited(hub: Hub) -> None:
+def test_lock_inherited_by_a_child_process(hub: Hub) -> None:
     hub.session("a", agents=2)
-    words = [PYTHON, "-c", _HEIR, str(hub.directory("a"))]
-    pids = subprocess.run(words, capture_output=True, text=True, check=True).stdout.split()
-    holder, heir = map(int, pids)
+    arguments = [PYTHON, "-c", _INHERIT_LOCK, str(hub.directory("a"))]
+    pids = subprocess.run(arguments, capture_output=True, text=True, check=True).stdout.split()
+    holder, child = map(int, pids)
     try:
         [finding] = hub.json("doctor", code=1)["findings"]
         assert (finding["code"], finding["advice"]) == (
             "lock-orphaned",
-            f"wait for it; if it hangs: kill {heir}",
+            f"wait for it; if it hangs: kill {child}",
         )
         assert finding["evidence"].startswith(f"process {holder} locked it and has ended; ")
     finally:
-        os.kill(heir, signal.SIGKILL)
+        os.kill(child, signal.SIGKILL)
     wait_for(lambda: hub.run("doctor").code == 0)
 
 
@@ -790,7 +801,7 @@ def test_with_an_old_git(hub: Hub) -> None:
     )
 
 
-def test_a_repository_that_libgit2_cannot_open(hub: Hub) -> None:
+def test_repository_that_libgit2_cannot_open(hub: Hub) -> None:
     hub.session("a")
     hub.git("config", "core.repositoryFormatVersion", "1")
     hub.git("config", "extensions.objectFormat", "sha256")
@@ -799,7 +810,7 @@ def test_a_repository_that_libgit2_cannot_open(hub: Hub) -> None:
     assert "use 'list', 'update', 'log' and 'board', which need no libgit2" in result.out
 
 
-def test_a_hub_that_is_a_link(hub: Hub) -> None:
+def test_hub_that_is_a_symbolic_link(hub: Hub) -> None:
     hub.session("a")
     (hub.top / ".agenthub").rename(hub.top.parent / "elsewhere")
     (hub.top / ".agenthub").symlink_to(hub.top.parent / "elsewhere")
@@ -809,8 +820,8 @@ def test_a_hub_that_is_a_link(hub: Hub) -> None:
     assert snapshot(hub.top.parent / "elsewhere") == before
 
 
-def test_the_next_run_finishes_a_killed_run(hub: Hub) -> None:
-    planted = (
+def test_next_run_finishes_a_killed_run(hub: Hub) -> None:
+    inconsistencies = (
         truncated_state,
         deleted_worktree,
         removal_interrupted_during_deletion,
@@ -820,22 +831,22 @@ def test_the_next_run_finishes_a_killed_run(hub: Hub) -> None:
         interrupted_init,
         trash_of_git_dirs,
     )
-    for number, create in enumerate(planted):
+    for number, create in enumerate(inconsistencies):
         hub.session(f"s{number}", agents=2)
         create(hub, f"s{number}")
     refs = hub.refs()
     template = Template(hub)
-    words = ("doctor", "--fix")
-    count = count_changes(hub, *words)
+    arguments = ("doctor", "--fix")
+    count = count_changes(hub, *arguments)
     assert count > 40
-    for moment in kill_at_changes(hub, template, words, count, short=4):
+    for moment in kill_at_changes(hub, template, arguments, count, short=4):
         assert hub.run("doctor", "--fix").code == 0, moment
         assert hub.run("doctor").out.endswith(": no problems found\n"), moment
         assert hub.refs() == refs
 
 
-def test_hostile_documents(hub: Hub) -> None:
-    """Print the values of state.json, and trust no value."""
+def test_hostile_state_json(hub: Hub) -> None:
+    """The output escapes the values of state.json, and no path in it is used."""
     hub.session("a", agents=2)
     outside = hub.top.parent / "outside"
     (outside / ".x.hub-trash").mkdir(parents=True)
@@ -856,8 +867,8 @@ def test_hostile_documents(hub: Hub) -> None:
         hub, "a", state=["\x1b[2J"], agents=agents, history=[{}, {"to": ["x"]}], base_commit=7
     )
     before = snapshot(outside)
-    for words in ([], ["a"], ["--format=porcelain"], ["--fix"], ["--fix"]):
-        result = hub.run("doctor", *words)
+    for arguments in ([], ["a"], ["--format=porcelain"], ["--fix"], ["--fix"]):
+        result = hub.run("doctor", *arguments)
         assert (result.code, result.err) == (1, ""), result.out
         assert "\x1b" not in result.out
     assert snapshot(outside) == before
@@ -865,67 +876,69 @@ def test_hostile_documents(hub: Hub) -> None:
     assert hub.state("a")["agents"]["\x1b[2J\n agent"]["status"] == "failed"
 
 
-def test_a_worktree_with_a_moved_parent_is_kept(hub: Hub) -> None:
+def test_worktree_with_a_moved_parent_is_kept(hub: Hub) -> None:
     hub.session("a", agents=2)
     hub.worktrees.rename(hub.top.parent / "elsewhere")
-    entries = snapshot(hub.top / ".git" / "worktrees")
+    git_dirs = snapshot(hub.top / ".git" / "worktrees")
     findings = hub.json("doctor", "--fix", code=1)["findings"]
-    assert [(one["code"], one["fix"]) for one in findings] == [("worktree-missing", "")] * 2
-    assert snapshot(hub.top / ".git" / "worktrees") == entries
+    assert [(finding["code"], finding["fix"]) for finding in findings] == [
+        ("worktree-missing", "")
+    ] * 2
+    assert snapshot(hub.top / ".git" / "worktrees") == git_dirs
     (hub.top.parent / "elsewhere").rename(hub.worktrees)
     assert list_findings(hub, code=0) == []
 
 
 @pytest.mark.parametrize("victim", ["other", "agent-2"])
-def test_a_git_dir_with_the_path_of_another_worktree_is_not_trusted(hub: Hub, victim: str) -> None:
+def test_git_dir_with_the_path_of_another_worktree_is_not_trusted(hub: Hub, victim: str) -> None:
     hub.session("a", agents=2)
-    where = {"other": hub.top.parent / "other", "agent-2": hub.worktree(2, "a")}[victim]
+    worktree = {"other": hub.top.parent / "other", "agent-2": hub.worktree(2, "a")}[victim]
     if victim == "other":
-        hub.git("init", "-q", where)
-    evil = hub.top / ".git" / "worktrees" / "evil"
-    evil.mkdir()
-    (evil / "gitdir").write_text(f"{where}/.git\n")
-    (evil / "commondir").write_text("../..\n")
-    (evil / "HEAD").write_text("ref: refs/heads/hub/a/agent-1/attempt-1\n")
-    (evil / "locked").write_text("initializing")
-    before = snapshot(where), snapshot(evil)
+        hub.git("init", "-q", worktree)
+    forged = hub.top / ".git" / "worktrees" / "evil"
+    forged.mkdir()
+    (forged / "gitdir").write_text(f"{worktree}/.git\n")
+    (forged / "commondir").write_text("../..\n")
+    (forged / "HEAD").write_text("ref: refs/heads/hub/a/agent-1/attempt-1\n")
+    (forged / "locked").write_text("initializing")
+    before = snapshot(worktree), snapshot(forged)
     [finding] = hub.json("doctor", "--fix", code=1)["findings"]
     assert (finding["code"], finding["fix"]) == ("worktree-half-added", "")
-    assert (snapshot(where), snapshot(evil)) == before
+    assert (snapshot(worktree), snapshot(forged)) == before
 
 
-def codes(hub: Hub, now: int = NOW) -> list[str]:
+def list_codes(hub: Hub, now: int = NOW) -> list[str]:
     """Return the codes of the findings at the time `now`."""
     result = hub.run("doctor", "--format=json", now=now)
-    return [one["code"] for one in json.loads(result.out)["findings"]]
+    return [finding["code"] for finding in json.loads(result.out)["findings"]]
 
 
-def test_an_agent_whose_process_is_behind_a_symbolic_link(hub: Hub) -> None:
-    """Find no interrupted run while a process uses the worktree of the agent."""
+def test_process_of_an_agent_behind_a_symbolic_link(hub: Hub) -> None:
+    """The run is not reported as interrupted while a process uses the worktree of the agent."""
     hub.session(agents=2)
     interrupted_exec(hub, "s1")
     hub.link_worktrees()
-    assert codes(hub) == ["agent-cut-off"]
+    assert list_codes(hub) == ["agent-cut-off"]
     with process_in(hub.worktree(2)):
-        assert codes(hub) == []
+        assert list_codes(hub) == []
 
 
-def test_a_session_whose_process_is_behind_a_symbolic_link(hub: Hub) -> None:
-    """Find no idle session while a process uses one of its worktrees."""
+def test_process_of_a_session_behind_a_symbolic_link(hub: Hub) -> None:
+    """The session is not reported as idle while a process uses one of its worktrees."""
     hub.session(agents=1)
     hub.run("update", "s1", "--state", "running")
     hub.link_worktrees()
     later = int(hub.worktree(1).stat().st_mtime) + 2 * 24 * 3600
-    assert codes(hub, later) == ["session-forgotten"]
+    assert list_codes(hub, later) == ["session-forgotten"]
     with process_in(hub.worktree(1)):
-        assert codes(hub, later) == []
+        assert list_codes(hub, later) == []
 
 
-def test_a_lock_of_a_git_process_behind_a_symbolic_link(hub: Hub) -> None:
-    """Find no stale lock while any git process is running there."""
+def test_lock_of_a_git_process_behind_a_symbolic_link(hub: Hub) -> None:
+    """No lock is reported as stale while a git process uses the worktree."""
     hub.session(agents=1)
     index_lock_in_worktree(hub, "s1")
     hub.link_worktrees()
-    assert codes(hub) == ["git-lock-left"]
+    assert list_codes(hub) == ["git-lock-left"]
     with process_in(hub.worktree(1), "git", "cat-file", "--batch"):
-        assert "git-lock-left" not in codes(hub)
+        assert "git-lock-left" not in list_codes(hub)

@@ -1,4 +1,4 @@
-"""Tests that `doctor --fix` reads only the session that it fixes under the lock."""
+"""`doctor --fix` reads only the session that it fixes under the lock."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from tests.support.hub import Hub, Result
 from tests.support.interrupt import run_with_injected_code
 
 LEFTOVER = ".state.json.x.tmp"
-LOCKED = 3
+OPEN_UNDER_LOCK = 3
 """The number of the call that opens state.json under the lock, after two earlier calls."""
 
 
-def opened(hub: Hub, path: str, *words: str) -> int:
+def count_opens(hub: Hub, path: str, *arguments: str) -> int:
     """Return how often the command opens `path`."""
-    result = run_with_injected_code(hub, *words, nth=0, opened=path)
+    result = run_with_injected_code(hub, *arguments, nth=0, opened=path)
     assert result.code == 0, result
     return int(result.err.splitlines()[-1])
 
@@ -29,41 +29,41 @@ def count_reads(hub: Hub, sessions: int) -> tuple[int, int]:
     for path in ("s1/state.json", head):
         for number in range(1, sessions + 1):
             (hub.directory(f"s{number}") / LEFTOVER).write_text("{")
-        counts.append(opened(hub, path, "doctor", "--fix"))
+        counts.append(count_opens(hub, path, "doctor", "--fix"))
     return counts[0], counts[1]
 
 
-def test_a_fix_reads_no_other_session_and_no_other_worktree(hub: Hub) -> None:
-    """Do not let the time to fix all sessions grow with the square of their number."""
+def test_fix_reads_only_its_own_session_and_worktree(hub: Hub) -> None:
+    """Otherwise the time to fix all sessions would grow with the square of their number."""
     hub.session("s1", agents=1)
-    alone = count_reads(hub, 1)
+    count = count_reads(hub, 1)
     for number in range(2, 6):
         hub.session(f"s{number}", agents=1)
-    assert count_reads(hub, 5) == alone
+    assert count_reads(hub, 5) == count
     assert hub.run("doctor").code == 0
 
 
-def test_a_session_that_was_changed_before_the_lock_was_taken(hub: Hub) -> None:
-    """Let an interrupted spawn finish after the first snapshot and before the lock."""
+def test_session_changed_before_the_lock(hub: Hub) -> None:
+    """An interrupted spawn finishes after the first snapshot and before the lock."""
     hub.session("a", agents=1)
     state = hub.directory("a") / "state.json"
     document = hub.state("a")
     document["agents"] = {"agent-1": {"status": "ready"}}
-    done = json.dumps(document)
+    changed_state = json.dumps(document)
     state.write_text(json.dumps({**document, "agents": {"agent-1": {"status": "spawning"}}}))
     [finding] = hub.json("doctor", code=1)["findings"]
     assert finding["code"] == "agent-cut-off"
     document["agents"]["agent-1"]["note"] = "theirs"
-    done = json.dumps(document)
-    code = f"open({str(state)!r}, 'w').write({done!r})"
+    changed_state = json.dumps(document)
+    code = f"open({str(state)!r}, 'w').write({changed_state!r})"
     assert run_with_injected_code(
-        hub, "doctor", "--fix", code=code, nth=LOCKED, opened="a/state.json"
+        hub, "doctor", "--fix", code=code, nth=OPEN_UNDER_LOCK, opened="a/state.json"
     ) == (Result(0, "1 session, 1 worktree: no problems found\n"))
-    assert state.read_text() == done
+    assert state.read_text() == changed_state
 
 
 @pytest.mark.parametrize("packed", [False, True])
-def test_a_rescue_ref_that_was_deleted_before_the_lock_was_taken(hub: Hub, *, packed: bool) -> None:
+def test_rescue_ref_deleted_before_the_lock(hub: Hub, *, packed: bool) -> None:
     hub.session("a", agents=1)
     ref = "refs/hub/rescue/a/agent-1/attempt-1/1"
     hub.git("update-ref", ref, "HEAD")
@@ -74,35 +74,35 @@ def test_a_rescue_ref_that_was_deleted_before_the_lock_was_taken(hub: Hub, *, pa
     before = hub.state("a")
     code = f"subprocess.run(['git', 'update-ref', '-d', {ref!r}], check=True)"
     assert run_with_injected_code(
-        hub, "doctor", "--fix", code=code, nth=LOCKED, opened="a/state.json"
+        hub, "doctor", "--fix", code=code, nth=OPEN_UNDER_LOCK, opened="a/state.json"
     ) == (Result(0, "1 session, 1 worktree: no problems found\n"))
     assert hub.state("a") == before
 
 
-def test_a_branch_that_was_made_before_the_lock_was_taken(hub: Hub) -> None:
-    """Guess the state from the branches that exist under the lock."""
+def test_branch_created_before_the_lock(hub: Hub) -> None:
+    """The state is guessed from the branches that exist under the lock."""
     hub.session("a")
     state = hub.directory("a") / "state.json"
     state.write_text(json.dumps({**hub.state("a"), "state": "unheard", "history": []}))
     make = "subprocess.run(['git', 'branch', 'hub/a/agent-1/attempt-1'], check=True)"
     result = run_with_injected_code(
-        hub, "doctor", "--fix", code=make, nth=LOCKED, opened="a/state.json"
+        hub, "doctor", "--fix", code=make, nth=OPEN_UNDER_LOCK, opened="a/state.json"
     )
     assert result.code == 0, result
     assert hub.state("a")["state"] == "running"
 
 
-def test_what_a_fix_shows_is_fixed_too(hub: Hub) -> None:
-    """Find the owner of a detached worktree after state.json was fixed."""
+def test_finding_that_appears_after_a_fix(hub: Hub) -> None:
+    """The owner of the detached worktree is found only after state.json was fixed."""
     hub.session("a")
     assert hub.run("spawn", "-q", "a").code == 0
-    where = Path(hub.run("path", "a", "1").out.strip())
-    hub.git("switch", "-q", "--detach", cwd=where)
+    worktree = Path(hub.run("path", "a", "1").out.strip())
+    hub.git("switch", "-q", "--detach", cwd=worktree)
     (hub.top / ".git" / "worktrees" / "agent-1" / "locked").write_text("initializing")
-    (where / ".git").unlink()
+    (worktree / ".git").unlink()
     (hub.directory("a") / "state.json").write_text("{")
-    found = hub.json("doctor", "--fix", code=0)["findings"]
-    assert [(one["code"], one["fixed"]) for one in found] == [
+    findings = hub.json("doctor", "--fix", code=0)["findings"]
+    assert [(finding["code"], finding["fixed"]) for finding in findings] == [
         ("state-damaged", True),
         ("worktree-half-added", True),
     ]

@@ -1,4 +1,4 @@
-"""What does not go, or goes another way: each reason is said, and what is refused changes nothing."""
+"""Errors of all commands: the message, and no change. Unusual but valid situations."""
 
 from __future__ import annotations
 
@@ -20,34 +20,36 @@ from tests.support.measured_sessions import (
 )
 
 
-def refused(hub: Hub, said: str, *words: str, code: int = 1, cwd: Path | None = None) -> None:
-    """The command says so, and every byte is as it was."""
+def assert_refused(
+    hub: Hub, message: str, *arguments: str, code: int = 1, cwd: Path | None = None
+) -> None:
+    """Run a command that must fail with this message and change nothing."""
     before = everything(hub)
-    assert hub.run(*words, cwd=cwd) == Result(code, "", said)
+    assert hub.run(*arguments, cwd=cwd) == Result(code, "", message)
     assert everything(hub) == before
 
 
-def change_state(hub: Hub, **facts: object) -> None:
-    """Write into state.json what no command of ours would."""
+def edit_state(hub: Hub, **fields: object) -> None:
+    """Write fields into state.json that no command writes."""
     file = hub.directory() / "state.json"
-    file.write_text(json.dumps({**hub.state(), **facts}))
+    file.write_text(json.dumps({**hub.state(), **fields}))
 
 
-def stopped_rebase(hub: Hub, where: Path) -> None:
-    """A rebase of what is checked out there that has stopped in the middle."""
-    stopped = hub.call("git", "rebase", "--no-ff", "--exec", "false", "HEAD~1", cwd=where)
-    assert stopped.code == 1, stopped
+def stop_rebase(hub: Hub, worktree: Path) -> None:
+    """Start a rebase that stops in the middle."""
+    result = hub.call("git", "rebase", "--no-ff", "--exec", "false", "HEAD~1", cwd=worktree)
+    assert result.code == 1, result
 
 
 # spawn
 
 
-def test_spawn_of_a_session_that_does_not_say_how_many(hub: Hub) -> None:
+def test_spawn_without_a_number_of_agents(hub: Hub) -> None:
     hub.session()
     config = hub.directory() / "config.yaml"
     lines = config.read_text().splitlines(keepends=True)
     config.write_text("".join(line for line in lines if not line.startswith("agent_count")))
-    refused(
+    assert_refused(
         hub,
         "error: config.yaml of session 's1' has no valid number of agents\n"
         "hint: use --agents <list>\n",
@@ -55,41 +57,41 @@ def test_spawn_of_a_session_that_does_not_say_how_many(hub: Hub) -> None:
     )
 
 
-def test_spawn_from_a_commit_that_is_gone(hub: Hub) -> None:
+def test_spawn_from_a_missing_commit(hub: Hub) -> None:
     hub.session()
-    gone = "1" * 40
-    change_state(hub, base_commit=gone)
-    said = f"error: the commit that the agents start from is missing: {gone}\n"
-    refused(hub, f"{said}hint: git hub-session spawn s1 --base main\n", "spawn", "s1")
+    missing = "1" * 40
+    edit_state(hub, base_commit=missing)
+    message = f"error: the commit that the agents start from is missing: {missing}\n"
+    assert_refused(hub, f"{message}hint: git hub-session spawn s1 --base main\n", "spawn", "s1")
 
 
-def test_spawn_from_a_branch_that_is_gone(hub: Hub) -> None:
+def test_spawn_from_a_missing_branch(hub: Hub) -> None:
     hub.git("branch", "side")
     base = ("--base-branch", "side")
     assert hub.run("init", "-q", "--id", "s1", "--task", "x", *base).code == 0
     hub.git("branch", "-D", "side")
-    refused(
+    assert_refused(
         hub,
         "error: no such branch: 'side', the base branch of session 's1'\nhint: name a commit with --base\n",
         *("spawn", "s1"),
     )
 
 
-def test_a_number_that_no_agent_has(hub: Hub) -> None:
+def test_spawn_of_an_invalid_agent_number(hub: Hub) -> None:
     hub.session(agents=2)
-    said = "error: no such agent: '0'\nhint: the session has agents 1 to 2\n"
+    message = "error: no such agent: '0'\nhint: the session has agents 1 to 2\n"
     before = everything(hub)
     result = hub.run("spawn", "s1", "--retry", "0")
-    assert (result.code, result.err.startswith(said)) == (129, True), result
+    assert (result.code, result.err.startswith(message)) == (129, True), result
     assert everything(hub) == before
 
 
 # init
 
 
-def test_init_where_head_is_no_branch(hub: Hub) -> None:
+def test_init_with_head_outside_of_refs_heads(hub: Hub) -> None:
     hub.git("symbolic-ref", "HEAD", "refs/other/main")
-    refused(
+    assert_refused(
         hub,
         "fatal: HEAD does not point to a branch\nhint: use --base-branch <branch>\n",
         *("init", "--task", "x"),
@@ -97,8 +99,8 @@ def test_init_where_head_is_no_branch(hub: Hub) -> None:
     )
 
 
-def test_init_where_refs_are_in_a_table(hub: Hub) -> None:
-    """Called by itself: a git that does not know the format refuses first."""
+def test_init_with_the_reftable_format(hub: Hub) -> None:
+    """The test calls the command directly, because an older git refuses the format itself."""
     (hub.top / ".git" / "reftable").mkdir()
     before = everything(hub)
     assert hub.call(COMMAND, "init", "--task", "x") == Result(
@@ -112,11 +114,11 @@ def test_init_where_refs_are_in_a_table(hub: Hub) -> None:
     assert everything(hub) == before
 
 
-# spawn: what comes along
+# spawn: the copied files
 
 
-def test_what_is_listed_and_not_ignored_does_not_come_along(hub: Hub) -> None:
-    """Of a list that names nothing, and of one that names only what git does not ignore."""
+def test_worktreeinclude_without_ignored_files(hub: Hub) -> None:
+    """The list matches no file, or only a file that git does not ignore. Nothing is copied."""
     assert hub.run("init", "-q", "--id", "s1", "--task", "x", "--agents", "2").code == 0
     (hub.top / ".worktreeinclude").write_text("nothing-of-that-name\n")
     assert hub.run("spawn", "-q", "--agents", "1", "s1") == Result(0)
@@ -127,8 +129,8 @@ def test_what_is_listed_and_not_ignored_does_not_come_along(hub: Hub) -> None:
         assert set(snapshot(agent_worktree(hub, agent))) == {".git", "file", "sub/other"}
 
 
-def test_what_is_in_the_way_of_a_copy_stays(hub: Hub) -> None:
-    """A hook has made a file where the list has a directory, and a pipe is nothing to copy."""
+def test_copy_does_not_replace_an_existing_file(hub: Hub) -> None:
+    """A hook has created a file at the path of a listed directory. A pipe is not copied."""
     (hub.top / ".gitignore").write_text("/deps/\n/pipe\n")
     hub.git("add", ".gitignore")
     hub.git("commit", "-q", "-m", "what is ignored")
@@ -141,38 +143,41 @@ def test_what_is_in_the_way_of_a_copy_stays(hub: Hub) -> None:
     hook.chmod(0o755)
     assert hub.run("init", "-q", "--id", "s1", "--task", "x").code == 0
     assert hub.run("spawn", "-q", "s1") == Result(0)
-    found = snapshot(agent_worktree(hub, 1))
-    assert found["deps"] == b"mine\n"
-    assert "pipe" not in found
+    files = snapshot(agent_worktree(hub, 1))
+    assert files["deps"] == b"mine\n"
+    assert "pipe" not in files
 
 
 # exec
 
 
 @pytest.mark.parametrize(
-    ("dot_git", "fault"),
+    ("dot_git", "reason"),
     [
         ("gitdir: /nowhere\n", "its .git file names another git dir"),
         ("nonsense\n", "its .git file does not name a git dir"),
         (None, "its .git is not a file"),
     ],
 )
-def test_a_damaged_worktree(hub: Hub, dot_git: str | None, fault: str) -> None:
+def test_damaged_git_file(hub: Hub, dot_git: str | None, reason: str) -> None:
     create_measurable_session(hub, "ms: 1\n")
-    where = agent_worktree(hub, 1)
-    (where / ".git").unlink()
+    worktree = agent_worktree(hub, 1)
+    (worktree / ".git").unlink()
     if dot_git is None:
-        (where / ".git").symlink_to(hub.top / ".git")
+        (worktree / ".git").symlink_to(hub.top / ".git")
     else:
-        (where / ".git").write_text(dot_git)
-    link = f"printf 'gitdir: %s\\n' {hub.top}/.git/worktrees/agent-1 >{where}/.git"
-    repair = f"hint: {link}\n" if dot_git else f"hint: rm {where}/.git && {link}\n"
-    refused(hub, f"error: '{where}': {fault}\n{repair}", "exec", "s1", "--", "true")
-    refused(hub, f"error: agent-1: '{where}': {fault}\n{repair}", "restore", "s1")
+        (worktree / ".git").write_text(dot_git)
+    link = f"printf 'gitdir: %s\\n' {hub.top}/.git/worktrees/agent-1 >{worktree}/.git"
+    repair = f"hint: {link}\n" if dot_git else f"hint: rm {worktree}/.git && {link}\n"
+    assert_refused(hub, f"error: '{worktree}': {reason}\n{repair}", "exec", "s1", "--", "true")
+    assert_refused(hub, f"error: agent-1: '{worktree}': {reason}\n{repair}", "restore", "s1")
 
 
-def test_who_is_no_agent_and_which_attempt_is_the_last(hub: Hub) -> None:
-    """A branch of the session that is no agent's, and a later attempt whose entry comes first."""
+def test_branch_of_no_agent_and_a_later_attempt(hub: Hub) -> None:
+    """The other branch is ignored, and the last attempt is used.
+
+    Its git dir comes first in the list.
+    """
     hub.session("s1", agents=1)
     hub.run("update", "-q", "s1", "--state", "running")
     hub.git("worktree", "add", "-q", "-b", "hub/s1/notes", hub.top.parent / "notes", "main")
@@ -186,8 +191,8 @@ def test_who_is_no_agent_and_which_attempt_is_the_last(hub: Hub) -> None:
     assert list(hub.state()["agents"]) == ["agent-1"]
 
 
-def test_head_as_a_link(hub: Hub) -> None:
-    """As git made it until 2005, and still reads it."""
+def test_head_that_is_a_symbolic_link(hub: Hub) -> None:
+    """Git created such a HEAD until 2005, and still reads it."""
     head = hub.top / ".git" / "HEAD"
     head.unlink()
     head.symlink_to("refs/heads/main")
@@ -195,20 +200,20 @@ def test_head_as_a_link(hub: Hub) -> None:
     assert "base_branch: main\n" in (hub.directory() / "config.yaml").read_text()
 
 
-def test_exec_while_the_session_is_evaluated(hub: Hub) -> None:
-    """The command that measures calls it: nothing has to be waited for."""
+def test_exec_during_an_evaluation(hub: Hub) -> None:
+    """The eval command calls `exec`, which refuses."""
     create_measurable_session(hub, "ms: 1\n")
-    said = hub.top.parent / "said"
-    command = f"git hub-session exec s1 -- true 2>'{said}'; echo $? >>'{said}'; cat ms"
-    measured = hub.run("eval", "-q", "--eval", command, *MEASURE[2:], "--baseline", "1", "s1")
-    assert measured.code == 0, measured
-    assert said.read_text() == (
+    log = hub.top.parent / "said"
+    command = f"git hub-session exec s1 -- true 2>'{log}'; echo $? >>'{log}'; cat ms"
+    result = hub.run("eval", "-q", "--eval", command, *MEASURE[2:], "--baseline", "1", "s1")
+    assert result.code == 0, result
+    assert log.read_text() == (
         "error: session 's1' is being evaluated\nhint: wait for the evaluation to end, or stop it\n1\n"
     )
 
 
-def test_a_line_that_does_not_end(hub: Hub) -> None:
-    """It is handed on in pieces, and kept whole."""
+def test_long_line_in_the_output(hub: Hub) -> None:
+    """The line is printed in parts. The log has the complete line."""
     create_measurable_session(hub, "ms: 1\n")
     result = hub.run("exec", "s1", "--", "sh", "-c", "head -c 200000 /dev/zero | tr '\\0' x")
     shown = [line for line in result.out.splitlines() if line.startswith("agent-1 | ")]
@@ -218,7 +223,7 @@ def test_a_line_that_does_not_end(hub: Hub) -> None:
     assert log.read_text() == "x" * 200000
 
 
-def test_a_task_that_no_variable_holds(hub: Hub, tmp_path: Path) -> None:
+def test_task_that_is_too_long_for_a_variable(hub: Hub, tmp_path: Path) -> None:
     task = tmp_path / "task"
     task.write_text("long" * 30_000)
     assert hub.run("init", "-q", "--id", "s1", "-F", task).code == 0
@@ -235,14 +240,14 @@ def test_a_task_that_no_variable_holds(hub: Hub, tmp_path: Path) -> None:
 def test_eval_of_a_session_without_branches(hub: Hub) -> None:
     hub.session()
     hub.run("update", "-q", "s1", "--state", "running")
-    refused(
+    assert_refused(
         hub,
         "error: session 's1' has no agent branches\nhint: git hub-session spawn s1\n",
         *("eval", "--ranking", "1", "s1"),
     )
 
 
-def test_eval_without_a_commit_to_start_from(hub: Hub) -> None:
+def test_eval_without_a_base_commit(hub: Hub) -> None:
     hub.git("branch", "side")
     base = ("--base-branch", "side")
     assert hub.run("init", "-q", "--id", "s1", "--task", "x", *base).code == 0
@@ -259,21 +264,21 @@ def test_eval_without_a_commit_to_start_from(hub: Hub) -> None:
     assert (hub.state(), count_worktrees(hub)) == (before, 2)
 
 
-def test_eval_beside_worktrees_that_are_not_as_they_were(hub: Hub) -> None:
-    """In the middle of a rebase, and damaged: their tips are measured all the same, elsewhere."""
+def test_eval_with_unusable_worktrees(hub: Hub) -> None:
+    """A worktree in a rebase and a damaged one. The tips are measured in temporary worktrees."""
     create_measurable_session(hub, "ms: 1\n", "ms: 2\n")
-    stopped_rebase(hub, agent_worktree(hub, 1))
+    stop_rebase(hub, agent_worktree(hub, 1))
     (agent_worktree(hub, 2) / ".git").write_text("gitdir: /nowhere\n")
     result = hub.run("eval", *MEASURE, "--baseline", "3", "s1")
     assert result.code == 0, result
-    own = "was measured in a temporary worktree"
+    message = "was measured in a temporary worktree"
     first, second = result.err.splitlines()
-    assert first == f"warning: agent-1 {own}: its worktree is in the middle of a rebase"
-    assert second.startswith(f"warning: agent-2 {own}: its .git file ")
-    assert [one[:2] for one in recorded_ranks(hub).values()] == [(1, 1), (2, 2)]
+    assert first == f"warning: agent-1 {message}: its worktree is in the middle of a rebase"
+    assert second.startswith(f"warning: agent-2 {message}: its .git file ")
+    assert [ranks[:2] for ranks in recorded_ranks(hub).values()] == [(1, 1), (2, 2)]
 
 
-def test_a_session_that_ends_while_it_is_measured(hub: Hub) -> None:
+def test_session_that_is_archived_during_the_evaluation(hub: Hub) -> None:
     create_measurable_session(hub, "ms: 1\n")
     command = "git hub-session update -q s1 --state evaluating && git hub-session update -q s1 --state archived; cat ms"
     result = hub.run("eval", "--eval", command, *MEASURE[2:], "--baseline", "1", "s1")
@@ -284,11 +289,11 @@ def test_a_session_that_ends_while_it_is_measured(hub: Hub) -> None:
 # merge
 
 
-def test_merge_of_who_was_not_measured(hub: Hub) -> None:
+def test_merge_of_an_agent_without_a_measurement(hub: Hub) -> None:
     create_measurable_session(hub, "ms: 1\n", "ms: 2\n")
     assert hub.run("eval", "-q", "--ranking", "1", "s1").code == 0
-    again = hub.spawn("s1", 1, 2)
-    hub.commit(again, "ms", "ms: 0\n")
+    second = hub.spawn("s1", 1, 2)
+    hub.commit(second, "ms", "ms: 0\n")
     document = hub.json("merge", "-n", "--agent", "2", "s1")
     assert document["remarks"] == ["agent-2 was not evaluated"]
     shown = hub.run("merge", "-n", "--agent", "2", "s1")
@@ -297,29 +302,29 @@ def test_merge_of_who_was_not_measured(hub: Hub) -> None:
     assert document["remarks"] == ["agent-1 made another attempt since the evaluation"]
 
 
-def test_merge_into_a_branch_that_is_being_rebased(hub: Hub) -> None:
+def test_merge_into_a_branch_in_a_rebase(hub: Hub) -> None:
     hub.commit(hub.top, "second", "x\n")
     create_measurable_session(hub, "ms: 1\n")
     assert hub.run("eval", "-q", "--ranking", "1", "s1").code == 0
-    stopped_rebase(hub, hub.top)
-    refused(
+    stop_rebase(hub, hub.top)
+    assert_refused(
         hub,
         f"error: 'main' is in the middle of a rebase in '{hub.top}'\nhint: finish it first\n",
         *("merge", "--yes", "s1"),
     )
 
 
-def test_merge_into_a_branch_whose_worktree_is_missing(hub: Hub) -> None:
+def test_merge_into_a_branch_with_a_missing_worktree(hub: Hub) -> None:
     create_measurable_session(hub, "ms: 1\n")
     assert hub.run("eval", "-q", "--ranking", "1", "s1").code == 0
-    aside = hub.top.parent / "aside"
-    hub.git("worktree", "add", "-q", "-b", "side", aside)
-    rmtree(aside)
-    link = f"printf 'gitdir: %s\\n' {hub.top}/.git/worktrees/aside >{aside}/.git"
-    refused(
+    worktree = hub.top.parent / "aside"
+    hub.git("worktree", "add", "-q", "-b", "side", worktree)
+    rmtree(worktree)
+    link = f"printf 'gitdir: %s\\n' {hub.top}/.git/worktrees/aside >{worktree}/.git"
+    assert_refused(
         hub,
-        f"error: 'side' is checked out in '{aside}', and its directory is missing\n"
-        f"hint: mkdir -p {aside} && {link} && git -C {aside} checkout-index -a\n",
+        f"error: 'side' is checked out in '{worktree}', and its directory is missing\n"
+        f"hint: mkdir -p {worktree} && {link} && git -C {worktree} checkout-index -a\n",
         *("merge", "--yes", "--into", "side", "s1"),
     )
 
@@ -327,8 +332,8 @@ def test_merge_into_a_branch_whose_worktree_is_missing(hub: Hub) -> None:
 # board
 
 
-def test_a_hub_without_a_board(hub: Hub) -> None:
-    """As an older AgentHub left it: there is nothing to read, and the first post makes it."""
+def test_hub_without_a_board(hub: Hub) -> None:
+    """An older AgentHub created no board. Nothing is read, and the first post creates the board."""
     hub.session()
     rmtree(hub.top / ".agenthub" / "board")
     assert hub.run("board", "read", "results") == Result(0, "", "no posts in 'results'\n")
@@ -340,7 +345,7 @@ def test_a_hub_without_a_board(hub: Hub) -> None:
 
 
 @pytest.mark.parametrize("index", ['{"channels": 5}', '{"counters": []}'])
-def test_an_index_that_is_none(hub: Hub, index: str) -> None:
+def test_invalid_board_index(hub: Hub, index: str) -> None:
     hub.session()
     file = hub.top / ".agenthub" / "board" / "_index.json"
     file.write_text(index)
@@ -352,7 +357,7 @@ def test_an_index_that_is_none(hub: Hub, index: str) -> None:
     }
 
 
-def test_a_channel_that_the_index_does_not_know(hub: Hub) -> None:
+def test_channel_that_is_missing_in_the_index(hub: Hub) -> None:
     hub.session()
     file = hub.top / ".agenthub" / "board" / "_index.json"
     file.write_text('{"channels": [], "counters": {}}')

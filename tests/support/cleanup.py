@@ -1,4 +1,4 @@
-"""Helpers of the cleanup tests: the state of worktrees, and the expected output of `cleanup`."""
+"""Helpers of the cleanup tests: the content of worktrees, and the expected output."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def read_content(hub: Hub, worktree: Path) -> WorktreeContent:
 
 
 def everything(hub: Hub) -> dict[str, bytes | str]:
-    """Return all files of the repository, its hub and its worktrees, and the modes of directories."""
+    """Return all files of the repository, the hub and the worktrees, and the directory modes."""
     top = hub.top.parent
     modes = {
         f"{path.relative_to(top)}/": oct(path.lstat().st_mode)

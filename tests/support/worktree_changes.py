@@ -12,7 +12,7 @@ Change = Callable[[Hub, Path], object]
 
 
 def create_worktree_with_files(hub: Hub) -> Path:
-    """Create a session with one worktree, commit a file of each kind there, and return the worktree."""
+    """Create a session with one worktree, commit a file of each kind, and return the worktree."""
     hub.session("s1", agents=1)
     worktree = hub.worktree(1)
     (worktree / "program").write_text("#!/bin/sh\n")
