@@ -1,4 +1,4 @@
-"""AgentHub's script on our sessions, our command on its sessions, and its options."""
+"""AgentHub's script with our sessions, and our command with AgentHub's sessions and options."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ TASKS = [
 ]
 
 
-def peer(hub: Hub, agenthub_script: Path, *words: str) -> Result:
-    return hub.call(PYTHON, "-I", agenthub_script, *words)
+def run_agenthub(hub: Hub, script: Path, *arguments: str) -> Result:
+    return hub.call(PYTHON, "-I", script, *arguments)
 
 
-def document(result: Result) -> Any:
+def parse_json(result: Result) -> Any:
     assert (result.code, result.err) == (0, ""), result
     return json.loads(result.out)
 
 
-def test_agenthub_script_reads_our_session(hub: Hub, agenthub_script: Path) -> None:
+def test_agenthub_script_reads_our_session(hub: Hub, script: Path) -> None:
     measure = ["--eval", "make bench", "--metric", "p50 ms", "--direction", "lower"]
     hub.run(
         "init", "--id", "s1", "--task", TASKS[0], "--agents", "2", *measure, "--baseline", "-1.5"
     )
-    assert peer(hub, agenthub_script, "--list") == Result(
+    assert run_agenthub(hub, script, "--list") == Result(
         0,
         "AgentHub Sessions\n\n"
         "SESSION ID           STATE        AGENTS   TASK\n"
@@ -44,7 +44,7 @@ def test_agenthub_script_reads_our_session(hub: Hub, agenthub_script: Path) -> N
     )
     hub.git("branch", "hub/s1/agent-1/attempt-1")
     created = "2026-03-17T14:30:22.000000+00:00"
-    assert peer(hub, agenthub_script, "--status", "s1") == Result(
+    assert run_agenthub(hub, script, "--status", "s1") == Result(
         0,
         "Session: s1\n"
         "  State: init\n"
@@ -59,7 +59,7 @@ def test_agenthub_script_reads_our_session(hub: Hub, agenthub_script: Path) -> N
         "  Branches:\n"
         "    hub/s1/agent-1/attempt-1\n",
     )
-    assert document(peer(hub, agenthub_script, "--status", "s1", "--format", "json")) == {
+    assert parse_json(run_agenthub(hub, script, "--status", "s1", "--format", "json")) == {
         "config": {
             "session_id": "s1",
             "task": TASKS[0],
@@ -76,29 +76,27 @@ def test_agenthub_script_reads_our_session(hub: Hub, agenthub_script: Path) -> N
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_agenthub_script_finds_no_setting_in_a_task(
-    hub: Hub, agenthub_script: Path, task: str
-) -> None:
+def test_agenthub_script_finds_no_setting_in_a_task(hub: Hub, script: Path, task: str) -> None:
     hub.session(task=task)
-    listed = document(peer(hub, agenthub_script, "--list", "--format", "json"))["sessions"]
+    listed = parse_json(run_agenthub(hub, script, "--list", "--format", "json"))["sessions"]
     assert [(row["session_id"], row["state"], row["agents"]) for row in listed] == [
         ("s1", "init", "1")
     ]
-    config = document(peer(hub, agenthub_script, "--status", "s1", "--format", "json"))["config"]
+    config = parse_json(run_agenthub(hub, script, "--status", "s1", "--format", "json"))["config"]
     assert list(config) == ["session_id", "task", "agent_count", "base_branch", "created"]
 
 
-def test_both_programs_change_one_session(hub: Hub, agenthub_script: Path) -> None:
-    """The two programs take turns. Each keeps what the other one wrote."""
+def test_both_programs_change_one_session(hub: Hub, script: Path) -> None:
+    """AgentHub's script and our command change a session in turn. Each keeps the other's changes."""
     hub.session()
     assert hub.run("update", "s1", "--state", "running", "--reason", "go").code == 0
-    assert peer(hub, agenthub_script, "--update", "s1", "--state", "evaluating") == Result(
+    assert run_agenthub(hub, script, "--update", "s1", "--state", "evaluating") == Result(
         0, "Session s1: running → evaluating\n"
     )
     assert hub.run("update", "s1", "--state", "merged") == Result(
         0, "Session s1: evaluating → merged\n"
     )
-    assert peer(hub, agenthub_script, "--update", "s1", "--state", "archived").code == 1
+    assert run_agenthub(hub, script, "--update", "s1", "--state", "archived").code == 1
     steps = [(step["from"], step["to"]) for step in hub.state()["history"]]
     assert steps == [("init", "running"), ("evaluating", "merged")]
     assert hub.run("list").out.splitlines()[1].split()[:2] == ["s1", "merged"]
@@ -106,7 +104,7 @@ def test_both_programs_change_one_session(hub: Hub, agenthub_script: Path) -> No
 
 @pytest.mark.parametrize("task", [*TASKS, 'ends in "', '"', "", 'a"\nagent_count:\nb', "\\"])
 def test_agenthub_sessions_can_be_read(hub: Hub, task: str) -> None:
-    """The task is read unchanged, and no line of it becomes a setting."""
+    """The task is read unchanged. No line of the task is read as a setting."""
     create_agenthub_session(
         hub, "20260317-143022", task, settings=['eval_cmd: "pytest "x""', "metric: p50_ms"]
     )
@@ -139,14 +137,14 @@ def test_agenthub_sessions_can_be_read(hub: Hub, task: str) -> None:
     }
 
 
-def test_list_equals_that_of_agenthub(hub: Hub, agenthub_script: Path) -> None:
+def test_list_equals_that_of_agenthub(hub: Hub, script: Path) -> None:
     for number, state in enumerate(("init", "running", "evaluating", "merged", "archived")):
         create_agenthub_session(hub, f"20260317-14302{number}", f"task {number}", state=state)
-    theirs = document(peer(hub, agenthub_script, "--list", "--format", "json"))["sessions"]
-    ours = hub.json("--list")["sessions"]
-    assert theirs == [
+    agenthub_rows = parse_json(run_agenthub(hub, script, "--list", "--format", "json"))["sessions"]
+    rows = hub.json("--list")["sessions"]
+    assert agenthub_rows == [
         {key: str(row[key]) for key in ("session_id", "state", "task", "agents", "created")}
-        for row in ours
+        for row in rows
     ]
 
 
@@ -154,7 +152,7 @@ def test_list_equals_that_of_agenthub(hub: Hub, agenthub_script: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("theirs", "ours"),
+    ("agenthub_arguments", "arguments"),
     [
         (["--list"], ["list"]),
         (["--list", "--format", "json"], ["list", "--format=json"]),
@@ -173,14 +171,14 @@ def test_list_equals_that_of_agenthub(hub: Hub, agenthub_script: Path) -> None:
     ],
 )
 def test_agenthub_spelling_has_the_same_result(
-    hub: Hub, theirs: list[str], ours: list[str]
+    hub: Hub, agenthub_arguments: list[str], arguments: list[str]
 ) -> None:
     hub.session()
-    assert hub.run(*theirs) == hub.run(*ours)
+    assert hub.run(*agenthub_arguments) == hub.run(*arguments)
 
 
 @pytest.mark.parametrize(
-    "words",
+    "arguments",
     [
         ["--update", "s1", "--state", "running"],
         ["--state", "running", "--update", "s1"],
@@ -188,12 +186,12 @@ def test_agenthub_spelling_has_the_same_result(
         ["--format", "text", "--update", "s1", "--state", "running"],
     ],
 )
-def test_agenthub_update_with_options_in_any_order(hub: Hub, words: list[str]) -> None:
-    assert hub.session().run(*words) == Result(0, "Session s1: init → running\n")
+def test_agenthub_update_with_options_in_any_order(hub: Hub, arguments: list[str]) -> None:
+    assert hub.session().run(*arguments) == Result(0, "Session s1: init → running\n")
 
 
 def test_two_agenthub_commands_exclude_each_other(hub: Hub) -> None:
-    """AgentHub's script runs the first command and silently ignores the other."""
+    """Our command prints an error. AgentHub's script runs one command and ignores the other."""
     hub.session()
     result = hub.run("--update", "s1", "--state", "running", "--cleanup", "s1")
     assert result.code == 129

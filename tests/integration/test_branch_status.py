@@ -1,7 +1,7 @@
-"""Compare the branch facts of `status` with those of git, on random histories.
+"""Compare the branch facts of `status` with the results of git, on random histories.
 
-Each history has merges (criss-cross too), several roots, commits of the same second, commits
-that are older than their parents, and files of every kind that git knows.
+Each history has merges (also criss-cross merges), several roots, commits of the same second, commits
+that are older than their parents, and files of all modes.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from git_hub_session.worktree.status import Divergence, compare_tips
 from tests.support.hub import Hub
 
 COMMITS, AGENTS = 40, 8
-EMPTY = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"  # git hash-object -t tree /dev/null
+EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"  # git hash-object -t tree /dev/null
 FILE, SCRIPT, LINK, COMMIT = "100644", "100755", "120000", "160000"
 PATHS = {
     "a": (FILE,),
@@ -34,31 +34,31 @@ PATHS = {
 }
 
 
-def history(hub: Hub, seed: int) -> list[str]:
-    """Create random commits, with main and the agents' branches at some. Return these branches."""
-    dice = random.Random(seed)
+def create_history(hub: Hub, seed: int) -> list[str]:
+    """Create random commits with main and agents' branches. Return the agents' branches."""
+    rng = random.Random(seed)
 
     def timestamp(mark: int) -> int:
-        # Three commits in a second, or a clock that is wrong by up to 15 s: with larger errors
-        # git itself miscounts.
-        return mark // 3 if seed % 2 else 10 * mark + dice.randrange(-15, 15)
+        # Three commits per second, or a clock error of up to 15 s. With larger errors, git counts
+        # wrong.
+        return mark // 3 if seed % 2 else 10 * mark + rng.randrange(-15, 15)
 
     stream = []
     for mark in range(1, COMMITS + 1):
         # Choose recent parents, so that the history is long. A commit without parents is a root.
         recent = range(max(1, mark - 6), mark)
-        count = 0 if dice.random() < 0.04 else dice.choice((1, 1, 1, 2, 2, 3))
-        parents = dice.sample(recent, k=min(count, len(recent)))
+        count = 0 if rng.random() < 0.04 else rng.choice((1, 1, 1, 2, 2, 3))
+        parents = rng.sample(recent, k=min(count, len(recent)))
         stream.append(f"commit refs/import/{mark}\nmark :{mark}\n")
         stream.append(f"committer Ada <a@b> {1773750000 + timestamp(mark)} +0000\n")
         stream.append("data 0\n")
         stream += [
             f"{'merge' if index else 'from'} :{parent}\n" for index, parent in enumerate(parents)
         ]
-        stream += [change(dice) for _ in range(dice.randrange(1, 4))]
+        stream += [random_change(rng) for _ in range(rng.randrange(1, 4))]
     for ref in ("main", *(f"hub/s1/agent-{agent}/attempt-1" for agent in range(1, AGENTS + 1))):
         stream.append(
-            f"reset refs/heads/{ref}\nfrom :{dice.randrange(COMMITS // 2, COMMITS + 1)}\n\n"
+            f"reset refs/heads/{ref}\nfrom :{rng.randrange(COMMITS // 2, COMMITS + 1)}\n\n"
         )
     subprocess.run(
         ["git", "fast-import", "--quiet", "--force"],
@@ -70,29 +70,29 @@ def history(hub: Hub, seed: int) -> list[str]:
     return [f"hub/s1/agent-{agent}/attempt-1" for agent in range(1, AGENTS + 1)]
 
 
-def change(dice: random.Random) -> str:
-    """A line of `git fast-import` that writes or deletes a file."""
-    path = dice.choice([*PATHS])
-    mode = dice.choice(PATHS[path])
-    if dice.random() < 0.15:
+def random_change(rng: random.Random) -> str:
+    """Return a command of `git fast-import` that writes or deletes a random file."""
+    path = rng.choice([*PATHS])
+    mode = rng.choice(PATHS[path])
+    if rng.random() < 0.15:
         return f"D {path}\n"
     if mode == COMMIT:
-        return f"M {mode} {dice.randrange(1, 16):040x} {path}\n"
-    lines = [f"line {dice.randrange(9)}" for _ in range(dice.randrange(12))]
-    text = dice.choice(("\n", "\r\n")).join(lines) + dice.choice(("", "\n", "\0"))
+        return f"M {mode} {rng.randrange(1, 16):040x} {path}\n"
+    lines = [f"line {rng.randrange(9)}" for _ in range(rng.randrange(12))]
+    text = rng.choice(("\n", "\r\n")).join(lines) + rng.choice(("", "\n", "\0"))
     return f"M {mode} inline {path}\ndata {len(text)}\n{text}\n"
 
 
-# With the last two seeds, libgit2 itself counts ahead and behind wrong.
+# With the last two seeds, libgit2 returns wrong numbers for ahead and behind.
 @pytest.mark.parametrize("seed", [*range(8), 34, 13])
 def test_branch_facts_equal_those_of_git(hub: Hub, seed: int) -> None:
     hub.session()
-    branches = history(hub, seed)
+    branches = create_history(hub, seed)
     tips = {branch: hub.git("rev-parse", branch) for branch in branches}
     contained = {
-        one
-        for one, other in permutations(dict.fromkeys(tips.values()), 2)
-        if hub.call("git", "merge-base", "--is-ancestor", one, other).code == 0
+        tip
+        for tip, other_tip in permutations(dict.fromkeys(tips.values()), 2)
+        if hub.call("git", "merge-base", "--is-ancestor", tip, other_tip).code == 0
     }
     shown = hub.json("status", "s1")["branches"]
     assert [facts["branch"] for facts in shown] == branches
@@ -103,31 +103,31 @@ def test_branch_facts_equal_those_of_git(hub: Hub, seed: int) -> None:
         assert facts["behind"] == int(hub.git("rev-list", "--count", f"{tip}..main"))
         assert facts["frontier"] == (tip not in contained)
         numbers = (facts["files"], facts["insertions"], facts["deletions"])
-        assert numbers in [shortstat(hub, fork, tip) for fork in forks(hub, tip)]
+        assert numbers in [read_shortstat(hub, base, tip) for base in newest_merge_bases(hub, tip)]
 
 
-def forks(hub: Hub, tip: str) -> list[str]:
-    """Return the newest merge bases of main and `tip`, or the empty tree. git may use any."""
+def newest_merge_bases(hub: Hub, tip: str) -> list[str]:
+    """Return the newest merge bases, or the empty tree. git may use any of them."""
     bases = hub.call("git", "merge-base", "--all", "main", tip).out.split()
-    times = {fork: int(hub.git("show", "-s", "--format=%ct", fork)) for fork in bases}
-    return [fork for fork in bases if times[fork] == max(times.values())] or [EMPTY]
+    times = {base: int(hub.git("show", "-s", "--format=%ct", base)) for base in bases}
+    return [base for base in bases if times[base] == max(times.values())] or [EMPTY_TREE]
 
 
-def shortstat(hub: Hub, fork: str, tip: str) -> tuple[int, ...]:
-    """Return the numbers of files, insertions and deletions that git counts between two commits."""
-    text = hub.git("diff", "--shortstat", "--no-renames", fork, tip)
+def read_shortstat(hub: Hub, base: str, tip: str) -> tuple[int, ...]:
+    """Return git's numbers of files, insertions and deletions between two commits."""
+    text = hub.git("diff", "--shortstat", "--no-renames", base, tip)
     matches = (re.search(rf"(\d+) {word}", text) for word in ("file", "insertion", "deletion"))
     return tuple(int(match[1]) if match else 0 for match in matches)
 
 
-def test_a_file_that_becomes_a_link_is_one_file(hub: Hub) -> None:
+def test_a_file_that_a_link_replaces_is_counted_once(hub: Hub) -> None:
     hub.session(agents=1)
     (hub.worktree(1) / "file").unlink()
     (hub.worktree(1) / "file").symlink_to("sub/other")
     hub.git("commit", "-q", "-a", "-m", "a link", cwd=hub.worktree(1))
     [facts] = hub.json("status", "s1")["branches"]
     shown = (facts["files"], facts["insertions"], facts["deletions"])
-    assert shown == shortstat(hub, "main", facts["oid"]) == (1, 1, 1)
+    assert shown == read_shortstat(hub, "main", facts["oid"]) == (1, 1, 1)
 
 
 class CountingRepo(GitRepo):
@@ -141,16 +141,18 @@ class CountingRepo(GitRepo):
 
 
 @pytest.mark.parametrize("agents", [3, 30])
-def test_more_agents_need_no_more_walks(hub: Hub, agents: int) -> None:
-    """One walk finds the commits of all agents, another one those of the base branch."""
+def test_the_number_of_walks_does_not_depend_on_the_agents(hub: Hub, agents: int) -> None:
+    """The first walk finds the commits of all agents, the second those of the base branch."""
     tree, start = hub.git("rev-parse", "main^{tree}"), hub.git("rev-parse", "main")
-    tips = [hub.git("commit-tree", "-m", str(n), "-p", start, tree) for n in range(agents)]
+    tips = [
+        hub.git("commit-tree", "-m", str(number), "-p", start, tree) for number in range(agents)
+    ]
     base = hub.commit(hub.top, "file", "the base moves\n")
     repo = CountingRepo(str(hub.top / ".git"), hub.environ)
     divergences = compare_tips([*tips, start], base, repo)
-    new = Divergence(1, 1, DiffStat(0, 0, 0), frontier=True)
+    ahead_and_behind = Divergence(1, 1, DiffStat(0, 0, 0), frontier=True)
     assert divergences == {
-        **dict.fromkeys(tips, new),
+        **dict.fromkeys(tips, ahead_and_behind),
         start: Divergence(0, 1, DiffStat(0, 0, 0), frontier=False),
     }
     assert repo.walks == 2

@@ -1,4 +1,4 @@
-"""One cleanup passes its data through few files: a profiler hook counts them."""
+"""A cleanup passes its data through few files. A profiler hook counts the files."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.hub import CHECKOUT, Hub
 
-# Runs the command and prints the files of the package with a function that gets the value of a class.
+# Runs the command. For each class below, prints the files with a function that gets such a value.
 _PROFILED_COMMAND = """
 import json, os, sys
 package = os.path.join({checkout!r}, "git_hub_session", "")
@@ -39,13 +39,13 @@ sys.exit(exit_code)
 
 
 @pytest.mark.parametrize(("kind", "limit"), [("Project", 15), ("Worktree", 15)])
-def test_a_cleanup_passes_through_few_files(hub: Hub, kind: str, limit: int) -> None:
+def test_number_of_files_that_a_cleanup_passes_through(hub: Hub, kind: str, limit: int) -> None:
     """The worktree has something to save, so that all steps of a cleanup run."""
-    where = hub.session("s1", agents=1).worktree(1)
-    (where / "new").write_text("new\n")
+    worktree = hub.session("s1", agents=1).worktree(1)
+    (worktree / "new").write_text("new\n")
     program = _PROFILED_COMMAND.format(checkout=str(CHECKOUT))
     result = hub.call(sys.executable, "-c", program, "cleanup", "s1")
-    assert (result.code, where.exists()) == (0, False)
+    assert (result.code, worktree.exists()) == (0, False)
     files = json.loads(result.err.splitlines()[-1])[kind]
     assert "cleanup/plan.py" in files
     assert len(files) <= limit, files

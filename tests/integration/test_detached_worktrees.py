@@ -22,7 +22,7 @@ FIRST, SECOND = (f"hub/s1/agent-1/attempt-{number}" for number in (1, 2))
 
 @pytest.fixture
 def worktree(hub: Hub) -> Path:
-    """The worktree of agent-1. The session has two agents with one commit each."""
+    """Create a session of two agents with one commit each. Return the worktree of agent-1."""
     assert hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "2").code == 0
     assert hub.run("spawn", "-q", "s1") == Result(0)
     for agent in (1, 2):
@@ -34,74 +34,76 @@ def worktree_path(hub: Hub, agent: int) -> Path:
     return hub.top.parent / "project.hub" / "s1" / f"agent-{agent}"
 
 
-def detach(hub: Hub, worktree: Path, *at: str) -> None:
-    hub.git("checkout", "-q", "--detach", *at, cwd=worktree)
+def detach(hub: Hub, worktree: Path, *commit: str) -> None:
+    """Detach HEAD at its commit, or at the given commit."""
+    hub.git("checkout", "-q", "--detach", *commit, cwd=worktree)
 
 
 def git_dir(hub: Hub, worktree: Path) -> Path:
     return hub.top / ".git" / "worktrees" / worktree.name
 
 
-def head_of(hub: Hub, worktree: Path) -> str:
+def read_head(hub: Hub, worktree: Path) -> str:
     return hub.git("symbolic-ref", "HEAD", cwd=worktree)
 
 
 def hint(result: Result) -> str:
     """Return the only hint of a refused command, without the alternative `cleanup --force`."""
     assert result.code == 1, result
-    [line] = re.findall("hint: (.*)", result.out + result.err)
-    return str(line).removesuffix(", or: git hub-session cleanup --force s1")
+    [text] = re.findall("hint: (.*)", result.out + result.err)
+    return str(text).removesuffix(", or: git hub-session cleanup --force s1")
 
 
 def repair_command(hub: Hub, result: Result) -> str:
-    """Return the command in the hint, or the one that the doctor prints if the hint says so."""
-    line = hint(result)
-    if line == "git hub-session doctor s1":
-        [line] = repair_commands(hub)
-        line = line.removesuffix(" && git hub-session cleanup s1")
-    return line
+    """Return the command in the hint, or the repair command of the doctor if the hint names it."""
+    command = hint(result)
+    if command == "git hub-session doctor s1":
+        [command] = repair_commands(hub)
+        command = command.removesuffix(" && git hub-session cleanup s1")
+    return command
 
 
-def follow_hint(hub: Hub, *words: str) -> None:
-    """Run the command in the hint. The refused command must then succeed."""
-    line = repair_command(hub, hub.run(*words))
-    assert hub.call("sh", "-c", line).code == 0, line
-    result = hub.run(*words)
+def follow_hint(hub: Hub, *arguments: str) -> None:
+    """Run a command that fails, then the command in its hint, then the first command again."""
+    command = repair_command(hub, hub.run(*arguments))
+    assert hub.call("sh", "-c", command).code == 0, command
+    result = hub.run(*arguments)
     assert result.code == 0, result
 
 
 @pytest.mark.parametrize(
-    "words", ["exec s1 -- true", "exec --agents=1 s1 -- true", "restore s1", "cleanup s1", "doctor"]
+    "command",
+    ["exec s1 -- true", "exec --agents=1 s1 -- true", "restore s1", "cleanup s1", "doctor"],
 )
-def test_worktree_detached_at_the_tip_of_its_branch(hub: Hub, worktree: Path, words: str) -> None:
-    """The staged and the untracked file are kept."""
+def test_worktree_detached_at_the_tip_of_its_branch(hub: Hub, worktree: Path, command: str) -> None:
+    """The repair keeps the staged file and the untracked file."""
     (worktree / "staged").write_text("staged\n")
     hub.git("add", "staged", cwd=worktree)
     (worktree / "new").write_text("new\n")
     tip = hub.git("rev-parse", FIRST)
     detach(hub, worktree)
-    if words == "doctor":
+    if command == "doctor":
         [finding] = hub.json("doctor", code=1)["findings"]
         assert finding["evidence"] == f"its HEAD is detached from '{FIRST}'"
-        line = finding["advice"]
+        repair = finding["advice"]
     else:
-        result = hub.run(*words.split())
+        result = hub.run(*command.split())
         assert f"its HEAD is detached from '{FIRST}'" in result.out + result.err
-        line = repair_command(hub, result)
-    assert line == f"git -C {worktree} symbolic-ref HEAD refs/heads/{FIRST}"
+        repair = repair_command(hub, result)
+    assert repair == f"git -C {worktree} symbolic-ref HEAD refs/heads/{FIRST}"
     assert worktree.exists()
-    assert hub.call("sh", "-c", line) == Result(0)
-    assert (head_of(hub, worktree), hub.git("rev-parse", FIRST)) == (f"refs/heads/{FIRST}", tip)
+    assert hub.call("sh", "-c", repair) == Result(0)
+    assert (read_head(hub, worktree), hub.git("rev-parse", FIRST)) == (f"refs/heads/{FIRST}", tip)
     assert hub.git("status", "--short", cwd=worktree) == "A  staged\n?? new"
-    assert hub.run(*words.split()).code == 0
+    assert hub.run(*command.split()).code == 0
 
 
 def test_commit_on_a_detached_head_becomes_a_new_attempt(hub: Hub, worktree: Path) -> None:
-    """The hint creates a branch for it. The new attempt is evaluated and merged."""
+    """The command in the hint creates a branch for the commit. The new attempt can be merged."""
     detach(hub, worktree)
     tip = hub.commit(worktree, "file", "x\n" * 90)
     follow_hint(hub, "exec", "s1", "--", "true")
-    assert (head_of(hub, worktree), hub.git("rev-parse", SECOND)) == (f"refs/heads/{SECOND}", tip)
+    assert (read_head(hub, worktree), hub.git("rev-parse", SECOND)) == (f"refs/heads/{SECOND}", tip)
     assert hub.run("doctor").code == 0
     assert hub.run("eval", "-q", *MEASURE, "s1").code == 0
     assert hub.run("merge", "-q", "--yes", "s1").code == 0
@@ -113,7 +115,7 @@ def test_worktree_detached_at_an_older_commit(hub: Hub, worktree: Path) -> None:
     detach(hub, worktree, "HEAD~")
     assert hint(hub.run("restore", "s1", "--agent=1")) == f"git -C {worktree} checkout {FIRST}"
     follow_hint(hub, "restore", "s1", "--agent=1")
-    assert head_of(hub, worktree) == f"refs/heads/{FIRST}"
+    assert read_head(hub, worktree) == f"refs/heads/{FIRST}"
 
 
 def test_unfinished_merge_survives_the_repair(hub: Hub, worktree: Path) -> None:
@@ -122,26 +124,26 @@ def test_unfinished_merge_survives_the_repair(hub: Hub, worktree: Path) -> None:
     assert hub.call("git", "merge", "-q", "main", cwd=worktree).code == 1
     follow_hint(hub, "restore", "s1", "--agent=1")
     assert hub.git("status", "--short", cwd=worktree) == "UU file"
-    detach_again = hub.call("git", "checkout", "-q", "--detach", cwd=worktree)
-    assert detach_again.code == 1  # git refuses to switch during a conflict
+    second_detach = hub.call("git", "checkout", "-q", "--detach", cwd=worktree)
+    assert second_detach.code == 1  # git refuses to detach HEAD during a conflict
 
 
 @pytest.mark.parametrize(
-    "words", ["restore s1 --agent=1", "exec s1 -- true", "cleanup s1", "cleanup --force s1"]
+    "command", ["restore s1 --agent=1", "exec s1 -- true", "cleanup s1", "cleanup --force s1"]
 )
-def test_empty_head_file(hub: Hub, worktree: Path, words: str) -> None:
+def test_empty_head_file(hub: Hub, worktree: Path, command: str) -> None:
     (worktree / "new").write_text("new\n")
-    own = git_dir(hub, worktree) / "HEAD"
-    own.write_text("")
-    result = hub.run(*words.split())
+    head = git_dir(hub, worktree) / "HEAD"
+    head.write_text("")
+    result = hub.run(*command.split())
     assert f"'{worktree}'" in result.out + result.err or f"worktree: {worktree}\n" in result.out
     assert "its HEAD cannot be read" in result.out + result.err
-    line = repair_command(hub, result)
-    assert line == f"printf 'ref: %s\\n' refs/heads/{FIRST} >{own}"
-    assert hub.call("sh", "-c", line) == Result(0)
-    if not words.startswith("cleanup --force"):
+    repair = repair_command(hub, result)
+    assert repair == f"printf 'ref: %s\\n' refs/heads/{FIRST} >{head}"
+    assert hub.call("sh", "-c", repair) == Result(0)
+    if not command.startswith("cleanup --force"):
         assert hub.git("status", "--short", cwd=worktree) == "?? new"
-    assert hub.run(*words.split()).code == 0
+    assert hub.run(*command.split()).code == 0
 
 
 def test_message_names_the_branch_of_the_user(hub: Hub, worktree: Path) -> None:
@@ -151,11 +153,11 @@ def test_message_names_the_branch_of_the_user(hub: Hub, worktree: Path) -> None:
         .err.splitlines()[0]
         .endswith(f"'{worktree}' exists already, with 'mine' checked out")
     )
-    assert hub.run("doctor").code == 0  # the commits of the user have a branch
+    assert hub.run("doctor").code == 0  # no commit needs a branch
 
 
 def test_detached_worktree_of_an_earlier_attempt(hub: Hub, worktree: Path) -> None:
-    """state.json no longer records its path. `exec` runs in the worktree of the last attempt."""
+    """`exec` runs only in the worktree of the last attempt. `cleanup` reports the detached one."""
     assert hub.run("spawn", "-q", "--retry", "1", "s1") == Result(0)
     detach(hub, worktree)
     tip = hub.commit(worktree, "more", "on no branch\n")
@@ -175,8 +177,8 @@ def test_forced_cleanup_saves_the_commits_of_a_detached_head(hub: Hub, worktree:
     assert lines[1:3] == [f"Kept worktree: {worktree}", f"  its HEAD is detached from '{FIRST}'"]
     force = "git hub-session cleanup --force s1"
     assert lines[3] == f"  hint: git hub-session doctor s1, or: {force}"
-    [line] = repair_commands(hub)
-    assert line.startswith(f"git -C {worktree} branch {SECOND} && ")
+    [command] = repair_commands(hub)
+    assert command.startswith(f"git -C {worktree} branch {SECOND} && ")
     assert hub.run("cleanup", "-q", "--force", "s1") == Result(0)
     assert not worktree.exists()
     saved = hub.refs("refs/hub/rescue/s1/agent-1/attempt-1")
@@ -189,10 +191,10 @@ def test_missing_detached_worktree_is_kept_without_force(hub: Hub, worktree: Pat
     detach(hub, worktree)
     tip = hub.commit(worktree, "more", "on no branch\n")
     shutil.rmtree(worktree)
-    line = repair_command(hub, hub.run("cleanup", "s1"))
+    command = repair_command(hub, hub.run("cleanup", "s1"))
     [finding] = hub.json("doctor", code=1)["findings"]
-    assert (finding["code"], finding["advice"]) == ("worktree-missing", line)
-    assert hub.call("sh", "-c", line).code == 0
+    assert (finding["code"], finding["advice"]) == ("worktree-missing", command)
+    assert hub.call("sh", "-c", command).code == 0
     assert (worktree / "more").read_text() == "on no branch\n"
     shutil.rmtree(worktree)
     assert hub.run("cleanup", "-q", "--force", "s1") == Result(0)
@@ -213,11 +215,11 @@ def test_path_and_status_show_a_detached_worktree(hub: Hub, worktree: Path) -> N
     assert f"{shown} (detached)" in hub.run("status", "s1").out
     worktrees = hub.json("status", "s1")["worktrees"]
     assert [facts["detached"] for facts in worktrees] == [True, False]
-    assert hub.run("spawn", "s1").code == 0  # nothing is missing
+    assert hub.run("spawn", "s1").code == 0  # no worktree is missing
 
 
 def test_another_worktree_on_the_branch_of_the_agent(hub: Hub, worktree: Path) -> None:
-    """The other worktree becomes the agent's. The detached one gets a new branch."""
+    """The worktree on the branch belongs to the agent. The detached worktree gets a new branch."""
     detach(hub, worktree)
     other = hub.top.parent / "other"
     hub.git("worktree", "add", "-q", other, FIRST)
@@ -225,7 +227,7 @@ def test_another_worktree_on_the_branch_of_the_agent(hub: Hub, worktree: Path) -
     assert hub.run("exec", "-q", "s1", "--", "sh", "-c", "pwd >here") == Result(0)
     assert (other / "here").exists()
     assert not (worktree / "here").exists()
-    # The branch is checked out in the other worktree, so the doctor proposes a new one.
+    # The branch is checked out in the other worktree, so the doctor proposes a new branch.
     [finding] = hub.json("doctor", code=1)["findings"]
     assert finding["advice"].startswith(f"git -C {worktree} branch {SECOND} && ")
     (git_dir(hub, worktree) / "HEAD").write_text("")
@@ -240,18 +242,18 @@ def test_another_worktree_on_the_branch_of_the_agent(hub: Hub, worktree: Path) -
 
 def test_detached_worktrees_of_the_user_are_not_reported(hub: Hub, worktree: Path) -> None:
     """The first was created for the user's branch, the second for a session that does not exist."""
-    mine = hub.top.parent / "mine"
-    hub.git("worktree", "add", "-q", "-b", "mine", mine)
-    detach(hub, mine, FIRST)
-    detach(hub, mine)
-    gone = hub.top.parent / "gone"
-    hub.git("worktree", "add", "-q", "-b", "hub/gone/agent-1/attempt-1", gone)
-    detach(hub, gone)
+    user_worktree = hub.top.parent / "mine"
+    hub.git("worktree", "add", "-q", "-b", "mine", user_worktree)
+    detach(hub, user_worktree, FIRST)
+    detach(hub, user_worktree)
+    other_worktree = hub.top.parent / "gone"
+    hub.git("worktree", "add", "-q", "-b", "hub/gone/agent-1/attempt-1", other_worktree)
+    detach(hub, other_worktree)
     hub.git("branch", "-q", "-D", "hub/gone/agent-1/attempt-1")
     assert hub.run("doctor") == Result(0, "1 session, 2 worktrees: no problems found\n")
     assert hub.run("cleanup", "-q", "s1").code == 0
-    assert mine.exists()
-    assert gone.exists()
+    assert user_worktree.exists()
+    assert other_worktree.exists()
     assert not worktree.exists()
 
 
@@ -268,7 +270,7 @@ def test_new_attempt_gets_an_unused_number(hub: Hub, worktree: Path) -> None:
 
 
 def test_detached_worktree_without_a_reflog_belongs_to_no_agent(hub: Hub, worktree: Path) -> None:
-    """Without a reflog it may be a worktree of the user, so it is neither reported nor removed."""
+    """A worktree without a reflog may be the user's, so it is neither reported nor removed."""
     hub.git("config", "core.logAllRefUpdates", "false")
     shutil.rmtree(git_dir(hub, worktree) / "logs")
     detach(hub, worktree)
@@ -279,29 +281,29 @@ def test_detached_worktree_without_a_reflog_belongs_to_no_agent(hub: Hub, worktr
     assert snapshot(worktree) == before
 
 
-def review(hub: Hub, worktree: Path) -> Path:
-    """Create a worktree in which the user reviews the agent's branch. Its HEAD is detached."""
+def create_review_worktree(hub: Hub, worktree: Path) -> Path:
+    """Replace the agent's worktree with a detached worktree in which the user reviews a branch."""
     assert hub.run("cleanup", "-q", "s1") == Result(0)
     (hub.top / ".git" / "info" / "exclude").write_text("*.log\n")
     hub.git("tag", "v1", "main")
-    mine = worktree.parent.parent / "review"
-    hub.git("worktree", "add", "-q", mine, FIRST)
-    detach(hub, mine, "v1")
-    (mine / "build.log").write_text("ignored\n")
-    return mine
+    user_worktree = worktree.parent.parent / "review"
+    hub.git("worktree", "add", "-q", user_worktree, FIRST)
+    detach(hub, user_worktree, "v1")
+    (user_worktree / "build.log").write_text("ignored\n")
+    return user_worktree
 
 
 def test_review_worktree_of_the_user_is_unchanged(hub: Hub, worktree: Path) -> None:
-    mine = review(hub, worktree)
-    hub.commit(mine, "mine", "a person's\n")
-    before = snapshot(mine)
+    user_worktree = create_review_worktree(hub, worktree)
+    hub.commit(user_worktree, "mine", "a person's\n")
+    before = snapshot(user_worktree)
     assert hub.run("doctor").code == 0
     assert hub.run("path", "s1", "1").code == 128
     assert hub.run("restore", "-q", "s1") == Result(0)
     assert hub.run("exec", "-q", "s1", "--", "touch", "here") == Result(0)
     assert hub.run("cleanup", "-q", "--force", "s1") == Result(0)
     assert hub.run("archive", "-q", "s1") == Result(0)
-    assert snapshot(mine) == before
+    assert snapshot(user_worktree) == before
 
 
 @pytest.mark.parametrize("command", ["spawn s1", "restore s1 --agent=1"])
@@ -324,10 +326,10 @@ def test_worktree_of_the_user_at_the_path_of_an_agent(
 
 
 def test_session_branch_that_belongs_to_no_agent(hub: Hub, worktree: Path) -> None:
-    """A worktree that was detached from such a branch is neither reported nor removed."""
-    mine = hub.top.parent / "mine"
-    hub.git("worktree", "add", "-q", "-b", "hub/s1/mine", mine)
-    detach(hub, mine)
+    """A worktree that was detached from hub/s1/mine is neither reported nor removed."""
+    user_worktree = hub.top.parent / "mine"
+    hub.git("worktree", "add", "-q", "-b", "hub/s1/mine", user_worktree)
+    detach(hub, user_worktree)
     before = snapshot(hub.top / ".git" / "worktrees" / "mine")
     assert hub.run("doctor") == Result(0, "1 session, 2 worktrees: no problems found\n")
     assert "mine" not in hub.run("cleanup", "--force", "s1").out
@@ -340,14 +342,14 @@ def test_branch_of_a_detached_worktree_is_not_archived(
 ) -> None:
     assert hub.run("eval", "-q", *MEASURE, "s1").code == 0
     detach(hub, worktree)
-    planned = hub.run(*command.split(), "-n")
+    preview = hub.run(*command.split(), "-n")
     hints = "hint: git hub-session doctor s1, or: git hub-session cleanup --force s1"
-    assert command[0] == "m" or hints in planned.out
+    assert command[0] == "m" or hints in preview.out
     result = hub.run(*command.split())
     assert hints in result.out + result.err
-    [line] = repair_commands(hub)
-    line = line.removesuffix(" && git hub-session cleanup s1")
-    assert hub.call("sh", "-c", line) == Result(0)
+    [repair] = repair_commands(hub)
+    repair = repair.removesuffix(" && git hub-session cleanup s1")
+    assert hub.call("sh", "-c", repair) == Result(0)
     assert hub.git("rev-parse", FIRST) == hub.git("rev-parse", "HEAD", cwd=worktree)
     assert hub.run("cleanup", "-q", "--archive", "s1") == Result(0)
     assert f"refs/heads/{FIRST}" not in hub.refs("refs/heads/hub")
@@ -355,7 +357,7 @@ def test_branch_of_a_detached_worktree_is_not_archived(
 
 
 def test_rebase_is_aborted_before_the_repair(hub: Hub, worktree: Path) -> None:
-    """`git rebase --abort` would move the agent's branch if HEAD were reattached first."""
+    """If HEAD were reattached first, `git rebase --abort` would move the agent's branch."""
     tip = hub.git("rev-parse", FIRST)
     detach(hub, worktree, "main")
     hub.commit(worktree, "file", "other\n")
@@ -364,7 +366,7 @@ def test_rebase_is_aborted_before_the_repair(hub: Hub, worktree: Path) -> None:
     assert hub.git("-C", worktree, "rebase", "--abort") == ""
     follow_hint(hub, "restore", "s1", "--agent=1")
     assert hub.git("rev-parse", FIRST) == tip
-    assert head_of(hub, worktree) == f"refs/heads/{SECOND}"
+    assert read_head(hub, worktree) == f"refs/heads/{SECOND}"
 
 
 def test_bisect_that_started_on_a_detached_head(hub: Hub, worktree: Path) -> None:
@@ -380,15 +382,15 @@ def test_bisect_that_started_on_a_detached_head(hub: Hub, worktree: Path) -> Non
 
 
 def test_empty_head_file_in_a_worktree_of_the_user(hub: Hub, worktree: Path) -> None:
-    mine = review(hub, worktree)
-    hub.git("checkout", "-q", "-b", "mine", cwd=mine)
-    hub.commit(mine, "mine", "a person's\n")
-    (git_dir(hub, mine) / "HEAD").write_text("")
+    user_worktree = create_review_worktree(hub, worktree)
+    hub.git("checkout", "-q", "-b", "mine", cwd=user_worktree)
+    hub.commit(user_worktree, "mine", "a person's\n")
+    (git_dir(hub, user_worktree) / "HEAD").write_text("")
     assert hub.run("doctor").code == 0
     assert hub.run("cleanup", "-q", "--force", "s1") == Result(0)
 
 
-def test_only_the_end_of_a_long_reflog_counts(hub: Hub, worktree: Path) -> None:
+def test_only_the_end_of_a_long_reflog_is_read(hub: Hub, worktree: Path) -> None:
     log = git_dir(hub, worktree) / "logs" / "HEAD"
     line = log.read_text().splitlines()[-1]
     with log.open("a") as file:
@@ -409,7 +411,7 @@ def test_status_in_the_middle_of_git_am(hub: Hub, worktree: Path) -> None:
 
 
 def test_worktree_path_that_two_sessions_share(hub: Hub, worktree: Path) -> None:
-    """The worktree belongs to the session that created it, not to the one whose branch it left."""
+    """The worktree belongs to the session that created it. Its reflog also names another session."""
     hub.git("config", "hubsession.worktreePath", "../shared-{n}")
     assert hub.run("cleanup", "-q", "s1") == Result(0)
     assert hub.run("init", "-q", "--id", "s2", "--task", "t", "--agents", "1").code == 0
@@ -425,8 +427,10 @@ def test_worktree_path_that_two_sessions_share(hub: Hub, worktree: Path) -> None
     assert (finding["session"], finding["code"]) == ("s2", "worktree-off-branch")
 
 
-def test_worktree_of_the_user_that_visited_a_branch_of_the_agent(hub: Hub, worktree: Path) -> None:
-    """A worktree that was created for the user's branch stays the user's."""
+def test_worktree_of_the_user_that_had_a_branch_of_the_agent_checked_out(
+    hub: Hub, worktree: Path
+) -> None:
+    """A worktree that was created for the user's branch belongs to no agent."""
     assert hub.run("cleanup", "-q", "s1") == Result(0)
     hub.git("worktree", "add", "-q", "-b", "mine", worktree)
     hub.git("checkout", "-q", FIRST, cwd=worktree)

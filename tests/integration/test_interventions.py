@@ -1,4 +1,4 @@
-"""Another tool or a user changes something between two commands: each hint leads on, nothing is lost."""
+"""Another tool or a user makes a change between two commands. The hints lead to the end."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.support.interventions import (
 )
 
 CHANGES = {**COMMON_CHANGES, **RARE_CHANGES}
-PLAYED = CHANGES if LONG else COMMON_CHANGES
+TESTED_CHANGES = CHANGES if LONG else COMMON_CHANGES
 
 
 def start_session(hub: Hub) -> Hub:
@@ -32,7 +32,7 @@ def start_session(hub: Hub) -> Hub:
     return hub
 
 
-@pytest.mark.parametrize("name", PLAYED)
+@pytest.mark.parametrize("name", TESTED_CHANGES)
 def test_merge_after_a_change_between_the_commands(hub: Hub, name: str) -> None:
     """The hints lead to a merge, and every commit is kept."""
     start_session(hub)
@@ -48,7 +48,7 @@ def test_merge_after_a_change_between_the_commands(hub: Hub, name: str) -> None:
         run_with_hints(hub, "spawn", "s1")
     run_with_hints(hub, "exec", "s1", "--", "true")
     run_with_hints(hub, "eval", *MEASURE, "s1")
-    if name == "rm -rf, prune, branch -D":  # nothing is left to merge, and spawn made new agents
+    if name == "rm -rf, prune, branch -D":  # the new agents of `spawn` have nothing to merge
         assert hub.git("for-each-ref", "refs/heads/hub").count("\n") == 1
         run_with_hints(hub, "archive", "s1")
         assert hub.state()["state"] == "archived"
@@ -59,7 +59,7 @@ def test_merge_after_a_change_between_the_commands(hub: Hub, name: str) -> None:
     assert tips <= reachable
 
 
-@pytest.mark.parametrize("name", PLAYED)
+@pytest.mark.parametrize("name", TESTED_CHANGES)
 def test_archive_after_a_change_between_the_commands(hub: Hub, name: str) -> None:
     """The hints lead through cleanup and restore to an archive."""
     start_session(hub)
@@ -77,7 +77,7 @@ def test_archive_after_a_change_between_the_commands(hub: Hub, name: str) -> Non
 def test_commands_on_a_session_with_a_damaged_file(
     hub: Hub, name: str, content: bytes | None
 ) -> None:
-    """The error names the file. Cleanup works, and with the file restored the session goes on."""
+    """The errors name the file, and cleanup works. All commands work once the file is restored."""
     start_session(hub)
     file = hub.directory() / name
     before = file.read_bytes()
@@ -85,22 +85,22 @@ def test_commands_on_a_session_with_a_damaged_file(
     if content is not None:
         file.write_bytes(content)
     hints = f"hint: fix the file in '{hub.directory()}'\nhint: or: git hub-session cleanup s1\n"
-    for words in ("status s1", "merge --yes s1", "exec s1 -- true", "archive s1", "restore s1"):
-        result = hub.run(*words.split())
+    for command in ("status s1", "merge --yes s1", "exec s1 -- true", "archive s1", "restore s1"):
+        result = hub.run(*command.split())
         assert (result.code, result.out) == (128, ""), result
         assert result.err.startswith(f"fatal: session 's1': {name}: "), result
         assert result.err.endswith(hints), result
     assert hub.run("list").code == 1
-    cleaned = hub.run("cleanup", "s1")
-    assert cleaned.code == 0, cleaned
-    assert cleaned.out.count("bring it back: ") == 2
+    cleanup = hub.run("cleanup", "s1")
+    assert cleanup.code == 0, cleanup
+    assert cleanup.out.count("bring it back: ") == 2
     file.write_bytes(before)
     assert hub.run("restore", "-q", "s1") == Result(0)
-    assert [(worktree_path(hub, n) / "new").read_text() for n in (1, 2)] == ["1\n", "2\n"]
+    assert [(worktree_path(hub, agent) / "new").read_text() for agent in (1, 2)] == ["1\n", "2\n"]
 
 
 def test_merge_after_the_merge_was_reset(hub: Hub) -> None:
-    """The base branch is reset to before a merge: the same call merges again."""
+    """The base branch was reset to the commit before a merge. The same call merges again."""
     start_session(hub)
     before = hub.git("rev-parse", "main")
     assert hub.run("eval", "-q", *MEASURE, "s1").code == 0
@@ -113,17 +113,17 @@ def test_merge_after_the_merge_was_reset(hub: Hub) -> None:
 
 
 def test_merge_without_a_terminal_prints_the_same_command(hub: Hub) -> None:
-    """The hint has all options of the call, so that it merges the same agent in the same way."""
+    """The hint is the same call with --yes. It merges the same agent with the same options."""
     start_session(hub)
     assert hub.run("eval", "-q", *MEASURE, "s1").code == 0
-    words = ("--agent", "1", "--squash", "-m", "it's done", "--no-cleanup")
-    refused = hub.run("merge", *words, "s1")
-    line = "git hub-session merge --agent 1 -m 'it'\"'\"'s done' --squash --no-cleanup s1 --yes"
+    options = ("--agent", "1", "--squash", "-m", "it's done", "--no-cleanup")
+    refused = hub.run("merge", *options, "s1")
+    command = "git hub-session merge --agent 1 -m 'it'\"'\"'s done' --squash --no-cleanup s1 --yes"
     assert refused.code == 1
     assert refused.err.endswith(
-        f"error: cannot ask for confirmation: standard input is not a terminal (use --yes)\nhint: {line}\n"
+        f"error: cannot ask for confirmation: standard input is not a terminal (use --yes)\nhint: {command}\n"
     )
-    assert hub.call("sh", "-c", line).code == 0
+    assert hub.call("sh", "-c", command).code == 0
     assert hub.git("log", "-1", "--format=%s %p", "main").split()[:2] == ["it's", "done"]
     assert hub.git("show", "main:file") == "x\n" * 9 + "x"
     assert worktree_path(hub, 2).exists()
@@ -136,10 +136,10 @@ def test_force_does_not_disturb_a_running_exec(hub: Hub) -> None:
     command = ["git-hub-session", "exec", "-q", "--agents=1", "s1", "--"]
     with subprocess.Popen(
         [*command, "sh", "-c", f"touch {ready}; exec sleep 300"], cwd=hub.top, env=hub.environ
-    ) as running:
+    ) as process:
         while not ready.exists():
-            assert running.poll() is None
+            assert process.poll() is None
         refused = Result(1, "", "error: agent-1 is still running\nhint: wait for it, or end it\n")
         assert hub.run("exec", "--force", "s1", "--", "true") == refused
         assert hub.run("merge", "--force", "--yes", "s1") == refused
-        running.terminate()
+        process.terminate()

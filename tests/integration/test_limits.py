@@ -1,4 +1,4 @@
-"""Large repositories, a clock that runs backwards, closed streams, signals, 20 columns."""
+"""Large repositories, a clock that runs backwards, unwritable streams, signals, 20 columns."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def worktree_path(hub: Hub, agent: int) -> Path:
     return hub.top.parent / "project.hub" / "s1" / f"agent-{agent}"
 
 
-def tournament(hub: Hub, *, now: Sequence[int] = (NOW,) * 8) -> None:
-    """Play a session from init to merge. Command number n runs at the time `now[n]`."""
+def run_session(hub: Hub, *, now: Sequence[int] = (NOW,) * 8) -> None:
+    """Run a session from init to merge. Command number n runs at the time `now[n]`."""
     commands = (
         ("init", "-q", "--id", "s1", "--task", "t", "--agents", "2"),
         ("spawn", "-q", "s1"),
@@ -35,16 +35,16 @@ def tournament(hub: Hub, *, now: Sequence[int] = (NOW,) * 8) -> None:
         ("restore", "-q", "s1"),
         ("merge", "-q", "--yes", "s1"),
     )
-    for words, time in zip(commands, now, strict=True):
-        result = hub.run(*words, now=time)
-        assert result.code == 0, (words, result)
+    for arguments, time in zip(commands, now, strict=True):
+        result = hub.run(*arguments, now=time)
+        assert result.code == 0, (arguments, result)
     assert hub.git("show", "main:file") == "n: 1"
     assert not any(worktree_path(hub, agent).exists() for agent in (1, 2))
 
 
 @pytest.mark.skipif(not LONG, reason="takes half a minute: make long")
 def test_a_hundred_thousand_refs(hub: Hub) -> None:
-    """Most refs are packed. A session is merged and changes no other ref."""
+    """The session is merged. The packed refs are unchanged."""
     oid = hub.git("rev-parse", "HEAD")
     packed = "".join(f"{oid} refs/heads/b{number:06}\n" for number in range(100_000))
     (hub.top / ".git" / "packed-refs").write_text(
@@ -52,7 +52,7 @@ def test_a_hundred_thousand_refs(hub: Hub) -> None:
     )
     for number in range(10):
         hub.git("update-ref", f"refs/heads/loose/{number}", oid)
-    tournament(hub)
+    run_session(hub)
     refs = hub.refs()
     assert sum(name.startswith("refs/heads/b") for name in refs) == 100_000
     assert refs.keys() >= {
@@ -61,12 +61,12 @@ def test_a_hundred_thousand_refs(hub: Hub) -> None:
 
 
 def test_two_thousand_worktrees(hub: Hub) -> None:
-    """The user's worktrees, half of them missing, are not changed by the cleanup of a session."""
+    """A cleanup changes no worktree of the user. Half of the user's worktrees are missing."""
     hub.session(agents=2)
-    entries = hub.top / ".git" / "worktrees"
+    git_dirs = hub.top / ".git" / "worktrees"
     oid = hub.git("rev-parse", "HEAD")
     for number in range(2000):
-        git_dir, path = entries / f"other{number}", hub.top.parent / "others" / str(number)
+        git_dir, path = git_dirs / f"other{number}", hub.top.parent / "others" / str(number)
         git_dir.mkdir()
         (git_dir / "HEAD").write_text(f"{oid}\n")
         (git_dir / "commondir").write_text("../..\n")
@@ -78,31 +78,31 @@ def test_two_thousand_worktrees(hub: Hub) -> None:
     assert len(hub.json("status", "s1")["worktrees"]) == 2
     assert hub.run("cleanup", "-q", "s1") == Result(0)
     assert hub.git("show", "refs/hub/rescue/s1/agent-1/attempt-1/1^3:new") == "new"
-    assert len(list(entries.iterdir())) == 2000
+    assert len(list(git_dirs.iterdir())) == 2000
 
 
 def test_a_clock_that_runs_backwards(hub: Hub) -> None:
     """Each command runs a day before the previous one. None is refused, and no age is negative."""
     days = [NOW - day * 86400 for day in range(8)]
-    tournament(hub, now=days)
+    run_session(hub, now=days)
     state = hub.state()
     assert state["created"] == "2026-03-17T14:30:22.000000+00:00"
     assert state["updated"] == "2026-03-10T14:30:22.000000+00:00"
     assert [step["to"] for step in state["history"]] == ["running", "evaluating", "merged"]
     assert all(agent["exec"]["seconds"] >= 0 for agent in state["agents"].values())
-    for words in ("list", "status s1", "log s1", "board read results"):
-        shown = hub.run(*words.split(), now=days[-1] - 86400)
+    for command in ("list", "status s1", "log s1", "board read results"):
+        shown = hub.run(*command.split(), now=days[-1] - 86400)
         assert (shown.code, shown.err) == (0, "")
         assert re.search(r"(?<![\w-])-\d+ (second|minute|hour|day)", shown.out) is None, shown.out
     first = hub.run("init", "-q", "--task", "t", now=NOW)
     earlier = hub.run("init", "-q", "--task", "t", now=NOW - 86400)
-    again = hub.run("init", "-q", "--task", "t", now=NOW)
-    assert [result.out for result in (first, earlier, again)] == [
+    second = hub.run("init", "-q", "--task", "t", now=NOW)
+    assert [result.out for result in (first, earlier, second)] == [
         "20260317-143022\n", "20260316-143022\n", "20260317-143022-2\n"
     ]  # fmt: skip
 
 
-# Each redirection, with the exit code of a read-only command. With -1 it is 0 or 141 (SIGPIPE).
+# Each redirection, and the exit code of a read-only command. -1 stands for 0 or 141 (SIGPIPE).
 STREAMS = {
     ">/dev/full": 128,
     ">&-": 0,
@@ -129,23 +129,23 @@ def test_output_that_cannot_be_written(hub: Hub, stream: str) -> None:
     assert hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "2").code == 0
     assert hub.run("spawn", "-q", "s1") == Result(0)
 
-    def called(words: str) -> Result:
-        line = f"git-hub-session {words} {stream}"
-        return hub.call("bash", "-c", f"{line}; exit ${{PIPESTATUS[0]}}")
+    def run_redirected(command: str) -> Result:
+        redirected = f"git-hub-session {command} {stream}"
+        return hub.call("bash", "-c", f"{redirected}; exit ${{PIPESTATUS[0]}}")
 
-    for words in READ_ONLY:
-        result = called(words)
+    for command in READ_ONLY:
+        result = run_redirected(command)
         if stream == "| true":
             # `true` may exit before or after the write.
-            assert result.code in (0, 141), (words, result)
+            assert result.code in (0, 141), (command, result)
         else:
-            # These two print only to standard error, because they have nothing to do.
-            quiet = words.startswith(("spawn", "restore"))
-            assert result.code == (0 if quiet else STREAMS[stream]), (words, result)
+            # `spawn` and `restore` have nothing to do, and print only to standard error.
+            prints_nothing = command.startswith(("spawn", "restore"))
+            assert result.code == (0 if prints_nothing else STREAMS[stream]), (command, result)
         assert "Traceback" not in result.err
-    run = shlex.join(("sh", "-c", AGENT))
+    agent_command = shlex.join(("sh", "-c", AGENT))
     changes: dict[str, Callable[[], bool]] = {
-        f"exec s1 -- {run}": lambda: (
+        f"exec s1 -- {agent_command}": lambda: (
             hub.git("rev-list", "--count", "hub/s1/agent-2/attempt-1") == "2"
         ),
         f"eval {shlex.join(MEASURE)} s1": lambda: hub.state()["state"] == "evaluating",
@@ -153,19 +153,19 @@ def test_output_that_cannot_be_written(hub: Hub, stream: str) -> None:
         "restore s1": lambda: (worktree_path(hub, 1) / "new").read_text() == "new\n",
         "merge --yes s1": lambda: hub.git("show", "main:file") == "n: 1",
     }
-    for words, made in changes.items():
-        result = called(words)
-        if words == "merge --yes s1" and stream in (">/dev/full", "| true"):
-            # The plan is printed before the merge. If it cannot be printed, nothing is merged.
+    for command, is_done in changes.items():
+        result = run_redirected(command)
+        if command == "merge --yes s1" and stream in (">/dev/full", "| true"):
+            # `merge` prints the plan first. If it cannot print the plan, it merges nothing.
             assert result.code in (0, 128, 141), result
-            assert made() == (result.code == 0)
+            assert is_done() == (result.code == 0)
             continue
-        assert result.code in (0, 141 if stream == "| true" else 0), (words, result)
-        assert made(), words
+        assert result.code in (0, 141 if stream == "| true" else 0), (command, result)
+        assert is_done(), command
         assert "Traceback" not in result.err
 
 
-WAITING = {
+WAITING_COMMANDS = {
     "spawn": ("spawn", "-q", "s1"),
     "exec": ("exec", "-q", "s1", "--", "sh", "-c", "touch ../../../ready; exec sleep 300"),
     "eval": ("eval", "-q", "--eval", "touch ../../../ready; exec sleep 300", *MEASURE[2:], "s1"),
@@ -173,9 +173,9 @@ WAITING = {
 SIGNALS = {"int": [signal.SIGINT], "int int": [signal.SIGINT] * 2, "term": [signal.SIGTERM]}
 
 
-@pytest.mark.parametrize("sent", SIGNALS if LONG else ["int int"])
-@pytest.mark.parametrize("command", WAITING)
-def test_signal_while_a_command_waits(hub: Hub, command: str, sent: str) -> None:
+@pytest.mark.parametrize("kind", SIGNALS if LONG else ["int int"])
+@pytest.mark.parametrize("command", WAITING_COMMANDS)
+def test_signal_while_a_command_waits(hub: Hub, command: str, kind: str) -> None:
     """The command and all its child processes end. The same command then does its work."""
     hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "2")
     ready = hub.top.parent / "ready"
@@ -185,7 +185,7 @@ def test_signal_while_a_command_waits(hub: Hub, command: str, sent: str) -> None
         assert hub.run("spawn", "-q", "s1") == Result(0)
     before = hub.refs(), hub.state()["state"]
     with subprocess.Popen(
-        ["git-hub-session", *WAITING[command]],
+        ["git-hub-session", *WAITING_COMMANDS[command]],
         cwd=hub.top, env=hub.environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     ) as process:  # fmt: skip
         try:
@@ -193,12 +193,12 @@ def test_signal_while_a_command_waits(hub: Hub, command: str, sent: str) -> None
         except AssertionError:
             process.kill()
             raise
-        family = descendants(process.pid)
-        for number in SIGNALS[sent]:
+        child_pids = descendants(process.pid)
+        for number in SIGNALS[kind]:
             process.send_signal(number)
         out, err = process.communicate(timeout=120)
-        assert (process.returncode, out, err) == (-SIGNALS[sent][0], b"", b"")
-    wait_for(lambda: not any(map(is_alive, family)))
+        assert (process.returncode, out, err) == (-SIGNALS[kind][0], b"", b"")
+    wait_for(lambda: not any(map(is_alive, child_pids)))
     assert (hub.refs(), hub.state()["state"]) == before
     assert not [name for name in os.listdir(hub.directory()) if name.endswith(".tmp")]
     if command == "spawn":
@@ -226,19 +226,19 @@ def descendants(pid: int) -> list[int]:
 
 
 def test_terminal_of_twenty_columns(hub: Hub) -> None:
-    """Ids, branches and paths are not truncated. Only the text of users is."""
+    """Ids, branches and paths are not truncated. Only texts of users are truncated."""
     hub.run("init", "-q", "--id", "20260317-143022-long", "--task", "a task " * 9, "--agents", "2")
     hub.run("spawn", "-q", "20260317-143022-long")
-    for words in ("list", "status", "log", "board", "cleanup -n 20260317-143022-long"):
-        command = ["script", "-qec", f"stty cols 20; git hub-session {words}", "/dev/null"]
+    for arguments in ("list", "status", "log", "board", "cleanup -n 20260317-143022-long"):
+        command = ["script", "-qec", f"stty cols 20; git hub-session {arguments}", "/dev/null"]
         shown = hub.call(*command, environ={"TERM": "xterm"})
         assert shown.code == 0, shown
         plain = re.sub(r"\x1b\[[0-9;]*m", "", shown.out)
-        wanted = {
+        expected = {
             "list": ["20260317-143022-long"],
-            "status": [f"hub/20260317-143022-long/agent-{n}/attempt-1" for n in (1, 2)],
+            "status": [f"hub/20260317-143022-long/agent-{agent}/attempt-1" for agent in (1, 2)],
             "log": ["init", "running"],
             "board": ["dispatch", "results"],
-        }.get(words, ["20260317-143022-long/agent-1\n", "20260317-143022-long/agent-2\n"])
-        for word in wanted:
-            assert word in plain, (words, plain)
+        }.get(arguments, ["20260317-143022-long/agent-1\n", "20260317-143022-long/agent-2\n"])
+        for text in expected:
+            assert text in plain, (arguments, plain)

@@ -1,4 +1,4 @@
-"""A repository that was moved or copied together with its worktrees: no worktree is lost."""
+"""A repository was moved or copied together with its worktrees. No worktree is lost."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def worktree_path(hub: Hub, agent: int) -> Path:
 
 @pytest.fixture
 def two_agents(hub: Hub) -> Hub:
-    """Two agents, each with one commit, one staged file and one untracked file."""
+    """Create two agents, each with one commit, one staged file and one untracked file."""
     assert hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "2").code == 0
     assert hub.run("spawn", "-q", "s1") == Result(0)
     for agent in (1, 2):
@@ -33,12 +33,15 @@ def two_agents(hub: Hub) -> Hub:
     return hub
 
 
-def relocate(hub: Hub, *, by: str = "mv") -> Hub:
-    """Move or copy the repository and its worktrees to another directory. Return the new one."""
+def relocate(hub: Hub, *, command: str = "mv") -> Hub:
+    """Move or copy the repository and its worktrees. Return the new repository."""
     destination = hub.top.parent / "moved"
     destination.mkdir()
     for name in ("project", "project.hub"):
-        assert hub.call(*by.split(), hub.top.parent / name, destination, cwd=destination).code == 0
+        assert (
+            hub.call(*command.split(), hub.top.parent / name, destination, cwd=destination).code
+            == 0
+        )
     return Hub(destination / "project", hub.environ)
 
 
@@ -47,6 +50,7 @@ def git_dir(hub: Hub, agent: int) -> Path:
 
 
 def assert_intact(hub: Hub) -> None:
+    """Check that both worktrees belong to the repository and have their uncommitted changes."""
     for agent in (1, 2):
         worktree = worktree_path(hub, agent)
         assert hub.git("rev-parse", "--absolute-git-dir", cwd=worktree) == str(git_dir(hub, agent))
@@ -55,18 +59,20 @@ def assert_intact(hub: Hub) -> None:
 
 
 def test_cleanup_keeps_moved_worktrees_and_the_doctor_repairs_them(two_agents: Hub) -> None:
-    old = [str(worktree_path(two_agents, agent)) for agent in (1, 2)]
+    old_paths = [str(worktree_path(two_agents, agent)) for agent in (1, 2)]
     hub = relocate(two_agents)
     before = snapshot(hub.top), snapshot(worktree_path(hub, 1).parent)
     kept = "".join(
-        f"Kept worktree: {was}\n  the directory was moved to '{worktree_path(hub, agent)}'\n"
+        f"Kept worktree: {old_path}\n  the directory was moved to '{worktree_path(hub, agent)}'\n"
         "  hint: git hub-session doctor --fix s1\n"
-        for agent, was in enumerate(old, start=1)
+        for agent, old_path in enumerate(old_paths, start=1)
     )
     expected = Result(1, f"{kept}Cleaned up 0 worktrees for session s1\n")
     assert hub.run("cleanup", "--force", "s1") == expected
     assert (snapshot(hub.top), snapshot(worktree_path(hub, 1).parent)) == before
-    assert list_findings(hub, "--fix", code=0) == [("worktree-moved", was, True) for was in old]
+    assert list_findings(hub, "--fix", code=0) == [
+        ("worktree-moved", old_path, True) for old_path in old_paths
+    ]
     assert_intact(hub)
     assert hub.run("exec", "-q", "s1", "--", "true") == Result(0)
     assert hub.run("cleanup", "-q", "s1") == Result(0)
@@ -75,64 +81,66 @@ def test_cleanup_keeps_moved_worktrees_and_the_doctor_repairs_them(two_agents: H
 
 def test_hints_lead_to_the_doctor(two_agents: Hub) -> None:
     hub = relocate(two_agents)
-    words, typed = ["exec", "s1", "--", "true"], []
-    while (result := hub.run(*words)).code:
+    arguments, hints = ["exec", "s1", "--", "true"], []
+    while (result := hub.run(*arguments)).code:
         hint = re.findall("hint: git hub-session (.*)", result.out + result.err)[0]
-        typed.append(hint)
-        assert len(typed) < 5, typed
-        words = hint.split()
-    assert typed == ["restore s1", "cleanup s1", "doctor --fix s1"]
+        hints.append(hint)
+        assert len(hints) < 5, hints
+        arguments = hint.split()
+    assert hints == ["restore s1", "cleanup s1", "doctor --fix s1"]
     assert_intact(hub)
 
 
 def test_doctor_prints_commands_if_git_would_repair_other_worktrees(two_agents: Hub) -> None:
-    """git would also repair the user's worktree, so --fix prints the commands instead."""
+    """git would also repair the user's worktree, so --fix only prints commands."""
     hub = relocate(two_agents)
-    mine = hub.top.parent / "mine"
-    hub.git("worktree", "add", "-q", "--detach", mine)
-    (mine / ".git").unlink()
-    before = snapshot(mine)
+    user_worktree = hub.top.parent / "mine"
+    hub.git("worktree", "add", "-q", "--detach", user_worktree)
+    (user_worktree / ".git").unlink()
+    before = snapshot(user_worktree)
     hints = re.findall("hint: (.*)", hub.run("cleanup", "s1").out)
     assert hints == ["git hub-session doctor s1"] * 2
-    lines = repair_commands(hub)
-    assert lines == [
+    commands = repair_commands(hub)
+    assert commands == [
         f"printf 'gitdir: %s\\n' {git_dir(hub, agent)} >{worktree_path(hub, agent)}/.git"
         f" && printf '%s\\n' {worktree_path(hub, agent)}/.git >{git_dir(hub, agent)}/gitdir"
         for agent in (1, 2)
     ]
     findings = hub.json("doctor", "--fix", code=1)["findings"]
     assert [(finding["fix"], finding["advice"]) for finding in findings] == [
-        ("", line) for line in lines
+        ("", command) for command in commands
     ]
-    for line in lines:
-        assert hub.call("sh", "-c", line) == Result(0)
+    for command in commands:
+        assert hub.call("sh", "-c", command) == Result(0)
     assert_intact(hub)
-    assert snapshot(mine) == before
+    assert snapshot(user_worktree) == before
 
 
 def test_git_that_cannot_repair_moved_worktrees(two_agents: Hub) -> None:
-    """Before 2.31, `git worktree repair` uses the old path of the repository in the .git files."""
+    """Before git 2.31, `git worktree repair` uses the old path of the repository in the .git files."""
     hub = relocate(two_agents)
-    programs, real = hub.top.parent / "bin", shutil.which("git", path=hub.environ["PATH"])
+    programs, git = hub.top.parent / "bin", shutil.which("git", path=hub.environ["PATH"])
     programs.mkdir()
-    cannot = "*'worktree repair'*) echo 'error: unable to locate repository' >&2; exit 1"
-    (programs / "git").write_text(f'#!/bin/sh\ncase "$*" in {cannot} ;; esac\nexec {real} "$@"\n')
+    failing_case = "*'worktree repair'*) echo 'error: unable to locate repository' >&2; exit 1"
+    (programs / "git").write_text(
+        f'#!/bin/sh\ncase "$*" in {failing_case} ;; esac\nexec {git} "$@"\n'
+    )
     (programs / "git").chmod(0o755)
     path = {"PATH": f"{programs}{os.pathsep}{hub.environ['PATH']}"}
     result = hub.call("git-hub-session", "doctor", "--fix", environ=path)
     assert result.code == 1
     assert result.out.count("  not done: error: unable to locate repository\n") == 2
-    lines = re.findall("manual fix: (.*)", result.out)
-    assert len(lines) == 2
-    for line in lines:
-        assert hub.call("sh", "-c", line) == Result(0)
+    commands = re.findall("manual fix: (.*)", result.out)
+    assert len(commands) == 2
+    for command in commands:
+        assert hub.call("sh", "-c", command) == Result(0)
     assert_intact(hub)
 
 
 def test_copy_does_not_change_the_original(two_agents: Hub) -> None:
     """The .git files and git dirs of the copy still have the paths of the original."""
     before = snapshot(two_agents.top), snapshot(worktree_path(two_agents, 1).parent)
-    hub = relocate(two_agents, by="cp -a")
+    hub = relocate(two_agents, command="cp -a")
     assert hub.run("cleanup", "--force", "s1").out.endswith(
         "Cleaned up 0 worktrees for session s1\n"
     )
@@ -145,7 +153,7 @@ def test_copy_does_not_change_the_original(two_agents: Hub) -> None:
 
 
 def test_directory_of_another_repository_is_not_the_moved_worktree(two_agents: Hub) -> None:
-    """The directory at the agent's path has a .git file of a repository that was elsewhere."""
+    """The .git file of the directory at the agent's path names a git dir of another repository."""
     hub = relocate(two_agents)
     shutil.rmtree(worktree_path(hub, 1).parent)
     for agent in (1, 2):
@@ -162,10 +170,10 @@ def test_directory_of_another_repository_is_not_the_moved_worktree(two_agents: H
 
 
 def test_parent_directory_of_the_worktrees_is_missing(two_agents: Hub) -> None:
-    """The disk may not be mounted, so the worktrees are kept. --force removes them."""
+    """The worktrees are kept, because their disk may not be mounted. --force removes them."""
     tip = two_agents.git("rev-parse", FIRST)
-    shelf = worktree_path(two_agents, 1).parent.parent
-    away = shelf.rename(two_agents.top.parent / "unplugged")
+    parent = worktree_path(two_agents, 1).parent.parent
+    moved = parent.rename(two_agents.top.parent / "unplugged")
     kept = "".join(
         f"Kept worktree: {worktree_path(two_agents, agent)}\n"
         "  the directory and its parent directory are missing\n"
@@ -174,9 +182,9 @@ def test_parent_directory_of_the_worktrees_is_missing(two_agents: Hub) -> None:
     )
     expected = Result(1, f"{kept}Cleaned up 0 worktrees for session s1\n")
     assert two_agents.run("cleanup", "s1") == expected
-    away.rename(shelf)
+    moved.rename(parent)
     assert_intact(two_agents)
-    shutil.rmtree(shelf)
+    shutil.rmtree(parent)
     assert two_agents.run("cleanup", "-q", "--force", "s1") == Result(0)
     assert two_agents.git("worktree", "list").count("\n") == 0
     rescue = "refs/hub/rescue/s1/agent-1/attempt-1/1"
@@ -202,15 +210,15 @@ def test_worktree_that_was_created_with_a_path(hub: Hub) -> None:
     destination.mkdir()
     for path in (hub.top, worktree):
         path.rename(destination / path.name)
-    now = Hub(destination / "project", hub.environ)
-    assert "the directory was moved to" in now.run("cleanup", "--force", "s1").out
-    assert list_findings(now, "--fix", code=0) == [("worktree-moved", str(worktree), True)]
-    assert now.run("path", "s1", "1") == Result(0, f"{destination / 'mine-1'}\n")
-    assert now.git("status", "--short", cwd=destination / "mine-1") == "?? new"
+    moved_hub = Hub(destination / "project", hub.environ)
+    assert "the directory was moved to" in moved_hub.run("cleanup", "--force", "s1").out
+    assert list_findings(moved_hub, "--fix", code=0) == [("worktree-moved", str(worktree), True)]
+    assert moved_hub.run("path", "s1", "1") == Result(0, f"{destination / 'mine-1'}\n")
+    assert moved_hub.git("status", "--short", cwd=destination / "mine-1") == "?? new"
 
 
 def test_worktrees_renamed_together_with_the_repository(two_agents: Hub) -> None:
-    """No relative path stays the same. The .git files identify the worktrees."""
+    """All relative paths have changed. The .git files identify the worktrees."""
     hub = Hub(two_agents.top.parent / "renamed", two_agents.environ)
     two_agents.top.rename(hub.top)
     (two_agents.top.parent / "project.hub").rename(two_agents.top.parent / "renamed.hub")
@@ -221,7 +229,7 @@ def test_worktrees_renamed_together_with_the_repository(two_agents: Hub) -> None
 
 
 def test_new_repository_at_the_old_path(two_agents: Hub) -> None:
-    """The agents of the new repository keep their worktrees. None is taken for a moved one."""
+    """The worktrees of the new repository are not treated as the moved worktrees."""
     hub = relocate(two_agents)
     two_agents.top.mkdir()
     two_agents.git("init", "-q")
@@ -252,16 +260,16 @@ def test_locked_worktree_is_repaired_and_stays_locked(two_agents: Hub) -> None:
 
 
 @pytest.fixture
-def alone(hub: Hub) -> Hub:
-    """One agent, with a worktree beside the repository."""
+def single_agent(hub: Hub) -> Hub:
+    """Create one agent with a worktree beside the repository."""
     hub.git("config", "hubsession.worktreePath", "../{repo}-{n}")
     assert hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "1").code == 0
     assert hub.run("spawn", "-q", "s1") == Result(0)
     return hub
 
 
-def back_up(hub: Hub, name: str) -> Path:
-    """Copy the repository and its worktree into a new directory. Return its path."""
+def copy_to_backup(hub: Hub, name: str) -> Path:
+    """Copy the repository and its worktree into a new directory. Return the directory."""
     backup = hub.top.parent / name
     backup.mkdir()
     for source in ("project", "project-1"):
@@ -269,12 +277,12 @@ def back_up(hub: Hub, name: str) -> Path:
     return backup
 
 
-def test_backup_is_not_taken_for_the_worktree(alone: Hub) -> None:
-    """The worktree is deleted, and the repository moved beside its backup, which is unchanged."""
-    backup = back_up(alone, "backup")
-    shutil.rmtree(alone.top.parent / "project-1")
-    hub = Hub(backup / "now", alone.environ)
-    alone.top.rename(hub.top)
+def test_backup_is_not_used_as_the_worktree(single_agent: Hub) -> None:
+    """The worktree is deleted, and the repository moved beside its backup. The backup is kept."""
+    backup = copy_to_backup(single_agent, "backup")
+    shutil.rmtree(single_agent.top.parent / "project-1")
+    hub = Hub(backup / "now", single_agent.environ)
+    single_agent.top.rename(hub.top)
     before = snapshot(backup / "project"), snapshot(backup / "project-1")
     findings = hub.json("doctor", "--fix", code=0)["findings"]
     assert [(finding["code"], finding["fixed"]) for finding in findings] == [
@@ -284,77 +292,84 @@ def test_backup_is_not_taken_for_the_worktree(alone: Hub) -> None:
     assert (snapshot(backup / "project"), snapshot(backup / "project-1")) == before
 
 
-def test_renamed_worktree_is_found_beside_a_backup(alone: Hub) -> None:
-    """A backup beside it has the same files, but is not taken for the worktree."""
-    backup = back_up(alone, "backup")
-    (alone.top.parent / "project-1" / "new").write_text("new\n")
-    hub = Hub(backup / "now" / "r", alone.environ)
+def test_renamed_worktree_is_found_beside_a_backup(single_agent: Hub) -> None:
+    """The worktree is identified although a backup with the same files is beside it."""
+    backup = copy_to_backup(single_agent, "backup")
+    (single_agent.top.parent / "project-1" / "new").write_text("new\n")
+    hub = Hub(backup / "now" / "r", single_agent.environ)
     hub.top.parent.mkdir()
-    alone.top.rename(hub.top)
-    best = (alone.top.parent / "project-1").rename(hub.top.parent / "best")
+    single_agent.top.rename(hub.top)
+    renamed = (single_agent.top.parent / "project-1").rename(hub.top.parent / "best")
     [finding] = hub.json("doctor", "--fix", code=0)["findings"]
-    assert finding["evidence"] == f"it is in '{best}'"
-    assert hub.git("status", "--short", cwd=best) == "?? new"
+    assert finding["evidence"] == f"it is in '{renamed}'"
+    assert hub.git("status", "--short", cwd=renamed) == "?? new"
 
 
-def test_copy_of_the_worktree_is_reported_and_not_used(alone: Hub) -> None:
-    worktree = alone.top.parent / "project-1"
-    assert alone.call("cp", "-a", worktree, f"{worktree}.bak").code == 0
-    alone.commit(worktree, "file", "newer\n")
+def test_copy_of_the_worktree_is_reported_and_not_used(single_agent: Hub) -> None:
+    worktree = single_agent.top.parent / "project-1"
+    assert single_agent.call("cp", "-a", worktree, f"{worktree}.bak").code == 0
+    single_agent.commit(worktree, "file", "newer\n")
     shutil.rmtree(worktree)
-    [finding] = alone.json("doctor", "--fix", code=1)["findings"]
-    own = alone.top / ".git" / "worktrees" / "project-1" / "gitdir"
+    [finding] = single_agent.json("doctor", "--fix", code=1)["findings"]
+    gitdir_file = single_agent.top / ".git" / "worktrees" / "project-1" / "gitdir"
     assert (finding["fix"], finding["advice"]) == (
         "",
-        f"printf '%s\\n' {worktree}.bak/.git >{own}",
+        f"printf '%s\\n' {worktree}.bak/.git >{gitdir_file}",
     )
-    kept = alone.run("cleanup", "--force", "s1")
+    kept = single_agent.run("cleanup", "--force", "s1")
     assert "  hint: git hub-session doctor s1\n" in kept.out
 
 
-def test_repair_does_not_write_through_hard_links(alone: Hub) -> None:
-    """In a snapshot of hard links, the repair replaces files and does not write through a link."""
-    snap = alone.top.parent / "snap"
-    snap.mkdir()
+def test_repair_does_not_write_through_hard_links(single_agent: Hub) -> None:
+    """In a copy of hard links, the repair replaces files and does not change the originals."""
+    copy = single_agent.top.parent / "snap"
+    copy.mkdir()
     for name in ("project", "project-1"):
-        assert alone.call("cp", "-al", alone.top.parent / name, snap, cwd=snap).code == 0
-    hub = Hub(snap / "project", alone.environ)
-    before = snapshot(alone.top / ".git" / "worktrees"), snapshot(alone.top.parent / "project-1")
+        assert (
+            single_agent.call("cp", "-al", single_agent.top.parent / name, copy, cwd=copy).code == 0
+        )
+    hub = Hub(copy / "project", single_agent.environ)
+    before = (
+        snapshot(single_agent.top / ".git" / "worktrees"),
+        snapshot(single_agent.top.parent / "project-1"),
+    )
     [finding] = hub.json("doctor", "--fix", code=1)["findings"]
     assert finding["advice"].count("rm ") == 2
     assert hub.call("sh", "-c", finding["advice"]) == Result(0)
-    assert hub.run("path", "s1", "1") == Result(0, f"{snap}/project-1\n")
+    assert hub.run("path", "s1", "1") == Result(0, f"{copy}/project-1\n")
     assert (
-        snapshot(alone.top / ".git" / "worktrees"),
-        snapshot(alone.top.parent / "project-1"),
+        snapshot(single_agent.top / ".git" / "worktrees"),
+        snapshot(single_agent.top.parent / "project-1"),
     ) == before
-    assert alone.run("doctor").code == 0
+    assert single_agent.run("doctor").code == 0
 
 
-def test_copy_of_a_repository_whose_worktree_was_moved_later(alone: Hub) -> None:
-    """The .git file of the copy names the original's git dir, and git would write there."""
-    destination = back_up(alone, "there")
-    alone.git("worktree", "move", alone.top.parent / "project-1", alone.top.parent / "best")
-    hub = Hub(destination / "project", alone.environ)
-    before = snapshot(alone.top), snapshot(alone.top.parent / "best")
+def test_copy_of_a_repository_whose_worktree_was_moved_later(single_agent: Hub) -> None:
+    """The .git file of the copy names the original's git dir. The repair changes only the copy."""
+    destination = copy_to_backup(single_agent, "there")
+    single_agent.git(
+        "worktree", "move", single_agent.top.parent / "project-1", single_agent.top.parent / "best"
+    )
+    hub = Hub(destination / "project", single_agent.environ)
+    before = snapshot(single_agent.top), snapshot(single_agent.top.parent / "best")
     [finding] = hub.json("doctor", "--fix", code=1)["findings"]
     assert (finding["code"], finding["fix"]) == ("worktree-moved", "")
     assert hub.call("sh", "-c", finding["advice"]) == Result(0)
     assert hub.run("path", "s1", "1") == Result(0, f"{destination}/project-1\n")
-    assert (snapshot(alone.top), snapshot(alone.top.parent / "best")) == before
+    assert (snapshot(single_agent.top), snapshot(single_agent.top.parent / "best")) == before
 
 
-def test_moved_repository_with_a_snapshot_of_hard_links(alone: Hub) -> None:
-    snap = alone.top.parent / "snap"
-    assert alone.call("cp", "-al", alone.top.parent / "project-1", snap).code == 0
-    destination = alone.top.parent / "there"
+def test_moved_repository_with_a_copy_of_hard_links(single_agent: Hub) -> None:
+    copy = single_agent.top.parent / "snap"
+    assert single_agent.call("cp", "-al", single_agent.top.parent / "project-1", copy).code == 0
+    destination = single_agent.top.parent / "there"
     destination.mkdir()
     for name in ("project", "project-1"):
-        (alone.top.parent / name).rename(destination / name)
-    before = snapshot(snap)
-    hub = Hub(destination / "project", alone.environ)
+        (single_agent.top.parent / name).rename(destination / name)
+    before = snapshot(copy)
+    hub = Hub(destination / "project", single_agent.environ)
     [finding] = hub.json("doctor", "--fix", code=1)["findings"]
     assert finding["advice"].startswith(f"rm {destination}/project-1/.git && printf ")
     assert hub.call("sh", "-c", finding["advice"]) == Result(0)
     assert hub.run("path", "s1", "1") == Result(0, f"{destination}/project-1\n")
-    assert snapshot(snap) == before
+    assert snapshot(copy) == before

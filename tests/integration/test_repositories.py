@@ -1,4 +1,4 @@
-"""Unusual repositories. Most work like any other, and some cannot be opened by libgit2."""
+"""Unusual repositories. Most of them work, and libgit2 cannot open some."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support.interrupt import LONG
 from tests.support.whole_session import play_session
 
 
-def cloned(hub: Hub, *options: str) -> Hub:
+def clone_repository(hub: Hub, *options: str) -> Hub:
     """Clone the repository, and rename the original so that the clone cannot find it."""
     top = hub.top.parent / "clone"
     hub.git("clone", "-q", *options, f"file://{hub.top}", top)
@@ -36,7 +36,7 @@ def relative_worktrees(hub: Hub) -> Hub:
     hub.git("worktree", "add", "-q", "--detach", hub.top.parent / "other")
     link = (hub.top / ".git" / "worktrees" / "other" / "gitdir").read_text()
     if link != "../../../../other/.git\n":
-        pytest.skip("git makes no relative links")
+        pytest.skip("git creates no relative links")
     moved = hub.top.parent / "moved"
     moved.mkdir()
     for name in ("project", "other"):
@@ -45,7 +45,7 @@ def relative_worktrees(hub: Hub) -> Hub:
 
 
 def untracked_cache(hub: Hub) -> Hub:
-    """Use the untracked cache, and a file system monitor that reports no change."""
+    """Use the untracked cache, and a file system monitor that never reports a change."""
     hub.git("config", "core.untrackedCache", "true")
     hub.git("config", "core.fsmonitor", "printf 'x\\0'")
     hub.git("update-index", "--untracked-cache")
@@ -77,14 +77,14 @@ def alternates(hub: Hub) -> Hub:
 
 def shallow(hub: Hub) -> Hub:
     hub.commit(hub.top, "file", "second\n")
-    return cloned(hub, "--depth=1")
+    return clone_repository(hub, "--depth=1")
 
 
 def partial(hub: Hub) -> Hub:
     hub.commit(hub.top, "file", "second\n")
     hub.git("config", "uploadpack.allowFilter", "true")
     hub.git("config", "uploadpack.allowAnySHA1InWant", "true")
-    return cloned(hub, "--filter=blob:none")
+    return clone_repository(hub, "--filter=blob:none")
 
 
 def grafted(hub: Hub) -> Hub:
@@ -95,10 +95,10 @@ def grafted(hub: Hub) -> Hub:
 
 
 def packed(hub: Hub) -> Hub:
-    for words in (
+    for command in (
         "repack -qad", "multi-pack-index write", "commit-graph write --reachable", "pack-refs --all"
     ):  # fmt: skip
-        hub.git(*words.split())
+        hub.git(*command.split())
     return hub
 
 
@@ -116,7 +116,7 @@ def core_worktree(hub: Hub) -> Hub:
 
 
 def submodule(hub: Hub) -> Hub:
-    """Return the repository as a submodule of another one. The session is in the submodule."""
+    """Return a submodule that is a clone of the repository."""
     top = hub.top.parent / "super"
     top.mkdir()
     hub.git("init", "-q", cwd=top)
@@ -137,7 +137,7 @@ def names_of_bytes(hub: Hub) -> Hub:
     return odd_hub
 
 
-# The program has special code for each of the first six. The long form plays all of them.
+# The program has special code for each of the first six layouts. The long form tests all layouts.
 LAYOUTS = (
     split_index, sparse_index, partial, names_of_bytes, core_worktree, relative_worktrees,
     untracked_cache, worktree_config, precious_objects, alternates, shallow, grafted, packed,
@@ -152,28 +152,28 @@ def test_session_in_an_unusual_repository(hub: Hub, layout: Callable[[Hub], Hub]
     play_session(layout(hub))
 
 
-WORKS = "use 'list', 'update', 'log' and 'board', which need no libgit2"
-MIGRATE = "git refs migrate --ref-format=files"
-HINDERED = (
+COMMANDS_HINT = "use 'list', 'update', 'log' and 'board', which need no libgit2"
+MIGRATE_COMMAND = "git refs migrate --ref-format=files"
+REMOVE_HINT = (
     "if git refuses because of worktrees, remove each one: git worktree remove (its branch stays)"
 )
-REFUSED = {
+REFUSALS = {
     "sha256": (
         "unknown object format 'sha256'",
         "use a repository whose object format is SHA-1",
     ),
     **dict.fromkeys(
         ("reftable", "reftable_by_git"),
-        ("unsupported extension name extensions.refstorage", f"{MIGRATE}\n{HINDERED}"),
+        ("unsupported extension name extensions.refstorage", f"{MIGRATE_COMMAND}\n{REMOVE_HINT}"),
     ),
     "fromTheFuture": (
         "unsupported extension name extensions.fromthefuture",
         "use a newer pygit2, or a repository without that extension",
     ),
 }
-# Created by `git refs migrate --ref-format=reftable` of git 2.55.0 from the repository of these
-# tests. It has HEAD, main and their reflogs.
-TABLE = """
+# The table that `git refs migrate --ref-format=reftable` of git 2.55.0 creates in the repository of
+# these tests, with HEAD, main and their reflogs.
+REFTABLE = """
 UkVGVAEAEAAAAAAAAAAAAQAAAAAAAAACcgAAYQAjSEVBRAAPcmVmcy9oZWFkcy9tYWluAHlyZWZzL2hlYWRzL21haW4AgTc0
 KHWzOKK11L223VHc/sza9VkAABwAADMAAmcAAOx42mPI9HB1dGH4DwH/GLCARnMTjdLNFou2Xtm77W7gnX9nbn2NZHZMSeRP
 TEl0SK1IzC3ISdVLzs9tPfNkdwIDgziQmZtZoqCRmZdZkpmYo2mlkJRYnMrF0OBYlJpWrJ+RmphSrJ+bmJkHs/UvLW1lYGFg
@@ -194,7 +194,7 @@ def sha256(hub: Hub) -> None:
 def reftable(hub: Hub) -> None:
     """Change the repository to the reftable format. Check that a new git can read it."""
     commit = hub.git("rev-parse", "main")
-    extension(hub, "refStorage", "reftable")
+    set_extension(hub, "refStorage", "reftable")
     directory = hub.top / ".git"
     shutil.rmtree(directory / "refs")
     shutil.rmtree(directory / "logs")
@@ -203,107 +203,107 @@ def reftable(hub: Hub) -> None:
     (directory / "HEAD").write_text("ref: refs/heads/.invalid\n")
     (directory / "reftable").mkdir()
     name = "0x000000000001-0x000000000002-a37567f2.ref"
-    (directory / "reftable" / name).write_bytes(base64.b64decode(TABLE))
+    (directory / "reftable" / name).write_bytes(base64.b64decode(REFTABLE))
     (directory / "reftable" / "tables.list").write_text(f"{name}\n")
-    read = hub.call("git", "rev-parse", "main")
-    if read.code:
-        assert "unknown repository extension" in read.err
+    result = hub.call("git", "rev-parse", "main")
+    if result.code:
+        assert "unknown repository extension" in result.err
     else:
-        assert read.out == f"{commit}\n"
+        assert result.out == f"{commit}\n"
 
 
 def reftable_by_git(hub: Hub) -> None:
-    made = hub.call("git", "refs", "migrate", "--ref-format=reftable")
-    if made.code:
-        pytest.skip(f"git makes none: {made.err.splitlines()[0]}")
+    migration = hub.call("git", "refs", "migrate", "--ref-format=reftable")
+    if migration.code:
+        pytest.skip(f"git cannot migrate the repository: {migration.err.splitlines()[0]}")
 
 
-def extension(hub: Hub, name: str, value: str) -> None:
+def set_extension(hub: Hub, name: str, value: str) -> None:
     hub.git("config", "core.repositoryFormatVersion", "1")
     hub.git("config", f"extensions.{name}", value)
 
 
-@pytest.mark.parametrize("kind", REFUSED)
+@pytest.mark.parametrize("kind", REFUSALS)
 def test_repository_that_libgit2_cannot_open(hub: Hub, kind: str) -> None:
     """Commands without libgit2 succeed. The others print a reason and a fix, and change nothing."""
     assert hub.run("init", "-q", "--id", "s1", "--task", "t").code == 0
-    make = {"sha256": sha256, "reftable": reftable, "reftable_by_git": reftable_by_git}.get(kind)
-    if make:
-        make(hub)
+    change = {"sha256": sha256, "reftable": reftable, "reftable_by_git": reftable_by_git}.get(kind)
+    if change:
+        change(hub)
     else:
-        extension(hub, kind, "true")
+        set_extension(hub, kind, "true")
 
-    def called(*words: str) -> Result:
-        # `git hub-session` would print git's warning about the extension too.
-        return hub.call("git-hub-session", *words)
+    def run(*command: str) -> Result:
+        # With `git hub-session`, git would also print a warning about the extension.
+        return hub.call("git-hub-session", *command)
 
-    assert called("list").out.splitlines()[1].split()[:2] == ["s1", "init"]
-    assert called("update", "s1", "--state", "running") == Result(0, "Session s1: init → running\n")
-    assert called("log", "s1").out.startswith("2026-03-17T14:30:22.000000+00:00  init → running")
-    assert called("board").code == 0
-    assert called("board", "post", "-q", "progress", "-m", "hello") == Result(0)
-    assert "hello" in called("board", "read", "progress").out
-    assert called("update", "-q", "s1", "--state", "evaluating") == Result(0)
+    assert run("list").out.splitlines()[1].split()[:2] == ["s1", "init"]
+    assert run("update", "s1", "--state", "running") == Result(0, "Session s1: init → running\n")
+    assert run("log", "s1").out.startswith("2026-03-17T14:30:22.000000+00:00  init → running")
+    assert run("board").code == 0
+    assert run("board", "post", "-q", "progress", "-m", "hello") == Result(0)
+    assert "hello" in run("board", "read", "progress").out
+    assert run("update", "-q", "s1", "--state", "evaluating") == Result(0)
     before = snapshot(hub.top)
-    reason, way_out = REFUSED[kind]
+    reason, fix = REFUSALS[kind]
     path = hub.top / ".git"
     message = f"libgit2 cannot open '{path}': {reason}"
-    for words in (
+    for command in (
         "status s1", "spawn s1", "exec s1 -- true", "eval s1 --ranking 1", "merge --yes s1",
         "cleanup s1", "restore s1", "archive s1", "cleanup --archive s1",
     ):  # fmt: skip
-        hints = "".join(f"hint: {line}\n" for line in [*way_out.splitlines(), WORKS])
-        assert called(*words.split()) == Result(128, "", f"fatal: {message}\n{hints}"), words
-    for words in ("doctor", "doctor --fix"):
-        answer = called(*words.split())
-        assert (answer.code, answer.err) == (1, "")
-        assert answer.out.startswith(
-            f"cannot-open: the repository\n  {message}\n  manual fix: {way_out}\n".replace(
-                f"\n{HINDERED}", f"\n    {HINDERED}"
+        hints = "".join(f"hint: {hint}\n" for hint in [*fix.splitlines(), COMMANDS_HINT])
+        assert run(*command.split()) == Result(128, "", f"fatal: {message}\n{hints}"), command
+    for command in ("doctor", "doctor --fix"):
+        result = run(*command.split())
+        assert (result.code, result.err) == (1, "")
+        assert result.out.startswith(
+            f"cannot-open: the repository\n  {message}\n  manual fix: {fix}\n".replace(
+                f"\n{REMOVE_HINT}", f"\n    {REMOVE_HINT}"
             )
         )
     if "reftable" in kind:
-        for words in ("init --task t", "run --task t --agent-cmd true"):
-            assert called(*words.split()) == Result(
+        for command in ("init --task t", "run --task t --agent-cmd true"):
+            assert run(*command.split()) == Result(
                 128,
                 "",
                 "fatal: the repository uses the reftable format, which is not supported\n"
-                f"hint: {MIGRATE}\nhint: {HINDERED}\n",
+                f"hint: {MIGRATE_COMMAND}\nhint: {REMOVE_HINT}\n",
             )
     assert snapshot(hub.top) == before
     if kind == "reftable_by_git":
-        hub.git(*MIGRATE.split()[1:])
-        assert called("status", "s1").code == 0
-        assert called("doctor").code == 0
+        hub.git(*MIGRATE_COMMAND.split()[1:])
+        assert run("status", "s1").code == 0
+        assert run("doctor").code == 0
 
 
-def test_relative_links_that_a_newer_git_made(hub: Hub) -> None:
-    """An older git rejects the repository. Commands without git still find all worktrees."""
+def test_relative_links_of_a_newer_git(hub: Hub) -> None:
+    """Commands that need no git work also if git is too old to open the repository."""
     hub.session(agents=2)
     for agent in (1, 2):
         git_dir, worktree = hub.top / ".git" / "worktrees" / f"agent-{agent}", hub.worktree(agent)
         (git_dir / "gitdir").write_text(f"{os.path.relpath(worktree, git_dir)}/.git\n")
         (worktree / ".git").write_text(f"gitdir: {os.path.relpath(git_dir, worktree)}\n")
     (hub.worktree(2) / "new").write_text("new\n")
-    extension(hub, "relativeWorktrees", "true")
+    set_extension(hub, "relativeWorktrees", "true")
     git_status = hub.call("git", "status")
     status = json.loads(hub.call("git-hub-session", "status", "s1", "--format=json").out)
-    assert [facts["worktree"] for facts in status["worktrees"]] == [
-        str(hub.worktree(n)) for n in (1, 2)
+    assert [row["worktree"] for row in status["worktrees"]] == [
+        str(hub.worktree(agent)) for agent in (1, 2)
     ]
-    done = hub.call("git-hub-session", "cleanup", "s1")
+    cleanup = hub.call("git-hub-session", "cleanup", "s1")
     assert not hub.worktree(1).exists()
     if git_status.code:
         assert "unknown repository extension found" in git_status.err
-        assert (done.code, (hub.worktree(2) / "new").read_text()) == (1, "new\n")
-        assert "unknown repository extension found" in done.out
+        assert (cleanup.code, (hub.worktree(2) / "new").read_text()) == (1, "new\n")
+        assert "unknown repository extension found" in cleanup.out
     else:
-        assert done.code == 0
+        assert cleanup.code == 0
         assert hub.git("show", "refs/hub/rescue/s1/agent-2/attempt-1/1^3:new") == "new"
 
 
 def test_missing_objects_of_a_partial_clone(hub: Hub) -> None:
-    """Read-only commands fetch nothing and report the missing objects. The hint fetches them."""
+    """Read-only commands fetch no objects and report the missing ones. The hint fetches them."""
     (hub.top / "sub" / ".gitignore").write_text("*.o\n")
     hub.git("add", ".")
     hub.git("commit", "-q", "-m", "rules")
@@ -313,10 +313,10 @@ def test_missing_objects_of_a_partial_clone(hub: Hub) -> None:
     hub.git("clone", "-q", "--filter=blob:none", "--sparse", f"file://{hub.top}", top)
     clone = Hub(top, hub.environ)
 
-    def lacks() -> int:
+    def count_missing_objects() -> int:
         return clone.git("rev-list", "--objects", "--all", "--missing=print").count("?")
 
-    missing = lacks()
+    missing = count_missing_objects()
     assert missing == 2
     clone.session(agents=2)
     worktree = clone.worktree(1)
@@ -328,34 +328,34 @@ def test_missing_objects_of_a_partial_clone(hub: Hub) -> None:
     status = clone.run("status", "s1")
     assert (status.code, status.out) == (128, "")
     assert status.err.startswith("fatal: cannot read the repository: object not found")
-    kept = clone.run("cleanup", "s1", "--dry-run")
-    assert kept.code == 1
-    assert f"Kept worktree: {clone.worktree(2)}\n  cannot inspect the worktree: " in kept.out
-    assert lacks() == missing
+    preview = clone.run("cleanup", "s1", "--dry-run")
+    assert preview.code == 1
+    assert f"Kept worktree: {clone.worktree(2)}\n  cannot inspect the worktree: " in preview.out
+    assert count_missing_objects() == missing
 
-    way_out = "git fetch --refetch --no-filter"
-    for message in (status.err, kept.out):
-        assert f"hint: in a partial clone: {way_out}\n" in message
-    clone.git(*way_out.split()[1:])
-    assert lacks() == 0
+    fix = "git fetch --refetch --no-filter"
+    for message in (status.err, preview.out):
+        assert f"hint: in a partial clone: {fix}\n" in message
+    clone.git(*fix.split()[1:])
+    assert count_missing_objects() == 0
     assert clone.run("status", "s1").code == 0
     assert clone.run("cleanup", "-q", "s1") == Result(0)
 
 
 def test_agents_of_a_repository_with_submodules(hub: Hub, tmp_path: Path) -> None:
-    """Submodules are empty in a new worktree, as with git. A worktree with a filled one is kept."""
+    """Submodules of a new worktree are empty. A worktree with an initialized submodule is kept."""
     other = tmp_path / "other"
     hub.git("clone", "-q", hub.top, other)
     hub.git("submodule", "--quiet", "add", other, "below")
     hub.git("commit", "-q", "-m", "s")
     assert hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "2").code == 0
     assert hub.run("spawn", "-q", "s1") == Result(0)
-    first, second = (tmp_path / "project.hub" / "s1" / f"agent-{n}" for n in (1, 2))
+    first, second = (tmp_path / "project.hub" / "s1" / f"agent-{agent}" for agent in (1, 2))
     hub.git("submodule", "--quiet", "update", "--init", cwd=first)
     (first / "below" / "file").write_text("work in the submodule\n")
-    kept = hub.run("cleanup", "s1")
-    assert (kept.code, first.exists(), second.exists()) == (1, True, False)
-    assert "has repositories of submodules" in kept.out
+    cleanup = hub.run("cleanup", "s1")
+    assert (cleanup.code, first.exists(), second.exists()) == (1, True, False)
+    assert "has repositories of submodules" in cleanup.out
     assert (first / "below" / "file").read_text() == "work in the submodule\n"
     assert hub.run("restore", "-q", "s1") == Result(0)
     assert (second / "below").is_dir()
