@@ -1,4 +1,4 @@
-"""The command `board`: list channels, read posts, post and reply. `status` shows posts."""
+"""`board`: list channels, read posts, post and reply. `status` shows the newest posts."""
 
 from __future__ import annotations
 
@@ -17,16 +17,19 @@ FIRST, SECOND = f"001-coordinator-{STAMP}", f"002-agent-1-{STAMP}"
 
 
 def channel_directory(hub: Hub, name: str = "results") -> Path:
+    """Return the directory of a channel."""
     return hub.top / ".agenthub" / "board" / name
 
 
 def add_two_posts(hub: Hub) -> None:
     """Post as the coordinator, and reply as agent-1 from its worktree."""
     hub.session(agents=1)
-    ask = ("post", "results", "--session", "s1", "-m", "Who is\n\x1b[2J fast?")
-    assert hub.run("board", *ask) == Result(0, f"Posted results/{FIRST}\n")
-    answer = ("reply", "001", "-m", "I am.")
-    assert hub.run("board", *answer, cwd=hub.worktree(1)) == Result(0, f"Posted results/{SECOND}\n")
+    post_arguments = ("post", "results", "--session", "s1", "-m", "Who is\n\x1b[2J fast?")
+    assert hub.run("board", *post_arguments) == Result(0, f"Posted results/{FIRST}\n")
+    reply_arguments = ("reply", "001", "-m", "I am.")
+    assert hub.run("board", *reply_arguments, cwd=hub.worktree(1)) == Result(
+        0, f"Posted results/{SECOND}\n"
+    )
 
 
 def post_fields(number: int, author: str, text: str, **fields: Any) -> dict[str, Any]:
@@ -45,7 +48,7 @@ def post_fields(number: int, author: str, text: str, **fields: Any) -> dict[str,
     return {**default, **fields}
 
 
-def test_the_channels(hub: Hub) -> None:
+def test_list_of_channels(hub: Hub) -> None:
     add_two_posts(hub)
     expected = Result(
         0,
@@ -72,7 +75,7 @@ def test_the_channels(hub: Hub) -> None:
     )
 
 
-def test_the_posts_of_a_channel_directory(hub: Hub) -> None:
+def test_posts_of_a_channel(hub: Hub) -> None:
     """Control characters in posts are escaped."""
     add_two_posts(hub)
     assert hub.run("board", "read", "results") == Result(
@@ -105,8 +108,8 @@ def test_the_posts_of_a_channel_directory(hub: Hub) -> None:
     assert hub.run("board", "read", "progress", "-q") == Result(0)
 
 
-def test_the_preview_of_a_post(hub: Hub) -> None:
-    """A dry run shows the post like `read`, has the errors of `post`, and writes nothing."""
+def test_dry_run_of_a_post(hub: Hub) -> None:
+    """The output is like that of `read`, the errors are those of `post`, and nothing is written."""
     add_two_posts(hub)
     before = snapshot(hub.top)
     assert hub.run("board", "post", "-n", "progress", "-m", "Half\n\x1b[2J done.") == Result(
@@ -127,7 +130,7 @@ def test_the_preview_of_a_post(hub: Hub) -> None:
     assert snapshot(hub.top) == before
 
 
-def test_a_dry_run_does_not_create_the_board(hub: Hub) -> None:
+def test_dry_run_does_not_create_the_board(hub: Hub) -> None:
     hub.session()
     rmtree(hub.top / ".agenthub" / "board")
     before = snapshot(hub.top)
@@ -141,7 +144,7 @@ def test_a_dry_run_does_not_create_the_board(hub: Hub) -> None:
     assert snapshot(hub.top) == before
 
 
-def test_the_posts_of_a_session(hub: Hub) -> None:
+def test_posts_of_a_session(hub: Hub) -> None:
     add_two_posts(hub)
     hub.session("s2")
     hub.run("board", "post", "results", "--session", "s2", "-m", "another")
@@ -175,7 +178,7 @@ def test_files_without_a_number_come_last(hub: Hub) -> None:
     )
 
 
-def test_an_invalid_post_is_reported(hub: Hub) -> None:
+def test_invalid_post_is_reported(hub: Hub) -> None:
     add_two_posts(hub)
     os.mkfifo(channel_directory(hub) / f"003-\x1b[2J-{STAMP}.md")
     channel_directory(hub, "progress").rmdir()
@@ -189,11 +192,11 @@ def test_an_invalid_post_is_reported(hub: Hub) -> None:
     assert (result.code, result.err) == (1, f"error: channel 'progress': {reason}\n")
     assert result.out.splitlines()[2] == "progress      0  broken"
     assert hub.json("board", code=1)["channels"][1]["reason"] == reason
-    for words in (("read", "progress"), ("post", "progress", "-m", "x")):
-        assert hub.run("board", *words) == Result(128, "", f"fatal: {reason}\n")
+    for arguments in (("read", "progress"), ("post", "progress", "-m", "x")):
+        assert hub.run("board", *arguments) == Result(128, "", f"fatal: {reason}\n")
 
 
-def test_a_board_without_channels(hub: Hub) -> None:
+def test_board_without_channels(hub: Hub) -> None:
     hub.session()
     for channel in ("dispatch", "progress", "results"):
         channel_directory(hub, channel).rmdir()
@@ -201,7 +204,7 @@ def test_a_board_without_channels(hub: Hub) -> None:
     assert hub.run("board") == Result(0, "CHANNEL  POSTS  LAST POST\n")
 
 
-def test_a_damaged_index_causes_a_warning(hub: Hub) -> None:
+def test_damaged_index_causes_a_warning(hub: Hub) -> None:
     add_two_posts(hub)
     (channel_directory(hub, "_index.json")).write_text("[]")
     warning = "warning: the posts were counted again: _index.json: not an object\n"
@@ -212,12 +215,12 @@ def test_a_damaged_index_causes_a_warning(hub: Hub) -> None:
     assert hub.run("board", "post", "results", "-q", "-m", "x") == Result(0)
 
 
-def test_the_default_author_and_session(hub: Hub) -> None:
+def test_default_author_and_session(hub: Hub) -> None:
     """The defaults are the agent and the session of the current worktree."""
     hub.session("s1", agents=2).session("s2")
 
-    def post(*words: str, cwd: Path | None = None) -> tuple[str, str | None]:
-        document = hub.json("board", "post", "dispatch", "-m", "x", *words, cwd=cwd)
+    def post(*arguments: str, cwd: Path | None = None) -> tuple[str, str | None]:
+        document = hub.json("board", "post", "dispatch", "-m", "x", *arguments, cwd=cwd)
         return document["author"], document["session"]
 
     assert post() == ("coordinator", None)
@@ -235,8 +238,8 @@ def test_text_from_a_file_or_standard_input(hub: Hub) -> None:
     hub.session()
     (hub.top / "text").write_text("\nfrom a file\n\n  indented\n\n")
     assert hub.json("board", "post", "results", "-F", "text")["text"] == "from a file\n\n  indented"
-    words = ("board", "post", "results", "-q", "-F", "-")
-    assert hub.run(*words, stdin="from a pipe\n") == Result(0)
+    arguments = ("board", "post", "results", "-q", "-F", "-")
+    assert hub.run(*arguments, stdin="from a pipe\n") == Result(0)
     assert [post["text"] for post in hub.json("board", "read", "results")["posts"]] == [
         "from a file\n\n  indented",
         "from a pipe",
@@ -245,14 +248,14 @@ def test_text_from_a_file_or_standard_input(hub: Hub) -> None:
     assert hub.run("board", "post", "results", "-F", "nope") == Result(
         128, "", "fatal: cannot read the text from 'nope': No such file or directory\n"
     )
-    too_large = hub.run(*words, stdin="x" * (2 << 20))
+    too_large = hub.run(*arguments, stdin="x" * (2 << 20))
     assert too_large == Result(128, "", "fatal: the post is larger than 1048576 bytes\n")
-    assert hub.run(*words, stdin="\udcff") == Result(128, "", "fatal: the text is not UTF-8\n")
+    assert hub.run(*arguments, stdin="\udcff") == Result(128, "", "fatal: the text is not UTF-8\n")
     assert snapshot(hub.top) == before
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("arguments", "message"),
     [
         ("say", "'say' is not a board subcommand\nhint: use list, read, post, reply"),
         ("list results", "too many arguments: 'results'"),
@@ -270,10 +273,10 @@ def test_text_from_a_file_or_standard_input(hub: Hub) -> None:
         ("read results -n", "--dry-run cannot be used with 'board read'"),
     ],
 )
-def test_usage_errors(hub: Hub, words: str, message: str) -> None:
+def test_usage_errors(hub: Hub, arguments: str, message: str) -> None:
     hub.session()
     before = snapshot(hub.top)
-    assert hub.run("board", *shlex.split(words)) == Result(129, "", f"error: {message}\n")
+    assert hub.run("board", *shlex.split(arguments)) == Result(129, "", f"error: {message}\n")
     assert snapshot(hub.top) == before
 
 
@@ -314,13 +317,13 @@ def test_without_a_hub(hub: Hub) -> None:
         "",
         f"fatal: no hub at '{hub.top}/.agenthub'\nhint: git hub-session init --task <text>\n",
     )
-    for words in (
+    for arguments in (
         (),
         ("read", "results"),
         ("post", "results", "-m", "x"),
         ("reply", "1", "-m", "x"),
     ):
-        assert hub.run("board", *words) == no_hub
+        assert hub.run("board", *arguments) == no_hub
     assert not (hub.top / ".agenthub").exists()
 
 

@@ -1,4 +1,4 @@
-"""git hub-session eval: real commands at real commits, and the ranking of the agents."""
+"""`eval`: eval commands that run at the commits of the agents, and the ranking."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def test_no_agent_can_be_measured(hub: Hub) -> None:
 
 
 @pytest.mark.parametrize(
-    ("printed", "name", "words"),
+    ("output", "name", "arguments"),
     [
         ('{"runs": [{"p50": 7}, {"p50": 8.25}]}', "runs[1].p50", []),
         ('{"a.b": {"c": 1}, "a": {"b": 8.25}}', "a.b", []),
@@ -140,18 +140,18 @@ def test_no_agent_can_be_measured(hub: Hub) -> None:
         ("p50: 1", "p50", ["--metric-file", "result.json"]),
     ],
 )
-def test_metric_in_the_output(hub: Hub, printed: str, name: str, words: list[str]) -> None:
-    create_measurable_session(hub, printed)
+def test_metric_in_the_output(hub: Hub, output: str, name: str, arguments: list[str]) -> None:
+    create_measurable_session(hub, output)
     hub.commit(agent_worktree(hub, 1), "result.json", '{"p50": 8.25}')
-    command = "cat ms; touch result.json" if words else "cat ms"
+    command = "cat ms; touch result.json" if arguments else "cat ms"
     result = hub.run(
-        *("eval", "--eval", command, "--metric", name, "--direction", "lower", *words, "s1")
+        *("eval", "--eval", command, "--metric", name, "--direction", "lower", *arguments, "s1")
     )
     assert rows(result)[1][:3] == ["1", "agent-1", "8.25"]
 
 
-def test_a_metric_file_that_the_command_did_not_write(hub: Hub) -> None:
-    """A committed file is not read, nor a symbolic link or a fifo."""
+def test_metric_file_that_the_command_did_not_write(hub: Hub) -> None:
+    """A committed file, a symbolic link and a FIFO are not read."""
     create_measurable_session(hub, "", "", "")
     hub.commit(agent_worktree(hub, 1), "result", "ms: 1")
     secret = hub.top.parent / "secret"
@@ -159,8 +159,8 @@ def test_a_metric_file_that_the_command_did_not_write(hub: Hub) -> None:
     scripts = ("true", f"ln -s {secret} result", "mkfifo result")
     for agent, script in enumerate(scripts, start=1):
         hub.commit(agent_worktree(hub, agent), "run", script)
-    words = (*MEASURE, "--eval", "sh ./run", "--metric-file", "result")
-    result = hub.run("eval", *words, "s1", environ={"LC_ALL": "C"})
+    arguments = (*MEASURE, "--eval", "sh ./run", "--metric-file", "result")
+    result = hub.run("eval", *arguments, "s1", environ={"LC_ALL": "C"})
     assert result.code == 1
     assert [rank[2] for rank in recorded_ranks(hub).values()] == [
         "the command did not write 'result'",
@@ -172,24 +172,30 @@ def test_a_metric_file_that_the_command_did_not_write(hub: Hub) -> None:
 def test_metric_file_that_is_written_repeatedly(hub: Hub) -> None:
     """The file is recognized as new in each run, even if the command is very fast."""
     create_measurable_session(hub, "ms: 1\n", "ms: 2\n")
-    words = (*MEASURE, "--eval", "echo ms: ${HUB_AGENT#agent-} >result", "--metric-file", "result")
+    arguments = (
+        *MEASURE,
+        "--eval",
+        "echo ms: ${HUB_AGENT#agent-} >result",
+        "--metric-file",
+        "result",
+    )
     for _ in range(2):  # `result` is untracked: the second eval uses temporary worktrees
-        assert hub.run("eval", "-q", *words, "--repeat", "20", "s1").code == 0
+        assert hub.run("eval", "-q", *arguments, "--repeat", "20", "s1").code == 0
         assert recorded_ranks(hub) == {"agent-1": (1, 1, ""), "agent-2": (2, 2, "")}
 
 
-def test_a_metric_file_behind_a_linked_directory(hub: Hub) -> None:
-    """The directory may be a link within the worktree, but not a link to the outside."""
+def test_metric_file_behind_a_symbolic_link(hub: Hub) -> None:
+    """The link may point into the worktree, but not out of it."""
     create_measurable_session(hub, "mkdir real; ln -s real out", "ln -s .. out")
-    words = (*MEASURE, "--eval", "sh ms; echo ms: 1 >out/result", "--metric-file", "out/result")
-    assert hub.run("eval", "-q", *words, "s1") == Result(0)
+    arguments = (*MEASURE, "--eval", "sh ms; echo ms: 1 >out/result", "--metric-file", "out/result")
+    assert hub.run("eval", "-q", *arguments, "s1") == Result(0)
     assert recorded_ranks(hub) == {
         "agent-1": (1, 1, ""),
         "agent-2": (2, None, "'out/result' is outside the worktree"),
     }
 
 
-def test_a_tie_goes_to_the_smaller_diff(hub: Hub) -> None:
+def test_tie_is_won_by_the_smaller_diff(hub: Hub) -> None:
     create_measurable_session(hub, "ms: 5\n", "ms: 5\n", "ms: 6\n")
     hub.commit(agent_worktree(hub, 1), "more", "lines\nlines\n")
     result = hub.run("eval", *MEASURE, "s1")
@@ -201,8 +207,8 @@ def test_a_tie_goes_to_the_smaller_diff(hub: Hub) -> None:
     assert hub.state()["agents"]["agent-2"]["result"]["tie"] is True
 
 
-def test_a_diff_does_not_grow_with_the_base_branch(hub: Hub) -> None:
-    """After a rebase, the diff of the agent has no changes of the base branch."""
+def test_diff_has_no_changes_of_the_base_branch(hub: Hub) -> None:
+    """One agent has rebased its branch on the base branch."""
     create_measurable_session(hub, "ms: 5\n", "ms: 5\n")
     hub.commit(agent_worktree(hub, 1), "more", "lines\nlines\n")
     hub.commit(hub.top, "base", "of\nthe\nbase\nbranch\n")
@@ -214,7 +220,7 @@ def test_a_diff_does_not_grow_with_the_base_branch(hub: Hub) -> None:
 
 
 # The n-th run prints the n-th line of the file `ms`.
-EACH = 'n=$(cat ../$HUB_AGENT-n 2>/dev/null || echo 0); n=$((n + 1)); echo $n >../$HUB_AGENT-n; sed -n "${n}p" ms'
+PRINT_NEXT_LINE = 'n=$(cat ../$HUB_AGENT-n 2>/dev/null || echo 0); n=$((n + 1)); echo $n >../$HUB_AGENT-n; sed -n "${n}p" ms'
 
 
 def test_difference_within_the_spread_is_a_tie(hub: Hub) -> None:
@@ -223,7 +229,7 @@ def test_difference_within_the_spread_is_a_tie(hub: Hub) -> None:
         hub, "ms: 9\nms: 11\nms: 10\n", "ms: 11\nms: 11\nms: 11\n", "ms: 14\n" * 3
     )
     hub.commit(agent_worktree(hub, 1), "more", "lines\n" * 9)
-    result = hub.run("eval", *MEASURE, "--eval", EACH, "--repeat", "3", "s1")
+    result = hub.run("eval", *MEASURE, "--eval", PRINT_NEXT_LINE, "--repeat", "3", "s1")
     assert rows(result)[1:] == [
         ["1", "agent-2", "11", "-", "0", "1", "+3/-0", "tie"],
         ["2", "agent-1", "10", "-", "2", "2", "+12/-0", "tie"],
@@ -234,7 +240,7 @@ def test_difference_within_the_spread_is_a_tie(hub: Hub) -> None:
 
 def test_agent_that_fails_once_is_not_measured_again(hub: Hub) -> None:
     create_measurable_session(hub, "ms: 1\nnone\nms: 1\n", "ms: 2\n" * 3)
-    result = hub.run("eval", *MEASURE, "--eval", EACH, "--repeat", "3", "s1")
+    result = hub.run("eval", *MEASURE, "--eval", PRINT_NEXT_LINE, "--repeat", "3", "s1")
     assert [row[1:3] for row in rows(result)[1:]] == [["agent-2", "2"], ["agent-1", "-"]]
     assert (agent_worktree(hub, 1).parent / "agent-1-n").read_text() == "2\n"
 
@@ -249,12 +255,12 @@ def test_tip_of_the_branch_is_measured(hub: Hub) -> None:
     hub.commit(agent_worktree(hub, 4), "ms", "ms: 100\n")
     before = count_worktrees(hub)
     result = hub.run("eval", *MEASURE, "s1")
-    own = "was measured in a temporary worktree"
+    message = "was measured in a temporary worktree"
     assert result.err == (
-        f"warning: agent-1 {own}: its worktree has uncommitted changes\n"
-        f"warning: agent-2 {own}: its worktree has uncommitted changes\n"
-        f"warning: agent-3 {own}: it has no worktree\n"
-        f"warning: agent-4 {own}: its HEAD is detached from 'hub/s1/agent-4/attempt-1'\n"
+        f"warning: agent-1 {message}: its worktree has uncommitted changes\n"
+        f"warning: agent-2 {message}: its worktree has uncommitted changes\n"
+        f"warning: agent-3 {message}: it has no worktree\n"
+        f"warning: agent-4 {message}: its HEAD is detached from 'hub/s1/agent-4/attempt-1'\n"
     )
     assert [rank[1] for rank in recorded_ranks(hub).values()] == [1, 2, 3, 4]
     assert (agent_worktree(hub, 1) / "ms").read_text() == "ms: 100\n"
@@ -276,17 +282,17 @@ def test_files_of_a_temporary_worktree(hub: Hub) -> None:
     hub.git("config", "hubsession.setup", 'test -z "$FAIL" && echo "ms: $(cat deps)" >made')
     create_measurable_session(hub, "x\n")
     (agent_worktree(hub, 1) / "untracked").write_text("x\n")
-    words = (*MEASURE, "--eval", "cat made", "--baseline=measure")
-    assert rows(hub.run("eval", *words, "s1"))[1][:4] == ["1", "agent-1", "5", "+0"]
+    arguments = (*MEASURE, "--eval", "cat made", "--baseline=measure")
+    assert rows(hub.run("eval", *arguments, "s1"))[1][:4] == ["1", "agent-1", "5", "+0"]
     state = hub.state()
-    result = hub.run("eval", *words, "s1", environ={"FAIL": "1"})
+    result = hub.run("eval", *arguments, "s1", environ={"FAIL": "1"})
     assert result.err == (
         "fatal: cannot set up the checkout of agent-1: hubsession.setup failed with exit code 1: \n"
     )
     assert (hub.state(), count_worktrees(hub)) == (state, 2)
 
 
-def test_the_last_attempt_is_measured(hub: Hub) -> None:
+def test_last_attempt_is_measured(hub: Hub) -> None:
     create_measurable_session(hub, "ms: 1\n")
     hub.run("spawn", "-q", "s1", "--retry", "1")
     hub.commit(Path(f"{agent_worktree(hub, 1)}-2"), "ms", "ms: 2\n")
@@ -295,7 +301,7 @@ def test_the_last_attempt_is_measured(hub: Hub) -> None:
     assert (result["attempt"], result["metric"]) == (2, 2)
 
 
-def test_the_baseline_is_measured_where_the_agents_started(hub: Hub) -> None:
+def test_baseline_is_measured_at_the_base_commit(hub: Hub) -> None:
     hub.commit(hub.top, "ms", "ms: 40\n")
     create_measurable_session(hub, "ms: 30\n")
     hub.commit(hub.top, "ms", "ms: 1\n")
@@ -317,7 +323,7 @@ def test_baseline_that_cannot_be_measured(hub: Hub) -> None:
     assert hub.state()["evaluation"]["baseline"] is None
 
 
-def test_without_a_command_nothing_is_ranked(hub: Hub) -> None:
+def test_eval_without_a_command_ranks_nothing(hub: Hub) -> None:
     create_measurable_session(hub, "ms: 1\n", "ms: 2\nmore\n")
     before = everything(hub)
     assert hub.run("eval", "s1") == Result(
@@ -356,7 +362,7 @@ def test_ranking_of_an_agent_without_a_branch(hub: Hub) -> None:
     assert everything(hub) == before
 
 
-def test_an_agent_that_still_runs(hub: Hub) -> None:
+def test_agent_that_is_still_running(hub: Hub) -> None:
     create_measurable_session(hub, "ms: 1\n", "ms: 2\n")
     running = subprocess.Popen(
         ["git-hub-session", "exec", "-q", "--agents=2", "s1", "--", "sleep", "300"],
@@ -377,7 +383,7 @@ def test_an_agent_that_still_runs(hub: Hub) -> None:
     assert running.wait() == -signal.SIGTERM
 
 
-def foreign(hub: Hub, command: str = "cat ms") -> Hub:
+def create_unapproved_session(hub: Hub, command: str = "cat ms") -> Hub:
     """Create a session whose config.yaml has a command that the user has not approved."""
     create_measurable_session(hub, "ms: 1\n")
     with (hub.directory() / "config.yaml").open("a") as config:
@@ -385,8 +391,9 @@ def foreign(hub: Hub, command: str = "cat ms") -> Hub:
     return hub
 
 
-def test_a_command_that_came_with_the_repository_does_not_run(hub: Hub) -> None:
-    foreign(hub, "touch ../ran; cat ms")
+def test_unapproved_command_does_not_run(hub: Hub) -> None:
+    """The command came with the repository, in config.yaml."""
+    create_unapproved_session(hub, "touch ../ran; cat ms")
     before = everything(hub)
     assert hub.run("eval", "s1") == Result(
         1,
@@ -396,8 +403,8 @@ def test_a_command_that_came_with_the_repository_does_not_run(hub: Hub) -> None:
     )
     assert everything(hub) == before
     # A command in --eval is approved from then on, in this repository and with this exact text.
-    words = ["--eval", "touch ../ran; cat ms"]
-    assert hub.run("eval", "-q", *words, "s1") == Result(0)
+    arguments = ["--eval", "touch ../ran; cat ms"]
+    assert hub.run("eval", "-q", *arguments, "s1") == Result(0)
     assert hub.run("eval", "-q", "s1") == Result(0)
     config = hub.directory() / "config.yaml"
     config.write_text(config.read_text().replace("../ran;", "../ran ;"))
@@ -405,7 +412,7 @@ def test_a_command_that_came_with_the_repository_does_not_run(hub: Hub) -> None:
 
 
 def test_approval_is_not_valid_in_another_repository(hub: Hub) -> None:
-    foreign(hub)
+    create_unapproved_session(hub)
     assert hub.run("eval", "-q", "--eval", "cat ms", "s1") == Result(0)
     copy = hub.top.parent / "copy"
     hub.call("cp", "-a", hub.top, copy)
@@ -415,53 +422,53 @@ def test_approval_is_not_valid_in_another_repository(hub: Hub) -> None:
 
 
 def test_approval_is_saved_outside_the_repository(hub: Hub) -> None:
-    foreign(hub)
-    allowed = Path(hub.environ["HOME"]) / ".local" / "state" / "git-hub-session" / "allowed"
-    assert not allowed.exists()
+    create_unapproved_session(hub)
+    approvals = Path(hub.environ["HOME"]) / ".local" / "state" / "git-hub-session" / "allowed"
+    assert not approvals.exists()
     for answer, code, state in (("", 1, "running"), ("n", 1, "running"), ("y", 0, "evaluating")):
-        asked = pexpect.spawn(
+        terminal = pexpect.spawn(
             "git-hub-session", ["eval", "s1"], cwd=str(hub.top), env=hub.environ, timeout=120
         )
-        asked.expect_exact("Run the eval command of session 's1': cat ms? [y/N] ")
-        asked.sendline(answer)
-        asked.expect(pexpect.EOF)
-        asked.close()
-        assert (asked.exitstatus, hub.state()["state"]) == (code, state)
-    assert len(allowed.read_text().splitlines()) == 1
-    assert allowed.stat().st_mode & 0o777 == 0o600
+        terminal.expect_exact("Run the eval command of session 's1': cat ms? [y/N] ")
+        terminal.sendline(answer)
+        terminal.expect(pexpect.EOF)
+        terminal.close()
+        assert (terminal.exitstatus, hub.state()["state"]) == (code, state)
+    assert len(approvals.read_text().splitlines()) == 1
+    assert approvals.stat().st_mode & 0o777 == 0o600
     assert hub.run("eval", "-q", "s1") == Result(0)
 
 
 def test_no_approval_without_a_home_directory(hub: Hub) -> None:
     """A list of approved commands in the repository itself is not read."""
-    foreign(hub)
+    create_unapproved_session(hub)
     assert hub.run("eval", "-q", "--eval", "cat ms", "s1") == Result(0)
     home = Path(hub.environ["HOME"])
     (home / ".local").rename(hub.top / ".local")
-    for nowhere in ({"HOME": ""}, {"HOME": "."}, {"XDG_STATE_HOME": ".local/state"}):
-        result = hub.run("eval", "s1", environ=nowhere)
-        assert (result.code, result.out) == (1, ""), (nowhere, result)
+    for environ in ({"HOME": ""}, {"HOME": "."}, {"XDG_STATE_HOME": ".local/state"}):
+        result = hub.run("eval", "s1", environ=environ)
+        assert (result.code, result.out) == (1, ""), (environ, result)
         assert result.err.startswith("error: the eval command of session 's1' is not approved")
 
 
 def test_approval_that_cannot_be_saved(hub: Hub) -> None:
     """The approval is valid for this call only."""
-    foreign(hub)
-    nowhere = {"XDG_STATE_HOME": "/dev/null/state"}
-    result = hub.run("eval", "-q", "--eval", "cat ms", "s1", environ=nowhere)
+    create_unapproved_session(hub)
+    environ = {"XDG_STATE_HOME": "/dev/null/state"}
+    result = hub.run("eval", "-q", "--eval", "cat ms", "s1", environ=environ)
     assert result.code == 0
     path = "/dev/null/state/git-hub-session/allowed"
     assert result.err == ""
-    result = hub.run("eval", "--eval", "cat ms", "s1", environ=nowhere)
+    result = hub.run("eval", "--eval", "cat ms", "s1", environ=environ)
     assert result.err == (
         f"warning: the approval was not saved: cannot write '{path}': Not a directory\n"
     )
-    assert hub.run("eval", "s1", environ=nowhere).code == 1
+    assert hub.run("eval", "s1", environ=environ).code == 1
 
 
 def test_control_character_in_a_command(hub: Hub) -> None:
     """The command is printed with escapes, so that it cannot control the terminal."""
-    foreign(hub)
+    create_unapproved_session(hub)
     config = hub.directory() / "config.yaml"
     text = config.read_text().replace('eval_cmd: "cat ms"', "eval_cmd: 'cat ms;\x1b[2J evil'")
     config.write_text(text)
@@ -471,7 +478,7 @@ def test_control_character_in_a_command(hub: Hub) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("arguments", "message"),
     [
         (["--eval", "x"], "options '--metric' and '--direction' are required"),
         ([*MEASURE, "--metric", " "], "options '--metric' and '--direction' are required"),
@@ -485,16 +492,16 @@ def test_control_character_in_a_command(hub: Hub) -> None:
         (["--direction", "up"], "option '--direction' expects one of lower, higher"),
     ],
 )
-def test_wrong_usage(hub: Hub, words: Sequence[str], message: str) -> None:
+def test_wrong_usage(hub: Hub, arguments: Sequence[str], message: str) -> None:
     create_measurable_session(hub, "ms: 1\n")
     before = everything(hub)
-    result = hub.run("eval", "s1", *words)
+    result = hub.run("eval", "s1", *arguments)
     assert (result.code, result.out) == (129, "")
     assert result.err.startswith(f"error: {message}")
     assert everything(hub) == before
 
 
-def test_states_in_which_there_is_nothing_to_evaluate(hub: Hub) -> None:
+def test_eval_in_the_wrong_state(hub: Hub) -> None:
     hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "1")
     assert hub.run("eval", *MEASURE, "s1") == Result(
         1,
@@ -517,9 +524,9 @@ def test_formats_and_dry_run(hub: Hub) -> None:
     (agent_worktree(hub, 1) / "untracked").write_text("x\n")
     tip = hub.git("rev-parse", "hub/s1/agent-1/attempt-1")
     before = everything(hub)
-    why = "its worktree has uncommitted changes"
+    reason = "its worktree has uncommitted changes"
     assert hub.run("eval", "-n", *MEASURE, "s1").out == (
-        f"Would measure agent-1 at {tip[:12]} in a temporary worktree ({why})\n"
+        f"Would measure agent-1 at {tip[:12]} in a temporary worktree ({reason})\n"
         f"Would measure agent-2 at {hub.git('rev-parse', 'hub/s1/agent-2/attempt-1')[:12]}"
         " in ../project.hub/s1/agent-2\n"
     )
@@ -531,7 +538,7 @@ def test_formats_and_dry_run(hub: Hub) -> None:
     last = document["agents"].pop()
     assert [document["agents"][0][key] for key in ("rank", "agent", "metric")] == [1, 2, 1.0]
     del document["agents"]
-    note = f"agent-1 was measured in a temporary worktree: {why}"
+    note = f"agent-1 was measured in a temporary worktree: {reason}"
     assert document == {
         "session_id": "s1",
         "state": "evaluating",
@@ -582,8 +589,8 @@ def test_interrupt_removes_temporary_worktrees(hub: Hub) -> None:
     wait_for(pid.exists)
     state = hub.state()
     assert count_worktrees(hub) == 4
-    for words in (MEASURE, ("--ranking", "1,2")):
-        assert hub.run("eval", *words, "s1").err.startswith(
+    for arguments in (MEASURE, ("--ranking", "1,2")):
+        assert hub.run("eval", *arguments, "s1").err.startswith(
             "error: session 's1' is being evaluated\n"
         )
     process.send_signal(signal.SIGINT)
@@ -596,17 +603,17 @@ def test_interrupt_removes_temporary_worktrees(hub: Hub) -> None:
 def test_next_run_cleans_up_after_a_kill(hub: Hub) -> None:
     create_measurable_session(hub, "ms: 1\n")
     (agent_worktree(hub, 1) / "untracked").write_text("x\n")
-    died = run_with_injected_code(
+    killed = run_with_injected_code(
         hub, "eval", *MEASURE, "s1", code=DIE, nth=2, only="subprocess.Popen"
     )
-    assert (died.code, count_worktrees(hub), hub.state()["state"]) == (-9, 3, "running")
+    assert (killed.code, count_worktrees(hub), hub.state()["state"]) == (-9, 3, "running")
     assert hub.run("eval", "-q", *MEASURE, "s1").code == 0
     assert (count_worktrees(hub), hub.state()["state"]) == (2, "evaluating")
 
 
-@pytest.mark.parametrize("left", ["index", "all"])
-def test_an_eval_removes_the_git_dir_that_an_interrupted_git_left(hub: Hub, left: str) -> None:
-    """After Ctrl-C git removes `gitdir` first. Its child process may still write the index."""
+@pytest.mark.parametrize("remaining", ["index", "all"])
+def test_git_dir_left_by_an_interrupted_git(hub: Hub, remaining: str) -> None:
+    """After Ctrl-C git removes `gitdir`, while its child process may still write the index."""
     create_measurable_session(hub, "ms: 1\n")
     (agent_worktree(hub, 1) / "untracked").write_text("x\n")
     path = agent_worktree(hub, 1).parent / ".s1-eval-agent-1"
@@ -615,10 +622,10 @@ def test_an_eval_removes_the_git_dir_that_an_interrupted_git_left(hub: Hub, left
     git_dirs = hub.top / ".git" / "worktrees"
     git_dir = git_dirs / "-s1-eval-agent-1"
     shutil.rmtree(path)
-    removed = ["gitdir"] if left == "all" else ["gitdir", "locked", "HEAD", "commondir"]
+    removed = ["gitdir"] if remaining == "all" else ["gitdir", "locked", "HEAD", "commondir"]
     for name in removed:
         (git_dir / name).unlink()
-    if left == "index":
+    if remaining == "index":
         shutil.rmtree(git_dir / "logs")
     assert hub.run("eval", "-q", *MEASURE, "s1").code == 0
     assert sorted(directory.name for directory in git_dirs.iterdir()) == ["agent-1"]

@@ -1,4 +1,4 @@
-"""git hub-session exec: real commands, in real process groups."""
+"""`exec`: commands of agents, in their own process groups."""
 
 from __future__ import annotations
 
@@ -15,40 +15,41 @@ from tests.support.hub import Hub, Result, is_alive, snapshot, wait_for
 
 
 @pytest.fixture
-def two(hub: Hub) -> Hub:
-    """A running session with two agents."""
+def running_session(hub: Hub) -> Hub:
+    """Return a hub with a running session of two agents."""
     hub.session("s1", agents=2)
     hub.run("update", "s1", "--state", "running")
     return hub
 
 
-def untimed(result: Result) -> Result:
+def without_durations(result: Result) -> Result:
     """Replace every duration with 0.0s."""
     return result._replace(out=re.sub(r" *\b\d+\.\d+s", "  0.0s", result.out))
 
 
-def shell(hub: Hub, script: str, *words: str, code: int = 0, **more: str) -> Result:
+def run_script(hub: Hub, script: str, *arguments: str, code: int = 0, **environ: str) -> Result:
     """Run a shell script for the agents."""
-    result = hub.run("exec", *words, "s1", "--", "sh", "-c", script, environ=more)
+    result = hub.run("exec", *arguments, "s1", "--", "sh", "-c", script, environ=environ)
     assert result.code == code, result
     return result
 
 
-def agent(hub: Hub, number: int) -> dict[str, object]:
+def agent_record(hub: Hub, number: int) -> dict[str, object]:
     """Return the record of an agent in state.json, without times."""
     record = dict(hub.state()["agents"][f"agent-{number}"])
     record["exec"] = {key: value for key, value in record["exec"].items() if key != "seconds"}
     return record
 
 
-def log(hub: Hub, number: int, run: str = "exec-1") -> str:
+def read_log(hub: Hub, number: int, run: str = "exec-1") -> str:
+    """Return the log of an agent."""
     return (hub.directory() / "output" / run / f"agent-{number}.log").read_text()
 
 
-def test_a_command_for_each_agent(two: Hub) -> None:
-    result = shell(two, 'echo "$HUB_AGENT here"; echo oops >&2; pwd >where', "-j1")
+def test_command_for_each_agent(running_session: Hub) -> None:
+    result = run_script(running_session, 'echo "$HUB_AGENT here"; echo oops >&2; pwd >where', "-j1")
     output = ".agenthub/sessions/s1/output/exec-1"
-    assert untimed(result) == Result(
+    assert without_durations(result) == Result(
         0,
         "agent-1 | agent-1 here\nagent-1 | oops\nagent-2 | agent-2 here\nagent-2 | oops\n"
         "AGENT    EXIT  TIME  COMMITS  OUTPUT\n"
@@ -56,23 +57,32 @@ def test_a_command_for_each_agent(two: Hub) -> None:
         f"agent-2  0  0.0s        0  {output}/agent-2.log\n",
     ), result
     for number in (1, 2):
-        assert log(two, number) == f"agent-{number} here\noops\n"
-        assert (two.worktree(number) / "where").read_text() == f"{two.worktree(number)}\n"
-        assert agent(two, number) == {
+        assert read_log(running_session, number) == f"agent-{number} here\noops\n"
+        assert (
+            running_session.worktree(number) / "where"
+        ).read_text() == f"{running_session.worktree(number)}\n"
+        assert agent_record(running_session, number) == {
             "status": "done",
             "exec": {"run": "exec-1", "exit_code": 0, "commits": 0},
         }
 
 
-def test_environment_of_a_command(two: Hub) -> None:
+def test_environment_of_a_command(running_session: Hub) -> None:
     """The HUB_* variables are set. Variables of git that name a repository are removed."""
-    tip = two.refs()["refs/heads/main"]
+    tip = running_session.refs()["refs/heads/main"]
     script = "env -0 >../env-$HUB_AGENT; git rev-parse --abbrev-ref HEAD"
-    result = shell(two, script, "--agents", "2", GIT_DIR=f"{two.top}/.git", GIT_INDEX_FILE="/no")
+    result = run_script(
+        running_session,
+        script,
+        "--agents",
+        "2",
+        GIT_DIR=f"{running_session.top}/.git",
+        GIT_INDEX_FILE="/no",
+    )
     assert result.out.startswith("agent-2 | hub/s1/agent-2/attempt-1\n")
     environ = dict(
         line.split("=", 1)
-        for line in (two.worktrees / "s1" / "env-agent-2").read_text().split("\0")[:-1]
+        for line in (running_session.worktrees / "s1" / "env-agent-2").read_text().split("\0")[:-1]
     )
     own = {name: value for name, value in environ.items() if name.startswith("HUB_")}
     assert own == {
@@ -82,79 +92,87 @@ def test_environment_of_a_command(two: Hub) -> None:
         "HUB_BRANCH": "hub/s1/agent-2/attempt-1",
         "HUB_BASE": tip,
         "HUB_TASK": "Make it fast",
-        "HUB_TASK_FILE": str(two.directory() / "task.txt"),
-        "HUB_RUN": str(two.directory() / "output" / "exec-1"),
+        "HUB_TASK_FILE": str(running_session.directory() / "task.txt"),
+        "HUB_RUN": str(running_session.directory() / "output" / "exec-1"),
     }
     assert not {"GIT_DIR", "GIT_INDEX_FILE", "GIT_WORK_TREE", "GIT_PREFIX"} & environ.keys()
 
 
-def test_commits_and_failures(two: Hub) -> None:
+def test_commits_and_failures(running_session: Hub) -> None:
     """The exit codes of the commands are reported, and their commits are counted."""
     script = (
         'test "$HUB_AGENT" = agent-2 && exit 7; echo x >new && git add new && git commit -qm one &&'
         " git commit -qm two --allow-empty"
     )
-    result = shell(two, script, code=1)
-    rows = [line.split()[:4] for line in untimed(result).out.splitlines()]
+    result = run_script(running_session, script, code=1)
+    rows = [line.split()[:4] for line in without_durations(result).out.splitlines()]
     assert rows == [
         ["AGENT", "EXIT", "TIME", "COMMITS"],
         ["agent-1", "0", "0.0s", "2"],
         ["agent-2", "7", "0.0s", "0"],
     ]
-    assert agent(two, 1)["exec"] == {"run": "exec-1", "exit_code": 0, "commits": 2}
-    assert agent(two, 2) == {
+    assert agent_record(running_session, 1)["exec"] == {
+        "run": "exec-1",
+        "exit_code": 0,
+        "commits": 2,
+    }
+    assert agent_record(running_session, 2) == {
         "status": "failed",
         "exec": {"run": "exec-1", "exit_code": 7, "commits": 0},
     }
 
 
-def test_missing_command(two: Hub) -> None:
-    result = two.run("exec", "s1", "--agents=1", "--", "no-such-command")
+def test_missing_command(running_session: Hub) -> None:
+    result = running_session.run("exec", "s1", "--agents=1", "--", "no-such-command")
     assert result.code == 1
     message = "cannot run 'no-such-command': No such file or directory"
     assert result.out.splitlines()[0] == f"agent-1 | {message}"
-    assert agent(two, 1)["exec"] == {"run": "exec-1", "exit_code": 127, "commits": 0}
-    assert log(two, 1) == f"{message}\n"
+    assert agent_record(running_session, 1)["exec"] == {
+        "run": "exec-1",
+        "exit_code": 127,
+        "commits": 0,
+    }
+    assert read_log(running_session, 1) == f"{message}\n"
 
 
-def test_background_processes_end_with_the_command(two: Hub) -> None:
+def test_background_processes_end_with_the_command(running_session: Hub) -> None:
     """One background process holds the output open, the other one does not."""
     script = (
         "sleep 300 & echo $! >../pids-$HUB_AGENT; sleep 300 >/dev/null 2>&1 &"
         " echo $! >>../pids-$HUB_AGENT"
     )
-    shell(two, script)
-    files = [two.worktrees / "s1" / f"pids-agent-{number}" for number in (1, 2)]
+    run_script(running_session, script)
+    files = [running_session.worktrees / "s1" / f"pids-agent-{number}" for number in (1, 2)]
     pids = [int(pid) for file in files for pid in file.read_text().split()]
     assert len(pids) == 4
     wait_for(lambda: not any(map(is_alive, pids)))  # a killed process takes a moment to end
 
 
-def test_timeout_ends_all_processes(two: Hub) -> None:
+def test_timeout_ends_all_processes(running_session: Hub) -> None:
     """One process ignores SIGTERM, and one has left the process group."""
     script = (
         'trap "" TERM; setsid sleep 300 & echo $! >../pids; sh -c "trap \\"\\" TERM; sleep 300" &'
         " echo $! >>../pids; echo begun; wait"
     )
-    result = shell(two, script, "--agents=1", "--timeout=1s", code=1)
+    result = run_script(running_session, script, "--agents=1", "--timeout=1s", code=1)
     assert [line.split()[:2] for line in result.out.splitlines()] == [
         ["agent-1", "|"],
         ["AGENT", "EXIT"],
         ["agent-1", "timed"],
     ]
-    assert agent(two, 1) == {
+    assert agent_record(running_session, 1) == {
         "status": "failed",
         "exec": {"run": "exec-1", "exit_code": 137, "commits": 0, "cut_off": "timed out"},
     }
-    pids = (two.worktrees / "s1" / "pids").read_text().split()
+    pids = (running_session.worktrees / "s1" / "pids").read_text().split()
     assert len(pids) == 2
     wait_for(lambda: not any(is_alive(int(pid)) for pid in pids))
 
 
-def start_exec(hub: Hub, script: str, *words: str) -> subprocess.Popen[str]:
+def start_exec(hub: Hub, script: str, *arguments: str) -> subprocess.Popen[str]:
     """Start an exec in the background."""
     return subprocess.Popen(
-        ["git-hub-session", "exec", *words, "s1", "--", "sh", "-c", script],
+        ["git-hub-session", "exec", *arguments, "s1", "--", "sh", "-c", script],
         cwd=hub.top,
         env=hub.environ,
         stdin=subprocess.DEVNULL,
@@ -165,24 +183,24 @@ def start_exec(hub: Hub, script: str, *words: str) -> subprocess.Popen[str]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT])
-def test_signal_ends_all_processes(two: Hub, number: signal.Signals) -> None:
+def test_signal_ends_all_processes(running_session: Hub, number: signal.Signals) -> None:
     """A running agent is marked as interrupted. A waiting agent gets its old status back."""
-    pids = two.worktrees / "s1" / "pids"
+    pids = running_session.worktrees / "s1" / "pids"
     process = start_exec(
-        two, f"sleep 300 & echo $$ $! >{pids}.new; mv {pids}.new {pids}; wait", "-j1"
+        running_session, f"sleep 300 & echo $$ $! >{pids}.new; mv {pids}.new {pids}; wait", "-j1"
     )
     wait_for(pids.exists)
-    assert [agent(two, n)["status"] for n in (1, 2)] == ["running", "waiting"]
+    assert [agent_record(running_session, n)["status"] for n in (1, 2)] == ["running", "waiting"]
     process.send_signal(number)
     out, err = process.communicate(timeout=120)
     assert (process.returncode, out, err) == (-number, "", "")
     wait_for(lambda: not any(is_alive(int(pid)) for pid in pids.read_text().split()))
-    assert agent(two, 1) == {
+    assert agent_record(running_session, 1) == {
         "status": "failed",
         "exec": {"run": "exec-1", "exit_code": 143, "commits": 0, "cut_off": "interrupted"},
     }
-    assert agent(two, 2)["status"] == "ready"
-    assert shell(two, "true", "-q") == Result(0)
+    assert agent_record(running_session, 2)["status"] == "ready"
+    assert run_script(running_session, "true", "-q") == Result(0)
 
 
 def test_interrupt_while_the_commands_start(hub: Hub) -> None:
@@ -208,45 +226,45 @@ def test_more_agents_than_file_descriptors(hub: Hub) -> None:
     assert {record["exec"]["exit_code"] for record in hub.state()["agents"].values()} == {0}
 
 
-def test_an_agent_runs_once_at_a_time(two: Hub) -> None:
+def test_agent_runs_once_at_a_time(running_session: Hub) -> None:
     """Another agent may run at the same time. After `kill -9` the agent can run again."""
-    process = start_exec(two, "echo $$; exec sleep 300", "--agents=1")
+    process = start_exec(running_session, "echo $$; exec sleep 300", "--agents=1")
     assert process.stdout is not None
     pid = int(process.stdout.readline().removeprefix("agent-1 | "))
     refused = Result(1, "", "error: agent-1 is still running\nhint: wait for it, or end it\n")
-    before = two.state()
-    assert two.run("exec", "s1", "--", "true") == refused
-    assert two.state() == before
-    assert shell(two, "true", "-q", "--agents=2") == Result(0)
+    before = running_session.state()
+    assert running_session.run("exec", "s1", "--", "true") == refused
+    assert running_session.state() == before
+    assert run_script(running_session, "true", "-q", "--agents=2") == Result(0)
     process.kill()
     os.kill(pid, signal.SIGKILL)
     process.communicate()
-    assert agent(two, 1)["status"] == "running"
-    assert shell(two, "true", "-q") == Result(0)
-    assert agent(two, 1)["status"] == "done"
+    assert agent_record(running_session, 1)["status"] == "running"
+    assert run_script(running_session, "true", "-q") == Result(0)
+    assert agent_record(running_session, 1)["status"] == "done"
 
 
-def test_agent_that_state_json_marks_as_running(two: Hub) -> None:
-    document = two.state()
+def test_agent_marked_as_running_in_state_json(running_session: Hub) -> None:
+    document = running_session.state()
     document["agents"] = {"agent-1": {"status": "running", "exec": ["hostile"]}}
-    (two.directory() / "state.json").write_text(json.dumps(document))
-    assert two.run("exec", "s1", "--", "true").code == 1
-    assert shell(two, "true", "-q", "--agents=2") == Result(0)
+    (running_session.directory() / "state.json").write_text(json.dumps(document))
+    assert running_session.run("exec", "s1", "--", "true").code == 1
+    assert run_script(running_session, "true", "-q", "--agents=2") == Result(0)
 
 
-def test_incomplete_agent(two: Hub) -> None:
-    """The spawn was killed. No command runs until the next spawn has completed the worktree."""
-    document = two.state()
+def test_agent_with_an_interrupted_spawn(running_session: Hub) -> None:
+    """No command runs until the next spawn has completed the worktree."""
+    document = running_session.state()
     document["agents"] = {"agent-2": {"status": "spawning", "attempt": 1}}
-    (two.directory() / "state.json").write_text(json.dumps(document))
-    assert two.run("exec", "s1", "--", "true") == Result(
+    (running_session.directory() / "state.json").write_text(json.dumps(document))
+    assert running_session.run("exec", "s1", "--", "true") == Result(
         1,
         "",
         "error: agent-2 is incomplete: its spawn was interrupted\nhint: git hub-session spawn s1\n",
     )
-    assert two.state() == document
-    assert two.run("spawn", "-q", "s1") == Result(0)
-    assert shell(two, "true", "-q") == Result(0)
+    assert running_session.state() == document
+    assert running_session.run("spawn", "-q", "s1") == Result(0)
+    assert run_script(running_session, "true", "-q") == Result(0)
 
 
 def test_no_agent_can_run(hub: Hub) -> None:
@@ -281,30 +299,30 @@ def test_no_agent_can_run(hub: Hub) -> None:
     assert not (hub.directory() / "output").exists()
 
 
-def test_removed_worktree(two: Hub) -> None:
+def test_removed_worktree(running_session: Hub) -> None:
     """The agents still have branches, so the hint is `restore` and not `spawn`."""
-    assert two.run("cleanup", "-q", "s1") == Result(0)
-    assert two.run("exec", "s1", "--", "true") == Result(
+    assert running_session.run("cleanup", "-q", "s1") == Result(0)
+    assert running_session.run("exec", "s1", "--", "true") == Result(
         1, "", "error: session 's1' has no agent worktrees\nhint: git hub-session restore s1\n"
     )
-    assert two.run("restore", "-q", "s1") == Result(0)
-    assert shell(two, "true", "-q") == Result(0)
+    assert running_session.run("restore", "-q", "s1") == Result(0)
+    assert run_script(running_session, "true", "-q") == Result(0)
 
 
 def test_hint_for_an_agent_without_a_worktree(hub: Hub) -> None:
     """An archived agent can be restored. An agent that never existed must be spawned."""
     assert hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "3").code == 0
-    for agent in (1, 2):
-        hub.spawn("s1", agent)
+    for agent_record in (1, 2):
+        hub.spawn("s1", agent_record)
     hub.run("update", "-q", "s1", "--state", "running")
     hub.git("tag", "hub/archive/s1/agent-1", "hub/s1/agent-1/attempt-1")
     hub.git("worktree", "remove", hub.worktree(1))
     hub.git("branch", "-q", "-D", "hub/s1/agent-1/attempt-1")
 
-    def hint(agent: int) -> str:
-        result = hub.run("exec", "--agents", str(agent), "s1", "--", "true")
+    def hint(agent_record: int) -> str:
+        result = hub.run("exec", "--agents", str(agent_record), "s1", "--", "true")
         assert result.code == 1
-        return result.err.removeprefix(f"error: no worktree: agent-{agent}\nhint: ")
+        return result.err.removeprefix(f"error: no worktree: agent-{agent_record}\nhint: ")
 
     assert hint(1) == "git hub-session restore s1\n"
     assert hub.run("restore", "-q", "s1") == Result(0)
@@ -313,41 +331,41 @@ def test_hint_for_an_agent_without_a_worktree(hub: Hub) -> None:
     assert hint(3) == "git hub-session init --task <text>\n"
 
 
-def test_output_cannot_control_the_terminal(two: Hub) -> None:
+def test_output_cannot_control_the_terminal(running_session: Hub) -> None:
     """Colors and overwritten progress are removed from the output. The log has every byte."""
     script = r"printf '\033[31mred\033[0m\r\n10%%\r20%%\n\033]0;title\007\377\nno end'"
-    result = shell(two, script, "--agents=1")
+    result = run_script(running_session, script, "--agents=1")
     assert result.out.splitlines()[:4] == [
         "agent-1 | red",
         "agent-1 | 20%",
         r"agent-1 | \x1b]0;title\x07\xff",
         "agent-1 | no end",
     ]
-    kept = (two.directory() / "output" / "exec-1" / "agent-1.log").read_bytes()
-    assert kept == b"\x1b[31mred\x1b[0m\r\n10%\r20%\n\x1b]0;title\x07\xff\nno end"
+    log = (running_session.directory() / "output" / "exec-1" / "agent-1.log").read_bytes()
+    assert log == b"\x1b[31mred\x1b[0m\r\n10%\r20%\n\x1b]0;title\x07\xff\nno end"
 
 
-def test_closed_output_does_not_end_the_work(two: Hub) -> None:
-    """`exec … | head -1` does not end the agents' work."""
-    done = two.worktrees / "s1" / "done"
-    script = f"git-hub-session exec --agents=1 s1 -- sh -c 'seq 100000; touch {done}' | head -n 1"
-    assert two.call("sh", "-c", script) == Result(0, "agent-1 | 1\n")
-    wait_for(done.exists)
-    wait_for(lambda: agent(two, 1)["status"] == "done")
-    assert log(two, 1).count("\n") == 100_000
+def test_closed_output_does_not_end_the_commands(running_session: Hub) -> None:
+    """The output is a pipe to `head -n 1`."""
+    marker = running_session.worktrees / "s1" / "done"
+    script = f"git-hub-session exec --agents=1 s1 -- sh -c 'seq 100000; touch {marker}' | head -n 1"
+    assert running_session.call("sh", "-c", script) == Result(0, "agent-1 | 1\n")
+    wait_for(marker.exists)
+    wait_for(lambda: agent_record(running_session, 1)["status"] == "done")
+    assert read_log(running_session, 1).count("\n") == 100_000
 
 
-def test_formats(two: Hub) -> None:
-    """JSON and porcelain have only the result. -q prints nothing, and -n changes nothing."""
-    before = snapshot(two.top)
-    result = two.run("exec", "-n", "s1", "--", "touch", "made")
+def test_formats(running_session: Hub) -> None:
+    """JSON and porcelain contain only the result. -q prints nothing, and -n changes nothing."""
+    before = snapshot(running_session.top)
+    result = running_session.run("exec", "-n", "s1", "--", "touch", "made")
     assert result == Result(
         0,
         "Would run it for agent-1 in ../worktrees/s1/agent-1\n"
         "Would run it for agent-2 in ../worktrees/s1/agent-2\n",
     )
-    assert snapshot(two.top) == before
-    result = two.run("exec", "--format=json", "--agents=2", "s1", "--", "echo", "hello")
+    assert snapshot(running_session.top) == before
+    result = running_session.run("exec", "--format=json", "--agents=2", "s1", "--", "echo", "hello")
     document = json.loads(result.out)
     assert document["agents"][0].pop("seconds") >= 0
     assert document == {
@@ -359,38 +377,40 @@ def test_formats(two: Hub) -> None:
                 "agent": 2,
                 "attempt": 1,
                 "branch": "hub/s1/agent-2/attempt-1",
-                "path": str(two.worktree(2)),
+                "path": str(running_session.worktree(2)),
                 "exit_code": 0,
                 "cut_off": None,
                 "commits": 0,
-                "output": str(two.directory() / "output" / "exec-1" / "agent-2.log"),
+                "output": str(running_session.directory() / "output" / "exec-1" / "agent-2.log"),
             }
         ],
     }
-    result = two.run("exec", "--format=porcelain", "--agents=2", "s1", "--", "echo", "hello")
+    result = running_session.run(
+        "exec", "--format=porcelain", "--agents=2", "s1", "--", "echo", "hello"
+    )
     assert re.sub(r"seconds .*", "seconds 0", result.out) == (
         "session s1\nagent 2\nattempt 1\nbranch hub/s1/agent-2/attempt-1\n"
-        f"path {two.worktree(2)}\nexit_code 0\nseconds 0\ncommits 0\n"
-        f"output {two.directory()}/output/exec-2/agent-2.log\n\n"
+        f"path {running_session.worktree(2)}\nexit_code 0\nseconds 0\ncommits 0\n"
+        f"output {running_session.directory()}/output/exec-2/agent-2.log\n\n"
     )
-    assert shell(two, "echo hello", "-q") == Result(0)
-    assert log(two, 1, "exec-3") == "hello\n"
+    assert run_script(running_session, "echo hello", "-q") == Result(0)
+    assert read_log(running_session, 1, "exec-3") == "hello\n"
 
 
-def test_output_directory_that_is_a_link(two: Hub) -> None:
+def test_output_directory_that_is_a_symbolic_link(running_session: Hub) -> None:
     """The link is not followed, and no command is started."""
-    elsewhere = two.top.parent / "elsewhere"
+    elsewhere = running_session.top.parent / "elsewhere"
     elsewhere.mkdir()
-    (two.directory() / "output").symlink_to(elsewhere)
-    result = two.run("exec", "s1", "--", "touch", str(elsewhere / "made"))
+    (running_session.directory() / "output").symlink_to(elsewhere)
+    result = running_session.run("exec", "s1", "--", "touch", str(elsewhere / "made"))
     assert (result.code, result.out) == (128, "")
     assert "is a symbolic link: links in the hub are not followed" in result.err
     assert list(elsewhere.iterdir()) == []
-    assert two.state()["agents"] == {}
+    assert running_session.state()["agents"] == {}
 
 
-def test_last_attempt_is_used(two: Hub) -> None:
-    two.spawn("s1", 1, 2)
-    shell(two, "echo $HUB_ATTEMPT >attempt", "--agents=1")
-    assert (two.worktrees / "s1" / "agent-1-2" / "attempt").read_text() == "2\n"
-    assert os.listdir(two.directory() / "output") == ["exec-1"]
+def test_last_attempt_is_used(running_session: Hub) -> None:
+    running_session.spawn("s1", 1, 2)
+    run_script(running_session, "echo $HUB_ATTEMPT >attempt", "--agents=1")
+    assert (running_session.worktrees / "s1" / "agent-1-2" / "attempt").read_text() == "2\n"
+    assert os.listdir(running_session.directory() / "output") == ["exec-1"]

@@ -1,4 +1,4 @@
-"""The command `init`: its options, its errors, and parallel calls."""
+"""`init`: its options, its errors, and parallel calls."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from tests.support.hub import Hub, Result, snapshot
 from tests.support.stores import run_at_once
 
-AT = "2026-03-17T14:30:22.000000+00:00"
+CREATED = "2026-03-17T14:30:22.000000+00:00"
 CONTROL_CHARACTERS = re.compile(
     "[\x00-\x09\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]"
 )
@@ -25,7 +25,7 @@ def first_lines(result: Result) -> tuple[int, str, list[str]]:
     return result.code, result.out, result.err.split("usage:")[0].splitlines()
 
 
-def test_a_new_session(hub: Hub) -> None:
+def test_files_of_a_new_session(hub: Hub) -> None:
     """Compare all files exactly. The board is as AgentHub's board manager expects it."""
     eval_options = [
         "--eval",
@@ -80,7 +80,7 @@ def test_existing_files_of_the_hub_are_kept(hub: Hub) -> None:
     assert (hub.top / ".agenthub" / ".gitignore").read_text() == "*.tmp\n*.lock\n"
 
 
-def test_the_formats(hub: Hub) -> None:
+def test_formats(hub: Hub) -> None:
     expected = {
         "session_id": "s1",
         "session_dir": ".agenthub/sessions/s1",
@@ -94,10 +94,10 @@ def test_the_formats(hub: Hub) -> None:
         "state": "init",
         "dry_run": False,
     }
-    words = ["init", "--task", "two\nlines", "--id"]
-    assert hub.json(*words, "s1") == expected
-    assert hub.run(*words, "s2", "-q") == Result(0, "s2\n")
-    assert hub.run(*words, "s3", "-z").out.split("\0") == [
+    arguments = ["init", "--task", "two\nlines", "--id"]
+    assert hub.json(*arguments, "s1") == expected
+    assert hub.run(*arguments, "s2", "-q") == Result(0, "s2\n")
+    assert hub.run(*arguments, "s3", "-z").out.split("\0") == [
         "session_id s3",
         "session_dir .agenthub/sessions/s3",
         "task two\nlines",
@@ -107,10 +107,10 @@ def test_the_formats(hub: Hub) -> None:
         "",
         "",
     ]
-    assert hub.run(*words, "s4").out.splitlines()[1:3] == ["  Task: two", "        lines"]
+    assert hub.run(*arguments, "s4").out.splitlines()[1:3] == ["  Task: two", "        lines"]
 
 
-def test_a_dry_run_changes_nothing(hub: Hub) -> None:
+def test_dry_run_changes_nothing(hub: Hub) -> None:
     before = snapshot(hub.top)
     for switch in ("-n", "--dry-run"):
         result = hub.run("init", switch, "--task", "x")
@@ -156,7 +156,7 @@ def test_any_task_is_stored_exactly(hub: Hub, task: str) -> None:
         "task": task,
         "agent_count": "3",
         "base_branch": "main",
-        "created": AT,
+        "created": CREATED,
     }
     assert hub.json("status", "s1")["config"] == config
     assert hub.json("list")["sessions"] == [
@@ -165,8 +165,8 @@ def test_any_task_is_stored_exactly(hub: Hub, task: str) -> None:
             "state": "init",
             "task": task,
             "agents": 3,
-            "created": AT,
-            "updated": AT,
+            "created": CREATED,
+            "updated": CREATED,
         }
     ]
     lines = task.replace("\r", "\n")  # text mode converts carriage returns
@@ -176,12 +176,12 @@ def test_any_task_is_stored_exactly(hub: Hub, task: str) -> None:
     assert hub.run("list").out.count("\n") == 2
 
 
-def test_a_task_from_a_file(hub: Hub) -> None:
+def test_task_from_a_file(hub: Hub) -> None:
     """Only line feeds at the end are removed, as in `$(cat file)`. Even NUL is kept."""
     file = hub.top / "sub" / "task"
     file.write_bytes(b'first\r\nsecond: \0 "x"\n\n')
-    for sid, words in (("s1", ["-F", "task"]), ("s2", ["--file=task"]), ("s3", ["-Ftask"])):
-        assert hub.run("init", "-q", "--id", sid, *words, cwd=hub.top / "sub") == Result(
+    for sid, arguments in (("s1", ["-F", "task"]), ("s2", ["--file=task"]), ("s3", ["-Ftask"])):
+        assert hub.run("init", "-q", "--id", sid, *arguments, cwd=hub.top / "sub") == Result(
             0, f"{sid}\n"
         )
         assert hub.json("status", sid)["config"]["task"] == 'first\r\nsecond: \0 "x"'
@@ -190,7 +190,7 @@ def test_a_task_from_a_file(hub: Hub) -> None:
     assert hub.json("status", "s4")["config"]["task"] == "é typed"
 
 
-def test_a_task_that_cannot_be_read(hub: Hub) -> None:
+def test_task_that_cannot_be_read(hub: Hub) -> None:
     (hub.top / "latin").write_bytes(b"\xe9")
     (hub.top / "large").write_bytes("é".encode() * (300 << 10))
     (hub.top / "controls").write_bytes(b"\0" * (500 << 10))
@@ -210,7 +210,7 @@ def test_a_task_that_cannot_be_read(hub: Hub) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "error", "hint"),
+    ("arguments", "error", "hint"),
     [
         ([], "option '--task' is required", TASK_HINT),
         (["--task", "x", "-F", "file"], "--task and -F exclude each other", TASK_HINT),
@@ -229,11 +229,11 @@ def test_a_task_that_cannot_be_read(hub: Hub) -> None:
         (["--task", "x", "--eval", " "], "not a value for eval_cmd: ' '", None),
     ],
 )  # fmt: skip
-def test_usage_errors(hub: Hub, words: list[str], error: str, hint: str | None) -> None:
+def test_usage_errors(hub: Hub, arguments: list[str], error: str, hint: str | None) -> None:
     expected = [f"error: {error}"]
     if hint:
         expected.append(hint if hint.startswith("hint") else f"hint: {hint}")
-    assert first_lines(hub.run("init", *words)) == (129, "", expected)
+    assert first_lines(hub.run("init", *arguments)) == (129, "", expected)
     assert not (hub.top / ".agenthub").exists()
 
 
@@ -249,15 +249,25 @@ def test_invalid_numbers_of_agents(hub: Hub, number: str) -> None:
     "number", ["nan", "inf", "-inf", "1e", "", "0x10", "1,5", "180ms", "--", "٣", "1e5\n"]
 )
 def test_invalid_baselines(hub: Hub, number: str) -> None:
-    words = ["init", "--task", "x", "--metric", "m", "--direction", "lower", "--baseline", number]
+    arguments = [
+        "init",
+        "--task",
+        "x",
+        "--metric",
+        "m",
+        "--direction",
+        "lower",
+        "--baseline",
+        number,
+    ]
     shown = number.replace("\n", "\\n")
-    assert first_lines(hub.run(*words)) == (129, "", [f"error: not a number: '{shown}'"])
+    assert first_lines(hub.run(*arguments)) == (129, "", [f"error: not a number: '{shown}'"])
 
 
 def test_valid_numbers(hub: Hub) -> None:
-    words = ["init", "--task", "x", "--metric", "m", "--direction", "higher", "--agents", "999"]
+    arguments = ["init", "--task", "x", "--metric", "m", "--direction", "higher", "--agents", "999"]
     for number in ("0", "-1.5", "+2", ".5", "5.", "1e-3", "180"):
-        assert hub.json(*words, "-n", "--baseline", number)["baseline"] == number
+        assert hub.json(*arguments, "-n", "--baseline", number)["baseline"] == number
 
 
 # Ids
@@ -294,8 +304,8 @@ def test_valid_ids(hub: Hub) -> None:
     assert hub.run("update", "a", "--state", "running").code == 0
     assert (hub.state("a")["state"], hub.state("A")["state"]) == ("running", "init")
     before = snapshot(hub.top)
-    for words in (["--id", "a"], ["--id", "a", "-n"]):
-        assert hub.run("init", "--task", "other", *words) == Result(
+    for arguments in (["--id", "a"], ["--id", "a", "-n"]):
+        assert hub.run("init", "--task", "other", *arguments) == Result(
             1, "", "error: session 'a' already exists\nhint: choose another --id\n"
         )
     assert snapshot(hub.top) == before
@@ -332,13 +342,14 @@ def test_one_of_64_parallel_calls_gets_an_id(hub: Hub) -> None:
 # The base branch
 
 
-def base_branch(hub: Hub, *words: str, cwd: Path | None = None) -> str:
-    preview = hub.json("init", "-n", "--task", "x", *words, cwd=cwd)
+def base_branch(hub: Hub, *arguments: str, cwd: Path | None = None) -> str:
+    """Return the base branch that `init` would use."""
+    preview = hub.json("init", "-n", "--task", "x", *arguments, cwd=cwd)
     assert isinstance(preview, dict)
     return str(preview["base_branch"])
 
 
-def test_the_default_base_branch_is_the_current_branch(hub: Hub) -> None:
+def test_default_base_branch_is_the_current_branch(hub: Hub) -> None:
     assert base_branch(hub) == "main"
     hub.git("checkout", "-q", "-b", "feature/über#1")
     assert base_branch(hub) == "feature/über#1"
@@ -347,7 +358,7 @@ def test_the_default_base_branch_is_the_current_branch(hub: Hub) -> None:
     assert base_branch(hub, cwd=hub.top / "sub") == "feature/über#1"
 
 
-def test_the_option_base_branch(hub: Hub) -> None:
+def test_option_base_branch(hub: Hub) -> None:
     """Accept short and full names, loose and packed refs, and names that YAML would convert."""
     for name in ("dev", "no", "1.10", "a/b", "it's"):
         hub.git("branch", name)
@@ -364,7 +375,7 @@ def test_the_option_base_branch(hub: Hub) -> None:
     ["nope", "", "v1", "HEAD", "refs/tags/v1", "main/", "/main", "a", "../heads/main", "./main",
      "main.lock", "main\n", "origin/main", "refs/heads/", "ma", "ain"],
 )  # fmt: skip
-def test_a_missing_base_branch(hub: Hub, name: str) -> None:
+def test_missing_base_branch(hub: Hub, name: str) -> None:
     hub.git("tag", "v1")
     hub.git("branch", "a/b")
     hub.git("update-ref", "refs/remotes/origin/main", "HEAD")
@@ -389,7 +400,7 @@ def test_no_current_branch(hub: Hub) -> None:
     assert base_branch(hub, "--base-branch", "main") == "main"
 
 
-def test_a_branch_without_a_commit(hub: Hub) -> None:
+def test_branch_without_a_commit(hub: Hub) -> None:
     hub.git("checkout", "-q", "--orphan", "new")
     assert hub.run("init", "--task", "x") == Result(
         128,

@@ -1,4 +1,4 @@
-"""The command `list`: all sessions, even if some cannot be read."""
+"""`list`: all sessions, even if some cannot be read."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_no_sessions(hub: Hub) -> None:
     assert not (hub.top / ".agenthub").exists()
 
 
-def test_the_table(hub: Hub) -> None:
+def test_table(hub: Hub) -> None:
     """The rows are sorted by id. Tasks are not truncated: the output is not a terminal."""
     for number, state in enumerate(STATES):
         create_session(hub, state, f"s{number}")
@@ -39,8 +39,9 @@ def test_the_table(hub: Hub) -> None:
     )
 
 
-def ids(hub: Hub, *words: str) -> list[str]:
-    return [session["session_id"] for session in hub.json("list", *words)["sessions"]]
+def list_ids(hub: Hub, *arguments: str) -> list[str]:
+    """Return the ids of the listed sessions."""
+    return [session["session_id"] for session in hub.json("list", *arguments)["sessions"]]
 
 
 @pytest.fixture
@@ -60,7 +61,7 @@ def five_sessions(hub: Hub) -> Hub:
 
 
 @pytest.mark.parametrize(
-    ("words", "expected"),
+    ("arguments", "expected"),
     [
         ([], "abcde"),
         (["--sort", "id"], "abcde"),
@@ -81,13 +82,13 @@ def five_sessions(hub: Hub) -> Hub:
         (["--state", "merged", "--state", "archived", "--reverse", "-n1"], "c"),
     ],
 )
-def test_filters_and_sort_keys(five_sessions: Hub, words: list[str], expected: str) -> None:
+def test_filters_and_sort_keys(five_sessions: Hub, arguments: list[str], expected: str) -> None:
     """Times are compared as times, not as texts. A session without a time comes last."""
-    assert ids(five_sessions, *words) == list(expected)
+    assert list_ids(five_sessions, *arguments) == list(expected)
 
 
 @pytest.mark.parametrize(
-    ("words", "error"),
+    ("arguments", "error"),
     [
         (["--state", "done"], "not a state: 'done'"),
         (["--state"], "option '--state' requires a value"),
@@ -100,14 +101,14 @@ def test_filters_and_sort_keys(five_sessions: Hub, words: list[str], expected: s
         (["-z", "--format=json"], "-z cannot be used with --format=json"),
     ],
 )  # fmt: skip
-def test_usage_errors(hub: Hub, words: list[str], error: str) -> None:
-    result = hub.run("list", *words)
+def test_usage_errors(hub: Hub, arguments: list[str], error: str) -> None:
+    result = hub.run("list", *arguments)
     message = json.loads(result.err)["error"]["message"] if result.err[0] == "{" else result.err
     assert (result.code, result.out) == (129, "")
     assert message.splitlines()[0] in (error, f"error: {error}")
 
 
-def test_the_json_format(hub: Hub) -> None:
+def test_json_format(hub: Hub) -> None:
     create_agenthub_session(hub, "s1", "é \x1b")
     assert hub.run("list", "--format=json") == Result(
         0,
@@ -117,7 +118,7 @@ def test_the_json_format(hub: Hub) -> None:
     )
 
 
-def test_the_porcelain_format(hub: Hub) -> None:
+def test_porcelain_format(hub: Hub) -> None:
     create_agenthub_session(hub, "s1", 'say "é"\tor\\two\nlines')
     create_agenthub_session(hub, "s2")
     times = f"created {CREATED}\nupdated {CREATED}\n"
@@ -182,11 +183,11 @@ def create_unreadable_sessions(hub: Hub) -> dict[str, str]:
     special("s-fifo", "state.json")
     os.mkfifo(hub.directory("s-fifo") / "state.json")
     special("s-directory", "state.json").mkdir()
-    here = os.getcwd()
+    old_directory = os.getcwd()
     os.chdir(special("s-socket", "state.json").parent)  # the path of a socket must be short
     with socket.socket(socket.AF_UNIX) as server:
         server.bind("state.json")
-    os.chdir(here)
+    os.chdir(old_directory)
     try:
         os.mknod(special("s-device", "state.json"), 0o20666, os.makedev(1, 5))
     except PermissionError:
@@ -248,7 +249,7 @@ def test_unreadable_sessions_are_listed_with_the_others(hub: Hub) -> None:
         "z-good": None,
     }
     assert {row["state"] for row in listed} == {"broken", "running", "merged"}
-    assert ids(hub, "--state", "running") == ["a-good"]
+    assert list_ids(hub, "--state", "running") == ["a-good"]
     assert hub.run("list", "--sort=state", "-n2", "-q").code == 0
 
 

@@ -1,4 +1,4 @@
-"""The command `log`: the history of a session, newest first."""
+"""`log`: the history of a session, newest first."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import json
 from tests.support.hub import NOW, Hub, Result
 from tests.support.stores import create_session
 
-AT = "2026-03-17T14:30:22.000000+00:00"
+NOW_TEXT = "2026-03-17T14:30:22.000000+00:00"
 
 
-def test_the_history(hub: Hub) -> None:
+def test_history(hub: Hub) -> None:
     hub.session()
     hub.run("update", "s1", "--state", "running")
     hub.run("update", "s1", "--state", "evaluating", "--reason", "all done:\nsee \x1b[1mboard")
@@ -21,17 +21,17 @@ def test_the_history(hub: Hub) -> None:
         0,
         "2026-03-17T15:30:22.000000+00:00  evaluating → merged  (60 minutes ago)\n"
         "    by Grace <ada@example.com>, update\n"
-        f"{AT}  running → evaluating  (2 hours ago)\n"
+        f"{NOW_TEXT}  running → evaluating  (2 hours ago)\n"
         "    by Ada <ada@example.com>, update\n"
         "    all done:\n"
         "    see \\x1b[1mboard\n"
-        f"{AT}  init → running  (2 hours ago)\n"
+        f"{NOW_TEXT}  init → running  (2 hours ago)\n"
         "    by Ada <ada@example.com>, update\n",
     )
     steps = hub.state()["history"]
     assert hub.json("log", "s1") == {"session_id": "s1", "history": steps[::-1]}
     assert hub.run("log", "s1", "--format=porcelain").out.split("\n\n")[1].splitlines() == [
-        f"at {AT}",
+        f"at {NOW_TEXT}",
         "from running",
         "to evaluating",
         "by Ada <ada@example.com>",
@@ -40,32 +40,32 @@ def test_the_history(hub: Hub) -> None:
     ]
 
 
-def test_no_history(hub: Hub) -> None:
+def test_session_without_history(hub: Hub) -> None:
     hub.session()
     assert hub.run("log", "s1") == Result(0, "", "no history is recorded for session 's1'\n")
     assert hub.run("log", "-q", "s1") == Result(0)
     assert hub.json("log", "s1") == {"session_id": "s1", "history": []}
 
 
-def test_a_history_with_unknown_content(hub: Hub) -> None:
+def test_history_with_unknown_content(hub: Hub) -> None:
     """Missing fields are empty, other values are skipped, and control characters are escaped."""
     create_session(hub, "running")
-    odd = [
+    invalid_steps = [
         3,
         None,
         {"to": "running"},
         {"at": "\x1b[2J", "from": ["x"], "by": "\u202e\nx", "verb": 7},
     ]
     file = hub.directory() / "state.json"
-    for history in (odd, {"a": 1}, "text", None):
+    for history in (invalid_steps, {"a": 1}, "text", None):
         file.write_text(json.dumps(hub.state() | {"history": history}))
         result = hub.run("log", "s1")
         assert result.code == 0
         assert all(char == "\n" or char.isprintable() for char in result.out)
-        assert result.out.count("→") == (2 if history is odd else 0)
+        assert result.out.count("→") == (2 if history is invalid_steps else 0)
 
 
-def test_an_abbreviated_id(hub: Hub) -> None:
+def test_abbreviated_id(hub: Hub) -> None:
     for sid in ("20260317-143022", "20260317-150000", "20260318-000000"):
         create_session(hub, "init", sid)
     assert hub.json("log", "20260318")["session_id"] == "20260318-000000"

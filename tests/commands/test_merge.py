@@ -1,4 +1,4 @@
-"""git hub-session merge: merge the winner into the base branch and change nothing else."""
+"""`merge`: merge the winner into the base branch and change nothing else."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ from tests.support.evaluated_sessions import (
 from tests.support.hub import Hub, Result
 
 
-def shown(hub: Hub, agent: int = 2) -> str:
+def preview_text(hub: Hub, agent: int = 2) -> str:
+    """Return the text that `merge` prints before the question."""
     return (
         f"Merging hub/s1/agent-{agent}/attempt-1 into main\n  Rank: 1\n"
         "  file | 1 +\n  new  | 1 +\n  2 files changed, 2 insertions(+)\n"
@@ -31,14 +32,14 @@ def shown(hub: Hub, agent: int = 2) -> str:
 def test_merge_into_the_checked_out_branch(hub: Hub) -> None:
     base = hub.git("rev-parse", "main")
     create_evaluated_session(hub)
-    one, two = (hub.git("rev-parse", f"hub/s1/agent-{agent}/attempt-1") for agent in (1, 2))
+    first, second = (hub.git("rev-parse", f"hub/s1/agent-{agent}/attempt-1") for agent in (1, 2))
     (hub.top / "mine").write_text("not committed\n")
     (hub.top / "sub" / "other").write_text("changed here\n")
     result = hub.run("merge", "--yes", "s1")
     merged = hub.git("rev-parse", "main")
     assert result == Result(
         0,
-        shown(hub) + f"Merged agent-2 into main: {merged[:12]}\n"
+        preview_text(hub) + f"Merged agent-2 into main: {merged[:12]}\n"
         f"Removed worktree: {agent_worktree(hub, 1)}\nRemoved worktree: {agent_worktree(hub, 2)}\n"
         "Archived branch: hub/s1/agent-1/attempt-1 as tag hub/archive/s1/agent-1\n"
         "Cleaned up 2 worktrees for session s1\n"
@@ -46,11 +47,11 @@ def test_merge_into_the_checked_out_branch(hub: Hub) -> None:
     )
     assert hub.refs() == {
         "refs/heads/main": merged,
-        "refs/heads/hub/s1/agent-2/attempt-1": two,
-        "refs/tags/hub/archive/s1/agent-1": one,
+        "refs/heads/hub/s1/agent-2/attempt-1": second,
+        "refs/tags/hub/archive/s1/agent-1": first,
     }
     assert hub.git("show", "-s", "--format=%P%n%an <%ae>%n%B", merged) == (
-        f"{base} {two}\nAda <ada@example.com>\nhub: merge agent-2 from session s1\n\n"
+        f"{base} {second}\nAda <ada@example.com>\nhub: merge agent-2 from session s1\n\n"
         "Task: Make it fast\nWinner: agent-2\nSession: s1\n"
     )
     assert git_status(hub) == "## main\n M sub/other\n?? mine"
@@ -63,7 +64,7 @@ def test_merge_into_the_checked_out_branch(hub: Hub) -> None:
     assert state["merge"] == {
         "agent": 2,
         "attempt": 1,
-        "tip": two,
+        "tip": second,
         "into": "main",
         "commit": merged,
     }
@@ -132,31 +133,31 @@ def test_bare_repository(hub: Hub) -> None:
     assert bare.git("worktree", "list").count("\n") == 0
 
 
-@pytest.mark.parametrize("way", ["modified", "staged", "untracked", "ignored", "deleted"])
-def test_local_changes_that_the_merge_would_overwrite(hub: Hub, way: str) -> None:
+@pytest.mark.parametrize("kind", ["modified", "staged", "untracked", "ignored", "deleted"])
+def test_local_changes_that_the_merge_would_overwrite(hub: Hub, kind: str) -> None:
     """The message names the file, and nothing is changed."""
     create_evaluated_session(hub)
-    name = "new" if way in ("untracked", "ignored") else "file"
-    if way == "deleted":
+    name = "new" if kind in ("untracked", "ignored") else "file"
+    if kind == "deleted":
         hub.git("rm", "-q", "file")
     else:
         (hub.top / name).write_text("mine\n")
-    if way == "staged":
+    if kind == "staged":
         hub.git("add", name)
-    if way == "ignored":
+    if kind == "ignored":
         (hub.top / ".git" / "info" / "exclude").write_text("new\n")
     before = protected_state(hub)
     result = hub.run("merge", "--yes", "s1")
-    assert (result.code, result.out) == (1, shown(hub))
+    assert (result.code, result.out) == (1, preview_text(hub))
     message = f"git cannot update '{hub.top}', where 'main' is checked out"
-    if way == "ignored":
+    if kind == "ignored":
         message = f"the merge would overwrite ignored files in '{hub.top}'"
     assert result.err.startswith(f"error: {message}\nhint: ")
     assert name in result.err.partition("hint: ")[2]
     assert protected_state(hub) == before
 
 
-def test_a_conflict_changes_nothing(hub: Hub) -> None:
+def test_conflict_changes_nothing(hub: Hub) -> None:
     create_evaluated_session(hub)
     hub.commit(hub.top, "file", "first\nanother way\n")
     hub.commit(hub.top, "new", "another\n")
@@ -182,8 +183,8 @@ def test_conflict_is_resolved_by_the_agent(hub: Hub) -> None:
     create_evaluated_session(hub)
     hub.commit(hub.top, "file", "first\nanother way\n")
     worktree = agent_worktree(hub, 2)
-    typed = hub.run("merge", "--yes", "s1").err.splitlines()[1].removeprefix("hint: ")
-    assert "CONFLICT (content): Merge conflict in file" in hub.call("sh", "-c", typed).out
+    command = hub.run("merge", "--yes", "s1").err.splitlines()[1].removeprefix("hint: ")
+    assert "CONFLICT (content): Merge conflict in file" in hub.call("sh", "-c", command).out
     (worktree / "file").write_text("first\nby agent 2\n")
     hub.git("commit", "-q", "-a", "-m", "both", cwd=worktree)
     assert hub.run("eval", "-q", "--ranking", "2", "s1") == Result(0)
@@ -195,7 +196,7 @@ def test_dry_run_writes_nothing(hub: Hub) -> None:
     create_evaluated_session(hub)
     tip = hub.git("rev-parse", "hub/s1/agent-2/attempt-1")
     before = everything(hub)
-    assert hub.run("merge", "-n", "s1") == Result(0, shown(hub))
+    assert hub.run("merge", "-n", "s1") == Result(0, preview_text(hub))
     document = hub.json("merge", "-n", "s1")
     assert document == {
         "session_id": "s1",
@@ -216,14 +217,14 @@ def test_dry_run_writes_nothing(hub: Hub) -> None:
     assert everything(hub) == before
 
 
-def test_the_formats(hub: Hub) -> None:
+def test_formats(hub: Hub) -> None:
     create_evaluated_session(hub)
     result = hub.run("merge", "--yes", "s1", "--format=porcelain")
-    merged, two = hub.git("rev-parse", "main"), hub.git("rev-parse", "main^2")
+    merged, tip = hub.git("rev-parse", "main"), hub.git("rev-parse", "main^2")
     assert result == Result(
         0,
         "session s1\nstate merged\nagent 2\nattempt 1\nbranch hub/s1/agent-2/attempt-1\n"
-        f"oid {two}\ninto main\ncommit {merged}\nfiles 2\ninsertions 2\ndeletions 0\n\n"
+        f"oid {tip}\ninto main\ncommit {merged}\nfiles 2\ninsertions 2\ndeletions 0\n\n"
         f"session s1\noutcome removed\npath {agent_worktree(hub, 1)}\nbranch hub/s1/agent-1/attempt-1\n\n"
         f"session s1\noutcome removed\npath {agent_worktree(hub, 2)}\nbranch hub/s1/agent-2/attempt-1\n\n"
         "session s1\noutcome archived\nbranch hub/s1/agent-1/attempt-1\n"
@@ -234,38 +235,44 @@ def test_the_formats(hub: Hub) -> None:
 
 
 def test_question_on_a_terminal(hub: Hub) -> None:
-    """A no changes nothing. A warning about a moved branch is printed before the question."""
+    """The answer `n` changes nothing.
+
+    A warning about a moved branch is printed before the question.
+    """
     create_evaluated_session(hub)
     hub.commit(hub.top, "later", "x\n")
     before = protected_state(hub)
     for answer, code in (("", 1), ("n", 1), ("y", 0)):
-        asked = pexpect.spawn(
+        terminal = pexpect.spawn(
             "git-hub-session", ["merge", "s1"], cwd=str(hub.top), env=hub.environ, timeout=120
         )
-        asked.expect_exact("2 files changed, 2 insertions(+)")
-        asked.expect_exact("warning: 'main' moved since the evaluation")
-        asked.expect_exact("Merge agent-2 into 'main'? [y/N] ")
+        terminal.expect_exact("2 files changed, 2 insertions(+)")
+        terminal.expect_exact("warning: 'main' moved since the evaluation")
+        terminal.expect_exact("Merge agent-2 into 'main'? [y/N] ")
         assert protected_state(hub) == before
-        asked.sendline(answer)
-        asked.expect(pexpect.EOF)
-        asked.close()
-        assert (asked.exitstatus, b"was not merged" in (asked.before or b"")) == (code, bool(code))
+        terminal.sendline(answer)
+        terminal.expect(pexpect.EOF)
+        terminal.close()
+        assert (terminal.exitstatus, b"was not merged" in (terminal.before or b"")) == (
+            code,
+            bool(code),
+        )
     assert hub.state()["state"] == "merged"
 
 
 def test_branch_that_moves_during_the_question(hub: Hub) -> None:
     create_evaluated_session(hub)
-    asked = pexpect.spawn(
+    terminal = pexpect.spawn(
         "git-hub-session", ["merge", "s1"], cwd=str(hub.top), env=hub.environ, timeout=120
     )
-    asked.expect_exact("[y/N] ")
+    terminal.expect_exact("[y/N] ")
     hub.commit(agent_worktree(hub, 2), "more", "x\n")
     before = protected_state(hub)
-    asked.sendline("y")
-    asked.expect_exact("session 's1' or its branches changed while the merge was planned")
-    asked.expect(pexpect.EOF)
-    asked.close()
-    assert (asked.exitstatus, protected_state(hub)) == (1, before)
+    terminal.sendline("y")
+    terminal.expect_exact("session 's1' or its branches changed while the merge was planned")
+    terminal.expect(pexpect.EOF)
+    terminal.close()
+    assert (terminal.exitstatus, protected_state(hub)) == (1, before)
 
 
 def test_no_question_without_a_terminal(hub: Hub) -> None:
@@ -273,7 +280,7 @@ def test_no_question_without_a_terminal(hub: Hub) -> None:
     before = protected_state(hub)
     assert hub.run("merge", "s1") == Result(
         1,
-        shown(hub),
+        preview_text(hub),
         "error: cannot ask for confirmation: standard input is not a terminal (use --yes)\nhint: git hub-session merge s1 --yes\n",
     )
     assert protected_state(hub) == before
@@ -283,8 +290,8 @@ def test_options_for_winner_branch_and_message(hub: Hub) -> None:
     create_evaluated_session(hub)
     hub.git("branch", "release", "main")
     main = hub.git("rev-parse", "main")
-    words = ("--agent", "agent-1", "--into", "release", "-m", "Faster", "-m", "By far")
-    assert hub.run("merge", "-q", "--yes", *words, "s1") == Result(0)
+    arguments = ("--agent", "agent-1", "--into", "release", "-m", "Faster", "-m", "By far")
+    assert hub.run("merge", "-q", "--yes", *arguments, "s1") == Result(0)
     assert hub.git("rev-parse", "main") == main
     assert hub.git("show", "-s", "--format=%B", "release") == "Faster\n\nBy far\n"
     assert sorted(hub.refs("refs/heads/hub")) == ["refs/heads/hub/s1/agent-1/attempt-1"]
@@ -314,15 +321,15 @@ def test_merge_without_cleanup(hub: Hub) -> None:
     ]
     assert agent_worktree(hub, 1).exists()
     merged = hub.git("rev-parse", "main")
-    asked = pexpect.spawn(
+    terminal = pexpect.spawn(
         "git-hub-session", ["merge", "s1"], cwd=str(hub.top), env=hub.environ, timeout=120
     )
-    asked.expect_exact("Finish session 's1'? [y/N] ")
-    asked.sendline("n")
-    asked.expect_exact("error: session 's1' was not finished")
-    asked.expect(pexpect.EOF)
-    asked.close()
-    assert (asked.exitstatus, agent_worktree(hub, 1).exists()) == (1, True)
+    terminal.expect_exact("Finish session 's1'? [y/N] ")
+    terminal.sendline("n")
+    terminal.expect_exact("error: session 's1' was not finished")
+    terminal.expect(pexpect.EOF)
+    terminal.close()
+    assert (terminal.exitstatus, agent_worktree(hub, 1).exists()) == (1, True)
     assert hub.run("merge", "--yes", "s1") == Result(
         0,
         f"hub/s1/agent-2/attempt-1 is already merged into main, in {merged[:12]}\n"
@@ -394,19 +401,19 @@ def test_winner_without_a_branch(hub: Hub, archived: bool, verb: str) -> None:
         for tag in hub.refs("refs/tags/hub/archive/s1/agent-1"):
             hub.git("tag", "-d", tag.removeprefix("refs/tags/"))
     before = protected_state(hub)
-    words = ("merge", "--yes", "s1")
+    arguments = ("merge", "--yes", "s1")
     refused = f"error: agent-1 has no branch\nhint: git hub-session {verb} s1\n"
-    assert hub.run(*words) == Result(1, "", refused)
+    assert hub.run(*arguments) == Result(1, "", refused)
     assert protected_state(hub) == before
     if archived:
         assert hub.run("restore", "-q", "s1") == Result(0)
-        assert hub.run(*words).code == 0
+        assert hub.run(*arguments).code == 0
 
 
 def test_no_agent_could_be_measured(hub: Hub) -> None:
     create_evaluated_session(hub)
-    words = ("--eval", "true", "--metric", "x", "--direction", "lower")
-    assert hub.run("eval", "-q", *words, "s1").code == 1
+    arguments = ("--eval", "true", "--metric", "x", "--direction", "lower")
+    assert hub.run("eval", "-q", *arguments, "s1").code == 1
     before = protected_state(hub)
     assert hub.run("merge", "--yes", "s1") == Result(
         1,
@@ -444,7 +451,7 @@ def test_no_agent_is_ranked(hub: Hub) -> None:
         ),
     ],
 )
-def test_states_in_which_nothing_is_merged(hub: Hub, states: list[str], hint: str) -> None:
+def test_merge_in_the_wrong_state(hub: Hub, states: list[str], hint: str) -> None:
     hub.session("s1", agents=1)
     for state in states:
         hub.run("update", "s1", "--state", state)
@@ -456,7 +463,7 @@ def test_states_in_which_nothing_is_merged(hub: Hub, states: list[str], hint: st
     assert protected_state(hub) == before
 
 
-def test_merged_by_hand(hub: Hub) -> None:
+def test_branch_merged_by_the_user(hub: Hub) -> None:
     create_evaluated_session(hub)
     hub.git("merge", "-q", "--no-ff", "-m", "by hand", "hub/s1/agent-2/attempt-1")
     before = protected_state(hub)
@@ -470,7 +477,7 @@ def test_merged_by_hand(hub: Hub) -> None:
 
 
 def test_branches_that_cannot_be_merged_into(hub: Hub) -> None:
-    """A missing branch, a symbolic ref, a branch in a rebase, and one checked out twice."""
+    """A missing branch, a symbolic ref, a branch in a rebase, and a branch with two worktrees."""
     create_evaluated_session(hub)
     hub.git("symbolic-ref", "refs/heads/alias", "refs/heads/main")
     busy = hub.top.parent / "busy"
@@ -478,22 +485,22 @@ def test_branches_that_cannot_be_merged_into(hub: Hub) -> None:
     hub.commit(busy, "file", "mine\n")
     hub.commit(hub.top, "file", "theirs\n")
     hub.call("git", "rebase", "main", cwd=busy)
-    twice = hub.top.parent / "twice"
-    hub.git("worktree", "add", "-q", "--force", twice, "main")
+    second = hub.top.parent / "twice"
+    hub.git("worktree", "add", "-q", "--force", second, "main")
     before = protected_state(hub)
     detach = "git switch --detach in one of them"
     for into, message in (
         ("nowhere", "no such branch: 'nowhere'\nhint: name another branch with --into"),
         ("alias", "'alias' is a symbolic ref\nhint: name its target with --into"),
         ("busy", f"'busy' is in the middle of a rebase in '{busy}'\nhint: finish it first"),
-        ("main", f"'main' is checked out twice, in '{hub.top}' and '{twice}'\nhint: {detach}"),
+        ("main", f"'main' is checked out twice, in '{hub.top}' and '{second}'\nhint: {detach}"),
     ):
         result = hub.run("merge", "--yes", "--into", into, "s1")
         assert result == Result(1, "", f"error: {message}\n")
     assert protected_state(hub) == before
 
 
-def test_an_agent_that_still_runs(hub: Hub) -> None:
+def test_agent_that_is_still_running(hub: Hub) -> None:
     create_evaluated_session(hub)
     ready = hub.top.parent / "ready"
     running = subprocess.Popen(
@@ -541,15 +548,15 @@ def test_user_without_a_name(hub: Hub) -> None:
     """git's message about the missing user name is printed."""
     create_evaluated_session(hub)
     before = protected_state(hub)
-    nobody = {"GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_COUNT": "1"}
-    nobody |= {"GIT_CONFIG_KEY_0": "user.useConfigOnly", "GIT_CONFIG_VALUE_0": "true"}
-    result = hub.run("merge", "--yes", "s1", environ=nobody)
+    environ = {"GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_COUNT": "1"}
+    environ |= {"GIT_CONFIG_KEY_0": "user.useConfigOnly", "GIT_CONFIG_VALUE_0": "true"}
+    result = hub.run("merge", "--yes", "s1", environ=environ)
     assert (result.code, "Please tell me who you are" in result.err) == (128, True)
     assert protected_state(hub) == before
 
 
 @pytest.mark.parametrize("checked_out", [True, False])
-def test_a_merge_driver(hub: Hub, checked_out: bool) -> None:
+def test_merge_driver(hub: Hub, checked_out: bool) -> None:
     """The attributes of the base branch are used, also if it is not checked out."""
     (hub.top / ".gitattributes").write_text("file merge=both\nsub/.gitattributes -text\n")
     hub.git("add", ".")
@@ -581,7 +588,7 @@ def test_hooks_run_as_in_git_merge(hub: Hub) -> None:
     "name", ["pre-merge-commit", "commit-msg", "prepare-commit-msg", "reference-transaction"]
 )
 @pytest.mark.parametrize("checked_out", [True, False])
-def test_a_hook_that_refuses(hub: Hub, name: str, checked_out: bool) -> None:
+def test_hook_that_rejects_the_merge(hub: Hub, name: str, checked_out: bool) -> None:
     """The output of the hook is printed. No ref, file or index is changed."""
     create_evaluated_session(hub)
     if not checked_out:
@@ -608,20 +615,20 @@ def test_touched_file_does_not_block_the_merge(hub: Hub) -> None:
     assert (hub.top / "file").read_text() == "first\nby agent 2\n"
 
 
-@pytest.mark.parametrize("way", ["new/precious", "new"])
-def test_ignored_files_are_not_overwritten(hub: Hub, way: str) -> None:
+@pytest.mark.parametrize("path", ["new/precious", "new"])
+def test_ignored_files_are_not_overwritten(hub: Hub, path: str) -> None:
     """The merge would replace an ignored directory by a file, or an ignored file by a directory."""
     create_evaluated_session(hub)
-    if way == "new":
+    if path == "new":
         hub.git("mv", "new", "moved", cwd=agent_worktree(hub, 2))
         hub.commit(agent_worktree(hub, 2), "new/deep", "x\n")
     (hub.top / ".git" / "info" / "exclude").write_text("precious\n/new\n")
-    (hub.top / way).parent.mkdir(exist_ok=True)
-    (hub.top / way).write_text("mine\n")
+    (hub.top / path).parent.mkdir(exist_ok=True)
+    (hub.top / path).write_text("mine\n")
     before = protected_state(hub)
     result = hub.run("merge", "-q", "--yes", "s1")
     assert result.err.endswith(
-        f"error: the merge would overwrite ignored files in '{hub.top}'\nhint: {way}\n"
+        f"error: the merge would overwrite ignored files in '{hub.top}'\nhint: {path}\n"
     )
     assert (result.code, protected_state(hub)) == (1, before)
 
@@ -654,9 +661,9 @@ def test_forged_merge_record(hub: Hub) -> None:
 
 def test_no_temporary_directory_is_left(hub: Hub) -> None:
     create_evaluated_session(hub)
-    scratch = hub.top.parent / "scratch"
-    scratch.mkdir()
+    temporary = hub.top.parent / "scratch"
+    temporary.mkdir()
     hub.git("switch", "-q", "-c", "topic")
-    hub.run("merge", "-n", "s1", environ={"TMPDIR": str(scratch)})
-    assert hub.run("merge", "-q", "--yes", "s1", environ={"TMPDIR": str(scratch)}) == Result(0)
-    assert os.listdir(scratch) == []
+    hub.run("merge", "-n", "s1", environ={"TMPDIR": str(temporary)})
+    assert hub.run("merge", "-q", "--yes", "s1", environ={"TMPDIR": str(temporary)}) == Result(0)
+    assert os.listdir(temporary) == []

@@ -1,4 +1,4 @@
-"""git hub-session merge with unusual repositories and hooks, other processes and kills."""
+"""`merge` with unusual repositories and hooks, with other processes and after a kill."""
 
 from __future__ import annotations
 
@@ -30,16 +30,18 @@ def test_merge_options_of_the_branch(hub: Hub, options: str) -> None:
     assert (hub.git("show", "main:new"), git_status(hub)) == ("2", "## main")
 
 
-@pytest.mark.parametrize("there", [True, False])
-def test_branch_switched_by_a_hook(hub: Hub, there: bool) -> None:
+@pytest.mark.parametrize("is_checked_out", [True, False])
+def test_branch_switched_by_a_hook(hub: Hub, is_checked_out: bool) -> None:
     """A hook switches to or from the base branch. No branch moves, and no file changes."""
     create_evaluated_session(hub)
     hub.git("branch", "topic")
-    if not there:
+    if not is_checked_out:
         hub.git("switch", "-q", "topic")
-    own = "unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE"
+    unset = "unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE"
     write_hook(
-        hub, "commit-msg", f"cd {hub.top}; {own}; git switch -q {'topic' if there else 'main'}"
+        hub,
+        "commit-msg",
+        f"cd {hub.top}; {unset}; git switch -q {'topic' if is_checked_out else 'main'}",
     )
     refs, state = hub.refs(), hub.state()
     result = hub.run("merge", "-q", "--yes", "s1")
@@ -49,7 +51,7 @@ def test_branch_switched_by_a_hook(hub: Hub, there: bool) -> None:
         "error: the checkout of 'main' changed during the merge\nhint: git hub-session merge s1\n",
     )
     assert (hub.refs(), hub.state()) == (refs, state)
-    assert git_status(hub) == f"## {'topic' if there else 'main'}"
+    assert git_status(hub) == f"## {'topic' if is_checked_out else 'main'}"
 
 
 def test_merge_undone_by_a_hook(hub: Hub) -> None:
@@ -71,22 +73,22 @@ def test_attributes_of_a_crafted_tree(hub: Hub) -> None:
         tree_text = f"040000 tree {hub.git('mktree', stdin=tree_text)}\t{name}\n"
     link = f"120000 blob {blob}\t.gitattributes\n"
     commits = f"160000 commit {hub.git('rev-parse', 'main')}\t.gitattributes\n"
-    for name, more in (("link", link), ("commits", commits)):
-        tree_text += f"040000 tree {hub.git('mktree', stdin=more)}\t{name}\n"
+    for name, content in (("link", link), ("commits", commits)):
+        tree_text += f"040000 tree {hub.git('mktree', stdin=content)}\t{name}\n"
     tree = hub.git("mktree", stdin=f"{tree_text}{hub.git('ls-tree', 'main')}\n")
     hub.git("branch", "odd", hub.git("commit-tree", tree, "-p", "main", "-m", "odd"))
-    scratch = hub.top.parent / "scratch"
-    scratch.mkdir()
-    words = ("merge", "-q", "--yes", "--into=odd", "s1")
-    assert hub.run(*words, environ={"TMPDIR": str(scratch)}) == Result(0)
-    assert list(scratch.iterdir()) == []
+    temporary = hub.top.parent / "scratch"
+    temporary.mkdir()
+    arguments = ("merge", "-q", "--yes", "--into=odd", "s1")
+    assert hub.run(*arguments, environ={"TMPDIR": str(temporary)}) == Result(0)
+    assert list(temporary.iterdir()) == []
 
 
 def test_branch_deleted_after_the_merge(hub: Hub) -> None:
     create_evaluated_session(hub)
     hub.git("branch", "release", "main")
-    words = ("merge", "-q", "--yes", "--no-cleanup", "--into=release", "s1")
-    assert hub.run(*words) == Result(0)
+    arguments = ("merge", "-q", "--yes", "--no-cleanup", "--into=release", "s1")
+    assert hub.run(*arguments) == Result(0)
     hub.git("branch", "-q", "-D", "release")
     assert hub.run("merge", "--yes", "s1") == Result(
         1,
@@ -106,7 +108,7 @@ def test_metric_that_is_too_large(hub: Hub) -> None:
     )
 
 
-def test_a_message_that_a_hook_emptied(hub: Hub) -> None:
+def test_message_emptied_by_a_hook(hub: Hub) -> None:
     """Like `git merge`, the command makes no commit without a message."""
     create_evaluated_session(hub)
     write_hook(hub, "commit-msg", ': >"$1"')
@@ -150,41 +152,41 @@ def test_unprintable_file_names(hub: Hub) -> None:
     hub.git("mv", "sub/other", "sub/moved\n", cwd=worktree)
     hub.git("add", "-A", cwd=worktree)
     hub.git("commit", "-q", "-m", "odd names", cwd=worktree)
-    shown = [
+    escaped = [
         *("bad\\xff", "esc\\x1b[2J", "line\\n 0 files changed", "plain name", "sep\\u2028\\x85"),
     ]
     assert hub.run("merge", "-n", "-z", "--format=porcelain", "s1").code == 0
     assert hub.run("merge", "-n", "s1").out == (
         "Merging hub/s1/agent-2/attempt-1 into main\n  Rank: 1\n"
-        f"  A {shown[0]} | 1\n  A {shown[1]} | 1\n  M file | 1\n  A {shown[2]} | 1\n  A new | 1\n"
-        f"  A {shown[3]} | 1\n  A {shown[4]} | 1\n  R sub/moved\\n | 0\n"
+        f"  A {escaped[0]} | 1\n  A {escaped[1]} | 1\n  M file | 1\n  A {escaped[2]} | 1\n  A new | 1\n"
+        f"  A {escaped[3]} | 1\n  A {escaped[4]} | 1\n  R sub/moved\\n | 0\n"
         "  8 files changed, 7 insertions(+)\n"
     )
     for name in names:
         (hub.top / os.fsdecode(name)).write_bytes(b"y\n")
     hub.git("add", "-A")
     hub.git("commit", "-q", "-m", "the same names")
-    assert hub.run("merge", "-n", "s1").out.splitlines()[1:] == [f"  {name}" for name in shown]
+    assert hub.run("merge", "-n", "s1").out.splitlines()[1:] == [f"  {name}" for name in escaped]
     conflicts = hub.json("merge", "-n", "s1", code=1)["conflicts"]
     assert sorted(map(os.fsencode, conflicts)) == sorted(names)
 
 
 def test_interrupt_during_the_update_of_the_files(hub: Hub) -> None:
-    """After Ctrl-C the checkout is not half updated. A second call finishes the merge."""
+    """The checkout is complete after Ctrl-C. A second call finishes the merge."""
     (hub.top / ".gitattributes").write_text("new filter=slow\n")
     hub.git("add", ".")
     hub.git("commit", "-q", "-m", "attributes")
     create_evaluated_session(hub)
-    begun, go = hub.top.parent / "begun", hub.top.parent / "go"
+    started, go = hub.top.parent / "begun", hub.top.parent / "go"
     wait = f"until test -e {go}; do sleep 0.01; done"
-    hub.git("config", "filter.slow.smudge", f"touch {begun}; {wait}; cat")
+    hub.git("config", "filter.slow.smudge", f"touch {started}; {wait}; cat")
     merging = subprocess.Popen(
         ["git-hub-session", "merge", "-q", "--yes", "s1"],
         cwd=hub.top,
         env=hub.environ,
         start_new_session=True,
     )
-    while not begun.exists():
+    while not started.exists():
         assert merging.poll() is None
     os.killpg(merging.pid, signal.SIGINT)
     go.touch()
@@ -218,13 +220,13 @@ def test_sessions_are_merged_one_at_a_time(hub: Hub) -> None:
     create_evaluated_session(hub)
     refs, state = hub.refs(), hub.state()
     sessions = str(hub.directory().parent)
-    taken = f"fcntl.flock(os.open({sessions!r}, os.O_RDONLY), fcntl.LOCK_EX | fcntl.LOCK_NB)"
-    code = f"import fcntl; 'update-ref' in args[1] and {taken}"
-    words = ("merge", "-q", "--yes", "s1")
-    result = run_with_injected_code(hub, *words, code=code, nth=3, only="subprocess.Popen")
+    try_lock = f"fcntl.flock(os.open({sessions!r}, os.O_RDONLY), fcntl.LOCK_EX | fcntl.LOCK_NB)"
+    code = f"import fcntl; 'update-ref' in args[1] and {try_lock}"
+    arguments = ("merge", "-q", "--yes", "s1")
+    result = run_with_injected_code(hub, *arguments, code=code, nth=3, only="subprocess.Popen")
     assert (result.code, "Resource temporarily unavailable" in result.err) == (128, True)
     assert (hub.refs(), hub.state()) == (refs, state)
-    assert hub.run(*words) == Result(0)
+    assert hub.run(*arguments) == Result(0)
 
 
 def test_branch_switched_before_the_update_of_the_files(hub: Hub) -> None:
@@ -272,14 +274,14 @@ def test_commit_during_the_update_of_the_files(hub: Hub) -> None:
     hub.git("commit", "-q", "-m", "attributes")
     create_evaluated_session(hub)
     base = hub.git("rev-parse", "main")
-    tried = hub.top.parent / "tried"
+    output = hub.top.parent / "tried"
     commit = f"git -C {hub.top} commit -q --allow-empty -m loop"
     move = f"git -C {hub.top} update-ref refs/heads/main {base}^ {base}"
-    own = "unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE"
-    try_both = f"( {own}; {commit}; echo $?; {move}; echo $? ) >{tried} 2>{tried}.err; cat"
+    unset = "unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE"
+    try_both = f"( {unset}; {commit}; echo $?; {move}; echo $? ) >{output} 2>{output}.err; cat"
     hub.git("config", "filter.slow.smudge", try_both)
     assert hub.run("merge", "-q", "--yes", "s1") == Result(0)
-    assert tried.read_text() == "128\n128\n"
+    assert output.read_text() == "128\n128\n"
     errors = (hub.top.parent / "tried.err").read_text()
     assert "index.lock': File exists" in errors
     assert "cannot lock ref 'refs/heads/main'" in errors
@@ -301,8 +303,11 @@ def test_reflog_that_cannot_be_written(hub: Hub) -> None:
     assert protected_state(hub) == before
 
 
-def wrapped_git(hub: Hub, case: str) -> dict[str, str]:
-    """Return an environment with a wrapper of git. `case` has its cases, and `$real` is git."""
+def create_git_wrapper(hub: Hub, case: str) -> dict[str, str]:
+    """Create a wrapper of git, and return an environment with it.
+
+    `case` has the cases of a shell `case` on the arguments. `$real` is the real git.
+    """
     directory = hub.top.parent / "wrapped"
     directory.mkdir()
     real = shutil.which("git", path=hub.environ["PATH"])
@@ -312,20 +317,23 @@ def wrapped_git(hub: Hub, case: str) -> dict[str, str]:
     return {"PATH": f"{directory}:{hub.environ['PATH']}"}
 
 
-def test_killed_after_a_file_became_a_directory(hub: Hub) -> None:
-    """A file became a directory, and a directory a file. The next call undoes the update first."""
+def test_killed_after_a_directory_replaced_a_file(hub: Hub) -> None:
+    """A directory replaced a file, and a file a directory.
+
+    The next call undoes the update first.
+    """
     create_evaluated_session(hub)
     winner = agent_worktree(hub, 2)
     hub.git("rm", "-q", "file", "sub/other", cwd=winner)
     hub.commit(winner, "file/deep/one", "x\n")
     hub.commit(winner, "sub", "y\n")
-    die = '*read-tree*-m*) "$real" "$@"; kill -9 $PPID; exit 1 ;;'
-    words = ("git-hub-session", "merge", "-q", "--yes", "s1")
-    died = hub.call(*words, environ=wrapped_git(hub, die))
-    assert (died.code, "git was killed while it updated" in died.err) == (128, True), died
+    case = '*read-tree*-m*) "$real" "$@"; kill -9 $PPID; exit 1 ;;'
+    arguments = ("git-hub-session", "merge", "-q", "--yes", "s1")
+    killed = hub.call(*arguments, environ=create_git_wrapper(hub, case))
+    assert (killed.code, "git was killed while it updated" in killed.err) == (128, True), killed
     assert (hub.top / "file" / "deep" / "one").read_text() == "x\n"
     (hub.top / ".git" / "index.lock").unlink()
-    assert hub.run(*words[1:]).code == 0
+    assert hub.run(*arguments[1:]).code == 0
     assert git_status(hub) == "## main"
     assert hub.git("rev-parse", "main^2") == hub.git("rev-parse", "hub/s1/agent-2/attempt-1")
 
@@ -335,15 +343,15 @@ def test_git_that_locks_the_branch_is_killed(hub: Hub) -> None:
     create_evaluated_session(hub)
     before = protected_state(hub)
     pid = hub.top.parent / "pid"
-    kill = f"""*update-ref*--stdin*) echo $$ >{pid} ;;
+    case = f"""*update-ref*--stdin*) echo $$ >{pid} ;;
 *read-tree*-m*)
 	"$real" "$@"
 	code=$?
 	kill -9 "$(cat {pid})" 2>/dev/null
 	while test -e "/proc/$(cat {pid})/exe"; do sleep 0.01; done
 	exit $code ;;"""
-    words = ("git-hub-session", "merge", "-q", "--yes", "s1")
-    result = hub.call(*words, environ=wrapped_git(hub, kill))
+    arguments = ("git-hub-session", "merge", "-q", "--yes", "s1")
+    result = hub.call(*arguments, environ=create_git_wrapper(hub, case))
     reason = f"git cannot update '{hub.top}', where 'main' is checked out"
     message = "git was killed before it moved the branch"
     assert result == Result(1, "", f"error: {reason}\nhint: {message}\n")
@@ -352,4 +360,4 @@ def test_git_that_locks_the_branch_is_killed(hub: Hub) -> None:
     pid.unlink()
     shutil.rmtree(hub.top.parent / "wrapped")
     assert protected_state(hub) == before
-    assert hub.run(*words[1:]) == Result(0)
+    assert hub.run(*arguments[1:]) == Result(0)

@@ -1,4 +1,4 @@
-"""The command `restore`: recreate removed worktrees on their branches, with the saved work."""
+"""`restore`: recreate removed worktrees on their branches, with the saved changes."""
 
 from __future__ import annotations
 
@@ -40,39 +40,43 @@ def spawn_session(hub: Hub, *, agents: int = 1) -> Path:
     return worktree_path(hub)
 
 
-def change_files(hub: Hub, where: Path) -> None:
+def change_files(hub: Hub, worktree: Path) -> None:
     """Make staged, changed and untracked files, and one that is staged and changed again."""
-    (where / "file").write_text("staged\n")
-    hub.git("add", "file", cwd=where)
-    (where / "file").write_text("changed\n")
-    (where / "sub" / "other").unlink()
-    (where / "new").write_text("new\n")
+    (worktree / "file").write_text("staged\n")
+    hub.git("add", "file", cwd=worktree)
+    (worktree / "file").write_text("changed\n")
+    (worktree / "sub" / "other").unlink()
+    (worktree / "new").write_text("new\n")
 
 
 def agent_record(hub: Hub, number: int = 1) -> dict[str, Any]:
+    """Return the record of an agent in state.json."""
     record = hub.state()["agents"][f"agent-{number}"]
     assert isinstance(record, dict)
     return record
 
 
 def git_dirs(hub: Hub) -> list[str]:
+    """Return the names of the git dirs of all linked worktrees."""
     directory = hub.top / ".git" / "worktrees"
     return sorted(os.listdir(directory)) if directory.is_dir() else []
 
 
-def restored(where: str = "../project.hub/s1/agent-1", *more: str, branch: str = BRANCH) -> Result:
+def restored(
+    worktree: str = "../project.hub/s1/agent-1", *lines_after: str, branch: str = BRANCH
+) -> Result:
     """Return the result of a successful restore of agent-1."""
-    lines = "".join(f"  {line}\n" for line in more)
-    return Result(0, f"Restored agent-1 in {where} on {branch}\n{lines}")
+    lines = "".join(f"  {line}\n" for line in lines_after)
+    return Result(0, f"Restored agent-1 in {worktree} on {branch}\n{lines}")
 
 
 WORK = f"work from {RESCUE}"
 
 
-def test_a_cleaned_up_session_is_restored(hub: Hub) -> None:
+def test_restore_after_a_cleanup(hub: Hub) -> None:
     """The worktrees have their changes again. State and refs are unchanged."""
-    where = spawn_session(hub, agents=2)
-    change_files(hub, where)
+    worktree = spawn_session(hub, agents=2)
+    change_files(hub, worktree)
     tip = hub.commit(worktree_path(hub, 2), "try", "x\n")
     before = [read_content(hub, worktree_path(hub, number)) for number in (1, 2)]
     assert hub.run("cleanup", "-q", "s1") == Result(0)
@@ -85,14 +89,14 @@ def test_a_cleaned_up_session_is_restored(hub: Hub) -> None:
         "Restored agent-2 in ../project.hub/s1/agent-2 on hub/s1/agent-2/attempt-1\n",
     )
     assert [read_content(hub, worktree_path(hub, number)) for number in (1, 2)] == before
-    assert hub.git("symbolic-ref", "HEAD", cwd=where) == f"refs/heads/{BRANCH}"
+    assert hub.git("symbolic-ref", "HEAD", cwd=worktree) == f"refs/heads/{BRANCH}"
     assert hub.git("rev-parse", "HEAD", cwd=worktree_path(hub, 2)) == tip
     assert hub.refs() == refs
     assert "locked" not in hub.git("worktree", "list", "--porcelain")
     assert agent_record(hub) == {
         "status": "ready",
         "attempt": 1,
-        "worktree": str(where),
+        "worktree": str(worktree),
         "rescue": [RESCUE],
         "work": {"attempt-1": RESCUE},
         "restored": RESCUE,
@@ -103,12 +107,12 @@ def test_a_cleaned_up_session_is_restored(hub: Hub) -> None:
     assert everything(hub) == before_second
 
 
-def test_an_archived_session(hub: Hub) -> None:
-    """The branch is recreated from its tag. Tag and state are kept, also after a second time."""
-    where = spawn_session(hub)
-    tip = hub.commit(where, "try", "x\n")
-    change_files(hub, where)
-    before = read_content(hub, where)
+def test_restore_after_an_archive(hub: Hub) -> None:
+    """The branch is recreated from its tag. Tag and state are kept, also the second time."""
+    worktree = spawn_session(hub)
+    tip = hub.commit(worktree, "try", "x\n")
+    change_files(hub, worktree)
+    before = read_content(hub, worktree)
     for _ in range(2):
         assert hub.run("archive", "-q", "s1") == Result(0)
         hub.git("reflog", "expire", "--expire=now", "--all")
@@ -117,7 +121,7 @@ def test_an_archived_session(hub: Hub) -> None:
         assert hub.run("restore", "s1", "--agent", "agent-1") == restored(
             "../project.hub/s1/agent-1", "branch from tag hub/archive/s1/agent-1", WORK
         )
-        assert read_content(hub, where) == before
+        assert read_content(hub, worktree) == before
         assert hub.refs("refs/heads/hub") == {f"refs/heads/{BRANCH}": tip}
         assert hub.refs("refs/tags") == {TAG: tip}
         assert [*hub.refs("refs/hub")] == [RESCUE]
@@ -126,8 +130,8 @@ def test_an_archived_session(hub: Hub) -> None:
 
 def test_reverted_changes_are_not_restored(hub: Hub) -> None:
     """After a cleanup of the unchanged worktree, `restore` no longer applies the older changes."""
-    where = spawn_session(hub)
-    change_files(hub, where)
+    worktree = spawn_session(hub)
+    change_files(hub, worktree)
     for method in ("restore", "printed command"):
         printed = hub.run("cleanup", "s1").out
         if method == "restore":
@@ -135,57 +139,57 @@ def test_reverted_changes_are_not_restored(hub: Hub) -> None:
         else:
             line = printed.split("bring it back: ")[1].splitlines()[0]
             assert hub.call("sh", "-c", line).code == 0
-        hub.git("reset", "-q", "--hard", cwd=where)
-        (where / "new").unlink()
+        hub.git("reset", "-q", "--hard", cwd=worktree)
+        (worktree / "new").unlink()
         assert hub.run("cleanup", "-q", "s1") == Result(0)
         assert agent_record(hub)["work"] == {"attempt-1": None}
         assert hub.run("restore", "s1") == restored()
-        assert read_content(hub, where).status == [""]
-        change_files(hub, where)
+        assert read_content(hub, worktree).status == [""]
+        change_files(hub, worktree)
     assert [*hub.refs("refs/hub")] == [RESCUE]
 
 
-def test_the_newest_changes_are_restored(hub: Hub) -> None:
-    where = spawn_session(hub)
-    change_files(hub, where)
-    first = read_content(hub, where)
+def test_newest_changes_are_restored(hub: Hub) -> None:
+    worktree = spawn_session(hub)
+    change_files(hub, worktree)
+    first = read_content(hub, worktree)
     hub.run("cleanup", "-q", "s1")
     hub.run("restore", "-q", "s1")
-    (where / "new").write_text("newer\n")
-    second = read_content(hub, where)
+    (worktree / "new").write_text("newer\n")
+    second = read_content(hub, worktree)
     hub.run("cleanup", "-q", "s1")
     assert hub.run("restore", "s1") == restored(
         "../project.hub/s1/agent-1", f"work from {RESCUE[:-1]}2"
     )
-    assert read_content(hub, where) == second
+    assert read_content(hub, worktree) == second
     # The first content again: it is already saved under the first number.
-    (where / "new").write_text("new\n")
+    (worktree / "new").write_text("new\n")
     hub.run("cleanup", "-q", "s1")
     assert hub.run("restore", "s1") == restored("../project.hub/s1/agent-1", WORK)
-    assert read_content(hub, where) == first
+    assert read_content(hub, worktree) == first
 
 
 def test_discarded_changes_are_not_restored(hub: Hub) -> None:
-    where = spawn_session(hub)
-    change_files(hub, where)
+    worktree = spawn_session(hub)
+    change_files(hub, worktree)
     hub.run("cleanup", "-q", "s1")
     hub.run("restore", "-q", "s1")
-    (where / "new").write_text("worse\n")
+    (worktree / "new").write_text("worse\n")
     assert hub.run("cleanup", "-q", "--discard", "s1") == Result(0)
     assert hub.run("restore", "s1") == restored()
 
 
-def test_without_a_record_the_newest_changes_of_the_commit_are_restored(hub: Hub) -> None:
-    """Old versions of the program did not record which rescue ref belongs to the worktree."""
-    where = spawn_session(hub)
+def test_rescue_ref_without_a_record(hub: Hub) -> None:
+    """Old versions did not record the rescue ref. The newest changes of the commit are restored."""
+    worktree = spawn_session(hub)
     hub.git("branch", "old", BRANCH)
-    change_files(hub, where)
-    before = read_content(hub, where)
+    change_files(hub, worktree)
+    before = read_content(hub, worktree)
     hub.run("cleanup", "-q", "s1")
     hub.run("restore", "-q", "s1")
-    hub.git("stash", "-q", "-u", cwd=where)
-    hub.commit(where, "try", "x\n")
-    (where / "new").write_text("later\n")
+    hub.git("stash", "-q", "-u", cwd=worktree)
+    hub.commit(worktree, "try", "x\n")
+    (worktree / "new").write_text("later\n")
     hub.run("cleanup", "-q", "s1")
     hub.git("branch", "-f", BRANCH, "old")
     document = hub.state()
@@ -201,7 +205,7 @@ def test_without_a_record_the_newest_changes_of_the_commit_are_restored(hub: Hub
         document["agents"] = {"agent-1": {"work": value}}
         (hub.directory() / "state.json").write_text(json.dumps(document))
         is_recorded = isinstance(value, dict) and value
-        newest = f"not applied: work on another commit, git -C {where} stash apply --index {RESCUE[:-1]}2"
+        newest = f"not applied: work on another commit, git -C {worktree} stash apply --index {RESCUE[:-1]}2"
         assert hub.run("restore", "-n", "s1") == Result(
             0,
             f"Would restore agent-1 in ../project.hub/s1/agent-1 on {BRANCH}\n"
@@ -210,62 +214,62 @@ def test_without_a_record_the_newest_changes_of_the_commit_are_restored(hub: Hub
     document["agents"] = {}
     (hub.directory() / "state.json").write_text(json.dumps(document))
     assert hub.run("restore", "-q", "s1") == Result(0)
-    assert read_content(hub, where) == before
+    assert read_content(hub, worktree) == before
 
 
 def test_changes_on_another_commit_are_not_applied(hub: Hub) -> None:
     """The branch has moved. The printed command applies the changes."""
-    where = spawn_session(hub)
-    (where / "new").write_text("new\n")
+    worktree = spawn_session(hub)
+    (worktree / "new").write_text("new\n")
     hub.run("cleanup", "-q", "s1")
     later = hub.commit(hub.top, "later", "x\n")
     hub.git("branch", "-f", BRANCH, later)
-    line = f"git -C {where} stash apply --index {RESCUE}"
+    line = f"git -C {worktree} stash apply --index {RESCUE}"
     assert hub.run("restore", "s1") == restored(
         "../project.hub/s1/agent-1", f"not applied: work on another commit, {line}"
     )
-    assert read_content(hub, where).status == [""]
+    assert read_content(hub, worktree).status == [""]
     assert hub.call("sh", "-c", line).code == 0
-    assert read_content(hub, where).status == ["", "?? new"]
+    assert read_content(hub, worktree).status == ["", "?? new"]
 
 
 def test_saved_commits_are_listed_unless_the_branch_contains_them(hub: Hub) -> None:
     """A worktree with a detached HEAD is restored on its branch."""
-    where = spawn_session(hub)
-    hub.git("switch", "-q", "--detach", cwd=where)
-    lost = hub.commit(where, "try", "x\n")
-    hub.git("switch", "-q", BRANCH.removeprefix("refs/heads/"), cwd=where)
+    worktree = spawn_session(hub)
+    hub.git("switch", "-q", "--detach", cwd=worktree)
+    lost = hub.commit(worktree, "try", "x\n")
+    hub.git("switch", "-q", BRANCH.removeprefix("refs/heads/"), cwd=worktree)
     hub.run("cleanup", "-q", "s1")
     assert hub.refs("refs/hub") == {RESCUE: lost}
     assert hub.run("restore", "s1") == restored(
         "../project.hub/s1/agent-1", f"not applied: commits, git branch <name> {RESCUE}"
     )
-    assert hub.git("symbolic-ref", "--short", "HEAD", cwd=where) == BRANCH
-    hub.git("merge", "-q", "--ff-only", lost, cwd=where)
+    assert hub.git("symbolic-ref", "--short", "HEAD", cwd=worktree) == BRANCH
+    hub.git("merge", "-q", "--ff-only", lost, cwd=worktree)
     hub.run("cleanup", "-q", "s1")
     assert hub.run("restore", "s1") == restored()
 
 
-def test_a_saved_merge_commit_is_not_a_stash(hub: Hub) -> None:
-    """The commit looks like a stash: it has two parents, and the second is a child of the first."""
-    where = spawn_session(hub)
-    hub.git("switch", "-q", "--detach", cwd=where)
-    hub.commit(where, "try", "x\n")
-    hub.git("switch", "-q", "--detach", "main", cwd=where)
-    hub.git("merge", "-q", "--no-ff", "-m", "index on main", "HEAD@{1}", cwd=where)
-    hub.git("switch", "-q", BRANCH, cwd=where)
+def test_saved_merge_commit_is_not_a_stash(hub: Hub) -> None:
+    """The commit has two parents like a stash, and the second parent is a child of the first."""
+    worktree = spawn_session(hub)
+    hub.git("switch", "-q", "--detach", cwd=worktree)
+    hub.commit(worktree, "try", "x\n")
+    hub.git("switch", "-q", "--detach", "main", cwd=worktree)
+    hub.git("merge", "-q", "--no-ff", "-m", "index on main", "HEAD@{1}", cwd=worktree)
+    hub.git("switch", "-q", BRANCH, cwd=worktree)
     hub.run("cleanup", "-q", "s1")
     assert len(hub.git("log", "-1", "--format=%P", RESCUE).split()) == 2
     assert hub.run("restore", "s1") == restored(
         "../project.hub/s1/agent-1", f"not applied: commits, git branch <name> {RESCUE}"
     )
-    assert read_content(hub, where).status == [""]
+    assert read_content(hub, worktree).status == [""]
 
 
-def test_the_last_attempt_is_restored(hub: Hub) -> None:
-    """It is restored from its branch or from its tag."""
-    where = spawn_session(hub)
-    hub.commit(where, "one", "x\n")
+def test_last_attempt_is_restored(hub: Hub) -> None:
+    """The attempt is restored from its branch or from its tag."""
+    worktree = spawn_session(hub)
+    hub.commit(worktree, "one", "x\n")
     hub.run("spawn", "-q", "s1", "--retry", "1")
     second = worktree_path(hub).with_name("agent-1-2")
     tip = hub.commit(second, "two", "x\n")
@@ -277,7 +281,7 @@ def test_the_last_attempt_is_restored(hub: Hub) -> None:
     )
     hub.run("cleanup", "-q", "s1")
     assert hub.run("restore", "s1") == expected
-    assert not where.exists()
+    assert not worktree.exists()
     hub.run("archive", "-q", "s1")
     assert [*hub.refs("refs/tags")] == [TAG, f"{TAG}-attempt-2"]
     lines = expected.out.splitlines(keepends=True)
@@ -286,17 +290,17 @@ def test_the_last_attempt_is_restored(hub: Hub) -> None:
     assert hub.git("rev-parse", "HEAD", cwd=second) == tip
 
 
-def test_the_newer_of_two_tags_is_restored(hub: Hub) -> None:
-    """The second `archive` has a new commit. It keeps the short tag and adds another one."""
-    where = spawn_session(hub)
+def test_newer_of_two_tags_is_restored(hub: Hub) -> None:
+    """The second `archive` keeps the short tag and adds another tag for the new commit."""
+    worktree = spawn_session(hub)
     hub.run("archive", "-q", "s1")
     hub.run("restore", "-q", "s1")
-    tip = hub.commit(where, "more", "x\n")
+    tip = hub.commit(worktree, "more", "x\n")
     hub.run("archive", "-q", "s1")
     assert hub.run("restore", "s1") == restored(
         "../project.hub/s1/agent-1", "branch from tag hub/archive/s1/agent-1-attempt-1"
     )
-    assert hub.git("rev-parse", "HEAD", cwd=where) == tip
+    assert hub.git("rev-parse", "HEAD", cwd=worktree) == tip
 
 
 @pytest.mark.parametrize(
@@ -313,7 +317,7 @@ def test_the_newer_of_two_tags_is_restored(hub: Hub) -> None:
         ("agent-01 agent-1-attempt-0 agent-1-x agent-1/attempt-2 agent-0", 1, {}),
     ],
 )
-def test_the_attempt_of_an_archive_tag(tags: str, last: int, expected: dict[int, str]) -> None:
+def test_attempt_of_an_archive_tag(tags: str, last: int, expected: dict[int, str]) -> None:
     sid = SessionId("s1")
     refs = [f"refs/tags/hub/archive/s1/{tag}" for tag in tags.split()]
     assert archived_attempts(sid, refs, lambda _agent: last) == {
@@ -322,42 +326,42 @@ def test_the_attempt_of_an_archive_tag(tags: str, last: int, expected: dict[int,
     }
 
 
-def test_an_existing_path(hub: Hub) -> None:
+def test_existing_path(hub: Hub) -> None:
     """The other agent is restored. --path or an empty directory solves the conflict."""
-    where = spawn_session(hub, agents=2)
-    change_files(hub, where)
+    worktree = spawn_session(hub, agents=2)
+    change_files(hub, worktree)
     hub.run("cleanup", "-q", "s1")
-    where.mkdir()
-    (where / "mine").write_text("mine\n")
+    worktree.mkdir()
+    (worktree / "mine").write_text("mine\n")
     assert hub.run("restore", "s1") == Result(
         1,
         "Restored agent-2 in ../project.hub/s1/agent-2 on hub/s1/agent-2/attempt-1\n",
-        f"error: agent-1: '{where}' exists already\nhint: choose another --path\n",
+        f"error: agent-1: '{worktree}' exists already\nhint: choose another --path\n",
     )
-    assert (git_dirs(hub), sorted(where.iterdir())) == (["agent-2"], [where / "mine"])
+    assert (git_dirs(hub), sorted(worktree.iterdir())) == (["agent-2"], [worktree / "mine"])
     assert hub.run("restore", "s1", "--path", "../else-{n}") == restored("../else-1", WORK)
     hub.run("cleanup", "-q", "s1")
-    (where / "mine").unlink()
+    (worktree / "mine").unlink()
     assert hub.run("restore", "s1", "--agent", "1") == restored("../project.hub/s1/agent-1", WORK)
 
 
-def test_a_link_to_an_empty_directory_is_refused(hub: Hub) -> None:
-    """The worktree would be at another path, as in `spawn`."""
-    where = spawn_session(hub)
+def test_link_to_an_empty_directory_is_refused(hub: Hub) -> None:
+    """The worktree would be created at another path. `spawn` refuses such a link too."""
+    worktree = spawn_session(hub)
     assert hub.run("cleanup", "-q", "s1") == Result(0)
     elsewhere = hub.top.parent / "elsewhere"
     elsewhere.mkdir()
-    where.parent.mkdir(exist_ok=True)
-    where.symlink_to(elsewhere)
+    worktree.parent.mkdir(exist_ok=True)
+    worktree.symlink_to(elsewhere)
     assert hub.run("restore", "s1") == Result(
-        1, "", f"error: agent-1: '{where}' exists already\nhint: choose another --path\n"
+        1, "", f"error: agent-1: '{worktree}' exists already\nhint: choose another --path\n"
     )
-    assert (where.is_symlink(), [*elsewhere.iterdir()], git_dirs(hub)) == (True, [], [])
+    assert (worktree.is_symlink(), [*elsewhere.iterdir()], git_dirs(hub)) == (True, [], [])
 
 
-def test_the_formats_and_a_dry_run(hub: Hub) -> None:
-    where = spawn_session(hub, agents=3)
-    change_files(hub, where)
+def test_formats_and_dry_run(hub: Hub) -> None:
+    worktree = spawn_session(hub, agents=3)
+    change_files(hub, worktree)
     hub.run("archive", "-q", "s1")
     hub.run("restore", "-q", "s1", "--agent", "2")
     worktree_path(hub, 3).mkdir()
@@ -373,7 +377,7 @@ def test_the_formats_and_a_dry_run(hub: Hub) -> None:
         "restored": [
             {
                 **first,
-                "path": str(where),
+                "path": str(worktree),
                 "tag": "hub/archive/s1/agent-1",
                 "work": RESCUE,
                 "unapplied": [],
@@ -397,7 +401,7 @@ def test_the_formats_and_a_dry_run(hub: Hub) -> None:
     assert everything(hub) == before
     assert hub.run("restore", "--format=porcelain", "s1", "--agent", "1") == Result(
         0,
-        f"session s1\noutcome restored\nagent 1\nattempt 1\nbranch {BRANCH}\npath {where}\n"
+        f"session s1\noutcome restored\nagent 1\nattempt 1\nbranch {BRANCH}\npath {worktree}\n"
         f"tag hub/archive/s1/agent-1\nwork {RESCUE}\n\n",
     )
 
@@ -423,10 +427,10 @@ def test_errors(hub: Hub) -> None:
     assert {path for path in before if after.get(path) != before[path]} == set()
 
 
-def test_a_hook_rejects_the_branch(hub: Hub) -> None:
-    """The output of the reference-transaction hook is shown. Nothing remains."""
-    where = spawn_session(hub)
-    change_files(hub, where)
+def test_hook_that_rejects_the_branch(hub: Hub) -> None:
+    """The output of the reference-transaction hook is shown. No file and no branch remains."""
+    worktree = spawn_session(hub)
+    change_files(hub, worktree)
     hub.run("archive", "-q", "s1")
     hook = hub.top / ".git" / "hooks" / "reference-transaction"
     hook.write_text('#!/bin/sh\necho "not today" >&2\ntest "$1" != prepared\n')
@@ -437,22 +441,22 @@ def test_a_hook_rejects_the_branch(hub: Hub) -> None:
     assert (result.code, result.out) == (1, "")
     assert result.err.startswith("error: agent-1: not today; ")
     assert (hub.refs(), hub.state()["agents"], git_dirs(hub)) == (refs, agents, [])
-    assert not where.exists()
+    assert not worktree.exists()
     hook.unlink()
     assert hub.run("restore", "-q", "s1") == Result(0)
 
 
-def test_a_failing_filter(hub: Hub) -> None:
-    """The other agent is restored. Nothing remains of the first until the filter works again."""
+def test_failing_filter(hub: Hub) -> None:
+    """The other agent is restored. The first agent is restored when the filter works again."""
     hub.git("config", "filter.f.smudge", "cat")
     hub.git("config", "filter.f.clean", "cat")
     hub.git("config", "filter.f.required", "true")
-    where = spawn_session(hub, agents=2)
-    (where / ".gitattributes").write_text("*.big filter=f\n")
-    hub.git("add", ".", cwd=where)
-    hub.commit(where, "a.big", "big\n")
-    (where / "new").write_text("new\n")
-    before = read_content(hub, where)
+    worktree = spawn_session(hub, agents=2)
+    (worktree / ".gitattributes").write_text("*.big filter=f\n")
+    hub.git("add", ".", cwd=worktree)
+    hub.commit(worktree, "a.big", "big\n")
+    (worktree / "new").write_text("new\n")
+    before = read_content(hub, worktree)
     hub.run("archive", "-q", "s1")
     refs = hub.refs()
     hub.git("config", "filter.f.smudge", "echo no server >&2; false")
@@ -464,14 +468,14 @@ def test_a_failing_filter(hub: Hub) -> None:
     assert [*worktree_path(hub).parent.iterdir()] == [worktree_path(hub, 2)]
     hub.git("config", "filter.f.smudge", "cat")
     assert hub.run("restore", "-q", "s1") == Result(0)
-    assert read_content(hub, where) == before
+    assert read_content(hub, worktree) == before
 
 
-def test_a_branch_that_moves_during_the_restore(hub: Hub) -> None:
+def test_branch_that_moves_during_the_restore(hub: Hub) -> None:
     """The changes belong to another commit. Nothing is restored, and the next call succeeds."""
-    where = spawn_session(hub)
+    worktree = spawn_session(hub)
     hub.git("branch", "later", hub.commit(hub.top, "later", "x\n"))
-    change_files(hub, where)
+    change_files(hub, worktree)
     hub.run("cleanup", "-q", "s1")
     # Move the branch before the worktree is added.
     code = f'subprocess.run(["git", "branch", "-f", "{BRANCH}", "later"], check=True)'
@@ -479,7 +483,7 @@ def test_a_branch_that_moves_during_the_restore(hub: Hub) -> None:
     assert result == Result(
         1, "", "error: agent-1: its branch moved during the restore\nhint: try again\n"
     )
-    assert (git_dirs(hub), where.exists()) == ([], False)
+    assert (git_dirs(hub), worktree.exists()) == ([], False)
     assert "not applied: work on another commit" in hub.run("restore", "s1").out
 
 
@@ -488,14 +492,14 @@ def test_saved_files_replace_files_of_a_hook(hub: Hub) -> None:
     hook = hub.top / ".git" / "hooks" / "post-checkout"
     hook.write_text('#!/bin/sh\necho made >hooked\necho "$1 $2 $3" >also\necho made >>file\n')
     hook.chmod(0o755)
-    where = spawn_session(hub)
-    (where / "hooked").write_text("mine\n")
-    (where / "also").unlink()
-    (where / "file").write_text("mine\n")
+    worktree = spawn_session(hub)
+    (worktree / "hooked").write_text("mine\n")
+    (worktree / "also").unlink()
+    (worktree / "file").write_text("mine\n")
     hub.run("cleanup", "-q", "s1")
     assert hub.run("restore", "-q", "s1") == Result(0)
-    assert (where / "hooked").read_text() == (where / "file").read_text() == "mine\n"
-    assert (where / "also").read_text() == f"{'0' * 40} {hub.git('rev-parse', 'main')} 1\n"
+    assert (worktree / "hooked").read_text() == (worktree / "file").read_text() == "mine\n"
+    assert (worktree / "also").read_text() == f"{'0' * 40} {hub.git('rev-parse', 'main')} 1\n"
 
 
 def test_files_that_spawn_copied_are_not_restored(hub: Hub) -> None:
@@ -503,12 +507,12 @@ def test_files_that_spawn_copied_are_not_restored(hub: Hub) -> None:
     (hub.top / ".worktreeinclude").write_text("copied\n")
     (hub.top / "copied").write_text("x\n")
     hub.git("config", "hubsession.setup", "echo set up >setup")
-    where = spawn_session(hub)
-    assert (where / "copied").exists()
-    (where / "setup").unlink()
+    worktree = spawn_session(hub)
+    assert (worktree / "copied").exists()
+    (worktree / "setup").unlink()
     hub.run("cleanup", "-q", "s1")
     assert hub.run("restore", "-q", "s1") == Result(0)
-    assert sorted(path.name for path in where.iterdir()) == [".git", ".gitignore", "file", "sub"]
+    assert sorted(path.name for path in worktree.iterdir()) == [".git", ".gitignore", "file", "sub"]
 
 
 def test_in_a_bare_repository(hub: Hub) -> None:
@@ -516,18 +520,18 @@ def test_in_a_bare_repository(hub: Hub) -> None:
     hub.git("clone", "-q", "--bare", hub.top, bare.top)
     assert bare.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "1").code == 0
     assert bare.run("spawn", "-q", "s1") == Result(0)
-    where = hub.top.parent / "bare.hub" / "s1" / "agent-1"
-    change_files(bare, where)
-    before = read_content(bare, where)
+    worktree = hub.top.parent / "bare.hub" / "s1" / "agent-1"
+    change_files(bare, worktree)
+    before = read_content(bare, worktree)
     assert bare.run("archive", "-q", "s1") == Result(0)
     assert bare.run("restore", "-q", "s1") == Result(0)
-    assert read_content(bare, where) == before
+    assert read_content(bare, worktree) == before
 
 
-def test_an_existing_worktree_is_not_changed(hub: Hub) -> None:
+def test_existing_worktree_is_not_changed(hub: Hub) -> None:
     """The path, the changes and a lock of the worktree do not matter."""
-    where = spawn_session(hub)
-    change_files(hub, where)
+    worktree = spawn_session(hub)
+    change_files(hub, worktree)
     hub.run("cleanup", "-q", "s1")
     elsewhere = hub.worktrees / "elsewhere"
     hub.git("worktree", "add", "-q", elsewhere, BRANCH)
@@ -546,134 +550,135 @@ def test_an_existing_worktree_is_not_changed(hub: Hub) -> None:
     assert git_dirs(hub) == []
 
 
-def test_a_missing_directory(hub: Hub) -> None:
-    """The index is still in the git dir. `cleanup` saves it first."""
-    where = spawn_session(hub)
-    (where / "added").write_text("added\n")
-    hub.git("add", "added", cwd=where)
-    subprocess.run(["rm", "-rf", where], check=True)
+def test_missing_directory(hub: Hub) -> None:
+    """The index is still in the git dir, so `cleanup` must save the staged changes first."""
+    worktree = spawn_session(hub)
+    (worktree / "added").write_text("added\n")
+    hub.git("add", "added", cwd=worktree)
+    subprocess.run(["rm", "-rf", worktree], check=True)
     before = everything(hub)
     assert hub.run("restore", "s1") == Result(
         1,
         "",
-        f"error: agent-1: its worktree '{where}' is missing, but registered\n"
+        f"error: agent-1: its worktree '{worktree}' is missing, but registered\n"
         "hint: git hub-session cleanup s1\n",
     )
     assert everything(hub) == before
     assert hub.run("cleanup", "-q", "s1") == Result(0)
     assert hub.run("restore", "s1") == restored("../project.hub/s1/agent-1", WORK)
-    assert hub.git("show", ":added", cwd=where) == "added"
+    assert hub.git("show", ":added", cwd=worktree) == "added"
 
 
 @pytest.mark.parametrize("step", ["aside", "delete"])
-def test_after_a_killed_cleanup(hub: Hub, step: str) -> None:
-    """A renamed directory is renamed back. A partly deleted one is deleted and restored."""
-    where = spawn_session(hub)
-    change_files(hub, where)
-    before = read_content(hub, where)
-    code = f"os.path.exists('{where}') or {DIE}; count = 0"
+def test_restore_after_a_killed_cleanup(hub: Hub, step: str) -> None:
+    """A renamed directory is renamed back. A partly deleted directory is deleted and restored."""
+    worktree = spawn_session(hub)
+    change_files(hub, worktree)
+    before = read_content(hub, worktree)
+    code = f"os.path.exists('{worktree}') or {DIE}; count = 0"
     only = "os.remove" if step == "delete" else "open"
     killed = run_with_injected_code(hub, "cleanup", "s1", code=code, only=only)
     assert killed.code == -9, killed
-    assert not where.exists()
+    assert not worktree.exists()
     journal = (hub.top / ".git" / "worktrees" / "agent-1" / "hub-session-removal").read_bytes()
     assert journal.startswith(f"{REMOVAL_LOCK}\0".encode())
     assert journal.endswith(f"\0{step}".encode())
     assert hub.run("restore", "-q", "s1") == Result(0)
-    assert read_content(hub, where) == before
-    assert sorted(where.parent.iterdir()) == [where]
+    assert read_content(hub, worktree) == before
+    assert sorted(worktree.parent.iterdir()) == [worktree]
 
 
 def test_killed_at_any_moment(hub: Hub) -> None:
-    """The next call has the normal result."""
+    """The next call has the result of an uninterrupted call."""
     hub.git("config", "filter.f.smudge", "tr a-z A-Z")
     hub.git("config", "filter.f.clean", "tr A-Z a-z")
     (hub.top / ".gitattributes").write_text("*.up filter=f\n")
     hub.git("add", ".gitattributes")
     hub.commit(hub.top, "one.up", "ONE\n")
     hub.session("s1", agents=2)
-    where = hub.worktree(1)
-    change_files(hub, where)
-    (where / "one.up").write_text("CHANGED\n")
-    (where / "two.up").write_text("UNTRACKED\n")
+    worktree = hub.worktree(1)
+    change_files(hub, worktree)
+    (worktree / "one.up").write_text("CHANGED\n")
+    (worktree / "two.up").write_text("UNTRACKED\n")
     hub.commit(hub.worktree(2), "try", "x\n")
     before = [read_content(hub, hub.worktree(number)) for number in (1, 2)]
     assert hub.run("archive", "-q", "s1") == Result(0)
     hub.worktrees.mkdir(exist_ok=True)
     template = Template(hub)
-    words = ("restore", "-q", "s1", "--path", "../worktrees/{id}/agent-{n}")
-    count = count_changes(hub, *words)
+    arguments = ("restore", "-q", "s1", "--path", "../worktrees/{id}/agent-{n}")
+    count = count_changes(hub, *arguments)
     assert count > 20
     expected = (hub.refs(), hub.state()["agents"], git_dirs(hub))
-    for moment in kill_at_changes(hub, template, words, count, short=4):
+    for moment in kill_at_changes(hub, template, arguments, count, short=4):
         assert hub.run("list").code == 0
-        again = hub.run(*words)
+        again = hub.run(*arguments)
         while "is still being created by process" in again.err:  # the git of the killed call
-            again = hub.run(*words)
+            again = hub.run(*arguments)
         assert again == Result(0), moment
         assert (hub.refs(), hub.state()["agents"], git_dirs(hub)) == expected, moment
         assert [read_content(hub, hub.worktree(number)) for number in (1, 2)] == before, moment
         assert "locked" not in hub.git("worktree", "list", "--porcelain")
-        assert sorted(path.name for path in where.parent.iterdir()) == ["agent-1", "agent-2"]
+        assert sorted(path.name for path in worktree.parent.iterdir()) == ["agent-1", "agent-2"]
 
 
-def interrupted_restore(hub: Hub) -> tuple[Path, Path]:
+def kill_restore(hub: Hub) -> tuple[Path, Path]:
     """Kill `restore` and its git after the checkout. Return the worktree and its git dir."""
-    where = spawn_session(hub)
-    change_files(hub, where)
+    worktree = spawn_session(hub)
+    change_files(hub, worktree)
     assert hub.run("cleanup", "-q", "s1") == Result(0)
     killed = run_with_injected_code(hub, "restore", "s1", code=DIE, only="subprocess.Popen", nth=2)
     assert killed.code == -9, killed
     git_dir = hub.top / ".git" / "worktrees" / "agent-1"
     assert (git_dir / "locked").read_text() == "git hub-session restore is not done with it\n"
     assert agent_record(hub)["status"] == "restoring"
-    assert (where / "file").read_text() == "first\n"
-    return where, git_dir
+    assert (worktree / "file").read_text() == "first\n"
+    return worktree, git_dir
 
 
-def assert_complete(hub: Hub, where: Path) -> None:
-    assert read_content(hub, where).status == ["", " D sub/other", "?? new", "MM file"]
+def assert_restored(hub: Hub, worktree: Path) -> None:
+    """Compare the changes, the status and the git dir with those of a complete restore."""
+    assert read_content(hub, worktree).status == ["", " D sub/other", "?? new", "MM file"]
     assert (agent_record(hub)["status"], git_dirs(hub)) == ("ready", ["agent-1"])
     assert "locked" not in hub.git("worktree", "list", "--porcelain")
 
 
 @pytest.mark.parametrize("locked", [True, False])
-def test_a_partial_worktree_is_replaced(hub: Hub, *, locked: bool) -> None:
-    """Some files are incomplete. git removes the lock of the worktree if it fails."""
-    where, git_dir = interrupted_restore(hub)
-    (where / "file").write_text("chang")
-    (where / "new").write_text("")
+def test_partial_worktree_is_replaced(hub: Hub, *, locked: bool) -> None:
+    """Some files are incomplete. The worktree is not locked if git failed and removed the lock."""
+    worktree, git_dir = kill_restore(hub)
+    (worktree / "file").write_text("chang")
+    (worktree / "new").write_text("")
     (git_dir / "index").unlink()
     (git_dir / "index.lock").write_text("")
     if not locked:
         (git_dir / "locked").unlink()
     assert hub.run("restore", "s1") == restored("../project.hub/s1/agent-1", WORK)
-    assert_complete(hub, where)
-    assert [*where.parent.iterdir()] == [where]
+    assert_restored(hub, worktree)
+    assert [*worktree.parent.iterdir()] == [worktree]
 
 
-@pytest.mark.parametrize("holds", ["index", "all"])
-def test_a_git_dir_without_gitdir_is_removed(hub: Hub, holds: str) -> None:
-    """After ^C git removes `gitdir`, and then its child writes the index."""
-    where, git_dir = interrupted_restore(hub)
-    shutil.rmtree(where)
+@pytest.mark.parametrize("remaining", ["index", "all"])
+def test_git_dir_without_gitdir_is_removed(hub: Hub, remaining: str) -> None:
+    """Git has removed `gitdir` after Ctrl-C, and its child process has then written the index."""
+    worktree, git_dir = kill_restore(hub)
+    shutil.rmtree(worktree)
     (git_dir / "gitdir").unlink()
     (git_dir / "locked").unlink()
-    if holds == "index":
+    if remaining == "index":
         for name in ("HEAD", "ORIG_HEAD", "commondir"):
             (git_dir / name).unlink()
         shutil.rmtree(git_dir / "logs")
     assert hub.run("restore", "s1") == restored("../project.hub/s1/agent-1", WORK)
-    assert_complete(hub, where)
+    assert_restored(hub, worktree)
 
 
-def test_a_git_dir_without_gitdir_keeps_staged_changes(hub: Hub) -> None:
-    """An index with other content is work of the user."""
-    where, git_dir = interrupted_restore(hub)
-    hub.git("worktree", "unlock", where)
-    (where / "file").write_text("staged by the user\n")
-    hub.git("add", "file", cwd=where)
-    shutil.rmtree(where)
+def test_git_dir_without_gitdir_with_staged_changes(hub: Hub) -> None:
+    """The index has changes of the user, so the git dir is kept."""
+    worktree, git_dir = kill_restore(hub)
+    hub.git("worktree", "unlock", worktree)
+    (worktree / "file").write_text("staged by the user\n")
+    hub.git("add", "file", cwd=worktree)
+    shutil.rmtree(worktree)
     (git_dir / "gitdir").unlink()
     index = (git_dir / "index").read_bytes()
     assert hub.run("restore", "s1") == restored("../project.hub/s1/agent-1", WORK)
@@ -681,51 +686,51 @@ def test_a_git_dir_without_gitdir_keeps_staged_changes(hub: Hub) -> None:
     assert (git_dir / "index").read_bytes() == index
 
 
-def test_a_new_file_in_a_partial_worktree_is_kept(hub: Hub) -> None:
+def test_new_file_in_a_partial_worktree_is_kept(hub: Hub) -> None:
     """The directory is renamed, because it contains more than git wrote."""
-    where, _ = interrupted_restore(hub)
-    (where / "sub" / "other").write_text("mine\n")
+    worktree, _ = kill_restore(hub)
+    (worktree / "sub" / "other").write_text("mine\n")
     before = everything(hub)
     assert hub.run("restore", "-qn", "s1") == Result(0)
     assert everything(hub) == before
-    kept = Path(f"{where}.cut-off-1")
+    kept = Path(f"{worktree}.cut-off-1")
     assert hub.run("restore", "-q", "s1") == Result(
         0,
         "",
-        f"warning: a restore that was cut off left files in '{where}': they are in '{kept}'\n",
+        f"warning: a restore that was cut off left files in '{worktree}': they are in '{kept}'\n",
     )
     assert (kept / "sub" / "other").read_text() == "mine\n"
-    assert_complete(hub, where)
+    assert_restored(hub, worktree)
 
 
 def test_commits_in_a_partial_worktree(hub: Hub) -> None:
-    """Only HEAD or its reflog has the commits. Keep the git dir, and let the user unlock it."""
-    where, git_dir = interrupted_restore(hub)
-    hub.git("checkout", "-q", "--detach", cwd=where)
-    commit = hub.commit(where, "new", "an agent's\n")
-    unlock = f"git worktree unlock {where}"
-    error = f"commits were made in '{where}' that no branch has"
-    for on_branch in (False, True):
-        if on_branch:
-            hub.git("checkout", "-q", BRANCH, cwd=where)
+    """Only HEAD or its reflog has the commits. The git dir is kept until the user unlocks it."""
+    worktree, git_dir = kill_restore(hub)
+    hub.git("checkout", "-q", "--detach", cwd=worktree)
+    commit = hub.commit(worktree, "new", "an agent's\n")
+    unlock = f"git worktree unlock {worktree}"
+    error = f"commits were made in '{worktree}' that no branch has"
+    for is_on_branch in (False, True):
+        if is_on_branch:
+            hub.git("checkout", "-q", BRANCH, cwd=worktree)
         before = everything(hub)
         assert hub.run("restore", "s1") == Result(
             1, "", f"error: agent-1: {error}\nhint: {unlock}\n"
         )
         assert everything(hub) == before
-    kept = where.rename(f"{where}.away")
+    kept = worktree.rename(f"{worktree}.away")
     tag = f"git tag kept-{commit[:12]} {commit}"
     assert hub.run("restore", "s1") == Result(1, "", f"error: agent-1: {error}\nhint: {tag}\n")
     assert (git_dir / "locked").exists()
     assert hub.call("sh", "-c", tag).code == 0
     assert hub.run("restore", "-q", "s1") == Result(0)
-    assert_complete(hub, where)
+    assert_restored(hub, worktree)
     assert (kept / "file").exists()
 
 
 def test_killed_while_a_partial_worktree_is_removed(hub: Hub) -> None:
-    """Kill the removal at each change."""
-    where, _ = interrupted_restore(hub)
+    """The removal is killed at each change. The next call finishes it."""
+    worktree, _ = kill_restore(hub)
     moments = 0
     for only in ("os.rename", "os.remove", "os.rmdir"):
         for nth in range(1, 5):
@@ -733,23 +738,25 @@ def test_killed_while_a_partial_worktree_is_removed(hub: Hub) -> None:
             if killed.code != -9:
                 break
             moments += 1
-            remaining = [path for path in where.parent.iterdir() if path != where]
+            remaining = [path for path in worktree.parent.iterdir() if path != worktree]
             again = run_with_injected_code(
                 hub, "restore", "s1", code=DIE, only="subprocess.Popen", nth=2
             )
             assert again.code == -9, (only, nth, again, remaining)
         assert hub.run("restore", "-q", "s1") == Result(0)
-        assert_complete(hub, where)
-        assert [*where.parent.iterdir()] == [where]
+        assert_restored(hub, worktree)
+        assert [*worktree.parent.iterdir()] == [worktree]
         hub.run("cleanup", "-q", "s1")
         run_with_injected_code(hub, "restore", "s1", code=DIE, only="subprocess.Popen", nth=2)
     assert moments > 6
 
 
-def test_the_git_of_a_killed_restore_still_runs(hub: Hub) -> None:
-    """`restore` does not remove the worktree while that git runs."""
-    where, _ = interrupted_restore(hub)
-    with subprocess.Popen(["sleep", "60"], env={**hub.environ, "GIT_WORK_TREE": str(where)}) as git:
+def test_git_of_a_killed_restore_is_still_running(hub: Hub) -> None:
+    """The worktree is not removed while this git is running."""
+    worktree, _ = kill_restore(hub)
+    with subprocess.Popen(
+        ["sleep", "60"], env={**hub.environ, "GIT_WORK_TREE": str(worktree)}
+    ) as git:
         result = hub.run("restore", "s1")
         git.kill()
     assert result == Result(
@@ -759,45 +766,48 @@ def test_the_git_of_a_killed_restore_still_runs(hub: Hub) -> None:
         "hint: try again when it has finished\n",
     )
     assert hub.run("restore", "-q", "s1") == Result(0)
-    assert_complete(hub, where)
+    assert_restored(hub, worktree)
 
 
-def test_an_unlocked_partial_worktree_is_not_changed(hub: Hub) -> None:
-    """The user unlocked it, as `cleanup` suggests, and changed a file."""
-    where, _ = interrupted_restore(hub)
-    hub.git("worktree", "unlock", where)
-    (where / "file").write_text("fir")
-    hub.git("add", "file", cwd=where)
-    before = read_content(hub, where)
+def test_unlocked_partial_worktree_is_not_changed(hub: Hub) -> None:
+    """The user has unlocked the worktree, as `cleanup` suggests, and has changed a file."""
+    worktree, _ = kill_restore(hub)
+    hub.git("worktree", "unlock", worktree)
+    (worktree / "file").write_text("fir")
+    hub.git("add", "file", cwd=worktree)
+    before = read_content(hub, worktree)
     assert hub.run("restore", "s1").err == "nothing to restore: all worktrees exist\n"
-    assert read_content(hub, where) == before
+    assert read_content(hub, worktree) == before
 
 
-def test_a_recorded_status_is_not_trusted(hub: Hub) -> None:
-    """state.json may come with a clone. A complete worktree is not removed because of it."""
-    where = spawn_session(hub)
+def test_recorded_status_is_not_trusted(hub: Hub) -> None:
+    """state.json may come with a clone.
+
+    Its status does not cause the removal of a complete worktree.
+    """
+    worktree = spawn_session(hub)
     foreign = hub.spawn("other", 1)
     document = hub.state()
-    mark = {"status": "restoring", "attempt": 1, "worktree": str(foreign)}
-    document["agents"] = {"agent-1": mark}
+    record = {"status": "restoring", "attempt": 1, "worktree": str(foreign)}
+    document["agents"] = {"agent-1": record}
     (hub.directory() / "state.json").write_text(json.dumps(document))
-    inode = (where / "file").stat().st_ino
+    inode = (worktree / "file").stat().st_ino
     assert hub.run("restore", "-q", "s1") == Result(0)
-    hub.git("worktree", "lock", where)
+    hub.git("worktree", "lock", worktree)
     assert hub.run("restore", "-q", "s1") == Result(0)
-    assert (where / "file").stat().st_ino == inode
+    assert (worktree / "file").stat().st_ino == inode
     assert (foreign / "file").exists()
-    hub.git("worktree", "unlock", where)
+    hub.git("worktree", "unlock", worktree)
     hub.run("cleanup", "-q", "s1")
     assert hub.run("restore", "s1") == restored()
 
 
-def test_an_interrupted_spawn_is_not_restored(hub: Hub) -> None:
-    where = spawn_session(hub)
+def test_interrupted_spawn_is_not_restored(hub: Hub) -> None:
+    worktree = spawn_session(hub)
     lock = hub.top / ".git" / "worktrees" / "agent-1" / "locked"
     lock.write_text("initializing")
     assert hub.run("restore", "s1") == Result(
         1,
         "",
-        f"error: agent-1: '{where}' is incomplete: 'git worktree add' was interrupted\nhint: git hub-session spawn s1\n",
+        f"error: agent-1: '{worktree}' is incomplete: 'git worktree add' was interrupted\nhint: git hub-session spawn s1\n",
     )

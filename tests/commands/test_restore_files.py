@@ -18,35 +18,39 @@ from tests.support.worktree_changes import CHANGES, create_worktree_with_files, 
 RESTORE = ("restore", "-q", "s1", "--path", "../worktrees/{id}/agent-{n}")
 
 
-def read_worktree(hub: Hub, where: Path) -> tuple[WorktreeContent, str]:
-    return read_content(hub, where), hub.git("ls-files", "--stage", "-z", cwd=where)
+def read_worktree(hub: Hub, worktree: Path) -> tuple[WorktreeContent, str]:
+    """Return the content of a worktree, and its index."""
+    return read_content(hub, worktree), hub.git("ls-files", "--stage", "-z", cwd=worktree)
 
 
 def test_each_kind_of_change(hub: Hub) -> None:
     """Status, bytes, modes and index are equal. Each kind has its own worktree."""
-    trees = [create_worktree_with_files(hub)]
+    worktrees = [create_worktree_with_files(hub)]
     for number in range(2, len(CHANGES) + 1):
-        trees.append(hub.spawn("s1", number, base=BRANCH))
-    for change, where in zip(CHANGES, trees, strict=True):
-        change(hub, where)
+        worktrees.append(hub.spawn("s1", number, base=BRANCH))
+    for change, worktree in zip(CHANGES, worktrees, strict=True):
+        change(hub, worktree)
     names = [change.__name__ for change in CHANGES]
-    before = {name: read_worktree(hub, where) for name, where in zip(names, trees, strict=True)}
+    before = {
+        name: read_worktree(hub, worktree) for name, worktree in zip(names, worktrees, strict=True)
+    }
     assert hub.run("cleanup", "-q", "s1") == Result(0)
-    assert not any(where.exists() for where in trees)
+    assert not any(worktree.exists() for worktree in worktrees)
     assert hub.run(*RESTORE) == Result(0)
-    for name, where in zip(names, trees, strict=True):
-        assert read_worktree(hub, where) == before[name], name
+    for name, worktree in zip(names, worktrees, strict=True):
+        assert read_worktree(hub, worktree) == before[name], name
 
 
 class RandomChanges:
     """Random uncommitted changes in a worktree."""
 
-    def __init__(self, hub: Hub, where: Path, random: Random) -> None:
+    def __init__(self, hub: Hub, worktree: Path, random: Random) -> None:
         self._hub = hub
-        self._top = os.fsencode(where)
+        self._top = os.fsencode(worktree)
         self._random = random
 
-    def make(self, steps: int) -> None:
+    def make_changes(self, steps: int) -> None:
+        """Make a number of random changes, and stage some of them."""
         kinds: list[Callable[[], object]] = [
             self._edit,
             self._edit,
@@ -86,7 +90,7 @@ class RandomChanges:
         return ending.join(b"line %d" % self._random.randrange(9) for _ in range(9))
 
     def _write(self, path: bytes, content: bytes) -> None:
-        """Write a file. Change nothing if a directory or a file is in the way."""
+        """Write a file. Change nothing if another file or directory prevents this."""
         try:
             os.makedirs(os.path.dirname(path), exist_ok=True)
             if os.path.islink(path):
@@ -158,8 +162,8 @@ class RandomChanges:
         if os.path.lexists(path):
             self._git("add", "-A", "--", os.fsdecode(os.path.relpath(path, self._top)))
 
-    def _git(self, *words: str) -> None:
-        self._hub.git("--literal-pathspecs", *words, cwd=Path(os.fsdecode(self._top)))
+    def _git(self, *arguments: str) -> None:
+        self._hub.git("--literal-pathspecs", *arguments, cwd=Path(os.fsdecode(self._top)))
 
 
 def commit_every_kind(hub: Hub) -> None:
@@ -180,25 +184,25 @@ def commit_every_kind(hub: Hub) -> None:
     hub.git("commit", "-q", "-m", "a file of each kind")
 
 
-TREES = 50 if LONG else 12
+WORKTREES = 50 if LONG else 12
 
 
 def test_random_worktrees(hub: Hub) -> None:
-    """Run cleanup, a garbage collection and restore."""
+    """The worktrees are equal after a cleanup, a garbage collection and a restore."""
     commit_every_kind(hub)
-    hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", str(TREES))
+    hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", str(WORKTREES))
     assert hub.run("spawn", *RESTORE[1:]) == Result(0)
-    trees = [hub.worktrees / "s1" / f"agent-{number}" for number in range(1, TREES + 1)]
-    for seed, where in enumerate(trees):
-        RandomChanges(hub, where, Random(seed)).make(12)
-    before = [read_worktree(hub, where) for where in trees]
-    assert sum(content.status != [""] for content, _ in before) == TREES
+    worktrees = [hub.worktrees / "s1" / f"agent-{number}" for number in range(1, WORKTREES + 1)]
+    for seed, worktree in enumerate(worktrees):
+        RandomChanges(hub, worktree, Random(seed)).make_changes(12)
+    before = [read_worktree(hub, worktree) for worktree in worktrees]
+    assert sum(content.status != [""] for content, _ in before) == WORKTREES
     assert hub.run("cleanup", "-q", "s1") == Result(0)
-    assert not any(where.exists() for where in trees)
+    assert not any(worktree.exists() for worktree in worktrees)
     hub.git("gc", "-q", "--prune=now")
     assert hub.run(*RESTORE) == Result(0)
-    for seed, (where, content) in enumerate(zip(trees, before, strict=True)):
-        assert read_worktree(hub, where) == content, seed
+    for seed, (worktree, content) in enumerate(zip(worktrees, before, strict=True)):
+        assert read_worktree(hub, worktree) == content, seed
 
 
 def spawn_session(hub: Hub) -> Path:
@@ -208,18 +212,18 @@ def spawn_session(hub: Hub) -> Path:
     return hub.worktree(1)
 
 
-def assert_restored(hub: Hub, where: Path) -> None:
+def assert_restored(hub: Hub, worktree: Path) -> None:
     """Run cleanup, a garbage collection and restore, and compare the worktree."""
-    before = read_worktree(hub, where)
+    before = read_worktree(hub, worktree)
     result = hub.run("cleanup", "s1")
     assert (result.code, result.err) == (0, ""), result
     hub.git("gc", "-q", "--prune=now")
     assert hub.run(*RESTORE) == Result(0)
-    assert read_worktree(hub, where) == before
+    assert read_worktree(hub, worktree) == before
 
 
-def test_a_filter_like_git_lfs(hub: Hub) -> None:
-    """The filter is required. The commit has pointers, and the disk has the contents."""
+def test_filter_like_git_lfs(hub: Hub) -> None:
+    """The filter is required. The commit has pointers, and the worktree has the contents."""
     clean, smudge = large_file_filters(hub)
     hub.git("config", "filter.large.clean", clean)
     hub.git("config", "filter.large.smudge", smudge)
@@ -229,122 +233,122 @@ def test_a_filter_like_git_lfs(hub: Hub) -> None:
         (hub.top / f"{name}.big").write_bytes(name.encode() * 5000)
     hub.git("add", ".")
     hub.git("commit", "-q", "-m", "big")
-    where = spawn_session(hub)
-    assert (where / "a.big").read_bytes() == b"a" * 5000
-    (where / "a.big").write_bytes(b"staged" * 1000)
-    hub.git("add", "a.big", cwd=where)
-    (where / "a.big").write_bytes(b"changed" * 1000)
-    (where / "b.big").write_bytes(b"unstaged" * 1000)
-    (where / "c.big").unlink()
-    (where / "sub" / "new.big").write_bytes(b"new\0" * 1000)
-    hub.git("add", "sub", cwd=where)
-    (where / "untracked.big").write_bytes(b"untracked\r\n" * 1000)
-    assert_restored(hub, where)
-    assert hub.git("show", ":a.big", cwd=where).startswith("pointer ")
+    worktree = spawn_session(hub)
+    assert (worktree / "a.big").read_bytes() == b"a" * 5000
+    (worktree / "a.big").write_bytes(b"staged" * 1000)
+    hub.git("add", "a.big", cwd=worktree)
+    (worktree / "a.big").write_bytes(b"changed" * 1000)
+    (worktree / "b.big").write_bytes(b"unstaged" * 1000)
+    (worktree / "c.big").unlink()
+    (worktree / "sub" / "new.big").write_bytes(b"new\0" * 1000)
+    hub.git("add", "sub", cwd=worktree)
+    (worktree / "untracked.big").write_bytes(b"untracked\r\n" * 1000)
+    assert_restored(hub, worktree)
+    assert hub.git("show", ":a.big", cwd=worktree).startswith("pointer ")
 
 
 @pytest.mark.parametrize("setting", ["true", "input", "false"])
 def test_line_endings(hub: Hub, setting: str) -> None:
-    """Combine core.autocrlf with committed and uncommitted attributes."""
+    """core.autocrlf is combined with committed and uncommitted attributes."""
     hub.git("config", "core.autocrlf", setting)
     (hub.top / ".gitattributes").write_text("*.txt text\n*.bat text eol=crlf\n*.raw -text\n")
     for name in ("a.txt", "a.bat", "a.raw", "b.bat"):
         (hub.top / name).write_bytes(b"one\r\ntwo\r\n")
     hub.git("add", ".")
     hub.git("commit", "-q", "-m", "line endings")
-    where = spawn_session(hub)
+    worktree = spawn_session(hub)
     ending = b"\r\n" if setting == "true" else b"\n"
-    (where / "a.txt").write_bytes(b"changed" + ending)
-    (where / "a.bat").write_bytes(b"changed\r\n")
-    (where / "a.raw").write_bytes(b"changed\n\r\n")
-    hub.git("add", "a.raw", cwd=where)
-    (where / "new.bat").write_bytes(b"new\r\n")
-    (where / "new.raw").write_bytes(b"new\r\n\n")
-    (where / "sub" / ".gitattributes").write_text("*.dos text eol=crlf\n")
-    hub.git("add", "sub", cwd=where)
-    (where / "sub" / "x.dos").write_bytes(b"x\r\n")
-    assert_restored(hub, where)
+    (worktree / "a.txt").write_bytes(b"changed" + ending)
+    (worktree / "a.bat").write_bytes(b"changed\r\n")
+    (worktree / "a.raw").write_bytes(b"changed\n\r\n")
+    hub.git("add", "a.raw", cwd=worktree)
+    (worktree / "new.bat").write_bytes(b"new\r\n")
+    (worktree / "new.raw").write_bytes(b"new\r\n\n")
+    (worktree / "sub" / ".gitattributes").write_text("*.dos text eol=crlf\n")
+    hub.git("add", "sub", cwd=worktree)
+    (worktree / "sub" / "x.dos").write_bytes(b"x\r\n")
+    assert_restored(hub, worktree)
 
 
 def test_untracked_attributes(hub: Hub) -> None:
-    """They apply to untracked files beside them, also to files that are restored earlier."""
-    where = spawn_session(hub)
-    (where / "file").write_text("changed\n")
-    (where / "new").mkdir()
-    (where / "new" / ".gitattributes").write_text("*.unix text eol=lf\n-x.dos text eol=crlf\n")
-    (where / "new" / "-x.dos").write_bytes(b"x\r\n")  # restored before .gitattributes
-    (where / "new" / "x.unix").write_bytes(b"x\n")
-    assert_restored(hub, where)
+    """The attributes apply to the untracked files beside them, even if these are restored first."""
+    worktree = spawn_session(hub)
+    (worktree / "file").write_text("changed\n")
+    (worktree / "new").mkdir()
+    (worktree / "new" / ".gitattributes").write_text("*.unix text eol=lf\n-x.dos text eol=crlf\n")
+    (worktree / "new" / "-x.dos").write_bytes(b"x\r\n")  # restored before .gitattributes
+    (worktree / "new" / "x.unix").write_bytes(b"x\n")
+    assert_restored(hub, worktree)
 
 
 def test_line_endings_that_differ_from_a_checkout(hub: Hub) -> None:
-    """The attributes require CR LF, but the files have LF. They are restored with LF."""
+    """The attributes require CR LF, but the files have LF. The files are restored with LF."""
     (hub.top / ".gitattributes").write_text("*.bat text eol=crlf\n")
     (hub.top / "a.bat").write_bytes(b"one\r\n")
     hub.git("add", ".")
     hub.git("commit", "-q", "-m", "line endings")
-    where = spawn_session(hub)
-    (where / "a.bat").write_bytes(b"changed\n")
-    (where / "new.bat").write_bytes(b"new\n")
-    (where / "staged\n.bat").write_bytes(b"staged\n")
-    (where / "staged\n.bat").chmod(0o755)
-    hub.git("add", "staged\n.bat", cwd=where)
-    assert_restored(hub, where)
-    # The same content for git, but other bytes.
-    (where / "a.bat").write_bytes(b"changed\r\n")
-    assert_restored(hub, where)
+    worktree = spawn_session(hub)
+    (worktree / "a.bat").write_bytes(b"changed\n")
+    (worktree / "new.bat").write_bytes(b"new\n")
+    (worktree / "staged\n.bat").write_bytes(b"staged\n")
+    (worktree / "staged\n.bat").chmod(0o755)
+    hub.git("add", "staged\n.bat", cwd=worktree)
+    assert_restored(hub, worktree)
+    # Git considers the file unchanged, but its bytes differ.
+    (worktree / "a.bat").write_bytes(b"changed\r\n")
+    assert_restored(hub, worktree)
 
 
 def test_kept_ignored_files(hub: Hub) -> None:
     hub.commit(hub.top, ".gitignore", "*.o\n.env\n")
-    where = spawn_session(hub)
-    (where / ".env").write_text("S=1\n")
-    assert_restored(hub, where)
-    (where / "a.o").write_text("object\n")
+    worktree = spawn_session(hub)
+    (worktree / ".env").write_text("S=1\n")
+    assert_restored(hub, worktree)
+    (worktree / "a.o").write_text("object\n")
     hub.run("cleanup", "-q", "s1")
     assert hub.run(*RESTORE) == Result(0)
-    assert ((where / ".env").read_text(), (where / "a.o").exists()) == ("S=1\n", False)
+    assert ((worktree / ".env").read_text(), (worktree / "a.o").exists()) == ("S=1\n", False)
 
 
-def test_a_sparse_checkout_of_one_worktree(hub: Hub) -> None:
+def test_sparse_checkout_of_one_worktree(hub: Hub) -> None:
     """The patterns of the worktree are lost, but its changes are restored."""
     commit_every_kind(hub)
-    where = spawn_session(hub)
-    hub.git("sparse-checkout", "set", "--cone", "dir", cwd=where)
-    (where / "dir" / "text-1").write_text("changed\n")
-    (where / "other").mkdir()
-    (where / "other" / "text-1").write_text("left out, changed\n")
-    before = read_content(hub, where)
+    worktree = spawn_session(hub)
+    hub.git("sparse-checkout", "set", "--cone", "dir", cwd=worktree)
+    (worktree / "dir" / "text-1").write_text("changed\n")
+    (worktree / "other").mkdir()
+    (worktree / "other" / "text-1").write_text("left out, changed\n")
+    before = read_content(hub, worktree)
     hub.run("cleanup", "-q", "s1")
     assert hub.run(*RESTORE) == Result(0)
-    after = read_content(hub, where)
+    after = read_content(hub, worktree)
     assert (after.status, after.programs) == (before.status, before.programs)
     assert {**after.files, **before.files} == after.files
-    assert (where / "other" / "text-2").exists()
+    assert (worktree / "other" / "text-2").exists()
 
 
 @pytest.mark.parametrize("index", ["--no-sparse-index", "--sparse-index"])
 @pytest.mark.parametrize("cone", [True, False])
-def test_a_sparse_checkout(hub: Hub, *, cone: bool, index: str) -> None:
+def test_sparse_checkout(hub: Hub, *, cone: bool, index: str) -> None:
     """All worktrees are sparse. Files inside and outside of the patterns are changed."""
     commit_every_kind(hub)
     if cone:
         hub.git("sparse-checkout", "set", "--cone", index, "dir/deep")
     else:
         hub.git("sparse-checkout", "set", "--no-cone", "/dir/deep/", "/file")
-    where = spawn_session(hub)
-    assert not (where / "other").exists()
-    assert (where / "dir" / "deep" / "text-1").exists()
-    (where / "dir" / "deep" / "text-1").write_text("staged\n")
-    hub.git("add", "dir/deep/text-1", cwd=where)
-    (where / "dir" / "deep" / "text-1").write_text("changed\n")
-    (where / "dir" / "deep" / "text-2").unlink()
-    (where / "dir" / "deep" / "new").write_text("new\n")
-    (where / "other").mkdir()
-    (where / "other" / "text-1").write_text("left out, changed\n")
-    (where / "other" / "new").write_text("left out, new\n")
-    (where / "other" / "added").write_text("left out, added\n")
-    hub.git("add", "--sparse", "other/added", cwd=where)
-    hub.git("rm", "-q", "--sparse", "--cached", "other/text-2", cwd=where)
-    assert_restored(hub, where)
-    assert not (where / "other" / "text-3").exists()
+    worktree = spawn_session(hub)
+    assert not (worktree / "other").exists()
+    assert (worktree / "dir" / "deep" / "text-1").exists()
+    (worktree / "dir" / "deep" / "text-1").write_text("staged\n")
+    hub.git("add", "dir/deep/text-1", cwd=worktree)
+    (worktree / "dir" / "deep" / "text-1").write_text("changed\n")
+    (worktree / "dir" / "deep" / "text-2").unlink()
+    (worktree / "dir" / "deep" / "new").write_text("new\n")
+    (worktree / "other").mkdir()
+    (worktree / "other" / "text-1").write_text("left out, changed\n")
+    (worktree / "other" / "new").write_text("left out, new\n")
+    (worktree / "other" / "added").write_text("left out, added\n")
+    hub.git("add", "--sparse", "other/added", cwd=worktree)
+    hub.git("rm", "-q", "--sparse", "--cached", "other/text-2", cwd=worktree)
+    assert_restored(hub, worktree)
+    assert not (worktree / "other" / "text-3").exists()

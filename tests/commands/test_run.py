@@ -1,4 +1,4 @@
-"""git hub-session run: a session from init to merge, and the steps that can stop it."""
+"""`run`: a session from init to merge, and the steps that can stop it."""
 
 from __future__ import annotations
 
@@ -18,31 +18,32 @@ WORDS = ("run", "--id", "s1", "--task", "Be quick", "--agents", "2", "--agent-cm
 
 
 @pytest.fixture
-def slow(hub: Hub) -> Hub:
-    """A repository whose metric `ms` is 50."""
+def slow_project(hub: Hub) -> Hub:
+    """Return a hub whose project has the metric `ms` 50."""
     hub.commit(hub.top, "ms", "ms: 50\n")
     return hub
 
 
 def worktree_path(hub: Hub, agent: int) -> Path:
+    """Return the path of the worktree of an agent."""
     return hub.top.parent / "project.hub" / "s1" / f"agent-{agent}"
 
 
-def untimed(text: str) -> str:
+def normalize_output(text: str) -> str:
     """Replace every duration with 0.0s, and sort the output lines of the agents."""
     lines = re.sub(r"\b\d+\.\d+s", "0.0s", text).splitlines()
-    live = [index for index, line in enumerate(lines) if re.match(r"agent-\d+ \|", line)]
-    for index, line in zip(live, sorted(lines[index] for index in live), strict=True):
+    positions = [index for index, line in enumerate(lines) if re.match(r"agent-\d+ \|", line)]
+    for index, line in zip(positions, sorted(lines[index] for index in positions), strict=True):
         lines[index] = line
     return "".join(f"{line}\n" for line in lines)
 
 
-def test_from_a_task_to_a_merged_winner(slow: Hub) -> None:
-    base = slow.git("rev-parse", "main")
-    result = slow.run(*WORDS, AGENT, *MEASURE, "--yes")
-    merged = slow.git("rev-parse", "main")
+def test_run_from_a_task_to_a_merge(slow_project: Hub) -> None:
+    base = slow_project.git("rev-parse", "main")
+    result = slow_project.run(*WORDS, AGENT, *MEASURE, "--yes")
+    merged = slow_project.git("rev-parse", "main")
     output = ".agenthub/sessions/s1/output/exec-1"
-    assert result._replace(out=untimed(result.out)) == Result(
+    assert result._replace(out=normalize_output(result.out)) == Result(
         0,
         "Initialized session s1 in .agenthub/sessions/s1\n"
         "  Task: Be quick\n  Agents: 2\n  Base branch: main\n  Eval: cat ms\n  Metric: ms (lower)\n"
@@ -63,38 +64,40 @@ def test_from_a_task_to_a_merged_winner(slow: Hub) -> None:
         "Merging hub/s1/agent-1/attempt-1 into main\n  Rank: 1, metric 10\n"
         "  ms | 2 +-\n  1 file changed, 1 insertion(+), 1 deletion(-)\n"
         f"Merged agent-1 into main: {merged[:12]}\n"
-        f"Removed worktree: {worktree_path(slow, 1)}\nRemoved worktree: {worktree_path(slow, 2)}\n"
+        f"Removed worktree: {worktree_path(slow_project, 1)}\nRemoved worktree: {worktree_path(slow_project, 2)}\n"
         "Archived branch: hub/s1/agent-2/attempt-1 as tag hub/archive/s1/agent-2\n"
         "Cleaned up 2 worktrees for session s1\n"
         "Session s1: evaluating → merged\n",
     )
-    assert (slow.top / "ms").read_text() == "ms: 10\n"
-    assert slow.state()["state"] == "merged"
+    assert (slow_project.top / "ms").read_text() == "ms: 10\n"
+    assert slow_project.state()["state"] == "merged"
     assert (
-        (slow.directory() / "config.yaml").read_text().endswith("direction: lower\nbaseline: 50\n")
+        (slow_project.directory() / "config.yaml")
+        .read_text()
+        .endswith("direction: lower\nbaseline: 50\n")
     )
 
 
-def test_question_before_the_merge(slow: Hub) -> None:
-    asked = pexpect.spawn(
+def test_question_before_the_merge(slow_project: Hub) -> None:
+    terminal = pexpect.spawn(
         "git-hub-session",
         [*WORDS, AGENT, *MEASURE],
-        cwd=str(slow.top),
-        env=slow.environ,
+        cwd=str(slow_project.top),
+        env=slow_project.environ,
         timeout=120,
     )
-    asked.expect_exact("Merge agent-1 into 'main'? [y/N] ")
-    asked.sendline("n")
-    asked.expect_exact("agent-1 was not merged")
-    asked.expect_exact("continue with: git hub-session merge s1")
-    asked.expect(pexpect.EOF)
-    asked.close()
-    assert (asked.exitstatus, slow.state()["state"]) == (1, "evaluating")
-    assert slow.run("merge", "-q", "--yes", "s1") == Result(0)
+    terminal.expect_exact("Merge agent-1 into 'main'? [y/N] ")
+    terminal.sendline("n")
+    terminal.expect_exact("agent-1 was not merged")
+    terminal.expect_exact("continue with: git hub-session merge s1")
+    terminal.expect(pexpect.EOF)
+    terminal.close()
+    assert (terminal.exitstatus, slow_project.state()["state"]) == (1, "evaluating")
+    assert slow_project.run("merge", "-q", "--yes", "s1") == Result(0)
 
 
-def test_the_formats(slow: Hub) -> None:
-    result = slow.run(*WORDS, AGENT, *MEASURE, "--yes", "--format=json")
+def test_formats(slow_project: Hub) -> None:
+    result = slow_project.run(*WORDS, AGENT, *MEASURE, "--yes", "--format=json")
     document = json.loads(result.out)
     assert (result.code, result.err, document["session_id"], document["stopped"]) == (
         *(0, "", "s1", None),
@@ -103,17 +106,17 @@ def test_the_formats(slow: Hub) -> None:
     assert list(steps) == ["init", "baseline", "spawn", "exec", "eval", "merge"]
     assert steps["baseline"] == {"session_id": "s1", "metric": "ms", "baseline": 50.0}
     assert [row["agent"] for row in steps["eval"]["agents"]] == [1, 2]
-    assert steps["merge"]["commit"] == slow.git("rev-parse", "main")
+    assert steps["merge"]["commit"] == slow_project.git("rev-parse", "main")
 
 
-def test_quiet(slow: Hub) -> None:
-    assert slow.run(*WORDS, AGENT, *MEASURE, "--yes", "-q") == Result(0, "s1\n")
-    assert slow.state()["state"] == "merged"
+def test_option_quiet(slow_project: Hub) -> None:
+    assert slow_project.run(*WORDS, AGENT, *MEASURE, "--yes", "-q") == Result(0, "s1\n")
+    assert slow_project.state()["state"] == "merged"
 
 
-def test_dry_run(slow: Hub) -> None:
-    before = everything(slow)
-    result = slow.run(*WORDS, AGENT, *MEASURE, "-n")
+def test_dry_run(slow_project: Hub) -> None:
+    before = everything(slow_project)
+    result = slow_project.run(*WORDS, AGENT, *MEASURE, "-n")
     assert result.out.startswith("Would initialize session s1 in .agenthub/sessions/s1\n")
     assert result.out.endswith(
         "Would then measure the base branch\n"
@@ -122,26 +125,26 @@ def test_dry_run(slow: Hub) -> None:
         "Would then measure and rank the agents\n"
         "Would then ask, and merge the winner\n"
     )
-    assert everything(slow) == before
+    assert everything(slow_project) == before
 
 
-def test_run_without_a_metric(slow: Hub) -> None:
-    result = slow.run(*WORDS, AGENT)
+def test_run_without_a_metric(slow_project: Hub) -> None:
+    result = slow_project.run(*WORDS, AGENT)
     assert result.code == 0
     assert result.err == (
         "nothing is ranked: the session has no eval command\n"
         "hint: record a ranking, best agent first: git hub-session eval s1 --ranking agent-1,agent-2\n"
     )
-    assert slow.state()["state"] == "running"
-    assert slow.run("run", "-n", "--task", "t", "--agent-cmd", AGENT).out.endswith(
+    assert slow_project.state()["state"] == "running"
+    assert slow_project.run("run", "-n", "--task", "t", "--agent-cmd", AGENT).out.endswith(
         "Would then run the agent command in each worktree\nWould then show the agents' changes\n"
     )
-    assert slow.run("eval", "-q", "--ranking", "2,1", "s1") == Result(0)
-    assert slow.run("merge", "-q", "--yes", "s1") == Result(0)
+    assert slow_project.run("eval", "-q", "--ranking", "2,1", "s1") == Result(0)
+    assert slow_project.run("merge", "-q", "--yes", "s1") == Result(0)
 
 
 @pytest.mark.parametrize(
-    ("words", "step", "message", "state"),
+    ("arguments", "step", "message", "state"),
     [
         (
             [*WORDS, AGENT, *MEASURE, "--eval", "cat nothing"],
@@ -176,47 +179,47 @@ def test_run_without_a_metric(slow: Hub) -> None:
     ],
 )
 def test_failed_step_stops_the_run(
-    slow: Hub, words: list[str], step: str, message: str, state: str
+    slow_project: Hub, arguments: list[str], step: str, message: str, state: str
 ) -> None:
     """The message names the command that continues the session."""
-    base = slow.git("rev-parse", "main")
-    result = slow.run(*words)
-    assert (result.code, slow.state()["state"]) == (1, state)
+    base = slow_project.git("rev-parse", "main")
+    result = slow_project.run(*arguments)
+    assert (result.code, slow_project.state()["state"]) == (1, state)
     assert result.err.startswith(message), result.err
     assert step in result.err
-    assert slow.git("rev-parse", "main") == base
+    assert slow_project.git("rev-parse", "main") == base
 
 
-def test_worktree_path_that_exists(slow: Hub) -> None:
-    worktree_path(slow, 2).mkdir(parents=True)
-    (worktree_path(slow, 2) / "mine").write_text("x\n")
-    result = slow.run(*WORDS, AGENT, *MEASURE)
+def test_worktree_path_that_exists(slow_project: Hub) -> None:
+    worktree_path(slow_project, 2).mkdir(parents=True)
+    (worktree_path(slow_project, 2) / "mine").write_text("x\n")
+    result = slow_project.run(*WORDS, AGENT, *MEASURE)
     assert result.err == (
-        f"error: '{worktree_path(slow, 2)}' exists already\nhint: choose another --path\n"
+        f"error: '{worktree_path(slow_project, 2)}' exists already\nhint: choose another --path\n"
         "hint: continue with: git hub-session spawn s1\n"
     )
-    assert slow.state()["state"] == "init"
+    assert slow_project.state()["state"] == "init"
 
 
-def test_given_baseline(slow: Hub) -> None:
+def test_given_baseline(slow_project: Hub) -> None:
     """A number is recorded unchanged. With 'none' no baseline is recorded."""
-    assert slow.run(*WORDS, AGENT, *MEASURE, "-q", "--yes", "--baseline", "40").code == 0
-    assert slow.state()["evaluation"]["baseline"] == 40
-    words = [word if word != "s1" else "s2" for word in WORDS]
+    assert slow_project.run(*WORDS, AGENT, *MEASURE, "-q", "--yes", "--baseline", "40").code == 0
+    assert slow_project.state()["evaluation"]["baseline"] == 40
+    arguments = [word if word != "s1" else "s2" for word in WORDS]
     agent = AGENT.replace("ms: ", "ms: 0")
-    assert slow.run(*words, agent, *MEASURE, "-q", "--yes", "--baseline=none").code == 0
-    assert slow.state("s2")["evaluation"]["baseline"] is None
+    assert slow_project.run(*arguments, agent, *MEASURE, "-q", "--yes", "--baseline=none").code == 0
+    assert slow_project.state("s2")["evaluation"]["baseline"] is None
 
 
-def test_approval_that_cannot_be_saved(slow: Hub) -> None:
+def test_approval_that_cannot_be_saved(slow_project: Hub) -> None:
     """The eval command on the command line is approved for this run, without a question."""
-    nowhere = {"XDG_STATE_HOME": "/dev/null/state"}
-    result = slow.run(*WORDS, AGENT, *MEASURE, "-q", "--yes", environ=nowhere)
-    assert (result, slow.state()["state"]) == (Result(0, "s1\n"), "merged")
+    environ = {"XDG_STATE_HOME": "/dev/null/state"}
+    result = slow_project.run(*WORDS, AGENT, *MEASURE, "-q", "--yes", environ=environ)
+    assert (result, slow_project.state()["state"]) == (Result(0, "s1\n"), "merged")
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("arguments", "message"),
     [
         (["run", "--task", "t"], "option '--agent-cmd' is required\nhint: --agent-cmd <command>"),
         (["run", "--task", "t", "--agent-cmd", " "], "option '--agent-cmd' is required"),
@@ -227,9 +230,9 @@ def test_approval_that_cannot_be_saved(slow: Hub) -> None:
         ([*WORDS, "x", "--agents", "0"], "not a number of agents: '0'"),
     ],
 )
-def test_wrong_usage(slow: Hub, words: list[str], message: str) -> None:
-    before = everything(slow)
-    result = slow.run(*words)
+def test_wrong_usage(slow_project: Hub, arguments: list[str], message: str) -> None:
+    before = everything(slow_project)
+    result = slow_project.run(*arguments)
     assert (result.code, result.out) == (129, "")
     assert result.err.startswith(f"error: {message}\n")
-    assert everything(slow) == before
+    assert everything(slow_project) == before

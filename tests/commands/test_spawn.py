@@ -1,4 +1,4 @@
-"""The commands `spawn` and `path`: create a branch and a worktree for all agents or none."""
+"""`spawn` and `path`: create a branch and a worktree for all agents or for none."""
 
 from __future__ import annotations
 
@@ -36,12 +36,13 @@ def git_dirs(hub: Hub) -> list[str]:
 
 
 def agent_records(hub: Hub, sid: str = "s1") -> dict[str, Any]:
+    """Return the agents in state.json."""
     records = hub.state(sid)["agents"]
     assert isinstance(records, dict)
     return records
 
 
-def test_all_agents_of_a_session(hub: Hub) -> None:
+def test_spawn_of_all_agents(hub: Hub) -> None:
     hub.run("init", "-q", "--id", "s1", "--task", "Make it fast", "--agents", "2")
     base = hub.git("rev-parse", "main")
     assert hub.run("spawn", "s1") == Result(
@@ -78,7 +79,7 @@ def test_all_agents_of_a_session(hub: Hub) -> None:
     assert hub.git("config", "--local", "--list").find("branch.") == -1
 
 
-def test_the_formats(hub: Hub) -> None:
+def test_formats(hub: Hub) -> None:
     hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "2")
     base = hub.git("rev-parse", "main")
     hub.run("spawn", "-q", "s1", "--agents", "2")
@@ -108,8 +109,8 @@ def test_the_formats(hub: Hub) -> None:
     assert hub.run("spawn", "s1") == Result(0, "", "nothing to spawn: all agents exist\n")
 
 
-def test_the_base_commit_is_recorded_and_does_not_change(hub: Hub) -> None:
-    """All agents start from the same commit. The counts of `status` follow the base branch."""
+def test_base_commit_is_recorded_and_does_not_change(hub: Hub) -> None:
+    """All agents start from one commit. `status` compares the branches with the base branch."""
     hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "3")
     base = hub.git("rev-parse", "main")
     assert hub.run("spawn", "-q", "s1", "--agents", "1,3") == Result(0)
@@ -130,8 +131,8 @@ def test_the_base_commit_is_recorded_and_does_not_change(hub: Hub) -> None:
     )
 
 
-def test_the_option_base(hub: Hub) -> None:
-    """HEAD is that of the current worktree. An invalid commit is refused."""
+def test_option_base(hub: Hub) -> None:
+    """HEAD means the HEAD of the current worktree. An invalid commit is refused."""
     first = hub.git("rev-parse", "main")
     hub.commit(hub.top, "second", "x\n")
     hub.session("s1")
@@ -145,7 +146,7 @@ def test_the_option_base(hub: Hub) -> None:
     assert hub.git("rev-parse", "hub/s1/agent-1/attempt-1") == first
 
 
-def test_the_next_attempt(hub: Hub) -> None:
+def test_next_attempt(hub: Hub) -> None:
     hub.session("s1")
     assert hub.run("spawn", "s1", "--retry", "1") == Result(
         1, "", "error: agent-1 has no attempt yet\nhint: spawn the agent without --retry\n"
@@ -164,7 +165,7 @@ def test_the_next_attempt(hub: Hub) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "error"),
+    ("arguments", "error"),
     [
         (["--agents", "0"], "no such agents: '0'\nhint: the session has agents 1 to 2"),
         (["--agents", "3"], "no such agents: '3'\nhint: the session has agents 1 to 2"),
@@ -178,16 +179,16 @@ def test_the_next_attempt(hub: Hub) -> None:
         (["-j", "x"], "not a number of jobs: 'x'"),
     ],
 )
-def test_usage_errors(hub: Hub, words: list[str], error: str) -> None:
+def test_usage_errors(hub: Hub, arguments: list[str], error: str) -> None:
     hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "2")
     before = everything(hub)
-    result = hub.run("spawn", "s1", *words)
+    result = hub.run("spawn", "s1", *arguments)
     assert (result.code, result.out) == (129, "")
     assert result.err.startswith(f"error: {error}\n")
     assert everything(hub) == before
 
 
-def test_an_evaluated_session_accepts_no_agents(hub: Hub) -> None:
+def test_evaluated_session_accepts_no_agents(hub: Hub) -> None:
     hub.session("s1", agents=1)
     for state in ("running", "evaluating"):
         hub.run("update", "s1", "--state", state)
@@ -199,7 +200,7 @@ def test_an_evaluated_session_accepts_no_agents(hub: Hub) -> None:
     )
 
 
-def test_an_evaluated_session_accepts_only_interrupted_agents(hub: Hub) -> None:
+def test_evaluated_session_accepts_only_interrupted_agents(hub: Hub) -> None:
     hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "3")
     assert hub.run("spawn", "-q", "s1", "--agents", "1") == Result(0)
     document = hub.state()
@@ -216,13 +217,13 @@ def test_an_evaluated_session_accepts_only_interrupted_agents(hub: Hub) -> None:
     assert hub.run("spawn", "s1").code == 1
 
 
-def test_a_session_was_set_to_evaluating_without_an_agent(hub: Hub) -> None:
+def test_session_set_to_evaluating_without_agents(hub: Hub) -> None:
     """Agents can still be created, also after an interrupted spawn."""
     hub.session("s1")
     for state in ("running", "evaluating"):
         hub.run("update", "s1", "--state", state)
-    for words in ("exec s1 -- true", "eval s1 --ranking 1"):
-        assert hub.run(*words.split()).err.endswith("hint: git hub-session spawn s1\n")
+    for arguments in ("exec s1 -- true", "eval s1 --ranking 1"):
+        assert hub.run(*arguments.split()).err.endswith("hint: git hub-session spawn s1\n")
     run_with_injected_code(hub, "spawn", "s1", code=DIE, nth=1, only="subprocess.Popen")
     assert hub.state()["agents"]["agent-1"]["status"] == "spawning"
     assert hub.run("spawn", "-q", "s1") == Result(0)
@@ -237,12 +238,14 @@ def test_archived_agents_are_restored_and_not_spawned(hub: Hub) -> None:
     hub.run("update", "s1", "--state", "running")
     hub.run("eval", "-q", "--ranking", "1", "s1")
     hub.run("cleanup", "-q", "--archive", "s1")
-    for words in ("exec s1 -- true", "eval s1 --ranking 1", "merge --yes s1"):
-        assert hub.run(*words.split()).err.endswith("hint: git hub-session restore s1\n"), words
+    for arguments in ("exec s1 -- true", "eval s1 --ranking 1", "merge --yes s1"):
+        assert hub.run(*arguments.split()).err.endswith("hint: git hub-session restore s1\n"), (
+            arguments
+        )
     assert hub.run("spawn", "s1").code == 1
 
 
-def test_the_path_of_worktrees(hub: Hub) -> None:
+def test_path_of_worktrees(hub: Hub) -> None:
     """--path overrides hubsession.worktreePath. A path in the common dir or the hub is refused."""
     hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "2")
     hub.git("config", "hubsession.worktreePath", "~/trees/{repo}-{id}-{n}-{m}")
@@ -273,7 +276,7 @@ def test_the_path_of_worktrees(hub: Hub) -> None:
 
 
 def test_invalid_paths(hub: Hub) -> None:
-    """The same path for two agents and a symbolic link are refused."""
+    """Two agents with one path are refused, and so is a symbolic link."""
     hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "2")
     elsewhere = hub.top.parent / "elsewhere"
     elsewhere.mkdir()
@@ -288,12 +291,14 @@ def test_invalid_paths(hub: Hub) -> None:
     assert everything(hub) == before
 
 
-@pytest.mark.parametrize("words", [[], ["--agents=1-99999999"]])
-def test_too_many_agents(hub: Hub, words: list[str]) -> None:
+@pytest.mark.parametrize("arguments", [[], ["--agents=1-99999999"]])
+def test_too_many_agents(hub: Hub, arguments: list[str]) -> None:
     hub.session("s1")
     config = hub.directory() / "config.yaml"
     config.write_text(config.read_text().replace("agent_count: 1", "agent_count: 999999999"))
-    result = hub.call("sh", "-c", 'ulimit -t 5; exec git-hub-session spawn -n s1 "$@"', "", *words)
+    result = hub.call(
+        "sh", "-c", 'ulimit -t 5; exec git-hub-session spawn -n s1 "$@"', "", *arguments
+    )
     assert result.code in (1, 129)
     assert "999" in result.err
 
@@ -318,8 +323,8 @@ def assert_unchanged(hub: Hub, before: dict[str, bytes | str]) -> None:
     assert not worktree_path(hub, 1).exists()
 
 
-def test_an_error_undoes_everything(hub: Hub) -> None:
-    """hubsession.setup fails for the second of three agents. Nothing of the three remains."""
+def test_error_undoes_everything(hub: Hub) -> None:
+    """hubsession.setup fails for the second of three agents. No worktree and no branch remains."""
     hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "3")
     hub.git("config", "hubsession.setup", 'echo made >here; echo why; test "$HUB_AGENT" != agent-2')
     before = everything(hub)
@@ -334,7 +339,7 @@ def test_an_error_undoes_everything(hub: Hub) -> None:
         assert_unchanged(hub, before)
 
 
-def test_an_error_also_undoes_commits_of_the_setup(hub: Hub) -> None:
+def test_error_undoes_commits_of_the_setup(hub: Hub) -> None:
     """hubsession.setup commits and then fails for the second agent. No branch remains."""
     hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "2")
     script = 'git commit -q --allow-empty -m "set up" && test "$HUB_AGENT" = agent-1'
@@ -344,7 +349,7 @@ def test_an_error_also_undoes_commits_of_the_setup(hub: Hub) -> None:
     assert_unchanged(hub, before)
 
 
-def test_an_interrupt_while_branches_are_created(hub: Hub) -> None:
+def test_interrupt_while_branches_are_created(hub: Hub) -> None:
     hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "2")
     before = everything(hub)
     code = "os.kill(os.getpid(), signal.SIGINT)"
@@ -355,8 +360,11 @@ def test_an_interrupt_while_branches_are_created(hub: Hub) -> None:
     assert git_dirs(hub) == ["agent-1", "agent-2"]
 
 
-def test_an_interrupt_during_a_fork(hub: Hub) -> None:
-    """Python loses an exception of a signal handler in os.fork(). Therefore it is raised later."""
+def test_interrupt_during_a_fork(hub: Hub) -> None:
+    """Python loses an exception that a signal handler raises in os.fork().
+
+    The command raises it later.
+    """
     hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "2")
     before = everything(hub)
     kill = "os.kill(os.getpid(), signal.SIGINT)"
@@ -366,8 +374,11 @@ def test_an_interrupt_during_a_fork(hub: Hub) -> None:
     assert_unchanged(hub, before)
 
 
-def test_a_signal_terminates_the_setup_commands(hub: Hub) -> None:
-    """Only the main process gets the signal. It terminates its children and their commands."""
+def test_signal_terminates_all_setup_commands(hub: Hub) -> None:
+    """Only the main process gets the signal.
+
+    It terminates its child processes and their commands.
+    """
     hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "4")
     pids = hub.top.parent / "pids"
     pids.mkdir()
@@ -390,7 +401,7 @@ def test_a_signal_terminates_the_setup_commands(hub: Hub) -> None:
     assert_unchanged(hub, before)
 
 
-def test_the_next_call_uses_branches_that_could_not_be_deleted(hub: Hub) -> None:
+def test_next_call_uses_branches_that_could_not_be_deleted(hub: Hub) -> None:
     """A hook rejects the deletion of branches. The next call continues with them."""
     hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "2")
     hook = hub.top / ".git" / "hooks" / "reference-transaction"
@@ -406,8 +417,8 @@ def test_the_next_call_uses_branches_that_could_not_be_deleted(hub: Hub) -> None
     assert hub.git("status", "--porcelain", cwd=worktree_path(hub, 2)) == ""
 
 
-def test_a_hook_rejects_the_branches(hub: Hub) -> None:
-    """The output of the reference-transaction hook is shown. Nothing is changed."""
+def test_hook_that_rejects_the_branches(hub: Hub) -> None:
+    """The output of the reference-transaction hook is shown. No branch or worktree is created."""
     hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "2")
     hook = hub.top / ".git" / "hooks" / "reference-transaction"
     hook.write_text('#!/bin/sh\necho "not today" >&2\ntest "$1" != prepared\n')
@@ -420,8 +431,8 @@ def test_a_hook_rejects_the_branches(hub: Hub) -> None:
     assert not worktree_path(hub, 1).exists()
 
 
-def test_the_setup_command_and_hooks(hub: Hub) -> None:
-    """hubsession.setup runs in the worktree with the HUB_* variables. post-checkout runs as in git."""
+def test_setup_command_and_hooks(hub: Hub) -> None:
+    """hubsession.setup runs in the worktree with HUB_* variables. post-checkout runs as in git."""
     hub.run("init", "-q", "--id", "s1", "--task", "Two\nlines", "--agents", "1")
     base = hub.git("rev-parse", "main")
     hub.git(
@@ -447,7 +458,7 @@ def test_the_setup_command_and_hooks(hub: Hub) -> None:
 
 
 def test_background_processes_of_the_setup_are_terminated(hub: Hub) -> None:
-    """They end when the command ends, and `spawn` does not wait for them."""
+    """The processes end when the command ends. `spawn` does not wait for them."""
     hub.session("s1")
     pid = hub.top.parent / "pid"
     hub.git("config", "hubsession.setup", f"sleep 300 & echo $! >{pid}")
@@ -456,8 +467,8 @@ def test_background_processes_of_the_setup_are_terminated(hub: Hub) -> None:
 
 
 @pytest.mark.parametrize("code", [141, 137])
-def test_a_signal_terminates_the_setup_command(hub: Hub, code: int) -> None:
-    """Status 141 (SIGPIPE) of the command is not an error of our own standard output."""
+def test_setup_command_terminated_by_a_signal(hub: Hub, code: int) -> None:
+    """Status 141 (SIGPIPE) of the command does not mean that `spawn` cannot write its output."""
     hub.session("s1")
     hub.git("config", "hubsession.setup", f"echo why; kill -{code - 128} $$")
     assert hub.run("spawn", "s1") == Result(
@@ -470,7 +481,7 @@ def test_a_signal_terminates_the_setup_command(hub: Hub, code: int) -> None:
 
 
 def test_files_of_worktreeinclude_are_copied(hub: Hub) -> None:
-    """Only ignored files are copied, not over tracked files, not through links, not the hub."""
+    """Only ignored files are copied: no tracked file, no file through a link, and not the hub."""
     outside = hub.top.parent / "outside"
     outside.mkdir()
     (hub.top / ".gitignore").write_text(".env\n/deps/\n/linked\n*.secret\n")
@@ -509,7 +520,7 @@ def test_files_of_worktreeinclude_are_copied(hub: Hub) -> None:
 
 
 @pytest.mark.parametrize("jobs", [1, 3])
-def test_a_full_disk_during_a_copy(hub: Hub, jobs: int) -> None:
+def test_full_disk_during_a_copy(hub: Hub, jobs: int) -> None:
     """The error names the file, and everything is undone."""
     hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "3")
     for name in (".gitignore", ".worktreeinclude"):
@@ -522,8 +533,8 @@ def test_a_full_disk_during_a_copy(hub: Hub, jobs: int) -> None:
     assert not worktree_path(hub, 1).exists()
 
 
-def test_a_copy_does_not_follow_a_link(hub: Hub) -> None:
-    """A directory here is a symbolic link at the base commit. Nothing is written through it."""
+def test_copy_does_not_follow_a_link(hub: Hub) -> None:
+    """The directory is a symbolic link in the base commit. No file is written through the link."""
     outside = hub.top.parent / "outside"
     outside.mkdir()
     (hub.top / "deps").symlink_to(outside)
@@ -540,8 +551,11 @@ def test_a_copy_does_not_follow_a_link(hub: Hub) -> None:
     assert list(outside.iterdir()) == []
 
 
-def test_a_copy_does_not_replace_a_sparse_file(hub: Hub) -> None:
-    """The file is tracked at the base commit, ignored here, and not in the sparse checkout."""
+def test_copy_does_not_replace_a_sparse_file(hub: Hub) -> None:
+    """The base commit tracks the file.
+
+    The file is ignored here, and outside of the sparse checkout.
+    """
     hub.commit(hub.top, "conf/a.env", "public\n")
     hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "1")
     hub.git("checkout", "-q", "-b", "dev")
@@ -558,7 +572,10 @@ def test_a_copy_does_not_replace_a_sparse_file(hub: Hub) -> None:
 
 
 def test_killed_at_any_moment(hub: Hub) -> None:
-    """The next call has the normal result. Other refs and worktrees are not changed."""
+    """The next call has the result of an uninterrupted call.
+
+    Other refs and worktrees are unchanged.
+    """
     hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "2")
     (hub.top / ".gitignore").write_text(".env\n")
     (hub.top / ".worktreeinclude").write_text(".env\n")
@@ -567,8 +584,8 @@ def test_killed_at_any_moment(hub: Hub) -> None:
     other = hub.spawn("other", 1)
     (hub.top.parent / "project.hub").mkdir()
     template = Template(hub, [hub.top, hub.worktrees, hub.top.parent / "project.hub"])
-    words = ("spawn", "-q", "-j1", "s1")
-    count = count_changes(hub, *words)
+    arguments = ("spawn", "-q", "-j1", "s1")
+    count = count_changes(hub, *arguments)
     assert count > 8
     expected = (
         hub.refs(),
@@ -576,7 +593,7 @@ def test_killed_at_any_moment(hub: Hub) -> None:
         snapshot(worktree_path(hub, 1)).keys(),
         git_dirs(hub),
     )
-    for moment in kill_at_changes(hub, template, words, count, short=4):
+    for moment in kill_at_changes(hub, template, arguments, count, short=4):
         assert hub.run("list").code == 0
         assert hub.run("spawn", "-q", "s1") == Result(0), moment
         assert (
@@ -590,8 +607,8 @@ def test_killed_at_any_moment(hub: Hub) -> None:
         assert hub.call("git", "fsck", "--no-dangling", "--no-progress") == Result(0), moment
 
 
-def test_a_retry_killed_at_any_change(hub: Hub) -> None:
-    """The next call creates the attempt once, with or without --retry. The first one is kept."""
+def test_retry_killed_at_any_change(hub: Hub) -> None:
+    """The next call creates one attempt, with or without --retry. The first attempt is kept."""
     hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "1")
     assert hub.run("spawn", "-q", "s1") == Result(0)
     first = hub.commit(worktree_path(hub, 1), "tried", "x\n")
@@ -604,16 +621,18 @@ def test_a_retry_killed_at_any_change(hub: Hub) -> None:
     expected = (hub.refs(), agent_records(hub), git_dirs(hub))
     assert list(expected[0])[:2] == [f"refs/heads/hub/s1/agent-1/attempt-{n}" for n in (1, 2)]
     for moment in kill_at_changes(hub, template, retry, count, short=4):
-        again = retry if moment % 2 else [word for word in retry if word not in ("--retry", "1")]
+        second_call = (
+            retry if moment % 2 else [word for word in retry if word not in ("--retry", "1")]
+        )
         is_marked = agent_records(hub)["agent-1"]["status"] == "spawning"
-        assert hub.run(*(again if is_marked else retry)) == Result(0), moment
+        assert hub.run(*(second_call if is_marked else retry)) == Result(0), moment
         assert (hub.refs(), agent_records(hub), git_dirs(hub)) == expected, moment
         assert hub.git("rev-parse", "HEAD", cwd=hub.worktrees / "agent-1") == first
         assert (hub.worktrees / "agent-1-2" / "file").read_text() == "first\n"
 
 
-def interrupted_spawn(hub: Hub) -> Path:
-    """Kill `spawn` and its git, and return the path of the worktree, which git has locked."""
+def kill_spawn(hub: Hub) -> Path:
+    """Kill `spawn` and its git. Return the path of the worktree, which git has locked."""
     hub.session("s1")
     assert (
         run_with_injected_code(
@@ -629,16 +648,16 @@ def interrupted_spawn(hub: Hub) -> Path:
     return path
 
 
-def test_a_partial_worktree_is_replaced(hub: Hub) -> None:
-    path = interrupted_spawn(hub)
+def test_partial_worktree_is_replaced(hub: Hub) -> None:
+    path = kill_spawn(hub)
     assert hub.run("spawn", "-q", "s1") == Result(0)
     assert (path / "file").read_text() == "first\n"
     assert (git_dirs(hub), agent_records(hub)["agent-1"]["status"]) == (["agent-1"], "ready")
     assert [*path.parent.iterdir()] == [path]
 
 
-def test_a_deleted_worktree_of_an_interrupted_spawn(hub: Hub) -> None:
-    """The worktree was complete. It is created again, but not if it is locked."""
+def test_deleted_worktree_of_an_interrupted_spawn(hub: Hub) -> None:
+    """The worktree was complete. It is created again, unless it is locked."""
     hub.session("s1")
     assert hub.run("spawn", "-q", "s1") == Result(0)
     document = hub.state()
@@ -658,24 +677,27 @@ def test_a_deleted_worktree_of_an_interrupted_spawn(hub: Hub) -> None:
     assert (git_dirs(hub), agent_records(hub)["agent-1"]["status"]) == (["agent-1"], "ready")
 
 
-def test_a_git_dir_that_git_has_partly_removed(hub: Hub) -> None:
-    """git was killed during a cleanup. The git dir has a HEAD but no path of a directory."""
+def test_git_dir_that_git_has_partly_removed(hub: Hub) -> None:
+    """git was killed while it removed the git dir.
+
+    HEAD is left, but not the path of the worktree.
+    """
     hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "1")
     assert hub.run("spawn", "-q", "s1").code == 0
     document = hub.state()
     document["agents"]["agent-1"]["status"] = "spawning"
     (hub.directory() / "state.json").write_text(json.dumps(document))
     shutil.rmtree(worktree_path(hub, 1))
-    own = hub.top / ".git" / "worktrees" / "agent-1"
+    git_dir = hub.top / ".git" / "worktrees" / "agent-1"
     for name in ("gitdir", "index", "logs/HEAD"):
-        (own / name).unlink()
+        (git_dir / name).unlink()
     assert hub.run("spawn", "-q", "s1") == Result(0)
     assert git_dirs(hub) == ["agent-1"]
     assert hub.git("status", "--porcelain", cwd=worktree_path(hub, 1)) == ""
     assert hub.run("doctor").code == 0
 
 
-def test_an_archived_agent_is_not_spawned_again(hub: Hub) -> None:
+def test_archived_agent_is_not_spawned_again(hub: Hub) -> None:
     """The archive tag keeps its commit."""
     hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "2")
     assert hub.run("spawn", "-q", "s1").code == 0
@@ -697,22 +719,22 @@ def test_an_archived_agent_is_not_spawned_again(hub: Hub) -> None:
     assert hub.refs()["refs/tags/hub/archive/s1/agent-1-attempt-2"] == start
 
 
-def test_a_new_file_in_a_partial_worktree_is_kept(hub: Hub) -> None:
+def test_new_file_in_a_partial_worktree_is_kept(hub: Hub) -> None:
     """The directory is renamed, because it contains more than git wrote."""
-    path = interrupted_spawn(hub)
+    path = kill_spawn(hub)
     (path / "mine").write_text("mine\n")
-    aside = f"{path}.cut-off-1"
+    kept_path = f"{path}.cut-off-1"
     assert hub.run("spawn", "-q", "s1") == Result(
         0,
         "",
-        f"warning: a spawn that was cut off left files in '{path}': they are in '{aside}'\n",
+        f"warning: a spawn that was cut off left files in '{path}': they are in '{kept_path}'\n",
     )
-    assert Path(aside, "mine").read_text() == "mine\n"
+    assert Path(kept_path, "mine").read_text() == "mine\n"
     assert (path / "file").read_text() == "first\n"
 
 
-def test_a_worktree_of_an_interrupted_call_is_not_undone(hub: Hub) -> None:
-    """An error of the next call does not remove the first worktree, which has new work."""
+def test_worktree_of_an_interrupted_call_is_kept(hub: Hub) -> None:
+    """An error of the next call does not remove the worktree, which has new files and commits."""
     hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "2")
     code = f"os.path.exists('{worktree_path(hub, 1)}/file') and {DIE}; count = 0"
     killed = run_with_injected_code(hub, "spawn", "-j1", "s1", code=code, only="subprocess.Popen")
@@ -732,16 +754,16 @@ def test_a_worktree_of_an_interrupted_call_is_not_undone(hub: Hub) -> None:
     assert hub.git("status", "--porcelain", cwd=worktree_path(hub, 2)) == ""
 
 
-def test_a_recorded_path_is_not_trusted(hub: Hub) -> None:
-    """state.json may come with a clone. Nothing is created or deleted at its paths."""
+def test_recorded_path_is_not_trusted(hub: Hub) -> None:
+    """state.json may come with a clone. No file is created or deleted at its paths."""
     hub.session("s1")
     foreign = hub.spawn("other", 1)
     (foreign / "mine").write_text("mine\n")
     (hub.top / ".git" / "worktrees" / "agent-1" / "locked").write_text("initializing\n")
     document = hub.state()
     for path in (foreign, hub.top.parent / "elsewhere"):
-        mark = {"status": "spawning", "attempt": 1, "worktree": str(path)}
-        document["agents"] = {"agent-1": mark}
+        record = {"status": "spawning", "attempt": 1, "worktree": str(path)}
+        document["agents"] = {"agent-1": record}
         (hub.directory() / "state.json").write_text(json.dumps(document))
         hub.git("config", "hubsession.setup", "false")
         assert hub.run("spawn", "s1").code == 128
@@ -754,7 +776,7 @@ def test_a_recorded_path_is_not_trusted(hub: Hub) -> None:
 
 
 @pytest.mark.parametrize("attempt", [0, -1, True, 1.0, "1", None, 7, [1]])
-def test_an_invalid_recorded_attempt(hub: Hub, attempt: object) -> None:
+def test_invalid_recorded_attempt(hub: Hub, attempt: object) -> None:
     hub.session("s1")
     document = hub.state()
     document["agents"] = {"agent-1": {"status": "spawning", "attempt": attempt}}
@@ -763,9 +785,9 @@ def test_an_invalid_recorded_attempt(hub: Hub, attempt: object) -> None:
     assert list(hub.refs("refs/heads/hub")) == ["refs/heads/hub/s1/agent-1/attempt-1"]
 
 
-def test_the_git_of_a_killed_spawn_still_runs(hub: Hub) -> None:
-    """`spawn` does not remove the worktree while that git runs."""
-    path = interrupted_spawn(hub)
+def test_git_of_a_killed_spawn_is_still_running(hub: Hub) -> None:
+    """The worktree is not removed while this git is running."""
+    path = kill_spawn(hub)
     with subprocess.Popen(["sleep", "60"], env={**hub.environ, "GIT_WORK_TREE": str(path)}) as git:
         result = hub.run("spawn", "s1")
         git.kill()
@@ -809,20 +831,20 @@ def test_eight_parallel_spawns(hub: Hub) -> None:
 
 def test_path_prints_the_worktree(hub: Hub) -> None:
     hub.session("s1", agents=2)
-    where = hub.worktree(2)
-    assert hub.run("path", "s1", "agent-2") == Result(0, f"{where}\n")
+    worktree = hub.worktree(2)
+    assert hub.run("path", "s1", "agent-2") == Result(0, f"{worktree}\n")
     assert hub.run("path", "2") == Result(
-        0, f"{where}\n", "the newest unfinished session is 's1'\n"
+        0, f"{worktree}\n", "the newest unfinished session is 's1'\n"
     )
     assert hub.json("path", "s1", "2") == {
         "session_id": "s1",
         "branch": "hub/s1/agent-2/attempt-1",
-        "path": str(where),
+        "path": str(worktree),
     }
     assert hub.run("path", "s1", "3") == Result(
         128,
         "",
         "fatal: agent-3 of session 's1' has no worktree\nhint: git hub-session status s1\n",
     )
-    for words in ([], ["s1", "1-2"], ["s1", "x"]):
-        assert hub.run("path", *words).code == 129
+    for arguments in ([], ["s1", "1-2"], ["s1", "x"]):
+        assert hub.run("path", *arguments).code == 129

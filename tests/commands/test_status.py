@@ -1,4 +1,4 @@
-"""The command `status`: its formats, compared with the output of git."""
+"""`status`: its formats, and its values compared with those of git."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Session: s1
 
 
 def create_worktrees_of_every_kind(hub: Hub) -> None:
-    """Create ten agents. The worktree of each is in another condition."""
+    """Create ten agents. Each worktree is in another condition."""
     hub.session(agents=10)
     path = hub.worktree
     hub.commit(path(1), "file", "first\nmore\n", "Add a line")
@@ -50,7 +50,7 @@ def create_worktrees_of_every_kind(hub: Hub) -> None:
     hub.git("checkout", "-q", "--detach", cwd=path(10))
 
 
-def test_every_kind_of_worktree(hub: Hub) -> None:
+def test_each_kind_of_worktree(hub: Hub) -> None:
     create_worktrees_of_every_kind(hub)
     with process_in(hub.worktree(8)) as pid:
         result = hub.run("status", "s1")
@@ -73,7 +73,7 @@ def test_every_kind_of_worktree(hub: Hub) -> None:
 
 
 def test_status_changes_nothing(hub: Hub) -> None:
-    """No file, no ref and no index is written, although git would refresh one."""
+    """No file, ref or index is written, although git would refresh one index."""
     create_worktrees_of_every_kind(hub)
     before = snapshot(hub.top.parent)
     refs = hub.refs()
@@ -102,6 +102,7 @@ def branch_fields(name: str, **fields: Any) -> dict[str, Any]:
 
 
 def worktree_fields(path: Path, ref: str, **fields: Any) -> dict[str, Any]:
+    """Return the JSON fields of a clean worktree."""
     default = {
         "worktree": str(path),
         "branch": f"hub/s1/{ref}",
@@ -117,7 +118,7 @@ def worktree_fields(path: Path, ref: str, **fields: Any) -> dict[str, Any]:
     return {**default, **fields}
 
 
-def test_the_json_format(hub: Hub) -> None:
+def test_json_format(hub: Hub) -> None:
     hub.session(agents=2)
     hub.spawn("s1", 2, attempt=2)
     tip = hub.commit(hub.worktree(2), "new", "1\n2\n3\n", "Say <hello>")
@@ -158,7 +159,7 @@ def test_the_json_format(hub: Hub) -> None:
     }
 
 
-def test_the_porcelain_format(hub: Hub) -> None:
+def test_porcelain_format(hub: Hub) -> None:
     hub.session(agents=1, task="Say “hi”")
     base = hub.git("rev-parse", "main")
     hub.git("worktree", "lock", "--reason", "two\nlines", hub.worktree(1))
@@ -199,15 +200,15 @@ def test_the_porcelain_format(hub: Hub) -> None:
     assert hub.run("status", "s1", "-z") == Result(0, "".join(f"{line}\0" for line in lines))
 
 
-def test_a_session_without_branches(hub: Hub) -> None:
+def test_session_without_branches(hub: Hub) -> None:
     hub.session()
     assert hub.run("status", "s1") == Result(0, HEAD.format(agents=1))
     document = hub.json("status", "s1")
     assert (document["branches"], document["worktrees"]) == ([], [])
 
 
-def test_a_session_with_an_eval_command(hub: Hub) -> None:
-    """The labels are AgentHub's."""
+def test_session_with_an_eval_command(hub: Hub) -> None:
+    """The labels are those of AgentHub."""
     eval_options = (
         "--eval",
         "make bench",
@@ -234,8 +235,8 @@ def test_a_session_with_an_eval_command(hub: Hub) -> None:
     )
 
 
-def test_a_missing_base_branch(hub: Hub) -> None:
-    """The values that need the base branch are unknown. The others are shown."""
+def test_missing_base_branch(hub: Hub) -> None:
+    """The values that need the base branch are unknown. The other values are shown."""
     hub.git("branch", "dev")
     hub.run("init", "-q", "--id", "s1", "--task", "x", "--base-branch", "dev")
     hub.spawn("s1", 1)
@@ -271,7 +272,7 @@ def test_branches_of_no_agent(hub: Hub) -> None:
     assert branches["hub/s1/scratch"]["agent"] is None
 
 
-def test_a_worktree_whose_branch_was_deleted(hub: Hub) -> None:
+def test_worktree_of_a_deleted_branch(hub: Hub) -> None:
     hub.session(agents=1)
     hub.git("update-ref", "-d", "refs/heads/hub/s1/agent-1/attempt-1")
     assert hub.run("status", "s1").out.splitlines()[-1] == (
@@ -279,8 +280,11 @@ def test_a_worktree_whose_branch_was_deleted(hub: Hub) -> None:
     )
 
 
-def test_a_process_in_a_worktree_behind_a_symbolic_link(hub: Hub) -> None:
-    """/proc names real paths only. `status` must list the process that makes `cleanup` keep the worktree."""
+def test_process_in_a_worktree_behind_a_symbolic_link(hub: Hub) -> None:
+    """/proc has only real paths.
+
+    `status` lists the process for which `cleanup` keeps the worktree.
+    """
     hub.session(agents=2)
     hub.link_worktrees()
     with process_in(hub.worktree(1) / "sub") as pid:
@@ -337,15 +341,17 @@ def test_control_characters_are_escaped(hub: Hub) -> None:
 @pytest.mark.parametrize("seed", range(3))
 def test_changed_lines_are_counted_as_git_does(hub: Hub, seed: int) -> None:
     """Count since the merge base. Later commits of the base branch have no effect."""
-    dice = random.Random(seed)
+    generator = random.Random(seed)
     lines = [f"line {number}" for number in range(100)]
     hub.commit(hub.top, "long", "\n".join(lines) + "\n")
     hub.session(agents=1)
     for number in range(5):
-        for _ in range(dice.randrange(1, 20)):
-            lines[dice.randrange(100)] = f"changed {number}"
+        for _ in range(generator.randrange(1, 20)):
+            lines[generator.randrange(100)] = f"changed {number}"
         hub.commit(hub.worktree(1), "long", "\n".join(lines))
-        hub.commit(hub.worktree(1), f"new-{number % 3}", "x\n" * dice.randrange(9) + f"{number}")
+        hub.commit(
+            hub.worktree(1), f"new-{number % 3}", "x\n" * generator.randrange(9) + f"{number}"
+        )
     hub.git("rm", "-q", "sub/other", cwd=hub.worktree(1))
     (hub.worktree(1) / "picture").write_bytes(bytes(range(256)))
     hub.git("add", "picture", cwd=hub.worktree(1))
@@ -371,17 +377,17 @@ def test_branches_are_compared_with_the_current_base_branch(hub: Hub) -> None:
     """`status` does not compare with the base commit that `spawn` recorded."""
     hub.run("init", "-q", "--id", "s1", "--task", "x", "--agents", "2")
     assert hub.run("spawn", "-q", "s1").code == 0
-    trees = [hub.top.parent / "project.hub" / "s1" / f"agent-{number}" for number in (1, 2)]
-    for number, tree in enumerate(trees, start=1):
-        hub.commit(tree, f"new-{number}", "1\n2\n")
+    worktrees = [hub.top.parent / "project.hub" / "s1" / f"agent-{number}" for number in (1, 2)]
+    for number, worktree in enumerate(worktrees, start=1):
+        hub.commit(worktree, f"new-{number}", "1\n2\n")
     hub.commit(hub.top, "other", "the base\nmoves\non\n")
     hub.commit(hub.top, "another", "and on\n")
     assert branch_counts(hub) == [(1, 2, 1, 2, 0), (1, 2, 1, 2, 0)]
-    hub.git("rebase", "-q", "main", cwd=trees[1])
+    hub.git("rebase", "-q", "main", cwd=worktrees[1])
     assert branch_counts(hub) == [(1, 2, 1, 2, 0), (1, 0, 1, 2, 0)]
     for number, (ahead, behind, *_) in enumerate(branch_counts(hub), start=1):
-        both = f"main...hub/s1/agent-{number}/attempt-1"
-        counts = hub.git("rev-list", "--left-right", "--count", both)
+        range_ = f"main...hub/s1/agent-{number}/attempt-1"
+        counts = hub.git("rev-list", "--left-right", "--count", range_)
         assert counts == f"{behind}\t{ahead}"
     # Without the branch, only the recorded commit is left to compare with.
     hub.git("checkout", "-q", "--detach")
@@ -389,7 +395,7 @@ def test_branches_are_compared_with_the_current_base_branch(hub: Hub) -> None:
     assert branch_counts(hub) == [(1, 0, 1, 2, 0), (3, 0, 3, 6, 0)]
 
 
-def test_a_branch_without_a_merge_base(hub: Hub) -> None:
+def test_branch_without_a_merge_base(hub: Hub) -> None:
     hub.session()
     tree = hub.git("rev-parse", "main^{tree}")
     unrelated = hub.git("commit-tree", "-m", "alone", tree)
@@ -399,7 +405,7 @@ def test_a_branch_without_a_merge_base(hub: Hub) -> None:
     assert [branch[key] for key in keys] == [1, 1, 2, 2, 0]
 
 
-def test_an_abbreviated_id(hub: Hub) -> None:
+def test_abbreviated_id(hub: Hub) -> None:
     for sid in ("fast", "fast-2", "slow"):
         hub.session(sid)
     assert hub.run("status", "sl").out.startswith("Session: slow\n")
@@ -414,7 +420,7 @@ def test_an_abbreviated_id(hub: Hub) -> None:
     )
 
 
-def test_without_an_id_the_session_of_the_current_branch(hub: Hub) -> None:
+def test_without_an_id_on_a_branch_of_a_session(hub: Hub) -> None:
     hub.session("s1", agents=1).session("s2", agents=1)
     for sid in ("s1", "s2"):
         result = hub.run("status", cwd=hub.worktree(1, sid) / "sub")
@@ -432,7 +438,8 @@ def test_without_an_id_during_a_rebase(hub: Hub) -> None:
     assert (result.out.splitlines()[0], result.err) == ("Session: s1", "")
 
 
-def test_without_an_id_the_newest_unfinished_session(hub: Hub) -> None:
+def test_without_an_id_elsewhere(hub: Hub) -> None:
+    """The newest unfinished session is shown."""
     for number, sid in enumerate(("b", "a", "c")):
         hub.run("init", "-q", "--id", sid, "--task", sid, now=NOW + number)
     for state in ("running", "evaluating", "merged"):
@@ -443,7 +450,7 @@ def test_without_an_id_the_newest_unfinished_session(hub: Hub) -> None:
     assert hub.run("status", "-q") == result._replace(err="")
 
 
-def test_the_newest_session_is_found_across_time_zones(hub: Hub) -> None:
+def test_newest_session_with_several_time_zones(hub: Hub) -> None:
     for sid, created in (("x1", "2026-03-17T23:00:00+09:00"), ("x2", "2026-03-17T15:00:00+00:00")):
         hub.session(sid)
         state = hub.state(sid) | {"created": created}
@@ -475,7 +482,7 @@ def test_no_unfinished_session(hub: Hub) -> None:
     assert hub.run("status", "s1").out.startswith("Session: s1\n  State: archived\n")
 
 
-def test_a_session_that_cannot_be_read(hub: Hub) -> None:
+def test_session_that_cannot_be_read(hub: Hub) -> None:
     hub.session()
     (hub.directory() / "state.json").write_text("{")
     result = hub.run("status", "s1")
@@ -483,11 +490,11 @@ def test_a_session_that_cannot_be_read(hub: Hub) -> None:
     assert result.err.startswith("fatal: session 's1': state.json: not valid JSON")
 
 
-def terminal_lines(hub: Hub, columns: int, *words: str) -> list[str]:
+def terminal_lines(hub: Hub, columns: int, *arguments: str) -> list[str]:
     """Return the output lines of a command on a terminal with this width."""
     child = pexpect.spawn(
         "git",
-        ["hub-session", *words],
+        ["hub-session", *arguments],
         cwd=str(hub.top),
         env={**hub.environ, "GIT_TEST_DATE_NOW": str(NOW)},
         dimensions=(50, columns),
@@ -500,8 +507,8 @@ def terminal_lines(hub: Hub, columns: int, *words: str) -> list[str]:
     return str(output).splitlines()
 
 
-def test_the_width_of_the_terminal(hub: Hub) -> None:
-    """Columns that do not fit move to their own line. Names of branches are never truncated."""
+def test_width_of_the_terminal(hub: Hub) -> None:
+    """Columns that do not fit move to their own line. Branch names are never truncated."""
     hub.session(agents=2)
     subject = "A subject that takes a lot of room " * 2
     hub.commit(hub.worktree(1), "file", "better\n", subject)

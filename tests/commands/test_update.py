@@ -1,4 +1,4 @@
-"""The command `update`: one transition of a session."""
+"""`update`: one transition of a session."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tests.support.hub import Hub, Result, snapshot
 from tests.support.stores import create_session
 
 
-def test_the_formats(hub: Hub) -> None:
+def test_formats(hub: Hub) -> None:
     hub.session()
     assert hub.json("update", "s1", "--state", "running", "-n") == {
         "session_id": "s1",
@@ -40,14 +40,14 @@ def test_errors_as_json(hub: Hub) -> None:
     )
 
 
-def test_a_reason_is_recorded_unchanged(hub: Hub) -> None:
+def test_reason_is_recorded_unchanged(hub: Hub) -> None:
     reason = 'two\nlines: "x" \x1b é'
     hub.session()
     assert hub.run("update", "s1", "--state", "running", "--reason", reason).code == 0
     assert hub.state()["history"][0]["reason"] == reason
 
 
-def test_the_complete_id_is_required(hub: Hub) -> None:
+def test_complete_id_is_required(hub: Hub) -> None:
     """A command that changes a session accepts no abbreviated id."""
     create_session(hub, "init", "20260317-143022")
     before = snapshot(hub.top)
@@ -59,7 +59,7 @@ def test_the_complete_id_is_required(hub: Hub) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "error"),
+    ("arguments", "error"),
     [
         (["s1"], "option '--state' is required"),
         (["--state", "running"], "no session given"),
@@ -68,16 +68,16 @@ def test_the_complete_id_is_required(hub: Hub) -> None:
         (["s1", "--state", "running", "--iff-state", "init"], "unknown option 'iff-state'"),
     ],
 )
-def test_usage_errors(hub: Hub, words: list[str], error: str) -> None:
+def test_usage_errors(hub: Hub, arguments: list[str], error: str) -> None:
     hub.session()
-    result = hub.run("update", *words)
+    result = hub.run("update", *arguments)
     assert (result.code, result.out) == (129, "")
     assert result.err.splitlines()[0] == f"error: {error}"
     assert hub.state()["state"] == "init"
 
 
-def test_without_an_id_the_session_of_the_current_branch(hub: Hub) -> None:
-    """Also in a subdirectory of an agent's worktree, and during a rebase there."""
+def test_without_an_id_in_a_worktree(hub: Hub) -> None:
+    """The session of the current branch is used, also in a subdirectory and during a rebase."""
     hub.session(agents=1).session("s2")
     worktree = hub.worktree(1)
     (worktree / "below").mkdir()
