@@ -15,7 +15,7 @@ import pytest
 
 from tests.support.hub import PYTHON, Hub, Result
 from tests.support.invariants import check_repository
-from tests.support.whole_session import play_session
+from tests.support.whole_session import run_session
 
 _UNSHARE = ["unshare", "--mount", *(["--map-root-user"] if os.geteuid() else [])]
 # The directories in which this Python searches for certificates, and common ones of other systems.
@@ -51,7 +51,7 @@ def test_without_certificates(hub: Hub) -> None:
     restricted_hub = hide_directories(hub, sorted(CERTIFICATES))
     script = "import ssl; p = ssl.get_default_verify_paths(); print(p.cafile, p.capath)"
     assert restricted_hub.call("apart", PYTHON, "-c", script) == Result(0, "None None\n")
-    play_session(restricted_hub)
+    run_session(restricted_hub)
     assert restricted_hub.run("doctor").code == 0
     assert restricted_hub.run("board", "read", "results").code == 0
 
@@ -62,7 +62,7 @@ PROC_WARNING = "warning: /proc is not available: running processes and mounts we
 def test_without_proc(hub: Hub) -> None:
     """Cleanup warns that it did not check for processes and mounts, and saves all work."""
     restricted_hub = hide_directories(hub, ["/proc"])
-    play_session(restricted_hub, warned=PROC_WARNING)
+    run_session(restricted_hub, warning=PROC_WARNING)
     assert restricted_hub.run("doctor").code == 0
     assert restricted_hub.run("init", "-q", "--id", "s2", "--task", "t", "--agents", "2").code == 0
     assert restricted_hub.run("spawn", "-q", "s2") == Result(0)

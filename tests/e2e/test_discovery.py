@@ -1,4 +1,4 @@
-"""Repositories are found, and untrusted ones rejected, as by git."""
+"""Repositories are found, and untrusted repositories are rejected, as by git."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from tests.support.hub import COMMAND, PYTHON, Hub, Result
 ROOT = os.geteuid() == 0
 
 
-def session_ids(hub: Hub, *words: str | Path, cwd: Path, code: int = 0) -> list[str]:
-    """Return the session ids that `git <words> hub-session list` prints in `cwd`."""
-    result = hub.call("git", *words, "hub-session", "list", "--format=porcelain", cwd=cwd)
+def session_ids(hub: Hub, *options: str | Path, cwd: Path, code: int = 0) -> list[str]:
+    """Return the session ids that `git <options> hub-session list` prints in `cwd`."""
+    result = hub.call("git", *options, "hub-session", "list", "--format=porcelain", cwd=cwd)
     assert result.code == code, result
     return [line[11:] for line in result.out.splitlines() if line.startswith("session_id ")]
 
 
-def test_every_way_to_name_the_repository(hub: Hub, tmp_path: Path) -> None:
-    """Subdirectories, -C, --git-dir, --work-tree and linked worktrees lead to the same hub."""
+def test_ways_to_name_the_repository(hub: Hub, tmp_path: Path) -> None:
+    """Subdirectories, -C, --git-dir, --work-tree and linked worktrees select the same hub."""
     hub.session("s1", agents=1)
     git_dir = hub.top / ".git"
     assert session_ids(hub, cwd=hub.top / "sub") == ["s1"]
@@ -33,36 +33,36 @@ def test_every_way_to_name_the_repository(hub: Hub, tmp_path: Path) -> None:
     assert session_ids(hub, cwd=hub.worktree(1) / "sub") == ["s1"]
 
 
-def test_stale_copy_in_a_linked_worktree_is_never_read(hub: Hub) -> None:
-    """A committed hub is checked out in every worktree. Only that of the main worktree is used."""
+def test_committed_hub_in_a_linked_worktree_is_not_read(hub: Hub) -> None:
+    """git checks out a committed hub in each worktree. The hub of the main worktree is used."""
     hub.session("s1")
     hub.git("add", "-f", ".agenthub")
     hub.git("commit", "-q", "-m", "the hub, by mistake")
-    path = hub.spawn("s1", 1)
-    stale = path / ".agenthub" / "sessions" / "s1" / "state.json"
-    before = stale.read_bytes()
-    assert hub.run("update", "--state", "running", cwd=path).code == 0
-    assert hub.run("init", "-q", "--id", "s2", "--task", "x", cwd=path) == Result(0, "s2\n")
-    assert stale.read_bytes() == before
+    worktree = hub.spawn("s1", 1)
+    stale_state = worktree / ".agenthub" / "sessions" / "s1" / "state.json"
+    before = stale_state.read_bytes()
+    assert hub.run("update", "--state", "running", cwd=worktree).code == 0
+    assert hub.run("init", "-q", "--id", "s2", "--task", "x", cwd=worktree) == Result(0, "s2\n")
+    assert stale_state.read_bytes() == before
     assert hub.state("s1")["state"] == "running"
-    assert sorted(os.listdir(stale.parent.parent)) == ["s1"]
-    assert session_ids(hub, cwd=path) == ["s1", "s2"]
+    assert sorted(os.listdir(stale_state.parent.parent)) == ["s1"]
+    assert session_ids(hub, cwd=worktree) == ["s1", "s2"]
 
 
 def test_git_dir_that_is_a_symbolic_link(hub: Hub, tmp_path: Path) -> None:
     """The worktree with the link and its linked worktrees use the same hub."""
-    store, linked = tmp_path / "store", tmp_path / "linked"
-    store.mkdir()
-    (hub.top / ".git").rename(store / ".git")
-    (hub.top / ".git").symlink_to(store / ".git")
+    directory, worktree = tmp_path / "store", tmp_path / "linked"
+    directory.mkdir()
+    (hub.top / ".git").rename(directory / ".git")
+    (hub.top / ".git").symlink_to(directory / ".git")
     hub.session("s1")
-    hub.git("worktree", "add", "-q", linked)
-    for cwd in (hub.top, hub.top / "sub", linked):
+    hub.git("worktree", "add", "-q", worktree)
+    for cwd in (hub.top, hub.top / "sub", worktree):
         assert [row["session_id"] for row in hub.json("list", cwd=cwd)["sessions"]] == ["s1"]
 
 
-def test_decoy_in_the_current_directory(hub: Hub) -> None:
-    """A .agenthub is a hub only at the top of the main worktree."""
+def test_agenthub_directory_in_a_subdirectory_is_ignored(hub: Hub) -> None:
+    """The hub is the .agenthub at the top of the main worktree."""
     shutil.copytree(hub.session("s1").top / ".agenthub", hub.top / "sub" / ".agenthub")
     (hub.top / "sub" / ".agenthub" / "sessions" / "s1").rename(
         hub.top / "sub" / ".agenthub" / "sessions" / "decoy"
@@ -71,7 +71,7 @@ def test_decoy_in_the_current_directory(hub: Hub) -> None:
 
 
 def test_bare_repository_and_its_worktrees(hub: Hub, tmp_path: Path) -> None:
-    """A session works in a bare repository, also from its linked worktree."""
+    """Sessions work in a bare repository, also from its linked worktree."""
     bare = tmp_path / "bare"
     hub.git("clone", "-q", "--bare", hub.top, bare)
     linked = tmp_path / "linked"
@@ -87,16 +87,15 @@ def test_bare_repository_and_its_worktrees(hub: Hub, tmp_path: Path) -> None:
     assert not linked.exists()
 
 
-def test_the_current_branch_is_that_of_the_worktree(hub: Hub) -> None:
-    """The base branch of a new session is the branch of the current worktree."""
+def test_base_branch_is_the_branch_of_the_current_worktree(hub: Hub) -> None:
     path = hub.top.parent / "linked"
     hub.git("worktree", "add", "-q", "-b", "topic", path)
     assert hub.run("init", "--id", "s1", "-q", "--task", "x", cwd=path / "sub").code == 0
     assert "base_branch: topic\n" in (hub.directory("s1") / "config.yaml").read_text()
 
 
-def test_named_hub(hub: Hub, tmp_path: Path) -> None:
-    """GIT_HUB_SESSION_DIR names the hub in any directory. A symbolic link is not followed."""
+def test_hub_that_the_environment_names(hub: Hub, tmp_path: Path) -> None:
+    """GIT_HUB_SESSION_DIR can name any directory, but no symbolic link."""
     environ = {"GIT_HUB_SESSION_DIR": str(tmp_path / "away" / "hub")}
     created = hub.run("init", "-q", "--id", "s1", "--task", "x", environ=environ)
     assert created == Result(0, "s1\n")
@@ -112,29 +111,29 @@ def test_named_hub(hub: Hub, tmp_path: Path) -> None:
 
 
 def test_not_a_repository(hub: Hub, tmp_path: Path) -> None:
-    """The message and the exit status are git's, and nothing is created. Ceilings are respected."""
+    """The message and the exit status are git's, and nothing is created, also below a ceiling."""
     outside = tmp_path / "outside"
     outside.mkdir()
-    words = ("init", "--task", "x")
-    nothing = "fatal: not a git repository (or any of the parent directories): .git\n"
-    assert hub.run(*words, cwd=outside) == Result(128, "", nothing)
+    arguments = ("init", "--task", "x")
+    error = "fatal: not a git repository (or any of the parent directories): .git\n"
+    assert hub.run(*arguments, cwd=outside) == Result(128, "", error)
     assert os.listdir(outside) == []
     ceiling = {"GIT_CEILING_DIRECTORIES": str(hub.top)}
-    assert hub.run("list", cwd=hub.top / "sub", environ=ceiling) == Result(128, "", nothing)
+    assert hub.run("list", cwd=hub.top / "sub", environ=ceiling) == Result(128, "", error)
     (outside / ".git").write_text("nonsense\n")
-    damaged = f"fatal: invalid gitfile format: '{outside}/.git'\n"
-    # git fails before it starts the command.
-    assert hub.call(COMMAND, "list", cwd=outside) == Result(128, "", damaged)
+    gitfile_error = f"fatal: invalid gitfile format: '{outside}/.git'\n"
+    # Call the command directly, because git would fail before it starts the command.
+    assert hub.call(COMMAND, "list", cwd=outside) == Result(128, "", gitfile_error)
 
 
 def test_current_directory_was_deleted(hub: Hub) -> None:
     """The error has no traceback."""
-    deleted = hub.top / "gone"
-    deleted.mkdir()
+    directory = hub.top / "gone"
+    directory.mkdir()
     script = 'rmdir ../gone && exec "$0" list'
-    # A checkout without .venv takes this python3.
+    # In a checkout without .venv, the command runs this python3.
     environ = {"PATH": f"{Path(PYTHON).parent}:{hub.environ['PATH']}"}
-    result = hub.call("sh", "-c", script, COMMAND, cwd=deleted, environ=environ)
+    result = hub.call("sh", "-c", script, COMMAND, cwd=directory, environ=environ)
     assert (result.code, result.out) == (128, "")
     # The shell may print its own error first.
     assert result.err.endswith(
@@ -156,7 +155,7 @@ OTHER_UID = 12345
 
 
 def change_owner(hub: Hub, path: Path) -> dict[str, str]:
-    """Give the path to another user, or make git assume it. Return the variables for that."""
+    """Change the owner of a path. Without root, return a variable that makes git assume this."""
     if ROOT:
         os.chown(path, OTHER_UID, OTHER_UID)
         return {}
@@ -164,11 +163,11 @@ def change_owner(hub: Hub, path: Path) -> dict[str, str]:
 
 
 def test_repository_of_another_user(hub: Hub) -> None:
-    """It is rejected, as by git, unless safe.directory allows it from any source."""
+    """The repository is rejected, as by git, unless safe.directory of any source allows it."""
     hub.session("s1")
     environ = change_owner(hub, hub.top)
     allowed = hub.run("list", environ={**environ, "GIT_DIR": str(hub.top / ".git")})
-    # As in git: GIT_DIR shows that the user trusts the repository.
+    # As in git, a user who sets GIT_DIR trusts the repository.
     assert allowed.code == 0
     assert hub.run("list", environ=environ) == dubious_ownership(hub.top, hub.top)
     assert hub.call("git", "status", environ=environ).code == 128
@@ -182,12 +181,12 @@ def test_repository_of_another_user(hub: Hub) -> None:
     assert hub.run("list", environ=environ) == dubious_ownership(hub.top, hub.top)
     hub.git("config", "--global", "safe.directory", hub.top, cwd=hub.top.parent)
     assert hub.run("list", cwd=hub.top / "sub", environ=environ) == allowed
-    assert hub.run("status", "s1", environ=environ).code == 0  # libgit2 allows it too
+    assert hub.run("status", "s1", environ=environ).code == 0  # libgit2 also allows the repository
 
 
 @pytest.mark.skipif(not ROOT, reason="only root can change the owner of a file")
-def test_each_owner_counts(hub: Hub) -> None:
-    """The error names the foreign path: the worktree, its .git or its git dir."""
+def test_owner_of_the_worktree_the_git_file_and_the_git_dir(hub: Hub) -> None:
+    """The error names the path that belongs to another user: the worktree, .git or the git dir."""
     hub.session("s1", agents=1)
     path = hub.worktree(1)
     git_dir = hub.top / ".git" / "worktrees" / "agent-1"
@@ -201,8 +200,8 @@ def test_each_owner_counts(hub: Hub) -> None:
     assert hub.run("list", environ=sudo).code == hub.call("git", "status", environ=sudo).code == 0
 
 
-def test_our_own_repository_starts_no_git(hub: Hub, tmp_path: Path) -> None:
-    """The ownership check starts git only for a foreign repository."""
+def test_repository_of_the_user_is_read_without_git(hub: Hub, tmp_path: Path) -> None:
+    """The ownership check starts git only if the repository belongs to another user."""
     hub.session("s1")
     programs = tmp_path / "failing"
     programs.mkdir()
@@ -219,7 +218,7 @@ def test_our_own_repository_starts_no_git(hub: Hub, tmp_path: Path) -> None:
 
 
 def test_embedded_bare_repository(hub: Hub) -> None:
-    """A committed bare repository can have dangerous settings. safe.bareRepository rejects it."""
+    """safe.bareRepository rejects a bare repository below the worktree, which may be an attack."""
     hub.session("s1")
     inner = hub.top / "docs" / "innocent"
     hub.git("init", "-q", "--bare", inner)

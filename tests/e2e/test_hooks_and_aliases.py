@@ -1,4 +1,4 @@
-"""The commands work in hooks and aliases, where git exports variables for another worktree."""
+"""Commands work in hooks and aliases, where git exports variables of another worktree."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from tests.support.hub import Hub, Result
 
 
 def write_hook(directory: Path, name: str, script: str) -> None:
-    """Write a hook that stops at the first error. Its output goes to <directory>/../hook.log."""
+    """Write a hook that stops at the first error. It logs to <directory>/../hook.log."""
     path = directory / "hooks" / name
     path.parent.mkdir(exist_ok=True)
     path.write_text(f"#!/bin/sh\nexec >>'{directory.parent}/hook.log' 2>&1\nset -e\n{script}\n")
     path.chmod(0o755)
 
 
-def take_log(hub: Hub) -> str:
+def read_and_delete_log(hub: Hub) -> str:
     """Return the output of the hooks, and delete the file."""
     path = hub.top / "hook.log"
     text = path.read_text()
@@ -24,7 +24,7 @@ def take_log(hub: Hub) -> str:
 
 
 def test_aliases(hub: Hub) -> None:
-    """An alias runs the same command. An alias with ! runs at the top, with GIT_PREFIX."""
+    """An alias runs the same command. git runs an alias with ! at the top and sets GIT_PREFIX."""
     hub.session("s1")
     hub.git("config", "alias.hs", "hub-session")
     hub.git("config", "alias.sessions", "hub-session list --format=porcelain")
@@ -39,28 +39,28 @@ def test_aliases(hub: Hub) -> None:
     assert hub.call("git", "hs", "nope", cwd=sub).code == 129
 
 
-def clean_from_hook(hub: Hub, name: str, *commit: str) -> None:
-    """Commit in the main worktree, and clean up a worktree with changes in the hook."""
+def clean_up_in_hook(hub: Hub, name: str, *arguments: str) -> None:
+    """Commit in the main worktree. The hook cleans up an agent's worktree with changes."""
     hub.session("s1", agents=1)
-    agent = hub.worktree(1)
-    (agent / "file").write_text("changed by the agent\n")
-    (agent / "new").write_text("new\n")
+    worktree = hub.worktree(1)
+    (worktree / "file").write_text("changed by the agent\n")
+    (worktree / "new").write_text("new\n")
     write_hook(hub.top / ".git", name, "git hub-session cleanup s1")
     (hub.top / "file").write_text("changed in main\n")
     (hub.top / "other").write_text("left alone\n")
     hub.git("add", "other")
-    hub.git("commit", "-q", "-m", "mine", *commit)
+    hub.git("commit", "-q", "-m", "mine", *arguments)
     ref = "refs/hub/rescue/s1/agent-1/attempt-1/1"
     branch = "hub/s1/agent-1/attempt-1"
-    assert take_log(hub) == (
+    assert read_and_delete_log(hub) == (
         f"Saved uncommitted work of {branch} in {ref}\n"
-        f"  bring it back: git worktree add {agent} {branch}"
-        f" && git -C {agent} stash apply --index {ref}\n"
-        f"Removed worktree: {agent}\n"
+        f"  bring it back: git worktree add {worktree} {branch}"
+        f" && git -C {worktree} stash apply --index {ref}\n"
+        f"Removed worktree: {worktree}\n"
         "Cleaned up 1 worktree for session s1\n"
     )
-    assert not agent.exists()
-    # The rescue ref has the agent's changes only, not those of the commit.
+    assert not worktree.exists()
+    # The rescue ref has only the agent's changes, and none of the commit.
     assert hub.git("diff", "--name-only", f"{ref}^1", ref) == "file"
     assert hub.git("show", f"{ref}:file") == "changed by the agent"
     assert hub.git("ls-tree", "--name-only", f"{ref}^3") == "new"
@@ -74,32 +74,32 @@ def changed_files(hub: Hub) -> str:
 
 def test_pre_commit(hub: Hub) -> None:
     """git sets GIT_INDEX_FILE=.git/index."""
-    clean_from_hook(hub, "pre-commit")
+    clean_up_in_hook(hub, "pre-commit")
     assert changed_files(hub) == "other"
     assert hub.git("status", "--porcelain", "-uno") == " M file"
 
 
 def test_pre_commit_of_commit_all(hub: Hub) -> None:
     """git sets GIT_INDEX_FILE=.git/index.lock."""
-    clean_from_hook(hub, "pre-commit", "-a")
+    clean_up_in_hook(hub, "pre-commit", "-a")
     assert changed_files(hub) == "file\nother"
     assert hub.git("status", "--porcelain", "-uno") == ""
 
 
 def test_pre_commit_of_partial_commit(hub: Hub) -> None:
     """git sets GIT_INDEX_FILE=.git/next-index-N.lock."""
-    clean_from_hook(hub, "pre-commit", "file")
+    clean_up_in_hook(hub, "pre-commit", "file")
     assert changed_files(hub) == "file"
     assert hub.git("status", "--porcelain", "-uno") == "A  other"
 
 
 def test_post_commit(hub: Hub) -> None:
-    clean_from_hook(hub, "post-commit")
+    clean_up_in_hook(hub, "post-commit")
     assert changed_files(hub) == "other"
 
 
 def test_hook_in_a_linked_worktree(hub: Hub) -> None:
-    """GIT_DIR names the git dir of this worktree. The other worktree is cleaned up."""
+    """git sets GIT_DIR to the git dir of the linked worktree. The other worktree is cleaned up."""
     hub.session("s1", agents=2)
     first, second = hub.worktree(1), hub.worktree(2)
     (second / "new").write_text("new\n")
@@ -113,7 +113,7 @@ def test_hook_in_a_linked_worktree(hub: Hub) -> None:
     hub.commit(first, "mine", "x\n")
     ref = "refs/hub/rescue/s1/agent-2/attempt-1/1"
     branch = "hub/s1/agent-2/attempt-1"
-    text = take_log(hub)
+    text = read_and_delete_log(hub)
     assert text.startswith(
         "1\n"
         "Session s1: init → running\n"
@@ -130,16 +130,16 @@ def test_hook_in_a_linked_worktree(hub: Hub) -> None:
 
 
 def test_environment_of_the_calling_git_is_ignored(hub: Hub, tmp_path: Path) -> None:
-    """Changes are saved correctly although the caller exported variables of its repository."""
+    """Changes are saved correctly although the caller has exported variables of its repository."""
     hub.session("s1", agents=1)
-    agent = hub.worktree(1)
-    (agent / "file").write_text("changed\n")
-    (agent / "new[1]").write_text("new\n")
-    foreign_objects = tmp_path / "objects"
-    foreign_objects.mkdir()
+    worktree = hub.worktree(1)
+    (worktree / "file").write_text("changed\n")
+    (worktree / "new[1]").write_text("new\n")
+    object_directory = tmp_path / "objects"
+    object_directory.mkdir()
     environ = {
         "GIT_INDEX_FILE": str(tmp_path / "index"),
-        "GIT_OBJECT_DIRECTORY": str(foreign_objects),
+        "GIT_OBJECT_DIRECTORY": str(object_directory),
         "GIT_ALTERNATE_OBJECT_DIRECTORIES": str(hub.top / ".git" / "objects"),
         "GIT_PREFIX": "sub/",
         "GIT_NAMESPACE": "elsewhere",
@@ -147,7 +147,7 @@ def test_environment_of_the_calling_git_is_ignored(hub: Hub, tmp_path: Path) -> 
         "GIT_SHALLOW_FILE": str(tmp_path / "shallow"),
     }
     assert hub.run("cleanup", "s1", environ=environ).code == 0
-    assert list(foreign_objects.iterdir()) == []
+    assert list(object_directory.iterdir()) == []
     assert not (tmp_path / "index").exists()
     ref = "refs/hub/rescue/s1/agent-1/attempt-1/1"
     assert hub.git("show", f"{ref}:file") == "changed"
@@ -155,7 +155,7 @@ def test_environment_of_the_calling_git_is_ignored(hub: Hub, tmp_path: Path) -> 
 
 
 def test_push_hooks_of_a_bare_repository(hub: Hub, tmp_path: Path) -> None:
-    """GIT_DIR is '.'. The quarantine of pre-receive allows no ref update, but reading works."""
+    """git sets GIT_DIR to '.'. In pre-receive, git forbids ref updates, but reading works."""
     bare = tmp_path / "remote" / "bare"
     hub.git("clone", "-q", "--bare", hub.top, bare)
     hub.run("init", "-q", "--id", "s1", "--task", "x", cwd=bare)
@@ -187,16 +187,16 @@ def test_push_hooks_of_a_bare_repository(hub: Hub, tmp_path: Path) -> None:
 
 
 def test_post_checkout(hub: Hub) -> None:
-    """git sets only GIT_PREFIX. A checkout in the main worktree cleans up a session."""
+    """A checkout in the main worktree cleans up a session. git sets only GIT_PREFIX."""
     hub.session("s1", agents=1)
     write_hook(hub.top / ".git", "post-checkout", "git hub-session cleanup s1 | tail -1")
     hub.git("checkout", "-q", "-b", "topic", cwd=hub.top / "sub")
-    assert take_log(hub) == "Cleaned up 1 worktree for session s1\n"
+    assert read_and_delete_log(hub) == "Cleaned up 1 worktree for session s1\n"
     assert not hub.worktree(1).exists()
 
 
 def test_reference_transaction(hub: Hub) -> None:
-    """The hook runs while refs are locked, also for the refs of cleanup. Reading sessions works."""
+    """The hook reads sessions while git holds locks, also during the transactions of cleanup."""
     hub.session("s1", agents=1)
     (hub.worktree(1) / "new").write_text("new\n")
     write_hook(
@@ -207,11 +207,11 @@ def test_reference_transaction(hub: Hub) -> None:
         "git hub-session status s1 --format=porcelain | head -1",
     )
     assert hub.run("cleanup", "s1").code == 0
-    assert take_log(hub) == "session_id s1\nsession s1\n"
+    assert read_and_delete_log(hub) == "session_id s1\nsession s1\n"
 
 
 def test_rebase_exec(hub: Hub) -> None:
-    """HEAD is detached during a rebase. The session is that of the rebased branch."""
+    """During a rebase HEAD is detached. The rebased branch identifies the session."""
     hub.session("s1", agents=1)
     path = hub.worktree(1)
     hub.commit(path, "one", "1\n")

@@ -1,4 +1,4 @@
-"""The output is safe and goes to the right stream. Write errors and signals end the command."""
+"""The output has no control characters. Write errors and signals end the command."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ import pytest
 
 from tests.support.hub import COMMAND, NOW, PYTHON, Hub, Result
 
-# The characters that a terminal could act on. The output never contains them.
+# The characters that control a terminal. The output never contains them.
 UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 EVIL = "red \x1b[31m\x1b]0;title\x07 \x9b2J \r over \u202eltr \u2066iso\u2069 \u2028 bell\x07"
 
 
-def shell(hub: Hub, script: str) -> Result:
+def run_shell(hub: Hub, script: str) -> Result:
     """Run a bash script with `git hub-session` on PATH."""
     return hub.call("bash", "-c", script)
 
 
 def create_hostile_session(hub: Hub) -> None:
-    """Create a session with control characters in every text that is printed."""
-    words = ["--eval", EVIL, "--metric", f"m{EVIL}", "--direction", "lower"]
-    hub.run("init", "-q", "--id", "s1", "--task", f"{EVIL}\nsecond line {EVIL}", *words)
+    """Create a session with control characters in all texts that commands print."""
+    options = ["--eval", EVIL, "--metric", f"m{EVIL}", "--direction", "lower"]
+    hub.run("init", "-q", "--id", "s1", "--task", f"{EVIL}\nsecond line {EVIL}", *options)
     hub.run("update", "s1", "--state", "running", "--reason", f"why {EVIL}\nmore {EVIL}")
     path = hub.worktrees / os.fsdecode(b"p\x1b[2J\xff\nx")
     hub.git("worktree", "add", "-q", "-b", "hub/s1/\u202eagent", path)
@@ -41,10 +41,10 @@ def create_hostile_session(hub: Hub) -> None:
     (hub.top / ".agenthub" / "sessions" / "\x1b[2J").mkdir()
 
 
-def test_nothing_hostile_reaches_the_terminal(hub: Hub) -> None:
-    """No command writes a control character to either stream, not even in an error."""
+def test_output_has_no_control_characters(hub: Hub) -> None:
+    """No command writes a control character to standard output or standard error."""
     create_hostile_session(hub)
-    for words in (
+    for arguments in (
         ["list"],
         ["status", "s1"],
         ["status", "broken"],
@@ -62,7 +62,7 @@ def test_nothing_hostile_reaches_the_terminal(hub: Hub) -> None:
         ["cleanup", "-n", "s1"],
         ["cleanup", "s1"],
     ):
-        result = hub.run(*words)
+        result = hub.run(*arguments)
         assert result.code in (0, 1, 128, 129), result
         assert UNSAFE.search(result.out) is None, result.out
         assert UNSAFE.search(result.err) is None, result.err
@@ -70,16 +70,16 @@ def test_nothing_hostile_reaches_the_terminal(hub: Hub) -> None:
 
 
 def test_formats_stay_valid_with_hostile_content(hub: Hub) -> None:
-    """JSON is valid ASCII, each porcelain value is one line, and -z writes the raw bytes."""
+    """JSON is valid ASCII. Each porcelain value is one line. -z writes the raw bytes."""
     create_hostile_session(hub)
-    for words in (["list"], ["status", "s1"], ["log", "s1"], ["cleanup", "-n", "s1"]):
-        as_json = hub.run(*words, "--format=json")
-        assert as_json.out.isascii()
-        assert json.loads(as_json.out)
-        porcelain = hub.run(*words, "--format=porcelain")
-        assert porcelain.out.isascii()
-        assert UNSAFE.search(porcelain.out) is None
-        for line in porcelain.out.splitlines():
+    for arguments in (["list"], ["status", "s1"], ["log", "s1"], ["cleanup", "-n", "s1"]):
+        json_result = hub.run(*arguments, "--format=json")
+        assert json_result.out.isascii()
+        assert json.loads(json_result.out)
+        porcelain_result = hub.run(*arguments, "--format=porcelain")
+        assert porcelain_result.out.isascii()
+        assert UNSAFE.search(porcelain_result.out) is None
+        for line in porcelain_result.out.splitlines():
             assert re.fullmatch(r'[a-z_]+( ([^"\\]*|"([^"\\]|\\.)*"))?|', line), line
     document = json.loads(hub.run("status", "s1", "--format=json").out)
     path = os.fsencode(document["worktrees"][0]["worktree"])
@@ -89,90 +89,92 @@ def test_formats_stay_valid_with_hostile_content(hub: Hub) -> None:
 
 
 @pytest.mark.parametrize("locale", [{"LC_ALL": "C"}, {"LC_ALL": "POSIX", "LANG": "en_US.UTF-8"}])
-def test_locale_without_an_arrow(hub: Hub, locale: dict[str, str]) -> None:
-    """The output has '->' instead, and the exit status is 0."""
+def test_locale_without_the_arrow_character(hub: Hub, locale: dict[str, str]) -> None:
+    """The output has '->' in place of the arrow, and the exit status is 0."""
     hub.session("s1", task="größer → besser")
     result = hub.run("update", "s1", "--state", "running", environ=locale)
     assert result == Result(0, "Session s1: init -> running\n")
-    for words in (["list"], ["status", "s1"], ["log", "s1"], ["list", "--format=json"]):
-        assert hub.run(*words, environ=locale).code == 0
+    for arguments in (["list"], ["status", "s1"], ["log", "s1"], ["list", "--format=json"]):
+        assert hub.run(*arguments, environ=locale).code == 0
 
 
-def test_stream_without_an_arrow(hub: Hub) -> None:
-    """PYTHONIOENCODING=ascii also gives '->'."""
+def test_encoding_without_the_arrow_character(hub: Hub) -> None:
+    """With PYTHONIOENCODING=ascii, the output has '->' in place of the arrow."""
     hub.session("s1", task="größer")
     code = (
         f"import sys; sys.path.insert(0, {str(COMMAND.parent.parent)!r})\n"
         "from git_hub_session.main import main; sys.exit(main())"
     )
     environ = {"PYTHONIOENCODING": "ascii"}
-    words = [PYTHON, "-c", code, "update", "s1", "--state", "running"]
-    assert hub.call(*words, environ=environ) == Result(0, "Session s1: init -> running\n")
+    command = [PYTHON, "-c", code, "update", "s1", "--state", "running"]
+    assert hub.call(*command, environ=environ) == Result(0, "Session s1: init -> running\n")
     listed = hub.call(PYTHON, "-c", code, "list", environ=environ)
     assert (listed.code, listed.out.splitlines()[1].split()[-1]) == (0, "gr\\xf6\\xdfer")
 
 
-def test_full_device(hub: Hub) -> None:
-    """A read-only command fails. A command that changed something does not."""
+def test_output_to_a_full_device(hub: Hub) -> None:
+    """A read-only command fails. A command that has changed something succeeds."""
     hub.session("s1")
-    full = "fatal: cannot write to standard output: No space left on device\n"
-    for words in ("list", "status s1", "list -z", "-h", "list -h"):
-        assert shell(hub, f"git hub-session {words} >/dev/full") == Result(128, "", full)
-    assert shell(hub, "git hub-session update s1 --state running >/dev/full") == Result(0)
+    error = "fatal: cannot write to standard output: No space left on device\n"
+    for arguments in ("list", "status s1", "list -z", "-h", "list -h"):
+        assert run_shell(hub, f"git hub-session {arguments} >/dev/full") == Result(128, "", error)
+    assert run_shell(hub, "git hub-session update s1 --state running >/dev/full") == Result(0)
     assert hub.state("s1")["state"] == "running"
-    assert shell(hub, "git hub-session init --task x --id s2 >/dev/full") == Result(0)
-    assert shell(hub, "git hub-session cleanup s1 >/dev/full") == Result(0)
+    assert run_shell(hub, "git hub-session init --task x --id s2 >/dev/full") == Result(0)
+    assert run_shell(hub, "git hub-session cleanup s1 >/dev/full") == Result(0)
     (hub.directory("s1") / "state.json").write_text("{")
-    listed = shell(hub, "git hub-session list 2>/dev/full")
+    listed = run_shell(hub, "git hub-session list 2>/dev/full")
     assert (listed.code, listed.out.count("\n"), listed.err) == (1, 3, "")
 
 
 def test_closed_streams(hub: Hub) -> None:
-    """They are reopened as /dev/null, as in git, so that no file gets their numbers."""
+    """Closed streams are reopened as /dev/null, as in git, so that no file gets their numbers."""
     hub.session("s1", agents=1)
     (hub.worktree(1) / "new").write_text("x\n")
-    command = "git-hub-session"  # `git hub-session` would reopen them before
-    assert shell(hub, f"{command} list >&-") == Result(0)
-    assert shell(hub, f"{command} nope 2>&-") == Result(129)
-    assert shell(hub, f"{command} update s1 --state running <&- >&- 2>&-") == Result(0)
-    assert shell(hub, f"{command} cleanup s1 <&- >&- 2>&-") == Result(0)
+    command = "git-hub-session"  # git would reopen the streams
+    assert run_shell(hub, f"{command} list >&-") == Result(0)
+    assert run_shell(hub, f"{command} nope 2>&-") == Result(129)
+    assert run_shell(hub, f"{command} update s1 --state running <&- >&- 2>&-") == Result(0)
+    assert run_shell(hub, f"{command} cleanup s1 <&- >&- 2>&-") == Result(0)
     assert not hub.worktree(1).exists()
     assert hub.git("show", "refs/hub/rescue/s1/agent-1/attempt-1/1^3:new") == "x"
     assert hub.state("s1")["state"] == "running"
-    empty = shell(hub, f"{command} init -F - <&-")
-    assert (empty.code, empty.err) == (129, "error: the task is empty\n")
+    result = run_shell(hub, f"{command} init -F - <&-")
+    assert (result.code, result.err) == (129, "error: the task is empty\n")
 
 
 def test_reader_that_closes_the_pipe(hub: Hub) -> None:
-    """The command ends silently with 141, as after SIGPIPE."""
+    """The command prints no error and exits with 141, as after SIGPIPE."""
     hub.run("init", "-q", "--id", "s1", "-F", "-", stdin="long " * 60000)
     for command in ("git hub-session", "git-hub-session"):
-        piped = shell(hub, f'{command} list --format=json | head -c 1; echo "${{PIPESTATUS[0]}}"')
-        assert piped == Result(0, "{141\n")
+        result = run_shell(
+            hub, f'{command} list --format=json | head -c 1; echo "${{PIPESTATUS[0]}}"'
+        )
+        assert result == Result(0, "{141\n")
 
 
-SLOW = """\
+SLOW_UPDATE = """\
 import os, sys, time
 sys.path.insert(0, {checkout!r})
 sys.argv[0] = "git-hub-session"
 from git_hub_session.main import run_and_exit
 import git_hub_session.system.directory
-real = os.replace
-def slow(*words, **keys):
+replace = os.replace
+def slow(*arguments, **keywords):
     print("now", flush=True)
     time.sleep(30)
-    real(*words, **keys)
+    replace(*arguments, **keywords)
 os.replace = slow
 run_and_exit()
 """
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_signal_in_the_middle_of_a_change(hub: Hub, number: signal.Signals) -> None:
-    """The signal ends the command. The temporary file and the lock are gone, the state is old."""
+def test_signal_before_state_json_is_replaced(hub: Hub, number: signal.Signals) -> None:
+    """The signal ends the command. It removes the temporary file and keeps the old state."""
     hub.session("s1")
     before = sorted(os.listdir(hub.directory()))
-    code = SLOW.format(checkout=str(COMMAND.parent.parent))
+    code = SLOW_UPDATE.format(checkout=str(COMMAND.parent.parent))
     with subprocess.Popen(
         [PYTHON, "-I", "-c", code, "update", "s1", "--state", "running"],
         cwd=hub.top, env=hub.environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -189,13 +191,15 @@ def test_signal_in_the_middle_of_a_change(hub: Hub, number: signal.Signals) -> N
 
 
 def test_ignored_signal_remains_ignored(hub: Hub) -> None:
-    """`nohup git hub-session ...` continues when its terminal is closed."""
+    """`nohup git hub-session ...` continues after SIGHUP, which a closed terminal sends."""
     hub.session("s1")
     program = hub.top.parent / "slow.py"
-    code = SLOW.replace("time.sleep(30)", "os.kill(os.getpid(), 1)")
+    code = SLOW_UPDATE.replace("time.sleep(30)", "os.kill(os.getpid(), 1)")
     program.write_text(code.format(checkout=str(COMMAND.parent.parent)))
-    words = f"{PYTHON} -I {program} update s1 --state running"
-    assert shell(hub, f"trap '' HUP; {words}") == Result(0, "now\nSession s1: init → running\n")
+    command = f"{PYTHON} -I {program} update s1 --state running"
+    assert run_shell(hub, f"trap '' HUP; {command}") == Result(
+        0, "now\nSession s1: init → running\n"
+    )
 
 
 def find_leftovers(hub: Hub) -> list[str]:
@@ -208,10 +212,10 @@ def find_leftovers(hub: Hub) -> list[str]:
     ]
 
 
-def run_and_terminate(hub: Hub, *words: str, after: float) -> int:
-    """Run a command, terminate it after some seconds, and return its exit status."""
+def run_and_terminate(hub: Hub, *arguments: str, after: float) -> int:
+    """Run a command, terminate it after `after` seconds, and return its exit status."""
     with subprocess.Popen(
-        ["git-hub-session", *words],
+        ["git-hub-session", *arguments],
         cwd=hub.top,
         env={**hub.environ, "GIT_TEST_DATE_NOW": str(NOW)},
         stdout=subprocess.DEVNULL,
@@ -220,7 +224,7 @@ def run_and_terminate(hub: Hub, *words: str, after: float) -> int:
     ) as process:
         assert process.stderr is not None
         time.sleep(after)
-        # Unlike ^C on a terminal, this signal does not reach the git processes.
+        # Send the signal only to the command. A terminal sends ^C also to the git processes.
         process.terminate()
         errors = process.stderr.read()
         code = process.wait(timeout=120)
@@ -229,7 +233,7 @@ def run_and_terminate(hub: Hub, *words: str, after: float) -> int:
 
 
 def test_cleanup_interrupted_at_any_moment(hub: Hub) -> None:
-    """No leftovers remain. The next run removes every worktree and saves its changes."""
+    """No lock or temporary file remains. The next run removes all worktrees and saves all changes."""
     hub.session("s1")
     exit_codes: list[int] = []
     for attempt in range(1, 9):

@@ -1,4 +1,4 @@
-"""The width, the colors, the progress and ^C in a real terminal."""
+"""The width, the colors, the progress and Ctrl-C in a pseudo-terminal."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ TASKS = {
 }
 
 
-def run_in_terminal(hub: Hub, *words: str, columns: int, **variables: str) -> str:
-    """Return the output of `git hub-session <words>` in a terminal of this width."""
+def run_in_terminal(hub: Hub, *arguments: str, columns: int, **variables: str) -> str:
+    """Return the output of `git hub-session <arguments>` in a terminal of this width."""
     environ = {**hub.environ, "TERM": "xterm", "GIT_TEST_DATE_NOW": str(NOW), **variables}
     output, code = pexpect.run(  # type: ignore[str-unpack]
-        " ".join(["git", "hub-session", *words]),
+        " ".join(["git", "hub-session", *arguments]),
         cwd=str(hub.top),
         env=environ,
         encoding="utf-8",
@@ -33,8 +33,8 @@ def run_in_terminal(hub: Hub, *words: str, columns: int, **variables: str) -> st
     return str(output)
 
 
-def width_of(line: str) -> int:
-    """Return the width of a line in a terminal, computed without the package."""
+def display_width(line: str) -> int:
+    """Return the width of a line in a terminal. Do not use the package."""
     plain = re.sub(r"\x1b\[[0-9;]*m", "", line)
     marks = sum(unicodedata.category(char) == "Mn" for char in plain)
     wide = sum(unicodedata.east_asian_width(char) == "W" for char in plain)
@@ -43,43 +43,43 @@ def width_of(line: str) -> int:
 
 @pytest.mark.parametrize("columns", [80, 60, 120])
 def test_tasks_are_truncated_to_the_terminal(hub: Hub, columns: int) -> None:
-    """Each line fills the width, except for half of a wide character. A pipe gets the whole text."""
+    """Each line fills the width, or all but one column. In a pipe, no text is truncated."""
     for sid, task in TASKS.items():
         hub.session(sid, task=task)
     lines = run_in_terminal(hub, "list", columns=columns).splitlines()
     assert len(lines) == 4
     for line in lines[1:]:
-        assert columns - 1 <= width_of(line) <= columns
+        assert columns - 1 <= display_width(line) <= columns
         assert line.endswith("…")
     piped = hub.run("list").out
     assert all(task in piped for task in TASKS.values())
 
 
 def test_narrow_terminal(hub: Hub) -> None:
-    """The age is left out first, then the number of agents. The task keeps ten columns."""
+    """The age is omitted first, then the number of agents. The task keeps ten columns."""
     hub.session("ascii", task=TASKS["ascii"])
-    plain = ("list", "--color=never")
-    assert run_in_terminal(hub, *plain, columns=40).splitlines() == [
+    arguments = ("list", "--color=never")
+    assert run_in_terminal(hub, *arguments, columns=40).splitlines() == [
         "SESSION ID  STATE  AGENTS  TASK",
         "ascii       init   1       Make the par…",
     ]
     assert (
-        run_in_terminal(hub, *plain, columns=36).splitlines()[1]
+        run_in_terminal(hub, *arguments, columns=36).splitlines()[1]
         == "ascii       init   Make the parser …"
     )
-    line = run_in_terminal(hub, *plain, columns=20).splitlines()[1]
+    line = run_in_terminal(hub, *arguments, columns=20).splitlines()[1]
     assert line.endswith("  Make the …")
 
 
 def test_narrow_ranking(hub: Hub) -> None:
-    """Only DELTA and SPREAD are left out, and only if no agent has a value."""
+    """Only DELTA and SPREAD are omitted, and only if no agent has a value."""
     hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "2")
     hub.run("spawn", "-q", "s1")
     measure = ("eval", "s1", "--eval", "'echo ms: 5'", "--metric", "ms", "--direction", "lower")
-    first = "   1  agent-1       5      0  +0/-0  tie"
+    row = "   1  agent-1       5      0  +0/-0  tie"
     assert run_in_terminal(hub, *measure, columns=40).splitlines()[:2] == [
         "RANK  AGENT    METRIC  FILES  +/-",
-        first,
+        row,
     ]
     with_baseline = run_in_terminal(hub, *measure, "--baseline", "7", columns=40).splitlines()
     assert with_baseline[:2] == [
@@ -103,23 +103,23 @@ def test_columns_and_ellipsis_of_the_environment(hub: Hub) -> None:
 def test_color(hub: Hub) -> None:
     """A terminal gets colors, except with NO_COLOR, TERM=dumb or --color=never."""
     hub.session("s1")
-    painted = "\x1b[36minit \x1b[m"
-    assert painted in run_in_terminal(hub, "list", columns=80)
+    colored = "\x1b[36minit \x1b[m"
+    assert colored in run_in_terminal(hub, "list", columns=80)
     for variables in ({"NO_COLOR": "1"}, {"TERM": "dumb"}):
         assert "\x1b" not in run_in_terminal(hub, "list", columns=80, **variables)
-        assert painted in run_in_terminal(hub, "list", "--color=always", columns=80, **variables)
-        assert painted in run_in_terminal(hub, "list", "--color", columns=80, **variables)
+        assert colored in run_in_terminal(hub, "list", "--color=always", columns=80, **variables)
+        assert colored in run_in_terminal(hub, "list", "--color", columns=80, **variables)
     assert "\x1b" not in run_in_terminal(hub, "list", "--color=never", columns=80)
     for format_ in ("json", "porcelain"):
         assert "\x1b" not in run_in_terminal(
             hub, "list", "--color=always", f"--format={format_}", columns=80
         )
     assert "\x1b" not in hub.run("list").out
-    assert painted in hub.run("list", "--color=always").out
+    assert colored in hub.run("list", "--color=always").out
 
 
-def test_gits_pager(hub: Hub) -> None:
-    """The pager that git starts (pager.hub-session) gets colors and the whole text."""
+def test_pager_of_git(hub: Hub) -> None:
+    """A pager that git starts (pager.hub-session) gets colors, and no text is truncated."""
     hub.session("s1", task=TASKS["ascii"])
     hub.git("config", "pager.hub-session", "sed 's/^/paged: /'")
     output = run_in_terminal(hub, "list", columns=60)
@@ -128,12 +128,12 @@ def test_gits_pager(hub: Hub) -> None:
 
 
 def test_progress(hub: Hub) -> None:
-    """Each step has one progress line before the result. Forked processes report progress too."""
+    """Each step prints a progress line before the result, also if forked processes do the work."""
     hub.session("s1", agents=2)
     (hub.worktree(2) / "new").write_text("new\n")
 
-    def run(*words: str) -> str:
-        return run_in_terminal(hub, *words, columns=200, GIT_PROGRESS_DELAY="0")
+    def run(*arguments: str) -> str:
+        return run_in_terminal(hub, *arguments, columns=200, GIT_PROGRESS_DELAY="0")
 
     output = run("cleanup", "s1")
     assert output.startswith(
@@ -150,17 +150,17 @@ def test_progress(hub: Hub) -> None:
 
 
 def test_long_numbers_in_the_environment(hub: Hub) -> None:
-    """Python cannot convert 5,000 digits. Use the width of the terminal and git's default delay."""
+    """The command ignores variables with 5,000 digits, which Python cannot convert to an integer."""
     digits = "1" * 5_000
     hub.session("s1", agents=1, task=TASKS["ascii"])
     line = run_in_terminal(hub, "list", "--color=never", columns=60, COLUMNS=digits).splitlines()[1]
-    assert width_of(line) == 60
+    assert display_width(line) == 60
     output = run_in_terminal(hub, "cleanup", "s1", columns=200, GIT_PROGRESS_DELAY=digits)
     assert output.startswith("Removed worktree: ")
 
 
-def test_interrupt(hub: Hub) -> None:
-    """^C ends the command silently, and a shell sees 130."""
+def test_interrupt_in_a_terminal(hub: Hub) -> None:
+    """Ctrl-C ends the command without a message, and the shell gets the exit status 130."""
     hub.session("s1")
     holder = pexpect.spawn("flock", [str(hub.directory()), "cat"], encoding="utf-8")
     holder.sendline("held")

@@ -13,7 +13,7 @@ import pytest
 
 from tests.support.hub import Hub, Result, snapshot
 from tests.support.interrupt import LONG
-from tests.support.whole_session import play_session
+from tests.support.whole_session import run_session
 
 
 def clone_repository(hub: Hub, *options: str) -> Hub:
@@ -149,7 +149,7 @@ LAYOUTS = (
     "layout", LAYOUTS[: None if LONG else 6], ids=lambda layout: layout.__name__
 )
 def test_session_in_an_unusual_repository(hub: Hub, layout: Callable[[Hub], Hub]) -> None:
-    play_session(layout(hub))
+    run_session(layout(hub))
 
 
 COMMANDS_HINT = "use 'list', 'update', 'log' and 'board', which need no libgit2"

@@ -1,4 +1,4 @@
-"""One repository for all tests of a process, because restoring it is faster than a new one."""
+"""Share one repository between all tests of a process, because a restore is fast."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.attack_repository import World
+from tests.support.attack_repository import AttackRepository
 
 
 @pytest.fixture(scope="session")
-def built() -> Iterator[World]:
-    # Other users cannot read pytest's own temporary directory.
+def built_repository() -> Iterator[AttackRepository]:
+    # Other users cannot read the temporary directory of pytest.
     top = Path(tempfile.mkdtemp(prefix="hostile-"))
     top.chmod(0o755)
-    world = World(top)
-    with world.forked:
-        world.build()
-        yield world
+    repository = AttackRepository(top)
+    with repository.forked:
+        repository.build()
+        yield repository
     shutil.rmtree(top)
 
 
 @pytest.fixture
-def world(built: World) -> Iterator[World]:
-    yield built
-    built.restore()
+def repository(built_repository: AttackRepository) -> Iterator[AttackRepository]:
+    yield built_repository
+    built_repository.restore_clean_state()

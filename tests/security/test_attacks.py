@@ -1,7 +1,7 @@
-"""Every attack in a repository that an attacker wrote, and every command in it.
+"""Run each command in repositories that an attacker has prepared.
 
-The attacked repository is restored after each call that changed it. A test runs all calls, and
-reports all broken rules of an attack together.
+The repository is restored after each call that changed it. A test runs all calls for one attack, and
+reports all broken rules together.
 """
 
 from __future__ import annotations
@@ -12,51 +12,58 @@ import pytest
 
 from git_hub_session.commands import COMMANDS
 from tests.support.attack_invariants import broken_rules
-from tests.support.attack_repository import World
-from tests.support.attacks import OF_CONTENT, OF_GIT, OF_PLACES, Attack
-from tests.support.command_lines import CALLS, UNTRIED, Call, share
+from tests.support.attack_repository import AttackRepository
+from tests.support.attacks import CONTENT_ATTACKS, GIT_FILE_ATTACKS, HUB_FILE_ATTACKS, Attack
+from tests.support.command_lines import CALLS, EXCLUDED, Call, select_calls
 from tests.support.interrupt import LONG
 
-# The short form plays the attacks with links and some of the others, the long form all.
-_PLACES = [*OF_PLACES, *OF_GIT]
-_LINKS = [attack for attack in _PLACES if attack.name.startswith("link")]
+# The short form tests the attacks with links and some other attacks, the long form all attacks.
+_REPLACEMENTS = [*HUB_FILE_ATTACKS, *GIT_FILE_ATTACKS]
+_LINKS = [attack for attack in _REPLACEMENTS if attack.name.startswith("link")]
 _OTHERS = [
-    attack for attack in _PLACES if attack not in _LINKS and not attack.name.startswith("large")
+    attack
+    for attack in _REPLACEMENTS
+    if attack not in _LINKS and not attack.name.startswith("large")
 ]
-_SAMPLED = _PLACES if LONG else [*_LINKS, *_OTHERS[::15]]
-ATTACKS = {attack.name: attack for attack in [*_SAMPLED, *OF_CONTENT]}
+_SELECTED = _REPLACEMENTS if LONG else [*_LINKS, *_OTHERS[::15]]
+ATTACKS = {attack.name: attack for attack in [*_SELECTED, *CONTENT_ATTACKS]}
 
 
 def test_every_command_is_in_the_table() -> None:
-    assert {call.words[0] for call in CALLS} | UNTRIED == set(COMMANDS)
+    assert {call.arguments[0] for call in CALLS} | EXCLUDED == set(COMMANDS)
 
 
-def test_calls_without_an_attack(world: World) -> None:
-    """Each call of the table does its work. Otherwise the table would prove nothing."""
-    world.plant()
-    assert _broken(world, CALLS, {0}) == {}
+def test_calls_without_an_attack(repository: AttackRepository) -> None:
+    """Each call of the table succeeds, so that an error in another test is due to the attack."""
+    repository.save_planted_state()
+    assert _find_broken_rules(repository, CALLS, {0}) == {}
 
 
 @pytest.mark.parametrize("name", ATTACKS)
-def test_hostile(world: World, name: str) -> None:
+def test_hostile(repository: AttackRepository, name: str) -> None:
     """No command breaks a security rule."""
     attack: Attack = ATTACKS[name]
-    attack.plant(world)
-    world.plant()
-    calls = CALLS if LONG else share([*ATTACKS].index(name))
-    assert _broken(world, calls, {0, 1, 128, 129}) == {}
+    attack.plant(repository)
+    repository.save_planted_state()
+    calls = CALLS if LONG else select_calls([*ATTACKS].index(name))
+    assert _find_broken_rules(repository, calls, {0, 1, 128, 129}) == {}
 
 
-def _broken(world: World, calls: Sequence[Call], codes: set[int]) -> dict[str, list[str]]:
+def _find_broken_rules(
+    repository: AttackRepository, calls: Sequence[Call], codes: set[int]
+) -> dict[str, list[str]]:
     """Return the rules that each call has broken."""
     broken = {}
-    before = world.stamps()
+    before = repository.stamps()
     for call in calls:
-        answer = world.forked.call(*call.words, cwd=world.project)
-        after = world.stamps()
-        rules = broken_rules(world, call, answer, before, after, codes)
+        answer = repository.forked.call(*call.arguments, cwd=repository.project)
+        after = repository.stamps()
+        rules = broken_rules(repository, call, answer, before, after, codes)
         if rules:
-            broken[" ".join(call.words)] = [*rules, answer.err[-600:].decode("utf-8", "replace")]
+            broken[" ".join(call.arguments)] = [
+                *rules,
+                answer.err[-600:].decode("utf-8", "replace"),
+            ]
         if after != before:
-            before = world.undo_changes(before, after)
+            before = repository.undo_changes(before, after)
     return broken

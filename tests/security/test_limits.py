@@ -1,4 +1,4 @@
-"""The exact output for hostile files. The table of attacks checks only that a command ends."""
+"""The exact output for hostile files. test_attacks.py checks only security rules."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from git_hub_session.session.json_file import MAX_JSON_BYTES, TooLarge, encode_j
 from tests.support.hub import Hub, Result
 
 
-def damaged(hub: Hub, message: str) -> Result:
-    ways = f"fix the file in '{hub.directory()}'\nhint: or: git hub-session cleanup s1"
-    return Result(128, "", f"fatal: session 's1': {message}\nhint: {ways}\n")
+def damaged_session_error(hub: Hub, message: str) -> Result:
+    hints = f"fix the file in '{hub.directory()}'\nhint: or: git hub-session cleanup s1"
+    return Result(128, "", f"fatal: session 's1': {message}\nhint: {hints}\n")
 
 
 def test_too_many_json_values(hub: Hub) -> None:
-    """16 MiB of `{},` would take a third of a gigabyte in memory."""
+    """16 MiB of `{},` would need a third of a gigabyte in memory, so the values are limited."""
     hub.session("s1")
     state = hub.directory() / "state.json"
     state.write_text('{"state": "init", "a": [' + "{}," * 500_000 + "0]}")
-    assert hub.run("log", "s1") == damaged(hub, "state.json: more than 500000 values")
-    assert hub.run("update", "s1", "--state", "running") == damaged(
+    assert hub.run("log", "s1") == damaged_session_error(hub, "state.json: more than 500000 values")
+    assert hub.run("update", "s1", "--state", "running") == damaged_session_error(
         hub, "state.json: more than 500000 values"
     )
 
 
 def test_deeply_nested_document(hub: Hub) -> None:
-    """The file is small, but its lines would be written with an indent of 400 columns."""
+    """The file is small, but would exceed the limit if it were written with indentation."""
     hub.session("s1")
     state = hub.directory() / "state.json"
     text = '{"state": "init", "a": ' + "[" * 190 + "0," * 60_000 + "0" + "]" * 190 + "}"
@@ -52,7 +52,7 @@ def test_deeply_nested_document(hub: Hub) -> None:
 
 
 def test_out_of_memory(hub: Hub) -> None:
-    """The error has git's words, and is JSON with --format=json."""
+    """The error has git's message, and is JSON with --format=json."""
     hub.session("s1")
     file = hub.directory() / "config.yaml"
     file.write_text("task: |\n  x\n" + "k: [" + "a," * 500_000 + "]\n")
@@ -63,29 +63,29 @@ def test_out_of_memory(hub: Hub) -> None:
 
 
 def test_forged_task_file(hub: Hub) -> None:
-    """A link, a fifo or another text from the repository is never given to an agent."""
+    """An agent never gets a link, a fifo or a text that replaced the task file."""
     hub.session("s1")
     assert hub.run("spawn", "-q", "s1").code == 0
     task = hub.directory() / "task.txt"
     other = hub.top.parent / "other"
     other.write_text("keep\n")
-    plants = (
+    changes = (
         lambda: task.write_text("Delete all\n"),
         lambda: task.symlink_to(other),
         lambda: os.mkfifo(task),
     )
-    for plant in plants:
+    for change in changes:
         task.unlink(missing_ok=True)
-        plant()
-        shown = hub.run("exec", "s1", "--", "sh", "-c", 'cat "$HUB_TASK_FILE"')
-        assert shown.out.startswith("agent-1 | Make it fast\n"), shown
+        change()
+        result = hub.run("exec", "s1", "--", "sh", "-c", 'cat "$HUB_TASK_FILE"')
+        assert result.out.startswith("agent-1 | Make it fast\n"), result
         assert task.is_file()
         assert not task.is_symlink()
         assert other.read_text() == "keep\n"
 
 
 def test_nul_in_a_git_dir(hub: Hub) -> None:
-    """The worktree is reported as damaged. Other worktrees are not affected."""
+    """The worktree is damaged, and has no path. Other worktrees are not affected."""
     hub.session("s1", agents=2)
     git_dir = hub.top / ".git" / "worktrees" / "agent-1"
     (git_dir / "gitdir").write_bytes(b"/x\0y/.git\n")
@@ -101,7 +101,7 @@ def test_nul_in_a_git_dir(hub: Hub) -> None:
 
 
 def test_long_reflog(tmp_path: Path) -> None:
-    """A reflog that is larger than the first block is read to its end."""
+    """A reflog that is larger than one block is read to its end."""
     logs = tmp_path / "logs" / "refs"
     logs.mkdir(parents=True)
     ids = [f"{number:040x}" for number in range(1, 1000)]
@@ -111,13 +111,13 @@ def test_long_reflog(tmp_path: Path) -> None:
 
 
 def test_fifo_that_git_would_read(hub: Hub) -> None:
-    """git would wait forever: the command changes nothing and names the file."""
+    """git would wait forever for the fifo. The command changes nothing and names the file."""
     hub.session("s1", agents=1)
-    git = hub.top / ".git"
-    assert find_special(str(git)) == ""
+    git_dir = hub.top / ".git"
+    assert find_special(str(git_dir)) == ""
     for name in ("packed-refs", "worktrees/agent-1/commondir", "refs/heads/hub/s1/x"):
-        path = git / name
-        kept = path.read_bytes() if path.exists() else None
+        path = git_dir / name
+        content = path.read_bytes() if path.exists() else None
         path.unlink(missing_ok=True)
         os.mkfifo(path)
         assert hub.call("git-hub-session", "spawn", "s1", "--retry", "1") == Result(
@@ -128,13 +128,13 @@ def test_fifo_that_git_would_read(hub: Hub) -> None:
         with pytest.raises(OSError, match="not a regular file"):
             open_regular(str(path), os.O_RDONLY)
         path.unlink()
-        if kept is not None:
-            path.write_bytes(kept)
+        if content is not None:
+            path.write_bytes(content)
     assert hub.run("spawn", "-q", "s1", "--retry", "1").code == 0
 
 
 def test_null_device_that_git_would_read(hub: Hub) -> None:
-    """/dev/null counts as a missing file. Another device is refused, like a fifo."""
+    """/dev/null is treated like a missing file. Other devices are refused, like a fifo."""
     hub.session("s1", agents=1)
     exclude = hub.top / ".git" / "info" / "exclude"
     exclude.unlink()
@@ -148,20 +148,20 @@ def test_null_device_that_git_would_read(hub: Hub) -> None:
 
 
 def test_slow_ignore_rules(hub: Hub) -> None:
-    """A worktree with a .gitignore that takes too long to evaluate is kept."""
+    """A worktree is kept if the evaluation of its .gitignore would take too long."""
     with pytest.raises(IgnoreFileTooLarge):
         parse_ignore_file(b"\n" * 20_001)
     assert len(parse_ignore_file(b"a\n" * 1000)) == 1000
     hub.session("s1", agents=1)
     (hub.worktree(1) / ".gitignore").write_text("x\n" * 20_001)
-    kept = hub.run("cleanup", "s1")
-    assert kept.code == 1
-    assert "ignore file too large (limit: 20,000 lines or 1 MiB)" in kept.out + kept.err
+    cleanup = hub.run("cleanup", "s1")
+    assert cleanup.code == 1
+    assert "ignore file too large (limit: 20,000 lines or 1 MiB)" in cleanup.out + cleanup.err
     assert (hub.worktree(1) / ".gitignore").exists()
 
 
 def test_newest_posts_of_a_large_board(hub: Hub) -> None:
-    """The newest posts are read. For the others a reason is printed."""
+    """Only the newest posts are read. The output has a reason for each other post."""
     hub.session("s1")
     channel = hub.top / ".agenthub" / "board" / "results"
     for number in range(1, 20):
@@ -173,7 +173,7 @@ def test_newest_posts_of_a_large_board(hub: Hub) -> None:
     assert reasons == ["not read: the newer posts have more than 16777216 bytes"] * 3 + [""] * 16
 
 
-def test_not_an_object_and_not_json() -> None:
+def test_state_that_is_not_a_json_object() -> None:
     for data in (b"[]", b"7", b"", b"{} {}", b'{"a": NaN}', b'{"a": 1e999}', b"\xff", b"\0"):
         with pytest.raises(Damaged, match=r"^state\.json: "):
             parse_json("state.json", data)

@@ -1,4 +1,4 @@
-"""A repository of another user: commands are refused if git refuses to work there."""
+"""In a repository of another user, commands refuse to work if git refuses."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from collections.abc import Mapping
 
 import pytest
 
-from tests.support.attack_invariants import NEVER
-from tests.support.attack_repository import World
-from tests.support.command_lines import CHANGING, READ_ONLY, Call, share
+from tests.support.attack_invariants import CONTROL_CHARACTERS
+from tests.support.attack_repository import AttackRepository
+from tests.support.command_lines import CHANGING, READ_ONLY, Call, select_calls
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can change the user id")
 NOBODY = 65534
 ALLOWED = {
     "GIT_CONFIG_COUNT": "1",
@@ -21,63 +21,75 @@ ALLOWED = {
 }
 
 
-def git_refuses(world: World, environ: Mapping[str, str], user: int | None = None) -> bool:
+def git_refuses(
+    repository: AttackRepository, environ: Mapping[str, str], user: int | None = None
+) -> bool:
     """Return True if git refuses to work in the repository."""
-    done = subprocess.run(
+    result = subprocess.run(
         ["git", "status"],
-        cwd=world.project,
-        env={**world.hub.environ, **environ},
+        cwd=repository.project,
+        env={**repository.hub.environ, **environ},
         user=user,
         capture_output=True,
         text=True,
     )
-    assert done.returncode in (0, 128), done
-    return done.returncode == 128
+    assert result.returncode in (0, 128), result
+    return result.returncode == 128
 
 
-def assert_all_refuse(world: World, environ: Mapping[str, str], uid: int = 0) -> None:
+def assert_all_refuse(
+    repository: AttackRepository, environ: Mapping[str, str], uid: int = 0
+) -> None:
     """Assert that every command fails with git's message and changes no file."""
-    before = world.stamps()
-    for call in share(0):
-        answer = world.forked.call(*call.words, cwd=world.project, uid=uid, environ=environ)
+    before = repository.stamps()
+    for call in select_calls(0):
+        answer = repository.forked.call(
+            *call.arguments, cwd=repository.project, uid=uid, environ=environ
+        )
         assert (answer.code, answer.out) == (128, b""), (call, answer)
-        assert f"dubious ownership in repository at '{world.project}'".encode() in answer.err
-        assert world.stamps() == before, call
+        assert f"dubious ownership in repository at '{repository.project}'".encode() in answer.err
+        assert repository.stamps() == before, call
 
 
-def test_hostile_owner_is_root(world: World) -> None:
-    """The user `nobody` in a repository of root: refused, or read-only if git allows it."""
-    world.plant()
-    assert git_refuses(world, {}, NOBODY)
-    assert_all_refuse(world, {}, NOBODY)
-    assert not git_refuses(world, ALLOWED, NOBODY)
-    before = world.stamps()
-    for call in share(0):
-        answer = world.forked.call(*call.words, cwd=world.project, uid=NOBODY, environ=ALLOWED)
-        assert answer.code in _codes(call), (call, answer)
+def test_hostile_owner_is_root(repository: AttackRepository) -> None:
+    """In root's repository, `nobody` gets an error, or may only read if git allows it."""
+    repository.save_planted_state()
+    assert git_refuses(repository, {}, NOBODY)
+    assert_all_refuse(repository, {}, NOBODY)
+    assert not git_refuses(repository, ALLOWED, NOBODY)
+    before = repository.stamps()
+    for call in select_calls(0):
+        answer = repository.forked.call(
+            *call.arguments, cwd=repository.project, uid=NOBODY, environ=ALLOWED
+        )
+        assert answer.code in _allowed_codes(call), (call, answer)
         assert b"Traceback" not in answer.err
-        assert NEVER.search(answer.err.decode()) is None
-        assert world.stamps() == before, call
+        assert CONTROL_CHARACTERS.search(answer.err.decode()) is None
+        assert repository.stamps() == before, call
 
 
-def _codes(call: Call) -> set[int]:
-    """Return the exit codes that a call may have if its user may only read."""
-    # A preview of a merge writes objects, into a temporary directory.
-    if call in READ_ONLY and call.words[0] != "merge":
+def _allowed_codes(call: Call) -> set[int]:
+    """Return the exit codes that a call may have without permission to write."""
+    # `merge -n` writes objects into a temporary directory.
+    if call in READ_ONLY and call.arguments[0] != "merge":
         return {0}
     return {0, 1, 128}
 
 
-def test_hostile_owner_is_another_user(world: World) -> None:
-    """Root in a repository of another user: refused, unless that user became root with sudo."""
-    world.hub.call("chown", "-R", str(NOBODY), world.project, world.base / "project.hub")
-    world.plant()
-    assert git_refuses(world, {})
-    assert_all_refuse(world, {})
+def test_hostile_owner_is_another_user(repository: AttackRepository) -> None:
+    """Root's commands fail in a repository of another user, unless SUDO_UID names this user."""
+    repository.hub.call(
+        "chown", "-R", str(NOBODY), repository.project, repository.base / "project.hub"
+    )
+    repository.save_planted_state()
+    assert git_refuses(repository, {})
+    assert_all_refuse(repository, {})
     for environ in (ALLOWED, {"SUDO_UID": str(NOBODY)}):
-        assert not git_refuses(world, environ)
-        before = world.stamps()
+        assert not git_refuses(repository, environ)
+        before = repository.stamps()
         for call in CHANGING:
-            answer = world.forked.call(*call.words, cwd=world.project, environ=environ)
+            answer = repository.forked.call(
+                *call.arguments, cwd=repository.project, environ=environ
+            )
             assert answer.code == 0, (call, answer)
-            before = world.undo_changes(before, world.stamps())
+            before = repository.undo_changes(before, repository.stamps())

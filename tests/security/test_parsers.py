@@ -1,4 +1,4 @@
-"""Parse random input: each parser returns a value of its type, or raises its error."""
+"""Each parser returns a value of its type for random input, or raises its own error."""
 
 from __future__ import annotations
 
@@ -48,16 +48,16 @@ from git_hub_session.util.text import (
     quote_ansi_c,
     truncate,
 )
-from tests.security.fuzz.session import one_input
+from tests.security.fuzz.session import check_input
 
-many = settings(
+many_examples = settings(
     max_examples=150, deadline=None, suppress_health_check=list(HealthCheck), database=None
 )
 
 
-def rich(*marks: str) -> st.SearchStrategy[str]:
-    """Return a strategy for text in which the special strings of the format are frequent."""
-    return st.lists(st.one_of(st.text(max_size=12), st.sampled_from(marks)), max_size=10).map(
+def text_with(*strings: str) -> st.SearchStrategy[str]:
+    """Return a strategy for random text in which these strings are frequent."""
+    return st.lists(st.one_of(st.text(max_size=12), st.sampled_from(strings)), max_size=10).map(
         "".join
     )
 
@@ -76,17 +76,17 @@ json_values = st.recursive(
 SESSION_KEYS = ("agents", "history", "merge", "evaluation", "base_commit", "created", "updated")
 
 
-@many
+@many_examples
 @given(
     st.sampled_from(["init", "running", "evaluating", "merged"]),
     st.dictionaries(st.sampled_from(SESSION_KEYS), json_values),
 )
 def test_a_session_of_any_json(state: str, document: dict[str, object]) -> None:
-    """The rules of the fuzzing harness hold for documents with the right keys and random values."""
-    one_input(json.dumps({"state": state, **document}).encode())
+    """The checks of the fuzzing harness pass for documents with valid keys and random values."""
+    check_input(json.dumps({"state": state, **document}).encode())
 
 
-@many
+@many_examples
 @given(st.binary(max_size=200))
 def test_any_bytes_as_a_document(data: bytes) -> None:
     try:
@@ -95,22 +95,23 @@ def test_any_bytes_as_a_document(data: bytes) -> None:
         assert error.message.startswith("x.json: ")
 
 
-@many
+@many_examples
 @given(
     st.one_of(
-        st.binary(max_size=300), rich("---", "\n", "author: ", "parent: null", ":").map(as_bytes)
+        st.binary(max_size=300),
+        text_with("---", "\n", "author: ", "parent: null", ":").map(as_bytes),
     )
 )
 def test_any_bytes_as_a_post(data: bytes) -> None:
-    """The post has the name of its file, and a reason if the file is not a post."""
+    """The id and the number are those of the file name. An invalid file has a reason."""
     post = parse_post("results", "007-a-20260317T143022Z.md", data)
     assert (post.channel, post.id, post.sequence) == ("results", "007-a-20260317T143022Z", 7)
     assert "\n" not in post.author + post.timestamp + post.parent + post.session
     assert post.reason in ("", "not UTF-8", "no frontmatter")
 
 
-@many
-@given(rich("---", "\n", "author: x").filter(lambda text: text.isprintable() or "\n" in text))
+@many_examples
+@given(text_with("---", "\n", "author: x").filter(lambda text: text.isprintable() or "\n" in text))
 def test_a_post_reads_back(text: str) -> None:
     text = text.encode("utf-8", "ignore").decode().strip("\n")
     post = with_number(
@@ -119,20 +120,20 @@ def test_a_post_reads_back(text: str) -> None:
     assert parse_post("results", post.file_name, render_post(post)) == post
 
 
-@many
+@many_examples
 @given(st.text(max_size=40), st.text(max_size=40))
-def test_order_of_ids(one: str, other: str) -> None:
-    """Any two ids can be compared, and only equal ones are equal."""
-    _is_an_order(sort_key(one), sort_key(other))
-    _is_an_order(natural_key(one), natural_key(other))
+def test_order_of_ids(first: str, second: str) -> None:
+    """Two sort keys are equal, or one key is less than the other."""
+    _assert_ordered(sort_key(first), sort_key(second))
+    _assert_ordered(natural_key(first), natural_key(second))
 
 
-def _is_an_order(one: Any, other: Any) -> None:
-    assert (one < other) + (other < one) + (one == other) == 1
+def _assert_ordered(first: Any, second: Any) -> None:
+    assert (first < second) + (second < first) + (first == second) == 1
 
 
-@many
-@given(rich("[a]", '[a "b"]', "\n", "=", "\\", '"', "#", ";", "core.bare"))
+@many_examples
+@given(text_with("[a]", '[a "b"]', "\n", "=", "\\", '"', "#", ";", "core.bare"))
 def test_any_text_as_configuration(text: str) -> None:
     for name, value in parse_git_config(text).items():
         assert re.fullmatch(r"[^A-Z]+(\..*)?\.[a-z][a-z0-9-]*", name, re.DOTALL), name
@@ -144,23 +145,23 @@ def test_any_text_as_configuration(text: str) -> None:
     assert all(names)
 
 
-@many
+@many_examples
 @given(st.binary(max_size=200), st.integers(0, 3), st.integers(0, 9))
 def test_any_bytes_as_an_index(data: bytes, version: int, count: int) -> None:
     head = b"DIRC" + (version + 1).to_bytes(4, "big") + count.to_bytes(4, "big")
-    for one in (data, head + data):
+    for content in (data, head + data):
         try:
-            index = parse_index(one)
+            index = parse_index(content)
         except Damaged as error:
             assert error.message.startswith("index: ")
         else:
             assert set(index.gitlinks) <= set(index.entries)
 
 
-@many
+@many_examples
 @given(
-    rich("*", "**", "/", "!", "[", "]", "[!", "[:alpha:]", "\\", "?", "\n").map(as_bytes),
-    rich("/", "a", "[").map(as_bytes),
+    text_with("*", "**", "/", "!", "[", "]", "[!", "[:alpha:]", "\\", "?", "\n").map(as_bytes),
+    text_with("/", "a", "[").map(as_bytes),
 )
 def test_any_bytes_as_ignore_rules(text: bytes, path: bytes) -> None:
     try:
@@ -170,10 +171,10 @@ def test_any_bytes_as_ignore_rules(text: bytes, path: bytes) -> None:
         assert len(text) > 20_000
 
 
-@many
+@many_examples
 @given(st.text(max_size=60))
 def test_any_text_as_a_ref(text: str) -> None:
-    """A parsed branch of a session is formatted as the same ref."""
+    """A ref that can be parsed is formatted as the same ref."""
     for ref in (text, f"refs/heads/hub/{text}", f"refs/heads/hub/{text}/agent-1/attempt-2"):
         branch = parse_agent_branch(ref)
         assert branch is None or branch.ref == ref
@@ -183,25 +184,27 @@ def test_any_text_as_a_ref(text: str) -> None:
     assert tag is None or (tag.session, tag.agent, tag.attempt) == (text, 3, 4)
 
 
-@many
+@many_examples
 @given(st.one_of(st.text(max_size=30), st.datetimes().map(str), st.from_regex(r"\d{1,12}[smhdw]")))
 def test_any_text_as_a_time(text: str) -> None:
-    moment = parse_iso(text)
-    assert moment is None or parse_iso(format_iso(max(moment, 0.0))) == round(max(moment, 0.0), 6)
+    seconds = parse_iso(text)
+    assert seconds is None or parse_iso(format_iso(max(seconds, 0.0))) == round(
+        max(seconds, 0.0), 6
+    )
     assert escape_control(format_age_since(text, 1773757822.0)) == format_age_since(
         text, 1773757822.0
     )
-    span = parse_duration(text)
-    assert span is None or span >= 0
+    duration = parse_duration(text)
+    assert duration is None or duration >= 0
 
 
-@many
+@many_examples
 @given(
     st.one_of(
-        rich("p50", ": ", "=", "12.5", "nan", "{", "}", '"', "[0]", "1e999", "-"),
+        text_with("p50", ": ", "=", "12.5", "nan", "{", "}", '"', "[0]", "1e999", "-"),
         json_values.map(str),
     ),
-    rich("p50", ".", "[0]"),
+    text_with("p50", ".", "[0]"),
 )
 def test_any_output_as_a_metric(text: str, name: str) -> None:
     try:
@@ -226,7 +229,7 @@ USAGE = Usage(
 )
 
 
-@many
+@many_examples
 @given(
     st.lists(
         st.one_of(
@@ -236,25 +239,25 @@ USAGE = Usage(
         max_size=6,
     )
 )
-def test_any_words_as_a_command_line(words: list[str]) -> None:
+def test_any_arguments_as_a_command_line(arguments: list[str]) -> None:
     try:
-        args = parse_arguments(USAGE, words)
+        args = parse_arguments(USAGE, arguments)
     except UsageError as error:
         assert error.message
         return
     assert len(args.arguments) <= 2
     assert args.is_set("force") == (
-        "--force" in (words[: words.index("--")] if "--" in words else words)
+        "--force" in (arguments[: arguments.index("--")] if "--" in arguments else arguments)
     )
 
 
-@many
+@many_examples
 @given(st.text(max_size=60), st.integers(3, 20))
 def test_any_text_is_shown_safely(text: str, columns: int) -> None:
-    shown = escape_control(text)
-    assert escape_control(shown) == shown
-    assert not re.search("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]", shown)
-    assert display_width(truncate(shown, columns, "...")) <= columns
+    escaped = escape_control(text)
+    assert escape_control(escaped) == escaped
+    assert not re.search("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]", escaped)
+    assert display_width(truncate(escaped, columns, "...")) <= columns
     assert quote_ansi_c(text.encode("utf-8", "ignore").decode()).isascii()
     assert escape_control(decode_terminal_line(as_bytes(text))) == decode_terminal_line(
         as_bytes(text)
@@ -275,16 +278,16 @@ FILES = (
 )
 contents = st.one_of(
     st.binary(max_size=60),
-    rich("ref: refs/heads/hub/s1/", "agent-1/attempt-1", "\n", "..", "/", "\0", "1a" * 20).map(
+    text_with("ref: refs/heads/hub/s1/", "agent-1/attempt-1", "\n", "..", "/", "\0", "1a" * 20).map(
         as_bytes
     ),
 )
 
 
-@many
+@many_examples
 @given(st.dictionaries(st.sampled_from(FILES), contents))
 def test_any_bytes_in_a_git_dir(files: dict[str, bytes]) -> None:
-    """The git dir is read without an error, and its commits are object ids."""
+    """The git dir is read without an exception, and its commits are object ids."""
     with tempfile.TemporaryDirectory() as top:
         git_dir = Path(top) / "worktrees" / "x"
         for name, data in files.items():

@@ -15,11 +15,11 @@ Stamps = dict[str, tuple[object, ...]]
 
 
 SECRET = "nobody's business"
-"""The content of the files outside. A command that prints it has followed a link or a path."""
+"""The content of the files outside the repository, which no command may print."""
 
 
-class World:
-    """The repository, the worktrees, the user's home and the files outside, all in `base`."""
+class AttackRepository:
+    """A repository, its worktrees, the user's home and the files outside, all in `base`."""
 
     def __init__(self, top: Path) -> None:
         self.base = top / "base"
@@ -28,16 +28,16 @@ class World:
         self.project = self.hub.top
         self.store = self.project / ".agenthub"
         self.outside = self.base / "outside"
-        self.ran = top / "ran"
-        """A file that exists if a command from the repository has run."""
-        answers = top / "answers"
-        answers.mkdir()
-        self.forked = Forked(self.hub.environ, answers)
+        self.canary_file = top / "ran"
+        """The file that exists if a command of the attacker has run."""
+        output_directory = top / "answers"
+        output_directory.mkdir()
+        self.forked = Forked(self.hub.environ, output_directory)
 
     @property
     def canary(self) -> str:
-        """A command that creates the file `ran`."""
-        return f"touch {self.ran}"
+        """The command of the attacker. It creates the canary file."""
+        return f"touch {self.canary_file}"
 
     def session(self, sid: str) -> Path:
         """Return the directory of a session."""
@@ -51,9 +51,9 @@ class World:
         """Return the worktree of an agent."""
         return self.base / "project.hub" / sid / f"agent-{agent}"
 
-    def do(self, *words: str) -> Answer:
+    def run(self, *arguments: str) -> Answer:
         """Run a command that must succeed."""
-        answer = self.forked.call(*words, cwd=self.project)
+        answer = self.forked.call(*arguments, cwd=self.project)
         assert answer.code == 0, answer
         return answer
 
@@ -68,18 +68,18 @@ class World:
         self.hub.git("init", "-q", self.outside / "repository")
         self.hub.git("branch", "keep")
         for sid, agents in (("s1", 2), ("s2", 1), ("s3", 1)):
-            self.do(
+            self.run(
                 "init", "-q", "--id", sid, "--task", f"Make {sid} fast", "--agents", str(agents)
             )
-            self.do("spawn", "-q", sid)
+            self.run("spawn", "-q", sid)
             for agent in range(1, agents + 1):
                 path = self.worktree(sid, agent)
                 self.hub.commit(path, f"work-{sid}-{agent}", "done\n")
                 (path / "uncommitted").write_text("unsaved\n")
         for sid in ("s2", "s3"):
-            self.do("eval", "-q", sid, "--ranking", "1")
-        self.do("archive", "-q", "s3")
-        self.do(
+            self.run("eval", "-q", sid, "--ranking", "1")
+        self.run("archive", "-q", "s3")
+        self.run(
             "board",
             "post",
             "results",
@@ -91,31 +91,31 @@ class World:
             "--session",
             "s1",
         )
-        self.do("exec", "-q", "s1", "--", "true")
+        self.run("exec", "-q", "s1", "--", "true")
         self._clean = Template(self.hub, [self.base], "clean")
 
-    def plant(self) -> None:
-        """Save the present state, to which `undo_changes` returns."""
+    def save_planted_state(self) -> None:
+        """Save the state with the attack, which `undo_changes` restores."""
         Template(self.hub, [self.base], "planted")
 
-    def restore(self) -> None:
-        """Return to the state before the attack was planted."""
+    def restore_clean_state(self) -> None:
+        """Restore the state without the attack."""
         self._clean.restore()
-        self.ran.unlink(missing_ok=True)
+        self.canary_file.unlink(missing_ok=True)
 
     def undo_changes(self, before: Stamps, after: Stamps) -> Stamps:
-        """Restore the planted state where the stamps differ, and return the new stamps."""
+        """Restore the saved state of files whose stamps differ, and return the new stamps."""
         changed = {path for path in after if after[path] != before.get(path)}
         for path in sorted(changed, reverse=True):
             os.rmdir(path) if stat.S_ISDIR(os.lstat(path).st_mode) else os.unlink(path)
         for path in sorted(before):
             if path in changed or path not in after:
                 _copy(f"{self.base}.planted{path.removeprefix(str(self.base))}", path)
-        self.ran.unlink(missing_ok=True)
+        self.canary_file.unlink(missing_ok=True)
         return self.stamps()
 
     def stamps(self) -> Stamps:
-        """Return the type, inode, size and times of everything below `base`, to detect changes."""
+        """Return the mode and inode of each path below `base`, and the size and times of each file."""
         stamps: Stamps = {}
         directories = [os.fspath(self.base)]
         for directory in directories:

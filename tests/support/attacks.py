@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from git_hub_session.git.worktrees import REMOVAL_LOCK
-from tests.support.attack_repository import World
+from tests.support.attack_repository import AttackRepository
 from tests.support.stores import CREATED
 
 ROOT = os.geteuid() == 0
@@ -29,7 +29,7 @@ class Attack(NamedTuple):
     """A named attack, and the function that plants it in a repository."""
 
     name: str
-    plant: Callable[[World], None]
+    plant: Callable[[AttackRepository], None]
 
 
 FILES: dict[str, str] = {
@@ -78,37 +78,37 @@ def _remove(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
 
 
-def _link(world: World, path: Path) -> None:
-    """Move the file outside, and link to it. A process that follows the link notices nothing."""
-    moved = world.outside / "stolen"
+def _link(repository: AttackRepository, path: Path) -> None:
+    """Move the file outside, and replace it with a link to it."""
+    moved = repository.outside / "stolen"
     if path.exists():
         path.rename(moved)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.symlink_to(moved)
 
 
-def _dangling(world: World, path: Path) -> None:
+def _dangling(repository: AttackRepository, path: Path) -> None:
     _remove(path)
-    path.symlink_to(world.outside / "made")
+    path.symlink_to(repository.outside / "made")
 
 
-def _loop(_world: World, path: Path) -> None:
+def _loop(_repository: AttackRepository, path: Path) -> None:
     _remove(path)
     path.symlink_to(path)
 
 
-def _pipe(_world: World, path: Path) -> None:
+def _pipe(_repository: AttackRepository, path: Path) -> None:
     _remove(path)
     os.mkfifo(path)
 
 
-def _device(_world: World, path: Path) -> None:
-    """Replace the file with /dev/zero, which is endless."""
+def _device(_repository: AttackRepository, path: Path) -> None:
+    """Replace the file with /dev/zero, which has no end."""
     _remove(path)
     os.mknod(path, stat.S_IFCHR | 0o666, os.makedev(1, 5))
 
 
-def _swap(_world: World, path: Path) -> None:
+def _swap(_repository: AttackRepository, path: Path) -> None:
     """Replace a file with a directory, or a directory with a file."""
     was_directory = path.is_dir()
     _remove(path)
@@ -119,61 +119,63 @@ def _swap(_world: World, path: Path) -> None:
         (path / "in the way").write_text("a file\n")
 
 
-def _large(_world: World, path: Path) -> None:
+def _large(_repository: AttackRepository, path: Path) -> None:
     """Replace the file with NUL bytes without a newline."""
     _remove(path)
     path.touch()
     os.truncate(path, LARGE)
 
 
-def _noise(_world: World, path: Path) -> None:
+def _noise(_repository: AttackRepository, path: Path) -> None:
     """Replace the file with a small file that is not text."""
     _remove(path)
     path.write_bytes(b"\xff\xfe\x00{[\x1b[2J\r\n\n" * 999)
 
 
-def _empty(_world: World, path: Path) -> None:
+def _empty(_repository: AttackRepository, path: Path) -> None:
     _remove(path)
     path.touch()
 
 
-_ANYWHERE = [_link, _dangling, _loop, _pipe, *([_device] if ROOT else []), _swap]
-_IN_FILES = [*_ANYWHERE, _large, _noise, _empty]
+_DIRECTORY_REPLACEMENTS = [_link, _dangling, _loop, _pipe, *([_device] if ROOT else []), _swap]
+_FILE_REPLACEMENTS = [*_DIRECTORY_REPLACEMENTS, _large, _noise, _empty]
 
 
-def _at(replace: Callable[[World, Path], None], *path: str) -> Callable[[World], None]:
-    return lambda world: replace(world, world.project.joinpath(*path))
+def _replace_at(
+    replace: Callable[[AttackRepository, Path], None], *path: str
+) -> Callable[[AttackRepository], None]:
+    return lambda repository: replace(repository, repository.project.joinpath(*path))
 
 
-OF_PLACES = [
+HUB_FILE_ATTACKS = [
     *(
-        Attack(f"{replace.__name__[1:]} for {name}", _at(replace, ".agenthub", path))
+        Attack(f"{replace.__name__[1:]} for {name}", _replace_at(replace, ".agenthub", path))
         for name, path in FILES.items()
-        for replace in _IN_FILES
+        for replace in _FILE_REPLACEMENTS
     ),
     *(
-        Attack(f"{replace.__name__[1:]} for {name}", _at(replace, ".agenthub", path))
+        Attack(f"{replace.__name__[1:]} for {name}", _replace_at(replace, ".agenthub", path))
         for name, path in DIRECTORIES.items()
-        for replace in _ANYWHERE
+        for replace in _DIRECTORY_REPLACEMENTS
     ),
 ]
-OF_GIT = [
-    Attack(f"{replace.__name__[1:]} for {name} of git", _at(replace, ".git", path))
+GIT_FILE_ATTACKS = [
+    Attack(f"{replace.__name__[1:]} for {name} of git", _replace_at(replace, ".git", path))
     for name, path in GIT_FILES.items()
     for replace in (_pipe, *([_device] if ROOT else []), _swap, _large, _noise)
 ]
 
 
-def _state(world: World, change: Callable[[dict[str, Any]], None]) -> None:
+def _edit_states(repository: AttackRepository, change: Callable[[dict[str, Any]], None]) -> None:
     for sid in ("s1", "s2", "s3"):
-        file = world.session(sid) / "state.json"
+        file = repository.session(sid) / "state.json"
         document = json.loads(file.read_text())
         change(document)
         file.write_text(json.dumps(document))
 
 
-def _config(world: World, **settings: str) -> None:
-    """Write config.yaml as AgentHub does, without escapes."""
+def _write_configs(repository: AttackRepository, **settings: str) -> None:
+    """Write config.yaml of all sessions as AgentHub does, without escapes."""
     for sid in ("s1", "s2", "s3"):
         values = {"session_id": sid, "task": "t", "agent_count": "2", "base_branch": "main"}
         values |= {"created": CREATED, **settings}
@@ -181,76 +183,80 @@ def _config(world: World, **settings: str) -> None:
             f'{key}: "{value}"' if key in ("task", "eval_cmd") else f"{key}: {value}"
             for key, value in values.items()
         )
-        (world.session(sid) / "config.yaml").write_text("\n".join(lines) + "\n")
+        (repository.session(sid) / "config.yaml").write_text("\n".join(lines) + "\n")
 
 
-def a_command_in_the_config(world: World) -> None:
-    _config(world, eval_cmd=world.canary, metric="p50", direction="lower")
+def a_command_in_the_config(repository: AttackRepository) -> None:
+    _write_configs(repository, eval_cmd=repository.canary, metric="p50", direction="lower")
 
 
-def a_tag_in_the_config(world: World) -> None:
-    text = f"session_id: s1\ntask: !!python/object/apply:os.system ['{world.canary}']\nagent_count: 2\n"
-    (world.session("s1") / "config.yaml").write_text(text)
+def a_tag_in_the_config(repository: AttackRepository) -> None:
+    text = f"session_id: s1\ntask: !!python/object/apply:os.system ['{repository.canary}']\nagent_count: 2\n"
+    (repository.session("s1") / "config.yaml").write_text(text)
 
 
-def a_base_branch_like_an_option(world: World) -> None:
-    _config(world, base_branch=f"--exec={world.canary.replace(' ', chr(9))}")
+def a_base_branch_like_an_option(repository: AttackRepository) -> None:
+    _write_configs(repository, base_branch=f"--exec={repository.canary.replace(' ', chr(9))}")
 
 
-def a_base_branch_outside(world: World) -> None:
-    _config(world, base_branch="../../../outside/plain/kept")
+def a_base_branch_outside(repository: AttackRepository) -> None:
+    _write_configs(repository, base_branch="../../../outside/plain/kept")
 
 
-def a_million_agents(world: World) -> None:
-    _config(world, agent_count="999999999")
+def a_million_agents(repository: AttackRepository) -> None:
+    _write_configs(repository, agent_count="999999999")
 
 
-def a_yaml_bomb(world: World) -> None:
-    bomb = "a: &a [x,x]\n" + "".join(f"b{at}: &b{at} [*a,*a,*a,*a]\n" for at in range(30000))
-    (world.session("s1") / "config.yaml").write_text(bomb)
+def a_yaml_bomb(repository: AttackRepository) -> None:
+    bomb = "a: &a [x,x]\n" + "".join(
+        f"b{number}: &b{number} [*a,*a,*a,*a]\n" for number in range(30000)
+    )
+    (repository.session("s1") / "config.yaml").write_text(bomb)
 
 
-def deep_yaml(world: World) -> None:
-    (world.session("s1") / "config.yaml").write_text("task: " + "[" * 500_000)
+def deep_yaml(repository: AttackRepository) -> None:
+    (repository.session("s1") / "config.yaml").write_text("task: " + "[" * 500_000)
 
 
-def deep_json(world: World) -> None:
+def deep_json(repository: AttackRepository) -> None:
     for name in ("sessions/s1/state.json", "board/_index.json"):
-        (world.store / name).write_text('{"a":' * 100_000)
+        (repository.store / name).write_text('{"a":' * 100_000)
 
 
-def many_values(world: World) -> None:
+def many_json_values(repository: AttackRepository) -> None:
     """Plant 16 MiB of JSON that needs a gigabyte in memory."""
     for name in ("sessions/s1/state.json", "board/_index.json"):
-        (world.store / name).write_text('{"state": "running", "a": [' + "{}," * 5_000_000 + "0]}")
+        (repository.store / name).write_text(
+            '{"state": "running", "a": [' + "{}," * 5_000_000 + "0]}"
+        )
 
 
-def small_and_deep(world: World) -> None:
+def small_and_deep_json(repository: AttackRepository) -> None:
     """Plant JSON that exceeds the size limit if it is written with indentation."""
     deep = "[" * 190 + "0," * 60_000 + "0" + "]" * 190
-    document = json.loads((world.session("s1") / "state.json").read_text())
+    document = json.loads((repository.session("s1") / "state.json").read_text())
     text = json.dumps({**document, "deep": None}).replace("null", deep)
-    (world.session("s1") / "state.json").write_text(text)
+    (repository.session("s1") / "state.json").write_text(text)
 
 
-def wide_letters(world: World) -> None:
-    """Plant text with one character of four bytes: Python then uses four for each character."""
-    (world.store / FILES["post"]).write_text("x" * 900_000 + "\U0001f600")
-    file = world.session("s1") / "state.json"
+def wide_characters(repository: AttackRepository) -> None:
+    """Plant text with one wide character, for which Python needs four bytes for each character."""
+    (repository.store / FILES["post"]).write_text("x" * 900_000 + "\U0001f600")
+    file = repository.session("s1") / "state.json"
     document = json.loads(file.read_text())
     document["history"] = [{"reason": "x" * (14 << 20) + "\U0001f600"}]
     file.write_text(json.dumps(document, ensure_ascii=False))
 
 
-def a_board_of_megabytes(world: World) -> None:
+def a_large_board(repository: AttackRepository) -> None:
     for number in range(2, 22):
-        post = world.store / "board" / "results" / f"{number:03d}-a-20260317T143022Z.md"
+        post = repository.store / "board" / "results" / f"{number:03d}-a-20260317T143022Z.md"
         post.write_text("x" * (1 << 20))
 
 
-def paths_in_the_state(world: World) -> None:
-    """Plant paths and refs in state.json, which must not be trusted."""
-    target = str(world.outside / "plain")
+def paths_in_the_state(repository: AttackRepository) -> None:
+    """Plant paths and refs outside the session in state.json."""
+    target = str(repository.outside / "plain")
 
     def change(document: dict[str, Any]) -> None:
         for agent in document["agents"].values():
@@ -264,19 +270,19 @@ def paths_in_the_state(world: World) -> None:
         document["agents"] |= {"../../outside": {"worktree": target}, "agent-1/../..": 7}
         document |= {"session_id": "../../outside", "base_commit": "--exec=x"}
 
-    _state(world, change)
+    _edit_states(repository, change)
 
 
-def a_restoring_of_what_is_outside(world: World) -> None:
+def an_interrupted_restore_to_an_outside_path(repository: AttackRepository) -> None:
     def change(document: dict[str, Any]) -> None:
         for agent in document["agents"].values():
-            agent |= {"worktree": str(world.outside / "plain"), "status": "restoring"}
+            agent |= {"worktree": str(repository.outside / "plain"), "status": "restoring"}
             agent["work"] = {"attempt-1": "refs/heads/keep"}
 
-    _state(world, change)
+    _edit_states(repository, change)
 
 
-def a_state_of_other_types(world: World) -> None:
+def a_state_of_other_types(repository: AttackRepository) -> None:
     def change(document: dict[str, Any]) -> None:
         huge = int("9" * 4000)
         document |= {"created": huge, "updated": [], "base_commit": {}, "evaluation": 1e308}
@@ -294,17 +300,17 @@ def a_state_of_other_types(world: World) -> None:
         }
         document["history"] = [1, None, {"at": 5}, {"at": huge, "reason": []}]
 
-    _state(world, change)
+    _edit_states(repository, change)
 
 
-def a_merge_like_an_option(world: World) -> None:
-    tip = world.hub.git("rev-parse", "hub/s2/agent-1/attempt-1")
+def a_merge_like_an_option(repository: AttackRepository) -> None:
+    tip = repository.hub.git("rev-parse", "hub/s2/agent-1/attempt-1")
     merge = {"agent": 1, "attempt": 1, "tip": tip, "into": "--exec=x", "commit": tip}
-    _state(world, lambda document: document.update(merge=merge))
+    _edit_states(repository, lambda document: document.update(merge=merge))
 
 
-def a_merge_into_what_is_outside(world: World) -> None:
-    tip = world.hub.git("rev-parse", "hub/s2/agent-1/attempt-1")
+def a_merge_into_an_outside_path(repository: AttackRepository) -> None:
+    tip = repository.hub.git("rev-parse", "hub/s2/agent-1/attempt-1")
     merge = {
         "agent": 1,
         "attempt": 1,
@@ -312,31 +318,31 @@ def a_merge_into_what_is_outside(world: World) -> None:
         "into": "../../../outside/plain/kept",
         "commit": tip,
     }
-    _state(world, lambda document: document.update(merge=merge))
+    _edit_states(repository, lambda document: document.update(merge=merge))
 
 
-def branches_like_options(world: World) -> None:
-    head = world.hub.git("rev-parse", "HEAD")
+def branches_like_options(repository: AttackRepository) -> None:
+    head = repository.hub.git("rev-parse", "HEAD")
     for ref in (
         "refs/heads/-rf",
         "refs/heads/--upload-pack=x",
         "refs/heads/hub/s1/--exec=x",
         "refs/heads/hub/s1/agent-1/-d",
     ):
-        world.hub.git("update-ref", ref, head)
-    world.hub.git(
+        repository.hub.git("update-ref", ref, head)
+    repository.hub.git(
         "worktree",
         "add",
         "-q",
         "--no-checkout",
         "--detach",
-        world.base / "project.hub" / "odd",
+        repository.base / "project.hub" / "odd",
         head,
     )
-    (world.git_dir("odd") / "HEAD").write_text("ref: refs/heads/hub/s1/--exec=x\n")
+    (repository.git_dir("odd") / "HEAD").write_text("ref: refs/heads/hub/s1/--exec=x\n")
 
 
-def names_of_sessions(world: World) -> None:
+def unusual_session_names(repository: AttackRepository) -> None:
     for name in (
         "-rf",
         "--help",
@@ -346,106 +352,114 @@ def names_of_sessions(world: World) -> None:
         "x" * 200,
         "ä",
     ):
-        shutil.copytree(world.session("s2"), world.store / "sessions" / name)
+        shutil.copytree(repository.session("s2"), repository.store / "sessions" / name)
 
 
-def a_git_dir_that_leads_outside(world: World) -> None:
+def a_git_dir_of_an_outside_path(repository: AttackRepository) -> None:
     """Plant git dirs that point to a plain directory, to another repository and to /."""
     for name, target in (("agent-1", "plain/.git"), ("agent-2", "repository/.git")):
-        (world.git_dir(name) / "gitdir").write_text(f"{world.outside / target}\n")
-    (world.git_dir("agent-11") / "gitdir").write_text("/.git\n")
+        (repository.git_dir(name) / "gitdir").write_text(f"{repository.outside / target}\n")
+    (repository.git_dir("agent-11") / "gitdir").write_text("/.git\n")
 
 
-def a_git_dir_that_leads_to_the_main_worktree(world: World) -> None:
-    (world.git_dir() / "gitdir").write_text(f"{world.project}/.git\n")
+def a_git_dir_of_the_main_worktree(repository: AttackRepository) -> None:
+    (repository.git_dir() / "gitdir").write_text(f"{repository.project}/.git\n")
 
 
-def a_git_dir_that_leads_up(world: World) -> None:
-    (world.git_dir() / "gitdir").write_text("../../../../outside/plain/.git\n")
+def a_git_dir_with_a_relative_outside_path(repository: AttackRepository) -> None:
+    (repository.git_dir() / "gitdir").write_text("../../../../outside/plain/.git\n")
 
 
-def a_git_dir_with_lines(world: World) -> None:
-    (world.git_dir() / "gitdir").write_text(f"{world.outside}/plain\n/etc/.git\n\x1b[2J\n")
+def a_git_dir_with_several_lines(repository: AttackRepository) -> None:
+    (repository.git_dir() / "gitdir").write_text(
+        f"{repository.outside}/plain\n/etc/.git\n\x1b[2J\n"
+    )
 
 
-def a_git_dir_that_is_a_link(world: World) -> None:
-    world.git_dir().rename(world.outside / "entry")
-    world.git_dir().symlink_to(world.outside / "entry")
+def a_git_dir_that_is_a_link(repository: AttackRepository) -> None:
+    repository.git_dir().rename(repository.outside / "entry")
+    repository.git_dir().symlink_to(repository.outside / "entry")
 
 
-def a_worktree_that_is_a_link(world: World) -> None:
-    world.worktree().rename(world.outside / "tree")
-    world.worktree().symlink_to(world.outside / "tree")
+def a_worktree_that_is_a_link(repository: AttackRepository) -> None:
+    repository.worktree().rename(repository.outside / "tree")
+    repository.worktree().symlink_to(repository.outside / "tree")
 
 
-def a_git_file_that_is_a_pipe(world: World) -> None:
-    _pipe(world, world.worktree() / ".git")
+def a_git_file_that_is_a_pipe(repository: AttackRepository) -> None:
+    _pipe(repository, repository.worktree() / ".git")
 
 
-def a_git_file_that_leads_outside(world: World) -> None:
-    (world.worktree() / ".git").write_text(f"gitdir: {world.outside}/repository/.git\n")
+def a_git_file_with_an_outside_path(repository: AttackRepository) -> None:
+    (repository.worktree() / ".git").write_text(f"gitdir: {repository.outside}/repository/.git\n")
 
 
-def a_head_that_leads_up(world: World) -> None:
-    (world.git_dir() / "HEAD").write_text(
+def a_head_with_a_relative_outside_path(repository: AttackRepository) -> None:
+    (repository.git_dir() / "HEAD").write_text(
         "ref: refs/heads/hub/s1/../../../../../outside/plain/kept\n"
     )
 
 
-def a_removal_of_what_is_outside(world: World) -> None:
-    journal = world.git_dir() / "hub-session-removal"
-    shutil.rmtree(world.worktree())  # as in an interrupted removal that only has to be finished
-    journal.write_text(f"{REMOVAL_LOCK}\0{world.outside}/plain\0delete")
-    (world.git_dir("agent-2") / "hub-session-removal").write_text(
-        f"{REMOVAL_LOCK}\0{world.outside}/plain\0aside"
+def an_interrupted_removal_of_an_outside_path(repository: AttackRepository) -> None:
+    journal = repository.git_dir() / "hub-session-removal"
+    shutil.rmtree(repository.worktree())  # as after an interrupted removal
+    journal.write_text(f"{REMOVAL_LOCK}\0{repository.outside}/plain\0delete")
+    (repository.git_dir("agent-2") / "hub-session-removal").write_text(
+        f"{REMOVAL_LOCK}\0{repository.outside}/plain\0aside"
     )
 
 
-def a_trash_that_is_a_link(world: World) -> None:
-    (world.project / ".git" / "hub-session-trash").symlink_to(world.outside / "plain")
+def a_trash_that_is_a_link(repository: AttackRepository) -> None:
+    (repository.project / ".git" / "hub-session-trash").symlink_to(repository.outside / "plain")
     for name in ("agent-1", "agent-2"):
-        world.worktree().with_name(f".{name}.hub-trash").symlink_to(world.outside / "plain")
+        repository.worktree().with_name(f".{name}.hub-trash").symlink_to(
+            repository.outside / "plain"
+        )
 
 
-def links_in_a_worktree(world: World) -> None:
-    tree = world.worktree()
-    (tree / "to a directory").symlink_to(world.outside / "plain")
-    shutil.rmtree(tree / "sub")
-    (tree / "sub").symlink_to(world.outside / "plain")
-    (tree / "pipe").unlink(missing_ok=True)
-    os.mkfifo(tree / "pipe")
-    (tree / ".gitignore").symlink_to(world.outside / "plain" / "kept")
+def links_in_a_worktree(repository: AttackRepository) -> None:
+    worktree = repository.worktree()
+    (worktree / "to a directory").symlink_to(repository.outside / "plain")
+    shutil.rmtree(worktree / "sub")
+    (worktree / "sub").symlink_to(repository.outside / "plain")
+    (worktree / "pipe").unlink(missing_ok=True)
+    os.mkfifo(worktree / "pipe")
+    (worktree / ".gitignore").symlink_to(repository.outside / "plain" / "kept")
 
 
-def includes_that_lead_up(world: World) -> None:
-    (world.project / ".worktreeinclude").write_text(
+def includes_of_outside_paths(repository: AttackRepository) -> None:
+    (repository.project / ".worktreeinclude").write_text(
         "../outside/plain/*\n/etc/passwd\n.agenthub/**\n*\n"
     )
-    (world.project / "linked").symlink_to(world.outside / "plain")
+    (repository.project / "linked").symlink_to(repository.outside / "plain")
 
 
-def hooks_in_the_hub(world: World) -> None:
+def hooks_in_the_hub(repository: AttackRepository) -> None:
     """Plant hooks and settings in directories that look like repositories."""
-    hook = f"#!/bin/sh\n{world.canary}\n"
-    for directory in (world.store, world.session("s1"), world.worktree() / ".agenthub"):
+    hook = f"#!/bin/sh\n{repository.canary}\n"
+    for directory in (
+        repository.store,
+        repository.session("s1"),
+        repository.worktree() / ".agenthub",
+    ):
         (directory / "hooks").mkdir(parents=True)
         for name in ("post-checkout", "reference-transaction", "pre-commit", "pre-auto-gc"):
             (directory / "hooks" / name).write_text(hook)
             (directory / "hooks" / name).chmod(0o755)
         (directory / "config").write_text(
-            f"[core]\n\tfsmonitor = {world.canary}\n[alias]\n\tx = !{world.canary}\n"
+            f"[core]\n\tfsmonitor = {repository.canary}\n[alias]\n\tx = !{repository.canary}\n"
         )
         (directory / ".gitattributes").write_text("* filter=x diff=x merge=x\n")
-    for tree in (world.project, world.worktree(), world.worktree("s2")):
-        (tree / ".gitattributes").write_text("* filter=x diff=x merge=x\n")
-        (tree / ".gitmodules").write_text(
-            f'[submodule "x"]\n\tpath = x\n\turl = x\n\tupdate = !{world.canary}\n'
+    for worktree in (repository.project, repository.worktree(), repository.worktree("s2")):
+        (worktree / ".gitattributes").write_text("* filter=x diff=x merge=x\n")
+        (worktree / ".gitmodules").write_text(
+            f'[submodule "x"]\n\tpath = x\n\turl = x\n\tupdate = !{repository.canary}\n'
         )
 
 
-def control_characters_everywhere(world: World) -> None:
+def control_characters_everywhere(repository: AttackRepository) -> None:
     """Plant control characters in all texts: tasks, reasons, branches, subjects, locks, names."""
-    _config(world)
+    _write_configs(repository)
     for sid in ("s1", "s2", "s3"):
         settings = {
             "session_id": sid,
@@ -455,14 +469,14 @@ def control_characters_everywhere(world: World) -> None:
             "created": EVIL,
         }
         settings |= {
-            "eval_cmd": f"{world.canary} {EVIL}",
+            "eval_cmd": f"{repository.canary} {EVIL}",
             "metric": EVIL,
             "direction": "lower",
             "baseline": EVIL,
             EVIL: EVIL,
         }
         lines = (f"{json.dumps(key)}: {json.dumps(value)}\n" for key, value in settings.items())
-        (world.session(sid) / "config.yaml").write_text("".join(lines))
+        (repository.session(sid) / "config.yaml").write_text("".join(lines))
 
     def change(document: dict[str, Any]) -> None:
         step = {
@@ -485,46 +499,52 @@ def control_characters_everywhere(world: World) -> None:
                 "reason": EVIL,
             }
 
-    _state(world, change)
+    _edit_states(repository, change)
     head = f"---\nauthor: {EVIL}\ntimestamp: {EVIL}\nparent: {EVIL}\nsession: s1\n---\n\n{EVIL}\n{EVIL}\n"
-    results = world.store / "board" / "results"
+    results = repository.store / "board" / "results"
     (results / "002-x-20260317T143022Z.md").write_text(head)
     (results / f"{EVIL_NAME[:60].replace('/', '')}.md").write_text(head)
-    (world.store / "board" / EVIL_NAME[:60].replace("/", "")).mkdir()
+    (repository.store / "board" / EVIL_NAME[:60].replace("/", "")).mkdir()
     index = {"channels": ["results", EVIL, "../outside", "a\nb"], "counters": {"results": EVIL}}
-    (world.store / "board" / "_index.json").write_text(json.dumps(index))
-    world.hub.git(
-        "commit", "-q", "--allow-empty", "-m", EVIL.replace("\x00", ""), cwd=world.worktree()
+    (repository.store / "board" / "_index.json").write_text(json.dumps(index))
+    repository.hub.git(
+        "commit", "-q", "--allow-empty", "-m", EVIL.replace("\x00", ""), cwd=repository.worktree()
     )
-    world.hub.git("worktree", "lock", "--reason", EVIL.replace("\x00", ""), world.worktree())
+    repository.hub.git(
+        "worktree", "lock", "--reason", EVIL.replace("\x00", ""), repository.worktree()
+    )
 
 
-def control_characters_in_a_path(world: World) -> None:
+def control_characters_in_a_path(repository: AttackRepository) -> None:
     name = EVIL_NAME.replace("/", "-")
-    world.hub.git("worktree", "move", world.worktree(), world.worktree().with_name("moved"))
-    moved = world.worktree().with_name(f"a{name}".strip())
-    world.worktree().with_name("moved").rename(moved)
-    (world.git_dir() / "gitdir").write_text(f"{moved}/.git\n")
-    world.hub.git("branch", "hub/s1/\u202eagent", "main")
+    repository.hub.git(
+        "worktree", "move", repository.worktree(), repository.worktree().with_name("moved")
+    )
+    moved = repository.worktree().with_name(f"a{name}".strip())
+    repository.worktree().with_name("moved").rename(moved)
+    (repository.git_dir() / "gitdir").write_text(f"{moved}/.git\n")
+    repository.hub.git("branch", "hub/s1/\u202eagent", "main")
     (moved / f"b{name}").write_text("unsaved\n")
 
 
-def channels_that_lead_outside(world: World) -> None:
+def channels_with_outside_paths(repository: AttackRepository) -> None:
     index = {"channels": ["../../../outside/plain", "/etc", "..", ".", "results"], "counters": {}}
-    (world.store / "board" / "_index.json").write_text(json.dumps(index))
-    (world.store / "board" / "dispatch").rename(world.outside / "dispatch")
-    (world.store / "board" / "dispatch").symlink_to(world.outside / "dispatch")
-    (world.store / "board" / "results" / ".new.tmp").symlink_to(world.outside / "plain" / "kept")
+    (repository.store / "board" / "_index.json").write_text(json.dumps(index))
+    (repository.store / "board" / "dispatch").rename(repository.outside / "dispatch")
+    (repository.store / "board" / "dispatch").symlink_to(repository.outside / "dispatch")
+    (repository.store / "board" / "results" / ".new.tmp").symlink_to(
+        repository.outside / "plain" / "kept"
+    )
 
 
-def output_that_leads_outside(world: World) -> None:
-    shutil.rmtree(world.session("s1") / "output")
-    (world.session("s1") / "output").mkdir()
+def output_links_to_an_outside_path(repository: AttackRepository) -> None:
+    shutil.rmtree(repository.session("s1") / "output")
+    (repository.session("s1") / "output").mkdir()
     for name in ("exec-1", "exec-2", "eval-1"):
-        (world.session("s1") / "output" / name).symlink_to(world.outside / "plain")
+        (repository.session("s1") / "output" / name).symlink_to(repository.outside / "plain")
 
 
-OF_CONTENT = [
+CONTENT_ATTACKS = [
     Attack(plant.__name__.replace("_", " "), plant)
     for plant in (
         a_command_in_the_config,
@@ -535,34 +555,34 @@ OF_CONTENT = [
         a_yaml_bomb,
         deep_yaml,
         deep_json,
-        many_values,
-        small_and_deep,
-        wide_letters,
-        a_board_of_megabytes,
+        many_json_values,
+        small_and_deep_json,
+        wide_characters,
+        a_large_board,
         paths_in_the_state,
-        a_restoring_of_what_is_outside,
+        an_interrupted_restore_to_an_outside_path,
         a_state_of_other_types,
         a_merge_like_an_option,
-        a_merge_into_what_is_outside,
+        a_merge_into_an_outside_path,
         branches_like_options,
-        names_of_sessions,
-        a_git_dir_that_leads_outside,
-        a_git_dir_that_leads_to_the_main_worktree,
-        a_git_dir_that_leads_up,
-        a_git_dir_with_lines,
+        unusual_session_names,
+        a_git_dir_of_an_outside_path,
+        a_git_dir_of_the_main_worktree,
+        a_git_dir_with_a_relative_outside_path,
+        a_git_dir_with_several_lines,
         a_git_dir_that_is_a_link,
         a_worktree_that_is_a_link,
         a_git_file_that_is_a_pipe,
-        a_git_file_that_leads_outside,
-        a_head_that_leads_up,
-        a_removal_of_what_is_outside,
+        a_git_file_with_an_outside_path,
+        a_head_with_a_relative_outside_path,
+        an_interrupted_removal_of_an_outside_path,
         a_trash_that_is_a_link,
         links_in_a_worktree,
-        includes_that_lead_up,
+        includes_of_outside_paths,
         hooks_in_the_hub,
         control_characters_everywhere,
         control_characters_in_a_path,
-        channels_that_lead_outside,
-        output_that_leads_outside,
+        channels_with_outside_paths,
+        output_links_to_an_outside_path,
     )
 ]

@@ -6,11 +6,11 @@ from typing import NamedTuple
 
 
 class Call(NamedTuple):
-    """A command line. It may change the hub, .git and the agents' worktrees."""
+    """A command line, which may change the hub, .git and the agents' worktrees."""
 
-    words: tuple[str, ...]
-    moves_files: bool = False
-    """True if it may also change the main worktree, because it merges into the branch there."""
+    arguments: tuple[str, ...]
+    changes_main_worktree: bool = False
+    """True if the command may also change the main worktree, into which it merges."""
 
 
 def _calls(*lines: str) -> list[Call]:
@@ -55,21 +55,25 @@ _CHANGING = (
     "board reply 001 -m text",
     "doctor --fix",
 )
-_FORMS = ("--format=json", "--format=porcelain", "-z", "--color=always")
+_FORMATS = ("--format=json", "--format=porcelain", "-z", "--color=always")
 
 
-def _in_form(call: Call, form: str) -> Call:
-    return call._replace(words=(call.words[0], *[form] * bool(form), *call.words[1:]))
+def _with_format(call: Call, format_option: str) -> Call:
+    return call._replace(
+        arguments=(call.arguments[0], *[format_option] * bool(format_option), *call.arguments[1:])
+    )
 
 
 READ_ONLY = [
-    _in_form(call, form) for call in _calls(*_READ_ONLY, *_DRY_RUNS) for form in ("", *_FORMS)
+    _with_format(call, format_option)
+    for call in _calls(*_READ_ONLY, *_DRY_RUNS)
+    for format_option in ("", *_FORMATS)
 ]
-"""The read-only commands and the dry runs, each in every format."""
+"""The read-only commands and the dry runs, each in all formats."""
 CHANGING = [
     *_calls(*_CHANGING),
     Call(("eval", "s1", "--eval", "echo p50: 1", "--metric", "p50", "--direction", "lower")),
-    Call(("merge", "s2", "--yes"), moves_files=True),
+    Call(("merge", "s2", "--yes"), changes_main_worktree=True),
     Call(
         (
             *(
@@ -85,25 +89,25 @@ CHANGING = [
             ),
             *("--eval", "echo p50: 1", "--metric", "p50", "--direction", "lower", "--yes"),
         ),
-        moves_files=True,
+        changes_main_worktree=True,
     ),
 ]
 CALLS = [*READ_ONLY, *CHANGING]
 
-UNTRIED = {"demo"}
-"""The commands that read no repository: `demo` works in a new directory."""
+EXCLUDED = {"demo"}
+"""The commands that are not tested: `demo` works in a new repository."""
 
 
-def share(turn: int) -> list[Call]:
+def select_calls(turn: int) -> list[Call]:
     """Return the changing commands, and each read-only command in one format.
 
     Five consecutive turns use all formats.
     """
-    forms = 1 + len(_FORMS)
+    formats = 1 + len(_FORMATS)
     return [
         *(
-            READ_ONLY[first + (turn + first // forms) % forms]
-            for first in range(0, len(READ_ONLY), forms)
+            READ_ONLY[start + (turn + start // formats) % formats]
+            for start in range(0, len(READ_ONLY), formats)
         ),
         *CHANGING,
     ]

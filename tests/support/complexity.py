@@ -12,7 +12,7 @@ from radon.complexity import cc_visit_ast
 from radon.visitors import Function as RadonFunction
 
 Imports = dict[str, set[str]]
-"""The modules of a package, and the modules of the package that each one imports."""
+"""The imports of each module of a package, without modules of other packages."""
 
 
 class Function(NamedTuple):
@@ -40,14 +40,14 @@ def _functions(path: Path) -> Iterator[Function]:
     complexities = {block.lineno: block.complexity for block in blocks}
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            names = [each.arg for each in (*node.args.posonlyargs, *node.args.args)]
+            names = [argument.arg for argument in (*node.args.posonlyargs, *node.args.args)]
             yield Function(
                 path,
                 node.lineno,
                 node.name,
                 lines=(node.end_lineno or node.lineno) - node.lineno + 1,
                 positional_parameters=len(names) - (names[:1] in (["self"], ["cls"])),
-                # Radon counts a function inside a function as a part of the outer one.
+                # Radon counts a nested function as a part of the outer function.
                 complexity=complexities.get(node.lineno, 0),
             )
 
@@ -64,7 +64,7 @@ def count_files(package: Path) -> dict[Path, int]:
 
 
 def read_imports(package: Path) -> Imports:
-    """Return the imports at run time: those in functions too, but none under TYPE_CHECKING."""
+    """Return the imports at run time, also imports in functions, but none under TYPE_CHECKING."""
     trees = {
         _module_name(path, package): ast.parse(path.read_text(encoding="utf-8"))
         for path in package.rglob("*.py")
@@ -86,7 +86,7 @@ def _imported_names(node: ast.AST, modules: set[str]) -> Iterator[str]:
             children: list[ast.AST] = [*otherwise]
         case ast.ImportFrom(module=str(source), names=aliases):
             for alias in aliases:
-                # The name can be a module, or something that the source defines.
+                # The name can be a module, or a name that the source defines.
                 name = f"{source}.{alias.name}"
                 yield from modules & ({name} if name in modules else {source})
             children = []
@@ -100,12 +100,13 @@ def _imported_names(node: ast.AST, modules: set[str]) -> Iterator[str]:
 
 
 def longest_chain(imports: Imports) -> list[str]:
-    """Return the longest chain in which each module imports the next one.
+    """Return the longest chain in which each module imports the next module.
 
-    Raises graphlib.CycleError if modules import each other.
+    Raises:
+        graphlib.CycleError: modules import each other.
     """
     chains: dict[str, list[str]] = {}
     for module in TopologicalSorter(imports).static_order():
-        below = [chains[name] for name in sorted(imports[module])]
-        chains[module] = [module, *max(below, key=len, default=[])]
+        imported_chains = [chains[name] for name in sorted(imports[module])]
+        chains[module] = [module, *max(imported_chains, key=len, default=[])]
     return max(chains.values(), key=len, default=[])

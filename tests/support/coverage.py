@@ -1,4 +1,4 @@
-"""Measure which branches of the package the tests run.
+"""Measure the branches of the package that the tests run.
 
 coverage.py reports the result, but it does not measure the commands. A test starts several
 processes, and coverage.py takes 100 ms to load in each of them, three times as long as a command.
@@ -46,20 +46,21 @@ def measure(directory: str) -> None:
 
 
 def take_over() -> None:
-    """Measure a process of pytest with coverage.py: it loads slowly, but it measures faster."""
+    """Measure a process of pytest with coverage.py, which loads slowly, but measures faster."""
     directory = os.environ.get(VARIABLE)
     if not directory:
         return
     from coverage import Coverage
 
-    here = f"{_CHECKOUT}{_PACKAGE}*"
-    measured = Coverage(data_file=None, branch=True, config_file=False, include=[here])
-    measured.set_option("run:disable_warnings", ["no-data-collected"])  # pytest with -n, itself
-    measured.start()
+    package_files = f"{_CHECKOUT}{_PACKAGE}*"
+    coverage = Coverage(data_file=None, branch=True, config_file=False, include=[package_files])
+    # The main process of `pytest -n` collects no data.
+    coverage.set_option("run:disable_warnings", ["no-data-collected"])
+    coverage.start()
 
     def write() -> None:
-        measured.stop()
-        data = measured.get_data()
+        coverage.stop()
+        data = coverage.get_data()
         arcs = {path: set(data.arcs(path) or ()) for path in data.measured_files()}
         _write_arcs(directory, arcs)
 
@@ -73,7 +74,7 @@ def _write_arcs(directory: str, arcs: Arcs) -> None:
         with open(os.path.join(directory, f"{os.getpid()}-{os.urandom(6).hex()}"), "xb") as file:
             marshal.dump(arcs, file)
     except OSError:
-        pass  # a test fills the disk or sets limits
+        pass  # a test has filled the disk, or has set a limit
 
 
 def _call_before_exit(write: Callable[[], None]) -> None:
@@ -81,11 +82,11 @@ def _call_before_exit(write: Callable[[], None]) -> None:
     import _signal  # type: ignore[import-not-found]  # an import of signal would take 5 ms
     import atexit
 
-    def wrap(end: Callable[[int], Any]) -> Any:
+    def wrap(exit_function: Callable[[int], Any]) -> Any:
         def write_and_end(number: int) -> Any:
-            if end is not raise_signal or _signal.getsignal(number) == _signal.SIG_DFL:
+            if exit_function is not raise_signal or _signal.getsignal(number) == _signal.SIG_DFL:
                 write()
-            return end(number)
+            return exit_function(number)
 
         return write_and_end
 
@@ -129,6 +130,7 @@ def _is_resumed(code: CodeType, offset: int) -> bool:
 
 
 def _yields(code: CodeType, offset: int) -> bool:
+    """Return True if the return event at this offset is a `yield`."""
     if not code.co_flags & _GENERATOR:
         return False
     from opcode import opmap
@@ -163,17 +165,17 @@ def collect(directory: str) -> None:
                 continue  # the process was killed while it wrote
         for path, arcs in process_arcs.items():
             sums.setdefault(os.path.realpath(path), set()).update(arcs)
-    ours = _CHECKOUT + _PACKAGE
-    measured = Coverage()
-    measured.erase()
-    data = measured.get_data()
-    data.add_arcs({path: arcs for path, arcs in sums.items() if path.startswith(ours)})
-    data.touch_files([str(path) for path in Path(ours).rglob("*.py")])
+    package = _CHECKOUT + _PACKAGE
+    coverage = Coverage()
+    coverage.erase()
+    data = coverage.get_data()
+    data.add_arcs({path: arcs for path, arcs in sums.items() if path.startswith(package)})
+    data.touch_files([str(path) for path in Path(package).rglob("*.py")])
     data.write()
 
 
 def report(minimum: str) -> None:
-    """Print each file with a line or branch that no test runs, the worst first.
+    """Print each file with a line or branch that no test runs, lowest coverage first.
 
     Fail if less than `minimum` percent are covered.
     """
@@ -181,14 +183,14 @@ def report(minimum: str) -> None:
 
     from coverage import Coverage
 
-    measured = Coverage()
-    measured.load()
-    file = f"{measured.config.data_file}.json"
-    measured.json_report(outfile=file)
+    coverage = Coverage()
+    coverage.load()
+    file = f"{coverage.config.data_file}.json"
+    coverage.json_report(outfile=file)
     with open(file) as source:
         result = json.load(source)
-    worst = sorted(result["files"].items(), key=lambda item: _percentages(item[1]["summary"]))
-    for path, details in worst:
+    files = sorted(result["files"].items(), key=lambda item: _percentages(item[1]["summary"]))
+    for path, details in files:
         if min(_percentages(details["summary"])) < 100:
             missing = details["missing_branches"]
             branches = [f"{line}->{max(target, 0) or 'end'}" for line, target in missing]

@@ -323,7 +323,7 @@ class ScenarioRunner:
 
 
 def _post_texts(hub: Hub) -> set[str]:
-    """Return the texts of the posts, without the actions of a merge, which a repeated call omits."""
+    """Return the texts of the posts, without the actions that a repeated merge omits."""
     posts = (hub.top / ".agenthub" / "board").glob("*/*.md")
     texts = [path.read_text().partition("---\n\n")[2] for path in posts]
     assert len([text for text in texts if _SUMMARY_TITLE in text]) <= 1

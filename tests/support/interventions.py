@@ -1,4 +1,4 @@
-"""Changes that another tool or a user makes between two commands, and a user who follows the hints."""
+"""Changes by another tool or a user between two commands, and a function that follows hints."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support.hub import Hub, Result
 MEASURE = ("--eval", "cat file | wc -c | sed 's/^/n: /'", "--metric", "n", "--direction", "higher")
 AGENT_1 = "hub/s1/agent-1/attempt-1"
 MAX_ERRORS = 6
-"""The number of errors in a row, each of which is caused by the hint of the one before."""
+"""The number of consecutive errors that are allowed, if each hint leads to another error."""
 
 
 def worktree_path(hub: Hub, agent: int) -> Path:
@@ -25,14 +25,14 @@ def worktree_path(hub: Hub, agent: int) -> Path:
 
 
 def hint_command(hint: str, arguments: tuple[str, ...]) -> list[str]:
-    """Return the command line that the hint prints, or [].
+    """Return the command that the hint prints, or [] if the hint has no command.
 
     If the hint only names an option, return the command `arguments` with that option.
     """
     last_command = re.split("if it (?:is gone|was deleted): ", hint)[-1]
-    printed = re.search(r"(?:^|: )((?:git|rm|mv|printf) .*?)(?:, or:? .*)?$", last_command)
-    if printed:
-        return ["sh", "-c", printed[1].replace("<agent>", "1")]
+    match = re.search(r"(?:^|: )((?:git|rm|mv|printf) .*?)(?:, or:? .*)?$", last_command)
+    if match:
+        return ["sh", "-c", match[1].replace("<agent>", "1")]
     if hint.endswith("with 'git hub-session init'"):
         return ["git", "hub-session", "init", "-q", "--task", "another"]
     if "without --retry" in hint:
@@ -52,12 +52,12 @@ def hint_command(hint: str, arguments: tuple[str, ...]) -> list[str]:
 
 
 def run_with_hints(
-    hub: Hub, *arguments: str, left: int = MAX_ERRORS, counts: Counter[str] | None = None
+    hub: Hub, *arguments: str, allowed_errors: int = MAX_ERRORS, counts: Counter[str] | None = None
 ) -> Result:
-    """Run the command until it succeeds. After each failure, run the first command of a hint.
+    """Run the command until it succeeds. After each failure, run the first command in its hints.
 
     Args:
-        left: the number of failures that are still allowed.
+        allowed_errors: the number of failures that are still allowed.
         counts: counts the errors and the hints that were followed.
     """
     counts = Counter() if counts is None else counts
@@ -65,24 +65,26 @@ def run_with_hints(
     if result.code == 0:
         return result
     counts["errors"] += 1
-    assert left, result
+    assert allowed_errors, result
     hints = re.findall(r"hint: (.*)", result.out + result.err)
     commands = [hint_command(hint, arguments) for hint in hints]
     command = next(filter(None, commands), None)
-    assert command, f"no hint can be followed: {arguments}: {result}"
+    assert command, f"no hint has a command: {arguments}: {result}"
     counts["hints"] += 1
     followed = hub.call(*command)
-    # The hint is the same command with an option, or records that the user did the work.
-    replaces = command[2] == arguments[0] or command[-1].startswith(
+    # The hint is the same command with an option, or records that the user has done the work.
+    is_replacement = command[2] == arguments[0] or command[-1].startswith(
         (f"git hub-session {arguments[0]} ", "git hub-session update ")
     )
-    if replaces and (followed.code == 0 or command[0] != "sh"):
+    if is_replacement and (followed.code == 0 or command[0] != "sh"):
         return followed
     if followed.code:
-        again = re.match(r"git hub-session (.*)", command[-1])
-        assert again, f"the command of a hint fails: {command}: {followed}"
-        run_with_hints(hub, *shlex.split(again[1]), left=left - 1, counts=counts)
-    return run_with_hints(hub, *arguments, left=left - 1, counts=counts)
+        match = re.match(r"git hub-session (.*)", command[-1])
+        assert match, f"the command of a hint fails: {command}: {followed}"
+        run_with_hints(
+            hub, *shlex.split(match[1]), allowed_errors=allowed_errors - 1, counts=counts
+        )
+    return run_with_hints(hub, *arguments, allowed_errors=allowed_errors - 1, counts=counts)
 
 
 def edit_state(hub: Hub, change: Callable[[dict[str, Any]], object]) -> None:
@@ -137,7 +139,7 @@ def _commit_detached(hub: Hub) -> None:
 
 
 def _reset_base(hub: Hub) -> None:
-    """Reset the base branch, as after a forced push: the agents' start commit is not on it."""
+    """Reset the base branch, as after a forced push. It no longer has the agents' base commit."""
     hub.git("reset", "-q", "--hard", "main~")
 
 
@@ -172,7 +174,7 @@ COMMON_CHANGES: Mapping[str, Change] = {
     "state init": lambda hub: edit_state(hub, lambda state: state.update(state="init")),
     "the base commit is missing": _lose_base_commit,
 }
-"""Changes that once led to an error without a way out, and the most frequent ones."""
+"""The most frequent changes, and changes for which the hints were once insufficient."""
 
 RARE_CHANGES: Mapping[str, Change] = {
     "rm -rf, prune": lambda hub: _prune(hub, 1),
@@ -221,4 +223,4 @@ RARE_CHANGES: Mapping[str, Change] = {
     "fewer agents": lambda hub: edit_config(hub, "agent_count: 2", "agent_count: 1"),
     "the board is deleted": lambda hub: shutil.rmtree(hub.top / ".agenthub" / "board"),
 }
-"""The changes of the long form."""
+"""The changes that only the long form tests."""

@@ -1,8 +1,8 @@
 """Find prose that is hard to read.
 
 A *mark* is a pattern that plain technical English rarely needs. One mark can be a false alarm;
-two marks in one text rarely are. The marks are a smoke detector: a text without a mark can still
-be hard to read. The first lines of docstrings have their own rules.
+two marks in one text rarely are. A text without a mark can still be hard to read. The first lines of
+docstrings have their own rules.
 
 `python -m tests.support.prose [PATH...]` prints each text that has a mark, each first line
 that breaks a rule, and a table. Without a PATH it reads the whole project.
@@ -48,12 +48,12 @@ class Mark(NamedTuple):
     def find(self, text: str) -> str:
         """Return the beginning of the first match, or ''."""
         match = self.pattern.search(text)
-        words = match[0].strip() if match else ""
-        return words if len(words) <= LONGEST_MATCH else words[:LONGEST_MATCH] + "…"
+        found_text = match[0].strip() if match else ""
+        return found_text if len(found_text) <= LONGEST_MATCH else found_text[:LONGEST_MATCH] + "…"
 
 
-def _words(text: str) -> str:
-    """Return a pattern for one of the words."""
+def _any_word(text: str) -> str:
+    """Return a pattern that matches any of the words."""
     return f"(?:{'|'.join(text.split())})"
 
 
@@ -61,18 +61,18 @@ def _compile(pattern: str, flags: re.RegexFlag = re.IGNORECASE) -> re.Pattern[st
     return re.compile(pattern, flags | re.VERBOSE)
 
 
-# Words that need a noun, not "who holds it": "for the holder", "tell the user".
-BEFORE_CLAUSE = _words(
+# Words before a noun, as in "for the holder". A clause is hard to read here: "for who holds it".
+BEFORE_CLAUSE = _any_word(
     "and are as at before but by for from in is know knows of on or say says tell tells than that"
     " to where whether with"
 )
-CLAUSE_VERBS = _words(
+CLAUSE_VERBS = _any_word(
     "acts are calls came can cannot comes could did does fails failed follow follows goes had has"
     " have held holds is keeps kept lies listens looks loses lost made makes may might no posts"
     " ran reads remains runs said stands stays stood there to took takes wants was went were will"
     " works worked would wrote"
 )
-CLAUSE_SUBJECTS = _words("a an git he it nobody one somebody the they we")
+CLAUSE_SUBJECTS = _any_word("a an git he it nobody one somebody the they we")
 
 CLAUSE_FOR_NOUN = rf"""
     (?: (?:^|[,;:.(]\ ?) | \b{BEFORE_CLAUSE}\ (?!what\ to\b) )
@@ -101,8 +101,8 @@ DOUBLE_RELATIVE = r"""
     | \b(what|where|which|who)\b[^.;]{0,50}\b\1\b
 """
 # "It is over." But: "It is unsafe to ...", "Each command has ...", "One of the paths is ...".
-IMPERSONAL = _words("cheaper enough impossible possible safe unsafe useful")
-AFTER_PRONOUN = _words(
+IMPERSONAL = _any_word("cheaper enough impossible possible safe unsafe useful")
+AFTER_PRONOUN = _any_word(
     r"are can cannot does do has have in is of(?!\sthe\b) that was were which who"
 )
 LOOSE_PRONOUN = rf"""
@@ -132,7 +132,7 @@ MARKS = (
 
 
 class Offender(NamedTuple):
-    """A text and what is wrong with it."""
+    """A text, and its marks or the rules that it breaks."""
 
     path: Path
     line: int
@@ -155,7 +155,7 @@ def find_offenders(units: Iterable[Unit]) -> list[Offender]:
     offenders = []
     for unit in units:
         matches = [(mark.name, mark.find(unit.text)) for mark in MARKS]
-        faults = tuple(f"{name} [{words}]" for name, words in matches if words)
+        faults = tuple(f"{name} [{found_text}]" for name, found_text in matches if found_text)
         if faults:
             offenders.append(Offender(unit.path, unit.line, faults, unit.text))
     return sorted(offenders, key=lambda offender: -len(offender.faults))
@@ -199,8 +199,8 @@ class Rule(NamedTuple):
 LONGEST_FIRST_LINE = 90
 PREDICATE = re.compile(r"_?(?:is|has|can)_")
 QUESTION_WORD = re.compile(r"(?:How|Of|What|Whether|Where|Which|Who|Whose|Why)\b")
-# No list of verbs is complete, so the rule knows words and endings that no imperative has.
-NO_VERB = _words(
+# No list of verbs is complete. So the rule has a list of words and endings that are no imperatives.
+NO_VERB = _any_word(
     "A After All Also An Another Any Are As At Both Before By Called Can During Each Every False For"
     " From He If In Is It Its Just Like Must Never New No None Not On Once One Only Or Our Same"
     " Should Such Taken That The Their There These They This Those True To Under Until Upon We"
@@ -254,10 +254,12 @@ def _first_lines(tree: ast.Module) -> Iterator[tuple[int, FirstLine]]:
 
 
 def _function_name(node: Documented) -> str:
-    """Return the name of a function or a method, or '' for a property and all others."""
+    """Return the name of a function or method, or '' for a property, a class or a module."""
     if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
         return ""
-    is_property = any(ast.unparse(each).endswith("property") for each in node.decorator_list)
+    is_property = any(
+        ast.unparse(decorator).endswith("property") for decorator in node.decorator_list
+    )
     return "" if is_property else node.name
 
 
@@ -266,7 +268,7 @@ def _function_name(node: Documented) -> str:
 
 def main(arguments: list[str]) -> None:
     """Print the offenders, the reasons for the marks, and the share of each kind of text."""
-    paths = [Path(word) for word in arguments] or [PACKAGE, *PAGES, MANUAL, DOCS]
+    paths = [Path(argument) for argument in arguments] or [PACKAGE, *PAGES, MANUAL, DOCS]
     units = read_units(paths)
     for offender in (*find_offenders(units), *find_bad_first_lines(paths)):
         print(offender)

@@ -1,7 +1,7 @@
-"""Collect the project's prose as units: one text, its kind and its place.
+"""Collect the project's prose as units. A unit is a text with its kind, file and line.
 
-A unit is one docstring, attribute docstring, comment block or message of a Python file, one
-paragraph, list item or table cell of a Markdown file, or one paragraph of an mdoc manual page.
+A unit is a docstring, an attribute docstring, a comment block or a message of a Python file, a
+paragraph, a list item or a table cell of a Markdown file, or a paragraph of an mdoc manual page.
 Code and quotations are replaced by "X", because a quoted text has its own style.
 """
 
@@ -20,7 +20,7 @@ Documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
 
 class Unit(NamedTuple):
-    """A piece of prose and its place."""
+    """A piece of prose, with its file and line."""
 
     kind: str
     """'docstring', 'attribute', 'comment', 'message', 'markdown' or 'mdoc'."""
@@ -96,9 +96,9 @@ def attributes(tree: ast.Module) -> Iterator[tuple[int, str]]:
     for node in ast.walk(tree):
         if not isinstance(node, ast.Module | ast.ClassDef):
             continue
-        for i, statement in enumerate(node.body[1:]):
+        for index, statement in enumerate(node.body[1:]):
             if isinstance(statement, ast.Expr) and isinstance(
-                node.body[i], ast.Assign | ast.AnnAssign
+                node.body[index], ast.Assign | ast.AnnAssign
             ):
                 for _, text in _texts(statement.value):
                     yield statement.lineno, text
@@ -119,10 +119,10 @@ def _comments(source: str) -> Iterator[tuple[int, str]]:
             if (line, column) != end:
                 blocks.append((line, []))
             end = (line + 1, column)
-            words = token.string.lstrip("# ")
-            if not DIRECTIVE.match(words) and not SEPARATOR.fullmatch(words):
-                blocks[-1][1].append(words)
-    return ((line, text) for line, words in blocks if " " in (text := " ".join(words)))
+            text = token.string.lstrip("# ")
+            if not DIRECTIVE.match(text) and not SEPARATOR.fullmatch(text):
+                blocks[-1][1].append(text)
+    return ((line, text) for line, texts in blocks if " " in (text := " ".join(texts)))
 
 
 # Classes and decorators with texts that a user reads. Every class of errors has them too.
@@ -162,10 +162,12 @@ def _error_classes(files: Iterable[PythonFile]) -> set[str]:
     errors = {value.__name__ for value in builtin if issubclass(value, BaseException)}
     nodes = [node for file in files for node in ast.walk(file.tree)]
     classes = [node for node in nodes if isinstance(node, ast.ClassDef)]
-    known = 0
-    while known < len(errors):
-        known = len(errors)
-        errors |= {c.name for c in classes if any(_last_name(base) in errors for base in c.bases)}
+    known_count = 0
+    while known_count < len(errors):
+        known_count = len(errors)
+        errors |= {
+            node.name for node in classes if any(_last_name(base) in errors for base in node.bases)
+        }
     return errors
 
 
@@ -216,17 +218,17 @@ class _Paragraph:
         self.kind = kind
         self.path = path
         self.start = 0
-        self.words: list[str] = []
+        self.texts: list[str] = []
 
     def add(self, line: int, text: str) -> None:
         """Append a line of text."""
-        self.start = self.start if self.words else line
-        self.words.append(text)
+        self.start = self.start if self.texts else line
+        self.texts.append(text)
 
     def end(self) -> Iterator[Unit]:
         """Yield the paragraph if it has more than two words, and begin the next one."""
-        text = " ".join(self.words)
-        self.words = []
+        text = " ".join(self.texts)
+        self.texts = []
         if len(text.split()) > 2:
             yield Unit(self.kind, self.path, self.start, _plain(text))
 
@@ -243,7 +245,7 @@ def markdown_units(path: Path, source: str) -> Iterator[Unit]:
         is_blank = is_fence or is_code or not line.strip() or NO_PROSE.match(line) is not None
         if is_blank or is_item or is_row:
             yield from paragraph.end()
-        if is_blank or (CODE_LINE.match(line) and not paragraph.words and not is_item):
+        if is_blank or (CODE_LINE.match(line) and not paragraph.texts and not is_item):
             continue
         for cell in re.split(r"(?<!\\)\|", line) if is_row else [ITEM.sub("", line, count=1)]:
             paragraph.add(number, EMPHASIS.sub("", LINK.sub(r"\1", cell.strip("> "))))

@@ -1,4 +1,4 @@
-"""One whole session from `init` to `merge`, to run on repositories and systems of every kind."""
+"""A complete session from `init` to `merge`, for tests of unusual repositories and systems."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ AGENT = (
     "echo n: ${HUB_AGENT#agent-} >file; git commit -qam $HUB_AGENT;"
     "echo staged >>file; git add file; echo changed >>file; echo new >new"
 )
-"""The command of an agent: make a commit, then a staged, an unstaged and an untracked change."""
+"""The command of an agent. It makes a commit, and staged, unstaged and untracked changes."""
 
 MEASURE = ("--eval", "git show HEAD:file", "--metric", "n", "--direction", "higher")
 
 
-def play_session(hub: Hub, *, warned: str = "") -> None:
-    """Play a session from `init` to `merge`, with uncommitted work that is saved and restored.
+def run_session(hub: Hub, *, warning: str = "") -> None:
+    """Run a session from `init` to `merge`. Save and restore uncommitted work before the merge.
 
-    `warned` is what cleanup prints on stderr.
+    Args:
+        warning: the expected standard error of `cleanup`.
     """
     worktrees = hub.top.parent / f"{hub.top.name}.hub" / "s1"
     before = hub.refs("refs/heads")
@@ -33,11 +34,11 @@ def play_session(hub: Hub, *, warned: str = "") -> None:
     status = hub.json("status", "s1")
     for branch in status["branches"]:
         assert (branch["ahead"], branch["behind"], branch["files"]) == (1, 0, 1), branch
-    works = [snapshot(worktrees / f"agent-{agent}") for agent in (1, 2)]
-    assert hub.run("cleanup", "-q", "s1") == Result(0, "", warned)
+    contents = [snapshot(worktrees / f"agent-{agent}") for agent in (1, 2)]
+    assert hub.run("cleanup", "-q", "s1") == Result(0, "", warning)
     assert list(worktrees.iterdir()) == []
     assert hub.run("restore", "-q", "s1") == Result(0)
-    assert [snapshot(worktrees / f"agent-{agent}") for agent in (1, 2)] == works
+    assert [snapshot(worktrees / f"agent-{agent}") for agent in (1, 2)] == contents
     assert hub.git("status", "--porcelain", cwd=worktrees / "agent-1") == "MM file\n?? new"
     merged = hub.run("merge", "-q", "--yes", "s1")
     assert (merged.code, merged.out) == (0, ""), merged

@@ -1,4 +1,4 @@
-"""Errors are described with a message and a hint."""
+"""Exceptions are converted to errors with a message and a hint."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def test_a_hub_error_is_not_changed() -> None:
     assert to_hub_error(error) is error
 
 
-def text(error: OSError) -> tuple[str, str]:
+def describe(error: OSError) -> tuple[str, str]:
     hub_error = to_hub_error(error)
     return hub_error.message, hub_error.hint
 
@@ -29,9 +29,9 @@ def text(error: OSError) -> tuple[str, str]:
 def test_an_os_error_is_described_without_its_number() -> None:
     with pytest.raises(FileNotFoundError) as caught:
         os.stat("/does/not/exist")
-    assert text(caught.value) == ("No such file or directory: '/does/not/exist'", "")
-    assert text(OSError(errno.EIO, os.strerror(errno.EIO))) == ("Input/output error", "")
-    assert text(OSError("only a text")) == ("only a text", "")
+    assert describe(caught.value) == ("No such file or directory: '/does/not/exist'", "")
+    assert describe(OSError(errno.EIO, os.strerror(errno.EIO))) == ("Input/output error", "")
+    assert describe(OSError("only a text")) == ("only a text", "")
 
 
 def test_a_read_error_is_described_without_the_name_of_the_file() -> None:

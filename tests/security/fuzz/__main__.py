@@ -1,8 +1,9 @@
-"""`make fuzz`: atheris on one of the harnesses; the words after its name are libFuzzer's.
+"""Run one fuzzing harness with atheris, as `make fuzz` does.
 
-    python -m tests.security.fuzz session -max_total_time=600 tests/fuzz/corpus/session
+    python -m tests.security.fuzz session -max_total_time=600 tests/security/fuzz/corpus/session
 
-What is found lies in crash-* where it was called.
+The arguments after the name of the harness are options of libFuzzer. An input that fails is written
+to a file crash-* in the current directory.
 """
 
 from __future__ import annotations
@@ -15,15 +16,15 @@ import atheris
 HARNESSES = ("configfile", "session")
 
 
-def main(words: list[str]) -> None:
-    """Fuzz until something fails, or libFuzzer's limits are reached."""
-    if words[:1] not in ([name] for name in HARNESSES):
+def main(arguments: list[str]) -> None:
+    """Fuzz until an input fails, or until libFuzzer reaches its limits."""
+    if arguments[:1] not in ([name] for name in HARNESSES):
         sys.exit(
             f"usage: python -m tests.security.fuzz ({' | '.join(HARNESSES)}) [<libFuzzer's options>]"
         )
     with atheris.instrument_imports(include=["git_hub_session"]):
-        harness = import_module(f"tests.security.fuzz.{words[0]}")
-    atheris.Setup([sys.argv[0], *words[1:]], harness.one_input)
+        harness = import_module(f"tests.security.fuzz.{arguments[0]}")
+    atheris.Setup([sys.argv[0], *arguments[1:]], harness.check_input)
     atheris.Fuzz()
 
 

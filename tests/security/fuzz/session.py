@@ -1,4 +1,4 @@
-"""Any bytes as a state.json: a session that can be read, moved on, shown and written, or damaged."""
+"""Check that any bytes in state.json are a session that all functions accept, or an error."""
 
 from __future__ import annotations
 
@@ -23,29 +23,29 @@ from git_hub_session.session.record import (
 )
 from git_hub_session.session.state import TRANSITIONS
 
-AT = "2026-03-17T14:30:22.000000+00:00"
+TIME = "2026-03-17T14:30:22.000000+00:00"
 NOW = 1773757822.0
 COMMIT = "1a" * 20
 STYLE = TerminalStyle(None, False, "->", "...")
 NEVER = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
 
-def one_input(data: bytes) -> None:
-    """Read `data` as the store does, and do with it what the commands do."""
+def check_input(data: bytes) -> None:
+    """Parse `data` as the store does, then change, write and print the session as commands do."""
     try:
         document = parse_json("state.json", data)
         session = Session(SessionId("s1"), Config({}), read_state(document), document)
-    except Damaged as fault:
-        assert fault.message.startswith("state.json: "), fault.message
+    except Damaged as error:
+        assert error.message.startswith("state.json: "), error.message
         return
-    _look(session)
-    for changed in _changes(session):
-        _write(changed)
-    _show(session)
+    _check_types(session)
+    for changed in _changed_sessions(session):
+        _check_round_trip(changed)
+    _check_output(session)
 
 
-def _look(session: Session) -> None:
-    """What is no text, no object id and no result is not taken for one."""
+def _check_types(session: Session) -> None:
+    """Check that each field has the type of the model, also if the document has another type."""
     assert type(session.created) is type(session.updated) is str
     for oid in (session.base_commit, session.evaluated_base):
         assert oid == "" or re.fullmatch("[0-9a-f]{40}|[0-9a-f]{64}", oid), oid
@@ -58,25 +58,28 @@ def _look(session: Session) -> None:
         assert isinstance(session.agent_fields(name), dict)
 
 
-def _changes(session: Session) -> Iterator[Session]:
+def _changed_sessions(session: Session) -> Iterator[Session]:
+    """Yield the session after each kind of change that the commands make."""
     for target in TRANSITIONS[session.state]:
         try:
             yield with_transition(
-                session, target, at=AT, by="Ada <a@b>", verb="update", reason="why"
+                session, target, at=TIME, by="Ada <a@b>", verb="update", reason="why"
             )
-        except Damaged as fault:
-            assert fault.message == "state.json: 'history' is not a list"
-    yield with_agents(session, {"agent-1": {"status": "ready"}}, at=AT)
-    yield with_rescues(session, {"agent-1": ["refs/hub/rescue/s1/1"]}, at=AT)
-    yield with_work(session, {"agent-1": {"attempt-1": None}}, at=AT)
+        except Damaged as error:
+            assert error.message == "state.json: 'history' is not a list"
+    yield with_agents(session, {"agent-1": {"status": "ready"}}, at=TIME)
+    yield with_rescues(session, {"agent-1": ["refs/hub/rescue/s1/1"]}, at=TIME)
+    yield with_work(session, {"agent-1": {"attempt-1": None}}, at=TIME)
     result = {"agent-1": {"rank": 1, "attempt": 1, "commit": COMMIT, "metric": 1.5}}
-    evaluated = with_evaluation(session, {"base": COMMIT}, result, at=AT)
-    assert [(one.agent, one.rank) for one in evaluated.ranking] == [(1, 1)]
+    evaluated = with_evaluation(session, {"base": COMMIT}, result, at=TIME)
+    assert [(agent_result.agent, agent_result.rank) for agent_result in evaluated.ranking] == [
+        (1, 1)
+    ]
     yield evaluated
 
 
-def _write(session: Session) -> None:
-    """It reads back as what it is."""
+def _check_round_trip(session: Session) -> None:
+    """Check that the document is the same after it was written and read."""
     try:
         data = encode_json(session.document)
     except TooLarge:
@@ -84,15 +87,15 @@ def _write(session: Session) -> None:
     assert parse_json("state.json", data) == session.document
 
 
-def _show(session: Session) -> None:
-    """Nothing drives the terminal, and JSON and porcelain stay what they are."""
-    listed = ListView((SessionRow.of(session),), NOW)
-    history = LogView(session.id, session.history, NOW)
-    views: tuple[View, ...] = (listed, history)
+def _check_output(session: Session) -> None:
+    """Check that the text has no control characters, and that JSON and porcelain are valid."""
+    list_view = ListView((SessionRow.of(session),), NOW)
+    log_view = LogView(session.id, session.history, NOW)
+    views: tuple[View, ...] = (list_view, log_view)
     for view in views:
-        answer = view.lines(STYLE, quiet=False)
-        shown = [*answer.out, *answer.err, *view.diagnostics]
-        assert not any(NEVER.search(line) or "\n" in line for line in shown), shown
+        output = view.lines(STYLE, quiet=False)
+        lines = [*output.out, *output.err, *view.diagnostics]
+        assert not any(NEVER.search(line) or "\n" in line for line in lines), lines
         assert json.loads(to_json(view)) == view.document()
         for nul, end in ((False, b"\n"), (True, b"\0")):
             fields = to_porcelain(view, nul=nul).count(end)

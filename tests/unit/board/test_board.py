@@ -1,4 +1,4 @@
-"""The message board on disk: the exact format, and unique numbers after every interruption."""
+"""The files of the message board have an exact format, and their numbers are unique."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.support.hub import NOW, Hub, Result, snapshot
 from tests.support.interrupt import run_with_injected_code
 from tests.support.stores import kill_at_system_calls, run_at_once
 
-STAMP = "20260317T143022Z"
+TIME_IN_ID = "20260317T143022Z"
 
 
 @pytest.fixture
@@ -28,17 +28,17 @@ def board(hub: Hub) -> Board:
     return Board(str(hub.top / ".agenthub"))
 
 
-def directory(hub: Hub) -> Path:
+def board_directory(hub: Hub) -> Path:
     return hub.top / ".agenthub" / "board"
 
 
-def index(hub: Hub) -> Any:
-    return json.loads((directory(hub) / "_index.json").read_text())
+def read_index(hub: Hub) -> Any:
+    return json.loads((board_directory(hub) / "_index.json").read_text())
 
 
-def post(board: Board, text: str = "x", channel: str = "results", **more: Any) -> Post:
+def add_post(board: Board, text: str = "x", channel: str = "results", **fields: Any) -> Post:
     return board.add_post(
-        channel, **{"author": "agent-1", "text": text, "session": "", **more}, now=NOW
+        channel, **{"author": "agent-1", "text": text, "session": "", **fields}, now=NOW
     )
 
 
@@ -55,10 +55,10 @@ def read_like_agenthub(text: str) -> tuple[dict[str, str], str]:
 
 
 def test_the_exact_format_of_a_post(hub: Hub, board: Board) -> None:
-    new_post = post(board, "Two\n\n--- lines: é", session="s1", parent="agent-2-result")
+    new_post = add_post(board, "Two\n\n--- lines: é", session="s1", parent="agent-2-result")
     assert new_post == Post(
         "results",
-        f"001-agent-1-{STAMP}",
+        f"001-agent-1-{TIME_IN_ID}",
         1,
         "agent-1",
         "2026-03-17T14:30:22Z",
@@ -66,8 +66,8 @@ def test_the_exact_format_of_a_post(hub: Hub, board: Board) -> None:
         "s1",
         "Two\n\n--- lines: é",
     )
-    assert snapshot(directory(hub)) == {
-        f"results/001-agent-1-{STAMP}.md": b"---\nauthor: agent-1\ntimestamp: 2026-03-17T14:30:22Z\n"
+    assert snapshot(board_directory(hub)) == {
+        f"results/001-agent-1-{TIME_IN_ID}.md": b"---\nauthor: agent-1\ntimestamp: 2026-03-17T14:30:22Z\n"
         b"channel: results\nsequence: 1\nparent: agent-2-result\nsession: s1\n---\n\n"
         b"Two\n\n--- lines: \xc3\xa9\n",
         "_index.json": b'{\n  "channels": [\n    "dispatch",\n    "progress",\n    "results"\n  ],\n'
@@ -78,7 +78,7 @@ def test_the_exact_format_of_a_post(hub: Hub, board: Board) -> None:
 
 def test_agenthub_reads_a_post(hub: Hub, board: Board) -> None:
     """AgentHub finds the keys and the text, also if the session id contains `---`."""
-    file = directory(hub) / "results" / post(board, "a\n---\nb", session="s1").file_name
+    file = board_directory(hub) / "results" / add_post(board, "a\n---\nb", session="s1").file_name
     expected = {
         "author": "agent-1",
         "timestamp": "2026-03-17T14:30:22Z",
@@ -87,7 +87,7 @@ def test_agenthub_reads_a_post(hub: Hub, board: Board) -> None:
         "parent": "null",
     }
     assert read_like_agenthub(file.read_text()) == ({**expected, "session": "s1"}, "a\n---\nb")
-    file = directory(hub) / "results" / post(board, session="s---1").file_name
+    file = board_directory(hub) / "results" / add_post(board, session="s---1").file_name
     keys, body = read_like_agenthub(file.read_text())
     assert (keys | {"sequence": "1", "session": ""}) == expected | {"session": ""}
     assert body.endswith("x")
@@ -95,11 +95,11 @@ def test_agenthub_reads_a_post(hub: Hub, board: Board) -> None:
 
 
 def test_a_post_of_agenthub_is_read_and_its_numbers_continue(hub: Hub, board: Board) -> None:
-    (directory(hub) / "progress" / "007-coordinator-20260317T143510Z.md").write_text(
+    (board_directory(hub) / "progress" / "007-coordinator-20260317T143510Z.md").write_text(
         "---\nauthor: the coordinator\ntimestamp: 2026-03-17T14:35:10.123456+00:00\n"
         "channel: progress\nsequence: 7\nparent: 006-agent-1\n---\n\n  Half done.\n"
     )
-    (directory(hub) / "_index.json").write_text(
+    (board_directory(hub) / "_index.json").write_text(
         '{"counters": {"progress": 9, "mine": 2}, "x": [1]}'
     )
     assert board.read("progress") == [
@@ -114,9 +114,9 @@ def test_a_post_of_agenthub_is_read_and_its_numbers_continue(hub: Hub, board: Bo
             "  Half done.",
         )
     ]
-    # AgentHub's script counts before it writes: two of its posts were never written.
-    assert post(board, channel="progress").id == f"010-agent-1-{STAMP}"
-    assert index(hub) == {
+    # AgentHub's script increments the counter before it writes: it did not write posts 8 and 9.
+    assert add_post(board, channel="progress").id == f"010-agent-1-{TIME_IN_ID}"
+    assert read_index(hub) == {
         "channels": ["progress"],
         "counters": {"progress": 10, "mine": 2},
         "x": [1],
@@ -151,7 +151,7 @@ def test_invalid_authors(author: str) -> None:
     ],
 )
 def test_the_reason_of_an_invalid_post(content: bytes, text: str | None, reason: str) -> None:
-    parsed = parse_post("results", f"001-a-{STAMP}.md", content)
+    parsed = parse_post("results", f"001-a-{TIME_IN_ID}.md", content)
     assert (parsed.sequence, parsed.reason) == (1, reason)
     assert text is None or parsed.text == text
 
@@ -160,7 +160,7 @@ def test_the_reason_of_an_invalid_post(content: bytes, text: str | None, reason:
 
 
 def test_50_parallel_posts_have_unique_numbers(hub: Hub, board: Board) -> None:
-    """Each of 50 processes prints its own number, and no post replaces another one."""
+    """50 processes print different numbers, and no post replaces another post."""
     calls = [
         [
             "board",
@@ -181,35 +181,35 @@ def test_50_parallel_posts_have_unique_numbers(hub: Hub, board: Board) -> None:
         assert [post.sequence for post in posts] == [*range(1, 26)]
         assert all(outputs.pop(post.text) == f"Posted {channel}/{post.id}\n" for post in posts)
     assert outputs == {}
-    assert index(hub)["counters"] == {"dispatch": 0, "progress": 25, "results": 25}
+    assert read_index(hub)["counters"] == {"dispatch": 0, "progress": 25, "results": 25}
 
 
 def test_a_killed_call_leaves_a_complete_post_or_none(hub: Hub, board: Board) -> None:
-    """No number is used twice, even if the index does not have the last one."""
-    stories = kill_at_system_calls(
+    """No number is used twice, even if the index does not have the last number."""
+    outcomes = kill_at_system_calls(
         hub,
         ["board", "post", "results", "--author", "killed", "-m", "whole\ntext"],
         after=[["board", "post", "results", "--author", "after", "-m", "x"]],
-        file=directory(hub) / "_index.json",
+        file=board_directory(hub) / "_index.json",
         restored="",
     )
-    assert {code for code, _, _ in stories[:-1]} == {-signal.SIGKILL}
-    assert len(stories) > 30, "no call was killed while it wrote"
+    assert {code for code, _, _ in outcomes[:-1]} == {-signal.SIGKILL}
+    assert len(outcomes) > 30, "no call was killed while it wrote"
     posts = board.read("results")
     assert [post.sequence for post in posts] == [*range(1, len(posts) + 1)]
     assert {(post.author, post.text) for post in posts} == {
         ("killed", "whole\ntext"),
         ("after", "x"),
     }
-    by_author = [post.author for post in posts]
-    assert by_author.count("after") == len(stories)
-    assert 3 < by_author.count("killed") < len(stories), (
+    authors = [post.author for post in posts]
+    assert authors.count("after") == len(outcomes)
+    assert 3 < authors.count("killed") < len(outcomes), (
         "no call was killed between the post and the index"
     )
-    assert index(hub)["counters"]["results"] == len(posts)
+    assert read_index(hub)["counters"]["results"] == len(posts)
     assert board.warnings == []
-    # Later calls removed the temporary files of the killed ones.
-    assert [name for name in os.listdir(directory(hub) / "results") if name[0] == "."] == []
+    # Later calls removed the temporary files of the killed calls.
+    assert [name for name in os.listdir(board_directory(hub) / "results") if name[0] == "."] == []
 
 
 @pytest.mark.parametrize(
@@ -227,12 +227,12 @@ def test_a_damaged_index_is_rebuilt_from_the_files(
 ) -> None:
     for channel, count in (("results", 3), ("progress", 2)):
         for _ in range(count):
-            post(board, channel=channel)
-    (directory(hub) / "own").mkdir()
-    (directory(hub) / "_index.json").write_text(text)
+            add_post(board, channel=channel)
+    (board_directory(hub) / "own").mkdir()
+    (board_directory(hub) / "_index.json").write_text(text)
     assert len(board.read("results")) == 3
-    assert post(board).sequence == 4
-    assert index(hub) == {
+    assert add_post(board).sequence == 4
+    assert read_index(hub) == {
         "channels": ["dispatch", "progress", "results", "own"],
         "counters": {"dispatch": 0, "progress": 2, "results": 4, "own": 0},
     }
@@ -242,80 +242,80 @@ def test_a_damaged_index_is_rebuilt_from_the_files(
 
 
 def test_a_missing_index_is_rebuilt(hub: Hub, board: Board) -> None:
-    post(board, channel="progress")
-    (directory(hub) / "_index.json").unlink()
-    assert post(board).sequence == 1
-    assert index(hub)["counters"] == {"dispatch": 0, "progress": 1, "results": 1}
+    add_post(board, channel="progress")
+    (board_directory(hub) / "_index.json").unlink()
+    assert add_post(board).sequence == 1
+    assert read_index(hub)["counters"] == {"dispatch": 0, "progress": 1, "results": 1}
     assert board.warnings == []
 
 
 @pytest.mark.parametrize("count", [True, -1, "7", 1.5, None, 10**12, 10**4000])
 def test_an_invalid_counter_is_ignored(hub: Hub, board: Board, count: object) -> None:
-    post(board)
-    (directory(hub) / "_index.json").write_text(json.dumps({"counters": {"results": count}}))
-    assert post(board).sequence == 2
-    assert index(hub)["counters"] == {"results": 2}
+    add_post(board)
+    (board_directory(hub) / "_index.json").write_text(json.dumps({"counters": {"results": count}}))
+    assert add_post(board).sequence == 2
+    assert read_index(hub)["counters"] == {"results": 2}
 
 
 def test_the_largest_number(hub: Hub, board: Board) -> None:
-    (directory(hub) / "results" / f"999999999-a-{STAMP}.md").write_text("---\n---\n")
-    before = snapshot(directory(hub))
+    (board_directory(hub) / "results" / f"999999999-a-{TIME_IN_ID}.md").write_text("---\n---\n")
+    before = snapshot(board_directory(hub))
     with pytest.raises(HubError, match="no free number"):
-        post(board)
-    assert snapshot(directory(hub)) == before
+        add_post(board)
+    assert snapshot(board_directory(hub)) == before
 
 
 def test_numbers_of_different_length_are_sorted(hub: Hub, board: Board) -> None:
     for number in (999, 1000, 10000):
-        (directory(hub) / "results" / f"{number}-a-{STAMP}.md").write_text("---\n---\n")
-    (directory(hub) / "results" / "2026-03-17-result.md").write_text("no number\n")
-    assert post(board).id.startswith("10001-")
+        (board_directory(hub) / "results" / f"{number}-a-{TIME_IN_ID}.md").write_text("---\n---\n")
+    (board_directory(hub) / "results" / "2026-03-17-result.md").write_text("no number\n")
+    assert add_post(board).id.startswith("10001-")
     assert [post.sequence for post in board.read("results")] == [999, 1000, 10000, 10001, 0]
 
 
 def test_a_file_system_without_hard_links(hub: Hub, board: Board) -> None:
-    refused = "raise PermissionError(1, 'no links here')"
-    words = ("board", "post", "results", "--author", "a", "-m", "x")
-    result = run_with_injected_code(hub, *words, code=refused, only="os.link")
-    assert result == Result(0, f"Posted results/001-a-{STAMP}\n")
+    fail = "raise PermissionError(1, 'no links here')"
+    arguments = ("board", "post", "results", "--author", "a", "-m", "x")
+    result = run_with_injected_code(hub, *arguments, code=fail, only="os.link")
+    assert result == Result(0, f"Posted results/001-a-{TIME_IN_ID}\n")
     assert [post.text for post in board.read("results")] == ["x"]
-    # A file that another process created in the last moment is kept.
-    theirs = directory(hub) / "results" / f"002-a-{STAMP}.md"
-    create = f"open('{theirs}', 'x').write('theirs'); {refused}"
-    assert run_with_injected_code(hub, *words, code=create, only="os.link").code == 128
-    assert theirs.read_text() == "theirs"
+    # A file that another process creates just before is kept.
+    other_post = board_directory(hub) / "results" / f"002-a-{TIME_IN_ID}.md"
+    create_and_fail = f"open('{other_post}', 'x').write('theirs'); {fail}"
+    assert run_with_injected_code(hub, *arguments, code=create_and_fail, only="os.link").code == 128
+    assert other_post.read_text() == "theirs"
     assert [post.sequence for post in board.read("results")] == [1, 2]
 
 
 def test_a_post_never_replaces_another_file(hub: Hub, board: Board) -> None:
-    """AgentHub's script takes no lock. It may create the same file in the last moment."""
-    theirs = directory(hub) / "results" / f"001-a-{STAMP}.md"
-    code = f"open('{theirs}', 'x').write('theirs')"
+    """AgentHub's script takes no lock, so that it may create the same file just before."""
+    other_post = board_directory(hub) / "results" / f"001-a-{TIME_IN_ID}.md"
+    code = f"open('{other_post}', 'x').write('theirs')"
     result = run_with_injected_code(
         hub, "board", "post", "results", "--author", "a", "-m", "x", code=code, only="os.link"
     )
     assert result == Result(
         128,
         "",
-        f"fatal: cannot write '{directory(hub)}/results': File exists\nhint: nothing was changed\n",
+        f"fatal: cannot write '{board_directory(hub)}/results': File exists\nhint: nothing was changed\n",
     )
-    assert theirs.read_text() == "theirs"
-    assert post(board).sequence == 2
+    assert other_post.read_text() == "theirs"
+    assert add_post(board).sequence == 2
 
 
 def test_a_post_is_kept_if_the_index_cannot_be_written(hub: Hub, board: Board) -> None:
-    refused = "raise OSError(28, 'No space left on device')"
+    fail = "raise OSError(28, 'No space left on device')"
     result = run_with_injected_code(
-        hub, "board", "post", "results", "--author", "a", "-m", "x", code=refused, only="os.rename"
+        hub, "board", "post", "results", "--author", "a", "-m", "x", code=fail, only="os.rename"
     )
     assert result == Result(
         0,
-        f"Posted results/001-a-{STAMP}\n",
+        f"Posted results/001-a-{TIME_IN_ID}\n",
         "warning: _index.json cannot be written: No space left on device\n",
     )
-    assert index(hub)["counters"]["results"] == 0
-    assert post(board).sequence == 2
-    assert index(hub)["counters"]["results"] == 2
+    assert read_index(hub)["counters"]["results"] == 0
+    assert add_post(board).sequence == 2
+    assert read_index(hub)["counters"]["results"] == 2
 
 
 # Links and files that came with the repository
@@ -323,61 +323,61 @@ def test_a_post_is_kept_if_the_index_cannot_be_written(hub: Hub, board: Board) -
 
 @pytest.mark.parametrize("name", [".agenthub", ".agenthub/board", ".agenthub/board/results"])
 def test_no_link_is_followed(hub: Hub, board: Board, tmp_path: Path, name: str) -> None:
-    place = hub.top / name
-    place.rename(tmp_path / "elsewhere")
-    place.symlink_to(tmp_path / "elsewhere")
+    path = hub.top / name
+    path.rename(tmp_path / "elsewhere")
+    path.symlink_to(tmp_path / "elsewhere")
     before = snapshot(tmp_path / "elsewhere")
     with pytest.raises(Damaged, match="symbolic link"):
         board.read("results")
     with pytest.raises(Damaged, match="symbolic link"):
-        post(board)
+        add_post(board)
     assert snapshot(tmp_path / "elsewhere") == before
 
 
 def test_a_link_in_the_place_of_the_index_or_of_a_temporary_file(
     hub: Hub, board: Board, tmp_path: Path
 ) -> None:
-    post(board)
+    add_post(board)
     other = tmp_path / "other"
     other.write_text('{"counters": {"results": 99}}')
-    (directory(hub) / "_index.json").unlink()
-    (directory(hub) / "_index.json").symlink_to(other)
-    (directory(hub) / "results" / ".new.tmp").symlink_to(other)
-    assert post(board).sequence == 2
+    (board_directory(hub) / "_index.json").unlink()
+    (board_directory(hub) / "_index.json").symlink_to(other)
+    (board_directory(hub) / "results" / ".new.tmp").symlink_to(other)
+    assert add_post(board).sequence == 2
     assert other.read_text() == '{"counters": {"results": 99}}'
-    assert not (directory(hub) / "_index.json").is_symlink()
-    assert (directory(hub) / "_index.json").stat().st_mode & 0o022 == 0
-    assert index(hub)["counters"]["results"] == 2
+    assert not (board_directory(hub) / "_index.json").is_symlink()
+    assert (board_directory(hub) / "_index.json").stat().st_mode & 0o022 == 0
+    assert read_index(hub)["counters"]["results"] == 2
     assert "symbolic link" in board.warnings[0]
 
 
 def test_an_invalid_post_does_not_prevent_reading_others(
     hub: Hub, board: Board, tmp_path: Path
 ) -> None:
-    post(board, "first")
-    results = directory(hub) / "results"
-    os.mkfifo(results / f"002-fifo-{STAMP}.md")
+    add_post(board, "first")
+    results = board_directory(hub) / "results"
+    os.mkfifo(results / f"002-fifo-{TIME_IN_ID}.md")
     (tmp_path / "secret").write_text("---\nauthor: x\n---\nsecret\n")
-    (results / f"003-link-{STAMP}.md").symlink_to(tmp_path / "secret")
-    with open(results / f"004-huge-{STAMP}.md", "wb") as file:
+    (results / f"003-link-{TIME_IN_ID}.md").symlink_to(tmp_path / "secret")
+    with open(results / f"004-huge-{TIME_IN_ID}.md", "wb") as file:
         file.truncate((1 << 20) + 1)
-    (results / f"005-directory-{STAMP}.md").mkdir()
+    (results / f"005-directory-{TIME_IN_ID}.md").mkdir()
     (results / "merge-summary.md").write_text("Agent 2 won.\n")
     (results / "agent-10-result.md").write_text("---\nauthor: agent-10\n---\nten\n")
     (results / "agent-9-result.md").write_bytes(b"\xff")
     (results / ".hidden.md").write_text("x")
     (results / "notes.txt").write_text("x")
-    (directory(hub) / "loose").symlink_to(tmp_path)
-    assert post(board, "last").sequence == 6
+    (board_directory(hub) / "loose").symlink_to(tmp_path)
+    assert add_post(board, "last").sequence == 6
     assert [
         (post.id, post.text, post.reason.rpartition(": ")[2]) for post in board.read("results")
     ] == [
-        (f"001-agent-1-{STAMP}", "first", ""),
-        (f"002-fifo-{STAMP}", "", "not a regular file"),
-        (f"003-link-{STAMP}", "", "links in the hub are not followed"),
-        (f"004-huge-{STAMP}", "", "larger than 1048576 bytes"),
-        (f"005-directory-{STAMP}", "", "not a regular file"),
-        (f"006-agent-1-{STAMP}", "last", ""),
+        (f"001-agent-1-{TIME_IN_ID}", "first", ""),
+        (f"002-fifo-{TIME_IN_ID}", "", "not a regular file"),
+        (f"003-link-{TIME_IN_ID}", "", "links in the hub are not followed"),
+        (f"004-huge-{TIME_IN_ID}", "", "larger than 1048576 bytes"),
+        (f"005-directory-{TIME_IN_ID}", "", "not a regular file"),
+        (f"006-agent-1-{TIME_IN_ID}", "last", ""),
         ("agent-9-result", "", "not UTF-8"),
         ("agent-10-result", "ten", ""),
         ("merge-summary", "Agent 2 won.", ""),
@@ -392,7 +392,7 @@ def test_an_invalid_post_does_not_prevent_reading_others(
         ("loose", 0, True),
     ]
     assert board.find_post("merge").id == "merge-summary"
-    (directory(hub) / "_index.json").write_text("{")
+    (board_directory(hub) / "_index.json").write_text("{")
     assert [channel.posts for channel in board.channels()] == [0, 0, 9, 0]
 
 
@@ -400,24 +400,24 @@ def test_a_reply_to_an_unsafe_id_is_refused(board: Board) -> None:
     for parent in ("x\nauthor: root", "a---b", "", "é", " x"):
         if parent:
             with pytest.raises(HubError, match="invalid post id for a reply"):
-                post(board, parent=parent)
+                add_post(board, parent=parent)
     assert board.read("results") == []
 
 
 def test_invalid_channel_names(hub: Hub, board: Board, tmp_path: Path) -> None:
-    """Names in the index are checked too."""
+    """Invalid names in the index are ignored."""
     names = ["../..", "/tmp", "a/b", ".", "..", ".git", "a\nb", "a---b", "", 3, None, "new one"]
-    (directory(hub) / "_index.json").write_text(json.dumps({"channels": names}))
-    shown = ["new one", "dispatch", "progress", "results"]
-    assert [channel.name for channel in board.channels()] == shown
+    (board_directory(hub) / "_index.json").write_text(json.dumps({"channels": names}))
+    valid_names = ["new one", "dispatch", "progress", "results"]
+    assert [channel.name for channel in board.channels()] == valid_names
     before = snapshot(tmp_path)
     for name in map(str, names[:-1]):
         with pytest.raises(NoSuchChannel):
-            post(board, channel=name)
+            add_post(board, channel=name)
         with pytest.raises(NoSuchChannel):
             board.read(name)
     assert snapshot(tmp_path) == before
-    assert post(board, channel="new one").sequence == 1
+    assert add_post(board, channel="new one").sequence == 1
 
 
 # Missing and unwritable boards, searches
@@ -428,7 +428,7 @@ def test_the_first_post_creates_the_board(hub: Hub) -> None:
     with pytest.raises(NoHub):
         board.channels()
     with pytest.raises(NoHub):
-        post(board)
+        add_post(board)
     assert not (hub.top / ".agenthub").exists()
     (hub.top / ".agenthub" / "sessions").mkdir(parents=True)
     assert [channel.name for channel in board.channels()] == ["dispatch", "progress", "results"]
@@ -436,9 +436,9 @@ def test_the_first_post_creates_the_board(hub: Hub) -> None:
     assert board.find_last_post("results", session="s1", author="a") is None
     with pytest.raises(NoSuchChannel):
         board.read("nope")
-    assert not directory(hub).exists()
-    assert post(board).sequence == 1
-    assert sorted(path.name for path in directory(hub).iterdir()) == [
+    assert not board_directory(hub).exists()
+    assert add_post(board).sequence == 1
+    assert sorted(path.name for path in board_directory(hub).iterdir()) == [
         "_index.json",
         "dispatch",
         "progress",
@@ -447,36 +447,36 @@ def test_the_first_post_creates_the_board(hub: Hub) -> None:
 
 
 def test_the_largest_post(hub: Hub, board: Board) -> None:
-    before = snapshot(directory(hub))
+    before = snapshot(board_directory(hub))
     with pytest.raises(TooLarge):
-        post(board, "x" * (1 << 20))
+        add_post(board, "x" * (1 << 20))
     with pytest.raises(HubError, match="not UTF-8"):
-        post(board, "\udcff")
-    assert snapshot(directory(hub)) == before
+        add_post(board, "\udcff")
+    assert snapshot(board_directory(hub)) == before
     large = "x" * ((1 << 20) - 200)
-    assert post(board, large) == board.read("results")[0]
+    assert add_post(board, large) == board.read("results")[0]
 
 
 def test_a_board_that_cannot_be_written(hub: Hub, board: Board) -> None:
-    (directory(hub) / "results").rmdir()
-    (directory(hub) / "results").write_text("a file")
+    (board_directory(hub) / "results").rmdir()
+    (board_directory(hub) / "results").write_text("a file")
     with pytest.raises(CannotWrite, match="Not a directory"):
-        post(board)
-    assert index(hub)["counters"]["results"] == 0
+        add_post(board)
+    assert read_index(hub)["counters"]["results"] == 0
 
 
 def test_the_last_post_of_an_author(board: Board) -> None:
-    post(board, "one", session="s1", author="coordinator")
-    two = post(board, "two", session="s1", author="coordinator")
-    post(board, "three", session="s2", author="coordinator")
-    post(board, "four", session="s1")
-    post(board, "five", "progress", session="s1", author="coordinator")
-    assert board.find_last_post("results", session="s1", author="coordinator") == two
+    add_post(board, "one", session="s1", author="coordinator")
+    second = add_post(board, "two", session="s1", author="coordinator")
+    add_post(board, "three", session="s2", author="coordinator")
+    add_post(board, "four", session="s1")
+    add_post(board, "five", "progress", session="s1", author="coordinator")
+    assert board.find_last_post("results", session="s1", author="coordinator") == second
     assert board.find_last_post("results", session="s3", author="coordinator") is None
 
 
 def test_the_newest_posts_of_a_session(hub: Hub, board: Board) -> None:
-    """Sort all channels by time. Only the newest files of a large board are opened."""
+    """The posts of all channels are sorted by time. Only the newest files of a large board are read."""
     for number, (channel, session) in enumerate(
         [
             ("results", "s1"),
@@ -487,13 +487,13 @@ def test_the_newest_posts_of_a_session(hub: Hub, board: Board) -> None:
         ]
     ):
         board.add_post(channel, author="a", text=str(number), session=session, now=NOW + number)
-    (directory(hub) / "results" / "by-hand.md").write_text("---\nsession: s1\n---\nby hand\n")
+    (board_directory(hub) / "results" / "by-hand.md").write_text("---\nsession: s1\n---\nby hand\n")
     assert [post.text for post in board.recent_posts("s1", 3)] == ["4", "3", "1"]
     assert [post.text for post in board.recent_posts("s1", 9)] == ["4", "3", "1", "0", "by hand"]
     assert [post.text for post in board.recent_posts("s2", 3)] == ["2"]
     assert board.recent_posts("", 0) == []
     for number in range(300):
         name = f"{number + 10:03d}-a-20270101T000000Z.md"
-        (directory(hub) / "progress" / name).write_text("---\nsession: s3\n---\n")
+        (board_directory(hub) / "progress" / name).write_text("---\nsession: s3\n---\n")
     assert board.recent_posts("s1", 3) == []
     assert [post.sequence for post in board.recent_posts("s3", 2)] == [309, 308]

@@ -1,4 +1,4 @@
-"""Command lines are parsed and usage is printed as in git."""
+"""Command lines are parsed, and the usage is printed, as in git."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ SWITCHES = ("dry-run", "quiet", "force")
 TEXTS = ("max-count", "sort", "color", "format")
 
 
-def parsed(line: str) -> dict[str, object]:
+def parse_values(line: str) -> dict[str, object]:
     """Return the values that a command line sets. '_' stands for an empty word."""
     args = parse_arguments(USAGE, ["" if word == "_" else word for word in line.split()])
-    found: dict[str, object] = {name: True for name in SWITCHES if args.is_set(name)}
-    found |= {name: args.value(name) for name in TEXTS if args.value(name) is not None}
+    values: dict[str, object] = {name: True for name in SWITCHES if args.is_set(name)}
+    values |= {name: args.value(name) for name in TEXTS if args.value(name) is not None}
     if args.values("state"):
-        found["state"] = args.values("state")
+        values["state"] = args.values("state")
     if args.arguments:
-        found["words"] = args.arguments
-    return found
+        values["words"] = args.arguments
+    return values
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def parsed(line: str) -> dict[str, object]:
         ("--force --no-force", {}),
         ("--dry", {"dry-run": True}),
         ("--max=3", {"max-count": "3"}),
-        ("--fo json", {"format": "json"}),  # --force is no candidate: it cannot be abbreviated
+        ("--fo json", {"format": "json"}),  # not ambiguous, because --force cannot be abbreviated
         ("--so age", {"sort": "age"}),
         ("--color", {"color": ""}),
         ("--color never", {"color": "never"}),
@@ -78,8 +78,8 @@ def parsed(line: str) -> dict[str, object]:
     ],
 )
 def test_valid_command_lines(line: str, expected: dict[str, object]) -> None:
-    """Options may be anywhere, bundled, abbreviated and negated. Words after -- are arguments."""
-    assert parsed(line) == expected
+    """Options may be anywhere, combined, abbreviated and negated. All words after -- are arguments."""
+    assert parse_values(line) == expected
 
 
 @pytest.mark.parametrize(
@@ -102,13 +102,13 @@ def test_valid_command_lines(line: str, expected: dict[str, object]) -> None:
 )
 def test_invalid_command_lines(line: str, message: str) -> None:
     with pytest.raises(UsageError) as raised:
-        parsed(line)
+        parse_values(line)
     assert raised.value.message == message
 
 
 @pytest.mark.parametrize("name", ["force", "discard", "archive", "finished"])
 def test_a_destructive_option_cannot_be_abbreviated(name: str) -> None:
-    """A typing error, or an option of a later version, must never mean such an option."""
+    """A typing error or an option of a later version must not select such an option."""
     assert parse_arguments(cleanup.USAGE, [f"--{name}"]).is_set(name)
     for end in range(2, len(name)):
         with pytest.raises(UsageError) as raised:
@@ -155,7 +155,7 @@ def test_overview(hub: Hub) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("arguments", "message"),
     [
         (["lsit"], "'lsit' is not a git hub-session command\nhint: try 'list'"),
         (["frobnicate"], "'frobnicate' is not a git hub-session command"),
@@ -167,12 +167,12 @@ def test_overview(hub: Hub) -> None:
         (["--list", "--cleanup", "x"], "--list and --cleanup exclude each other"),
     ],
 )
-def test_unknown_command(hub: Hub, words: list[str], message: str) -> None:
+def test_unknown_command(hub: Hub, arguments: list[str], message: str) -> None:
     """The exit status is 129. The error suggests a command and has no control characters."""
-    assert hub.run(*words) == Result(129, "", f"error: {message}\n{OVERVIEW}")
+    assert hub.run(*arguments) == Result(129, "", f"error: {message}\n{OVERVIEW}")
 
 
-def usage_of(hub: Hub, command: str) -> str:
+def read_usage(hub: Hub, command: str) -> str:
     result = hub.run(command, "-h")
     assert result == Result(129, result.out)
     return result.out
@@ -180,16 +180,16 @@ def usage_of(hub: Hub, command: str) -> str:
 
 @pytest.mark.parametrize("command", [name for name in COMMANDS if name != "demo"])
 def test_usage_of_each_command(hub: Hub, command: str) -> None:
-    """Lines have at most 80 columns. -h works also if the other arguments are wrong."""
-    text = usage_of(hub, command)
+    """Lines have at most 80 columns. -h also works if the other arguments are wrong."""
+    text = read_usage(hub, command)
     assert text.startswith(f"usage: git hub-session {command} ")
     assert max(map(len, text.splitlines())) <= 80
     assert hub.run(command, "too", "many", "-h").out == text
 
 
 def test_usage_snapshot(hub: Hub) -> None:
-    """A complete usage has several lines, short and long options, values and choices."""
-    assert usage_of(hub, "update") == (
+    """The complete usage of `update` has several usage lines, options, values and choices."""
+    assert read_usage(hub, "update") == (
         "usage: git hub-session update [<options>] --state <state> [<id>]\n"
         "\n"
         "    --state <state>         new state\n"
@@ -206,7 +206,7 @@ def test_usage_snapshot(hub: Hub) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("command_line", "message"),
     [
         ("list --reverze", "unknown option 'reverze'\nhint: try '--reverse'"),
         ("list -x", "unknown switch 'x'"),
@@ -219,14 +219,16 @@ def test_usage_snapshot(hub: Hub) -> None:
         ("cleanup --forced", "unknown option 'forced'\nhint: try '--force'"),
     ],
 )
-def test_bad_usage_of_a_command(hub: Hub, words: str, message: str) -> None:
-    """The exit status is 129, and the usage of the command follows the error."""
-    command = words.split()[0]
-    assert hub.run(*words.split()) == Result(129, "", f"error: {message}\n{usage_of(hub, command)}")
+def test_bad_usage_of_a_command(hub: Hub, command_line: str, message: str) -> None:
+    """The exit status is 129. The error is followed by the usage of the command."""
+    command = command_line.split()[0]
+    assert hub.run(*command_line.split()) == Result(
+        129, "", f"error: {message}\n{read_usage(hub, command)}"
+    )
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "error_code"),
+    ("arguments", "code", "error_code"),
     [
         (["nope", "--format=json"], 129, "usage"),
         (["list", "--nope", "--format", "json"], 129, "usage"),
@@ -236,10 +238,10 @@ def test_bad_usage_of_a_command(hub: Hub, words: str, message: str) -> None:
         (["update", "s1", "--state=?", "--format=text", "--format=json"], 129, "usage"),
     ],
 )
-def test_errors_as_json(hub: Hub, words: list[str], code: int, error_code: str) -> None:
+def test_errors_as_json(hub: Hub, arguments: list[str], code: int, error_code: str) -> None:
     """With --format=json, standard error has only one JSON object."""
     hub.session("s1")
-    result = hub.run(*words)
+    result = hub.run(*arguments)
     assert (result.code, result.out) == (code, "")
     error = json.loads(result.err)["error"]
     assert list(error) == ["code", "message", "hint"]
@@ -247,14 +249,14 @@ def test_errors_as_json(hub: Hub, words: list[str], code: int, error_code: str) 
 
 
 def test_errors_are_not_json_by_default(hub: Hub) -> None:
-    """The last --format counts, and words after -- are not options."""
+    """The last --format is used. The words after -- are not options."""
     plain = hub.run("list", "--format=json", "--format=text", "--nope")
     assert plain.err.startswith("error: unknown option 'nope'\n")
     assert hub.run("list", "--", "--format=json").err.startswith("error: too many arguments")
 
 
-def test_agenthubs_spellings(hub: Hub) -> None:
-    """The command lines of AgentHub's skills have the same meaning."""
+def test_agenthub_spellings(hub: Hub) -> None:
+    """The command lines of AgentHub's skills have the same results."""
     hub.session("s1")
     lines = [
         (["--list"], ["list"]),
@@ -264,38 +266,38 @@ def test_agenthubs_spellings(hub: Hub) -> None:
         (["--status=s1", "--format=json"], ["status", "s1", "--format=json"]),
         (["--cleanup", "s1"], ["cleanup", "s1"]),
     ]
-    for old, new in lines:
-        assert hub.run(*old) == hub.run(*new), old
-        assert hub.run(*old).code == 0, old
-    updated = hub.run("--update", "s1", "--state", "running")
-    assert updated == Result(0, "Session s1: init → running\n")
-    updated = hub.run("--state", "evaluating", "--update", "s1")
-    assert updated == Result(0, "Session s1: running → evaluating\n")
+    for agenthub_arguments, arguments in lines:
+        assert hub.run(*agenthub_arguments) == hub.run(*arguments), agenthub_arguments
+        assert hub.run(*agenthub_arguments).code == 0, agenthub_arguments
+    result = hub.run("--update", "s1", "--state", "running")
+    assert result == Result(0, "Session s1: init → running\n")
+    result = hub.run("--state", "evaluating", "--update", "s1")
+    assert result == Result(0, "Session s1: running → evaluating\n")
 
 
 def test_bad_value(hub: Hub) -> None:
-    """An error about a value is printed without the usage, which would hide it."""
+    """An error about a value is printed without the usage, which would hide the error."""
     assert hub.run("list", "-n", "-1") == Result(129, "", "error: not a number of sessions: '-1'\n")
 
 
 def test_quiet(hub: Hub) -> None:
-    """-q suppresses notes, but no errors."""
+    """-q suppresses notes, but not errors."""
     assert hub.run("list") == Result(
         0, "", "no sessions (create one with 'git hub-session init --task <text>')\n"
     )
     assert hub.run("list", "-q") == Result(0)
     hub.session("s1")
     assert hub.run("update", "-q", "s1", "--state", "running") == Result(0)
-    again = hub.run("update", "-q", "s1", "--state", "running")
-    assert (again.code, again.out) == (1, "")
-    assert again.err.startswith("error: cannot go from 'running' to 'running'\n")
+    refused = hub.run("update", "-q", "s1", "--state", "running")
+    assert (refused.code, refused.out) == (1, "")
+    assert refused.err.startswith("error: cannot go from 'running' to 'running'\n")
 
 
-def test_nul_ends_porcelain(hub: Hub) -> None:
-    """-z implies porcelain with raw values, and NUL in place of each newline."""
+def test_porcelain_with_nul(hub: Hub) -> None:
+    """-z selects porcelain with raw values, and with NUL in place of each newline."""
     hub.session("s1", task="two\nlines")
-    lines = hub.run("list", "--format=porcelain").out
-    assert 'task "two\\nlines"\n' in lines
+    porcelain = hub.run("list", "--format=porcelain").out
+    assert 'task "two\\nlines"\n' in porcelain
     raw = hub.run("list", "-z")
     assert raw == hub.run("list", "-z", "--format=porcelain")
-    assert raw.out == lines.replace("\n", "\0").replace('"two\\nlines"', "two\nlines")
+    assert raw.out == porcelain.replace("\n", "\0").replace('"two\\nlines"', "two\nlines")

@@ -23,7 +23,7 @@ class Terminal(io.TextIOWrapper):
 
 
 @pytest.mark.parametrize(
-    ("color", "environ", "painted"),
+    ("color", "environ", "colored"),
     [
         ("auto", {"TERM": "xterm"}, True),
         ("auto", {"TERM": "dumb"}, False),
@@ -34,13 +34,13 @@ class Terminal(io.TextIOWrapper):
         ("never", {"TERM": "xterm"}, False),
     ],
 )
-def test_color_on_a_terminal(color: str, environ: Mapping[str, str], painted: bool) -> None:
-    """The settings of git and NO_COLOR decide."""
-    assert detect_style(color, Terminal(io.BytesIO()), environ).color is painted
+def test_color_on_a_terminal(color: str, environ: Mapping[str, str], colored: bool) -> None:
+    """--color, TERM and NO_COLOR decide."""
+    assert detect_style(color, Terminal(io.BytesIO()), environ).color is colored
 
 
 @pytest.mark.parametrize(
-    ("color", "environ", "painted"),
+    ("color", "environ", "colored"),
     [
         ("auto", {"TERM": "xterm"}, False),
         ("auto", {"TERM": "xterm", "GIT_PAGER_IN_USE": "true"}, True),
@@ -49,10 +49,10 @@ def test_color_on_a_terminal(color: str, environ: Mapping[str, str], painted: bo
         ("always", {}, True),
     ],
 )
-def test_color_in_a_pipe(color: str, environ: Mapping[str, str], painted: bool) -> None:
-    """A pager that git started gets colors. No other pipe does."""
+def test_color_in_a_pipe(color: str, environ: Mapping[str, str], colored: bool) -> None:
+    """A pager that git has started gets colors. Other pipes get no colors."""
     style = detect_style(color, io.TextIOWrapper(io.BytesIO()), environ)
-    assert (style.color, style.columns) == (painted, None)
+    assert (style.color, style.columns) == (colored, None)
 
 
 @pytest.mark.parametrize(
@@ -71,13 +71,13 @@ def test_color_in_a_pipe(color: str, environ: Mapping[str, str], painted: bool) 
 def test_the_arrow_depends_on_the_locale(
     environ: Mapping[str, str], encoding: str, arrow: str
 ) -> None:
-    """The locale decides, not the encoding that Python derives from it."""
+    """The locale decides, also if Python uses UTF-8. The encoding must have the arrow too."""
     stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
     assert detect_style("auto", stream, environ).arrow == arrow
 
 
 @pytest.mark.parametrize(
-    ("value", "shown"),
+    ("value", "line"),
     [
         ("plain value", b"to plain value\n"),
         ("", b"to\n"),
@@ -88,10 +88,10 @@ def test_the_arrow_depends_on_the_locale(
         ("\ud800", b'to "\\355\\240\\200"\n'),
     ],
 )
-def test_porcelain_quotes_as_git_does(value: str, shown: bytes) -> None:
+def test_porcelain_quotes_as_git_does(value: str, line: bytes) -> None:
     """Each record is one line of ASCII. With -z the bytes are unchanged."""
     view = UpdateView("s1", "a", value, dry_run=False)  # type: ignore[arg-type]
-    assert to_porcelain(view, nul=False) == b"session_id s1\nfrom a\n" + shown + b"\n"
+    assert to_porcelain(view, nul=False) == b"session_id s1\nfrom a\n" + line + b"\n"
     raw = to_porcelain(view, nul=True).split(b"\0")
     assert raw[:2] == [b"session_id s1", b"from a"]
     if "\ud800" not in value:
@@ -99,11 +99,11 @@ def test_porcelain_quotes_as_git_does(value: str, shown: bytes) -> None:
 
 
 def test_json_is_ascii() -> None:
-    """A byte that is not UTF-8 is a lone surrogate, and is decoded to the same byte."""
+    """A byte that is not UTF-8 becomes a lone surrogate, from which a reader gets the same byte."""
     view = UpdateView("s1", "a", "é\udcff\x1b", dry_run=True)  # type: ignore[arg-type]
     text = to_json(view)
     assert text.isascii()
     assert text.endswith("}\n")
     assert os.fsencode(json.loads(text)["to"]) == b"\xc3\xa9\xff\x1b"
-    fault = json.loads(error_to_json(HubError("no\udcff", hint="try")))
-    assert fault == {"error": {"code": "error", "message": "no\udcff", "hint": "try"}}
+    error = json.loads(error_to_json(HubError("no\udcff", hint="try")))
+    assert error == {"error": {"code": "error", "message": "no\udcff", "hint": "try"}}

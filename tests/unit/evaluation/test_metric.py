@@ -31,7 +31,7 @@ from git_hub_session.evaluation.metric import MetricNotFound, read_metric
         ("time (s): 4", "time (s)", 4.0),
         ("a.b: 4", "a.b", 4.0),
         ("p50: 1\nmax_p50: 2\np50x: 3\np50-old: 4", "p50", 1.0),
-        # A JSON document that is only a number has no metric. Nor has one above the path of the metric.
+        # A JSON document has no metric if it is a number, or has a number at a parent of the path.
         ("p50: 12\n0\n", "p50", 12.0),
         ('latency.p50: 12\n{"latency": 5}', "latency.p50", 12.0),
         # A document without the key is searched like other text.

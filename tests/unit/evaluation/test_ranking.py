@@ -11,8 +11,8 @@ def score(agent: int, *values: float, size: tuple[int, int] = (1, 1)) -> Score:
     return Score(agent, values, size)
 
 
-def places(*scores: Score, direction: str = "lower") -> str:
-    """Return the agents as text, the best first, with = for a tie: "2 1= 3="."""
+def format_ranking(*scores: Score, direction: str = "lower") -> str:
+    """Return the ranking as text, best agent first, with = for a tie: "2 1= 3="."""
     ranks = rank_scores(scores, direction)
     assert [rank.place for rank in ranks] == list(range(1, len(scores) + 1))
     return " ".join(f"{rank.agent}{'=' if rank.is_tie else ''}" for rank in ranks)
@@ -37,22 +37,22 @@ def places(*scores: Score, direction: str = "lower") -> str:
     ],
 )
 def test_rank_scores(scores: tuple[Score, ...], lower: str, higher: str) -> None:
-    assert places(*scores) == lower
-    assert places(*reversed(scores)) == lower
-    assert places(*scores, direction="higher") == higher
+    assert format_ranking(*scores) == lower
+    assert format_ranking(*reversed(scores)) == lower
+    assert format_ranking(*scores, direction="higher") == higher
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
 def test_a_value_that_does_not_tie_with_itself(value: float) -> None:
-    """NaN and infinity minus themselves are NaN. Such an agent is last."""
+    """For NaN and infinity, the difference of equal values is NaN. The agent is last."""
     for direction in ("lower", "higher"):
-        assert places(score(1, value), score(2, 1.0), direction=direction) == "2 1"
-        assert places(score(1, 1.0, value), score(2), direction=direction) == "1 2"
+        assert format_ranking(score(1, value), score(2, 1.0), direction=direction) == "2 1"
+        assert format_ranking(score(1, 1.0, value), score(2), direction=direction) == "1 2"
 
 
 def test_the_ranking_ends_if_no_score_ties_with_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("git_hub_session.evaluation.ranking._is_tie", lambda best, other: False)
-    assert places(score(1, 2.0), score(2, 1.0), score(3, 2.0)) == "2 1 3"
+    assert format_ranking(score(1, 2.0), score(2, 1.0), score(3, 2.0)) == "2 1 3"
 
 
 def test_metric_and_spread() -> None:

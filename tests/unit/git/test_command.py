@@ -1,4 +1,4 @@
-"""Git.add_worktree, which tries some failures again."""
+"""Git.add_worktree, which tries again after some failures."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from tests.support.hub import Hub
 
 
 def git_with_failure_hook(hub: Hub, command: str) -> Git:
-    """Return a git that runs a shell command after each call that fails."""
+    """Return a Git whose git runs a shell command after each call that fails."""
     programs = hub.top.parent / "programs"
     programs.mkdir()
-    real = shutil.which("git", path=hub.environ["PATH"])
-    script = f'#!/bin/sh\n{real} "$@" && exit\nstatus=$?\n{command}\nexit $status\n'
+    git = shutil.which("git", path=hub.environ["PATH"])
+    script = f'#!/bin/sh\n{git} "$@" && exit\nstatus=$?\n{command}\nexit $status\n'
     (programs / "git").write_text(script)
     (programs / "git").chmod(0o755)
     environ = {**hub.environ, "PATH": f"{programs}:{hub.environ['PATH']}"}
@@ -25,7 +25,7 @@ def git_with_failure_hook(hub: Hub, command: str) -> Git:
 
 @pytest.mark.parametrize("exists", [True, False])
 def test_add_is_retried_while_another_git_adds_a_worktree(hub: Hub, *, exists: bool) -> None:
-    """git fails on an empty `commondir` before it creates anything, also in an empty directory."""
+    """git fails on an empty `commondir` before it creates files. The second call succeeds."""
     hub.session(agents=1)
     commondir = hub.top / ".git" / "worktrees" / "agent-1" / "commondir"
     commondir.write_text("")
@@ -39,7 +39,7 @@ def test_add_is_retried_while_another_git_adds_a_worktree(hub: Hub, *, exists: b
 
 
 def test_add_is_not_retried_in_a_directory_with_files(hub: Hub) -> None:
-    """The directory contains a file of the user, so git is called only once."""
+    """The directory has a file of the user, so git is called only once."""
     path = hub.top.parent / "new"
     path.mkdir()
     (path / "mine").write_text("mine\n")

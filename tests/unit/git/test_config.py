@@ -1,4 +1,4 @@
-"""The configuration and the committer as git itself reads them."""
+"""The configuration and the committer are read as git reads them."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_a_large_hostile_file_is_read() -> None:
     ],
 )
 def test_the_environment_is_read_as_git_reads_it(hub: Hub, options: tuple[str, ...]) -> None:
-    """`git -c` passes its settings on in its own quoted format."""
+    """`git -c` exports its settings in a quoted format."""
     program = hub.top.parent / "bin" / "git-environment"
     program.write_text('#!/bin/sh\nprintf %s "$GIT_CONFIG_PARAMETERS"\n')
     program.chmod(0o755)
@@ -83,7 +83,7 @@ def test_the_environment_is_read_as_git_reads_it(hub: Hub, options: tuple[str, .
     assert config_from_environment(environ) == expected
 
 
-def test_counted_settings_and_the_format_of_old_gits() -> None:
+def test_counted_settings_and_the_format_of_old_versions() -> None:
     assert config_from_environment(
         {
             "GIT_CONFIG_COUNT": "2",
@@ -131,7 +131,7 @@ def test_sizes(text: str, size: int | None) -> None:
 # --- The committer --------------------------------------------------------------------------------
 
 
-def recorded_committer(hub: Hub, *options: str, **environ: str) -> str:
+def read_recorded_committer(hub: Hub, *options: str, **environ: str) -> str:
     """Return the committer in the history after `git <options> hub-session update`."""
     create_session(hub, "init")
     result = hub.call(
@@ -143,8 +143,8 @@ def recorded_committer(hub: Hub, *options: str, **environ: str) -> str:
     return name
 
 
-def committer(hub: Hub, *options: str, **environ: str) -> str:
-    """Return the committer that git itself names."""
+def read_git_committer(hub: Hub, *options: str, **environ: str) -> str:
+    """Return the committer that git prints."""
     result = hub.call("git", *options, "var", "GIT_COMMITTER_IDENT", environ=environ)
     assert result.code == 0, result
     return result.out.rsplit(" ", 2)[0]
@@ -167,35 +167,53 @@ def test_the_history_names_the_committer_of_git(
 ) -> None:
     for name, value in local.items():
         hub.git("config", name, value)
-    assert recorded_committer(hub, *options, **variables) == committer(hub, *options, **variables)
+    assert read_recorded_committer(hub, *options, **variables) == read_git_committer(
+        hub, *options, **variables
+    )
 
 
 def test_the_committer_from_every_file(hub: Hub) -> None:
-    """The files are those of the system, of XDG and of the home, or GIT_CONFIG_GLOBAL."""
+    """The files are the system file, XDG's file and ~/.gitconfig, or GIT_CONFIG_GLOBAL."""
     home = hub.top.parent / "home"
     (home / ".gitconfig").unlink()
     system = hub.top.parent / "system"
     system.write_text("[user]\n\tname = System\n\temail = s@s\n")
     system_file = {"GIT_CONFIG_NOSYSTEM": "0", "GIT_CONFIG_SYSTEM": str(system)}
-    assert recorded_committer(hub, **system_file) == committer(hub, **system_file) == "System <s@s>"
+    assert (
+        read_recorded_committer(hub, **system_file)
+        == read_git_committer(hub, **system_file)
+        == "System <s@s>"
+    )
     (home / ".config" / "git").mkdir(parents=True)
     (home / ".config" / "git" / "config").write_text("[user]\n\tname = Xdg\n")
     _remove_session(hub)
-    assert recorded_committer(hub, **system_file) == committer(hub, **system_file) == "Xdg <s@s>"
+    assert (
+        read_recorded_committer(hub, **system_file)
+        == read_git_committer(hub, **system_file)
+        == "Xdg <s@s>"
+    )
     global_file = {**system_file, "GIT_CONFIG_GLOBAL": str(system)}
     _remove_session(hub)
-    assert recorded_committer(hub, **global_file) == committer(hub, **global_file) == "System <s@s>"
+    assert (
+        read_recorded_committer(hub, **global_file)
+        == read_git_committer(hub, **global_file)
+        == "System <s@s>"
+    )
     _remove_session(hub)
-    assert recorded_committer(hub, EMAIL="e@e") == committer(hub, EMAIL="e@e") == "Xdg <e@e>"
+    assert (
+        read_recorded_committer(hub, EMAIL="e@e")
+        == read_git_committer(hub, EMAIL="e@e")
+        == "Xdg <e@e>"
+    )
 
 
 def test_the_committer_without_a_name(hub: Hub) -> None:
     (hub.top.parent / "home" / ".gitconfig").unlink()
-    assert recorded_committer(hub, LOGNAME="ada") == "ada <>"
+    assert read_recorded_committer(hub, LOGNAME="ada") == "ada <>"
 
 
 def test_the_committer_is_one_line_without_control_characters(hub: Hub) -> None:
-    assert recorded_committer(
+    assert read_recorded_committer(
         hub, GIT_COMMITTER_NAME="A\nB\x1b[2J <x>\u202e", GIT_COMMITTER_EMAIL=""
     ) == ("AB[2J x <ada@example.com>")
 

@@ -16,7 +16,7 @@ from tests.support.cleanup import saved
 from tests.support.hub import Hub, Result
 
 
-def untracked(hub: Hub, *, global_files: tuple[bytes, ...] = ()) -> set[bytes]:
+def untracked_by_rules(hub: Hub, *, global_files: tuple[bytes, ...] = ()) -> set[bytes]:
     """Return the files that IgnoreRules does not ignore."""
     files = [
         os.path.relpath(os.path.join(directory, name), os.fsencode(hub.top))
@@ -33,13 +33,13 @@ def untracked(hub: Hub, *, global_files: tuple[bytes, ...] = ()) -> set[bytes]:
     return {path for path in files if not rules.is_ignored(path)}
 
 
-def untracked_of_git(hub: Hub) -> set[bytes]:
+def untracked_by_git(hub: Hub) -> set[bytes]:
     out = hub.git("ls-files", "-z", "--others", "--exclude-standard")
     return {os.fsencode(path) for path in out.split("\0")[:-1]}
 
 
-# The components of a pattern and of a path.
-_PIECES = [
+# The components of the random patterns and of the random paths.
+_PATTERN_COMPONENTS = [
     "a",
     "b",
     "c",
@@ -76,7 +76,7 @@ _PIECES = [
     "a\\",
     "A",
 ] + ["a ", " a", "a\\ ", "b\r"]
-_NAMES = [
+_FILE_NAMES = [
     "a",
     "b",
     "c",
@@ -97,51 +97,49 @@ _NAMES = [
 ]
 
 
-def _pattern(chance: random.Random) -> str:
-    text = "/".join(chance.choice(_PIECES) for _ in range(chance.choice([1, 1, 1, 2, 2, 3])))
-    text = ("/" if chance.random() < 0.25 else "") + text + ("/" if chance.random() < 0.3 else "")
-    return ("!" if chance.random() < 0.4 else "") + text + (" " if chance.random() < 0.05 else "")
+def _random_pattern(rng: random.Random) -> str:
+    text = "/".join(rng.choice(_PATTERN_COMPONENTS) for _ in range(rng.choice([1, 1, 1, 2, 2, 3])))
+    text = ("/" if rng.random() < 0.25 else "") + text + ("/" if rng.random() < 0.3 else "")
+    return ("!" if rng.random() < 0.4 else "") + text + (" " if rng.random() < 0.05 else "")
 
 
 @pytest.mark.parametrize("seed", range(40))
 def test_random_patterns_as_git(tmp_path: Path, environ: Mapping[str, str], seed: int) -> None:
-    """Random patterns in many directories match the names that they are made for."""
-    chance = random.Random(seed)
+    """IgnoreRules ignores the same files as git, or fewer if versions of git differ."""
+    rng = random.Random(seed)
     hub = Hub(tmp_path / "project", environ)
     hub.top.mkdir()
     hub.git("init", "-q")
     for _ in range(60):
-        file = hub.top.joinpath(*(chance.choice(_NAMES) for _ in range(chance.choice([1, 2, 3]))))
+        file = hub.top.joinpath(*(rng.choice(_FILE_NAMES) for _ in range(rng.choice([1, 2, 3]))))
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
             file.touch()
         except OSError:
-            pass  # a file is where the directory would be
+            pass  # the path of the directory is a file
     directories = [
         path for path in hub.top.rglob("*") if path.is_dir() and ".git" not in path.parts
     ]
-    for directory in [hub.top, *chance.sample(directories, min(len(directories), 6))]:
-        lines = [_pattern(chance) for _ in range(chance.choice([1, 2, 4]))]
-        (directory / ".gitignore").write_text(
-            "\n".join(lines) + chance.choice(["", "\n"]), newline=""
-        )
-    exclude = _pattern(chance) + "\n"
+    for directory in [hub.top, *rng.sample(directories, min(len(directories), 6))]:
+        lines = [_random_pattern(rng) for _ in range(rng.choice([1, 2, 4]))]
+        (directory / ".gitignore").write_text("\n".join(lines) + rng.choice(["", "\n"]), newline="")
+    exclude = _random_pattern(rng) + "\n"
     (hub.top / ".git" / "info").mkdir(exist_ok=True)
     (hub.top / ".git" / "info" / "exclude").write_text(exclude)
-    ours = untracked(hub, global_files=(b"", exclude.encode()))
-    of_git = untracked_of_git(hub)
-    assert of_git <= ours
+    by_rules = untracked_by_rules(hub, global_files=(b"", exclude.encode()))
+    by_git = untracked_by_git(hub)
+    assert by_git <= by_rules
     rules = [exclude, *(path.read_text() for path in hub.top.rglob(".gitignore"))]
     if not any(map(_AMBIGUOUS.search, rules)):
-        assert of_git == ours
+        assert by_git == by_rules
 
 
-# git 2.52 reads these patterns in another way than older versions.
+# Patterns that git 2.52 interprets in another way than older versions.
 _AMBIGUOUS = re.compile(r"^!?(?=.*/)[^*?[\\\n]*[^*?[\\/\n!]\*\*", re.MULTILINE)
 
 
-def test_a_pattern_that_git_versions_read_differently(hub: Hub) -> None:
-    """The files that either reading does not ignore are saved."""
+def test_a_pattern_that_git_versions_interpret_differently(hub: Hub) -> None:
+    """A file is saved unless all versions of git ignore it."""
     path = hub.session("s1", agents=1).worktree(1)
     hub.commit(path, ".gitignore", "/foo**/bar\n*.tmp\n!/keep**/it.tmp\n")
     for name in ("foobar", "keepit.tmp", "gone.tmp"):
@@ -166,7 +164,7 @@ def test_a_pattern_that_could_backtrack_exponentially(pattern: bytes, path: byte
 
 
 def test_deep_directories() -> None:
-    """The path is deeper than Python's limit of recursion."""
+    """The path has more components than Python's recursion limit."""
     deep = b"a/" * 1200
     rules = IgnoreRules(lambda _: b"", [b"ignored\n"], ignore_case=False)
     assert not rules.is_ignored(deep + b"file")
@@ -174,7 +172,7 @@ def test_deep_directories() -> None:
 
 
 def test_a_file_that_a_deeper_pattern_includes_again_is_saved(hub: Hub) -> None:
-    """libgit2 reports the file as ignored: the pattern negates nothing in its own file."""
+    """libgit2 reports the file as ignored: the pattern negates only patterns of other files."""
     path = hub.session("s1", agents=1).worktree(1)
     hub.commit(path, ".gitignore", "*.log\n!kept.tmp\n")
     hub.commit(path, "sub/.gitignore", "!kept.log\n")
@@ -218,13 +216,13 @@ def test_ignoring_case(hub: Hub) -> None:
     assert hub.git("ls-tree", "--name-only", ref) == git
 
 
-def test_a_linked_gitignore_is_not_read(hub: Hub) -> None:
-    """git does not read it either. The files that it would ignore are saved."""
-    path = hub.session("s1", agents=1).worktree(1)
+def test_a_gitignore_that_is_a_link_is_not_read(hub: Hub) -> None:
+    """As in git, a .gitignore that is a symbolic link is not read. The files are saved."""
+    worktree = hub.session("s1", agents=1).worktree(1)
     (hub.top.parent / "rules").write_text("precious\n")
-    (path / ".gitignore").symlink_to(hub.top.parent / "rules")
-    (path / "precious").write_text("x\n")
-    assert hub.run("cleanup", "s1") == saved(path)
+    (worktree / ".gitignore").symlink_to(hub.top.parent / "rules")
+    (worktree / "precious").write_text("x\n")
+    assert hub.run("cleanup", "s1") == saved(worktree)
     ref = "refs/hub/rescue/s1/agent-1/attempt-1/1^3"
     assert hub.git("ls-tree", "--name-only", ref) == ".gitignore\nprecious"
 

@@ -1,4 +1,4 @@
-"""The index as `git ls-files` prints it."""
+"""The index is read as by `git ls-files`."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from git_hub_session.git.index import EMPTY_INDEX, Index, parse_index
 from tests.support.hub import Hub
 
 
-def index_of(hub: Hub) -> Index:
+def read_index(hub: Hub) -> Index:
     return parse_index((hub.top / ".git" / "index").read_bytes())
 
 
-def entries_of_git(hub: Hub) -> dict[bytes, tuple[int, str]]:
+def read_entries_with_git(hub: Hub) -> dict[bytes, tuple[int, str]]:
     entries = {}
     for line in hub.git("ls-files", "--stage", "-z").split("\0")[:-1]:
         head, _, path = line.partition("\t")
@@ -26,7 +26,7 @@ def entries_of_git(hub: Hub) -> dict[bytes, tuple[int, str]]:
 
 
 def add_many_files(hub: Hub) -> None:
-    """Add names of many lengths, one of them too long for the length field of the flags."""
+    """Add names of many lengths. The longest does not fit into the length field of the flags."""
     for length in range(1, 40):
         (hub.top / ("x" * length)).write_text("x\n")
         (hub.top / "sub" / ("ü" * length)).write_text("y\n")
@@ -39,15 +39,15 @@ def add_many_files(hub: Hub) -> None:
 
 
 @pytest.mark.parametrize("version", [2, 3, 4])
-def test_every_version(hub: Hub, version: int) -> None:
+def test_all_versions(hub: Hub, version: int) -> None:
     add_many_files(hub)
-    if version == 3:  # git writes version 3 only for extended flags
+    if version == 3:  # git writes version 3 only if an entry has extended flags
         hub.git("update-index", "--skip-worktree", "file")
     else:
         hub.git("update-index", "--index-version", str(version))
-    index = index_of(hub)
+    index = read_index(hub)
     entries = {path: (entry.mode, entry.oid.hex()) for path, entry in index.entries.items()}
-    assert entries == entries_of_git(hub)
+    assert entries == read_entries_with_git(hub)
     assert (hub.top / ".git" / "index").read_bytes()[7] == version
     assert (index.incomplete, index.unmerged, index.gitlinks) == ("", frozenset(), frozenset())
     status = (hub.top / "file").stat()
@@ -64,17 +64,17 @@ def test_flags(hub: Hub) -> None:
     hub.git("add", "--intent-to-add", "c")
     hub.git("update-index", "--skip-worktree", "a")
     hub.git("update-index", "--assume-unchanged", "b")
-    index = index_of(hub)
+    index = read_index(hub)
     assert index.intent_to_add == {b"c"}
     assert index.skip_worktree == {b"a"}
 
 
-def test_the_tree_of_the_cache_tree(hub: Hub) -> None:
-    assert index_of(hub).tree == bytes.fromhex(hub.git("rev-parse", "HEAD^{tree}"))
+def test_the_tree_id_of_the_cache_tree(hub: Hub) -> None:
+    assert read_index(hub).tree == bytes.fromhex(hub.git("rev-parse", "HEAD^{tree}"))
     (hub.top / "file").write_text("changed\n")
     hub.git("add", "file")
-    assert index_of(hub).tree is None
-    assert bytes.fromhex(hub.git("write-tree")) == index_of(hub).tree
+    assert read_index(hub).tree is None
+    assert bytes.fromhex(hub.git("write-tree")) == read_index(hub).tree
 
 
 def test_unmerged_paths(hub: Hub) -> None:
@@ -83,7 +83,7 @@ def test_unmerged_paths(hub: Hub) -> None:
     hub.git("checkout", "-q", "main")
     hub.commit(hub.top, "file", "ours\n")
     assert hub.call("git", "merge", "other").code == 1
-    index = index_of(hub)
+    index = read_index(hub)
     assert index.unmerged == {b"file"}
     assert [*index.entries] == [b"sub/other"]
 
@@ -91,31 +91,31 @@ def test_unmerged_paths(hub: Hub) -> None:
 def test_gitlinks(hub: Hub) -> None:
     head = hub.git("rev-parse", "HEAD")
     hub.git("update-index", "--add", "--cacheinfo", f"160000,{head},library")
-    assert index_of(hub).gitlinks == {b"library"}
+    assert read_index(hub).gitlinks == {b"library"}
 
 
 def test_split_and_sparse_indexes_are_incomplete(hub: Hub) -> None:
     hub.git("update-index", "--split-index")
-    assert index_of(hub).incomplete == "split index"
+    assert read_index(hub).incomplete == "split index"
     hub.git("update-index", "--no-split-index")
-    assert index_of(hub).incomplete == ""
+    assert read_index(hub).incomplete == ""
     hub.git("sparse-checkout", "set", "--cone", "--sparse-index", "none")
-    assert index_of(hub).incomplete == "sparse index"
+    assert read_index(hub).incomplete == "sparse index"
 
 
 def test_optional_extensions_are_skipped(hub: Hub) -> None:
-    """These are the untracked cache, and the extensions of fsmonitor and of index.threads."""
+    """The index has the untracked cache, and the extensions of fsmonitor and index.threads."""
     hub.git("config", "index.threads", "2")
     hub.git("update-index", "--force-untracked-cache", "--fsmonitor")
     hub.git("status")
-    assert [*index_of(hub).entries] == [b"file", b"sub/other"]
+    assert [*read_index(hub).entries] == [b"file", b"sub/other"]
 
 
 def test_an_unknown_mandatory_extension(hub: Hub) -> None:
     data = (hub.top / ".git" / "index").read_bytes()
-    planted = data[:-20] + b"must\0\0\0\x01x" + data[-20:]
+    unreadable = data[:-20] + b"must\0\0\0\x01x" + data[-20:]
     with pytest.raises(Damaged, match="unknown mandatory extension b'must'"):
-        parse_index(planted)
+        parse_index(unreadable)
     assert parse_index(data[:-20] + b"MAYB\0\0\0\x01x" + data[-20:]).entries
 
 
@@ -133,16 +133,16 @@ def test_invalid_indexes(hub: Hub) -> None:
 
 
 def test_random_damage_raises_only_damaged(hub: Hub) -> None:
-    """No bytes cause another exception or an endless loop."""
+    """Damaged bytes cause no other exception and no endless loop."""
     add_many_files(hub)
     hub.git("update-index", "--index-version", "4")
     data = (hub.top / ".git" / "index").read_bytes()
-    dice = random.Random(1)
+    rng = random.Random(1)
     for _ in range(300):
-        damaged = bytearray(data[: dice.randrange(len(data))] if dice.random() < 0.5 else data)
-        for _ in range(dice.randrange(1, 4)):
+        damaged = bytearray(data[: rng.randrange(len(data))] if rng.random() < 0.5 else data)
+        for _ in range(rng.randrange(1, 4)):
             if damaged:
-                damaged[dice.randrange(len(damaged))] = dice.randrange(256)
+                damaged[rng.randrange(len(damaged))] = rng.randrange(256)
         try:
             parse_index(bytes(damaged))
         except Damaged:
@@ -151,5 +151,5 @@ def test_random_damage_raises_only_damaged(hub: Hub) -> None:
 
 def test_an_empty_index(hub: Hub) -> None:
     hub.git("read-tree", "--empty")
-    index = index_of(hub)
+    index = read_index(hub)
     assert index._replace(tree=None) == EMPTY_INDEX

@@ -1,4 +1,4 @@
-"""The answers of libgit2 are those of git in the same repository."""
+"""The results of libgit2 are those of git in the same repository."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from git_hub_session.git.repository import (
 from tests.support.hub import CHECKOUT, PYTHON, Hub, Result
 
 
-def repo_of(hub: Hub) -> GitRepo:
+def open_repository(hub: Hub) -> GitRepo:
     return GitRepo(str(hub.top / ".git"), hub.environ)
 
 
@@ -30,14 +30,14 @@ def test_loose_and_packed_branches_with_a_prefix(hub: Hub) -> None:
         hub.git("branch", name)
     hub.git("pack-refs", "--all")
     hub.git("branch", "hub/s1/loose")
-    assert repo_of(hub).branches("refs/heads/hub/s1/") == [
+    assert open_repository(hub).branches("refs/heads/hub/s1/") == [
         Branch(f"refs/heads/hub/s1/{name}", base, 1773756000, "base", False)
         for name in ("agent-1/attempt-1", "loose", "x")
     ]
 
 
 def test_broken_refs_have_no_tip(hub: Hub) -> None:
-    """A broken, dangling or cyclic ref, or one to a blob, does not hide the other refs."""
+    """A broken, dangling or cyclic ref or a ref to a blob does not hide the other refs."""
     heads = hub.top / ".git" / "refs" / "heads" / "hub"
     heads.mkdir()
     (heads / "zero").write_text("1" * 40 + "\n")
@@ -46,7 +46,7 @@ def test_broken_refs_have_no_tip(hub: Hub) -> None:
     (heads / "dangling").write_text("ref: refs/heads/nowhere\n")
     (heads / "blob").write_text(hub.git("rev-parse", "main:file") + "\n")
     (heads / "sound").write_text(hub.git("rev-parse", "main") + "\n")
-    repo = repo_of(hub)
+    repo = open_repository(hub)
     tips = {
         branch.ref.rpartition("/")[2]: branch.oid for branch in repo.branches("refs/heads/hub/")
     }
@@ -61,7 +61,7 @@ def test_broken_refs_have_no_tip(hub: Hub) -> None:
 
 def test_the_tip_and_the_target_of_a_tag(hub: Hub) -> None:
     hub.git("tag", "-a", "-m", "a tag", "v1")
-    repo = repo_of(hub)
+    repo = open_repository(hub)
     assert repo.tip("refs/tags/v1") == hub.git("rev-parse", "main")
     assert repo.find_ref_target("refs/tags/v1") == hub.git("rev-parse", "v1")
     hub.git("symbolic-ref", "refs/tags/v2", "refs/heads/main")
@@ -81,47 +81,53 @@ def test_subjects(hub: Hub) -> None:
             check=True,
         )
         hub.git("update-ref", f"refs/heads/hub/{name}", process.stdout.decode().strip())
-    subjects = [branch.subject for branch in repo_of(hub).branches("refs/heads/hub/")]
+    subjects = [branch.subject for branch in open_repository(hub).branches("refs/heads/hub/")]
     assert subjects == ["One", "", "caf\ufffd"]
 
 
 @pytest.mark.parametrize("seed", range(8))
 def test_unreachable_commits(hub: Hub, seed: int) -> None:
-    """The result is that of `git rev-list --not --all`, without ancestors of other commits."""
-    dice = random.Random(seed)
+    """The result is that of `git rev-list --not --all`, without ancestors of other results."""
+    rng = random.Random(seed)
     tree = hub.git("rev-parse", "main^{tree}")
     commits = [hub.git("rev-parse", "main")]
     for number in range(20):
-        parents = dice.sample(commits, k=min(len(commits), dice.choice((1, 2))))
+        parents = rng.sample(commits, k=min(len(commits), rng.choice((1, 2))))
         parent_options = [word for parent in parents for word in ("-p", parent)]
         commits.append(hub.git("commit-tree", "-m", f"c{number}", *parent_options, tree))
-    hub.git("update-ref", "refs/heads/main", dice.choice(commits))
-    wanted = dice.sample(commits, k=6)
-    lost = set(hub.git("rev-list", *wanted, "--not", "--all").splitlines()) & set(wanted)
-    expected = set(hub.git("merge-base", "--independent", *lost).split()) if lost else set()
-    unreachable = repo_of(hub).unreachable([*wanted, "1" * 40, *wanted])
+    hub.git("update-ref", "refs/heads/main", rng.choice(commits))
+    wanted = rng.sample(commits, k=6)
+    unreferenced = set(hub.git("rev-list", *wanted, "--not", "--all").splitlines()) & set(wanted)
+    expected = (
+        set(hub.git("merge-base", "--independent", *unreferenced).split())
+        if unreferenced
+        else set()
+    )
+    unreachable = open_repository(hub).unreachable([*wanted, "1" * 40, *wanted])
     assert set(unreachable) == expected
     assert unreachable == [oid for oid in wanted if oid in expected]
 
 
 def test_unreachable_tags_and_blobs(hub: Hub) -> None:
-    """A tag object or blob needs its own ref. The ref of a tag also keeps its commit."""
+    """A tag object or a blob needs its own ref. The ref of a tag also keeps the tagged commit."""
     tree = hub.git("rev-parse", "main^{tree}")
-    lost = hub.git("commit-tree", "-m", "lost", tree)
-    for name, oid in (("new", lost), ("old", "main"), ("kept", "main")):
+    unreferenced = hub.git("commit-tree", "-m", "lost", tree)
+    for name, oid in (("new", unreferenced), ("old", "main"), ("kept", "main")):
         hub.git("tag", "-a", "-m", name, name, oid)
     tags = [hub.git("rev-parse", name) for name in ("new", "old", "kept")]
     hub.git("tag", "-d", "new", "old")
     blob = hub.git("rev-parse", "main:file")
-    unreachable = repo_of(hub).unreachable([lost, *tags, blob, tree, hub.git("rev-parse", "main")])
+    unreachable = open_repository(hub).unreachable(
+        [unreferenced, *tags, blob, tree, hub.git("rev-parse", "main")]
+    )
     assert unreachable == [*tags[:2], blob]
     for oid in unreachable:
         hub.git("update-ref", f"refs/hub/rescue/s1/{oid}", oid)
-    assert repo_of(hub).unreachable([lost, *tags, blob]) == []
+    assert open_repository(hub).unreachable([unreferenced, *tags, blob]) == []
 
 
 def test_missing_objects(hub: Hub) -> None:
-    """Every method raises the same error."""
+    """All methods raise the same error."""
     commit = hub.commit(hub.top, "sub/other", "third\n")
     missing = hub.git("rev-parse", "main:sub"), hub.git("rev-parse", "main~")
     tree = hub.git("rev-parse", "main^{tree}")
@@ -129,7 +135,7 @@ def test_missing_objects(hub: Hub) -> None:
     hub.git("update-ref", "refs/stash", merge)
     for oid in missing:
         (hub.top / ".git" / "objects" / oid[:2] / oid[2:]).unlink()
-    repo = repo_of(hub)
+    repo = open_repository(hub)
     calls: list[Callable[[], object]] = [
         lambda: repo.tree_entries(commit),
         lambda: repo.find_stash("refs/stash"),
@@ -152,7 +158,7 @@ def test_a_stash_of_git(hub: Hub) -> None:
     (hub.top / "file").write_text("changed\n")
     (hub.top / "new").write_text("new\n")
     hub.git("stash", "-u")
-    repo = repo_of(hub)
+    repo = open_repository(hub)
     names = ("stash^1", "stash^2^{tree}", "stash^{tree}", "stash^3^{tree}")
     expected = tuple(hub.git("rev-parse", name) for name in names)
     assert repo.find_stash("refs/stash") == expected
@@ -175,15 +181,15 @@ def test_trees_with_names_that_are_not_utf_8(hub: Hub) -> None:
         mode, _, oid = fields.split(" ")
         expected[os.fsencode(path)] = (int(mode, 8), bytes.fromhex(oid))
     commit = hub.git("rev-parse", "HEAD")
-    assert repo_of(hub).tree_entries(commit) == expected
-    assert repo_of(hub).tree_entries("1" * 40) == {}
+    assert open_repository(hub).tree_entries(commit) == expected
+    assert open_repository(hub).tree_entries("1" * 40) == {}
 
 
 def test_diff_stat(hub: Hub) -> None:
     old = hub.git("rev-parse", "main")
     new = hub.commit(hub.top, "file", "first\nsecond\n")
-    assert repo_of(hub).diff_stat(new, old) == DiffStat(1, 1, 0)
-    assert repo_of(hub).diff_stat(old, new) == DiffStat(0, 0, 0)
+    assert open_repository(hub).diff_stat(new, old) == DiffStat(1, 1, 0)
+    assert open_repository(hub).diff_stat(old, new) == DiffStat(0, 0, 0)
 
 
 def test_blob_ids(hub: Hub) -> None:
@@ -199,17 +205,17 @@ def test_global_ignore_files(hub: Hub) -> None:
     hub.git("config", "core.excludesFile", hub.top.parent / "excludes")
     git_dir = str(hub.top / ".git")
     top = str(hub.top)
-    assert repo_of(hub).ignore_rules(git_dir, top) == ([b"*.log\n", b"mine\n"], False)
+    assert open_repository(hub).ignore_rules(git_dir, top) == ([b"*.log\n", b"mine\n"], False)
     hub.git("config", "core.ignoreCase", "true")
     hub.git("config", "core.excludesFile", "/nonexistent")
-    assert repo_of(hub).ignore_rules(git_dir, top) == ([b"", b"mine\n"], True)
+    assert open_repository(hub).ignore_rules(git_dir, top) == ([b"", b"mine\n"], True)
 
 
 def test_settings_in_the_order_of_their_files(hub: Hub) -> None:
     hub.git("config", "--global", "hubsession.keepIgnored", "*.db")
     hub.git("config", "hubSession.keepIgnored", "*.env")
     hub.git("config", "hubsessions.other", "x")
-    # Start a new process: libgit2 reads the path of the home directory only once.
+    # Start a new process, because libgit2 reads the path of the home directory only once.
     program = (
         "import os; from git_hub_session.git.repository import GitRepo\n"
         f"print(GitRepo({str(hub.top / '.git')!r}, os.environ).config_values('hubsession.keepIgnored'))"
@@ -221,7 +227,7 @@ def test_an_unknown_repository_extension(hub: Hub, tmp_path: Path) -> None:
     hub.git("config", "core.repositoryFormatVersion", "1")
     hub.git("config", "extensions.fromTheFuture", "true")
     with pytest.raises(CannotOpenRepository) as caught:
-        repo_of(hub)
+        open_repository(hub)
     assert caught.value.message.endswith(": unsupported extension name extensions.fromthefuture")
     assert caught.value.hint == (
         "use a newer pygit2, or a repository without that extension\n"
@@ -250,7 +256,7 @@ def test_import_without_certificates_keeps_the_environment(hub: Hub) -> None:
     ],
 )
 def test_stubs_replace_modules_during_the_import(hub: Hub, module: str, name: str) -> None:
-    """The stub is removed after the import. It takes a missing attribute from the real module."""
+    """The stub is removed after the import. It gets missing attributes from the real module."""
     program = (
         "import sys; from git_hub_session.git.libgit2 import _LazyModuleStub\n"
         f"print('{module}' in sys.modules)\n"
@@ -263,12 +269,12 @@ def test_stubs_replace_modules_during_the_import(hub: Hub, module: str, name: st
 
 
 def test_path_as_uri_works_after_the_import(hub: Hub) -> None:
-    """pathlib may keep a function of the stub of urllib.parse."""
+    """pathlib must not keep a function of the stub of urllib.parse."""
     program = "import git_hub_session.git.repository, pathlib; print(pathlib.Path('/a b').as_uri())"
     assert hub.call(PYTHON, "-c", program, cwd=CHECKOUT) == Result(0, "file:///a%20b\n")
 
 
-def test_modules_that_are_already_loaded_stay(hub: Hub) -> None:
+def test_modules_that_are_already_loaded_are_kept(hub: Hub) -> None:
     program = (
         "import dataclasses, ssl, sys, tarfile\n"
         "import git_hub_session.git.repository, pygit2\n"

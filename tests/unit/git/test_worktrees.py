@@ -13,11 +13,11 @@ from git_hub_session.git.worktrees import Worktree, linked_worktrees, read_workt
 from tests.support.hub import Hub
 
 
-def worktree_named(hub: Hub, name: str) -> Worktree:
+def read_named_worktree(hub: Hub, name: str) -> Worktree:
     return read_worktree(name, str(hub.top / ".git" / "worktrees" / name))
 
 
-def add(hub: Hub, name: str, *options: str) -> Path:
+def add_worktree(hub: Hub, name: str, *options: str) -> Path:
     path = hub.worktrees / name
     hub.git("worktree", "add", "-q", *options, path)
     return path
@@ -27,16 +27,20 @@ def test_no_worktrees(hub: Hub) -> None:
     assert linked_worktrees(str(hub.top / ".git")) == []
 
 
-def test_as_git_lists_them(hub: Hub) -> None:
-    """The list has detached, locked, missing and moved worktrees, and odd names."""
-    add(hub, "branch", "-b", "feature")
-    add(hub, "detached", "--detach")
-    hub.git("worktree", "lock", "--reason", "mine\nalone", add(hub, "locked", "-b", "locked"))
-    hub.git("worktree", "lock", add(hub, "silent", "-b", "silent"))
-    shutil.rmtree(add(hub, "missing", "-b", "missing"))
-    hub.git("worktree", "move", add(hub, "moved", "-b", "moved"), hub.worktrees / "elsewhere")
-    add(hub, os.fsdecode(b"odd \xff\nname"), "-b", "odd")
-    add(hub, "other/branch", "-b", "twin")
+def test_worktrees_of_all_kinds_are_listed_as_by_git(hub: Hub) -> None:
+    """The list has detached, locked, missing and moved worktrees, and unusual names."""
+    add_worktree(hub, "branch", "-b", "feature")
+    add_worktree(hub, "detached", "--detach")
+    hub.git(
+        "worktree", "lock", "--reason", "mine\nalone", add_worktree(hub, "locked", "-b", "locked")
+    )
+    hub.git("worktree", "lock", add_worktree(hub, "silent", "-b", "silent"))
+    shutil.rmtree(add_worktree(hub, "missing", "-b", "missing"))
+    hub.git(
+        "worktree", "move", add_worktree(hub, "moved", "-b", "moved"), hub.worktrees / "elsewhere"
+    )
+    add_worktree(hub, os.fsdecode(b"odd \xff\nname"), "-b", "odd")
+    add_worktree(hub, "other/branch", "-b", "twin")
     listed = hub.git("worktree", "list", "--porcelain", "-z").split("\0\0")[1:-1]
     expected = set()
     for record in listed:
@@ -76,7 +80,7 @@ def test_operations(
 ) -> None:
     hub.git("branch", "other")
     hub.commit(hub.top, "file", "before\n")
-    path = add(hub, "w", "-b", "feature")
+    path = add_worktree(hub, "w", "-b", "feature")
     hub.commit(path, "file", "ours\n")
     hub.git("checkout", "-q", "other")
     hub.commit(hub.top, "file", "theirs\n")
@@ -87,7 +91,7 @@ def test_operations(
 
 
 def test_a_bisect(hub: Hub) -> None:
-    path = add(hub, "w", "-b", "deep/feature")
+    path = add_worktree(hub, "w", "-b", "deep/feature")
     for number in range(4):
         hub.commit(path, "file", f"{number}\n")
     hub.git("bisect", "start", "HEAD", "main", cwd=path)
@@ -100,8 +104,8 @@ def test_a_bisect(hub: Hub) -> None:
 
 
 def test_branches_that_a_rebase_will_move(hub: Hub) -> None:
-    """`git rebase --update-refs` reserves these branches too."""
-    path = add(hub, "w", "-b", "feature")
+    """`git rebase --update-refs` also reserves the branches that it will move."""
+    path = add_worktree(hub, "w", "-b", "feature")
     hub.commit(path, "one", "1\n")
     hub.git("branch", "below", cwd=path)
     hub.commit(path, "two", "2\n")
@@ -126,18 +130,18 @@ def test_branches_that_a_rebase_will_move(hub: Hub) -> None:
         (b"\xff\xfe", ("", "")),
     ],
 )
-def test_heads(tmp_path: Path, content: bytes, expected: tuple[str, str]) -> None:
+def test_read_head(tmp_path: Path, content: bytes, expected: tuple[str, str]) -> None:
     (tmp_path / "HEAD").write_bytes(content)
     assert read_head(str(tmp_path)) == expected
 
 
 def test_a_head_that_is_a_symbolic_link(tmp_path: Path) -> None:
-    """Old versions of git created such a HEAD."""
+    """Old versions of git created a symbolic link."""
     (tmp_path / "HEAD").symlink_to("refs/heads/main")
     assert read_head(str(tmp_path)) == ("refs/heads/main", "")
 
 
-def test_no_head(tmp_path: Path) -> None:
+def test_read_head_without_a_file(tmp_path: Path) -> None:
     assert read_head(str(tmp_path)) == ("", "")
 
 
@@ -149,12 +153,12 @@ def test_a_damaged_git_dir_is_listed(hub: Hub) -> None:
     assert worktree.link_error == "its administrative files (worktrees/junk) do not record its path"
 
 
-def test_a_worktree_changes_only_if_git_is_used(hub: Hub) -> None:
-    """Two values of a worktree are equal if git was not used in it in between."""
-    path = add(hub, "w", "-b", "feature")
-    before = worktree_named(hub, "w")
-    assert worktree_named(hub, "w") == before
+def test_a_worktree_value_changes_only_if_git_is_used(hub: Hub) -> None:
+    """Two values of a worktree are equal if git was not used there between the two reads."""
+    path = add_worktree(hub, "w", "-b", "feature")
+    before = read_named_worktree(hub, "w")
+    assert read_named_worktree(hub, "w") == before
     (path / "file").write_text("changed\n")
-    assert worktree_named(hub, "w") == before
+    assert read_named_worktree(hub, "w") == before
     hub.git("add", "file", cwd=path)
-    assert worktree_named(hub, "w") != before
+    assert read_named_worktree(hub, "w") != before

@@ -1,4 +1,4 @@
-"""Reading and writing config.yaml: round trips, files of other programs, damaged files."""
+"""Read and write config.yaml: round trips, files of other programs, damaged files."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ORDER = (
     "direction",
     "baseline",
 )
-# Texts of any characters that UTF-8 can encode, with many special characters of the formats.
+# The texts have any characters that UTF-8 can encode, and many special characters of the formats.
 SPECIAL = [
     '"',
     "\\",
@@ -65,7 +65,7 @@ many_examples = settings(
 @many_examples
 @given(values)
 def test_read_returns_what_was_written(config: dict[str, str]) -> None:
-    """Every YAML parser reads the same values."""
+    """PyYAML also reads the same values."""
     text = render_config(config)
     assert parse_config(text) == config
     assert yaml.load(text, Loader=yaml.BaseLoader) == config
@@ -74,7 +74,7 @@ def test_read_returns_what_was_written(config: dict[str, str]) -> None:
 @many_examples
 @given(values)
 def test_agenthub_reads_no_setting_from_a_text(config: dict[str, str]) -> None:
-    """AgentHub reads each line with a colon as a setting. Only settings have such lines."""
+    """AgentHub reads each line with a colon as a setting, so only settings may have such lines."""
     keys = [
         line.split(":")[0].strip()
         for line in render_config(config).splitlines()
@@ -97,7 +97,7 @@ def test_any_file_is_read_or_damaged(text: str) -> None:
 @many_examples
 @given(texts, texts)
 def test_a_file_of_agenthub_is_read_literally(task: str, command: str) -> None:
-    """Nothing in AgentHub's file is escaped. No part of a task or a command becomes a setting."""
+    """AgentHub escapes no text. No part of a task or a command is read as a setting."""
     if '"\nagent_count:' in command or '"\n' in command:
         command = "pytest bench.py"
     head = f'session_id: s1\ntask: "{task}"\nagent_count: 3\nbase_branch: dev\ncreated: 2026\n'
@@ -198,7 +198,7 @@ def test_tags_execute_nothing() -> None:
 
 _HEAD = 'session_id: s1\ntask: "'
 _TAIL = '"\nagent_count: 3\nbase_branch: main\ncreated: 2026\n'
-ADVERSARIES: dict[str, Callable[[int], str]] = {
+HOSTILE_TEXTS: dict[str, Callable[[int], str]] = {
     "brackets": lambda n: "[" * n,
     "closed brackets": lambda n: "[" * (n // 2) + "]" * (n // 2),
     "braces": lambda n: "{a: " * (n // 4),
@@ -236,10 +236,10 @@ except Damaged as error:
 """
 
 
-@pytest.mark.parametrize("name", ADVERSARIES)
+@pytest.mark.parametrize("name", HOSTILE_TEXTS)
 def test_the_largest_hostile_file_is_parsed_within_limits(name: str) -> None:
-    """20 seconds of CPU time and 1 GiB are enough, and the C library does not crash."""
-    text = ADVERSARIES[name](MAX_CONFIG_BYTES - 200)
+    """The parser needs less than 20 seconds of CPU time and 1 GiB. The C library does not crash."""
+    text = HOSTILE_TEXTS[name](MAX_CONFIG_BYTES - 200)
     process = subprocess.run(
         [PYTHON, "-I", "-c", _PARSE, str(CHECKOUT)],
         input=text[:MAX_CONFIG_BYTES],

@@ -1,4 +1,4 @@
-"""The log of a command: its size limit, and the lines that are shown."""
+"""The log of a command: its size limit, and the lines that the terminal shows."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from git_hub_session.session.runs import OutputLog
 
 
-def test_a_log_stops_at_its_size_limit(tmp_path: Path) -> None:
+def test_a_log_is_cut_at_its_size_limit(tmp_path: Path) -> None:
     log = tmp_path / "log"
     shown: list[bytes] = []
     output = OutputLog(os.open(log, os.O_WRONLY | os.O_CREAT), shown.append, max_bytes=10)

@@ -1,4 +1,4 @@
-"""Files are copied into another tree without overwriting a file or following a link."""
+"""Files are copied into another directory without overwriting a file or following a link."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def copy(source: Path, target: Path, *paths: str) -> None:
 def test_files_and_links_are_copied(
     source: Path, target: Path, monkeypatch: pytest.MonkeyPatch, *, shares_data: bool
 ) -> None:
-    """Without copy_file_range(2) between the file systems, the bytes are read and written."""
+    """If copy_file_range(2) fails between two file systems, the bytes are read and written."""
 
     def fail(*_: object) -> int:
         raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))

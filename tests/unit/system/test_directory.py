@@ -42,7 +42,7 @@ def test_a_link_to_a_directory_is_not_opened(top: Path, directory: SafeDirectory
         directory.open_child("file")
 
 
-def test_names_are_sorted_and_hidden_ones_are_left_out(top: Path, directory: SafeDirectory) -> None:
+def test_names_are_sorted_without_hidden_names(top: Path, directory: SafeDirectory) -> None:
     for name in ("b", "a", ".hidden"):
         (top / name).mkdir()
     (top / "link").symlink_to("missing")
@@ -128,7 +128,7 @@ def test_a_lock_is_held_until_the_directory_is_closed(top: Path, directory: Safe
 def test_pending_directories_of_killed_processes_are_removed(
     top: Path, directory: SafeDirectory
 ) -> None:
-    """A pending directory that is locked, or that has unknown files, is kept."""
+    """A pending directory is kept if it is locked or has unknown files."""
     for name, file in ((".stale.tmp", "known"), (".unknown.tmp", "mine")):
         (top / name).mkdir()
         (top / name / file).touch()

@@ -1,4 +1,4 @@
-"""All bytes are written to a file descriptor, also to one that takes only a part of them."""
+"""All bytes are written to a file descriptor, also after a partial write."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import pytest
 
 from git_hub_session.system.io import write_all
 
-DATA = os.urandom(1 << 20)  # more than a pipe holds
+DATA = os.urandom(1 << 20)  # more than the capacity of a pipe
 
 
 @pytest.mark.parametrize("blocking", [True, False])
-def test_a_pipe_gets_everything_however_slowly_it_is_read(*, blocking: bool) -> None:
+def test_a_full_pipe_gets_all_bytes(*, blocking: bool) -> None:
     reader, writer = os.pipe()
     os.set_blocking(writer, blocking)
     received: list[bytes] = []

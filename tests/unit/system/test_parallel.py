@@ -1,4 +1,4 @@
-"""Work runs in parallel processes, and is repeated here if one of them is killed."""
+"""Work runs in parallel processes. This process repeats the work of a killed process."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ def test_results_are_in_the_order_of_the_items(processes: int) -> None:
     assert_no_children()
 
 
-def test_few_items_are_not_worth_a_process() -> None:
-    own = os.getpid()
-    assert parallel_map(lambda _item: os.getpid(), [1, 2, 3]) == [own] * 3
+def test_few_items_start_no_process() -> None:
+    pid = os.getpid()
+    assert parallel_map(lambda _item: os.getpid(), [1, 2, 3]) == [pid] * 3
 
 
-def test_the_items_of_a_killed_worker_are_done_here() -> None:
-    own = os.getpid()
+def test_this_process_does_the_items_of_a_killed_worker() -> None:
+    pid = os.getpid()
 
     def kill_worker(item: int) -> int:
-        if os.getpid() != own:
+        if os.getpid() != pid:
             os.kill(os.getpid(), signal.SIGKILL)
         return square(item)
 
@@ -44,7 +44,7 @@ def test_the_items_of_a_killed_worker_are_done_here() -> None:
     assert_no_children()
 
 
-def test_an_exception_of_a_worker_is_raised_here() -> None:
+def test_an_exception_of_a_worker_is_raised_in_this_process() -> None:
     def fail(item: int) -> int:
         if item == 1:
             raise ValueError(f"item {item}")
@@ -55,11 +55,11 @@ def test_an_exception_of_a_worker_is_raised_here() -> None:
     assert_no_children()
 
 
-def test_an_exception_here_ends_the_workers() -> None:
-    own = os.getpid()
+def test_an_exception_in_this_process_ends_the_workers() -> None:
+    pid = os.getpid()
 
     def fail_here(item: int) -> int:
-        if os.getpid() == own:
+        if os.getpid() == pid:
             raise ValueError("here")
         signal.pause()
         return item
@@ -70,7 +70,7 @@ def test_an_exception_here_ends_the_workers() -> None:
 
 
 @pytest.mark.parametrize("call", ["fork", "pipe"])
-def test_without_a_free_process_or_file_everything_is_done_here(
+def test_this_process_does_all_items_if_fork_or_pipe_fails(
     monkeypatch: pytest.MonkeyPatch, call: str
 ) -> None:
     def fail() -> int:

@@ -1,4 +1,4 @@
-"""The processes that use a directory are found. The tests start real processes."""
+"""The processes that use a directory are found, with real processes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.hub import process_in
 
 @pytest.mark.parametrize("path", ["real", "link", "real/../link/."])
 def test_processes_are_found_by_any_path_of_the_directory(tmp_path: Path, path: str) -> None:
-    """A process below the directory counts. One in a sibling with a longer name does not."""
+    """A process in a subdirectory is found, a process in a sibling with a longer name is not."""
     for name in ("real/sub", "real-2"):
         (tmp_path / name).mkdir(parents=True)
     (tmp_path / "link").symlink_to("real")
@@ -27,13 +27,13 @@ def test_processes_are_found_by_any_path_of_the_directory(tmp_path: Path, path: 
 
 
 def test_no_process_uses_an_unknown_path() -> None:
-    """The real path of '' would be the current directory."""
+    """The real path of '' is the current directory, in which a process runs."""
     with process_in(Path.cwd()):
         assert procfs.processes_in("") == []
 
 
 def test_a_git_process_is_found_before_it_enters_the_worktree(tmp_path: Path) -> None:
-    """The environment of git has the path of the worktree as it was given to git."""
+    """The environment of git has the path of the worktree, also if the path has a link."""
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to("real")
     for name in ("real", "link"):

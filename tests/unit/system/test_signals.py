@@ -13,11 +13,11 @@ from git_hub_session.system.signals import defer_signals, run_uninterrupted
 
 @pytest.fixture
 def received() -> Iterator[list[int]]:
-    """The signals that reach the handler of the test."""
+    """Return the list of signals that reach the handler of the test."""
     numbers: list[int] = []
-    old = signal.signal(signal.SIGTERM, lambda number, _frame: numbers.append(number))
+    old_handler = signal.signal(signal.SIGTERM, lambda number, _frame: numbers.append(number))
     yield numbers
-    signal.signal(signal.SIGTERM, old)
+    signal.signal(signal.SIGTERM, old_handler)
 
 
 def test_deferred_signals_are_delivered_once(received: list[int]) -> None:

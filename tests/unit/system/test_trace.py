@@ -28,7 +28,7 @@ KINDS = "start|end|create|write|mkdir|rmdir|remove|rename|replace|link|symlink|r
 LINE = re.compile(rf"\d\d:\d\d:\d\d\.\d{{6}} git-hub-session\[(\d+)\] +({KINDS}): (.*)")
 
 WRITTEN = "content not traced"
-"""Stands for the content of a written file, which the trace does not report."""
+"""The text that replaces the content of a written file, which the trace does not report."""
 
 
 class Line(NamedTuple):
@@ -47,8 +47,10 @@ class State(NamedTuple):
 
 
 def parse_trace(log: str) -> list[Line]:
-    """Return the lines of a trace, and fail if one is incomplete."""
-    data_file = os.environ.get(COVERAGE_VARIABLE)  # written when coverage is measured
+    """Return the lines of a trace. Fail if a line is incomplete."""
+    data_file = os.environ.get(
+        COVERAGE_VARIABLE
+    )  # the file that the measurement of coverage writes
     lines = log.removesuffix("\n").split("\n")
     matches = [LINE.fullmatch(line) for line in lines if not (data_file and data_file in line)]
     assert None not in matches, log
@@ -64,60 +66,61 @@ def replay(log: list[Line], before: State) -> State:
     """Return the state after the traced changes. The content of written files is WRITTEN."""
     files, refs = dict(before.files), dict(before.refs)
     for _, kind, text in log:
-        words = shlex.split(text)
+        arguments = shlex.split(text)
         if kind in ("create", "write", "mkdir"):
-            files[words[0]] = WRITTEN
+            files[arguments[0]] = WRITTEN
         elif kind in ("rename", "replace", "link"):
-            source, _, target = words
+            source, _, target = arguments
             for path in [path for path in files if path == source or path.startswith(f"{source}/")]:
                 files[target + path.removeprefix(source)] = files[path]
                 if kind != "link":
                     del files[path]
         elif kind == "remove" or (
-            kind == "rmdir" and not any(path.startswith(f"{words[0]}/") for path in files)
+            kind == "rmdir" and not any(path.startswith(f"{arguments[0]}/") for path in files)
         ):
-            files.pop(words[0], None)
+            files.pop(arguments[0], None)
         elif kind == "ref":
-            verb, ref, oid, *old = words
+            verb, ref, oid, *old = arguments
             assert [refs.pop(ref, "")] == {"create": [""], "delete": [oid], "update": old}[verb]
             if verb != "delete":
                 refs[ref] = oid
     return State(files, refs)
 
 
-def run_traced(hub: Hub, *words: str, by_git: tuple[str, ...] = (), code: int = 0) -> list[Line]:
-    """Run a command, compare its trace with the changes that it made, and return the trace.
+def run_traced(
+    hub: Hub, *arguments: str, by_git: tuple[str, ...] = (), code: int = 0
+) -> list[Line]:
+    """Run a command, compare its trace with the changes on disk, and return the trace.
 
-    Changes that git makes are not traced: those below `by_git`, and those in .git except in
-    .git/worktrees.
+    The trace has no changes of git. Ignore the paths in `by_git`, and .git except .git/worktrees.
     """
     file = hub.top.parent.parent / "trace"
     file.unlink(missing_ok=True)
     before = read_state(hub)
-    result = hub.run(*words, environ={VARIABLE: str(file)})
+    result = hub.run(*arguments, environ={VARIABLE: str(file)})
     assert result.code == code, result
     log = parse_trace(file.read_text())
     after = read_state(hub)
     replayed = replay(log, before)
     ignored = [re.escape(f"{hub.top}/.git/") + "(?!worktrees)", *map(re.escape, by_git)]
-    ignored.append(re.escape(str(PACKAGE)))  # Python caches modules that were changed
-    by_others = re.compile("|".join(ignored))
-    paths = {path for path in after.files if not by_others.match(path)}
-    assert {path for path in replayed.files if not by_others.match(path)} == paths
+    ignored.append(re.escape(str(PACKAGE)))  # Python may write bytecode
+    not_traced = re.compile("|".join(ignored))
+    paths = {path for path in after.files if not not_traced.match(path)}
+    assert {path for path in replayed.files if not not_traced.match(path)} == paths
     assert replayed.refs == after.refs
     assert [
         path for path in paths if replayed.files[path] not in (WRITTEN, after.files[path])
     ] == []
-    assert log[0][1:] == ("start", f"git hub-session {shlex.join(words)}")
-    assert log[-1].text.startswith(f"git hub-session {shlex.join(words)}: exit {code} after ")
-    starts, ends = commands(log, "start"), commands(log, "end")
+    assert log[0][1:] == ("start", f"git hub-session {shlex.join(arguments)}")
+    assert log[-1].text.startswith(f"git hub-session {shlex.join(arguments)}: exit {code} after ")
+    starts, ends = command_lines(log, "start"), command_lines(log, "end")
     assert (Counter(starts), log[-1].kind) == (Counter(ends), "end")
     locks = [line.text.partition(": ")[0] for line in log if line.kind == "lock"]
     assert Counter(locks) == Counter(line.text for line in log if line.kind == "unlock")
     return log
 
 
-def commands(log: list[Line], kind: str) -> list[str]:
+def command_lines(log: list[Line], kind: str) -> list[str]:
     """Return the command lines of the lines of one kind, `start` or `end`."""
     texts = [line.text for line in log if line.kind == kind]
     if kind == "start":
@@ -127,14 +130,14 @@ def commands(log: list[Line], kind: str) -> list[str]:
 
 @pytest.fixture
 def hub(hub: Hub) -> Hub:
-    """The repository in an otherwise empty directory."""
+    """Move the repository into an empty directory."""
     parent = hub.top.parent / "parent"
     parent.mkdir()
     hub.top = hub.top.rename(parent / "project")
     return hub
 
 
-def spawned_worktree(hub: Hub, agent: int) -> Path:
+def worktree_path(hub: Hub, agent: int) -> Path:
     return hub.top.parent / "project.hub" / "s1" / f"agent-{agent}"
 
 
@@ -151,9 +154,9 @@ def test_the_trace_of_a_session_from_init_to_merge(hub: Hub) -> None:
     assert {
         f"git worktree add --quiet -- {prefix}-{agent} hub/s1/agent-{agent}/attempt-1"
         for agent in (1, 2)
-    } < set(commands(spawned, "start"))
+    } < set(command_lines(spawned, "start"))
     for agent in (1, 2):
-        hub.commit(spawned_worktree(hub, agent), "new", f"{agent}\n")
+        hub.commit(worktree_path(hub, agent), "new", f"{agent}\n")
     run_traced(hub, "board", "post", "results", "-m", "done")
     assert [
         line.text
@@ -177,9 +180,9 @@ def test_cleanup_and_restore_are_traced_file_by_file(hub: Hub) -> None:
     assert ("remove", f"'{trash}/sub/my new'") in [line[1:] for line in cleaned]
     by_git = (str(hub.top.parent / "project.hub"), f"{hub.top}/.git/worktrees")
     run_traced(hub, "restore", "-q", "s1", by_git=by_git)
-    assert (spawned_worktree(hub, 1) / "sub" / "my new").read_text() == "new\n"
+    assert (worktree_path(hub, 1) / "sub" / "my new").read_text() == "new\n"
     run_traced(hub, "archive", "-q", "s1")
-    assert not spawned_worktree(hub, 1).exists()
+    assert not worktree_path(hub, 1).exists()
 
 
 def test_a_dry_run_traces_no_change(hub: Hub) -> None:
@@ -191,7 +194,7 @@ def test_a_dry_run_traces_no_change(hub: Hub) -> None:
 
 
 def test_a_rejected_ref_transaction_is_not_traced_as_a_change(hub: Hub) -> None:
-    """The exit status of git is traced, and no ref."""
+    """The trace has the exit status of git, and no ref."""
     hub.session("s1")
     hook = hub.top / ".git" / "hooks" / "reference-transaction"
     hook.write_text('#!/bin/sh\ntest "$1" != prepared\n')
@@ -206,8 +209,8 @@ def test_forks_write_complete_lines(hub: Hub) -> None:
     by_git = (str(hub.top.parent / "project.hub"), f"{hub.top}/.git/worktrees")
     log = run_traced(hub, "spawn", "-q", "s1", by_git=by_git)
     assert len({line.pid for line in log}) > 1
-    # Some are started twice: git fails if another process is just creating a git dir.
-    added = {text for text in commands(log, "end") if text.startswith("git worktree add ")}
+    # git fails while another process creates a git dir, and is started again.
+    added = {text for text in command_lines(log, "end") if text.startswith("git worktree add ")}
     assert len(added) == 8
 
 
@@ -227,7 +230,7 @@ def test_trace_to_standard_error(hub: Hub, value: str) -> None:
 
 def test_trace_to_an_open_descriptor(hub: Hub, tmp_path: Path) -> None:
     script = f'{VARIABLE}=7 exec git hub-session "$@" 7>"{tmp_path}/log"'
-    # Run without a trace first: a first run may write bytecode, which the trace would print.
+    # Run without a trace first: the first run may write bytecode, which the trace would report.
     untraced = hub.run("list", "-q")
     assert hub.call("sh", "-c", script, "sh", "list", "-q") == untraced
     assert [line[1] for line in parse_trace((tmp_path / "log").read_text())] == ["start", "end"]
@@ -237,10 +240,10 @@ def test_the_trace_is_appended_to_a_file(hub: Hub, tmp_path: Path) -> None:
     environ = {VARIABLE: f"{tmp_path}/my log", "GIT_TRACE": f"{tmp_path}/my log"}
     for _ in range(2):
         assert hub.run("list", "-q", environ=environ) == hub.run("list", "-q")
-    # git appends its trace to the same file.
+    # git also writes its trace to this file.
     lines = (tmp_path / "my log").read_text().splitlines()
-    ours = parse_trace("\n".join(line for line in lines if " git-hub-session[" in line))
-    assert [line.kind for line in ours] == ["start", "end"] * 2
+    trace_lines = parse_trace("\n".join(line for line in lines if " git-hub-session[" in line))
+    assert [line.kind for line in trace_lines] == ["start", "end"] * 2
     assert len([line for line in lines if "trace: exec: git-hub-session" in line]) == 2
 
 
@@ -264,7 +267,7 @@ UNKNOWN = (
     ],
 )
 def test_a_target_that_cannot_be_opened_is_a_warning(hub: Hub, value: str, warning: str) -> None:
-    """The command works as without a trace. The warnings are git's."""
+    """The command works as without a trace. The warnings have git's wording."""
     environ = {VARIABLE: value}
     assert hub.run("init", "-q", "--id", "s1", "--task", "x", environ=environ) == Result(
         0, "s1\n", warning
@@ -290,15 +293,15 @@ def test_the_trace_has_no_control_characters_and_no_environment(hub: Hub, tmp_pa
     )
     log = (tmp_path / "log").read_text()
     assert "hunter2" not in log
-    # First quoted as in git's trace, then escaped.
-    shown = script.replace("'", "'\\''").replace("!", "'\\!'").replace("\n", "\\n")
-    shown = shown.replace("\x1b", "\\x1b").replace("\x07", "\\x07").replace("\udcff", "\\xff")
+    # The script is quoted as in git's trace, and then escaped.
+    quoted = script.replace("'", "'\\''").replace("!", "'\\!'").replace("\n", "\\n")
+    quoted = quoted.replace("\x1b", "\\x1b").replace("\x07", "\\x07").replace("\udcff", "\\xff")
     started = [line.text for line in parse_trace(log) if line.kind == "start"]
-    assert started[-1] == f"cd {hub.worktree(1)}; sh -c '{shown}'"
+    assert started[-1] == f"cd {hub.worktree(1)}; sh -c '{quoted}'"
 
 
 def test_a_signal_that_ends_the_process_is_traced(hub: Hub, tmp_path: Path) -> None:
-    """The reader of standard output has gone, so SIGPIPE ends the process."""
+    """Standard output is a closed pipe, so SIGPIPE ends the process."""
     reader, writer = os.pipe()
     os.close(reader)
     environ = {**hub.environ, VARIABLE: f"{tmp_path}/log"}
@@ -316,7 +319,7 @@ def test_a_signal_that_ends_the_process_is_traced(hub: Hub, tmp_path: Path) -> N
 
 
 def test_each_audit_event_has_a_formatter() -> None:
-    """Each event of the package is traced, and each traced event is raised."""
+    """The package raises the same events that the trace formats."""
     raised = {
         ast.literal_eval(node.args[0])
         for path in PACKAGE.rglob("*.py")

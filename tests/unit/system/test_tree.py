@@ -13,7 +13,7 @@ from tests.support.hub import snapshot
 
 @pytest.fixture
 def top(tmp_path: Path) -> Path:
-    """A directory with files, directories, a pipe, and a link to a directory outside."""
+    """Create a directory with files, directories, a pipe, and a link to a directory outside."""
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "precious").write_text("precious\n")
@@ -50,7 +50,7 @@ def test_a_link_is_not_scanned(top: Path) -> None:
 
 
 def test_nested_repositories_are_not_scanned(top: Path) -> None:
-    """A bare repository whose HEAD is tracked is scanned: it is a fixture of the project."""
+    """A bare repository whose HEAD is tracked belongs to the project, and is scanned."""
     (top / "a" / ".git").write_text("gitdir: nowhere\n")
     for bare in ("bare", "fixture"):
         for name in ("objects", "refs"):
@@ -62,7 +62,7 @@ def test_nested_repositories_are_not_scanned(top: Path) -> None:
 
 
 def test_a_bare_repository_at_the_top(top: Path) -> None:
-    """The top is listed as a repository, unless its HEAD is tracked. It is scanned in any case."""
+    """The top is always scanned. It is listed as a repository unless its HEAD is tracked."""
     for name in ("objects", "refs"):
         (top / name).mkdir()
     (top / "HEAD").write_text("ref: refs/heads/main\n")
@@ -77,13 +77,13 @@ def test_the_digest_differs_after_each_change(top: Path, change: str) -> None:
     before = tree.scan_directory(str(top)).digest()
     assert tree.scan_directory(str(top)).digest() == before
     file = top / "file"
-    stamp = file.stat().st_mtime_ns
+    mtime = file.stat().st_mtime_ns
     match change:
         case "write":
             file.write_text("FILE\n")
-            os.utime(file, ns=(stamp, stamp))
+            os.utime(file, ns=(mtime, mtime))
         case "touch":
-            os.utime(file, ns=(stamp, stamp + 1))
+            os.utime(file, ns=(mtime, mtime + 1))
         case "chmod":
             file.chmod(0o600)
         case "create":
@@ -105,7 +105,7 @@ def test_remove_a_scanned_directory(top: Path) -> None:
 
 
 def test_remove_keeps_new_files_and_directories(top: Path) -> None:
-    """Their parent directories are kept too. Everything else is deleted."""
+    """New files and directories and their parent directories are kept. The rest is deleted."""
     scanned = tree.scan_directory(str(top))
     (top / "a" / "b" / "new").write_text("new\n")
     (top / "a" / "fresh").mkdir()
@@ -116,7 +116,7 @@ def test_remove_keeps_new_files_and_directories(top: Path) -> None:
 
 
 def test_remove_keeps_a_directory_that_replaced_a_file(top: Path) -> None:
-    """A file that replaced a directory is kept too."""
+    """A file that replaced a directory is also kept."""
     scanned = tree.scan_directory(str(top))
     (top / "file").unlink()
     (top / "file").mkdir()

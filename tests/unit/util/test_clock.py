@@ -14,7 +14,7 @@ from git_hub_session.util.clock import (
 from tests.support.hub import NOW, Hub
 
 DAY = 86400
-# Around each age at which git changes the unit or rounds.
+# Ages near each age at which git changes the unit or rounds.
 AGES = sorted(
     step + offset
     for step in [
@@ -29,7 +29,7 @@ AGES = sorted(
 )
 
 
-def test_ages_are_gits_own(hub: Hub) -> None:
+def test_ages_are_those_of_git(hub: Hub) -> None:
     """git prints the same age for a commit of that date."""
     stream = "".join(
         f"commit refs/heads/a{number}\ncommitter A <a> {NOW - seconds} +0000\ndata 0\n\n"

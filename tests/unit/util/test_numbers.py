@@ -1,4 +1,4 @@
-"""Small integers have one parser, and environment variables may hold numbers of any length."""
+"""Only one function parses integers. Environment variables may have any number of digits."""
 
 from __future__ import annotations
 
@@ -39,16 +39,16 @@ LONG = "1" * 5_000
         ("1_0", 99, None),
         ("1.0", 99, None),
         ("0x1", 99, None),
-        ("٣", 9, None),  # a digit to str.isdigit and to int
-        ("²", 9, None),  # a digit to str.isdigit, an error to int
+        ("٣", 9, None),  # a digit for str.isdigit and for int
+        ("²", 9, None),  # a digit for str.isdigit, an error for int
     ],
 )
 def test_parse_int(text: str, maximum: int, number: int | None) -> None:
     assert parse_int(text, maximum) == number
 
 
-def test_long_date(hub: Hub) -> None:
-    """The clock is used if GIT_TEST_DATE_NOW is not a time that a file can hold."""
+def test_date_with_many_digits(hub: Hub) -> None:
+    """The clock is used if GIT_TEST_DATE_NOW is later than the year 9999."""
     hub.session()
     for seconds in (LONG, "253402300800"):
         result = hub.run("list", environ={"GIT_TEST_DATE_NOW": seconds}, now=None)
@@ -59,15 +59,15 @@ def test_long_date(hub: Hub) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root's own files can belong to SUDO_UID")
-def test_long_user_id(hub: Hub) -> None:
+def test_user_id_with_many_digits(hub: Hub) -> None:
     hub.session()
     result = hub.run("list", environ={"SUDO_UID": LONG})
     assert (result.code, result.err) == (0, "")
 
 
 def test_no_other_module_parses_integers_from_text() -> None:
-    """Elsewhere `int` gets a number, or text whose length a pattern or git limits."""
-    bounded = {
+    """Other modules pass to `int` a number, or text whose length a pattern or git limits."""
+    allowed_calls = {
         ("board.posts", "int(match[1])"),  # at most nine digits
         ("doctor.checks.worktrees", "int(match[1])"),  # at most nine digits
         ("git.ref_names", "int(match[1])"),  # at most nine digits
@@ -83,14 +83,14 @@ def test_no_other_module_parses_integers_from_text() -> None:
         ("util.clock", "int(seconds)"),  # a float
     }
     package = CHECKOUT / "git_hub_session"
-    found = {
+    calls = {
         (str(path.relative_to(package).with_suffix("")).replace("/", "."), ast.unparse(node))
         for path in sorted(package.rglob("*.py"))
         if path.relative_to(package) != Path("util/numbers.py")
         for node in ast.walk(ast.parse(path.read_text()))
         if _parses_an_integer(node)
     }
-    assert found - bounded == set()
+    assert calls - allowed_calls == set()
 
 
 def _parses_an_integer(node: ast.AST) -> bool:

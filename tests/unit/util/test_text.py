@@ -43,7 +43,7 @@ UNSAFE = [
     *map(chr, range(0x2060, 0x2070)),
     *"\xad\u061c\u180e\ufeff\ufff9\ud800\udfff\udc80\U000e0001\U000e007f",
 ]
-"""The characters that a terminal acts on, or that make a line look like another line."""
+"""The characters that control a terminal, or that make a line look like another line."""
 
 
 def test_each_unsafe_character_is_escaped_in_ascii() -> None:
@@ -71,13 +71,13 @@ def test_each_unsafe_character_is_escaped_in_ascii() -> None:
     ],
 )
 def test_display_width(text: str, columns: int) -> None:
-    """Wide characters take two columns. Marks and the later letters of a syllable take none."""
+    """Wide characters need two columns. Marks and later letters of a syllable need no column."""
     assert display_width(text) == columns
     assert pad(text, 10) == text + " " * (10 - columns)
 
 
 @pytest.mark.parametrize(
-    ("text", "columns", "cut"),
+    ("text", "columns", "truncated"),
     [
         ("abcdef", 6, "abcdef"),
         ("abcdefg", 6, "abcde…"),
@@ -87,10 +87,10 @@ def test_display_width(text: str, columns: int) -> None:
         ("e\u0301e\u0301e\u0301", 2, "e\u0301…"),
     ],
 )
-def test_truncate(text: str, columns: int, cut: str) -> None:
-    """A text is cut between characters, and is never wider than allowed."""
-    assert truncate(text, columns, "…") == cut
-    assert display_width(cut) <= columns
+def test_truncate(text: str, columns: int, truncated: str) -> None:
+    """A text is truncated between characters, and is never wider than allowed."""
+    assert truncate(text, columns, "…") == truncated
+    assert display_width(truncated) <= columns
 
 
 def test_truncate_counts_the_ellipsis() -> None:
