@@ -78,8 +78,8 @@ def test_agenthub_script_reads_our_session(hub: Hub, script: Path) -> None:
 @pytest.mark.parametrize("task", TASKS)
 def test_agenthub_script_finds_no_setting_in_a_task(hub: Hub, script: Path, task: str) -> None:
     hub.session(task=task)
-    listed = parse_json(run_agenthub(hub, script, "--list", "--format", "json"))["sessions"]
-    assert [(row["session_id"], row["state"], row["agents"]) for row in listed] == [
+    rows = parse_json(run_agenthub(hub, script, "--list", "--format", "json"))["sessions"]
+    assert [(row["session_id"], row["state"], row["agents"]) for row in rows] == [
         ("s1", "init", "1")
     ]
     config = parse_json(run_agenthub(hub, script, "--status", "s1", "--format", "json"))["config"]

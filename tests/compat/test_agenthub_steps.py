@@ -164,12 +164,14 @@ def kept_contents(hub: Hub) -> list[str]:
     return sorted({*texts} - {*lost_contents(hub, texts)})
 
 
-def run_disturbed_session(hub: Hub, end: str, change: Change, record: Record) -> Counter[str]:
+def run_disturbed_session(
+    hub: Hub, final_state: str, change: Change, record: Record
+) -> Counter[str]:
     """Run a session to a final state, with disturbances after some steps, and return the counts.
 
     After a disturbance, finish the session, then restore all files and continue undisturbed.
     """
-    session, steps = DisturbedSession(hub), [*FIRST_STEPS, *LAST_STEPS[end]]
+    session, steps = DisturbedSession(hub), [*FIRST_STEPS, *LAST_STEPS[final_state]]
     disturbed_steps = sample(len(steps), short=2)
     for number, line in enumerate(steps, 1):
         session.run_step(line)
@@ -177,23 +179,23 @@ def run_disturbed_session(hub: Hub, end: str, change: Change, record: Record) ->
             template = Template(hub, [hub.top.parent])
             session.disturb(change, steps[number:])
             template.restore()
-    assert hub.state()["state"] == end
+    assert hub.state()["state"] == final_state
     for kind, count in session.counts.items():
         record(f"between two steps: {kind}", count)
     return session.counts
 
 
 @pytest.mark.parametrize(
-    ("name", "end"),
+    ("name", "final_state"),
     [
-        (name, end)
+        (name, final_state)
         for name in AGENTHUB_CALLS
-        for end in LAST_STEPS
-        if LONG or (name, end) in (("sets evaluating", "merged"), ("cleans up", "archived"))
+        for final_state in LAST_STEPS
+        if LONG or (name, final_state) in (("sets evaluating", "merged"), ("cleans up", "archived"))
     ],
 )
 def test_agenthub_script_between_the_steps(
-    isolated_hub: Hub, script: Path, record_property: Record, name: str, end: str
+    isolated_hub: Hub, script: Path, record_property: Record, name: str, final_state: str
 ) -> None:
     """The script may end the session. All work is kept, and later steps print how to continue."""
 
@@ -201,10 +203,10 @@ def test_agenthub_script_between_the_steps(
         for line in AGENTHUB_CALLS[name]:
             result = hub.call(PYTHON, "-I", script, *line.split())
             assert "Traceback" not in result.err, result
-        listed = json.loads(hub.call(PYTHON, "-I", script, "--list", "--format", "json").out)
-        assert [row["state"] for row in listed["sessions"]] == [hub.state()["state"]]
+        listing = json.loads(hub.call(PYTHON, "-I", script, "--list", "--format", "json").out)
+        assert [row["state"] for row in listing["sessions"]] == [hub.state()["state"]]
 
-    counts = run_disturbed_session(isolated_hub, end, call_script, record_property)
+    counts = run_disturbed_session(isolated_hub, final_state, call_script, record_property)
     assert (counts["interventions"] == 0) == (name in ("only reads", "sets init"))
 
 
@@ -219,5 +221,7 @@ def test_other_changes_between_the_steps(
         with suppress(FileNotFoundError, KeyError, AssertionError):
             CHANGES[name](hub)
 
-    end = [*LAST_STEPS][[*CHANGES].index(name) % 2]
-    assert run_disturbed_session(isolated_hub, end, try_change, record_property)["interventions"]
+    final_state = [*LAST_STEPS][[*CHANGES].index(name) % 2]
+    assert run_disturbed_session(isolated_hub, final_state, try_change, record_property)[
+        "interventions"
+    ]

@@ -144,6 +144,7 @@ def old_git_environment(hub: Hub) -> Mapping[str, str]:
 
 
 def version_error(command: str, since: str) -> str:
+    """Return the error of a git command that needs a newer git."""
     return f"'git {command}' needs git {since} or later (this is git 2.30.2)"
 
 

@@ -69,14 +69,14 @@ def test_killed_at_any_moment(hub: Hub) -> None:
     arguments = ("cleanup", "--archive", "s1")
     count = count_changes(hub, *arguments)
     assert count > 40
-    for moment in kill_at_changes(hub, template, arguments, count, short=6):
-        assert is_work_kept(hub), moment
+    for number in kill_at_changes(hub, template, arguments, count, short=6):
+        assert is_work_kept(hub), number
         result = hub.run("cleanup", "--archive", "s1")
-        assert (result.code, result.err) == (0, ""), (moment, result)
-        assert not [path for path in hub.worktrees.glob("s1/*")], moment
-        assert not [*(hub.top / ".git").glob("*hub-session*")], moment
-        assert not (hub.top / ".git" / "worktrees").exists(), moment
-        assert is_work_kept(hub), moment
+        assert (result.code, result.err) == (0, ""), (number, result)
+        assert not [path for path in hub.worktrees.glob("s1/*")], number
+        assert not [*(hub.top / ".git").glob("*hub-session*")], number
+        assert not (hub.top / ".git" / "worktrees").exists(), number
+        assert is_work_kept(hub), number
         tags = {f"refs/tags/hub/archive/s1/agent-{agent}": tip for agent in (1, 2, 3, 4)}
         refs = hub.refs()
         rescue = refs.pop("refs/hub/rescue/s1/agent-2/attempt-1/1")
@@ -84,13 +84,13 @@ def test_killed_at_any_moment(hub: Hub) -> None:
             **tags,
             "refs/heads/main": tip,
             "refs/hub/rescue/s1/agent-3/attempt-1/1": lost_commit,
-        }, moment
+        }, number
         assert hub.git("rev-parse", f"{rescue}^1") == tip
-        assert hub.call("git", "fsck", "--no-dangling", "--no-progress") == Result(0), moment
+        assert hub.call("git", "fsck", "--no-dangling", "--no-progress") == Result(0), number
 
 
-@pytest.mark.parametrize("moment", [2, 4, 6])
-def test_killed_with_parallel_processes(hub: Hub, moment: int) -> None:
+@pytest.mark.parametrize("number", [2, 4, 6])
+def test_killed_with_parallel_processes(hub: Hub, number: int) -> None:
     """Several processes remove worktrees, and one is killed. The next run removes the others."""
     hub.session("s1")
     for agent in range(1, 17):
@@ -98,7 +98,7 @@ def test_killed_with_parallel_processes(hub: Hub, moment: int) -> None:
         path = hub.worktree(agent)
         hub.git("worktree", "add", "-q", path, f"hub/s1/agent-{agent}/attempt-1")
     before = hub.refs()
-    killed = run_with_injected_code(hub, "cleanup", "s1", code=DIE, nth=moment)
+    killed = run_with_injected_code(hub, "cleanup", "s1", code=DIE, nth=number)
     assert killed.code in (-9, 0)
     result = hub.run("cleanup", "s1")
     assert (result.code, result.err) == (0, "")

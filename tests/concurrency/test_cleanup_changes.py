@@ -23,6 +23,7 @@ from tests.support.interrupt import DIE, run_with_injected_code
 
 
 def trash_path(worktree: Path) -> Path:
+    """Return the path to which a removal renames the worktree."""
     return worktree.parent / f".{worktree.name}.hub-trash"
 
 

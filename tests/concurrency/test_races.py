@@ -225,8 +225,8 @@ def test_spawn_while_git_prunes_worktrees(hub: Hub) -> None:
                 )
             if number % 2:
                 assert hub.run("cleanup", "-q", sid, now=None) == Result(0)
-    listed = hub.git("worktree", "list", "--porcelain").count("worktree ")
-    assert listed == 1 + 3 * sum(1 for number in range(SPAWNS) if not number % 2)
+    worktree_count = hub.git("worktree", "list", "--porcelain").count("worktree ")
+    assert worktree_count == 1 + 3 * sum(1 for number in range(SPAWNS) if not number % 2)
     check_repository(hub)
 
 

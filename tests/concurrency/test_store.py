@@ -112,9 +112,9 @@ def test_a_killed_update_leaves_the_old_or_the_new_file(hub: Hub) -> None:
     documents = [document for _, document, _ in outcomes]
     first_new = documents.index(new)
     assert documents == [old] * first_new + [new] * (len(documents) - first_new)
-    for _, document, (listed, first, second) in outcomes:
+    for _, document, (listing, first, second) in outcomes:
         state = "init" if document == old else "running"
-        assert listed.out.splitlines() == [
+        assert listing.out.splitlines() == [
             "session_id s1",
             f"state {state}",
             "task Make it fast",
@@ -139,7 +139,7 @@ def test_a_killed_init_leaves_a_complete_session_or_none(hub: Hub) -> None:
         restored="",
     )
     exists = False
-    for _, document, (before, second, listed) in outcomes:
+    for _, document, (before, second, listing) in outcomes:
         exists = exists or document is not None
         assert (before.code, before.out.count("session_id s1")) == (0, int(exists))
         assert second == (
@@ -147,7 +147,7 @@ def test_a_killed_init_leaves_a_complete_session_or_none(hub: Hub) -> None:
             if exists
             else Result(0, "s1\n")
         )
-        assert (listed.code, listed.out.count("session_id s1")) == (0, 1)
+        assert (listing.code, listing.out.count("session_id s1")) == (0, 1)
         exists = True
     assert len(outcomes) > 40, "no call was killed while it wrote"
 
@@ -235,6 +235,7 @@ def lock_directory(directory: Path) -> Iterator[subprocess.Popen[str]]:
 
 
 def process_name(holder: subprocess.Popen[str]) -> str:
+    """Return the process id and the program, as in the error message."""
     command = Path(f"/proc/{holder.pid}/comm").read_text().strip()
     return f"process {holder.pid} ({command})"
 
@@ -366,14 +367,14 @@ def test_no_link_is_followed(hub: Hub, tmp_path: Path, name: str) -> None:
         assert hub.run("list") == refused
         assert hub.run("init", "--task", "x") == refused
     else:
-        shown = path if name == "s1" else name
-        link = f"'{shown}' is a symbolic link: links in the hub are not followed"
+        displayed_path = path if name == "s1" else name
+        link = f"'{displayed_path}' is a symbolic link: links in the hub are not followed"
         prefix = "" if name == "s1" else "session 's1': "
         hint = f"hint: fix the file in '{hub.directory()}'\nhint: or: git hub-session cleanup s1\n"
         refused = Result(128, "", f"fatal: {prefix}{link}\n{hint if prefix else ''}")
-        listed = hub.run("list")
-        assert (listed.code, listed.err) == (1, f"error: session 's1': {link}\n")
-        assert [line.split()[:2] for line in listed.out.splitlines()[1:]] == [
+        listing = hub.run("list")
+        assert (listing.code, listing.err) == (1, f"error: session 's1': {link}\n")
+        assert [line.split()[:2] for line in listing.out.splitlines()[1:]] == [
             ["s1", "broken"],
             ["s2", "init"],
         ]
@@ -484,8 +485,8 @@ def test_a_read_only_store_can_be_read(hub: Hub, tmp_path: Path) -> None:
     create_session(hub, "init")
     before = snapshot(tmp_path)
     command = ("git", "hub-session")
-    listed = run_on_read_only_mount(hub, hub.top, *command, "list", "--format=porcelain")
-    assert (listed.code, listed.out.splitlines()[:2]) == (0, ["session_id s1", "state init"])
+    listing = run_on_read_only_mount(hub, hub.top, *command, "list", "--format=porcelain")
+    assert (listing.code, listing.out.splitlines()[:2]) == (0, ["session_id s1", "state init"])
     state = hub.directory() / "state.json"
     assert run_on_read_only_mount(
         hub, hub.top, *command, "update", "s1", "--state", "running"

@@ -21,10 +21,12 @@ from tests.support.interrupt import DIE, run_with_injected_code
 
 
 def _trash_path(worktree: Path) -> Path:
+    """Return the path to which a removal renames the worktree."""
     return worktree.parent / f".{worktree.name}.hub-trash"
 
 
 def _kill_during_deletion(hub: Hub) -> None:
+    """Kill a cleanup before it deletes the first file."""
     assert run_with_injected_code(hub, "cleanup", "s1", code=DIE, only="os.remove").code == -9
 
 

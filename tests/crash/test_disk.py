@@ -73,6 +73,7 @@ def test_full_disk(disk: Hub, name: str) -> None:
 
 
 def _write_error(path: str, hint: str = "nothing was changed") -> str:
+    """Return the error message of a command that cannot write."""
     return f"fatal: cannot write '{path}': Read-only file system\nhint: {hint}\n"
 
 

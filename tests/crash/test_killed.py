@@ -29,6 +29,7 @@ from tests.support.interrupt import LONG
 
 
 def _can_trace() -> bool:
+    """Return True if the tracer works on this system."""
     if (sys.platform, platform.machine()) != ("linux", "x86_64"):
         return False
     command = [PYTHON, "-I", str(TRACER), "/dev/null", "/nowhere", "none", "0", "true"]

@@ -100,6 +100,7 @@ def create_evaluated_session(hub: Hub) -> None:
 
 
 def create_cleaned_session(hub: Hub) -> None:
+    """Create a session whose worktrees were removed with saved work."""
     create_work(hub)
     assert hub.run("cleanup", "-q", "s1") == Result(0)
 
@@ -145,6 +146,7 @@ def is_merged(hub: Hub) -> bool:
 
 
 def is_removed(hub: Hub) -> bool:
+    """Return True if the worktrees are removed and their untracked files saved."""
     contents = [
         hub.git("show", f"refs/hub/rescue/s1/agent-{agent}/attempt-1/1^3:new") for agent in (1, 2)
     ]
@@ -154,6 +156,7 @@ def is_removed(hub: Hub) -> bool:
 
 
 def is_restored(hub: Hub) -> bool:
+    """Return True if both worktrees have their committed and untracked files."""
     return all(
         (
             (worktree_path(hub, agent) / "file").read_text(),

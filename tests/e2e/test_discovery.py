@@ -143,6 +143,7 @@ def test_current_directory_was_deleted(hub: Hub) -> None:
 
 
 def dubious_ownership(top: Path, foreign: Path) -> Result:
+    """Return the result of a command in a repository of another user."""
     return Result(
         128,
         "",

@@ -108,8 +108,8 @@ def test_encoding_without_the_arrow_character(hub: Hub) -> None:
     environ = {"PYTHONIOENCODING": "ascii"}
     command = [PYTHON, "-c", code, "update", "s1", "--state", "running"]
     assert hub.call(*command, environ=environ) == Result(0, "Session s1: init -> running\n")
-    listed = hub.call(PYTHON, "-c", code, "list", environ=environ)
-    assert (listed.code, listed.out.splitlines()[1].split()[-1]) == (0, "gr\\xf6\\xdfer")
+    listing = hub.call(PYTHON, "-c", code, "list", environ=environ)
+    assert (listing.code, listing.out.splitlines()[1].split()[-1]) == (0, "gr\\xf6\\xdfer")
 
 
 def test_output_to_a_full_device(hub: Hub) -> None:
@@ -123,8 +123,8 @@ def test_output_to_a_full_device(hub: Hub) -> None:
     assert run_shell(hub, "git hub-session init --task x --id s2 >/dev/full") == Result(0)
     assert run_shell(hub, "git hub-session cleanup s1 >/dev/full") == Result(0)
     (hub.directory("s1") / "state.json").write_text("{")
-    listed = run_shell(hub, "git hub-session list 2>/dev/full")
-    assert (listed.code, listed.out.count("\n"), listed.err) == (1, 3, "")
+    listing = run_shell(hub, "git hub-session list 2>/dev/full")
+    assert (listing.code, listing.out.count("\n"), listing.err) == (1, 3, "")
 
 
 def test_closed_streams(hub: Hub) -> None:

@@ -94,15 +94,15 @@ def test_branch_facts_equal_those_of_git(hub: Hub, seed: int) -> None:
         for tip, other_tip in permutations(dict.fromkeys(tips.values()), 2)
         if hub.call("git", "merge-base", "--is-ancestor", tip, other_tip).code == 0
     }
-    shown = hub.json("status", "s1")["branches"]
-    assert [facts["branch"] for facts in shown] == branches
-    for facts in shown:
-        tip = tips[facts["branch"]]
-        assert facts["oid"] == tip
-        assert facts["ahead"] == int(hub.git("rev-list", "--count", f"main..{tip}"))
-        assert facts["behind"] == int(hub.git("rev-list", "--count", f"{tip}..main"))
-        assert facts["frontier"] == (tip not in contained)
-        numbers = (facts["files"], facts["insertions"], facts["deletions"])
+    rows = hub.json("status", "s1")["branches"]
+    assert [row["branch"] for row in rows] == branches
+    for row in rows:
+        tip = tips[row["branch"]]
+        assert row["oid"] == tip
+        assert row["ahead"] == int(hub.git("rev-list", "--count", f"main..{tip}"))
+        assert row["behind"] == int(hub.git("rev-list", "--count", f"{tip}..main"))
+        assert row["frontier"] == (tip not in contained)
+        numbers = (row["files"], row["insertions"], row["deletions"])
         assert numbers in [read_shortstat(hub, base, tip) for base in newest_merge_bases(hub, tip)]
 
 
@@ -116,7 +116,7 @@ def newest_merge_bases(hub: Hub, tip: str) -> list[str]:
 def read_shortstat(hub: Hub, base: str, tip: str) -> tuple[int, ...]:
     """Return git's numbers of files, insertions and deletions between two commits."""
     text = hub.git("diff", "--shortstat", "--no-renames", base, tip)
-    matches = (re.search(rf"(\d+) {word}", text) for word in ("file", "insertion", "deletion"))
+    matches = (re.search(rf"(\d+) {noun}", text) for noun in ("file", "insertion", "deletion"))
     return tuple(int(match[1]) if match else 0 for match in matches)
 
 
@@ -125,9 +125,9 @@ def test_a_file_that_a_link_replaces_is_counted_once(hub: Hub) -> None:
     (hub.worktree(1) / "file").unlink()
     (hub.worktree(1) / "file").symlink_to("sub/other")
     hub.git("commit", "-q", "-a", "-m", "a link", cwd=hub.worktree(1))
-    [facts] = hub.json("status", "s1")["branches"]
-    shown = (facts["files"], facts["insertions"], facts["deletions"])
-    assert shown == read_shortstat(hub, "main", facts["oid"]) == (1, 1, 1)
+    [row] = hub.json("status", "s1")["branches"]
+    counts = (row["files"], row["insertions"], row["deletions"])
+    assert counts == read_shortstat(hub, "main", row["oid"]) == (1, 1, 1)
 
 
 class CountingRepo(GitRepo):

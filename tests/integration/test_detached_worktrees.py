@@ -146,7 +146,7 @@ def test_empty_head_file(hub: Hub, worktree: Path, command: str) -> None:
     assert hub.run(*command.split()).code == 0
 
 
-def test_message_names_the_branch_of_the_user(hub: Hub, worktree: Path) -> None:
+def test_error_names_the_branch_of_the_user(hub: Hub, worktree: Path) -> None:
     hub.git("checkout", "-q", "-b", "mine", cwd=worktree)
     assert (
         hub.run("restore", "s1", "--agent=1")
@@ -211,10 +211,10 @@ def test_detached_worktree_in_use_is_not_reported(hub: Hub, worktree: Path) -> N
 def test_path_and_status_show_a_detached_worktree(hub: Hub, worktree: Path) -> None:
     detach(hub, worktree)
     assert hub.run("path", "s1", "1") == Result(0, f"{worktree}\n")
-    shown = os.path.relpath(worktree, hub.top)
-    assert f"{shown} (detached)" in hub.run("status", "s1").out
+    relative_path = os.path.relpath(worktree, hub.top)
+    assert f"{relative_path} (detached)" in hub.run("status", "s1").out
     worktrees = hub.json("status", "s1")["worktrees"]
-    assert [facts["detached"] for facts in worktrees] == [True, False]
+    assert [row["detached"] for row in worktrees] == [True, False]
     assert hub.run("spawn", "s1").code == 0  # no worktree is missing
 
 
@@ -405,9 +405,9 @@ def test_only_the_end_of_a_long_reflog_is_read(hub: Hub, worktree: Path) -> None
 def test_status_in_the_middle_of_git_am(hub: Hub, worktree: Path) -> None:
     patch = hub.git("format-patch", "--stdout", "-1", "hub/s1/agent-2/attempt-1")
     assert hub.call("git", "am", "-q", cwd=worktree, stdin=patch).code == 128
-    shown = hub.run("status", "s1")
-    assert shown.code == 0
-    assert "agent-1 (applying patches)" in shown.out
+    status = hub.run("status", "s1")
+    assert status.code == 0
+    assert "agent-1 (applying patches)" in status.out
 
 
 def test_worktree_path_that_two_sessions_share(hub: Hub, worktree: Path) -> None:
@@ -427,7 +427,7 @@ def test_worktree_path_that_two_sessions_share(hub: Hub, worktree: Path) -> None
     assert (finding["session"], finding["code"]) == ("s2", "worktree-off-branch")
 
 
-def test_worktree_of_the_user_that_had_a_branch_of_the_agent_checked_out(
+def test_worktree_of_the_user_that_once_had_the_branch_of_the_agent(
     hub: Hub, worktree: Path
 ) -> None:
     """A worktree that was created for the user's branch belongs to no agent."""

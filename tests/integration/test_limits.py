@@ -91,9 +91,9 @@ def test_a_clock_that_runs_backwards(hub: Hub) -> None:
     assert [step["to"] for step in state["history"]] == ["running", "evaluating", "merged"]
     assert all(agent["exec"]["seconds"] >= 0 for agent in state["agents"].values())
     for command in ("list", "status s1", "log s1", "board read results"):
-        shown = hub.run(*command.split(), now=days[-1] - 86400)
-        assert (shown.code, shown.err) == (0, "")
-        assert re.search(r"(?<![\w-])-\d+ (second|minute|hour|day)", shown.out) is None, shown.out
+        result = hub.run(*command.split(), now=days[-1] - 86400)
+        assert (result.code, result.err) == (0, "")
+        assert re.search(r"(?<![\w-])-\d+ (second|minute|hour|day)", result.out) is None, result.out
     first = hub.run("init", "-q", "--task", "t", now=NOW)
     earlier = hub.run("init", "-q", "--task", "t", now=NOW - 86400)
     second = hub.run("init", "-q", "--task", "t", now=NOW)
@@ -231,9 +231,9 @@ def test_terminal_of_twenty_columns(hub: Hub) -> None:
     hub.run("spawn", "-q", "20260317-143022-long")
     for arguments in ("list", "status", "log", "board", "cleanup -n 20260317-143022-long"):
         command = ["script", "-qec", f"stty cols 20; git hub-session {arguments}", "/dev/null"]
-        shown = hub.call(*command, environ={"TERM": "xterm"})
-        assert shown.code == 0, shown
-        plain = re.sub(r"\x1b\[[0-9;]*m", "", shown.out)
+        result = hub.call(*command, environ={"TERM": "xterm"})
+        assert result.code == 0, result
+        plain = re.sub(r"\x1b\[[0-9;]*m", "", result.out)
         expected = {
             "list": ["20260317-143022-long"],
             "status": [f"hub/20260317-143022-long/agent-{agent}/attempt-1" for agent in (1, 2)],

@@ -62,12 +62,12 @@ def test_cleanup_keeps_moved_worktrees_and_the_doctor_repairs_them(two_agents: H
     old_paths = [str(worktree_path(two_agents, agent)) for agent in (1, 2)]
     hub = relocate(two_agents)
     before = snapshot(hub.top), snapshot(worktree_path(hub, 1).parent)
-    kept = "".join(
+    expected_lines = "".join(
         f"Kept worktree: {old_path}\n  the directory was moved to '{worktree_path(hub, agent)}'\n"
         "  hint: git hub-session doctor --fix s1\n"
         for agent, old_path in enumerate(old_paths, start=1)
     )
-    expected = Result(1, f"{kept}Cleaned up 0 worktrees for session s1\n")
+    expected = Result(1, f"{expected_lines}Cleaned up 0 worktrees for session s1\n")
     assert hub.run("cleanup", "--force", "s1") == expected
     assert (snapshot(hub.top), snapshot(worktree_path(hub, 1).parent)) == before
     assert list_findings(hub, "--fix", code=0) == [
@@ -174,13 +174,13 @@ def test_parent_directory_of_the_worktrees_is_missing(two_agents: Hub) -> None:
     tip = two_agents.git("rev-parse", FIRST)
     parent = worktree_path(two_agents, 1).parent.parent
     moved = parent.rename(two_agents.top.parent / "unplugged")
-    kept = "".join(
+    expected_lines = "".join(
         f"Kept worktree: {worktree_path(two_agents, agent)}\n"
         "  the directory and its parent directory are missing\n"
         "  hint: restore the directory, or: git hub-session cleanup --force s1\n"
         for agent in (1, 2)
     )
-    expected = Result(1, f"{kept}Cleaned up 0 worktrees for session s1\n")
+    expected = Result(1, f"{expected_lines}Cleaned up 0 worktrees for session s1\n")
     assert two_agents.run("cleanup", "s1") == expected
     moved.rename(parent)
     assert_intact(two_agents)
@@ -316,8 +316,8 @@ def test_copy_of_the_worktree_is_reported_and_not_used(single_agent: Hub) -> Non
         "",
         f"printf '%s\\n' {worktree}.bak/.git >{gitdir_file}",
     )
-    kept = single_agent.run("cleanup", "--force", "s1")
-    assert "  hint: git hub-session doctor s1\n" in kept.out
+    cleanup = single_agent.run("cleanup", "--force", "s1")
+    assert "  hint: git hub-session doctor s1\n" in cleanup.out
 
 
 def test_repair_does_not_write_through_hard_links(single_agent: Hub) -> None:

@@ -14,6 +14,7 @@ from tests.support.attack_repository import AttackRepository
 
 @pytest.fixture(scope="session")
 def built_repository() -> Iterator[AttackRepository]:
+    """Create the repository once per test process."""
     # Other users cannot read the temporary directory of pytest.
     top = Path(tempfile.mkdtemp(prefix="hostile-"))
     top.chmod(0o755)
@@ -26,5 +27,6 @@ def built_repository() -> Iterator[AttackRepository]:
 
 @pytest.fixture
 def repository(built_repository: AttackRepository) -> Iterator[AttackRepository]:
+    """Return the shared repository, and restore its clean state after the test."""
     yield built_repository
     built_repository.restore_clean_state()

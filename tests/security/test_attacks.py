@@ -40,7 +40,7 @@ def test_calls_without_an_attack(repository: AttackRepository) -> None:
 
 
 @pytest.mark.parametrize("name", ATTACKS)
-def test_hostile(repository: AttackRepository, name: str) -> None:
+def test_commands_after_an_attack(repository: AttackRepository, name: str) -> None:
     """No command breaks a security rule."""
     attack: Attack = ATTACKS[name]
     attack.plant(repository)

@@ -18,6 +18,7 @@ from tests.support.hub import Hub, Result
 
 
 def damaged_session_error(hub: Hub, message: str) -> Result:
+    """Return the result of a command that cannot read a file of session s1."""
     hints = f"fix the file in '{hub.directory()}'\nhint: or: git hub-session cleanup s1"
     return Result(128, "", f"fatal: session 's1': {message}\nhint: {hints}\n")
 

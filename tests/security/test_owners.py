@@ -51,7 +51,7 @@ def assert_all_refuse(
         assert repository.stamps() == before, call
 
 
-def test_hostile_owner_is_root(repository: AttackRepository) -> None:
+def test_repository_of_root(repository: AttackRepository) -> None:
     """In root's repository, `nobody` gets an error, or may only read if git allows it."""
     repository.save_planted_state()
     assert git_refuses(repository, {}, NOBODY)
@@ -76,7 +76,7 @@ def _allowed_codes(call: Call) -> set[int]:
     return {0, 1, 128}
 
 
-def test_hostile_owner_is_another_user(repository: AttackRepository) -> None:
+def test_root_in_a_repository_of_another_user(repository: AttackRepository) -> None:
     """Root's commands fail in a repository of another user, unless SUDO_UID names this user."""
     repository.hub.call(
         "chown", "-R", str(NOBODY), repository.project, repository.base / "project.hub"

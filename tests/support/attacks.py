@@ -71,6 +71,7 @@ GIT_FILES: dict[str, str] = {
 
 
 def _remove(path: Path) -> None:
+    """Remove the file or directory, and create its parent directories."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
@@ -88,16 +89,19 @@ def _link(repository: AttackRepository, path: Path) -> None:
 
 
 def _dangling(repository: AttackRepository, path: Path) -> None:
+    """Replace the file with a link to a missing file outside."""
     _remove(path)
     path.symlink_to(repository.outside / "made")
 
 
 def _loop(_repository: AttackRepository, path: Path) -> None:
+    """Replace the file with a link to itself."""
     _remove(path)
     path.symlink_to(path)
 
 
 def _pipe(_repository: AttackRepository, path: Path) -> None:
+    """Replace the file with a named pipe."""
     _remove(path)
     os.mkfifo(path)
 
@@ -133,6 +137,7 @@ def _noise(_repository: AttackRepository, path: Path) -> None:
 
 
 def _empty(_repository: AttackRepository, path: Path) -> None:
+    """Replace the file with an empty file."""
     _remove(path)
     path.touch()
 
@@ -144,6 +149,7 @@ _FILE_REPLACEMENTS = [*_DIRECTORY_REPLACEMENTS, _large, _noise, _empty]
 def _replace_at(
     replace: Callable[[AttackRepository, Path], None], *path: str
 ) -> Callable[[AttackRepository], None]:
+    """Return an attack that replaces one path of the repository."""
     return lambda repository: replace(repository, repository.project.joinpath(*path))
 
 
@@ -167,6 +173,7 @@ GIT_FILE_ATTACKS = [
 
 
 def _edit_states(repository: AttackRepository, change: Callable[[dict[str, Any]], None]) -> None:
+    """Change the document in state.json of all sessions."""
     for sid in ("s1", "s2", "s3"):
         file = repository.session(sid) / "state.json"
         document = json.loads(file.read_text())

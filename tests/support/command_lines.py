@@ -59,6 +59,7 @@ _FORMATS = ("--format=json", "--format=porcelain", "-z", "--color=always")
 
 
 def _with_format(call: Call, format_option: str) -> Call:
+    """Return the call with an output option, or unchanged for an empty option."""
     return call._replace(
         arguments=(call.arguments[0], *[format_option] * bool(format_option), *call.arguments[1:])
     )

@@ -156,6 +156,7 @@ class ScenarioRunner:
         self.restore()
 
     def _create_user_files(self) -> None:
+        """Create the branches, the worktree, the files and the session of the user."""
         hub = self.hub
         hub.git("branch", "aside")
         hub.git("worktree", "add", "-q", "-b", "topic", hub.worktrees / "other")
@@ -200,6 +201,7 @@ class ScenarioRunner:
         return self.hub.call(PYTHON, "-B", "-I", "-c", COMMAND, *arguments)
 
     def _commits(self, refs: Iterable[str]) -> set[str]:
+        """Return all commits that the refs reach."""
         # --all would also read the HEAD of each worktree. A partly created worktree has an invalid HEAD.
         return set(self.hub.git("rev-list", "--stdin", stdin="\n".join(refs)).splitlines())
 
@@ -216,10 +218,10 @@ class ScenarioRunner:
     def check(self) -> None:
         """Check that all sessions are readable, and that no work is lost."""
         hub = self.hub
-        listed = json.loads(self.call("list", "--format=json").out)
-        sids = {row["session_id"]: row for row in listed["sessions"]}
+        listing = json.loads(self.call("list", "--format=json").out)
+        sids = {row["session_id"]: row for row in listing["sessions"]}
         assert sids.keys() - {"s1"} == {"s0"}
-        assert not any(row.get("broken") for row in sids.values()), listed
+        assert not any(row.get("broken") for row in sids.values()), listing
         for sid in sids:
             _check_history(hub.state(sid))
         self._check_refs()
@@ -232,6 +234,7 @@ class ScenarioRunner:
             assert _PARTIAL_WORKTREE.fullmatch(line), fsck
 
     def _check_refs(self) -> None:
+        """Check that no ref and no commit is lost."""
         refs = self.hub.refs()
         for ref, oid in self.before.items():
             if ref in ("refs/heads/aside", "refs/heads/main") and refs[ref] != oid:
@@ -263,7 +266,9 @@ class ScenarioRunner:
                 assert result == Result(1, "", self.scenario.refusal)
                 break
             assert result.code in (1, 128), result
-            verbose = self.call(*(word for word in self.scenario.arguments if word != "-q"))
+            verbose = self.call(
+                *(argument for argument in self.scenario.arguments if argument != "-q")
+            )
             locks = set(_NAMED_LOCK.findall(verbose.out + verbose.err))
             assert locks, (result.out, result.err, verbose.out, verbose.err)
             assert "remove the file manually to continue" in verbose.out + verbose.err, verbose

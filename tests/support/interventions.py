@@ -112,6 +112,7 @@ def keep_only_agent_1(hub: Hub, **fields: object) -> None:
 
 
 def _write_merge(hub: Hub) -> None:
+    """Record a merge that did not happen in state.json."""
     merge = {"agent": 1, "attempt": 1, "tip": "f" * 40, "into": "main", "commit": "e" * 40}
     edit_state(hub, lambda state: state.update(merge=merge))
 
@@ -129,6 +130,7 @@ def _delete_branches(hub: Hub, *agents: int) -> None:
 
 
 def _swap_branches(hub: Hub) -> None:
+    """Check out the branch of agent 1 in the worktree of agent 2."""
     hub.git("checkout", "-q", "--detach", cwd=worktree_path(hub, 1))
     hub.git("checkout", "-q", AGENT_1, cwd=worktree_path(hub, 2))
 
@@ -144,6 +146,7 @@ def _reset_base(hub: Hub) -> None:
 
 
 def _lose_base_commit(hub: Hub) -> None:
+    """Reset the base branch, and record a base commit that does not exist."""
     _reset_base(hub)
     edit_state(hub, lambda state: state.update(base_commit="0" * 39 + "1"))
 
@@ -154,6 +157,7 @@ def _delete_base_branch(hub: Hub) -> None:
 
 
 def _stop_rebase(hub: Hub) -> None:
+    """Stop a rebase in the worktree of agent 1."""
     hub.call("git", "rebase", "-q", "--exec", "false", "HEAD~", cwd=worktree_path(hub, 1))
 
 

@@ -90,8 +90,8 @@ def leftovers(hub: Hub) -> list[str]:
 
 def lost_contents(hub: Hub, contents: Iterable[str]) -> list[str]:
     """Return the `contents` that are neither in a file of a worktree nor in a reachable blob."""
-    listed = hub.git("rev-list", "--objects", "--all").splitlines()
-    objects = {line.partition(" ")[0] for line in listed}
+    lines = hub.git("rev-list", "--objects", "--all").splitlines()
+    objects = {line.partition(" ")[0] for line in lines}
     missing = {text for text in contents if blob_id(text) not in objects}
     for top in (hub.top, hub.worktrees, hub.top.parent / "project.hub"):
         for directory, directories, files in os.walk(top):

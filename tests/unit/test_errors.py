@@ -22,6 +22,7 @@ def test_a_hub_error_is_not_changed() -> None:
 
 
 def describe(error: OSError) -> tuple[str, str]:
+    """Return the message and the hint to which an OSError is converted."""
     hub_error = to_hub_error(error)
     return hub_error.message, hub_error.hint
 

@@ -219,7 +219,7 @@ def test_usage_snapshot(hub: Hub) -> None:
         ("cleanup --forced", "unknown option 'forced'\nhint: try '--force'"),
     ],
 )
-def test_bad_usage_of_a_command(hub: Hub, command_line: str, message: str) -> None:
+def test_invalid_usage_of_a_command(hub: Hub, command_line: str, message: str) -> None:
     """The exit status is 129. The error is followed by the usage of the command."""
     command = command_line.split()[0]
     assert hub.run(*command_line.split()) == Result(
@@ -275,7 +275,7 @@ def test_agenthub_spellings(hub: Hub) -> None:
     assert result == Result(0, "Session s1: running → evaluating\n")
 
 
-def test_bad_value(hub: Hub) -> None:
+def test_invalid_value(hub: Hub) -> None:
     """An error about a value is printed without the usage, which would hide the error."""
     assert hub.run("list", "-n", "-1") == Result(129, "", "error: not a number of sessions: '-1'\n")
 

@@ -38,7 +38,7 @@ from git_hub_session.evaluation.metric import MetricNotFound, read_metric
         ('{"results": [{"p50": 6}]}', "p50", 6.0),
     ],
 )
-def test_metric(text: str, name: str, value: float) -> None:
+def test_read_metric(text: str, name: str, value: float) -> None:
     assert read_metric(text, name) == value
 
 
@@ -66,12 +66,12 @@ def test_metric(text: str, name: str, value: float) -> None:
         ("[" * 100_000 + '"m"', "no 'm' in the output"),
     ],
 )
-def test_no_metric(text: str, message: str) -> None:
+def test_output_without_the_metric(text: str, message: str) -> None:
     with pytest.raises(MetricNotFound, match=f"^{message}$"):
         read_metric(text, "m")
 
 
-def test_the_name_is_not_a_pattern() -> None:
+def test_the_name_of_the_metric_is_not_a_pattern() -> None:
     with pytest.raises(MetricNotFound):
         read_metric("abc: 4", "a.c")
     assert read_metric("p(50: 4", "p(50") == 4.0

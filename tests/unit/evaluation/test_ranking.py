@@ -8,6 +8,7 @@ from git_hub_session.evaluation.ranking import Score, rank_scores, ranks_from_li
 
 
 def score(agent: int, *values: float, size: tuple[int, int] = (1, 1)) -> Score:
+    """Return the score of an agent. `size` is the size of its diff: lines, then files."""
     return Score(agent, values, size)
 
 

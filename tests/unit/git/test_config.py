@@ -34,10 +34,10 @@ FILES = [
 def test_a_file_is_read_as_git_reads_it(hub: Hub, text: str) -> None:
     file = hub.top / "config"
     file.write_text(text, newline="")
-    listed = hub.call("git", "config", "--file", file, "--null", "--list")
-    assert (listed.code, listed.err) == (0, "")
+    listing = hub.call("git", "config", "--file", file, "--null", "--list")
+    assert (listing.code, listing.err) == (0, "")
     expected: dict[str, str] = {}
-    for entry in listed.out.split("\0")[:-1]:
+    for entry in listing.out.split("\0")[:-1]:
         name, line_feed, value = entry.partition("\n")
         expected[name] = value if line_feed else "true"
     assert parse_git_config(text) == expected
@@ -73,9 +73,9 @@ def test_the_environment_is_read_as_git_reads_it(hub: Hub, options: tuple[str, .
     program.write_text('#!/bin/sh\nprintf %s "$GIT_CONFIG_PARAMETERS"\n')
     program.chmod(0o755)
     environ = {"GIT_CONFIG_PARAMETERS": hub.git(*options, "environment")}
-    listed = hub.call("git", *options, "config", "--show-scope", "--null", "--list").out.split("\0")
+    fields = hub.call("git", *options, "config", "--show-scope", "--null", "--list").out.split("\0")
     expected: dict[str, str] = {}
-    for scope, entry in zip(listed[::2], listed[1::2], strict=False):
+    for scope, entry in zip(fields[::2], fields[1::2], strict=False):
         name, line_feed, value = entry.partition("\n")
         if scope == "command":
             expected[name] = value if line_feed else "true"
@@ -98,7 +98,7 @@ def test_counted_settings_and_the_format_of_old_versions() -> None:
 
 
 @pytest.mark.parametrize("text", ["true", "YES", "On", "1", "-1", "007", "2k", "+5"])
-def test_true(hub: Hub, text: str) -> None:
+def test_true_values(hub: Hub, text: str) -> None:
     assert is_true(text)
     assert hub.git("-c", f"x.y={text}", "config", "--type=bool", "x.y") == "true"
 
@@ -106,7 +106,7 @@ def test_true(hub: Hub, text: str) -> None:
 @pytest.mark.parametrize(
     "text", ["false", "no", "off", "0", "00", "-0", "", "0k", "²", "truthy", None]
 )
-def test_not_true(text: str | None) -> None:
+def test_other_values_are_not_true(text: str | None) -> None:
     assert not is_true(text)
 
 
@@ -124,7 +124,7 @@ def test_not_true(text: str | None) -> None:
         ("²", None),
     ],
 )
-def test_sizes(text: str, size: int | None) -> None:
+def test_parse_size(text: str, size: int | None) -> None:
     assert parse_size(text) == size
 
 

@@ -34,6 +34,7 @@ def untracked_by_rules(hub: Hub, *, global_files: tuple[bytes, ...] = ()) -> set
 
 
 def untracked_by_git(hub: Hub) -> set[bytes]:
+    """Return the files that git does not ignore."""
     out = hub.git("ls-files", "-z", "--others", "--exclude-standard")
     return {os.fsencode(path) for path in out.split("\0")[:-1]}
 
@@ -237,10 +238,10 @@ def test_names_and_patterns_that_are_not_utf_8(hub: Hub) -> None:
     result = hub.run("cleanup", "s1")
     assert result == Result(0, saved(path).out)
     ref = "refs/hub/rescue/s1/agent-1/attempt-1/1^3"
-    listed = subprocess.run(
+    listing = subprocess.run(
         ["git", "ls-tree", "-z", "--name-only", ref],
         cwd=hub.top,
         env=hub.environ,
         capture_output=True,
     )
-    assert listed.stdout == b"\xfd\0\xff\xfe\0"
+    assert listing.stdout == b"\xfd\0\xff\xfe\0"

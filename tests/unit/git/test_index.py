@@ -16,6 +16,7 @@ def read_index(hub: Hub) -> Index:
 
 
 def read_entries_with_git(hub: Hub) -> dict[bytes, tuple[int, str]]:
+    """Return the mode and the object id of each path, as printed by `git ls-files`."""
     entries = {}
     for line in hub.git("ls-files", "--stage", "-z").split("\0")[:-1]:
         head, _, path = line.partition("\t")
@@ -57,7 +58,7 @@ def test_all_versions(hub: Hub, version: int) -> None:
     assert (entry.ino, entry.size) == (status.st_ino & 0xFFFFFFFF, status.st_size)
 
 
-def test_flags(hub: Hub) -> None:
+def test_flags_of_index_entries(hub: Hub) -> None:
     for name in ("a", "b", "c"):
         (hub.top / name).write_text("x\n")
     hub.git("add", "a", "b")

@@ -93,19 +93,21 @@ def test_unreachable_commits(hub: Hub, seed: int) -> None:
     commits = [hub.git("rev-parse", "main")]
     for number in range(20):
         parents = rng.sample(commits, k=min(len(commits), rng.choice((1, 2))))
-        parent_options = [word for parent in parents for word in ("-p", parent)]
+        parent_options = [option for parent in parents for option in ("-p", parent)]
         commits.append(hub.git("commit-tree", "-m", f"c{number}", *parent_options, tree))
     hub.git("update-ref", "refs/heads/main", rng.choice(commits))
-    wanted = rng.sample(commits, k=6)
-    unreferenced = set(hub.git("rev-list", *wanted, "--not", "--all").splitlines()) & set(wanted)
+    candidates = rng.sample(commits, k=6)
+    unreferenced = set(hub.git("rev-list", *candidates, "--not", "--all").splitlines()) & set(
+        candidates
+    )
     expected = (
         set(hub.git("merge-base", "--independent", *unreferenced).split())
         if unreferenced
         else set()
     )
-    unreachable = open_repository(hub).unreachable([*wanted, "1" * 40, *wanted])
+    unreachable = open_repository(hub).unreachable([*candidates, "1" * 40, *candidates])
     assert set(unreachable) == expected
-    assert unreachable == [oid for oid in wanted if oid in expected]
+    assert unreachable == [oid for oid in candidates if oid in expected]
 
 
 def test_unreachable_tags_and_blobs(hub: Hub) -> None:

@@ -41,9 +41,9 @@ def test_worktrees_of_all_kinds_are_listed_as_by_git(hub: Hub) -> None:
     )
     add_worktree(hub, os.fsdecode(b"odd \xff\nname"), "-b", "odd")
     add_worktree(hub, "other/branch", "-b", "twin")
-    listed = hub.git("worktree", "list", "--porcelain", "-z").split("\0\0")[1:-1]
+    records = hub.git("worktree", "list", "--porcelain", "-z").split("\0\0")[1:-1]
     expected = set()
-    for record in listed:
+    for record in records:
         fields = dict(line.partition(" ")[::2] for line in record.split("\0"))
         expected.add(
             (
@@ -75,7 +75,7 @@ def test_worktrees_of_all_kinds_are_listed_as_by_git(hub: Hub) -> None:
     ],
     ids=lambda value: value[0] if isinstance(value, tuple) else None,
 )
-def test_operations(
+def test_interrupted_operations(
     hub: Hub, command: tuple[str, ...], head: str, branches: tuple[str, ...]
 ) -> None:
     hub.git("branch", "other")

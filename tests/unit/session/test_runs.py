@@ -10,13 +10,13 @@ from git_hub_session.session.runs import OutputLog
 
 def test_a_log_is_cut_at_its_size_limit(tmp_path: Path) -> None:
     log = tmp_path / "log"
-    shown: list[bytes] = []
-    output = OutputLog(os.open(log, os.O_WRONLY | os.O_CREAT), shown.append, max_bytes=10)
+    displayed_lines: list[bytes] = []
+    output = OutputLog(os.open(log, os.O_WRONLY | os.O_CREAT), displayed_lines.append, max_bytes=10)
     for data in (b"first\n", b"second\nthird", b"\n"):
         output.write(data)
     output.close()
     assert log.read_bytes() == b"first\nseco"
-    assert shown == [b"first", b"second", b"third"]
+    assert displayed_lines == [b"first", b"second", b"third"]
     assert output.error == "the output is longer than the limit"
 
 

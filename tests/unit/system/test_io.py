@@ -44,7 +44,7 @@ def test_short_writes_are_continued(monkeypatch: pytest.MonkeyPatch) -> None:
     assert written == b"ten bytes!"
 
 
-def test_an_error_is_raised() -> None:
+def test_a_write_error_is_raised() -> None:
     reader, writer = os.pipe()
     os.close(reader)
     try:

@@ -58,6 +58,7 @@ def parse_trace(log: str) -> list[Line]:
 
 
 def read_state(hub: Hub) -> State:
+    """Return the files and refs of the repository."""
     files = everything(hub).items()
     return State({f"{hub.top.parent}/{path.rstrip('/')}": data for path, data in files}, hub.refs())
 
@@ -113,8 +114,8 @@ def run_traced(
     ] == []
     assert log[0][1:] == ("start", f"git hub-session {shlex.join(arguments)}")
     assert log[-1].text.startswith(f"git hub-session {shlex.join(arguments)}: exit {code} after ")
-    starts, ends = command_lines(log, "start"), command_lines(log, "end")
-    assert (Counter(starts), log[-1].kind) == (Counter(ends), "end")
+    started_commands, ended_commands = command_lines(log, "start"), command_lines(log, "end")
+    assert (Counter(started_commands), log[-1].kind) == (Counter(ended_commands), "end")
     locks = [line.text.partition(": ")[0] for line in log if line.kind == "lock"]
     assert Counter(locks) == Counter(line.text for line in log if line.kind == "unlock")
     return log

@@ -28,7 +28,7 @@ def top(tmp_path: Path) -> Path:
     return top
 
 
-def test_scan(top: Path) -> None:
+def test_scan_directory(top: Path) -> None:
     scanned = tree.scan_directory(str(top))
     assert sorted(scanned.files) == [b"a/b/deep", b"a/pipe", b"file", b"link"]
     assert scanned.directories == {b"a", b"a/b", b"void"}

@@ -94,6 +94,7 @@ def test_no_other_module_parses_integers_from_text() -> None:
 
 
 def _parses_an_integer(node: ast.AST) -> bool:
+    """Return True if the node is a call of `int` or a method that tests for digits."""
     if isinstance(node, ast.Attribute):
         return node.attr in ("isdigit", "isdecimal", "isnumeric")
     if isinstance(node, ast.Call):

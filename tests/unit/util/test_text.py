@@ -104,10 +104,10 @@ def test_decode_terminal_line_returns_the_visible_text() -> None:
 
 @pytest.mark.parametrize("text", ["plain", "it's", "\\", "a\nb", "\x1b", "ü", "\udcff"])
 def test_a_shell_reads_a_quoted_text_as_the_same_bytes(text: str) -> None:
-    word = quote_ansi_c(text)
-    assert word.isascii()
-    assert word.isprintable()
-    script = f"printf %s {word}"
+    quoted = quote_ansi_c(text)
+    assert quoted.isascii()
+    assert quoted.isprintable()
+    script = f"printf %s {quoted}"
     output = subprocess.run(["bash", "-c", script], capture_output=True, check=True).stdout
     assert output == text.encode("utf-8", "surrogateescape"), shlex.quote(script)
 
