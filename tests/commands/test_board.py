@@ -360,7 +360,7 @@ def test_status_shows_the_newest_posts_of_the_session(hub: Hub) -> None:
     ]
 
 
-def test_status_of_a_session_whose_board_is_damaged(hub: Hub) -> None:
+def test_status_with_a_damaged_board(hub: Hub) -> None:
     """The session is shown without posts, and links are not followed."""
     add_two_posts(hub)
     board = channel_directory(hub, "")

@@ -288,17 +288,17 @@ def test_archive_with_a_branch_that_moves(hub: Hub, worktree: Path) -> None:
     hub.git("branch", second, "main")
     tree = hub.git("rev-parse", "main^{tree}")
     commit = hub.git("commit-tree", tree, "-p", "main", "-m", "landed")
-    git = hub.top.parent / "slow" / "git"
-    git.parent.mkdir()
-    real = hub.call("sh", "-c", "command -v git").out.strip()
-    git.write_text(
+    wrapper = hub.top.parent / "slow" / "git"
+    wrapper.parent.mkdir()
+    git_path = hub.call("sh", "-c", "command -v git").out.strip()
+    wrapper.write_text(
         "#!/bin/sh\n"
-        f'test -e {git}.done || case "$*" in *update-ref*) '
-        f"touch {git}.done; {real} --git-dir={hub.top}/.git update-ref refs/heads/{second} {commit};; esac\n"
-        f'exec {real} "$@"\n'
+        f'test -e {wrapper}.done || case "$*" in *update-ref*) '
+        f"touch {wrapper}.done; {git_path} --git-dir={hub.top}/.git update-ref refs/heads/{second} {commit};; esac\n"
+        f'exec {git_path} "$@"\n'
     )
-    git.chmod(0o755)
-    environ = {"PATH": f"{git.parent}:{hub.environ['PATH']}"}
+    wrapper.chmod(0o755)
+    environ = {"PATH": f"{wrapper.parent}:{hub.environ['PATH']}"}
     result = hub.call("git-hub-session", "cleanup", "--archive", "s1", environ=environ)
     assert result == Result(
         1,

@@ -168,10 +168,7 @@ def test_bare_repository_at_the_top_of_the_worktree(hub: Hub, worktree: Path) ->
 
 
 def test_index_entry_with_size_zero(hub: Hub, worktree: Path) -> None:
-    """Git writes size 0 for a racily clean file.
-
-    An empty file with matching times is changed all the same.
-    """
+    """Git writes size 0 for a racily clean entry. The empty file differs from the blob."""
     hub.commit(worktree, "new", "content\n")
     (worktree / "new").write_bytes(b"")
     stat = (worktree / "new").stat()

@@ -470,11 +470,11 @@ def test_mount_point(hub: Hub, worktree: Path, name: str) -> None:
     mount_point.mkdir(exist_ok=True)
     source = elsewhere if name else worktree
     (source / "precious").write_text("precious\n")
-    mounted = subprocess.run(
+    mount_result = subprocess.run(
         ["mount", "--bind", source, mount_point], capture_output=True, text=True
     )
-    if mounted.returncode:
-        pytest.skip(f"cannot mount here: {mounted.stderr.strip()}")
+    if mount_result.returncode:
+        pytest.skip(f"cannot mount here: {mount_result.stderr.strip()}")
     try:
         assert_kept(
             hub,
@@ -493,11 +493,11 @@ def test_mount_point(hub: Hub, worktree: Path, name: str) -> None:
 def test_mount_of_another_file_system(hub: Hub, worktree: Path) -> None:
     mount_point = worktree / "memory"
     mount_point.mkdir()
-    mounted = subprocess.run(
+    mount_result = subprocess.run(
         ["mount", "-t", "tmpfs", "none", mount_point], capture_output=True, text=True
     )
-    if mounted.returncode:
-        pytest.skip(f"cannot mount here: {mounted.stderr.strip()}")
+    if mount_result.returncode:
+        pytest.skip(f"cannot mount here: {mount_result.stderr.strip()}")
     try:
         (mount_point / "precious").write_text("precious\n")
         assert_kept(
@@ -753,7 +753,7 @@ def test_deeply_nested_directories(hub: Hub, worktree: Path, name: str, depth: i
 
 @contextmanager
 def nested_directories(top: Path, name: str, depth: int) -> Iterator[None]:
-    """Create directories below each other, with a file in the innermost one."""
+    """Create directories below each other, with a file in the innermost. Remove them at the end."""
     directory = os.open(top, os.O_RDONLY)
     for _ in range(depth):
         os.mkdir(name, dir_fd=directory)

@@ -22,7 +22,7 @@ def worktree(hub: Hub) -> Path:
 
 
 @pytest.fixture
-def spawned(hub: Hub) -> Path:
+def spawned_worktree(hub: Hub) -> Path:
     """Return the worktree of the only agent of session s1 at the path that `spawn` chooses."""
     assert hub.session("s1").run("spawn", "-q", "s1").code == 0
     return Path(hub.run("path", "s1", "1").out.strip())
@@ -37,11 +37,11 @@ def test_mount_found_by_its_device_number(hub: Hub, worktree: Path) -> None:
     """The table of mounts may be unavailable, as in a container without /proc."""
     mount_point = worktree / "memory"
     mount_point.mkdir()
-    mounted = subprocess.run(
+    mount_result = subprocess.run(
         ["mount", "-t", "tmpfs", "none", mount_point], capture_output=True, text=True
     )
-    if mounted.returncode:
-        pytest.skip(f"cannot mount here: {mounted.stderr.strip()}")
+    if mount_result.returncode:
+        pytest.skip(f"cannot mount here: {mount_result.stderr.strip()}")
     try:
         (mount_point / "precious").write_text("precious\n")
         before = everything(hub)
@@ -105,20 +105,22 @@ def test_force_comes_first_if_the_worktree_is_missing(hub: Hub, worktree: Path) 
     assert result.code == 1
 
 
-def test_force_is_not_offered_if_the_head_is_damaged(hub: Hub, spawned: Path) -> None:
+def test_force_is_not_offered_if_the_head_is_damaged(hub: Hub, spawned_worktree: Path) -> None:
     """The commits of the worktree are unknown: --force keeps the worktree too."""
     (worktree_git_dir(hub) / "HEAD").write_text("")
     result = hub.run("cleanup", "s1")
     assert "  its HEAD cannot be read\n" in result.out
     assert "--force" not in result.out
     assert hub.run("cleanup", "--force", "s1") == result
-    assert spawned.is_dir()
+    assert spawned_worktree.is_dir()
 
 
-def test_force_is_offered_and_works_if_the_head_is_detached(hub: Hub, spawned: Path) -> None:
-    hub.git("switch", "-q", "--detach", cwd=spawned)
+def test_force_is_offered_and_works_if_the_head_is_detached(
+    hub: Hub, spawned_worktree: Path
+) -> None:
+    hub.git("switch", "-q", "--detach", cwd=spawned_worktree)
     result = hub.run("cleanup", "s1")
     assert result.code == 1
     assert f", or: {FORCE}\n" in result.out
     assert hub.call("sh", "-c", FORCE).code == 0
-    assert not spawned.exists()
+    assert not spawned_worktree.exists()

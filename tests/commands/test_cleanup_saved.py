@@ -194,20 +194,20 @@ def test_clean_worktrees_with_a_split_or_sparse_index(hub: Hub) -> None:
 
 @pytest.mark.parametrize("setting", ["true", "input", "false"])
 def test_line_endings(hub: Hub, setting: str) -> None:
-    """With text attributes and core.autocrlf, every byte is restored that git can write itself."""
+    """Files with git's own line endings are restored exactly, with attributes and core.autocrlf."""
     hub.git("config", "core.autocrlf", setting)
     (hub.top / ".gitattributes").write_text("*.txt text\n*.crlf text eol=crlf\n*.raw -text\n")
     hub.git("add", ".gitattributes")
     hub.git("commit", "-q", "-m", "attributes")
     hub.session("s1", agents=1)
     worktree = hub.worktree(1)
-    native = b"\r\n" if setting == "true" else b"\n"
-    (worktree / "a.txt").write_bytes(b"one" + native + b"two" + native)
+    native_ending = b"\r\n" if setting == "true" else b"\n"
+    (worktree / "a.txt").write_bytes(b"one" + native_ending + b"two" + native_ending)
     (worktree / "b.crlf").write_bytes(b"one\r\ntwo\r\n")
     (worktree / "c.raw").write_bytes(b"one\r\ntwo\n\r")
     hub.git("add", ".", cwd=worktree)
-    (worktree / "a.txt").write_bytes(b"three" + native)
-    (worktree / "d.txt").write_bytes(b"untracked" + native)
+    (worktree / "a.txt").write_bytes(b"three" + native_ending)
+    (worktree / "d.txt").write_bytes(b"untracked" + native_ending)
     (worktree / "e.crlf").write_bytes(b"untracked\r\n")
     assert_restored_as_printed(hub, worktree)
 
@@ -343,7 +343,7 @@ def test_untracked_attributes_of_a_tracked_file_keep_the_worktree(
 
 
 def test_without_user_name(hub: Hub) -> None:
-    """The stash has the fallback identity of this command, like the one of `git stash`."""
+    """The author of the stash is a fallback identity. `git stash` has such a fallback too."""
     hub.session("s1", agents=1)
     worktree = hub.worktree(1)
     (Path(hub.environ["HOME"]) / ".gitconfig").write_text("[user]\n\tuseConfigOnly = true\n")

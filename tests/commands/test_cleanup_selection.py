@@ -68,7 +68,7 @@ def test_clean_worktrees_are_removed_without_git(hub: Hub) -> None:
 
 
 def test_uncommitted_changes_are_kept_if_git_fails(hub: Hub) -> None:
-    """The failing git of the test above is called if there is something to save."""
+    """Git is called if there are changes to save. Therefore the test above would detect a call."""
     worktree = hub.session("s1", agents=1).worktree(1)
     (worktree / "file").write_text("changed\n")
     environ, call_log = create_failing_git(hub)

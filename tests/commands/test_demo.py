@@ -145,7 +145,7 @@ primes      merged  3       now  Find them with fewer divisions
 def demo_output(tmp_path_factory: pytest.TempPathFactory) -> str:
     """Return the output of a complete demonstration.
 
-    Agenthub's form `--demo` starts it with a format, outside of a repository and without a user name.
+    AgentHub's form `--demo` starts it with a format, outside of a repository and without a user name.
     The configured hooks and the signing program would fail.
     """
     top = tmp_path_factory.mktemp("demo")
@@ -256,7 +256,7 @@ def test_without_git(hub: Hub, temporary_directory: Path, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signal(hub: Hub, temporary_directory: Path, number: signal.Signals) -> None:
-    """A signal to the process group, as from Ctrl-C. The repository is removed anyway."""
+    """The process group gets the signal, as from Ctrl-C. The repository is removed."""
     with start_demo(hub, [PYTHON, "-m", "git_hub_session"], CHECKOUT) as process:
         read_until(process, "Spawned agent-3")
         assert len(list(temporary_directory.iterdir())) == 1

@@ -37,8 +37,8 @@ from tests.support.hub import (
 from tests.support.interrupt import Template, count_changes, kill_at_changes
 
 
-class Plant(NamedTuple):
-    """An inconsistency that a test creates."""
+class Inconsistency(NamedTuple):
+    """An inconsistency that a test creates, and the finding that it causes."""
 
     code: str
     create: Callable[[Hub, str], str | Path]
@@ -47,19 +47,19 @@ class Plant(NamedTuple):
     """True if --fix fixes it."""
 
 
-PLANTS: dict[str, Plant] = {}
+INCONSISTENCIES: dict[str, Inconsistency] = {}
 
 
 Subject = TypeVar("Subject", str, Path)
 
 
-def plant(
+def register(
     code: str, *, fixed: bool = False
 ) -> Callable[[Callable[[Hub, str], Subject]], Callable[[Hub, str], Subject]]:
-    """Return a decorator that adds a function to PLANTS under its name."""
+    """Return a decorator that adds a function to INCONSISTENCIES under its name."""
 
     def add(create: Callable[[Hub, str], Subject]) -> Callable[[Hub, str], Subject]:
-        PLANTS[create.__name__] = Plant(code, create, fixed)
+        INCONSISTENCIES[create.__name__] = Inconsistency(code, create, fixed)
         return create
 
     return add
@@ -71,125 +71,125 @@ def set_mtime(path: Path, seconds: float) -> Path:
     return path
 
 
-@plant("ids-fold")
-def id_in_another_case(hub: Hub, sid: str) -> str:
+@register("ids-fold")
+def create_id_in_another_case(hub: Hub, sid: str) -> str:
     hub.session(sid.upper())
     return sid.upper()
 
 
-@plant("hub-copied")
-def tracked_hub(hub: Hub, sid: str) -> Path:
+@register("hub-copied")
+def track_hub(hub: Hub, sid: str) -> Path:
     hub.git("add", "-f", f".agenthub/sessions/{sid}/config.yaml")
     return hub.top / ".agenthub"
 
 
-@plant("hub-copied")
-def tracked_copy_of_hub(hub: Hub, sid: str) -> Path:
+@register("hub-copied")
+def track_copy_of_hub(hub: Hub, sid: str) -> Path:
     copy = hub.worktree(1, sid) / ".agenthub"
     hub.commit(hub.worktree(1, sid), f".agenthub/sessions/{sid}/config.yaml", "task: theirs\n")
     return copy
 
 
-@plant("hub-not-ignored", fixed=True)
-def hub_without_gitignore(hub: Hub, _sid: str) -> Path:
+@register("hub-not-ignored", fixed=True)
+def delete_gitignore_of_hub(hub: Hub, _sid: str) -> Path:
     (hub.top / ".agenthub" / ".gitignore").unlink()
     return hub.top / ".agenthub"
 
 
-@plant("hub-damaged")
-def linked_channel(hub: Hub, _sid: str) -> Path:
+@register("hub-damaged")
+def link_channel(hub: Hub, _sid: str) -> Path:
     channel = hub.top / ".agenthub" / "board" / "progress"
     channel.rmdir()
     channel.symlink_to("/etc")
     return channel
 
 
-@plant("board-damaged", fixed=True)
-def damaged_board_index(hub: Hub, _sid: str) -> Path:
+@register("board-damaged", fixed=True)
+def truncate_board_index(hub: Hub, _sid: str) -> Path:
     (hub.top / ".agenthub" / "board" / "_index.json").write_text('{"channels": [')
     return hub.top / ".agenthub" / "board"
 
 
-@plant("not-a-session")
-def invalid_id(hub: Hub, sid: str) -> Path:
+@register("not-a-session")
+def create_invalid_id(hub: Hub, sid: str) -> Path:
     path = hub.directory(f"{sid} copy")
     path.mkdir()
     return path
 
 
-@plant("not-a-session")
-def empty_session(hub: Hub, sid: str) -> Path:
+@register("not-a-session")
+def create_empty_session(hub: Hub, sid: str) -> Path:
     path = hub.directory(f"{sid}-empty")
     path.mkdir()
     return path
 
 
-@plant("half-made-session", fixed=True)
-def interrupted_init(hub: Hub, sid: str) -> Path:
+@register("half-made-session", fixed=True)
+def interrupt_init(hub: Hub, sid: str) -> Path:
     path = hub.top / ".agenthub" / "sessions" / f".{sid}.0123456789ab.tmp"
     path.mkdir()
     (path / "config.yaml").write_text("task: ")
     return path
 
 
-@plant("config-damaged")
-def truncated_config(hub: Hub, sid: str) -> str:
+@register("config-damaged")
+def truncate_config(hub: Hub, sid: str) -> str:
     (hub.directory(sid) / "config.yaml").write_text('task: "x')
     return sid
 
 
-@plant("state-damaged", fixed=True)
-def truncated_state(hub: Hub, sid: str) -> str:
+@register("state-damaged", fixed=True)
+def truncate_state(hub: Hub, sid: str) -> str:
     (hub.directory(sid) / "state.json").write_text('{"session_id": ')
     return sid
 
 
-@plant("state-damaged", fixed=True)
-def missing_state(hub: Hub, sid: str) -> str:
+@register("state-damaged", fixed=True)
+def delete_state(hub: Hub, sid: str) -> str:
     (hub.directory(sid) / "state.json").unlink()
     return sid
 
 
-@plant("state-damaged", fixed=True)
-def linked_state(hub: Hub, sid: str) -> str:
+@register("state-damaged", fixed=True)
+def link_state(hub: Hub, sid: str) -> str:
     state = hub.directory(sid) / "state.json"
     state.rename(state.with_name("elsewhere"))
     state.symlink_to("elsewhere")
     return sid
 
 
-@plant("state-unknown", fixed=True)
-def unknown_state(hub: Hub, sid: str) -> str:
+@register("state-unknown", fixed=True)
+def set_unknown_state(hub: Hub, sid: str) -> str:
     return edit_state(hub, sid, state="reviewing")
 
 
-@plant("history-contradicts", fixed=True)
-def state_changed_by_another_tool(hub: Hub, sid: str) -> str:
+@register("history-contradicts", fixed=True)
+def change_state_without_history(hub: Hub, sid: str) -> str:
     hub.run("update", sid, "--state", "running")
     return edit_state(hub, sid, state="init")
 
 
-@plant("history-contradicts", fixed=True)
-def history_without_list(hub: Hub, sid: str) -> str:
+@register("history-contradicts", fixed=True)
+def replace_history_list(hub: Hub, sid: str) -> str:
     return edit_state(hub, sid, history="init, running")
 
 
-@plant("history-contradicts", fixed=True)
-def history_with_a_gap(hub: Hub, sid: str) -> str:
+@register("history-contradicts", fixed=True)
+def create_gap_in_history(hub: Hub, sid: str) -> str:
     steps = [("init", "running"), ("evaluating", "merged")]
     history = [{"from": a, "to": b, "verb": "update", "by": "x", "at": "y"} for a, b in steps]
     return edit_state(hub, sid, state="merged", history=history)
 
 
-@plant("leftover-file", fixed=True)
-def leftover_of_state(hub: Hub, sid: str) -> Path:
+@register("leftover-file", fixed=True)
+def create_temporary_state(hub: Hub, sid: str) -> Path:
     path = hub.directory(sid) / ".state.json.4711.tmp"
     path.write_text("{")
     return path
 
 
-@plant("leftover-file", fixed=True)
-def leftover_of_index(hub: Hub, sid: str) -> Path:
+@register("leftover-file", fixed=True)
+def create_temporary_index(hub: Hub, sid: str) -> Path:
     path = worktree_git_dir(hub, sid) / "hub-session-index.4711.tmp"
     path.write_text("DIRC")
     return path
@@ -201,107 +201,108 @@ def set_nine_agents(hub: Hub, sid: str) -> None:
     file.write_text(file.read_text().replace("agent_count: 2", "agent_count: 9"))
 
 
-@plant("agent-cut-off")
-def interrupted_spawn(hub: Hub, sid: str) -> str:
+@register("agent-cut-off")
+def interrupt_spawn(hub: Hub, sid: str) -> str:
     set_nine_agents(hub, sid)
     edit_state(hub, sid, agents={"agent-9": {"status": "spawning", "attempt": 1}})
     return f"{sid} agent-9"
 
 
-@plant("agent-cut-off", fixed=True)
-def restore_interrupted_at_its_end(hub: Hub, sid: str) -> str:
+@register("agent-cut-off", fixed=True)
+def interrupt_restore_at_its_end(hub: Hub, sid: str) -> str:
     edit_state(hub, sid, agents={"agent-1": {"status": "restoring", "attempt": 1}})
     return f"{sid} agent-1"
 
 
-@plant("agent-cut-off")
-def interrupted_restore(hub: Hub, sid: str) -> str:
+@register("agent-cut-off")
+def interrupt_restore(hub: Hub, sid: str) -> str:
     hub.git("worktree", "remove", hub.worktree(1, sid))
     edit_state(hub, sid, agents={"agent-1": {"status": "restoring", "attempt": 1}})
     return f"{sid} agent-1"
 
 
-@plant("agent-cut-off", fixed=True)
-def spawn_interrupted_in_an_earlier_state(hub: Hub, sid: str) -> str:
+@register("agent-cut-off", fixed=True)
+def interrupt_spawn_in_an_earlier_state(hub: Hub, sid: str) -> str:
     edit_state(
         hub, sid, state="evaluating", agents={"agent-9": {"status": "spawning", "attempt": 1}}
     )
     return f"{sid} agent-9"
 
 
-@plant("agent-cut-off", fixed=True)
-def interrupted_exec(hub: Hub, sid: str) -> str:
+@register("agent-cut-off", fixed=True)
+def interrupt_exec(hub: Hub, sid: str) -> str:
     run = {"run": "exec-1"}
     edit_state(hub, sid, agents={"agent-2": {"status": "running", "attempt": 1, "exec": run}})
     return f"{sid} agent-2"
 
 
-@plant("agent-cut-off", fixed=True)
-def running_agent_of_another_tool(hub: Hub, sid: str) -> str:
+@register("agent-cut-off", fixed=True)
+def mark_agent_as_running(hub: Hub, sid: str) -> str:
     edit_state(hub, sid, agents={"agent-2": {"status": "running"}})
     return f"{sid} agent-2"
 
 
-@plant("merge-cut-off")
-def merge_interrupted_at_its_end(hub: Hub, sid: str) -> str:
+@register("merge-cut-off")
+def interrupt_merge_at_its_end(hub: Hub, sid: str) -> str:
     tip = hub.git("rev-parse", "main")
     merge = {"agent": 1, "attempt": 1, "tip": tip, "into": "main", "commit": tip}
     return edit_state(hub, sid, state="evaluating", merge=merge)
 
 
-@plant("merge-cut-off")
-def merge_interrupted_before_its_end(hub: Hub, sid: str) -> str:
+@register("merge-cut-off")
+def interrupt_merge_before_its_end(hub: Hub, sid: str) -> str:
     commit = hub.git("commit-tree", "-p", "main", "-m", "merge", "main^{tree}")
     tip = hub.git("rev-parse", "main")
     merge = {"agent": 1, "attempt": 1, "tip": tip, "into": "main", "commit": commit}
     return edit_state(hub, sid, state="evaluating", merge=merge)
 
 
-@plant("session-forgotten")
-def session_idle_for_two_days(hub: Hub, sid: str) -> str:
-    # The commits of the tests are from the day of NOW, so the branches have to be deleted.
+@register("session-forgotten")
+def make_session_idle(hub: Hub, sid: str) -> str:
+    # The commits of the branches are as recent as NOW, so the branches must be deleted.
+    """Make the last update of the session more than two days old."""
     for agent in (1, 2):
         hub.git("worktree", "remove", hub.worktree(agent, sid))
         hub.git("branch", "-q", "-D", f"hub/{sid}/agent-{agent}/attempt-1")
     return edit_state(hub, sid, state="running", updated="2026-03-14T12:00:00+00:00")
 
 
-@plant("base-gone")
-def missing_base_branch(hub: Hub, sid: str) -> str:
+@register("base-gone")
+def remove_base_branch(hub: Hub, sid: str) -> str:
     config = hub.directory(sid) / "config.yaml"
     config.write_text(config.read_text().replace("base_branch: main", "base_branch: gone"))
     return sid
 
 
-@plant("base-gone")
-def missing_base_commit(hub: Hub, sid: str) -> str:
+@register("base-gone")
+def remove_base_commit(hub: Hub, sid: str) -> str:
     return edit_state(hub, sid, base_commit="1" * 40)
 
 
-@plant("worktree-of-no-session")
-def deleted_session(hub: Hub, sid: str) -> Path:
+@register("worktree-of-no-session")
+def delete_session(hub: Hub, sid: str) -> Path:
     shutil.rmtree(hub.directory(sid))
     for agent in (1, 2):
         hub.git("worktree", "lock", "--reason", "mine", hub.worktree(agent, sid))
     return hub.worktree(1, sid)
 
 
-@plant("worktree-of-finished")
-def finished_session(hub: Hub, sid: str) -> Path:
+@register("worktree-of-finished")
+def finish_session(hub: Hub, sid: str) -> Path:
     edit_state(hub, sid, state="archived")
     return hub.worktree(2, sid)
 
 
-@plant("worktree-half-added", fixed=True)
-def interrupted_worktree_add(hub: Hub, sid: str) -> Path:
+@register("worktree-half-added", fixed=True)
+def interrupt_worktree_add(hub: Hub, sid: str) -> Path:
     (worktree_git_dir(hub, sid) / "locked").write_text("initializing")
     record = {"status": "ready", "attempt": 1, "worktree": str(hub.worktree(1, sid))}
     edit_state(hub, sid, agents={"agent-1": record})
     return hub.worktree(1, sid)
 
 
-@plant("worktree-half-added", fixed=True)
-def worktree_add_interrupted_before_head(hub: Hub, sid: str) -> Path:
+@register("worktree-half-added", fixed=True)
+def interrupt_worktree_add_before_head(hub: Hub, sid: str) -> Path:
     worktree = hub.worktrees / sid / "agent-3"
     git_dir = hub.top / ".git" / "worktrees" / f"{sid}-agent-3"
     git_dir.mkdir()
@@ -314,18 +315,18 @@ def worktree_add_interrupted_before_head(hub: Hub, sid: str) -> Path:
     return worktree
 
 
-@plant("removal-cut-off", fixed=True)
-def removal_interrupted_before_second_inspection(hub: Hub, sid: str) -> Path:
+@register("removal-cut-off", fixed=True)
+def interrupt_removal_before_second_inspection(hub: Hub, sid: str) -> Path:
     return interrupt_removal(hub, sid, "aside")
 
 
-@plant("removal-cut-off", fixed=True)
-def removal_interrupted_during_deletion(hub: Hub, sid: str) -> Path:
+@register("removal-cut-off", fixed=True)
+def interrupt_removal_during_deletion(hub: Hub, sid: str) -> Path:
     return interrupt_removal(hub, sid, "delete")
 
 
-@plant("removal-cut-off", fixed=True)
-def removal_lock_without_journal(hub: Hub, sid: str) -> Path:
+@register("removal-cut-off", fixed=True)
+def lock_for_removal_without_journal(hub: Hub, sid: str) -> Path:
     (worktree_git_dir(hub, sid) / "locked").write_text(REMOVAL_LOCK)
     return hub.worktree(1, sid)
 
@@ -343,8 +344,8 @@ def interrupt_removal(hub: Hub, sid: str, step: str) -> Path:
     return worktree
 
 
-@plant("worktree-off-branch")
-def detached_worktree(hub: Hub, sid: str) -> Path:
+@register("worktree-off-branch")
+def detach_worktree(hub: Hub, sid: str) -> Path:
     hub.git("checkout", "-q", "--detach", cwd=hub.worktree(1, sid))
     edit_state(
         hub, sid, agents={"agent-1": {"status": "ready", "worktree": str(hub.worktree(1, sid))}}
@@ -352,32 +353,32 @@ def detached_worktree(hub: Hub, sid: str) -> Path:
     return hub.worktree(1, sid)
 
 
-@plant("worktree-missing", fixed=True)
-def deleted_worktree(hub: Hub, sid: str) -> Path:
+@register("worktree-missing", fixed=True)
+def delete_worktree(hub: Hub, sid: str) -> Path:
     shutil.rmtree(hub.worktree(1, sid))
     return hub.worktree(1, sid)
 
 
-@plant("worktree-moved", fixed=True)
-def renamed_worktree(hub: Hub, sid: str) -> Path:
+@register("worktree-moved", fixed=True)
+def rename_worktree(hub: Hub, sid: str) -> Path:
     hub.worktree(1, sid).rename(hub.worktrees / sid / "the best one")
     return hub.worktree(1, sid)
 
 
-@plant("worktree-damaged")
-def deleted_git_file(hub: Hub, sid: str) -> Path:
+@register("worktree-damaged")
+def delete_git_file(hub: Hub, sid: str) -> Path:
     (hub.worktree(1, sid) / ".git").unlink()
     return hub.worktree(1, sid)
 
 
-@plant("worktree-damaged")
-def git_file_of_another_worktree(hub: Hub, sid: str) -> Path:
+@register("worktree-damaged")
+def copy_git_file_of_another_worktree(hub: Hub, sid: str) -> Path:
     shutil.copy(hub.worktree(2, sid) / ".git", hub.worktree(1, sid) / ".git")
     return hub.worktree(1, sid)
 
 
-@plant("lock-of-dead-process")
-def lock_of_ended_process(hub: Hub, sid: str) -> Path:
+@register("lock-of-dead-process")
+def lock_for_ended_process(hub: Hub, sid: str) -> Path:
     process = subprocess.Popen(["true"])
     process.wait()
     reason = f"agent is at work (pid {process.pid})"
@@ -385,51 +386,51 @@ def lock_of_ended_process(hub: Hub, sid: str) -> Path:
     return hub.worktree(1, sid)
 
 
-@plant("git-lock-left")
-def index_lock_in_worktree(hub: Hub, sid: str) -> Path:
+@register("git-lock-left")
+def lock_index_of_worktree(hub: Hub, sid: str) -> Path:
     path = worktree_git_dir(hub, sid) / "index.lock"
     path.touch()
     return set_mtime(path, NOW - 3600)
 
 
-@plant("git-lock-left")
-def lock_of_ref(hub: Hub, sid: str) -> Path:
+@register("git-lock-left")
+def lock_ref(hub: Hub, sid: str) -> Path:
     path = hub.top / ".git" / "refs" / "heads" / "hub" / sid / "agent-1" / "attempt-1.lock"
     path.touch()
     return set_mtime(path, NOW - 3600)
 
 
-@plant("git-lock-left")
-def lock_of_packed_refs(hub: Hub, _sid: str) -> Path:
+@register("git-lock-left")
+def lock_packed_refs(hub: Hub, _sid: str) -> Path:
     path = hub.top / ".git" / "packed-refs.new"
     path.touch()
     return set_mtime(path, NOW - 3600)
 
 
-@plant("trash-left")
-def trash_without_git_dir(hub: Hub, sid: str) -> Path:
+@register("trash-left")
+def create_trash_without_git_dir(hub: Hub, sid: str) -> Path:
     path = hub.worktrees / sid / ".agent-7.hub-trash"
     path.mkdir()
     (path / "work").write_text("an agent's")
     return path
 
 
-@plant("trash-left", fixed=True)
-def trash_of_git_dirs(hub: Hub, sid: str) -> Path:
+@register("trash-left", fixed=True)
+def create_trash_of_git_dirs(hub: Hub, sid: str) -> Path:
     path = hub.top / ".git" / "hub-session-trash"
     (path / f"{sid}.4711").mkdir(parents=True)
     (path / f"{sid}.4711" / "HEAD").write_text("ref: refs/heads/gone\n")
     return path
 
 
-@plant("branches-of-no-session")
-def branches_without_session(hub: Hub, sid: str) -> str:
+@register("branches-of-no-session")
+def create_branch_without_session(hub: Hub, sid: str) -> str:
     hub.git("branch", f"hub/{sid}-gone/agent-1/attempt-1")
     return f"hub/{sid}-gone/"
 
 
-@plant("ref-broken")
-def branch_without_commit(hub: Hub, sid: str) -> str:
+@register("ref-broken")
+def create_branch_without_commit(hub: Hub, sid: str) -> str:
     name = f"hub/{sid}/agent-8/attempt-1"
     path = hub.top / ".git" / "refs" / "heads" / name
     path.parent.mkdir(parents=True)
@@ -437,51 +438,51 @@ def branch_without_commit(hub: Hub, sid: str) -> str:
     return name
 
 
-plant("ref-broken")(truncate_branch)
+register("ref-broken")(truncate_branch)
 
 
-@plant("ref-broken")
-def truncated_tag(hub: Hub, sid: str) -> str:
+@register("ref-broken")
+def truncate_tag(hub: Hub, sid: str) -> str:
     hub.git("tag", f"hub/archive/{sid}/agent-7", "main")
     (hub.top / ".git" / "refs" / "tags" / "hub" / "archive" / sid / "agent-7").write_text("1f")
     return f"hub/archive/{sid}/agent-7"
 
 
-@plant("ref-broken")
-def truncated_rescue_ref(hub: Hub, sid: str) -> str:
-    ref = unrecorded_rescue_ref(hub, sid)
+@register("ref-broken")
+def truncate_rescue_ref(hub: Hub, sid: str) -> str:
+    ref = create_unrecorded_rescue_ref(hub, sid)
     (hub.top / ".git" / ref).write_text("1f")
     return ref
 
 
-@plant("agent-without-branch")
-def deleted_branch(hub: Hub, sid: str) -> str:
+@register("agent-without-branch")
+def record_agent_without_branch(hub: Hub, sid: str) -> str:
     edit_state(hub, sid, state="running", agents={"agent-5": {"status": "ready", "attempt": 1}})
     return f"{sid} agent-5"
 
 
-@plant("tag-elsewhere")
-def moved_tag(hub: Hub, sid: str) -> str:
+@register("tag-elsewhere")
+def create_tag_on_another_commit(hub: Hub, sid: str) -> str:
     commit = hub.git("commit-tree", "-m", "elsewhere", "main^{tree}")
     hub.git("tag", f"hub/archive/{sid}/agent-1", commit)
     return f"hub/archive/{sid}/agent-1"
 
 
-@plant("rescue-of-no-session")
-def rescue_ref_of_missing_session(hub: Hub, sid: str) -> str:
+@register("rescue-of-no-session")
+def create_rescue_ref_of_missing_session(hub: Hub, sid: str) -> str:
     ref = f"refs/hub/rescue/{sid}-gone/agent-1/attempt-1/1"
     hub.git("update-ref", ref, "main")
     return ref
 
 
-@plant("rescue-of-no-session")
-def rescue_ref_without_session(hub: Hub, _sid: str) -> str:
+@register("rescue-of-no-session")
+def create_rescue_ref_without_session(hub: Hub, _sid: str) -> str:
     hub.git("update-ref", "refs/hub/rescue/saved", "main")
     return "refs/hub/rescue/saved"
 
 
-@plant("rescue-unrecorded", fixed=True)
-def unrecorded_rescue_ref(hub: Hub, sid: str) -> str:
+@register("rescue-unrecorded", fixed=True)
+def create_unrecorded_rescue_ref(hub: Hub, sid: str) -> str:
     ref = f"refs/hub/rescue/{sid}/agent-2/attempt-1/1"
     hub.git("update-ref", ref, "main")
     return ref
@@ -489,9 +490,9 @@ def unrecorded_rescue_ref(hub: Hub, sid: str) -> str:
 
 # The codes that one inconsistency causes together.
 RELATED_CODES = {
-    "deleted_session": {"worktree-of-no-session", "branches-of-no-session"},
-    "worktree_add_interrupted_before_head": {"worktree-half-added"},  # `spawn` has to finish it
-    "history_with_a_gap": {"history-contradicts", "worktree-of-finished"},
+    "delete_session": {"worktree-of-no-session", "branches-of-no-session"},
+    "interrupt_worktree_add_before_head": {"worktree-half-added"},  # `spawn` must finish the agent
+    "create_gap_in_history": {"history-contradicts", "worktree-of-finished"},
 }
 
 
@@ -506,11 +507,11 @@ def hub_and_template(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple
         yield hub, Template(hub)
 
 
-@pytest.mark.parametrize("name", PLANTS)
+@pytest.mark.parametrize("name", INCONSISTENCIES)
 def test_inconsistency_is_reported_and_fixed_or_explained(
     hub_and_template: tuple[Hub, Template], name: str
 ) -> None:
-    code, create, is_fixable = PLANTS[name]
+    code, create, is_fixable = INCONSISTENCIES[name]
     hub, template = hub_and_template
     template.restore()
     # The doctor recognizes a moved worktree by the inodes in its index.
@@ -523,45 +524,45 @@ def test_inconsistency_is_reported_and_fixed_or_explained(
     assert [bool(item["fix"]) for item in matching] == [is_fixable], findings
     assert {item["code"] for item in findings} == RELATED_CODES.get(name, {code})
     assert all(item["evidence"] and bool(item["fix"]) != bool(item["advice"]) for item in findings)
-    assert (snapshot(hub.top), hub.refs()) == (before, refs)  # a check changes nothing
+    assert (snapshot(hub.top), hub.refs()) == (before, refs)  # the check has changed nothing
 
     fixed = list_findings(hub, "--fix", code=0 if is_fixable and name not in RELATED_CODES else 1)
     assert (code, subject, is_fixable) in fixed
     remaining = [finding for finding in fixed if not finding[2]]
     assert (
         list_findings(hub, "--fix", code=1 if remaining else 0) == remaining
-    )  # a second run changes nothing
+    )  # the second fix has changed nothing
     assert {ref: oid for ref, oid in hub.refs().items() if ref in refs} == refs
 
 
 def test_all_inconsistencies_together(hub: Hub) -> None:
     expected = set()
-    sids = [f"s{number}" for number in range(len(PLANTS))]
+    sids = [f"s{number}" for number in range(len(INCONSISTENCIES))]
     for sid in sids:
         hub.session(sid, agents=2)
-    for sid, inconsistency in zip(sids, PLANTS.values(), strict=True):
+    for sid, inconsistency in zip(sids, INCONSISTENCIES.values(), strict=True):
         expected.add((inconsistency.code, str(inconsistency.create(hub, sid))))
     reported = list_findings(hub, code=1)
     assert list_findings(hub, "--fix", "-n", code=1) == reported
-    # While git tracks the hub, the hub counts as not hidden.
+    # While git tracks the hub, the missing .gitignore is not reported.
     missing_codes = {
         code for code, _ in expected - {(code, subject) for code, subject, _ in reported}
     }
     assert missing_codes == {"hub-not-ignored"}
     fixed = list_findings(hub, "--fix", code=1)
-    # `git worktree repair` repairs all links at once, and some of these must not be touched.
-    fixable = {item.code for item in PLANTS.values() if item.fixed} - {
+    # `git worktree repair` repairs all links at once. Here some links must stay as they are.
+    fixable = {item.code for item in INCONSISTENCIES.values() if item.fixed} - {
         "worktree-moved",
         *missing_codes,
     }
-    assert {code for code, _, done in fixed if done} == fixable
+    assert {code for code, _, is_fixed in fixed if is_fixed} == fixable
     remaining = [finding for finding in fixed if not finding[2]]
     assert list_findings(hub, "--fix", code=1) == remaining
 
 
 def test_every_code_has_a_test() -> None:
     tested_below = {"git-missing", "git-too-old", "cannot-open", "lock-orphaned"}
-    assert {item.code for item in PLANTS.values()} | tested_below == FINDING_CODES
+    assert {item.code for item in INCONSISTENCIES.values()} | tested_below == FINDING_CODES
 
 
 def test_healthy_session_has_no_findings(hub: Hub) -> None:
@@ -607,8 +608,8 @@ def test_without_hub_or_session(hub: Hub) -> None:
 
 def test_formats(hub: Hub) -> None:
     hub.session("a", agents=2)
-    deleted_worktree(hub, "a")
-    interrupted_spawn(hub, "a")
+    delete_worktree(hub, "a")
+    interrupt_spawn(hub, "a")
     text = """\
 agent-cut-off: a agent-9
   the status of agent-9 is 'spawning', but no spawn is running
@@ -638,7 +639,7 @@ agent-cut-off: a agent-9
 def test_only_the_given_session_is_checked(hub: Hub) -> None:
     for sid in ("abc", "xyz"):
         hub.session(sid, agents=2)
-        deleted_worktree(hub, sid)
+        delete_worktree(hub, sid)
     assert [finding[1] for finding in list_findings(hub, "ab", code=1)] == [
         str(hub.worktree(1, "abc"))
     ]
@@ -667,7 +668,7 @@ def test_staged_changes_of_a_deleted_worktree_are_saved(hub: Hub) -> None:
 def test_damaged_state_is_renamed_and_rewritten(hub: Hub) -> None:
     hub.session("a", agents=2)
     hub.run("update", "a", "--state", "running")
-    rescue = unrecorded_rescue_ref(hub, "a")
+    rescue = create_unrecorded_rescue_ref(hub, "a")
     (hub.directory("a") / "state.json").write_bytes(b"\0\0\0")
     assert [finding[0] for finding in list_findings(hub, "--fix", code=0)] == [
         "state-damaged",
@@ -687,14 +688,14 @@ def test_unknown_state_becomes_the_last_state_of_the_history(hub: Hub) -> None:
     hub.session("a", agents=2)
     for state in ("running", "evaluating"):
         hub.run("update", "a", "--state", state)
-    unknown_state(hub, "a")
+    set_unknown_state(hub, "a")
     assert [finding[0] for finding in list_findings(hub, "--fix", code=0)] == ["state-unknown"]
     assert hub.state("a")["state"] == "evaluating"
 
 
 def test_files_of_the_user_in_a_partial_worktree_are_kept(hub: Hub) -> None:
     hub.session("a", agents=2)
-    interrupted_worktree_add(hub, "a")
+    interrupt_worktree_add(hub, "a")
     worktree = hub.worktree(1, "a")
     (worktree / "note").write_text("mine")
     [finding] = hub.json("doctor", "--fix", code=0)["findings"]
@@ -708,7 +709,7 @@ def test_files_of_the_user_in_a_partial_worktree_are_kept(hub: Hub) -> None:
 
 def test_moved_worktree_is_found_again(hub: Hub) -> None:
     hub.session("a", agents=2)
-    renamed_worktree(hub, "a")
+    rename_worktree(hub, "a")
     (hub.worktrees / "a" / "the best one" / "draft").write_text("mine")
     assert [finding[0] for finding in list_findings(hub, "--fix", code=0)] == ["worktree-moved"]
     assert hub.run("path", "a", "1").out == f"{hub.worktrees}/a/the best one\n"
@@ -718,8 +719,8 @@ def test_moved_worktree_is_found_again(hub: Hub) -> None:
 def test_interrupted_removal_is_finished_or_undone(hub: Hub) -> None:
     hub.session("a", agents=2).session("b", agents=2)
     (hub.worktree(1, "a") / "draft").write_text("mine")
-    removal_interrupted_before_second_inspection(hub, "a")
-    removal_interrupted_during_deletion(hub, "b")
+    interrupt_removal_before_second_inspection(hub, "a")
+    interrupt_removal_during_deletion(hub, "b")
     assert {finding[0] for finding in list_findings(hub, "--fix", code=0)} == {"removal-cut-off"}
     assert (hub.worktree(1, "a") / "draft").read_text() == "mine"
     assert not hub.worktree(1, "b").exists()
@@ -729,7 +730,7 @@ def test_interrupted_removal_is_finished_or_undone(hub: Hub) -> None:
 
 def test_locked_session_is_not_checked(hub: Hub) -> None:
     hub.session("a", agents=2)
-    interrupted_spawn(hub, "a")
+    interrupt_spawn(hub, "a")
     lock = os.open(hub.directory("a"), os.O_RDONLY)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -822,14 +823,14 @@ def test_hub_that_is_a_symbolic_link(hub: Hub) -> None:
 
 def test_next_run_finishes_a_killed_run(hub: Hub) -> None:
     inconsistencies = (
-        truncated_state,
-        deleted_worktree,
-        removal_interrupted_during_deletion,
-        interrupted_worktree_add,
-        damaged_board_index,
-        hub_without_gitignore,
-        interrupted_init,
-        trash_of_git_dirs,
+        truncate_state,
+        delete_worktree,
+        interrupt_removal_during_deletion,
+        interrupt_worktree_add,
+        truncate_board_index,
+        delete_gitignore_of_hub,
+        interrupt_init,
+        create_trash_of_git_dirs,
     )
     for number, create in enumerate(inconsistencies):
         hub.session(f"s{number}", agents=2)
@@ -916,7 +917,7 @@ def list_codes(hub: Hub, now: int = NOW) -> list[str]:
 def test_process_of_an_agent_behind_a_symbolic_link(hub: Hub) -> None:
     """The run is not reported as interrupted while a process uses the worktree of the agent."""
     hub.session(agents=2)
-    interrupted_exec(hub, "s1")
+    interrupt_exec(hub, "s1")
     hub.link_worktrees()
     assert list_codes(hub) == ["agent-cut-off"]
     with process_in(hub.worktree(2)):
@@ -937,7 +938,7 @@ def test_process_of_a_session_behind_a_symbolic_link(hub: Hub) -> None:
 def test_lock_of_a_git_process_behind_a_symbolic_link(hub: Hub) -> None:
     """No lock is reported as stale while a git process uses the worktree."""
     hub.session(agents=1)
-    index_lock_in_worktree(hub, "s1")
+    lock_index_of_worktree(hub, "s1")
     hub.link_worktrees()
     assert list_codes(hub) == ["git-lock-left"]
     with process_in(hub.worktree(1), "git", "cat-file", "--batch"):

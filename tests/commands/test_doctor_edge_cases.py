@@ -370,7 +370,7 @@ def test_worktree_at_the_path_of_another_worktree(hub: Hub) -> None:
 
 @pytest.mark.parametrize("has_reflog", [True, False])
 def test_missing_worktree_of_a_deleted_branch(hub: Hub, has_reflog: bool) -> None:
-    """The staged changes cannot be saved without the branch. The advice recreates the branch."""
+    """The staged changes cannot be saved without the branch, so the git dir is kept."""
     worktree = hub.session("a", agents=2).worktree(1, "a")
     (worktree / "staged").write_text("staged\n")
     hub.git("add", "staged", cwd=worktree)
@@ -641,7 +641,7 @@ def test_ref_created_during_the_check_is_not_broken(hub: Hub) -> None:
     """The ref is created between two reads: the list of refs, and the list of their files."""
     hub.session("a", agents=1)
     name = "hub/a/agent-9/attempt-1"
-    make = f"subprocess.run(['git', 'branch', {name!r}], check=True)"
-    result = run_with_injected_code(hub, "doctor", code=make, opened="a/state.json", nth=2)
+    code = f"subprocess.run(['git', 'branch', {name!r}], check=True)"
+    result = run_with_injected_code(hub, "doctor", code=code, opened="a/state.json", nth=2)
     assert result == Result(0, "1 session, 1 worktree: no problems found\n")
     assert hub.git("rev-parse", name) == hub.git("rev-parse", "main")

@@ -273,7 +273,7 @@ def test_tip_of_the_branch_is_measured(hub: Hub) -> None:
 
 
 def test_files_of_a_temporary_worktree(hub: Hub) -> None:
-    """Files of .worktreeinclude are copied and the setup runs. A failed setup is fatal."""
+    """Files of .worktreeinclude are copied, and the setup command runs. A failed setup is fatal."""
     (hub.top / ".gitignore").write_text("/deps\n/made\n")
     (hub.top / ".worktreeinclude").write_text("deps\n")
     hub.git("add", ".")
@@ -364,7 +364,7 @@ def test_ranking_of_an_agent_without_a_branch(hub: Hub) -> None:
 
 def test_agent_that_is_still_running(hub: Hub) -> None:
     create_measurable_session(hub, "ms: 1\n", "ms: 2\n")
-    running = subprocess.Popen(
+    process = subprocess.Popen(
         ["git-hub-session", "exec", "-q", "--agents=2", "s1", "--", "sleep", "300"],
         cwd=hub.top,
         env=hub.environ,
@@ -379,8 +379,8 @@ def test_agent_that_is_still_running(hub: Hub) -> None:
     assert hub.state()["state"] == "running"
     assert hub.run("eval", "-q", "--force", *MEASURE, "s1") == Result(0)
     assert hub.run("eval", "-q", "--force", "--ranking", "1,2", "s1") == Result(0)
-    running.send_signal(signal.SIGTERM)
-    assert running.wait() == -signal.SIGTERM
+    process.send_signal(signal.SIGTERM)
+    assert process.wait() == -signal.SIGTERM
 
 
 def create_unapproved_session(hub: Hub, command: str = "cat ms") -> Hub:

@@ -136,7 +136,7 @@ def test_missing_command(running_session: Hub) -> None:
 
 
 def test_background_processes_end_with_the_command(running_session: Hub) -> None:
-    """One background process holds the output open, the other one does not."""
+    """One background process holds the output open. The other has its own output."""
     script = (
         "sleep 300 & echo $! >../pids-$HUB_AGENT; sleep 300 >/dev/null 2>&1 &"
         " echo $! >>../pids-$HUB_AGENT"
@@ -204,7 +204,7 @@ def test_signal_ends_all_processes(running_session: Hub, number: signal.Signals)
 
 
 def test_interrupt_while_the_commands_start(hub: Hub) -> None:
-    """The first commands interrupt exec before the last have started. exec ends all of them."""
+    """The first commands interrupt exec before the last have started. exec ends all commands."""
     hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "16")
     hub.run("spawn", "-q", "s1")
     for number in range(1, 6):
@@ -217,7 +217,7 @@ def test_interrupt_while_the_commands_start(hub: Hub) -> None:
 
 
 def test_more_agents_than_file_descriptors(hub: Hub) -> None:
-    """A command waits if no file descriptor is free, until another one has ended. None fails."""
+    """If no file descriptor is free, a command waits until another command has ended."""
     hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "20")
     hub.run("spawn", "-q", "s1")
     script = "ulimit -n 40; exec git-hub-session exec s1 -- sh -c 'sleep 0.1'"

@@ -26,7 +26,7 @@ def first_lines(result: Result) -> tuple[int, str, list[str]]:
 
 
 def test_files_of_a_new_session(hub: Hub) -> None:
-    """Compare all files exactly. The board is as AgentHub's board manager expects it."""
+    """All files are compared exactly. AgentHub's board manager can read the board."""
     eval_options = [
         "--eval",
         "make bench",
@@ -279,7 +279,7 @@ def test_valid_numbers(hub: Hub) -> None:
      "a b", "a\nb", "a\n", "é", "a~", "a^b", "a:b", "a*", "a?", "a[", "a\\b", "@", "a@{b", "_x"],
 )  # fmt: skip
 def test_invalid_ids(hub: Hub, sid: str) -> None:
-    """Every command rejects them before it uses them in a path or a ref."""
+    """Every command rejects an invalid id before the id is part of a path or a ref."""
     shown = sid.replace("\n", "\\n")
     assert hub.run("init", "--task", "x", f"--id={sid}") == Result(
         128,
@@ -288,9 +288,9 @@ def test_invalid_ids(hub: Hub, sid: str) -> None:
         "hint: use at most 64 letters, digits, '.', '_' and '-', and start with a letter or digit\n",
     )
     assert not (hub.top / ".agenthub").exists()
-    evil = hub.top / ".agenthub" / "evil"
-    evil.mkdir(parents=True)
-    (evil / "state.json").write_text('{"state": "init"}')
+    directory = hub.top / ".agenthub" / "evil"
+    directory.mkdir(parents=True)
+    (directory / "state.json").write_text('{"state": "init"}')
     before = snapshot(hub.top)
     for command in (["update", "--state", "running"], ["log"]):
         assert hub.run(*command, "--", sid).err.startswith(f"fatal: no such session: '{shown}'\n")
@@ -359,7 +359,7 @@ def test_default_base_branch_is_the_current_branch(hub: Hub) -> None:
 
 
 def test_option_base_branch(hub: Hub) -> None:
-    """Accept short and full names, loose and packed refs, and names that YAML would convert."""
+    """The option accepts short and full names, packed refs, and names that YAML would convert."""
     for name in ("dev", "no", "1.10", "a/b", "it's"):
         hub.git("branch", name)
     for _ in range(2):

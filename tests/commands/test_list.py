@@ -46,7 +46,7 @@ def list_ids(hub: Hub, *arguments: str) -> list[str]:
 
 @pytest.fixture
 def five_sessions(hub: Hub) -> Hub:
-    """Create five sessions that have a different order for each sort key."""
+    """Create five sessions that have another order for each sort key."""
     for sid, state, created, updated in (
         ("a", "merged", "2026-03-17T10:00:00+00:00", "2026-03-17T14:00:00Z"),
         ("b", "init", "2026-03-17T10:00:00.5+00:00", "2026-03-17T13:00:00+00:00"),

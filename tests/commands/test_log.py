@@ -85,10 +85,10 @@ def test_abbreviated_id(hub: Hub) -> None:
 
 def test_without_an_id(hub: Hub) -> None:
     """`log` selects the session of the current branch, or the newest unfinished one."""
-    nothing = "fatal: no unfinished session\nhint: git hub-session list\n"
-    assert hub.run("log") == Result(128, "", nothing)
+    error = "fatal: no unfinished session\nhint: git hub-session list\n"
+    assert hub.run("log") == Result(128, "", error)
     create_session(hub, "merged", "z")
-    assert hub.run("log") == Result(128, "", nothing)
+    assert hub.run("log") == Result(128, "", error)
     create_session(hub, "running", "a")
     file = hub.directory("a") / "state.json"
     file.write_text(json.dumps(hub.state("a") | {"created": "2026-03-17T15:00:00+00:00"}))

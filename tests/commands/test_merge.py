@@ -71,7 +71,7 @@ def test_merge_into_the_checked_out_branch(hub: Hub) -> None:
 
 
 def test_merge_is_posted_once(hub: Hub) -> None:
-    """The session is finished by a second call, which does not post again."""
+    """A second call finishes the session, and does not post again."""
     create_evaluated_session(hub)
     hub.git("worktree", "lock", agent_worktree(hub, 1))
     assert hub.run("merge", "-q", "--yes", "s1").code == 1
@@ -503,16 +503,16 @@ def test_branches_that_cannot_be_merged_into(hub: Hub) -> None:
 def test_agent_that_is_still_running(hub: Hub) -> None:
     create_evaluated_session(hub)
     ready = hub.top.parent / "ready"
-    running = subprocess.Popen(
+    process = subprocess.Popen(
         ["git-hub-session", "exec", "-q", "s1", "--", "sh", "-c", f"touch {ready}; sleep 300"],
         cwd=hub.top,
         env=hub.environ,
     )
     while not ready.exists():
-        assert running.poll() is None
+        assert process.poll() is None
     result = hub.run("merge", "--yes", "s1")
-    running.terminate()
-    running.wait()
+    process.terminate()
+    process.wait()
     assert result == Result(
         1, "", "error: agent-1 is still running\nhint: wait for it, or end it\n"
     )
@@ -617,7 +617,7 @@ def test_touched_file_does_not_block_the_merge(hub: Hub) -> None:
 
 @pytest.mark.parametrize("path", ["new/precious", "new"])
 def test_ignored_files_are_not_overwritten(hub: Hub, path: str) -> None:
-    """The merge would replace an ignored directory by a file, or an ignored file by a directory."""
+    """The merge would replace an ignored directory with a file, or the reverse."""
     create_evaluated_session(hub)
     if path == "new":
         hub.git("mv", "new", "moved", cwd=agent_worktree(hub, 2))

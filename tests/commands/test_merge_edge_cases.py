@@ -72,8 +72,8 @@ def test_attributes_of_a_crafted_tree(hub: Hub) -> None:
     for name in ("victim", ".."):
         tree_text = f"040000 tree {hub.git('mktree', stdin=tree_text)}\t{name}\n"
     link = f"120000 blob {blob}\t.gitattributes\n"
-    commits = f"160000 commit {hub.git('rev-parse', 'main')}\t.gitattributes\n"
-    for name, content in (("link", link), ("commits", commits)):
+    commit_link = f"160000 commit {hub.git('rev-parse', 'main')}\t.gitattributes\n"
+    for name, content in (("link", link), ("commits", commit_link)):
         tree_text += f"040000 tree {hub.git('mktree', stdin=content)}\t{name}\n"
     tree = hub.git("mktree", stdin=f"{tree_text}{hub.git('ls-tree', 'main')}\n")
     hub.git("branch", "odd", hub.git("commit-tree", tree, "-p", "main", "-m", "odd"))
@@ -180,17 +180,17 @@ def test_interrupt_during_the_update_of_the_files(hub: Hub) -> None:
     started, go = hub.top.parent / "begun", hub.top.parent / "go"
     wait = f"until test -e {go}; do sleep 0.01; done"
     hub.git("config", "filter.slow.smudge", f"touch {started}; {wait}; cat")
-    merging = subprocess.Popen(
+    process = subprocess.Popen(
         ["git-hub-session", "merge", "-q", "--yes", "s1"],
         cwd=hub.top,
         env=hub.environ,
         start_new_session=True,
     )
     while not started.exists():
-        assert merging.poll() is None
-    os.killpg(merging.pid, signal.SIGINT)
+        assert process.poll() is None
+    os.killpg(process.pid, signal.SIGINT)
     go.touch()
-    assert merging.wait() == -signal.SIGINT
+    assert process.wait() == -signal.SIGINT
     assert (git_status(hub), (hub.top / "new").read_text()) == ("## main", "2\n")
     assert hub.state()["state"] == "evaluating"
     assert hub.run("merge", "-q", "--yes", "s1") == Result(0)

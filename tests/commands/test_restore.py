@@ -41,7 +41,7 @@ def spawn_session(hub: Hub, *, agents: int = 1) -> Path:
 
 
 def change_files(hub: Hub, worktree: Path) -> None:
-    """Make staged, changed and untracked files, and one that is staged and changed again."""
+    """Change a staged file again, delete a tracked file, and create an untracked file."""
     (worktree / "file").write_text("staged\n")
     hub.git("add", "file", cwd=worktree)
     (worktree / "file").write_text("changed\n")
@@ -162,7 +162,7 @@ def test_newest_changes_are_restored(hub: Hub) -> None:
         "../project.hub/s1/agent-1", f"work from {RESCUE[:-1]}2"
     )
     assert read_content(hub, worktree) == second
-    # The first content again: it is already saved under the first number.
+    # The first content again. The first rescue ref already has this content.
     (worktree / "new").write_text("new\n")
     hub.run("cleanup", "-q", "s1")
     assert hub.run("restore", "s1") == restored("../project.hub/s1/agent-1", WORK)
@@ -488,7 +488,7 @@ def test_branch_that_moves_during_the_restore(hub: Hub) -> None:
 
 
 def test_saved_files_replace_files_of_a_hook(hub: Hub) -> None:
-    """post-checkout runs as in git. Its other files are kept."""
+    """post-checkout runs as in git. The other files of the hook are kept."""
     hook = hub.top / ".git" / "hooks" / "post-checkout"
     hook.write_text('#!/bin/sh\necho made >hooked\necho "$1 $2 $3" >also\necho made >>file\n')
     hook.chmod(0o755)
@@ -611,10 +611,10 @@ def test_killed_at_any_moment(hub: Hub) -> None:
     expected = (hub.refs(), hub.state()["agents"], git_dirs(hub))
     for moment in kill_at_changes(hub, template, arguments, count, short=4):
         assert hub.run("list").code == 0
-        again = hub.run(*arguments)
-        while "is still being created by process" in again.err:  # the git of the killed call
-            again = hub.run(*arguments)
-        assert again == Result(0), moment
+        next_result = hub.run(*arguments)
+        while "is still being created by process" in next_result.err:  # the git of the killed call
+            next_result = hub.run(*arguments)
+        assert next_result == Result(0), moment
         assert (hub.refs(), hub.state()["agents"], git_dirs(hub)) == expected, moment
         assert [read_content(hub, hub.worktree(number)) for number in (1, 2)] == before, moment
         assert "locked" not in hub.git("worktree", "list", "--porcelain")
@@ -739,10 +739,10 @@ def test_killed_while_a_partial_worktree_is_removed(hub: Hub) -> None:
                 break
             moments += 1
             remaining = [path for path in worktree.parent.iterdir() if path != worktree]
-            again = run_with_injected_code(
+            next_result = run_with_injected_code(
                 hub, "restore", "s1", code=DIE, only="subprocess.Popen", nth=2
             )
-            assert again.code == -9, (only, nth, again, remaining)
+            assert next_result.code == -9, (only, nth, next_result, remaining)
         assert hub.run("restore", "-q", "s1") == Result(0)
         assert_restored(hub, worktree)
         assert [*worktree.parent.iterdir()] == [worktree]

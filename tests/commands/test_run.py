@@ -14,7 +14,7 @@ from tests.support.hub import Hub, Result
 
 AGENT = 'echo "ms: ${HUB_AGENT#agent-}0" >ms && git commit -qam "By $HUB_AGENT" && echo "$HUB_TASK"'
 MEASURE = ("--eval", "cat ms", "--metric", "ms", "--direction", "lower")
-WORDS = ("run", "--id", "s1", "--task", "Be quick", "--agents", "2", "--agent-cmd")
+RUN_ARGUMENTS = ("run", "--id", "s1", "--task", "Be quick", "--agents", "2", "--agent-cmd")
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def normalize_output(text: str) -> str:
 
 def test_run_from_a_task_to_a_merge(slow_project: Hub) -> None:
     base = slow_project.git("rev-parse", "main")
-    result = slow_project.run(*WORDS, AGENT, *MEASURE, "--yes")
+    result = slow_project.run(*RUN_ARGUMENTS, AGENT, *MEASURE, "--yes")
     merged = slow_project.git("rev-parse", "main")
     output = ".agenthub/sessions/s1/output/exec-1"
     assert result._replace(out=normalize_output(result.out)) == Result(
@@ -81,7 +81,7 @@ def test_run_from_a_task_to_a_merge(slow_project: Hub) -> None:
 def test_question_before_the_merge(slow_project: Hub) -> None:
     terminal = pexpect.spawn(
         "git-hub-session",
-        [*WORDS, AGENT, *MEASURE],
+        [*RUN_ARGUMENTS, AGENT, *MEASURE],
         cwd=str(slow_project.top),
         env=slow_project.environ,
         timeout=120,
@@ -97,7 +97,7 @@ def test_question_before_the_merge(slow_project: Hub) -> None:
 
 
 def test_formats(slow_project: Hub) -> None:
-    result = slow_project.run(*WORDS, AGENT, *MEASURE, "--yes", "--format=json")
+    result = slow_project.run(*RUN_ARGUMENTS, AGENT, *MEASURE, "--yes", "--format=json")
     document = json.loads(result.out)
     assert (result.code, result.err, document["session_id"], document["stopped"]) == (
         *(0, "", "s1", None),
@@ -110,13 +110,13 @@ def test_formats(slow_project: Hub) -> None:
 
 
 def test_option_quiet(slow_project: Hub) -> None:
-    assert slow_project.run(*WORDS, AGENT, *MEASURE, "--yes", "-q") == Result(0, "s1\n")
+    assert slow_project.run(*RUN_ARGUMENTS, AGENT, *MEASURE, "--yes", "-q") == Result(0, "s1\n")
     assert slow_project.state()["state"] == "merged"
 
 
 def test_dry_run(slow_project: Hub) -> None:
     before = everything(slow_project)
-    result = slow_project.run(*WORDS, AGENT, *MEASURE, "-n")
+    result = slow_project.run(*RUN_ARGUMENTS, AGENT, *MEASURE, "-n")
     assert result.out.startswith("Would initialize session s1 in .agenthub/sessions/s1\n")
     assert result.out.endswith(
         "Would then measure the base branch\n"
@@ -129,7 +129,7 @@ def test_dry_run(slow_project: Hub) -> None:
 
 
 def test_run_without_a_metric(slow_project: Hub) -> None:
-    result = slow_project.run(*WORDS, AGENT)
+    result = slow_project.run(*RUN_ARGUMENTS, AGENT)
     assert result.code == 0
     assert result.err == (
         "nothing is ranked: the session has no eval command\n"
@@ -147,31 +147,31 @@ def test_run_without_a_metric(slow_project: Hub) -> None:
     ("arguments", "step", "message", "state"),
     [
         (
-            [*WORDS, AGENT, *MEASURE, "--eval", "cat nothing"],
+            [*RUN_ARGUMENTS, AGENT, *MEASURE, "--eval", "cat nothing"],
             "git hub-session spawn s1",
             "error: the eval command cannot measure 'main': exit code 1\nhint: read its output in",
             "init",
         ),
         (
-            [*WORDS, 'test "$HUB_AGENT" = agent-1', *MEASURE],
+            [*RUN_ARGUMENTS, 'test "$HUB_AGENT" = agent-1', *MEASURE],
             "git hub-session exec s1 -- sh -c 'test \"$HUB_AGENT\" = agent-1'",
             "error: the run stopped at 'exec'\n",
             "running",
         ),
         (
-            [*WORDS, "git rm -q ms && git commit -qm gone", *MEASURE],
+            [*RUN_ARGUMENTS, "git rm -q ms && git commit -qm gone", *MEASURE],
             "git hub-session eval s1",
             "error: the run stopped at 'eval'\n",
             "evaluating",
         ),
         (
-            [*WORDS, AGENT, *MEASURE],
+            [*RUN_ARGUMENTS, AGENT, *MEASURE],
             "git hub-session merge s1",
             "error: cannot ask for confirmation: standard input is not a terminal (use --yes)\nhint: git hub-session merge s1 --yes\n",
             "evaluating",
         ),
         (
-            [*WORDS, "true", *MEASURE, "--yes"],
+            [*RUN_ARGUMENTS, "true", *MEASURE, "--yes"],
             "git hub-session update s1 --state merged",
             "error: nothing to merge: 'main' already contains the commits of agent-1\nhint: ",
             "evaluating",
@@ -193,7 +193,7 @@ def test_failed_step_stops_the_run(
 def test_worktree_path_that_exists(slow_project: Hub) -> None:
     worktree_path(slow_project, 2).mkdir(parents=True)
     (worktree_path(slow_project, 2) / "mine").write_text("x\n")
-    result = slow_project.run(*WORDS, AGENT, *MEASURE)
+    result = slow_project.run(*RUN_ARGUMENTS, AGENT, *MEASURE)
     assert result.err == (
         f"error: '{worktree_path(slow_project, 2)}' exists already\nhint: choose another --path\n"
         "hint: continue with: git hub-session spawn s1\n"
@@ -203,9 +203,12 @@ def test_worktree_path_that_exists(slow_project: Hub) -> None:
 
 def test_given_baseline(slow_project: Hub) -> None:
     """A number is recorded unchanged. With 'none' no baseline is recorded."""
-    assert slow_project.run(*WORDS, AGENT, *MEASURE, "-q", "--yes", "--baseline", "40").code == 0
+    assert (
+        slow_project.run(*RUN_ARGUMENTS, AGENT, *MEASURE, "-q", "--yes", "--baseline", "40").code
+        == 0
+    )
     assert slow_project.state()["evaluation"]["baseline"] == 40
-    arguments = [word if word != "s1" else "s2" for word in WORDS]
+    arguments = [argument if argument != "s1" else "s2" for argument in RUN_ARGUMENTS]
     agent = AGENT.replace("ms: ", "ms: 0")
     assert slow_project.run(*arguments, agent, *MEASURE, "-q", "--yes", "--baseline=none").code == 0
     assert slow_project.state("s2")["evaluation"]["baseline"] is None
@@ -214,7 +217,7 @@ def test_given_baseline(slow_project: Hub) -> None:
 def test_approval_that_cannot_be_saved(slow_project: Hub) -> None:
     """The eval command on the command line is approved for this run, without a question."""
     environ = {"XDG_STATE_HOME": "/dev/null/state"}
-    result = slow_project.run(*WORDS, AGENT, *MEASURE, "-q", "--yes", environ=environ)
+    result = slow_project.run(*RUN_ARGUMENTS, AGENT, *MEASURE, "-q", "--yes", environ=environ)
     assert (result, slow_project.state()["state"]) == (Result(0, "s1\n"), "merged")
 
 
@@ -224,10 +227,10 @@ def test_approval_that_cannot_be_saved(slow_project: Hub) -> None:
         (["run", "--task", "t"], "option '--agent-cmd' is required\nhint: --agent-cmd <command>"),
         (["run", "--task", "t", "--agent-cmd", " "], "option '--agent-cmd' is required"),
         (["run", "--agent-cmd", "x"], "option '--task' is required"),
-        ([*WORDS, "x", "--eval", "y"], "--eval and --metric must be used together"),
-        ([*WORDS, "x", "--metric", "m"], "--eval and --metric must be used together"),
-        ([*WORDS, "x", *MEASURE, "--baseline", "some"], "not a number: 'some'"),
-        ([*WORDS, "x", "--agents", "0"], "not a number of agents: '0'"),
+        ([*RUN_ARGUMENTS, "x", "--eval", "y"], "--eval and --metric must be used together"),
+        ([*RUN_ARGUMENTS, "x", "--metric", "m"], "--eval and --metric must be used together"),
+        ([*RUN_ARGUMENTS, "x", *MEASURE, "--baseline", "some"], "not a number: 'some'"),
+        ([*RUN_ARGUMENTS, "x", "--agents", "0"], "not a number of agents: '0'"),
     ],
 )
 def test_wrong_usage(slow_project: Hub, arguments: list[str], message: str) -> None:

@@ -622,7 +622,9 @@ def test_retry_killed_at_any_change(hub: Hub) -> None:
     assert list(expected[0])[:2] == [f"refs/heads/hub/s1/agent-1/attempt-{n}" for n in (1, 2)]
     for moment in kill_at_changes(hub, template, retry, count, short=4):
         second_call = (
-            retry if moment % 2 else [word for word in retry if word not in ("--retry", "1")]
+            retry
+            if moment % 2
+            else [argument for argument in retry if argument not in ("--retry", "1")]
         )
         is_marked = agent_records(hub)["agent-1"]["status"] == "spawning"
         assert hub.run(*(second_call if is_marked else retry)) == Result(0), moment
@@ -810,7 +812,7 @@ def test_eight_parallel_spawns(hub: Hub) -> None:
         ids = [f"r{number}-{index}" for index in range(8)]
         for sid in ids:
             hub.run("init", "-q", "--id", sid, "--task", "t", "--agents", "3")
-        running = [
+        processes = [
             subprocess.Popen(
                 ["git", "hub-session", "spawn", "--format=json", sid],
                 cwd=hub.top,
@@ -821,7 +823,7 @@ def test_eight_parallel_spawns(hub: Hub) -> None:
             )
             for sid in ids
         ]
-        for sid, process in zip(ids, running, strict=True):
+        for sid, process in zip(ids, processes, strict=True):
             out, err = process.communicate(timeout=120)
             assert (process.returncode, err) == (0, ""), sid
             assert [agent["agent"] for agent in json.loads(out)["spawned"]] == [1, 2, 3]

@@ -438,7 +438,7 @@ def test_without_an_id_during_a_rebase(hub: Hub) -> None:
     assert (result.out.splitlines()[0], result.err) == ("Session: s1", "")
 
 
-def test_without_an_id_elsewhere(hub: Hub) -> None:
+def test_without_an_id_outside_of_a_session(hub: Hub) -> None:
     """The newest unfinished session is shown."""
     for number, sid in enumerate(("b", "a", "c")):
         hub.run("init", "-q", "--id", sid, "--task", sid, now=NOW + number)
