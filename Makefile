@@ -43,7 +43,7 @@ demo: $(READY)
 	@$(BIN)/git-hub-session demo
 
 test: $(READY)
-	$(BIN)/python -m pytest -n 2 tests
+	$(BIN)/python -m pytest -n 3 tests
 
 # The tests that are too slow for every day: a kill at each system call, twenty rounds of each race.
 long: $(READY)
@@ -83,7 +83,7 @@ check: lint
 	rm -rf .coverage
 	mkdir -p '$(TOLD)'
 	$(BIN)/python -m tests.support.coverage prepare
-	MEASURED_INTO='$(TOLD)' $(BIN)/python -m pytest -n 2 tests
+	MEASURED_INTO='$(TOLD)' $(BIN)/python -m pytest -n 3 tests
 	$(BIN)/python -m tests.support.coverage collect '$(TOLD)'
 	$(BIN)/python -m tests.support.coverage report $(COVERAGE)
 

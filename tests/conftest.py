@@ -1,4 +1,4 @@
-"""A sealed world for each test: its own HOME, its own git configuration, nothing of the machine's."""
+"""Fixtures: each test has its own home directory and git configuration."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from tests.support import coverage
-from tests.support.hub import Hub, new_hub, peer, sealed_environment
+from tests.support.hub import Hub, close_fork_server, new_hub, peer, sealed_environment
 
 coverage.take_over()
-# What a script started with & ignores ^C, and so would all that the tests start.
+# A shell script lets its background jobs ignore SIGINT. The tests and their commands must not.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 pytest.register_assert_rewrite(
@@ -29,19 +29,24 @@ pytest.register_assert_rewrite(
 
 @pytest.fixture
 def environ(tmp_path: Path) -> Mapping[str, str]:
-    """An environment in which git, libgit2 and the command see this test's files only."""
+    """Return an environment in which git, libgit2 and the command see only files of the test."""
     return sealed_environment(tmp_path)
 
 
+# In these directories, git starts each command in a new process, as for users.
+_THROUGH_GIT = {"compat", "concurrency", "crash", "e2e"}
+
+
 @pytest.fixture
-def hub(tmp_path: Path, environ: Mapping[str, str]) -> Hub:
-    """A repository with one commit on main: a file, and one in a directory."""
-    return new_hub(tmp_path / "project", environ)
+def hub(request: pytest.FixtureRequest, tmp_path: Path, environ: Mapping[str, str]) -> Hub:
+    """Return a repository with one commit on main that has two files."""
+    through_git = request.path.parent.name in _THROUGH_GIT
+    return new_hub(tmp_path / "project", environ, through_git=through_git)
 
 
 @pytest.fixture
 def script() -> Path:
-    """AgentHub's session_manager.py."""
+    """Return the path of AgentHub's session_manager.py."""
     found = peer()
     if found is None:
         pytest.skip("AgentHub's session_manager.py is not here (GIT_HUB_SESSION_PEER names it)")
@@ -50,7 +55,7 @@ def script() -> Path:
 
 @pytest.fixture(autouse=True)
 def sealed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing of the real home or of the real git configuration is seen in this process either."""
+    """Hide the home directory and the git configuration of the user from this process too."""
     for name in list(os.environ):
         if name.startswith("GIT_") and name != "GIT_HUB_SESSION_PEER":
             monkeypatch.delenv(name)
@@ -59,13 +64,18 @@ def sealed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
 
 
+def pytest_sessionfinish() -> None:
+    """End the process that the tests fork."""
+    close_fork_server()
+
+
 def pytest_report_header() -> str:
-    """Which git the tests ran with."""
+    """Return the version of git."""
     return subprocess.run(["git", "--version"], capture_output=True, text=True).stdout.strip()
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """How many faults were played, of each kind: a promise with a figure."""
+    """Print the number of faults of each kind that the tests played."""
     counts: Counter[str] = Counter()
     for report in terminalreporter.getreports("passed"):
         for kind, count in report.user_properties if report.when == "call" else ():

@@ -113,7 +113,7 @@ class Soak:
     """One repository, and the record of all changes to it."""
 
     def __init__(self, top: Path, seed: int) -> None:
-        self.hub = new_hub(top / "project", sealed_environment(top))
+        self.hub = new_hub(top / "project", sealed_environment(top), through_git=True)
         self.hub.git("config", "gc.auto", "200")
         self.hub.git("config", "gc.autoDetach", "false")
         self.journal = top / "journal"

@@ -8,7 +8,7 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -22,7 +22,6 @@ from tests.support.doctor import (
     truncate_branch,
     worktree_git_dir,
 )
-from tests.support.forked import Forked, ForkedHub
 from tests.support.hub import (
     NOW,
     PYTHON,
@@ -497,14 +496,12 @@ RELATED_CODES = {
 
 
 @pytest.fixture(scope="module")
-def hub_and_template(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Hub, Template]]:
-    """Yield a repository with the session `a` of two agents, and a copy to restore it from."""
+def hub_and_template(tmp_path_factory: pytest.TempPathFactory) -> tuple[Hub, Template]:
+    """Return a repository with the session `a` of two agents, and a copy to restore it from."""
     top = tmp_path_factory.mktemp("doctor")
     environ = sealed_environment(top)
-    project = new_hub(top / "project", environ).session("a", agents=2).top
-    with Forked(environ, top) as server:
-        hub = ForkedHub(project, environ, server)
-        yield hub, Template(hub)
+    hub = new_hub(top / "project", environ).session("a", agents=2)
+    return hub, Template(hub)
 
 
 @pytest.mark.parametrize("name", INCONSISTENCIES)

@@ -43,7 +43,8 @@ def hide_directories(hub: Hub, directories: Iterable[str]) -> Hub:
             f'#!/bin/sh\nexec {join(_UNSHARE)} sh -c {inner} {quote(program)} "$@"\n'
         )
         (programs / name).chmod(0o755)
-    return Hub(hub.top, {**hub.environ, "PATH": f"{programs}:{hub.environ['PATH']}"})
+    environ = {**hub.environ, "PATH": f"{programs}:{hub.environ['PATH']}"}
+    return Hub(hub.top, environ, through_git=True)
 
 
 def test_without_certificates(hub: Hub) -> None:

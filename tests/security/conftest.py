@@ -19,7 +19,7 @@ def built_repository() -> Iterator[AttackRepository]:
     top = Path(tempfile.mkdtemp(prefix="hostile-"))
     top.chmod(0o755)
     repository = AttackRepository(top)
-    with repository.forked:
+    with repository.server:
         repository.build()
         yield repository
     shutil.rmtree(top)

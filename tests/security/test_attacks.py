@@ -56,7 +56,7 @@ def _find_broken_rules(
     broken = {}
     before = repository.stamps()
     for call in calls:
-        answer = repository.forked.call(*call.arguments, cwd=repository.project)
+        answer = repository.server.call(*call.arguments, cwd=repository.project)
         after = repository.stamps()
         rules = broken_rules(repository, call, answer, before, after, codes)
         if rules:

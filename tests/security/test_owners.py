@@ -43,7 +43,7 @@ def assert_all_refuse(
     """Assert that every command fails with git's message and changes no file."""
     before = repository.stamps()
     for call in select_calls(0):
-        answer = repository.forked.call(
+        answer = repository.server.call(
             *call.arguments, cwd=repository.project, uid=uid, environ=environ
         )
         assert (answer.code, answer.out) == (128, b""), (call, answer)
@@ -59,7 +59,7 @@ def test_repository_of_root(repository: AttackRepository) -> None:
     assert not git_refuses(repository, ALLOWED, NOBODY)
     before = repository.stamps()
     for call in select_calls(0):
-        answer = repository.forked.call(
+        answer = repository.server.call(
             *call.arguments, cwd=repository.project, uid=NOBODY, environ=ALLOWED
         )
         assert answer.code in _allowed_codes(call), (call, answer)
@@ -88,7 +88,7 @@ def test_root_in_a_repository_of_another_user(repository: AttackRepository) -> N
         assert not git_refuses(repository, environ)
         before = repository.stamps()
         for call in CHANGING:
-            answer = repository.forked.call(
+            answer = repository.server.call(
                 *call.arguments, cwd=repository.project, environ=environ
             )
             assert answer.code == 0, (call, answer)

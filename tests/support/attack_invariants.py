@@ -7,7 +7,7 @@ import re
 
 from tests.support.attack_repository import SECRET, AttackRepository, Stamps
 from tests.support.command_lines import Call
-from tests.support.forked import Answer
+from tests.support.fork_server import Answer
 
 # Control characters except newline and tab, bidirectional control characters, line separators, and
 # bytes that are not UTF-8.

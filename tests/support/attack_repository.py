@@ -7,8 +7,8 @@ import shutil
 import stat
 from pathlib import Path
 
-from tests.support.forked import Answer, Forked
-from tests.support.hub import new_hub, sealed_environment
+from tests.support.fork_server import Answer, ForkServer
+from tests.support.hub import NOW, new_hub, sealed_environment
 from tests.support.interrupt import Template
 
 Stamps = dict[str, tuple[object, ...]]
@@ -32,7 +32,8 @@ class AttackRepository:
         """The file that exists if a command of the attacker has run."""
         output_directory = top / "answers"
         output_directory.mkdir()
-        self.forked = Forked(self.hub.environ, output_directory)
+        now = {"GIT_TEST_DATE_NOW": str(NOW)}
+        self.server = ForkServer({**self.hub.environ, **now}, output_directory)
 
     @property
     def canary(self) -> str:
@@ -53,7 +54,7 @@ class AttackRepository:
 
     def run(self, *arguments: str) -> Answer:
         """Run a command that must succeed."""
-        answer = self.forked.call(*arguments, cwd=self.project)
+        answer = self.server.call(*arguments, cwd=self.project)
         assert answer.code == 0, answer
         return answer
 

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tests.support.fork_server import ForkServer
+
 CHECKOUT = Path(__file__).resolve().parent.parent.parent
+PYTHON = sys.executable
+
 COMMAND = CHECKOUT / "bin" / "git-hub-session"
 NOW = 1773757822
 """The time of the command in each test that sets no other: 2026-03-17T14:30:22Z."""
-PYTHON = sys.executable
-
 # The only variables that a test takes from the environment: others change git and Python.
 _KEPT = {"TMPDIR", "LD_LIBRARY_PATH", "MEASURED_INTO"}
 
@@ -35,12 +39,41 @@ class Result(NamedTuple):
     err: str = ""
 
 
+_servers: dict[Path, ForkServer] = {}
+"""{the directory of the answers: the server}: at most one server."""
+
+
+def fork_server() -> ForkServer:
+    """Return the server that all tests of this process use."""
+    if not _servers:
+        kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
+        environ = {**kept, "PATH": os.environ["PATH"], "LANG": "C.UTF-8", "TZ": "UTC"}
+        answers = Path(tempfile.mkdtemp(prefix="git-hub-session-answers-"))
+        _servers[answers] = ForkServer(environ, answers)
+    return next(iter(_servers.values()))
+
+
+def close_fork_server() -> None:
+    """End the server, if it was used, and delete its files."""
+    for answers, server in _servers.items():
+        server.close()
+        shutil.rmtree(answers)
+    _servers.clear()
+
+
 class Hub:
     """A repository at `top` with one commit on `main`."""
 
-    def __init__(self, top: Path, environ: Mapping[str, str]) -> None:
+    def __init__(self, top: Path, environ: Mapping[str, str], *, through_git: bool = False) -> None:
+        """Use a repository.
+
+        Args:
+            through_git: let git start the command in a new process, as for users. A fork of
+                `fork_server()` is faster.
+        """
         self.top = top
         self.environ = dict(environ)
+        self.through_git = through_git
 
     @property
     def worktrees(self) -> Path:
@@ -69,10 +102,23 @@ class Hub:
         stdin: str | None = None,
         now: int | None = NOW,
     ) -> Result:
-        """Run `git hub-session <words>` through git, by default with an empty standard input."""
-        return self.call(
-            "git", "hub-session", *words, cwd=cwd, environ=environ, stdin=stdin, now=now
+        """Run `git hub-session <words>`, by default with an empty standard input.
+
+        A command with an environment or an input of its own runs in a new process.
+        """
+        if self.through_git or environ is not None or stdin is not None:
+            return self.call(
+                "git", "hub-session", *words, cwd=cwd, environ=environ, stdin=stdin, now=now
+            )
+        variables = self.environ if now is None else {**self.environ, "GIT_TEST_DATE_NOW": str(now)}
+        arguments = [os.fspath(word) for word in words]
+        answer = fork_server().call(
+            *arguments, cwd=cwd or self.top, environ=variables, memory=0, kill=False
         )
+        assert answer.code is not None, answer
+        # If a signal ended the command, git exits as a shell would.
+        code = answer.code if answer.code >= 0 else 128 - answer.code
+        return Result(code, os.fsdecode(answer.out), os.fsdecode(answer.err))
 
     def call(
         self,
@@ -158,10 +204,10 @@ class Hub:
         return document
 
 
-def new_hub(top: Path, environ: Mapping[str, str]) -> Hub:
+def new_hub(top: Path, environ: Mapping[str, str], *, through_git: bool = False) -> Hub:
     """Create a repository at `top` with two files in one commit on main."""
     top.mkdir()
-    hub = Hub(top, environ)
+    hub = Hub(top, environ, through_git=through_git)
     hub.git("init", "-q")
     (top / "file").write_text("first\n")
     (top / "sub").mkdir()

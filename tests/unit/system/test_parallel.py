@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -16,15 +18,23 @@ def square(number: int) -> int:
     return number * number
 
 
-def assert_no_children() -> None:
-    with pytest.raises(ChildProcessError):
-        os.waitpid(-1, os.WNOHANG)
+def children() -> set[str]:
+    """Return the child processes of this process, ended ones too."""
+    tasks = Path("/proc/self/task").glob("*/children")
+    return {pid for task in tasks for pid in task.read_text().split()}
+
+
+@pytest.fixture(autouse=True)
+def no_new_children() -> Iterator[None]:
+    """Check that the test leaves no child process. Earlier tests may have left some."""
+    before = children()
+    yield
+    assert children() <= before
 
 
 @pytest.mark.parametrize("processes", [0, 1, 2, 3, 10, 20])
 def test_results_are_in_the_order_of_the_items(processes: int) -> None:
     assert parallel_map(square, ITEMS, processes=processes) == [square(item) for item in ITEMS]
-    assert_no_children()
 
 
 def test_few_items_start_no_process() -> None:
@@ -41,7 +51,6 @@ def test_this_process_does_the_items_of_a_killed_worker() -> None:
         return square(item)
 
     assert parallel_map(kill_worker, ITEMS, processes=3) == [square(item) for item in ITEMS]
-    assert_no_children()
 
 
 def test_an_exception_of_a_worker_is_raised_in_this_process() -> None:
@@ -52,7 +61,6 @@ def test_an_exception_of_a_worker_is_raised_in_this_process() -> None:
 
     with pytest.raises(ValueError, match="item 1"):
         parallel_map(fail, ITEMS, processes=2)
-    assert_no_children()
 
 
 def test_an_exception_in_this_process_ends_the_workers() -> None:
@@ -66,7 +74,6 @@ def test_an_exception_in_this_process_ends_the_workers() -> None:
 
     with pytest.raises(ValueError, match="here"):
         parallel_map(fail_here, ITEMS, processes=3)
-    assert_no_children()
 
 
 @pytest.mark.parametrize("call", ["fork", "pipe"])

@@ -1,6 +1,7 @@
-"""Run the command hundreds of times in seconds, in forks of a process that has imported it.
+"""Run the command in forks of a process that has imported the package.
 
-Each fork has its own standard streams, a limit of memory and of time and, on request, another user.
+A fork skips the start of the interpreter and the imports, which take most of the time of a short
+command. It has its own standard streams, environment, current directory and limits.
 """
 
 from __future__ import annotations
@@ -8,12 +9,12 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
-
-from tests.support.hub import CHECKOUT, NOW, PYTHON, Hub, Result
 
 MEMORY = 600 << 20
 """The limit of the address space of a command and of each git that it starts, in bytes."""
@@ -22,11 +23,11 @@ SECONDS = 120
 """The time after which a command counts as hung, also on a busy machine."""
 
 _SERVER = """
-import json, os, pkgutil, resource, select, signal, sys
+import gc, json, os, pkgutil, resource, select, signal, sys, time
 sys.path.insert(0, sys.argv[1])
 import git_hub_session
-from git_hub_session.main import main
-import difflib, yaml
+from git_hub_session.main import run_and_exit
+import difflib, pygit2, yaml
 for module in pkgutil.walk_packages(git_hub_session.__path__, "git_hub_session."):
     if module.name != "git_hub_session.__main__":
         __import__(module.name)
@@ -36,31 +37,48 @@ def run(call):
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     for fd, file in ((1, call["out"]), (2, call["err"])):
         os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), fd)
-    resource.setrlimit(resource.RLIMIT_AS, (call["memory"], call["memory"]))
+    os.closerange(3, 64)
+    if call["memory"]:
+        resource.setrlimit(resource.RLIMIT_AS, (call["memory"], call["memory"]))
     if call["uid"]:
         os.setgroups([])
         os.setgid(call["uid"])
         os.setuid(call["uid"])
+    os.environ.clear()
     os.environ.update(call["environ"])
+    time.tzset()
+    use_home(os.environ.get("HOME"), os.environ.get("XDG_CONFIG_HOME"))
     os.chdir(call["cwd"])
-    return main(call["words"])
+    sys.argv = ["git-hub-session", *call["words"]]
+    run_and_exit()
 
+def use_home(home, xdg):
+    # libgit2 has read these variables when pygit2 was imported.
+    if home:
+        pygit2.settings.homedir = home
+        pygit2.settings.search_path[pygit2.enums.ConfigLevel.GLOBAL] = home
+        xdg = xdg or home + "/.config"
+    if xdg:
+        pygit2.settings.search_path[pygit2.enums.ConfigLevel.XDG] = xdg + "/git"
+
+gc.collect()
+gc.freeze()  # a fork that collects garbage would copy all memory
 for line in sys.stdin:
     call = json.loads(line)
     child = os.fork()
     if not child:
-        code = 254
         try:
-            code = run(call)
+            run(call)
         finally:
-            os._exit(code)
+            os._exit(254)
     gate = os.pidfd_open(child)
     has_ended = select.select([gate], [], [], call["seconds"])[0]
     os.close(gate)
-    try:
-        os.killpg(child, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
+    if call["kill"] or not has_ended:
+        try:
+            os.killpg(child, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     print(code if has_ended else "null", flush=True)
 """
@@ -74,15 +92,22 @@ class Answer(NamedTuple):
     err: bytes
 
 
-class Forked:
+class ForkServer:
     """The process that is forked. `with` ends it."""
 
     def __init__(self, environ: Mapping[str, str], answers: Path) -> None:
-        """Start the process. The output of the commands goes into the directory `answers`."""
+        """Start the process.
+
+        Args:
+            environ: the environment of the process and of the commands.
+            answers: the directory for the output of the commands.
+        """
+        self._environ = dict(environ)
         self._out, self._err = answers / "out", answers / "err"
+        self._lock = threading.Lock()
         self._server = subprocess.Popen(
-            [PYTHON, "-I", "-c", _SERVER, os.fspath(CHECKOUT)],
-            env={**environ, "GIT_TEST_DATE_NOW": str(NOW)},
+            [sys.executable, "-I", "-c", _SERVER, str(Path(__file__).parents[2])],
+            env=self._environ,
             cwd="/",
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -98,6 +123,10 @@ class Forked:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the process."""
         assert self._server.stdin is not None
         assert self._server.stdout is not None
         self._server.stdin.close()
@@ -112,44 +141,30 @@ class Forked:
         memory: int = MEMORY,
         seconds: float = SECONDS,
         environ: Mapping[str, str] | None = None,
+        kill: bool = True,
     ) -> Answer:
-        """Run `git-hub-session <words>` in `cwd`, as the user `uid` unless that is 0."""
+        """Run `git-hub-session <words>` in `cwd`, as the user `uid` unless that is 0.
+
+        Args:
+            memory: the limit of the address space in bytes, or 0 for no limit.
+            environ: variables that the command gets besides those of the server.
+            kill: kill the processes that the command has left.
+        """
         call = {
             "words": words,
             "cwd": os.fspath(cwd),
             "uid": uid,
             "memory": memory,
             "seconds": seconds,
-            "environ": dict(environ or {}),
+            "environ": {**self._environ, **(environ or {})},
+            "kill": kill,
             "out": os.fspath(self._out),
             "err": os.fspath(self._err),
         }
         assert self._server.stdin is not None
         assert self._server.stdout is not None
-        self._server.stdin.write(json.dumps(call) + "\n")
-        self._server.stdin.flush()
-        code = json.loads(self._server.stdout.readline())
-        return Answer(code, self._out.read_bytes(), self._err.read_bytes())
-
-
-class ForkedHub(Hub):
-    """A repository on which the command runs in forks of one process, not in a new Python."""
-
-    def __init__(self, top: Path, environ: Mapping[str, str], server: Forked) -> None:
-        super().__init__(top, environ)
-        self._server = server
-
-    def run(
-        self,
-        *words: str | Path,
-        cwd: Path | None = None,
-        environ: Mapping[str, str] | None = None,
-        stdin: str | None = None,
-        now: int | None = NOW,
-    ) -> Result:
-        """Run `git-hub-session <words>` with nothing on standard input."""
-        assert (stdin, now) == (None, NOW)
-        arguments = [os.fspath(word) for word in words]
-        answer = self._server.call(*arguments, cwd=cwd or self.top, environ=environ)
-        assert answer.code is not None, answer
-        return Result(answer.code, os.fsdecode(answer.out), os.fsdecode(answer.err))
+        with self._lock:
+            self._server.stdin.write(json.dumps(call) + "\n")
+            self._server.stdin.flush()
+            code = json.loads(self._server.stdout.readline())
+            return Answer(code, self._out.read_bytes(), self._err.read_bytes())
