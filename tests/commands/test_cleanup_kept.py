@@ -283,7 +283,7 @@ def test_deleted_branch(hub: Hub, worktree: Path) -> None:
 
 
 def test_process_in_the_worktree(hub: Hub, worktree: Path) -> None:
-    """The id and the command of the process are printed. --force removes the worktree anyway."""
+    """The id and the command of the process are printed. --force removes the worktree."""
     (worktree / "file").write_text("changed\n")
     with start_process(worktree / "sub") as pid:
         assert_kept(

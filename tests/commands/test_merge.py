@@ -344,7 +344,7 @@ def test_merge_without_cleanup(hub: Hub) -> None:
 
 
 def test_locked_worktree_and_uncommitted_work(hub: Hub) -> None:
-    """A locked worktree is kept and uncommitted work is saved. The merge is done anyway."""
+    """The merge is complete. A locked worktree is kept, and uncommitted work is saved."""
     create_evaluated_session(hub)
     hub.git("worktree", "lock", agent_worktree(hub, 1))
     (agent_worktree(hub, 2) / "idea").write_text("x\n")
