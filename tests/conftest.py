@@ -34,7 +34,7 @@ def environ(tmp_path: Path) -> Mapping[str, str]:
 
 
 # In these directories, git starts each command in a new process, as for users.
-_THROUGH_GIT = {"compat", "concurrency", "crash", "e2e"}
+_THROUGH_GIT = {"compat", "concurrency", "e2e"}
 
 
 @pytest.fixture
