@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import signal
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,12 +16,12 @@ from git_hub_session.git.ref_names import parse_session_id
 from git_hub_session.session.model import Config
 from git_hub_session.session.store import SessionExists, Store
 from git_hub_session.system.directory import LockHeld, SafeDirectory
-from tests.support.hub import CHECKOUT, IMPATIENT, PYTHON, Hub, Result, snapshot
+from tests.support.hub import IMPATIENT, PYTHON, Hub, Result, snapshot
+from tests.support.interrupt import Template, count_changes, kill_at_changes
 from tests.support.stores import (
     NEXT,
     create_agenthub_session,
     create_session,
-    kill_at_system_calls,
     run_at_once,
 )
 
@@ -90,89 +88,16 @@ def test_readers_always_see_complete_files(hub: Hub) -> None:
 # Killed processes
 
 
-def test_a_killed_update_leaves_the_old_or_the_new_file(hub: Hub) -> None:
-    old = create_session(hub, "init").decode()
-    outcomes = kill_at_system_calls(
-        hub,
-        ["update", "s1", "--state", "running"],
-        after=[
-            ["list", "--format=porcelain"],
-            ["update", "-q", "s1", "--state", "running"],
-            ["update", "-q", "s1", "--state", "evaluating"],
-        ],
-        file=hub.directory() / "state.json",
-        restored=old,
-    )
-    new = outcomes[-1][1]
-    assert new is not None
-    assert json.loads(new)["state"] == "running"
-    assert {code for code, _, _ in outcomes[:-1]} == {-signal.SIGKILL}
-    assert outcomes[-1][0] == 0
-    assert len(outcomes) > 30, "no call was killed while it wrote"
-    documents = [document for _, document, _ in outcomes]
-    first_new = documents.index(new)
-    assert documents == [old] * first_new + [new] * (len(documents) - first_new)
-    for _, document, (listing, first, second) in outcomes:
-        state = "init" if document == old else "running"
-        assert listing.out.splitlines() == [
-            "session_id s1",
-            f"state {state}",
-            "task Make it fast",
-            "agents 3",
-            "created 2026-03-17T14:30:22.123456+00:00",
-            f"updated {json.loads(document or '')['updated']}",
-            "",
-        ]
-        assert (first.code, second) == (0 if state == "init" else 1, Result(0))
-    # AgentHub's own .gitignore ignores the names of the temporary files.
-    leftovers = [path.name for path in hub.directory().iterdir() if path.name.startswith(".")]
-    assert all(name.startswith(".state.json.") and name.endswith(".tmp") for name in leftovers)
-
-
-def test_a_killed_init_leaves_a_complete_session_or_none(hub: Hub) -> None:
-    arguments = ["init", "-q", "--id", "s1", "--task", "Make it fast"]
-    outcomes = kill_at_system_calls(
-        hub,
-        arguments,
-        after=[["list", "-q", "--format=porcelain"], arguments, ["list", "--format=porcelain"]],
-        file=hub.directory() / "state.json",
-        restored="",
-    )
-    exists = False
-    for _, document, (before, second, listing) in outcomes:
-        exists = exists or document is not None
-        assert (before.code, before.out.count("session_id s1")) == (0, int(exists))
-        assert second == (
-            Result(1, "error: session 's1' already exists\nhint: choose another --id\n")
-            if exists
-            else Result(0, "s1\n")
-        )
-        assert (listing.code, listing.out.count("session_id s1")) == (0, 1)
-        exists = True
-    assert len(outcomes) > 40, "no call was killed while it wrote"
-
-
 def test_init_after_a_killed_first_init(hub: Hub) -> None:
     """The killed command leaves an incomplete hub. The next `init` completes it."""
     arguments = ["init", "-q", "--id", "s1", "--task", "Make it fast"]
     store = hub.top / ".agenthub"
     index, ignore = store / "board" / "_index.json", store / ".gitignore"
-    # kill_at_system_calls() keeps the hub. Here, each round starts without a hub.
-    for number in (20, 26, 32, 38, 44, 50, 56, 62, 68, 80, 95):
-        shutil.rmtree(store, ignore_errors=True)
-        script = (
-            "import sys, os, signal; sys.path.insert(0, sys.argv.pop(1))\n"
-            "from git_hub_session.main import main\nfrom git_hub_session.commands import init\n"
-            "left = [int(sys.argv.pop(1))]\n"
-            "def count(frame, event, function):\n"
-            "    if event == 'c_call' and function.__module__ in ('posix', 'fcntl'):\n"
-            "        left[0] -= 1\n"
-            "        if not left[0]: os.kill(os.getpid(), signal.SIGKILL)\n"
-            "sys.setprofile(count)\nmain()\n"
-        )
-        checkout = os.fspath(CHECKOUT)
-        killed = hub.call(PYTHON, "-I", "-c", script, checkout, str(number), *arguments)
-        assert killed.code in (-signal.SIGKILL, 0)
+    hub.worktrees.mkdir()
+    template = Template(hub)
+    count = count_changes(hub, *arguments)
+    assert count > 10
+    for _ in kill_at_changes(hub, template, arguments, count, short=10):
         assert ignore.read_bytes().endswith(b"\n*\n") if ignore.exists() else True
         assert json.loads(index.read_text())["counters"] if index.exists() else True
         assert hub.run("init", "-q", "--id", "s2", "--task", "x") == Result(0, "s2\n")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +15,8 @@ from git_hub_session.errors import Damaged, HubError
 from git_hub_session.session.json_file import TooLarge
 from git_hub_session.system.directory import CannotWrite
 from tests.support.hub import NOW, Hub, Result, snapshot
-from tests.support.interrupt import run_with_injected_code
-from tests.support.stores import kill_at_system_calls, run_at_once
+from tests.support.interrupt import Template, count_changes, kill_at_changes, run_with_injected_code
+from tests.support.stores import run_at_once
 
 TIME_IN_ID = "20260317T143022Z"
 
@@ -186,30 +185,25 @@ def test_50_parallel_posts_have_unique_numbers(hub: Hub, board: Board) -> None:
 
 def test_a_killed_call_leaves_a_complete_post_or_none(hub: Hub, board: Board) -> None:
     """No number is used twice, even if the index does not have the last number."""
-    outcomes = kill_at_system_calls(
-        hub,
-        ["board", "post", "results", "--author", "killed", "-m", "whole\ntext"],
-        after=[["board", "post", "results", "--author", "after", "-m", "x"]],
-        file=board_directory(hub) / "_index.json",
-        restored="",
-    )
-    assert {code for code, _, _ in outcomes[:-1]} == {-signal.SIGKILL}
-    assert len(outcomes) > 30, "no call was killed while it wrote"
-    posts = board.read("results")
-    assert [post.sequence for post in posts] == [*range(1, len(posts) + 1)]
-    assert {(post.author, post.text) for post in posts} == {
-        ("killed", "whole\ntext"),
-        ("after", "x"),
-    }
-    authors = [post.author for post in posts]
-    assert authors.count("after") == len(outcomes)
-    assert 3 < authors.count("killed") < len(outcomes), (
-        "no call was killed between the post and the index"
-    )
-    assert read_index(hub)["counters"]["results"] == len(posts)
-    assert board.warnings == []
-    # Later calls removed the temporary files of the killed calls.
-    assert [name for name in os.listdir(board_directory(hub) / "results") if name[0] == "."] == []
+    arguments = ["board", "post", "results", "--author", "killed", "-m", "whole\ntext"]
+    hub.worktrees.mkdir()
+    template = Template(hub)
+    last_authors = set()
+    for _ in kill_at_changes(hub, template, arguments, count_changes(hub, *arguments), short=9):
+        assert hub.run("board", "post", "results", "--author", "after", "-m", "x").code == 0
+        posts = board.read("results")
+        assert [post.sequence for post in posts] == [*range(1, len(posts) + 1)]
+        assert [(post.author, post.text) for post in posts] in (
+            [("after", "x")],
+            [("killed", "whole\ntext"), ("after", "x")],
+        )
+        last_authors.add(posts[0].author)
+        assert read_index(hub)["counters"]["results"] == len(posts)
+        assert board.warnings == []
+        # The later call removed the temporary files of the killed call.
+        names = os.listdir(board_directory(hub) / "results")
+        assert [name for name in names if name[0] == "."] == []
+    assert last_authors == {"killed", "after"}, "no call was killed between the post and the index"
 
 
 @pytest.mark.parametrize(
