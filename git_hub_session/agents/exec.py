@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from git_hub_session._typing import TYPE_CHECKING, Any, NamedTuple
+from git_hub_session.agents.commit import commit_changes
 from git_hub_session.errors import HubError, Refused, to_hub_error
 from git_hub_session.git.ref_names import AgentBranch, SessionId, agent_name
 from git_hub_session.git.worktrees import linked_worktrees
@@ -36,6 +37,11 @@ if TYPE_CHECKING:
     from git_hub_session.session.store import LockedSession
 
 
+COMMIT_SUCCESS = "success"
+"""Commit the changes of the agents whose command has succeeded."""
+COMMIT_ALWAYS = "always"
+"""Commit the changes of all agents."""
+
 _STATUS_LOCK_TIMEOUT = 0.5  # seconds to wait for the session lock while commands run
 
 
@@ -50,12 +56,24 @@ class AgentRun(NamedTuple):
     result: TaskResult | None = None
     """None if the command has not run."""
     commits: int = 0
-    """The number of commits that the command added to the branch."""
+    """The number of commits that the run added to the branch."""
+    git_dir: str = ""
+    """The git dir of the worktree."""
+    commit: str = ""
+    """The commit of the changes that the command left, or ''."""
+    not_committed: str = ""
+    """The reason why changes that had to be committed are uncommitted, or ''."""
 
     @property
     def agent(self) -> str:
         """The agent's name, such as "agent-2"."""
         return agent_name(self.branch.agent)
+
+    @property
+    def has_succeeded(self) -> bool:
+        """True if the command did not fail, and no change is uncommitted that had to be committed."""
+        result = self.result
+        return result is None or not (result.status or result.stop_reason or self.not_committed)
 
 
 class ExecResult(NamedTuple):
@@ -80,6 +98,8 @@ class ExecOptions(NamedTuple):
     """The time limit of each command, in seconds."""
     force: bool = False
     """Run even if another program has marked the agent as running."""
+    commit: str = ""
+    """COMMIT_SUCCESS, COMMIT_ALWAYS, or '' to commit nothing after the commands."""
 
 
 def preview_exec(sid: SessionId, project: Project, options: ExecOptions) -> ExecResult:
@@ -121,6 +141,8 @@ def run_for_agents(
                 session, agent_runs, project, command=options.command, run=run, task_file=task_file
             )
             project.run_tasks(tasks, monitor.callbacks(jobs), jobs=jobs, timeout=options.timeout)
+            if options.commit:
+                monitor.commit_changes(always=options.commit == COMMIT_ALWAYS)
         finally:
             notes = monitor.close()
     return ExecResult(sid, run.name, tuple(monitor.agent_runs), tuple(notes))
@@ -146,7 +168,7 @@ def _plan_runs(session: Session, project: Project, options: ExecOptions) -> tupl
         reason = unusable_reason(worktree, branch, project)
         if reason:
             raise Refused(*reason)
-        agent_runs.append(AgentRun(branch, worktree.path))
+        agent_runs.append(AgentRun(branch, worktree.path, git_dir=worktree.git_dir))
     return tuple(agent_runs)
 
 
@@ -239,22 +261,39 @@ class _RunMonitor:
         )
 
     def _on_end(self, index: int, result: TaskResult) -> None:
-        agent_run = self.agent_runs[index]
-        repo = self._project.repo
-        old_tip = self._old_tips[index]
-        new_tip = repo.tip(agent_run.branch.ref)
-        commits = repo.ahead_behind(new_tip, old_tip)[0] if old_tip and new_tip else 0
-        self.agent_runs[index] = agent_run._replace(result=result, commits=commits)
         self._logs[index].close()
+        self._record_end(index, self.agent_runs[index]._replace(result=result))
+
+    def commit_changes(self, *, always: bool) -> None:
+        """Commit what the commands left uncommitted. Skip failed commands unless `always`."""
+        task = self._session.config.task
+        for index, agent_run in enumerate(self.agent_runs):
+            if agent_run.result is not None and (always or agent_run.has_succeeded):
+                result = commit_changes(agent_run.branch, agent_run.git_dir, task, self._project)
+                committed = agent_run._replace(commit=result.commit, not_committed=result.reason)
+                if committed != agent_run:
+                    self._record_end(index, committed)
+
+    def _record_end(self, index: int, agent_run: AgentRun) -> None:
+        """Keep the result of an agent, and write it to state.json."""
+        result = agent_run.result
+        assert result is not None
+        repo = self._project.repo
+        old_tip, new_tip = self._old_tips[index], repo.tip(agent_run.branch.ref)
+        commits = repo.ahead_behind(new_tip, old_tip)[0] if old_tip and new_tip else 0
+        self.agent_runs[index] = agent_run = agent_run._replace(commits=commits)
         fields: dict[str, Any] = {
             "exit_code": result.status,
             "seconds": round(result.seconds, 3),
             "commits": commits,
         }
-        if result.stop_reason:
-            fields["cut_off"] = result.stop_reason
-        has_failed = result.status or result.stop_reason
-        status = AgentStatus.FAILED if has_failed else AgentStatus.DONE
+        optional = {
+            "cut_off": result.stop_reason,
+            "commit": agent_run.commit,
+            "not_committed": agent_run.not_committed,
+        }
+        fields |= {name: value for name, value in optional.items() if value}
+        status = AgentStatus.DONE if agent_run.has_succeeded else AgentStatus.FAILED
         self._save_status(agent_run.agent, _status_fields(status, self._run, **fields))
 
     def _save_status(self, agent: str, fields: dict[str, Any]) -> None:

@@ -133,11 +133,15 @@ class Arguments:
         return self._values.get(name) is True
 
     def subset(
-        self, *names: str, arguments: Sequence[str] = (), command: Sequence[str] = ()
+        self,
+        *names: str,
+        arguments: Sequence[str] = (),
+        command: Sequence[str] = (),
+        **values: ArgumentValue,
     ) -> Arguments:
-        """Return the named options with other arguments, for another command."""
-        values = {name: value for name, value in self._values.items() if name in names}
-        return Arguments(values, tuple(arguments), tuple(command))
+        """Return the named options with other arguments and values, for another command."""
+        kept = {name: value for name, value in self._values.items() if name in names}
+        return Arguments({**kept, **values}, tuple(arguments), tuple(command))
 
     @property
     def argument(self) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from git_hub_session._typing import TYPE_CHECKING, Any
-from git_hub_session.agents.exec import ExecOptions, preview_exec, run_for_agents
+from git_hub_session.agents.exec import COMMIT_SUCCESS, ExecOptions, preview_exec, run_for_agents
 from git_hub_session.cli.options import (
     DRY_RUN,
     FORMAT,
@@ -42,6 +42,13 @@ USAGE = Usage(
         Option("--agents", "agents to run for, such as 1-3,5 (default: all)", "<list>"),
         Option("-j, --jobs", "number of parallel commands (default: all)", "<number>"),
         TIMEOUT,
+        Option(
+            "--commit",
+            "commit the agents' changes: on success (default), or always",
+            "<when>",
+            choices=("success", "always"),
+            value_optional=True,
+        ),
         Option("--force", "run even if the agent is marked as running", no_abbreviation=True),
         DRY_RUN,
         QUIET,
@@ -66,11 +73,17 @@ def run(context: Context, args: Arguments) -> ExecView:
         parse_jobs(args),
         parse_timeout(args),
         args.is_set("force"),
+        _parse_commit(args),
     )
     if args.is_set("dry-run"):
         return ExecView(preview_exec(sid, project, options), project.cwd, dry_run=True)
     result = run_for_agents(sid, project, options, _LivePrinter(context.reporter))
     return ExecView(result, project.cwd, dry_run=False)
+
+
+def _parse_commit(args: Arguments) -> str:
+    value = args.value("commit")
+    return "" if value is None else value or COMMIT_SUCCESS
 
 
 class _LivePrinter:
@@ -107,7 +120,7 @@ class ExecView(View):
 
     @property
     def exit_code(self) -> int:
-        return 0 if all(_has_succeeded(agent_run) for agent_run in self.result.agent_runs) else 1
+        return 0 if all(agent_run.has_succeeded for agent_run in self.result.agent_runs) else 1
 
     @property
     def changed(self) -> bool:
@@ -115,7 +128,12 @@ class ExecView(View):
 
     @property
     def diagnostics(self) -> list[str]:
-        return warning_lines(self.result.notes)
+        uncommitted = [
+            f"the changes of {agent_run.agent} are not committed: {agent_run.not_committed}"
+            for agent_run in self.result.agent_runs
+            if agent_run.not_committed
+        ]
+        return warning_lines((*self.result.notes, *uncommitted))
 
     def document(self) -> dict[str, Any]:
         return {
@@ -136,7 +154,12 @@ class ExecView(View):
             return TextOutput(
                 [self._preview_line(agent_run) for agent_run in self.result.agent_runs]
             )
-        return TextOutput(self._table(style))
+        commits = [
+            f"Committed the changes of {agent_run.agent} as {agent_run.commit[:12]}"
+            for agent_run in self.result.agent_runs
+            if agent_run.commit
+        ]
+        return TextOutput([*self._table(style), *commits])
 
     def _preview_line(self, agent_run: AgentRun) -> str:
         path = escape_control(relative_path(agent_run.path, self.cwd))
@@ -150,15 +173,10 @@ class ExecView(View):
         for row, agent_run in zip(rows, (None, *self.result.agent_runs), strict=True):
             cells = [pad(row[0], widths[0]), pad(row[1], widths[1])]
             cells += [row[column].rjust(widths[column]) for column in (2, 3)]
-            if agent_run is not None and not _has_succeeded(agent_run):
+            if agent_run is not None and not agent_run.has_succeeded:
                 cells[1] = style.paint(cells[1], "red")
             out.append("  ".join([*cells, row[4]]))
         return out
-
-
-def _has_succeeded(agent_run: AgentRun) -> bool:
-    result = agent_run.result
-    return result is None or not (result.status or result.stop_reason)
 
 
 def _row(agent_run: AgentRun, cwd: str) -> tuple[str, str, str, str, str]:
@@ -184,4 +202,6 @@ def _run_fields(agent_run: AgentRun) -> dict[str, Any]:
         "seconds": round(result.seconds, 3) if result else None,
         "commits": agent_run.commits if result else None,
         "output": agent_run.log or None,
+        "commit": agent_run.commit or None,
+        "not_committed": agent_run.not_committed or None,
     }

@@ -44,6 +44,7 @@ USAGE = Usage(
         Option("--repeat", "runs per agent; the median counts (default: 1)", "<number>"),
         Option("-j, --jobs", "number of parallel agents (default: all)", "<number>"),
         TIMEOUT,
+        Option("--no-commit", "do not commit what the agents leave uncommitted"),
         YES,
         DRY_RUN,
         QUIET,
@@ -96,7 +97,8 @@ def _steps(
         yield "baseline", partial(_measure_baseline, context, args, sid)
     yield "spawn", partial(spawn.run, context, args.subset(arguments=[sid]))
     command = ("sh", "-c", agent_command)
-    exec_args = args.subset("jobs", "timeout", arguments=[sid], command=command)
+    commit = {} if args.is_set("no-commit") else {"commit": ""}
+    exec_args = args.subset("jobs", "timeout", arguments=[sid], command=command, **commit)
     yield "exec", partial(exec_.run, context, exec_args)
     eval_args = args.subset("eval", "repeat", "timeout", arguments=[sid])
     yield "eval", partial(eval_.run, context, eval_args)

@@ -382,6 +382,8 @@ def test_formats(running_session: Hub) -> None:
                 "cut_off": None,
                 "commits": 0,
                 "output": str(running_session.directory() / "output" / "exec-1" / "agent-2.log"),
+                "commit": None,
+                "not_committed": None,
             }
         ],
     }

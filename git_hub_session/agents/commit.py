@@ -1,0 +1,92 @@
+"""Commit the changes that an agent left uncommitted in its worktree.
+
+git makes the commit as for the agent: the user's identity, signing key and hooks apply. Files of a hub in the
+worktree are left out.
+"""
+
+from __future__ import annotations
+
+import os
+
+from git_hub_session._typing import TYPE_CHECKING, NamedTuple
+from git_hub_session.errors import GitFailed
+from git_hub_session.git.ref_names import agent_name, short_name
+from git_hub_session.git.worktrees import Worktree, read_worktree
+from git_hub_session.util.text import escape_control
+
+if TYPE_CHECKING:
+    from git_hub_session.git.command import GitAt
+    from git_hub_session.git.ref_names import AgentBranch
+    from git_hub_session.session.project import Project
+
+_HUB = ":(top).agenthub"
+_ALL_BUT_HUB = (":(top)", ":(top,exclude).agenthub")
+
+
+class CommitResult(NamedTuple):
+    """The result of an attempt to commit the changes of an agent. Both are '' without changes."""
+
+    commit: str = ""
+    """The object id of the new commit."""
+    reason: str = ""
+    """The reason why the changes are still uncommitted."""
+
+
+def commit_changes(branch: AgentBranch, git_dir: str, task: str, project: Project) -> CommitResult:
+    """Commit all changes in the worktree of an agent on its branch.
+
+    Do not commit in a worktree that is locked, is in the middle of an operation, or has another
+    branch checked out.
+
+    Args:
+        git_dir: the git dir of the worktree.
+        task: the task of the session. Its first line is part of the subject.
+    """
+    worktree = read_worktree(os.path.basename(git_dir), git_dir)
+    if worktree.link_error or worktree.is_missing:
+        return CommitResult(reason=worktree.link_error or "its worktree is missing")
+    git = project.git.at(git_dir, worktree.path)
+    try:
+        if not git.run(["status", "--porcelain", "-z", "--", *_ALL_BUT_HUB]):
+            return CommitResult()
+        reason = _blocking_reason(worktree, branch)
+        if reason:
+            return CommitResult(reason=reason)
+        return CommitResult(commit=_commit(git, branch, _subject(branch, task), project))
+    except GitFailed as error:
+        lines = [line for line in error.stderr.splitlines() if line.strip()]
+        return CommitResult(reason=escape_control(lines[-1]) if lines else error.message)
+
+
+def _blocking_reason(worktree: Worktree, branch: AgentBranch) -> str:
+    """Return why nothing may be committed in the worktree, or ''."""
+    if worktree.lock_reason is not None:
+        return "its worktree is locked"
+    if worktree.operation:
+        return f"its worktree is in the middle of a {worktree.operation}"
+    if not worktree.head:
+        return "its HEAD is detached"
+    if worktree.head != branch.ref:
+        return f"'{short_name(worktree.head)}' is checked out in its worktree"
+    if worktree.is_index_locked:
+        return "the index is locked: a git command is running or was killed"
+    return ""
+
+
+def _commit(git: GitAt, branch: AgentBranch, subject: str, project: Project) -> str:
+    """Stage and commit all changes. Return the commit, or '' if nothing differs from HEAD.
+
+    Raises:
+        GitFailed: git or a hook refused. The changes stay in the worktree, staged.
+    """
+    git.run(["add", "--all", "--", *_ALL_BUT_HUB])
+    git.run(["reset", "--quiet", "--", _HUB])
+    if not git.run(["diff-index", "--cached", "--name-only", "HEAD"]):
+        return ""
+    git.run(["commit", "--quiet", "--file=-"], stdin=os.fsencode(f"{subject}\n"))
+    return project.repo.tip(branch.ref)
+
+
+def _subject(branch: AgentBranch, task: str) -> str:
+    lines = task.strip().splitlines()
+    return f"{agent_name(branch.agent)}: {escape_control(lines[0] if lines else 'changes')}"
