@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from git_hub_session.board.posts import (
@@ -49,10 +49,7 @@ from git_hub_session.util.text import (
     truncate,
 )
 from tests.security.fuzz.session import check_input
-
-many_examples = settings(
-    max_examples=150, deadline=None, suppress_health_check=list(HealthCheck), database=None
-)
+from tests.support.examples import many_examples
 
 
 def text_with(*strings: str) -> st.SearchStrategy[str]:
@@ -76,7 +73,7 @@ json_values = st.recursive(
 SESSION_KEYS = ("agents", "history", "merge", "evaluation", "base_commit", "created", "updated")
 
 
-@many_examples
+@many_examples(150)
 @given(
     st.sampled_from(["init", "running", "evaluating", "merged"]),
     st.dictionaries(st.sampled_from(SESSION_KEYS), json_values),
@@ -86,7 +83,7 @@ def test_a_session_of_any_json(state: str, document: dict[str, object]) -> None:
     check_input(json.dumps({"state": state, **document}).encode())
 
 
-@many_examples
+@many_examples(150)
 @given(st.binary(max_size=200))
 def test_any_bytes_as_a_document(data: bytes) -> None:
     try:
@@ -95,7 +92,7 @@ def test_any_bytes_as_a_document(data: bytes) -> None:
         assert error.message.startswith("x.json: ")
 
 
-@many_examples
+@many_examples(150)
 @given(
     st.one_of(
         st.binary(max_size=300),
@@ -110,7 +107,7 @@ def test_any_bytes_as_a_post(data: bytes) -> None:
     assert post.reason in ("", "not UTF-8", "no frontmatter")
 
 
-@many_examples
+@many_examples(150)
 @given(text_with("---", "\n", "author: x").filter(lambda text: text.isprintable() or "\n" in text))
 def test_a_post_reads_back(text: str) -> None:
     text = text.encode("utf-8", "ignore").decode().strip("\n")
@@ -120,7 +117,7 @@ def test_a_post_reads_back(text: str) -> None:
     assert parse_post("results", post.file_name, render_post(post)) == post
 
 
-@many_examples
+@many_examples(150)
 @given(st.text(max_size=40), st.text(max_size=40))
 def test_order_of_ids(first: str, second: str) -> None:
     """Two sort keys are equal, or one key is less than the other."""
@@ -132,7 +129,7 @@ def _assert_ordered(first: Any, second: Any) -> None:
     assert (first < second) + (second < first) + (first == second) == 1
 
 
-@many_examples
+@many_examples(150)
 @given(text_with("[a]", '[a "b"]', "\n", "=", "\\", '"', "#", ";", "core.bare"))
 def test_any_text_as_configuration(text: str) -> None:
     for name, value in parse_git_config(text).items():
@@ -145,7 +142,7 @@ def test_any_text_as_configuration(text: str) -> None:
     assert all(names)
 
 
-@many_examples
+@many_examples(150)
 @given(st.binary(max_size=200), st.integers(0, 3), st.integers(0, 9))
 def test_any_bytes_as_an_index(data: bytes, version: int, count: int) -> None:
     head = b"DIRC" + (version + 1).to_bytes(4, "big") + count.to_bytes(4, "big")
@@ -158,7 +155,7 @@ def test_any_bytes_as_an_index(data: bytes, version: int, count: int) -> None:
             assert set(index.gitlinks) <= set(index.entries)
 
 
-@many_examples
+@many_examples(150)
 @given(
     text_with("*", "**", "/", "!", "[", "]", "[!", "[:alpha:]", "\\", "?", "\n").map(as_bytes),
     text_with("/", "a", "[").map(as_bytes),
@@ -171,7 +168,7 @@ def test_any_bytes_as_ignore_rules(text: bytes, path: bytes) -> None:
         assert len(text) > 20_000
 
 
-@many_examples
+@many_examples(150)
 @given(st.text(max_size=60))
 def test_any_text_as_a_ref(text: str) -> None:
     """A ref that can be parsed is formatted as the same ref."""
@@ -184,7 +181,7 @@ def test_any_text_as_a_ref(text: str) -> None:
     assert tag is None or (tag.session, tag.agent, tag.attempt) == (text, 3, 4)
 
 
-@many_examples
+@many_examples(150)
 @given(st.one_of(st.text(max_size=30), st.datetimes().map(str), st.from_regex(r"\d{1,12}[smhdw]")))
 def test_any_text_as_a_time(text: str) -> None:
     seconds = parse_iso(text)
@@ -198,7 +195,7 @@ def test_any_text_as_a_time(text: str) -> None:
     assert duration is None or duration >= 0
 
 
-@many_examples
+@many_examples(150)
 @given(
     st.one_of(
         text_with("p50", ": ", "=", "12.5", "nan", "{", "}", '"', "[0]", "1e999", "-"),
@@ -229,12 +226,12 @@ USAGE = Usage(
 )
 
 
-@many_examples
+@many_examples(150)
 @given(
     st.lists(
         st.one_of(
             st.text(max_size=8),
-            st.sampled_from(["--", "-n", "--number=", "--forc", "-z", "--format"]),
+            st.sampled_from(["--", "-n", "--number=", "--forc", "-z", "--format", "-h"]),
         ),
         max_size=6,
     )
@@ -245,13 +242,13 @@ def test_any_arguments_as_a_command_line(arguments: list[str]) -> None:
     except UsageError as error:
         assert error.message
         return
-    assert len(args.arguments) <= 2
+    assert len(args.arguments) <= 2 or args.is_set("help")
     assert args.is_set("force") == (
         "--force" in (arguments[: arguments.index("--")] if "--" in arguments else arguments)
     )
 
 
-@many_examples
+@many_examples(150)
 @given(st.text(max_size=60), st.integers(3, 20))
 def test_any_text_is_shown_safely(text: str, columns: int) -> None:
     escaped = escape_control(text)
@@ -284,7 +281,7 @@ contents = st.one_of(
 )
 
 
-@many_examples
+@many_examples(150)
 @given(st.dictionaries(st.sampled_from(FILES), contents))
 def test_any_bytes_in_a_git_dir(files: dict[str, bytes]) -> None:
     """The git dir is read without an exception, and its commits are object ids."""

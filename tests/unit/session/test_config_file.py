@@ -7,11 +7,12 @@ from collections.abc import Callable
 
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from git_hub_session.errors import Damaged
 from git_hub_session.session.config_file import MAX_CONFIG_BYTES, parse_config, render_config
+from tests.support.examples import many_examples
 from tests.support.hub import CHECKOUT, PYTHON
 
 ORDER = (
@@ -57,12 +58,9 @@ values = st.fixed_dictionaries(
     },
     optional={"eval_cmd": texts, "metric": texts, "direction": texts, "baseline": texts},
 ).map(lambda config: {key: config[key] for key in ORDER if key in config})
-many_examples = settings(
-    max_examples=250, deadline=None, suppress_health_check=list(HealthCheck), database=None
-)
 
 
-@many_examples
+@many_examples(250)
 @given(values)
 def test_read_returns_what_was_written(config: dict[str, str]) -> None:
     """PyYAML also reads the same values."""
@@ -71,7 +69,7 @@ def test_read_returns_what_was_written(config: dict[str, str]) -> None:
     assert yaml.load(text, Loader=yaml.BaseLoader) == config
 
 
-@many_examples
+@many_examples(250)
 @given(values)
 def test_agenthub_reads_no_setting_from_a_text(config: dict[str, str]) -> None:
     """AgentHub reads each line with a colon as a setting, so only settings may have such lines."""
@@ -83,7 +81,7 @@ def test_agenthub_reads_no_setting_from_a_text(config: dict[str, str]) -> None:
     assert keys == list(config)
 
 
-@many_examples
+@many_examples(250)
 @given(st.one_of(texts, st.text()))
 def test_any_file_is_read_or_damaged(text: str) -> None:
     try:
@@ -94,7 +92,7 @@ def test_any_file_is_read_or_damaged(text: str) -> None:
         assert all(isinstance(text, str) for pair in config.items() for text in pair)
 
 
-@many_examples
+@many_examples(250)
 @given(texts, texts)
 def test_a_file_of_agenthub_is_read_literally(task: str, command: str) -> None:
     """AgentHub escapes no text. No part of a task or a command is read as a setting."""
