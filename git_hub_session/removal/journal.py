@@ -2,7 +2,7 @@
 
 The journal gets a second name, `locked`, which locks the worktree. So its text starts with the
 lock reason: git reads a lock up to the first NUL. After it come, each after a NUL, the trash path
-of the directory, the saved work, and the steps.
+of the directory, the saved work, and the steps. A time in nanoseconds comes before the last step.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from git_hub_session.git.worktrees import (
     read_worktree,
 )
 from git_hub_session.removal.trash import trash_name
+from git_hub_session.util.numbers import MAX_INT64, parse_int
 from git_hub_session.util.paths import is_same_path
 
 STEP_TRASH = "aside"
@@ -112,14 +113,24 @@ def mark_for_deletion(worktree: Worktree, saved: Sequence[str]) -> None:
     If this raises OSError, do not delete it: the next run undoes or finishes the removal.
     """
     with open(_journal_path(worktree), "ab", buffering=0) as file:
-        file.write(f"\0{STEP_DELETE}".encode())
+        # Record the time of the first step. Another process may write a file between the inspection
+        # and the mark. If this run is killed, the time shows that the file was never inspected.
+        started_at = os.fstat(file.fileno()).st_mtime_ns
+        file.write(f"\0{started_at}\0{STEP_DELETE}".encode())
         if saved:
             os.fsync(file.fileno())
 
 
-def marked_at_ns(worktree: Worktree) -> int:
-    """Return the time of the mark, in nanoseconds since the epoch. Raises OSError."""
-    return os.stat(_journal_path(worktree)).st_mtime_ns
+def started_at_ns(worktree: Worktree) -> int:
+    """Return the time of the first step, in nanoseconds since the epoch. Raises OSError.
+
+    The inspection before the deletion was later. Return the time of the last step if the journal
+    has no other time.
+    """
+    modified_at = os.stat(_journal_path(worktree)).st_mtime_ns
+    lines = read_text(_journal_path(worktree), limit=_MAX_BYTES).split("\0")
+    recorded = parse_int(lines[-2], MAX_INT64) if len(lines) > 1 else None
+    return modified_at if recorded is None else min(recorded, modified_at)
 
 
 def lock_worktree(worktree: Worktree) -> None:

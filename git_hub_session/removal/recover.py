@@ -12,8 +12,8 @@ from git_hub_session.removal.journal import (
     STEP_TRASH,
     clear_journal,
     is_marked_for_deletion,
-    marked_at_ns,
     read_journal,
+    started_at_ns,
 )
 from git_hub_session.removal.trash import empty_trash
 from git_hub_session.system import tree
@@ -94,11 +94,12 @@ def remaining_files(worktree: Worktree, trash: str) -> TrashedDirectory:
     if os.path.lexists(worktree.path):  # New files were renamed back. Keep them all.
         return TrashedDirectory(worktree.path, tree.EMPTY_DIRECTORY)
     try:
-        marked_at = marked_at_ns(worktree)
+        started_at = started_at_ns(worktree)
         scanned = tree.scan_directory(trash, tracked=ANY_PATH)
-        # Keep what changed after the mark: it was never inspected.
+        # Keep the files that changed later: they were never inspected. Keep a file with the same
+        # time too: the clock of a file system advances in steps of up to two seconds.
         files = {
-            path: file for path, file in scanned.files.items() if file.st_ctime_ns <= marked_at
+            path: file for path, file in scanned.files.items() if file.st_ctime_ns < started_at
         }
         return TrashedDirectory(trash, scanned._replace(files=files))
     except FileNotFoundError:
