@@ -17,7 +17,7 @@ from tests.support.evaluated_sessions import (
     protected_state,
     write_hook,
 )
-from tests.support.hub import Hub, Result
+from tests.support.hub import Hub, Result, wait_for
 
 
 def preview_text(hub: Hub, agent: int = 2) -> str:
@@ -508,8 +508,7 @@ def test_agent_that_is_still_running(hub: Hub) -> None:
         cwd=hub.top,
         env=hub.environ,
     )
-    while not ready.exists():
-        assert process.poll() is None
+    wait_for(ready.exists, process)
     result = hub.run("merge", "--yes", "s1")
     process.terminate()
     process.wait()

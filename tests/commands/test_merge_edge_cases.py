@@ -16,7 +16,7 @@ from tests.support.evaluated_sessions import (
     protected_state,
     write_hook,
 )
-from tests.support.hub import Hub, Result
+from tests.support.hub import Hub, Result, wait_for
 from tests.support.interrupt import run_with_injected_code
 
 
@@ -186,8 +186,7 @@ def test_interrupt_during_the_update_of_the_files(hub: Hub) -> None:
         env=hub.environ,
         start_new_session=True,
     )
-    while not started.exists():
-        assert process.poll() is None
+    wait_for(started.exists, process)
     os.killpg(process.pid, signal.SIGINT)
     go.touch()
     assert process.wait() == -signal.SIGINT

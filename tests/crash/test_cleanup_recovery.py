@@ -9,15 +9,15 @@ import json
 import os
 import shutil
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
 
 from git_hub_session.git.worktrees import REMOVAL_LOCK
 from tests.support.cleanup import BRANCH, RESCUE, kept, removed, repair_commands, restore_command
-from tests.support.hub import Hub, Result
+from tests.support.hub import PATIENT, Hub, Result
 from tests.support.interrupt import DIE, run_with_injected_code
+from tests.support.locks import lock_directory, unlock, wait_for_lock_waiter
 
 
 def _trash_path(worktree: Path) -> Path:
@@ -146,25 +146,24 @@ def test_mount_during_the_wait_for_the_lock(hub: Hub) -> None:
     (precious / "gold").write_text("gold\n")
     hub.git("config", "core.excludesFile", str(hub.top.parent / "ignored"))
     (hub.top.parent / "ignored").write_text("cache/\n")
-    holder = subprocess.Popen(["flock", "-x", hub.directory(), "sleep", "1.5"], env=hub.environ)
-    time.sleep(0.3)
-    cleanup = subprocess.Popen(
-        ["git", "hub-session", "cleanup", "s1"],
-        cwd=hub.top,
-        env=hub.environ,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    time.sleep(0.5)
-    if subprocess.run(["mount", "--bind", precious, worktree / "cache"]).returncode:
-        cleanup.communicate()
-        holder.wait()
-        pytest.skip("this machine lets nobody mount")
+    with lock_directory(hub.directory()) as holder:
+        cleanup = subprocess.Popen(
+            ["git", "hub-session", "cleanup", "s1"],
+            cwd=hub.top,
+            env={**hub.environ, **PATIENT},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        wait_for_lock_waiter(hub.directory())
+        mount = subprocess.run(["mount", "--bind", precious, worktree / "cache"])
+        unlock(holder)
     try:
         out, _ = cleanup.communicate()
-        holder.wait()
     finally:
-        subprocess.run(["umount", worktree / "cache"], check=False)
+        if mount.returncode == 0:
+            subprocess.run(["umount", worktree / "cache"], check=True)
+    if mount.returncode:
+        pytest.skip("this machine lets nobody mount")
     assert (cleanup.returncode, (precious / "gold").read_text()) == (1, "gold\n")
     assert f"  contains a mount point: '{worktree / 'cache'}'\n" in out
 

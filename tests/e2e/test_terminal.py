@@ -8,7 +8,8 @@ import unicodedata
 import pexpect
 import pytest
 
-from tests.support.hub import NOW, Hub
+from tests.support.hub import NOW, PATIENT, Hub
+from tests.support.locks import lock_directory, wait_for_lock_waiter
 
 TASKS = {
     "ascii": "Make the parser twice as fast without giving up a single one of its error messages",
@@ -162,21 +163,16 @@ def test_long_numbers_in_the_environment(hub: Hub) -> None:
 def test_interrupt_in_a_terminal(hub: Hub) -> None:
     """Ctrl-C ends the command without a message, and the shell gets the exit status 130."""
     hub.session("s1")
-    holder = pexpect.spawn("flock", [str(hub.directory()), "cat"], encoding="utf-8")
-    holder.sendline("held")
-    holder.expect("held\r\nheld")
     script = "git hub-session update s1 --state running; echo code=$?"
-    child = pexpect.spawn(
-        "bash", ["-c", f"trap : INT; echo go; {script}"], cwd=str(hub.top),
-        env={**hub.environ, "TERM": "xterm"}, encoding="utf-8", timeout=120,
-    )  # fmt: skip
-    child.expect("go\r\n")
-    with pytest.raises(pexpect.TIMEOUT):
-        child.expect("code=", timeout=1.5)  # the command waits for the lock
-    child.sendintr()
-    child.expect("code=130\r\n")
-    assert str(child.before).strip() == "^C"
-    holder.terminate()
-    holder.close()
-    child.close()
+    with lock_directory(hub.directory()):
+        child = pexpect.spawn(
+            "bash", ["-c", f"trap : INT; echo go; {script}"], cwd=str(hub.top),
+            env={**hub.environ, **PATIENT, "TERM": "xterm"}, encoding="utf-8", timeout=120,
+        )  # fmt: skip
+        child.expect("go\r\n")
+        wait_for_lock_waiter(hub.directory())
+        child.sendintr()
+        child.expect("code=130\r\n")
+        assert str(child.before).strip() == "^C"
+        child.close()
     assert hub.state("s1")["state"] == "init"

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from tests.support.hub import Hub, Result
+from tests.support.hub import Hub, Result, wait_for
 from tests.support.interrupt import LONG
 from tests.support.interventions import (
     COMMON_CHANGES,
@@ -137,8 +137,7 @@ def test_force_does_not_disturb_a_running_exec(hub: Hub) -> None:
     with subprocess.Popen(
         [*command, "sh", "-c", f"touch {ready}; exec sleep 300"], cwd=hub.top, env=hub.environ
     ) as process:
-        while not ready.exists():
-            assert process.poll() is None
+        wait_for(ready.exists, process)
         refused = Result(1, "", "error: agent-1 is still running\nhint: wait for it, or end it\n")
         assert hub.run("exec", "--force", "s1", "--", "true") == refused
         assert hub.run("merge", "--force", "--yes", "s1") == refused

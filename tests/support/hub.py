@@ -29,6 +29,8 @@ UNMEASURED = {"MEASURED_INTO": ""}
 """The environment of a process without coverage (see tests/support/coverage.py)."""
 IMPATIENT = {"HUB_TEST_LOCK_WAIT": "0.1"}
 """The environment of a command that waits 0.1 seconds for a lock, not ten."""
+PATIENT = {"HUB_TEST_LOCK_WAIT": "120"}
+"""The environment of a command that gets the lock also on a busy machine."""
 
 
 class Result(NamedTuple):
@@ -254,10 +256,16 @@ def is_alive(pid: int) -> bool:
     return stat.rpartition(")")[2].split()[0] != "Z"
 
 
-def wait_for(condition: Callable[[], object]) -> None:
-    """Wait until the condition is true. Fail after two minutes, which only a hanging process needs."""
+def wait_for(condition: Callable[[], object], process: subprocess.Popen[Any] | None = None) -> None:
+    """Wait until the condition is true. Fail after two minutes, which only a hanging process needs.
+
+    Args:
+        condition: the function that returns a true value at the end of the wait.
+        process: the process that makes the condition true. Fail if the process ends first.
+    """
     deadline = time.monotonic() + 120
     while not condition():
+        assert process is None or process.poll() is None or condition(), process
         assert time.monotonic() < deadline
         time.sleep(0.01)
 
