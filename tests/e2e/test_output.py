@@ -7,12 +7,12 @@ import os
 import re
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
 
-from tests.support.hub import COMMAND, NOW, PYTHON, Hub, Result
+from tests.support.hub import COMMAND, PYTHON, Hub, Result
+from tests.support.interrupt import count_changes, run_with_injected_code, sample
 
 # The characters that control a terminal. The output never contains them.
 UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
@@ -212,39 +212,29 @@ def find_leftovers(hub: Hub) -> list[str]:
     ]
 
 
-def run_and_terminate(hub: Hub, *arguments: str, after: float) -> int:
-    """Run a command, terminate it after `after` seconds, and return its exit status."""
-    with subprocess.Popen(
-        ["git-hub-session", *arguments],
-        cwd=hub.top,
-        env={**hub.environ, "GIT_TEST_DATE_NOW": str(NOW)},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-    ) as process:
-        assert process.stderr is not None
-        time.sleep(after)
-        # Send the signal only to the command. A terminal sends ^C also to the git processes.
-        process.terminate()
-        errors = process.stderr.read()
-        code = process.wait(timeout=120)
-    assert b"Traceback" not in errors or code == -signal.SIGTERM, errors
-    return code
-
-
 def test_cleanup_interrupted_at_any_moment(hub: Hub) -> None:
-    """No lock or temporary file remains. The next run removes all worktrees and saves all changes."""
+    """No lock or temporary file remains. The next run removes all worktrees and saves all changes.
+
+    SIGTERM arrives before one of the changes of the command.
+    """
     hub.session("s1")
-    exit_codes: list[int] = []
-    for attempt in range(1, 9):
-        for agent in range(1, 4):
-            path = hub.spawn("s1", agent, attempt=attempt)
-            (path / "new").write_text(f"{attempt}\n")
-        exit_codes.append(run_and_terminate(hub, "cleanup", "s1", after=0.06 + 0.04 * attempt))
-        assert find_leftovers(hub) == [], (attempt, exit_codes)
+    create_changed_worktrees(hub, 1)
+    count = count_changes(hub, "cleanup", "s1")
+    for attempt, number in enumerate(sample(count, short=8), start=2):
+        create_changed_worktrees(hub, attempt)
+        code = "os.kill(os.getpid(), signal.SIGTERM)"
+        result = run_with_injected_code(hub, "cleanup", "s1", code=code, nth=number)
+        assert (result.code, result.err) == (-signal.SIGTERM, ""), (number, result)
+        assert find_leftovers(hub) == [], number
         assert hub.run("cleanup", "s1").code == 0
         assert [path for path in Path(hub.worktrees, "s1").iterdir()] == []
         for agent in range(1, 4):
             rescue = f"refs/hub/rescue/s1/agent-{agent}/attempt-{attempt}/1"
             assert hub.git("show", f"{rescue}^3:new") == str(attempt)
-    assert -signal.SIGTERM in exit_codes
+
+
+def create_changed_worktrees(hub: Hub, attempt: int) -> None:
+    """Create the worktrees of an attempt of three agents, each with an untracked file."""
+    for agent in range(1, 4):
+        path = hub.spawn("s1", agent, attempt=attempt)
+        (path / "new").write_text(f"{attempt}\n")
