@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import random
 import shutil
+import signal
 import subprocess
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -16,8 +18,9 @@ from git_hub_session.git.ref_names import parse_session_id
 from git_hub_session.session.model import Config
 from git_hub_session.session.store import SessionExists, Store
 from git_hub_session.system.directory import LockHeld, SafeDirectory
-from tests.support.hub import IMPATIENT, PYTHON, Hub, Result, snapshot
+from tests.support.hub import CHECKOUT, IMPATIENT, PATIENT, PYTHON, Hub, Result, snapshot
 from tests.support.interrupt import Template, count_changes, kill_at_changes
+from tests.support.locks import lock_directory, unlock, wait_for_lock_waiter
 from tests.support.stores import (
     NEXT,
     create_agenthub_session,
@@ -40,7 +43,9 @@ def test_one_of_64_writers_makes_each_transition(hub: Hub) -> None:
     create_session(hub, "init")
     for source, target in NEXT.items():
         results = run_at_once(
-            hub, [update_command(target, "--reason", str(number)) for number in range(64)]
+            hub,
+            [update_command(target, "--reason", str(number)) for number in range(64)],
+            locked=hub.directory(),
         )
         winners = [number for number, result in enumerate(results) if result.code == 0]
         assert [results[number] for number in winners] == [
@@ -57,7 +62,9 @@ def test_one_of_two_final_states_is_reached(hub: Hub) -> None:
     create_session(hub, "evaluating")
     states = ["merged", "archived"] * 32
     results = run_at_once(
-        hub, [update_command(state, "--if-state", "evaluating") for state in states]
+        hub,
+        [update_command(state, "--if-state", "evaluating") for state in states],
+        locked=hub.directory(),
     )
     winner = states[[result.code for result in results].index(0)]
     failure = Result(1, "", f"error: session 's1' is '{winner}', not 'evaluating'\n")
@@ -79,7 +86,9 @@ def test_readers_always_see_complete_files(hub: Hub) -> None:
     create_session(hub, "init")
     readers = [["list", "--format=porcelain"]] * 32
     results = run_at_once(
-        hub, [call for reader in readers for call in (reader, update_command("running"))]
+        hub,
+        [call for reader in readers for call in (reader, update_command("running"))],
+        locked=hub.directory(),
     )
     outcomes = {(result.code, result.out.splitlines()[1], result.err) for result in results[::2]}
     assert outcomes <= {(0, "state init", ""), (0, "state running", "")}
@@ -105,58 +114,56 @@ def test_init_after_a_killed_first_init(hub: Hub) -> None:
         assert sorted(json.loads(index.read_text())) == ["channels", "counters"]
 
 
+_KILLED_AT_EVENT = """
+import os, signal, sys
+sys.path.insert(0, sys.argv.pop(1))
+remaining = int(sys.argv.pop(1))
+from git_hub_session.main import run_and_exit
+def on_audit_event(event, args):
+    global remaining
+    remaining -= 1
+    if remaining == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    if event == "git_hub_session.exit":
+        os.write(2, str(remaining).encode())
+sys.addaudithook(on_audit_event)
+run_and_exit()
+"""
+
+
 def test_updates_killed_after_random_times(hub: Hub) -> None:
-    """After each kill, the session is complete, and a new state has an entry in the history."""
+    """After each kill, the session is complete, and a new state has an entry in the history.
+
+    The update is killed at a random audit event, such as a call that opens a file.
+    """
     create_session(hub, "init")
-    file = hub.directory() / "state.json"
-    for number in range(24):
+    script = [PYTHON, "-I", "-c", _KILLED_AT_EVENT, os.fspath(CHECKOUT)]
+    complete = hub.call(*script, "0", "update", "-q", "s1", "--state", "running")
+    count = -int(complete.err)
+    assert (complete.code, count > 20) == (0, True)
+    seed = random.randrange(1 << 32)
+    chance = random.Random(seed)
+    outcomes = set()
+    for number in [1, count, *(chance.randint(2, count - 1) for _ in range(22))]:
         before = hub.state()
         if before["state"] == "merged":
             shutil.rmtree(hub.directory())
             create_session(hub, "init")
             before = hub.state()
-        with subprocess.Popen(
-            ["git-hub-session", "update", "s1", "--state", NEXT[before["state"]]],
-            cwd=hub.top,
-            env=hub.environ,
-            stdout=subprocess.DEVNULL,
-        ) as process:
-            try:
-                process.wait(number * 0.006)
-            except subprocess.TimeoutExpired:
-                process.kill()
-        after = json.loads(file.read_text())
-        assert after["state"] in (before["state"], NEXT[before["state"]])
-        new_entries = len(after.get("history", [])) - len(before.get("history", []))
-        assert new_entries == (after["state"] != before["state"])
+        target = NEXT[before["state"]]
+        killed = hub.call(*script, str(number), "update", "-q", "s1", "--state", target)
+        after = hub.state()
+        context = f"event {number} of {count}, seed {seed}: {killed}"
+        assert killed.code == -signal.SIGKILL, context
+        assert after["state"] in (before["state"], target), context
+        is_new = after["state"] != before["state"]
+        assert len(after.get("history", [])) - len(before.get("history", [])) == is_new, context
+        outcomes.add(is_new)
+    assert outcomes == {False, True}
     assert hub.run("list", "--format=porcelain").out.count("session_id s1\n") == 1
 
 
 # The lock
-
-_HOLDER = """
-import fcntl, os, sys
-fcntl.flock(os.open(sys.argv[1], os.O_RDONLY), fcntl.LOCK_EX)
-print("held", flush=True)
-sys.stdin.read()
-"""
-
-
-@contextmanager
-def lock_directory(directory: Path) -> Iterator[subprocess.Popen[str]]:
-    """Lock a directory in another process during the `with` block."""
-    with subprocess.Popen(
-        [PYTHON, "-I", "-c", _HOLDER, str(directory)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as holder:
-        assert holder.stdout
-        assert holder.stdout.readline() == "held\n"
-        try:
-            yield holder
-        finally:
-            holder.kill()
 
 
 def process_name(holder: subprocess.Popen[str]) -> str:
@@ -190,16 +197,13 @@ def test_an_update_waits_for_the_lock(hub: Hub) -> None:
         with subprocess.Popen(
             ["git-hub-session", "update", "s1", "--state", "running"],
             cwd=hub.top,
-            env=hub.environ,
+            env={**hub.environ, **PATIENT},
             stdout=subprocess.PIPE,
             text=True,
         ) as process:
-            # The process cannot end while the lock is held.
-            with pytest.raises(subprocess.TimeoutExpired):
-                process.wait(1)
+            assert wait_for_lock_waiter(hub.directory()) == process.pid
             assert hub.state()["state"] == "init"
-            assert holder.stdin
-            holder.stdin.close()
+            unlock(holder)
             assert process.communicate()[0] == "Session s1: init → running\n"
     assert hub.state()["state"] == "running"
 

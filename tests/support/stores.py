@@ -51,35 +51,65 @@ def create_agenthub_session(
 
 
 # Forks a process for each call, and starts all of them at once. They start much closer together
-# than processes that must load Python first.
+# than processes that must load Python first. If a directory is locked, it is unlocked when all
+# updates wait for the lock: the first sleep of a process shows that the process waits.
 _AT_ONCE = """
-import json, os, sys
+import fcntl, json, os, sys, time
 sys.path.insert(0, sys.argv[1])
+from git_hub_session.system import directory
+directory.LOCK_TIMEOUT = 120  # before the other modules import it
 from git_hub_session.main import main
 from git_hub_session.commands import board, init, list, log, update
 from git_hub_session.cli import formats, terminal
-output_directory = sys.argv[2]
+output_directory, locked = sys.argv[2:]
 gate, opener = os.pipe()
+waits, waiter = os.pipe()
+lock = os.open(locked or "/", os.O_RDONLY)
+if locked:
+    fcntl.flock(lock, fcntl.LOCK_EX)
+calls = json.load(sys.stdin)
 children = []
-for index, arguments in enumerate(json.load(sys.stdin)):
+
+def report_and_sleep(seconds, sleep=time.sleep):
+    if time.sleep is report_and_sleep:
+        time.sleep = sleep
+        os.write(waiter, b"x")
+    sleep(seconds)
+
+for index, arguments in enumerate(calls):
     child = os.fork()
     if not child:
         os.close(opener)
+        os.close(lock)
+        time.sleep = report_and_sleep
         for fd, name in ((1, "out"), (2, "err")):
             os.dup2(os.open(f"{output_directory}/{index}.{name}", os.O_WRONLY | os.O_CREAT), fd)
         os.read(gate, 1)
         os._exit(main(arguments))
     children.append(child)
 os.close(opener)
+missing = sum(call[0] == "update" for call in calls) if locked else 0
+while missing:
+    missing -= len(os.read(waits, missing))
+os.close(lock)
 print([os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children])
 """
 
 
-def run_at_once(hub: Hub, calls: Sequence[Sequence[str]]) -> list[Result]:
-    """Run the command lines at the same moment, each in its own process. Return their results."""
+def run_at_once(
+    hub: Hub, calls: Sequence[Sequence[str]], *, locked: Path | None = None
+) -> list[Result]:
+    """Run the command lines at the same moment, each in its own process. Return their results.
+
+    Args:
+        calls: the command lines.
+        locked: the directory of the session that all updates change. It is locked until all of
+            them wait for the lock.
+    """
     output_directory = hub.top.parent / "answers"
     output_directory.mkdir()
-    codes = json.loads(run_script(hub, _AT_ONCE, str(output_directory), stdin=json.dumps(calls)))
+    arguments = (str(output_directory), str(locked or ""))
+    codes = json.loads(run_script(hub, _AT_ONCE, *arguments, stdin=json.dumps(calls)))
     results = []
     for index, code in enumerate(codes):
         out, err = (output_directory / f"{index}.{name}" for name in ("out", "err"))
