@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
-import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ from tests.support.cleanup import (
     restore_command,
     saved,
 )
-from tests.support.hub import Hub, Result, snapshot
+from tests.support.hub import PATIENT, Hub, Result, snapshot, wait_for
 from tests.support.interrupt import (
     DIE,
     Template,
@@ -29,6 +30,7 @@ from tests.support.interrupt import (
     kill_at_changes,
     run_with_injected_code,
 )
+from tests.support.loops import check_refused_transaction, run_in_loops
 
 
 def create_four_worktrees(hub: Hub) -> None:
@@ -89,17 +91,23 @@ def test_killed_at_any_moment(hub: Hub) -> None:
         assert hub.call("git", "fsck", "--no-dangling", "--no-progress") == Result(0), number
 
 
+@pytest.mark.parametrize("process", ["the command", "the workers"])
 @pytest.mark.parametrize("number", [2, 4, 6])
-def test_killed_with_parallel_processes(hub: Hub, number: int) -> None:
-    """Several processes remove worktrees, and one is killed. The next run removes the others."""
+def test_killed_with_parallel_processes(hub: Hub, number: int, process: str) -> None:
+    """Several processes remove worktrees. The next run finishes the work of a killed command.
+
+    If only the workers are killed, the command does their work.
+    """
     hub.session("s1")
     for agent in range(1, 17):
         hub.git("branch", f"hub/s1/agent-{agent}/attempt-1")
         path = hub.worktree(agent)
         hub.git("worktree", "add", "-q", path, f"hub/s1/agent-{agent}/attempt-1")
     before = hub.refs()
-    killed = run_with_injected_code(hub, "cleanup", "s1", code=DIE, nth=number)
-    assert killed.code in (-9, 0)
+    # The workers inherit the number of the changes before their fork.
+    code = DIE if process == "the command" else f"os.getppid() == {os.getpid()} or {DIE}"
+    killed = run_with_injected_code(hub, "cleanup", "s1", code=code, nth=number)
+    assert killed.code == (-9 if process == "the command" else 0)
     result = hub.run("cleanup", "s1")
     assert (result.code, result.err) == (0, "")
     assert [*hub.worktrees.glob("s1/*")] == []
@@ -117,7 +125,7 @@ def test_two_cleanups_at_once(hub: Hub) -> None:
         subprocess.Popen(
             ["git", "hub-session", "cleanup", "s1"],
             cwd=hub.top,
-            env=hub.environ,
+            env={**hub.environ, **PATIENT},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -211,13 +219,31 @@ def test_new_file_during_the_deletion(hub: Hub) -> None:
     assert snapshot(worktree) == {"sub/new": b"new"}
 
 
-def test_new_file_after_a_killed_deletion(hub: Hub) -> None:
-    """The next run keeps the new file and deletes the rest."""
+@pytest.mark.parametrize("moment", ["before the mark", "in the same tick", "after the kill"])
+def test_new_file_after_a_killed_deletion(hub: Hub, moment: str) -> None:
+    """The next run keeps the new file and deletes the rest.
+
+    The file is written after the inspection and before the journal has the mark for the deletion,
+    or after the kill, also in the tick of the clock in which the removal has started.
+    """
     worktree = hub.session("s1", agents=1).worktree(1)
     trash = worktree.parent / ".agent-1.hub-trash"
-    assert run_with_injected_code(hub, "cleanup", "s1", code=DIE, only="os.remove").code == -9
-    time.sleep(0.05)
-    (trash / "sub" / "new").write_text("new")
+    new = trash / "sub" / "new"
+    journal = hub.top / ".git" / "worktrees" / "agent-1" / "hub-session-removal"
+    write = f"open({str(new)!r}, 'w').write('new')" if moment == "before the mark" else "None"
+    # Only the mark opens the journal itself to write to it.
+    code = (
+        f"{write} if event == 'open' and args[0] == {str(journal)!r} else {DIE} "
+        "if event == 'os.remove' else None; count = 0"
+    )
+    assert run_with_injected_code(hub, "cleanup", "s1", code=code).code == -9
+    assert new.exists() == (moment == "before the mark")
+    if moment != "before the mark":
+        new.write_text("new")
+    if moment == "in the same tick":
+        text = journal.read_text().split("\0")
+        text[-2] = str(new.stat().st_ctime_ns)
+        journal.write_text("\0".join(text))
     assert hub.run("cleanup", "s1") == kept(
         worktree, f"files were written during the removal: they are in '{worktree}'"
     )
@@ -280,8 +306,7 @@ def test_agent_that_writes_during_the_cleanup(hub: Hub) -> None:
     journal = hub.top.parent / "journal"
     writer = subprocess.Popen([sys.executable, "-c", _WRITER, worktree, journal], cwd=hub.top)
     try:
-        while not journal.exists() or not journal.read_text():
-            time.sleep(0.005)
+        wait_for(lambda: journal.exists() and journal.read_text(), writer)
         for _ in range(3):
             assert hub.run("cleanup", "s1").code in (0, 1)
     finally:
@@ -299,30 +324,54 @@ def test_agent_that_writes_during_the_cleanup(hub: Hub) -> None:
 def test_archive_during_pack_refs(hub: Hub) -> None:
     """`git pack-refs` runs in a loop. --archive loses no ref, and no deleted ref reappears."""
     hub.session("s1")
-    tree = hub.git("rev-parse", "main^{tree}")
-    commands = []
-    tips = {}
-    for number in range(1, 41):
-        oid = hub.git("commit-tree", tree, "-p", "main", "-m", str(number))
-        tips[number] = oid
-        commands.append(f"create refs/heads/hub/s1/agent-{number}/attempt-1 {oid}\n")
-        commands.append(f"create refs/heads/other/{number} {oid}\n")
-    hub.git("update-ref", "--stdin", stdin="".join(commands))
-    loop = subprocess.Popen(
-        ["sh", "-c", "while :; do git pack-refs --all --prune; done"],
-        cwd=hub.top,
-        env=hub.environ,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
+    tips = create_branches(hub)
+    branches = hub.refs("refs/heads/hub/s1/")
+    with run_in_loops(hub, "git pack-refs --all --prune"):
         for _ in range(3):
             result = hub.run("cleanup", "--archive", "s1")
             if result.code == 0:
                 break
-    finally:
-        loop.kill()
-        loop.wait()
-    assert result.code == 0, result
+            # git waits 0.1 seconds for the lock of a ref, which a busy machine can exceed.
+            check_refused_transaction(hub, "refs/heads/hub/s1/", result, branches)
+    assert hub.run("cleanup", "--archive", "s1").code == 0
+    check_archived(hub, tips)
+
+
+def test_pack_refs_before_the_transaction(hub: Hub) -> None:
+    """`git pack-refs` runs after --archive has read the refs and before git changes them."""
+    hub.session("s1")
+    tips = create_branches(hub)
+    packed = hub.top.parent / "packed"
+    pack = f"os.system('git pack-refs --all --prune && touch {packed}')"
+    code = f"'update-ref' in args[1] and {pack}; count = 0"
+    result = run_with_injected_code(
+        hub, "cleanup", "--archive", "s1", code=code, only="subprocess.Popen"
+    )
+    assert (result.code, packed.exists()) == (0, True), result
+    check_archived(hub, tips)
+
+
+def create_branches(hub: Hub) -> dict[int, str]:
+    """Create 40 branches of agents and 40 other branches, and return the commits."""
+    tree = hub.git("rev-parse", "main^{tree}")
+    tips = {
+        number: hub.git("commit-tree", tree, "-p", "main", "-m", str(number))
+        for number in range(1, 41)
+    }
+    commands = [
+        f"create {branch} {oid}\n"
+        for number, oid in tips.items()
+        for branch in (
+            f"refs/heads/hub/s1/agent-{number}/attempt-1",
+            f"refs/heads/other/{number}",
+        )
+    ]
+    hub.git("update-ref", "--stdin", stdin="".join(commands))
+    return tips
+
+
+def check_archived(hub: Hub, tips: Mapping[int, str]) -> None:
+    """Check that each branch of an agent is replaced with a tag, and no other ref has changed."""
     assert hub.refs() == {
         "refs/heads/main": hub.git("rev-parse", "main"),
         **{f"refs/heads/other/{number}": oid for number, oid in tips.items()},
