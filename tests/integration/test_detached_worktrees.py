@@ -264,9 +264,9 @@ def test_new_attempt_gets_an_unused_number(hub: Hub, worktree: Path) -> None:
     hub.git("tag", "hub/archive/s1/agent-1-attempt-4", "main")
     detach(hub, worktree)
     hub.commit(worktree, "more", "on no branch\n")
-    assert f"branch {FIRST[:-1]}5 && " in hub.run("restore", "s1", "--agent=1").err + str(
-        [finding["advice"] for finding in hub.json("doctor", code=1)["findings"]]
-    )
+    # A restore would turn the tag into a branch.
+    commands = [text for text in repair_commands(hub) if f" branch {FIRST[:-1]}" in text]
+    assert [f" branch {FIRST[:-1]}5 && " in text for text in commands] == [True]
 
 
 def test_detached_worktree_without_a_reflog_belongs_to_no_agent(hub: Hub, worktree: Path) -> None:
@@ -344,7 +344,8 @@ def test_branch_of_a_detached_worktree_is_not_archived(
     detach(hub, worktree)
     preview = hub.run(*command.split(), "-n")
     hints = "hint: git hub-session doctor s1, or: git hub-session cleanup --force s1"
-    assert command[0] == "m" or hints in preview.out
+    # `merge -n` previews the merge, and not the cleanup after it.
+    assert (hints in preview.out) == (not command.startswith("merge"))
     result = hub.run(*command.split())
     assert hints in result.out + result.err
     [repair] = repair_commands(hub)
