@@ -105,9 +105,12 @@ def test_killed_with_parallel_processes(hub: Hub, number: int, process: str) -> 
         hub.git("worktree", "add", "-q", path, f"hub/s1/agent-{agent}/attempt-1")
     before = hub.refs()
     # The workers inherit the number of the changes before their fork.
-    code = DIE if process == "the command" else f"os.getppid() == {os.getpid()} or {DIE}"
+    died = hub.top.parent / "died"
+    code = f"(open({str(died)!r}, 'w').close(), {DIE})"
+    if process == "the workers":
+        code = f"os.getppid() == {os.getpid()} or {code}"
     killed = run_with_injected_code(hub, "cleanup", "s1", code=code, nth=number)
-    assert killed.code == (-9 if process == "the command" else 0)
+    assert (killed.code, died.exists()) == (-9 if process == "the command" else 0, True)
     result = hub.run("cleanup", "s1")
     assert (result.code, result.err) == (0, "")
     assert [*hub.worktrees.glob("s1/*")] == []
