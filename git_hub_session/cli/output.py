@@ -18,7 +18,7 @@ from git_hub_session.util.numbers import MAX_COUNT, parse_int
 from git_hub_session.util.text import escape_control
 
 if TYPE_CHECKING:
-    from git_hub_session.cli.view import View
+    from git_hub_session.cli.view import TerminalStyle, View
 
 
 class OutputOptions(NamedTuple):
@@ -46,10 +46,7 @@ def write_view(view: View, output: OutputOptions) -> None:
     answer: str | bytes
     messages = _join_lines(view.diagnostics)
     if output.format == "text":
-        from git_hub_session.cli.terminal import detect_style
-
-        style = detect_style(output.color, sys.stdout, os.environ)
-        text = view.lines(style, quiet=output.quiet)
+        text = view.lines(_style(output), quiet=output.quiet)
         answer = _join_lines(text.out)
         messages += _join_lines(text.err)
     else:
@@ -66,6 +63,17 @@ def write_view(view: View, output: OutputOptions) -> None:
             raise
     finally:
         _write_stderr(messages)
+
+
+def write_lines(lines: Callable[[TerminalStyle], Sequence[str]], output: OutputOptions) -> None:
+    """Write lines on standard output, in the style of its terminal."""
+    write_stdout(_join_lines(lines(_style(output))))
+
+
+def _style(output: OutputOptions) -> TerminalStyle:
+    from git_hub_session.cli.terminal import detect_style
+
+    return detect_style(output.color, sys.stdout, os.environ)
 
 
 def _join_lines(lines: Sequence[str]) -> str:

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.cli.output import (
     OutputOptions,
     ask_yes_no,
     make_progress,
+    write_lines,
     write_stderr_line,
     write_stdout,
     write_view,
 )
 
 if TYPE_CHECKING:
-    from git_hub_session.cli.view import View
+    from git_hub_session.cli.view import TerminalStyle, View
 
 
 class Reporter:
@@ -41,6 +42,11 @@ class Reporter:
         if self._output.format == "text":
             write_stdout(text)
 
+    def write_lines(self, lines: Callable[[TerminalStyle], Sequence[str]]) -> None:
+        """Write lines that depend on the terminal. Write nothing if the format is not text."""
+        if self._output.format == "text":
+            write_lines(lines, self._output)
+
     def progress(self, title: str, total: int) -> Callable[[int], None]:
         """Start a progress display. Call the result with the number of finished items."""
         return make_progress(title, total)
@@ -60,6 +66,9 @@ class QuietReporter(Reporter):
         """Print nothing."""
 
     def write_text(self, text: str) -> None:
+        """Write nothing."""
+
+    def write_lines(self, lines: Callable[[TerminalStyle], Sequence[str]]) -> None:
         """Write nothing."""
 
     def progress(self, title: str, total: int) -> Callable[[int], None]:

@@ -25,9 +25,10 @@ def detect_style(color: str, stream: TextIO | None, environ: Mapping[str, str]) 
     """
     is_terminal = stream is not None and not stream.closed and stream.isatty()
     columns = _terminal_width(stream, environ) if is_terminal and stream is not None else None
-    arrow, ellipsis = ("→", "…") if _is_unicode(stream, environ) else ("->", "...")
+    is_unicode = _is_unicode(stream, environ)
+    arrow, ellipsis, minus = ("→", "…", "−") if is_unicode else ("->", "...", "-")
     use_color = _wants_color(color, environ, is_terminal=is_terminal)
-    return TerminalStyle(columns, use_color, arrow, ellipsis)
+    return TerminalStyle(columns, use_color, arrow, ellipsis, minus)
 
 
 def _wants_color(color: str, environ: Mapping[str, str], *, is_terminal: bool) -> bool:

@@ -12,11 +12,14 @@ from collections.abc import Iterable, Sequence
 
 from git_hub_session._typing import TYPE_CHECKING, Any, NamedTuple
 from git_hub_session.git.ref_names import AgentBranch, short_name
+from git_hub_session.util.numbers import format_values
 from git_hub_session.util.text import escape_control, truncate
 
 if TYPE_CHECKING:
     from git_hub_session.session.model import Config
 
+_INFINITE = float("inf")
+_SMALLEST_PERCENT = 0.05  # a smaller change would be rounded to 0.0
 _COLORS = {"bold": "1", "red": "31", "green": "32", "yellow": "33", "blue": "34", "cyan": "36"}
 
 STATE_COLORS = {
@@ -37,6 +40,7 @@ class TerminalStyle(NamedTuple):
     color: bool
     arrow: str
     ellipsis: str
+    minus: str
 
     def paint(self, text: str, color: str) -> str:
         """Return the text in this color. Return it unchanged if the output shows no colors."""
@@ -142,3 +146,17 @@ def metric_lines(config: Config) -> list[str]:
     if config.get("baseline"):
         out.append(f"  Baseline: {escape_control(config.get('baseline'))}")
     return out
+
+
+def metric_text(name: str, value: float, baseline: float | None, style: TerminalStyle) -> str:
+    """Return a metric and its change since the baseline, such as "ms: 180 → 142 (−21.1 %)"."""
+    name = escape_control(name)
+    if baseline is None:
+        return f"{name}: {format_values(value)[0]}"
+    old, new = format_values(baseline, value)
+    percent = 100 * ((value - baseline) / abs(baseline)) if baseline else _INFINITE
+    if not abs(percent) < _INFINITE:  # the ratio is too large, or has no meaning
+        return f"{name}: {old} {style.arrow} {new}"
+    is_tiny = 0 < abs(percent) < _SMALLEST_PERCENT
+    change = f"{percent:+.1g}" if is_tiny else f"{percent:+.1f}"
+    return f"{name}: {old} {style.arrow} {new} ({change.replace('-', style.minus)} %)"

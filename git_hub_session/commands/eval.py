@@ -138,7 +138,9 @@ def _parse_metric_file(args: Arguments) -> str:
 def _parse_baseline(args: Arguments, config: Config) -> float | None:
     """Return the baseline of the option or the session. Return None if it is to be measured."""
     text = args.value("baseline")
-    baseline = parse_number(config.get("baseline") if text is None else text)
+    is_other_metric = args.value("metric") not in (None, config.get("metric"))
+    config_baseline = "" if is_other_metric else config.get("baseline")
+    baseline = parse_number(config_baseline if text is None else text)
     if text not in (None, _MEASURE) and baseline is None:
         raise UsageError(f"not a number: '{text}'", hint="give a number or 'measure'")
     return baseline

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from functools import partial
 from shlex import quote
 
 from git_hub_session._typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ from git_hub_session.cli.view import (
     View,
     agent_fields,
     make_record,
+    metric_text,
     warning_lines,
 )
 from git_hub_session.commands._cleanup_report import (
@@ -28,8 +29,10 @@ from git_hub_session.commands._cleanup_report import (
 from git_hub_session.errors import Refused
 from git_hub_session.git.ref_names import HEADS, agent_name, short_name
 from git_hub_session.merge.merge import merge_winner
-from git_hub_session.merge.plan import MergeOptions, MergePlan, plan_merge
+from git_hub_session.merge.options import PARAGRAPH, MergeOptions, merge_command
+from git_hub_session.merge.plan import MergePlan, plan_merge
 from git_hub_session.session.agents import parse_agent
+from git_hub_session.session.baseline import last_evaluation
 from git_hub_session.session.model import MAX_AGENTS
 from git_hub_session.session.state import State
 from git_hub_session.util.text import escape_control
@@ -39,18 +42,23 @@ if TYPE_CHECKING:
     from git_hub_session.merge.merge import MergeResult
 
 
+MESSAGE = Option(
+    "-m, --message", "commit message (repeat it for more paragraphs)", "<text>", repeatable=True
+)
+ALLOW_REGRESSION = Option(
+    "--allow-regression",
+    "merge even if no agent is better than the baseline",
+    no_abbreviation=True,
+)
+
 USAGE = Usage(
     ("merge [<options>] [<id>]",),
     (
         Option("--agent", "winner (default: the agent that is ranked first)", "<agent>"),
         Option("--into", "branch to merge into (default: the base branch)", "<branch>"),
         Option("--squash", "merge as a single commit with one parent"),
-        Option(
-            "-m, --message",
-            "commit message (repeat it for more paragraphs)",
-            "<text>",
-            repeatable=True,
-        ),
+        MESSAGE,
+        ALLOW_REGRESSION,
         Option("--no-cleanup", "keep the worktrees and the other branches"),
         Option("--force", "merge even if an agent is marked as running", no_abbreviation=True),
         YES,
@@ -66,7 +74,7 @@ def run(context: Context, args: Arguments) -> MergeView:
     """Show the merge, ask for confirmation, and merge. Change nothing if there are conflicts."""
     sid = context.require_session(args.argument, "merge")
     project = context.project
-    options = _parse_options(args)
+    options = parse_options(args)
     cleanup_options = read_cleanup_options(project)
     dry_run = args.is_set("dry-run")
     # Compute the list of changes only if it is printed: for large changes it takes a long time.
@@ -79,40 +87,26 @@ def run(context: Context, args: Arguments) -> MergeView:
     return MergeView(plan, result, dry_run=False)
 
 
-def _parse_options(args: Arguments) -> MergeOptions:
+def parse_options(args: Arguments) -> MergeOptions:
+    """Return the options of a merge, or raise UsageError."""
     agent = args.value("agent")
     into = args.value("into")
     return MergeOptions(
         0 if agent is None else parse_agent(agent, MAX_AGENTS),
         "" if into is None else HEADS + into.removeprefix(HEADS),
         args.is_set("squash"),
-        "\n\n".join(args.values("message")),
+        PARAGRAPH.join(args.values("message")),
         not args.is_set("no-cleanup"),
         args.is_set("force"),
+        args.is_set("allow-regression"),
     )
-
-
-def _option_words(options: MergeOptions) -> Iterator[str]:
-    """Yield the command-line options that these options come from."""
-    if options.agent:
-        yield f"--agent {options.agent}"
-    if options.into:
-        yield f"--into {quote(options.into.removeprefix(HEADS))}"
-    if options.message:
-        yield f"-m {quote(options.message)}"
-    switches = {
-        "squash": options.squash,
-        "no-cleanup": not options.cleanup,
-        "force": options.force,
-    }
-    yield from (f"--{name}" for name, is_set in switches.items() if is_set)
 
 
 def _confirm(
     context: Context, plan: MergePlan, options: MergeOptions, *, is_approved: bool
 ) -> None:
     """Show the planned merge, and raise Refused if the user does not approve it."""
-    context.reporter.write_text(format_preview(plan))
+    context.reporter.write_lines(partial(preview_lines, plan))
     for warning in plan.warnings:
         context.reporter.note(f"warning: {warning}")
     if is_approved:
@@ -130,7 +124,7 @@ def _confirm(
     if answer is None:
         raise Refused(
             "cannot ask for confirmation: standard input is not a terminal (use --yes)",
-            hint=f"git hub-session merge {' '.join([*_option_words(options), sid])} --yes",
+            hint=f"{merge_command(sid, options)} --yes",
         )
     if not answer:
         raise Refused(refusal)
@@ -183,6 +177,7 @@ class MergeView(View):
             "insertions": stat.insertions if stat else None,
             "deletions": stat.deletions if stat else None,
             "remarks": list(plan.warnings),
+            **_metric_fields(plan),
         }
 
     def records(self) -> list[Record]:
@@ -194,7 +189,7 @@ class MergeView(View):
         if self.plan.conflicts:
             return _conflict_output(self.plan, quiet=quiet)
         if self.result is None:
-            return TextOutput([] if quiet else format_preview(self.plan).splitlines())
+            return TextOutput([] if quiet else preview_lines(self.plan, style))
         report = self.result.report
         session = self.plan.session
         err = []
@@ -208,6 +203,7 @@ class MergeView(View):
             into = escape_control(short_name(self.plan.into))
             agent = agent_name(self.plan.winner.agent)
             out.append(f"Merged {agent} into {into}: {self.result.commit[:12]}")
+            out += _metric_lines(self.plan, style)
         out += report_lines(report, style, dry_run=False)
         if session.state != self._state:
             out.append(f"Session {session.id}: {session.state} {style.arrow} {self._state}")
@@ -228,16 +224,38 @@ def _conflict_output(plan: MergePlan, *, quiet: bool) -> TextOutput:
     return TextOutput([] if quiet else [f"{agent} and '{into}' conflict in", *paths], err)
 
 
-def format_preview(plan: MergePlan) -> str:
-    """Return the text that shows a planned merge."""
+def preview_lines(plan: MergePlan, style: TerminalStyle) -> list[str]:
+    """Return the lines that show a planned merge."""
     branch = escape_control(short_name(plan.winner.ref))
     into = escape_control(short_name(plan.into))
     if plan.existing_commit:
-        return f"{branch} is already merged into {into}, in {plan.existing_commit[:12]}\n"
+        return [f"{branch} is already merged into {into}, in {plan.existing_commit[:12]}"]
     out = [f"Merging {branch} into {into}"]
     if plan.result is not None:
-        metric = plan.result.metric
-        metric_text = "" if metric is None else f", metric {metric:.6g}"
-        out.append(f"  Rank: {plan.result.rank}{metric_text}")
-    out += [f" {escape_control(line)}" for line in plan.summary]
-    return "".join(f"{line}\n" for line in out)
+        out.append(f"  Rank: {plan.result.rank}")
+    return [
+        *out,
+        *_metric_lines(plan, style),
+        *(f" {escape_control(line)}" for line in plan.summary),
+    ]
+
+
+def _metric_lines(plan: MergePlan, style: TerminalStyle) -> list[str]:
+    """Return the line with the winner's metric and its change, or no line without a metric."""
+    if plan.result is None or plan.result.metric is None:
+        return []
+    evaluation = last_evaluation(plan.session)
+    name = evaluation.metric or "metric"
+    return [f"  {metric_text(name, plan.result.metric, evaluation.baseline, style)}"]
+
+
+def _metric_fields(plan: MergePlan) -> dict[str, Any]:
+    evaluation = last_evaluation(plan.session)
+    value = plan.result.metric if plan.result else None
+    baseline = evaluation.baseline if value is not None else None
+    return {
+        "metric": (evaluation.metric or None) if value is not None else None,
+        "value": value,
+        "baseline": baseline,
+        "delta": value - baseline if value is not None and baseline is not None else None,
+    }

@@ -25,6 +25,7 @@ from git_hub_session.commands import exec as exec_
 from git_hub_session.commands import init, merge, spawn
 from git_hub_session.errors import HubError, UsageError
 from git_hub_session.evaluation.measure import MetricCommand, measure_baseline
+from git_hub_session.merge.options import merge_command
 from git_hub_session.util.text import escape_control
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from git_hub_session.git.ref_names import SessionId
 
 _INIT_OPTIONS = ("task", "file", "agents", "eval", "metric", "direction", "base-branch", "id")
+_MERGE_OPTIONS = ("message", "allow-regression")
 _MEASURE, _NONE = "measure", "none"
 
 USAGE = Usage(
@@ -45,6 +47,8 @@ USAGE = Usage(
         Option("-j, --jobs", "number of parallel agents (default: all)", "<number>"),
         TIMEOUT,
         Option("--no-commit", "do not commit what the agents leave uncommitted"),
+        merge.MESSAGE,
+        merge.ALLOW_REGRESSION,
         YES,
         DRY_RUN,
         QUIET,
@@ -70,7 +74,7 @@ def run(context: Context, args: Arguments) -> RunView:
     if args.is_set("dry-run"):
         return RunView(sid, views, planned_steps=tuple(name for name, _ in steps))
     for name, run_step in steps:
-        continue_command = _continue_command(name, sid, agent_command)
+        continue_command = _continue_command(name, sid, args)
         try:
             view = run_step()
         except HubError as error:
@@ -103,7 +107,8 @@ def _steps(
     eval_args = args.subset("eval", "repeat", "timeout", arguments=[sid])
     yield "eval", partial(eval_.run, context, eval_args)
     if is_measured:
-        yield "merge", partial(merge.run, context, args.subset("yes", arguments=[sid]))
+        merge_args = args.subset("yes", *_MERGE_OPTIONS, arguments=[sid])
+        yield "merge", partial(merge.run, context, merge_args)
 
 
 def _measure_baseline(context: Context, args: Arguments, sid: SessionId) -> BaselineView:
@@ -117,10 +122,13 @@ def _measure_baseline(context: Context, args: Arguments, sid: SessionId) -> Base
     return BaselineView(sid, metric, measure_baseline(sid, context.project, metric_command))
 
 
-def _continue_command(step: str, sid: SessionId, agent_command: str) -> str:
+def _continue_command(step: str, sid: SessionId, args: Arguments) -> str:
     """Return the command that continues after a failure of this step."""
     if step == "exec":
+        agent_command = (args.value("agent-cmd") or "").strip()
         return f"git hub-session exec {sid} -- sh -c {quote(agent_command)}"
+    if step == "merge":
+        return merge_command(sid, merge.parse_options(args.subset(*_MERGE_OPTIONS)))
     return f"git hub-session {'spawn' if step == 'baseline' else step} {sid}"
 
 

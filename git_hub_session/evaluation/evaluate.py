@@ -64,6 +64,8 @@ class EvalResult(NamedTuple):
     """The candidates, the best first if they are ranked."""
     metric_command: MetricCommand | None = None
     baseline: float | None = None
+    baseline_spread: float | None = None
+    """The spread of a measured baseline, or None if it was given."""
     run: str = ""
     notes: tuple[str, ...] = ()
 
@@ -194,13 +196,12 @@ def _rank_candidates(
         for candidate in candidates
         if candidate.commit and not candidate.directory
     ]
-    baseline = options.baseline
-    measured_baseline = measurements.get(BASELINE)
-    if measured_baseline is not None:
-        values = measured_baseline.values
-        baseline = _make_score(0, measured_baseline, None).metric if values else None
-        if not values:
-            notes.append(f"the baseline could not be measured: {measured_baseline.reason}")
+    baseline, spread = options.baseline, None
+    if BASELINE in measurements:
+        score = _make_score(0, measurements[BASELINE], None)
+        baseline, spread = (score.metric, score.spread) if score.values else (None, None)
+        if not score.values:
+            notes.append(f"the baseline could not be measured: {measurements[BASELINE].reason}")
     unranked = {}
     for candidate in candidates:
         no_commit = Measurement((), "its branch points to no commit")
@@ -214,8 +215,9 @@ def _rank_candidates(
     scores = [ranked.score for ranked in unranked.values() if ranked.score]
     ranks = rank_scores(scores, options.direction)
     ranked = tuple(unranked[rank.agent]._replace(rank=rank) for rank in ranks)
+    command = options.metric_command
     return EvalResult(
-        session, session.state, ranked, options.metric_command, baseline, run.name, tuple(notes)
+        session, session.state, ranked, command, baseline, spread, run.name, tuple(notes)
     )
 
 
@@ -268,6 +270,8 @@ def _record_result(
             "direction": options.direction,
             "baseline": result.baseline,
         }
+        if result.baseline_spread is not None:
+            evaluation["baseline_spread"] = result.baseline_spread
     results = {
         ranked.candidate.name: _result_fields(ranked)
         for ranked in result.candidates

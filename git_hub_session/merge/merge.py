@@ -24,8 +24,9 @@ from git_hub_session.git.ref_names import (
     short_name,
 )
 from git_hub_session.merge.merge_tree import commit_merge
+from git_hub_session.merge.message import merge_message
 from git_hub_session.merge.move_branch import InterruptedUpdate, move_branch
-from git_hub_session.merge.plan import MergeOptions, MergePlan, resolve_plan
+from git_hub_session.merge.plan import MergePlan, resolve_plan
 from git_hub_session.merge.undo import undo_interrupted_update
 from git_hub_session.session.model import MergeRecord, Session
 from git_hub_session.session.record import with_merge, with_transition
@@ -36,6 +37,7 @@ from git_hub_session.worktree.checkouts import find_checkout
 
 if TYPE_CHECKING:
     from git_hub_session.cleanup.options import CleanupOptions
+    from git_hub_session.merge.options import MergeOptions
     from git_hub_session.session.project import Project
     from git_hub_session.session.store import LockedSession
 
@@ -96,7 +98,7 @@ def _commit_and_move_branch(
     assert plan.merge_tree is not None
     _undo_interrupted_merge(plan.session, project)
     parents = [plan.base] if options.squash else [plan.base, plan.tip]
-    message = f"{options.message}\n" if options.message else _default_message(plan)
+    message = merge_message(plan, options.message)
     commit = commit_merge(project, plan.merge_tree.tree, parents, message, plan.checkout)
     winner = plan.winner
     record = MergeRecord(winner.agent, winner.attempt, plan.tip, short_name(plan.into), commit)
@@ -126,17 +128,6 @@ def _undo_interrupted_merge(session: Session, project: Project) -> None:
         old = project.git.resolve_commit(f"{record.commit}^1", checkout.git_dir)
         if project.repo.tip(into) == old:
             undo_interrupted_update(checkout, old, record.commit, project)
-
-
-def _default_message(plan: MergePlan) -> str:
-    """Return AgentHub's merge message.
-
-    Escape control characters of the task, so that a reader of the log sees them.
-    """
-    winner = agent_name(plan.winner.agent)
-    sid = plan.session.id
-    task = "\n".join(map(escape_control, plan.session.config.task.split("\n")))
-    return f"hub: merge {winner} from session {sid}\n\nTask: {task}\nWinner: {winner}\nSession: {sid}\n"
 
 
 def _post_summary(

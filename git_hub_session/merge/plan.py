@@ -17,7 +17,9 @@ from git_hub_session.git.ref_names import (
 )
 from git_hub_session.git.worktrees import linked_worktrees
 from git_hub_session.merge.merge_tree import MergeTreeResult, merge_trees
-from git_hub_session.session.agents import archived_agents, attempts_by_agent, refuse_if_running
+from git_hub_session.merge.winner import choose_winner
+from git_hub_session.session.agents import refuse_if_running
+from git_hub_session.session.baseline import last_evaluation
 from git_hub_session.session.state import State
 from git_hub_session.worktree.checkouts import Checkout, find_checkout
 from git_hub_session.worktree.detached import detached_reason
@@ -27,23 +29,10 @@ from git_hub_session.worktree.status import read_worktree_status
 if TYPE_CHECKING:
     from git_hub_session.git.diff import DiffStat
     from git_hub_session.git.repository import GitRepo
+    from git_hub_session.merge.options import MergeOptions
     from git_hub_session.session.model import AgentResult, MergeRecord, Session
     from git_hub_session.session.project import Project
     from git_hub_session.system.directory import SafeDirectory
-
-
-class MergeOptions(NamedTuple):
-    """The branch to merge, the branch to merge into, and the kind of merge."""
-
-    agent: int = 0
-    """The number of the agent to merge, or 0 for the one that is ranked first."""
-    into: str = ""
-    """The full ref of the branch to merge into, or '' for the session's base branch."""
-    squash: bool = False
-    message: str = ""
-    cleanup: bool = True
-    force: bool = False
-    """Merge even if another program has marked an agent as running."""
 
 
 class MergePlan(NamedTuple):
@@ -114,7 +103,7 @@ def resolve_plan(
         return MergePlan(session, winner, record.tip, into, repo.tip(into), None, record.commit)
     _refuse_state(session)
     refuse_if_running(session, directory, among=session.agents, force=options.force)
-    winner, result = _choose_winner(session, repo, options)
+    winner, result = choose_winner(session, repo, options)
     into = options.into or HEADS + session.config.base_branch
     tip = repo.tip(winner.ref)
     base = _target_commit(into, session.id, repo)
@@ -154,30 +143,6 @@ def _refuse_state(session: Session) -> None:
     raise Refused(f"session '{sid}' is '{state}': there is nothing to merge", hint=hints[state])
 
 
-def _choose_winner(
-    session: Session, repo: GitRepo, options: MergeOptions
-) -> tuple[AgentBranch, AgentResult | None]:
-    """Return the last attempt and the result of the requested or the best agent."""
-    ranking = {result.agent: result for result in session.ranking}
-    agent = options.agent or next(iter(ranking), 0)
-    result = ranking.get(agent)
-    if not agent or (not options.agent and result is not None and result.reason):
-        problem = "could be measured" if agent else "is ranked"
-        raise Refused(
-            f"no agent of session '{session.id}' {problem}",
-            hint=f"git hub-session merge {session.id} --agent <agent>",
-        )
-    attempts = attempts_by_agent(session.id, repo).get(agent)
-    if not attempts or not repo.tip(AgentBranch(session.id, agent, max(attempts)).ref):
-        verb = "status" if options.agent else "eval"
-        if agent in archived_agents(session.id, repo):
-            verb = "restore"
-        raise Refused(
-            f"{agent_name(agent)} has no branch", hint=f"git hub-session {verb} {session.id}"
-        )
-    return AgentBranch(session.id, agent, max(attempts)), result
-
-
 def _target_commit(into: str, sid: SessionId, repo: GitRepo) -> str:
     """Return the tip of the branch `into`. Raise Refused if the branch must not be moved."""
     name = short_name(into)
@@ -212,6 +177,8 @@ def _evaluation_warnings(
         yield f"{name} committed since the evaluation"
     if result.reason:
         yield f"{name} could not be measured: {result.reason}"
+    if last_evaluation(session).is_regression(result):
+        yield f"{name} does not improve on the baseline"
 
 
 def _worktree_warnings(session: Session, project: Project, winner: AgentBranch) -> Iterator[str]:

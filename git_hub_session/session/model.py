@@ -124,6 +124,8 @@ class AgentResult(NamedTuple):
     """The measured value, or None."""
     reason: str = ""
     """The reason why the agent was not measured. '' if it was, or if a judge ranked it."""
+    spread: float = 0.0
+    """The difference between the largest and the smallest measured value."""
 
 
 class MergeRecord(NamedTuple):
@@ -216,6 +218,13 @@ def as_mapping(value: object) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
+def as_number(value: object) -> float | None:
+    """Return a number of state.json, or None if it is missing or too large."""
+    if not isinstance(value, int | float) or isinstance(value, bool) or abs(value) > _MAX_METRIC:
+        return None
+    return float(value)
+
+
 def _text(value: object) -> str:
     return value if isinstance(value, str) else ""
 
@@ -269,10 +278,9 @@ def _parse_result(name: str, fields: Mapping[str, Any]) -> AgentResult | None:
     commit = _object_id(result.get("commit"))
     if not number or type(attempt) is not int or type(rank) is not int or rank < 1 or not commit:
         return None
-    metric = result.get("metric")
-    if not isinstance(metric, int | float) or isinstance(metric, bool) or abs(metric) > _MAX_METRIC:
-        metric = None
-    return AgentResult(number, attempt, commit, rank, metric, _text(result.get("reason")))
+    metric = as_number(result.get("metric"))
+    spread = as_number(result.get("spread")) or 0.0
+    return AgentResult(number, attempt, commit, rank, metric, _text(result.get("reason")), spread)
 
 
 def new_state_document(sid: SessionId, *, at: str) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """Parse small integers: the numbers in names, options, settings and environment variables.
 
+It also formats measured values.
+
 Python's `int` raises ValueError on more than 4,300 digits, and accepts signs, spaces, underscores
 and the digits of other scripts. Other modules must use `parse_int` unless a pattern has already
 limited the text to a few ASCII digits.
@@ -27,3 +29,13 @@ def parse_int(text: str, maximum: int) -> int | None:
         return None
     number = int(digits)
     return number if number <= maximum else None
+
+
+def format_values(*values: float) -> list[str]:
+    """Return the values as text, with as many digits as different values need to look different."""
+    texts: list[str] = []
+    for digits in range(6, 18):
+        texts = [f"{value:.{digits}g}" for value in values]
+        if len(set(texts)) >= len(set(values)):
+            break
+    return texts

@@ -52,7 +52,8 @@ def test_merge_into_the_checked_out_branch(hub: Hub) -> None:
     }
     assert hub.git("show", "-s", "--format=%P%n%an <%ae>%n%B", merged) == (
         f"{base} {second}\nAda <ada@example.com>\nhub: merge agent-2 from session s1\n\n"
-        "Task: Make it fast\nWinner: agent-2\nSession: s1\n"
+        "Task: Make it fast\nWinner: agent-2\nSession: s1\n\n"
+        "Hub-Session: s1\nHub-Agent: agent-2\n"
     )
     assert git_status(hub) == "## main\n M sub/other\n?? mine"
     assert (hub.top / "file").read_text() == "first\nby agent 2\n"
@@ -213,6 +214,10 @@ def test_dry_run_writes_nothing(hub: Hub) -> None:
         "insertions": 2,
         "deletions": 0,
         "remarks": [],
+        "metric": None,
+        "value": None,
+        "baseline": None,
+        "delta": None,
     }
     assert everything(hub) == before
 
@@ -293,7 +298,9 @@ def test_options_for_winner_branch_and_message(hub: Hub) -> None:
     arguments = ("--agent", "agent-1", "--into", "release", "-m", "Faster", "-m", "By far")
     assert hub.run("merge", "-q", "--yes", *arguments, "s1") == Result(0)
     assert hub.git("rev-parse", "main") == main
-    assert hub.git("show", "-s", "--format=%B", "release") == "Faster\n\nBy far\n"
+    assert hub.git("show", "-s", "--format=%B", "release") == (
+        "Faster\n\nBy far\n\nHub-Session: s1\nHub-Agent: agent-1\n"
+    )
     assert sorted(hub.refs("refs/heads/hub")) == ["refs/heads/hub/s1/agent-1/attempt-1"]
     assert sorted(hub.refs("refs/tags")) == ["refs/tags/hub/archive/s1/agent-2"]
 
@@ -579,7 +586,9 @@ def test_hooks_run_as_in_git_merge(hub: Hub) -> None:
     write_hook(hub, "post-merge", f'echo "post $1" >>{record}')
     assert hub.run("merge", "-q", "--yes", "-m", "Merge", "s1") == Result(0)
     assert record.read_text() == f"{hub.top}\nfile\nnew\nmerge\npost 0\n"
-    assert hub.git("show", "-s", "--format=%B", "main") == "Merge\nChange-Id: 7\n"
+    assert hub.git("show", "-s", "--format=%B", "main") == (
+        "Merge\n\nHub-Session: s1\nHub-Agent: agent-2\nChange-Id: 7\n"
+    )
     assert git_status(hub) == "## main"
 
 
@@ -632,15 +641,48 @@ def test_ignored_files_are_not_overwritten(hub: Hub, path: str) -> None:
     assert (result.code, protected_state(hub)) == (1, before)
 
 
-def test_control_characters_of_the_task_in_the_log(hub: Hub) -> None:
-    hub.run("init", "-q", "--id", "s1", "--task", "two\nlines\x1b[2J", "--agents", "1")
+def test_first_line_of_the_task_in_the_log(hub: Hub) -> None:
+    """The message has no control characters of the task and none of its other lines."""
+    task = "two\x1b[2J\nHub-Agent: agent-7\n\nHub-Agent: agent-8"
+    hub.run("init", "-q", "--id", "s1", "--task", task, "--agents", "1")
     hub.run("spawn", "-q", "s1")
     hub.commit(agent_worktree(hub, 1), "new", "1\n")
     hub.run("eval", "-q", "--ranking", "1", "s1")
     assert hub.run("merge", "-q", "--yes", "s1") == Result(0)
     assert hub.git("show", "-s", "--format=%B", "main") == (
-        "hub: merge agent-1 from session s1\n\nTask: two\nlines\\x1b[2J\nWinner: agent-1\nSession: s1\n"
+        "hub: merge agent-1 from session s1\n\n"
+        "Task: two\\x1b[2J\nWinner: agent-1\nSession: s1\n\nHub-Session: s1\nHub-Agent: agent-1\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("paragraphs", "message"),
+    [
+        (["Faster"], "Faster\n\n"),
+        (["fix: faster"], "fix: faster\n\n"),
+        (["Faster", "Fixes: 1\nSigned-off-by: Ada"], "Faster\n\nFixes: 1\nSigned-off-by: Ada\n"),
+        (["Faster", "Fixes: 1\nand more"], "Faster\n\nFixes: 1\nand more\n\n"),
+    ],
+)
+def test_trailers_after_a_given_message(hub: Hub, paragraphs: list[str], message: str) -> None:
+    create_evaluated_session(hub)
+    options = [word for paragraph in paragraphs for word in ("-m", paragraph)]
+    assert hub.run("merge", "-q", "--yes", *options, "s1") == Result(0)
+    assert hub.git("show", "-s", "--format=%B", "main") == (
+        f"{message}Hub-Session: s1\nHub-Agent: agent-2\n"
+    )
+    trailers = "--format=%(trailers:key=Hub-Session,key=Hub-Agent,valueonly)"
+    assert hub.git("show", "-s", trailers, "main") == "s1\nagent-2\n"
+
+
+def test_message_of_white_space(hub: Hub) -> None:
+    create_evaluated_session(hub)
+    before = protected_state(hub)
+    result = hub.run("merge", "--yes", "-m", " ", "s1")
+    assert (result.code, result.err) == (
+        *(1, "error: the merge message is empty\nhint: give a message with -m <text>\n"),
+    )
+    assert protected_state(hub) == before
 
 
 def test_forged_merge_record(hub: Hub) -> None:

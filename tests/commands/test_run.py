@@ -61,9 +61,10 @@ def test_run_from_a_task_to_a_merge(slow_project: Hub) -> None:
         "   1  agent-1      10    -40       -      1  +1/-1\n"
         "   2  agent-2      20    -30       -      1  +1/-1\n"
         "Session s1: running → evaluating\n"
-        "Merging hub/s1/agent-1/attempt-1 into main\n  Rank: 1, metric 10\n"
+        "Merging hub/s1/agent-1/attempt-1 into main\n  Rank: 1\n"
+        "  ms: 50 → 10 (−80.0 %)\n"
         "  ms | 2 +-\n  1 file changed, 1 insertion(+), 1 deletion(-)\n"
-        f"Merged agent-1 into main: {merged[:12]}\n"
+        f"Merged agent-1 into main: {merged[:12]}\n  ms: 50 → 10 (−80.0 %)\n"
         f"Removed worktree: {worktree_path(slow_project, 1)}\nRemoved worktree: {worktree_path(slow_project, 2)}\n"
         "Archived branch: hub/s1/agent-2/attempt-1 as tag hub/archive/s1/agent-2\n"
         "Cleaned up 2 worktrees for session s1\n"
@@ -172,8 +173,8 @@ def test_run_without_a_metric(slow_project: Hub) -> None:
         ),
         (
             [*RUN_ARGUMENTS, "true", *MEASURE, "--yes"],
-            "git hub-session update s1 --state merged",
-            "error: nothing to merge: 'main' already contains the commits of agent-1\nhint: ",
+            "git hub-session archive s1",
+            "error: no agent improves on the baseline: the best 'ms' is 50 (agent-1), ",
             "evaluating",
         ),
     ],
@@ -188,6 +189,38 @@ def test_failed_step_stops_the_run(
     assert result.err.startswith(message), result.err
     assert step in result.err
     assert slow_project.git("rev-parse", "main") == base
+
+
+def test_run_without_an_improvement(slow_project: Hub) -> None:
+    """`run` stops before the merge. Each hint works, and keeps the message."""
+    agent = 'echo "ms: 6${HUB_AGENT#agent-}" >ms && git commit -qam "By $HUB_AGENT"'
+    base = slow_project.git("rev-parse", "main")
+    result = slow_project.run(*RUN_ARGUMENTS, agent, *MEASURE, "--yes", "-m", "Be slow", "-m", "x")
+    assert result.code == 1
+    assert result.err == (
+        "error: no agent improves on the baseline: the best 'ms' is 61 (agent-1), the baseline is 50\n"
+        "hint: git hub-session archive s1\n"
+        "hint: git hub-session merge -m 'Be slow' -m x --allow-regression s1\n"
+    )
+    assert "Merging" not in result.out
+    assert slow_project.git("rev-parse", "main") == base
+    assert slow_project.state()["state"] == "evaluating"
+    command = result.err.splitlines()[-1].removeprefix("hint: ")
+    assert slow_project.call("sh", "-c", f"{command} --yes").code == 0
+    assert slow_project.git("show", "-s", "--format=%B", "main") == (
+        "Be slow\n\nx\n\nHub-Session: s1\nHub-Agent: agent-1\nHub-Metric: ms 50 -> 61\n"
+    )
+
+
+def test_regression_that_is_allowed(slow_project: Hub) -> None:
+    arguments = ("--baseline", "9", "--yes", "--allow-regression", "-m", "Be slow")
+    result = slow_project.run(*RUN_ARGUMENTS, AGENT, *MEASURE, *arguments)
+    assert (result.code, result.err) == (
+        *(0, "warning: agent-1 does not improve on the baseline\n"),
+    )
+    assert slow_project.git("show", "-s", "--format=%B", "main") == (
+        "Be slow\n\nHub-Session: s1\nHub-Agent: agent-1\nHub-Metric: ms 9 -> 10\n"
+    )
 
 
 def test_worktree_path_that_exists(slow_project: Hub) -> None:

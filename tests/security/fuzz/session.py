@@ -26,7 +26,7 @@ from git_hub_session.session.state import TRANSITIONS
 TIME = "2026-03-17T14:30:22.000000+00:00"
 NOW = 1773757822.0
 COMMIT = "1a" * 20
-STYLE = TerminalStyle(None, False, "->", "...")
+STYLE = TerminalStyle(None, False, "->", "...", "-")
 NEVER = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from git_hub_session.util.numbers import MAX_COUNT, MAX_INT64, parse_int
+from git_hub_session.util.numbers import MAX_COUNT, MAX_INT64, format_values, parse_int
 from tests.support.hub import CHECKOUT, Hub
 
 LONG = "1" * 5_000
@@ -45,6 +45,21 @@ LONG = "1" * 5_000
 )
 def test_parse_int(text: str, maximum: int, number: int | None) -> None:
     assert parse_int(text, maximum) == number
+
+
+@pytest.mark.parametrize(
+    ("values", "texts"),
+    [
+        ((180.0, 142.5), ["180", "142.5"]),
+        ((5.0, 5.0), ["5", "5"]),
+        ((1234567.0, 1234568.0), ["1234567", "1234568"]),
+        ((0.1, 0.1 + 2**-54), ["0.1", "0.1000000000000001"]),
+        ((1e300, -1e300), ["1e+300", "-1e+300"]),
+        ((0.0,), ["0"]),
+    ],
+)
+def test_different_values_look_different(values: tuple[float, ...], texts: list[str]) -> None:
+    assert format_values(*values) == texts
 
 
 def test_date_with_many_digits(hub: Hub) -> None:

@@ -1,0 +1,60 @@
+"""The message of a merge commit: AgentHub's words, and trailers for programs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from git_hub_session._typing import TYPE_CHECKING
+from git_hub_session.git.ref_names import agent_name
+from git_hub_session.merge.options import PARAGRAPH
+from git_hub_session.session.baseline import last_evaluation
+from git_hub_session.util.numbers import format_values
+from git_hub_session.util.text import escape_control
+
+if TYPE_CHECKING:
+    from git_hub_session.merge.plan import MergePlan
+
+_TRAILER = re.compile(r"[A-Za-z0-9-]+: ")
+
+
+def merge_message(plan: MergePlan, text: str) -> str:
+    """Return the user's message `text`, or AgentHub's message if it is '', with the trailers.
+
+    A message of white space stays as it is, so that the merge rejects it as empty.
+    """
+    trailers = "".join(f"{trailer}\n" for trailer in _trailers(plan))
+    if not text:
+        return f"{_default_text(plan)}{PARAGRAPH}{trailers}"
+    if not text.strip():
+        return text
+    message = text.rstrip()
+    # The first paragraph is the subject. Git does not look for trailers there.
+    _, separator, last = message.rpartition(PARAGRAPH)
+    has_trailers = separator and all(map(_TRAILER.match, last.split("\n")))
+    return f"{message}\n{trailers}" if has_trailers else f"{message}{PARAGRAPH}{trailers}"
+
+
+def _default_text(plan: MergePlan) -> str:
+    """Return AgentHub's message with the first line of the task.
+
+    Escape control characters of the task, so that a reader of the log sees them.
+    """
+    winner = agent_name(plan.winner.agent)
+    sid = plan.session.id
+    task = escape_control(plan.session.config.task.strip().partition("\n")[0])
+    return (
+        f"hub: merge {winner} from session {sid}\n\nTask: {task}\nWinner: {winner}\nSession: {sid}"
+    )
+
+
+def _trailers(plan: MergePlan) -> Iterator[str]:
+    yield f"Hub-Session: {plan.session.id}"
+    yield f"Hub-Agent: {agent_name(plan.winner.agent)}"
+    metric, _, baseline, _ = last_evaluation(plan.session)
+    result = plan.result
+    # A metric of another commit says nothing about the merged commit.
+    if not metric or result is None or result.metric is None or result.commit != plan.tip:
+        return
+    values = (result.metric,) if baseline is None else (baseline, result.metric)
+    yield f"Hub-Metric: {escape_control(metric)} {' -> '.join(format_values(*values))}"

@@ -1,0 +1,49 @@
+"""The options of a merge, and the command line that they come from."""
+
+from __future__ import annotations
+
+from shlex import quote
+
+from git_hub_session._typing import TYPE_CHECKING, NamedTuple
+from git_hub_session.git.ref_names import HEADS
+
+if TYPE_CHECKING:
+    from git_hub_session.git.ref_names import SessionId
+
+PARAGRAPH = "\n\n"
+"""The text between two paragraphs of the message. Each paragraph is one option -m."""
+
+
+class MergeOptions(NamedTuple):
+    """The branch to merge, the branch to merge into, and the kind of merge."""
+
+    agent: int = 0
+    """The number of the agent to merge, or 0 for the best one."""
+    into: str = ""
+    """The full ref of the branch to merge into, or '' for the session's base branch."""
+    squash: bool = False
+    message: str = ""
+    cleanup: bool = True
+    force: bool = False
+    """Merge even if another program has marked an agent as running."""
+    allow_regression: bool = False
+    """Merge even if no agent is better than the baseline."""
+
+
+def merge_command(sid: SessionId, options: MergeOptions) -> str:
+    """Return the command that merges the session with these options."""
+    words = []
+    if options.agent:
+        words.append(f"--agent {options.agent}")
+    if options.into:
+        words.append(f"--into {quote(options.into.removeprefix(HEADS))}")
+    if options.message:
+        words += [f"-m {quote(paragraph)}" for paragraph in options.message.split(PARAGRAPH)]
+    switches = {
+        "squash": options.squash,
+        "no-cleanup": not options.cleanup,
+        "force": options.force,
+        "allow-regression": options.allow_regression,
+    }
+    words += [f"--{name}" for name, is_set in switches.items() if is_set]
+    return " ".join(["git hub-session merge", *words, sid])

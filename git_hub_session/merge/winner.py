@@ -1,0 +1,110 @@
+"""Choose the winner of a session: the requested agent, or the best agent."""
+
+from __future__ import annotations
+
+from git_hub_session._typing import TYPE_CHECKING
+from git_hub_session.errors import Refused
+from git_hub_session.git.ref_names import AgentBranch, agent_name
+from git_hub_session.merge.options import MergeOptions, merge_command
+from git_hub_session.session.agents import archived_agents, attempts_by_agent
+from git_hub_session.session.baseline import Evaluation, last_evaluation
+from git_hub_session.util.numbers import format_values
+
+if TYPE_CHECKING:
+    from git_hub_session.git.repository import GitRepo
+    from git_hub_session.session.model import AgentResult, Session
+
+
+class NoImprovement(Refused):
+    """No agent, or not the requested agent, is better than the baseline."""
+
+    code = "no-improvement"
+
+
+def choose_winner(
+    session: Session, repo: GitRepo, options: MergeOptions
+) -> tuple[AgentBranch, AgentResult | None]:
+    """Return the last attempt of the winner, and its result.
+
+    Raises:
+        NoImprovement: no agent is better than the baseline, and a regression is not allowed.
+        Refused: no agent was measured, or the winner has no branch.
+    """
+    result = _requested_result(session, options) if options.agent else _best_result(session)
+    agent = result.agent if result else options.agent
+    branch = _last_attempt(session, agent, repo, is_requested=bool(options.agent))
+    evaluation = last_evaluation(session)
+    if result and evaluation.is_regression(result) and not options.allow_regression:
+        is_outdated = result.commit != repo.tip(branch.ref)
+        raise _no_improvement(session, evaluation, result, options, is_outdated=is_outdated)
+    return branch, result
+
+
+def _requested_result(session: Session, options: MergeOptions) -> AgentResult | None:
+    return next((result for result in session.ranking if result.agent == options.agent), None)
+
+
+def _best_result(session: Session) -> AgentResult:
+    """Return the first result of the ranking, or the first one that is better than the baseline.
+
+    A tie can put a result first that is not better, before one that is.
+    """
+    measured = [result for result in session.ranking if not result.reason]
+    if not measured:
+        problem = "could be measured" if session.ranking else "is ranked"
+        raise Refused(
+            f"no agent of session '{session.id}' {problem}",
+            hint=f"git hub-session merge {session.id} --agent <agent>",
+        )
+    evaluation = last_evaluation(session)
+    better = [result for result in measured if not evaluation.is_regression(result)]
+    return (better or measured)[0]
+
+
+def _last_attempt(
+    session: Session, agent: int, repo: GitRepo, *, is_requested: bool
+) -> AgentBranch:
+    attempts = attempts_by_agent(session.id, repo).get(agent)
+    if attempts and repo.tip(AgentBranch(session.id, agent, max(attempts)).ref):
+        return AgentBranch(session.id, agent, max(attempts))
+    verb = "status" if is_requested else "eval"
+    if agent in archived_agents(session.id, repo):
+        verb = "restore"
+    raise Refused(f"{agent_name(agent)} has no branch", hint=f"git hub-session {verb} {session.id}")
+
+
+def _no_improvement(
+    session: Session,
+    evaluation: Evaluation,
+    result: AgentResult,
+    options: MergeOptions,
+    *,
+    is_outdated: bool,
+) -> NoImprovement:
+    assert evaluation.baseline is not None
+    if not options.agent:
+        result = _best_value(session, evaluation)
+    assert result.metric is not None
+    name = agent_name(result.agent)
+    baseline, value = format_values(evaluation.baseline, result.metric)
+    spread = max(result.spread, evaluation.baseline_spread)
+    noise = f", spread {format_values(spread)[0]}" if spread else ""
+    if options.agent:
+        problem = f"{name} does not improve on the baseline: its '{evaluation.metric}' is {value}"
+    else:
+        problem = f"no agent improves on the baseline: the best '{evaluation.metric}' is {value}"
+        noise = f", {name}{noise}"
+    details = f" ({noise.removeprefix(', ')})" if noise else ""
+    hints = [f"git hub-session eval {session.id}"] if is_outdated else []
+    hints += [
+        f"git hub-session archive {session.id}",
+        merge_command(session.id, options._replace(allow_regression=True)),
+    ]
+    return NoImprovement(f"{problem}{details}, the baseline is {baseline}", hint="\n".join(hints))
+
+
+def _best_value(session: Session, evaluation: Evaluation) -> AgentResult:
+    """Return the result with the best metric. A tie can rank another one first."""
+    sign = -1 if evaluation.direction == "higher" else 1
+    measured = [result for result in session.ranking if result.metric is not None]
+    return min(measured, key=lambda result: sign * (result.metric or 0.0))

@@ -1,0 +1,51 @@
+"""Compare a result with the baseline of its evaluation."""
+
+from __future__ import annotations
+
+from git_hub_session._typing import TYPE_CHECKING, NamedTuple
+from git_hub_session.session.model import as_mapping, as_number
+
+if TYPE_CHECKING:
+    from git_hub_session.session.model import AgentResult, Session
+
+_SIGNS = {"lower": 1, "higher": -1}
+
+
+class Evaluation(NamedTuple):
+    """The data that all results of an evaluation share.
+
+    It is empty if a judge ranked the agents.
+    """
+
+    metric: str = ""
+    """The name of the metric, or ''."""
+    direction: str = ""
+    """'lower', 'higher', or ''."""
+    baseline: float | None = None
+    baseline_spread: float = 0.0
+
+    def is_regression(self, result: AgentResult) -> bool:
+        """Return True if the result is not better than the baseline.
+
+        The difference must be larger than the spread of the repeated measurements. Return False
+        without a baseline or a metric to compare.
+        """
+        if self.baseline is None or self.direction not in _SIGNS or result.metric is None:
+            return False
+        gain = _SIGNS[self.direction] * (self.baseline - result.metric)
+        return gain <= max(result.spread, self.baseline_spread)
+
+
+def last_evaluation(session: Session) -> Evaluation:
+    """Return the shared data of the last evaluation.
+
+    A value of the wrong type counts as missing.
+    """
+    fields = as_mapping(session.document.get("evaluation"))
+    metric, direction = fields.get("metric"), fields.get("direction")
+    return Evaluation(
+        metric if isinstance(metric, str) else "",
+        direction if isinstance(direction, str) else "",
+        as_number(fields.get("baseline")),
+        as_number(fields.get("baseline_spread")) or 0.0,
+    )

@@ -1,0 +1,249 @@
+"""`merge` refuses a winner that is not better than the baseline."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import pexpect
+import pytest
+
+from tests.support.cleanup import everything
+from tests.support.evaluated_sessions import protected_state
+from tests.support.hub import Hub, Result
+from tests.support.measured_sessions import agent_worktree, create_measurable_session
+
+MEASURE = ("--eval", "cat ms", "--metric", "ms")
+
+
+def evaluate(hub: Hub, *options: str, direction: str = "lower") -> None:
+    """Measure and rank the agents of the session s1."""
+    arguments = (*MEASURE, "--direction", direction, *options)
+    assert hub.run("eval", "-q", *arguments, "s1") == Result(0)
+
+
+def measured_session(hub: Hub, metrics: Sequence[str], *options: str, **keywords: Any) -> None:
+    """Create the session s1, whose agents have these metrics, and evaluate it."""
+    create_measurable_session(hub, *(f"ms: {metric}\n" for metric in metrics))
+    evaluate(hub, *options, **keywords)
+
+
+def edit_state(hub: Hub, key: str, value: object) -> None:
+    """Replace a value in `evaluation` of state.json."""
+    path = hub.directory() / "state.json"
+    state = json.loads(path.read_text())
+    state["evaluation"][key] = value
+    path.write_text(json.dumps(state))
+
+
+@pytest.mark.parametrize(
+    ("metrics", "direction", "baseline", "best"),
+    [
+        (["8", "7"], "lower", "5", "7 (agent-2)"),
+        (["8", "5"], "lower", "5", "5 (agent-2)"),
+        (["3", "4"], "higher", "5", "4 (agent-2)"),
+        (["5.0000001"], "lower", "5", "5.0000001 (agent-1)"),
+    ],
+)
+def test_no_agent_improves(
+    hub: Hub, metrics: list[str], direction: str, baseline: str, best: str
+) -> None:
+    """Neither `merge` nor its dry run changes anything. An equal metric is not better."""
+    measured_session(hub, metrics, "--baseline", baseline, direction=direction)
+    before = everything(hub)
+    refused = Result(
+        1,
+        "",
+        f"error: no agent improves on the baseline: the best 'ms' is {best}, the baseline is 5\n"
+        "hint: git hub-session archive s1\nhint: git hub-session merge --allow-regression s1\n",
+    )
+    assert hub.run("merge", "--yes", "s1") == refused
+    assert hub.run("merge", "-n", "s1") == refused
+    assert everything(hub) == before
+    assert hub.run("archive", "-q", "s1") == Result(0)
+
+
+def test_regression_is_merged_on_request(hub: Hub) -> None:
+    measured_session(hub, ["8", "7"], "--baseline", "5")
+    result = hub.run("merge", "--yes", "--allow-regression", "s1")
+    assert (result.code, result.err) == (0, "warning: agent-2 does not improve on the baseline\n")
+    assert hub.git("show", "-s", "--format=%B", "main") == (
+        "hub: merge agent-2 from session s1\n\nTask: t\nWinner: agent-2\nSession: s1\n\n"
+        "Hub-Session: s1\nHub-Agent: agent-2\nHub-Metric: ms 5 -> 7\n"
+    )
+    assert (hub.state()["state"], (hub.top / "ms").read_text()) == ("merged", "ms: 7\n")
+
+
+def test_requested_winner(hub: Hub) -> None:
+    """The hint keeps all options."""
+    measured_session(hub, ["8", "4"], "--baseline", "5")
+    hub.git("branch", "release", "main")
+    before = protected_state(hub)
+    result = hub.run("merge", "--yes", "--agent", "1", "--into=release", "--squash", "s1")
+    command = "git hub-session merge --agent 1 --into release --squash --allow-regression s1"
+    assert result == Result(
+        1,
+        "",
+        "error: agent-1 does not improve on the baseline: its 'ms' is 8, the baseline is 5\n"
+        f"hint: git hub-session archive s1\nhint: {command}\n",
+    )
+    assert protected_state(hub) == before
+    assert hub.call("sh", "-c", f"{command} --yes").code == 0
+    assert hub.git("show", "release:ms") == "ms: 8"
+
+
+@pytest.mark.parametrize(
+    ("values", "options", "spread"),
+    [
+        ("95 100 105", ["--baseline", "105"], ", spread 10"),
+        ("95 100 105", ["--baseline", "110"], ", spread 10"),
+        ("95 100 105", ["--baseline", "110.1"], None),
+        ("100 100 100", ["--baseline", "100.1"], None),
+        ("100 100 100", ["--baseline", "100"], ""),
+    ],
+)
+def test_gain_must_exceed_the_spread(
+    hub: Hub, values: str, options: list[str], spread: str | None
+) -> None:
+    """Repeated measurements have to differ by more than their spread."""
+    create_measurable_session(hub, "x\n")
+    script = "n=$(cat ../n 2>/dev/null || echo 1); echo $((n+1)) >../n; set -- $VALUES; shift $((n-1)); echo ms: $1"
+    hub.environ["VALUES"] = values
+    arguments = ("--eval", script, "--metric", "ms", "--direction", "lower", "--repeat", "3")
+    assert hub.run("eval", "-q", *arguments, *options, "s1") == Result(0)
+    before = protected_state(hub)
+    result = hub.run("merge", "--yes", "s1")
+    if spread is None:
+        assert (result.code, result.err) == (0, "")
+        return
+    assert result == Result(
+        1,
+        "",
+        f"error: no agent improves on the baseline: the best 'ms' is 100 (agent-1{spread}), "
+        f"the baseline is {options[1]}\n"
+        "hint: git hub-session archive s1\nhint: git hub-session merge --allow-regression s1\n",
+    )
+    assert protected_state(hub) == before
+
+
+def test_spread_of_a_measured_baseline(hub: Hub) -> None:
+    hub.commit(hub.top, "ms", "ms: 5\n")
+    measured_session(hub, ["4"], "--baseline", "measure", "--repeat", "2")
+    assert hub.state()["evaluation"]["baseline_spread"] == 0
+    edit_state(hub, "baseline_spread", 1)
+    assert hub.run("merge", "--yes", "s1").err.startswith(
+        "error: no agent improves on the baseline: the best 'ms' is 4 (agent-1, spread 1), "
+    )
+    edit_state(hub, "baseline_spread", 0.9)
+    assert hub.run("merge", "-q", "--yes", "s1") == Result(0)
+
+
+def test_tie_in_which_only_the_second_improves(hub: Hub) -> None:
+    """The smaller diff ranks first, but only the other agent is better than the baseline."""
+    create_measurable_session(hub, "x\n", "x\ny\n")
+    script = "case $HUB_AGENT in agent-1) set -- 98 96 98;; *) set -- 97 97 97;; esac; "
+    script += "f=../n-$HUB_AGENT; n=$(cat $f 2>/dev/null || echo 1); echo $((n+1)) >$f; "
+    script += "shift $((n-1)); echo ms: $1"
+    arguments = ("--eval", script, "--metric", "ms", "--direction", "lower", "--repeat", "3")
+    assert hub.run("eval", "-q", *arguments, "--baseline", "99", "s1") == Result(0)
+    ranks = {name: agent["result"]["rank"] for name, agent in hub.state()["agents"].items()}
+    assert ranks == {"agent-1": 1, "agent-2": 2}
+    result = hub.run("merge", "-n", "s1")
+    assert (result.code, result.out.splitlines()[:3]) == (
+        0,
+        [
+            "Merging hub/s1/agent-2/attempt-1 into main",
+            "  Rank: 2",
+            "  ms: 99 → 97 (−2.0 %)",
+        ],
+    )
+
+
+def test_no_floor_without_a_baseline(hub: Hub) -> None:
+    measured_session(hub, ["8"])
+    assert "  Rank: 1\n  ms: 8\n" in hub.run("merge", "-n", "s1").out
+    assert hub.run("merge", "-q", "--yes", "s1") == Result(0)
+    assert hub.git("show", "-s", "--format=%(trailers:key=Hub-Metric)", "main") == (
+        "Hub-Metric: ms 8\n"
+    )
+
+
+def test_no_floor_after_a_ranking_by_a_judge(hub: Hub) -> None:
+    measured_session(hub, ["8"], "--baseline", "5")
+    assert hub.run("eval", "-q", "--ranking", "1", "s1") == Result(0)
+    assert hub.run("merge", "-q", "--yes", "s1") == Result(0)
+    assert hub.git("show", "-s", "--format=%(trailers:key=Hub-Metric)", "main") == ""
+
+
+def test_baseline_of_another_metric(hub: Hub) -> None:
+    """The baseline in config.yaml belongs to the metric in config.yaml."""
+    arguments = ("--metric", "ms", "--direction", "lower", "--baseline", "5", "--eval", "cat ms")
+    hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "1", *arguments)
+    hub.run("spawn", "-q", "s1")
+    hub.commit(agent_worktree(hub, 1), "ms", "ms: 8\nrps: 2\n")
+    assert hub.run("eval", "-q", "--metric", "rps", "s1") == Result(0)
+    assert hub.state()["evaluation"]["baseline"] is None
+    assert hub.run("eval", "-q", "--metric", "ms", "s1") == Result(0)
+    assert hub.state()["evaluation"]["baseline"] == 5
+
+
+def test_commit_after_the_evaluation(hub: Hub) -> None:
+    """The first hint is to measure again. The trailer does not claim an old metric."""
+    measured_session(hub, ["8"], "--baseline", "5")
+    hub.commit(agent_worktree(hub, 1), "ms", "ms: 4\n")
+    refused = hub.run("merge", "--yes", "s1")
+    assert (refused.code, refused.err.splitlines()[1]) == (1, "hint: git hub-session eval s1")
+    assert hub.run("merge", "-q", "--yes", "--allow-regression", "s1") == Result(0)
+    assert hub.git("show", "-s", "--format=%(trailers:key=Hub-Metric)", "main") == ""
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("baseline", "5"),
+        ("baseline", [5]),
+        ("baseline", True),
+        ("baseline", 10**400),
+        ("direction", "sideways"),
+        ("direction", ["lower"]),
+    ],
+)
+def test_invalid_values_in_state_json_are_no_floor(hub: Hub, key: str, value: object) -> None:
+    measured_session(hub, ["8"], "--baseline", "5")
+    edit_state(hub, key, value)
+    assert hub.run("merge", "-q", "--yes", "s1") == Result(0)
+
+
+def test_control_characters_in_the_name_of_the_metric(hub: Hub) -> None:
+    measured_session(hub, ["4"], "--baseline", "5")
+    edit_state(hub, "metric", "ms\nHub-Agent: agent-9\x1b[2J")
+    assert "  ms\\nHub-Agent: agent-9\\x1b[2J: 5 → 4" in hub.run("merge", "-n", "s1").out
+    assert hub.run("merge", "-q", "--yes", "s1") == Result(0)
+    assert hub.git("show", "-s", "--format=%(trailers:key=Hub-Agent,valueonly)", "main") == (
+        "agent-1\n"
+    )
+
+
+def test_change_of_the_metric_is_shown(hub: Hub) -> None:
+    """The question, the dry run, the result and the JSON have the change."""
+    measured_session(hub, ["142"], "--baseline", "180")
+    line = "  ms: 180 → 142 (−21.1 %)\n"
+    assert line in hub.run("merge", "-n", "s1").out
+    document = hub.json("merge", "-n", "s1")
+    fields = {key: document[key] for key in ("metric", "value", "baseline", "delta")}
+    assert fields == {"metric": "ms", "value": 142, "baseline": 180, "delta": -38}
+    record = hub.run("merge", "-n", "s1", "--format=porcelain").out
+    assert record.endswith("metric ms\nvalue 142.0\nbaseline 180.0\ndelta -38.0\n\n")
+    terminal = pexpect.spawn(
+        "git-hub-session", ["merge", "s1"], cwd=str(hub.top), env=hub.environ, timeout=120
+    )
+    terminal.expect_exact(line.strip().encode())
+    terminal.expect_exact("Merge agent-1 into 'main'? [y/N] ")
+    terminal.sendline("n")
+    terminal.expect(pexpect.EOF)
+    hub.environ["LC_ALL"] = "C"
+    result = hub.run("merge", "--yes", "s1")
+    assert (result.code, result.out.count("  ms: 180 -> 142 (-21.1 %)\n")) == (0, 2)
+    merged = hub.git("rev-parse", "--short=12", "main")
+    assert f"Merged agent-1 into main: {merged}\n  ms: 180 -> 142" in result.out
