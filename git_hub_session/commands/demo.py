@@ -147,10 +147,11 @@ def _run_session(runner: _DemoRunner) -> None:
     runner.explain(
         "One command does all steps: it creates a session and a worktree for each agent, runs",
         "the agents, measures the results and merges the best. Without --yes it asks first.",
+        "With --no-commit, uncommitted work of an agent stays uncommitted.",
     )
     runner.run_command(
         "git hub-session run --id primes --task 'Find them with fewer divisions' \\\n"
-        "    --agents 3 --agent-cmd agent \\\n"
+        "    --agents 3 --agent-cmd agent --no-commit \\\n"
         "    --eval 'python3 bench.py' --metric divisions --direction lower --yes"
     )
 
