@@ -104,11 +104,11 @@ def test_killed_with_parallel_processes(hub: Hub, number: int, process: str) -> 
         path = hub.worktree(agent)
         hub.git("worktree", "add", "-q", path, f"hub/s1/agent-{agent}/attempt-1")
     before = hub.refs()
-    # The workers inherit the number of the changes before their fork.
+    # Count again after each `number` changes: a worker starts with the count of the command.
     died = hub.top.parent / "died"
     code = f"(open({str(died)!r}, 'w').close(), {DIE})"
     if process == "the workers":
-        code = f"os.getppid() == {os.getpid()} or {code}"
+        code = f"os.getppid() == {os.getpid()} or {code}; count = 0"
     killed = run_with_injected_code(hub, "cleanup", "s1", code=code, nth=number)
     assert (killed.code, died.exists()) == (-9 if process == "the command" else 0, True)
     result = hub.run("cleanup", "s1")
