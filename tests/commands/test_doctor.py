@@ -742,7 +742,7 @@ def test_locked_session_is_not_checked(hub: Hub) -> None:
 
 
 _INHERIT_LOCK = """
-import fcntl, os, sys, time
+import fcntl, os, signal, sys
 fd = os.open(sys.argv[1], os.O_RDONLY)
 fcntl.flock(fd, fcntl.LOCK_EX)
 child = os.fork()
@@ -750,7 +750,7 @@ if child:
     print(os.getpid(), child, flush=True)
     os._exit(0)
 os.closerange(0, 3)
-time.sleep(60)
+signal.pause()
 """
 
 

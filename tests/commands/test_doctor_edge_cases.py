@@ -6,8 +6,6 @@ import json
 import os
 import shlex
 import shutil
-import signal
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -20,8 +18,9 @@ from tests.support.doctor import (
     truncate_branch,
     worktree_git_dir,
 )
-from tests.support.hub import PYTHON, Hub, Result, snapshot, wait_for
+from tests.support.hub import Hub, Result, snapshot, wait_for
 from tests.support.interrupt import run_with_injected_code
+from tests.support.locks import lock_directory
 
 
 def read_advice(hub: Hub) -> str:
@@ -185,27 +184,12 @@ def test_files_of_the_user_in_an_incomplete_session_are_kept(hub: Hub) -> None:
     assert (path / "notes").read_text() == "mine"
 
 
-_HOLD_LOCK = """
-import fcntl, os, sys, time
-fd = os.open(sys.argv[1], os.O_RDONLY)
-fcntl.flock(fd, fcntl.LOCK_EX)
-print(flush=True)
-time.sleep(60)
-"""
-
-
 def test_other_sessions_are_fixed_beside_a_locked_session(hub: Hub) -> None:
     for sid in ("a", "b", "c"):
         hub.session(sid, agents=2)
         shutil.rmtree(hub.worktree(1, sid))
-    arguments = [PYTHON, "-c", _HOLD_LOCK, str(hub.directory("b"))]
-    with subprocess.Popen(arguments, stdout=subprocess.PIPE) as holder:
-        assert holder.stdout is not None
-        holder.stdout.readline()
-        try:
-            document = hub.json("doctor", "--fix", code=0)
-        finally:
-            holder.send_signal(signal.SIGKILL)
+    with lock_directory(hub.directory("b")):
+        document = hub.json("doctor", "--fix", code=0)
     missing = [("worktree-missing", str(hub.worktree(1, sid))) for sid in ("a", "c")]
     assert [(finding["code"], finding["subject"]) for finding in document["findings"]] == missing
     assert all(finding["fixed"] for finding in document["findings"])
