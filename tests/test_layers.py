@@ -73,7 +73,7 @@ OWNERS = {
 PURE = (
     "util.text util.numbers git.config git.environment git.ref_names session.state "
     "session.history session.model session.record cli.options evaluation.metric "
-    "evaluation.ranking board.posts"
+    "evaluation.quantity evaluation.units evaluation.ranking board.posts"
 )
 PURE_IMPORTS = {
     *("__future__", "collections", "collections.abc", "datetime", "enum", "json", "re", "struct"),

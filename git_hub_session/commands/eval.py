@@ -32,10 +32,11 @@ from git_hub_session.cli.view import (
 from git_hub_session.errors import HubError, Refused, UsageError
 from git_hub_session.evaluation.evaluate import EvalOptions, evaluate_session, preview_evaluation
 from git_hub_session.evaluation.measure import MetricCommand
-from git_hub_session.evaluation.metric import parse_number
+from git_hub_session.evaluation.quantity import Quantity, parse_finite_quantity
 from git_hub_session.evaluation.ranking import DIRECTIONS
 from git_hub_session.session.agents import parse_agents
 from git_hub_session.session.model import MAX_AGENTS, Config, Session
+from git_hub_session.util.numbers import format_number, format_values
 from git_hub_session.util.text import display_width, escape_control, pad
 
 if TYPE_CHECKING:
@@ -135,12 +136,12 @@ def _parse_metric_file(args: Arguments) -> str:
     return file
 
 
-def _parse_baseline(args: Arguments, config: Config) -> float | None:
+def _parse_baseline(args: Arguments, config: Config) -> Quantity | None:
     """Return the baseline of the option or the session. Return None if it is to be measured."""
     text = args.value("baseline")
     is_other_metric = args.value("metric") not in (None, config.get("metric"))
     config_baseline = "" if is_other_metric else config.get("baseline")
-    baseline = parse_number(config_baseline if text is None else text)
+    baseline = parse_finite_quantity(config_baseline if text is None else text)
     if text not in (None, _MEASURE) and baseline is None:
         raise UsageError(f"not a number: '{text}'", hint="give a number or 'measure'")
     return baseline
@@ -207,11 +208,13 @@ class EvalView(View):
             "baseline": result.baseline,
             "agents": [_candidate_fields(ranked) for ranked in result.candidates],
             "notes": list(result.notes),
+            "unit": result.unit or None,
         }
 
     def records(self) -> list[Record]:
         head = ("session", self.result.session.id)
-        return [[head, *make_record(fields)] for fields in self.document()["agents"]]
+        unit = {"unit": self.result.unit or None}
+        return [[head, *make_record({**row, **unit})] for row in self.document()["agents"]]
 
     def lines(self, style: TerminalStyle, *, quiet: bool) -> TextOutput:
         if quiet:
@@ -221,7 +224,7 @@ class EvalView(View):
             return TextOutput([self._preview_line(ranked) for ranked in result.candidates])
         session = result.session
         is_ranked = any(ranked.rank for ranked in result.candidates)
-        out = _table(result.candidates, style, is_ranked=is_ranked)
+        out = _table(result, style, is_ranked=is_ranked)
         if result.state != session.state:
             out.append(f"Session {session.id}: {session.state} {style.arrow} {result.state}")
         if is_ranked or self.dry_run:
@@ -245,10 +248,8 @@ class EvalView(View):
         return f"Would measure {candidate.name} at {commit} in {escape_control(path)}"
 
 
-def _table(
-    candidates: tuple[RankedCandidate, ...], style: TerminalStyle, *, is_ranked: bool
-) -> list[str]:
-    rows = [_HEADER, *(_row(ranked) for ranked in candidates)]
+def _table(result: EvalResult, style: TerminalStyle, *, is_ranked: bool) -> list[str]:
+    rows = [_HEADER, *_rows(result)]
     if not is_ranked:
         rows = [(row[1], *row[5:]) for row in rows]
     elif style.columns is not None and sum(_widths(rows)) + 2 * len(_HEADER) > style.columns:
@@ -279,7 +280,18 @@ def _has_values(rows: Sequence[tuple[str, ...]], column: int) -> bool:
     return any(row[column] != "-" for row in rows[1:])
 
 
-def _row(ranked: RankedCandidate) -> tuple[str, ...]:
+def _rows(result: EvalResult) -> list[tuple[str, ...]]:
+    scores = [ranked.score for ranked in result.candidates]
+    metrics = format_values(*(score.metric if score and score.values else None for score in scores))
+    unit = f" {result.unit}" if result.unit else ""
+    deltas = format_values(*(ranked.delta for ranked in result.candidates), sign="+")
+    return [
+        _row(ranked, f"{metric}{unit}" if metric else "-", delta or "-")
+        for ranked, metric, delta in zip(result.candidates, metrics, deltas, strict=True)
+    ]
+
+
+def _row(ranked: RankedCandidate, metric: str, delta: str) -> tuple[str, ...]:
     score = ranked.score
     diff = ranked.candidate.diff
     values = score.values if score else ()
@@ -287,9 +299,9 @@ def _row(ranked: RankedCandidate) -> tuple[str, ...]:
     return (
         str(ranked.rank.place) if ranked.rank else "-",
         ranked.candidate.name,
-        f"{score.metric:.6g}" if score and values else "-",
-        f"{ranked.delta:+.6g}" if ranked.delta is not None else "-",
-        f"{score.spread:.6g}" if score and len(values) > 1 else "-",
+        metric,
+        delta,
+        format_number(score.spread) if score and len(values) > 1 else "-",
         str(diff.files) if diff else "?",
         f"+{diff.insertions}/-{diff.deletions}" if diff else "?",
         escape_control(ranked.reason) or tie,

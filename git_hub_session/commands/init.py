@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.cli.context import Context, read_text_file
@@ -17,6 +16,7 @@ from git_hub_session.cli.view import (
     task_lines,
 )
 from git_hub_session.errors import HubError, UsageError
+from git_hub_session.evaluation.quantity import parse_finite_quantity
 from git_hub_session.git.ref_names import SessionId, parse_session_id
 from git_hub_session.session.create import choose_session_id, create_session, resolve_base_branch
 from git_hub_session.session.model import MAX_AGENTS, Config
@@ -27,7 +27,6 @@ from git_hub_session.util.text import escape_control
 if TYPE_CHECKING:
     from git_hub_session._typing import Any
 
-_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?", re.ASCII)
 # Half of the size limit of config.yaml.
 _MAX_TEXT_BYTES = 512 << 10
 _TASK_HINT = "give --task <text> or -F <file>"
@@ -138,7 +137,9 @@ def _parse_evaluation(args: Arguments) -> dict[str, str]:
         )
     if baseline is not None and metric is None:
         raise UsageError("--baseline requires --metric")
-    if baseline is not None and not _NUMBER.fullmatch(baseline):
+    if baseline is not None and (
+        baseline != baseline.strip() or parse_finite_quantity(baseline) is None
+    ):
         raise UsageError(f"not a number: '{baseline}'")
     options = {
         "eval_cmd": args.value("eval"),

@@ -26,11 +26,13 @@ from git_hub_session.commands import init, merge, spawn
 from git_hub_session.errors import HubError, UsageError
 from git_hub_session.evaluation.measure import MetricCommand, measure_baseline
 from git_hub_session.merge.options import merge_command
+from git_hub_session.util.numbers import format_number
 from git_hub_session.util.text import escape_control
 
 if TYPE_CHECKING:
     from git_hub_session._typing import Any
     from git_hub_session.cli.context import Context
+    from git_hub_session.evaluation.quantity import Quantity
     from git_hub_session.git.ref_names import SessionId
 
 _INIT_OPTIONS = ("task", "file", "agents", "eval", "metric", "direction", "base-branch", "id")
@@ -135,22 +137,28 @@ def _continue_command(step: str, sid: SessionId, args: Arguments) -> str:
 class BaselineView(View):
     """The metric of the base branch."""
 
-    def __init__(self, session: SessionId, metric: str, value: float) -> None:
+    def __init__(self, session: SessionId, metric: str, baseline: Quantity) -> None:
         self.session = session
         self.metric = metric
-        self.value = value
+        self.baseline = baseline
 
     @property
     def changed(self) -> bool:
         return True
 
     def document(self) -> dict[str, Any]:
-        return {"session_id": self.session, "metric": self.metric, "baseline": self.value}
+        return {
+            "session_id": self.session,
+            "metric": self.metric,
+            "baseline": self.baseline.value,
+            "unit": self.baseline.unit or None,
+        }
 
     def lines(self, style: TerminalStyle, *, quiet: bool) -> TextOutput:
         if quiet:
             return TextOutput([])
-        return TextOutput([f"Baseline: {escape_control(self.metric)} {self.value:.6g}"])
+        value = f"{format_number(self.baseline.value)} {self.baseline.unit}".rstrip()
+        return TextOutput([f"Baseline: {escape_control(self.metric)} {value}"])
 
 
 class RunView(View):

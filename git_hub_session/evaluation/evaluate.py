@@ -12,14 +12,18 @@ from git_hub_session._typing import TYPE_CHECKING, Any, NamedTuple
 from git_hub_session.errors import Refused
 from git_hub_session.evaluation.candidates import Candidate, find_candidates
 from git_hub_session.evaluation.measure import (
-    BASELINE,
     EvalWorktrees,
-    Measurement,
     MeasureTarget,
     MetricCommand,
     MetricRunner,
 )
 from git_hub_session.evaluation.ranking import Rank, Score, rank_scores, ranks_from_list
+from git_hub_session.evaluation.units import (
+    BASELINE,
+    ComparedMeasurements,
+    Measurement,
+    convert_to_one_unit,
+)
 from git_hub_session.git.ref_names import HEADS, AgentBranch, SessionId, agent_name
 from git_hub_session.session import runs
 from git_hub_session.session.agent_environment import agent_environment
@@ -32,6 +36,7 @@ from git_hub_session.session.state import State
 from git_hub_session.util.clock import format_iso
 
 if TYPE_CHECKING:
+    from git_hub_session.evaluation.quantity import Quantity
     from git_hub_session.git.diff import DiffStat
     from git_hub_session.session.model import Session
     from git_hub_session.session.project import Project
@@ -68,6 +73,8 @@ class EvalResult(NamedTuple):
     """The spread of a measured baseline, or None if it was given."""
     run: str = ""
     notes: tuple[str, ...] = ()
+    unit: str = ""
+    """The unit of all values and of the baseline, or ''."""
 
 
 class EvalOptions(NamedTuple):
@@ -76,7 +83,7 @@ class EvalOptions(NamedTuple):
     metric_command: MetricCommand | None
     direction: str = ""
     """'lower' or 'higher'."""
-    baseline: float | None = None
+    baseline: Quantity | None = None
     measure_baseline: bool = False
     ranking: Sequence[int] = ()
     """The user's ranking of the agents. Nothing is measured if there is one."""
@@ -90,7 +97,8 @@ def preview_evaluation(sid: SessionId, project: Project, options: EvalOptions) -
     candidates = _list_unranked(
         find_candidates(session, project, with_directories=options.metric_command is not None)
     )
-    return EvalResult(session, session.state, candidates, options.metric_command, options.baseline)
+    baseline = options.baseline.value if options.baseline else None
+    return EvalResult(session, session.state, candidates, options.metric_command, baseline)
 
 
 def evaluate_session(sid: SessionId, project: Project, options: EvalOptions) -> EvalResult:
@@ -196,12 +204,10 @@ def _rank_candidates(
         for candidate in candidates
         if candidate.commit and not candidate.directory
     ]
-    baseline, spread = options.baseline, None
-    if BASELINE in measurements:
-        score = _make_score(0, measurements[BASELINE], None)
-        baseline, spread = (score.metric, score.spread) if score.values else (None, None)
-        if not score.values:
-            notes.append(f"the baseline could not be measured: {measurements[BASELINE].reason}")
+    compared = convert_to_one_unit(measurements, options.baseline)
+    measurements = compared.measurements
+    baseline, spread, note = _choose_baseline(compared, options)
+    notes += [note] if note else []
     unranked = {}
     for candidate in candidates:
         no_commit = Measurement((), "its branch points to no commit")
@@ -215,10 +221,35 @@ def _rank_candidates(
     scores = [ranked.score for ranked in unranked.values() if ranked.score]
     ranks = rank_scores(scores, options.direction)
     ranked = tuple(unranked[rank.agent]._replace(rank=rank) for rank in ranks)
-    command = options.metric_command
     return EvalResult(
-        session, session.state, ranked, command, baseline, spread, run.name, tuple(notes)
+        session,
+        session.state,
+        ranked,
+        options.metric_command,
+        baseline,
+        spread,
+        run.name,
+        tuple(notes),
+        compared.unit,
     )
+
+
+def _choose_baseline(
+    compared: ComparedMeasurements, options: EvalOptions
+) -> tuple[float | None, float | None, str]:
+    """Return the baseline and its spread in the unit of all values, and a warning or ''."""
+    measured = compared.measurements.get(BASELINE)
+    if measured is not None:
+        score = _make_score(0, measured, None)
+        if score.values:
+            return score.metric, score.spread, ""
+        return None, None, f"the baseline could not be measured: {measured.reason}"
+    if options.baseline is None:
+        return None, None, ""
+    # A number without a unit is in the agents' unit, unless they have used several.
+    if compared.is_converted and not options.baseline.unit:
+        return None, None, f"the baseline {options.baseline.value:.12g} has no unit"
+    return options.baseline.value, None, ""
 
 
 def _make_score(agent: int, measurement: Measurement, diff: DiffStat | None) -> Score:
@@ -261,17 +292,7 @@ def _record_result(
     ]
     at = format_iso(project.now())
     base = project.repo.tip(HEADS + session.config.base_branch)
-    evaluation: dict[str, Any] = {"at": at, "base": base}
-    if result.metric_command is not None:
-        evaluation |= {
-            "run": result.run,
-            "command": result.metric_command.command,
-            "metric": result.metric_command.metric,
-            "direction": options.direction,
-            "baseline": result.baseline,
-        }
-        if result.baseline_spread is not None:
-            evaluation["baseline_spread"] = result.baseline_spread
+    evaluation = {"at": at, "base": base, **_evaluation_fields(result, options)}
     results = {
         ranked.candidate.name: _result_fields(ranked)
         for ranked in result.candidates
@@ -285,6 +306,24 @@ def _record_result(
     locked.save(evaluated)
     notes = (*result.notes, *moved)
     return result._replace(session=session, state=evaluated.state, notes=notes)
+
+
+def _evaluation_fields(result: EvalResult, options: EvalOptions) -> dict[str, Any]:
+    """Return the common fields of measured results in state.json."""
+    if result.metric_command is None:
+        return {}
+    fields: dict[str, Any] = {
+        "run": result.run,
+        "command": result.metric_command.command,
+        "metric": result.metric_command.metric,
+        "direction": options.direction,
+        "baseline": result.baseline,
+    }
+    if result.baseline_spread is not None:
+        fields["baseline_spread"] = result.baseline_spread
+    if result.unit:
+        fields["unit"] = result.unit
+    return fields
 
 
 def _result_fields(ranked: RankedCandidate) -> dict[str, Any]:

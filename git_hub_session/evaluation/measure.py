@@ -15,7 +15,9 @@ from time import sleep
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple, Self
 from git_hub_session.errors import HubError, Refused
 from git_hub_session.evaluation.metric import MetricNotFound, read_metric
+from git_hub_session.evaluation.quantity import Quantity
 from git_hub_session.evaluation.ranking import Score
+from git_hub_session.evaluation.units import BASELINE, Measurement
 from git_hub_session.git.ref_names import HEADS, AgentBranch, SessionId
 from git_hub_session.git.worktrees import Worktree, linked_worktrees
 from git_hub_session.removal import remove as removal
@@ -38,8 +40,6 @@ if TYPE_CHECKING:
     from git_hub_session.session.project import Project
 
 
-BASELINE = "baseline"
-"""The name of the target that measures the base commit, in place of an agent's name."""
 _MAX_OUTPUT = 16 << 20  # bytes: only the end of a longer output is searched for the metric
 _TIMESTAMP_STEP = 0.02  # seconds: two writes within a shorter time can give a file the same time
 
@@ -52,14 +52,6 @@ class MeasureTarget(NamedTuple):
     commit: str
     directory: str
     environ: Mapping[str, str]
-
-
-class Measurement(NamedTuple):
-    """The measured values of one target."""
-
-    values: tuple[float, ...] = ()
-    reason: str = ""
-    """The reason that the target has no values, or ''."""
 
 
 class MetricCommand(NamedTuple):
@@ -211,15 +203,14 @@ class MetricRunner:
     def _on_end(self, index: int, result: TaskResult) -> None:
         target = self._targets[index]
         try:
-            value = self._read_metric(target, result)
-            values = self.measurements[target.name].values
-            self.measurements[target.name] = Measurement((*values, value))
+            quantity = self._read_metric(target, result)
+            self.measurements[target.name] = self.measurements[target.name].add(quantity)
         except MetricNotFound as error:
             self.measurements[target.name] = Measurement((), str(error))
         self._done += 1
         self._show_progress(self._done)
 
-    def _read_metric(self, target: MeasureTarget, result: TaskResult) -> float:
+    def _read_metric(self, target: MeasureTarget, result: TaskResult) -> Quantity:
         if result.stop_reason or result.status:
             raise MetricNotFound(result.stop_reason or f"exit code {result.status}")
         if self._metric_command.metric_file:
@@ -266,7 +257,7 @@ class BaselineFailed(Refused):
     code = "no-baseline"
 
 
-def measure_baseline(sid: SessionId, project: Project, metric_command: MetricCommand) -> float:
+def measure_baseline(sid: SessionId, project: Project, metric_command: MetricCommand) -> Quantity:
     """Measure the tip of the base branch in a temporary worktree, and save the baseline.
 
     AgentHub keeps the baseline in config.yaml, which does not change after the first spawn.
@@ -300,5 +291,6 @@ def measure_baseline(sid: SessionId, project: Project, metric_command: MetricCom
                 hint=f"read its output in {run.path}/{BASELINE}.log",
             )
         metric = Score(0, measurement.values, (0, 0)).metric
-        locked.save_config(Config({**session.config.values, "baseline": f"{metric:.12g}"}))
-        return metric
+        baseline = f"{metric:.12g} {measurement.unit}".rstrip()
+        locked.save_config(Config({**session.config.values, "baseline": baseline}))
+        return Quantity(metric, measurement.unit)

@@ -1,8 +1,14 @@
 """Find a metric in the output of an eval command. This module has no side effects.
 
-If the output is a JSON document with a number at the path `name` (`p50`, `latency.p50`,
-`runs[0].p50`), that number is the metric. In other output, the metric is the last number after
-the name: `p50: 12.5`, `p50=12.5`, `"p50": 12.5`. NaN and infinity are errors.
+The metric is the last value with its name in the output:
+
+- a value at the path `name` (`p50`, `latency.p50`, `runs[0].p50`) in a JSON document. The document
+  may be the whole output, one of several documents, or between other lines.
+- text after the name and a sign: `p50: 12.5 ms`, `p50=12.5`, `"p50": 12.5`.
+- a number after the name at the start of a line: `real 0m1.234s`.
+
+With a regular expression, the metric is the group of its last match. If the last value is not a
+number, there is no metric: an earlier number is not used. quantity.py defines numbers and units.
 """
 
 from __future__ import annotations
@@ -10,88 +16,152 @@ from __future__ import annotations
 import json
 import re
 
-from git_hub_session._typing import TYPE_CHECKING
+from git_hub_session._typing import TYPE_CHECKING, NamedTuple
+from git_hub_session.evaluation.quantity import (
+    LARGEST,
+    Quantity,
+    parse_leading_quantity,
+    parse_quantity,
+)
 from git_hub_session.util.numbers import parse_int
+from git_hub_session.util.text import remove_escape_sequences
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from git_hub_session._typing import Any
 
-_INFINITE = float("inf")
-_LARGEST = 1e300  # the sum and the difference of two metrics must be finite
-_VALUE = r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?(?!\.?\d)|[+-]?(?:nan|inf(?:inity)?)\b"
 # If the name starts or ends with a letter or a digit, do not find it inside a longer name.
 _WORD_START = r"(?<![\w.-])"
 _WORD_END = r"(?![\w-])"
+_SIGN = r"[ \t]*[:=]=?>?[ \t]*"
+# Without a sign, the name starts the line and the value looks like a number. `step 3: ok` is text.
+_NUMBER_FOLLOWS = r"[ \t]+(?=[+\u2212-]?\.?[0-9]\S*(?<![:=])(?:[ \t]|$))"
+_DOCUMENT_START = re.compile(r"\{(?=\s*[\"}])|^[ \t]*\[", re.MULTILINE)
+_MAX_FAILED = 16 << 20  # characters: limit the time for text that only looks like JSON
+_ERROR_COST = 100  # json counts the lines before an error: 100 times as fast as it parses them
+_MAX_VALUE = 200  # characters of a line after the name
+_MAX_QUOTE = 60
+_ELLIPSIS = "..."
+_MISSING = object()
 
 
 class MetricNotFound(Exception):
     """The output has no metric. The message is the reason."""
 
 
-def read_metric(text: str, name: str) -> float:
-    """Return the metric `name` in `text`. Raise MetricNotFound."""
-    for document in _parse_documents(text):
-        value = _value_at(document, name)
-        if value is not None:
-            return _require_finite(value, name)
-    start = _WORD_START if name[:1].isalnum() else ""
-    end = _WORD_END if name[-1:].isalnum() else ""
-    pattern = rf"{start}{re.escape(name)}{end}[\"']?\s*[:=]\s*({_VALUE})"
-    numbers = re.findall(pattern, text, re.IGNORECASE)
-    if not numbers:
+class _Occurrence(NamedTuple):
+    """A value of the metric in the output."""
+
+    quantity: Quantity | None
+    """None if the value is not a number."""
+    source: str
+    """The line or the JSON value, for the message."""
+
+
+def read_metric(text: str, name: str) -> Quantity:
+    """Return the last metric `name` in `text`. Raise MetricNotFound."""
+    text = _normalize_output(text)
+    occurrence, end = _find_in_documents(text, name)
+    occurrence = _find_in_text(text, name, end) or occurrence
+    if occurrence is None:
         raise MetricNotFound(f"no '{name}' in the output")
-    return _require_finite(float(numbers[-1]), name)
+    return _require_number(occurrence, name)
 
 
-def parse_number(text: str) -> float | None:
-    """Return the number in `text`, or None if it is not a finite number."""
-    try:
-        number = float(text)
-    except ValueError:
-        return None
-    return number if abs(number) <= _LARGEST else None
+def _normalize_output(text: str) -> str:
+    """Return the text without escape sequences, with a line feed at the end of each line."""
+    text = remove_escape_sequences(text)
+    return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
 
 
-def _require_finite(number: float, name: str) -> float:
-    if not abs(number) <= _LARGEST:
-        raise MetricNotFound(f"'{name}' is {number}")
-    return number
+def _require_number(occurrence: _Occurrence, name: str) -> Quantity:
+    quantity = occurrence.quantity
+    if quantity is None:
+        raise MetricNotFound(f"'{name}' is not a number: '{occurrence.source}'")
+    if not abs(quantity.value) <= LARGEST:
+        raise MetricNotFound(f"'{name}' is {quantity.value}")
+    return quantity
 
 
-def _parse_documents(text: str) -> list[Any]:
-    """Return the JSON document in the whole text or in its last line.
+def _find_in_documents(text: str, name: str) -> tuple[_Occurrence | None, int]:
+    """Return the value in the last JSON document that has one, and the end of the document."""
+    occurrence, last_end = None, 0
+    for document, end in _parse_documents(text):
+        value = _value_at(document, name)
+        if value is not _MISSING:
+            occurrence = _Occurrence(_as_quantity(value), _quote(json.dumps(value)))
+            last_end = end
+    return occurrence, last_end
 
-    Return a list, which is empty if there is no document: a document may be null.
-    """
-    lines = text.strip().rsplit("\n", 1)
-    for candidate in dict.fromkeys((text, lines[-1])):
+
+def _parse_documents(text: str) -> Iterator[tuple[Any, int]]:
+    """Yield each JSON object and array in the text with its end. Arrays start a line."""
+    # An integer may have more digits than `int` accepts.
+    decoder = json.JSONDecoder(parse_int=float)
+    position = failed = 0
+    while failed <= _MAX_FAILED:
+        match = _DOCUMENT_START.search(text, position)
+        if match is None:
+            return
+        start = match.end() - 1
         try:
-            return [json.loads(candidate)]
-        except (ValueError, RecursionError):
+            document, position = decoder.raw_decode(text, start)
+        except json.JSONDecodeError as error:
+            position = start + 1
+            failed += error.pos - start + error.pos // _ERROR_COST + 1
             continue
-    return []
+        except RecursionError:
+            return
+        yield document, position
 
 
-def _value_at(document: Any, path: str) -> float | None:
-    """Return the number at `path`, or None. Try the whole path as a key first: it may have dots."""
-    number = _as_float(document.get(path)) if isinstance(document, dict) else None
-    if number is not None:
-        return number
-    for key in re.findall(r"[^.\[\]]+", path):
+def _value_at(document: Any, path: str) -> Any:
+    """Return the value at `path`, or _MISSING. Try the whole path as a key: it may have dots."""
+    if isinstance(document, dict) and not isinstance(document.get(path, {}), dict | list):
+        return document[path]
+    keys = re.findall(r"[^.\[\]]+", path)
+    if not keys:
+        return _MISSING
+    for key in keys:
         if isinstance(document, dict):
-            document = document.get(key)
+            document = document.get(key, _MISSING)
         elif isinstance(document, list):
             index = parse_int(key, len(document) - 1)
-            document = None if index is None else document[index]
+            document = _MISSING if index is None else document[index]
         else:
-            return None
-    return _as_float(document)
+            return _MISSING
+    return document
 
 
-def _as_float(value: object) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float):
+def _as_quantity(value: Any) -> Quantity | None:
+    """Return the quantity of a JSON value: a number, or a text that spells one."""
+    if isinstance(value, str):
+        return parse_quantity(value) if len(value) <= _MAX_VALUE else None
+    return Quantity(value) if isinstance(value, float) else None
+
+
+def _find_in_text(text: str, name: str, position: int) -> _Occurrence | None:
+    """Return the last value after the name in the text from `position` on."""
+    start = _WORD_START if name[:1].isalnum() else ""
+    end = _WORD_END if name[-1:].isalnum() else ""
+    word = rf"{start}{re.escape(name)}{end}[\"']?"
+    pattern = rf"{word}{_SIGN}|^[ \t]*{word}{_NUMBER_FOLLOWS}"
+    last = None
+    for match in re.compile(pattern, re.IGNORECASE | re.MULTILINE).finditer(text, position):
+        last = match
+    if last is None:
         return None
-    try:
-        return float(value)
-    except OverflowError:  # the integer has more than 308 digits
-        return _INFINITE
+    value = text[last.end() : last.end() + _MAX_VALUE].partition("\n")[0]
+    if len(value) == _MAX_VALUE:
+        value += _ELLIPSIS  # a number that reaches the limit is not whole
+    line_start = text.rfind("\n", 0, last.start() + 1) + 1
+    if last.start() - line_start > _MAX_QUOTE // 2:
+        line_start = last.start()
+    line = text[line_start : line_start + _MAX_VALUE].partition("\n")[0]
+    return _Occurrence(parse_leading_quantity(value.lstrip("\"'")), _quote(line))
+
+
+def _quote(text: str) -> str:
+    text = text.strip()
+    return text if len(text) <= _MAX_QUOTE else text[: _MAX_QUOTE - len(_ELLIPSIS)] + _ELLIPSIS

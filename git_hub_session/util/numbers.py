@@ -1,6 +1,6 @@
-"""Parse small integers: the numbers in names, options, settings and environment variables.
+"""Parse small integers, and format measured values.
 
-It also formats measured values.
+Integers are in names, options, settings and environment variables.
 
 Python's `int` raises ValueError on more than 4,300 digits, and accepts signs, spaces, underscores
 and the digits of other scripts. Other modules must use `parse_int` unless a pattern has already
@@ -31,11 +31,21 @@ def parse_int(text: str, maximum: int) -> int | None:
     return number if number <= maximum else None
 
 
-def format_values(*values: float) -> list[str]:
-    """Return the values as text, with as many digits as different values need to look different."""
+def format_number(number: float, digits: int = 6, sign: str = "") -> str:
+    """Return the number with this many significant digits. With `sign` "+", show each sign.
+
+    Print numbers below 1e15 without an exponent, so that integers keep all digits.
+    """
+    text = f"{number:{sign}.{digits}g}"
+    return f"{number:{sign}.15g}" if "e+" in text and abs(number) < 1e15 else text
+
+
+def format_values(*values: float | None, sign: str = "") -> list[str]:
+    """Return the values with enough digits to tell them apart, and '' in place of None."""
+    different = len({value for value in values if value is not None})
     texts: list[str] = []
     for digits in range(6, 18):
-        texts = [f"{value:.{digits}g}" for value in values]
-        if len(set(texts)) >= len(set(values)):
+        texts = ["" if value is None else format_number(value, digits, sign) for value in values]
+        if len({*texts} - {""}) == different:
             break
     return texts

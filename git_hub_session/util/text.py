@@ -15,6 +15,10 @@ _UNSAFE = (
     "\ud800-\udfff\U000e0000-\U000e007f]"
 )
 _COLOR = "\x1b\\[[0-9;]*m"
+# Control sequences (colors, cursor), operating system commands (titles, links) and short escapes.
+_ESCAPE_SEQUENCE = (
+    "\x1b(?:\\[[0-?]*[ -/]*[@-~]|\\][^\x07\x1b\n]*(?:\x07|\x1b\\\\)|[ -/]*[0-Z\\\\^-~])"
+)
 
 
 def escape_control(text: str) -> str:
@@ -31,6 +35,11 @@ def decode_terminal_line(line: bytes) -> str:
     """
     text = re.sub(_COLOR, "", line.decode("utf-8", "surrogateescape")).rstrip("\r")
     return escape_control(text.rpartition("\r")[2])
+
+
+def remove_escape_sequences(text: str) -> str:
+    """Return `text` without the escape sequences that color it or control the terminal."""
+    return re.sub(_ESCAPE_SEQUENCE, "", text) if "\x1b" in text else text
 
 
 def quote_ansi_c(text: str) -> str:

@@ -548,6 +548,7 @@ def test_formats_and_dry_run(hub: Hub) -> None:
         "metric": "ms",
         "baseline": 4.0,
         "notes": [note],
+        "unit": None,
     }
     assert result.err == f"warning: {note}\n"
     assert last == {

@@ -22,7 +22,8 @@ from git_hub_session.board.posts import (
 )
 from git_hub_session.cli.options import FORMAT, Option, Usage, parse_arguments
 from git_hub_session.errors import Damaged, UsageError
-from git_hub_session.evaluation.metric import MetricNotFound, parse_number, read_metric
+from git_hub_session.evaluation.metric import MetricNotFound, read_metric
+from git_hub_session.evaluation.quantity import parse_finite_quantity
 from git_hub_session.git.config import (
     config_from_environment,
     is_true,
@@ -198,7 +199,7 @@ def test_any_text_as_a_time(text: str) -> None:
 @many_examples(150)
 @given(
     st.one_of(
-        text_with("p50", ": ", "=", "12.5", "nan", "{", "}", '"', "[0]", "1e999", "-"),
+        text_with("p50", ": ", "=", "12.5", "nan", "{", "}", '"', "[0]", "1e999", "-", "ms", "1m"),
         json_values.map(str),
     ),
     text_with("p50", ".", "[0]"),
@@ -209,9 +210,9 @@ def test_any_output_as_a_metric(text: str, name: str) -> None:
     except MetricNotFound as error:
         assert str(error)
     else:
-        assert abs(value) <= 1e300
-    number = parse_number(text)
-    assert number is None or abs(number) <= 1e300
+        assert abs(value.value) <= 1e300
+    quantity = parse_finite_quantity(text)
+    assert quantity is None or abs(quantity.value) <= 1e300
 
 
 USAGE = Usage(

@@ -8,7 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from git_hub_session.util.numbers import MAX_COUNT, MAX_INT64, format_values, parse_int
+from git_hub_session.util.numbers import (
+    MAX_COUNT,
+    MAX_INT64,
+    format_number,
+    format_values,
+    parse_int,
+)
 from tests.support.hub import CHECKOUT, Hub
 
 LONG = "1" * 5_000
@@ -115,3 +121,30 @@ def _parses_an_integer(node: ast.AST) -> bool:
     if isinstance(node, ast.Call):
         return isinstance(node.func, ast.Name) and node.func.id == "int"
     return False
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        (12.5, "12.5"),
+        (100 / 3, "33.3333"),
+        (1234567, "1234567"),
+        (1234567.25, "1234567.25"),
+        (1e15, "1e+15"),
+        (1e-9, "1e-09"),
+        (-0.5, "-0.5"),
+    ],
+)
+def test_format_number(number: float, text: str) -> None:
+    assert format_number(number) == text
+
+
+def test_format_values_and_signs() -> None:
+    assert format_values() == []
+    assert format_values(1.0, None, 1.0, 100 / 3) == ["1", "", "1", "33.3333"]
+    assert format_values(0.1234567, 0.12345678) == ["0.1234567", "0.1234568"]
+    near = 0.1 + 0.2
+    assert format_values(near, 0.3, sign="+") == [
+        "+0.30000000000000004",
+        "+0.29999999999999999",
+    ]

@@ -1,0 +1,123 @@
+"""`eval`: how values with units, JSON and other output of an eval command are read and compared."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.hub import Hub, Result
+from tests.support.measured_sessions import (
+    MEASURE,
+    agent_worktree,
+    create_measurable_session,
+    recorded_ranks,
+)
+
+HEADER = "RANK  AGENT     METRIC  DELTA  SPREAD  FILES  +/-\n"
+
+
+def test_units_are_converted(hub: Hub) -> None:
+    """The unit of the first agent is used in the table and in state.json."""
+    create_measurable_session(hub, "ms: 1.2 s\n", "ms: 900 ms\n", "ms: 0m1.1s\n")
+    result = hub.run("eval", *MEASURE, "--baseline", "1500 ms", "s1")
+    assert result == Result(
+        0,
+        "RANK  AGENT     METRIC  DELTA  SPREAD  FILES  +/-\n"
+        "   1  agent-2   900 ms   -600       -      1  +1/-0\n"
+        "   2  agent-3  1100 ms   -400       -      1  +1/-0\n"
+        "   3  agent-1  1200 ms   -300       -      1  +1/-0\n"
+        "Session s1: running → evaluating\n",
+    )
+    state = hub.state()
+    evaluation = state["evaluation"]
+    assert (evaluation["baseline"], evaluation["unit"]) == (1500, "ms")
+    assert state["agents"]["agent-1"]["result"]["values"] == [1200]
+    document = hub.json("eval", *MEASURE, "s1")
+    assert (document["unit"], document["agents"][0]["metric"]) == ("s", 0.9)
+    porcelain = hub.run("eval", *MEASURE, "--format=porcelain", "s1").out
+    assert [line for line in porcelain.splitlines() if line.startswith("unit")] == ["unit s"] * 3
+
+
+def test_value_without_a_unit_is_an_error(hub: Hub) -> None:
+    create_measurable_session(hub, "ms: 5 s\n", "ms: 7\n", "ms: 900 ms\n")
+    assert hub.run("eval", *MEASURE, "s1") == Result(
+        0,
+        "RANK  AGENT    METRIC  DELTA  SPREAD  FILES  +/-\n"
+        "   1  agent-3   0.9 s      -       -      1  +1/-0\n"
+        "   2  agent-1     5 s      -       -      1  +1/-0\n"
+        "   3  agent-2       -      -       -      1  +1/-0"
+        "  its values are without a unit, those of most agents are in 's'\n"
+        "Session s1: running → evaluating\n",
+    )
+
+
+def test_units_that_no_majority_has(hub: Hub) -> None:
+    create_measurable_session(hub, "ms: 5 s\n", "ms: 7\n")
+    reason = "the units differ: agent-1 in 's', agent-2 without a unit"
+    assert hub.run("eval", *MEASURE, "s1").code == 1
+    assert recorded_ranks(hub) == {"agent-1": (1, None, reason), "agent-2": (2, None, reason)}
+
+
+def test_baseline_without_a_unit(hub: Hub) -> None:
+    """The number is in the agents' unit. If they have used several units, it is not compared."""
+    create_measurable_session(hub, "ms: 5 s\n", "ms: 7 s\n")
+    result = hub.run("eval", *MEASURE, "--baseline", "9", "s1")
+    assert result.err == ""
+    assert hub.state()["evaluation"]["baseline"] == 9
+    hub.commit(agent_worktree(hub, 2), "ms", "ms: 7000 ms\n")
+    result = hub.run("eval", *MEASURE, "--baseline", "9", "s1")
+    assert result.err == "warning: the baseline 9 has no unit\n"
+    assert hub.state()["evaluation"]["baseline"] is None
+
+
+@pytest.mark.parametrize(
+    ("output", "value"),
+    [
+        ("ms: 1,234,567\n", 1234567),
+        ("\033[32mms:\033[0m \033[1m12.5\033[0m\n", 12.5),
+        ('starting\n{"p": 1, "ms": 8}\ndone\n', 8),
+        ('{"ms": 1}\n{"ms": 2}\n', 2),
+        ("\nms\t0m1.234s\nuser\t0m1.2s\n", 1.234),
+    ],
+)
+def test_forms_of_output(hub: Hub, output: str, value: float) -> None:
+    create_measurable_session(hub, output)
+    assert hub.run("eval", "-q", *MEASURE, "s1") == Result(0)
+    assert recorded_ranks(hub) == {"agent-1": (1, value, "")}
+
+
+def test_last_value_that_is_not_a_number(hub: Hub) -> None:
+    create_measurable_session(hub, "ms: 50\nms: failed\n", "ms: 60\n")
+    assert hub.run("eval", *MEASURE, "s1") == Result(
+        0,
+        "RANK  AGENT    METRIC  DELTA  SPREAD  FILES  +/-\n"
+        "   1  agent-2      60      -       -      1  +1/-0\n"
+        "   2  agent-1       -      -       -      1  +2/-0  'ms' is not a number: 'ms: failed'\n"
+        "Session s1: running → evaluating\n",
+    )
+
+
+def test_different_values_never_look_the_same(hub: Hub) -> None:
+    create_measurable_session(hub, "ms: 1234567.25\n", "ms: 1234567.125\n", "ms: 0.1\n")
+    assert hub.run("eval", *MEASURE, "--baseline", "0.1", "s1") == Result(
+        0,
+        "RANK  AGENT         METRIC         DELTA  SPREAD  FILES  +/-\n"
+        "   1  agent-3          0.1            +0       -      1  +1/-0\n"
+        "   2  agent-2  1234567.125  +1234567.025       -      1  +1/-0\n"
+        "   3  agent-1   1234567.25   +1234567.15       -      1  +1/-0\n"
+        "Session s1: running → evaluating\n",
+    )
+
+
+def test_unit_of_a_measured_baseline_is_kept(hub: Hub) -> None:
+    """`run` writes the unit into config.yaml. The agents' values are converted to it."""
+    hub.commit(hub.top, "ms", "ms: 2 s\n")
+    agent = "echo ms: ${HUB_AGENT#agent-}00 ms >ms; git commit -qam faster"
+    result = hub.run(
+        *("run", "--id", "s1", "--task", "t", "--agents", "2", "--yes", *MEASURE),
+        *("--agent-cmd", agent),
+    )
+    assert (result.code, result.err) == (0, "")
+    assert "\nBaseline: ms 2 s\n" in result.out
+    assert "\n   1  agent-1   0.1 s   -1.9       -      1  +1/-1\n" in result.out
+    config = (hub.directory() / "config.yaml").read_text()
+    assert config.endswith("direction: lower\nbaseline: 2 s\n")
