@@ -32,6 +32,7 @@ from git_hub_session.cli.view import (
 from git_hub_session.errors import HubError, Refused, UsageError
 from git_hub_session.evaluation.evaluate import EvalOptions, evaluate_session, preview_evaluation
 from git_hub_session.evaluation.measure import MetricCommand
+from git_hub_session.evaluation.metric import parse_metric_regex
 from git_hub_session.evaluation.quantity import Quantity, parse_finite_quantity
 from git_hub_session.evaluation.ranking import DIRECTIONS
 from git_hub_session.session.agents import parse_agents
@@ -49,6 +50,7 @@ USAGE = Usage(
     (
         Option("--eval", "command that measures (default: the session's)", "<command>"),
         Option("--metric", "name of the metric (default: the session's)", "<name>"),
+        Option("--metric-regex", "regular expression with a group for the metric", "<regex>"),
         Option("--metric-file", "file with the metric (default: standard output)", "<path>"),
         Option(
             "--direction",
@@ -72,6 +74,7 @@ _MEASURE = "measure"
 _MEASURE_OPTIONS = (
     "eval",
     "metric",
+    "metric-regex",
     "metric-file",
     "direction",
     "baseline",
@@ -117,7 +120,9 @@ def _parse_options(args: Arguments, session: Session) -> EvalOptions:
     baseline = _parse_baseline(args, config)
     repeat = parse_repeat(args)
     jobs = parse_jobs(args) or 1
-    metric_command = MetricCommand(command, metric, file, repeat, jobs, parse_timeout(args))
+    timeout = parse_timeout(args)
+    regex = _parse_regex(args, config)
+    metric_command = MetricCommand(command, metric, file, repeat, jobs, timeout, regex)
     measure_baseline = args.value("baseline") == _MEASURE
     return EvalOptions(metric_command, direction, baseline, measure_baseline, force=force)
 
@@ -127,6 +132,16 @@ def _parse_ranking(args: Arguments, config: Config) -> list[int]:
         if args.value(option) is not None:
             raise UsageError(f"--ranking and --{option} exclude each other")
     return parse_agents(args.value("ranking") or "", config.agent_count or MAX_AGENTS)
+
+
+def _parse_regex(args: Arguments, config: Config) -> str:
+    """Return the regular expression of the option or the session, or '' for another metric."""
+    is_other_metric = args.value("metric") not in (None, config.get("metric"))
+    regex = "" if is_other_metric else config.get("metric_regex")
+    regex = args.value("metric-regex") or regex
+    if regex:
+        parse_metric_regex(regex)
+    return regex
 
 
 def _parse_metric_file(args: Arguments) -> str:

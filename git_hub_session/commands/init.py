@@ -16,6 +16,7 @@ from git_hub_session.cli.view import (
     task_lines,
 )
 from git_hub_session.errors import HubError, UsageError
+from git_hub_session.evaluation.metric import parse_metric_regex
 from git_hub_session.evaluation.quantity import parse_finite_quantity
 from git_hub_session.git.ref_names import SessionId, parse_session_id
 from git_hub_session.session.create import choose_session_id, create_session, resolve_base_branch
@@ -39,6 +40,7 @@ USAGE = Usage(
         Option("--agents", "number of agents (default: 3)", "<number>"),
         Option("--eval", "command that measures a result", "<command>"),
         Option("--metric", "name of the metric that the command prints", "<name>"),
+        Option("--metric-regex", "regular expression with a group for the metric", "<regex>"),
         Option(
             "--direction",
             "whether a lower or a higher metric is better",
@@ -146,7 +148,12 @@ def _parse_evaluation(args: Arguments) -> dict[str, str]:
         "metric": metric,
         "direction": direction,
         "baseline": baseline,
+        "metric_regex": args.value("metric-regex"),
     }
+    if options["metric_regex"] is not None:
+        if metric is None:
+            raise UsageError("--metric-regex requires --metric")
+        parse_metric_regex(options["metric_regex"])
     values = {key: _check_text(key, value) for key, value in options.items() if value is not None}
     for key, value in values.items():
         if not value.strip() or (key != "eval_cmd" and "\n" in value):

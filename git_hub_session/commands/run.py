@@ -35,7 +35,17 @@ if TYPE_CHECKING:
     from git_hub_session.evaluation.quantity import Quantity
     from git_hub_session.git.ref_names import SessionId
 
-_INIT_OPTIONS = ("task", "file", "agents", "eval", "metric", "direction", "base-branch", "id")
+_INIT_OPTIONS = (
+    "task",
+    "file",
+    "agents",
+    "eval",
+    "metric",
+    "metric-regex",
+    "direction",
+    "base-branch",
+    "id",
+)
 _MERGE_OPTIONS = ("message", "allow-regression")
 _MEASURE, _NONE = "measure", "none"
 
@@ -120,6 +130,7 @@ def _measure_baseline(context: Context, args: Arguments, sid: SessionId) -> Base
         metric,
         repeat=parse_repeat(args),
         timeout=parse_timeout(args),
+        metric_regex=args.value("metric-regex") or "",
     )
     return BaselineView(sid, metric, measure_baseline(sid, context.project, metric_command))
 

@@ -319,6 +319,8 @@ def _evaluation_fields(result: EvalResult, options: EvalOptions) -> dict[str, An
         "direction": options.direction,
         "baseline": result.baseline,
     }
+    if result.metric_command.metric_regex:
+        fields["metric_regex"] = result.metric_command.metric_regex
     if result.baseline_spread is not None:
         fields["baseline_spread"] = result.baseline_spread
     if result.unit:

@@ -31,6 +31,7 @@ from git_hub_session.session.runs import OutputLog
 from git_hub_session.session.state import State
 from git_hub_session.system import procfs
 from git_hub_session.system.processes import Task, TaskCallbacks, TaskResult
+from git_hub_session.system.signals import TimeLimitExceeded, run_with_time_limit
 from git_hub_session.util.paths import is_inside
 from git_hub_session.worktree.locks import EVAL_LOCK
 from git_hub_session.worktree.paths import worktree_path, worktree_template
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 
 
 _MAX_OUTPUT = 16 << 20  # bytes: only the end of a longer output is searched for the metric
+_REGEX_TIME_LIMIT = 5  # seconds to search one output: config.yaml may have a hostile pattern
 _TIMESTAMP_STEP = 0.02  # seconds: two writes within a shorter time can give a file the same time
 
 
@@ -66,6 +68,8 @@ class MetricCommand(NamedTuple):
     jobs: int = 1
     timeout: float | None = None
     """The time limit of each run, in seconds."""
+    metric_regex: str = ""
+    """The regular expression that finds the metric, or '' to search for its name."""
 
 
 class EvalWorktrees:
@@ -217,7 +221,14 @@ class MetricRunner:
             data = self._read_metric_file(target)
         else:
             data = bytes(self._output[target.name])
-        return read_metric(data.decode("utf-8", "replace"), self._metric_command.metric)
+        text = data.decode("utf-8", "replace")
+        name, regex = self._metric_command.metric, self._metric_command.metric_regex
+        if not regex:
+            return read_metric(text, name)
+        try:
+            return run_with_time_limit(_REGEX_TIME_LIMIT, lambda: read_metric(text, name, regex))
+        except TimeLimitExceeded:
+            raise MetricNotFound(f"'{regex}' took more than {_REGEX_TIME_LIMIT} seconds") from None
 
     def _metric_file(self, target: MeasureTarget) -> str:
         return os.path.join(target.directory, self._metric_command.metric_file)

@@ -17,6 +17,7 @@ import json
 import re
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
+from git_hub_session.errors import UsageError
 from git_hub_session.evaluation.quantity import (
     LARGEST,
     Quantity,
@@ -42,6 +43,8 @@ _MAX_FAILED = 16 << 20  # characters: limit the time for text that only looks li
 _ERROR_COST = 100  # json counts the lines before an error: 100 times as fast as it parses them
 _MAX_VALUE = 200  # characters of a line after the name
 _MAX_QUOTE = 60
+_MAX_PATTERN = 1_000  # characters of a regular expression
+_MAX_LINE = 10_000  # characters of a line that a regular expression searches
 _ELLIPSIS = "..."
 _MISSING = object()
 
@@ -59,9 +62,36 @@ class _Occurrence(NamedTuple):
     """The line or the JSON value, for the message."""
 
 
-def read_metric(text: str, name: str) -> Quantity:
-    """Return the last metric `name` in `text`. Raise MetricNotFound."""
+def parse_metric_regex(text: str) -> re.Pattern[str]:
+    """Return the pattern of `--metric-regex`. Raise UsageError if it cannot be used."""
+    if len(text) > _MAX_PATTERN:
+        raise UsageError(f"the regular expression is longer than {_MAX_PATTERN} characters")
+    try:
+        pattern = re.compile(text)
+    except (re.error, OverflowError, RecursionError) as error:
+        raise UsageError(f"not a regular expression: '{text}' ({error})") from None
+    if not pattern.groups:
+        raise UsageError(
+            f"no group in the regular expression: '{text}'",
+            hint="put the number in parentheses, such as 'p50 ([0-9.]+ms)'",
+        )
+    return pattern
+
+
+def read_metric(text: str, name: str, regex: str = "") -> Quantity:
+    """Return the last metric `name` in `text`, or the last match of `regex`.
+
+    A regular expression can be slow: the caller has to limit the time.
+
+    Raises:
+        MetricNotFound: the output has no metric, or its last value is not a number.
+    """
     text = _normalize_output(text)
+    if regex:
+        match = _find_last_match(text, parse_metric_regex(regex))
+        if match is None:
+            raise MetricNotFound(f"no match for '{regex}' in the output")
+        return _require_number(match, name)
     occurrence, end = _find_in_documents(text, name)
     occurrence = _find_in_text(text, name, end) or occurrence
     if occurrence is None:
@@ -82,6 +112,17 @@ def _require_number(occurrence: _Occurrence, name: str) -> Quantity:
     if not abs(quantity.value) <= LARGEST:
         raise MetricNotFound(f"'{name}' is {quantity.value}")
     return quantity
+
+
+def _find_last_match(text: str, pattern: re.Pattern[str]) -> _Occurrence | None:
+    """Return the first group of the last match. Search the start of each line."""
+    last = None
+    for line in text.split("\n"):
+        for match in pattern.finditer(line[:_MAX_LINE]):
+            last = match
+    if last is None:
+        return None
+    return _Occurrence(parse_quantity((last[1] or "")[:_MAX_LINE]), _quote(last.string))
 
 
 def _find_in_documents(text: str, name: str) -> tuple[_Occurrence | None, int]:

@@ -1,4 +1,4 @@
-"""Defer the signals that end the process while it does something that must be completed."""
+"""Defer the signals that end the process, and limit the time of a function with a signal."""
 
 from __future__ import annotations
 
@@ -52,3 +52,22 @@ def run_uninterrupted(work: Callable[..., Outcome], *args: object, **kwargs: obj
         return work(*args, **kwargs)
     finally:
         release()
+
+
+class TimeLimitExceeded(Exception):
+    """The function did not return within its time limit."""
+
+
+def run_with_time_limit(seconds: float, work: Callable[[], Outcome]) -> Outcome:
+    """Return `work()`, or raise TimeLimitExceeded after `seconds`. Python's `re` can be stopped."""
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        raise TimeLimitExceeded
+
+    previous = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        return work()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, previous)

@@ -121,3 +121,55 @@ def test_unit_of_a_measured_baseline_is_kept(hub: Hub) -> None:
     assert "\n   1  agent-1   0.1 s   -1.9       -      1  +1/-1\n" in result.out
     config = (hub.directory() / "config.yaml").read_text()
     assert config.endswith("direction: lower\nbaseline: 2 s\n")
+
+
+def test_metric_regex(hub: Hub) -> None:
+    """The first group of the last match is the metric. The whole group has to be a number."""
+    create_measurable_session(hub, "took 9s\ntook 5s\n", "took 7s\n", "took 3xs\n", "none\n")
+    result = hub.run("eval", *MEASURE, "--metric-regex", "took ([0-9a-z]+)", "s1")
+    assert (result.code, result.err) == (0, "")
+    assert recorded_ranks(hub) == {
+        "agent-1": (1, 5, ""),
+        "agent-2": (2, 7, ""),
+        "agent-3": (3, None, "'ms' is not a number: 'took 3xs'"),
+        "agent-4": (4, None, "no match for 'took ([0-9a-z]+)' in the output"),
+    }
+    assert hub.state()["evaluation"]["metric_regex"] == "took ([0-9a-z]+)"
+
+
+def test_metric_regex_of_the_session(hub: Hub) -> None:
+    """`run` stores the pattern, and uses it for the baseline and for the agents."""
+    hub.commit(hub.top, "ms", "took 9 s\nn: 1\n")
+    result = hub.run(
+        *("run", "-q", "--id", "s1", "--task", 'say "hi"', "--agents", "1", "--yes", *MEASURE),
+        *("--metric-regex", r"took (\d+ s)"),
+        *("--agent-cmd", "echo took 7 s >ms; echo n: 2 >>ms; git commit -qam faster"),
+    )
+    assert result == Result(0, "s1\n", "")
+    assert recorded_ranks(hub) == {"agent-1": (1, 7, "")}
+    config = (hub.directory() / "config.yaml").read_text()
+    assert config.endswith("metric_regex: 'took (\\d+ s)'\nbaseline: 9 s\n")
+    assert '  Task: say "hi"\n' in hub.run("status", "s1").out
+
+
+def test_slow_metric_regex(hub: Hub) -> None:
+    create_measurable_session(hub, "a" * 40 + "!\n")
+    assert hub.run("eval", *MEASURE, "--metric-regex", "((?:a+)+)$", "s1").code == 1
+    assert recorded_ranks(hub) == {"agent-1": (1, None, "'((?:a+)+)$' took more than 5 seconds")}
+
+
+@pytest.mark.parametrize(
+    ("regex", "message"),
+    [
+        ("(", "not a regular expression: '('"),
+        ("took", "no group in the regular expression: 'took'"),
+        ("(" + "a" * 1000 + ")", "the regular expression is longer than 1000 characters"),
+    ],
+)
+def test_invalid_metric_regex(hub: Hub, regex: str, message: str) -> None:
+    arguments = ("--metric", "m", "--direction", "lower", "--metric-regex", regex)
+    result = hub.run("init", "--task", "t", *arguments)
+    assert (result.code, result.out) == (129, "")
+    assert result.err.startswith(f"error: {message}")
+    result = hub.run("init", "--task", "t", "--metric-regex", "(x)")
+    assert result.err.startswith("error: --metric-regex requires --metric\n")
