@@ -12,8 +12,6 @@ from tests.support.measured_sessions import (
     recorded_ranks,
 )
 
-HEADER = "RANK  AGENT     METRIC  DELTA  SPREAD  FILES  +/-\n"
-
 
 def test_units_are_converted(hub: Hub) -> None:
     """The unit of the first agent is used in the table and in state.json."""
@@ -97,13 +95,13 @@ def test_last_value_that_is_not_a_number(hub: Hub) -> None:
 
 
 def test_different_values_never_look_the_same(hub: Hub) -> None:
-    create_measurable_session(hub, "ms: 1234567.25\n", "ms: 1234567.125\n", "ms: 0.1\n")
+    create_measurable_session(hub, "ms: 12.3456782\n", "ms: 12.3456781\n", "ms: 0.1\n")
     assert hub.run("eval", *MEASURE, "--baseline", "0.1", "s1") == Result(
         0,
-        "RANK  AGENT         METRIC         DELTA  SPREAD  FILES  +/-\n"
-        "   1  agent-3          0.1            +0       -      1  +1/-0\n"
-        "   2  agent-2  1234567.125  +1234567.025       -      1  +1/-0\n"
-        "   3  agent-1   1234567.25   +1234567.15       -      1  +1/-0\n"
+        "RANK  AGENT        METRIC        DELTA  SPREAD  FILES  +/-\n"
+        "   1  agent-3         0.1           +0       -      1  +1/-0\n"
+        "   2  agent-2  12.3456781  +12.2456781       -      1  +1/-0\n"
+        "   3  agent-1  12.3456782  +12.2456782       -      1  +1/-0\n"
         "Session s1: running → evaluating\n",
     )
 
