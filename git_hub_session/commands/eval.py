@@ -256,6 +256,8 @@ class EvalView(View):
 
     def _preview_line(self, ranked: RankedCandidate) -> str:
         candidate = ranked.candidate
+        if candidate.unmeasured_reason:
+            return f"Would not measure {candidate.name}: {candidate.unmeasured_reason}"
         path = relative_path(candidate.directory, self.cwd)
         if not path:
             path = f"a temporary worktree ({candidate.no_directory_reason})"
@@ -311,6 +313,7 @@ def _row(ranked: RankedCandidate, metric: str, delta: str) -> tuple[str, ...]:
     diff = ranked.candidate.diff
     values = score.values if score else ()
     tie = "tie" if ranked.rank and ranked.rank.is_tie else ""
+    remarks = (escape_control(ranked.reason), tie, ranked.candidate.remark)
     return (
         str(ranked.rank.place) if ranked.rank else "-",
         ranked.candidate.name,
@@ -319,7 +322,7 @@ def _row(ranked: RankedCandidate, metric: str, delta: str) -> tuple[str, ...]:
         format_number(score.spread) if score and len(values) > 1 else "-",
         str(diff.files) if diff else "?",
         f"+{diff.insertions}/-{diff.deletions}" if diff else "?",
-        escape_control(ranked.reason) or tie,
+        ", ".join(filter(None, dict.fromkeys(remarks))),
     )
 
 
@@ -342,4 +345,5 @@ def _candidate_fields(ranked: RankedCandidate) -> dict[str, Any]:
         "insertions": diff.insertions if diff else None,
         "deletions": diff.deletions if diff else None,
         "output": ranked.log or None,
+        "uncommitted": len(candidate.uncommitted),
     }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
+
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.errors import Refused
 from git_hub_session.git.ref_names import AgentBranch, agent_name
@@ -10,7 +12,12 @@ from git_hub_session.session.agents import attempts_by_agent, base_now, missing_
 from git_hub_session.session.state import State
 from git_hub_session.worktree.detached import detached_reason
 from git_hub_session.worktree.owner import agent_worktrees
-from git_hub_session.worktree.status import read_worktree_status
+from git_hub_session.worktree.uncommitted import (
+    has_own_commit,
+    no_commit_error,
+    uncommitted_files,
+    uncommitted_text,
+)
 
 if TYPE_CHECKING:
     from git_hub_session.git.diff import DiffStat
@@ -31,6 +38,26 @@ class Candidate(NamedTuple):
     """The worktree that has exactly this commit checked out, or ''."""
     no_directory_reason: str = ""
     """The reason that there is no such worktree, or ''."""
+    has_own_commit: bool = True
+    """False if the base branch or the start of the agents contains the tip."""
+    uncommitted: tuple[str, ...] = ()
+    """The uncommitted files in the agent's worktree."""
+
+    @property
+    def unmeasured_reason(self) -> str:
+        """The reason that the attempt is not measured, or ''."""
+        if not self.commit:
+            return "its branch points to no commit"
+        if self.has_own_commit:
+            return ""
+        count = len(self.uncommitted)
+        return uncommitted_text(count) if count else "no commit of its own, not measured"
+
+    @property
+    def remark(self) -> str:
+        """The remark about uncommitted files or a missing commit, or ''."""
+        count = len(self.uncommitted)
+        return uncommitted_text(count) if count else self.unmeasured_reason
 
     @property
     def name(self) -> str:
@@ -61,35 +88,63 @@ def find_candidates(
         branch = AgentBranch(session.id, number, max(attempts))
         tip = repo.tip(branch.ref)
         diff = repo.diff_stat(tip, base) if tip and base else None
-        candidates.append(Candidate(branch, tip, diff))
+        is_own = has_own_commit(tip, session, repo)
+        candidates.append(Candidate(branch, tip, diff, has_own_commit=is_own))
     if not candidates:
         raise Refused(
             f"session '{session.id}' has no agent branches",
             hint=missing_agents_hint(session, repo),
         )
-    if not with_directories:
-        return candidates
     worktrees = agent_worktrees(session.id, project, linked_worktrees(project.paths.common_dir))
     return [
-        _with_directory(candidate, worktrees.get(candidate.branch.agent), repo)
+        _with_worktree(
+            candidate,
+            worktrees.get(candidate.branch.agent),
+            repo,
+            with_directory=with_directories and not candidate.unmeasured_reason,
+        )
         for candidate in candidates
     ]
 
 
-def _with_directory(
-    candidate: Candidate, branch_and_worktree: tuple[AgentBranch, Worktree] | None, repo: GitRepo
+def refuse_without_commits(session: Session, candidates: Sequence[Candidate]) -> None:
+    """Raise Refused if no agent has a commit of its own."""
+    agents = {
+        candidate.branch.agent: candidate.uncommitted
+        for candidate in candidates
+        if candidate.commit and not candidate.has_own_commit
+    }
+    if agents and not any(candidate.has_own_commit for candidate in candidates):
+        raise no_commit_error(session.id, agents, is_every_agent=True)
+
+
+def _with_worktree(
+    candidate: Candidate,
+    branch_and_worktree: tuple[AgentBranch, Worktree] | None,
+    repo: GitRepo,
+    *,
+    with_directory: bool,
 ) -> Candidate:
-    """Return the candidate with the worktree to measure in, or the reason for none."""
+    """Return the candidate with its uncommitted files.
+
+    If `with_directory`, add the worktree to measure in, or the reason for none.
+    """
     if branch_and_worktree is None or branch_and_worktree[0] != candidate.branch:
         return candidate._replace(no_directory_reason="it has no worktree")
     worktree = branch_and_worktree[1]
-    reason = _unmeasurable_reason(worktree, candidate.branch, repo)
+    files = uncommitted_files(worktree, repo)
+    candidate = candidate._replace(uncommitted=files or ())
+    if not with_directory:
+        return candidate
+    reason = _unmeasurable_reason(worktree, candidate.branch, files)
     if reason:
         return candidate._replace(no_directory_reason=reason)
     return candidate._replace(directory=worktree.path)
 
 
-def _unmeasurable_reason(worktree: Worktree, branch: AgentBranch, repo: GitRepo) -> str:
+def _unmeasurable_reason(
+    worktree: Worktree, branch: AgentBranch, files: Collection[str] | None
+) -> str:
     """Return the reason that the worktree differs from the tip of the branch, or ''."""
     reason = worktree.link_error or detached_reason(worktree)
     if reason:
@@ -98,9 +153,6 @@ def _unmeasurable_reason(worktree: Worktree, branch: AgentBranch, repo: GitRepo)
         return f"its worktree is in the middle of a {worktree.operation}"
     if worktree.head != branch.ref:
         return "its worktree has another branch checked out"
-    status = read_worktree_status(worktree, branch.ref, repo, ())
-    if status.changed is None:
+    if files is None:
         return "the files of its worktree cannot be read"
-    if status.changed or status.untracked:
-        return "its worktree has uncommitted changes"
-    return ""
+    return "its worktree has uncommitted changes" if files else ""

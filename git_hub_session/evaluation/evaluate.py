@@ -10,30 +10,33 @@ from collections.abc import Mapping, Sequence
 
 from git_hub_session._typing import TYPE_CHECKING, Any, NamedTuple
 from git_hub_session.errors import Refused
-from git_hub_session.evaluation.candidates import Candidate, find_candidates
+from git_hub_session.evaluation.candidates import (
+    Candidate,
+    find_candidates,
+    refuse_without_commits,
+)
 from git_hub_session.evaluation.measure import (
     EvalWorktrees,
-    MeasureTarget,
     MetricCommand,
     MetricRunner,
 )
 from git_hub_session.evaluation.ranking import Rank, Score, rank_scores, ranks_from_list
+from git_hub_session.evaluation.targets import prepare_targets
 from git_hub_session.evaluation.units import (
     BASELINE,
     ComparedMeasurements,
     Measurement,
     convert_to_one_unit,
 )
-from git_hub_session.git.ref_names import HEADS, AgentBranch, SessionId, agent_name
+from git_hub_session.git.ref_names import HEADS, SessionId, agent_name
 from git_hub_session.session import runs
-from git_hub_session.session.agent_environment import agent_environment
 from git_hub_session.session.agents import (
-    find_base_commit,
     running_agents,
 )
 from git_hub_session.session.record import with_evaluation, with_transition
 from git_hub_session.session.state import State
 from git_hub_session.util.clock import format_iso
+from git_hub_session.worktree.uncommitted import no_commit_error
 
 if TYPE_CHECKING:
     from git_hub_session.evaluation.quantity import Quantity
@@ -94,11 +97,13 @@ class EvalOptions(NamedTuple):
 def preview_evaluation(sid: SessionId, project: Project, options: EvalOptions) -> EvalResult:
     """Return the candidates that `evaluate_session` would measure."""
     session = project.store.read(sid)
-    candidates = _list_unranked(
-        find_candidates(session, project, with_directories=options.metric_command is not None)
+    candidates = find_candidates(
+        session, project, with_directories=options.metric_command is not None
     )
+    refuse_without_commits(session, candidates)
+    unranked = _list_unranked(candidates)
     baseline = options.baseline.value if options.baseline else None
-    return EvalResult(session, session.state, candidates, options.metric_command, baseline)
+    return EvalResult(session, session.state, unranked, options.metric_command, baseline)
 
 
 def evaluate_session(sid: SessionId, project: Project, options: EvalOptions) -> EvalResult:
@@ -115,6 +120,7 @@ def evaluate_session(sid: SessionId, project: Project, options: EvalOptions) -> 
         candidates = find_candidates(
             session, project, with_directories=options.metric_command is not None
         )
+        refuse_without_commits(session, candidates)
         if options.metric_command is None and not options.ranking:
             return EvalResult(session, session.state, _list_unranked(candidates))
         _refuse_if_busy(session, locked, force=options.force)
@@ -125,7 +131,7 @@ def evaluate_session(sid: SessionId, project: Project, options: EvalOptions) -> 
         worktrees = EvalWorktrees(sid, project)
         worktrees.remove_stale()
     with run, worktrees:
-        targets = _prepare_targets(
+        targets = prepare_targets(
             session,
             candidates,
             project,
@@ -158,40 +164,6 @@ def _refuse_if_busy(session: Session, locked: LockedSession, *, force: bool) -> 
         )
 
 
-def _prepare_targets(
-    session: Session,
-    candidates: Sequence[Candidate],
-    project: Project,
-    worktrees: EvalWorktrees,
-    *,
-    task_file: str,
-    with_baseline: bool,
-) -> list[MeasureTarget]:
-    """Add temporary worktrees if necessary. Return the targets, the baseline first."""
-    base = find_base_commit(session, project.repo)
-
-    def prepare(
-        name: str, branch: AgentBranch | None, commit: str, directory: str = ""
-    ) -> MeasureTarget:
-        variables = agent_environment(project.environ, session, branch, base, task_file)
-        directory = directory or worktrees.add(name, commit, variables)
-        return MeasureTarget(name, commit, directory, variables)
-
-    targets = [
-        prepare(candidate.name, candidate.branch, candidate.commit, candidate.directory)
-        for candidate in candidates
-        if candidate.commit
-    ]
-    if with_baseline:
-        if not base:
-            raise Refused(
-                "cannot measure the baseline: the base commit is missing",
-                hint="give a number with --baseline <number>",
-            )
-        targets.insert(0, prepare(BASELINE, None, base))
-    return targets
-
-
 def _rank_candidates(
     session: Session,
     candidates: Sequence[Candidate],
@@ -202,7 +174,7 @@ def _rank_candidates(
     notes = [
         f"{candidate.name} was measured in a temporary worktree: {candidate.no_directory_reason}"
         for candidate in candidates
-        if candidate.commit and not candidate.directory
+        if candidate.name in measurements and not candidate.directory
     ]
     compared = convert_to_one_unit(measurements, options.baseline)
     measurements = compared.measurements
@@ -210,16 +182,15 @@ def _rank_candidates(
     notes += [note] if note else []
     unranked = {}
     for candidate in candidates:
-        no_commit = Measurement((), "its branch points to no commit")
-        measurement = measurements.get(candidate.name, no_commit)
+        unmeasured = Measurement((), candidate.unmeasured_reason)
+        measurement = measurements.get(candidate.name, unmeasured)
         score = _make_score(candidate.branch.agent, measurement, candidate.diff)
         delta = score.metric - baseline if score.values and baseline is not None else None
         log = f"{run.path}/{candidate.name}.log" if candidate.name in measurements else ""
         unranked[candidate.branch.agent] = RankedCandidate(
             candidate, None, score, measurement.reason, delta, log
         )
-    scores = [ranked.score for ranked in unranked.values() if ranked.score]
-    ranks = rank_scores(scores, options.direction)
+    ranks = _rank(list(unranked.values()), options.direction)
     ranked = tuple(unranked[rank.agent]._replace(rank=rank) for rank in ranks)
     return EvalResult(
         session,
@@ -252,6 +223,19 @@ def _choose_baseline(
     return options.baseline.value, None, ""
 
 
+def _rank(candidates: Sequence[RankedCandidate], direction: str) -> list[Rank]:
+    """Rank the agents. Those without a commit of their own come last, by number."""
+    own = [ranked.score for ranked in candidates if ranked.candidate.has_own_commit]
+    ranks = rank_scores(filter(None, own), direction)
+    others = [
+        ranked.candidate.branch.agent
+        for ranked in candidates
+        if not ranked.candidate.has_own_commit
+    ]
+    first_place = len(ranks) + 1
+    return ranks + [Rank(agent, place, False) for place, agent in enumerate(others, first_place)]
+
+
 def _make_score(agent: int, measurement: Measurement, diff: DiffStat | None) -> Score:
     size = (diff.insertions + diff.deletions, diff.files) if diff else (0, 0)
     return Score(agent, measurement.values, size)
@@ -271,10 +255,24 @@ def _record_user_ranking(
             raise Refused(
                 f"{agent_name(number)} has no branch", hint=f"git hub-session status {session.id}"
             )
+    _refuse_rank_without_commit(session, [by_agent[number] for number in options.ranking])
     ranks = ranks_from_list(options.ranking)
     ranked = tuple(RankedCandidate(by_agent[rank.agent], rank) for rank in ranks)
     result = EvalResult(session, session.state, ranked)
     return _record_result(result, locked, project, options)
+
+
+def _refuse_rank_without_commit(session: Session, ranking: Sequence[Candidate]) -> None:
+    """Raise Refused if an agent without a commit of its own ranks too high.
+
+    It must not be the first, and not come before an agent that has a commit of its own.
+    """
+    for index, candidate in enumerate(ranking):
+        if candidate.has_own_commit:
+            continue
+        if index == 0 or any(other.has_own_commit for other in ranking[index:]):
+            agents = {candidate.branch.agent: candidate.uncommitted}
+            raise no_commit_error(session.id, agents, is_every_agent=False)
 
 
 def _record_result(

@@ -17,6 +17,7 @@ from git_hub_session.errors import HubError, Refused
 from git_hub_session.evaluation.metric import MetricNotFound, read_metric
 from git_hub_session.evaluation.quantity import Quantity
 from git_hub_session.evaluation.ranking import Score
+from git_hub_session.evaluation.targets import MeasureTarget
 from git_hub_session.evaluation.units import BASELINE, Measurement
 from git_hub_session.git.ref_names import HEADS, AgentBranch, SessionId
 from git_hub_session.git.worktrees import Worktree, linked_worktrees
@@ -44,16 +45,6 @@ if TYPE_CHECKING:
 _MAX_OUTPUT = 16 << 20  # bytes: only the end of a longer output is searched for the metric
 _REGEX_TIME_LIMIT = 5  # seconds to search one output: config.yaml may have a hostile pattern
 _TIMESTAMP_STEP = 0.02  # seconds: two writes within a shorter time can give a file the same time
-
-
-class MeasureTarget(NamedTuple):
-    """A commit to measure, and the directory to measure it in."""
-
-    name: str
-    """The name of the agent, such as "agent-2", or "baseline"."""
-    commit: str
-    directory: str
-    environ: Mapping[str, str]
 
 
 class MetricCommand(NamedTuple):

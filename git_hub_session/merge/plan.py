@@ -25,6 +25,11 @@ from git_hub_session.worktree.checkouts import Checkout, find_checkout
 from git_hub_session.worktree.detached import detached_reason
 from git_hub_session.worktree.owner import agent_worktrees
 from git_hub_session.worktree.status import read_worktree_status
+from git_hub_session.worktree.uncommitted import (
+    has_own_commit,
+    no_commit_error,
+    uncommitted_files_of,
+)
 
 if TYPE_CHECKING:
     from git_hub_session.git.diff import DiffStat
@@ -107,6 +112,7 @@ def resolve_plan(
     into = options.into or HEADS + session.config.base_branch
     tip = repo.tip(winner.ref)
     base = _target_commit(into, session.id, repo)
+    _refuse_without_commit(session, project, winner, tip)
     if repo.is_ancestor(base, tip):
         name = agent_name(winner.agent)
         raise Refused(
@@ -141,6 +147,20 @@ def _refuse_state(session: Session) -> None:
         State.ARCHIVED: f"restore the branches and merge with git: git hub-session restore {sid}",
     }
     raise Refused(f"session '{sid}' is '{state}': there is nothing to merge", hint=hints[state])
+
+
+def _refuse_without_commit(
+    session: Session, project: Project, winner: AgentBranch, tip: str
+) -> None:
+    """Raise Refused if the winner has no commit of its own.
+
+    Allow a branch that the user has merged, if its worktree has no uncommitted files.
+    """
+    if has_own_commit(tip, session, project.repo):
+        return
+    files = uncommitted_files_of(winner, project)
+    if files or project.repo.is_ancestor(session.base_commit, tip):
+        raise no_commit_error(session.id, {winner.agent: files}, is_every_agent=False)
 
 
 def _target_commit(into: str, sid: SessionId, repo: GitRepo) -> str:

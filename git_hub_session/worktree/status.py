@@ -44,6 +44,8 @@ class BranchStatus(NamedTuple):
     diff: DiffStat | None
     frontier: bool
     """True if no other tip of the session contains this one."""
+    has_own_commit: bool = True
+    """False if it is an agent's branch without a commit of the agent's own."""
 
 
 class WorktreeStatus(NamedTuple):
@@ -85,7 +87,7 @@ def read_session_status(
     return SessionStatus(
         session,
         tuple(
-            _read_branch_status(branch, divergences.get(branch.oid, _UNKNOWN))
+            _read_branch_status(branch, divergences.get(branch.oid, _UNKNOWN), session)
             for branch in sorted(branches, key=lambda branch: natural_key(branch.ref))
         ),
         tuple(_read_worktrees(session, project, processes)),
@@ -107,8 +109,11 @@ def _read_worktrees(
     return parallel_map(read, pairs)
 
 
-def _read_branch_status(branch: Branch, divergence: Divergence) -> BranchStatus:
-    return BranchStatus(branch, parse_agent_branch(branch.ref), *divergence)
+def _read_branch_status(branch: Branch, divergence: Divergence, session: Session) -> BranchStatus:
+    agent = parse_agent_branch(branch.ref)
+    is_start = bool(branch.oid) and branch.oid == session.base_commit
+    has_own_commit = agent is None or not (divergence.ahead == 0 or is_start)
+    return BranchStatus(branch, agent, *divergence, has_own_commit)
 
 
 _UNKNOWN = Divergence(None, None, None, frontier=False)
@@ -160,19 +165,28 @@ def _untracked_count(changes: WorktreeChanges) -> int:
     return len(changes.untracked) + len(changes.special_files) + len(changes.repositories)
 
 
+def read_worktree_changes(worktree: Worktree, repo: GitRepo) -> WorktreeChanges | None:
+    """Return the uncommitted changes in a worktree, or None if they cannot be read.
+
+    `cleanup` gives the reason.
+    """
+    if worktree.is_missing or worktree.link_error:
+        return None
+    try:
+        index, written = read_index(worktree.git_dir)
+        return None if index.incomplete else read_changes(worktree, repo, index, written)
+    except (Damaged, OSError):
+        return None
+
+
 def read_worktree_status(
     worktree: Worktree, branch: str, repo: GitRepo, processes: Sequence[procfs.Process]
 ) -> WorktreeStatus:
     """Count the uncommitted changes in a worktree, and find the processes that use it."""
+    changes = read_worktree_changes(worktree, repo)
     changed = untracked = None
-    if not worktree.is_missing and not worktree.link_error:
-        try:
-            index, written = read_index(worktree.git_dir)
-            if not index.incomplete:
-                changes = read_changes(worktree, repo, index, written)
-                changed = changes.change_count
-                untracked = _untracked_count(changes)
-        except (Damaged, OSError):
-            pass  # The numbers stay unknown. `cleanup` gives the reason.
+    if changes is not None:
+        changed = changes.change_count
+        untracked = _untracked_count(changes)
     pids = procfs.processes_in(worktree.path, processes)
     return WorktreeStatus(worktree, branch, changed, untracked, tuple(pids))

@@ -90,7 +90,7 @@ Baseline: divisions 78021
 RANKS = """\
 RANK  AGENT    METRIC   DELTA  SPREAD  FILES  +/-
    1  agent-2    5287  -72734       -      1  +1/-1
-   2  agent-3   39675  -38346       -      1  +1/-1
+   2  agent-3   39675  -38346       -      1  +1/-1  2 files uncommitted, not measured
    3  agent-1   40042  -37979       -      1  +1/-1
 Session primes: running → evaluating
 """

@@ -182,6 +182,7 @@ def test_branch_of_no_agent_and_a_later_attempt(hub: Hub) -> None:
     hub.run("update", "-q", "s1", "--state", "running")
     hub.git("worktree", "add", "-q", "-b", "hub/s1/notes", hub.top.parent / "notes", "main")
     hub.git("worktree", "add", "-q", "-b", "hub/s1/agent-1/attempt-2", hub.top.parent / "a", "main")
+    hub.commit(hub.top.parent / "a", "new", "1\n")
     assert hub.run("exec", "-q", "s1", "--", "sh", "-c", "pwd").code == 0
     log = hub.directory() / "output" / "exec-1"
     assert [path.name for path in log.iterdir()] == ["agent-1.log"]

@@ -567,6 +567,7 @@ def test_formats_and_dry_run(hub: Hub) -> None:
         "insertions": 1,
         "deletions": 0,
         "output": f"{hub.directory()}/output/eval-1/agent-1.log",
+        "uncommitted": 1,
     }
     porcelain = hub.run("eval", *MEASURE, "--format=porcelain", "s1").out
     assert porcelain.startswith(

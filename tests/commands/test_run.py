@@ -173,9 +173,9 @@ def test_run_without_a_metric(slow_project: Hub) -> None:
         ),
         (
             [*RUN_ARGUMENTS, "true", *MEASURE, "--yes"],
-            "git hub-session archive s1",
-            "error: no agent improves on the baseline: the best 'ms' is 50 (agent-1), ",
-            "evaluating",
+            "git hub-session exec s1 -- <command>",
+            "error: no agent has a commit of its own\nhint: ",
+            "running",
         ),
     ],
 )

@@ -236,6 +236,7 @@ def test_session_set_to_evaluating_without_agents(hub: Hub) -> None:
 def test_archived_agents_are_restored_and_not_spawned(hub: Hub) -> None:
     hub.session("s1", agents=1)
     hub.run("update", "s1", "--state", "running")
+    hub.commit(hub.worktree(1), "new", "1\n")
     hub.run("eval", "-q", "--ranking", "1", "s1")
     hub.run("cleanup", "-q", "--archive", "s1")
     for arguments in ("exec s1 -- true", "eval s1 --ranking 1", "merge --yes s1"):

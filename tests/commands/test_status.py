@@ -57,7 +57,7 @@ def test_each_kind_of_worktree(hub: Hub) -> None:
     rows = (
         "    BRANCH                     AHEAD  BEHIND  FILES  +/-    WORKTREE                                                       LAST COMMIT",
         "  * hub/s1/agent-1/attempt-1       1       1      1  +1/-0  ../worktrees/s1/agent-1                                        30 minutes ago: Add a line",
-        "    hub/s1/agent-2/attempt-1       0       1      0  +0/-0  ../worktrees/s1/agent-2 (2 changed, 1 untracked)               30 minutes ago: base",
+        "    hub/s1/agent-2/attempt-1       0       1      0  +0/-0  ../worktrees/s1/agent-2 (3 files uncommitted, not measured)    30 minutes ago: base",
         "    hub/s1/agent-3/attempt-1       0       1      0  +0/-0  ../worktrees/s1/agent-3 (locked: on a stick)                   30 minutes ago: base",
         "    hub/s1/agent-4/attempt-1       0       1      0  +0/-0  ../worktrees/s1/agent-4 (missing)                              30 minutes ago: base",
         "  * hub/s1/agent-5/attempt-1       1       1      1  +1/-1  ../worktrees/s1/agent-5 (1 changed, rebasing)                  30 minutes ago: Rewrite",
@@ -512,18 +512,18 @@ def test_width_of_the_terminal(hub: Hub) -> None:
     hub.session(agents=2)
     subject = "A subject that takes a lot of room " * 2
     hub.commit(hub.worktree(1), "file", "better\n", subject)
-    (hub.worktree(2) / "new").write_text("new")
+    hub.git("worktree", "lock", hub.worktree(2))
     hub.git("branch", "hub/s1/scratch", "main")
-    assert terminal_lines(hub, 137, "status", "s1")[9:11] == [
-        "    BRANCH                    AHEAD  BEHIND  FILES  +/-    WORKTREE                               LAST COMMIT",
-        "  * hub/s1/agent-1/attempt-1      1       0      1  +1/-1  ../worktrees/s1/agent-1                30 minutes ago: A subject that takes a…",
+    assert terminal_lines(hub, 132, "status", "s1")[9:11] == [
+        "    BRANCH                    AHEAD  BEHIND  FILES  +/-    WORKTREE                          LAST COMMIT",
+        "  * hub/s1/agent-1/attempt-1      1       0      1  +1/-1  ../worktrees/s1/agent-1           30 minutes ago: A subject that takes a…",
     ]
     assert terminal_lines(hub, 100, "status", "s1")[9:] == [
         "    BRANCH                    AHEAD  BEHIND  FILES  +/-    LAST COMMIT",
         "  * hub/s1/agent-1/attempt-1      1       0      1  +1/-1  30 minutes ago: A subject that takes a l…",
         "      ../worktrees/s1/agent-1",
         "    hub/s1/agent-2/attempt-1      0       0      0  +0/-0  30 minutes ago: base",
-        "      ../worktrees/s1/agent-2 (1 untracked)",
+        "      ../worktrees/s1/agent-2 (locked)",
         "    hub/s1/scratch                0       0      0  +0/-0  30 minutes ago: base",
     ]
     assert terminal_lines(hub, 80, "status", "s1")[9:] == [
@@ -532,7 +532,7 @@ def test_width_of_the_terminal(hub: Hub) -> None:
         "      ../worktrees/s1/agent-1",
         "      30 minutes ago: A subject that takes a lot of room A subject that takes a…",
         "    hub/s1/agent-2/attempt-1      0       0      0  +0/-0",
-        "      ../worktrees/s1/agent-2 (1 untracked)",
+        "      ../worktrees/s1/agent-2 (locked)",
         "      30 minutes ago: base",
         "    hub/s1/scratch                0       0      0  +0/-0",
         "      30 minutes ago: base",
@@ -546,7 +546,7 @@ def test_width_of_the_terminal(hub: Hub) -> None:
         "      30 minutes ago: A subject that ta…",
         "    hub/s1/agent-2/attempt-1",
         "          0       0      0  +0/-0",
-        "      ../worktrees/s1/agent-2 (1 untracked)",
+        "      ../worktrees/s1/agent-2 (locked)",
         "      30 minutes ago: base",
         "    hub/s1/scratch",
         "          0       0      0  +0/-0",

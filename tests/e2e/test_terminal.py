@@ -76,8 +76,10 @@ def test_narrow_ranking(hub: Hub) -> None:
     """Only DELTA and SPREAD are omitted, and only if no agent has a value."""
     hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "2")
     hub.run("spawn", "-q", "s1")
+    for agent in (1, 2):
+        hub.commit(hub.top.parent / "project.hub" / "s1" / f"agent-{agent}", "new", "x\n")
     measure = ("eval", "s1", "--eval", "'echo ms: 5'", "--metric", "ms", "--direction", "lower")
-    row = "   1  agent-1       5      0  +0/-0  tie"
+    row = "   1  agent-1       5      1  +1/-0  tie"
     assert run_in_terminal(hub, *measure, columns=40).splitlines()[:2] == [
         "RANK  AGENT    METRIC  FILES  +/-",
         row,
@@ -85,7 +87,7 @@ def test_narrow_ranking(hub: Hub) -> None:
     with_baseline = run_in_terminal(hub, *measure, "--baseline", "7", columns=40).splitlines()
     assert with_baseline[:2] == [
         "RANK  AGENT    METRIC  DELTA  FILES  +/-",
-        "   1  agent-1       5     -2      0  +0/-0  tie",
+        "   1  agent-1       5     -2      1  +1/-0  tie",
     ]
     assert run_in_terminal(hub, *measure, columns=80).splitlines()[0].split()[3:5] == [
         "DELTA",

@@ -1,0 +1,110 @@
+"""Find agents without a commit of their own, and the uncommitted files in their worktrees."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+
+from git_hub_session._typing import TYPE_CHECKING
+from git_hub_session.errors import Refused
+from git_hub_session.git.ref_names import agent_name
+from git_hub_session.git.worktrees import linked_worktrees
+from git_hub_session.session.agents import base_now, find_base_commit
+from git_hub_session.worktree.owner import agent_worktrees
+from git_hub_session.worktree.status import read_worktree_changes
+
+if TYPE_CHECKING:
+    from git_hub_session.git.ref_names import AgentBranch, SessionId
+    from git_hub_session.git.repository import GitRepo
+    from git_hub_session.git.worktrees import Worktree
+    from git_hub_session.session.model import Session
+    from git_hub_session.session.project import Project
+
+_HUB = b".agenthub"
+_MAX_FILES = 3
+_MAX_AGENTS = 5
+
+
+def has_own_commit(tip: str, session: Session, repo: GitRepo) -> bool:
+    """Return True if neither the base branch nor the start of the agents contains the commit."""
+    bases = {base_now(session, repo), find_base_commit(session, repo)}
+    return bool(tip) and not any(repo.is_ancestor(base, tip) for base in bases)
+
+
+def uncommitted_files(worktree: Worktree, repo: GitRepo) -> tuple[str, ...] | None:
+    """Return the sorted paths of the uncommitted files, or None if they cannot be read.
+
+    Leave out the files of a hub: agents write posts there, and nobody commits them.
+    """
+    changes = read_worktree_changes(worktree, repo)
+    if changes is None:
+        return None
+    paths = {*changes.staged, *changes.changed, *changes.untracked, *changes.special_files}
+    paths.update(changes.repositories)
+    return tuple(sorted(os.fsdecode(path) for path in paths if path.split(b"/")[0] != _HUB))
+
+
+def uncommitted_files_of(branch: AgentBranch, project: Project) -> tuple[str, ...]:
+    """Return the uncommitted files in the worktree of an attempt, or () without a worktree."""
+    worktrees = linked_worktrees(project.paths.common_dir)
+    owner, worktree = agent_worktrees(branch.session, project, worktrees).get(
+        branch.agent, (None, None)
+    )
+    if worktree is None or owner != branch:
+        return ()
+    return uncommitted_files(worktree, project.repo) or ()
+
+
+def uncommitted_text(count: int) -> str:
+    """Return the remark about uncommitted files, such as "3 files uncommitted, not measured"."""
+    return f"{_count_files(count)} uncommitted, not measured"
+
+
+def _count_files(count: int) -> str:
+    return f"{count} file{'' if count == 1 else 's'}"
+
+
+def no_commit_error(
+    sid: SessionId, agents: Mapping[int, Sequence[str]], *, is_every_agent: bool
+) -> Refused:
+    """Return the error that names the uncommitted files, and the command that commits them.
+
+    Args:
+        agents: the agents without a commit of their own, with their uncommitted files.
+        is_every_agent: True if no agent of the session has a commit of its own. If not, `agents`
+            has one agent.
+    """
+    with_files = {agent: files for agent, files in agents.items() if files}
+    if is_every_agent:
+        message = _describe_all(with_files)
+    else:
+        [(agent, files)] = agents.items()
+        but = f", but {_describe_files(files)}" if files else ""
+        message = f"{agent_name(agent)} has no commit of its own{but}"
+    if not with_files:
+        return Refused(message, hint=f"git hub-session exec {sid} -- <command>")
+    numbers = ",".join(map(str, with_files))
+    return Refused(
+        message,
+        hint=f"git hub-session exec --agents {numbers} --commit {sid} -- true\n"
+        f"git hub-session eval {sid}",
+    )
+
+
+def _describe_all(agents: Mapping[int, Sequence[str]]) -> str:
+    parts = [
+        f"{agent_name(agent)} has {_describe_files(files)}"
+        for agent, files in list(agents.items())[:_MAX_AGENTS]
+    ]
+    if len(agents) > _MAX_AGENTS:
+        parts.append(f"and {len(agents) - _MAX_AGENTS} more agents")
+    return "; ".join(["no agent has a commit of its own", *parts])
+
+
+def _describe_files(files: Sequence[str]) -> str:
+    """Return the number and the first names, such as "2 files uncommitted: 'a', 'b'"."""
+    names = ", ".join(f"'{file}'" for file in files[:_MAX_FILES])
+    more = len(files) - _MAX_FILES
+    return (
+        f"{_count_files(len(files))} uncommitted: {names}{f' and {more} more' if more > 0 else ''}"
+    )
