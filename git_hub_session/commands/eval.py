@@ -10,11 +10,13 @@ from git_hub_session._typing import TYPE_CHECKING, Any
 from git_hub_session.cli.options import (
     DRY_RUN,
     FORMAT,
+    MAX_REPEATS,
     QUIET,
     TIMEOUT,
     Arguments,
     Option,
     Usage,
+    parse_budget,
     parse_jobs,
     parse_repeat,
     parse_timeout,
@@ -34,6 +36,7 @@ from git_hub_session.evaluation.evaluate import EvalOptions, evaluate_session, p
 from git_hub_session.evaluation.measure import MetricCommand
 from git_hub_session.evaluation.metric import parse_metric_regex
 from git_hub_session.evaluation.quantity import Quantity, parse_finite_quantity
+from git_hub_session.evaluation.race import Race
 from git_hub_session.evaluation.ranking import DIRECTIONS
 from git_hub_session.session.agents import parse_agents
 from git_hub_session.session.model import MAX_AGENTS, Config, Session
@@ -59,7 +62,8 @@ USAGE = Usage(
             choices=DIRECTIONS,
         ),
         Option("--baseline", "number to compare with, or 'measure'", "<number>"),
-        Option("--repeat", "runs per agent; the median counts (default: 1)", "<number>"),
+        Option("--repeat", "runs per agent, or 'auto' (default: 1)", "<number>"),
+        Option("--budget", "largest number of runs with --repeat auto", "<number>"),
         Option("-j, --jobs", "number of parallel measurements (default: 1)", "<number>"),
         TIMEOUT,
         Option("--ranking", "record a judge's ranking, best agent first", "<list>"),
@@ -79,6 +83,7 @@ _MEASURE_OPTIONS = (
     "direction",
     "baseline",
     "repeat",
+    "budget",
     "jobs",
     "timeout",
 )
@@ -118,11 +123,17 @@ def _parse_options(args: Arguments, session: Session) -> EvalOptions:
         )
     file = _parse_metric_file(args)
     baseline = _parse_baseline(args, config)
-    repeat = parse_repeat(args)
-    jobs = parse_jobs(args) or 1
-    timeout = parse_timeout(args)
-    regex = _parse_regex(args, config)
-    metric_command = MetricCommand(command, metric, file, repeat, jobs, timeout, regex)
+    repeat, race = parse_repeat(args), Race(direction, parse_budget(args))
+    metric_command = MetricCommand(
+        command,
+        metric,
+        file,
+        repeat or MAX_REPEATS,
+        parse_jobs(args) or 1,
+        parse_timeout(args),
+        _parse_regex(args, config),
+        None if repeat else race,
+    )
     measure_baseline = args.value("baseline") == _MEASURE
     return EvalOptions(metric_command, direction, baseline, measure_baseline, force=force)
 

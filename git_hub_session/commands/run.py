@@ -16,6 +16,7 @@ from git_hub_session.cli.options import (
     Arguments,
     Option,
     Usage,
+    parse_budget,
     parse_repeat,
     parse_timeout,
 )
@@ -48,6 +49,8 @@ _INIT_OPTIONS = (
 )
 _MERGE_OPTIONS = ("message", "allow-regression")
 _MEASURE, _NONE = "measure", "none"
+_BASELINE_REPEATS = 5
+"""The measurements of the base branch with `--repeat auto`."""
 
 USAGE = Usage(
     ("run [<options>] --task <text> --agent-cmd <command>",),
@@ -55,7 +58,8 @@ USAGE = Usage(
         *(option for option in init.USAGE.options if option.name in _INIT_OPTIONS),
         Option("--agent-cmd", "shell command to run as the agent", "<command>"),
         Option("--baseline", "number, 'measure' or 'none' (default: measure)", "<number>"),
-        Option("--repeat", "runs per agent; the median counts (default: 1)", "<number>"),
+        Option("--repeat", "runs per agent, or 'auto' (default: 1)", "<number>"),
+        Option("--budget", "largest number of runs with --repeat auto", "<number>"),
         Option("-j, --jobs", "number of parallel agents (default: all)", "<number>"),
         TIMEOUT,
         Option("--no-commit", "do not commit what the agents leave uncommitted"),
@@ -74,6 +78,8 @@ def run(context: Context, args: Arguments) -> RunView:
     agent_command = (args.value("agent-cmd") or "").strip()
     if not agent_command:
         raise UsageError("option '--agent-cmd' is required", hint="--agent-cmd <command>")
+    parse_repeat(args)
+    parse_budget(args)
     if (args.value("eval") is None) != (args.value("metric") is None):
         raise UsageError("--eval and --metric must be used together")
     has_baseline = args.value("baseline") not in (None, _MEASURE, _NONE)
@@ -116,7 +122,7 @@ def _steps(
     commit = {} if args.is_set("no-commit") else {"commit": ""}
     exec_args = args.subset("jobs", "timeout", arguments=[sid], command=command, **commit)
     yield "exec", partial(exec_.run, context, exec_args)
-    eval_args = args.subset("eval", "repeat", "timeout", arguments=[sid])
+    eval_args = args.subset("eval", "repeat", "budget", "timeout", arguments=[sid])
     yield "eval", partial(eval_.run, context, eval_args)
     if is_measured:
         merge_args = args.subset("yes", *_MERGE_OPTIONS, arguments=[sid])
@@ -128,7 +134,7 @@ def _measure_baseline(context: Context, args: Arguments, sid: SessionId) -> Base
     metric_command = MetricCommand(
         args.value("eval") or "",
         metric,
-        repeat=parse_repeat(args),
+        repeat=parse_repeat(args) or _BASELINE_REPEATS,
         timeout=parse_timeout(args),
         metric_regex=args.value("metric-regex") or "",
     )

@@ -20,7 +20,14 @@ from git_hub_session.evaluation.measure import (
     MetricCommand,
     MetricRunner,
 )
-from git_hub_session.evaluation.ranking import Rank, Score, rank_scores, ranks_from_list
+from git_hub_session.evaluation.race import COMPARISONS
+from git_hub_session.evaluation.ranking import (
+    Rank,
+    Score,
+    describe_tie,
+    rank_scores,
+    ranks_from_list,
+)
 from git_hub_session.evaluation.targets import prepare_targets
 from git_hub_session.evaluation.units import (
     BASELINE,
@@ -190,7 +197,7 @@ def _rank_candidates(
         unranked[candidate.branch.agent] = RankedCandidate(
             candidate, None, score, measurement.reason, delta, log
         )
-    ranks = _rank(list(unranked.values()), options.direction)
+    ranks, tie_notes = _rank(list(unranked.values()), options)
     ranked = tuple(unranked[rank.agent]._replace(rank=rank) for rank in ranks)
     return EvalResult(
         session,
@@ -200,7 +207,7 @@ def _rank_candidates(
         baseline,
         spread,
         run.name,
-        tuple(notes),
+        (*notes, *tie_notes),
         compared.unit,
     )
 
@@ -223,17 +230,26 @@ def _choose_baseline(
     return options.baseline.value, None, ""
 
 
-def _rank(candidates: Sequence[RankedCandidate], direction: str) -> list[Rank]:
-    """Rank the agents. Those without a commit of their own come last, by number."""
-    own = [ranked.score for ranked in candidates if ranked.candidate.has_own_commit]
-    ranks = rank_scores(filter(None, own), direction)
+def _rank(
+    candidates: Sequence[RankedCandidate], options: EvalOptions
+) -> tuple[list[Rank], list[str]]:
+    """Rank the agents. Those without a commit of their own come last, by number.
+
+    Return also a note if the first agents cannot be told apart.
+    """
+    scores = [
+        ranked.score for ranked in candidates if ranked.candidate.has_own_commit and ranked.score
+    ]
+    race = options.metric_command.race if options.metric_command else None
+    ranks = rank_scores(scores, options.direction, comparisons=COMPARISONS if race else 1)
+    note = describe_tie(ranks, max((len(score.values) for score in scores), default=0))
     others = [
         ranked.candidate.branch.agent
         for ranked in candidates
         if not ranked.candidate.has_own_commit
     ]
-    first_place = len(ranks) + 1
-    return ranks + [Rank(agent, place, False) for place, agent in enumerate(others, first_place)]
+    ranks += [Rank(agent, place) for place, agent in enumerate(others, len(ranks) + 1)]
+    return ranks, [note] if note else []
 
 
 def _make_score(agent: int, measurement: Measurement, diff: DiffStat | None) -> Score:

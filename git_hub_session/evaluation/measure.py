@@ -16,10 +16,11 @@ from git_hub_session._typing import TYPE_CHECKING, NamedTuple, Self
 from git_hub_session.errors import HubError, Refused
 from git_hub_session.evaluation.metric import MetricNotFound, read_metric
 from git_hub_session.evaluation.quantity import Quantity
+from git_hub_session.evaluation.race import Race, racing_agents
 from git_hub_session.evaluation.ranking import Score
 from git_hub_session.evaluation.targets import MeasureTarget
-from git_hub_session.evaluation.units import BASELINE, Measurement
-from git_hub_session.git.ref_names import HEADS, AgentBranch, SessionId
+from git_hub_session.evaluation.units import BASELINE, Measurement, convert_to_one_unit
+from git_hub_session.git.ref_names import HEADS, AgentBranch, SessionId, agent_number
 from git_hub_session.git.worktrees import Worktree, linked_worktrees
 from git_hub_session.removal import remove as removal
 from git_hub_session.removal.errors import RemovalFailed
@@ -61,6 +62,8 @@ class MetricCommand(NamedTuple):
     """The time limit of each run, in seconds."""
     metric_regex: str = ""
     """The regular expression that finds the metric, or '' to search for its name."""
+    race: Race | None = None
+    """The race that ends the repetitions of an agent before `repeat`, or None."""
 
 
 class EvalWorktrees:
@@ -142,14 +145,17 @@ class MetricRunner:
         self._old_stamps: dict[str, object] = {}
 
     def measure(self, project: Project) -> dict[str, Measurement]:
-        """Run the command for each target, and again for each repetition until the target fails."""
+        """Run the command for each target, and again for each repetition.
+
+        A target that fails, or that leaves the race, is not repeated.
+        """
         metric_command = self._metric_command
         callbacks = TaskCallbacks(self._on_start, self._on_output, self._on_end, self._find_escaped)
         try:
             for _ in range(metric_command.repeat):
-                self._targets = [
-                    target for target in self._targets if not self.measurements[target.name].reason
-                ]
+                self._targets = self._next_targets()
+                if not self._targets:
+                    break
                 self._stat_metric_files()
                 project.run_tasks(
                     [self._make_task(target) for target in self._targets],
@@ -162,6 +168,26 @@ class MetricRunner:
             for log in self._logs.values():
                 log.close()
         return self.measurements
+
+    def _next_targets(self) -> list[MeasureTarget]:
+        """Return the targets of the next round."""
+        measurements = self.measurements
+        targets = [target for target in self._targets if not measurements[target.name].reason]
+        race = self._metric_command.race
+        if race is None or not self._done:
+            return targets
+        compared = convert_to_one_unit(measurements, None).measurements
+        scores = [
+            Score(agent_number(name), measurement.values, (0, 0))
+            for name, measurement in compared.items()
+            if measurement.values
+        ]
+        racing = racing_agents(
+            scores, {agent_number(target.name) for target in targets}, race.direction
+        )
+        if len(racing) < 2 or not race.has_budget(len(measurements), len(racing), self._done):
+            return []
+        return [target for target in targets if agent_number(target.name) in racing]
 
     def _make_task(self, target: MeasureTarget) -> Task:
         variables = {**target.environ, **run_environment(self._run), "HUB_AGENT": target.name}

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from git_hub_session._typing import NamedTuple
+from git_hub_session.evaluation.statistics import (
+    compare,
+    median,
+    paired,
+    pooled_deviation,
+    pseudomedian,
+    scale,
+)
+from git_hub_session.git.ref_names import agent_name
 
 DIRECTIONS = ("lower", "higher")
 _INFINITE = float("inf")
@@ -22,9 +31,7 @@ class Score(NamedTuple):
     @property
     def metric(self) -> float:
         """The median of the values."""
-        middle = len(self.values) // 2
-        values = sorted(self.values)
-        return values[middle] if len(values) % 2 else (values[middle - 1] + values[middle]) / 2
+        return median(self.values)
 
     @property
     def spread(self) -> float:
@@ -38,31 +45,83 @@ class Rank(NamedTuple):
     agent: int
     place: int
     """1 is the best."""
-    is_tie: bool
-    """True if the measurements do not separate the agent from another one."""
+    tie: int = 0
+    """The first agent of the tie that the agent is in, or 0 if it is in none."""
+    missing_rounds: int | None = None
+    """The number of further rounds that are likely to end its tie with the best agent, or None."""
+
+    @property
+    def is_tie(self) -> bool:
+        """True if the measurements cannot tell the agent apart from another one."""
+        return self.tie > 0
 
 
-def rank_scores(scores: Iterable[Score], direction: str) -> list[Rank]:
-    """Return the ranks of the agents, the best first. `direction` is "lower" or "higher".
+def rank_scores(scores: Iterable[Score], direction: str, *, comparisons: int = 1) -> list[Rank]:
+    """Return the ranks of the agents, the best first.
 
-    An agent ties with the best remaining agent if their metrics differ by no more than the larger
-    spread of the two. The smaller diff breaks a tie, then the smaller number. Agents that could
-    not be measured come last, by number.
+    Args:
+        direction: "lower" or "higher".
+        comparisons: the number of times that the scores have been compared (see race.py).
+
+    An agent ties with the best remaining agent if noise can explain their difference. The smaller
+    diff breaks a tie, then the better values, then the smaller number. Agents that could not be
+    measured come last, by number.
     """
     scores = list(scores)
-    sign = -1 if direction == "higher" else 1
     measured = [score for score in scores if _is_measured(score)]
-    measured.sort(key=lambda score: sign * score.metric)
-    agents: list[tuple[int, bool]] = []
-    while measured:
+    ranks = [
+        Rank(score.agent, place, tie, missing)
+        for place, (score, tie, missing) in enumerate(
+            _rank_measured(measured, direction, comparisons), 1
+        )
+    ]
+    for score in sorted(scores, key=lambda score: score.agent):
+        if not _is_measured(score):
+            ranks.append(Rank(score.agent, len(ranks) + 1))
+    return ranks
+
+
+def _rank_measured(
+    scores: Sequence[Score], direction: str, comparisons: int
+) -> Iterator[tuple[Score, int, int | None]]:
+    """Yield the scores, the best first, each with its tie and the rounds that may end the tie."""
+    if not scores:
+        return
+    sign = -1.0 if direction == "higher" else 1.0
+    scaled = scale([score.values for score in scores])
+    series = {score.agent: values for score, values in zip(scores, scaled, strict=True)}
+    pooled = pooled_deviation(scaled)
+    location = location_of(series, sign)
+    remaining = sorted(scores, key=lambda score: (location[score.agent], score.agent))
+    while remaining:
         # Take the best score out before the comparison, so that each round ends with fewer scores.
-        best, *others = measured
-        ties = [score for score in others if _is_tie(best, score)]
-        equal = sorted((best, *ties), key=lambda score: (score.size, score.agent))
-        agents += [(score.agent, len(equal) > 1) for score in equal]
-        measured = [score for score in others if score not in ties]
-    agents += sorted((score.agent, False) for score in scores if not _is_measured(score))
-    return [Rank(agent, place, is_tie) for place, (agent, is_tie) in enumerate(agents, start=1)]
+        best, *others = remaining
+        differences = {
+            score.agent: compare(
+                series[best.agent],
+                series[score.agent],
+                pooled,
+                len(scores),
+                comparisons=comparisons,
+            )
+            for score in others
+        }
+        ties = [score for score in others if not differences[score.agent].is_significant]
+        equal = sorted((best, *ties), key=lambda score: score.size)
+        for score in equal:
+            difference = differences.get(score.agent)
+            tie = equal[0].agent if len(equal) > 1 else 0
+            yield score, tie, difference.missing_rounds if difference else None
+        remaining = [score for score in others if score not in ties]
+
+
+def location_of(series: Mapping[int, Sequence[float]], sign: float) -> dict[int, float]:
+    """Return a number for each agent by which they can be ordered, the smallest for the best.
+
+    It compares each agent with the agent that has the most values, in the rounds of both.
+    """
+    longest = max(series.values(), key=len)
+    return {agent: sign * pseudomedian(paired(longest, values)) for agent, values in series.items()}
 
 
 def _is_measured(score: Score) -> bool:
@@ -73,10 +132,20 @@ def _is_measured(score: Score) -> bool:
     return bool(score.values) and all(abs(value) < _INFINITE for value in score.values)
 
 
-def _is_tie(best: Score, other: Score) -> bool:
-    return abs(best.metric - other.metric) <= max(best.spread, other.spread)
+def describe_tie(ranks: Sequence[Rank], rounds: int) -> str:
+    """Return a note that names the agents of a tie for the first place, or ''.
+
+    A tie after one round needs no note: the values are equal.
+    """
+    if rounds < 2 or not ranks or not ranks[0].is_tie:
+        return ""
+    tied = [rank for rank in ranks if rank.tie == ranks[0].tie]
+    names = " and ".join(agent_name(rank.agent) for rank in tied)
+    missing = [rank.missing_rounds for rank in tied if rank.missing_rounds]
+    more = f"; about {min(missing)} more are likely to be enough" if missing else ""
+    return f"{rounds} repetitions cannot tell {names} apart{more}"
 
 
 def ranks_from_list(agents: Sequence[int]) -> list[Rank]:
     """Return the ranks of `agents`, which the user listed with the best first."""
-    return [Rank(agent, place, is_tie=False) for place, agent in enumerate(agents, start=1)]
+    return [Rank(agent, place) for place, agent in enumerate(agents, start=1)]

@@ -238,6 +238,60 @@ def test_difference_within_the_spread_is_a_tie(hub: Hub) -> None:
     assert hub.state()["agents"]["agent-1"]["result"]["values"] == [9, 11, 10]
 
 
+def test_tie_names_the_repetitions_that_may_end_it(hub: Hub) -> None:
+    create_measurable_session(hub, "ms: 9\nms: 11\nms: 10\n", "ms: 11\nms: 11\nms: 10.2\n")
+    result = hub.run("eval", *MEASURE, "--eval", PRINT_NEXT_LINE, "--repeat", "3", "s1")
+    assert result.err == (
+        "warning: 3 repetitions cannot tell agent-1 and agent-2 apart;"
+        " about 82 more are likely to be enough\n"
+    )
+
+
+def test_race_repeats_only_the_agents_that_may_be_the_best(hub: Hub) -> None:
+    noise = (0, 0.2, -0.1, 0.1, -0.2, 0, 0.3, -0.3, 0.1, -0.1)
+    metrics = ["".join(f"ms: {base + value}\n" for value in noise * 4) for base in (10, 10.25, 30)]
+    # The noise of agent-2 is in another order, so that its differences vary.
+    metrics[1] = "\n".join(reversed(metrics[1].splitlines())) + "\n"
+    create_measurable_session(hub, *metrics)
+    arguments = ("eval", *MEASURE, "--eval", PRINT_NEXT_LINE, "--repeat", "auto", "s1")
+    result = hub.run(*arguments)
+    assert (result.code, result.err) == (0, "")
+    results = [hub.state()["agents"][f"agent-{number}"]["result"] for number in (1, 2, 3)]
+    assert [found["rank"] for found in results] == [1, 2, 3]
+    assert [found["tie"] for found in results] == [False] * 3
+    counts = [len(found["values"]) for found in results]
+    assert counts[2] == 3
+    assert 3 < counts[0] == counts[1] < 16
+
+
+def test_race_ends_with_its_budget(hub: Hub) -> None:
+    create_measurable_session(hub, *["ms: 9\nms: 11\nms: 10\nms: 12\nms: 8\n" * 4] * 2)
+    arguments = ("eval", *MEASURE, "--eval", PRINT_NEXT_LINE, "--repeat=auto", "--budget=9", "s1")
+    result = hub.run(*arguments)
+    assert [row[-1] for row in rows(result)[1:]] == ["tie", "tie"]
+    values = [hub.state()["agents"][f"agent-{number}"]["result"]["values"] for number in (1, 2)]
+    assert values == [[9, 11, 10, 12]] * 2
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        (["--repeat=auto", "--budget=0"], "not a number of measurements: '0'"),
+        (["--repeat=3", "--budget=20"], "--budget needs '--repeat auto'"),
+        (["--repeat=automatic"], "not a number of times: 'automatic'"),
+    ],
+)
+def test_repetitions_that_are_not_valid(hub: Hub, options: list[str], error: str) -> None:
+    create_measurable_session(hub, "ms: 1\n")
+    result = hub.run("eval", *MEASURE, *options, "s1")
+    assert (result.code, result.out, result.err.splitlines()[0]) == (129, "", f"error: {error}")
+    assert hub.state()["state"] == "running"
+    run_options = ("--task=t", "--agent-cmd=true", "--direction=lower", *MEASURE[:4], *options)
+    result = hub.run("run", "--id=s2", *run_options)
+    assert (result.code, result.err.splitlines()[0]) == (129, f"error: {error}")
+    assert not hub.directory("s2").exists()
+
+
 def test_agent_that_fails_once_is_not_measured_again(hub: Hub) -> None:
     create_measurable_session(hub, "ms: 1\nnone\nms: 1\n", "ms: 2\n" * 3)
     result = hub.run("eval", *MEASURE, "--eval", PRINT_NEXT_LINE, "--repeat", "3", "s1")
