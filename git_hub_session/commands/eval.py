@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from shlex import quote
 
 from git_hub_session._typing import TYPE_CHECKING, Any
+from git_hub_session.cli.approval import ask_approval
 from git_hub_session.cli.options import (
     DRY_RUN,
     FORMAT,
@@ -31,7 +31,7 @@ from git_hub_session.cli.view import (
     relative_path,
     warning_lines,
 )
-from git_hub_session.errors import HubError, Refused, UsageError
+from git_hub_session.errors import UsageError
 from git_hub_session.evaluation.evaluate import EvalOptions, evaluate_session, preview_evaluation
 from git_hub_session.evaluation.measure import MetricCommand
 from git_hub_session.evaluation.metric import parse_metric_regex
@@ -101,7 +101,7 @@ def run(context: Context, args: Arguments) -> EvalView:
     options = _parse_options(args, session)
     if options.metric_command is not None and not dry_run:
         is_typed = args.value("eval") is not None
-        _ask_approval(context, session, options.metric_command.command, is_typed=is_typed)
+        ask_approval(context, session, options.metric_command.command, is_typed=is_typed)
     result = (preview_evaluation if dry_run else evaluate_session)(sid, project, options)
     return EvalView(result, project.cwd, dry_run=dry_run)
 
@@ -171,27 +171,6 @@ def _parse_baseline(args: Arguments, config: Config) -> Quantity | None:
     if text not in (None, _MEASURE) and baseline is None:
         raise UsageError(f"not a number: '{text}'", hint="give a number or 'measure'")
     return baseline
-
-
-def _ask_approval(context: Context, session: Session, command: str, *, is_typed: bool) -> None:
-    """Ask before an eval command runs that came with the repository. Record the approval.
-
-    Raises:
-        Refused: the user did not approve the command.
-    """
-    common_dir = context.project.paths.common_dir
-    approvals = context.project.approvals
-    if not is_typed and not approvals.is_approved(common_dir, command):
-        question = f"Run the eval command of session '{session.id}': {command}?"
-        if not context.reporter.ask(question):
-            raise Refused(
-                f"the eval command of session '{session.id}' is not approved: {command}",
-                hint=f"git hub-session eval {session.id} --eval {quote(command)}",
-            )
-    try:
-        approvals.approve(common_dir, command)
-    except HubError as error:
-        context.reporter.note(f"warning: the approval was not saved: {error.message}")
 
 
 _HEADER = ("RANK", "AGENT", "METRIC", "DELTA", "SPREAD", "FILES", "+/-", "")
