@@ -423,6 +423,9 @@ class Bench:
         repository = self.repository("eval", 100)
         self.sessions(repository, 1)
         self.worktrees(repository, agents)
+        for agent in range(1, agents + 1):
+            worktree = self.top / "eval-worktrees" / f"agent-{agent}"
+            self.git("commit", "-q", "--allow-empty", "-m", f"agent {agent}", cwd=worktree)
         state = repository / ".agenthub" / "sessions" / SID / "state.json"
         state.write_text(_state(SID, "running"))
         command = "echo p50_ms: 7"

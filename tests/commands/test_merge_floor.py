@@ -146,7 +146,7 @@ def test_tie_in_which_only_the_second_improves(hub: Hub) -> None:
     script += "f=../n-$HUB_AGENT; n=$(cat $f 2>/dev/null || echo 1); echo $((n+1)) >$f; "
     script += "shift $((n-1)); echo ms: $1"
     arguments = ("--eval", script, "--metric", "ms", "--direction", "lower", "--repeat", "3")
-    assert hub.run("eval", "-q", *arguments, "--baseline", "99", "s1") == Result(0)
+    assert hub.run("eval", "-q", *arguments, "--baseline", "99", "s1").code == 0
     ranks = {name: agent["result"]["rank"] for name, agent in hub.state()["agents"].items()}
     assert ranks == {"agent-1": 1, "agent-2": 2}
     result = hub.run("merge", "-n", "s1")

@@ -183,13 +183,14 @@ def test_signal_while_a_command_waits(hub: Hub, command: str, kind: str) -> None
         hub.git("config", "hubsession.setup", f"touch {ready}; exec sleep 300")
     else:
         assert hub.run("spawn", "-q", "s1") == Result(0)
+        hub.commit(worktree_path(hub, 1), "more", "work\n")
     before = hub.refs(), hub.state()["state"]
     with subprocess.Popen(
         ["git-hub-session", *WAITING_COMMANDS[command]],
         cwd=hub.top, env=hub.environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     ) as process:  # fmt: skip
         try:
-            wait_for(ready.exists)
+            wait_for(ready.exists, process)
         except AssertionError:
             process.kill()
             raise

@@ -14,6 +14,8 @@ from typing import Any
 from tests.support.hub import Hub, Result
 
 MEASURE = ("--eval", "cat file | wc -c | sed 's/^/n: /'", "--metric", "n", "--direction", "higher")
+AGENT = "sh -c 'echo work by $HUB_AGENT >>file; git commit -qam more'"
+"""The command line of an agent that works again."""
 AGENT_1 = "hub/s1/agent-1/attempt-1"
 MAX_ERRORS = 6
 """The number of consecutive errors that are allowed, if each hint leads to another error."""
@@ -32,7 +34,7 @@ def hint_command(hint: str, arguments: tuple[str, ...]) -> list[str]:
     last_command = re.split("if it (?:is gone|was deleted): ", hint)[-1]
     match = re.search(r"(?:^|: )((?:git|rm|mv|printf) .*?)(?:, or:? .*)?$", last_command)
     if match:
-        return ["sh", "-c", match[1].replace("<agent>", "1")]
+        return ["sh", "-c", match[1].replace("<agent>", "1").replace("<command>", AGENT)]
     if hint.endswith("with 'git hub-session init'"):
         return ["git", "hub-session", "init", "-q", "--task", "another"]
     if "without --retry" in hint:
