@@ -36,7 +36,8 @@ from git_hub_session.util.paths import first_free
 # With fewer sessions, a second process saves no time: it needs 20 ms to return its results.
 _MIN_PARALLEL = 2000
 
-_TASK = "task.txt"
+TASK_FILE = "task.txt"
+"""The file in the directory of a session that contains the task."""
 _RETRY_HINT = "fix the cause, then run the same command again to finish"
 
 if TYPE_CHECKING:
@@ -272,12 +273,12 @@ class LockedSession:
         """
         text = os.fsencode(f"{session.config.task}\n")
         try:
-            is_current = self.directory.read(_TASK, limit=len(text)) == text
+            is_current = self.directory.read(TASK_FILE, limit=len(text)) == text
         except (FileNotFoundError, Damaged):
             is_current = False
         if not is_current:
-            self._replace(_TASK, text)
-        return f"{self.directory.path}/{_TASK}"
+            self._replace(TASK_FILE, text)
+        return f"{self.directory.path}/{TASK_FILE}"
 
     def save(self, session: Session, *, hint: str = _RETRY_HINT) -> Session:
         """Replace state.json and return `session`.

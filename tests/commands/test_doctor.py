@@ -932,6 +932,23 @@ def test_process_of_a_session_behind_a_symbolic_link(hub: Hub) -> None:
         assert list_codes(hub, later) == []
 
 
+def test_process_of_a_session_of_another_repository(hub: Hub) -> None:
+    """Only a command of the same session, not one of the same id, keeps the session busy."""
+    hub.session(agents=1)
+    hub.run("update", "s1", "--state", "running")
+    later = int(hub.worktree(1).stat().st_mtime) + 2 * 24 * 3600
+    for directory, codes in (
+        (hub.directory(), []),
+        (hub.top.parent / "elsewhere", ["session-forgotten"]),
+    ):
+        variables = {"HUB_SESSION_ID": "s1", "HUB_TASK_FILE": f"{directory}/task.txt"}
+        with subprocess.Popen(["sleep", "600"], cwd="/", env=variables) as process:
+            try:
+                assert list_codes(hub, later) == codes
+            finally:
+                process.kill()
+
+
 def test_lock_of_a_git_process_behind_a_symbolic_link(hub: Hub) -> None:
     """No lock is reported as stale while a git process uses the worktree."""
     hub.session(agents=1)

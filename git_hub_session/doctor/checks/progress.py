@@ -13,6 +13,7 @@ from git_hub_session.session import runs
 from git_hub_session.session.agents import interrupted_spawns
 from git_hub_session.session.record import with_agents
 from git_hub_session.session.state import FINISHED, AgentStatus, State
+from git_hub_session.session.store import TASK_FILE
 from git_hub_session.system import procfs
 from git_hub_session.util.clock import format_age_since, format_iso, parse_iso
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from git_hub_session.git.worktrees import Worktree
     from git_hub_session.session.model import Session
     from git_hub_session.session.store import LockedSession
+    from git_hub_session.system.directory import SafeDirectory
 
 IDLE_SECONDS = 24 * 3600
 """The time after which a session without any activity is reported."""
@@ -111,8 +113,8 @@ def _is_agent_running(session: Session, name: str, hub: HubSnapshot) -> bool:
     with hub.project.store.open_directory(session.id) as directory:
         if run in runs.active_runs(directory, runs.EXEC):
             return True
-    variables = {"HUB_SESSION_ID": session.id, "HUB_AGENT": name}
-    if procfs.pids_with_environment(variables):
+        variables = _command_variables(directory)
+    if procfs.pids_with_environment({**variables, "HUB_AGENT": name}):
         return True
     return _has_process_in(session.id, f"{branch_prefix(session.id)}{name}/", hub)
 
@@ -193,6 +195,15 @@ def _is_session_active(session: Session, hub: HubSnapshot) -> bool:
     with hub.project.store.open_directory(session.id) as directory:
         if runs.active_runs(directory, runs.EXEC) or runs.active_runs(directory, runs.EVAL):
             return True
+        variables = _command_variables(directory)
     if _has_process_in(session.id, branch_prefix(session.id), hub):
         return True
-    return bool(procfs.pids_with_environment({"HUB_SESSION_ID": session.id}))
+    return bool(procfs.pids_with_environment(variables))
+
+
+def _command_variables(directory: SafeDirectory) -> dict[str, str]:
+    """Return the variable that identifies the commands of a session.
+
+    Sessions of other repositories can have the same id, but not the same directory.
+    """
+    return {"HUB_TASK_FILE": f"{directory.path}/{TASK_FILE}"}
