@@ -34,8 +34,8 @@ EXPECTED = re.compile(
     r"(error|fatal): (session X (is (locked by process X|being evaluated|X, not X"
     r"|X: (there is nothing|it accepts no more|its agents cannot))|became X |has no agent branches|has no agent worktrees|already exists)"
     r"|cannot go from X to X|no such agents?: X|no worktree: agent-X"
-    r"|nothing to merge: X already contains|no agent of session X|X exists already"
-    r"|agent-X (is still running|has no attempt yet|is archived|has neither a branch nor an archive tag|has no branch)"
+    r"|nothing to merge: X already contains|no agent has a commit of its own|no agent of session X|X exists already"
+    r"|agent-X (is still running|has no attempt yet|is archived|has neither a branch nor an archive tag|has no branch|has no commit of its own)"
     r"|agent-X: (X exists already|its worktree X is missing|X: )|agent-X is incomplete|its branch moved|X: its directory"
     r"|session X or its branches changed|the checkout of X changed|the branch of .* moved"
     r"|git cannot (update X, where X is checked out|move X))"
@@ -247,7 +247,7 @@ class Soak:
             case "exec":
                 script = AGENT.format(journal=self.journal)
                 end = chance.choice(["commit", "leave"])
-                return [verb, sid, "--", "sh", "-c", script, "sh", str(next(self.numbers)), end]
+                return [verb, *maybe("--commit"), sid, "--", "sh", "-c", script, "sh", str(next(self.numbers)), end]
             case "eval":
                 ranking = ["--ranking", ",".join(chance.sample("123", int(agent)))]
                 measured = ["--eval=echo score: $$", "--metric=score", "--direction=lower"]
