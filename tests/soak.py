@@ -247,7 +247,18 @@ class Soak:
             case "exec":
                 script = AGENT.format(journal=self.journal)
                 end = chance.choice(["commit", "leave"])
-                return [verb, *maybe("--commit"), sid, "--", "sh", "-c", script, "sh", str(next(self.numbers)), end]
+                return [
+                    verb,
+                    *maybe("--commit"),
+                    sid,
+                    "--",
+                    "sh",
+                    "-c",
+                    script,
+                    "sh",
+                    str(next(self.numbers)),
+                    end,
+                ]
             case "eval":
                 ranking = ["--ranking", ",".join(chance.sample("123", int(agent)))]
                 measured = ["--eval=echo score: $$", "--metric=score", "--direction=lower"]
