@@ -123,6 +123,15 @@ class ExecView(View):
         return 0 if all(agent_run.has_succeeded for agent_run in self.result.agent_runs) else 1
 
     @property
+    def failed_agents(self) -> list[int]:
+        """The numbers of the agents whose command failed."""
+        return [
+            agent_run.branch.agent
+            for agent_run in self.result.agent_runs
+            if not agent_run.has_succeeded
+        ]
+
+    @property
     def changed(self) -> bool:
         return not self.dry_run
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from shlex import quote
 
@@ -103,6 +103,8 @@ def run(context: Context, args: Arguments) -> RunView:
         context.reporter.show_view(view)
         views[name] = view
         if view.exit_code:
+            if isinstance(view, exec_.ExecView):
+                continue_command = _continue_command(name, sid, args, view.failed_agents)
             return RunView(sid, views, failed_step=name, continue_command=continue_command)
     return RunView(sid, views)
 
@@ -141,14 +143,34 @@ def _measure_baseline(context: Context, args: Arguments, sid: SessionId) -> Base
     return BaselineView(sid, metric, measure_baseline(sid, context.project, metric_command))
 
 
-def _continue_command(step: str, sid: SessionId, args: Arguments) -> str:
-    """Return the command that continues after a failure of this step."""
+def _continue_command(
+    step: str, sid: SessionId, args: Arguments, failed_agents: Sequence[int] = ()
+) -> str:
+    """Return the command that continues after a failure of this step, with its options.
+
+    Args:
+        failed_agents: the numbers of the agents whose command failed.
+    """
     if step == "exec":
+        agents = [f"--agents {','.join(map(str, failed_agents))}"] if failed_agents else []
+        commit = [] if args.is_set("no-commit") else ["--commit"]
+        options = [*agents, *_given_options(args, "jobs", "timeout"), *commit]
         agent_command = (args.value("agent-cmd") or "").strip()
-        return f"git hub-session exec {sid} -- sh -c {quote(agent_command)}"
+        return f"{_command('exec', options, sid)} -- sh -c {quote(agent_command)}"
+    if step == "eval":
+        return _command(step, _given_options(args, "repeat", "budget", "timeout"), sid)
     if step == "merge":
         return merge_command(sid, merge.parse_options(args.subset(*_MERGE_OPTIONS)))
-    return f"git hub-session {'spawn' if step == 'baseline' else step} {sid}"
+    return _command("spawn", [], sid)
+
+
+def _given_options(args: Arguments, *names: str) -> list[str]:
+    values = {name: args.value(name) for name in names}
+    return [f"--{name} {quote(value)}" for name, value in values.items() if value is not None]
+
+
+def _command(verb: str, options: Sequence[str], sid: SessionId) -> str:
+    return " ".join(["git hub-session", verb, *options, sid])
 
 
 class BaselineView(View):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from pathlib import Path
 
 import pexpect
@@ -155,7 +156,7 @@ def test_run_without_a_metric(slow_project: Hub) -> None:
         ),
         (
             [*RUN_ARGUMENTS, 'test "$HUB_AGENT" = agent-1', *MEASURE],
-            "git hub-session exec s1 -- sh -c 'test \"$HUB_AGENT\" = agent-1'",
+            "git hub-session exec --agents 2 --commit s1 -- sh -c 'test \"$HUB_AGENT\" = agent-1'",
             "error: the run stopped at 'exec'\n",
             "running",
         ),
@@ -189,6 +190,23 @@ def test_failed_step_stops_the_run(
     assert result.err.startswith(message), result.err
     assert step in result.err
     assert slow_project.git("rev-parse", "main") == base
+
+
+def test_command_that_continues_keeps_the_options(slow_project: Hub) -> None:
+    """Only the failed agent runs again. The agent that succeeded keeps its commit."""
+    agent = 'echo "ms: ${HUB_AGENT#agent-}" >ms; test -e ../go || test $HUB_AGENT = agent-1'
+    options = ("-j", "1", "--timeout", "90s", "--repeat", "2")
+    result = slow_project.run(*RUN_ARGUMENTS, agent, *MEASURE, *options, "--yes")
+    command = (
+        "git hub-session exec --agents 2 --jobs 1 --timeout 90s --commit s1"
+        f" -- sh -c {shlex.quote(agent)}"
+    )
+    assert (result.code, result.err.splitlines()[-1]) == (1, f"hint: continue with: {command}")
+    (worktree_path(slow_project, 1).parent / "go").touch()
+    first = slow_project.git("rev-parse", "hub/s1/agent-1/attempt-1")
+    assert slow_project.call("sh", "-c", command).code == 0
+    assert slow_project.git("rev-parse", "hub/s1/agent-1/attempt-1") == first
+    assert slow_project.git("show", "hub/s1/agent-2/attempt-1:ms") == "ms: 2"
 
 
 def test_run_without_an_improvement(slow_project: Hub) -> None:
