@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 import stat
+from time import sleep
 
 from git_hub_session._typing import NamedTuple
 from git_hub_session.git.head import (
@@ -23,6 +24,8 @@ from git_hub_session.git.head import (
 from git_hub_session.git.ref_names import is_object_id
 from git_hub_session.git.safe_open import read_text
 from git_hub_session.util.paths import is_same_path
+
+_REMOVAL_TIME = 0.02  # seconds that git needs to remove the files of a git dir
 
 LOCK_FILE = "locked"
 """The file in a worktree's git dir that locks the worktree. It contains the reason."""
@@ -99,10 +102,15 @@ class Worktree(NamedTuple):
 
 def linked_worktrees(common_dir: str) -> list[Worktree]:
     """Return all linked worktrees of the repository, sorted by the names of their git dirs."""
-    return [
+    worktrees = [
         read_worktree(name, worktree_git_dir(common_dir, name))
         for name in worktree_names(common_dir)
     ]
+    if all(worktree.path for worktree in worktrees):
+        return worktrees
+    # git may be removing a git dir at this moment: it deletes the file `gitdir` before the directory.
+    sleep(_REMOVAL_TIME)
+    return [worktree for worktree in worktrees if worktree.path or os.path.isdir(worktree.git_dir)]
 
 
 def worktree_names(common_dir: str) -> list[str]:

@@ -162,3 +162,21 @@ def test_a_worktree_value_changes_only_if_git_is_used(hub: Hub) -> None:
     assert read_named_worktree(hub, "w") == before
     hub.git("add", "file", cwd=path)
     assert read_named_worktree(hub, "w") != before
+
+
+def test_git_dir_that_git_is_removing_is_not_listed(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """git deletes the file `gitdir` before the directory. A process reads the git dir in between."""
+    hub.session("s1", agents=2)
+    git_dir = hub.top / ".git" / "worktrees" / "agent-1"
+    (git_dir / "gitdir").unlink()
+    waits: list[float] = []
+
+    def remove_rest(seconds: float) -> None:
+        waits.append(seconds)
+        shutil.rmtree(git_dir)
+
+    monkeypatch.setattr("git_hub_session.git.worktrees.sleep", remove_rest)
+    listed = linked_worktrees(str(hub.top / ".git"))
+    assert ([worktree.name for worktree in listed], len(waits)) == (["agent-2"], 1)
