@@ -1,7 +1,7 @@
 """Commit the changes that an agent left uncommitted in its worktree.
 
-git makes the commit as for the agent: the user's identity, signing key and hooks apply. Files of a hub in the
-worktree are left out.
+The user's identity, signing key and hooks apply, as if the agent had made the commit. The files of a
+hub in the worktree are left out.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import os
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.errors import GitFailed
+from git_hub_session.git.discovery import HUB_DIRECTORY
 from git_hub_session.git.ref_names import agent_name, short_name
 from git_hub_session.git.worktrees import Worktree, read_worktree
 from git_hub_session.util.text import escape_control
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
     from git_hub_session.git.ref_names import AgentBranch
     from git_hub_session.session.project import Project
 
-_HUB = ":(top).agenthub"
-_ALL_BUT_HUB = (":(top)", ":(top,exclude).agenthub")
+_HUB = f":(top){HUB_DIRECTORY}"
+_ALL_BUT_HUB = (":(top)", f":(top,exclude){HUB_DIRECTORY}")
 
 
 class CommitResult(NamedTuple):
@@ -32,7 +33,7 @@ class CommitResult(NamedTuple):
     """The reason why the changes are still uncommitted."""
 
 
-def commit_changes(branch: AgentBranch, git_dir: str, task: str, project: Project) -> CommitResult:
+def commit_changes(branch: AgentBranch, git_dir: str, title: str, project: Project) -> CommitResult:
     """Commit all changes in the worktree of an agent on its branch.
 
     Do not commit in a worktree that is locked, is in the middle of an operation, or has another
@@ -40,7 +41,7 @@ def commit_changes(branch: AgentBranch, git_dir: str, task: str, project: Projec
 
     Args:
         git_dir: the git dir of the worktree.
-        task: the task of the session. Its first line is part of the subject.
+        title: the end of the subject. The agent's name is the start.
     """
     worktree = read_worktree(os.path.basename(git_dir), git_dir)
     if worktree.link_error or worktree.is_missing:
@@ -52,7 +53,8 @@ def commit_changes(branch: AgentBranch, git_dir: str, task: str, project: Projec
         reason = _blocking_reason(worktree, branch)
         if reason:
             return CommitResult(reason=reason)
-        return CommitResult(commit=_commit(git, branch, _subject(branch, task), project))
+        subject = f"{agent_name(branch.agent)}: {title}"
+        return CommitResult(commit=_commit(git, branch, subject, project))
     except GitFailed as error:
         lines = [line for line in error.stderr.splitlines() if line.strip()]
         return CommitResult(reason=escape_control(lines[-1]) if lines else error.message)
@@ -85,8 +87,3 @@ def _commit(git: GitAt, branch: AgentBranch, subject: str, project: Project) -> 
         return ""
     git.run(["commit", "--quiet", "--file=-"], stdin=os.fsencode(f"{subject}\n"))
     return project.repo.tip(branch.ref)
-
-
-def _subject(branch: AgentBranch, task: str) -> str:
-    lines = task.strip().splitlines()
-    return f"{agent_name(branch.agent)}: {escape_control(lines[0] if lines else 'changes')}"

@@ -266,10 +266,10 @@ class _RunMonitor:
 
     def commit_changes(self, *, always: bool) -> None:
         """Commit what the commands left uncommitted. Skip failed commands unless `always`."""
-        task = self._session.config.task
+        title = self._session.config.title
         for index, agent_run in enumerate(self.agent_runs):
             if agent_run.result is not None and (always or agent_run.has_succeeded):
-                result = commit_changes(agent_run.branch, agent_run.git_dir, task, self._project)
+                result = commit_changes(agent_run.branch, agent_run.git_dir, title, self._project)
                 committed = agent_run._replace(commit=result.commit, not_committed=result.reason)
                 if committed != agent_run:
                     self._record_end(index, committed)

@@ -37,7 +37,7 @@ class Candidate(NamedTuple):
     directory: str = ""
     """The worktree that has exactly this commit checked out, or ''."""
     no_directory_reason: str = ""
-    """The reason that there is no such worktree, or ''."""
+    """The reason why no worktree has it checked out, or ''."""
     has_own_commit: bool = True
     """False if the base branch or the start of the agents contains the tip."""
     uncommitted: tuple[str, ...] = ()

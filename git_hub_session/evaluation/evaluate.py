@@ -232,9 +232,9 @@ def _choose_baseline(
 def _rank(
     candidates: Sequence[RankedCandidate], options: EvalOptions
 ) -> tuple[list[Rank], list[str]]:
-    """Rank the agents. Those without a commit of their own come last, by number.
+    """Return the ranks, and a note if the first agents tie.
 
-    Return also a note if the first agents cannot be told apart.
+    Agents without an own commit come last, by number.
     """
     scores = [
         ranked.score for ranked in candidates if ranked.candidate.has_own_commit and ranked.score

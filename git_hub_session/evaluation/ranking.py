@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from git_hub_session._typing import NamedTuple
 from git_hub_session.evaluation.statistics import (
+    Difference,
     compare,
     median,
     paired,
@@ -87,25 +88,12 @@ def _rank_measured(
     """Yield the scores, the best first, each with its tie and the rounds that may end the tie."""
     if not scores:
         return
-    sign = -1.0 if direction == "higher" else 1.0
-    scaled = scale([score.values for score in scores])
-    series = {score.agent: values for score, values in zip(scores, scaled, strict=True)}
-    pooled = pooled_deviation(scaled)
-    location = location_of(series, sign)
-    remaining = sorted(scores, key=lambda score: (location[score.agent], score.agent))
+    compared = ComparedScores(scores, direction, comparisons)
+    remaining = compared.best_first
     while remaining:
         # Take the best score out before the comparison, so that each round ends with fewer scores.
         best, *others = remaining
-        differences = {
-            score.agent: compare(
-                series[best.agent],
-                series[score.agent],
-                pooled,
-                len(scores),
-                comparisons=comparisons,
-            )
-            for score in others
-        }
+        differences = {score.agent: compared.difference(best, score) for score in others}
         ties = [score for score in others if not differences[score.agent].is_significant]
         equal = sorted((best, *ties), key=lambda score: score.size)
         for score in equal:
@@ -115,13 +103,33 @@ def _rank_measured(
         remaining = [score for score in others if score not in ties]
 
 
-def location_of(series: Mapping[int, Sequence[float]], sign: float) -> dict[int, float]:
-    """Return a number for each agent by which they can be ordered, the smallest for the best.
+class ComparedScores:
+    """The scores of several agents, compared in the rounds that they share."""
 
-    It compares each agent with the agent that has the most values, in the rounds of both.
-    """
-    longest = max(series.values(), key=len)
-    return {agent: sign * pseudomedian(paired(longest, values)) for agent, values in series.items()}
+    def __init__(self, scores: Sequence[Score], direction: str, comparisons: int) -> None:
+        """Prepare the comparison of at least one score. See `rank_scores` for the arguments."""
+        scaled = scale([score.values for score in scores])
+        self._series = {score.agent: values for score, values in zip(scores, scaled, strict=True)}
+        self._pooled = pooled_deviation(scaled)
+        self._comparisons = comparisons
+        sign = -1.0 if direction == "higher" else 1.0
+        longest = max(scaled, key=len)
+        location = {
+            agent: sign * pseudomedian(paired(longest, values))
+            for agent, values in self._series.items()
+        }
+        self.best_first = sorted(scores, key=lambda score: (location[score.agent], score.agent))
+        """The scores, sorted as if there were no noise."""
+
+    def difference(self, best: Score, other: Score) -> Difference:
+        """Return the difference between two of the scores."""
+        return compare(
+            self._series[best.agent],
+            self._series[other.agent],
+            self._pooled,
+            len(self._series),
+            comparisons=self._comparisons,
+        )
 
 
 def _is_measured(score: Score) -> bool:

@@ -4,7 +4,8 @@ In one round all agents are measured under the same conditions. So values of the
 compared: a load that changes from round to round affects both. This module has no side effects.
 
 Sources: Hodges and Lehmann, "Estimates of location based on rank tests" (1963) for the estimate;
-the median absolute deviation for the noise; Student's t for the limits.
+Rousseeuw and Croux, "Alternatives to the Median Absolute Deviation" (1993) for Qn, the noise; and
+Student's t for the limits.
 """
 
 from __future__ import annotations

@@ -18,6 +18,8 @@ from git_hub_session.git.ref_names import REFS, is_object_id
 from git_hub_session.git.safe_open import MAX_BYTES, read_text
 from git_hub_session.util.numbers import parse_int
 
+HUB_DIRECTORY = ".agenthub"
+"""The name of the hub in the main worktree."""
 _MAX_UID = 2**32 - 1
 
 
@@ -106,7 +108,7 @@ def _find_hub(
     if hub:
         return os.path.normpath(hub)
     if main_worktree:
-        return os.path.join(main_worktree, ".agenthub")
+        return os.path.join(main_worktree, HUB_DIRECTORY)
     if is_true(settings.get("core.bare", "true")):
         return os.path.join(common_dir, "agenthub")
     raise NoMainWorktree(

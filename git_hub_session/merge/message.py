@@ -36,13 +36,10 @@ def merge_message(plan: MergePlan, text: str) -> str:
 
 
 def _default_text(plan: MergePlan) -> str:
-    """Return AgentHub's message with the first line of the task.
-
-    Escape control characters of the task, so that a reader of the log sees them.
-    """
+    """Return AgentHub's message with the first line of the task."""
     winner = agent_name(plan.winner.agent)
     sid = plan.session.id
-    task = escape_control(plan.session.config.task.strip().partition("\n")[0])
+    task = plan.session.config.title
     return (
         f"hub: merge {winner} from session {sid}\n\nTask: {task}\nWinner: {winner}\nSession: {sid}"
     )

@@ -51,6 +51,7 @@ from git_hub_session.errors import Damaged
 from git_hub_session.git.ref_names import SessionId, agent_number, is_object_id
 from git_hub_session.session.state import State
 from git_hub_session.util.numbers import MAX_COUNT, parse_int
+from git_hub_session.util.text import escape_control
 
 CONFIG_KEYS = (
     "session_id",
@@ -77,6 +78,11 @@ class Config(NamedTuple):
     @property
     def task(self) -> str:
         return self.values.get("task", "")
+
+    @property
+    def title(self) -> str:
+        """The first line of the task, with escaped control characters."""
+        return escape_control(self.task.strip().partition("\n")[0])
 
     @property
     def base_branch(self) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.errors import Refused
+from git_hub_session.git.discovery import HUB_DIRECTORY
 from git_hub_session.git.ref_names import agent_name
 from git_hub_session.git.worktrees import linked_worktrees
 from git_hub_session.session.agents import base_now, find_base_commit
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from git_hub_session.session.model import Session
     from git_hub_session.session.project import Project
 
-_HUB = b".agenthub"
+_HUB = HUB_DIRECTORY.encode()
 _MAX_FILES = 3
 _MAX_AGENTS = 5
 
