@@ -113,6 +113,13 @@ def linked_worktrees(common_dir: str) -> list[Worktree]:
     return [worktree for worktree in worktrees if worktree.path or os.path.isdir(worktree.git_dir)]
 
 
+def is_pruned(worktree: Worktree) -> bool:
+    """Return True if git has removed the git dir, or removes it at this moment."""
+    if os.path.isdir(worktree.git_dir):
+        sleep(_REMOVAL_TIME)
+    return not os.path.isdir(worktree.git_dir)
+
+
 def worktree_names(common_dir: str) -> list[str]:
     """Return the names of the git dirs of all linked worktrees, sorted."""
     try:

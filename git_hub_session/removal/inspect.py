@@ -12,7 +12,7 @@ from fnmatch import fnmatchcase
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.errors import HubError
 from git_hub_session.git.index import Index, read_index
-from git_hub_session.git.worktrees import Worktree, read_worktree
+from git_hub_session.git.worktrees import Worktree, is_pruned, read_worktree
 from git_hub_session.removal.journal import JournalEntry, is_marked_for_deletion, read_journal
 from git_hub_session.stash.create import IndexCopy
 from git_hub_session.system import procfs
@@ -270,7 +270,7 @@ def inspect_trash(
     mounts = _mounts_in(top, procfs.mount_points())
     if checked.processes is not None:
         processes = _processes_in(top, procfs.processes())
-    git_dir = inspect_git_dir(worktree)
+    git_dir = inspect_git_dir_in_removal(worktree, checked.git_dir)
     return Fingerprint(git_dir, contents, mounts, processes, checked.tracked), scanned
 
 
@@ -278,6 +278,21 @@ def inspect_git_dir(worktree: Worktree) -> GitDirFingerprint:
     """Read the git dir of a worktree again. Return its fingerprint."""
     current = read_worktree(worktree.name, worktree.git_dir)
     return _git_dir_fingerprint(current, current.own_commits(), current.is_index_locked)
+
+
+def inspect_git_dir_in_removal(worktree: Worktree, checked: GitDirFingerprint) -> GitDirFingerprint:
+    """Return the fingerprint of the git dir while the directory is in the trash.
+
+    Return `checked` if git has removed the git dir. A `git worktree prune` that started before the
+    worktree was locked misses the lock, and then misses the directory.
+    """
+    try:
+        current = inspect_git_dir(worktree)
+    except OSError:
+        if is_pruned(worktree):
+            return checked
+        raise
+    return checked if current != checked and is_pruned(worktree) else current
 
 
 def _git_dir_fingerprint(

@@ -21,13 +21,19 @@ from collections.abc import Sequence
 from shlex import quote
 
 from git_hub_session._typing import TYPE_CHECKING
+from git_hub_session.git.worktrees import is_pruned
 from git_hub_session.removal.errors import (
     InUseDuringRemoval,
     ModifiedDuringRemoval,
     RemovalBlocked,
     RemovalFailed,
 )
-from git_hub_session.removal.inspect import Fingerprint, inspect_git_dir, inspect_trash
+from git_hub_session.removal.inspect import (
+    Fingerprint,
+    inspect_git_dir,
+    inspect_git_dir_in_removal,
+    inspect_trash,
+)
 from git_hub_session.removal.journal import (
     STEP_DELETE,
     STEP_TRASH,
@@ -80,12 +86,12 @@ def remove_worktree(
         raise RemovalBlocked(CONTENTS_CHANGED)
     elif not worktree.is_missing:
         trashed = _trash_directory(worktree, checked, saved)
-    elif inspect_git_dir(worktree) != checked.git_dir:
+    elif _has_git_dir_changed(worktree, checked):
         raise RemovalBlocked(GIT_DIR_CHANGED)
     new_files = _delete_directory(trashed, worktree.path) if trashed is not None else ""
     if not new_files and os.path.lexists(worktree.path):  # A new directory: inspect it first.
         raise RemovalBlocked(CONTENTS_CHANGED)
-    if checked is not None and inspect_git_dir(worktree) != checked.git_dir:
+    if checked is not None and _has_git_dir_changed(worktree, checked):
         # A process in the directory locked the worktree, staged or committed.
         clear_journal(worktree)
         raise RemovalBlocked(GIT_DIR_CHANGED)
@@ -109,11 +115,19 @@ def _trash_directory(
             hint=f"save the files that you need, then: rm -r {quote(trash)}",
         )
     _rename_to_trash(worktree, trash, checked, saved)
-    current, scanned = inspect_trash(worktree, trash, checked)
+    try:
+        current, scanned = inspect_trash(worktree, trash, checked)
+    except OSError:
+        restore_directory(worktree, trash)
+        raise
     if current != checked:
         restore_directory(worktree, trash)
         raise _change_error(checked, current)
-    mark_for_deletion(worktree, saved)
+    try:
+        mark_for_deletion(worktree, saved)
+    except FileNotFoundError:
+        if not is_pruned(worktree):
+            raise
     return TrashedDirectory(trash, scanned)
 
 
@@ -135,6 +149,10 @@ def _rename_to_trash(
     except OSError as error:
         clear_journal(worktree)
         raise RemovalFailed(f"cannot rename the directory: {error.strerror}") from None
+
+
+def _has_git_dir_changed(worktree: Worktree, checked: Fingerprint) -> bool:
+    return inspect_git_dir_in_removal(worktree, checked.git_dir) != checked.git_dir
 
 
 def _change_error(checked: Fingerprint, current: Fingerprint) -> Exception:

@@ -310,6 +310,28 @@ def test_file_system_without_hard_links(hub: Hub) -> None:
     assert not lock.parent.exists()
 
 
+@pytest.mark.parametrize("moment", ["inspection", "mark", "deletion"])
+def test_git_dir_pruned_during_the_removal(hub: Hub, moment: str) -> None:
+    """A `git worktree prune` that has missed the lock ends while the directory is in the trash."""
+    hub.session("s1", agents=1)
+    worktree = hub.worktree(1)
+    (worktree / "draft").write_text("an agent's\n")
+    git_dir = hub.top / ".git" / "worktrees" / "agent-1"
+    prune = f"git worktree unlock {worktree} && git worktree prune --expire=now"
+    arguments = ["sh", "-c", f"cd {hub.top} && {prune}"]
+    is_prunable = f"os.path.lexists({str(git_dir)!r}) and not os.path.lexists({str(worktree)!r})"
+    run_prune = f"os.waitpid(os.posix_spawnp('sh', {arguments!r}, os.environ), 0)"
+    # Execute the code before each such change, not only before the first.
+    code = f"count = 0; {is_prunable} and {run_prune}"
+    files = {"inspection": git_dir / "HEAD", "mark": git_dir / "hub-session-removal"}
+    opened, only = str(files.get(moment, "")), "os.remove" if moment == "deletion" else ""
+    result = run_with_injected_code(hub, "cleanup", "s1", code=code, opened=opened, only=only)
+    assert (result.code, result.err) == (0, "")
+    assert result.out.endswith("Cleaned up 1 worktree for session s1\n")
+    assert not [*hub.worktrees.rglob("*agent-1*"), *(hub.top / ".git").glob("worktrees")]
+    assert hub.git("show", f"{RESCUE}^3:draft") == "an agent's"
+
+
 @pytest.mark.parametrize("journal", [None, ""])
 def test_removal_lock_without_its_journal(hub: Hub, journal: str | None) -> None:
     """After a power failure, `spawn` removes the lock, or keeps it if the directory is missing."""
