@@ -67,6 +67,7 @@ USAGE = Usage(
         Option("-j, --jobs", "number of parallel measurements (default: 1)", "<number>"),
         TIMEOUT,
         Option("--ranking", "record a judge's ranking, best agent first", "<list>"),
+        Option("-m, --message", "text to record with --ranking", "<text>"),
         Option("--force", "evaluate even if an agent is still running", no_abbreviation=True),
         DRY_RUN,
         QUIET,
@@ -109,8 +110,12 @@ def run(context: Context, args: Arguments) -> EvalView:
 def _parse_options(args: Arguments, session: Session) -> EvalOptions:
     config = session.config
     force = args.is_set("force")
+    verdict = args.value("message")
     if args.value("ranking") is not None:
-        return EvalOptions(None, ranking=_parse_ranking(args, config), force=force)
+        ranking = _parse_ranking(args, config)
+        return EvalOptions(None, ranking=ranking, verdict=verdict or "", force=force)
+    if verdict is not None:
+        raise UsageError("--message requires --ranking")
     command = args.value("eval") or config.get("eval_cmd")
     if not command.strip():
         return EvalOptions(None, force=force)

@@ -1,26 +1,51 @@
-"""git hub-session log: show the state changes of a session."""
+"""git hub-session log: show the state changes or the evaluations of a session."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 from git_hub_session._typing import TYPE_CHECKING
-from git_hub_session.cli.options import FORMAT, QUIET, Arguments, Usage
-from git_hub_session.cli.view import Record, TerminalStyle, TextOutput, View, make_record
+from git_hub_session.cli.options import FORMAT, QUIET, Arguments, Option, Usage
+from git_hub_session.cli.view import (
+    Record,
+    TerminalStyle,
+    TextOutput,
+    View,
+    make_record,
+    warning_lines,
+)
+from git_hub_session.git.ref_names import agent_name
+from git_hub_session.session.evaluation_log import LOG_FILE, read_evaluations
 from git_hub_session.util.clock import format_age_since
-from git_hub_session.util.text import escape_control
+from git_hub_session.util.numbers import format_values
+from git_hub_session.util.text import escape_control, pad
 
 if TYPE_CHECKING:
     from git_hub_session._typing import Any
     from git_hub_session.cli.context import Context
     from git_hub_session.git.ref_names import SessionId
+    from git_hub_session.session.evaluation_log import EvaluationEntry, EvaluationLog
     from git_hub_session.session.model import Transition
 
-USAGE = Usage(("log [<options>] [<id>]",), (QUIET, *FORMAT), max_arguments=1)
+USAGE = Usage(
+    ("log [<options>] [<id>]",),
+    (Option("--evaluations", "show all recorded evaluations"), QUIET, *FORMAT),
+    max_arguments=1,
+)
 
 
-def run(context: Context, args: Arguments) -> LogView:
-    """Return the history of the session."""
+def run(context: Context, args: Arguments) -> LogView | EvaluationsView:
+    """Return the history or the evaluations of the session."""
     sid = context.find_session(args.argument)
-    return LogView(sid, context.project.store.read(sid).history[::-1], context.project.now())
+    store = context.project.store
+    now = context.project.now()
+    if not args.is_set("evaluations"):
+        return LogView(sid, store.read(sid).history[::-1], now)
+    with store.open_directory(sid) as directory:
+        return EvaluationsView(sid, read_evaluations(directory), now)
+
+
+_SHORTENED = f"the oldest entries of {LOG_FILE} are not shown"
 
 
 class LogView(View):
@@ -52,6 +77,79 @@ class LogView(View):
         return TextOutput(out, err)
 
 
+class EvaluationsView(View):
+    """The recorded evaluations of a session, newest first."""
+
+    def __init__(self, session: SessionId, log: EvaluationLog, now: float) -> None:
+        self.session = session
+        self.entries = log.entries[::-1]
+        self.is_shortened = log.is_shortened
+        self.now = now
+
+    @property
+    def diagnostics(self) -> list[str]:
+        return warning_lines([_SHORTENED] if self.is_shortened else [])
+
+    def document(self) -> dict[str, Any]:
+        return {
+            "session_id": self.session,
+            "evaluations": [_entry_fields(entry) for entry in self.entries],
+        }
+
+    def records(self) -> list[Record]:
+        return [make_record(_entry_fields(entry)) for entry in self.entries]
+
+    def lines(self, style: TerminalStyle, *, quiet: bool) -> TextOutput:
+        out = [line for group in _evaluations(self.entries) for line in self._group_lines(group)]
+        err = [] if out or quiet else [f"no evaluation is recorded for session '{self.session}'"]
+        return TextOutput(out, err)
+
+    def _group_lines(self, group: Sequence[EvaluationEntry]) -> Iterator[str]:
+        """Yield the lines of one evaluation, the best agent first."""
+        first = group[0]
+        age = format_age_since(first.at, self.now)
+        yield f"{escape_control(first.at)}  {escape_control(first.run) or 'ranking'}  ({age})"
+        yield f"    by {escape_control(first.by)}"
+        yield from (f"    {escape_control(line)}" for line in first.verdict.splitlines())
+        ranked = sorted(group, key=lambda entry: (entry.rank is None, entry.rank, entry.agent))
+        names = [agent_name(entry.agent) for entry in ranked]
+        width = max(map(len, names))
+        for entry, name, value in zip(ranked, names, _format_values(ranked), strict=True):
+            rank = "-" if entry.rank is None else str(entry.rank)
+            yield f"    {rank:>4}  {pad(name, width)}  {escape_control(entry.commit[:12]) or '?'}  {value}"
+
+
+def _evaluations(entries: Sequence[EvaluationEntry]) -> list[list[EvaluationEntry]]:
+    """Return the entries of each evaluation, which have the same time, user and run."""
+    groups: list[list[EvaluationEntry]] = []
+    for entry in entries:
+        if groups and _evaluation_key(groups[-1][0]) == _evaluation_key(entry):
+            groups[-1].append(entry)
+        else:
+            groups.append([entry])
+    return groups
+
+
+def _evaluation_key(entry: EvaluationEntry) -> tuple[str, ...]:
+    return entry.at, entry.by, entry.run, entry.verdict
+
+
+def _format_values(entries: Sequence[EvaluationEntry]) -> list[str]:
+    """Return the metric, the value and the number of repetitions of each entry, or the reason."""
+    texts = []
+    values = format_values(*(entry.value for entry in entries))
+    for entry, value in zip(entries, values, strict=True):
+        if not value:
+            texts.append(escape_control(entry.reason) or "-")
+            continue
+        count = len(entry.values)
+        repeated = f" (median of {count})" if count > 1 else ""
+        tie = ", tie" if entry.tie else ""
+        unit = f" {escape_control(entry.unit)}" if entry.unit else ""
+        texts.append(f"{escape_control(entry.metric)}: {value}{unit}{repeated}{tie}")
+    return texts
+
+
 def _transition_fields(step: Transition) -> dict[str, Any]:
     fields = {
         "at": step.at,
@@ -61,3 +159,9 @@ def _transition_fields(step: Transition) -> dict[str, Any]:
         "verb": step.verb,
     }
     return {**fields, "reason": step.reason} if step.reason else fields
+
+
+def _entry_fields(entry: EvaluationEntry) -> dict[str, Any]:
+    """Return the fields of an entry. An empty text is null."""
+    fields = {name: None if value == "" else value for name, value in entry._asdict().items()}
+    return {**fields, "values": list(entry.values)}

@@ -231,7 +231,7 @@ def preview_lines(plan: MergePlan, style: TerminalStyle) -> list[str]:
     if plan.existing_commit:
         return [f"{branch} is already merged into {into}, in {plan.existing_commit[:12]}"]
     out = [f"Merging {branch} into {into}"]
-    if plan.result is not None:
+    if plan.result is not None and plan.result.rank:
         out.append(f"  Rank: {plan.result.rank}")
     return [
         *out,

@@ -41,13 +41,15 @@ from git_hub_session.session import runs
 from git_hub_session.session.agents import (
     running_agents,
 )
+from git_hub_session.session.baseline import last_evaluation
+from git_hub_session.session.evaluation_log import check_log
 from git_hub_session.session.state import State
 from git_hub_session.worktree.uncommitted import no_commit_error
 
 if TYPE_CHECKING:
     from git_hub_session.evaluation.quantity import Quantity
     from git_hub_session.git.diff import DiffStat
-    from git_hub_session.session.model import Session
+    from git_hub_session.session.model import AgentResult, Session
     from git_hub_session.session.project import Project
     from git_hub_session.session.store import LockedSession
 
@@ -96,6 +98,8 @@ class EvalOptions(NamedTuple):
     measure_baseline: bool = False
     ranking: Sequence[int] = ()
     """The user's ranking of the agents. Nothing is measured if there is one."""
+    verdict: str = ""
+    """The text to record with the user's ranking."""
     force: bool = False
     """Evaluate even if an agent is marked as running."""
 
@@ -132,6 +136,7 @@ def evaluate_session(sid: SessionId, project: Project, options: EvalOptions) -> 
         _refuse_if_busy(session, locked, force=options.force)
         if options.metric_command is None:
             return _record_user_ranking(session, locked, candidates, project, options)
+        check_log(locked.directory)
         task_file = locked.ensure_task_file(session)
         run = runs.start_run(locked.directory, runs.EVAL)
         worktrees = EvalWorktrees(sid, project)
@@ -263,7 +268,10 @@ def _record_user_ranking(
     project: Project,
     options: EvalOptions,
 ) -> EvalResult:
-    """Record the user's ranking. Agents that are not in it get no rank."""
+    """Record the user's ranking, and keep all measured values.
+
+    Agents that are not in the ranking get no rank.
+    """
     by_agent = {candidate.branch.agent: candidate for candidate in candidates if candidate.commit}
     for number in options.ranking:
         if number not in by_agent:
@@ -272,9 +280,30 @@ def _record_user_ranking(
             )
     _refuse_rank_without_commit(session, [by_agent[number] for number in options.ranking])
     ranks = ranks_from_list(options.ranking)
-    ranked = tuple(RankedCandidate(by_agent[rank.agent], rank) for rank in ranks)
-    result = EvalResult(session, session.state, ranked)
+    recorded = {result.agent: result for result in session.results}
+    ranked = tuple(
+        _with_recorded_values(RankedCandidate(by_agent[rank.agent], rank), recorded.get(rank.agent))
+        for rank in ranks
+    )
+    evaluation = last_evaluation(session)
+    result = EvalResult(
+        session,
+        session.state,
+        ranked,
+        baseline=evaluation.baseline,
+        unit=evaluation.unit,
+    )
     return record_result(result, locked, project, options)
+
+
+def _with_recorded_values(ranked: RankedCandidate, recorded: AgentResult | None) -> RankedCandidate:
+    """Return the candidate with the values of its commit that an earlier evaluation measured."""
+    candidate = ranked.candidate
+    if recorded is None or recorded.commit != candidate.commit or not recorded.values:
+        return ranked
+    measurement = Measurement(recorded.values)
+    score = _make_score(candidate.branch.agent, measurement, candidate.diff)
+    return ranked._replace(score=score, delta=recorded.delta)
 
 
 def _refuse_rank_without_commit(session: Session, ranking: Sequence[Candidate]) -> None:

@@ -1,16 +1,19 @@
-"""Record the result of an evaluation in state.json."""
+"""Record the result of an evaluation in state.json and in the log of all evaluations."""
 
 from __future__ import annotations
 
 from git_hub_session._typing import TYPE_CHECKING, Any
 from git_hub_session.errors import Refused
-from git_hub_session.git.ref_names import HEADS
-from git_hub_session.session.record import with_evaluation, with_transition
+from git_hub_session.git.ref_names import HEADS, agent_name
+from git_hub_session.session.baseline import last_evaluation
+from git_hub_session.session.evaluation_log import EvaluationEntry, append_evaluation
+from git_hub_session.session.record import with_evaluation, with_transition, with_verdict
 from git_hub_session.session.state import State
 from git_hub_session.util.clock import format_iso
 
 if TYPE_CHECKING:
     from git_hub_session.evaluation.evaluate import EvalOptions, EvalResult, RankedCandidate
+    from git_hub_session.session.model import Session
     from git_hub_session.session.project import Project
     from git_hub_session.session.store import LockedSession
 
@@ -18,7 +21,10 @@ if TYPE_CHECKING:
 def record_result(
     result: EvalResult, locked: LockedSession, project: Project, options: EvalOptions
 ) -> EvalResult:
-    """Write the result into state.json, which may have changed during the evaluation."""
+    """Write the result into the log and into state.json, which may have changed in the meantime.
+
+    The log comes first: it must have each evaluation that state.json has ever had.
+    """
     session = locked.read()
     if session.state not in (State.RUNNING, State.EVALUATING):
         raise Refused(f"session '{session.id}' became '{session.state}' during the evaluation")
@@ -28,22 +34,72 @@ def record_result(
         for candidate in candidates
         if project.repo.tip(candidate.branch.ref) != candidate.commit
     ]
+    evaluated = _with_result(session, result, project, options)
+    append_evaluation(locked.directory, _log_entries(evaluated, result, project, options))
+    if session.state is State.RUNNING:
+        evaluated = with_transition(
+            evaluated, State.EVALUATING, at=evaluated.updated, by=project.identity, verb="eval"
+        )
+    locked.save(evaluated)
+    notes = (*result.notes, *moved)
+    return result._replace(session=session, state=evaluated.state, notes=notes)
+
+
+def _with_result(
+    session: Session, result: EvalResult, project: Project, options: EvalOptions
+) -> Session:
     at = format_iso(project.now())
     base = project.repo.tip(HEADS + session.config.base_branch)
-    evaluation = {"at": at, "base": base, **_evaluation_fields(result, options)}
     results = {
         ranked.candidate.name: _result_fields(ranked)
         for ranked in result.candidates
         if ranked.candidate.commit
     }
-    evaluated = with_evaluation(session, evaluation, results, at=at)
-    if session.state is State.RUNNING:
-        evaluated = with_transition(
-            evaluated, State.EVALUATING, at=at, by=project.identity, verb="eval"
+    common = {"at": at, "base": base}
+    if not options.ranking:
+        evaluation = {**common, **_evaluation_fields(result, options)}
+        return with_evaluation(session, evaluation, results, at=at)
+    verdict = {
+        "at": at,
+        "by": project.identity,
+        "ranking": [agent_name(number) for number in options.ranking],
+        "text": options.verdict,
+    }
+    return with_verdict(session, {**common, "verdict": verdict}, results, at=at)
+
+
+def _log_entries(
+    evaluated: Session, result: EvalResult, project: Project, options: EvalOptions
+) -> list[EvaluationEntry]:
+    """Return the entries of the log for the recorded result."""
+    evaluation = last_evaluation(evaluated)
+    entries = []
+    for ranked in result.candidates:
+        candidate = ranked.candidate
+        score = ranked.score if ranked.score and ranked.score.values else None
+        entries.append(
+            EvaluationEntry(
+                at=evaluated.updated,
+                by=project.identity,
+                run=result.run,
+                agent=candidate.branch.agent,
+                attempt=candidate.branch.attempt,
+                commit=candidate.commit,
+                tree=project.repo.tree_id(candidate.commit).hex() if candidate.commit else "",
+                base=evaluated.evaluated_base,
+                metric=evaluation.metric if score or result.metric_command else "",
+                unit=result.unit,
+                value=score.metric if score else None,
+                values=score.values if score else (),
+                baseline=result.baseline,
+                delta=ranked.delta,
+                rank=ranked.rank.place if ranked.rank else None,
+                tie=ranked.rank.is_tie if ranked.rank else False,
+                reason=ranked.reason,
+                verdict=options.verdict,
+            )
         )
-    locked.save(evaluated)
-    notes = (*result.notes, *moved)
-    return result._replace(session=session, state=evaluated.state, notes=notes)
+    return entries
 
 
 def _evaluation_fields(result: EvalResult, options: EvalOptions) -> dict[str, Any]:

@@ -48,7 +48,8 @@ def _default_text(plan: MergePlan) -> str:
 def _trailers(plan: MergePlan) -> Iterator[str]:
     yield f"Hub-Session: {plan.session.id}"
     yield f"Hub-Agent: {agent_name(plan.winner.agent)}"
-    metric, _, baseline, _ = last_evaluation(plan.session)
+    evaluation = last_evaluation(plan.session)
+    metric, baseline = evaluation.metric, evaluation.baseline
     result = plan.result
     # A metric of another commit says nothing about the merged commit.
     if not metric or result is None or result.metric is None or result.commit != plan.tip:

@@ -41,13 +41,14 @@ def choose_winner(
 
 
 def _requested_result(session: Session, options: MergeOptions) -> AgentResult | None:
-    return next((result for result in session.ranking if result.agent == options.agent), None)
+    return next((result for result in session.results if result.agent == options.agent), None)
 
 
 def _best_result(session: Session) -> AgentResult:
     """Return the first result of the ranking, or the first one that is better than the baseline.
 
-    A tie can put a result first that is not better, before one that is.
+    A tie can put a result first that is not better, before one that is. The first agent of a person
+    or a judge is never replaced.
     """
     measured = [result for result in session.ranking if not result.reason]
     if not measured:
@@ -57,6 +58,8 @@ def _best_result(session: Session) -> AgentResult:
             hint=f"git hub-session merge {session.id} --agent <agent>",
         )
     evaluation = last_evaluation(session)
+    if evaluation.verdict is not None:
+        return measured[0]
     better = [result for result in measured if not evaluation.is_regression(result)]
     return (better or measured)[0]
 
@@ -82,14 +85,15 @@ def _no_improvement(
     is_outdated: bool,
 ) -> NoImprovement:
     assert evaluation.baseline is not None
-    if not options.agent:
+    is_chosen = bool(options.agent) or evaluation.verdict is not None
+    if not is_chosen:
         result = _best_value(session, evaluation)
     assert result.metric is not None
     name = agent_name(result.agent)
     baseline, value = format_values(evaluation.baseline, result.metric)
     spread = max(result.spread, evaluation.baseline_spread)
     noise = f", spread {format_values(spread)[0]}" if spread else ""
-    if options.agent:
+    if is_chosen:
         problem = f"{name} does not improve on the baseline: its '{evaluation.metric}' is {value}"
     else:
         problem = f"no agent improves on the baseline: the best '{evaluation.metric}' is {value}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
-from git_hub_session.session.model import as_mapping, as_number
+from git_hub_session.session.model import as_mapping, as_number, as_text
 
 if TYPE_CHECKING:
     from git_hub_session.session.model import AgentResult, Session
@@ -14,7 +14,7 @@ _SIGNS = {"lower": 1, "higher": -1}
 class Evaluation(NamedTuple):
     """The data that all results of an evaluation share.
 
-    It is empty if a judge ranked the agents.
+    It has no metric if a person or a judge ranked agents that were never measured.
     """
 
     metric: str = ""
@@ -23,6 +23,10 @@ class Evaluation(NamedTuple):
     """'lower', 'higher', or ''."""
     baseline: float | None = None
     baseline_spread: float = 0.0
+    unit: str = ""
+    """The unit of all values, or ''."""
+    verdict: str | None = None
+    """The text of the person or the judge that ranked the agents. None without such a ranking."""
 
     def is_regression(self, result: AgentResult) -> bool:
         """Return True if the result is not better than the baseline.
@@ -42,10 +46,12 @@ def last_evaluation(session: Session) -> Evaluation:
     A value of the wrong type counts as missing.
     """
     fields = as_mapping(session.document.get("evaluation"))
-    metric, direction = fields.get("metric"), fields.get("direction")
+    verdict = fields.get("verdict")
     return Evaluation(
-        metric if isinstance(metric, str) else "",
-        direction if isinstance(direction, str) else "",
+        as_text(fields.get("metric")),
+        as_text(fields.get("direction")),
         as_number(fields.get("baseline")),
         as_number(fields.get("baseline_spread")) or 0.0,
+        as_text(fields.get("unit")),
+        as_text(verdict.get("text")) if isinstance(verdict, dict) else None,
     )

@@ -68,6 +68,7 @@ CONFIG_KEYS = (
 MAX_AGENTS = 999
 # An integer in JSON can be larger than any float. A larger metric counts as missing.
 _MAX_METRIC = 1e300
+_MAX_VALUES = 1_000  # the largest number of repetitions
 
 
 class Config(NamedTuple):
@@ -125,13 +126,19 @@ class AgentResult(NamedTuple):
     commit: str
     """The object id of the measured commit."""
     rank: int
-    """The rank. 1 is the best."""
+    """The rank. 1 is the best, and 0 means that a judge did not rank the agent."""
     metric: float | None
     """The measured value, or None."""
     reason: str = ""
     """The reason why the agent was not measured. '' if it was, or if a judge ranked it."""
     spread: float = 0.0
     """The difference between the largest and the smallest measured value."""
+    values: tuple[float, ...] = ()
+    """The measured values."""
+    delta: float | None = None
+    """The difference to the baseline, or None."""
+    is_tie: bool = False
+    """True if the measurements cannot tell the agent apart from another one."""
 
 
 class MergeRecord(NamedTuple):
@@ -169,12 +176,12 @@ class Session(NamedTuple):
     @property
     def created(self) -> str:
         """The time of creation in ISO 8601, or ''."""
-        return _text(self.document.get("created"))
+        return as_text(self.document.get("created"))
 
     @property
     def updated(self) -> str:
         """The time of the last change of state.json in ISO 8601, or ''."""
-        return _text(self.document.get("updated"))
+        return as_text(self.document.get("updated"))
 
     @property
     def base_commit(self) -> str:
@@ -205,11 +212,16 @@ class Session(NamedTuple):
         return _parse_merge_record(as_mapping(self.document.get("merge")))
 
     @property
-    def ranking(self) -> tuple[AgentResult, ...]:
-        """The valid results of the last evaluation, the best first."""
+    def results(self) -> tuple[AgentResult, ...]:
+        """The valid results of the last evaluation, also those without a rank."""
         results = (_parse_result(name, self.agent_fields(name)) for name in self.agents)
-        valid = [result for result in results if result is not None]
-        return tuple(sorted(valid, key=lambda result: result.rank))
+        return tuple(result for result in results if result is not None)
+
+    @property
+    def ranking(self) -> tuple[AgentResult, ...]:
+        """The valid results of the last evaluation that have a rank, the best first."""
+        ranked = [result for result in self.results if result.rank]
+        return tuple(sorted(ranked, key=lambda result: result.rank))
 
     @property
     def history(self) -> tuple[Transition, ...]:
@@ -231,12 +243,24 @@ def as_number(value: object) -> float | None:
     return float(value)
 
 
-def _text(value: object) -> str:
+def as_numbers(value: object) -> tuple[float, ...]:
+    """Return the valid numbers in a list of state.json."""
+    numbers = map(as_number, value[:_MAX_VALUES]) if isinstance(value, list) else ()
+    return tuple(number for number in numbers if number is not None)
+
+
+def as_count(value: object) -> int:
+    """Return a positive number such as an attempt or a rank, or 0 for any other value."""
+    return value if type(value) is int and 0 < value <= MAX_COUNT else 0
+
+
+def as_text(value: object) -> str:
+    """Return a text of a JSON file, or '' for any other value."""
     return value if isinstance(value, str) else ""
 
 
 def _object_id(value: object) -> str:
-    text = _text(value)
+    text = as_text(value)
     return text if is_object_id(text) else ""
 
 
@@ -245,24 +269,20 @@ def _parse_agent_record(fields: Mapping[str, Any]) -> AgentRecord:
     rescue = fields.get("rescue")
     work = as_mapping(fields.get("work"))
     return AgentRecord(
-        status=_text(fields.get("status")),
-        attempt=_attempt(fields.get("attempt")),
-        worktree=_text(fields.get("worktree")),
-        rescue=tuple(filter(None, map(_text, rescue))) if isinstance(rescue, list) else (),
-        work={attempt: _text(ref) or None for attempt, ref in work.items()},
+        status=as_text(fields.get("status")),
+        attempt=as_count(fields.get("attempt")),
+        worktree=as_text(fields.get("worktree")),
+        rescue=tuple(filter(None, map(as_text, rescue))) if isinstance(rescue, list) else (),
+        work={attempt: as_text(ref) or None for attempt, ref in work.items()},
         is_restored="restored" in fields,
-        run=None if run is None else _text(run),
+        run=None if run is None else as_text(run),
     )
-
-
-def _attempt(value: object) -> int:
-    return value if type(value) is int and 0 < value <= MAX_COUNT else 0
 
 
 def _parse_merge_record(fields: Mapping[str, Any]) -> MergeRecord | None:
     agent = fields.get("agent")
     attempt = fields.get("attempt")
-    into = _text(fields.get("into"))
+    into = as_text(fields.get("into"))
     tip = _object_id(fields.get("tip"))
     commit = _object_id(fields.get("commit"))
     if type(agent) is not int or type(attempt) is not int or not (into and tip and commit):
@@ -272,7 +292,7 @@ def _parse_merge_record(fields: Mapping[str, Any]) -> MergeRecord | None:
 
 def _parse_transition(fields: Mapping[str, Any]) -> Transition:
     keys = ("at", "from", "to", "by", "verb", "reason")
-    return Transition(*(_text(fields.get(key)) for key in keys))
+    return Transition(*(as_text(fields.get(key)) for key in keys))
 
 
 def _parse_result(name: str, fields: Mapping[str, Any]) -> AgentResult | None:
@@ -280,13 +300,23 @@ def _parse_result(name: str, fields: Mapping[str, Any]) -> AgentResult | None:
     number = agent_number(name)
     result = as_mapping(fields.get("result"))
     attempt = result.get("attempt")
-    rank = result.get("rank")
+    rank = as_count(result.get("rank"))
+    has_rank = rank > 0 or result.get("rank", "") is None
     commit = _object_id(result.get("commit"))
-    if not number or type(attempt) is not int or type(rank) is not int or rank < 1 or not commit:
+    if not number or type(attempt) is not int or not has_rank or not commit:
         return None
-    metric = as_number(result.get("metric"))
-    spread = as_number(result.get("spread")) or 0.0
-    return AgentResult(number, attempt, commit, rank, metric, _text(result.get("reason")), spread)
+    return AgentResult(
+        number,
+        attempt,
+        commit,
+        rank,
+        as_number(result.get("metric")),
+        as_text(result.get("reason")),
+        as_number(result.get("spread")) or 0.0,
+        as_numbers(result.get("values")),
+        as_number(result.get("delta")),
+        result.get("tie") is True,
+    )
 
 
 def new_state_document(sid: SessionId, *, at: str) -> dict[str, Any]:

@@ -74,6 +74,49 @@ def with_evaluation(
     return evaluated._replace(document={**evaluated.document, "evaluation": dict(evaluation)})
 
 
+def with_verdict(
+    session: Session,
+    evaluation: Mapping[str, Any],
+    results: Mapping[str, Mapping[str, Any]],
+    *,
+    at: str,
+) -> Session:
+    """Return the session with the ranking of a person or a judge, and keep all measured values.
+
+    Args:
+        evaluation: the fields `at` and `base` for a session without measured values, and `verdict`.
+        results: the new ranks, such as {"agent-2": {"rank": 1, …}}. Other agents lose their rank.
+    """
+    recorded = as_mapping(session.document.get("evaluation"))
+    measured = recorded if "metric" in recorded else {}
+    merged = {
+        name: {"result": _with_rank(session.agent_fields(name).get("result"), results.get(name))}
+        for name in dict.fromkeys((*session.agents, *results))
+        if name in results or "result" in session.agent_fields(name)
+    }
+    ranked = with_agents(session, merged, at=at)
+    verdict = {"verdict": evaluation["verdict"]}
+    document = {**ranked.document, "evaluation": {**evaluation, **measured, **verdict}}
+    return ranked._replace(document=document)
+
+
+def _with_rank(recorded: object, result: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Return a recorded result with the rank of a new one, or without a rank.
+
+    The values of another commit are not those of the new result.
+    """
+    measured = as_mapping(recorded)
+    if result is None:
+        return {**measured, "rank": None, "tie": False} if _has_values(measured) else None
+    if not _has_values(measured) or measured.get("commit") != result["commit"]:
+        return dict(result)
+    return {**measured, **{key: value for key, value in result.items() if key != "metric"}}
+
+
+def _has_values(result: Mapping[str, Any]) -> bool:
+    return result.get("metric") is not None or bool(result.get("reason"))
+
+
 def with_merge(session: Session, merge: MergeRecord, *, at: str) -> Session:
     """Return the session with its winner and the merge commit."""
     return session._replace(document={**session.document, "updated": at, "merge": merge._asdict()})

@@ -169,8 +169,24 @@ def test_no_floor_without_a_baseline(hub: Hub) -> None:
     )
 
 
-def test_no_floor_after_a_ranking_by_a_judge(hub: Hub) -> None:
+def test_floor_after_a_ranking_by_a_judge(hub: Hub) -> None:
+    """The ranking keeps the metrics, and with them the limit."""
     measured_session(hub, ["8"], "--baseline", "5")
+    assert hub.run("eval", "-q", "--ranking", "1", "s1") == Result(0)
+    assert hub.run("merge", "-q", "--yes", "s1") == Result(
+        1,
+        "",
+        "error: agent-1 does not improve on the baseline: its 'ms' is 8, the baseline is 5\n"
+        "hint: git hub-session archive s1\nhint: git hub-session merge --allow-regression s1\n",
+    )
+    assert hub.run("merge", "-q", "--yes", "--allow-regression", "s1").code == 0
+    assert hub.git("show", "-s", "--format=%(trailers:key=Hub-Metric)", "main") == (
+        "Hub-Metric: ms 5 -> 8\n"
+    )
+
+
+def test_no_floor_for_an_agent_that_was_never_measured(hub: Hub) -> None:
+    create_measurable_session(hub, "ms: 8\n")
     assert hub.run("eval", "-q", "--ranking", "1", "s1") == Result(0)
     assert hub.run("merge", "-q", "--yes", "s1") == Result(0)
     assert hub.git("show", "-s", "--format=%(trailers:key=Hub-Metric)", "main") == ""

@@ -1,0 +1,137 @@
+"""The log of all recorded evaluations: <hub>/sessions/<id>/evaluations.jsonl.
+
+Each line is a JSON object with the result of one agent. Lines are only appended, so the log keeps
+the values that a later evaluation replaces in state.json. A line that is not an entry is skipped.
+docs/format.md lists the keys.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+
+from git_hub_session._typing import TYPE_CHECKING, Any, NamedTuple
+from git_hub_session.errors import Damaged
+from git_hub_session.session.json_file import parse_json
+from git_hub_session.session.model import as_count, as_number, as_numbers, as_text
+from git_hub_session.system.append import append_lines, read_last_lines
+from git_hub_session.system.directory import write_error
+
+if TYPE_CHECKING:
+    from git_hub_session.system.directory import SafeDirectory
+
+LOG_FILE = "evaluations.jsonl"
+"""The file in the directory of a session."""
+
+# Limit the memory: the log may have come with the repository.
+_MAX_BYTES = 4 << 20
+_MAX_ENTRIES = 10_000
+
+_TEXTS = ("at", "by", "run", "commit", "tree", "base", "metric", "unit", "reason", "verdict")
+_NUMBERS = ("value", "baseline", "delta")
+
+
+class EvaluationEntry(NamedTuple):
+    """The result of one agent in one evaluation. The names of the fields are the keys."""
+
+    at: str
+    """The time of the evaluation in ISO 8601 (UTC)."""
+    by: str
+    """The user, as "Name <email>"."""
+    run: str
+    """The name of the run, such as eval-1, or '' if a person or a judge ranked the agents."""
+    agent: int
+    attempt: int
+    commit: str
+    """The object id of the evaluated commit, or ''."""
+    tree: str
+    """The object id of the tree of that commit, or ''."""
+    base: str
+    """The tip of the base branch at that time, or ''."""
+    metric: str
+    """The name of the metric, or ''."""
+    unit: str
+    """The unit of all values, or ''."""
+    value: float | None
+    """The median of the values, or None."""
+    values: tuple[float, ...]
+    baseline: float | None
+    delta: float | None
+    rank: int | None
+    tie: bool
+    reason: str
+    """The reason why the agent has no value, or ''."""
+    verdict: str
+    """The text of the person or the judge that ranked the agents, or ''."""
+
+
+class EvaluationLog(NamedTuple):
+    """The readable entries of a log, oldest first."""
+
+    entries: tuple[EvaluationEntry, ...] = ()
+    is_shortened: bool = False
+    """True if the log has earlier entries, which were not read."""
+
+
+def check_log(directory: SafeDirectory) -> None:
+    """Raise Damaged if the log is not a regular file. A missing log is fine.
+
+    Call this function before a long evaluation, whose result must not be lost.
+    """
+    _read_lines(directory, limit=0)
+
+
+def append_evaluation(directory: SafeDirectory, entries: Iterable[EvaluationEntry]) -> None:
+    """Append entries to the log in the directory of a locked session.
+
+    Raises:
+        Damaged: the log is not a regular file.
+        CannotWrite: the log is unchanged.
+    """
+    lines = [json.dumps(entry._asdict(), allow_nan=False) + "\n" for entry in entries]
+    try:
+        append_lines(directory, LOG_FILE, "".join(lines).encode())
+    except OSError as error:
+        raise write_error(f"{directory.path}/{LOG_FILE}", error) from None
+
+
+def read_evaluations(directory: SafeDirectory) -> EvaluationLog:
+    """Return the newest entries of the log.
+
+    Raises:
+        Damaged: the log is not a regular file, or cannot be read.
+    """
+    lines, is_shortened = _read_lines(directory, limit=_MAX_BYTES)
+    entries = [entry for entry in map(_parse_line, lines[-_MAX_ENTRIES:]) if entry is not None]
+    return EvaluationLog(tuple(entries), is_shortened or len(lines) > _MAX_ENTRIES)
+
+
+def _read_lines(directory: SafeDirectory, *, limit: int) -> tuple[list[bytes], bool]:
+    try:
+        return read_last_lines(directory, LOG_FILE, limit=limit)
+    except OSError as error:
+        raise Damaged(
+            f"cannot read '{directory.path}/{LOG_FILE}': {error.strerror}", hint="rename the file"
+        ) from None
+
+
+def _parse_line(line: bytes) -> EvaluationEntry | None:
+    """Return the entry in a line, or None. A value of the wrong type counts as missing."""
+    try:
+        fields = parse_json(LOG_FILE, line)
+    except Damaged:
+        return None
+    agent = as_count(fields.get("agent"))
+    if not agent:
+        return None
+    texts: dict[str, Any] = {key: as_text(fields.get(key)) for key in _TEXTS}
+    numbers: dict[str, Any] = {key: as_number(fields.get(key)) for key in _NUMBERS}
+    return EvaluationEntry(
+        agent=agent,
+        attempt=as_count(fields.get("attempt")),
+        values=as_numbers(fields.get("values")),
+        rank=as_count(fields.get("rank")) or None,
+        tie=fields.get("tie") is True,
+        **texts,
+        **numbers,
+    )
