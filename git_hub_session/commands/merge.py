@@ -50,6 +50,11 @@ ALLOW_REGRESSION = Option(
     "merge even if no agent is better than the baseline",
     no_abbreviation=True,
 )
+UNMEASURED = Option(
+    "--unmeasured",
+    "merge even if a branch moved since the evaluation",
+    no_abbreviation=True,
+)
 
 USAGE = Usage(
     ("merge [<options>] [<id>]",),
@@ -59,6 +64,7 @@ USAGE = Usage(
         Option("--squash", "merge as a single commit with one parent"),
         MESSAGE,
         ALLOW_REGRESSION,
+        UNMEASURED,
         Option("--no-cleanup", "keep the worktrees and the other branches"),
         Option("--force", "merge even if an agent is marked as running", no_abbreviation=True),
         YES,
@@ -99,6 +105,7 @@ def parse_options(args: Arguments) -> MergeOptions:
         not args.is_set("no-cleanup"),
         args.is_set("force"),
         args.is_set("allow-regression"),
+        args.is_set("unmeasured"),
     )
 
 

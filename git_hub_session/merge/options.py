@@ -28,6 +28,8 @@ class MergeOptions(NamedTuple):
     """Merge even if another program has marked an agent as running."""
     allow_regression: bool = False
     """Merge even if no agent is better than the baseline."""
+    unmeasured: bool = False
+    """Merge even if a branch moved since the evaluation."""
 
 
 def merge_command(sid: SessionId, options: MergeOptions) -> str:
@@ -44,6 +46,7 @@ def merge_command(sid: SessionId, options: MergeOptions) -> str:
         "no-cleanup": not options.cleanup,
         "force": options.force,
         "allow-regression": options.allow_regression,
+        "unmeasured": options.unmeasured,
     }
     words += [f"--{name}" for name, is_set in switches.items() if is_set]
     return " ".join(["git hub-session merge", *words, sid])

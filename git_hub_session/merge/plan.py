@@ -17,7 +17,11 @@ from git_hub_session.git.ref_names import (
 )
 from git_hub_session.git.worktrees import linked_worktrees
 from git_hub_session.merge.merge_tree import MergeTreeResult, merge_trees
-from git_hub_session.merge.winner import choose_winner
+from git_hub_session.merge.winner import (
+    choose_winner,
+    moves_since_evaluation,
+    refuse_unfit_result,
+)
 from git_hub_session.session.agents import refuse_if_running
 from git_hub_session.session.baseline import last_evaluation
 from git_hub_session.session.state import State
@@ -119,6 +123,7 @@ def resolve_plan(
             f"nothing to merge: '{short_name(into)}' already contains the commits of {name}",
             hint=f"git hub-session update {session.id} --state {State.MERGED}",
         )
+    refuse_unfit_result(session, repo, winner, result, options, into=into)
     warnings = (
         *_evaluation_warnings(session, project, winner, result, into),
         *_worktree_warnings(session, project, winner),
@@ -185,16 +190,10 @@ def _evaluation_warnings(
     session: Session, project: Project, winner: AgentBranch, result: AgentResult | None, into: str
 ) -> Iterator[str]:
     name = agent_name(winner.agent)
-    is_base_branch = into == HEADS + session.config.base_branch
-    if is_base_branch and session.evaluated_base not in ("", project.repo.tip(into)):
-        yield f"'{short_name(into)}' moved since the evaluation"
     if result is None:
         yield f"{name} was not evaluated"
         return
-    if result.attempt != winner.attempt:
-        yield f"{name} made another attempt since the evaluation"
-    elif result.commit != project.repo.tip(winner.ref):
-        yield f"{name} committed since the evaluation"
+    yield from moves_since_evaluation(session, project.repo, winner, result, into=into)
     if result.reason:
         yield f"{name} could not be measured: {result.reason}"
     if last_evaluation(session).is_regression(result):

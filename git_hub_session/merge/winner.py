@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.errors import Refused
-from git_hub_session.git.ref_names import AgentBranch, agent_name
+from git_hub_session.git.ref_names import HEADS, AgentBranch, agent_name, short_name
 from git_hub_session.merge.options import MergeOptions, merge_command
 from git_hub_session.session.agents import archived_agents, attempts_by_agent
 from git_hub_session.session.baseline import Evaluation, last_evaluation
@@ -21,23 +23,72 @@ class NoImprovement(Refused):
     code = "no-improvement"
 
 
+class OutdatedEvaluation(Refused):
+    """The winner or the base branch moved since the evaluation."""
+
+    code = "outdated-evaluation"
+
+
 def choose_winner(
     session: Session, repo: GitRepo, options: MergeOptions
 ) -> tuple[AgentBranch, AgentResult | None]:
     """Return the last attempt of the winner, and its result.
 
-    Raises:
-        NoImprovement: no agent is better than the baseline, and a regression is not allowed.
-        Refused: no agent was measured, or the winner has no branch.
+    Raises Refused if no agent was measured, or if the winner has no branch.
     """
     result = _requested_result(session, options) if options.agent else _best_result(session)
     agent = result.agent if result else options.agent
-    branch = _last_attempt(session, agent, repo, is_requested=bool(options.agent))
+    return _last_attempt(session, agent, repo, is_requested=bool(options.agent)), result
+
+
+def refuse_unfit_result(
+    session: Session,
+    repo: GitRepo,
+    winner: AgentBranch,
+    result: AgentResult | None,
+    options: MergeOptions,
+    *,
+    into: str,
+) -> None:
+    """Raise an error if the result of the evaluation forbids the merge.
+
+    Args:
+        into: the full ref of the branch to merge into.
+
+    Raises:
+        OutdatedEvaluation: a branch moved since the evaluation, and `unmeasured` is not set.
+        NoImprovement: no agent is better than the baseline, and a regression is not allowed.
+    """
+    moves = [*moves_since_evaluation(session, repo, winner, result, into=into)]
+    if moves and not options.unmeasured:
+        unmeasured = merge_command(session.id, options._replace(unmeasured=True))
+        raise OutdatedEvaluation(
+            f"{moves[0]}: the result of the merge was not measured",
+            hint=f"git hub-session eval {session.id}\n{unmeasured}",
+        )
     evaluation = last_evaluation(session)
     if result and evaluation.is_regression(result) and not options.allow_regression:
-        is_outdated = result.commit != repo.tip(branch.ref)
-        raise _no_improvement(session, evaluation, result, options, is_outdated=is_outdated)
-    return branch, result
+        raise _no_improvement(session, evaluation, result, options)
+
+
+def moves_since_evaluation(
+    session: Session, repo: GitRepo, winner: AgentBranch, result: AgentResult | None, *, into: str
+) -> Iterator[str]:
+    """Yield a sentence for each branch that moved since the evaluation of the winner.
+
+    An evaluation measures a merge into the base branch. A merge into another branch was never
+    measured, so a move of that branch does not matter.
+    """
+    if result is None:
+        return
+    name = agent_name(winner.agent)
+    if result.attempt != winner.attempt:
+        yield f"{name} made another attempt since the evaluation"
+    elif result.commit != repo.tip(winner.ref):
+        yield f"{name} committed since the evaluation"
+    is_base_branch = into == HEADS + session.config.base_branch
+    if is_base_branch and session.evaluated_base not in ("", repo.tip(into)):
+        yield f"'{short_name(into)}' moved since the evaluation"
 
 
 def _requested_result(session: Session, options: MergeOptions) -> AgentResult | None:
@@ -81,8 +132,6 @@ def _no_improvement(
     evaluation: Evaluation,
     result: AgentResult,
     options: MergeOptions,
-    *,
-    is_outdated: bool,
 ) -> NoImprovement:
     assert evaluation.baseline is not None
     is_chosen = bool(options.agent) or evaluation.verdict is not None
@@ -99,8 +148,7 @@ def _no_improvement(
         problem = f"no agent improves on the baseline: the best '{evaluation.metric}' is {value}"
         noise = f", {name}{noise}"
     details = f" ({noise.removeprefix(', ')})" if noise else ""
-    hints = [f"git hub-session eval {session.id}"] if is_outdated else []
-    hints += [
+    hints = [
         f"git hub-session archive {session.id}",
         merge_command(session.id, options._replace(allow_regression=True)),
     ]

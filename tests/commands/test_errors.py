@@ -299,7 +299,7 @@ def test_merge_of_an_agent_without_a_measurement(hub: Hub) -> None:
     assert document["remarks"] == ["agent-2 was not evaluated"]
     shown = hub.run("merge", "-n", "--agent", "2", "s1")
     assert "Rank:" not in shown.out
-    document = hub.json("merge", "-n", "--agent", "1", "s1")
+    document = hub.json("merge", "-n", "--agent", "1", "--unmeasured", "s1")
     assert document["remarks"] == ["agent-1 made another attempt since the evaluation"]
 
 

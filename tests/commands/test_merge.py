@@ -91,7 +91,7 @@ def test_commits_of_the_base_branch_are_kept(hub: Hub) -> None:
     """Commits that were added to the base branch after the spawn are kept."""
     create_evaluated_session(hub)
     later = hub.commit(hub.top, "later", "x\n")
-    result = hub.run("merge", "-q", "--yes", "s1")
+    result = hub.run("merge", "-q", "--yes", "--unmeasured", "s1")
     assert result == Result(0)
     assert hub.git("rev-parse", "main^1") == later
     assert sorted(path.name for path in hub.top.iterdir() if path.name[0] != ".") == [
@@ -163,7 +163,7 @@ def test_conflict_changes_nothing(hub: Hub) -> None:
     hub.commit(hub.top, "file", "first\nanother way\n")
     hub.commit(hub.top, "new", "another\n")
     before = protected_state(hub)
-    result = hub.run("merge", "--yes", "s1")
+    result = hub.run("merge", "--yes", "--unmeasured", "s1")
     assert result == Result(
         1,
         "agent-2 and 'main' conflict in\n  file\n  new\n",
@@ -173,9 +173,9 @@ def test_conflict_changes_nothing(hub: Hub) -> None:
         "nothing was changed\n",
     )
     assert protected_state(hub) == before
-    document = hub.json("merge", "--yes", "s1", code=1)
+    document = hub.json("merge", "--yes", "--unmeasured", "s1", code=1)
     assert (document["conflicts"], document["state"]) == (["file", "new"], "evaluating")
-    assert hub.run("merge", "-n", "s1").code == 1
+    assert hub.run("merge", "-n", "--unmeasured", "s1").code == 1
     assert protected_state(hub) == before
 
 
@@ -184,7 +184,8 @@ def test_conflict_is_resolved_by_the_agent(hub: Hub) -> None:
     create_evaluated_session(hub)
     hub.commit(hub.top, "file", "first\nanother way\n")
     worktree = agent_worktree(hub, 2)
-    command = hub.run("merge", "--yes", "s1").err.splitlines()[1].removeprefix("hint: ")
+    result = hub.run("merge", "--yes", "--unmeasured", "s1")
+    command = result.err.splitlines()[1].removeprefix("hint: ")
     assert "CONFLICT (content): Merge conflict in file" in hub.call("sh", "-c", command).out
     (worktree / "file").write_text("first\nby agent 2\n")
     hub.git("commit", "-q", "-a", "-m", "both", cwd=worktree)
@@ -249,7 +250,11 @@ def test_question_on_a_terminal(hub: Hub) -> None:
     before = protected_state(hub)
     for answer, code in (("", 1), ("n", 1), ("y", 0)):
         terminal = pexpect.spawn(
-            "git-hub-session", ["merge", "s1"], cwd=str(hub.top), env=hub.environ, timeout=120
+            "git-hub-session",
+            ["merge", "--unmeasured", "s1"],
+            cwd=str(hub.top),
+            env=hub.environ,
+            timeout=120,
         )
         terminal.expect_exact("2 files changed, 2 insertions(+)")
         terminal.expect_exact("warning: 'main' moved since the evaluation")
@@ -274,7 +279,7 @@ def test_branch_that_moves_during_the_question(hub: Hub) -> None:
     hub.commit(agent_worktree(hub, 2), "more", "x\n")
     before = protected_state(hub)
     terminal.sendline("y")
-    terminal.expect_exact("session 's1' or its branches changed while the merge was planned")
+    terminal.expect_exact("agent-2 committed since the evaluation: the result of the merge")
     terminal.expect(pexpect.EOF)
     terminal.close()
     assert (terminal.exitstatus, protected_state(hub)) == (1, before)
@@ -310,7 +315,7 @@ def test_squash(hub: Hub) -> None:
     create_evaluated_session(hub)
     hub.commit(agent_worktree(hub, 2), "more", "x\n")
     base = hub.git("rev-parse", "main")
-    result = hub.run("merge", "--yes", "--squash", "s1")
+    result = hub.run("merge", "--yes", "--squash", "--unmeasured", "s1")
     assert result.err == "warning: agent-2 committed since the evaluation\n"
     assert hub.git("show", "-s", "--format=%P", "main") == base
     assert hub.git("diff", "main", "hub/s1/agent-2/attempt-1") == ""
@@ -389,11 +394,50 @@ def test_last_attempt_is_merged(hub: Hub) -> None:
     }
 
 
+def test_winner_moved_since_the_evaluation(hub: Hub) -> None:
+    """Nothing is changed. The hints evaluate again, or merge all the same with these options."""
+    create_evaluated_session(hub)
+    hub.commit(agent_worktree(hub, 2), "more", "x\n")
+    before = protected_state(hub)
+    result = hub.run("merge", "--yes", "--squash", "s1")
+    unmeasured = "git hub-session merge --squash --unmeasured s1"
+    assert result == Result(
+        1,
+        "",
+        "error: agent-2 committed since the evaluation: the result of the merge was not measured\n"
+        f"hint: git hub-session eval s1\nhint: {unmeasured}\n",
+    )
+    assert hub.run("merge", "-n", "--squash", "s1") == result
+    assert protected_state(hub) == before
+    assert hub.run("eval", "-q", "s1").code == 0
+    assert hub.call("sh", "-c", f"{unmeasured} -q --yes") == Result(0)
+    assert hub.git("show", "main:more") == "x"
+
+
+def test_base_branch_moved_since_the_evaluation(hub: Hub) -> None:
+    """The rule applies to the base branch, but not to a branch that was never measured."""
+    create_evaluated_session(hub)
+    hub.git("branch", "release")
+    hub.commit(hub.top, "later", "x\n")
+    moved = hub.run("merge", "--yes", "s1")
+    assert (moved.code, moved.err.splitlines()) == (
+        1,
+        [
+            "error: 'main' moved since the evaluation: the result of the merge was not measured",
+            "hint: git hub-session eval s1",
+            "hint: git hub-session merge --unmeasured s1",
+        ],
+    )
+    assert hub.run("merge", "-n", "-q", "--into", "release", "s1") == Result(0)
+    assert hub.run("eval", "-q", "--ranking", "2", "s1") == Result(0)
+    assert hub.run("merge", "-q", "--yes", "s1") == Result(0)
+
+
 def test_remark_about_commits_after_the_evaluation(hub: Hub) -> None:
     create_evaluated_session(hub)
-    (hub.top.parent / "x").mkdir()
     hub.commit(agent_worktree(hub, 2), "more", "x\n")
-    assert hub.json("merge", "-n", "s1")["remarks"] == ["agent-2 committed since the evaluation"]
+    document = hub.json("merge", "-n", "--unmeasured", "s1")
+    assert document["remarks"] == ["agent-2 committed since the evaluation"]
     document = hub.json("merge", "-n", "--agent=1", "s1")
     assert document["remarks"] == []
 
@@ -502,7 +546,7 @@ def test_branches_that_cannot_be_merged_into(hub: Hub) -> None:
         ("busy", f"'busy' is in the middle of a rebase in '{busy}'\nhint: finish it first"),
         ("main", f"'main' is checked out twice, in '{hub.top}' and '{second}'\nhint: {detach}"),
     ):
-        result = hub.run("merge", "--yes", "--into", into, "s1")
+        result = hub.run("merge", "--yes", "--unmeasured", "--into", into, "s1")
         assert result == Result(1, "", f"error: {message}\n")
     assert protected_state(hub) == before
 
@@ -572,7 +616,7 @@ def test_merge_driver(hub: Hub, checked_out: bool) -> None:
     hub.commit(hub.top, "file", "first\nanother way\n")
     if not checked_out:
         hub.git("switch", "-q", "-c", "topic")
-    assert hub.run("merge", "-q", "--yes", "s1") == Result(0)
+    assert hub.run("merge", "-q", "--yes", "--unmeasured", "s1").code == 0
     assert hub.git("show", "main:file") == "first\nanother way\nfirst\nby agent 2"
 
 
@@ -634,7 +678,7 @@ def test_ignored_files_are_not_overwritten(hub: Hub, path: str) -> None:
     (hub.top / path).parent.mkdir(exist_ok=True)
     (hub.top / path).write_text("mine\n")
     before = protected_state(hub)
-    result = hub.run("merge", "-q", "--yes", "s1")
+    result = hub.run("merge", "-q", "--yes", "--unmeasured", "s1")
     assert result.err.endswith(
         f"error: the merge would overwrite ignored files in '{hub.top}'\nhint: {path}\n"
     )

@@ -155,8 +155,8 @@ def test_unprintable_file_names(hub: Hub) -> None:
     escaped = [
         *("bad\\xff", "esc\\x1b[2J", "line\\n 0 files changed", "plain name", "sep\\u2028\\x85"),
     ]
-    assert hub.run("merge", "-n", "-z", "--format=porcelain", "s1").code == 0
-    assert hub.run("merge", "-n", "s1").out == (
+    assert hub.run("merge", "-n", "--unmeasured", "-z", "--format=porcelain", "s1").code == 0
+    assert hub.run("merge", "-n", "--unmeasured", "s1").out == (
         "Merging hub/s1/agent-2/attempt-1 into main\n  Rank: 1\n"
         f"  A {escaped[0]} | 1\n  A {escaped[1]} | 1\n  M file | 1\n  A {escaped[2]} | 1\n  A new | 1\n"
         f"  A {escaped[3]} | 1\n  A {escaped[4]} | 1\n  R sub/moved\\n | 0\n"
@@ -166,8 +166,10 @@ def test_unprintable_file_names(hub: Hub) -> None:
         (hub.top / os.fsdecode(name)).write_bytes(b"y\n")
     hub.git("add", "-A")
     hub.git("commit", "-q", "-m", "the same names")
-    assert hub.run("merge", "-n", "s1").out.splitlines()[1:] == [f"  {name}" for name in escaped]
-    conflicts = hub.json("merge", "-n", "s1", code=1)["conflicts"]
+    assert hub.run("merge", "-n", "--unmeasured", "s1").out.splitlines()[1:] == [
+        f"  {name}" for name in escaped
+    ]
+    conflicts = hub.json("merge", "-n", "--unmeasured", "s1", code=1)["conflicts"]
     assert sorted(map(os.fsencode, conflicts)) == sorted(names)
 
 
@@ -326,6 +328,7 @@ def test_killed_after_a_directory_replaced_a_file(hub: Hub) -> None:
     hub.git("rm", "-q", "file", "sub/other", cwd=winner)
     hub.commit(winner, "file/deep/one", "x\n")
     hub.commit(winner, "sub", "y\n")
+    assert hub.run("eval", "-q", "--ranking", "2", "s1").code == 0
     case = '*read-tree*-m*) "$real" "$@"; kill -9 $PPID; exit 1 ;;'
     arguments = ("git-hub-session", "merge", "-q", "--yes", "s1")
     killed = hub.call(*arguments, environ=create_git_wrapper(hub, case))

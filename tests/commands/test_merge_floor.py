@@ -205,12 +205,13 @@ def test_baseline_of_another_metric(hub: Hub) -> None:
 
 
 def test_commit_after_the_evaluation(hub: Hub) -> None:
-    """The first hint is to measure again. The trailer does not claim an old metric."""
+    """The trailer does not claim the metric of another commit."""
     measured_session(hub, ["8"], "--baseline", "5")
     hub.commit(agent_worktree(hub, 1), "ms", "ms: 4\n")
     refused = hub.run("merge", "--yes", "s1")
     assert (refused.code, refused.err.splitlines()[1]) == (1, "hint: git hub-session eval s1")
-    assert hub.run("merge", "-q", "--yes", "--allow-regression", "s1") == Result(0)
+    arguments = ("merge", "-q", "--yes", "--allow-regression", "--unmeasured", "s1")
+    assert hub.run(*arguments) == Result(0)
     assert hub.git("show", "-s", "--format=%(trailers:key=Hub-Metric)", "main") == ""
 
 
