@@ -148,12 +148,15 @@ def metric_lines(config: Config) -> list[str]:
     return out
 
 
-def metric_text(name: str, value: float, baseline: float | None, style: TerminalStyle) -> str:
+def metric_text(
+    name: str, value: float, baseline: float | None, style: TerminalStyle, *, unit: str = ""
+) -> str:
     """Return a metric and its change since the baseline, such as "ms: 180 → 142 (−21.1 %)"."""
     name = escape_control(name)
+    unit = f" {escape_control(unit)}" if unit else ""
     if baseline is None:
-        return f"{name}: {format_values(value)[0]}"
-    old, new = format_values(baseline, value)
+        return f"{name}: {format_values(value)[0]}{unit}"
+    old, new = (f"{number}{unit}" for number in format_values(baseline, value))
     percent = 100 * ((value - baseline) / abs(baseline)) if baseline else _INFINITE
     if not abs(percent) < _INFINITE:  # the ratio is too large, or has no meaning
         return f"{name}: {old} {style.arrow} {new}"

@@ -253,7 +253,8 @@ def _metric_lines(plan: MergePlan, style: TerminalStyle) -> list[str]:
         return []
     evaluation = last_evaluation(plan.session)
     name = evaluation.metric or "metric"
-    return [f"  {metric_text(name, plan.result.metric, evaluation.baseline, style)}"]
+    value, baseline = plan.result.metric, evaluation.baseline
+    return [f"  {metric_text(name, value, baseline, style, unit=evaluation.unit)}"]
 
 
 def _metric_fields(plan: MergePlan) -> dict[str, Any]:
@@ -265,4 +266,5 @@ def _metric_fields(plan: MergePlan) -> dict[str, Any]:
         "value": value,
         "baseline": baseline,
         "delta": value - baseline if value is not None and baseline is not None else None,
+        "unit": (evaluation.unit or None) if value is not None else None,
     }

@@ -15,6 +15,7 @@ from git_hub_session.evaluation.candidates import (
     find_candidates,
     refuse_without_commits,
 )
+from git_hub_session.evaluation.floor import baseline_margins
 from git_hub_session.evaluation.measure import (
     EvalWorktrees,
     MetricCommand,
@@ -67,6 +68,8 @@ class RankedCandidate(NamedTuple):
     """The difference to the baseline, or None without a baseline or a score."""
     log: str = ""
     """The path of the file with the output, or ''."""
+    margin: float | None = None
+    """The smallest difference to the baseline that noise does not explain, or None."""
 
 
 class EvalResult(NamedTuple):
@@ -202,6 +205,7 @@ def _rank_candidates(
             candidate, None, score, measurement.reason, delta, log
         )
     ranks, tie_notes = _rank(list(unranked.values()), options)
+    unranked = _with_margins(unranked, compared, baseline, options)
     ranked = tuple(unranked[rank.agent]._replace(rank=rank) for rank in ranks)
     return EvalResult(
         session,
@@ -232,6 +236,23 @@ def _choose_baseline(
     if compared.is_converted and not options.baseline.unit:
         return None, None, f"the baseline {options.baseline.value:.12g} has no unit"
     return options.baseline.value, None, ""
+
+
+def _with_margins(
+    candidates: dict[int, RankedCandidate],
+    compared: ComparedMeasurements,
+    baseline: float | None,
+    options: EvalOptions,
+) -> dict[int, RankedCandidate]:
+    """Return the candidates, by agent, with their margins to the baseline."""
+    if baseline is None:
+        return candidates
+    scores = [ranked.score for ranked in candidates.values() if ranked.score]
+    values = compared.measurements.get(BASELINE, Measurement()).values
+    margins = baseline_margins(scores, baseline, values, options.direction)
+    return {
+        agent: ranked._replace(margin=margins.get(agent)) for agent, ranked in candidates.items()
+    }
 
 
 def _rank(

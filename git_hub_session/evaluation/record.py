@@ -136,6 +136,8 @@ def _result_fields(ranked: RankedCandidate) -> dict[str, Any]:
     }
     if score:
         fields |= {"values": list(score.values), "spread": score.spread, "delta": ranked.delta}
+    if ranked.margin is not None:
+        fields["margin"] = ranked.margin
     if candidate.diff:
         fields |= candidate.diff._asdict()
     return fields

@@ -55,4 +55,6 @@ def _trailers(plan: MergePlan) -> Iterator[str]:
     if not metric or result is None or result.metric is None or result.commit != plan.tip:
         return
     values = (result.metric,) if baseline is None else (baseline, result.metric)
-    yield f"Hub-Metric: {escape_control(metric)} {' -> '.join(format_values(*values))}"
+    unit = f" {evaluation.unit}" if evaluation.unit else ""
+    change = " -> ".join(f"{value}{unit}" for value in format_values(*values))
+    yield f"Hub-Metric: {escape_control(f'{metric} {change}')}"

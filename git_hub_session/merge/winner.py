@@ -10,7 +10,7 @@ from git_hub_session.git.ref_names import HEADS, AgentBranch, agent_name, short_
 from git_hub_session.merge.options import MergeOptions, merge_command
 from git_hub_session.session.agents import archived_agents, attempts_by_agent
 from git_hub_session.session.baseline import Evaluation, last_evaluation
-from git_hub_session.util.numbers import format_values
+from git_hub_session.util.numbers import format_number, format_values
 
 if TYPE_CHECKING:
     from git_hub_session.git.repository import GitRepo
@@ -139,9 +139,11 @@ def _no_improvement(
         result = _best_value(session, evaluation)
     assert result.metric is not None
     name = agent_name(result.agent)
-    baseline, value = format_values(evaluation.baseline, result.metric)
-    spread = max(result.spread, evaluation.baseline_spread)
-    noise = f", spread {format_values(spread)[0]}" if spread else ""
+    unit = f" {evaluation.unit}" if evaluation.unit else ""
+    values = format_values(evaluation.baseline, result.metric)
+    baseline, value = (f"{number}{unit}" for number in values)
+    margin = evaluation.margin(result)
+    noise = f", margin {format_number(margin)}" if margin else ""
     if is_chosen:
         problem = f"{name} does not improve on the baseline: its '{evaluation.metric}' is {value}"
     else:

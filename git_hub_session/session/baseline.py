@@ -31,13 +31,22 @@ class Evaluation(NamedTuple):
     def is_regression(self, result: AgentResult) -> bool:
         """Return True if the result is not better than the baseline.
 
-        The difference must be larger than the spread of the repeated measurements. Return False
-        without a baseline or a metric to compare.
+        The difference must be larger than the margin of the result. Return False without a baseline
+        or a metric to compare.
         """
         if self.baseline is None or self.direction not in _SIGNS or result.metric is None:
             return False
         gain = _SIGNS[self.direction] * (self.baseline - result.metric)
-        return gain <= max(result.spread, self.baseline_spread)
+        return gain <= self.margin(result)
+
+    def margin(self, result: AgentResult) -> float:
+        """Return the difference to the baseline that noise can explain.
+
+        An older version recorded no margin. The spread of the repeated measurements is larger.
+        """
+        if result.margin is not None:
+            return result.margin
+        return max(result.spread, self.baseline_spread)
 
 
 def last_evaluation(session: Session) -> Evaluation:

@@ -139,6 +139,8 @@ class AgentResult(NamedTuple):
     """The difference to the baseline, or None."""
     is_tie: bool = False
     """True if the measurements cannot tell the agent apart from another one."""
+    margin: float | None = None
+    """The smallest difference to the baseline that noise does not explain, or None."""
 
 
 class MergeRecord(NamedTuple):
@@ -316,6 +318,7 @@ def _parse_result(name: str, fields: Mapping[str, Any]) -> AgentResult | None:
         as_numbers(result.get("values")),
         as_number(result.get("delta")),
         result.get("tie") is True,
+        as_number(result.get("margin")),
     )
 
 

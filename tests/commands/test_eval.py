@@ -52,6 +52,7 @@ def test_best_agent_is_first(hub: Hub) -> None:
         "values": [7.5],
         "spread": 0.0,
         "delta": -22.5,
+        "margin": 0.0,
         "files": 1,
         "insertions": 1,
         "deletions": 0,

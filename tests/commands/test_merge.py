@@ -219,6 +219,7 @@ def test_dry_run_writes_nothing(hub: Hub) -> None:
         "value": None,
         "baseline": None,
         "delta": None,
+        "unit": None,
     }
     assert everything(hub) == before
 

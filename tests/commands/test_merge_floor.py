@@ -93,50 +93,92 @@ def test_requested_winner(hub: Hub) -> None:
     assert hub.git("show", "release:ms") == "ms: 8"
 
 
-@pytest.mark.parametrize(
-    ("values", "options", "spread"),
-    [
-        ("95 100 105", ["--baseline", "105"], ", spread 10"),
-        ("95 100 105", ["--baseline", "110"], ", spread 10"),
-        ("95 100 105", ["--baseline", "110.1"], None),
-        ("100 100 100", ["--baseline", "100.1"], None),
-        ("100 100 100", ["--baseline", "100"], ""),
-    ],
-)
-def test_gain_must_exceed_the_spread(
-    hub: Hub, values: str, options: list[str], spread: str | None
-) -> None:
-    """Repeated measurements have to differ by more than their spread."""
+def evaluate_values(hub: Hub, values: str, *options: str) -> None:
+    """Measure agent-1 once for each of the values, which the eval command prints in turn."""
     create_measurable_session(hub, "x\n")
     script = "n=$(cat ../n 2>/dev/null || echo 1); echo $((n+1)) >../n; set -- $VALUES; shift $((n-1)); echo ms: $1"
     hub.environ["VALUES"] = values
-    arguments = ("--eval", script, "--metric", "ms", "--direction", "lower", "--repeat", "3")
+    repeat = str(len(values.split()))
+    arguments = ("--eval", script, "--metric", "ms", "--direction", "lower", "--repeat", repeat)
     assert hub.run("eval", "-q", *arguments, *options, "s1") == Result(0)
+
+
+@pytest.mark.parametrize(
+    ("values", "baseline", "margin"),
+    [
+        ("95 100 105", "110", ", margin 14.7756"),
+        ("95 100 105", "115", ", margin 15.4472"),
+        ("95 100 105", "118", None),
+        ("95 100 105 95 100 105 95 100 105 95 100 105", "108", None),
+        ("100 100 100", "100.1", None),
+        ("100 100 100", "100", ""),
+    ],
+)
+def test_gain_must_exceed_the_margin(
+    hub: Hub, values: str, baseline: str, margin: str | None
+) -> None:
+    """Repeated measurements have to differ by more than noise. More of them need less."""
+    evaluate_values(hub, values, "--baseline", baseline)
     before = protected_state(hub)
     result = hub.run("merge", "--yes", "s1")
-    if spread is None:
+    if margin is None:
         assert (result.code, result.err) == (0, "")
         return
     assert result == Result(
         1,
         "",
-        f"error: no agent improves on the baseline: the best 'ms' is 100 (agent-1{spread}), "
-        f"the baseline is {options[1]}\n"
+        f"error: no agent improves on the baseline: the best 'ms' is 100 (agent-1{margin}), "
+        f"the baseline is {baseline}\n"
         "hint: git hub-session archive s1\nhint: git hub-session merge --allow-regression s1\n",
     )
     assert protected_state(hub) == before
 
 
-def test_spread_of_a_measured_baseline(hub: Hub) -> None:
+def test_result_of_an_older_version(hub: Hub) -> None:
+    """It has no margin. The gain must be larger than the spreads of the agent and the baseline."""
     hub.commit(hub.top, "ms", "ms: 5\n")
     measured_session(hub, ["4"], "--baseline", "measure", "--repeat", "2")
     assert hub.state()["evaluation"]["baseline_spread"] == 0
+    path = hub.directory() / "state.json"
+    state = hub.state()
+    assert state["agents"]["agent-1"]["result"].pop("margin") == 0
+    path.write_text(json.dumps(state))
     edit_state(hub, "baseline_spread", 1)
     assert hub.run("merge", "--yes", "s1").err.startswith(
-        "error: no agent improves on the baseline: the best 'ms' is 4 (agent-1, spread 1), "
+        "error: no agent improves on the baseline: the best 'ms' is 4 (agent-1, margin 1), "
     )
     edit_state(hub, "baseline_spread", 0.9)
     assert hub.run("merge", "-q", "--yes", "s1") == Result(0)
+
+
+def test_margin_to_a_measured_baseline(hub: Hub) -> None:
+    """A load that is the same for the baseline and the agent is no noise."""
+    create_measurable_session(hub, "x\n")
+    script = "f=../n-$HUB_AGENT; n=$(cat $f 2>/dev/null || echo 1); echo $((n+1)) >$f; "
+    script += "set -- 100 150 120 200; shift $((n-1)); "
+    script += "test $HUB_AGENT = baseline && echo ms: $1 || echo ms: $(($1 * 9 / 10))"
+    arguments = ("--eval", script, "--metric", "ms", "--direction", "lower", "--repeat", "4")
+    assert hub.run("eval", "-q", *arguments, "--baseline", "measure", "s1") == Result(0)
+    result = hub.state()["agents"]["agent-1"]["result"]
+    assert (result["values"], result["delta"]) == ([90, 135, 108, 180], -13.5)
+    assert 0 <= result["margin"] < 1e-9
+    assert hub.run("merge", "-q", "--yes", "s1") == Result(0)
+
+
+def test_unit_of_the_metric(hub: Hub) -> None:
+    measured_session(hub, ["142 us", "200 us"], "--baseline", "0.18 ms")
+    document = hub.json("merge", "-n", "s1")
+    assert (document["value"], document["unit"]) == (0.142, "ms")
+    line = "  ms: 0.18 ms → 0.142 ms (−21.1 %)\n"
+    refused = hub.run("merge", "--yes", "--agent", "2", "s1")
+    assert refused.err.startswith(
+        "error: agent-2 does not improve on the baseline: its 'ms' is 0.2 ms, the baseline is 0.18 ms\n"
+    )
+    result = hub.run("merge", "--yes", "s1")
+    assert (result.code, result.out.count(line)) == (0, 2)
+    assert hub.git("show", "-s", "--format=%(trailers:key=Hub-Metric)", "main") == (
+        "Hub-Metric: ms 0.18 ms -> 0.142 ms\n"
+    )
 
 
 def test_tie_in_which_only_the_second_improves(hub: Hub) -> None:
@@ -248,8 +290,8 @@ def test_change_of_the_metric_is_shown(hub: Hub) -> None:
     line = "  ms: 180 → 142 (−21.1 %)\n"
     assert line in hub.run("merge", "-n", "s1").out
     document = hub.json("merge", "-n", "s1")
-    fields = {key: document[key] for key in ("metric", "value", "baseline", "delta")}
-    assert fields == {"metric": "ms", "value": 142, "baseline": 180, "delta": -38}
+    fields = {key: document[key] for key in ("metric", "value", "baseline", "delta", "unit")}
+    assert fields == {"metric": "ms", "value": 142, "baseline": 180, "delta": -38, "unit": None}
     record = hub.run("merge", "-n", "s1", "--format=porcelain").out
     assert record.endswith("metric ms\nvalue 142.0\nbaseline 180.0\ndelta -38.0\n\n")
     terminal = pexpect.spawn(

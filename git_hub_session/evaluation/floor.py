@@ -1,0 +1,82 @@
+"""The margin by which an agent has to differ from the baseline.
+
+This module has no side effects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import exp
+
+from git_hub_session._typing import TYPE_CHECKING
+from git_hub_session.evaluation.statistics import (
+    compare,
+    deviation,
+    median,
+    paired,
+    pooled_deviation,
+    scale,
+)
+
+if TYPE_CHECKING:
+    from git_hub_session.evaluation.ranking import Score
+
+# Limits for extreme values: a margin has to be a finite number.
+_MAX_VALUE = 1e150  # its square is a finite number
+_MAX_LOGARITHM = 50.0
+_MAX_MARGIN = 1e300
+
+
+def baseline_margins(
+    scores: Sequence[Score], baseline: float, baseline_values: Sequence[float], direction: str
+) -> dict[int, float]:
+    """Return the smallest significant difference from the baseline, by agent number.
+
+    It is 0.0 for agents that were measured once, because their noise is not known. More values make
+    it smaller.
+
+    Args:
+        scores: the scores of the agents. Those without values are left out.
+        baseline_values: the values of the same rounds, or () if the baseline is a given number.
+        direction: "lower" or "higher".
+    """
+    measured = [score for score in scores if score.values]
+    rounds = max((len(score.values) for score in measured), default=0)
+    unscaled = [baseline_values or (baseline,) * rounds, *(score.values for score in measured)]
+    is_ratio = all(value > 0 for values in unscaled for value in values)
+    limits = _significant_differences(scale(unscaled), has_noise=bool(baseline_values))
+    return {
+        score.agent: min(
+            _to_difference(limit, baseline, direction) if is_ratio else limit, _MAX_MARGIN
+        )
+        for score, limit in zip(measured, limits, strict=True)
+    }
+
+
+def _significant_differences(series: Sequence[Sequence[float]], *, has_noise: bool) -> list[float]:
+    """Return the smallest significant difference of each series to the first one, the baseline.
+
+    Args:
+        has_noise: True if the baseline was measured.
+    """
+    reference, *others = series
+    if not others:
+        return []
+    if any(abs(value) > _MAX_VALUE for values in series for value in values):
+        return [_MAX_MARGIN for _ in others]
+    if has_noise:
+        pooled = pooled_deviation(series)
+    else:
+        pooled = median([deviation(paired(reference, values)) for values in others])
+    # The winner is the best of all agents, so correct for a comparison of each of them.
+    differences = [
+        compare(reference, values, pooled, len(series), comparisons=len(others))
+        for values in others
+    ]
+    return [difference.limit * difference.error for difference in differences]
+
+
+def _to_difference(limit: float, baseline: float, direction: str) -> float:
+    """Return the difference from the baseline whose logarithm is as large as `limit`."""
+    limit = min(limit, _MAX_LOGARITHM)
+    return baseline * (exp(limit) - 1 if direction == "higher" else 1 - exp(-limit))
