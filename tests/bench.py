@@ -418,7 +418,7 @@ class Bench:
         return _timed(work, against, 0.3, ours, theirs)
 
     def evaluate(self) -> Row:
-        """Measure the time that `eval` adds to a shell loop over the same commands."""
+        """Measure the time that `eval` adds to a shell loop that makes the same worktrees."""
         agents = self.sizes.agents
         repository = self.repository("eval", 100)
         self.sessions(repository, 1)
@@ -429,7 +429,12 @@ class Bench:
         state = repository / ".agenthub" / "sessions" / SID / "state.json"
         state.write_text(_state(SID, "running"))
         command = "echo p50_ms: 7"
-        loop = f"for tree in ../eval-worktrees/*; do (cd $tree && {command}); done"
+        numbers = " ".join(map(str, range(1, agents + 1)))
+        loop = (
+            f"for n in {numbers}; do"
+            f" git worktree add -q --detach ../eval-$n hub/{SID}/agent-$n/attempt-1;"
+            f" (cd ../eval-$n && {command}); git worktree remove ../eval-$n; done"
+        )
         ours, theirs = self.pairs(
             [OURS, "eval", "-q", "--eval", command, SID],
             ["sh", "-c", loop],

@@ -78,7 +78,7 @@ def spawn_agents(sid: SessionId, project: Project, options: SpawnOptions) -> Spa
         if not plan.created:
             _fix_status(locked, plan, project, at)
             return plan
-        setup = WorktreeSetup(project, plan.base)
+        setup = WorktreeSetup(project)
         plan = _remove_partial_worktrees(plan, project)
         locked.save(_with_status(session, plan, AgentStatus.SPAWNING, at))
         task_file = locked.ensure_task_file(session)
@@ -157,7 +157,7 @@ def _create_worktrees(
             variables = agent_environment(
                 project.environ, plan.session, agent.branch, plan.base, task_file
             )
-            error = setup.apply(agent.path, variables)
+            error = setup.apply(agent.path, plan.base, variables)
         if os.getpid() == main_process:
             show_progress(sum(os.path.lexists(f"{other.path}/.git") for other in plan.created))
         return error

@@ -88,10 +88,6 @@ HELP = Option("-h, --help", "show this help")
 _MAX_JOBS = 256
 _MAX_JOBS_VALUE = 9_999
 """The largest accepted value of --jobs. Values above _MAX_JOBS are lowered to it."""
-MAX_REPEATS = 1000
-_MAX_BUDGET = 100_000
-AUTO = "auto"
-"""The value of --repeat for a race (evaluation/race.py)."""
 
 
 class UnknownOption(UsageError):
@@ -174,34 +170,6 @@ def parse_jobs(args: Arguments) -> int | None:
     if not number:
         raise UsageError(f"not a number of jobs: '{text}'")
     return min(number, _MAX_JOBS)
-
-
-def parse_repeat(args: Arguments) -> int | None:
-    """Return the value of --repeat, by default 1, or None for `auto`."""
-    text = args.value("repeat")
-    if text is None:
-        return 1
-    if text == AUTO:
-        return None
-    number = parse_int(text, MAX_REPEATS)
-    if not number:
-        raise UsageError(
-            f"not a number of times: '{text}'", hint=f"use 1 to {MAX_REPEATS}, or {AUTO}"
-        )
-    return number
-
-
-def parse_budget(args: Arguments) -> int:
-    """Return the value of --budget, or 0. Raise UsageError without `--repeat auto`."""
-    text = args.value("budget")
-    if text is None:
-        return 0
-    if args.value("repeat") != AUTO:
-        raise UsageError("--budget needs '--repeat auto'")
-    number = parse_int(text, _MAX_BUDGET)
-    if not number:
-        raise UsageError(f"not a number of measurements: '{text}'", hint=f"use 1 to {_MAX_BUDGET}")
-    return number
 
 
 def parse_arguments(usage: Usage, argv: Sequence[str]) -> Arguments:

@@ -136,7 +136,7 @@ def task_lines(task: str) -> list[str]:
 
 
 def metric_lines(config: Config) -> list[str]:
-    """Return the lines for the eval command, the metric and the baseline that are set."""
+    """Return the lines for the eval command, the metric, the baseline and the guarded paths."""
     out = []
     if config.get("eval_cmd"):
         out.append(f"  Eval: {escape_control(config.get('eval_cmd'))}")
@@ -145,6 +145,7 @@ def metric_lines(config: Config) -> list[str]:
         out.append(f"  Metric: {escape_control(config.get('metric'))} ({direction})")
     if config.get("baseline"):
         out.append(f"  Baseline: {escape_control(config.get('baseline'))}")
+    out += [f"  Guard: {escape_control(path)}" for path in config.guard or ()]
     return out
 
 

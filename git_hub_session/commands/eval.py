@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
-
 from git_hub_session._typing import TYPE_CHECKING, Any
 from git_hub_session.cli.approval import ask_approval
+from git_hub_session.cli.measure_options import (
+    GUARD,
+    MAX_REPEATS,
+    NO_GUARD,
+    parse_budget,
+    parse_guard_options,
+    parse_repeat,
+    parse_run_count,
+)
 from git_hub_session.cli.options import (
     DRY_RUN,
     FORMAT,
-    MAX_REPEATS,
     QUIET,
     TIMEOUT,
     Arguments,
     Option,
     Usage,
-    parse_budget,
     parse_jobs,
-    parse_repeat,
     parse_timeout,
 )
 from git_hub_session.cli.view import (
@@ -32,20 +35,22 @@ from git_hub_session.cli.view import (
     warning_lines,
 )
 from git_hub_session.errors import UsageError
-from git_hub_session.evaluation.evaluate import EvalOptions, evaluate_session, preview_evaluation
+from git_hub_session.evaluation.evaluate import evaluate_session, preview_evaluation
 from git_hub_session.evaluation.measure import MetricCommand
 from git_hub_session.evaluation.metric import parse_metric_regex
 from git_hub_session.evaluation.quantity import Quantity, parse_finite_quantity
 from git_hub_session.evaluation.race import Race
 from git_hub_session.evaluation.ranking import DIRECTIONS
+from git_hub_session.evaluation.result import EvalOptions
+from git_hub_session.evaluation.table import result_table
 from git_hub_session.session.agents import parse_agents
 from git_hub_session.session.model import MAX_AGENTS, Config, Session
-from git_hub_session.util.numbers import format_number, format_values
-from git_hub_session.util.text import display_width, escape_control, pad
+from git_hub_session.util.paths import normalize_relative
+from git_hub_session.util.text import escape_control
 
 if TYPE_CHECKING:
     from git_hub_session.cli.context import Context
-    from git_hub_session.evaluation.evaluate import EvalResult, RankedCandidate
+    from git_hub_session.evaluation.result import EvalResult, RankedCandidate
 
 
 USAGE = Usage(
@@ -64,8 +69,14 @@ USAGE = Usage(
         Option("--baseline", "number to compare with, or 'measure'", "<number>"),
         Option("--repeat", "runs per agent, or 'auto' (default: 1)", "<number>"),
         Option("--budget", "largest number of runs with --repeat auto", "<number>"),
+        Option("--warmup", "runs per agent before the first measurement", "<number>"),
+        Option("--prepare", "command to run before each run", "<command>"),
+        Option("--allow-failures", "failed runs per agent to repeat", "<number>"),
         Option("-j, --jobs", "number of parallel measurements (default: 1)", "<number>"),
         TIMEOUT,
+        GUARD,
+        NO_GUARD,
+        Option("--in-place", "measure each agent in its own worktree"),
         Option("--ranking", "record a judge's ranking, best agent first", "<list>"),
         Option("-m, --message", "text to record with --ranking", "<text>"),
         Option("--force", "evaluate even if an agent is still running", no_abbreviation=True),
@@ -87,6 +98,12 @@ _MEASURE_OPTIONS = (
     "budget",
     "jobs",
     "timeout",
+    "warmup",
+    "prepare",
+    "allow-failures",
+    "in-place",
+    "guard",
+    "no-guard",
 )
 
 
@@ -119,17 +136,30 @@ def _parse_options(args: Arguments, session: Session) -> EvalOptions:
     command = args.value("eval") or config.get("eval_cmd")
     if not command.strip():
         return EvalOptions(None, force=force)
-    metric = args.value("metric") or config.get("metric")
     direction = args.value("direction") or config.get("direction")
+    return EvalOptions(
+        _parse_metric_command(args, config, command, direction),
+        direction,
+        _parse_baseline(args, config),
+        args.value("baseline") == _MEASURE,
+        force=force,
+        guard=parse_guard_options(args),
+        in_place=args.is_set("in-place"),
+    )
+
+
+def _parse_metric_command(
+    args: Arguments, config: Config, command: str, direction: str
+) -> MetricCommand:
+    metric = args.value("metric") or config.get("metric")
     if not metric.strip() or direction not in DIRECTIONS:
         raise UsageError(
             "options '--metric' and '--direction' are required",
             hint="--metric <name> --direction lower",
         )
     file = _parse_metric_file(args)
-    baseline = _parse_baseline(args, config)
     repeat, race = parse_repeat(args), Race(direction, parse_budget(args))
-    metric_command = MetricCommand(
+    return MetricCommand(
         command,
         metric,
         file,
@@ -138,14 +168,15 @@ def _parse_options(args: Arguments, session: Session) -> EvalOptions:
         parse_timeout(args),
         _parse_regex(args, config),
         None if repeat else race,
+        parse_run_count(args, "warmup"),
+        args.value("prepare") or "",
+        parse_run_count(args, "allow-failures"),
     )
-    measure_baseline = args.value("baseline") == _MEASURE
-    return EvalOptions(metric_command, direction, baseline, measure_baseline, force=force)
 
 
 def _parse_ranking(args: Arguments, config: Config) -> list[int]:
     for option in _MEASURE_OPTIONS:
-        if args.value(option) is not None:
+        if args.value(option) is not None or args.is_set(option) or args.values(option):
             raise UsageError(f"--ranking and --{option} exclude each other")
     return parse_agents(args.value("ranking") or "", config.agent_count or MAX_AGENTS)
 
@@ -162,7 +193,7 @@ def _parse_regex(args: Arguments, config: Config) -> str:
 
 def _parse_metric_file(args: Arguments) -> str:
     file = args.value("metric-file") or ""
-    if os.path.isabs(file) or ".." in file.split("/"):
+    if file and not normalize_relative(file):
         raise UsageError(f"not a path in the worktree: '{file}'")
     return file
 
@@ -176,11 +207,6 @@ def _parse_baseline(args: Arguments, config: Config) -> Quantity | None:
     if text not in (None, _MEASURE) and baseline is None:
         raise UsageError(f"not a number: '{text}'", hint="give a number or 'measure'")
     return baseline
-
-
-_HEADER = ("RANK", "AGENT", "METRIC", "DELTA", "SPREAD", "FILES", "+/-", "")
-# DELTA and SPREAD: they are left out on a narrow terminal if no agent has a value.
-_OPTIONAL_COLUMNS = (3, 4)
 
 
 class EvalView(View):
@@ -219,12 +245,16 @@ class EvalView(View):
             "agents": [_candidate_fields(ranked) for ranked in result.candidates],
             "notes": list(result.notes),
             "unit": result.unit or None,
+            "guard": list(result.guard),
         }
 
     def records(self) -> list[Record]:
         head = ("session", self.result.session.id)
-        unit = {"unit": self.result.unit or None}
-        return [[head, *make_record({**row, **unit})] for row in self.document()["agents"]]
+        records = []
+        for row in self.document()["agents"]:
+            last = {"unit": self.result.unit or None, "guarded": row.pop("guarded")}
+            records.append([head, *make_record({**row, **last})])
+        return records
 
     def lines(self, style: TerminalStyle, *, quiet: bool) -> TextOutput:
         if quiet:
@@ -233,8 +263,8 @@ class EvalView(View):
         if self.dry_run and result.metric_command:
             return TextOutput([self._preview_line(ranked) for ranked in result.candidates])
         session = result.session
-        is_ranked = any(ranked.rank for ranked in result.candidates)
-        out = _table(result, style, is_ranked=is_ranked)
+        is_ranked = bool(result.metric_command) or any(each.rank for each in result.candidates)
+        out = result_table(result, style, is_ranked=is_ranked)
         if result.state != session.state:
             out.append(f"Session {session.id}: {session.state} {style.arrow} {result.state}")
         if is_ranked or self.dry_run:
@@ -252,73 +282,11 @@ class EvalView(View):
     def _preview_line(self, ranked: RankedCandidate) -> str:
         candidate = ranked.candidate
         if candidate.unmeasured_reason:
-            return f"Would not measure {candidate.name}: {candidate.unmeasured_reason}"
-        path = relative_path(candidate.directory, self.cwd)
-        if not path:
-            path = f"a temporary worktree ({candidate.no_directory_reason})"
+            reason = escape_control(candidate.unmeasured_reason)
+            return f"Would not measure {candidate.name}: {reason}"
+        path = relative_path(candidate.directory, self.cwd) or "a temporary worktree"
         commit = candidate.commit[:12]
         return f"Would measure {candidate.name} at {commit} in {escape_control(path)}"
-
-
-def _table(result: EvalResult, style: TerminalStyle, *, is_ranked: bool) -> list[str]:
-    rows = [_HEADER, *_rows(result)]
-    if not is_ranked:
-        rows = [(row[1], *row[5:]) for row in rows]
-    elif style.columns is not None and sum(_widths(rows)) + 2 * len(_HEADER) > style.columns:
-        columns = [
-            column
-            for column in range(len(_HEADER))
-            if column not in _OPTIONAL_COLUMNS or _has_values(rows, column)
-        ]
-        rows = [tuple(row[column] for column in columns) for row in rows]
-    widths = _widths(rows)
-    left_aligned = (1 if is_ranked else 0, len(rows[0]) - 2)
-    out = []
-    for row in rows:
-        cells = [
-            pad(cell, width) if column in left_aligned else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(row[:-1], widths, strict=False))
-        ]
-        line = "  ".join(cells)
-        out.append(f"{line}  {style.fit(row[-1], display_width(line) + 2)}")
-    return out
-
-
-def _widths(rows: Sequence[tuple[str, ...]]) -> list[int]:
-    return [max(map(display_width, cells)) for cells in zip(*rows, strict=True)]
-
-
-def _has_values(rows: Sequence[tuple[str, ...]], column: int) -> bool:
-    return any(row[column] != "-" for row in rows[1:])
-
-
-def _rows(result: EvalResult) -> list[tuple[str, ...]]:
-    scores = [ranked.score for ranked in result.candidates]
-    metrics = format_values(*(score.metric if score and score.values else None for score in scores))
-    unit = f" {result.unit}" if result.unit else ""
-    deltas = format_values(*(ranked.delta for ranked in result.candidates), sign="+")
-    return [
-        _row(ranked, f"{metric}{unit}" if metric else "-", delta or "-")
-        for ranked, metric, delta in zip(result.candidates, metrics, deltas, strict=True)
-    ]
-
-
-def _row(ranked: RankedCandidate, metric: str, delta: str) -> tuple[str, ...]:
-    score = ranked.score
-    diff = ranked.candidate.diff
-    values = score.values if score else ()
-    tie = "tie" if ranked.rank and ranked.rank.is_tie else ""
-    remarks = (escape_control(ranked.reason), tie, ranked.candidate.remark)
-    return (
-        str(ranked.rank.place) if ranked.rank else "-",
-        ranked.candidate.name,
-        metric,
-        delta,
-        format_number(score.spread) if score and len(values) > 1 else "-",
-        str(diff.files) if diff else "?",
-        f"+{diff.insertions}/-{diff.deletions}" if diff else "?",
-        ", ".join(filter(None, dict.fromkeys(remarks))),
-    )
 
 
 def _candidate_fields(ranked: RankedCandidate) -> dict[str, Any]:
@@ -341,4 +309,5 @@ def _candidate_fields(ranked: RankedCandidate) -> dict[str, Any]:
         "deletions": diff.deletions if diff else None,
         "output": ranked.log or None,
         "uncommitted": len(candidate.uncommitted),
+        "guarded": list(candidate.guarded),
     }

@@ -6,6 +6,7 @@ import os
 
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.cli.context import Context, read_text_file
+from git_hub_session.cli.measure_options import GUARD, NO_GUARD, parse_guard_options
 from git_hub_session.cli.options import DRY_RUN, FORMAT, QUIET, Arguments, Option, Usage
 from git_hub_session.cli.view import (
     TerminalStyle,
@@ -18,8 +19,9 @@ from git_hub_session.cli.view import (
 from git_hub_session.errors import HubError, UsageError
 from git_hub_session.evaluation.metric import parse_metric_regex
 from git_hub_session.evaluation.quantity import parse_finite_quantity
-from git_hub_session.git.ref_names import SessionId, parse_session_id
+from git_hub_session.git.ref_names import HEADS, SessionId, parse_session_id
 from git_hub_session.session.create import choose_session_id, create_session, resolve_base_branch
+from git_hub_session.session.guarded import find_missing_guard, missing_guard_error
 from git_hub_session.session.model import MAX_AGENTS, Config
 from git_hub_session.util.clock import format_iso
 from git_hub_session.util.numbers import parse_int
@@ -47,6 +49,8 @@ USAGE = Usage(
             "<direction>",
             choices=("lower", "higher"),
         ),
+        GUARD,
+        NO_GUARD,
         Option("--baseline", "current value of the metric", "<number>"),
         Option("--base-branch", "branch to start from (default: current branch)", "<branch>"),
         Option("--id", "session id (default: local time as YYYYMMDD-HHMMSS)", "<id>"),
@@ -68,7 +72,9 @@ def run(context: Context, args: Arguments) -> InitView:
         "base_branch": _check_text("base branch", base_branch),
         "created": format_iso(project.now()),
         **_parse_evaluation(args),
+        **_parse_guard(args),
     }
+    _refuse_missing_guard(context, Config(values))
     wanted_id = args.value("id")
     wanted_sid = parse_session_id(wanted_id) if wanted_id is not None else None
     dry_run = args.is_set("dry-run")
@@ -79,6 +85,15 @@ def run(context: Context, args: Arguments) -> InitView:
     config = Config({**values, "session_id": sid})
     directory = relative_path(f"{project.paths.hub}/sessions/{sid}", project.cwd)
     return InitView(sid, config, directory, dry_run=dry_run)
+
+
+def _refuse_missing_guard(context: Context, config: Config) -> None:
+    """Raise Refused if the base branch does not have a guarded path."""
+    if config.guard:
+        repo = context.project.repo
+        missing = find_missing_guard(config.guard, repo.tip(HEADS + config.base_branch), repo)
+        if missing:
+            raise missing_guard_error(missing)
 
 
 def _approve(context: Context, command: str) -> None:
@@ -161,6 +176,12 @@ def _parse_evaluation(args: Arguments) -> dict[str, str]:
     return values
 
 
+def _parse_guard(args: Arguments) -> dict[str, str]:
+    """Return the setting with the guarded paths, or {} without an option."""
+    guard = parse_guard_options(args)
+    return {} if guard is None else {"guard": "\n".join(guard)}
+
+
 class InitView(View):
     """A session that was created, or would be created."""
 
@@ -190,6 +211,7 @@ class InitView(View):
             "base_branch": config.base_branch,
             "state": "init",
             "dry_run": self.dry_run,
+            "guard": None if config.guard is None else list(config.guard),
         }
 
     def lines(self, style: TerminalStyle, *, quiet: bool) -> TextOutput:

@@ -7,6 +7,7 @@ from functools import partial
 from shlex import quote
 
 from git_hub_session._typing import TYPE_CHECKING
+from git_hub_session.cli.measure_options import parse_budget, parse_repeat
 from git_hub_session.cli.options import (
     DRY_RUN,
     FORMAT,
@@ -16,16 +17,15 @@ from git_hub_session.cli.options import (
     Arguments,
     Option,
     Usage,
-    parse_budget,
-    parse_repeat,
     parse_timeout,
 )
-from git_hub_session.cli.view import Record, TerminalStyle, TextOutput, View
+from git_hub_session.cli.view import Record, TerminalStyle, TextOutput, View, warning_lines
 from git_hub_session.commands import eval as eval_
 from git_hub_session.commands import exec as exec_
 from git_hub_session.commands import init, merge, spawn
 from git_hub_session.errors import HubError, UsageError
-from git_hub_session.evaluation.measure import MetricCommand, measure_baseline
+from git_hub_session.evaluation.baseline import measure_baseline
+from git_hub_session.evaluation.measure import MetricCommand
 from git_hub_session.merge.options import merge_command
 from git_hub_session.util.numbers import format_number
 from git_hub_session.util.text import escape_control
@@ -44,6 +44,8 @@ _INIT_OPTIONS = (
     "metric",
     "metric-regex",
     "direction",
+    "guard",
+    "no-guard",
     "base-branch",
     "id",
 )
@@ -140,7 +142,8 @@ def _measure_baseline(context: Context, args: Arguments, sid: SessionId) -> Base
         timeout=parse_timeout(args),
         metric_regex=args.value("metric-regex") or "",
     )
-    return BaselineView(sid, metric, measure_baseline(sid, context.project, metric_command))
+    measured = measure_baseline(sid, context.project, metric_command)
+    return BaselineView(sid, metric, measured.quantity, measured.notes)
 
 
 def _continue_command(
@@ -176,10 +179,17 @@ def _command(verb: str, options: Sequence[str], sid: SessionId) -> str:
 class BaselineView(View):
     """The metric of the base branch."""
 
-    def __init__(self, session: SessionId, metric: str, baseline: Quantity) -> None:
+    def __init__(
+        self, session: SessionId, metric: str, baseline: Quantity, notes: Sequence[str]
+    ) -> None:
         self.session = session
         self.metric = metric
         self.baseline = baseline
+        self.notes = notes
+
+    @property
+    def diagnostics(self) -> list[str]:
+        return warning_lines(self.notes)
 
     @property
     def changed(self) -> bool:
@@ -191,6 +201,7 @@ class BaselineView(View):
             "metric": self.metric,
             "baseline": self.baseline.value,
             "unit": self.baseline.unit or None,
+            "notes": list(self.notes),
         }
 
     def lines(self, style: TerminalStyle, *, quiet: bool) -> TextOutput:

@@ -22,6 +22,7 @@ from git_hub_session.cli.view import (
 from git_hub_session.commands._post import post_fields, post_summary
 from git_hub_session.errors import Damaged
 from git_hub_session.git.ref_names import SessionId, short_name
+from git_hub_session.session.guarded import describe_guarded
 from git_hub_session.session.model import CONFIG_KEYS
 from git_hub_session.system import procfs
 from git_hub_session.util.clock import format_age, format_age_since
@@ -149,6 +150,7 @@ def _branch_fields(status: BranchStatus) -> dict[str, Any]:
         "time": branch.time if branch.oid else None,
         "subject": branch.subject,
         "frontier": status.frontier,
+        "guarded": list(status.guarded),
     }
 
 
@@ -188,7 +190,7 @@ def _branch_rows(view: StatusView) -> list[tuple[str, ...]]:
                 "*" if branch.frontier else "",
                 escape_control(short_name(ref)),
                 *_counts(branch),
-                "; ".join(worktrees.pop(ref, [])) or "-",
+                "; ".join(_worktree_texts(branch, worktrees.pop(ref, []))) or "-",
                 _last_commit(branch, view.now),
             )
         )
@@ -197,6 +199,11 @@ def _branch_rows(view: StatusView) -> list[tuple[str, ...]]:
         name = escape_control(short_name(ref))
         rows.append(("", name, "?", "?", "?", "?", "; ".join(descriptions), "no commit"))
     return rows
+
+
+def _worktree_texts(status: BranchStatus, descriptions: Sequence[str]) -> list[str]:
+    """Return the worktrees of a branch, and the remark about guarded paths."""
+    return [*descriptions, *filter(None, [escape_control(describe_guarded(status.guarded))])]
 
 
 def _branches(view: StatusView, style: TerminalStyle) -> list[str]:

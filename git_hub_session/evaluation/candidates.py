@@ -13,9 +13,11 @@ from git_hub_session.session.state import State
 from git_hub_session.worktree.detached import detached_reason
 from git_hub_session.worktree.owner import agent_worktrees
 from git_hub_session.worktree.uncommitted import (
+    describe_files,
     has_own_commit,
     no_commit_error,
     uncommitted_files,
+    uncommitted_files_of,
     uncommitted_text,
 )
 
@@ -35,13 +37,15 @@ class Candidate(NamedTuple):
     diff: DiffStat | None
     """The diff since the merge base with the base branch, or None if that is unknown."""
     directory: str = ""
-    """The worktree that has exactly this commit checked out, or ''."""
-    no_directory_reason: str = ""
-    """The reason why no worktree has it checked out, or ''."""
+    """The agent's worktree, to measure in place, or '' to measure in a temporary worktree."""
+    not_in_place_reason: str = ""
+    """The reason that the agent's worktree cannot be measured in place, or ''."""
     has_own_commit: bool = True
     """False if the base branch or the start of the agents contains the tip."""
     uncommitted: tuple[str, ...] = ()
     """The uncommitted files in the agent's worktree."""
+    guarded: tuple[str, ...] = ()
+    """The guarded paths that the attempt changed."""
 
     @property
     def unmeasured_reason(self) -> str:
@@ -49,7 +53,7 @@ class Candidate(NamedTuple):
         if not self.commit:
             return "its branch points to no commit"
         if self.has_own_commit:
-            return ""
+            return self.not_in_place_reason
         count = len(self.uncommitted)
         return uncommitted_text(count) if count else "no commit of its own, not measured"
 
@@ -65,13 +69,11 @@ class Candidate(NamedTuple):
         return agent_name(self.branch.agent)
 
 
-def find_candidates(
-    session: Session, project: Project, *, with_directories: bool
-) -> list[Candidate]:
+def find_candidates(session: Session, project: Project, *, in_place: bool) -> list[Candidate]:
     """Return the last attempt of each agent.
 
     Args:
-        with_directories: also find the worktree to measure each attempt in.
+        in_place: also find the worktree of each agent to measure in, or the reason for none.
 
     Raises:
         Refused: the state forbids an evaluation, or no agent has a branch.
@@ -101,14 +103,14 @@ def find_candidates(
             candidate,
             worktrees.get(candidate.branch.agent),
             repo,
-            with_directory=with_directories and not candidate.unmeasured_reason,
+            in_place=in_place and not candidate.unmeasured_reason,
         )
         for candidate in candidates
     ]
 
 
-def refuse_without_commits(session: Session, candidates: Sequence[Candidate]) -> None:
-    """Raise Refused if no agent has a commit of its own."""
+def refuse_unmeasurable(session: Session, candidates: Sequence[Candidate]) -> None:
+    """Raise Refused if no agent has a commit of its own, or none can be measured in place."""
     agents = {
         candidate.branch.agent: candidate.uncommitted
         for candidate in candidates
@@ -116,6 +118,27 @@ def refuse_without_commits(session: Session, candidates: Sequence[Candidate]) ->
     }
     if agents and not any(candidate.has_own_commit for candidate in candidates):
         raise no_commit_error(session.id, agents, is_every_agent=True)
+    reasons = {candidate.name: candidate.not_in_place_reason for candidate in candidates}
+    if all(candidate.unmeasured_reason for candidate in candidates) and any(reasons.values()):
+        name, reason = next(pair for pair in reasons.items() if pair[1])
+        raise Refused(
+            f"no agent can be measured in place: {name}: {reason}",
+            hint="leave out --in-place to measure in temporary worktrees",
+        )
+
+
+def leftover_file_notes(candidates: Sequence[Candidate], project: Project) -> list[str]:
+    """Return the notes about files that the eval command left in the agents' own worktrees.
+
+    These worktrees had no uncommitted files before.
+    """
+    notes = []
+    for candidate in candidates:
+        if candidate.directory:
+            files = uncommitted_files_of(candidate.branch, project)
+            if files:
+                notes.append(f"the eval command left in {candidate.name}: {describe_files(files)}")
+    return notes
 
 
 def _with_worktree(
@@ -123,22 +146,22 @@ def _with_worktree(
     branch_and_worktree: tuple[AgentBranch, Worktree] | None,
     repo: GitRepo,
     *,
-    with_directory: bool,
+    in_place: bool,
 ) -> Candidate:
     """Return the candidate with its uncommitted files.
 
-    If `with_directory`, add the worktree to measure in, or the reason for none.
+    If `in_place`, add the worktree to measure in, or the reason for none.
     """
     if branch_and_worktree is None or branch_and_worktree[0] != candidate.branch:
-        return candidate._replace(no_directory_reason="it has no worktree")
+        return candidate._replace(not_in_place_reason="it has no worktree" if in_place else "")
     worktree = branch_and_worktree[1]
     files = uncommitted_files(worktree, repo)
     candidate = candidate._replace(uncommitted=files or ())
-    if not with_directory:
+    if not in_place:
         return candidate
     reason = _unmeasurable_reason(worktree, candidate.branch, files)
     if reason:
-        return candidate._replace(no_directory_reason=reason)
+        return candidate._replace(not_in_place_reason=reason)
     return candidate._replace(directory=worktree.path)
 
 

@@ -8,19 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from git_hub_session._typing import TYPE_CHECKING, NamedTuple
+from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.errors import Refused
 from git_hub_session.evaluation.candidates import (
     Candidate,
     find_candidates,
-    refuse_without_commits,
+    leftover_file_notes,
+    refuse_unmeasurable,
 )
+from git_hub_session.evaluation.checkouts import EvalCheckouts
 from git_hub_session.evaluation.floor import baseline_margins
-from git_hub_session.evaluation.measure import (
-    EvalWorktrees,
-    MetricCommand,
-    MetricRunner,
-)
+from git_hub_session.evaluation.guard import Guard, choose_guard, mark_guarded, mark_hidden
+from git_hub_session.evaluation.measure import MetricRunner
+from git_hub_session.evaluation.missing import refuse_incomplete
 from git_hub_session.evaluation.race import COMPARISONS
 from git_hub_session.evaluation.ranking import (
     Rank,
@@ -30,6 +30,7 @@ from git_hub_session.evaluation.ranking import (
     ranks_from_list,
 )
 from git_hub_session.evaluation.record import record_result
+from git_hub_session.evaluation.result import EvalOptions, EvalResult, RankedCandidate
 from git_hub_session.evaluation.targets import prepare_targets
 from git_hub_session.evaluation.units import (
     BASELINE,
@@ -44,79 +45,24 @@ from git_hub_session.session.agents import (
 )
 from git_hub_session.session.baseline import last_evaluation
 from git_hub_session.session.evaluation_log import check_log
-from git_hub_session.session.state import State
 from git_hub_session.worktree.uncommitted import no_commit_error
 
 if TYPE_CHECKING:
-    from git_hub_session.evaluation.quantity import Quantity
+    from git_hub_session.evaluation.targets import MeasureTarget
     from git_hub_session.git.diff import DiffStat
     from git_hub_session.session.model import AgentResult, Session
     from git_hub_session.session.project import Project
     from git_hub_session.session.store import LockedSession
 
 
-class RankedCandidate(NamedTuple):
-    """A candidate with its rank and its measurement."""
-
-    candidate: Candidate
-    rank: Rank | None = None
-    """None if the evaluation ranks no agents."""
-    score: Score | None = None
-    reason: str = ""
-    """The reason that the candidate could not be measured, or ''."""
-    delta: float | None = None
-    """The difference to the baseline, or None without a baseline or a score."""
-    log: str = ""
-    """The path of the file with the output, or ''."""
-    margin: float | None = None
-    """The smallest difference to the baseline that noise does not explain, or None."""
-
-
-class EvalResult(NamedTuple):
-    """The result or the preview of an evaluation."""
-
-    session: Session
-    """The session before the evaluation."""
-    state: State
-    """The state of the session after the evaluation."""
-    candidates: tuple[RankedCandidate, ...]
-    """The candidates, the best first if they are ranked."""
-    metric_command: MetricCommand | None = None
-    baseline: float | None = None
-    baseline_spread: float | None = None
-    """The spread of a measured baseline, or None if it was given."""
-    run: str = ""
-    notes: tuple[str, ...] = ()
-    unit: str = ""
-    """The unit of all values and of the baseline, or ''."""
-
-
-class EvalOptions(NamedTuple):
-    """The command to measure with, or the ranking to record."""
-
-    metric_command: MetricCommand | None
-    direction: str = ""
-    """'lower' or 'higher'."""
-    baseline: Quantity | None = None
-    measure_baseline: bool = False
-    ranking: Sequence[int] = ()
-    """The user's ranking of the agents. Nothing is measured if there is one."""
-    verdict: str = ""
-    """The text to record with the user's ranking."""
-    force: bool = False
-    """Evaluate even if an agent is marked as running."""
-
-
 def preview_evaluation(sid: SessionId, project: Project, options: EvalOptions) -> EvalResult:
     """Return the candidates that `evaluate_session` would measure."""
     session = project.store.read(sid)
-    candidates = find_candidates(
-        session, project, with_directories=options.metric_command is not None
-    )
-    refuse_without_commits(session, candidates)
+    candidates, guard = _find_candidates(session, project, options)
     unranked = _list_unranked(candidates)
     baseline = options.baseline.value if options.baseline else None
-    return EvalResult(session, session.state, unranked, options.metric_command, baseline)
+    result = EvalResult(session, session.state, unranked, options.metric_command, baseline)
+    return result._replace(guard=guard.names)
 
 
 def evaluate_session(sid: SessionId, project: Project, options: EvalOptions) -> EvalResult:
@@ -130,10 +76,7 @@ def evaluate_session(sid: SessionId, project: Project, options: EvalOptions) -> 
     """
     with project.store.lock_session(sid) as locked:
         session = locked.read()
-        candidates = find_candidates(
-            session, project, with_directories=options.metric_command is not None
-        )
-        refuse_without_commits(session, candidates)
+        candidates, guard = _find_candidates(session, project, options)
         if options.metric_command is None and not options.ranking:
             return EvalResult(session, session.state, _list_unranked(candidates))
         _refuse_if_busy(session, locked, force=options.force)
@@ -142,23 +85,71 @@ def evaluate_session(sid: SessionId, project: Project, options: EvalOptions) -> 
         check_log(locked.directory)
         task_file = locked.ensure_task_file(session)
         run = runs.start_run(locked.directory, runs.EVAL)
-        worktrees = EvalWorktrees(sid, project)
-        worktrees.remove_stale()
-    with run, worktrees:
+        checkouts = EvalCheckouts(sid, project, guard)
+        checkouts.remove_stale()
+    with run, checkouts:
         targets = prepare_targets(
             session,
             candidates,
             project,
-            worktrees,
+            checkouts,
             task_file=task_file,
             with_baseline=options.measure_baseline,
         )
-        measurement_count = len(targets) * options.metric_command.repeat
-        show_progress = project.progress("Measuring", measurement_count)
-        runner = MetricRunner(targets, options.metric_command, run, show_progress)
-        result = _rank_candidates(session, candidates, runner.measure(project), run, options)
+        restored = {each.name: each.checkout.restored for each in targets if each.checkout}
+        candidates = mark_hidden(candidates, restored, guard, project.repo)
+        result = _measure(session, candidates, project, targets, run=run, options=options)
+        notes = (*_guard_notes(candidates, guard), *result.notes)
+        result = result._replace(notes=notes, guard=guard.names)
         with project.store.lock_session(sid) as locked:
             return record_result(result, locked, project, options)
+
+
+def _measure(
+    session: Session,
+    candidates: Sequence[Candidate],
+    project: Project,
+    targets: Sequence[MeasureTarget],
+    *,
+    run: runs.Run,
+    options: EvalOptions,
+) -> EvalResult:
+    """Measure the targets, and rank the candidates."""
+    metric_command = options.metric_command
+    assert metric_command is not None
+    run_count = len(targets) * (metric_command.warmup + metric_command.repeat)
+    show_progress = project.progress("Measuring", run_count)
+    runner = MetricRunner(targets, metric_command, run, project, show_progress)
+    measurements = runner.measure()
+    if not options.in_place:
+        refuse_incomplete(measurements, run.path)
+    result = _rank_candidates(session, candidates, measurements, run, options)
+    left = leftover_file_notes(candidates, project)
+    return result._replace(notes=(*runner.notes, *left, *result.notes))
+
+
+def _find_candidates(
+    session: Session, project: Project, options: EvalOptions
+) -> tuple[list[Candidate], Guard]:
+    """Return the candidates, and the guarded paths. Raise Refused if none can be measured."""
+    candidates = find_candidates(session, project, in_place=options.in_place)
+    metric_command = options.metric_command
+    command = metric_command.command if metric_command else session.config.get("eval_cmd")
+    guard = choose_guard(session, project, options.guard, command)
+    candidates = mark_guarded(candidates, guard, session, project.repo)
+    refuse_unmeasurable(session, candidates)
+    return candidates, guard
+
+
+def _guard_notes(candidates: Sequence[Candidate], guard: Guard) -> list[str]:
+    """Return the notes about files that are only guarded because the eval command names them."""
+    changed = {path for candidate in candidates for path in candidate.guarded}
+    return [
+        f"'{path}' was measured as in the base commit, because the eval command names it"
+        " (use --no-guard to measure the agents' own)"
+        for path in sorted(changed)
+        if guard.is_default
+    ]
 
 
 def _list_unranked(candidates: Sequence[Candidate]) -> tuple[RankedCandidate, ...]:
@@ -185,11 +176,9 @@ def _rank_candidates(
     run: runs.Run,
     options: EvalOptions,
 ) -> EvalResult:
-    notes = [
-        f"{candidate.name} was measured in a temporary worktree: {candidate.no_directory_reason}"
-        for candidate in candidates
-        if candidate.name in measurements and not candidate.directory
-    ]
+    notes = []
+    if options.in_place and BASELINE in measurements:
+        notes.append("the baseline was measured in a temporary worktree")
     compared = convert_to_one_unit(measurements, options.baseline)
     measurements = compared.measurements
     baseline, spread, note = _choose_baseline(compared, options)
@@ -206,11 +195,11 @@ def _rank_candidates(
         )
     ranks, tie_notes = _rank(list(unranked.values()), options)
     unranked = _with_margins(unranked, compared, baseline, options)
-    ranked = tuple(unranked[rank.agent]._replace(rank=rank) for rank in ranks)
+    ranked = [unranked.pop(rank.agent)._replace(rank=rank) for rank in ranks]
     return EvalResult(
         session,
         session.state,
-        ranked,
+        (*ranked, *unranked.values()),
         options.metric_command,
         baseline,
         spread,
@@ -260,10 +249,15 @@ def _rank(
 ) -> tuple[list[Rank], list[str]]:
     """Return the ranks, and a note if the first agents tie.
 
-    Agents without an own commit come last, by number.
+    Agents without an own commit come last, by number. An agent that cannot be measured in place
+    has no rank.
     """
     scores = [
-        ranked.score for ranked in candidates if ranked.candidate.has_own_commit and ranked.score
+        ranked.score
+        for ranked in candidates
+        if ranked.candidate.has_own_commit
+        and not ranked.candidate.not_in_place_reason
+        and ranked.score
     ]
     race = options.metric_command.race if options.metric_command else None
     ranks = rank_scores(scores, options.direction, comparisons=COMPARISONS if race else 1)

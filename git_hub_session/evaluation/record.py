@@ -12,7 +12,7 @@ from git_hub_session.session.state import State
 from git_hub_session.util.clock import format_iso
 
 if TYPE_CHECKING:
-    from git_hub_session.evaluation.evaluate import EvalOptions, EvalResult, RankedCandidate
+    from git_hub_session.evaluation.result import EvalOptions, EvalResult, RankedCandidate
     from git_hub_session.session.model import Session
     from git_hub_session.session.project import Project
     from git_hub_session.session.store import LockedSession
@@ -119,6 +119,8 @@ def _evaluation_fields(result: EvalResult, options: EvalOptions) -> dict[str, An
         fields["baseline_spread"] = result.baseline_spread
     if result.unit:
         fields["unit"] = result.unit
+    if result.guard:
+        fields["guard"] = list(result.guard)
     return fields
 
 
@@ -140,4 +142,6 @@ def _result_fields(ranked: RankedCandidate) -> dict[str, Any]:
         fields["margin"] = ranked.margin
     if candidate.diff:
         fields |= candidate.diff._asdict()
+    if candidate.guarded:
+        fields["guarded"] = list(candidate.guarded)
     return fields

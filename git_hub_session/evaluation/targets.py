@@ -1,21 +1,71 @@
-"""Prepare the directories in which the agents and the baseline are measured."""
+"""The directories in which the agents and the baseline are measured: prepare and reset them."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
-from git_hub_session.errors import Refused
+from git_hub_session.errors import HubError, Refused
 from git_hub_session.evaluation.units import BASELINE
+from git_hub_session.git.head import read_head
 from git_hub_session.session.agent_environment import agent_environment
 from git_hub_session.session.agents import find_base_commit
+from git_hub_session.system.copy import replace_files
+from git_hub_session.system.tree import remove_path
 
 if TYPE_CHECKING:
     from git_hub_session.evaluation.candidates import Candidate
-    from git_hub_session.evaluation.measure import EvalWorktrees
+    from git_hub_session.evaluation.checkouts import EvalCheckouts
     from git_hub_session.git.ref_names import AgentBranch
     from git_hub_session.session.model import Session
     from git_hub_session.session.project import Project
+
+_LOCK_FILES = ("index.lock", "HEAD.lock")
+
+
+class CheckoutRequest(NamedTuple):
+    """A commit that needs a temporary worktree."""
+
+    name: str
+    """The name of the target, such as "agent-2"."""
+    commit: str
+    environ: Mapping[str, str]
+    """The environment of the setup command."""
+
+
+class GuardedFiles(NamedTuple):
+    """The files of guarded paths in one temporary worktree."""
+
+    source: str
+    """The directory with the files of the base commit."""
+    files: tuple[bytes, ...]
+    """The files that the base commit has."""
+    removed: tuple[bytes, ...]
+    """The files that only the measured commit has."""
+
+    def restore(self, target: str) -> list[bytes]:
+        """Give the guarded paths in `target` the files of the base. Return what differed."""
+        for path in self.removed:
+            remove_path(target, path)
+        return [*self.removed, *replace_files(self.source, target, self.files)]
+
+
+class EvalCheckout(NamedTuple):
+    """A temporary worktree that can be reset."""
+
+    name: str
+    """The name of the target."""
+    path: str
+    git_dir: str
+    commit: str
+    saved_index: bytes
+    """The index as git wrote it for the new worktree."""
+    index_mtime_ns: int
+    guarded: GuardedFiles | None = None
+    restored: tuple[bytes, ...] = ()
+    """The guarded files that differed from the base commit."""
 
 
 class MeasureTarget(NamedTuple):
@@ -26,37 +76,89 @@ class MeasureTarget(NamedTuple):
     commit: str
     directory: str
     environ: Mapping[str, str]
+    checkout: EvalCheckout | None = None
+    """The temporary worktree at `directory`, or None if it is the agent's worktree."""
 
 
 def prepare_targets(
     session: Session,
     candidates: Sequence[Candidate],
     project: Project,
-    worktrees: EvalWorktrees,
+    checkouts: EvalCheckouts,
     *,
     task_file: str,
     with_baseline: bool,
 ) -> list[MeasureTarget]:
-    """Add temporary worktrees if necessary. Return the targets, the baseline first."""
+    """Return the targets, the baseline first. Add a temporary worktree for each.
+
+    A candidate with a directory is measured there.
+    """
     base = find_base_commit(session, project.repo)
 
-    def prepare(
-        name: str, branch: AgentBranch | None, commit: str, directory: str = ""
-    ) -> MeasureTarget:
+    def make_request(name: str, branch: AgentBranch | None, commit: str) -> CheckoutRequest:
         variables = agent_environment(project.environ, session, branch, base, task_file)
-        directory = directory or worktrees.add(name, commit, variables)
-        return MeasureTarget(name, commit, directory, variables)
+        return CheckoutRequest(name, commit, variables)
 
-    targets = [
-        prepare(candidate.name, candidate.branch, candidate.commit, candidate.directory)
-        for candidate in candidates
-        if not candidate.unmeasured_reason
-    ]
+    measured = [candidate for candidate in candidates if not candidate.unmeasured_reason]
+    requests = [make_request(each.name, each.branch, each.commit) for each in measured]
     if with_baseline:
         if not base:
             raise Refused(
                 "cannot measure the baseline: the base commit is missing",
                 hint="give a number with --baseline <number>",
             )
-        targets.insert(0, prepare(BASELINE, None, base))
-    return targets
+        requests.insert(0, make_request(BASELINE, None, base))
+    in_place = {each.name: each.directory for each in measured if each.directory}
+    new = [request for request in requests if request.name not in in_place]
+    added = {checkout.name: checkout for checkout in checkouts.add(new)}
+    return [_make_target(request, in_place, added.get(request.name)) for request in requests]
+
+
+def _make_target(
+    request: CheckoutRequest, in_place: Mapping[str, str], checkout: EvalCheckout | None
+) -> MeasureTarget:
+    directory = checkout.path if checkout else in_place[request.name]
+    return MeasureTarget(request.name, request.commit, directory, request.environ, checkout)
+
+
+def reset_checkout(checkout: EvalCheckout, project: Project) -> None:
+    """Reset the files, the index and HEAD to the commit, and remove the untracked files.
+
+    Files that git ignores stay. Raise HubError.
+    """
+    settings = {"submodule.recurse": "false"}
+    git = project.git.at(checkout.git_dir, checkout.path, settings=settings)
+    try:
+        _restore_index(checkout)
+    except OSError as error:
+        raise HubError(f"cannot write '{error.filename}': {error.strerror}") from None
+    # Do not use `git reset --hard`: it moves a branch that the command has checked out.
+    git.run(["read-tree", "--reset", "-u", checkout.commit])
+    if read_head(checkout.git_dir) != ("", checkout.commit):
+        git.run(["update-ref", "--no-deref", "HEAD", checkout.commit])
+    git.run(["clean", "-q", "-d", "-ff"])
+    if checkout.guarded is not None:
+        restore_guarded(checkout.guarded, checkout.path)
+
+
+def restore_guarded(guarded: GuardedFiles, target: str) -> list[bytes]:
+    """Restore the guarded files in `target`. Return the files that differed. Raise HubError."""
+    try:
+        return guarded.restore(target)
+    except OSError as error:
+        raise HubError(f"cannot write '{error.filename}': {error.strerror}") from None
+
+
+def _restore_index(checkout: EvalCheckout) -> None:
+    """Write the index again as git wrote it for the new worktree. Remove git's stale locks.
+
+    In the index of the command, files can be marked as unchanged. The modification time has to be
+    the old one: git compares it with those of the files.
+    """
+    for name in _LOCK_FILES:
+        with suppress(FileNotFoundError):
+            os.unlink(os.path.join(checkout.git_dir, name))
+    path = os.path.join(checkout.git_dir, "index")
+    with open(path, "wb") as file:
+        file.write(checkout.saved_index)
+    os.utime(path, ns=(checkout.index_mtime_ns, checkout.index_mtime_ns))

@@ -22,6 +22,8 @@ class Measurement(NamedTuple):
     """The reason that the target has no values, or ''."""
     unit: str = ""
     """The unit of the values, or ''."""
+    missing: str = ""
+    """The thing that the command did not find in its worktree, or ''."""
 
     def add(self, quantity: Quantity) -> Measurement:
         """Return the measurement with one more value, in the unit of the first."""

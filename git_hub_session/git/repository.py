@@ -24,6 +24,7 @@ from git_hub_session.git.libgit2_config import (
 from git_hub_session.git.ref_names import MIGRATE_REFTABLE_HINT, REFS
 from git_hub_session.git.refs import read_consistently
 from git_hub_session.git.safe_open import MAX_BYTES, read_bytes
+from git_hub_session.git.trees import flatten_tree, paths_added
 
 _LOOKUP_ERRORS = (pygit2.GitError, ValueError, KeyError, OSError)
 
@@ -290,6 +291,12 @@ class GitRepo:
         stat = diff_stat(diff)  # before the search for renames
         return stat, summary_lines(diff)
 
+    @_translate_errors()
+    def changed_paths(self, tip: str, base: str) -> set[bytes]:
+        """Return the paths of the files that differ between the merge base of both and `tip`."""
+        deltas = self._diff(tip, base).deltas
+        return {file.raw_path for delta in deltas for file in (delta.old_file, delta.new_file)}
+
     def _diff(self, tip: str, base: str) -> pygit2.Diff:
         repo = self._repo_for_diffs
         merge_base = repo.merge_base(pygit2.Oid(hex=tip), pygit2.Oid(hex=base))
@@ -330,43 +337,14 @@ class GitRepo:
         if not tree:
             return {}
         if tree not in self._trees:
-            self._trees[tree] = self._flatten_tree(tree)
+            self._trees[tree] = flatten_tree(self._repo[tree.hex()].peel(pygit2.Tree))
         return self._trees[tree]
-
-    def _flatten_tree(self, tree: bytes) -> dict[bytes, tuple[int, bytes]]:
-        # Walk the tree and read raw_name: an Index of pygit2 supports only UTF-8 names.
-        entries: dict[bytes, tuple[int, bytes]] = {}
-        trees = [(b"", self._repo[tree.hex()].peel(pygit2.Tree))]
-        while trees:
-            prefix, parent = trees.pop()
-            for entry in parent:
-                path = prefix + (entry.raw_name or b"")
-                if isinstance(entry, pygit2.Tree):
-                    trees.append((path + b"/", entry))
-                else:
-                    entries[path] = (int(entry.filemode), entry.id.raw)
-        return entries
 
     @_translate_errors()
     def paths_added(self, old: str, new: str) -> list[bytes]:
         """Return the paths of the files that the commit `new` has and the commit `old` has not."""
-        added: list[bytes] = []
-        pairs: list[tuple[bytes, pygit2.Tree | None, pygit2.Tree]] = [
-            (b"", self._repo[old].peel(pygit2.Tree), self._repo[new].peel(pygit2.Tree))
-        ]
-        while pairs:
-            prefix, old_tree, new_tree = pairs.pop()
-            old_entries = {entry.raw_name: entry for entry in old_tree or ()}
-            for entry in new_tree:
-                old_entry = old_entries.get(entry.raw_name)
-                path = prefix + (entry.raw_name or b"")
-                if isinstance(entry, pygit2.Tree):
-                    if old_entry is None or old_entry.id != entry.id:
-                        old_subtree = old_entry if isinstance(old_entry, pygit2.Tree) else None
-                        pairs.append((path + b"/", old_subtree, entry))
-                elif old_entry is None or isinstance(old_entry, pygit2.Tree):
-                    added.append(path)
-        return added
+        trees = [self._repo[commit].peel(pygit2.Tree) for commit in (old, new)]
+        return paths_added(*trees)
 
     @staticmethod
     def blob_id(data: bytes) -> bytes:

@@ -24,6 +24,7 @@ from git_hub_session.merge.winner import (
 )
 from git_hub_session.session.agents import refuse_if_running
 from git_hub_session.session.baseline import last_evaluation
+from git_hub_session.session.guarded import describe_guarded
 from git_hub_session.session.state import State
 from git_hub_session.worktree.checkouts import Checkout, find_checkout
 from git_hub_session.worktree.detached import detached_reason
@@ -194,6 +195,9 @@ def _evaluation_warnings(
         yield f"{name} was not evaluated"
         return
     yield from moves_since_evaluation(session, project.repo, winner, result, into=into)
+    guarded = describe_guarded(session.agent_record(name).guarded)
+    if guarded:
+        yield f"{name} {guarded}"
     if result.reason:
         yield f"{name} could not be measured: {result.reason}"
     if last_evaluation(session).is_regression(result):

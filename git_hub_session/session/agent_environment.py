@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.git.environment import strip_local_variables
 from git_hub_session.git.ref_names import AgentBranch, agent_name, short_name
+from git_hub_session.system.ports import choose_port
 
 if TYPE_CHECKING:
     from git_hub_session.session import runs
@@ -37,6 +38,8 @@ def agent_environment(
         "HUB_BASE": base,
         "HUB_TASK": session.config.task,
         "HUB_TASK_FILE": task_file,
+        # The path of the file is different for each session of each repository.
+        "HUB_PORT": str(choose_port(task_file, branch.agent if branch else 0)),
     }
     if (
         len(os.fsencode(hub_variables["HUB_TASK"])) > _MAX_TASK_BYTES

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
-from git_hub_session.session.model import as_mapping, as_number, as_text
+from git_hub_session.util.json_values import as_mapping, as_number, as_text
 
 if TYPE_CHECKING:
     from git_hub_session.session.model import AgentResult, Session

@@ -11,6 +11,7 @@
     metric: p50_ms                           (optional)
     direction: lower                         (optional: lower | higher)
     baseline: 180                            (optional)
+    guard: bench.py                          (optional: a path in each line)
 
 <hub>/sessions/<id>/state.json, indented by two spaces, with a line feed at the end:
 
@@ -50,6 +51,14 @@ from git_hub_session._typing import Any, NamedTuple
 from git_hub_session.errors import Damaged
 from git_hub_session.git.ref_names import SessionId, agent_number, is_object_id
 from git_hub_session.session.state import State
+from git_hub_session.util.json_values import (
+    as_count,
+    as_mapping,
+    as_number,
+    as_numbers,
+    as_text,
+    as_texts,
+)
 from git_hub_session.util.numbers import MAX_COUNT, parse_int
 from git_hub_session.util.text import escape_control
 
@@ -66,9 +75,6 @@ CONFIG_KEYS = (
 )
 
 MAX_AGENTS = 999
-# An integer in JSON can be larger than any float. A larger metric counts as missing.
-_MAX_METRIC = 1e300
-_MAX_VALUES = 1_000  # the largest number of repetitions
 
 
 class Config(NamedTuple):
@@ -94,6 +100,12 @@ class Config(NamedTuple):
         """The number of agents, or 0 if the file has no valid number."""
         return parse_int(self.values.get("agent_count", ""), MAX_COUNT) or 0
 
+    @property
+    def guard(self) -> tuple[str, ...] | None:
+        """The guarded paths, one in each line, or None without the key."""
+        text = self.values.get("guard")
+        return None if text is None else tuple(filter(None, text.split("\n")))
+
     def get(self, key: str) -> str:
         """Return the value of `key`, or ''."""
         return self.values.get(key, "")
@@ -116,6 +128,10 @@ class AgentRecord(NamedTuple):
     """True if `restore` has recreated a worktree of the agent."""
     run: str | None = None
     """The name of the last run of `exec`, or None."""
+    measured_attempt: int = 0
+    """The attempt of the last evaluation, or 0."""
+    guarded: tuple[str, ...] = ()
+    """The guarded paths that the measured attempt changed."""
 
 
 class AgentResult(NamedTuple):
@@ -234,33 +250,6 @@ class Session(NamedTuple):
         return tuple(_parse_transition(entry) for entry in entries if isinstance(entry, dict))
 
 
-def as_mapping(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def as_number(value: object) -> float | None:
-    """Return a number of state.json, or None if it is missing or too large."""
-    if not isinstance(value, int | float) or isinstance(value, bool) or abs(value) > _MAX_METRIC:
-        return None
-    return float(value)
-
-
-def as_numbers(value: object) -> tuple[float, ...]:
-    """Return the valid numbers in a list of state.json."""
-    numbers = map(as_number, value[:_MAX_VALUES]) if isinstance(value, list) else ()
-    return tuple(number for number in numbers if number is not None)
-
-
-def as_count(value: object) -> int:
-    """Return a positive number such as an attempt or a rank, or 0 for any other value."""
-    return value if type(value) is int and 0 < value <= MAX_COUNT else 0
-
-
-def as_text(value: object) -> str:
-    """Return a text of a JSON file, or '' for any other value."""
-    return value if isinstance(value, str) else ""
-
-
 def _object_id(value: object) -> str:
     text = as_text(value)
     return text if is_object_id(text) else ""
@@ -268,16 +257,18 @@ def _object_id(value: object) -> str:
 
 def _parse_agent_record(fields: Mapping[str, Any]) -> AgentRecord:
     run = as_mapping(fields.get("exec")).get("run")
-    rescue = fields.get("rescue")
     work = as_mapping(fields.get("work"))
+    result = as_mapping(fields.get("result"))
     return AgentRecord(
         status=as_text(fields.get("status")),
         attempt=as_count(fields.get("attempt")),
         worktree=as_text(fields.get("worktree")),
-        rescue=tuple(filter(None, map(as_text, rescue))) if isinstance(rescue, list) else (),
+        rescue=as_texts(fields.get("rescue")),
         work={attempt: as_text(ref) or None for attempt, ref in work.items()},
         is_restored="restored" in fields,
         run=None if run is None else as_text(run),
+        measured_attempt=as_count(result.get("attempt")),
+        guarded=as_texts(result.get("guarded")),
     )
 
 

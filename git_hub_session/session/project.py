@@ -152,11 +152,19 @@ class Project:
         jobs: int,
         timeout: float | None = None,
         separate_stderr: bool = False,
+        end_escaped: bool = False,
     ) -> None:
         """Run commands in parallel; see `system.processes.run_tasks`."""
         from git_hub_session.system.processes import run_tasks  # 12 ms
 
-        run_tasks(tasks, callbacks, jobs=jobs, timeout=timeout, separate_stderr=separate_stderr)
+        run_tasks(
+            tasks,
+            callbacks,
+            jobs=jobs,
+            timeout=timeout,
+            separate_stderr=separate_stderr,
+            end_escaped=end_escaped,
+        )
 
     def shell(self, directory: str, environ: Mapping[str, str]) -> Shell:
         """Return a shell that runs commands in `directory`."""

@@ -9,8 +9,9 @@ from collections.abc import Mapping
 
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.errors import Damaged
-from git_hub_session.session.model import MergeRecord, Session, as_mapping
+from git_hub_session.session.model import MergeRecord, Session
 from git_hub_session.session.state import State, check_transition
+from git_hub_session.util.json_values import as_mapping
 
 if TYPE_CHECKING:
     from git_hub_session._typing import Any

@@ -1,4 +1,4 @@
-"""Copy files from one directory tree into another. Never overwrite a file or follow a link."""
+"""Copy files from one directory tree into another, or replace them. Never follow a link."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterable
 
 from git_hub_session.system.io import write_all
+from git_hub_session.system.tree import remove_path
 
 _DIRECTORY = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_DIRECTORY
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
@@ -28,6 +29,54 @@ def copy_files(source: str, target: str, paths: Iterable[bytes]) -> None:
             _copy_path(source, target, path)
         except OSError as error:
             raise OSError(error.errno, error.strerror, os.fsdecode(path)) from None
+
+
+def replace_files(source: str, target: str, paths: Iterable[bytes]) -> list[bytes]:
+    """Replace the files at `paths` in `target` that differ from those in `source`.
+
+    Return their paths. Remove a directory in the place of a file, and a file or a link in the place of a parent
+    directory. Raise OSError.
+    """
+    differing = [path for path in paths if not _is_same(source, target, path)]
+    for path in differing:
+        remove_path(target, path)
+    copy_files(source, target, differing)
+    return differing
+
+
+def _is_same(source: str, target: str, path: bytes) -> bool:
+    """Return True if both files or links have the same content and are executable or not."""
+    parent, _, name = path.rpartition(b"/")
+    opened = [_open_or_create_parent(top, parent, create=False) for top in (source, target)]
+    try:
+        if min(opened) < 0:
+            return False
+        statuses = [os.stat(name, dir_fd=fd, follow_symlinks=False) for fd in opened]
+        kinds = {
+            (stat.S_IFMT(each.st_mode), each.st_mode & 0o111, each.st_size) for each in statuses
+        }
+        if len(kinds) > 1:
+            return False
+        if stat.S_ISLNK(statuses[0].st_mode):
+            return os.readlink(name, dir_fd=opened[0]) == os.readlink(name, dir_fd=opened[1])
+        return stat.S_ISREG(statuses[0].st_mode) and _has_same_bytes(name, *opened)
+    except FileNotFoundError:
+        return False
+    finally:
+        for fd in opened:
+            if fd >= 0:
+                os.close(fd)
+
+
+def _has_same_bytes(name: bytes, source: int, target: int) -> bool:
+    with (
+        open(os.open(name, _READ, dir_fd=source), "rb") as first,
+        open(os.open(name, _READ, dir_fd=target), "rb") as second,
+    ):
+        while data := first.read(1 << 20):
+            if data != second.read(len(data)):
+                return False
+        return not second.read(1)
 
 
 def _copy_path(source: str, target: str, path: bytes) -> None:

@@ -9,9 +9,11 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from time import monotonic
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple, Self
+from git_hub_session.system.leftovers import Leftovers
 from git_hub_session.system.signals import defer_signals
 
 if TYPE_CHECKING:
@@ -78,6 +80,10 @@ class TaskResult(NamedTuple):
     seconds: float
     stop_reason: str = ""
     """'timed out' or 'interrupted' if this program terminated the task, or ''."""
+    left: tuple[str, ...] = ()
+    """The names of the processes that the command left running, if they had to be ended."""
+    remaining: tuple[str, ...] = ()
+    """The names of those that could not be ended."""
 
 
 class TaskCallbacks(NamedTuple):
@@ -88,7 +94,7 @@ class TaskCallbacks(NamedTuple):
     """Called with each piece of output. True means standard error that is read separately."""
     on_end: Callable[[int, TaskResult], None]
     find_escaped: Callable[[int], Iterable[int]]
-    """Return the processes of a terminated task that have left its process group."""
+    """Return the running processes of a task, also those that have left its process group."""
 
 
 def run_tasks(
@@ -98,15 +104,20 @@ def run_tasks(
     jobs: int,
     timeout: float | None = None,
     separate_stderr: bool = False,
+    end_escaped: bool = False,
 ) -> None:
     """Run the tasks, `jobs` at a time, each with no input and in its own setsid(2) session.
 
-    When a command ends, the rest of its process group is terminated too. After `timeout` seconds,
-    or if a signal or another exception ends this call, the group gets SIGTERM and three seconds
-    later SIGKILL, so no process remains.
+    When a command ends, the rest of its process group is terminated too, and with `end_escaped`
+    also the processes that have left the group. After `timeout` seconds, or if a signal or another
+    exception ends this call, the group gets SIGTERM and three seconds later SIGKILL, and all other
+    processes of the command are killed, so no process remains.
     """
     waiting = list(enumerate(tasks))[::-1]
-    with _ProcessPool(callbacks, separate_stderr=separate_stderr, timeout=timeout) as pool:
+    pool = _ProcessPool(
+        callbacks, separate_stderr=separate_stderr, timeout=timeout, end_escaped=end_escaped
+    )
+    with pool:
         while waiting or pool.running:
             while waiting and len(pool.running) < jobs:
                 # Defer signals: a process that is not yet in `running` would not be terminated.
@@ -124,7 +135,13 @@ def run_tasks(
 class _RunningTask:
     """A task that runs, or whose process group is being terminated."""
 
-    def __init__(self, index: int, process: subprocess.Popen[bytes], timeout: float | None) -> None:
+    def __init__(
+        self,
+        index: int,
+        process: subprocess.Popen[bytes],
+        timeout: float | None,
+        leftovers: Leftovers,
+    ) -> None:
         self.index = index
         self.process = process
         self.start = monotonic()
@@ -132,6 +149,8 @@ class _RunningTask:
         self.kill_time: float | None = None
         self.stop_reason = ""
         self.pipes = {pipe for pipe in (process.stdout, process.stderr) if pipe is not None}
+        self.leftovers = leftovers
+        self.left: tuple[str, ...] = ()
 
     @property
     def deadline(self) -> float | None:
@@ -151,6 +170,7 @@ class _RunningTask:
         if self.kill_time is None:
             self.kill_time = now + _GRACE_SECONDS
             self.send_signal(signal.SIGTERM)
+            self.leftovers.terminate()
 
     def send_signal(self, number: int) -> None:
         try:
@@ -163,12 +183,18 @@ class _ProcessPool:
     """The running tasks. `with` terminates all of them at its end."""
 
     def __init__(
-        self, callbacks: TaskCallbacks, *, separate_stderr: bool, timeout: float | None
+        self,
+        callbacks: TaskCallbacks,
+        *,
+        separate_stderr: bool,
+        timeout: float | None,
+        end_escaped: bool,
     ) -> None:
         self.running: list[_RunningTask] = []
         self._callbacks = callbacks
         self._separate_stderr = separate_stderr
         self._timeout = timeout
+        self._end_escaped = end_escaped
 
     def __enter__(self) -> Self:
         self._selector = selectors.DefaultSelector()
@@ -177,7 +203,7 @@ class _ProcessPool:
         self._wakeup_reader, self._wakeup_writer = os.pipe()
         for fd in (self._wakeup_reader, self._wakeup_writer):
             os.set_blocking(fd, False)
-        self._selector.register(self._wakeup_reader, selectors.EVENT_READ)
+        self._selector.register(self._wakeup_reader, selectors.EVENT_READ, self._drain_wakeup)
         self._old_handler = signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
         self._old_wakeup = signal.set_wakeup_fd(self._wakeup_writer, warn_on_full_buffer=False)
         return self
@@ -194,6 +220,7 @@ class _ProcessPool:
         finally:
             for task in self.running:  # a callback has raised an exception
                 task.send_signal(signal.SIGKILL)
+                task.leftovers.close()
             signal.set_wakeup_fd(self._old_wakeup)
             signal.signal(signal.SIGCHLD, self._old_handler)
             self._selector.close()
@@ -216,11 +243,13 @@ class _ProcessPool:
             self._callbacks.on_output(index, os.fsencode(message), self._separate_stderr)
             self._callbacks.on_end(index, TaskResult(_NOT_FOUND, 0.0))
             return True
-        running = _RunningTask(index, process, self._timeout)
+        leftovers = Leftovers(partial(self._callbacks.find_escaped, index))
+        running = _RunningTask(index, process, self._timeout, leftovers)
         self.running.append(running)
         for pipe in running.pipes:
             os.set_blocking(pipe.fileno(), False)
-            self._selector.register(pipe, selectors.EVENT_READ, (running, pipe))
+            read_pipe = partial(self._read_pipe, running, pipe)
+            self._selector.register(pipe, selectors.EVENT_READ, read_pipe)
         self._callbacks.on_start(index)
         return True
 
@@ -239,10 +268,7 @@ class _ProcessPool:
     def wait_once(self) -> None:
         """Wait for output, the end of a child or a deadline, and update all tasks."""
         for key, _ in self._selector.select(self._seconds_to_deadline()):
-            if key.data is None:
-                self._drain_wakeup()
-            else:
-                self._read_pipe(*key.data)
+            key.data()
         now = monotonic()
         for task in list(self.running):
             self._update_task(task, now)
@@ -279,17 +305,35 @@ class _ProcessPool:
         has_ended = task.has_ended()
         if task.kill_time is None and (has_ended or is_late):
             task.stop_reason = "" if has_ended else "timed out"
+            if has_ended and self._end_escaped:
+                self._open_leftovers(task)
             task.terminate(now)
         if task.kill_time is None:
             return
-        if (has_ended and not task.pipes) or now >= task.kill_time:
+        is_quiet = has_ended and not task.pipes and not task.leftovers.names
+        if is_quiet or now >= task.kill_time:
             self._finish_task(task, now)
+
+    def _open_leftovers(self, task: _RunningTask) -> None:
+        """Find the processes that a command left running, and wait for their end too."""
+        for fd in task.leftovers.open():
+            release = partial(self._release_leftover, task, fd)
+            self._selector.register(fd, selectors.EVENT_READ, release)
+        task.left = task.leftovers.names
+
+    def _release_leftover(self, task: _RunningTask, fd: int) -> None:
+        self._selector.unregister(fd)
+        task.leftovers.release(fd)
 
     def _finish_task(self, task: _RunningTask, now: float) -> None:
         """Kill the rest of the process group, reap the command and report its result."""
         task.send_signal(signal.SIGKILL)
-        if task.stop_reason:
-            _kill_all(self._callbacks.find_escaped(task.index))
+        for fd in task.leftovers.fds:
+            self._selector.unregister(fd)
+        if task.stop_reason or task.left:
+            task.leftovers.kill()
+        remaining = task.leftovers.names
+        task.leftovers.close()
         status = task.process.wait()
         for pipe in task.pipes:  # a process outside the group holds the other end open
             self._selector.unregister(pipe)
@@ -300,12 +344,5 @@ class _ProcessPool:
         seconds = now - task.start
         sys.audit("git_hub_session.end", task.process.args, status, seconds)
         exit_status = status if status >= 0 else 128 - status
-        self._callbacks.on_end(task.index, TaskResult(exit_status, seconds, task.stop_reason))
-
-
-def _kill_all(pids: Iterable[int]) -> None:
-    for pid in pids:
-        try:
-            os.kill(pid, signal.SIGKILL)
-        except (ProcessLookupError, PermissionError):
-            pass  # the process has ended, or belongs to another user
+        result = TaskResult(exit_status, seconds, task.stop_reason, task.left, remaining)
+        self._callbacks.on_end(task.index, result)

@@ -230,6 +230,49 @@ def _open_writable(parent: int, name: bytes) -> int:
     return directory
 
 
+def remove_path(top: str, path: bytes) -> None:
+    """Remove the file or directory at `path` below `top`. Never follow a link.
+
+    If a parent is a file or a link, remove it instead. Raise OSError.
+    """
+    *parents, name = path.split(b"/")
+    fd = os.open(top, _DIRECTORY)
+    try:
+        for parent in parents:
+            try:
+                child = os.open(parent, _DIRECTORY, dir_fd=fd)
+            except FileNotFoundError:
+                return
+            except OSError as error:
+                if error.errno not in (errno.ENOTDIR, errno.ELOOP):
+                    raise
+                name = parent
+                break
+            os.close(fd)
+            fd = child
+        _remove_entry(fd, name)
+    finally:
+        os.close(fd)
+
+
+def _remove_entry(parent: int, name: bytes) -> None:
+    """Remove a file, a link, or a directory with everything in it."""
+    try:
+        os.unlink(name, dir_fd=parent)
+    except FileNotFoundError:
+        pass
+    except (IsADirectoryError, PermissionError):
+        if _exists_as_file(name, parent):
+            raise
+        directory = _open_writable(parent, name)
+        try:
+            for child in os.listdir(directory):
+                _remove_entry(directory, os.fsencode(child))
+        finally:
+            os.close(directory)
+        os.rmdir(name, dir_fd=parent)
+
+
 def read_file_or_link(top: str, path: bytes, mode: int) -> bytes:
     """Return the content that git stores: the bytes of a file, or the target of a link.
 

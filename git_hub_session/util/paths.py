@@ -24,6 +24,21 @@ def is_inside(path: str, top: str) -> bool:
     return bool(top) and (path == top or path.startswith(top.rstrip("/") + "/"))
 
 
+def normalize_relative(path: str) -> str:
+    """Return the relative path in its shortest spelling, or '' if it is not below a directory.
+
+    An absolute path, a path with "..", and text that no path can have are not.
+    """
+    if not path or path.startswith("/") or "\0" in path or ".." in path.split("/"):
+        return ""
+    try:
+        os.fsencode(path)
+    except UnicodeEncodeError:
+        return ""
+    normal = os.path.normpath(path)
+    return "" if normal == "." else normal
+
+
 def free_names(
     name: str, is_taken: Callable[[str], bool], *, always_numbered: bool = False
 ) -> Iterator[str]:

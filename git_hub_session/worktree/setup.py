@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
-from git_hub_session._typing import TYPE_CHECKING, NamedTuple
+from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.errors import GitFailed
 from git_hub_session.system.copy import copy_files
 from git_hub_session.system.processes import Task, TaskCallbacks, TaskResult
@@ -25,30 +25,37 @@ _MAX_OUTPUT = 4096  # bytes of the setup command's output; the last ones are kep
 
 
 class WorktreeSetup:
-    """The preparation of new worktrees that are created at one commit."""
+    """The preparation of new worktrees."""
 
-    def __init__(self, project: Project, base: str) -> None:
-        """Find the files to copy and the setup command for the commit `base`.
-
-        Raises GitFailed.
-        """
-        self._copies = _plan_copies(project, base)
-        self._command = ["", *project.config_values("hubsession.setup")][-1]
+    def __init__(self, project: Project) -> None:
+        """Find the files to copy and the setup command. Raises GitFailed."""
+        self.command = ["", *project.config_values("hubsession.setup")][-1]
+        """The setup command, or ''."""
         self._project = project
+        self._ignored = _find_included_files(project)
 
-    def apply(self, path: str, environ: Mapping[str, str]) -> str:
-        """Prepare the worktree at `path`. Return an error message, or ''.
+    def apply(self, path: str, commit: str, environ: Mapping[str, str]) -> str:
+        """Prepare the worktree of `commit` at `path`. Return an error message, or ''.
 
         `environ` is the environment of the setup command.
         """
+        top = self._project.paths.main_worktree
         try:
-            copy_files(self._copies.top, path, self._copies.paths)
+            copy_files(top, path, self._files_to_copy(commit))
         except OSError as error:
             return f"cannot copy '{error.filename}': {error.strerror}"
-        if not self._command:
+        if not self.command:
             return ""
-        task = Task(("/bin/sh", "-c", self._command), path, environ)
+        task = Task(("/bin/sh", "-c", self.command), path, environ)
         return _run_setup_command(task, self._project)
+
+    def _files_to_copy(self, commit: str) -> list[bytes]:
+        """Return the paths without those that the commit tracks."""
+        if not self._ignored:
+            return []
+        # A sparse checkout leaves out tracked files, so compare with the commit, not with the disk.
+        tracked = self._project.repo.tree_entries(commit).keys()
+        return [path for path in self._ignored if tracked.isdisjoint(path_and_parents(path))]
 
 
 def _run_setup_command(task: Task, project: Project) -> str:
@@ -72,26 +79,17 @@ def _run_setup_command(task: Task, project: Project) -> str:
     return f"hubsession.setup failed with exit code {status}: {last_lines}"
 
 
-class _Copies(NamedTuple):
-    """Files to copy into each new worktree."""
-
-    top: str
-    """The main worktree."""
-    paths: list[bytes]
-    """Relative to `top`."""
-
-
-def _plan_copies(project: Project, base: str) -> _Copies:
-    """Find the files of the main worktree that .worktreeinclude selects. Raises GitFailed.
+def _find_included_files(project: Project) -> list[bytes]:
+    """Return the files of the main worktree that .worktreeinclude selects. Raises GitFailed.
 
     The patterns have the syntax of .gitignore. Select only ignored files. Skip the files
-    of the hub and of other repositories, and the files that the commit `base` tracks.
+    of the hub and of other repositories.
     """
     paths = project.paths
     top = paths.main_worktree
     include_file = os.path.join(top, _INCLUDE_FILE)
     if not top or os.path.islink(include_file) or not os.path.isfile(include_file):
-        return _Copies(top, [])
+        return []
     git = project.git.at(paths.common_dir, top)
     command = ["ls-files", "-z", "--others", "--ignored", f"--exclude-from={include_file}"]
     listed = git.run(command).split(b"\0")[:-1]
@@ -101,12 +99,7 @@ def _plan_copies(project: Project, base: str) -> _Copies:
         if not path.endswith(b"/")  # another repository
         and not is_inside(os.path.join(top, os.fsdecode(path)), paths.hub)
     ]
-    ignored = _filter_ignored(selected, git)
-    if not ignored:
-        return _Copies(top, [])
-    # A sparse checkout leaves out tracked files, so compare with the commit, not with the disk.
-    tracked = project.repo.tree_entries(base).keys()
-    return _Copies(top, [path for path in ignored if tracked.isdisjoint(path_and_parents(path))])
+    return _filter_ignored(selected, git)
 
 
 def _filter_ignored(paths: list[bytes], git: GitAt) -> list[bytes]:

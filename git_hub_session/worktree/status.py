@@ -15,7 +15,12 @@ from collections.abc import Collection, Mapping, Sequence
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.errors import Damaged
 from git_hub_session.git.index import read_index
-from git_hub_session.git.ref_names import AgentBranch, branch_prefix, parse_agent_branch
+from git_hub_session.git.ref_names import (
+    AgentBranch,
+    agent_name,
+    branch_prefix,
+    parse_agent_branch,
+)
 from git_hub_session.git.worktrees import Worktree, linked_worktrees
 from git_hub_session.session.agents import base_now
 from git_hub_session.system import procfs
@@ -46,6 +51,8 @@ class BranchStatus(NamedTuple):
     """True if no other tip of the session contains this one."""
     has_own_commit: bool = True
     """False if it is an agent's branch without a commit of the agent's own."""
+    guarded: tuple[str, ...] = ()
+    """The guarded paths that the measured attempt changed."""
 
 
 class WorktreeStatus(NamedTuple):
@@ -113,7 +120,11 @@ def _read_branch_status(branch: Branch, divergence: Divergence, session: Session
     agent = parse_agent_branch(branch.ref)
     is_start = bool(branch.oid) and branch.oid == session.base_commit
     has_own_commit = agent is None or not (divergence.ahead == 0 or is_start)
-    return BranchStatus(branch, agent, *divergence, has_own_commit)
+    guarded: tuple[str, ...] = ()
+    if agent is not None:
+        result = session.agent_record(agent_name(agent.agent))
+        guarded = result.guarded if result.measured_attempt == agent.attempt else ()
+    return BranchStatus(branch, agent, *divergence, has_own_commit, guarded)
 
 
 _UNKNOWN = Divergence(None, None, None, frontier=False)

@@ -80,7 +80,7 @@ def no_commit_error(
         message = _describe_all(with_files)
     else:
         [(agent, files)] = agents.items()
-        but = f", but {_describe_files(files)}" if files else ""
+        but = f", but {describe_files(files)}" if files else ""
         message = f"{agent_name(agent)} has no commit of its own{but}"
     if not with_files:
         return Refused(message, hint=f"git hub-session exec {sid} -- <command>")
@@ -94,7 +94,7 @@ def no_commit_error(
 
 def _describe_all(agents: Mapping[int, Sequence[str]]) -> str:
     parts = [
-        f"{agent_name(agent)} has {_describe_files(files)}"
+        f"{agent_name(agent)} has {describe_files(files)}"
         for agent, files in list(agents.items())[:_MAX_AGENTS]
     ]
     if len(agents) > _MAX_AGENTS:
@@ -102,7 +102,7 @@ def _describe_all(agents: Mapping[int, Sequence[str]]) -> str:
     return "; ".join(["no agent has a commit of its own", *parts])
 
 
-def _describe_files(files: Sequence[str]) -> str:
+def describe_files(files: Sequence[str]) -> str:
     """Return the number and the first names, such as "2 files uncommitted: 'a', 'b'"."""
     names = ", ".join(f"'{file}'" for file in files[:_MAX_FILES])
     more = len(files) - _MAX_FILES

@@ -272,10 +272,7 @@ def test_eval_with_unusable_worktrees(hub: Hub) -> None:
     (agent_worktree(hub, 2) / ".git").write_text("gitdir: /nowhere\n")
     result = hub.run("eval", *MEASURE, "--baseline", "3", "s1")
     assert result.code == 0, result
-    message = "was measured in a temporary worktree"
-    first, second = result.err.splitlines()
-    assert first == f"warning: agent-1 {message}: its worktree is in the middle of a rebase"
-    assert second.startswith(f"warning: agent-2 {message}: its .git file ")
+    assert result.err == ""
     assert [ranks[:2] for ranks in recorded_ranks(hub).values()] == [(1, 1), (2, 2)]
 
 

@@ -102,7 +102,7 @@ def test_repeated_eval(hub: Hub) -> None:
 
 def test_unmeasured_agents_are_last(hub: Hub) -> None:
     create_measurable_session(
-        hub, "ms: 5\n", "exit 3\n", "sleep 300 & echo $! >pid; wait\n", "echo ms: nan\n", ""
+        hub, "ms: 5\n", "exit 3\n", "sleep 300 & echo $! >../pid; wait\n", "echo ms: nan\n", ""
     )
     hub.commit(agent_worktree(hub, 1), "ms", "echo ms: 5\n")
     result = hub.run("eval", *MEASURE, "--eval", "sh ./ms", "--timeout", "1s", "s1")
@@ -118,7 +118,7 @@ def test_unmeasured_agents_are_last(hub: Hub) -> None:
         ],
     ]
     assert recorded_ranks(hub)["agent-3"] == (3, None, "timed out")
-    pid = (agent_worktree(hub, 3) / "pid").read_text().strip()
+    pid = (agent_worktree(hub, 3).parent / "pid").read_text().strip()
     wait_for(lambda: not Path(f"/proc/{pid}").exists())
 
 
@@ -180,8 +180,8 @@ def test_metric_file_that_is_written_repeatedly(hub: Hub) -> None:
         "--metric-file",
         "result",
     )
-    for _ in range(2):  # `result` is untracked: the second eval uses temporary worktrees
-        assert hub.run("eval", "-q", *arguments, "--repeat", "20", "s1").code == 0
+    for options in ((), ("--in-place",)):
+        assert hub.run("eval", "-q", *arguments, *options, "--repeat", "20", "s1").code == 0
         assert recorded_ranks(hub) == {"agent-1": (1, 1, ""), "agent-2": (2, 2, "")}
 
 
@@ -301,7 +301,7 @@ def test_agent_that_fails_once_is_not_measured_again(hub: Hub) -> None:
 
 
 def test_tip_of_the_branch_is_measured(hub: Hub) -> None:
-    """A worktree that differs from the tip is not measured. A warning gives the reason."""
+    """The files in the agents' worktrees do not count."""
     create_measurable_session(hub, "ms: 1\n", "ms: 2\n", "ms: 3\n", "ms: 4\n")
     (agent_worktree(hub, 1) / "ms").write_text("ms: 100\n")
     (agent_worktree(hub, 2) / "untracked").write_text("x\n")
@@ -310,13 +310,7 @@ def test_tip_of_the_branch_is_measured(hub: Hub) -> None:
     hub.commit(agent_worktree(hub, 4), "ms", "ms: 100\n")
     before = count_worktrees(hub)
     result = hub.run("eval", *MEASURE, "s1")
-    message = "was measured in a temporary worktree"
-    assert result.err == (
-        f"warning: agent-1 {message}: its worktree has uncommitted changes\n"
-        f"warning: agent-2 {message}: its worktree has uncommitted changes\n"
-        f"warning: agent-3 {message}: it has no worktree\n"
-        f"warning: agent-4 {message}: its HEAD is detached from 'hub/s1/agent-4/attempt-1'\n"
-    )
+    assert (result.code, result.err) == (0, "")
     assert [rank[1] for rank in recorded_ranks(hub).values()] == [1, 2, 3, 4]
     assert (agent_worktree(hub, 1) / "ms").read_text() == "ms: 100\n"
     assert count_worktrees(hub) == before
@@ -342,7 +336,7 @@ def test_files_of_a_temporary_worktree(hub: Hub) -> None:
     state = hub.state()
     result = hub.run("eval", *arguments, "s1", environ={"FAIL": "1"})
     assert result.err == (
-        "fatal: cannot set up the checkout of agent-1: hubsession.setup failed with exit code 1: \n"
+        "fatal: cannot set up the checkout of baseline: hubsession.setup failed with exit code 1: \n"
     )
     assert (hub.state(), count_worktrees(hub)) == (state, 2)
 
@@ -579,11 +573,10 @@ def test_formats_and_dry_run(hub: Hub) -> None:
     (agent_worktree(hub, 1) / "untracked").write_text("x\n")
     tip = hub.git("rev-parse", "hub/s1/agent-1/attempt-1")
     before = everything(hub)
-    reason = "its worktree has uncommitted changes"
     assert hub.run("eval", "-n", *MEASURE, "s1").out == (
-        f"Would measure agent-1 at {tip[:12]} in a temporary worktree ({reason})\n"
+        f"Would measure agent-1 at {tip[:12]} in a temporary worktree\n"
         f"Would measure agent-2 at {hub.git('rev-parse', 'hub/s1/agent-2/attempt-1')[:12]}"
-        " in ../project.hub/s1/agent-2\n"
+        " in a temporary worktree\n"
     )
     document = hub.json("eval", "-n", *MEASURE, "s1")
     assert (document["dry_run"], document["agents"][0]["rank"]) == (True, None)
@@ -593,7 +586,6 @@ def test_formats_and_dry_run(hub: Hub) -> None:
     last = document["agents"].pop()
     assert [document["agents"][0][key] for key in ("rank", "agent", "metric")] == [1, 2, 1.0]
     del document["agents"]
-    note = f"agent-1 was measured in a temporary worktree: {reason}"
     assert document == {
         "session_id": "s1",
         "state": "evaluating",
@@ -602,10 +594,11 @@ def test_formats_and_dry_run(hub: Hub) -> None:
         "eval_cmd": "cat ms",
         "metric": "ms",
         "baseline": 4.0,
-        "notes": [note],
+        "notes": [],
         "unit": None,
+        "guard": [],
     }
-    assert result.err == f"warning: {note}\n"
+    assert result.err == ""
     assert last == {
         "rank": 2,
         "agent": 1,
@@ -623,6 +616,7 @@ def test_formats_and_dry_run(hub: Hub) -> None:
         "deletions": 0,
         "output": f"{hub.directory()}/output/eval-1/agent-1.log",
         "uncommitted": 1,
+        "guarded": [],
     }
     porcelain = hub.run("eval", *MEASURE, "--format=porcelain", "s1").out
     assert porcelain.startswith(
@@ -631,9 +625,8 @@ def test_formats_and_dry_run(hub: Hub) -> None:
 
 
 def test_interrupt_removes_temporary_worktrees(hub: Hub) -> None:
-    """All processes end, the temporary worktree is removed, and the session is unchanged."""
+    """All processes end, the temporary worktrees are removed, and the session is unchanged."""
     create_measurable_session(hub, "ms: 1\n", "ms: 2\n")
-    (agent_worktree(hub, 1) / "untracked").write_text("x\n")
     pid = hub.top.parent / "pid"
     command = f"sleep 300 & echo $! >{pid}.new; mv {pid}.new {pid}; wait"
     process = subprocess.Popen(
@@ -645,7 +638,7 @@ def test_interrupt_removes_temporary_worktrees(hub: Hub) -> None:
     )
     wait_for(pid.exists)
     state = hub.state()
-    assert count_worktrees(hub) == 4
+    assert count_worktrees(hub) == 5
     for arguments in (MEASURE, ("--ranking", "1,2")):
         assert hub.run("eval", *arguments, "s1").err.startswith(
             "error: session 's1' is being evaluated\n"
@@ -659,7 +652,6 @@ def test_interrupt_removes_temporary_worktrees(hub: Hub) -> None:
 
 def test_next_run_cleans_up_after_a_kill(hub: Hub) -> None:
     create_measurable_session(hub, "ms: 1\n")
-    (agent_worktree(hub, 1) / "untracked").write_text("x\n")
     killed = run_with_injected_code(
         hub, "eval", *MEASURE, "s1", code=DIE, nth=2, only="subprocess.Popen"
     )
@@ -672,7 +664,6 @@ def test_next_run_cleans_up_after_a_kill(hub: Hub) -> None:
 def test_git_dir_left_by_an_interrupted_git(hub: Hub, remaining: str) -> None:
     """After Ctrl-C git removes `gitdir`, while its child process may still write the index."""
     create_measurable_session(hub, "ms: 1\n")
-    (agent_worktree(hub, 1) / "untracked").write_text("x\n")
     path = agent_worktree(hub, 1).parent / ".s1-eval-agent-1"
     reason = ("--lock", "--reason", EVAL_LOCK)
     hub.git("worktree", "add", "-q", "--detach", *reason, path, "hub/s1/agent-1/attempt-1")

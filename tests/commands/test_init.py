@@ -93,6 +93,7 @@ def test_formats(hub: Hub) -> None:
         "base_branch": "main",
         "state": "init",
         "dry_run": False,
+        "guard": None,
     }
     arguments = ["init", "--task", "two\nlines", "--id"]
     assert hub.json(*arguments, "s1") == expected

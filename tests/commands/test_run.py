@@ -106,7 +106,13 @@ def test_formats(slow_project: Hub) -> None:
     )
     steps = document["steps"]
     assert list(steps) == ["init", "baseline", "spawn", "exec", "eval", "merge"]
-    assert steps["baseline"] == {"session_id": "s1", "metric": "ms", "baseline": 50.0, "unit": None}
+    assert steps["baseline"] == {
+        "session_id": "s1",
+        "metric": "ms",
+        "baseline": 50.0,
+        "unit": None,
+        "notes": [],
+    }
     assert [row["agent"] for row in steps["eval"]["agents"]] == [1, 2]
     assert steps["merge"]["commit"] == slow_project.git("rev-parse", "main")
 

@@ -439,7 +439,7 @@ def test_setup_command_and_hooks(hub: Hub) -> None:
     hub.git(
         "config",
         "hubsession.setup",
-        'pwd >seen; env | grep -E "^(HUB_|GIT_(DIR|INDEX))" | sort >>seen; cat "$HUB_TASK_FILE" >>seen',
+        'pwd >seen; env | grep -E "^(HUB_[^P]|GIT_(DIR|INDEX))" | sort >>seen; cat "$HUB_TASK_FILE" >>seen',
     )
     hook = hub.top / ".git" / "hooks" / "post-checkout"
     hook.write_text('#!/bin/sh\necho "$1 $2 $3" >hooked\n')

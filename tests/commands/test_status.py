@@ -97,6 +97,7 @@ def branch_fields(name: str, **fields: Any) -> dict[str, Any]:
         "time": 1773756000,
         "subject": "base",
         "frontier": False,
+        "guarded": [],
     }
     return {**default, **fields}
 

@@ -160,7 +160,6 @@ def test_git_that_is_too_old(session: Hub) -> None:
     assert run("merge", "--yes", "s1") == Result(
         128, "", f"fatal: {version_error('merge-tree', '2.38')}\n{hint}"
     )
-    # agent-1 has an untracked file, so eval would create a temporary worktree.
     assert run("eval", *MEASURE, "s1") == Result(
         128, "", f"fatal: {version_error('worktree', '2.33')}\n{hint}"
     )

@@ -1,0 +1,63 @@
+"""Options of the commands that measure agents."""
+
+from __future__ import annotations
+
+from git_hub_session.cli.options import Arguments, Option
+from git_hub_session.errors import UsageError
+from git_hub_session.session.guarded import parse_guards
+from git_hub_session.util.numbers import parse_int
+
+MAX_REPEATS = 1000
+_MAX_BUDGET = 100_000
+AUTO = "auto"
+"""The value of --repeat for a race (evaluation/race.py)."""
+
+GUARD = Option("--guard", "path to measure as in the base commit", "<path>", repeatable=True)
+NO_GUARD = Option("--no-guard", "guard no path, also none that the eval command names")
+
+
+def parse_repeat(args: Arguments) -> int | None:
+    """Return the value of --repeat, by default 1, or None for `auto`."""
+    text = args.value("repeat")
+    if text is None:
+        return 1
+    if text == AUTO:
+        return None
+    number = parse_int(text, MAX_REPEATS)
+    if not number:
+        raise UsageError(
+            f"not a number of times: '{text}'", hint=f"use 1 to {MAX_REPEATS}, or {AUTO}"
+        )
+    return number
+
+
+def parse_budget(args: Arguments) -> int:
+    """Return the value of --budget, or 0. Raise UsageError without `--repeat auto`."""
+    text = args.value("budget")
+    if text is None:
+        return 0
+    if args.value("repeat") != AUTO:
+        raise UsageError("--budget needs '--repeat auto'")
+    number = parse_int(text, _MAX_BUDGET)
+    if not number:
+        raise UsageError(f"not a number of measurements: '{text}'", hint=f"use 1 to {_MAX_BUDGET}")
+    return number
+
+
+def parse_guard_options(args: Arguments) -> tuple[str, ...] | None:
+    """Return the paths of GUARD, () with NO_GUARD, or None without them."""
+    paths = args.values("guard")
+    if not args.is_set("no-guard"):
+        return parse_guards(paths) if paths else None
+    if paths:
+        raise UsageError("--guard and --no-guard exclude each other")
+    return ()
+
+
+def parse_run_count(args: Arguments, option: str) -> int:
+    """Return the number of runs in the value of an option, by default 0."""
+    text = args.value(option)
+    number = 0 if text is None else parse_int(text, MAX_REPEATS)
+    if number is None:
+        raise UsageError(f"not a number of runs: '{text}'", hint=f"use 0 to {MAX_REPEATS}")
+    return number

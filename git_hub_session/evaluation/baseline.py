@@ -1,0 +1,76 @@
+"""Measure the base branch before the agents start."""
+
+from __future__ import annotations
+
+from git_hub_session._typing import TYPE_CHECKING, NamedTuple
+from git_hub_session.errors import Refused
+from git_hub_session.evaluation.checkouts import EvalCheckouts
+from git_hub_session.evaluation.measure import MetricCommand, MetricRunner
+from git_hub_session.evaluation.missing import MISSING_HINT
+from git_hub_session.evaluation.quantity import Quantity
+from git_hub_session.evaluation.ranking import Score
+from git_hub_session.evaluation.targets import CheckoutRequest, MeasureTarget
+from git_hub_session.evaluation.units import BASELINE
+from git_hub_session.git.ref_names import HEADS, SessionId
+from git_hub_session.session import runs
+from git_hub_session.session.agent_environment import agent_environment
+from git_hub_session.session.model import Config
+from git_hub_session.session.state import State
+
+if TYPE_CHECKING:
+    from git_hub_session.session.project import Project
+
+
+class BaselineFailed(Refused):
+    """The command cannot measure the base branch, so it could not measure the agents either."""
+
+    code = "no-baseline"
+
+
+class MeasuredBaseline(NamedTuple):
+    """The value of the baseline, and notes about its measurement."""
+
+    quantity: Quantity
+    notes: tuple[str, ...]
+
+
+def measure_baseline(
+    sid: SessionId, project: Project, metric_command: MetricCommand
+) -> MeasuredBaseline:
+    """Measure the tip of the base branch in a temporary worktree, and save the baseline.
+
+    AgentHub keeps the baseline in config.yaml, which does not change after the first spawn.
+
+    Raises:
+        BaselineFailed: the command did not print the metric.
+        Refused: the session has agents already.
+        GitFailed: git could not add the worktree.
+    """
+    with project.store.lock_session(sid) as locked:
+        session = locked.read()
+        if session.state is not State.INIT:
+            raise Refused(
+                f"session '{sid}' is '{session.state}': its baseline can no longer change"
+            )
+        base = project.repo.tip(HEADS + session.config.base_branch)
+        task_file = locked.ensure_task_file(session)
+        variables = agent_environment(project.environ, session, None, base, task_file)
+        run = runs.start_run(locked.directory, runs.EVAL)
+        checkouts = EvalCheckouts(sid, project)
+        checkouts.remove_stale()
+        with run, checkouts:
+            [checkout] = checkouts.add([CheckoutRequest(BASELINE, base, variables)])
+            target = MeasureTarget(BASELINE, base, checkout.path, variables, checkout)
+            show_progress = project.progress("Measuring", metric_command.repeat)
+            runner = MetricRunner([target], metric_command, run, project, show_progress)
+            measurement = runner.measure()[BASELINE]
+        if not measurement.values:
+            hint = f"read its output in {run.path}/{BASELINE}.log"
+            raise BaselineFailed(
+                f"the eval command cannot measure '{session.config.base_branch}': {measurement.reason}",
+                hint=f"{MISSING_HINT}\n{hint}" if measurement.missing else hint,
+            )
+        metric = Score(0, measurement.values, (0, 0)).metric
+        baseline = f"{metric:.12g} {measurement.unit}".rstrip()
+        locked.save_config(Config({**session.config.values, "baseline": baseline}))
+        return MeasuredBaseline(Quantity(metric, measurement.unit), tuple(runner.notes))

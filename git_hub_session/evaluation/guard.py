@@ -1,0 +1,225 @@
+"""Guarded paths: they are measured as in the base commit, whatever an attempt did to them."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from shlex import shlex
+
+from git_hub_session._typing import TYPE_CHECKING, NamedTuple
+from git_hub_session.errors import Damaged, UsageError
+from git_hub_session.session.agents import base_now, find_base_commit
+from git_hub_session.session.guarded import (
+    describe_guarded,
+    find_missing_guard,
+    missing_guard_error,
+    parse_guards,
+)
+from git_hub_session.util.paths import normalize_relative
+
+if TYPE_CHECKING:
+    from git_hub_session.evaluation.candidates import Candidate
+    from git_hub_session.git.repository import GitRepo
+    from git_hub_session.session.model import Session
+    from git_hub_session.session.project import Project
+
+_SETTING = "hubsession.guard"
+_SUBMODULE = 0o160000
+
+# Commands that only print, count or compare. They run no program of the repository.
+_READERS = frozenset(
+    {
+        *("[", "awk", "cat", "cd", "cut", "diff", "du", "echo", "egrep", "expr", "false", "fgrep"),
+        *("find", "grep", "head", "jq", "ls", "md5sum", "printf", "sed", "seq", "sha1sum"),
+        *("sha256sum", "sort", "stat", "tail", "tee", "test", "tr", "true", "uniq", "wc"),
+    }
+)
+# Readers that run a program from a file with an option such as `-f`.
+_INTERPRETERS = frozenset({"awk", "jq", "sed"})
+_PROGRAM_OPTION = r"-[a-zA-Z]*f.*|--(?:file|from-file|exec).*"
+_KEYWORDS = frozenset(
+    {"!", "{", "}", "if", "then", "elif", "else", "fi", "while", "until", "do", "done"}
+)
+_ASSIGNMENT = r"\w+=.*"
+_PUNCTUATION = frozenset("();<>|&")
+
+
+class Guard(NamedTuple):
+    """The guarded paths of an evaluation."""
+
+    base: str = ""
+    """The commit whose files are measured, or '' without a guarded path."""
+    paths: tuple[bytes, ...] = ()
+    """Files and directories of the base commit."""
+    is_default: bool = False
+    """True if the eval command names the paths, and the user does not."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The paths as text."""
+        return tuple(os.fsdecode(path) for path in self.paths)
+
+    def files(self, commit: str, repo: GitRepo) -> list[bytes]:
+        """Return the files of a commit at the guarded paths."""
+        entries = repo.tree_entries(commit).items()
+        return [
+            path
+            for path, (mode, _) in entries
+            if mode != _SUBMODULE and any(_contains(guarded, path) for guarded in self.paths)
+        ]
+
+    def select_changed(self, changed: Collection[bytes]) -> tuple[str, ...]:
+        """Return the guarded paths with a changed file in, at or above them."""
+        return tuple(
+            os.fsdecode(guarded)
+            for guarded in self.paths
+            if any(_contains(guarded, path) or _contains(path, guarded) for path in changed)
+        )
+
+
+def choose_guard(
+    session: Session, project: Project, given: Sequence[str] | None, command: str
+) -> Guard:
+    """Return the guarded paths: those of the option, the session, the setting, or the command.
+
+    Args:
+        given: the paths of the option --guard, or None without the option.
+        command: the eval command. By default, the files that it names are guarded.
+
+    Raises:
+        Refused: the base commit does not have a path of the option or of the session.
+    """
+    repo = project.repo
+    base = find_base_commit(session, repo)
+    given = _session_guards(session) if given is None else given
+    if given is not None:
+        missing = find_missing_guard(given, base, repo)
+        if missing:
+            raise missing_guard_error(missing)
+        return _make_guard(base, given)
+    configured = parse_guards(project.config_values(_SETTING))
+    if configured:
+        # The setting is for all sessions: an older base commit may not have the path.
+        existing = [path for path in configured if not find_missing_guard([path], base, repo)]
+        return _make_guard(base, existing)
+    files = repo.tree_entries(base) if base else {}
+    words = map(normalize_relative, benchmark_words(command))
+    named = [word for word in words if os.fsencode(word) in files]
+    return _make_guard(base, named)._replace(is_default=True)
+
+
+def mark_guarded(
+    candidates: Sequence[Candidate], guard: Guard, session: Session, repo: GitRepo
+) -> list[Candidate]:
+    """Return the candidates with the guarded paths that their diff touches.
+
+    In the worktree of such an agent, the files of the base commit cannot be measured.
+    """
+    base = base_now(session, repo)
+    if not guard.paths or not base:
+        return list(candidates)
+    marked = []
+    for candidate in candidates:
+        changed = repo.changed_paths(candidate.commit, base) if candidate.commit else set()
+        candidate = candidate._replace(guarded=guard.select_changed(changed))
+        if candidate.directory and candidate.guarded:
+            reason = describe_guarded(candidate.guarded)
+            candidate = candidate._replace(directory="", not_in_place_reason=reason)
+        marked.append(candidate)
+    return marked
+
+
+def mark_hidden(
+    candidates: Sequence[Candidate],
+    restored: Mapping[str, Collection[bytes]],
+    guard: Guard,
+    repo: GitRepo,
+) -> list[Candidate]:
+    """Return the candidates with the guarded paths that only their attributes change.
+
+    Args:
+        restored: the files that differed from the base commit, by the name of the agent.
+    """
+    base = repo.tree_entries(guard.base)
+    marked = []
+    for candidate in candidates:
+        tip = repo.tree_entries(candidate.commit)
+        files = restored.get(candidate.name, ())
+        hidden = guard.select_changed([path for path in files if tip.get(path) == base.get(path)])
+        guarded = tuple(dict.fromkeys((*candidate.guarded, *hidden)))
+        marked.append(candidate._replace(guarded=guarded))
+    return marked
+
+
+def _make_guard(base: str, paths: Iterable[str]) -> Guard:
+    encoded = tuple(dict.fromkeys(os.fsencode(path) for path in paths))
+    return Guard(base, encoded) if encoded else Guard()
+
+
+def _session_guards(session: Session) -> tuple[str, ...] | None:
+    """Return the guarded paths in config.yaml, or None without the key. Raises Damaged."""
+    paths = session.config.guard
+    try:
+        return None if paths is None else parse_guards(paths)
+    except UsageError as error:
+        raise Damaged(f"config.yaml: guard: {error.message}") from None
+
+
+def _contains(directory: bytes, path: bytes) -> bool:
+    return path == directory or path.startswith(directory + b"/")
+
+
+def benchmark_words(command: str) -> list[str]:
+    """Return the words of a shell command, also those of a command in quotes and after "=".
+
+    If the command only reads files, as in `cat result` or `wc -l <list`, the files are the result of
+    the agents and no benchmark. Then return no words.
+    """
+    if _only_reads(command):
+        return []
+    words = _split_command(command.replace("`", " "))
+    return [part for word in words for part in (word, *_split_command(word.replace("=", " ")))]
+
+
+def _only_reads(command: str) -> bool:
+    """Return True if each command of a command line is one of _READERS."""
+    if "`" in command:
+        return False
+    name = ""
+    is_redirection = False
+    for word in _split_command(command.replace("\n", " ; ")):
+        if set(word) <= _PUNCTUATION:
+            is_redirection = word[-1] in "<>"
+            name = name if is_redirection else ""
+        elif is_redirection:
+            is_redirection = False
+        elif not name:
+            if word in _KEYWORDS or re.fullmatch(_ASSIGNMENT, word):
+                continue
+            name = word
+            if name not in _READERS:
+                return False
+        elif not _is_read_argument(name, word):
+            return False
+    return True
+
+
+def _is_read_argument(name: str, word: str) -> bool:
+    """Return True if the argument of a reader runs no program."""
+    if name in _INTERPRETERS and re.fullmatch(_PROGRAM_OPTION, word):
+        return False
+    if name == "find" and word.startswith(("-exec", "-ok")):
+        return False
+    inner = re.search(r"\$\((.*)\)", word, re.DOTALL)
+    return inner is None or _only_reads(inner[1])
+
+
+def _split_command(command: str) -> list[str]:
+    lexer = shlex(command, posix=True, punctuation_chars=True)
+    lexer.whitespace_split = True
+    lexer.commenters = ""
+    try:
+        return list(lexer)
+    except ValueError:  # unbalanced quotes
+        return command.split()

@@ -1,0 +1,73 @@
+"""The options and the result of an evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from git_hub_session._typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from git_hub_session.evaluation.candidates import Candidate
+    from git_hub_session.evaluation.measure import MetricCommand
+    from git_hub_session.evaluation.quantity import Quantity
+    from git_hub_session.evaluation.ranking import Rank, Score
+    from git_hub_session.session.model import Session
+    from git_hub_session.session.state import State
+
+
+class RankedCandidate(NamedTuple):
+    """A candidate with its rank and its measurement."""
+
+    candidate: Candidate
+    rank: Rank | None = None
+    """None if the evaluation ranks no agents."""
+    score: Score | None = None
+    reason: str = ""
+    """The reason that the candidate could not be measured, or ''."""
+    delta: float | None = None
+    """The difference to the baseline, or None without a baseline or a score."""
+    log: str = ""
+    """The path of the file with the output, or ''."""
+    margin: float | None = None
+    """The smallest difference to the baseline that noise does not explain, or None."""
+
+
+class EvalResult(NamedTuple):
+    """The result or the preview of an evaluation."""
+
+    session: Session
+    """The session before the evaluation."""
+    state: State
+    """The state of the session after the evaluation."""
+    candidates: tuple[RankedCandidate, ...]
+    """The candidates, the best first if they are ranked."""
+    metric_command: MetricCommand | None = None
+    baseline: float | None = None
+    baseline_spread: float | None = None
+    """The spread of a measured baseline, or None if it was given."""
+    run: str = ""
+    notes: tuple[str, ...] = ()
+    unit: str = ""
+    """The unit of all values and of the baseline, or ''."""
+    guard: tuple[str, ...] = ()
+    """The guarded paths."""
+
+
+class EvalOptions(NamedTuple):
+    """The command to measure with, or the ranking to record."""
+
+    metric_command: MetricCommand | None
+    direction: str = ""
+    """'lower' or 'higher'."""
+    baseline: Quantity | None = None
+    measure_baseline: bool = False
+    ranking: Sequence[int] = ()
+    """The user's ranking of the agents. Nothing is measured if there is one."""
+    verdict: str = ""
+    """The text to record with the user's ranking."""
+    force: bool = False
+    """Evaluate even if an agent is marked as running."""
+    guard: Sequence[str] | None = None
+    """The guarded paths, or None for those of the session, the setting or the eval command."""
+    in_place: bool = False
+    """Measure each agent in its own worktree, and not in a temporary one."""

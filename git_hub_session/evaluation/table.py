@@ -1,0 +1,85 @@
+"""The result of an evaluation as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from git_hub_session._typing import TYPE_CHECKING
+from git_hub_session.session.guarded import describe_guarded
+from git_hub_session.util.numbers import format_number, format_values
+from git_hub_session.util.text import display_width, escape_control, pad
+
+if TYPE_CHECKING:
+    from git_hub_session.cli.view import TerminalStyle
+    from git_hub_session.evaluation.result import EvalResult, RankedCandidate
+
+_HEADER = ("RANK", "AGENT", "METRIC", "DELTA", "SPREAD", "FILES", "+/-", "")
+# DELTA and SPREAD: they are left out on a narrow terminal if no agent has a value.
+_OPTIONAL_COLUMNS = (3, 4)
+
+
+def result_table(result: EvalResult, style: TerminalStyle, *, is_ranked: bool) -> list[str]:
+    """Return the lines of the table.
+
+    Args:
+        is_ranked: False to leave out the columns of the ranking.
+    """
+    rows = [_HEADER, *_rows(result)]
+    if not is_ranked:
+        rows = [(row[1], *row[5:]) for row in rows]
+    elif style.columns is not None and sum(_widths(rows)) + 2 * len(_HEADER) > style.columns:
+        columns = [
+            column
+            for column in range(len(_HEADER))
+            if column not in _OPTIONAL_COLUMNS or _has_values(rows, column)
+        ]
+        rows = [tuple(row[column] for column in columns) for row in rows]
+    widths = _widths(rows)
+    left_aligned = (1 if is_ranked else 0, len(rows[0]) - 2)
+    out = []
+    for row in rows:
+        cells = [
+            pad(cell, width) if column in left_aligned else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row[:-1], widths, strict=False))
+        ]
+        line = "  ".join(cells)
+        out.append(f"{line}  {style.fit(row[-1], display_width(line) + 2)}")
+    return out
+
+
+def _widths(rows: Sequence[tuple[str, ...]]) -> list[int]:
+    return [max(map(display_width, cells)) for cells in zip(*rows, strict=True)]
+
+
+def _has_values(rows: Sequence[tuple[str, ...]], column: int) -> bool:
+    return any(row[column] != "-" for row in rows[1:])
+
+
+def _rows(result: EvalResult) -> list[tuple[str, ...]]:
+    scores = [ranked.score for ranked in result.candidates]
+    metrics = format_values(*(score.metric if score and score.values else None for score in scores))
+    unit = f" {result.unit}" if result.unit else ""
+    deltas = format_values(*(ranked.delta for ranked in result.candidates), sign="+")
+    return [
+        _row(ranked, f"{metric}{unit}" if metric else "-", delta or "-")
+        for ranked, metric, delta in zip(result.candidates, metrics, deltas, strict=True)
+    ]
+
+
+def _row(ranked: RankedCandidate, metric: str, delta: str) -> tuple[str, ...]:
+    score = ranked.score
+    diff = ranked.candidate.diff
+    values = score.values if score else ()
+    tie = "tie" if ranked.rank and ranked.rank.is_tie else ""
+    guarded = describe_guarded(ranked.candidate.guarded)
+    remarks = (escape_control(ranked.reason), tie, ranked.candidate.remark, escape_control(guarded))
+    return (
+        str(ranked.rank.place) if ranked.rank else "-",
+        ranked.candidate.name,
+        metric,
+        delta,
+        format_number(score.spread) if score and len(values) > 1 else "-",
+        str(diff.files) if diff else "?",
+        f"+{diff.insertions}/-{diff.deletions}" if diff else "?",
+        ", ".join(filter(None, dict.fromkeys(remarks))),
+    )

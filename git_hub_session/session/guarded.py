@@ -1,0 +1,49 @@
+"""Guarded paths as text: read those of options, and describe those that changed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+
+from git_hub_session._typing import TYPE_CHECKING
+from git_hub_session.errors import Refused, UsageError
+from git_hub_session.system.tree import path_and_parents
+from git_hub_session.util.paths import normalize_relative
+
+if TYPE_CHECKING:
+    from git_hub_session.git.repository import GitRepo
+
+
+def parse_guards(texts: Iterable[str]) -> tuple[str, ...]:
+    """Return the paths in their shortest spelling, or raise UsageError."""
+    paths = []
+    for text in texts:
+        path = normalize_relative(text)
+        if not path or "\n" in path:
+            raise UsageError(
+                f"not a path in the repository: '{text}'",
+                hint="give a path relative to the top of the repository",
+            )
+        paths.append(path)
+    return tuple(dict.fromkeys(paths))
+
+
+def find_missing_guard(paths: Iterable[str], commit: str, repo: GitRepo) -> str:
+    """Return the first path that is neither a file nor a directory of a commit, or ''."""
+    files = repo.tree_entries(commit) if commit else {}
+    known = {parent for file in files for parent in path_and_parents(file)}
+    return next((path for path in paths if os.fsencode(path) not in known), "")
+
+
+def missing_guard_error(path: str) -> Refused:
+    """Return the error for a guarded path that the base commit does not have."""
+    return Refused(
+        f"no such path in the base commit: '{path}'",
+        hint="name a tracked file or directory with --guard <path>",
+    )
+
+
+def describe_guarded(paths: Sequence[str]) -> str:
+    """Return the remark about guarded paths that an agent changed, or ''."""
+    names = ", ".join(f"'{path}'" for path in paths)
+    return f"changed guarded path{'' if len(paths) == 1 else 's'} {names}" if paths else ""

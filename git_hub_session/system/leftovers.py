@@ -1,0 +1,105 @@
+"""Find and end the processes that a command left running (Linux).
+
+A signal reaches only the process that was found: each one is held by a pidfd, and is found again
+before it gets a signal. Another process may have got its id in the meantime.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+from collections.abc import Callable, Iterable
+from time import monotonic
+
+from git_hub_session.system.procfs import process_name
+
+_KILL_SECONDS = 2.0  # to wait for the end of killed processes
+
+
+class Leftovers:
+    """The processes of one command that still run after its end."""
+
+    def __init__(self, find: Callable[[], Iterable[int]]) -> None:
+        """Hold no process yet. `find` returns the ids of the running processes of the command."""
+        self._find = find
+        self._processes: dict[int, tuple[int, str]] = {}
+        """The id and the name of each process, by its pidfd."""
+
+    def open(self) -> list[int]:
+        """Find the processes that are not held yet. Return their pidfds."""
+        held = {pid for pid, _ in self._processes.values()}
+        opened = {}
+        for pid in set(self._find()) - held:
+            fd = _open_process(pid)
+            if fd >= 0:
+                opened[fd] = pid
+        # A process that has ended before it was opened is not found again.
+        again = set(self._find()) if opened else set()
+        for fd, pid in opened.items():
+            if pid in again:
+                self._processes[fd] = (pid, process_name(pid))
+            else:
+                os.close(fd)
+        return [fd for fd in opened if fd in self._processes]
+
+    @property
+    def fds(self) -> tuple[int, ...]:
+        """The pidfds of the held processes."""
+        return tuple(self._processes)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The sorted names of the held processes."""
+        return tuple(sorted(name for _, name in self._processes.values()))
+
+    def terminate(self) -> None:
+        """Send SIGTERM to the held processes."""
+        self._send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """Kill all processes, with those that they start until then, and wait for their end.
+
+        Afterwards, hold only the processes that cannot be killed.
+        """
+        deadline = monotonic() + _KILL_SECONDS
+        while self.open() or self._processes:
+            if monotonic() >= deadline:
+                break
+            self._send_signal(signal.SIGKILL)
+            self._wait(deadline)
+
+    def release(self, fd: int) -> None:
+        """Release a process that has ended, by its pidfd."""
+        if self._processes.pop(fd, None) is not None:
+            os.close(fd)
+
+    def close(self) -> None:
+        """Release all processes."""
+        for fd in [*self._processes]:
+            self.release(fd)
+
+    def _send_signal(self, number: int) -> None:
+        for fd in self._processes:
+            try:
+                signal.pidfd_send_signal(fd, number)
+            except (ProcessLookupError, PermissionError):
+                pass  # the process has ended, or belongs to another user
+
+    def _wait(self, deadline: float) -> None:
+        """Wait until the held processes have ended, and release them."""
+        poll = select.poll()
+        for fd in self._processes:
+            poll.register(fd, select.POLLIN)
+        while self._processes and monotonic() < deadline:
+            for fd, _ in poll.poll(max(0.0, deadline - monotonic()) * 1000):
+                poll.unregister(fd)
+                self.release(fd)
+
+
+def _open_process(pid: int) -> int:
+    """Return a pidfd of the process, or -1 if it has ended or the system has no pidfds."""
+    try:
+        return os.pidfd_open(pid)
+    except (AttributeError, OSError):
+        return -1

@@ -1,0 +1,230 @@
+"""Guarded paths: they are measured as in the base commit, and agents that change them are marked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.hub import Hub, Result
+from tests.support.measured_sessions import (
+    agent_worktree,
+    count_worktrees,
+    create_measurable_session,
+    recorded_ranks,
+)
+
+BENCH = "echo ms: $(wc -c <work)\n"
+CHEAT = "echo ms: 0"
+OPTIONS = ("--metric", "ms", "--direction", "lower")
+MEASURE = ("--eval", "sh bench/run.sh", *OPTIONS)
+MARK = "changed guarded path 'bench/run.sh'"
+NAMED_NOTE = (
+    "warning: 'bench/run.sh' was measured as in the base commit, because the eval command names it"
+    " (use --no-guard to measure the agents' own)\n"
+)
+
+
+def create_guarded_session(hub: Hub, cheat: str = f"{CHEAT} >bench/run.sh") -> Hub:
+    """Create a session with two agents. Agent-2 changes the benchmark too."""
+    hub.commit(hub.top, "bench/run.sh", BENCH)
+    create_measurable_session(hub, agents=2)
+    hub.commit(agent_worktree(hub, 1), "work", "1234")
+    hub.commit(agent_worktree(hub, 2), "work", "123456")
+    run_and_commit(hub, 2, cheat)
+    return hub
+
+
+def run_and_commit(hub: Hub, agent: int, script: str) -> None:
+    """Run a script in the worktree of an agent, and commit the result."""
+    hub.call("sh", "-c", script, cwd=agent_worktree(hub, agent))
+    hub.git("add", "-A", cwd=agent_worktree(hub, agent))
+    hub.git("commit", "-q", "-m", "cheat", cwd=agent_worktree(hub, agent))
+
+
+def guarded(hub: Hub) -> dict[str, list[str]]:
+    """Return the recorded guarded paths that each agent changed."""
+    agents = hub.state()["agents"]
+    return {name: agent["result"].get("guarded", []) for name, agent in agents.items()}
+
+
+@pytest.mark.parametrize(
+    "cheat",
+    [
+        f"echo '{CHEAT}' >bench/run.sh",
+        "git rm -q bench/run.sh",
+        "git mv bench/run.sh moved.sh",
+        f"echo '{CHEAT}' >cheat.sh; ln -sf ../cheat.sh bench/run.sh",
+        "rm bench/run.sh; mkdir -p bench/run.sh/deep; echo x >bench/run.sh/deep/file",
+        f"mkdir other; echo '{CHEAT}' >other/run.sh; rm -r bench; ln -s other bench",
+        "rm -r bench; echo x >bench",
+        "chmod +x bench/run.sh",
+        "echo '*.sh eol=crlf' >.gitattributes",
+        "echo '*.sh eol=crlf' >bench/.gitattributes",
+    ],
+)
+def test_base_commit_has_the_benchmark(hub: Hub, cheat: str) -> None:
+    """Whatever an agent did to the benchmark, that of the base commit measures the agent."""
+    create_guarded_session(hub, cheat)
+    result = hub.run("eval", *MEASURE, "--repeat=2", "--baseline=10", "s1")
+    assert (result.code, result.err) == (0, NAMED_NOTE)
+    assert recorded_ranks(hub) == {"agent-1": (1, 4, ""), "agent-2": (2, 6, "")}
+    assert guarded(hub) == {"agent-1": [], "agent-2": ["bench/run.sh"]}
+    assert result.out.splitlines()[2].endswith(f"  {MARK}")
+    assert hub.state()["evaluation"]["guard"] == ["bench/run.sh"]
+    assert count_worktrees(hub) == 3
+    assert hub.git("status", "--porcelain", cwd=agent_worktree(hub, 2)) == ""
+
+
+def test_agent_is_marked_everywhere(hub: Hub) -> None:
+    create_guarded_session(hub)
+    document = hub.json("eval", *MEASURE, "s1")
+    assert document["guard"] == ["bench/run.sh"]
+    assert [agent["guarded"] for agent in document["agents"]] == [[], ["bench/run.sh"]]
+    porcelain = hub.run("eval", *MEASURE, "--format=porcelain", "s1").out
+    assert porcelain.endswith("uncommitted 0\nguarded bench/run.sh\n\n")
+    assert f"agent-2; {MARK}" in hub.run("status", "s1").out
+    branches = hub.json("status", "s1")["branches"]
+    assert [branch["guarded"] for branch in branches] == [[], ["bench/run.sh"]]
+    preview = hub.run("merge", "-n", "--agent=2", "s1")
+    assert preview.err == f"warning: agent-2 {MARK}\n"
+    assert hub.run("merge", "-n", "--agent=1", "s1").err == ""
+
+
+def test_no_guard_measures_the_own_file(hub: Hub) -> None:
+    create_guarded_session(hub, f"echo '{CHEAT}' >bench/run.sh")
+    result = hub.run("eval", "-q", *MEASURE, "--no-guard", "s1")
+    assert result == Result(0)
+    assert recorded_ranks(hub) == {"agent-1": (2, 4, ""), "agent-2": (1, 0, "")}
+    assert "guard" not in hub.state()["evaluation"]
+
+
+def test_setup_command_sees_the_file_of_the_base(hub: Hub) -> None:
+    create_guarded_session(hub, f"echo '{CHEAT}' >bench/run.sh")
+    hub.git(
+        "config", "hubsession.setup", "cp bench/run.sh ../seen-$HUB_AGENT; echo x >bench/run.sh"
+    )
+    assert hub.run("eval", "-q", *MEASURE, "s1").code == 0
+    assert recorded_ranks(hub)["agent-2"] == (2, 6, "")
+    assert (agent_worktree(hub, 2).parent / "seen-agent-2").read_text() == BENCH
+
+
+def test_guarded_directory(hub: Hub) -> None:
+    """New files of an agent in the directory are left out. Ignored files stay."""
+    hub.commit(hub.top, ".gitignore", "/bench/cache\n")
+    hub.git("config", "hubsession.setup", "touch bench/cache")
+    create_guarded_session(hub, "echo x >bench/more; mkdir bench/sub; echo x >bench/sub/y")
+    command = "echo ms: $(find bench -type f | wc -l)"
+    arguments = ("--eval", command, *OPTIONS, "--guard=./bench/", "--repeat=2", "s1")
+    assert hub.run("eval", "-q", *arguments).code == 0
+    assert [rank[1] for rank in recorded_ranks(hub).values()] == [2, 2]
+    assert guarded(hub) == {"agent-1": [], "agent-2": ["bench"]}
+
+
+def test_given_paths_replace_those_of_the_command(hub: Hub) -> None:
+    create_guarded_session(hub, f"echo '{CHEAT}' >bench/run.sh; echo x >file")
+    result = hub.run("eval", *MEASURE, "--guard=file", "--guard=sub", "s1")
+    assert (result.code, result.err) == (0, "")
+    assert hub.state()["evaluation"]["guard"] == ["file", "sub"]
+    assert recorded_ranks(hub)["agent-2"] == (1, 0, "")
+    assert guarded(hub)["agent-2"] == ["file"]
+
+
+def test_paths_of_the_session_and_of_the_setting(hub: Hub) -> None:
+    hub.commit(hub.top, "bench/run.sh", BENCH)
+    hub.git("config", "--add", "hubsession.guard", "missing")
+    hub.git("config", "--add", "hubsession.guard", "file")
+    init = ("init", "-q", "--task=t", "--agents=1", *MEASURE)
+    assert hub.run(*init, "--id=s1").code == 0
+    assert hub.run(*init, "--id=s2", "--guard=sub", "--guard", "bench").code == 0
+    assert hub.run(*init, "--id=s3", "--no-guard").code == 0
+    shown = hub.run("status", "s2").out
+    assert "  Guard: sub\n  Guard: bench\n" in shown
+    expected = {"s1": ["file"], "s2": ["sub", "bench"], "s3": []}
+    for sid, paths in expected.items():
+        hub.run("spawn", "-q", sid)
+        hub.commit(hub.top.parent / "project.hub" / sid / "agent-1", "work", "1")
+        document = hub.json("eval", "-n", sid)
+        assert (sid, document["guard"]) == (sid, paths)
+    assert hub.json("eval", "-n", "--guard=file", "s3")["guard"] == ["file"]
+
+
+def test_run_keeps_the_guarded_paths(hub: Hub) -> None:
+    hub.commit(hub.top, "bench/run.sh", BENCH)
+    hub.commit(hub.top, "work", "12345678")
+    agent = f"printf 1234 >work; echo '{CHEAT}' >bench/run.sh"
+    options = ("--task=t", "--agents=1", *OPTIONS, "--agent-cmd", agent)
+    result = hub.run(
+        *("run", "--id=s1", *options, "--eval", "sh bench/run.sh", "--guard=bench", "--yes")
+    )
+    assert result.code == 0, result
+    assert result.err == "warning: agent-1 changed guarded path 'bench'\n"
+    assert hub.state()["agents"]["agent-1"]["result"]["metric"] == 4
+
+
+def test_agent_that_changed_a_guarded_path_is_not_measured_in_place(hub: Hub) -> None:
+    create_guarded_session(hub, f"echo '{CHEAT}' >bench/run.sh")
+    result = hub.run("eval", *MEASURE, "--in-place", "s1")
+    assert (result.code, result.err) == (0, NAMED_NOTE)
+    ranks = recorded_ranks(hub)
+    assert ranks == {"agent-1": (1, 4, ""), "agent-2": (None, None, MARK)}
+    run = agent_worktree(hub, 2) / "bench" / "run.sh"
+    assert run.read_text() == f"{CHEAT}\n"
+
+
+def test_newer_base_branch_changes_no_mark(hub: Hub) -> None:
+    """An agent that was rebased on a new benchmark did not change it."""
+    create_guarded_session(hub, "echo more >notes")
+    hub.commit(hub.top, "bench/run.sh", "echo ms: 99\n")
+    hub.git("rebase", "-q", "main", cwd=agent_worktree(hub, 2))
+    assert hub.run("eval", "-q", *MEASURE, "s1") == Result(0)
+    assert recorded_ranks(hub)["agent-2"] == (2, 6, "")
+    assert guarded(hub) == {"agent-1": [], "agent-2": []}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["--guard=nothing"], 1, "no such path in the base commit: 'nothing'"),
+        (["--guard=bench/run"], 1, "no such path in the base commit: 'bench/run'"),
+        (["--guard=../x"], 129, "not a path in the repository: '../x'"),
+        (["--guard=/x"], 129, "not a path in the repository: '/x'"),
+        (["--guard=."], 129, "not a path in the repository: '.'"),
+        (["--guard=a\nb"], 129, "not a path in the repository: 'a\\nb'"),
+        (["--guard=file", "--no-guard"], 129, "--guard and --no-guard exclude each other"),
+    ],
+)
+def test_wrong_path(hub: Hub, arguments: list[str], code: int, message: str) -> None:
+    """`init` and `eval` refuse the same paths."""
+    create_guarded_session(hub)
+    state = hub.state()
+    for command in (("eval", *MEASURE, "s1"), ("init", "--task=t", *MEASURE)):
+        result = hub.run(*command, *arguments)
+        assert (result.code, result.out) == (code, ""), command
+        assert result.err.splitlines()[0] == f"error: {message}"
+    assert hub.state() == state
+    assert [session.name for session in hub.directory().parent.iterdir()] == ["s1"]
+    result = hub.run("eval", "--ranking=1", *arguments[:1], "s1")
+    assert result.err.startswith("error: --ranking and --guard exclude each other\n")
+
+
+def test_path_that_came_with_the_repository(hub: Hub) -> None:
+    """The key in config.yaml is read like any other text of another user."""
+    create_guarded_session(hub)
+    config = hub.directory() / "config.yaml"
+    text = config.read_text()
+    for value in ("'../x'", '"/etc/passwd"', '"a\\0b"', '"\\ud800"'):
+        config.write_text(f"{text}guard: {value}\n")
+        result = hub.run("eval", *MEASURE, "s1")
+        assert (result.code, result.out) == (128, "")
+        assert result.err.startswith("fatal: ")
+        assert "config.yaml" in result.err
+        assert "Traceback" not in result.err
+
+
+def test_sparse_checkout_has_the_guarded_file(hub: Hub) -> None:
+    create_guarded_session(hub, f"echo '{CHEAT}' >bench/run.sh")
+    hub.git("sparse-checkout", "set", "--no-cone", "/work")
+    assert hub.run("eval", "-q", *MEASURE, "s1").code == 0
+    assert recorded_ranks(hub) == {"agent-1": (1, 4, ""), "agent-2": (2, 6, "")}
+    assert not Path(hub.top, "bench").exists()

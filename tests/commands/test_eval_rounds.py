@@ -1,0 +1,95 @@
+"""`eval --warmup`, `--prepare` and `--allow-failures`, and files that change during a run."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.hub import Hub, Result
+from tests.support.measured_sessions import (
+    MEASURE,
+    agent_worktree,
+    create_measurable_session,
+    recorded_ranks,
+)
+
+NUMBER_OF_RUN = 'echo x >>"../$HUB_AGENT-n"; n=$(wc -l <"../$HUB_AGENT-n")'
+"""Count the runs of an agent in the variable n."""
+
+
+def values(hub: Hub, agent: int) -> list[float]:
+    """Return the measured values of an agent."""
+    recorded = hub.state()["agents"][f"agent-{agent}"]["result"]["values"]
+    assert isinstance(recorded, list)
+    return recorded
+
+
+def test_runs_of_the_warmup_do_not_count(hub: Hub) -> None:
+    """A run of the warmup may fail, and its changes are removed."""
+    create_measurable_session(hub, "x\n", "x\n")
+    command = f'{NUMBER_OF_RUN}; echo ms: $n$(wc -l <ms); echo y >>ms; test "$n" -gt 1'
+    arguments = (*MEASURE, "--eval", command, "--warmup=2", "--repeat=2")
+    assert hub.run("eval", "-q", *arguments, "s1").code == 0
+    assert [values(hub, agent) for agent in (1, 2)] == [[31, 41], [31, 41]]
+
+
+def test_prepare_command_runs_before_each_run(hub: Hub) -> None:
+    """The command sees the commit. Its output has no metric, and its changes are not reported."""
+    create_measurable_session(hub, "x\n", "x\n")
+    prepare = f"{NUMBER_OF_RUN}; echo ms: 99; cat ms; echo $n >>ms; echo $HUB_AGENT >who"
+    command = 'test "$(cat who)" = "$HUB_AGENT" && echo ms: $(tail -n 1 ms)'
+    arguments = (*MEASURE, "--eval", command, "--prepare", prepare, "--warmup=1", "--repeat=2")
+    assert "tracked" not in hub.run("eval", *arguments, "s1").err
+    assert [values(hub, agent) for agent in (1, 2)] == [[2, 3], [2, 3]]
+    log = (hub.directory() / "output" / "eval-1" / "agent-1.log").read_text()
+    assert log == "".join(f"ms: 99\nx\nms: {number}\n" for number in (1, 2, 3))
+
+
+def test_prepare_command_that_fails(hub: Hub) -> None:
+    create_measurable_session(hub, "ms: 1\n", "ms: 2\n")
+    prepare = "test $HUB_AGENT = agent-1 || exit 3"
+    assert hub.run("eval", "-q", *MEASURE, "--prepare", prepare, "s1") == Result(0)
+    assert recorded_ranks(hub) == {
+        "agent-1": (1, 1, ""),
+        "agent-2": (2, None, "the prepare command failed: exit code 3"),
+    }
+
+
+def test_failed_runs_are_repeated(hub: Hub) -> None:
+    """Agent-1 fails twice and agent-2 three times. Two failures are allowed."""
+    create_measurable_session(hub, "1 4\n", "1 2 3\n")
+    command = (
+        f'{NUMBER_OF_RUN}; for m in $(cat ms); do test "$m" != "$n" || exit 1; done; echo ms: $n'
+    )
+    arguments = (*MEASURE, "--eval", command, "--allow-failures=2", "--repeat=3")
+    assert hub.run("eval", "-q", *arguments, "s1") == Result(0)
+    assert values(hub, 1) == [2, 3, 5]
+    assert recorded_ranks(hub) == {"agent-1": (1, 3, ""), "agent-2": (2, None, "exit code 1")}
+    assert (agent_worktree(hub, 2).parent / "agent-2-n").read_text() == "x\n" * 3
+
+
+@pytest.mark.parametrize("in_place", [False, True])
+def test_tracked_files_that_change_during_a_run(hub: Hub, in_place: bool) -> None:
+    """New files are no change. In place, another process can be the one that changes files."""
+    create_measurable_session(hub, "ms: 1\n", "ms: 2\n")
+    for name in "abc":
+        hub.commit(agent_worktree(hub, 1), name, "x\n")
+    command = (
+        "cat ms; touch new; test $HUB_AGENT = agent-2 || { rm a; echo y >>b; touch -d @1 c file; }"
+    )
+    options = ("--in-place",) if in_place else ()
+    result = hub.run("eval", *MEASURE, "--eval", command, *options, "s1")
+    assert result.err.splitlines()[0] == (
+        "warning: tracked files of agent-1 changed while the command ran: 'a', 'b', 'c' and 1 more"
+    )
+    assert len(result.err.splitlines()) == (3 if in_place else 1)
+    assert (agent_worktree(hub, 1) / "a").exists() is not in_place
+
+
+@pytest.mark.parametrize("option", ["--warmup", "--allow-failures"])
+def test_invalid_number_of_runs(hub: Hub, option: str) -> None:
+    create_measurable_session(hub, "ms: 1\n")
+    for number in ("-1", "1001", "x", ""):
+        result = hub.run("eval", *MEASURE, f"{option}={number}", "s1")
+        assert result == Result(
+            129, "", f"error: not a number of runs: '{number}'\nhint: use 0 to 1000\n"
+        )
