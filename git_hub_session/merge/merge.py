@@ -23,7 +23,7 @@ from git_hub_session.git.ref_names import (
     agent_name,
     short_name,
 )
-from git_hub_session.merge.merge_tree import commit_merge
+from git_hub_session.merge.commit import commit_merge
 from git_hub_session.merge.message import merge_message
 from git_hub_session.merge.move_branch import InterruptedUpdate, move_branch
 from git_hub_session.merge.plan import MergePlan, resolve_plan

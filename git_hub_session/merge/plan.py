@@ -16,7 +16,6 @@ from git_hub_session.git.ref_names import (
     short_name,
 )
 from git_hub_session.git.worktrees import linked_worktrees
-from git_hub_session.merge.merge_tree import MergeTreeResult, merge_trees
 from git_hub_session.merge.winner import (
     choose_winner,
     moves_since_evaluation,
@@ -28,6 +27,7 @@ from git_hub_session.session.guarded import describe_guarded
 from git_hub_session.session.state import State
 from git_hub_session.worktree.checkouts import Checkout, find_checkout
 from git_hub_session.worktree.detached import detached_reason
+from git_hub_session.worktree.merge_tree import MergeTreeResult, merge_trees
 from git_hub_session.worktree.owner import agent_worktrees
 from git_hub_session.worktree.status import read_worktree_status
 from git_hub_session.worktree.uncommitted import (
