@@ -39,8 +39,8 @@ EXPECTED = re.compile(
     r"|X: its administrative files|agent-X: (X exists already|its worktree X is missing|X: )|agent-X is incomplete|its branch moved|X: its directory"
     r"|session X or its branches changed|the checkout of X changed|the branch of .* moved"
     r"|git cannot (update X, where X is checked out|move X))"
-    r"|Kept worktree: X\n  (in use by|the administrative files changed|files changed|files were written|the index is locked|its .git file|the directory was removed|cannot save the work)"
-    r"|Kept branch: hubX: (moved meanwhile|checked out in a worktree|X exists and points|git refused: .* lock)"
+    r"|agent-X.*: kept .*\n  (in use by|the administrative files changed|files changed|files were written|the index is locked|its .git file|the directory was removed|cannot save the work)"
+    r"|kept branch: (moved meanwhile|checked out in a worktree|X exists and points|git refused: .* lock)"
 )
 
 # An agent: write a file that contains its own name, record it in the journal, and maybe commit it.
@@ -221,7 +221,7 @@ class Soak:
         lines = [
             line for line in result.err.splitlines() if line.startswith(("error: ", "fatal: "))
         ]
-        lines += re.findall(r"^Kept branch: .*$|^Kept .*\n  .*$", result.out, re.MULTILINE)
+        lines += re.findall(r"^.*kept branch: .*$|^.*: kept .*\n  .*$", result.out, re.MULTILINE)
         if not lines and arguments[0] not in ("exec", "eval", "doctor"):
             self.unexpected.append(f"{arguments} failed without an error: {result}")
         for line in lines:

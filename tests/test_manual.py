@@ -331,7 +331,7 @@ def test_the_examples_work(hub: Hub) -> None:
     assert (played.code, played.err.count("warning:")) == (0, 0), played
     assert "   1  agent-2       5 " in played.out
     assert played.out.endswith(
-        "Archived branch: hub/fast/agent-1/attempt-1 as tag hub/archive/fast/agent-1\n"
+        "agent-2: removed ../project.hub/fast/agent-2\n"
         "Cleaned up 2 worktrees for session fast\n"
         "Session fast: evaluating → merged\n"
     )

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from shlex import quote
 
 from git_hub_session._typing import TYPE_CHECKING, Any
-from git_hub_session.cli.view import Record, TerminalStyle, make_record, warning_lines
-from git_hub_session.git.ref_names import short_name
-from git_hub_session.util.text import escape_control, quote_ansi_c
+from git_hub_session.cli.view import (
+    Record,
+    TerminalStyle,
+    make_record,
+    relative_path,
+    warning_lines,
+)
+from git_hub_session.git.ref_names import (
+    agent_name,
+    name_in_session,
+    parse_agent_branch,
+    short_name,
+)
+from git_hub_session.util.text import escape_control, natural_key, quote_ansi_c
 
 if TYPE_CHECKING:
     from git_hub_session.cleanup.report import (
@@ -17,52 +29,149 @@ if TYPE_CHECKING:
         SavedWork,
     )
 
-
-def report_fields(report: CleanupReport) -> dict[str, Any]:
-    """Return the fields of a report."""
-    return {
-        "session_id": report.session,
-        "removed": [_removed_fields(removed) for removed in report.removed],
-        "saved": [
-            {
-                "ref": saved.ref,
-                "kind": saved.kind,
-                "path": worktree.path,
-                "branch": short_name(worktree.branch),
-            }
-            for worktree in report.outcomes
-            for saved in worktree.saved
-        ],
-        "kept": [_kept_fields(kept) for kept in report.kept],
-        "archived": [
-            {
-                "branch": short_name(archived.branch),
-                "tag": short_name(archived.tag),
-                "oid": archived.oid,
-            }
-            for archived in report.branches.archived
-        ],
-        "branches_kept": [
-            {"branch": short_name(skipped.branch), "reason": skipped.reason}
-            for skipped in report.branches.skipped
-        ],
-        "notes": list(report.notes),
-    }
+_KINDS = {"work": "uncommitted work", "commits": "unreferenced commits"}
 
 
-def report_records(report: CleanupReport) -> list[Record]:
-    """Return the porcelain records of a report: one for each worktree, rescue ref and branch."""
-    fields = report_fields(report)
-    return [
-        [("session", report.session), ("outcome", outcome), *make_record(record)]
-        for outcome in ("removed", "saved", "kept", "archived", "branches_kept")
-        for record in fields[outcome]
-    ]
+class ReportOutput:
+    """The output of a report, with the commands that restore the saved work."""
+
+    def __init__(
+        self, report: CleanupReport, cwd: str, restore: Mapping[str, str], *, dry_run: bool
+    ) -> None:
+        """Create the output.
+
+        Args:
+            cwd: the current directory, to which paths are relative.
+            restore: the commands of `restore` by rescue ref (see restore/way_back.py).
+        """
+        self.report = report
+        self._cwd = cwd
+        self._dry_run = dry_run
+        self._git_commands = {} if dry_run else _git_commands(report)
+        self._restore_commands = restore
+
+    @property
+    def warnings(self) -> list[str]:
+        """The warnings of the report, for standard error."""
+        return warning_lines(self.report.notes)
+
+    def fields(self) -> dict[str, Any]:
+        """Return the fields of the report."""
+        report = self.report
+        return {
+            "session_id": report.session,
+            "removed": [_removed_fields(removed) for removed in report.removed],
+            "saved": [
+                {
+                    "ref": saved.ref,
+                    "kind": saved.kind,
+                    "path": worktree.path,
+                    "branch": short_name(worktree.branch),
+                    "restore": self._restore_commands.get(saved.ref),
+                    "git": self._git_commands.get(saved.ref),
+                }
+                for worktree in report.outcomes
+                for saved in worktree.saved
+            ],
+            "kept": [_kept_fields(kept) for kept in report.kept],
+            "archived": [
+                {
+                    "branch": short_name(archived.branch),
+                    "tag": short_name(archived.tag),
+                    "oid": archived.oid,
+                }
+                for archived in report.branches.archived
+            ],
+            "branches_kept": [
+                {"branch": short_name(skipped.branch), "reason": skipped.reason}
+                for skipped in report.branches.skipped
+            ],
+            "notes": list(report.notes),
+        }
+
+    def records(self) -> list[Record]:
+        """Return the porcelain records: one for each worktree, rescue ref and branch."""
+        fields = self.fields()
+        return [
+            [("session", self.report.session), ("outcome", outcome), *make_record(record)]
+            for outcome in ("removed", "saved", "kept", "archived", "branches_kept")
+            for record in fields[outcome]
+        ]
+
+    def lines(self, style: TerminalStyle) -> list[str]:
+        """Return the report as text: one line for each branch, and its details below it."""
+        count = len(self.report.removed)
+        cleaned_up = "Would clean up" if self._dry_run else "Cleaned up"
+        worktrees = f"{count} worktree{'' if count == 1 else 's'}"
+        last = f"{cleaned_up} {worktrees} for session {self.report.session}"
+        return [*self._branch_lines(self.report, style), last]
+
+    def kept_lines(self, style: TerminalStyle) -> list[str]:
+        """Return the lines of kept worktrees and branches. Print them even with -q."""
+        branches = self.report.branches._replace(archived=())
+        return self._branch_lines(self.report._replace(removed=(), branches=branches), style)
+
+    def _branch_lines(self, report: CleanupReport, style: TerminalStyle) -> list[str]:
+        out = []
+        for ref, name in _branch_names(report).items():
+            removed = [worktree for worktree in report.removed if worktree.branch == ref]
+            kept = [worktree for worktree in report.kept if worktree.branch == ref]
+            parts = [part for worktree in removed for part in self._removed_parts(worktree)]
+            parts += [self._kept_part(worktree, style) for worktree in kept]
+            parts += self._branch_parts(report, ref, style)
+            out.append(f"{name}: {', '.join(parts)}")
+            out += [line for worktree in removed for line in self._way_back_lines(worktree)]
+            out += [line for worktree in kept for line in _reason_lines(worktree)]
+        return out
+
+    def _removed_parts(self, removed: RemovedWorktree) -> Iterator[str]:
+        remove, save = ("would remove", "would save") if self._dry_run else ("removed", "saved")
+        remark = " (its directory was missing)" if removed.missing else ""
+        yield f"{remove} {self._path(removed.path)}{remark}"
+        if removed.saved:
+            kinds = dict.fromkeys(_KINDS[saved.kind] for saved in removed.saved)
+            yield f"{save} {' and '.join(kinds)}"
+
+    def _kept_part(self, kept: KeptWorktree, style: TerminalStyle) -> str:
+        saved = "".join(f", saved {_KINDS[saved.kind]} in {saved.ref}" for saved in kept.saved)
+        return f"{style.paint('kept', 'red')} {self._path(kept.path)}{escape_control(saved)}"
+
+    def _branch_parts(self, report: CleanupReport, ref: str, style: TerminalStyle) -> Iterator[str]:
+        tag = "would tag" if self._dry_run else "tagged"
+        for archived in report.branches.archived:
+            if archived.branch == ref:
+                yield f"{tag} as {escape_control(short_name(archived.tag))}"
+        for skipped in report.branches.skipped:
+            if skipped.branch == ref:
+                yield f"{style.paint('kept', 'red')} branch: {escape_control(skipped.reason)}"
+
+    def _way_back_lines(self, removed: RemovedWorktree) -> list[str]:
+        """Return the commands that restore the saved work, the short ones if they are enough."""
+        commands = {**self._git_commands, **self._restore_commands}
+        refs = [saved.ref for saved in removed.saved if saved.ref in commands]
+        return [f"  bring it back: {commands[ref]}" for ref in refs]
+
+    def _path(self, path: str) -> str:
+        return escape_control(relative_path(path, self._cwd)) or "?"
 
 
-def report_warnings(report: CleanupReport) -> list[str]:
-    """Return the warnings of a report, for standard error."""
-    return warning_lines(report.notes)
+def _branch_names(report: CleanupReport) -> dict[str, str]:
+    """Return the names of the branches in a report by their refs, in natural order.
+
+    The name is that of the agent, such as "agent-2", if the report has only one of its attempts.
+    """
+    refs = {worktree.branch for worktree in report.outcomes}
+    refs |= {archived.branch for archived in report.branches.archived}
+    refs |= {skipped.branch for skipped in report.branches.skipped}
+    attempts = {ref: parse_agent_branch(ref) for ref in sorted(refs, key=natural_key)}
+    agents = [attempt.agent for attempt in attempts.values() if attempt]
+    names = {}
+    for ref, attempt in attempts.items():
+        name = name_in_session(report.session, ref)
+        if attempt and agents.count(attempt.agent) == 1:
+            name = agent_name(attempt.agent)
+        names[ref] = escape_control(name) or "?"
+    return names
 
 
 def _removed_fields(removed: RemovedWorktree) -> dict[str, Any]:
@@ -80,83 +189,28 @@ def _kept_fields(kept: KeptWorktree) -> dict[str, Any]:
     }
 
 
-def report_lines(report: CleanupReport, style: TerminalStyle, *, dry_run: bool) -> list[str]:
-    """Return a report as lines of text."""
-    count = len(report.removed)
-    cleaned_up = "Would clean up" if dry_run else "Cleaned up"
-    return [
-        *_saved_lines(report, dry_run=dry_run),
-        *_removed_lines(report, dry_run=dry_run),
-        *_kept_worktrees(report, style),
-        *_archived_lines(report, dry_run=dry_run),
-        *_kept_branches(report, style),
-        f"{cleaned_up} {count} worktree{'' if count == 1 else 's'} for session {report.session}",
-    ]
+def _reason_lines(kept: KeptWorktree) -> list[str]:
+    hints = kept.reason.hint.strip().splitlines()
+    reason = f"  {escape_control(kept.reason.message)}"
+    return [reason, *(f"  hint: {escape_control(line)}" for line in hints)]
 
 
-def kept_lines(report: CleanupReport, style: TerminalStyle) -> list[str]:
-    """Return the lines of kept worktrees and branches. Print them even with -q."""
-    return _kept_worktrees(report, style) + _kept_branches(report, style)
-
-
-def _saved_lines(report: CleanupReport, *, dry_run: bool) -> list[str]:
-    out = []
-    verb = "Would save" if dry_run else "Saved"
+def _git_commands(report: CleanupReport) -> dict[str, str]:
+    """Return the shell command that restores saved work with git alone, by rescue ref."""
     # The branches that a printed command cannot check out. An archived branch was deleted, and git
     # checks a branch out only once.
     unavailable = {archived.branch for archived in report.branches.archived}
-    for worktree in report.outcomes:
-        branch_name = escape_control(short_name(worktree.branch))
+    commands = {}
+    for worktree in report.removed:
         for saved in worktree.saved:
-            work = "uncommitted work" if saved.kind == "work" else "unreferenced commits"
-            out.append(f"{verb} {work} of {branch_name} in {escape_control(saved.ref)}")
-            if not dry_run and worktree in report.removed:
-                branch = "" if worktree.branch in unavailable else worktree.branch
-                out.append(f"  bring it back: {_restore_command(saved, worktree.path, branch)}")
-                unavailable |= {worktree.branch} if saved.kind == "work" else set()
-    return out
+            branch = "" if worktree.branch in unavailable else worktree.branch
+            commands[saved.ref] = _git_command(saved, worktree.path, branch)
+            unavailable |= {worktree.branch} if saved.kind == "work" else set()
+    return commands
 
 
-def _removed_lines(report: CleanupReport, *, dry_run: bool) -> list[str]:
-    verb = "Would remove" if dry_run else "Removed"
-    out = []
-    for removed in report.removed:
-        remark = " (its directory was missing)" if removed.missing else ""
-        out.append(f"{verb} worktree: {escape_control(removed.path)}{remark}")
-    return out
-
-
-def _archived_lines(report: CleanupReport, *, dry_run: bool) -> list[str]:
-    verb = "Would archive" if dry_run else "Archived"
-    out = []
-    for archived in report.branches.archived:
-        branch = escape_control(short_name(archived.branch))
-        tag = escape_control(short_name(archived.tag))
-        out.append(f"{verb} branch: {branch} as tag {tag}")
-    return out
-
-
-def _kept_worktrees(report: CleanupReport, style: TerminalStyle) -> list[str]:
-    out = []
-    for kept in report.kept:
-        hints = kept.reason.hint.strip().splitlines()
-        out.append(f"{style.paint('Kept worktree:', 'red')} {escape_control(kept.path)}")
-        out.append(f"  {escape_control(kept.reason.message)}")
-        out += [f"  hint: {escape_control(line)}" for line in hints]
-    return out
-
-
-def _kept_branches(report: CleanupReport, style: TerminalStyle) -> list[str]:
-    out = []
-    for skipped in report.branches.skipped:
-        branch = escape_control(short_name(skipped.branch))
-        label = style.paint("Kept branch:", "red")
-        out.append(f"{label} {branch}: {escape_control(skipped.reason)}")
-    return out
-
-
-def _restore_command(saved: SavedWork, path: str, branch: str) -> str:
-    """Return the shell command that restores saved work.
+def _git_command(saved: SavedWork, path: str, branch: str) -> str:
+    """Return the shell command that restores saved work with git alone.
 
     Args:
         branch: the full ref of the branch to check out, or '' if it cannot be checked out.

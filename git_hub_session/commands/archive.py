@@ -7,13 +7,8 @@ from git_hub_session.cleanup.archive_session import archive_session, preview_arc
 from git_hub_session.cleanup.options import read_cleanup_options
 from git_hub_session.cli.options import DRY_RUN, FORMAT, QUIET, Arguments, Option, Usage
 from git_hub_session.cli.view import Record, TerminalStyle, TextOutput, View, make_record
-from git_hub_session.commands._cleanup_report import (
-    kept_lines,
-    report_fields,
-    report_lines,
-    report_records,
-    report_warnings,
-)
+from git_hub_session.commands._cleanup_report import ReportOutput
+from git_hub_session.restore.way_back import restore_commands
 
 if TYPE_CHECKING:
     from git_hub_session.cleanup.archive_session import ArchiveResult
@@ -33,18 +28,24 @@ def run(context: Context, args: Arguments) -> ArchiveView:
     The session becomes `archived` if nothing had to be kept in place.
     """
     sid = context.require_session(args.argument, "archive")
-    options = read_cleanup_options(context.project)
-    if args.is_set("dry-run"):
-        return ArchiveView(preview_archive(sid, context.project, options), dry_run=True)
-    reason = args.value("reason") or ""
-    return ArchiveView(archive_session(sid, context.project, options, reason=reason), dry_run=False)
+    project = context.project
+    options = read_cleanup_options(project)
+    dry_run = args.is_set("dry-run")
+    if dry_run:
+        result = preview_archive(sid, project, options)
+    else:
+        result = archive_session(sid, project, options, reason=args.value("reason") or "")
+    commands = restore_commands(result.report, project)
+    report = ReportOutput(result.report, project.cwd, commands, dry_run=dry_run)
+    return ArchiveView(result, report, dry_run=dry_run)
 
 
 class ArchiveView(View):
     """A session that was archived, would be archived, or was not because something was kept."""
 
-    def __init__(self, result: ArchiveResult, *, dry_run: bool) -> None:
+    def __init__(self, result: ArchiveResult, report: ReportOutput, *, dry_run: bool) -> None:
         self.result = result
+        self.report = report
         self.dry_run = dry_run
 
     @property
@@ -57,32 +58,32 @@ class ArchiveView(View):
 
     @property
     def diagnostics(self) -> list[str]:
-        return report_warnings(self.result.report)
+        return self.report.warnings
 
     def document(self) -> dict[str, Any]:
         return {
             "session_id": self.result.report.session,
             "state": str(self.result.state),
             "dry_run": self.dry_run,
-            **report_fields(self.result.report),
+            **self.report.fields(),
         }
 
     def records(self) -> list[Record]:
         head = {"session": self.result.report.session, "state": str(self.result.state)}
-        return [make_record(head), *report_records(self.result.report)]
+        return [make_record(head), *self.report.records()]
 
     def lines(self, style: TerminalStyle, *, quiet: bool) -> TextOutput:
-        report = self.result.report
+        session = self.result.report.session
         err = []
         if self.exit_code:
             err.append(
-                f"session {report.session} stays '{self.result.state}': its cleanup is not complete"
+                f"session {session} stays '{self.result.state}': its cleanup is not complete"
             )
         if quiet:
-            return TextOutput([], [*kept_lines(report, style), *err] if err else [])
-        out = report_lines(report, style, dry_run=self.dry_run)
+            return TextOutput([], [*self.report.kept_lines(style), *err] if err else [])
+        out = self.report.lines(style)
         if self.result.steps:
             states = f" {style.arrow} ".join(map(str, (self.result.source, *self.result.steps)))
             would = "Would update session" if self.dry_run else "Session"
-            out.append(f"{would} {report.session}: {states}")
+            out.append(f"{would} {session}: {states}")
         return TextOutput(out, err)

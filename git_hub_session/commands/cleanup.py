@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.cleanup.cleanup import clean_up_session, failed_report, preview_cleanup
 from git_hub_session.cleanup.options import read_cleanup_options
 from git_hub_session.cli.options import DRY_RUN, FORMAT, QUIET, Arguments, Option, Usage
 from git_hub_session.cli.view import Record, TerminalStyle, TextOutput, View
-from git_hub_session.commands._cleanup_report import (
-    kept_lines,
-    report_fields,
-    report_lines,
-    report_records,
-    report_warnings,
-)
+from git_hub_session.commands._cleanup_report import ReportOutput
 from git_hub_session.errors import HubError, UsageError
+from git_hub_session.restore.way_back import restore_commands
 from git_hub_session.session.read import UnreadableSession
 from git_hub_session.session.state import FINISHED
 from git_hub_session.util.clock import parse_duration, parse_iso
@@ -22,7 +19,6 @@ from git_hub_session.worktree.neighbors import Neighbors
 
 if TYPE_CHECKING:
     from git_hub_session._typing import Any
-    from git_hub_session.cleanup.report import CleanupReport
     from git_hub_session.cli.context import Context
     from git_hub_session.git.ref_names import SessionId
 
@@ -60,7 +56,7 @@ def run(context: Context, args: Arguments) -> CleanupView:
     archiving = args.is_set("archive")
     dry_run = args.is_set("dry-run")
     neighbors = Neighbors(project)
-    reports: list[CleanupReport] = []
+    reports: list[ReportOutput] = []
     for sid in sessions:
         try:
             if dry_run:
@@ -74,8 +70,9 @@ def run(context: Context, args: Arguments) -> CleanupView:
                 raise
             # Report the other sessions too: the user needs the names of their rescue refs.
             report = failed_report(sid, error)
-        reports.append(report)
-    return CleanupView(tuple(reports), dry_run=dry_run)
+        commands = restore_commands(report, project)
+        reports.append(ReportOutput(report, project.cwd, commands, dry_run=dry_run))
+    return CleanupView(reports, dry_run=dry_run)
 
 
 def _selected_sessions(context: Context, args: Arguments) -> list[SessionId]:
@@ -112,7 +109,7 @@ def _finished_sessions(context: Context, older_than: str | None) -> list[Session
 class CleanupView(View):
     """The reports of all selected sessions: removed, saved, kept and archived."""
 
-    def __init__(self, reports: tuple[CleanupReport, ...], *, dry_run: bool) -> None:
+    def __init__(self, reports: Sequence[ReportOutput], *, dry_run: bool) -> None:
         self.reports = reports
         self.dry_run = dry_run
 
@@ -122,28 +119,25 @@ class CleanupView(View):
 
     @property
     def exit_code(self) -> int:
-        return 0 if all(report.is_complete for report in self.reports) else 1
+        return 0 if all(output.report.is_complete for output in self.reports) else 1
 
     @property
     def diagnostics(self) -> list[str]:
-        return [line for report in self.reports for line in report_warnings(report)]
+        return [line for output in self.reports for line in output.warnings]
 
     def document(self) -> dict[str, Any]:
         return {
             "dry_run": self.dry_run,
-            "sessions": [report_fields(report) for report in self.reports],
+            "sessions": [output.fields() for output in self.reports],
         }
 
     def records(self) -> list[Record]:
-        return [record for report in self.reports for record in report_records(report)]
+        return [record for output in self.reports for record in output.records()]
 
     def lines(self, style: TerminalStyle, *, quiet: bool) -> TextOutput:
         if quiet:
-            kept = [line for report in self.reports for line in kept_lines(report, style)]
+            kept = [line for output in self.reports for line in output.kept_lines(style)]
             return TextOutput([], kept)
         if not self.reports:
             return TextOutput([], ["no session to clean up"])
-        out: list[str] = []
-        for report in self.reports:
-            out += report_lines(report, style, dry_run=self.dry_run)
-        return TextOutput(out)
+        return TextOutput([line for output in self.reports for line in output.lines(style)])

@@ -19,18 +19,13 @@ from git_hub_session.cli.view import (
     metric_text,
     warning_lines,
 )
-from git_hub_session.commands._cleanup_report import (
-    kept_lines,
-    report_fields,
-    report_lines,
-    report_records,
-    report_warnings,
-)
+from git_hub_session.commands._cleanup_report import ReportOutput
 from git_hub_session.errors import Refused
 from git_hub_session.git.ref_names import HEADS, agent_name, short_name
 from git_hub_session.merge.merge import merge_winner
 from git_hub_session.merge.options import PARAGRAPH, MergeOptions, merge_command
 from git_hub_session.merge.plan import MergePlan, plan_merge
+from git_hub_session.restore.way_back import restore_commands
 from git_hub_session.session.agents import parse_agent
 from git_hub_session.session.baseline import last_evaluation
 from git_hub_session.session.model import MAX_AGENTS
@@ -87,10 +82,12 @@ def run(context: Context, args: Arguments) -> MergeView:
     described = not args.is_set("quiet") or args.value("format") not in (None, "text")
     plan = plan_merge(sid, project, options, dry_run=dry_run, described=described)
     if plan.conflicts or dry_run:
-        return MergeView(plan, None, dry_run=dry_run)
+        return MergeView(plan, None, None, dry_run=dry_run)
     _confirm(context, plan, options, is_approved=args.is_set("yes"))
     result = merge_winner(sid, project, options, cleanup_options, plan)
-    return MergeView(plan, result, dry_run=False)
+    commands = restore_commands(result.report, project)
+    report = ReportOutput(result.report, project.cwd, commands, dry_run=False)
+    return MergeView(plan, result, report)
 
 
 def parse_options(args: Arguments) -> MergeOptions:
@@ -140,9 +137,17 @@ def _confirm(
 class MergeView(View):
     """A merge that was made, would be made, or is impossible because of conflicts."""
 
-    def __init__(self, plan: MergePlan, result: MergeResult | None, *, dry_run: bool) -> None:
+    def __init__(
+        self,
+        plan: MergePlan,
+        result: MergeResult | None,
+        report: ReportOutput | None,
+        *,
+        dry_run: bool = False,
+    ) -> None:
         self.plan = plan
         self.result = result
+        self.report = report
         self.dry_run = dry_run
 
     @property
@@ -157,8 +162,8 @@ class MergeView(View):
 
     @property
     def diagnostics(self) -> list[str]:
-        if self.result is not None:
-            return report_warnings(self.result.report)
+        if self.report is not None:
+            return self.report.warnings
         return warning_lines(self.plan.warnings)
 
     @property
@@ -166,7 +171,7 @@ class MergeView(View):
         return State.MERGED if self.result else self.plan.session.state
 
     def document(self) -> dict[str, Any]:
-        return {**self._plan_fields(), **(report_fields(self.result.report) if self.result else {})}
+        return {**self._plan_fields(), **(self.report.fields() if self.report else {})}
 
     def _plan_fields(self) -> dict[str, Any]:
         plan = self.plan
@@ -190,20 +195,19 @@ class MergeView(View):
     def records(self) -> list[Record]:
         fields = self._plan_fields()
         first = [("session", fields.pop("session_id")), *make_record(fields)]
-        return [first, *(report_records(self.result.report) if self.result else [])]
+        return [first, *(self.report.records() if self.report else [])]
 
     def lines(self, style: TerminalStyle, *, quiet: bool) -> TextOutput:
         if self.plan.conflicts:
             return _conflict_output(self.plan, quiet=quiet)
-        if self.result is None:
+        if self.result is None or self.report is None:
             return TextOutput([] if quiet else preview_lines(self.plan, style))
-        report = self.result.report
         session = self.plan.session
         err = []
         if self.exit_code:
             err.append(f"session {session.id} is merged, but its cleanup is not complete")
         if quiet:
-            return TextOutput([], [*kept_lines(report, style), *err] if err else [])
+            return TextOutput([], [*self.report.kept_lines(style), *err] if err else [])
         out = []
         # The preview has already shown a merge that an earlier call made.
         if not self.plan.existing_commit:
@@ -211,7 +215,7 @@ class MergeView(View):
             agent = agent_name(self.plan.winner.agent)
             out.append(f"Merged {agent} into {into}: {self.result.commit[:12]}")
             out += _metric_lines(self.plan, style)
-        out += report_lines(report, style, dry_run=False)
+        out += self.report.lines(style)
         if session.state != self._state:
             out.append(f"Session {session.id}: {session.state} {style.arrow} {self._state}")
         return TextOutput(out, err)

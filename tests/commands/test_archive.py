@@ -23,13 +23,11 @@ def test_archive_of_an_initialized_session(hub: Hub) -> None:
     result = hub.run("archive", "s1", "--reason", "not worth it")
     assert result == Result(
         0,
-        f"Saved uncommitted work of {BRANCH} in {RESCUE}\n"
+        "agent-1: removed ../worktrees/s1/agent-1, saved uncommitted work, "
+        "tagged as hub/archive/s1/agent-1\n"
         f"  bring it back: git worktree add --detach {worktree} {RESCUE}^"
         f" && git -C {worktree} stash apply --index {RESCUE}\n"
-        f"Removed worktree: {worktree}\n"
-        f"Removed worktree: {hub.worktree(2)}\n"
-        f"Archived branch: {BRANCH} as tag hub/archive/s1/agent-1\n"
-        "Archived branch: hub/s1/agent-2/attempt-1 as tag hub/archive/s1/agent-2\n"
+        "agent-2: removed ../worktrees/s1/agent-2, tagged as hub/archive/s1/agent-2\n"
         "Cleaned up 2 worktrees for session s1\n"
         "Session s1: init → running → evaluating → archived\n",
     )
@@ -118,7 +116,7 @@ def test_branch_of_no_agent_does_not_stop_the_archive(hub: Hub) -> None:
     hub.git("branch", "hub/s1/notes")
     result = hub.run("archive", "s1")
     assert result.code == 0
-    assert "Kept branch: hub/s1/notes: not an agent's branch\n" in result.out
+    assert "notes: kept branch: not an agent's branch\n" in result.out
     assert hub.state()["state"] == "archived"
 
 
@@ -154,8 +152,8 @@ def test_formats_and_dry_run(hub: Hub) -> None:
     }
     assert hub.run("archive", "-n", "s1") == Result(
         0,
-        f"Would remove worktree: {worktree}\n"
-        f"Would archive branch: {BRANCH} as tag hub/archive/s1/agent-1\n"
+        "agent-1: would remove ../worktrees/s1/agent-1, "
+        "would tag as hub/archive/s1/agent-1\n"
         "Would clean up 1 worktree for session s1\n"
         "Would update session s1: init → running → evaluating → archived\n",
     )

@@ -14,6 +14,7 @@ from tests.support.cleanup import (
     removed,
     run_restore_commands,
     saved,
+    shown_path,
 )
 from tests.support.hub import Hub, Result
 
@@ -28,12 +29,9 @@ def worktree(hub: Hub) -> Path:
 
 def commits_saved(worktree: Path, *refs: str) -> Result:
     """Return the result of a cleanup that saved commits in `refs` and removed the worktree."""
-    lines = "".join(
-        f"Saved unreferenced commits of {BRANCH} in {ref}\n"
-        f"  bring it back: git branch <name> {ref}\n"
-        for ref in refs
-    )
-    return Result(0, lines + removed(worktree).out)
+    lines = "".join(f"  bring it back: git branch <name> {ref}\n" for ref in refs)
+    first, last = removed(worktree).out.splitlines()
+    return Result(0, f"{first}, saved unreferenced commits\n{lines}{last}\n")
 
 
 def is_reachable(hub: Hub, oid: str) -> bool:
@@ -162,10 +160,9 @@ def test_changes_on_an_archived_branch(hub: Hub, worktree: Path) -> None:
     command = f"git worktree add --detach {worktree} {RESCUE}^ && git -C {worktree} stash apply --index {RESCUE}"
     assert result == Result(
         0,
-        f"Saved uncommitted work of {BRANCH} in {RESCUE}\n"
+        f"agent-1: removed {shown_path(worktree)}, saved uncommitted work, "
+        "tagged as hub/archive/s1/agent-1\n"
         f"  bring it back: {command}\n"
-        f"Removed worktree: {worktree}\n"
-        f"Archived branch: {BRANCH} as tag hub/archive/s1/agent-1\n"
         "Cleaned up 1 worktree for session s1\n",
     )
     run_restore_commands(hub, result)
@@ -183,14 +180,15 @@ def test_tags_of_archived_branches(hub: Hub) -> None:
     hub.git("branch", "hub/s10/agent-1/attempt-1", "main")
     result = hub.run("cleanup", "--archive", "s1")
     assert (result.code, result.err) == (1, "")
-    assert result.out.splitlines()[-8:] == [
-        "Archived branch: hub/s1/agent-1/attempt-1 as tag hub/archive/s1/agent-1",
-        "Archived branch: hub/s1/agent-1/attempt-10 as tag hub/archive/s1/agent-1-attempt-10",
-        "Archived branch: hub/s1/agent-1/attempt-2 as tag hub/archive/s1/agent-1-attempt-2",
-        "Archived branch: hub/s1/agent-10/attempt-1 as tag hub/archive/s1/agent-10",
-        "Archived branch: hub/s1/agent-2/attempt-2 as tag hub/archive/s1/agent-2-attempt-2",
-        "Archived branch: hub/s1/agent-2/attempt-3 as tag hub/archive/s1/agent-2",
-        "Kept branch: hub/s1/notes: not an agent's branch",
+    directory = "../worktrees/s1"
+    assert result.out.splitlines() == [
+        f"agent-1/attempt-1: removed {directory}/agent-1, tagged as hub/archive/s1/agent-1",
+        f"agent-1/attempt-2: removed {directory}/agent-1-2, tagged as hub/archive/s1/agent-1-attempt-2",
+        f"agent-1/attempt-10: removed {directory}/agent-1-10, tagged as hub/archive/s1/agent-1-attempt-10",
+        f"agent-2/attempt-2: removed {directory}/agent-2-2, tagged as hub/archive/s1/agent-2-attempt-2",
+        f"agent-2/attempt-3: removed {directory}/agent-2-3, tagged as hub/archive/s1/agent-2",
+        f"agent-10: removed {directory}/agent-10, tagged as hub/archive/s1/agent-10",
+        "notes: kept branch: not an agent's branch",
         "Cleaned up 6 worktrees for session s1",
     ]
     assert hub.refs("refs/tags") == {
@@ -223,10 +221,9 @@ def test_archive_with_existing_tags(hub: Hub, worktree: Path) -> None:
         hub.git("tag", f"hub/archive/s1/{name}", "main")
     assert hub.run("cleanup", "--archive", "s1") == Result(
         1,
-        f"Removed worktree: {worktree}\n"
-        f"Archived branch: {BRANCH} as tag {tag}-attempt-1\n"
-        "Archived branch: hub/s1/agent-2/attempt-1 as tag hub/archive/s1/agent-2\n"
-        "Kept branch: hub/s1/agent-3/attempt-1: "
+        f"agent-1: removed {shown_path(worktree)}, tagged as {tag}-attempt-1\n"
+        "agent-2: tagged as hub/archive/s1/agent-2\n"
+        "agent-3: kept branch: "
         "'refs/tags/hub/archive/s1/agent-3-attempt-1' exists and points elsewhere\n"
         "Cleaned up 1 worktree for session s1\n",
     )
@@ -244,9 +241,9 @@ def test_archive_with_a_conflicting_tag(hub: Hub, worktree: Path) -> None:
     result = hub.run("cleanup", "--archive", "s1")
     assert (result.code, result.err) == (1, "")
     lines = result.out.splitlines()
-    assert lines[0] == f"Removed worktree: {worktree}"
-    assert lines[1].startswith(f"Kept branch: {BRANCH}: git refused: fatal: ")
-    assert "'refs/tags/hub/archive/s1/agent-1/x' exists" in lines[1]
+    kept_branch = "kept branch: git refused: fatal: "
+    assert lines[0].startswith(f"agent-1: removed {shown_path(worktree)}, {kept_branch}")
+    assert "'refs/tags/hub/archive/s1/agent-1/x' exists" in lines[0]
     assert hub.refs() == before
 
 
@@ -270,9 +267,8 @@ def test_archive_with_a_hook_that_rejects_a_branch(hub: Hub, worktree: Path) -> 
     assert "agent-2 is sacred; fatal: " in reason
     assert hub.run("cleanup", "--archive", "s1") == Result(
         1,
-        f"Removed worktree: {worktree}\n"
-        f"Kept branch: {BRANCH}: {reason}\n"
-        f"Kept branch: hub/s1/agent-2/attempt-1: {reason}\n"
+        f"agent-1: removed {shown_path(worktree)}, kept branch: {reason}\n"
+        f"agent-2: kept branch: {reason}\n"
         "Cleaned up 1 worktree for session s1\n",
     )
     assert hub.refs() == before
@@ -302,9 +298,8 @@ def test_archive_with_a_branch_that_moves(hub: Hub, worktree: Path) -> None:
     result = hub.call("git-hub-session", "cleanup", "--archive", "s1", environ=environ)
     assert result == Result(
         1,
-        f"Removed worktree: {worktree}\n"
-        f"Archived branch: {BRANCH} as tag hub/archive/s1/agent-1\n"
-        f"Kept branch: {second}: moved meanwhile\n"
+        f"agent-1: removed {shown_path(worktree)}, tagged as hub/archive/s1/agent-1\n"
+        "agent-2: kept branch: moved meanwhile\n"
         "Cleaned up 1 worktree for session s1\n",
     )
     assert hub.refs("refs/tags") == {"refs/tags/hub/archive/s1/agent-1": tip}
@@ -317,11 +312,10 @@ def test_archive_keeps_the_branch_of_the_main_worktree(hub: Hub, worktree: Path)
     hub.git("branch", "hub/s1/agent-2/attempt-1", "main")
     assert hub.run("cleanup", "--archive", "s1") == Result(
         1,
-        f"Kept worktree: {hub.top}\n"
+        "agent-1: kept ., kept branch: checked out in a worktree\n"
         "  the main worktree cannot be removed\n"
         "  hint: check out another branch in it\n"
-        "Archived branch: hub/s1/agent-2/attempt-1 as tag hub/archive/s1/agent-2\n"
-        f"Kept branch: {BRANCH}: checked out in a worktree\n"
+        "agent-2: tagged as hub/archive/s1/agent-2\n"
         "Cleaned up 0 worktrees for session s1\n",
     )
     assert hub.git("symbolic-ref", "HEAD") == f"refs/heads/{BRANCH}"
@@ -338,9 +332,9 @@ def test_archive_with_symbolic_and_broken_branches(hub: Hub) -> None:
     result = hub.run("cleanup", "--archive", "s1")
     assert (result.code, result.err) == (1, "")
     assert result.out == (
-        f"Archived branch: {BRANCH} as tag hub/archive/s1/agent-1\n"
-        "Kept branch: hub/s1/agent-2/attempt-1: a symbolic ref\n"
-        "Kept branch: hub/s1/agent-3/attempt-1: broken\n"
+        "agent-1: tagged as hub/archive/s1/agent-1\n"
+        "agent-2: kept branch: a symbolic ref\n"
+        "agent-3: kept branch: broken\n"
         "Cleaned up 0 worktrees for session s1\n"
     )
     assert hub.git("rev-parse", "main")
@@ -378,9 +372,10 @@ def test_rescue_refs_of_changes_and_commits(hub: Hub, worktree: Path) -> None:
     hub.git("checkout", "-q", BRANCH, cwd=worktree)
     (worktree / "file").write_text("changed\n")
     result = hub.run("cleanup", "s1")
-    lines = saved(worktree).out.splitlines(keepends=True)
-    lines[2:2] = commits_saved(worktree, f"{RESCUE[:-1]}2").out.splitlines(keepends=True)[:2]
-    assert result == Result(0, "".join(lines))
+    first, bring_back, last = saved(worktree).out.splitlines()
+    commits = f"  bring it back: git branch <name> {RESCUE[:-1]}2"
+    lines = [f"{first} and unreferenced commits", bring_back, commits, last]
+    assert result == Result(0, "".join(f"{line}\n" for line in lines))
     assert hub.refs("refs/hub")[f"{RESCUE[:-1]}2"] == oid
     assert hub.state()["agents"] == {
         "agent-1": {"rescue": [RESCUE, f"{RESCUE[:-1]}2"], "work": {"attempt-1": RESCUE}}

@@ -137,7 +137,7 @@ def test_archive_tag_that_is_deleted_during_the_cleanup(hub: Hub, worktree: Path
     environ = {"PATH": f"{directory}:{hub.environ['PATH']}"}
     result = hub.call("git-hub-session", "cleanup", "--archive", "s1", environ=environ)
     assert (result.code, result.err) == (1, "")
-    assert f"Kept branch: {BRANCH}: git refused: " in result.out
+    assert "agent-1: removed ../worktrees/s1/agent-1, kept branch: git refused: " in result.out
     assert hub.refs("refs/heads/hub") == {f"refs/heads/{BRANCH}": tip}
 
 

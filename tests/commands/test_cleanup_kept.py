@@ -21,6 +21,7 @@ from tests.support.cleanup import (
     repair_commands,
     run_restore_commands,
     saved,
+    shown_path,
 )
 from tests.support.doctor import list_findings
 from tests.support.hub import Hub, Result, snapshot
@@ -69,9 +70,9 @@ def test_locked(hub: Hub, worktree: Path, arguments: tuple[str, ...]) -> None:
     unlock = f"git worktree unlock {worktree}"
     expected = kept(worktree, "locked: on a stick\\n\\x1b[2J", unlock)
     if "--archive" in arguments:
-        lines = expected.out.splitlines()
-        lines.insert(3, "Kept branch: hub/s1/agent-1/attempt-1: checked out in a worktree")
-        expected = Result(1, "\n".join(lines) + "\n")
+        first, *lines = expected.out.splitlines()
+        first += ", kept branch: checked out in a worktree"
+        expected = Result(1, "\n".join([first, *lines]) + "\n")
     assert_kept(hub, expected, *arguments)
     hub.call("sh", "-c", unlock)
     assert hub.run("cleanup", "s1") == removed(worktree)
@@ -260,7 +261,7 @@ def test_unreadable_index(hub: Hub, worktree: Path, damage: str) -> None:
     before = everything(hub)
     result = hub.run("cleanup", "--force", "--discard", "s1")
     assert (result.code, result.err) == (1, "")
-    assert result.out.startswith(f"Kept worktree: {worktree}\n  index: ")
+    assert result.out.startswith(f"agent-1: kept {shown_path(worktree)}\n  index: ")
     assert everything(hub) == before
     assert hub.json("cleanup", "s1", code=1)["sessions"][0]["kept"][0]["code"] == "unreadable-index"
 
@@ -305,13 +306,12 @@ def test_process_in_the_worktree(hub: Hub, worktree: Path) -> None:
 
 def test_current_directory_in_the_worktree(hub: Hub, worktree: Path) -> None:
     """The session id is not needed in the worktree. --force does not remove it."""
-    expected = kept(
-        worktree,
-        "the current directory is in the worktree",
-        "run the command from another directory",
-    )
+    reason = "the current directory is in the worktree"
+    hint = "run the command from another directory"
+    expected = kept(worktree, reason, hint, shown=".")
     assert_kept(hub, expected, "--force", "--discard", cwd=worktree)
-    assert_kept(hub, expected, "--force", cwd=worktree / "sub")
+    expected_below = kept(worktree, reason, hint, shown="..")
+    assert_kept(hub, expected_below, "--force", cwd=worktree / "sub")
     assert hub.run("cleanup", cwd=worktree) == expected
     assert (
         hub.run("cleanup", "s1", cwd=worktree, environ={"GIT_DIR": str(hub.top / ".git")}).code == 1
@@ -323,10 +323,10 @@ def test_other_worktrees_are_removed_from_within_a_worktree(hub: Hub, worktree: 
     second = hub.spawn("s1", 2)
     assert hub.run("cleanup", cwd=worktree) == Result(
         1,
-        f"Removed worktree: {second}\n"
-        f"Kept worktree: {worktree}\n"
+        "agent-1: kept .\n"
         "  the current directory is in the worktree\n"
         "  hint: run the command from another directory\n"
+        f"agent-2: removed {os.path.relpath(second, worktree)}\n"
         "Cleaned up 1 worktree for session s1\n",
     )
 
@@ -337,7 +337,12 @@ def test_main_worktree_on_a_branch_of_the_session(hub: Hub) -> None:
     (hub.top / "file").write_text("changed\n")
     assert_kept(
         hub,
-        kept(hub.top, "the main worktree cannot be removed", "check out another branch in it"),
+        kept(
+            hub.top,
+            "the main worktree cannot be removed",
+            "check out another branch in it",
+            shown=".",
+        ),
         "--force",
         "--discard",
     )
@@ -391,7 +396,7 @@ def test_worktree_with_an_unpopulated_submodule_is_removed(hub: Hub, worktree: P
     add_submodule(hub, worktree)
     second = hub.spawn("s1", 2, base="hub/s1/agent-1/attempt-1")
     hub.git("worktree", "lock", worktree)
-    assert f"Removed worktree: {second}\n" in hub.run("cleanup", "s1").out
+    assert f"agent-2: removed {shown_path(second)}\n" in hub.run("cleanup", "s1").out
 
 
 def create_repository(hub: Hub, inner: Path) -> None:
@@ -689,7 +694,7 @@ def test_tracked_file_replaced_by_a_pipe(hub: Hub, worktree: Path) -> None:
     result = hub.run("cleanup", "s1")
     assert (result.code, result.err) == (1, "")
     assert result.out.startswith(
-        f"Kept worktree: {worktree}\n  cannot save the work: 'git update-index' failed (exit 128)\n"
+        f"agent-1: kept {shown_path(worktree)}\n  cannot save the work: 'git update-index' failed (exit 128)\n"
     )
     assert everything(hub) == before
 
@@ -715,10 +720,10 @@ def test_changes_without_git(hub: Hub, worktree: Path) -> None:
         result = hub.call("/bin/sh", command, "cleanup", "s1", environ={"PATH": empty})
     assert result == Result(
         1,
-        f"Removed worktree: {second}\n"
-        f"Kept worktree: {worktree}\n"
+        f"agent-1: kept {shown_path(worktree)}\n"
         "  cannot save the work: cannot find 'git'\n"
         "  hint: put git on PATH\n"
+        f"agent-2: removed {shown_path(second)}\n"
         "Cleaned up 1 worktree for session s1\n",
     )
 
@@ -746,7 +751,7 @@ def test_deeply_nested_directories(hub: Hub, worktree: Path, name: str, depth: i
     with nested_directories(worktree, name, depth):
         result = hub.run("cleanup", "s1")
         assert (result.code, result.err) == (1, "")
-        assert result.out.startswith(f"Kept worktree: {worktree}\n")
+        assert result.out.startswith(f"agent-1: kept {shown_path(worktree)}\n")
         assert (worktree / "file").exists()
         assert hub.refs("refs/hub") == {}
 

@@ -16,6 +16,7 @@ from tests.support.cleanup import (
     restore_command,
     run_restore_commands,
     saved,
+    shown_path,
 )
 from tests.support.hub import Hub, snapshot
 from tests.support.worktree_changes import (
@@ -290,7 +291,7 @@ def test_failing_required_filter_keeps_the_worktree(hub: Hub) -> None:
     result = hub.run("cleanup", "s1")
     assert (result.code, result.err) == (1, "")
     assert result.out.startswith(
-        f"Kept worktree: {worktree}\n"
+        f"agent-1: kept {shown_path(worktree)}\n"
         "  cannot save the work: 'git update-index' failed (exit 128)\n"
         "  hint: no such server\n"
     )

@@ -19,6 +19,7 @@ from tests.support.cleanup import (
     restore_command,
     run_restore_commands,
     saved,
+    shown_path,
 )
 from tests.support.hub import IMPATIENT, Hub, Result, snapshot
 from tests.support.interrupt import run_with_injected_code
@@ -224,7 +225,7 @@ def test_path_that_is_not_utf8(hub: Hub) -> None:
     hub.git("worktree", "add", "-q", "-b", "theirs", foreign, "main")
     assert hub.run("cleanup", "s1") == Result(
         0,
-        f"Removed worktree: {hub.worktrees}/ours-\\xff\\nand more\n"
+        "agent-1: removed ../worktrees/ours-\\xff\\nand more\n"
         "Cleaned up 1 worktree for session s1\n",
     )
     assert (own.exists(), foreign.exists()) == (False, True)
@@ -280,10 +281,9 @@ def test_missing_directory(hub: Hub, force: bool) -> None:
     result = hub.run("cleanup", *["--force"] * force, "s1")
     assert result == Result(
         0,
-        f"Saved uncommitted work of {BRANCH} in {RESCUE}\n"
+        f"agent-1: removed {shown_path(first)} (its directory was missing), saved uncommitted work\n"
         f"  bring it back: {restore_command(first)}\n"
-        f"Removed worktree: {first} (its directory was missing)\n"
-        f"Removed worktree: {second} (its directory was missing)\n"
+        f"agent-2: removed {shown_path(second)} (its directory was missing)\n"
         "Cleaned up 2 worktrees for session s1\n",
     )
     assert not (hub.top / ".git" / "worktrees").exists()
@@ -310,19 +310,15 @@ def test_dry_run_changes_nothing(hub: Hub) -> None:
     before = everything(hub)
     assert hub.run("cleanup", "--dry-run", "--archive", "s1") == Result(
         1,
-        f"Would save uncommitted work of {BRANCH} in {RESCUE[:-1]}<n>\n"
-        f"Would save uncommitted work of {BRANCH.replace('agent-1', 'agent-2')} in "
-        f"{RESCUE[:-1].replace('agent-1', 'agent-2')}<n>\n"
-        f"Would remove worktree: {hub.worktree(1)}\n"
-        f"Would remove worktree: {hub.worktree(2)}\n"
-        f"Would remove worktree: {hub.worktree(4)} (its directory was missing)\n"
-        f"Kept worktree: {hub.worktree(3)}\n"
+        "agent-1: would remove ../worktrees/s1/agent-1, would save uncommitted work, "
+        "would tag as hub/archive/s1/agent-1\n"
+        "agent-2: would remove ../worktrees/s1/agent-2, would save uncommitted work, "
+        "would tag as hub/archive/s1/agent-2\n"
+        "agent-3: kept ../worktrees/s1/agent-3, kept branch: checked out in a worktree\n"
         "  locked\n"
         f"  hint: git worktree unlock {hub.worktree(3)}\n"
-        "Would archive branch: hub/s1/agent-1/attempt-1 as tag hub/archive/s1/agent-1\n"
-        "Would archive branch: hub/s1/agent-2/attempt-1 as tag hub/archive/s1/agent-2\n"
-        "Would archive branch: hub/s1/agent-4/attempt-1 as tag hub/archive/s1/agent-4\n"
-        "Kept branch: hub/s1/agent-3/attempt-1: checked out in a worktree\n"
+        "agent-4: would remove ../worktrees/s1/agent-4 (its directory was missing), "
+        "would tag as hub/archive/s1/agent-4\n"
         "Would clean up 3 worktrees for session s1\n",
     )
     assert everything(hub) == before
@@ -392,7 +388,7 @@ def test_dry_run_reads_each_worktree_once(hub: Hub, arguments: tuple[str, ...]) 
         hub, "cleanup", "--finished", "-n", *arguments, nth=0, opened=path
     )
     assert (result.code, result.err) == (0, "1\n")
-    assert "Would remove worktree: " in result.out
+    assert ": would remove ../" in result.out
 
 
 def test_usage_errors(hub: Hub) -> None:
@@ -454,7 +450,17 @@ def test_json_format(hub: Hub) -> None:
                     {"path": str(first), "branch": BRANCH, "missing": False},
                     {"path": str(third), "branch": "hub/s1/agent-3/attempt-1", "missing": False},
                 ],
-                "saved": [{"ref": RESCUE, "kind": "work", "path": str(first), "branch": BRANCH}],
+                "saved": [
+                    {
+                        "ref": RESCUE,
+                        "kind": "work",
+                        "path": str(first),
+                        "branch": BRANCH,
+                        "restore": None,
+                        "git": f"git worktree add --detach {first} {RESCUE}^"
+                        f" && git -C {first} stash apply --index {RESCUE}",
+                    }
+                ],
                 "kept": [
                     {
                         "path": str(second),
@@ -501,7 +507,8 @@ def test_porcelain_format(hub: Hub) -> None:
     assert hub.run("cleanup", "s1", "--format=porcelain") == Result(
         1,
         f"session s1\noutcome removed\npath {first}\nbranch {BRANCH}\n\n"
-        f"session s1\noutcome saved\nref {RESCUE}\nkind work\npath {first}\nbranch {BRANCH}\n\n"
+        f"session s1\noutcome saved\nref {RESCUE}\nkind work\npath {first}\nbranch {BRANCH}\n"
+        f"git {restore_command(first)}\n\n"
         f"session s1\noutcome kept\npath {second}\nbranch hub/s1/agent-2/attempt-1\n"
         f"code locked\nreason locked\nhint git worktree unlock {second}\n\n",
     )

@@ -12,6 +12,7 @@ import pytest
 
 from git_hub_session.git.worktrees import REMOVAL_LOCK, linked_worktrees
 from git_hub_session.removal.recover import has_stale_lock
+from tests.support.cleanup import shown_path
 from tests.support.doctor import (
     edit_state,
     list_findings,
@@ -514,7 +515,7 @@ def test_cleanup_keeps_a_renamed_worktree(hub: Hub) -> None:
     before = snapshot(hub.top), snapshot(hub.worktrees)
     assert hub.run("cleanup", "--force", "a") == Result(
         1,
-        f"Kept worktree: {worktree}\n  the directory was moved to '{new_path}'\n"
+        f"agent-1: kept {shown_path(worktree)}\n  the directory was moved to '{new_path}'\n"
         f"  hint: git hub-session doctor a\nCleaned up 0 worktrees for session a\n",
     )
     assert (snapshot(hub.top), snapshot(hub.worktrees)) == before

@@ -15,7 +15,13 @@ import pytest
 from git_hub_session.git.ref_names import AgentBranch, SessionId
 from git_hub_session.git.worktrees import REMOVAL_LOCK
 from git_hub_session.session.archived import archived_attempts
-from tests.support.cleanup import BRANCH, RESCUE, everything, read_content
+from tests.support.cleanup import (
+    BRANCH,
+    RESCUE,
+    everything,
+    read_content,
+    run_restore_commands,
+)
 from tests.support.hub import Hub, Result
 from tests.support.interrupt import (
     DIE,
@@ -811,3 +817,80 @@ def test_interrupted_spawn_is_not_restored(hub: Hub) -> None:
         "",
         f"error: agent-1: '{worktree}' is incomplete: 'git worktree add' was interrupted\nhint: git hub-session spawn s1\n",
     )
+
+
+@pytest.mark.parametrize("command", ["cleanup", "archive"])
+def test_printed_command_recreates_the_worktree(hub: Hub, command: str) -> None:
+    """The line of the agent says what became of it. `restore --agent` brings back exactly this."""
+    hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "3")
+    hub.run("spawn", "-q", "s1")
+    hub.commit(worktree_path(hub, 2), "file", "committed\n")
+    (worktree_path(hub, 2) / "new").write_text("new\n")
+    (worktree_path(hub, 2) / "file").write_text("changed\n")
+    before = read_content(hub, worktree_path(hub, 2))
+    result = hub.run(command, "s1")
+    archived = [f", tagged as hub/archive/s1/agent-{agent}" for agent in (1, 2, 3)]
+    if command == "cleanup":
+        archived = ["", "", ""]
+    assert (result.code, result.err) == (0, "")
+    assert result.out.splitlines()[:5] == [
+        f"agent-1: removed ../project.hub/s1/agent-1{archived[0]}",
+        f"agent-2: removed ../project.hub/s1/agent-2, saved uncommitted work{archived[1]}",
+        "  bring it back: git hub-session restore s1 --agent agent-2",
+        f"agent-3: removed ../project.hub/s1/agent-3{archived[2]}",
+        "Cleaned up 3 worktrees for session s1",
+    ]
+    assert hub.call("sh", "-c", "git hub-session restore s1 --agent agent-2").code == 0
+    assert read_content(hub, worktree_path(hub, 2)) == before
+    assert hub.git("symbolic-ref", "HEAD", cwd=worktree_path(hub, 2)).endswith("/agent-2/attempt-1")
+
+
+def test_both_commands_are_in_json(hub: Hub) -> None:
+    hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "1")
+    hub.run("spawn", "-q", "s1")
+    worktree = worktree_path(hub)
+    (worktree / "new").write_text("new\n")
+    before = read_content(hub, worktree)
+    [saved] = hub.json("cleanup", "-n", "s1")["sessions"][0]["saved"]
+    assert (saved["restore"], saved["git"]) == (None, None)
+    [saved] = hub.json("cleanup", "s1")["sessions"][0]["saved"]
+    assert saved == {
+        "ref": RESCUE,
+        "kind": "work",
+        "path": str(worktree),
+        "branch": BRANCH,
+        "restore": "git hub-session restore s1 --agent agent-1",
+        "git": f"git worktree add {worktree} {BRANCH} && git -C {worktree} stash apply --index {RESCUE}",
+    }
+    for command in (saved["git"], saved["restore"]):
+        assert hub.call("sh", "-c", command).code == 0
+        assert read_content(hub, worktree) == before
+        hub.git("worktree", "remove", "--force", worktree)
+
+
+@pytest.mark.parametrize("change", ["path", "detached", "newer attempt", "setting", "agents"])
+def test_plain_command_if_restore_would_not_recreate_the_worktree(hub: Hub, change: str) -> None:
+    """`restore` would use another path, commit or attempt. The printed command is exact."""
+    hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "1")
+    hub.run("spawn", "-q", "s1")
+    worktree = worktree_path(hub)
+    hub.commit(worktree, "file", "committed\n")
+    match change:
+        case "path":
+            hub.git("worktree", "move", worktree, hub.top.parent / "elsewhere")
+            worktree = hub.top.parent / "elsewhere"
+        case "detached":
+            hub.git("checkout", "-q", "--detach", "HEAD~1", cwd=worktree)
+        case "newer attempt":
+            hub.git("branch", "hub/s1/agent-1/attempt-2", "main")
+        case "setting":
+            hub.git("config", "hubsession.worktreePath", "../elsewhere/{n}")
+        case "agents":
+            hub.git("branch", "-m", BRANCH, "hub/s1/agent-7/attempt-1")
+    (worktree / "new").write_text("new\n")
+    before = read_content(hub, worktree)
+    options = ["--force"] if change == "detached" else []
+    result = hub.run("cleanup", *options, "s1")
+    assert "restore s1" not in result.out, result
+    run_restore_commands(hub, result)
+    assert read_content(hub, worktree) == before

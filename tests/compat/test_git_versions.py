@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.cleanup import shown_path
 from tests.support.hub import Hub, Result, snapshot
 
 MISSING = "fatal: cannot find 'git'\nhint: put git on PATH\n"
@@ -111,10 +112,10 @@ def test_cleanup_without_git_keeps_uncommitted_work(session: Hub) -> None:
     result = session.call("git-hub-session", "cleanup", "s1", environ=environ)
     assert result == Result(
         1,
-        f"Removed worktree: {worktree_path(session, 2)}\n"
-        f"Kept worktree: {worktree_path(session, 1)}\n"
+        f"agent-1: kept {shown_path(worktree_path(session, 1))}\n"
         "  cannot save the work: cannot find 'git'\n"
         "  hint: put git on PATH\n"
+        f"agent-2: removed {shown_path(worktree_path(session, 2))}\n"
         "Cleaned up 1 worktree for session s1\n",
     )
     assert (worktree_path(session, 1) / "new").read_text() == "new\n"

@@ -21,6 +21,7 @@ from tests.support.cleanup import (
     repair_commands,
     restore_command,
     saved,
+    shown_path,
 )
 from tests.support.hub import PATIENT, Hub, Result, snapshot, wait_for
 from tests.support.interrupt import (
@@ -277,8 +278,7 @@ def test_git_command_after_the_inspection(hub: Hub, code: str) -> None:
     )
     assert result == Result(
         1,
-        f"Saved uncommitted work of {BRANCH} in {RESCUE}\n"
-        f"Kept worktree: {worktree}\n"
+        f"agent-1: kept {shown_path(worktree)}, saved uncommitted work in {RESCUE}\n"
         "  the administrative files changed after the inspection\n"
         "  hint: try again\n"
         "Cleaned up 0 worktrees for session s1\n",

@@ -17,6 +17,7 @@ from tests.support.cleanup import (
     removed,
     restore_command,
     run_restore_commands,
+    shown_path,
 )
 from tests.support.hub import Hub, Result, snapshot
 from tests.support.interrupt import DIE, run_with_injected_code
@@ -94,7 +95,7 @@ def test_lock_during_the_removal(hub: Hub, only: str) -> None:
     result = run_with_injected_code(hub, "cleanup", "s1", code=code, only=only)
     assert (result.code, result.err) == (1, "")
     assert (
-        f"Kept worktree: {worktree}\n  the administrative files changed after the inspection\n"
+        f"agent-1: kept {shown_path(worktree)}\n  the administrative files changed after the inspection\n"
         in result.out
     )
     assert (hub.top / ".git" / "worktrees" / "agent-1" / "locked").exists()
@@ -115,8 +116,8 @@ def test_directory_deleted_before_the_rename(hub: Hub) -> None:
     result = run_with_injected_code(hub, "cleanup", "s1", code=code, only="os.rename", nth=2)
     assert (result.code, result.err) == (1, "")
     assert (
-        f"Kept worktree: {worktree}\n  the directory was removed after the inspection\n  hint: try again\n"
-        in result.out
+        f"agent-1: kept {shown_path(worktree)}, saved uncommitted work in {RESCUE}\n"
+        "  the directory was removed after the inspection\n  hint: try again\n" in result.out
     )
     git_dir = hub.top / ".git" / "worktrees" / "agent-1"
     assert [name for name in ("locked", "hub-session-removal") if (git_dir / name).exists()] == []
@@ -136,7 +137,10 @@ def test_prune_during_the_removal(hub: Hub) -> None:
     code = f"open({str(trash / 'late')!r}, 'w'); os.system('git -C {hub.top} worktree prune')"
     result = run_with_injected_code(hub, "cleanup", "s1", code=code, opened=str(trash))
     assert (result.code, result.err) == (1, "")
-    assert f"Kept worktree: {worktree}\n  files changed after the inspection\n" in result.out
+    assert (
+        f"agent-1: kept {shown_path(worktree)}, saved uncommitted work in {RESCUE}\n"
+        "  files changed after the inspection\n" in result.out
+    )
     assert read_content(hub, worktree).status == ["", "?? late", "A  new"]
     git_dir = hub.top / ".git" / "worktrees" / "agent-1"
     assert [name for name in ("locked", "hub-session-removal") if (git_dir / name).exists()] == []
@@ -154,8 +158,8 @@ def test_new_worktree_ref_during_the_save(hub: Hub, ref: str) -> None:
     code = f"os.system('cd {worktree} && git update-ref {ref} {new_commit}')"
     result = run_with_injected_code(hub, "cleanup", "s1", code=code, only="subprocess.Popen", nth=1)
     assert (
-        f"Kept worktree: {worktree}\n  the administrative files changed after the inspection\n"
-        in result.out
+        f"agent-1: kept {shown_path(worktree)}, saved uncommitted work in {RESCUE}\n"
+        "  the administrative files changed after the inspection\n" in result.out
     )
     assert (worktree / "new").exists()
     assert hub.run("cleanup", "s1").code == 0
@@ -197,9 +201,13 @@ def test_process_that_starts_during_the_cleanup(hub: Hub) -> None:
         )
         assert (result.code, pid_file.exists()) == (1, True), result
         pid = pid_file.read_text()
-        assert f"Removed worktree: {hub.worktree(1)}\n" in result.out
         assert (
-            f"Kept worktree: {hub.worktree(2)}\n  in use by process {pid} (sleep)\n" in result.out
+            f"agent-1: removed {shown_path(hub.worktree(1))}, saved uncommitted work\n"
+            in result.out
+        )
+        assert (
+            f"agent-2: kept {shown_path(hub.worktree(2))}\n  in use by process {pid} (sleep)\n"
+            in result.out
         )
         assert read_content(hub, hub.worktree(2)) == before
     finally:
@@ -234,7 +242,7 @@ def test_removal_without_another_process(hub: Hub) -> None:
     code = "(_ for _ in ()).throw(OSError(11, 'Resource temporarily unavailable'))"
     result = run_with_injected_code(hub, "cleanup", "s1", code=code, only="os.fork", nth=1)
     assert (result.code, result.err) == (0, "")
-    assert result.out.count("Removed worktree: ") == 16
+    assert result.out.count(": removed ../worktrees/s1/agent-") == 16
 
 
 def test_rescue_ref_of_a_session_with_an_unreadable_state(hub: Hub) -> None:

@@ -14,7 +14,15 @@ from pathlib import Path
 import pytest
 
 from git_hub_session.git.worktrees import REMOVAL_LOCK
-from tests.support.cleanup import BRANCH, RESCUE, kept, removed, repair_commands, restore_command
+from tests.support.cleanup import (
+    BRANCH,
+    RESCUE,
+    kept,
+    removed,
+    repair_commands,
+    saved,
+    shown_path,
+)
 from tests.support.hub import PATIENT, Hub, Result
 from tests.support.interrupt import DIE, run_with_injected_code
 from tests.support.locks import lock_directory, unlock, wait_for_lock_waiter
@@ -44,9 +52,8 @@ def test_directory_renamed_back_by_the_user(hub: Hub) -> None:
     hub.git("worktree", "unlock", worktree)
     assert hub.run("cleanup", "s1") == Result(
         0,
-        f"Saved unreferenced commits of {BRANCH} in {RESCUE}\n"
+        f"agent-1: removed {shown_path(worktree)}, saved unreferenced commits\n"
         f"  bring it back: git branch <name> {RESCUE}\n"
-        f"Removed worktree: {worktree}\n"
         "Cleaned up 1 worktree for session s1\n",
     )
     assert hub.refs("refs/hub/rescue") == {RESCUE: lost_commit}
@@ -109,13 +116,7 @@ def test_killed_after_the_save(hub: Hub) -> None:
         if _trash_path(worktree).exists():
             break
     assert hub.state()["agents"] == {"agent-1": {"rescue": [RESCUE], "work": {"attempt-1": RESCUE}}}
-    assert hub.run("cleanup", "s1") == Result(
-        0,
-        f"Saved uncommitted work of {BRANCH} in {RESCUE}\n"
-        f"  bring it back: {restore_command(worktree)}\n"
-        f"Removed worktree: {worktree}\n"
-        "Cleaned up 1 worktree for session s1\n",
-    )
+    assert hub.run("cleanup", "s1") == saved(worktree)
     assert hub.state()["agents"] == {"agent-1": {"rescue": [RESCUE], "work": {"attempt-1": RESCUE}}}
     assert list(hub.refs("refs/hub/rescue")) == [RESCUE]
 
@@ -131,9 +132,8 @@ def test_one_directory_that_cannot_be_renamed(hub: Hub) -> None:
     )
     result = run_with_injected_code(hub, "cleanup", "s1", code=code)
     assert result.code == 1
-    assert f"Removed worktree: {hub.worktree(2)}\n" in result.out
-    assert "Saved uncommitted work of hub/s1/agent-2/attempt-1" in result.out
-    assert f"Kept worktree: {hub.worktree(1)}\n" in result.out
+    assert f"agent-2: removed {shown_path(hub.worktree(2))}, saved uncommitted work\n" in result.out
+    assert f"agent-1: kept {shown_path(hub.worktree(1))}\n" in result.out
     assert "No space left on device" in result.out
 
 
@@ -176,8 +176,7 @@ def test_reflog_commits_of_an_archived_branch(hub: Hub) -> None:
     result = hub.run("cleanup", "s1", "--archive")
     assert result == Result(
         0,
-        f"Removed worktree: {worktree}\n"
-        f"Archived branch: {BRANCH} as tag hub/archive/s1/agent-1\n"
+        f"agent-1: removed {shown_path(worktree)}, tagged as hub/archive/s1/agent-1\n"
         "Cleaned up 1 worktree for session s1\n",
         f"warning: a commit that only the reflog of '{BRANCH}' had is in {RESCUE}\n",
     )
@@ -197,8 +196,7 @@ def test_branch_that_a_rebase_in_another_worktree_will_move(hub: Hub) -> None:
     assert hub.call("git", "rebase", "--update-refs", "main", cwd=other).code != 0
     assert hub.run("cleanup", "s1", "--force", "--archive") == Result(
         1,
-        f"Kept branch: {BRANCH}: checked out in a worktree\n"
-        "Cleaned up 0 worktrees for session s1\n",
+        "agent-1: kept branch: checked out in a worktree\nCleaned up 0 worktrees for session s1\n",
     )
     assert other.exists()
 
@@ -212,8 +210,7 @@ def test_branch_checked_out_through_a_symbolic_ref(hub: Hub) -> None:
     hub.git("symbolic-ref", "HEAD", "refs/heads/alias", cwd=other)
     assert hub.run("cleanup", "s1", "--archive") == Result(
         1,
-        f"Kept branch: {BRANCH}: checked out in a worktree\n"
-        "Cleaned up 0 worktrees for session s1\n",
+        "agent-1: kept branch: checked out in a worktree\nCleaned up 0 worktrees for session s1\n",
     )
     shutil.rmtree(other)
 
@@ -237,7 +234,7 @@ def test_dry_run_after_a_killed_removal(hub: Hub) -> None:
     assert (_trash_path(worktree).exists(), worktree.exists()) == (True, False)
     assert hub.run("cleanup", "-n", "s1") == Result(
         1,
-        f"Kept worktree: {worktree}\n"
+        f"agent-1: kept {shown_path(worktree)}\n"
         f"  an interrupted removal moved the directory to '{_trash_path(worktree)}'\n"
         "  hint: git hub-session cleanup s1\n"
         "Would clean up 0 worktrees for session s1\n",
@@ -271,7 +268,7 @@ def test_reflog_that_cannot_be_saved(hub: Hub) -> None:
     hook.chmod(0o755)
     assert hub.run("cleanup", "s1", "--archive") == Result(
         1,
-        f"Removed worktree: {worktree}\nCleaned up 1 worktree for session s1\n",
+        f"agent-1: removed {shown_path(worktree)}\nCleaned up 1 worktree for session s1\n",
         "warning: cannot archive the branches: 'git update-ref' failed (exit 128)\n",
     )
     assert f"refs/heads/{BRANCH}" in hub.refs()

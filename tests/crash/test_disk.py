@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.cleanup import everything
+from tests.support.cleanup import everything, shown_path
 from tests.support.crash_scenarios import (
     COMMAND,
     SCENARIOS,
@@ -104,9 +104,9 @@ def test_read_only_file_system(disk: Hub) -> None:
     assert cleanup == Result(
         1,
         "",
-        f"Kept worktree: {worktree_path(disk, 1)}\n"
+        f"agent-1: kept {shown_path(worktree_path(disk, 1))}\n"
         f"  cannot save the work: Read-only file system: '{git_dirs}/agent-1/hub-session-index.tmp'\n"
-        f"Kept worktree: {worktree_path(disk, 2)}\n"
+        f"agent-2: kept {shown_path(worktree_path(disk, 2))}\n"
         "  cannot rename the directory: Read-only file system\n  hint: try again\n",
     )
     runner.finish()
@@ -177,7 +177,9 @@ def test_file_that_cannot_be_deleted(hub: Hub) -> None:
     assert result == Result(
         1,
         "",
-        f"Kept worktree: {worktree_path(hub, 1)}\n  cannot delete '{trash}': Operation not permitted\n"
+        "agent-1: kept ../project.hub/s1/agent-1, "
+        "saved uncommitted work in refs/hub/rescue/s1/agent-1/attempt-1/1\n"
+        f"  cannot delete '{trash}': Operation not permitted\n"
         "  hint: try again\n",
     )
     assert not worktree_path(hub, 1).exists()
@@ -186,7 +188,8 @@ def test_file_that_cannot_be_deleted(hub: Hub) -> None:
     assert runner.call(*SCENARIOS["cleanup"].arguments) == Result(
         1,
         "",
-        f"Kept worktree: {worktree_path(hub, 1)}\n"
+        "agent-1: kept ../project.hub/s1/agent-1, "
+        "saved uncommitted work in refs/hub/rescue/s1/agent-1/attempt-1/1\n"
         f"  files were written during the removal: they are in '{worktree_path(hub, 1)}'\n",
     )
     assert snapshot(worktree_path(hub, 1)) == {"sub/other": b"second\n"}

@@ -82,7 +82,8 @@ def test_bare_repository_and_its_worktrees(hub: Hub, tmp_path: Path) -> None:
     assert session_ids(hub, "--git-dir", bare, cwd=tmp_path) == ["s1"]
     assert hub.run("update", "--state", "running", cwd=linked).code == 0
     assert hub.run("cleanup", "s1", cwd=bare) == Result(
-        0, f"Removed worktree: {linked}\nCleaned up 1 worktree for session s1\n"
+        0,
+        f"agent-1: removed {os.path.relpath(linked, bare)}\nCleaned up 1 worktree for session s1\n",
     )
     assert not linked.exists()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tests.support.cleanup import shown_path
 from tests.support.hub import Hub, Result
 
 
@@ -53,10 +54,9 @@ def clean_up_in_hook(hub: Hub, name: str, *arguments: str) -> None:
     ref = "refs/hub/rescue/s1/agent-1/attempt-1/1"
     branch = "hub/s1/agent-1/attempt-1"
     assert read_and_delete_log(hub) == (
-        f"Saved uncommitted work of {branch} in {ref}\n"
+        f"agent-1: removed {shown_path(worktree)}, saved uncommitted work\n"
         f"  bring it back: git worktree add {worktree} {branch}"
         f" && git -C {worktree} stash apply --index {ref}\n"
-        f"Removed worktree: {worktree}\n"
         "Cleaned up 1 worktree for session s1\n"
     )
     assert not worktree.exists()
@@ -114,16 +114,13 @@ def test_hook_in_a_linked_worktree(hub: Hub) -> None:
     ref = "refs/hub/rescue/s1/agent-2/attempt-1/1"
     branch = "hub/s1/agent-2/attempt-1"
     text = read_and_delete_log(hub)
-    assert text.startswith(
-        "1\n"
-        "Session s1: init → running\n"
-        f"Saved uncommitted work of {branch} in {ref}\n"
+    assert text.startswith("1\nSession s1: init → running\nagent-1: kept .\n")
+    assert text.endswith(
+        "agent-2: removed ../agent-2, saved uncommitted work\n"
         f"  bring it back: git worktree add {second} {branch}"
         f" && git -C {second} stash apply --index {ref}\n"
-        f"Removed worktree: {second}\n"
-        f"Kept worktree: {first}\n"
+        "Cleaned up 1 worktree for session s1\nkept\n"
     )
-    assert text.endswith("Cleaned up 1 worktree for session s1\nkept\n")
     assert hub.git("ls-tree", "--name-only", f"{ref}^3") == "new"
     assert hub.git("show", "--format=", "--name-only", "HEAD", cwd=first) == "mine"
     assert hub.git("status", "--porcelain", cwd=first) == ""
@@ -220,7 +217,7 @@ def test_rebase_exec(hub: Hub) -> None:
     assert result == Result(0, result.out, result.err)
     assert result.out.splitlines() == [
         "Session s1: init → running",
-        f"Kept worktree: {path}",
+        "agent-1: kept .",
         "  the current directory is in the worktree",
         "  hint: run the command from another directory",
         "Cleaned up 0 worktrees for session s1",

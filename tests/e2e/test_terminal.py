@@ -142,13 +142,13 @@ def test_progress(hub: Hub) -> None:
     assert output.startswith(
         "\rSaving work:  50% (1/2)\rSaving work: 100% (2/2), done.\r\n"
         "\rRemoving worktrees:  50% (1/2)\rRemoving worktrees: 100% (2/2), done.\r\n"
-        "Saved uncommitted work of hub/s1/agent-2/attempt-1 in "
+        "agent-1: removed ../"
     )
     assert hub.run("init", "-q", "--id", "s2", "--task", "x", "--agents", "9").code == 0
     output = run("spawn", "s2")
     assert "\rAdding worktrees: 100% (9/9), done.\r\nSpawned agent-1 in " in output
     output = run("archive", "s2")
-    assert "\rRemoving worktrees: 100% (9/9), done.\r\nRemoved worktree: " in output
+    assert "\rRemoving worktrees: 100% (9/9), done.\r\nagent-1: removed ../" in output
     assert "Removing" not in run("cleanup", "s2")
 
 
@@ -159,7 +159,7 @@ def test_long_numbers_in_the_environment(hub: Hub) -> None:
     line = run_in_terminal(hub, "list", "--color=never", columns=60, COLUMNS=digits).splitlines()[1]
     assert display_width(line) == 60
     output = run_in_terminal(hub, "cleanup", "s1", columns=200, GIT_PROGRESS_DELAY=digits)
-    assert output.startswith("Removed worktree: ")
+    assert output.startswith("agent-1: removed ../")
 
 
 def test_interrupt_in_a_terminal(hub: Hub) -> None:

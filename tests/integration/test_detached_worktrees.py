@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.cleanup import repair_commands
+from tests.support.cleanup import repair_commands, shown_path
 from tests.support.doctor import list_findings
 from tests.support.hub import Hub, Result, process_in, snapshot
 
@@ -136,7 +136,7 @@ def test_empty_head_file(hub: Hub, worktree: Path, command: str) -> None:
     head = git_dir(hub, worktree) / "HEAD"
     head.write_text("")
     result = hub.run(*command.split())
-    assert f"'{worktree}'" in result.out + result.err or f"worktree: {worktree}\n" in result.out
+    assert f"'{worktree}'" in result.out + result.err or "agent-1: kept ../" in result.out
     assert "its HEAD cannot be read" in result.out + result.err
     repair = repair_command(hub, result)
     assert repair == f"printf 'ref: %s\\n' refs/heads/{FIRST} >{head}"
@@ -174,9 +174,12 @@ def test_forced_cleanup_saves_the_commits_of_a_detached_head(hub: Hub, worktree:
     tip = hub.commit(worktree, "more", "on no branch\n")
     (worktree / "new").write_text("new\n")
     lines = hub.run("cleanup", "s1").out.splitlines()
-    assert lines[1:3] == [f"Kept worktree: {worktree}", f"  its HEAD is detached from '{FIRST}'"]
+    assert lines[:2] == [
+        f"agent-1: kept {shown_path(worktree)}",
+        f"  its HEAD is detached from '{FIRST}'",
+    ]
     force = "git hub-session cleanup --force s1"
-    assert lines[3] == f"  hint: git hub-session doctor s1, or: {force}"
+    assert lines[2] == f"  hint: git hub-session doctor s1, or: {force}"
     [command] = repair_commands(hub)
     assert command.startswith(f"git -C {worktree} branch {SECOND} && ")
     assert hub.run("cleanup", "-q", "--force", "s1") == Result(0)

@@ -63,7 +63,8 @@ def test_cleanup_keeps_moved_worktrees_and_the_doctor_repairs_them(two_agents: H
     hub = relocate(two_agents)
     before = snapshot(hub.top), snapshot(worktree_path(hub, 1).parent)
     expected_lines = "".join(
-        f"Kept worktree: {old_path}\n  the directory was moved to '{worktree_path(hub, agent)}'\n"
+        f"agent-{agent}: kept {os.path.relpath(old_path, hub.top)}\n"
+        f"  the directory was moved to '{worktree_path(hub, agent)}'\n"
         "  hint: git hub-session doctor --fix s1\n"
         for agent, old_path in enumerate(old_paths, start=1)
     )
@@ -175,7 +176,7 @@ def test_parent_directory_of_the_worktrees_is_missing(two_agents: Hub) -> None:
     parent = worktree_path(two_agents, 1).parent.parent
     moved = parent.rename(two_agents.top.parent / "unplugged")
     expected_lines = "".join(
-        f"Kept worktree: {worktree_path(two_agents, agent)}\n"
+        f"agent-{agent}: kept ../project.hub/s1/agent-{agent}\n"
         "  the directory and its parent directory are missing\n"
         "  hint: restore the directory, or: git hub-session cleanup --force s1\n"
         for agent in (1, 2)

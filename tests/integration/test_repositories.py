@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.cleanup import shown_path
 from tests.support.hub import Hub, Result, snapshot
 from tests.support.interrupt import LONG
 from tests.support.whole_session import run_session
@@ -330,7 +331,10 @@ def test_missing_objects_of_a_partial_clone(hub: Hub) -> None:
     assert status.err.startswith("fatal: cannot read the repository: object not found")
     preview = clone.run("cleanup", "s1", "--dry-run")
     assert preview.code == 1
-    assert f"Kept worktree: {clone.worktree(2)}\n  cannot inspect the worktree: " in preview.out
+    assert (
+        f"agent-2: kept {shown_path(clone.worktree(2))}\n  cannot inspect the worktree: "
+        in preview.out
+    )
     assert count_missing_objects() == missing
 
     fix = "git fetch --refetch --no-filter"

@@ -58,11 +58,23 @@ def saved(
     """Return the result of a cleanup that saved the work of one worktree and removed it."""
     return Result(
         0,
-        f"Saved uncommitted work of {branch} in {ref}\n"
+        f"{branch.split('/')[2]}: removed {shown_path(worktree)}, saved uncommitted work\n"
         f"  bring it back: {restore_command(worktree, branch=branch, ref=ref, start=start)}\n"
-        f"Removed worktree: {worktree}\n"
         f"Cleaned up 1 worktree for session {sid}\n",
     )
+
+
+def shown_path(worktree: Path) -> str:
+    """Return the path of a worktree as a command in the main worktree, `project`, shows it."""
+    [top] = [
+        parent / "project" for parent in worktree.parents if (parent / "project" / ".git").exists()
+    ]
+    return os.path.relpath(worktree, top)
+
+
+def agent_of(worktree: Path) -> str:
+    """Return the agent of a worktree at its usual path, or agent-1 for another path."""
+    return worktree.name if re.fullmatch(r"agent-\d+", worktree.name) else "agent-1"
 
 
 def restore_command(
@@ -77,17 +89,20 @@ def removed(*worktrees: Path, sid: str = "s1") -> Result:
     count = f"{len(worktrees)} worktree{'' if len(worktrees) == 1 else 's'}"
     return Result(
         0,
-        "".join(f"Removed worktree: {worktree}\n" for worktree in worktrees)
+        "".join(f"{agent_of(worktree)}: removed {shown_path(worktree)}\n" for worktree in worktrees)
         + f"Cleaned up {count} for session {sid}\n",
     )
 
 
-def kept(worktree: Path, reason: str, hint: str = "", *, sid: str = "s1") -> Result:
-    """Return the result of a cleanup that kept the only worktree."""
+def kept(
+    worktree: Path, reason: str, hint: str = "", *, sid: str = "s1", shown: str = ""
+) -> Result:
+    """Return the result of a cleanup that kept the only worktree, which the output shows so."""
     hints = "".join(f"  hint: {text}\n" for text in hint.splitlines())
     return Result(
         1,
-        f"Kept worktree: {worktree}\n  {reason}\n{hints}Cleaned up 0 worktrees for session {sid}\n",
+        f"{agent_of(worktree)}: kept {shown or shown_path(worktree)}\n  {reason}\n{hints}"
+        f"Cleaned up 0 worktrees for session {sid}\n",
     )
 
 

@@ -369,7 +369,7 @@ def check_result(result: Result, action: str, context: str) -> None:
         assert result == Result(128 + SIGNALS[action]), (context, result)
     elif result.code:
         assert result.code in (1, 128), (context, result)
-        assert result.err.startswith(("error: ", "fatal: ", "Kept ", "warning: ")), (
+        assert result.err.startswith(("error: ", "fatal: ", "agent-", "warning: ")), (
             context,
             result,
         )

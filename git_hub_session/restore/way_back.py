@@ -1,0 +1,47 @@
+"""Find the removed worktrees that one `git hub-session restore` recreates exactly."""
+
+from __future__ import annotations
+
+from git_hub_session._typing import TYPE_CHECKING
+from git_hub_session.errors import HubError
+from git_hub_session.git.ref_names import agent_name, parse_agent_branch
+from git_hub_session.git.worktrees import linked_worktrees
+from git_hub_session.restore.plan import RestoreItem, RestoreOptions, plan_restore
+from git_hub_session.util.paths import is_same_path
+from git_hub_session.worktree.paths import worktree_template
+
+if TYPE_CHECKING:
+    from git_hub_session.cleanup.report import CleanupReport
+    from git_hub_session.session.project import Project
+
+
+def restore_commands(report: CleanupReport, project: Project) -> dict[str, str]:
+    """Return the command that restores saved work with its worktree, by rescue ref.
+
+    A rescue ref is missing if the command would use another path, commit or rescue ref, or none.
+    """
+    commands = {}
+    for worktree in report.removed:
+        branch = parse_agent_branch(worktree.branch)
+        if branch is None or not worktree.saved:
+            continue
+        item = _plan_agent(report, project, branch.agent)
+        if item is None or item.branch != branch or not is_same_path(item.path, worktree.path):
+            continue
+        if item.work in [saved.ref for saved in worktree.saved if saved.on_branch]:
+            name = agent_name(branch.agent)
+            commands[item.work] = f"git hub-session restore {report.session} --agent {name}"
+    return commands
+
+
+def _plan_agent(report: CleanupReport, project: Project, agent: int) -> RestoreItem | None:
+    """Return the plan of a restore of one agent now, or None if nothing would be restored."""
+    try:
+        session = project.store.read(report.session)
+        if not 1 <= agent <= (session.config.agent_count or agent):
+            return None
+        options = RestoreOptions(agent, worktree_template(project))
+        worktrees = linked_worktrees(project.paths.common_dir)
+        return next(iter(plan_restore(session, project, options, worktrees).restored), None)
+    except (HubError, OSError):
+        return None  # a session that cannot be read, for example
