@@ -9,6 +9,7 @@ from git_hub_session.board.board import Board
 from git_hub_session.board.posts import COORDINATOR, MAX_POST_BYTES, Post
 from git_hub_session.cli.context import Context, read_text_file
 from git_hub_session.cli.options import DRY_RUN, FORMAT, QUIET, Arguments, Option, Usage
+from git_hub_session.cli.post import post_fields, post_summary
 from git_hub_session.cli.view import (
     Record,
     TerminalStyle,
@@ -17,7 +18,6 @@ from git_hub_session.cli.view import (
     make_record,
     warning_lines,
 )
-from git_hub_session.commands._post import post_fields, post_summary
 from git_hub_session.errors import UsageError
 from git_hub_session.git.ref_names import agent_name
 from git_hub_session.util.clock import format_age_since

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from git_hub_session._typing import TYPE_CHECKING, Any
 from git_hub_session.board.board import Board
 from git_hub_session.cli.options import FORMAT, QUIET, Arguments, Usage
+from git_hub_session.cli.post import post_fields, post_summary
 from git_hub_session.cli.view import (
     STATE_COLORS,
     Record,
@@ -19,7 +20,6 @@ from git_hub_session.cli.view import (
     task_lines,
     warning_lines,
 )
-from git_hub_session.commands._post import post_fields, post_summary
 from git_hub_session.errors import Damaged
 from git_hub_session.git.ref_names import SessionId, short_name
 from git_hub_session.session.guarded import describe_guarded
