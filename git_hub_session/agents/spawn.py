@@ -15,7 +15,7 @@ from __future__ import annotations
 import os
 from shlex import quote
 
-from git_hub_session._typing import TYPE_CHECKING
+from git_hub_session._typing import TYPE_CHECKING, Any
 from git_hub_session.agents.spawn_plan import PlannedAgent, SpawnOptions, SpawnResult, plan_spawn
 from git_hub_session.errors import GitFailed, HubError, Refused
 from git_hub_session.git.ref_names import (
@@ -131,10 +131,12 @@ def _with_fixed_status(session: Session, plan: SpawnResult, at: str) -> Session:
 
 
 def _with_status(session: Session, plan: SpawnResult, status: str, at: str) -> Session:
-    fields = {
-        agent_name(branch.agent): {"status": status, "attempt": branch.attempt, "worktree": path}
-        for branch, path, _, _ in plan.created
-    }
+    fields: dict[str, dict[str, Any]] = {}
+    for branch, path, _, _ in plan.created:
+        name = agent_name(branch.agent)
+        fields[name] = {"status": status, "attempt": branch.attempt, "worktree": path}
+        if session.agent_fields(name).get("exec"):
+            fields[name]["exec"] = {}  # the last run belongs to an earlier attempt
     marked = with_agents(session, fields, at=at)
     return marked._replace(document={**marked.document, "base_commit": plan.base})
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from git_hub_session._typing import TYPE_CHECKING
+from git_hub_session.cli.view import error_fields
 
 if TYPE_CHECKING:
     from git_hub_session.cli.view import View
@@ -24,8 +25,7 @@ def to_json(view: View) -> str:
 
 def error_to_json(error: HubError) -> str:
     """Return the JSON object {"error": {"code": ..., "message": ..., "hint": ...}}."""
-    fields = {"code": error.code, "message": error.message, "hint": error.hint}
-    return json.dumps({"error": fields}, indent=2) + "\n"
+    return json.dumps({"error": error_fields(error)}, indent=2) + "\n"
 
 
 def to_porcelain(view: View, *, nul: bool) -> bytes:

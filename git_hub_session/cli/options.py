@@ -149,12 +149,15 @@ class Arguments:
 
 
 def parse_timeout(args: Arguments) -> float | None:
-    """Return the value of TIMEOUT in seconds, or None. A number without a unit is seconds."""
+    """Return the value of TIMEOUT in seconds, or None."""
     text = args.value("timeout")
-    if text is None:
-        return None
+    return None if text is None else parse_seconds(text)
+
+
+def parse_seconds(text: str, *, allow_zero: bool = False) -> float:
+    """Return the seconds of a time such as "90s" or "2h". A number without a unit is seconds."""
     seconds = parse_duration(f"{text}s" if parse_int(text[-1:], 9) is not None else text)
-    if not seconds:
+    if seconds is None or not (seconds or allow_zero):
         raise UsageError(
             f"not a time: '{text}'", hint="use a number with s, m, h, d or w, such as 90s"
         )

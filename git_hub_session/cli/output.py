@@ -12,10 +12,12 @@ import time
 from collections.abc import Callable, Sequence
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple, TextIO
+from git_hub_session.cli.view import error_lines
 from git_hub_session.errors import HubError
 from git_hub_session.system.io import write_all
+from git_hub_session.util.clock import format_clock
 from git_hub_session.util.numbers import MAX_COUNT, parse_int
-from git_hub_session.util.text import escape_control
+from git_hub_session.util.text import display_width, escape_control
 
 if TYPE_CHECKING:
     from git_hub_session.cli.view import TerminalStyle, View
@@ -87,10 +89,7 @@ def report_error(error: HubError, output: OutputOptions, usage: str = "") -> Non
 
         _write_stderr(formats.error_to_json(error))
         return
-    kind = "error" if error.exit_code in (1, 129) else "fatal"
-    lines = [f"{kind}: {escape_control(error.message)}\n"]
-    lines += [f"hint: {escape_control(line)}\n" for line in error.hint.splitlines()]
-    _write_stderr("".join(lines) + usage)
+    _write_stderr("".join(f"{line}\n" for line in error_lines(error)) + usage)
 
 
 def write_stderr_line(line: str) -> None:
@@ -105,8 +104,7 @@ def make_progress(title: str, total: int) -> Callable[[int], None]:
     after GIT_PROGRESS_DELAY seconds, as in git.
     """
     is_enabled = total > 0 and sys.stderr is not None and sys.stderr.isatty()
-    delay = parse_int(os.environ.get("GIT_PROGRESS_DELAY", ""), MAX_COUNT)
-    start = time.monotonic() + (1 if delay is None else delay)
+    start = time.monotonic() + _progress_delay()
     last_shown: int | None = None
 
     def show(finished: int) -> None:
@@ -120,6 +118,61 @@ def make_progress(title: str, total: int) -> Callable[[int], None]:
         _write_stderr(f"\r{title}: {100 * finished // total:3}% ({finished}/{total}){end}")
 
     return show
+
+
+def _progress_delay() -> int:
+    """Return the seconds before progress is shown."""
+    delay = parse_int(os.environ.get("GIT_PROGRESS_DELAY", ""), MAX_COUNT)
+    return 1 if delay is None else delay
+
+
+class ElapsedLine:
+    """The line that shows how long commands have run, while they print nothing.
+
+    It is shown on standard error, only on a terminal, and after the delay of `make_progress`.
+    """
+
+    def __init__(self, *, is_enabled: bool) -> None:
+        self._is_enabled = is_enabled and sys.stderr is not None and sys.stderr.isatty()
+        self._delay = _progress_delay()
+        self._next_time = time.monotonic() + self._delay
+        self._starts: dict[str, float] = {}
+        self._width = 0  # the width of the line that is shown
+
+    def start(self, name: str) -> None:
+        """Start the clock of a command, unless it runs already."""
+        self._starts.setdefault(name, time.monotonic())
+
+    def end(self, name: str) -> None:
+        """Remove a command from the line."""
+        self._starts.pop(name, None)
+
+    def clear(self) -> None:
+        """Remove the line from the terminal, before other output. Show it again after the delay."""
+        if self._width:
+            _write_stderr(f"\r{' ' * self._width}\r")
+            self._width = 0
+        self._next_time = time.monotonic() + self._delay
+
+    def update(self) -> float | None:
+        """Show the line if it is time. Return the seconds until the next call, or None."""
+        if not self._is_enabled:
+            return None
+        now = time.monotonic()
+        if now >= self._next_time:
+            self._show(now)
+            self._next_time = now + 1
+        return self._next_time - now
+
+    def _show(self, now: float) -> None:
+        from git_hub_session.cli.terminal import detect_style
+
+        times = [f"{name} {format_clock(now - start)}" for name, start in self._starts.items()]
+        style = detect_style("never", sys.stderr, os.environ)
+        text = style.fit(f"Running: {', '.join(times)}", 1) if times else ""
+        width = display_width(text)
+        _write_stderr(f"\r{text}{' ' * (self._width - width)}")
+        self._width = width
 
 
 def ask_yes_no(question: str) -> bool | None:

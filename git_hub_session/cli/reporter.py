@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.cli.output import (
+    ElapsedLine,
     OutputOptions,
     ask_yes_no,
     make_progress,
@@ -32,6 +33,11 @@ class Reporter:
         """Print a note on standard error."""
         write_stderr_line(line)
 
+    def hints(self, lines: Sequence[str]) -> None:
+        """Print hints on standard error."""
+        for line in lines:
+            write_stderr_line(f"hint: {line}")
+
     def show_view(self, view: View) -> None:
         """Print an intermediate result. Print nothing if the format is not text."""
         if self._output.format == "text":
@@ -51,6 +57,10 @@ class Reporter:
         """Start a progress display. Call the result with the number of finished items."""
         return make_progress(title, total)
 
+    def elapsed_line(self) -> ElapsedLine:
+        """Return the line that shows how long commands have run."""
+        return ElapsedLine(is_enabled=True)
+
     def ask(self, question: str) -> bool | None:
         """Ask a yes-or-no question. Return None if standard input is not a terminal."""
         return ask_yes_no(question)
@@ -60,6 +70,9 @@ class QuietReporter(Reporter):
     """The reporter of the option `-q`: it only asks questions."""
 
     def note(self, line: str) -> None:
+        """Print nothing."""
+
+    def hints(self, lines: Sequence[str]) -> None:
         """Print nothing."""
 
     def show_view(self, view: View) -> None:
@@ -74,6 +87,10 @@ class QuietReporter(Reporter):
     def progress(self, title: str, total: int) -> Callable[[int], None]:
         """Return a function that does nothing."""
         return lambda _finished: None
+
+    def elapsed_line(self) -> ElapsedLine:
+        """Return a line that is never shown."""
+        return ElapsedLine(is_enabled=False)
 
 
 def make_reporter(output: OutputOptions) -> Reporter:

@@ -16,6 +16,7 @@ from git_hub_session.util.numbers import format_values
 from git_hub_session.util.text import escape_control, truncate
 
 if TYPE_CHECKING:
+    from git_hub_session.errors import HubError
     from git_hub_session.session.model import Config
 
 _INFINITE = float("inf")
@@ -119,6 +120,18 @@ def agent_fields(branch: AgentBranch) -> dict[str, Any]:
 def warning_lines(messages: Iterable[str]) -> list[str]:
     """Return the messages as diagnostics."""
     return [f"warning: {escape_control(message)}" for message in messages]
+
+
+def error_lines(error: HubError) -> list[str]:
+    """Return an error and its hints in git's form."""
+    kind = "error" if error.exit_code in (1, 129) else "fatal"
+    hints = [f"hint: {escape_control(line)}" for line in error.hint.splitlines()]
+    return [f"{kind}: {escape_control(error.message)}", *hints]
+
+
+def error_fields(error: HubError) -> dict[str, str]:
+    """Return the fields of an error in JSON."""
+    return {"code": error.code, "message": error.message, "hint": error.hint}
 
 
 def relative_path(path: str, directory: str) -> str:

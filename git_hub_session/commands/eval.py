@@ -79,6 +79,7 @@ USAGE = Usage(
         Option("--in-place", "measure each agent in its own worktree"),
         Option("--ranking", "record a judge's ranking, best agent first", "<list>"),
         Option("-m, --message", "text to record with --ranking", "<text>"),
+        Option("--include-failed", "measure and rank agents whose command failed too"),
         Option("--force", "evaluate even if an agent is still running", no_abbreviation=True),
         DRY_RUN,
         QUIET,
@@ -126,23 +127,23 @@ def run(context: Context, args: Arguments) -> EvalView:
 
 def _parse_options(args: Arguments, session: Session) -> EvalOptions:
     config = session.config
-    force = args.is_set("force")
+    options = EvalOptions(
+        None, force=args.is_set("force"), include_failed=args.is_set("include-failed")
+    )
     verdict = args.value("message")
     if args.value("ranking") is not None:
-        ranking = _parse_ranking(args, config)
-        return EvalOptions(None, ranking=ranking, verdict=verdict or "", force=force)
+        return options._replace(ranking=_parse_ranking(args, config), verdict=verdict or "")
     if verdict is not None:
         raise UsageError("--message requires --ranking")
     command = args.value("eval") or config.get("eval_cmd")
     if not command.strip():
-        return EvalOptions(None, force=force)
+        return options
     direction = args.value("direction") or config.get("direction")
-    return EvalOptions(
-        _parse_metric_command(args, config, command, direction),
-        direction,
-        _parse_baseline(args, config),
-        args.value("baseline") == _MEASURE,
-        force=force,
+    return options._replace(
+        metric_command=_parse_metric_command(args, config, command, direction),
+        direction=direction,
+        baseline=_parse_baseline(args, config),
+        measure_baseline=args.value("baseline") == _MEASURE,
         guard=parse_guard_options(args),
         in_place=args.is_set("in-place"),
     )
@@ -269,8 +270,7 @@ class EvalView(View):
             out.append(f"Session {session.id}: {session.state} {style.arrow} {result.state}")
         if is_ranked or self.dry_run:
             return TextOutput(out)
-        names = ",".join(ranked.candidate.name for ranked in result.candidates)
-        command = f"git hub-session eval {session.id} --ranking {names}"
+        command = f"git hub-session eval {session.id} --ranking {result.rankable_agents}"
         return TextOutput(
             out,
             [
@@ -310,4 +310,5 @@ def _candidate_fields(ranked: RankedCandidate) -> dict[str, Any]:
         "output": ranked.log or None,
         "uncommitted": len(candidate.uncommitted),
         "guarded": list(candidate.guarded),
+        "failure": candidate.failure or None,
     }

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from git_hub_session._typing import TYPE_CHECKING, Any
-from git_hub_session.agents.exec import COMMIT_SUCCESS, ExecOptions, preview_exec, run_for_agents
+from git_hub_session.agents.exec import ExecOptions, preview_exec, run_for_agents
+from git_hub_session.agents.run_monitor import COMMIT_SUCCESS, RunObserver
+from git_hub_session.cli.command_line import command_line, continue_lines
 from git_hub_session.cli.options import (
     DRY_RUN,
     FORMAT,
@@ -14,6 +18,12 @@ from git_hub_session.cli.options import (
     Usage,
     parse_jobs,
     parse_timeout,
+)
+from git_hub_session.cli.retry_options import (
+    RETRIES,
+    RETRY_DELAY,
+    parse_retries,
+    parse_retry_delay,
 )
 from git_hub_session.cli.view import (
     Record,
@@ -31,17 +41,22 @@ from git_hub_session.session.model import MAX_AGENTS
 from git_hub_session.util.text import decode_terminal_line, display_width, escape_control, pad
 
 if TYPE_CHECKING:
-    from git_hub_session.agents.exec import AgentRun, ExecResult
+    from git_hub_session.agents.exec import ExecResult
+    from git_hub_session.agents.run_monitor import AgentRun
     from git_hub_session.cli.context import Context
     from git_hub_session.cli.reporter import Reporter
+    from git_hub_session.git.ref_names import SessionId
 
 
 USAGE = Usage(
     ("exec [<options>] [<id>] -- <command> [<argument>...]",),
     (
         Option("--agents", "agents to run for, such as 1-3,5 (default: all)", "<list>"),
+        Option("--failed", "run only for agents that failed, were interrupted or never ran"),
         Option("-j, --jobs", "number of parallel commands (default: all)", "<number>"),
         TIMEOUT,
+        RETRIES,
+        RETRY_DELAY,
         Option(
             "--commit",
             "commit the agents' changes: on success (default), or always",
@@ -59,26 +74,46 @@ USAGE = Usage(
 )
 
 
-def run(context: Context, args: Arguments) -> ExecView:
-    """Run the command for all selected agents, and print its output as it comes."""
+def run(context: Context, args: Arguments, following: Sequence[str] = ()) -> ExecView:
+    """Run the command for all selected agents, and print its output as it comes.
+
+    Args:
+        following: the commands that continue after `exec`, to print them if a signal ends the run.
+    """
     if not args.command:
         raise UsageError("no command given", hint="git hub-session exec [<id>] -- <command>")
     sid = context.require_session(args.argument, "exec")
     project = context.project
+    options = _parse_options(context, args, sid)
+    if args.is_set("dry-run"):
+        return ExecView(preview_exec(sid, project, options), project.cwd, dry_run=True)
+    display = _LiveDisplay(context.reporter)
+    try:
+        result = run_for_agents(sid, project, options, display)
+    except BaseException as error:
+        display.elapsed.clear()
+        if not isinstance(error, Exception):  # a signal
+            commands = [*display.continue_commands(sid, args), *following]
+            context.reporter.hints(continue_lines(commands))
+        raise
+    display.elapsed.clear()
+    return ExecView(result, project.cwd, dry_run=False)
+
+
+def _parse_options(context: Context, args: Arguments, sid: SessionId) -> ExecOptions:
     agents = args.value("agents")
-    count = project.store.read(sid).config.agent_count or MAX_AGENTS
-    options = ExecOptions(
+    count = context.project.store.read(sid).config.agent_count or MAX_AGENTS
+    return ExecOptions(
         args.command,
         parse_agents(agents, count) if agents is not None else (),
         parse_jobs(args),
         parse_timeout(args),
         args.is_set("force"),
         _parse_commit(args),
+        args.is_set("failed"),
+        parse_retries(args),
+        parse_retry_delay(args),
     )
-    if args.is_set("dry-run"):
-        return ExecView(preview_exec(sid, project, options), project.cwd, dry_run=True)
-    result = run_for_agents(sid, project, options, _LivePrinter(context.reporter))
-    return ExecView(result, project.cwd, dry_run=False)
 
 
 def _parse_commit(args: Arguments) -> str:
@@ -86,23 +121,67 @@ def _parse_commit(args: Arguments) -> str:
     return "" if value is None else value or COMMIT_SUCCESS
 
 
-class _LivePrinter:
-    """Prints the output of the agents until standard output is closed.
+class _LiveDisplay(RunObserver):
+    """Prints the output of the agents, and the time that they take.
 
     A closed standard output must not end the agents' commands.
     """
 
     def __init__(self, reporter: Reporter) -> None:
+        self.elapsed = reporter.elapsed_line()
         self._reporter = reporter
         self._is_open = True
+        self._has_succeeded: dict[int, bool] | None = None
+        """Whether the command of each agent has succeeded, or None before the first command."""
 
-    def __call__(self, agent: str, line: bytes) -> None:
+    def on_plan(self, agent_runs: Sequence[AgentRun]) -> None:
+        self._has_succeeded = {agent_run.branch.agent: False for agent_run in agent_runs}
+
+    def on_start(self, agent: str) -> None:
+        self.elapsed.start(agent)
+
+    def on_wait(self) -> float | None:
+        return self.elapsed.update()
+
+    def on_end(self, agent_run: AgentRun) -> None:
+        self.elapsed.end(agent_run.agent)
+        if self._has_succeeded is not None:
+            self._has_succeeded[agent_run.branch.agent] = agent_run.has_succeeded
+
+    def on_output(self, agent: str, line: bytes) -> None:
         if not self._is_open:
             return
+        self.elapsed.clear()
         try:
             self._reporter.write_text(live_line(agent, line))
         except (HubError, BrokenPipeError):
             self._is_open = False
+
+    def continue_commands(self, sid: SessionId, args: Arguments) -> list[str]:
+        """Return the commands that do what an interrupted run has left to do."""
+        if self._has_succeeded is None:
+            return [_repeat_command(sid, args)]
+        done = [agent for agent, has_succeeded in self._has_succeeded.items() if has_succeeded]
+        left = [agent for agent in self._has_succeeded if agent not in done]
+        commands = [_repeat_command(sid, args, agents=left)] if left else []
+        if done and args.value("commit") is not None:
+            commit_args = args.subset("commit", command=("true",))
+            commands.append(_repeat_command(sid, commit_args, agents=done))
+        return commands
+
+
+def _repeat_command(sid: SessionId, args: Arguments, *, agents: Sequence[int] = ()) -> str:
+    """Return the command that runs the command again with the same options.
+
+    Args:
+        agents: the agents to run it for, or () for the selection of the user.
+    """
+    options = [option for option in USAGE.options if option is not DRY_RUN]
+    if agents:
+        names = [option.name for option in options if option.name not in ("agents", "failed")]
+        numbers = ",".join(map(str, agents))
+        args = args.subset(*names, command=args.command, agents=numbers)
+    return command_line("exec", options, args, arguments=[sid], command=args.command)
 
 
 def live_line(agent: str, line: bytes) -> str:
@@ -121,6 +200,11 @@ class ExecView(View):
     @property
     def exit_code(self) -> int:
         return 0 if all(agent_run.has_succeeded for agent_run in self.result.agent_runs) else 1
+
+    @property
+    def has_success(self) -> bool:
+        """True if the command succeeded for an agent."""
+        return any(agent_run.has_succeeded for agent_run in self.result.agent_runs)
 
     @property
     def failed_agents(self) -> list[int]:
@@ -194,11 +278,15 @@ def _row(agent_run: AgentRun, cwd: str) -> tuple[str, str, str, str, str]:
         return (agent_run.agent, "-", "-", "-", "-")
     return (
         agent_run.agent,
-        result.stop_reason or str(result.status),
+        (result.stop_reason or str(result.status)) + _tries_text(agent_run),
         f"{result.seconds:.1f}s",
         str(agent_run.commits),
         escape_control(relative_path(agent_run.log, cwd)),
     )
+
+
+def _tries_text(agent_run: AgentRun) -> str:
+    return f" (try {agent_run.tries})" if agent_run.tries > 1 else ""
 
 
 def _run_fields(agent_run: AgentRun) -> dict[str, Any]:
@@ -213,4 +301,5 @@ def _run_fields(agent_run: AgentRun) -> dict[str, Any]:
         "output": agent_run.log or None,
         "commit": agent_run.commit or None,
         "not_committed": agent_run.not_committed or None,
+        "tries": agent_run.tries or None,
     }

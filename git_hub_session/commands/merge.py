@@ -214,7 +214,7 @@ class MergeView(View):
             into = escape_control(short_name(self.plan.into))
             agent = agent_name(self.plan.winner.agent)
             out.append(f"Merged {agent} into {into}: {self.result.commit[:12]}")
-            out += _metric_lines(self.plan, style)
+            out += _result_lines(self.plan, style)
         out += self.report.lines(style)
         if session.state != self._state:
             out.append(f"Session {session.id}: {session.state} {style.arrow} {self._state}")
@@ -226,9 +226,10 @@ def _conflict_output(plan: MergePlan, *, quiet: bool) -> TextOutput:
     agent = agent_name(plan.winner.agent)
     into = escape_control(short_name(plan.into))
     paths = [f"  {escape_control(os.fsdecode(path))}" for path in plan.conflicts]
-    merge = escape_control(f"git merge {quote(short_name(plan.into))}")
+    # Not with `exec`: git fails because of the conflicts, and the agent would count as failed.
+    merge = escape_control(f"merge {quote(short_name(plan.into))}")
     err = [
-        f"hint: git hub-session exec {sid} --agents {plan.winner.agent} -- {merge}",
+        f'hint: dir=$(git hub-session path {sid} {agent}) && git -C "$dir" {merge}',
         f"hint: resolve and commit the conflicts there, then: git hub-session eval {sid}",
         "nothing was changed",
     ]
@@ -246,19 +247,22 @@ def preview_lines(plan: MergePlan, style: TerminalStyle) -> list[str]:
         out.append(f"  Rank: {plan.result.rank}")
     return [
         *out,
-        *_metric_lines(plan, style),
+        *_result_lines(plan, style),
         *(f" {escape_control(line)}" for line in plan.summary),
     ]
 
 
-def _metric_lines(plan: MergePlan, style: TerminalStyle) -> list[str]:
-    """Return the line with the winner's metric and its change, or no line without a metric."""
-    if plan.result is None or plan.result.metric is None:
-        return []
-    evaluation = last_evaluation(plan.session)
-    name = evaluation.metric or "metric"
-    value, baseline = plan.result.metric, evaluation.baseline
-    return [f"  {metric_text(name, value, baseline, style, unit=evaluation.unit)}"]
+def _result_lines(plan: MergePlan, style: TerminalStyle) -> list[str]:
+    """Return the lines with the winner's metric and its change, and with its failed run."""
+    out = []
+    if plan.result is not None and plan.result.metric is not None:
+        evaluation = last_evaluation(plan.session)
+        name = evaluation.metric or "metric"
+        value, baseline = plan.result.metric, evaluation.baseline
+        out.append(f"  {metric_text(name, value, baseline, style, unit=evaluation.unit)}")
+    if plan.failure:
+        out.append(f"  Last run: {escape_control(plan.failure)}")
+    return out
 
 
 def _metric_fields(plan: MergePlan) -> dict[str, Any]:

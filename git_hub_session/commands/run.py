@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from shlex import quote
 
 from git_hub_session._typing import TYPE_CHECKING
+from git_hub_session.cli.command_line import command_line, continue_lines
 from git_hub_session.cli.measure_options import parse_budget, parse_repeat
 from git_hub_session.cli.options import (
     DRY_RUN,
@@ -17,16 +17,25 @@ from git_hub_session.cli.options import (
     Arguments,
     Option,
     Usage,
+    parse_jobs,
     parse_timeout,
 )
-from git_hub_session.cli.view import Record, TerminalStyle, TextOutput, View, warning_lines
+from git_hub_session.cli.retry_options import (
+    RETRIES,
+    RETRY_DELAY,
+    parse_retries,
+    parse_retry_delay,
+)
+from git_hub_session.cli.view import TerminalStyle, TextOutput, View, warning_lines
 from git_hub_session.commands import eval as eval_
 from git_hub_session.commands import exec as exec_
 from git_hub_session.commands import init, merge, spawn
-from git_hub_session.errors import HubError, UsageError
+from git_hub_session.commands._run_view import Failures, RunView
+from git_hub_session.errors import HubError, UsageError, to_hub_error
 from git_hub_session.evaluation.baseline import measure_baseline
 from git_hub_session.evaluation.measure import MetricCommand
-from git_hub_session.merge.options import merge_command
+from git_hub_session.git.ref_names import agent_name
+from git_hub_session.session.runs import read_last_run
 from git_hub_session.util.numbers import format_number
 from git_hub_session.util.text import escape_control
 
@@ -49,7 +58,10 @@ _INIT_OPTIONS = (
     "base-branch",
     "id",
 )
-_MERGE_OPTIONS = ("message", "allow-regression")
+_OUTPUT_OPTIONS = ("quiet", "format", "z", "color")
+_EXEC_OPTIONS = ("jobs", "timeout", "retries", "retry-delay")
+_EVAL_OPTIONS = ("eval", "repeat", "budget", "timeout")
+_MERGE_OPTIONS = ("message", "allow-regression", "yes")
 _MEASURE, _NONE = "measure", "none"
 _BASELINE_REPEATS = 5
 """The measurements of the base branch with `--repeat auto`."""
@@ -64,6 +76,9 @@ USAGE = Usage(
         Option("--budget", "largest number of runs with --repeat auto", "<number>"),
         Option("-j, --jobs", "number of parallel agents (default: all)", "<number>"),
         TIMEOUT,
+        RETRIES,
+        RETRY_DELAY,
+        Option("--fail-fast", "stop after the agents' commands if one of them failed"),
         Option("--no-commit", "do not commit what the agents leave uncommitted"),
         merge.MESSAGE,
         merge.ALLOW_REGRESSION,
@@ -77,60 +92,145 @@ USAGE = Usage(
 
 def run(context: Context, args: Arguments) -> RunView:
     """Run all steps. Stop at the first step that fails, and print how to continue."""
-    agent_command = (args.value("agent-cmd") or "").strip()
-    if not agent_command:
+    if not (args.value("agent-cmd") or "").strip():
         raise UsageError("option '--agent-cmd' is required", hint="--agent-cmd <command>")
-    parse_repeat(args)
-    parse_budget(args)
-    if (args.value("eval") is None) != (args.value("metric") is None):
-        raise UsageError("--eval and --metric must be used together")
+    _check_options(args)
     has_baseline = args.value("baseline") not in (None, _MEASURE, _NONE)
     baseline_option = ("baseline",) if has_baseline else ()
     created = init.run(context, args.subset(*_INIT_OPTIONS, *baseline_option, "dry-run"))
     context.reporter.show_view(created)
-    sid = created.session
+    steps = _plan_steps(context, args, created.session)
     views: dict[str, View] = {"init": created}
-    steps = list(_steps(context, args, sid, agent_command))
     if args.is_set("dry-run"):
-        return RunView(sid, views, planned_steps=tuple(name for name, _ in steps))
-    for name, run_step in steps:
-        continue_command = _continue_command(name, sid, args)
-        try:
-            view = run_step()
-        except HubError as error:
-            # The step's own command is better than the general one.
-            if "git hub-session" not in error.hint:
-                error.hint = f"{error.hint}\ncontinue with: {continue_command}".lstrip()
-            raise
-        context.reporter.show_view(view)
-        views[name] = view
-        if view.exit_code:
-            if isinstance(view, exec_.ExecView):
-                continue_command = _continue_command(name, sid, args, view.failed_agents)
-            return RunView(sid, views, failed_step=name, continue_command=continue_command)
-    return RunView(sid, views)
+        return RunView(created.session, views, planned_steps=tuple(steps))
+    return _run_steps(context, args, created.session, steps, views)
 
 
-def _steps(
-    context: Context, args: Arguments, sid: SessionId, agent_command: str
-) -> Iterator[tuple[str, Callable[[], View]]]:
-    """Yield the name and the function of each step after `init`.
+def _check_options(args: Arguments) -> None:
+    """Raise UsageError for a wrong option of a later step, before anything is created."""
+    for parse in (parse_repeat, parse_budget, parse_jobs, parse_timeout, parse_retries):
+        parse(args)
+    parse_retry_delay(args)
+    if (args.value("eval") is None) != (args.value("metric") is None):
+        raise UsageError("--eval and --metric must be used together")
+
+
+def _plan_steps(context: Context, args: Arguments, sid: SessionId) -> dict[str, Callable[[], View]]:
+    """Return the function of each step after `init`, in order.
 
     Without an eval command there is no merge: the user has to rank the agents first.
     """
-    is_measured = args.value("eval") is not None
-    if is_measured and args.value("baseline") in (None, _MEASURE):
-        yield "baseline", partial(_measure_baseline, context, args, sid)
-    yield "spawn", partial(spawn.run, context, args.subset(arguments=[sid]))
-    command = ("sh", "-c", agent_command)
+    last_steps = ["eval"] if args.value("eval") is None else ["eval", "merge"]
+    names = ["spawn", "exec", *last_steps]
+    if args.value("eval") is not None and args.value("baseline") in (None, _MEASURE):
+        names.insert(0, "baseline")
+    following = _continue_commands(last_steps, args, sid)
+    steps: dict[str, Callable[[], View]] = {
+        "baseline": partial(_measure_baseline, context, args, sid),
+        "spawn": partial(spawn.run, context, args.subset(arguments=[sid])),
+        "exec": partial(exec_.run, context, _exec_args(args, sid), following=following),
+        "eval": partial(eval_.run, context, args.subset(*_EVAL_OPTIONS, arguments=[sid])),
+        "merge": partial(merge.run, context, args.subset(*_MERGE_OPTIONS, arguments=[sid])),
+    }
+    return {name: steps[name] for name in names}
+
+
+def _exec_args(args: Arguments, sid: SessionId) -> Arguments:
+    command = ("sh", "-c", (args.value("agent-cmd") or "").strip())
     commit = {} if args.is_set("no-commit") else {"commit": ""}
-    exec_args = args.subset("jobs", "timeout", arguments=[sid], command=command, **commit)
-    yield "exec", partial(exec_.run, context, exec_args)
-    eval_args = args.subset("eval", "repeat", "budget", "timeout", arguments=[sid])
-    yield "eval", partial(eval_.run, context, eval_args)
-    if is_measured:
-        merge_args = args.subset("yes", *_MERGE_OPTIONS, arguments=[sid])
-        yield "merge", partial(merge.run, context, merge_args)
+    names = (*_EXEC_OPTIONS, *_OUTPUT_OPTIONS)
+    return args.subset(*names, arguments=[sid], command=command, **commit)
+
+
+def _run_steps(
+    context: Context,
+    args: Arguments,
+    sid: SessionId,
+    steps: Mapping[str, Callable[[], View]],
+    views: dict[str, View],
+) -> RunView:
+    """Run the steps after `init`, and add their views to `views`."""
+    failures = None
+    names = list(steps)
+    for name in names:
+        commands = _continue_commands(names[names.index(name) :], args, sid)
+        try:
+            view = steps[name]()
+        except BrokenPipeError:
+            raise
+        except (HubError, OSError) as error:
+            hub_error = _with_hints(to_hub_error(error), name, names, args, sid)
+            return RunView(sid, views, failed_step=name, error=hub_error, failures=failures)
+        except BaseException as error:
+            if name != "exec" and not isinstance(error, Exception):  # `exec` says more itself
+                context.reporter.hints(continue_lines(commands))
+            raise
+        context.reporter.show_view(view)
+        views[name] = view
+        if isinstance(view, exec_.ExecView) and view.exit_code:
+            failures = _read_failures(context, args, sid, view)
+            if view.has_success and not args.is_set("fail-fast"):
+                continue
+            commands[0] = failures.command
+        if view.exit_code:
+            return RunView(
+                sid, views, failed_step=name, continue_commands=commands, failures=failures
+            )
+    return RunView(sid, views, failures=failures)
+
+
+def _read_failures(
+    context: Context, args: Arguments, sid: SessionId, view: exec_.ExecView
+) -> Failures:
+    session = context.project.store.read(sid)
+    reasons = {
+        agent: read_last_run(session, agent_name(agent)).failure or "failed"
+        for agent in view.failed_agents
+    }
+    return Failures(reasons, _exec_command(_exec_args(args, sid), only_failed=True))
+
+
+def _exec_command(exec_args: Arguments, *, only_failed: bool = False) -> str:
+    names = [option.name for option in exec_.USAGE.options]
+    given = exec_args.subset(*names, failed=only_failed)
+    sid, command = exec_args.arguments, exec_args.command
+    return command_line("exec", exec_.USAGE.options, given, arguments=sid, command=command)
+
+
+def _continue_commands(steps: Sequence[str], args: Arguments, sid: SessionId) -> list[str]:
+    """Return the commands that do these steps, with all options of the user.
+
+    No command measures only the baseline: `eval` then measures it too.
+    """
+    baseline = {"baseline": _MEASURE} if "baseline" in steps else {}
+    output = args.subset(*_OUTPUT_OPTIONS)
+    eval_args = args.subset(*_EVAL_OPTIONS, *_OUTPUT_OPTIONS, **baseline)
+    merge_args = args.subset(*_MERGE_OPTIONS, *_OUTPUT_OPTIONS)
+    commands = {
+        "spawn": command_line("spawn", spawn.USAGE.options, output, arguments=[sid]),
+        "exec": _exec_command(_exec_args(args, sid)),
+        "eval": command_line("eval", eval_.USAGE.options, eval_args, arguments=[sid]),
+        "merge": command_line("merge", merge.USAGE.options, merge_args, arguments=[sid]),
+    }
+    return [commands[step] for step in steps if step in commands]
+
+
+def _with_hints(
+    error: HubError, step: str, steps: Sequence[str], args: Arguments, sid: SessionId
+) -> HubError:
+    """Return the error of a step with the commands that continue the run.
+
+    The step's own commands are better, unless they leave out options of the user.
+    """
+    hints = error.hint.splitlines()
+    general = {f"git hub-session {name} {sid}": name for name in steps}
+    general[f"git hub-session exec {sid} -- <command>"] = "exec"
+    special = [hint for hint in hints if hint not in general]
+    if special != hints or not any("git hub-session" in hint for hint in hints):
+        named = [steps.index(general[hint]) for hint in hints if hint in general]
+        commands = _continue_commands(steps[min(named, default=steps.index(step)) :], args, sid)
+        error.hint = "\n".join([*special, *continue_lines(commands)])
+    return error
 
 
 def _measure_baseline(context: Context, args: Arguments, sid: SessionId) -> BaselineView:
@@ -144,36 +244,6 @@ def _measure_baseline(context: Context, args: Arguments, sid: SessionId) -> Base
     )
     measured = measure_baseline(sid, context.project, metric_command)
     return BaselineView(sid, metric, measured.quantity, measured.notes)
-
-
-def _continue_command(
-    step: str, sid: SessionId, args: Arguments, failed_agents: Sequence[int] = ()
-) -> str:
-    """Return the command that continues after a failure of this step, with its options.
-
-    Args:
-        failed_agents: the numbers of the agents whose command failed.
-    """
-    if step == "exec":
-        agents = [f"--agents {','.join(map(str, failed_agents))}"] if failed_agents else []
-        commit = [] if args.is_set("no-commit") else ["--commit"]
-        options = [*agents, *_given_options(args, "jobs", "timeout"), *commit]
-        agent_command = (args.value("agent-cmd") or "").strip()
-        return f"{_command('exec', options, sid)} -- sh -c {quote(agent_command)}"
-    if step == "eval":
-        return _command(step, _given_options(args, "repeat", "budget", "timeout"), sid)
-    if step == "merge":
-        return merge_command(sid, merge.parse_options(args.subset(*_MERGE_OPTIONS)))
-    return _command("spawn", [], sid)
-
-
-def _given_options(args: Arguments, *names: str) -> list[str]:
-    values = {name: args.value(name) for name in names}
-    return [f"--{name} {quote(value)}" for name, value in values.items() if value is not None]
-
-
-def _command(verb: str, options: Sequence[str], sid: SessionId) -> str:
-    return " ".join(["git hub-session", verb, *options, sid])
 
 
 class BaselineView(View):
@@ -209,75 +279,3 @@ class BaselineView(View):
             return TextOutput([])
         value = f"{format_number(self.baseline.value)} {self.baseline.unit}".rstrip()
         return TextOutput([f"Baseline: {escape_control(self.metric)} {value}"])
-
-
-class RunView(View):
-    """The views of the finished steps.
-
-    After a dry run `planned_steps` has the names of the other steps. After a failure
-    `failed_step` has the name of the step, and `continue_command` the command to continue.
-    """
-
-    def __init__(
-        self,
-        session: SessionId,
-        steps: Mapping[str, View],
-        *,
-        planned_steps: tuple[str, ...] = (),
-        failed_step: str = "",
-        continue_command: str = "",
-    ) -> None:
-        self.session = session
-        self.steps = steps
-        self.planned_steps = planned_steps
-        self.failed_step = failed_step
-        self.continue_command = continue_command
-
-    @property
-    def exit_code(self) -> int:
-        return max(view.exit_code for view in self.steps.values())
-
-    @property
-    def changed(self) -> bool:
-        return not self.planned_steps
-
-    @property
-    def diagnostics(self) -> list[str]:
-        if not self.failed_step:
-            return []
-        return [
-            f"error: the run stopped at '{self.failed_step}'",
-            f"hint: continue with: {escape_control(self.continue_command)}",
-        ]
-
-    def document(self) -> dict[str, Any]:
-        return {
-            "session_id": self.session,
-            "dry_run": bool(self.planned_steps),
-            "stopped": self.failed_step or None,
-            "steps": {name: view.document() for name, view in self.steps.items()},
-        }
-
-    def records(self) -> list[Record]:
-        return [
-            [("step", name), *record]
-            for name, view in self.steps.items()
-            for record in view.records()
-        ]
-
-    def lines(self, style: TerminalStyle, *, quiet: bool) -> TextOutput:
-        if quiet:
-            return TextOutput([self.session])
-        texts = _STEP_TEXTS
-        if "merge" not in self.planned_steps:
-            texts = {**_STEP_TEXTS, "eval": "show the agents' changes"}
-        return TextOutput([f"Would then {texts[name]}" for name in self.planned_steps])
-
-
-_STEP_TEXTS = {
-    "baseline": "measure the base branch",
-    "spawn": "create the agents' branches and worktrees",
-    "exec": "run the agent command in each worktree",
-    "eval": "measure and rank the agents",
-    "merge": "ask, and merge the winner",
-}

@@ -8,7 +8,9 @@ from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.errors import Refused
 from git_hub_session.git.ref_names import AgentBranch, agent_name
 from git_hub_session.git.worktrees import Worktree, linked_worktrees
+from git_hub_session.session import runs
 from git_hub_session.session.agents import attempts_by_agent, base_now, missing_agents_hint
+from git_hub_session.session.runs import read_last_run
 from git_hub_session.session.state import State
 from git_hub_session.worktree.detached import detached_reason
 from git_hub_session.worktree.owner import agent_worktrees
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
     from git_hub_session.git.repository import GitRepo
     from git_hub_session.session.model import Session
     from git_hub_session.session.project import Project
+
+
+INCLUDE_FAILED_HINT = "use --include-failed"
 
 
 class Candidate(NamedTuple):
@@ -46,22 +51,34 @@ class Candidate(NamedTuple):
     """The uncommitted files in the agent's worktree."""
     guarded: tuple[str, ...] = ()
     """The guarded paths that the attempt changed."""
+    failure: str = ""
+    """The reason that the agent's last run failed, or ''."""
+    is_failure_allowed: bool = False
+    """True if the agent is measured and ranked although its last run failed."""
+
+    @property
+    def is_left_out(self) -> bool:
+        """True if the agent is neither measured nor ranked, because its last run failed."""
+        return bool(self.failure) and not self.is_failure_allowed
 
     @property
     def unmeasured_reason(self) -> str:
         """The reason that the attempt is not measured, or ''."""
         if not self.commit:
             return "its branch points to no commit"
+        if self.is_left_out:
+            return self.failure
         if self.has_own_commit:
             return self.not_in_place_reason
         count = len(self.uncommitted)
         return uncommitted_text(count) if count else "no commit of its own, not measured"
 
     @property
-    def remark(self) -> str:
-        """The remark about uncommitted files or a missing commit, or ''."""
+    def remarks(self) -> tuple[str, ...]:
+        """The remarks about a failed run, uncommitted files or a missing commit."""
         count = len(self.uncommitted)
-        return uncommitted_text(count) if count else self.unmeasured_reason
+        remark = uncommitted_text(count) if count else self.unmeasured_reason
+        return tuple(dict.fromkeys(filter(None, (self.failure, remark))))
 
     @property
     def name(self) -> str:
@@ -69,11 +86,14 @@ class Candidate(NamedTuple):
         return agent_name(self.branch.agent)
 
 
-def find_candidates(session: Session, project: Project, *, in_place: bool) -> list[Candidate]:
+def find_candidates(
+    session: Session, project: Project, *, in_place: bool, include_failed: bool = False
+) -> list[Candidate]:
     """Return the last attempt of each agent.
 
     Args:
         in_place: also find the worktree of each agent to measure in, or the reason for none.
+        include_failed: measure and rank agents whose last run failed.
 
     Raises:
         Refused: the state forbids an evaluation, or no agent has a branch.
@@ -84,14 +104,7 @@ def find_candidates(session: Session, project: Project, *, in_place: bool) -> li
             hint=missing_agents_hint(session, project.repo),
         )
     repo = project.repo
-    base = base_now(session, repo)
-    candidates = []
-    for number, attempts in attempts_by_agent(session.id, repo).items():
-        branch = AgentBranch(session.id, number, max(attempts))
-        tip = repo.tip(branch.ref)
-        diff = repo.diff_stat(tip, base) if tip and base else None
-        is_own = has_own_commit(tip, session, repo)
-        candidates.append(Candidate(branch, tip, diff, has_own_commit=is_own))
+    candidates = _last_attempts(session, project, include_failed=include_failed)
     if not candidates:
         raise Refused(
             f"session '{session.id}' has no agent branches",
@@ -109,15 +122,41 @@ def find_candidates(session: Session, project: Project, *, in_place: bool) -> li
     ]
 
 
+def _last_attempts(session: Session, project: Project, *, include_failed: bool) -> list[Candidate]:
+    """Return the last attempt of each agent, without facts about its worktree."""
+    repo = project.repo
+    base = base_now(session, repo)
+    with project.store.open_directory(session.id) as directory:
+        active_runs = runs.active_runs(directory, runs.EXEC)
+    candidates = []
+    for number, attempts in attempts_by_agent(session.id, repo).items():
+        branch = AgentBranch(session.id, number, max(attempts))
+        tip = repo.tip(branch.ref)
+        diff = repo.diff_stat(tip, base) if tip and base else None
+        is_own = has_own_commit(tip, session, repo)
+        candidate = Candidate(branch, tip, diff, has_own_commit=is_own)
+        failure = read_last_run(session, candidate.name, active_runs).failure
+        candidates.append(candidate._replace(failure=failure, is_failure_allowed=include_failed))
+    return candidates
+
+
+def describe_failures(candidates: Sequence[Candidate]) -> str:
+    """Return why the candidates failed, such as "agent-2: failed with exit code 1"."""
+    return "; ".join(f"{candidate.name}: {candidate.failure}" for candidate in candidates)
+
+
 def refuse_unmeasurable(session: Session, candidates: Sequence[Candidate]) -> None:
-    """Raise Refused if no agent has a commit of its own, or none can be measured in place."""
-    agents = {
-        candidate.branch.agent: candidate.uncommitted
-        for candidate in candidates
-        if candidate.commit and not candidate.has_own_commit
-    }
-    if agents and not any(candidate.has_own_commit for candidate in candidates):
-        raise no_commit_error(session.id, agents, is_every_agent=True)
+    """Raise Refused if no agent can be ranked.
+
+    All of them failed, or have no commit of their own, or cannot be measured in place.
+    """
+    failed = [candidate for candidate in candidates if candidate.is_left_out]
+    candidates = [candidate for candidate in candidates if not candidate.is_left_out]
+    if not candidates:
+        raise Refused(
+            f"no agent can be ranked: {describe_failures(failed)}", hint=INCLUDE_FAILED_HINT
+        )
+    _refuse_without_commits(session, candidates, failed)
     reasons = {candidate.name: candidate.not_in_place_reason for candidate in candidates}
     if all(candidate.unmeasured_reason for candidate in candidates) and any(reasons.values()):
         name, reason = next(pair for pair in reasons.items() if pair[1])
@@ -125,6 +164,22 @@ def refuse_unmeasurable(session: Session, candidates: Sequence[Candidate]) -> No
             f"no agent can be measured in place: {name}: {reason}",
             hint="leave out --in-place to measure in temporary worktrees",
         )
+
+
+def _refuse_without_commits(
+    session: Session, candidates: Sequence[Candidate], failed: Sequence[Candidate]
+) -> None:
+    """Raise Refused if none of the candidates has a commit of its own. Name the failed ones too."""
+    agents = {
+        candidate.branch.agent: candidate.uncommitted
+        for candidate in candidates
+        if candidate.commit and not candidate.has_own_commit
+    }
+    if agents and not any(candidate.has_own_commit for candidate in candidates):
+        error = no_commit_error(session.id, agents, is_every_agent=True)
+        if failed:
+            error.message += f"; {describe_failures(failed)}"
+        raise error
 
 
 def leftover_file_notes(candidates: Sequence[Candidate], project: Project) -> list[str]:

@@ -11,7 +11,9 @@ from collections.abc import Mapping, Sequence
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.errors import Refused
 from git_hub_session.evaluation.candidates import (
+    INCLUDE_FAILED_HINT,
     Candidate,
+    describe_failures,
     find_candidates,
     leftover_file_notes,
     refuse_unmeasurable,
@@ -132,7 +134,9 @@ def _find_candidates(
     session: Session, project: Project, options: EvalOptions
 ) -> tuple[list[Candidate], Guard]:
     """Return the candidates, and the guarded paths. Raise Refused if none can be measured."""
-    candidates = find_candidates(session, project, in_place=options.in_place)
+    candidates = find_candidates(
+        session, project, in_place=options.in_place, include_failed=options.include_failed
+    )
     metric_command = options.metric_command
     command = metric_command.command if metric_command else session.config.get("eval_cmd")
     guard = choose_guard(session, project, options.guard, command)
@@ -249,9 +253,10 @@ def _rank(
 ) -> tuple[list[Rank], list[str]]:
     """Return the ranks, and a note if the first agents tie.
 
-    Agents without an own commit come last, by number. An agent that cannot be measured in place
-    has no rank.
+    Agents without an own commit come last, by number. An agent that failed, or that cannot be
+    measured in place, has no rank.
     """
+    candidates = [ranked for ranked in candidates if not ranked.candidate.is_left_out]
     scores = [
         ranked.score
         for ranked in candidates
@@ -293,7 +298,11 @@ def _record_user_ranking(
             raise Refused(
                 f"{agent_name(number)} has no branch", hint=f"git hub-session status {session.id}"
             )
-    _refuse_rank_without_commit(session, [by_agent[number] for number in options.ranking])
+    ranking = [by_agent[number] for number in options.ranking]
+    failed = [candidate for candidate in ranking if candidate.is_left_out]
+    if failed:
+        raise Refused(f"cannot rank {describe_failures(failed)}", hint=INCLUDE_FAILED_HINT)
+    _refuse_rank_without_commit(session, ranking)
     ranks = ranks_from_list(options.ranking)
     recorded = {result.agent: result for result in session.results}
     ranked = tuple(

@@ -52,6 +52,12 @@ class EvalResult(NamedTuple):
     guard: tuple[str, ...] = ()
     """The guarded paths."""
 
+    @property
+    def rankable_agents(self) -> str:
+        """The agents that a judge may rank, as a list for --ranking."""
+        candidates = [ranked.candidate for ranked in self.candidates]
+        return ",".join(candidate.name for candidate in candidates if not candidate.is_left_out)
+
 
 class EvalOptions(NamedTuple):
     """The command to measure with, or the ranking to record."""
@@ -71,3 +77,5 @@ class EvalOptions(NamedTuple):
     """The guarded paths, or None for those of the session, the setting or the eval command."""
     in_place: bool = False
     """Measure each agent in its own worktree, and not in a temporary one."""
+    include_failed: bool = False
+    """Measure and rank agents whose last run failed."""

@@ -10,7 +10,7 @@ from git_hub_session.session.agent_environment import run_environment
 from git_hub_session.session.runs import OutputLog
 from git_hub_session.system import procfs
 from git_hub_session.system.leftovers import Leftovers
-from git_hub_session.system.processes import Task, TaskCallbacks, TaskResult
+from git_hub_session.system.tasks import Task, TaskCallbacks, TaskResult
 
 if TYPE_CHECKING:
     from git_hub_session.evaluation.targets import MeasureTarget

@@ -24,6 +24,7 @@ from git_hub_session.merge.winner import (
 from git_hub_session.session.agents import refuse_if_running
 from git_hub_session.session.baseline import last_evaluation
 from git_hub_session.session.guarded import describe_guarded
+from git_hub_session.session.runs import read_last_run
 from git_hub_session.session.state import State
 from git_hub_session.worktree.checkouts import Checkout, find_checkout
 from git_hub_session.worktree.detached import detached_reason
@@ -73,6 +74,11 @@ class MergePlan(NamedTuple):
     def conflicts(self) -> tuple[bytes, ...]:
         """The paths that git cannot merge."""
         return self.merge_tree.conflicts if self.merge_tree else ()
+
+    @property
+    def failure(self) -> str:
+        """The reason that the winner's last run failed, or ''. It is not escaped."""
+        return read_last_run(self.session, agent_name(self.winner.agent)).failure
 
 
 def plan_merge(
@@ -126,6 +132,7 @@ def resolve_plan(
         )
     refuse_unfit_result(session, repo, winner, result, options, into=into)
     warnings = (
+        *_run_warnings(session, winner),
         *_evaluation_warnings(session, project, winner, result, into),
         *_worktree_warnings(session, project, winner),
     )
@@ -185,6 +192,13 @@ def _target_commit(into: str, sid: SessionId, repo: GitRepo) -> str:
     if repo.find_ref_target(into).startswith(REFS):
         raise Refused(f"'{name}' is a symbolic ref", hint="name its target with --into")
     return base
+
+
+def _run_warnings(session: Session, winner: AgentBranch) -> Iterator[str]:
+    name = agent_name(winner.agent)
+    failure = read_last_run(session, name).failure
+    if failure:
+        yield f"the last run of {name}: {failure}"
 
 
 def _evaluation_warnings(

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from git_hub_session.git.command import Git
     from git_hub_session.git.repository import GitRepo
     from git_hub_session.session.approvals import CommandApprovals
-    from git_hub_session.system.processes import Shell, Task, TaskCallbacks
+    from git_hub_session.system.processes import Shell
+    from git_hub_session.system.tasks import Task, TaskCallbacks
 
 Progress = Callable[[str, int], Callable[[int], None]]
 """A function (title, total) that returns a function (number of finished items)."""

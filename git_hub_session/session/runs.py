@@ -3,21 +3,31 @@
 The log of a command is <hub>/sessions/<id>/output/<kind>-<n>/agent-<N>.log. A run such as `exec-3`
 is active while its process holds the lock of the run's directory. The kernel releases the lock when
 the process ends, so an interrupted run is never taken for an active one. No log is ever deleted.
+
+The last run of an agent can have failed. The status in state.json counts first, because another
+program can have set it. For other statuses the recorded result counts: `restore` sets the status
+`ready` and keeps the result.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Container, Mapping
+from enum import Enum
 from types import TracebackType
 
-from git_hub_session._typing import TYPE_CHECKING
+from git_hub_session._typing import TYPE_CHECKING, Any, NamedTuple
 from git_hub_session.errors import HubError
+from git_hub_session.session.state import AgentStatus
 from git_hub_session.system.io import write_all
+from git_hub_session.system.tasks import INTERRUPTED, TIMED_OUT
+from git_hub_session.util.clock import format_span
+from git_hub_session.util.json_values import as_mapping, as_number
 from git_hub_session.util.numbers import MAX_COUNT, parse_int
 
 if TYPE_CHECKING:
     from git_hub_session._typing import Self
+    from git_hub_session.session.model import Session
     from git_hub_session.system.directory import SafeDirectory
 
 EXEC = "exec"
@@ -144,6 +154,10 @@ class OutputLog:
             self._show(self._line)
             self._line = b""
 
+    def write_line(self, text: str) -> None:
+        """Write a line of this program. End an unfinished line of the command first."""
+        self.write(os.fsencode(f"\n{text}\n" if self._line else f"{text}\n"))
+
     def _append(self, data: bytes) -> None:
         try:
             rest = data[: self._remaining]
@@ -160,3 +174,88 @@ class OutputLog:
             self._show(self._line)
         self._line = b""
         os.close(self._fd)
+
+
+_MAX_STATUS = 255  # the largest exit status
+
+
+class RunState(str, Enum):
+    """The state of the last run of an agent."""
+
+    NEVER_RAN = ""
+    WAITING = "waiting"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CUT_OFF = "cut off"
+    """The time limit ended the command."""
+    INTERRUPTED = "interrupted"
+    """A signal ended `exec` before the command had ended, or `exec` was killed."""
+
+    def __str__(self) -> str:
+        return self.value
+
+
+_UNSUCCESSFUL = (
+    RunState.NEVER_RAN,
+    RunState.FAILED,
+    RunState.CUT_OFF,
+    RunState.INTERRUPTED,
+)
+
+
+class LastRun(NamedTuple):
+    """The last run of an agent."""
+
+    state: RunState
+    failure: str = ""
+    """The reason that the run failed, such as "failed with exit code 1", or ''.
+
+    It is not escaped.
+    """
+
+    @property
+    def is_left_to_run(self) -> bool:
+        """True if the agent never ran, or if its run failed or was interrupted."""
+        return self.state in _UNSUCCESSFUL
+
+
+def read_last_run(session: Session, agent: str, active_runs: Container[str] = ()) -> LastRun:
+    """Return the last run of `agent` ("agent-2").
+
+    Args:
+        active_runs: the active runs of `exec`. A running agent of another run was interrupted.
+    """
+    record = session.agent_record(agent)
+    if record.status in (AgentStatus.WAITING, AgentStatus.RUNNING):
+        if record.run is None or record.run in active_runs:
+            return LastRun(RunState(record.status))
+        return LastRun(RunState.INTERRUPTED, INTERRUPTED)
+    if record.status == AgentStatus.DONE:
+        return LastRun(RunState.DONE)
+    recorded = _read_result(as_mapping(session.agent_fields(agent).get("exec")))
+    if record.status == AgentStatus.FAILED and not recorded.failure:
+        if recorded.state is RunState.NEVER_RAN and record.run:  # the doctor has set the status
+            return LastRun(RunState.INTERRUPTED, INTERRUPTED)
+        return LastRun(RunState.FAILED, "marked as failed")
+    return recorded
+
+
+def _read_result(fields: Mapping[str, Any]) -> LastRun:
+    """Return the run with the result that `exec` recorded. A value of the wrong type is missing."""
+    cut_off, not_committed = fields.get("cut_off"), fields.get("not_committed")
+    if cut_off == TIMED_OUT:
+        seconds = as_number(fields.get("time_limit")) or as_number(fields.get("seconds")) or 0.0
+        after = f" after {format_span(seconds)}" if 0 < seconds <= MAX_COUNT else ""
+        return LastRun(RunState.CUT_OFF, f"cut off{after}")
+    if cut_off == INTERRUPTED:
+        return LastRun(RunState.INTERRUPTED, INTERRUPTED)
+    status = fields.get("exit_code")
+    if type(status) is not int or not 0 <= status <= _MAX_STATUS:
+        return LastRun(RunState.NEVER_RAN)
+    if status:
+        return LastRun(RunState.FAILED, f"failed with exit code {status}")
+    if not_committed:
+        reason = f": {not_committed}" if isinstance(not_committed, str) else ""
+        return LastRun(RunState.FAILED, f"changes not committed{reason}")
+    return LastRun(RunState.DONE)

@@ -8,13 +8,21 @@ import selectors
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from time import monotonic
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple, Self
 from git_hub_session.system.leftovers import Leftovers
 from git_hub_session.system.signals import defer_signals
+from git_hub_session.system.tasks import (
+    INTERRUPTED,
+    TIMED_OUT,
+    DelayedTask,
+    Task,
+    TaskCallbacks,
+    TaskResult,
+)
 
 if TYPE_CHECKING:
     from typing import IO
@@ -64,39 +72,6 @@ class Shell:
         return ShellResult(process.returncode, os.fsdecode(process.stdout or b""))
 
 
-class Task(NamedTuple):
-    """A command to run."""
-
-    command: Sequence[str]
-    directory: str
-    environ: Mapping[str, str]
-
-
-class TaskResult(NamedTuple):
-    """The result of a task that has ended."""
-
-    status: int
-    """The exit status, or 128 plus the number of the signal that ended the command."""
-    seconds: float
-    stop_reason: str = ""
-    """'timed out' or 'interrupted' if this program terminated the task, or ''."""
-    left: tuple[str, ...] = ()
-    """The names of the processes that the command left running, if they had to be ended."""
-    remaining: tuple[str, ...] = ()
-    """The names of those that could not be ended."""
-
-
-class TaskCallbacks(NamedTuple):
-    """The functions that are called while tasks run. Each gets the index of the task."""
-
-    on_start: Callable[[int], None]
-    on_output: Callable[[int, bytes, bool], None]
-    """Called with each piece of output. True means standard error that is read separately."""
-    on_end: Callable[[int, TaskResult], None]
-    find_escaped: Callable[[int], Iterable[int]]
-    """Return the running processes of a task, also those that have left its process group."""
-
-
 def run_tasks(
     tasks: Sequence[Task],
     callbacks: TaskCallbacks,
@@ -111,19 +86,21 @@ def run_tasks(
     When a command ends, the rest of its process group is terminated too, and with `end_escaped`
     also the processes that have left the group. After `timeout` seconds, or if a signal or another
     exception ends this call, the group gets SIGTERM and three seconds later SIGKILL, and all other
-    processes of the command are killed, so no process remains.
+    processes of the command are killed, so no process remains. A task runs again if the callback
+    `retry_delay` says so.
     """
-    waiting = list(enumerate(tasks))[::-1]
+    waiting = list(range(len(tasks)))[::-1]
     pool = _ProcessPool(
         callbacks, separate_stderr=separate_stderr, timeout=timeout, end_escaped=end_escaped
     )
     with pool:
-        while waiting or pool.running:
+        while waiting or pool.running or pool.delayed:
+            waiting += pool.take_due()
             while waiting and len(pool.running) < jobs:
                 # Defer signals: a process that is not yet in `running` would not be terminated.
                 release = defer_signals()
                 try:
-                    has_started = pool.start(*waiting[-1])
+                    has_started = pool.start(waiting[-1], tasks[waiting[-1]])
                 finally:
                     release()
                 if not has_started:
@@ -191,6 +168,8 @@ class _ProcessPool:
         end_escaped: bool,
     ) -> None:
         self.running: list[_RunningTask] = []
+        self.delayed: list[DelayedTask] = []
+        self._is_closing = False
         self._callbacks = callbacks
         self._separate_stderr = separate_stderr
         self._timeout = timeout
@@ -209,11 +188,14 @@ class _ProcessPool:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._is_closing = True
         try:
             now = monotonic()
+            for delayed in self.delayed:
+                self._callbacks.on_end(delayed.task, delayed.result)
             for task in self.running:
                 if task.kill_time is None and not task.has_ended():
-                    task.stop_reason = "interrupted"
+                    task.stop_reason = INTERRUPTED
                 task.terminate(now)
             while self.running:
                 self.wait_once()
@@ -241,7 +223,7 @@ class _ProcessPool:
             self._callbacks.on_start(index)
             message = f"cannot run '{error.filename or task.command[0]}': {error.strerror}\n"
             self._callbacks.on_output(index, os.fsencode(message), self._separate_stderr)
-            self._callbacks.on_end(index, TaskResult(_NOT_FOUND, 0.0))
+            self._end_task(index, TaskResult(_NOT_FOUND, 0.0))
             return True
         leftovers = Leftovers(partial(self._callbacks.find_escaped, index))
         running = _RunningTask(index, process, self._timeout, leftovers)
@@ -252,6 +234,21 @@ class _ProcessPool:
             self._selector.register(pipe, selectors.EVENT_READ, read_pipe)
         self._callbacks.on_start(index)
         return True
+
+    def take_due(self) -> list[int]:
+        """Return the delayed tasks that are due, and forget them."""
+        now = monotonic()
+        due = [delayed.task for delayed in self.delayed if delayed.due <= now]
+        self.delayed = [delayed for delayed in self.delayed if delayed.due > now]
+        return due
+
+    def _end_task(self, index: int, result: TaskResult) -> None:
+        """Report the end of a task, or plan its next try."""
+        delay = None if self._is_closing else self._callbacks.retry_delay(index, result)
+        if delay is None:
+            self._callbacks.on_end(index, result)
+        else:
+            self.delayed.append(DelayedTask(monotonic() + delay, index, result))
 
     def _start_process(self, task: Task) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
@@ -267,15 +264,20 @@ class _ProcessPool:
 
     def wait_once(self) -> None:
         """Wait for output, the end of a child or a deadline, and update all tasks."""
-        for key, _ in self._selector.select(self._seconds_to_deadline()):
+        for key, _ in self._selector.select(self._seconds_to_wait()):
             key.data()
         now = monotonic()
         for task in list(self.running):
             self._update_task(task, now)
 
-    def _seconds_to_deadline(self) -> float | None:
-        deadlines = [task.deadline for task in self.running if task.deadline is not None]
-        return max(0.0, min(deadlines) - monotonic()) if deadlines else None
+    def _seconds_to_wait(self) -> float | None:
+        """Return the seconds to the next deadline, retry or call of `on_wait`, or None."""
+        next_call = self._callbacks.on_wait()
+        now = monotonic()
+        times = [task.deadline for task in self.running if task.deadline is not None]
+        times += [delayed.due for delayed in self.delayed]
+        times += [] if next_call is None else [now + next_call]
+        return max(0.0, min(times) - now) if times else None
 
     def _drain_wakeup(self) -> None:
         try:
@@ -304,7 +306,7 @@ class _ProcessPool:
         is_late = task.time_limit is not None and now >= task.time_limit
         has_ended = task.has_ended()
         if task.kill_time is None and (has_ended or is_late):
-            task.stop_reason = "" if has_ended else "timed out"
+            task.stop_reason = "" if has_ended else TIMED_OUT
             if has_ended and self._end_escaped:
                 self._open_leftovers(task)
             task.terminate(now)
@@ -345,4 +347,4 @@ class _ProcessPool:
         sys.audit("git_hub_session.end", task.process.args, status, seconds)
         exit_status = status if status >= 0 else 128 - status
         result = TaskResult(exit_status, seconds, task.stop_reason, task.left, remaining)
-        self._callbacks.on_end(task.index, result)
+        self._end_task(task.index, result)

@@ -77,6 +77,23 @@ def _pluralize(count: int, unit: str) -> str:
     return f"{count} {unit}{'' if count == 1 else 's'}"
 
 
+def format_span(seconds: float) -> str:
+    """Return a time span in the largest unit that keeps it whole: '90 s', '5 min', '2 h'."""
+    count = round(seconds)
+    if count and count % 3600 == 0:
+        return f"{count // 3600} h"
+    if count and count % 60 == 0:
+        return f"{count // 60} min"
+    return f"{count} s"
+
+
+def format_clock(seconds: float) -> str:
+    """Return a time span as a clock shows it: '0:07', '12:34', '1:02:03'."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
 def parse_duration(text: str) -> float | None:
     """Return the seconds of a time span like '30m', '12h', '7d' or '2w', or None."""
     units = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.errors import GitFailed
 from git_hub_session.system.copy import copy_files
-from git_hub_session.system.processes import Task, TaskCallbacks, TaskResult
+from git_hub_session.system.tasks import Task, TaskCallbacks, TaskResult
 from git_hub_session.system.tree import path_and_parents
 from git_hub_session.util.paths import is_inside
 

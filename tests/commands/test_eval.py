@@ -617,6 +617,7 @@ def test_formats_and_dry_run(hub: Hub) -> None:
         "output": f"{hub.directory()}/output/eval-1/agent-1.log",
         "uncommitted": 1,
         "guarded": [],
+        "failure": None,
     }
     porcelain = hub.run("eval", *MEASURE, "--format=porcelain", "s1").out
     assert porcelain.startswith(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 
@@ -163,7 +164,13 @@ def test_timeout_ends_all_processes(running_session: Hub) -> None:
     ]
     assert agent_record(running_session, 1) == {
         "status": "failed",
-        "exec": {"run": "exec-1", "exit_code": 137, "commits": 0, "cut_off": "timed out"},
+        "exec": {
+            "run": "exec-1",
+            "exit_code": 137,
+            "commits": 0,
+            "cut_off": "timed out",
+            "time_limit": 1.0,
+        },
     }
     pids = (running_session.worktrees / "s1" / "pids").read_text().split()
     assert len(pids) == 2
@@ -187,14 +194,14 @@ def start_exec(hub: Hub, script: str, *arguments: str) -> subprocess.Popen[str]:
 def test_signal_ends_all_processes(running_session: Hub, number: signal.Signals) -> None:
     """A running agent is marked as interrupted. A waiting agent gets its old status back."""
     pids = running_session.worktrees / "s1" / "pids"
-    process = start_exec(
-        running_session, f"sleep 300 & echo $$ $! >{pids}.new; mv {pids}.new {pids}; wait", "-j1"
-    )
+    script = f"sleep 300 & echo $$ $! >{pids}.new; mv {pids}.new {pids}; wait"
+    process = start_exec(running_session, script, "-j1")
     wait_for(pids.exists)
     assert [agent_record(running_session, n)["status"] for n in (1, 2)] == ["running", "waiting"]
     process.send_signal(number)
     out, err = process.communicate(timeout=120)
-    assert (process.returncode, out, err) == (-number, "", "")
+    command = f"git hub-session exec --agents 1,2 --jobs 1 s1 -- sh -c {shlex.quote(script)}"
+    assert (process.returncode, out, err) == (-number, "", f"hint: continue with: {command}\n")
     wait_for(lambda: not any(is_alive(int(pid)) for pid in pids.read_text().split()))
     assert agent_record(running_session, 1) == {
         "status": "failed",
@@ -385,6 +392,7 @@ def test_formats(running_session: Hub) -> None:
                 "output": str(running_session.directory() / "output" / "exec-1" / "agent-2.log"),
                 "commit": None,
                 "not_committed": None,
+                "tries": 1,
             }
         ],
     }
@@ -394,7 +402,7 @@ def test_formats(running_session: Hub) -> None:
     assert re.sub(r"seconds .*", "seconds 0", result.out) == (
         "session s1\nagent 2\nattempt 1\nbranch hub/s1/agent-2/attempt-1\n"
         f"path {running_session.worktree(2)}\nexit_code 0\nseconds 0\ncommits 0\n"
-        f"output {running_session.directory()}/output/exec-2/agent-2.log\n\n"
+        f"output {running_session.directory()}/output/exec-2/agent-2.log\ntries 1\n\n"
     )
     assert run_script(running_session, "echo hello", "-q") == Result(0)
     assert read_log(running_session, 1, "exec-3") == "hello\n"

@@ -168,7 +168,7 @@ def test_conflict_changes_nothing(hub: Hub) -> None:
         1,
         "agent-2 and 'main' conflict in\n  file\n  new\n",
         "warning: 'main' moved since the evaluation\n"
-        "hint: git hub-session exec s1 --agents 2 -- git merge main\n"
+        'hint: dir=$(git hub-session path s1 agent-2) && git -C "$dir" merge main\n'
         "hint: resolve and commit the conflicts there, then: git hub-session eval s1\n"
         "nothing was changed\n",
     )

@@ -161,14 +161,14 @@ def test_run_without_a_metric(slow_project: Hub) -> None:
             "init",
         ),
         (
-            [*RUN_ARGUMENTS, 'test "$HUB_AGENT" = agent-1', *MEASURE],
-            "git hub-session exec --agents 2 --commit s1 -- sh -c 'test \"$HUB_AGENT\" = agent-1'",
-            "error: the run stopped at 'exec'\n",
+            [*RUN_ARGUMENTS, "exit 3", *MEASURE],
+            "git hub-session exec --failed --commit s1 -- sh -c 'exit 3'",
+            "warning: agent-1: failed with exit code 3\n",
             "running",
         ),
         (
             [*RUN_ARGUMENTS, "git rm -q ms && git commit -qm gone", *MEASURE],
-            "git hub-session eval s1",
+            "git hub-session eval --eval 'cat ms' s1",
             "error: the run stopped at 'eval'\n",
             "evaluating",
         ),
@@ -180,8 +180,8 @@ def test_run_without_a_metric(slow_project: Hub) -> None:
         ),
         (
             [*RUN_ARGUMENTS, "true", *MEASURE, "--yes"],
-            "git hub-session exec s1 -- <command>",
-            "error: no agent has a commit of its own\nhint: ",
+            "continue with: git hub-session exec --commit s1 -- sh -c true",
+            "error: no agent has a commit of its own\nhint: continue with: ",
             "running",
         ),
     ],
@@ -196,23 +196,6 @@ def test_failed_step_stops_the_run(
     assert result.err.startswith(message), result.err
     assert step in result.err
     assert slow_project.git("rev-parse", "main") == base
-
-
-def test_command_that_continues_keeps_the_options(slow_project: Hub) -> None:
-    """Only the failed agent runs again. The agent that succeeded keeps its commit."""
-    agent = 'echo "ms: ${HUB_AGENT#agent-}" >ms; test -e ../go || test $HUB_AGENT = agent-1'
-    options = ("-j", "1", "--timeout", "90s", "--repeat", "2")
-    result = slow_project.run(*RUN_ARGUMENTS, agent, *MEASURE, *options, "--yes")
-    command = (
-        "git hub-session exec --agents 2 --jobs 1 --timeout 90s --commit s1"
-        f" -- sh -c {shlex.quote(agent)}"
-    )
-    assert (result.code, result.err.splitlines()[-1]) == (1, f"hint: continue with: {command}")
-    (worktree_path(slow_project, 1).parent / "go").touch()
-    first = slow_project.git("rev-parse", "hub/s1/agent-1/attempt-1")
-    assert slow_project.call("sh", "-c", command).code == 0
-    assert slow_project.git("rev-parse", "hub/s1/agent-1/attempt-1") == first
-    assert slow_project.git("show", "hub/s1/agent-2/attempt-1:ms") == "ms: 2"
 
 
 def test_run_without_an_improvement(slow_project: Hub) -> None:
@@ -254,6 +237,8 @@ def test_worktree_path_that_exists(slow_project: Hub) -> None:
     assert result.err == (
         f"error: '{worktree_path(slow_project, 2)}' exists already\nhint: choose another --path\n"
         "hint: continue with: git hub-session spawn s1\n"
+        f"hint: then: git hub-session exec --commit s1 -- sh -c {shlex.quote(AGENT)}\n"
+        "hint: then: git hub-session eval --eval 'cat ms' s1\nhint: then: git hub-session merge s1\n"
     )
     assert slow_project.state()["state"] == "init"
 
@@ -288,6 +273,10 @@ def test_approval_that_cannot_be_saved(slow_project: Hub) -> None:
         ([*RUN_ARGUMENTS, "x", "--metric", "m"], "--eval and --metric must be used together"),
         ([*RUN_ARGUMENTS, "x", *MEASURE, "--baseline", "some"], "not a number: 'some'"),
         ([*RUN_ARGUMENTS, "x", "--agents", "0"], "not a number of agents: '0'"),
+        ([*RUN_ARGUMENTS, "x", "--jobs", "0"], "not a number of jobs: '0'"),
+        ([*RUN_ARGUMENTS, "x", "--timeout", "soon"], "not a time: 'soon'"),
+        ([*RUN_ARGUMENTS, "x", "--retries", "-1"], "not a number of retries: '-1'"),
+        ([*RUN_ARGUMENTS, "x", "--retry-delay", "x"], "not a time: 'x'"),
     ],
 )
 def test_wrong_usage(slow_project: Hub, arguments: list[str], message: str) -> None:

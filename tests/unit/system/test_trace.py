@@ -166,7 +166,7 @@ def test_the_trace_of_a_session_from_init_to_merge(hub: Hub) -> None:
         )
         if line.kind == "start"
     ][1:] == [f"cd {prefix}-2; sh -c 'exit 3'"]
-    run_traced(hub, "eval", "-q", "--ranking", "2,1", "s1")
+    run_traced(hub, "eval", "-q", "--ranking", "2,1", "--include-failed", "s1")
     merged = run_traced(hub, "merge", "-q", "--yes", "s1", by_git=(f"{hub.top}/new",))
     tip = hub.git("rev-parse", "main")
     assert f"update refs/heads/main {tip} {base}" in [line.text for line in merged]

@@ -7,7 +7,9 @@ import pytest
 from git_hub_session.util.clock import (
     format_age,
     format_age_since,
+    format_clock,
     format_iso,
+    format_span,
     parse_duration,
     parse_iso,
 )
@@ -95,3 +97,20 @@ def test_format_age_since() -> None:
 )
 def test_parse_duration(text: str, seconds: float | None) -> None:
     assert parse_duration(text) == seconds
+
+
+@pytest.mark.parametrize(
+    ("seconds", "span", "clock"),
+    [
+        (0, "0 s", "0:00"),
+        (0.4, "0 s", "0:00"),
+        (30, "30 s", "0:30"),
+        (90, "90 s", "1:30"),
+        (300, "5 min", "5:00"),
+        (3599.6, "1 h", "59:59"),
+        (7200, "2 h", "2:00:00"),
+        (3723, "3723 s", "1:02:03"),
+    ],
+)
+def test_format_span_and_clock(seconds: float, span: str, clock: str) -> None:
+    assert (format_span(seconds), format_clock(seconds)) == (span, clock)
