@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.hub import Hub, Result
+from tests.support.interrupt import DIE, run_with_injected_code
 from tests.support.measured_sessions import (
     agent_worktree,
     count_worktrees,
@@ -220,6 +221,22 @@ def test_path_that_came_with_the_repository(hub: Hub) -> None:
         assert result.err.startswith("fatal: ")
         assert "config.yaml" in result.err
         assert "Traceback" not in result.err
+
+
+@pytest.mark.parametrize("nth", [1, 2, 3, 4, 5])
+def test_next_run_cleans_up_after_a_kill(hub: Hub, nth: int) -> None:
+    """The call is killed before it starts its `nth` process: git, or the eval command."""
+    hub.commit(hub.top, "bench/run.sh", BENCH)
+    create_measurable_session(hub, agents=1)
+    hub.commit(agent_worktree(hub, 1), "work", "1234")
+    killed = run_with_injected_code(
+        hub, "eval", *MEASURE, "s1", code=DIE, nth=nth, only="subprocess.Popen"
+    )
+    assert (killed.code, hub.state()["state"]) == (-9, "running")
+    assert hub.run("eval", "-q", *MEASURE, "s1") == Result(0)
+    assert recorded_ranks(hub) == {"agent-1": (1, 4, "")}
+    names = [path.name for path in agent_worktree(hub, 1).parent.iterdir()]
+    assert (names, count_worktrees(hub)) == (["agent-1"], 2)
 
 
 def test_sparse_checkout_has_the_guarded_file(hub: Hub) -> None:
