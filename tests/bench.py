@@ -445,7 +445,8 @@ class Bench:
         assert added.ours is not None and added.theirs is not None
         for_each_agent = (added.ours - added.theirs) / agents
         work = f"`eval`, {agents} agents, time added for each agent"
-        return Row(work, "15 ms", 1.0, added.runs, for_each_agent, 15.0)
+        against = "15 ms more than its command, `git worktree add` and `git worktree remove`"
+        return Row(work, against, 1.0, added.runs, for_each_agent, 15.0)
 
     def merge(self) -> Row:
         """Merge a winner with 20 changed files into the checked-out branch."""
