@@ -38,7 +38,7 @@ EXPECTED = re.compile(
     r"|agent-X (is still running|has no attempt yet|is archived|has neither a branch nor an archive tag|has no branch|has no commit of its own)"
     r"|X: its administrative files|agent-X: (X exists already|its worktree X is missing|X: )|agent-X is incomplete|its branch moved|X: its directory"
     r"|session X or its branches changed|the checkout of X changed|the branch of .* moved"
-    r"|git cannot (update X, where X is checked out|move X))"
+    r"|.*: the result of the merge was not measured|git cannot (update X, where X is checked out|move X))"
     r"|agent-X.*: kept .*\n  (in use by|the administrative files changed|files changed|files were written|the index is locked|its .git file|the directory was removed|cannot save the work)"
     r"|kept branch: (moved meanwhile|checked out in a worktree|X exists and points|git refused: .* lock)"
 )
