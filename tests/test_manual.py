@@ -248,7 +248,7 @@ def test_every_key_of_json_is_named(hub: Hub) -> None:
     for command, words, code in steps:
         document = hub.json(*words, code=code)
         if command == "status":
-            document = {name: document[name] for name in ("branches", "worktrees")} | {
+            document = {name: document[name] for name in ("branches", "worktrees", "agents")} | {
                 "config": 0,
                 "state": 0,
             }

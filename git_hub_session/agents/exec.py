@@ -90,13 +90,14 @@ def run_for_agents(
         run = runs.start_run(locked.directory, runs.EXEC)
         monitor = RunMonitor(session, run, agent_runs, project, options=options, observer=observer)
         jobs = options.jobs or len(agent_runs)
+        at = format_iso(project.now())
         statuses = {
-            agent_run.agent: status_fields(
-                AgentStatus.RUNNING if index < jobs else AgentStatus.WAITING, run
-            )
+            agent_run.agent: status_fields(AgentStatus.RUNNING, run, started=at)
+            if index < jobs
+            else status_fields(AgentStatus.WAITING, run)
             for index, agent_run in enumerate(agent_runs)
         }
-        locked.save(with_agents(session, statuses, at=format_iso(project.now())))
+        locked.save(with_agents(session, statuses, at=at))
     with run:
         try:
             tasks = _make_tasks(

@@ -144,7 +144,9 @@ class RunMonitor:
         # state.json already marks the agents whose command starts at once as running.
         if self._options.jobs is not None and index >= self._options.jobs:
             agent = self.agent_runs[index].agent
-            self._save_status(agent, status_fields(AgentStatus.RUNNING, self._run))
+            started = format_iso(self._project.now())
+            fields = status_fields(AgentStatus.RUNNING, self._run, started=started)
+            self._save_status(agent, fields)
 
     def _retry_delay(self, index: int, result: TaskResult) -> float | None:
         """Return the seconds until a failed command runs again, or None."""

@@ -171,9 +171,14 @@ def metric_text(
     if baseline is None:
         return f"{name}: {format_values(value)[0]}{unit}"
     old, new = (f"{number}{unit}" for number in format_values(baseline, value))
+    return f"{name}: {old} {style.arrow} {new}{format_change(value, baseline, style)}"
+
+
+def format_change(value: float, baseline: float | None, style: TerminalStyle) -> str:
+    """Return the relative change since the baseline, such as " (−21.1 %)", or ''."""
     percent = 100 * ((value - baseline) / abs(baseline)) if baseline else _INFINITE
     if not abs(percent) < _INFINITE:  # the ratio is too large, or has no meaning
-        return f"{name}: {old} {style.arrow} {new}"
+        return ""
     is_tiny = 0 < abs(percent) < _SMALLEST_PERCENT
     change = f"{percent:+.1g}" if is_tiny else f"{percent:+.1f}"
-    return f"{name}: {old} {style.arrow} {new} ({change.replace('-', style.minus)} %)"
+    return f" ({change.replace('-', style.minus)} %)"

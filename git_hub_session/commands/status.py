@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from git_hub_session._typing import TYPE_CHECKING, Any
 from git_hub_session.board.board import Board
+from git_hub_session.cli.agent_table import agent_lines, agent_progress_fields
 from git_hub_session.cli.options import FORMAT, QUIET, Arguments, Usage
 from git_hub_session.cli.post import post_fields, post_summary
 from git_hub_session.cli.view import (
@@ -22,11 +23,13 @@ from git_hub_session.cli.view import (
 )
 from git_hub_session.errors import Damaged
 from git_hub_session.git.ref_names import SessionId, short_name
+from git_hub_session.session.baseline import last_evaluation
 from git_hub_session.session.guarded import describe_guarded
 from git_hub_session.session.model import CONFIG_KEYS
 from git_hub_session.system import procfs
 from git_hub_session.util.clock import format_age, format_age_since
 from git_hub_session.util.text import display_width, escape_control, pad
+from git_hub_session.worktree.agent_progress import read_agent_progress
 from git_hub_session.worktree.status import read_session_status
 from git_hub_session.worktree.uncommitted import uncommitted_text
 
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
     from git_hub_session.board.posts import Post
     from git_hub_session.cli.context import Context
     from git_hub_session.session.project import Project
+    from git_hub_session.worktree.agent_progress import AgentProgress
     from git_hub_session.worktree.status import BranchStatus, SessionStatus, WorktreeStatus
 
 
@@ -48,8 +52,9 @@ def run(context: Context, args: Arguments) -> StatusView:
     project = context.project
     session = project.store.read(sid)
     status = read_session_status(session, project, procfs.processes())
+    agents = read_agent_progress(status, project)
     posts, error = _read_posts(project, sid)
-    return StatusView(status, posts, project.cwd, project.now(), board_error=error)
+    return StatusView(status, agents, posts, project.cwd, project.now(), board_error=error)
 
 
 def _read_posts(project: Project, sid: SessionId) -> tuple[list[Post], str]:
@@ -83,6 +88,7 @@ class StatusView(View):
     def __init__(
         self,
         status: SessionStatus,
+        agents: Sequence[AgentProgress],
         posts: Sequence[Post],
         cwd: str,
         now: float,
@@ -90,6 +96,8 @@ class StatusView(View):
         board_error: str,
     ) -> None:
         self.status = status
+        self.agents = agents
+        self.evaluation = last_evaluation(status.session)
         self.posts = posts
         self.cwd = cwd
         self.now = now
@@ -107,7 +115,11 @@ class StatusView(View):
             "branches": [_branch_fields(branch) for branch in self.status.branches],
             "worktrees": [_worktree_fields(worktree) for worktree in self.status.worktrees],
             "posts": [post_fields(post) for post in self.posts],
+            "agents": self._agent_fields(),
         }
+
+    def _agent_fields(self) -> list[dict[str, Any]]:
+        return [agent_progress_fields(agent, self.evaluation, self.now) for agent in self.agents]
 
     def records(self) -> list[Record]:
         session = self.status.session
@@ -118,6 +130,7 @@ class StatusView(View):
             *(make_record(_branch_fields(branch)) for branch in self.status.branches),
             *(make_record(_worktree_fields(worktree)) for worktree in self.status.worktrees),
             *(make_record(post_fields(post)) for post in self.posts),
+            *map(make_record, self._agent_fields()),
         ]
 
     def lines(self, style: TerminalStyle, *, quiet: bool) -> TextOutput:
@@ -131,6 +144,7 @@ class StatusView(View):
         out += metric_lines(config)
         out.append(f"  Created: {_format_moment(session.created, self.now)}")
         out.append(f"  Updated: {_format_moment(session.updated, self.now)}")
+        out += agent_lines(self.agents, self.evaluation, style, cwd=self.cwd, now=self.now)
         return TextOutput(out + _branches(self, style) + _posts(self, style))
 
 

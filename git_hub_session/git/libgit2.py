@@ -1,6 +1,6 @@
 """Import pygit2 without the modules that it imports but does not need here.
 
-Only the modules `repository`, `diff` and `libgit2_config` use this one.
+Only the modules `repository`, `conflicts`, `diff`, `trees` and `libgit2_config` use this one.
 """
 
 from __future__ import annotations

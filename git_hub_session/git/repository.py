@@ -14,6 +14,7 @@ from functools import cached_property
 
 from git_hub_session._typing import NamedTuple
 from git_hub_session.errors import HubError
+from git_hub_session.git.conflicts import has_conflicts
 from git_hub_session.git.diff import DiffStat, diff_stat, summary_lines
 from git_hub_session.git.libgit2 import SortMode, open_without_index, pygit2
 from git_hub_session.git.libgit2_config import (
@@ -304,6 +305,11 @@ class GitRepo:
         if merge_base is None:
             return new.diff_to_tree(swap=True)
         return repo[merge_base].peel(pygit2.Tree).diff_to_tree(new)
+
+    @_translate_errors()
+    def has_conflicts(self, tip: str, base: str) -> bool:
+        """Return True if the two commits cannot be merged without conflicts (see conflicts.py)."""
+        return has_conflicts(self._repo_for_diffs, base, tip)
 
     @cached_property
     def _repo_for_diffs(self) -> pygit2.Repository:

@@ -89,6 +89,17 @@ def start_run(session: SafeDirectory, kind: str) -> Run:
     return Run(directory, name)
 
 
+def find_log(session_path: str, run: str, agent: str) -> str:
+    """Return the path of the log of `agent` ("agent-2") in a run such as exec-3, or ''.
+
+    The name of the run may come from an untrusted file.
+    """
+    if not any(_run_number(run, kind) for kind in (EXEC, EVAL)):
+        return ""
+    path = f"{session_path}/{_OUTPUT}/{run}/{agent}.log"
+    return path if os.path.lexists(path) else ""
+
+
 def active_runs(session: SafeDirectory, kind: str) -> list[str]:
     """Return the names of the active runs of `kind`, oldest first, or raise Damaged."""
     try:

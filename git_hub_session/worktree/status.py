@@ -65,6 +65,11 @@ class WorktreeStatus(NamedTuple):
     pids: tuple[int, ...]
     """The ids of the processes whose current directory is in the worktree."""
 
+    @property
+    def uncommitted(self) -> int | None:
+        """The number of changed and untracked files."""
+        return None if self.changed is None else self.changed + (self.untracked or 0)
+
 
 class Divergence(NamedTuple):
     """A tip compared with the base branch. The numbers and the diff are None without a base."""

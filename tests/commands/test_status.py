@@ -157,7 +157,28 @@ def test_json_format(hub: Hub) -> None:
             worktree_fields(second, "agent-2/attempt-2", processes=[pid]),
         ],
         "posts": [],
+        "agents": [
+            agent_fields(1, uncommitted=1, own_commit=False),
+            agent_fields(2, attempt=2, own_commit=False),
+        ],
     }
+
+
+def agent_fields(number: int, **fields: Any) -> dict[str, Any]:
+    """Return the JSON fields of an agent for which no command has run."""
+    unknown = ("failure", "running_for", "log", "rank", "metric", "value", "unit", "baseline")
+    default = {
+        "agent": number,
+        "attempt": 1,
+        "status": "ready",
+        **dict.fromkeys((*unknown, "delta", "reason", "off_branch")),
+        "tie": False,
+        "outdated": False,
+        "own_commit": True,
+        "uncommitted": 0,
+        "conflicts": False,
+    }
+    return {**default, **fields}
 
 
 def test_porcelain_format(hub: Hub) -> None:
@@ -191,6 +212,11 @@ def test_porcelain_format(hub: Hub) -> None:
         "changed 0",
         "untracked 0",
         'locked "two\\nlines"',
+        "",
+        "agent 1",
+        "attempt 1",
+        "status ready",
+        "uncommitted 0",
         "",
     ]
     assert hub.run("status", "s1", "--format=porcelain") == Result(

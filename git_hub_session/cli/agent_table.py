@@ -1,0 +1,108 @@
+"""The progress of agents as text and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from git_hub_session._typing import TYPE_CHECKING, Any
+from git_hub_session.cli.table import Column, table_lines
+from git_hub_session.cli.view import TerminalStyle, format_change, relative_path
+from git_hub_session.util.clock import format_age
+from git_hub_session.util.numbers import format_values
+from git_hub_session.util.text import display_width, escape_control
+
+if TYPE_CHECKING:
+    from git_hub_session.session.baseline import Evaluation
+    from git_hub_session.session.model import AgentResult
+    from git_hub_session.worktree.agent_progress import AgentProgress
+
+_MAX_STATE_WIDTH = 24
+
+
+def agent_lines(
+    agents: Sequence[AgentProgress],
+    evaluation: Evaluation,
+    style: TerminalStyle,
+    *,
+    cwd: str,
+    now: float,
+) -> list[str]:
+    """Return a table of the agents, or no line if there is nothing to report about them."""
+    if not any(agent.has_news for agent in agents):
+        return []
+    states = [_state_cell(agent, now) for agent in agents]
+    ranks = [agent.result.rank if agent.result else 0 for agent in agents]
+    columns = (
+        Column("AGENT", [agent.name for agent in agents]),
+        Column("STATE", states),
+        Column("RANK", [str(rank) if rank else "" for rank in ranks], right=True, label="rank "),
+        Column("METRIC", _metric_cells(agents, evaluation, style), label="metric "),
+        Column(
+            "REMARKS",
+            [_remarks_cell(agent, state) for agent, state in zip(agents, states, strict=True)],
+        ),
+        Column("LOG", [escape_control(relative_path(agent.log, cwd)) for agent in agents]),
+    )
+    return ["", "  Agents:", *table_lines(columns, style, "    ")]
+
+
+def _state_cell(agent: AgentProgress, now: float) -> str:
+    if agent.started is not None:
+        return f"running for {format_age(max(now - agent.started, 0)).removesuffix(' ago')}"
+    failure = escape_control(agent.failure)
+    is_short = 0 < display_width(failure) <= _MAX_STATE_WIDTH
+    return failure if is_short else escape_control(agent.state)
+
+
+def _remarks_cell(agent: AgentProgress, state: str) -> str:
+    failure = escape_control(agent.failure)
+    remarks = [*([failure] if failure != state else []), *map(escape_control, agent.remarks)]
+    return ", ".join(filter(None, remarks))
+
+
+def _metric_cells(
+    agents: Sequence[AgentProgress], evaluation: Evaluation, style: TerminalStyle
+) -> list[str]:
+    values = [agent.result.metric if agent.result else None for agent in agents]
+    unit = f" {escape_control(evaluation.unit)}" if evaluation.unit else ""
+    cells = []
+    for value, text in zip(values, format_values(*values), strict=True):
+        change = format_change(value, evaluation.baseline, style) if value is not None else ""
+        cells.append(f"{text}{unit}{change}" if text else "")
+    return cells
+
+
+def agent_progress_fields(
+    agent: AgentProgress, evaluation: Evaluation, now: float
+) -> dict[str, Any]:
+    """Return the fields of an agent. An unknown value is None."""
+    seconds = None if agent.started is None else max(now - agent.started, 0.0)
+    return {
+        "agent": agent.agent,
+        "attempt": agent.attempt or None,
+        "status": agent.state,
+        "failure": agent.failure or None,
+        "running_for": seconds,
+        "log": agent.log or None,
+        **_result_fields(agent.result, evaluation),
+        "outdated": agent.is_outdated,
+        "own_commit": agent.has_own_commit,
+        "uncommitted": agent.uncommitted,
+        "off_branch": agent.off_branch or None,
+        "conflicts": agent.conflicts,
+    }
+
+
+def _result_fields(result: AgentResult | None, evaluation: Evaluation) -> dict[str, Any]:
+    fields: dict[str, Any] = dict.fromkeys(("rank", "metric", "value", "unit", "baseline", "delta"))
+    if result is None:
+        return {**fields, "tie": False, "reason": None}
+    fields |= {"rank": result.rank or None, "delta": result.delta}
+    if result.metric is not None:
+        fields |= {
+            "metric": evaluation.metric or None,
+            "value": result.metric,
+            "unit": evaluation.unit or None,
+            "baseline": evaluation.baseline,
+        }
+    return {**fields, "tie": result.is_tie, "reason": result.reason or None}

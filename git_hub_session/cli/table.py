@@ -1,0 +1,68 @@
+"""Tables of text that adapt to the width of the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from git_hub_session._typing import TYPE_CHECKING, NamedTuple
+from git_hub_session.util.text import display_width, pad
+
+if TYPE_CHECKING:
+    from git_hub_session.cli.view import TerminalStyle
+
+_GAP = "  "
+
+
+class Column(NamedTuple):
+    """A column of a table."""
+
+    header: str
+    cells: Sequence[str]
+    """One cell for each row. An empty cell has no value."""
+    right: bool = False
+    """True to align the cells to the right."""
+    label: str = ""
+    """The text before a cell that does not fit into its row."""
+
+    @property
+    def width(self) -> int:
+        """The width of the widest cell."""
+        return max(map(display_width, (self.header, *self.cells)))
+
+
+def table_lines(columns: Sequence[Column], style: TerminalStyle, indent: str) -> list[str]:
+    """Return the header and the rows. Leave out the columns without a value.
+
+    The first columns are in the row, as many as fit. The cells of the other columns are below it.
+    """
+    used = [column for column in columns if any(column.cells)]
+    count = _fitting_count(used, style, len(indent))
+    lines = [_join(used[:count], [column.header for column in used], indent)]
+    for cells in zip(*(column.cells for column in used), strict=True):
+        lines.append(_join(used[:count], [cell or "-" for cell in cells], indent))
+        lines += [
+            f"{indent}{_GAP}{column.label}{cell}"
+            for column, cell in zip(used[count:], cells[count:], strict=True)
+            if cell
+        ]
+    return lines
+
+
+def _fitting_count(columns: Sequence[Column], style: TerminalStyle, used: int) -> int:
+    """Return the number of columns that fit into a line, at least one."""
+    for count, column in enumerate(columns):
+        used += column.width
+        if count and style.columns is not None and used > style.columns:
+            return count
+        used += len(_GAP)
+    return len(columns)
+
+
+def _join(columns: Sequence[Column], cells: Sequence[str], indent: str) -> str:
+    texts = [
+        " " * (column.width - display_width(cell)) + cell
+        if column.right
+        else pad(cell, column.width)
+        for column, cell in zip(columns, cells, strict=False)
+    ]
+    return f"{indent}{_GAP.join(texts)}".rstrip()

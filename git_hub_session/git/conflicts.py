@@ -1,0 +1,86 @@
+"""Find out if git could merge two commits, without a change in the repository.
+
+The merge is that of libgit2. It knows neither merge drivers nor attributes, and detects fewer
+renames than git. `git hub-session merge` asks git itself.
+"""
+
+from __future__ import annotations
+
+from git_hub_session.git.libgit2 import pygit2
+
+
+class _MemoryBackend(pygit2.OdbBackend):
+    """Keeps new objects in memory.
+
+    A merge of libgit2 would write the merged files into the repository.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._objects: dict[str, tuple[int, bytes]] = {}
+
+    def write_cb(self, oid: pygit2.Oid, data: bytes, kind: int) -> None:
+        self._objects[str(oid)] = (kind, bytes(data))
+
+    def read_cb(self, oid: pygit2.Oid) -> tuple[int, bytes]:
+        return self._objects[str(oid)]
+
+    def read_header_cb(self, oid: pygit2.Oid) -> tuple[int, int]:
+        kind, data = self._objects[str(oid)]
+        return kind, len(data)
+
+    def exists_cb(self, oid: pygit2.Oid) -> bool:
+        return str(oid) in self._objects
+
+    def read_prefix_cb(self, oid: pygit2.Oid) -> tuple[int, bytes, pygit2.Oid]:
+        raise KeyError(oid)
+
+    def exists_prefix_cb(self, oid: pygit2.Oid) -> pygit2.Oid:
+        raise KeyError(oid)
+
+    def refresh_cb(self) -> None:
+        """Do nothing: no other process changes the memory."""
+
+
+def has_conflicts(repo: pygit2.Repository, ours: str, theirs: str) -> bool:
+    """Return True if the commits cannot be merged without conflicts.
+
+    Commits without a merge base count as conflicting: git does not merge them.
+    """
+    base = repo.merge_base(pygit2.Oid(hex=ours), pygit2.Oid(hex=theirs))
+    if base is None:
+        return True
+    trees = [repo[oid].peel(pygit2.Tree) for oid in (base, ours, theirs)]
+    if not _have_common_paths(*trees):
+        return False
+    # A handle of its own: every read of the other handle would ask the slower backend first.
+    scratch = pygit2.Repository(repo.path)
+    scratch.odb.add_backend(_MemoryBackend(), _FIRST)
+    base_tree, our_tree, their_tree = (scratch[tree.id].peel(pygit2.Tree) for tree in trees)
+    index = scratch.merge_trees(base_tree, our_tree, their_tree)
+    return index.conflicts is not None
+
+
+_FIRST = 1000  # the priority of a backend that gets all new objects
+
+
+def _have_common_paths(base: pygit2.Tree, ours: pygit2.Tree, theirs: pygit2.Tree) -> bool:
+    """Return True if both sides changed a file, or one of them its directory.
+
+    Comparing trees is fast: equal directories are skipped. A merge reads every directory.
+    """
+    our_paths, their_paths = _changed_paths(base, ours), _changed_paths(base, theirs)
+    return bool(_with_parents(our_paths) & their_paths or our_paths & _with_parents(their_paths))
+
+
+def _changed_paths(old: pygit2.Tree, new: pygit2.Tree) -> set[bytes]:
+    deltas = old.diff_to_tree(new).deltas
+    return {file.raw_path for delta in deltas for file in (delta.old_file, delta.new_file)}
+
+
+def _with_parents(paths: set[bytes]) -> set[bytes]:
+    parents = set(paths)
+    for path in paths:
+        parts = path.split(b"/")
+        parents.update(b"/".join(parts[:depth]) for depth in range(1, len(parts)))
+    return parents

@@ -1,0 +1,174 @@
+"""The progress and the result of each agent of a session, for status.
+
+Nothing is written, no lock is taken, and no process is started.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container
+
+from git_hub_session._typing import TYPE_CHECKING, NamedTuple
+from git_hub_session.git.ref_names import agent_name, agent_number, parse_agent_branch
+from git_hub_session.session import runs
+from git_hub_session.session.agents import base_now
+from git_hub_session.session.state import AgentStatus, State
+from git_hub_session.util.clock import parse_iso
+from git_hub_session.util.json_values import as_mapping, as_text
+from git_hub_session.worktree.detached import detached_reason
+
+if TYPE_CHECKING:
+    from git_hub_session.session.model import AgentResult, Session
+    from git_hub_session.session.project import Project
+    from git_hub_session.worktree.status import BranchStatus, SessionStatus, WorktreeStatus
+
+READY = "ready"
+"""The state of an agent for which no command has run yet."""
+_UNFINISHED = (AgentStatus.SPAWNING, AgentStatus.RESTORING)
+
+
+class AgentProgress(NamedTuple):
+    """The last run and the last result of an agent. An unknown value is None."""
+
+    agent: int
+    attempt: int
+    """The last attempt, or 0."""
+    state: str
+    """A RunState, READY, or the AgentStatus of an unfinished spawn or restore."""
+    failure: str = ""
+    """The reason that the last run failed, such as "failed with exit code 1", or ''."""
+    started: float | None = None
+    """The time when the running command was started, in seconds since the epoch."""
+    log: str = ""
+    """The path of the log of the last run, or ''."""
+    result: AgentResult | None = None
+    """The result of the last evaluation, or None."""
+    is_outdated: bool = False
+    """True if the result is not that of the tip of the last attempt."""
+    has_own_commit: bool = True
+    uncommitted: int | None = None
+    """The number of uncommitted files in the worktree."""
+    off_branch: str = ""
+    """The reason that a commit in the worktree would not be on the agent's branch, or ''."""
+    conflicts: bool | None = None
+    """True if the last attempt conflicts with the base branch."""
+
+    @property
+    def name(self) -> str:
+        """The agent's name, such as "agent-2"."""
+        return agent_name(self.agent)
+
+    @property
+    def has_news(self) -> bool:
+        """True if a command has run for the agent, or if it was evaluated."""
+        return self.state != READY or self.result is not None
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """The conditions that matter for the result of the agent. They are not escaped."""
+        result = self.result
+        is_unmeasured = result is not None and result.reason not in ("", self.failure)
+        has_other_reason = is_unmeasured and self.has_own_commit
+        remarks = {
+            self.off_branch: bool(self.off_branch),
+            _count_uncommitted(self.uncommitted or 0): bool(self.uncommitted),
+            "no commit of its own": not self.has_own_commit,
+            result.reason if result else "": has_other_reason,
+            "tie": result is not None and result.is_tie,
+            "changed since the evaluation": self.is_outdated,
+            "conflicts with the base branch": bool(self.conflicts),
+        }
+        return tuple(remark for remark, applies in remarks.items() if applies)
+
+
+def _count_uncommitted(count: int) -> str:
+    return f"{count} file{'' if count == 1 else 's'} uncommitted"
+
+
+class _LastAttempt(NamedTuple):
+    """The last attempt of an agent, with its branch and its worktree, if they exist."""
+
+    attempt: int = 0
+    branch: BranchStatus | None = None
+    worktree: WorktreeStatus | None = None
+
+
+def read_agent_progress(status: SessionStatus, project: Project) -> tuple[AgentProgress, ...]:
+    """Return the progress of each agent that has a branch, a worktree or an entry in state.json."""
+    session = status.session
+    attempts = _last_attempts(status)
+    numbers = {*attempts, *map(agent_number, session.agents)} - {0}
+    results = {result.agent: result for result in session.results}
+    with project.store.open_directory(session.id) as directory:
+        active_runs = runs.active_runs(directory, runs.EXEC)
+        path = directory.path
+    return tuple(
+        _read_one(
+            number,
+            attempts.get(number, _LastAttempt()),
+            session,
+            project,
+            result=results.get(number),
+            active_runs=active_runs,
+            directory=path,
+        )
+        for number in sorted(numbers)
+    )
+
+
+def _last_attempts(status: SessionStatus) -> dict[int, _LastAttempt]:
+    branches = {branch.agent: branch for branch in status.branches if branch.agent}
+    worktrees = {parse_agent_branch(worktree.branch): worktree for worktree in status.worktrees}
+    attempts = sorted({*branches, *filter(None, worktrees)})
+    # The last attempt of an agent comes last, and replaces the others.
+    return {
+        branch.agent: _LastAttempt(branch.attempt, branches.get(branch), worktrees.get(branch))
+        for branch in attempts
+    }
+
+
+def _read_one(
+    number: int,
+    last: _LastAttempt,
+    session: Session,
+    project: Project,
+    *,
+    result: AgentResult | None,
+    active_runs: Container[str],
+    directory: str,
+) -> AgentProgress:
+    name = agent_name(number)
+    record = session.agent_record(name)
+    run = runs.read_last_run(session, name, active_runs)
+    state = str(run.state) or READY
+    is_running = run.state is runs.RunState.RUNNING
+    fields = as_mapping(session.agent_fields(name).get("exec"))
+    worktree, branch = last.worktree, last.branch
+    tip = branch.branch.oid if branch else ""
+    return AgentProgress(
+        number,
+        last.attempt or record.attempt,
+        record.status if record.status in _UNFINISHED else state,
+        run.failure,
+        parse_iso(as_text(fields.get("started"))) if is_running else None,
+        runs.find_log(directory, record.run or "", name),
+        result,
+        is_outdated=result is not None and bool(tip) and result.commit != tip,
+        has_own_commit=branch is None or branch.has_own_commit,
+        uncommitted=worktree.uncommitted if worktree else None,
+        off_branch=detached_reason(worktree.worktree) if worktree else "",
+        conflicts=_has_conflicts(branch, session, project) if branch else None,
+    )
+
+
+def _has_conflicts(branch: BranchStatus, session: Session, project: Project) -> bool | None:
+    """Return True if the branch conflicts with the base branch.
+
+    Return None if that is unknown. Only an evaluated session is worth the time of a merge.
+    """
+    if branch.ahead is None or branch.behind is None:
+        return None
+    if not branch.ahead or not branch.behind:
+        return False
+    if session.state is not State.EVALUATING:
+        return None
+    return project.repo.has_conflicts(branch.branch.oid, base_now(session, project.repo))

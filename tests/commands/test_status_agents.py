@@ -1,0 +1,266 @@
+"""`status`: the state, the rank, the metric and the log of each agent."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from typing import Any
+
+import pexpect
+import pytest
+
+from tests.support.hub import NOW, Hub, snapshot, wait_for
+from tests.support.measured_sessions import (
+    MEASURE,
+    agent_worktree,
+    create_measurable_session,
+)
+
+LOGS = ".agenthub/sessions/s1/output"
+
+
+def agent_section(hub: Hub, *arguments: str, **keywords: Any) -> list[str]:
+    """Return the lines of the section of the agents in the output of `status`."""
+    result = hub.run("status", *arguments, "s1", **keywords)
+    assert (result.code, result.err) == (0, "")
+    _, found, rest = result.out.partition("\n  Agents:\n")
+    return rest.partition("\n\n")[0].splitlines() if found else []
+
+
+def agent_fields(hub: Hub, agent: int) -> dict[str, Any]:
+    """Return the JSON fields of an agent."""
+    agents = {fields["agent"]: fields for fields in hub.json("status", "s1")["agents"]}
+    return dict(agents[agent])
+
+
+def run_agents(hub: Hub, script: str, *options: str) -> None:
+    """Run a shell script for each agent. It may fail."""
+    hub.run("exec", "-q", *options, "s1", "--", "sh", "-c", script)
+
+
+def test_session_without_runs_has_no_section(hub: Hub) -> None:
+    hub.session(agents=2)
+    assert agent_section(hub) == []
+    assert agent_fields(hub, 2) == {
+        "agent": 2,
+        "attempt": 1,
+        "status": "ready",
+        "failure": None,
+        "running_for": None,
+        "log": None,
+        "rank": None,
+        "metric": None,
+        "value": None,
+        "unit": None,
+        "baseline": None,
+        "delta": None,
+        "tie": False,
+        "reason": None,
+        "outdated": False,
+        "own_commit": False,
+        "uncommitted": 0,
+        "off_branch": None,
+        "conflicts": False,
+    }
+
+
+def test_evaluated_session(hub: Hub) -> None:
+    """Each kind of end of a command, with the ranks and the metrics of the evaluation."""
+    create_measurable_session(hub, "ms: 142 ms\n", "ms: 200 ms\n", "ms: 160 ms\n", agents=4)
+    (agent_worktree(hub, 4) / "new").write_text("x\n")
+    assert hub.run("eval", "-q", *MEASURE, "--baseline", "180", "s1").code == 0
+    run_agents(hub, "test $HUB_AGENT = agent-2 && exit 3 || true")
+    (agent_worktree(hub, 3) / "file").write_text("changed\n")
+    hub.commit(agent_worktree(hub, 3), "more", "x\n")
+    rows = [re.split(" {2,}", row.strip()) for row in agent_section(hub)]
+    logs = [f"{LOGS}/exec-1/agent-{agent}.log" for agent in (1, 2, 3, 4)]
+    outdated = "1 file uncommitted, changed since the evaluation"
+    assert rows == [
+        ["AGENT", "STATE", "RANK", "METRIC", "REMARKS", "LOG"],
+        ["agent-1", "done", "1", "142 ms (−21.1 %)", "-", logs[0]],
+        ["agent-2", "failed with exit code 3", "3", "200 ms (+11.1 %)", "-", logs[1]],
+        ["agent-3", "done", "2", "160 ms (−11.1 %)", outdated, logs[2]],
+        ["agent-4", "done", "4", "-", "1 file uncommitted, no commit of its own", logs[3]],
+    ]
+    fields = agent_fields(hub, 2)
+    assert fields == fields | {
+        "status": "failed",
+        "failure": "failed with exit code 3",
+        "log": str(hub.top / LOGS / "exec-1" / "agent-2.log"),
+        "rank": 3,
+        "metric": "ms",
+        "value": 200,
+        "unit": "ms",
+        "baseline": 180,
+        "delta": 20,
+    }
+    assert agent_fields(hub, 3)["outdated"] is True
+    assert agent_fields(hub, 4)["reason"] == "1 file uncommitted, not measured"
+    record = hub.run("status", "s1", "--format=porcelain").out.split("\n\n")[-2].splitlines()
+    assert record == [
+        "agent 4",
+        "attempt 1",
+        "status done",
+        f"log {hub.top / LOGS / 'exec-1' / 'agent-4.log'}",
+        "rank 4",
+        "reason 1 file uncommitted, not measured",
+        "uncommitted 1",
+    ]
+
+
+def test_running_and_waiting_agents(hub: Hub) -> None:
+    """One command runs, the other waits for it. After a kill both are interrupted."""
+    hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "2")
+    hub.run("spawn", "-q", "s1")
+    process = subprocess.Popen(
+        ["git-hub-session", "exec", "-q", "-j", "1", "s1", "--", "sleep", "300"],
+        cwd=hub.top,
+        env={**hub.environ, "GIT_TEST_DATE_NOW": str(NOW)},
+    )
+    try:
+        wait_for(lambda: hub.state()["agents"].get("agent-1", {}).get("status") == "running")
+        rows = agent_section(hub, now=NOW + 120)
+        assert rows[1:] == [
+            f"    agent-1  running for 2 minutes  no commit of its own  {LOGS}/exec-1/agent-1.log",
+            f"    agent-2  waiting                no commit of its own  {LOGS}/exec-1/agent-2.log",
+        ]
+        fields = agent_fields(hub, 1)
+        assert (fields["status"], fields["running_for"]) == ("running", 0.0)
+    finally:
+        process.kill()
+        process.wait()
+    states = [agent_fields(hub, agent)["status"] for agent in (1, 2)]
+    assert states == ["interrupted", "interrupted"]
+
+
+def test_command_that_was_cut_off(hub: Hub) -> None:
+    hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "1")
+    hub.run("spawn", "-q", "s1")
+    run_agents(hub, "sleep 300", "--timeout", "1")
+    assert agent_fields(hub, 1)["status"] == "cut off"
+    assert agent_section(hub)[1].startswith("    agent-1  cut off after ")
+
+
+def test_conflict_with_the_base_branch(hub: Hub) -> None:
+    """It is found once the session is evaluated. No object is written."""
+    create_measurable_session(hub, "ms: 1\n", "ms: 2\n")
+    hub.commit(agent_worktree(hub, 1), "file", "agent\n")
+    hub.commit(hub.top, "file", "main\n")
+    assert [agent_fields(hub, agent)["conflicts"] for agent in (1, 2)] == [None, None]
+    assert hub.run("eval", "-q", *MEASURE, "s1").code == 0
+    before = snapshot(hub.top)
+    rows = agent_section(hub)
+    assert ["conflicts with the base branch" in row for row in rows[1:]] == [True, False]
+    assert [agent_fields(hub, agent)["conflicts"] for agent in (1, 2)] == [True, False]
+    assert snapshot(hub.top) == before
+    conflicts = hub.run("merge", "-n", "--agent", "1", "s1")
+    assert (conflicts.code, conflicts.out.splitlines()[0]) == (1, "agent-1 and 'main' conflict in")
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "expected"),
+    [
+        ({"file": "a\n"}, {"file": "b\n"}, True),
+        ({"file": "a\n"}, {"file": "a\n"}, False),
+        ({"long": "1\n" * 50 + "x\n"}, {"long": "y\n" + "1\n" * 50}, False),
+        ({"new": "a\n"}, {"new/below": "b\n"}, True),
+        ({"sub/other": "a\n"}, {"sub/new": "b\n"}, False),
+    ],
+)
+def test_conflicts_are_those_of_git(
+    hub: Hub, ours: dict[str, str], theirs: dict[str, str], expected: bool
+) -> None:
+    hub.commit(hub.top, "long", "1\n" * 50)
+    create_measurable_session(hub, "ms: 1\n")
+    for name, text in theirs.items():
+        hub.commit(agent_worktree(hub, 1), name, text)
+    for name, text in ours.items():
+        hub.commit(hub.top, name, text)
+    hub.commit(hub.top, "other", "the base moves\n")
+    assert hub.run("eval", "-q", *MEASURE, "s1").code == 0
+    assert agent_fields(hub, 1)["conflicts"] is expected
+    merge = hub.call("git", "merge-tree", "--write-tree", "main", "hub/s1/agent-1/attempt-1")
+    assert (merge.code == 1) is expected
+
+
+def test_narrow_terminals(hub: Hub) -> None:
+    """Rows fit 80 columns. At 40 columns, the cells that do not fit are below the row."""
+    create_measurable_session(hub, "ms: 142 ms\n", "ms: 200 ms\n")
+    assert hub.run("eval", "-q", *MEASURE, "--baseline", "180", "s1").code == 0
+    run_agents(hub, "test $HUB_AGENT = agent-1")
+    hub.commit(agent_worktree(hub, 1), "more", "x\n")
+    assert terminal_section(hub, 80) == [
+        "    AGENT    STATE                    RANK  METRIC",
+        "    agent-1  done                        1  142 ms (−21.1 %)",
+        "      changed since the evaluation",
+        f"      {LOGS}/exec-1/agent-1.log",
+        "    agent-2  failed with exit code 1     2  200 ms (+11.1 %)",
+        f"      {LOGS}/exec-1/agent-2.log",
+    ]
+    assert terminal_section(hub, 40) == [
+        "    AGENT    STATE",
+        "    agent-1  done",
+        "      rank 1",
+        "      metric 142 ms (−21.1 %)",
+        "      changed since the evaluation",
+        f"      {LOGS}/exec-1/agent-1.log",
+        "    agent-2  failed with exit code 1",
+        "      rank 2",
+        "      metric 200 ms (+11.1 %)",
+        f"      {LOGS}/exec-1/agent-2.log",
+    ]
+
+
+def terminal_section(hub: Hub, columns: int) -> list[str]:
+    child = pexpect.spawn(
+        "git",
+        ["hub-session", "status", "s1"],
+        cwd=str(hub.top),
+        env={**hub.environ, "GIT_TEST_DATE_NOW": str(NOW)},
+        dimensions=(50, columns),
+        encoding="utf-8",
+        timeout=120,
+    )
+    output = "\n".join(str(child.read()).splitlines())
+    child.close()
+    assert child.exitstatus == 0
+    return output.partition("\n  Agents:\n")[2].partition("\n\n")[0].splitlines()
+
+
+def test_agents_of_a_finished_session(hub: Hub) -> None:
+    """The entries of state.json are shown without branches and worktrees."""
+    create_measurable_session(hub, "ms: 142\n", "ms: 200\n")
+    assert hub.run("eval", "-q", *MEASURE, "s1").code == 0
+    assert hub.run("archive", "-q", "s1").code == 0
+    assert agent_section(hub) == [
+        "    AGENT    STATE  RANK  METRIC",
+        "    agent-1  ready     1  142",
+        "    agent-2  ready     2  200",
+    ]
+
+
+def test_hostile_values(hub: Hub) -> None:
+    """Values of state.json are escaped, and a name of a run leads nowhere."""
+    create_measurable_session(hub, "ms: 142\n")
+    assert hub.run("eval", "-q", *MEASURE, "s1").code == 0
+    state = hub.state()
+    agent = state["agents"]["agent-1"]
+    agent["exec"] = {
+        "run": "../../../../../etc",
+        "exit_code": 0,
+        "not_committed": "\x1b[2J\nx" * 100,
+        "started": "\x1b",
+    }
+    agent["status"] = "failed"
+    agent["result"]["reason"] = "\x1b]0;x\x07"
+    state["evaluation"] |= {"unit": "\x1b[1m", "metric": "\u202e", "baseline": 1e-300}
+    state["agents"]["agent-\u202e2"] = {"status": "running"}
+    state["agents"]["agent-999999999"] = {"status": "running", "result": 3, "exec": "x"}
+    (hub.directory() / "state.json").write_text(json.dumps(state))
+    result = hub.run("status", "s1")
+    assert (result.code, result.err) == (0, "")
+    assert all(char == "\n" or char.isprintable() for char in result.out)
+    fields = agent_fields(hub, 1)
+    assert (fields["status"], fields["log"]) == ("failed", None)
+    assert agent_fields(hub, 999999999)["status"] == "running"
