@@ -30,6 +30,7 @@ from git_hub_session.board.posts import (
     time_sort_key,
     with_number,
 )
+from git_hub_session.board.unlabeled import UnlabeledPosts, select_posts
 from git_hub_session.errors import Damaged, HubError, Refused
 from git_hub_session.session.json_file import TooLarge, encode_json, read_json
 from git_hub_session.session.layout import CHANNELS, create_board
@@ -147,21 +148,30 @@ class Board:
         with self._open_board() as board:
             return next(read_posts(board, post.channel, [post.file_name]), post)
 
-    def recent_posts(self, session: str, limit: int) -> list[Post]:
+    def recent_posts(
+        self, session: str, limit: int, unlabeled: UnlabeledPosts | None = None
+    ) -> list[Post]:
         """Return the newest posts of the session in all channels.
 
         Open only the newest posts of the board: it may be large, and `status` must stay fast.
+
+        Args:
+            unlabeled: the posts without a session that count too. With one of them among the
+                newest posts, add the last post of each agent.
         """
         newest = sorted(self._all_files(), key=lambda file: time_sort_key(file[1]), reverse=True)
         posts: list[Post] = []
         if newest:
             with self._open_board() as board:
                 for channel, name in newest[:_MAX_OPENED_POSTS]:
-                    candidates = read_posts(board, channel, [name])
-                    posts += (post for post in candidates if post.session == session)
-                    if len(posts) >= limit:
+                    posts += (
+                        post
+                        for post in read_posts(board, channel, [name])
+                        if post.session == session or (unlabeled and unlabeled.includes(post))
+                    )
+                    if len(posts) >= limit and all(post.session for post in posts):
                         break
-        return posts[:limit]
+        return select_posts(posts, limit)
 
     def add_post(
         self,

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from git_hub_session._typing import TYPE_CHECKING, Any
 from git_hub_session.board.board import Board
+from git_hub_session.board.unlabeled import UnlabeledPosts
 from git_hub_session.cli.agent_table import agent_lines, agent_progress_fields
 from git_hub_session.cli.options import FORMAT, QUIET, Arguments, Usage
 from git_hub_session.cli.post import post_fields, post_summary
@@ -22,7 +23,7 @@ from git_hub_session.cli.view import (
     warning_lines,
 )
 from git_hub_session.errors import Damaged
-from git_hub_session.git.ref_names import SessionId, short_name
+from git_hub_session.git.ref_names import short_name
 from git_hub_session.session.baseline import last_evaluation
 from git_hub_session.session.guarded import describe_guarded
 from git_hub_session.session.model import CONFIG_KEYS
@@ -36,6 +37,7 @@ from git_hub_session.worktree.uncommitted import uncommitted_text
 if TYPE_CHECKING:
     from git_hub_session.board.posts import Post
     from git_hub_session.cli.context import Context
+    from git_hub_session.session.model import Session
     from git_hub_session.session.project import Project
     from git_hub_session.worktree.agent_progress import AgentProgress
     from git_hub_session.worktree.status import BranchStatus, SessionStatus, WorktreeStatus
@@ -53,17 +55,18 @@ def run(context: Context, args: Arguments) -> StatusView:
     session = project.store.read(sid)
     status = read_session_status(session, project, procfs.processes())
     agents = read_agent_progress(status, project)
-    posts, error = _read_posts(project, sid)
+    posts, error = _read_posts(project, session)
     return StatusView(status, agents, posts, project.cwd, project.now(), board_error=error)
 
 
-def _read_posts(project: Project, sid: SessionId) -> tuple[list[Post], str]:
+def _read_posts(project: Project, session: Session) -> tuple[list[Post], str]:
     """Return the newest posts of the session, and why the board cannot be read, or ''.
 
     A damaged board must not hide the session.
     """
     try:
-        return Board(project.paths.hub).recent_posts(sid, _MAX_POSTS), ""
+        unlabeled = UnlabeledPosts(session, project.store)
+        return Board(project.paths.hub).recent_posts(session.id, _MAX_POSTS, unlabeled), ""
     except Damaged as error:
         return [], error.message
     except OSError as error:

@@ -360,6 +360,38 @@ def test_status_shows_the_newest_posts_of_the_session(hub: Hub) -> None:
     ]
 
 
+def write_agenthub_post(hub: Hub, name: str, author: str, timestamp: str, text: str) -> None:
+    """Write a post as AgentHub's script and its prompts do: it names no session."""
+    content = f"---\nauthor: {author}\ntimestamp: {timestamp}\nchannel: progress\n---\n\n{text}\n"
+    (channel_directory(hub, "progress") / f"{name}.md").write_text(content)
+
+
+def test_status_shows_the_posts_of_agenthub(hub: Hub) -> None:
+    """They belong to the session that was created last. The last post of each agent is shown."""
+    hub.session()
+    hub.run("init", "-q", "--id", "s2", "--task", "t", now=NOW + 1000)
+    names = {f"00{agent}-agent-{agent}-20260317T14304{agent}Z": agent for agent in (1, 2, 3, 4, 5)}
+    for name, agent in names.items():
+        stamp = f"2026-03-17T14:30:4{agent}Z"
+        write_agenthub_post(hub, name, f"agent-{agent}", stamp, f"from {agent}")
+    write_agenthub_post(hub, "agent-1-iter-2", "agent-1", "2026-03-17T14:30:50Z", "newer")
+    write_agenthub_post(hub, "agent-2-old", "agent-2", "2026-03-17T14:30:21Z", "before the session")
+    write_agenthub_post(hub, "later", "agent-1", "2026-03-17T14:50:00Z", "of s2")
+    write_agenthub_post(hub, "broken", "agent-3", "\x1b[2J", "no time")
+    posts = hub.json("status", "s1")["posts"]
+    assert [(post["author"], post["text"]) for post in posts] == [
+        ("agent-1", "newer"),
+        ("agent-5", "from 5"),
+        ("agent-4", "from 4"),
+        ("agent-3", "from 3"),
+        ("agent-2", "from 2"),
+    ]
+    assert [post["text"] for post in hub.json("status", "s2")["posts"]] == ["of s2"]
+    lines = hub.run("status", "s1").out.partition("\n\n  Posts:\n")[2].splitlines()
+    assert lines[0].startswith("    progress/agent-1-iter-2  in the future: newer")
+    assert len(lines) == 5
+
+
 def test_status_with_a_damaged_board(hub: Hub) -> None:
     """The session is shown without posts, and links are not followed."""
     add_two_posts(hub)
