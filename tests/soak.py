@@ -36,7 +36,7 @@ EXPECTED = re.compile(
     r"|cannot go from X to X|no such agents?: X|no worktree: agent-X"
     r"|nothing to merge: X already contains|no agent (has a commit of its own|can be ranked|of session X)|cannot rank agent-X|X exists already"
     r"|agent-X (is still running|has no attempt yet|is archived|has neither a branch nor an archive tag|has no branch|has no commit of its own)"
-    r"|X: its administrative files|agent-X: (X exists already|its worktree X is missing|X: )|agent-X is incomplete|its branch moved|X: its directory"
+    r"|X: its administrative files|agent-X: (X exists already|its worktree X is missing|X: |no worktree)|agent-X is incomplete|its branch moved|X: its directory"
     r"|session X or its branches changed|the checkout of X changed|the branch of .* moved"
     r"|.*: the result of the merge was not measured|git cannot (update X, where X is checked out|move X))"
     r"|agent-X.*: kept .*\n  (in use by|the administrative files changed|files changed|files were written|the index is locked|its .git file|the directory was removed|cannot save the work)"

@@ -81,7 +81,8 @@ def _commit(git: GitAt, branch: AgentBranch, subject: str, project: Project) -> 
     Raises:
         GitFailed: git or a hook refused. The changes stay in the worktree, staged.
     """
-    git.run(["add", "--all", "--", *_ALL_BUT_HUB])
+    # git refuses to add with a pathspec that excludes an ignored directory.
+    git.run(["add", "--all"])
     git.run(["reset", "--quiet", "--", _HUB])
     if not git.run(["diff-index", "--cached", "--name-only", "HEAD"]):
         return ""

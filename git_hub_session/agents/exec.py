@@ -7,27 +7,21 @@ is not locked, the run was killed.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
-from git_hub_session._typing import TYPE_CHECKING, NamedTuple
+from git_hub_session._typing import TYPE_CHECKING, Any, NamedTuple
+from git_hub_session.agents.exec_plan import merge_runs, plan_exec
 from git_hub_session.agents.run_monitor import AgentRun, RunMonitor, RunObserver, status_fields
 from git_hub_session.errors import Refused
-from git_hub_session.git.ref_names import SessionId, agent_name
-from git_hub_session.git.worktrees import linked_worktrees
+from git_hub_session.git.ref_names import SessionId
 from git_hub_session.session import runs
 from git_hub_session.session.agent_environment import agent_environment, run_environment
-from git_hub_session.session.agents import (
-    find_base_commit,
-    missing_agents_hint,
-    refuse_if_running,
-)
+from git_hub_session.session.agents import find_base_commit, refuse_if_running
+from git_hub_session.session.layout import exclude_hub
 from git_hub_session.session.record import with_agents
-from git_hub_session.session.runs import read_last_run
-from git_hub_session.session.state import AgentStatus, State
+from git_hub_session.session.state import AgentStatus
 from git_hub_session.system.tasks import Task
 from git_hub_session.util.clock import format_iso
-from git_hub_session.worktree.owner import agent_worktrees
-from git_hub_session.worktree.reattach import unusable_reason
 
 if TYPE_CHECKING:
     from git_hub_session.session.model import Session
@@ -69,7 +63,8 @@ class ExecOptions(NamedTuple):
 
 def preview_exec(sid: SessionId, project: Project, options: ExecOptions) -> ExecResult:
     """Return the agents for which `run_for_agents` would run the command."""
-    return ExecResult(sid, "", _plan_runs(project.store.read(sid), project, options))
+    plan = plan_exec(project.store.read(sid), project, options.agents, only_failed=options.failed)
+    return ExecResult(sid, "", merge_runs(plan.agent_runs, plan.skipped))
 
 
 def run_for_agents(
@@ -84,19 +79,16 @@ def run_for_agents(
     """
     with project.store.lock_session(sid) as locked:
         session = locked.read()
-        agent_runs = _plan_runs(session, project, options)
+        plan = plan_exec(session, project, options.agents, only_failed=options.failed)
+        agent_runs = plan.agent_runs
         _refuse_if_busy(session, locked, agent_runs, force=options.force)
         task_file = locked.ensure_task_file(session)
+        warnings = exclude_hub(project.paths)
         run = runs.start_run(locked.directory, runs.EXEC)
         monitor = RunMonitor(session, run, agent_runs, project, options=options, observer=observer)
         jobs = options.jobs or len(agent_runs)
         at = format_iso(project.now())
-        statuses = {
-            agent_run.agent: status_fields(AgentStatus.RUNNING, run, started=at)
-            if index < jobs
-            else status_fields(AgentStatus.WAITING, run)
-            for index, agent_run in enumerate(agent_runs)
-        }
+        statuses = _first_statuses(agent_runs, run, jobs, at)
         locked.save(with_agents(session, statuses, at=at))
     with run:
         try:
@@ -106,50 +98,20 @@ def run_for_agents(
             monitor.run(tasks)
         finally:
             notes = monitor.close()
-    return ExecResult(sid, run.name, tuple(monitor.agent_runs), tuple(notes))
+    all_runs = merge_runs(monitor.agent_runs, plan.skipped)
+    return ExecResult(sid, run.name, all_runs, (*warnings, *notes))
 
 
-def _plan_runs(session: Session, project: Project, options: ExecOptions) -> tuple[AgentRun, ...]:
-    if session.state not in (State.RUNNING, State.EVALUATING):
-        raise Refused(
-            f"session '{session.id}' is '{session.state}': its agents cannot run commands",
-            hint=missing_agents_hint(session, project.repo),
-        )
-    worktrees = agent_worktrees(session.id, project, linked_worktrees(project.paths.common_dir))
-    missing = [agent_name(number) for number in options.agents or () if number not in worktrees]
-    if missing or not worktrees:
-        no_worktrees = f"session '{session.id}' has no agent worktrees"
-        raise Refused(
-            f"no worktree: {', '.join(missing)}" if missing else no_worktrees,
-            hint=missing_agents_hint(session, project.repo, worktrees),
-        )
-    agent_runs = []
-    for number in _select_agents(session, project, options, worktrees):
-        branch, worktree = worktrees[number]
-        reason = unusable_reason(worktree, branch, project)
-        if reason:
-            raise Refused(*reason)
-        agent_runs.append(AgentRun(branch, worktree.path, git_dir=worktree.git_dir))
-    return tuple(agent_runs)
-
-
-def _select_agents(
-    session: Session, project: Project, options: ExecOptions, present: Collection[int]
-) -> Collection[int]:
-    """Return the numbers of the agents to run the command for."""
-    selected = options.agents or present
-    if not options.failed:
-        return selected
-    with project.store.open_directory(session.id) as directory:
-        active_runs = runs.active_runs(directory, runs.EXEC)
-    left = [
-        number
-        for number in selected
-        if read_last_run(session, agent_name(number), active_runs).is_left_to_run
-    ]
-    if not left:
-        raise Refused(f"no agent of session '{session.id}' failed, was interrupted, or never ran")
-    return left
+def _first_statuses(
+    agent_runs: Sequence[AgentRun], run: runs.Run, jobs: int, at: str
+) -> dict[str, dict[str, Any]]:
+    """Return the fields of the agents in state.json. The first `jobs` commands start at once."""
+    return {
+        agent_run.agent: status_fields(AgentStatus.RUNNING, run, started=at)
+        if index < jobs
+        else status_fields(AgentStatus.WAITING, run)
+        for index, agent_run in enumerate(agent_runs)
+    }
 
 
 def _refuse_if_busy(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 
 from git_hub_session._typing import TYPE_CHECKING, Any, NamedTuple
 from git_hub_session.agents.commit import commit_changes
 from git_hub_session.errors import HubError, to_hub_error
 from git_hub_session.git.ref_names import AgentBranch, agent_name
+from git_hub_session.git.worktrees import read_worktree
 from git_hub_session.session.agent_environment import run_environment
 from git_hub_session.session.record import with_agents
 from git_hub_session.session.runs import OutputLog
@@ -16,6 +18,8 @@ from git_hub_session.system import procfs
 from git_hub_session.system.directory import LOCK_TIMEOUT
 from git_hub_session.system.tasks import TIMED_OUT, TaskCallbacks, TaskResult
 from git_hub_session.util.clock import format_iso, format_span
+from git_hub_session.worktree.off_branch import has_other_branch, off_branch_reason
+from git_hub_session.worktree.reattach import reattach_command
 
 if TYPE_CHECKING:
     from git_hub_session.agents.exec import ExecOptions
@@ -52,6 +56,10 @@ class AgentRun(NamedTuple):
     """The reason why changes that had to be committed are uncommitted, or ''."""
     tries: int = 0
     """The number of times that the command has run."""
+    reason: str = ""
+    """The reason why the command cannot run, or why later commits are not on the branch, or ''."""
+    hint: str = ""
+    """The command that removes the reason, or ''."""
 
     @property
     def agent(self) -> str:
@@ -88,6 +96,17 @@ class RunObserver:
 def status_fields(status: str, run: runs.Run, **fields: object) -> dict[str, Any]:
     """Return the fields of an agent in state.json."""
     return {"status": status, "exec": {"run": run.name, **fields}}
+
+
+def _with_other_branch(agent_run: AgentRun, project: Project) -> AgentRun:
+    """Return the agent with the reason that its command has left the branch, if it has."""
+    worktree = read_worktree(os.path.basename(agent_run.git_dir), agent_run.git_dir)
+    if not has_other_branch(worktree, agent_run.branch.ref):
+        return agent_run
+    return agent_run._replace(
+        reason=off_branch_reason(worktree, agent_run.branch.ref),
+        hint=reattach_command(worktree, agent_run.branch, project),
+    )
 
 
 class RunMonitor:
@@ -193,7 +212,8 @@ class RunMonitor:
         repo = self._project.repo
         old_tip, new_tip = self._old_tips[index], repo.tip(agent_run.branch.ref)
         commits = repo.ahead_behind(new_tip, old_tip)[0] if old_tip and new_tip else 0
-        self.agent_runs[index] = agent_run = agent_run._replace(commits=commits)
+        agent_run = _with_other_branch(agent_run._replace(commits=commits), self._project)
+        self.agent_runs[index] = agent_run
         fields: dict[str, Any] = {
             "exit_code": result.status,
             "seconds": round(result.seconds, 3),
@@ -208,7 +228,11 @@ class RunMonitor:
         }
         fields |= {name: value for name, value in optional.items() if value}
         status = AgentStatus.DONE if agent_run.has_succeeded else AgentStatus.FAILED
-        self._save_status(agent_run.agent, status_fields(status, self._run, **fields))
+        record = status_fields(status, self._run, **fields)
+        if agent_run.reason:
+            # Another tool may have created the worktree. Record it: the branch does not name it now.
+            record |= {"attempt": agent_run.branch.attempt, "worktree": agent_run.path}
+        self._save_status(agent_run.agent, record)
 
     def _save_status(self, agent: str, fields: dict[str, Any]) -> None:
         self._pending[agent] = fields

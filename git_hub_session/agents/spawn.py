@@ -13,6 +13,7 @@ and recreates a partial worktree.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from shlex import quote
 
 from git_hub_session._typing import TYPE_CHECKING, Any
@@ -39,11 +40,13 @@ from git_hub_session.removal.partial_add import (
 from git_hub_session.removal.recover import recover_interrupted
 from git_hub_session.removal.trash import empty_trash
 from git_hub_session.session.agent_environment import agent_environment
+from git_hub_session.session.layout import exclude_hub
 from git_hub_session.session.record import with_agents, with_transition
 from git_hub_session.session.state import AgentStatus, State
 from git_hub_session.system.parallel import cpu_count, parallel_map
 from git_hub_session.system.signals import run_uninterrupted
 from git_hub_session.util.clock import format_iso
+from git_hub_session.worktree import git_settings
 from git_hub_session.worktree.locks import GIT_ADD_LOCK
 from git_hub_session.worktree.repair_commands import repair_command
 from git_hub_session.worktree.setup import WorktreeSetup
@@ -80,7 +83,8 @@ def spawn_agents(sid: SessionId, project: Project, options: SpawnOptions) -> Spa
             return plan
         setup = WorktreeSetup(project)
         plan = _remove_partial_worktrees(plan, project)
-        locked.save(_with_status(session, plan, AgentStatus.SPAWNING, at))
+        settings = git_settings.read_settings(project.paths.common_dir)
+        locked.save(_with_status(session, plan, AgentStatus.SPAWNING, at, settings))
         task_file = locked.ensure_task_file(session)
         try:
             _create_branches(plan, project.git)
@@ -91,7 +95,8 @@ def spawn_agents(sid: SessionId, project: Project, options: SpawnOptions) -> Spa
             if not remaining:
                 locked.save(session)
             raise
-        ready = _with_status(session, plan, AgentStatus.READY, at)
+        plan = plan._replace(notes=(*plan.notes, *exclude_hub(project.paths)))
+        ready = _with_status(session, plan, AgentStatus.READY, at, settings)
         locked.save(_with_fixed_status(_with_running_state(ready, project, at), plan, at))
         return plan
 
@@ -130,7 +135,9 @@ def _with_fixed_status(session: Session, plan: SpawnResult, at: str) -> Session:
     return with_agents(session, {name: {"status": AgentStatus.READY} for name in marked}, at=at)
 
 
-def _with_status(session: Session, plan: SpawnResult, status: str, at: str) -> Session:
+def _with_status(
+    session: Session, plan: SpawnResult, status: str, at: str, settings: Mapping[str, list[str]]
+) -> Session:
     fields: dict[str, dict[str, Any]] = {}
     for branch, path, _, _ in plan.created:
         name = agent_name(branch.agent)
@@ -138,7 +145,10 @@ def _with_status(session: Session, plan: SpawnResult, status: str, at: str) -> S
         if session.agent_fields(name).get("exec"):
             fields[name]["exec"] = {}  # the last run belongs to an earlier attempt
     marked = with_agents(session, fields, at=at)
-    return marked._replace(document={**marked.document, "base_commit": plan.base})
+    document = {**marked.document, "base_commit": plan.base}
+    # A later spawn keeps the settings: an agent may have changed them in the meantime.
+    document.setdefault(git_settings.KEY, settings)
+    return marked._replace(document=document)
 
 
 def _create_branches(plan: SpawnResult, git: Git) -> None:

@@ -25,10 +25,11 @@ from git_hub_session.session.agents import (
 )
 from git_hub_session.session.archived import session_archived_attempts
 from git_hub_session.session.state import FINISHED, AgentStatus, State
-from git_hub_session.worktree.detached import restore_branch_command
+from git_hub_session.util.paths import is_same_path
 from git_hub_session.worktree.locks import GIT_ADD_LOCK
+from git_hub_session.worktree.off_branch import has_other_branch, restore_branch_command, was_left
 from git_hub_session.worktree.paths import can_create_at, worktree_path
-from git_hub_session.worktree.reattach import occupied_reason
+from git_hub_session.worktree.reattach import occupied_reason, unusable_reason
 
 if TYPE_CHECKING:
     from git_hub_session.git.repository import GitRepo
@@ -206,6 +207,7 @@ def _refuse_if_occupied(
         raise Refused(f"two agents cannot share '{path}'", hint="choose another --path")
     if not can_create_at(path):
         _refuse_if_branch_deleted(branch, worktrees)
+        _refuse_if_branch_left(path, branch, worktrees, project)
         raise Refused(*occupied_reason(path, branch, worktrees, project))
 
 
@@ -222,6 +224,17 @@ def _refuse_if_branch_deleted(branch: AgentBranch, worktrees: Sequence[Worktree]
                 f"'{short_name(branch.ref)}' was deleted while checked out in '{worktree.path}'",
                 hint=restore_branch_command(worktree) or f"git hub-session doctor {branch.session}",
             )
+
+
+def _refuse_if_branch_left(
+    path: str, branch: AgentBranch, worktrees: Sequence[Worktree], project: Project
+) -> None:
+    """Raise Refused if the agent has left or renamed the branch of the worktree at the path."""
+    for worktree in worktrees:
+        is_left = has_other_branch(worktree, branch.ref) and was_left(worktree, branch)
+        reason = unusable_reason(worktree, branch, project) if is_left else None
+        if reason and is_same_path(worktree.path, path):
+            raise Refused(f"'{path}': {reason[0]}", hint=reason[1])
 
 
 def _choose_base_commit(

@@ -12,8 +12,13 @@ from shlex import quote
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.errors import Damaged, HubError, to_hub_error
+from git_hub_session.git.ref_names import parse_agent_branch
 from git_hub_session.removal.journal import STEP_TRASH
-from git_hub_session.worktree.detached import restore_branch_command
+from git_hub_session.worktree.off_branch import (
+    adopt_command,
+    has_other_branch,
+    restore_branch_command,
+)
 from git_hub_session.worktree.reason import Reason
 
 if TYPE_CHECKING:
@@ -124,7 +129,12 @@ def _unmerged_hint(state: WorktreeState) -> str:
 
 
 def _has_known_commits(state: WorktreeState) -> bool:
-    """Return True if the commits of HEAD are known. If not, --force must not help."""
+    """Return True if the commits of HEAD are known. If not, --force must not help.
+
+    Another branch is the user's: only `adopt` helps.
+    """
+    if has_other_branch(state.worktree, state.branch):
+        return False
     return bool(state.worktree.detached) or state.worktree.is_missing
 
 
@@ -133,6 +143,13 @@ def _missing_branch_hint(state: WorktreeState) -> str:
     if worktree.is_missing:
         return restore_branch_command(worktree) or doctor_command(state)
     return restore_branch_command(worktree) or f"git -C {quote(worktree.path)} status"
+
+
+def _off_branch_hint(state: WorktreeState) -> str:
+    branch = parse_agent_branch(state.branch)
+    if branch is not None and has_other_branch(state.worktree, state.branch):
+        return adopt_command(state.worktree, branch)
+    return doctor_command(state)
 
 
 def _error(state: WorktreeState) -> HubError:
@@ -256,7 +273,7 @@ USAGE_RULES = (
         "off-branch",
         lambda state: state.head_problem and not _has_known_commits(state),
         lambda state: state.head_problem,
-        doctor_command,
+        _off_branch_hint,
     ),
 )
 """The rules that need no scan of the directory."""

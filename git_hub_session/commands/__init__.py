@@ -18,6 +18,9 @@ COMMANDS: dict[str, Command] = {
         "git_hub_session.commands.spawn", "create a branch and a worktree for each agent"
     ),
     "exec": Command("git_hub_session.commands.exec", "run a command for each agent in parallel"),
+    "adopt": Command(
+        "git_hub_session.commands.adopt", "record a branch, commit or worktree as an attempt"
+    ),
     "eval": Command("git_hub_session.commands.eval", "measure and rank the agents' results"),
     "merge": Command(
         "git_hub_session.commands.merge", "merge the winner and archive the other branches"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from git_hub_session._typing import TYPE_CHECKING, Any
 from git_hub_session.cleanup.archive_session import archive_session, preview_archive
 from git_hub_session.cleanup.options import read_cleanup_options
+from git_hub_session.cli.cleanup_report import ReportOutput
 from git_hub_session.cli.options import DRY_RUN, FORMAT, QUIET, Arguments, Option, Usage
 from git_hub_session.cli.view import Record, TerminalStyle, TextOutput, View, make_record
-from git_hub_session.commands._cleanup_report import ReportOutput
 from git_hub_session.restore.way_back import restore_commands
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.cleanup.cleanup import clean_up_session, failed_report, preview_cleanup
 from git_hub_session.cleanup.options import read_cleanup_options
+from git_hub_session.cli.cleanup_report import ReportOutput
 from git_hub_session.cli.options import DRY_RUN, FORMAT, QUIET, Arguments, Option, Usage
 from git_hub_session.cli.view import Record, TerminalStyle, TextOutput, View
-from git_hub_session.commands._cleanup_report import ReportOutput
 from git_hub_session.errors import HubError, UsageError
 from git_hub_session.restore.way_back import restore_commands
 from git_hub_session.session.read import UnreadableSession

@@ -230,7 +230,9 @@ class EvalView(View):
 
     @property
     def diagnostics(self) -> list[str]:
-        return warning_lines(self.result.notes)
+        off_branch = [ranked.candidate.off_branch for ranked in self.result.candidates]
+        hints = [f"hint: {escape_control(reason[1])}" for reason in off_branch if reason]
+        return [*warning_lines(self.result.notes), *hints]
 
     def document(self) -> dict[str, Any]:
         result = self.result
@@ -311,4 +313,5 @@ def _candidate_fields(ranked: RankedCandidate) -> dict[str, Any]:
         "uncommitted": len(candidate.uncommitted),
         "guarded": list(candidate.guarded),
         "failure": candidate.failure or None,
+        "hint": candidate.hint,
     }

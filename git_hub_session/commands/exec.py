@@ -199,7 +199,8 @@ class ExecView(View):
 
     @property
     def exit_code(self) -> int:
-        return 0 if all(agent_run.has_succeeded for agent_run in self.result.agent_runs) else 1
+        agent_runs = self.result.agent_runs
+        return 1 if any(run.reason or not run.has_succeeded for run in agent_runs) else 0
 
     @property
     def has_success(self) -> bool:
@@ -226,7 +227,14 @@ class ExecView(View):
             for agent_run in self.result.agent_runs
             if agent_run.not_committed
         ]
-        return warning_lines((*self.result.notes, *uncommitted))
+        notes = warning_lines((*self.result.notes, *uncommitted))
+        for agent_run in self.result.agent_runs:
+            if agent_run.reason:
+                place = f"'{agent_run.path}': " if agent_run.path else ""
+                reason = escape_control(f"{place}{agent_run.reason}")
+                notes.append(f"error: {agent_run.agent}: {reason}")
+                notes += [f"hint: {escape_control(line)}" for line in agent_run.hint.splitlines()]
+        return notes
 
     def document(self) -> dict[str, Any]:
         return {
@@ -255,6 +263,8 @@ class ExecView(View):
         return TextOutput([*self._table(style), *commits])
 
     def _preview_line(self, agent_run: AgentRun) -> str:
+        if agent_run.reason:
+            return f"Would not run it for {agent_run.agent}: {escape_control(agent_run.reason)}"
         path = escape_control(relative_path(agent_run.path, self.cwd))
         return f"Would run it for {agent_run.agent} in {path}"
 
@@ -266,7 +276,7 @@ class ExecView(View):
         for row, agent_run in zip(rows, (None, *self.result.agent_runs), strict=True):
             cells = [pad(row[0], widths[0]), pad(row[1], widths[1])]
             cells += [row[column].rjust(widths[column]) for column in (2, 3)]
-            if agent_run is not None and not agent_run.has_succeeded:
+            if agent_run is not None and (agent_run.reason or not agent_run.has_succeeded):
                 cells[1] = style.paint(cells[1], "red")
             out.append("  ".join([*cells, row[4]]))
         return out
@@ -274,14 +284,16 @@ class ExecView(View):
 
 def _row(agent_run: AgentRun, cwd: str) -> tuple[str, str, str, str, str]:
     result = agent_run.result
+    reason = escape_control(agent_run.reason)
     if result is None:
-        return (agent_run.agent, "-", "-", "-", "-")
+        return (agent_run.agent, "-", "-", "-", reason or "-")
+    log = escape_control(relative_path(agent_run.log, cwd))
     return (
         agent_run.agent,
         (result.stop_reason or str(result.status)) + _tries_text(agent_run),
         f"{result.seconds:.1f}s",
         str(agent_run.commits),
-        escape_control(relative_path(agent_run.log, cwd)),
+        f"{log} ({reason})" if reason else log,
     )
 
 
@@ -302,4 +314,6 @@ def _run_fields(agent_run: AgentRun) -> dict[str, Any]:
         "commit": agent_run.commit or None,
         "not_committed": agent_run.not_committed or None,
         "tries": agent_run.tries or None,
+        "reason": agent_run.reason or None,
+        "hint": agent_run.hint or None,
     }

@@ -8,6 +8,7 @@ from shlex import quote
 
 from git_hub_session._typing import TYPE_CHECKING, Any
 from git_hub_session.cleanup.options import read_cleanup_options
+from git_hub_session.cli.cleanup_report import ReportOutput
 from git_hub_session.cli.options import DRY_RUN, FORMAT, QUIET, YES, Arguments, Option, Usage
 from git_hub_session.cli.view import (
     Record,
@@ -19,7 +20,6 @@ from git_hub_session.cli.view import (
     metric_text,
     warning_lines,
 )
-from git_hub_session.commands._cleanup_report import ReportOutput
 from git_hub_session.errors import Refused
 from git_hub_session.git.ref_names import HEADS, agent_name, short_name
 from git_hub_session.merge.merge import merge_winner

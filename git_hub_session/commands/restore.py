@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from git_hub_session._typing import TYPE_CHECKING, Any
+from git_hub_session.cli.cleanup_report import quote_path
 from git_hub_session.cli.options import DRY_RUN, FORMAT, QUIET, Arguments, Option, Usage
 from git_hub_session.cli.view import (
     Record,
@@ -14,7 +15,6 @@ from git_hub_session.cli.view import (
     relative_path,
     warning_lines,
 )
-from git_hub_session.commands._cleanup_report import quote_path
 from git_hub_session.git.ref_names import agent_name, short_name
 from git_hub_session.restore.plan import RestoreOptions
 from git_hub_session.restore.restore import preview_restore, restore_worktrees

@@ -108,7 +108,7 @@ class StatusView(View):
 
     @property
     def diagnostics(self) -> list[str]:
-        return warning_lines([self.board_error] if self.board_error else [])
+        return warning_lines(filter(None, (self.status.settings_warning, self.board_error)))
 
     def document(self) -> dict[str, Any]:
         session = self.status.session
@@ -148,7 +148,11 @@ class StatusView(View):
         out.append(f"  Created: {_format_moment(session.created, self.now)}")
         out.append(f"  Updated: {_format_moment(session.updated, self.now)}")
         out += agent_lines(self.agents, self.evaluation, style, cwd=self.cwd, now=self.now)
-        return TextOutput(out + _branches(self, style) + _posts(self, style))
+        hints = [worktree.hint for worktree in self.status.worktrees if worktree.hint]
+        return TextOutput(
+            out + _branches(self, style) + _posts(self, style),
+            [f"hint: {escape_control(hint)}" for hint in hints],
+        )
 
 
 def _branch_fields(status: BranchStatus) -> dict[str, Any]:
@@ -184,6 +188,8 @@ def _worktree_fields(status: WorktreeStatus) -> dict[str, Any]:
         "fault": worktree.link_error or None,
         "operation": worktree.operation or None,
         "processes": list(status.pids),
+        "off_branch": status.off_branch or None,
+        "hint": status.hint or None,
     }
 
 
@@ -312,6 +318,8 @@ def _describe_worktree(status: WorktreeStatus, changes: Sequence[str], cwd: str)
         flags.append(escape_control(worktree.link_error))
     if not worktree.branches:
         flags.append("detached" if worktree.detached else "no HEAD")
+    elif status.off_branch:
+        flags.append(escape_control(status.off_branch))
     if worktree.operation:
         flags.append(_OPERATION_WORDS[worktree.operation])
     if worktree.lock_reason:

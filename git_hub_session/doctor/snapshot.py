@@ -10,6 +10,7 @@ from git_hub_session.git.ref_names import (
     ALL_ARCHIVES,
     ALL_BRANCHES,
     ALL_RESCUES,
+    AgentBranch,
     SessionId,
     archive_prefix,
     branch_prefix,
@@ -30,6 +31,7 @@ from git_hub_session.session.read import UnreadableSession
 from git_hub_session.session.state import FINISHED
 from git_hub_session.system import procfs
 from git_hub_session.worktree.locks import GIT_ADD_LOCK, RESTORE_LOCK
+from git_hub_session.worktree.off_branch import off_branch_attempts
 from git_hub_session.worktree.owner import detached_owner, session_of_worktree
 
 if TYPE_CHECKING:
@@ -59,6 +61,8 @@ class HubSnapshot(NamedTuple):
     worktrees: Sequence[Worktree]
     session_by_git_dir: Mapping[str, SessionId]
     """The session of each worktree, by git dir."""
+    off_branch: Mapping[str, AgentBranch]
+    """The attempts whose recorded worktree has another branch checked out, by git dir."""
     branches: Sequence[Branch]
     """The branches of all agents."""
     tags: Mapping[str, str]
@@ -76,6 +80,13 @@ class HubSnapshot(NamedTuple):
             for worktree in self.worktrees
             if self.session_by_git_dir.get(worktree.git_dir) == sid
         ]
+
+    def find_worktree(self, session: str, git_dir: str) -> Worktree:
+        """Return the worktree of the session that has this git dir. Raise HubError if it is gone."""
+        for worktree in self.worktrees_of(SessionId(session)):
+            if worktree.git_dir == git_dir:
+                return worktree
+        raise HubError("the worktree does not exist anymore")
 
     def owner(self, worktree: Worktree) -> Session | None:
         """Return the session of a worktree, or None if it cannot be read."""
@@ -108,6 +119,7 @@ def take_snapshot(project: Project) -> HubSnapshot:
     entries, hub_error = _read_sessions(project)
     sessions = {SessionId(entry.id): entry for entry in entries if is_session_id(entry.id)}
     worktrees = linked_worktrees(project.paths.common_dir)
+    off_branch = off_branch_attempts(_readable(sessions), worktrees)
     branches, tags, rescues, open_error = _read_refs(project)
     locked = {**locked_before, **_locked_sessions(project)}
     # A session that was changed in the meantime can differ from the worktrees and refs read here.
@@ -122,7 +134,8 @@ def take_snapshot(project: Project) -> HubSnapshot:
         invalid_entries=_invalid_entries(entries),
         locked_sessions=locked,
         worktrees=worktrees,
-        session_by_git_dir=_find_owners(worktrees, sessions, project),
+        session_by_git_dir=_find_owners(worktrees, sessions, off_branch, project),
+        off_branch=off_branch,
         branches=branches,
         tags=tags,
         rescues=rescues,
@@ -150,7 +163,8 @@ def take_session_snapshot(
     session = project.store.find(sid)
     sessions = {} if session is None else {sid: session}
     worktrees, changed = _read_worktrees_again(before, sid, all_worktrees=all_worktrees)
-    owners = _find_owners(changed, {**before.sessions, **sessions}, project)
+    off_branch = off_branch_attempts(_readable(sessions), worktrees)
+    owners = _find_owners(changed, {**before.sessions, **sessions}, off_branch, project)
     ref_files = _list_ref_files(project.paths.common_dir, _ref_prefixes(sid))
     refs = _existing_refs(before, sid, ref_files)
     return before._replace(
@@ -160,6 +174,7 @@ def take_session_snapshot(
         locked_sessions={},
         worktrees=worktrees,
         session_by_git_dir={git_dir: owner for git_dir, owner in owners.items() if owner == sid},
+        off_branch=off_branch,
         branches=[project.repo.branch(ref) for ref in refs if ref.startswith(ALL_BRANCHES)],
         tags={ref: project.repo.tip(ref) for ref in refs if ref.startswith(ALL_ARCHIVES)},
         rescues=[ref for ref in refs if ref.startswith(ALL_RESCUES)],
@@ -186,9 +201,9 @@ def _read_worktrees_again(
     for name in worktree_names(common_dir):
         worktree = known.get(name) or read_worktree(name, worktree_git_dir(common_dir, name))
         worktrees.append(worktree)
-        # The branch of a worktree determines its session. Without a branch, state.json determines
-        # it, and a fix may have changed state.json.
-        if name not in known or not worktree.branches:
+        # The branch of a worktree determines its session. Without such a branch, state.json
+        # determines it, and a fix may have changed state.json.
+        if name not in known or session_of_worktree(worktree) is None:
             changed.append(worktree)
     return worktrees, changed
 
@@ -272,19 +287,29 @@ def _locked_sessions(project: Project) -> dict[SessionId, int]:
 def _find_owners(
     worktrees: Sequence[Worktree],
     sessions: Mapping[SessionId, Session | UnreadableSession],
+    off_branch: Mapping[str, AgentBranch],
     project: Project,
 ) -> dict[str, SessionId]:
-    """Return {git dir: session}. The branch of a worktree decides, or its origin and path."""
-    readable = {sid: session for sid, session in sessions.items() if isinstance(session, Session)}
+    """Return {git dir: session}. The branch of a worktree decides, or its origin and path.
+
+    Args:
+        off_branch: the attempts whose worktree has another branch checked out, by git dir.
+    """
+    readable = {session.id: session for session in _readable(sessions)}
     owners = {}
     for worktree in worktrees:
-        sid = session_of_worktree(worktree)
+        attempt = off_branch.get(worktree.git_dir)
+        sid = attempt.session if attempt else session_of_worktree(worktree)
         if sid is None and worktree.path and not worktree.branches:
             candidates = detached_owner(worktree, readable, project)
             sid = _active_session([readable[candidate] for candidate in candidates])
         if sid is not None:
             owners[worktree.git_dir] = sid
     return owners
+
+
+def _readable(sessions: Mapping[SessionId, Session | UnreadableSession]) -> list[Session]:
+    return [session for session in sessions.values() if isinstance(session, Session)]
 
 
 def _active_session(sessions: Sequence[Session]) -> SessionId | None:

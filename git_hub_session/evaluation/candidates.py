@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.errors import Refused
@@ -12,8 +12,9 @@ from git_hub_session.session import runs
 from git_hub_session.session.agents import attempts_by_agent, base_now, missing_agents_hint
 from git_hub_session.session.runs import read_last_run
 from git_hub_session.session.state import State
-from git_hub_session.worktree.detached import detached_reason
+from git_hub_session.worktree.off_branch import has_other_branch, off_branch_reason
 from git_hub_session.worktree.owner import agent_worktrees
+from git_hub_session.worktree.reattach import reattach_command
 from git_hub_session.worktree.uncommitted import (
     describe_files,
     has_own_commit,
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
 
 
 INCLUDE_FAILED_HINT = "use --include-failed"
+
+AgentWorktrees = Mapping[int, tuple[AgentBranch, Worktree]]
+"""The last attempt that has a worktree, and the worktree, by agent."""
 
 
 class Candidate(NamedTuple):
@@ -55,6 +59,8 @@ class Candidate(NamedTuple):
     """The reason that the agent's last run failed, or ''."""
     is_failure_allowed: bool = False
     """True if the agent is measured and ranked although its last run failed."""
+    off_branch: tuple[str, str] | None = None
+    """The reason that the worktree has another branch checked out, with a hint, or None."""
 
     @property
     def is_left_out(self) -> bool:
@@ -64,6 +70,8 @@ class Candidate(NamedTuple):
     @property
     def unmeasured_reason(self) -> str:
         """The reason that the attempt is not measured, or ''."""
+        if self.off_branch:
+            return f"{self.off_branch[0]}, not measured"
         if not self.commit:
             return "its branch points to no commit"
         if self.is_left_out:
@@ -74,10 +82,22 @@ class Candidate(NamedTuple):
         return uncommitted_text(count) if count else "no commit of its own, not measured"
 
     @property
+    def is_eligible(self) -> bool:
+        """True if the attempt has a commit of its own, and its agent is on its branch."""
+        return self.has_own_commit and not self.off_branch
+
+    @property
+    def hint(self) -> str | None:
+        """The command to type if the agent is on another branch, or None."""
+        return self.off_branch[1] if self.off_branch else None
+
+    @property
     def remarks(self) -> tuple[str, ...]:
-        """The remarks about a failed run, uncommitted files or a missing commit."""
+        """The remarks about a failed run, another branch, uncommitted files or a missing commit."""
         count = len(self.uncommitted)
-        remark = uncommitted_text(count) if count else self.unmeasured_reason
+        remark = uncommitted_text(count)
+        if self.off_branch or not count:
+            remark = self.unmeasured_reason
         return tuple(dict.fromkeys(filter(None, (self.failure, remark))))
 
     @property
@@ -104,13 +124,13 @@ def find_candidates(
             hint=missing_agents_hint(session, project.repo),
         )
     repo = project.repo
-    candidates = _last_attempts(session, project, include_failed=include_failed)
+    worktrees = agent_worktrees(session.id, project, linked_worktrees(project.paths.common_dir))
+    candidates = _list_candidates(session, project, worktrees, include_failed=include_failed)
     if not candidates:
         raise Refused(
             f"session '{session.id}' has no agent branches",
             hint=missing_agents_hint(session, repo),
         )
-    worktrees = agent_worktrees(session.id, project, linked_worktrees(project.paths.common_dir))
     return [
         _with_worktree(
             candidate,
@@ -122,22 +142,60 @@ def find_candidates(
     ]
 
 
-def _last_attempts(session: Session, project: Project, *, include_failed: bool) -> list[Candidate]:
-    """Return the last attempt of each agent, without facts about its worktree."""
-    repo = project.repo
-    base = base_now(session, repo)
+def _last_attempts(
+    session: Session, repo: GitRepo, worktrees: AgentWorktrees
+) -> Iterator[AgentBranch]:
+    """Yield the last attempt that has a branch, for each agent that has a branch or a worktree."""
+    attempts = attempts_by_agent(session.id, repo)
+    for number in sorted({*attempts, *worktrees}):
+        if number in attempts:
+            yield AgentBranch(session.id, number, max(attempts[number]))
+        else:  # The branch was renamed or deleted.
+            yield worktrees[number][0]
+
+
+def _list_candidates(
+    session: Session, project: Project, worktrees: AgentWorktrees, *, include_failed: bool
+) -> list[Candidate]:
+    """Return the last attempt of each agent, without the files in its worktree."""
     with project.store.open_directory(session.id) as directory:
         active_runs = runs.active_runs(directory, runs.EXEC)
     candidates = []
-    for number, attempts in attempts_by_agent(session.id, repo).items():
-        branch = AgentBranch(session.id, number, max(attempts))
-        tip = repo.tip(branch.ref)
-        diff = repo.diff_stat(tip, base) if tip and base else None
-        is_own = has_own_commit(tip, session, repo)
-        candidate = Candidate(branch, tip, diff, has_own_commit=is_own)
+    for branch in _last_attempts(session, project.repo, worktrees):
+        candidate = _make_candidate(branch, session, project, worktrees)
         failure = read_last_run(session, candidate.name, active_runs).failure
         candidates.append(candidate._replace(failure=failure, is_failure_allowed=include_failed))
     return candidates
+
+
+def _make_candidate(
+    branch: AgentBranch, session: Session, project: Project, worktrees: AgentWorktrees
+) -> Candidate:
+    """Return the attempt without the facts about its worktree."""
+    repo = project.repo
+    tip, base = repo.tip(branch.ref), base_now(session, repo)
+    return Candidate(
+        branch,
+        tip,
+        repo.diff_stat(tip, base) if tip and base else None,
+        has_own_commit=has_own_commit(tip, session, repo),
+        off_branch=_find_other_branch(branch, project, worktrees),
+    )
+
+
+def _find_other_branch(
+    branch: AgentBranch, project: Project, worktrees: AgentWorktrees
+) -> tuple[str, str] | None:
+    """Return the reason that the agent works on another branch, with a hint, or None.
+
+    The commits of the attempt's own branch are then not all of the agent's work.
+    """
+    owner, worktree = worktrees.get(branch.agent, (branch, None))
+    if worktree is None or owner.attempt < branch.attempt:
+        return None
+    if not has_other_branch(worktree, owner.ref):
+        return None
+    return off_branch_reason(worktree, owner.ref), reattach_command(worktree, owner, project)
 
 
 def describe_failures(candidates: Sequence[Candidate]) -> str:
@@ -170,12 +228,16 @@ def _refuse_without_commits(
     session: Session, candidates: Sequence[Candidate], failed: Sequence[Candidate]
 ) -> None:
     """Raise Refused if none of the candidates has a commit of its own. Name the failed ones too."""
+    if any(candidate.is_eligible for candidate in candidates):
+        return
+    for candidate in candidates:
+        refuse_off_branch(candidate)
     agents = {
         candidate.branch.agent: candidate.uncommitted
         for candidate in candidates
         if candidate.commit and not candidate.has_own_commit
     }
-    if agents and not any(candidate.has_own_commit for candidate in candidates):
+    if agents:
         error = no_commit_error(session.id, agents, is_every_agent=True)
         if failed:
             error.message += f"; {describe_failures(failed)}"
@@ -194,6 +256,13 @@ def leftover_file_notes(candidates: Sequence[Candidate], project: Project) -> li
             if files:
                 notes.append(f"the eval command left in {candidate.name}: {describe_files(files)}")
     return notes
+
+
+def refuse_off_branch(candidate: Candidate) -> None:
+    """Raise Refused if another branch is checked out in the worktree of the agent."""
+    if candidate.off_branch:
+        reason, hint = candidate.off_branch
+        raise Refused(f"{candidate.name}: {reason}", hint=hint)
 
 
 def _with_worktree(
@@ -224,13 +293,11 @@ def _unmeasurable_reason(
     worktree: Worktree, branch: AgentBranch, files: Collection[str] | None
 ) -> str:
     """Return the reason that the worktree differs from the tip of the branch, or ''."""
-    reason = worktree.link_error or detached_reason(worktree)
+    reason = worktree.link_error or off_branch_reason(worktree, branch.ref)
     if reason:
         return reason
     if worktree.operation:
         return f"its worktree is in the middle of a {worktree.operation}"
-    if worktree.head != branch.ref:
-        return "its worktree has another branch checked out"
     if files is None:
         return "the files of its worktree cannot be read"
     return "its worktree has uncommitted changes" if files else ""

@@ -16,6 +16,7 @@ from git_hub_session.evaluation.candidates import (
     describe_failures,
     find_candidates,
     leftover_file_notes,
+    refuse_off_branch,
     refuse_unmeasurable,
 )
 from git_hub_session.evaluation.checkouts import EvalCheckouts
@@ -253,14 +254,14 @@ def _rank(
 ) -> tuple[list[Rank], list[str]]:
     """Return the ranks, and a note if the first agents tie.
 
-    Agents without an own commit come last, by number. An agent that failed, or that cannot be
-    measured in place, has no rank.
+    Agents without an own commit, and those on another branch, come last, by number. An agent that
+    failed, or that cannot be measured in place, has no rank.
     """
     candidates = [ranked for ranked in candidates if not ranked.candidate.is_left_out]
     scores = [
         ranked.score
         for ranked in candidates
-        if ranked.candidate.has_own_commit
+        if ranked.candidate.is_eligible
         and not ranked.candidate.not_in_place_reason
         and ranked.score
     ]
@@ -268,9 +269,7 @@ def _rank(
     ranks = rank_scores(scores, options.direction, comparisons=COMPARISONS if race else 1)
     note = describe_tie(ranks, max((len(score.values) for score in scores), default=0))
     others = [
-        ranked.candidate.branch.agent
-        for ranked in candidates
-        if not ranked.candidate.has_own_commit
+        ranked.candidate.branch.agent for ranked in candidates if not ranked.candidate.is_eligible
     ]
     ranks += [Rank(agent, place) for place, agent in enumerate(others, len(ranks) + 1)]
     return ranks, [note] if note else []
@@ -292,9 +291,11 @@ def _record_user_ranking(
 
     Agents that are not in the ranking get no rank.
     """
-    by_agent = {candidate.branch.agent: candidate for candidate in candidates if candidate.commit}
+    by_agent = {candidate.branch.agent: candidate for candidate in candidates}
     for number in options.ranking:
-        if number not in by_agent:
+        if number not in by_agent or not by_agent[number].commit:
+            if number in by_agent:
+                refuse_off_branch(by_agent[number])
             raise Refused(
                 f"{agent_name(number)} has no branch", hint=f"git hub-session status {session.id}"
             )
@@ -331,13 +332,14 @@ def _with_recorded_values(ranked: RankedCandidate, recorded: AgentResult | None)
 
 
 def _refuse_rank_without_commit(session: Session, ranking: Sequence[Candidate]) -> None:
-    """Raise Refused if an agent without a commit of its own ranks too high.
+    """Raise Refused if an agent without a commit of its own on its branch ranks too high.
 
-    It must not be the first, and not come before an agent that has a commit of its own.
+    It must not be the first, and not come before an agent that has such a commit.
     """
     for index, candidate in enumerate(ranking):
-        if candidate.has_own_commit:
+        if candidate.is_eligible:
             continue
-        if index == 0 or any(other.has_own_commit for other in ranking[index:]):
+        if index == 0 or any(other.is_eligible for other in ranking[index:]):
+            refuse_off_branch(candidate)
             agents = {candidate.branch.agent: candidate.uncommitted}
             raise no_commit_error(session.id, agents, is_every_agent=False)

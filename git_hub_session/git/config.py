@@ -7,7 +7,7 @@ a repository (core.bare, core.worktree) from one file, without its includes.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from git_hub_session.util.numbers import parse_int
 
@@ -31,7 +31,11 @@ def parse_git_config(text: str) -> dict[str, str]:
     Section and name are in lower case, and the subsection keeps its case. A name without '=' has
     the value "true". Invalid lines are skipped: git itself reports them.
     """
-    settings: dict[str, str] = {}
+    return dict(parse_git_settings(text))
+
+
+def parse_git_settings(text: str) -> Iterator[tuple[str, str]]:
+    """Yield the settings of a configuration file in their order, as parse_git_config()."""
     section = ""
     for full_line in _logical_lines(text):
         line = full_line.strip(_SPACE)
@@ -44,10 +48,8 @@ def parse_git_config(text: str) -> dict[str, str]:
         name, equals, value = line.partition("=")
         name = name.rstrip(" \t")
         if section and _is_variable_name(name):
-            settings[f"{section}.{name.lower()}"] = (
-                _parse_value(value.lstrip(" \t")) if equals else "true"
-            )
-    return settings
+            parsed = _parse_value(value.lstrip(" \t")) if equals else "true"
+            yield f"{section}.{name.lower()}", parsed
 
 
 def _logical_lines(text: str) -> list[str]:

@@ -91,6 +91,7 @@ def _branches_only(refs: list[str]) -> tuple[str, ...]:
 
 _MAX_REFLOG = 1 << 24  # bytes, from the end, where the newest entries are
 _CHECKOUT_MESSAGE = "checkout: moving from "  # of `git checkout` and `git switch`
+_RENAME_MESSAGE = f"Branch: renamed {HEADS}"  # of `git branch -m`
 
 
 def read_reflog(git_dir: str, ref: str) -> list[str]:
@@ -106,12 +107,16 @@ def reflog_tip(git_dir: str, ref: str) -> str:
 
 
 def previous_branches(git_dir: str) -> list[str]:
-    """Return the full refs of the branches that HEAD has left, oldest first (from its reflog)."""
+    """Return the full refs of the branches that HEAD has left, oldest first (from its reflog).
+
+    A branch that was renamed while it was checked out counts too.
+    """
     messages = (line.partition("\t")[2] for line in read_reflog(git_dir, "HEAD"))
     moves = (
-        message.removeprefix(_CHECKOUT_MESSAGE)
+        message.removeprefix(prefix)
         for message in messages
-        if message.startswith(_CHECKOUT_MESSAGE)
+        for prefix in (_CHECKOUT_MESSAGE, _RENAME_MESSAGE)
+        if message.startswith(prefix)
     )
     sources = (move.partition(" ")[0] for move in moves)
     return [HEADS + source for source in sources if not is_object_id(source)]

@@ -86,9 +86,14 @@ class Worktree(NamedTuple):
         return reflog_tip(self.git_dir, "HEAD")
 
     @property
+    def left_branches(self) -> list[str]:
+        """The full refs of the branches that HEAD left, the oldest first."""
+        return previous_branches(self.git_dir)
+
+    @property
     def previous_branches(self) -> list[str]:
         """The full refs of the branches that HEAD left, the oldest first. [] if `branches` has any."""
-        return [] if self.branches else previous_branches(self.git_dir)
+        return [] if self.branches else self.left_branches
 
     def own_commits(self) -> list[str]:
         """Return the object ids to which only the files of this worktree may refer.

@@ -13,9 +13,11 @@ from git_hub_session.git.ref_names import (
     SessionId,
     agent_name,
     branch_prefix,
+    parse_agent_branch,
     short_name,
 )
 from git_hub_session.git.worktrees import linked_worktrees
+from git_hub_session.merge.hub_files import refuse_hub_files
 from git_hub_session.merge.winner import (
     choose_winner,
     moves_since_evaluation,
@@ -27,9 +29,11 @@ from git_hub_session.session.guarded import describe_guarded
 from git_hub_session.session.runs import read_last_run
 from git_hub_session.session.state import State
 from git_hub_session.worktree.checkouts import Checkout, find_checkout
-from git_hub_session.worktree.detached import detached_reason
+from git_hub_session.worktree.git_settings import settings_warning
 from git_hub_session.worktree.merge_tree import MergeTreeResult, merge_trees
-from git_hub_session.worktree.owner import agent_worktrees
+from git_hub_session.worktree.off_branch import detached_reason, has_other_branch
+from git_hub_session.worktree.owner import agent_worktrees, session_worktrees
+from git_hub_session.worktree.reattach import unusable_reason
 from git_hub_session.worktree.status import read_worktree_status
 from git_hub_session.worktree.uncommitted import (
     has_own_commit,
@@ -97,6 +101,7 @@ def plan_merge(
         plan = resolve_plan(project.store.read(sid), directory, project, options)
     if plan.existing_commit:
         return plan
+    refuse_hub_files(plan.winner, plan.base, plan.tip, project)
     merge_tree = merge_trees(project, plan.base, plan.tip, plan.checkout, dry_run=dry_run)
     plan = plan._replace(merge_tree=merge_tree)
     if described:
@@ -119,6 +124,7 @@ def resolve_plan(
         return MergePlan(session, winner, record.tip, into, repo.tip(into), None, record.commit)
     _refuse_state(session)
     refuse_if_running(session, directory, among=session.agents, force=options.force)
+    _refuse_other_branches(session, project)
     winner, result = choose_winner(session, repo, options)
     into = options.into or HEADS + session.config.base_branch
     tip = repo.tip(winner.ref)
@@ -131,8 +137,10 @@ def resolve_plan(
             hint=f"git hub-session update {session.id} --state {State.MERGED}",
         )
     refuse_unfit_result(session, repo, winner, result, options, into=into)
+    settings = settings_warning(session, project.paths.common_dir)
     warnings = (
         *_run_warnings(session, winner),
+        *([settings] if settings else []),
         *_evaluation_warnings(session, project, winner, result, into),
         *_worktree_warnings(session, project, winner),
     )
@@ -160,6 +168,16 @@ def _refuse_state(session: Session) -> None:
         State.ARCHIVED: f"restore the branches and merge with git: git hub-session restore {sid}",
     }
     raise Refused(f"session '{sid}' is '{state}': there is nothing to merge", hint=hints[state])
+
+
+def _refuse_other_branches(session: Session, project: Project) -> None:
+    """Raise Refused if an agent works on another branch: the merge would leave its work behind."""
+    worktrees = linked_worktrees(project.paths.common_dir)
+    for worktree, ref in session_worktrees(session.id, project, worktrees):
+        branch = parse_agent_branch(ref)
+        if branch is not None and has_other_branch(worktree, ref):
+            message, hint = unusable_reason(worktree, branch, project) or ("", "")
+            raise Refused(f"{agent_name(branch.agent)}: {message}", hint=hint)
 
 
 def _refuse_without_commit(

@@ -11,6 +11,7 @@ from fnmatch import fnmatchcase
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.errors import HubError
+from git_hub_session.git.discovery import HUB_DIRECTORY
 from git_hub_session.git.index import Index, read_index
 from git_hub_session.git.worktrees import Worktree, is_pruned, read_worktree
 from git_hub_session.removal.journal import JournalEntry, is_marked_for_deletion, read_journal
@@ -25,7 +26,7 @@ from git_hub_session.worktree.changes import (
     read_changes,
     staged_paths,
 )
-from git_hub_session.worktree.detached import detached_reason
+from git_hub_session.worktree.off_branch import off_branch_reason
 from git_hub_session.worktree.relocation import (
     can_repair,
     expected_paths,
@@ -39,6 +40,9 @@ if TYPE_CHECKING:
     from git_hub_session.git.repository import GitRepo
     from git_hub_session.session.project import Project
     from git_hub_session.worktree.neighbors import Neighbors
+
+
+_HUB = f"{HUB_DIRECTORY}/".encode()
 
 
 class WorktreeUsage(NamedTuple):
@@ -81,7 +85,7 @@ class WorktreeState(NamedTuple):
     usage: WorktreeUsage
     is_index_locked: bool
     head_problem: str
-    """The description of a detached or unreadable HEAD, or ''."""
+    """The description of a HEAD that is detached, unreadable or on another branch, or ''."""
     location: Location
     error: OSError | HubError | None = None
     """The error that stopped the scan."""
@@ -125,7 +129,7 @@ def inspect_usage(
         is_trash_blocked=bool(journal.step) and _exist(journal.trash, worktree.path),
         usage=usage,
         is_index_locked=worktree.is_index_locked,
-        head_problem=detached_reason(worktree),
+        head_problem=off_branch_reason(worktree, branch),
         location=_locate_directory(worktree, neighbors.worktrees, project),
     )
 
@@ -204,11 +208,13 @@ def paths_to_save(changes: WorktreeChanges, keep_ignored: Sequence[str]) -> tupl
     Args:
         changes: the contents of the worktree.
         keep_ignored: the patterns of ignored files that are saved, from hubsession.keepIgnored.
+            Files of a hub are always saved: git ignores them, but they may be posts of the agent.
     """
     ignored = tuple(
         path
         for path in changes.ignored
-        if can_git_store(changes.tree.files[path].st_mode) and _matches(path, keep_ignored)
+        if can_git_store(changes.tree.files[path].st_mode)
+        and (path.startswith(_HUB) or _matches(path, keep_ignored))
     )
     return changes.untracked + ignored
 

@@ -114,13 +114,13 @@ def plan_restore(
             hint=f"git hub-session status {session.id}",
         )
     own = session_worktrees(session.id, project, worktrees)
-    detached = {ref: worktree for worktree, ref in own if not worktree.branches}
+    off_branch = {ref: worktree for worktree, ref in own if ref not in worktree.branches}
     restored: list[RestoreItem] = []
     present: list[ExistingWorktree] = []
     failed: list[RestoreFailure] = []
     for number in [options.agent] if options.agent else sorted(attempts):
         plan = _plan_one(
-            attempts[number], session, project, options, worktrees=worktrees, detached=detached
+            attempts[number], session, project, options, worktrees=worktrees, off_branch=off_branch
         )
         if isinstance(plan, RestoreItem):
             restored.append(plan)
@@ -152,17 +152,18 @@ def _plan_one(
     options: RestoreOptions,
     *,
     worktrees: Sequence[Worktree],
-    detached: Mapping[str, Worktree],
+    off_branch: Mapping[str, Worktree],
 ) -> RestoreItem | ExistingWorktree | RestoreFailure:
     """Return what to do with an attempt.
 
     Args:
-        detached: the session's worktrees with a detached HEAD, by the full ref of their branch.
+        off_branch: the session's worktrees with a detached HEAD or another branch checked out, by
+            the full ref of their own branch.
     """
     branch = item.branch
     record = session.agent_record(item.agent)
     path = worktree_path(options.template, project.paths, branch)
-    worktree = find_partial(branch, path, worktrees, RESTORE_LOCK) or detached.get(branch.ref)
+    worktree = find_partial(branch, path, worktrees, RESTORE_LOCK) or off_branch.get(branch.ref)
     if worktree is not None:
         was_restoring = record.status == AgentStatus.RESTORING and record.attempt == branch.attempt
         is_partial = was_restoring and is_partial_restore(worktree)
@@ -197,8 +198,10 @@ def _check_existing(
         hint = f"git hub-session cleanup {session.id}"
         missing = f"its worktree '{worktree.path}' is missing, but registered"
         return RestoreFailure(branch, missing, hint)
-    reason = unusable_reason(worktree, branch, project)
-    return RestoreFailure(branch, *reason) if reason else ExistingWorktree(branch, worktree)
+    reason, hint = unusable_reason(worktree, branch, project) or ("", "")
+    if reason:
+        return RestoreFailure(branch, f"'{worktree.path}': {reason}", hint)
+    return ExistingWorktree(branch, worktree)
 
 
 def _choose_rescue(

@@ -44,6 +44,7 @@ from git_hub_session.restore.plan import (
     is_partial_restore,
     plan_restore,
 )
+from git_hub_session.session.layout import exclude_hub
 from git_hub_session.session.record import with_agents
 from git_hub_session.session.state import AgentStatus
 from git_hub_session.stash.apply import apply_stash
@@ -87,6 +88,7 @@ def restore_worktrees(sid: SessionId, project: Project, options: RestoreOptions)
         at = format_iso(project.now())
         plan = plan_restore(session, project, options, recover_interrupted(sid, project))
         if plan.restored:
+            plan = plan._replace(notes=(*plan.notes, *exclude_hub(project.paths)))
             for item in plan.restored:
                 if session.agent_record(item.agent).status == AgentStatus.RESTORING:
                     remove_empty_git_dir(item.path, project, RESTORE_LOCK, [item.commit])
@@ -131,7 +133,9 @@ def _apply_plan(plan: RestoreResult, project: Project) -> RestoreResult:
     restored = tuple(item for item, result in pairs if result.failure is None)
     failed = tuple(result.failure for result in results if result.failure is not None)
     notes = tuple(note for result in results for note in result.notes)
-    return plan._replace(restored=restored, failed=(*plan.failed, *failed), notes=notes)
+    return plan._replace(
+        restored=restored, failed=(*plan.failed, *failed), notes=(*plan.notes, *notes)
+    )
 
 
 def _restore_one(item: RestoreItem, project: Project) -> _ItemResult:

@@ -1,4 +1,4 @@
-"""Create the directories of the hub, and remove incomplete sessions.
+"""Create the directories of the hub, exclude the hub, and remove incomplete sessions.
 
     <hub>/.gitignore, sessions/, board/{dispatch,progress,results}/, board/_index.json
 
@@ -9,9 +9,14 @@ from __future__ import annotations
 
 import os
 
-from git_hub_session.errors import Damaged
+from git_hub_session._typing import TYPE_CHECKING
+from git_hub_session.errors import Damaged, HubError, to_hub_error
+from git_hub_session.git.discovery import HUB_DIRECTORY
 from git_hub_session.session.json_file import encode_json
 from git_hub_session.system.directory import LOCK_TIMEOUT, SafeDirectory
+
+if TYPE_CHECKING:
+    from git_hub_session.git.discovery import RepositoryPaths
 
 SESSION_FILES = ("config.yaml", "state.json")
 """The files of a new session."""
@@ -22,6 +27,13 @@ CHANNELS = ("dispatch", "progress", "results")
 # `git clean` and `git stash -u` would remove the hub itself.
 _IGNORE = ".gitignore"
 _IGNORE_TEXT = b"# created by git hub-session: sessions are not part of the project\n*\n"
+
+# git reads `info/exclude` in the common dir for the main worktree and for all linked worktrees.
+_EXCLUDE = "exclude"
+_PATTERN = f"/{HUB_DIRECTORY}/"
+_SAME_PATTERNS = {name.encode() for name in (HUB_DIRECTORY, f"{HUB_DIRECTORY}/", _PATTERN)}
+_COMMENT = "# git hub-session: the hub is not part of the project"
+_MAX_EXCLUDE_BYTES = 1 << 20
 
 
 def create_hub(path: str) -> None:
@@ -47,6 +59,42 @@ def write_gitignore(path: str) -> None:
     """Create a .gitignore that ignores the whole hub, or keep the one that exists."""
     with SafeDirectory(path) as hub:
         _create_once(hub, _IGNORE, _IGNORE_TEXT)
+
+
+def exclude_hub(paths: RepositoryPaths) -> list[str]:
+    """Add the hub to info/exclude, unless it is there. Return a warning if that is impossible.
+
+    Then no agent commits the files of a hub in its worktree.
+    """
+    try:
+        with SafeDirectory(paths.common_dir) as common_dir, common_dir.ensure_child("info") as info:
+            _exclude_hub(info)
+    except (HubError, OSError) as error:
+        return [f"cannot add '{_PATTERN}' to info/exclude: {to_hub_error(error).message}"]
+    return []
+
+
+def _exclude_hub(info: SafeDirectory) -> None:
+    if _is_excluded(_read_exclude(info)):
+        return
+    info.lock(wait=LOCK_TIMEOUT)
+    text = _read_exclude(info)
+    if _is_excluded(text):
+        return
+    if text and not text.endswith(b"\n"):
+        text += b"\n"
+    info.replace_atomically(_EXCLUDE, text + f"{_COMMENT}\n{_PATTERN}\n".encode())
+
+
+def _read_exclude(info: SafeDirectory) -> bytes:
+    """Return the patterns. Raise Damaged for a symbolic link: it must not be replaced."""
+    if not info.exists(_EXCLUDE):
+        return b""
+    return info.read(_EXCLUDE, limit=_MAX_EXCLUDE_BYTES)
+
+
+def _is_excluded(text: bytes) -> bool:
+    return any(line.strip() in _SAME_PATTERNS for line in text.splitlines())
 
 
 def create_board(hub: SafeDirectory) -> None:

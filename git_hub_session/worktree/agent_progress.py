@@ -14,7 +14,6 @@ from git_hub_session.session.agents import base_now
 from git_hub_session.session.state import AgentStatus, State
 from git_hub_session.util.clock import parse_iso
 from git_hub_session.util.json_values import as_mapping, as_text
-from git_hub_session.worktree.detached import detached_reason
 
 if TYPE_CHECKING:
     from git_hub_session.session.model import AgentResult, Session
@@ -67,7 +66,7 @@ class AgentProgress(NamedTuple):
         """The conditions that matter for the result of the agent. They are not escaped."""
         result = self.result
         is_unmeasured = result is not None and result.reason not in ("", self.failure)
-        has_other_reason = is_unmeasured and self.has_own_commit
+        has_other_reason = is_unmeasured and self.has_own_commit and not self.off_branch
         remarks = {
             self.off_branch: bool(self.off_branch),
             _count_uncommitted(self.uncommitted or 0): bool(self.uncommitted),
@@ -155,7 +154,7 @@ def _read_one(
         is_outdated=result is not None and bool(tip) and result.commit != tip,
         has_own_commit=branch is None or branch.has_own_commit,
         uncommitted=worktree.uncommitted if worktree else None,
-        off_branch=detached_reason(worktree.worktree) if worktree else "",
+        off_branch=worktree.off_branch if worktree else "",
         conflicts=_has_conflicts(branch, session, project) if branch else None,
     )
 

@@ -1,14 +1,13 @@
 """Find the session and the attempt that a worktree belongs to.
 
-A worktree on a branch of a session belongs to that session. A worktree without a branch
-(detached, or with an unreadable HEAD) belongs to a session only if it was created for one of its
-agents and is still at the agent's path. Otherwise the user has checked out an agent's work
-somewhere else and moved on.
+A worktree on a branch of a session belongs to that session. A worktree on another branch belongs to
+an agent if state.json records it for this agent. A worktree without a branch (detached, or with an
+unreadable HEAD) belongs to a session only if it was created for one of its agents and is still at
+the agent's path. Otherwise the user has checked out an agent's work somewhere else and moved on.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
 
 from git_hub_session._typing import TYPE_CHECKING
@@ -17,14 +16,18 @@ from git_hub_session.git.ref_names import (
     AgentBranch,
     SessionId,
     agent_name,
-    agent_number,
     branch_prefix,
     parse_agent_branch,
     session_of_branch,
 )
 from git_hub_session.util.paths import is_same_path
 from git_hub_session.util.text import natural_key
-from git_hub_session.worktree.detached import original_attempt
+from git_hub_session.worktree.off_branch import (
+    off_branch_attempts,
+    original_attempt,
+    recorded_attempts,
+    recorded_paths,
+)
 from git_hub_session.worktree.paths import worktree_path, worktree_template
 
 if TYPE_CHECKING:
@@ -43,14 +46,20 @@ def session_worktrees(
 ) -> list[tuple[Worktree, str]]:
     """Return the worktrees of the session, each with the full ref of its current or last branch.
 
-    They are in natural order of the branches: agent-10 comes after agent-2.
+    A worktree that has another branch checked out comes with the branch of the recorded attempt. They
+    are in natural order of the branches: agent-10 comes after agent-2.
     """
-    pairs = worktrees_on_branches(sid, worktrees)
-    without_branch = [worktree for worktree in worktrees if not worktree.branches and worktree.path]
+    own = [worktree for worktree in worktrees if session_of_worktree(worktree) in (None, sid)]
+    session = _read_or_none(sid, project) if own else None
+    off_branch = off_branch_attempts([session] if session else [], own)
+    pairs = [pair for pair in worktrees_on_branches(sid, own) if pair[0].git_dir not in off_branch]
+    for worktree in own:
+        if worktree.git_dir in off_branch:
+            pairs.append((worktree, off_branch[worktree.git_dir].ref))
+    without_branch = [worktree for worktree in own if not worktree.branches and worktree.path]
     if without_branch:
-        pairs += _detached_worktrees(without_branch, sid, project)
-        pairs.sort(key=_branch_order)
-    return pairs
+        pairs += _detached_worktrees(without_branch, sid, session, project)
+    return sorted(pairs, key=_branch_order)
 
 
 def _branch_order(pair: tuple[Worktree, str]) -> tuple[tuple[int, str], ...]:
@@ -58,9 +67,9 @@ def _branch_order(pair: tuple[Worktree, str]) -> tuple[tuple[int, str], ...]:
 
 
 def _detached_worktrees(
-    worktrees: Iterable[Worktree], sid: SessionId, project: Project
+    worktrees: Iterable[Worktree], sid: SessionId, session: Session | None, project: Project
 ) -> list[tuple[Worktree, str]]:
-    sessions = {sid: _read_or_none(sid, project)}
+    sessions = {sid: session}
     pairs = []
     for worktree in worktrees:
         branch = detached_owner(worktree, sessions, project).get(sid)
@@ -115,27 +124,8 @@ def _is_at_path_of(
 
 def _recorded_attempt_at(worktree: Worktree, session: Session) -> AgentBranch | None:
     """Return the attempt that state.json records at the path of the worktree, or None."""
-    for name, path in recorded_paths(session).items():
-        number = agent_number(name)
-        if number and is_same_path(path, worktree.path):
-            return AgentBranch(session.id, number, session.agent_record(name).attempt or 1)
-    return None
-
-
-def recorded_paths(session: Session) -> dict[str, str]:
-    """Return the absolute path that state.json records for the worktree of each agent.
-
-    state.json may be wrong: only look at these paths, and change nothing there.
-    """
-    recorded = {name: session.agent_record(name).worktree for name in session.agents}
-    return {name: path for name, path in recorded.items() if _is_path(path)}
-
-
-def _is_path(text: str) -> bool:
-    try:
-        return os.path.isabs(text) and b"\0" not in os.fsencode(text)
-    except UnicodeEncodeError:  # half of a surrogate pair
-        return False
+    attempts = recorded_attempts(session).items()
+    return next((branch for branch, path in attempts if is_same_path(path, worktree.path)), None)
 
 
 def default_paths(branch: AgentBranch, project: Project) -> list[str]:
@@ -158,7 +148,7 @@ def agent_worktrees(
     for worktree, ref in session_worktrees(sid, project, worktrees):
         branch = parse_agent_branch(ref)
         if branch is not None and not worktree.is_missing:
-            candidates.append((branch, bool(worktree.branches), worktree))
+            candidates.append((branch, ref in worktree.branches, worktree))
     candidates.sort(key=lambda candidate: candidate[:2])
     return {branch.agent: (branch, worktree) for branch, _, worktree in candidates}
 

@@ -21,7 +21,14 @@ from git_hub_session.git.ref_names import (
 from git_hub_session.git.worktrees import Worktree, list_files_below
 from git_hub_session.util.paths import is_same_path
 from git_hub_session.worktree.branches_in_use import branches_in_use
-from git_hub_session.worktree.detached import detached_reason, original_attempt
+from git_hub_session.worktree.off_branch import (
+    adopt_command,
+    detached_reason,
+    has_other_branch,
+    off_branch_reason,
+    original_attempt,
+    restore_branch_command,
+)
 from git_hub_session.worktree.repair_commands import repair_command
 
 if TYPE_CHECKING:
@@ -35,6 +42,8 @@ _END_COMMANDS = {"rebase": "rebase --abort", "bisect": "bisect reset"}
 
 def reattach_command(worktree: Worktree, branch: AgentBranch, project: Project) -> str:
     """Return the command that puts HEAD on the branch of the attempt, or on a new attempt."""
+    if has_other_branch(worktree, branch.ref):
+        return adopt_command(worktree, branch)
     # `git symbolic-ref` would allow a branch that another worktree has checked out: do not use it.
     tip = "" if branch.ref in branches_in_use(project.paths) else project.repo.tip(branch.ref)
     if not worktree.detached:
@@ -47,7 +56,7 @@ def reattach_command(worktree: Worktree, branch: AgentBranch, project: Project) 
         return f"{git} symbolic-ref HEAD {branch.ref}"
     if project.repo.is_ancestor(tip, worktree.detached) and not worktree.operation:
         return f"{git} checkout {short_name(branch.ref)}"
-    attempt = _next_free_attempt(branch, project)
+    attempt = next_free_attempt(branch, project)
     return f"{git} branch {short_name(attempt.ref)} && {git} symbolic-ref HEAD {attempt.ref}"
 
 
@@ -56,11 +65,14 @@ def unusable_reason(
 ) -> tuple[str, str] | None:
     """Return why no command can run for the agent in its worktree, with a hint, or None."""
     if worktree.link_error:
-        return f"'{worktree.path}': {worktree.link_error}", repair_command(worktree)
-    reason = detached_reason(worktree)
-    if not reason:
-        return None
-    return f"'{worktree.path}': {reason}", reattach_command(worktree, branch, project)
+        return worktree.link_error, repair_command(worktree)
+    reason = off_branch_reason(worktree, branch.ref)
+    if reason:
+        return reason, reattach_command(worktree, branch, project)
+    if worktree.head == branch.ref and not project.repo.find_ref_target(branch.ref):
+        hint = restore_branch_command(worktree) or f"git hub-session doctor {branch.session}"
+        return f"its branch '{short_name(branch.ref)}' does not exist", hint
+    return None
 
 
 def occupied_reason(
@@ -82,8 +94,11 @@ def occupied_reason(
     return f"'{path}' exists already, with a detached HEAD", _CHOOSE_PATH_HINT
 
 
-def _next_free_attempt(branch: AgentBranch, project: Project) -> AgentBranch:
-    """Return the agent's next attempt that has no branch and no archive tag."""
+def next_free_attempt(branch: AgentBranch, project: Project) -> AgentBranch:
+    """Return the agent's next attempt that has no branch and no archive tag.
+
+    Its number is greater than the numbers of `branch` and of all attempts that have a ref.
+    """
     prefixes = branch_prefix(branch.session), archive_prefix(branch.session)
     taken: set[str] = set()
     for prefix in prefixes:
@@ -91,9 +106,8 @@ def _next_free_attempt(branch: AgentBranch, project: Project) -> AgentBranch:
         # libgit2 does not list a ref with a truncated file.
         taken.update(list_files_below(project.paths.common_dir, prefix.rstrip("/")))
     attempts = [attempt for attempt in map(parse_agent_branch, taken) if attempt is not None]
-    last = max(
-        (attempt.attempt for attempt in attempts if attempt.agent == branch.agent), default=0
-    )
+    numbers = [attempt.attempt for attempt in attempts if attempt.agent == branch.agent]
+    last = max([branch.attempt, *numbers])
     following = (branch._replace(attempt=number) for number in count(last + 1))
     return next(attempt for attempt in following if not _is_taken(attempt, taken))
 

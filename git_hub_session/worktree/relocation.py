@@ -16,7 +16,7 @@ from git_hub_session.git.index import read_index
 from git_hub_session.git.ref_names import parse_agent_branch
 from git_hub_session.git.worktrees import Worktree, linked_git_dir, read_worktree
 from git_hub_session.util.paths import is_same_path
-from git_hub_session.worktree.detached import original_attempt
+from git_hub_session.worktree.off_branch import original_attempt
 from git_hub_session.worktree.owner import default_paths
 from git_hub_session.worktree.paths import is_trash_name
 

@@ -26,6 +26,8 @@ from git_hub_session.session.agents import base_now
 from git_hub_session.system import procfs
 from git_hub_session.util.text import natural_key
 from git_hub_session.worktree.changes import WorktreeChanges, read_changes
+from git_hub_session.worktree.git_settings import settings_warning
+from git_hub_session.worktree.off_branch import adopt_command, has_other_branch, off_branch_reason
 from git_hub_session.worktree.owner import session_worktrees
 
 if TYPE_CHECKING:
@@ -70,6 +72,19 @@ class WorktreeStatus(NamedTuple):
         """The number of changed and untracked files."""
         return None if self.changed is None else self.changed + (self.untracked or 0)
 
+    @property
+    def off_branch(self) -> str:
+        """The reason why commits in the worktree are not on the agent's branch, or ''."""
+        return off_branch_reason(self.worktree, self.branch)
+
+    @property
+    def hint(self) -> str:
+        """The command to type if the worktree has another branch checked out, or ''."""
+        branch = parse_agent_branch(self.branch)
+        if branch is None or not has_other_branch(self.worktree, self.branch):
+            return ""
+        return adopt_command(self.worktree, branch)
+
 
 class Divergence(NamedTuple):
     """A tip compared with the base branch. The numbers and the diff are None without a base."""
@@ -86,6 +101,8 @@ class SessionStatus(NamedTuple):
     session: Session
     branches: tuple[BranchStatus, ...]
     worktrees: tuple[WorktreeStatus, ...]
+    settings_warning: str = ""
+    """The warning about changed settings of git, or ''."""
 
 
 def read_session_status(
@@ -103,6 +120,7 @@ def read_session_status(
             for branch in sorted(branches, key=lambda branch: natural_key(branch.ref))
         ),
         tuple(_read_worktrees(session, project, processes)),
+        settings_warning(session, project.paths.common_dir),
     )
 
 

@@ -618,6 +618,7 @@ def test_formats_and_dry_run(hub: Hub) -> None:
         "uncommitted": 1,
         "guarded": [],
         "failure": None,
+        "hint": None,
     }
     porcelain = hub.run("eval", *MEASURE, "--format=porcelain", "s1").out
     assert porcelain.startswith(

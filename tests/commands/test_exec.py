@@ -393,6 +393,8 @@ def test_formats(running_session: Hub) -> None:
                 "commit": None,
                 "not_committed": None,
                 "tries": 1,
+                "reason": None,
+                "hint": None,
             }
         ],
     }

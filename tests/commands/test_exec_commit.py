@@ -121,8 +121,15 @@ def test_nothing_is_committed_elsewhere(
 ) -> None:
     """The agent has another branch checked out, or an operation is not finished."""
     result = exec_commit(hub, f"{script}; {CHANGE}", "--commit", "--agents=1")
-    assert result == Result(1, "", not_committed(1, reason))
+    expected = not_committed(1, reason)
+    if "fix" in reason:
+        expected += f"error: agent-1: '{worktrees[0]}': another branch is checked out: 'fix'\n"
+        expected += "hint: git hub-session adopt s1 agent-1\n"
+    assert result == Result(1, "", expected)
     assert status(hub, worktrees[0])[-1] == "?? new"
+    if "fix" in reason:  # the hint helps although another tool has created the worktree
+        assert hub.run("adopt", "-q", "s1", "agent-1") == Result(0)
+        assert exec_commit(hub, "true", "--commit", "--agents=1") == Result(0)
 
 
 @pytest.mark.parametrize("staged", [False, True])

@@ -224,7 +224,7 @@ def test_sessions_are_merged_one_at_a_time(hub: Hub) -> None:
     try_lock = f"fcntl.flock(os.open({sessions!r}, os.O_RDONLY), fcntl.LOCK_EX | fcntl.LOCK_NB)"
     code = f"import fcntl; 'update-ref' in args[1] and {try_lock}"
     arguments = ("merge", "-q", "--yes", "s1")
-    result = run_with_injected_code(hub, *arguments, code=code, nth=3, only="subprocess.Popen")
+    result = run_with_injected_code(hub, *arguments, code=code, nth=4, only="subprocess.Popen")
     assert (result.code, "Resource temporarily unavailable" in result.err) == (128, True)
     assert (hub.refs(), hub.state()) == (refs, state)
     assert hub.run(*arguments) == Result(0)
@@ -238,7 +238,7 @@ def test_branch_switched_before_the_update_of_the_files(hub: Hub) -> None:
     switch = f"git -C {hub.top} symbolic-ref HEAD refs/heads/topic"
     code = f"'update-ref' in args[1] and os.system({switch!r})"
     result = run_with_injected_code(
-        hub, "merge", "-q", "--yes", "s1", code=code, nth=3, only="subprocess.Popen"
+        hub, "merge", "-q", "--yes", "s1", code=code, nth=4, only="subprocess.Popen"
     )
     assert result == Result(
         1,

@@ -115,6 +115,8 @@ def worktree_fields(path: Path, ref: str, **fields: Any) -> dict[str, Any]:
         "fault": None,
         "operation": None,
         "processes": [],
+        "off_branch": None,
+        "hint": None,
     }
     return {**default, **fields}
 

@@ -83,6 +83,16 @@ DEFECTS = {
     ],
     "merge --into": [("ENOSPC", "openat project/.git/refs/heads/aside.lock")],
     "archive": [("alone", "rename project/.git/refs/tags/hub/archive/s1/agent-1")],
+    "adopt": [
+        ("all", "rename project/.git/worktrees/agent-1/HEAD"),
+        ("alone", "rename project/.git/worktrees/agent-1/HEAD"),
+        ("all", f"write {_STATE}"),
+        ("EIO", "rename project/.git/worktrees/agent-1/HEAD"),
+    ],
+    "adopt a branch": [
+        ("all", f"write {_STATE}"),
+        ("all", "write project/.git/worktrees/agent-2-2/locked"),
+    ],
     "restore": [
         ("all", "write project/.git/worktrees/agent-1/locked"),
         ("all", "write project/.git/worktrees/agent-1/commondir"),

@@ -147,13 +147,15 @@ def test_empty_head_file(hub: Hub, worktree: Path, command: str) -> None:
 
 
 def test_error_names_the_branch_of_the_user(hub: Hub, worktree: Path) -> None:
+    assert hub.run("cleanup", "-q", "s1") == Result(0)
+    hub.git("worktree", "add", "-q", "-b", "theirs", worktree)
     hub.git("checkout", "-q", "-b", "mine", cwd=worktree)
     assert (
         hub.run("restore", "s1", "--agent=1")
         .err.splitlines()[0]
         .endswith(f"'{worktree}' exists already, with 'mine' checked out")
     )
-    assert hub.run("doctor").code == 0  # no commit needs a branch
+    assert hub.run("doctor").code == 0  # the worktree is the user's
 
 
 def test_detached_worktree_of_an_earlier_attempt(hub: Hub, worktree: Path) -> None:

@@ -90,6 +90,12 @@ def _create_work(hub: Hub) -> None:
     (worktree / "untracked").write_text("untracked\n")
 
 
+def _leave_branch(hub: Hub) -> None:
+    """Let agent-1 leave its branch."""
+    _create_work(hub)
+    hub.git("switch", "-q", "-c", "fix", cwd=worktree_path(hub, 1))
+
+
 def _evaluate(hub: Hub) -> None:
     _create_work(hub)
     assert hub.run("eval", "-q", "--ranking", "2,1", "s1") == Result(0)
@@ -122,6 +128,8 @@ SCENARIOS = {
     "merge": Scenario(("merge", "-q", "--yes", "s1"), _evaluate, 150),
     "merge --into": Scenario(("merge", "-q", "--yes", "--into", "aside", "s1"), _evaluate, 140),
     "archive": Scenario(("archive", "-q", "s1"), _create_work, 130),
+    "adopt": Scenario(("adopt", "-q", "s1", "agent-1"), _leave_branch, 15),
+    "adopt a branch": Scenario(("adopt", "-q", "s1", "agent-2", "aside"), _create_work, 40),
     "restore": Scenario(("restore", "-q", "s1"), _archive, 80),
 }
 

@@ -8,13 +8,19 @@ from shlex import quote
 
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.board.board import Board
+from git_hub_session.doctor.checks.hub_copies import (
+    check_copies,
+    check_tracked_hub,
+    is_tracked,
+    main_git,
+)
 from git_hub_session.doctor.finding import Finding, Problem, check
 from git_hub_session.errors import GitFailed, HubError, describe_read_error
 from git_hub_session.session import layout
-from git_hub_session.worktree.checkouts import Checkout
 
 if TYPE_CHECKING:
     from git_hub_session.doctor.snapshot import HubSnapshot
+    from git_hub_session.git.command import GitAt
 
 _MAX_EXAMPLES = 3
 
@@ -35,7 +41,7 @@ def hub_findings(hub: HubSnapshot) -> Iterator[Finding]:
     if path:
         yield from check_tracked_hub(path, hub)
         yield from check_ignored_hub(path, hub)
-        yield from check_tracked_copies(path, hub)
+    yield from check_copies(hub)
     if os.path.isdir(hub.project.paths.hub):
         board = Board(hub.project.paths.hub)
         yield from check_channels(board, hub)
@@ -76,23 +82,6 @@ def check_hub_directory(path: str, error: HubError) -> Iterator[Problem]:
     yield Problem(path, error.message, advice=f"inspect its target, then: rm {quote(path)}")
 
 
-hub_copied = check("hub-copied", "git tracks files of the hub or of a copy of it")
-
-
-@hub_copied
-def check_tracked_hub(path: str, hub: HubSnapshot) -> Iterator[Problem]:
-    """Find files of the hub in the index: a checkout of such a commit replaces the sessions."""
-    if not _is_tracked(_main_checkout(hub), path, hub):
-        return
-    directory = quote(hub.project.paths.hub)
-    untrack = _untrack_command(hub.project.paths.main_worktree, path)
-    yield Problem(
-        hub.project.paths.hub,
-        "git tracks files of the hub: a checkout of such a commit replaces the sessions",
-        advice=f"cp -r {directory} {directory}.copy; {untrack}",
-    )
-
-
 def write_gitignore(_finding: Finding, hub: HubSnapshot) -> list[str]:
     """Write the .gitignore of the hub."""
     layout.write_gitignore(hub.project.paths.hub)
@@ -104,29 +93,10 @@ def check_ignored_hub(path: str, hub: HubSnapshot) -> Iterator[Problem]:
     directory = hub.project.paths.hub
     if not os.path.isdir(directory) or layout.has_gitignore(directory):
         return
-    checkout = _main_checkout(hub)
-    if not (_is_tracked(checkout, path, hub) or _is_ignored(checkout, path, hub)):
+    git = main_git(hub)
+    if not (is_tracked(git, f"{path}/sessions") or _is_ignored(git, path)):
         evidence = "the hub has no .gitignore: 'git add -A' adds it, 'git clean' deletes it"
         yield Problem(directory, evidence, fix="write a .gitignore")
-
-
-@hub_copied
-def check_tracked_copies(path: str, hub: HubSnapshot) -> Iterator[Problem]:
-    """Find linked worktrees that have a tracked copy of the hub."""
-    for worktree in hub.worktrees:
-        copy = os.path.join(worktree.path, path)
-        if not worktree.path or not os.path.isdir(f"{copy}/sessions"):
-            continue
-        if _is_tracked(Checkout(worktree.git_dir, worktree.path), path, hub):
-            yield Problem(
-                copy,
-                "git tracks a copy of the hub in this linked worktree, which no command reads",
-                advice=_untrack_command(worktree.path, path),
-            )
-
-
-def _main_checkout(hub: HubSnapshot) -> Checkout:
-    return Checkout(hub.project.paths.common_dir, hub.project.paths.main_worktree)
 
 
 def _path_in_main_worktree(hub: HubSnapshot) -> str:
@@ -138,23 +108,11 @@ def _path_in_main_worktree(hub: HubSnapshot) -> str:
     return "" if path.startswith("..") or path.split("/")[0] == ".git" else path
 
 
-def _untrack_command(worktree: str, path: str) -> str:
-    return f"git -C {quote(worktree)} rm -r -q --cached {quote(path)}"
-
-
-def _is_tracked(checkout: Checkout, path: str, hub: HubSnapshot) -> bool:
-    arguments = ["ls-files", "-z", "--", f":(top,literal){path}/sessions"]
-    try:
-        return bool(checkout.git(hub.project).run(arguments))
-    except (HubError, OSError):
-        return False  # other checks report what is wrong with git or the worktree
-
-
-def _is_ignored(checkout: Checkout, path: str, hub: HubSnapshot) -> bool:
+def _is_ignored(git: GitAt, path: str) -> bool:
     """Return True if git ignores the hub, or if git cannot tell."""
     arguments = ["check-ignore", "-q", "--", f"{path}/sessions"]
     try:
-        checkout.git(hub.project).run(arguments)
+        git.run(arguments)
     except GitFailed as error:
         return error.status != 1
     except HubError:

@@ -17,7 +17,7 @@ from git_hub_session.removal import trash
 from git_hub_session.removal.journal import is_marked_for_deletion, read_journal
 from git_hub_session.removal.partial_add import refuse_if_git_running, remove_or_keep
 from git_hub_session.removal.recover import has_stale_lock, recover_removal, remove_stale_lock
-from git_hub_session.worktree.owner import recorded_paths
+from git_hub_session.worktree.off_branch import recorded_paths
 from git_hub_session.worktree.relocation import expected_paths
 from git_hub_session.worktree.repair_commands import move_aside_command
 
@@ -26,17 +26,9 @@ if TYPE_CHECKING:
     from git_hub_session.session.store import LockedSession
 
 
-def find_worktree(finding: Finding, hub: HubSnapshot) -> Worktree:
-    """Return the worktree of the finding as it is in the snapshot."""
-    for worktree in hub.worktrees_of(SessionId(finding.session)):
-        if worktree.git_dir == finding.git_dir:
-            return worktree
-    raise HubError("the worktree does not exist anymore")
-
-
 def remove_partial_add(finding: Finding, hub: HubSnapshot, locked: LockedSession) -> list[str]:
     """Remove the worktree. Keep files of the user under another name."""
-    worktree = find_worktree(finding, hub)
+    worktree = hub.find_worktree(finding.session, finding.git_dir)
     refuse_if_git_running(worktree, "the worktree")
     repo = hub.project.repo
     tips = [repo.tip(branch) for branch in worktree.branches]
@@ -70,7 +62,7 @@ def check_partial_add(worktree: Worktree, hub: HubSnapshot) -> Iterator[Problem]
 
 def finish_removal(finding: Finding, hub: HubSnapshot, locked: LockedSession) -> list[str]:
     """Undo or finish an interrupted removal. Clean up a worktree without a directory."""
-    worktree = find_worktree(finding, hub)
+    worktree = hub.find_worktree(finding.session, finding.git_dir)
     if has_stale_lock(worktree):
         remove_stale_lock(worktree)
         return []

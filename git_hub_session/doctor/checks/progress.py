@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from shlex import quote
 
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.doctor.finding import Finding, Problem, check
@@ -16,6 +17,7 @@ from git_hub_session.session.state import FINISHED, AgentStatus, State
 from git_hub_session.session.store import TASK_FILE
 from git_hub_session.system import procfs
 from git_hub_session.util.clock import format_age_since, format_iso, parse_iso
+from git_hub_session.worktree.git_settings import changed_settings, settings_warning
 
 if TYPE_CHECKING:
     from git_hub_session.git.worktrees import Worktree
@@ -34,6 +36,7 @@ def progress_findings(session: Session, hub: HubSnapshot) -> Iterator[Finding]:
         yield from check_base(session, hub)
         yield from check_interrupted_merge(session, hub)
     yield from check_idle_session(session, hub)
+    yield from check_git_settings(session, hub)
 
 
 def fix_agent_status(finding: Finding, hub: HubSnapshot, locked: LockedSession) -> list[str]:
@@ -157,6 +160,16 @@ def check_interrupted_merge(session: Session, hub: HubSnapshot) -> Iterator[Prob
         evidence = f"the merge of agent-{merge.agent} into '{merge.into}' was interrupted"
         advice = f"git hub-session merge {session.id}"
     yield Problem(session.id, evidence, session.id, advice=advice)
+
+
+@check("config-changed", "git's configuration has changed since the spawn")
+def check_git_settings(session: Session, hub: HubSnapshot) -> Iterator[Problem]:
+    """Find changed settings. Another agent may have changed them: do not record them as right."""
+    evidence = settings_warning(session, hub.project.paths.common_dir)
+    if evidence:
+        [name, *_] = changed_settings(session, hub.project.paths.common_dir)
+        advice = f"git config --show-origin --get-all {quote(name)}"
+        yield Problem(session.id, evidence, session.id, advice=advice)
 
 
 @check("session-forgotten", "a running session without any activity for a day")

@@ -149,6 +149,8 @@ def check_missing_branches(session: Session, hub: HubSnapshot) -> Iterator[Probl
     """Find ready agents of an active session whose branch was deleted."""
     sid = session.id
     agents = _agents_with_refs(session, hub)
+    # check_branch reports an agent that has renamed its branch.
+    agents.update(attempt.agent for attempt in hub.off_branch.values() if attempt.session == sid)
     for name in session.agents:
         number = agent_number(name)
         is_ready = session.agent_record(name).status == AgentStatus.READY

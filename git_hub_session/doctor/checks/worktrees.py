@@ -17,10 +17,10 @@ from git_hub_session.doctor.checks.interrupted import (
     check_interrupted_removal,
     check_partial_add,
     check_removal_lock,
-    find_worktree,
     finish_removal,
 )
 from git_hub_session.doctor.checks.locks import check_lock_files
+from git_hub_session.doctor.checks.posts import check_posts
 from git_hub_session.doctor.checks.sessions import leftover_file
 from git_hub_session.doctor.finding import Finding, Problem, check
 from git_hub_session.doctor.snapshot import HubSnapshot, is_partial_add
@@ -31,8 +31,9 @@ from git_hub_session.removal.trash import leftover_files
 from git_hub_session.session.state import FINISHED
 from git_hub_session.system import procfs
 from git_hub_session.util.paths import is_same_path
-from git_hub_session.worktree.detached import (
+from git_hub_session.worktree.off_branch import (
     detached_reason,
+    off_branch_reason,
     original_attempt,
     restore_branch_command,
 )
@@ -80,6 +81,7 @@ def _findings_of(worktree: Worktree, sid: SessionId, hub: HubSnapshot) -> Iterat
     if locks and not hub.pids_in(worktree.path):
         yield from locks
     yield from check_git_dir_files(worktree)
+    yield from check_posts(worktree, hub)
 
 
 def _checks_of(worktree: Worktree, hub: HubSnapshot) -> Sequence[WorktreeCheck]:
@@ -115,7 +117,7 @@ def check_head(worktree: Worktree, hub: HubSnapshot) -> Iterator[Problem]:
 
 def repair_link(finding: Finding, hub: HubSnapshot, _locked: LockedSession) -> list[str]:
     """Let git repair the link to the directory."""
-    worktree = find_worktree(finding, hub)
+    worktree = hub.find_worktree(finding.session, finding.git_dir)
     [path] = _current_paths(worktree, hub)
     try:
         hub.project.git.run(["worktree", "repair", "--", path])
@@ -235,7 +237,8 @@ def _is_restored(worktree: Worktree, session: Session) -> bool:
 @check("worktree-off-branch", "commits in the worktree are on no branch of its agent")
 def check_branch(worktree: Worktree, hub: HubSnapshot) -> Iterator[Problem]:
     session = hub.owner(worktree)
-    reason = detached_reason(worktree)
+    attempt = hub.off_branch.get(worktree.git_dir)
+    reason = off_branch_reason(worktree, attempt.ref) if attempt else detached_reason(worktree)
     if session is not None and reason and not hub.pids_in(worktree.path):
         yield Problem(worktree.path, reason, advice=_reattach_command(worktree, session, hub))
 
@@ -244,6 +247,8 @@ def _reattach_command(worktree: Worktree, session: Session, hub: HubSnapshot) ->
     """Return the command that puts HEAD on a branch of the agent and keeps all files."""
     if hub.open_error is not None:
         return f"git -C {quote(worktree.path)} status"
+    if worktree.git_dir in hub.off_branch:
+        return reattach_command(worktree, hub.off_branch[worktree.git_dir], hub.project)
     owners = detached_owner(worktree, {session.id: session}, hub.project)
     # HEAD can be unreadable in the middle of a rebase, whose branch is known.
     attempts = [owners.get(session.id), *map(parse_agent_branch, worktree.branches)]

@@ -1,0 +1,109 @@
+"""Record a branch, a commit or a worktree as the next attempt of an agent.
+
+1. Create the branch of the attempt at the commit.
+2. Let HEAD of the worktree name this branch. The files, the index and the old branch stay.
+3. Record the attempt in state.json.
+
+After a kill, the same call finishes: it finds the branch that state.json does not record.
+"""
+
+from __future__ import annotations
+
+from git_hub_session._typing import TYPE_CHECKING, Any
+from git_hub_session.agents.adopt_plan import AdoptOptions, AdoptPlan, plan_adopt
+from git_hub_session.errors import HubError, Refused
+from git_hub_session.git.head import read_head
+from git_hub_session.git.ref_names import SessionId, agent_name, create_command, delete_command
+from git_hub_session.git.worktrees import linked_worktrees
+from git_hub_session.session import runs
+from git_hub_session.session.agents import find_base_commit, refuse_if_running
+from git_hub_session.session.layout import exclude_hub
+from git_hub_session.session.record import with_agents, with_transition
+from git_hub_session.session.state import AgentStatus
+from git_hub_session.util.clock import format_iso
+from git_hub_session.worktree import git_settings
+
+if TYPE_CHECKING:
+    from git_hub_session.session.model import Session
+    from git_hub_session.session.project import Project
+    from git_hub_session.session.store import LockedSession
+
+
+def preview_adopt(sid: SessionId, project: Project, options: AdoptOptions) -> AdoptPlan:
+    """Return the plan of `adopt_work`."""
+    worktrees = linked_worktrees(project.paths.common_dir)
+    return plan_adopt(project.store.read(sid), project, options, worktrees)
+
+
+def adopt_work(sid: SessionId, project: Project, options: AdoptOptions) -> AdoptPlan:
+    """Record the work as the agent's next attempt. The result has the new worktree, if any.
+
+    Raises:
+        NoSuchCommit: the source is neither a branch nor a worktree nor a commit.
+        Refused: the session, a running agent, the worktree or its owner forbids it.
+        GitFailed: git or a hook refused. Nothing was changed.
+    """
+    with project.store.lock_session(sid) as locked:
+        session = locked.read()
+        worktrees = linked_worktrees(project.paths.common_dir)
+        plan = plan_adopt(session, project, options, worktrees)
+        if plan.is_complete:
+            return plan
+        _refuse_if_busy(session, locked, options)
+        exclude_hub(project.paths)
+        _apply(plan, project)
+        # An interrupted restore of the new worktree has its own mark in state.json.
+        if not plan.is_recorded:
+            locked.save(_with_attempt(plan, project))
+        return plan
+
+
+def _refuse_if_busy(session: Session, locked: LockedSession, options: AdoptOptions) -> None:
+    names = {agent_name(options.agent)}
+    refuse_if_running(session, locked.directory, among=names, force=options.force)
+    if runs.active_runs(locked.directory, runs.EVAL):
+        raise Refused(
+            f"session '{session.id}' is being evaluated",
+            hint="wait for the evaluation to end, or stop it",
+        )
+
+
+def _apply(plan: AdoptPlan, project: Project) -> None:
+    """Create the branch, and let HEAD of the worktree name it."""
+    ref, commit = plan.branch.ref, plan.source.commit
+    worktree = plan.source.worktree
+    if not plan.has_branch:
+        project.git.update_refs([create_command(ref, commit)])
+    if worktree is None or worktree.head == ref:
+        return
+    try:
+        git = project.git.at(worktree.git_dir, worktree.path)
+        # `git switch` would compare the files, and fails in a worktree with conflicts.
+        git.run(["symbolic-ref", "-m", "hub-session: adopt", "HEAD", ref])
+    except HubError:
+        # A git that was killed may have moved HEAD already.
+        head, _ = read_head(worktree.git_dir)
+        if head != ref and not plan.has_branch:
+            project.git.update_refs([delete_command(ref, commit)])
+        raise
+
+
+def _with_attempt(plan: AdoptPlan, project: Project) -> Session:
+    session = plan.session
+    at = format_iso(project.now())
+    name = agent_name(plan.branch.agent)
+    fields: dict[str, Any] = {
+        "status": AgentStatus.READY,
+        "attempt": plan.branch.attempt,
+        "worktree": plan.path,
+    }
+    if session.agent_fields(name).get("exec"):
+        fields["exec"] = {}  # the last run belongs to an earlier attempt
+    session = with_agents(session, {name: fields}, at=at)
+    document = dict(session.document)
+    document.setdefault("base_commit", find_base_commit(session, project.repo))
+    document.setdefault(git_settings.KEY, git_settings.read_settings(project.paths.common_dir))
+    session = session._replace(document=document)
+    if plan.state is session.state:
+        return session
+    return with_transition(session, plan.state, at=at, by=project.identity, verb="adopt")

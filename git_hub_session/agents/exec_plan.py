@@ -1,0 +1,113 @@
+"""Plan an exec: the agents to run the command for, and those without a usable worktree."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from git_hub_session._typing import TYPE_CHECKING, NamedTuple
+from git_hub_session.agents.run_monitor import AgentRun
+from git_hub_session.errors import Refused
+from git_hub_session.git.ref_names import AgentBranch, agent_name
+from git_hub_session.git.worktrees import Worktree, linked_worktrees
+from git_hub_session.session import runs
+from git_hub_session.session.agents import attempts_by_agent, missing_agents_hint
+from git_hub_session.session.runs import read_last_run
+from git_hub_session.session.state import State
+from git_hub_session.worktree.owner import agent_worktrees
+from git_hub_session.worktree.reattach import unusable_reason
+
+if TYPE_CHECKING:
+    from git_hub_session.session.model import Session
+    from git_hub_session.session.project import Project
+
+
+class ExecPlan(NamedTuple):
+    """The agents to run the command for, and the agents without a usable worktree."""
+
+    agent_runs: tuple[AgentRun, ...]
+    skipped: tuple[AgentRun, ...]
+
+
+def plan_exec(
+    session: Session, project: Project, agents: Sequence[int], *, only_failed: bool
+) -> ExecPlan:
+    """Return the agents to run the command for. Change nothing.
+
+    Args:
+        agents: the numbers of the requested agents; empty: all agents of the session.
+        only_failed: leave out the agents whose last run succeeded, and those that are running.
+
+    Raises:
+        Refused: the state forbids it, a requested agent has no usable worktree, or no agent has.
+    """
+    if session.state not in (State.RUNNING, State.EVALUATING):
+        raise Refused(
+            f"session '{session.id}' is '{session.state}': its agents cannot run commands",
+            hint=missing_agents_hint(session, project.repo),
+        )
+    worktrees = agent_worktrees(session.id, project, linked_worktrees(project.paths.common_dir))
+    missing = [agent_name(number) for number in agents if number not in worktrees]
+    if missing or not worktrees:
+        no_worktrees = f"session '{session.id}' has no agent worktrees"
+        raise Refused(
+            f"no worktree: {', '.join(missing)}" if missing else no_worktrees,
+            hint=missing_agents_hint(session, project.repo, worktrees),
+        )
+    numbers = agents or sorted({*attempts_by_agent(session.id, project.repo), *worktrees})
+    if only_failed:
+        numbers = _select_failed(session, project, numbers)
+    skipped = tuple(_find_skipped(session, project, worktrees, numbers))
+    unusable = {agent_run.branch.agent for agent_run in skipped}
+    usable = tuple(
+        AgentRun(branch, worktree.path, git_dir=worktree.git_dir)
+        for branch, worktree in (worktrees[number] for number in numbers if number not in unusable)
+    )
+    if agents or not usable:
+        _refuse_skipped(skipped)
+    return ExecPlan(usable, skipped)
+
+
+def _select_failed(session: Session, project: Project, numbers: Sequence[int]) -> list[int]:
+    """Return the agents that failed, were interrupted or never ran. Raise Refused without any."""
+    with project.store.open_directory(session.id) as directory:
+        active_runs = runs.active_runs(directory, runs.EXEC)
+    left = [
+        number
+        for number in numbers
+        if read_last_run(session, agent_name(number), active_runs).is_left_to_run
+    ]
+    if not left:
+        raise Refused(f"no agent of session '{session.id}' failed, was interrupted, or never ran")
+    return left
+
+
+def _refuse_skipped(skipped: Sequence[AgentRun]) -> None:
+    """Raise Refused for the first agent whose worktree cannot be used, if there is one."""
+    for agent_run in skipped:
+        if agent_run.path:
+            raise Refused(f"'{agent_run.path}': {agent_run.reason}", hint=agent_run.hint)
+
+
+def _find_skipped(
+    session: Session,
+    project: Project,
+    worktrees: Mapping[int, tuple[AgentBranch, Worktree]],
+    numbers: Sequence[int],
+) -> Iterator[AgentRun]:
+    """Yield the agents without a usable worktree, by number."""
+    attempts = attempts_by_agent(session.id, project.repo)
+    for number in numbers:
+        if number not in worktrees:
+            branch = AgentBranch(session.id, number, max(attempts[number]))
+            hint = missing_agents_hint(session, project.repo, worktrees)
+            yield AgentRun(branch, "", reason="no worktree", hint=hint)
+            continue
+        branch, worktree = worktrees[number]
+        reason, hint = unusable_reason(worktree, branch, project) or ("", "")
+        if reason:
+            yield AgentRun(branch, worktree.path, reason=reason, hint=hint)
+
+
+def merge_runs(agent_runs: Sequence[AgentRun], skipped: Sequence[AgentRun]) -> tuple[AgentRun, ...]:
+    """Return all agents by number."""
+    return tuple(sorted((*agent_runs, *skipped), key=lambda agent_run: agent_run.branch))

@@ -1,0 +1,40 @@
+"""Refuse a merge of hub files: the hub is not part of the project."""
+
+from __future__ import annotations
+
+import os
+
+from git_hub_session._typing import TYPE_CHECKING
+from git_hub_session.errors import GitFailed, Refused
+from git_hub_session.git.discovery import HUB_DIRECTORY
+from git_hub_session.git.ref_names import agent_name
+
+if TYPE_CHECKING:
+    from git_hub_session.git.ref_names import AgentBranch
+    from git_hub_session.session.project import Project
+
+_DIFF = ("diff", "-z", "--name-only", "--no-renames", "--no-ext-diff", "--no-relative")
+_MAX_FILES = 3
+
+
+def refuse_hub_files(winner: AgentBranch, base: str, tip: str, project: Project) -> None:
+    """Raise Refused if the winner has committed changes of hub files since the merge base."""
+    try:
+        output = project.git.run([*_DIFF, f"{base}...{tip}", "--", HUB_DIRECTORY])
+    except GitFailed:
+        return  # the commits have no common history: the merge itself reports that
+    paths = [os.fsdecode(path) for path in output.split(b"\0")[:-1]]
+    if not paths:
+        return
+    names = ", ".join(f"'{path}'" for path in paths[:_MAX_FILES])
+    more = f" and {len(paths) - _MAX_FILES} more" if len(paths) > _MAX_FILES else ""
+    untrack = (
+        f"git restore --source={base} --staged -- {HUB_DIRECTORY} && "
+        'git commit -q -m "Remove the files of the hub"'
+    )
+    sid = winner.session
+    raise Refused(
+        f"{agent_name(winner.agent)} has committed files of the hub: {names}{more}",
+        hint=f"git hub-session exec {sid} --agents {winner.agent} -- sh -c '{untrack}'\n"
+        f"git hub-session eval {sid}",
+    )
