@@ -32,6 +32,7 @@ LAYERS = {
     "_typing": "",
     "errors": BASE,
     "util": BASE,
+    "metric": f"{BASE} metric",
     "system": SYSTEM,
     "git": GIT,
     "session": SESSION,
@@ -40,13 +41,13 @@ LAYERS = {
     "stash": f"{SESSION} worktree stash",
     "removal": WORKTREES,
     "agents": f"{WORKTREES} board agents",
-    "evaluation": f"{WORKTREES} board evaluation",
+    "evaluation": f"{WORKTREES} board metric evaluation",
     "cleanup": f"{WORKTREES} board cleanup",
     "restore": f"{WORKTREES} board restore",
     "merge": f"{WORKTREES} board cleanup merge",
     "doctor": f"{WORKTREES} board cleanup doctor",
     "cli": f"{SESSION} cli",
-    "commands": f"{WORKTREES} board agents evaluation cleanup restore merge doctor cli commands",
+    "commands": f"{WORKTREES} board agents metric evaluation cleanup restore merge doctor cli commands",
     "main": f"{SYSTEM} cli commands main",
     "__main__": "_typing main",
 }
@@ -72,8 +73,8 @@ OWNERS = {
 # of the standard library that they may import.
 PURE = (
     "util.text util.numbers git.config git.environment git.ref_names session.state "
-    "session.history session.model session.record cli.options evaluation.metric "
-    "evaluation.quantity evaluation.units evaluation.ranking board.posts"
+    "session.history session.model session.record cli.options metric.metric "
+    "metric.quantity evaluation.units evaluation.ranking board.posts"
 )
 PURE_IMPORTS = {
     *("__future__", "collections", "collections.abc", "datetime", "enum", "json", "re", "struct"),

@@ -17,9 +17,9 @@ from git_hub_session.cli.view import (
     task_lines,
 )
 from git_hub_session.errors import HubError, UsageError
-from git_hub_session.evaluation.metric import parse_metric_regex
-from git_hub_session.evaluation.quantity import parse_finite_quantity
 from git_hub_session.git.ref_names import HEADS, SessionId, parse_session_id
+from git_hub_session.metric.metric import parse_metric_regex
+from git_hub_session.metric.quantity import parse_finite_quantity
 from git_hub_session.session.create import choose_session_id, create_session, resolve_base_branch
 from git_hub_session.session.guarded import find_missing_guard, missing_guard_error
 from git_hub_session.session.model import MAX_AGENTS, Config

@@ -42,8 +42,8 @@ from git_hub_session.util.text import escape_control
 if TYPE_CHECKING:
     from git_hub_session._typing import Any
     from git_hub_session.cli.context import Context
-    from git_hub_session.evaluation.quantity import Quantity
     from git_hub_session.git.ref_names import SessionId
+    from git_hub_session.metric.quantity import Quantity
 
 _INIT_OPTIONS = (
     "task",

@@ -61,6 +61,11 @@ class Candidate(NamedTuple):
     """True if the agent is measured and ranked although its last run failed."""
     off_branch: tuple[str, str] | None = None
     """The reason that the worktree has another branch checked out, with a hint, or None."""
+    merged_commit: str = ""
+    """The merge of the tip with the base branch, or '' if the tip contains the base branch."""
+    merge_problem: str = ""
+    """The reason that git cannot merge the tip, or ''."""
+    has_conflicts: bool = False
 
     @property
     def is_left_out(self) -> bool:
@@ -77,7 +82,7 @@ class Candidate(NamedTuple):
         if self.is_left_out:
             return self.failure
         if self.has_own_commit:
-            return self.not_in_place_reason
+            return self.not_in_place_reason or self.merge_problem
         count = len(self.uncommitted)
         return uncommitted_text(count) if count else "no commit of its own, not measured"
 
@@ -90,6 +95,17 @@ class Candidate(NamedTuple):
     def hint(self) -> str | None:
         """The command to type if the agent is on another branch, or None."""
         return self.off_branch[1] if self.off_branch else None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """The size of the diff: added and deleted lines, then files."""
+        diff = self.diff
+        return (diff.insertions + diff.deletions, diff.files) if diff else (0, 0)
+
+    @property
+    def measured_commit(self) -> str:
+        """The commit to measure: the result of a merge into the base branch."""
+        return self.merged_commit or self.commit
 
     @property
     def remarks(self) -> tuple[str, ...]:

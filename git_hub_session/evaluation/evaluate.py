@@ -11,18 +11,16 @@ from collections.abc import Mapping, Sequence
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.errors import Refused
 from git_hub_session.evaluation.candidates import (
-    INCLUDE_FAILED_HINT,
     Candidate,
-    describe_failures,
     find_candidates,
     leftover_file_notes,
-    refuse_off_branch,
     refuse_unmeasurable,
 )
 from git_hub_session.evaluation.checkouts import EvalCheckouts
 from git_hub_session.evaluation.floor import baseline_margins
 from git_hub_session.evaluation.guard import Guard, choose_guard, mark_guarded, mark_hidden
 from git_hub_session.evaluation.measure import MetricRunner
+from git_hub_session.evaluation.merged_commit import conflict_notes, with_merged_commits
 from git_hub_session.evaluation.missing import refuse_incomplete
 from git_hub_session.evaluation.race import COMPARISONS
 from git_hub_session.evaluation.ranking import (
@@ -30,7 +28,6 @@ from git_hub_session.evaluation.ranking import (
     Score,
     describe_tie,
     rank_scores,
-    ranks_from_list,
 )
 from git_hub_session.evaluation.record import record_result
 from git_hub_session.evaluation.result import EvalOptions, EvalResult, RankedCandidate
@@ -41,19 +38,15 @@ from git_hub_session.evaluation.units import (
     Measurement,
     convert_to_one_unit,
 )
-from git_hub_session.git.ref_names import SessionId, agent_name
+from git_hub_session.evaluation.user_ranking import record_user_ranking
+from git_hub_session.git.ref_names import SessionId
 from git_hub_session.session import runs
-from git_hub_session.session.agents import (
-    running_agents,
-)
-from git_hub_session.session.baseline import last_evaluation
+from git_hub_session.session.agents import base_now, running_agents
 from git_hub_session.session.evaluation_log import check_log
-from git_hub_session.worktree.uncommitted import no_commit_error
 
 if TYPE_CHECKING:
     from git_hub_session.evaluation.targets import MeasureTarget
-    from git_hub_session.git.diff import DiffStat
-    from git_hub_session.session.model import AgentResult, Session
+    from git_hub_session.session.model import Session
     from git_hub_session.session.project import Project
     from git_hub_session.session.store import LockedSession
 
@@ -61,7 +54,7 @@ if TYPE_CHECKING:
 def preview_evaluation(sid: SessionId, project: Project, options: EvalOptions) -> EvalResult:
     """Return the candidates that `evaluate_session` would measure."""
     session = project.store.read(sid)
-    candidates, guard = _find_candidates(session, project, options)
+    candidates, guard = _find_candidates(session, project, options, dry_run=True)
     unranked = _list_unranked(candidates)
     baseline = options.baseline.value if options.baseline else None
     result = EvalResult(session, session.state, unranked, options.metric_command, baseline)
@@ -79,12 +72,14 @@ def evaluate_session(sid: SessionId, project: Project, options: EvalOptions) -> 
     """
     with project.store.lock_session(sid) as locked:
         session = locked.read()
-        candidates, guard = _find_candidates(session, project, options)
+        # Read the base branch first. If it moves after this, `merge` refuses the result.
+        base = base_now(session, project.repo)
+        candidates, guard = _find_candidates(session, project, options, dry_run=False)
         if options.metric_command is None and not options.ranking:
             return EvalResult(session, session.state, _list_unranked(candidates))
         _refuse_if_busy(session, locked, force=options.force)
         if options.metric_command is None:
-            return _record_user_ranking(session, locked, candidates, project, options)
+            return record_user_ranking(session, locked, candidates, project, options)
         check_log(locked.directory)
         task_file = locked.ensure_task_file(session)
         run = runs.start_run(locked.directory, runs.EVAL)
@@ -102,8 +97,8 @@ def evaluate_session(sid: SessionId, project: Project, options: EvalOptions) -> 
         restored = {each.name: each.checkout.restored for each in targets if each.checkout}
         candidates = mark_hidden(candidates, restored, guard, project.repo)
         result = _measure(session, candidates, project, targets, run=run, options=options)
-        notes = (*_guard_notes(candidates, guard), *result.notes)
-        result = result._replace(notes=notes, guard=guard.names)
+        notes = (*_candidate_notes(candidates, guard, session), *result.notes)
+        result = result._replace(notes=notes, guard=guard.names, base=base)
         with project.store.lock_session(sid) as locked:
             return record_result(result, locked, project, options)
 
@@ -132,13 +127,15 @@ def _measure(
 
 
 def _find_candidates(
-    session: Session, project: Project, options: EvalOptions
+    session: Session, project: Project, options: EvalOptions, *, dry_run: bool
 ) -> tuple[list[Candidate], Guard]:
     """Return the candidates, and the guarded paths. Raise Refused if none can be measured."""
     candidates = find_candidates(
         session, project, in_place=options.in_place, include_failed=options.include_failed
     )
     metric_command = options.metric_command
+    if metric_command:
+        candidates = with_merged_commits(candidates, session, project, dry_run=dry_run)
     command = metric_command.command if metric_command else session.config.get("eval_cmd")
     guard = choose_guard(session, project, options.guard, command)
     candidates = mark_guarded(candidates, guard, session, project.repo)
@@ -146,10 +143,10 @@ def _find_candidates(
     return candidates, guard
 
 
-def _guard_notes(candidates: Sequence[Candidate], guard: Guard) -> list[str]:
-    """Return the notes about files that are only guarded because the eval command names them."""
+def _candidate_notes(candidates: Sequence[Candidate], guard: Guard, session: Session) -> list[str]:
+    """Return the notes about conflicts, and about files that only the eval command guards."""
     changed = {path for candidate in candidates for path in candidate.guarded}
-    return [
+    return conflict_notes(candidates, session) + [
         f"'{path}' was measured as in the base commit, because the eval command names it"
         " (use --no-guard to measure the agents' own)"
         for path in sorted(changed)
@@ -192,7 +189,7 @@ def _rank_candidates(
     for candidate in candidates:
         unmeasured = Measurement((), candidate.unmeasured_reason)
         measurement = measurements.get(candidate.name, unmeasured)
-        score = _make_score(candidate.branch.agent, measurement, candidate.diff)
+        score = Score(candidate.branch.agent, measurement.values, candidate.size)
         delta = score.metric - baseline if score.values and baseline is not None else None
         log = f"{run.path}/{candidate.name}.log" if candidate.name in measurements else ""
         unranked[candidate.branch.agent] = RankedCandidate(
@@ -220,7 +217,7 @@ def _choose_baseline(
     """Return the baseline and its spread in the unit of all values, and a warning or ''."""
     measured = compared.measurements.get(BASELINE)
     if measured is not None:
-        score = _make_score(0, measured, None)
+        score = Score(0, measured.values, (0, 0))
         if score.values:
             return score.metric, score.spread, ""
         return None, None, f"the baseline could not be measured: {measured.reason}"
@@ -273,73 +270,3 @@ def _rank(
     ]
     ranks += [Rank(agent, place) for place, agent in enumerate(others, len(ranks) + 1)]
     return ranks, [note] if note else []
-
-
-def _make_score(agent: int, measurement: Measurement, diff: DiffStat | None) -> Score:
-    size = (diff.insertions + diff.deletions, diff.files) if diff else (0, 0)
-    return Score(agent, measurement.values, size)
-
-
-def _record_user_ranking(
-    session: Session,
-    locked: LockedSession,
-    candidates: Sequence[Candidate],
-    project: Project,
-    options: EvalOptions,
-) -> EvalResult:
-    """Record the user's ranking, and keep all measured values.
-
-    Agents that are not in the ranking get no rank.
-    """
-    by_agent = {candidate.branch.agent: candidate for candidate in candidates}
-    for number in options.ranking:
-        if number not in by_agent or not by_agent[number].commit:
-            if number in by_agent:
-                refuse_off_branch(by_agent[number])
-            raise Refused(
-                f"{agent_name(number)} has no branch", hint=f"git hub-session status {session.id}"
-            )
-    ranking = [by_agent[number] for number in options.ranking]
-    failed = [candidate for candidate in ranking if candidate.is_left_out]
-    if failed:
-        raise Refused(f"cannot rank {describe_failures(failed)}", hint=INCLUDE_FAILED_HINT)
-    _refuse_rank_without_commit(session, ranking)
-    ranks = ranks_from_list(options.ranking)
-    recorded = {result.agent: result for result in session.results}
-    ranked = tuple(
-        _with_recorded_values(RankedCandidate(by_agent[rank.agent], rank), recorded.get(rank.agent))
-        for rank in ranks
-    )
-    evaluation = last_evaluation(session)
-    result = EvalResult(
-        session,
-        session.state,
-        ranked,
-        baseline=evaluation.baseline,
-        unit=evaluation.unit,
-    )
-    return record_result(result, locked, project, options)
-
-
-def _with_recorded_values(ranked: RankedCandidate, recorded: AgentResult | None) -> RankedCandidate:
-    """Return the candidate with the values of its commit that an earlier evaluation measured."""
-    candidate = ranked.candidate
-    if recorded is None or recorded.commit != candidate.commit or not recorded.values:
-        return ranked
-    measurement = Measurement(recorded.values)
-    score = _make_score(candidate.branch.agent, measurement, candidate.diff)
-    return ranked._replace(score=score, delta=recorded.delta)
-
-
-def _refuse_rank_without_commit(session: Session, ranking: Sequence[Candidate]) -> None:
-    """Raise Refused if an agent without a commit of its own on its branch ranks too high.
-
-    It must not be the first, and not come before an agent that has such a commit.
-    """
-    for index, candidate in enumerate(ranking):
-        if candidate.is_eligible:
-            continue
-        if index == 0 or any(other.is_eligible for other in ranking[index:]):
-            refuse_off_branch(candidate)
-            agents = {candidate.branch.agent: candidate.uncommitted}
-            raise no_commit_error(session.id, agents, is_every_agent=False)

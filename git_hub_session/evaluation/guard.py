@@ -9,7 +9,7 @@ from shlex import shlex
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.errors import Damaged, UsageError
-from git_hub_session.session.agents import base_now, find_base_commit
+from git_hub_session.session.agents import base_now
 from git_hub_session.session.guarded import (
     describe_guarded,
     find_missing_guard,
@@ -91,7 +91,7 @@ def choose_guard(
         Refused: the base commit does not have a path of the option or of the session.
     """
     repo = project.repo
-    base = find_base_commit(session, repo)
+    base = base_now(session, repo)
     given = _session_guards(session) if given is None else given
     if given is not None:
         missing = find_missing_guard(given, base, repo)
@@ -144,7 +144,7 @@ def mark_hidden(
     base = repo.tree_entries(guard.base)
     marked = []
     for candidate in candidates:
-        tip = repo.tree_entries(candidate.commit)
+        tip = repo.tree_entries(candidate.measured_commit)
         files = restored.get(candidate.name, ())
         hidden = guard.select_changed([path for path in files if tip.get(path) == base.get(path)])
         guarded = tuple(dict.fromkeys((*candidate.guarded, *hidden)))

@@ -9,7 +9,6 @@ from time import sleep
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.errors import HubError
-from git_hub_session.evaluation.metric import MetricNotFound, read_metric
 from git_hub_session.evaluation.missing import find_missing
 from git_hub_session.evaluation.race import Race, racing_agents
 from git_hub_session.evaluation.ranking import Score
@@ -17,12 +16,13 @@ from git_hub_session.evaluation.runner import MAX_OUTPUT, CommandResult, TargetR
 from git_hub_session.evaluation.targets import reset_checkout
 from git_hub_session.evaluation.units import Measurement, convert_to_one_unit
 from git_hub_session.git.ref_names import agent_number
+from git_hub_session.metric.metric import MetricNotFound, read_metric
 from git_hub_session.system.signals import TimeLimitExceeded, run_with_time_limit
 from git_hub_session.util.paths import is_inside
 
 if TYPE_CHECKING:
-    from git_hub_session.evaluation.quantity import Quantity
     from git_hub_session.evaluation.targets import MeasureTarget
+    from git_hub_session.metric.quantity import Quantity
     from git_hub_session.session import runs
     from git_hub_session.session.project import Project
 

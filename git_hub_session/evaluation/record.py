@@ -13,6 +13,7 @@ from git_hub_session.util.clock import format_iso
 
 if TYPE_CHECKING:
     from git_hub_session.evaluation.result import EvalOptions, EvalResult, RankedCandidate
+    from git_hub_session.git.repository import GitRepo
     from git_hub_session.session.model import Session
     from git_hub_session.session.project import Project
     from git_hub_session.session.store import LockedSession
@@ -34,6 +35,9 @@ def record_result(
         for candidate in candidates
         if project.repo.tip(candidate.branch.ref) != candidate.commit
     ]
+    branch = session.config.base_branch
+    if result.base not in ("", project.repo.tip(HEADS + branch)):
+        moved.append(f"'{branch}' moved during the evaluation")
     evaluated = _with_result(session, result, project, options)
     append_evaluation(locked.directory, _log_entries(evaluated, result, project, options))
     if session.state is State.RUNNING:
@@ -49,9 +53,10 @@ def _with_result(
     session: Session, result: EvalResult, project: Project, options: EvalOptions
 ) -> Session:
     at = format_iso(project.now())
-    base = project.repo.tip(HEADS + session.config.base_branch)
+    base = result.base or project.repo.tip(HEADS + session.config.base_branch)
+    is_measured = result.metric_command is not None
     results = {
-        ranked.candidate.name: _result_fields(ranked)
+        ranked.candidate.name: _result_fields(ranked, project.repo, is_measured=is_measured)
         for ranked in result.candidates
         if ranked.candidate.commit
     }
@@ -85,7 +90,7 @@ def _log_entries(
                 agent=candidate.branch.agent,
                 attempt=candidate.branch.attempt,
                 commit=candidate.commit,
-                tree=project.repo.tree_id(candidate.commit).hex() if candidate.commit else "",
+                tree=_tree(candidate.measured_commit, project.repo),
                 base=evaluated.evaluated_base,
                 metric=evaluation.metric if score or result.metric_command else "",
                 unit=result.unit,
@@ -124,7 +129,11 @@ def _evaluation_fields(result: EvalResult, options: EvalOptions) -> dict[str, An
     return fields
 
 
-def _result_fields(ranked: RankedCandidate) -> dict[str, Any]:
+def _tree(commit: str, repo: GitRepo) -> str:
+    return repo.tree_id(commit).hex() if commit else ""
+
+
+def _result_fields(ranked: RankedCandidate, repo: GitRepo, *, is_measured: bool) -> dict[str, Any]:
     """Return the fields of a candidate's result in state.json."""
     candidate = ranked.candidate
     score = ranked.score if ranked.score and ranked.score.values else None
@@ -142,6 +151,8 @@ def _result_fields(ranked: RankedCandidate) -> dict[str, Any]:
         fields["margin"] = ranked.margin
     if candidate.diff:
         fields |= candidate.diff._asdict()
+    if is_measured and not candidate.unmeasured_reason:
+        fields["tree"] = _tree(candidate.measured_commit, repo)
     if candidate.guarded:
         fields["guarded"] = list(candidate.guarded)
     return fields

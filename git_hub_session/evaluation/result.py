@@ -9,8 +9,8 @@ from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from git_hub_session.evaluation.candidates import Candidate
     from git_hub_session.evaluation.measure import MetricCommand
-    from git_hub_session.evaluation.quantity import Quantity
     from git_hub_session.evaluation.ranking import Rank, Score
+    from git_hub_session.metric.quantity import Quantity
     from git_hub_session.session.model import Session
     from git_hub_session.session.state import State
 
@@ -51,6 +51,8 @@ class EvalResult(NamedTuple):
     """The unit of all values and of the baseline, or ''."""
     guard: tuple[str, ...] = ()
     """The guarded paths."""
+    base: str = ""
+    """The tip of the base branch that the candidates were merged with, or ''."""
 
     @property
     def rankable_agents(self) -> str:

@@ -11,7 +11,7 @@ from git_hub_session.errors import HubError, Refused
 from git_hub_session.evaluation.units import BASELINE
 from git_hub_session.git.head import read_head
 from git_hub_session.session.agent_environment import agent_environment
-from git_hub_session.session.agents import find_base_commit
+from git_hub_session.session.agents import base_now, find_base_commit
 from git_hub_session.system.copy import replace_files
 from git_hub_session.system.tree import remove_path
 
@@ -100,14 +100,14 @@ def prepare_targets(
         return CheckoutRequest(name, commit, variables)
 
     measured = [candidate for candidate in candidates if not candidate.unmeasured_reason]
-    requests = [make_request(each.name, each.branch, each.commit) for each in measured]
+    requests = [make_request(each.name, each.branch, each.measured_commit) for each in measured]
     if with_baseline:
         if not base:
             raise Refused(
                 "cannot measure the baseline: the base commit is missing",
                 hint="give a number with --baseline <number>",
             )
-        requests.insert(0, make_request(BASELINE, None, base))
+        requests.insert(0, make_request(BASELINE, None, base_now(session, project.repo)))
     in_place = {each.name: each.directory for each in measured if each.directory}
     new = [request for request in requests if request.name not in in_place]
     added = {checkout.name: checkout for checkout in checkouts.add(new)}

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from git_hub_session._typing import NamedTuple
-from git_hub_session.evaluation.quantity import Quantity, convert_quantity
+from git_hub_session.metric.quantity import Quantity, convert_quantity
 
 BASELINE = "baseline"
 """The name of the target that measures the base commit, in place of an agent's name."""

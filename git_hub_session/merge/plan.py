@@ -21,6 +21,7 @@ from git_hub_session.merge.hub_files import refuse_hub_files
 from git_hub_session.merge.winner import (
     choose_winner,
     moves_since_evaluation,
+    refuse_other_tree,
     refuse_unfit_result,
 )
 from git_hub_session.session.agents import refuse_if_running
@@ -94,7 +95,7 @@ def plan_merge(
         described: read the list of the winner's changes too.
 
     Raises:
-        Refused: the state, a running agent or a branch in use forbids the merge.
+        Refused: the state, the evaluation, a running agent or a branch in use forbids the merge.
         GitFailed: git could not compute the merge.
     """
     with project.store.open_directory(sid) as directory:
@@ -104,6 +105,7 @@ def plan_merge(
     refuse_hub_files(plan.winner, plan.base, plan.tip, project)
     merge_tree = merge_trees(project, plan.base, plan.tip, plan.checkout, dry_run=dry_run)
     plan = plan._replace(merge_tree=merge_tree)
+    refuse_other_tree(plan, options)
     if described:
         stat, summary = project.repo.diff_summary(plan.tip, plan.base)
         plan = plan._replace(stat=stat, summary=summary)

@@ -13,7 +13,9 @@ from git_hub_session.session.baseline import Evaluation, last_evaluation
 from git_hub_session.util.numbers import format_number, format_values
 
 if TYPE_CHECKING:
+    from git_hub_session.git.ref_names import SessionId
     from git_hub_session.git.repository import GitRepo
+    from git_hub_session.merge.plan import MergePlan
     from git_hub_session.session.model import AgentResult, Session
 
 
@@ -61,14 +63,32 @@ def refuse_unfit_result(
     """
     moves = [*moves_since_evaluation(session, repo, winner, result, into=into)]
     if moves and not options.unmeasured:
-        unmeasured = merge_command(session.id, options._replace(unmeasured=True))
-        raise OutdatedEvaluation(
-            f"{moves[0]}: the result of the merge was not measured",
-            hint=f"git hub-session eval {session.id}\n{unmeasured}",
-        )
+        raise _outdated(session.id, options, moves[0])
     evaluation = last_evaluation(session)
     if result and evaluation.is_regression(result) and not options.allow_regression:
         raise _no_improvement(session, evaluation, result, options)
+
+
+def refuse_other_tree(plan: MergePlan, options: MergeOptions) -> None:
+    """Raise OutdatedEvaluation if the evaluation measured another tree than the computed merge.
+
+    For example, it measured the winner in its own worktree, without new commits of the base branch.
+    """
+    result, merge = plan.result, plan.merge_tree
+    is_base_branch = plan.into == HEADS + plan.session.config.base_branch
+    if result is None or merge is None or merge.conflicts or options.unmeasured:
+        return
+    if is_base_branch and result.tree not in ("", merge.tree):
+        reason = f"the evaluation of {agent_name(result.agent)} did not include '{short_name(plan.into)}'"
+        raise _outdated(plan.session.id, options, reason)
+
+
+def _outdated(sid: SessionId, options: MergeOptions, reason: str) -> OutdatedEvaluation:
+    unmeasured = merge_command(sid, options._replace(unmeasured=True))
+    return OutdatedEvaluation(
+        f"{reason}: the result of the merge was not measured",
+        hint=f"git hub-session eval {sid}\n{unmeasured}",
+    )
 
 
 def moves_since_evaluation(

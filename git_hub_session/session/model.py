@@ -157,6 +157,8 @@ class AgentResult(NamedTuple):
     """True if the measurements cannot tell the agent apart from another one."""
     margin: float | None = None
     """The smallest difference to the baseline that noise does not explain, or None."""
+    tree: str = ""
+    """The object id of the measured tree, or ''."""
 
 
 class MergeRecord(NamedTuple):
@@ -310,6 +312,7 @@ def _parse_result(name: str, fields: Mapping[str, Any]) -> AgentResult | None:
         as_number(result.get("delta")),
         result.get("tie") is True,
         as_number(result.get("margin")),
+        _object_id(result.get("tree")),
     )
 
 

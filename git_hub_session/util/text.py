@@ -6,6 +6,7 @@ Names and messages in a repository may hold control characters that change the t
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 # C0 and C1 controls and DEL; line and paragraph separators; bidirectional marks, embeddings,
 # overrides and isolates; zero-width and invisible formatting characters; surrogates, which stand
@@ -105,6 +106,13 @@ def _char_width(char: str) -> int:
     if category(char) in ("Mn", "Me") or "\u1160" <= char <= "\u11ff":
         return 0
     return 2 if east_asian_width(char) in "WF" else 1
+
+
+def quote_list(names: Sequence[str], maximum: int) -> str:
+    """Return the first names in quotes, and the number of the others: 'a', 'b' and 3 more."""
+    quoted = ", ".join(f"'{name}'" for name in names[:maximum])
+    more = len(names) - maximum
+    return f"{quoted} and {more} more" if more > 0 else quoted
 
 
 _DIGITS = r"([0-9]+)"

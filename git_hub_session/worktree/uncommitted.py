@@ -11,6 +11,7 @@ from git_hub_session.git.discovery import HUB_DIRECTORY
 from git_hub_session.git.ref_names import agent_name
 from git_hub_session.git.worktrees import linked_worktrees
 from git_hub_session.session.agents import base_now, find_base_commit
+from git_hub_session.util.text import quote_list
 from git_hub_session.worktree.owner import agent_worktrees
 from git_hub_session.worktree.status import read_worktree_changes
 
@@ -104,8 +105,4 @@ def _describe_all(agents: Mapping[int, Sequence[str]]) -> str:
 
 def describe_files(files: Sequence[str]) -> str:
     """Return the number and the first names, such as "2 files uncommitted: 'a', 'b'"."""
-    names = ", ".join(f"'{file}'" for file in files[:_MAX_FILES])
-    more = len(files) - _MAX_FILES
-    return (
-        f"{_count_files(len(files))} uncommitted: {names}{f' and {more} more' if more > 0 else ''}"
-    )
+    return f"{_count_files(len(files))} uncommitted: {quote_list(files, _MAX_FILES)}"

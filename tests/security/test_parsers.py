@@ -22,8 +22,6 @@ from git_hub_session.board.posts import (
 )
 from git_hub_session.cli.options import FORMAT, Option, Usage, parse_arguments
 from git_hub_session.errors import Damaged, UsageError
-from git_hub_session.evaluation.metric import MetricNotFound, read_metric
-from git_hub_session.evaluation.quantity import parse_finite_quantity
 from git_hub_session.git.config import (
     config_from_environment,
     is_true,
@@ -39,6 +37,8 @@ from git_hub_session.git.ref_names import (
     session_of_branch,
 )
 from git_hub_session.git.worktrees import read_worktree
+from git_hub_session.metric.metric import MetricNotFound, read_metric
+from git_hub_session.metric.quantity import parse_finite_quantity
 from git_hub_session.session.json_file import parse_json
 from git_hub_session.util.clock import format_age_since, format_iso, parse_duration, parse_iso
 from git_hub_session.util.text import (

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from git_hub_session.evaluation.quantity import Quantity
 from git_hub_session.evaluation.units import Measurement, convert_to_one_unit
+from git_hub_session.metric.quantity import Quantity
 
 
 def measured(*texts: str) -> dict[str, Measurement]:

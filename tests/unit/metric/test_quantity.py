@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from git_hub_session.evaluation.quantity import (
+from git_hub_session.metric.quantity import (
     Quantity,
     convert_quantity,
     parse_finite_quantity,

@@ -18,7 +18,7 @@ import re
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.errors import UsageError
-from git_hub_session.evaluation.quantity import (
+from git_hub_session.metric.quantity import (
     LARGEST,
     Quantity,
     parse_leading_quantity,

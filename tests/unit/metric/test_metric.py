@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from git_hub_session.evaluation.metric import MetricNotFound, read_metric
+from git_hub_session.metric.metric import MetricNotFound, read_metric
 
 
 @pytest.mark.parametrize(

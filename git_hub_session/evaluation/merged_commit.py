@@ -1,0 +1,92 @@
+"""Create the commits to measure: the merges of the agents' tips with the base branch.
+
+If a tip contains the base branch, a merge has the tree of the tip, so the tip is measured. For each
+other tip, the merge commit is created without a checkout. No ref points to it, so git deletes it
+after some weeks.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from shlex import quote
+
+from git_hub_session._typing import TYPE_CHECKING
+from git_hub_session.errors import GitFailed
+from git_hub_session.git.command import GitTooOld
+from git_hub_session.session.agents import base_now
+from git_hub_session.util.text import quote_list
+from git_hub_session.worktree.merge_tree import merge_trees
+
+if TYPE_CHECKING:
+    from git_hub_session.evaluation.candidates import Candidate
+    from git_hub_session.session.model import Session
+    from git_hub_session.session.project import Project
+
+_MESSAGE = b"hub: a merge to measure\n"
+# With a fixed author and time, the next evaluation of the same merge creates no new object.
+_AUTHOR = {
+    f"GIT_{role}_{field}": value
+    for role in ("AUTHOR", "COMMITTER")
+    for field, value in (
+        ("NAME", "git hub-session"),
+        ("EMAIL", "git-hub-session@localhost"),
+        ("DATE", "@0 +0000"),
+    )
+}
+_MAX_FILES = 3
+
+
+def with_merged_commits(
+    candidates: Sequence[Candidate], session: Session, project: Project, *, dry_run: bool
+) -> list[Candidate]:
+    """Return the candidates with the merges into the base branch, or with the reason for none.
+
+    A candidate that is measured in place stays as it is.
+
+    Args:
+        dry_run: find the conflicts, but do not write the merge commits.
+    """
+    base = base_now(session, project.repo)
+    branch = session.config.base_branch
+    return [
+        candidate
+        if candidate.unmeasured_reason or candidate.directory or not base
+        else _with_merged_commit(candidate, base, branch, project, dry_run=dry_run)
+        for candidate in candidates
+    ]
+
+
+def conflict_notes(candidates: Sequence[Candidate], session: Session) -> list[str]:
+    """Return the notes about conflicts, each with the command that lets the user resolve them."""
+    sid, branch = session.id, session.config.base_branch
+    return [
+        f"{candidate.name} {candidate.merge_problem}"
+        f" (merge in its worktree: git hub-session exec {sid} --agents {candidate.branch.agent}"
+        f" -- git merge {quote(branch)})"
+        for candidate in candidates
+        if candidate.has_conflicts
+    ]
+
+
+def _with_merged_commit(
+    candidate: Candidate, base: str, branch: str, project: Project, *, dry_run: bool
+) -> Candidate:
+    tip = candidate.commit
+    if project.repo.is_ancestor(tip, base):
+        return candidate
+    try:
+        merge = merge_trees(project, base, tip, None, dry_run=dry_run)
+    except GitTooOld:  # `merge` fails too, so the user merges with git.
+        return candidate
+    except GitFailed as error:
+        message = error.stderr.strip().rpartition("\n")[2].removeprefix("fatal: ") or error.message
+        return candidate._replace(merge_problem=f"cannot be merged: {message}")
+    if merge.conflicts:
+        paths = quote_list([os.fsdecode(path) for path in merge.conflicts], _MAX_FILES)
+        problem = f"conflicts with '{branch}' in {paths}"
+        return candidate._replace(merge_problem=problem, has_conflicts=True)
+    if dry_run:
+        return candidate
+    commit = project.git.commit_tree(merge.tree, [base, tip], _MESSAGE, environ=_AUTHOR)
+    return candidate._replace(merged_commit=commit)

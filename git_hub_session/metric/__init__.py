@@ -1,0 +1,1 @@
+"""Find a metric in the output of a command, and parse its number and unit."""

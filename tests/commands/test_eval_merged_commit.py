@@ -1,0 +1,122 @@
+"""`eval` measures the merge with the base branch, and `merge` merges what was measured."""
+
+from __future__ import annotations
+
+from tests.support.cleanup import everything
+from tests.support.hub import Hub, Result
+from tests.support.measured_sessions import (
+    MEASURE,
+    agent_worktree,
+    create_measurable_session,
+    recorded_ranks,
+)
+
+SUM = ("--eval", "echo ms: $(($(cat ms | tr -dc 0-9) + $(cat more 2>/dev/null || echo 0)))")
+
+
+def result_of(hub: Hub, agent: int) -> dict[str, object]:
+    result = hub.state()["agents"][f"agent-{agent}"]["result"]
+    assert isinstance(result, dict)
+    return result
+
+
+def test_tip_is_measured_while_the_base_branch_has_not_moved(hub: Hub) -> None:
+    create_measurable_session(hub, "ms: 1\n")
+    assert hub.run("eval", "-q", *MEASURE, "s1") == Result(0)
+    tip = hub.git("rev-parse", "hub/s1/agent-1/attempt-1")
+    result = result_of(hub, 1)
+    assert (result["commit"], result["tree"]) == (tip, hub.git("rev-parse", f"{tip}^{{tree}}"))
+
+
+def test_merge_with_the_moved_base_branch_is_measured(hub: Hub) -> None:
+    """The tree that `merge` creates is the measured tree. The baseline is the base branch too."""
+    hub.commit(hub.top, "ms", "ms: 9\n")
+    create_measurable_session(hub, "ms: 1\n", "ms: 2\n")
+    moved = hub.commit(hub.top, "more", "100\n")
+    before = hub.refs()
+    arguments = (*MEASURE, *SUM, "--no-guard", "--baseline", "measure")
+    assert hub.run("eval", "-q", *arguments, "s1") == Result(0)
+    assert recorded_ranks(hub) == {"agent-1": (1, 101, ""), "agent-2": (2, 102, "")}
+    evaluation = hub.state()["evaluation"]
+    assert (evaluation["base"], evaluation["baseline"], hub.refs()) == (moved, 109, before)
+    tree = result_of(hub, 1)["tree"]
+    assert hub.git("diff", "--name-only", "main", str(tree)) == "ms"
+    assert hub.run("eval", "-q", *arguments, "s1") == Result(0)
+    assert result_of(hub, 1)["tree"] == tree
+    assert hub.run("merge", "-q", "--yes", "s1") == Result(0)
+    assert hub.git("rev-parse", "main^{tree}", "main^1") == f"{tree}\n{moved}"
+
+
+def test_conflict_with_the_base_branch(hub: Hub) -> None:
+    """The agent is not measured. The command in the note lets the user resolve the conflict."""
+    create_measurable_session(hub, "ms: 1\n", "ms: 2\n")
+    hub.git("reset", "-q", "--hard", "HEAD~", cwd=agent_worktree(hub, 2))
+    hub.commit(agent_worktree(hub, 2), "other", "ms: 2\n")
+    hub.commit(hub.top, "ms", "ms: 5\n")
+    result = hub.run("eval", *MEASURE, "s1")
+    command = "git hub-session exec s1 --agents 1 -- git merge main"
+    assert (result.code, result.err) == (
+        0,
+        f"warning: agent-1 conflicts with 'main' in 'ms' (merge in its worktree: {command})\n",
+    )
+    assert recorded_ranks(hub) == {
+        "agent-2": (1, 5, ""),
+        "agent-1": (2, None, "conflicts with 'main' in 'ms'"),
+    }
+    assert "tree" not in result_of(hub, 1)
+    assert "CONFLICT (add/add): Merge conflict in ms" in hub.call("sh", "-c", command).out
+    (agent_worktree(hub, 1) / "ms").write_text("ms: 3\n")
+    hub.git("commit", "-qam", "resolved", cwd=agent_worktree(hub, 1))
+    assert hub.run("eval", "-q", *MEASURE, "s1") == Result(0)
+    assert recorded_ranks(hub)["agent-1"] == (1, 3, "")
+
+
+def test_dry_run_names_the_conflict_and_writes_nothing(hub: Hub) -> None:
+    create_measurable_session(hub, "ms: 1\n", "ms: 2\n")
+    hub.commit(hub.top, "ms", "ms: 5\n")
+    before = everything(hub)
+    result = hub.run("eval", "-n", *MEASURE, "s1")
+    assert result.out.count("conflicts with 'main' in 'ms'") == 2
+    assert (result.err, everything(hub)) == ("", before)
+
+
+def test_tips_without_a_common_history(hub: Hub) -> None:
+    create_measurable_session(hub, "ms: 1\n", "ms: 2\n")
+    worktree = agent_worktree(hub, 1)
+    orphan = hub.git("commit-tree", "-m", "orphan", "HEAD^{tree}", cwd=worktree)
+    hub.git("reset", "-q", "--hard", orphan, cwd=worktree)
+    assert hub.run("eval", "-q", *MEASURE, "s1") == Result(0)
+    assert recorded_ranks(hub) == {
+        "agent-2": (1, 2, ""),
+        "agent-1": (2, None, "cannot be merged: refusing to merge unrelated histories"),
+    }
+
+
+def test_measured_in_place_without_the_new_commits_of_the_base_branch(hub: Hub) -> None:
+    """`merge` refuses, because the merge has another tree than the measured worktree."""
+    create_measurable_session(hub, "ms: 1\n")
+    hub.commit(hub.top, "more", "100\n")
+    assert hub.run("eval", "-q", *MEASURE, *SUM, "--in-place", "s1") == Result(0)
+    assert recorded_ranks(hub) == {"agent-1": (1, 1, "")}
+    refs = hub.refs()
+    assert hub.run("merge", "--yes", "s1") == Result(
+        1,
+        "",
+        "error: the evaluation of agent-1 did not include 'main': the result of the merge was not"
+        " measured\nhint: git hub-session eval s1\nhint: git hub-session merge --unmeasured s1\n",
+    )
+    assert hub.refs() == refs
+    assert hub.run("merge", "-q", "--yes", "--unmeasured", "s1") == Result(0)
+
+
+def test_base_branch_that_moves_during_the_evaluation(hub: Hub) -> None:
+    create_measurable_session(hub, "ms: 1\n")
+    base = hub.git("rev-parse", "main")
+    command = f"git -C {hub.top} commit -q --allow-empty -m later; cat ms"
+    result = hub.run("eval", *MEASURE, "--eval", command, "s1")
+    assert (result.code, result.err) == (0, "warning: 'main' moved during the evaluation\n")
+    assert hub.state()["evaluation"]["base"] == base
+    refused = hub.run("merge", "--yes", "s1")
+    assert refused.err.startswith("error: 'main' moved since the evaluation: ")
+    assert hub.run("eval", "-q", *MEASURE, "s1") == Result(0)
+    assert hub.run("merge", "-q", "--yes", "s1") == Result(0)
