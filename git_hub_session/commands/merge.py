@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from functools import partial
-from shlex import quote
 
 from git_hub_session._typing import TYPE_CHECKING, Any
 from git_hub_session.cleanup.options import read_cleanup_options
@@ -31,6 +30,7 @@ from git_hub_session.session.baseline import last_evaluation
 from git_hub_session.session.model import MAX_AGENTS
 from git_hub_session.session.state import State
 from git_hub_session.util.text import escape_control
+from git_hub_session.worktree.merge_tree import merge_into_attempt_command
 
 if TYPE_CHECKING:
     from git_hub_session.cli.context import Context
@@ -226,10 +226,8 @@ def _conflict_output(plan: MergePlan, *, quiet: bool) -> TextOutput:
     agent = agent_name(plan.winner.agent)
     into = escape_control(short_name(plan.into))
     paths = [f"  {escape_control(os.fsdecode(path))}" for path in plan.conflicts]
-    # Not with `exec`: git fails because of the conflicts, and the agent would count as failed.
-    merge = escape_control(f"merge {quote(short_name(plan.into))}")
     err = [
-        f'hint: dir=$(git hub-session path {sid} {agent}) && git -C "$dir" {merge}',
+        f"hint: {escape_control(merge_into_attempt_command(sid, agent, short_name(plan.into)))}",
         f"hint: resolve and commit the conflicts there, then: git hub-session eval {sid}",
         "nothing was changed",
     ]

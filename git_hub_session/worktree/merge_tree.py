@@ -10,12 +10,14 @@ from __future__ import annotations
 import os
 import stat
 from contextlib import AbstractContextManager
+from shlex import quote
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.errors import GitFailed
 
 if TYPE_CHECKING:
     from git_hub_session.git.command import GitAt
+    from git_hub_session.git.ref_names import SessionId
     from git_hub_session.git.repository import GitRepo
     from git_hub_session.session.project import Project
     from git_hub_session.worktree.checkouts import Checkout
@@ -73,6 +75,14 @@ def _run_merge_tree(git: GitAt, ours: str, theirs: str) -> MergeTreeResult:
         output = error.stdout
     tree, *conflicts = output.rstrip(b"\0").split(b"\0")
     return MergeTreeResult(tree.decode(), tuple(conflicts))
+
+
+def merge_into_attempt_command(sid: SessionId, agent: str, branch: str) -> str:
+    """Return the shell command that merges `branch` in the worktree of an agent.
+
+    Do not use `exec`: git fails because of the conflicts, and the agent would count as failed.
+    """
+    return f'dir=$(git hub-session path {sid} {agent}) && git -C "$dir" merge {quote(branch)}'
 
 
 def temporary_directory() -> AbstractContextManager[str]:

@@ -54,10 +54,10 @@ def test_conflict_with_the_base_branch(hub: Hub) -> None:
     hub.commit(agent_worktree(hub, 2), "other", "ms: 2\n")
     hub.commit(hub.top, "ms", "ms: 5\n")
     result = hub.run("eval", *MEASURE, "s1")
-    command = "git hub-session exec s1 --agents 1 -- git merge main"
+    command = 'dir=$(git hub-session path s1 agent-1) && git -C "$dir" merge main'
     assert (result.code, result.err) == (
         0,
-        f"warning: agent-1 conflicts with 'main' in 'ms' (merge in its worktree: {command})\n",
+        f"warning: agent-1 conflicts with 'main' in 'ms' (to resolve: {command})\n",
     )
     assert recorded_ranks(hub) == {
         "agent-2": (1, 5, ""),
