@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 from typing import Any
 
 import pytest
 
-from tests.support.hub import Hub, Result
-from tests.support.measured_sessions import MEASURE, create_measurable_session, recorded_ranks
+from tests.support.hub import Hub, Result, wait_for
+from tests.support.measured_sessions import (
+    MEASURE,
+    agent_worktree,
+    create_measurable_session,
+    recorded_ranks,
+)
 
 NEVER_RAN = "error: no agent of session 's1' failed, was interrupted, or never ran\n"
 
@@ -215,6 +221,22 @@ def test_success_counts_only_for_the_agents_of_the_run(session: Hub) -> None:
     run_script(session, "true", "--commit", "--agents=1")
     failures = [agent["failure"] for agent in session.json("eval", "-n", *MEASURE, "s1")["agents"]]
     assert failures == [None, "cut off after 1 s", None]
+
+
+def test_agent_that_did_not_start_keeps_its_last_run(session: Hub) -> None:
+    """A signal ends the command of agent-1, before the others start."""
+    place = agent_worktree(session, 1).parent
+    process = subprocess.Popen(
+        ["git-hub-session", "exec", "-q", "-j1", "s1", "--", "sh", "-c", "touch ../at; sleep 300"],
+        cwd=session.top,
+        env=session.environ,
+    )
+    wait_for((place / "at").exists, process)
+    process.terminate()
+    process.wait(timeout=120)
+    failures = [agent["failure"] for agent in session.json("eval", "-n", *MEASURE, "s1")["agents"]]
+    assert failures == ["interrupted", "cut off after 1 s", None]
+    assert exec_record(session, 3)["run"] == "exec-1"
 
 
 FAIL_TWICE = 'echo x >>../tries-$HUB_AGENT; printf "try"; test $(wc -l <../tries-$HUB_AGENT) -ge 3'
