@@ -22,6 +22,7 @@ from git_hub_session.git.ref_names import (
     parse_agent_branch,
     short_name,
 )
+from git_hub_session.git.refs import ref_exists
 from git_hub_session.session.state import FINISHED
 from git_hub_session.util.paths import is_same_path
 
@@ -90,7 +91,8 @@ def adopt_command(worktree: Worktree, branch: AgentBranch) -> str:
         return f"{git} status"
     other = parse_agent_branch(worktree.head)
     if other is not None and not _is_same_agent(other, branch):
-        return f"{git} switch {short_name(branch.ref)}"
+        create = "" if ref_exists(worktree.common_dir, branch.ref) else "-c "
+        return f"{git} switch {create}{short_name(branch.ref)}"
     return f"git hub-session adopt {branch.session} {agent_name(branch.agent)}"
 
 

@@ -22,6 +22,7 @@ from tests.support.cleanup import (
     read_content,
     run_restore_commands,
 )
+from tests.support.doctor import edit_state
 from tests.support.hub import Hub, Result
 from tests.support.interrupt import (
     DIE,
@@ -887,6 +888,7 @@ def test_plain_command_if_restore_would_not_recreate_the_worktree(hub: Hub, chan
             hub.git("config", "hubsession.worktreePath", "../elsewhere/{n}")
         case "agents":
             hub.git("branch", "-m", BRANCH, "hub/s1/agent-7/attempt-1")
+            edit_state(hub, "s1", agents={})  # or the worktree would still belong to agent-1
     (worktree / "new").write_text("new\n")
     before = read_content(hub, worktree)
     options = ["--force"] if change == "detached" else []

@@ -194,6 +194,19 @@ def test_all_agents_on_other_branches(session: Hub) -> None:
     assert result == Result(1, "", f"error: agent-1: {reason}\nhint: {ADOPT}\n")
 
 
+def test_branch_renamed_to_that_of_another_agent(session: Hub) -> None:
+    """The hint creates the agent's branch again, because it does not exist."""
+    worktree = agent_worktree(session, 1)
+    other = "hub/s1/agent-7/attempt-1"
+    session.git("branch", "-m", FIRST, other)
+    result = session.run("exec", "--agents=1", "s1", "--", "true")
+    hint = f"git -C {worktree} switch -c {FIRST}"
+    reason = f"'{worktree}': another branch is checked out: '{other}'"
+    assert result == Result(1, "", f"error: {reason}\nhint: {hint}\n")
+    assert session.call("sh", "-c", hint).code == 0
+    assert session.run("exec", "-q", "--agents=1", "s1", "--", "true") == Result(0)
+
+
 def test_older_attempt_is_checked_out(session: Hub) -> None:
     """The worktree of the second attempt has the branch of the first attempt checked out."""
     assert session.run("spawn", "-q", "--retry=1", "s1") == Result(0)
