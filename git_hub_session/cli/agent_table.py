@@ -43,7 +43,8 @@ def agent_lines(
         ),
         Column("LOG", [escape_control(relative_path(agent.log, cwd)) for agent in agents]),
     )
-    return ["", "  Agents:", *table_lines(columns, style, "    ")]
+    verdict = [f"    Verdict: {escape_control(evaluation.verdict)}"] if evaluation.verdict else []
+    return ["", "  Agents:", *table_lines(columns, style, "    "), *verdict]
 
 
 def _state_cell(agent: AgentProgress, now: float) -> str:

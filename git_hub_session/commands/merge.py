@@ -251,13 +251,15 @@ def preview_lines(plan: MergePlan, style: TerminalStyle) -> list[str]:
 
 
 def _result_lines(plan: MergePlan, style: TerminalStyle) -> list[str]:
-    """Return the lines with the winner's metric and its change, and with its failed run."""
+    """Return the lines with the winner's metric and its change, the verdict, and its failed run."""
     out = []
+    evaluation = last_evaluation(plan.session)
     if plan.result is not None and plan.result.metric is not None:
-        evaluation = last_evaluation(plan.session)
         name = evaluation.metric or "metric"
         value, baseline = plan.result.metric, evaluation.baseline
         out.append(f"  {metric_text(name, value, baseline, style, unit=evaluation.unit)}")
+    if plan.result is not None and evaluation.verdict:
+        out.append(f"  Verdict: {escape_control(evaluation.verdict)}")
     if plan.failure:
         out.append(f"  Last run: {escape_control(plan.failure)}")
     return out

@@ -152,6 +152,8 @@ def test_ranking_keeps_the_metrics(hub: Hub) -> None:
         "text": "clean code",
     }
     assert after["evaluation"] == before["evaluation"] | {"verdict": verdict}
+    assert "\n    Verdict: clean code\n" in hub.run("status", "s1").out
+    assert "  ms: 9 → 7 (−22.2 %)\n  Verdict: clean code\n" in hub.run("merge", "-n", "s1").out
     hub.run("eval", "-q", *MEASURE, "s1")
     assert "verdict" not in hub.state()["evaluation"]
     assert recorded_ranks(hub)["agent-3"] == (2, 6, "")

@@ -869,7 +869,9 @@ def test_both_commands_are_in_json(hub: Hub) -> None:
         hub.git("worktree", "remove", "--force", worktree)
 
 
-@pytest.mark.parametrize("change", ["path", "detached", "newer attempt", "setting", "agents"])
+@pytest.mark.parametrize(
+    "change", ["path", "detached", "detached at the tip", "newer attempt", "setting", "agents"]
+)
 def test_plain_command_if_restore_would_not_recreate_the_worktree(hub: Hub, change: str) -> None:
     """`restore` would use another path, commit or attempt. The printed command is exact."""
     hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "1")
@@ -882,6 +884,8 @@ def test_plain_command_if_restore_would_not_recreate_the_worktree(hub: Hub, chan
             worktree = hub.top.parent / "elsewhere"
         case "detached":
             hub.git("checkout", "-q", "--detach", "HEAD~1", cwd=worktree)
+        case "detached at the tip":
+            hub.git("checkout", "-q", "--detach", cwd=worktree)
         case "newer attempt":
             hub.git("branch", "hub/s1/agent-1/attempt-2", "main")
         case "setting":
@@ -891,7 +895,7 @@ def test_plain_command_if_restore_would_not_recreate_the_worktree(hub: Hub, chan
             edit_state(hub, "s1", agents={})  # or the worktree would still belong to agent-1
     (worktree / "new").write_text("new\n")
     before = read_content(hub, worktree)
-    options = ["--force"] if change == "detached" else []
+    options = ["--force"] if change.startswith("detached") else []
     result = hub.run("cleanup", *options, "s1")
     assert "restore s1" not in result.out, result
     run_restore_commands(hub, result)

@@ -142,6 +142,16 @@ def test_command_that_was_cut_off(hub: Hub) -> None:
     assert agent_section(hub)[1].startswith("    agent-1  cut off after ")
 
 
+def test_agent_on_another_branch(hub: Hub) -> None:
+    hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "1")
+    hub.run("spawn", "-q", "s1")
+    run_agents(hub, "git switch -q -c fix")
+    reason = "another branch is checked out: 'fix'"
+    assert agent_fields(hub, 1)["off_branch"] == reason
+    row = f"    agent-1  done   {reason}, no commit of its own  {LOGS}/exec-1/agent-1.log\n"
+    assert row in hub.run("status", "s1").out
+
+
 def test_conflict_with_the_base_branch(hub: Hub) -> None:
     """It is found once the session is evaluated. No object is written."""
     create_measurable_session(hub, "ms: 1\n", "ms: 2\n")
@@ -171,15 +181,18 @@ def test_conflict_with_the_base_branch(hub: Hub) -> None:
 def test_conflicts_are_those_of_git(
     hub: Hub, ours: dict[str, str], theirs: dict[str, str], expected: bool
 ) -> None:
+    """The merge happens in memory: also a merged file is not written into the repository."""
     hub.commit(hub.top, "long", "1\n" * 50)
     create_measurable_session(hub, "ms: 1\n")
     for name, text in theirs.items():
         hub.commit(agent_worktree(hub, 1), name, text)
+    assert hub.run("eval", "-q", *MEASURE, "s1").code == 0
     for name, text in ours.items():
         hub.commit(hub.top, name, text)
     hub.commit(hub.top, "other", "the base moves\n")
-    assert hub.run("eval", "-q", *MEASURE, "s1").code == 0
+    before = snapshot(hub.top / ".git" / "objects")
     assert agent_fields(hub, 1)["conflicts"] is expected
+    assert snapshot(hub.top / ".git" / "objects") == before
     merge = hub.call("git", "merge-tree", "--write-tree", "main", "hub/s1/agent-1/attempt-1")
     assert (merge.code == 1) is expected
 
