@@ -51,3 +51,8 @@ def continue_lines(commands: Sequence[str]) -> list[str]:
     """Return the lines that tell the user to run these commands, in this order."""
     labels = ["continue with", *["then"] * (len(commands) - 1)]
     return [f"{label}: {command}" for label, command in zip(labels, commands, strict=False)]
+
+
+def replace_line(text: str, old: str, new: str) -> str:
+    """Return the text with each line that is `old` replaced with `new`."""
+    return "\n".join(new if line == old else line for line in text.splitlines())

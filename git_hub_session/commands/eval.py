@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from git_hub_session._typing import TYPE_CHECKING, Any
 from git_hub_session.cli.approval import ask_approval
+from git_hub_session.cli.command_line import command_line, replace_line
 from git_hub_session.cli.measure_options import (
     GUARD,
     MAX_REPEATS,
@@ -34,7 +35,7 @@ from git_hub_session.cli.view import (
     relative_path,
     warning_lines,
 )
-from git_hub_session.errors import UsageError
+from git_hub_session.errors import HubError, UsageError
 from git_hub_session.evaluation.evaluate import evaluate_session, preview_evaluation
 from git_hub_session.evaluation.measure import MetricCommand
 from git_hub_session.evaluation.race import Race
@@ -121,7 +122,13 @@ def run(context: Context, args: Arguments) -> EvalView:
     if options.metric_command is not None and not dry_run:
         is_typed = args.value("eval") is not None
         ask_approval(context, session, options.metric_command.command, is_typed=is_typed)
-    result = (preview_evaluation if dry_run else evaluate_session)(sid, project, options)
+    try:
+        result = (preview_evaluation if dry_run else evaluate_session)(sid, project, options)
+    except HubError as error:
+        given = [option for option in USAGE.options if option is not DRY_RUN]
+        command = command_line("eval", given, args, arguments=[sid])
+        error.hint = replace_line(error.hint, f"git hub-session eval {sid}", command)
+        raise
     return EvalView(result, project.cwd, dry_run=dry_run)
 
 

@@ -129,7 +129,7 @@ def _plan_steps(context: Context, args: Arguments, sid: SessionId) -> dict[str, 
         "baseline": partial(_measure_baseline, context, args, sid),
         "spawn": partial(spawn.run, context, args.subset(arguments=[sid])),
         "exec": partial(exec_.run, context, _exec_args(args, sid), following=following),
-        "eval": partial(eval_.run, context, args.subset(*_EVAL_OPTIONS, arguments=[sid])),
+        "eval": partial(eval_.run, context, _eval_args(args, sid)),
         "merge": partial(merge.run, context, args.subset(*_MERGE_OPTIONS, arguments=[sid])),
     }
     return {name: steps[name] for name in names}
@@ -140,6 +140,10 @@ def _exec_args(args: Arguments, sid: SessionId) -> Arguments:
     commit = {} if args.is_set("no-commit") else {"commit": ""}
     names = (*_EXEC_OPTIONS, *_OUTPUT_OPTIONS)
     return args.subset(*names, arguments=[sid], command=command, **commit)
+
+
+def _eval_args(args: Arguments, sid: SessionId) -> Arguments:
+    return args.subset(*_EVAL_OPTIONS, *_OUTPUT_OPTIONS, arguments=[sid])
 
 
 def _run_steps(
@@ -224,6 +228,7 @@ def _with_hints(
     """
     hints = error.hint.splitlines()
     general = {f"git hub-session {name} {sid}": name for name in steps}
+    general |= {line: name for name in steps for line in _continue_commands([name], args, sid)}
     general[f"git hub-session exec {sid} -- <command>"] = "exec"
     special = [hint for hint in hints if hint not in general]
     if special != hints or not any("git hub-session" in hint for hint in hints):

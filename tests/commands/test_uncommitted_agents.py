@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import pytest
@@ -29,9 +30,14 @@ def leave_files(hub: Hub, agent: int) -> Path:
 
 
 FILES = "3 files uncommitted: 'file', 'ms', 'new'"
-COMMIT = (
-    "hint: git hub-session exec --agents {} --commit s1 -- true\nhint: git hub-session eval s1\n"
-)
+
+
+def commit_hints(agents: str, *options: str) -> str:
+    """Return the hints that commit the files of agents, and evaluate with these options."""
+    return (
+        f"hint: git hub-session exec --agents {agents} --commit s1 -- true\n"
+        f"hint: {shlex.join(['git', 'hub-session', 'eval', *options, 's1'])}\n"
+    )
 
 
 @pytest.fixture
@@ -103,8 +109,8 @@ def test_status_counts_the_uncommitted_files(mixed: Hub) -> None:
 @pytest.mark.parametrize(
     ("ranking", "error"),
     [
-        ("1,3,4", f"agent-1 has no commit of its own, but {FILES}\n{COMMIT.format(1)}"),
-        ("3,1,4", f"agent-1 has no commit of its own, but {FILES}\n{COMMIT.format(1)}"),
+        ("1,3,4", f"agent-1 has no commit of its own, but {FILES}\n{{}}"),
+        ("3,1,4", f"agent-1 has no commit of its own, but {FILES}\n{{}}"),
         (
             "2,3",
             "agent-2 has no commit of its own\nhint: git hub-session exec s1 -- <command>\n",
@@ -116,7 +122,8 @@ def test_ranking_by_a_judge(mixed: Hub, ranking: str, error: str) -> None:
     before = mixed.state()
     result = mixed.run("eval", "-q", "--ranking", ranking, "s1")
     if error:
-        assert result == Result(1, "", f"error: {error}")
+        hints = commit_hints("1", "--ranking", ranking, "--quiet")
+        assert result == Result(1, "", f"error: {error.format(hints)}")
         assert mixed.state() == before
     else:
         assert result == Result(0)
@@ -130,11 +137,12 @@ def test_no_agent_has_a_commit(hub: Hub) -> None:
     (agent_worktree(hub, 3) / "ms").write_text("ms: 4\n")
     before = hub.state()
     message = f"error: no agent has a commit of its own; agent-1 has {FILES}; agent-3 has 1 file "
-    refused = Result(1, "", f"{message}uncommitted: 'ms'\n{COMMIT.format('1,3')}")
-    for arguments in (MEASURE, ("-n", *MEASURE), (), ("--ranking", "1,2,3")):
-        assert hub.run("eval", *arguments, "s1") == refused
+    for arguments in ((), ("--ranking", "1,2,3"), MEASURE):
+        error = f"{message}uncommitted: 'ms'\n{commit_hints('1,3', *arguments)}"
+        assert hub.run("eval", *arguments, "s1") == Result(1, "", error)
+        assert hub.run("eval", "-n", *arguments, "s1") == Result(1, "", error)
     assert hub.state() == before
-    command = refused.err.splitlines()[1].removeprefix("hint: ")
+    command = error.splitlines()[1].removeprefix("hint: ")
     assert hub.call("sh", "-c", command).code == 0
     assert hub.run("eval", "-q", *MEASURE, "s1") == Result(0)
     assert [rank[:2] for rank in recorded_ranks(hub).values()] == [(1, 1), (3, None), (2, 4)]
@@ -145,7 +153,7 @@ def test_requested_winner_without_a_commit(mixed: Hub) -> None:
     assert mixed.run("eval", "-q", *MEASURE, "s1") == Result(0)
     mixed.git("branch", "old", "main~1")
     before = protected_state(mixed)
-    files = f"agent-1 has no commit of its own, but {FILES}\n{COMMIT.format(1)}"
+    files = f"agent-1 has no commit of its own, but {FILES}\n{commit_hints('1')}"
     nothing = "agent-2 has no commit of its own\nhint: git hub-session exec s1 -- <command>\n"
     for agent, error in ((1, files), (2, nothing)):
         for option in ("--yes", "--dry-run", "--allow-regression"):
@@ -187,7 +195,7 @@ def test_merged_branch_with_uncommitted_files(mixed: Hub) -> None:
     (agent_worktree(mixed, 3) / "more").write_text("x\n")
     assert mixed.run("merge", "--yes", "s1").err == (
         "error: agent-3 has no commit of its own, but 1 file uncommitted: 'more'\n"
-        f"{COMMIT.format(3)}"
+        f"{commit_hints('3')}"
     )
 
 
@@ -198,7 +206,7 @@ def test_many_files_and_control_characters(hub: Hub) -> None:
         (agent_worktree(hub, 1) / name).write_text("x\n")
     assert hub.run("eval", *MEASURE, "s1").err == (
         "error: no agent has a commit of its own; agent-1 has 5 files uncommitted: "
-        f"'a\\nhint: rm -rf x', 'b\\x1b[2J', 'c' and 2 more\n{COMMIT.format(1)}"
+        f"'a\\nhint: rm -rf x', 'b\\x1b[2J', 'c' and 2 more\n{commit_hints('1', *MEASURE)}"
     )
 
 
@@ -208,7 +216,7 @@ def test_many_agents(hub: Hub) -> None:
         (agent_worktree(hub, agent) / "new").write_text("x\n")
     error = hub.run("eval", *MEASURE, "s1").err
     assert "; agent-5 has 1 file uncommitted: 'new'; and 2 more agents\n" in error
-    assert error.endswith(COMMIT.format("1,2,3,4,5,6,7"))
+    assert error.endswith(commit_hints("1,2,3,4,5,6,7", *MEASURE))
 
 
 def test_agent_that_only_wrote_posts(hub: Hub) -> None:
@@ -227,3 +235,18 @@ def test_uncommitted_files_of_an_agent_with_a_commit(hub: Hub) -> None:
     assert [line.partition("  +")[2] for line in result.out.splitlines()[1:3]] == [
         *("1/-0  tie, 1 file uncommitted, not measured", "2/-0  tie"),
     ]
+
+
+def test_hint_keeps_the_options(mixed: Hub) -> None:
+    """The command that evaluates again has the options of the first one."""
+    for agent in (3, 4):
+        mixed.git("reset", "-q", "--hard", "main", cwd=agent_worktree(mixed, agent))
+    result = mixed.run("eval", "-n", *MEASURE, "--repeat", "2", "s1")
+    assert result.code == 1
+    assert result.err.splitlines()[1:] == [
+        "hint: git hub-session exec --agents 1 --commit s1 -- true",
+        "hint: git hub-session eval --eval 'cat ms' --metric ms --direction lower --repeat 2 s1",
+    ]
+    for line in result.err.splitlines()[1:]:
+        assert mixed.call("sh", "-c", line.removeprefix("hint: ")).code == 0
+    assert mixed.state()["agents"]["agent-1"]["result"]["values"] == [1, 1]
