@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 USAGE = Usage(
-    ("adopt [<options>] <id> <agent> [<branch> | <commit> | <worktree>]",),
+    ("adopt [<options>] <id> <agent> [<commit> | <worktree>]",),
     (
         Option("--path", "path template (default: hubsession.worktreePath)", "<template>"),
         Option("--force", "adopt even if the agent is marked as running", no_abbreviation=True),

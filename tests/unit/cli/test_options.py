@@ -126,6 +126,7 @@ usage: git hub-session <command> [<options>]
     init       create a session for a task
     spawn      create a branch and a worktree for each agent
     exec       run a command for each agent in parallel
+    adopt      record a branch, commit or worktree as an attempt
     eval       measure and rank the agents' results
     merge      merge the winner and archive the other branches
     run        run all steps from init to merge
