@@ -122,7 +122,7 @@ def _plan_steps(context: Context, args: Arguments, sid: SessionId) -> dict[str, 
     """
     last_steps = ["eval"] if args.value("eval") is None else ["eval", "merge"]
     names = ["spawn", "exec", *last_steps]
-    if args.value("eval") is not None and args.value("baseline") in (None, _MEASURE):
+    if _measures_baseline(args):
         names.insert(0, "baseline")
     following = _continue_commands(last_steps, args, sid)
     steps: dict[str, Callable[[], View]] = {
@@ -135,6 +135,10 @@ def _plan_steps(context: Context, args: Arguments, sid: SessionId) -> dict[str, 
     return {name: steps[name] for name in names}
 
 
+def _measures_baseline(args: Arguments) -> bool:
+    return args.value("eval") is not None and args.value("baseline") in (None, _MEASURE)
+
+
 def _exec_args(args: Arguments, sid: SessionId) -> Arguments:
     command = ("sh", "-c", (args.value("agent-cmd") or "").strip())
     commit = {} if args.is_set("no-commit") else {"commit": ""}
@@ -143,7 +147,13 @@ def _exec_args(args: Arguments, sid: SessionId) -> Arguments:
 
 
 def _eval_args(args: Arguments, sid: SessionId) -> Arguments:
-    return args.subset(*_EVAL_OPTIONS, *_OUTPUT_OPTIONS, arguments=[sid])
+    """Return the arguments of `eval`.
+
+    `eval` measures the baseline again, in the same rounds as the agents. The measurement before
+    the agents only shows that the eval command works.
+    """
+    baseline = {"baseline": _MEASURE} if _measures_baseline(args) else {}
+    return args.subset(*_EVAL_OPTIONS, *_OUTPUT_OPTIONS, arguments=[sid], **baseline)
 
 
 def _run_steps(
@@ -204,11 +214,10 @@ def _exec_command(exec_args: Arguments, *, only_failed: bool = False) -> str:
 def _continue_commands(steps: Sequence[str], args: Arguments, sid: SessionId) -> list[str]:
     """Return the commands that do these steps, with all options of the user.
 
-    No command measures only the baseline: `eval` then measures it too.
+    No command measures only the baseline: `eval` measures it.
     """
-    baseline = {"baseline": _MEASURE} if "baseline" in steps else {}
     output = args.subset(*_OUTPUT_OPTIONS)
-    eval_args = args.subset(*_EVAL_OPTIONS, *_OUTPUT_OPTIONS, **baseline)
+    eval_args = _eval_args(args, sid)
     merge_args = args.subset(*_MERGE_OPTIONS, *_OUTPUT_OPTIONS)
     commands = {
         "spawn": command_line("spawn", spawn.USAGE.options, output, arguments=[sid]),

@@ -168,7 +168,7 @@ def test_run_without_a_metric(slow_project: Hub) -> None:
         ),
         (
             [*RUN_ARGUMENTS, "git rm -q ms && git commit -qm gone", *MEASURE],
-            "git hub-session eval --eval 'cat ms' s1",
+            "git hub-session eval --eval 'cat ms' --baseline measure s1",
             "error: the run stopped at 'eval'\n",
             "evaluating",
         ),
@@ -238,9 +238,23 @@ def test_worktree_path_that_exists(slow_project: Hub) -> None:
         f"error: '{worktree_path(slow_project, 2)}' exists already\nhint: choose another --path\n"
         "hint: continue with: git hub-session spawn s1\n"
         f"hint: then: git hub-session exec --commit s1 -- sh -c {shlex.quote(AGENT)}\n"
-        "hint: then: git hub-session eval --eval 'cat ms' s1\nhint: then: git hub-session merge s1\n"
+        "hint: then: git hub-session eval --eval 'cat ms' --baseline measure s1\nhint: then: git hub-session merge s1\n"
     )
     assert slow_project.state()["state"] == "init"
+
+
+def test_baseline_is_measured_in_the_rounds_of_the_agents(slow_project: Hub) -> None:
+    """`merge` compares with these values, and not with the measurement before the agents."""
+    order = slow_project.top.parent / "order"
+    # The base branch gets better with each measurement, as a machine does when other work ends.
+    command = f"echo $HUB_AGENT >>{order}; echo ms: $(($(tr -dc 0-9 <ms) - $(wc -l <{order})))"
+    arguments = (*MEASURE, "--eval", command, "--no-guard", "--repeat", "2", "-q", "--yes")
+    assert slow_project.run(*RUN_ARGUMENTS, AGENT, *arguments).code == 0
+    rounds = ["baseline", "agent-1", "agent-2"]
+    assert order.read_text().split() == ["baseline", "baseline", *rounds, *rounds]
+    document = slow_project.state()
+    assert document["evaluation"]["baseline"] == (50 - 3 + 50 - 6) / 2
+    assert "baseline: 48.5\n" in (slow_project.directory() / "config.yaml").read_text()
 
 
 def test_given_baseline(slow_project: Hub) -> None:

@@ -141,7 +141,7 @@ def test_fail_fast(project: Hub) -> None:
     agent = shlex.quote(AGENT_2_FAILS)
     expected = [
         f"git hub-session exec --failed {exec_options} s1 -- sh -c {agent}",
-        "git hub-session eval --eval 'cat ms' --repeat 2 --timeout 90s s1",
+        "git hub-session eval --eval 'cat ms' --baseline measure --repeat 2 --timeout 90s s1",
         "git hub-session merge --message 'Be quick' --message 'x y' --yes s1",
     ]
     assert result.err == (
