@@ -71,5 +71,5 @@ class UnlabeledPosts:
             for session in self._store.read_all()
             if not isinstance(session, UnreadableSession)
         ]
-        later = [float(int(time)) for time in others if time is not None and time > start]
-        return float(int(start)), min(later, default=_INFINITE)
+        later = [time // 1 for time in others if time is not None and time > start]
+        return start // 1, min(later, default=_INFINITE)

@@ -5,16 +5,20 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from git_hub_session.system.leftovers import Leftovers
+from tests.support.hub import wait_for
 
 
 @pytest.fixture
 def process() -> Iterator[subprocess.Popen[bytes]]:
     """Run a process that waits."""
     with subprocess.Popen(["sleep", "600"]) as running:
+        # The kernel closes the pipe on which Popen waits before it changes the name of the process.
+        wait_for(lambda: Path(f"/proc/{running.pid}/comm").read_text() == "sleep\n")
         yield running
         running.kill()
 
