@@ -251,7 +251,7 @@ def test_rescue_ref_of_a_session_with_an_unreadable_state(hub: Hub) -> None:
     state = hub.directory() / "state.json"
     # Simulate a user without the permission to read the file.
     code = "(_ for _ in ()).throw(PermissionError(13, 'Permission denied', 'state.json'))"
-    result = run_with_injected_code(hub, "cleanup", "s1", code=code, opened="state.json")
+    result = run_with_injected_code(hub, "cleanup", "s1", code=code, opened="state.json", nth=3)
     assert state.exists()
     assert (result.code, result.err) == (
         0,
