@@ -47,7 +47,7 @@ ALLOW_REGRESSION = Option(
 )
 UNMEASURED = Option(
     "--unmeasured",
-    "merge even if a branch moved since the evaluation",
+    "merge even if the result of the merge was not measured",
     no_abbreviation=True,
 )
 
@@ -111,7 +111,7 @@ def _confirm(
 ) -> None:
     """Show the planned merge, and raise Refused if the user does not approve it."""
     context.reporter.write_lines(partial(preview_lines, plan))
-    for warning in plan.warnings:
+    for warning in plan.remarks:
         context.reporter.note(f"warning: {warning}")
     if is_approved:
         return
@@ -164,7 +164,7 @@ class MergeView(View):
     def diagnostics(self) -> list[str]:
         if self.report is not None:
             return self.report.warnings
-        return warning_lines(self.plan.warnings)
+        return warning_lines(self.plan.remarks)
 
     @property
     def _state(self) -> State:
@@ -188,7 +188,7 @@ class MergeView(View):
             "files": stat.files if stat else None,
             "insertions": stat.insertions if stat else None,
             "deletions": stat.deletions if stat else None,
-            "remarks": list(plan.warnings),
+            "remarks": list(plan.remarks),
             **_metric_fields(plan),
         }
 

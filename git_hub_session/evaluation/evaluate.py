@@ -145,7 +145,8 @@ def _find_candidates(
 
 def _candidate_notes(candidates: Sequence[Candidate], guard: Guard, session: Session) -> list[str]:
     """Return the notes about conflicts, and about files that only the eval command guards."""
-    changed = {path for candidate in candidates for path in candidate.guarded}
+    mergeable = [candidate for candidate in candidates if not candidate.merge_problem]
+    changed = {path for candidate in mergeable for path in candidate.guarded}
     return conflict_notes(candidates, session) + [
         f"'{path}' was measured as in the base commit, because the eval command names it"
         " (use --no-guard to measure the agents' own)"

@@ -78,6 +78,7 @@ def _log_entries(
 ) -> list[EvaluationEntry]:
     """Return the entries of the log for the recorded result."""
     evaluation = last_evaluation(evaluated)
+    trees = {result.agent: result.tree for result in evaluated.results}
     entries = []
     for ranked in result.candidates:
         candidate = ranked.candidate
@@ -90,7 +91,7 @@ def _log_entries(
                 agent=candidate.branch.agent,
                 attempt=candidate.branch.attempt,
                 commit=candidate.commit,
-                tree=_tree(candidate.measured_commit, project.repo),
+                tree=trees.get(candidate.branch.agent, ""),
                 base=evaluated.evaluated_base,
                 metric=evaluation.metric if score or result.metric_command else "",
                 unit=result.unit,

@@ -69,7 +69,8 @@ def merge_winner(
     with project.store.lock_session(sid) as locked:
         new_plan = resolve_plan(locked.read(), locked.directory, project, options)
         # Do not compute the merge again: equal commits merge to the same tree.
-        expected = plan._replace(session=new_plan.session, stat=None, summary=(), merge_tree=None)
+        expected = plan._replace(session=new_plan.session, stat=None, summary=())
+        expected = expected._replace(merge_tree=None, tree_warning="")
         if new_plan != expected:
             raise Refused(
                 f"session '{sid}' or its branches changed while the merge was planned",

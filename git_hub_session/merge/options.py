@@ -29,7 +29,7 @@ class MergeOptions(NamedTuple):
     allow_regression: bool = False
     """Merge even if no agent is better than the baseline."""
     unmeasured: bool = False
-    """Merge even if a branch moved since the evaluation."""
+    """Merge even if the evaluation did not measure the result of the merge."""
 
 
 def merge_command(sid: SessionId, options: MergeOptions) -> str:

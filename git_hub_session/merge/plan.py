@@ -19,9 +19,9 @@ from git_hub_session.git.ref_names import (
 from git_hub_session.git.worktrees import linked_worktrees
 from git_hub_session.merge.hub_files import refuse_hub_files
 from git_hub_session.merge.winner import (
+    check_measured_tree,
     choose_winner,
     moves_since_evaluation,
-    refuse_other_tree,
     refuse_unfit_result,
 )
 from git_hub_session.session.agents import refuse_if_running
@@ -67,13 +67,20 @@ class MergePlan(NamedTuple):
     result: AgentResult | None = None
     """The winner's result of the evaluation, or None."""
     warnings: tuple[str, ...] = ()
-    """Warnings to show before the user confirms the merge."""
+    """The warnings that need no computed merge."""
     stat: DiffStat | None = None
     """The size of the winner's changes since the merge base."""
     summary: tuple[str, ...] = ()
     """The winner's changes, one line for each file."""
     merge_tree: MergeTreeResult | None = None
     """The computed merge, or None if there is an `existing_commit`."""
+    tree_warning: str = ""
+    """The warning that the evaluation measured another tree, or ''."""
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """All warnings to show before the user confirms the merge."""
+        return (*self.warnings, *filter(None, [self.tree_warning]))
 
     @property
     def conflicts(self) -> tuple[bytes, ...]:
@@ -105,7 +112,7 @@ def plan_merge(
     refuse_hub_files(plan.winner, plan.base, plan.tip, project)
     merge_tree = merge_trees(project, plan.base, plan.tip, plan.checkout, dry_run=dry_run)
     plan = plan._replace(merge_tree=merge_tree)
-    refuse_other_tree(plan, options)
+    plan = plan._replace(tree_warning=check_measured_tree(plan, options))
     if described:
         stat, summary = project.repo.diff_summary(plan.tip, plan.base)
         plan = plan._replace(stat=stat, summary=summary)

@@ -26,7 +26,7 @@ class NoImprovement(Refused):
 
 
 class OutdatedEvaluation(Refused):
-    """The winner or the base branch moved since the evaluation."""
+    """The evaluation did not measure the result of the merge."""
 
     code = "outdated-evaluation"
 
@@ -69,18 +69,25 @@ def refuse_unfit_result(
         raise _no_improvement(session, evaluation, result, options)
 
 
-def refuse_other_tree(plan: MergePlan, options: MergeOptions) -> None:
-    """Raise OutdatedEvaluation if the evaluation measured another tree than the computed merge.
+def check_measured_tree(plan: MergePlan, options: MergeOptions) -> str:
+    """Return a warning if the evaluation measured another tree than the computed merge, or ''.
 
     For example, it measured the winner in its own worktree, without new commits of the base branch.
+
+    Raises:
+        OutdatedEvaluation: it measured another tree, and `unmeasured` is not set.
     """
     result, merge = plan.result, plan.merge_tree
     is_base_branch = plan.into == HEADS + plan.session.config.base_branch
-    if result is None or merge is None or merge.conflicts or options.unmeasured:
-        return
-    if is_base_branch and result.tree not in ("", merge.tree):
-        reason = f"the evaluation of {agent_name(result.agent)} did not include '{short_name(plan.into)}'"
-        raise _outdated(plan.session.id, options, reason)
+    if result is None or merge is None or merge.conflicts or not is_base_branch:
+        return ""
+    if result.tree in ("", merge.tree):
+        return ""
+    name = agent_name(result.agent)
+    warning = f"the evaluation of {name} did not include '{short_name(plan.into)}'"
+    if not options.unmeasured:
+        raise _outdated(plan.session.id, options, warning)
+    return warning
 
 
 def _outdated(sid: SessionId, options: MergeOptions, reason: str) -> OutdatedEvaluation:

@@ -43,6 +43,9 @@ def test_merge_with_the_moved_base_branch_is_measured(hub: Hub) -> None:
     assert hub.git("diff", "--name-only", "main", str(tree)) == "ms"
     assert hub.run("eval", "-q", *arguments, "s1") == Result(0)
     assert result_of(hub, 1)["tree"] == tree
+    assert hub.run("eval", "-q", "--ranking", "1", "s1") == Result(0)
+    evaluations = hub.json("log", "--evaluations", "s1")["evaluations"]
+    assert {entry["tree"] for entry in evaluations if entry["agent"] == 1} == {tree}
     assert hub.run("merge", "-q", "--yes", "s1") == Result(0)
     assert hub.git("rev-parse", "main^{tree}", "main^1") == f"{tree}\n{moved}"
 
@@ -64,6 +67,8 @@ def test_conflict_with_the_base_branch(hub: Hub) -> None:
         "agent-1": (2, None, "conflicts with 'main' in 'ms'"),
     }
     assert "tree" not in result_of(hub, 1)
+    entries = hub.json("log", "--evaluations", "s1")["evaluations"]
+    assert [entry["tree"] for entry in entries if entry["agent"] == 1] == [None]
     assert "CONFLICT (add/add): Merge conflict in ms" in hub.call("sh", "-c", command).out
     (agent_worktree(hub, 1) / "ms").write_text("ms: 3\n")
     hub.git("commit", "-qam", "resolved", cwd=agent_worktree(hub, 1))
@@ -106,7 +111,10 @@ def test_measured_in_place_without_the_new_commits_of_the_base_branch(hub: Hub) 
         " measured\nhint: git hub-session eval s1\nhint: git hub-session merge --unmeasured s1\n",
     )
     assert hub.refs() == refs
-    assert hub.run("merge", "-q", "--yes", "--unmeasured", "s1") == Result(0)
+    warning = "the evaluation of agent-1 did not include 'main'"
+    assert hub.json("merge", "-n", "--unmeasured", "s1")["remarks"] == [warning]
+    merged = hub.run("merge", "--yes", "--unmeasured", "s1")
+    assert (merged.code, merged.err) == (0, f"warning: {warning}\n")
 
 
 def test_base_branch_that_moves_during_the_evaluation(hub: Hub) -> None:
