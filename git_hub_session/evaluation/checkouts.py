@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
+from shlex import quote
 
 from git_hub_session._typing import TYPE_CHECKING, Self
 from git_hub_session.errors import HubError
@@ -17,17 +19,21 @@ from git_hub_session.evaluation.targets import (
     CheckoutRequest,
     EvalCheckout,
     GuardedFiles,
+    directory_id,
     reset_checkout,
     restore_guarded,
 )
-from git_hub_session.git.ref_names import AgentBranch, SessionId
+from git_hub_session.evaluation.units import BASELINE
+from git_hub_session.git.ref_names import AgentBranch, SessionId, agent_number
 from git_hub_session.git.worktrees import Worktree, linked_git_dir, linked_worktrees
 from git_hub_session.removal import remove as removal
 from git_hub_session.removal.errors import RemovalFailed
 from git_hub_session.removal.partial_add import remove_empty_git_dir
 from git_hub_session.removal.trash import empty_trash
 from git_hub_session.session import runs
+from git_hub_session.system import procfs
 from git_hub_session.system.parallel import cpu_count, parallel_map
+from git_hub_session.system.tree import remove_path
 from git_hub_session.worktree.locks import EVAL_LOCK
 from git_hub_session.worktree.paths import worktree_path, worktree_template
 from git_hub_session.worktree.setup import WorktreeSetup
@@ -65,6 +71,7 @@ class EvalCheckouts:
         """
         self._commits = {self._path(request): request.commit for request in requests}
         for path in self._commits:
+            _refuse_existing(path)
             os.makedirs(os.path.dirname(path), exist_ok=True)
         setup = WorktreeSetup(self._project)
         if self._guard.paths and requests:
@@ -96,7 +103,10 @@ class EvalCheckouts:
         with open(os.path.join(git_dir, "index"), "rb") as file:
             mtime_ns = os.fstat(file.fileno()).st_mtime_ns
             index = file.read()
-        checkout = EvalCheckout(request.name, path, git_dir, request.commit, index, mtime_ns)
+        file_id = directory_id(path) or (0, 0)
+        checkout = EvalCheckout(
+            request.name, path, git_dir, request.commit, index, mtime_ns, file_id
+        )
         if self._guard.paths:
             checkout = self._guard_checkout(checkout)
         error = setup.apply(path, request.commit, request.environ)
@@ -125,8 +135,12 @@ class EvalCheckouts:
         own = self._guard.files(checkout.commit, repo)
         removed = tuple(sorted({*own} - {*files}))
         guarded = GuardedFiles(f"{self._prefix}{_GUARD}", tuple(files), removed)
+        # A sparse checkout leaves out files. Such a file is restored, but nobody has changed it.
+        top = os.fsencode(checkout.path)
+        existing = {path for path in files if os.path.lexists(os.path.join(top, path))}
         restored = restore_guarded(guarded, checkout.path)
-        return checkout._replace(guarded=guarded, restored=tuple(restored))
+        changed = [path for path in restored if path in existing or path in removed]
+        return checkout._replace(guarded=guarded, restored=tuple(changed))
 
     def remove_stale(self) -> None:
         """Remove the temporary worktrees of the session, also those that a killed run left.
@@ -136,10 +150,8 @@ class EvalCheckouts:
         worktrees = linked_worktrees(self._common_dir)
         temporary = [worktree for worktree in worktrees if self._is_temporary(worktree)]
         for worktree in temporary:
-            try:
-                removal.remove_unchecked(worktree)
-            except RemovalFailed:
-                pass  # the next run tries again
+            with suppress(RemovalFailed, OSError):  # the next run tries again
+                _remove_temporary(worktree)
         if temporary:
             empty_trash(self._common_dir)
         # A git dir without the file `gitdir` has no path. ^C can leave one: git removes `gitdir`
@@ -149,4 +161,34 @@ class EvalCheckouts:
                 remove_empty_git_dir(path, self._project, EVAL_LOCK, [commit])
 
     def _is_temporary(self, worktree: Worktree) -> bool:
-        return worktree.lock_reason == EVAL_LOCK and worktree.path.startswith(self._prefix)
+        # Another session can have an id that starts with this prefix.
+        name = worktree.path.removeprefix(self._prefix)
+        is_target = name in (BASELINE, _GUARD) or agent_number(name) > 0
+        return worktree.lock_reason == EVAL_LOCK and name != worktree.path and is_target
+
+
+def _remove_temporary(worktree: Worktree) -> None:
+    """Remove a temporary worktree with everything in it, also repositories. Raise OSError.
+
+    Keep it if a file system is mounted in it. Delete the directory first: if this process is
+    killed, the git dir still names it.
+    """
+    if procfs.mounts_in(worktree.path):
+        return
+    parent, name = os.path.split(worktree.path)
+    if os.path.lexists(worktree.path):
+        remove_path(parent, os.fsencode(name))
+    remove_path(worktree.git_dir, b"modules")  # the repositories of submodules
+    removal.remove_unchecked(worktree._replace(is_missing=True))
+
+
+def _refuse_existing(path: str) -> None:
+    """Raise HubError if an earlier run could not remove its temporary worktree."""
+    if not os.path.lexists(path):
+        return
+    mounts = procfs.mounts_in(path)
+    if mounts:
+        raise HubError(
+            f"a file system is mounted at '{mounts[0]}'", hint=f"umount {quote(mounts[0])}"
+        )
+    raise HubError(f"'{path}' exists already", hint=f"mv {quote(path)} {quote(path)}.old")

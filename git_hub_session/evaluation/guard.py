@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from shlex import shlex
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 _SETTING = "hubsession.guard"
 _SUBMODULE = 0o160000
+_MAX_LINKS = 40
 
 # Commands that only print, count or compare. They run no program of the repository.
 _READERS = frozenset(
@@ -97,16 +99,16 @@ def choose_guard(
         missing = find_missing_guard(given, base, repo)
         if missing:
             raise missing_guard_error(missing)
-        return _make_guard(base, given)
+        return _make_guard(base, given, repo)
     configured = parse_guards(project.config_values(_SETTING))
     if configured:
         # The setting is for all sessions: an older base commit may not have the path.
         existing = [path for path in configured if not find_missing_guard([path], base, repo)]
-        return _make_guard(base, existing)
-    files = repo.tree_entries(base) if base else {}
-    words = map(normalize_relative, benchmark_words(command))
-    named = [word for word in words if os.fsencode(word) in files]
-    return _make_guard(base, named)._replace(is_default=True)
+        return _make_guard(base, existing, repo)
+    words = [os.fsencode(word) for word in map(normalize_relative, benchmark_words(command))]
+    entries = repo.tree_entries(base) if base else {}
+    named = [word for word in words if entries.keys() & resolve_links(word, entries, repo)[-1:]]
+    return _make_guard(base, map(os.fsdecode, named), repo)._replace(is_default=True)
 
 
 def mark_guarded(
@@ -152,9 +154,40 @@ def mark_hidden(
     return marked
 
 
-def _make_guard(base: str, paths: Iterable[str]) -> Guard:
-    encoded = tuple(dict.fromkeys(os.fsencode(path) for path in paths))
-    return Guard(base, encoded) if encoded else Guard()
+def _make_guard(base: str, paths: Iterable[str], repo: GitRepo) -> Guard:
+    """Return a guard of the paths, and of the files that symbolic links on these paths name."""
+    entries = repo.tree_entries(base) if base else {}
+    names = [name for path in paths for name in resolve_links(os.fsencode(path), entries, repo)]
+    return Guard(base, tuple(dict.fromkeys(names))) if names else Guard()
+
+
+def resolve_links(
+    path: bytes, entries: Mapping[bytes, tuple[int, bytes]], repo: GitRepo
+) -> list[bytes]:
+    """Return the symbolic links of a tree on the path, and then the path that they lead to.
+
+    Leave out a path outside the tree.
+    """
+    found: list[bytes] = []
+    current: list[bytes] = []
+    rest = path.split(b"/")
+    while rest and len(found) < _MAX_LINKS:
+        name = rest.pop(0)
+        if name == b"..":
+            if not current:
+                return found
+            current.pop()
+        elif name not in (b"", b"."):
+            current.append(name)
+        mode, oid = entries.get(b"/".join(current), (0, b""))
+        if stat.S_ISLNK(mode):
+            found.append(b"/".join(current))
+            target = repo.read_blob(oid)
+            if target.startswith(b"/"):
+                return found
+            current.pop()
+            rest = [*target.split(b"/"), *rest]
+    return [*found, b"/".join(current)]
 
 
 def _session_guards(session: Session) -> tuple[str, ...] | None:

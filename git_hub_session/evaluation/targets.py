@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
@@ -12,6 +13,7 @@ from git_hub_session.evaluation.units import BASELINE
 from git_hub_session.git.head import read_head
 from git_hub_session.session.agent_environment import agent_environment
 from git_hub_session.session.agents import base_now, find_base_commit
+from git_hub_session.system import procfs
 from git_hub_session.system.copy import replace_files
 from git_hub_session.system.tree import remove_path
 
@@ -63,6 +65,8 @@ class EvalCheckout(NamedTuple):
     saved_index: bytes
     """The index as git wrote it for the new worktree."""
     index_mtime_ns: int
+    file_id: tuple[int, int]
+    """The device and the inode of the directory at `path`."""
     guarded: GuardedFiles | None = None
     restored: tuple[bytes, ...] = ()
     """The guarded files that differed from the base commit."""
@@ -126,6 +130,7 @@ def reset_checkout(checkout: EvalCheckout, project: Project) -> None:
 
     Files that git ignores stay. Raise HubError.
     """
+    _refuse_other_directory(checkout)
     settings = {"submodule.recurse": "false"}
     git = project.git.at(checkout.git_dir, checkout.path, settings=settings)
     try:
@@ -139,6 +144,26 @@ def reset_checkout(checkout: EvalCheckout, project: Project) -> None:
     git.run(["clean", "-q", "-d", "-ff"])
     if checkout.guarded is not None:
         restore_guarded(checkout.guarded, checkout.path)
+
+
+def _refuse_other_directory(checkout: EvalCheckout) -> None:
+    """Raise HubError if the directory was replaced, or if a file system is mounted in it."""
+    if not os.path.lexists(checkout.path):
+        raise HubError(f"directory '{checkout.path}' is missing")
+    if directory_id(checkout.path) != checkout.file_id:
+        raise HubError(f"'{checkout.path}' is another directory now")
+    mounts = procfs.mounts_in(checkout.path)
+    if mounts:
+        raise HubError(f"a file system is mounted at '{mounts[0]}'")
+
+
+def directory_id(path: str) -> tuple[int, int] | None:
+    """Return the device and the inode of the directory `path`, or None if it is none."""
+    try:
+        status = os.lstat(path)
+    except OSError:
+        return None
+    return (status.st_dev, status.st_ino) if stat.S_ISDIR(status.st_mode) else None
 
 
 def restore_guarded(guarded: GuardedFiles, target: str) -> list[bytes]:
@@ -159,6 +184,8 @@ def _restore_index(checkout: EvalCheckout) -> None:
         with suppress(FileNotFoundError):
             os.unlink(os.path.join(checkout.git_dir, name))
     path = os.path.join(checkout.git_dir, "index")
-    with open(path, "wb") as file:
+    with suppress(FileNotFoundError):
+        os.unlink(path)  # The command may have made it a link.
+    with open(path, "xb") as file:
         file.write(checkout.saved_index)
     os.utime(path, ns=(checkout.index_mtime_ns, checkout.index_mtime_ns))

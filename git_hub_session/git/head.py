@@ -101,9 +101,15 @@ def read_reflog(git_dir: str, ref: str) -> list[str]:
 
 
 def reflog_tip(git_dir: str, ref: str) -> str:
-    """Return the newest object id in the reflog of `ref`, or ''."""
-    newest = "".join(read_reflog(git_dir, ref)[-1:])[41:81]
-    return newest if is_object_id(newest) else ""
+    """Return the newest object id in the reflog of `ref`, or ''.
+
+    Skip the null id of a deletion.
+    """
+    for line in reversed(read_reflog(git_dir, ref)):
+        oid = line[41:81]
+        if is_object_id(oid) and oid.strip("0"):
+            return oid
+    return ""
 
 
 def previous_branches(git_dir: str) -> list[str]:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from git_hub_session._typing import NamedTuple
 from git_hub_session.util.numbers import MAX_COUNT, parse_int
+from git_hub_session.util.paths import is_inside
 
 # A string, not a compiled pattern: most commands never use it.
 _OCTAL = r"\\([0-7]{3})"
@@ -116,6 +117,12 @@ def mount_points() -> list[str]:
         if len(fields) > 4:
             points.append(re.sub(_OCTAL, lambda match: chr(int(match[1], 8)), fields[4]))
     return points
+
+
+def mounts_in(directory: str) -> list[str]:
+    """Return the mount points in `directory`, or `directory` itself if it is one."""
+    top = os.path.realpath(directory)
+    return [point for point in mount_points() if is_inside(point, top)]
 
 
 def lock_holder(directory: str) -> int | None:

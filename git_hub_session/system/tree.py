@@ -266,6 +266,8 @@ def _remove_entry(parent: int, name: bytes) -> None:
             raise
         directory = _open_writable(parent, name)
         try:
+            if os.fstat(directory).st_dev != os.fstat(parent).st_dev:
+                raise OSError(errno.EBUSY, "is a mount point", os.fsdecode(name))
             for child in os.listdir(directory):
                 _remove_entry(directory, os.fsencode(child))
         finally:

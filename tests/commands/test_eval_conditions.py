@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -246,3 +248,79 @@ def test_baseline_of_a_run_misses_something(hub: Hub) -> None:
         "hint: list the ignored files that a new worktree needs in .worktreeinclude",
         f"hint: read its output in {hub.directory()}/output/eval-1/baseline.log",
     ]
+
+
+def test_repository_in_a_temporary_worktree(hub: Hub) -> None:
+    """The eval command has cloned a dependency. The temporary worktree is removed all the same."""
+    create_measurable_session(hub, "ms: 1\n")
+    arguments = (*MEASURE, "--eval", "git init -q build/dep; cat ms", "--repeat", "2")
+    for _ in range(2):
+        assert hub.run("eval", "-q", *arguments, "s1") == Result(0)
+        assert not [*hub.top.parent.glob("project.hub/s1/.s1-eval*")]
+    assert (values(hub, 1), count_worktrees(hub)) == ([1, 1], 2)
+
+
+def test_link_in_place_of_a_temporary_worktree(hub: Hub) -> None:
+    """A reset through the link would delete the uncommitted files of another agent."""
+    create_measurable_session(hub, "ms: 1\n", "ms: 2\n")
+    other = agent_worktree(hub, 2)
+    (other / "notes").write_text("mine\n")
+    (other / "ms").write_text("changed\n")
+    replace = "cd ..; mv .s1-eval-agent-1 moved; ln -s agent-2 .s1-eval-agent-1"
+    command = f"cat ms; test $HUB_AGENT = agent-2 || {{ {replace}; }}"
+    result = hub.run("eval", *MEASURE, "--eval", command, "--repeat", "2", "s1")
+    assert result.code == 0, result
+    path = agent_worktree(hub, 1).parent / ".s1-eval-agent-1"
+    reason = f"its worktree cannot be reset: '{path}' is another directory now"
+    assert recorded_ranks(hub) == {"agent-2": (1, 2, ""), "agent-1": (2, None, reason)}
+    assert ((other / "notes").read_text(), (other / "ms").read_text()) == ("mine\n", "changed\n")
+    assert (path.is_symlink(), path.exists(), count_worktrees(hub)) == (False, False, 3)
+
+
+def test_link_in_place_of_the_index(hub: Hub) -> None:
+    """The index is written again before each repetition. The target of the link stays."""
+    create_measurable_session(hub, "ms: 1\n")
+    precious = hub.top.parent / "precious"
+    precious.write_text("mine\n")
+    command = f'ln -sf {precious} "$(git rev-parse --git-dir)/index"; cat ms'
+    assert hub.run("eval", "-q", *MEASURE, "--eval", command, "--repeat", "2", "s1") == Result(0)
+    assert (precious.read_text(), values(hub, 1)) == ("mine\n", [1, 1])
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a file system")
+def test_file_system_in_a_temporary_worktree(hub: Hub) -> None:
+    """Its files are not deleted. The next evaluation names the command that unmounts it."""
+    create_measurable_session(hub, "ms: 1\n")
+    mounted = hub.top.parent / "mounted"
+    mounted.mkdir()
+    (mounted / "file").write_text("mine\n")
+    command = f"cat ms; mkdir point; mount --bind {mounted} point"
+    point = agent_worktree(hub, 1).parent / ".s1-eval-agent-1" / "point"
+    result = hub.run("eval", "-q", *MEASURE, "--eval", command, "s1")
+    try:
+        if not os.path.ismount(point):
+            pytest.skip(f"cannot mount a file system: {result}")
+        assert (mounted / "file").read_text() == "mine\n"
+        refused = hub.run("eval", "-q", *MEASURE, "s1")
+        assert refused == Result(
+            128, "", f"fatal: a file system is mounted at '{point}'\nhint: umount {point}\n"
+        )
+    finally:
+        subprocess.run(["umount", str(point)], check=False, stderr=subprocess.DEVNULL)
+    assert hub.run("eval", "-q", *MEASURE, "s1") == Result(0)
+    assert (count_worktrees(hub), (mounted / "file").exists()) == (2, True)
+
+
+def test_sessions_whose_ids_have_the_same_start(hub: Hub) -> None:
+    """The evaluation of one session keeps the temporary worktrees of the other."""
+    hub.git("config", "hubsession.worktreePath", "../trees/{id}-{n}")
+    for sid in ("s", "s-eval-2"):
+        hub.run("init", "-q", "--id", sid, "--task", "t", "--agents", "1")
+        hub.run("spawn", "-q", sid)
+        hub.commit(hub.top.parent / "trees" / f"{sid}-1", "ms", "ms: 1\n")
+    inner = "git hub-session eval -q s --eval 'cat ms' --metric ms --direction lower"
+    command = f"(cd {hub.top} && {inner}) >&2; cat ms"
+    arguments = (*MEASURE, "--eval", command, "--repeat", "2")
+    assert hub.run("eval", "-q", *arguments, "s-eval-2") == Result(0)
+    assert hub.state("s-eval-2")["agents"]["agent-1"]["result"]["values"] == [1, 1]
+    assert hub.state("s")["agents"]["agent-1"]["result"]["metric"] == 1

@@ -245,3 +245,28 @@ def test_sparse_checkout_has_the_guarded_file(hub: Hub) -> None:
     assert hub.run("eval", "-q", *MEASURE, "s1").code == 0
     assert recorded_ranks(hub) == {"agent-1": (1, 4, ""), "agent-2": (2, 6, "")}
     assert not Path(hub.top, "bench").exists()
+
+
+@pytest.mark.parametrize(
+    ("link", "command"),
+    [("run.sh -> bench/run.sh", "sh run.sh"), ("linked -> bench", "sh linked/run.sh")],
+)
+def test_link_to_the_benchmark(hub: Hub, link: str, command: str) -> None:
+    """The target of a link is guarded, and also a file in a linked directory."""
+    name, _, target = link.partition(" -> ")
+    (hub.top / name).symlink_to(target)
+    hub.git("add", name)
+    create_guarded_session(hub)
+    result = hub.run("eval", "--eval", command, *OPTIONS, "s1")
+    assert result.code == 0, result
+    assert recorded_ranks(hub) == {"agent-1": (1, 4, ""), "agent-2": (2, 6, "")}
+    assert guarded(hub) == {"agent-1": [], "agent-2": ["bench/run.sh"]}
+
+
+def test_guarded_directory_outside_a_sparse_checkout(hub: Hub) -> None:
+    """Nobody has changed files that the checkout leaves out."""
+    create_guarded_session(hub, "echo more >notes")
+    hub.git("sparse-checkout", "set", "--no-cone", "/*", "!/bench/")
+    assert hub.run("eval", "-q", *MEASURE, "--guard", "bench", "s1") == Result(0)
+    assert recorded_ranks(hub) == {"agent-1": (1, 4, ""), "agent-2": (2, 6, "")}
+    assert guarded(hub) == {"agent-1": [], "agent-2": []}
