@@ -36,7 +36,8 @@ def record_result(
         if project.repo.tip(candidate.branch.ref) != candidate.commit
     ]
     branch = session.config.base_branch
-    if result.base not in ("", project.repo.tip(HEADS + branch)):
+    tip = project.repo.tip(HEADS + branch)
+    if tip and result.base not in ("", tip):
         moved.append(f"'{branch}' moved during the evaluation")
     evaluated = _with_result(session, result, project, options)
     append_evaluation(locked.directory, _log_entries(evaluated, result, project, options))

@@ -13,7 +13,6 @@ from git_hub_session.session.baseline import Evaluation, last_evaluation
 from git_hub_session.util.numbers import format_number, format_values
 
 if TYPE_CHECKING:
-    from git_hub_session.git.ref_names import SessionId
     from git_hub_session.git.repository import GitRepo
     from git_hub_session.merge.plan import MergePlan
     from git_hub_session.session.model import AgentResult, Session
@@ -63,7 +62,7 @@ def refuse_unfit_result(
     """
     moves = [*moves_since_evaluation(session, repo, winner, result, into=into)]
     if moves and not options.unmeasured:
-        raise _outdated(session.id, options, moves[0])
+        raise _outdated(session, options, moves[0])
     evaluation = last_evaluation(session)
     if result and evaluation.is_regression(result) and not options.allow_regression:
         raise _no_improvement(session, evaluation, result, options)
@@ -86,15 +85,19 @@ def check_measured_tree(plan: MergePlan, options: MergeOptions) -> str:
     name = agent_name(result.agent)
     warning = f"the evaluation of {name} did not include '{short_name(plan.into)}'"
     if not options.unmeasured:
-        raise _outdated(plan.session.id, options, warning)
+        raise _outdated(plan.session, options, warning)
     return warning
 
 
-def _outdated(sid: SessionId, options: MergeOptions, reason: str) -> OutdatedEvaluation:
-    unmeasured = merge_command(sid, options._replace(unmeasured=True))
+def _outdated(session: Session, options: MergeOptions, reason: str) -> OutdatedEvaluation:
+    ranking = ""
+    if not last_evaluation(session).metric:  # A judge has ranked the agents.
+        agents = ",".join(str(result.agent) for result in session.ranking)
+        ranking = f"--ranking {agents} "
+    unmeasured = merge_command(session.id, options._replace(unmeasured=True))
     return OutdatedEvaluation(
         f"{reason}: the result of the merge was not measured",
-        hint=f"git hub-session eval {sid}\n{unmeasured}",
+        hint=f"git hub-session eval {ranking}{session.id}\n{unmeasured}",
     )
 
 

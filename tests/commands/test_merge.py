@@ -406,7 +406,7 @@ def test_winner_moved_since_the_evaluation(hub: Hub) -> None:
         1,
         "",
         "error: agent-2 committed since the evaluation: the result of the merge was not measured\n"
-        f"hint: git hub-session eval s1\nhint: {unmeasured}\n",
+        f"hint: git hub-session eval --ranking 2,1 s1\nhint: {unmeasured}\n",
     )
     assert hub.run("merge", "-n", "--squash", "s1") == result
     assert protected_state(hub) == before
@@ -425,12 +425,12 @@ def test_base_branch_moved_since_the_evaluation(hub: Hub) -> None:
         1,
         [
             "error: 'main' moved since the evaluation: the result of the merge was not measured",
-            "hint: git hub-session eval s1",
+            "hint: git hub-session eval --ranking 2,1 s1",
             "hint: git hub-session merge --unmeasured s1",
         ],
     )
     assert hub.run("merge", "-n", "-q", "--into", "release", "s1") == Result(0)
-    assert hub.run("eval", "-q", "--ranking", "2", "s1") == Result(0)
+    assert hub.call("sh", "-c", "git hub-session eval --ranking 2,1 s1").code == 0
     assert hub.run("merge", "-q", "--yes", "s1") == Result(0)
 
 
