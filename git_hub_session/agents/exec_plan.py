@@ -82,10 +82,11 @@ def _select_failed(session: Session, project: Project, numbers: Sequence[int]) -
 
 
 def _refuse_skipped(skipped: Sequence[AgentRun]) -> None:
-    """Raise Refused for the first agent whose worktree cannot be used, if there is one."""
-    for agent_run in skipped:
-        if agent_run.path:
-            raise Refused(f"'{agent_run.path}': {agent_run.reason}", hint=agent_run.hint)
+    """Raise Refused for the first agent without a usable worktree, if there is one."""
+    if skipped:
+        first = skipped[0]
+        no_path = f"{first.reason}: {first.agent}"
+        raise Refused(f"'{first.path}': {first.reason}" if first.path else no_path, hint=first.hint)
 
 
 def _find_skipped(

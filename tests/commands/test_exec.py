@@ -339,6 +339,16 @@ def test_hint_for_an_agent_without_a_worktree(hub: Hub) -> None:
     assert hint(3) == "git hub-session init --task <text>\n"
 
 
+def test_failed_agents_without_a_worktree(running_session: Hub) -> None:
+    """No run starts if no agent is left with a worktree. A preview is refused too."""
+    run_script(running_session, "test $HUB_AGENT != agent-1", "-q", code=1)
+    running_session.git("worktree", "remove", "--force", running_session.worktree(1))
+    refusal = Result(1, "", "error: no worktree: agent-1\nhint: git hub-session restore s1\n")
+    for options in ((), ("-n",)):
+        assert running_session.run("exec", "--failed", *options, "s1", "--", "true") == refusal
+    assert os.listdir(running_session.directory() / "output") == ["exec-1"]
+
+
 def test_output_cannot_control_the_terminal(running_session: Hub) -> None:
     """Colors and overwritten progress are removed from the output. The log has every byte."""
     script = r"printf '\033[31mred\033[0m\r\n10%%\r20%%\n\033]0;title\007\377\nno end'"
