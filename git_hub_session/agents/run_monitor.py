@@ -67,8 +67,11 @@ class AgentRun(NamedTuple):
         return agent_name(self.branch.agent)
 
     @property
-    def has_succeeded(self) -> bool:
-        """True if the command did not fail, and no change is uncommitted that had to be committed."""
+    def has_not_failed(self) -> bool:
+        """True if the command has not run, or has not failed.
+
+        A command fails too if a change that had to be committed is uncommitted.
+        """
         result = self.result
         return result is None or not (result.status or result.stop_reason or self.not_committed)
 
@@ -171,7 +174,7 @@ class RunMonitor:
         """Return the seconds until a failed command runs again, or None."""
         options = self._options
         tries = self._tries[index]
-        if self.agent_runs[index]._replace(result=result).has_succeeded or tries > options.retries:
+        if self.agent_runs[index]._replace(result=result).has_not_failed or tries > options.retries:
             return None
         reason = result.stop_reason or f"exit code {result.status}"
         delay = format_span(options.retry_delay)
@@ -199,7 +202,7 @@ class RunMonitor:
         """Commit what the commands left uncommitted. Skip failed commands unless `always`."""
         title = self._session.config.title
         for index, agent_run in enumerate(self.agent_runs):
-            if agent_run.result is not None and (always or agent_run.has_succeeded):
+            if agent_run.result is not None and (always or agent_run.has_not_failed):
                 result = commit_changes(agent_run.branch, agent_run.git_dir, title, self._project)
                 committed = agent_run._replace(commit=result.commit, not_committed=result.reason)
                 if committed != agent_run:
@@ -227,7 +230,7 @@ class RunMonitor:
             "not_committed": agent_run.not_committed,
         }
         fields |= {name: value for name, value in optional.items() if value}
-        status = AgentStatus.DONE if agent_run.has_succeeded else AgentStatus.FAILED
+        status = AgentStatus.DONE if agent_run.has_not_failed else AgentStatus.FAILED
         record = status_fields(status, self._run, **fields)
         if agent_run.reason:
             # Another tool may have created the worktree. Record it: the branch does not name it now.

@@ -131,11 +131,11 @@ class _LiveDisplay(RunObserver):
         self.elapsed = reporter.elapsed_line()
         self._reporter = reporter
         self._is_open = True
-        self._has_succeeded: dict[int, bool] | None = None
-        """Whether the command of each agent has succeeded, or None before the first command."""
+        self._success_by_agent: dict[int, bool] | None = None
+        """True for each agent whose command succeeded, or None before the first command."""
 
     def on_plan(self, agent_runs: Sequence[AgentRun]) -> None:
-        self._has_succeeded = {agent_run.branch.agent: False for agent_run in agent_runs}
+        self._success_by_agent = {agent_run.branch.agent: False for agent_run in agent_runs}
 
     def on_start(self, agent: str) -> None:
         self.elapsed.start(agent)
@@ -145,8 +145,8 @@ class _LiveDisplay(RunObserver):
 
     def on_end(self, agent_run: AgentRun) -> None:
         self.elapsed.end(agent_run.agent)
-        if self._has_succeeded is not None:
-            self._has_succeeded[agent_run.branch.agent] = agent_run.has_succeeded
+        if self._success_by_agent is not None:
+            self._success_by_agent[agent_run.branch.agent] = agent_run.has_not_failed
 
     def on_output(self, agent: str, line: bytes) -> None:
         if not self._is_open:
@@ -159,10 +159,10 @@ class _LiveDisplay(RunObserver):
 
     def continue_commands(self, sid: SessionId, args: Arguments) -> list[str]:
         """Return the commands that do what an interrupted run has left to do."""
-        if self._has_succeeded is None:
+        if self._success_by_agent is None:
             return [_repeat_command(sid, args)]
-        done = [agent for agent, has_succeeded in self._has_succeeded.items() if has_succeeded]
-        left = [agent for agent in self._has_succeeded if agent not in done]
+        done = [agent for agent, has_succeeded in self._success_by_agent.items() if has_succeeded]
+        left = [agent for agent in self._success_by_agent if agent not in done]
         commands = [_repeat_command(sid, args, agents=left)] if left else []
         if done and args.value("commit") is not None:
             commit_args = args.subset("commit", command=("true",))
@@ -200,12 +200,15 @@ class ExecView(View):
     @property
     def exit_code(self) -> int:
         agent_runs = self.result.agent_runs
-        return 1 if any(run.reason or not run.has_succeeded for run in agent_runs) else 0
+        return 1 if any(run.reason or not run.has_not_failed for run in agent_runs) else 0
 
     @property
     def has_success(self) -> bool:
         """True if the command succeeded for an agent."""
-        return any(agent_run.has_succeeded for agent_run in self.result.agent_runs)
+        return any(
+            agent_run.result is not None and agent_run.has_not_failed
+            for agent_run in self.result.agent_runs
+        )
 
     @property
     def failed_agents(self) -> list[int]:
@@ -213,7 +216,7 @@ class ExecView(View):
         return [
             agent_run.branch.agent
             for agent_run in self.result.agent_runs
-            if not agent_run.has_succeeded
+            if not agent_run.has_not_failed
         ]
 
     @property
@@ -276,7 +279,7 @@ class ExecView(View):
         for row, agent_run in zip(rows, (None, *self.result.agent_runs), strict=True):
             cells = [pad(row[0], widths[0]), pad(row[1], widths[1])]
             cells += [row[column].rjust(widths[column]) for column in (2, 3)]
-            if agent_run is not None and (agent_run.reason or not agent_run.has_succeeded):
+            if agent_run is not None and (agent_run.reason or not agent_run.has_not_failed):
                 cells[1] = style.paint(cells[1], "red")
             out.append("  ".join([*cells, row[4]]))
         return out

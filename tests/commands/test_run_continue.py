@@ -165,6 +165,22 @@ def test_no_agent_succeeded(project: Hub) -> None:
     assert_merged(project, 1)
 
 
+def test_skipped_agent_is_not_a_success(project: Hub) -> None:
+    """The setup leaves agent-1 on another branch, and the command of agent-2 fails."""
+    setup = 'test "$HUB_AGENT" != agent-1 || git switch -q -c fix'
+    project.git("config", "hubsession.setup", setup)
+    result = run_agents(project, f"{WORK}; test -e ../go", *MEASURE, *OPTIONS)
+    assert (result.code, project.state()["state"]) == (1, "running")
+    assert "error: the run stopped at 'exec'\n" in result.err
+    worktrees(project).joinpath("go").touch()
+    project.git("config", "--unset", "hubsession.setup")
+    assert project.run("adopt", "-q", "s1", "agent-1").code == 0
+    assert [command.split()[2] for command in type_commands(project, result.err)] == [
+        *("exec", "eval", "merge"),
+    ]
+    assert_merged(project, 1)
+
+
 def test_baseline_that_cannot_be_measured(project: Hub) -> None:
     """`eval` measures the baseline instead. It measures the agents twice, and the baseline too."""
     project.commit(project.top, "go", "no\n")
