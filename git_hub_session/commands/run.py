@@ -231,19 +231,25 @@ def _continue_commands(steps: Sequence[str], args: Arguments, sid: SessionId) ->
 def _with_hints(
     error: HubError, step: str, steps: Sequence[str], args: Arguments, sid: SessionId
 ) -> HubError:
-    """Return the error of a step with the commands that continue the run.
+    """Add the commands that continue the run.
 
-    The step's own commands are better, unless they leave out options of the user.
+    Leave out a hint that only repeats one of them without the user's options. If a hint replaces
+    the command of the step that failed, add only the commands of the later steps.
     """
     hints = error.hint.splitlines()
     general = {f"git hub-session {name} {sid}": name for name in steps}
     general |= {line: name for name in steps for line in _continue_commands([name], args, sid)}
     general[f"git hub-session exec {sid} -- <command>"] = "exec"
     special = [hint for hint in hints if hint not in general]
-    if special != hints or not any("git hub-session" in hint for hint in hints):
-        named = [steps.index(general[hint]) for hint in hints if hint in general]
-        commands = _continue_commands(steps[min(named, default=steps.index(step)) :], args, sid)
-        error.hint = "\n".join([*special, *continue_lines(commands)])
+    repeated = [steps.index(general[hint]) for hint in hints if hint in general]
+    first = min(repeated, default=steps.index(step))
+    replacements = tuple(f"git hub-session {name} " for name in (step, "update"))
+    if not repeated and any(hint.startswith(replacements) for hint in special):
+        first += 1
+    if any(hint.startswith("git hub-session adopt ") for hint in special):
+        first = min(first, steps.index("eval"))  # the adopted commit is not measured
+    commands = _continue_commands(steps[first:], args, sid)
+    error.hint = "\n".join([*special, *continue_lines(commands)])
     return error
 
 

@@ -218,6 +218,23 @@ def test_eval_that_fails(project: Hub) -> None:
     assert_merged(project, 1)
 
 
+@pytest.mark.parametrize(("agents", "stopped"), [((1, 2), "eval"), ((1,), "merge")])
+def test_agents_on_other_branches(project: Hub, agents: tuple[int, ...], stopped: str) -> None:
+    """The error names `adopt`. The commands that measure and merge the adopted commits follow."""
+    names = [f"agent-{agent}" for agent in agents]
+    switch = f"case $HUB_AGENT in {'|'.join(names)}) git switch -q -c fix-$HUB_AGENT;; esac"
+    result = run_agents(project, f"{WORK}; {switch}; git commit -qam x", *MEASURE, *OPTIONS)
+    assert (result.code, project.state()["state"]) == (
+        *(1, "running" if stopped == "eval" else "evaluating"),
+    )
+    assert "hint: git hub-session adopt s1 agent-1\n" in result.err
+    for name in names:
+        assert project.run("adopt", "-q", "s1", name).code == 0
+    commands = type_commands(project, result.err)
+    assert [command.split()[2] for command in commands] == ["eval", "merge"]
+    assert_merged(project, 1)
+
+
 @pytest.mark.parametrize(
     ("agent", "hint"),
     [
