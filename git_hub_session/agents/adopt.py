@@ -52,7 +52,7 @@ def adopt_work(sid: SessionId, project: Project, options: AdoptOptions) -> Adopt
         _refuse_if_busy(session, locked, options)
         exclude_hub(project.paths)
         _apply(plan, project)
-        # An interrupted restore of the new worktree has its own mark in state.json.
+        # Do not save a recorded attempt again: that would remove the mark of an interrupted restore.
         if not plan.is_recorded:
             locked.save(_with_attempt(plan, project))
         return plan

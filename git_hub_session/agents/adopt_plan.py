@@ -155,11 +155,18 @@ def _find_source(
     if worktree is not None:
         return _from_worktree(worktree, project)
     if is_same_path(project.paths.main_worktree, path):
-        raise Refused("the main worktree cannot be an agent's worktree", hint="name its branch")
+        raise Refused(
+            "the main worktree cannot be an agent's worktree",
+            hint=_hint(session, options, "<branch>"),
+        )
     if os.path.isdir(path):
         raise Refused(f"'{text}' is not a worktree of this repository", hint="git worktree list")
     commit = project.git.resolve_commit(text, project.paths.git_dir)
     return AdoptSource(commit, commit, None)
+
+
+def _hint(session: Session, options: AdoptOptions, source: str) -> str:
+    return f"git hub-session adopt {session.id} {agent_name(options.agent)} {source}"
 
 
 def _agent_worktree(
@@ -167,9 +174,9 @@ def _agent_worktree(
 ) -> Worktree:
     owned = agent_worktrees(session.id, project, worktrees)
     if options.agent not in owned:
-        name = agent_name(options.agent)
         raise Refused(
-            f"{name} has no worktree", hint=f"git hub-session adopt {session.id} {name} <branch>"
+            f"{agent_name(options.agent)} has no worktree",
+            hint=_hint(session, options, "<branch>"),
         )
     return owned[options.agent][1]
 
@@ -247,7 +254,7 @@ def _refuse_other_agent(
     if owner is not None and owner[:2] != (session.id, options.agent):
         raise Refused(
             f"{subject} belongs to {agent_name(owner.agent)} of session '{owner.session}'",
-            hint="name a commit",
+            hint=_hint(session, options, "<commit>"),
         )
 
 

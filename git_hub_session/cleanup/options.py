@@ -26,7 +26,10 @@ class CleanupOptions(NamedTuple):
 def read_cleanup_options(
     project: Project, *, force: bool = False, discard: bool = False
 ) -> CleanupOptions:
-    """Return the options with the settings of the repository. Raises HubError."""
+    """Return the options with the settings of the repository.
+
+    Raise HubError if hubsession.rescueLimit is not a size.
+    """
     options = CleanupOptions(force=force, discard=discard)
     values = project.config_values("hubsession.rescueLimit")
     if values:

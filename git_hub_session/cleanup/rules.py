@@ -14,6 +14,7 @@ from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.errors import Damaged, HubError, to_hub_error
 from git_hub_session.git.ref_names import parse_agent_branch
 from git_hub_session.removal.journal import STEP_TRASH
+from git_hub_session.util.text import quote_list
 from git_hub_session.worktree.off_branch import (
     adopt_command,
     has_other_branch,
@@ -128,10 +129,10 @@ def _unmerged_hint(state: WorktreeState) -> str:
     return doctor_command(state) if worktree.operation else "restore its directory"
 
 
-def _has_known_commits(state: WorktreeState) -> bool:
-    """Return True if the commits of HEAD are known. If not, --force must not help.
+def _may_be_forced(state: WorktreeState) -> bool:
+    """Return True if --force may remove the worktree.
 
-    Another branch is the user's: only `adopt` helps.
+    It may not if another branch is checked out: that branch is the user's.
     """
     if has_other_branch(state.worktree, state.branch):
         return False
@@ -171,9 +172,7 @@ def _rescue_limit_hint(state: WorktreeState) -> str:
 
 
 def _list_some(paths: Sequence[bytes]) -> str:
-    names = ", ".join(f"'{fsdecode(path)}'" for path in paths[:_MAX_LISTED])
-    more = len(paths) - _MAX_LISTED
-    return f"{names} and {more} more" if more > 0 else names
+    return quote_list([fsdecode(path) for path in paths], _MAX_LISTED)
 
 
 # --- The rules ------------------------------------------------------------------------------------
@@ -264,14 +263,14 @@ USAGE_RULES = (
     ),
     Rule(
         "off-branch",
-        lambda state: state.head_problem and _has_known_commits(state),
+        lambda state: state.head_problem and _may_be_forced(state),
         lambda state: state.head_problem,
         lambda state: f"{doctor_command(state)}, or: {force_command(state)}",
         overridden_by=FORCE,
     ),
     Rule(
         "off-branch",
-        lambda state: state.head_problem and not _has_known_commits(state),
+        lambda state: state.head_problem and not _may_be_forced(state),
         lambda state: state.head_problem,
         _off_branch_hint,
     ),

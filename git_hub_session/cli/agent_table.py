@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from git_hub_session._typing import TYPE_CHECKING, Any
 from git_hub_session.cli.table import Column, table_lines
 from git_hub_session.cli.view import TerminalStyle, format_change, relative_path
+from git_hub_session.session.runs import FAILED_WITH
 from git_hub_session.util.clock import format_age
 from git_hub_session.util.numbers import format_values
 from git_hub_session.util.text import display_width, escape_control
@@ -30,17 +31,13 @@ def agent_lines(
     """Return a table of the agents, or no line if there is nothing to report about them."""
     if not any(agent.has_news for agent in agents):
         return []
-    states = [_state_cell(agent, now) for agent in agents]
     ranks = [agent.result.rank if agent.result else 0 for agent in agents]
     columns = (
         Column("AGENT", [agent.name for agent in agents]),
-        Column("STATE", states),
+        Column("STATE", [_state_cell(agent, now) for agent in agents]),
         Column("RANK", [str(rank) if rank else "" for rank in ranks], right=True, label="rank "),
         Column("METRIC", _metric_cells(agents, evaluation, style), label="metric "),
-        Column(
-            "REMARKS",
-            [_remarks_cell(agent, state) for agent, state in zip(agents, states, strict=True)],
-        ),
+        Column("REMARKS", list(map(_remarks_cell, agents))),
         Column("LOG", [escape_control(relative_path(agent.log, cwd)) for agent in agents]),
     )
     verdict = [f"    Verdict: {escape_control(evaluation.verdict)}"] if evaluation.verdict else []
@@ -50,15 +47,20 @@ def agent_lines(
 def _state_cell(agent: AgentProgress, now: float) -> str:
     if agent.started is not None:
         return f"running for {format_age(max(now - agent.started, 0)).removesuffix(' ago')}"
-    failure = escape_control(agent.failure)
-    is_short = 0 < display_width(failure) <= _MAX_STATE_WIDTH
-    return failure if is_short else escape_control(agent.state)
+    return _short_failure(agent) or escape_control(agent.state)
 
 
-def _remarks_cell(agent: AgentProgress, state: str) -> str:
+def _short_failure(agent: AgentProgress) -> str:
+    """Return the failure for the column STATE, such as "failed (1)", or '' if it is too long."""
     failure = escape_control(agent.failure)
-    remarks = [*([failure] if failure != state else []), *map(escape_control, agent.remarks)]
-    return ", ".join(filter(None, remarks))
+    if failure.startswith(FAILED_WITH):
+        return f"failed ({failure.removeprefix(FAILED_WITH)})"
+    return failure if display_width(failure) <= _MAX_STATE_WIDTH else ""
+
+
+def _remarks_cell(agent: AgentProgress) -> str:
+    failure = "" if _short_failure(agent) else escape_control(agent.failure)
+    return ", ".join(filter(None, [failure, *map(escape_control, agent.remarks)]))
 
 
 def _metric_cells(

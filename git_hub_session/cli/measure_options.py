@@ -12,7 +12,7 @@ _MAX_BUDGET = 100_000
 AUTO = "auto"
 """The value of --repeat for a race (evaluation/race.py)."""
 
-GUARD = Option("--guard", "path to measure as in the base commit", "<path>", repeatable=True)
+GUARD = Option("--guard", "path to measure as in the base branch", "<path>", repeatable=True)
 NO_GUARD = Option("--no-guard", "guard no path, also none that the eval command names")
 
 

@@ -30,7 +30,10 @@ if TYPE_CHECKING:
 
 
 USAGE = Usage(
-    ("adopt [<options>] <id> <agent> [<commit> | <worktree>]",),
+    (
+        "adopt [<options>] <id> <agent> [<worktree>]",
+        "adopt [<options>] <id> <agent> (<branch> | <commit>)",
+    ),
     (
         Option("--path", "path template (default: hubsession.worktreePath)", "<template>"),
         Option("--force", "adopt even if the agent is marked as running", no_abbreviation=True),

@@ -12,11 +12,13 @@ from git_hub_session.session import runs
 from git_hub_session.session.agents import attempts_by_agent, base_now, missing_agents_hint
 from git_hub_session.session.runs import read_last_run
 from git_hub_session.session.state import State
+from git_hub_session.util.text import quote_list
 from git_hub_session.worktree.off_branch import has_other_branch, off_branch_reason
 from git_hub_session.worktree.owner import agent_worktrees
 from git_hub_session.worktree.reattach import reattach_command
 from git_hub_session.worktree.uncommitted import (
-    describe_files,
+    MAX_FILES,
+    count_files,
     has_own_commit,
     no_commit_error,
     uncommitted_files,
@@ -93,7 +95,7 @@ class Candidate(NamedTuple):
 
     @property
     def hint(self) -> str | None:
-        """The command to type if the agent is on another branch, or None."""
+        """The hint, a command that adopts the other branch, or None."""
         return self.off_branch[1] if self.off_branch else None
 
     @property
@@ -270,7 +272,9 @@ def leftover_file_notes(candidates: Sequence[Candidate], project: Project) -> li
         if candidate.directory:
             files = uncommitted_files_of(candidate.branch, project)
             if files:
-                notes.append(f"the eval command left in {candidate.name}: {describe_files(files)}")
+                left, paths = count_files(len(files)), quote_list(files, MAX_FILES)
+                where = f"in the worktree of {candidate.name}"
+                notes.append(f"the eval command left {left} {where}: {paths}")
     return notes
 
 

@@ -117,7 +117,7 @@ class EvalCheckouts:
         return checkout
 
     def _add_guarded_files(self) -> None:
-        """Add a worktree that has only the guarded files, with the attributes of the base commit."""
+        """Add a worktree that has only the guarded files, with the attributes of the base branch."""
         path = f"{self._prefix}{_GUARD}"
         self._commits[path] = self._guard.base
         options = ["--detach", "--no-checkout", "--lock", "--reason", EVAL_LOCK]

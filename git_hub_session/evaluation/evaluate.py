@@ -148,7 +148,7 @@ def _candidate_notes(candidates: Sequence[Candidate], guard: Guard, session: Ses
     mergeable = [candidate for candidate in candidates if not candidate.merge_problem]
     changed = {path for candidate in mergeable for path in candidate.guarded}
     return conflict_notes(candidates, session) + [
-        f"'{path}' was measured as in the base commit, because the eval command names it"
+        f"'{path}' was measured as in the base branch, because the eval command names it"
         " (use --no-guard to measure the agents' own)"
         for path in sorted(changed)
         if guard.is_default

@@ -1,4 +1,4 @@
-"""Guarded paths: they are measured as in the base commit, whatever an attempt did to them."""
+"""Guarded paths: they are measured as in the base branch, whatever an attempt did to them."""
 
 from __future__ import annotations
 
@@ -51,9 +51,9 @@ class Guard(NamedTuple):
     """The guarded paths of an evaluation."""
 
     base: str = ""
-    """The commit whose files are measured, or '' without a guarded path."""
+    """The tip of the base branch, whose files are measured, or '' without a guarded path."""
     paths: tuple[bytes, ...] = ()
-    """Files and directories of the base commit."""
+    """Files and directories of the base branch."""
     is_default: bool = False
     """True if the eval command names the paths, and the user does not."""
 
@@ -90,7 +90,7 @@ def choose_guard(
         command: the eval command. By default, the files that it names are guarded.
 
     Raises:
-        Refused: the base commit does not have a path of the option or of the session.
+        Refused: the base branch does not have a path of the option or of the session.
     """
     repo = project.repo
     base = base_now(session, repo)
@@ -102,7 +102,7 @@ def choose_guard(
         return _make_guard(base, given, repo)
     configured = parse_guards(project.config_values(_SETTING))
     if configured:
-        # The setting is for all sessions: an older base commit may not have the path.
+        # The setting is for all sessions: another base branch may not have the path.
         existing = [path for path in configured if not find_missing_guard([path], base, repo)]
         return _make_guard(base, existing, repo)
     words = [os.fsencode(word) for word in map(normalize_relative, benchmark_words(command))]
@@ -116,7 +116,7 @@ def mark_guarded(
 ) -> list[Candidate]:
     """Return the candidates with the guarded paths that their diff touches.
 
-    In the worktree of such an agent, the files of the base commit cannot be measured.
+    In the worktree of such an agent, the files of the base branch cannot be measured.
     """
     base = base_now(session, repo)
     if not guard.paths or not base:
@@ -141,7 +141,7 @@ def mark_hidden(
     """Return the candidates with the guarded paths that only their attributes change.
 
     Args:
-        restored: the files that differed from the base commit, by the name of the agent.
+        restored: the files that differed from the base branch, by the name of the agent.
     """
     base = repo.tree_entries(guard.base)
     marked = []
@@ -191,7 +191,10 @@ def resolve_links(
 
 
 def _session_guards(session: Session) -> tuple[str, ...] | None:
-    """Return the guarded paths in config.yaml, or None without the key. Raises Damaged."""
+    """Return the guarded paths in config.yaml, or None without the key.
+
+    Raise Damaged if a path is invalid.
+    """
     paths = session.config.guard
     try:
         return None if paths is None else parse_guards(paths)

@@ -76,7 +76,7 @@ class MetricRunner:
         self._used: set[str] = set()
         """The targets in whose directory a command has run."""
         self._failures: dict[str, int] = {}
-        """The number of repeated runs of each target that has failed."""
+        """The number of failed runs of each target that were repeated."""
         self._runs = 0
         """The number of finished runs, with those that do not count."""
         self._done = 0

@@ -20,7 +20,7 @@ class RankedCandidate(NamedTuple):
 
     candidate: Candidate
     rank: Rank | None = None
-    """None if the evaluation ranks no agents."""
+    """None if the agent has no rank."""
     score: Score | None = None
     reason: str = ""
     """The reason that the candidate could not be measured, or ''."""

@@ -11,6 +11,7 @@ from git_hub_session.session.runs import OutputLog
 from git_hub_session.system import procfs
 from git_hub_session.system.leftovers import Leftovers
 from git_hub_session.system.tasks import Task, TaskCallbacks, TaskResult
+from git_hub_session.util.text import quote_list
 
 if TYPE_CHECKING:
     from git_hub_session.evaluation.targets import MeasureTarget
@@ -164,8 +165,6 @@ def _describe_leftovers(name: str, left: Sequence[str], remaining: Sequence[str]
 
 
 def _describe_changes(name: str, changed: Collection[bytes]) -> str:
-    paths = [f"'{os.fsdecode(path)}'" for path in sorted(changed)]
-    more = f" and {len(paths) - _MAX_NAMES} more" if len(paths) > _MAX_NAMES else ""
-    files = "file" if len(paths) == 1 else "files"
-    named = ", ".join(paths[:_MAX_NAMES])
-    return f"tracked {files} of {name} changed while the command ran: {named}{more}"
+    paths = quote_list([os.fsdecode(path) for path in sorted(changed)], _MAX_NAMES)
+    files = "file" if len(changed) == 1 else "files"
+    return f"tracked {files} of {name} changed while the command ran: {paths}"

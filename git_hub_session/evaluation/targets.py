@@ -41,14 +41,14 @@ class GuardedFiles(NamedTuple):
     """The files of guarded paths in one temporary worktree."""
 
     source: str
-    """The directory with the files of the base commit."""
+    """The directory with the files of the base branch."""
     files: tuple[bytes, ...]
-    """The files that the base commit has."""
+    """The files that the base branch has."""
     removed: tuple[bytes, ...]
     """The files that only the measured commit has."""
 
     def restore(self, target: str) -> list[bytes]:
-        """Give the guarded paths in `target` the files of the base. Return what differed."""
+        """Replace the guarded files in `target`. Return the paths of those that differed."""
         for path in self.removed:
             remove_path(target, path)
         return [*self.removed, *replace_files(self.source, target, self.files)]
@@ -69,7 +69,7 @@ class EvalCheckout(NamedTuple):
     """The device and the inode of the directory at `path`."""
     guarded: GuardedFiles | None = None
     restored: tuple[bytes, ...] = ()
-    """The guarded files that differed from the base commit."""
+    """The guarded files that differed from the base branch."""
 
 
 class MeasureTarget(NamedTuple):
@@ -128,7 +128,7 @@ def _make_target(
 def reset_checkout(checkout: EvalCheckout, project: Project) -> None:
     """Reset the files, the index and HEAD to the commit, and remove the untracked files.
 
-    Files that git ignores stay. Raise HubError.
+    Files that git ignores stay. Raise HubError if git fails, or if a file cannot be written.
     """
     _refuse_other_directory(checkout)
     settings = {"submodule.recurse": "false"}
@@ -167,7 +167,10 @@ def directory_id(path: str) -> tuple[int, int] | None:
 
 
 def restore_guarded(guarded: GuardedFiles, target: str) -> list[bytes]:
-    """Restore the guarded files in `target`. Return the files that differed. Raise HubError."""
+    """Restore the guarded files in `target`. Return the files that differed.
+
+    Raise HubError if a file cannot be read or written.
+    """
     try:
         return guarded.restore(target)
     except OSError as error:

@@ -11,7 +11,7 @@ from git_hub_session._typing import NamedTuple
 from git_hub_session.metric.quantity import Quantity, convert_quantity
 
 BASELINE = "baseline"
-"""The name of the target that measures the base commit, in place of an agent's name."""
+"""The name of the target that measures the base branch, in place of an agent's name."""
 
 
 class Measurement(NamedTuple):

@@ -42,7 +42,8 @@ class Evaluation(NamedTuple):
     def margin(self, result: AgentResult) -> float:
         """Return the difference to the baseline that noise can explain.
 
-        An older version recorded no margin. The spread of the repeated measurements is larger.
+        If an older version recorded no margin, return the larger spread of the agent and the
+        baseline.
         """
         if result.margin is not None:
             return result.margin

@@ -36,9 +36,9 @@ def find_missing_guard(paths: Iterable[str], commit: str, repo: GitRepo) -> str:
 
 
 def missing_guard_error(path: str) -> Refused:
-    """Return the error for a guarded path that the base commit does not have."""
+    """Return the error for a guarded path that the base branch does not have."""
     return Refused(
-        f"no such path in the base commit: '{path}'",
+        f"no such path in the base branch: '{path}'",
         hint="name a tracked file or directory with --guard <path>",
     )
 

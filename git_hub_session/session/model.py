@@ -142,7 +142,7 @@ class AgentResult(NamedTuple):
     commit: str
     """The object id of the measured commit."""
     rank: int
-    """The rank. 1 is the best, and 0 means that a judge did not rank the agent."""
+    """The rank. 1 is the best, 0 means that the agent has no rank."""
     metric: float | None
     """The measured value, or None."""
     reason: str = ""

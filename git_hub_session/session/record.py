@@ -104,7 +104,7 @@ def with_verdict(
 def _with_rank(recorded: object, result: Mapping[str, Any] | None) -> dict[str, Any] | None:
     """Return a recorded result with the rank of a new one, or without a rank.
 
-    The values of another commit are not those of the new result.
+    Drop the recorded values if they belong to another commit.
     """
     measured = as_mapping(recorded)
     if result is None:

@@ -188,6 +188,8 @@ class OutputLog:
 
 
 _MAX_STATUS = 255  # the largest exit status
+FAILED_WITH = "failed with exit code "
+"""The start of the reason that a run failed, before its exit code."""
 
 
 class RunState(str, Enum):
@@ -265,7 +267,7 @@ def _read_result(fields: Mapping[str, Any]) -> LastRun:
     if type(status) is not int or not 0 <= status <= _MAX_STATUS:
         return LastRun(RunState.NEVER_RAN)
     if status:
-        return LastRun(RunState.FAILED, f"failed with exit code {status}")
+        return LastRun(RunState.FAILED, f"{FAILED_WITH}{status}")
     if not_committed:
         reason = f": {not_committed}" if isinstance(not_committed, str) else ""
         return LastRun(RunState.FAILED, f"changes not committed{reason}")

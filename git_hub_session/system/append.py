@@ -1,7 +1,8 @@
 """Append lines to a file of a directory, and read its last lines.
 
 A kill or a power failure can leave a partial last line. The reader skips it, and the next append
-ends it with a line feed. No byte of the file is ever removed or changed.
+ends it with a line feed. Recorded lines are never removed or changed. After a failed append, the
+file has its old length.
 """
 
 from __future__ import annotations
@@ -23,13 +24,13 @@ _NOT_REGULAR = (errno.ELOOP, errno.EISDIR, errno.ENXIO)
 
 
 def append_lines(directory: SafeDirectory, name: str, lines: bytes) -> None:
-    """Append whole lines to the file `name` with one write, durably. Create the file if needed.
+    """Append whole lines to the file `name`, durably. Create the file if needed.
 
     Call this function under the lock of the directory.
 
     Raises:
         Damaged: `name` is not a regular file.
-        OSError: the lines cannot be written. The file is unchanged.
+        OSError: the lines cannot be written. The file has its old length.
     """
     is_new = not directory.exists(name)
     sys.audit("git_hub_session.create", name, directory.fd)

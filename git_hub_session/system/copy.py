@@ -34,8 +34,8 @@ def copy_files(source: str, target: str, paths: Iterable[bytes]) -> None:
 def replace_files(source: str, target: str, paths: Iterable[bytes]) -> list[bytes]:
     """Replace the files at `paths` in `target` that differ from those in `source`.
 
-    Return their paths. Remove a directory in the place of a file, and a file or a link in the place of a parent
-    directory. Raise OSError.
+    Return their paths. Remove a directory in the place of a file, and a file or a link in the place
+    of a parent directory. Raise OSError if a file cannot be read, removed or written.
     """
     differing = [path for path in paths if not _is_same(source, target, path)]
     for path in differing:

@@ -1,7 +1,7 @@
 """Find and end the processes that a command left running (Linux).
 
-A signal reaches only the process that was found: each one is held by a pidfd, and is found again
-before it gets a signal. Another process may have got its id in the meantime.
+Each process is held by a pidfd, and searched again after the pidfd is opened. Its id cannot
+belong to another process then.
 """
 
 from __future__ import annotations

@@ -46,7 +46,9 @@ EMPTY_DIRECTORY = DirectoryTree({}, frozenset(), [], [])
 
 
 def scan_directory(path: str, *, tracked: Container[bytes] = _NO_TRACKED) -> DirectoryTree:
-    """Return everything in the directory `path`. Raise OSError.
+    """Return everything in the directory `path`.
+
+    Raise OSError if a directory cannot be read, or if directories are nested too deeply.
 
     A directory is a repository if it contains `.git`, or HEAD, objects and refs (a bare
     repository). A directory whose HEAD is in `tracked` is not a bare repository: it is a test
@@ -124,7 +126,8 @@ def remove_if_unchanged(path: str, tree: DirectoryTree) -> list[bytes]:
     """Delete the directory `path`, and return the paths in it that remain.
 
     Keep a file or directory that is not in `tree`, or that was written to since the scan, with its
-    parent directories. Ignore files that an earlier, interrupted call has deleted. Raise OSError.
+    parent directories. Ignore files that an earlier, interrupted call has deleted. Raise OSError
+    if a directory cannot be read or an entry not deleted.
     """
     contents: dict[bytes, _DirectoryContents] = {b"": _DirectoryContents([(b".git", None)], [])}
     for directory in tree.directories:
@@ -233,7 +236,8 @@ def _open_writable(parent: int, name: bytes) -> int:
 def remove_path(top: str, path: bytes) -> None:
     """Remove the file or directory at `path` below `top`. Never follow a link.
 
-    If a parent is a file or a link, remove it instead. Raise OSError.
+    If a parent is a file or a link, remove it instead. Raise OSError if a directory cannot be
+    opened, or an entry not removed.
     """
     *parents, name = path.split(b"/")
     fd = os.open(top, _DIRECTORY)
@@ -278,7 +282,7 @@ def _remove_entry(parent: int, name: bytes) -> None:
 def read_file_or_link(top: str, path: bytes, mode: int) -> bytes:
     """Return the content that git stores: the bytes of a file, or the target of a link.
 
-    Raise OSError.
+    Raise OSError if it cannot be read.
     """
     full = os.path.join(os.fsencode(top), path)
     if stat.S_ISLNK(mode):

@@ -1,17 +1,21 @@
-"""The settings of the repository that can divert git and this program, recorded by `spawn`.
+"""The settings with which an agent can change the effect of git commands.
 
+They are hooks, filters, aliases, the identity and included files. `spawn` and `adopt` record them.
 All worktrees share the configuration of the repository, so an agent can change it for the user.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
+from shlex import quote
 
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.git.config import parse_git_settings
 from git_hub_session.git.safe_open import read_text
 from git_hub_session.session.state import FINISHED
 from git_hub_session.util.json_values import as_mapping
+from git_hub_session.util.text import quote_list
 
 if TYPE_CHECKING:
     from git_hub_session.session.model import Session
@@ -34,7 +38,7 @@ KEY = "git_config"
 
 
 def read_settings(common_dir: str) -> dict[str, list[str]]:
-    """Return all values of the settings that can divert git, by name.
+    """Return all values of the settings to record, by name.
 
     Included files are not read.
     """
@@ -47,7 +51,7 @@ def read_settings(common_dir: str) -> dict[str, list[str]]:
 
 
 def changed_settings(session: Session, common_dir: str) -> list[str]:
-    """Return the sorted names of the settings that differ from those that `spawn` recorded.
+    """Return the sorted names of the settings that differ from the recorded ones.
 
     The values are left out: they may be secret.
     """
@@ -64,6 +68,12 @@ def settings_warning(session: Session, common_dir: str) -> str:
     names = [] if session.state in FINISHED else changed_settings(session, common_dir)
     if not names:
         return ""
-    listed = ", ".join(f"'{name}'" for name in names[:_MAX_NAMES])
-    more = f" and {len(names) - _MAX_NAMES} more" if len(names) > _MAX_NAMES else ""
-    return f"git's configuration has changed since the spawn: {listed}{more}"
+    return (
+        f"git settings changed since the first agent was created: {quote_list(names, _MAX_NAMES)}"
+    )
+
+
+def settings_advice(names: Sequence[str]) -> str:
+    """Return the commands that show the first settings and the files with them."""
+    commands = (f"git config --show-origin --get-all {quote(name)}" for name in names[:_MAX_NAMES])
+    return f"inspect and correct each setting: {'; '.join(commands)}"

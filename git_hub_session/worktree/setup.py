@@ -28,7 +28,10 @@ class WorktreeSetup:
     """The preparation of new worktrees."""
 
     def __init__(self, project: Project) -> None:
-        """Find the files to copy and the setup command. Raises GitFailed."""
+        """Find the files to copy and the setup command.
+
+        Raise GitFailed if git cannot list the ignored files.
+        """
         self.command = ["", *project.config_values("hubsession.setup")][-1]
         """The setup command, or ''."""
         self._project = project

@@ -79,7 +79,7 @@ class WorktreeStatus(NamedTuple):
 
     @property
     def hint(self) -> str:
-        """The command to type if the worktree has another branch checked out, or ''."""
+        """The hint, a command that adopts the other branch, or ''."""
         branch = parse_agent_branch(self.branch)
         if branch is None or not has_other_branch(self.worktree, self.branch):
             return ""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from git_hub_session.session.project import Project
 
 _HUB = HUB_DIRECTORY.encode()
-_MAX_FILES = 3
+MAX_FILES = 3
 _MAX_AGENTS = 5
 
 
@@ -59,10 +59,10 @@ def uncommitted_files_of(branch: AgentBranch, project: Project) -> tuple[str, ..
 
 def uncommitted_text(count: int) -> str:
     """Return the remark about uncommitted files, such as "3 files uncommitted, not measured"."""
-    return f"{_count_files(count)} uncommitted, not measured"
+    return f"{count_files(count)} uncommitted, not measured"
 
 
-def _count_files(count: int) -> str:
+def count_files(count: int) -> str:
     return f"{count} file{'' if count == 1 else 's'}"
 
 
@@ -105,4 +105,4 @@ def _describe_all(agents: Mapping[int, Sequence[str]]) -> str:
 
 def describe_files(files: Sequence[str]) -> str:
     """Return the number and the first names, such as "2 files uncommitted: 'a', 'b'"."""
-    return f"{_count_files(len(files))} uncommitted: {quote_list(files, _MAX_FILES)}"
+    return f"{count_files(len(files))} uncommitted: {quote_list(files, MAX_FILES)}"

@@ -194,7 +194,8 @@ def test_refuses_a_worktree_that_is_not_ready(session: Hub, other: Path) -> None
 
 
 def test_refuses_the_work_of_another_agent(session: Hub, other: Path) -> None:
-    owner = "belongs to agent-2 of session 's1'\nhint: name a commit\n"
+    hint = "git hub-session adopt s1 agent-1 <commit>"
+    owner = f"belongs to agent-2 of session 's1'\nhint: {hint}\n"
     second = "hub/s1/agent-2/attempt-1"
     worktree = agent_worktree(session, 2)
     assert refusal(session, "agent-1", second) == f"error: '{second}' {owner}"
@@ -223,7 +224,8 @@ def test_refuses_to_forget_other_work(session: Hub, other: Path) -> None:
 
 def test_refuses_what_is_not_a_worktree(session: Hub, tmp_path: Path) -> None:
     assert refusal(session, "agent-1", session.top) == (
-        "error: the main worktree cannot be an agent's worktree\nhint: name its branch\n"
+        "error: the main worktree cannot be an agent's worktree\n"
+        "hint: git hub-session adopt s1 agent-1 <branch>\n"
     )
     foreign = tmp_path / "foreign"
     session.git("init", "-q", foreign)

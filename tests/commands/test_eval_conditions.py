@@ -117,8 +117,8 @@ def test_agents_are_measured_in_their_own_worktrees(hub: Hub) -> None:
     result = hub.run("eval", *arguments, "s1")
     assert result.code == 0
     assert result.err == (
-        "warning: the eval command left in agent-1: 1 file uncommitted: 'result'\n"
-        "warning: the eval command left in agent-2: 1 file uncommitted: 'result'\n"
+        "warning: the eval command left 1 file in the worktree of agent-1: 'result'\n"
+        "warning: the eval command left 1 file in the worktree of agent-2: 'result'\n"
         "warning: the baseline was measured in a temporary worktree\n"
     )
     assert [values(hub, agent) for agent in (1, 2)] == [[10, 10], [100, 100]]

@@ -1,4 +1,4 @@
-"""Guarded paths: they are measured as in the base commit, and agents that change them are marked."""
+"""Guarded paths: they are measured as in the base branch, and agents that change them are marked."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ OPTIONS = ("--metric", "ms", "--direction", "lower")
 MEASURE = ("--eval", "sh bench/run.sh", *OPTIONS)
 MARK = "changed guarded path 'bench/run.sh'"
 NAMED_NOTE = (
-    "warning: 'bench/run.sh' was measured as in the base commit, because the eval command names it"
+    "warning: 'bench/run.sh' was measured as in the base branch, because the eval command names it"
     " (use --no-guard to measure the agents' own)\n"
 )
 
@@ -65,7 +65,7 @@ def guarded(hub: Hub) -> dict[str, list[str]]:
     ],
 )
 def test_base_commit_has_the_benchmark(hub: Hub, cheat: str) -> None:
-    """Whatever an agent did to the benchmark, that of the base commit measures the agent."""
+    """Whatever an agent did to the benchmark, that of the base branch measures the agent."""
     create_guarded_session(hub, cheat)
     result = hub.run("eval", *MEASURE, "--repeat=2", "--baseline=10", "s1")
     assert (result.code, result.err) == (0, NAMED_NOTE)
@@ -186,8 +186,8 @@ def test_newer_base_branch_changes_no_mark(hub: Hub) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["--guard=nothing"], 1, "no such path in the base commit: 'nothing'"),
-        (["--guard=bench/run"], 1, "no such path in the base commit: 'bench/run'"),
+        (["--guard=nothing"], 1, "no such path in the base branch: 'nothing'"),
+        (["--guard=bench/run"], 1, "no such path in the base branch: 'bench/run'"),
         (["--guard=../x"], 129, "not a path in the repository: '../x'"),
         (["--guard=/x"], 129, "not a path in the repository: '/x'"),
         (["--guard=."], 129, "not a path in the repository: '.'"),

@@ -79,7 +79,7 @@ def test_evaluated_session(hub: Hub) -> None:
     assert rows == [
         ["AGENT", "STATE", "RANK", "METRIC", "REMARKS", "LOG"],
         ["agent-1", "done", "1", "142 ms (−21.1 %)", "-", logs[0]],
-        ["agent-2", "failed with exit code 3", "3", "200 ms (+11.1 %)", "-", logs[1]],
+        ["agent-2", "failed (3)", "3", "200 ms (+11.1 %)", "-", logs[1]],
         ["agent-3", "done", "2", "160 ms (−11.1 %)", outdated, logs[2]],
         ["agent-4", "done", "4", "-", "1 file uncommitted, no commit of its own", logs[3]],
     ]
@@ -204,22 +204,19 @@ def test_narrow_terminals(hub: Hub) -> None:
     run_agents(hub, "test $HUB_AGENT = agent-1")
     hub.commit(agent_worktree(hub, 1), "more", "x\n")
     assert terminal_section(hub, 80) == [
-        "    AGENT    STATE                    RANK  METRIC",
-        "    agent-1  done                        1  142 ms (−21.1 %)",
-        "      changed since the evaluation",
+        "    AGENT    STATE       RANK  METRIC            REMARKS",
+        "    agent-1  done           1  142 ms (−21.1 %)  changed since the evaluation",
         f"      {LOGS}/exec-1/agent-1.log",
-        "    agent-2  failed with exit code 1     2  200 ms (+11.1 %)",
+        "    agent-2  failed (1)     2  200 ms (+11.1 %)  -",
         f"      {LOGS}/exec-1/agent-2.log",
     ]
     assert terminal_section(hub, 40) == [
-        "    AGENT    STATE",
-        "    agent-1  done",
-        "      rank 1",
+        "    AGENT    STATE       RANK",
+        "    agent-1  done           1",
         "      metric 142 ms (−21.1 %)",
         "      changed since the evaluation",
         f"      {LOGS}/exec-1/agent-1.log",
-        "    agent-2  failed with exit code 1",
-        "      rank 2",
+        "    agent-2  failed (1)     2",
         "      metric 200 ms (+11.1 %)",
         f"      {LOGS}/exec-1/agent-2.log",
     ]

@@ -11,7 +11,7 @@ from tests.support.measured_sessions import (
     create_measurable_session,
 )
 
-PREFIX = "git's configuration has changed since the spawn:"
+PREFIX = "git settings changed since the first agent was created:"
 
 
 @pytest.fixture

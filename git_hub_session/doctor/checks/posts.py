@@ -15,6 +15,7 @@ from git_hub_session.errors import HubError
 from git_hub_session.git.discovery import HUB_DIRECTORY
 from git_hub_session.git.ref_names import agent_name, parse_agent_branch
 from git_hub_session.session.layout import exclude_hub
+from git_hub_session.util.text import quote_list
 
 if TYPE_CHECKING:
     from git_hub_session.board.posts import Post
@@ -47,10 +48,9 @@ def check_posts(worktree: Worktree, hub: HubSnapshot) -> Iterator[Problem]:
     if is_tracked(hub.project.git.at(worktree.git_dir, worktree.path), HUB_DIRECTORY):
         return  # check_copies reports them
     directory = f"{worktree.path}/{HUB_DIRECTORY}/board"
-    names = [f"'{post.channel}/{post.file_name}'" for post in posts if not post.reason]
+    names = [f"{post.channel}/{post.file_name}" for post in posts if not post.reason]
     if names:
-        more = f" and {len(names) - _MAX_EXAMPLES} more" if len(names) > _MAX_EXAMPLES else ""
-        evidence = f"posts that no command reads: {', '.join(names[:_MAX_EXAMPLES])}{more}"
+        evidence = f"posts that no command reads: {quote_list(names, _MAX_EXAMPLES)}"
         yield Problem(directory, evidence, fix="add them to the board")
     for post in posts:
         if post.reason:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from shlex import quote
 
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.doctor.finding import Finding, Problem, check
@@ -17,7 +16,11 @@ from git_hub_session.session.state import FINISHED, AgentStatus, State
 from git_hub_session.session.store import TASK_FILE
 from git_hub_session.system import procfs
 from git_hub_session.util.clock import format_age_since, format_iso, parse_iso
-from git_hub_session.worktree.git_settings import changed_settings, settings_warning
+from git_hub_session.worktree.git_settings import (
+    changed_settings,
+    settings_advice,
+    settings_warning,
+)
 
 if TYPE_CHECKING:
     from git_hub_session.git.worktrees import Worktree
@@ -162,13 +165,12 @@ def check_interrupted_merge(session: Session, hub: HubSnapshot) -> Iterator[Prob
     yield Problem(session.id, evidence, session.id, advice=advice)
 
 
-@check("config-changed", "git's configuration has changed since the spawn")
+@check("config-changed", "git settings changed since the first agent was created")
 def check_git_settings(session: Session, hub: HubSnapshot) -> Iterator[Problem]:
     """Find changed settings. Another agent may have changed them: do not record them as right."""
     evidence = settings_warning(session, hub.project.paths.common_dir)
     if evidence:
-        [name, *_] = changed_settings(session, hub.project.paths.common_dir)
-        advice = f"git config --show-origin --get-all {quote(name)}"
+        advice = settings_advice(changed_settings(session, hub.project.paths.common_dir))
         yield Problem(session.id, evidence, session.id, advice=advice)
 
 
