@@ -142,6 +142,18 @@ def test_command_that_was_cut_off(hub: Hub) -> None:
     assert agent_section(hub)[1].startswith("    agent-1  cut off after ")
 
 
+@pytest.mark.parametrize("code", [1, 127])
+def test_command_that_failed(hub: Hub, code: int) -> None:
+    """The state has the exit code, and the remarks do not repeat it."""
+    hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "1")
+    hub.run("spawn", "-q", "s1")
+    run_agents(hub, f"exit {code}")
+    row = f"    agent-1  failed ({code})  no commit of its own  {LOGS}/exec-1/agent-1.log"
+    assert agent_section(hub)[1:] == [row]
+    fields = agent_fields(hub, 1)
+    assert (fields["status"], fields["failure"]) == ("failed", f"failed with exit code {code}")
+
+
 def test_agent_on_another_branch(hub: Hub) -> None:
     hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "1")
     hub.run("spawn", "-q", "s1")
