@@ -8,6 +8,7 @@ from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.errors import GitFailed, Refused
 from git_hub_session.git.discovery import HUB_DIRECTORY
 from git_hub_session.git.ref_names import agent_name
+from git_hub_session.util.text import quote_list
 
 if TYPE_CHECKING:
     from git_hub_session.git.ref_names import AgentBranch
@@ -26,15 +27,14 @@ def refuse_hub_files(winner: AgentBranch, base: str, tip: str, project: Project)
     paths = [os.fsdecode(path) for path in output.split(b"\0")[:-1]]
     if not paths:
         return
-    names = ", ".join(f"'{path}'" for path in paths[:_MAX_FILES])
-    more = f" and {len(paths) - _MAX_FILES} more" if len(paths) > _MAX_FILES else ""
     untrack = (
         f"git restore --source={base} --staged -- {HUB_DIRECTORY} && "
         'git commit -q -m "Remove the files of the hub"'
     )
     sid = winner.session
     raise Refused(
-        f"{agent_name(winner.agent)} has committed files of the hub: {names}{more}",
+        f"{agent_name(winner.agent)} has committed files of the hub:"
+        f" {quote_list(paths, _MAX_FILES)}",
         hint=f"git hub-session exec {sid} --agents {winner.agent} -- sh -c '{untrack}'\n"
         f"git hub-session eval {sid}",
     )
