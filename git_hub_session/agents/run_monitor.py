@@ -80,16 +80,16 @@ class RunObserver:
     """The methods that are called during a run. Here they do nothing."""
 
     def on_plan(self, agent_runs: Sequence[AgentRun]) -> None:
-        """Get the agents before the first command starts."""
+        """Receive the agents before the first command starts."""
 
     def on_start(self, agent: str) -> None:
-        """Get an agent ("agent-2") whose command starts, or starts again."""
+        """Receive an agent ("agent-2") whose command starts, or starts again."""
 
     def on_output(self, agent: str, line: bytes) -> None:
-        """Get one line of output of an agent ("agent-2")."""
+        """Receive one line of output of an agent ("agent-2")."""
 
     def on_end(self, agent_run: AgentRun) -> None:
-        """Get the result of an agent. Its changes may still be uncommitted."""
+        """Receive the result of an agent. Its changes may still be uncommitted."""
 
     def on_wait(self) -> float | None:
         """Return the seconds until the next call while commands run, or None for no call."""
@@ -188,9 +188,8 @@ class RunMonitor:
 
     def _find_escaped(self, index: int) -> Sequence[int]:
         """Return the processes of the agent's command, also those outside its process group."""
-        return procfs.pids_with_environment(
-            {**run_environment(self._run), "HUB_AGENT": self.agent_runs[index].agent}
-        )
+        agent = self.agent_runs[index].agent
+        return procfs.pids_with_environment(run_environment(self._run, agent))
 
     def _on_end(self, index: int, result: TaskResult) -> None:
         self._logs[index].close()

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 FORCE = "force"
 DISCARD = "discard"
-_MAX_LISTED = 3
 
 
 class Rule(NamedTuple):
@@ -172,7 +171,7 @@ def _rescue_limit_hint(state: WorktreeState) -> str:
 
 
 def _list_some(paths: Sequence[bytes]) -> str:
-    return quote_list([fsdecode(path) for path in paths], _MAX_LISTED)
+    return quote_list([fsdecode(path) for path in paths])
 
 
 # --- The rules ------------------------------------------------------------------------------------

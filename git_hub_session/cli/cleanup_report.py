@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from shlex import quote
 
@@ -112,17 +113,26 @@ class ReportOutput:
         return self._branch_lines(self.report._replace(removed=(), branches=branches), style)
 
     def _branch_lines(self, report: CleanupReport, style: TerminalStyle) -> list[str]:
-        out = []
-        for ref, name in _branch_names(report).items():
-            removed = [worktree for worktree in report.removed if worktree.branch == ref]
-            kept = [worktree for worktree in report.kept if worktree.branch == ref]
-            parts = [part for worktree in removed for part in self._removed_parts(worktree)]
-            parts += [self._kept_part(worktree, style) for worktree in kept]
-            parts += self._branch_parts(report, ref, style)
-            out.append(f"{name}: {', '.join(parts)}")
-            out += [line for worktree in removed for line in self._way_back_lines(worktree)]
-            out += [line for worktree in kept for line in _reason_lines(worktree)]
-        return out
+        names = _branch_names(report)
+        parts: dict[str, list[str]] = {ref: [] for ref in names}
+        details: dict[str, list[str]] = {ref: [] for ref in names}
+        for removed in report.removed:
+            parts[removed.branch] += self._removed_parts(removed)
+            details[removed.branch] += self._way_back_lines(removed)
+        for kept in report.kept:
+            parts[kept.branch].append(self._kept_part(kept, style))
+            details[kept.branch] += _reason_lines(kept)
+        tag = "would tag" if self._dry_run else "tagged"
+        for archived in report.branches.archived:
+            parts[archived.branch].append(f"{tag} as {escape_control(short_name(archived.tag))}")
+        for skipped in report.branches.skipped:
+            reason = escape_control(skipped.reason)
+            parts[skipped.branch].append(f"{style.paint('kept', 'red')} branch: {reason}")
+        return [
+            line
+            for ref, name in names.items()
+            for line in (f"{name}: {', '.join(parts[ref])}", *details[ref])
+        ]
 
     def _removed_parts(self, removed: RemovedWorktree) -> Iterator[str]:
         remove, save = ("would remove", "would save") if self._dry_run else ("removed", "saved")
@@ -135,15 +145,6 @@ class ReportOutput:
     def _kept_part(self, kept: KeptWorktree, style: TerminalStyle) -> str:
         saved = "".join(f", saved {_KINDS[saved.kind]} in {saved.ref}" for saved in kept.saved)
         return f"{style.paint('kept', 'red')} {self._path(kept.path)}{escape_control(saved)}"
-
-    def _branch_parts(self, report: CleanupReport, ref: str, style: TerminalStyle) -> Iterator[str]:
-        tag = "would tag" if self._dry_run else "tagged"
-        for archived in report.branches.archived:
-            if archived.branch == ref:
-                yield f"{tag} as {escape_control(short_name(archived.tag))}"
-        for skipped in report.branches.skipped:
-            if skipped.branch == ref:
-                yield f"{style.paint('kept', 'red')} branch: {escape_control(skipped.reason)}"
 
     def _way_back_lines(self, removed: RemovedWorktree) -> list[str]:
         """Return the commands that restore the saved work, the short ones if they are enough."""
@@ -164,11 +165,11 @@ def _branch_names(report: CleanupReport) -> dict[str, str]:
     refs |= {archived.branch for archived in report.branches.archived}
     refs |= {skipped.branch for skipped in report.branches.skipped}
     attempts = {ref: parse_agent_branch(ref) for ref in sorted(refs, key=natural_key)}
-    agents = [attempt.agent for attempt in attempts.values() if attempt]
+    agents = Counter(attempt.agent for attempt in attempts.values() if attempt)
     names = {}
     for ref, attempt in attempts.items():
         name = name_in_session(report.session, ref)
-        if attempt and agents.count(attempt.agent) == 1:
+        if attempt and agents[attempt.agent] == 1:
             name = agent_name(attempt.agent)
         names[ref] = escape_control(name) or "?"
     return names

@@ -17,7 +17,6 @@ from git_hub_session.worktree.off_branch import has_other_branch, off_branch_rea
 from git_hub_session.worktree.owner import agent_worktrees
 from git_hub_session.worktree.reattach import reattach_command
 from git_hub_session.worktree.uncommitted import (
-    MAX_FILES,
     count_files,
     has_own_commit,
     no_commit_error,
@@ -178,20 +177,26 @@ def _list_candidates(
     """Return the last attempt of each agent, without the files in its worktree."""
     with project.store.open_directory(session.id) as directory:
         active_runs = runs.active_runs(directory, runs.EXEC)
+    base = base_now(session, project.repo)
     candidates = []
     for branch in _last_attempts(session, project.repo, worktrees):
-        candidate = _make_candidate(branch, session, project, worktrees)
+        candidate = _make_candidate(branch, session, project, worktrees, base=base)
         failure = read_last_run(session, candidate.name, active_runs).failure
         candidates.append(candidate._replace(failure=failure, is_failure_allowed=include_failed))
     return candidates
 
 
 def _make_candidate(
-    branch: AgentBranch, session: Session, project: Project, worktrees: AgentWorktrees
+    branch: AgentBranch,
+    session: Session,
+    project: Project,
+    worktrees: AgentWorktrees,
+    *,
+    base: str,
 ) -> Candidate:
-    """Return the attempt without the facts about its worktree."""
+    """Return the attempt without the files in its worktree. `base` is the base branch's tip."""
     repo = project.repo
-    tip, base = repo.tip(branch.ref), base_now(session, repo)
+    tip = repo.tip(branch.ref)
     return Candidate(
         branch,
         tip,
@@ -272,7 +277,7 @@ def leftover_file_notes(candidates: Sequence[Candidate], project: Project) -> li
         if candidate.directory:
             files = uncommitted_files_of(candidate.branch, project)
             if files:
-                left, paths = count_files(len(files)), quote_list(files, MAX_FILES)
+                left, paths = count_files(len(files)), quote_list(files)
                 where = f"in the worktree of {candidate.name}"
                 notes.append(f"the eval command left {left} {where}: {paths}")
     return notes

@@ -135,7 +135,7 @@ class EvalCheckouts:
         own = self._guard.files(checkout.commit, repo)
         removed = tuple(sorted({*own} - {*files}))
         guarded = GuardedFiles(f"{self._prefix}{_GUARD}", tuple(files), removed)
-        # A sparse checkout leaves out files. Such a file is restored, but nobody has changed it.
+        # A sparse checkout leaves out files. Such a file is restored, but the agent has not changed it.
         top = os.fsencode(checkout.path)
         existing = {path for path in files if os.path.lexists(os.path.join(top, path))}
         restored = restore_guarded(guarded, checkout.path)

@@ -17,8 +17,8 @@ from git_hub_session.evaluation.candidates import (
     refuse_unmeasurable,
 )
 from git_hub_session.evaluation.checkouts import EvalCheckouts
-from git_hub_session.evaluation.floor import baseline_margins
 from git_hub_session.evaluation.guard import Guard, choose_guard, mark_guarded, mark_hidden
+from git_hub_session.evaluation.margin import baseline_margins
 from git_hub_session.evaluation.measure import MetricRunner
 from git_hub_session.evaluation.merged_commit import conflict_notes, with_merged_commits
 from git_hub_session.evaluation.missing import refuse_incomplete

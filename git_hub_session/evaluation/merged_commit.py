@@ -33,7 +33,6 @@ _AUTHOR = {
         ("DATE", "@0 +0000"),
     )
 }
-_MAX_FILES = 3
 
 
 def with_merged_commits(
@@ -81,7 +80,7 @@ def _with_merged_commit(
         message = error.stderr.strip().rpartition("\n")[2].removeprefix("fatal: ") or error.message
         return candidate._replace(merge_problem=f"cannot be merged: {message}")
     if merge.conflicts:
-        paths = quote_list([os.fsdecode(path) for path in merge.conflicts], _MAX_FILES)
+        paths = quote_list([os.fsdecode(path) for path in merge.conflicts])
         problem = f"conflicts with '{branch}' in {paths}"
         return candidate._replace(merge_problem=problem, has_conflicts=True)
     if dry_run:

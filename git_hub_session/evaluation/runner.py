@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 MAX_OUTPUT = 16 << 20  # bytes: only the end of a longer output is kept
 _MAX_TAIL = 1 << 13  # bytes of the end of the output with standard error
-_MAX_NAMES = 3
 
 
 class CommandResult(NamedTuple):
@@ -85,7 +84,7 @@ class TargetRunner:
             on_end()
 
         def find_processes(index: int) -> Sequence[int]:
-            return procfs.pids_with_environment(self._own_variables(targets[index]))
+            return procfs.pids_with_environment(run_environment(self._run, targets[index].name))
 
         callbacks = TaskCallbacks(lambda _index: None, keep_output, keep_result, find_processes)
         self._project.run_tasks(
@@ -103,12 +102,8 @@ class TargetRunner:
             self._left.setdefault(name, []).extend(result.left)
             self._remaining.setdefault(name, []).extend(result.remaining)
 
-    def _own_variables(self, target: MeasureTarget) -> dict[str, str]:
-        """Return the variables that identify the processes of a target."""
-        return {**run_environment(self._run), "HUB_AGENT": target.name}
-
     def _make_task(self, command: str, target: MeasureTarget) -> Task:
-        environ = {**target.environ, **self._own_variables(target)}
+        environ = {**target.environ, **run_environment(self._run, target.name)}
         return Task(["/bin/sh", "-c", command], target.directory, environ)
 
     def tracked_stamps(self, targets: Sequence[MeasureTarget]) -> dict[str, dict[bytes, object]]:
@@ -165,6 +160,6 @@ def _describe_leftovers(name: str, left: Sequence[str], remaining: Sequence[str]
 
 
 def _describe_changes(name: str, changed: Collection[bytes]) -> str:
-    paths = quote_list([os.fsdecode(path) for path in sorted(changed)], _MAX_NAMES)
+    paths = quote_list([os.fsdecode(path) for path in sorted(changed)])
     files = "file" if len(changed) == 1 else "files"
     return f"tracked {files} of {name} changed while the command ran: {paths}"

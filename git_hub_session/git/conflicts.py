@@ -7,6 +7,8 @@ renames than git. `git hub-session merge` asks git itself.
 from __future__ import annotations
 
 from git_hub_session.git.libgit2 import pygit2
+from git_hub_session.git.trees import paths_changed
+from git_hub_session.system.tree import path_and_parents
 
 
 class _MemoryBackend(pygit2.OdbBackend):
@@ -69,18 +71,9 @@ def _have_common_paths(base: pygit2.Tree, ours: pygit2.Tree, theirs: pygit2.Tree
 
     Comparing trees is fast: equal directories are skipped. A merge reads every directory.
     """
-    our_paths, their_paths = _changed_paths(base, ours), _changed_paths(base, theirs)
+    our_paths, their_paths = (paths_changed(base.diff_to_tree(side)) for side in (ours, theirs))
     return bool(_with_parents(our_paths) & their_paths or our_paths & _with_parents(their_paths))
 
 
-def _changed_paths(old: pygit2.Tree, new: pygit2.Tree) -> set[bytes]:
-    deltas = old.diff_to_tree(new).deltas
-    return {file.raw_path for delta in deltas for file in (delta.old_file, delta.new_file)}
-
-
 def _with_parents(paths: set[bytes]) -> set[bytes]:
-    parents = set(paths)
-    for path in paths:
-        parts = path.split(b"/")
-        parents.update(b"/".join(parts[:depth]) for depth in range(1, len(parts)))
-    return parents
+    return {parent for path in paths for parent in path_and_parents(path)}

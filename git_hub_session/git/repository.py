@@ -25,7 +25,7 @@ from git_hub_session.git.libgit2_config import (
 from git_hub_session.git.ref_names import MIGRATE_REFTABLE_HINT, REFS
 from git_hub_session.git.refs import read_consistently
 from git_hub_session.git.safe_open import MAX_BYTES, read_bytes
-from git_hub_session.git.trees import flatten_tree, paths_added
+from git_hub_session.git.trees import flatten_tree, paths_added, paths_changed
 
 _LOOKUP_ERRORS = (pygit2.GitError, ValueError, KeyError, OSError)
 
@@ -295,8 +295,7 @@ class GitRepo:
     @_translate_errors()
     def changed_paths(self, tip: str, base: str) -> set[bytes]:
         """Return the paths of the files that differ between the merge base of both and `tip`."""
-        deltas = self._diff(tip, base).deltas
-        return {file.raw_path for delta in deltas for file in (delta.old_file, delta.new_file)}
+        return paths_changed(self._diff(tip, base))
 
     def _diff(self, tip: str, base: str) -> pygit2.Diff:
         repo = self._repo_for_diffs

@@ -21,6 +21,11 @@ def flatten_tree(tree: pygit2.Tree) -> dict[bytes, tuple[int, bytes]]:
     return entries
 
 
+def paths_changed(diff: pygit2.Diff) -> set[bytes]:
+    """Return the old and the new paths of the files in a diff."""
+    return {file.raw_path for delta in diff.deltas for file in (delta.old_file, delta.new_file)}
+
+
 def paths_added(old: pygit2.Tree, new: pygit2.Tree) -> list[bytes]:
     """Return the paths of the files that `new` has and `old` has not."""
     added: list[bytes] = []

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from git_hub_session.session.project import Project
 
 _DIFF = ("diff", "-z", "--name-only", "--no-renames", "--no-ext-diff", "--no-relative")
-_MAX_FILES = 3
 
 
 def refuse_hub_files(winner: AgentBranch, base: str, tip: str, project: Project) -> None:
@@ -33,8 +32,7 @@ def refuse_hub_files(winner: AgentBranch, base: str, tip: str, project: Project)
     )
     sid = winner.session
     raise Refused(
-        f"{agent_name(winner.agent)} has committed files of the hub:"
-        f" {quote_list(paths, _MAX_FILES)}",
+        f"{agent_name(winner.agent)} has committed files of the hub: {quote_list(paths)}",
         hint=f"git hub-session exec {sid} --agents {winner.agent} -- sh -c '{untrack}'\n"
         f"git hub-session eval {sid}",
     )

@@ -117,7 +117,7 @@ def inspect_usage(
     usage = WorktreeUsage(
         is_inside(os.path.realpath(project.cwd), top),
         _processes_in(top, neighbors.processes),
-        _mounts_in(top, neighbors.mounts),
+        procfs.mounts_in(top, neighbors.mounts) if top else (),
         neighbors.inside(top, worktree.git_dir) if top else (),
     )
     return WorktreeState(
@@ -140,10 +140,6 @@ def _exist(*paths: str) -> bool:
 
 def _processes_in(top: str, processes: Sequence[procfs.Process]) -> tuple[str, ...]:
     return procfs.describe_processes(procfs.processes_in(top, processes))
-
-
-def _mounts_in(top: str, mounts: Sequence[str]) -> tuple[str, ...]:
-    return tuple(point for point in mounts if is_inside(point, top))
 
 
 def _locate_directory(
@@ -273,7 +269,7 @@ def inspect_trash(
         pass  # Without contents, the fingerprint differs from the first one.
     top = os.path.realpath(trash)
     processes = None
-    mounts = _mounts_in(top, procfs.mount_points())
+    mounts = procfs.mounts_in(top)
     if checked.processes is not None:
         processes = _processes_in(top, procfs.processes())
     git_dir = inspect_git_dir_in_removal(worktree, checked.git_dir)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.errors import HubError
 from git_hub_session.git.ref_names import agent_name, parse_agent_branch
@@ -12,6 +14,8 @@ from git_hub_session.worktree.paths import worktree_template
 
 if TYPE_CHECKING:
     from git_hub_session.cleanup.report import CleanupReport
+    from git_hub_session.git.worktrees import Worktree
+    from git_hub_session.session.model import Session
     from git_hub_session.session.project import Project
 
 
@@ -20,12 +24,20 @@ def restore_commands(report: CleanupReport, project: Project) -> dict[str, str]:
 
     A rescue ref is missing if the command would use another path, commit or rescue ref, or none.
     """
+    saved_worktrees = [worktree for worktree in report.removed if worktree.saved]
+    if not saved_worktrees:
+        return {}
+    try:
+        session = project.store.read(report.session)
+    except (HubError, OSError):
+        return {}  # a session that cannot be read, for example
+    worktrees = linked_worktrees(project.paths.common_dir)
     commands = {}
-    for worktree in report.removed:
+    for worktree in saved_worktrees:
         branch = parse_agent_branch(worktree.branch)
-        if branch is None or not worktree.saved:
+        if branch is None:
             continue
-        item = _plan_agent(report, project, branch.agent)
+        item = _plan_agent(session, project, branch.agent, worktrees)
         if item is None or item.branch != branch or not is_same_path(item.path, worktree.path):
             continue
         if item.work in [saved.ref for saved in worktree.saved if saved.on_branch]:
@@ -34,14 +46,14 @@ def restore_commands(report: CleanupReport, project: Project) -> dict[str, str]:
     return commands
 
 
-def _plan_agent(report: CleanupReport, project: Project, agent: int) -> RestoreItem | None:
+def _plan_agent(
+    session: Session, project: Project, agent: int, worktrees: Sequence[Worktree]
+) -> RestoreItem | None:
     """Return the plan of a restore of one agent now, or None if nothing would be restored."""
+    if not 1 <= agent <= (session.config.agent_count or agent):
+        return None
+    options = RestoreOptions(agent, worktree_template(project))
     try:
-        session = project.store.read(report.session)
-        if not 1 <= agent <= (session.config.agent_count or agent):
-            return None
-        options = RestoreOptions(agent, worktree_template(project))
-        worktrees = linked_worktrees(project.paths.common_dir)
         return next(iter(plan_restore(session, project, options, worktrees).restored), None)
     except (HubError, OSError):
-        return None  # a session that cannot be read, for example
+        return None

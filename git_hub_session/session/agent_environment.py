@@ -49,6 +49,10 @@ def agent_environment(
     return {**strip_local_variables(environ), **hub_variables}
 
 
-def run_environment(run: runs.Run) -> dict[str, str]:
-    """Return the variable that identifies the processes of a run. An exec(3) keeps it."""
-    return {"HUB_RUN": run.path}
+def run_environment(run: runs.Run, name: str = "") -> dict[str, str]:
+    """Return the variables that identify the processes of a run. An exec(3) keeps them.
+
+    Args:
+        name: the agent ("agent-2") or the target whose processes to identify, or '' for all.
+    """
+    return {"HUB_RUN": run.path, **({"HUB_AGENT": name} if name else {})}

@@ -45,7 +45,7 @@ class EvaluationEntry(NamedTuple):
     commit: str
     """The object id of the evaluated commit, or ''."""
     tree: str
-    """The object id of the tree of that commit, or ''."""
+    """The object id of the measured tree, or ''."""
     base: str
     """The tip of the base branch at that time, or ''."""
     metric: str

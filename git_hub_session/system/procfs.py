@@ -119,10 +119,15 @@ def mount_points() -> list[str]:
     return points
 
 
-def mounts_in(directory: str) -> list[str]:
-    """Return the mount points in `directory`, or `directory` itself if it is one."""
+def mounts_in(directory: str, points: Sequence[str] | None = None) -> tuple[str, ...]:
+    """Return the mount points in `directory`, with `directory` itself.
+
+    Args:
+        points: the mount points of the system, if the caller has read them.
+    """
     top = os.path.realpath(directory)
-    return [point for point in mount_points() if is_inside(point, top)]
+    points = mount_points() if points is None else points
+    return tuple(point for point in points if is_inside(point, top))
 
 
 def lock_holder(directory: str) -> int | None:

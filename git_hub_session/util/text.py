@@ -108,7 +108,7 @@ def _char_width(char: str) -> int:
     return 2 if east_asian_width(char) in "WF" else 1
 
 
-def quote_list(names: Sequence[str], maximum: int) -> str:
+def quote_list(names: Sequence[str], maximum: int = 3) -> str:
     """Return the first names in quotes, and the number of the others: 'a', 'b' and 3 more."""
     quoted = ", ".join(f"'{name}'" for name in names[:maximum])
     more = len(names) - maximum

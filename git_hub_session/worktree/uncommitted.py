@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from git_hub_session.session.project import Project
 
 _HUB = HUB_DIRECTORY.encode()
-MAX_FILES = 3
 _MAX_AGENTS = 5
 
 
@@ -105,4 +104,4 @@ def _describe_all(agents: Mapping[int, Sequence[str]]) -> str:
 
 def describe_files(files: Sequence[str]) -> str:
     """Return the number and the first names, such as "2 files uncommitted: 'a', 'b'"."""
-    return f"{count_files(len(files))} uncommitted: {quote_list(files, MAX_FILES)}"
+    return f"{count_files(len(files))} uncommitted: {quote_list(files)}"

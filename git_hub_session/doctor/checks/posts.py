@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from git_hub_session.git.worktrees import Worktree
     from git_hub_session.session.store import LockedSession
 
-_MAX_EXAMPLES = 3
-
 
 def add_posts_to_board(finding: Finding, hub: HubSnapshot, _locked: LockedSession) -> list[str]:
     """Add the posts in the worktree to the board, and exclude the hub there."""
@@ -50,7 +48,7 @@ def check_posts(worktree: Worktree, hub: HubSnapshot) -> Iterator[Problem]:
     directory = f"{worktree.path}/{HUB_DIRECTORY}/board"
     names = [f"{post.channel}/{post.file_name}" for post in posts if not post.reason]
     if names:
-        evidence = f"posts that no command reads: {quote_list(names, _MAX_EXAMPLES)}"
+        evidence = f"posts that no command reads: {quote_list(names)}"
         yield Problem(directory, evidence, fix="add them to the board")
     for post in posts:
         if post.reason:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from git_hub_session.evaluation.ranking import Score
 
 # Limits for extreme values: a margin has to be a finite number.
-_MAX_VALUE = 1e150  # its square is a finite number
+_MAX_VALUE = 1e150  # the square of this value is a finite number
 _MAX_LOGARITHM = 50.0
 _MAX_MARGIN = 1e300
 
@@ -44,7 +44,7 @@ def baseline_margins(
     rounds = max((len(score.values) for score in measured), default=0)
     unscaled = [baseline_values or (baseline,) * rounds, *(score.values for score in measured)]
     is_ratio = all(value > 0 for values in unscaled for value in values)
-    limits = _significant_differences(scale(unscaled), has_noise=bool(baseline_values))
+    limits = _significant_differences(scale(unscaled), is_baseline_measured=bool(baseline_values))
     return {
         score.agent: min(
             _to_difference(limit, baseline, direction) if is_ratio else limit, _MAX_MARGIN
@@ -53,18 +53,20 @@ def baseline_margins(
     }
 
 
-def _significant_differences(series: Sequence[Sequence[float]], *, has_noise: bool) -> list[float]:
+def _significant_differences(
+    series: Sequence[Sequence[float]], *, is_baseline_measured: bool
+) -> list[float]:
     """Return the smallest significant difference of each series to the first one, the baseline.
 
     Args:
-        has_noise: True if the baseline was measured.
+        is_baseline_measured: False if the baseline is a given number without noise.
     """
     reference, *others = series
     if not others:
         return []
     if any(abs(value) > _MAX_VALUE for values in series for value in values):
         return [_MAX_MARGIN for _ in others]
-    if has_noise:
+    if is_baseline_measured:
         pooled = pooled_deviation(series)
     else:
         pooled = median([deviation(paired(reference, values)) for values in others])

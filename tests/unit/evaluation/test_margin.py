@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from git_hub_session.evaluation.floor import baseline_margins
+from git_hub_session.evaluation.margin import baseline_margins
 from git_hub_session.evaluation.ranking import Score
 
 NOISE = 0.015
