@@ -41,13 +41,15 @@ LAYERS = {
     "stash": f"{SESSION} worktree stash",
     "removal": WORKTREES,
     "agents": f"{WORKTREES} board agents",
-    "evaluation": f"{WORKTREES} board metric evaluation",
+    "ranking": f"{GIT} ranking",
+    "evaluation": f"{WORKTREES} board metric ranking evaluation",
     "cleanup": f"{WORKTREES} board cleanup",
     "restore": f"{WORKTREES} board restore",
     "merge": f"{WORKTREES} board cleanup merge",
     "doctor": f"{WORKTREES} board cleanup doctor",
     "cli": f"{SESSION} cli",
-    "commands": f"{WORKTREES} board agents metric evaluation cleanup restore merge doctor cli commands",
+    "commands": f"{WORKTREES} board agents metric ranking evaluation cleanup restore merge doctor cli "
+    "commands",
     "main": f"{SYSTEM} cli commands main",
     "__main__": "_typing main",
 }
@@ -74,7 +76,7 @@ OWNERS = {
 PURE = (
     "util.text util.numbers git.config git.environment git.ref_names session.state "
     "session.history session.model session.record cli.options metric.metric "
-    "metric.quantity evaluation.units evaluation.ranking board.posts"
+    "metric.quantity evaluation.units ranking.ranking board.posts"
 )
 PURE_IMPORTS = {
     *("__future__", "collections", "collections.abc", "datetime", "enum", "json", "re", "struct"),

@@ -10,7 +10,7 @@ from git_hub_session.util.numbers import parse_int
 MAX_REPEATS = 1000
 _MAX_BUDGET = 100_000
 AUTO = "auto"
-"""The value of --repeat for a race (evaluation/race.py)."""
+"""The value of --repeat for a race (ranking/race.py)."""
 
 GUARD = Option("--guard", "path to measure as in the base branch", "<path>", repeatable=True)
 NO_GUARD = Option("--no-guard", "guard no path, also none that the eval command names")

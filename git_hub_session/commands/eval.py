@@ -5,6 +5,7 @@ from __future__ import annotations
 from git_hub_session._typing import TYPE_CHECKING, Any
 from git_hub_session.cli.approval import ask_approval
 from git_hub_session.cli.command_line import command_line, replace_line
+from git_hub_session.cli.evaluation_table import result_table
 from git_hub_session.cli.measure_options import (
     GUARD,
     MAX_REPEATS,
@@ -38,12 +39,11 @@ from git_hub_session.cli.view import (
 from git_hub_session.errors import HubError, UsageError
 from git_hub_session.evaluation.evaluate import evaluate_session, preview_evaluation
 from git_hub_session.evaluation.measure import MetricCommand
-from git_hub_session.evaluation.race import Race
-from git_hub_session.evaluation.ranking import DIRECTIONS
 from git_hub_session.evaluation.result import EvalOptions
-from git_hub_session.evaluation.table import result_table
 from git_hub_session.metric.metric import parse_metric_regex
 from git_hub_session.metric.quantity import Quantity, parse_finite_quantity
+from git_hub_session.ranking.race import Race
+from git_hub_session.ranking.ranking import DIRECTIONS
 from git_hub_session.session.agents import parse_agents
 from git_hub_session.session.model import MAX_AGENTS, Config, Session
 from git_hub_session.util.paths import normalize_relative

@@ -1,1 +1,1 @@
-"""Measure agents and rank them."""
+"""Measure the agents of a session."""

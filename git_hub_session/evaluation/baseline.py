@@ -7,11 +7,11 @@ from git_hub_session.errors import Refused
 from git_hub_session.evaluation.checkouts import EvalCheckouts
 from git_hub_session.evaluation.measure import MetricCommand, MetricRunner
 from git_hub_session.evaluation.missing import MISSING_HINT
-from git_hub_session.evaluation.ranking import Score
 from git_hub_session.evaluation.targets import CheckoutRequest, MeasureTarget
 from git_hub_session.evaluation.units import BASELINE
 from git_hub_session.git.ref_names import HEADS, SessionId
 from git_hub_session.metric.quantity import Quantity
+from git_hub_session.ranking.ranking import Score
 from git_hub_session.session import runs
 from git_hub_session.session.agent_environment import agent_environment
 from git_hub_session.session.model import Config

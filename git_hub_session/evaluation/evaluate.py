@@ -18,17 +18,9 @@ from git_hub_session.evaluation.candidates import (
 )
 from git_hub_session.evaluation.checkouts import EvalCheckouts
 from git_hub_session.evaluation.guard import Guard, choose_guard, mark_guarded, mark_hidden
-from git_hub_session.evaluation.margin import baseline_margins
 from git_hub_session.evaluation.measure import MetricRunner
 from git_hub_session.evaluation.merged_commit import conflict_notes, with_merged_commits
 from git_hub_session.evaluation.missing import refuse_incomplete
-from git_hub_session.evaluation.race import COMPARISONS
-from git_hub_session.evaluation.ranking import (
-    Rank,
-    Score,
-    describe_tie,
-    rank_scores,
-)
 from git_hub_session.evaluation.record import record_result
 from git_hub_session.evaluation.result import EvalOptions, EvalResult, RankedCandidate
 from git_hub_session.evaluation.targets import prepare_targets
@@ -40,6 +32,14 @@ from git_hub_session.evaluation.units import (
 )
 from git_hub_session.evaluation.user_ranking import record_user_ranking
 from git_hub_session.git.ref_names import SessionId
+from git_hub_session.ranking.margin import baseline_margins
+from git_hub_session.ranking.race import COMPARISONS
+from git_hub_session.ranking.ranking import (
+    Rank,
+    Score,
+    describe_tie,
+    rank_scores,
+)
 from git_hub_session.session import runs
 from git_hub_session.session.agents import base_now, running_agents
 from git_hub_session.session.evaluation_log import check_log

@@ -10,13 +10,13 @@ from time import sleep
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.errors import HubError
 from git_hub_session.evaluation.missing import find_missing
-from git_hub_session.evaluation.race import Race, racing_agents
-from git_hub_session.evaluation.ranking import Score
 from git_hub_session.evaluation.runner import MAX_OUTPUT, CommandResult, TargetRunner, file_stamp
 from git_hub_session.evaluation.targets import reset_checkout
 from git_hub_session.evaluation.units import Measurement, convert_to_one_unit
 from git_hub_session.git.ref_names import agent_number
 from git_hub_session.metric.metric import MetricNotFound, read_metric
+from git_hub_session.ranking.race import Race, racing_agents
+from git_hub_session.ranking.ranking import Score
 from git_hub_session.system.signals import TimeLimitExceeded, run_with_time_limit
 from git_hub_session.util.paths import is_inside
 

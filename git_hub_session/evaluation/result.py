@@ -9,8 +9,8 @@ from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from git_hub_session.evaluation.candidates import Candidate
     from git_hub_session.evaluation.measure import MetricCommand
-    from git_hub_session.evaluation.ranking import Rank, Score
     from git_hub_session.metric.quantity import Quantity
+    from git_hub_session.ranking.ranking import Rank, Score
     from git_hub_session.session.model import Session
     from git_hub_session.session.state import State
 

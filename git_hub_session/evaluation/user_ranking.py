@@ -11,10 +11,10 @@ from git_hub_session.evaluation.candidates import (
     describe_failures,
     refuse_off_branch,
 )
-from git_hub_session.evaluation.ranking import Score, ranks_from_list
 from git_hub_session.evaluation.record import record_result
 from git_hub_session.evaluation.result import EvalOptions, EvalResult, RankedCandidate
 from git_hub_session.git.ref_names import agent_name
+from git_hub_session.ranking.ranking import Score, ranks_from_list
 from git_hub_session.session.baseline import last_evaluation
 from git_hub_session.worktree.uncommitted import no_commit_error
 

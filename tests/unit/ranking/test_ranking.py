@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from git_hub_session.evaluation.ranking import Score, rank_scores, ranks_from_list
+from git_hub_session.ranking.ranking import Score, rank_scores, ranks_from_list
 
 
 def score(agent: int, *values: float, size: tuple[int, int] = (1, 1)) -> Score:

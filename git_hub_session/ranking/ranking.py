@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from git_hub_session._typing import NamedTuple
-from git_hub_session.evaluation.statistics import (
+from git_hub_session.git.ref_names import agent_name
+from git_hub_session.ranking.statistics import (
     Difference,
     compare,
     median,
@@ -14,7 +15,6 @@ from git_hub_session.evaluation.statistics import (
     pseudomedian,
     scale,
 )
-from git_hub_session.git.ref_names import agent_name
 
 DIRECTIONS = ("lower", "higher")
 _INFINITE = float("inf")

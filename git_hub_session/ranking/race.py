@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
-from git_hub_session.evaluation.ranking import ComparedScores
+from git_hub_session.ranking.ranking import ComparedScores
 
 if TYPE_CHECKING:
-    from git_hub_session.evaluation.ranking import Score
+    from git_hub_session.ranking.ranking import Score
 
 _FIRST_COMPARISON = 3
 """The number of rounds before the first comparison."""

@@ -7,7 +7,7 @@ from random import Random
 
 import pytest
 
-from git_hub_session.evaluation.statistics import (
+from git_hub_session.ranking.statistics import (
     compare,
     deviation,
     median,

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from math import exp
 
 from git_hub_session._typing import TYPE_CHECKING
-from git_hub_session.evaluation.statistics import (
+from git_hub_session.ranking.statistics import (
     compare,
     deviation,
     median,
@@ -19,7 +19,7 @@ from git_hub_session.evaluation.statistics import (
 )
 
 if TYPE_CHECKING:
-    from git_hub_session.evaluation.ranking import Score
+    from git_hub_session.ranking.ranking import Score
 
 # Limits for extreme values: a margin has to be a finite number.
 _MAX_VALUE = 1e150  # the square of this value is a finite number

@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 import pytest
 
-from git_hub_session.evaluation.race import COMPARISONS, Race, racing_agents
-from git_hub_session.evaluation.ranking import Rank, Score, rank_scores
+from git_hub_session.ranking.race import COMPARISONS, Race, racing_agents
+from git_hub_session.ranking.ranking import Rank, Score, rank_scores
 from tests.support.interrupt import LONG
 
 NOISE = 0.015

@@ -6,8 +6,8 @@ from random import Random
 
 import pytest
 
-from git_hub_session.evaluation.margin import baseline_margins
-from git_hub_session.evaluation.ranking import Score
+from git_hub_session.ranking.margin import baseline_margins
+from git_hub_session.ranking.ranking import Score
 
 NOISE = 0.015
 

@@ -1,0 +1,1 @@
+"""Compare measured values and rank agents."""
