@@ -1,0 +1,92 @@
+"""The arguments of each step, from the options of `run`."""
+
+from __future__ import annotations
+
+from git_hub_session._typing import TYPE_CHECKING
+from git_hub_session.cli.measure_options import parse_budget, parse_repeat
+from git_hub_session.cli.options import parse_jobs, parse_timeout
+from git_hub_session.cli.retry_options import parse_retries, parse_retry_delay
+from git_hub_session.errors import UsageError
+
+if TYPE_CHECKING:
+    from git_hub_session.cli.options import Arguments
+    from git_hub_session.git.ref_names import SessionId
+
+INIT_OPTIONS = (
+    "task",
+    "file",
+    "agents",
+    "eval",
+    "metric",
+    "metric-regex",
+    "direction",
+    "guard",
+    "no-guard",
+    "base-branch",
+    "id",
+)
+_EXEC_OPTIONS = (
+    "jobs",
+    "timeout",
+    "retries",
+    "retry-delay",
+)
+_EVAL_OPTIONS = (
+    "eval",
+    "repeat",
+    "budget",
+    "timeout",
+)
+_MERGE_OPTIONS = (
+    "message",
+    "allow-regression",
+    "yes",
+)
+OUTPUT_OPTIONS = ("quiet", "format", "z", "color")
+_MEASURE, _NONE = "measure", "none"
+
+
+def check_options(args: Arguments) -> None:
+    """Raise UsageError for a wrong option of a step, before anything is created."""
+    if not (args.value("agent-cmd") or "").strip():
+        raise UsageError("option '--agent-cmd' is required", hint="--agent-cmd <command>")
+    for parse in (parse_repeat, parse_budget, parse_jobs, parse_timeout, parse_retries):
+        parse(args)
+    parse_retry_delay(args)
+    if (args.value("eval") is None) != (args.value("metric") is None):
+        raise UsageError("--eval and --metric must be used together")
+
+
+def init_args(args: Arguments) -> Arguments:
+    """Return the arguments of `init`."""
+    has_baseline = args.value("baseline") not in (None, _MEASURE, _NONE)
+    baseline_option = ("baseline",) if has_baseline else ()
+    return args.subset(*INIT_OPTIONS, *baseline_option, "dry-run")
+
+
+def measures_baseline(args: Arguments) -> bool:
+    """Return True if `eval` measures the base branch together with the agents."""
+    return args.value("eval") is not None and args.value("baseline") in (None, _MEASURE)
+
+
+def exec_args(args: Arguments, sid: SessionId) -> Arguments:
+    """Return the arguments of `exec`, with the agents' command."""
+    command = ("sh", "-c", (args.value("agent-cmd") or "").strip())
+    commit = {} if args.is_set("no-commit") else {"commit": ""}
+    names = (*_EXEC_OPTIONS, *OUTPUT_OPTIONS)
+    return args.subset(*names, arguments=[sid], command=command, **commit)
+
+
+def eval_args(args: Arguments, sid: SessionId) -> Arguments:
+    """Return the arguments of `eval`.
+
+    `eval` measures the baseline again, in the same rounds as the agents. The measurement before
+    the agents only shows that the eval command works.
+    """
+    baseline = {"baseline": _MEASURE} if measures_baseline(args) else {}
+    return args.subset(*_EVAL_OPTIONS, *OUTPUT_OPTIONS, arguments=[sid], **baseline)
+
+
+def merge_args(args: Arguments, sid: SessionId) -> Arguments:
+    """Return the arguments of `merge`."""
+    return args.subset(*_MERGE_OPTIONS, *OUTPUT_OPTIONS, arguments=[sid])

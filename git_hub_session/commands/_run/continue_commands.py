@@ -1,0 +1,77 @@
+"""The commands that continue an interrupted run, with all options of the user."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from git_hub_session._typing import TYPE_CHECKING, NamedTuple
+from git_hub_session.cli.command_line import command_line, continue_lines
+from git_hub_session.commands._run.arguments import (
+    OUTPUT_OPTIONS,
+    eval_args,
+    exec_args,
+    merge_args,
+)
+
+if TYPE_CHECKING:
+    from git_hub_session.cli.options import Arguments, Usage
+    from git_hub_session.errors import HubError
+    from git_hub_session.git.ref_names import SessionId
+
+
+class Continuation(NamedTuple):
+    """The commands that continue a run."""
+
+    session: SessionId
+    args: Arguments
+    """The options of `run`."""
+    usages: Mapping[str, Usage]
+    """The options of the command of each step."""
+
+    def commands(self, steps: Sequence[str]) -> list[str]:
+        """Return the commands that do these steps, with all options of the user.
+
+        No command measures only the baseline: `eval` measures it.
+        """
+        args, sid = self.args, self.session
+        step_args = {
+            "spawn": args.subset(*OUTPUT_OPTIONS),
+            "eval": eval_args(args, sid),
+            "merge": merge_args(args, sid),
+        }
+        commands = {
+            step: command_line(step, self.usages[step].options, step_args[step], arguments=[sid])
+            for step in step_args
+        }
+        commands["exec"] = self.exec_command()
+        return [commands[step] for step in steps if step in commands]
+
+    def exec_command(self, *, only_failed: bool = False) -> str:
+        """Return the command that runs the agents' command, or only that of failed agents."""
+        args = exec_args(self.args, self.session)
+        options = self.usages["exec"].options
+        given = args.subset(*(option.name for option in options), failed=only_failed)
+        sid, command = args.arguments, args.command
+        return command_line("exec", options, given, arguments=sid, command=command)
+
+    def add_hints(self, error: HubError, step: str, steps: Sequence[str]) -> HubError:
+        """Add the commands that continue the run to the hint of the step that failed.
+
+        Leave out a hint that only repeats one of them without the user's options. If a hint
+        replaces the command of the step, add only the commands of the later steps.
+        """
+        sid = self.session
+        hints = error.hint.splitlines()
+        general = {f"git hub-session {name} {sid}": name for name in steps}
+        general |= {line: name for name in steps for line in self.commands([name])}
+        general[f"git hub-session exec {sid} -- <command>"] = "exec"
+        special = [hint for hint in hints if hint not in general]
+        repeated = [steps.index(general[hint]) for hint in hints if hint in general]
+        first = min(repeated, default=steps.index(step))
+        replacements = tuple(f"git hub-session {name} " for name in (step, "update"))
+        if not repeated and any(hint.startswith(replacements) for hint in special):
+            first += 1
+        if any(hint.startswith("git hub-session adopt ") for hint in special):
+            first = min(first, steps.index("eval"))  # the adopted commit is not measured
+        error.hint = "\n".join([*special, *continue_lines(self.commands(steps[first:]))])
+        return error
