@@ -34,7 +34,7 @@ EXPECTED = re.compile(
     r"(error|fatal): (session X (is (locked by process X|being evaluated|X, not X"
     r"|X: (there is nothing|it accepts no more|its agents cannot))|became X |has no agent branches|has no agent worktrees|already exists)"
     r"|cannot go from X to X|no such agents?: X|no worktree: agent-X"
-    r"|nothing to merge: X already contains|no agent (has a commit of its own|can be ranked|of session X)|cannot rank agent-X|X exists already"
+    r"|nothing to merge: X already contains|cannot fast-forward X|no agent (has a commit of its own|can be ranked|of session X)|cannot rank agent-X|X exists already"
     r"|agent-X (is still running|has no attempt yet|is archived|has neither a branch nor an archive tag|has no branch|has no commit of its own)"
     r"|X: its administrative files|agent-X: (X exists already|its worktree X is missing|X: |no worktree)|agent-X is incomplete|its branch moved|X: its directory"
     r"|session X or its branches changed|the checkout of X changed|the branch of .* moved"
@@ -265,7 +265,8 @@ class Soak:
                 return [verb, *chance.choice([ranking, ranking, measured]), sid]
             case "merge":
                 into = maybe("--into=release")
-                return [verb, "--yes", *into, *maybe("--squash"), *maybe("--no-cleanup"), sid]
+                kind = maybe(chance.choice(["--squash", "--ff", "--rebase"]))
+                return [verb, "--yes", *into, *kind, *maybe("--no-cleanup"), sid]
             case "update":
                 states = ["running", "evaluating", "merged", "archived"]
                 return [verb, "--state", chance.choice(states), *maybe("--if-state=running"), sid]

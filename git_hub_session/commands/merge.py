@@ -19,10 +19,10 @@ from git_hub_session.cli.view import (
     metric_text,
     warning_lines,
 )
-from git_hub_session.errors import Refused
+from git_hub_session.errors import Refused, UsageError
 from git_hub_session.git.ref_names import HEADS, agent_name, short_name
 from git_hub_session.merge.merge import merge_winner
-from git_hub_session.merge.options import PARAGRAPH, MergeOptions, merge_command
+from git_hub_session.merge.options import PARAGRAPH, MergeKind, MergeOptions, merge_command
 from git_hub_session.merge.plan import MergePlan, plan_merge
 from git_hub_session.restore.way_back import restore_commands
 from git_hub_session.session.agents import parse_agent
@@ -30,7 +30,7 @@ from git_hub_session.session.baseline import last_evaluation
 from git_hub_session.session.model import MAX_AGENTS
 from git_hub_session.session.state import State
 from git_hub_session.util.text import escape_control
-from git_hub_session.worktree.merge_tree import merge_into_attempt_command
+from git_hub_session.worktree.merge_tree import in_attempt_command
 
 if TYPE_CHECKING:
     from git_hub_session.cli.context import Context
@@ -51,12 +51,18 @@ UNMEASURED = Option(
     no_abbreviation=True,
 )
 
+KINDS = (
+    Option("--squash", "merge as a single commit with one parent"),
+    Option("--ff", "move the branch to the winner's commit, without a new commit"),
+    Option("--rebase", "copy each of the winner's commits to the branch"),
+)
+
 USAGE = Usage(
     ("merge [<options>] [<id>]",),
     (
         Option("--agent", "winner (default: the agent that is ranked first)", "<agent>"),
         Option("--into", "branch to merge into (default: the base branch)", "<branch>"),
-        Option("--squash", "merge as a single commit with one parent"),
+        *KINDS,
         MESSAGE,
         ALLOW_REGRESSION,
         UNMEASURED,
@@ -94,16 +100,26 @@ def parse_options(args: Arguments) -> MergeOptions:
     """Return the options of a merge, or raise UsageError."""
     agent = args.value("agent")
     into = args.value("into")
+    kind = _parse_kind(args)
+    if args.values("message") and not kind.has_message:
+        raise UsageError(f"-m and --{kind} exclude each other", hint="use --squash with -m")
     return MergeOptions(
         0 if agent is None else parse_agent(agent, MAX_AGENTS),
         "" if into is None else HEADS + into.removeprefix(HEADS),
-        args.is_set("squash"),
+        kind,
         PARAGRAPH.join(args.values("message")),
         not args.is_set("no-cleanup"),
         args.is_set("force"),
         args.is_set("allow-regression"),
         args.is_set("unmeasured"),
     )
+
+
+def _parse_kind(args: Arguments) -> MergeKind:
+    given = [option.name for option in KINDS if args.is_set(option.name)]
+    if len(given) > 1:
+        raise UsageError(f"--{given[0]} and --{given[1]} exclude each other")
+    return MergeKind(given[0]) if given else MergeKind.MERGE
 
 
 def _confirm(
@@ -190,6 +206,8 @@ class MergeView(View):
             "deletions": stat.deletions if stat else None,
             "remarks": list(plan.remarks),
             **_metric_fields(plan),
+            "kind": str(plan.kind),
+            "conflicting_commit": (plan.replay.conflicting or None) if plan.replay else None,
         }
 
     def records(self) -> list[Record]:
@@ -226,12 +244,17 @@ def _conflict_output(plan: MergePlan, *, quiet: bool) -> TextOutput:
     agent = agent_name(plan.winner.agent)
     into = escape_control(short_name(plan.into))
     paths = [f"  {escape_control(os.fsdecode(path))}" for path in plan.conflicts]
+    if plan.replay is not None:
+        verb, what = "rebase", f"commit {plan.replay.conflicting[:12]} of {agent}"
+    else:
+        verb, what = "merge", agent
+    command = in_attempt_command(verb, sid, agent, short_name(plan.into))
     err = [
-        f"hint: {escape_control(merge_into_attempt_command(sid, agent, short_name(plan.into)))}",
+        f"hint: {escape_control(command)}",
         f"hint: resolve and commit the conflicts there, then: git hub-session eval {sid}",
         "nothing was changed",
     ]
-    return TextOutput([] if quiet else [f"{agent} and '{into}' conflict in", *paths], err)
+    return TextOutput([] if quiet else [f"{what} and '{into}' conflict in", *paths], err)
 
 
 def preview_lines(plan: MergePlan, style: TerminalStyle) -> list[str]:
@@ -240,7 +263,7 @@ def preview_lines(plan: MergePlan, style: TerminalStyle) -> list[str]:
     into = escape_control(short_name(plan.into))
     if plan.existing_commit:
         return [f"{branch} is already merged into {into}, in {plan.existing_commit[:12]}"]
-    out = [f"Merging {branch} into {into}"]
+    out = [f"Merging {branch} into {into}{_kind_text(plan)}"]
     if plan.result is not None and plan.result.rank:
         out.append(f"  Rank: {plan.result.rank}")
     return [
@@ -248,6 +271,15 @@ def preview_lines(plan: MergePlan, style: TerminalStyle) -> list[str]:
         *_result_lines(plan, style),
         *(f" {escape_control(line)}" for line in plan.summary),
     ]
+
+
+def _kind_text(plan: MergePlan) -> str:
+    """Return the kind of the merge in parentheses, or '' for a merge commit."""
+    if plan.replay is not None:
+        count = len(plan.replay.commits)
+        return f" (rebase: {count} new commit{'' if count == 1 else 's'})"
+    names = {MergeKind.SQUASH: " (squash)", MergeKind.FAST_FORWARD: " (fast-forward)"}
+    return names.get(plan.kind, "")
 
 
 def _result_lines(plan: MergePlan, style: TerminalStyle) -> list[str]:

@@ -15,7 +15,7 @@ from git_hub_session.errors import GitFailed
 from git_hub_session.git.command import GitTooOld
 from git_hub_session.session.agents import base_now
 from git_hub_session.util.text import quote_list
-from git_hub_session.worktree.merge_tree import merge_into_attempt_command, merge_trees
+from git_hub_session.worktree.merge_tree import in_attempt_command, merge_trees
 
 if TYPE_CHECKING:
     from git_hub_session.evaluation.candidates import Candidate
@@ -60,7 +60,7 @@ def conflict_notes(candidates: Sequence[Candidate], session: Session) -> list[st
     sid, branch = session.id, session.config.base_branch
     return [
         f"{candidate.name} {candidate.merge_problem}"
-        f" (to resolve: {merge_into_attempt_command(sid, candidate.name, branch)})"
+        f" (to resolve: {in_attempt_command('merge', sid, candidate.name, branch)})"
         for candidate in candidates
         if candidate.has_conflicts
     ]

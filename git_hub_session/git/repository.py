@@ -180,6 +180,11 @@ class GitRepo:
         return message.decode("utf-8", "surrogateescape").rstrip("\n")
 
     @_translate_errors()
+    def commit_data(self, oid: str) -> bytes:
+        """Return the bytes of the commit with the object id `oid`, with its headers."""
+        return self._repo[oid].peel(pygit2.Commit).read_raw()
+
+    @_translate_errors()
     def ahead_behind(self, tip: str, base: str) -> tuple[int, int]:
         """Count the commits that only `tip` contains, and those that only `base` contains.
 

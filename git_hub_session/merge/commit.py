@@ -38,8 +38,12 @@ def commit_merge(
         text = _run_commit_hooks(project, tree, text, checkout, is_merge=len(parents) > 1)
     if not text.strip():
         raise Refused("the merge message is empty", hint="give a message with -m <text>")
-    is_signed = is_true(["", *project.config_values("commit.gpgSign")][-1])
-    return project.git.commit_tree(tree, parents, text, sign=is_signed)
+    return project.git.commit_tree(tree, parents, text, sign=signs_commits(project))
+
+
+def signs_commits(project: Project) -> bool:
+    """Return True if commit.gpgSign is set."""
+    return is_true(["", *project.config_values("commit.gpgSign")][-1])
 
 
 def _run_commit_hooks(

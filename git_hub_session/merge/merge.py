@@ -1,7 +1,7 @@
 """Merge the winner of a session into its base branch.
 
-1. Commit the merge that plan.py has computed without a checkout.
-2. Record the merge commit in state.json.
+1. Commit the merge, or the rebase, that plan.py has computed without a checkout.
+2. Record the commit in state.json.
 3. Move the branch. If it is checked out, update its files and index too, or refuse.
 4. Clean up: remove the worktrees, and turn the other branches into tags.
 5. Post a summary on the board, and set the state to `merged`.
@@ -23,10 +23,12 @@ from git_hub_session.git.ref_names import (
     agent_name,
     short_name,
 )
-from git_hub_session.merge.commit import commit_merge
+from git_hub_session.merge.commit import commit_merge, signs_commits
 from git_hub_session.merge.message import merge_message
 from git_hub_session.merge.move_branch import InterruptedUpdate, move_branch
+from git_hub_session.merge.options import MergeKind
 from git_hub_session.merge.plan import MergePlan, resolve_plan
+from git_hub_session.merge.replay import commit_replay
 from git_hub_session.merge.undo import undo_interrupted_update
 from git_hub_session.session.model import MergeRecord, Session
 from git_hub_session.session.record import with_merge, with_transition
@@ -70,7 +72,7 @@ def merge_winner(
         new_plan = resolve_plan(locked.read(), locked.directory, project, options)
         # Do not compute the merge again: equal commits merge to the same tree.
         expected = plan._replace(session=new_plan.session, stat=None, summary=())
-        expected = expected._replace(merge_tree=None, tree_warning="")
+        expected = expected._replace(merge_tree=None, replay=None, tree_warning="")
         if new_plan != expected:
             raise Refused(
                 f"session '{sid}' or its branches changed while the merge was planned",
@@ -96,13 +98,13 @@ def _commit_and_move_branch(
     locked: LockedSession, plan: MergePlan, project: Project, options: MergeOptions
 ) -> str:
     """Commit the merge, record the commit, and move the branch to it. Return the commit."""
-    assert plan.merge_tree is not None
     _undo_interrupted_merge(plan.session, project)
-    parents = [plan.base] if options.squash else [plan.base, plan.tip]
-    message = merge_message(plan, options.message)
-    commit = commit_merge(project, plan.merge_tree.tree, parents, message, plan.checkout)
+    commit = _create_commit(plan, project, options)
     winner = plan.winner
-    record = MergeRecord(winner.agent, winner.attempt, plan.tip, short_name(plan.into), commit)
+    into = short_name(plan.into)
+    record = MergeRecord(
+        winner.agent, winner.attempt, plan.tip, into, commit, plan.base, str(plan.kind)
+    )
     locked.save(with_merge(plan.session, record, at=format_iso(project.now())))
     try:
         move_branch(
@@ -118,6 +120,18 @@ def _commit_and_move_branch(
     return commit
 
 
+def _create_commit(plan: MergePlan, project: Project, options: MergeOptions) -> str:
+    """Create the commits of the merge. Return the commit to move the branch to."""
+    if plan.kind is MergeKind.FAST_FORWARD:
+        return plan.tip
+    if plan.replay is not None:
+        return commit_replay(project, plan.replay, sign=signs_commits(project))
+    assert plan.merge_tree is not None
+    parents = [plan.base] if plan.kind is MergeKind.SQUASH else [plan.base, plan.tip]
+    message = merge_message(plan, options.message)
+    return commit_merge(project, plan.merge_tree.tree, parents, message, plan.checkout)
+
+
 def _undo_interrupted_merge(session: Session, project: Project) -> None:
     """Undo the update of a checkout that a killed merge left, if the branch has not moved."""
     record = session.merge
@@ -126,7 +140,7 @@ def _undo_interrupted_merge(session: Session, project: Project) -> None:
     into = HEADS + record.into
     checkout = find_checkout(into, project)
     if checkout is not None:
-        old = project.git.resolve_commit(f"{record.commit}^1", checkout.git_dir)
+        old = record.base or project.git.resolve_commit(f"{record.commit}^1", checkout.git_dir)
         if project.repo.tip(into) == old:
             undo_interrupted_update(checkout, old, record.commit, project)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from shlex import quote
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
@@ -14,6 +15,32 @@ PARAGRAPH = "\n\n"
 """The text between two paragraphs of the message. Each paragraph is one option -m."""
 
 
+class MergeKind(str, Enum):
+    """The way in which the winner's commits come into the branch, as state.json spells it."""
+
+    MERGE = "merge"
+    """A merge commit."""
+    SQUASH = "squash"
+    """One commit with the files of the merge."""
+    FAST_FORWARD = "ff"
+    """No new commit: the branch moves to the winner's tip."""
+    REBASE = "rebase"
+    """A copy of each of the winner's commits."""
+
+    def __str__(self) -> str:
+        return self.value
+
+    @property
+    def has_message(self) -> bool:
+        """True if the merge creates a commit with a new message."""
+        return self in (MergeKind.MERGE, MergeKind.SQUASH)
+
+
+def parse_kind(text: str) -> MergeKind:
+    """Return the kind that state.json records. An unknown kind counts as a merge commit."""
+    return MergeKind(text) if text in set(MergeKind) else MergeKind.MERGE
+
+
 class MergeOptions(NamedTuple):
     """The branch to merge, the branch to merge into, and the kind of merge."""
 
@@ -21,7 +48,7 @@ class MergeOptions(NamedTuple):
     """The number of the agent to merge, or 0 for the best one."""
     into: str = ""
     """The full ref of the branch to merge into, or '' for the session's base branch."""
-    squash: bool = False
+    kind: MergeKind = MergeKind.MERGE
     message: str = ""
     cleanup: bool = True
     force: bool = False
@@ -42,7 +69,7 @@ def merge_command(sid: SessionId, options: MergeOptions) -> str:
     if options.message:
         words += [f"-m {quote(paragraph)}" for paragraph in options.message.split(PARAGRAPH)]
     switches = {
-        "squash": options.squash,
+        str(options.kind): options.kind is not MergeKind.MERGE,
         "no-cleanup": not options.cleanup,
         "force": options.force,
         "allow-regression": options.allow_regression,

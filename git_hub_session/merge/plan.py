@@ -18,6 +18,8 @@ from git_hub_session.git.ref_names import (
 )
 from git_hub_session.git.worktrees import linked_worktrees
 from git_hub_session.merge.hub_files import refuse_hub_files
+from git_hub_session.merge.options import MergeKind, merge_command, parse_kind
+from git_hub_session.merge.replay import plan_replay
 from git_hub_session.merge.winner import (
     check_measured_tree,
     choose_winner,
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
     from git_hub_session.git.diff import DiffStat
     from git_hub_session.git.repository import GitRepo
     from git_hub_session.merge.options import MergeOptions
+    from git_hub_session.merge.replay import Replay
     from git_hub_session.session.model import AgentResult, MergeRecord, Session
     from git_hub_session.session.project import Project
     from git_hub_session.system.directory import SafeDirectory
@@ -62,8 +65,9 @@ class MergePlan(NamedTuple):
     """The tip of `into`."""
     checkout: Checkout | None
     """The worktree that has `into` checked out, or None."""
+    kind: MergeKind = MergeKind.MERGE
     existing_commit: str = ""
-    """The merge commit of an earlier call, or ''."""
+    """The commit of an earlier call, or ''."""
     result: AgentResult | None = None
     """The winner's result of the evaluation, or None."""
     warnings: tuple[str, ...] = ()
@@ -74,6 +78,8 @@ class MergePlan(NamedTuple):
     """The winner's changes, one line for each file."""
     merge_tree: MergeTreeResult | None = None
     """The computed merge, or None if there is an `existing_commit`."""
+    replay: Replay | None = None
+    """The computed rebase, or None without --rebase."""
     tree_warning: str = ""
     """The warning that the evaluation measured another tree, or ''."""
 
@@ -85,7 +91,16 @@ class MergePlan(NamedTuple):
     @property
     def conflicts(self) -> tuple[bytes, ...]:
         """The paths that git cannot merge."""
+        if self.replay is not None:
+            return self.replay.result.conflicts
         return self.merge_tree.conflicts if self.merge_tree else ()
+
+    @property
+    def landing_tree(self) -> str:
+        """The tree of the branch after the merge."""
+        if self.replay is not None:
+            return self.replay.result.tree
+        return self.merge_tree.tree if self.merge_tree else ""
 
     @property
     def failure(self) -> str:
@@ -112,6 +127,9 @@ def plan_merge(
     refuse_hub_files(plan.winner, plan.base, plan.tip, project)
     merge_tree = merge_trees(project, plan.base, plan.tip, plan.checkout, dry_run=dry_run)
     plan = plan._replace(merge_tree=merge_tree)
+    if plan.kind is MergeKind.REBASE:
+        replay = plan_replay(project, plan.base, plan.tip, plan.checkout, dry_run=dry_run)
+        plan = plan._replace(replay=replay)
     plan = plan._replace(tree_warning=check_measured_tree(plan, options))
     if described:
         stat, summary = project.repo.diff_summary(plan.tip, plan.base)
@@ -130,7 +148,9 @@ def resolve_plan(
             raise Refused(f"{agent_name(record.agent)} of session '{session.id}' is already merged")
         winner = AgentBranch(session.id, record.agent, record.attempt)
         into = HEADS + record.into
-        return MergePlan(session, winner, record.tip, into, repo.tip(into), None, record.commit)
+        kind = parse_kind(record.kind)
+        tip, base = record.tip, repo.tip(into)
+        return MergePlan(session, winner, tip, into, base, None, kind, record.commit)
     _refuse_state(session)
     refuse_if_running(session, directory, among=session.agents, force=options.force)
     _refuse_other_branches(session, project)
@@ -145,6 +165,8 @@ def resolve_plan(
             f"nothing to merge: '{short_name(into)}' already contains the commits of {name}",
             hint=f"git hub-session update {session.id} --state {State.MERGED}",
         )
+    if options.kind is MergeKind.FAST_FORWARD and not repo.is_ancestor(tip, base):
+        raise _cannot_fast_forward(winner, options, into)
     refuse_unfit_result(session, repo, winner, result, options, into=into)
     settings = settings_warning(session, project.paths.common_dir)
     warnings = (
@@ -154,7 +176,16 @@ def resolve_plan(
         *_worktree_warnings(session, project, winner),
     )
     checkout = find_checkout(into, project)
-    return MergePlan(session, winner, tip, into, base, checkout, "", result, warnings)
+    return MergePlan(session, winner, tip, into, base, checkout, options.kind, "", result, warnings)
+
+
+def _cannot_fast_forward(winner: AgentBranch, options: MergeOptions, into: str) -> Refused:
+    name = agent_name(winner.agent)
+    branch = short_name(into)
+    return Refused(
+        f"cannot fast-forward '{branch}': it has commits that {name} does not have",
+        hint=merge_command(winner.session, options._replace(kind=MergeKind.REBASE)),
+    )
 
 
 def _recorded_merge(session: Session, repo: GitRepo) -> MergeRecord | None:

@@ -76,17 +76,25 @@ def check_measured_tree(plan: MergePlan, options: MergeOptions) -> str:
     Raises:
         OutdatedEvaluation: it measured another tree, and `unmeasured` is not set.
     """
-    result, merge = plan.result, plan.merge_tree
-    is_base_branch = plan.into == HEADS + plan.session.config.base_branch
-    if result is None or merge is None or merge.conflicts or not is_base_branch:
-        return ""
-    if result.tree in ("", merge.tree):
-        return ""
-    name = agent_name(result.agent)
-    warning = f"the evaluation of {name} did not include '{short_name(plan.into)}'"
-    if not options.unmeasured:
+    warning = _find_unmeasured_tree(plan)
+    if warning and not options.unmeasured:
         raise _outdated(plan.session, options, warning)
     return warning
+
+
+def _find_unmeasured_tree(plan: MergePlan) -> str:
+    """Return why the evaluation did not measure the tree of the computed merge, or ''."""
+    result, merge = plan.result, plan.merge_tree
+    if merge is None or plan.conflicts:
+        return ""
+    name, into = agent_name(plan.winner.agent), short_name(plan.into)
+    # A rebase leaves out merge commits, and the resolved conflicts in them.
+    if not merge.conflicts and plan.landing_tree != merge.tree:
+        return f"the rebased commits of {name} and a merge with '{into}' have different files"
+    is_base_branch = plan.into == HEADS + plan.session.config.base_branch
+    if result is None or not is_base_branch or result.tree in ("", plan.landing_tree):
+        return ""
+    return f"the evaluation of {name} did not include '{into}'"
 
 
 def _outdated(session: Session, options: MergeOptions, reason: str) -> OutdatedEvaluation:

@@ -34,7 +34,8 @@
         }
       },
       "evaluation": {"at": …, "base": "9fceb0…"},    the tip of the base branch at that time
-      "merge": {"agent": 1, "attempt": 1, "tip": "1a410e…", "into": "dev", "commit": "fdf4fc…"},
+      "merge": {"agent": 1, "attempt": 1, "tip": "1a410e…", "into": "dev", "commit": "fdf4fc…",
+                "base": "9fceb0…", "kind": "merge"},
       "history": [{"at": …, "from": "init", "to": "running", "by": "Name <email>", "verb": "update"}]
     }
 
@@ -171,7 +172,11 @@ class MergeRecord(NamedTuple):
     into: str
     """The name of the target branch, without refs/heads/."""
     commit: str
-    """The object id of the merge commit."""
+    """The object id of the merge commit, or of the last commit of a rebase."""
+    base: str = ""
+    """The object id of the target branch before the merge, or ''."""
+    kind: str = ""
+    """The kind of the merge, such as "rebase", or ''."""
 
 
 class Transition(NamedTuple):
@@ -282,7 +287,8 @@ def _parse_merge_record(fields: Mapping[str, Any]) -> MergeRecord | None:
     commit = _object_id(fields.get("commit"))
     if type(agent) is not int or type(attempt) is not int or not (into and tip and commit):
         return None
-    return MergeRecord(agent, attempt, tip, into, commit)
+    base, kind = _object_id(fields.get("base")), as_text(fields.get("kind"))
+    return MergeRecord(agent, attempt, tip, into, commit, base, kind)
 
 
 def _parse_transition(fields: Mapping[str, Any]) -> Transition:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import os
 import stat
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from shlex import quote
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
@@ -49,9 +50,24 @@ def merge_trees(
         GitFailed: the commits have no common history.
         GitTooOld: git has no `merge-tree --write-tree`.
     """
+    with open_merge_git(project, ours, checkout, dry_run=dry_run) as git:
+        return run_merge_tree(git, ours, theirs)
+
+
+@contextmanager
+def open_merge_git(
+    project: Project, ours: str, checkout: Checkout | None, *, dry_run: bool
+) -> Iterator[GitAt]:
+    """Yield the git that merges into the commit `ours`. It has the attributes of `ours`.
+
+    Args:
+        checkout: the worktree that has `ours` checked out, or None.
+        dry_run: write the new objects into a temporary directory.
+    """
     common_dir = project.paths.common_dir
     if checkout is not None and not dry_run:
-        return _run_merge_tree(project.git.at(common_dir, checkout.path), ours, theirs)
+        yield project.git.at(common_dir, checkout.path)
+        return
     with temporary_directory() as scratch:
         if checkout is None:
             _write_attributes(project.repo, ours, scratch)
@@ -62,10 +78,11 @@ def merge_trees(
             with open(os.path.join(objects, "info", "alternates"), "wb") as file:
                 file.write(os.fsencode(f"{common_dir}/objects\n"))
         top = checkout.path if checkout else scratch
-        return _run_merge_tree(project.git.at(common_dir, top, objects=objects), ours, theirs)
+        yield project.git.at(common_dir, top, objects=objects)
 
 
-def _run_merge_tree(git: GitAt, ours: str, theirs: str) -> MergeTreeResult:
+def run_merge_tree(git: GitAt, ours: str, theirs: str) -> MergeTreeResult:
+    """Merge the commit `theirs` into `ours` with the git of open_merge_git(). Raise GitFailed."""
     command = ["merge-tree", "--write-tree", "-z", "--name-only", "--no-messages", ours, theirs]
     try:
         output = git.run(command)
@@ -77,12 +94,12 @@ def _run_merge_tree(git: GitAt, ours: str, theirs: str) -> MergeTreeResult:
     return MergeTreeResult(tree.decode(), tuple(conflicts))
 
 
-def merge_into_attempt_command(sid: SessionId, agent: str, branch: str) -> str:
-    """Return the shell command that merges `branch` in the worktree of an agent.
+def in_attempt_command(verb: str, sid: SessionId, agent: str, branch: str) -> str:
+    """Return the shell command that runs `git <verb> <branch>` in the worktree of an agent.
 
     Do not use `exec`: git fails because of the conflicts, and the agent would count as failed.
     """
-    return f'dir=$(git hub-session path {sid} {agent}) && git -C "$dir" merge {quote(branch)}'
+    return f'dir=$(git hub-session path {sid} {agent}) && git -C "$dir" {verb} {quote(branch)}'
 
 
 def temporary_directory() -> AbstractContextManager[str]:

@@ -68,6 +68,8 @@ def test_merge_into_the_checked_out_branch(hub: Hub) -> None:
         "tip": second,
         "into": "main",
         "commit": merged,
+        "base": base,
+        "kind": "merge",
     }
 
 
@@ -220,6 +222,8 @@ def test_dry_run_writes_nothing(hub: Hub) -> None:
         "baseline": None,
         "delta": None,
         "unit": None,
+        "kind": "merge",
+        "conflicting_commit": None,
     }
     assert everything(hub) == before
 
@@ -231,7 +235,8 @@ def test_formats(hub: Hub) -> None:
     assert result == Result(
         0,
         "session s1\nstate merged\nagent 2\nattempt 1\nbranch hub/s1/agent-2/attempt-1\n"
-        f"oid {tip}\ninto main\ncommit {merged}\nfiles 2\ninsertions 2\ndeletions 0\n\n"
+        f"oid {tip}\ninto main\ncommit {merged}\nfiles 2\ninsertions 2\ndeletions 0\n"
+        "kind merge\n\n"
         f"session s1\noutcome removed\npath {agent_worktree(hub, 1)}\nbranch hub/s1/agent-1/attempt-1\n\n"
         f"session s1\noutcome removed\npath {agent_worktree(hub, 2)}\nbranch hub/s1/agent-2/attempt-1\n\n"
         "session s1\noutcome archived\nbranch hub/s1/agent-1/attempt-1\n"

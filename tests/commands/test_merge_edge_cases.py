@@ -319,7 +319,7 @@ def create_git_wrapper(hub: Hub, case: str) -> dict[str, str]:
 
 
 def test_killed_after_a_directory_replaced_a_file(hub: Hub) -> None:
-    """A directory replaced a file, and a file a directory.
+    """A directory replaced a file, and a file a directory, in the second commit of a rebase.
 
     The next call undoes the update first.
     """
@@ -330,14 +330,16 @@ def test_killed_after_a_directory_replaced_a_file(hub: Hub) -> None:
     hub.commit(winner, "sub", "y\n")
     assert hub.run("eval", "-q", "--ranking", "2", "s1").code == 0
     case = '*read-tree*-m*) "$real" "$@"; kill -9 $PPID; exit 1 ;;'
-    arguments = ("git-hub-session", "merge", "-q", "--yes", "s1")
+    base = hub.commit(hub.top, "later", "x\n")
+    assert hub.run("eval", "-q", "--ranking", "2", "s1").code == 0
+    arguments = ("git-hub-session", "merge", "--rebase", "-q", "--yes", "s1")
     killed = hub.call(*arguments, environ=create_git_wrapper(hub, case))
     assert (killed.code, "git was killed while it updated" in killed.err) == (128, True), killed
     assert (hub.top / "file" / "deep" / "one").read_text() == "x\n"
     (hub.top / ".git" / "index.lock").unlink()
     assert hub.run(*arguments[1:]).code == 0
     assert git_status(hub) == "## main"
-    assert hub.git("rev-parse", "main^2") == hub.git("rev-parse", "hub/s1/agent-2/attempt-1")
+    assert (hub.git("rev-parse", "main~3"), hub.git("show", "main:sub")) == (base, "y")
 
 
 def test_git_that_locks_the_branch_is_killed(hub: Hub) -> None:
