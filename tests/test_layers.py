@@ -26,7 +26,7 @@ BASE = "__init__ _typing errors util"
 SYSTEM = f"{BASE} system"
 GIT = f"{SYSTEM} git"
 SESSION = f"{GIT} session"
-WORKTREES = f"{SESSION} worktree stash removal"
+WORKTREES = f"{SESSION} worktree stash removal checkout"
 LAYERS = {
     "__init__": "",
     "_typing": "",
@@ -39,7 +39,8 @@ LAYERS = {
     "board": f"{SESSION} board",
     "worktree": f"{SESSION} worktree",
     "stash": f"{SESSION} worktree stash",
-    "removal": WORKTREES,
+    "removal": f"{SESSION} worktree stash removal",
+    "checkout": WORKTREES,
     "agents": f"{WORKTREES} board agents",
     "ranking": f"{GIT} ranking",
     "evaluation": f"{WORKTREES} board metric ranking evaluation",
@@ -116,7 +117,7 @@ CALLERS = {
     "input": "",
     "eval": "",
     "exec": "",
-    "os.rename": "session.store removal.recover removal.remove",
+    "os.rename": "session.store removal.discard removal.recover removal.remove",
     "os.replace": "system.directory removal.journal",
     "os.system": "",
     "os.fork": "system.parallel",

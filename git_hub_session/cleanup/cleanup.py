@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterable, Sequence
 
 from git_hub_session._typing import TYPE_CHECKING
+from git_hub_session.checkout.temporary import left_checkouts, remove_left_checkouts
 from git_hub_session.cleanup.archive_branches import ArchivePlan, archive_branches, plan_archive
 from git_hub_session.cleanup.plan import WorktreePlan, plan_cleanup
 from git_hub_session.cleanup.report import (
@@ -79,12 +80,15 @@ def preview_cleanup(
         branches = plan_archive(
             project.repo.branches(branch_prefix(sid)), in_use, project.repo.find_ref_target
         )
+    with project.store.open_directory(sid) as directory:
+        left = left_checkouts(sid, neighbors.worktrees, directory)
+    notes = [f"would remove the temporary worktree '{worktree.path}'" for worktree in left]
     return CleanupReport(
         sid,
         tuple(_removed_worktree(plan, _planned_saves(sid, plan)) for plan in removed),
         (*kept, *_kept_main_worktree(sid, project.paths)),
         branches,
-        tuple(_unchecked_warnings(removed)),
+        (*notes, *_unchecked_warnings(removed)),
     )
 
 
@@ -120,11 +124,13 @@ def clean_up_locked(
 
     Do not archive the branch `keep_branch` (a full ref).
     """
-    neighbors = Neighbors(project, recover_interrupted(sid, project))
+    worktrees = recover_interrupted(sid, project)
+    left = remove_left_checkouts(sid, project, worktrees, edit.directory)
+    neighbors = Neighbors(project, [each for each in worktrees if os.path.lexists(each.git_dir)])
     plans = plan_cleanup(sid, project, options, neighbors)
     report = _save_and_remove(edit, sid, project, plans, options)
     kept = (*report.kept, *_kept_main_worktree(sid, project.paths))
-    report = report._replace(kept=kept)
+    report = report._replace(kept=kept, notes=(*left, *report.notes))
     return _archive(edit, report, project, keep_branch) if archiving else report
 
 

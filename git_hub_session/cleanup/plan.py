@@ -14,6 +14,7 @@ from git_hub_session.removal.inspect import (
     inspect_usage,
     state_fingerprint,
 )
+from git_hub_session.session import runs
 from git_hub_session.system.parallel import parallel_map
 from git_hub_session.worktree.owner import session_worktrees
 
@@ -70,11 +71,15 @@ def plan_cleanup(
 ) -> list[WorktreePlan]:
     """Plan all worktrees of the session, or only those with one of `git_dirs`. Change nothing."""
 
+    with project.store.open_directory(sid) as directory:
+        evaluations = tuple(runs.active_runs(directory, runs.EVAL))
+
     def plan(pair: tuple[Worktree, str]) -> WorktreePlan:
         worktree, branch = pair
-        return plan_worktree(
-            inspect_usage(worktree, branch, sid, project, neighbors), project, options
-        )
+        state = inspect_usage(worktree, branch, sid, project, neighbors)
+        # `eval --in-place` uses the worktree also while no process is in it.
+        state = state._replace(usage=state.usage._replace(evaluations=evaluations))
+        return plan_worktree(state, project, options)
 
     pairs = session_worktrees(sid, project, neighbors.worktrees)
     plans = parallel_map(

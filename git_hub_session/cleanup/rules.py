@@ -223,6 +223,13 @@ USAGE_RULES = (
     ),
     IN_USE,
     Rule(
+        "in-use",
+        lambda state: state.usage.evaluations,
+        lambda state: f"the evaluation {state.usage.evaluations[0]} is running",
+        lambda state: f"wait for it to end, or: {force_command(state)}",
+        overridden_by=FORCE,
+    ),
+    Rule(
         "mount-point",
         lambda state: state.usage.mounts,
         lambda state: f"contains a mount point: '{state.usage.mounts[0]}'",

@@ -57,7 +57,7 @@ def measure_baseline(
         variables = agent_environment(project.environ, session, None, base, task_file)
         run = runs.start_run(locked.directory, runs.EVAL)
         checkouts = EvalCheckouts(sid, project)
-        checkouts.remove_stale()
+        checkouts.remove_all()
         with run, checkouts:
             [checkout] = checkouts.add([CheckoutRequest(BASELINE, base, variables)])
             target = MeasureTarget(BASELINE, base, checkout.path, variables, checkout)

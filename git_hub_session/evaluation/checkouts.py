@@ -1,67 +1,64 @@
 """Temporary worktrees in which commits are measured under equal conditions.
 
 Each commit gets a new worktree beside the worktrees of the agents, prepared as `spawn` prepares
-those. Before it is measured again, the worktree is reset to the commit. A lock reason marks each
-temporary worktree, so that the next run can remove it if this run is killed.
+those. Before it is measured again, the worktree is reset to the commit.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from contextlib import suppress
 from shlex import quote
 
 from git_hub_session._typing import TYPE_CHECKING, Self
+from git_hub_session.checkout.temporary import (
+    checkout_path,
+    remove_checkouts,
+    session_of_checkout,
+)
 from git_hub_session.errors import HubError
 from git_hub_session.evaluation.guard import Guard
 from git_hub_session.evaluation.targets import (
     CheckoutRequest,
     EvalCheckout,
-    GuardedFiles,
-    directory_id,
+    FixedFiles,
     reset_checkout,
-    restore_guarded,
 )
-from git_hub_session.evaluation.units import BASELINE
-from git_hub_session.git.ref_names import AgentBranch, SessionId, agent_number
-from git_hub_session.git.worktrees import Worktree, linked_git_dir, linked_worktrees
-from git_hub_session.removal import remove as removal
-from git_hub_session.removal.errors import RemovalFailed
+from git_hub_session.git.worktrees import linked_git_dir, linked_worktrees
 from git_hub_session.removal.partial_add import remove_empty_git_dir
-from git_hub_session.removal.trash import empty_trash
-from git_hub_session.session import runs
 from git_hub_session.system import procfs
 from git_hub_session.system.parallel import cpu_count, parallel_map
-from git_hub_session.system.tree import remove_path
+from git_hub_session.system.stored_files import StoredFiles
+from git_hub_session.system.tree import directory_id
 from git_hub_session.worktree.locks import EVAL_LOCK
-from git_hub_session.worktree.paths import worktree_path, worktree_template
+from git_hub_session.worktree.merge_tree import temporary_directory
 from git_hub_session.worktree.setup import WorktreeSetup
 
 if TYPE_CHECKING:
+    from git_hub_session.git.ref_names import SessionId
     from git_hub_session.session.project import Project
-
-_GUARD = "guard"
-"""The name of the temporary worktree with the guarded files."""
 
 
 class EvalCheckouts:
     """The temporary worktrees of a run. The context manager removes them at its end."""
 
     def __init__(self, sid: SessionId, project: Project, guard: Guard | None = None) -> None:
-        path = worktree_path(worktree_template(project), project.paths, AgentBranch(sid, 1, 1))
-        parent = os.path.realpath(os.path.dirname(path))
-        self._prefix = os.path.join(parent, f".{sid}-{runs.EVAL}-")
-        self._common_dir = project.paths.common_dir
+        self._sid = sid
         self._project = project
         self._guard = guard or Guard()
+        self._guarded: StoredFiles | None = None
+        """The guarded files of the base branch."""
         self._commits: dict[str, str] = {}
+        self._created: dict[str, tuple[int, int]] = {}
+        """The ids of the created directories, by path."""
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.remove_stale()
+        self.remove_all()
+        if self._guarded is not None:
+            self._guarded.close()
 
     def add(self, requests: Sequence[CheckoutRequest]) -> list[EvalCheckout]:
         """Add a worktree for each request, several at a time, with the setup of an agent's worktree.
@@ -75,7 +72,8 @@ class EvalCheckouts:
             os.makedirs(os.path.dirname(path), exist_ok=True)
         setup = WorktreeSetup(self._project)
         if self._guard.paths and requests:
-            self._add_guarded_files()
+            # Store them before the first command of an attempt runs.
+            self._guarded = self._store_guarded_files()
 
         def create(request: CheckoutRequest) -> EvalCheckout | tuple[str, str]:
             # Return the error: the parent of a worker that raises would do its whole share again.
@@ -90,10 +88,11 @@ class EvalCheckouts:
                 message, hint = result
                 raise HubError(message, hint=hint)
             checkouts.append(result)
+        self._created = {checkout.path: checkout.file_id for checkout in checkouts}
         return checkouts
 
     def _path(self, request: CheckoutRequest) -> str:
-        return f"{self._prefix}{request.name}"
+        return checkout_path(self._sid, request.name, self._project)
 
     def _create(self, request: CheckoutRequest, setup: WorktreeSetup) -> EvalCheckout:
         path = self._path(request)
@@ -107,8 +106,8 @@ class EvalCheckouts:
         checkout = EvalCheckout(
             request.name, path, git_dir, request.commit, index, mtime_ns, file_id
         )
-        if self._guard.paths:
-            checkout = self._guard_checkout(checkout)
+        if self._guarded is not None:
+            checkout = self._guard_checkout(checkout, self._guarded)
         error = setup.apply(path, request.commit, request.environ)
         if error:
             raise HubError(f"cannot set up the checkout of {request.name}: {error}")
@@ -116,70 +115,46 @@ class EvalCheckouts:
             reset_checkout(checkout, self._project)
         return checkout
 
-    def _add_guarded_files(self) -> None:
-        """Add a worktree that has only the guarded files, with the attributes of the base branch."""
-        path = f"{self._prefix}{_GUARD}"
-        self._commits[path] = self._guard.base
-        options = ["--detach", "--no-checkout", "--lock", "--reason", EVAL_LOCK]
-        self._project.git.add_worktree(path, self._guard.base, options)
-        settings = {"core.sparseCheckout": "false"}
-        git = self._project.git.at(linked_git_dir(path), path, settings=settings)
-        git.run(["read-tree", self._guard.base])
-        files = self._guard.files(self._guard.base, self._project.repo)
-        # The directory has no .gitattributes, so git reads the attributes from the index.
-        git.run(["checkout-index", "-q", "-z", "--stdin"], stdin=b"\0".join([*files, b""]))
+    def _store_guarded_files(self) -> StoredFiles:
+        """Return the guarded files as git writes them, with the attributes of the base branch."""
+        project, base = self._project, self._guard.base
+        with temporary_directory() as scratch:
+            top, index = f"{scratch}/files", f"{scratch}/index"
+            os.mkdir(top)
+            settings = {"core.sparseCheckout": "false"}
+            git = project.git.at(project.paths.common_dir, top, index=index, settings=settings)
+            git.run(["read-tree", base])
+            files = self._guard.files(base, project.repo)
+            # The directory has no .gitattributes, so git reads the attributes from the index.
+            git.run(["checkout-index", "-q", "-z", "--stdin"], stdin=b"\0".join([*files, b""]))
+            stored = StoredFiles.create_in(scratch)
+            stored.add(top, files)
+        return stored
 
-    def _guard_checkout(self, checkout: EvalCheckout) -> EvalCheckout:
-        repo = self._project.repo
-        files = self._guard.files(self._guard.base, repo)
-        own = self._guard.files(checkout.commit, repo)
-        removed = tuple(sorted({*own} - {*files}))
-        guarded = GuardedFiles(f"{self._prefix}{_GUARD}", tuple(files), removed)
+    def _guard_checkout(self, checkout: EvalCheckout, guarded: StoredFiles) -> EvalCheckout:
+        own = self._guard.files(checkout.commit, self._project.repo)
+        removed = tuple(sorted({*own} - {*guarded.paths}))
+        files = FixedFiles(guarded, removed)
         # A sparse checkout leaves out files. Such a file is restored, but the agent has not changed it.
         top = os.fsencode(checkout.path)
-        existing = {path for path in files if os.path.lexists(os.path.join(top, path))}
-        restored = restore_guarded(guarded, checkout.path)
+        existing = {path for path in guarded.paths if os.path.lexists(os.path.join(top, path))}
+        restored = files.put_into(checkout.path)
         changed = [path for path in restored if path in existing or path in removed]
-        return checkout._replace(guarded=guarded, restored=tuple(changed))
+        return checkout._replace(fixed=(files,), restored=tuple(changed))
 
-    def remove_stale(self) -> None:
+    def remove_all(self) -> None:
         """Remove the temporary worktrees of the session, also those that a killed run left.
 
         Call it only while no other evaluation of the session runs.
         """
-        worktrees = linked_worktrees(self._common_dir)
-        temporary = [worktree for worktree in worktrees if self._is_temporary(worktree)]
-        for worktree in temporary:
-            with suppress(RemovalFailed, OSError):  # the next run tries again
-                _remove_temporary(worktree)
-        if temporary:
-            empty_trash(self._common_dir)
+        worktrees = linked_worktrees(self._project.paths.common_dir)
+        own = [worktree for worktree in worktrees if session_of_checkout(worktree) == self._sid]
+        remove_checkouts(own, self._project, self._created)
         # A git dir without the file `gitdir` has no path. ^C can leave one: git removes `gitdir`
         # first, and then a child process of git may still write the index.
         if not all(worktree.path for worktree in worktrees):
             for path, commit in self._commits.items():
                 remove_empty_git_dir(path, self._project, EVAL_LOCK, [commit])
-
-    def _is_temporary(self, worktree: Worktree) -> bool:
-        # Another session can have an id that starts with this prefix.
-        name = worktree.path.removeprefix(self._prefix)
-        is_target = name in (BASELINE, _GUARD) or agent_number(name) > 0
-        return worktree.lock_reason == EVAL_LOCK and name != worktree.path and is_target
-
-
-def _remove_temporary(worktree: Worktree) -> None:
-    """Remove a temporary worktree with everything in it, also repositories. Raise OSError.
-
-    Keep it if a file system is mounted in it. Delete the directory first: if this process is
-    killed, the git dir still names it.
-    """
-    if procfs.mounts_in(worktree.path):
-        return
-    parent, name = os.path.split(worktree.path)
-    if os.path.lexists(worktree.path):
-        remove_path(parent, os.fsencode(name))
-    remove_path(worktree.git_dir, b"modules")  # the repositories of submodules
-    removal.remove_unchecked(worktree._replace(is_missing=True))
 
 
 def _refuse_existing(path: str) -> None:

@@ -84,7 +84,7 @@ def evaluate_session(sid: SessionId, project: Project, options: EvalOptions) -> 
         task_file = locked.ensure_task_file(session)
         run = runs.start_run(locked.directory, runs.EVAL)
         checkouts = EvalCheckouts(sid, project, guard)
-        checkouts.remove_stale()
+        checkouts.remove_all()
     with run, checkouts:
         targets = prepare_targets(
             session,

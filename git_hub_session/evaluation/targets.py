@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
@@ -14,8 +13,7 @@ from git_hub_session.git.head import read_head
 from git_hub_session.session.agent_environment import agent_environment
 from git_hub_session.session.agents import base_now, find_base_commit
 from git_hub_session.system import procfs
-from git_hub_session.system.copy import replace_files
-from git_hub_session.system.tree import remove_path
+from git_hub_session.system.tree import directory_id, remove_path
 
 if TYPE_CHECKING:
     from git_hub_session.evaluation.candidates import Candidate
@@ -23,6 +21,7 @@ if TYPE_CHECKING:
     from git_hub_session.git.ref_names import AgentBranch
     from git_hub_session.session.model import Session
     from git_hub_session.session.project import Project
+    from git_hub_session.system.stored_files import StoredFiles
 
 _LOCK_FILES = ("index.lock", "HEAD.lock")
 
@@ -37,21 +36,24 @@ class CheckoutRequest(NamedTuple):
     """The environment of the setup command."""
 
 
-class GuardedFiles(NamedTuple):
-    """The files of guarded paths in one temporary worktree."""
+class FixedFiles(NamedTuple):
+    """Files that are the same in each temporary worktree while a command measures in it."""
 
-    source: str
-    """The directory with the files of the base branch."""
-    files: tuple[bytes, ...]
-    """The files that the base branch has."""
-    removed: tuple[bytes, ...]
-    """The files that only the measured commit has."""
+    stored: StoredFiles
+    removed: tuple[bytes, ...] = ()
+    """Files of the measured commit that the worktree must not have."""
 
-    def restore(self, target: str) -> list[bytes]:
-        """Replace the guarded files in `target`. Return the paths of those that differed."""
-        for path in self.removed:
-            remove_path(target, path)
-        return [*self.removed, *replace_files(self.source, target, self.files)]
+    def put_into(self, target: str) -> list[bytes]:
+        """Replace the files in `target`. Return the paths of those that differed.
+
+        Raise HubError if a file cannot be read or written.
+        """
+        try:
+            for path in self.removed:
+                remove_path(target, path)
+            return [*self.removed, *self.stored.replace(target)]
+        except OSError as error:
+            raise HubError(f"cannot write '{error.filename}': {error.strerror}") from None
 
 
 class EvalCheckout(NamedTuple):
@@ -67,7 +69,8 @@ class EvalCheckout(NamedTuple):
     index_mtime_ns: int
     file_id: tuple[int, int]
     """The device and the inode of the directory at `path`."""
-    guarded: GuardedFiles | None = None
+    fixed: tuple[FixedFiles, ...] = ()
+    """The files to put into the worktree before each measurement."""
     restored: tuple[bytes, ...] = ()
     """The guarded files that differed from the base branch."""
 
@@ -142,8 +145,8 @@ def reset_checkout(checkout: EvalCheckout, project: Project) -> None:
     if read_head(checkout.git_dir) != ("", checkout.commit):
         git.run(["update-ref", "--no-deref", "HEAD", checkout.commit])
     git.run(["clean", "-q", "-d", "-ff"])
-    if checkout.guarded is not None:
-        restore_guarded(checkout.guarded, checkout.path)
+    for files in checkout.fixed:
+        files.put_into(checkout.path)
 
 
 def _refuse_other_directory(checkout: EvalCheckout) -> None:
@@ -155,26 +158,6 @@ def _refuse_other_directory(checkout: EvalCheckout) -> None:
     mounts = procfs.mounts_in(checkout.path)
     if mounts:
         raise HubError(f"a file system is mounted at '{mounts[0]}'")
-
-
-def directory_id(path: str) -> tuple[int, int] | None:
-    """Return the device and the inode of the directory `path`, or None if it is none."""
-    try:
-        status = os.lstat(path)
-    except OSError:
-        return None
-    return (status.st_dev, status.st_ino) if stat.S_ISDIR(status.st_mode) else None
-
-
-def restore_guarded(guarded: GuardedFiles, target: str) -> list[bytes]:
-    """Restore the guarded files in `target`. Return the files that differed.
-
-    Raise HubError if a file cannot be read or written.
-    """
-    try:
-        return guarded.restore(target)
-    except OSError as error:
-        raise HubError(f"cannot write '{error.filename}': {error.strerror}") from None
 
 
 def _restore_index(checkout: EvalCheckout) -> None:

@@ -56,6 +56,8 @@ class WorktreeUsage(NamedTuple):
     """The mount points at the worktree or in it."""
     nested: tuple[str, ...]
     """The other worktrees, the repository and the hub, if they are in the worktree."""
+    evaluations: tuple[str, ...] = ()
+    """The active evaluations of the session, such as "eval-2"."""
 
 
 class Location(NamedTuple):

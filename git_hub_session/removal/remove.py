@@ -22,6 +22,7 @@ from shlex import quote
 
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.git.worktrees import is_pruned
+from git_hub_session.removal.discard import remove_git_dir
 from git_hub_session.removal.errors import (
     InUseDuringRemoval,
     ModifiedDuringRemoval,
@@ -50,7 +51,7 @@ from git_hub_session.removal.recover import (
     remaining_files,
     restore_directory,
 )
-from git_hub_session.removal.trash import git_dir_trash, safe_name, trash_name
+from git_hub_session.removal.trash import trash_name
 from git_hub_session.system import tree
 from git_hub_session.worktree.reason import CONTENTS_CHANGED, DIRECTORY_REMOVED, GIT_DIR_CHANGED
 
@@ -95,7 +96,7 @@ def remove_worktree(
         # A process in the directory locked the worktree, staged or committed.
         clear_journal(worktree)
         raise RemovalBlocked(GIT_DIR_CHANGED)
-    _remove_git_dir(worktree)
+    remove_git_dir(worktree)
     if new_files:
         raise ModifiedDuringRemoval(new_files)
 
@@ -184,7 +185,7 @@ def remove_unchecked(worktree: Worktree) -> None:
             raise RemovalFailed(f"cannot remove the directory: {error.strerror}") from None
     if trashed is not None:
         _delete_directory(trashed, worktree.path)
-    _remove_git_dir(worktree)
+    remove_git_dir(worktree)
 
 
 def unregister_worktree(worktree: Worktree, path: str) -> None:
@@ -193,7 +194,7 @@ def unregister_worktree(worktree: Worktree, path: str) -> None:
         os.rename(worktree.path, path)
     except OSError as error:
         raise RemovalFailed(f"cannot rename the directory: {error.strerror}") from None
-    _remove_git_dir(worktree)
+    remove_git_dir(worktree)
 
 
 def finish_removal(worktree: Worktree) -> None:
@@ -220,22 +221,3 @@ def _delete_directory(trashed: TrashedDirectory, path: str) -> str:
     except OSError:
         return trashed.path  # The path exists again.
     return path
-
-
-def _remove_git_dir(worktree: Worktree) -> None:
-    """Rename the git dir of this worktree to the trash, and delete it. Raises RemovalFailed."""
-    directory = git_dir_trash(worktree.common_dir)
-    trash = os.path.join(directory, f"{safe_name(worktree)}.{os.getpid()}")
-    try:
-        if not os.path.lexists(directory):
-            os.mkdir(directory)
-        if os.path.islink(directory):
-            raise RemovalFailed(f"'{directory}' is a symbolic link", hint=f"rm {quote(directory)}")
-        os.rename(worktree.git_dir, trash)
-        tree.remove_if_unchanged(trash, tree.scan_directory(trash))
-    except (FileExistsError, FileNotFoundError):
-        # Another cleanup created or removed the trash directory at the same time.
-        if os.path.lexists(worktree.git_dir):
-            _remove_git_dir(worktree)
-    except OSError as error:
-        raise RemovalFailed(f"cannot remove the administrative files: {error.strerror}") from None

@@ -55,4 +55,5 @@ def run_environment(run: runs.Run, name: str = "") -> dict[str, str]:
     Args:
         name: the agent ("agent-2") or the target whose processes to identify, or '' for all.
     """
-    return {"HUB_RUN": run.path, **({"HUB_AGENT": name} if name else {})}
+    variables = {"HUB_RUN": run.path, "HUB_RUN_ID": run.id}
+    return {**variables, "HUB_AGENT": name} if name else variables

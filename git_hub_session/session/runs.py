@@ -50,6 +50,9 @@ class Run:
         self._directory = directory
         self.name = name
         self.path = directory.path
+        # If a user deletes the logs, a later run has the same path.
+        self.id = os.urandom(8).hex()
+        """A random text that no other run has."""
 
     def __enter__(self) -> Self:
         return self

@@ -1,4 +1,4 @@
-"""Copy files from one directory tree into another, or replace them. Never follow a link."""
+"""Copy files from one directory tree into another. Never follow a link."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ import sys
 from collections.abc import Iterable
 
 from git_hub_session.system.io import write_all
-from git_hub_session.system.tree import remove_path
 
 _DIRECTORY = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_DIRECTORY
-_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
-_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _CHUNK = 1 << 30  # bytes
 
 
@@ -31,62 +30,14 @@ def copy_files(source: str, target: str, paths: Iterable[bytes]) -> None:
             raise OSError(error.errno, error.strerror, os.fsdecode(path)) from None
 
 
-def replace_files(source: str, target: str, paths: Iterable[bytes]) -> list[bytes]:
-    """Replace the files at `paths` in `target` that differ from those in `source`.
-
-    Return their paths. Remove a directory in the place of a file, and a file or a link in the place
-    of a parent directory. Raise OSError if a file cannot be read, removed or written.
-    """
-    differing = [path for path in paths if not _is_same(source, target, path)]
-    for path in differing:
-        remove_path(target, path)
-    copy_files(source, target, differing)
-    return differing
-
-
-def _is_same(source: str, target: str, path: bytes) -> bool:
-    """Return True if both files or links have the same content and are executable or not."""
-    parent, _, name = path.rpartition(b"/")
-    opened = [_open_or_create_parent(top, parent, create=False) for top in (source, target)]
-    try:
-        if min(opened) < 0:
-            return False
-        statuses = [os.stat(name, dir_fd=fd, follow_symlinks=False) for fd in opened]
-        kinds = {
-            (stat.S_IFMT(each.st_mode), each.st_mode & 0o111, each.st_size) for each in statuses
-        }
-        if len(kinds) > 1:
-            return False
-        if stat.S_ISLNK(statuses[0].st_mode):
-            return os.readlink(name, dir_fd=opened[0]) == os.readlink(name, dir_fd=opened[1])
-        return stat.S_ISREG(statuses[0].st_mode) and _has_same_bytes(name, *opened)
-    except FileNotFoundError:
-        return False
-    finally:
-        for fd in opened:
-            if fd >= 0:
-                os.close(fd)
-
-
-def _has_same_bytes(name: bytes, source: int, target: int) -> bool:
-    with (
-        open(os.open(name, _READ, dir_fd=source), "rb") as first,
-        open(os.open(name, _READ, dir_fd=target), "rb") as second,
-    ):
-        while data := first.read(1 << 20):
-            if data != second.read(len(data)):
-                return False
-        return not second.read(1)
-
-
 def _copy_path(source: str, target: str, path: bytes) -> None:
     parent, _, name = path.rpartition(b"/")
-    source_fd = _open_or_create_parent(source, parent, create=False)
+    source_fd = open_parent(source, parent, create=False)
     if source_fd < 0:
         return
     target_fd = -1
     try:
-        target_fd = _open_or_create_parent(target, parent, create=True)
+        target_fd = open_parent(target, parent, create=True)
         if target_fd >= 0:
             _copy_entry(name, source_fd, target_fd)
     finally:
@@ -95,7 +46,7 @@ def _copy_path(source: str, target: str, path: bytes) -> None:
             os.close(target_fd)
 
 
-def _open_or_create_parent(top: str, path: bytes, *, create: bool) -> int:
+def open_parent(top: str, path: bytes, *, create: bool) -> int:
     """Open the directory `path` below `top`. With `create`, create missing directories.
 
     Return -1 if it or one of its parents is missing, a link or a file.
@@ -131,10 +82,10 @@ def _copy_entry(name: bytes, source: int, target: int) -> None:
 
 
 def _copy_file(name: bytes, source: int, target: int, mode: int) -> None:
-    reader = os.open(name, _READ, dir_fd=source)
+    reader = os.open(name, READ, dir_fd=source)
     try:
         sys.audit("git_hub_session.create", name, target)
-        writer = os.open(name, _CREATE, 0o600, dir_fd=target)
+        writer = os.open(name, CREATE, 0o600, dir_fd=target)
         try:
             _copy_bytes(reader, writer)
             os.fchmod(writer, mode & 0o777)

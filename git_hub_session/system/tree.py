@@ -233,6 +233,15 @@ def _open_writable(parent: int, name: bytes) -> int:
     return directory
 
 
+def directory_id(path: str) -> tuple[int, int] | None:
+    """Return the device and the inode of the directory `path`, or None if it is none."""
+    try:
+        status = os.lstat(path)
+    except OSError:
+        return None
+    return (status.st_dev, status.st_ino) if stat.S_ISDIR(status.st_mode) else None
+
+
 def remove_path(top: str, path: bytes) -> None:
     """Remove the file or directory at `path` below `top`. Never follow a link.
 

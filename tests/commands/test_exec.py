@@ -86,6 +86,7 @@ def test_environment_of_a_command(running_session: Hub) -> None:
         for line in (running_session.worktrees / "s1" / "env-agent-2").read_text().split("\0")[:-1]
     )
     assert 20_000 <= int(environ.pop("HUB_PORT")) < 32_000
+    assert len(environ.pop("HUB_RUN_ID")) == 16
     own = {name: value for name, value in environ.items() if name.startswith("HUB_")}
     assert own == {
         "HUB_SESSION_ID": "s1",

@@ -1,0 +1,1 @@
+"""The temporary worktrees in which commits are measured."""

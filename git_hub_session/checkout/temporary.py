@@ -1,0 +1,148 @@
+"""Name, recognize and remove the temporary worktrees of evaluations.
+
+A temporary worktree is beside the worktrees of the agents. Its name has the session, and its lock
+reason marks it. It is left if its evaluation was killed: no evaluation of the session is active.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from shlex import quote
+
+from git_hub_session._typing import TYPE_CHECKING
+from git_hub_session.git.ref_names import AgentBranch, SessionId
+from git_hub_session.removal.discard import remove_with_contents
+from git_hub_session.removal.errors import RemovalFailed
+from git_hub_session.removal.trash import empty_trash
+from git_hub_session.session import runs
+from git_hub_session.system import procfs
+from git_hub_session.system.tree import directory_id
+from git_hub_session.util.paths import is_same_path
+from git_hub_session.worktree.locks import EVAL_LOCK
+from git_hub_session.worktree.owner import default_paths
+from git_hub_session.worktree.paths import worktree_path, worktree_template
+from git_hub_session.worktree.reason import Reason
+
+if TYPE_CHECKING:
+    from git_hub_session.git.worktrees import Worktree
+    from git_hub_session.session.project import Project
+    from git_hub_session.system.directory import SafeDirectory
+
+# A string, not a compiled pattern: most commands never use it.
+_NAME = rf"\.(.+)-{runs.EVAL}-(agent-[1-9][0-9]*|baseline)"
+
+
+def checkout_path(sid: SessionId, target: str, project: Project) -> str:
+    """Return the path of the temporary worktree of a target, such as "agent-2".
+
+    Raises HubError if the path of the agents' worktrees cannot be used.
+    """
+    path = worktree_path(worktree_template(project), project.paths, AgentBranch(sid, 1, 1))
+    parent = os.path.realpath(os.path.dirname(path))
+    return os.path.join(parent, f".{sid}-{runs.EVAL}-{target}")
+
+
+def session_of_checkout(worktree: Worktree) -> str:
+    """Return the id of the session whose evaluation created the worktree, or ''."""
+    name = re.fullmatch(_NAME, os.path.basename(worktree.path))
+    return name[1] if name and worktree.lock_reason == EVAL_LOCK else ""
+
+
+def left_checkouts(
+    sid: SessionId, worktrees: Iterable[Worktree], directory: SafeDirectory
+) -> list[Worktree]:
+    """Return the temporary worktrees that killed evaluations of the session left.
+
+    Args:
+        worktrees: the linked worktrees of the repository.
+        directory: the directory of the session.
+    """
+    own = [worktree for worktree in worktrees if session_of_checkout(worktree) == sid]
+    return own if own and not runs.active_runs(directory, runs.EVAL) else []
+
+
+def reason_to_keep(worktree: Worktree, project: Project) -> Reason | None:
+    """Return the reason to keep a temporary worktree that an evaluation left, or None."""
+    reason = _replaced_reason(worktree, project, {})
+    pids = procfs.processes_in(worktree.path)
+    if reason is None and pids:
+        users = ", ".join(procfs.describe_processes(pids))
+        reason = Reason("in-use", f"in use by process {users}", "end the process")
+    return reason
+
+
+def _replaced_reason(
+    worktree: Worktree, project: Project, created: Mapping[str, tuple[int, int]]
+) -> Reason | None:
+    """Return the reason to keep a directory that may not be from the evaluation, or None.
+
+    Args:
+        created: the ids of the directories that this process has created, by path.
+    """
+    path = worktree.path
+    unlock = f"git worktree unlock {quote(path)}"
+    agent = AgentBranch(SessionId(session_of_checkout(worktree)), 1, 1)
+    parents = map(os.path.dirname, default_paths(agent, project))
+    if not any(is_same_path(parent, os.path.dirname(path)) for parent in parents):
+        return Reason("moved", "it is not beside the worktrees of the agents", unlock)
+    mounts = procfs.mounts_in(path)
+    if mounts:
+        return Reason(
+            "mount-point", f"contains a mount point: '{mounts[0]}'", f"umount {quote(mounts[0])}"
+        )
+    # A measured command may have replaced the directory with a link.
+    is_created = path in created and (os.path.islink(path) or directory_id(path) == created[path])
+    if not worktree.link_error or is_created or _is_empty(path):
+        return None
+    return Reason("damaged-link", worktree.link_error, unlock)
+
+
+def _is_empty(path: str) -> bool:
+    try:
+        return not os.path.islink(path) and not os.listdir(path)
+    except OSError:
+        return False
+
+
+def remove_checkouts(
+    worktrees: Sequence[Worktree],
+    project: Project,
+    created: Mapping[str, tuple[int, int]] | None = None,
+) -> None:
+    """Remove temporary worktrees with everything in them. Keep those that cannot be removed.
+
+    Args:
+        created: the ids of the directories that this process has created, by path.
+    """
+    for worktree in worktrees:
+        if _replaced_reason(worktree, project, created or {}) is None:
+            with suppress(RemovalFailed, OSError):
+                remove_with_contents(worktree)
+    if worktrees:
+        empty_trash(project.paths.common_dir)
+
+
+def remove_left_checkouts(
+    sid: SessionId, project: Project, worktrees: Sequence[Worktree], directory: SafeDirectory
+) -> list[str]:
+    """Remove the temporary worktrees that killed evaluations left. Return notes about them.
+
+    Call it with the lock of the session.
+    """
+    left = left_checkouts(sid, worktrees, directory)
+    notes = []
+    for worktree in left:
+        reason = reason_to_keep(worktree, project)
+        if reason is None:
+            remove_checkouts([worktree], project)
+        if os.path.lexists(worktree.git_dir):
+            why = reason.message if reason else "it cannot be removed"
+            notes.append(f"kept the temporary worktree '{worktree.path}': {why}")
+    removed = len(left) - len(notes)
+    if removed:
+        noun = "worktree" if removed == 1 else "worktrees"
+        notes.append(f"removed {removed} temporary {noun} of an interrupted evaluation")
+    return notes

@@ -1,0 +1,111 @@
+"""Temporary worktrees of an evaluation that was killed: every command knows them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.support.doctor import list_findings
+from tests.support.hub import Hub, wait_for
+from tests.support.measured_sessions import (
+    MEASURE,
+    agent_worktree,
+    count_worktrees,
+    create_measurable_session,
+)
+
+
+@contextmanager
+def running_evaluation(hub: Hub, *options: str) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """Start an evaluation. Yield its process, and the id of the command that it waits for."""
+    pid = hub.top.parent / "pid"
+    command = f"echo $$ >{pid}.new; mv {pid}.new {pid}; exec sleep 600"
+    with subprocess.Popen(
+        ["git-hub-session", "eval", "-q", *MEASURE, *options, "--eval", command, "s1"],
+        cwd=hub.top,
+        env=hub.environ,
+    ) as process:
+        wait_for(pid.exists, process)
+        command_pid = int(pid.read_text())
+        try:
+            yield process, command_pid
+        finally:
+            process.kill()
+            os.kill(command_pid, signal.SIGKILL)
+            wait_for(lambda: not Path(f"/proc/{command_pid}").exists())
+
+
+def temporary(hub: Hub, agent: int) -> Path:
+    return agent_worktree(hub, agent).with_name(f".s1-eval-agent-{agent}")
+
+
+def test_worktrees_of_a_killed_evaluation(hub: Hub) -> None:
+    """Nothing is removed while a process uses it. Then `doctor` and `merge` remove it."""
+    create_measurable_session(hub, "ms: 1\n", "ms: 2\n")
+    assert hub.run("eval", "-q", *MEASURE, "s1").code == 0
+    kept = "the evaluation eval-2 is running"
+    with running_evaluation(hub) as (process, _):
+        refused = hub.run("cleanup", "s1")
+        assert (refused.code, refused.out.count(kept), count_worktrees(hub)) == (1, 2, 5), refused
+        assert hub.json("doctor", "s1")["findings"] == []
+        process.kill()
+        process.wait()
+        assert list_findings(hub, "s1", code=1) == [
+            ("checkout-left", str(temporary(hub, agent)), False) for agent in (1, 2)
+        ]
+        fixed = list_findings(hub, "--fix", code=1)
+        assert [finding[1:] for finding in fixed] == [
+            (str(temporary(hub, 2)), True),
+            (str(temporary(hub, 1)), False),
+        ]
+        shown = hub.run("doctor", "s1").out.splitlines()
+        assert shown[1].startswith("  an evaluation was interrupted: in use by process ")
+        assert not temporary(hub, 2).exists()
+        note = f"warning: would remove the temporary worktree '{temporary(hub, 1)}'\n"
+        assert note in hub.run("cleanup", "-n", "s1").err
+    merged = hub.run("merge", "--yes", "s1")
+    assert (merged.code, merged.err, count_worktrees(hub)) == (
+        0,
+        "warning: removed 1 temporary worktree of an interrupted evaluation\n",
+        1,
+    )
+    assert os.listdir(agent_worktree(hub, 1).parent) == []
+
+
+def test_in_place_evaluation_keeps_the_worktrees(hub: Hub) -> None:
+    """The evaluation uses also a worktree in which no process runs at the moment."""
+    create_measurable_session(hub, "ms: 1\n", "ms: 2\n")
+    with running_evaluation(hub, "--in-place"):
+        archived = hub.run("archive", "s1")
+        assert (archived.code, count_worktrees(hub)) == (1, 3)
+        assert "the evaluation eval-1 is running" in archived.out
+    assert hub.run("archive", "s1").code == 0
+    assert count_worktrees(hub) == 1
+
+
+def test_directory_of_a_user_is_kept(hub: Hub) -> None:
+    """It is in the place of a temporary worktree, or is one that the user moved."""
+    create_measurable_session(hub, "ms: 1\n", "ms: 2\n")
+    with running_evaluation(hub) as (process, _):
+        process.kill()
+        process.wait()
+    moved = hub.top.parent / temporary(hub, 1).name
+    hub.git("worktree", "move", "-f", "-f", temporary(hub, 1), moved)
+    temporary(hub, 2).rename(hub.top.parent / "away")
+    temporary(hub, 2).mkdir()
+    (temporary(hub, 2) / "work").write_text("mine\n")
+    cleaned = hub.run("cleanup", "s1")
+    assert cleaned.err.splitlines() == [
+        f"warning: kept the temporary worktree '{moved}': it is not beside the worktrees of the agents",
+        f"warning: kept the temporary worktree '{temporary(hub, 2)}': its .git file is missing",
+    ]
+    assert ((temporary(hub, 2) / "work").read_text(), moved.is_dir()) == ("mine\n", True)
+    findings = hub.json("doctor", code=1)["findings"]
+    assert [finding["advice"] for finding in findings] == [
+        f"git worktree unlock {moved}",
+        f"git worktree unlock {temporary(hub, 2)}",
+    ]
