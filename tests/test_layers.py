@@ -48,7 +48,7 @@ LAYERS = {
     "restore": f"{WORKTREES} board restore",
     "merge": f"{WORKTREES} board cleanup merge",
     "doctor": f"{WORKTREES} board cleanup doctor",
-    "cli": f"{SESSION} cli",
+    "cli": f"{SESSION} metric cli",
     "commands": f"{WORKTREES} board agents metric ranking evaluation cleanup restore merge doctor cli "
     "commands",
     "main": f"{SYSTEM} cli commands main",
@@ -77,7 +77,7 @@ OWNERS = {
 PURE = (
     "util.text util.numbers git.config git.environment git.ref_names session.state "
     "session.history session.model session.record cli.options metric.metric "
-    "metric.quantity evaluation.units ranking.ranking board.posts"
+    "metric.quantity metric.requirement evaluation.units ranking.ranking board.posts"
 )
 PURE_IMPORTS = {
     *("__future__", "collections", "collections.abc", "datetime", "enum", "json", "re", "struct"),

@@ -6,7 +6,12 @@ from collections.abc import Sequence
 
 from git_hub_session._typing import TYPE_CHECKING, Any
 from git_hub_session.cli.table import Column, table_lines
-from git_hub_session.cli.view import TerminalStyle, format_change, relative_path
+from git_hub_session.cli.view import (
+    TerminalStyle,
+    describe_pass,
+    format_change,
+    relative_path,
+)
 from git_hub_session.session.runs import FAILED_WITH
 from git_hub_session.util.clock import format_age
 from git_hub_session.util.numbers import format_values
@@ -72,7 +77,8 @@ def _metric_cells(
     for value, text in zip(values, format_values(*values), strict=True):
         change = format_change(value, evaluation.baseline, style) if value is not None else ""
         cells.append(f"{text}{unit}{change}" if text else "")
-    return cells
+    passed = [describe_pass(agent.result.passed if agent.result else None) for agent in agents]
+    return [cell or word for cell, word in zip(cells, passed, strict=True)]
 
 
 def agent_progress_fields(
@@ -93,6 +99,7 @@ def agent_progress_fields(
         "uncommitted": agent.uncommitted,
         "off_branch": agent.off_branch or None,
         "conflicts": agent.conflicts,
+        "passed": agent.result.passed if agent.result else None,
     }
 
 

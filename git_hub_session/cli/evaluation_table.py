@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from git_hub_session._typing import TYPE_CHECKING
+from git_hub_session.cli.view import describe_pass
 from git_hub_session.session.guarded import describe_guarded
 from git_hub_session.util.numbers import format_number, format_values
 from git_hub_session.util.text import display_width, escape_control, pad
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 _HEADER = ("RANK", "AGENT", "METRIC", "DELTA", "SPREAD", "FILES", "+/-", "")
 # DELTA and SPREAD: they are left out on a narrow terminal if no agent has a value.
 _OPTIONAL_COLUMNS = (3, 4)
+# Without a metric, the exit status is the result.
+_RESULT = "RESULT"
 
 
 def result_table(result: EvalResult, style: TerminalStyle, *, is_ranked: bool) -> list[str]:
@@ -24,16 +27,7 @@ def result_table(result: EvalResult, style: TerminalStyle, *, is_ranked: bool) -
     Args:
         is_ranked: False to leave out the columns of the ranking.
     """
-    rows = [_HEADER, *_rows(result)]
-    if not is_ranked:
-        rows = [(row[1], *row[5:]) for row in rows]
-    elif style.columns is not None and sum(_widths(rows)) + 2 * len(_HEADER) > style.columns:
-        columns = [
-            column
-            for column in range(len(_HEADER))
-            if column not in _OPTIONAL_COLUMNS or _has_values(rows, column)
-        ]
-        rows = [tuple(row[column] for column in columns) for row in rows]
+    rows = _choose_columns([_HEADER, *_rows(result)], result, style, is_ranked=is_ranked)
     widths = _widths(rows)
     left_aligned = (1 if is_ranked else 0, len(rows[0]) - 2)
     out = []
@@ -45,6 +39,31 @@ def result_table(result: EvalResult, style: TerminalStyle, *, is_ranked: bool) -
         line = "  ".join(cells)
         out.append(f"{line}  {style.fit(row[-1], display_width(line) + 2)}")
     return out
+
+
+def _choose_columns(
+    rows: Sequence[tuple[str, ...]], result: EvalResult, style: TerminalStyle, *, is_ranked: bool
+) -> Sequence[tuple[str, ...]]:
+    """Return the rows with the columns that apply to the result and fit the terminal."""
+    if not is_ranked:
+        return [(row[1], *row[5:]) for row in rows]
+    if _has_no_metric(result):
+        results = [_RESULT, *(describe_pass(ranked.passed) or "-" for ranked in result.candidates)]
+        return [(*row[:2], text, *row[5:]) for row, text in zip(rows, results, strict=True)]
+    if style.columns is None or sum(_widths(rows)) + 2 * len(_HEADER) <= style.columns:
+        return rows
+    columns = [
+        column
+        for column in range(len(_HEADER))
+        if column not in _OPTIONAL_COLUMNS or _has_values(rows, column)
+    ]
+    return [tuple(row[column] for column in columns) for row in rows]
+
+
+def _has_no_metric(result: EvalResult) -> bool:
+    """Return True if candidates passed or failed, and none has a value."""
+    has_value = any(ranked.score and ranked.score.values for ranked in result.candidates)
+    return not has_value and any(ranked.passed is not None for ranked in result.candidates)
 
 
 def _widths(rows: Sequence[tuple[str, ...]]) -> list[int]:

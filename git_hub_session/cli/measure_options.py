@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from git_hub_session.cli.options import Arguments, Option
-from git_hub_session.errors import UsageError
+from git_hub_session.errors import Damaged, UsageError
+from git_hub_session.metric.requirement import Requirement, parse_requirements
 from git_hub_session.session.guarded import parse_guards
+from git_hub_session.session.model import Config
 from git_hub_session.util.numbers import parse_int
 
 MAX_REPEATS = 1000
@@ -14,6 +16,11 @@ AUTO = "auto"
 
 GUARD = Option("--guard", "path to measure as in the base branch", "<path>", repeatable=True)
 NO_GUARD = Option("--no-guard", "guard no path, also none that the eval command names")
+
+REQUIRE = Option(
+    "--require", "metric that must hold, such as 'errors==0'", "<condition>", repeatable=True
+)
+NO_REQUIRE = Option("--no-require", "ignore the required metrics of the session")
 
 
 def parse_repeat(args: Arguments) -> int | None:
@@ -52,6 +59,22 @@ def parse_guard_options(args: Arguments) -> tuple[str, ...] | None:
     if paths:
         raise UsageError("--guard and --no-guard exclude each other")
     return ()
+
+
+def parse_require_options(args: Arguments, config: Config) -> tuple[Requirement, ...]:
+    """Return the requirements of REQUIRE, or else those of the session without NO_REQUIRE.
+
+    Raise Damaged if config.yaml has an invalid requirement.
+    """
+    texts, is_ignored = args.values("require"), args.is_set("no-require")
+    if texts and is_ignored:
+        raise UsageError("--require and --no-require exclude each other")
+    if texts or is_ignored:
+        return parse_requirements(texts)
+    try:
+        return parse_requirements(config.require)
+    except UsageError as error:
+        raise Damaged(f"config.yaml: require: {error.message}") from None
 
 
 def parse_run_count(args: Arguments, option: str) -> int:

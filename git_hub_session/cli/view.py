@@ -149,7 +149,7 @@ def task_lines(task: str) -> list[str]:
 
 
 def metric_lines(config: Config) -> list[str]:
-    """Return the lines for the eval command, the metric, the baseline and the guarded paths."""
+    """Return the lines for the eval command, the metric, the requirements and the guarded paths."""
     out = []
     if config.get("eval_cmd"):
         out.append(f"  Eval: {escape_control(config.get('eval_cmd'))}")
@@ -158,8 +158,14 @@ def metric_lines(config: Config) -> list[str]:
         out.append(f"  Metric: {escape_control(config.get('metric'))} ({direction})")
     if config.get("baseline"):
         out.append(f"  Baseline: {escape_control(config.get('baseline'))}")
+    out += [f"  Require: {escape_control(text)}" for text in config.require]
     out += [f"  Guard: {escape_control(path)}" for path in config.guard or ()]
     return out
+
+
+def describe_pass(passed: bool | None) -> str:
+    """Return the result of a command without a metric as one word, or '' for None."""
+    return {True: "pass", False: "fail"}[passed] if passed is not None else ""
 
 
 def metric_text(

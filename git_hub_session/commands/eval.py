@@ -8,12 +8,9 @@ from git_hub_session.cli.command_line import command_line, replace_line
 from git_hub_session.cli.evaluation_table import result_table
 from git_hub_session.cli.measure_options import (
     GUARD,
-    MAX_REPEATS,
     NO_GUARD,
-    parse_budget,
-    parse_guard_options,
-    parse_repeat,
-    parse_run_count,
+    NO_REQUIRE,
+    REQUIRE,
 )
 from git_hub_session.cli.options import (
     DRY_RUN,
@@ -23,8 +20,6 @@ from git_hub_session.cli.options import (
     Arguments,
     Option,
     Usage,
-    parse_jobs,
-    parse_timeout,
 )
 from git_hub_session.cli.view import (
     Record,
@@ -36,17 +31,10 @@ from git_hub_session.cli.view import (
     relative_path,
     warning_lines,
 )
-from git_hub_session.errors import HubError, UsageError
+from git_hub_session.commands._eval.arguments import parse_options
+from git_hub_session.errors import HubError
 from git_hub_session.evaluation.evaluate import evaluate_session, preview_evaluation
-from git_hub_session.evaluation.measure import MetricCommand
-from git_hub_session.evaluation.result import EvalOptions
-from git_hub_session.metric.metric import parse_metric_regex
-from git_hub_session.metric.quantity import Quantity, parse_finite_quantity
-from git_hub_session.ranking.race import Race
 from git_hub_session.ranking.ranking import DIRECTIONS
-from git_hub_session.session.agents import parse_agents
-from git_hub_session.session.model import MAX_AGENTS, Config, Session
-from git_hub_session.util.paths import normalize_relative
 from git_hub_session.util.text import escape_control
 
 if TYPE_CHECKING:
@@ -58,7 +46,7 @@ USAGE = Usage(
     ("eval [<options>] [<id>]", "eval --ranking <list> [<id>]"),
     (
         Option("--eval", "command that measures (default: the session's)", "<command>"),
-        Option("--metric", "name of the metric (default: the session's)", "<name>"),
+        Option("--metric", "name of the metric, or '' for pass or fail", "<name>"),
         Option("--metric-regex", "regular expression with a group for the metric", "<regex>"),
         Option("--metric-file", "file with the metric (default: standard output)", "<path>"),
         Option(
@@ -79,6 +67,8 @@ USAGE = Usage(
         ),
         Option("-j, --jobs", "number of parallel measurements (default: 1)", "<number>"),
         TIMEOUT,
+        REQUIRE,
+        NO_REQUIRE,
         GUARD,
         NO_GUARD,
         Option("--in-place", "measure each agent in its own worktree"),
@@ -92,25 +82,6 @@ USAGE = Usage(
     ),
     max_arguments=1,
 )
-_MEASURE = "measure"
-_MEASURE_OPTIONS = (
-    "eval",
-    "metric",
-    "metric-regex",
-    "metric-file",
-    "direction",
-    "baseline",
-    "repeat",
-    "budget",
-    "jobs",
-    "timeout",
-    "warmup",
-    "prepare",
-    "allow-failures",
-    "in-place",
-    "guard",
-    "no-guard",
-)
 
 
 def run(context: Context, args: Arguments) -> EvalView:
@@ -122,7 +93,7 @@ def run(context: Context, args: Arguments) -> EvalView:
     project = context.project
     session = project.store.read(sid)
     dry_run = args.is_set("dry-run")
-    options = _parse_options(args, session)
+    options = parse_options(args, session)
     if options.metric_command is not None and not dry_run:
         is_typed = args.value("eval") is not None
         ask_approval(context, session, options.metric_command.command, is_typed=is_typed)
@@ -136,91 +107,6 @@ def run(context: Context, args: Arguments) -> EvalView:
     return EvalView(result, project.cwd, dry_run=dry_run)
 
 
-def _parse_options(args: Arguments, session: Session) -> EvalOptions:
-    config = session.config
-    options = EvalOptions(
-        None, force=args.is_set("force"), include_failed=args.is_set("include-failed")
-    )
-    verdict = args.value("message")
-    if args.value("ranking") is not None:
-        return options._replace(ranking=_parse_ranking(args, config), verdict=verdict or "")
-    if verdict is not None:
-        raise UsageError("--message requires --ranking")
-    command = args.value("eval") or config.get("eval_cmd")
-    if not command.strip():
-        return options
-    direction = args.value("direction") or config.get("direction")
-    return options._replace(
-        metric_command=_parse_metric_command(args, config, command, direction),
-        direction=direction,
-        baseline=_parse_baseline(args, config),
-        measure_baseline=args.value("baseline") == _MEASURE,
-        guard=parse_guard_options(args),
-        in_place=args.is_set("in-place"),
-    )
-
-
-def _parse_metric_command(
-    args: Arguments, config: Config, command: str, direction: str
-) -> MetricCommand:
-    metric = args.value("metric") or config.get("metric")
-    if not metric.strip() or direction not in DIRECTIONS:
-        raise UsageError(
-            "options '--metric' and '--direction' are required",
-            hint="--metric <name> --direction lower",
-        )
-    file = _parse_metric_file(args)
-    repeat, race = parse_repeat(args), Race(direction, parse_budget(args))
-    return MetricCommand(
-        command,
-        metric,
-        file,
-        repeat or MAX_REPEATS,
-        parse_jobs(args) or 1,
-        parse_timeout(args),
-        _parse_regex(args, config),
-        None if repeat else race,
-        parse_run_count(args, "warmup"),
-        args.value("prepare") or "",
-        parse_run_count(args, "allow-failures"),
-    )
-
-
-def _parse_ranking(args: Arguments, config: Config) -> list[int]:
-    for option in _MEASURE_OPTIONS:
-        if args.value(option) is not None or args.is_set(option) or args.values(option):
-            raise UsageError(f"--ranking and --{option} exclude each other")
-    return parse_agents(args.value("ranking") or "", config.agent_count or MAX_AGENTS)
-
-
-def _parse_regex(args: Arguments, config: Config) -> str:
-    """Return the regular expression of the option or the session, or '' for another metric."""
-    is_other_metric = args.value("metric") not in (None, config.get("metric"))
-    regex = "" if is_other_metric else config.get("metric_regex")
-    regex = args.value("metric-regex") or regex
-    if regex:
-        parse_metric_regex(regex)
-    return regex
-
-
-def _parse_metric_file(args: Arguments) -> str:
-    file = args.value("metric-file") or ""
-    if file and not normalize_relative(file):
-        raise UsageError(f"not a path in the worktree: '{file}'")
-    return file
-
-
-def _parse_baseline(args: Arguments, config: Config) -> Quantity | None:
-    """Return the baseline of the option or the session. Return None if it is to be measured."""
-    text = args.value("baseline")
-    is_other_metric = args.value("metric") not in (None, config.get("metric"))
-    config_baseline = "" if is_other_metric else config.get("baseline")
-    baseline = parse_finite_quantity(config_baseline if text is None else text)
-    if text not in (None, _MEASURE) and baseline is None:
-        raise UsageError(f"not a number: '{text}'", hint="give a number or 'measure'")
-    return baseline
-
-
 class EvalView(View):
     """The agents and their measurements, best agent first."""
 
@@ -232,8 +118,8 @@ class EvalView(View):
     @property
     def exit_code(self) -> int:
         """1 if agents were measured, but every measurement failed."""
-        scores = [ranked.score for ranked in self.result.candidates if ranked.score is not None]
-        return 1 if scores and not any(score.values for score in scores) else 0
+        measured = [ranked.is_measured for ranked in self.result.candidates if ranked.score]
+        return 1 if measured and not any(measured) else 0
 
     @property
     def changed(self) -> bool:
@@ -254,12 +140,15 @@ class EvalView(View):
             "run": result.run or None,
             "dry_run": self.dry_run,
             "eval_cmd": metric_command.command if metric_command else None,
-            "metric": metric_command.metric if metric_command else None,
+            "metric": (metric_command.metric or None) if metric_command else None,
             "baseline": result.baseline,
             "agents": [_candidate_fields(ranked) for ranked in result.candidates],
             "notes": list(result.notes),
             "unit": result.unit or None,
             "guard": list(result.guard),
+            "require": [each.text for each in metric_command.requirements]
+            if metric_command
+            else [],
         }
 
     def records(self) -> list[Record]:
@@ -267,6 +156,7 @@ class EvalView(View):
         records = []
         for row in self.document()["agents"]:
             last = {"unit": self.result.unit or None, "guarded": row.pop("guarded")}
+            last["passed"] = row.pop("passed")
             records.append([head, *make_record({**row, **last})])
         return records
 
@@ -325,4 +215,5 @@ def _candidate_fields(ranked: RankedCandidate) -> dict[str, Any]:
         "guarded": list(candidate.guarded),
         "failure": candidate.failure or None,
         "hint": candidate.hint,
+        "passed": ranked.passed,
     }

@@ -6,7 +6,7 @@ import os
 
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.cli.context import Context, read_text_file
-from git_hub_session.cli.measure_options import GUARD, NO_GUARD, parse_guard_options
+from git_hub_session.cli.measure_options import GUARD, NO_GUARD, REQUIRE, parse_guard_options
 from git_hub_session.cli.options import DRY_RUN, FORMAT, QUIET, Arguments, Option, Usage
 from git_hub_session.cli.view import (
     TerminalStyle,
@@ -20,6 +20,7 @@ from git_hub_session.errors import HubError, UsageError
 from git_hub_session.git.ref_names import HEADS, SessionId, parse_session_id
 from git_hub_session.metric.metric import parse_metric_regex
 from git_hub_session.metric.quantity import parse_finite_quantity
+from git_hub_session.metric.requirement import parse_requirements
 from git_hub_session.session.create import choose_session_id, create_session, resolve_base_branch
 from git_hub_session.session.guarded import find_missing_guard, missing_guard_error
 from git_hub_session.session.model import MAX_AGENTS, Config
@@ -49,6 +50,7 @@ USAGE = Usage(
             "<direction>",
             choices=("lower", "higher"),
         ),
+        REQUIRE,
         GUARD,
         NO_GUARD,
         Option("--baseline", "current value of the metric", "<number>"),
@@ -73,6 +75,7 @@ def run(context: Context, args: Arguments) -> InitView:
         "created": format_iso(project.now()),
         **_parse_evaluation(args),
         **_parse_guard(args),
+        **_parse_require(args),
     }
     _refuse_missing_guard(context, Config(values))
     wanted_id = args.value("id")
@@ -182,6 +185,13 @@ def _parse_guard(args: Arguments) -> dict[str, str]:
     return {} if guard is None else {"guard": "\n".join(guard)}
 
 
+def _parse_require(args: Arguments) -> dict[str, str]:
+    """Return the setting with the requirements, or {} without an option."""
+    requirements = parse_requirements(args.values("require"))
+    text = "\n".join(requirement.text for requirement in requirements)
+    return {"require": _check_text("requirement", text)} if requirements else {}
+
+
 class InitView(View):
     """A session that was created, or would be created."""
 
@@ -212,6 +222,7 @@ class InitView(View):
             "state": "init",
             "dry_run": self.dry_run,
             "guard": None if config.guard is None else list(config.guard),
+            "require": list(config.require),
         }
 
     def lines(self, style: TerminalStyle, *, quiet: bool) -> TextOutput:

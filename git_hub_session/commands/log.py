@@ -140,7 +140,8 @@ def _format_values(entries: Sequence[EvaluationEntry]) -> list[str]:
     values = format_values(*(entry.value for entry in entries))
     for entry, value in zip(entries, values, strict=True):
         if not value:
-            texts.append(escape_control(entry.reason) or "-")
+            is_pass = entry.passed and not entry.reason
+            texts.append("pass" if is_pass else escape_control(entry.reason) or "-")
             continue
         count = len(entry.values)
         repeated = f" (median of {count})" if count > 1 else ""

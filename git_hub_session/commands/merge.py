@@ -15,6 +15,7 @@ from git_hub_session.cli.view import (
     TextOutput,
     View,
     agent_fields,
+    describe_pass,
     make_record,
     metric_text,
     warning_lines,
@@ -290,6 +291,8 @@ def _result_lines(plan: MergePlan, style: TerminalStyle) -> list[str]:
         name = evaluation.metric or "metric"
         value, baseline = plan.result.metric, evaluation.baseline
         out.append(f"  {metric_text(name, value, baseline, style, unit=evaluation.unit)}")
+    elif plan.result is not None and plan.result.passed is not None:
+        out.append(f"  Result: {describe_pass(plan.result.passed)}")
     if plan.result is not None and evaluation.verdict:
         out.append(f"  Verdict: {escape_control(evaluation.verdict)}")
     if plan.failure:
@@ -307,4 +310,5 @@ def _metric_fields(plan: MergePlan) -> dict[str, Any]:
         "baseline": baseline,
         "delta": value - baseline if value is not None and baseline is not None else None,
         "unit": (evaluation.unit or None) if value is not None else None,
+        "passed": plan.result.passed if plan.result else None,
     }

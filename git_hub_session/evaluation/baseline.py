@@ -6,9 +6,9 @@ from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.errors import Refused
 from git_hub_session.evaluation.checkouts import EvalCheckouts
 from git_hub_session.evaluation.measure import MetricCommand, MetricRunner
-from git_hub_session.evaluation.missing import MISSING_HINT
+from git_hub_session.evaluation.missing import MISSING_HINT, cannot_execute
 from git_hub_session.evaluation.targets import CheckoutRequest, MeasureTarget
-from git_hub_session.evaluation.units import BASELINE
+from git_hub_session.evaluation.units import BASELINE, Measurement
 from git_hub_session.git.ref_names import HEADS, SessionId
 from git_hub_session.metric.quantity import Quantity
 from git_hub_session.ranking.ranking import Score
@@ -28,10 +28,14 @@ class BaselineFailed(Refused):
 
 
 class MeasuredBaseline(NamedTuple):
-    """The value of the baseline, and notes about its measurement."""
+    """The value of the baseline, or the result of a command without a metric."""
 
-    quantity: Quantity
+    quantity: Quantity | None
+    """The value, or None without a metric."""
     notes: tuple[str, ...]
+    """The notes about the measurement."""
+    failure: str = ""
+    """The reason that the command failed without a metric, or ''."""
 
 
 def measure_baseline(
@@ -40,9 +44,10 @@ def measure_baseline(
     """Measure the tip of the base branch in a temporary worktree, and save the baseline.
 
     AgentHub keeps the baseline in config.yaml, which does not change after the first spawn.
+    Without a metric, save nothing: the command may fail, because the agents have to fix that.
 
     Raises:
-        BaselineFailed: the command did not print the metric.
+        BaselineFailed: the command did not print the metric, or cannot be executed.
         Refused: the session has agents already.
         GitFailed: git could not add the worktree.
     """
@@ -64,13 +69,20 @@ def measure_baseline(
             show_progress = project.progress("Measuring", metric_command.repeat)
             runner = MetricRunner([target], metric_command, run, project, show_progress)
             measurement = runner.measure()[BASELINE]
+        notes = tuple(runner.notes)
+        if not metric_command.metric and not cannot_execute(measurement.missing):
+            return MeasuredBaseline(None, notes, measurement.reason)
         if not measurement.values:
-            hint = f"read its output in {run.path}/{BASELINE}.log"
-            raise BaselineFailed(
-                f"the eval command cannot measure '{session.config.base_branch}': {measurement.reason}",
-                hint=f"{MISSING_HINT}\n{hint}" if measurement.missing else hint,
-            )
+            raise _baseline_failed(session.config.base_branch, measurement, run.path)
         metric = Score(0, measurement.values, (0, 0)).metric
         baseline = f"{metric:.12g} {measurement.unit}".rstrip()
         locked.save_config(Config({**session.config.values, "baseline": baseline}))
-        return MeasuredBaseline(Quantity(metric, measurement.unit), tuple(runner.notes))
+        return MeasuredBaseline(Quantity(metric, measurement.unit), notes)
+
+
+def _baseline_failed(branch: str, measurement: Measurement, log_directory: str) -> BaselineFailed:
+    hint = f"read its output in {log_directory}/{BASELINE}.log"
+    return BaselineFailed(
+        f"the eval command cannot measure '{branch}': {measurement.reason}",
+        hint=f"{MISSING_HINT}\n{hint}" if measurement.missing else hint,
+    )

@@ -6,7 +6,7 @@ commands run. A run that is killed changes nothing in the session.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.errors import Refused
@@ -21,25 +21,12 @@ from git_hub_session.evaluation.guard import Guard, choose_guard, mark_guarded, 
 from git_hub_session.evaluation.measure import MetricRunner
 from git_hub_session.evaluation.merged_commit import conflict_notes, with_merged_commits
 from git_hub_session.evaluation.missing import refuse_incomplete
+from git_hub_session.evaluation.rank import rank_candidates
 from git_hub_session.evaluation.record import record_result
 from git_hub_session.evaluation.result import EvalOptions, EvalResult, RankedCandidate
 from git_hub_session.evaluation.targets import prepare_targets
-from git_hub_session.evaluation.units import (
-    BASELINE,
-    ComparedMeasurements,
-    Measurement,
-    convert_to_one_unit,
-)
 from git_hub_session.evaluation.user_ranking import record_user_ranking
 from git_hub_session.git.ref_names import SessionId
-from git_hub_session.ranking.margin import baseline_margins
-from git_hub_session.ranking.race import COMPARISONS
-from git_hub_session.ranking.ranking import (
-    Rank,
-    Score,
-    describe_tie,
-    rank_scores,
-)
 from git_hub_session.session import runs
 from git_hub_session.session.agents import base_now, running_agents
 from git_hub_session.session.evaluation_log import check_log
@@ -121,7 +108,7 @@ def _measure(
     measurements = runner.measure()
     if not options.in_place:
         refuse_incomplete(measurements, run.path)
-    result = _rank_candidates(session, candidates, measurements, run, options)
+    result = rank_candidates(session, candidates, measurements, run, options)
     left = leftover_file_notes(candidates, project)
     return result._replace(notes=(*runner.notes, *left, *result.notes))
 
@@ -170,104 +157,3 @@ def _refuse_if_busy(session: Session, locked: LockedSession, *, force: bool) -> 
             f"session '{session.id}' is being evaluated",
             hint="wait for the evaluation to end, or stop it",
         )
-
-
-def _rank_candidates(
-    session: Session,
-    candidates: Sequence[Candidate],
-    measurements: Mapping[str, Measurement],
-    run: runs.Run,
-    options: EvalOptions,
-) -> EvalResult:
-    notes = []
-    if options.in_place and BASELINE in measurements:
-        notes.append("the baseline was measured in a temporary worktree")
-    compared = convert_to_one_unit(measurements, options.baseline)
-    measurements = compared.measurements
-    baseline, spread, note = _choose_baseline(compared, options)
-    notes += [note] if note else []
-    unranked = {}
-    for candidate in candidates:
-        unmeasured = Measurement((), candidate.unmeasured_reason)
-        measurement = measurements.get(candidate.name, unmeasured)
-        score = Score(candidate.branch.agent, measurement.values, candidate.size)
-        delta = score.metric - baseline if score.values and baseline is not None else None
-        log = f"{run.path}/{candidate.name}.log" if candidate.name in measurements else ""
-        unranked[candidate.branch.agent] = RankedCandidate(
-            candidate, None, score, measurement.reason, delta, log
-        )
-    ranks, tie_notes = _rank(list(unranked.values()), options)
-    unranked = _with_margins(unranked, compared, baseline, options)
-    ranked = [unranked.pop(rank.agent)._replace(rank=rank) for rank in ranks]
-    return EvalResult(
-        session,
-        session.state,
-        (*ranked, *unranked.values()),
-        options.metric_command,
-        baseline,
-        spread,
-        run.name,
-        (*notes, *tie_notes),
-        compared.unit,
-    )
-
-
-def _choose_baseline(
-    compared: ComparedMeasurements, options: EvalOptions
-) -> tuple[float | None, float | None, str]:
-    """Return the baseline and its spread in the unit of all values, and a warning or ''."""
-    measured = compared.measurements.get(BASELINE)
-    if measured is not None:
-        score = Score(0, measured.values, (0, 0))
-        if score.values:
-            return score.metric, score.spread, ""
-        return None, None, f"the baseline could not be measured: {measured.reason}"
-    if options.baseline is None:
-        return None, None, ""
-    # A number without a unit is in the agents' unit, unless they have used several.
-    if compared.is_converted and not options.baseline.unit:
-        return None, None, f"the baseline {options.baseline.value:.12g} has no unit"
-    return options.baseline.value, None, ""
-
-
-def _with_margins(
-    candidates: dict[int, RankedCandidate],
-    compared: ComparedMeasurements,
-    baseline: float | None,
-    options: EvalOptions,
-) -> dict[int, RankedCandidate]:
-    """Return the candidates, by agent, with their margins to the baseline."""
-    if baseline is None:
-        return candidates
-    scores = [ranked.score for ranked in candidates.values() if ranked.score]
-    values = compared.measurements.get(BASELINE, Measurement()).values
-    margins = baseline_margins(scores, baseline, values, options.direction)
-    return {
-        agent: ranked._replace(margin=margins.get(agent)) for agent, ranked in candidates.items()
-    }
-
-
-def _rank(
-    candidates: Sequence[RankedCandidate], options: EvalOptions
-) -> tuple[list[Rank], list[str]]:
-    """Return the ranks, and a note if the first agents tie.
-
-    Agents without an own commit, and those on another branch, come last, by number. An agent that
-    failed, or that cannot be measured in place, has no rank.
-    """
-    candidates = [ranked for ranked in candidates if not ranked.candidate.is_left_out]
-    scores = [
-        ranked.score
-        for ranked in candidates
-        if ranked.candidate.is_eligible
-        and not ranked.candidate.not_in_place_reason
-        and ranked.score
-    ]
-    race = options.metric_command.race if options.metric_command else None
-    ranks = rank_scores(scores, options.direction, comparisons=COMPARISONS if race else 1)
-    note = describe_tie(ranks, max((len(score.values) for score in scores), default=0))
-    others = [
-        ranked.candidate.branch.agent for ranked in candidates if not ranked.candidate.is_eligible
-    ]
-    ranks += [Rank(agent, place) for place, agent in enumerate(others, len(ranks) + 1)]
-    return ranks, [note] if note else []

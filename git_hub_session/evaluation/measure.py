@@ -12,7 +12,7 @@ from git_hub_session.errors import HubError
 from git_hub_session.evaluation.missing import find_missing
 from git_hub_session.evaluation.runner import MAX_OUTPUT, CommandResult, TargetRunner, file_stamp
 from git_hub_session.evaluation.targets import reset_checkout
-from git_hub_session.evaluation.units import Measurement, convert_to_one_unit
+from git_hub_session.evaluation.units import BASELINE, Measurement, convert_to_one_unit
 from git_hub_session.git.ref_names import agent_number
 from git_hub_session.metric.metric import MetricNotFound, read_metric
 from git_hub_session.ranking.race import Race, racing_agents
@@ -23,8 +23,12 @@ from git_hub_session.util.paths import is_inside
 if TYPE_CHECKING:
     from git_hub_session.evaluation.targets import MeasureTarget
     from git_hub_session.metric.quantity import Quantity
+    from git_hub_session.metric.requirement import Requirement
     from git_hub_session.session import runs
     from git_hub_session.session.project import Project
+
+    # The metric of one run, None if the run passed without a metric, or the reason for its failure.
+    _Outcome = Quantity | Measurement | None
 
 
 _REGEX_TIME_LIMIT = 5  # seconds to search one output: config.yaml may have a hostile pattern
@@ -32,11 +36,12 @@ _TIMESTAMP_STEP = 0.02  # seconds: two writes within a shorter time can give a f
 
 
 class MetricCommand(NamedTuple):
-    """A command that measures a metric."""
+    """A command that measures a metric, or that passes or fails."""
 
     command: str
     """A command line for sh."""
     metric: str
+    """The name of the metric, or '' if the exit status is the result."""
     metric_file: str = ""
     """The file that the command writes, relative to the worktree, or '' for standard output."""
     repeat: int = 1
@@ -53,6 +58,8 @@ class MetricCommand(NamedTuple):
     """A command line for sh that runs before each run, or ''."""
     allowed_failures: int = 0
     """The number of failed runs of each target that are repeated."""
+    requirements: tuple[Requirement, ...] = ()
+    """The metrics of the same command that must hold in each run of an agent."""
 
 
 class MetricRunner:
@@ -145,9 +152,9 @@ class MetricRunner:
                 )
             waiting = failed
 
-    def _run_command(self, targets: Sequence[MeasureTarget]) -> dict[str, Quantity | Measurement]:
+    def _run_command(self, targets: Sequence[MeasureTarget]) -> dict[str, _Outcome]:
         """Run the command once for each target. Return the metric, or the reason for none."""
-        outcomes: dict[str, Quantity | Measurement] = {}
+        outcomes: dict[str, _Outcome] = {}
         ready = self._prepare(targets, outcomes)
         metric_command = self._metric_command
         stamps = _stat_metric_files(ready, metric_command.metric_file)
@@ -159,7 +166,7 @@ class MetricRunner:
         for target in ready:
             result = results[target.name]
             try:
-                outcomes[target.name] = self._read_metric(target, result, stamps.get(target.name))
+                outcomes[target.name] = self._read_result(target, result, stamps.get(target.name))
             except MetricNotFound as error:
                 outcomes[target.name] = _failed_measurement(str(error), result)
         return outcomes
@@ -169,7 +176,7 @@ class MetricRunner:
         self._show_progress(self._runs)
 
     def _prepare(
-        self, targets: Sequence[MeasureTarget], outcomes: dict[str, Quantity | Measurement]
+        self, targets: Sequence[MeasureTarget], outcomes: dict[str, _Outcome]
     ) -> list[MeasureTarget]:
         """Reset the directories that were used, and run the prepare command.
 
@@ -198,14 +205,31 @@ class MetricRunner:
                 outcomes[name] = _failed_measurement(reason, result)
         return [target for target in ready if target.name not in outcomes]
 
-    def _read_metric(
+    def _read_result(
         self, target: MeasureTarget, result: CommandResult, old_stamp: object
-    ) -> Quantity:
+    ) -> Quantity | None:
+        """Return the metric, or None without a name of the metric.
+
+        Raise MetricNotFound if the run failed, or if a requirement is not met. The baseline of a
+        metric has to meet none.
+        """
         if result.failure:
             raise MetricNotFound(result.failure)
-        file = self._metric_command.metric_file
+        metric_command = self._metric_command
+        file = metric_command.metric_file
         data = _read_metric_file(target, file, old_stamp) if file else result.output
         text = data.decode("utf-8", "replace")
+        metric = self._read_metric(text) if metric_command.metric else None
+        if metric is None or target.name != BASELINE:
+            for requirement in metric_command.requirements:
+                is_metric = metric is not None and requirement.name == metric_command.metric
+                value = metric if is_metric and metric else read_metric(text, requirement.name)
+                failure = requirement.describe_failure(value)
+                if failure:
+                    raise MetricNotFound(failure)
+        return metric
+
+    def _read_metric(self, text: str) -> Quantity:
         name, regex = self._metric_command.metric, self._metric_command.metric_regex
         if not regex:
             return read_metric(text, name)

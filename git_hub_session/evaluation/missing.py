@@ -47,6 +47,11 @@ def find_missing(status: int, output: str) -> str:
     return f"exit code {status}" if status in _SHELL_ERRORS else ""
 
 
+def cannot_execute(missing: str) -> bool:
+    """Return True if `missing` is the text for a command that a shell cannot execute."""
+    return missing in {f"exit code {status}" for status in _SHELL_ERRORS}
+
+
 def refuse_incomplete(measurements: Mapping[str, Measurement], directory: str) -> None:
     """Raise IncompleteWorktree if all measurements failed because the same thing is missing.
 

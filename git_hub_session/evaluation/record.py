@@ -104,6 +104,7 @@ def _log_entries(
                 tie=ranked.rank.is_tie if ranked.rank else False,
                 reason=ranked.reason,
                 verdict=options.verdict,
+                passed=ranked.passed,
             )
         )
     return entries
@@ -116,12 +117,14 @@ def _evaluation_fields(result: EvalResult, options: EvalOptions) -> dict[str, An
     fields: dict[str, Any] = {
         "run": result.run,
         "command": result.metric_command.command,
-        "metric": result.metric_command.metric,
-        "direction": options.direction,
+        "metric": result.metric_command.metric or None,
+        "direction": options.direction or None,
         "baseline": result.baseline,
     }
     if result.metric_command.metric_regex:
         fields["metric_regex"] = result.metric_command.metric_regex
+    if result.metric_command.requirements:
+        fields["require"] = [each.text for each in result.metric_command.requirements]
     if result.baseline_spread is not None:
         fields["baseline_spread"] = result.baseline_spread
     if result.unit:
@@ -151,6 +154,8 @@ def _result_fields(ranked: RankedCandidate, repo: GitRepo, *, is_measured: bool)
         fields |= {"values": list(score.values), "spread": score.spread, "delta": ranked.delta}
     if ranked.margin is not None:
         fields["margin"] = ranked.margin
+    if ranked.passed is not None:
+        fields["passed"] = ranked.passed
     if candidate.diff:
         fields |= candidate.diff._asdict()
     if is_measured and not candidate.unmeasured_reason:

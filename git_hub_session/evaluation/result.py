@@ -30,6 +30,13 @@ class RankedCandidate(NamedTuple):
     """The path of the file with the output, or ''."""
     margin: float | None = None
     """The smallest difference to the baseline that noise does not explain, or None."""
+    passed: bool | None = None
+    """True or False if the exit status or a requirement decides (see AgentResult)."""
+
+    @property
+    def is_measured(self) -> bool:
+        """True if the candidate has a value, or passed without one."""
+        return bool(self.score and self.score.values) or bool(self.passed)
 
 
 class EvalResult(NamedTuple):

@@ -25,8 +25,13 @@ class Measurement(NamedTuple):
     missing: str = ""
     """The thing that the command did not find in its worktree, or ''."""
 
-    def add(self, quantity: Quantity) -> Measurement:
-        """Return the measurement with one more value, in the unit of the first."""
+    def add(self, quantity: Quantity | None) -> Measurement:
+        """Return the measurement with one more value, in the unit of the first.
+
+        Return it unchanged for None: the run passed, and there is no metric.
+        """
+        if quantity is None:
+            return self
         if not self.values:
             return Measurement((quantity.value,), "", quantity.unit)
         value = convert_quantity(quantity, self.unit)

@@ -69,7 +69,10 @@ def record_user_ranking(
 def _with_recorded_values(ranked: RankedCandidate, recorded: AgentResult | None) -> RankedCandidate:
     """Return the candidate with the values of its commit that an earlier evaluation measured."""
     candidate = ranked.candidate
-    if recorded is None or recorded.commit != candidate.commit or not recorded.values:
+    if recorded is None or recorded.commit != candidate.commit:
+        return ranked
+    ranked = ranked._replace(passed=recorded.passed)
+    if not recorded.values:
         return ranked
     score = Score(candidate.branch.agent, recorded.values, candidate.size)
     return ranked._replace(score=score, delta=recorded.delta)

@@ -52,7 +52,11 @@ def _trailers(plan: MergePlan) -> Iterator[str]:
     metric, baseline = evaluation.metric, evaluation.baseline
     result = plan.result
     # A metric of another commit says nothing about the merged commit.
-    if not metric or result is None or result.metric is None or result.commit != plan.tip:
+    if result is None or result.commit != plan.tip:
+        return
+    if result.metric is None and result.passed is not None:
+        yield f"Hub-Result: {'pass' if result.passed else 'fail'}"
+    if not metric or result.metric is None:
         return
     values = (result.metric,) if baseline is None else (baseline, result.metric)
     unit = f" {evaluation.unit}" if evaluation.unit else ""

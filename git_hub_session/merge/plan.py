@@ -270,7 +270,10 @@ def _evaluation_warnings(
     guarded = describe_guarded(session.agent_record(name).guarded)
     if guarded:
         yield f"{name} {guarded}"
-    if result.reason:
+    if result.passed is False:
+        reason = f": {result.reason}" if result.reason else ""
+        yield f"{name} failed the evaluation{reason}"
+    elif result.reason:
         yield f"{name} could not be measured: {result.reason}"
     if last_evaluation(session).is_regression(result):
         yield f"{name} does not improve on the baseline"

@@ -99,7 +99,7 @@ def _find_unmeasured_tree(plan: MergePlan) -> str:
 
 def _outdated(session: Session, options: MergeOptions, reason: str) -> OutdatedEvaluation:
     ranking = ""
-    if not last_evaluation(session).metric:  # A judge has ranked the agents.
+    if not last_evaluation(session).is_measured:  # A person has ranked the agents.
         agents = ",".join(str(result.agent) for result in session.ranking)
         ranking = f"--ranking {agents} "
     unmeasured = merge_command(session.id, options._replace(unmeasured=True))
@@ -141,7 +141,9 @@ def _best_result(session: Session) -> AgentResult:
     """
     measured = [result for result in session.ranking if not result.reason]
     if not measured:
-        problem = "could be measured" if session.ranking else "is ranked"
+        has_failed = any(result.passed is False for result in session.ranking)
+        problem = "passed the evaluation" if has_failed else "could be measured"
+        problem = problem if session.ranking else "is ranked"
         raise Refused(
             f"no agent of session '{session.id}' {problem}",
             hint=f"git hub-session merge {session.id} --agent <agent>",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from git_hub_session._typing import NamedTuple
 from git_hub_session.git.ref_names import agent_name
@@ -154,6 +154,22 @@ def describe_tie(ranks: Sequence[Rank], rounds: int) -> str:
     return f"{rounds} repetitions cannot tell {names} apart{more}"
 
 
+def rank_by_size(scores: Iterable[Score], passed: Collection[int]) -> list[Rank]:
+    """Return the ranks of agents without a metric: the smallest diff first.
+
+    Agents that are not in `passed` come last, by number.
+    """
+    ordered = sorted(
+        scores,
+        key=lambda score: (
+            score.agent not in passed,
+            score.size if score.agent in passed else (0, 0),
+            score.agent,
+        ),
+    )
+    return ranks_from_list([score.agent for score in ordered])
+
+
 def ranks_from_list(agents: Sequence[int]) -> list[Rank]:
-    """Return the ranks of `agents`, which the user listed with the best first."""
+    """Return the ranks of a list of agents, the best first."""
     return [Rank(agent, place) for place, agent in enumerate(agents, start=1)]

@@ -12,10 +12,7 @@ _SIGNS = {"lower": 1, "higher": -1}
 
 
 class Evaluation(NamedTuple):
-    """The data that all results of an evaluation share.
-
-    It has no metric if a person or a judge ranked agents that were never measured.
-    """
+    """The data that all results of an evaluation share."""
 
     metric: str = ""
     """The name of the metric, or ''."""
@@ -27,6 +24,8 @@ class Evaluation(NamedTuple):
     """The unit of all values, or ''."""
     verdict: str | None = None
     """The text of the person or the judge that ranked the agents. None without such a ranking."""
+    is_measured: bool = False
+    """False if a person or a judge ranked agents that were never measured."""
 
     def is_regression(self, result: AgentResult) -> bool:
         """Return True if the result is not better than the baseline.
@@ -64,4 +63,5 @@ def last_evaluation(session: Session) -> Evaluation:
         as_number(fields.get("baseline_spread")) or 0.0,
         as_text(fields.get("unit")),
         as_text(verdict.get("text")) if isinstance(verdict, dict) else None,
+        bool(as_text(fields.get("command"))),
     )

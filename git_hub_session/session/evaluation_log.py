@@ -63,6 +63,8 @@ class EvaluationEntry(NamedTuple):
     """The reason why the agent has no value, or ''."""
     verdict: str
     """The text of the person or the judge that ranked the agents, or ''."""
+    passed: bool | None = None
+    """True or False if the exit status or a requirement decides (see AgentResult)."""
 
 
 class EvaluationLog(NamedTuple):
@@ -125,6 +127,7 @@ def _parse_line(line: bytes) -> EvaluationEntry | None:
     if not agent:
         return None
     texts: dict[str, Any] = {key: as_text(fields.get(key)) for key in _TEXTS}
+    passed = fields.get("passed")
     numbers: dict[str, Any] = {key: as_number(fields.get(key)) for key in _NUMBERS}
     return EvaluationEntry(
         agent=agent,
@@ -132,6 +135,7 @@ def _parse_line(line: bytes) -> EvaluationEntry | None:
         values=as_numbers(fields.get("values")),
         rank=as_count(fields.get("rank")) or None,
         tie=fields.get("tie") is True,
+        passed=passed if isinstance(passed, bool) else None,
         **texts,
         **numbers,
     )

@@ -12,6 +12,7 @@
     direction: lower                         (optional: lower | higher)
     baseline: 180                            (optional)
     guard: bench.py                          (optional: a path in each line)
+    require: 'errors==0'                     (optional: a requirement in each line)
 
 <hub>/sessions/<id>/state.json, indented by two spaces, with a line feed at the end:
 
@@ -49,7 +50,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from git_hub_session._typing import Any, NamedTuple
-from git_hub_session.errors import Damaged
 from git_hub_session.git.ref_names import SessionId, agent_number, is_object_id
 from git_hub_session.session.state import State
 from git_hub_session.util.json_values import (
@@ -107,6 +107,11 @@ class Config(NamedTuple):
         text = self.values.get("guard")
         return None if text is None else tuple(filter(None, text.split("\n")))
 
+    @property
+    def require(self) -> tuple[str, ...]:
+        """The requirements, such as "errors==0", one in each line."""
+        return tuple(filter(None, self.get("require").split("\n")))
+
     def get(self, key: str) -> str:
         """Return the value of `key`, or ''."""
         return self.values.get(key, "")
@@ -160,6 +165,11 @@ class AgentResult(NamedTuple):
     """The smallest difference to the baseline that noise does not explain, or None."""
     tree: str = ""
     """The object id of the measured tree, or ''."""
+    passed: bool | None = None
+    """True if the eval command passed and all requirements were met.
+
+    None if neither the exit status nor a requirement decides.
+    """
 
 
 class MergeRecord(NamedTuple):
@@ -304,6 +314,7 @@ def _parse_result(name: str, fields: Mapping[str, Any]) -> AgentResult | None:
     rank = as_count(result.get("rank"))
     has_rank = rank > 0 or result.get("rank", "") is None
     commit = _object_id(result.get("commit"))
+    passed = result.get("passed")
     if not number or type(attempt) is not int or not has_rank or not commit:
         return None
     return AgentResult(
@@ -319,27 +330,5 @@ def _parse_result(name: str, fields: Mapping[str, Any]) -> AgentResult | None:
         result.get("tie") is True,
         as_number(result.get("margin")),
         _object_id(result.get("tree")),
+        passed if isinstance(passed, bool) else None,
     )
-
-
-def new_state_document(sid: SessionId, *, at: str) -> dict[str, Any]:
-    """Return the state.json of a session that was created at `at` (ISO 8601, UTC)."""
-    return {
-        "session_id": sid,
-        "state": str(State.INIT),
-        "created": at,
-        "updated": at,
-        "agents": {},
-        "history": [],
-    }
-
-
-def read_state(document: Mapping[str, Any]) -> State:
-    """Return the state in state.json, or raise Damaged if it is missing or unknown."""
-    value = document.get("state")
-    try:
-        return State(value)
-    except ValueError:
-        raise Damaged(
-            f"state.json: unknown state: {value!r:.60}" if value else "state.json: no state"
-        ) from None

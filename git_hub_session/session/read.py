@@ -7,7 +7,8 @@ from git_hub_session.errors import Damaged
 from git_hub_session.git.ref_names import InvalidId, SessionId, parse_session_id
 from git_hub_session.session.config_file import MAX_CONFIG_BYTES, parse_config
 from git_hub_session.session.json_file import read_json
-from git_hub_session.session.model import Config, Session, read_state
+from git_hub_session.session.model import Config, Session
+from git_hub_session.session.state import read_state
 
 if TYPE_CHECKING:
     from git_hub_session.system.directory import SafeDirectory

@@ -115,7 +115,9 @@ def _with_rank(recorded: object, result: Mapping[str, Any] | None) -> dict[str, 
 
 
 def _has_values(result: Mapping[str, Any]) -> bool:
-    return result.get("metric") is not None or bool(result.get("reason"))
+    return any(result.get(key) is not None for key in ("metric", "passed")) or bool(
+        result.get("reason")
+    )
 
 
 def with_merge(session: Session, merge: MergeRecord, *, at: str) -> Session:

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import Enum
 
-from git_hub_session.errors import Refused, UsageError
+from git_hub_session._typing import TYPE_CHECKING
+from git_hub_session.errors import Damaged, Refused, UsageError
+
+if TYPE_CHECKING:
+    from git_hub_session._typing import Any
+    from git_hub_session.git.ref_names import SessionId
 
 
 class State(str, Enum):
@@ -99,3 +105,26 @@ def parse_state(text: str) -> State:
     except ValueError:
         names = ", ".join(State)
         raise UsageError(f"not a state: '{text}'", hint=f"the states are {names}") from None
+
+
+def new_state_document(sid: SessionId, *, at: str) -> dict[str, Any]:
+    """Return the state.json of a session that was created at `at` (ISO 8601, UTC)."""
+    return {
+        "session_id": sid,
+        "state": str(State.INIT),
+        "created": at,
+        "updated": at,
+        "agents": {},
+        "history": [],
+    }
+
+
+def read_state(document: Mapping[str, Any]) -> State:
+    """Return the state in state.json, or raise Damaged if it is missing or unknown."""
+    value = document.get("state")
+    try:
+        return State(value)
+    except ValueError:
+        raise Damaged(
+            f"state.json: unknown state: {value!r:.60}" if value else "state.json: no state"
+        ) from None

@@ -16,7 +16,7 @@ from git_hub_session.git.ref_names import SessionId, is_session_id, parse_sessio
 from git_hub_session.session.config_file import MAX_CONFIG_BYTES, render_config
 from git_hub_session.session.json_file import TooLarge, encode_json, read_json
 from git_hub_session.session.layout import SESSION_FILES, create_hub
-from git_hub_session.session.model import Config, Session, new_state_document
+from git_hub_session.session.model import Config, Session
 from git_hub_session.session.read import (
     CONFIG_FILE,
     STATE_FILE,
@@ -24,6 +24,7 @@ from git_hub_session.session.read import (
     read_or_unreadable,
     read_session,
 )
+from git_hub_session.session.state import new_state_document
 from git_hub_session.system.directory import (
     LOCK_TIMEOUT,
     NOTHING_CHANGED,

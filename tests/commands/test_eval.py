@@ -529,9 +529,15 @@ def test_control_character_in_a_command(hub: Hub) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--eval", "x"], "options '--metric' and '--direction' are required"),
-        ([*MEASURE, "--metric", " "], "options '--metric' and '--direction' are required"),
-        (["--eval", "x", "--metric", "ms"], "options '--metric' and '--direction' are required"),
+        ([*MEASURE, "--metric", " "], "--direction requires --metric"),
+        (["--eval", "x", "--baseline", "1"], "--baseline requires --metric"),
+        (["--eval", "x", "--repeat", "auto"], "--repeat auto requires --metric"),
+        (["--eval", "x", "--metric", "ms"], "--metric requires --direction"),
+        ([*MEASURE, "--require", "errors=0"], "not a requirement: 'errors=0'"),
+        (
+            [*MEASURE, "--require", "a>1", "--no-require"],
+            "--require and --no-require exclude each other",
+        ),
         ([*MEASURE, "--repeat", "0"], "not a number of times: '0'"),
         ([*MEASURE, "--baseline", "nan"], "not a number: 'nan'"),
         ([*MEASURE, "--metric-file", "../x"], "not a path in the worktree: '../x'"),
@@ -597,6 +603,7 @@ def test_formats_and_dry_run(hub: Hub) -> None:
         "notes": [],
         "unit": None,
         "guard": [],
+        "require": [],
     }
     assert result.err == ""
     assert last == {

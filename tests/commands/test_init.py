@@ -94,6 +94,7 @@ def test_formats(hub: Hub) -> None:
         "state": "init",
         "dry_run": False,
         "guard": None,
+        "require": [],
     }
     arguments = ["init", "--task", "two\nlines", "--id"]
     assert hub.json(*arguments, "s1") == expected

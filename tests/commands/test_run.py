@@ -112,6 +112,8 @@ def test_formats(slow_project: Hub) -> None:
         "baseline": 50.0,
         "unit": None,
         "notes": [],
+        "passed": None,
+        "reason": None,
     }
     assert [row["agent"] for row in steps["eval"]["agents"]] == [1, 2]
     assert steps["merge"]["commit"] == slow_project.git("rev-parse", "main")
@@ -283,8 +285,8 @@ def test_approval_that_cannot_be_saved(slow_project: Hub) -> None:
         (["run", "--task", "t"], "option '--agent-cmd' is required\nhint: --agent-cmd <command>"),
         (["run", "--task", "t", "--agent-cmd", " "], "option '--agent-cmd' is required"),
         (["run", "--agent-cmd", "x"], "option '--task' is required"),
-        ([*RUN_ARGUMENTS, "x", "--eval", "y"], "--eval and --metric must be used together"),
-        ([*RUN_ARGUMENTS, "x", "--metric", "m"], "--eval and --metric must be used together"),
+        ([*RUN_ARGUMENTS, "x", "--metric", "m"], "--metric requires --eval"),
+        ([*RUN_ARGUMENTS, "x", "--repeat", "auto"], "--repeat auto requires --metric"),
         ([*RUN_ARGUMENTS, "x", *MEASURE, "--baseline", "some"], "not a number: 'some'"),
         ([*RUN_ARGUMENTS, "x", "--agents", "0"], "not a number of agents: '0'"),
         ([*RUN_ARGUMENTS, "x", "--jobs", "0"], "not a number of jobs: '0'"),

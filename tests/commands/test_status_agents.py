@@ -62,6 +62,7 @@ def test_session_without_runs_has_no_section(hub: Hub) -> None:
         "uncommitted": 0,
         "off_branch": None,
         "conflicts": False,
+        "passed": None,
     }
 
 

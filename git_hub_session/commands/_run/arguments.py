@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from git_hub_session._typing import TYPE_CHECKING
-from git_hub_session.cli.measure_options import parse_budget, parse_repeat
+from git_hub_session.cli.measure_options import AUTO, parse_budget, parse_repeat
 from git_hub_session.cli.options import parse_jobs, parse_timeout
 from git_hub_session.cli.retry_options import parse_retries, parse_retry_delay
 from git_hub_session.errors import UsageError
@@ -20,6 +20,7 @@ INIT_OPTIONS = (
     "metric",
     "metric-regex",
     "direction",
+    "require",
     "guard",
     "no-guard",
     "base-branch",
@@ -53,8 +54,10 @@ def check_options(args: Arguments) -> None:
     for parse in (parse_repeat, parse_budget, parse_jobs, parse_timeout, parse_retries):
         parse(args)
     parse_retry_delay(args)
-    if (args.value("eval") is None) != (args.value("metric") is None):
-        raise UsageError("--eval and --metric must be used together")
+    if args.value("metric") is not None and args.value("eval") is None:
+        raise UsageError("--metric requires --eval")
+    if args.value("metric") is None and args.value("repeat") == AUTO:
+        raise UsageError("--repeat auto requires --metric")
 
 
 def init_args(args: Arguments) -> Arguments:
@@ -65,7 +68,7 @@ def init_args(args: Arguments) -> Arguments:
 
 
 def measures_baseline(args: Arguments) -> bool:
-    """Return True if `eval` measures the base branch together with the agents."""
+    """Return True if the base branch is measured before the agents start."""
     return args.value("eval") is not None and args.value("baseline") in (None, _MEASURE)
 
 
@@ -80,10 +83,11 @@ def exec_args(args: Arguments, sid: SessionId) -> Arguments:
 def eval_args(args: Arguments, sid: SessionId) -> Arguments:
     """Return the arguments of `eval`.
 
-    `eval` measures the baseline again, in the same rounds as the agents. The measurement before
-    the agents only shows that the eval command works.
+    `eval` measures the baseline of a metric again, in the same rounds as the agents. The measurement
+    before the agents only shows that the eval command works.
     """
-    baseline = {"baseline": _MEASURE} if measures_baseline(args) else {}
+    has_baseline = measures_baseline(args) and args.value("metric") is not None
+    baseline = {"baseline": _MEASURE} if has_baseline else {}
     return args.subset(*_EVAL_OPTIONS, *OUTPUT_OPTIONS, arguments=[sid], **baseline)
 
 

@@ -14,9 +14,9 @@ from git_hub_session.errors import Damaged, HubError, describe_read_error
 from git_hub_session.git.head import reflog_commits
 from git_hub_session.git.ref_names import SessionId, branch_prefix
 from git_hub_session.session.history import find_contradiction, with_correction
-from git_hub_session.session.model import Session, new_state_document
+from git_hub_session.session.model import Session
 from git_hub_session.session.read import UnreadableSession
-from git_hub_session.session.state import State
+from git_hub_session.session.state import State, new_state_document
 from git_hub_session.system import procfs
 from git_hub_session.util.clock import format_iso
 

@@ -1,0 +1,154 @@
+"""Parse the options of `eval`."""
+
+from __future__ import annotations
+
+from git_hub_session._typing import TYPE_CHECKING
+from git_hub_session.cli.measure_options import (
+    AUTO,
+    MAX_REPEATS,
+    parse_budget,
+    parse_guard_options,
+    parse_repeat,
+    parse_require_options,
+    parse_run_count,
+)
+from git_hub_session.cli.options import parse_jobs, parse_timeout
+from git_hub_session.errors import UsageError
+from git_hub_session.evaluation.measure import MetricCommand
+from git_hub_session.evaluation.result import EvalOptions
+from git_hub_session.metric.metric import parse_metric_regex
+from git_hub_session.metric.quantity import Quantity, parse_finite_quantity
+from git_hub_session.ranking.race import Race
+from git_hub_session.ranking.ranking import DIRECTIONS
+from git_hub_session.session.agents import parse_agents
+from git_hub_session.session.model import MAX_AGENTS
+from git_hub_session.util.paths import normalize_relative
+
+if TYPE_CHECKING:
+    from git_hub_session.cli.options import Arguments
+    from git_hub_session.session.model import Config, Session
+
+_MEASURE = "measure"
+_MEASURE_OPTIONS = (
+    "eval",
+    "metric",
+    "metric-regex",
+    "metric-file",
+    "direction",
+    "baseline",
+    "repeat",
+    "budget",
+    "jobs",
+    "timeout",
+    "warmup",
+    "prepare",
+    "allow-failures",
+    "in-place",
+    "require",
+    "no-require",
+    "guard",
+    "no-guard",
+)
+
+
+def parse_options(args: Arguments, session: Session) -> EvalOptions:
+    """Return the options of `eval`, or raise UsageError."""
+    config = session.config
+    options = EvalOptions(
+        None, force=args.is_set("force"), include_failed=args.is_set("include-failed")
+    )
+    verdict = args.value("message")
+    if args.value("ranking") is not None:
+        return options._replace(ranking=_parse_ranking(args, config), verdict=verdict or "")
+    if verdict is not None:
+        raise UsageError("--message requires --ranking")
+    command = args.value("eval") or config.get("eval_cmd")
+    if not command.strip():
+        return options
+    direction = ""
+    if _metric_name(args, config):
+        direction = args.value("direction") or config.get("direction")
+    else:
+        _refuse_metric_options(args)
+    return options._replace(
+        metric_command=_parse_metric_command(args, config, command, direction),
+        direction=direction,
+        baseline=_parse_baseline(args, config),
+        measure_baseline=args.value("baseline") == _MEASURE,
+        guard=parse_guard_options(args),
+        in_place=args.is_set("in-place"),
+    )
+
+
+def _parse_metric_command(
+    args: Arguments, config: Config, command: str, direction: str
+) -> MetricCommand:
+    metric = _metric_name(args, config)
+    if metric and direction not in DIRECTIONS:
+        raise UsageError("--metric requires --direction", hint="--direction lower")
+    file = _parse_metric_file(args)
+    repeat, race = parse_repeat(args), Race(direction, parse_budget(args))
+    return MetricCommand(
+        command,
+        metric,
+        file,
+        repeat or MAX_REPEATS,
+        parse_jobs(args) or 1,
+        parse_timeout(args),
+        _parse_regex(args, config) if metric else "",
+        None if repeat else race,
+        parse_run_count(args, "warmup"),
+        args.value("prepare") or "",
+        parse_run_count(args, "allow-failures"),
+        parse_require_options(args, config),
+    )
+
+
+def _metric_name(args: Arguments, config: Config) -> str:
+    """Return the name of the metric, or '' if the exit status is the result."""
+    name = args.value("metric")
+    return (config.get("metric") if name is None else name).strip()
+
+
+def _refuse_metric_options(args: Arguments) -> None:
+    """Raise UsageError for an option that has no meaning without a metric."""
+    for option in ("direction", "metric-regex", "baseline"):
+        if args.value(option) is not None:
+            raise UsageError(f"--{option} requires --metric")
+    if args.value("repeat") == AUTO:
+        raise UsageError(f"--repeat {AUTO} requires --metric")
+
+
+def _parse_ranking(args: Arguments, config: Config) -> list[int]:
+    for option in _MEASURE_OPTIONS:
+        if args.value(option) is not None or args.is_set(option) or args.values(option):
+            raise UsageError(f"--ranking and --{option} exclude each other")
+    return parse_agents(args.value("ranking") or "", config.agent_count or MAX_AGENTS)
+
+
+def _parse_regex(args: Arguments, config: Config) -> str:
+    """Return the regular expression of the option or the session, or '' for another metric."""
+    is_other_metric = args.value("metric") not in (None, config.get("metric"))
+    regex = "" if is_other_metric else config.get("metric_regex")
+    regex = args.value("metric-regex") or regex
+    if regex:
+        parse_metric_regex(regex)
+    return regex
+
+
+def _parse_metric_file(args: Arguments) -> str:
+    file = args.value("metric-file") or ""
+    if file and not normalize_relative(file):
+        raise UsageError(f"not a path in the worktree: '{file}'")
+    return file
+
+
+def _parse_baseline(args: Arguments, config: Config) -> Quantity | None:
+    """Return the baseline of the option or the session. Return None if it is to be measured."""
+    text = args.value("baseline")
+    is_other_metric = args.value("metric") not in (None, config.get("metric"))
+    config_baseline = "" if is_other_metric else config.get("baseline")
+    baseline = parse_finite_quantity(config_baseline if text is None else text)
+    if text not in (None, _MEASURE) and baseline is None:
+        raise UsageError(f"not a number: '{text}'", hint="give a number or 'measure'")
+    return baseline

@@ -1,0 +1,151 @@
+"""Rank the candidates by their measurements. This module has no side effects."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from git_hub_session._typing import TYPE_CHECKING
+from git_hub_session.evaluation.result import EvalResult, RankedCandidate
+from git_hub_session.evaluation.units import (
+    BASELINE,
+    ComparedMeasurements,
+    Measurement,
+    convert_to_one_unit,
+)
+from git_hub_session.ranking.margin import baseline_margins
+from git_hub_session.ranking.race import COMPARISONS
+from git_hub_session.ranking.ranking import Rank, Score, describe_tie, rank_by_size, rank_scores
+
+if TYPE_CHECKING:
+    from git_hub_session.evaluation.candidates import Candidate
+    from git_hub_session.evaluation.measure import MetricCommand
+    from git_hub_session.evaluation.result import EvalOptions
+    from git_hub_session.session import runs
+    from git_hub_session.session.model import Session
+
+
+def rank_candidates(
+    session: Session,
+    candidates: Sequence[Candidate],
+    measurements: Mapping[str, Measurement],
+    run: runs.Run,
+    options: EvalOptions,
+) -> EvalResult:
+    """Return the candidates with their ranks, the best first, and those without a rank."""
+    metric_command = options.metric_command
+    assert metric_command is not None
+    notes = []
+    if options.in_place and BASELINE in measurements:
+        notes.append("the baseline was measured in a temporary worktree")
+    compared = convert_to_one_unit(measurements, options.baseline)
+    baseline, spread, note = _choose_baseline(compared, options)
+    notes += [note] if note else []
+    unranked = {
+        candidate.branch.agent: _with_measurement(
+            candidate,
+            compared.measurements.get(candidate.name),
+            baseline,
+            metric_command,
+            log=f"{run.path}/{candidate.name}.log",
+        )
+        for candidate in candidates
+    }
+    ranks, tie_notes = _rank(list(unranked.values()), options)
+    unranked = _with_margins(unranked, compared, baseline, options)
+    ranked = [unranked.pop(rank.agent)._replace(rank=rank) for rank in ranks]
+    return EvalResult(
+        session,
+        session.state,
+        (*ranked, *unranked.values()),
+        metric_command,
+        baseline,
+        spread,
+        run.name,
+        (*notes, *tie_notes),
+        compared.unit,
+    )
+
+
+def _with_measurement(
+    candidate: Candidate,
+    measurement: Measurement | None,
+    baseline: float | None,
+    metric_command: MetricCommand,
+    *,
+    log: str,
+) -> RankedCandidate:
+    """Return a candidate without a rank. `measurement` is None if no command ran for it."""
+    if measurement is None:
+        score = Score(candidate.branch.agent, (), candidate.size)
+        return RankedCandidate(candidate, None, score, candidate.unmeasured_reason)
+    score = Score(candidate.branch.agent, measurement.values, candidate.size)
+    delta = score.metric - baseline if score.values and baseline is not None else None
+    is_checked = bool(metric_command.requirements) or not metric_command.metric
+    passed = not measurement.reason if is_checked else None
+    return RankedCandidate(candidate, None, score, measurement.reason, delta, log, passed=passed)
+
+
+def _choose_baseline(
+    compared: ComparedMeasurements, options: EvalOptions
+) -> tuple[float | None, float | None, str]:
+    """Return the baseline and its spread in the unit of all values, and a warning or ''."""
+    measured = compared.measurements.get(BASELINE)
+    if measured is not None:
+        score = Score(0, measured.values, (0, 0))
+        if score.values:
+            return score.metric, score.spread, ""
+        return None, None, f"the baseline could not be measured: {measured.reason}"
+    if options.baseline is None:
+        return None, None, ""
+    # A number without a unit is in the agents' unit, unless they have used several.
+    if compared.is_converted and not options.baseline.unit:
+        return None, None, f"the baseline {options.baseline.value:.12g} has no unit"
+    return options.baseline.value, None, ""
+
+
+def _with_margins(
+    candidates: dict[int, RankedCandidate],
+    compared: ComparedMeasurements,
+    baseline: float | None,
+    options: EvalOptions,
+) -> dict[int, RankedCandidate]:
+    """Return the candidates, by agent, with their margins to the baseline."""
+    if baseline is None:
+        return candidates
+    scores = [ranked.score for ranked in candidates.values() if ranked.score]
+    values = compared.measurements.get(BASELINE, Measurement()).values
+    margins = baseline_margins(scores, baseline, values, options.direction)
+    return {
+        agent: ranked._replace(margin=margins.get(agent)) for agent, ranked in candidates.items()
+    }
+
+
+def _rank(
+    candidates: Sequence[RankedCandidate], options: EvalOptions
+) -> tuple[list[Rank], list[str]]:
+    """Return the ranks, and a note if the first agents tie.
+
+    Agents without an own commit, and those on another branch, come last, by number. An agent that
+    failed, or that cannot be measured in place, has no rank.
+    """
+    candidates = [ranked for ranked in candidates if not ranked.candidate.is_left_out]
+    eligible = [ranked for ranked in candidates if ranked.candidate.is_eligible]
+    ranks = _rank_eligible(
+        [ranked for ranked in eligible if not ranked.candidate.not_in_place_reason], options
+    )
+    longest = max((len(each.score.values) for each in eligible if each.score), default=0)
+    note = describe_tie(ranks, longest)
+    others = [ranked.candidate.branch.agent for ranked in candidates if ranked not in eligible]
+    ranks += [Rank(agent, place) for place, agent in enumerate(others, len(ranks) + 1)]
+    return ranks, [note] if note else []
+
+
+def _rank_eligible(candidates: Sequence[RankedCandidate], options: EvalOptions) -> list[Rank]:
+    scores = [ranked.score for ranked in candidates if ranked.score]
+    metric_command = options.metric_command
+    assert metric_command is not None
+    if not metric_command.metric:
+        passed = [ranked.candidate.branch.agent for ranked in candidates if ranked.passed]
+        return rank_by_size(scores, passed)
+    comparisons = COMPARISONS if metric_command.race else 1
+    return rank_scores(scores, options.direction, comparisons=comparisons)
