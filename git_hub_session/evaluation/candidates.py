@@ -13,9 +13,9 @@ from git_hub_session.session.agents import attempts_by_agent, base_now, missing_
 from git_hub_session.session.runs import read_last_run
 from git_hub_session.session.state import State
 from git_hub_session.util.text import quote_list
-from git_hub_session.worktree.off_branch import has_other_branch, off_branch_reason
+from git_hub_session.worktree.off_branch import off_branch_reason
 from git_hub_session.worktree.owner import agent_worktrees
-from git_hub_session.worktree.reattach import reattach_command
+from git_hub_session.worktree.reattach import wrong_branch_reason
 from git_hub_session.worktree.uncommitted import (
     count_files,
     has_own_commit,
@@ -61,7 +61,7 @@ class Candidate(NamedTuple):
     is_failure_allowed: bool = False
     """True if the agent is measured and ranked although its last run failed."""
     off_branch: tuple[str, str] | None = None
-    """The reason that the worktree has another branch checked out, with a hint, or None."""
+    """The reason that the agent's commits are not on its branch, with a hint, or None."""
     merged_commit: str = ""
     """The merge of the tip with the base branch, or '' if the tip contains the base branch."""
     merge_problem: str = ""
@@ -94,7 +94,7 @@ class Candidate(NamedTuple):
 
     @property
     def hint(self) -> str | None:
-        """The hint, a command that adopts the other branch, or None."""
+        """The command that adopts the other branch or recreates the deleted branch, or None."""
         return self.off_branch[1] if self.off_branch else None
 
     @property
@@ -202,23 +202,21 @@ def _make_candidate(
         tip,
         repo.diff_stat(tip, base) if tip and base else None,
         has_own_commit=has_own_commit(tip, session, repo),
-        off_branch=_find_other_branch(branch, project, worktrees),
+        off_branch=_find_wrong_branch(branch, project, worktrees),
     )
 
 
-def _find_other_branch(
+def _find_wrong_branch(
     branch: AgentBranch, project: Project, worktrees: AgentWorktrees
 ) -> tuple[str, str] | None:
-    """Return the reason that the agent works on another branch, with a hint, or None.
+    """Return the reason that the agent's commits are not on its branch, with a hint, or None.
 
     The commits of the attempt's own branch are then not all of the agent's work.
     """
     owner, worktree = worktrees.get(branch.agent, (branch, None))
     if worktree is None or owner.attempt < branch.attempt:
         return None
-    if not has_other_branch(worktree, owner.ref):
-        return None
-    return off_branch_reason(worktree, owner.ref), reattach_command(worktree, owner, project)
+    return wrong_branch_reason(worktree, owner, project)
 
 
 def describe_failures(candidates: Sequence[Candidate]) -> str:
@@ -284,7 +282,7 @@ def leftover_file_notes(candidates: Sequence[Candidate], project: Project) -> li
 
 
 def refuse_off_branch(candidate: Candidate) -> None:
-    """Raise Refused if another branch is checked out in the worktree of the agent."""
+    """Raise Refused if the commits of the agent are not on its branch."""
     if candidate.off_branch:
         reason, hint = candidate.off_branch
         raise Refused(f"{candidate.name}: {reason}", hint=hint)

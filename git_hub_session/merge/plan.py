@@ -34,9 +34,9 @@ from git_hub_session.session.state import State
 from git_hub_session.worktree.checkouts import Checkout, find_checkout
 from git_hub_session.worktree.git_settings import settings_warning
 from git_hub_session.worktree.merge_tree import MergeTreeResult, merge_trees
-from git_hub_session.worktree.off_branch import detached_reason, has_other_branch
+from git_hub_session.worktree.off_branch import detached_reason
 from git_hub_session.worktree.owner import agent_worktrees, session_worktrees
-from git_hub_session.worktree.reattach import unusable_reason
+from git_hub_session.worktree.reattach import wrong_branch_reason
 from git_hub_session.worktree.status import read_worktree_status
 from git_hub_session.worktree.uncommitted import (
     has_own_commit,
@@ -211,13 +211,16 @@ def _refuse_state(session: Session) -> None:
 
 
 def _refuse_other_branches(session: Session, project: Project) -> None:
-    """Raise Refused if an agent works on another branch: the merge would leave its work behind."""
+    """Raise Refused if the commits of an agent are not on its branch.
+
+    The merge would leave its work behind.
+    """
     worktrees = linked_worktrees(project.paths.common_dir)
     for worktree, ref in session_worktrees(session.id, project, worktrees):
         branch = parse_agent_branch(ref)
-        if branch is not None and has_other_branch(worktree, ref):
-            message, hint = unusable_reason(worktree, branch, project) or ("", "")
-            raise Refused(f"{agent_name(branch.agent)}: {message}", hint=hint)
+        reason = wrong_branch_reason(worktree, branch, project) if branch else None
+        if branch is not None and reason is not None:
+            raise Refused(f"{agent_name(branch.agent)}: {reason[0]}", hint=reason[1])
 
 
 def _refuse_without_commit(

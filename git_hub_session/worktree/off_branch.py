@@ -27,6 +27,7 @@ from git_hub_session.session.state import FINISHED
 from git_hub_session.util.paths import is_same_path
 
 if TYPE_CHECKING:
+    from git_hub_session.git.repository import GitRepo
     from git_hub_session.git.worktrees import Worktree
     from git_hub_session.session.model import Session
 
@@ -52,6 +53,20 @@ def restore_branch_command(worktree: Worktree) -> str:
     if worktree.head.startswith(HEADS) and tip:
         return f"git branch {quote(short_name(worktree.head))} {tip}"
     return ""
+
+
+def missing_branch(worktree: Worktree, ref: str, repo: GitRepo) -> tuple[str, str] | None:
+    """Return the reason that the branch `ref` of the worktree does not exist, with a hint, or None.
+
+    Return None too if the directory is missing: the user has discarded the attempt.
+
+    Args:
+        ref: the full ref of the branch of the attempt. HEAD may name another branch.
+    """
+    if worktree.is_missing or worktree.head != ref or repo.find_ref_target(ref):
+        return None
+    hint = restore_branch_command(worktree) or "git hub-session doctor"
+    return f"its branch '{short_name(ref)}' does not exist", hint
 
 
 def original_attempt(worktree: Worktree) -> AgentBranch | None:

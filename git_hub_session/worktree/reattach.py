@@ -25,9 +25,9 @@ from git_hub_session.worktree.off_branch import (
     adopt_command,
     detached_reason,
     has_other_branch,
+    missing_branch,
     off_branch_reason,
     original_attempt,
-    restore_branch_command,
 )
 from git_hub_session.worktree.repair_commands import repair_command
 
@@ -69,10 +69,20 @@ def unusable_reason(
     reason = off_branch_reason(worktree, branch.ref)
     if reason:
         return reason, reattach_command(worktree, branch, project)
-    if worktree.head == branch.ref and not project.repo.find_ref_target(branch.ref):
-        hint = restore_branch_command(worktree) or f"git hub-session doctor {branch.session}"
-        return f"its branch '{short_name(branch.ref)}' does not exist", hint
-    return None
+    return missing_branch(worktree, branch.ref, project.repo)
+
+
+def wrong_branch_reason(
+    worktree: Worktree, branch: AgentBranch, project: Project
+) -> tuple[str, str] | None:
+    """Return why the commits of the agent are not on the branch of its attempt, or None.
+
+    Another branch is checked out in the worktree, or the branch was deleted. The hint is the command
+    that adopts the other branch, or recreates the deleted branch.
+    """
+    if not has_other_branch(worktree, branch.ref):
+        return missing_branch(worktree, branch.ref, project.repo)
+    return off_branch_reason(worktree, branch.ref), reattach_command(worktree, branch, project)
 
 
 def occupied_reason(

@@ -27,7 +27,12 @@ from git_hub_session.system import procfs
 from git_hub_session.util.text import natural_key
 from git_hub_session.worktree.changes import WorktreeChanges, read_changes
 from git_hub_session.worktree.git_settings import settings_warning
-from git_hub_session.worktree.off_branch import adopt_command, has_other_branch, off_branch_reason
+from git_hub_session.worktree.off_branch import (
+    adopt_command,
+    has_other_branch,
+    missing_branch,
+    off_branch_reason,
+)
 from git_hub_session.worktree.owner import session_worktrees
 
 if TYPE_CHECKING:
@@ -66,6 +71,8 @@ class WorktreeStatus(NamedTuple):
     untracked: int | None
     pids: tuple[int, ...]
     """The ids of the processes whose current directory is in the worktree."""
+    missing_branch: tuple[str, str] | None = None
+    """The reason that the branch does not exist, with a hint, or None."""
 
     @property
     def uncommitted(self) -> int | None:
@@ -75,11 +82,15 @@ class WorktreeStatus(NamedTuple):
     @property
     def off_branch(self) -> str:
         """The reason why commits in the worktree are not on the agent's branch, or ''."""
+        if self.missing_branch:
+            return self.missing_branch[0]
         return off_branch_reason(self.worktree, self.branch)
 
     @property
     def hint(self) -> str:
-        """The hint, a command that adopts the other branch, or ''."""
+        """The command that adopts the other branch or recreates the deleted branch, or ''."""
+        if self.missing_branch:
+            return self.missing_branch[1]
         branch = parse_agent_branch(self.branch)
         if branch is None or not has_other_branch(self.worktree, self.branch):
             return ""
@@ -222,5 +233,6 @@ def read_worktree_status(
     if changes is not None:
         changed = changes.change_count
         untracked = _untracked_count(changes)
-    pids = procfs.processes_in(worktree.path, processes)
-    return WorktreeStatus(worktree, branch, changed, untracked, tuple(pids))
+    pids = tuple(procfs.processes_in(worktree.path, processes))
+    missing = missing_branch(worktree, branch, repo)
+    return WorktreeStatus(worktree, branch, changed, untracked, pids, missing)

@@ -225,12 +225,31 @@ def test_deleted_branch_is_not_used(session: Hub) -> None:
     session.git("update-ref", "-d", f"refs/heads/{FIRST}")
     result = session.run("exec", "s1", "--", "true")
     hint = f"git branch {FIRST} {tip}"
-    reason = f"'{agent_worktree(session, 1)}': its branch '{FIRST}' does not exist"
-    assert (result.code, result.err) == (1, f"error: agent-1: {reason}\nhint: {hint}\n")
+    reason = f"its branch '{FIRST}' does not exist"
+    error = f"error: agent-1: '{agent_worktree(session, 1)}': {reason}\nhint: {hint}\n"
+    assert (result.code, result.err) == (1, error)
     evaluated = session.run("eval", *MEASURE, "s1")
-    assert re.search("   3  agent-1 .*  its branch points to no commit", evaluated.out)
+    assert re.search(f"   3  agent-1 .*  {reason}, not measured", evaluated.out)
+    assert evaluated.err == f"hint: {hint}\n"
+    assert session.run("merge", "--yes", "s1") == Result(
+        1, "", f"error: agent-1: {reason}\nhint: {hint}\n"
+    )
+    status = session.run("status", "s1")
+    assert re.search(f"agent-1 .*  {reason}", status.out)
+    assert status.err == f"hint: {hint}\n"
     assert session.call("sh", "-c", hint).code == 0
     assert session.run("exec", "-q", "s1", "--", "true") == Result(0)
+    assert session.run("merge", "--yes", "s1").code == 0
+
+
+def test_discarded_attempt_does_not_block_the_merge(session: Hub) -> None:
+    """The user has deleted the branch and the directory."""
+    assert session.run("eval", *MEASURE, "s1").code == 0
+    session.git("update-ref", "-d", f"refs/heads/{FIRST}")
+    shutil.rmtree(agent_worktree(session, 1))
+    merged = session.run("merge", "--yes", "s1")
+    assert merged.err == "session s1 is merged, but its cleanup is not complete\n"
+    assert session.state()["state"] == "merged"
 
 
 def test_renamed_branch_blocks_the_spawn(session: Hub) -> None:
