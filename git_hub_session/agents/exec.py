@@ -63,7 +63,7 @@ class ExecOptions(NamedTuple):
 
 def preview_exec(sid: SessionId, project: Project, options: ExecOptions) -> ExecResult:
     """Return the agents for which `run_for_agents` would run the command."""
-    plan = plan_exec(project.store.read(sid), project, options.agents, only_failed=options.failed)
+    plan = plan_exec(project.store.read(sid), project, options)
     return ExecResult(sid, "", merge_runs(plan.agent_runs, plan.skipped))
 
 
@@ -79,7 +79,7 @@ def run_for_agents(
     """
     with project.store.lock_session(sid) as locked:
         session = locked.read()
-        plan = plan_exec(session, project, options.agents, only_failed=options.failed)
+        plan = plan_exec(session, project, options)
         agent_runs = plan.agent_runs
         _refuse_if_busy(session, locked, agent_runs, force=options.force)
         task_file = locked.ensure_task_file(session)
@@ -141,9 +141,11 @@ def _make_tasks(
     run: runs.Run,
     task_file: str,
 ) -> list[Task]:
+    """Return the command of each agent. It is `true` if only the agent's changes are committed."""
     base = find_base_commit(session, project.repo)
     tasks = []
     for agent_run in agent_runs:
         variables = agent_environment(project.environ, session, agent_run.branch, base, task_file)
-        tasks.append(Task(command, agent_run.path, {**variables, **run_environment(run)}))
+        argv = ("true",) if agent_run.is_only_committed else command
+        tasks.append(Task(argv, agent_run.path, {**variables, **run_environment(run)}))
     return tasks

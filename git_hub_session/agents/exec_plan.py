@@ -11,14 +11,16 @@ from git_hub_session.git.ref_names import AgentBranch, agent_name
 from git_hub_session.git.worktrees import Worktree, linked_worktrees
 from git_hub_session.session import runs
 from git_hub_session.session.agents import attempts_by_agent, missing_agents_hint
-from git_hub_session.session.runs import read_last_run
 from git_hub_session.session.state import State
 from git_hub_session.worktree.owner import agent_worktrees
 from git_hub_session.worktree.reattach import unusable_reason
+from git_hub_session.worktree.uncommitted import read_last_run_of
 
 if TYPE_CHECKING:
+    from git_hub_session.agents.exec import ExecOptions
     from git_hub_session.session.model import Session
     from git_hub_session.session.project import Project
+    from git_hub_session.session.runs import LastRun
 
 
 class ExecPlan(NamedTuple):
@@ -28,14 +30,8 @@ class ExecPlan(NamedTuple):
     skipped: tuple[AgentRun, ...]
 
 
-def plan_exec(
-    session: Session, project: Project, agents: Sequence[int], *, only_failed: bool
-) -> ExecPlan:
+def plan_exec(session: Session, project: Project, options: ExecOptions) -> ExecPlan:
     """Return the agents to run the command for. Change nothing.
-
-    Args:
-        agents: the numbers of the requested agents; empty: all agents of the session.
-        only_failed: leave out the agents whose last run succeeded, and those that are running.
 
     Raises:
         Refused: the state forbids it, a requested agent has no usable worktree, or no agent has.
@@ -45,6 +41,7 @@ def plan_exec(
             f"session '{session.id}' is '{session.state}': its agents cannot run commands",
             hint=missing_agents_hint(session, project.repo),
         )
+    agents = options.agents
     worktrees = agent_worktrees(session.id, project, linked_worktrees(project.paths.common_dir))
     missing = [agent_name(number) for number in agents if number not in worktrees]
     if missing or not worktrees:
@@ -54,31 +51,46 @@ def plan_exec(
             hint=missing_agents_hint(session, project.repo, worktrees),
         )
     numbers = agents or sorted({*attempts_by_agent(session.id, project.repo), *worktrees})
-    if only_failed:
-        numbers = _select_failed(session, project, numbers)
+    last_runs: dict[int, LastRun] = {}
+    if options.failed:
+        last_runs = _find_failed(session, project, worktrees, numbers)
+        numbers = list(last_runs)
     skipped = tuple(_find_skipped(session, project, worktrees, numbers))
     unusable = {agent_run.branch.agent for agent_run in skipped}
-    usable = tuple(
-        AgentRun(branch, worktree.path, git_dir=worktree.git_dir)
-        for branch, worktree in (worktrees[number] for number in numbers if number not in unusable)
-    )
+    usable = []
+    for number in numbers:
+        if number not in unusable:
+            branch, worktree = worktrees[number]
+            agent_run = AgentRun(branch, worktree.path, git_dir=worktree.git_dir)
+            if options.commit and number in last_runs and last_runs[number].is_only_uncommitted:
+                agent_run = agent_run._replace(is_only_committed=True)
+            usable.append(agent_run)
     if agents or not usable:
         _refuse_skipped(skipped)
-    return ExecPlan(usable, skipped)
+    return ExecPlan(tuple(usable), skipped)
 
 
-def _select_failed(session: Session, project: Project, numbers: Sequence[int]) -> list[int]:
-    """Return the agents that failed, were interrupted or never ran. Raise Refused without any."""
+def _find_failed(
+    session: Session,
+    project: Project,
+    worktrees: Mapping[int, tuple[AgentBranch, Worktree]],
+    numbers: Sequence[int],
+) -> dict[int, LastRun]:
+    """Return the last runs of the agents that failed, were interrupted or never ran.
+
+    Raise Refused if there are none.
+    """
     with project.store.open_directory(session.id) as directory:
         active_runs = runs.active_runs(directory, runs.EXEC)
-    left = [
-        number
-        for number in numbers
-        if read_last_run(session, agent_name(number), active_runs).is_left_to_run
-    ]
-    if not left:
+    failed = {}
+    for number in numbers:
+        branch = worktrees[number][0] if number in worktrees else AgentBranch(session.id, number, 1)
+        last_run = read_last_run_of(branch, session, project, active_runs)
+        if last_run.is_left_to_run:
+            failed[number] = last_run
+    if not failed:
         raise Refused(f"no agent of session '{session.id}' failed, was interrupted, or never ran")
-    return left
+    return failed
 
 
 def _refuse_skipped(skipped: Sequence[AgentRun]) -> None:

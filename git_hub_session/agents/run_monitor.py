@@ -56,6 +56,8 @@ class AgentRun(NamedTuple):
     """The reason why changes that had to be committed are uncommitted, or ''."""
     tries: int = 0
     """The number of times that the command has run."""
+    is_only_committed: bool = False
+    """True to commit the changes that the last run left, and run no command."""
     reason: str = ""
     """The reason why the command cannot run, or why later commits are not on the branch, or ''."""
     hint: str = ""

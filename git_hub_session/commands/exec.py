@@ -225,12 +225,7 @@ class ExecView(View):
 
     @property
     def diagnostics(self) -> list[str]:
-        uncommitted = [
-            f"the changes of {agent_run.agent} are not committed: {agent_run.not_committed}"
-            for agent_run in self.result.agent_runs
-            if agent_run.not_committed
-        ]
-        notes = warning_lines((*self.result.notes, *uncommitted))
+        notes = warning_lines(self.result.notes) + self._uncommitted_lines()
         for agent_run in self.result.agent_runs:
             if agent_run.reason:
                 place = f"'{agent_run.path}': " if agent_run.path else ""
@@ -238,6 +233,19 @@ class ExecView(View):
                 notes.append(f"error: {agent_run.agent}: {reason}")
                 notes += [f"hint: {escape_control(line)}" for line in agent_run.hint.splitlines()]
         return notes
+
+    def _uncommitted_lines(self) -> list[str]:
+        """Return the warnings about changes that are not committed, and the command that helps."""
+        runs = [agent_run for agent_run in self.result.agent_runs if agent_run.not_committed]
+        lines = warning_lines(
+            f"the changes of {agent_run.agent} are not committed: {agent_run.not_committed}"
+            for agent_run in runs
+        )
+        agents = ",".join(str(agent_run.branch.agent) for agent_run in runs if not agent_run.reason)
+        if agents:
+            command = f"exec --agents {agents} --commit {self.result.session} -- true"
+            lines.append(f"hint: git hub-session {command}")
+        return lines
 
     def document(self) -> dict[str, Any]:
         return {
@@ -268,6 +276,8 @@ class ExecView(View):
     def _preview_line(self, agent_run: AgentRun) -> str:
         if agent_run.reason:
             return f"Would not run it for {agent_run.agent}: {escape_control(agent_run.reason)}"
+        if agent_run.is_only_committed:
+            return f"Would commit the changes of {agent_run.agent}"
         path = escape_control(relative_path(agent_run.path, self.cwd))
         return f"Would run it for {agent_run.agent} in {path}"
 

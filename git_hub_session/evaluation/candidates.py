@@ -10,7 +10,6 @@ from git_hub_session.git.ref_names import AgentBranch, agent_name
 from git_hub_session.git.worktrees import Worktree, linked_worktrees
 from git_hub_session.session import runs
 from git_hub_session.session.agents import attempts_by_agent, base_now, missing_agents_hint
-from git_hub_session.session.runs import read_last_run
 from git_hub_session.session.state import State
 from git_hub_session.util.text import quote_list
 from git_hub_session.worktree.off_branch import off_branch_reason
@@ -20,6 +19,7 @@ from git_hub_session.worktree.uncommitted import (
     count_files,
     has_own_commit,
     no_commit_error,
+    read_last_run_of,
     uncommitted_files,
     uncommitted_files_of,
     uncommitted_text,
@@ -181,7 +181,7 @@ def _list_candidates(
     candidates = []
     for branch in _last_attempts(session, project.repo, worktrees):
         candidate = _make_candidate(branch, session, project, worktrees, base=base)
-        failure = read_last_run(session, candidate.name, active_runs).failure
+        failure = read_last_run_of(branch, session, project, active_runs).failure
         candidates.append(candidate._replace(failure=failure, is_failure_allowed=include_failed))
     return candidates
 

@@ -29,7 +29,6 @@ from git_hub_session.merge.winner import (
 from git_hub_session.session.agents import refuse_if_running
 from git_hub_session.session.baseline import last_evaluation
 from git_hub_session.session.guarded import describe_guarded
-from git_hub_session.session.runs import read_last_run
 from git_hub_session.session.state import State
 from git_hub_session.worktree.checkouts import Checkout, find_checkout
 from git_hub_session.worktree.git_settings import settings_warning
@@ -41,6 +40,7 @@ from git_hub_session.worktree.status import read_worktree_status
 from git_hub_session.worktree.uncommitted import (
     has_own_commit,
     no_commit_error,
+    read_last_run_of,
     uncommitted_files_of,
 )
 
@@ -82,6 +82,8 @@ class MergePlan(NamedTuple):
     """The computed rebase, or None without --rebase."""
     tree_warning: str = ""
     """The warning that the evaluation measured another tree, or ''."""
+    failure: str = ""
+    """The reason that the winner's last run failed, or ''. It is not escaped."""
 
     @property
     def remarks(self) -> tuple[str, ...]:
@@ -101,11 +103,6 @@ class MergePlan(NamedTuple):
         if self.replay is not None:
             return self.replay.result.tree
         return self.merge_tree.tree if self.merge_tree else ""
-
-    @property
-    def failure(self) -> str:
-        """The reason that the winner's last run failed, or ''. It is not escaped."""
-        return read_last_run(self.session, agent_name(self.winner.agent)).failure
 
 
 def plan_merge(
@@ -168,15 +165,18 @@ def resolve_plan(
     if options.kind is MergeKind.FAST_FORWARD and not repo.is_ancestor(tip, base):
         raise _cannot_fast_forward(winner, options, into)
     refuse_unfit_result(session, repo, winner, result, options, into=into)
+    failure = read_last_run_of(winner, session, project).failure
     settings = settings_warning(session, project.paths.common_dir)
     warnings = (
-        *_run_warnings(session, winner),
+        *([f"the last run of {agent_name(winner.agent)}: {failure}"] if failure else []),
         *([settings] if settings else []),
         *_evaluation_warnings(session, project, winner, result, into),
         *_worktree_warnings(session, project, winner),
     )
     checkout = find_checkout(into, project)
-    return MergePlan(session, winner, tip, into, base, checkout, options.kind, "", result, warnings)
+    kind = options.kind
+    plan = MergePlan(session, winner, tip, into, base, checkout, kind, "", result, warnings)
+    return plan._replace(failure=failure)
 
 
 def _cannot_fast_forward(winner: AgentBranch, options: MergeOptions, into: str) -> Refused:
@@ -253,13 +253,6 @@ def _target_commit(into: str, sid: SessionId, repo: GitRepo) -> str:
     if repo.find_ref_target(into).startswith(REFS):
         raise Refused(f"'{name}' is a symbolic ref", hint="name its target with --into")
     return base
-
-
-def _run_warnings(session: Session, winner: AgentBranch) -> Iterator[str]:
-    name = agent_name(winner.agent)
-    failure = read_last_run(session, name).failure
-    if failure:
-        yield f"the last run of {name}: {failure}"
 
 
 def _evaluation_warnings(

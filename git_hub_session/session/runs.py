@@ -229,6 +229,8 @@ class LastRun(NamedTuple):
 
     It is not escaped.
     """
+    is_only_uncommitted: bool = False
+    """True if the command succeeded, but its changes could not be committed."""
 
     @property
     def is_left_to_run(self) -> bool:
@@ -273,5 +275,5 @@ def _read_result(fields: Mapping[str, Any]) -> LastRun:
         return LastRun(RunState.FAILED, f"{FAILED_WITH}{status}")
     if not_committed:
         reason = f": {not_committed}" if isinstance(not_committed, str) else ""
-        return LastRun(RunState.FAILED, f"changes not committed{reason}")
+        return LastRun(RunState.FAILED, f"changes not committed{reason}", is_only_uncommitted=True)
     return LastRun(RunState.DONE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -36,8 +37,12 @@ def status(hub: Hub, worktree: Path) -> list[str]:
     return hub.git("status", "--porcelain", cwd=worktree).splitlines()
 
 
-def not_committed(agent: int, reason: str) -> str:
-    return f"warning: the changes of agent-{agent} are not committed: {reason}\n"
+COMMIT = "git hub-session exec --agents {} --commit s1 -- true"
+
+
+def not_committed(agent: int, reason: str, *, has_hint: bool = True) -> str:
+    warning = f"warning: the changes of agent-{agent} are not committed: {reason}\n"
+    return warning + (f"hint: {COMMIT.format(agent)}\n" if has_hint else "")
 
 
 def test_changes_of_a_successful_agent_are_committed(hub: Hub, worktrees: list[Path]) -> None:
@@ -95,6 +100,30 @@ def test_a_hook_that_refuses_marks_the_agent_as_failed(hub: Hub, worktrees: list
     assert snapshot(worktrees[1])["new"] == b"new\n"
     record = hub.state()["agents"]["agent-2"]
     assert (record["status"], record["exec"]["not_committed"]) == ("failed", "tests fail")
+    # `exec --failed` only commits again. The command would work on top of the finished work.
+    refused = hub.run("exec", "-q", "--failed", "--commit", "s1", "--", "false")
+    assert refused == Result(1, "", not_committed(2, "tests fail"))
+    (worktrees[1] / "forbidden").unlink()
+    preview = hub.run("exec", "--failed", "--commit", "--dry-run", "s1", "--", "false")
+    assert preview == Result(0, "Would commit the changes of agent-2\n")
+    assert hub.run("exec", "-q", "--failed", "--commit", "s1", "--", "false") == Result(0)
+    assert log(hub, worktrees[1]) == ["Ada <ada@example.com>: agent-2: Make it fast"]
+
+
+def test_a_commit_by_hand_ends_the_failure(hub: Hub, worktrees: list[Path]) -> None:
+    """The agent is measured then, and `exec --failed` leaves it alone."""
+    hook = hub.top / ".git" / "hooks" / "pre-commit"
+    hook.write_text("#!/bin/sh\nexit 1\n")
+    hook.chmod(0o755)
+    assert exec_commit(hub, CHANGE).code == 1
+    hub.git("add", ".", cwd=worktrees[1])
+    hub.git("commit", "-q", "--no-verify", "-m", "mine", cwd=worktrees[1])
+    table = hub.run("eval", "--eval=echo ms: 1", "--metric=ms", "--direction=lower", "s1").out
+    assert re.search("   1  agent-2 +1 .*\n   -  agent-1 +- .*  changes not committed", table)
+    agents = json.loads(hub.run("status", "--format=json", "s1").out)["agents"]
+    assert [agent["status"] for agent in agents] == ["failed", "done"]
+    preview = hub.run("exec", "--failed", "--commit", "--dry-run", "s1", "--", "false")
+    assert preview == Result(0, "Would commit the changes of agent-1\n")
 
 
 def test_nothing_is_committed_in_a_locked_worktree(hub: Hub, worktrees: list[Path]) -> None:
@@ -121,7 +150,7 @@ def test_nothing_is_committed_elsewhere(
 ) -> None:
     """The agent has another branch checked out, or an operation is not finished."""
     result = exec_commit(hub, f"{script}; {CHANGE}", "--commit", "--agents=1")
-    expected = not_committed(1, reason)
+    expected = not_committed(1, reason, has_hint="fix" not in reason)
     if "fix" in reason:
         expected += f"error: agent-1: '{worktrees[0]}': another branch is checked out: 'fix'\n"
         expected += "hint: git hub-session adopt s1 agent-1\n"
