@@ -16,9 +16,11 @@ from tests.support import coverage
 from tests.support.hub import Hub, close_fork_server, new_hub, peer, sealed_environment
 
 coverage.take_over()
-# A shell script lets its background jobs ignore SIGINT. The tests and their commands must not.
+# A shell script lets its background jobs ignore SIGINT, and nohup(1) lets its command ignore SIGHUP.
+# The tests and their commands must not ignore them.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGQUIT, signal.SIG_DFL)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 pytest.register_assert_rewrite(
     "tests.support.cleanup",
     "tests.support.crash_scenarios",

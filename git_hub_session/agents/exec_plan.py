@@ -36,12 +36,38 @@ def plan_exec(session: Session, project: Project, options: ExecOptions) -> ExecP
     Raises:
         Refused: the state forbids it, a requested agent has no usable worktree, or no agent has.
     """
+    agents = options.agents
+    worktrees = _find_worktrees(session, project, agents)
+    numbers = agents or sorted({*attempts_by_agent(session.id, project.repo), *worktrees})
+    last_runs: dict[int, LastRun] = {}
+    if options.failed:
+        last_runs = _find_failed(session, project, worktrees, numbers)
+        numbers = list(last_runs)
+    skipped = tuple(_find_skipped(session, project, worktrees, numbers))
+    unusable = {agent_run.branch.agent for agent_run in skipped}
+    usable = tuple(
+        AgentRun(branch, worktree.path, git_dir=worktree.git_dir)
+        for branch, worktree in (worktrees[number] for number in numbers if number not in unusable)
+    )
+    if agents or not usable:
+        _refuse_skipped(skipped)
+    if options.commit:
+        usable = tuple(_mark_only_committed(agent_run, last_runs) for agent_run in usable)
+    return ExecPlan(usable, skipped)
+
+
+def _find_worktrees(
+    session: Session, project: Project, agents: Sequence[int]
+) -> dict[int, tuple[AgentBranch, Worktree]]:
+    """Return the attempt and the worktree of each agent.
+
+    Raise Refused if the state forbids commands, or if one of the requested agents has no worktree.
+    """
     if session.state not in (State.RUNNING, State.EVALUATING):
         raise Refused(
             f"session '{session.id}' is '{session.state}': its agents cannot run commands",
             hint=missing_agents_hint(session, project.repo),
         )
-    agents = options.agents
     worktrees = agent_worktrees(session.id, project, linked_worktrees(project.paths.common_dir))
     missing = [agent_name(number) for number in agents if number not in worktrees]
     if missing or not worktrees:
@@ -50,24 +76,14 @@ def plan_exec(session: Session, project: Project, options: ExecOptions) -> ExecP
             f"no worktree: {', '.join(missing)}" if missing else no_worktrees,
             hint=missing_agents_hint(session, project.repo, worktrees),
         )
-    numbers = agents or sorted({*attempts_by_agent(session.id, project.repo), *worktrees})
-    last_runs: dict[int, LastRun] = {}
-    if options.failed:
-        last_runs = _find_failed(session, project, worktrees, numbers)
-        numbers = list(last_runs)
-    skipped = tuple(_find_skipped(session, project, worktrees, numbers))
-    unusable = {agent_run.branch.agent for agent_run in skipped}
-    usable = []
-    for number in numbers:
-        if number not in unusable:
-            branch, worktree = worktrees[number]
-            agent_run = AgentRun(branch, worktree.path, git_dir=worktree.git_dir)
-            if options.commit and number in last_runs and last_runs[number].is_only_uncommitted:
-                agent_run = agent_run._replace(is_only_committed=True)
-            usable.append(agent_run)
-    if agents or not usable:
-        _refuse_skipped(skipped)
-    return ExecPlan(tuple(usable), skipped)
+    return worktrees
+
+
+def _mark_only_committed(agent_run: AgentRun, last_runs: Mapping[int, LastRun]) -> AgentRun:
+    """Return the agent, marked if only the commit of its last run failed."""
+    last_run = last_runs.get(agent_run.branch.agent)
+    is_only_committed = last_run is not None and last_run.is_only_uncommitted
+    return agent_run._replace(is_only_committed=is_only_committed)
 
 
 def _find_failed(

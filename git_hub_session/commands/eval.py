@@ -33,6 +33,7 @@ from git_hub_session.cli.view import (
 )
 from git_hub_session.commands._eval.arguments import parse_options
 from git_hub_session.errors import HubError
+from git_hub_session.evaluation.candidates import INCLUDE_FAILED_HINT
 from git_hub_session.evaluation.evaluate import evaluate_session, preview_evaluation
 from git_hub_session.ranking.ranking import DIRECTIONS
 from git_hub_session.util.text import escape_control
@@ -40,6 +41,7 @@ from git_hub_session.util.text import escape_control
 if TYPE_CHECKING:
     from git_hub_session.cli.context import Context
     from git_hub_session.evaluation.result import EvalResult, RankedCandidate
+    from git_hub_session.git.ref_names import SessionId
 
 
 USAGE = Usage(
@@ -100,11 +102,24 @@ def run(context: Context, args: Arguments) -> EvalView:
     try:
         result = (preview_evaluation if dry_run else evaluate_session)(sid, project, options)
     except HubError as error:
-        given = [option for option in USAGE.options if option is not DRY_RUN]
-        command = command_line("eval", given, args, arguments=[sid])
-        error.hint = replace_line(error.hint, f"git hub-session eval {sid}", command)
+        error.hint = _with_options(error.hint, args, sid)
         raise
     return EvalView(result, project.cwd, dry_run=dry_run)
+
+
+def _with_options(hint: str, args: Arguments, sid: SessionId) -> str:
+    """Return the hint with the user's options in each `eval` command."""
+    options = [option for option in USAGE.options if option is not DRY_RUN]
+    names = [option.name for option in options]
+    include_failed: dict[str, Any] = {"include-failed": True}
+    with_failed = args.subset(*names, **include_failed)
+    for general, given in {
+        f"git hub-session eval {sid}": args,
+        INCLUDE_FAILED_HINT.format(sid): with_failed,
+    }.items():
+        command = command_line("eval", options, given, arguments=[sid])
+        hint = replace_line(hint, general, command)
+    return hint
 
 
 class EvalView(View):

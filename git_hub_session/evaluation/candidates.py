@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from git_hub_session.session.project import Project
 
 
-INCLUDE_FAILED_HINT = "use --include-failed"
+INCLUDE_FAILED_HINT = "git hub-session eval --include-failed {}"
+"""The command that measures agents whose last run failed, with a place for the session's id."""
 
 AgentWorktrees = Mapping[int, tuple[AgentBranch, Worktree]]
 """The last attempt that has a worktree, and the worktree, by agent."""
@@ -233,7 +234,8 @@ def refuse_unmeasurable(session: Session, candidates: Sequence[Candidate]) -> No
     candidates = [candidate for candidate in candidates if not candidate.is_left_out]
     if not candidates:
         raise Refused(
-            f"no agent can be ranked: {describe_failures(failed)}", hint=INCLUDE_FAILED_HINT
+            f"no agent can be ranked: {describe_failures(failed)}",
+            hint=INCLUDE_FAILED_HINT.format(session.id),
         )
     _refuse_without_commits(session, candidates, failed)
     reasons = {candidate.name: candidate.not_in_place_reason for candidate in candidates}

@@ -47,7 +47,8 @@ def record_user_ranking(
     ranking = [by_agent[number] for number in options.ranking]
     failed = [candidate for candidate in ranking if candidate.is_left_out]
     if failed:
-        raise Refused(f"cannot rank {describe_failures(failed)}", hint=INCLUDE_FAILED_HINT)
+        hint = INCLUDE_FAILED_HINT.format(session.id)
+        raise Refused(f"cannot rank {describe_failures(failed)}", hint=hint)
     _refuse_rank_without_commit(session, ranking)
     ranks = ranks_from_list(options.ranking)
     recorded = {result.agent: result for result in session.results}

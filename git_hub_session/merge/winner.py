@@ -10,6 +10,7 @@ from git_hub_session.git.ref_names import HEADS, AgentBranch, agent_name, short_
 from git_hub_session.merge.options import MergeOptions, merge_command
 from git_hub_session.session.agents import archived_agents, attempts_by_agent
 from git_hub_session.session.baseline import Evaluation, last_evaluation
+from git_hub_session.session.runs import read_last_run
 from git_hub_session.util.numbers import format_number, format_values
 
 if TYPE_CHECKING:
@@ -102,10 +103,13 @@ def _outdated(session: Session, options: MergeOptions, reason: str) -> OutdatedE
     if not last_evaluation(session).is_measured:  # A person has ranked the agents.
         agents = ",".join(str(result.agent) for result in session.ranking)
         ranking = f"--ranking {agents} "
+    names = [agent_name(result.agent) for result in session.ranking]
+    has_failed = any(read_last_run(session, name).failure for name in names)
+    failed = "--include-failed " if has_failed else ""
     unmeasured = merge_command(session.id, options._replace(unmeasured=True))
     return OutdatedEvaluation(
         f"{reason}: the result of the merge was not measured",
-        hint=f"git hub-session eval {ranking}{session.id}\n{unmeasured}",
+        hint=f"git hub-session eval {ranking}{failed}{session.id}\n{unmeasured}",
     )
 
 

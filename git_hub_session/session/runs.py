@@ -237,6 +237,10 @@ class LastRun(NamedTuple):
         """True if the agent never ran, or if its run failed or was interrupted."""
         return self.state in _UNSUCCESSFUL
 
+    def with_all_committed(self) -> LastRun:
+        """Return the run as it counts if its worktree has no uncommitted files any more."""
+        return LastRun(RunState.DONE) if self.is_only_uncommitted else self
+
 
 def read_last_run(session: Session, agent: str, active_runs: Container[str] = ()) -> LastRun:
     """Return the last run of `agent` ("agent-2").

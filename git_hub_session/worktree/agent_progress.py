@@ -139,8 +139,8 @@ def _read_one(
     record = session.agent_record(name)
     worktree, branch = last.worktree, last.branch
     run = runs.read_last_run(session, name, active_runs)
-    if run.is_only_uncommitted and not (worktree and worktree.uncommitted):
-        run = runs.LastRun(runs.RunState.DONE)
+    if not (worktree and worktree.uncommitted):
+        run = run.with_all_committed()
     state = str(run.state) or READY
     is_running = run.state is runs.RunState.RUNNING
     fields = as_mapping(session.agent_fields(name).get("exec"))

@@ -56,7 +56,7 @@ def restore_branch_command(worktree: Worktree) -> str:
 
 
 def missing_branch(worktree: Worktree, ref: str, repo: GitRepo) -> tuple[str, str] | None:
-    """Return the reason that the branch `ref` of the worktree does not exist, with a hint, or None.
+    """Return the reason that the branch of the worktree does not exist, with a hint, or None.
 
     Return None too if the directory is missing: the user has discarded the attempt.
 

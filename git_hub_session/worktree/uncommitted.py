@@ -11,7 +11,7 @@ from git_hub_session.git.discovery import HUB_DIRECTORY
 from git_hub_session.git.ref_names import agent_name
 from git_hub_session.git.worktrees import linked_worktrees
 from git_hub_session.session.agents import base_now, find_base_commit
-from git_hub_session.session.runs import LastRun, RunState, read_last_run
+from git_hub_session.session.runs import LastRun, read_last_run
 from git_hub_session.util.text import quote_list
 from git_hub_session.worktree.owner import agent_worktrees
 from git_hub_session.worktree.status import read_worktree_changes
@@ -69,7 +69,7 @@ def read_last_run_of(
     """
     run = read_last_run(session, agent_name(branch.agent), active_runs)
     if run.is_only_uncommitted and not uncommitted_files_of(branch, project):
-        return LastRun(RunState.DONE)
+        return run.with_all_committed()
     return run
 
 

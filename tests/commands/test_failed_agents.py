@@ -123,27 +123,34 @@ def test_dry_run_and_unranked_list(session: Hub) -> None:
 
 def test_judge_cannot_rank_a_failed_agent(session: Hub) -> None:
     before = session.state()
-    assert session.run("eval", "--ranking", "1,3", "s1") == Result(
-        1,
-        "",
-        "error: cannot rank agent-1: failed with exit code 7\nhint: use --include-failed\n",
-    )
+    result = session.run("eval", "-q", "--ranking", "1,3", "s1")
+    hint = "git hub-session eval --ranking 1,3 --include-failed --quiet s1"
+    error = f"error: cannot rank agent-1: failed with exit code 7\nhint: {hint}\n"
+    assert result == Result(1, "", error)
     assert session.state() == before
-    assert session.run("eval", "-q", "--ranking", "1,3", "--include-failed", "s1") == Result(0)
+    assert session.call("sh", "-c", hint) == Result(0)
     assert [result[0] for result in recorded_ranks(session).values()] == [1, 2]
 
 
 def test_no_agent_succeeded(session: Hub) -> None:
     run_script(session, "exit 1", "--agents=3", code=1)
     before = session.state()
-    assert session.run("eval", *MEASURE, "s1") == Result(
+    hint = (
+        "git hub-session eval --eval 'cat ms' --metric ms --direction lower --include-failed"
+        " --quiet s1"
+    )
+    assert session.run("eval", "-q", *MEASURE, "s1") == Result(
         1,
         "",
         "error: no agent can be ranked: agent-1: failed with exit code 7;"
-        " agent-2: cut off after 1 s; agent-3: failed with exit code 1\nhint: use --include-failed\n",
+        f" agent-2: cut off after 1 s; agent-3: failed with exit code 1\nhint: {hint}\n",
     )
     assert session.state() == before
-    assert session.run("eval", "-q", *MEASURE, "--include-failed", "s1") == Result(0)
+    assert session.call("sh", "-c", hint) == Result(0)
+    # The hint of a merge measures the failed agents again too.
+    session.commit(session.top, "other", "1\n")
+    outdated = session.run("merge", "--yes", "s1").err.splitlines()[1]
+    assert outdated == "hint: git hub-session eval --include-failed s1"
 
 
 @pytest.mark.parametrize(
@@ -169,9 +176,13 @@ def test_failures_in_state_json(hub: Hub, fields: dict[str, Any], reason: str) -
     """Another program can mark an agent as failed. Its text is escaped."""
     create_measurable_session(hub, "ms: 1\n", "ms: 2\n")
     edit_agents(hub, agent_1=fields)
+    is_uncommitted = "not committed" in reason
+    if is_uncommitted:
+        agent_worktree(hub, 1).joinpath("new").touch()
     result = hub.run("eval", *MEASURE, "s1")
     rows = {line.split()[1]: line for line in result.out.splitlines()[1:3]}
-    assert rows["agent-1"].partition("+1/-0")[2].strip() == reason
+    remarks = rows["agent-1"].partition("+1/-0")[2].strip()
+    assert remarks == reason + (", 1 file uncommitted, not measured" if is_uncommitted else "")
     assert (rows["agent-1"].split()[0] == "-") == bool(reason)
 
 
