@@ -232,7 +232,7 @@ def _refuse_without_commit(
     """
     if has_own_commit(tip, session, project.repo):
         return
-    files = uncommitted_files_of(winner, project)
+    files = uncommitted_files_of(winner, project) or ()
     if files or project.repo.is_ancestor(session.base_commit, tip):
         raise no_commit_error(session.id, {winner.agent: files}, is_every_agent=False)
 

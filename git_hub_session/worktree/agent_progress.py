@@ -139,7 +139,7 @@ def _read_one(
     record = session.agent_record(name)
     worktree, branch = last.worktree, last.branch
     run = runs.read_last_run(session, name, active_runs)
-    if not (worktree and worktree.uncommitted):
+    if worktree and worktree.uncommitted == 0:
         run = run.with_all_committed()
     state = str(run.state) or READY
     is_running = run.state is runs.RunState.RUNNING

@@ -46,15 +46,18 @@ def uncommitted_files(worktree: Worktree, repo: GitRepo) -> tuple[str, ...] | No
     return tuple(sorted(os.fsdecode(path) for path in paths if path.split(b"/")[0] != _HUB))
 
 
-def uncommitted_files_of(branch: AgentBranch, project: Project) -> tuple[str, ...]:
-    """Return the uncommitted files in the worktree of an attempt, or () without a worktree."""
+def uncommitted_files_of(branch: AgentBranch, project: Project) -> tuple[str, ...] | None:
+    """Return the uncommitted files in the worktree of an attempt.
+
+    Return None without a worktree, or if the files cannot be read.
+    """
     worktrees = linked_worktrees(project.paths.common_dir)
     owner, worktree = agent_worktrees(branch.session, project, worktrees).get(
         branch.agent, (None, None)
     )
     if worktree is None or owner != branch:
-        return ()
-    return uncommitted_files(worktree, project.repo) or ()
+        return None
+    return uncommitted_files(worktree, project.repo)
 
 
 def read_last_run_of(
@@ -68,7 +71,7 @@ def read_last_run_of(
         active_runs: the active runs of `exec`.
     """
     run = read_last_run(session, agent_name(branch.agent), active_runs)
-    if run.is_only_uncommitted and not uncommitted_files_of(branch, project):
+    if run.is_only_uncommitted and uncommitted_files_of(branch, project) == ():
         return run.with_all_committed()
     return run
 

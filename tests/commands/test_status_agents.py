@@ -281,6 +281,7 @@ def test_hostile_values(hub: Hub) -> None:
     state["agents"]["agent-\u202e2"] = {"status": "running"}
     state["agents"]["agent-999999999"] = {"status": "running", "result": 3, "exec": "x"}
     (hub.directory() / "state.json").write_text(json.dumps(state))
+    agent_worktree(hub, 1).joinpath("new").touch()
     result = hub.run("status", "s1")
     assert (result.code, result.err) == (0, "")
     assert all(char == "\n" or char.isprintable() for char in result.out)
