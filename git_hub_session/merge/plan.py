@@ -141,13 +141,7 @@ def resolve_plan(
     repo = project.repo
     record = _recorded_merge(session, repo)
     if record is not None:
-        if options.agent not in (0, record.agent):
-            raise Refused(f"{agent_name(record.agent)} of session '{session.id}' is already merged")
-        winner = AgentBranch(session.id, record.agent, record.attempt)
-        into = HEADS + record.into
-        kind = parse_kind(record.kind)
-        tip, base = record.tip, repo.tip(into)
-        return MergePlan(session, winner, tip, into, base, None, kind, record.commit)
+        return _resume_merge(session, record, repo, options)
     _refuse_state(session)
     refuse_if_running(session, directory, among=session.agents, force=options.force)
     _refuse_other_branches(session, project)
@@ -177,6 +171,19 @@ def resolve_plan(
     kind = options.kind
     plan = MergePlan(session, winner, tip, into, base, checkout, kind, "", result, warnings)
     return plan._replace(failure=failure)
+
+
+def _resume_merge(
+    session: Session, record: MergeRecord, repo: GitRepo, options: MergeOptions
+) -> MergePlan:
+    """Return the plan of a merge that an earlier call made. Its cleanup may be incomplete."""
+    if options.agent not in (0, record.agent):
+        raise Refused(f"{agent_name(record.agent)} of session '{session.id}' is already merged")
+    winner = AgentBranch(session.id, record.agent, record.attempt)
+    into = HEADS + record.into
+    kind = parse_kind(record.kind)
+    tip, base = record.tip, repo.tip(into)
+    return MergePlan(session, winner, tip, into, base, None, kind, record.commit)
 
 
 def _cannot_fast_forward(winner: AgentBranch, options: MergeOptions, into: str) -> Refused:

@@ -224,6 +224,7 @@ def test_dry_run_writes_nothing(hub: Hub) -> None:
         "unit": None,
         "kind": "merge",
         "conflicting_commit": None,
+        "passed": None,
     }
     assert everything(hub) == before
 
