@@ -37,6 +37,7 @@ LAYERS = {
     "git": GIT,
     "session": SESSION,
     "board": f"{SESSION} board",
+    "lineage": f"{SESSION} lineage",
     "worktree": f"{SESSION} worktree",
     "stash": f"{SESSION} worktree stash",
     "removal": f"{SESSION} worktree stash removal",
@@ -46,10 +47,10 @@ LAYERS = {
     "evaluation": f"{WORKTREES} board metric ranking evaluation",
     "cleanup": f"{WORKTREES} board cleanup",
     "restore": f"{WORKTREES} board restore",
-    "merge": f"{WORKTREES} board cleanup merge",
+    "merge": f"{WORKTREES} board lineage cleanup merge",
     "doctor": f"{WORKTREES} board cleanup doctor",
     "cli": f"{SESSION} metric cli",
-    "commands": f"{WORKTREES} board agents metric ranking evaluation cleanup restore merge doctor cli "
+    "commands": f"{WORKTREES} board lineage agents metric ranking evaluation cleanup restore merge doctor cli "
     "commands",
     "main": f"{SYSTEM} cli commands main",
     "__main__": "_typing main",
@@ -91,6 +92,7 @@ LATE_IMPORTS = {
     ("cli.output", "cli.terminal"),
     ("cli.options", "textwrap"),
     ("cli.context", "git.head"),
+    ("commands.init", "merge.next_session"),
     ("commands.path", "worktree.repair_commands"),
     ("git.libgit2", "tempfile"),
     ("main", "difflib"),

@@ -18,25 +18,36 @@ from git_hub_session.cli.view import (
 )
 from git_hub_session.errors import HubError, UsageError
 from git_hub_session.git.ref_names import HEADS, SessionId, parse_session_id
+from git_hub_session.lineage.parent import parent_fields
 from git_hub_session.metric.metric import parse_metric_regex
 from git_hub_session.metric.quantity import parse_finite_quantity
 from git_hub_session.metric.requirement import parse_requirements
 from git_hub_session.session.create import choose_session_id, create_session, resolve_base_branch
 from git_hub_session.session.guarded import find_missing_guard, missing_guard_error
-from git_hub_session.session.model import MAX_AGENTS, Config
+from git_hub_session.session.model import CONFIG_KEYS, MAX_AGENTS, Config
 from git_hub_session.util.clock import format_iso
 from git_hub_session.util.numbers import parse_int
 from git_hub_session.util.text import escape_control
 
 if TYPE_CHECKING:
     from git_hub_session._typing import Any
+    from git_hub_session.lineage.parent import Parent
+    from git_hub_session.merge.next_session import NextSession
+    from git_hub_session.session.create import Start
+    from git_hub_session.session.model import Session
+    from git_hub_session.session.project import Project
 
 # Half of the size limit of config.yaml.
 _MAX_TEXT_BYTES = 512 << 10
+_METRIC_OPTIONS = ("eval", "metric", "metric-regex", "direction")
 _TASK_HINT = "give --task <text> or -F <file>"
 
 USAGE = Usage(
-    ("init [<options>] --task <text>", "init [<options>] -F <file>"),
+    (
+        "init [<options>] --task <text>",
+        "init [<options>] -F <file>",
+        "init [<options>] --after <id>",
+    ),
     (
         Option("--task", "task for the agents", "<text>"),
         Option("-F, --file", "file with the task ('-' for standard input)", "<file>"),
@@ -55,6 +66,7 @@ USAGE = Usage(
         NO_GUARD,
         Option("--baseline", "current value of the metric", "<number>"),
         Option("--base-branch", "branch to start from (default: current branch)", "<branch>"),
+        Option("--after", "start from the winner of this session", "<id>"),
         Option("--id", "session id (default: local time as YYYYMMDD-HHMMSS)", "<id>"),
         DRY_RUN,
         QUIET,
@@ -65,29 +77,93 @@ USAGE = Usage(
 
 def run(context: Context, args: Arguments) -> InitView:
     """Create the session. If two processes want the same id, only one gets it."""
+    after = args.value("after")
+    if after is None:
+        return _create(context, args, None)
+    if args.value("base-branch") is not None:
+        raise UsageError("--after and --base-branch exclude each other")
+    store = context.project.store
+    sid = context.require_session(after, "init")
+    if args.is_set("dry-run"):
+        return _create(context, args, store.read(sid))
+    with store.lock_session(sid) as locked:
+        return _create(context, args, locked.read())
+
+
+def _create(context: Context, args: Arguments, previous: Session | None) -> InitView:
+    """Create the session. It starts from the winner of the session `previous`, if there is one."""
     project = context.project
-    base_branch = resolve_base_branch(project.paths, args.value("base-branch"))
+    next_session = _choose_next_session(previous, project)
+    values = _plan_values(project, args, next_session)
+    _refuse_missing_guard(context, Config(values))
+    wanted_id = args.value("id")
+    wanted_sid = parse_session_id(wanted_id) if wanted_id is not None else None
+    dry_run = args.is_set("dry-run")
+    create = choose_session_id if dry_run else create_session
+    start = _prepare_start(previous, next_session, project)
+    sid = create(project.store, values, wanted_sid, now=project.now(), start=start)
+    if args.value("eval") is not None and not dry_run:
+        _approve(context, values["eval_cmd"])
+    config = Config({**values, "session_id": sid})
+    directory = relative_path(f"{project.paths.hub}/sessions/{sid}", project.cwd)
+    parent = next_session.parent if next_session else None
+    return InitView(sid, config, directory, parent, dry_run=dry_run)
+
+
+def _choose_next_session(previous: Session | None, project: Project) -> NextSession | None:
+    if previous is None:
+        return None
+    from git_hub_session.merge.next_session import choose_next_session
+
+    return choose_next_session(previous, project)
+
+
+def _prepare_start(
+    previous: Session | None, next_session: NextSession | None, project: Project
+) -> Start | None:
+    if previous is None or next_session is None:
+        return None
+    from git_hub_session.merge.next_session import prepare_start
+
+    return prepare_start(previous, next_session.parent, project)
+
+
+def _plan_values(
+    project: Project, args: Arguments, next_session: NextSession | None
+) -> dict[str, str]:
+    """Return the values of config.yaml without the id: those of the options, or inherited ones."""
+    inherited = _inherited_values(args, next_session) if next_session else {}
+    base_branch = resolve_base_branch(
+        project.paths, inherited.get("base_branch", args.value("base-branch"))
+    )
+    agents = args.value("agents")
+    agents = inherited.get("agent_count") if agents is None else agents
     values = {
+        **inherited,
         "session_id": "",
-        "task": _read_task(args),
-        "agent_count": str(_parse_agent_count(args.value("agents"))),
+        "task": _read_task(args, inherited.get("task")),
+        "agent_count": str(_parse_agent_count(agents)),
         "base_branch": _check_text("base branch", base_branch),
         "created": format_iso(project.now()),
         **_parse_evaluation(args),
         **_parse_guard(args),
         **_parse_require(args),
     }
-    _refuse_missing_guard(context, Config(values))
-    wanted_id = args.value("id")
-    wanted_sid = parse_session_id(wanted_id) if wanted_id is not None else None
-    dry_run = args.is_set("dry-run")
-    create = choose_session_id if dry_run else create_session
-    sid = create(project.store, values, wanted_sid, now=project.now())
-    if values.get("eval_cmd") and not dry_run:
-        _approve(context, values["eval_cmd"])
-    config = Config({**values, "session_id": sid})
-    directory = relative_path(f"{project.paths.hub}/sessions/{sid}", project.cwd)
-    return InitView(sid, config, directory, dry_run=dry_run)
+    ordered = {key: values[key] for key in CONFIG_KEYS if key in values}
+    return {**ordered, **values}
+
+
+def _inherited_values(args: Arguments, next_session: NextSession) -> dict[str, str]:
+    """Return the settings of the last session, and the metric of its winner as the baseline.
+
+    Another eval command or another metric has another baseline.
+    """
+    values = dict(next_session.values)
+    if args.value("metric") is not None:
+        values.pop("metric_regex", None)
+    if next_session.baseline and all(args.value(name) is None for name in _METRIC_OPTIONS):
+        values["baseline"] = next_session.baseline
+    return values
 
 
 def _refuse_missing_guard(context: Context, config: Config) -> None:
@@ -109,13 +185,14 @@ def _approve(context: Context, command: str) -> None:
         )
 
 
-def _read_task(args: Arguments) -> str:
+def _read_task(args: Arguments, inherited: str | None) -> str:
     text = args.value("task")
     file = args.value("file")
     if text is not None and file is not None:
         raise UsageError("--task and -F exclude each other", hint=_TASK_HINT)
     if file is not None:
         text = read_text_file(file, "task", max_bytes=_MAX_TEXT_BYTES).rstrip("\n")
+    text = inherited if text is None else text
     if text is None:
         raise UsageError("option '--task' is required", hint=_TASK_HINT)
     task = _check_text("task", text)
@@ -149,23 +226,16 @@ def _parse_evaluation(args: Arguments) -> dict[str, str]:
     """Return the settings of the evaluation, in the order of config.yaml."""
     metric = args.value("metric")
     direction = args.value("direction")
-    baseline = args.value("baseline")
     if (metric is None) != (direction is None):
         raise UsageError(
             "--metric and --direction must be used together",
             hint="say whether lower or higher is better",
         )
-    if baseline is not None and metric is None:
-        raise UsageError("--baseline requires --metric")
-    if baseline is not None and (
-        baseline != baseline.strip() or parse_finite_quantity(baseline) is None
-    ):
-        raise UsageError(f"not a number: '{baseline}'")
     options = {
         "eval_cmd": args.value("eval"),
         "metric": metric,
         "direction": direction,
-        "baseline": baseline,
+        "baseline": _parse_baseline(args),
         "metric_regex": args.value("metric-regex"),
     }
     if options["metric_regex"] is not None:
@@ -177,6 +247,18 @@ def _parse_evaluation(args: Arguments) -> dict[str, str]:
         if not value.strip() or (key != "eval_cmd" and "\n" in value):
             raise UsageError(f"not a value for {key}: '{value}'")
     return values
+
+
+def _parse_baseline(args: Arguments) -> str | None:
+    """Return the value of --baseline, or None."""
+    baseline = args.value("baseline")
+    if baseline is None:
+        return None
+    if args.value("metric") is None and args.value("after") is None:
+        raise UsageError("--baseline requires --metric")
+    if baseline != baseline.strip() or parse_finite_quantity(baseline) is None:
+        raise UsageError(f"not a number: '{baseline}'")
+    return baseline
 
 
 def _parse_guard(args: Arguments) -> dict[str, str]:
@@ -196,11 +278,18 @@ class InitView(View):
     """A session that was created, or would be created."""
 
     def __init__(
-        self, session: SessionId, config: Config, directory: str, *, dry_run: bool
+        self,
+        session: SessionId,
+        config: Config,
+        directory: str,
+        parent: Parent | None,
+        *,
+        dry_run: bool,
     ) -> None:
         self.session = session
         self.config = config
         self.directory = directory
+        self.parent = parent
         self.dry_run = dry_run
 
     @property
@@ -223,6 +312,7 @@ class InitView(View):
             "dry_run": self.dry_run,
             "guard": None if config.guard is None else list(config.guard),
             "require": list(config.require),
+            **parent_fields(self.parent),
         }
 
     def lines(self, style: TerminalStyle, *, quiet: bool) -> TextOutput:
@@ -234,6 +324,8 @@ class InitView(View):
         out += task_lines(config.task)
         out.append(f"  Agents: {config.agent_count}")
         out.append(f"  Base branch: {escape_control(config.base_branch)}")
+        if self.parent:
+            out.append(f"  After: {self.parent.text} ({self.parent.commit[:12]})")
         out += metric_lines(config)
         out.append("  State: init")
         return TextOutput(out)

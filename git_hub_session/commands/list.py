@@ -15,6 +15,7 @@ from git_hub_session.cli.view import (
     make_record,
 )
 from git_hub_session.errors import UsageError
+from git_hub_session.lineage.parent import read_parent
 from git_hub_session.session.model import Config, Session
 from git_hub_session.session.state import State, parse_state
 from git_hub_session.util.clock import format_age_since, parse_iso
@@ -106,6 +107,8 @@ class SessionRow(NamedTuple):
     agents: int
     created: str
     updated: str
+    parent: str | None = None
+    """The session from whose winner the agents start, or None."""
     reason: str | None = None
     """The reason why the session is broken, or None."""
 
@@ -114,6 +117,7 @@ class SessionRow(NamedTuple):
         """Return the row of a session."""
         if isinstance(session, Session):
             config = session.config
+            parent = read_parent(session)
             return cls(
                 session.id,
                 str(session.state),
@@ -121,17 +125,24 @@ class SessionRow(NamedTuple):
                 config.agent_count,
                 session.created,
                 session.updated,
+                parent.session_id if parent else None,
             )
         config = session.config or Config({})
         created = config.get("created")
-        return cls(session.id, BROKEN, config.task, config.agent_count, created, "", session.reason)
+        return cls(
+            session.id, BROKEN, config.task, config.agent_count, created, "", None, session.reason
+        )
 
     def document(self) -> dict[str, Any]:
         """Return the fields of the row."""
         fields = self._asdict()
-        if self.reason is None:
-            del fields["reason"]
-        return fields
+        parent, reason = fields.pop("parent"), fields.pop("reason")
+        return {**fields, **({} if reason is None else {"reason": reason}), "parent": parent}
+
+    @property
+    def title(self) -> str:
+        """The task, after the id of the parent if there is one."""
+        return f"(after {self.parent}) {self.task}" if self.parent else self.task
 
 
 class ListView(View):
@@ -172,7 +183,7 @@ class ListView(View):
         for row, age in zip(self.sessions, ages, strict=True):
             sid = escape_control(row.session_id)
             agents = str(row.agents or "?")
-            out.append(table.line(sid, row.state, agents, age, escape_control(row.task)))
+            out.append(table.line(sid, row.state, agents, age, escape_control(row.title)))
         return TextOutput(out)
 
 

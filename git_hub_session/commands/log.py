@@ -15,6 +15,7 @@ from git_hub_session.cli.view import (
     warning_lines,
 )
 from git_hub_session.git.ref_names import agent_name
+from git_hub_session.lineage.parent import find_ancestors
 from git_hub_session.session.evaluation_log import LOG_FILE, read_evaluations
 from git_hub_session.util.clock import format_age_since
 from git_hub_session.util.numbers import format_values
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from git_hub_session._typing import Any
     from git_hub_session.cli.context import Context
     from git_hub_session.git.ref_names import SessionId
+    from git_hub_session.lineage.parent import Parent
     from git_hub_session.session.evaluation_log import EvaluationEntry, EvaluationLog
     from git_hub_session.session.model import Transition
 
@@ -40,7 +42,9 @@ def run(context: Context, args: Arguments) -> LogView | EvaluationsView:
     store = context.project.store
     now = context.project.now()
     if not args.is_set("evaluations"):
-        return LogView(sid, store.read(sid).history[::-1], now)
+        session = store.read(sid)
+        ancestors = [parent for parent, _ in find_ancestors(session, store)]
+        return LogView(sid, session.history[::-1], ancestors, now)
     with store.open_directory(sid) as directory:
         return EvaluationsView(sid, read_evaluations(directory), now)
 
@@ -49,21 +53,35 @@ _SHORTENED = f"the oldest entries of {LOG_FILE} are not shown"
 
 
 class LogView(View):
-    """The state changes of a session, newest first."""
+    """The state changes of a session, newest first, and then its line of descent."""
 
-    def __init__(self, session: SessionId, history: tuple[Transition, ...], now: float) -> None:
+    def __init__(
+        self,
+        session: SessionId,
+        history: tuple[Transition, ...],
+        ancestors: Sequence[Parent],
+        now: float,
+    ) -> None:
         self.session = session
         self.history = history
+        self.ancestors = ancestors
         self.now = now
 
     def document(self) -> dict[str, Any]:
         return {
             "session_id": self.session,
             "history": [_transition_fields(step) for step in self.history],
+            "ancestors": [ancestor._asdict() for ancestor in self.ancestors],
         }
 
     def records(self) -> list[Record]:
-        return [make_record(_transition_fields(step)) for step in self.history]
+        return [
+            *(make_record(_transition_fields(step)) for step in self.history),
+            *(
+                [("ancestor", ancestor.session_id), *make_record(ancestor._asdict())[1:]]
+                for ancestor in self.ancestors
+            ),
+        ]
 
     def lines(self, style: TerminalStyle, *, quiet: bool) -> TextOutput:
         out = []
@@ -73,6 +91,10 @@ class LogView(View):
             out.append(f"{escape_control(step.at)}  {change}  ({age})")
             out.append(f"    by {escape_control(step.by)}, {escape_control(step.verb)}")
             out += [f"    {escape_control(line)}" for line in step.reason.splitlines()]
+        if self.ancestors:
+            out.append("Started from")
+        for ancestor in reversed(self.ancestors):
+            out.append(f"    {ancestor.text} ({ancestor.commit[:12]})")
         err = [] if out or quiet else [f"no history is recorded for session '{self.session}'"]
         return TextOutput(out, err)
 

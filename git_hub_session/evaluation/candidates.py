@@ -9,7 +9,7 @@ from git_hub_session.errors import Refused
 from git_hub_session.git.ref_names import AgentBranch, agent_name
 from git_hub_session.git.worktrees import Worktree, linked_worktrees
 from git_hub_session.session import runs
-from git_hub_session.session.agents import attempts_by_agent, base_now, missing_agents_hint
+from git_hub_session.session.agents import attempts_by_agent, comparison_base, missing_agents_hint
 from git_hub_session.session.state import State
 from git_hub_session.util.text import quote_list
 from git_hub_session.worktree.off_branch import off_branch_reason
@@ -46,7 +46,7 @@ class Candidate(NamedTuple):
     commit: str
     """The tip of the branch, or '' if the branch points to no commit."""
     diff: DiffStat | None
-    """The diff since the merge base with the base branch, or None if that is unknown."""
+    """The diff since the merge base with the comparison base, or None if that is unknown."""
     directory: str = ""
     """The agent's worktree, to measure in place, or '' to measure in a temporary worktree."""
     not_in_place_reason: str = ""
@@ -178,7 +178,7 @@ def _list_candidates(
     """Return the last attempt of each agent, without the files in its worktree."""
     with project.store.open_directory(session.id) as directory:
         active_runs = runs.active_runs(directory, runs.EXEC)
-    base = base_now(session, project.repo)
+    base = comparison_base(session, project.repo)
     candidates = []
     for branch in _last_attempts(session, project.repo, worktrees):
         candidate = _make_candidate(branch, session, project, worktrees, base=base)
@@ -195,7 +195,7 @@ def _make_candidate(
     *,
     base: str,
 ) -> Candidate:
-    """Return the attempt without the files in its worktree. `base` is the base branch's tip."""
+    """Return the attempt without the files in its worktree. `base` is the comparison base."""
     repo = project.repo
     tip = repo.tip(branch.ref)
     return Candidate(

@@ -11,9 +11,9 @@ import os
 from collections.abc import Sequence
 
 from git_hub_session._typing import TYPE_CHECKING
-from git_hub_session.errors import GitFailed
+from git_hub_session.errors import GitFailed, Refused
 from git_hub_session.git.command import GitTooOld
-from git_hub_session.session.agents import base_now
+from git_hub_session.session.agents import base_now, continues_session, find_base_commit
 from git_hub_session.util.text import quote_list
 from git_hub_session.worktree.merge_tree import in_attempt_command, merge_trees
 
@@ -53,6 +53,32 @@ def with_merged_commits(
         else _with_merged_commit(candidate, base, branch, project, dry_run=dry_run)
         for candidate in candidates
     ]
+
+
+def baseline_commit(session: Session, project: Project) -> str:
+    """Return the commit to measure as the baseline: the base branch, or '' if it is missing.
+
+    If the agents start from a winner, this is the merge of the winner with the base branch.
+
+    Raises:
+        Refused: git cannot merge the winner.
+    """
+    repo = project.repo
+    base = base_now(session, repo)
+    start = find_base_commit(session, repo)
+    if not continues_session(session) or repo.is_ancestor(base, start):
+        return base
+    if repo.is_ancestor(start, base):
+        return start
+    merge = merge_trees(project, base, start, None, dry_run=False)
+    if merge.conflicts:
+        paths = quote_list([os.fsdecode(path) for path in merge.conflicts])
+        raise Refused(
+            f"cannot measure the baseline: {start[:12]}, from which the agents start, conflicts with"
+            f" '{session.config.base_branch}' in {paths}",
+            hint="give a number with --baseline <number>",
+        )
+    return project.git.commit_tree(merge.tree, [base, start], _MESSAGE, environ=_AUTHOR)
 
 
 def conflict_notes(candidates: Sequence[Candidate], session: Session) -> list[str]:

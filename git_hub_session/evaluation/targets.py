@@ -8,10 +8,11 @@ from contextlib import suppress
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.errors import HubError, Refused
+from git_hub_session.evaluation.merged_commit import baseline_commit
 from git_hub_session.evaluation.units import BASELINE
 from git_hub_session.git.head import read_head
 from git_hub_session.session.agent_environment import agent_environment
-from git_hub_session.session.agents import base_now, find_base_commit
+from git_hub_session.session.agents import find_base_commit
 from git_hub_session.system import procfs
 from git_hub_session.system.tree import directory_id, remove_path
 
@@ -114,7 +115,7 @@ def prepare_targets(
                 "cannot measure the baseline: the base commit is missing",
                 hint="give a number with --baseline <number>",
             )
-        requests.insert(0, make_request(BASELINE, None, base_now(session, project.repo)))
+        requests.insert(0, make_request(BASELINE, None, baseline_commit(session, project)))
     in_place = {each.name: each.directory for each in measured if each.directory}
     new = [request for request in requests if request.name not in in_place]
     added = {checkout.name: checkout for checkout in checkouts.add(new)}

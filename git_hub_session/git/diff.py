@@ -50,3 +50,18 @@ def _format_patch(patch: pygit2.Patch) -> str:
     _, added, deleted = patch.line_stats
     path = escape_control(os.fsdecode(patch.delta.new_file.raw_path))
     return f" {patch.delta.status_char()} {path} | {added + deleted}"
+
+
+def patch_text(diff: pygit2.Diff, limit: int) -> tuple[str, bool]:
+    """Return the text of a diff, and True if it was cut off after `limit` bytes."""
+    parts = []
+    for index in range(len(diff)):
+        patch = diff[index]
+        if patch is None:  # a submodule, or a file that did not change
+            continue
+        data = patch.data
+        parts.append(data[:limit])
+        if len(data) > limit:
+            return b"".join(parts).decode(errors="replace"), True
+        limit -= len(data)
+    return b"".join(parts).decode(errors="replace"), False

@@ -15,7 +15,7 @@ from functools import cached_property
 from git_hub_session._typing import NamedTuple
 from git_hub_session.errors import HubError
 from git_hub_session.git.conflicts import has_conflicts
-from git_hub_session.git.diff import DiffStat, diff_stat, summary_lines
+from git_hub_session.git.diff import DiffStat, diff_stat, patch_text, summary_lines
 from git_hub_session.git.libgit2 import SortMode, open_without_index, pygit2
 from git_hub_session.git.libgit2_config import (
     IgnoreSettings,
@@ -296,6 +296,11 @@ class GitRepo:
         diff = self._diff(tip, base)
         stat = diff_stat(diff)  # before the search for renames
         return stat, summary_lines(diff)
+
+    @_translate_errors()
+    def diff_text(self, tip: str, base: str, limit: int) -> tuple[str, bool]:
+        """Return at most `limit` bytes of the diff, and True if the diff is longer."""
+        return patch_text(self._diff(tip, base), limit)
 
     @_translate_errors()
     def changed_paths(self, tip: str, base: str) -> set[bytes]:

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.git.environment import strip_local_variables
 from git_hub_session.git.ref_names import AgentBranch, agent_name, short_name
+from git_hub_session.session.agents import continues_session
+from git_hub_session.session.layout import PREVIOUS_FILE
 from git_hub_session.system.ports import choose_port
 
 if TYPE_CHECKING:
@@ -28,7 +30,8 @@ def agent_environment(
     """Return the environment of a command that runs for the agent of `branch`.
 
     Without a branch, HUB_AGENT, HUB_ATTEMPT and HUB_BRANCH are ''. HUB_TASK is left out if the task
-    is too long or contains a NUL. Git's variables are removed: they can name another repository.
+    is too long or contains a NUL. HUB_PREVIOUS is the path of the digest of earlier sessions, if the
+    session continues another one. Git's variables are removed: they can name another repository.
     """
     hub_variables = {
         "HUB_SESSION_ID": session.id,
@@ -41,6 +44,8 @@ def agent_environment(
         # The path of the file is different for each session of each repository.
         "HUB_PORT": str(choose_port(task_file, branch.agent if branch else 0)),
     }
+    if continues_session(session):
+        hub_variables["HUB_PREVIOUS"] = f"{os.path.dirname(task_file)}/{PREVIOUS_FILE}"
     if (
         len(os.fsencode(hub_variables["HUB_TASK"])) > _MAX_TASK_BYTES
         or "\0" in hub_variables["HUB_TASK"]

@@ -133,6 +133,22 @@ def find_base_commit(session: Session, repo: GitRepo) -> str:
     return base if repo.has_commit(base) else repo.tip(HEADS + session.config.base_branch)
 
 
+def continues_session(session: Session) -> bool:
+    """Return True if the agents start from the winner of another session (`init --after`)."""
+    return "parent" in session.document
+
+
+def comparison_base(session: Session, repo: GitRepo) -> str:
+    """Return the commit to compare the agents' changes with.
+
+    This is the winner that the agents start from, or the tip of the base branch. Return '' if it is
+    missing.
+    """
+    if continues_session(session):
+        return find_base_commit(session, repo)
+    return base_now(session, repo)
+
+
 def base_now(session: Session, repo: GitRepo) -> str:
     """Return the tip of the base branch, to compare the agents with.
 

@@ -7,14 +7,15 @@ import time
 from collections.abc import Mapping
 from itertools import islice
 
-from git_hub_session._typing import TYPE_CHECKING
+from git_hub_session._typing import TYPE_CHECKING, Any, NamedTuple
 from git_hub_session.errors import HubError
 from git_hub_session.git.head import read_head
-from git_hub_session.git.ref_names import HEADS, MIGRATE_REFTABLE_HINT, SessionId
+from git_hub_session.git.ref_names import HEADS, MIGRATE_REFTABLE_HINT, SessionId, is_session_id
 from git_hub_session.git.refs import ref_exists, uses_files_backend
 from git_hub_session.session.model import Config
 from git_hub_session.session.store import SessionExists, Store
 from git_hub_session.util.clock import format_iso
+from git_hub_session.util.numbers import MAX_COUNT, parse_int
 from git_hub_session.util.paths import free_names
 
 if TYPE_CHECKING:
@@ -27,23 +28,41 @@ class NoBaseBranch(HubError):
     code = "no-base"
 
 
+class Start(NamedTuple):
+    """The start of a session that continues another one."""
+
+    parent: SessionId
+    state: Mapping[str, Any]
+    """The keys of state.json with the parent and the base commit."""
+    previous: bytes
+    """The content of PREVIOUS_FILE."""
+
+
 def create_session(
-    store: Store, values: Mapping[str, str], chosen: SessionId | None, *, now: float
+    store: Store,
+    values: Mapping[str, str],
+    chosen: SessionId | None,
+    *,
+    now: float,
+    start: Start | None = None,
 ) -> SessionId:
     """Create a session and return its id.
 
     Args:
         values: the values of config.yaml.
         chosen: the id, or None for the next free one.
+        start: the start of a session that continues another one, or None.
 
     Raises:
         SessionExists: the hub already has a session with the chosen id.
     """
     window = 1
-    sid = chosen or _next_free_id(store, now)
+    sid = chosen or _next_free_id(store, now, start)
+    state, previous = (start.state, start.previous) if start else ({}, b"")
     while True:
+        config = Config({**values, "session_id": sid})
         try:
-            store.create(sid, Config({**values, "session_id": sid}), at=format_iso(now))
+            store.create(sid, config, at=format_iso(now), state=state, previous=previous)
             return sid
         except SessionExists:
             if chosen:
@@ -51,30 +70,50 @@ def create_session(
             # Choose from more ids after a collision. 200 parallel processes that all tried the
             # next id created 11,000 directories for 200 sessions.
             window *= 8
-            sid = _next_free_id(store, now, window=window)
+            sid = _next_free_id(store, now, start, window=window)
 
 
 def choose_session_id(
-    store: Store, values: Mapping[str, str], chosen: SessionId | None, *, now: float
+    store: Store,
+    values: Mapping[str, str],
+    chosen: SessionId | None,
+    *,
+    now: float,
+    start: Start | None = None,
 ) -> SessionId:
     """Return the id that create_session() would use now, or raise SessionExists."""
-    sid = chosen or _next_free_id(store, now)
+    sid = chosen or _next_free_id(store, now, start)
     if store.has_session(sid):
         raise SessionExists(sid)
     return sid
 
 
-def _next_free_id(store: Store, now: float, *, window: int = 1) -> SessionId:
+def _next_free_id(store: Store, now: float, start: Start | None, *, window: int = 1) -> SessionId:
     """Return the local time as AgentHub spells it, with a number if that id is in use.
+
+    A session that continues `s1` or `s1-r2` gets the id `s1-r2` or `s1-r3` instead, if it is free.
 
     Args:
         window: choose one of this many free ids at random.
     """
-    second = time.strftime("%Y%m%d-%H%M%S", time.localtime(now))
     taken = set(store.ids())
+    if start is not None:
+        next_id = _next_round_id(start.parent)
+        if is_session_id(next_id) and next_id not in taken:
+            return SessionId(next_id)
+    second = time.strftime("%Y%m%d-%H%M%S", time.localtime(now))
     free = free_names(second, taken.__contains__)
     skipped = int.from_bytes(os.urandom(4), "big") % window
     return SessionId(next(islice(free, skipped, None)))
+
+
+def _next_round_id(parent: SessionId) -> str:
+    """Return the id after that of the parent: `s1-r2` after `s1`, and `s1-r3` after `s1-r2`."""
+    first, separator, number = parent.rpartition("-r")
+    round_number = parse_int(number, MAX_COUNT) if separator else None
+    if not first or not round_number:
+        return f"{parent}-r2"
+    return f"{first}-r{round_number + 1}"
 
 
 def resolve_base_branch(paths: RepositoryPaths, name: str | None) -> str:

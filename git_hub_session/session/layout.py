@@ -18,7 +18,10 @@ from git_hub_session.system.directory import LOCK_TIMEOUT, SafeDirectory
 if TYPE_CHECKING:
     from git_hub_session.git.discovery import RepositoryPaths
 
-SESSION_FILES = ("config.yaml", "state.json")
+PREVIOUS_FILE = "previous.json"
+"""The file in the directory of a session that describes the attempts of earlier sessions."""
+
+SESSION_FILES = ("config.yaml", "state.json", PREVIOUS_FILE)
 """The files of a new session."""
 
 CHANNELS = ("dispatch", "progress", "results")

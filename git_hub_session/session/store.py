@@ -15,7 +15,7 @@ from git_hub_session.errors import Damaged, HubError, Refused
 from git_hub_session.git.ref_names import SessionId, is_session_id, parse_session_id
 from git_hub_session.session.config_file import MAX_CONFIG_BYTES, render_config
 from git_hub_session.session.json_file import TooLarge, encode_json, read_json
-from git_hub_session.session.layout import SESSION_FILES, create_hub
+from git_hub_session.session.layout import PREVIOUS_FILE, SESSION_FILES, create_hub
 from git_hub_session.session.model import Config, Session
 from git_hub_session.session.read import (
     CONFIG_FILE,
@@ -146,11 +146,23 @@ class Store:
         if not self.has_session(sid):
             raise NoSuchSession(sid)
 
-    def create(self, sid: SessionId, config: Config, *, at: str) -> None:
+    def create(
+        self,
+        sid: SessionId,
+        config: Config,
+        *,
+        at: str,
+        state: Mapping[str, Any] = {},
+        previous: bytes = b"",
+    ) -> None:
         """Create a complete session, or change nothing.
 
         Write the files in a directory with a temporary name and rename it. A rename never replaces
         a directory with content, so only one of two processes can create the same session.
+
+        Args:
+            state: more keys of state.json.
+            previous: the content of PREVIOUS_FILE, or b"" for a session without a parent.
 
         Raises:
             SessionExists: the hub already has a session with this id.
@@ -160,7 +172,9 @@ class Store:
         text = render_config(config.values).encode()
         if len(text) > MAX_CONFIG_BYTES:
             raise TooLarge(f"config.yaml would be larger than {MAX_CONFIG_BYTES} bytes")
-        files = {CONFIG_FILE: text, STATE_FILE: encode_json(new_state_document(sid, at=at))}
+        document = {**new_state_document(sid, at=at), **state}
+        files = {CONFIG_FILE: text, STATE_FILE: encode_json(document)}
+        files |= {PREVIOUS_FILE: previous} if previous else {}
         if self.has_session(sid):
             raise SessionExists(sid)
         try:

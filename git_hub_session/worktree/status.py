@@ -22,7 +22,7 @@ from git_hub_session.git.ref_names import (
     parse_agent_branch,
 )
 from git_hub_session.git.worktrees import Worktree, linked_worktrees
-from git_hub_session.session.agents import base_now
+from git_hub_session.session.agents import comparison_base
 from git_hub_session.system import procfs
 from git_hub_session.util.text import natural_key
 from git_hub_session.worktree.changes import WorktreeChanges, read_changes
@@ -123,7 +123,7 @@ def read_session_status(
     repo = project.repo
     branches = repo.branches(branch_prefix(session.id))
     tips = {branch.oid for branch in branches if branch.oid}
-    divergences = compare_tips(tips, base_now(session, repo), repo)
+    divergences = compare_tips(tips, comparison_base(session, repo), repo)
     return SessionStatus(
         session,
         tuple(

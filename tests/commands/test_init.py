@@ -95,6 +95,10 @@ def test_formats(hub: Hub) -> None:
         "dry_run": False,
         "guard": None,
         "require": [],
+        "parent": None,
+        "parent_agent": None,
+        "parent_attempt": None,
+        "parent_commit": None,
     }
     arguments = ["init", "--task", "two\nlines", "--id"]
     assert hub.json(*arguments, "s1") == expected
@@ -169,6 +173,7 @@ def test_any_task_is_stored_exactly(hub: Hub, task: str) -> None:
             "agents": 3,
             "created": CREATED,
             "updated": CREATED,
+            "parent": None,
         }
     ]
     assert hub.run("list", "-z").out.split("\0")[2] == f"task {task}"

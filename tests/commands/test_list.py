@@ -114,7 +114,7 @@ def test_json_format(hub: Hub) -> None:
         0,
         '{\n  "sessions": [\n    {\n      "session_id": "s1",\n      "state": "init",\n'
         '      "task": "\\u00e9 \\u001b",\n      "agents": 3,\n'
-        f'      "created": "{CREATED}",\n      "updated": "{CREATED}"\n    }}\n  ]\n}}\n',
+        f'      "created": "{CREATED}",\n      "updated": "{CREATED}",\n      "parent": null\n    }}\n  ]\n}}\n',
     )
 
 

@@ -29,7 +29,11 @@ def test_history(hub: Hub) -> None:
         "    by Ada <ada@example.com>, update\n",
     )
     steps = hub.state()["history"]
-    assert hub.json("log", "s1") == {"session_id": "s1", "history": steps[::-1]}
+    assert hub.json("log", "s1") == {
+        "session_id": "s1",
+        "history": steps[::-1],
+        "ancestors": [],
+    }
     assert hub.run("log", "s1", "--format=porcelain").out.split("\n\n")[1].splitlines() == [
         f"at {NOW_TEXT}",
         "from running",
@@ -44,7 +48,7 @@ def test_session_without_history(hub: Hub) -> None:
     hub.session()
     assert hub.run("log", "s1") == Result(0, "", "no history is recorded for session 's1'\n")
     assert hub.run("log", "-q", "s1") == Result(0)
-    assert hub.json("log", "s1") == {"session_id": "s1", "history": []}
+    assert hub.json("log", "s1") == {"session_id": "s1", "history": [], "ancestors": []}
 
 
 def test_history_with_unknown_content(hub: Hub) -> None:

@@ -132,6 +132,7 @@ def test_agenthub_sessions_can_be_read(hub: Hub, task: str) -> None:
                 "agents": 3,
                 "created": CREATED,
                 "updated": CREATED,
+                "parent": None,
             }
         ]
     }

@@ -42,6 +42,7 @@ _DRY_RUNS = (
 )
 _CHANGING = (
     "init --id s9 --task text",
+    "init --after s2",
     "update s1 --state evaluating --reason why",
     "spawn s1",
     "spawn s1 --retry 1",

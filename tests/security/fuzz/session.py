@@ -12,6 +12,7 @@ from git_hub_session.commands.list import ListView, SessionRow
 from git_hub_session.commands.log import LogView
 from git_hub_session.errors import Damaged
 from git_hub_session.git.ref_names import SessionId
+from git_hub_session.lineage.parent import read_parent
 from git_hub_session.session.json_file import TooLarge, encode_json, parse_json
 from git_hub_session.session.model import Config, Session
 from git_hub_session.session.record import (
@@ -90,7 +91,7 @@ def _check_round_trip(session: Session) -> None:
 def _check_output(session: Session) -> None:
     """Check that the text has no control characters, and that JSON and porcelain are valid."""
     list_view = ListView((SessionRow.of(session),), NOW)
-    log_view = LogView(session.id, session.history, NOW)
+    log_view = LogView(session.id, session.history, [*filter(None, [read_parent(session)])], NOW)
     views: tuple[View, ...] = (list_view, log_view)
     for view in views:
         output = view.lines(STYLE, quiet=False)

@@ -1,0 +1,1 @@
+"""Sessions that start from the winner of another session."""

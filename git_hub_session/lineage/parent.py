@@ -1,0 +1,79 @@
+"""The parent of a session: the winner of another session, from which its agents start.
+
+`init --after` records the parent in state.json. The sessions from the first one to the parent are
+the line of descent.
+"""
+
+from __future__ import annotations
+
+from git_hub_session._typing import TYPE_CHECKING, Any, NamedTuple
+from git_hub_session.errors import HubError
+from git_hub_session.git.ref_names import SessionId, agent_name, is_object_id, is_session_id
+from git_hub_session.util.json_values import as_count, as_mapping, as_text
+
+if TYPE_CHECKING:
+    from git_hub_session.session.model import Session
+    from git_hub_session.session.store import Store
+
+_KEY = "parent"
+_MAX_ANCESTORS = 1000
+
+
+class Parent(NamedTuple):
+    """The winner of another session. The names of the fields are the keys."""
+
+    session_id: SessionId
+    agent: int
+    attempt: int
+    commit: str
+    """The object id of the winner's commit."""
+
+    @property
+    def text(self) -> str:
+        """The winner as text, such as "agent-2 of session s1"."""
+        return f"{agent_name(self.agent)} of session {self.session_id}"
+
+
+def read_parent(session: Session) -> Parent | None:
+    """Return the parent of a session, or None if it has no valid one."""
+    fields = as_mapping(session.document.get(_KEY))
+    sid, commit = as_text(fields.get("session_id")), as_text(fields.get("commit"))
+    agent, attempt = as_count(fields.get("agent")), as_count(fields.get("attempt"))
+    if not (is_session_id(sid) and agent and attempt and is_object_id(commit)):
+        return None
+    return Parent(SessionId(sid), agent, attempt, commit)
+
+
+def parent_state(parent: Parent) -> dict[str, Any]:
+    """Return the keys of state.json for a new session whose agents start from `parent`."""
+    return {"base_commit": parent.commit, _KEY: parent._asdict()}
+
+
+def parent_fields(parent: Parent | None) -> dict[str, Any]:
+    """Return the fields of a parent for JSON and porcelain."""
+    return {
+        "parent": parent.session_id if parent else None,
+        "parent_agent": parent.agent if parent else None,
+        "parent_attempt": parent.attempt if parent else None,
+        "parent_commit": parent.commit if parent else None,
+    }
+
+
+def find_ancestors(session: Session, store: Store) -> list[tuple[Parent, Session | None]]:
+    """Return the line of descent of a session: the winners and their sessions, the oldest first.
+
+    A session that is missing or damaged is None. It ends the line: its own parent is unknown.
+    """
+    line: list[tuple[Parent, Session | None]] = []
+    seen = {session.id}
+    parent = read_parent(session)
+    while parent is not None and parent.session_id not in seen and len(line) < _MAX_ANCESTORS:
+        seen.add(parent.session_id)
+        try:
+            ancestor = store.read(parent.session_id)
+        except (HubError, OSError):
+            line.append((parent, None))
+            break
+        line.append((parent, ancestor))
+        parent = read_parent(ancestor)
+    return line[::-1]

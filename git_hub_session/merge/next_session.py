@@ -1,0 +1,91 @@
+"""Choose the commit and the settings of a session that continues another one."""
+
+from __future__ import annotations
+
+from git_hub_session._typing import TYPE_CHECKING, NamedTuple
+from git_hub_session.errors import Refused
+from git_hub_session.git.ref_names import HEADS, agent_name
+from git_hub_session.lineage.digest import encode_digest
+from git_hub_session.lineage.parent import Parent, find_ancestors, parent_state
+from git_hub_session.merge.options import MergeOptions
+from git_hub_session.merge.winner import NoImprovement, choose_winner, moves_since_evaluation
+from git_hub_session.session.agents import NEW_SESSION_HINT
+from git_hub_session.session.baseline import last_evaluation
+from git_hub_session.session.create import Start
+from git_hub_session.session.state import FINISHED, State
+from git_hub_session.worktree.uncommitted import has_own_commit
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from git_hub_session.session.model import Session
+    from git_hub_session.session.project import Project
+
+_OWN_KEYS = ("session_id", "created", "baseline")
+
+
+class NextSession(NamedTuple):
+    """The winner of a session, and the settings of the session that continues it."""
+
+    parent: Parent
+    values: Mapping[str, str]
+    """The values of config.yaml that the next session inherits."""
+    baseline: str
+    """The metric of the winner with its unit, or '' without a metric."""
+
+
+def choose_next_session(session: Session, project: Project) -> NextSession:
+    """Return the winner and the settings of a session. Change nothing.
+
+    Raises:
+        Refused: the session is not evaluated, or a branch moved since the evaluation.
+        NoImprovement: the winner is not better than the baseline.
+    """
+    _refuse_state(session)
+    sid = session.id
+    try:
+        winner, result = choose_winner(session, project.repo, MergeOptions())
+    except Refused as error:
+        error.hint = f"git hub-session eval {sid}"
+        raise
+    assert result is not None
+    name = agent_name(winner.agent)
+    into = HEADS + session.config.base_branch
+    moves = [*moves_since_evaluation(session, project.repo, winner, result, into=into)]
+    if moves:
+        raise Refused(f"{moves[0]}", hint=f"git hub-session eval {sid}")
+    if not has_own_commit(result.commit, session, project.repo):
+        raise Refused(f"{name} has no commit of its own", hint=f"git hub-session eval {sid}")
+    evaluation = last_evaluation(session)
+    if evaluation.is_regression(result):
+        raise NoImprovement(
+            f"no agent of session '{sid}' improves on the baseline",
+            hint=f"git hub-session archive {sid}",
+        )
+    values = {key: text for key, text in session.config.values.items() if key not in _OWN_KEYS}
+    has_metric = bool(evaluation.metric) and result.metric is not None
+    baseline = f"{result.metric:.12g} {evaluation.unit}".rstrip() if has_metric else ""
+    parent = Parent(sid, winner.agent, winner.attempt, result.commit)
+    return NextSession(parent, values, baseline)
+
+
+def prepare_start(session: Session, parent: Parent, project: Project) -> Start:
+    """Return the state and the digest of a new session that starts from `parent`.
+
+    Args:
+        session: the session of the parent.
+    """
+    ancestors = [*find_ancestors(session, project.store), (parent, session)]
+    digest = encode_digest(ancestors, project.store, project.repo)
+    return Start(session.id, parent_state(parent), digest)
+
+
+def _refuse_state(session: Session) -> None:
+    sid, state = session.id, session.state
+    if state is State.EVALUATING:
+        return
+    verb = "spawn" if state is State.INIT else "eval"
+    raise Refused(
+        f"session '{sid}' is '{state}': no session can start from its winner",
+        hint=NEW_SESSION_HINT if state in FINISHED else f"git hub-session {verb} {sid}",
+    )
