@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 
@@ -111,7 +112,7 @@ EXCLUDED = {"demo"}
 """The commands that are not tested: `demo` works in a new repository."""
 
 
-def select_calls(turn: int) -> list[Call]:
+def select_calls(turn: int, changing: Sequence[Call] = CHANGING) -> list[Call]:
     """Return the changing commands, and each read-only command in one format.
 
     Five consecutive turns use all formats.
@@ -122,5 +123,5 @@ def select_calls(turn: int) -> list[Call]:
             READ_ONLY[start + (turn + start // formats) % formats]
             for start in range(0, len(READ_ONLY), formats)
         ),
-        *CHANGING,
+        *changing,
     ]
