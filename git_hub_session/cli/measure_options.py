@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from git_hub_session.cli.options import Arguments, Option
 from git_hub_session.errors import Damaged, UsageError
+from git_hub_session.metric.quantity import parse_finite_quantity
 from git_hub_session.metric.requirement import Requirement, parse_requirements
 from git_hub_session.session.guarded import parse_guards
 from git_hub_session.session.model import Config
@@ -21,6 +22,11 @@ REQUIRE = Option(
     "--require", "metric that must hold, such as 'errors==0'", "<condition>", repeatable=True
 )
 NO_REQUIRE = Option("--no-require", "ignore the required metrics of the session")
+
+JUDGE = Option("--judge", "command that reads the candidates as JSON and ranks them", "<command>")
+TOLERANCE = Option(
+    "--tolerance", "let --judge rank only agents this close to the best", "<percent>"
+)
 
 
 def parse_repeat(args: Arguments) -> int | None:
@@ -75,6 +81,19 @@ def parse_require_options(args: Arguments, config: Config) -> tuple[Requirement,
         return parse_requirements(config.require)
     except UsageError as error:
         raise Damaged(f"config.yaml: require: {error.message}") from None
+
+
+def parse_tolerance(args: Arguments) -> float | None:
+    """Return the value of TOLERANCE as a part, such as 0.1 for 10 %, or None."""
+    text = args.value("tolerance")
+    if text is None:
+        return None
+    if args.value("judge") is None:
+        raise UsageError("--tolerance requires --judge")
+    quantity = parse_finite_quantity(text)
+    if quantity is None or quantity.unit not in ("", "%") or quantity.value < 0:
+        raise UsageError(f"not a percentage: '{text}'", hint="give a percentage such as 10%")
+    return quantity.value / 100
 
 
 def parse_run_count(args: Arguments, option: str) -> int:

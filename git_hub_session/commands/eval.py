@@ -8,9 +8,11 @@ from git_hub_session.cli.command_line import command_line, replace_line
 from git_hub_session.cli.evaluation_table import result_table
 from git_hub_session.cli.measure_options import (
     GUARD,
+    JUDGE,
     NO_GUARD,
     NO_REQUIRE,
     REQUIRE,
+    TOLERANCE,
 )
 from git_hub_session.cli.options import (
     DRY_RUN,
@@ -74,7 +76,9 @@ USAGE = Usage(
         GUARD,
         NO_GUARD,
         Option("--in-place", "measure each agent in its own worktree"),
-        Option("--ranking", "record a judge's ranking, best agent first", "<list>"),
+        JUDGE,
+        TOLERANCE,
+        Option("--ranking", "record a person's ranking, best agent first", "<list>"),
         Option("-m, --message", "text to record with --ranking", "<text>"),
         Option("--include-failed", "measure and rank agents whose command failed too"),
         Option("--force", "evaluate even if an agent is still running", no_abbreviation=True),
@@ -161,6 +165,8 @@ class EvalView(View):
             "notes": list(result.notes),
             "unit": result.unit or None,
             "guard": list(result.guard),
+            "verdict": result.verdict.text if result.verdict else None,
+            "judge": (result.verdict.judge or None) if result.verdict else None,
             "require": [each.text for each in metric_command.requirements]
             if metric_command
             else [],
@@ -184,6 +190,8 @@ class EvalView(View):
         session = result.session
         is_ranked = bool(result.metric_command) or any(each.rank for each in result.candidates)
         out = result_table(result, style, is_ranked=is_ranked)
+        if result.verdict and result.verdict.text:
+            out.append(f"Verdict: {escape_control(result.verdict.text)}")
         if result.state != session.state:
             out.append(f"Session {session.id}: {session.state} {style.arrow} {result.state}")
         if is_ranked or self.dry_run:

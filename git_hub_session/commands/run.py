@@ -7,6 +7,7 @@ from functools import partial
 
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.cli.command_line import continue_lines
+from git_hub_session.cli.measure_options import JUDGE, TOLERANCE
 from git_hub_session.cli.options import DRY_RUN, FORMAT, QUIET, TIMEOUT, YES, Option, Usage
 from git_hub_session.cli.retry_options import RETRIES, RETRY_DELAY
 from git_hub_session.commands import eval as eval_
@@ -47,6 +48,8 @@ USAGE = Usage(
         RETRY_DELAY,
         Option("--fail-fast", "stop after the agents' commands if one of them failed"),
         Option("--no-commit", "do not commit what the agents leave uncommitted"),
+        JUDGE,
+        TOLERANCE,
         merge.MESSAGE,
         merge.ALLOW_REGRESSION,
         YES,
@@ -82,10 +85,11 @@ def _plan_steps(
 ) -> dict[str, Callable[[], View]]:
     """Return the function of each step after `init`, in order.
 
-    Without an eval command there is no merge: the user has to rank the agents first.
+    Without an eval command and a judge there is no merge: the user has to rank the agents first.
     """
     sid = continuation.session
-    last_steps = ["eval"] if args.value("eval") is None else ["eval", "merge"]
+    is_ranked = args.value("eval") is not None or args.value("judge") is not None
+    last_steps = ["eval", "merge"] if is_ranked else ["eval"]
     names = ["spawn", "exec", *last_steps]
     if measures_baseline(args):
         names.insert(0, "baseline")

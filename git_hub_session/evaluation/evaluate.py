@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from git_hub_session._typing import TYPE_CHECKING
+from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.errors import Refused
 from git_hub_session.evaluation.candidates import (
     Candidate,
@@ -18,6 +18,7 @@ from git_hub_session.evaluation.candidates import (
 )
 from git_hub_session.evaluation.checkouts import EvalCheckouts
 from git_hub_session.evaluation.guard import Guard, choose_guard, mark_guarded, mark_hidden
+from git_hub_session.evaluation.judge import judge_candidates
 from git_hub_session.evaluation.measure import MetricRunner
 from git_hub_session.evaluation.merged_commit import conflict_notes, with_merged_commits
 from git_hub_session.evaluation.missing import refuse_incomplete
@@ -25,14 +26,13 @@ from git_hub_session.evaluation.rank import rank_candidates
 from git_hub_session.evaluation.record import record_result
 from git_hub_session.evaluation.result import EvalOptions, EvalResult, RankedCandidate
 from git_hub_session.evaluation.targets import prepare_targets
-from git_hub_session.evaluation.user_ranking import record_user_ranking
+from git_hub_session.evaluation.user_ranking import list_recorded, record_user_ranking
 from git_hub_session.git.ref_names import SessionId
 from git_hub_session.session import runs
 from git_hub_session.session.agents import base_now, running_agents
 from git_hub_session.session.evaluation_log import check_log
 
 if TYPE_CHECKING:
-    from git_hub_session.evaluation.targets import MeasureTarget
     from git_hub_session.session.model import Session
     from git_hub_session.session.project import Project
     from git_hub_session.session.store import LockedSession
@@ -62,46 +62,58 @@ def evaluate_session(sid: SessionId, project: Project, options: EvalOptions) -> 
         # Read the base branch first. If it moves after this, `merge` refuses the result.
         base = base_now(session, project.repo)
         candidates, guard = _find_candidates(session, project, options, dry_run=False)
-        if options.metric_command is None and not options.ranking:
+        is_judged = bool(options.ranking) or options.judge is not None
+        if options.metric_command is None and not is_judged:
             return EvalResult(session, session.state, _list_unranked(candidates))
         _refuse_if_busy(session, locked, force=options.force)
-        if options.metric_command is None:
+        if options.ranking:
             return record_user_ranking(session, locked, candidates, project, options)
         check_log(locked.directory)
-        task_file = locked.ensure_task_file(session)
         run = runs.start_run(locked.directory, runs.EVAL)
         checkouts = EvalCheckouts(sid, project, guard)
+        plan = _Plan(session, guard, run, checkouts, locked.ensure_task_file(session))
         checkouts.remove_all()
     with run, checkouts:
-        targets = prepare_targets(
-            session,
-            candidates,
-            project,
-            checkouts,
-            task_file=task_file,
-            with_baseline=options.measure_baseline,
-        )
-        restored = {each.name: each.checkout.restored for each in targets if each.checkout}
-        candidates = mark_hidden(candidates, restored, guard, project.repo)
-        result = _measure(session, candidates, project, targets, run=run, options=options)
-        notes = (*_candidate_notes(candidates, guard, session), *result.notes)
-        result = result._replace(notes=notes, guard=guard.names, base=base)
+        if options.metric_command is None:
+            result = list_recorded(session, candidates)._replace(run=run.name)
+        else:
+            result = _measure(plan, candidates, project, options)
+        result = result._replace(base=base)
+        if options.judge:
+            judge, task_file = options.judge, plan.task_file
+            result = judge_candidates(result, judge, options.direction, project, run, task_file)
         with project.store.lock_session(sid) as locked:
             return record_result(result, locked, project, options)
 
 
+class _Plan(NamedTuple):
+    """A run of an evaluation that has started."""
+
+    session: Session
+    guard: Guard
+    run: runs.Run
+    checkouts: EvalCheckouts
+    task_file: str
+    """The path of the file with the task."""
+
+
 def _measure(
-    session: Session,
-    candidates: Sequence[Candidate],
-    project: Project,
-    targets: Sequence[MeasureTarget],
-    *,
-    run: runs.Run,
-    options: EvalOptions,
+    plan: _Plan, candidates: Sequence[Candidate], project: Project, options: EvalOptions
 ) -> EvalResult:
-    """Measure the targets, and rank the candidates."""
+    """Measure the candidates, and rank them."""
+    session, guard, run = plan.session, plan.guard, plan.run
     metric_command = options.metric_command
     assert metric_command is not None
+    targets = prepare_targets(
+        session,
+        candidates,
+        project,
+        plan.checkouts,
+        task_file=plan.task_file,
+        with_baseline=options.measure_baseline,
+    )
+    restored = {each.name: each.checkout.restored for each in targets if each.checkout}
+    candidates = mark_hidden(candidates, restored, guard, project.repo)
     run_count = len(targets) * (metric_command.warmup + metric_command.repeat)
     show_progress = project.progress("Measuring", run_count)
     runner = MetricRunner(targets, metric_command, run, project, show_progress)
@@ -110,7 +122,13 @@ def _measure(
         refuse_incomplete(measurements, run.path)
     result = rank_candidates(session, candidates, measurements, run, options)
     left = leftover_file_notes(candidates, project)
-    return result._replace(notes=(*runner.notes, *left, *result.notes))
+    notes = (
+        *_candidate_notes(candidates, guard, session),
+        *runner.notes,
+        *left,
+        *result.notes,
+    )
+    return result._replace(notes=notes, guard=guard.names)
 
 
 def _find_candidates(

@@ -12,7 +12,12 @@ from git_hub_session.session.state import State
 from git_hub_session.util.clock import format_iso
 
 if TYPE_CHECKING:
-    from git_hub_session.evaluation.result import EvalOptions, EvalResult, RankedCandidate
+    from git_hub_session.evaluation.result import (
+        EvalOptions,
+        EvalResult,
+        RankedCandidate,
+        Verdict,
+    )
     from git_hub_session.git.repository import GitRepo
     from git_hub_session.session.model import Session
     from git_hub_session.session.project import Project
@@ -40,7 +45,7 @@ def record_result(
     if tip and result.base not in ("", tip):
         moved.append(f"'{branch}' moved during the evaluation")
     evaluated = _with_result(session, result, project, options)
-    append_evaluation(locked.directory, _log_entries(evaluated, result, project, options))
+    append_evaluation(locked.directory, _log_entries(evaluated, result, project))
     if session.state is State.RUNNING:
         evaluated = with_transition(
             evaluated, State.EVALUATING, at=evaluated.updated, by=project.identity, verb="eval"
@@ -62,21 +67,25 @@ def _with_result(
         if ranked.candidate.commit
     }
     common = {"at": at, "base": base}
-    if not options.ranking:
-        evaluation = {**common, **_evaluation_fields(result, options)}
-        return with_evaluation(session, evaluation, results, at=at)
-    verdict = {
+    evaluation = {**common, **_evaluation_fields(result, options)}
+    if result.verdict is not None:
+        evaluation["verdict"] = _verdict_fields(result.verdict, at=at, by=project.identity)
+    add = with_evaluation if is_measured else with_verdict
+    return add(session, evaluation, results, at=at)
+
+
+def _verdict_fields(verdict: Verdict, *, at: str, by: str) -> dict[str, Any]:
+    """Return the fields of a verdict in state.json."""
+    fields: dict[str, Any] = {
         "at": at,
-        "by": project.identity,
-        "ranking": [agent_name(number) for number in options.ranking],
-        "text": options.verdict,
+        "by": by,
+        "ranking": [agent_name(number) for number in verdict.ranking],
+        "text": verdict.text,
     }
-    return with_verdict(session, {**common, "verdict": verdict}, results, at=at)
+    return {**fields, "judge": verdict.judge} if verdict.judge else fields
 
 
-def _log_entries(
-    evaluated: Session, result: EvalResult, project: Project, options: EvalOptions
-) -> list[EvaluationEntry]:
+def _log_entries(evaluated: Session, result: EvalResult, project: Project) -> list[EvaluationEntry]:
     """Return the entries of the log for the recorded result."""
     evaluation = last_evaluation(evaluated)
     trees = {result.agent: result.tree for result in evaluated.results}
@@ -103,8 +112,9 @@ def _log_entries(
                 rank=ranked.rank.place if ranked.rank else None,
                 tie=ranked.rank.is_tie if ranked.rank else False,
                 reason=ranked.reason,
-                verdict=options.verdict,
+                verdict=result.verdict.text if result.verdict else "",
                 passed=ranked.passed,
+                judge=result.verdict.judge if result.verdict else "",
             )
         )
     return entries

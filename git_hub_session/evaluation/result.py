@@ -8,6 +8,7 @@ from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from git_hub_session.evaluation.candidates import Candidate
+    from git_hub_session.evaluation.judge import Judge
     from git_hub_session.evaluation.measure import MetricCommand
     from git_hub_session.metric.quantity import Quantity
     from git_hub_session.ranking.ranking import Rank, Score
@@ -39,6 +40,16 @@ class RankedCandidate(NamedTuple):
         return bool(self.score and self.score.values) or bool(self.passed)
 
 
+class Verdict(NamedTuple):
+    """The ranking of a person or a judge."""
+
+    ranking: tuple[int, ...]
+    """The agents, the best first."""
+    text: str
+    judge: str = ""
+    """The command of the judge, or '' for a person."""
+
+
 class EvalResult(NamedTuple):
     """The result or the preview of an evaluation."""
 
@@ -60,6 +71,8 @@ class EvalResult(NamedTuple):
     """The guarded paths."""
     base: str = ""
     """The tip of the base branch that the candidates were merged with, or ''."""
+    verdict: Verdict | None = None
+    """The ranking of a person or a judge, or None."""
 
     @property
     def rankable_agents(self) -> str:
@@ -78,8 +91,10 @@ class EvalOptions(NamedTuple):
     measure_baseline: bool = False
     ranking: Sequence[int] = ()
     """The user's ranking of the agents. Nothing is measured if there is one."""
-    verdict: str = ""
+    message: str = ""
     """The text to record with the user's ranking."""
+    judge: Judge | None = None
+    """The command that ranks the candidates, or None."""
     force: bool = False
     """Evaluate even if an agent is marked as running."""
     guard: Sequence[str] | None = None

@@ -12,7 +12,7 @@ from git_hub_session.evaluation.candidates import (
     refuse_off_branch,
 )
 from git_hub_session.evaluation.record import record_result
-from git_hub_session.evaluation.result import EvalOptions, EvalResult, RankedCandidate
+from git_hub_session.evaluation.result import EvalOptions, EvalResult, RankedCandidate, Verdict
 from git_hub_session.git.ref_names import agent_name
 from git_hub_session.ranking.ranking import Score, ranks_from_list
 from git_hub_session.session.baseline import last_evaluation
@@ -51,23 +51,31 @@ def record_user_ranking(
         raise Refused(f"cannot rank {describe_failures(failed)}", hint=hint)
     _refuse_rank_without_commit(session, ranking)
     ranks = ranks_from_list(options.ranking)
-    recorded = {result.agent: result for result in session.results}
-    ranked = tuple(
-        _with_recorded_values(RankedCandidate(by_agent[rank.agent], rank), recorded.get(rank.agent))
-        for rank in ranks
-    )
-    evaluation = last_evaluation(session)
-    result = EvalResult(
-        session,
-        session.state,
-        ranked,
-        baseline=evaluation.baseline,
-        unit=evaluation.unit,
+    by_rank = zip(ranks, list_recorded(session, ranking).candidates, strict=True)
+    result = list_recorded(session, ranking)._replace(
+        candidates=tuple(ranked._replace(rank=rank) for rank, ranked in by_rank),
+        verdict=Verdict(tuple(options.ranking), options.message),
     )
     return record_result(result, locked, project, options)
 
 
-def _with_recorded_values(ranked: RankedCandidate, recorded: AgentResult | None) -> RankedCandidate:
+def list_recorded(session: Session, candidates: Sequence[Candidate]) -> EvalResult:
+    """Return the unranked candidates with the values that an earlier evaluation recorded."""
+    recorded = {result.agent: result for result in session.results}
+    evaluation = last_evaluation(session)
+    return EvalResult(
+        session,
+        session.state,
+        tuple(
+            with_recorded_values(RankedCandidate(each), recorded.get(each.branch.agent))
+            for each in candidates
+        ),
+        baseline=evaluation.baseline,
+        unit=evaluation.unit,
+    )
+
+
+def with_recorded_values(ranked: RankedCandidate, recorded: AgentResult | None) -> RankedCandidate:
     """Return the candidate with the values of its commit that an earlier evaluation measured."""
     candidate = ranked.candidate
     if recorded is None or recorded.commit != candidate.commit:

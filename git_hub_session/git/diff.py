@@ -45,6 +45,16 @@ def summary_lines(diff: pygit2.Diff) -> tuple[str, ...]:
     return (*(_format_patch(patch) for patch in diff if patch), total)
 
 
+def file_patches(diff: pygit2.Diff) -> dict[bytes, bytes]:
+    """Return the diff of each file by its path."""
+    patches: dict[bytes, bytes] = {}
+    for patch in filter(None, diff):
+        path = patch.delta.new_file.raw_path
+        # A file that became a symbolic link has two.
+        patches[path] = patches.get(path, b"") + patch.data
+    return patches
+
+
 def _format_patch(patch: pygit2.Patch) -> str:
     """Format one file of a diff: `A name | 12`."""
     _, added, deleted = patch.line_stats

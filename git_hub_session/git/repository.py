@@ -15,7 +15,13 @@ from functools import cached_property
 from git_hub_session._typing import NamedTuple
 from git_hub_session.errors import HubError
 from git_hub_session.git.conflicts import has_conflicts
-from git_hub_session.git.diff import DiffStat, diff_stat, patch_text, summary_lines
+from git_hub_session.git.diff import (
+    DiffStat,
+    diff_stat,
+    file_patches,
+    patch_text,
+    summary_lines,
+)
 from git_hub_session.git.libgit2 import SortMode, open_without_index, pygit2
 from git_hub_session.git.libgit2_config import (
     IgnoreSettings,
@@ -306,6 +312,11 @@ class GitRepo:
     def changed_paths(self, tip: str, base: str) -> set[bytes]:
         """Return the paths of the files that differ between the merge base of both and `tip`."""
         return paths_changed(self._diff(tip, base))
+
+    @_translate_errors()
+    def patches(self, tip: str, base: str) -> dict[bytes, bytes]:
+        """Return the diff of each file that differs between the merge base of both and `tip`."""
+        return file_patches(self._diff(tip, base))
 
     def _diff(self, tip: str, base: str) -> pygit2.Diff:
         repo = self._repo_for_diffs

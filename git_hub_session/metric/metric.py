@@ -128,7 +128,7 @@ def _find_last_match(text: str, pattern: re.Pattern[str]) -> _Occurrence | None:
 def _find_in_documents(text: str, name: str) -> tuple[_Occurrence | None, int]:
     """Return the value in the last JSON document that has one, and the end of the document."""
     occurrence, last_end = None, 0
-    for document, end in _parse_documents(text):
+    for document, end in parse_documents(text):
         value = _value_at(document, name)
         if value is not _MISSING:
             occurrence = _Occurrence(_as_quantity(value), _quote(json.dumps(value)))
@@ -136,7 +136,7 @@ def _find_in_documents(text: str, name: str) -> tuple[_Occurrence | None, int]:
     return occurrence, last_end
 
 
-def _parse_documents(text: str) -> Iterator[tuple[Any, int]]:
+def parse_documents(text: str) -> Iterator[tuple[Any, int]]:
     """Yield each JSON object and array in the text with its end. Arrays start a line."""
     # An integer may have more digits than `int` accepts.
     decoder = json.JSONDecoder(parse_int=float)

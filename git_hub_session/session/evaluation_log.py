@@ -27,7 +27,19 @@ LOG_FILE = "evaluations.jsonl"
 _MAX_BYTES = 4 << 20
 _MAX_ENTRIES = 10_000
 
-_TEXTS = ("at", "by", "run", "commit", "tree", "base", "metric", "unit", "reason", "verdict")
+_TEXTS = (
+    "at",
+    "by",
+    "run",
+    "commit",
+    "tree",
+    "base",
+    "metric",
+    "unit",
+    "reason",
+    "verdict",
+    "judge",
+)
 _NUMBERS = ("value", "baseline", "delta")
 
 
@@ -65,6 +77,8 @@ class EvaluationEntry(NamedTuple):
     """The text of the person or the judge that ranked the agents, or ''."""
     passed: bool | None = None
     """True or False if the exit status or a requirement decides (see AgentResult)."""
+    judge: str = ""
+    """The command of the judge, or ''."""
 
 
 class EvaluationLog(NamedTuple):

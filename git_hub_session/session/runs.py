@@ -72,6 +72,13 @@ class Run:
         except OSError as error:
             raise CannotWriteLog(f"cannot write in '{self.path}': {error.strerror}") from None
 
+    def write_file(self, name: str, data: bytes) -> None:
+        """Create a file beside the logs, or raise CannotWriteLog."""
+        try:
+            self._directory.create(name, data)
+        except OSError as error:
+            raise CannotWriteLog(f"cannot write in '{self.path}': {error.strerror}") from None
+
 
 def start_run(session: SafeDirectory, kind: str) -> Run:
     """Start a run of `kind` (EXEC or EVAL) in the directory of a locked session.

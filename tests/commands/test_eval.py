@@ -603,6 +603,8 @@ def test_formats_and_dry_run(hub: Hub) -> None:
         "notes": [],
         "unit": None,
         "guard": [],
+        "verdict": None,
+        "judge": None,
         "require": [],
     }
     assert result.err == ""

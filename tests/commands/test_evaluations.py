@@ -63,7 +63,7 @@ def test_each_evaluation_is_kept(hub: Hub) -> None:
         "base": base,
     }
     common |= {"attempt": 1, "metric": "ms", "unit": "ms", "baseline": 9, "verdict": ""}
-    common |= {"passed": None}
+    common |= {"passed": None, "judge": ""}
     assert log[1:3] == [
         common
         | {"agent": 1, "commit": first[0], "tree": trees[0], "value": 7, "values": [7]}
@@ -135,7 +135,8 @@ def test_ranking_keeps_the_metrics(hub: Hub) -> None:
         0,
         "RANK  AGENT    METRIC  DELTA  SPREAD  FILES  +/-\n"
         "   1  agent-1       7     -2       -      1  +1/-0\n"
-        "   2  agent-2       5     -4       -      1  +1/-0\n",
+        "   2  agent-2       5     -4       -      1  +1/-0\n"
+        "Verdict: clean code\n",
     )
     after = hub.state()
     assert recorded_ranks(hub) == {

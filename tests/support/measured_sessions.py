@@ -9,17 +9,17 @@ from tests.support.hub import Hub
 MEASURE = ("--eval", "cat ms", "--metric", "ms", "--direction", "lower")
 
 
-def create_measurable_session(hub: Hub, *metrics: str, agents: int = 0) -> Hub:
-    """Create the running session s1 in which each agent has committed its metric."""
-    hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", str(agents or len(metrics)))
-    hub.run("spawn", "-q", "s1")
+def create_measurable_session(hub: Hub, *metrics: str, agents: int = 0, sid: str = "s1") -> Hub:
+    """Create the running session `sid` in which each agent has committed its metric."""
+    hub.run("init", "-q", "--id", sid, "--task", "t", "--agents", str(agents or len(metrics)))
+    hub.run("spawn", "-q", sid)
     for number, metric in enumerate(metrics, start=1):
-        hub.commit(agent_worktree(hub, number), "ms", metric)
+        hub.commit(agent_worktree(hub, number, sid), "ms", metric)
     return hub
 
 
-def agent_worktree(hub: Hub, agent: int) -> Path:
-    return hub.top.parent / "project.hub" / "s1" / f"agent-{agent}"
+def agent_worktree(hub: Hub, agent: int, sid: str = "s1") -> Path:
+    return hub.top.parent / "project.hub" / sid / f"agent-{agent}"
 
 
 def recorded_ranks(hub: Hub) -> dict[str, tuple[int, float | None, str]]:

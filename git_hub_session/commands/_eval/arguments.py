@@ -11,9 +11,11 @@ from git_hub_session.cli.measure_options import (
     parse_repeat,
     parse_require_options,
     parse_run_count,
+    parse_tolerance,
 )
 from git_hub_session.cli.options import parse_jobs, parse_timeout
 from git_hub_session.errors import UsageError
+from git_hub_session.evaluation.judge import Judge
 from git_hub_session.evaluation.measure import MetricCommand
 from git_hub_session.evaluation.result import EvalOptions
 from git_hub_session.metric.metric import parse_metric_regex
@@ -48,6 +50,8 @@ _MEASURE_OPTIONS = (
     "no-require",
     "guard",
     "no-guard",
+    "judge",
+    "tolerance",
 )
 
 
@@ -57,13 +61,16 @@ def parse_options(args: Arguments, session: Session) -> EvalOptions:
     options = EvalOptions(
         None, force=args.is_set("force"), include_failed=args.is_set("include-failed")
     )
-    verdict = args.value("message")
+    message = args.value("message")
     if args.value("ranking") is not None:
-        return options._replace(ranking=_parse_ranking(args, config), verdict=verdict or "")
-    if verdict is not None:
+        return options._replace(ranking=_parse_ranking(args, config), message=message or "")
+    if message is not None:
         raise UsageError("--message requires --ranking")
+    options = options._replace(judge=_parse_judge(args))
     command = args.value("eval") or config.get("eval_cmd")
     if not command.strip():
+        if args.value("tolerance") is not None:
+            raise UsageError("--tolerance requires --metric")
         return options
     direction = ""
     if _metric_name(args, config):
@@ -104,6 +111,15 @@ def _parse_metric_command(
     )
 
 
+def _parse_judge(args: Arguments) -> Judge | None:
+    command, tolerance = args.value("judge"), parse_tolerance(args)
+    if command is None:
+        return None
+    if not command.strip():
+        raise UsageError("the command of --judge is empty")
+    return Judge(command, tolerance, parse_timeout(args))
+
+
 def _metric_name(args: Arguments, config: Config) -> str:
     """Return the name of the metric, or '' if the exit status is the result."""
     name = args.value("metric")
@@ -112,7 +128,7 @@ def _metric_name(args: Arguments, config: Config) -> str:
 
 def _refuse_metric_options(args: Arguments) -> None:
     """Raise UsageError for an option that has no meaning without a metric."""
-    for option in ("direction", "metric-regex", "baseline"):
+    for option in ("direction", "metric-regex", "baseline", "tolerance"):
         if args.value(option) is not None:
             raise UsageError(f"--{option} requires --metric")
     if args.value("repeat") == AUTO:

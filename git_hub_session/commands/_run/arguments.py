@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from git_hub_session._typing import TYPE_CHECKING
-from git_hub_session.cli.measure_options import AUTO, parse_budget, parse_repeat
+from git_hub_session.cli.measure_options import AUTO, parse_budget, parse_repeat, parse_tolerance
 from git_hub_session.cli.options import parse_jobs, parse_timeout
 from git_hub_session.cli.retry_options import parse_retries, parse_retry_delay
 from git_hub_session.errors import UsageError
@@ -37,6 +37,8 @@ _EVAL_OPTIONS = (
     "repeat",
     "budget",
     "timeout",
+    "judge",
+    "tolerance",
 )
 _MERGE_OPTIONS = (
     "message",
@@ -54,6 +56,7 @@ def check_options(args: Arguments) -> None:
     for parse in (parse_repeat, parse_budget, parse_jobs, parse_timeout, parse_retries):
         parse(args)
     parse_retry_delay(args)
+    parse_tolerance(args)
     if args.value("metric") is not None and args.value("eval") is None:
         raise UsageError("--metric requires --eval")
     if args.value("metric") is None and args.value("repeat") == AUTO:

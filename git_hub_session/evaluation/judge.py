@@ -1,0 +1,240 @@
+"""Let a command judge the candidates: it reads them as JSON, and prints a ranking as JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Sequence
+from shlex import quote
+
+from git_hub_session._typing import TYPE_CHECKING, Any, NamedTuple
+from git_hub_session.board.board import Board, NoHub, NoSuchChannel
+from git_hub_session.errors import Damaged, Refused
+from git_hub_session.evaluation.result import EvalResult, RankedCandidate, Verdict
+from git_hub_session.evaluation.runner import TargetRunner
+from git_hub_session.evaluation.targets import MeasureTarget
+from git_hub_session.git.ref_names import agent_name, agent_number
+from git_hub_session.metric.metric import parse_documents
+from git_hub_session.ranking.ranking import Rank
+from git_hub_session.session.agent_environment import agent_environment
+
+if TYPE_CHECKING:
+    from git_hub_session.session import runs
+    from git_hub_session.session.project import Project
+
+_NAME = "judge"
+_INPUT = "judge.json"
+_RANKING, _VERDICT = "ranking", "verdict"
+_MAX_DIFF = 256 << 10  # bytes of the diff of one candidate
+_MAX_POST = 64 << 10  # characters
+_MAX_VERDICT = 10_000  # characters
+_MAX_QUOTE = 100
+_RESULTS = "results"
+"""The channel of the board with the agents' reports."""
+
+
+class JudgeFailed(Refused):
+    """The judge's command failed, or printed no valid ranking. Nothing was recorded."""
+
+    code = "judge-failed"
+
+
+class Judge(NamedTuple):
+    """A command that ranks candidates."""
+
+    command: str
+    """A command line for sh."""
+    tolerance: float | None = None
+    """The judge ranks the candidates whose metric differs from the best one by at most this part.
+
+    None means that the judge ranks all candidates.
+    """
+    timeout: float | None = None
+    """The time limit in seconds."""
+
+
+def judge_candidates(
+    result: EvalResult,
+    judge: Judge,
+    direction: str,
+    project: Project,
+    run: runs.Run,
+    task_file: str,
+) -> EvalResult:
+    """Return the result with the judge's ranking.
+
+    Candidates without a rank or with a reason are not judged. They stay behind the others. If fewer
+    than two candidates are left, the judge's command does not run.
+
+    Args:
+        direction: the better direction of the metric, or ''.
+        task_file: the path of the file with the task.
+
+    Raises:
+        JudgeFailed: the command failed, or its ranking is not a permutation of the candidates.
+    """
+    judged = _select_candidates(result, judge, direction)
+    if len(judged) < 2:
+        note = f"the judge was not asked: it could only rank {len(judged)} agent"
+        notes = (*result.notes, note if judged else f"{note}s")
+        return result._replace(notes=notes)
+    _write_input(result, judged, direction, project, run)
+    base = result.session.base_commit
+    environ = agent_environment(project.environ, result.session, None, base, task_file)
+    target = MeasureTarget(_NAME, "", project.cwd, environ)
+    runner = TargetRunner([target], run, project, jobs=1)
+    progress = project.progress("Judging", 1)
+    try:
+        command = f"exec <{quote(f'{run.path}/{_INPUT}')}\n{judge.command}"
+        answer = runner.run(command, [target], lambda: progress(1), timeout=judge.timeout)[_NAME]
+    finally:
+        runner.close()
+    hint = f"read its output in {run.path}/{_NAME}.log"
+    if answer.failure:
+        raise JudgeFailed(f"the judge failed: {answer.failure}", hint=hint)
+    agents = [ranked.candidate.branch.agent for ranked in judged]
+    ranking, text = _parse_answer(answer.output.decode("utf-8", "replace"), agents, hint)
+    ranked = _reorder(result.candidates, ranking)
+    notes = (*result.notes, *runner.notes)
+    verdict = Verdict(tuple(ranking), text, judge.command)
+    return result._replace(candidates=ranked, notes=notes, verdict=verdict)
+
+
+def _select_candidates(result: EvalResult, judge: Judge, direction: str) -> list[RankedCandidate]:
+    """Return the candidates that the judge may rank, in their present order."""
+    candidates = [
+        ranked
+        for ranked in result.candidates
+        if ranked.candidate.is_eligible
+        and not ranked.candidate.is_left_out
+        and not ranked.reason
+        and (ranked.rank or result.metric_command is None)
+    ]
+    if judge.tolerance is None:
+        return candidates
+    scores = {
+        ranked.candidate.branch.agent: ranked.score.metric
+        for ranked in candidates
+        if ranked.score and ranked.score.values
+    }
+    if not scores:
+        return []
+    best = max(scores.values()) if direction == "higher" else min(scores.values())
+    limit = judge.tolerance * abs(best)
+    near = {agent for agent, value in scores.items() if abs(value - best) <= limit}
+    return [ranked for ranked in candidates if ranked.candidate.branch.agent in near]
+
+
+def _reorder(
+    candidates: Sequence[RankedCandidate], ranking: Sequence[int]
+) -> tuple[RankedCandidate, ...]:
+    """Return the candidates in the order of the ranking, then the others in their order."""
+    by_agent = {ranked.candidate.branch.agent: ranked for ranked in candidates}
+    first = [by_agent[agent]._replace(rank=Rank(agent, 1)) for agent in ranking]
+    others = [ranked for ranked in candidates if ranked.candidate.branch.agent not in ranking]
+    return tuple(
+        ranked._replace(rank=ranked.rank._replace(place=place)) if ranked.rank else ranked
+        for place, ranked in enumerate((*first, *others), 1)
+    )
+
+
+def _write_input(
+    result: EvalResult,
+    judged: Sequence[RankedCandidate],
+    direction: str,
+    project: Project,
+    run: runs.Run,
+) -> None:
+    session = result.session
+    metric = result.metric_command.metric if result.metric_command else ""
+    document = {
+        "session_id": session.id,
+        "task": session.config.task,
+        "metric": metric or None,
+        "direction": direction or None,
+        "unit": result.unit or None,
+        "baseline": result.baseline,
+        "candidates": [_candidate_fields(ranked, metric, result, project) for ranked in judged],
+    }
+    run.write_file(_INPUT, f"{json.dumps(document, indent=2)}\n".encode())
+
+
+def _candidate_fields(
+    ranked: RankedCandidate, metric: str, result: EvalResult, project: Project
+) -> dict[str, Any]:
+    candidate = ranked.candidate
+    base = result.base or result.session.base_commit
+    patches = project.repo.patches(candidate.commit, base)
+    diff, is_truncated = _limit_patches(patches.items())
+    values = ranked.score.values if ranked.score else ()
+    return {
+        "agent": candidate.branch.agent,
+        "attempt": candidate.branch.attempt,
+        "commit": candidate.commit,
+        "base": base,
+        "rank": ranked.rank.place if ranked.rank else None,
+        "metrics": {metric or "metric": ranked.score.metric} if ranked.score and values else {},
+        "values": list(values),
+        "delta": ranked.delta,
+        "files": [os.fsdecode(path) for path in patches],
+        "diff": diff,
+        "truncated": is_truncated,
+        "guarded": list(candidate.guarded),
+        "post": _read_post(candidate.name, result, project),
+    }
+
+
+def _limit_patches(patches: Iterable[tuple[bytes, bytes]]) -> tuple[dict[str, str], bool]:
+    """Return the diff of each path up to the limit, and True if a part is missing."""
+    left = _MAX_DIFF
+    diff = {}
+    is_truncated = False
+    for path, patch in patches:
+        is_truncated |= len(patch) > left
+        if left:
+            diff[os.fsdecode(path)] = patch[:left].decode("utf-8", "replace")
+        left = max(left - len(patch), 0)
+    return diff, is_truncated
+
+
+def _read_post(name: str, result: EvalResult, project: Project) -> str | None:
+    """Return the agent's last report on the board, or None."""
+    board = Board(project.paths.hub)
+    try:
+        post = board.find_last_post(_RESULTS, session=result.session.id, author=name)
+    except (NoHub, NoSuchChannel, Damaged):
+        return None
+    return post.text[:_MAX_POST] if post else None
+
+
+def _parse_answer(output: str, agents: Sequence[int], hint: str) -> tuple[list[int], str]:
+    """Return the ranking and the text of the verdict in the last JSON object that has a ranking."""
+    answer = None
+    for document, _ in parse_documents(output):
+        if isinstance(document, dict) and _RANKING in document:
+            answer = document
+    if answer is None:
+        raise JudgeFailed("the judge printed no JSON object with a 'ranking'", hint=hint)
+    given = answer[_RANKING]
+    ranking = [_parse_agent(item) for item in given] if isinstance(given, list) else []
+    if sorted(ranking) != sorted(agents):
+        wanted = ", ".join(map(agent_name, sorted(agents)))
+        raise JudgeFailed(
+            f"the judge's ranking does not list each of {wanted} once: {_quote(given)}", hint=hint
+        )
+    text = answer.get(_VERDICT, "")
+    if not isinstance(text, str):
+        raise JudgeFailed(f"the judge's verdict is not a text: {_quote(text)}", hint=hint)
+    return ranking, text.strip()[:_MAX_VERDICT]
+
+
+def _parse_agent(item: object) -> int:
+    """Return the number of an agent such as 2 or "agent-2", or 0."""
+    if isinstance(item, str):
+        return agent_number(item)
+    return int(item) if isinstance(item, float) and item.is_integer() else 0
+
+
+def _quote(value: object) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= _MAX_QUOTE else f"{text[:_MAX_QUOTE]}..."

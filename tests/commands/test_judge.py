@@ -1,0 +1,136 @@
+"""`eval --judge`: a command ranks the agents."""
+
+from __future__ import annotations
+
+import json
+from shlex import quote
+from typing import Any
+
+from tests.support.evaluated_sessions import agent_worktree
+from tests.support.hub import Hub, Result
+from tests.support.measured_sessions import MEASURE, create_measurable_session
+
+ANSWER = json.dumps({"ranking": ["agent-2", 1], "verdict": "less \x1b[1mcode\n"})
+
+
+def judge(hub: Hub, answer: str) -> str:
+    """Return a judge that keeps its input beside the repository, and prints an answer."""
+    return f"cat >{quote(str(hub.top.parent / 'input'))}; printf '%s\\n' {quote(answer)}"
+
+
+def judge_input(hub: Hub) -> dict[str, Any]:
+    document = json.loads((hub.top.parent / "input").read_text())
+    assert isinstance(document, dict)
+    return document
+
+
+def test_judge_decides_among_the_best(hub: Hub) -> None:
+    """The metric ranks first. Values are kept, and a failed agent is not judged."""
+    create_measurable_session(hub, "ms: 100\n", "ms: 109\n", "ms: 111\n", "x\n")
+    (agent_worktree(hub, 2) / "large").write_bytes(b"\xff\n" * (200 << 10))
+    hub.git("add", "-A", cwd=agent_worktree(hub, 2))
+    tip = hub.commit(agent_worktree(hub, 2), "é", "x\n")
+    post = ("board", "post", "results", "--session=s1", "--author=agent-2", "-m", "I am fast")
+    assert hub.run(*post).code == 0
+    options = ("--judge", judge(hub, f"I think:\n```json\n{ANSWER}\n```"), "--tolerance=10%")
+    done = hub.run("eval", *MEASURE, "--baseline=200", *options, "s1")
+    rows = [line.split()[:4] for line in done.out.splitlines()[1:5]]
+    assert (done.code, done.err, rows) == (
+        *(0, ""),
+        [
+            ["1", "agent-2", "109", "-91"],
+            ["2", "agent-1", "100", "-100"],
+            ["3", "agent-3", "111", "-89"],
+            ["4", "agent-4", "-", "-"],
+        ],
+    )
+    assert "Verdict: less \\x1b[1mcode\n" in done.out
+    seen = judge_input(hub)
+    first, second = seen.pop("candidates")
+    assert seen == {
+        "session_id": "s1",
+        "task": "t",
+        "metric": "ms",
+        "direction": "lower",
+        "unit": None,
+        "baseline": 200,
+    }
+    diff = second.pop("diff")
+    assert second == {
+        "agent": 2,
+        "attempt": 1,
+        "commit": tip,
+        "base": hub.git("rev-parse", "main"),
+        "rank": 2,
+        "metrics": {"ms": 109},
+        "values": [109],
+        "delta": -91,
+        "files": ["large", "ms", "é"],
+        "truncated": True,
+        "guarded": [],
+        "post": "I am fast",
+    }
+    assert (list(diff), len(diff["large"])) == (["large"], 256 << 10)
+    assert first["diff"]["ms"].endswith("@@ -0,0 +1 @@\n+ms: 100\n")
+    assert [first[key] for key in ("agent", "truncated", "post")] == [1, False, None]
+    verdict = hub.state()["evaluation"]["verdict"]
+    assert [verdict[key] for key in ("ranking", "text", "judge")] == [
+        *(["agent-2", "agent-1"], "less \x1b[1mcode", options[1]),
+    ]
+    entries = hub.json("log", "--evaluations", "s1")["evaluations"]
+    assert [(entry["rank"], entry["value"], entry["verdict"]) for entry in entries[::-1]] == [
+        *((1, 109, verdict["text"]), (2, 100, verdict["text"])),
+        *((3, 111, verdict["text"]), (4, None, verdict["text"])),
+    ]
+    assert {entry["judge"] for entry in entries} == {options[1]}
+    assert "    Verdict: less \\x1b[1mcode\n" in hub.run("status", "s1").out
+    assert "Merging hub/s1/agent-2/attempt-1 into main\n" in hub.run("merge", "-n", "s1").out
+
+
+def test_failed_judge_records_nothing(hub: Hub) -> None:
+    create_measurable_session(hub, "ms: 1\n", "ms: 2\n")
+    before = (hub.directory() / "state.json").read_bytes()
+    faults = {
+        "exit 3": "the judge failed: exit code 3",
+        "echo [2, 1]": "the judge printed no JSON object with a 'ranking'",
+        judge(hub, '{"ranking": [2, 3]}'): "the judge's ranking does not list each of"
+        " agent-1, agent-2 once: [2.0, 3.0]",
+        judge(hub, ANSWER.replace("1]", "1, 1]")): "the judge's ranking does not list each of"
+        ' agent-1, agent-2 once: ["agent-2", 1.0, 1.0]',
+        judge(hub, '{"ranking": [2, 1], "verdict": 5}'): "the judge's verdict is not a text: 5.0",
+    }
+    for number, (command, message) in enumerate(faults.items(), start=1):
+        log = hub.directory() / "output" / f"eval-{number}" / "judge.log"
+        hint = f"hint: read its output in {log}\n"
+        result = hub.run("eval", "--judge", command, "s1")
+        assert result == Result(1, "", f"error: {message}\n{hint}")
+        assert log.exists()
+    assert (hub.directory() / "state.json").read_bytes() == before
+    assert not (hub.directory() / "evaluations.jsonl").exists()
+
+
+def test_judge_without_a_metric(hub: Hub) -> None:
+    """`run --judge` merges the first agent of the judge. One agent needs no judge."""
+    hub.commit(hub.top, "file", "x\n")
+    agent = 'echo "$HUB_AGENT" >file'
+    run = ("run", "--id=s1", "--task=t", "--agents=2", "--agent-cmd", agent, "--yes")
+    done = hub.run(*run, "--judge", judge(hub, ANSWER))
+    assert (done.code, done.err) == (0, "")
+    assert hub.git("show", "main:file") == "agent-2"
+    assert [candidate["metrics"] for candidate in judge_input(hub)["candidates"]] == [{}, {}]
+    create_measurable_session(hub, "ms: 1\n", "x\n", sid="s2")
+    judged = hub.run("eval", *MEASURE, "--judge", "exit 1", "s2")
+    assert (judged.code, judged.err) == (
+        *(0, "warning: the judge was not asked: it could only rank 1 agent\n"),
+    )
+    assert hub.run("merge", "-n", "s2").code == 0
+    wrong = {
+        ("--tolerance=5%",): "--tolerance requires --judge",
+        ("--judge=x", "--tolerance=some"): "not a percentage: 'some'",
+        ("--judge=x", "--tolerance=5%"): "--tolerance requires --metric",
+        ("--judge= ",): "the command of --judge is empty",
+        ("--judge=x", "--ranking=1"): "--ranking and --judge exclude each other",
+    }
+    for options, message in wrong.items():
+        refused = hub.run("eval", *options, "s2")
+        assert (refused.code, refused.err.splitlines()[0]) == (129, f"error: {message}")
