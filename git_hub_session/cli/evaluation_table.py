@@ -27,7 +27,7 @@ def result_table(result: EvalResult, style: TerminalStyle, *, is_ranked: bool) -
     Args:
         is_ranked: False to leave out the columns of the ranking.
     """
-    rows = _choose_columns([_HEADER, *_rows(result)], result, style, is_ranked=is_ranked)
+    rows = _choose_columns([_HEADER, *_rows(result, style)], result, style, is_ranked=is_ranked)
     widths = _widths(rows)
     left_aligned = (1 if is_ranked else 0, len(rows[0]) - 2)
     out = []
@@ -74,15 +74,28 @@ def _has_values(rows: Sequence[tuple[str, ...]], column: int) -> bool:
     return any(row[column] != "-" for row in rows[1:])
 
 
-def _rows(result: EvalResult) -> list[tuple[str, ...]]:
+def _rows(result: EvalResult, style: TerminalStyle) -> list[tuple[str, ...]]:
     scores = [ranked.score for ranked in result.candidates]
     metrics = format_values(*(score.metric if score and score.values else None for score in scores))
     unit = f" {result.unit}" if result.unit else ""
     deltas = format_values(*(ranked.delta for ranked in result.candidates), sign="+")
     return [
-        _row(ranked, f"{metric}{unit}" if metric else "-", delta or "-")
+        _row(
+            ranked,
+            f"{metric}{unit}{_describe_interval(ranked, style)}" if metric else "-",
+            delta or "-",
+        )
         for ranked, metric, delta in zip(result.candidates, metrics, deltas, strict=True)
     ]
+
+
+def _describe_interval(ranked: RankedCandidate, style: TerminalStyle) -> str:
+    """Return the confidence interval and the number of values, such as " ±0.3 (10)", or ''."""
+    interval = ranked.score.interval if ranked.score else None
+    if ranked.score is None or interval is None:
+        return ""
+    rounded = format_number(float(f"{interval:.2g}"))
+    return f" {style.plus_minus}{rounded} ({len(ranked.score.values)})"
 
 
 def _row(ranked: RankedCandidate, metric: str, delta: str) -> tuple[str, ...]:

@@ -26,9 +26,9 @@ def detect_style(color: str, stream: TextIO | None, environ: Mapping[str, str]) 
     is_terminal = stream is not None and not stream.closed and stream.isatty()
     columns = _terminal_width(stream, environ) if is_terminal and stream is not None else None
     is_unicode = _is_unicode(stream, environ)
-    arrow, ellipsis, minus = ("→", "…", "−") if is_unicode else ("->", "...", "-")
+    signs = ("→", "…", "−", "±") if is_unicode else ("->", "...", "-", "+-")
     use_color = _wants_color(color, environ, is_terminal=is_terminal)
-    return TerminalStyle(columns, use_color, arrow, ellipsis, minus)
+    return TerminalStyle(columns, use_color, *signs)
 
 
 def _wants_color(color: str, environ: Mapping[str, str], *, is_terminal: bool) -> bool:

@@ -42,6 +42,7 @@ class TerminalStyle(NamedTuple):
     arrow: str
     ellipsis: str
     minus: str
+    plus_minus: str = "±"
 
     def paint(self, text: str, color: str) -> str:
         """Return the text in this color. Return it unchanged if the output shows no colors."""

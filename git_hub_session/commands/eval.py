@@ -177,7 +177,7 @@ class EvalView(View):
         records = []
         for row in self.document()["agents"]:
             last = {"unit": self.result.unit or None, "guarded": row.pop("guarded")}
-            last["passed"] = row.pop("passed")
+            last |= {key: row.pop(key) for key in ("passed", "interval")}
             records.append([head, *make_record({**row, **last})])
         return records
 
@@ -239,4 +239,5 @@ def _candidate_fields(ranked: RankedCandidate) -> dict[str, Any]:
         "failure": candidate.failure or None,
         "hint": candidate.hint,
         "passed": ranked.passed,
+        "interval": score.interval if score else None,
     }

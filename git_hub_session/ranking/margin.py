@@ -10,6 +10,7 @@ from math import exp
 
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.ranking.statistics import (
+    MAX_VALUE,
     compare,
     deviation,
     median,
@@ -21,8 +22,7 @@ from git_hub_session.ranking.statistics import (
 if TYPE_CHECKING:
     from git_hub_session.ranking.ranking import Score
 
-# Limits for extreme values: a margin has to be a finite number.
-_MAX_VALUE = 1e150  # the square of this value is a finite number
+# A margin has to be a finite number.
 _MAX_LOGARITHM = 50.0
 _MAX_MARGIN = 1e300
 
@@ -64,7 +64,7 @@ def _significant_differences(
     reference, *others = series
     if not others:
         return []
-    if any(abs(value) > _MAX_VALUE for values in series for value in values):
+    if any(abs(value) > MAX_VALUE for values in series for value in values):
         return [_MAX_MARGIN for _ in others]
     if is_baseline_measured:
         pooled = pooled_deviation(series)

@@ -9,6 +9,7 @@ from git_hub_session.git.ref_names import agent_name
 from git_hub_session.ranking.statistics import (
     Difference,
     compare,
+    half_interval,
     median,
     paired,
     pooled_deviation,
@@ -38,6 +39,11 @@ class Score(NamedTuple):
     def spread(self) -> float:
         """The difference between the largest and the smallest value."""
         return max(self.values) - min(self.values)
+
+    @property
+    def interval(self) -> float | None:
+        """Half of the width of the metric's confidence interval, or None for one value."""
+        return half_interval(self.values)
 
 
 class Rank(NamedTuple):

@@ -25,6 +25,8 @@ _PSEUDOMEDIAN_VARIANCE = 1.06
 """The variance of the pseudomedian of normal noise, as a multiple of that of the mean."""
 _SIGNIFICANCE = 0.04
 """The probability that a difference between equal agents counts as significant."""
+MAX_VALUE = 1e150
+"""The largest value for an estimate of the noise: its square is a finite number."""
 
 
 class Difference(NamedTuple):
@@ -86,6 +88,19 @@ def deviation(values: Sequence[float]) -> float:
     return _QN_FACTOR * correction * distances[half * (half - 1) // 2 - 1]
 
 
+def half_interval(values: Sequence[float]) -> float | None:
+    """Return half of the width of the confidence interval of the median.
+
+    Return None for fewer than two values, or if one is too large. The probability that the median
+    of endless repetitions is in the interval is 96 %.
+    """
+    count = len(values)
+    if count < 2 or any(abs(value) > MAX_VALUE for value in values):
+        return None
+    freedom = _own_freedom(count)
+    return _limit(freedom, 1) * sqrt(_PSEUDOMEDIAN_VARIANCE / count) * deviation(values)
+
+
 def scale(series: Sequence[Sequence[float]]) -> list[list[float]]:
     """Return the logarithms if all values are positive, otherwise the values.
 
@@ -127,13 +142,20 @@ def compare(
     rounds = len(differences)
     if rounds < 2:
         return Difference(pseudomedian(differences), 0.0, rounds, 0.0)
-    # Qn is less precise than the usual estimate. Fewer degrees of freedom account for that.
-    own_weight = rounds - 1 if rounds < _QN_MINIMUM else (rounds - 1) // 2
+    own_weight = _own_freedom(rounds)
     pool_weight = min((agents - 2) * own_weight, _MAX_POOL_WEIGHT)
     weight = pool_weight + own_weight
     variance = (pool_weight * pooled**2 + own_weight * deviation(differences) ** 2) / weight
     error = sqrt(_PSEUDOMEDIAN_VARIANCE * variance / rounds)
     return Difference(pseudomedian(differences), error, rounds, _limit(weight, comparisons))
+
+
+def _own_freedom(count: int) -> int:
+    """Return the degrees of freedom of the deviation of one series.
+
+    Qn is less precise than the usual estimate. Fewer degrees of freedom account for that.
+    """
+    return count - 1 if count < _QN_MINIMUM else (count - 1) // 2
 
 
 def _limit(freedom: int, comparisons: int) -> float:

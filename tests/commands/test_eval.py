@@ -233,9 +233,9 @@ def test_difference_within_the_spread_is_a_tie(hub: Hub) -> None:
     hub.commit(agent_worktree(hub, 1), "more", "lines\n" * 9)
     result = hub.run("eval", *MEASURE, "--eval", PRINT_NEXT_LINE, "--repeat", "3", "s1")
     assert rows(result)[1:] == [
-        ["1", "agent-2", "11", "-", "0", "1", "+3/-0", "tie"],
-        ["2", "agent-1", "10", "-", "2", "2", "+12/-0", "tie"],
-        ["3", "agent-3", "14", "-", "0", "1", "+3/-0"],
+        ["1", "agent-2", "11", "±0", "(3)", "-", "0", "1", "+3/-0", "tie"],
+        ["2", "agent-1", "10", "±2.9", "(3)", "-", "2", "2", "+12/-0", "tie"],
+        ["3", "agent-3", "14", "±0", "(3)", "-", "0", "1", "+3/-0"],
     ]
     assert hub.state()["agents"]["agent-1"]["result"]["values"] == [9, 11, 10]
 

@@ -10,6 +10,7 @@ import pytest
 from git_hub_session.ranking.statistics import (
     compare,
     deviation,
+    half_interval,
     median,
     pooled_deviation,
     pseudomedian,
@@ -75,3 +76,21 @@ def test_missing_rounds() -> None:
     needed = (difference.limit * difference.error) ** 2 * 4
     assert difference.missing_rounds == math.ceil(needed) - 4
     assert compare(first, first, 0.0, 2).missing_rounds is None
+
+
+def test_interval_contains_the_median() -> None:
+    """In about 96 % of the series of any length. One outlier does not make it much wider."""
+    random = Random(1)
+    for count in (2, 3, 5, 10, 20):
+        misses = 0
+        for _ in range(500):
+            half = half_interval(values := [random.gauss(50, 2) for _ in range(count)])
+            assert half is not None
+            misses += abs(median(values) - 50) > half
+        assert misses <= 45, count
+    values = [50 + random.gauss(0, 1) for _ in range(11)]
+    narrow, wide = half_interval(values), half_interval([*values[1:], 1000])
+    assert narrow is not None and wide is not None and narrow < wide < 2 * narrow
+    assert [half_interval(series) for series in ([1.0], [], [1e200, 1], [5, 5, 5])] == [
+        *(None, None, None, 0),
+    ]
