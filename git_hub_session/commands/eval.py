@@ -217,22 +217,19 @@ class EvalView(View):
 
 def _candidate_fields(ranked: RankedCandidate) -> dict[str, Any]:
     candidate = ranked.candidate
-    score = ranked.score
     diff = candidate.diff
-    values = score.values if score else ()
+    score = ranked.score if ranked.score and ranked.score.values else None
     return {
         "rank": ranked.rank.place if ranked.rank else None,
         **agent_fields(candidate.branch),
         "commit": candidate.commit or None,
-        "metric": score.metric if score and values else None,
-        "values": list(values),
+        "metric": score.metric if score else None,
+        "values": list(score.values) if score else [],
         "delta": ranked.delta,
-        "spread": score.spread if score and values else None,
+        "spread": score.spread if score else None,
         "tie": ranked.rank.is_tie if ranked.rank else False,
         "reason": ranked.reason or None,
-        "files": diff.files if diff else None,
-        "insertions": diff.insertions if diff else None,
-        "deletions": diff.deletions if diff else None,
+        **(diff._asdict() if diff else dict.fromkeys(("files", "insertions", "deletions"))),
         "output": ranked.log or None,
         "uncommitted": len(candidate.uncommitted),
         "guarded": list(candidate.guarded),

@@ -80,8 +80,7 @@ def evaluate_session(sid: SessionId, project: Project, options: EvalOptions) -> 
             result = _measure(plan, candidates, project, options)
         result = result._replace(base=base)
         if options.judge:
-            judge, task_file = options.judge, plan.task_file
-            result = judge_candidates(result, judge, options.direction, project, run, task_file)
+            result = judge_candidates(result, options.judge, project, run, plan.task_file)
         with project.store.lock_session(sid) as locked:
             return record_result(result, locked, project, options)
 

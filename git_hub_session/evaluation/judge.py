@@ -11,7 +11,7 @@ from git_hub_session._typing import TYPE_CHECKING, Any, NamedTuple
 from git_hub_session.board.board import Board, NoHub, NoSuchChannel
 from git_hub_session.errors import Damaged, Refused
 from git_hub_session.evaluation.result import EvalResult, RankedCandidate, Verdict
-from git_hub_session.evaluation.runner import TargetRunner
+from git_hub_session.evaluation.runner import CommandResult, TargetRunner
 from git_hub_session.evaluation.targets import MeasureTarget
 from git_hub_session.git.ref_names import agent_name, agent_number
 from git_hub_session.metric.metric import parse_documents
@@ -44,22 +44,19 @@ class Judge(NamedTuple):
 
     command: str
     """A command line for sh."""
+    direction: str = ""
+    """The better direction of the metric, or ''."""
     tolerance: float | None = None
-    """The judge ranks the candidates whose metric differs from the best one by at most this part.
+    """The largest relative difference to the best metric that the judge may ignore, or None.
 
-    None means that the judge ranks all candidates.
+    Without it, the judge ranks all candidates.
     """
     timeout: float | None = None
     """The time limit in seconds."""
 
 
 def judge_candidates(
-    result: EvalResult,
-    judge: Judge,
-    direction: str,
-    project: Project,
-    run: runs.Run,
-    task_file: str,
+    result: EvalResult, judge: Judge, project: Project, run: runs.Run, task_file: str
 ) -> EvalResult:
     """Return the result with the judge's ranking.
 
@@ -67,62 +64,69 @@ def judge_candidates(
     than two candidates are left, the judge's command does not run.
 
     Args:
-        direction: the better direction of the metric, or ''.
         task_file: the path of the file with the task.
 
     Raises:
         JudgeFailed: the command failed, or its ranking is not a permutation of the candidates.
     """
-    judged = _select_candidates(result, judge, direction)
+    judged = _select_candidates(result, judge)
     if len(judged) < 2:
         note = f"the judge was not asked: it could only rank {len(judged)} agent"
         notes = (*result.notes, note if judged else f"{note}s")
         return result._replace(notes=notes)
-    _write_input(result, judged, direction, project, run)
+    document = _describe_candidates(result, judged, judge.direction, project)
+    run.write_file(_INPUT, f"{json.dumps(document, indent=2)}\n".encode())
     base = result.session.base_commit
     environ = agent_environment(project.environ, result.session, None, base, task_file)
     target = MeasureTarget(_NAME, "", project.cwd, environ)
     runner = TargetRunner([target], run, project, jobs=1)
-    progress = project.progress("Judging", 1)
-    try:
-        command = f"exec <{quote(f'{run.path}/{_INPUT}')}\n{judge.command}"
-        answer = runner.run(command, [target], lambda: progress(1), timeout=judge.timeout)[_NAME]
-    finally:
-        runner.close()
+    answer = _run_judge(judge, target, runner, run, project)
     hint = f"read its output in {run.path}/{_NAME}.log"
     if answer.failure:
         raise JudgeFailed(f"the judge failed: {answer.failure}", hint=hint)
     agents = [ranked.candidate.branch.agent for ranked in judged]
     ranking, text = _parse_answer(answer.output.decode("utf-8", "replace"), agents, hint)
-    ranked = _reorder(result.candidates, ranking)
-    notes = (*result.notes, *runner.notes)
-    verdict = Verdict(tuple(ranking), text, judge.command)
-    return result._replace(candidates=ranked, notes=notes, verdict=verdict)
+    return result._replace(
+        candidates=_reorder(result.candidates, ranking),
+        notes=(*result.notes, *runner.notes),
+        verdict=Verdict(tuple(ranking), text, judge.command),
+    )
 
 
-def _select_candidates(result: EvalResult, judge: Judge, direction: str) -> list[RankedCandidate]:
+def _run_judge(
+    judge: Judge, target: MeasureTarget, runner: TargetRunner, run: runs.Run, project: Project
+) -> CommandResult:
+    progress = project.progress("Judging", 1)
+    command = f"exec <{quote(f'{run.path}/{_INPUT}')}\n{judge.command}"
+    try:
+        results = runner.run(command, [target], lambda: progress(1), timeout=judge.timeout)
+    finally:
+        runner.close()
+    return results[_NAME]
+
+
+def _select_candidates(result: EvalResult, judge: Judge) -> list[RankedCandidate]:
     """Return the candidates that the judge may rank, in their present order."""
-    candidates = [
-        ranked
-        for ranked in result.candidates
-        if ranked.candidate.is_eligible
-        and not ranked.candidate.is_left_out
-        and not ranked.reason
-        and (ranked.rank or result.metric_command is None)
-    ]
+    candidates = [ranked for ranked in result.candidates if _may_win(ranked, result)]
     if judge.tolerance is None:
         return candidates
-    scores = {
-        ranked.candidate.branch.agent: ranked.score.metric
+    measured = [
+        (ranked, ranked.score.metric)
         for ranked in candidates
         if ranked.score and ranked.score.values
-    }
-    if not scores:
-        return []
-    best = max(scores.values()) if direction == "higher" else min(scores.values())
+    ]
+    best = min((value for _, value in measured), default=0.0)
+    if judge.direction == "higher":
+        best = max((value for _, value in measured), default=0.0)
     limit = judge.tolerance * abs(best)
-    near = {agent for agent, value in scores.items() if abs(value - best) <= limit}
-    return [ranked for ranked in candidates if ranked.candidate.branch.agent in near]
+    return [ranked for ranked, value in measured if abs(value - best) <= limit]
+
+
+def _may_win(ranked: RankedCandidate, result: EvalResult) -> bool:
+    candidate = ranked.candidate
+    has_rank = ranked.rank is not None or result.metric_command is None
+    is_fit = candidate.is_eligible and not candidate.is_left_out
+    return has_rank and is_fit and not ranked.reason
 
 
 def _reorder(
@@ -138,16 +142,13 @@ def _reorder(
     )
 
 
-def _write_input(
-    result: EvalResult,
-    judged: Sequence[RankedCandidate],
-    direction: str,
-    project: Project,
-    run: runs.Run,
-) -> None:
+def _describe_candidates(
+    result: EvalResult, judged: Sequence[RankedCandidate], direction: str, project: Project
+) -> dict[str, Any]:
+    """Return the document that the judge reads."""
     session = result.session
     metric = result.metric_command.metric if result.metric_command else ""
-    document = {
+    return {
         "session_id": session.id,
         "task": session.config.task,
         "metric": metric or None,
@@ -156,7 +157,6 @@ def _write_input(
         "baseline": result.baseline,
         "candidates": [_candidate_fields(ranked, metric, result, project) for ranked in judged],
     }
-    run.write_file(_INPUT, f"{json.dumps(document, indent=2)}\n".encode())
 
 
 def _candidate_fields(

@@ -15,13 +15,7 @@ from functools import cached_property
 from git_hub_session._typing import NamedTuple
 from git_hub_session.errors import HubError
 from git_hub_session.git.conflicts import has_conflicts
-from git_hub_session.git.diff import (
-    DiffStat,
-    diff_stat,
-    file_patches,
-    patch_text,
-    summary_lines,
-)
+from git_hub_session.git.diff import DiffStat, diff_stat, file_patches, patch_text, summary_lines
 from git_hub_session.git.libgit2 import SortMode, open_without_index, pygit2
 from git_hub_session.git.libgit2_config import (
     IgnoreSettings,

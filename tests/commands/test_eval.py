@@ -628,6 +628,8 @@ def test_formats_and_dry_run(hub: Hub) -> None:
         "guarded": [],
         "failure": None,
         "hint": None,
+        "passed": None,
+        "interval": None,
     }
     porcelain = hub.run("eval", *MEASURE, "--format=porcelain", "s1").out
     assert porcelain.startswith(

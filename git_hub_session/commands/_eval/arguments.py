@@ -66,12 +66,11 @@ def parse_options(args: Arguments, session: Session) -> EvalOptions:
         return options._replace(ranking=_parse_ranking(args, config), message=message or "")
     if message is not None:
         raise UsageError("--message requires --ranking")
-    options = options._replace(judge=_parse_judge(args))
+    judge = _parse_judge(args)
     command = args.value("eval") or config.get("eval_cmd")
     if not command.strip():
-        if args.value("tolerance") is not None:
-            raise UsageError("--tolerance requires --metric")
-        return options
+        _refuse_metric_options(args)
+        return options._replace(judge=judge)
     direction = ""
     if _metric_name(args, config):
         direction = args.value("direction") or config.get("direction")
@@ -80,6 +79,7 @@ def parse_options(args: Arguments, session: Session) -> EvalOptions:
     return options._replace(
         metric_command=_parse_metric_command(args, config, command, direction),
         direction=direction,
+        judge=judge._replace(direction=direction) if judge else None,
         baseline=_parse_baseline(args, config),
         measure_baseline=args.value("baseline") == _MEASURE,
         guard=parse_guard_options(args),
@@ -117,7 +117,7 @@ def _parse_judge(args: Arguments) -> Judge | None:
         return None
     if not command.strip():
         raise UsageError("the command of --judge is empty")
-    return Judge(command, tolerance, parse_timeout(args))
+    return Judge(command, "", tolerance, parse_timeout(args))
 
 
 def _metric_name(args: Arguments, config: Config) -> str:
