@@ -322,7 +322,7 @@ def test_the_examples_work(hub: Hub) -> None:
     hub.commit(hub.top, "bench.py", 'print("ms:", open("speed").read())\n', "base")
     agent = Path(hub.environ["PATH"].partition(":")[0], "claude")
     agent.write_text(
-        '#!/bin/sh\ntest "$*" = "-p Make it fast" || exit\necho todo >notes\n'
+        '#!/bin/sh\ntest "$* $(cat)" = "-p Make it fast" || exit\necho todo >notes\n'
         "echo $((7 - ${HUB_AGENT#agent-})) >speed\n"
         'git commit -qam "An idea" && test $HUB_AGENT = agent-1 || rm notes\n'
     )

@@ -8,15 +8,22 @@ is not locked, the run was killed.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from shlex import quote
 
 from git_hub_session._typing import TYPE_CHECKING, Any, NamedTuple
 from git_hub_session.agents.exec_plan import merge_runs, plan_exec
 from git_hub_session.agents.run_monitor import AgentRun, RunMonitor, RunObserver, status_fields
+from git_hub_session.board.assignment import ensure_prompt_file
 from git_hub_session.errors import Refused
 from git_hub_session.git.ref_names import SessionId
 from git_hub_session.session import runs
-from git_hub_session.session.agent_environment import agent_environment, run_environment
-from git_hub_session.session.agents import find_base_commit, refuse_if_running
+from git_hub_session.session.agent_environment import (
+    PROMPT_VARIABLE,
+    TASK_VARIABLE,
+    agent_environment,
+    run_environment,
+)
+from git_hub_session.session.agents import PerAgent, find_base_commit, refuse_if_running
 from git_hub_session.session.layout import exclude_hub
 from git_hub_session.session.record import with_agents
 from git_hub_session.session.state import AgentStatus
@@ -27,6 +34,8 @@ if TYPE_CHECKING:
     from git_hub_session.session.model import Session
     from git_hub_session.session.project import Project
     from git_hub_session.session.store import LockedSession
+
+_MAX_RECORDED = 4000  # characters of a command in state.json
 
 
 class ExecResult(NamedTuple):
@@ -42,7 +51,10 @@ class ExecResult(NamedTuple):
 class ExecOptions(NamedTuple):
     """The command, the agents to run it for, and the limits."""
 
-    command: Sequence[str]
+    command: Sequence[str] = ()
+    """The command of all agents, or ()."""
+    agent_commands: PerAgent = PerAgent()
+    """The shell commands of the agents, without a `command`."""
     agents: Sequence[int] = ()
     """The numbers of the agents; empty: all agents that have a worktree."""
     jobs: int | None = None
@@ -60,11 +72,21 @@ class ExecOptions(NamedTuple):
     retry_delay: float = 0.0
     """The seconds between two tries of a command."""
 
+    def find_command(self, agent: int) -> Sequence[str]:
+        """Return the command of an agent, or ()."""
+        text = self.agent_commands.find(agent)
+        return ("sh", "-c", text) if text else self.command
+
+    def command_text(self, agent: int) -> str:
+        """Return the beginning of the agent's command, as state.json records it."""
+        text = self.agent_commands.find(agent) or " ".join(map(quote, self.command))
+        return text[:_MAX_RECORDED]
+
 
 def preview_exec(sid: SessionId, project: Project, options: ExecOptions) -> ExecResult:
     """Return the agents for which `run_for_agents` would run the command."""
     plan = plan_exec(project.store.read(sid), project, options)
-    return ExecResult(sid, "", merge_runs(plan.agent_runs, plan.skipped))
+    return ExecResult(sid, "", merge_runs(_with_commands(plan.agent_runs, options), plan.skipped))
 
 
 def run_for_agents(
@@ -80,9 +102,9 @@ def run_for_agents(
     with project.store.lock_session(sid) as locked:
         session = locked.read()
         plan = plan_exec(session, project, options)
-        agent_runs = plan.agent_runs
+        agent_runs = _with_commands(plan.agent_runs, options)
         _refuse_if_busy(session, locked, agent_runs, force=options.force)
-        task_file = locked.ensure_task_file(session)
+        environments = _write_environments(locked, session, agent_runs, project)
         warnings = exclude_hub(project.paths)
         run = runs.start_run(locked.directory, runs.EXEC)
         monitor = RunMonitor(session, run, agent_runs, project, options=options, observer=observer)
@@ -90,16 +112,45 @@ def run_for_agents(
         at = format_iso(project.now())
         statuses = _first_statuses(agent_runs, run, jobs, at)
         locked.save(with_agents(session, statuses, at=at))
+    tasks = [
+        Task(_find_command(agent_run, options), agent_run.path, {**environ, **run_environment(run)})
+        for agent_run, environ in zip(agent_runs, environments, strict=True)
+    ]
     with run:
         try:
-            tasks = _make_tasks(
-                session, agent_runs, project, command=options.command, run=run, task_file=task_file
-            )
             monitor.run(tasks)
         finally:
             notes = monitor.close()
     all_runs = merge_runs(monitor.agent_runs, plan.skipped)
-    return ExecResult(sid, run.name, all_runs, (*warnings, *notes))
+    return ExecResult(sid, run.name, all_runs, (*warnings, *_task_warnings(tasks), *notes))
+
+
+def _find_command(agent_run: AgentRun, options: ExecOptions) -> Sequence[str]:
+    """Return the command of an agent, or (). It is `true` if only changes are committed."""
+    return (
+        ("true",) if agent_run.is_only_committed else options.find_command(agent_run.branch.agent)
+    )
+
+
+def _with_commands(agent_runs: Sequence[AgentRun], options: ExecOptions) -> tuple[AgentRun, ...]:
+    """Return the agents with their commands. Raise Refused if an agent has none."""
+    missing = [agent_run.agent for agent_run in agent_runs if not _find_command(agent_run, options)]
+    if missing:
+        raise Refused(
+            f"no command for {', '.join(missing)}",
+            hint="select the other agents with --agents, or give an --agent-cmd without a name",
+        )
+    return tuple(
+        agent_run._replace(command=options.command_text(agent_run.branch.agent))
+        for agent_run in agent_runs
+    )
+
+
+def _task_warnings(tasks: Sequence[Task]) -> list[str]:
+    """Return the warning that the task does not fit into a variable, if it does not."""
+    if all(TASK_VARIABLE in task.environ for task in tasks):
+        return []
+    return [f"{TASK_VARIABLE} is not set: the task is too long for a variable (read HUB_TASK_FILE)"]
 
 
 def _first_statuses(
@@ -107,9 +158,11 @@ def _first_statuses(
 ) -> dict[str, dict[str, Any]]:
     """Return the fields of the agents in state.json. The first `jobs` commands start at once."""
     return {
-        agent_run.agent: status_fields(AgentStatus.RUNNING, run, started=at)
+        agent_run.agent: status_fields(
+            AgentStatus.RUNNING, run, started=at, command=agent_run.command
+        )
         if index < jobs
-        else status_fields(AgentStatus.WAITING, run)
+        else status_fields(AgentStatus.WAITING, run, command=agent_run.command)
         for index, agent_run in enumerate(agent_runs)
     }
 
@@ -132,20 +185,16 @@ def _refuse_if_busy(
         )
 
 
-def _make_tasks(
-    session: Session,
-    agent_runs: Sequence[AgentRun],
-    project: Project,
-    *,
-    command: Sequence[str],
-    run: runs.Run,
-    task_file: str,
-) -> list[Task]:
-    """Return the command of each agent. It is `true` if only the agent's changes are committed."""
+def _write_environments(
+    locked: LockedSession, session: Session, agent_runs: Sequence[AgentRun], project: Project
+) -> list[dict[str, str]]:
+    """Write the files with the task and the assignments. Return the agents' environments."""
+    task_file = locked.ensure_task_file(session)
     base = find_base_commit(session, project.repo)
-    tasks = []
+    environments = []
     for agent_run in agent_runs:
-        variables = agent_environment(project.environ, session, agent_run.branch, base, task_file)
-        argv = ("true",) if agent_run.is_only_committed else command
-        tasks.append(Task(argv, agent_run.path, {**variables, **run_environment(run)}))
-    return tasks
+        branch = agent_run.branch
+        variables = agent_environment(project.environ, session, branch, base, task_file)
+        variables[PROMPT_VARIABLE] = ensure_prompt_file(locked, session, branch.agent)
+        environments.append(variables)
+    return environments

@@ -58,6 +58,8 @@ class AgentRun(NamedTuple):
     """The number of times that the command has run."""
     is_only_committed: bool = False
     """True to commit the changes that the last run left, and run no command."""
+    command: str = ""
+    """The beginning of the command."""
     reason: str = ""
     """The reason why the command cannot run, or why later commits are not on the branch, or ''."""
     hint: str = ""
@@ -168,8 +170,12 @@ class RunMonitor:
         # state.json already marks the agents whose command starts at once as running.
         if self._options.jobs is not None and index >= self._options.jobs:
             agent = self.agent_runs[index].agent
-            started = format_iso(self._project.now())
-            fields = status_fields(AgentStatus.RUNNING, self._run, started=started)
+            fields = status_fields(
+                AgentStatus.RUNNING,
+                self._run,
+                started=format_iso(self._project.now()),
+                command=self.agent_runs[index].command,
+            )
             self._save_status(agent, fields)
 
     def _retry_delay(self, index: int, result: TaskResult) -> float | None:
@@ -222,6 +228,7 @@ class RunMonitor:
             "exit_code": result.status,
             "seconds": round(result.seconds, 3),
             "commits": commits,
+            "command": agent_run.command,
         }
         optional = {
             "cut_off": result.stop_reason,

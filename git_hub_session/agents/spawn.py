@@ -18,6 +18,7 @@ from shlex import quote
 
 from git_hub_session._typing import TYPE_CHECKING, Any
 from git_hub_session.agents.spawn_plan import PlannedAgent, SpawnOptions, SpawnResult, plan_spawn
+from git_hub_session.board.assignment import post_assignments
 from git_hub_session.errors import GitFailed, HubError, Refused
 from git_hub_session.git.ref_names import (
     SessionId,
@@ -80,7 +81,7 @@ def spawn_agents(sid: SessionId, project: Project, options: SpawnOptions) -> Spa
         plan = plan_spawn(session, project, options, worktrees)
         if not plan.created:
             _fix_status(locked, plan, project, at)
-            return plan
+            return _with_posts(plan, project)
         setup = WorktreeSetup(project)
         plan = _remove_partial_worktrees(plan, project)
         settings = git_settings.read_settings(project.paths.common_dir)
@@ -98,7 +99,20 @@ def spawn_agents(sid: SessionId, project: Project, options: SpawnOptions) -> Spa
         plan = plan._replace(notes=(*plan.notes, *exclude_hub(project.paths)))
         ready = _with_status(session, plan, AgentStatus.READY, at, settings)
         locked.save(_with_fixed_status(_with_running_state(ready, project, at), plan, at))
-        return plan
+        return _with_posts(plan, project)
+
+
+def _with_posts(plan: SpawnResult, project: Project) -> SpawnResult:
+    """Post the assignments of the agents. Complete those of an interrupted spawn.
+
+    Agents that another tool created have no assignment of this program.
+    """
+    recorded = [
+        branch.agent for branch in plan.present if agent_name(branch.agent) in plan.session.agents
+    ]
+    agents = sorted({*recorded, *(agent.branch.agent for agent in plan.created)})
+    notes = post_assignments(plan.session, agents, project.store.hub, now=project.now())
+    return plan._replace(notes=(*plan.notes, *notes))
 
 
 def _undo_spawn(error: BaseException, plan: SpawnResult, project: Project) -> list[str]:

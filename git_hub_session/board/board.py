@@ -22,6 +22,7 @@ from git_hub_session.board.posts import (
     MAX_POST_BYTES,
     MAX_POSTS,
     Post,
+    is_assignment,
     is_valid_parent,
     parse_author,
     post_from_name,
@@ -151,7 +152,7 @@ class Board:
     def recent_posts(
         self, session: str, limit: int, unlabeled: UnlabeledPosts | None = None
     ) -> list[Post]:
-        """Return the newest posts of the session in all channels.
+        """Return the newest posts of the session in all channels, without its assignments.
 
         Open only the newest posts of the board: it may be large, and `status` must stay fast.
 
@@ -167,7 +168,8 @@ class Board:
                     posts += (
                         post
                         for post in read_posts(board, channel, [name])
-                        if post.session == session or (unlabeled and unlabeled.includes(post))
+                        if (post.session == session and not is_assignment(post))
+                        or (unlabeled and unlabeled.includes(post))
                     )
                     if len(posts) >= limit and all(post.session for post in posts):
                         break

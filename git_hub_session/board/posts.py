@@ -34,6 +34,8 @@ MAX_POSTS = 999_999_999
 
 COORDINATOR = "coordinator"
 """AgentHub's name for the author of posts to all agents."""
+DISPATCH = "dispatch"
+"""The channel of the agents' assignments."""
 
 _SUFFIX = ".md"
 _FENCE = "---"
@@ -90,6 +92,12 @@ def parse_author(text: str) -> str:
     if not re.fullmatch(_AUTHOR, text, re.ASCII) or _FENCE in text:
         raise InvalidAuthor(text)
     return text
+
+
+def is_assignment(post: Post) -> bool:
+    """Return True if `spawn` gives an agent its task with this post."""
+    is_ours = bool(post.session) and post.author == COORDINATOR
+    return is_ours and post.channel == DISPATCH
 
 
 def is_valid_parent(text: str) -> bool:

@@ -100,6 +100,7 @@ def agent_progress_fields(
         "off_branch": agent.off_branch or None,
         "conflicts": agent.conflicts,
         "passed": agent.result.passed if agent.result else None,
+        "command": agent.command or None,
     }
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from git_hub_session._typing import TYPE_CHECKING, Any
 from git_hub_session.agents.exec import ExecOptions, preview_exec, run_for_agents
 from git_hub_session.agents.run_monitor import COMMIT_SUCCESS, RunObserver
+from git_hub_session.cli.agent_options import AGENT_CMD, parse_agent_commands
 from git_hub_session.cli.command_line import command_line, continue_lines
 from git_hub_session.cli.options import (
     DRY_RUN,
@@ -49,8 +50,12 @@ if TYPE_CHECKING:
 
 
 USAGE = Usage(
-    ("exec [<options>] [<id>] -- <command> [<argument>...]",),
     (
+        "exec [<options>] [<id>] -- <command> [<argument>...]",
+        "exec [<options>] --agent-cmd <command> [<id>]",
+    ),
+    (
+        AGENT_CMD,
         Option("--agents", "agents to run for, such as 1-3,5 (default: all)", "<list>"),
         Option("--failed", "run only for agents that failed, were interrupted or never ran"),
         Option("-j, --jobs", "number of parallel commands (default: all)", "<number>"),
@@ -80,8 +85,11 @@ def run(context: Context, args: Arguments, following: Sequence[str] = ()) -> Exe
     Args:
         following: the commands that continue after `exec`, to print them if a signal ends the run.
     """
-    if not args.command:
+    agent_commands = args.values(AGENT_CMD.name)
+    if not args.command and not agent_commands:
         raise UsageError("no command given", hint="git hub-session exec [<id>] -- <command>")
+    if args.command and agent_commands:
+        raise UsageError("--agent-cmd and a command after '--' exclude each other")
     sid = context.require_session(args.argument, "exec")
     project = context.project
     options = _parse_options(context, args, sid)
@@ -105,6 +113,7 @@ def _parse_options(context: Context, args: Arguments, sid: SessionId) -> ExecOpt
     count = context.project.store.read(sid).config.agent_count or MAX_AGENTS
     return ExecOptions(
         args.command,
+        parse_agent_commands(args, count),
         parse_agents(agents, count) if agents is not None else (),
         parse_jobs(args),
         parse_timeout(args),
@@ -329,4 +338,5 @@ def _run_fields(agent_run: AgentRun) -> dict[str, Any]:
         "tries": agent_run.tries or None,
         "reason": agent_run.reason or None,
         "hint": agent_run.hint or None,
+        "command": agent_run.command or None,
     }

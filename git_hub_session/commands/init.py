@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 
 from git_hub_session._typing import TYPE_CHECKING
+from git_hub_session.cli.agent_options import (
+    ASSIGNMENT_OPTIONS,
+    TEMPLATE,
+    parse_agent_count,
+    parse_strategy_options,
+)
 from git_hub_session.cli.context import Context, read_text_file
 from git_hub_session.cli.measure_options import GUARD, NO_GUARD, REQUIRE, parse_guard_options
 from git_hub_session.cli.options import DRY_RUN, FORMAT, QUIET, Arguments, Option, Usage
@@ -22,11 +29,11 @@ from git_hub_session.lineage.parent import parent_fields
 from git_hub_session.metric.metric import parse_metric_regex
 from git_hub_session.metric.quantity import parse_finite_quantity
 from git_hub_session.metric.requirement import parse_requirements
+from git_hub_session.session.agents import parse_strategies
 from git_hub_session.session.create import choose_session_id, create_session, resolve_base_branch
 from git_hub_session.session.guarded import find_missing_guard, missing_guard_error
-from git_hub_session.session.model import CONFIG_KEYS, MAX_AGENTS, Config
+from git_hub_session.session.model import CONFIG_KEYS, Config
 from git_hub_session.util.clock import format_iso
-from git_hub_session.util.numbers import parse_int
 from git_hub_session.util.text import escape_control
 
 if TYPE_CHECKING:
@@ -64,6 +71,7 @@ USAGE = Usage(
         REQUIRE,
         GUARD,
         NO_GUARD,
+        *ASSIGNMENT_OPTIONS,
         Option("--baseline", "current value of the metric", "<number>"),
         Option("--base-branch", "branch to start from (default: current branch)", "<branch>"),
         Option("--after", "start from the winner of this session", "<id>"),
@@ -138,16 +146,18 @@ def _plan_values(
     )
     agents = args.value("agents")
     agents = inherited.get("agent_count") if agents is None else agents
+    count = parse_agent_count(agents)
     values = {
         **inherited,
         "session_id": "",
         "task": _read_task(args, inherited.get("task")),
-        "agent_count": str(_parse_agent_count(agents)),
+        "agent_count": str(count),
         "base_branch": _check_text("base branch", base_branch),
         "created": format_iso(project.now()),
         **_parse_evaluation(args),
         **_parse_guard(args),
         **_parse_require(args),
+        **_parse_assignment(args, count),
     }
     ordered = {key: values[key] for key in CONFIG_KEYS if key in values}
     return {**ordered, **values}
@@ -211,17 +221,6 @@ def _check_text(name: str, text: str) -> str:
     return text
 
 
-def _parse_agent_count(text: str | None) -> int:
-    if text is None:
-        return 3
-    number = parse_int(text, MAX_AGENTS)
-    if not number:
-        raise UsageError(
-            f"not a number of agents: '{text}'", hint=f"--agents takes 1 to {MAX_AGENTS}"
-        )
-    return number
-
-
 def _parse_evaluation(args: Arguments) -> dict[str, str]:
     """Return the settings of the evaluation, in the order of config.yaml."""
     metric = args.value("metric")
@@ -274,6 +273,18 @@ def _parse_require(args: Arguments) -> dict[str, str]:
     return {"require": _check_text("requirement", text)} if requirements else {}
 
 
+def _parse_assignment(args: Arguments, count: int) -> dict[str, str]:
+    """Return the settings with the strategies and the template, or {} without an option."""
+    strategies = parse_strategy_options(args, count)
+    template = args.value(TEMPLATE.name)
+    values = {"template": template} if template is not None else {}
+    if strategies:
+        for text in strategies.values():
+            _check_text("strategy", text)
+        values["strategies"] = _check_text("strategies", json.dumps(strategies, ensure_ascii=False))
+    return values
+
+
 class InitView(View):
     """A session that was created, or would be created."""
 
@@ -298,6 +309,7 @@ class InitView(View):
 
     def document(self) -> dict[str, Any]:
         config = self.config
+        strategies = parse_strategies(config.get("strategies"))
         return {
             "session_id": self.session,
             "session_dir": self.directory,
@@ -313,6 +325,8 @@ class InitView(View):
             "guard": None if config.guard is None else list(config.guard),
             "require": list(config.require),
             **parent_fields(self.parent),
+            "template": config.get("template") or None,
+            "strategies": [f"{name}: {text}" for name, text in strategies.items()],
         }
 
     def lines(self, style: TerminalStyle, *, quiet: bool) -> TextOutput:
@@ -327,5 +341,10 @@ class InitView(View):
         if self.parent:
             out.append(f"  After: {self.parent.text} ({self.parent.commit[:12]})")
         out += metric_lines(config)
+        if config.get("template"):
+            out.append(f"  Template: {config.get('template')}")
+        strategies = parse_strategies(config.get("strategies"))
+        if strategies:
+            out.append(f"  Strategies: {', '.join(strategies)}")
         out.append("  State: init")
         return TextOutput(out)

@@ -278,7 +278,9 @@ def _kind_text(plan: MergePlan) -> str:
     """Return the kind of the merge in parentheses, or '' for a merge commit."""
     if plan.replay is not None:
         count = len(plan.replay.commits)
-        return f" (rebase: {count} new commit{'' if count == 1 else 's'})"
+        if count:
+            return f" (rebase: {count} new commit{'' if count == 1 else 's'})"
+        return " (fast-forward)"
     names = {MergeKind.SQUASH: " (squash)", MergeKind.FAST_FORWARD: " (fast-forward)"}
     return names.get(plan.kind, "")
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 from git_hub_session._typing import TYPE_CHECKING
+from git_hub_session.cli.agent_options import AGENT_CMD
 from git_hub_session.cli.command_line import continue_lines
 from git_hub_session.cli.measure_options import JUDGE, TOLERANCE
 from git_hub_session.cli.options import DRY_RUN, FORMAT, QUIET, TIMEOUT, YES, Option, Usage
@@ -38,7 +39,7 @@ USAGE = Usage(
     ("run [<options>] --task <text> --agent-cmd <command>",),
     (
         *(option for option in init.USAGE.options if option.name in INIT_OPTIONS),
-        Option("--agent-cmd", "shell command to run as the agent", "<command>"),
+        AGENT_CMD,
         Option("--baseline", "number, 'measure' or 'none' (default: measure)", "<number>"),
         Option("--repeat", "runs per agent, or 'auto' (default: 1)", "<number>"),
         Option("--budget", "largest number of runs with --repeat auto", "<number>"),
@@ -50,6 +51,7 @@ USAGE = Usage(
         Option("--no-commit", "do not commit what the agents leave uncommitted"),
         JUDGE,
         TOLERANCE,
+        *merge.KINDS,
         merge.MESSAGE,
         merge.ALLOW_REGRESSION,
         YES,
@@ -70,6 +72,7 @@ _STEP_USAGES = {
 def run(context: Context, args: Arguments) -> RunView:
     """Run all steps. Stop at the first step that fails, and print how to continue."""
     check_options(args)
+    merge.parse_options(args)
     created = init.run(context, init_args(args))
     context.reporter.show_view(created)
     continuation = Continuation(created.session, args, _STEP_USAGES)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.git.environment import strip_local_variables
 from git_hub_session.git.ref_names import AgentBranch, agent_name, short_name
-from git_hub_session.session.agents import continues_session
+from git_hub_session.session.agents import continues_session, parse_strategies
 from git_hub_session.session.layout import PREVIOUS_FILE
 from git_hub_session.system.ports import choose_port
 
@@ -16,8 +16,16 @@ if TYPE_CHECKING:
     from git_hub_session.session import runs
     from git_hub_session.session.model import Session
 
-# Linux starts no program with a variable of more than 128 KiB.
-_MAX_TASK_BYTES = 100_000
+TASK_VARIABLE = "HUB_TASK"
+PROMPT_VARIABLE = "HUB_PROMPT_FILE"
+
+# Linux starts no program with a variable of more than 128 KiB (MAX_ARG_STRLEN), with its name, the
+# sign '=' and a NUL.
+_MAX_VARIABLE_BYTES = 128 << 10
+# The space for the arguments of the command and for what the command adds to the environment.
+_RESERVED_BYTES = 64 << 10
+# The size of the pointer to a variable.
+_POINTER_BYTES = 8
 
 
 def agent_environment(
@@ -29,29 +37,58 @@ def agent_environment(
 ) -> dict[str, str]:
     """Return the environment of a command that runs for the agent of `branch`.
 
-    Without a branch, HUB_AGENT, HUB_ATTEMPT and HUB_BRANCH are ''. HUB_TASK is left out if the task
-    is too long or contains a NUL. HUB_PREVIOUS is the path of the digest of earlier sessions, if the
-    session continues another one. Git's variables are removed: they can name another repository.
+    Without a branch, HUB_AGENT, HUB_ATTEMPT and HUB_BRANCH are ''. HUB_PREVIOUS is the path of the
+    digest of earlier sessions, if the session continues another one. A variable without a value is
+    missing, also if an outer session has set it. So is a variable that the system would not accept.
+    Git's variables are removed: they can name another repository.
     """
+    name = agent_name(branch.agent) if branch else ""
+    config = session.config
+    directory = os.path.dirname(task_file)
+    hub = os.path.dirname(os.path.dirname(directory))
     hub_variables = {
         "HUB_SESSION_ID": session.id,
-        "HUB_AGENT": agent_name(branch.agent) if branch else "",
+        "HUB_AGENT": name,
         "HUB_ATTEMPT": str(branch.attempt) if branch else "",
         "HUB_BRANCH": short_name(branch.ref) if branch else "",
         "HUB_BASE": base,
-        "HUB_TASK": session.config.task,
+        TASK_VARIABLE: config.task,
         "HUB_TASK_FILE": task_file,
         # The path of the file is different for each session of each repository.
         "HUB_PORT": str(choose_port(task_file, branch.agent if branch else 0)),
+        "HUB_BOARD": f"{hub}/board",
     }
-    if continues_session(session):
-        hub_variables["HUB_PREVIOUS"] = f"{os.path.dirname(task_file)}/{PREVIOUS_FILE}"
-    if (
-        len(os.fsencode(hub_variables["HUB_TASK"])) > _MAX_TASK_BYTES
-        or "\0" in hub_variables["HUB_TASK"]
-    ):
-        del hub_variables["HUB_TASK"]
-    return {**strip_local_variables(environ), **hub_variables}
+    optional = _optional_variables(session, name, directory)
+    outer = strip_local_variables(environ)
+    kept = {key: value for key, value in outer.items() if key not in {*hub_variables, *optional}}
+    hub_variables |= {key: value for key, value in optional.items() if value}
+    return _without_oversized({**kept, **hub_variables}, {*hub_variables})
+
+
+def _optional_variables(session: Session, name: str, directory: str) -> dict[str, str]:
+    """Return the variables that may have no value. `directory` is the one of the session."""
+    config = session.config
+    return {
+        "HUB_PREVIOUS": f"{directory}/{PREVIOUS_FILE}" if continues_session(session) else "",
+        "HUB_EVAL": config.get("eval_cmd"),
+        "HUB_METRIC": config.get("metric"),
+        "HUB_DIRECTION": config.get("direction"),
+        "HUB_BASELINE": config.get("baseline"),
+        "HUB_STRATEGY": parse_strategies(config.get("strategies")).get(name, ""),
+        PROMPT_VARIABLE: "",  # only the caller knows if the file exists
+    }
+
+
+def _without_oversized(variables: dict[str, str], own: set[str]) -> dict[str, str]:
+    """Return the variables without those of `own` with which no program would start."""
+    sizes = {
+        key: len(os.fsencode(key)) + len(os.fsencode(value)) + 2 for key, value in variables.items()
+    }
+    oversized = {key for key in own if sizes[key] > _MAX_VARIABLE_BYTES or "\0" in variables[key]}
+    total = sum(size + _POINTER_BYTES for key, size in sizes.items() if key not in oversized)
+    if total > os.sysconf("SC_ARG_MAX") - _RESERVED_BYTES:
+        oversized.add(TASK_VARIABLE)
+    return {key: value for key, value in variables.items() if key not in oversized}
 
 
 def run_environment(run: runs.Run, name: str = "") -> dict[str, str]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Container, Iterable, Sequence
+import json
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 
-from git_hub_session._typing import TYPE_CHECKING
+from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.errors import Refused, UsageError
 from git_hub_session.git.ref_names import (
     HEADS,
@@ -20,6 +21,7 @@ from git_hub_session.git.ref_names import (
 from git_hub_session.session import runs
 from git_hub_session.session.model import MAX_AGENTS, Session
 from git_hub_session.session.state import FINISHED, AgentStatus, State
+from git_hub_session.util.json_values import as_mapping
 from git_hub_session.util.numbers import MAX_COUNT, parse_int
 
 if TYPE_CHECKING:
@@ -27,8 +29,89 @@ if TYPE_CHECKING:
     from git_hub_session.system.directory import SafeDirectory
 
 
+TEMPLATES = ("optimizer", "refactorer", "test-writer", "bug-fixer")
+"""The names of the built-in instructions, as in AgentHub."""
 NEW_SESSION_HINT = "git hub-session init --task <text>"
 """The hint for a session that accepts no more agents."""
+
+
+class PerAgent(NamedTuple):
+    """A text for each agent: some texts are for named agents, the others in turn."""
+
+    in_turn: tuple[str, ...] = ()
+    named: Mapping[int, str] = {}
+
+    def find(self, agent: int) -> str:
+        """Return the text of an agent, or ''.
+
+        The agents without a text of their own take the other texts in turn, by their numbers. So a
+        text belongs to the same agent if only some agents are selected.
+        """
+        if agent in self.named or not self.in_turn:
+            return self.named.get(agent, "")
+        position = agent - 1 - sum(number < agent for number in self.named)
+        return self.in_turn[position % len(self.in_turn)]
+
+
+def parse_per_agent(values: Sequence[str], count: int, flag: str) -> PerAgent:
+    """Return the texts in values such as "text" and "agent-2=text", or raise UsageError.
+
+    Args:
+        count: the number of agents.
+        flag: the option, for messages.
+    """
+    in_turn: list[str] = []
+    named: dict[int, str] = {}
+    for value in values:
+        name, sign, text = value.partition("=")
+        has_name = sign and agent_number(name)
+        if not (text if has_name else value).strip():
+            raise UsageError(f"option '{flag}' has an empty value")
+        if not has_name:
+            in_turn.append(value.strip())
+            continue
+        number = parse_agent(name, count)
+        if number in named:
+            raise UsageError(f"option '{flag}' has two values for {name}")
+        named[number] = text.strip()
+    return PerAgent(tuple(in_turn), named)
+
+
+def parse_strategy_file(text: str, count: int) -> dict[str, str]:
+    """Return the texts in lines such as "agent-2: text", or raise UsageError.
+
+    A line that starts with white space continues the text before it. Empty lines and lines that
+    start with '#' are left out.
+
+    Args:
+        count: the number of agents.
+    """
+    strategies: dict[str, list[str]] = {}
+    lines: list[str] = []
+    for line in text.splitlines():
+        if not line.strip() or line.startswith("#"):
+            continue
+        if line[0].isspace() and strategies:
+            lines.append(line.strip())
+            continue
+        name, _, start = line.partition(":")
+        number = agent_number(name.strip())
+        if not number or not _:
+            raise UsageError(f"not a strategy: '{line:.60}'", hint="use a line 'agent-2: <text>'")
+        name = agent_name(parse_agent(name, count))
+        if name in strategies:
+            raise UsageError(f"two strategies for {name}")
+        lines = strategies[name] = [start.strip()]
+    return {name: "\n".join(filter(None, parts)) for name, parts in strategies.items()}
+
+
+def parse_strategies(text: str) -> dict[str, str]:
+    """Return the strategies in config.yaml, such as {"agent-2": text}. Skip what is not text."""
+    try:
+        strategies = json.loads(text or "{}")
+    except (ValueError, RecursionError):
+        return {}
+    return {name: text for name, text in as_mapping(strategies).items() if isinstance(text, str)}
 
 
 def parse_agents(text: str, count: int) -> list[int]:

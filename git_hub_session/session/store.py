@@ -282,18 +282,22 @@ class LockedSession:
         return read_session(self.directory, self._sid)
 
     def ensure_task_file(self, session: Session) -> str:
-        """Write the task into task.txt if necessary, and return its path, or raise CannotWrite.
+        """Write the task into task.txt if necessary, and return its path, or raise CannotWrite."""
+        return self.ensure_text_file(TASK_FILE, f"{session.config.task}\n")
+
+    def ensure_text_file(self, name: str, text: str) -> str:
+        """Write a file of the session if necessary, and return its path, or raise CannotWrite.
 
         Replace anything else with that name, such as a link or a pipe: it came with the repository.
         """
-        text = os.fsencode(f"{session.config.task}\n")
+        data = os.fsencode(text)
         try:
-            is_current = self.directory.read(TASK_FILE, limit=len(text)) == text
+            is_current = self.directory.read(name, limit=len(data)) == data
         except (FileNotFoundError, Damaged):
             is_current = False
         if not is_current:
-            self._replace(TASK_FILE, text)
-        return f"{self.directory.path}/{TASK_FILE}"
+            self._replace(name, data)
+        return f"{self.directory.path}/{name}"
 
     def save(self, session: Session, *, hint: str = _RETRY_HINT) -> Session:
         """Replace state.json and return `session`.

@@ -48,6 +48,8 @@ class AgentProgress(NamedTuple):
     """The number of uncommitted files in the worktree."""
     off_branch: str = ""
     """The reason that a commit in the worktree would not be on the agent's branch, or ''."""
+    command: str = ""
+    """The beginning of the command of the last run, or ''. It is not escaped."""
     conflicts: bool | None = None
     """True if the last attempt conflicts with the base branch."""
 
@@ -157,6 +159,7 @@ def _read_one(
         has_own_commit=branch is None or branch.has_own_commit,
         uncommitted=worktree.uncommitted if worktree else None,
         off_branch=worktree.off_branch if worktree else "",
+        command=as_text(fields.get("command")),
         conflicts=_has_conflicts(branch, session, project) if branch else None,
     )
 

@@ -226,13 +226,15 @@ def test_long_line_in_the_output(hub: Hub) -> None:
 
 def test_task_that_is_too_long_for_a_variable(hub: Hub, tmp_path: Path) -> None:
     task = tmp_path / "task"
-    task.write_text("long" * 30_000)
+    task.write_text("long" * 40_000)
     assert hub.run("init", "-q", "--id", "s1", "-F", task).code == 0
     assert hub.run("spawn", "-q", "s1").code == 0
     script = 'echo "${HUB_TASK-none}"; wc -c <"$HUB_TASK_FILE"'
-    assert hub.run("exec", "-q", "s1", "--", "sh", "-c", script).code == 0
+    result = hub.run("exec", "-q", "s1", "--", "sh", "-c", script, environ={"HUB_TASK": "other"})
+    warning = "HUB_TASK is not set: the task is too long for a variable (read HUB_TASK_FILE)"
+    assert result == Result(0, "", f"warning: {warning}\n")
     log = hub.directory() / "output" / "exec-1" / "agent-1.log"
-    assert log.read_text().split() == ["none", str(4 * 30_000 + 1)]
+    assert log.read_text().split() == ["none", str(4 * 40_000 + 1)]
 
 
 # eval

@@ -38,7 +38,9 @@ def run_script(hub: Hub, script: str, *arguments: str, code: int = 0, **environ:
 def agent_record(hub: Hub, number: int) -> dict[str, object]:
     """Return the record of an agent in state.json, without times."""
     record = dict(hub.state()["agents"][f"agent-{number}"])
-    record["exec"] = {key: value for key, value in record["exec"].items() if key != "seconds"}
+    record["exec"] = {
+        key: value for key, value in record["exec"].items() if key not in ("seconds", "command")
+    }
     return record
 
 
@@ -79,6 +81,7 @@ def test_environment_of_a_command(running_session: Hub) -> None:
         "2",
         GIT_DIR=f"{running_session.top}/.git",
         GIT_INDEX_FILE="/no",
+        HUB_METRIC="of an outer session",
     )
     assert result.out.startswith("agent-2 | hub/s1/agent-2/attempt-1\n")
     environ = dict(
@@ -96,6 +99,8 @@ def test_environment_of_a_command(running_session: Hub) -> None:
         "HUB_BASE": tip,
         "HUB_TASK": "Make it fast",
         "HUB_TASK_FILE": str(running_session.directory() / "task.txt"),
+        "HUB_PROMPT_FILE": str(running_session.directory() / "prompt-agent-2.txt"),
+        "HUB_BOARD": str(running_session.top / ".agenthub" / "board"),
         "HUB_RUN": str(running_session.directory() / "output" / "exec-1"),
     }
     assert not {"GIT_DIR", "GIT_INDEX_FILE", "GIT_WORK_TREE", "GIT_PREFIX"} & environ.keys()
@@ -406,6 +411,7 @@ def test_formats(running_session: Hub) -> None:
                 "tries": 1,
                 "reason": None,
                 "hint": None,
+                "command": "echo hello",
             }
         ],
     }
@@ -415,7 +421,8 @@ def test_formats(running_session: Hub) -> None:
     assert re.sub(r"seconds .*", "seconds 0", result.out) == (
         "session s1\nagent 2\nattempt 1\nbranch hub/s1/agent-2/attempt-1\n"
         f"path {running_session.worktree(2)}\nexit_code 0\nseconds 0\ncommits 0\n"
-        f"output {running_session.directory()}/output/exec-2/agent-2.log\ntries 1\n\n"
+        f"output {running_session.directory()}/output/exec-2/agent-2.log\ntries 1\n"
+        "command echo hello\n\n"
     )
     assert run_script(running_session, "echo hello", "-q") == Result(0)
     assert read_log(running_session, 1, "exec-3") == "hello\n"

@@ -99,6 +99,8 @@ def test_formats(hub: Hub) -> None:
         "parent_agent": None,
         "parent_attempt": None,
         "parent_commit": None,
+        "template": None,
+        "strategies": [],
     }
     arguments = ["init", "--task", "two\nlines", "--id"]
     assert hub.json(*arguments, "s1") == expected

@@ -450,8 +450,9 @@ def test_setup_command_and_hooks(hub: Hub) -> None:
     }
     assert hub.run("spawn", "-q", "s1", environ=git_variables) == Result(0)
     task = hub.directory() / "task.txt"
+    board = hub.top / ".agenthub" / "board"
     assert (worktree_path(hub, 1) / "seen").read_text() == (
-        f"{worktree_path(hub, 1)}\nHUB_AGENT=agent-1\nHUB_ATTEMPT=1\nHUB_BASE={base}\n"
+        f"{worktree_path(hub, 1)}\nHUB_AGENT=agent-1\nHUB_ATTEMPT=1\nHUB_BASE={base}\nHUB_BOARD={board}\n"
         "HUB_BRANCH=hub/s1/agent-1/attempt-1\nHUB_SESSION_ID=s1\n"
         f"HUB_TASK=Two\nHUB_TASK_FILE={task}\nTwo\nlines\n"
     )

@@ -179,6 +179,7 @@ def agent_fields(number: int, **fields: Any) -> dict[str, Any]:
         "own_commit": True,
         "uncommitted": 0,
         "conflicts": False,
+        "command": None,
     }
     return {**default, **fields}
 

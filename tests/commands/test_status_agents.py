@@ -63,6 +63,7 @@ def test_session_without_runs_has_no_section(hub: Hub) -> None:
         "off_branch": None,
         "conflicts": False,
         "passed": None,
+        "command": None,
     }
 
 
@@ -107,6 +108,7 @@ def test_evaluated_session(hub: Hub) -> None:
         "rank 4",
         "reason 1 file uncommitted, not measured",
         "uncommitted 1",
+        "command sh -c 'test $HUB_AGENT = agent-2 && exit 3 || true'",
     ]
 
 

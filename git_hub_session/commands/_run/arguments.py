@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from git_hub_session._typing import TYPE_CHECKING
+from git_hub_session.cli.agent_options import (
+    AGENT_CMD,
+    parse_agent_commands,
+    parse_agent_count,
+)
 from git_hub_session.cli.measure_options import AUTO, parse_budget, parse_repeat, parse_tolerance
 from git_hub_session.cli.options import parse_jobs, parse_timeout
 from git_hub_session.cli.retry_options import parse_retries, parse_retry_delay
 from git_hub_session.errors import UsageError
+from git_hub_session.git.ref_names import agent_name
 
 if TYPE_CHECKING:
     from git_hub_session.cli.options import Arguments
@@ -23,6 +29,9 @@ INIT_OPTIONS = (
     "require",
     "guard",
     "no-guard",
+    "strategy",
+    "strategies",
+    "template",
     "base-branch",
     "id",
 )
@@ -41,6 +50,9 @@ _EVAL_OPTIONS = (
     "tolerance",
 )
 _MERGE_OPTIONS = (
+    "squash",
+    "ff",
+    "rebase",
     "message",
     "allow-regression",
     "yes",
@@ -51,8 +63,15 @@ _MEASURE, _NONE = "measure", "none"
 
 def check_options(args: Arguments) -> None:
     """Raise UsageError for a wrong option of a step, before anything is created."""
-    if not (args.value("agent-cmd") or "").strip():
+    if not any(map(str.strip, args.values(AGENT_CMD.name))):
         raise UsageError("option '--agent-cmd' is required", hint="--agent-cmd <command>")
+    count = parse_agent_count(args.value("agents"))
+    commands = parse_agent_commands(args, count)
+    missing = [agent_name(agent) for agent in range(1, count + 1) if not commands.find(agent)]
+    if missing:
+        raise UsageError(
+            f"no command for {', '.join(missing)}", hint="give an --agent-cmd without a name"
+        )
     for parse in (parse_repeat, parse_budget, parse_jobs, parse_timeout, parse_retries):
         parse(args)
     parse_retry_delay(args)
@@ -77,9 +96,12 @@ def measures_baseline(args: Arguments) -> bool:
 
 def exec_args(args: Arguments, sid: SessionId) -> Arguments:
     """Return the arguments of `exec`, with the agents' command."""
-    command = ("sh", "-c", (args.value("agent-cmd") or "").strip())
+    commands = parse_agent_commands(args, parse_agent_count(args.value("agents")))
     commit = {} if args.is_set("no-commit") else {"commit": ""}
     names = (*_EXEC_OPTIONS, *OUTPUT_OPTIONS)
+    if commands.named or len(commands.in_turn) > 1:
+        return args.subset(AGENT_CMD.name, *names, arguments=[sid], **commit)
+    command = ("sh", "-c", *commands.in_turn)
     return args.subset(*names, arguments=[sid], command=command, **commit)
 
 

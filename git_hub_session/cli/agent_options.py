@@ -1,0 +1,81 @@
+"""The options for single agents: their number, commands, strategies and template."""
+
+from __future__ import annotations
+
+from git_hub_session._typing import TYPE_CHECKING
+from git_hub_session.cli.context import read_text_file
+from git_hub_session.cli.options import Option
+from git_hub_session.errors import UsageError
+from git_hub_session.git.ref_names import agent_name
+from git_hub_session.session.agents import (
+    TEMPLATES,
+    PerAgent,
+    parse_per_agent,
+    parse_strategy_file,
+)
+from git_hub_session.session.model import MAX_AGENTS
+from git_hub_session.util.numbers import parse_int
+
+if TYPE_CHECKING:
+    from git_hub_session.cli.options import Arguments
+
+AGENT_CMD = Option(
+    "--agent-cmd",
+    "shell command: several are used in turn, agent-2=<command> is for one agent",
+    "<command>",
+    repeatable=True,
+)
+STRATEGY = Option(
+    "--strategy",
+    "approach of an agent: several are used in turn, agent-2=<text> is for one agent",
+    "<text>",
+    repeatable=True,
+)
+STRATEGIES = Option("--strategies", "file with lines such as 'agent-2: <text>'", "<file>")
+TEMPLATE = Option(
+    "--template",
+    "built-in instructions for the agents",
+    "<name>",
+    choices=TEMPLATES,
+)
+ASSIGNMENT_OPTIONS = (STRATEGY, STRATEGIES, TEMPLATE)
+_MAX_BYTES = 512 << 10
+
+
+def parse_agent_count(text: str | None) -> int:
+    """Return the number of agents of a new session, by default 3, or raise UsageError."""
+    if text is None:
+        return 3
+    number = parse_int(text, MAX_AGENTS)
+    if not number:
+        raise UsageError(
+            f"not a number of agents: '{text}'", hint=f"--agents takes 1 to {MAX_AGENTS}"
+        )
+    return number
+
+
+def parse_agent_commands(args: Arguments, count: int) -> PerAgent:
+    """Return the values of AGENT_CMD, or raise UsageError.
+
+    Args:
+        count: the number of agents.
+    """
+    return parse_per_agent(args.values(AGENT_CMD.name), count, f"--{AGENT_CMD.name}")
+
+
+def parse_strategy_options(args: Arguments, count: int) -> dict[str, str]:
+    """Return the strategies by the agent's name, such as {"agent-2": text}, or raise UsageError.
+
+    Args:
+        count: the number of agents.
+    """
+    file = args.value(STRATEGIES.name)
+    values = args.values(STRATEGY.name)
+    if file is None:
+        texts = parse_per_agent(values, count, f"--{STRATEGY.name}")
+        pairs = ((agent, texts.find(agent)) for agent in range(1, count + 1))
+        return {agent_name(agent): text for agent, text in pairs if text}
+    if values:
+        raise UsageError("--strategy and --strategies exclude each other")
+    text = read_text_file(file, "strategies", max_bytes=_MAX_BYTES)
+    return parse_strategy_file(text, count)
