@@ -54,6 +54,21 @@ def test_prepare_command_that_fails(hub: Hub) -> None:
     }
 
 
+def test_more_repetitions_do_not_make_a_tie(hub: Hub) -> None:
+    """Noise of 3 % and an outlier do not hide a difference of 10 %, also not in 40 repetitions."""
+    noise = [(number * 7 % 13 - 6) / 2 for number in range(40)]
+    slow, fast = [110 + value for value in noise], [100 + value for value in noise[::-1]]
+    fast[20] = 400
+    create_measurable_session(hub, *("".join(f"{value}\n" for value in ms) for ms in (slow, fast)))
+    hub.commit(agent_worktree(hub, 2), "more", "lines\n" * 90)  # A tie would rank agent-1 first.
+    command = f'{NUMBER_OF_RUN}; echo ms: $(sed -n "${{n}}p" ms)'
+    arguments = (*MEASURE, "--eval", command, "--in-place", "--repeat=40")
+    assert hub.run("eval", "-q", *arguments, "s1") == Result(0)
+    assert [values(hub, agent) for agent in (1, 2)] == [slow, fast]
+    assert [rank for rank, *_ in recorded_ranks(hub).values()] == [2, 1]
+    assert "tie" not in hub.run("status", "s1").out
+
+
 def test_failed_runs_are_repeated(hub: Hub) -> None:
     """Agent-1 fails twice and agent-2 three times. Two failures are allowed."""
     create_measurable_session(hub, "1 4\n", "1 2 3\n")
