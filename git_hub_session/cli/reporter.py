@@ -34,7 +34,7 @@ class Reporter:
         write_stderr_line(line)
 
     def hints(self, lines: Sequence[str]) -> None:
-        """Print hints on standard error."""
+        """Print hints on standard error, also with `-q`: they belong to an error or a signal."""
         for line in lines:
             write_stderr_line(f"hint: {line}")
 
@@ -67,12 +67,9 @@ class Reporter:
 
 
 class QuietReporter(Reporter):
-    """The reporter of the option `-q`: it only asks questions."""
+    """The reporter of the option `-q`: it only asks questions and prints hints."""
 
     def note(self, line: str) -> None:
-        """Print nothing."""
-
-    def hints(self, lines: Sequence[str]) -> None:
         """Print nothing."""
 
     def show_view(self, view: View) -> None:

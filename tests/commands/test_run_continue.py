@@ -341,16 +341,21 @@ def test_signal_in_another_step(project: Hub, step: str) -> None:
 
 
 def test_signal_during_exec(project: Hub) -> None:
-    """All options are kept, but only the agents that have not succeeded run again."""
+    """All options are kept, but only the agents that have not succeeded run again.
+
+    The option -q hides no hint.
+    """
     assert project.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "3").code == 0
     assert project.run("spawn", "-q", "s1").code == 0
     script = "test -e ../go || test $HUB_AGENT = agent-1 || { touch ../at; exec sleep 300; }"
-    options = ("--agents=1,2", "-j1", "--timeout=9m", "--commit=always", "--force")
+    options = ("--agents=1,2", "-j1", "--timeout=9m", "--commit=always", "--force", "-q")
     process = start(project, "exec", *options, "s1", "--", "sh", "-c", script)
     wait_for((worktrees(project) / "at").exists, process)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=120)
-    rest = f"--jobs 1 --timeout 9m --commit=always --force s1 -- sh -c {shlex.quote(script)}"
+    rest = (
+        f"--jobs 1 --timeout 9m --commit=always --force --quiet s1 -- sh -c {shlex.quote(script)}"
+    )
     assert err == (
         f"hint: continue with: git hub-session exec --agents 2 {rest}\n"
         "hint: then: git hub-session exec --agents 1 --commit=always s1 -- true\n"
