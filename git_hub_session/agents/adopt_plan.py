@@ -27,8 +27,8 @@ from git_hub_session.util.paths import is_same_path
 from git_hub_session.worktree.branches_in_use import branches_in_use
 from git_hub_session.worktree.locks import RESTORE_LOCK
 from git_hub_session.worktree.off_branch import (
-    adopt_command,
     off_branch_attempts,
+    off_branch_command,
     off_branch_reason,
 )
 from git_hub_session.worktree.owner import agent_worktrees, detached_owner
@@ -105,7 +105,7 @@ def plan_adopt(
     """
     _refuse_state(session, project.repo, options.agent)
     source = _find_source(session, project, options, worktrees)
-    _refuse_to_forget(source, session, options, worktrees)
+    _refuse_lost_work(source, session, options, worktrees)
     if source.worktree is not None:
         _refuse_unusable(source, session, project, options, worktrees)
     branch, has_branch = _choose_attempt(session, project, options, source)
@@ -127,11 +127,13 @@ def _find_complete(
 
 
 def _refuse_state(session: Session, repo: GitRepo, agent: int) -> None:
-    is_known = agent in attempts_by_agent(session.id, repo) or agent in archived_agents(
+    has_attempts = agent in attempts_by_agent(session.id, repo) or agent in archived_agents(
         session.id, repo
     )
     has_record = bool(session.agent_record(agent_name(agent)).attempt)
-    if session.state in FINISHED or not (is_known or has_record or accepts_agents(session, repo)):
+    if session.state in FINISHED or not (
+        has_attempts or has_record or accepts_agents(session, repo)
+    ):
         raise Refused(
             f"session '{session.id}' is '{session.state}': it accepts no more attempts",
             hint=NEW_SESSION_HINT,
@@ -192,7 +194,7 @@ def _find_checkout(ref: str, worktrees: Sequence[Worktree]) -> Worktree | None:
     return next((worktree for worktree in worktrees if ref in worktree.reserved_branches), None)
 
 
-def _refuse_to_forget(
+def _refuse_lost_work(
     source: AdoptSource, session: Session, options: AdoptOptions, worktrees: Sequence[Worktree]
 ) -> None:
     """Raise Refused if the agent's worktree has other work that no record would name any more."""
@@ -202,7 +204,7 @@ def _refuse_to_forget(
             [worktree] = [other for other in worktrees if other.git_dir == git_dir]
             raise Refused(
                 f"'{worktree.path}': {off_branch_reason(worktree, attempt.ref)}",
-                hint=adopt_command(worktree, attempt),
+                hint=off_branch_command(worktree, attempt),
             )
 
 

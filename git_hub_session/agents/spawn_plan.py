@@ -27,7 +27,11 @@ from git_hub_session.session.archived import session_archived_attempts
 from git_hub_session.session.state import FINISHED, AgentStatus, State
 from git_hub_session.util.paths import is_same_path
 from git_hub_session.worktree.locks import GIT_ADD_LOCK
-from git_hub_session.worktree.off_branch import has_other_branch, restore_branch_command, was_left
+from git_hub_session.worktree.off_branch import (
+    has_other_branch,
+    restore_branch_command,
+    was_created_for,
+)
 from git_hub_session.worktree.paths import can_create_at, worktree_path
 from git_hub_session.worktree.reattach import occupied_reason, unusable_reason
 
@@ -231,8 +235,10 @@ def _refuse_if_branch_left(
 ) -> None:
     """Raise Refused if the agent has left or renamed the branch of the worktree at the path."""
     for worktree in worktrees:
-        is_left = has_other_branch(worktree, branch.ref) and was_left(worktree, branch)
-        reason = unusable_reason(worktree, branch, project) if is_left else None
+        has_left_branch = has_other_branch(worktree, branch.ref) and was_created_for(
+            worktree, branch
+        )
+        reason = unusable_reason(worktree, branch, project) if has_left_branch else None
         if reason and is_same_path(worktree.path, path):
             raise Refused(f"'{path}': {reason[0]}", hint=reason[1])
 

@@ -16,8 +16,8 @@ from git_hub_session.git.ref_names import parse_agent_branch
 from git_hub_session.removal.journal import STEP_TRASH
 from git_hub_session.util.text import quote_list
 from git_hub_session.worktree.off_branch import (
-    adopt_command,
     has_other_branch,
+    off_branch_command,
     restore_branch_command,
 )
 from git_hub_session.worktree.reason import Reason
@@ -148,7 +148,7 @@ def _missing_branch_hint(state: WorktreeState) -> str:
 def _off_branch_hint(state: WorktreeState) -> str:
     branch = parse_agent_branch(state.branch)
     if branch is not None and has_other_branch(state.worktree, state.branch):
-        return adopt_command(state.worktree, branch)
+        return off_branch_command(state.worktree, branch)
     return doctor_command(state)
 
 

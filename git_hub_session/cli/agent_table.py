@@ -34,7 +34,7 @@ def agent_lines(
     now: float,
 ) -> list[str]:
     """Return a table of the agents, or no line if there is nothing to report about them."""
-    if not any(agent.has_news for agent in agents):
+    if not any(agent.has_progress for agent in agents):
         return []
     ranks = [agent.result.rank if agent.result else 0 for agent in agents]
     columns = (

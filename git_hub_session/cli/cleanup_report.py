@@ -43,7 +43,7 @@ class ReportOutput:
 
         Args:
             cwd: the current directory, to which paths are relative.
-            restore: the commands of `restore` by rescue ref (see restore/way_back.py).
+            restore: the commands of `restore` by rescue ref (see restore/commands.py).
         """
         self.report = report
         self._cwd = cwd
@@ -118,7 +118,7 @@ class ReportOutput:
         details: dict[str, list[str]] = {ref: [] for ref in names}
         for removed in report.removed:
             parts[removed.branch] += self._removed_parts(removed)
-            details[removed.branch] += self._way_back_lines(removed)
+            details[removed.branch] += self._restore_lines(removed)
         for kept in report.kept:
             parts[kept.branch].append(self._kept_part(kept, style))
             details[kept.branch] += _reason_lines(kept)
@@ -146,7 +146,7 @@ class ReportOutput:
         saved = "".join(f", saved {_KINDS[saved.kind]} in {saved.ref}" for saved in kept.saved)
         return f"{style.paint('kept', 'red')} {self._path(kept.path)}{escape_control(saved)}"
 
-    def _way_back_lines(self, removed: RemovedWorktree) -> list[str]:
+    def _restore_lines(self, removed: RemovedWorktree) -> list[str]:
         """Return the commands that restore the saved work, the short ones if they are enough."""
         commands = {**self._git_commands, **self._restore_commands}
         refs = [saved.ref for saved in removed.saved if saved.ref in commands]

@@ -8,7 +8,7 @@ from git_hub_session.cleanup.options import read_cleanup_options
 from git_hub_session.cli.cleanup_report import ReportOutput
 from git_hub_session.cli.options import DRY_RUN, FORMAT, QUIET, Arguments, Option, Usage
 from git_hub_session.cli.view import Record, TerminalStyle, TextOutput, View, make_record
-from git_hub_session.restore.way_back import restore_commands
+from git_hub_session.restore.commands import restore_commands
 
 if TYPE_CHECKING:
     from git_hub_session.cleanup.archive_session import ArchiveResult

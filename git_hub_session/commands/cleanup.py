@@ -11,7 +11,7 @@ from git_hub_session.cli.cleanup_report import ReportOutput
 from git_hub_session.cli.options import DRY_RUN, FORMAT, QUIET, Arguments, Option, Usage
 from git_hub_session.cli.view import Record, TerminalStyle, TextOutput, View
 from git_hub_session.errors import HubError, UsageError
-from git_hub_session.restore.way_back import restore_commands
+from git_hub_session.restore.commands import restore_commands
 from git_hub_session.session.read import UnreadableSession
 from git_hub_session.session.state import FINISHED
 from git_hub_session.util.clock import parse_duration, parse_iso

@@ -25,7 +25,7 @@ from git_hub_session.git.ref_names import HEADS, agent_name, short_name
 from git_hub_session.merge.merge import merge_winner
 from git_hub_session.merge.options import PARAGRAPH, MergeKind, MergeOptions, merge_command
 from git_hub_session.merge.plan import MergePlan, plan_merge
-from git_hub_session.restore.way_back import restore_commands
+from git_hub_session.restore.commands import restore_commands
 from git_hub_session.session.agents import parse_agent
 from git_hub_session.session.baseline import last_evaluation
 from git_hub_session.session.model import MAX_AGENTS

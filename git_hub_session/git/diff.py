@@ -63,7 +63,7 @@ def _format_patch(patch: pygit2.Patch) -> str:
 
 
 def patch_text(diff: pygit2.Diff, limit: int) -> tuple[str, bool]:
-    """Return the text of a diff, and True if it was cut off after `limit` bytes."""
+    """Return the text of a diff, and True if it was truncated after `limit` bytes."""
     parts = []
     for index in range(len(diff)):
         patch = diff[index]

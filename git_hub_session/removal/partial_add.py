@@ -174,7 +174,9 @@ def remove_or_keep(
         return []
     new_path = first_free(f"{worktree.path}.cut-off", os.path.lexists, always_numbered=True)
     removal.unregister_worktree(worktree, new_path)
-    return [f"a {call} that was cut off left files in '{worktree.path}': they are in '{new_path}'"]
+    return [
+        f"a {call} that was interrupted left files in '{worktree.path}': they are in '{new_path}'"
+    ]
 
 
 def _refuse_if_commits_lost(worktree: Worktree, project: Project, sources: Sequence[str]) -> None:

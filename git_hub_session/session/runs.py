@@ -210,7 +210,7 @@ class RunState(str, Enum):
     RUNNING = "running"
     DONE = "done"
     FAILED = "failed"
-    CUT_OFF = "cut off"
+    TIMED_OUT = "timed out"
     """The time limit ended the command."""
     INTERRUPTED = "interrupted"
     """A signal ended `exec` before the command had ended, or `exec` was killed."""
@@ -222,7 +222,7 @@ class RunState(str, Enum):
 _UNSUCCESSFUL = (
     RunState.NEVER_RAN,
     RunState.FAILED,
-    RunState.CUT_OFF,
+    RunState.TIMED_OUT,
     RunState.INTERRUPTED,
 )
 
@@ -276,7 +276,7 @@ def _read_result(fields: Mapping[str, Any]) -> LastRun:
     if cut_off == TIMED_OUT:
         seconds = as_number(fields.get("time_limit")) or as_number(fields.get("seconds")) or 0.0
         after = f" after {format_span(seconds)}" if 0 < seconds <= MAX_COUNT else ""
-        return LastRun(RunState.CUT_OFF, f"cut off{after}")
+        return LastRun(RunState.TIMED_OUT, f"timed out{after}")
     if cut_off == INTERRUPTED:
         return LastRun(RunState.INTERRUPTED, INTERRUPTED)
     status = fields.get("exit_code")

@@ -59,7 +59,7 @@ class AgentProgress(NamedTuple):
         return agent_name(self.agent)
 
     @property
-    def has_news(self) -> bool:
+    def has_progress(self) -> bool:
         """True if a command has run for the agent, or if it was evaluated."""
         return self.state != READY or self.result is not None
 

@@ -96,7 +96,7 @@ def off_branch_reason(worktree: Worktree, ref: str) -> str:
     return f"another branch is checked out: '{short_name(worktree.branches[0])}'"
 
 
-def adopt_command(worktree: Worktree, branch: AgentBranch) -> str:
+def off_branch_command(worktree: Worktree, branch: AgentBranch) -> str:
     """Return the command that records what is checked out as the next attempt of the agent.
 
     If another agent's branch is checked out, return the command that leaves this branch.
@@ -175,10 +175,10 @@ def _belongs(worktree: Worktree, path: str, attempt: AgentBranch) -> bool:
             return False
     if not is_same_path(path, worktree.path):
         return False
-    return was_left(worktree, attempt) or not worktree.left_branches
+    return was_created_for(worktree, attempt) or not worktree.left_branches
 
 
-def was_left(worktree: Worktree, branch: AgentBranch) -> bool:
+def was_created_for(worktree: Worktree, branch: AgentBranch) -> bool:
     """Return True if the first branch that HEAD of the worktree left is a branch of the agent."""
     first = next(map(parse_agent_branch, worktree.left_branches), None)
     return first is not None and _is_same_agent(first, branch)

@@ -22,10 +22,10 @@ from git_hub_session.git.worktrees import Worktree, list_files_below
 from git_hub_session.util.paths import is_same_path
 from git_hub_session.worktree.branches_in_use import branches_in_use
 from git_hub_session.worktree.off_branch import (
-    adopt_command,
     detached_reason,
     has_other_branch,
     missing_branch,
+    off_branch_command,
     off_branch_reason,
     original_attempt,
 )
@@ -43,7 +43,7 @@ _END_COMMANDS = {"rebase": "rebase --abort", "bisect": "bisect reset"}
 def reattach_command(worktree: Worktree, branch: AgentBranch, project: Project) -> str:
     """Return the command that puts HEAD on the branch of the attempt, or on a new attempt."""
     if has_other_branch(worktree, branch.ref):
-        return adopt_command(worktree, branch)
+        return off_branch_command(worktree, branch)
     # `git symbolic-ref` would allow a branch that another worktree has checked out: do not use it.
     tip = "" if branch.ref in branches_in_use(project.paths) else project.repo.tip(branch.ref)
     if not worktree.detached:

@@ -28,9 +28,9 @@ from git_hub_session.util.text import natural_key
 from git_hub_session.worktree.changes import WorktreeChanges, read_changes
 from git_hub_session.worktree.git_settings import settings_warning
 from git_hub_session.worktree.off_branch import (
-    adopt_command,
     has_other_branch,
     missing_branch,
+    off_branch_command,
     off_branch_reason,
 )
 from git_hub_session.worktree.owner import session_worktrees
@@ -94,7 +94,7 @@ class WorktreeStatus(NamedTuple):
         branch = parse_agent_branch(self.branch)
         if branch is None or not has_other_branch(self.worktree, self.branch):
             return ""
-        return adopt_command(self.worktree, branch)
+        return off_branch_command(self.worktree, branch)
 
 
 class Divergence(NamedTuple):

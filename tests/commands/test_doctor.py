@@ -701,7 +701,7 @@ def test_files_of_the_user_in_a_partial_worktree_are_kept(hub: Hub) -> None:
     [finding] = hub.json("doctor", "--fix", code=0)["findings"]
     kept = f"{worktree}.cut-off-1"
     assert finding["notes"] == [
-        f"a spawn or a restore that was cut off left files in '{worktree}': they are in '{kept}'"
+        f"a spawn or a restore that was interrupted left files in '{worktree}': they are in '{kept}'"
     ]
     assert (Path(kept) / "note").read_text() == "mine"
     assert hub.run("spawn", "a").code == 0

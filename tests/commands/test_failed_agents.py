@@ -49,7 +49,7 @@ def edit_agents(hub: Hub, **changes: dict[str, Any]) -> None:
 
 @pytest.fixture
 def session(hub: Hub) -> Hub:
-    """Return a hub with an agent that failed, one that was cut off, and one that succeeded.
+    """Return a hub with an agent that failed, one that timed out, and one that succeeded.
 
     The failed agent has the best metric, and the third agent has the worst.
     """
@@ -69,12 +69,12 @@ def test_failed_agents_are_not_ranked(session: Hub) -> None:
         "RANK  AGENT    METRIC  DELTA  SPREAD  FILES  +/-\n"
         "   1  agent-3       9      -       -      1  +1/-0\n"
         "   -  agent-1       -      -       -      1  +1/-0  failed with exit code 7\n"
-        "   -  agent-2       -      -       -      1  +1/-0  cut off after 1 s\n"
+        "   -  agent-2       -      -       -      1  +1/-0  timed out after 1 s\n"
         "Session s1: running → evaluating\n",
     )
     assert recorded_ranks(session) == {
         "agent-1": (None, None, "failed with exit code 7"),
-        "agent-2": (None, None, "cut off after 1 s"),
+        "agent-2": (None, None, "timed out after 1 s"),
         "agent-3": (1, 9, ""),
     }
     assert agent_runs(session, "eval-1") == ["agent-3.log"]
@@ -87,12 +87,12 @@ def test_failed_agents_can_be_included(session: Hub) -> None:
     result = session.run("eval", *MEASURE, "--include-failed", "s1")
     assert result.out.splitlines()[1:3] == [
         "   1  agent-1       1      -       -      1  +1/-0  failed with exit code 7",
-        "   2  agent-2       2      -       -      1  +1/-0  cut off after 1 s",
+        "   2  agent-2       2      -       -      1  +1/-0  timed out after 1 s",
     ]
     agents = session.json("eval", *MEASURE, "--include-failed", "s1")["agents"]
     assert [(agent["rank"], agent["reason"], agent["failure"]) for agent in agents] == [
         (1, None, "failed with exit code 7"),
-        (2, None, "cut off after 1 s"),
+        (2, None, "timed out after 1 s"),
         (3, None, None),
     ]
     tip = session.git("rev-parse", "main")
@@ -112,7 +112,7 @@ def test_dry_run_and_unranked_list(session: Hub) -> None:
     lines = session.run("eval", "-n", *MEASURE, "s1").out.splitlines()
     assert lines[:2] == [
         "Would not measure agent-1: failed with exit code 7",
-        "Would not measure agent-2: cut off after 1 s",
+        "Would not measure agent-2: timed out after 1 s",
     ]
     result = session.run("eval", "s1")
     assert result.out.splitlines()[1] == "agent-1      1  +1/-0  failed with exit code 7"
@@ -143,7 +143,7 @@ def test_no_agent_succeeded(session: Hub) -> None:
         1,
         "",
         "error: no agent can be ranked: agent-1: failed with exit code 7;"
-        f" agent-2: cut off after 1 s; agent-3: failed with exit code 1\nhint: {hint}\n",
+        f" agent-2: timed out after 1 s; agent-3: failed with exit code 1\nhint: {hint}\n",
     )
     assert session.state() == before
     assert session.call("sh", "-c", hint) == Result(0)
@@ -161,8 +161,8 @@ def test_no_agent_succeeded(session: Hub) -> None:
         ({"status": "running", "exec": {"run": "exec-8"}}, "interrupted"),
         ({"status": "waiting", "exec": {"run": "exec-8"}}, "interrupted"),
         ({"status": "failed", "exec": {"exit_code": 10**30}}, "marked as failed"),
-        ({"status": "failed", "exec": {"cut_off": "timed out", "seconds": -1}}, "cut off"),
-        ({"status": "ready", "exec": {"cut_off": "timed out", "time_limit": 7200}}, "cut off after 2 h"),
+        ({"status": "failed", "exec": {"cut_off": "timed out", "seconds": -1}}, "timed out"),
+        ({"status": "ready", "exec": {"cut_off": "timed out", "time_limit": 7200}}, "timed out after 2 h"),
         (
             {"status": "failed", "exec": {"exit_code": 0, "not_committed": "\x1b[2Jhook"}},
             "changes not committed: \\x1b[2Jhook",
@@ -193,7 +193,7 @@ def test_failure_is_kept_by_a_cleanup_and_a_restore(session: Hub) -> None:
     agents = session.json("eval", "-n", *MEASURE, "s1")["agents"]
     assert [agent["failure"] for agent in agents] == [
         "failed with exit code 7",
-        "cut off after 1 s",
+        "timed out after 1 s",
         None,
     ]
     assert session.run("spawn", "-q", "--retry", "1", "s1").code == 0
@@ -228,10 +228,10 @@ def test_success_counts_only_for_the_agents_of_the_run(session: Hub) -> None:
     """The last command that ran for an agent decides, also `true`."""
     run_script(session, "true", "--commit", "--agents=3")
     failures = [agent["failure"] for agent in session.json("eval", "-n", *MEASURE, "s1")["agents"]]
-    assert failures == ["failed with exit code 7", "cut off after 1 s", None]
+    assert failures == ["failed with exit code 7", "timed out after 1 s", None]
     run_script(session, "true", "--commit", "--agents=1")
     failures = [agent["failure"] for agent in session.json("eval", "-n", *MEASURE, "s1")["agents"]]
-    assert failures == [None, "cut off after 1 s", None]
+    assert failures == [None, "timed out after 1 s", None]
 
 
 def test_agent_that_did_not_start_keeps_its_last_run(session: Hub) -> None:
@@ -246,7 +246,7 @@ def test_agent_that_did_not_start_keeps_its_last_run(session: Hub) -> None:
     process.terminate()
     process.wait(timeout=120)
     failures = [agent["failure"] for agent in session.json("eval", "-n", *MEASURE, "s1")["agents"]]
-    assert failures == ["interrupted", "cut off after 1 s", None]
+    assert failures == ["interrupted", "timed out after 1 s", None]
     assert exec_record(session, 3)["run"] == "exec-1"
 
 
@@ -272,7 +272,7 @@ def test_failed_command_runs_again(session: Hub) -> None:
 
 
 def test_retries_end(session: Hub) -> None:
-    """A command that is cut off, or cannot start, runs again too."""
+    """A command that times out, or cannot start, runs again too."""
     options = ("--agents=1", "--retries=1", "--retry-delay=0")
     run_script(session, "exec sleep 300", *options, "--timeout=1s", code=1)
     assert (exec_record(session, 1)["tries"], exec_record(session, 1)["cut_off"]) == (

@@ -704,7 +704,7 @@ def test_new_file_in_a_partial_worktree_is_kept(hub: Hub) -> None:
     assert hub.run("restore", "-q", "s1") == Result(
         0,
         "",
-        f"warning: a restore that was cut off left files in '{worktree}': they are in '{kept}'\n",
+        f"warning: a restore that was interrupted left files in '{worktree}': they are in '{kept}'\n",
     )
     assert (kept / "sub" / "other").read_text() == "mine\n"
     assert_restored(hub, worktree)

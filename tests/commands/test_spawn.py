@@ -731,7 +731,7 @@ def test_new_file_in_a_partial_worktree_is_kept(hub: Hub) -> None:
     assert hub.run("spawn", "-q", "s1") == Result(
         0,
         "",
-        f"warning: a spawn that was cut off left files in '{path}': they are in '{kept_path}'\n",
+        f"warning: a spawn that was interrupted left files in '{path}': they are in '{kept_path}'\n",
     )
     assert Path(kept_path, "mine").read_text() == "mine\n"
     assert (path / "file").read_text() == "first\n"

@@ -141,8 +141,8 @@ def test_command_that_was_cut_off(hub: Hub) -> None:
     hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "1")
     hub.run("spawn", "-q", "s1")
     run_agents(hub, "sleep 300", "--timeout", "1")
-    assert agent_fields(hub, 1)["status"] == "cut off"
-    assert agent_section(hub)[1].startswith("    agent-1  cut off after ")
+    assert agent_fields(hub, 1)["status"] == "timed out"
+    assert agent_section(hub)[1].startswith("    agent-1  timed out after ")
 
 
 @pytest.mark.parametrize("code", [1, 127])
