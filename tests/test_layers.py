@@ -93,6 +93,7 @@ LATE_IMPORTS = {
     ("cli.options", "textwrap"),
     ("cli.context", "git.head"),
     ("commands.init", "merge.next_session"),
+    ("commands.init", "checkout.holdout"),
     ("commands.path", "worktree.repair_commands"),
     ("git.libgit2", "tempfile"),
     ("main", "difflib"),

@@ -125,6 +125,18 @@ def remove_checkouts(
         empty_trash(project.paths.common_dir)
 
 
+def preview_left_checkouts(
+    sid: SessionId, project: Project, worktrees: Sequence[Worktree], directory: SafeDirectory
+) -> list[str]:
+    """Return notes about the temporary worktrees that remove_left_checkouts() would find."""
+    notes = []
+    for worktree in left_checkouts(sid, worktrees, directory):
+        reason = reason_to_keep(worktree, project)
+        verb, why = ("keep", f": {reason.message}") if reason else ("remove", "")
+        notes.append(f"would {verb} the temporary worktree '{worktree.path}'{why}")
+    return notes
+
+
 def remove_left_checkouts(
     sid: SessionId, project: Project, worktrees: Sequence[Worktree], directory: SafeDirectory
 ) -> list[str]:

@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterable, Sequence
 
 from git_hub_session._typing import TYPE_CHECKING
-from git_hub_session.checkout.temporary import left_checkouts, remove_left_checkouts
+from git_hub_session.checkout.temporary import preview_left_checkouts, remove_left_checkouts
 from git_hub_session.cleanup.archive_branches import ArchivePlan, archive_branches, plan_archive
 from git_hub_session.cleanup.plan import WorktreePlan, plan_cleanup
 from git_hub_session.cleanup.report import (
@@ -81,8 +81,7 @@ def preview_cleanup(
             project.repo.branches(branch_prefix(sid)), in_use, project.repo.find_ref_target
         )
     with project.store.open_directory(sid) as directory:
-        left = left_checkouts(sid, neighbors.worktrees, directory)
-    notes = [f"would remove the temporary worktree '{worktree.path}'" for worktree in left]
+        notes = preview_left_checkouts(sid, project, neighbors.worktrees, directory)
     return CleanupReport(
         sid,
         tuple(_removed_worktree(plan, _planned_saves(sid, plan)) for plan in removed),

@@ -9,11 +9,49 @@ from git_hub_session.errors import HubError, Refused
 
 if TYPE_CHECKING:
     from git_hub_session.cli.context import Context
-    from git_hub_session.session.model import Session
+    from git_hub_session.session.model import Config, Session
 
 
-def ask_approval(context: Context, session: Session, command: str, *, is_typed: bool) -> None:
+def holdout_approval(directory: str) -> str:
+    """Return the text that records the approval of a directory with holdout files, or ''."""
+    return f"holdout {directory}" if directory else ""
+
+
+def ask_holdout_approval(context: Context, session: Session) -> None:
+    """Ask before files that config.yaml names are copied to a place where an attempt reads them.
+
+    Raises:
+        Refused: the user did not approve the directory.
+    """
+    directory = session.config.holdout
+    text = holdout_approval(directory)
+    common_dir = context.project.paths.common_dir
+    if not text or context.project.approvals.is_approved(common_dir, text):
+        return
+    question = f"Copy the files of '{directory}' into the measured worktrees of '{session.id}'?"
+    if not context.reporter.ask(question):
+        raise Refused(
+            f"the holdout of session '{session.id}' is not approved: '{directory}'",
+            hint=f"git hub-session eval {session.id} --holdout {quote(directory)}",
+        )
+    _save_approval(context, text)
+
+
+def _save_approval(context: Context, text: str) -> None:
+    try:
+        context.project.approvals.approve(context.project.paths.common_dir, text)
+    except HubError as error:
+        context.reporter.note(f"warning: the approval was not saved: {error.message}")
+
+
+def ask_approval(
+    context: Context, session: Session, command: str, *, is_typed: bool, retry: str = ""
+) -> None:
     """Ask before an eval command runs that came with the repository. Record the approval.
+
+    Args:
+        is_typed: True if the user typed the command.
+        retry: the command that approves it, or '' for `eval` of the session.
 
     Raises:
         Refused: the user did not approve the command.
@@ -25,9 +63,18 @@ def ask_approval(context: Context, session: Session, command: str, *, is_typed: 
         if not context.reporter.ask(question):
             raise Refused(
                 f"the eval command of session '{session.id}' is not approved: {command}",
-                hint=f"git hub-session eval {session.id} --eval {quote(command)}",
+                hint=retry or f"git hub-session eval {session.id} --eval {quote(command)}",
             )
+    _save_approval(context, command)
+
+
+def approve_typed(context: Context, config: Config) -> None:
+    """Approve the eval command and the holdout: their author is the user, not the repository."""
+    approvals, common_dir = context.project.approvals, context.project.paths.common_dir
     try:
-        approvals.approve(common_dir, command)
+        for text in filter(None, (config.get("eval_cmd"), holdout_approval(config.holdout))):
+            approvals.approve(common_dir, text)
     except HubError as error:
-        context.reporter.note(f"warning: the approval was not saved: {error.message}")
+        context.reporter.note(
+            f"warning: 'git hub-session eval' will ask before it runs the eval command: {error.message}"
+        )

@@ -18,6 +18,8 @@ AUTO = "auto"
 GUARD = Option("--guard", "path to measure as in the base branch", "<path>", repeatable=True)
 NO_GUARD = Option("--no-guard", "guard no path, also none that the eval command names")
 
+HOLDOUT = Option("--holdout", "directory with files that only measurements see", "<directory>")
+
 REQUIRE = Option(
     "--require", "metric that must hold, such as 'errors==0'", "<condition>", repeatable=True
 )

@@ -63,7 +63,8 @@ class Usage(NamedTuple):
 
 DRY_RUN = Option("-n, --dry-run", "show what would be done, but change nothing")
 QUIET = Option("-q, --quiet", "print only errors and requested output")
-TIMEOUT = Option("--timeout", "time limit for each command, such as 90s or 2h", "<time>")
+TIMEOUT = Option("--timeout", "time limit for each command: 90s, 2h or none", "<time>")
+NO_TIMEOUT = "none"
 YES = Option("--yes", "do not ask for confirmation", no_abbreviation=True)
 JOBS = Option("-j, --jobs", "number of parallel jobs (default: number of CPUs)", "<number>")
 FORMAT = (
@@ -149,9 +150,11 @@ class Arguments:
 
 
 def parse_timeout(args: Arguments) -> float | None:
-    """Return the value of TIMEOUT in seconds, or None."""
+    """Return the value of TIMEOUT in seconds. Return None without a limit: "none", or no value."""
     text = args.value("timeout")
-    return None if text is None else parse_seconds(text)
+    if text in (None, NO_TIMEOUT):
+        return None
+    return parse_seconds(text or "", allow_zero=True) or None
 
 
 def parse_seconds(text: str, *, allow_zero: bool = False) -> float:

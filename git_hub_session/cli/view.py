@@ -161,6 +161,8 @@ def metric_lines(config: Config) -> list[str]:
         out.append(f"  Baseline: {escape_control(config.get('baseline'))}")
     out += [f"  Require: {escape_control(text)}" for text in config.require]
     out += [f"  Guard: {escape_control(path)}" for path in config.guard or ()]
+    if config.holdout:
+        out.append(f"  Holdout: {escape_control(config.holdout)}")
     return out
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from git_hub_session._typing import TYPE_CHECKING, Any
-from git_hub_session.cli.approval import ask_approval
+from git_hub_session.cli.approval import ask_approval, ask_holdout_approval
 from git_hub_session.cli.command_line import command_line, replace_line
 from git_hub_session.cli.evaluation_table import result_table
 from git_hub_session.cli.measure_options import (
     GUARD,
+    HOLDOUT,
     JUDGE,
     NO_GUARD,
     NO_REQUIRE,
@@ -34,6 +35,7 @@ from git_hub_session.cli.view import (
     warning_lines,
 )
 from git_hub_session.commands._eval.arguments import parse_options
+from git_hub_session.commands._eval.here import HereView, measure_current_worktree
 from git_hub_session.errors import HubError
 from git_hub_session.evaluation.candidates import INCLUDE_FAILED_HINT
 from git_hub_session.evaluation.evaluate import evaluate_session, preview_evaluation
@@ -47,7 +49,7 @@ if TYPE_CHECKING:
 
 
 USAGE = Usage(
-    ("eval [<options>] [<id>]", "eval --ranking <list> [<id>]"),
+    ("eval [<options>] [<id>]", "eval --ranking <list> [<id>]", "eval --here [<options>]"),
     (
         Option("--eval", "command that measures (default: the session's)", "<command>"),
         Option("--metric", "name of the metric, or '' for pass or fail", "<name>"),
@@ -75,10 +77,12 @@ USAGE = Usage(
         NO_REQUIRE,
         GUARD,
         NO_GUARD,
+        HOLDOUT,
         Option("--in-place", "measure each agent in its own worktree"),
         JUDGE,
         TOLERANCE,
         Option("--ranking", "record a person's ranking, best agent first", "<list>"),
+        Option("--here", "measure the current worktree as it is, and record nothing"),
         Option("-m, --message", "text to record with --ranking", "<text>"),
         Option("--include-failed", "measure and rank agents whose command failed too"),
         Option("--force", "evaluate even if an agent is still running", no_abbreviation=True),
@@ -90,11 +94,13 @@ USAGE = Usage(
 )
 
 
-def run(context: Context, args: Arguments) -> EvalView:
+def run(context: Context, args: Arguments) -> EvalView | HereView:
     """Measure the last commit of each agent and rank the agents.
 
     Without an eval command, return the agents unranked.
     """
+    if args.is_set("here"):
+        return measure_current_worktree(context, args)
     sid = context.require_session(args.argument, "eval")
     project = context.project
     session = project.store.read(sid)
@@ -103,6 +109,8 @@ def run(context: Context, args: Arguments) -> EvalView:
     if options.metric_command is not None and not dry_run:
         is_typed = args.value("eval") is not None
         ask_approval(context, session, options.metric_command.command, is_typed=is_typed)
+        if options.holdout is None:
+            ask_holdout_approval(context, session)
     try:
         result = (preview_evaluation if dry_run else evaluate_session)(sid, project, options)
     except HubError as error:
@@ -167,6 +175,7 @@ class EvalView(View):
             "guard": list(result.guard),
             "verdict": result.verdict.text if result.verdict else None,
             "judge": (result.verdict.judge or None) if result.verdict else None,
+            "holdout": list(result.holdout),
             "require": [each.text for each in metric_command.requirements]
             if metric_command
             else [],

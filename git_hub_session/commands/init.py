@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.cli.agent_options import (
@@ -12,8 +11,19 @@ from git_hub_session.cli.agent_options import (
     parse_agent_count,
     parse_strategy_options,
 )
+from git_hub_session.cli.approval import approve_typed
+from git_hub_session.cli.config_values import (
+    MAX_TEXT_BYTES,
+    check_text,
+    parse_evaluation_values,
+)
 from git_hub_session.cli.context import Context, read_text_file
-from git_hub_session.cli.measure_options import GUARD, NO_GUARD, REQUIRE, parse_guard_options
+from git_hub_session.cli.measure_options import (
+    GUARD,
+    HOLDOUT,
+    NO_GUARD,
+    REQUIRE,
+)
 from git_hub_session.cli.options import DRY_RUN, FORMAT, QUIET, Arguments, Option, Usage
 from git_hub_session.cli.view import (
     TerminalStyle,
@@ -23,12 +33,9 @@ from git_hub_session.cli.view import (
     relative_path,
     task_lines,
 )
-from git_hub_session.errors import HubError, UsageError
+from git_hub_session.errors import UsageError
 from git_hub_session.git.ref_names import HEADS, SessionId, parse_session_id
 from git_hub_session.lineage.parent import parent_fields
-from git_hub_session.metric.metric import parse_metric_regex
-from git_hub_session.metric.quantity import parse_finite_quantity
-from git_hub_session.metric.requirement import parse_requirements
 from git_hub_session.session.agents import parse_strategies
 from git_hub_session.session.create import choose_session_id, create_session, resolve_base_branch
 from git_hub_session.session.guarded import find_missing_guard, missing_guard_error
@@ -44,8 +51,6 @@ if TYPE_CHECKING:
     from git_hub_session.session.model import Session
     from git_hub_session.session.project import Project
 
-# Half of the size limit of config.yaml.
-_MAX_TEXT_BYTES = 512 << 10
 _METRIC_OPTIONS = ("eval", "metric", "metric-regex", "direction")
 _TASK_HINT = "give --task <text> or -F <file>"
 
@@ -72,6 +77,7 @@ USAGE = Usage(
         GUARD,
         NO_GUARD,
         *ASSIGNMENT_OPTIONS,
+        HOLDOUT,
         Option("--baseline", "current value of the metric", "<number>"),
         Option("--base-branch", "branch to start from (default: current branch)", "<branch>"),
         Option("--after", "start from the winner of this session", "<id>"),
@@ -103,6 +109,7 @@ def _create(context: Context, args: Arguments, previous: Session | None) -> Init
     project = context.project
     next_session = _choose_next_session(previous, project)
     values = _plan_values(project, args, next_session)
+    values |= _read_holdout(args, project)
     _refuse_missing_guard(context, Config(values))
     wanted_id = args.value("id")
     wanted_sid = parse_session_id(wanted_id) if wanted_id is not None else None
@@ -110,8 +117,9 @@ def _create(context: Context, args: Arguments, previous: Session | None) -> Init
     create = choose_session_id if dry_run else create_session
     start = _prepare_start(previous, next_session, project)
     sid = create(project.store, values, wanted_sid, now=project.now(), start=start)
-    if args.value("eval") is not None and not dry_run:
-        _approve(context, values["eval_cmd"])
+    if not dry_run:
+        given = [name for name in ("eval_cmd", "holdout") if args.value(name.removesuffix("_cmd"))]
+        approve_typed(context, Config({name: values[name] for name in given}))
     config = Config({**values, "session_id": sid})
     directory = relative_path(f"{project.paths.hub}/sessions/{sid}", project.cwd)
     parent = next_session.parent if next_session else None
@@ -152,11 +160,9 @@ def _plan_values(
         "session_id": "",
         "task": _read_task(args, inherited.get("task")),
         "agent_count": str(count),
-        "base_branch": _check_text("base branch", base_branch),
+        "base_branch": check_text("base branch", base_branch),
         "created": format_iso(project.now()),
-        **_parse_evaluation(args),
-        **_parse_guard(args),
-        **_parse_require(args),
+        **parse_evaluation_values(args),
         **_parse_assignment(args, count),
     }
     ordered = {key: values[key] for key in CONFIG_KEYS if key in values}
@@ -185,14 +191,14 @@ def _refuse_missing_guard(context: Context, config: Config) -> None:
             raise missing_guard_error(missing)
 
 
-def _approve(context: Context, command: str) -> None:
-    """Approve the eval command: its author is the user, not the repository."""
-    try:
-        context.project.approvals.approve(context.project.paths.common_dir, command)
-    except HubError as error:
-        context.reporter.note(
-            f"warning: 'git hub-session eval' will ask before it runs the eval command: {error.message}"
-        )
+def _read_holdout(args: Arguments, project: Project) -> dict[str, str]:
+    """Return the setting with the directory of the holdout files, or {} without the option."""
+    directory = args.value("holdout")
+    if directory is None:
+        return {}
+    from git_hub_session.checkout.holdout import read_holdout
+
+    return {"holdout": check_text("holdout", read_holdout(directory, project).directory)}
 
 
 def _read_task(args: Arguments, inherited: str | None) -> str:
@@ -201,76 +207,14 @@ def _read_task(args: Arguments, inherited: str | None) -> str:
     if text is not None and file is not None:
         raise UsageError("--task and -F exclude each other", hint=_TASK_HINT)
     if file is not None:
-        text = read_text_file(file, "task", max_bytes=_MAX_TEXT_BYTES).rstrip("\n")
+        text = read_text_file(file, "task", max_bytes=MAX_TEXT_BYTES).rstrip("\n")
     text = inherited if text is None else text
     if text is None:
         raise UsageError("option '--task' is required", hint=_TASK_HINT)
-    task = _check_text("task", text)
+    task = check_text("task", text)
     if not task.strip():
         raise UsageError("the task is empty")
     return task
-
-
-def _check_text(name: str, text: str) -> str:
-    if len(os.fsencode(text)) > _MAX_TEXT_BYTES:
-        raise HubError(f"the {name} is larger than {_MAX_TEXT_BYTES} bytes")
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise HubError(f"the {name} is not UTF-8") from None
-    return text
-
-
-def _parse_evaluation(args: Arguments) -> dict[str, str]:
-    """Return the settings of the evaluation, in the order of config.yaml."""
-    metric = args.value("metric")
-    direction = args.value("direction")
-    if (metric is None) != (direction is None):
-        raise UsageError(
-            "--metric and --direction must be used together",
-            hint="say whether lower or higher is better",
-        )
-    options = {
-        "eval_cmd": args.value("eval"),
-        "metric": metric,
-        "direction": direction,
-        "baseline": _parse_baseline(args),
-        "metric_regex": args.value("metric-regex"),
-    }
-    if options["metric_regex"] is not None:
-        if metric is None:
-            raise UsageError("--metric-regex requires --metric")
-        parse_metric_regex(options["metric_regex"])
-    values = {key: _check_text(key, value) for key, value in options.items() if value is not None}
-    for key, value in values.items():
-        if not value.strip() or (key != "eval_cmd" and "\n" in value):
-            raise UsageError(f"not a value for {key}: '{value}'")
-    return values
-
-
-def _parse_baseline(args: Arguments) -> str | None:
-    """Return the value of --baseline, or None."""
-    baseline = args.value("baseline")
-    if baseline is None:
-        return None
-    if args.value("metric") is None and args.value("after") is None:
-        raise UsageError("--baseline requires --metric")
-    if baseline != baseline.strip() or parse_finite_quantity(baseline) is None:
-        raise UsageError(f"not a number: '{baseline}'")
-    return baseline
-
-
-def _parse_guard(args: Arguments) -> dict[str, str]:
-    """Return the setting with the guarded paths, or {} without an option."""
-    guard = parse_guard_options(args)
-    return {} if guard is None else {"guard": "\n".join(guard)}
-
-
-def _parse_require(args: Arguments) -> dict[str, str]:
-    """Return the setting with the requirements, or {} without an option."""
-    requirements = parse_requirements(args.values("require"))
-    text = "\n".join(requirement.text for requirement in requirements)
-    return {"require": _check_text("requirement", text)} if requirements else {}
 
 
 def _parse_assignment(args: Arguments, count: int) -> dict[str, str]:
@@ -280,8 +224,8 @@ def _parse_assignment(args: Arguments, count: int) -> dict[str, str]:
     values = {"template": template} if template is not None else {}
     if strategies:
         for text in strategies.values():
-            _check_text("strategy", text)
-        values["strategies"] = _check_text("strategies", json.dumps(strategies, ensure_ascii=False))
+            check_text("strategy", text)
+        values["strategies"] = check_text("strategies", json.dumps(strategies, ensure_ascii=False))
     return values
 
 
@@ -327,6 +271,7 @@ class InitView(View):
             **parent_fields(self.parent),
             "template": config.get("template") or None,
             "strategies": [f"{name}: {text}" for name, text in strategies.items()],
+            "holdout": config.holdout or None,
         }
 
     def lines(self, style: TerminalStyle, *, quiet: bool) -> TextOutput:

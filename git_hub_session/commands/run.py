@@ -16,6 +16,7 @@ from git_hub_session.commands import exec as exec_
 from git_hub_session.commands import init, merge, spawn
 from git_hub_session.commands._run.arguments import (
     INIT_OPTIONS,
+    MEASURE_OPTIONS,
     check_options,
     eval_args,
     exec_args,
@@ -23,7 +24,7 @@ from git_hub_session.commands._run.arguments import (
     measures_baseline,
     merge_args,
 )
-from git_hub_session.commands._run.baseline import measure_run_baseline
+from git_hub_session.commands._run.baseline import BaselineView, measure_run_baseline
 from git_hub_session.commands._run.continue_commands import Continuation
 from git_hub_session.commands._run.view import Failures, RunView
 from git_hub_session.errors import HubError, to_hub_error
@@ -43,6 +44,7 @@ USAGE = Usage(
         Option("--baseline", "number, 'measure' or 'none' (default: measure)", "<number>"),
         Option("--repeat", "runs per agent, or 'auto' (default: 1)", "<number>"),
         Option("--budget", "largest number of runs with --repeat auto", "<number>"),
+        *(option for option in eval_.USAGE.options if option.name in MEASURE_OPTIONS),
         Option("-j, --jobs", "number of parallel agents (default: all)", "<number>"),
         TIMEOUT,
         RETRIES,
@@ -101,7 +103,7 @@ def _plan_steps(
         "baseline": partial(measure_run_baseline, context, args, sid),
         "spawn": partial(spawn.run, context, args.subset(arguments=[sid])),
         "exec": partial(exec_.run, context, exec_args(args, sid), following=following),
-        "eval": partial(eval_.run, context, eval_args(args, sid)),
+        "eval": partial(eval_.run, context, eval_args(args, sid, continuation.time_limit)),
         "merge": partial(merge.run, context, merge_args(args, sid)),
     }
     return {name: steps[name] for name in names}
@@ -133,6 +135,9 @@ def _run_steps(
             raise
         context.reporter.show_view(view)
         views[name] = view
+        if isinstance(view, BaselineView):
+            continuation = continuation._replace(time_limit=view.time_limit)
+            steps = _plan_steps(context, args, continuation)
         if isinstance(view, exec_.ExecView) and view.exit_code:
             failures = _read_failures(context, continuation, view)
             if view.has_success and not args.is_set("fail-fast"):

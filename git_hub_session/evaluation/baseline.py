@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
+from git_hub_session.checkout.holdout import choose_holdout
 from git_hub_session.errors import Refused
 from git_hub_session.evaluation.checkouts import EvalCheckouts
+from git_hub_session.evaluation.guard import Guard
 from git_hub_session.evaluation.measure import MetricCommand, MetricRunner
 from git_hub_session.evaluation.missing import MISSING_HINT, cannot_execute
 from git_hub_session.evaluation.targets import CheckoutRequest, MeasureTarget
@@ -36,6 +38,8 @@ class MeasuredBaseline(NamedTuple):
     """The notes about the measurement."""
     failure: str = ""
     """The reason that the command failed without a metric, or ''."""
+    seconds: float = 0.0
+    """The time of the longest run of the command."""
 
 
 def measure_baseline(
@@ -54,30 +58,30 @@ def measure_baseline(
     with project.store.lock_session(sid) as locked:
         session = locked.read()
         if session.state is not State.INIT:
-            raise Refused(
-                f"session '{sid}' is '{session.state}': its baseline can no longer change"
-            )
+            raise Refused(f"session '{sid}' is '{session.state}': its baseline cannot change")
         base = project.repo.tip(HEADS + session.config.base_branch)
         task_file = locked.ensure_task_file(session)
         variables = agent_environment(project.environ, session, None, base, task_file)
         run = runs.start_run(locked.directory, runs.EVAL)
-        checkouts = EvalCheckouts(sid, project)
+        guard = Guard(holdout=choose_holdout(session, project, None))
+        checkouts = EvalCheckouts(sid, project, guard)
         checkouts.remove_all()
         with run, checkouts:
             [checkout] = checkouts.add([CheckoutRequest(BASELINE, base, variables)])
             target = MeasureTarget(BASELINE, base, checkout.path, variables, checkout)
-            show_progress = project.progress("Measuring", metric_command.repeat)
-            runner = MetricRunner([target], metric_command, run, project, show_progress)
+            progress = project.progress("Measuring", metric_command.repeat)
+            runner = MetricRunner([target], metric_command, run, project, progress)
             measurement = runner.measure()[BASELINE]
         notes = tuple(runner.notes)
         if not metric_command.metric and not cannot_execute(measurement.missing):
-            return MeasuredBaseline(None, notes, measurement.reason)
+            return MeasuredBaseline(None, notes, measurement.reason, runner.longest_run)
         if not measurement.values:
             raise _baseline_failed(session.config.base_branch, measurement, run.path)
         metric = Score(0, measurement.values, (0, 0)).metric
         baseline = f"{metric:.12g} {measurement.unit}".rstrip()
         locked.save_config(Config({**session.config.values, "baseline": baseline}))
-        return MeasuredBaseline(Quantity(metric, measurement.unit), notes)
+        quantity = Quantity(metric, measurement.unit)
+        return MeasuredBaseline(quantity, notes, "", runner.longest_run)
 
 
 def _baseline_failed(branch: str, measurement: Measurement, log_directory: str) -> BaselineFailed:

@@ -42,12 +42,14 @@ if TYPE_CHECKING:
 class EvalCheckouts:
     """The temporary worktrees of a run. The context manager removes them at its end."""
 
-    def __init__(self, sid: SessionId, project: Project, guard: Guard | None = None) -> None:
+    def __init__(self, sid: SessionId, project: Project, guard: Guard) -> None:
         self._sid = sid
         self._project = project
-        self._guard = guard or Guard()
+        self._guard = guard
         self._guarded: StoredFiles | None = None
         """The guarded files of the base branch."""
+        self._hidden: StoredFiles | None = None
+        """The holdout files."""
         self._commits: dict[str, str] = {}
         self._created: dict[str, tuple[int, int]] = {}
         """The ids of the created directories, by path."""
@@ -57,8 +59,14 @@ class EvalCheckouts:
 
     def __exit__(self, *_: object) -> None:
         self.remove_all()
-        if self._guarded is not None:
-            self._guarded.close()
+        for stored in (self._guarded, self._hidden):
+            if stored is not None:
+                stored.close()
+
+    @property
+    def holdout_digest(self) -> str:
+        """The SHA-256 of the holdout files, or '' without them."""
+        return self._hidden.digest() if self._hidden is not None else ""
 
     def add(self, requests: Sequence[CheckoutRequest]) -> list[EvalCheckout]:
         """Add a worktree for each request, several at a time, with the setup of an agent's worktree.
@@ -74,6 +82,9 @@ class EvalCheckouts:
         if self._guard.paths and requests:
             # Store them before the first command of an attempt runs.
             self._guarded = self._store_guarded_files()
+        if self._guard.holdout.paths and requests:
+            with temporary_directory() as scratch:
+                self._hidden = self._guard.holdout.store(scratch)
 
         def create(request: CheckoutRequest) -> EvalCheckout | tuple[str, str]:
             # Return the error: the parent of a worker that raises would do its whole share again.
@@ -111,6 +122,10 @@ class EvalCheckouts:
         error = setup.apply(path, request.commit, request.environ)
         if error:
             raise HubError(f"cannot set up the checkout of {request.name}: {error}")
+        if self._hidden is not None:
+            hidden = FixedFiles(self._hidden)
+            checkout = checkout._replace(fixed=(*checkout.fixed, hidden))
+            hidden.put_into(path)
         if setup.command:  # The first measurement starts with the same files as the others.
             reset_checkout(checkout, self._project)
         return checkout

@@ -6,9 +6,11 @@ commands run. A run that is killed changes nothing in the session.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
+from git_hub_session.checkout.holdout import choose_holdout
 from git_hub_session.errors import Refused
 from git_hub_session.evaluation.candidates import (
     Candidate,
@@ -17,7 +19,13 @@ from git_hub_session.evaluation.candidates import (
     refuse_unmeasurable,
 )
 from git_hub_session.evaluation.checkouts import EvalCheckouts
-from git_hub_session.evaluation.guard import Guard, choose_guard, mark_guarded, mark_hidden
+from git_hub_session.evaluation.guard import (
+    Guard,
+    choose_guard,
+    mark_guarded,
+    mark_hidden,
+    refuse_visible_holdout,
+)
 from git_hub_session.evaluation.judge import judge_candidates
 from git_hub_session.evaluation.measure import MetricRunner
 from git_hub_session.evaluation.merged_commit import conflict_notes, with_merged_commits
@@ -27,15 +35,20 @@ from git_hub_session.evaluation.record import record_result
 from git_hub_session.evaluation.result import EvalOptions, EvalResult, RankedCandidate
 from git_hub_session.evaluation.targets import prepare_targets
 from git_hub_session.evaluation.user_ranking import list_recorded, record_user_ranking
+from git_hub_session.git.discovery import HUB_DIRECTORY
 from git_hub_session.git.ref_names import SessionId
 from git_hub_session.session import runs
 from git_hub_session.session.agents import base_now, running_agents
 from git_hub_session.session.evaluation_log import check_log
+from git_hub_session.util.text import quote_list
 
 if TYPE_CHECKING:
+    from git_hub_session.git.repository import GitRepo
     from git_hub_session.session.model import Session
     from git_hub_session.session.project import Project
     from git_hub_session.session.store import LockedSession
+
+_HUB = f"{HUB_DIRECTORY}/".encode()
 
 
 def preview_evaluation(sid: SessionId, project: Project, options: EvalOptions) -> EvalResult:
@@ -45,7 +58,7 @@ def preview_evaluation(sid: SessionId, project: Project, options: EvalOptions) -
     unranked = _list_unranked(candidates)
     baseline = options.baseline.value if options.baseline else None
     result = EvalResult(session, session.state, unranked, options.metric_command, baseline)
-    return result._replace(guard=guard.names)
+    return result._replace(guard=guard.names, holdout=guard.holdout.names)
 
 
 def evaluate_session(sid: SessionId, project: Project, options: EvalOptions) -> EvalResult:
@@ -122,12 +135,17 @@ def _measure(
     result = rank_candidates(session, candidates, measurements, run, options)
     left = leftover_file_notes(candidates, project)
     notes = (
-        *_candidate_notes(candidates, guard, session),
+        *_candidate_notes(candidates, guard, session, project.repo),
         *runner.notes,
         *left,
         *result.notes,
     )
-    return result._replace(notes=notes, guard=guard.names)
+    return result._replace(
+        notes=notes,
+        guard=guard.names,
+        holdout=guard.holdout.names,
+        holdout_digest=plan.checkouts.holdout_digest,
+    )
 
 
 def _find_candidates(
@@ -142,21 +160,39 @@ def _find_candidates(
         candidates = with_merged_commits(candidates, session, project, dry_run=dry_run)
     command = metric_command.command if metric_command else session.config.get("eval_cmd")
     guard = choose_guard(session, project, options.guard, command)
+    if metric_command:
+        guard = guard._replace(holdout=choose_holdout(session, project, options.holdout))
+        refuse_visible_holdout(guard, in_place=options.in_place)
     candidates = mark_guarded(candidates, guard, session, project.repo)
     refuse_unmeasurable(session, candidates)
     return candidates, guard
 
 
-def _candidate_notes(candidates: Sequence[Candidate], guard: Guard, session: Session) -> list[str]:
-    """Return the notes about conflicts, and about files that only the eval command guards."""
+def _candidate_notes(
+    candidates: Sequence[Candidate], guard: Guard, session: Session, repo: GitRepo
+) -> list[str]:
+    """Return the notes about conflicts, files of the hub, and default guarded paths."""
     mergeable = [candidate for candidate in candidates if not candidate.merge_problem]
     changed = {path for candidate in mergeable for path in candidate.guarded}
-    return conflict_notes(candidates, session) + [
+    return [*conflict_notes(candidates, session), *_hub_file_notes(candidates, session, repo)] + [
         f"'{path}' was measured as in the base branch, because the eval command names it"
         " (use --no-guard to measure the agents' own)"
         for path in sorted(changed)
-        if guard.is_default
+        if guard.is_default and path in guard.names
     ]
+
+
+def _hub_file_notes(
+    candidates: Sequence[Candidate], session: Session, repo: GitRepo
+) -> Iterator[str]:
+    """Yield a note about each candidate that `merge` refuses because of files of the hub."""
+    base = base_now(session, repo)
+    for candidate in candidates:
+        changed = repo.changed_paths(candidate.commit, base) if candidate.commit and base else ()
+        hub = [os.fsdecode(path) for path in sorted(changed) if path.startswith(_HUB)]
+        if hub:
+            files = f"has committed files of the hub: {quote_list(hub)}"
+            yield f"{candidate.name} {files} (merge refuses them)"
 
 
 def _list_unranked(candidates: Sequence[Candidate]) -> tuple[RankedCandidate, ...]:

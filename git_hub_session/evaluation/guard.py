@@ -9,7 +9,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from shlex import shlex
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
-from git_hub_session.errors import Damaged, UsageError
+from git_hub_session.checkout.holdout import Holdout
+from git_hub_session.errors import Damaged, Refused, UsageError
 from git_hub_session.session.agents import base_now
 from git_hub_session.session.guarded import (
     describe_guarded,
@@ -56,6 +57,8 @@ class Guard(NamedTuple):
     """Files and directories of the base branch."""
     is_default: bool = False
     """True if the eval command names the paths, and the user does not."""
+    holdout: Holdout = Holdout()
+    """The files that only measurements see."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -72,10 +75,10 @@ class Guard(NamedTuple):
         ]
 
     def select_changed(self, changed: Collection[bytes]) -> tuple[str, ...]:
-        """Return the guarded paths with a changed file in, at or above them."""
+        """Return the guarded paths and holdout files with a changed file in, at or above them."""
         return tuple(
             os.fsdecode(guarded)
-            for guarded in self.paths
+            for guarded in dict.fromkeys((*self.paths, *self.holdout.paths))
             if any(_contains(guarded, path) or _contains(path, guarded) for path in changed)
         )
 
@@ -114,12 +117,12 @@ def choose_guard(
 def mark_guarded(
     candidates: Sequence[Candidate], guard: Guard, session: Session, repo: GitRepo
 ) -> list[Candidate]:
-    """Return the candidates with the guarded paths that their diff touches.
+    """Return the candidates with the guarded paths and holdout files that their diff touches.
 
     In the worktree of such an agent, the files of the base branch cannot be measured.
     """
     base = base_now(session, repo)
-    if not guard.paths or not base:
+    if not (guard.paths or guard.holdout.paths) or not base:
         return list(candidates)
     marked = []
     for candidate in candidates:
@@ -130,6 +133,14 @@ def mark_guarded(
             candidate = candidate._replace(directory="", not_in_place_reason=reason)
         marked.append(candidate)
     return marked
+
+
+def refuse_visible_holdout(guard: Guard, *, in_place: bool) -> None:
+    """Raise Refused if the agents would see the holdout files."""
+    if guard.holdout.paths and in_place:
+        raise Refused(
+            "--in-place would show the holdout files to the agents", hint="leave out --in-place"
+        )
 
 
 def mark_hidden(

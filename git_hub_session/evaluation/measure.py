@@ -86,6 +86,8 @@ class MetricRunner:
         """The number of failed runs of each target that were repeated."""
         self._runs = 0
         """The number of finished runs, with those that do not count."""
+        self.longest_run = 0.0
+        """The time of the longest run of the command, in seconds."""
         self._done = 0
         """The number of measurements."""
 
@@ -165,6 +167,7 @@ class MetricRunner:
         self._runner.keep_changes(ready, before)
         for target in ready:
             result = results[target.name]
+            self.longest_run = max(self.longest_run, result.result.seconds)
             try:
                 outcomes[target.name] = self._read_result(target, result, stamps.get(target.name))
             except MetricNotFound as error:

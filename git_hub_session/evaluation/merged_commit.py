@@ -15,7 +15,7 @@ from git_hub_session.errors import GitFailed, Refused
 from git_hub_session.git.command import GitTooOld
 from git_hub_session.session.agents import base_now, continues_session, find_base_commit
 from git_hub_session.util.text import quote_list
-from git_hub_session.worktree.merge_tree import in_attempt_command, merge_trees
+from git_hub_session.worktree.merge_tree import CONFLICTS, in_attempt_command, merge_trees
 
 if TYPE_CHECKING:
     from git_hub_session.evaluation.candidates import Candidate
@@ -70,7 +70,7 @@ def baseline_commit(session: Session, project: Project) -> str:
         return base
     if repo.is_ancestor(start, base):
         return start
-    merge = merge_trees(project, base, start, None, dry_run=False)
+    merge = merge_trees(project, base, start, dry_run=False)
     if merge.conflicts:
         paths = quote_list([os.fsdecode(path) for path in merge.conflicts])
         raise Refused(
@@ -99,7 +99,7 @@ def _with_merged_commit(
     if project.repo.is_ancestor(tip, base):
         return candidate
     try:
-        merge = merge_trees(project, base, tip, None, dry_run=dry_run)
+        merge = merge_trees(project, base, tip, dry_run=dry_run)
     except GitTooOld:  # `merge` fails too, so the user merges with git.
         return candidate
     except GitFailed as error:
@@ -107,7 +107,7 @@ def _with_merged_commit(
         return candidate._replace(merge_problem=f"cannot be merged: {message}")
     if merge.conflicts:
         paths = quote_list([os.fsdecode(path) for path in merge.conflicts])
-        problem = f"conflicts with '{branch}' in {paths}"
+        problem = f"{CONFLICTS}'{branch}' in {paths}"
         return candidate._replace(merge_problem=problem, has_conflicts=True)
     if dry_run:
         return candidate

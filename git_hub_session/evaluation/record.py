@@ -141,6 +141,8 @@ def _evaluation_fields(result: EvalResult, options: EvalOptions) -> dict[str, An
         fields["unit"] = result.unit
     if result.guard:
         fields["guard"] = list(result.guard)
+    if result.holdout:
+        fields["holdout"] = {"paths": list(result.holdout), "sha256": result.holdout_digest}
     return fields
 
 

@@ -74,6 +74,11 @@ class EvalResult(NamedTuple):
     verdict: Verdict | None = None
     """The ranking of a person or a judge, or None."""
 
+    holdout: tuple[str, ...] = ()
+    """The paths of the holdout files."""
+    holdout_digest: str = ""
+    """The SHA-256 of the holdout files, or ''."""
+
     @property
     def rankable_agents(self) -> str:
         """The agents that a judge may rank, as a list for --ranking."""
@@ -89,6 +94,8 @@ class EvalOptions(NamedTuple):
     """'lower' or 'higher'."""
     baseline: Quantity | None = None
     measure_baseline: bool = False
+    is_baseline_given: bool = False
+    """True if an option has the baseline, and not the session."""
     ranking: Sequence[int] = ()
     """The user's ranking of the agents. Nothing is measured if there is one."""
     message: str = ""
@@ -99,6 +106,8 @@ class EvalOptions(NamedTuple):
     """Evaluate even if an agent is marked as running."""
     guard: Sequence[str] | None = None
     """The guarded paths, or None for those of the session, the setting or the eval command."""
+    holdout: str | None = None
+    """The directory with the holdout files, or None for that of the session or the setting."""
     in_place: bool = False
     """Measure each agent in its own worktree, and not in a temporary one."""
     include_failed: bool = False

@@ -122,10 +122,10 @@ def plan_merge(
     if plan.existing_commit:
         return plan
     refuse_hub_files(plan.winner, plan.base, plan.tip, project)
-    merge_tree = merge_trees(project, plan.base, plan.tip, plan.checkout, dry_run=dry_run)
+    merge_tree = merge_trees(project, plan.base, plan.tip, dry_run=dry_run)
     plan = plan._replace(merge_tree=merge_tree)
     if plan.kind is MergeKind.REBASE:
-        replay = plan_replay(project, plan.base, plan.tip, plan.checkout, dry_run=dry_run)
+        replay = plan_replay(project, plan.base, plan.tip, dry_run=dry_run)
         plan = plan._replace(replay=replay)
     plan = plan._replace(tree_warning=check_measured_tree(plan, options))
     if described:

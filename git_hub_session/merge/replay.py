@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from git_hub_session.git.command import GitAt
     from git_hub_session.git.repository import GitRepo
     from git_hub_session.session.project import Project
-    from git_hub_session.worktree.checkouts import Checkout
 
 _COMMITS = (
     *("rev-list", "--reverse", "--topo-order", "--no-merges"),
@@ -60,20 +59,17 @@ class CommitText(NamedTuple):
     message: bytes
 
 
-def plan_replay(
-    project: Project, base: str, tip: str, checkout: Checkout | None, *, dry_run: bool
-) -> Replay:
+def plan_replay(project: Project, base: str, tip: str, *, dry_run: bool) -> Replay:
     """Compute the copies of the commits of `tip` on top of `base`. Change no ref and no file.
 
     Args:
-        checkout: the worktree that has `base` checked out, or None.
         dry_run: write the new objects into a temporary directory.
 
     Raises:
         Refused: a commit has no parent.
         GitFailed: git could not compute the files.
     """
-    with open_merge_git(project, base, checkout, dry_run=dry_run) as git:
+    with open_merge_git(project, base, dry_run=dry_run) as git:
         commits = git.run([*_COMMITS, f"{base}...{tip}"]).decode().split()
         return _replay(git, project.repo, base, commits)
 

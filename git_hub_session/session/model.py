@@ -108,6 +108,11 @@ class Config(NamedTuple):
         return None if text is None else tuple(filter(None, text.split("\n")))
 
     @property
+    def holdout(self) -> str:
+        """The directory with the files that only measurements see, or ''."""
+        return self.get("holdout")
+
+    @property
     def require(self) -> tuple[str, ...]:
         """The requirements, such as "errors==0", one in each line."""
         return tuple(filter(None, self.get("require").split("\n")))

@@ -19,6 +19,7 @@ from types import TracebackType
 from git_hub_session._typing import TYPE_CHECKING, Any, NamedTuple
 from git_hub_session.errors import HubError
 from git_hub_session.session.state import AgentStatus
+from git_hub_session.system.directory import SafeDirectory
 from git_hub_session.system.io import write_all
 from git_hub_session.system.tasks import INTERRUPTED, TIMED_OUT
 from git_hub_session.util.clock import format_span
@@ -28,7 +29,6 @@ from git_hub_session.util.numbers import MAX_COUNT, parse_int
 if TYPE_CHECKING:
     from git_hub_session._typing import Self
     from git_hub_session.session.model import Session
-    from git_hub_session.system.directory import SafeDirectory
 
 EXEC = "exec"
 EVAL = "eval"
@@ -97,6 +97,11 @@ def start_run(session: SafeDirectory, kind: str) -> Run:
         raise CannotWriteLog(f"cannot write in '{session.path}': {error.strerror}") from None
     directory.lock(wait=0)
     return Run(directory, name)
+
+
+def open_private_run(directory: str) -> Run:
+    """Return a run with its logs in `directory`, outside the session. It is never an active run."""
+    return Run(SafeDirectory(directory), "")
 
 
 def find_log(session_path: str, run: str, agent: str) -> str:

@@ -14,6 +14,7 @@ from git_hub_session.session.agents import base_now
 from git_hub_session.session.state import AgentStatus, State
 from git_hub_session.util.clock import parse_iso
 from git_hub_session.util.json_values import as_mapping, as_text
+from git_hub_session.worktree.merge_tree import CONFLICTS
 
 if TYPE_CHECKING:
     from git_hub_session.session.model import AgentResult, Session
@@ -69,6 +70,7 @@ class AgentProgress(NamedTuple):
         result = self.result
         is_unmeasured = result is not None and result.reason not in ("", self.failure)
         has_other_reason = is_unmeasured and self.has_own_commit and not self.off_branch
+        names_conflict = result is not None and result.reason.startswith(CONFLICTS)
         remarks = {
             self.off_branch: bool(self.off_branch),
             _count_uncommitted(self.uncommitted or 0): bool(self.uncommitted),
@@ -76,7 +78,7 @@ class AgentProgress(NamedTuple):
             result.reason if result else "": has_other_reason,
             "tie": result is not None and result.is_tie,
             "changed since the evaluation": self.is_outdated,
-            "conflicts with the base branch": bool(self.conflicts),
+            f"{CONFLICTS}the base branch": bool(self.conflicts) and not names_conflict,
         }
         return tuple(remark for remark, applies in remarks.items() if applies)
 

@@ -1,8 +1,8 @@
 """Merge two commits without a checkout.
 
 `git merge-tree --write-tree` computes the merge with git's rename detection, the user's settings
-and merge drivers. Attributes select a merge driver, and git reads attributes only from files. If
-the branch is not checked out, the attribute files of its tip are written to a temporary directory.
+and merge drivers. Attributes select a merge driver, and git reads attributes only from files. So
+the attribute files of the commit are written to a temporary directory.
 """
 
 from __future__ import annotations
@@ -21,11 +21,12 @@ if TYPE_CHECKING:
     from git_hub_session.git.ref_names import SessionId
     from git_hub_session.git.repository import GitRepo
     from git_hub_session.session.project import Project
-    from git_hub_session.worktree.checkouts import Checkout
 
 
 _ATTRIBUTES = b".gitattributes"
-_CONFLICTS = 1  # the exit status of git merge-tree if there are conflicts
+CONFLICTS = "conflicts with "
+"""The start of the reason that a commit cannot be merged, before the name of the branch."""
+_CONFLICTS_STATUS = 1  # the exit status of git merge-tree if there are conflicts
 
 
 class MergeTreeResult(NamedTuple):
@@ -37,48 +38,39 @@ class MergeTreeResult(NamedTuple):
     """The paths that git cannot merge."""
 
 
-def merge_trees(
-    project: Project, ours: str, theirs: str, checkout: Checkout | None, *, dry_run: bool
-) -> MergeTreeResult:
+def merge_trees(project: Project, ours: str, theirs: str, *, dry_run: bool) -> MergeTreeResult:
     """Merge the commit `theirs` into `ours`. Change no ref, index or file of a worktree.
 
     Args:
-        checkout: the worktree that has `ours` checked out, or None.
         dry_run: write the new objects into a temporary directory.
 
     Raises:
         GitFailed: the commits have no common history.
         GitTooOld: git has no `merge-tree --write-tree`.
     """
-    with open_merge_git(project, ours, checkout, dry_run=dry_run) as git:
+    with open_merge_git(project, ours, dry_run=dry_run) as git:
         return run_merge_tree(git, ours, theirs)
 
 
 @contextmanager
-def open_merge_git(
-    project: Project, ours: str, checkout: Checkout | None, *, dry_run: bool
-) -> Iterator[GitAt]:
+def open_merge_git(project: Project, ours: str, *, dry_run: bool) -> Iterator[GitAt]:
     """Yield the git that merges into the commit `ours`. It has the attributes of `ours`.
 
+    Uncommitted attributes do not count, so that `eval` and `merge` compute the same merge.
+
     Args:
-        checkout: the worktree that has `ours` checked out, or None.
         dry_run: write the new objects into a temporary directory.
     """
     common_dir = project.paths.common_dir
-    if checkout is not None and not dry_run:
-        yield project.git.at(common_dir, checkout.path)
-        return
     with temporary_directory() as scratch:
-        if checkout is None:
-            _write_attributes(project.repo, ours, scratch)
+        _write_attributes(project.repo, ours, scratch)
         objects = ""
         if dry_run:
             objects = os.path.join(scratch, ".objects")
             os.makedirs(os.path.join(objects, "info"))
             with open(os.path.join(objects, "info", "alternates"), "wb") as file:
                 file.write(os.fsencode(f"{common_dir}/objects\n"))
-        top = checkout.path if checkout else scratch
-        yield project.git.at(common_dir, top, objects=objects)
+        yield project.git.at(common_dir, scratch, objects=objects)
 
 
 def run_merge_tree(git: GitAt, ours: str, theirs: str) -> MergeTreeResult:
@@ -87,7 +79,7 @@ def run_merge_tree(git: GitAt, ours: str, theirs: str) -> MergeTreeResult:
     try:
         output = git.run(command)
     except GitFailed as error:
-        if error.status != _CONFLICTS or not error.stdout:
+        if error.status != _CONFLICTS_STATUS or not error.stdout:
             raise
         output = error.stdout
     tree, *conflicts = output.rstrip(b"\0").split(b"\0")

@@ -79,7 +79,8 @@ def _run_setup_command(task: Task, project: Project) -> str:
     if not status:
         return ""
     last_lines = "; ".join(os.fsdecode(bytes(output)).strip().splitlines()[-3:])
-    return f"hubsession.setup failed with exit code {status}: {last_lines}"
+    error = f"hubsession.setup failed with exit code {status}"
+    return f"{error}: {last_lines}" if last_lines else error
 
 
 def _find_included_files(project: Project) -> list[bytes]:

@@ -23,6 +23,7 @@ from git_hub_session.git.ref_names import (
 )
 from git_hub_session.git.worktrees import Worktree, linked_worktrees
 from git_hub_session.session.agents import comparison_base
+from git_hub_session.session.state import State
 from git_hub_session.system import procfs
 from git_hub_session.util.text import natural_key
 from git_hub_session.worktree.changes import WorktreeChanges, read_changes
@@ -153,12 +154,19 @@ def _read_worktrees(
 def _read_branch_status(branch: Branch, divergence: Divergence, session: Session) -> BranchStatus:
     agent = parse_agent_branch(branch.ref)
     is_start = bool(branch.oid) and branch.oid == session.base_commit
-    has_own_commit = agent is None or not (divergence.ahead == 0 or is_start)
+    # The base branch contains the commits of the winner.
+    is_merged = session.state is State.MERGED and agent == _merged_attempt(session)
+    has_own_commit = agent is None or is_merged or not (divergence.ahead == 0 or is_start)
     guarded: tuple[str, ...] = ()
     if agent is not None:
         result = session.agent_record(agent_name(agent.agent))
         guarded = result.guarded if result.measured_attempt == agent.attempt else ()
     return BranchStatus(branch, agent, *divergence, has_own_commit, guarded)
+
+
+def _merged_attempt(session: Session) -> AgentBranch | None:
+    record = session.merge
+    return AgentBranch(session.id, record.agent, record.attempt) if record else None
 
 
 _UNKNOWN = Divergence(None, None, None, frontier=False)

@@ -85,6 +85,7 @@ Initialized session primes in .agenthub/sessions/primes
   Metric: divisions (lower)
   State: init
 Baseline: divisions 78021
+Time limit for each measurement: 60 s (at least 10 times the baseline's)
 """
 
 RANKS = """\

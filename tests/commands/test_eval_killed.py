@@ -3,40 +3,17 @@
 from __future__ import annotations
 
 import os
-import signal
-import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from tests.support.doctor import list_findings
-from tests.support.hub import Hub, wait_for
+from tests.support.hub import Hub
 from tests.support.measured_sessions import (
     MEASURE,
     agent_worktree,
     count_worktrees,
     create_measurable_session,
+    running_evaluation,
 )
-
-
-@contextmanager
-def running_evaluation(hub: Hub, *options: str) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
-    """Start an evaluation. Yield its process, and the id of the command that it waits for."""
-    pid = hub.top.parent / "pid"
-    command = f"echo $$ >{pid}.new; mv {pid}.new {pid}; exec sleep 600"
-    with subprocess.Popen(
-        ["git-hub-session", "eval", "-q", *MEASURE, *options, "--eval", command, "s1"],
-        cwd=hub.top,
-        env=hub.environ,
-    ) as process:
-        wait_for(pid.exists, process)
-        command_pid = int(pid.read_text())
-        try:
-            yield process, command_pid
-        finally:
-            process.kill()
-            os.kill(command_pid, signal.SIGKILL)
-            wait_for(lambda: not Path(f"/proc/{command_pid}").exists())
 
 
 def temporary(hub: Hub, agent: int) -> Path:
@@ -65,14 +42,19 @@ def test_worktrees_of_a_killed_evaluation(hub: Hub) -> None:
         shown = hub.run("doctor", "s1").out.splitlines()
         assert shown[1].startswith("  an evaluation was interrupted: in use by process ")
         assert not temporary(hub, 2).exists()
-        note = f"warning: would remove the temporary worktree '{temporary(hub, 1)}'\n"
-        assert note in hub.run("cleanup", "-n", "s1").err
+        note = (
+            f"warning: would keep the temporary worktree '{temporary(hub, 1)}': in use by process"
+        )
+        assert hub.run("cleanup", "-n", "s1").err.startswith(note)
+    note = f"warning: would remove the temporary worktree '{temporary(hub, 1)}'\n"
+    assert hub.run("cleanup", "-n", "s1").err == note
     merged = hub.run("merge", "--yes", "s1")
     assert (merged.code, merged.err, count_worktrees(hub)) == (
         0,
         "warning: removed 1 temporary worktree of an interrupted evaluation\n",
         1,
     )
+    assert "no commit of its own" not in hub.run("status", "s1").out
     assert os.listdir(agent_worktree(hub, 1).parent) == []
 
 

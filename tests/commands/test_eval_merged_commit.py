@@ -66,6 +66,7 @@ def test_conflict_with_the_base_branch(hub: Hub) -> None:
         "agent-2": (1, 5, ""),
         "agent-1": (2, None, "conflicts with 'main' in 'ms'"),
     }
+    assert hub.run("status", "s1").out.count("conflicts with") == 1
     assert "tree" not in result_of(hub, 1)
     entries = hub.json("log", "--evaluations", "s1")["evaluations"]
     assert [entry["tree"] for entry in entries if entry["agent"] == 1] == [None]

@@ -101,6 +101,7 @@ def test_formats(hub: Hub) -> None:
         "parent_commit": None,
         "template": None,
         "strategies": [],
+        "holdout": None,
     }
     arguments = ["init", "--task", "two\nlines", "--id"]
     assert hub.json(*arguments, "s1") == expected

@@ -621,7 +621,10 @@ def test_merge_driver(hub: Hub, checked_out: bool) -> None:
     hub.git("config", "merge.both.driver", "cat %B >>%A")
     create_evaluated_session(hub)
     hub.commit(hub.top, "file", "first\nanother way\n")
-    if not checked_out:
+    if checked_out:
+        # Uncommitted attributes do not count: `eval` does not use them either.
+        (hub.top / ".gitattributes").write_text("file -merge\n")
+    else:
         hub.git("switch", "-q", "-c", "topic")
     assert hub.run("merge", "-q", "--yes", "--unmeasured", "s1").code == 0
     assert hub.git("show", "main:file") == "first\nanother way\nfirst\nby agent 2"

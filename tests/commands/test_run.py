@@ -50,6 +50,7 @@ def test_run_from_a_task_to_a_merge(slow_project: Hub) -> None:
         "  Task: Be quick\n  Agents: 2\n  Base branch: main\n  Eval: cat ms\n  Metric: ms (lower)\n"
         "  State: init\n"
         "Baseline: ms 50\n"
+        "Time limit for each measurement: 60 s (at least 10 times the baseline's)\n"
         "Spawned agent-1 in ../project.hub/s1/agent-1 on hub/s1/agent-1/attempt-1\n"
         "Spawned agent-2 in ../project.hub/s1/agent-2 on hub/s1/agent-2/attempt-1\n"
         f"  Base: {base[:12]}\n"
@@ -114,6 +115,7 @@ def test_formats(slow_project: Hub) -> None:
         "notes": [],
         "passed": None,
         "reason": None,
+        "time_limit": 60,
     }
     assert [row["agent"] for row in steps["eval"]["agents"]] == [1, 2]
     assert steps["merge"]["commit"] == slow_project.git("rev-parse", "main")
@@ -170,7 +172,7 @@ def test_run_without_a_metric(slow_project: Hub) -> None:
         ),
         (
             [*RUN_ARGUMENTS, "git rm -q ms && git commit -qm gone", *MEASURE],
-            "git hub-session eval --eval 'cat ms' --baseline measure s1",
+            "git hub-session eval --eval 'cat ms' --baseline measure --timeout 60s s1",
             "error: the run stopped at 'eval'\n",
             "evaluating",
         ),
@@ -240,7 +242,7 @@ def test_worktree_path_that_exists(slow_project: Hub) -> None:
         f"error: '{worktree_path(slow_project, 2)}' exists already\nhint: choose another --path\n"
         "hint: continue with: git hub-session spawn s1\n"
         f"hint: then: git hub-session exec --commit s1 -- sh -c {shlex.quote(AGENT)}\n"
-        "hint: then: git hub-session eval --eval 'cat ms' --baseline measure s1\nhint: then: git hub-session merge s1\n"
+        "hint: then: git hub-session eval --eval 'cat ms' --baseline measure --timeout 60s s1\nhint: then: git hub-session merge s1\n"
     )
     assert slow_project.state()["state"] == "init"
 

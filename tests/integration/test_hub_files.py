@@ -171,7 +171,10 @@ def test_merge_refuses_files_of_the_hub(session: Hub) -> None:
     post = write_post(worktree, "results", "agent-1-result.md", RESULT)
     session.git("add", "-f", ".agenthub", cwd=worktree)
     session.git("commit", "-q", "-m", "posts", cwd=worktree)
-    assert session.run("eval", "-q", *MEASURE, "s1") == Result(0)
+    evaluated = session.run("eval", "-q", *MEASURE, "s1")
+    files = "'.agenthub/board/results/agent-1-result.md'"
+    note = f"warning: agent-1 has committed files of the hub: {files} (merge refuses them)\n"
+    assert evaluated == Result(0, "", note)
     before = protected_state(session)
     for options in (["--yes"], ["-n"]):
         result = session.run("merge", *options, "s1")

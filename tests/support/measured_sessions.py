@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from tests.support.hub import Hub
+from tests.support.hub import Hub, wait_for
 
 MEASURE = ("--eval", "cat ms", "--metric", "ms", "--direction", "lower")
 
@@ -34,3 +39,23 @@ def recorded_ranks(hub: Hub) -> dict[str, tuple[int, float | None, str]]:
 def count_worktrees(hub: Hub) -> int:
     """Return the number of worktrees of the repository."""
     return len(hub.git("worktree", "list").splitlines())
+
+
+@contextmanager
+def running_evaluation(hub: Hub, *options: str) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """Start an evaluation. Yield its process, and the id of the command that it waits for."""
+    pid = hub.top.parent / "pid"
+    command = f"echo $$ >{pid}.new; mv {pid}.new {pid}; exec sleep 600"
+    with subprocess.Popen(
+        ["git-hub-session", "eval", "-q", *MEASURE, *options, "--eval", command, "s1"],
+        cwd=hub.top,
+        env=hub.environ,
+    ) as process:
+        wait_for(pid.exists, process)
+        command_pid = int(pid.read_text())
+        try:
+            yield process, command_pid
+        finally:
+            process.kill()
+            os.kill(command_pid, signal.SIGKILL)
+            wait_for(lambda: not Path(f"/proc/{command_pid}").exists())

@@ -52,6 +52,7 @@ _MEASURE_OPTIONS = (
     "no-guard",
     "judge",
     "tolerance",
+    "holdout",
 )
 
 
@@ -82,7 +83,9 @@ def parse_options(args: Arguments, session: Session) -> EvalOptions:
         judge=judge._replace(direction=direction) if judge else None,
         baseline=_parse_baseline(args, config),
         measure_baseline=args.value("baseline") == _MEASURE,
+        is_baseline_given=args.value("baseline") is not None,
         guard=parse_guard_options(args),
+        holdout=args.value("holdout"),
         in_place=args.is_set("in-place"),
     )
 

@@ -8,7 +8,13 @@ from git_hub_session.cli.agent_options import (
     parse_agent_commands,
     parse_agent_count,
 )
-from git_hub_session.cli.measure_options import AUTO, parse_budget, parse_repeat, parse_tolerance
+from git_hub_session.cli.measure_options import (
+    AUTO,
+    parse_budget,
+    parse_repeat,
+    parse_run_count,
+    parse_tolerance,
+)
 from git_hub_session.cli.options import parse_jobs, parse_timeout
 from git_hub_session.cli.retry_options import parse_retries, parse_retry_delay
 from git_hub_session.errors import UsageError
@@ -32,6 +38,7 @@ INIT_OPTIONS = (
     "strategy",
     "strategies",
     "template",
+    "holdout",
     "base-branch",
     "id",
 )
@@ -41,6 +48,12 @@ _EXEC_OPTIONS = (
     "retries",
     "retry-delay",
 )
+MEASURE_OPTIONS = (
+    "warmup",
+    "prepare",
+    "allow-failures",
+    "in-place",
+)
 _EVAL_OPTIONS = (
     "eval",
     "repeat",
@@ -48,6 +61,7 @@ _EVAL_OPTIONS = (
     "timeout",
     "judge",
     "tolerance",
+    *MEASURE_OPTIONS,
 )
 _MERGE_OPTIONS = (
     "squash",
@@ -76,6 +90,10 @@ def check_options(args: Arguments) -> None:
         parse(args)
     parse_retry_delay(args)
     parse_tolerance(args)
+    for option in ("warmup", "allow-failures"):
+        parse_run_count(args, option)
+    if args.is_set("in-place") and args.value("holdout") is not None:
+        raise UsageError("--in-place and --holdout exclude each other")
     if args.value("metric") is not None and args.value("eval") is None:
         raise UsageError("--metric requires --eval")
     if args.value("metric") is None and args.value("repeat") == AUTO:
@@ -105,15 +123,20 @@ def exec_args(args: Arguments, sid: SessionId) -> Arguments:
     return args.subset(*names, arguments=[sid], command=command, **commit)
 
 
-def eval_args(args: Arguments, sid: SessionId) -> Arguments:
+def eval_args(args: Arguments, sid: SessionId, time_limit: int = 0) -> Arguments:
     """Return the arguments of `eval`.
 
     `eval` measures the baseline of a metric again, in the same rounds as the agents. The measurement
     before the agents only shows that the eval command works.
+
+    Args:
+        time_limit: the time limit of a measurement in seconds, if `run` has proposed one, or 0.
     """
     has_baseline = measures_baseline(args) and args.value("metric") is not None
-    baseline = {"baseline": _MEASURE} if has_baseline else {}
-    return args.subset(*_EVAL_OPTIONS, *OUTPUT_OPTIONS, arguments=[sid], **baseline)
+    values = {"baseline": _MEASURE} if has_baseline else {}
+    if time_limit:
+        values["timeout"] = f"{time_limit}s"
+    return args.subset(*_EVAL_OPTIONS, *OUTPUT_OPTIONS, arguments=[sid], **values)
 
 
 def merge_args(args: Arguments, sid: SessionId) -> Arguments:

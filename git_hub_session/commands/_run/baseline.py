@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from math import ceil
+
 from git_hub_session._typing import TYPE_CHECKING
-from git_hub_session.cli.measure_options import parse_repeat
+from git_hub_session.cli.measure_options import parse_repeat, parse_run_count
 from git_hub_session.cli.options import parse_timeout
 from git_hub_session.cli.view import TerminalStyle, TextOutput, View, warning_lines
 from git_hub_session.evaluation.baseline import measure_baseline
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 
 _BASELINE_REPEATS = 5
 """The measurements of the base branch with `--repeat auto`."""
+_SMALLEST_LIMIT = 60  # seconds
+_LIMIT_FACTOR = 10
 
 
 def measure_run_baseline(context: Context, args: Arguments, sid: SessionId) -> BaselineView:
@@ -32,18 +36,33 @@ def measure_run_baseline(context: Context, args: Arguments, sid: SessionId) -> B
         repeat=parse_repeat(args) or _BASELINE_REPEATS,
         timeout=parse_timeout(args),
         metric_regex=args.value("metric-regex") or "",
+        warmup=parse_run_count(args, "warmup"),
+        prepare=args.value("prepare") or "",
+        allowed_failures=parse_run_count(args, "allow-failures"),
         requirements=parse_requirements(args.values("require")),
     )
-    return BaselineView(sid, metric, measure_baseline(sid, context.project, metric_command))
+    measured = measure_baseline(sid, context.project, metric_command)
+    has_own_limit = args.value("timeout") is not None
+    limit = 0 if has_own_limit or measured.failure else _propose_limit(measured.seconds)
+    return BaselineView(sid, metric, measured, limit)
+
+
+def _propose_limit(seconds: float) -> int:
+    """Return a time limit for runs of a command that takes so long, in seconds."""
+    return max(_SMALLEST_LIMIT, ceil(_LIMIT_FACTOR * seconds))
 
 
 class BaselineView(View):
     """The metric of the base branch, or the result of a command without a metric."""
 
-    def __init__(self, session: SessionId, metric: str, baseline: MeasuredBaseline) -> None:
+    def __init__(
+        self, session: SessionId, metric: str, baseline: MeasuredBaseline, time_limit: int
+    ) -> None:
         self.session = session
         self.metric = metric
         self.baseline = baseline
+        self.time_limit = time_limit
+        """The proposed time limit for the measurements of the agents in seconds, or 0."""
 
     @property
     def diagnostics(self) -> list[str]:
@@ -63,6 +82,7 @@ class BaselineView(View):
             "notes": list(self.baseline.notes),
             "passed": None if quantity else not failure,
             "reason": failure or None,
+            "time_limit": self.time_limit or None,
         }
 
     def lines(self, style: TerminalStyle, *, quiet: bool) -> TextOutput:
@@ -71,6 +91,13 @@ class BaselineView(View):
         quantity, failure = self.baseline.quantity, self.baseline.failure
         if quantity is None:
             result = f"fail ({escape_control(failure)})" if failure else "pass"
-            return TextOutput([f"Baseline: {result}"])
-        value = f"{format_number(quantity.value)} {quantity.unit}".rstrip()
-        return TextOutput([f"Baseline: {escape_control(self.metric)} {value}"])
+        else:
+            value = f"{format_number(quantity.value)} {quantity.unit}".rstrip()
+            result = f"{escape_control(self.metric)} {value}"
+        out = [f"Baseline: {result}"]
+        if self.time_limit:
+            out.append(
+                f"Time limit for each measurement: {self.time_limit} s"
+                f" (at least {_LIMIT_FACTOR} times the baseline's)"
+            )
+        return TextOutput(out)

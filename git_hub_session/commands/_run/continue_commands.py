@@ -27,6 +27,8 @@ class Continuation(NamedTuple):
     """The options of `run`."""
     usages: Mapping[str, Usage]
     """The options of the command of each step."""
+    time_limit: int = 0
+    """The proposed time limit of a measurement in seconds, or 0."""
 
     def commands(self, steps: Sequence[str]) -> list[str]:
         """Return the commands that do these steps, with all options of the user.
@@ -36,7 +38,7 @@ class Continuation(NamedTuple):
         args, sid = self.args, self.session
         step_args = {
             "spawn": args.subset(*OUTPUT_OPTIONS),
-            "eval": eval_args(args, sid),
+            "eval": eval_args(args, sid, self.time_limit),
             "merge": merge_args(args, sid),
         }
         commands = {
