@@ -371,9 +371,9 @@ def test_signal_during_exec(project: Hub) -> None:
 
 def test_elapsed_time_on_a_terminal(project: Hub) -> None:
     """The line disappears before the next output, and is shown again in the next silence."""
-    fifo = project.top.parent / "fifo"
-    agent = f"read go <{fifo}; echo first; read go <{fifo}; {WORK}"
-    project.call("mkfifo", str(fifo))
+    first, second = (project.top.parent / name for name in ("first", "second"))
+    wait = "until test -e {}; do sleep 0.05; done"
+    agent = f"{wait.format(first)}; echo first; {wait.format(second)}; {WORK}"
     arguments = [*RUN[:-1], "1", "--agent-cmd", agent]
     environ = {**project.environ, "GIT_PROGRESS_DELAY": "0", "TERM": "xterm"}
     terminal = pexpect.spawn(
@@ -381,10 +381,10 @@ def test_elapsed_time_on_a_terminal(project: Hub) -> None:
     )  # fmt: skip
     terminal.expect(r"\rRunning: agent-1 0:0\d")
     terminal.expect(r"\rRunning: agent-1 0:0[1-9]")
-    fifo.write_text("go\n")
+    first.touch()
     terminal.expect(r"\r {20,}\ragent-1 \| first\r\n")
     terminal.expect(r"\rRunning: agent-1 \d:\d\d")
-    fifo.write_text("go\n")
+    second.touch()
     terminal.expect(r"\r {20,}\rAGENT ")
     terminal.expect(pexpect.EOF)
     terminal.close()
