@@ -190,10 +190,10 @@ def _write_environments(
 ) -> list[dict[str, str]]:
     """Write the files with the task and the assignments. Return the agents' environments."""
     task_file = locked.ensure_task_file(session)
-    base = find_base_commit(session, project.repo)
     environments = []
     for agent_run in agent_runs:
         branch = agent_run.branch
+        base = find_base_commit(session, project.repo, branch)
         variables = agent_environment(project.environ, session, branch, base, task_file)
         variables[PROMPT_VARIABLE] = ensure_prompt_file(locked, session, branch.agent)
         environments.append(variables)

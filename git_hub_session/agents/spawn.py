@@ -47,6 +47,7 @@ from git_hub_session.session.state import AgentStatus, State
 from git_hub_session.system.parallel import cpu_count, parallel_map
 from git_hub_session.system.signals import run_uninterrupted
 from git_hub_session.util.clock import format_iso
+from git_hub_session.util.json_values import as_mapping
 from git_hub_session.worktree import git_settings
 from git_hub_session.worktree.locks import GIT_ADD_LOCK
 from git_hub_session.worktree.repair_commands import repair_command
@@ -54,6 +55,7 @@ from git_hub_session.worktree.setup import WorktreeSetup
 
 if TYPE_CHECKING:
     from git_hub_session.git.command import Git
+    from git_hub_session.git.ref_names import AgentBranch
     from git_hub_session.git.worktrees import Worktree
     from git_hub_session.session.model import Session
     from git_hub_session.session.project import Project
@@ -153,9 +155,10 @@ def _with_status(
     session: Session, plan: SpawnResult, status: str, at: str, settings: Mapping[str, list[str]]
 ) -> Session:
     fields: dict[str, dict[str, Any]] = {}
-    for branch, path, _, _ in plan.created:
+    for branch, path, _, _, base in plan.created:
         name = agent_name(branch.agent)
         fields[name] = {"status": status, "attempt": branch.attempt, "worktree": path}
+        fields[name] |= _start_fields(session, branch, base if base != plan.base else "")
         if session.agent_fields(name).get("exec"):
             fields[name]["exec"] = {}  # the last run belongs to an earlier attempt
     marked = with_agents(session, fields, at=at)
@@ -165,10 +168,20 @@ def _with_status(
     return marked._replace(document=document)
 
 
+def _start_fields(session: Session, branch: AgentBranch, start: str) -> dict[str, Any]:
+    """Return the changed field `starts` of an agent. `start` is '' for the base commit."""
+    name, attempt = agent_name(branch.agent), f"attempt-{branch.attempt}"
+    starts = dict(as_mapping(session.agent_fields(name).get("starts")))
+    if start == starts.get(attempt, ""):
+        return {}
+    starts.pop(attempt, None)
+    return {"starts": {**starts, **({attempt: start} if start else {})}}
+
+
 def _create_branches(plan: SpawnResult, git: Git) -> None:
-    missing = [agent.branch.ref for agent in plan.created if not agent.has_branch]
+    missing = [agent for agent in plan.created if not agent.has_branch]
     if missing:
-        git.update_refs([create_command(ref, plan.base) for ref in missing])
+        git.update_refs([create_command(agent.branch.ref, agent.base) for agent in missing])
 
 
 def _create_worktrees(
@@ -181,9 +194,9 @@ def _create_worktrees(
         error = "" if agent.partial_worktree else _add_worktree(agent, project.git)
         if not error:
             variables = agent_environment(
-                project.environ, plan.session, agent.branch, plan.base, task_file
+                project.environ, plan.session, agent.branch, agent.base, task_file
             )
-            error = setup.apply(agent.path, plan.base, variables)
+            error = setup.apply(agent.path, agent.base, variables)
         if os.getpid() == main_process:
             show_progress(sum(os.path.lexists(f"{other.path}/.git") for other in plan.created))
         return error
@@ -218,12 +231,12 @@ def _remove_partial_worktrees(plan: SpawnResult, project: Project) -> SpawnResul
                 removal.finish_removal(worktree)
                 agent = agent._replace(partial_worktree=None)
             elif _is_partial(worktree):
-                notes += remove_or_keep(worktree, project, [plan.base], "spawn")
+                notes += remove_or_keep(worktree, project, [agent.base], "spawn")
                 agent = agent._replace(partial_worktree=None)
             else:
                 _refuse_if_damaged(worktree)
         elif plan.session.agent_record(name).status == AgentStatus.SPAWNING:
-            remove_empty_git_dir(agent.path, project, GIT_ADD_LOCK, [plan.base])
+            remove_empty_git_dir(agent.path, project, GIT_ADD_LOCK, [agent.base])
         created.append(agent)
     if any(agent.partial_worktree is not None for agent in plan.created):
         empty_trash(project.paths.common_dir)
@@ -262,13 +275,13 @@ def _remove_created_agents(plan: SpawnResult, project: Project) -> list[str]:
             if worktree is not None:
                 removal.remove_unchecked(worktree)
             else:
-                remove_orphan_directory(agent.path, project, [plan.base])
-                remove_empty_git_dir(agent.path, project, GIT_ADD_LOCK, [plan.base])
+                remove_orphan_directory(agent.path, project, [agent.base])
+                remove_empty_git_dir(agent.path, project, GIT_ADD_LOCK, [agent.base])
         except RemovalFailed:
             remaining.append(agent.path)
             continue
         tip = project.repo.tip(agent.branch.ref)
-        if tip and (tip == plan.base or not agent.has_branch):
+        if tip and (tip == agent.base or not agent.has_branch):
             refs[agent.branch.ref] = tip
     empty_trash(project.paths.common_dir)
     try:

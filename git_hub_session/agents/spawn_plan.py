@@ -21,6 +21,7 @@ from git_hub_session.session.agents import (
     accepts_agents,
     all_agents,
     attempts_by_agent,
+    find_base_commit,
     interrupted_spawns,
 )
 from git_hub_session.session.archived import session_archived_attempts
@@ -50,7 +51,7 @@ class SpawnOptions(NamedTuple):
     retry: int = 0
     """The one agent to create a new attempt for, or 0."""
     base: str = ""
-    """The object id of the commit to start from, or '' for the tip of the base branch."""
+    """The object id of the commit to start from, or '' for the base commit of the session."""
     template: str = ""
     """The template for the paths of the worktrees."""
     jobs: int | None = None
@@ -69,6 +70,8 @@ class PlannedAgent(NamedTuple):
 
     If the spawn keeps it and then fails, the undo must not remove it.
     """
+    base: str = ""
+    """The object id of the commit that the attempt starts from."""
 
 
 class SpawnResult(NamedTuple):
@@ -77,6 +80,7 @@ class SpawnResult(NamedTuple):
     session: Session
     """The session before the spawn."""
     base: str
+    """The commit that agents start from, unless `--base` names another one."""
     created: tuple[PlannedAgent, ...]
     present: tuple[AgentBranch, ...]
     """The requested agents that existed already."""
@@ -135,13 +139,16 @@ def plan_spawn(
         if history.is_archived and not options.retry:
             archived.append(history.number)
         elif history.is_present and not options.retry:
-            present.append(AgentBranch(session.id, history.number, history.last_attempt))
+            branch = AgentBranch(session.id, history.number, history.last_attempt)
+            _refuse_other_start(branch, session, project.repo, options)
+            present.append(branch)
         else:
             created.append(_plan_agent(history, project, options, worktrees, created))
     if archived and (options.agents or not created):
         hint = f"git hub-session restore {session.id}"
         raise Refused(f"{agent_name(archived[0])} is archived", hint)
     base = _choose_base_commit(session, project.repo, options, is_needed=bool(created))
+    created = [agent._replace(base=agent.base or base) for agent in created]
     starts_session = session.state is State.INIT and (created or present)
     state = State.RUNNING if starts_session else session.state
     return SpawnResult(session, base, tuple(created), tuple(present), state)
@@ -172,6 +179,7 @@ def _plan_agent(
         )
     attempt = history.planned_attempt
     branch = AgentBranch(history.session, history.number, attempt)
+    start = _choose_start(history, branch, project.repo, options)
     path = worktree_path(options.template, project.paths, branch)
     partial = None
     if history.is_interrupted:
@@ -179,7 +187,39 @@ def _plan_agent(
     if partial is None:
         _refuse_if_occupied(path, branch, planned, worktrees, project)
     has_branch = attempt == history.last_attempt
-    return PlannedAgent(branch, partial.path if partial else path, has_branch, partial)
+    return PlannedAgent(branch, partial.path if partial else path, has_branch, partial, start)
+
+
+def _choose_start(
+    history: _AgentHistory, branch: AgentBranch, repo: GitRepo, options: SpawnOptions
+) -> str:
+    """Return the commit that the attempt starts from, or '' for the base commit of the session.
+
+    An interrupted spawn has recorded it. Raise Refused if that was another one than in the options.
+    """
+    recorded = history.record.starts.get(f"attempt-{branch.attempt}", "")
+    if not history.is_interrupted or not repo.has_commit(recorded):
+        return options.base
+    if options.base not in ("", recorded):
+        raise Refused(
+            f"{agent_name(branch.agent)} is incomplete: its spawn from {recorded[:12]} was interrupted",
+            hint=f"git hub-session spawn {history.session}",
+        )
+    return recorded
+
+
+def _refuse_other_start(
+    branch: AgentBranch, session: Session, repo: GitRepo, options: SpawnOptions
+) -> None:
+    """Raise Refused if an agent that exists already has another start than `--base` names."""
+    if not options.base or options.base == find_base_commit(session, repo, branch):
+        return
+    name = agent_name(branch.agent)
+    agents = f"--retry {branch.agent} --base {options.base}"
+    raise Refused(
+        f"{name} exists already, and starts from another commit",
+        hint=f"git hub-session spawn {agents} {session.id}",
+    )
 
 
 def _requested_agents(session: Session, repo: GitRepo, options: SpawnOptions) -> Sequence[int]:
@@ -195,9 +235,19 @@ def _requested_agents(session: Session, repo: GitRepo, options: SpawnOptions) ->
     if not interrupted or not {*numbers} <= {*interrupted}:
         raise Refused(
             f"session '{session.id}' is '{session.state}': it accepts no more agents",
-            hint=NEW_SESSION_HINT,
+            hint=_other_way(session, numbers, options),
         )
     return numbers or interrupted
+
+
+def _other_way(session: Session, numbers: Sequence[int], options: SpawnOptions) -> str:
+    """Return the command for a session that accepts no more agents.
+
+    A session that is evaluated accepts a commit as the next attempt of an agent.
+    """
+    if session.state is not State.EVALUATING or not options.base or len(numbers) != 1:
+        return NEW_SESSION_HINT
+    return f"git hub-session adopt {session.id} {agent_name(numbers[0])} {options.base}"
 
 
 def _refuse_if_occupied(
@@ -246,13 +296,11 @@ def _refuse_if_branch_left(
 def _choose_base_commit(
     session: Session, repo: GitRepo, options: SpawnOptions, *, is_needed: bool
 ) -> str:
-    """Return the commit that all agents of the session start from.
+    """Return the commit that the agents of the session start from, without an own `--base`.
 
     If it is not needed, return the recorded commit even if the repository does not have it.
     """
     if repo.has_commit(session.base_commit):
-        if options.base and options.base != session.base_commit:
-            raise Refused(f"the agents of session '{session.id}' start from {session.base_commit}")
         return session.base_commit
     if not is_needed:
         return session.base_commit

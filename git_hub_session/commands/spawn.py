@@ -27,7 +27,7 @@ from git_hub_session.cli.view import (
 )
 from git_hub_session.errors import UsageError
 from git_hub_session.git.ref_names import agent_name, short_name
-from git_hub_session.session.agents import parse_agent, parse_agents
+from git_hub_session.session.agents import find_attempt_commit, parse_agent, parse_agents
 from git_hub_session.session.model import MAX_AGENTS
 from git_hub_session.util.text import escape_control
 from git_hub_session.worktree.paths import worktree_template
@@ -35,6 +35,7 @@ from git_hub_session.worktree.paths import worktree_template
 if TYPE_CHECKING:
     from git_hub_session.agents.spawn_plan import PlannedAgent, SpawnResult
     from git_hub_session.cli.context import Context
+    from git_hub_session.session.model import Session
     from git_hub_session.session.project import Project
 
 
@@ -43,7 +44,7 @@ USAGE = Usage(
     (
         Option("--agents", "agents to create, such as 1-3,5 (default: all)", "<list>"),
         Option("--retry", "create the next attempt of this agent", "<agent>"),
-        Option("--base", "commit to start from (default: the base branch)", "<commit>"),
+        Option("--base", "commit or attempt to start from (default: the base branch)", "<commit>"),
         Option("--path", "path template (default: hubsession.worktreePath)", "<template>"),
         JOBS,
         DRY_RUN,
@@ -58,21 +59,21 @@ def run(context: Context, args: Arguments) -> SpawnView:
     """Create all missing agents. If one cannot be created, create no agent."""
     sid = context.require_session(args.argument, "spawn")
     project = context.project
-    count = project.store.read(sid).config.agent_count or MAX_AGENTS
-    options = _parse_options(project, args, count)
+    options = _parse_options(project, args, project.store.read(sid))
     dry_run = args.is_set("dry-run")
     result = (preview_spawn if dry_run else spawn_agents)(sid, project, options)
     return SpawnView(result, project.cwd, dry_run=dry_run)
 
 
-def _parse_options(project: Project, args: Arguments, count: int) -> SpawnOptions:
+def _parse_options(project: Project, args: Arguments, session: Session) -> SpawnOptions:
+    count = session.config.agent_count or MAX_AGENTS
     agents = args.value("agents")
     retry = args.value("retry")
     base = args.value("base")
     if agents is not None and retry is not None:
         raise UsageError("--agents and --retry exclude each other")
     numbers = parse_agents(agents, count) if agents is not None else ()
-    commit = "" if base is None else project.git.resolve_commit(base, project.paths.git_dir)
+    commit = "" if base is None else _resolve_base(project, session, base)
     return SpawnOptions(
         numbers,
         parse_agent(retry, count) if retry is not None else 0,
@@ -80,6 +81,12 @@ def _parse_options(project: Project, args: Arguments, count: int) -> SpawnOption
         args.value("path") or worktree_template(project),
         parse_jobs(args),
     )
+
+
+def _resolve_base(project: Project, session: Session, text: str) -> str:
+    """Return the commit of an attempt of the session ("agent-2/attempt-1"), or of any revision."""
+    commit = find_attempt_commit(text, session, project.repo)
+    return commit or project.git.resolve_commit(text, project.paths.git_dir)
 
 
 class SpawnView(View):
@@ -124,7 +131,8 @@ class SpawnView(View):
         out = [self._agent_line(agent) for agent in self.result.created]
         err = [] if out else ["nothing to spawn: all agents exist"]
         if out:
-            out.append(f"  Base: {self.result.base[:12]}")
+            bases = dict.fromkeys(agent.base[:12] for agent in self.result.created)
+            out.append(f"  Base: {', '.join(bases)}")
         if self.result.state != session.state:
             would = "Would update session" if self.dry_run else "Session"
             out.append(f"{would} {session.id}: {session.state} {style.arrow} {self.result.state}")
@@ -139,4 +147,4 @@ class SpawnView(View):
 
 
 def _created_fields(agent: PlannedAgent) -> dict[str, Any]:
-    return {**agent_fields(agent.branch), "path": agent.path}
+    return {**agent_fields(agent.branch), "path": agent.path, "base": agent.base}

@@ -202,7 +202,7 @@ def _make_candidate(
         branch,
         tip,
         repo.diff_stat(tip, base) if tip and base else None,
-        has_own_commit=has_own_commit(tip, session, repo),
+        has_own_commit=has_own_commit(tip, session, repo, branch),
         off_branch=_find_wrong_branch(branch, project, worktrees),
     )
 

@@ -104,7 +104,8 @@ def prepare_targets(
     base = find_base_commit(session, project.repo)
 
     def make_request(name: str, branch: AgentBranch | None, commit: str) -> CheckoutRequest:
-        variables = agent_environment(project.environ, session, branch, base, task_file)
+        start = find_base_commit(session, project.repo, branch)
+        variables = agent_environment(project.environ, session, branch, start, task_file)
         return CheckoutRequest(name, commit, variables)
 
     measured = [candidate for candidate in candidates if not candidate.unmeasured_reason]

@@ -54,7 +54,7 @@ def choose_next_session(session: Session, project: Project) -> NextSession:
     moves = [*moves_since_evaluation(session, project.repo, winner, result, into=into)]
     if moves:
         raise Refused(f"{moves[0]}", hint=f"git hub-session eval {sid}")
-    if not has_own_commit(result.commit, session, project.repo):
+    if not has_own_commit(result.commit, session, project.repo, winner):
         raise Refused(f"{name} has no commit of its own", hint=f"git hub-session eval {sid}")
     evaluation = last_evaluation(session)
     if evaluation.is_regression(result):

@@ -237,7 +237,7 @@ def _refuse_without_commit(
 
     Allow a branch that the user has merged, if its worktree has no uncommitted files.
     """
-    if has_own_commit(tip, session, project.repo):
+    if has_own_commit(tip, session, project.repo, winner):
         return
     files = uncommitted_files_of(winner, project) or ()
     if files or project.repo.is_ancestor(session.base_commit, tip):

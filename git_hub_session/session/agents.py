@@ -9,6 +9,7 @@ from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.errors import Refused, UsageError
 from git_hub_session.git.ref_names import (
     HEADS,
+    AgentBranch,
     SessionId,
     agent_name,
     agent_number,
@@ -19,6 +20,7 @@ from git_hub_session.git.ref_names import (
     parse_archive_tag,
 )
 from git_hub_session.session import runs
+from git_hub_session.session.archived import session_archived_attempts
 from git_hub_session.session.model import MAX_AGENTS, Session
 from git_hub_session.session.state import FINISHED, AgentStatus, State
 from git_hub_session.util.json_values import as_mapping
@@ -207,13 +209,45 @@ def missing_agents_hint(session: Session, repo: GitRepo, present: Collection[int
     return NEW_SESSION_HINT
 
 
-def find_base_commit(session: Session, repo: GitRepo) -> str:
-    """Return the commit that all agents start from, also after the base branch has moved.
+def find_base_commit(session: Session, repo: GitRepo, branch: AgentBranch | None = None) -> str:
+    """Return the commit that the agents start from, also after the base branch has moved.
 
     If the commit is missing or not recorded, return the tip of the base branch, or ''.
+
+    Args:
+        branch: the attempt to return the start of. It can have its own (`spawn --base`).
     """
-    base = session.base_commit
-    return base if repo.has_commit(base) else repo.tip(HEADS + session.config.base_branch)
+    own_start = recorded_start(session, branch) if branch else ""
+    for base in (own_start, session.base_commit):
+        if repo.has_commit(base):
+            return base
+    return repo.tip(HEADS + session.config.base_branch)
+
+
+def recorded_start(session: Session, branch: AgentBranch) -> str:
+    """Return the commit of an attempt that does not start from the base commit, or ''."""
+    starts = session.agent_record(agent_name(branch.agent)).starts
+    return starts.get(f"attempt-{branch.attempt}", "")
+
+
+def find_attempt_commit(text: str, session: Session, repo: GitRepo) -> str:
+    """Return the commit of the attempt in "agent-2" (the last one) or "agent-2/attempt-1".
+
+    Return '' if the text names no attempt, or if the session does not have the attempt.
+    """
+    name, _, attempt = text.partition("/")
+    prefix = archive_prefix(session.id)
+    commits = {
+        branch: repo.tip(tag)
+        for branch, tag in session_archived_attempts(session, repo.refs(prefix)).items()
+    }
+    for agent, attempts in attempts_by_agent(session.id, repo).items():
+        branches = (AgentBranch(session.id, agent, number) for number in attempts)
+        commits |= {branch: repo.tip(branch.ref) for branch in branches}
+    for branch in sorted(commits, reverse=True):
+        if name == agent_name(branch.agent) and attempt in ("", f"attempt-{branch.attempt}"):
+            return commits[branch]
+    return ""
 
 
 def continues_session(session: Session) -> bool:

@@ -143,6 +143,8 @@ class AgentRecord(NamedTuple):
     """The attempt of the last evaluation, or 0."""
     guarded: tuple[str, ...] = ()
     """The guarded paths that the measured attempt changed."""
+    starts: Mapping[str, str] = {}
+    """The commits of the attempts that do not start from `base_commit`, by "attempt-2"."""
 
 
 class AgentResult(NamedTuple):
@@ -291,6 +293,7 @@ def _parse_agent_record(fields: Mapping[str, Any]) -> AgentRecord:
         run=None if run is None else as_text(run),
         measured_attempt=as_count(result.get("attempt")),
         guarded=as_texts(result.get("guarded")),
+        starts={name: _object_id(oid) for name, oid in as_mapping(fields.get("starts")).items()},
     )
 
 

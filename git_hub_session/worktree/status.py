@@ -22,7 +22,7 @@ from git_hub_session.git.ref_names import (
     parse_agent_branch,
 )
 from git_hub_session.git.worktrees import Worktree, linked_worktrees
-from git_hub_session.session.agents import comparison_base
+from git_hub_session.session.agents import comparison_base, recorded_start
 from git_hub_session.session.state import State
 from git_hub_session.system import procfs
 from git_hub_session.util.text import natural_key
@@ -153,7 +153,8 @@ def _read_worktrees(
 
 def _read_branch_status(branch: Branch, divergence: Divergence, session: Session) -> BranchStatus:
     agent = parse_agent_branch(branch.ref)
-    is_start = bool(branch.oid) and branch.oid == session.base_commit
+    own_start = recorded_start(session, agent) if agent else ""
+    is_start = bool(branch.oid) and branch.oid in (own_start, session.base_commit)
     # The base branch contains the commits of the winner.
     is_merged = session.state is State.MERGED and agent == _merged_attempt(session)
     has_own_commit = agent is None or is_merged or not (divergence.ahead == 0 or is_start)

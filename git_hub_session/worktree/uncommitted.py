@@ -27,9 +27,9 @@ _HUB = HUB_DIRECTORY.encode()
 _MAX_AGENTS = 5
 
 
-def has_own_commit(tip: str, session: Session, repo: GitRepo) -> bool:
-    """Return True if neither the base branch nor the start of the agents contains the commit."""
-    bases = {base_now(session, repo), find_base_commit(session, repo)}
+def has_own_commit(tip: str, session: Session, repo: GitRepo, branch: AgentBranch) -> bool:
+    """Return True if neither the base branch nor the start of the attempt contains the commit."""
+    bases = {base_now(session, repo), find_base_commit(session, repo, branch)}
     return bool(tip) and not any(repo.is_ancestor(base, tip) for base in bases)
 
 

@@ -91,7 +91,7 @@ def test_formats(hub: Hub) -> None:
         "state": "running",
         "base_commit": base,
         "dry_run": True,
-        "spawned": [{**first, "path": str(worktree_path(hub, 1))}],
+        "spawned": [{**first, "path": str(worktree_path(hub, 1)), "base": base}],
         "present": [second],
     }
     assert hub.json("spawn", "s1", "-n") == expected
@@ -103,7 +103,7 @@ def test_formats(hub: Hub) -> None:
     assert hub.run("spawn", "s1", "--format=porcelain") == Result(
         0,
         "session s1\noutcome spawned\nagent 1\nattempt 1\nbranch hub/s1/agent-1/attempt-1\n"
-        f"path {worktree_path(hub, 1)}\n\n"
+        f"path {worktree_path(hub, 1)}\nbase {base}\n\n"
         "session s1\noutcome present\nagent 2\nattempt 1\nbranch hub/s1/agent-2/attempt-1\n\n",
     )
     assert hub.run("spawn", "s1") == Result(0, "", "nothing to spawn: all agents exist\n")
@@ -127,8 +127,71 @@ def test_base_commit_is_recorded_and_does_not_change(hub: Hub) -> None:
         "agent-3": (0, 1),
     }
     assert hub.run("spawn", "s1", "--base", moved).err == (
-        f"error: the agents of session 's1' start from {base}\n"
+        "error: agent-1 exists already, and starts from another commit\n"
+        f"hint: git hub-session spawn --retry 1 --base {moved} s1\n"
     )
+
+
+def test_agents_with_different_starts(hub: Hub) -> None:
+    """An agent starts from an attempt of another one. Each printed command works."""
+    hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "3")
+    base = hub.git("rev-parse", "main")
+    hub.run("spawn", "-q", "s1", "--agents", "1")
+    first = hub.commit(worktree_path(hub, 1), "by-one", "x\n")
+    assert hub.run("spawn", "s1", "--agents=2", "--base=agent-1").out.endswith(
+        f"\n  Base: {first[:12]}\n"
+    )
+    again = hub.run("spawn", "s1", "--agents=2", "--base=hub/s1/agent-1/attempt-1")
+    assert again == Result(0, "", "nothing to spawn: all agents exist\n")
+    refused = hub.run("spawn", "s1", "--agents=2", "--base=main")
+    command = f"git hub-session spawn --retry 2 --base {base} s1"
+    assert (refused.code, refused.err) == (
+        1,
+        f"error: agent-2 exists already, and starts from another commit\nhint: {command}\n",
+    )
+    assert hub.call("sh", "-c", f"{command} -q") == Result(0)
+    document = hub.json("spawn", "s1", "--retry=2", "--base=agent-2/attempt-1")
+    assert [agent["base"] for agent in document["spawned"]] == [first]
+    assert hub.json("spawn", "s1")["spawned"][0]["base"] == base
+    assert hub.state()["agents"]["agent-2"]["starts"] == {"attempt-1": first, "attempt-3": first}
+    assert (hub.state()["base_commit"], "starts" in hub.state()["agents"]["agent-3"]) == (
+        base,
+        False,
+    )
+    assert hub.run("exec", "s1", "--", "sh", "-c", "echo $HUB_BASE").out.splitlines()[:3] == [
+        *(f"agent-1 | {base}", f"agent-2 | {first}", f"agent-3 | {base}"),
+    ]
+    own = {agent["agent"]: agent["own_commit"] for agent in hub.json("status", "s1")["agents"]}
+    assert own == {1: True, 2: False, 3: False}
+    assert hub.run("eval", "s1", "--ranking=2").code == 1
+    assert hub.run("eval", "-q", "s1", "--ranking=1") == Result(0)
+    refused = hub.run("spawn", "s1", "--retry=3", "--base=agent-1")
+    command = f"git hub-session adopt s1 agent-3 {first}"
+    assert (refused.code, refused.err) == (
+        1,
+        f"error: session 's1' is 'evaluating': it accepts no more agents\nhint: {command}\n",
+    )
+    assert hub.call("sh", "-c", command).code == 0
+    assert hub.git("rev-parse", "hub/s1/agent-3/attempt-2") == first
+
+
+def test_interrupted_spawn_with_a_start(hub: Hub) -> None:
+    """The next spawn finishes from the recorded commit, and refuses another one."""
+    hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "2")
+    hub.run("spawn", "-q", "s1", "--agents", "1")
+    first = hub.commit(worktree_path(hub, 1), "by-one", "x\n")
+    killed = run_with_injected_code(
+        hub, "spawn", "s1", "--base=agent-1", "--agents=2", code=DIE, only="subprocess.Popen", nth=2
+    )
+    assert (killed.code, hub.state()["agents"]["agent-2"]["status"]) == (-9, "spawning")
+    assert hub.run("spawn", "s1", "--agents=2", "--base=main") == Result(
+        1,
+        "",
+        f"error: agent-2 is incomplete: its spawn from {first[:12]} was interrupted\n"
+        "hint: git hub-session spawn s1\n",
+    )
+    assert hub.run("spawn", "-q", "s1") == Result(0)
+    assert hub.git("rev-parse", "hub/s1/agent-2/attempt-1") == first
 
 
 def test_option_base(hub: Hub) -> None:
