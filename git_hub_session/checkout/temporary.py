@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from git_hub_session.system.directory import SafeDirectory
 
 # A string, not a compiled pattern: most commands never use it.
-_NAME = rf"\.(.+)-{runs.EVAL}-(agent-[1-9][0-9]*|baseline)"
+_NAME = rf"\.(.+)-{runs.EVAL}-(agent-[1-9][0-9]*(?:-attempt-[1-9][0-9]*)?|baseline)"
 
 
 def checkout_path(sid: SessionId, target: str, project: Project) -> str:

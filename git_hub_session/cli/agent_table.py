@@ -101,6 +101,7 @@ def agent_progress_fields(
         "conflicts": agent.conflicts,
         "passed": agent.result.passed if agent.result else None,
         "command": agent.command or None,
+        "ranked_attempt": agent.ranked_attempt or None,
     }
 
 

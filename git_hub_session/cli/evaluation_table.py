@@ -104,7 +104,10 @@ def _row(ranked: RankedCandidate, metric: str, delta: str) -> tuple[str, ...]:
     values = score.values if score else ()
     tie = "tie" if ranked.rank and ranked.rank.is_tie else ""
     guarded = describe_guarded(ranked.candidate.guarded)
-    remarks = (*map(escape_control, (ranked.reason, tie, *ranked.candidate.remarks, guarded)),)
+    counted = f"attempt-{ranked.counted_attempt} counts" if ranked.counted_attempt else ""
+    remarks = (
+        *map(escape_control, (ranked.reason, counted, tie, *ranked.candidate.remarks, guarded)),
+    )
     return (
         str(ranked.rank.place) if ranked.rank else "-",
         ranked.candidate.name,

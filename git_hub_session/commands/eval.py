@@ -95,7 +95,7 @@ USAGE = Usage(
 
 
 def run(context: Context, args: Arguments) -> EvalView | HereView:
-    """Measure the last commit of each agent and rank the agents.
+    """Measure the attempts of each agent and rank the agents.
 
     Without an eval command, return the agents unranked.
     """
@@ -186,7 +186,7 @@ class EvalView(View):
         records = []
         for row in self.document()["agents"]:
             last = {"unit": self.result.unit or None, "guarded": row.pop("guarded")}
-            last |= {key: row.pop(key) for key in ("passed", "interval")}
+            last |= {key: row.pop(key) for key in ("passed", "interval", "counted")}
             records.append([head, *make_record({**row, **last})])
         return records
 
@@ -246,4 +246,5 @@ def _candidate_fields(ranked: RankedCandidate) -> dict[str, Any]:
         "hint": candidate.hint,
         "passed": ranked.passed,
         "interval": score.interval if score else None,
+        "counted": ranked.is_counted,
     }

@@ -26,7 +26,7 @@ from git_hub_session.merge.merge import merge_winner
 from git_hub_session.merge.options import PARAGRAPH, MergeKind, MergeOptions, merge_command
 from git_hub_session.merge.plan import MergePlan, plan_merge
 from git_hub_session.restore.commands import restore_commands
-from git_hub_session.session.agents import parse_agent
+from git_hub_session.session.agents import parse_attempt
 from git_hub_session.session.baseline import last_evaluation
 from git_hub_session.session.model import MAX_AGENTS
 from git_hub_session.session.state import State
@@ -61,7 +61,7 @@ KINDS = (
 USAGE = Usage(
     ("merge [<options>] [<id>]",),
     (
-        Option("--agent", "winner (default: the agent that is ranked first)", "<agent>"),
+        Option("--agent", "winner, such as 2 or 2/attempt-1 (default: the first)", "<agent>"),
         Option("--into", "branch to merge into (default: the base branch)", "<branch>"),
         *KINDS,
         MESSAGE,
@@ -104,8 +104,10 @@ def parse_options(args: Arguments) -> MergeOptions:
     kind = _parse_kind(args)
     if args.values("message") and not kind.has_message:
         raise UsageError(f"-m and --{kind} exclude each other", hint="use --squash with -m")
+    number, attempt = (0, 0) if agent is None else parse_attempt(agent, MAX_AGENTS)
     return MergeOptions(
-        0 if agent is None else parse_agent(agent, MAX_AGENTS),
+        number,
+        attempt,
         "" if into is None else HEADS + into.removeprefix(HEADS),
         kind,
         PARAGRAPH.join(args.values("message")),
@@ -132,7 +134,7 @@ def _confirm(
         context.reporter.note(f"warning: {warning}")
     if is_approved:
         return
-    agent = agent_name(plan.winner.agent)
+    agent = plan.winner_name
     sid = plan.session.id
     into = plan.into.removeprefix(HEADS)
     if plan.existing_commit:
@@ -231,7 +233,7 @@ class MergeView(View):
         # The preview has already shown a merge that an earlier call made.
         if not self.plan.existing_commit:
             into = escape_control(short_name(self.plan.into))
-            agent = agent_name(self.plan.winner.agent)
+            agent = self.plan.winner_name
             out.append(f"Merged {agent} into {into}: {self.result.commit[:12]}")
             out += _result_lines(self.plan, style)
         out += self.report.lines(style)

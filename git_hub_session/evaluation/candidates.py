@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.errors import Refused
-from git_hub_session.git.ref_names import AgentBranch, agent_name
+from git_hub_session.evaluation.in_place import with_worktree
+from git_hub_session.git.ref_names import AgentBranch, agent_name, attempt_name
 from git_hub_session.git.worktrees import Worktree, linked_worktrees
 from git_hub_session.session import runs
-from git_hub_session.session.agents import attempts_by_agent, comparison_base, missing_agents_hint
+from git_hub_session.session.agents import (
+    attempts_by_agent,
+    comparison_base,
+    counted_attempt,
+    missing_agents_hint,
+)
 from git_hub_session.session.state import State
-from git_hub_session.util.text import quote_list
-from git_hub_session.worktree.off_branch import off_branch_reason
 from git_hub_session.worktree.owner import agent_worktrees
 from git_hub_session.worktree.reattach import wrong_branch_reason
 from git_hub_session.worktree.uncommitted import (
-    count_files,
     has_own_commit,
     no_commit_error,
     read_last_run_of,
-    uncommitted_files,
-    uncommitted_files_of,
     uncommitted_text,
 )
 
@@ -40,7 +41,7 @@ AgentWorktrees = Mapping[int, tuple[AgentBranch, Worktree]]
 
 
 class Candidate(NamedTuple):
-    """The last attempt of an agent, and its diff."""
+    """An attempt of an agent, and its diff."""
 
     branch: AgentBranch
     commit: str
@@ -68,6 +69,10 @@ class Candidate(NamedTuple):
     merge_problem: str = ""
     """The reason that git cannot merge the tip, or ''."""
     has_conflicts: bool = False
+    last_attempt: int = 0
+    """The last attempt of the agent, or 0 if it is this one."""
+    is_one_of_several: bool = False
+    """True if other attempts of the agent are measured too."""
 
     @property
     def is_left_out(self) -> bool:
@@ -119,38 +124,55 @@ class Candidate(NamedTuple):
         return tuple(dict.fromkeys(filter(None, (self.failure, remark))))
 
     @property
-    def name(self) -> str:
+    def agent(self) -> str:
         """The agent's name, such as "agent-2"."""
         return agent_name(self.branch.agent)
 
+    @property
+    def name(self) -> str:
+        """The agent's name, or "agent-2/attempt-1" if the agent has other attempts to measure."""
+        if self.is_one_of_several or self.last_attempt:
+            return attempt_name(self.branch)
+        return self.agent
+
+    @property
+    def target(self) -> str:
+        """The name of the logs and the temporary worktree. An earlier attempt has its own."""
+        return self.name.replace("/", "-") if self.last_attempt else self.agent
+
 
 def find_candidates(
-    session: Session, project: Project, *, in_place: bool, include_failed: bool = False
+    session: Session,
+    project: Project,
+    *,
+    in_place: bool,
+    include_failed: bool = False,
+    with_earlier: bool = False,
 ) -> list[Candidate]:
-    """Return the last attempt of each agent.
+    """Return the attempt of each agent that counts: the measured one, or else the last one.
 
     Args:
+        with_earlier: return the last attempt of each agent and, before it, the earlier ones. Leave
+            out those without a commit of their own, or with the tree of a later one.
         in_place: also find the worktree of each agent to measure in, or the reason for none.
         include_failed: measure and rank agents whose last run failed.
 
     Raises:
         Refused: the state forbids an evaluation, or no agent has a branch.
     """
-    if session.state not in (State.RUNNING, State.EVALUATING):
-        raise Refused(
-            f"session '{session.id}' is '{session.state}': there is nothing to evaluate",
-            hint=missing_agents_hint(session, project.repo),
-        )
+    _refuse_state(session, project.repo)
     repo = project.repo
     worktrees = agent_worktrees(session.id, project, linked_worktrees(project.paths.common_dir))
-    candidates = _list_candidates(session, project, worktrees, include_failed=include_failed)
+    candidates = _list_candidates(
+        session, project, worktrees, include_failed=include_failed, with_earlier=with_earlier
+    )
     if not candidates:
         raise Refused(
             f"session '{session.id}' has no agent branches",
             hint=missing_agents_hint(session, repo),
         )
     return [
-        _with_worktree(
+        with_worktree(
             candidate,
             worktrees.get(candidate.branch.agent),
             repo,
@@ -160,31 +182,72 @@ def find_candidates(
     ]
 
 
-def _last_attempts(
+def _refuse_state(session: Session, repo: GitRepo) -> None:
+    if session.state not in (State.RUNNING, State.EVALUATING):
+        raise Refused(
+            f"session '{session.id}' is '{session.state}': there is nothing to evaluate",
+            hint=missing_agents_hint(session, repo),
+        )
+
+
+def _attempts(
     session: Session, repo: GitRepo, worktrees: AgentWorktrees
-) -> Iterator[AgentBranch]:
-    """Yield the last attempt that has a branch, for each agent that has a branch or a worktree."""
+) -> Iterator[list[AgentBranch]]:
+    """Yield the attempts that have a branch, for each agent that has a branch or a worktree."""
     attempts = attempts_by_agent(session.id, repo)
     for number in sorted({*attempts, *worktrees}):
         if number in attempts:
-            yield AgentBranch(session.id, number, max(attempts[number]))
+            yield [AgentBranch(session.id, number, attempt) for attempt in sorted(attempts[number])]
         else:  # The branch was renamed or deleted.
-            yield worktrees[number][0]
+            yield [worktrees[number][0]]
 
 
 def _list_candidates(
-    session: Session, project: Project, worktrees: AgentWorktrees, *, include_failed: bool
+    session: Session,
+    project: Project,
+    worktrees: AgentWorktrees,
+    *,
+    include_failed: bool,
+    with_earlier: bool,
 ) -> list[Candidate]:
-    """Return the last attempt of each agent, without the files in its worktree."""
+    """Return the attempts, without the files in their worktrees. See `find_candidates`."""
     with project.store.open_directory(session.id) as directory:
         active_runs = runs.active_runs(directory, runs.EXEC)
     base = comparison_base(session, project.repo)
     candidates = []
-    for branch in _last_attempts(session, project.repo, worktrees):
-        candidate = _make_candidate(branch, session, project, worktrees, base=base)
-        failure = read_last_run_of(branch, session, project, active_runs).failure
-        candidates.append(candidate._replace(failure=failure, is_failure_allowed=include_failed))
+    for branches in _attempts(session, project.repo, worktrees):
+        last = branches[-1]
+        if not with_earlier:
+            attempts = [branch.attempt for branch in branches]
+            counted = counted_attempt(session, last.agent, attempts)
+            branches = [last._replace(attempt=counted)]
+        made = [_make_candidate(each, session, project, worktrees, base=base) for each in branches]
+        if made[-1].branch == last:
+            failure = read_last_run_of(last, session, project, active_runs).failure
+            made[-1] = made[-1]._replace(failure=failure, is_failure_allowed=include_failed)
+        candidates += _select_attempts(made, last, project.repo)
     return candidates
+
+
+def _select_attempts(
+    attempts: Sequence[Candidate], last_attempt: AgentBranch, repo: GitRepo
+) -> list[Candidate]:
+    """Return the attempts of one agent that have a tree of their own, and always the last one."""
+    *earlier, last = attempts
+    selected = [last]
+    trees = {repo.tree_id(last.commit)} if last.commit else set()
+    for candidate in reversed(earlier):
+        tree = repo.tree_id(candidate.commit) if candidate.commit else b""
+        if tree and tree not in trees and candidate.is_eligible:
+            trees.add(tree)
+            selected.insert(0, candidate)
+    return [
+        each._replace(
+            is_one_of_several=len(selected) > 1,
+            last_attempt=0 if each.branch == last_attempt else last_attempt.attempt,
+        )
+        for each in selected
+    ]
 
 
 def _make_candidate(
@@ -267,62 +330,8 @@ def _refuse_without_commits(
         raise error
 
 
-def leftover_file_notes(candidates: Sequence[Candidate], project: Project) -> list[str]:
-    """Return the notes about files that the eval command left in the agents' own worktrees.
-
-    These worktrees had no uncommitted files before.
-    """
-    notes = []
-    for candidate in candidates:
-        if candidate.directory:
-            files = uncommitted_files_of(candidate.branch, project)
-            if files:
-                left, paths = count_files(len(files)), quote_list(files)
-                where = f"in the worktree of {candidate.name}"
-                notes.append(f"the eval command left {left} {where}: {paths}")
-    return notes
-
-
 def refuse_off_branch(candidate: Candidate) -> None:
     """Raise Refused if the commits of the agent are not on its branch."""
     if candidate.off_branch:
         reason, hint = candidate.off_branch
         raise Refused(f"{candidate.name}: {reason}", hint=hint)
-
-
-def _with_worktree(
-    candidate: Candidate,
-    branch_and_worktree: tuple[AgentBranch, Worktree] | None,
-    repo: GitRepo,
-    *,
-    in_place: bool,
-) -> Candidate:
-    """Return the candidate with its uncommitted files.
-
-    If `in_place`, add the worktree to measure in, or the reason for none.
-    """
-    if branch_and_worktree is None or branch_and_worktree[0] != candidate.branch:
-        return candidate._replace(not_in_place_reason="it has no worktree" if in_place else "")
-    worktree = branch_and_worktree[1]
-    files = uncommitted_files(worktree, repo)
-    candidate = candidate._replace(uncommitted=files or ())
-    if not in_place:
-        return candidate
-    reason = _unmeasurable_reason(worktree, candidate.branch, files)
-    if reason:
-        return candidate._replace(not_in_place_reason=reason)
-    return candidate._replace(directory=worktree.path)
-
-
-def _unmeasurable_reason(
-    worktree: Worktree, branch: AgentBranch, files: Collection[str] | None
-) -> str:
-    """Return the reason that the worktree differs from the tip of the branch, or ''."""
-    reason = worktree.link_error or off_branch_reason(worktree, branch.ref)
-    if reason:
-        return reason
-    if worktree.operation:
-        return f"its worktree is in the middle of a {worktree.operation}"
-    if files is None:
-        return "the files of its worktree cannot be read"
-    return "its worktree has uncommitted changes" if files else ""

@@ -1,4 +1,4 @@
-"""Measure the last commit of each agent and rank the agents, or record the user's ranking.
+"""Measure the attempts of each agent and rank the agents, or record the user's ranking.
 
 The session lock is held while the run is planned and while the results are recorded, but not while
 commands run. A run that is killed changes nothing in the session.
@@ -15,7 +15,6 @@ from git_hub_session.errors import Refused
 from git_hub_session.evaluation.candidates import (
     Candidate,
     find_candidates,
-    leftover_file_notes,
     refuse_unmeasurable,
 )
 from git_hub_session.evaluation.checkouts import EvalCheckouts
@@ -26,6 +25,7 @@ from git_hub_session.evaluation.guard import (
     mark_hidden,
     refuse_visible_holdout,
 )
+from git_hub_session.evaluation.in_place import leftover_file_notes
 from git_hub_session.evaluation.judge import judge_candidates
 from git_hub_session.evaluation.measure import MetricRunner
 from git_hub_session.evaluation.merged_commit import conflict_notes, with_merged_commits
@@ -153,7 +153,11 @@ def _find_candidates(
 ) -> tuple[list[Candidate], Guard]:
     """Return the candidates, and the guarded paths. Raise Refused if none can be measured."""
     candidates = find_candidates(
-        session, project, in_place=options.in_place, include_failed=options.include_failed
+        session,
+        project,
+        in_place=options.in_place,
+        include_failed=options.include_failed,
+        with_earlier=options.metric_command is not None and not options.in_place,
     )
     metric_command = options.metric_command
     if metric_command:

@@ -158,7 +158,7 @@ def mark_hidden(
     marked = []
     for candidate in candidates:
         tip = repo.tree_entries(candidate.measured_commit)
-        files = restored.get(candidate.name, ())
+        files = restored.get(candidate.target, ())
         hidden = guard.select_changed([path for path in files if tip.get(path) == base.get(path)])
         guarded = tuple(dict.fromkeys((*candidate.guarded, *hidden)))
         marked.append(candidate._replace(guarded=guarded))

@@ -17,6 +17,7 @@ from git_hub_session.git.ref_names import agent_name, agent_number
 from git_hub_session.metric.metric import parse_documents
 from git_hub_session.ranking.ranking import Rank
 from git_hub_session.session.agent_environment import agent_environment
+from git_hub_session.session.agents import comparison_base
 
 if TYPE_CHECKING:
     from git_hub_session.session import runs
@@ -125,7 +126,7 @@ def _select_candidates(result: EvalResult, judge: Judge) -> list[RankedCandidate
 def _may_win(ranked: RankedCandidate, result: EvalResult) -> bool:
     candidate = ranked.candidate
     has_rank = ranked.rank is not None or result.metric_command is None
-    is_fit = candidate.is_eligible and not candidate.is_left_out
+    is_fit = candidate.is_eligible and not candidate.is_left_out and ranked.is_counted
     return has_rank and is_fit and not ranked.reason
 
 
@@ -133,9 +134,13 @@ def _reorder(
     candidates: Sequence[RankedCandidate], ranking: Sequence[int]
 ) -> tuple[RankedCandidate, ...]:
     """Return the candidates in the order of the ranking, then the others in their order."""
-    by_agent = {ranked.candidate.branch.agent: ranked for ranked in candidates}
-    first = [by_agent[agent]._replace(rank=Rank(agent, 1)) for agent in ranking]
-    others = [ranked for ranked in candidates if ranked.candidate.branch.agent not in ranking]
+    counted = {each.candidate.branch.agent: each for each in candidates if each.is_counted}
+    first = [counted[agent]._replace(rank=Rank(agent, 1)) for agent in ranking]
+    others = [
+        each
+        for each in candidates
+        if each.candidate.branch.agent not in ranking or not each.is_counted
+    ]
     return tuple(
         ranked._replace(rank=ranked.rank._replace(place=place)) if ranked.rank else ranked
         for place, ranked in enumerate((*first, *others), 1)
@@ -163,7 +168,7 @@ def _candidate_fields(
     ranked: RankedCandidate, metric: str, result: EvalResult, project: Project
 ) -> dict[str, Any]:
     candidate = ranked.candidate
-    base = result.base or result.session.base_commit
+    base = comparison_base(result.session, project.repo)
     patches = project.repo.patches(candidate.commit, base)
     diff, is_truncated = _limit_patches(patches.items())
     values = ranked.score.values if ranked.score else ()
@@ -180,7 +185,7 @@ def _candidate_fields(
         "diff": diff,
         "truncated": is_truncated,
         "guarded": list(candidate.guarded),
-        "post": _read_post(candidate.name, result, project),
+        "post": _read_post(candidate.agent, result, project),
     }
 
 

@@ -13,7 +13,6 @@ from git_hub_session.evaluation.missing import find_missing
 from git_hub_session.evaluation.runner import MAX_OUTPUT, CommandResult, TargetRunner, file_stamp
 from git_hub_session.evaluation.targets import reset_checkout
 from git_hub_session.evaluation.units import BASELINE, Measurement, convert_to_one_unit
-from git_hub_session.git.ref_names import agent_number
 from git_hub_session.metric.metric import MetricNotFound, read_metric
 from git_hub_session.ranking.race import Race, racing_agents
 from git_hub_session.ranking.ranking import Score
@@ -121,17 +120,17 @@ class MetricRunner:
         if race is None or not self._done:
             return targets
         compared = convert_to_one_unit(measurements, None).measurements
+        numbers = {name: number for number, name in enumerate(compared)}
         scores = [
-            Score(agent_number(name), measurement.values, (0, 0))
+            Score(numbers[name], measurement.values, (0, 0))
             for name, measurement in compared.items()
             if measurement.values
         ]
-        racing = racing_agents(
-            scores, {agent_number(target.name) for target in targets}, race.direction
-        )
+        last = {numbers[target.name] for target in targets}
+        racing = racing_agents(scores, last, race.direction)
         if len(racing) < 2 or not race.has_budget(len(measurements), len(racing), self._done):
             return []
-        return [target for target in targets if agent_number(target.name) in racing]
+        return [target for target in targets if numbers[target.name] in racing]
 
     def _measure_round(self) -> None:
         """Add a value to each target, or the reason for none. Repeat a failed run if allowed."""

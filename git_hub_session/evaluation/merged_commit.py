@@ -86,9 +86,9 @@ def conflict_notes(candidates: Sequence[Candidate], session: Session) -> list[st
     sid, branch = session.id, session.config.base_branch
     return [
         f"{candidate.name} {candidate.merge_problem}"
-        f" (to resolve: {in_attempt_command('merge', sid, candidate.name, branch)})"
+        f" (to resolve: {in_attempt_command('merge', sid, candidate.agent, branch)})"
         for candidate in candidates
-        if candidate.has_conflicts
+        if candidate.has_conflicts and not candidate.last_attempt
     ]
 
 

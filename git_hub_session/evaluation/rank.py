@@ -34,29 +34,29 @@ def rank_candidates(
     """Return the candidates with their ranks, the best first, and those without a rank."""
     metric_command = options.metric_command
     assert metric_command is not None
-    notes = []
-    if options.in_place and BASELINE in measurements:
-        notes.append("the baseline was measured in a temporary worktree")
     compared = convert_to_one_unit(measurements, options.baseline)
     baseline, spread, note = _choose_baseline(compared, options)
-    notes += [note] if note else []
-    unranked = {
-        candidate.branch.agent: _with_measurement(
+    notes = [note] if note else []
+    if options.in_place and BASELINE in measurements:
+        notes.insert(0, "the baseline was measured in a temporary worktree")
+    unranked = [
+        _with_measurement(
             candidate,
-            compared.measurements.get(candidate.name),
+            compared.measurements.get(candidate.target),
             baseline,
             metric_command,
-            log=f"{run.path}/{candidate.name}.log",
+            log=f"{run.path}/{candidate.target}.log",
         )
         for candidate in candidates
-    }
-    ranks, tie_notes = _rank(list(unranked.values()), options)
-    unranked = _with_margins(unranked, compared, baseline, options)
-    ranked = [unranked.pop(rank.agent)._replace(rank=rank) for rank in ranks]
+    ]
+    unranked, others = _choose_attempts(unranked, options)
+    ranks, tie_notes = _rank(unranked, options)
+    by_agent = _with_margins(unranked, compared, baseline, options)
+    ranked = [by_agent.pop(rank.agent)._replace(rank=rank) for rank in ranks]
     return EvalResult(
         session,
         session.state,
-        (*ranked, *unranked.values()),
+        (*ranked, *by_agent.values(), *others),
         metric_command,
         baseline,
         spread,
@@ -64,6 +64,51 @@ def rank_candidates(
         (*notes, *tie_notes),
         compared.unit,
     )
+
+
+def _choose_attempts(
+    attempts: Sequence[RankedCandidate], options: EvalOptions
+) -> tuple[list[RankedCandidate], list[RankedCandidate]]:
+    """Return the attempt of each agent that counts, and the other attempts."""
+    by_agent: dict[int, list[RankedCandidate]] = {}
+    for ranked in attempts:
+        by_agent.setdefault(ranked.candidate.branch.agent, []).append(ranked)
+    counted, others = [], []
+    for candidates in by_agent.values():
+        chosen = _choose_attempt(candidates, options)
+        attempt = chosen.candidate.branch.attempt
+        counted.append(chosen)
+        others += [
+            ranked._replace(counted_attempt=attempt)
+            for ranked in candidates
+            if ranked is not chosen
+        ]
+    return counted, others
+
+
+def _choose_attempt(attempts: Sequence[RankedCandidate], options: EvalOptions) -> RankedCandidate:
+    """Return the best attempt of one agent.
+
+    The last one counts among those that the measurements cannot tell apart: it usually continues the
+    earlier ones. If no attempt can be ranked, it is the last one too.
+    """
+    fit = [ranked for ranked in attempts if not ranked.reason and not ranked.candidate.is_left_out]
+    if len(fit) < 2:
+        return (fit or attempts)[-1]
+    metric_command = options.metric_command
+    if metric_command is None or not metric_command.metric:
+        return fit[-1]
+    scores = [
+        ranked.score._replace(agent=number) for number, ranked in enumerate(fit) if ranked.score
+    ]
+    ranks = rank_scores(scores, options.direction, comparisons=_comparisons(metric_command))
+    best = ranks[0]
+    equal = [rank.agent for rank in ranks if rank.is_tie and rank.tie == best.tie]
+    return fit[max(equal, default=best.agent)]
+
+
+def _comparisons(metric_command: MetricCommand) -> int:
+    return COMPARISONS if metric_command.race else 1
 
 
 def _with_measurement(
@@ -104,20 +149,19 @@ def _choose_baseline(
 
 
 def _with_margins(
-    candidates: dict[int, RankedCandidate],
+    candidates: Sequence[RankedCandidate],
     compared: ComparedMeasurements,
     baseline: float | None,
     options: EvalOptions,
 ) -> dict[int, RankedCandidate]:
     """Return the candidates, by agent, with their margins to the baseline."""
+    by_agent = {ranked.candidate.branch.agent: ranked for ranked in candidates}
     if baseline is None:
-        return candidates
-    scores = [ranked.score for ranked in candidates.values() if ranked.score]
+        return by_agent
+    scores = [ranked.score for ranked in candidates if ranked.score]
     values = compared.measurements.get(BASELINE, Measurement()).values
     margins = baseline_margins(scores, baseline, values, options.direction)
-    return {
-        agent: ranked._replace(margin=margins.get(agent)) for agent, ranked in candidates.items()
-    }
+    return {agent: ranked._replace(margin=margins.get(agent)) for agent, ranked in by_agent.items()}
 
 
 def _rank(
@@ -147,5 +191,4 @@ def _rank_eligible(candidates: Sequence[RankedCandidate], options: EvalOptions) 
     if not metric_command.metric:
         passed = [ranked.candidate.branch.agent for ranked in candidates if ranked.passed]
         return rank_by_size(scores, passed)
-    comparisons = COMPARISONS if metric_command.race else 1
-    return rank_scores(scores, options.direction, comparisons=comparisons)
+    return rank_scores(scores, options.direction, comparisons=_comparisons(metric_command))

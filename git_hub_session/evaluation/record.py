@@ -62,9 +62,9 @@ def _with_result(
     base = result.base or project.repo.tip(HEADS + session.config.base_branch)
     is_measured = result.metric_command is not None
     results = {
-        ranked.candidate.name: _result_fields(ranked, project.repo, is_measured=is_measured)
+        ranked.candidate.agent: _result_fields(ranked, project.repo, is_measured=is_measured)
         for ranked in result.candidates
-        if ranked.candidate.commit
+        if ranked.candidate.commit and ranked.is_counted
     }
     common = {"at": at, "base": base}
     evaluation = {**common, **_evaluation_fields(result, options)}
@@ -101,7 +101,9 @@ def _log_entries(evaluated: Session, result: EvalResult, project: Project) -> li
                 agent=candidate.branch.agent,
                 attempt=candidate.branch.attempt,
                 commit=candidate.commit,
-                tree=trees.get(candidate.branch.agent, ""),
+                tree=trees.get(candidate.branch.agent, "")
+                if ranked.is_counted
+                else _tree(candidate.measured_commit, project.repo),
                 base=evaluated.evaluated_base,
                 metric=evaluation.metric if score or result.metric_command else "",
                 unit=result.unit,
@@ -172,6 +174,8 @@ def _result_fields(ranked: RankedCandidate, repo: GitRepo, *, is_measured: bool)
         fields |= candidate.diff._asdict()
     if is_measured and not candidate.unmeasured_reason:
         fields["tree"] = _tree(candidate.measured_commit, repo)
+    if candidate.last_attempt:
+        fields["last_attempt"] = candidate.last_attempt
     if candidate.guarded:
         fields["guarded"] = list(candidate.guarded)
     return fields

@@ -33,6 +33,13 @@ class RankedCandidate(NamedTuple):
     """The smallest difference to the baseline that noise does not explain, or None."""
     passed: bool | None = None
     """True or False if the exit status or a requirement decides (see AgentResult)."""
+    counted_attempt: int = 0
+    """The attempt that counts for the agent, or 0 if it is this one."""
+
+    @property
+    def is_counted(self) -> bool:
+        """False if another attempt of the agent counts."""
+        return not self.counted_attempt
 
     @property
     def is_measured(self) -> bool:
@@ -83,7 +90,7 @@ class EvalResult(NamedTuple):
     def rankable_agents(self) -> str:
         """The agents that a judge may rank, as a list for --ranking."""
         candidates = [ranked.candidate for ranked in self.candidates]
-        return ",".join(candidate.name for candidate in candidates if not candidate.is_left_out)
+        return ",".join(candidate.agent for candidate in candidates if not candidate.is_left_out)
 
 
 class EvalOptions(NamedTuple):

@@ -80,7 +80,7 @@ class MeasureTarget(NamedTuple):
     """A commit to measure, and the directory to measure it in."""
 
     name: str
-    """The name of the agent, such as "agent-2", or "baseline"."""
+    """The name of its log, such as "agent-2", "agent-2-attempt-1" or "baseline"."""
     commit: str
     directory: str
     environ: Mapping[str, str]
@@ -109,7 +109,7 @@ def prepare_targets(
         return CheckoutRequest(name, commit, variables)
 
     measured = [candidate for candidate in candidates if not candidate.unmeasured_reason]
-    requests = [make_request(each.name, each.branch, each.measured_commit) for each in measured]
+    requests = [make_request(each.target, each.branch, each.measured_commit) for each in measured]
     if with_baseline:
         if not base:
             raise Refused(
@@ -117,7 +117,7 @@ def prepare_targets(
                 hint="give a number with --baseline <number>",
             )
         requests.insert(0, make_request(BASELINE, None, baseline_commit(session, project)))
-    in_place = {each.name: each.directory for each in measured if each.directory}
+    in_place = {each.target: each.directory for each in measured if each.directory}
     new = [request for request in requests if request.name not in in_place]
     added = {checkout.name: checkout for checkout in checkouts.add(new)}
     return [_make_target(request, in_place, added.get(request.name)) for request in requests]

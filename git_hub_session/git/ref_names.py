@@ -118,6 +118,11 @@ def agent_name(number: int) -> str:
     return f"agent-{number}"
 
 
+def attempt_name(branch: AgentBranch) -> str:
+    """Return the name of an attempt, such as "agent-2/attempt-1"."""
+    return f"{agent_name(branch.agent)}/attempt-{branch.attempt}"
+
+
 def agent_number(name: str) -> int:
     """Return the number of the agent that is called `name` ('agent-2'), or 0 for another name."""
     match = re.fullmatch(_AGENT, name)

@@ -47,7 +47,7 @@ def _default_text(plan: MergePlan) -> str:
 
 def _trailers(plan: MergePlan) -> Iterator[str]:
     yield f"Hub-Session: {plan.session.id}"
-    yield f"Hub-Agent: {agent_name(plan.winner.agent)}"
+    yield f"Hub-Agent: {plan.winner_name}"
     evaluation = last_evaluation(plan.session)
     metric, baseline = evaluation.metric, evaluation.baseline
     result = plan.result

@@ -46,6 +46,8 @@ class MergeOptions(NamedTuple):
 
     agent: int = 0
     """The number of the agent to merge, or 0 for the best one."""
+    attempt: int = 0
+    """The attempt of the agent to merge, or 0 for the one that the evaluation ranked."""
     into: str = ""
     """The full ref of the branch to merge into, or '' for the session's base branch."""
     kind: MergeKind = MergeKind.MERGE
@@ -63,7 +65,8 @@ def merge_command(sid: SessionId, options: MergeOptions) -> str:
     """Return the command that merges the session with these options."""
     words = []
     if options.agent:
-        words.append(f"--agent {options.agent}")
+        attempt = f"/attempt-{options.attempt}" if options.attempt else ""
+        words.append(f"--agent {options.agent}{attempt}")
     if options.into:
         words.append(f"--into {quote(options.into.removeprefix(HEADS))}")
     if options.message:

@@ -12,6 +12,7 @@ from git_hub_session.git.ref_names import (
     AgentBranch,
     SessionId,
     agent_name,
+    attempt_name,
     branch_prefix,
     parse_agent_branch,
     short_name,
@@ -26,7 +27,7 @@ from git_hub_session.merge.winner import (
     moves_since_evaluation,
     refuse_unfit_result,
 )
-from git_hub_session.session.agents import refuse_if_running
+from git_hub_session.session.agents import describe_attempt, is_earlier_attempt, refuse_if_running
 from git_hub_session.session.baseline import last_evaluation
 from git_hub_session.session.guarded import describe_guarded
 from git_hub_session.session.state import State
@@ -84,6 +85,11 @@ class MergePlan(NamedTuple):
     """The warning that the evaluation measured another tree, or ''."""
     failure: str = ""
     """The reason that the winner's last run failed, or ''. It is not escaped."""
+
+    @property
+    def winner_name(self) -> str:
+        """The winner's name, or "agent-2/attempt-1" for an earlier attempt."""
+        return describe_attempt(self.session, self.winner)
 
     @property
     def remarks(self) -> tuple[str, ...]:
@@ -159,7 +165,8 @@ def resolve_plan(
     if options.kind is MergeKind.FAST_FORWARD and not repo.is_ancestor(tip, base):
         raise _cannot_fast_forward(winner, options, into)
     refuse_unfit_result(session, repo, winner, result, options, into=into)
-    failure = read_last_run_of(winner, session, project).failure
+    is_earlier = is_earlier_attempt(session, winner)
+    failure = "" if is_earlier else read_last_run_of(winner, session, project).failure
     settings = settings_warning(session, project.paths.common_dir)
     warnings = (
         *([f"the last run of {agent_name(winner.agent)}: {failure}"] if failure else []),
@@ -177,7 +184,8 @@ def _resume_merge(
     session: Session, record: MergeRecord, repo: GitRepo, options: MergeOptions
 ) -> MergePlan:
     """Return the plan of a merge that an earlier call made. Its cleanup may be incomplete."""
-    if options.agent not in (0, record.agent):
+    requested = (options.agent or record.agent, options.attempt or record.attempt)
+    if requested != (record.agent, record.attempt):
         raise Refused(f"{agent_name(record.agent)} of session '{session.id}' is already merged")
     winner = AgentBranch(session.id, record.agent, record.attempt)
     into = HEADS + record.into
@@ -265,12 +273,13 @@ def _target_commit(into: str, sid: SessionId, repo: GitRepo) -> str:
 def _evaluation_warnings(
     session: Session, project: Project, winner: AgentBranch, result: AgentResult | None, into: str
 ) -> Iterator[str]:
-    name = agent_name(winner.agent)
+    name = describe_attempt(session, winner)
     if result is None:
-        yield f"{name} was not evaluated"
+        is_ranked = any(other.agent == winner.agent for other in session.results)
+        yield f"{attempt_name(winner)} was not ranked" if is_ranked else f"{name} was not evaluated"
         return
     yield from moves_since_evaluation(session, project.repo, winner, result, into=into)
-    guarded = describe_guarded(session.agent_record(name).guarded)
+    guarded = describe_guarded(session.agent_record(agent_name(winner.agent)).guarded)
     if guarded:
         yield f"{name} {guarded}"
     if result.passed is False:
@@ -284,9 +293,9 @@ def _evaluation_warnings(
 
 def _worktree_warnings(session: Session, project: Project, winner: AgentBranch) -> Iterator[str]:
     worktrees = agent_worktrees(session.id, project, linked_worktrees(project.paths.common_dir))
-    if winner.agent not in worktrees:
+    branch, worktree = worktrees.get(winner.agent, (winner, None))
+    if worktree is None or branch != winner:
         return
-    branch, worktree = worktrees[winner.agent]
     name = agent_name(winner.agent)
     reason = detached_reason(worktree)
     if reason:

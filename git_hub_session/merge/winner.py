@@ -6,9 +6,15 @@ from collections.abc import Iterator
 
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.errors import Refused
-from git_hub_session.git.ref_names import HEADS, AgentBranch, agent_name, short_name
+from git_hub_session.git.ref_names import (
+    HEADS,
+    AgentBranch,
+    agent_name,
+    attempt_name,
+    short_name,
+)
 from git_hub_session.merge.options import MergeOptions, merge_command
-from git_hub_session.session.agents import archived_agents, attempts_by_agent
+from git_hub_session.session.agents import archived_agents, attempts_by_agent, counted_attempt
 from git_hub_session.session.baseline import Evaluation, last_evaluation
 from git_hub_session.session.runs import read_last_run
 from git_hub_session.util.numbers import format_number, format_values
@@ -34,13 +40,15 @@ class OutdatedEvaluation(Refused):
 def choose_winner(
     session: Session, repo: GitRepo, options: MergeOptions
 ) -> tuple[AgentBranch, AgentResult | None]:
-    """Return the last attempt of the winner, and its result.
+    """Return the attempt of the winner to merge, and its result.
 
     Raises Refused if no agent was measured, or if the winner has no branch.
     """
     result = _requested_result(session, options) if options.agent else _best_result(session)
     agent = result.agent if result else options.agent
-    return _last_attempt(session, agent, repo, is_requested=bool(options.agent)), result
+    winner = _find_attempt(session, agent, repo, options)
+    is_other = bool(options.attempt) and result is not None and result.attempt != winner.attempt
+    return winner, None if is_other else result
 
 
 def refuse_unfit_result(
@@ -159,16 +167,23 @@ def _best_result(session: Session) -> AgentResult:
     return (better or measured)[0]
 
 
-def _last_attempt(
-    session: Session, agent: int, repo: GitRepo, *, is_requested: bool
+def _find_attempt(
+    session: Session, agent: int, repo: GitRepo, options: MergeOptions
 ) -> AgentBranch:
+    """Return the requested attempt of an agent, or else the one that counts."""
     attempts = attempts_by_agent(session.id, repo).get(agent)
-    if attempts and repo.tip(AgentBranch(session.id, agent, max(attempts)).ref):
-        return AgentBranch(session.id, agent, max(attempts))
-    verb = "status" if is_requested else "eval"
+    name = agent_name(agent)
+    if options.attempt:
+        branch = AgentBranch(session.id, agent, options.attempt)
+        name = attempt_name(branch)
+    elif attempts:
+        branch = AgentBranch(session.id, agent, counted_attempt(session, agent, attempts))
+    if attempts and repo.tip(branch.ref):
+        return branch
+    verb = "status" if options.agent else "eval"
     if agent in archived_agents(session.id, repo):
         verb = "restore"
-    raise Refused(f"{agent_name(agent)} has no branch", hint=f"git hub-session {verb} {session.id}")
+    raise Refused(f"{name} has no branch", hint=f"git hub-session {verb} {session.id}")
 
 
 def _no_improvement(

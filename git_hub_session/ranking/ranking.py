@@ -22,9 +22,10 @@ _INFINITE = float("inf")
 
 
 class Score(NamedTuple):
-    """The measured values of one agent."""
+    """The measured values of one agent, or of one attempt if attempts are compared."""
 
     agent: int
+    """The number of the agent or the attempt."""
     values: tuple[float, ...]
     """One value for each repetition; empty if the agent could not be measured."""
     size: tuple[int, int]

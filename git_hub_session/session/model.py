@@ -177,6 +177,8 @@ class AgentResult(NamedTuple):
 
     None if neither the exit status nor a requirement decides.
     """
+    last_attempt: int = 0
+    """The agent's last attempt at that time, or 0 if it is the measured one."""
 
 
 class MergeRecord(NamedTuple):
@@ -339,4 +341,5 @@ def _parse_result(name: str, fields: Mapping[str, Any]) -> AgentResult | None:
         as_number(result.get("margin")),
         _object_id(result.get("tree")),
         passed if isinstance(passed, bool) else None,
+        as_count(result.get("last_attempt")),
     )

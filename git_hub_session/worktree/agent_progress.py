@@ -5,7 +5,7 @@ Nothing is written, no lock is taken, and no process is started.
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Mapping
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.git.ref_names import agent_name, agent_number, parse_agent_branch
@@ -43,10 +43,12 @@ class AgentProgress(NamedTuple):
     result: AgentResult | None = None
     """The result of the last evaluation, or None."""
     is_outdated: bool = False
-    """True if the result is not that of the tip of the last attempt."""
+    """True if the result is not that of the tip, or if there is a newer attempt."""
     has_own_commit: bool = True
     uncommitted: int | None = None
     """The number of uncommitted files in the worktree."""
+    ranked_attempt: int = 0
+    """The attempt of the result if it is an earlier one, or 0."""
     off_branch: str = ""
     """The reason that a commit in the worktree would not be on the agent's branch, or ''."""
     command: str = ""
@@ -77,6 +79,7 @@ class AgentProgress(NamedTuple):
             "no commit of its own": not self.has_own_commit,
             result.reason if result else "": has_other_reason,
             "tie": result is not None and result.is_tie,
+            f"attempt-{self.ranked_attempt} counts": bool(self.ranked_attempt),
             "changed since the evaluation": self.is_outdated,
             f"{CONFLICTS}the base branch": bool(self.conflicts) and not names_conflict,
         }
@@ -93,6 +96,8 @@ class _LastAttempt(NamedTuple):
     attempt: int = 0
     branch: BranchStatus | None = None
     worktree: WorktreeStatus | None = None
+    tips: Mapping[int, str] = {}
+    """The tip of each attempt of the agent that has a branch."""
 
 
 def read_agent_progress(status: SessionStatus, project: Project) -> tuple[AgentProgress, ...]:
@@ -122,9 +127,17 @@ def _last_attempts(status: SessionStatus) -> dict[int, _LastAttempt]:
     branches = {branch.agent: branch for branch in status.branches if branch.agent}
     worktrees = {parse_agent_branch(worktree.branch): worktree for worktree in status.worktrees}
     attempts = sorted({*branches, *filter(None, worktrees)})
+    tips: dict[int, dict[int, str]] = {}
+    for branch, branch_status in branches.items():
+        tips.setdefault(branch.agent, {})[branch.attempt] = branch_status.branch.oid
     # The last attempt of an agent comes last, and replaces the others.
     return {
-        branch.agent: _LastAttempt(branch.attempt, branches.get(branch), worktrees.get(branch))
+        branch.agent: _LastAttempt(
+            branch.attempt,
+            branches.get(branch),
+            worktrees.get(branch),
+            tips.get(branch.agent, {}),
+        )
         for branch in attempts
     }
 
@@ -148,22 +161,30 @@ def _read_one(
     state = str(run.state) or READY
     is_running = run.state is runs.RunState.RUNNING
     fields = as_mapping(session.agent_fields(name).get("exec"))
-    tip = branch.branch.oid if branch else ""
+    attempt = last.attempt or record.attempt
     return AgentProgress(
         number,
-        last.attempt or record.attempt,
+        attempt,
         record.status if record.status in _UNFINISHED else state,
         run.failure,
         parse_iso(as_text(fields.get("started"))) if is_running else None,
         runs.find_log(directory, record.run or "", name),
         result,
-        is_outdated=result is not None and bool(tip) and result.commit != tip,
+        is_outdated=result is not None and _is_outdated(result, last),
         has_own_commit=branch is None or branch.has_own_commit,
         uncommitted=worktree.uncommitted if worktree else None,
+        ranked_attempt=result.attempt if result and result.attempt < attempt else 0,
         off_branch=worktree.off_branch if worktree else "",
         command=as_text(fields.get("command")),
         conflicts=_has_conflicts(branch, session, project) if branch else None,
     )
+
+
+def _is_outdated(result: AgentResult, last: _LastAttempt) -> bool:
+    """Return True if the evaluated attempt has another tip, or if there is a newer attempt."""
+    if last.attempt > max(result.attempt, result.last_attempt):
+        return True
+    return last.tips.get(result.attempt, "") not in ("", result.commit)
 
 
 def _has_conflicts(branch: BranchStatus, session: Session, project: Project) -> bool | None:

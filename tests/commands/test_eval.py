@@ -345,10 +345,10 @@ def test_files_of_a_temporary_worktree(hub: Hub) -> None:
 def test_last_attempt_is_measured(hub: Hub) -> None:
     create_measurable_session(hub, "ms: 1\n")
     hub.run("spawn", "-q", "s1", "--retry", "1")
-    hub.commit(Path(f"{agent_worktree(hub, 1)}-2"), "ms", "ms: 2\n")
+    hub.commit(Path(f"{agent_worktree(hub, 1)}-2"), "ms", "ms: 0.5\n")
     assert hub.run("eval", "-q", *MEASURE, "s1") == Result(0)
     result = hub.state()["agents"]["agent-1"]["result"]
-    assert (result["attempt"], result["metric"]) == (2, 2)
+    assert (result["attempt"], result["metric"]) == (2, 0.5)
 
 
 def test_baseline_is_measured_at_the_base_branch(hub: Hub) -> None:
@@ -631,6 +631,7 @@ def test_formats_and_dry_run(hub: Hub) -> None:
         "hint": None,
         "passed": None,
         "interval": None,
+        "counted": True,
     }
     porcelain = hub.run("eval", *MEASURE, "--format=porcelain", "s1").out
     assert porcelain.startswith(

@@ -64,6 +64,7 @@ def test_session_without_runs_has_no_section(hub: Hub) -> None:
         "conflicts": False,
         "passed": None,
         "command": None,
+        "ranked_attempt": None,
     }
 
 

@@ -1,0 +1,75 @@
+"""Find the agents' worktrees to measure in place, and the files that are left there."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from git_hub_session._typing import TYPE_CHECKING
+from git_hub_session.util.text import quote_list
+from git_hub_session.worktree.off_branch import off_branch_reason
+from git_hub_session.worktree.uncommitted import (
+    count_files,
+    uncommitted_files,
+    uncommitted_files_of,
+)
+
+if TYPE_CHECKING:
+    from git_hub_session.evaluation.candidates import Candidate
+    from git_hub_session.git.ref_names import AgentBranch
+    from git_hub_session.git.repository import GitRepo
+    from git_hub_session.git.worktrees import Worktree
+    from git_hub_session.session.project import Project
+
+
+def with_worktree(
+    candidate: Candidate,
+    branch_and_worktree: tuple[AgentBranch, Worktree] | None,
+    repo: GitRepo,
+    *,
+    in_place: bool,
+) -> Candidate:
+    """Return the candidate with its uncommitted files.
+
+    If `in_place`, add the worktree to measure in, or the reason for none.
+    """
+    if branch_and_worktree is None or branch_and_worktree[0] != candidate.branch:
+        return candidate._replace(not_in_place_reason="it has no worktree" if in_place else "")
+    worktree = branch_and_worktree[1]
+    files = uncommitted_files(worktree, repo)
+    candidate = candidate._replace(uncommitted=files or ())
+    if not in_place:
+        return candidate
+    reason = _unmeasurable_reason(worktree, candidate.branch, files)
+    if reason:
+        return candidate._replace(not_in_place_reason=reason)
+    return candidate._replace(directory=worktree.path)
+
+
+def _unmeasurable_reason(
+    worktree: Worktree, branch: AgentBranch, files: Collection[str] | None
+) -> str:
+    """Return the reason that the worktree differs from the tip of the branch, or ''."""
+    reason = worktree.link_error or off_branch_reason(worktree, branch.ref)
+    if reason:
+        return reason
+    if worktree.operation:
+        return f"its worktree is in the middle of a {worktree.operation}"
+    if files is None:
+        return "the files of its worktree cannot be read"
+    return "its worktree has uncommitted changes" if files else ""
+
+
+def leftover_file_notes(candidates: Sequence[Candidate], project: Project) -> list[str]:
+    """Return the notes about files that the eval command left in the agents' own worktrees.
+
+    These worktrees had no uncommitted files before.
+    """
+    notes = []
+    for candidate in candidates:
+        if candidate.directory:
+            files = uncommitted_files_of(candidate.branch, project)
+            if files:
+                left, paths = count_files(len(files)), quote_list(files)
+                where = f"in the worktree of {candidate.name}"
+                notes.append(f"the eval command left {left} {where}: {paths}")
+    return notes
