@@ -32,14 +32,14 @@ UNFINISHED = 5  # the number of sessions in use at one time
 # X stands for every name, path and number.
 EXPECTED = re.compile(
     r"(error|fatal): (session X (is (locked by process X|being evaluated|X, not X"
-    r"|X: (there is nothing|it accepts no more|its agents cannot))|became X |has no agent branches|has no agent worktrees|already exists)"
+    r"|X: (there is nothing|it accepts no more|its agents cannot|no session can start))|became X |has no agent branches|has no agent worktrees|already exists)"
     r"|cannot go from X to X|no such agents?: X|no worktree: agent-X"
     r"|nothing to merge: X already contains|cannot fast-forward X|no agent (has a commit of its own|can be ranked|of session X)|cannot rank agent-X|X exists already"
     r"|agent-X (is still running|has no attempt yet|is archived|has neither a branch nor an archive tag|has no branch|has no commit of its own)"
-    r"|X: its administrative files|agent-X: (X exists already|its worktree X is missing|X: |no worktree)|agent-X is incomplete|its branch moved|X: its directory"
+    r"|X: (its administrative files|the index is locked|another branch is checked out|HEAD points to no commit)|X is (locked|in the middle of)|agent-X: (X exists already|its worktree X is missing|X: |no worktree|another branch is checked out)|X belongs to agent-X|agent-X has no worktree|(X moved|agent-X committed|agent-X made another attempt) since the evaluation|agent-X is incomplete|its branch moved|X: its directory"
     r"|session X or its branches changed|the checkout of X changed|the branch of .* moved"
     r"|.*: the result of the merge was not measured|git cannot (update X, where X is checked out|move X))"
-    r"|agent-X.*: kept .*\n  (in use by|the evaluation|the administrative files changed|files changed|files were written|the index is locked|its .git file|the directory was removed|cannot save the work)"
+    r"|agent-X.*: kept .*\n  (in use by|another branch is checked out|the evaluation|the administrative files changed|files changed|files were written|the index is locked|its .git file|the directory was removed|cannot save the work)"
     r"|kept branch: (moved meanwhile|checked out in a worktree|X exists and points|git refused: .* lock)"
 )
 
@@ -50,9 +50,9 @@ test $2 = commit || exit 0
 git add $name && git commit -q -m $name && git rev-parse HEAD >>{journal}/commits
 """
 
-# The findings that the doctor may report after a round: `merge --no-cleanup` and `restore` cause
-# them on purpose.
-ON_PURPOSE = {"worktree-of-finished"}
+# The findings that the doctor may report after a round: `merge --no-cleanup`, `restore` and agents
+# that leave their branches cause them on purpose.
+ON_PURPOSE = {"worktree-of-finished", "worktree-off-branch"}
 
 # The commands that fit the state of a session. Every fifth command is a random one from ANY.
 NATURAL = {
@@ -65,6 +65,7 @@ NATURAL = {
         "spawn",
         "eval",
         "eval",
+        "adopt",
         "cleanup",
         "restore",
         "restore",
@@ -78,9 +79,11 @@ NATURAL = {
         "merge",
         "eval",
         "exec",
+        "adopt",
         "cleanup",
         "restore",
         "archive",
+        "init",
         "list",
     ],
     "merged": ["init", "init", "cleanup", "restore", "status", "log"],
@@ -93,6 +96,7 @@ ANY = [
     "eval",
     "merge",
     "update",
+    "adopt",
     "cleanup",
     "archive",
     "restore",
@@ -239,9 +243,7 @@ class Soak:
 
         match verb:
             case "init":
-                # The uncommitted changes of a session d... may be discarded.
-                sid = f"{chance.choice('sssd')}{next(self.numbers)}"
-                return [verb, "--id", sid, "--task", "t", "--agents", agent]
+                return [verb, "--task", "t", "--agents", agent, *self.init_options(chance)]
             case "spawn":
                 return [verb, *maybe("--retry", agent), sid]
             case "exec":
@@ -250,6 +252,8 @@ class Soak:
                 return [
                     verb,
                     *maybe("--commit"),
+                    *maybe("--failed"),
+                    *maybe("--retries=1", "--retry-delay=0"),
                     sid,
                     "--",
                     "sh",
@@ -267,6 +271,8 @@ class Soak:
                 into = maybe("--into=release")
                 kind = maybe(chance.choice(["--squash", "--ff", "--rebase"]))
                 return [verb, "--yes", *into, *kind, *maybe("--no-cleanup"), sid]
+            case "adopt":
+                return [verb, sid, f"agent-{agent}", *maybe(self.left_branch(chance))]
             case "update":
                 states = ["running", "evaluating", "merged", "archived"]
                 return [verb, "--state", chance.choice(states), *maybe("--if-state=running"), sid]
@@ -295,10 +301,22 @@ class Soak:
                 ]
             case "doctor":
                 return [verb, *maybe("--fix"), *maybe(sid)]
-            case "list":
-                return [verb]
             case _:
-                return [verb, sid]
+                return [verb] if verb == "list" else [verb, sid]
+
+    def init_options(self, chance: Random) -> list[str]:
+        """Return a new id, and maybe the session to start from.
+
+        The uncommitted changes of a session d... may be discarded.
+        """
+        sids = self.sessions()
+        after = maybe_type(chance, "--after", chance.choice(sids)) if sids else []
+        return ["--id", f"{chance.choice('sssd')}{next(self.numbers)}", *after]
+
+    def left_branch(self, chance: Random) -> str:
+        """Return a branch that an agent has made instead of its own, or main."""
+        listed = self.hub.git("for-each-ref", "--format=%(refname:short)", "refs/heads/left")
+        return chance.choice(listed.split() or ["main"])
 
     def git(self, chance: Random) -> None:
         """Run one git command of an agent or a user. It may fail."""
@@ -315,13 +333,18 @@ class Soak:
                 "gc --auto --quiet",
                 "worktree prune",
                 "rm",
+                "switch",
             ],
-            [4, 6, 2, 2, 2, 1, 1, 0.3],
+            [4, 6, 2, 2, 2, 1, 1, 0.3, 0.5],
         )[0]
         if action == "rm":
             if directory != top:
                 self.deleted.add(directory)
                 shutil.rmtree(directory, ignore_errors=True)
+        elif action == "switch":  # an agent that leaves its branch
+            if directory != top:
+                branch = f"left/{next(self.numbers)}"
+                self.hub.call("git", "-C", directory, "switch", "-q", "-c", branch, now=None)
         elif action in ("write", "commit"):
             script = AGENT.format(journal=self.journal)
             self.hub.call(
