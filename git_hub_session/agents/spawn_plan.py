@@ -24,7 +24,7 @@ from git_hub_session.session.agents import (
     find_base_commit,
     interrupted_spawns,
 )
-from git_hub_session.session.archived import session_archived_attempts
+from git_hub_session.session.attempts import session_archived_attempts
 from git_hub_session.session.state import FINISHED, AgentStatus, State
 from git_hub_session.util.paths import is_same_path
 from git_hub_session.worktree.locks import GIT_ADD_LOCK

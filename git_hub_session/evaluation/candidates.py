@@ -13,9 +13,9 @@ from git_hub_session.session import runs
 from git_hub_session.session.agents import (
     attempts_by_agent,
     comparison_base,
-    counted_attempt,
     missing_agents_hint,
 )
+from git_hub_session.session.attempts import counted_attempt
 from git_hub_session.session.state import State
 from git_hub_session.worktree.owner import agent_worktrees
 from git_hub_session.worktree.reattach import wrong_branch_reason

@@ -27,7 +27,8 @@ from git_hub_session.merge.winner import (
     moves_since_evaluation,
     refuse_unfit_result,
 )
-from git_hub_session.session.agents import describe_attempt, is_earlier_attempt, refuse_if_running
+from git_hub_session.session.agents import refuse_if_running
+from git_hub_session.session.attempts import describe_attempt, is_earlier_attempt
 from git_hub_session.session.baseline import last_evaluation
 from git_hub_session.session.guarded import describe_guarded
 from git_hub_session.session.state import State

@@ -14,7 +14,8 @@ from git_hub_session.git.ref_names import (
     short_name,
 )
 from git_hub_session.merge.options import MergeOptions, merge_command
-from git_hub_session.session.agents import archived_agents, attempts_by_agent, counted_attempt
+from git_hub_session.session.agents import archived_agents, attempts_by_agent
+from git_hub_session.session.attempts import counted_attempt
 from git_hub_session.session.baseline import Evaluation, last_evaluation
 from git_hub_session.session.runs import read_last_run
 from git_hub_session.util.numbers import format_number, format_values

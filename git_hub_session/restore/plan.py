@@ -20,7 +20,7 @@ from git_hub_session.git.ref_names import (
 )
 from git_hub_session.removal.journal import STEP_TRASH, is_marked_for_deletion, read_journal
 from git_hub_session.removal.partial_add import find_partial
-from git_hub_session.session.archived import session_archived_attempts
+from git_hub_session.session.attempts import session_archived_attempts
 from git_hub_session.session.state import AgentStatus
 from git_hub_session.worktree.locks import GIT_ADD_LOCK, RESTORE_LOCK
 from git_hub_session.worktree.owner import session_worktrees

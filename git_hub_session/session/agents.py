@@ -14,14 +14,13 @@ from git_hub_session.git.ref_names import (
     agent_name,
     agent_number,
     archive_prefix,
-    attempt_name,
     branch_prefix,
     name_in_session,
     parse_agent_branch,
     parse_archive_tag,
 )
 from git_hub_session.session import runs
-from git_hub_session.session.archived import session_archived_attempts
+from git_hub_session.session.attempts import session_archived_attempts
 from git_hub_session.session.model import MAX_AGENTS, Session
 from git_hub_session.session.state import FINISHED, AgentStatus, State
 from git_hub_session.util.json_values import as_mapping
@@ -170,33 +169,6 @@ def attempts_by_agent(sid: SessionId, repo: GitRepo) -> dict[int, list[int]]:
         if branch is not None:
             attempts.setdefault(branch.agent, []).append(branch.attempt)
     return dict(sorted(attempts.items()))
-
-
-def counted_attempt(session: Session, agent: int, attempts: Sequence[int]) -> int:
-    """Return the attempt of an agent that the last evaluation ranked, or else the last attempt.
-
-    The evaluation no longer counts if the agent has made another attempt since.
-
-    Args:
-        attempts: the attempts that have a branch, at least one.
-    """
-    last = max(attempts)
-    for result in session.results:
-        is_current = last <= max(result.attempt, result.last_attempt)
-        if result.agent == agent and result.attempt in attempts and is_current:
-            return result.attempt
-    return last
-
-
-def is_earlier_attempt(session: Session, branch: AgentBranch) -> bool:
-    """Return True if state.json records another attempt of the agent as its last one."""
-    return session.agent_record(agent_name(branch.agent)).attempt not in (0, branch.attempt)
-
-
-def describe_attempt(session: Session, branch: AgentBranch) -> str:
-    """Return the name of the agent, or "agent-2/attempt-1" for an earlier attempt."""
-    is_earlier = is_earlier_attempt(session, branch)
-    return attempt_name(branch) if is_earlier else agent_name(branch.agent)
 
 
 def parse_attempt(text: str, count: int) -> tuple[int, int]:

@@ -14,7 +14,7 @@ import pytest
 
 from git_hub_session.git.ref_names import AgentBranch, SessionId
 from git_hub_session.git.worktrees import REMOVAL_LOCK
-from git_hub_session.session.archived import archived_attempts
+from git_hub_session.session.attempts import archived_attempts
 from tests.support.cleanup import (
     BRANCH,
     RESCUE,

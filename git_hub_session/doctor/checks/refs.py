@@ -24,7 +24,7 @@ from git_hub_session.git.ref_names import (
 )
 from git_hub_session.git.refs import is_packed_ref
 from git_hub_session.session.agents import group_by_agent
-from git_hub_session.session.archived import session_archived_attempts
+from git_hub_session.session.attempts import session_archived_attempts
 from git_hub_session.session.model import Session
 from git_hub_session.session.record import with_rescues
 from git_hub_session.session.state import FINISHED, AgentStatus

@@ -1,11 +1,17 @@
-"""Archived attempts and their tags."""
+"""The attempts of an agent: the archived ones with their tags, and the one that counts."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
 from git_hub_session._typing import TYPE_CHECKING
-from git_hub_session.git.ref_names import AgentBranch, SessionId, agent_name, parse_archive_tag
+from git_hub_session.git.ref_names import (
+    AgentBranch,
+    SessionId,
+    agent_name,
+    attempt_name,
+    parse_archive_tag,
+)
 
 if TYPE_CHECKING:
     from git_hub_session.session.model import Session
@@ -44,3 +50,30 @@ def session_archived_attempts(session: Session, tags: Sequence[str]) -> dict[Age
     return archived_attempts(
         session.id, tags, lambda agent: session.agent_record(agent_name(agent)).attempt
     )
+
+
+def counted_attempt(session: Session, agent: int, attempts: Sequence[int]) -> int:
+    """Return the attempt of an agent that the last evaluation ranked, or else the last attempt.
+
+    The evaluation no longer counts if the agent has made another attempt since.
+
+    Args:
+        attempts: the attempts that have a branch, at least one.
+    """
+    last = max(attempts)
+    for result in session.results:
+        is_current = last <= max(result.attempt, result.last_attempt)
+        if result.agent == agent and result.attempt in attempts and is_current:
+            return result.attempt
+    return last
+
+
+def is_earlier_attempt(session: Session, branch: AgentBranch) -> bool:
+    """Return True if state.json records another attempt of the agent as its last one."""
+    return session.agent_record(agent_name(branch.agent)).attempt not in (0, branch.attempt)
+
+
+def describe_attempt(session: Session, branch: AgentBranch) -> str:
+    """Return the name of the agent, or "agent-2/attempt-1" for an earlier attempt."""
+    is_earlier = is_earlier_attempt(session, branch)
+    return attempt_name(branch) if is_earlier else agent_name(branch.agent)
