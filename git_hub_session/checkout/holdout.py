@@ -13,6 +13,7 @@ from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.errors import Refused
 from git_hub_session.system.stored_files import StoredFiles
 from git_hub_session.util.paths import is_inside
+from git_hub_session.worktree.setup import find_included_files
 
 if TYPE_CHECKING:
     from git_hub_session.session.model import Session
@@ -89,7 +90,7 @@ def read_holdout(directory: str, project: Project) -> Holdout:
 
 
 def _refuse_visible(directory: str, project: Project) -> None:
-    """Raise Refused if the repository is in the directory, or if git tracks one of its files."""
+    """Raise Refused if the agents would see one of the files, or if the repository is in it."""
     paths = project.paths
     for inner in filter(None, (paths.main_worktree, paths.common_dir)):
         if is_inside(os.path.realpath(inner), directory):
@@ -107,6 +108,12 @@ def _refuse_visible(directory: str, project: Project) -> None:
             f"git tracks '{name}': the agents would see it",
             hint="move the directory out of the repository, and commit its removal",
         )
+    for included in find_included_files(project):
+        if is_inside(os.path.join(top, os.fsdecode(included)), directory):
+            raise Refused(
+                f".worktreeinclude copies '{os.fsdecode(included)}': the agents would see it",
+                hint="leave it out of .worktreeinclude",
+            )
 
 
 def _files_below(top: str, prefix: bytes) -> Iterator[bytes]:

@@ -11,7 +11,7 @@ from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.errors import HubError
 from git_hub_session.evaluation.missing import find_missing
 from git_hub_session.evaluation.runner import MAX_OUTPUT, CommandResult, TargetRunner, file_stamp
-from git_hub_session.evaluation.targets import reset_checkout
+from git_hub_session.evaluation.targets import reset_checkout, restore_fixed_files
 from git_hub_session.evaluation.units import BASELINE, Measurement, convert_to_one_unit
 from git_hub_session.metric.metric import MetricNotFound, read_metric
 from git_hub_session.ranking.race import Race, racing_agents
@@ -201,10 +201,16 @@ class MetricRunner:
             lambda: None,
             timeout=self._metric_command.timeout,
         )
-        for name, result in results.items():
+        for target in ready:
+            result = results[target.name]
             if result.failure:
                 reason = f"the prepare command failed: {result.failure}"
-                outcomes[name] = _failed_measurement(reason, result)
+                outcomes[target.name] = _failed_measurement(reason, result)
+                continue
+            try:
+                restore_fixed_files(target)  # The command may run code of the attempt.
+            except HubError as error:
+                outcomes[target.name] = Measurement((), error.message)
         return [target for target in ready if target.name not in outcomes]
 
     def _read_result(

@@ -147,6 +147,20 @@ def reset_checkout(checkout: EvalCheckout, project: Project) -> None:
     if read_head(checkout.git_dir) != ("", checkout.commit):
         git.run(["update-ref", "--no-deref", "HEAD", checkout.commit])
     git.run(["clean", "-q", "-d", "-ff"])
+    _put_fixed_files(checkout)
+
+
+def restore_fixed_files(target: MeasureTarget) -> None:
+    """Put the guarded files and the holdout files into a temporary worktree again.
+
+    Raise HubError if a file cannot be written, or if the directory was replaced.
+    """
+    if target.checkout is not None and target.checkout.fixed:
+        _refuse_other_directory(target.checkout)
+        _put_fixed_files(target.checkout)
+
+
+def _put_fixed_files(checkout: EvalCheckout) -> None:
     for files in checkout.fixed:
         files.put_into(checkout.path)
 

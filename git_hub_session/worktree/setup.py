@@ -35,7 +35,7 @@ class WorktreeSetup:
         self.command = ["", *project.config_values("hubsession.setup")][-1]
         """The setup command, or ''."""
         self._project = project
-        self._ignored = _find_included_files(project)
+        self._ignored = find_included_files(project)
 
     def apply(self, path: str, commit: str, environ: Mapping[str, str]) -> str:
         """Prepare the worktree of `commit` at `path`. Return an error message, or ''.
@@ -83,7 +83,7 @@ def _run_setup_command(task: Task, project: Project) -> str:
     return f"{error}: {last_lines}" if last_lines else error
 
 
-def _find_included_files(project: Project) -> list[bytes]:
+def find_included_files(project: Project) -> list[bytes]:
     """Return the files of the main worktree that .worktreeinclude selects. Raises GitFailed.
 
     The patterns have the syntax of .gitignore. Select only ignored files. Skip the files

@@ -101,11 +101,13 @@ def test_no_guard_measures_the_own_file(hub: Hub) -> None:
 
 
 def test_setup_command_sees_the_file_of_the_base(hub: Hub) -> None:
+    """The file is restored after this command, and after the prepare command."""
     create_guarded_session(hub, f"echo '{CHEAT}' >bench/run.sh")
     hub.git(
         "config", "hubsession.setup", "cp bench/run.sh ../seen-$HUB_AGENT; echo x >bench/run.sh"
     )
-    assert hub.run("eval", "-q", *MEASURE, "s1").code == 0
+    prepare = f"echo '{CHEAT}' >bench/run.sh"
+    assert hub.run("eval", "-q", *MEASURE, "--prepare", prepare, "s1").code == 0
     assert recorded_ranks(hub)["agent-2"] == (2, 6, "")
     assert (agent_worktree(hub, 2).parent / "seen-agent-2").read_text() == BENCH
 

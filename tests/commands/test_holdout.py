@@ -71,6 +71,15 @@ def test_refused_directories(hub: Hub) -> None:
         result = hub.run("init", *OPTIONS, "--eval", EVAL, f"--holdout={directory}")
         assert (result.code, result.out, result.err.splitlines()[0]) == (1, "", f"error: {message}")
     assert not (hub.top / ".agenthub").exists()
+    (hub.top / ".git" / "info" / "exclude").write_text("/private/\n")
+    (hub.top / ".worktreeinclude").write_text("/private/\n")
+    (hub.top / "private").mkdir()
+    (hub.top / "private" / "data").write_text("x\n")
+    result = hub.run("init", *OPTIONS, "--eval", EVAL, "--holdout=private")
+    assert result.err.splitlines()[0] == (
+        "error: .worktreeinclude copies 'private/data': the agents would see it"
+    )
+    (hub.top / ".worktreeinclude").unlink()
     assert hub.run("init", "-q", *OPTIONS, "--eval", EVAL, "--holdout=../holdout").code == 0
     assert f"  Holdout: {holdout}\n" in hub.run("status", "s1").out
     hub.run("spawn", "-q", "s1")
