@@ -29,7 +29,6 @@ from git_hub_session.worktree.reason import Reason
 if TYPE_CHECKING:
     from git_hub_session.git.worktrees import Worktree
     from git_hub_session.session.project import Project
-    from git_hub_session.system.directory import SafeDirectory
 
 # A string, not a compiled pattern: most commands never use it.
 _NAME = rf"\.(.+)-{runs.EVAL}-(agent-[1-9][0-9]*(?:-attempt-[1-9][0-9]*)?|baseline)"
@@ -47,21 +46,25 @@ def checkout_path(sid: SessionId, target: str, project: Project) -> str:
 
 def session_of_checkout(worktree: Worktree) -> str:
     """Return the id of the session whose evaluation created the worktree, or ''."""
+    if worktree.lock_reason != EVAL_LOCK:
+        return ""
     name = re.fullmatch(_NAME, os.path.basename(worktree.path))
-    return name[1] if name and worktree.lock_reason == EVAL_LOCK else ""
+    return name[1] if name else ""
 
 
 def left_checkouts(
-    sid: SessionId, worktrees: Iterable[Worktree], directory: SafeDirectory
+    sid: SessionId, worktrees: Iterable[Worktree], project: Project
 ) -> list[Worktree]:
     """Return the temporary worktrees that killed evaluations of the session left.
 
     Args:
         worktrees: the linked worktrees of the repository.
-        directory: the directory of the session.
     """
     own = [worktree for worktree in worktrees if session_of_checkout(worktree) == sid]
-    return own if own and not runs.active_runs(directory, runs.EVAL) else []
+    if not own:
+        return []
+    with project.store.open_directory(sid) as directory:
+        return [] if runs.active_runs(directory, runs.EVAL) else own
 
 
 def reason_to_keep(worktree: Worktree, project: Project) -> Reason | None:
@@ -126,11 +129,11 @@ def remove_checkouts(
 
 
 def preview_left_checkouts(
-    sid: SessionId, project: Project, worktrees: Sequence[Worktree], directory: SafeDirectory
+    sid: SessionId, project: Project, worktrees: Sequence[Worktree]
 ) -> list[str]:
     """Return notes about the temporary worktrees that remove_left_checkouts() would find."""
     notes = []
-    for worktree in left_checkouts(sid, worktrees, directory):
+    for worktree in left_checkouts(sid, worktrees, project):
         reason = reason_to_keep(worktree, project)
         verb, why = ("keep", f": {reason.message}") if reason else ("remove", "")
         notes.append(f"would {verb} the temporary worktree '{worktree.path}'{why}")
@@ -138,13 +141,13 @@ def preview_left_checkouts(
 
 
 def remove_left_checkouts(
-    sid: SessionId, project: Project, worktrees: Sequence[Worktree], directory: SafeDirectory
+    sid: SessionId, project: Project, worktrees: Sequence[Worktree]
 ) -> list[str]:
     """Remove the temporary worktrees that killed evaluations left. Return notes about them.
 
     Call it with the lock of the session.
     """
-    left = left_checkouts(sid, worktrees, directory)
+    left = left_checkouts(sid, worktrees, project)
     notes = []
     for worktree in left:
         reason = reason_to_keep(worktree, project)

@@ -80,8 +80,7 @@ def preview_cleanup(
         branches = plan_archive(
             project.repo.branches(branch_prefix(sid)), in_use, project.repo.find_ref_target
         )
-    with project.store.open_directory(sid) as directory:
-        notes = preview_left_checkouts(sid, project, neighbors.worktrees, directory)
+    notes = preview_left_checkouts(sid, project, neighbors.worktrees)
     return CleanupReport(
         sid,
         tuple(_removed_worktree(plan, _planned_saves(sid, plan)) for plan in removed),
@@ -124,7 +123,7 @@ def clean_up_locked(
     Do not archive the branch `keep_branch` (a full ref).
     """
     worktrees = recover_interrupted(sid, project)
-    left = remove_left_checkouts(sid, project, worktrees, edit.directory)
+    left = remove_left_checkouts(sid, project, worktrees)
     neighbors = Neighbors(project, [each for each in worktrees if os.path.lexists(each.git_dir)])
     plans = plan_cleanup(sid, project, options, neighbors)
     report = _save_and_remove(edit, sid, project, plans, options)

@@ -71,9 +71,6 @@ def plan_cleanup(
 ) -> list[WorktreePlan]:
     """Plan all worktrees of the session, or only those with one of `git_dirs`. Change nothing."""
 
-    with project.store.open_directory(sid) as directory:
-        evaluations = tuple(runs.active_runs(directory, runs.EVAL))
-
     def plan(pair: tuple[Worktree, str]) -> WorktreePlan:
         worktree, branch = pair
         state = inspect_usage(worktree, branch, sid, project, neighbors)
@@ -82,11 +79,17 @@ def plan_cleanup(
         return plan_worktree(state, project, options)
 
     pairs = session_worktrees(sid, project, neighbors.worktrees)
+    evaluations = _active_evaluations(sid, project) if pairs else ()
     plans = parallel_map(
         plan, [pair for pair in pairs if git_dirs is None or pair[0].git_dir in git_dirs]
     )
     # `git worktree prune` or `remove` may have removed a worktree after it was listed.
     return [plan for plan in plans if os.path.lexists(plan.worktree.git_dir)]
+
+
+def _active_evaluations(sid: SessionId, project: Project) -> tuple[str, ...]:
+    with project.store.open_directory(sid) as directory:
+        return tuple(runs.active_runs(directory, runs.EVAL))
 
 
 def plan_worktree(state: WorktreeState, project: Project, options: CleanupOptions) -> WorktreePlan:

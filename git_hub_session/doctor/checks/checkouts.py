@@ -28,9 +28,7 @@ def checkout_findings(hub: HubSnapshot) -> Iterator[Finding]:
     for name in dict.fromkeys(name for _, name in marked if is_session_id(name)):
         sid = SessionId(name)
         if sid in hub.sessions and sid not in hub.locked_sessions:
-            with hub.project.store.open_directory(sid) as directory:
-                left = left_checkouts(sid, hub.worktrees, directory)
-            for worktree in left:
+            for worktree in _left_checkouts(sid, hub):
                 for finding in check_left_checkout(worktree, hub):
                     yield finding._replace(session=sid, git_dir=worktree.git_dir)
         elif sid not in hub.sessions and hub.hub_error is None:
@@ -38,10 +36,17 @@ def checkout_findings(hub: HubSnapshot) -> Iterator[Finding]:
                 yield from check_orphan_checkout(worktree, sid)
 
 
-def remove_left_checkout(finding: Finding, hub: HubSnapshot, locked: LockedSession) -> list[str]:
+def _left_checkouts(sid: SessionId, hub: HubSnapshot) -> list[Worktree]:
+    try:
+        return left_checkouts(sid, hub.worktrees, hub.project)
+    except HubError:  # The directory of the session is a link: another check reports it.
+        return []
+
+
+def remove_left_checkout(finding: Finding, hub: HubSnapshot, _locked: LockedSession) -> list[str]:
     """Remove the worktree with everything in it."""
     sid = SessionId(finding.session)
-    for worktree in left_checkouts(sid, hub.worktrees, locked.directory):
+    for worktree in left_checkouts(sid, hub.worktrees, hub.project):
         if worktree.git_dir == finding.git_dir:
             reason = reason_to_keep(worktree, hub.project)
             if reason is not None:
