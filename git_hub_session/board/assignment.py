@@ -11,6 +11,7 @@ from git_hub_session.board.posts import COORDINATOR, DISPATCH
 from git_hub_session.errors import HubError, to_hub_error
 from git_hub_session.git.ref_names import agent_name
 from git_hub_session.session.agents import TEMPLATES, parse_strategies
+from git_hub_session.util.clock import parse_iso
 
 if TYPE_CHECKING:
     from git_hub_session.session.model import Config, Session
@@ -84,7 +85,7 @@ def post_assignments(session: Session, agents: Iterable[int], hub: str, *, now: 
     try:
         posted = {
             post.text.partition("\n")[0]
-            for post in board.read(DISPATCH)
+            for post in board.read(DISPATCH, since=parse_iso(session.created))
             if (post.session, post.author) == (session.id, COORDINATOR)
         }
         for agent in agents:

@@ -29,6 +29,7 @@ from git_hub_session.board.posts import (
     render_post,
     sort_key,
     time_sort_key,
+    time_stamp,
     with_number,
 )
 from git_hub_session.board.unlabeled import UnlabeledPosts, select_posts
@@ -97,8 +98,12 @@ class Board:
         except FileNotFoundError:
             return [Channel(name) for name in CHANNELS]
 
-    def read(self, channel: str) -> list[Post]:
+    def read(self, channel: str, *, since: float | None = None) -> list[Post]:
         """Return the posts of a channel by number, then the files without a number.
+
+        Args:
+            since: leave out the files whose name has an earlier time or none, in seconds since the
+                epoch. They are not opened.
 
         Raises:
             NoSuchChannel: the board has no such channel.
@@ -110,6 +115,9 @@ class Board:
                 names = channel_names(board, self._read_index(board))
                 if channel in names:
                     names = sorted(channel_files(board, channel), key=sort_key, reverse=True)
+                    if since is not None:
+                        first = time_stamp(format_iso_seconds(since))
+                        names = [name for name in names if time_sort_key(name)[0] >= first]
                     return [*read_posts(board, channel, names)][::-1]
         except FileNotFoundError:
             names = list(CHANNELS)

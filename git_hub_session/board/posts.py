@@ -132,8 +132,13 @@ def time_sort_key(name: str) -> tuple[str, str]:
 
 def with_number(draft: Post, number: int) -> Post:
     """Return the post with a number and the id that results from it."""
-    stamp = re.sub("[:-]", "", draft.timestamp)
+    stamp = time_stamp(draft.timestamp)
     return draft._replace(sequence=number, id=f"{number:03d}-{draft.author}-{stamp}")
+
+
+def time_stamp(timestamp: str) -> str:
+    """Return the time of a post as in the name of its file, such as 20260317T143022Z."""
+    return re.sub("[:-]", "", timestamp)
 
 
 def render_post(post: Post) -> bytes:

@@ -75,6 +75,17 @@ def test_the_exact_format_of_a_post(hub: Hub, board: Board) -> None:
     assert board.read("results") == [new_post]
 
 
+def test_posts_since_a_time(hub: Hub, board: Board) -> None:
+    """Older files are not opened, and neither are files without a time."""
+    add_post(board, "old")
+    fields: dict[str, Any] = {"author": "agent-1", "text": "new", "session": ""}
+    second = board.add_post("results", **fields, now=NOW + 1.5)
+    (board_directory(hub) / "results" / "agent-1-result.md").write_text("x")
+    texts = [[post.text for post in board.read("results", since=NOW + late)] for late in (0, 1, 2)]
+    assert texts == [["old", "new"], ["new"], []]
+    assert second.timestamp == "2026-03-17T14:30:23Z"
+
+
 def test_agenthub_reads_a_post(hub: Hub, board: Board) -> None:
     """AgentHub finds the keys and the text, also if the session id contains `---`."""
     file = board_directory(hub) / "results" / add_post(board, "a\n---\nb", session="s1").file_name
