@@ -177,7 +177,7 @@ def test_conflict_with_the_base_branch(hub: Hub) -> None:
     assert hub.run("eval", "-q", *MEASURE, "s1").code == 0
     before = snapshot(hub.top)
     rows = agent_section(hub)
-    assert ["conflicts with the base branch" in row for row in rows[1:]] == [True, False]
+    assert ["conflicts with 'main' in 'file'" in row for row in rows[1:]] == [True, False]
     assert [agent_fields(hub, agent)["conflicts"] for agent in (1, 2)] == [True, False]
     assert snapshot(hub.top) == before
     conflicts = hub.run("merge", "-n", "--agent", "1", "s1")
