@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from git_hub_session.evaluation.result import EvalResult, RankedCandidate
 
 _HEADER = ("RANK", "AGENT", "METRIC", "DELTA", "SPREAD", "FILES", "+/-", "")
-# DELTA and SPREAD: they are left out on a narrow terminal if no agent has a value.
-_OPTIONAL_COLUMNS = (3, 4)
+# On a narrow terminal, SPREAD is left out, because METRIC has the interval. So is DELTA without values.
+_DELTA, _SPREAD = 3, 4
 # Without a metric, the exit status is the result.
 _RESULT = "RESULT"
 
@@ -55,7 +55,7 @@ def _choose_columns(
     columns = [
         column
         for column in range(len(_HEADER))
-        if column not in _OPTIONAL_COLUMNS or _has_values(rows, column)
+        if column != _SPREAD and (column != _DELTA or _has_values(rows, column))
     ]
     return [tuple(row[column] for column in columns) for row in rows]
 

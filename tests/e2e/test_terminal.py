@@ -73,7 +73,7 @@ def test_narrow_terminal(hub: Hub) -> None:
 
 
 def test_narrow_ranking(hub: Hub) -> None:
-    """Only DELTA and SPREAD are omitted, and only if no agent has a value."""
+    """SPREAD is omitted, and so is DELTA if no agent has a value."""
     hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "2")
     hub.run("spawn", "-q", "s1")
     for agent in (1, 2):
