@@ -59,6 +59,8 @@ def test_failure_shows_the_output_and_the_guarded_paths(hub: Hub) -> None:
     result = hub.run("eval", "--here", cwd=top)
     assert result == Result(1, "fail: exit code 3\n", f"{GUARDED}  bad\\x1b[2J\n")
     assert (top / "bench.sh").read_text().endswith("exit 3\n")
+    (top / "bench.sh").write_text("exit 3\n")
+    assert hub.run("eval", "--here", cwd=top) == Result(1, "fail: exit code 3\n", GUARDED)
     (hub.directory() / "config.yaml").write_text(
         (hub.directory() / "config.yaml").read_text().replace("sh bench.sh", "sh other.sh")
     )

@@ -133,4 +133,4 @@ class HereView(View):
         if result.failure in ("", NO_IMPROVEMENT):
             return TextOutput(out)
         tail = result.tail.rstrip().split(b"\n")[-_MAX_LINES:]
-        return TextOutput(out, [f"  {decode_terminal_line(line)}" for line in tail])
+        return TextOutput(out, [f"  {decode_terminal_line(line)}" for line in tail if line])
