@@ -88,10 +88,13 @@ def post_assignments(session: Session, agents: Iterable[int], hub: str, *, now: 
             for post in board.read(DISPATCH, since=parse_iso(session.created))
             if (post.session, post.author) == (session.id, COORDINATOR)
         }
-        for agent in agents:
-            if _heading(session, agent) not in posted:
-                text = assignment_text(session, agent)
-                board.add_post(DISPATCH, author=COORDINATOR, text=text, session=session.id, now=now)
+        texts = [
+            assignment_text(session, agent)
+            for agent in agents
+            if _heading(session, agent) not in posted
+        ]
+        if texts:
+            board.add_posts(DISPATCH, author=COORDINATOR, texts=texts, session=session.id, now=now)
     except (HubError, OSError) as error:
         return [f"cannot post the assignments on the board: {to_hub_error(error).message}"]
     return []

@@ -7,6 +7,8 @@ no number is used twice, even if a process was killed or the index is damaged.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.board.channels import (
     Channel,
@@ -18,6 +20,7 @@ from git_hub_session.board.channels import (
     recorded_count,
     summarize_channel,
 )
+from git_hub_session.board.errors import AmbiguousPost, NoHub, NoSuchChannel, NoSuchPost
 from git_hub_session.board.posts import (
     MAX_POST_BYTES,
     MAX_POSTS,
@@ -45,38 +48,6 @@ if TYPE_CHECKING:
 _INDEX = "_index.json"
 # The number of posts that are opened to find the newest posts of a session.
 _MAX_OPENED_POSTS = 200
-
-
-class NoHub(HubError):
-    """The hub, which contains the board, is missing."""
-
-    code = "no-hub"
-
-    def __init__(self, hub: str) -> None:
-        super().__init__(f"no hub at '{hub}'", hint="git hub-session init --task <text>")
-
-
-class NoSuchChannel(Refused):
-    """The board has no channel with this name."""
-
-    code = "no-such-channel"
-
-    def __init__(self, channel: str, names: list[str]) -> None:
-        super().__init__(
-            f"no such channel: '{channel}'", hint=f"the channels are {', '.join(names)}"
-        )
-
-
-class NoSuchPost(HubError):
-    """No post has an id that starts with this text."""
-
-    code = "no-such-post"
-
-
-class AmbiguousPost(HubError):
-    """Several posts have an id that starts with this text."""
-
-    code = "ambiguous-post"
 
 
 class Board:
@@ -216,7 +187,22 @@ class Board:
             channel, "", 0, parse_author(author), format_iso_seconds(now), parent, session, text
         )
         _check_size(draft)
-        return self._preview_post(draft) if dry_run else self._write_post(draft)
+        return self._preview_post(draft) if dry_run else self._write_posts(channel, [draft])[0]
+
+    def add_posts(
+        self, channel: str, *, author: str, texts: Sequence[str], session: str, now: float
+    ) -> list[Post]:
+        """Add a post for each text, and write the index once. Raise what add_post() raises.
+
+        After an error, some of the posts may have been added.
+        """
+        time = format_iso_seconds(now)
+        drafts = [
+            Post(channel, "", 0, parse_author(author), time, "", session, text) for text in texts
+        ]
+        for draft in drafts:
+            _check_size(draft)
+        return self._write_posts(channel, drafts)
 
     def rebuild_index(self) -> None:
         """Write the index again. Count the files if it is damaged. Raise what add_post() raises."""
@@ -235,17 +221,20 @@ class Board:
                 raise NoSuchChannel(draft.channel, list(CHANNELS)) from None
             return with_number(draft, 1)
 
-    def _write_post(self, draft: Post) -> Post:
+    def _write_posts(self, channel: str, drafts: Sequence[Post]) -> list[Post]:
+        posts: list[Post] = []
         try:
             with self._lock_board() as board:
                 index = self._read_index(board)
-                post = _with_next_number(board, index, draft)
-                with board.ensure_child(post.channel) as directory:
-                    directory.create_atomically(post.file_name, render_post(post))
-                self._update_index(board, index, post)
+                for draft in drafts:
+                    post = _with_next_number(board, index, draft)
+                    with board.ensure_child(channel) as directory:
+                        directory.create_atomically(post.file_name, render_post(post))
+                    posts.append(post)
+                self._update_index(board, index, posts[-1])
         except OSError as error:
-            raise write_error(f"{self._hub}/board/{draft.channel}", error) from None
-        return post
+            raise write_error(f"{self._hub}/board/{channel}", error) from None
+        return posts
 
     def _add_warning(self, text: str) -> None:
         if text not in self.warnings:

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Sequence
 from shlex import quote
 
 from git_hub_session._typing import TYPE_CHECKING, Any, NamedTuple
-from git_hub_session.board.board import Board, NoHub, NoSuchChannel
+from git_hub_session.board.board import Board
+from git_hub_session.board.errors import NoHub, NoSuchChannel
 from git_hub_session.errors import Damaged, Refused
 from git_hub_session.evaluation.result import EvalResult, RankedCandidate, Verdict
 from git_hub_session.evaluation.runner import CommandResult, TargetRunner

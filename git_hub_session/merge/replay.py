@@ -25,6 +25,7 @@ _COMMITS = (
     *("rev-list", "--reverse", "--topo-order", "--no-merges"),
     *("--cherry-pick", "--right-only", "--end-of-options"),
 )
+_NO_REBASE = "merge without --rebase"
 _NOBODY = "git hub-session <git-hub-session@localhost> 0 +0000"
 _AUTHOR = re.compile(rb"author (.*?) ?<([^<>\n]*)> (-?[0-9]+ [+-][0-9]{4})")
 
@@ -82,7 +83,7 @@ def _replay(git: GitAt, repo: GitRepo, base: str, commits: list[str]) -> Replay:
     for oid in commits:
         parents = repo.commit_parents([oid], []).get(oid, [])
         if not parents:
-            raise Refused(f"cannot replay commit {oid[:12]}: it has no parent")
+            raise Refused(f"cannot copy commit {oid[:12]}: it has no parent", hint=_NO_REBASE)
         old_tree, own_tree = (repo.tree_id(commit).hex() for commit in (parents[0], oid))
         if not is_rewritten and parents[0] == start:
             start, tree = oid, own_tree
@@ -113,7 +114,9 @@ def commit_replay(project: Project, replay: Replay, *, sign: bool) -> str:
     for oid, tree in replay.commits:
         text = parse_commit(project.repo.commit_data(oid))
         if text is None:
-            raise Refused(f"cannot replay commit {oid[:12]}: its author is not valid")
+            raise Refused(
+                f"cannot copy commit {oid[:12]}: its author is not valid", hint=_NO_REBASE
+            )
         names = ("GIT_AUTHOR_NAME", "GIT_AUTHOR_EMAIL", "GIT_AUTHOR_DATE")
         values = (text.author, text.email, b"@" + text.date)
         author = {

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from git_hub_session.board.board import Board, NoHub, NoSuchChannel
+from git_hub_session.board.board import Board
+from git_hub_session.board.errors import NoHub, NoSuchChannel
 from git_hub_session.board.posts import InvalidAuthor, Post, parse_author, parse_post
 from git_hub_session.errors import Damaged, HubError
 from git_hub_session.session.json_file import TooLarge
