@@ -55,58 +55,6 @@ class PerAgent(NamedTuple):
         return self.in_turn[position % len(self.in_turn)]
 
 
-def parse_per_agent(values: Sequence[str], count: int, flag: str) -> PerAgent:
-    """Return the texts in values such as "text" and "agent-2=text", or raise UsageError.
-
-    Args:
-        count: the number of agents.
-        flag: the option, for messages.
-    """
-    in_turn: list[str] = []
-    named: dict[int, str] = {}
-    for value in values:
-        name, sign, text = value.partition("=")
-        has_name = sign and agent_number(name)
-        if not (text if has_name else value).strip():
-            raise UsageError(f"option '{flag}' has an empty value")
-        if not has_name:
-            in_turn.append(value.strip())
-            continue
-        number = parse_agent(name, count)
-        if number in named:
-            raise UsageError(f"option '{flag}' has two values for {name}")
-        named[number] = text.strip()
-    return PerAgent(tuple(in_turn), named)
-
-
-def parse_strategy_file(text: str, count: int) -> dict[str, str]:
-    """Return the texts in lines such as "agent-2: text", or raise UsageError.
-
-    A line that starts with white space continues the text before it. Empty lines and lines that
-    start with '#' are left out.
-
-    Args:
-        count: the number of agents.
-    """
-    strategies: dict[str, list[str]] = {}
-    lines: list[str] = []
-    for line in text.splitlines():
-        if not line.strip() or line.startswith("#"):
-            continue
-        if line[0].isspace() and strategies:
-            lines.append(line.strip())
-            continue
-        name, _, start = line.partition(":")
-        number = agent_number(name.strip())
-        if not number or not _:
-            raise UsageError(f"not a strategy: '{line:.60}'", hint="use a line 'agent-2: <text>'")
-        name = agent_name(parse_agent(name, count))
-        if name in strategies:
-            raise UsageError(f"two strategies for {name}")
-        lines = strategies[name] = [start.strip()]
-    return {name: "\n".join(filter(None, parts)) for name, parts in strategies.items()}
-
-
 def parse_strategies(text: str) -> dict[str, str]:
     """Return the strategies in config.yaml, such as {"agent-2": text}. Skip what is not text."""
     try:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from git_hub_session.cli.agent_options import parse_per_agent
 from git_hub_session.errors import UsageError
-from git_hub_session.session.agents import PerAgent, parse_per_agent
+from git_hub_session.session.agents import PerAgent
 
 
 @pytest.mark.parametrize(
