@@ -66,7 +66,7 @@ def missing_branch(worktree: Worktree, ref: str, repo: GitRepo) -> tuple[str, st
     if worktree.is_missing or worktree.head != ref or repo.find_ref_target(ref):
         return None
     hint = restore_branch_command(worktree) or "git hub-session doctor"
-    return f"its branch '{short_name(ref)}' does not exist", hint
+    return "its branch does not exist", hint
 
 
 def original_attempt(worktree: Worktree) -> AgentBranch | None:

@@ -222,10 +222,13 @@ def test_interrupt_while_the_commands_start(hub: Hub) -> None:
     hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "16")
     hub.run("spawn", "-q", "s1")
     for number in range(1, 6):
-        result = hub.run("exec", "-q", "s1", "--", "sh", "-c", "kill -INT $PPID; exec sleep 300")
-        assert result == Result(
-            128 + signal.SIGINT
-        )  # git's exit code for a command that SIGINT has ended
+        script = "kill -INT $PPID; exec sleep 300"
+        result = hub.run("exec", "-q", "s1", "--", "sh", "-c", script)
+        # git's exit code for a command that SIGINT has ended
+        assert (result.code, result.out) == (128 + signal.SIGINT, "")
+        assert re.fullmatch(
+            r"hint: continue with: git hub-session exec .* s1 -- sh .*\n", result.err
+        )
         run = hub.directory() / "output" / f"exec-{number}"
         assert pids_with_environment({"HUB_RUN": str(run)}) == []
 

@@ -173,7 +173,7 @@ def agent_fields(number: int, **fields: Any) -> dict[str, Any]:
         "agent": number,
         "attempt": 1,
         "status": "ready",
-        **dict.fromkeys((*unknown, "delta", "reason", "off_branch")),
+        **dict.fromkeys((*unknown, "delta", "passed", "reason", "off_branch")),
         "tie": False,
         "outdated": False,
         "own_commit": True,
@@ -306,7 +306,7 @@ def test_worktree_of_a_deleted_branch(hub: Hub) -> None:
     hub.session(agents=1)
     hub.git("update-ref", "-d", "refs/heads/hub/s1/agent-1/attempt-1")
     assert hub.run("status", "s1").out.splitlines()[-1] == (
-        "    hub/s1/agent-1/attempt-1      ?       ?      ?  ?    ../worktrees/s1/agent-1 (2 changed)  no commit"
+        "    hub/s1/agent-1/attempt-1      ?       ?      ?  ?    ../worktrees/s1/agent-1 (2 changed, its branch does not exist)  no commit"
     )
 
 

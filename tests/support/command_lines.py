@@ -56,7 +56,7 @@ _CHANGING = (
     "archive s2",
     "restore s3",
     "board post results -m text",
-    "board reply 001 -m text",
+    "board reply results/001 -m text",
     "doctor --fix",
 )
 _FORMATS = ("--format=json", "--format=porcelain", "-z", "--color=always")
