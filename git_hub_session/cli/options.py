@@ -143,6 +143,15 @@ class Arguments:
         kept = {name: value for name, value in self._values.items() if name in names}
         return Arguments({**kept, **values}, tuple(arguments), tuple(command))
 
+    def with_values(self, **values: ArgumentValue) -> Arguments:
+        """Return the arguments with other values of some options."""
+        return Arguments({**self._values, **values}, self.arguments, self.command)
+
+    def without(self, *names: str) -> Arguments:
+        """Return the arguments without some options."""
+        kept = {name: value for name, value in self._values.items() if name not in names}
+        return Arguments(kept, self.arguments, self.command)
+
     @property
     def argument(self) -> str | None:
         """The first argument, or None."""

@@ -20,8 +20,10 @@ from git_hub_session.cli.view import (
     metric_text,
     warning_lines,
 )
+from git_hub_session.commands._archive_view import AncestorViews, ArchiveView
 from git_hub_session.errors import Refused, UsageError
 from git_hub_session.git.ref_names import HEADS, agent_name, short_name
+from git_hub_session.merge.ancestors import archive_ancestors
 from git_hub_session.merge.merge import merge_winner
 from git_hub_session.merge.options import PARAGRAPH, MergeKind, MergeOptions, merge_command
 from git_hub_session.merge.plan import MergePlan, plan_merge
@@ -35,7 +37,9 @@ from git_hub_session.worktree.merge_tree import in_attempt_command
 
 if TYPE_CHECKING:
     from git_hub_session.cli.context import Context
+    from git_hub_session.merge.ancestors import ArchivedAncestors
     from git_hub_session.merge.merge import MergeResult
+    from git_hub_session.session.project import Project
 
 
 MESSAGE = Option(
@@ -94,7 +98,11 @@ def run(context: Context, args: Arguments) -> MergeView:
     result = merge_winner(sid, project, options, cleanup_options, plan)
     commands = restore_commands(result.report, project)
     report = ReportOutput(result.report, project.cwd, commands, dry_run=False)
-    return MergeView(plan, result, report)
+    ancestors = None
+    if options.cleanup:
+        archived = archive_ancestors(plan.session, project, cleanup_options)
+        ancestors = _ancestor_views(archived, project)
+    return MergeView(plan, result, report, ancestors)
 
 
 def parse_options(args: Arguments) -> MergeOptions:
@@ -153,6 +161,16 @@ def _confirm(
         raise Refused(refusal)
 
 
+def _ancestor_views(archived: ArchivedAncestors, project: Project) -> AncestorViews:
+    """Return the output for archived sessions."""
+    views = []
+    for result in archived.results:
+        commands = restore_commands(result.report, project)
+        report = ReportOutput(result.report, project.cwd, commands, dry_run=False)
+        views.append(ArchiveView(result, report, dry_run=False))
+    return AncestorViews(views, archived.errors)
+
+
 class MergeView(View):
     """A merge that was made, would be made, or is impossible because of conflicts."""
 
@@ -161,19 +179,22 @@ class MergeView(View):
         plan: MergePlan,
         result: MergeResult | None,
         report: ReportOutput | None,
+        ancestors: AncestorViews | None = None,
         *,
         dry_run: bool = False,
     ) -> None:
         self.plan = plan
         self.result = result
         self.report = report
+        self.ancestors = ancestors or AncestorViews()
         self.dry_run = dry_run
 
     @property
     def exit_code(self) -> int:
         if self.result is None:
             return 1 if self.plan.conflicts else 0
-        return 0 if self.result.report.is_finished else 1
+        is_finished = self.result.report.is_finished and self.ancestors.is_finished
+        return 0 if is_finished else 1
 
     @property
     def changed(self) -> bool:
@@ -182,7 +203,7 @@ class MergeView(View):
     @property
     def diagnostics(self) -> list[str]:
         if self.report is not None:
-            return self.report.warnings
+            return [*self.report.warnings, *self.ancestors.diagnostics]
         return warning_lines(self.plan.remarks)
 
     @property
@@ -190,7 +211,10 @@ class MergeView(View):
         return State.MERGED if self.result else self.plan.session.state
 
     def document(self) -> dict[str, Any]:
-        return {**self._plan_fields(), **(self.report.fields() if self.report else {})}
+        if self.report is None:
+            return self._plan_fields()
+        ancestors = {"ancestors": self.ancestors.documents()}
+        return {**self._plan_fields(), **self.report.fields(), **ancestors}
 
     def _plan_fields(self) -> dict[str, Any]:
         plan = self.plan
@@ -216,27 +240,35 @@ class MergeView(View):
     def records(self) -> list[Record]:
         fields = self._plan_fields()
         first = [("session", fields.pop("session_id")), *make_record(fields)]
-        return [first, *(self.report.records() if self.report else [])]
+        report = self.report.records() if self.report else []
+        return [first, *report, *self.ancestors.records()]
 
     def lines(self, style: TerminalStyle, *, quiet: bool) -> TextOutput:
         if self.plan.conflicts:
             return _conflict_output(self.plan, quiet=quiet)
         if self.result is None or self.report is None:
             return TextOutput([] if quiet else preview_lines(self.plan, style))
+        output = self._merge_output(self.result, self.report, style, quiet=quiet)
+        return self.ancestors.add_lines(output, style, quiet=quiet)
+
+    def _merge_output(
+        self, result: MergeResult, report: ReportOutput, style: TerminalStyle, *, quiet: bool
+    ) -> TextOutput:
+        """Return the text of a merge without the archived ancestors."""
         session = self.plan.session
         err = []
-        if self.exit_code:
+        if not result.report.is_finished:
             err.append(f"session {session.id} is merged, but its cleanup is not complete")
         if quiet:
-            return TextOutput([], [*self.report.kept_lines(style), *err] if err else [])
+            return TextOutput([], [*report.kept_lines(style), *err] if err else [])
         out = []
         # The preview has already shown a merge that an earlier call made.
         if not self.plan.existing_commit:
             into = escape_control(short_name(self.plan.into))
             agent = self.plan.winner_name
-            out.append(f"Merged {agent} into {into}: {self.result.commit[:12]}")
+            out.append(f"Merged {agent} into {into}: {result.commit[:12]}")
             out += _result_lines(self.plan, style)
-        out += self.report.lines(style)
+        out += report.lines(style)
         if session.state != self._state:
             out.append(f"Session {session.id}: {session.state} {style.arrow} {self._state}")
         return TextOutput(out, err)

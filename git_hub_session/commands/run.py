@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from git_hub_session._typing import TYPE_CHECKING
@@ -11,33 +11,43 @@ from git_hub_session.cli.command_line import continue_lines
 from git_hub_session.cli.measure_options import JUDGE, TOLERANCE
 from git_hub_session.cli.options import DRY_RUN, FORMAT, QUIET, TIMEOUT, YES, Option, Usage
 from git_hub_session.cli.retry_options import RETRIES, RETRY_DELAY
+from git_hub_session.commands import archive, init, merge, spawn
 from git_hub_session.commands import eval as eval_
 from git_hub_session.commands import exec as exec_
-from git_hub_session.commands import init, merge, spawn
 from git_hub_session.commands._run.arguments import (
     INIT_OPTIONS,
     MEASURE_OPTIONS,
+    archive_args,
     check_options,
     eval_args,
     exec_args,
     init_args,
+    is_ranked,
     measures_baseline,
     merge_args,
+    parse_rounds,
+    with_settings,
 )
 from git_hub_session.commands._run.baseline import BaselineView, measure_run_baseline
 from git_hub_session.commands._run.continue_commands import Continuation
 from git_hub_session.commands._run.view import Failures, RunView
 from git_hub_session.errors import HubError, to_hub_error
 from git_hub_session.git.ref_names import agent_name
+from git_hub_session.lineage.parent import read_parent
+from git_hub_session.merge.next_session import improves_on_baseline
 from git_hub_session.session.runs import read_last_run
 
 if TYPE_CHECKING:
     from git_hub_session.cli.context import Context
     from git_hub_session.cli.options import Arguments
     from git_hub_session.cli.view import View
+    from git_hub_session.git.ref_names import SessionId
 
 USAGE = Usage(
-    ("run [<options>] --task <text> --agent-cmd <command>",),
+    (
+        "run [<options>] --task <text> --agent-cmd <command>",
+        "run [<options>] --after <id> --agent-cmd <command>",
+    ),
     (
         *(option for option in init.USAGE.options if option.name in INIT_OPTIONS),
         AGENT_CMD,
@@ -51,6 +61,9 @@ USAGE = Usage(
         RETRY_DELAY,
         Option("--fail-fast", "stop after the agents' commands if one of them failed"),
         Option("--no-commit", "do not commit what the agents leave uncommitted"),
+        Option(
+            "--rounds", "sessions, each from the winner of the last one (default: 1)", "<number>"
+        ),
         JUDGE,
         TOLERANCE,
         *merge.KINDS,
@@ -63,26 +76,150 @@ USAGE = Usage(
     ),
 )
 
-_STEP_USAGES = {
-    "spawn": spawn.USAGE,
-    "exec": exec_.USAGE,
-    "eval": eval_.USAGE,
-    "merge": merge.USAGE,
-}
-
 
 def run(context: Context, args: Arguments) -> RunView:
     """Run all steps. Stop at the first step that fails, and print how to continue."""
+    first = init_args(args)
+    after = args.value("after")
+    if after is not None:
+        after_sid = context.require_session(after, "run")
+        args = with_settings(args, context.project.store.read(after_sid).config)
     check_options(args)
     merge.parse_options(args)
-    created = init.run(context, init_args(args))
+    rounds = parse_rounds(args)
+    if after is not None and not args.is_set("dry-run"):
+        return _Rounds(context, args, rounds).run_after(after_sid, first)
+    created = init.run(context, first)
     context.reporter.show_view(created)
-    continuation = Continuation(created.session, args, _STEP_USAGES)
-    steps = _plan_steps(context, args, continuation)
-    views: dict[str, View] = {"init": created}
-    if args.is_set("dry-run"):
-        return RunView(created.session, views, planned_steps=tuple(steps))
-    return _run_steps(context, args, continuation, steps, views)
+    if not args.is_set("dry-run"):
+        return _Rounds(context, args, rounds - 1).run_first(created)
+    steps = _plan_steps(context, args, Continuation(created.session, args, _usages()))
+    views = {"init": created}
+    return RunView(created.session, views, planned_steps=tuple(steps), planned_rounds=rounds)
+
+
+def _usages() -> dict[str, Usage]:
+    """Return the options of the command of each step, and of `run`."""
+    commands = {"spawn": spawn, "exec": exec_, "eval": eval_, "archive": archive, "merge": merge}
+    return {**{name: command.USAGE for name, command in commands.items()}, "run": USAGE}
+
+
+class _Rounds:
+    """The rounds of a run: each one starts from the winner of the last one."""
+
+    def __init__(self, context: Context, args: Arguments, rounds_left: int) -> None:
+        """Plan the rounds. `rounds_left` is the number of rounds after the first one."""
+        self._context = context
+        self._args = args
+        self._rounds_left = rounds_left
+        self._time_limit = 0
+        self._views: list[RunView] = []
+
+    def run_first(self, created: init.InitView) -> RunView:
+        """Run the steps of a new session, the other rounds, and the merge."""
+        self._run_round(created)
+        if not self._has_failed and is_ranked(self._args):
+            self._run_later_rounds(created.session, None)
+        return self._combine()
+
+    def run_after(self, sid: SessionId, first: Arguments) -> RunView:
+        """Run the rounds after an evaluated session, and the merge.
+
+        Args:
+            first: the arguments of `init` for the first new session.
+        """
+        self._views.append(RunView(sid, {}))
+        self._run_later_rounds(sid, first)
+        return self._combine()
+
+    def _plan_continuation(self, sid: SessionId, rounds_left: int) -> Continuation:
+        return Continuation(sid, self._args, _usages(), self._time_limit, rounds_left)
+
+    @property
+    def _has_failed(self) -> bool:
+        return bool(self._views[-1].failed_step)
+
+    def _run_later_rounds(self, sid: SessionId, first: Arguments | None) -> None:
+        """Run rounds as long as they improve, and merge the last winner.
+
+        Args:
+            sid: the evaluated session.
+            first: the arguments of `init` for the next session, or None to inherit the settings.
+        """
+        while True:
+            session = self._context.project.store.read(sid)
+            parent = read_parent(session)
+            is_improved = improves_on_baseline(session, self._context.project)
+            if parent is not None and not is_improved:
+                self._context.reporter.note(
+                    f"no agent of session '{sid}' improves on the baseline: the winner is {parent.text}"
+                )
+                return self._finish(sid, ("archive", "merge"), parent.session_id)
+            if not self._rounds_left or not is_improved:
+                return self._finish(sid, ("merge",), None)
+            created = self._start_next(sid, first)
+            if created is None:
+                return None
+            first = None
+            self._run_round(created, parent=sid)
+            if self._has_failed or not is_ranked(self._args):
+                return None
+            sid = created.session
+
+    def _start_next(self, sid: SessionId, first: Arguments | None) -> init.InitView | None:
+        """Create the session that starts from the winner of `sid`. Return None after an error."""
+        continuation = self._plan_continuation(sid, self._rounds_left)
+        commands = [] if first else [continuation.run_command()]
+        try:
+            created = init.run(self._context, first or self._args.subset(after=sid))
+        except BrokenPipeError:
+            raise
+        except (HubError, OSError) as error:
+            hub_error = to_hub_error(error)
+            hub_error.hint = "\n".join([*hub_error.hint.splitlines(), *continue_lines(commands)])
+            view = self._views[-1]
+            view.failed_step, view.error = "init", hub_error
+            return None
+        except BaseException as error:
+            if not isinstance(error, Exception):
+                self._context.reporter.hints(continue_lines(commands))
+            raise
+        self._rounds_left -= 1
+        self._context.reporter.show_view(created)
+        self._args = self._args.with_values(after=sid)
+        return created
+
+    def _run_round(self, created: init.InitView, parent: SessionId | None = None) -> None:
+        """Run the steps of a session from `spawn` to `eval`."""
+        sid = created.session
+        continuation = self._plan_continuation(sid, self._rounds_left)
+        steps = _plan_steps(self._context, self._args, continuation)
+        todo = [name for name in steps if name != "merge"]
+        view = RunView(sid, {"init": created})
+        view = _run_steps(self._context, continuation, steps, todo, view)
+        baseline = view.steps.get("baseline")
+        if isinstance(baseline, BaselineView):
+            self._time_limit = baseline.time_limit
+        if view.failed_step and parent:
+            view.alternative = continuation._replace(merged_session=parent).merge_command()
+        self._views.append(view)
+
+    def _finish(self, sid: SessionId, todo: Sequence[str], merged: SessionId | None) -> None:
+        """Archive a session that does not improve, and merge the last winner."""
+        continuation = self._plan_continuation(sid, 0)._replace(merged_session=merged)
+        steps = _plan_steps(self._context, self._args, continuation)
+        view = self._views[-1]
+        self._views[-1] = _run_steps(self._context, continuation, steps, todo, view)
+
+    def _combine(self) -> RunView:
+        """Return the view of all rounds."""
+        first, *later = self._views
+        for view in self._views if later else []:
+            if view.failures:
+                command = view.failures.command if view is self._views[-1] else ""
+                view.failures = view.failures._replace(command=command, session=view.session)
+        first.rounds = later
+        return first
 
 
 def _plan_steps(
@@ -93,61 +230,76 @@ def _plan_steps(
     Without an eval command and a judge there is no merge: the user has to rank the agents first.
     """
     sid = continuation.session
-    is_ranked = args.value("eval") is not None or args.value("judge") is not None
-    last_steps = ["eval", "merge"] if is_ranked else ["eval"]
+    merged_sid = continuation.merged_session or sid
+    last_steps = ["eval", "merge"] if is_ranked(args) else ["eval"]
     names = ["spawn", "exec", *last_steps]
-    if measures_baseline(args):
+    if measures_baseline(args) and args.value("after") is None:
         names.insert(0, "baseline")
+    if continuation.merged_session:
+        names.insert(-1, "archive")
     following = continuation.commands(last_steps)
     steps: dict[str, Callable[[], View]] = {
         "baseline": partial(measure_run_baseline, context, args, sid),
         "spawn": partial(spawn.run, context, args.subset(arguments=[sid])),
         "exec": partial(exec_.run, context, exec_args(args, sid), following=following),
         "eval": partial(eval_.run, context, eval_args(args, sid, continuation.time_limit)),
-        "merge": partial(merge.run, context, merge_args(args, sid)),
+        "archive": partial(archive.run, context, archive_args(args, sid)),
+        "merge": partial(merge.run, context, merge_args(args, merged_sid)),
     }
     return {name: steps[name] for name in names}
 
 
 def _run_steps(
     context: Context,
-    args: Arguments,
     continuation: Continuation,
     steps: Mapping[str, Callable[[], View]],
-    views: dict[str, View],
+    todo: Sequence[str],
+    view: RunView,
 ) -> RunView:
-    """Run the steps after `init`, and add their views to `views`."""
-    sid = continuation.session
-    failures = None
+    """Run the steps in `todo`, and return `view` with their views.
+
+    Args:
+        steps: all steps of the session, for the commands that continue.
+    """
+    sid, failures = continuation.session, view.failures
+    views = dict(view.steps)
     names = list(steps)
-    for name in names:
+    for name in todo:
         commands = continuation.commands(names[names.index(name) :])
         try:
-            view = steps[name]()
+            result = _run_step(context, name, steps[name], commands)
         except BrokenPipeError:
             raise
         except (HubError, OSError) as error:
             hub_error = continuation.add_hints(to_hub_error(error), name, names)
             return RunView(sid, views, failed_step=name, error=hub_error, failures=failures)
-        except BaseException as error:
-            if name != "exec" and not isinstance(error, Exception):  # `exec` says more itself
-                context.reporter.hints(continue_lines(commands))
-            raise
-        context.reporter.show_view(view)
-        views[name] = view
-        if isinstance(view, BaselineView):
-            continuation = continuation._replace(time_limit=view.time_limit)
-            steps = _plan_steps(context, args, continuation)
-        if isinstance(view, exec_.ExecView) and view.exit_code:
-            failures = _read_failures(context, continuation, view)
-            if view.has_success and not args.is_set("fail-fast"):
+        context.reporter.show_view(result)
+        views[name] = result
+        if isinstance(result, BaselineView):
+            continuation = continuation._replace(time_limit=result.time_limit)
+            steps = _plan_steps(context, continuation.args, continuation)
+        if isinstance(result, exec_.ExecView) and result.exit_code:
+            failures = _read_failures(context, continuation, result)
+            if result.has_success and not continuation.args.is_set("fail-fast"):
                 continue
             commands[0] = failures.command
-        if view.exit_code:
+        if result.exit_code:
             return RunView(
                 sid, views, failed_step=name, continue_commands=commands, failures=failures
             )
     return RunView(sid, views, failures=failures)
+
+
+def _run_step(
+    context: Context, name: str, step: Callable[[], View], commands: Sequence[str]
+) -> View:
+    """Run a step. If a signal ends it, print the commands that continue."""
+    try:
+        return step()
+    except BaseException as error:
+        if name != "exec" and not isinstance(error, Exception):  # `exec` says more itself
+            context.reporter.hints(continue_lines(commands))
+        raise
 
 
 def _read_failures(context: Context, continuation: Continuation, view: exec_.ExecView) -> Failures:

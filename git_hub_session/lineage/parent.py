@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _KEY = "parent"
 _MAX_ANCESTORS = 1000
+_MAX_NAMED = 20
 
 
 class Parent(NamedTuple):
@@ -77,3 +78,11 @@ def find_ancestors(session: Session, store: Store) -> list[tuple[Parent, Session
         line.append((parent, ancestor))
         parent = read_parent(ancestor)
     return line[::-1]
+
+
+def describe_rounds(session: Session, store: Store) -> str:
+    """Return the winners in the line of descent, such as "agent-2 of s1, agent-1 of s1-r2"."""
+    ancestors = [parent for parent, _ in find_ancestors(session, store)]
+    named = ancestors[-_MAX_NAMED:]
+    texts = [f"{agent_name(parent.agent)} of {parent.session_id}" for parent in named]
+    return ", ".join(texts if named == ancestors else ["...", *texts])

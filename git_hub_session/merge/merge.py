@@ -23,6 +23,7 @@ from git_hub_session.git.ref_names import (
     agent_name,
     short_name,
 )
+from git_hub_session.lineage.parent import describe_rounds
 from git_hub_session.merge.commit import commit_merge, signs_commits
 from git_hub_session.merge.message import merge_message
 from git_hub_session.merge.move_branch import InterruptedUpdate, move_branch
@@ -128,7 +129,7 @@ def _create_commit(plan: MergePlan, project: Project, options: MergeOptions) -> 
         return commit_replay(project, plan.replay, sign=signs_commits(project))
     assert plan.merge_tree is not None
     parents = [plan.base] if plan.kind is MergeKind.SQUASH else [plan.base, plan.tip]
-    message = merge_message(plan, options.message)
+    message = merge_message(plan, options.message, describe_rounds(plan.session, project.store))
     return commit_merge(project, plan.merge_tree.tree, parents, message, plan.checkout)
 
 

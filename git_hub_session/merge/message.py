@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 _TRAILER = re.compile(r"[A-Za-z0-9-]+: ")
 
 
-def merge_message(plan: MergePlan, text: str) -> str:
+def merge_message(plan: MergePlan, text: str, rounds: str) -> str:
     """Return the user's message `text`, or AgentHub's message if it is '', with the trailers.
 
-    A message of white space stays as it is, so that the merge rejects it as empty.
+    AgentHub's message also names the `rounds`, the earlier winners, unless they are ''. A message of white space stays as it is, so that the merge rejects it as empty.
     """
     trailers = "".join(f"{trailer}\n" for trailer in _trailers(plan))
     if not text:
-        return f"{_default_text(plan)}{PARAGRAPH}{trailers}"
+        return f"{_default_text(plan, rounds)}{PARAGRAPH}{trailers}"
     if not text.strip():
         return text
     message = text.rstrip()
@@ -35,14 +35,15 @@ def merge_message(plan: MergePlan, text: str) -> str:
     return f"{message}\n{trailers}" if has_trailers else f"{message}{PARAGRAPH}{trailers}"
 
 
-def _default_text(plan: MergePlan) -> str:
-    """Return AgentHub's message with the first line of the task."""
+def _default_text(plan: MergePlan, rounds: str) -> str:
+    """Return AgentHub's message with the first line of the task, and the earlier rounds."""
     winner = agent_name(plan.winner.agent)
     sid = plan.session.id
     task = plan.session.config.title
-    return (
+    text = (
         f"hub: merge {winner} from session {sid}\n\nTask: {task}\nWinner: {winner}\nSession: {sid}"
     )
+    return f"{text}\nEarlier rounds: {rounds}" if rounds else text
 
 
 def _trailers(plan: MergePlan) -> Iterator[str]:

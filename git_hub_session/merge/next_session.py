@@ -69,6 +69,20 @@ def choose_next_session(session: Session, project: Project) -> NextSession:
     return NextSession(parent, values, baseline)
 
 
+def improves_on_baseline(session: Session, project: Project) -> bool:
+    """Return False if the winner of a session is not better than the baseline.
+
+    Without a winner or a baseline, return True: the next step reports what is missing.
+    """
+    try:
+        choose_next_session(session, project)
+    except NoImprovement:
+        return False
+    except Refused:
+        return True
+    return True
+
+
 def prepare_start(session: Session, parent: Parent, project: Project) -> Start:
     """Return the state and the digest of a new session that starts from `parent`.
 

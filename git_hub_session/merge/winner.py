@@ -13,6 +13,7 @@ from git_hub_session.git.ref_names import (
     attempt_name,
     short_name,
 )
+from git_hub_session.lineage.parent import read_parent
 from git_hub_session.merge.options import MergeOptions, merge_command
 from git_hub_session.session.agents import archived_agents, attempts_by_agent
 from git_hub_session.session.attempts import counted_attempt
@@ -210,8 +211,10 @@ def _no_improvement(
         problem = f"no agent improves on the baseline: the best '{evaluation.metric}' is {value}"
         noise = f", {name}{noise}"
     details = f" ({noise.removeprefix(', ')})" if noise else ""
+    parent = read_parent(session)
     hints = [
         f"git hub-session archive {session.id}",
+        *([f"git hub-session merge {parent.session_id}"] if parent else []),
         merge_command(session.id, options._replace(allow_regression=True)),
     ]
     return NoImprovement(f"{problem}{details}, the baseline is {baseline}", hint="\n".join(hints))

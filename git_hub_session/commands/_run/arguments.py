@@ -19,10 +19,12 @@ from git_hub_session.cli.options import parse_jobs, parse_timeout
 from git_hub_session.cli.retry_options import parse_retries, parse_retry_delay
 from git_hub_session.errors import UsageError
 from git_hub_session.git.ref_names import agent_name
+from git_hub_session.util.numbers import parse_int
 
 if TYPE_CHECKING:
     from git_hub_session.cli.options import Arguments
     from git_hub_session.git.ref_names import SessionId
+    from git_hub_session.session.model import Config
 
 INIT_OPTIONS = (
     "task",
@@ -40,6 +42,7 @@ INIT_OPTIONS = (
     "template",
     "holdout",
     "base-branch",
+    "after",
     "id",
 )
 _EXEC_OPTIONS = (
@@ -73,6 +76,7 @@ _MERGE_OPTIONS = (
 )
 OUTPUT_OPTIONS = ("quiet", "format", "z", "color")
 _MEASURE, _NONE = "measure", "none"
+_MAX_ROUNDS = 100
 
 
 def check_options(args: Arguments) -> None:
@@ -94,10 +98,36 @@ def check_options(args: Arguments) -> None:
         parse_run_count(args, option)
     if args.is_set("in-place") and args.value("holdout") is not None:
         raise UsageError("--in-place and --holdout exclude each other")
+    rounds = parse_rounds(args)
     if args.value("metric") is not None and args.value("eval") is None:
         raise UsageError("--metric requires --eval")
     if args.value("metric") is None and args.value("repeat") == AUTO:
         raise UsageError("--repeat auto requires --metric")
+    if rounds > 1 and not is_ranked(args):
+        raise UsageError("--rounds requires --eval or --judge")
+
+
+def parse_rounds(args: Arguments) -> int:
+    """Return the value of --rounds, by default 1."""
+    text = args.value("rounds")
+    number = 1 if text is None else parse_int(text, _MAX_ROUNDS)
+    if not number:
+        raise UsageError(f"not a number of rounds: '{text}'", hint=f"use 1 to {_MAX_ROUNDS}")
+    return number
+
+
+def is_ranked(args: Arguments) -> bool:
+    """Return True if a command ranks the agents, so that the run can merge a winner."""
+    return args.value("eval") is not None or args.value("judge") is not None
+
+
+def with_settings(args: Arguments, config: Config) -> Arguments:
+    """Return the arguments of a run after a session, with the settings that are inherited."""
+    inherited = {"agents": config.get("agent_count")}
+    if config.get("eval_cmd"):
+        inherited |= {"eval": config.get("eval_cmd"), "metric": config.get("metric")}
+    missing = {name: text for name, text in inherited.items() if args.value(name) is None and text}
+    return args.with_values(**missing)
 
 
 def init_args(args: Arguments) -> Arguments:
@@ -124,7 +154,7 @@ def exec_args(args: Arguments, sid: SessionId) -> Arguments:
 
 
 def eval_args(args: Arguments, sid: SessionId, time_limit: int = 0) -> Arguments:
-    """Return the arguments of `eval`.
+    """Return the arguments of `eval`. A session after another one has its own eval command.
 
     `eval` measures the baseline of a metric again, in the same rounds as the agents. The measurement
     before the agents only shows that the eval command works.
@@ -136,9 +166,30 @@ def eval_args(args: Arguments, sid: SessionId, time_limit: int = 0) -> Arguments
     values = {"baseline": _MEASURE} if has_baseline else {}
     if time_limit:
         values["timeout"] = f"{time_limit}s"
-    return args.subset(*_EVAL_OPTIONS, *OUTPUT_OPTIONS, arguments=[sid], **values)
+    names = [name for name in _EVAL_OPTIONS if name != "eval" or args.value("after") is None]
+    return args.subset(*names, *OUTPUT_OPTIONS, arguments=[sid], **values)
+
+
+def archive_args(args: Arguments, sid: SessionId) -> Arguments:
+    """Return the arguments of `archive`, for a session that does not improve on the last one."""
+    reason = "no agent improves on the baseline"
+    return args.subset(*OUTPUT_OPTIONS, arguments=[sid], reason=reason)
 
 
 def merge_args(args: Arguments, sid: SessionId) -> Arguments:
     """Return the arguments of `merge`."""
     return args.subset(*_MERGE_OPTIONS, *OUTPUT_OPTIONS, arguments=[sid])
+
+
+def after_args(args: Arguments, sid: SessionId, rounds: int) -> Arguments:
+    """Return the arguments of a `run` that continues after an evaluated session.
+
+    The next session inherits the options of `init`. A baseline that was not measured is the metric
+    of the winner.
+    """
+    values = {"after": str(sid)}
+    if rounds > 1:
+        values["rounds"] = str(rounds)
+    if args.value("baseline") not in (None, _MEASURE):
+        values["baseline"] = _NONE
+    return args.without(*INIT_OPTIONS, "rounds").with_values(**values)

@@ -8,6 +8,8 @@ from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.cli.command_line import command_line, continue_lines
 from git_hub_session.commands._run.arguments import (
     OUTPUT_OPTIONS,
+    after_args,
+    archive_args,
     eval_args,
     exec_args,
     merge_args,
@@ -26,27 +28,45 @@ class Continuation(NamedTuple):
     args: Arguments
     """The options of `run`."""
     usages: Mapping[str, Usage]
-    """The options of the command of each step."""
+    """The options of the command of each step, and of `run`."""
     time_limit: int = 0
     """The proposed time limit of a measurement in seconds, or 0."""
+    rounds_left: int = 0
+    """The number of rounds after this one."""
+    merged_session: SessionId | None = None
+    """The session to merge, or None if it is `session`."""
 
     def commands(self, steps: Sequence[str]) -> list[str]:
         """Return the commands that do these steps, with all options of the user.
 
-        No command measures only the baseline: `eval` measures it.
+        No command measures only the baseline: `eval` measures it. If there are more rounds, `run`
+        continues instead of the merge.
         """
         args, sid = self.args, self.session
+        output = args.subset(*OUTPUT_OPTIONS)
         step_args = {
-            "spawn": args.subset(*OUTPUT_OPTIONS),
+            "spawn": output,
             "eval": eval_args(args, sid, self.time_limit),
-            "merge": merge_args(args, sid),
+            "archive": archive_args(args, sid),
         }
         commands = {
             step: command_line(step, self.usages[step].options, step_args[step], arguments=[sid])
             for step in step_args
         }
         commands["exec"] = self.exec_command()
+        commands["merge"] = self.run_command() if self.rounds_left else self.merge_command()
         return [commands[step] for step in steps if step in commands]
+
+    def run_command(self) -> str:
+        """Return the command that does the other rounds and the merge."""
+        args = after_args(self.args, self.session, self.rounds_left)
+        return command_line("run", self.usages["run"].options, args)
+
+    def merge_command(self) -> str:
+        """Return the command that merges the winner."""
+        sid = self.merged_session or self.session
+        args = merge_args(self.args, sid)
+        return command_line("merge", self.usages["merge"].options, args, arguments=[sid])
 
     def exec_command(self, *, only_failed: bool = False) -> str:
         """Return the command that runs the agents' command, or only that of failed agents."""
@@ -65,6 +85,7 @@ class Continuation(NamedTuple):
         sid = self.session
         hints = error.hint.splitlines()
         general = {f"git hub-session {name} {sid}": name for name in steps}
+        general[f"git hub-session merge {self.merged_session or sid}"] = "merge"
         general |= {line: name for name in steps for line in self.commands([name])}
         general[f"git hub-session exec {sid} -- <command>"] = "exec"
         special = [hint for hint in hints if hint not in general]

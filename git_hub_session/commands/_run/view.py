@@ -31,7 +31,15 @@ class Failures(NamedTuple):
     reasons: Mapping[int, str]
     """The reason for each agent, such as "failed with exit code 1"."""
     command: str
-    """The command that runs these agents again."""
+    """The command that runs these agents again, or '' if their session has ended."""
+    session: str = ""
+    """The session of the agents, or '' if the run has one session."""
+
+    @property
+    def warnings(self) -> list[str]:
+        """A warning for each agent."""
+        session = f" of session {self.session}" if self.session else ""
+        return [f"{agent_name(agent)}{session}: {reason}" for agent, reason in self.reasons.items()]
 
 
 class RunView(View):
@@ -39,7 +47,8 @@ class RunView(View):
 
     After a dry run `planned_steps` has the names of the other steps. After a failure
     `failed_step` has the name of the step. Either `error` is its error, with the commands that
-    continue, or `continue_commands` has these commands.
+    continue, or `continue_commands` has these commands. `alternative` is the command that merges the
+    winner of the last round instead, or ''. `rounds` has the views of the later sessions.
     """
 
     def __init__(
@@ -52,6 +61,9 @@ class RunView(View):
         error: HubError | None = None,
         continue_commands: Sequence[str] = (),
         failures: Failures | None = None,
+        rounds: Sequence[RunView] = (),
+        alternative: str = "",
+        planned_rounds: int = 1,
     ) -> None:
         self.session = session
         self.steps = steps
@@ -60,10 +72,15 @@ class RunView(View):
         self.error = error
         self.continue_commands = continue_commands
         self.failures = failures
+        self.rounds = rounds
+        self.alternative = alternative
+        self.planned_rounds = planned_rounds
 
     @property
     def exit_code(self) -> int:
         """0, also if some agents failed, but the run went on to its end."""
+        if self.rounds:
+            return self.rounds[-1].exit_code
         if self.error is not None:
             return self.error.exit_code
         return self.steps[self.failed_step].exit_code if self.failed_step else 0
@@ -74,37 +91,57 @@ class RunView(View):
 
     @property
     def diagnostics(self) -> list[str]:
-        if self.error is not None:
-            return [*self._failure_lines(), *error_lines(self.error)]
+        later = [line for view in self.rounds for line in view.diagnostics]
+        return [*self._failure_lines(), *self._error_lines(), *later]
+
+    def _error_lines(self) -> list[str]:
+        """Return the error of the step that failed, with the commands that help."""
         if not self.failed_step:
-            return self._failure_lines()
-        hints = continue_lines(self.continue_commands)
-        stopped = HubError(f"the run stopped at '{self.failed_step}'", hint="\n".join(hints))
-        stopped.exit_code = self.exit_code
-        return [*self._failure_lines(), *error_lines(stopped)]
+            return []
+        error = self.error
+        if error is None:
+            hints = continue_lines(self.continue_commands)
+            error = HubError(f"the run stopped at '{self.failed_step}'", hint="\n".join(hints))
+            error.exit_code = self.exit_code
+        best = [f"hint: or merge the best winner so far: {self.alternative}"]
+        return [*error_lines(error), *(map(escape_control, best) if self.alternative else [])]
 
     def _failure_lines(self) -> list[str]:
         """Return warnings about the failed agents, and the command that runs them again."""
         if self.failures is None:
             return []
-        warnings = [
-            f"{agent_name(agent)}: {reason}" for agent, reason in self.failures.reasons.items()
-        ]
         # A merged session runs no commands. At 'exec', this command already continues the run.
-        is_known = self.failed_step == "exec" or "merge" in self.steps
-        again = escape_control(f"hint: run again with: {self.failures.command}")
-        return [*warning_lines(warnings), *([] if is_known else [again])]
+        command = self.failures.command
+        is_known = self.failed_step == "exec" or "merge" in self.steps or not command
+        again = escape_control(f"hint: run again with: {command}")
+        return [*warning_lines(self.failures.warnings), *([] if is_known else [again])]
 
     def document(self) -> dict[str, Any]:
-        failures = self.failures.reasons if self.failures else {}
+        last = self.rounds[-1] if self.rounds else self
         return {
             "session_id": self.session,
             "dry_run": bool(self.planned_steps),
-            "stopped": self.failed_step or None,
-            "steps": {name: view.document() for name, view in self.steps.items()},
-            "error": error_fields(self.error) if self.error else None,
-            "failed": [{"agent": agent, "failure": failures[agent]} for agent in failures],
+            "stopped": last.failed_step or None,
+            "steps": self._step_documents(),
+            "error": error_fields(last.error) if last.error else None,
+            "failed": self._failure_fields(),
+            "rounds": [
+                {
+                    "session_id": view.session,
+                    "steps": view._step_documents(),
+                    "failed": view._failure_fields(),
+                }
+                for view in self.rounds
+            ],
+            "alternative": last.alternative or None,
         }
+
+    def _step_documents(self) -> dict[str, Any]:
+        return {name: view.document() for name, view in self.steps.items()}
+
+    def _failure_fields(self) -> list[dict[str, Any]]:
+        failures = self.failures.reasons if self.failures else {}
+        return [{"agent": agent, "failure": failures[agent]} for agent in failures]
 
     def records(self) -> list[Record]:
         records = [
@@ -114,7 +151,7 @@ class RunView(View):
         ]
         if self.error is not None:
             records.append([("step", self.failed_step), *make_record(error_fields(self.error))])
-        return records
+        return [*records, *(record for view in self.rounds for record in view.records())]
 
     def lines(self, style: TerminalStyle, *, quiet: bool) -> TextOutput:
         if quiet:
@@ -122,7 +159,11 @@ class RunView(View):
         texts = _STEP_TEXTS
         if "merge" not in self.planned_steps:
             texts = {**_STEP_TEXTS, "eval": "show the agents' changes"}
-        return TextOutput([f"Would then {texts[name]}" for name in self.planned_steps])
+        out = [f"Would then {texts[name]}" for name in self.planned_steps]
+        if self.planned_rounds > 1:
+            times = "once" if self.planned_rounds == 2 else f"up to {self.planned_rounds - 1} times"
+            out.insert(-1, f"Would then start from the winner and repeat this {times}")
+        return TextOutput(out)
 
 
 _STEP_TEXTS = {

@@ -1,0 +1,200 @@
+"""`run --rounds` and `run --after`: each round starts from the winner of the last one."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.commands.test_run_continue import start, type_commands
+from tests.support.evaluated_sessions import protected_state
+from tests.support.hub import Hub, Result, wait_for
+
+IMPROVE = 'echo "ms: $(($(cut -c5- ms) - 4 * ${HUB_AGENT#agent-}))" >ms'
+RUN = ("run", "--id", "s1", "--task", "Be quick", "--agents", "2")
+MEASURE = ("--eval", "cat ms", "--metric", "ms", "--direction", "lower")
+OPTIONS = ("-j", "1", "--timeout", "90s", "--repeat", "2", "--yes", "-m", "Be quick", "-m", "x y")
+
+
+@pytest.fixture
+def project(hub: Hub) -> Hub:
+    """Return a hub whose project has the metric `ms` 50."""
+    hub.commit(hub.top, "ms", "ms: 50\n")
+    return hub
+
+
+def states(hub: Hub) -> dict[str, str]:
+    """Return the state of each session."""
+    return {row["session_id"]: row["state"] for row in hub.json("list")["sessions"]}
+
+
+def archive_tags(hub: Hub) -> list[str]:
+    """Return the names of the archive tags after `hub/archive/`."""
+    return [tag.removeprefix("hub/archive/") for tag in hub.git("tag").splitlines()]
+
+
+def test_rounds_until_there_is_no_improvement(project: Hub) -> None:
+    """The third round gains nothing, so the winner of the second one is merged."""
+    agent = f"case $HUB_SESSION_ID in *-r3) date >>ms2;; *) {IMPROVE};; esac"
+    result = project.run(
+        *RUN, "--agent-cmd", agent, *MEASURE, "--rounds", "5", "--yes", "--format=json"
+    )
+    assert (result.code, result.err) == (
+        0,
+        "no agent of session 's1-r3' improves on the baseline: the winner is agent-2 of session s1-r2\n",
+    )
+    document: dict[str, Any] = json.loads(result.out)
+    assert (document["session_id"], document["stopped"], document["alternative"]) == (
+        *("s1", None, None),
+    )
+    assert list(document["steps"]) == ["init", "baseline", "spawn", "exec", "eval"]
+    names = ["init", "spawn", "exec", "eval"]
+    assert [(each["session_id"], list(each["steps"])) for each in document["rounds"]] == [
+        *(("s1-r2", names), ("s1-r3", [*names, "archive", "merge"])),
+    ]
+    merged = document["rounds"][1]["steps"]["merge"]
+    assert (merged["session_id"], merged["agent"]) == ("s1-r2", 2)
+    assert [each["session_id"] for each in merged["ancestors"]] == ["s1"]
+
+    assert states(project) == {"s1": "archived", "s1-r2": "merged", "s1-r3": "archived"}
+    assert archive_tags(project) == [
+        *("s1-r2/agent-1", "s1-r3/agent-1", "s1-r3/agent-2", "s1/agent-1", "s1/agent-2"),
+    ]
+    assert project.git("log", "--format=%s", "main^..main") == (
+        "hub: merge agent-2 from session s1-r2\nagent-2: Be quick\nagent-2: Be quick"
+    )
+    assert project.git("show", "main:ms") == "ms: 34"
+    message = project.git("show", "-s", "--format=%B", "main")
+    assert message.partition("\n\n")[2] == (
+        "Task: Be quick\nWinner: agent-2\nSession: s1-r2\nEarlier rounds: agent-2 of s1\n\n"
+        "Hub-Session: s1-r2\nHub-Agent: agent-2\nHub-Metric: ms 42 -> 34\n"
+    )
+    reasons = {
+        step["to"]: step["reason"] for sid in ("s1", "s1-r3") for step in project.state(sid)["history"]
+        if "reason" in step
+    }  # fmt: skip
+    assert reasons == {"archived": "no agent improves on the baseline"}
+    winner = project.git("rev-parse", "main^2~")
+    assert project.git("rev-parse", "hub/archive/s1/agent-2") == winner
+    assert project.run("restore", "-q", "s1", "--agent", "2") == Result(0)
+    assert project.git("rev-parse", "hub/s1/agent-2/attempt-1") == winner
+
+
+def test_failed_and_interrupted_rounds(project: Hub) -> None:
+    """All agents of the second round fail, and a signal ends the third one."""
+    place = project.top.parent
+    wait = f"test -e {place}/go3 || {{ touch {place}/at; exec sleep 300; }}"
+    agent = f"case $HUB_SESSION_ID in *-r2) test -e {place}/go2;; *-r3) {wait};; esac && {IMPROVE}"
+    rounds = ("--rounds", "3")
+    result = project.run(*RUN, "--agent-cmd", agent, *MEASURE, *OPTIONS, *rounds)
+    quoted = shlex.quote(agent)
+    run_options = "--repeat 2 --jobs 1 --timeout 90s"
+    merge_options = "--message 'Be quick' --message 'x y' --yes"
+    expected = [
+        f"git hub-session exec --failed --jobs 1 --timeout 90s --commit s1-r2 -- sh -c {quoted}",
+        "git hub-session eval --baseline measure --repeat 2 --timeout 90s s1-r2",
+        f"git hub-session run --after s1-r2 --agent-cmd {quoted} {run_options} {merge_options}",
+    ]
+    best = f"git hub-session merge {merge_options} s1"
+    assert result.code == 1
+    assert result.err == (
+        "warning: agent-1 of session s1-r2: failed with exit code 1\n"
+        "warning: agent-2 of session s1-r2: failed with exit code 1\n"
+        "error: the run stopped at 'exec'\n"
+        f"hint: continue with: {expected[0]}\nhint: then: {expected[1]}\n"
+        f"hint: then: {expected[2]}\nhint: or merge the best winner so far: {best}\n"
+    )
+    (place / "go2").touch()
+    for command in expected[:2]:
+        assert project.call("sh", "-c", command).code == 0
+    process = start(project, *shlex.split(expected[2])[2:])
+    wait_for((place / "at").exists, process)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == -signal.SIGINT
+    (place / "go3").touch()
+    commands = type_commands(project, err)
+    assert [command.split()[2] for command in commands] == ["exec", "eval", "merge"]
+    assert states(project) == {"s1": "archived", "s1-r2": "archived", "s1-r3": "merged"}
+    assert project.git("show", "main:ms") == "ms: 26"
+    assert project.git("show", "-s", "--format=%B", "main").startswith("Be quick\n\nx y\n")
+    agents = project.state("s1-r3")["agents"]
+    assert len(agents["agent-2"]["result"]["values"]) == 2
+
+
+def test_merge_of_the_best_winner_so_far(project: Hub) -> None:
+    """The commands of a round without a winner, and those of `merge`, do what they say."""
+    agent = f"test $HUB_SESSION_ID = s1 && {IMPROVE}"
+    result = project.run(*RUN, "--agent-cmd", agent, *MEASURE, "--yes", "--rounds", "2")
+    line = result.err.splitlines()[-1]
+    assert line == "hint: or merge the best winner so far: git hub-session merge --yes s1"
+    worse = ("--", "sh", "-c", "echo ms: 43 >ms")
+    assert project.run("exec", "-q", "--commit", "s1-r2", *worse).code == 0
+    assert project.run("eval", "-q", "s1-r2") == Result(0)
+    hints = [
+        "git hub-session archive s1-r2",
+        "git hub-session merge s1",
+        "git hub-session merge --allow-regression s1-r2",
+    ]
+    assert project.run("merge", "--yes", "s1-r2") == Result(
+        1,
+        "",
+        "error: no agent improves on the baseline: the best 'ms' is 43 (agent-1), the baseline is 42\n"
+        + "".join(f"hint: {hint}\n" for hint in hints),
+    )
+    for hint in hints[:2]:
+        assert project.call("sh", "-c", f"{hint} --yes" if "merge" in hint else hint).code == 0
+    assert states(project) == {"s1": "merged", "s1-r2": "archived"}
+    assert project.git("show", "main:ms") == "ms: 42"
+
+
+def test_ancestor_that_cannot_be_archived(project: Hub) -> None:
+    """The merge is made. Its exit status is 1, and the command archives the session later."""
+    result = project.run(*RUN, "--agent-cmd", IMPROVE, *MEASURE, "--rounds", "2")
+    assert (result.code, states(project)) == (1, {"s1": "evaluating", "s1-r2": "evaluating"})
+    worktree = Path(project.run("path", "s1", "1").out.strip())
+    project.git("worktree", "lock", worktree)
+    merged = project.run("merge", "--yes", "s1-r2")
+    assert merged.code == 1
+    assert merged.err == "session s1 stays 'evaluating': its cleanup is not complete\n"
+    assert states(project) == {"s1": "evaluating", "s1-r2": "merged"}
+    project.git("worktree", "unlock", worktree)
+    again = project.run("merge", "--yes", "s1-r2", "--format=porcelain")
+    assert again.code == 0
+    assert "\n\nsession s1\nstate archived\n\nsession s1\noutcome removed\n" in again.out
+    assert states(project) == {"s1": "archived", "s1-r2": "merged"}
+
+
+def test_command_lines_of_rounds(project: Hub) -> None:
+    before = protected_state(project)
+    run = (*RUN, "--agent-cmd", IMPROVE)
+    preview = project.run(*run, *MEASURE, "--rounds", "3", "-n")
+    assert (preview.code, preview.out.splitlines()[-2:]) == (
+        0,
+        [
+            "Would then start from the winner and repeat this up to 2 times",
+            "Would then ask, and merge the winner",
+        ],
+    )
+    for number in ("0", "x", "101"):
+        result = project.run(*run, *MEASURE, "--rounds", number)
+        assert (result.code, result.err.splitlines()[0]) == (
+            *(129, f"error: not a number of rounds: '{number}'"),
+        )
+    assert project.run(*run, "--rounds", "2").err.splitlines()[0] == (
+        "error: --rounds requires --eval or --judge"
+    )
+    assert protected_state(project) == before
+    assert project.run(*run, *MEASURE).code == 1
+    refused = project.run("run", "--after", "s1", "--agent-cmd", "true", "--agents", "0")
+    assert refused.err.splitlines()[0] == "error: not a number of agents: '0'"
+    merged = project.run(
+        "run", "--after", "s1", "--agent-cmd", IMPROVE, "--agents", "1", "--yes", "-q"
+    )
+    assert merged == Result(0, "s1\n")
+    assert states(project) == {"s1": "archived", "s1-r2": "merged"}
+    assert project.git("show", "main:ms") == "ms: 38"
