@@ -173,7 +173,7 @@ def agent_fields(number: int, **fields: Any) -> dict[str, Any]:
         "agent": number,
         "attempt": 1,
         "status": "ready",
-        **dict.fromkeys((*unknown, "delta", "passed", "reason", "off_branch")),
+        **dict.fromkeys((*unknown, "delta", "passed", "reason", "off_branch", "ranked_attempt")),
         "tie": False,
         "outdated": False,
         "own_commit": True,
