@@ -120,7 +120,7 @@ CALLERS = {
     "input": "",
     "eval": "",
     "exec": "",
-    "os.rename": "session.store removal.discard removal.recover removal.remove",
+    "os.rename": "session.store removal.discard removal.recover removal.remove removal.trash",
     "os.replace": "system.directory removal.journal",
     "os.system": "",
     "os.fork": "system.parallel",

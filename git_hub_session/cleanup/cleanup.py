@@ -47,6 +47,7 @@ from git_hub_session.system.directory import CannotWrite
 from git_hub_session.system.parallel import parallel_map
 from git_hub_session.util.clock import format_iso
 from git_hub_session.worktree.branches_in_use import branches_in_use, main_worktree_branches
+from git_hub_session.worktree.locks import EVAL_LOCK
 from git_hub_session.worktree.neighbors import Neighbors
 from git_hub_session.worktree.reason import Reason
 
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
     from git_hub_session.cleanup.options import CleanupOptions
     from git_hub_session.git.discovery import RepositoryPaths
     from git_hub_session.git.repository import Branch
+    from git_hub_session.git.worktrees import Worktree
     from git_hub_session.session.project import Project
     from git_hub_session.session.store import LockedSession
 
@@ -80,7 +82,9 @@ def preview_cleanup(
         branches = plan_archive(
             project.repo.branches(branch_prefix(sid)), in_use, project.repo.find_ref_target
         )
-    notes = preview_left_checkouts(sid, project, neighbors.worktrees)
+    notes: list[str] = []
+    if _has_checkouts(neighbors.worktrees):
+        notes = preview_left_checkouts(sid, project, neighbors.worktrees)
     return CleanupReport(
         sid,
         tuple(_removed_worktree(plan, _planned_saves(sid, plan)) for plan in removed),
@@ -88,6 +92,11 @@ def preview_cleanup(
         branches,
         (*notes, *_unchecked_warnings(removed)),
     )
+
+
+def _has_checkouts(worktrees: Sequence[Worktree]) -> bool:
+    """Return True if an evaluation has created one of the worktrees."""
+    return any(worktree.lock_reason == EVAL_LOCK for worktree in worktrees)
 
 
 def failed_report(sid: SessionId, error: HubError | OSError) -> CleanupReport:
@@ -123,12 +132,15 @@ def clean_up_locked(
     Do not archive the branch `keep_branch` (a full ref).
     """
     worktrees = recover_interrupted(sid, project)
-    left = remove_left_checkouts(sid, project, worktrees)
-    neighbors = Neighbors(project, [each for each in worktrees if os.path.lexists(each.git_dir)])
+    notes: list[str] = []
+    if _has_checkouts(worktrees):
+        notes = remove_left_checkouts(sid, project, worktrees)
+        worktrees = [worktree for worktree in worktrees if os.path.lexists(worktree.git_dir)]
+    neighbors = Neighbors(project, worktrees)
     plans = plan_cleanup(sid, project, options, neighbors)
     report = _save_and_remove(edit, sid, project, plans, options)
     kept = (*report.kept, *_kept_main_worktree(sid, project.paths))
-    report = report._replace(kept=kept, notes=(*left, *report.notes))
+    report = report._replace(kept=kept, notes=(*notes, *report.notes))
     return _archive(edit, report, project, keep_branch) if archiving else report
 
 

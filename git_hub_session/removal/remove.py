@@ -22,7 +22,6 @@ from shlex import quote
 
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.git.worktrees import is_pruned
-from git_hub_session.removal.discard import remove_git_dir
 from git_hub_session.removal.errors import (
     InUseDuringRemoval,
     ModifiedDuringRemoval,
@@ -51,7 +50,7 @@ from git_hub_session.removal.recover import (
     remaining_files,
     restore_directory,
 )
-from git_hub_session.removal.trash import trash_name
+from git_hub_session.removal.trash import remove_git_dir, trash_name
 from git_hub_session.system import tree
 from git_hub_session.worktree.reason import CONTENTS_CHANGED, DIRECTORY_REMOVED, GIT_DIR_CHANGED
 

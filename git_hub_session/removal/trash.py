@@ -7,9 +7,11 @@ The directory of a worktree is renamed to a sibling. Its git dir is renamed to a
 from __future__ import annotations
 
 import os
+from shlex import quote
 from zlib import crc32
 
 from git_hub_session._typing import TYPE_CHECKING
+from git_hub_session.removal.errors import RemovalFailed
 from git_hub_session.system import tree
 from git_hub_session.worktree.paths import TRASH_SUFFIX, is_trash_name
 
@@ -73,3 +75,22 @@ def empty_trash(common_dir: str) -> None:
             os.rmdir(directory)  # git removes `worktrees` with the last worktree.
         except OSError:
             pass
+
+
+def remove_git_dir(worktree: Worktree) -> None:
+    """Rename the git dir of this worktree to the trash, and delete it. Raises RemovalFailed."""
+    directory = git_dir_trash(worktree.common_dir)
+    trash = os.path.join(directory, f"{safe_name(worktree)}.{os.getpid()}")
+    try:
+        if not os.path.lexists(directory):
+            os.mkdir(directory)
+        if os.path.islink(directory):
+            raise RemovalFailed(f"'{directory}' is a symbolic link", hint=f"rm {quote(directory)}")
+        os.rename(worktree.git_dir, trash)
+        tree.remove_if_unchanged(trash, tree.scan_directory(trash))
+    except (FileExistsError, FileNotFoundError):
+        # Another cleanup created or removed the trash directory at the same time.
+        if os.path.lexists(worktree.git_dir):
+            remove_git_dir(worktree)
+    except OSError as error:
+        raise RemovalFailed(f"cannot remove the administrative files: {error.strerror}") from None
