@@ -36,6 +36,7 @@ from git_hub_session.git.ref_names import agent_name
 from git_hub_session.lineage.parent import read_parent
 from git_hub_session.merge.next_session import improves_on_baseline
 from git_hub_session.session.runs import read_last_run
+from git_hub_session.worktree.uncommitted import NoCommits
 
 if TYPE_CHECKING:
     from git_hub_session.cli.context import Context
@@ -151,10 +152,7 @@ class _Rounds:
             parent = read_parent(session)
             is_improved = improves_on_baseline(session, self._context.project)
             if parent is not None and not is_improved:
-                self._context.reporter.note(
-                    f"no agent of session '{sid}' improves on the baseline: the winner is {parent.text}"
-                )
-                return self._finish(sid, ("archive", "merge"), parent.session_id)
+                return self._end_without_improvement(sid)
             if not self._rounds_left or not is_improved:
                 return self._finish(sid, ("merge",), None)
             created = self._start_next(sid, first)
@@ -162,9 +160,20 @@ class _Rounds:
                 return None
             first = None
             self._run_round(created, parent=sid)
+            if isinstance(self._views[-1].error, NoCommits):
+                return self._end_without_improvement(created.session)
             if self._has_failed or not is_ranked(self._args):
                 return None
             sid = created.session
+
+    def _end_without_improvement(self, sid: SessionId) -> None:
+        """Archive the last session, and merge its parent, the winner before it."""
+        parent = read_parent(self._context.project.store.read(sid))
+        assert parent is not None
+        self._context.reporter.note(
+            f"no agent of session '{sid}' improves on the baseline: the winner is {parent.text}"
+        )
+        self._finish(sid, ("archive", "merge"), parent.session_id)
 
     def _start_next(self, sid: SessionId, first: Arguments | None) -> init.InitView | None:
         """Create the session that starts from the winner of `sid`. Return None after an error."""

@@ -326,7 +326,7 @@ def _refuse_without_commits(
     if agents:
         error = no_commit_error(session.id, agents, is_every_agent=True)
         if failed:
-            error.message += f"; {describe_failures(failed)}"
+            raise Refused(f"{error.message}; {describe_failures(failed)}", hint=error.hint)
         raise error
 
 

@@ -27,6 +27,10 @@ _HUB = HUB_DIRECTORY.encode()
 _MAX_AGENTS = 5
 
 
+class NoCommits(Refused):
+    """No agent has a commit of its own or an uncommitted file."""
+
+
 def has_own_commit(tip: str, session: Session, repo: GitRepo, branch: AgentBranch) -> bool:
     """Return True if neither the base branch nor the start of the attempt contains the commit."""
     bases = {base_now(session, repo), find_base_commit(session, repo, branch)}
@@ -103,7 +107,8 @@ def no_commit_error(
         but = f", but {describe_files(files)}" if files else ""
         message = f"{agent_name(agent)} has no commit of its own{but}"
     if not with_files:
-        return Refused(message, hint=f"git hub-session exec {sid} -- <command>")
+        error = NoCommits if is_every_agent else Refused
+        return error(message, hint=f"git hub-session exec {sid} -- <command>")
     numbers = ",".join(map(str, with_files))
     return Refused(
         message,

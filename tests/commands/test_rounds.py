@@ -84,6 +84,15 @@ def test_rounds_until_there_is_no_improvement(project: Hub) -> None:
     assert project.git("rev-parse", "hub/s1/agent-2/attempt-1") == winner
 
 
+def test_round_without_commits(project: Hub) -> None:
+    """The agents of the second round change nothing. The winner of the first one is merged."""
+    agent = f"case $HUB_SESSION_ID in *-r2) ;; *) {IMPROVE};; esac"
+    result = project.run(*RUN, "--agent-cmd", agent, *MEASURE, "--rounds", "3", "--yes", "-q")
+    assert result == Result(0, "s1\n")
+    assert states(project) == {"s1": "merged", "s1-r2": "archived"}
+    assert project.git("show", "main:ms") == "ms: 42"
+
+
 def test_failed_and_interrupted_rounds(project: Hub) -> None:
     """All agents of the second round fail, and a signal ends the third one."""
     place = project.top.parent
