@@ -6,7 +6,7 @@ from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.checkout.holdout import choose_holdout
 from git_hub_session.errors import Refused
 from git_hub_session.evaluation.checkouts import EvalCheckouts
-from git_hub_session.evaluation.guard import Guard
+from git_hub_session.evaluation.guard import FixedPaths
 from git_hub_session.evaluation.measure import MetricCommand, MetricRunner
 from git_hub_session.evaluation.missing import MISSING_HINT, cannot_execute
 from git_hub_session.evaluation.targets import CheckoutRequest, MeasureTarget
@@ -63,8 +63,8 @@ def measure_baseline(
         task_file = locked.ensure_task_file(session)
         variables = agent_environment(project.environ, session, None, base, task_file)
         run = runs.start_run(locked.directory, runs.EVAL)
-        guard = Guard(holdout=choose_holdout(session, project, None))
-        checkouts = EvalCheckouts(sid, project, guard)
+        fixed_paths = FixedPaths(holdout=choose_holdout(session, project, None))
+        checkouts = EvalCheckouts(sid, project, fixed_paths)
         checkouts.remove_all()
         with run, checkouts:
             [checkout] = checkouts.add([CheckoutRequest(BASELINE, base, variables)])

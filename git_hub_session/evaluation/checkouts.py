@@ -17,7 +17,7 @@ from git_hub_session.checkout.temporary import (
     session_of_checkout,
 )
 from git_hub_session.errors import HubError
-from git_hub_session.evaluation.guard import Guard
+from git_hub_session.evaluation.guard import FixedPaths
 from git_hub_session.evaluation.targets import (
     CheckoutRequest,
     EvalCheckout,
@@ -42,13 +42,13 @@ if TYPE_CHECKING:
 class EvalCheckouts:
     """The temporary worktrees of a run. The context manager removes them at its end."""
 
-    def __init__(self, sid: SessionId, project: Project, guard: Guard) -> None:
+    def __init__(self, sid: SessionId, project: Project, fixed_paths: FixedPaths) -> None:
         self._sid = sid
         self._project = project
-        self._guard = guard
+        self._fixed_paths = fixed_paths
         self._guarded: StoredFiles | None = None
         """The guarded files of the base branch."""
-        self._hidden: StoredFiles | None = None
+        self._holdout: StoredFiles | None = None
         """The holdout files."""
         self._commits: dict[str, str] = {}
         self._created: dict[str, tuple[int, int]] = {}
@@ -59,14 +59,14 @@ class EvalCheckouts:
 
     def __exit__(self, *_: object) -> None:
         self.remove_all()
-        for stored in (self._guarded, self._hidden):
+        for stored in (self._guarded, self._holdout):
             if stored is not None:
                 stored.close()
 
     @property
     def holdout_digest(self) -> str:
         """The SHA-256 of the holdout files, or '' without them."""
-        return self._hidden.digest() if self._hidden is not None else ""
+        return self._holdout.digest() if self._holdout is not None else ""
 
     def add(self, requests: Sequence[CheckoutRequest]) -> list[EvalCheckout]:
         """Add a worktree for each request, several at a time, with the setup of an agent's worktree.
@@ -79,12 +79,12 @@ class EvalCheckouts:
             _refuse_existing(path)
             os.makedirs(os.path.dirname(path), exist_ok=True)
         setup = WorktreeSetup(self._project)
-        if self._guard.paths and requests:
+        if self._fixed_paths.paths and requests:
             # Store them before the first command of an attempt runs.
             self._guarded = self._store_guarded_files()
-        if self._guard.holdout.paths and requests:
+        if self._fixed_paths.holdout.paths and requests:
             with temporary_directory() as scratch:
-                self._hidden = self._guard.holdout.store(scratch)
+                self._holdout = self._fixed_paths.holdout.store(scratch)
 
         def create(request: CheckoutRequest) -> EvalCheckout | tuple[str, str]:
             # Return the error: the parent of a worker that raises would do its whole share again.
@@ -122,24 +122,24 @@ class EvalCheckouts:
         error = setup.apply(path, request.commit, request.environ)
         if error:
             raise HubError(f"cannot set up the checkout of {request.name}: {error}")
-        if self._hidden is not None:
-            hidden = FixedFiles(self._hidden)
-            checkout = checkout._replace(fixed=(*checkout.fixed, hidden))
-            hidden.put_into(path)
+        if self._holdout is not None:
+            holdout = FixedFiles(self._holdout)
+            checkout = checkout._replace(fixed=(*checkout.fixed, holdout))
+            holdout.put_into(path)
         if setup.command:  # The first measurement starts with the same files as the others.
             reset_checkout(checkout, self._project)
         return checkout
 
     def _store_guarded_files(self) -> StoredFiles:
         """Return the guarded files as git writes them, with the attributes of the base branch."""
-        project, base = self._project, self._guard.base
+        project, base = self._project, self._fixed_paths.base
         with temporary_directory() as scratch:
             top, index = f"{scratch}/files", f"{scratch}/index"
             os.mkdir(top)
             settings = {"core.sparseCheckout": "false"}
             git = project.git.at(project.paths.common_dir, top, index=index, settings=settings)
             git.run(["read-tree", base])
-            files = self._guard.files(base, project.repo)
+            files = self._fixed_paths.files(base, project.repo)
             # The directory has no .gitattributes, so git reads the attributes from the index.
             git.run(["checkout-index", "-q", "-z", "--stdin"], stdin=b"\0".join([*files, b""]))
             stored = StoredFiles.create_in(scratch)
@@ -147,7 +147,7 @@ class EvalCheckouts:
         return stored
 
     def _guard_checkout(self, checkout: EvalCheckout, guarded: StoredFiles) -> EvalCheckout:
-        own = self._guard.files(checkout.commit, self._project.repo)
+        own = self._fixed_paths.files(checkout.commit, self._project.repo)
         removed = tuple(sorted({*own} - {*guarded.paths}))
         files = FixedFiles(guarded, removed)
         # A sparse checkout leaves out files. Such a file is restored, but the agent has not changed it.

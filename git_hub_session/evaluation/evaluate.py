@@ -19,11 +19,11 @@ from git_hub_session.evaluation.candidates import (
 )
 from git_hub_session.evaluation.checkouts import EvalCheckouts
 from git_hub_session.evaluation.guard import (
-    Guard,
+    FixedPaths,
     choose_guard,
+    mark_changed_by_attributes,
     mark_guarded,
-    mark_hidden,
-    refuse_visible_holdout,
+    refuse_holdout_in_place,
 )
 from git_hub_session.evaluation.in_place import leftover_file_notes
 from git_hub_session.evaluation.judge import judge_candidates
@@ -54,11 +54,11 @@ _HUB = f"{HUB_DIRECTORY}/".encode()
 def preview_evaluation(sid: SessionId, project: Project, options: EvalOptions) -> EvalResult:
     """Return the candidates that `evaluate_session` would measure."""
     session = project.store.read(sid)
-    candidates, guard = _find_candidates(session, project, options, dry_run=True)
+    candidates, fixed_paths = _find_candidates(session, project, options, dry_run=True)
     unranked = _list_unranked(candidates)
     baseline = options.baseline.value if options.baseline else None
     result = EvalResult(session, session.state, unranked, options.metric_command, baseline)
-    return result._replace(guard=guard.names, holdout=guard.holdout.names)
+    return result._replace(guard=fixed_paths.names, holdout=fixed_paths.holdout.names)
 
 
 def evaluate_session(sid: SessionId, project: Project, options: EvalOptions) -> EvalResult:
@@ -74,7 +74,7 @@ def evaluate_session(sid: SessionId, project: Project, options: EvalOptions) -> 
         session = locked.read()
         # Read the base branch first. If it moves after this, `merge` refuses the result.
         base = base_now(session, project.repo)
-        candidates, guard = _find_candidates(session, project, options, dry_run=False)
+        candidates, fixed_paths = _find_candidates(session, project, options, dry_run=False)
         is_judged = bool(options.ranking) or options.judge is not None
         if options.metric_command is None and not is_judged:
             return EvalResult(session, session.state, _list_unranked(candidates))
@@ -83,8 +83,8 @@ def evaluate_session(sid: SessionId, project: Project, options: EvalOptions) -> 
             return record_user_ranking(session, locked, candidates, project, options)
         check_log(locked.directory)
         run = runs.start_run(locked.directory, runs.EVAL)
-        checkouts = EvalCheckouts(sid, project, guard)
-        plan = _Plan(session, guard, run, checkouts, locked.ensure_task_file(session))
+        checkouts = EvalCheckouts(sid, project, fixed_paths)
+        plan = _Plan(session, fixed_paths, run, checkouts, locked.ensure_task_file(session))
         checkouts.remove_all()
     with run, checkouts:
         if options.metric_command is None:
@@ -102,7 +102,7 @@ class _Plan(NamedTuple):
     """A run of an evaluation that has started."""
 
     session: Session
-    guard: Guard
+    fixed_paths: FixedPaths
     run: runs.Run
     checkouts: EvalCheckouts
     task_file: str
@@ -113,7 +113,7 @@ def _measure(
     plan: _Plan, candidates: Sequence[Candidate], project: Project, options: EvalOptions
 ) -> EvalResult:
     """Measure the candidates, and rank them."""
-    session, guard, run = plan.session, plan.guard, plan.run
+    session, fixed_paths, run = plan.session, plan.fixed_paths, plan.run
     metric_command = options.metric_command
     assert metric_command is not None
     targets = prepare_targets(
@@ -125,7 +125,7 @@ def _measure(
         with_baseline=options.measure_baseline,
     )
     restored = {each.name: each.checkout.restored for each in targets if each.checkout}
-    candidates = mark_hidden(candidates, restored, guard, project.repo)
+    candidates = mark_changed_by_attributes(candidates, restored, fixed_paths, project.repo)
     run_count = len(targets) * (metric_command.warmup + metric_command.repeat)
     show_progress = project.progress("Measuring", run_count)
     runner = MetricRunner(targets, metric_command, run, project, show_progress)
@@ -135,22 +135,22 @@ def _measure(
     result = rank_candidates(session, candidates, measurements, run, options)
     left = leftover_file_notes(candidates, project)
     notes = (
-        *_candidate_notes(candidates, guard, session, project.repo),
+        *_candidate_notes(candidates, fixed_paths, session, project.repo),
         *runner.notes,
         *left,
         *result.notes,
     )
     return result._replace(
         notes=notes,
-        guard=guard.names,
-        holdout=guard.holdout.names,
+        guard=fixed_paths.names,
+        holdout=fixed_paths.holdout.names,
         holdout_digest=plan.checkouts.holdout_digest,
     )
 
 
 def _find_candidates(
     session: Session, project: Project, options: EvalOptions, *, dry_run: bool
-) -> tuple[list[Candidate], Guard]:
+) -> tuple[list[Candidate], FixedPaths]:
     """Return the candidates, and the guarded paths. Raise Refused if none can be measured."""
     candidates = find_candidates(
         session,
@@ -163,17 +163,19 @@ def _find_candidates(
     if metric_command:
         candidates = with_merged_commits(candidates, session, project, dry_run=dry_run)
     command = metric_command.command if metric_command else session.config.get("eval_cmd")
-    guard = choose_guard(session, project, options.guard, command)
+    fixed_paths = choose_guard(session, project, options.guard, command)
     if metric_command:
-        guard = guard._replace(holdout=choose_holdout(session, project, options.holdout))
-        refuse_visible_holdout(guard, in_place=options.in_place)
-    candidates = mark_guarded(candidates, guard, session, project.repo)
+        fixed_paths = fixed_paths._replace(
+            holdout=choose_holdout(session, project, options.holdout)
+        )
+        refuse_holdout_in_place(fixed_paths, in_place=options.in_place)
+    candidates = mark_guarded(candidates, fixed_paths, session, project.repo)
     refuse_unmeasurable(session, candidates)
-    return candidates, guard
+    return candidates, fixed_paths
 
 
 def _candidate_notes(
-    candidates: Sequence[Candidate], guard: Guard, session: Session, repo: GitRepo
+    candidates: Sequence[Candidate], fixed_paths: FixedPaths, session: Session, repo: GitRepo
 ) -> list[str]:
     """Return the notes about conflicts, files of the hub, and default guarded paths."""
     mergeable = [candidate for candidate in candidates if not candidate.merge_problem]
@@ -182,7 +184,7 @@ def _candidate_notes(
         f"'{path}' was measured as in the base branch, because the eval command names it"
         " (use --no-guard to measure the agents' own)"
         for path in sorted(changed)
-        if guard.is_default and path in guard.names
+        if fixed_paths.is_default and path in fixed_paths.names
     ]
 
 

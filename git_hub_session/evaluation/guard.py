@@ -48,8 +48,8 @@ _ASSIGNMENT = r"\w+=.*"
 _PUNCTUATION = frozenset("();<>|&")
 
 
-class Guard(NamedTuple):
-    """The guarded paths of an evaluation."""
+class FixedPaths(NamedTuple):
+    """The guarded paths and the holdout of an evaluation."""
 
     base: str = ""
     """The tip of the base branch, whose files are measured, or '' without a guarded path."""
@@ -85,7 +85,7 @@ class Guard(NamedTuple):
 
 def choose_guard(
     session: Session, project: Project, given: Sequence[str] | None, command: str
-) -> Guard:
+) -> FixedPaths:
     """Return the guarded paths: those of the option, the session, the setting, or the command.
 
     Args:
@@ -102,32 +102,32 @@ def choose_guard(
         missing = find_missing_guard(given, base, repo)
         if missing:
             raise missing_guard_error(missing)
-        return _make_guard(base, given, repo)
+        return _fix_paths(base, given, repo)
     configured = parse_guards(project.config_values(_SETTING))
     if configured:
         # The setting is for all sessions: another base branch may not have the path.
         existing = [path for path in configured if not find_missing_guard([path], base, repo)]
-        return _make_guard(base, existing, repo)
+        return _fix_paths(base, existing, repo)
     words = [os.fsencode(word) for word in map(normalize_relative, benchmark_words(command))]
     entries = repo.tree_entries(base) if base else {}
     named = [word for word in words if entries.keys() & resolve_links(word, entries, repo)[-1:]]
-    return _make_guard(base, map(os.fsdecode, named), repo)._replace(is_default=True)
+    return _fix_paths(base, map(os.fsdecode, named), repo)._replace(is_default=True)
 
 
 def mark_guarded(
-    candidates: Sequence[Candidate], guard: Guard, session: Session, repo: GitRepo
+    candidates: Sequence[Candidate], fixed_paths: FixedPaths, session: Session, repo: GitRepo
 ) -> list[Candidate]:
     """Return the candidates with the guarded paths and holdout files that their diff touches.
 
     In the worktree of such an agent, the files of the base branch cannot be measured.
     """
     base = base_now(session, repo)
-    if not (guard.paths or guard.holdout.paths) or not base:
+    if not (fixed_paths.paths or fixed_paths.holdout.paths) or not base:
         return list(candidates)
     marked = []
     for candidate in candidates:
         changed = repo.changed_paths(candidate.commit, base) if candidate.commit else set()
-        candidate = candidate._replace(guarded=guard.select_changed(changed))
+        candidate = candidate._replace(guarded=fixed_paths.select_changed(changed))
         if candidate.directory and candidate.guarded:
             reason = describe_guarded(candidate.guarded)
             candidate = candidate._replace(directory="", not_in_place_reason=reason)
@@ -135,18 +135,18 @@ def mark_guarded(
     return marked
 
 
-def refuse_visible_holdout(guard: Guard, *, in_place: bool) -> None:
+def refuse_holdout_in_place(fixed_paths: FixedPaths, *, in_place: bool) -> None:
     """Raise Refused if the agents would see the holdout files."""
-    if guard.holdout.paths and in_place:
+    if fixed_paths.holdout.paths and in_place:
         raise Refused(
             "--in-place would show the holdout files to the agents", hint="leave out --in-place"
         )
 
 
-def mark_hidden(
+def mark_changed_by_attributes(
     candidates: Sequence[Candidate],
     restored: Mapping[str, Collection[bytes]],
-    guard: Guard,
+    fixed_paths: FixedPaths,
     repo: GitRepo,
 ) -> list[Candidate]:
     """Return the candidates with the guarded paths that only their attributes change.
@@ -154,22 +154,24 @@ def mark_hidden(
     Args:
         restored: the files that differed from the base branch, by the name of the agent.
     """
-    base = repo.tree_entries(guard.base)
+    base = repo.tree_entries(fixed_paths.base)
     marked = []
     for candidate in candidates:
         tip = repo.tree_entries(candidate.measured_commit)
         files = restored.get(candidate.target, ())
-        hidden = guard.select_changed([path for path in files if tip.get(path) == base.get(path)])
+        hidden = fixed_paths.select_changed(
+            [path for path in files if tip.get(path) == base.get(path)]
+        )
         guarded = tuple(dict.fromkeys((*candidate.guarded, *hidden)))
         marked.append(candidate._replace(guarded=guarded))
     return marked
 
 
-def _make_guard(base: str, paths: Iterable[str], repo: GitRepo) -> Guard:
-    """Return a guard of the paths, and of the files that symbolic links on these paths name."""
+def _fix_paths(base: str, paths: Iterable[str], repo: GitRepo) -> FixedPaths:
+    """Return the paths, and the files that symbolic links on these paths name, as guarded paths."""
     entries = repo.tree_entries(base) if base else {}
     names = [name for path in paths for name in resolve_links(os.fsencode(path), entries, repo)]
-    return Guard(base, tuple(dict.fromkeys(names))) if names else Guard()
+    return FixedPaths(base, tuple(dict.fromkeys(names))) if names else FixedPaths()
 
 
 def resolve_links(
