@@ -26,7 +26,7 @@ BASE = "__init__ _typing errors util"
 SYSTEM = f"{BASE} system"
 GIT = f"{SYSTEM} git"
 SESSION = f"{GIT} session"
-WORKTREES = f"{SESSION} worktree stash removal checkout"
+WORKTREES = f"{SESSION} worktree stash removal temporary"
 LAYERS = {
     "__init__": "",
     "_typing": "",
@@ -41,7 +41,7 @@ LAYERS = {
     "worktree": f"{SESSION} worktree",
     "stash": f"{SESSION} worktree stash",
     "removal": f"{SESSION} worktree stash removal",
-    "checkout": WORKTREES,
+    "temporary": WORKTREES,
     "agents": f"{WORKTREES} board agents",
     "ranking": f"{GIT} ranking",
     "evaluation": f"{WORKTREES} board metric ranking evaluation",
@@ -93,7 +93,7 @@ LATE_IMPORTS = {
     ("cli.options", "textwrap"),
     ("cli.context", "git.head"),
     ("commands.init", "merge.next_session"),
-    ("commands.init", "checkout.holdout"),
+    ("commands.init", "temporary.holdout"),
     ("commands.path", "worktree.repair_commands"),
     ("git.libgit2", "tempfile"),
     ("main", "difflib"),

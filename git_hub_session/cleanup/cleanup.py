@@ -11,7 +11,6 @@ import os
 from collections.abc import Iterable, Sequence
 
 from git_hub_session._typing import TYPE_CHECKING
-from git_hub_session.checkout.temporary import preview_left_checkouts, remove_left_checkouts
 from git_hub_session.cleanup.archive_branches import ArchivePlan, archive_branches, plan_archive
 from git_hub_session.cleanup.plan import WorktreePlan, plan_cleanup
 from git_hub_session.cleanup.report import (
@@ -45,6 +44,10 @@ from git_hub_session.session.agents import group_by_agent
 from git_hub_session.system import procfs
 from git_hub_session.system.directory import CannotWrite
 from git_hub_session.system.parallel import parallel_map
+from git_hub_session.temporary.worktrees import (
+    preview_leftover_worktrees,
+    remove_leftover_worktrees,
+)
 from git_hub_session.util.clock import format_iso
 from git_hub_session.worktree.branches_in_use import branches_in_use, main_worktree_branches
 from git_hub_session.worktree.locks import EVAL_LOCK
@@ -83,8 +86,8 @@ def preview_cleanup(
             project.repo.branches(branch_prefix(sid)), in_use, project.repo.find_ref_target
         )
     notes: list[str] = []
-    if _has_checkouts(neighbors.worktrees):
-        notes = preview_left_checkouts(sid, project, neighbors.worktrees)
+    if _has_eval_worktrees(neighbors.worktrees):
+        notes = preview_leftover_worktrees(sid, project, neighbors.worktrees)
     return CleanupReport(
         sid,
         tuple(_removed_worktree(plan, _planned_saves(sid, plan)) for plan in removed),
@@ -94,7 +97,7 @@ def preview_cleanup(
     )
 
 
-def _has_checkouts(worktrees: Sequence[Worktree]) -> bool:
+def _has_eval_worktrees(worktrees: Sequence[Worktree]) -> bool:
     """Return True if an evaluation has created one of the worktrees."""
     return any(worktree.lock_reason == EVAL_LOCK for worktree in worktrees)
 
@@ -133,8 +136,8 @@ def clean_up_locked(
     """
     worktrees = recover_interrupted(sid, project)
     notes: list[str] = []
-    if _has_checkouts(worktrees):
-        notes = remove_left_checkouts(sid, project, worktrees)
+    if _has_eval_worktrees(worktrees):
+        notes = remove_leftover_worktrees(sid, project, worktrees)
         worktrees = [worktree for worktree in worktrees if os.path.lexists(worktree.git_dir)]
     neighbors = Neighbors(project, worktrees)
     plans = plan_cleanup(sid, project, options, neighbors)

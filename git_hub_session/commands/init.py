@@ -196,7 +196,7 @@ def _read_holdout(args: Arguments, project: Project) -> dict[str, str]:
     directory = args.value("holdout")
     if directory is None:
         return {}
-    from git_hub_session.checkout.holdout import read_holdout
+    from git_hub_session.temporary.holdout import read_holdout
 
     return {"holdout": check_text("holdout", read_holdout(directory, project).directory)}
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
-from git_hub_session.checkout.holdout import choose_holdout
 from git_hub_session.errors import Refused
-from git_hub_session.evaluation.checkouts import EvalCheckouts
+from git_hub_session.evaluation.eval_worktrees import EvalWorktrees
 from git_hub_session.evaluation.guard import FixedPaths
 from git_hub_session.evaluation.measure import MetricCommand, MetricRunner
 from git_hub_session.evaluation.missing import MISSING_HINT, cannot_execute
-from git_hub_session.evaluation.targets import CheckoutRequest, MeasureTarget
+from git_hub_session.evaluation.targets import MeasureTarget, WorktreeRequest
 from git_hub_session.evaluation.units import BASELINE, Measurement
 from git_hub_session.git.ref_names import HEADS, SessionId
 from git_hub_session.metric.quantity import Quantity
@@ -18,6 +17,7 @@ from git_hub_session.session import runs
 from git_hub_session.session.agent_environment import agent_environment
 from git_hub_session.session.model import Config
 from git_hub_session.session.state import State
+from git_hub_session.temporary.holdout import choose_holdout
 
 if TYPE_CHECKING:
     from git_hub_session.session.project import Project
@@ -64,11 +64,11 @@ def measure_baseline(
         variables = agent_environment(project.environ, session, None, base, task_file)
         run = runs.start_run(locked.directory, runs.EVAL)
         fixed_paths = FixedPaths(holdout=choose_holdout(session, project, None))
-        checkouts = EvalCheckouts(sid, project, fixed_paths)
-        checkouts.remove_all()
-        with run, checkouts:
-            [checkout] = checkouts.add([CheckoutRequest(BASELINE, base, variables)])
-            target = MeasureTarget(BASELINE, base, checkout.path, variables, checkout)
+        worktrees = EvalWorktrees(sid, project, fixed_paths)
+        worktrees.remove_all()
+        with run, worktrees:
+            [worktree] = worktrees.add([WorktreeRequest(BASELINE, base, variables)])
+            target = MeasureTarget(BASELINE, base, worktree.path, variables, worktree)
             progress = project.progress("Measuring", metric_command.repeat)
             runner = MetricRunner([target], metric_command, run, project, progress)
             measurement = runner.measure()[BASELINE]

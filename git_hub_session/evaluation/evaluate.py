@@ -10,14 +10,13 @@ import os
 from collections.abc import Iterator, Sequence
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
-from git_hub_session.checkout.holdout import choose_holdout
 from git_hub_session.errors import Refused
 from git_hub_session.evaluation.candidates import (
     Candidate,
     find_candidates,
     refuse_unmeasurable,
 )
-from git_hub_session.evaluation.checkouts import EvalCheckouts
+from git_hub_session.evaluation.eval_worktrees import EvalWorktrees
 from git_hub_session.evaluation.guard import (
     FixedPaths,
     choose_guard,
@@ -40,6 +39,7 @@ from git_hub_session.git.ref_names import SessionId
 from git_hub_session.session import runs
 from git_hub_session.session.agents import base_now, running_agents
 from git_hub_session.session.evaluation_log import check_log
+from git_hub_session.temporary.holdout import choose_holdout
 from git_hub_session.util.text import quote_list
 
 if TYPE_CHECKING:
@@ -83,10 +83,10 @@ def evaluate_session(sid: SessionId, project: Project, options: EvalOptions) -> 
             return record_user_ranking(session, locked, candidates, project, options)
         check_log(locked.directory)
         run = runs.start_run(locked.directory, runs.EVAL)
-        checkouts = EvalCheckouts(sid, project, fixed_paths)
-        plan = _Plan(session, fixed_paths, run, checkouts, locked.ensure_task_file(session))
-        checkouts.remove_all()
-    with run, checkouts:
+        worktrees = EvalWorktrees(sid, project, fixed_paths)
+        plan = _Plan(session, fixed_paths, run, worktrees, locked.ensure_task_file(session))
+        worktrees.remove_all()
+    with run, worktrees:
         if options.metric_command is None:
             result = list_recorded(session, candidates)._replace(run=run.name)
         else:
@@ -104,7 +104,7 @@ class _Plan(NamedTuple):
     session: Session
     fixed_paths: FixedPaths
     run: runs.Run
-    checkouts: EvalCheckouts
+    worktrees: EvalWorktrees
     task_file: str
     """The path of the file with the task."""
 
@@ -120,11 +120,11 @@ def _measure(
         session,
         candidates,
         project,
-        plan.checkouts,
+        plan.worktrees,
         task_file=plan.task_file,
         with_baseline=options.measure_baseline,
     )
-    restored = {each.name: each.checkout.restored for each in targets if each.checkout}
+    restored = {each.name: each.worktree.restored for each in targets if each.worktree}
     candidates = mark_changed_by_attributes(candidates, restored, fixed_paths, project.repo)
     run_count = len(targets) * (metric_command.warmup + metric_command.repeat)
     show_progress = project.progress("Measuring", run_count)
@@ -144,7 +144,7 @@ def _measure(
         notes=notes,
         guard=fixed_paths.names,
         holdout=fixed_paths.holdout.names,
-        holdout_digest=plan.checkouts.holdout_digest,
+        holdout_digest=plan.worktrees.holdout_digest,
     )
 
 

@@ -9,7 +9,6 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from shlex import shlex
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
-from git_hub_session.checkout.holdout import Holdout
 from git_hub_session.errors import Damaged, Refused, UsageError
 from git_hub_session.session.agents import base_now
 from git_hub_session.session.guarded import (
@@ -18,6 +17,7 @@ from git_hub_session.session.guarded import (
     missing_guard_error,
     parse_guards,
 )
+from git_hub_session.temporary.holdout import Holdout
 from git_hub_session.util.paths import normalize_relative
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.errors import HubError
 from git_hub_session.evaluation.missing import find_missing
 from git_hub_session.evaluation.runner import MAX_OUTPUT, CommandResult, TargetRunner, file_stamp
-from git_hub_session.evaluation.targets import reset_checkout, restore_fixed_files
+from git_hub_session.evaluation.targets import reset_eval_worktree, restore_fixed_files
 from git_hub_session.evaluation.units import BASELINE, Measurement, convert_to_one_unit
 from git_hub_session.metric.metric import MetricNotFound, read_metric
 from git_hub_session.ranking.race import Race, racing_agents
@@ -185,9 +185,9 @@ class MetricRunner:
         Return the targets that are ready. Add the others to `outcomes`, with the reason.
         """
         for target in targets:
-            if target.name in self._used and target.checkout is not None:
+            if target.name in self._used and target.worktree is not None:
                 try:
-                    reset_checkout(target.checkout, self._project)
+                    reset_eval_worktree(target.worktree, self._project)
                 except HubError as error:
                     reason = f"its worktree cannot be reset: {error.message}"
                     outcomes[target.name] = Measurement((), reason)

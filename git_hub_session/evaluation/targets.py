@@ -18,7 +18,7 @@ from git_hub_session.system.tree import directory_id, remove_path
 
 if TYPE_CHECKING:
     from git_hub_session.evaluation.candidates import Candidate
-    from git_hub_session.evaluation.checkouts import EvalCheckouts
+    from git_hub_session.evaluation.eval_worktrees import EvalWorktrees
     from git_hub_session.git.ref_names import AgentBranch
     from git_hub_session.session.model import Session
     from git_hub_session.session.project import Project
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _LOCK_FILES = ("index.lock", "HEAD.lock")
 
 
-class CheckoutRequest(NamedTuple):
+class WorktreeRequest(NamedTuple):
     """A commit that needs a temporary worktree."""
 
     name: str
@@ -57,7 +57,7 @@ class FixedFiles(NamedTuple):
             raise HubError(f"cannot write '{error.filename}': {error.strerror}") from None
 
 
-class EvalCheckout(NamedTuple):
+class EvalWorktree(NamedTuple):
     """A temporary worktree that can be reset."""
 
     name: str
@@ -84,7 +84,7 @@ class MeasureTarget(NamedTuple):
     commit: str
     directory: str
     environ: Mapping[str, str]
-    checkout: EvalCheckout | None = None
+    worktree: EvalWorktree | None = None
     """The temporary worktree at `directory`, or None if it is the agent's worktree."""
 
 
@@ -92,7 +92,7 @@ def prepare_targets(
     session: Session,
     candidates: Sequence[Candidate],
     project: Project,
-    checkouts: EvalCheckouts,
+    worktrees: EvalWorktrees,
     *,
     task_file: str,
     with_baseline: bool,
@@ -103,10 +103,10 @@ def prepare_targets(
     """
     base = find_base_commit(session, project.repo)
 
-    def make_request(name: str, branch: AgentBranch | None, commit: str) -> CheckoutRequest:
+    def make_request(name: str, branch: AgentBranch | None, commit: str) -> WorktreeRequest:
         start = find_base_commit(session, project.repo, branch)
         variables = agent_environment(project.environ, session, branch, start, task_file)
-        return CheckoutRequest(name, commit, variables)
+        return WorktreeRequest(name, commit, variables)
 
     measured = [candidate for candidate in candidates if not candidate.unmeasured_reason]
     requests = [make_request(each.target, each.branch, each.measured_commit) for each in measured]
@@ -119,35 +119,35 @@ def prepare_targets(
         requests.insert(0, make_request(BASELINE, None, baseline_commit(session, project)))
     in_place = {each.target: each.directory for each in measured if each.directory}
     new = [request for request in requests if request.name not in in_place]
-    added = {checkout.name: checkout for checkout in checkouts.add(new)}
+    added = {worktree.name: worktree for worktree in worktrees.add(new)}
     return [_make_target(request, in_place, added.get(request.name)) for request in requests]
 
 
 def _make_target(
-    request: CheckoutRequest, in_place: Mapping[str, str], checkout: EvalCheckout | None
+    request: WorktreeRequest, in_place: Mapping[str, str], worktree: EvalWorktree | None
 ) -> MeasureTarget:
-    directory = checkout.path if checkout else in_place[request.name]
-    return MeasureTarget(request.name, request.commit, directory, request.environ, checkout)
+    directory = worktree.path if worktree else in_place[request.name]
+    return MeasureTarget(request.name, request.commit, directory, request.environ, worktree)
 
 
-def reset_checkout(checkout: EvalCheckout, project: Project) -> None:
+def reset_eval_worktree(worktree: EvalWorktree, project: Project) -> None:
     """Reset the files, the index and HEAD to the commit, and remove the untracked files.
 
     Files that git ignores stay. Raise HubError if git fails, or if a file cannot be written.
     """
-    _refuse_other_directory(checkout)
+    _refuse_other_directory(worktree)
     settings = {"submodule.recurse": "false"}
-    git = project.git.at(checkout.git_dir, checkout.path, settings=settings)
+    git = project.git.at(worktree.git_dir, worktree.path, settings=settings)
     try:
-        _restore_index(checkout)
+        _restore_index(worktree)
     except OSError as error:
         raise HubError(f"cannot write '{error.filename}': {error.strerror}") from None
     # Do not use `git reset --hard`: it moves a branch that the command has checked out.
-    git.run(["read-tree", "--reset", "-u", checkout.commit])
-    if read_head(checkout.git_dir) != ("", checkout.commit):
-        git.run(["update-ref", "--no-deref", "HEAD", checkout.commit])
+    git.run(["read-tree", "--reset", "-u", worktree.commit])
+    if read_head(worktree.git_dir) != ("", worktree.commit):
+        git.run(["update-ref", "--no-deref", "HEAD", worktree.commit])
     git.run(["clean", "-q", "-d", "-ff"])
-    _put_fixed_files(checkout)
+    _put_fixed_files(worktree)
 
 
 def restore_fixed_files(target: MeasureTarget) -> None:
@@ -155,28 +155,28 @@ def restore_fixed_files(target: MeasureTarget) -> None:
 
     Raise HubError if a file cannot be written, or if the directory was replaced.
     """
-    if target.checkout is not None and target.checkout.fixed:
-        _refuse_other_directory(target.checkout)
-        _put_fixed_files(target.checkout)
+    if target.worktree is not None and target.worktree.fixed:
+        _refuse_other_directory(target.worktree)
+        _put_fixed_files(target.worktree)
 
 
-def _put_fixed_files(checkout: EvalCheckout) -> None:
-    for files in checkout.fixed:
-        files.put_into(checkout.path)
+def _put_fixed_files(worktree: EvalWorktree) -> None:
+    for files in worktree.fixed:
+        files.put_into(worktree.path)
 
 
-def _refuse_other_directory(checkout: EvalCheckout) -> None:
+def _refuse_other_directory(worktree: EvalWorktree) -> None:
     """Raise HubError if the directory was replaced, or if a file system is mounted in it."""
-    if not os.path.lexists(checkout.path):
-        raise HubError(f"directory '{checkout.path}' is missing")
-    if directory_id(checkout.path) != checkout.file_id:
-        raise HubError(f"'{checkout.path}' is another directory now")
-    mounts = procfs.mounts_in(checkout.path)
+    if not os.path.lexists(worktree.path):
+        raise HubError(f"directory '{worktree.path}' is missing")
+    if directory_id(worktree.path) != worktree.file_id:
+        raise HubError(f"'{worktree.path}' is another directory now")
+    mounts = procfs.mounts_in(worktree.path)
     if mounts:
         raise HubError(f"a file system is mounted at '{mounts[0]}'")
 
 
-def _restore_index(checkout: EvalCheckout) -> None:
+def _restore_index(worktree: EvalWorktree) -> None:
     """Write the index again as git wrote it for the new worktree. Remove git's stale locks.
 
     In the index of the command, files can be marked as unchanged. The modification time has to be
@@ -184,10 +184,10 @@ def _restore_index(checkout: EvalCheckout) -> None:
     """
     for name in _LOCK_FILES:
         with suppress(FileNotFoundError):
-            os.unlink(os.path.join(checkout.git_dir, name))
-    path = os.path.join(checkout.git_dir, "index")
+            os.unlink(os.path.join(worktree.git_dir, name))
+    path = os.path.join(worktree.git_dir, "index")
     with suppress(FileNotFoundError):
         os.unlink(path)  # The command may have made it a link.
     with open(path, "xb") as file:
-        file.write(checkout.saved_index)
-    os.utime(path, ns=(checkout.index_mtime_ns, checkout.index_mtime_ns))
+        file.write(worktree.saved_index)
+    os.utime(path, ns=(worktree.index_mtime_ns, worktree.index_mtime_ns))

@@ -337,7 +337,7 @@ def test_files_of_a_temporary_worktree(hub: Hub) -> None:
     state = hub.state()
     result = hub.run("eval", *arguments, "s1", environ={"FAIL": "1"})
     assert result.err == (
-        "fatal: cannot set up the checkout of baseline: hubsession.setup failed with exit code 1\n"
+        "fatal: cannot set up the temporary worktree of baseline: hubsession.setup failed with exit code 1\n"
     )
     assert (hub.state(), count_worktrees(hub)) == (state, 2)
 

@@ -32,7 +32,7 @@ def test_worktrees_of_a_killed_evaluation(hub: Hub) -> None:
         process.kill()
         process.wait()
         assert list_findings(hub, "s1", code=1) == [
-            ("checkout-left", str(temporary(hub, agent)), False) for agent in (1, 2)
+            ("temporary-worktree", str(temporary(hub, agent)), False) for agent in (1, 2)
         ]
         fixed = list_findings(hub, "--fix", code=1)
         assert [finding[1:] for finding in fixed] == [

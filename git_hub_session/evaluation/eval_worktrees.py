@@ -11,18 +11,13 @@ from collections.abc import Sequence
 from shlex import quote
 
 from git_hub_session._typing import TYPE_CHECKING, Self
-from git_hub_session.checkout.temporary import (
-    checkout_path,
-    remove_checkouts,
-    session_of_checkout,
-)
 from git_hub_session.errors import HubError
 from git_hub_session.evaluation.guard import FixedPaths
 from git_hub_session.evaluation.targets import (
-    CheckoutRequest,
-    EvalCheckout,
+    EvalWorktree,
     FixedFiles,
-    reset_checkout,
+    WorktreeRequest,
+    reset_eval_worktree,
 )
 from git_hub_session.git.worktrees import linked_git_dir, linked_worktrees
 from git_hub_session.removal.partial_add import remove_empty_git_dir
@@ -30,6 +25,11 @@ from git_hub_session.system import procfs
 from git_hub_session.system.parallel import cpu_count, parallel_map
 from git_hub_session.system.stored_files import StoredFiles
 from git_hub_session.system.tree import directory_id
+from git_hub_session.temporary.worktrees import (
+    eval_worktree_path,
+    remove_eval_worktrees,
+    session_of_eval_worktree,
+)
 from git_hub_session.worktree.locks import EVAL_LOCK
 from git_hub_session.worktree.merge_tree import temporary_directory
 from git_hub_session.worktree.setup import WorktreeSetup
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from git_hub_session.session.project import Project
 
 
-class EvalCheckouts:
+class EvalWorktrees:
     """The temporary worktrees of a run. The context manager removes them at its end."""
 
     def __init__(self, sid: SessionId, project: Project, fixed_paths: FixedPaths) -> None:
@@ -68,7 +68,7 @@ class EvalCheckouts:
         """The SHA-256 of the holdout files, or '' without them."""
         return self._holdout.digest() if self._holdout is not None else ""
 
-    def add(self, requests: Sequence[CheckoutRequest]) -> list[EvalCheckout]:
+    def add(self, requests: Sequence[WorktreeRequest]) -> list[EvalWorktree]:
         """Add a worktree for each request, several at a time, with the setup of an agent's worktree.
 
         Raises:
@@ -86,26 +86,26 @@ class EvalCheckouts:
             with temporary_directory() as scratch:
                 self._holdout = self._fixed_paths.holdout.store(scratch)
 
-        def create(request: CheckoutRequest) -> EvalCheckout | tuple[str, str]:
+        def create(request: WorktreeRequest) -> EvalWorktree | tuple[str, str]:
             # Return the error: the parent of a worker that raises would do its whole share again.
             try:
                 return self._create(request, setup)
             except HubError as error:
                 return error.message, error.hint
 
-        checkouts = []
+        worktrees = []
         for result in parallel_map(create, requests, processes=cpu_count()):
-            if not isinstance(result, EvalCheckout):
+            if not isinstance(result, EvalWorktree):
                 message, hint = result
                 raise HubError(message, hint=hint)
-            checkouts.append(result)
-        self._created = {checkout.path: checkout.file_id for checkout in checkouts}
-        return checkouts
+            worktrees.append(result)
+        self._created = {worktree.path: worktree.file_id for worktree in worktrees}
+        return worktrees
 
-    def _path(self, request: CheckoutRequest) -> str:
-        return checkout_path(self._sid, request.name, self._project)
+    def _path(self, request: WorktreeRequest) -> str:
+        return eval_worktree_path(self._sid, request.name, self._project)
 
-    def _create(self, request: CheckoutRequest, setup: WorktreeSetup) -> EvalCheckout:
+    def _create(self, request: WorktreeRequest, setup: WorktreeSetup) -> EvalWorktree:
         path = self._path(request)
         options = ["--detach", "--lock", "--reason", EVAL_LOCK]
         self._project.git.add_worktree(path, request.commit, options)
@@ -114,21 +114,21 @@ class EvalCheckouts:
             mtime_ns = os.fstat(file.fileno()).st_mtime_ns
             index = file.read()
         file_id = directory_id(path) or (0, 0)
-        checkout = EvalCheckout(
+        worktree = EvalWorktree(
             request.name, path, git_dir, request.commit, index, mtime_ns, file_id
         )
         if self._guarded is not None:
-            checkout = self._guard_checkout(checkout, self._guarded)
+            worktree = self._put_guarded_files(worktree, self._guarded)
         error = setup.apply(path, request.commit, request.environ)
         if error:
-            raise HubError(f"cannot set up the checkout of {request.name}: {error}")
+            raise HubError(f"cannot set up the temporary worktree of {request.name}: {error}")
         if self._holdout is not None:
             holdout = FixedFiles(self._holdout)
-            checkout = checkout._replace(fixed=(*checkout.fixed, holdout))
+            worktree = worktree._replace(fixed=(*worktree.fixed, holdout))
             holdout.put_into(path)
         if setup.command:  # The first measurement starts with the same files as the others.
-            reset_checkout(checkout, self._project)
-        return checkout
+            reset_eval_worktree(worktree, self._project)
+        return worktree
 
     def _store_guarded_files(self) -> StoredFiles:
         """Return the guarded files as git writes them, with the attributes of the base branch."""
@@ -146,16 +146,16 @@ class EvalCheckouts:
             stored.add(top, files)
         return stored
 
-    def _guard_checkout(self, checkout: EvalCheckout, guarded: StoredFiles) -> EvalCheckout:
-        own = self._fixed_paths.files(checkout.commit, self._project.repo)
+    def _put_guarded_files(self, worktree: EvalWorktree, guarded: StoredFiles) -> EvalWorktree:
+        own = self._fixed_paths.files(worktree.commit, self._project.repo)
         removed = tuple(sorted({*own} - {*guarded.paths}))
         files = FixedFiles(guarded, removed)
         # A sparse checkout leaves out files. Such a file is restored, but the agent has not changed it.
-        top = os.fsencode(checkout.path)
+        top = os.fsencode(worktree.path)
         existing = {path for path in guarded.paths if os.path.lexists(os.path.join(top, path))}
-        restored = files.put_into(checkout.path)
+        restored = files.put_into(worktree.path)
         changed = [path for path in restored if path in existing or path in removed]
-        return checkout._replace(fixed=(files,), restored=tuple(changed))
+        return worktree._replace(fixed=(files,), restored=tuple(changed))
 
     def remove_all(self) -> None:
         """Remove the temporary worktrees of the session, also those that a killed run left.
@@ -163,8 +163,10 @@ class EvalCheckouts:
         Call it only while no other evaluation of the session runs.
         """
         worktrees = linked_worktrees(self._project.paths.common_dir)
-        own = [worktree for worktree in worktrees if session_of_checkout(worktree) == self._sid]
-        remove_checkouts(own, self._project, self._created)
+        own = [
+            worktree for worktree in worktrees if session_of_eval_worktree(worktree) == self._sid
+        ]
+        remove_eval_worktrees(own, self._project, self._created)
         # A git dir without the file `gitdir` has no path. ^C can leave one: git removes `gitdir`
         # first, and then a child process of git may still write the index.
         if not all(worktree.path for worktree in worktrees):

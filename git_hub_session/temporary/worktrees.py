@@ -1,7 +1,7 @@
 """Name, recognize and remove the temporary worktrees of evaluations.
 
-A temporary worktree is beside the worktrees of the agents. Its name has the session, and its lock
-reason marks it. It is left if its evaluation was killed: no evaluation of the session is active.
+A temporary worktree is beside the worktrees of the agents. Its name contains the id of the session,
+and its lock reason is EVAL_LOCK. It is a leftover if no evaluation of the session is active.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 _NAME = rf"\.(.+)-{runs.EVAL}-(agent-[1-9][0-9]*(?:-attempt-[1-9][0-9]*)?|baseline)"
 
 
-def checkout_path(sid: SessionId, target: str, project: Project) -> str:
+def eval_worktree_path(sid: SessionId, target: str, project: Project) -> str:
     """Return the path of the temporary worktree of a target, such as "agent-2".
 
     Raises HubError if the path of the agents' worktrees cannot be used.
@@ -44,7 +44,7 @@ def checkout_path(sid: SessionId, target: str, project: Project) -> str:
     return os.path.join(parent, f".{sid}-{runs.EVAL}-{target}")
 
 
-def session_of_checkout(worktree: Worktree) -> str:
+def session_of_eval_worktree(worktree: Worktree) -> str:
     """Return the id of the session whose evaluation created the worktree, or ''."""
     if worktree.lock_reason != EVAL_LOCK:
         return ""
@@ -52,7 +52,7 @@ def session_of_checkout(worktree: Worktree) -> str:
     return name[1] if name else ""
 
 
-def left_checkouts(
+def leftover_worktrees(
     sid: SessionId, worktrees: Iterable[Worktree], project: Project
 ) -> list[Worktree]:
     """Return the temporary worktrees that killed evaluations of the session left.
@@ -60,7 +60,7 @@ def left_checkouts(
     Args:
         worktrees: the linked worktrees of the repository.
     """
-    own = [worktree for worktree in worktrees if session_of_checkout(worktree) == sid]
+    own = [worktree for worktree in worktrees if session_of_eval_worktree(worktree) == sid]
     if not own:
         return []
     with project.store.open_directory(sid) as directory:
@@ -69,7 +69,7 @@ def left_checkouts(
 
 def reason_to_keep(worktree: Worktree, project: Project) -> Reason | None:
     """Return the reason to keep a temporary worktree that an evaluation left, or None."""
-    reason = _replaced_reason(worktree, project, {})
+    reason = _unsafe_reason(worktree, project, {})
     pids = procfs.processes_in(worktree.path)
     if reason is None and pids:
         users = ", ".join(procfs.describe_processes(pids))
@@ -77,17 +77,17 @@ def reason_to_keep(worktree: Worktree, project: Project) -> Reason | None:
     return reason
 
 
-def _replaced_reason(
+def _unsafe_reason(
     worktree: Worktree, project: Project, created: Mapping[str, tuple[int, int]]
 ) -> Reason | None:
-    """Return the reason to keep a directory that may not be from the evaluation, or None.
+    """Return the reason that the removal of a temporary worktree is unsafe, or None.
 
     Args:
         created: the ids of the directories that this process has created, by path.
     """
     path = worktree.path
     unlock = f"git worktree unlock {quote(path)}"
-    agent = AgentBranch(SessionId(session_of_checkout(worktree)), 1, 1)
+    agent = AgentBranch(SessionId(session_of_eval_worktree(worktree)), 1, 1)
     parents = map(os.path.dirname, default_paths(agent, project))
     if not any(is_same_path(parent, os.path.dirname(path)) for parent in parents):
         return Reason("moved", "it is not beside the worktrees of the agents", unlock)
@@ -110,7 +110,7 @@ def _is_empty(path: str) -> bool:
         return False
 
 
-def remove_checkouts(
+def remove_eval_worktrees(
     worktrees: Sequence[Worktree],
     project: Project,
     created: Mapping[str, tuple[int, int]] | None = None,
@@ -121,38 +121,38 @@ def remove_checkouts(
         created: the ids of the directories that this process has created, by path.
     """
     for worktree in worktrees:
-        if _replaced_reason(worktree, project, created or {}) is None:
+        if _unsafe_reason(worktree, project, created or {}) is None:
             with suppress(RemovalFailed, OSError):
                 remove_with_contents(worktree)
     if worktrees:
         empty_trash(project.paths.common_dir)
 
 
-def preview_left_checkouts(
+def preview_leftover_worktrees(
     sid: SessionId, project: Project, worktrees: Sequence[Worktree]
 ) -> list[str]:
-    """Return notes about the temporary worktrees that remove_left_checkouts() would find."""
+    """Return notes about the temporary worktrees that remove_leftover_worktrees() would find."""
     notes = []
-    for worktree in left_checkouts(sid, worktrees, project):
+    for worktree in leftover_worktrees(sid, worktrees, project):
         reason = reason_to_keep(worktree, project)
         verb, why = ("keep", f": {reason.message}") if reason else ("remove", "")
         notes.append(f"would {verb} the temporary worktree '{worktree.path}'{why}")
     return notes
 
 
-def remove_left_checkouts(
+def remove_leftover_worktrees(
     sid: SessionId, project: Project, worktrees: Sequence[Worktree]
 ) -> list[str]:
     """Remove the temporary worktrees that killed evaluations left. Return notes about them.
 
     Call it with the lock of the session.
     """
-    left = left_checkouts(sid, worktrees, project)
+    left = leftover_worktrees(sid, worktrees, project)
     notes = []
     for worktree in left:
         reason = reason_to_keep(worktree, project)
         if reason is None:
-            remove_checkouts([worktree], project)
+            remove_eval_worktrees([worktree], project)
         if os.path.lexists(worktree.git_dir):
             why = reason.message if reason else "it cannot be removed"
             notes.append(f"kept the temporary worktree '{worktree.path}': {why}")
