@@ -35,7 +35,7 @@ from git_hub_session.cli.view import (
     warning_lines,
 )
 from git_hub_session.commands._eval.arguments import parse_options
-from git_hub_session.commands._eval.here import HereView, measure_current_worktree
+from git_hub_session.commands._eval.current_worktree import WorktreeView, measure_current_worktree
 from git_hub_session.errors import HubError
 from git_hub_session.evaluation.candidates import INCLUDE_FAILED_HINT
 from git_hub_session.evaluation.evaluate import evaluate_session, preview_evaluation
@@ -94,7 +94,7 @@ USAGE = Usage(
 )
 
 
-def run(context: Context, args: Arguments) -> EvalView | HereView:
+def run(context: Context, args: Arguments) -> EvalView | WorktreeView:
     """Measure the attempts of each agent and rank the agents.
 
     Without an eval command, return the agents unranked.

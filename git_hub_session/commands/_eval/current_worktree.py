@@ -18,7 +18,11 @@ from git_hub_session.cli.view import (
 )
 from git_hub_session.commands._eval.arguments import parse_options
 from git_hub_session.errors import UsageError
-from git_hub_session.evaluation.here import NO_IMPROVEMENT, find_own_worktree, measure_here
+from git_hub_session.evaluation.current_worktree import (
+    NO_IMPROVEMENT,
+    find_own_worktree,
+    measure_worktree,
+)
 from git_hub_session.git.ref_names import agent_name
 from git_hub_session.session.guarded import describe_guarded
 from git_hub_session.util.text import decode_terminal_line, escape_control
@@ -26,7 +30,7 @@ from git_hub_session.util.text import decode_terminal_line, escape_control
 if TYPE_CHECKING:
     from git_hub_session.cli.context import Context
     from git_hub_session.cli.options import Arguments
-    from git_hub_session.evaluation.here import HereResult
+    from git_hub_session.evaluation.current_worktree import WorktreeMeasurement
     from git_hub_session.git.ref_names import SessionId
 
 _EXCLUDED = (
@@ -42,7 +46,7 @@ _EXCLUDED = (
 _MAX_LINES = 10  # of the command's output, if the worktree does not pass
 
 
-def measure_current_worktree(context: Context, args: Arguments) -> HereView:
+def measure_current_worktree(context: Context, args: Arguments) -> WorktreeView:
     """Measure the worktree of the current directory, and record nothing."""
     _refuse_other_options(args)
     branch, worktree = find_own_worktree(context.project)
@@ -57,8 +61,8 @@ def measure_current_worktree(context: Context, args: Arguments) -> HereView:
     is_typed = args.value("eval") is not None
     retry = f"git hub-session eval --here --eval {quote(command.command)}"
     ask_approval(context, session, command.command, is_typed=is_typed, retry=retry)
-    result = measure_here(session, branch, worktree, context.project, options)
-    return HereView(result, session.id, has_holdout=bool(session.config.holdout))
+    result = measure_worktree(session, branch, worktree, context.project, options)
+    return WorktreeView(result, session.id, has_holdout=bool(session.config.holdout))
 
 
 def _refuse_other_options(args: Arguments) -> None:
@@ -73,10 +77,12 @@ def _refuse_other_options(args: Arguments) -> None:
             raise UsageError(f"--here and '--{option} {value}' exclude each other")
 
 
-class HereView(View):
+class WorktreeView(View):
     """The value of the worktree, and whether it passes."""
 
-    def __init__(self, result: HereResult, session: SessionId, *, has_holdout: bool) -> None:
+    def __init__(
+        self, result: WorktreeMeasurement, session: SessionId, *, has_holdout: bool
+    ) -> None:
         self.result = result
         self.session = session
         self.has_holdout = has_holdout

@@ -40,7 +40,7 @@ _MAX_TAIL = 1 << 13  # bytes of the output that are kept
 _SIGNS = {"lower": 1, "higher": -1}
 
 
-class HereResult(NamedTuple):
+class WorktreeMeasurement(NamedTuple):
     """The measurement of one worktree."""
 
     branch: AgentBranch
@@ -88,13 +88,13 @@ def find_own_worktree(project: Project) -> tuple[AgentBranch, Worktree]:
     )
 
 
-def measure_here(
+def measure_worktree(
     session: Session,
     branch: AgentBranch,
     worktree: Worktree,
     project: Project,
     options: EvalOptions,
-) -> HereResult:
+) -> WorktreeMeasurement:
     """Measure the worktree as it is. Its guarded paths are measured as they are, too.
 
     Raises:
@@ -114,7 +114,7 @@ def measure_here(
     measurement = compared.measurements[name]
     known = baseline.value if baseline else None
     failure = measurement.reason or _describe_regression(measurement, known, options.direction)
-    return HereResult(
+    return WorktreeMeasurement(
         branch,
         worktree.path,
         commit,
