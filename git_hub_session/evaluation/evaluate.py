@@ -54,7 +54,7 @@ _HUB = f"{HUB_DIRECTORY}/".encode()
 def preview_evaluation(sid: SessionId, project: Project, options: EvalOptions) -> EvalResult:
     """Return the candidates that `evaluate_session` would measure."""
     session = project.store.read(sid)
-    candidates, fixed_paths = _find_candidates(session, project, options, dry_run=True)
+    candidates, fixed_paths = _prepare_candidates(session, project, options, dry_run=True)
     unranked = _list_unranked(candidates)
     baseline = options.baseline.value if options.baseline else None
     result = EvalResult(session, session.state, unranked, options.metric_command, baseline)
@@ -74,7 +74,7 @@ def evaluate_session(sid: SessionId, project: Project, options: EvalOptions) -> 
         session = locked.read()
         # Read the base branch first. If it moves after this, `merge` refuses the result.
         base = base_now(session, project.repo)
-        candidates, fixed_paths = _find_candidates(session, project, options, dry_run=False)
+        candidates, fixed_paths = _prepare_candidates(session, project, options, dry_run=False)
         is_judged = bool(options.ranking) or options.judge is not None
         if options.metric_command is None and not is_judged:
             return EvalResult(session, session.state, _list_unranked(candidates))
@@ -84,22 +84,24 @@ def evaluate_session(sid: SessionId, project: Project, options: EvalOptions) -> 
         check_log(locked.directory)
         run = runs.start_run(locked.directory, runs.EVAL)
         worktrees = EvalWorktrees(sid, project, fixed_paths)
-        plan = _Plan(session, fixed_paths, run, worktrees, locked.ensure_task_file(session))
+        started = _StartedRun(
+            session, fixed_paths, run, worktrees, locked.ensure_task_file(session)
+        )
         worktrees.remove_all()
     with run, worktrees:
         if options.metric_command is None:
             result = list_recorded(session, candidates)._replace(run=run.name)
         else:
-            result = _measure(plan, candidates, project, options)
+            result = _measure(started, candidates, project, options)
         result = result._replace(base=base)
         if options.judge:
-            result = judge_candidates(result, options.judge, project, run, plan.task_file)
+            result = judge_candidates(result, options.judge, project, run, started.task_file)
         with project.store.lock_session(sid) as locked:
             return record_result(result, locked, project, options)
 
 
-class _Plan(NamedTuple):
-    """A run of an evaluation that has started."""
+class _StartedRun(NamedTuple):
+    """The run of an evaluation, with the data that it needs."""
 
     session: Session
     fixed_paths: FixedPaths
@@ -110,18 +112,18 @@ class _Plan(NamedTuple):
 
 
 def _measure(
-    plan: _Plan, candidates: Sequence[Candidate], project: Project, options: EvalOptions
+    started: _StartedRun, candidates: Sequence[Candidate], project: Project, options: EvalOptions
 ) -> EvalResult:
     """Measure the candidates, and rank them."""
-    session, fixed_paths, run = plan.session, plan.fixed_paths, plan.run
+    session, fixed_paths, run = started.session, started.fixed_paths, started.run
     metric_command = options.metric_command
     assert metric_command is not None
     targets = prepare_targets(
         session,
         candidates,
         project,
-        plan.worktrees,
-        task_file=plan.task_file,
+        started.worktrees,
+        task_file=started.task_file,
         with_baseline=options.measure_baseline,
     )
     restored = {each.name: each.worktree.restored for each in targets if each.worktree}
@@ -144,11 +146,11 @@ def _measure(
         notes=notes,
         guard=fixed_paths.names,
         holdout=fixed_paths.holdout.names,
-        holdout_digest=plan.worktrees.holdout_digest,
+        holdout_digest=started.worktrees.holdout_digest,
     )
 
 
-def _find_candidates(
+def _prepare_candidates(
     session: Session, project: Project, options: EvalOptions, *, dry_run: bool
 ) -> tuple[list[Candidate], FixedPaths]:
     """Return the candidates, and the guarded paths. Raise Refused if none can be measured."""
