@@ -222,7 +222,7 @@ def _parse_answer(output: str, agents: Sequence[int], hint: str) -> tuple[list[i
     if answer is None:
         raise JudgeFailed("the judge printed no JSON object with a 'ranking'", hint=hint)
     given = answer[_RANKING]
-    ranking = [_parse_agent(item) for item in given] if isinstance(given, list) else []
+    ranking = [_find_agent(item, agents) for item in given] if isinstance(given, list) else []
     if sorted(ranking) != sorted(agents):
         wanted = ", ".join(map(agent_name, sorted(agents)))
         raise JudgeFailed(
@@ -234,11 +234,13 @@ def _parse_answer(output: str, agents: Sequence[int], hint: str) -> tuple[list[i
     return ranking, text.strip()[:_MAX_VERDICT]
 
 
-def _parse_agent(item: object) -> int:
-    """Return the number of an agent such as 2 or "agent-2", or 0."""
+def _find_agent(item: object, agents: Sequence[int]) -> int:
+    """Return the agent that `item` names, such as 2 or "agent-2", or 0."""
     if isinstance(item, str):
         return agent_number(item)
-    return int(item) if isinstance(item, float) and item.is_integer() else 0
+    # parse_documents() reads an integer as a float.
+    is_number = isinstance(item, float)
+    return next((agent for agent in agents if is_number and agent == item), 0)
 
 
 def _quote(value: object) -> str:

@@ -326,7 +326,9 @@ def test_signal_during_a_run(hub: Hub, gate: Gate, stopped_step: str, kind: str)
         send_signals(process, kind)
         if stopped_step == "merges" and kind == "term":
             gate.open()
-        assert wait_for_end(hub, process) == Result(-SIGNALS[kind][0])
+        result = wait_for_end(hub, process)
+        assert (result.code, result.out) == (-SIGNALS[kind][0], "")
+        assert result.err.startswith("hint: continue with: git hub-session ")
     check_repository(hub)
     gate.open()
     commands = {

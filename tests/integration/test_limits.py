@@ -198,7 +198,9 @@ def test_signal_while_a_command_waits(hub: Hub, command: str, kind: str) -> None
         for number in SIGNALS[kind]:
             process.send_signal(number)
         out, err = process.communicate(timeout=120)
-        assert (process.returncode, out, err) == (-SIGNALS[kind][0], b"", b"")
+        hint = b"hint: continue with: git hub-session exec " if command == "exec" else b""
+        assert (process.returncode, out) == (-SIGNALS[kind][0], b"")
+        assert err.startswith(hint) and err.count(b"\n") == bool(hint)
     wait_for(lambda: not any(map(is_alive, child_pids)))
     assert (hub.refs(), hub.state()["state"]) == before
     assert not [name for name in os.listdir(hub.directory()) if name.endswith(".tmp")]
