@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from shlex import quote
 
 from git_hub_session._typing import TYPE_CHECKING
+from git_hub_session.util.shell import quote_word
 
 if TYPE_CHECKING:
     from git_hub_session.cli.options import Arguments, Option
@@ -32,7 +32,7 @@ def command_line(
     words += arguments
     if command:
         words += ["--", *command]
-    return " ".join(map(quote, words))
+    return " ".join(map(quote_word, words))
 
 
 def _option_words(option: Option, args: Arguments) -> list[str]:

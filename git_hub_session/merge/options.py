@@ -7,6 +7,7 @@ from shlex import quote
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.git.ref_names import HEADS
+from git_hub_session.util.shell import quote_word
 
 if TYPE_CHECKING:
     from git_hub_session.git.ref_names import SessionId
@@ -70,7 +71,7 @@ def merge_command(sid: SessionId, options: MergeOptions) -> str:
     if options.into:
         words.append(f"--into {quote(options.into.removeprefix(HEADS))}")
     if options.message:
-        words += [f"-m {quote(paragraph)}" for paragraph in options.message.split(PARAGRAPH)]
+        words += [f"-m {quote_word(paragraph)}" for paragraph in options.message.split(PARAGRAPH)]
     switches = {
         str(options.kind): options.kind is not MergeKind.MERGE,
         "no-cleanup": not options.cleanup,

@@ -25,6 +25,7 @@ from git_hub_session.merge.winner import (
     check_measured_tree,
     choose_winner,
     moves_since_evaluation,
+    refuse_contained_winner,
     refuse_unfit_result,
 )
 from git_hub_session.session.agents import refuse_if_running
@@ -157,12 +158,7 @@ def resolve_plan(
     tip = repo.tip(winner.ref)
     base = _target_commit(into, session.id, repo)
     _refuse_without_commit(session, project, winner, tip)
-    if repo.is_ancestor(base, tip):
-        name = agent_name(winner.agent)
-        raise Refused(
-            f"nothing to merge: '{short_name(into)}' already contains the commits of {name}",
-            hint=f"git hub-session update {session.id} --state {State.MERGED}",
-        )
+    refuse_contained_winner(session, repo, winner, result, options, into=into)
     if options.kind is MergeKind.FAST_FORWARD and not repo.is_ancestor(tip, base):
         raise _cannot_fast_forward(winner, options, into)
     refuse_unfit_result(session, repo, winner, result, options, into=into)

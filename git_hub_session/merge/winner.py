@@ -19,6 +19,7 @@ from git_hub_session.session.agents import archived_agents, attempts_by_agent
 from git_hub_session.session.attempts import counted_attempt
 from git_hub_session.session.baseline import Evaluation, last_evaluation
 from git_hub_session.session.runs import read_last_run
+from git_hub_session.session.state import State
 from git_hub_session.util.numbers import format_number, format_values
 
 if TYPE_CHECKING:
@@ -51,6 +52,33 @@ def choose_winner(
     winner = _find_attempt(session, agent, repo, options)
     is_other = bool(options.attempt) and result is not None and result.attempt != winner.attempt
     return winner, None if is_other else result
+
+
+def refuse_contained_winner(
+    session: Session,
+    repo: GitRepo,
+    winner: AgentBranch,
+    result: AgentResult | None,
+    options: MergeOptions,
+    *,
+    into: str,
+) -> None:
+    """Raise Refused if the branch `into` (a full ref) contains the winner's commits already.
+
+    Raises:
+        OutdatedEvaluation: the branch does not contain the measured commit.
+    """
+    base = repo.tip(into)
+    if not repo.is_ancestor(base, repo.tip(winner.ref)):
+        return
+    moves = [*moves_since_evaluation(session, repo, winner, result, into=into)]
+    if result and moves and not repo.is_ancestor(base, result.commit):
+        raise _outdated(session, options, moves[0])
+    name = agent_name(winner.agent)
+    raise Refused(
+        f"nothing to merge: '{short_name(into)}' already contains the commits of {name}",
+        hint=f"git hub-session update {session.id} --state {State.MERGED}",
+    )
 
 
 def refuse_unfit_result(
@@ -99,8 +127,10 @@ def _find_unmeasured_tree(plan: MergePlan) -> str:
     if merge is None or plan.conflicts:
         return ""
     name, into = agent_name(plan.winner.agent), short_name(plan.into)
+    if merge.conflicts:
+        return f"the commits of {name} can be rebased, but a merge with '{into}' conflicts"
     # A rebase leaves out merge commits, and the resolved conflicts in them.
-    if not merge.conflicts and plan.landing_tree != merge.tree:
+    if plan.landing_tree != merge.tree:
         return f"the rebased commits of {name} and a merge with '{into}' have different files"
     is_base_branch = plan.into == HEADS + plan.session.config.base_branch
     if result is None or not is_base_branch or result.tree in ("", plan.landing_tree):

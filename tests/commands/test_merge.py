@@ -534,6 +534,23 @@ def test_branch_merged_by_the_user(hub: Hub) -> None:
     assert protected_state(hub) == before
 
 
+def test_measured_commit_that_the_branch_was_reset_from(hub: Hub) -> None:
+    """The branch of the winner is reset to main. The session must not end without a merge."""
+    create_evaluated_session(hub)
+    hub.commit(hub.top, "more", "x\n")
+    hub.git("reset", "-q", "--hard", "main", cwd=agent_worktree(hub, 2))
+    before = protected_state(hub)
+    refused = hub.run("merge", "--yes", "s1")
+    assert (refused.code, refused.err.splitlines()[:2]) == (
+        1,
+        [
+            "error: agent-2 committed since the evaluation: the result of the merge was not measured",
+            "hint: git hub-session eval --ranking 2,1 s1",
+        ],
+    )
+    assert protected_state(hub) == before
+
+
 def test_branches_that_cannot_be_merged_into(hub: Hub) -> None:
     """A missing branch, a symbolic ref, a branch in a rebase, and a branch with two worktrees."""
     create_evaluated_session(hub)

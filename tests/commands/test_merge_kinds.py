@@ -144,6 +144,27 @@ def test_conflict_that_a_merge_commit_resolved(hub: Hub) -> None:
     assert hub.git("show", "main:later") == "x"
 
 
+def test_rebase_without_the_conflict_of_a_merge(hub: Hub) -> None:
+    """The branch has a commit of the winner, and changed the file again. No merge was measured."""
+    create_evaluated_session(hub)
+    commit = hub.commit(agent_worktree(hub, 2), "later", "x\n")
+    hub.commit(agent_worktree(hub, 2), "last", "x\n")
+    hub.git("cherry-pick", commit)
+    hub.commit(hub.top, "later", "y\n")
+    assert hub.run("eval", "-q", "--ranking", "2,1", "s1").code == 0
+    before = protected_state(hub)
+    problem = "the commits of agent-2 can be rebased, but a merge with 'main' conflicts"
+    arguments = ("merge", "--rebase", "--agent=2", "--yes", "s1")
+    refused = hub.run(*arguments)
+    assert (refused.code, refused.out) == (1, "")
+    assert refused.err.startswith(f"error: {problem}: the result of the merge was not measured\n")
+    assert protected_state(hub) == before
+    merged = hub.run("merge", "--unmeasured", *arguments[1:])
+    assert (merged.code, hub.git("show", "main:later"), hub.git("show", "main:last")) == (
+        *(0, "y", "x"),
+    )
+
+
 def test_options_that_exclude_each_other(hub: Hub) -> None:
     create_evaluated_session(hub)
     for options, error in {
