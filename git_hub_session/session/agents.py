@@ -25,6 +25,7 @@ from git_hub_session.session.model import MAX_AGENTS, Session
 from git_hub_session.session.state import FINISHED, AgentStatus, State
 from git_hub_session.util.json_values import as_mapping
 from git_hub_session.util.numbers import MAX_COUNT, parse_int
+from git_hub_session.util.paths import is_encodable
 
 if TYPE_CHECKING:
     from git_hub_session.git.repository import GitRepo
@@ -56,12 +57,16 @@ class PerAgent(NamedTuple):
 
 
 def parse_strategies(text: str) -> dict[str, str]:
-    """Return the strategies in config.yaml, such as {"agent-2": text}. Skip what is not text."""
+    """Return the strategies in config.yaml, such as {"agent-2": text}. Skip what is not text.
+
+    Skip half of a surrogate pair too: no variable and no file can have it.
+    """
     try:
         strategies = json.loads(text or "{}")
     except (ValueError, RecursionError):
         return {}
-    return {name: text for name, text in as_mapping(strategies).items() if isinstance(text, str)}
+    items = as_mapping(strategies).items()
+    return {name: text for name, text in items if isinstance(text, str) and is_encodable(text)}
 
 
 def parse_agents(text: str, count: int) -> list[int]:

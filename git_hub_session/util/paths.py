@@ -24,6 +24,15 @@ def is_inside(path: str, top: str) -> bool:
     return bool(top) and (path == top or path.startswith(top.rstrip("/") + "/"))
 
 
+def is_encodable(text: str) -> bool:
+    """Return True if a path or a variable can have the text. Half of a surrogate pair cannot."""
+    try:
+        os.fsencode(text)
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def normalize_relative(path: str) -> str:
     """Return the relative path in its shortest spelling, or '' if it is not below a directory.
 
@@ -31,9 +40,7 @@ def normalize_relative(path: str) -> str:
     """
     if not path or path.startswith("/") or "\0" in path or ".." in path.split("/"):
         return ""
-    try:
-        os.fsencode(path)
-    except UnicodeEncodeError:
+    if not is_encodable(path):
         return ""
     normal = os.path.normpath(path)
     return "" if normal == "." else normal

@@ -24,7 +24,7 @@ from git_hub_session.git.ref_names import (
 )
 from git_hub_session.git.refs import ref_exists
 from git_hub_session.session.state import FINISHED
-from git_hub_session.util.paths import is_same_path
+from git_hub_session.util.paths import is_encodable, is_same_path
 
 if TYPE_CHECKING:
     from git_hub_session.git.repository import GitRepo
@@ -156,10 +156,7 @@ def recorded_paths(session: Session) -> dict[str, str]:
 
 
 def _is_path(text: str) -> bool:
-    try:
-        return os.path.isabs(text) and b"\0" not in os.fsencode(text)
-    except UnicodeEncodeError:  # half of a surrogate pair
-        return False
+    return os.path.isabs(text) and "\0" not in text and is_encodable(text)
 
 
 def _belongs(worktree: Worktree, path: str, attempt: AgentBranch) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,19 @@ def test_assignments_of_a_session(hub: Hub, tmp_path: Path) -> None:
     script = 'test -z "${HUB_STRATEGY+x}" && test -f "$HUB_PROMPT_FILE"'
     command = ("exec", "-q", "--agents=3", "s1", "--", "sh", "-c", script)
     assert hub.run(*command, environ={"HUB_STRATEGY": "outer"}) == Result(0)
+
+
+def test_strategies_that_came_with_the_repository(hub: Hub) -> None:
+    """Text that no variable can have is left out."""
+    assert hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "2").code == 0
+    strategies = {"agent-1": "a\ud800b", "agent-2": "loops", "agent-3": 7}
+    with (hub.directory() / "config.yaml").open("a") as file:
+        file.write(f"strategies: {json.dumps(json.dumps(strategies))}\n")
+    assert hub.run("spawn", "-q", "s1") == Result(0)
+    script = 'test "${HUB_STRATEGY-}" = "$1"'
+    for agent, text in ((1, ""), (2, "loops")):
+        command = ("sh", "-c", script, "sh", text)
+        assert hub.run("exec", "-q", f"--agents={agent}", "s1", "--", *command) == Result(0)
 
 
 def test_posts_after_a_kill(hub: Hub) -> None:
