@@ -594,10 +594,10 @@ def test_healthy_session_has_no_findings(hub: Hub) -> None:
         assert hub.run("doctor", now=None).out.endswith(": no problems found\n"), arguments
 
 
-def test_two_hundred_healthy_worktrees(hub: Hub) -> None:
-    assert hub.run("init", "--id", "a", "--task", "x", "--agents", "200").code == 0
+def test_many_healthy_worktrees(hub: Hub) -> None:
+    assert hub.run("init", "--id", "a", "--task", "x", "--agents", "40").code == 0
     assert hub.run("spawn", "a", "--jobs", "4").code == 0
-    assert hub.run("doctor") == Result(0, "1 session, 200 worktrees: no problems found\n")
+    assert hub.run("doctor") == Result(0, "1 session, 40 worktrees: no problems found\n")
 
 
 def test_without_hub_or_session(hub: Hub) -> None:

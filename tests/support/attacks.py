@@ -251,7 +251,7 @@ def wide_characters(repository: AttackRepository) -> None:
     (repository.store / FILES["post"]).write_text("x" * 900_000 + "\U0001f600")
     file = repository.session("s1") / "state.json"
     document = json.loads(file.read_text())
-    document["history"] = [{"reason": "x" * (14 << 20) + "\U0001f600"}]
+    document["history"] = [{"reason": "x" * (5 << 20) + "\U0001f600"}]
     file.write_text(json.dumps(document, ensure_ascii=False))
 
 
