@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.board.board import Board
-from git_hub_session.board.posts import COORDINATOR, DISPATCH
+from git_hub_session.board.posts import COORDINATOR, DISPATCH, assignment_heading, is_assignment
 from git_hub_session.errors import HubError, to_hub_error
 from git_hub_session.git.ref_names import agent_name
 from git_hub_session.session.agents import TEMPLATES, parse_strategies
@@ -41,17 +41,13 @@ def assignment_text(session: Session, agent: int) -> str:
         "Rules": _RULES,
     }
     parts = [f"## {title}\n\n{text.strip()}\n" for title, text in sections.items() if text]
-    return "\n".join([_heading(session, agent), "", *parts])
+    return "\n".join([assignment_heading(name, session.id), "", *parts])
 
 
 def ensure_prompt_file(locked: LockedSession, session: Session, agent: int) -> str:
     """Write the assignment of an agent if necessary, and return the path, or raise CannotWrite."""
     name = f"prompt-{agent_name(agent)}.txt"
     return locked.ensure_text_file(name, assignment_text(session, agent))
-
-
-def _heading(session: Session, agent: int) -> str:
-    return f"# {agent_name(agent)} of session {session.id}"
 
 
 def _measurement_lines(config: Config) -> Iterator[str]:
@@ -86,12 +82,12 @@ def post_assignments(session: Session, agents: Iterable[int], hub: str, *, now: 
         posted = {
             post.text.partition("\n")[0]
             for post in board.read(DISPATCH, since=parse_iso(session.created))
-            if (post.session, post.author) == (session.id, COORDINATOR)
+            if post.session == session.id and is_assignment(post)
         }
         texts = [
             assignment_text(session, agent)
             for agent in agents
-            if _heading(session, agent) not in posted
+            if assignment_heading(agent_name(agent), session.id) not in posted
         ]
         if texts:
             board.add_posts(DISPATCH, author=COORDINATOR, texts=texts, session=session.id, now=now)

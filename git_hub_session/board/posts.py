@@ -25,6 +25,7 @@ import re
 
 from git_hub_session._typing import NamedTuple
 from git_hub_session.errors import HubError
+from git_hub_session.git.ref_names import agent_number
 from git_hub_session.util.numbers import MAX_COUNT, parse_int
 from git_hub_session.util.text import natural_key
 
@@ -94,10 +95,19 @@ def parse_author(text: str) -> str:
     return text
 
 
+def assignment_heading(agent: str, session: str) -> str:
+    """Return the first line of an assignment. It identifies the agent and the session."""
+    return f"# {agent} of session {session}"
+
+
 def is_assignment(post: Post) -> bool:
-    """Return True if `spawn` gives an agent its task with this post."""
-    is_ours = bool(post.session) and post.author == COORDINATOR
-    return is_ours and post.channel == DISPATCH
+    """Return True if the post is an assignment that `spawn` has written."""
+    # A user outside a worktree is the coordinator too, so the author does not say enough.
+    if not post.session or (post.author, post.channel) != (COORDINATOR, DISPATCH):
+        return False
+    heading = post.text.partition("\n")[0]
+    agent = heading.removeprefix("# ").partition(" ")[0]
+    return agent_number(agent) > 0 and heading == assignment_heading(agent, post.session)
 
 
 def is_valid_parent(text: str) -> bool:

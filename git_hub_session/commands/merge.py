@@ -276,15 +276,19 @@ class MergeView(View):
 
 def _conflict_output(plan: MergePlan, *, quiet: bool) -> TextOutput:
     sid = plan.session.id
-    agent = agent_name(plan.winner.agent)
+    agent, name = agent_name(plan.winner.agent), plan.winner_name
     into = escape_control(short_name(plan.into))
     paths = [f"  {escape_control(os.fsdecode(path))}" for path in plan.conflicts]
     if plan.replay is not None:
-        verb, what = "rebase", f"commit {plan.replay.conflicting[:12]} of {agent}"
+        verb, what = "rebase", f"commit {plan.replay.conflicting[:12]} of {name}"
     else:
-        verb, what = "merge", agent
+        verb, what = "merge", name
     command = in_attempt_command(verb, sid, agent, short_name(plan.into))
+    # `path` returns the worktree of the last attempt. `adopt` makes the winner the last one.
+    is_last = name == agent
+    adopt = [] if is_last else [f"hint: git hub-session adopt {sid} {agent} {plan.tip[:12]}"]
     err = [
+        *adopt,
         f"hint: {escape_control(command)}",
         f"hint: resolve and commit the conflicts there, then: git hub-session eval {sid}",
         "nothing was changed",

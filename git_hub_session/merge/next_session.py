@@ -46,14 +46,15 @@ def choose_next_session(session: Session, project: Project) -> NextSession:
     try:
         winner, result = choose_winner(session, project.repo, MergeOptions())
     except Refused as error:
-        error.hint = f"git hub-session eval {sid}"
+        if error.hint.startswith("git hub-session merge "):  # a merge starts no session
+            error.hint = f"git hub-session eval {sid}"
         raise
     assert result is not None
     name = agent_name(winner.agent)
     into = HEADS + session.config.base_branch
     moves = [*moves_since_evaluation(session, project.repo, winner, result, into=into)]
     if moves:
-        raise Refused(f"{moves[0]}", hint=f"git hub-session eval {sid}")
+        raise Refused(moves[0], hint=f"git hub-session eval {sid}")
     if not has_own_commit(result.commit, session, project.repo, winner):
         raise Refused(f"{name} has no commit of its own", hint=f"git hub-session eval {sid}")
     evaluation = last_evaluation(session)

@@ -160,7 +160,7 @@ def resolve_plan(
     _refuse_without_commit(session, project, winner, tip)
     refuse_contained_winner(session, repo, winner, result, options, into=into)
     if options.kind is MergeKind.FAST_FORWARD and not repo.is_ancestor(tip, base):
-        raise _cannot_fast_forward(winner, options, into)
+        raise _cannot_fast_forward(session, winner, options, into)
     refuse_unfit_result(session, repo, winner, result, options, into=into)
     is_earlier = is_earlier_attempt(session, winner)
     failure = "" if is_earlier else read_last_run_of(winner, session, project).failure
@@ -191,12 +191,14 @@ def _resume_merge(
     return MergePlan(session, winner, tip, into, base, None, kind, record.commit)
 
 
-def _cannot_fast_forward(winner: AgentBranch, options: MergeOptions, into: str) -> Refused:
-    name = agent_name(winner.agent)
+def _cannot_fast_forward(
+    session: Session, winner: AgentBranch, options: MergeOptions, into: str
+) -> Refused:
+    name = describe_attempt(session, winner)
     branch = short_name(into)
     return Refused(
         f"cannot fast-forward '{branch}': it has commits that {name} does not have",
-        hint=merge_command(winner.session, options._replace(kind=MergeKind.REBASE)),
+        hint=merge_command(session.id, options._replace(kind=MergeKind.REBASE)),
     )
 
 

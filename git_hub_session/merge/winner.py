@@ -14,9 +14,9 @@ from git_hub_session.git.ref_names import (
     short_name,
 )
 from git_hub_session.lineage.parent import read_parent
-from git_hub_session.merge.options import MergeOptions, merge_command
+from git_hub_session.merge.options import MergeKind, MergeOptions, merge_command
 from git_hub_session.session.agents import archived_agents, attempts_by_agent
-from git_hub_session.session.attempts import counted_attempt
+from git_hub_session.session.attempts import counted_attempt, describe_attempt
 from git_hub_session.session.baseline import Evaluation, last_evaluation
 from git_hub_session.session.runs import read_last_run
 from git_hub_session.session.state import State
@@ -74,7 +74,7 @@ def refuse_contained_winner(
     moves = [*moves_since_evaluation(session, repo, winner, result, into=into)]
     if result and moves and not repo.is_ancestor(base, result.commit):
         raise _outdated(session, options, moves[0])
-    name = agent_name(winner.agent)
+    name = describe_attempt(session, winner)
     raise Refused(
         f"nothing to merge: '{short_name(into)}' already contains the commits of {name}",
         hint=f"git hub-session update {session.id} --state {State.MERGED}",
@@ -115,23 +115,37 @@ def check_measured_tree(plan: MergePlan, options: MergeOptions) -> str:
     Raises:
         OutdatedEvaluation: it measured another tree, and `unmeasured` is not set.
     """
-    warning = _find_unmeasured_tree(plan)
+    warning = _find_rebase_difference(plan)
+    if warning and not options.unmeasured:
+        raise _unmeasured_rebase(plan.session, options, warning)
+    warning = warning or _find_unmeasured_tree(plan)
     if warning and not options.unmeasured:
         raise _outdated(plan.session, options, warning)
     return warning
 
 
+def _find_rebase_difference(plan: MergePlan) -> str:
+    """Return a sentence if a rebase creates other files than the measured merge, or ''.
+
+    A rebase leaves out merge commits, and the resolved conflicts in them.
+    """
+    merge = plan.merge_tree
+    if merge is None or plan.conflicts or merge.conflicts or plan.landing_tree == merge.tree:
+        return ""
+    into = short_name(plan.into)
+    return (
+        f"the rebased commits of {plan.winner_name} and a merge with '{into}' have different files"
+    )
+
+
 def _find_unmeasured_tree(plan: MergePlan) -> str:
     """Return why the evaluation did not measure the tree of the computed merge, or ''."""
-    result, merge = plan.result, plan.merge_tree
-    if merge is None or plan.conflicts:
+    result = plan.result
+    if plan.merge_tree is None or plan.conflicts:
         return ""
-    name, into = agent_name(plan.winner.agent), short_name(plan.into)
-    if merge.conflicts:
+    name, into = plan.winner_name, short_name(plan.into)
+    if plan.merge_tree.conflicts:
         return f"the commits of {name} can be rebased, but a merge with '{into}' conflicts"
-    # A rebase leaves out merge commits, and the resolved conflicts in them.
-    if plan.landing_tree != merge.tree:
-        return f"the rebased commits of {name} and a merge with '{into}' have different files"
     is_base_branch = plan.into == HEADS + plan.session.config.base_branch
     if result is None or not is_base_branch or result.tree in ("", plan.landing_tree):
         return ""
@@ -146,10 +160,23 @@ def _outdated(session: Session, options: MergeOptions, reason: str) -> OutdatedE
     names = [agent_name(result.agent) for result in session.ranking]
     has_failed = any(read_last_run(session, name).failure for name in names)
     failed = "--include-failed " if has_failed else ""
+    command = f"git hub-session eval {ranking}{failed}{session.id}"
+    return _outdated_error(session, options, reason, command)
+
+
+def _unmeasured_rebase(session: Session, options: MergeOptions, reason: str) -> OutdatedEvaluation:
+    # Another evaluation does not help: it measures the merge.
+    merge = merge_command(session.id, options._replace(kind=MergeKind.MERGE))
+    return _outdated_error(session, options, reason, merge)
+
+
+def _outdated_error(
+    session: Session, options: MergeOptions, reason: str, command: str
+) -> OutdatedEvaluation:
+    """Return the error. Its hints are `command`, and the same merge without a measurement."""
     unmeasured = merge_command(session.id, options._replace(unmeasured=True))
     return OutdatedEvaluation(
-        f"{reason}: the result of the merge was not measured",
-        hint=f"git hub-session eval {ranking}{failed}{session.id}\n{unmeasured}",
+        f"{reason}: the result of the merge was not measured", hint=f"{command}\n{unmeasured}"
     )
 
 

@@ -69,8 +69,8 @@ def counted_attempt(session: Session, agent: int, attempts: Sequence[int]) -> in
 
 
 def is_earlier_attempt(session: Session, branch: AgentBranch) -> bool:
-    """Return True if state.json records another attempt of the agent as its last one."""
-    return session.agent_record(agent_name(branch.agent)).attempt not in (0, branch.attempt)
+    """Return True if state.json records a later attempt of the agent."""
+    return branch.attempt < session.agent_record(agent_name(branch.agent)).attempt
 
 
 def describe_attempt(session: Session, branch: AgentBranch) -> str:

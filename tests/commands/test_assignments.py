@@ -51,7 +51,10 @@ def test_assignments_of_a_session(hub: Hub, tmp_path: Path) -> None:
     assert log.read_text() == f"cache: all\nof it\n{posts[1]}\n"
     assert hub.run("spawn", "-q", "s1") == hub.run("spawn", "-q", "--retry=1", "s1") == Result(0)
     assert (len(dispatch_posts(hub)), "Strategy" in dispatch_posts(hub)[2]) == (3, False)
+    own = ("board", "post", "dispatch", "-q", "--session=s1", "-m", "# agent-1 of another team")
     assert hub.json("status", "s1")["posts"] == []
+    assert hub.run(*own).code == 0
+    assert [post["text"] for post in hub.json("status", "s1")["posts"]] == [own[-1]]
     script = 'test -z "${HUB_STRATEGY+x}" && test -f "$HUB_PROMPT_FILE"'
     command = ("exec", "-q", "--agents=3", "s1", "--", "sh", "-c", script)
     assert hub.run(*command, environ={"HUB_STRATEGY": "outer"}) == Result(0)

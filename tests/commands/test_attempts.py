@@ -76,6 +76,34 @@ def test_earlier_attempt_wins(hub: Hub) -> None:
         assert (refused.code, refused.err.splitlines()[0]) == (code, f"error: {message}")
 
 
+def test_conflict_of_an_earlier_attempt(hub: Hub) -> None:
+    """`path` returns the worktree of the last attempt, so the first hint is `adopt`."""
+    create_measurable_session(hub, "ms: 50\n")
+    add_attempt(hub, "ms: 60\n")
+    assert hub.run("eval", "-q", *MEASURE, "s1").code == 0
+    hub.commit(hub.top, "ms", "ms: 9\n")
+    tip = hub.git("rev-parse", "hub/s1/agent-1/attempt-1")
+    result = hub.run("merge", "--unmeasured", "--yes", "s1")
+    adopt = f"git hub-session adopt s1 agent-1 {tip[:12]}"
+    merge = 'dir=$(git hub-session path s1 agent-1) && git -C "$dir" merge main'
+    assert (result.code, result.out, result.err.splitlines()[-4:]) == (
+        1,
+        "agent-1/attempt-1 and 'main' conflict in\n  ms\n",
+        [
+            f"hint: {adopt}",
+            f"hint: {merge}",
+            "hint: resolve and commit the conflicts there, then: git hub-session eval s1",
+            "nothing was changed",
+        ],
+    )
+    fast_forward = hub.run("merge", "--ff", "--yes", "s1").err.splitlines()
+    assert fast_forward[0].endswith("it has commits that agent-1/attempt-1 does not have")
+    assert hub.call("sh", "-c", f"{adopt} && {merge} -q -X ours").code == 0
+    assert hub.run("eval", "-q", *MEASURE, "s1").code == 0
+    assert hub.run("merge", "-q", "--yes", "s1") == Result(0)
+    assert hub.git("show", "main:ms") == "ms: 50"
+
+
 def test_last_of_equal_attempts_counts(hub: Hub) -> None:
     """A tree is measured once. A newer attempt makes the result outdated."""
     create_measurable_session(hub, "ms: 50\n", "ms: 70\n")

@@ -73,8 +73,10 @@ def test_failure_shows_the_output_and_the_guarded_paths(hub: Hub) -> None:
         ],
     )
     for option, error in {
-        "s1": "--here takes no session id: it is that of the worktree",
+        "s1": "--here takes no session id: the worktree belongs to a session",
         "--in-place": "--here and --in-place exclude each other",
+        "--judge=cat": "--here and --judge exclude each other",
+        "--tolerance=5%": "--here and --tolerance exclude each other",
         "--repeat=auto": "--here and '--repeat auto' exclude each other",
     }.items():
         assert hub.run("eval", "--here", option, cwd=top) == Result(129, "", f"error: {error}\n")

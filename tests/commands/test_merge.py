@@ -462,6 +462,7 @@ def test_winner_without_a_branch(hub: Hub, archived: bool, verb: str) -> None:
     arguments = ("merge", "--yes", "s1")
     refused = f"error: agent-1 has no branch\nhint: git hub-session {verb} s1\n"
     assert hub.run(*arguments) == Result(1, "", refused)
+    assert hub.run("init", "--after", "s1") == Result(1, "", refused)
     assert protected_state(hub) == before
     if archived:
         assert hub.run("restore", "-q", "s1") == Result(0)

@@ -134,7 +134,7 @@ def test_conflict_that_a_merge_commit_resolved(hub: Hub) -> None:
         1,
         [
             f"error: {problem}: the result of the merge was not measured",
-            "hint: git hub-session eval --ranking 2,1 s1",
+            "hint: git hub-session merge s1",
             "hint: git hub-session merge --rebase --unmeasured s1",
         ],
     )

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 _EXCLUDED = (
     "holdout",
     "in-place",
+    "judge",
+    "tolerance",
     "ranking",
     "message",
     "include-failed",
@@ -68,7 +70,7 @@ def measure_current_worktree(context: Context, args: Arguments) -> WorktreeView:
 def _refuse_other_options(args: Arguments) -> None:
     """Raise UsageError for an argument that `eval --here` does not take."""
     if args.argument is not None:
-        raise UsageError("--here takes no session id: it is that of the worktree")
+        raise UsageError("--here takes no session id: the worktree belongs to a session")
     for option in _EXCLUDED:
         if args.is_set(option) or args.value(option) is not None:
             raise UsageError(f"--here and --{option} exclude each other")
