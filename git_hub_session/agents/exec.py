@@ -138,7 +138,7 @@ def _with_commands(agent_runs: Sequence[AgentRun], options: ExecOptions) -> tupl
     if missing:
         raise Refused(
             f"no command for {', '.join(missing)}",
-            hint="select the other agents with --agents, or give an --agent-cmd without a name",
+            hint="select the other agents with --agents, or give an --agent-cmd without 'agent-<N>='",
         )
     return tuple(
         agent_run._replace(command=options.command_text(agent_run.branch.agent))
@@ -150,7 +150,10 @@ def _task_warnings(tasks: Sequence[Task]) -> list[str]:
     """Return the warning that the task does not fit into a variable, if it does not."""
     if all(TASK_VARIABLE in task.environ for task in tasks):
         return []
-    return [f"{TASK_VARIABLE} is not set: the task is too long for a variable (read HUB_TASK_FILE)"]
+    return [
+        f"{TASK_VARIABLE} is not set: the system does not accept the task as a variable"
+        " (read HUB_TASK_FILE)"
+    ]
 
 
 def _first_statuses(

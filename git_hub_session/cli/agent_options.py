@@ -1,4 +1,4 @@
-"""The options for single agents: their number, commands, strategies and template."""
+"""The options that describe the agents: their number, commands, strategies and template."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ask before a command runs that came with the repository."""
+"""Ask before the program runs a command or copies files that came with the repository."""
 
 from __future__ import annotations
 
@@ -31,17 +31,22 @@ def ask_holdout_approval(context: Context, session: Session) -> None:
     question = f"Copy the files of '{directory}' into the measured worktrees of '{session.id}'?"
     if not context.reporter.ask(question):
         raise Refused(
-            f"the holdout of session '{session.id}' is not approved: '{directory}'",
+            f"the holdout directory of session '{session.id}' is not approved: '{directory}'",
             hint=f"git hub-session eval {session.id} --holdout {quote(directory)}",
         )
     _save_approval(context, text)
 
 
-def _save_approval(context: Context, text: str) -> None:
+def _save_approval(context: Context, *texts: str) -> None:
+    """Record the approval of each text. Print one warning if that is not possible."""
     try:
-        context.project.approvals.approve(context.project.paths.common_dir, text)
+        for text in texts:
+            context.project.approvals.approve(context.project.paths.common_dir, text)
     except HubError as error:
-        context.reporter.note(f"warning: the approval was not saved: {error.message}")
+        context.reporter.note(
+            "warning: 'git hub-session eval' will ask again, because the approval was not saved:"
+            f" {error.message}"
+        )
 
 
 def ask_approval(
@@ -70,11 +75,5 @@ def ask_approval(
 
 def approve_typed(context: Context, config: Config) -> None:
     """Approve the eval command and the holdout: their author is the user, not the repository."""
-    approvals, common_dir = context.project.approvals, context.project.paths.common_dir
-    try:
-        for text in filter(None, (config.get("eval_cmd"), holdout_approval(config.holdout))):
-            approvals.approve(common_dir, text)
-    except HubError as error:
-        context.reporter.note(
-            f"warning: 'git hub-session eval' will ask before it runs the eval command: {error.message}"
-        )
+    texts = (config.get("eval_cmd"), holdout_approval(config.holdout))
+    _save_approval(context, *filter(None, texts))

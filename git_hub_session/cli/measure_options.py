@@ -18,12 +18,17 @@ AUTO = "auto"
 GUARD = Option("--guard", "path to measure as in the base branch", "<path>", repeatable=True)
 NO_GUARD = Option("--no-guard", "guard no path, also none that the eval command names")
 
-HOLDOUT = Option("--holdout", "directory with files that only measurements see", "<directory>")
+HOLDOUT = Option(
+    "--holdout", "directory with files that only measured worktrees get", "<directory>"
+)
 
 REQUIRE = Option(
-    "--require", "metric that must hold, such as 'errors==0'", "<condition>", repeatable=True
+    "--require",
+    "condition that each run must meet, such as 'errors==0'",
+    "<condition>",
+    repeatable=True,
 )
-NO_REQUIRE = Option("--no-require", "ignore the required metrics of the session")
+NO_REQUIRE = Option("--no-require", "ignore the requirements of the session")
 
 JUDGE = Option("--judge", "command that reads the candidates as JSON and ranks them", "<command>")
 TOLERANCE = Option(
@@ -86,7 +91,7 @@ def parse_require_options(args: Arguments, config: Config) -> tuple[Requirement,
 
 
 def parse_tolerance(args: Arguments) -> float | None:
-    """Return the value of TOLERANCE as a part, such as 0.1 for 10 %, or None."""
+    """Return the value of TOLERANCE as a fraction, such as 0.1 for 10 %, or None."""
     text = args.value("tolerance")
     if text is None:
         return None

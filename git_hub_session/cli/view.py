@@ -150,7 +150,7 @@ def task_lines(task: str) -> list[str]:
 
 
 def metric_lines(config: Config) -> list[str]:
-    """Return the lines for the eval command, the metric, the requirements and the guarded paths."""
+    """Return the lines for the evaluation settings of a session."""
     out = []
     if config.get("eval_cmd"):
         out.append(f"  Eval: {escape_control(config.get('eval_cmd'))}")
@@ -167,7 +167,7 @@ def metric_lines(config: Config) -> list[str]:
 
 
 def describe_pass(passed: bool | None) -> str:
-    """Return the result of a command without a metric as one word, or '' for None."""
+    """Return 'pass' or 'fail', or '' for None."""
     return {True: "pass", False: "fail"}[passed] if passed is not None else ""
 
 

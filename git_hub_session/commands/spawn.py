@@ -44,7 +44,11 @@ USAGE = Usage(
     (
         Option("--agents", "agents to create, such as 1-3,5 (default: all)", "<list>"),
         Option("--retry", "create the next attempt of this agent", "<agent>"),
-        Option("--base", "commit or attempt to start from (default: the base branch)", "<commit>"),
+        Option(
+            "--base",
+            "commit or attempt to start from (default: the session's base commit)",
+            "<commit>",
+        ),
         Option("--path", "path template (default: hubsession.worktreePath)", "<template>"),
         JOBS,
         DRY_RUN,

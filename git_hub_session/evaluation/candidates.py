@@ -149,11 +149,12 @@ def find_candidates(
     include_failed: bool = False,
     with_earlier: bool = False,
 ) -> list[Candidate]:
-    """Return the attempt of each agent that counts: the measured one, or else the last one.
+    """Return the attempts to measure.
+
+    Without `with_earlier`, this is the attempt of each agent that counts. With it, these are the
+    attempts with a commit and a tree of their own, and always the last one.
 
     Args:
-        with_earlier: return the last attempt of each agent and, before it, the earlier ones. Leave
-            out those without a commit of their own, or with the tree of a later one.
         in_place: also find the worktree of each agent to measure in, or the reason for none.
         include_failed: measure and rank agents whose last run failed.
 

@@ -113,7 +113,7 @@ def measure_worktree(
     compared = convert_to_one_unit({name: measurement}, baseline)
     measurement = compared.measurements[name]
     known = baseline.value if baseline else None
-    failure = measurement.reason or _describe_regression(measurement, known, options.direction)
+    failure = measurement.reason or _find_no_improvement(measurement, known, options.direction)
     return WorktreeMeasurement(
         branch,
         worktree.path,
@@ -171,8 +171,11 @@ def _choose_baseline(session: Session, options: EvalOptions) -> Quantity | None:
     return options.baseline
 
 
-def _describe_regression(measurement: Measurement, baseline: float | None, direction: str) -> str:
-    """Return NO_IMPROVEMENT if the difference to the baseline is none, or noise can explain it."""
+def _find_no_improvement(measurement: Measurement, baseline: float | None, direction: str) -> str:
+    """Return NO_IMPROVEMENT if the value is not better than the baseline, or ''.
+
+    A gain that noise can explain does not count.
+    """
     if baseline is None or not measurement.values:
         return ""
     score = Score(0, measurement.values, (0, 0))

@@ -73,9 +73,8 @@ def judge_candidates(
     """
     judged = _select_candidates(result, judge)
     if len(judged) < 2:
-        note = f"the judge was not asked: it could only rank {len(judged)} agent"
-        notes = (*result.notes, note if judged else f"{note}s")
-        return result._replace(notes=notes)
+        note = "the judge did not run: fewer than two agents can be ranked"
+        return result._replace(notes=(*result.notes, note))
     document = _describe_candidates(result, judged, judge.direction, project)
     run.write_file(_INPUT, f"{json.dumps(document, indent=2)}\n".encode())
     base = result.session.base_commit

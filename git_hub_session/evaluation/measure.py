@@ -58,7 +58,7 @@ class MetricCommand(NamedTuple):
     allowed_failures: int = 0
     """The number of failed runs of each target that are repeated."""
     requirements: tuple[Requirement, ...] = ()
-    """The metrics of the same command that must hold in each run of an agent."""
+    """The conditions that each run of an agent must meet."""
 
 
 class MetricRunner:
@@ -154,7 +154,10 @@ class MetricRunner:
             waiting = failed
 
     def _run_command(self, targets: Sequence[MeasureTarget]) -> dict[str, _Outcome]:
-        """Run the command once for each target. Return the metric, or the reason for none."""
+        """Run the command once for each target.
+
+        Return the metric, None if the run passed without a metric, or the reason for its failure.
+        """
         outcomes: dict[str, _Outcome] = {}
         ready = self._prepare(targets, outcomes)
         metric_command = self._metric_command
@@ -216,10 +219,10 @@ class MetricRunner:
     def _read_result(
         self, target: MeasureTarget, result: CommandResult, old_stamp: object
     ) -> Quantity | None:
-        """Return the metric, or None without a name of the metric.
+        """Return the metric, or None if the exit status is the result.
 
-        Raise MetricNotFound if the run failed, or if a requirement is not met. The baseline of a
-        metric has to meet none.
+        Raise MetricNotFound if the run failed, or if a requirement is not met. With a metric, the
+        baseline does not have to meet the requirements.
         """
         if result.failure:
             raise MetricNotFound(result.failure)

@@ -88,7 +88,7 @@ class EvalResult(NamedTuple):
 
     @property
     def rankable_agents(self) -> str:
-        """The agents that a judge may rank, as a list for --ranking."""
+        """The agents that the user may rank, as a list for --ranking."""
         candidates = [ranked.candidate for ranked in self.candidates]
         return ",".join(candidate.agent for candidate in candidates if not candidate.is_left_out)
 

@@ -84,7 +84,7 @@ class TargetRunner:
             on_end()
 
         def find_processes(index: int) -> Sequence[int]:
-            return procfs.pids_with_environment(self._marks(targets[index]))
+            return procfs.pids_with_environment(self._identifying_variables(targets[index]))
 
         callbacks = TaskCallbacks(lambda _index: None, keep_output, keep_result, find_processes)
         self._project.run_tasks(
@@ -102,7 +102,7 @@ class TargetRunner:
             self._left.setdefault(name, []).extend(result.left)
             self._remaining.setdefault(name, []).extend(result.remaining)
 
-    def _marks(self, target: MeasureTarget) -> dict[str, str]:
+    def _identifying_variables(self, target: MeasureTarget) -> dict[str, str]:
         """Return the variables that identify the processes of a target."""
         variables = target.environ
         agent = variables.get("HUB_AGENT") or target.name
@@ -110,7 +110,7 @@ class TargetRunner:
         return {**run_environment(self._run, agent), "HUB_ATTEMPT": attempt}
 
     def _make_task(self, command: str, target: MeasureTarget) -> Task:
-        environ = {**target.environ, **self._marks(target)}
+        environ = {**target.environ, **self._identifying_variables(target)}
         return Task(["/bin/sh", "-c", command], target.directory, environ)
 
     def tracked_stamps(self, targets: Sequence[MeasureTarget]) -> dict[str, dict[bytes, object]]:

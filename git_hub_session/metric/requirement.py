@@ -1,4 +1,4 @@
-"""Requirements: metrics that must hold for an attempt to be ranked, such as `errors==0`.
+"""Requirements: conditions for a metric that each run must meet, such as `errors==0`.
 
 This module has no side effects.
 """

@@ -89,10 +89,10 @@ def deviation(values: Sequence[float]) -> float:
 
 
 def half_interval(values: Sequence[float]) -> float | None:
-    """Return half of the width of the confidence interval of the median.
+    """Return half of the width of the confidence interval of the pseudomedian.
 
-    Return None for fewer than two values, or if one is too large. The probability that the median
-    of endless repetitions is in the interval is 96 %.
+    Return None for fewer than two values, or if a value is too large. In 96 % of all cases, the
+    interval contains the value that many more repetitions would give.
     """
     count = len(values)
     if count < 2 or any(abs(value) > MAX_VALUE for value in values):

@@ -16,11 +16,12 @@ if TYPE_CHECKING:
 def remove_with_contents(worktree: Worktree) -> None:
     """Remove a worktree with everything in it, also repositories. Call it again after a kill.
 
-    The caller has created the worktree and told no user. Raise RemovalFailed or OSError.
+    Nothing is saved. Use it only for temporary worktrees, in which nobody works. Raise RemovalFailed
+    or OSError.
     """
     trash = trash_name(worktree)
     if os.path.lexists(worktree.path):
-        # Rename first: after a kill, the journal shows that the rest of the directory is no work.
+        # Rename first: after a kill, the journal shows that the rest may be deleted.
         start_journal(worktree, STEP_DELETE)
         os.rename(worktree.path, trash)
     elif not read_journal(worktree).step:

@@ -38,9 +38,9 @@ def agent_environment(
     """Return the environment of a command that runs for the agent of `branch`.
 
     Without a branch, HUB_AGENT, HUB_ATTEMPT and HUB_BRANCH are ''. HUB_PREVIOUS is the path of the
-    digest of earlier sessions, if the session continues another one. A variable without a value is
-    missing, also if an outer session has set it. So is a variable that the system would not accept.
-    Git's variables are removed: they can name another repository.
+    digest of earlier sessions, if the session continues another one. An optional variable without a
+    value is missing, also if an outer session has set it. A variable that the system would not accept
+    is missing too. Git's variables are removed: they can name another repository.
     """
     name = agent_name(branch.agent) if branch else ""
     config = session.config

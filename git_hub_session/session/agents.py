@@ -180,7 +180,7 @@ def find_base_commit(session: Session, repo: GitRepo, branch: AgentBranch | None
     If the commit is missing or not recorded, return the tip of the base branch, or ''.
 
     Args:
-        branch: the attempt to return the start of. It can have its own (`spawn --base`).
+        branch: an attempt, whose recorded start has precedence.
     """
     own_start = recorded_start(session, branch) if branch else ""
     for base in (own_start, session.base_commit):

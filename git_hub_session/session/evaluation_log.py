@@ -51,7 +51,7 @@ class EvaluationEntry(NamedTuple):
     by: str
     """The user, as "Name <email>"."""
     run: str
-    """The name of the run, such as eval-1, or '' if a person or a judge ranked the agents."""
+    """The name of the run, such as eval-1, or '' if a person ranked the agents."""
     agent: int
     attempt: int
     commit: str

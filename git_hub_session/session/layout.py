@@ -22,7 +22,7 @@ PREVIOUS_FILE = "previous.json"
 """The file in the directory of a session that describes the attempts of earlier sessions."""
 
 SESSION_FILES = ("config.yaml", "state.json", PREVIOUS_FILE)
-"""The files of a new session."""
+"""The files of a new session. It has PREVIOUS_FILE only if it has a parent."""
 
 CHANNELS = ("dispatch", "progress", "results")
 

@@ -35,14 +35,14 @@ class StoredFiles:
     """Stored files and links, with their paths."""
 
     def __init__(self, fd: int) -> None:
-        """Write the bytes into the empty file `fd`, which `close` closes."""
+        """Use the empty file `fd` for the bytes. `close` closes it."""
         self._fd = fd
         self._end = 0
         self._entries: dict[bytes, _Entry] = {}
 
     @classmethod
     def create_in(cls, directory: str) -> Self:
-        """Return no files yet. The bytes are on the file system of `directory`."""
+        """Create an empty store on the file system of `directory`."""
         path = os.path.join(directory, ".stored-files")
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         os.unlink(path)
@@ -115,7 +115,10 @@ class StoredFiles:
         return os.pread(self._fd, min(_CHUNK, entry.size - offset), entry.start + offset)
 
     def _is_same(self, entry: _Entry, target: str) -> bool:
-        """Return True if the file has the same bytes and is executable or not, as the stored one."""
+        """Return True if the file equals the stored one.
+
+        They have the same type, the same bytes and the same permission to execute.
+        """
         parent, _, name = entry.path.rpartition(b"/")
         directory = open_parent(target, parent, create=False)
         if directory < 0:

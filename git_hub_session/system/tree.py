@@ -234,7 +234,7 @@ def _open_writable(parent: int, name: bytes) -> int:
 
 
 def directory_id(path: str) -> tuple[int, int] | None:
-    """Return the device and the inode of the directory `path`, or None if it is none."""
+    """Return the device and the inode of the directory `path`, or None if it is not a directory."""
     try:
         status = os.lstat(path)
     except OSError:

@@ -1,4 +1,4 @@
-"""Put files into the worktree that an evaluation measures, which the agents never see.
+"""Find and store the holdout files: files that only measured worktrees get.
 
 They are copied from a directory before the first command runs. A measured worktree gets them before
 each run of the eval command, in the place of any file of the attempt.
@@ -145,4 +145,6 @@ def _refuse_link_out(top: str, path: bytes) -> None:
     is_absolute = os.readlink(link).startswith(b"/")
     if is_absolute or not is_inside(os.fsdecode(os.path.realpath(link)), top):
         name = os.fsdecode(link)
-        raise Refused(f"'{name}' is a link out of the directory", hint="replace it with a file")
+        raise Refused(
+            f"'{name}' points outside the holdout directory", hint="replace it with a file"
+        )

@@ -35,7 +35,7 @@ def test_agents_without_a_command(hub: Hub) -> None:
         129,
         [
             "error: no command for agent-1, agent-3",
-            "hint: give an --agent-cmd without a name",
+            "hint: give an --agent-cmd without 'agent-<N>='",
         ],
     )
     assert hub.run(*RUN, *IN_TURN, "--ff", "-m", "x").code == 129
@@ -47,7 +47,7 @@ def test_agents_without_a_command(hub: Hub) -> None:
         1,
         "",
         "error: no command for agent-1\n"
-        "hint: select the other agents with --agents, or give an --agent-cmd without a name\n",
+        "hint: select the other agents with --agents, or give an --agent-cmd without 'agent-<N>='\n",
     )
     assert hub.run("exec", "-q", "--agents=2", "s1", "--agent-cmd", "agent-2=true") == Result(0)
     assert hub.run("exec", "s1", "--agent-cmd", "true", "--", "true").code == 129

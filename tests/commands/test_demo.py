@@ -85,7 +85,7 @@ Initialized session primes in .agenthub/sessions/primes
   Metric: divisions (lower)
   State: init
 Baseline: divisions 78021
-Time limit for each measurement: 60 s (at least 10 times the baseline's)
+Time limit for each measurement: 60 s (10 times the longest run of the baseline, at least 60 s)
 """
 
 RANKS = """\

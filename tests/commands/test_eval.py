@@ -510,7 +510,8 @@ def test_approval_that_cannot_be_saved(hub: Hub) -> None:
     assert result.err == ""
     result = hub.run("eval", "--eval", "cat ms", "s1", environ=environ)
     assert result.err == (
-        f"warning: the approval was not saved: cannot write '{path}': Not a directory\n"
+        "warning: 'git hub-session eval' will ask again, because the approval was not saved:"
+        f" cannot write '{path}': Not a directory\n"
     )
     assert hub.run("eval", "s1", environ=environ).code == 1
 

@@ -38,7 +38,7 @@ def test_holdout_is_there_only_while_measuring(hub: Hub) -> None:
         *("--warmup=1", "--prepare=test -L link", "--no-guard", "--agent-cmd", AGENT),
     )
     assert result == Result(0, result.out, CHANGED)
-    limit = "Time limit for each measurement: 60 s (at least 10 times the baseline's)\n"
+    limit = "Time limit for each measurement: 60 s (10 times the longest run of the baseline, at least 60 s)\n"
     assert f"Baseline: ms 11\n{limit}" in result.out
     assert "changed guarded path 'deep/hidden'" in result.out
     state = hub.state()
@@ -65,7 +65,7 @@ def test_refused_directories(hub: Hub) -> None:
         "sub": "git tracks 'sub/other': the agents would see it",
         "..": f"the repository is in '{hub.top.parent}'",
         "../empty": "'../empty' has no files",
-        "../linked": f"'{linked}/passwords' is a link out of the directory",
+        "../linked": f"'{linked}/passwords' points outside the holdout directory",
     }
     for directory, message in refused.items():
         result = hub.run("init", *OPTIONS, "--eval", EVAL, f"--holdout={directory}")
@@ -101,7 +101,7 @@ def test_refused_directories(hub: Hub) -> None:
     assert hub.run("eval", "s1") == Result(
         1,
         "",
-        f"error: the holdout of session 's1' is not approved: '{linked}'\n"
+        f"error: the holdout directory of session 's1' is not approved: '{linked}'\n"
         f"hint: git hub-session eval s1 --holdout {linked}\n",
     )
 

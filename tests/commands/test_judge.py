@@ -121,7 +121,7 @@ def test_judge_without_a_metric(hub: Hub) -> None:
     create_measurable_session(hub, "ms: 1\n", "x\n", sid="s2")
     judged = hub.run("eval", *MEASURE, "--judge", "exit 1", "s2")
     assert (judged.code, judged.err) == (
-        *(0, "warning: the judge was not asked: it could only rank 1 agent\n"),
+        *(0, "warning: the judge did not run: fewer than two agents can be ranked\n"),
     )
     assert hub.run("merge", "-n", "s2").code == 0
     wrong = {

@@ -50,7 +50,7 @@ def test_run_from_a_task_to_a_merge(slow_project: Hub) -> None:
         "  Task: Be quick\n  Agents: 2\n  Base branch: main\n  Eval: cat ms\n  Metric: ms (lower)\n"
         "  State: init\n"
         "Baseline: ms 50\n"
-        "Time limit for each measurement: 60 s (at least 10 times the baseline's)\n"
+        "Time limit for each measurement: 60 s (10 times the longest run of the baseline, at least 60 s)\n"
         "Spawned agent-1 in ../project.hub/s1/agent-1 on hub/s1/agent-1/attempt-1\n"
         "Spawned agent-2 in ../project.hub/s1/agent-2 on hub/s1/agent-2/attempt-1\n"
         f"  Base: {base[:12]}\n"

@@ -88,7 +88,7 @@ def check_options(args: Arguments) -> None:
     missing = [agent_name(agent) for agent in range(1, count + 1) if not commands.find(agent)]
     if missing:
         raise UsageError(
-            f"no command for {', '.join(missing)}", hint="give an --agent-cmd without a name"
+            f"no command for {', '.join(missing)}", hint="give an --agent-cmd without 'agent-<N>='"
         )
     for parse in (parse_repeat, parse_budget, parse_jobs, parse_timeout, parse_retries):
         parse(args)

@@ -98,6 +98,7 @@ class BaselineView(View):
         if self.time_limit:
             out.append(
                 f"Time limit for each measurement: {self.time_limit} s"
-                f" (at least {_LIMIT_FACTOR} times the baseline's)"
+                f" ({_LIMIT_FACTOR} times the longest run of the baseline,"
+                f" at least {_SMALLEST_LIMIT} s)"
             )
         return TextOutput(out)
