@@ -150,10 +150,8 @@ def _task_warnings(tasks: Sequence[Task]) -> list[str]:
     """Return the warning that the task does not fit into a variable, if it does not."""
     if all(TASK_VARIABLE in task.environ for task in tasks):
         return []
-    return [
-        f"{TASK_VARIABLE} is not set: the system does not accept the task as a variable"
-        " (read HUB_TASK_FILE)"
-    ]
+    reason = "the system does not accept the task as a variable"
+    return [f"{TASK_VARIABLE} is not set: {reason} (read HUB_TASK_FILE)"]
 
 
 def _first_statuses(
