@@ -41,7 +41,6 @@ if TYPE_CHECKING:
     from git_hub_session.merge.merge import MergeResult
     from git_hub_session.session.project import Project
 
-
 MESSAGE = Option(
     "-m, --message", "commit message (repeat it for more paragraphs)", "<text>", repeatable=True
 )
@@ -98,11 +97,10 @@ def run(context: Context, args: Arguments) -> MergeView:
     result = merge_winner(sid, project, options, cleanup_options, plan)
     commands = restore_commands(result.report, project)
     report = ReportOutput(result.report, project.cwd, commands, dry_run=False)
-    ancestors = None
-    if options.cleanup:
-        archived = archive_ancestors(plan.session, project, cleanup_options)
-        ancestors = _ancestor_views(archived, project)
-    return MergeView(plan, result, report, ancestors)
+    if not options.cleanup:
+        return MergeView(plan, result, report)
+    archived = archive_ancestors(plan.session, project, cleanup_options)
+    return MergeView(plan, result, report, _ancestor_views(archived, project))
 
 
 def parse_options(args: Arguments) -> MergeOptions:
@@ -265,8 +263,7 @@ class MergeView(View):
         # The preview has already shown a merge that an earlier call made.
         if not self.plan.existing_commit:
             into = escape_control(short_name(self.plan.into))
-            agent = self.plan.winner_name
-            out.append(f"Merged {agent} into {into}: {result.commit[:12]}")
+            out.append(f"Merged {self.plan.winner_name} into {into}: {result.commit[:12]}")
             out += _result_lines(self.plan, style)
         out += report.lines(style)
         if session.state != self._state:
@@ -279,16 +276,14 @@ def _conflict_output(plan: MergePlan, *, quiet: bool) -> TextOutput:
     agent, name = agent_name(plan.winner.agent), plan.winner_name
     into = escape_control(short_name(plan.into))
     paths = [f"  {escape_control(os.fsdecode(path))}" for path in plan.conflicts]
+    verb, what = "merge", name
     if plan.replay is not None:
         verb, what = "rebase", f"commit {plan.replay.conflicting[:12]} of {name}"
-    else:
-        verb, what = "merge", name
     command = in_attempt_command(verb, sid, agent, short_name(plan.into))
-    # `path` returns the worktree of the last attempt. `adopt` makes the winner the last one.
-    is_last = name == agent
-    adopt = [] if is_last else [f"hint: git hub-session adopt {sid} {agent} {plan.tip[:12]}"]
+    adopt = f"hint: git hub-session adopt {sid} {agent} {plan.tip[:12]}"
     err = [
-        *adopt,
+        # `path` returns the worktree of the last attempt. `adopt` makes the winner the last one.
+        *([adopt] if name != agent else []),
         f"hint: {escape_control(command)}",
         f"hint: resolve and commit the conflicts there, then: git hub-session eval {sid}",
         "nothing was changed",
