@@ -70,7 +70,7 @@ OWNERS = {
     # `demo` removes only the directory that it has created. system.tree.remove_if_unchanged
     # removes everything else.
     "shutil": "commands.demo",
-    "tempfile": "commands.demo worktree.merge_tree git.libgit2",
+    "tempfile": "commands.demo system.temporary git.libgit2",
 }
 
 # The modules that neither read a file nor a clock nor the environment, and the only modules
@@ -99,7 +99,7 @@ LATE_IMPORTS = {
     ("main", "difflib"),
     ("main", "system.trace"),
     ("main", "traceback"),
-    ("worktree.merge_tree", "tempfile"),
+    ("system.temporary", "tempfile"),
     ("session.config_file", "yaml"),
     ("session.project", "git.command"),
     ("session.project", "git.identity"),

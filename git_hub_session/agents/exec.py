@@ -23,7 +23,8 @@ from git_hub_session.session.agent_environment import (
     agent_environment,
     run_environment,
 )
-from git_hub_session.session.agents import PerAgent, find_base_commit, refuse_if_running
+from git_hub_session.session.agents import find_base_commit, refuse_if_running
+from git_hub_session.session.assignment_values import PerAgent
 from git_hub_session.session.layout import exclude_hub
 from git_hub_session.session.record import with_agents
 from git_hub_session.session.state import AgentStatus
@@ -127,9 +128,7 @@ def run_for_agents(
 
 def _find_command(agent_run: AgentRun, options: ExecOptions) -> Sequence[str]:
     """Return the command of an agent, or (). It is `true` if only changes are committed."""
-    return (
-        ("true",) if agent_run.is_only_committed else options.find_command(agent_run.branch.agent)
-    )
+    return ("true",) if agent_run.commits_only else options.find_command(agent_run.branch.agent)
 
 
 def _with_commands(agent_runs: Sequence[AgentRun], options: ExecOptions) -> tuple[AgentRun, ...]:

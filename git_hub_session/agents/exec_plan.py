@@ -52,7 +52,7 @@ def plan_exec(session: Session, project: Project, options: ExecOptions) -> ExecP
     if agents or not usable:
         _refuse_skipped(skipped)
     if options.commit:
-        usable = tuple(_mark_only_committed(agent_run, last_runs) for agent_run in usable)
+        usable = tuple(_with_commits_only(agent_run, last_runs) for agent_run in usable)
     return ExecPlan(usable, skipped)
 
 
@@ -79,11 +79,11 @@ def _find_worktrees(
     return worktrees
 
 
-def _mark_only_committed(agent_run: AgentRun, last_runs: Mapping[int, LastRun]) -> AgentRun:
+def _with_commits_only(agent_run: AgentRun, last_runs: Mapping[int, LastRun]) -> AgentRun:
     """Return the agent, marked if only the commit of its last run failed."""
     last_run = last_runs.get(agent_run.branch.agent)
-    is_only_committed = last_run is not None and last_run.is_only_uncommitted
-    return agent_run._replace(is_only_committed=is_only_committed)
+    commits_only = last_run is not None and last_run.has_only_commit_failed
+    return agent_run._replace(commits_only=commits_only)
 
 
 def _find_failed(

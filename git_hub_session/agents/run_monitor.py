@@ -56,7 +56,7 @@ class AgentRun(NamedTuple):
     """The reason why changes that had to be committed are uncommitted, or ''."""
     tries: int = 0
     """The number of times that the command has run."""
-    is_only_committed: bool = False
+    commits_only: bool = False
     """True to commit the changes that the last run left, and run no command."""
     command: str = ""
     """The beginning of the command."""

@@ -83,7 +83,7 @@ def spawn_agents(sid: SessionId, project: Project, options: SpawnOptions) -> Spa
         plan = plan_spawn(session, project, options, worktrees)
         if not plan.created:
             _fix_status(locked, plan, project, at)
-            return _with_posts(plan, project)
+            return _post_assignments(plan, project)
         setup = WorktreeSetup(project)
         plan = _remove_partial_worktrees(plan, project)
         settings = git_settings.read_settings(project.paths.common_dir)
@@ -101,11 +101,11 @@ def spawn_agents(sid: SessionId, project: Project, options: SpawnOptions) -> Spa
         plan = plan._replace(notes=(*plan.notes, *exclude_hub(project.paths)))
         ready = _with_status(session, plan, AgentStatus.READY, at, settings)
         locked.save(_with_fixed_status(_with_running_state(ready, project, at), plan, at))
-        return _with_posts(plan, project)
+        return _post_assignments(plan, project)
 
 
-def _with_posts(plan: SpawnResult, project: Project) -> SpawnResult:
-    """Post the assignments of the agents. Complete those of an interrupted spawn.
+def _post_assignments(plan: SpawnResult, project: Project) -> SpawnResult:
+    """Post the assignments that are missing on the board. Return the result with the warnings.
 
     Agents that another tool created have no assignment of this program.
     """

@@ -235,12 +235,12 @@ def _requested_agents(session: Session, repo: GitRepo, options: SpawnOptions) ->
     if not interrupted or not {*numbers} <= {*interrupted}:
         raise Refused(
             f"session '{session.id}' is '{session.state}': it accepts no more agents",
-            hint=_other_way(session, numbers, options),
+            hint=_no_more_agents_hint(session, numbers, options),
         )
     return numbers or interrupted
 
 
-def _other_way(session: Session, numbers: Sequence[int], options: SpawnOptions) -> str:
+def _no_more_agents_hint(session: Session, numbers: Sequence[int], options: SpawnOptions) -> str:
     """Return the command for a session that accepts no more agents.
 
     A session that is evaluated accepts a commit as the next attempt of an agent.
@@ -296,7 +296,7 @@ def _refuse_if_branch_left(
 def _choose_base_commit(
     session: Session, repo: GitRepo, options: SpawnOptions, *, is_needed: bool
 ) -> str:
-    """Return the commit that the agents of the session start from, without an own `--base`.
+    """Return the commit for all agents for which `--base` names no other commit.
 
     If it is not needed, return the recorded commit even if the repository does not have it.
     """

@@ -10,7 +10,7 @@ from git_hub_session.board.board import Board
 from git_hub_session.board.posts import COORDINATOR, DISPATCH, assignment_heading, is_assignment
 from git_hub_session.errors import HubError, to_hub_error
 from git_hub_session.git.ref_names import agent_name
-from git_hub_session.session.agents import TEMPLATES, parse_strategies
+from git_hub_session.session.assignment_values import TEMPLATES, parse_strategies
 from git_hub_session.util.clock import parse_iso
 
 if TYPE_CHECKING:

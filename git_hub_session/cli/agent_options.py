@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from git_hub_session._typing import TYPE_CHECKING
+from git_hub_session.cli.config_values import MAX_TEXT_BYTES
 from git_hub_session.cli.context import read_text_file
 from git_hub_session.cli.options import Option
 from git_hub_session.errors import UsageError
 from git_hub_session.git.ref_names import agent_name, agent_number
-from git_hub_session.session.agents import TEMPLATES, PerAgent, parse_agent
+from git_hub_session.session.agents import parse_agent
+from git_hub_session.session.assignment_values import TEMPLATES, PerAgent
 from git_hub_session.session.model import MAX_AGENTS
 from git_hub_session.util.numbers import parse_int
 
@@ -36,7 +38,6 @@ TEMPLATE = Option(
     choices=TEMPLATES,
 )
 ASSIGNMENT_OPTIONS = (STRATEGY, STRATEGIES, TEMPLATE)
-_MAX_BYTES = 512 << 10
 
 
 def parse_agent_count(text: str | None) -> int:
@@ -74,7 +75,7 @@ def parse_strategy_options(args: Arguments, count: int) -> dict[str, str]:
         return {agent_name(agent): text for agent, text in pairs if text}
     if values:
         raise UsageError("--strategy and --strategies exclude each other")
-    text = read_text_file(file, "strategies", max_bytes=_MAX_BYTES)
+    text = read_text_file(file, "strategies", max_bytes=MAX_TEXT_BYTES)
     return parse_strategy_file(text, count)
 
 
@@ -119,9 +120,9 @@ def parse_strategy_file(text: str, count: int) -> dict[str, str]:
         if line[0].isspace() and strategies:
             lines.append(line.strip())
             continue
-        name, _, start = line.partition(":")
+        name, colon, start = line.partition(":")
         number = agent_number(name.strip())
-        if not number or not _:
+        if not number or not colon:
             raise UsageError(f"not a strategy: '{line:.60}'", hint="use a line 'agent-2: <text>'")
         name = agent_name(parse_agent(name, count))
         if name in strategies:

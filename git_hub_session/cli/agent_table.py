@@ -8,14 +8,13 @@ from git_hub_session._typing import TYPE_CHECKING, Any
 from git_hub_session.cli.table import Column, table_lines
 from git_hub_session.cli.view import (
     TerminalStyle,
-    describe_pass,
     format_change,
     relative_path,
 )
 from git_hub_session.session.runs import FAILED_WITH
 from git_hub_session.util.clock import format_age
 from git_hub_session.util.numbers import format_values
-from git_hub_session.util.text import display_width, escape_control
+from git_hub_session.util.text import describe_pass, display_width, escape_control
 
 if TYPE_CHECKING:
     from git_hub_session.session.baseline import Evaluation

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from git_hub_session._typing import TYPE_CHECKING
-from git_hub_session.cli.view import describe_pass
 from git_hub_session.session.guarded import describe_guarded
 from git_hub_session.util.numbers import format_number, format_values
-from git_hub_session.util.text import display_width, escape_control, pad
+from git_hub_session.util.text import describe_pass, display_width, escape_control, pad
 
 if TYPE_CHECKING:
     from git_hub_session.cli.view import TerminalStyle

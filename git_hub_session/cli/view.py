@@ -166,11 +166,6 @@ def metric_lines(config: Config) -> list[str]:
     return out
 
 
-def describe_pass(passed: bool | None) -> str:
-    """Return 'pass' or 'fail', or '' for None."""
-    return {True: "pass", False: "fail"}[passed] if passed is not None else ""
-
-
 def metric_text(
     name: str, value: float, baseline: float | None, style: TerminalStyle, *, unit: str = ""
 ) -> str:

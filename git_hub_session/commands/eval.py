@@ -145,7 +145,7 @@ class EvalView(View):
     @property
     def exit_code(self) -> int:
         """1 if agents were measured, but every measurement failed."""
-        measured = [ranked.is_measured for ranked in self.result.candidates if ranked.score]
+        measured = [ranked.has_result for ranked in self.result.candidates if ranked.score]
         return 1 if measured and not any(measured) else 0
 
     @property

@@ -285,7 +285,7 @@ class ExecView(View):
     def _preview_line(self, agent_run: AgentRun) -> str:
         if agent_run.reason:
             return f"Would not run it for {agent_run.agent}: {escape_control(agent_run.reason)}"
-        if agent_run.is_only_committed:
+        if agent_run.commits_only:
             return f"Would commit the changes of {agent_run.agent}"
         path = escape_control(relative_path(agent_run.path, self.cwd))
         return f"Would run it for {agent_run.agent} in {path}"

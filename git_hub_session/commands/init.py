@@ -36,7 +36,7 @@ from git_hub_session.cli.view import (
 from git_hub_session.errors import UsageError
 from git_hub_session.git.ref_names import HEADS, SessionId, parse_session_id
 from git_hub_session.lineage.parent import parent_fields
-from git_hub_session.session.agents import parse_strategies
+from git_hub_session.session.assignment_values import parse_strategies
 from git_hub_session.session.create import choose_session_id, create_session, resolve_base_branch
 from git_hub_session.session.guarded import find_missing_guard, missing_guard_error
 from git_hub_session.session.model import CONFIG_KEYS, Config
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from git_hub_session._typing import Any
     from git_hub_session.lineage.parent import Parent
     from git_hub_session.merge.next_session import NextSession
-    from git_hub_session.session.create import Start
+    from git_hub_session.session.create import ParentData
     from git_hub_session.session.model import Session
     from git_hub_session.session.project import Project
 
@@ -107,7 +107,7 @@ def run(context: Context, args: Arguments) -> InitView:
 def _create(context: Context, args: Arguments, previous: Session | None) -> InitView:
     """Create the session. It starts from the winner of the session `previous`, if there is one."""
     project = context.project
-    next_session = _choose_next_session(previous, project)
+    next_session, parent_data = _choose_next_session(previous, project)
     values = _plan_values(project, args, next_session)
     values |= _read_holdout(args, project)
     _refuse_missing_guard(context, Config(values))
@@ -115,10 +115,10 @@ def _create(context: Context, args: Arguments, previous: Session | None) -> Init
     wanted_sid = parse_session_id(wanted_id) if wanted_id is not None else None
     dry_run = args.is_set("dry-run")
     create = choose_session_id if dry_run else create_session
-    start = _prepare_start(previous, next_session, project)
-    sid = create(project.store, values, wanted_sid, now=project.now(), start=start)
+    sid = create(project.store, values, wanted_sid, now=project.now(), parent_data=parent_data)
     if not dry_run:
-        given = [name for name in ("eval_cmd", "holdout") if args.value(name.removesuffix("_cmd"))]
+        options = {"eval": "eval_cmd", "holdout": "holdout"}
+        given = [name for option, name in options.items() if args.value(option)]
         approve_typed(context, Config({name: values[name] for name in given}))
     config = Config({**values, "session_id": sid})
     directory = relative_path(f"{project.paths.hub}/sessions/{sid}", project.cwd)
@@ -126,22 +126,19 @@ def _create(context: Context, args: Arguments, previous: Session | None) -> Init
     return InitView(sid, config, directory, parent, dry_run=dry_run)
 
 
-def _choose_next_session(previous: Session | None, project: Project) -> NextSession | None:
+def _choose_next_session(
+    previous: Session | None, project: Project
+) -> tuple[NextSession | None, ParentData | None]:
+    """Return the settings and the parent data of a session that starts from the winner of `previous`.
+
+    Return None for both without a previous session.
+    """
     if previous is None:
-        return None
-    from git_hub_session.merge.next_session import choose_next_session
+        return None, None
+    from git_hub_session.merge.next_session import choose_next_session, prepare_parent_data
 
-    return choose_next_session(previous, project)
-
-
-def _prepare_start(
-    previous: Session | None, next_session: NextSession | None, project: Project
-) -> Start | None:
-    if previous is None or next_session is None:
-        return None
-    from git_hub_session.merge.next_session import prepare_start
-
-    return prepare_start(previous, next_session.parent, project)
+    next_session = choose_next_session(previous, project)
+    return next_session, prepare_parent_data(previous, next_session.parent, project)
 
 
 def _plan_values(

@@ -19,7 +19,7 @@ from git_hub_session.lineage.parent import find_ancestors
 from git_hub_session.session.evaluation_log import LOG_FILE, read_evaluations
 from git_hub_session.util.clock import format_age_since
 from git_hub_session.util.numbers import format_values
-from git_hub_session.util.text import escape_control, pad
+from git_hub_session.util.text import describe_pass, escape_control, pad
 
 if TYPE_CHECKING:
     from git_hub_session._typing import Any
@@ -53,7 +53,7 @@ _SHORTENED = f"the oldest entries of {LOG_FILE} are not shown"
 
 
 class LogView(View):
-    """The state changes of a session, newest first, and then its line of descent."""
+    """The state changes of a session, newest first, and then its earlier sessions."""
 
     def __init__(
         self,
@@ -169,8 +169,7 @@ def _format_values(entries: Sequence[EvaluationEntry]) -> list[str]:
     values = format_values(*(entry.value for entry in entries))
     for entry, value in zip(entries, values, strict=True):
         if not value:
-            is_pass = entry.passed and not entry.reason
-            texts.append("pass" if is_pass else escape_control(entry.reason) or "-")
+            texts.append(escape_control(entry.reason) or describe_pass(entry.passed) or "-")
             continue
         count = len(entry.values)
         repeated = f" (median of {count})" if count > 1 else ""

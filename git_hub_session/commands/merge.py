@@ -15,7 +15,6 @@ from git_hub_session.cli.view import (
     TextOutput,
     View,
     agent_fields,
-    describe_pass,
     make_record,
     metric_text,
     warning_lines,
@@ -32,7 +31,7 @@ from git_hub_session.session.agents import parse_attempt
 from git_hub_session.session.baseline import last_evaluation
 from git_hub_session.session.model import MAX_AGENTS
 from git_hub_session.session.state import State
-from git_hub_session.util.text import escape_control
+from git_hub_session.util.text import describe_pass, escape_control
 from git_hub_session.worktree.merge_tree import in_attempt_command
 
 if TYPE_CHECKING:

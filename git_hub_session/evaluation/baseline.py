@@ -7,7 +7,7 @@ from git_hub_session.errors import Refused
 from git_hub_session.evaluation.eval_worktrees import EvalWorktrees
 from git_hub_session.evaluation.guard import FixedPaths
 from git_hub_session.evaluation.measure import MetricCommand, MetricRunner
-from git_hub_session.evaluation.missing import MISSING_HINT, cannot_execute
+from git_hub_session.evaluation.missing import MISSING_HINT, is_shell_error
 from git_hub_session.evaluation.targets import MeasureTarget, WorktreeRequest
 from git_hub_session.evaluation.units import BASELINE, Measurement
 from git_hub_session.git.ref_names import HEADS, SessionId
@@ -73,7 +73,7 @@ def measure_baseline(
             runner = MetricRunner([target], metric_command, run, project, progress)
             measurement = runner.measure()[BASELINE]
         notes = tuple(runner.notes)
-        if not metric_command.metric and not cannot_execute(measurement.missing):
+        if not metric_command.metric and not is_shell_error(measurement.missing):
             return MeasuredBaseline(None, notes, measurement.reason, runner.longest_run)
         if not measurement.values:
             raise _baseline_failed(session.config.base_branch, measurement, run.path)

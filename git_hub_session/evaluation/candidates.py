@@ -15,7 +15,7 @@ from git_hub_session.session.agents import (
     comparison_base,
     missing_agents_hint,
 )
-from git_hub_session.session.attempts import counted_attempt
+from git_hub_session.session.attempts import find_counting_attempt
 from git_hub_session.session.state import State
 from git_hub_session.worktree.owner import agent_worktrees
 from git_hub_session.worktree.reattach import wrong_branch_reason
@@ -75,6 +75,11 @@ class Candidate(NamedTuple):
     """True if other attempts of the agent are measured too."""
 
     @property
+    def is_earlier(self) -> bool:
+        """True if the agent has made a later attempt."""
+        return self.last_attempt != 0
+
+    @property
     def is_left_out(self) -> bool:
         """True if the agent is neither measured nor ranked, because its last run failed."""
         return bool(self.failure) and not self.is_failure_allowed
@@ -131,14 +136,14 @@ class Candidate(NamedTuple):
     @property
     def name(self) -> str:
         """The agent's name, or "agent-2/attempt-1" if the agent has other attempts to measure."""
-        if self.is_one_of_several or self.last_attempt:
+        if self.is_one_of_several or self.is_earlier:
             return attempt_name(self.branch)
         return self.agent
 
     @property
     def target(self) -> str:
-        """The name of the logs and the temporary worktree. An earlier attempt has its own."""
-        return self.name.replace("/", "-") if self.last_attempt else self.agent
+        """The name of the logs and the temporary worktree. An earlier attempt has its own name."""
+        return self.name.replace("/", "-") if self.is_earlier else self.agent
 
 
 def find_candidates(
@@ -220,7 +225,7 @@ def _list_candidates(
         last = branches[-1]
         if not with_earlier:
             attempts = [branch.attempt for branch in branches]
-            counted = counted_attempt(session, last.agent, attempts)
+            counted = find_counting_attempt(session, last.agent, attempts)
             branches = [last._replace(attempt=counted)]
         made = [_make_candidate(each, session, project, worktrees, base=base) for each in branches]
         if made[-1].branch == last:

@@ -21,11 +21,11 @@ from git_hub_session.ranking.ranking import Score
 from git_hub_session.session import runs
 from git_hub_session.session.agent_environment import agent_environment
 from git_hub_session.session.agents import base_now, find_base_commit
-from git_hub_session.session.baseline import last_evaluation
+from git_hub_session.session.baseline import gain, last_evaluation
 from git_hub_session.session.model import Session
 from git_hub_session.session.store import TASK_FILE
+from git_hub_session.system.temporary import temporary_directory
 from git_hub_session.util.paths import is_same_path
-from git_hub_session.worktree.merge_tree import temporary_directory
 from git_hub_session.worktree.off_branch import off_branch_attempts
 from git_hub_session.worktree.uncommitted import uncommitted_files
 
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 
 NO_IMPROVEMENT = "no better than the baseline"
 _MAX_TAIL = 1 << 13  # bytes of the output that are kept
-_SIGNS = {"lower": 1, "higher": -1}
 
 
 class WorktreeMeasurement(NamedTuple):
@@ -107,7 +106,8 @@ def measure_worktree(
     commit = repo.tip(worktree.head) or worktree.detached
     files = uncommitted_files(worktree, repo) or ()
     changed = _committed_paths(session, commit, repo) | {*map(os.fsencode, files)}
-    measurement, notes, tail = _run_command(session, branch, worktree, project, metric_command)
+    target = _make_target(session, branch, worktree, project, commit)
+    measurement, notes, tail = _run_command(target, project, metric_command)
     baseline = _choose_baseline(session, options)
     name = agent_name(branch.agent)
     compared = convert_to_one_unit({name: measurement}, baseline)
@@ -136,25 +136,24 @@ def _committed_paths(session: Session, commit: str, repo: GitRepo) -> set[bytes]
     return repo.changed_paths(commit, base) if commit and base else set()
 
 
-def _run_command(
-    session: Session,
-    branch: AgentBranch,
-    worktree: Worktree,
-    project: Project,
-    metric_command: MetricCommand,
-) -> tuple[Measurement, list[str], bytes]:
-    """Return the measurement, the notes, and the end of the output."""
-    name = agent_name(branch.agent)
+def _make_target(
+    session: Session, branch: AgentBranch, worktree: Worktree, project: Project, commit: str
+) -> MeasureTarget:
     task_file = f"{project.paths.hub}/sessions/{session.id}/{TASK_FILE}"
     base = find_base_commit(session, project.repo)
     environ = agent_environment(project.environ, session, branch, base, task_file)
-    commit = project.repo.tip(worktree.head) or worktree.detached
-    target = MeasureTarget(name, commit, worktree.path, environ)
+    return MeasureTarget(agent_name(branch.agent), commit, worktree.path, environ)
+
+
+def _run_command(
+    target: MeasureTarget, project: Project, metric_command: MetricCommand
+) -> tuple[Measurement, list[str], bytes]:
+    """Return the measurement, the notes, and the end of the output."""
     show_progress = project.progress("Measuring", metric_command.warmup + metric_command.repeat)
     with temporary_directory() as logs, runs.open_private_run(logs) as run:
         runner = MetricRunner([target], metric_command, run, project, show_progress)
-        measurement = runner.measure()[name]
-        with open(f"{logs}/{name}.log", "rb") as file:
+        measurement = runner.measure()[target.name]
+        with open(f"{logs}/{target.name}.log", "rb") as file:
             file.seek(0, os.SEEK_END)
             file.seek(max(file.tell() - _MAX_TAIL, 0))
             tail = file.read()
@@ -180,5 +179,5 @@ def _find_no_improvement(measurement: Measurement, baseline: float | None, direc
         return ""
     score = Score(0, measurement.values, (0, 0))
     margin = baseline_margins([score], baseline, (), direction)[0]
-    gain = _SIGNS[direction] * (baseline - score.metric)
-    return "" if gain > margin else NO_IMPROVEMENT
+    is_better = gain(score.metric, baseline, direction) > margin
+    return "" if is_better else NO_IMPROVEMENT

@@ -24,6 +24,7 @@ from git_hub_session.removal.partial_add import remove_empty_git_dir
 from git_hub_session.system import procfs
 from git_hub_session.system.parallel import cpu_count, parallel_map
 from git_hub_session.system.stored_files import StoredFiles
+from git_hub_session.system.temporary import temporary_directory
 from git_hub_session.system.tree import directory_id
 from git_hub_session.temporary.worktrees import (
     eval_worktree_path,
@@ -31,7 +32,6 @@ from git_hub_session.temporary.worktrees import (
     session_of_eval_worktree,
 )
 from git_hub_session.worktree.locks import EVAL_LOCK
-from git_hub_session.worktree.merge_tree import temporary_directory
 from git_hub_session.worktree.setup import WorktreeSetup
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ class EvalWorktrees:
                 self._holdout = self._fixed_paths.holdout.store(scratch)
 
         def create(request: WorktreeRequest) -> EvalWorktree | tuple[str, str]:
-            # Return the error: the parent of a worker that raises would do its whole share again.
+            # Return the error. If a worker raises, the parent process repeats all items of the worker.
             try:
                 return self._create(request, setup)
             except HubError as error:

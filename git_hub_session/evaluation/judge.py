@@ -49,9 +49,9 @@ class Judge(NamedTuple):
     direction: str = ""
     """The better direction of the metric, or ''."""
     tolerance: float | None = None
-    """The largest relative difference to the best metric that the judge may ignore, or None.
+    """The largest difference to the best metric at which the judge ranks a candidate, as a fraction.
 
-    Without it, the judge ranks all candidates.
+    None is no limit.
     """
     timeout: float | None = None
     """The time limit in seconds."""
@@ -108,7 +108,7 @@ def _run_judge(
 
 def _select_candidates(result: EvalResult, judge: Judge) -> list[RankedCandidate]:
     """Return the candidates that the judge may rank, in their present order."""
-    candidates = [ranked for ranked in result.candidates if _may_win(ranked, result)]
+    candidates = [ranked for ranked in result.candidates if _can_be_judged(ranked, result)]
     if judge.tolerance is None:
         return candidates
     measured = [
@@ -123,7 +123,7 @@ def _select_candidates(result: EvalResult, judge: Judge) -> list[RankedCandidate
     return [ranked for ranked, value in measured if abs(value - best) <= limit]
 
 
-def _may_win(ranked: RankedCandidate, result: EvalResult) -> bool:
+def _can_be_judged(ranked: RankedCandidate, result: EvalResult) -> bool:
     candidate = ranked.candidate
     has_rank = ranked.rank is not None or result.metric_command is None
     is_fit = candidate.is_eligible and not candidate.is_left_out and ranked.is_counted

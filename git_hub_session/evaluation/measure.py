@@ -233,8 +233,10 @@ class MetricRunner:
         metric = self._read_metric(text) if metric_command.metric else None
         if metric is None or target.name != BASELINE:
             for requirement in metric_command.requirements:
-                is_metric = metric is not None and requirement.name == metric_command.metric
-                value = metric if is_metric and metric else read_metric(text, requirement.name)
+                if metric is not None and requirement.name == metric_command.metric:
+                    value = metric
+                else:
+                    value = read_metric(text, requirement.name)
                 failure = requirement.describe_failure(value)
                 if failure:
                     raise MetricNotFound(failure)

@@ -88,7 +88,7 @@ def conflict_notes(candidates: Sequence[Candidate], session: Session) -> list[st
         f"{candidate.name} {candidate.merge_problem}"
         f" (to resolve: {in_attempt_command('merge', sid, candidate.agent, branch)})"
         for candidate in candidates
-        if candidate.has_conflicts and not candidate.last_attempt
+        if candidate.has_conflicts and not candidate.is_earlier
     ]
 
 

@@ -47,8 +47,8 @@ def find_missing(status: int, output: str) -> str:
     return f"exit code {status}" if status in _SHELL_ERRORS else ""
 
 
-def cannot_execute(missing: str) -> bool:
-    """Return True if `missing` is the text for a command that a shell cannot execute."""
+def is_shell_error(missing: str) -> bool:
+    """Return True if find_missing() returned the exit code of a shell that cannot execute a command."""
     return missing in {f"exit code {status}" for status in _SHELL_ERRORS}
 
 

@@ -169,7 +169,7 @@ def _rank(
 ) -> tuple[list[Rank], list[str]]:
     """Return the ranks, and a note if the first agents tie.
 
-    Agents without an own commit, and those on another branch, come last, by number. An agent that
+    Agents without a commit of their own, and those on another branch, come last, by number. An agent that
     failed, or that cannot be measured in place, has no rank.
     """
     candidates = [ranked for ranked in candidates if not ranked.candidate.is_left_out]

@@ -174,7 +174,7 @@ def _result_fields(ranked: RankedCandidate, repo: GitRepo, *, is_measured: bool)
         fields |= candidate.diff._asdict()
     if is_measured and not candidate.unmeasured_reason:
         fields["tree"] = _tree(candidate.measured_commit, repo)
-    if candidate.last_attempt:
+    if candidate.is_earlier:
         fields["last_attempt"] = candidate.last_attempt
     if candidate.guarded:
         fields["guarded"] = list(candidate.guarded)

@@ -42,8 +42,8 @@ class RankedCandidate(NamedTuple):
         return not self.counted_attempt
 
     @property
-    def is_measured(self) -> bool:
-        """True if the candidate has a value, or passed without one."""
+    def has_result(self) -> bool:
+        """True if the candidate has a value, or passed."""
         return bool(self.score and self.score.values) or bool(self.passed)
 
 

@@ -50,9 +50,9 @@ def record_user_ranking(
         hint = INCLUDE_FAILED_HINT.format(session.id)
         raise Refused(f"cannot rank {describe_failures(failed)}", hint=hint)
     _refuse_rank_without_commit(session, ranking)
-    ranks = ranks_from_list(options.ranking)
-    by_rank = zip(ranks, list_recorded(session, ranking).candidates, strict=True)
-    result = list_recorded(session, ranking)._replace(
+    result = list_recorded(session, ranking)
+    by_rank = zip(ranks_from_list(options.ranking), result.candidates, strict=True)
+    result = result._replace(
         candidates=tuple(ranked._replace(rank=rank) for rank, ranked in by_rank),
         verdict=Verdict(tuple(options.ranking), options.message),
     )
@@ -67,7 +67,7 @@ def list_recorded(session: Session, candidates: Sequence[Candidate]) -> EvalResu
         session,
         session.state,
         tuple(
-            with_recorded_values(RankedCandidate(each), recorded.get(each.branch.agent))
+            _with_recorded_values(RankedCandidate(each), recorded.get(each.branch.agent))
             for each in candidates
         ),
         baseline=evaluation.baseline,
@@ -75,7 +75,7 @@ def list_recorded(session: Session, candidates: Sequence[Candidate]) -> EvalResu
     )
 
 
-def with_recorded_values(ranked: RankedCandidate, recorded: AgentResult | None) -> RankedCandidate:
+def _with_recorded_values(ranked: RankedCandidate, recorded: AgentResult | None) -> RankedCandidate:
     """Return the candidate with the values of its commit that an earlier evaluation measured."""
     candidate = ranked.candidate
     if recorded is None or recorded.commit != candidate.commit:

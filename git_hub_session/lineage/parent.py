@@ -61,9 +61,9 @@ def parent_fields(parent: Parent | None) -> dict[str, Any]:
 
 
 def find_ancestors(session: Session, store: Store) -> list[tuple[Parent, Session | None]]:
-    """Return the line of descent of a session: the winners and their sessions, the oldest first.
+    """Return the earlier sessions of a session, each with its winner, the oldest first.
 
-    A session that is missing or damaged is None. It ends the line: its own parent is unknown.
+    A session that is missing or damaged is None. It is the first one: its own parent is unknown.
     """
     line: list[tuple[Parent, Session | None]] = []
     seen = {session.id}
@@ -81,7 +81,7 @@ def find_ancestors(session: Session, store: Store) -> list[tuple[Parent, Session
 
 
 def describe_rounds(session: Session, store: Store) -> str:
-    """Return the winners in the line of descent, such as "agent-2 of s1, agent-1 of s1-r2"."""
+    """Return the winners of the earlier sessions, such as "agent-2 of s1, agent-1 of s1-r2"."""
     ancestors = [parent for parent, _ in find_ancestors(session, store)]
     named = ancestors[-_MAX_NAMED:]
     texts = [f"{agent_name(parent.agent)} of {parent.session_id}" for parent in named]

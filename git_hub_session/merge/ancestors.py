@@ -26,7 +26,7 @@ class ArchivedAncestors(NamedTuple):
 def archive_ancestors(
     session: Session, project: Project, options: CleanupOptions
 ) -> ArchivedAncestors:
-    """Archive the evaluated sessions in the line of descent, the oldest first.
+    """Archive the evaluated earlier sessions, the oldest first.
 
     Their winners get archive tags like the other agents. An error does not stop the others.
     """

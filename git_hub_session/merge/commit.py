@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.errors import GitFailed, Refused
 from git_hub_session.git.config import is_true
+from git_hub_session.system.temporary import temporary_directory
 from git_hub_session.worktree.hooks import enabled_hooks
-from git_hub_session.worktree.merge_tree import temporary_directory
 
 if TYPE_CHECKING:
     from git_hub_session.git.command import GitAt

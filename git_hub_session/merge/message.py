@@ -10,7 +10,7 @@ from git_hub_session.git.ref_names import agent_name
 from git_hub_session.merge.options import PARAGRAPH
 from git_hub_session.session.baseline import last_evaluation
 from git_hub_session.util.numbers import format_values
-from git_hub_session.util.text import escape_control
+from git_hub_session.util.text import describe_pass, escape_control
 
 if TYPE_CHECKING:
     from git_hub_session.merge.plan import MergePlan
@@ -56,7 +56,7 @@ def _trailers(plan: MergePlan) -> Iterator[str]:
     if result is None or result.commit != plan.tip:
         return
     if result.metric is None and result.passed is not None:
-        yield f"Hub-Result: {'pass' if result.passed else 'fail'}"
+        yield f"Hub-Result: {describe_pass(result.passed)}"
     if not metric or result.metric is None:
         return
     values = (result.metric,) if baseline is None else (baseline, result.metric)

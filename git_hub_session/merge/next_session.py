@@ -1,4 +1,4 @@
-"""Choose the commit and the settings of a session that continues another one."""
+"""Choose the commit and the settings of a session that has a parent."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from git_hub_session.merge.options import MergeOptions
 from git_hub_session.merge.winner import NoImprovement, choose_winner, moves_since_evaluation
 from git_hub_session.session.agents import NEW_SESSION_HINT
 from git_hub_session.session.baseline import last_evaluation
-from git_hub_session.session.create import Start
+from git_hub_session.session.create import ParentData
 from git_hub_session.session.state import FINISHED, State
 from git_hub_session.worktree.uncommitted import has_own_commit
 
@@ -84,7 +84,7 @@ def improves_on_baseline(session: Session, project: Project) -> bool:
     return True
 
 
-def prepare_start(session: Session, parent: Parent, project: Project) -> Start:
+def prepare_parent_data(session: Session, parent: Parent, project: Project) -> ParentData:
     """Return the state and the digest of a new session that starts from `parent`.
 
     Args:
@@ -92,7 +92,7 @@ def prepare_start(session: Session, parent: Parent, project: Project) -> Start:
     """
     ancestors = [*find_ancestors(session, project.store), (parent, session)]
     digest = encode_digest(ancestors, project.store, project.repo)
-    return Start(session.id, parent_state(parent), digest)
+    return ParentData(session.id, parent_state(parent), digest)
 
 
 def _refuse_state(session: Session) -> None:

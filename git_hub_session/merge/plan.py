@@ -106,7 +106,7 @@ class MergePlan(NamedTuple):
         return self.merge_tree.conflicts if self.merge_tree else ()
 
     @property
-    def landing_tree(self) -> str:
+    def final_tree(self) -> str:
         """The tree of the branch after the merge."""
         if self.replay is not None:
             return self.replay.result.tree

@@ -16,7 +16,7 @@ from git_hub_session.git.ref_names import (
 from git_hub_session.lineage.parent import read_parent
 from git_hub_session.merge.options import MergeKind, MergeOptions, merge_command
 from git_hub_session.session.agents import archived_agents, attempts_by_agent
-from git_hub_session.session.attempts import counted_attempt, describe_attempt
+from git_hub_session.session.attempts import describe_attempt, find_counting_attempt
 from git_hub_session.session.baseline import Evaluation, last_evaluation
 from git_hub_session.session.runs import read_last_run
 from git_hub_session.session.state import State
@@ -130,7 +130,7 @@ def _find_rebase_difference(plan: MergePlan) -> str:
     A rebase leaves out merge commits, and the resolved conflicts in them.
     """
     merge = plan.merge_tree
-    if merge is None or plan.conflicts or merge.conflicts or plan.landing_tree == merge.tree:
+    if merge is None or plan.conflicts or merge.conflicts or plan.final_tree == merge.tree:
         return ""
     into = short_name(plan.into)
     return (
@@ -147,7 +147,7 @@ def _find_unmeasured_tree(plan: MergePlan) -> str:
     if plan.merge_tree.conflicts:
         return f"the commits of {name} can be rebased, but a merge with '{into}' conflicts"
     is_base_branch = plan.into == HEADS + plan.session.config.base_branch
-    if result is None or not is_base_branch or result.tree in ("", plan.landing_tree):
+    if result is None or not is_base_branch or result.tree in ("", plan.final_tree):
         return ""
     return f"the evaluation of {name} did not include '{into}'"
 
@@ -236,7 +236,7 @@ def _find_attempt(
         branch = AgentBranch(session.id, agent, options.attempt)
         name = attempt_name(branch)
     elif attempts:
-        branch = AgentBranch(session.id, agent, counted_attempt(session, agent, attempts))
+        branch = AgentBranch(session.id, agent, find_counting_attempt(session, agent, attempts))
     if attempts and repo.tip(branch.ref):
         return branch
     verb = "status" if options.agent else "eval"

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.git.environment import strip_local_variables
 from git_hub_session.git.ref_names import AgentBranch, agent_name, short_name
-from git_hub_session.session.agents import continues_session, parse_strategies
+from git_hub_session.session.agents import continues_session
+from git_hub_session.session.assignment_values import parse_strategies
 from git_hub_session.session.layout import PREVIOUS_FILE
 from git_hub_session.system.ports import choose_port
 

@@ -52,7 +52,7 @@ def session_archived_attempts(session: Session, tags: Sequence[str]) -> dict[Age
     )
 
 
-def counted_attempt(session: Session, agent: int, attempts: Sequence[int]) -> int:
+def find_counting_attempt(session: Session, agent: int, attempts: Sequence[int]) -> int:
     """Return the attempt of an agent that the last evaluation ranked, or else the last attempt.
 
     The evaluation no longer counts if the agent has made another attempt since.

@@ -35,8 +35,7 @@ class Evaluation(NamedTuple):
         """
         if self.baseline is None or self.direction not in _SIGNS or result.metric is None:
             return False
-        gain = _SIGNS[self.direction] * (self.baseline - result.metric)
-        return gain <= self.margin(result)
+        return gain(result.metric, self.baseline, self.direction) <= self.margin(result)
 
     def margin(self, result: AgentResult) -> float:
         """Return the difference to the baseline that noise can explain.
@@ -47,6 +46,15 @@ class Evaluation(NamedTuple):
         if result.margin is not None:
             return result.margin
         return max(result.spread, self.baseline_spread)
+
+
+def gain(value: float, baseline: float, direction: str) -> float:
+    """Return by how much a value is better than the baseline. It is negative if the value is worse.
+
+    Args:
+        direction: 'lower' or 'higher'.
+    """
+    return _SIGNS[direction] * (baseline - value)
 
 
 def last_evaluation(session: Session) -> Evaluation:

@@ -28,8 +28,8 @@ class NoBaseBranch(HubError):
     code = "no-base"
 
 
-class Start(NamedTuple):
-    """The start of a session that continues another one."""
+class ParentData(NamedTuple):
+    """The data about its parent that a new session starts with."""
 
     parent: SessionId
     state: Mapping[str, Any]
@@ -44,21 +44,21 @@ def create_session(
     chosen: SessionId | None,
     *,
     now: float,
-    start: Start | None = None,
+    parent_data: ParentData | None = None,
 ) -> SessionId:
     """Create a session and return its id.
 
     Args:
         values: the values of config.yaml.
         chosen: the id, or None for the next free one.
-        start: the start of a session that continues another one, or None.
+        parent_data: the data about the parent, or None for a session without a parent.
 
     Raises:
         SessionExists: the hub already has a session with the chosen id.
     """
     window = 1
-    sid = chosen or _next_free_id(store, now, start)
-    state, previous = (start.state, start.previous) if start else ({}, b"")
+    sid = chosen or _next_free_id(store, now, parent_data)
+    state, previous = (parent_data.state, parent_data.previous) if parent_data else ({}, b"")
     while True:
         config = Config({**values, "session_id": sid})
         try:
@@ -70,7 +70,7 @@ def create_session(
             # Choose from more ids after a collision. 200 parallel processes that all tried the
             # next id created 11,000 directories for 200 sessions.
             window *= 8
-            sid = _next_free_id(store, now, start, window=window)
+            sid = _next_free_id(store, now, parent_data, window=window)
 
 
 def choose_session_id(
@@ -79,26 +79,28 @@ def choose_session_id(
     chosen: SessionId | None,
     *,
     now: float,
-    start: Start | None = None,
+    parent_data: ParentData | None = None,
 ) -> SessionId:
     """Return the id that create_session() would use now, or raise SessionExists."""
-    sid = chosen or _next_free_id(store, now, start)
+    sid = chosen or _next_free_id(store, now, parent_data)
     if store.has_session(sid):
         raise SessionExists(sid)
     return sid
 
 
-def _next_free_id(store: Store, now: float, start: Start | None, *, window: int = 1) -> SessionId:
+def _next_free_id(
+    store: Store, now: float, parent_data: ParentData | None, *, window: int = 1
+) -> SessionId:
     """Return the local time as AgentHub spells it, with a number if that id is in use.
 
-    A session that continues `s1` or `s1-r2` gets the id `s1-r2` or `s1-r3` instead, if it is free.
+    A session whose parent is `s1` or `s1-r2` gets the id `s1-r2` or `s1-r3` instead, if it is free.
 
     Args:
         window: choose one of this many free ids at random.
     """
     taken = set(store.ids())
-    if start is not None:
-        next_id = _next_round_id(start.parent)
+    if parent_data is not None:
+        next_id = _next_round_id(parent_data.parent)
         if is_session_id(next_id) and next_id not in taken:
             return SessionId(next_id)
     second = time.strftime("%Y%m%d-%H%M%S", time.localtime(now))

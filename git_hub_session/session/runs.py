@@ -241,7 +241,7 @@ class LastRun(NamedTuple):
 
     It is not escaped.
     """
-    is_only_uncommitted: bool = False
+    has_only_commit_failed: bool = False
     """True if the command succeeded, but its changes could not be committed."""
 
     @property
@@ -250,8 +250,11 @@ class LastRun(NamedTuple):
         return self.state in _UNSUCCESSFUL
 
     def with_all_committed(self) -> LastRun:
-        """Return the run as it counts if its worktree has no uncommitted files any more."""
-        return LastRun(RunState.DONE) if self.is_only_uncommitted else self
+        """Return a successful run if only the commit failed.
+
+        Call it if the worktree has no uncommitted files now.
+        """
+        return LastRun(RunState.DONE) if self.has_only_commit_failed else self
 
 
 def read_last_run(session: Session, agent: str, active_runs: Container[str] = ()) -> LastRun:
@@ -291,5 +294,7 @@ def _read_result(fields: Mapping[str, Any]) -> LastRun:
         return LastRun(RunState.FAILED, f"{FAILED_WITH}{status}")
     if not_committed:
         reason = f": {not_committed}" if isinstance(not_committed, str) else ""
-        return LastRun(RunState.FAILED, f"changes not committed{reason}", is_only_uncommitted=True)
+        return LastRun(
+            RunState.FAILED, f"changes not committed{reason}", has_only_commit_failed=True
+        )
     return LastRun(RunState.DONE)

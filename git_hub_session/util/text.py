@@ -129,3 +129,8 @@ def _number_key(digits: str) -> tuple[int, str]:
     """Return a key that sorts like the number. Do not use `int`, which limits the digits."""
     number = digits.lstrip("0")
     return len(number), number
+
+
+def describe_pass(passed: bool | None) -> str:
+    """Return "pass" or "fail", or '' for None."""
+    return {True: "pass", False: "fail"}[passed] if passed is not None else ""

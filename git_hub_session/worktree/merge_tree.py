@@ -10,11 +10,12 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from shlex import quote
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.errors import GitFailed
+from git_hub_session.system.temporary import temporary_directory
 
 if TYPE_CHECKING:
     from git_hub_session.git.command import GitAt
@@ -92,13 +93,6 @@ def in_attempt_command(verb: str, sid: SessionId, agent: str, branch: str) -> st
     Do not use `exec`: git fails because of the conflicts, and the agent would count as failed.
     """
     return f'dir=$(git hub-session path {sid} {agent}) && git -C "$dir" {verb} {quote(branch)}'
-
-
-def temporary_directory() -> AbstractContextManager[str]:
-    """Return a context manager for a temporary directory."""
-    from tempfile import TemporaryDirectory  # most merges do not need the module
-
-    return TemporaryDirectory(prefix="git-hub-session-")
 
 
 def _write_attributes(repo: GitRepo, commit: str, top: str) -> None:

@@ -75,7 +75,7 @@ def read_last_run_of(
         active_runs: the active runs of `exec`.
     """
     run = read_last_run(session, agent_name(branch.agent), active_runs)
-    if run.is_only_uncommitted and uncommitted_files_of(branch, project) == ():
+    if run.has_only_commit_failed and uncommitted_files_of(branch, project) == ():
         return run.with_all_committed()
     return run
 

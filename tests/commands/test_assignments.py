@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from git_hub_session.board.assignment import assignment_text
-from git_hub_session.session.agents import TEMPLATES
+from git_hub_session.session.assignment_values import TEMPLATES
 from git_hub_session.session.model import Config, Session
 from git_hub_session.session.state import State
 from tests.support.hub import Hub, Result

@@ -73,10 +73,10 @@ def test_session_after_a_winner(project: Hub) -> None:
     assert project.git("log", "--format=%s", "main..hub/s1-r2/agent-2/attempt-1") == (
         'agent-2: Be "quick"\nagent-2: Be "quick"'
     )
-    assert_line_of_descent(project, winner)
+    assert_earlier_sessions(project, winner)
 
 
-def assert_line_of_descent(project: Hub, winner: str) -> None:
+def assert_earlier_sessions(project: Hub, winner: str) -> None:
     """Assert what `init`, `list`, `status`, `log` and HUB_PREVIOUS say about the third session."""
     document = json.loads(project.run("init", "--after", "s1-r2", "--format=json").out)
     second = project.git("rev-parse", "hub/s1-r2/agent-2/attempt-1")

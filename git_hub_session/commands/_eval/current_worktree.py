@@ -12,7 +12,6 @@ from git_hub_session.cli.view import (
     TextOutput,
     View,
     agent_fields,
-    describe_pass,
     metric_text,
     warning_lines,
 )
@@ -25,7 +24,7 @@ from git_hub_session.evaluation.current_worktree import (
 )
 from git_hub_session.git.ref_names import agent_name
 from git_hub_session.session.guarded import describe_guarded
-from git_hub_session.util.text import decode_terminal_line, escape_control
+from git_hub_session.util.text import decode_terminal_line, describe_pass, escape_control
 
 if TYPE_CHECKING:
     from git_hub_session.cli.context import Context

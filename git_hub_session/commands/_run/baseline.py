@@ -12,7 +12,7 @@ from git_hub_session.evaluation.baseline import measure_baseline
 from git_hub_session.evaluation.measure import MetricCommand
 from git_hub_session.metric.requirement import parse_requirements
 from git_hub_session.util.numbers import format_number
-from git_hub_session.util.text import escape_control
+from git_hub_session.util.text import describe_pass, escape_control
 
 if TYPE_CHECKING:
     from git_hub_session._typing import Any
@@ -90,7 +90,8 @@ class BaselineView(View):
             return TextOutput([])
         quantity, failure = self.baseline.quantity, self.baseline.failure
         if quantity is None:
-            result = f"fail ({escape_control(failure)})" if failure else "pass"
+            result = describe_pass(not failure)
+            result += f" ({escape_control(failure)})" if failure else ""
         else:
             value = f"{format_number(quantity.value)} {quantity.unit}".rstrip()
             result = f"{escape_control(self.metric)} {value}"

@@ -6,7 +6,7 @@ import pytest
 
 from git_hub_session.cli.agent_options import parse_per_agent
 from git_hub_session.errors import UsageError
-from git_hub_session.session.agents import PerAgent
+from git_hub_session.session.assignment_values import PerAgent
 
 
 @pytest.mark.parametrize(
