@@ -12,7 +12,7 @@ from git_hub_session.errors import HubError
 from git_hub_session.session.agents import find_base_commit
 from git_hub_session.session.baseline import last_evaluation
 from git_hub_session.session.evaluation_log import read_evaluations
-from git_hub_session.session.json_file import encode_json
+from git_hub_session.system.json_file import encode_json
 
 if TYPE_CHECKING:
     from git_hub_session.git.repository import GitRepo

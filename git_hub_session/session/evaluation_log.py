@@ -12,9 +12,9 @@ from collections.abc import Iterable
 
 from git_hub_session._typing import TYPE_CHECKING, Any, NamedTuple
 from git_hub_session.errors import Damaged
-from git_hub_session.session.json_file import parse_json
 from git_hub_session.system.append import append_lines, read_last_lines
 from git_hub_session.system.directory import write_error
+from git_hub_session.system.json_file import parse_json
 from git_hub_session.util.json_values import as_count, as_number, as_numbers, as_text
 
 if TYPE_CHECKING:

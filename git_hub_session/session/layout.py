@@ -12,8 +12,8 @@ import os
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.errors import Damaged, HubError, to_hub_error
 from git_hub_session.git.discovery import HUB_DIRECTORY
-from git_hub_session.session.json_file import encode_json
 from git_hub_session.system.directory import LOCK_TIMEOUT, SafeDirectory
+from git_hub_session.system.json_file import encode_json
 
 if TYPE_CHECKING:
     from git_hub_session.git.discovery import RepositoryPaths

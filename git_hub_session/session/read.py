@@ -6,9 +6,9 @@ from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.errors import Damaged
 from git_hub_session.git.ref_names import InvalidId, SessionId, parse_session_id
 from git_hub_session.session.config_file import MAX_CONFIG_BYTES, parse_config
-from git_hub_session.session.json_file import read_json
 from git_hub_session.session.model import Config, Session
 from git_hub_session.session.state import read_state
+from git_hub_session.system.json_file import read_json
 
 if TYPE_CHECKING:
     from git_hub_session.system.directory import SafeDirectory

@@ -14,7 +14,6 @@ from git_hub_session._typing import TYPE_CHECKING, Any, Self
 from git_hub_session.errors import Damaged, HubError, Refused
 from git_hub_session.git.ref_names import SessionId, is_session_id, parse_session_id
 from git_hub_session.session.config_file import MAX_CONFIG_BYTES, render_config
-from git_hub_session.session.json_file import TooLarge, encode_json, read_json
 from git_hub_session.session.layout import PREVIOUS_FILE, SESSION_FILES, create_hub
 from git_hub_session.session.model import Config, Session
 from git_hub_session.session.read import (
@@ -32,6 +31,7 @@ from git_hub_session.system.directory import (
     SafeDirectory,
     write_error,
 )
+from git_hub_session.system.json_file import TooLarge, encode_json, read_json
 from git_hub_session.util.paths import first_free
 
 # With fewer sessions, a second process saves no time: it needs 20 ms to return its results.

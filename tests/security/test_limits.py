@@ -13,7 +13,7 @@ from git_hub_session.git.head import reflog_commits
 from git_hub_session.git.ignore import IgnoreFileTooLarge, parse_ignore_file
 from git_hub_session.git.safe_open import find_special, open_regular
 from git_hub_session.git.worktrees import linked_worktrees
-from git_hub_session.session.json_file import MAX_JSON_BYTES, TooLarge, encode_json, parse_json
+from git_hub_session.system.json_file import MAX_JSON_BYTES, TooLarge, encode_json, parse_json
 from tests.support.hub import Hub, Result
 
 

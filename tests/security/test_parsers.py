@@ -39,7 +39,7 @@ from git_hub_session.git.ref_names import (
 from git_hub_session.git.worktrees import read_worktree
 from git_hub_session.metric.metric import MetricNotFound, read_metric
 from git_hub_session.metric.quantity import parse_finite_quantity
-from git_hub_session.session.json_file import parse_json
+from git_hub_session.system.json_file import parse_json
 from git_hub_session.util.clock import format_age_since, format_iso, parse_duration, parse_iso
 from git_hub_session.util.text import (
     decode_terminal_line,

@@ -13,7 +13,6 @@ from git_hub_session.commands.log import LogView
 from git_hub_session.errors import Damaged
 from git_hub_session.git.ref_names import SessionId
 from git_hub_session.lineage.parent import read_parent
-from git_hub_session.session.json_file import TooLarge, encode_json, parse_json
 from git_hub_session.session.model import Config, Session
 from git_hub_session.session.record import (
     with_agents,
@@ -23,6 +22,7 @@ from git_hub_session.session.record import (
     with_work,
 )
 from git_hub_session.session.state import TRANSITIONS, read_state
+from git_hub_session.system.json_file import TooLarge, encode_json, parse_json
 
 TIME = "2026-03-17T14:30:22.000000+00:00"
 NOW = 1773757822.0

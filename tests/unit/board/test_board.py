@@ -13,8 +13,8 @@ from git_hub_session.board.board import Board
 from git_hub_session.board.errors import NoHub, NoSuchChannel
 from git_hub_session.board.posts import InvalidAuthor, Post, parse_author, parse_post
 from git_hub_session.errors import Damaged, HubError
-from git_hub_session.session.json_file import TooLarge
 from git_hub_session.system.directory import CannotWrite
+from git_hub_session.system.json_file import TooLarge
 from tests.support.hub import NOW, Hub, Result, snapshot
 from tests.support.interrupt import Template, count_changes, kill_at_changes, run_with_injected_code
 from tests.support.stores import run_at_once
