@@ -12,9 +12,9 @@ from git_hub_session.git.worktrees import Worktree, linked_worktrees
 from git_hub_session.session import runs
 from git_hub_session.session.agents import attempts_by_agent, missing_agents_hint
 from git_hub_session.session.state import State
+from git_hub_session.worktree.agent_progress import read_last_run_of
 from git_hub_session.worktree.owner import agent_worktrees
 from git_hub_session.worktree.reattach import unusable_reason
-from git_hub_session.worktree.uncommitted import read_last_run_of
 
 if TYPE_CHECKING:
     from git_hub_session.agents.exec import ExecOptions

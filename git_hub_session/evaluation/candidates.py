@@ -17,12 +17,12 @@ from git_hub_session.session.agents import (
 )
 from git_hub_session.session.attempts import find_counting_attempt
 from git_hub_session.session.state import State
+from git_hub_session.worktree.agent_progress import read_last_run_of
 from git_hub_session.worktree.owner import agent_worktrees
 from git_hub_session.worktree.reattach import wrong_branch_reason
 from git_hub_session.worktree.uncommitted import (
     has_own_commit,
     no_commit_error,
-    read_last_run_of,
     uncommitted_text,
 )
 

@@ -33,6 +33,7 @@ from git_hub_session.session.attempts import describe_attempt, is_earlier_attemp
 from git_hub_session.session.baseline import last_evaluation
 from git_hub_session.session.guarded import describe_guarded
 from git_hub_session.session.state import State
+from git_hub_session.worktree.agent_progress import read_last_run_of
 from git_hub_session.worktree.checkouts import Checkout, find_checkout
 from git_hub_session.worktree.git_settings import settings_warning
 from git_hub_session.worktree.merge_tree import MergeTreeResult, merge_trees
@@ -43,7 +44,6 @@ from git_hub_session.worktree.status import read_worktree_status
 from git_hub_session.worktree.uncommitted import (
     has_own_commit,
     no_commit_error,
-    read_last_run_of,
     uncommitted_files_of,
 )
 

@@ -1,4 +1,4 @@
-"""The progress and the result of each agent of a session, for status.
+"""The last run, the progress and the result of an agent.
 
 Nothing is written, no lock is taken, and no process is started.
 """
@@ -15,8 +15,10 @@ from git_hub_session.session.state import AgentStatus, State
 from git_hub_session.util.clock import parse_iso
 from git_hub_session.util.json_values import as_mapping, as_text
 from git_hub_session.worktree.merge_tree import CONFLICTS
+from git_hub_session.worktree.uncommitted import uncommitted_files_of
 
 if TYPE_CHECKING:
+    from git_hub_session.git.ref_names import AgentBranch
     from git_hub_session.session.model import AgentResult, Session
     from git_hub_session.session.project import Project
     from git_hub_session.worktree.status import BranchStatus, SessionStatus, WorktreeStatus
@@ -199,3 +201,19 @@ def _has_conflicts(branch: BranchStatus, session: Session, project: Project) -> 
     if session.state is not State.EVALUATING:
         return None
     return project.repo.has_conflicts(branch.branch.oid, base_now(session, project.repo))
+
+
+def read_last_run_of(
+    branch: AgentBranch, session: Session, project: Project, active_runs: Container[str] = ()
+) -> runs.LastRun:
+    """Return the last run of the agent of an attempt.
+
+    The run has not failed if its changes could not be committed, but are committed now.
+
+    Args:
+        active_runs: the active runs of `exec`.
+    """
+    run = runs.read_last_run(session, agent_name(branch.agent), active_runs)
+    if run.has_only_commit_failed and uncommitted_files_of(branch, project) == ():
+        return run.with_all_committed()
+    return run

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.errors import Refused
@@ -11,7 +11,6 @@ from git_hub_session.git.discovery import HUB_DIRECTORY
 from git_hub_session.git.ref_names import agent_name
 from git_hub_session.git.worktrees import linked_worktrees
 from git_hub_session.session.agents import base_now, find_base_commit
-from git_hub_session.session.runs import LastRun, read_last_run
 from git_hub_session.util.text import quote_list
 from git_hub_session.worktree.owner import agent_worktrees
 from git_hub_session.worktree.status import read_worktree_changes
@@ -62,22 +61,6 @@ def uncommitted_files_of(branch: AgentBranch, project: Project) -> tuple[str, ..
     if worktree is None or owner != branch:
         return None
     return uncommitted_files(worktree, project.repo)
-
-
-def read_last_run_of(
-    branch: AgentBranch, session: Session, project: Project, active_runs: Container[str] = ()
-) -> LastRun:
-    """Return the last run of the agent of an attempt.
-
-    The run has not failed if its changes could not be committed, but are committed now.
-
-    Args:
-        active_runs: the active runs of `exec`.
-    """
-    run = read_last_run(session, agent_name(branch.agent), active_runs)
-    if run.has_only_commit_failed and uncommitted_files_of(branch, project) == ():
-        return run.with_all_committed()
-    return run
 
 
 def uncommitted_text(count: int) -> str:
