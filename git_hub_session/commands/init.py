@@ -129,9 +129,10 @@ def _create(context: Context, args: Arguments, previous: Session | None) -> Init
 def _choose_next_session(
     previous: Session | None, project: Project
 ) -> tuple[NextSession | None, ParentData | None]:
-    """Return the settings and the parent data of a session that starts from the winner of `previous`.
+    """Return the settings and the parent data of a session that starts from a winner.
 
-    Return None for both without a previous session.
+    Args:
+        previous: the session of the winner. If it is None, both results are None.
     """
     if previous is None:
         return None, None

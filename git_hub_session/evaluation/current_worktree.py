@@ -109,9 +109,8 @@ def measure_worktree(
     target = _make_target(session, branch, worktree, project, commit)
     measurement, notes, tail = _run_command(target, project, metric_command)
     baseline = _choose_baseline(session, options)
-    name = agent_name(branch.agent)
-    compared = convert_to_one_unit({name: measurement}, baseline)
-    measurement = compared.measurements[name]
+    compared = convert_to_one_unit({target.name: measurement}, baseline)
+    measurement = compared.measurements[target.name]
     known = baseline.value if baseline else None
     failure = measurement.reason or _find_no_improvement(measurement, known, options.direction)
     return WorktreeMeasurement(

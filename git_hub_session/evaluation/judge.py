@@ -49,9 +49,9 @@ class Judge(NamedTuple):
     direction: str = ""
     """The better direction of the metric, or ''."""
     tolerance: float | None = None
-    """The largest difference to the best metric at which the judge ranks a candidate, as a fraction.
+    """The largest difference to the best metric, as a fraction, or None for no limit.
 
-    None is no limit.
+    The judge does not rank a candidate with a larger difference.
     """
     timeout: float | None = None
     """The time limit in seconds."""

@@ -48,7 +48,11 @@ def find_missing(status: int, output: str) -> str:
 
 
 def is_shell_error(missing: str) -> bool:
-    """Return True if find_missing() returned the exit code of a shell that cannot execute a command."""
+    """Return True if a shell could not execute the command.
+
+    Args:
+        missing: the result of find_missing().
+    """
     return missing in {f"exit code {status}" for status in _SHELL_ERRORS}
 
 

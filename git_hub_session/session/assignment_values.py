@@ -1,4 +1,4 @@
-"""The values that can differ between agents: strategies and templates; texts that agents take in turn."""
+"""Strategies, templates, and texts that agents take in turn."""
 
 from __future__ import annotations
 

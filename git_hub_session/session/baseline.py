@@ -49,7 +49,9 @@ class Evaluation(NamedTuple):
 
 
 def gain(value: float, baseline: float, direction: str) -> float:
-    """Return by how much a value is better than the baseline. It is negative if the value is worse.
+    """Return by how much a value is better than the baseline.
+
+    The result is negative if the value is worse.
 
     Args:
         direction: 'lower' or 'higher'.
