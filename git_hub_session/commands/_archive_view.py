@@ -101,7 +101,11 @@ class AncestorViews:
 
     def add_lines(self, output: TextOutput, style: TerminalStyle, *, quiet: bool) -> TextOutput:
         """Return the output of a merge with the lines of all sessions."""
-        texts = [output, *(view.lines(style, quiet=quiet) for view in self.views)]
+        texts = [output]
+        for view in self.views:
+            text = view.lines(style, quiet=quiet)
+            hint = f"hint: then: git hub-session archive {view.result.report.session}"
+            texts.append(text if view.exit_code == 0 else text._replace(err=[*text.err, hint]))
         return TextOutput(
             [line for text in texts for line in text.out],
             [line for text in texts for line in text.err],

@@ -98,7 +98,7 @@ def run(context: Context, args: Arguments) -> MergeView:
     report = ReportOutput(result.report, project.cwd, commands, dry_run=False)
     if not options.cleanup:
         return MergeView(plan, result, report)
-    archived = archive_ancestors(plan.session, project, cleanup_options)
+    archived = archive_ancestors(plan, project, cleanup_options, force=options.force)
     return MergeView(plan, result, report, _ancestor_views(archived, project))
 
 
@@ -323,7 +323,7 @@ def _result_lines(plan: MergePlan, style: TerminalStyle) -> list[str]:
     evaluation = last_evaluation(plan.session)
     if plan.result is not None and plan.result.metric is not None:
         name = evaluation.metric or "metric"
-        value, baseline = plan.result.metric, evaluation.baseline
+        value, baseline = plan.result.metric, plan.baseline
         out.append(f"  {metric_text(name, value, baseline, style, unit=evaluation.unit)}")
     elif plan.result is not None and plan.result.passed is not None:
         out.append(f"  Result: {describe_pass(plan.result.passed)}")
@@ -337,7 +337,7 @@ def _result_lines(plan: MergePlan, style: TerminalStyle) -> list[str]:
 def _metric_fields(plan: MergePlan) -> dict[str, Any]:
     evaluation = last_evaluation(plan.session)
     value = plan.result.metric if plan.result else None
-    baseline = evaluation.baseline if value is not None else None
+    baseline = plan.baseline if value is not None else None
     return {
         "metric": (evaluation.metric or None) if value is not None else None,
         "value": value,

@@ -6,13 +6,17 @@ the line of descent.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from git_hub_session._typing import TYPE_CHECKING, Any, NamedTuple
 from git_hub_session.errors import HubError
 from git_hub_session.git.ref_names import SessionId, agent_name, is_object_id, is_session_id
+from git_hub_session.session.baseline import last_evaluation
 from git_hub_session.util.json_values import as_count, as_mapping, as_text
 
 if TYPE_CHECKING:
     from git_hub_session.session.model import Session
+    from git_hub_session.session.project import Project
     from git_hub_session.session.store import Store
 
 _KEY = "parent"
@@ -80,9 +84,42 @@ def find_ancestors(session: Session, store: Store) -> list[tuple[Parent, Session
     return line[::-1]
 
 
-def describe_rounds(session: Session, store: Store) -> str:
-    """Return the winners of the earlier sessions, such as "agent-2 of s1, agent-1 of s1-r2"."""
-    ancestors = [parent for parent, _ in find_ancestors(session, store)]
-    named = ancestors[-_MAX_NAMED:]
-    texts = [f"{agent_name(parent.agent)} of {parent.session_id}" for parent in named]
-    return ", ".join(texts if named == ancestors else ["...", *texts])
+def merged_ancestors(
+    session: Session, tip: str, project: Project
+) -> list[tuple[Parent, Session | None]]:
+    """Return the part of the line of descent that a merge of the commit `tip` merges.
+
+    An agent may have started from another commit (`spawn --base`), and state.json may name any
+    session. So the commits of `tip` must have the winner, and the winner's session must have made it.
+    """
+    repo = project.repo
+    return [
+        (parent, ancestor)
+        for parent, ancestor in find_ancestors(session, project.store)
+        if repo.is_ancestor(tip, parent.commit)
+        and (ancestor is None or not repo.is_ancestor(ancestor.base_commit, parent.commit))
+    ]
+
+
+def first_baseline(
+    session: Session, ancestors: Sequence[tuple[Parent, Session | None]]
+) -> float | None:
+    """Return the metric of the base branch without any of the merged rounds, or None.
+
+    If the first round has another metric or another unit, return the baseline of `session`.
+    """
+    evaluation = last_evaluation(session)
+    first = ancestors[0][1] if ancestors else None
+    if first is not None:
+        earlier = last_evaluation(first)
+        is_comparable = (earlier.metric, earlier.unit) == (evaluation.metric, evaluation.unit)
+        if is_comparable and earlier.baseline is not None:
+            return earlier.baseline
+    return evaluation.baseline
+
+
+def describe_rounds(winners: Sequence[Parent]) -> str:
+    """Return the winners of earlier rounds, such as "agent-2 of s1, agent-1 of s1-r2"."""
+    named = winners[-_MAX_NAMED:]
+    texts = [f"{agent_name(winner.agent)} of {winner.session_id}" for winner in named]
+    return ", ".join(texts if named == winners else ["...", *texts])

@@ -5,13 +5,15 @@ from __future__ import annotations
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.cleanup.archive_session import archive_session
 from git_hub_session.errors import HubError, to_hub_error
-from git_hub_session.lineage.parent import find_ancestors
+from git_hub_session.lineage.parent import merged_ancestors
+from git_hub_session.session.agents import refuse_if_running
 from git_hub_session.session.state import State
+from git_hub_session.session.store import NoSuchSession
 
 if TYPE_CHECKING:
     from git_hub_session.cleanup.archive_session import ArchiveResult
     from git_hub_session.cleanup.options import CleanupOptions
-    from git_hub_session.session.model import Session
+    from git_hub_session.merge.plan import MergePlan
     from git_hub_session.session.project import Project
 
 
@@ -24,21 +26,30 @@ class ArchivedAncestors(NamedTuple):
 
 
 def archive_ancestors(
-    session: Session, project: Project, options: CleanupOptions
+    plan: MergePlan, project: Project, options: CleanupOptions, *, force: bool
 ) -> ArchivedAncestors:
-    """Archive the evaluated earlier sessions, the oldest first.
+    """Archive the evaluated sessions whose winners were merged, the oldest first.
 
     Their winners get archive tags like the other agents. An error does not stop the others.
+
+    Args:
+        force: ignore agents that only another program has marked as running.
     """
     results, errors = [], []
-    for _, ancestor in find_ancestors(session, project.store):
-        if ancestor is None or ancestor.state is not State.EVALUATING:
-            continue
-        reason = f"session {session.id} descends from its winner"
+    reason = f"session {plan.session.id} descends from its winner"
+    for parent, _ in merged_ancestors(plan.session, plan.tip, project):
+        sid = parent.session_id
         try:
-            results.append(archive_session(ancestor.id, project, options, reason=reason))
+            ancestor = project.store.read(sid)
+            if ancestor.state is not State.EVALUATING:
+                continue
+            with project.store.open_directory(sid) as directory:
+                refuse_if_running(ancestor, directory, among=ancestor.agents, force=force)
+            results.append(archive_session(sid, project, options, reason=reason))
+        except NoSuchSession:
+            continue
         except (HubError, OSError) as error:
-            command = f"git hub-session archive {ancestor.id}"
+            command = f"git hub-session archive {sid}"
             problem = to_hub_error(error).message
-            errors.append(f"cannot archive session '{ancestor.id}': {problem} (later: {command})")
+            errors.append(f"cannot archive session '{sid}': {problem} (later: {command})")
     return ArchivedAncestors(tuple(results), tuple(errors))

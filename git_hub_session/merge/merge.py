@@ -129,7 +129,7 @@ def _create_commit(plan: MergePlan, project: Project, options: MergeOptions) -> 
         return commit_replay(project, plan.replay, sign=signs_commits(project))
     assert plan.merge_tree is not None
     parents = [plan.base] if plan.kind is MergeKind.SQUASH else [plan.base, plan.tip]
-    message = merge_message(plan, options.message, describe_rounds(plan.session, project.store))
+    message = merge_message(plan, options.message, describe_rounds(plan.rounds))
     return commit_merge(project, plan.merge_tree.tree, parents, message, plan.checkout)
 
 

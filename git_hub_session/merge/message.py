@@ -50,7 +50,7 @@ def _trailers(plan: MergePlan) -> Iterator[str]:
     yield f"Hub-Session: {plan.session.id}"
     yield f"Hub-Agent: {plan.winner_name}"
     evaluation = last_evaluation(plan.session)
-    metric, baseline = evaluation.metric, evaluation.baseline
+    metric, baseline = evaluation.metric, plan.baseline
     result = plan.result
     # A metric of another commit says nothing about the merged commit.
     if result is None or result.commit != plan.tip:

@@ -18,6 +18,7 @@ from git_hub_session.git.ref_names import (
     short_name,
 )
 from git_hub_session.git.worktrees import linked_worktrees
+from git_hub_session.lineage.parent import find_ancestors, first_baseline, merged_ancestors
 from git_hub_session.merge.hub_files import refuse_hub_files
 from git_hub_session.merge.options import MergeKind, merge_command, parse_kind
 from git_hub_session.merge.replay import plan_replay
@@ -50,6 +51,7 @@ from git_hub_session.worktree.uncommitted import (
 if TYPE_CHECKING:
     from git_hub_session.git.diff import DiffStat
     from git_hub_session.git.repository import GitRepo
+    from git_hub_session.lineage.parent import Parent
     from git_hub_session.merge.options import MergeOptions
     from git_hub_session.merge.replay import Replay
     from git_hub_session.session.model import AgentResult, MergeRecord, Session
@@ -87,6 +89,10 @@ class MergePlan(NamedTuple):
     """The warning that the evaluation measured another tree, or ''."""
     failure: str = ""
     """The reason that the winner's last run failed, or ''. It is not escaped."""
+    rounds: tuple[Parent, ...] = ()
+    """The winners of earlier rounds that the merge contains, the oldest first."""
+    baseline: float | None = None
+    """The metric before the first of these rounds."""
 
     @property
     def winner_name(self) -> str:
@@ -156,7 +162,7 @@ def resolve_plan(
     winner, result = choose_winner(session, repo, options)
     into = options.into or HEADS + session.config.base_branch
     tip = repo.tip(winner.ref)
-    base = _target_commit(into, session.id, repo)
+    base = _target_commit(into, session, project)
     _refuse_without_commit(session, project, winner, tip)
     refuse_contained_winner(session, repo, winner, result, options, into=into)
     if options.kind is MergeKind.FAST_FORWARD and not repo.is_ancestor(tip, base):
@@ -174,7 +180,14 @@ def resolve_plan(
     checkout = find_checkout(into, project)
     kind = options.kind
     plan = MergePlan(session, winner, tip, into, base, checkout, kind, "", result, warnings)
-    return plan._replace(failure=failure)
+    return _with_rounds(plan._replace(failure=failure), project)
+
+
+def _with_rounds(plan: MergePlan, project: Project) -> MergePlan:
+    """Return the plan with the earlier rounds that the merge contains."""
+    ancestors = merged_ancestors(plan.session, plan.tip, project)
+    rounds = tuple(parent for parent, _ in ancestors)
+    return plan._replace(rounds=rounds, baseline=first_baseline(plan.session, ancestors))
 
 
 def _resume_merge(
@@ -251,17 +264,20 @@ def _refuse_without_commit(
         raise no_commit_error(session.id, {winner.agent: files}, is_every_agent=False)
 
 
-def _target_commit(into: str, sid: SessionId, repo: GitRepo) -> str:
+def _target_commit(into: str, session: Session, project: Project) -> str:
     """Return the tip of the branch `into`. Raise Refused if the branch must not be moved."""
+    repo = project.repo
     name = short_name(into)
     base = repo.tip(into)
     if not base:
         raise Refused(f"no such branch: '{name}'", hint="name another branch with --into")
-    if into.startswith(branch_prefix(sid)):  # the cleanup would turn it into a tag
-        raise Refused(
-            f"'{name}' is a branch of the session itself",
-            hint="name another branch with --into",
-        )
+    ancestors = [parent.session_id for parent, _ in find_ancestors(session, project.store)]
+    for sid in (session.id, *ancestors):
+        if into.startswith(branch_prefix(sid)):  # the cleanup would turn it into a tag
+            owner = "the session itself" if sid == session.id else f"the earlier session '{sid}'"
+            raise Refused(
+                f"'{name}' is a branch of {owner}", hint="name another branch with --into"
+            )
     # Do not compare the target with `base` to find a symbolic ref: the branch may have moved since
     # its tip was read.
     if repo.find_ref_target(into).startswith(REFS):

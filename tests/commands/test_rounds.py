@@ -71,7 +71,7 @@ def test_rounds_until_there_is_no_improvement(project: Hub) -> None:
     message = project.git("show", "-s", "--format=%B", "main")
     assert message.partition("\n\n")[2] == (
         "Task: Be quick\nWinner: agent-2\nSession: s1-r2\nEarlier rounds: agent-2 of s1\n\n"
-        "Hub-Session: s1-r2\nHub-Agent: agent-2\nHub-Metric: ms 42 -> 34\n"
+        "Hub-Session: s1-r2\nHub-Agent: agent-2\nHub-Metric: ms 50 -> 34\n"
     )
     reasons = {
         step["to"]: step["reason"] for sid in ("s1", "s1-r3") for step in project.state(sid)["history"]
@@ -169,7 +169,10 @@ def test_ancestor_that_cannot_be_archived(project: Hub) -> None:
     project.git("worktree", "lock", worktree)
     merged = project.run("merge", "--yes", "s1-r2")
     assert merged.code == 1
-    assert merged.err == "session s1 stays 'evaluating': its cleanup is not complete\n"
+    assert merged.err == (
+        "session s1 stays 'evaluating': its cleanup is not complete\n"
+        "hint: then: git hub-session archive s1\n"
+    )
     assert states(project) == {"s1": "evaluating", "s1-r2": "merged"}
     project.git("worktree", "unlock", worktree)
     again = project.run("merge", "--yes", "s1-r2", "--format=porcelain")
@@ -207,3 +210,54 @@ def test_command_lines_of_rounds(project: Hub) -> None:
     assert merged == Result(0, "s1\n")
     assert states(project) == {"s1": "archived", "s1-r2": "merged"}
     assert project.git("show", "main:ms") == "ms: 38"
+
+
+def test_ancestors_that_are_not_archived(project: Hub) -> None:
+    """A merge archives only sessions whose winner it contains, and that no command works on."""
+    result = project.run(*RUN, "--agent-cmd", IMPROVE, *MEASURE, "--rounds", "2")
+    assert (result.code, result.out.count("  Rank: 1\n  ms: 50 → 34 (−32.0 %)")) == (1, 1)
+    for branch in ("s1", "s1-r2"):
+        into = project.run("merge", "--into", f"hub/{branch}/agent-1/attempt-1", "--yes", "s1-r2")
+        owner = "the session itself" if branch == "s1-r2" else "the earlier session 's1'"
+        assert into == Result(
+            1,
+            "",
+            f"error: 'hub/{branch}/agent-1/attempt-1' is a branch of {owner}\n"
+            "hint: name another branch with --into\n",
+        )
+
+    assert project.run("init", "-q", "--after", "s1", "--id", "other") == Result(0, "other\n")
+    assert project.run("spawn", "-q", "other", "--base", "main").code == 0
+    faster = ("exec", "-q", "--commit", "other", "--", "sh", "-c", "echo ms: 9 >ms")
+    assert (project.run(*faster).code, project.run("eval", "-q", "other").code) == (0, 0)
+    assert project.run("merge", "-q", "--yes", "other") == Result(0)
+    assert states(project) == {"other": "merged", "s1": "evaluating", "s1-r2": "evaluating"}
+    message = project.git("show", "-s", "--format=%B", "main")
+    assert ("Earlier rounds" in message, "Hub-Metric: ms 42 -> 9" in message) == (False, True)
+
+    project.git("reset", "-q", "--hard", "main~")
+    place = project.top.parent
+    wait = f"touch {place}/at; test $HUB_AGENT = agent-1 && exec sleep 300"
+    process = start(project, "exec", "s1", "--", "sh", "-c", wait)
+    wait_for((place / "at").exists, process)
+    state = project.directory("s1") / "state.json"
+    later = "(later: git hub-session archive s1)\n"
+    merged = project.run("merge", "-q", "--yes", "s1-r2")
+    assert merged == Result(
+        1,
+        "",
+        f"warning: cannot archive session 's1': agent-1 is still running {later}",
+    )
+    process.terminate()
+    process.communicate(timeout=120)
+    text = state.read_text()
+    state.write_text("{")
+    damaged = project.run("merge", "-q", "--yes", "s1-r2")
+    assert (damaged.code, damaged.err.startswith("warning: cannot archive session 's1': ")) == (
+        1,
+        True,
+    )
+    assert damaged.err.endswith(later)
+    state.write_text(text)
+    assert project.run("merge", "-q", "--yes", "s1-r2") == Result(0)
+    assert states(project) == {"other": "merged", "s1": "archived", "s1-r2": "merged"}
