@@ -114,7 +114,7 @@ def parse_strategy_file(text: str, count: int) -> dict[str, str]:
     """
     strategies: dict[str, list[str]] = {}
     lines: list[str] = []
-    for line in text.splitlines():
+    for line in text.removeprefix("\ufeff").replace("\r\n", "\n").split("\n"):
         if not line.strip() or line.startswith("#"):
             continue
         if line[0].isspace() and strategies:
@@ -128,4 +128,10 @@ def parse_strategy_file(text: str, count: int) -> dict[str, str]:
         if name in strategies:
             raise UsageError(f"two strategies for {name}")
         lines = strategies[name] = [start.strip()]
-    return {name: "\n".join(filter(None, parts)) for name, parts in strategies.items()}
+    texts = {name: "\n".join(filter(None, parts)) for name, parts in strategies.items()}
+    for name, joined in texts.items():
+        if not joined:
+            raise UsageError(f"the strategy of {name} is empty")
+        if "\0" in joined:
+            raise UsageError(f"the strategy of {name} has a NUL character")
+    return texts

@@ -34,7 +34,12 @@ from git_hub_session.commands._run.view import Failures, RunView
 from git_hub_session.errors import HubError, to_hub_error
 from git_hub_session.git.ref_names import agent_name
 from git_hub_session.lineage.parent import read_parent
-from git_hub_session.merge.next_session import improves_on_baseline
+from git_hub_session.merge.next_session import (
+    improves_on_baseline,
+    is_compared_with_parent,
+    is_only_baseline_measured,
+)
+from git_hub_session.merge.winner import NoImprovement
 from git_hub_session.session.runs import read_last_run
 from git_hub_session.worktree.uncommitted import NoCommits
 
@@ -140,18 +145,26 @@ class _Rounds:
     def _has_failed(self) -> bool:
         return bool(self._views[-1].failed_step)
 
+    def _has_only_broken_agents(self) -> bool:
+        """Return True if the baseline of the last round was measured, but none of its agents."""
+        view = self._views[-1]
+        if view.failed_step != "eval" or view.error or view.failures:
+            return False
+        return is_only_baseline_measured(self._context.project.store.read(view.session))
+
     def _run_later_rounds(self, sid: SessionId, first: Arguments | None) -> None:
         """Run rounds as long as they improve, and merge the last winner.
 
         Args:
             sid: the evaluated session.
-            first: the arguments of `init` for the next session, or None to inherit the settings.
+            first: the arguments of `init` for the first new session of `run --after`, or None to
+                inherit the settings.
         """
         while True:
+            # After a session of an earlier run, `init` refuses a winner that does not improve.
             session = self._context.project.store.read(sid)
-            parent = read_parent(session)
-            is_improved = improves_on_baseline(session, self._context.project)
-            if parent is not None and not is_improved:
+            is_improved = bool(first) or improves_on_baseline(session, self._context.project)
+            if not is_improved and is_compared_with_parent(session, self._context.project.store):
                 return self._end_without_improvement(sid)
             if not self._rounds_left or not is_improved:
                 return self._finish(sid, ("merge",), None)
@@ -160,20 +173,20 @@ class _Rounds:
                 return None
             first = None
             self._run_round(created, parent=sid)
-            if isinstance(self._views[-1].error, NoCommits):
+            if isinstance(self._views[-1].error, NoCommits) or self._has_only_broken_agents():
                 return self._end_without_improvement(created.session)
             if self._has_failed or not is_ranked(self._args):
                 return None
             sid = created.session
 
     def _end_without_improvement(self, sid: SessionId) -> None:
-        """Archive the last session, and merge its parent, the winner before it."""
+        """Merge the parent of the last session, the winner before it, and archive the session."""
         parent = read_parent(self._context.project.store.read(sid))
         assert parent is not None
         self._context.reporter.note(
             f"no agent of session '{sid}' improves on the baseline: the winner is {parent.text}"
         )
-        self._finish(sid, ("archive", "merge"), parent.session_id)
+        self._finish(sid, ("merge", "archive"), parent.session_id)
 
     def _start_next(self, sid: SessionId, first: Arguments | None) -> init.InitView | None:
         """Create the session that starts from the winner of `sid`. Return None after an error."""
@@ -188,6 +201,10 @@ class _Rounds:
             hub_error.hint = "\n".join([*hub_error.hint.splitlines(), *continue_lines(commands)])
             view = self._views[-1]
             view.failed_step, view.error = "init", hub_error
+            parent = read_parent(self._context.project.store.read(sid))
+            if isinstance(error, NoImprovement) and parent:
+                merged = continuation._replace(rounds_left=0, merged_session=parent.session_id)
+                view.alternative = merged.merge_command()
             return None
         except BaseException as error:
             if not isinstance(error, Exception):
@@ -214,11 +231,13 @@ class _Rounds:
         self._views.append(view)
 
     def _finish(self, sid: SessionId, todo: Sequence[str], merged: SessionId | None) -> None:
-        """Archive a session that does not improve, and merge the last winner."""
+        """Merge the last winner, and archive a session that does not improve."""
         continuation = self._plan_continuation(sid, 0)._replace(merged_session=merged)
         steps = _plan_steps(self._context, self._args, continuation)
         view = self._views[-1]
-        self._views[-1] = _run_steps(self._context, continuation, steps, todo, view)
+        view = _run_steps(self._context, continuation, steps, todo, view)
+        view.merged_session = (merged or sid) if "merge" in view.steps else None
+        self._views[-1] = view
 
     def _combine(self) -> RunView:
         """Return the view of all rounds."""
@@ -228,6 +247,7 @@ class _Rounds:
                 command = view.failures.command if view is self._views[-1] else ""
                 view.failures = view.failures._replace(command=command, session=view.session)
         first.rounds = later
+        first.merged_session = self._views[-1].merged_session
         return first
 
 
@@ -245,7 +265,7 @@ def _plan_steps(
     if measures_baseline(args) and args.value("after") is None:
         names.insert(0, "baseline")
     if continuation.merged_session:
-        names.insert(-1, "archive")
+        names.append("archive")
     following = continuation.commands(last_steps)
     steps: dict[str, Callable[[], View]] = {
         "baseline": partial(measure_run_baseline, context, args, sid),

@@ -6,13 +6,14 @@ from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.errors import Refused
 from git_hub_session.git.ref_names import HEADS, agent_name
 from git_hub_session.lineage.digest import encode_digest
-from git_hub_session.lineage.parent import Parent, find_ancestors, parent_state
+from git_hub_session.lineage.parent import Parent, find_ancestors, parent_state, read_parent
 from git_hub_session.merge.options import MergeOptions
 from git_hub_session.merge.winner import NoImprovement, choose_winner, moves_since_evaluation
 from git_hub_session.session.agents import NEW_SESSION_HINT
 from git_hub_session.session.baseline import last_evaluation
 from git_hub_session.session.create import ParentData
 from git_hub_session.session.state import FINISHED, State
+from git_hub_session.util.json_values import as_mapping
 from git_hub_session.worktree.uncommitted import has_own_commit
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from git_hub_session.session.model import Session
     from git_hub_session.session.project import Project
+    from git_hub_session.session.store import Store
 
 _OWN_KEYS = ("session_id", "created", "baseline")
 
@@ -82,6 +84,36 @@ def improves_on_baseline(session: Session, project: Project) -> bool:
     except Refused:
         return True
     return True
+
+
+def is_compared_with_parent(session: Session, store: Store) -> bool:
+    """Return True if the baseline of a session is its parent.
+
+    The baseline was measured, or has the value of the parent's winner. Another number or another
+    metric says nothing about the parent.
+    """
+    parent = read_parent(session)
+    if parent is None:
+        return False
+    if _has_measured_baseline(session):
+        return True
+    earlier = store.read(parent.session_id)
+    evaluation, earlier_evaluation = last_evaluation(session), last_evaluation(earlier)
+    keys = (evaluation.metric, evaluation.unit)
+    return keys == (earlier_evaluation.metric, earlier_evaluation.unit) and any(
+        result.metric is not None and float(f"{result.metric:.12g}") == evaluation.baseline
+        for result in earlier.results
+        if (result.agent, result.attempt) == (parent.agent, parent.attempt)
+    )
+
+
+def is_only_baseline_measured(session: Session) -> bool:
+    """Return True if the last evaluation measured the baseline, but no agent."""
+    return _has_measured_baseline(session) and all(result.reason for result in session.ranking)
+
+
+def _has_measured_baseline(session: Session) -> bool:
+    return "baseline_spread" in as_mapping(session.document.get("evaluation"))
 
 
 def prepare_parent_data(session: Session, parent: Parent, project: Project) -> ParentData:

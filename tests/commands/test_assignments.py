@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from git_hub_session.board.assignment import assignment_text
+from git_hub_session.cli.agent_options import parse_strategy_file
+from git_hub_session.errors import UsageError
 from git_hub_session.session.assignment_values import TEMPLATES
 from git_hub_session.session.model import Config, Session
 from git_hub_session.session.state import State
@@ -113,3 +115,14 @@ def test_template(template: str) -> None:
     config = Config({"task": "t", "template": template, "strategies": '{"agent-1": 5, "x": "y"}'})
     text = assignment_text(Session("s1", config, State.RUNNING, {}), 1)  # type: ignore[arg-type]
     assert ("## Method\n\n" in text, "## Strategy" in text) == (template in TEMPLATES, False)
+
+
+def test_texts_in_the_file_of_strategies() -> None:
+    """Only a line feed ends a line, with or without a carriage return before it."""
+    assert parse_strategy_file("\ufeffagent-1: a\u2028b\r\nagent-2:\n c\x0b\n", 2) == {
+        "agent-1": "a\u2028b",
+        "agent-2": "c",
+    }
+    for text, problem in (("agent-1: \n", "is empty"), ("agent-1: a\0", "has a NUL character")):
+        with pytest.raises(UsageError, match=f"the strategy of agent-1 {problem}"):
+            parse_strategy_file(text, 2)

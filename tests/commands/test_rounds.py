@@ -54,7 +54,7 @@ def test_rounds_until_there_is_no_improvement(project: Hub) -> None:
     assert list(document["steps"]) == ["init", "baseline", "spawn", "exec", "eval"]
     names = ["init", "spawn", "exec", "eval"]
     assert [(each["session_id"], list(each["steps"])) for each in document["rounds"]] == [
-        *(("s1-r2", names), ("s1-r3", [*names, "archive", "merge"])),
+        *(("s1-r2", names), ("s1-r3", [*names, "merge", "archive"])),
     ]
     merged = document["rounds"][1]["steps"]["merge"]
     assert (merged["session_id"], merged["agent"]) == ("s1-r2", 2)
@@ -84,9 +84,10 @@ def test_rounds_until_there_is_no_improvement(project: Hub) -> None:
     assert project.git("rev-parse", "hub/s1/agent-2/attempt-1") == winner
 
 
-def test_round_without_commits(project: Hub) -> None:
-    """The agents of the second round change nothing. The winner of the first one is merged."""
-    agent = f"case $HUB_SESSION_ID in *-r2) ;; *) {IMPROVE};; esac"
+@pytest.mark.parametrize("second", ["true", "echo x >ms"])
+def test_round_without_a_result(project: Hub, second: str) -> None:
+    """The second round changes nothing or breaks the metric. The first winner is merged."""
+    agent = f"case $HUB_SESSION_ID in *-r2) {second};; *) {IMPROVE};; esac"
     result = project.run(*RUN, "--agent-cmd", agent, *MEASURE, "--rounds", "3", "--yes", "-q")
     assert result == Result(0, "s1\n")
     assert states(project) == {"s1": "merged", "s1-r2": "archived"}
@@ -207,7 +208,7 @@ def test_command_lines_of_rounds(project: Hub) -> None:
     merged = project.run(
         "run", "--after", "s1", "--agent-cmd", IMPROVE, "--agents", "1", "--yes", "-q"
     )
-    assert merged == Result(0, "s1\n")
+    assert merged == Result(0, "s1-r2\n")
     assert states(project) == {"s1": "archived", "s1-r2": "merged"}
     assert project.git("show", "main:ms") == "ms: 38"
 
@@ -261,3 +262,46 @@ def test_ancestors_that_are_not_archived(project: Hub) -> None:
     state.write_text(text)
     assert project.run("merge", "-q", "--yes", "s1-r2") == Result(0)
     assert states(project) == {"other": "merged", "s1": "archived", "s1-r2": "merged"}
+
+
+def test_run_after_a_session_that_does_not_improve(project: Hub) -> None:
+    """Only a baseline that is the parent shows that the parent is better."""
+    assert project.run(*RUN, "--agent-cmd", IMPROVE, *MEASURE).code == 1
+    run = ("run", "--agents", "1", "--yes", "--repeat", "2", "--after")
+    refusal = "error: no agent improves on the baseline"
+    other = project.run(*run, "s1", "--agent-cmd", "echo ms: 45 >ms", "--baseline", "30")
+    assert (other.code, other.err.splitlines()) == (
+        1,
+        [
+            f"{refusal}: the best 'ms' is 45 (agent-1), the baseline is 30",
+            "hint: git hub-session archive s1-r2",
+            "hint: git hub-session merge s1",
+            "hint: git hub-session merge --allow-regression s1-r2",
+        ],
+    )
+    before = protected_state(project)
+    assert project.run(*run, "s1-r2", "--agent-cmd", "true") == Result(
+        1,
+        "",
+        "error: no agent of session 's1-r2' improves on the baseline\n"
+        "hint: git hub-session archive s1-r2\n"
+        "hint: or merge the best winner so far: git hub-session merge --yes s1\n",
+    )
+    assert protected_state(project) == before
+
+    moving = f"git -C {project.top} commit -q --allow-empty -m x; echo ms: 99 >ms"
+    moved = project.run(*run, "s1", "--id", "s3", "--agent-cmd", moving)
+    assert (moved.code, moved.err.splitlines()[1:]) == (
+        1,
+        [
+            "error: 'main' moved since the evaluation: the result of the merge was not measured",
+            "hint: git hub-session merge --unmeasured s1",
+            "hint: continue with: git hub-session eval --baseline measure --repeat 2 s1",
+            "hint: then: git hub-session merge --yes s1",
+            "hint: then: git hub-session archive --reason 'no agent improves on the baseline' s3",
+        ],
+    )
+    assert states(project)["s3"] == "evaluating"
+    for line in moved.err.splitlines()[3:]:
+        assert project.call("sh", "-c", line.rpartition(": ")[2]).code == 0
+    assert states(project) == {"s1": "merged", "s1-r2": "evaluating", "s3": "archived"}

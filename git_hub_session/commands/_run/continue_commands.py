@@ -84,6 +84,10 @@ class Continuation(NamedTuple):
         """
         sid = self.session
         hints = error.hint.splitlines()
+        earlier = []
+        if self.merged_session and f"git hub-session eval {self.merged_session}" in hints:
+            hints.remove(f"git hub-session eval {self.merged_session}")
+            earlier = self._replace(session=self.merged_session).commands(["eval"])
         general = {f"git hub-session {name} {sid}": name for name in steps}
         general[f"git hub-session merge {self.merged_session or sid}"] = "merge"
         general |= {line: name for name in steps for line in self.commands([name])}
@@ -92,9 +96,14 @@ class Continuation(NamedTuple):
         repeated = [steps.index(general[hint]) for hint in hints if hint in general]
         first = min(repeated, default=steps.index(step))
         replacements = tuple(f"git hub-session {name} " for name in (step, "update"))
-        if not repeated and any(hint.startswith(replacements) for hint in special):
+        if not repeated and not earlier and any(hint.startswith(replacements) for hint in special):
             first += 1
         if any(hint.startswith("git hub-session adopt ") for hint in special):
             first = min(first, steps.index("eval"))  # the adopted commit is not measured
-        error.hint = "\n".join([*special, *continue_lines(self.commands(steps[first:]))])
+        later = self
+        if any(hint.startswith("give a number with --baseline ") for hint in special):
+            later = self._replace(args=self.args.with_values(baseline="none"))  # not measurable
+        error.hint = "\n".join(
+            [*special, *continue_lines([*earlier, *later.commands(steps[first:])])]
+        )
         return error

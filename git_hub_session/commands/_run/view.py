@@ -49,6 +49,7 @@ class RunView(View):
     `failed_step` has the name of the step. Either `error` is its error, with the commands that
     continue, or `continue_commands` has these commands. `alternative` is the command that merges the
     winner of the last round instead, or ''. `rounds` has the views of the later sessions.
+    `merged_session` is the session whose winner was merged, or None.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class RunView(View):
         alternative: str = "",
         planned_rounds: int = 1,
     ) -> None:
+        self.merged_session: SessionId | None = None
         self.session = session
         self.steps = steps
         self.planned_steps = planned_steps
@@ -155,7 +157,7 @@ class RunView(View):
 
     def lines(self, style: TerminalStyle, *, quiet: bool) -> TextOutput:
         if quiet:
-            return TextOutput([self.session])
+            return TextOutput([self.merged_session or self.session])
         texts = _STEP_TEXTS
         if "merge" not in self.planned_steps:
             texts = {**_STEP_TEXTS, "eval": "show the agents' changes"}
