@@ -40,6 +40,7 @@ from git_hub_session.merge.next_session import (
     is_only_baseline_measured,
 )
 from git_hub_session.merge.winner import NoImprovement
+from git_hub_session.session.baseline import last_evaluation
 from git_hub_session.session.runs import read_last_run
 from git_hub_session.worktree.uncommitted import NoCommits
 
@@ -135,6 +136,8 @@ class _Rounds:
             first: the arguments of `init` for the first new session.
         """
         self._views.append(RunView(sid, {}))
+        if self._args.value("timeout") is None and first.value("eval") is None:
+            self._time_limit = last_evaluation(self._context.project.store.read(sid)).time_limit
         self._run_later_rounds(sid, first)
         return self._combine()
 
@@ -212,6 +215,9 @@ class _Rounds:
             raise
         self._rounds_left -= 1
         self._context.reporter.show_view(created)
+        if first and self._time_limit:
+            line = f"Time limit for each measurement: {self._time_limit} s"
+            self._context.reporter.write_lines(lambda _: [line])
         self._args = self._args.with_values(after=sid)
         return created
 

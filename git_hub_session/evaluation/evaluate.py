@@ -26,7 +26,7 @@ from git_hub_session.evaluation.guard import (
 )
 from git_hub_session.evaluation.in_place import leftover_file_notes
 from git_hub_session.evaluation.judge import judge_candidates
-from git_hub_session.evaluation.measure import MetricRunner
+from git_hub_session.evaluation.measure import MetricRunner, propose_time_limit
 from git_hub_session.evaluation.merged_commit import conflict_notes, with_merged_commits
 from git_hub_session.evaluation.missing import refuse_incomplete
 from git_hub_session.evaluation.rank import rank_candidates
@@ -147,6 +147,7 @@ def _measure(
         guard=fixed_paths.names,
         holdout=fixed_paths.holdout.names,
         holdout_digest=started.worktrees.holdout_digest,
+        time_limit=propose_time_limit(runner.longest_run),
     )
 
 

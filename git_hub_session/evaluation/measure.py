@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Mapping, Sequence
+from math import ceil
 from time import sleep
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     _Outcome = Quantity | Measurement | None
 
 
+LIMIT_FACTOR = 10
+SMALLEST_LIMIT = 60  # seconds
 _REGEX_TIME_LIMIT = 5  # seconds to search one output: config.yaml may have a hostile pattern
 _TIMESTAMP_STEP = 0.02  # seconds: two writes within a shorter time can give a file the same time
 
@@ -59,6 +62,11 @@ class MetricCommand(NamedTuple):
     """The number of failed runs of each target that are repeated."""
     requirements: tuple[Requirement, ...] = ()
     """The conditions that each run of an agent must meet."""
+
+
+def propose_time_limit(seconds: float) -> int:
+    """Return a time limit for runs of a command that takes so long, in seconds."""
+    return max(SMALLEST_LIMIT, ceil(LIMIT_FACTOR * seconds))
 
 
 class MetricRunner:

@@ -139,6 +139,8 @@ def _evaluation_fields(result: EvalResult, options: EvalOptions) -> dict[str, An
         fields["require"] = [each.text for each in result.metric_command.requirements]
     if result.baseline_spread is not None:
         fields["baseline_spread"] = result.baseline_spread
+    if result.time_limit:
+        fields["time_limit"] = result.time_limit
     if result.unit:
         fields["unit"] = result.unit
     if result.guard:

@@ -85,6 +85,8 @@ class EvalResult(NamedTuple):
     """The paths of the holdout files."""
     holdout_digest: str = ""
     """The SHA-256 of the holdout files, or ''."""
+    time_limit: int = 0
+    """The proposed time limit of a measurement in the next session, in seconds, or 0."""
 
     @property
     def rankable_agents(self) -> str:

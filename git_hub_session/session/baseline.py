@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
-from git_hub_session.util.json_values import as_mapping, as_number, as_text
+from git_hub_session.util.json_values import as_count, as_mapping, as_number, as_text
 
 if TYPE_CHECKING:
     from git_hub_session.session.model import AgentResult, Session
@@ -26,6 +26,8 @@ class Evaluation(NamedTuple):
     """The text of the person or the judge that ranked the agents. None without such a ranking."""
     is_measured: bool = False
     """False if a person or a judge ranked agents that were never measured."""
+    time_limit: int = 0
+    """The proposed time limit of a measurement in the next session, in seconds, or 0."""
 
     def is_regression(self, result: AgentResult) -> bool:
         """Return True if the result is not better than the baseline.
@@ -74,4 +76,5 @@ def last_evaluation(session: Session) -> Evaluation:
         as_text(fields.get("unit")),
         as_text(verdict.get("text")) if isinstance(verdict, dict) else None,
         bool(as_text(fields.get("command"))),
+        as_count(fields.get("time_limit")),
     )

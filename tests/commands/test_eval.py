@@ -66,6 +66,7 @@ def test_best_agent_is_first(hub: Hub) -> None:
         "metric": "ms",
         "direction": "lower",
         "baseline": 30.0,
+        "time_limit": 60,
     }
     assert (state["state"], state["history"][-1]["verb"]) == ("evaluating", "eval")
     log = hub.directory() / "output" / "eval-1" / "agent-2.log"

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from math import ceil
-
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.cli.measure_options import parse_repeat, parse_run_count
 from git_hub_session.cli.options import parse_timeout
 from git_hub_session.cli.view import TerminalStyle, TextOutput, View, warning_lines
 from git_hub_session.evaluation.baseline import measure_baseline
-from git_hub_session.evaluation.measure import MetricCommand
+from git_hub_session.evaluation.measure import (
+    LIMIT_FACTOR,
+    SMALLEST_LIMIT,
+    MetricCommand,
+    propose_time_limit,
+)
 from git_hub_session.metric.requirement import parse_requirements
 from git_hub_session.util.numbers import format_number
 from git_hub_session.util.text import describe_pass, escape_control
@@ -23,8 +26,6 @@ if TYPE_CHECKING:
 
 _BASELINE_REPEATS = 5
 """The measurements of the base branch with `--repeat auto`."""
-_SMALLEST_LIMIT = 60  # seconds
-_LIMIT_FACTOR = 10
 
 
 def measure_run_baseline(context: Context, args: Arguments, sid: SessionId) -> BaselineView:
@@ -43,13 +44,8 @@ def measure_run_baseline(context: Context, args: Arguments, sid: SessionId) -> B
     )
     measured = measure_baseline(sid, context.project, metric_command)
     has_own_limit = args.value("timeout") is not None
-    limit = 0 if has_own_limit or measured.failure else _propose_limit(measured.seconds)
+    limit = 0 if has_own_limit or measured.failure else propose_time_limit(measured.seconds)
     return BaselineView(sid, metric, measured, limit)
-
-
-def _propose_limit(seconds: float) -> int:
-    """Return a time limit for runs of a command that takes so long, in seconds."""
-    return max(_SMALLEST_LIMIT, ceil(_LIMIT_FACTOR * seconds))
 
 
 class BaselineView(View):
@@ -99,7 +95,7 @@ class BaselineView(View):
         if self.time_limit:
             out.append(
                 f"Time limit for each measurement: {self.time_limit} s"
-                f" ({_LIMIT_FACTOR} times the longest run of the baseline,"
-                f" at least {_SMALLEST_LIMIT} s)"
+                f" ({LIMIT_FACTOR} times the longest run of the baseline,"
+                f" at least {SMALLEST_LIMIT} s)"
             )
         return TextOutput(out)
