@@ -22,6 +22,7 @@ from git_hub_session.session.agent_environment import (
     TASK_VARIABLE,
     agent_environment,
     run_environment,
+    unset_variables,
 )
 from git_hub_session.session.agents import find_base_commit, refuse_if_running
 from git_hub_session.session.assignment_values import PerAgent
@@ -123,7 +124,9 @@ def run_for_agents(
         finally:
             notes = monitor.close()
     all_runs = merge_runs(monitor.agent_runs, plan.skipped)
-    return ExecResult(sid, run.name, all_runs, (*warnings, *_task_warnings(tasks), *notes))
+    return ExecResult(
+        sid, run.name, all_runs, (*warnings, *_variable_warnings(session, tasks), *notes)
+    )
 
 
 def _find_command(agent_run: AgentRun, options: ExecOptions) -> Sequence[str]:
@@ -145,12 +148,15 @@ def _with_commands(agent_runs: Sequence[AgentRun], options: ExecOptions) -> tupl
     )
 
 
-def _task_warnings(tasks: Sequence[Task]) -> list[str]:
-    """Return the warning that the task does not fit into a variable, if it does not."""
-    if all(TASK_VARIABLE in task.environ for task in tasks):
-        return []
-    reason = "the system does not accept the task as a variable"
-    return [f"{TASK_VARIABLE} is not set: {reason} (read HUB_TASK_FILE)"]
+def _variable_warnings(session: Session, tasks: Sequence[Task]) -> list[str]:
+    """Return a warning for each variable that is not set although it has a value."""
+    names = {name: None for task in tasks for name in unset_variables(session, task.environ)}
+    warnings = []
+    for name in names:
+        text = "the task" if name == TASK_VARIABLE else "its value"
+        file = " (read HUB_TASK_FILE)" if name == TASK_VARIABLE else ""
+        warnings.append(f"{name} is not set: the system does not accept {text} as a variable{file}")
+    return warnings
 
 
 def _first_statuses(

@@ -66,6 +66,13 @@ def agent_environment(
     return _without_oversized({**kept, **hub_variables}, {*hub_variables})
 
 
+def unset_variables(session: Session, environ: Mapping[str, str]) -> list[str]:
+    """Return the variables with a value that agent_environment() has left out of `environ`."""
+    optional = _optional_variables(session, environ["HUB_AGENT"], "")
+    values = {TASK_VARIABLE: session.config.task, **optional}
+    return [name for name, value in values.items() if value and name not in environ]
+
+
 def _optional_variables(session: Session, name: str, directory: str) -> dict[str, str]:
     """Return the variables that may have no value. `directory` is the one of the session."""
     config = session.config

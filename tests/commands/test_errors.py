@@ -224,16 +224,19 @@ def test_long_line_in_the_output(hub: Hub) -> None:
     assert log.read_text() == "x" * 200000
 
 
-def test_task_that_is_too_long_for_a_variable(hub: Hub, tmp_path: Path) -> None:
-    task = tmp_path / "task"
+def test_texts_that_are_too_long_for_a_variable(hub: Hub, tmp_path: Path) -> None:
+    task, strategies = tmp_path / "task", tmp_path / "strategies"
     task.write_text("long" * 40_000)
-    assert hub.run("init", "-q", "--id", "s1", "-F", task).code == 0
+    strategies.write_text(f"agent-2: {'x' * 140_000}\n")
+    init = ("init", "-q", "--id", "s1", "-F", task, "--strategies", strategies)
+    assert hub.run(*init).code == 0
     assert hub.run("spawn", "-q", "s1").code == 0
     script = 'echo "${HUB_TASK-none}"; wc -c <"$HUB_TASK_FILE"'
     result = hub.run("exec", "-q", "s1", "--", "sh", "-c", script, environ={"HUB_TASK": "other"})
     reason = "the system does not accept the task as a variable"
     warning = f"HUB_TASK is not set: {reason} (read HUB_TASK_FILE)"
-    assert result == Result(0, "", f"warning: {warning}\n")
+    other = "HUB_STRATEGY is not set: the system does not accept its value as a variable"
+    assert result == Result(0, "", f"warning: {warning}\nwarning: {other}\n")
     log = hub.directory() / "output" / "exec-1" / "agent-1.log"
     assert log.read_text().split() == ["none", str(4 * 40_000 + 1)]
 
