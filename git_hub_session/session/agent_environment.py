@@ -66,11 +66,11 @@ def agent_environment(
     return _without_oversized({**kept, **hub_variables}, {*hub_variables})
 
 
-def unset_variables(session: Session, environ: Mapping[str, str]) -> list[str]:
-    """Return the variables with a value that agent_environment() has left out of `environ`."""
-    optional = _optional_variables(session, environ["HUB_AGENT"], "")
+def unset_variables(session: Session, variables: Mapping[str, str]) -> list[str]:
+    """Return the variables with a value that agent_environment() has left out of `variables`."""
+    optional = _optional_variables(session, variables["HUB_AGENT"], "")
     values = {TASK_VARIABLE: session.config.task, **optional}
-    return [name for name, value in values.items() if value and name not in environ]
+    return [name for name, value in values.items() if value and name not in variables]
 
 
 def _optional_variables(session: Session, name: str, directory: str) -> dict[str, str]:

@@ -82,16 +82,12 @@ class Continuation(NamedTuple):
         Leave out a hint that only repeats one of them without the user's options. If a hint
         replaces the command of the step, add only the commands of the later steps.
         """
-        sid = self.session
         hints = error.hint.splitlines()
         earlier = []
         if self.merged_session and f"git hub-session eval {self.merged_session}" in hints:
             hints.remove(f"git hub-session eval {self.merged_session}")
             earlier = self._replace(session=self.merged_session).commands(["eval"])
-        general = {f"git hub-session {name} {sid}": name for name in steps}
-        general[f"git hub-session merge {self.merged_session or sid}"] = "merge"
-        general |= {line: name for name in steps for line in self.commands([name])}
-        general[f"git hub-session exec {sid} -- <command>"] = "exec"
+        general = self._general_hints(steps)
         special = [hint for hint in hints if hint not in general]
         repeated = [steps.index(general[hint]) for hint in hints if hint in general]
         first = min(repeated, default=steps.index(step))
@@ -100,10 +96,21 @@ class Continuation(NamedTuple):
             first += 1
         if any(hint.startswith("git hub-session adopt ") for hint in special):
             first = min(first, steps.index("eval"))  # the adopted commit is not measured
-        later = self
-        if any(hint.startswith("give a number with --baseline ") for hint in special):
-            later = self._replace(args=self.args.with_values(baseline="none"))  # not measurable
-        error.hint = "\n".join(
-            [*special, *continue_lines([*earlier, *later.commands(steps[first:])])]
-        )
+        later = self._without_failed_baseline(special).commands(steps[first:])
+        error.hint = "\n".join([*special, *continue_lines([*earlier, *later])])
         return error
+
+    def _general_hints(self, steps: Sequence[str]) -> dict[str, str]:
+        """Return the step of each hint that only repeats the command of a step."""
+        sid = self.session
+        general = {f"git hub-session {name} {sid}": name for name in steps}
+        general[f"git hub-session merge {self.merged_session or sid}"] = "merge"
+        general |= {line: name for name in steps for line in self.commands([name])}
+        general[f"git hub-session exec {sid} -- <command>"] = "exec"
+        return general
+
+    def _without_failed_baseline(self, hints: Sequence[str]) -> Continuation:
+        """Return commands that do not measure the baseline if the hints ask for a number."""
+        if not any(hint.startswith("give a number with --baseline ") for hint in hints):
+            return self
+        return self._replace(args=self.args.with_values(baseline="none"))
