@@ -10,6 +10,11 @@ from typing import Any
 
 import pytest
 
+from git_hub_session.cli.options import parse_arguments
+from git_hub_session.commands import run as run_command
+from git_hub_session.commands._run.continue_commands import Continuation
+from git_hub_session.errors import HubError
+from git_hub_session.git.ref_names import SessionId
 from tests.commands.test_run_continue import start, type_commands
 from tests.support.evaluated_sessions import protected_state
 from tests.support.hub import Hub, Result, wait_for
@@ -305,3 +310,19 @@ def test_run_after_a_session_that_does_not_improve(project: Hub) -> None:
     for line in moved.err.splitlines()[3:]:
         assert project.call("sh", "-c", line.rpartition(": ")[2]).code == 0
     assert states(project) == {"s1": "merged", "s1-r2": "evaluating", "s3": "archived"}
+
+
+def test_continuation_without_a_baseline() -> None:
+    """The winner conflicts with the base branch: the next command does not measure the baseline."""
+    args = parse_arguments(
+        run_command.USAGE, ["--after", "s1", "--eval", "cat ms", "--metric", "ms"]
+    )
+    continuation = Continuation(SessionId("s2"), args, run_command._usages())
+    hint = "give a number with --baseline <number>"
+    error = HubError("cannot measure the baseline", hint=hint)
+    steps = ["spawn", "exec", "eval", "merge"]
+    assert continuation.add_hints(error, "eval", steps).hint.splitlines() == [
+        hint,
+        "continue with: git hub-session eval s2",
+        "then: git hub-session merge s2",
+    ]
