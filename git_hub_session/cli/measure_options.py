@@ -87,7 +87,10 @@ def parse_require_options(args: Arguments, config: Config) -> tuple[Requirement,
     try:
         return parse_requirements(config.require)
     except UsageError as error:
-        raise Damaged(f"config.yaml: require: {error.message}") from None
+        raise Damaged(
+            f"config.yaml: require: {error.message}",
+            hint="correct config.yaml, or use --no-require",
+        ) from None
 
 
 def parse_tolerance(args: Arguments) -> float | None:

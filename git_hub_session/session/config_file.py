@@ -48,6 +48,8 @@ _AGENTHUB_LAYOUT = re.compile(
 # Words with single spaces that YAML reads as plain text: no ': ', and no '#'.
 _PLAIN = r"(?:[A-Za-z0-9_./+]|-(?=[0-9.]))(?:[A-Za-z0-9_./+@%-]|:(?! |\Z)| (?=[A-Za-z0-9_./+%-]))*"
 _LITERAL_KEYS = frozenset({"task", "eval_cmd"})
+# The keys with a value in each line.
+_LIST_KEYS = frozenset({"guard", "require"})
 _UNQUOTABLE = r'["\\\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\ufeff\ud800-\udfff\ufffe\uffff]'
 
 
@@ -102,11 +104,25 @@ def _parse_yaml(text: str) -> dict[str, str]:
         raise Damaged("config.yaml: empty")
     if not isinstance(document, dict):
         raise Damaged("config.yaml: not a mapping")
+    values = {key: _join_list(key, value) for key, value in document.items()}
     return {
         key: value
-        for key, value in document.items()
+        for key, value in values.items()
         if isinstance(key, str) and isinstance(value, str)
     }
+
+
+def _join_list(key: object, value: object) -> object:
+    """Return the value. Join a list of several texts to one text, with a text in each line.
+
+    Raise Damaged if such a key has another value: a requirement must not be ignored.
+    """
+    if key not in _LIST_KEYS or isinstance(value, str):
+        return value
+    texts = value if isinstance(value, list) else [value]
+    if not all(isinstance(text, str) for text in texts):
+        raise Damaged(f"config.yaml: '{key}' is not a list of texts")
+    return "\n".join(texts)
 
 
 def _check_events(yaml: ModuleType, events: Iterable[object]) -> None:

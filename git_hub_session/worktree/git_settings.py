@@ -1,6 +1,7 @@
 """The settings with which an agent can change the effect of git commands.
 
-They are hooks, filters, aliases, the identity and included files. `spawn` and `adopt` record them.
+They are hooks, filters, aliases, the identity, included files, and the settings of this program.
+`spawn` and `adopt` record them.
 All worktrees share the configuration of the repository, so an agent can change it for the user.
 """
 
@@ -28,7 +29,7 @@ _NAMES = {
     "commit.gpgsign",
     "include.path",
 }
-_SECTIONS = ("user.", "filter.", "alias.", "includeif.")
+_SECTIONS = ("user.", "filter.", "alias.", "includeif.", "hubsession.")
 _MAX_NAMES = 5
 # `config.worktree` of the main worktree: git reads it if extensions.worktreeConfig is set.
 _FILES = ("config", "config.worktree")

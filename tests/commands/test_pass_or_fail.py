@@ -93,5 +93,7 @@ def test_required_metric_beside_a_metric(hub: Hub) -> None:
     config.write_text(f"{text}require: 'errors'\n")
     refused = hub.run(*evaluate, "s1")
     assert (refused.code, refused.err) == (
-        *(128, "fatal: config.yaml: require: not a requirement: 'errors'\n"),
+        128,
+        "fatal: config.yaml: require: not a requirement: 'errors'\n"
+        "hint: correct config.yaml, or use --no-require\n",
     )

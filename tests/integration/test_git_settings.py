@@ -63,6 +63,7 @@ def test_unchanged_settings(session: Hub) -> None:
         (["filter.x.clean", "secret-token"], "'filter.x.clean'"),
         (["includeIf.gitdir:/.path", "c"], "'includeif.gitdir:/.path'"),
         (["commit.gpgSign", "true"], "'commit.gpgsign'"),
+        (["hubsession.holdout", "/evil"], "'hubsession.holdout'"),
     ],
 )
 def test_changed_setting(session: Hub, arguments: list[str], names: str) -> None:

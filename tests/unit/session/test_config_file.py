@@ -164,6 +164,9 @@ def test_yaml_scalars_stay_text() -> None:
 def test_a_file_of_another_layout_is_read_as_yaml() -> None:
     text = '# by hand\r\n"task": >-\r\n  one\r\n  line\r\nagent_count: 3   # three\r\nmine: {a: [1]}\r\n'
     assert parse_config(text) == {"task": "one line", "agent_count": "3"}
+    lists = "task: t\nrequire: [errors==0, 'p99<1s']\nguard:\n- a b\n- c\nmine: [d]\n"
+    expected = {"task": "t", "require": "errors==0\np99<1s", "guard": "a b\nc"}
+    assert parse_config(lists) == expected
 
 
 @pytest.mark.parametrize(
@@ -180,6 +183,8 @@ def test_a_file_of_another_layout_is_read_as_yaml() -> None:
         ("a: &x [1]\nb: *x\n", "config.yaml: aliases are not allowed"),
         ("[" * 101 + "]" * 101, "config.yaml: nested too deeply"),
         ("a\0b", "config.yaml: not valid YAML"),
+        ("require: {errors: 0}", "config.yaml: 'require' is not a list of texts"),
+        ("guard: [[a]]", "config.yaml: 'guard' is not a list of texts"),
         ("\ud800", "config.yaml: not valid YAML"),
     ],
 )
