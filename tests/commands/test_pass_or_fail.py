@@ -92,8 +92,7 @@ def test_required_metric_beside_a_metric(hub: Hub) -> None:
     assert "Merging hub/s1/agent-2/attempt-1 into main\n" in hub.run("merge", "-n", "s1").out
     config.write_text(f"{text}require: 'errors'\n")
     refused = hub.run(*evaluate, "s1")
-    assert (refused.code, refused.err) == (
-        128,
-        "fatal: config.yaml: require: not a requirement: 'errors'\n"
-        "hint: correct config.yaml, or use --no-require\n",
+    hint = "hint: correct config.yaml, or use --no-require\n"
+    assert refused == Result(
+        *(128, "", f"fatal: config.yaml: require: not a requirement: 'errors'\n{hint}")
     )
