@@ -11,12 +11,11 @@ from __future__ import annotations
 
 from git_hub_session._typing import TYPE_CHECKING, Any
 from git_hub_session.agents.adopt_plan import AdoptOptions, AdoptPlan, plan_adopt
-from git_hub_session.errors import HubError, Refused
+from git_hub_session.errors import HubError
 from git_hub_session.git.head import read_head
 from git_hub_session.git.ref_names import SessionId, agent_name, create_command, delete_command
 from git_hub_session.git.worktrees import linked_worktrees
-from git_hub_session.session import runs
-from git_hub_session.session.agents import find_base_commit, refuse_if_running
+from git_hub_session.session.agents import find_base_commit, refuse_if_evaluated, refuse_if_running
 from git_hub_session.session.layout import exclude_hub
 from git_hub_session.session.record import with_agents, with_transition
 from git_hub_session.session.state import AgentStatus
@@ -61,11 +60,7 @@ def adopt_work(sid: SessionId, project: Project, options: AdoptOptions) -> Adopt
 def _refuse_if_busy(session: Session, locked: LockedSession, options: AdoptOptions) -> None:
     names = {agent_name(options.agent)}
     refuse_if_running(session, locked.directory, among=names, force=options.force)
-    if runs.active_runs(locked.directory, runs.EVAL):
-        raise Refused(
-            f"session '{session.id}' is being evaluated",
-            hint="wait for the evaluation to end, or stop it",
-        )
+    refuse_if_evaluated(session.id, locked.directory)
 
 
 def _apply(plan: AdoptPlan, project: Project) -> None:

@@ -24,7 +24,11 @@ from git_hub_session.session.agent_environment import (
     run_environment,
     unset_variables,
 )
-from git_hub_session.session.agents import find_base_commit, refuse_if_running
+from git_hub_session.session.agents import (
+    find_base_commit,
+    refuse_if_evaluated,
+    refuse_if_running,
+)
 from git_hub_session.session.assignment_values import PerAgent
 from git_hub_session.session.layout import exclude_hub
 from git_hub_session.session.record import with_agents
@@ -184,11 +188,7 @@ def _refuse_if_busy(
             )
     agents = {agent_run.agent for agent_run in agent_runs}
     refuse_if_running(session, locked.directory, among=agents, force=force)
-    if runs.active_runs(locked.directory, runs.EVAL):
-        raise Refused(
-            f"session '{session.id}' is being evaluated",
-            hint="wait for the evaluation to end, or stop it",
-        )
+    refuse_if_evaluated(session.id, locked.directory)
 
 
 def _write_environments(

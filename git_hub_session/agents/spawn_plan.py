@@ -245,9 +245,10 @@ def _no_more_agents_hint(session: Session, numbers: Sequence[int], options: Spaw
 
     A session that is evaluated accepts a commit as the next attempt of an agent.
     """
-    if session.state is not State.EVALUATING or not options.base or len(numbers) != 1:
+    commit = options.base or ("<commit>" if options.retry else "")
+    if session.state is not State.EVALUATING or not commit or len(numbers) != 1:
         return NEW_SESSION_HINT
-    return f"git hub-session adopt {session.id} {agent_name(numbers[0])} {options.base}"
+    return f"git hub-session adopt {session.id} {agent_name(numbers[0])} {commit}"
 
 
 def _refuse_if_occupied(

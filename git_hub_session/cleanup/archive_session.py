@@ -10,6 +10,7 @@ from __future__ import annotations
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.cleanup.archive_branches import check_reference_hook
 from git_hub_session.cleanup.cleanup import clean_up_locked, preview_cleanup
+from git_hub_session.session.agents import refuse_if_evaluated
 from git_hub_session.session.record import with_transition
 from git_hub_session.session.state import IllegalTransition, State, transition_path
 from git_hub_session.util.clock import format_iso
@@ -48,12 +49,14 @@ def archive_session(
 
     Raises:
         IllegalTransition: the session cannot be archived in its state.
+        Refused: the session is being evaluated.
         LockHeld: another process has locked the session.
         GitFailed: a hook rejects the archive.
     """
     with project.store.lock_session(sid) as edit:
         session = edit.read()
         steps = _archive_steps(session)
+        refuse_if_evaluated(sid, edit.directory)
         if "reference-transaction" in enabled_hooks(project, project.paths.common_dir):
             check_reference_hook(sid, project.repo, project.git)
         report = clean_up_locked(edit, sid, project, options, archiving=True)
@@ -68,6 +71,8 @@ def preview_archive(sid: SessionId, project: Project, options: CleanupOptions) -
     """Return the result of a dry run of archive_session()."""
     session = project.store.read(sid)
     steps = _archive_steps(session)
+    with project.store.open_directory(sid) as directory:
+        refuse_if_evaluated(sid, directory)
     report = preview_cleanup(sid, project, options, archiving=True)
     return ArchiveResult(
         session.state, steps if report.is_finished else (), report, report.is_finished

@@ -106,6 +106,14 @@ def parse_tolerance(args: Arguments) -> float | None:
     return quantity.value / 100
 
 
+def parse_judge_command(args: Arguments) -> str | None:
+    """Return the value of JUDGE, or None without it. Raise UsageError if the command is empty."""
+    command = args.value("judge")
+    if command is not None and not command.strip():
+        raise UsageError("the command of --judge is empty")
+    return command
+
+
 def parse_run_count(args: Arguments, option: str) -> int:
     """Return the number of runs in the value of an option, by default 0."""
     text = args.value(option)

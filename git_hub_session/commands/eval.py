@@ -100,7 +100,7 @@ def run(context: Context, args: Arguments) -> EvalView | WorktreeView:
     Without an eval command, return the agents unranked.
     """
     if args.is_set("here"):
-        return measure_current_worktree(context, args)
+        return measure_current_worktree(context, args, USAGE.options)
     sid = context.require_session(args.argument, "eval")
     project = context.project
     session = project.store.read(sid)

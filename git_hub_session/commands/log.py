@@ -134,17 +134,17 @@ class EvaluationsView(View):
         yield f"    by {escape_control(first.by)}"
         yield from (f"    {escape_control(line)}" for line in first.verdict.splitlines())
         ranked = sorted(group, key=lambda entry: (entry.rank is None, entry.rank, entry.agent))
-        names = [_entry_name(entry, group) for entry in ranked]
+        names = [_entry_name(entry, self.entries) for entry in ranked]
         width = max(map(len, names))
         for entry, name, value in zip(ranked, names, _format_values(ranked), strict=True):
             rank = "-" if entry.rank is None else str(entry.rank)
             yield f"    {rank:>4}  {pad(name, width)}  {escape_control(entry.commit[:12]) or '?'}  {value}"
 
 
-def _entry_name(entry: EvaluationEntry, group: Sequence[EvaluationEntry]) -> str:
-    """Return the name of the agent, with the attempt if the group has several of the agent."""
+def _entry_name(entry: EvaluationEntry, entries: Sequence[EvaluationEntry]) -> str:
+    """Return the name of the agent, with the attempt if the log has several of the agent."""
     name = agent_name(entry.agent)
-    attempts = {other.attempt for other in group if other.agent == entry.agent}
+    attempts = {other.attempt for other in entries if other.agent == entry.agent}
     return f"{name}/attempt-{entry.attempt}" if len(attempts) > 1 else name
 
 

@@ -92,7 +92,7 @@ def run(context: Context, args: Arguments) -> MergeView:
     plan = plan_merge(sid, project, options, dry_run=dry_run, described=described)
     if plan.conflicts or dry_run:
         return MergeView(plan, None, None, dry_run=dry_run)
-    _confirm(context, plan, options, is_approved=args.is_set("yes"))
+    _confirm(context, plan, options)
     result = merge_winner(sid, project, options, cleanup_options, plan)
     commands = restore_commands(result.report, project)
     report = ReportOutput(result.report, project.cwd, commands, dry_run=False)
@@ -120,6 +120,7 @@ def parse_options(args: Arguments) -> MergeOptions:
         args.is_set("force"),
         args.is_set("allow-regression"),
         args.is_set("unmeasured"),
+        args.is_set("yes"),
     )
 
 
@@ -130,14 +131,12 @@ def _parse_kind(args: Arguments) -> MergeKind:
     return MergeKind(given[0]) if given else MergeKind.MERGE
 
 
-def _confirm(
-    context: Context, plan: MergePlan, options: MergeOptions, *, is_approved: bool
-) -> None:
+def _confirm(context: Context, plan: MergePlan, options: MergeOptions) -> None:
     """Show the planned merge, and raise Refused if the user does not approve it."""
     context.reporter.write_lines(partial(preview_lines, plan))
     for warning in plan.remarks:
         context.reporter.note(f"warning: {warning}")
-    if is_approved:
+    if options.is_approved:
         return
     agent = plan.winner_name
     sid = plan.session.id
@@ -152,7 +151,7 @@ def _confirm(
     if answer is None:
         raise Refused(
             "cannot ask for confirmation: standard input is not a terminal (use --yes)",
-            hint=f"{merge_command(sid, options)} --yes",
+            hint=merge_command(sid, options._replace(is_approved=True)),
         )
     if not answer:
         raise Refused(refusal)
@@ -328,7 +327,7 @@ def _result_lines(plan: MergePlan, style: TerminalStyle) -> list[str]:
     elif plan.result is not None and plan.result.passed is not None:
         out.append(f"  Result: {describe_pass(plan.result.passed)}")
     if plan.result is not None and evaluation.verdict:
-        out.append(f"  Verdict: {escape_control(evaluation.verdict)}")
+        out.append(style.fit(f"  Verdict: {escape_control(evaluation.verdict)}", 0))
     if plan.failure:
         out.append(f"  Last run: {escape_control(plan.failure)}")
     return out

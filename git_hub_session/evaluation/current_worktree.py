@@ -26,7 +26,7 @@ from git_hub_session.session.model import Session
 from git_hub_session.session.store import TASK_FILE
 from git_hub_session.system.temporary import temporary_directory
 from git_hub_session.util.paths import is_same_path
-from git_hub_session.worktree.off_branch import off_branch_attempts
+from git_hub_session.worktree.off_branch import off_branch_attempts, original_attempt
 from git_hub_session.worktree.uncommitted import uncommitted_files
 
 if TYPE_CHECKING:
@@ -79,6 +79,8 @@ def find_own_worktree(project: Project) -> tuple[AgentBranch, Worktree]:
         if branch is None:
             sessions = [each for each in project.store.read_all() if isinstance(each, Session)]
             branch = off_branch_attempts(sessions, worktrees).get(worktree.git_dir)
+        if branch is None and not worktree.branches:  # HEAD is detached
+            branch = original_attempt(worktree)
         if branch is not None:
             return branch, worktree
     raise Refused(

@@ -28,6 +28,7 @@ from git_hub_session.system.temporary import temporary_directory
 from git_hub_session.system.tree import directory_id
 from git_hub_session.temporary.worktrees import (
     eval_worktree_path,
+    remove_command,
     remove_eval_worktrees,
     session_of_eval_worktree,
 )
@@ -76,7 +77,7 @@ class EvalWorktrees:
         """
         self._commits = {self._path(request): request.commit for request in requests}
         for path in self._commits:
-            _refuse_existing(path)
+            _refuse_existing(path, self._project)
             os.makedirs(os.path.dirname(path), exist_ok=True)
         setup = WorktreeSetup(self._project)
         if self._fixed_paths.paths and requests:
@@ -174,7 +175,7 @@ class EvalWorktrees:
                 remove_empty_git_dir(path, self._project, EVAL_LOCK, [commit])
 
 
-def _refuse_existing(path: str) -> None:
+def _refuse_existing(path: str, project: Project) -> None:
     """Raise HubError if an earlier run could not remove its temporary worktree."""
     if not os.path.lexists(path):
         return
@@ -183,4 +184,8 @@ def _refuse_existing(path: str) -> None:
         raise HubError(
             f"a file system is mounted at '{mounts[0]}'", hint=f"umount {quote(mounts[0])}"
         )
-    raise HubError(f"'{path}' exists already", hint=f"mv {quote(path)} {quote(path)}.old")
+    hint = f"mv {quote(path)} {quote(path)}.old"
+    for worktree in linked_worktrees(project.paths.common_dir):
+        if worktree.path == path:
+            hint = remove_command(worktree)
+    raise HubError(f"'{path}' exists already", hint=hint)

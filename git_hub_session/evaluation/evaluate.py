@@ -37,7 +37,7 @@ from git_hub_session.evaluation.user_ranking import list_recorded, record_user_r
 from git_hub_session.git.discovery import HUB_DIRECTORY
 from git_hub_session.git.ref_names import SessionId
 from git_hub_session.session import runs
-from git_hub_session.session.agents import base_now, running_agents
+from git_hub_session.session.agents import base_now, refuse_if_evaluated, running_agents
 from git_hub_session.session.evaluation_log import check_log
 from git_hub_session.temporary.holdout import choose_holdout
 from git_hub_session.util.text import quote_list
@@ -95,6 +95,7 @@ def evaluate_session(sid: SessionId, project: Project, options: EvalOptions) -> 
             result = _measure(started, candidates, project, options)
         result = result._replace(base=base)
         if options.judge:
+            worktrees.remove_all()  # They have the holdout files.
             result = judge_candidates(result, options.judge, project, run, started.task_file)
         with project.store.lock_session(sid) as locked:
             return record_result(result, locked, project, options)
@@ -214,8 +215,4 @@ def _refuse_if_busy(session: Session, locked: LockedSession, *, force: bool) -> 
         raise Refused(
             f"{next(iter(running))} is still running", hint="wait for it to end, or use --force"
         )
-    if runs.active_runs(locked.directory, runs.EVAL):
-        raise Refused(
-            f"session '{session.id}' is being evaluated",
-            hint="wait for the evaluation to end, or stop it",
-        )
+    refuse_if_evaluated(session.id, locked.directory)

@@ -227,7 +227,8 @@ def _parse_answer(output: str, agents: Sequence[int], hint: str) -> tuple[list[i
         raise JudgeFailed(
             f"the judge's ranking does not list each of {wanted} once: {_quote(given)}", hint=hint
         )
-    text = answer.get(_VERDICT, "")
+    text = answer.get(_VERDICT)
+    text = "" if text is None else text
     if not isinstance(text, str):
         raise JudgeFailed(f"the judge's verdict is not a text: {_quote(text)}", hint=hint)
     return ranking, text.strip()[:_MAX_VERDICT]

@@ -106,8 +106,9 @@ class TargetRunner:
         """Return the variables that identify the processes of a target."""
         variables = target.environ
         agent = variables.get("HUB_AGENT") or target.name
-        attempt = variables.get("HUB_ATTEMPT", "")
-        return {**run_environment(self._run, agent), "HUB_ATTEMPT": attempt}
+        marks = run_environment(self._run, agent)
+        attempt = variables.get("HUB_ATTEMPT")
+        return {**marks, "HUB_ATTEMPT": attempt} if attempt else marks
 
     def _make_task(self, command: str, target: MeasureTarget) -> Task:
         environ = {**target.environ, **self._identifying_variables(target)}

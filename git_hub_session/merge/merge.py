@@ -27,7 +27,7 @@ from git_hub_session.lineage.parent import describe_rounds
 from git_hub_session.merge.commit import commit_merge, signs_commits
 from git_hub_session.merge.message import merge_message
 from git_hub_session.merge.move_branch import InterruptedUpdate, move_branch
-from git_hub_session.merge.options import MergeKind
+from git_hub_session.merge.options import MergeKind, merge_command
 from git_hub_session.merge.plan import MergePlan, resolve_plan
 from git_hub_session.merge.replay import commit_replay
 from git_hub_session.merge.undo import undo_interrupted_update
@@ -77,7 +77,7 @@ def merge_winner(
         if new_plan != expected:
             raise Refused(
                 f"session '{sid}' or its branches changed while the merge was planned",
-                hint=f"git hub-session merge {sid}",
+                hint=merge_command(sid, options),
             )
         commit = plan.existing_commit
         if not commit:

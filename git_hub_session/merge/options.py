@@ -60,6 +60,8 @@ class MergeOptions(NamedTuple):
     """Merge even if no agent is better than the baseline."""
     unmeasured: bool = False
     """Merge even if the evaluation did not measure the result of the merge."""
+    is_approved: bool = False
+    """Merge without a question (--yes)."""
 
 
 def merge_command(sid: SessionId, options: MergeOptions) -> str:
@@ -78,6 +80,7 @@ def merge_command(sid: SessionId, options: MergeOptions) -> str:
         "force": options.force,
         "allow-regression": options.allow_regression,
         "unmeasured": options.unmeasured,
+        "yes": options.is_approved,
     }
     words += [f"--{name}" for name, is_set in switches.items() if is_set]
     return " ".join(["git hub-session merge", *words, sid])

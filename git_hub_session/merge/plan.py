@@ -29,7 +29,7 @@ from git_hub_session.merge.winner import (
     refuse_contained_winner,
     refuse_unfit_result,
 )
-from git_hub_session.session.agents import refuse_if_running
+from git_hub_session.session.agents import refuse_if_evaluated, refuse_if_running
 from git_hub_session.session.attempts import describe_attempt, is_earlier_attempt
 from git_hub_session.session.baseline import last_evaluation
 from git_hub_session.session.guarded import describe_guarded
@@ -158,6 +158,7 @@ def resolve_plan(
         return _resume_merge(session, record, repo, options)
     _refuse_state(session)
     refuse_if_running(session, directory, among=session.agents, force=options.force)
+    refuse_if_evaluated(session.id, directory)
     _refuse_other_branches(session, project)
     winner, result = choose_winner(session, repo, options)
     into = options.into or HEADS + session.config.base_branch

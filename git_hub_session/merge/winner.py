@@ -269,9 +269,10 @@ def _no_improvement(
         noise = f", {name}{noise}"
     details = f" ({noise.removeprefix(', ')})" if noise else ""
     parent = read_parent(session)
+    parent_options = MergeOptions(is_approved=options.is_approved)
     hints = [
         f"git hub-session archive {session.id}",
-        *([f"git hub-session merge {parent.session_id}"] if parent else []),
+        *([merge_command(parent.session_id, parent_options)] if parent else []),
         merge_command(session.id, options._replace(allow_regression=True)),
     ]
     return NoImprovement(f"{problem}{details}, the baseline is {baseline}", hint="\n".join(hints))

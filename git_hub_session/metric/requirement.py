@@ -39,6 +39,8 @@ class Requirement(NamedTuple):
             return ""
         shown = format_values(quantity.value, limit.value)[0]
         found = f"{shown} {quantity.unit}".rstrip()
+        if value is None:
+            found += ", in another unit" if quantity.unit else ", without a unit"
         return f"'{self.name}' is {found} (required: {self.text})"
 
     def _holds(self, value: float) -> bool:

@@ -38,10 +38,10 @@ def agent_environment(
 ) -> dict[str, str]:
     """Return the environment of a command that runs for the agent of `branch`.
 
-    Without a branch, HUB_AGENT, HUB_ATTEMPT and HUB_BRANCH are ''. HUB_PREVIOUS is the path of the
-    digest of earlier sessions, if the session continues another one. An optional variable without a
-    value is missing, also if an outer session has set it. A variable that the system would not accept
-    is missing too. Git's variables are removed: they can name another repository.
+    Without a branch, HUB_AGENT, HUB_ATTEMPT and HUB_BRANCH are missing. HUB_PREVIOUS is the path of
+    the digest of earlier sessions, if the session continues another one. A variable without a value
+    is missing, also if an outer session has set it. So is a variable that the system would not
+    accept. Git's variables are removed: they can name another repository.
     """
     name = agent_name(branch.agent) if branch else ""
     config = session.config
@@ -62,7 +62,7 @@ def agent_environment(
     optional = _optional_variables(session, name, directory)
     outer = strip_local_variables(environ)
     kept = {key: value for key, value in outer.items() if key not in {*hub_variables, *optional}}
-    hub_variables |= {key: value for key, value in optional.items() if value}
+    hub_variables = {key: value for key, value in {**hub_variables, **optional}.items() if value}
     return _without_oversized({**kept, **hub_variables}, {*hub_variables})
 
 

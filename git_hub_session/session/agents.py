@@ -236,6 +236,15 @@ def refuse_if_running(
             raise Refused(f"{name} is still running", hint=f"wait for it, or {alternative}")
 
 
+def refuse_if_evaluated(sid: SessionId, directory: SafeDirectory) -> None:
+    """Raise Refused if an evaluation of the session is active. `directory` is the one of it."""
+    if runs.active_runs(directory, runs.EVAL):
+        raise Refused(
+            f"session '{sid}' is being evaluated",
+            hint="wait for the evaluation to end, or stop it",
+        )
+
+
 def group_by_agent(
     sid: SessionId, saved: Iterable[tuple[str, Sequence[str]]]
 ) -> dict[str, list[str]]:

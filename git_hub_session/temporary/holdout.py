@@ -62,11 +62,16 @@ def choose_holdout(session: Session, project: Project, given: str | None) -> Hol
     """
     if given is not None:
         return read_holdout(given, project)
-    directory = session.config.holdout or ["", *project.config_values(_SETTING)][-1]
+    directory = holdout_directory(session, project)
     if not directory:
         return Holdout()
     top = project.paths.main_worktree or project.paths.common_dir
     return read_holdout(os.path.join(top, os.path.expanduser(directory)), project)
+
+
+def holdout_directory(session: Session, project: Project) -> str:
+    """Return the directory of the session or the setting, or ''."""
+    return session.config.holdout or ["", *project.config_values(_SETTING)][-1]
 
 
 def read_holdout(directory: str, project: Project) -> Holdout:

@@ -86,11 +86,11 @@ def _unsafe_reason(
         created: the ids of the directories that this process has created, by path.
     """
     path = worktree.path
-    unlock = f"git worktree unlock {quote(path)}"
+    remove = remove_command(worktree)
     agent = AgentBranch(SessionId(session_of_eval_worktree(worktree)), 1, 1)
     parents = map(os.path.dirname, default_paths(agent, project))
     if not any(is_same_path(parent, os.path.dirname(path)) for parent in parents):
-        return Reason("moved", "it is not beside the worktrees of the agents", unlock)
+        return Reason("moved", "it is not beside the worktrees of the agents", remove)
     mounts = procfs.mounts_in(path)
     if mounts:
         return Reason(
@@ -100,7 +100,18 @@ def _unsafe_reason(
     is_created = path in created and (os.path.islink(path) or directory_id(path) == created[path])
     if not worktree.link_error or is_created or _is_empty(path):
         return None
-    return Reason("damaged-link", worktree.link_error, unlock)
+    return Reason("damaged-link", worktree.link_error, remove)
+
+
+def remove_command(worktree: Worktree) -> str:
+    """Return the command that removes a temporary worktree with everything in it.
+
+    If its link is damaged, the command keeps the files: they may belong to the user.
+    """
+    path = quote(worktree.path)
+    remove = f"git worktree remove -f -f {path}"
+    is_damaged = worktree.link_error and os.path.lexists(worktree.path)
+    return f"mv {path} {path}.old && {remove}" if is_damaged else remove
 
 
 def _is_empty(path: str) -> bool:

@@ -201,16 +201,20 @@ def test_head_that_is_a_symbolic_link(hub: Hub) -> None:
     assert "base_branch: main\n" in (hub.directory() / "config.yaml").read_text()
 
 
-def test_exec_during_an_evaluation(hub: Hub) -> None:
-    """The eval command calls `exec`, which refuses."""
+def test_commands_during_an_evaluation(hub: Hub) -> None:
+    """The eval command calls commands that refuse."""
     create_measurable_session(hub, "ms: 1\n")
+    hub.run("update", "-q", "s1", "--state", "evaluating")
     log = hub.top.parent / "said"
-    command = f"git hub-session exec s1 -- true 2>'{log}'; echo $? >>'{log}'; cat ms"
+    commands = ("exec s1 -- true", "merge --agent=1 --yes s1", "archive s1", "archive -n s1")
+    parts = [f"git hub-session {command} 2>>'{log}'; echo $? >>'{log}'" for command in commands]
+    command = "; ".join([*parts, "cat ms"])
     result = hub.run("eval", "-q", "--eval", command, *MEASURE[2:], "--baseline", "1", "s1")
     assert result.code == 0, result
     assert log.read_text() == (
         "error: session 's1' is being evaluated\nhint: wait for the evaluation to end, or stop it\n1\n"
-    )
+    ) * len(commands)
+    assert hub.state()["state"] == "evaluating"
 
 
 def test_long_line_in_the_output(hub: Hub) -> None:

@@ -42,6 +42,11 @@ def test_agent_measures_its_uncommitted_files(hub: Hub) -> None:
     with lock_directory(hub.directory()):
         assert hub.run("eval", "--here", "--repeat=3", "--timeout=9m", cwd=inside) == passes
     assert everything(hub) == before
+    hub.git("switch", "-q", "--detach", cwd=top)
+    hub.git("config", "hubsession.holdout", "../secret")
+    note = "warning: an evaluation also has holdout files\n"
+    assert hub.run("eval", "--here", cwd=top) == passes._replace(err=note)
+    hub.git("config", "--unset", "hubsession.holdout")
     hub.git("switch", "-q", "-c", "mine", cwd=top)
     hub.commit(agent_worktree(hub, 2), "work", "1")
     with running_evaluation(hub):
@@ -64,12 +69,12 @@ def test_failure_shows_the_output_and_the_guarded_paths(hub: Hub) -> None:
     (hub.directory() / "config.yaml").write_text(
         (hub.directory() / "config.yaml").read_text().replace("sh bench.sh", "sh other.sh")
     )
-    refused = hub.run("eval", "--here", cwd=top)
+    refused = hub.run("eval", "--here", "--warmup=1", cwd=top)
     assert (refused.code, refused.err.splitlines()) == (
         1,
         [
             "error: the eval command of session 's1' is not approved: sh other.sh",
-            "hint: git hub-session eval --here --eval 'sh other.sh'",
+            "hint: git hub-session eval --eval 'sh other.sh' --warmup 1 --here",
         ],
     )
     for option, error in {

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from tests.support.doctor import list_findings
-from tests.support.hub import Hub
+from tests.support.hub import Hub, Result
 from tests.support.measured_sessions import (
     MEASURE,
     agent_worktree,
@@ -62,9 +62,9 @@ def test_in_place_evaluation_keeps_the_worktrees(hub: Hub) -> None:
     """The evaluation uses also a worktree in which no process runs at the moment."""
     create_measurable_session(hub, "ms: 1\n", "ms: 2\n")
     with running_evaluation(hub, "--in-place"):
-        archived = hub.run("archive", "s1")
-        assert (archived.code, count_worktrees(hub)) == (1, 3)
-        assert "the evaluation eval-1 is running" in archived.out
+        cleaned = hub.run("cleanup", "s1")
+        assert (cleaned.code, count_worktrees(hub)) == (1, 3)
+        assert "the evaluation eval-1 is running" in cleaned.out
     assert hub.run("archive", "s1").code == 0
     assert count_worktrees(hub) == 1
 
@@ -88,6 +88,18 @@ def test_directory_of_a_user_is_kept(hub: Hub) -> None:
     assert ((temporary(hub, 2) / "work").read_text(), moved.is_dir()) == ("mine\n", True)
     findings = hub.json("doctor", code=1)["findings"]
     assert [finding["advice"] for finding in findings] == [
-        f"git worktree unlock {moved}",
-        f"git worktree unlock {temporary(hub, 2)}",
+        f"git worktree remove -f -f {moved}",
+        f"mv {temporary(hub, 2)} {temporary(hub, 2)}.old"
+        f" && git worktree remove -f -f {temporary(hub, 2)}",
     ]
+    for finding in findings[1:]:
+        assert hub.call("sh", "-c", finding["advice"]).code == 0
+    assert (hub.top.parent / "away").is_dir()
+    hub.git("worktree", "move", "-f", "-f", moved, temporary(hub, 1))
+    hub.git("worktree", "unlock", temporary(hub, 1))
+    command = f"git worktree remove -f -f {temporary(hub, 1)}"
+    assert hub.run("eval", *MEASURE, "s1") == Result(
+        *(128, "", f"fatal: '{temporary(hub, 1)}' exists already\nhint: {command}\n")
+    )
+    assert hub.call("sh", "-c", command).code == 0
+    assert hub.run("eval", "-q", *MEASURE, "s1").code == 0

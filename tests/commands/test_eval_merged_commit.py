@@ -109,7 +109,7 @@ def test_measured_in_place_without_the_new_commits_of_the_base_branch(hub: Hub) 
         1,
         "",
         "error: the evaluation of agent-1 did not include 'main': the result of the merge was not"
-        " measured\nhint: git hub-session eval s1\nhint: git hub-session merge --unmeasured s1\n",
+        " measured\nhint: git hub-session eval s1\nhint: git hub-session merge --unmeasured --yes s1\n",
     )
     assert hub.refs() == refs
     warning = "the evaluation of agent-1 did not include 'main'"

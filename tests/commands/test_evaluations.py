@@ -190,7 +190,7 @@ def test_first_agent_of_a_person_is_not_replaced(hub: Hub) -> None:
         1,
         "",
         "error: agent-1 does not improve on the baseline: its 'ms' is 7, the baseline is 5\n"
-        "hint: git hub-session archive s1\nhint: git hub-session merge --allow-regression s1\n",
+        "hint: git hub-session archive s1\nhint: git hub-session merge --allow-regression --yes s1\n",
     )
     assert hub.run("merge", "-q", "--yes", "--allow-regression", "s1").code == 0
     assert (hub.top / "ms").read_text() == "ms: 7\n"

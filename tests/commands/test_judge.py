@@ -14,8 +14,14 @@ ANSWER = json.dumps({"ranking": ["agent-2", 1], "verdict": "less \x1b[1mcode\n"}
 
 
 def judge(hub: Hub, answer: str) -> str:
-    """Return a judge that keeps its input beside the repository, and prints an answer."""
-    return f"cat >{quote(str(hub.top.parent / 'input'))}; printf '%s\\n' {quote(answer)}"
+    """Return a judge that keeps its input beside the repository, and prints an answer.
+
+    It fails if a temporary worktree is left, or if a variable of an agent has no value.
+    """
+    check = (
+        'test -z "${HUB_BRANCH+x}${HUB_ATTEMPT+x}" || exit 8; ! git worktree list | grep -e -eval-'
+    )
+    return f"{check} || exit 9; cat >{quote(str(hub.top.parent / 'input'))}; printf '%s\\n' {quote(answer)}"
 
 
 def judge_input(hub: Hub) -> dict[str, Any]:
@@ -114,7 +120,10 @@ def test_judge_without_a_metric(hub: Hub) -> None:
     hub.commit(hub.top, "file", "x\n")
     agent = 'echo "$HUB_AGENT" >file'
     run = ("run", "--id=s1", "--task=t", "--agents=2", "--agent-cmd", agent, "--yes")
-    done = hub.run(*run, "--judge", judge(hub, ANSWER))
+    wrong = ("--judge= ",), ("--judge=x", "--tolerance=5%")
+    assert [hub.run(*run, *options).code for options in wrong] == [129, 129]
+    assert not hub.directory().exists()
+    done = hub.run(*run, "--judge", judge(hub, '{"ranking": [2, 1], "verdict": null}'))
     assert (done.code, done.err) == (0, "")
     assert hub.git("show", "main:file") == "agent-2"
     assert [candidate["metrics"] for candidate in judge_input(hub)["candidates"]] == [{}, {}]
@@ -124,13 +133,15 @@ def test_judge_without_a_metric(hub: Hub) -> None:
         *(0, "warning: the judge did not run: fewer than two agents can be ranked\n"),
     )
     assert hub.run("merge", "-n", "s2").code == 0
-    wrong = {
+    ranked = hub.run("eval", "--ranking=1", "-m", " ", "s2")
+    assert (ranked.code, "Verdict" in ranked.out) == (0, False)
+    faults = {
         ("--tolerance=5%",): "--tolerance requires --judge",
         ("--judge=x", "--tolerance=some"): "not a percentage: 'some'",
         ("--judge=x", "--tolerance=5%"): "--tolerance requires --metric",
         ("--judge= ",): "the command of --judge is empty",
         ("--judge=x", "--ranking=1"): "--ranking and --judge exclude each other",
     }
-    for options, message in wrong.items():
+    for options, message in faults.items():
         refused = hub.run("eval", *options, "s2")
         assert (refused.code, refused.err.splitlines()[0]) == (129, f"error: {message}")

@@ -407,7 +407,7 @@ def test_winner_moved_since_the_evaluation(hub: Hub) -> None:
     hub.commit(agent_worktree(hub, 2), "more", "x\n")
     before = protected_state(hub)
     result = hub.run("merge", "--yes", "--squash", "s1")
-    unmeasured = "git hub-session merge --squash --unmeasured s1"
+    unmeasured = "git hub-session merge --squash --unmeasured --yes s1"
     assert result == Result(
         1,
         "",
@@ -432,7 +432,7 @@ def test_base_branch_moved_since_the_evaluation(hub: Hub) -> None:
         [
             "error: 'main' moved since the evaluation: the result of the merge was not measured",
             "hint: git hub-session eval --ranking 2,1 s1",
-            "hint: git hub-session merge --unmeasured s1",
+            "hint: git hub-session merge --unmeasured --yes s1",
         ],
     )
     assert hub.run("merge", "-n", "-q", "--into", "release", "s1") == Result(0)

@@ -56,7 +56,7 @@ def test_no_agent_improves(
         1,
         "",
         f"error: no agent improves on the baseline: the best 'ms' is {best}, the baseline is 5\n"
-        "hint: git hub-session archive s1\nhint: git hub-session merge --allow-regression s1\n",
+        "hint: git hub-session archive s1\nhint: git hub-session merge --allow-regression --yes s1\n",
     )
     assert hub.run("merge", "--yes", "s1") == refused
     assert hub.run("merge", "-n", "s1") == refused
@@ -81,7 +81,7 @@ def test_requested_winner(hub: Hub) -> None:
     hub.git("branch", "release", "main")
     before = protected_state(hub)
     result = hub.run("merge", "--yes", "--agent", "1", "--into=release", "--squash", "s1")
-    command = "git hub-session merge --agent 1 --into release --squash --allow-regression s1"
+    command = "git hub-session merge --agent 1 --into release --squash --allow-regression --yes s1"
     assert result == Result(
         1,
         "",
@@ -129,7 +129,7 @@ def test_gain_must_exceed_the_margin(
         "",
         f"error: no agent improves on the baseline: the best 'ms' is 100 (agent-1{margin}), "
         f"the baseline is {baseline}\n"
-        "hint: git hub-session archive s1\nhint: git hub-session merge --allow-regression s1\n",
+        "hint: git hub-session archive s1\nhint: git hub-session merge --allow-regression --yes s1\n",
     )
     assert protected_state(hub) == before
 
@@ -219,7 +219,7 @@ def test_floor_after_a_ranking_by_a_judge(hub: Hub) -> None:
         1,
         "",
         "error: agent-1 does not improve on the baseline: its 'ms' is 8, the baseline is 5\n"
-        "hint: git hub-session archive s1\nhint: git hub-session merge --allow-regression s1\n",
+        "hint: git hub-session archive s1\nhint: git hub-session merge --allow-regression --yes s1\n",
     )
     assert hub.run("merge", "-q", "--yes", "--allow-regression", "s1").code == 0
     assert hub.git("show", "-s", "--format=%(trailers:key=Hub-Metric)", "main") == (

@@ -134,8 +134,8 @@ def test_conflict_that_a_merge_commit_resolved(hub: Hub) -> None:
         1,
         [
             f"error: {problem}: the result of the merge was not measured",
-            "hint: git hub-session merge s1",
-            "hint: git hub-session merge --rebase --unmeasured s1",
+            "hint: git hub-session merge --yes s1",
+            "hint: git hub-session merge --rebase --unmeasured --yes s1",
         ],
     )
     assert protected_state(hub) == before

@@ -152,8 +152,8 @@ def test_merge_of_the_best_winner_so_far(project: Hub) -> None:
     assert project.run("eval", "-q", "s1-r2") == Result(0)
     hints = [
         "git hub-session archive s1-r2",
-        "git hub-session merge s1",
-        "git hub-session merge --allow-regression s1-r2",
+        "git hub-session merge --yes s1",
+        "git hub-session merge --allow-regression --yes s1-r2",
     ]
     assert project.run("merge", "--yes", "s1-r2") == Result(
         1,

@@ -211,7 +211,7 @@ def test_run_without_an_improvement(slow_project: Hub) -> None:
     assert result.err == (
         "error: no agent improves on the baseline: the best 'ms' is 61 (agent-1), the baseline is 50\n"
         "hint: git hub-session archive s1\n"
-        "hint: git hub-session merge -m 'Be slow' -m x --allow-regression s1\n"
+        "hint: git hub-session merge -m 'Be slow' -m x --allow-regression --yes s1\n"
     )
     assert "Merging" not in result.out
     assert slow_project.git("rev-parse", "main") == base

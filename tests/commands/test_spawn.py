@@ -165,6 +165,8 @@ def test_agents_with_different_starts(hub: Hub) -> None:
     assert own == {1: True, 2: False, 3: False}
     assert hub.run("eval", "s1", "--ranking=2").code == 1
     assert hub.run("eval", "-q", "s1", "--ranking=1") == Result(0)
+    retry = hub.run("spawn", "s1", "--retry=3")
+    assert retry.err.endswith("\nhint: git hub-session adopt s1 agent-3 <commit>\n")
     refused = hub.run("spawn", "s1", "--retry=3", "--base=agent-1")
     command = f"git hub-session adopt s1 agent-3 {first}"
     assert (refused.code, refused.err) == (

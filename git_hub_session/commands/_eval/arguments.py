@@ -8,6 +8,7 @@ from git_hub_session.cli.measure_options import (
     MAX_REPEATS,
     parse_budget,
     parse_guard_options,
+    parse_judge_command,
     parse_repeat,
     parse_require_options,
     parse_run_count,
@@ -64,7 +65,9 @@ def parse_options(args: Arguments, session: Session) -> EvalOptions:
     )
     message = args.value("message")
     if args.value("ranking") is not None:
-        return options._replace(ranking=_parse_ranking(args, config), message=message or "")
+        return options._replace(
+            ranking=_parse_ranking(args, config), message=(message or "").strip()
+        )
     if message is not None:
         raise UsageError("--message requires --ranking")
     judge = _parse_judge(args)
@@ -115,11 +118,9 @@ def _parse_metric_command(
 
 
 def _parse_judge(args: Arguments) -> Judge | None:
-    command, tolerance = args.value("judge"), parse_tolerance(args)
+    command, tolerance = parse_judge_command(args), parse_tolerance(args)
     if command is None:
         return None
-    if not command.strip():
-        raise UsageError("the command of --judge is empty")
     return Judge(command, "", tolerance, parse_timeout(args))
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from shlex import quote
+from collections.abc import Sequence
 
 from git_hub_session._typing import TYPE_CHECKING, Any
 from git_hub_session.cli.approval import ask_approval
+from git_hub_session.cli.command_line import command_line
 from git_hub_session.cli.measure_options import AUTO
 from git_hub_session.cli.view import (
     TerminalStyle,
@@ -24,11 +25,12 @@ from git_hub_session.evaluation.current_worktree import (
 )
 from git_hub_session.git.ref_names import agent_name
 from git_hub_session.session.guarded import describe_guarded
+from git_hub_session.temporary.holdout import holdout_directory
 from git_hub_session.util.text import decode_terminal_line, describe_pass, escape_control
 
 if TYPE_CHECKING:
     from git_hub_session.cli.context import Context
-    from git_hub_session.cli.options import Arguments
+    from git_hub_session.cli.options import Arguments, Option
     from git_hub_session.evaluation.current_worktree import WorktreeMeasurement
     from git_hub_session.git.ref_names import SessionId
 
@@ -47,7 +49,9 @@ _EXCLUDED = (
 _MAX_LINES = 10  # of the command's output, if the worktree does not pass
 
 
-def measure_current_worktree(context: Context, args: Arguments) -> WorktreeView:
+def measure_current_worktree(
+    context: Context, args: Arguments, options_of_eval: Sequence[Option]
+) -> WorktreeView:
     """Measure the worktree of the current directory, and record nothing."""
     _refuse_other_options(args)
     branch, worktree = find_own_worktree(context.project)
@@ -60,10 +64,11 @@ def measure_current_worktree(context: Context, args: Arguments) -> WorktreeView:
             hint="give --eval, --metric and --direction",
         )
     is_typed = args.value("eval") is not None
-    retry = f"git hub-session eval --here --eval {quote(command.command)}"
+    retry = command_line("eval", options_of_eval, args.with_values(eval=command.command))
     ask_approval(context, session, command.command, is_typed=is_typed, retry=retry)
     result = measure_worktree(session, branch, worktree, context.project, options)
-    return WorktreeView(result, session.id, has_holdout=bool(session.config.holdout))
+    has_holdout = bool(holdout_directory(session, context.project))
+    return WorktreeView(result, session.id, has_holdout=has_holdout)
 
 
 def _refuse_other_options(args: Arguments) -> None:

@@ -11,6 +11,7 @@ from git_hub_session.cli.agent_options import (
 from git_hub_session.cli.measure_options import (
     AUTO,
     parse_budget,
+    parse_judge_command,
     parse_repeat,
     parse_run_count,
     parse_tolerance,
@@ -93,7 +94,8 @@ def check_options(args: Arguments) -> None:
     for parse in (parse_repeat, parse_budget, parse_jobs, parse_timeout, parse_retries):
         parse(args)
     parse_retry_delay(args)
-    parse_tolerance(args)
+    parse_judge_command(args)
+    has_tolerance = parse_tolerance(args) is not None
     for option in ("warmup", "allow-failures"):
         parse_run_count(args, option)
     if args.is_set("in-place") and args.value("holdout") is not None:
@@ -103,6 +105,8 @@ def check_options(args: Arguments) -> None:
         raise UsageError("--metric requires --eval")
     if args.value("metric") is None and args.value("repeat") == AUTO:
         raise UsageError("--repeat auto requires --metric")
+    if has_tolerance and not (args.value("metric") or "").strip():
+        raise UsageError("--tolerance requires --metric")
     if rounds > 1 and not is_ranked(args):
         raise UsageError("--rounds requires --eval or --judge")
 

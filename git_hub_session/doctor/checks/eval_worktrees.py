@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from shlex import quote
 
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.doctor.finding import Finding, Problem, check
@@ -12,6 +11,7 @@ from git_hub_session.git.ref_names import SessionId, is_session_id
 from git_hub_session.temporary.worktrees import (
     leftover_worktrees,
     reason_to_keep,
+    remove_command,
     remove_eval_worktrees,
     session_of_eval_worktree,
 )
@@ -76,5 +76,5 @@ def check_leftover_worktree(worktree: Worktree, hub: HubSnapshot) -> Iterator[Pr
 
 @temporary_worktree
 def check_orphan_eval_worktree(worktree: Worktree, sid: SessionId) -> Iterator[Problem]:
-    advice = f"git worktree remove -f -f {quote(worktree.path)}"
-    yield Problem(worktree.path, f"session '{sid}' does not exist", advice=advice)
+    evidence = f"session '{sid}' does not exist"
+    yield Problem(worktree.path, evidence, advice=remove_command(worktree))

@@ -17,7 +17,13 @@ from git_hub_session.metric.requirement import parse_requirements
         ("p99<250ms", "0.2 s", "0.25 s", "'p99' is 0.25 s (required: p99<250ms)"),
         ("p99<=250", "250 ms", "250.0000001 ms", "'p99' is 250.0000001 ms (required: p99<=250)"),
         ("runs[0].ok>1", "2", "1", "'runs[0].ok' is 1 (required: runs[0].ok>1)"),
-        ("coverage>=80%", "80 %", "80", "'coverage' is 80 (required: coverage>=80%)"),
+        (
+            "coverage>=80%",
+            "80 %",
+            "80",
+            "'coverage' is 80, without a unit (required: coverage>=80%)",
+        ),
+        ("p99<1s", "1 ms", "1 kB", "'p99' is 1 kB, in another unit (required: p99<1s)"),
     ],
 )
 def test_condition(text: str, good: str, bad: str, failure: str) -> None:
