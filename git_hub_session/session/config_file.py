@@ -119,8 +119,9 @@ def _join_list(key: object, value: object) -> object:
     """
     if key not in _LIST_KEYS or isinstance(value, str):
         return value
-    texts = value if isinstance(value, list) else [value]
-    if not all(isinstance(text, str) for text in texts):
+    items = value if isinstance(value, list) else [value]
+    texts = [item for item in items if isinstance(item, str)]
+    if texts != items:
         raise Damaged(f"config.yaml: '{key}' is not a list of texts")
     return "\n".join(texts)
 

@@ -87,10 +87,10 @@ def test_directory_of_a_user_is_kept(hub: Hub) -> None:
     ]
     assert ((temporary(hub, 2) / "work").read_text(), moved.is_dir()) == ("mine\n", True)
     findings = hub.json("doctor", code=1)["findings"]
+    path = temporary(hub, 2)
     assert [finding["advice"] for finding in findings] == [
         f"git worktree remove -f -f {moved}",
-        f"mv {temporary(hub, 2)} {temporary(hub, 2)}.old"
-        f" && git worktree remove -f -f {temporary(hub, 2)}",
+        f"mv {path} {path}.old && git worktree remove -f -f {path}",
     ]
     for finding in findings[1:]:
         assert hub.call("sh", "-c", finding["advice"]).code == 0

@@ -298,7 +298,7 @@ def test_no_question_without_a_terminal(hub: Hub) -> None:
     assert hub.run("merge", "s1") == Result(
         1,
         preview_text(hub),
-        "error: cannot ask for confirmation: standard input is not a terminal (use --yes)\nhint: git hub-session merge s1 --yes\n",
+        "error: cannot ask for confirmation: standard input is not a terminal (use --yes)\nhint: git hub-session merge --yes s1\n",
     )
     assert protected_state(hub) == before
 
@@ -414,7 +414,7 @@ def test_winner_moved_since_the_evaluation(hub: Hub) -> None:
         "error: agent-2 committed since the evaluation: the result of the merge was not measured\n"
         f"hint: git hub-session eval --ranking 2,1 s1\nhint: {unmeasured}\n",
     )
-    assert hub.run("merge", "-n", "--squash", "s1") == result
+    assert hub.run("merge", "-n", "--yes", "--squash", "s1") == result
     assert protected_state(hub) == before
     assert hub.run("eval", "-q", "s1").code == 0
     assert hub.call("sh", "-c", f"{unmeasured} -q --yes") == Result(0)

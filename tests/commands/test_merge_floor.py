@@ -59,7 +59,7 @@ def test_no_agent_improves(
         "hint: git hub-session archive s1\nhint: git hub-session merge --allow-regression --yes s1\n",
     )
     assert hub.run("merge", "--yes", "s1") == refused
-    assert hub.run("merge", "-n", "s1") == refused
+    assert hub.run("merge", "-n", "--yes", "s1") == refused
     assert everything(hub) == before
     assert hub.run("archive", "-q", "s1") == Result(0)
 
