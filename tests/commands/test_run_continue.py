@@ -112,11 +112,11 @@ def test_declined_merge_after_a_failure(project: Hub) -> None:
     assert result.err == (
         f"warning: agent-2: failed with exit code 1\nhint: run again with: {again}\n"
         "error: cannot ask for confirmation: standard input is not a terminal (use --yes)\n"
-        "hint: git hub-session merge s1 --yes\n"
+        "hint: git hub-session merge --yes s1\n"
     )
     worktrees(project).joinpath("go").touch()
     assert project.call("sh", "-c", again).code == 0
-    assert project.call("sh", "-c", "git hub-session merge s1 --yes").code == 0
+    assert project.call("sh", "-c", "git hub-session merge --yes s1").code == 0
     assert project.state()["merge"]["agent"] == 1
 
 
@@ -264,7 +264,7 @@ def test_json_after_a_refused_step(project: Hub) -> None:
     assert document["error"] == {
         "code": "refused",
         "message": "cannot ask for confirmation: standard input is not a terminal (use --yes)",
-        "hint": "git hub-session merge s1 --yes",
+        "hint": "git hub-session merge --yes s1",
     }
     assert result.err == (
         f"error: {document['error']['message']}\nhint: {document['error']['hint']}\n"

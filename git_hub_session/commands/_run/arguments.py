@@ -94,21 +94,26 @@ def check_options(args: Arguments) -> None:
     for parse in (parse_repeat, parse_budget, parse_jobs, parse_timeout, parse_retries):
         parse(args)
     parse_retry_delay(args)
-    parse_judge_command(args)
-    has_tolerance = parse_tolerance(args) is not None
     for option in ("warmup", "allow-failures"):
         parse_run_count(args, option)
     if args.is_set("in-place") and args.value("holdout") is not None:
         raise UsageError("--in-place and --holdout exclude each other")
     rounds = parse_rounds(args)
+    _check_metric_options(args)
+    if rounds > 1 and not is_ranked(args):
+        raise UsageError("--rounds requires --eval or --judge")
+
+
+def _check_metric_options(args: Arguments) -> None:
+    """Raise UsageError for a wrong option of the metric or the judge."""
+    parse_judge_command(args)
+    has_tolerance = parse_tolerance(args) is not None
     if args.value("metric") is not None and args.value("eval") is None:
         raise UsageError("--metric requires --eval")
     if args.value("metric") is None and args.value("repeat") == AUTO:
         raise UsageError("--repeat auto requires --metric")
     if has_tolerance and not (args.value("metric") or "").strip():
         raise UsageError("--tolerance requires --metric")
-    if rounds > 1 and not is_ranked(args):
-        raise UsageError("--rounds requires --eval or --judge")
 
 
 def parse_rounds(args: Arguments) -> int:
