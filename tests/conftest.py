@@ -23,6 +23,7 @@ signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 pytest.register_assert_rewrite(
     "tests.support.cleanup",
+    "tests.support.continued_runs",
     "tests.support.crash_scenarios",
     "tests.support.whole_session",
     "tests.support.interventions",

@@ -15,7 +15,7 @@ from git_hub_session.commands import run as run_command
 from git_hub_session.commands._run.continue_commands import Continuation
 from git_hub_session.errors import HubError
 from git_hub_session.git.ref_names import SessionId
-from tests.commands.test_run_continue import start, type_commands
+from tests.support.continued_runs import start, type_commands
 from tests.support.evaluated_sessions import protected_state
 from tests.support.hub import Hub, Result, wait_for
 
@@ -280,8 +280,8 @@ def test_run_after_a_session_that_does_not_improve(project: Hub) -> None:
         [
             f"{refusal}: the best 'ms' is 45 (agent-1), the baseline is 30",
             "hint: git hub-session archive s1-r2",
-            "hint: git hub-session merge s1",
-            "hint: git hub-session merge --allow-regression s1-r2",
+            "hint: git hub-session merge --yes s1",
+            "hint: git hub-session merge --allow-regression --yes s1-r2",
         ],
     )
     before = protected_state(project)

@@ -178,7 +178,7 @@ def test_run_without_a_metric(slow_project: Hub) -> None:
         ),
         (
             [*RUN_ARGUMENTS, AGENT, *MEASURE],
-            "git hub-session merge s1",
+            "git hub-session merge --yes s1",
             "error: cannot ask for confirmation: standard input is not a terminal (use --yes)\nhint: git hub-session merge --yes s1\n",
             "evaluating",
         ),

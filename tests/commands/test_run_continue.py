@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import shlex
 import signal
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pexpect
 import pytest
 
+from tests.support.continued_runs import start, type_commands
 from tests.support.hub import Hub, Result, wait_for
 
 MEASURE = ("--eval", "cat ms", "--metric", "ms", "--direction", "lower")
@@ -35,26 +35,6 @@ def worktrees(hub: Hub) -> Path:
 
 def run_agents(hub: Hub, agent: str, *options: str) -> Result:
     return hub.run(*RUN, "--agent-cmd", agent, *options)
-
-
-def continue_commands(err: str) -> list[str]:
-    """Return the commands in the lines `hint: continue with: …` and `hint: then: …`."""
-    starts = ("hint: continue with: ", "hint: then: ")
-    return [
-        line.removeprefix(start)
-        for line in err.splitlines()
-        for start in starts
-        if line.startswith(start)
-    ]
-
-
-def type_commands(hub: Hub, err: str) -> list[str]:
-    """Type the commands that the output names. All must succeed. Return the commands."""
-    commands = continue_commands(err)
-    for command in commands:
-        result = hub.call("sh", "-c", command)
-        assert result.code == 0, (command, result)
-    return commands
 
 
 def assert_merged(hub: Hub, agent: int, *, repeats: int = 2) -> None:
@@ -282,18 +262,6 @@ def test_porcelain_after_a_refused_step(project: Hub) -> None:
 
 
 # --- A signal -------------------------------------------------------------------------------------
-
-
-def start(hub: Hub, *arguments: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        ["git-hub-session", *arguments],
-        cwd=hub.top,
-        env=hub.environ,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
