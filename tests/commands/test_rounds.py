@@ -300,7 +300,7 @@ def test_run_after_a_session_that_does_not_improve(project: Hub) -> None:
         1,
         [
             "error: 'main' moved since the evaluation: the result of the merge was not measured",
-            "hint: git hub-session merge --unmeasured s1",
+            "hint: git hub-session merge --unmeasured --yes s1",
             "hint: continue with: git hub-session eval --baseline measure --repeat 2 --timeout 60s s1",
             "hint: then: git hub-session merge --yes s1",
             "hint: then: git hub-session archive --reason 'no agent improves on the baseline' s3",
