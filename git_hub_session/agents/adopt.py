@@ -9,7 +9,7 @@ After a kill, the same call finishes: it finds the branch that state.json does n
 
 from __future__ import annotations
 
-from git_hub_session._typing import TYPE_CHECKING, Any
+from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.agents.adopt_plan import AdoptOptions, AdoptPlan, plan_adopt
 from git_hub_session.errors import HubError
 from git_hub_session.git.head import read_head
@@ -17,7 +17,7 @@ from git_hub_session.git.ref_names import SessionId, agent_name, create_command,
 from git_hub_session.git.worktrees import linked_worktrees
 from git_hub_session.session.agents import find_base_commit, refuse_if_evaluated, refuse_if_running
 from git_hub_session.session.layout import exclude_hub
-from git_hub_session.session.record import with_agents, with_transition
+from git_hub_session.session.record import attempt_change, with_agents, with_transition
 from git_hub_session.session.state import AgentStatus
 from git_hub_session.util.clock import format_iso
 from git_hub_session.worktree import git_settings
@@ -86,15 +86,9 @@ def _apply(plan: AdoptPlan, project: Project) -> None:
 def _with_attempt(plan: AdoptPlan, project: Project) -> Session:
     session = plan.session
     at = format_iso(project.now())
-    name = agent_name(plan.branch.agent)
-    fields: dict[str, Any] = {
-        "status": AgentStatus.READY,
-        "attempt": plan.branch.attempt,
-        "worktree": plan.path,
-    }
-    if session.agent_fields(name).get("exec"):
-        fields["exec"] = {}  # the last run belongs to an earlier attempt
-    session = with_agents(session, {name: fields}, at=at)
+    branch = plan.branch
+    fields = attempt_change(session, branch, status=AgentStatus.READY, worktree=plan.path)
+    session = with_agents(session, {agent_name(branch.agent): fields}, at=at)
     document = dict(session.document)
     document.setdefault("base_commit", find_base_commit(session, project.repo))
     document.setdefault(git_settings.KEY, git_settings.read_settings(project.paths.common_dir))

@@ -27,11 +27,11 @@ from git_hub_session.util.paths import is_same_path
 from git_hub_session.worktree.branches_in_use import branches_in_use
 from git_hub_session.worktree.locks import RESTORE_LOCK
 from git_hub_session.worktree.off_branch import (
-    off_branch_attempts,
+    has_other_branch,
     off_branch_command,
     off_branch_reason,
 )
-from git_hub_session.worktree.owner import agent_worktrees, detached_owner
+from git_hub_session.worktree.owner import attempt_worktrees, detached_owner, off_branch_attempts
 from git_hub_session.worktree.reattach import next_free_attempt
 from git_hub_session.worktree.repair_commands import repair_command
 
@@ -105,7 +105,8 @@ def plan_adopt(
     """
     _refuse_state(session, project.repo, options.agent)
     source = _find_source(session, project, options, worktrees)
-    _refuse_lost_work(source, session, options, worktrees)
+    if options.source:
+        _refuse_lost_work(source, session, options, worktrees)
     if source.worktree is not None:
         _refuse_unusable(source, session, project, options, worktrees)
     branch, has_branch = _choose_attempt(session, project, options, source)
@@ -122,8 +123,8 @@ def _find_complete(
     worktree = _find_checkout(branch.ref, worktrees)
     if worktree is None or worktree.is_missing or worktree.lock_reason == RESTORE_LOCK:
         return None
-    record = session.agent_record(agent_name(branch.agent))
-    return None if record.status == AgentStatus.RESTORING else worktree
+    fields = session.attempt_fields(agent_name(branch.agent), branch.attempt)
+    return None if fields.get("status") == AgentStatus.RESTORING else worktree
 
 
 def _refuse_state(session: Session, repo: GitRepo, agent: int) -> None:
@@ -174,13 +175,21 @@ def _hint(session: Session, options: AdoptOptions, source: str) -> str:
 def _agent_worktree(
     session: Session, project: Project, options: AdoptOptions, worktrees: Sequence[Worktree]
 ) -> Worktree:
-    owned = agent_worktrees(session.id, project, worktrees)
-    if options.agent not in owned:
+    """Return the agent's last worktree that left its branch, or else the agent's last worktree."""
+    owned = {
+        branch: worktree
+        for branch, worktree in attempt_worktrees(session.id, project, worktrees).items()
+        if branch.agent == options.agent
+    }
+    if not owned:
         raise Refused(
             f"{agent_name(options.agent)} has no worktree",
             hint=_hint(session, options, "<branch>"),
         )
-    return owned[options.agent][1]
+    left = [
+        worktree for branch, worktree in owned.items() if has_other_branch(worktree, branch.ref)
+    ]
+    return (left or [*owned.values()])[-1]
 
 
 def _from_worktree(worktree: Worktree, project: Project) -> AdoptSource:

@@ -100,7 +100,10 @@ def _find_failed(
         active_runs = runs.active_runs(directory, runs.EXEC)
     failed = {}
     for number in numbers:
-        branch = worktrees[number][0] if number in worktrees else AgentBranch(session.id, number, 1)
+        last = max(session.agent_record(agent_name(number)).attempt, 1)
+        branch = AgentBranch(session.id, number, last)
+        if number in worktrees:
+            branch = max(branch, worktrees[number][0])
         last_run = read_last_run_of(branch, session, project, active_runs)
         if last_run.is_left_to_run:
             failed[number] = last_run

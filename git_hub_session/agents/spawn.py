@@ -42,7 +42,7 @@ from git_hub_session.removal.recover import recover_interrupted
 from git_hub_session.removal.trash import empty_trash
 from git_hub_session.session.agent_environment import agent_environment
 from git_hub_session.session.layout import exclude_hub
-from git_hub_session.session.record import with_agents, with_transition
+from git_hub_session.session.record import attempt_change, with_agents, with_transition
 from git_hub_session.session.state import AgentStatus, State
 from git_hub_session.system.parallel import cpu_count, parallel_map
 from git_hub_session.system.signals import run_uninterrupted
@@ -157,10 +157,8 @@ def _with_status(
     fields: dict[str, dict[str, Any]] = {}
     for branch, path, _, _, base in plan.created:
         name = agent_name(branch.agent)
-        fields[name] = {"status": status, "attempt": branch.attempt, "worktree": path}
+        fields[name] = attempt_change(session, branch, status=status, worktree=path)
         fields[name] |= _start_fields(session, branch, base if base != plan.base else "")
-        if session.agent_fields(name).get("exec"):
-            fields[name]["exec"] = {}  # the last run belongs to an earlier attempt
     marked = with_agents(session, fields, at=at)
     document = {**marked.document, "base_commit": plan.base}
     # A later spawn keeps the settings: an agent may have changed them in the meantime.

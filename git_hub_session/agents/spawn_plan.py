@@ -31,8 +31,8 @@ from git_hub_session.worktree.locks import GIT_ADD_LOCK
 from git_hub_session.worktree.off_branch import (
     has_other_branch,
     restore_branch_command,
-    was_created_for,
 )
+from git_hub_session.worktree.owner import was_created_for
 from git_hub_session.worktree.paths import can_create_at, worktree_path
 from git_hub_session.worktree.reattach import occupied_reason, unusable_reason
 

@@ -280,7 +280,7 @@ def _conflict_output(plan: MergePlan, *, quiet: bool) -> TextOutput:
     command = in_attempt_command(verb, sid, agent, short_name(plan.into))
     adopt = f"hint: git hub-session adopt {sid} {agent} {plan.tip[:12]}"
     err = [
-        # `path` returns the worktree of the last attempt. `adopt` makes the winner the last one.
+        # The attempt may have no worktree. `adopt` creates one, and makes the winner the last one.
         *([adopt] if name != agent else []),
         f"hint: {escape_control(command)}",
         f"hint: resolve and commit the conflicts there, then: git hub-session eval {sid}",

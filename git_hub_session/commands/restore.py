@@ -18,7 +18,7 @@ from git_hub_session.cli.view import (
 from git_hub_session.git.ref_names import agent_name, short_name
 from git_hub_session.restore.plan import RestoreOptions
 from git_hub_session.restore.restore import preview_restore, restore_worktrees
-from git_hub_session.session.agents import parse_agent
+from git_hub_session.session.agents import parse_attempt
 from git_hub_session.session.model import MAX_AGENTS
 from git_hub_session.util.text import escape_control
 from git_hub_session.worktree.paths import worktree_template
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 USAGE = Usage(
     ("restore [<options>] [<id>]",),
     (
-        Option("--agent", "restore only this agent (default: all)", "<agent>"),
+        Option("--agent", "restore only this agent or attempt (default: all)", "<agent>"),
         Option("--path", "path template (default: hubsession.worktreePath)", "<template>"),
         DRY_RUN,
         QUIET,
@@ -52,10 +52,9 @@ def run(context: Context, args: Arguments) -> RestoreView:
     project = context.project
     agent = args.value("agent")
     count = project.store.read(sid).config.agent_count or MAX_AGENTS
-    options = RestoreOptions(
-        0 if agent is None else parse_agent(agent, count),
-        args.value("path") or worktree_template(project),
-    )
+    number, attempt = (0, 0) if agent is None else parse_attempt(agent, count)
+    template = args.value("path") or worktree_template(project)
+    options = RestoreOptions(number, template, attempt)
     dry_run = args.is_set("dry-run")
     result = (preview_restore if dry_run else restore_worktrees)(sid, project, options)
     return RestoreView(result, project.cwd, dry_run=dry_run)

@@ -31,8 +31,7 @@ from git_hub_session.session.read import UnreadableSession
 from git_hub_session.session.state import FINISHED
 from git_hub_session.system import procfs
 from git_hub_session.worktree.locks import GIT_ADD_LOCK, RESTORE_LOCK
-from git_hub_session.worktree.off_branch import off_branch_attempts
-from git_hub_session.worktree.owner import detached_owner, session_of_worktree
+from git_hub_session.worktree.owner import detached_owner, off_branch_attempts, session_of_worktree
 
 if TYPE_CHECKING:
     from git_hub_session.git.repository import Branch

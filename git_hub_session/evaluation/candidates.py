@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.errors import Refused
@@ -18,7 +19,7 @@ from git_hub_session.session.agents import (
 from git_hub_session.session.attempts import find_counting_attempt
 from git_hub_session.session.state import State
 from git_hub_session.worktree.agent_progress import read_last_run_of
-from git_hub_session.worktree.owner import agent_worktrees
+from git_hub_session.worktree.owner import attempt_worktrees
 from git_hub_session.worktree.reattach import wrong_branch_reason
 from git_hub_session.worktree.uncommitted import (
     has_own_commit,
@@ -35,9 +36,6 @@ if TYPE_CHECKING:
 
 INCLUDE_FAILED_HINT = "git hub-session eval --include-failed {}"
 """The command that measures agents whose last run failed, with a place for the session's id."""
-
-AgentWorktrees = Mapping[int, tuple[AgentBranch, Worktree]]
-"""The last attempt that has a worktree, and the worktree, by agent."""
 
 
 class Candidate(NamedTuple):
@@ -156,8 +154,8 @@ def find_candidates(
 ) -> list[Candidate]:
     """Return the attempts to measure.
 
-    Without `with_earlier`, this is the attempt of each agent that counts. With it, these are the
-    attempts with a commit and a tree of their own, and always the last one.
+    With `with_earlier`, these are the attempts with a commit and a tree of their own, and always the
+    last one. With `in_place`, these are the last attempts. Otherwise, these are those that count.
 
     Args:
         in_place: also find the worktree of each agent to measure in, or the reason for none.
@@ -168,19 +166,19 @@ def find_candidates(
     """
     _refuse_state(session, project.repo)
     repo = project.repo
-    worktrees = agent_worktrees(session.id, project, linked_worktrees(project.paths.common_dir))
+    worktrees = attempt_worktrees(session.id, project, linked_worktrees(project.paths.common_dir))
     candidates = _list_candidates(
-        session, project, worktrees, include_failed=include_failed, with_earlier=with_earlier
+        session,
+        project,
+        worktrees,
+        include_failed=include_failed,
+        with_earlier=with_earlier,
+        only_last=in_place,
     )
-    if not candidates:
-        raise Refused(
-            f"session '{session.id}' has no agent branches",
-            hint=missing_agents_hint(session, repo),
-        )
     return [
         with_worktree(
             candidate,
-            worktrees.get(candidate.branch.agent),
+            worktrees.get(candidate.branch),
             repo,
             in_place=in_place and not candidate.unmeasured_reason,
         )
@@ -197,24 +195,29 @@ def _refuse_state(session: Session, repo: GitRepo) -> None:
 
 
 def _attempts(
-    session: Session, repo: GitRepo, worktrees: AgentWorktrees
+    session: Session, repo: GitRepo, worktrees: Iterable[AgentBranch]
 ) -> Iterator[list[AgentBranch]]:
-    """Yield the attempts that have a branch, for each agent that has a branch or a worktree."""
-    attempts = attempts_by_agent(session.id, repo)
-    for number in sorted({*attempts, *worktrees}):
-        if number in attempts:
-            yield [AgentBranch(session.id, number, attempt) for attempt in sorted(attempts[number])]
-        else:  # The branch was renamed or deleted.
-            yield [worktrees[number][0]]
+    """Yield the attempts of each agent that have a branch or a worktree.
+
+    If an attempt has only a worktree, its branch was renamed or deleted.
+    """
+    with_branch = {
+        AgentBranch(session.id, agent, attempt)
+        for agent, attempts in attempts_by_agent(session.id, repo).items()
+        for attempt in attempts
+    }
+    for _, branches in groupby(sorted({*with_branch, *worktrees}), key=lambda each: each.agent):
+        yield list(branches)
 
 
 def _list_candidates(
     session: Session,
     project: Project,
-    worktrees: AgentWorktrees,
+    worktrees: Mapping[AgentBranch, Worktree],
     *,
     include_failed: bool,
     with_earlier: bool,
+    only_last: bool,
 ) -> list[Candidate]:
     """Return the attempts, without the files in their worktrees. See `find_candidates`."""
     with project.store.open_directory(session.id) as directory:
@@ -223,30 +226,45 @@ def _list_candidates(
     candidates = []
     for branches in _attempts(session, project.repo, worktrees):
         last = branches[-1]
-        if not with_earlier:
+        if only_last:
+            branches = [last]
+        elif not with_earlier:
             attempts = [branch.attempt for branch in branches]
             counted = find_counting_attempt(session, last.agent, attempts)
             branches = [last._replace(attempt=counted)]
-        made = [_make_candidate(each, session, project, worktrees, base=base) for each in branches]
-        if made[-1].branch == last:
-            failure = read_last_run_of(last, session, project, active_runs).failure
-            made[-1] = made[-1]._replace(failure=failure, is_failure_allowed=include_failed)
+        made = [
+            _make_candidate(each, session, project, worktrees, base=base)._replace(
+                failure=read_last_run_of(each, session, project, active_runs).failure,
+                is_failure_allowed=include_failed,
+            )
+            for each in branches
+        ]
         candidates += _select_attempts(made, last, project.repo)
+    if not candidates:
+        raise Refused(
+            f"session '{session.id}' has no agent branches",
+            hint=missing_agents_hint(session, project.repo),
+        )
     return candidates
 
 
 def _select_attempts(
     attempts: Sequence[Candidate], last_attempt: AgentBranch, repo: GitRepo
 ) -> list[Candidate]:
-    """Return the attempts of one agent that have a tree of their own, and always the last one."""
-    *earlier, last = attempts
-    selected = [last]
-    trees = {repo.tree_id(last.commit)} if last.commit else set()
-    for candidate in reversed(earlier):
+    """Return the attempts of one agent that have a tree of their own, and always the last one.
+
+    Also return those whose worktree is on another branch: their work is not all measured.
+    An attempt that cannot be measured does not replace an earlier one with the same tree.
+    """
+    selected: list[Candidate] = []
+    trees: set[bytes] = set()
+    for candidate in reversed(attempts):
         tree = repo.tree_id(candidate.commit) if candidate.commit else b""
-        if tree and tree not in trees and candidate.is_eligible:
-            trees.add(tree)
+        is_another = bool(tree) and tree not in trees and candidate.is_eligible
+        if is_another or candidate.off_branch or not selected:
             selected.insert(0, candidate)
+        if not candidate.unmeasured_reason:
+            trees.add(tree)
     return [
         each._replace(
             is_one_of_several=len(selected) > 1,
@@ -260,33 +278,22 @@ def _make_candidate(
     branch: AgentBranch,
     session: Session,
     project: Project,
-    worktrees: AgentWorktrees,
+    worktrees: Mapping[AgentBranch, Worktree],
     *,
     base: str,
 ) -> Candidate:
     """Return the attempt without the files in its worktree. `base` is the comparison base."""
     repo = project.repo
     tip = repo.tip(branch.ref)
+    worktree = worktrees.get(branch)
     return Candidate(
         branch,
         tip,
         repo.diff_stat(tip, base) if tip and base else None,
         has_own_commit=has_own_commit(tip, session, repo, branch),
-        off_branch=_find_wrong_branch(branch, project, worktrees),
+        # The commits of the attempt's branch are then not all of the agent's work.
+        off_branch=wrong_branch_reason(worktree, branch, project) if worktree else None,
     )
-
-
-def _find_wrong_branch(
-    branch: AgentBranch, project: Project, worktrees: AgentWorktrees
-) -> tuple[str, str] | None:
-    """Return the reason that the agent's commits are not on its branch, with a hint, or None.
-
-    The commits of the attempt's own branch are then not all of the agent's work.
-    """
-    owner, worktree = worktrees.get(branch.agent, (branch, None))
-    if worktree is None or owner.attempt < branch.attempt:
-        return None
-    return wrong_branch_reason(worktree, owner, project)
 
 
 def describe_failures(candidates: Sequence[Candidate]) -> str:

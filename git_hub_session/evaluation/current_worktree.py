@@ -26,7 +26,8 @@ from git_hub_session.session.model import Session
 from git_hub_session.session.store import TASK_FILE
 from git_hub_session.system.temporary import temporary_directory
 from git_hub_session.util.paths import is_same_path
-from git_hub_session.worktree.off_branch import off_branch_attempts, original_attempt
+from git_hub_session.worktree.off_branch import original_attempt
+from git_hub_session.worktree.owner import off_branch_attempts
 from git_hub_session.worktree.uncommitted import uncommitted_files
 
 if TYPE_CHECKING:

@@ -23,18 +23,17 @@ if TYPE_CHECKING:
 
 def with_worktree(
     candidate: Candidate,
-    branch_and_worktree: tuple[AgentBranch, Worktree] | None,
+    worktree: Worktree | None,
     repo: GitRepo,
     *,
     in_place: bool,
 ) -> Candidate:
-    """Return the candidate with its uncommitted files.
+    """Return the candidate with the uncommitted files of its worktree.
 
     If `in_place`, add the worktree to measure in, or the reason for none.
     """
-    if branch_and_worktree is None or branch_and_worktree[0] != candidate.branch:
+    if worktree is None:
         return candidate._replace(not_in_place_reason="it has no worktree" if in_place else "")
-    worktree = branch_and_worktree[1]
     files = uncommitted_files(worktree, repo)
     candidate = candidate._replace(uncommitted=files or ())
     if not in_place:

@@ -83,13 +83,20 @@ def baseline_commit(session: Session, project: Project) -> str:
 
 def conflict_notes(candidates: Sequence[Candidate], session: Session) -> list[str]:
     """Return the notes about conflicts, each with the command that lets the user resolve them."""
-    sid, branch = session.id, session.config.base_branch
     return [
         f"{candidate.name} {candidate.merge_problem}"
-        f" (to resolve: {in_attempt_command('merge', sid, candidate.agent, branch)})"
+        f" (to resolve: {_resolve_command(candidate, session)})"
         for candidate in candidates
-        if candidate.has_conflicts and not candidate.is_earlier
+        if candidate.has_conflicts
     ]
+
+
+def _resolve_command(candidate: Candidate, session: Session) -> str:
+    """Return the command that merges the base branch. It makes an earlier attempt the last one."""
+    sid, agent = session.id, candidate.agent
+    merge = in_attempt_command("merge", sid, agent, session.config.base_branch)
+    adopt = f"git hub-session adopt {sid} {agent} {candidate.commit[:12]}"
+    return f"{adopt} && {merge}" if candidate.is_earlier else merge
 
 
 def _with_merged_commit(

@@ -30,7 +30,7 @@ from git_hub_session.merge.winner import (
     refuse_unfit_result,
 )
 from git_hub_session.session.agents import refuse_if_evaluated, refuse_if_running
-from git_hub_session.session.attempts import describe_attempt, is_earlier_attempt
+from git_hub_session.session.attempts import describe_attempt
 from git_hub_session.session.baseline import last_evaluation
 from git_hub_session.session.guarded import describe_guarded
 from git_hub_session.session.state import State
@@ -39,7 +39,7 @@ from git_hub_session.worktree.checkouts import Checkout, find_checkout
 from git_hub_session.worktree.git_settings import settings_warning
 from git_hub_session.worktree.merge_tree import MergeTreeResult, merge_trees
 from git_hub_session.worktree.off_branch import detached_reason
-from git_hub_session.worktree.owner import agent_worktrees, session_worktrees
+from git_hub_session.worktree.owner import attempt_worktrees, session_worktrees
 from git_hub_session.worktree.reattach import wrong_branch_reason
 from git_hub_session.worktree.status import read_worktree_status
 from git_hub_session.worktree.uncommitted import (
@@ -169,11 +169,10 @@ def resolve_plan(
     if options.kind is MergeKind.FAST_FORWARD and not repo.is_ancestor(tip, base):
         raise _cannot_fast_forward(session, winner, options, into)
     refuse_unfit_result(session, repo, winner, result, options, into=into)
-    is_earlier = is_earlier_attempt(session, winner)
-    failure = "" if is_earlier else read_last_run_of(winner, session, project).failure
+    failure = read_last_run_of(winner, session, project).failure
     settings = settings_warning(session, project.paths.common_dir)
     warnings = (
-        *([f"the last run of {agent_name(winner.agent)}: {failure}"] if failure else []),
+        *([f"the last run of {describe_attempt(session, winner)}: {failure}"] if failure else []),
         *([settings] if settings else []),
         *_evaluation_warnings(session, project, winner, result, into),
         *_worktree_warnings(session, project, winner),
@@ -248,7 +247,7 @@ def _refuse_other_branches(session: Session, project: Project) -> None:
         branch = parse_agent_branch(ref)
         reason = wrong_branch_reason(worktree, branch, project) if branch else None
         if branch is not None and reason is not None:
-            raise Refused(f"{agent_name(branch.agent)}: {reason[0]}", hint=reason[1])
+            raise Refused(f"{describe_attempt(session, branch)}: {reason[0]}", hint=reason[1])
 
 
 def _refuse_without_commit(
@@ -308,14 +307,14 @@ def _evaluation_warnings(
 
 
 def _worktree_warnings(session: Session, project: Project, winner: AgentBranch) -> Iterator[str]:
-    worktrees = agent_worktrees(session.id, project, linked_worktrees(project.paths.common_dir))
-    branch, worktree = worktrees.get(winner.agent, (winner, None))
-    if worktree is None or branch != winner:
+    worktrees = linked_worktrees(project.paths.common_dir)
+    worktree = attempt_worktrees(session.id, project, worktrees).get(winner)
+    if worktree is None:
         return
-    name = agent_name(winner.agent)
+    name = describe_attempt(session, winner)
     reason = detached_reason(worktree)
     if reason:
         yield f"the worktree of {name}: {reason}; later commits are not merged"
-    status = read_worktree_status(worktree, branch.ref, project.repo, ())
+    status = read_worktree_status(worktree, winner.ref, project.repo, ())
     if status.changed or status.untracked:
         yield f"the worktree of {name} has uncommitted changes, which are not merged"

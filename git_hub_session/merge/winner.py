@@ -16,7 +16,7 @@ from git_hub_session.git.ref_names import (
 from git_hub_session.lineage.parent import read_parent
 from git_hub_session.merge.options import MergeKind, MergeOptions, merge_command
 from git_hub_session.session.agents import archived_agents, attempts_by_agent
-from git_hub_session.session.attempts import describe_attempt, find_counting_attempt
+from git_hub_session.session.attempts import describe_attempt, ranked_attempt
 from git_hub_session.session.baseline import Evaluation, last_evaluation
 from git_hub_session.session.runs import read_last_run
 from git_hub_session.session.state import State
@@ -45,13 +45,32 @@ def choose_winner(
 ) -> tuple[AgentBranch, AgentResult | None]:
     """Return the attempt of the winner to merge, and its result.
 
-    Raises Refused if no agent was measured, or if the winner has no branch.
+    Raises:
+        Refused: no agent was measured, or the winner has no branch.
+        OutdatedEvaluation: another attempt of the agent counts, and `unmeasured` is not set.
     """
     result = _requested_result(session, options) if options.agent else _best_result(session)
     agent = result.agent if result else options.agent
     winner = _find_attempt(session, agent, repo, options)
-    is_other = bool(options.attempt) and result is not None and result.attempt != winner.attempt
-    return winner, None if is_other else result
+    if not options.attempt or result is None or result.attempt == winner.attempt:
+        return winner, result
+    if not options.unmeasured:
+        raise _not_counted(session, winner, result, options)
+    return winner, None
+
+
+def _not_counted(
+    session: Session, winner: AgentBranch, result: AgentResult, options: MergeOptions
+) -> OutdatedEvaluation:
+    """Return the error that the attempt `winner` has no rank. `result` is of another attempt."""
+    name = attempt_name(winner)
+    if winner.attempt > max(result.attempt, result.last_attempt):
+        return _outdated(session, options, f"{name} was made after the evaluation")
+    counted = attempt_name(winner._replace(attempt=result.attempt))
+    return OutdatedEvaluation(
+        f"{name} has no rank: {counted} counts in the evaluation",
+        hint=merge_command(session.id, options._replace(unmeasured=True)),
+    )
 
 
 def refuse_contained_winner(
@@ -157,8 +176,10 @@ def _outdated(session: Session, options: MergeOptions, reason: str) -> OutdatedE
     if not last_evaluation(session).is_measured:  # A person has ranked the agents.
         agents = ",".join(str(result.agent) for result in session.ranking)
         ranking = f"--ranking {agents} "
-    names = [agent_name(result.agent) for result in session.ranking]
-    has_failed = any(read_last_run(session, name).failure for name in names)
+    has_failed = any(
+        read_last_run(session, agent_name(result.agent), attempt=result.attempt).failure
+        for result in session.ranking
+    )
     failed = "--include-failed " if has_failed else ""
     command = f"git hub-session eval {ranking}{failed}{session.id}"
     return _outdated_error(session, options, reason, command)
@@ -236,13 +257,16 @@ def _find_attempt(
         branch = AgentBranch(session.id, agent, options.attempt)
         name = attempt_name(branch)
     elif attempts:
-        branch = AgentBranch(session.id, agent, find_counting_attempt(session, agent, attempts))
+        ranked = ranked_attempt(session, agent, max(attempts))
+        branch = AgentBranch(session.id, agent, ranked or max(attempts))
+        name = describe_attempt(session, branch)
     if attempts and repo.tip(branch.ref):
         return branch
     verb = "status" if options.agent else "eval"
     if agent in archived_agents(session.id, repo):
         verb = "restore"
-    raise Refused(f"{name} has no branch", hint=f"git hub-session {verb} {session.id}")
+    option = f" --agent {name}" if verb == "restore" and attempts else ""
+    raise Refused(f"{name} has no branch", hint=f"git hub-session {verb} {session.id}{option}")
 
 
 def _no_improvement(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.errors import HubError
-from git_hub_session.git.ref_names import agent_name, parse_agent_branch
+from git_hub_session.git.ref_names import AgentBranch, attempt_name, parse_agent_branch
 from git_hub_session.git.worktrees import linked_worktrees
 from git_hub_session.restore.plan import RestoreItem, RestoreOptions, plan_restore
 from git_hub_session.util.paths import is_same_path
@@ -37,22 +37,22 @@ def restore_commands(report: CleanupReport, project: Project) -> dict[str, str]:
         branch = parse_agent_branch(worktree.branch)
         if branch is None:
             continue
-        item = _plan_agent(session, project, branch.agent, worktrees)
+        item = _plan_attempt(session, project, branch, worktrees)
         if item is None or item.branch != branch or not is_same_path(item.path, worktree.path):
             continue
         if item.work in [saved.ref for saved in worktree.saved if saved.on_branch]:
-            name = agent_name(branch.agent)
+            name = attempt_name(branch) if item.is_earlier else item.agent
             commands[item.work] = f"git hub-session restore {report.session} --agent {name}"
     return commands
 
 
-def _plan_agent(
-    session: Session, project: Project, agent: int, worktrees: Sequence[Worktree]
+def _plan_attempt(
+    session: Session, project: Project, branch: AgentBranch, worktrees: Sequence[Worktree]
 ) -> RestoreItem | None:
-    """Return the plan of a restore of one agent now, or None if nothing would be restored."""
-    if not 1 <= agent <= (session.config.agent_count or agent):
+    """Return the plan of a restore of one attempt now, or None if nothing would be restored."""
+    if not 1 <= branch.agent <= (session.config.agent_count or branch.agent):
         return None
-    options = RestoreOptions(agent, worktree_template(project))
+    options = RestoreOptions(branch.agent, worktree_template(project), branch.attempt)
     try:
         return next(iter(plan_restore(session, project, options, worktrees).restored), None)
     except (HubError, OSError):

@@ -1,4 +1,4 @@
-"""Plan a restore: the last attempt of each agent, its path, its commit and its saved work.
+"""Plan a restore: the attempts, and the path, the commit and the saved work of each.
 
 Paths and refs that state.json records are only used to choose among existing refs and worktrees.
 """
@@ -13,6 +13,7 @@ from git_hub_session.git.ref_names import (
     AgentBranch,
     agent_name,
     archive_prefix,
+    attempt_name,
     branch_prefix,
     parse_agent_branch,
     rescue_number,
@@ -20,7 +21,10 @@ from git_hub_session.git.ref_names import (
 )
 from git_hub_session.removal.journal import STEP_TRASH, is_marked_for_deletion, read_journal
 from git_hub_session.removal.partial_add import find_partial
-from git_hub_session.session.attempts import session_archived_attempts
+from git_hub_session.session.attempts import (
+    ranked_attempt,
+    session_archived_attempts,
+)
 from git_hub_session.session.state import AgentStatus
 from git_hub_session.worktree.locks import GIT_ADD_LOCK, RESTORE_LOCK
 from git_hub_session.worktree.owner import session_worktrees
@@ -41,6 +45,8 @@ class RestoreOptions(NamedTuple):
     """The number of one agent, or 0 for all agents."""
     template: str = ""
     """The template for the paths."""
+    attempt: int = 0
+    """The attempt of the agent, or 0 for its last one."""
 
 
 class UnappliedRescue(NamedTuple):
@@ -63,6 +69,8 @@ class RestoreItem(NamedTuple):
     work: str = ""
     """The rescue ref to apply, or ''."""
     unapplied: tuple[UnappliedRescue, ...] = ()
+    is_earlier: bool = False
+    """True if the agent has a later attempt with a branch or an archive tag."""
 
     @property
     def agent(self) -> str:
@@ -99,28 +107,25 @@ class RestoreResult(NamedTuple):
 def plan_restore(
     session: Session, project: Project, options: RestoreOptions, worktrees: Sequence[Worktree]
 ) -> RestoreResult:
-    """Return what to do with the last attempt of each agent.
+    """Return what to do with the requested attempt.
+
+    Without a requested agent, return what to do with the last attempt of each agent, and with the
+    attempt that the last evaluation ranked.
 
     Args:
         worktrees: all linked worktrees of the repository.
 
     Raises:
-        Refused: the requested agent has neither a branch nor an archive tag.
+        Refused: the requested attempt has neither a branch nor an archive tag.
     """
-    attempts = _last_attempts(session, project.repo)
-    if options.agent and options.agent not in attempts:
-        raise Refused(
-            f"{agent_name(options.agent)} has neither a branch nor an archive tag",
-            hint=f"git hub-session status {session.id}",
-        )
     own = session_worktrees(session.id, project, worktrees)
     off_branch = {ref: worktree for worktree, ref in own if ref not in worktree.branches}
     restored: list[RestoreItem] = []
     present: list[ExistingWorktree] = []
     failed: list[RestoreFailure] = []
-    for number in [options.agent] if options.agent else sorted(attempts):
+    for item in _select_attempts(session, project.repo, options):
         plan = _plan_one(
-            attempts[number], session, project, options, worktrees=worktrees, off_branch=off_branch
+            item, session, project, options, worktrees=worktrees, off_branch=off_branch
         )
         if isinstance(plan, RestoreItem):
             restored.append(plan)
@@ -131,8 +136,35 @@ def plan_restore(
     return RestoreResult(session, tuple(restored), tuple(present), tuple(failed))
 
 
-def _last_attempts(session: Session, repo: GitRepo) -> dict[int, RestoreItem]:
-    """Return the last attempt of each agent that has a branch or an archive tag.
+def _select_attempts(session: Session, repo: GitRepo, options: RestoreOptions) -> list[RestoreItem]:
+    """Return the attempts to restore, without paths. See `plan_restore`."""
+    items = _find_attempts(session, repo)
+    last = {branch.agent: branch.attempt for branch in items}
+    if options.agent:
+        attempt = options.attempt or last.get(options.agent, 0)
+        branch = AgentBranch(session.id, options.agent, attempt)
+        selected = {branch}
+        if branch not in items:
+            name = attempt_name(branch) if options.attempt else agent_name(options.agent)
+            raise Refused(
+                f"{name} has neither a branch nor an archive tag",
+                hint=f"git hub-session status {session.id}",
+            )
+    else:
+        selected = {AgentBranch(session.id, *pair) for pair in last.items()}
+        selected |= {
+            AgentBranch(session.id, agent, ranked_attempt(session, agent, attempt))
+            for agent, attempt in last.items()
+        }
+    return [
+        item._replace(is_earlier=branch.attempt < last[branch.agent])
+        for branch, item in items.items()
+        if branch in selected
+    ]
+
+
+def _find_attempts(session: Session, repo: GitRepo) -> dict[AgentBranch, RestoreItem]:
+    """Return the sorted attempts that have a branch or an archive tag.
 
     The items have no paths yet. If an attempt has a branch, its tag is ignored.
     """
@@ -142,7 +174,7 @@ def _last_attempts(session: Session, repo: GitRepo) -> dict[int, RestoreItem]:
         branch = parse_agent_branch(ref)
         if branch is not None:
             items[branch] = RestoreItem(branch, "", repo.tip(ref))
-    return {branch.agent: items[branch] for branch in sorted(items) if items[branch].commit}
+    return {branch: items[branch] for branch in sorted(items) if items[branch].commit}
 
 
 def _plan_one(
@@ -165,8 +197,7 @@ def _plan_one(
     path = worktree_path(options.template, project.paths, branch)
     worktree = find_partial(branch, path, worktrees, RESTORE_LOCK) or off_branch.get(branch.ref)
     if worktree is not None:
-        was_restoring = record.status == AgentStatus.RESTORING and record.attempt == branch.attempt
-        is_partial = was_restoring and is_partial_restore(worktree)
+        is_partial = is_restoring(session, branch) and is_partial_restore(worktree)
         if not is_partial and not is_marked_for_deletion(worktree):
             return _check_existing(branch, worktree, session, project)
         path = worktree.path
@@ -174,6 +205,14 @@ def _plan_one(
         return RestoreFailure(branch, *occupied_reason(path, branch, worktrees, project))
     work, unapplied = _choose_rescue(branch, item.commit, record, project.repo)
     return item._replace(path=path, work=work, unapplied=unapplied)
+
+
+def is_restoring(session: Session, branch: AgentBranch) -> bool:
+    """Return True if state.json marks the attempt as "restoring"."""
+    name = agent_name(branch.agent)
+    fields = session.attempt_fields(name, branch.attempt)
+    is_recorded = branch.attempt <= session.agent_record(name).attempt
+    return is_recorded and fields.get("status") == AgentStatus.RESTORING
 
 
 def is_partial_restore(worktree: Worktree) -> bool:

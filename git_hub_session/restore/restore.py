@@ -8,6 +8,7 @@ the worktree.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 
 from git_hub_session._typing import TYPE_CHECKING, Any, NamedTuple
 from git_hub_session.errors import GitFailed, HubError, Refused, to_hub_error
@@ -42,6 +43,7 @@ from git_hub_session.restore.plan import (
     RestoreOptions,
     RestoreResult,
     is_partial_restore,
+    is_restoring,
     plan_restore,
 )
 from git_hub_session.session.layout import exclude_hub
@@ -51,10 +53,12 @@ from git_hub_session.stash.apply import apply_stash
 from git_hub_session.system.parallel import cpu_count, parallel_map
 from git_hub_session.system.signals import run_uninterrupted
 from git_hub_session.util.clock import format_iso
+from git_hub_session.util.json_values import as_mapping
 from git_hub_session.util.paths import is_same_path
 from git_hub_session.worktree.locks import RESTORE_LOCK
 
 if TYPE_CHECKING:
+    from git_hub_session.session.model import Session
     from git_hub_session.session.project import Project
 
 
@@ -90,27 +94,34 @@ def restore_worktrees(sid: SessionId, project: Project, options: RestoreOptions)
         if plan.restored:
             plan = plan._replace(notes=(*plan.notes, *exclude_hub(project.paths)))
             for item in plan.restored:
-                if session.agent_record(item.agent).status == AgentStatus.RESTORING:
+                if is_restoring(session, item.branch):
                     remove_empty_git_dir(item.path, project, RESTORE_LOCK, [item.commit])
-            restoring = _agent_fields(plan, AgentStatus.RESTORING)
-            locked.save(with_agents(session, restoring, at=at))
+            locked.save(_with_items(session, plan.restored, AgentStatus.RESTORING, at=at))
             plan = _apply_plan(plan, project)
-            ready = _agent_fields(plan, AgentStatus.READY)
-            locked.save(with_agents(session, ready, at=at))
+            locked.save(_with_items(session, plan.restored, AgentStatus.READY, at=at))
         return plan._replace(notes=(*plan.notes, *_unlock_restored(plan, project)))
 
 
-def _agent_fields(plan: RestoreResult, status: AgentStatus) -> dict[str, dict[str, Any]]:
-    """Return the fields of the restored agents in state.json, by the agent's name."""
-    return {
-        item.agent: {
-            "status": status,
-            "attempt": item.branch.attempt,
-            "worktree": item.path,
-            "restored": item.work or None,
-        }
-        for item in plan.restored
-    }
+def _with_items(
+    session: Session, items: Sequence[RestoreItem], status: AgentStatus, *, at: str
+) -> Session:
+    """Return the session with the status and the worktrees of the restored attempts."""
+    for item in reversed(items):  # the last attempt of an agent decides which ones are earlier
+        changed = _item_fields(session, item, status)
+        session = with_agents(session, {item.agent: changed}, at=at)
+    return session
+
+
+def _item_fields(session: Session, item: RestoreItem, status: AgentStatus) -> dict[str, Any]:
+    """Return the changed fields of the agent in state.json."""
+    record = session.agent_record(item.agent)
+    attempt = item.branch.attempt
+    changed = {"status": status, "worktree": item.path}
+    if not item.is_earlier or attempt >= record.attempt:
+        return {**changed, "attempt": attempt, "restored": item.work or None}
+    fields = session.attempt_fields(item.agent, attempt)
+    attempts = as_mapping(session.agent_fields(item.agent).get("attempts"))
+    return {"attempts": {**attempts, f"attempt-{attempt}": {**fields, **changed}}}
 
 
 def _apply_plan(plan: RestoreResult, project: Project) -> RestoreResult:

@@ -1,7 +1,8 @@
-"""The attempts of an agent: the archived ones with their tags, and the one that counts."""
+"""The attempts of an agent: those in state.json, their tags, and the one that counts."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 
 from git_hub_session._typing import TYPE_CHECKING
@@ -9,12 +10,26 @@ from git_hub_session.git.ref_names import (
     AgentBranch,
     SessionId,
     agent_name,
+    agent_number,
     attempt_name,
     parse_archive_tag,
 )
+from git_hub_session.util.json_values import as_count, as_mapping, as_text
+from git_hub_session.util.numbers import MAX_COUNT, parse_int
+from git_hub_session.util.paths import is_encodable
 
 if TYPE_CHECKING:
     from git_hub_session.session.model import Session
+
+_PREFIX = "attempt-"
+
+
+def earlier_attempts(session: Session, agent: str) -> list[int]:
+    """Return the sorted numbers of the earlier attempts of `agent` ("agent-2") in state.json."""
+    fields = session.agent_fields(agent)
+    names = [name for name in as_mapping(fields.get("attempts")) if name.startswith(_PREFIX)]
+    numbers = {parse_int(name.removeprefix(_PREFIX), MAX_COUNT) or 0 for name in names}
+    return sorted(number for number in numbers if 0 < number < as_count(fields.get("attempt")))
 
 
 def archived_attempts(
@@ -55,17 +70,25 @@ def session_archived_attempts(session: Session, tags: Sequence[str]) -> dict[Age
 def find_counting_attempt(session: Session, agent: int, attempts: Sequence[int]) -> int:
     """Return the attempt of an agent that the last evaluation ranked, or else the last attempt.
 
-    The evaluation no longer counts if the agent has made another attempt since.
-
     Args:
         attempts: the attempts that have a branch, at least one.
     """
-    last = max(attempts)
+    ranked = ranked_attempt(session, agent, max(attempts))
+    return ranked if ranked in attempts else max(attempts)
+
+
+def ranked_attempt(session: Session, agent: int, last: int) -> int:
+    """Return the attempt of an agent that the last evaluation ranked, or 0.
+
+    Return 0 too if the agent has made another attempt since: the evaluation no longer counts.
+
+    Args:
+        last: the last attempt of the agent.
+    """
     for result in session.results:
-        is_current = last <= max(result.attempt, result.last_attempt)
-        if result.agent == agent and result.attempt in attempts and is_current:
+        if result.agent == agent and last <= max(result.attempt, result.last_attempt):
             return result.attempt
-    return last
+    return 0
 
 
 def is_earlier_attempt(session: Session, branch: AgentBranch) -> bool:
@@ -77,3 +100,33 @@ def describe_attempt(session: Session, branch: AgentBranch) -> str:
     """Return the name of the agent, or "agent-2/attempt-1" for an earlier attempt."""
     is_earlier = is_earlier_attempt(session, branch)
     return attempt_name(branch) if is_earlier else agent_name(branch.agent)
+
+
+def recorded_attempts(session: Session) -> dict[AgentBranch, str]:
+    """Return the attempts for which state.json records a worktree, each with its path.
+
+    If several attempts of an agent have used a worktree, return the last of them.
+    """
+    attempts: dict[AgentBranch, str] = {}
+    for name in filter(agent_number, session.agents):
+        last = session.agent_record(name).attempt or 1
+        by_path = {}
+        for attempt in [*earlier_attempts(session, name), last]:
+            path = as_text(session.attempt_fields(name, attempt).get("worktree"))
+            if _is_path(path):
+                by_path[path] = AgentBranch(session.id, agent_number(name), attempt)
+        attempts |= {branch: path for path, branch in by_path.items()}
+    return attempts
+
+
+def recorded_paths(session: Session) -> dict[str, str]:
+    """Return the absolute path that state.json records for the last worktree of each agent.
+
+    state.json may be wrong: only look at these paths, and change nothing there.
+    """
+    recorded = {name: session.agent_record(name).worktree for name in session.agents}
+    return {name: path for name, path in recorded.items() if _is_path(path)}
+
+
+def _is_path(text: str) -> bool:
+    return os.path.isabs(text) and "\0" not in text and is_encodable(text)

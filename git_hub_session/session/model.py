@@ -31,6 +31,7 @@
           "work": {"attempt-1": "refs/hub/rescue/…/1"},  the changes that the last cleanup saved
           "restored": null,                  the rescue ref that the last restore applied
           "exec": {"run": "exec-1", …},      the last run
+          "attempts": {"attempt-1": {"status": …, "exec": …, "worktree": …}},  the earlier ones
           "result": {"rank": 1, "attempt": 1, "commit": "1a410e…", "metric": 142.5, "reason": ""}
         }
       },
@@ -64,15 +65,8 @@ from git_hub_session.util.numbers import MAX_COUNT, parse_int
 from git_hub_session.util.text import escape_control
 
 CONFIG_KEYS = (
-    "session_id",
-    "task",
-    "agent_count",
-    "base_branch",
-    "created",
-    "eval_cmd",
-    "metric",
-    "direction",
-    "baseline",
+    *("session_id", "task", "agent_count", "base_branch", "created"),
+    *("eval_cmd", "metric", "direction", "baseline"),
 )
 
 MAX_AGENTS = 999
@@ -244,6 +238,13 @@ class Session(NamedTuple):
     def agent_fields(self, name: str) -> Mapping[str, Any]:
         """Return the entry of the agent `name` as it is in state.json, or {}."""
         return as_mapping(as_mapping(self.document.get("agents")).get(name))
+
+    def attempt_fields(self, name: str, attempt: int) -> Mapping[str, Any]:
+        """Return the entry of an attempt: that of the agent `name` for its last attempt and for 0."""
+        fields = self.agent_fields(name)
+        if not attempt or attempt >= as_count(fields.get("attempt")):
+            return fields
+        return as_mapping(as_mapping(fields.get("attempts")).get(f"attempt-{attempt}"))
 
     @property
     def evaluated_base(self) -> str:

@@ -9,9 +9,10 @@ from collections.abc import Mapping
 
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.errors import Damaged
+from git_hub_session.git.ref_names import AgentBranch, agent_name
 from git_hub_session.session.model import MergeRecord, Session
 from git_hub_session.session.state import State, check_transition
-from git_hub_session.util.json_values import as_mapping
+from git_hub_session.util.json_values import as_count, as_mapping
 
 if TYPE_CHECKING:
     from git_hub_session._typing import Any
@@ -54,6 +55,34 @@ def with_agents(session: Session, changes: Mapping[str, Mapping[str, Any]], *, a
     for name, change in changes.items():
         agents[name] = {**session.agent_fields(name), **change}
     return session._replace(document={**session.document, "updated": at, "agents": agents})
+
+
+_ATTEMPT_KEYS = ("status", "exec", "worktree")
+"""The keys of an agent that describe its last attempt."""
+
+
+def attempt_change(
+    session: Session, branch: AgentBranch, *, status: str, worktree: str
+) -> dict[str, Any]:
+    """Return the changed fields of an agent whose last attempt is `branch` now.
+
+    If the attempt is new, `attempts` keeps the status, the run and the worktree of the one before.
+
+    Args:
+        status: an AgentStatus.
+        worktree: the path of the worktree of the attempt, or ''.
+    """
+    fields = session.agent_fields(agent_name(branch.agent))
+    change: dict[str, Any] = {"status": status, "attempt": branch.attempt, "worktree": worktree}
+    if fields.get("exec"):
+        change["exec"] = {}
+    last = as_count(fields.get("attempt"))
+    if last in (0, branch.attempt):
+        return change
+    kept = {key: fields[key] for key in _ATTEMPT_KEYS if key in fields}
+    attempts = {**as_mapping(fields.get("attempts")), f"attempt-{last}": kept}
+    attempts.pop(f"attempt-{branch.attempt}", None)
+    return {**change, "attempts": attempts}
 
 
 def with_evaluation(

@@ -23,7 +23,7 @@ from git_hub_session.system.directory import SafeDirectory
 from git_hub_session.system.io import write_all
 from git_hub_session.system.tasks import INTERRUPTED, TIMED_OUT
 from git_hub_session.util.clock import format_span
-from git_hub_session.util.json_values import as_mapping, as_number
+from git_hub_session.util.json_values import as_mapping, as_number, as_text
 from git_hub_session.util.numbers import MAX_COUNT, parse_int
 
 if TYPE_CHECKING:
@@ -257,22 +257,28 @@ class LastRun(NamedTuple):
         return LastRun(RunState.DONE) if self.has_only_commit_failed else self
 
 
-def read_last_run(session: Session, agent: str, active_runs: Container[str] = ()) -> LastRun:
+def read_last_run(
+    session: Session, agent: str, active_runs: Container[str] = (), *, attempt: int = 0
+) -> LastRun:
     """Return the last run of `agent` ("agent-2").
 
     Args:
         active_runs: the active runs of `exec`. A running agent of another run was interrupted.
+        attempt: the attempt to which the run belongs, or 0 for the last attempt.
     """
-    record = session.agent_record(agent)
-    if record.status in (AgentStatus.WAITING, AgentStatus.RUNNING):
-        if record.run is None or record.run in active_runs:
-            return LastRun(RunState(record.status))
+    fields = session.attempt_fields(agent, attempt)
+    status = as_text(fields.get("status"))
+    result = as_mapping(fields.get("exec"))
+    if status in (AgentStatus.WAITING, AgentStatus.RUNNING):
+        if result.get("run") is None or as_text(result.get("run")) in active_runs:
+            return LastRun(RunState(status))
         return LastRun(RunState.INTERRUPTED, INTERRUPTED)
-    if record.status == AgentStatus.DONE:
+    if status == AgentStatus.DONE:
         return LastRun(RunState.DONE)
-    recorded = _read_result(as_mapping(session.agent_fields(agent).get("exec")))
-    if record.status == AgentStatus.FAILED and not recorded.failure:
-        if recorded.state is RunState.NEVER_RAN and record.run:  # the doctor has set the status
+    recorded = _read_result(result)
+    if status == AgentStatus.FAILED and not recorded.failure:
+        has_run = bool(as_text(result.get("run")))
+        if recorded.state is RunState.NEVER_RAN and has_run:  # the doctor has set the status
             return LastRun(RunState.INTERRUPTED, INTERRUPTED)
         return LastRun(RunState.FAILED, "marked as failed")
     return recorded

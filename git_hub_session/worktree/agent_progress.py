@@ -56,7 +56,7 @@ class AgentProgress(NamedTuple):
     command: str = ""
     """The beginning of the command of the last run, or ''. It is not escaped."""
     conflicts: bool | None = None
-    """True if the last attempt conflicts with the base branch."""
+    """True if the attempt that counts conflicts with the base branch."""
 
     @property
     def name(self) -> str:
@@ -98,8 +98,10 @@ class _LastAttempt(NamedTuple):
     attempt: int = 0
     branch: BranchStatus | None = None
     worktree: WorktreeStatus | None = None
-    tips: Mapping[int, str] = {}
-    """The tip of each attempt of the agent that has a branch."""
+    branches: Mapping[int, BranchStatus] = {}
+    """The branch of each attempt of the agent that has one."""
+    off_branch: str = ""
+    """The reason that the work of this or an earlier attempt is not on its branch, or ''."""
 
 
 def read_agent_progress(status: SessionStatus, project: Project) -> tuple[AgentProgress, ...]:
@@ -129,19 +131,37 @@ def _last_attempts(status: SessionStatus) -> dict[int, _LastAttempt]:
     branches = {branch.agent: branch for branch in status.branches if branch.agent}
     worktrees = {parse_agent_branch(worktree.branch): worktree for worktree in status.worktrees}
     attempts = sorted({*branches, *filter(None, worktrees)})
-    tips: dict[int, dict[int, str]] = {}
+    by_agent: dict[int, dict[int, BranchStatus]] = {}
     for branch, branch_status in branches.items():
-        tips.setdefault(branch.agent, {})[branch.attempt] = branch_status.branch.oid
+        by_agent.setdefault(branch.agent, {})[branch.attempt] = branch_status
+    off_branch = _off_branch_reasons(worktrees, {branch.agent: branch for branch in attempts})
     # The last attempt of an agent comes last, and replaces the others.
     return {
         branch.agent: _LastAttempt(
             branch.attempt,
             branches.get(branch),
             worktrees.get(branch),
-            tips.get(branch.agent, {}),
+            by_agent.get(branch.agent, {}),
+            off_branch.get(branch.agent, ""),
         )
         for branch in attempts
     }
+
+
+def _off_branch_reasons(
+    worktrees: Mapping[AgentBranch | None, WorktreeStatus], last: Mapping[int, AgentBranch]
+) -> dict[int, str]:
+    """Return the reason for the last attempt of each agent whose worktree is not on its branch.
+
+    Args:
+        last: the last attempt of each agent. The reasons name any other attempt.
+    """
+    reasons = {}
+    for branch, worktree in worktrees.items():
+        if branch is not None and worktree.off_branch:
+            name = "" if branch == last[branch.agent] else f"attempt-{branch.attempt}: "
+            reasons[branch.agent] = f"{name}{worktree.off_branch}"
+    return reasons
 
 
 def _read_one(
@@ -157,6 +177,7 @@ def _read_one(
     name = agent_name(number)
     record = session.agent_record(name)
     worktree, branch = last.worktree, last.branch
+    is_outdated = result is not None and _is_outdated(result, last)
     run = runs.read_last_run(session, name, active_runs)
     if worktree and worktree.uncommitted == 0:
         run = run.with_all_committed()
@@ -172,13 +193,13 @@ def _read_one(
         parse_iso(as_text(fields.get("started"))) if is_running else None,
         runs.find_log(directory, record.run or "", name),
         result,
-        is_outdated=result is not None and _is_outdated(result, last),
+        is_outdated=is_outdated,
         has_own_commit=branch is None or branch.has_own_commit,
         uncommitted=worktree.uncommitted if worktree else None,
         ranked_attempt=result.attempt if result and result.attempt < attempt else 0,
-        off_branch=worktree.off_branch if worktree else "",
+        off_branch=last.off_branch,
         command=as_text(fields.get("command")),
-        conflicts=_has_conflicts(branch, session, project) if branch else None,
+        conflicts=_has_conflicts(last, result, session, project),
     )
 
 
@@ -186,14 +207,22 @@ def _is_outdated(result: AgentResult, last: _LastAttempt) -> bool:
     """Return True if the evaluated attempt has another tip, or if there is a newer attempt."""
     if last.attempt > max(result.attempt, result.last_attempt):
         return True
-    return last.tips.get(result.attempt, "") not in ("", result.commit)
+    branch = last.branches.get(result.attempt)
+    return branch is not None and branch.branch.oid not in ("", result.commit)
 
 
-def _has_conflicts(branch: BranchStatus, session: Session, project: Project) -> bool | None:
-    """Return True if the branch conflicts with the base branch.
+def _has_conflicts(
+    last: _LastAttempt, result: AgentResult | None, session: Session, project: Project
+) -> bool | None:
+    """Return True if the attempt that counts conflicts with the base branch.
 
     Return None if that is unknown. Only an evaluated session is worth the time of a merge.
     """
+    branch = last.branch
+    if result is not None and not _is_outdated(result, last):
+        branch = last.branches.get(result.attempt)
+    if branch is None:
+        return None
     if branch.ahead is None or branch.behind is None:
         return None
     if not branch.ahead or not branch.behind:
@@ -206,14 +235,14 @@ def _has_conflicts(branch: BranchStatus, session: Session, project: Project) -> 
 def read_last_run_of(
     branch: AgentBranch, session: Session, project: Project, active_runs: Container[str] = ()
 ) -> runs.LastRun:
-    """Return the last run of the agent of an attempt.
+    """Return the last run of an attempt.
 
     The run has not failed if its changes could not be committed, but are committed now.
 
     Args:
         active_runs: the active runs of `exec`.
     """
-    run = runs.read_last_run(session, agent_name(branch.agent), active_runs)
+    run = runs.read_last_run(session, agent_name(branch.agent), active_runs, attempt=branch.attempt)
     if run.has_only_commit_failed and uncommitted_files_of(branch, project) == ():
         return run.with_all_committed()
     return run

@@ -8,6 +8,7 @@ the agent's path. Otherwise the user has checked out an agent's work somewhere e
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 
 from git_hub_session._typing import TYPE_CHECKING
@@ -15,19 +16,15 @@ from git_hub_session.errors import HubError
 from git_hub_session.git.ref_names import (
     AgentBranch,
     SessionId,
-    agent_name,
     branch_prefix,
     parse_agent_branch,
     session_of_branch,
 )
+from git_hub_session.session.attempts import recorded_attempts
+from git_hub_session.session.state import FINISHED
 from git_hub_session.util.paths import is_same_path
 from git_hub_session.util.text import natural_key
-from git_hub_session.worktree.off_branch import (
-    off_branch_attempts,
-    original_attempt,
-    recorded_attempts,
-    recorded_paths,
-)
+from git_hub_session.worktree.off_branch import is_same_agent, original_attempt
 from git_hub_session.worktree.paths import worktree_path, worktree_template
 
 if TYPE_CHECKING:
@@ -118,7 +115,8 @@ def _is_at_path_of(
     """Return True if the worktree is at the recorded or the default path of the attempt."""
     paths = default_paths(branch, project)
     if session is not None:
-        paths.append(recorded_paths(session).get(agent_name(branch.agent), ""))
+        recorded = recorded_attempts(session).items()
+        paths += [path for attempt, path in recorded if attempt.agent == branch.agent]
     return any(is_same_path(path, worktree.path) for path in paths)
 
 
@@ -139,7 +137,15 @@ def default_paths(branch: AgentBranch, project: Project) -> list[str]:
 def agent_worktrees(
     sid: SessionId, project: Project, worktrees: Sequence[Worktree]
 ) -> dict[int, tuple[AgentBranch, Worktree]]:
-    """Return, by agent number, the last attempt that has a worktree, with that worktree.
+    """Return, by agent number, the last attempt that has a worktree, with that worktree."""
+    owned = attempt_worktrees(sid, project, worktrees)
+    return {branch.agent: (branch, worktree) for branch, worktree in owned.items()}
+
+
+def attempt_worktrees(
+    sid: SessionId, project: Project, worktrees: Sequence[Worktree]
+) -> dict[AgentBranch, Worktree]:
+    """Return the worktree of each attempt that has one, sorted by agent and attempt.
 
     Skip worktrees whose directory is missing. If two worktrees belong to one attempt, prefer the
     worktree that is on the branch.
@@ -150,7 +156,7 @@ def agent_worktrees(
         if branch is not None and not worktree.is_missing:
             candidates.append((branch, ref in worktree.branches, worktree))
     candidates.sort(key=lambda candidate: candidate[:2])
-    return {branch.agent: (branch, worktree) for branch, _, worktree in candidates}
+    return {branch: worktree for branch, _, worktree in candidates}
 
 
 def worktrees_on_branches(
@@ -167,3 +173,50 @@ def worktrees_on_branches(
         if branch:
             pairs.append((worktree, branch))
     return sorted(pairs, key=_branch_order)
+
+
+def off_branch_attempts(
+    sessions: Iterable[Session], worktrees: Sequence[Worktree]
+) -> dict[str, AgentBranch]:
+    """Return the recorded attempts whose worktree has another branch checked out, by git dir.
+
+    Leave out finished sessions: they record paths that another worktree may use now. Leave out an
+    attempt whose branch another worktree uses: the user has moved the agent's work.
+    """
+    in_use = {ref for worktree in worktrees for ref in worktree.branches}
+    by_name: dict[str, list[Worktree]] = {}
+    for worktree in worktrees:
+        if worktree.branches and worktree.path and not worktree.is_missing:
+            by_name.setdefault(os.path.basename(worktree.path), []).append(worktree)
+    attempts: dict[str, AgentBranch] = {}
+    for session in sessions:
+        if session.state in FINISHED:
+            continue
+        for attempt, path in recorded_attempts(session).items():
+            if attempt.ref not in in_use:
+                candidates = by_name.get(os.path.basename(path), ())
+                found = (worktree for worktree in candidates if _belongs(worktree, path, attempt))
+                attempts |= {worktree.git_dir: attempt for worktree in found}
+    return attempts
+
+
+def _belongs(worktree: Worktree, path: str, attempt: AgentBranch) -> bool:
+    """Return True if the worktree at the recorded path was created for the agent.
+
+    The first branch that HEAD left names the owner. A worktree without such a reflog belongs to the
+    agent if its branch belongs to no other session.
+    """
+    current = parse_agent_branch(worktree.branches[0])
+    if current is not None:
+        is_newer = is_same_agent(current, attempt) and current.attempt > attempt.attempt
+        if is_newer or current.session != attempt.session:
+            return False
+    if not is_same_path(path, worktree.path):
+        return False
+    return was_created_for(worktree, attempt) or not worktree.left_branches
+
+
+def was_created_for(worktree: Worktree, branch: AgentBranch) -> bool:
+    """Return True if the first branch that HEAD of the worktree left is a branch of the agent."""
+    first = next(map(parse_agent_branch, worktree.left_branches), None)
+    return first is not None and is_same_agent(first, branch)

@@ -12,7 +12,7 @@ from git_hub_session.git.ref_names import agent_name
 from git_hub_session.git.worktrees import linked_worktrees
 from git_hub_session.session.agents import base_now, find_base_commit
 from git_hub_session.util.text import quote_list
-from git_hub_session.worktree.owner import agent_worktrees
+from git_hub_session.worktree.owner import attempt_worktrees
 from git_hub_session.worktree.status import read_worktree_changes
 
 if TYPE_CHECKING:
@@ -55,12 +55,8 @@ def uncommitted_files_of(branch: AgentBranch, project: Project) -> tuple[str, ..
     Return None without a worktree, or if the files cannot be read.
     """
     worktrees = linked_worktrees(project.paths.common_dir)
-    owner, worktree = agent_worktrees(branch.session, project, worktrees).get(
-        branch.agent, (None, None)
-    )
-    if worktree is None or owner != branch:
-        return None
-    return uncommitted_files(worktree, project.repo)
+    worktree = attempt_worktrees(branch.session, project, worktrees).get(branch)
+    return uncommitted_files(worktree, project.repo) if worktree else None
 
 
 def uncommitted_text(count: int) -> str:

@@ -62,6 +62,8 @@ def test_worktree_of_another_tool(session: Hub, other: Path, form: str) -> None:
     reflog = session.git("reflog", "-1", "--format=%gs", cwd=other)
     assert reflog == "hub-session: adopt"
     record = session.state()["agents"]["agent-1"]
+    first = {"status": "ready", "worktree": str(agent_worktree(session, 1))}
+    assert record.pop("attempts") == {"attempt-1": first}
     assert record == {"status": "ready", "attempt": 2, "worktree": str(other)}
     again = session.run("adopt", "s1", "agent-1", str(other))
     assert again == Result(0, "", f"nothing to adopt: agent-1 has '{SECOND}' checked out\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 from tests.support.hub import Hub, Result
 from tests.support.measured_sessions import (
@@ -55,7 +56,11 @@ def test_earlier_attempt_wins(hub: Hub) -> None:
     # A person ranks the same attempt, and the user can name another one.
     assert hub.run("eval", "-q", "--ranking", "1,2", "s1").code == 0
     assert recorded_ranks(hub)["agent-1"] == (1, 50, "")
-    other = hub.run("merge", "-n", "--agent=agent-1/attempt-2", "s1")
+    refused = hub.run("merge", "--yes", "--agent=agent-1/attempt-2", "s1")
+    hint = "git hub-session merge --agent 1/attempt-2 --unmeasured s1"
+    problem = "agent-1/attempt-2 has no rank: agent-1/attempt-1 counts in the evaluation"
+    assert refused == Result(1, "", f"error: {problem}\nhint: {hint}\n")
+    other = hub.call("sh", "-c", f"{hint} -n")
     assert other.err == "warning: agent-1/attempt-2 was not ranked\n"
     assert other.out.startswith("Merging hub/s1/agent-1/attempt-2 into main\n  ms | 1 +\n")
     done = hub.run("merge", "--yes", "s1")
@@ -77,7 +82,7 @@ def test_earlier_attempt_wins(hub: Hub) -> None:
 
 
 def test_conflict_of_an_earlier_attempt(hub: Hub) -> None:
-    """`path` returns the worktree of the last attempt, so the first hint is `adopt`."""
+    """The attempt may have no worktree, so the first hint is `adopt`."""
     create_measurable_session(hub, "ms: 50\n")
     add_attempt(hub, "ms: 60\n")
     assert hub.run("eval", "-q", *MEASURE, "s1").code == 0
@@ -102,6 +107,139 @@ def test_conflict_of_an_earlier_attempt(hub: Hub) -> None:
     assert hub.run("eval", "-q", *MEASURE, "s1").code == 0
     assert hub.run("merge", "-q", "--yes", "s1") == Result(0)
     assert hub.git("show", "main:ms") == "ms: 50"
+
+
+def retry(hub: Hub, metric: str = "", *, options: tuple[str, ...] = ()) -> Path:
+    """Let agent-1 commit a metric in the worktree of another attempt. Return its path."""
+    assert hub.run("spawn", "-q", "--retry", "1", *options, "s1").code == 0
+    worktree = agent_worktree(hub, 1).with_name("agent-1-2")
+    if metric:
+        hub.commit(worktree, "ms", metric)
+    return worktree
+
+
+def rows(result: Result) -> list[str]:
+    """Return the rank, the agent, the metric and the remarks of each row."""
+    assert (result.code, result.err) == (0, "")
+    parts = [line.split(None, 7) for line in result.out.splitlines()[1:] if "/-" in line]
+    return [" ".join([*part[:3], *part[7:]]) for part in parts]
+
+
+def test_attempt_without_a_result_hides_no_other(hub: Hub) -> None:
+    """An equal tree of the last attempt replaces an earlier one only if it is measured."""
+    create_measurable_session(hub, "ms: 3\n", "ms: 6\n")
+    worktree = retry(hub, options=("--base", "agent-1"))
+    assert rows(hub.run("eval", *MEASURE, "s1")) == [
+        "1 agent-1/attempt-1 3",
+        "2 agent-2 6",
+        "- agent-1/attempt-2 - no commit of its own, not measured, attempt-1 counts",
+    ]
+    hub.commit(worktree, "ms", "ms: 9\n")
+    assert rows(hub.run("eval", *MEASURE, "--in-place", "s1")) == ["1 agent-2 6", "2 agent-1 9"]
+    hub.commit(worktree, "ms", "ms: 3\n")
+    hub.run("exec", "-q", "--agents=1", "s1", "--", "false")
+    assert rows(hub.run("eval", *MEASURE, "s1")) == [
+        "1 agent-1/attempt-1 3",
+        "2 agent-2 6",
+        "- agent-1/attempt-2 - failed with exit code 1, attempt-1 counts",
+    ]
+    assert rows(hub.run("eval", *MEASURE, "--in-place", "s1")) == [
+        "1 agent-2 6",
+        "- agent-1 - failed with exit code 1",
+    ]
+
+
+def test_failed_attempt_before_a_successful_one(hub: Hub) -> None:
+    create_measurable_session(hub, "ms: 1\n", "ms: 6\n")
+    assert hub.run("exec", "-q", "--agents=1", "s1", "--", "sh", "-c", "exit 7").code == 1
+    retry(hub, "ms: 9\n")
+    assert hub.run("exec", "-q", "--agents=1", "s1", "--", "true").code == 0
+    assert rows(hub.run("eval", *MEASURE, "s1")) == [
+        "1 agent-2 6",
+        "2 agent-1/attempt-2 9",
+        "- agent-1/attempt-1 - failed with exit code 7, attempt-2 counts",
+    ]
+    agent = hub.state()["agents"]["agent-1"]
+    kept = agent["attempts"]["attempt-1"]
+    assert (agent["status"], kept["status"], kept["exec"]["exit_code"]) == ("done", "failed", 7)
+    assert kept["worktree"] == str(agent_worktree(hub, 1))
+    assert hub.run("eval", "-q", *MEASURE, "--include-failed", "s1").code == 0
+    preview = hub.run("merge", "-n", "s1")
+    assert "  Rank: 1\n  ms: 1\n  Last run: failed with exit code 7\n" in preview.out
+    message = "the last run of agent-1/attempt-1: failed with exit code 7"
+    assert preview.err == f"warning: {message}\n"
+
+
+def test_earlier_attempt_leaves_its_branch(hub: Hub) -> None:
+    """Its work is named by each command, and the hint adopts it."""
+    create_measurable_session(hub, "ms: 3\n", "ms: 6\n")
+    retry(hub, "ms: 9\n")
+    worktree = agent_worktree(hub, 1)
+    (worktree / "new").touch()
+    assert hub.run("eval", "-q", *MEASURE, "s1").code == 0
+    uncommitted = "the worktree of agent-1/attempt-1 has uncommitted changes, which are not merged"
+    assert hub.run("merge", "-n", "s1").err == f"warning: {uncommitted}\n"
+    hub.git("switch", "-q", "-c", "other", cwd=worktree)
+    lost = hub.commit(worktree, "ms", "ms: 2\n")
+    reason = "another branch is checked out: 'other'"
+    hint = "git hub-session adopt s1 agent-1"
+    evaluated = hub.run("eval", *MEASURE, "s1")
+    assert evaluated.err == f"hint: {hint}\n"
+    assert rows(evaluated._replace(err="")) == [
+        "1 agent-2 6",
+        "2 agent-1/attempt-2 9",
+        f"- agent-1/attempt-1 - {reason}, not measured, attempt-2 counts",
+    ]
+    refused = hub.run("merge", "--yes", "s1")
+    assert refused == Result(1, "", f"error: agent-1/attempt-1: {reason}\nhint: {hint}\n")
+    status = hub.run("status", "s1")
+    assert f"attempt-1: {reason}\n" in status.out
+    assert f"/agent-1 (1 untracked, {reason})" in status.out
+    [finding] = hub.json("doctor", code=1)["findings"]
+    assert (finding["subject"], finding["advice"]) == (str(worktree), hint)
+    assert hub.call("sh", "-c", hint).code == 0
+    assert hub.git("rev-parse", "hub/s1/agent-1/attempt-3") == lost
+    assert hub.run("doctor").code == 0
+    (worktree / "new").unlink()
+    assert rows(hub.run("eval", *MEASURE, "s1")) == [
+        "1 agent-1/attempt-3 2",
+        "2 agent-2 6",
+        "- agent-1/attempt-1 3 attempt-3 counts",
+        "- agent-1/attempt-2 9 attempt-3 counts",
+    ]
+
+
+def test_restore_of_the_attempt_that_counts(hub: Hub) -> None:
+    """Plain `restore` restores it, and `eval` prints how to resolve its conflicts."""
+    hub.commit(hub.top, "ms", "ms: 10\n")
+    create_measurable_session(hub, "ms: 3\n", "ms: 6\n")
+    retry(hub, "ms: 8\n")
+    (agent_worktree(hub, 1) / "new").write_text("new\n")
+    assert hub.run("eval", "-q", *MEASURE, "s1").code == 0
+    first = "git hub-session restore s1 --agent agent-1/attempt-1"
+    assert f"  bring it back: {first}\n" in hub.run("cleanup", "--archive", "--force", "s1").out
+    assert hub.run("restore", "-q", "--agent=1", "s1").code == 0
+    missing = Result(1, "", f"error: agent-1/attempt-1 has no branch\nhint: {first}\n")
+    assert hub.run("merge", "--yes", "s1") == missing
+    assert hub.run("path", "s1", "1/attempt-1").err.endswith(f"has no worktree\nhint: {first}\n")
+    plan = hub.json("restore", "-n", "s1")
+    assert [(item["agent"], item["attempt"]) for item in plan["restored"]] == [(1, 1), (2, 1)]
+    assert hub.call("sh", "-c", first).code == 0
+    assert (agent_worktree(hub, 1) / "new").read_text() == "new\n"
+    fields = hub.state()["agents"]["agent-1"]
+    paths = (fields["worktree"], fields["attempts"]["attempt-1"]["worktree"])
+    assert paths == (f"{agent_worktree(hub, 1)}-2", str(agent_worktree(hub, 1)))
+    assert "Rank: 1\n  ms: 3\n" in hub.run("merge", "-n", "s1").out
+    unknown = hub.run("restore", "--agent=1/attempt-9", "s1")
+    assert unknown.err.startswith("error: agent-1/attempt-9 has neither a branch nor an archive")
+    hub.commit(hub.top, "ms", "ms: 7\n")
+    assert "attempt-1 counts, conflicts with the base branch" in hub.run("status", "s1").out
+    tip = hub.git("rev-parse", "--short=12", "hub/s1/agent-1/attempt-1")
+    resolve = 'dir=$(git hub-session path s1 agent-1) && git -C "$dir" merge main'
+    resolve = f"git hub-session adopt s1 agent-1 {tip} && {resolve}"
+    assert hub.run("eval", *MEASURE, "s1").err.count(f"(to resolve: {resolve})\n") == 1
+    assert hub.call("sh", "-c", f"{resolve} -q -X ours").code == 0
+    assert rows(hub.run("eval", *MEASURE, "s1")._replace(err=""))[0] == "1 agent-1/attempt-3 3"
 
 
 def test_last_of_equal_attempts_counts(hub: Hub) -> None:
