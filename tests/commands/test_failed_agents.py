@@ -187,7 +187,7 @@ def test_failures_in_state_json(hub: Hub, fields: dict[str, Any], reason: str) -
 
 
 def test_failure_is_kept_by_a_cleanup_and_a_restore(session: Hub) -> None:
-    """A new attempt starts without a result."""
+    """A new attempt starts without a result. The one before keeps its failure."""
     assert session.run("cleanup", "-q", "s1") == Result(0)
     assert session.run("restore", "-q", "s1") == Result(0)
     agents = session.json("eval", "-n", *MEASURE, "s1")["agents"]
@@ -197,7 +197,8 @@ def test_failure_is_kept_by_a_cleanup_and_a_restore(session: Hub) -> None:
         None,
     ]
     assert session.run("spawn", "-q", "--retry", "1", "s1").code == 0
-    assert session.json("eval", "-n", *MEASURE, "s1")["agents"][0]["failure"] is None
+    agents = session.json("eval", "-n", *MEASURE, "s1")["agents"]
+    assert [agent["failure"] for agent in agents][:2] == ["failed with exit code 7", None]
 
 
 # --- exec -----------------------------------------------------------------------------------------

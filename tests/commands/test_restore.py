@@ -869,11 +869,9 @@ def test_both_commands_are_in_json(hub: Hub) -> None:
         hub.git("worktree", "remove", "--force", worktree)
 
 
-@pytest.mark.parametrize(
-    "change", ["path", "detached", "detached at the tip", "newer attempt", "setting", "agents"]
-)
+@pytest.mark.parametrize("change", ["path", "detached", "detached at the tip", "setting", "agents"])
 def test_plain_command_if_restore_would_not_recreate_the_worktree(hub: Hub, change: str) -> None:
-    """`restore` would use another path, commit or attempt. The printed command is exact."""
+    """`restore` would use another path or commit. The printed command is exact."""
     hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "1")
     hub.run("spawn", "-q", "s1")
     worktree = worktree_path(hub)
@@ -886,8 +884,6 @@ def test_plain_command_if_restore_would_not_recreate_the_worktree(hub: Hub, chan
             hub.git("checkout", "-q", "--detach", "HEAD~1", cwd=worktree)
         case "detached at the tip":
             hub.git("checkout", "-q", "--detach", cwd=worktree)
-        case "newer attempt":
-            hub.git("branch", "hub/s1/agent-1/attempt-2", "main")
         case "setting":
             hub.git("config", "hubsession.worktreePath", "../elsewhere/{n}")
         case "agents":
