@@ -429,8 +429,11 @@ def test_worktree_path_that_two_sessions_share(hub: Hub, worktree: Path) -> None
         0, "Cleaned up 0 worktrees for session s1\n"
     )
     assert hub.run("path", "s2", "1") == Result(0, f"{shared}\n")
-    [finding] = hub.json("doctor", code=1)["findings"]
-    assert (finding["session"], finding["code"]) == ("s2", "worktree-off-branch")
+    findings = hub.json("doctor", code=1)["findings"]
+    assert [(finding["session"], finding["code"]) for finding in findings] == [
+        ("s1", "config-changed"),
+        ("s2", "worktree-off-branch"),
+    ]
 
 
 def test_worktree_of_the_user_that_once_had_the_branch_of_the_agent(
