@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from shlex import quote
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.errors import Refused
@@ -24,6 +23,7 @@ from git_hub_session.session.agents import (
 from git_hub_session.session.model import Session
 from git_hub_session.session.state import FINISHED, AgentStatus, State
 from git_hub_session.util.paths import is_same_path
+from git_hub_session.util.shell import quote_word
 from git_hub_session.worktree.branches_in_use import branches_in_use
 from git_hub_session.worktree.locks import RESTORE_LOCK
 from git_hub_session.worktree.off_branch import (
@@ -227,7 +227,7 @@ def _refuse_unusable(
     """Raise Refused if HEAD of the worktree must not be moved to the branch of the attempt."""
     worktree = source.worktree
     assert worktree is not None
-    path, git = worktree.path, f"git -C {quote(worktree.path)}"
+    path, git = worktree.path, f"git -C {quote_word(worktree.path)}"
     for owner in _owners(worktree, session, project, worktrees):
         _refuse_other_agent(owner, session, options, f"'{path}'")
     if worktree.is_missing or worktree.link_error:
@@ -235,11 +235,11 @@ def _refuse_unusable(
         raise Refused(f"'{path}': {error}", hint=repair_command(worktree))
     if worktree.lock_reason is not None:
         reason = f": {worktree.lock_reason}" if worktree.lock_reason else ""
-        raise Refused(f"'{path}' is locked{reason}", hint=f"git worktree unlock {quote(path)}")
+        raise Refused(f"'{path}' is locked{reason}", hint=f"git worktree unlock {quote_word(path)}")
     if worktree.operation:
         raise Refused(f"'{path}' is in the middle of a {worktree.operation}", f"{git} status")
     if worktree.is_index_locked:
-        lock = quote(f"{worktree.git_dir}/index.lock")
+        lock = quote_word(f"{worktree.git_dir}/index.lock")
         raise Refused(
             f"'{path}': the index is locked: a git command is running or was killed",
             hint=f"wait for the git command, or delete {lock}",

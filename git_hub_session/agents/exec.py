@@ -8,7 +8,6 @@ is not locked, the run was killed.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from shlex import quote
 
 from git_hub_session._typing import TYPE_CHECKING, Any, NamedTuple
 from git_hub_session.agents.exec_plan import merge_runs, plan_exec
@@ -35,6 +34,7 @@ from git_hub_session.session.record import with_agents
 from git_hub_session.session.state import AgentStatus
 from git_hub_session.system.tasks import Task
 from git_hub_session.util.clock import format_iso
+from git_hub_session.util.shell import quote_word
 
 if TYPE_CHECKING:
     from git_hub_session.session.model import Session
@@ -85,7 +85,7 @@ class ExecOptions(NamedTuple):
 
     def command_text(self, agent: int) -> str:
         """Return the beginning of the agent's command, as state.json records it."""
-        text = self.agent_commands.find(agent) or " ".join(map(quote, self.command))
+        text = self.agent_commands.find(agent) or " ".join(map(quote_word, self.command))
         return text[:_MAX_RECORDED]
 
 

@@ -94,7 +94,7 @@ def _find_failed(
 ) -> dict[int, LastRun]:
     """Return the last runs of the agents that failed, were interrupted or never ran.
 
-    Raise Refused if there are none.
+    Raises Refused if no agent did.
     """
     with project.store.open_directory(session.id) as directory:
         active_runs = runs.active_runs(directory, runs.EXEC)

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from shlex import quote
 
 from git_hub_session._typing import TYPE_CHECKING, Any
 from git_hub_session.agents.spawn_plan import PlannedAgent, SpawnOptions, SpawnResult, plan_spawn
@@ -48,6 +47,7 @@ from git_hub_session.system.parallel import cpu_count, parallel_map
 from git_hub_session.system.signals import run_uninterrupted
 from git_hub_session.util.clock import format_iso
 from git_hub_session.util.json_values import as_mapping
+from git_hub_session.util.shell import quote_word
 from git_hub_session.worktree import git_settings
 from git_hub_session.worktree.locks import GIT_ADD_LOCK
 from git_hub_session.worktree.repair_commands import repair_command
@@ -249,7 +249,7 @@ def _is_partial(worktree: Worktree) -> bool:
 
 def _refuse_if_damaged(worktree: Worktree) -> None:
     if worktree.is_missing:
-        unlock_command = f"git worktree unlock {quote(worktree.path)}"
+        unlock_command = f"git worktree unlock {quote_word(worktree.path)}"
         raise Refused(f"'{worktree.path}' is locked, but missing", hint=unlock_command)
     if worktree.link_error:
         raise Refused(f"'{worktree.path}': {worktree.link_error}", hint=repair_command(worktree))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from shlex import quote
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.errors import Refused
@@ -27,6 +26,7 @@ from git_hub_session.session.agents import (
 from git_hub_session.session.attempts import session_archived_attempts
 from git_hub_session.session.state import FINISHED, AgentStatus, State
 from git_hub_session.util.paths import is_same_path
+from git_hub_session.util.shell import quote_word
 from git_hub_session.worktree.locks import GIT_ADD_LOCK
 from git_hub_session.worktree.off_branch import (
     has_other_branch,
@@ -308,7 +308,7 @@ def _choose_base_commit(
     if session.base_commit and not options.base:
         raise Refused(
             f"the commit that the agents start from is missing: {session.base_commit}",
-            hint=f"git hub-session spawn {session.id} --base {quote(session.config.base_branch)}",
+            hint=f"git hub-session spawn {session.id} --base {quote_word(session.config.base_branch)}",
         )
     base = options.base or repo.tip(HEADS + session.config.base_branch)
     if not base:

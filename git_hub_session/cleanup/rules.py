@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from os import fsdecode
-from shlex import quote
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.errors import Damaged, HubError, to_hub_error
 from git_hub_session.git.ref_names import parse_agent_branch
 from git_hub_session.removal.journal import STEP_TRASH
+from git_hub_session.util.shell import quote_word
 from git_hub_session.util.text import quote_list
 from git_hub_session.worktree.off_branch import (
     has_other_branch,
@@ -81,7 +81,7 @@ def doctor_command(state: WorktreeState) -> str:
 
 
 def _quoted_index_lock(state: WorktreeState) -> str:
-    return quote(f"{state.worktree.git_dir}/index.lock")
+    return quote_word(f"{state.worktree.git_dir}/index.lock")
 
 
 def _trash_message(state: WorktreeState) -> str:
@@ -89,7 +89,7 @@ def _trash_message(state: WorktreeState) -> str:
 
 
 def _move_out(state: WorktreeState) -> str:
-    return f"move it out of {quote(state.worktree.path)}"
+    return f"move it out of {quote_word(state.worktree.path)}"
 
 
 # --- Messages and hints that differ from case to case ---------------------------------------------
@@ -117,13 +117,13 @@ def _operation_hint(state: WorktreeState) -> str:
     if worktree.is_missing:  # Without the directory, the operation cannot be aborted.
         return f"{force_command(state)}, or: {doctor_command(state)}"
     abort = "bisect reset" if worktree.operation == "bisect" else f"{worktree.operation} --abort"
-    return f"git -C {quote(worktree.path)} {abort}, or: {force_command(state)}"
+    return f"git -C {quote_word(worktree.path)} {abort}, or: {force_command(state)}"
 
 
 def _unmerged_hint(state: WorktreeState) -> str:
     worktree = state.worktree
     if not worktree.is_missing:
-        return f"git -C {quote(worktree.path)} status"
+        return f"git -C {quote_word(worktree.path)} status"
     # The doctor recreates the directory only in the middle of an operation.
     return doctor_command(state) if worktree.operation else "restore its directory"
 
@@ -142,7 +142,7 @@ def _missing_branch_hint(state: WorktreeState) -> str:
     worktree = state.worktree
     if worktree.is_missing:
         return restore_branch_command(worktree) or doctor_command(state)
-    return restore_branch_command(worktree) or f"git -C {quote(worktree.path)} status"
+    return restore_branch_command(worktree) or f"git -C {quote_word(worktree.path)} status"
 
 
 def _off_branch_hint(state: WorktreeState) -> str:
@@ -201,7 +201,7 @@ USAGE_RULES = (
         "locked",
         lambda state: state.worktree.lock_reason is not None,
         _lock_message,
-        lambda state: f"git worktree unlock {quote(state.worktree.path)}",
+        lambda state: f"git worktree unlock {quote_word(state.worktree.path)}",
     ),
     Rule(
         "current",
@@ -233,7 +233,7 @@ USAGE_RULES = (
         "mount-point",
         lambda state: state.usage.mounts,
         lambda state: f"contains a mount point: '{state.usage.mounts[0]}'",
-        lambda state: f"umount {quote(state.usage.mounts[0])}",
+        lambda state: f"umount {quote_word(state.usage.mounts[0])}",
     ),
     Rule(
         "contains",
@@ -251,7 +251,7 @@ USAGE_RULES = (
         "submodule",
         lambda state: state.worktree.submodule_dir,
         lambda state: f"has repositories of submodules: '{state.worktree.submodule_dir}'",
-        lambda state: f"push their commits, then delete {quote(state.worktree.submodule_dir)}",
+        lambda state: f"push their commits, then delete {quote_word(state.worktree.submodule_dir)}",
     ),
     Rule(
         "operation",
@@ -311,7 +311,7 @@ CHANGES_RULES = (
         "submodule",
         lambda state: state.scan.submodules,
         lambda state: f"has a populated submodule: {_list_some(state.scan.submodules)}",
-        lambda state: f"git -C {quote(state.worktree.path)} submodule deinit --all",
+        lambda state: f"git -C {quote_word(state.worktree.path)} submodule deinit --all",
     ),
     Rule(
         "nested-repository",

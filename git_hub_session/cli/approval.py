@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from shlex import quote
-
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.errors import HubError, Refused
+from git_hub_session.util.shell import quote_word
 
 if TYPE_CHECKING:
     from git_hub_session.cli.context import Context
@@ -32,7 +31,7 @@ def ask_holdout_approval(context: Context, session: Session) -> None:
     if not context.reporter.ask(question):
         raise Refused(
             f"the holdout directory of session '{session.id}' is not approved: '{directory}'",
-            hint=f"git hub-session eval {session.id} --holdout {quote(directory)}",
+            hint=f"git hub-session eval {session.id} --holdout {quote_word(directory)}",
         )
     _save_approval(context, text)
 
@@ -68,7 +67,7 @@ def ask_approval(
         if not context.reporter.ask(question):
             raise Refused(
                 f"the eval command of session '{session.id}' is not approved: {command}",
-                hint=retry or f"git hub-session eval {session.id} --eval {quote(command)}",
+                hint=retry or f"git hub-session eval {session.id} --eval {quote_word(command)}",
             )
     _save_approval(context, command)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from shlex import quote
 
 from git_hub_session._typing import TYPE_CHECKING, Any
 from git_hub_session.cli.view import (
@@ -20,6 +19,7 @@ from git_hub_session.git.ref_names import (
     parse_agent_branch,
     short_name,
 )
+from git_hub_session.util.shell import quote_word
 from git_hub_session.util.text import escape_control, natural_key, quote_ansi_c
 
 if TYPE_CHECKING:
@@ -220,7 +220,7 @@ def _git_command(saved: SavedWork, path: str, branch: str) -> str:
         return f"git branch <name> {saved.ref}"
     directory = quote_path(path)
     if saved.on_branch and branch:
-        add = f"git worktree add {directory} {quote(short_name(branch))}"
+        add = f"git worktree add {directory} {quote_word(short_name(branch))}"
     else:
         add = f"git worktree add --detach {directory} {saved.ref}^"
     return f"{add} && git -C {directory} stash apply --index {saved.ref}"
@@ -228,4 +228,4 @@ def _git_command(saved: SavedWork, path: str, branch: str) -> str:
 
 def quote_path(path: str) -> str:
     """Quote a path for a shell. Use ANSI C quotes if it contains control characters."""
-    return quote(path) if escape_control(path) == path else quote_ansi_c(path)
+    return quote_word(path) if escape_control(path) == path else quote_ansi_c(path)

@@ -149,7 +149,7 @@ class _Rounds:
         return bool(self._views[-1].failed_step)
 
     def _has_only_broken_agents(self) -> bool:
-        """Return True if the baseline of the last round was measured, but none of its agents."""
+        """Return True if the last round measured the baseline, but could not measure an agent."""
         view = self._views[-1]
         if view.failed_step != "eval" or view.error or view.failures:
             return False

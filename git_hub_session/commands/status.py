@@ -24,7 +24,7 @@ from git_hub_session.cli.view import (
 )
 from git_hub_session.errors import Damaged
 from git_hub_session.git.ref_names import short_name
-from git_hub_session.lineage.parent import parent_fields, read_parent
+from git_hub_session.session.agents import continues_session
 from git_hub_session.session.baseline import last_evaluation
 from git_hub_session.session.guarded import describe_guarded
 from git_hub_session.session.model import CONFIG_KEYS
@@ -74,8 +74,7 @@ def _read_posts(project: Project, session: Session) -> tuple[list[Post], str]:
         return [], f"the board cannot be read: {error.strerror}"
 
 
-# Enough for the age and the start of the subject.
-_MIN_COMMIT_WIDTH = 30
+_MIN_COMMIT_WIDTH = 30  # enough for the age and the start of the subject
 
 _HEADER = ("", "BRANCH", "AHEAD", "BEHIND", "FILES", "+/-", "WORKTREE", "LAST COMMIT")
 
@@ -126,13 +125,14 @@ class StatusView(View):
         return [agent_progress_fields(agent, self.evaluation, self.now) for agent in self.agents]
 
     def records(self) -> list[Record]:
+        from git_hub_session.lineage.parent import parent_fields, read_parent
+
         session = self.status.session
         head = {"session": session.id, "state": str(session.state)}
         head |= {key: session.config.get(key) for key in CONFIG_KEYS[1:] if session.config.get(key)}
+        head |= {"updated": session.updated, **parent_fields(read_parent(session))}
         return [
-            make_record(
-                {**head, "updated": session.updated, **parent_fields(read_parent(session))}
-            ),
+            make_record(head),
             *(make_record(_branch_fields(branch)) for branch in self.status.branches),
             *(make_record(_worktree_fields(worktree)) for worktree in self.status.worktrees),
             *(make_record(post_fields(post)) for post in self.posts),
@@ -147,8 +147,11 @@ class StatusView(View):
         out += task_lines(config.task)
         out.append(f"  Agents: {config.agent_count or '?'}")
         out.append(f"  Base branch: {escape_control(config.base_branch) or '?'}")
-        parent = read_parent(session)
-        out += [f"  After: {parent.text} ({parent.commit[:12]})"] if parent else []
+        if continues_session(session):
+            from git_hub_session.lineage.parent import read_parent
+
+            parent = read_parent(session)
+            out += [f"  After: {parent.text} ({parent.commit[:12]})"] if parent else []
         out += metric_lines(config)
         out.append(f"  Created: {_format_moment(session.created, self.now)}")
         out.append(f"  Updated: {_format_moment(session.updated, self.now)}")

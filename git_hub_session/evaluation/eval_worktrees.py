@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from shlex import quote
 
 from git_hub_session._typing import TYPE_CHECKING, Self
 from git_hub_session.errors import HubError
@@ -32,6 +31,7 @@ from git_hub_session.temporary.worktrees import (
     remove_eval_worktrees,
     session_of_eval_worktree,
 )
+from git_hub_session.util.shell import quote_word
 from git_hub_session.worktree.locks import EVAL_LOCK
 from git_hub_session.worktree.setup import WorktreeSetup
 
@@ -182,9 +182,9 @@ def _refuse_existing(path: str, project: Project) -> None:
     mounts = procfs.mounts_in(path)
     if mounts:
         raise HubError(
-            f"a file system is mounted at '{mounts[0]}'", hint=f"umount {quote(mounts[0])}"
+            f"a file system is mounted at '{mounts[0]}'", hint=f"umount {quote_word(mounts[0])}"
         )
-    hint = f"mv {quote(path)} {quote(path)}.old"
+    hint = f"mv {quote_word(path)} {quote_word(path)}.old"
     for worktree in linked_worktrees(project.paths.common_dir):
         if worktree.path == path:
             hint = remove_command(worktree)

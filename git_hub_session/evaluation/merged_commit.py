@@ -14,8 +14,9 @@ from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.errors import GitFailed, Refused
 from git_hub_session.git.command import GitTooOld
 from git_hub_session.session.agents import base_now, continues_session, find_base_commit
+from git_hub_session.session.model import CONFLICTS
 from git_hub_session.util.text import quote_list
-from git_hub_session.worktree.merge_tree import CONFLICTS, in_attempt_command, merge_trees
+from git_hub_session.worktree.merge_tree import in_attempt_command, merge_trees
 
 if TYPE_CHECKING:
     from git_hub_session.evaluation.candidates import Candidate

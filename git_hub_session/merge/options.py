@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from enum import Enum
-from shlex import quote
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.git.ref_names import HEADS
@@ -71,7 +70,7 @@ def merge_command(sid: SessionId, options: MergeOptions) -> str:
         attempt = f"/attempt-{options.attempt}" if options.attempt else ""
         words.append(f"--agent {options.agent}{attempt}")
     if options.into:
-        words.append(f"--into {quote(options.into.removeprefix(HEADS))}")
+        words.append(f"--into {quote_word(options.into.removeprefix(HEADS))}")
     if options.message:
         words += [f"-m {quote_word(paragraph)}" for paragraph in options.message.split(PARAGRAPH)]
     switches = {

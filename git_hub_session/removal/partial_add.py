@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from shlex import quote
 from time import sleep
 
 from git_hub_session._typing import TYPE_CHECKING
@@ -15,6 +14,7 @@ from git_hub_session.system import procfs, tree
 from git_hub_session.system.tree import read_file_or_link
 from git_hub_session.util.numbers import MAX_COUNT, parse_int
 from git_hub_session.util.paths import first_free
+from git_hub_session.util.shell import quote_word
 
 if TYPE_CHECKING:
     from git_hub_session.git.command import GitAt
@@ -185,7 +185,7 @@ def _refuse_if_commits_lost(worktree: Worktree, project: Project, sources: Seque
     if not lost:
         return
     # Only a worktree with a directory can be unlocked and used.
-    unlock = f"git worktree unlock {quote(worktree.path)}"
+    unlock = f"git worktree unlock {quote_word(worktree.path)}"
     hint = f"git tag kept-{lost[0][:12]} {lost[0]}" if worktree.is_missing else unlock
     raise Refused(f"commits were made in '{worktree.path}' that no branch has", hint)
 

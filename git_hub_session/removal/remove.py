@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from shlex import quote
 
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.git.worktrees import is_pruned
@@ -52,6 +51,7 @@ from git_hub_session.removal.recover import (
 )
 from git_hub_session.removal.trash import remove_git_dir, trash_name
 from git_hub_session.system import tree
+from git_hub_session.util.shell import quote_word
 from git_hub_session.worktree.reason import CONTENTS_CHANGED, DIRECTORY_REMOVED, GIT_DIR_CHANGED
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def _trash_directory(
     if os.path.lexists(trash):
         raise RemovalFailed(
             f"the trash path of an interrupted removal exists: '{trash}'",
-            hint=f"save the files that you need, then: rm -r {quote(trash)}",
+            hint=f"save the files that you need, then: rm -r {quote_word(trash)}",
         )
     _rename_to_trash(worktree, trash, checked, saved)
     try:

@@ -7,12 +7,12 @@ The directory of a worktree is renamed to a sibling. Its git dir is renamed to a
 from __future__ import annotations
 
 import os
-from shlex import quote
 from zlib import crc32
 
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.removal.errors import RemovalFailed
 from git_hub_session.system import tree
+from git_hub_session.util.shell import quote_word
 from git_hub_session.worktree.paths import TRASH_SUFFIX, is_trash_name
 
 if TYPE_CHECKING:
@@ -85,7 +85,9 @@ def remove_git_dir(worktree: Worktree) -> None:
         if not os.path.lexists(directory):
             os.mkdir(directory)
         if os.path.islink(directory):
-            raise RemovalFailed(f"'{directory}' is a symbolic link", hint=f"rm {quote(directory)}")
+            raise RemovalFailed(
+                f"'{directory}' is a symbolic link", hint=f"rm {quote_word(directory)}"
+            )
         os.rename(worktree.git_dir, trash)
         tree.remove_if_unchanged(trash, tree.scan_directory(trash))
     except (FileExistsError, FileNotFoundError):

@@ -141,6 +141,10 @@ class AgentRecord(NamedTuple):
     """The commits of the attempts that do not start from `base_commit`, by "attempt-2"."""
 
 
+CONFLICTS = "conflicts with "
+"""The start of the reason of an AgentResult that cannot be merged, before the branch."""
+
+
 class AgentResult(NamedTuple):
     """The result of an evaluation for one agent."""
 

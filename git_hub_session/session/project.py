@@ -19,6 +19,7 @@ from git_hub_session.git.safe_open import find_special
 from git_hub_session.session.store import Store
 from git_hub_session.util.clock import MAX_TIME
 from git_hub_session.util.numbers import parse_int
+from git_hub_session.util.shell import quote_word
 
 if TYPE_CHECKING:
     from git_hub_session.git.command import Git
@@ -175,14 +176,12 @@ class Project:
 
 
 def _not_trusted_error(top: str, foreign_path: str) -> HubError:
-    from shlex import quote
-
     if not foreign_path:
         return BareRepositoryRefused(
             f"cannot use the bare repository '{top}' without GIT_DIR (safe.bareRepository)",
-            hint=f"set GIT_DIR={quote(top)}",
+            hint=f"set GIT_DIR={quote_word(top)}",
         )
     return DubiousOwnership(
         f"detected dubious ownership in repository at '{top}': '{foreign_path}' belongs to another user",
-        hint=f"git config --global --add safe.directory {quote(top)}",
+        hint=f"git config --global --add safe.directory {quote_word(top)}",
     )

@@ -10,7 +10,6 @@ import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from shlex import quote
 
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.git.ref_names import AgentBranch, SessionId
@@ -21,6 +20,7 @@ from git_hub_session.session import runs
 from git_hub_session.system import procfs
 from git_hub_session.system.tree import directory_id
 from git_hub_session.util.paths import is_same_path
+from git_hub_session.util.shell import quote_word
 from git_hub_session.worktree.locks import EVAL_LOCK
 from git_hub_session.worktree.owner import default_paths
 from git_hub_session.worktree.paths import worktree_path, worktree_template
@@ -94,7 +94,9 @@ def _unsafe_reason(
     mounts = procfs.mounts_in(path)
     if mounts:
         return Reason(
-            "mount-point", f"contains a mount point: '{mounts[0]}'", f"umount {quote(mounts[0])}"
+            "mount-point",
+            f"contains a mount point: '{mounts[0]}'",
+            f"umount {quote_word(mounts[0])}",
         )
     # A measured command may have replaced the directory with a link.
     is_created = path in created and (os.path.islink(path) or directory_id(path) == created[path])
@@ -108,7 +110,7 @@ def remove_command(worktree: Worktree) -> str:
 
     If its link is damaged, the command keeps the files: they may belong to the user.
     """
-    path = quote(worktree.path)
+    path = quote_word(worktree.path)
     remove = f"git worktree remove -f -f {path}"
     is_damaged = worktree.link_error and os.path.lexists(worktree.path)
     return f"mv {path} {path}.old && {remove}" if is_damaged else remove

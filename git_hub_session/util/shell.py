@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from shlex import quote
-
 
 def quote_word(word: str) -> str:
     """Return a word of a shell command on one line.
 
-    A user types the command from the line of a hint, so it must not contain a line feed. printf(1)
-    prints the line feeds of the word. A command substitution removes those at its end.
+    A user types the command from the line of a hint, so the command must not contain a line feed.
+    printf(1) prints the line feeds of the word. A command substitution would remove a line feed at
+    the end, so such a word stays on several lines.
     """
-    if "\n" not in word:
+    from shlex import quote
+
+    if "\n" not in word or word.endswith("\n"):
         return quote(word)
     escaped = word.replace("\\", "\\\\").replace("\n", "\\n")
     return f'"$(printf %b {quote(escaped)})"'

@@ -11,10 +11,10 @@ from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.git.ref_names import agent_name, agent_number, parse_agent_branch
 from git_hub_session.session import runs
 from git_hub_session.session.agents import base_now
+from git_hub_session.session.model import CONFLICTS
 from git_hub_session.session.state import AgentStatus, State
 from git_hub_session.util.clock import parse_iso
 from git_hub_session.util.json_values import as_mapping, as_text
-from git_hub_session.worktree.merge_tree import CONFLICTS
 from git_hub_session.worktree.uncommitted import uncommitted_files_of
 
 if TYPE_CHECKING:

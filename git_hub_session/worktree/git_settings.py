@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from shlex import quote
 
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.git.config import parse_git_settings
 from git_hub_session.git.safe_open import read_text
 from git_hub_session.session.state import FINISHED
 from git_hub_session.util.json_values import as_mapping
+from git_hub_session.util.shell import quote_word
 from git_hub_session.util.text import quote_list
 
 if TYPE_CHECKING:
@@ -76,5 +76,7 @@ def settings_warning(session: Session, common_dir: str) -> str:
 
 def settings_advice(names: Sequence[str]) -> str:
     """Return the commands that show the first settings and the files with them."""
-    commands = (f"git config --show-origin --get-all {quote(name)}" for name in names[:_MAX_NAMES])
+    commands = (
+        f"git config --show-origin --get-all {quote_word(name)}" for name in names[:_MAX_NAMES]
+    )
     return f"inspect and correct each setting: {'; '.join(commands)}"

@@ -11,11 +11,11 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-from shlex import quote
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.errors import GitFailed
 from git_hub_session.system.temporary import temporary_directory
+from git_hub_session.util.shell import quote_word
 
 if TYPE_CHECKING:
     from git_hub_session.git.command import GitAt
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
 
 _ATTRIBUTES = b".gitattributes"
-CONFLICTS = "conflicts with "
-"""The start of the reason that a commit cannot be merged, before the name of the branch."""
 _CONFLICTS_STATUS = 1  # the exit status of git merge-tree if there are conflicts
 
 
@@ -92,7 +90,7 @@ def in_attempt_command(verb: str, sid: SessionId, agent: str, branch: str) -> st
 
     Do not use `exec`: git fails because of the conflicts, and the agent would count as failed.
     """
-    return f'dir=$(git hub-session path {sid} {agent}) && git -C "$dir" {verb} {quote(branch)}'
+    return f'dir=$(git hub-session path {sid} {agent}) && git -C "$dir" {verb} {quote_word(branch)}'
 
 
 def _write_attributes(repo: GitRepo, commit: str, top: str) -> None:

@@ -9,8 +9,6 @@ still belongs to the agent.
 
 from __future__ import annotations
 
-from shlex import quote
-
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.git.ref_names import (
     HEADS,
@@ -20,6 +18,7 @@ from git_hub_session.git.ref_names import (
     short_name,
 )
 from git_hub_session.git.refs import ref_exists
+from git_hub_session.util.shell import quote_word
 
 if TYPE_CHECKING:
     from git_hub_session.git.repository import GitRepo
@@ -45,7 +44,7 @@ def restore_branch_command(worktree: Worktree) -> str:
     """
     tip = worktree.head_reflog_tip
     if worktree.head.startswith(HEADS) and tip:
-        return f"git branch {quote(short_name(worktree.head))} {tip}"
+        return f"git branch {quote_word(short_name(worktree.head))} {tip}"
     return ""
 
 
@@ -95,7 +94,7 @@ def off_branch_command(worktree: Worktree, branch: AgentBranch) -> str:
 
     If another agent's branch is checked out, return the command that leaves this branch.
     """
-    git = f"git -C {quote(worktree.path)}"
+    git = f"git -C {quote_word(worktree.path)}"
     if worktree.operation:
         return f"{git} status"
     other = parse_agent_branch(worktree.head)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from itertools import count
-from shlex import quote
 
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.git.ref_names import (
@@ -20,6 +19,7 @@ from git_hub_session.git.ref_names import (
 )
 from git_hub_session.git.worktrees import Worktree, list_files_below
 from git_hub_session.util.paths import is_same_path
+from git_hub_session.util.shell import quote_word
 from git_hub_session.worktree.branches_in_use import branches_in_use
 from git_hub_session.worktree.off_branch import (
     detached_reason,
@@ -48,7 +48,7 @@ def reattach_command(worktree: Worktree, branch: AgentBranch, project: Project) 
     tip = "" if branch.ref in branches_in_use(project.paths) else project.repo.tip(branch.ref)
     if not worktree.detached:
         return _restore_head_command(worktree, branch, tip)
-    git = f"git -C {quote(worktree.path)}"
+    git = f"git -C {quote_word(worktree.path)}"
     if worktree.operation in _END_COMMANDS:
         return f"{git} {_END_COMMANDS[worktree.operation]}"
     # `git switch` fails in the middle of a merge, `git symbolic-ref` does not.
@@ -133,7 +133,7 @@ def _is_taken(attempt: AgentBranch, refs: Collection[str]) -> bool:
 
 def _restore_head_command(worktree: Worktree, branch: AgentBranch, tip: str) -> str:
     """Return the command that rewrites a truncated HEAD, or a hint to inspect it."""
-    head = quote(f"{worktree.git_dir}/HEAD")
+    head = quote_word(f"{worktree.git_dir}/HEAD")
     last_commit = worktree.head_reflog_tip
     if not last_commit:
         return f"inspect {head}"

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import os
 import stat
-from shlex import quote
 
 from git_hub_session.git.worktrees import Worktree, linked_git_dir, read_worktree
 from git_hub_session.util.paths import first_free, is_same_path
+from git_hub_session.util.shell import quote_word
 from git_hub_session.worktree.relocation import find_moved_with_repository, is_parent_missing
 
 
@@ -31,7 +31,7 @@ def repair_command(worktree: Worktree) -> str:
     if os.path.islink(path):
         if is_same_path(git_dir, worktree.git_dir):
             return relink_command(os.path.realpath(path), worktree)
-        return f"rm {quote(path)}"
+        return f"rm {quote_word(path)}"
     dot_git = os.path.join(path, ".git")
     is_repository = os.path.isdir(dot_git) and not os.path.islink(dot_git)
     if not os.path.isdir(path) or is_repository:
@@ -44,14 +44,14 @@ def repair_command(worktree: Worktree) -> str:
 def move_back_command(path: str, worktree: Worktree) -> str:
     """Return the command that moves the directory at `path` back to the path of the worktree."""
     parent = os.path.dirname(worktree.path)
-    move = f"mv {quote(path)} {quote(worktree.path)}"
-    return move if os.path.isdir(parent) else f"mkdir -p {quote(parent)} && {move}"
+    move = f"mv {quote_word(path)} {quote_word(worktree.path)}"
+    return move if os.path.isdir(parent) else f"mkdir -p {quote_word(parent)} && {move}"
 
 
 def move_aside_command(path: str) -> str:
     """Return the command that renames the file or directory at `path` to a free name."""
     # `mv` would move it into an existing directory.
-    return f"mv {quote(path)} {quote(first_free(f'{path}.other', os.path.lexists))}"
+    return f"mv {quote_word(path)} {quote_word(first_free(f'{path}.other', os.path.lexists))}"
 
 
 def unknown_location_hint(worktree: Worktree) -> str:
@@ -62,7 +62,7 @@ def unknown_location_hint(worktree: Worktree) -> str:
 
 def relink_command(path: str, worktree: Worktree) -> str:
     """Return the command that links the directory at `path` and the git dir of the worktree."""
-    record = _write_file_command(f"{quote(path)}/.git", f"{worktree.git_dir}/gitdir")
+    record = _write_file_command(f"{quote_word(path)}/.git", f"{worktree.git_dir}/gitdir")
     if is_same_path(linked_git_dir(path), worktree.git_dir):
         return record
     return f"{_write_git_file_command(worktree, path)} && {record}"
@@ -73,7 +73,7 @@ def _recreate_command(worktree: Worktree) -> str:
 
     If the parent is missing too, the directory may have been moved. Then name both ways.
     """
-    path = quote(worktree.path)
+    path = quote_word(worktree.path)
     link = _write_git_file_command(worktree, worktree.path)
     recreate = f"mkdir -p {path} && {link} && git -C {path} checkout-index -a"
     if not is_parent_missing(worktree):
@@ -96,7 +96,7 @@ def _foreign_directory_command(worktree: Worktree, git_dir: str) -> str:
             return relink_command(moved, worktree)
         # Record a path that does not exist. Then git and `cleanup` treat the directory as missing.
         missing = first_free(f"{path}.gone", os.path.lexists)
-        return _write_file_command(f"{quote(missing)}/.git", f"{worktree.git_dir}/gitdir")
+        return _write_file_command(f"{quote_word(missing)}/.git", f"{worktree.git_dir}/gitdir")
     is_same_repository = is_same_path(os.path.dirname(git_dir), os.path.dirname(worktree.git_dir))
     if is_same_repository and other.is_missing:
         return move_back_command(path, other)
@@ -106,12 +106,12 @@ def _foreign_directory_command(worktree: Worktree, git_dir: str) -> str:
 def _write_git_file_command(worktree: Worktree, path: str) -> str:
     """Return the command that writes the .git file of the worktree into the directory `path`."""
     dot_git = os.path.join(path, ".git")
-    return _write_file_command(quote(worktree.git_dir), dot_git, prefix="gitdir: ")
+    return _write_file_command(quote_word(worktree.git_dir), dot_git, prefix="gitdir: ")
 
 
 def _write_file_command(text: str, path: str, prefix: str = "") -> str:
-    write = f"printf '{prefix}%s\\n' {text} >{quote(path)}"
-    return write if _can_overwrite(path) else f"rm {quote(path)} && {write}"
+    write = f"printf '{prefix}%s\\n' {text} >{quote_word(path)}"
+    return write if _can_overwrite(path) else f"rm {quote_word(path)} && {write}"
 
 
 def _can_overwrite(path: str) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from shlex import quote
 
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.board.board import Board
@@ -17,6 +16,7 @@ from git_hub_session.doctor.checks.hub_copies import (
 from git_hub_session.doctor.finding import Finding, Problem, check
 from git_hub_session.errors import GitFailed, HubError, describe_read_error
 from git_hub_session.session import layout
+from git_hub_session.util.shell import quote_word
 
 if TYPE_CHECKING:
     from git_hub_session.doctor.snapshot import HubSnapshot
@@ -79,7 +79,7 @@ hub_damaged = check(
 
 @hub_damaged
 def check_hub_directory(path: str, error: HubError) -> Iterator[Problem]:
-    yield Problem(path, error.message, advice=f"inspect its target, then: rm {quote(path)}")
+    yield Problem(path, error.message, advice=f"inspect its target, then: rm {quote_word(path)}")
 
 
 def write_gitignore(_finding: Finding, hub: HubSnapshot) -> list[str]:
@@ -134,7 +134,7 @@ def check_channels(board: Board, hub: HubSnapshot) -> Iterator[Problem]:
 
 
 def _move_away_advice(path: str) -> str:
-    return f"inspect it, then: mv {quote(path)} {quote(path)}.away"
+    return f"inspect it, then: mv {quote_word(path)} {quote_word(path)}.away"
 
 
 def rebuild_board_index(_finding: Finding, hub: HubSnapshot) -> list[str]:
@@ -175,7 +175,7 @@ def check_session_names(hub: HubSnapshot) -> Iterator[Problem]:
     """Find directory entries whose name is not a session id."""
     for entry in hub.invalid_entries:
         path = f"{hub.project.paths.hub}/sessions/{entry.id}"
-        yield Problem(path, entry.reason, advice=f"mv {quote(path)} somewhere else")
+        yield Problem(path, entry.reason, advice=f"mv {quote_word(path)} somewhere else")
 
 
 @check("ids-fold", "two ids differ only in case")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from shlex import quote
 
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.doctor.finding import Problem, check
 from git_hub_session.errors import HubError
 from git_hub_session.git.discovery import HUB_DIRECTORY
+from git_hub_session.util.shell import quote_word
 
 if TYPE_CHECKING:
     from git_hub_session.doctor.snapshot import HubSnapshot
@@ -23,7 +23,7 @@ def check_tracked_hub(path: str, hub: HubSnapshot) -> Iterator[Problem]:
     """Find files of the hub in the index: a checkout of such a commit replaces the sessions."""
     if not is_tracked(main_git(hub), path):
         return
-    directory = quote(hub.project.paths.hub)
+    directory = quote_word(hub.project.paths.hub)
     untrack = _untrack_command(hub.project.paths.main_worktree, path)
     yield Problem(
         hub.project.paths.hub,
@@ -48,7 +48,7 @@ def check_copies(hub: HubSnapshot) -> Iterator[Problem]:
             evidence = (
                 "a copy of the hub's sessions in this linked worktree, which no command reads"
             )
-            advice = f"inspect it, then: mv {quote(copy)} {quote(copy)}.away"
+            advice = f"inspect it, then: mv {quote_word(copy)} {quote_word(copy)}.away"
             yield Problem(copy, evidence, advice=advice)
 
 
@@ -67,4 +67,4 @@ def is_tracked(git: GitAt, path: str) -> bool:
 
 
 def _untrack_command(worktree: str, path: str) -> str:
-    return f"git -C {quote(worktree)} rm -r -q --cached {quote(path)}"
+    return f"git -C {quote_word(worktree)} rm -r -q --cached {quote_word(path)}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from shlex import quote
 
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.cleanup.cleanup import clean_up_missing_worktree
@@ -18,6 +17,7 @@ from git_hub_session.removal.journal import is_marked_for_deletion, read_journal
 from git_hub_session.removal.partial_add import refuse_if_git_running, remove_or_keep
 from git_hub_session.removal.recover import has_stale_lock, recover_removal, remove_stale_lock
 from git_hub_session.session.attempts import recorded_paths
+from git_hub_session.util.shell import quote_word
 from git_hub_session.worktree.relocation import expected_paths
 from git_hub_session.worktree.repair_commands import move_aside_command
 
@@ -56,7 +56,7 @@ def check_partial_add(worktree: Worktree, hub: HubSnapshot) -> Iterator[Problem]
         fix = "remove it; files of the user are kept under another name"
         yield Problem(path, evidence, fix=fix)
     else:
-        advice = f"inspect both directories; then: rm -r {quote(worktree.git_dir)}"
+        advice = f"inspect both directories; then: rm -r {quote_word(worktree.git_dir)}"
         yield Problem(path, evidence, advice=advice)
 
 
@@ -138,7 +138,7 @@ def check_directory_trash(hub: HubSnapshot) -> Iterator[Problem]:
         for path in trash.list_trash(parent):
             if _may_belong_to_repository(path, hub) and os.path.realpath(path) not in known:
                 evidence = "a cleanup renamed it, and its git dir does not exist"
-                advice = f"inspect its files; then: rm -r {quote(path)}"
+                advice = f"inspect its files; then: rm -r {quote_word(path)}"
                 yield Problem(path, evidence, advice=advice)
 
 

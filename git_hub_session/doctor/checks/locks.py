@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from shlex import quote
 
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.doctor.finding import Finding, Problem, check
 from git_hub_session.system import procfs
+from git_hub_session.util.shell import quote_word
 
 if TYPE_CHECKING:
     from git_hub_session.doctor.snapshot import HubSnapshot
@@ -54,4 +54,4 @@ def check_lock_files(
             continue
         if age > STALE_SECONDS:
             evidence = "git created it, and no git process is running there"
-            yield Problem(path, evidence, advice=f"rm {quote(path)}")
+            yield Problem(path, evidence, advice=f"rm {quote_word(path)}")

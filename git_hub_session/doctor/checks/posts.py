@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from shlex import quote
 
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.board.board import Board
@@ -15,6 +14,7 @@ from git_hub_session.errors import HubError
 from git_hub_session.git.discovery import HUB_DIRECTORY
 from git_hub_session.git.ref_names import agent_name, parse_agent_branch
 from git_hub_session.session.layout import exclude_hub
+from git_hub_session.util.shell import quote_word
 from git_hub_session.util.text import quote_list
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def check_posts(worktree: Worktree, hub: HubSnapshot) -> Iterator[Problem]:
         if post.reason:
             path = f"{directory}/{post.channel}/{post.file_name}"
             evidence = f"this post cannot be added to the board: {post.reason}"
-            advice = f"inspect it, then: mv {quote(path)} {quote(path)}.away"
+            advice = f"inspect it, then: mv {quote_word(path)} {quote_word(path)}.away"
             yield Problem(path, evidence, advice=advice)
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from shlex import quote
 
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.doctor.finding import Finding, Problem, check
@@ -29,6 +28,7 @@ from git_hub_session.session.model import Session
 from git_hub_session.session.record import with_rescues
 from git_hub_session.session.state import FINISHED, AgentStatus
 from git_hub_session.util.clock import format_iso
+from git_hub_session.util.shell import quote_word
 
 if TYPE_CHECKING:
     from git_hub_session.doctor.snapshot import HubSnapshot
@@ -121,8 +121,8 @@ def _has_unreadable_file(ref: str, hub: HubSnapshot) -> bool:
 def _restore_ref_command(ref: str, hub: HubSnapshot) -> str:
     """Return the command that points a broken ref to a commit that still exists."""
     is_unreadable = _has_unreadable_file(ref, hub)
-    commands = [f"rm {quote(_ref_path(ref, hub))}"] if is_unreadable else []
-    update = f"git update-ref --no-deref {quote(ref)}"
+    commands = [f"rm {quote_word(_ref_path(ref, hub))}"] if is_unreadable else []
+    update = f"git update-ref --no-deref {quote_word(ref)}"
     commit = _newest_reflog_commit(ref, hub)
     if commit:
         return " && ".join([*commands, f"{update} {commit}"])

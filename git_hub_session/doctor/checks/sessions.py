@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from shlex import quote
 
 from git_hub_session._typing import TYPE_CHECKING, Any, NamedTuple
 from git_hub_session.doctor.checks.hub import hub_damaged, not_a_session
@@ -19,6 +18,7 @@ from git_hub_session.session.read import UnreadableSession
 from git_hub_session.session.state import State, new_state_document
 from git_hub_session.system import procfs
 from git_hub_session.util.clock import format_iso
+from git_hub_session.util.shell import quote_word
 
 if TYPE_CHECKING:
     from git_hub_session.doctor.snapshot import HubSnapshot
@@ -117,14 +117,14 @@ def check_session_directory(
     sid: SessionId, session: UnreadableSession, hub: HubSnapshot
 ) -> Iterator[Problem]:
     path = _session_path(sid, hub)
-    advice = f"inspect its target, then: mv {quote(path)} somewhere else"
+    advice = f"inspect its target, then: mv {quote_word(path)} somewhere else"
     yield Problem(path, session.reason, sid, advice=advice)
 
 
 @not_a_session
 def check_empty_directory(sid: SessionId, hub: HubSnapshot) -> Iterator[Problem]:
     path = _session_path(sid, hub)
-    yield Problem(path, "the directory is empty", sid, advice=f"rmdir {quote(path)}")
+    yield Problem(path, "the directory is empty", sid, advice=f"rmdir {quote_word(path)}")
 
 
 @check("config-damaged", "config.yaml cannot be parsed")

@@ -10,7 +10,6 @@ import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
-from shlex import quote
 
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.doctor.checks.interrupted import (
@@ -31,6 +30,7 @@ from git_hub_session.removal.trash import leftover_files
 from git_hub_session.session.state import FINISHED
 from git_hub_session.system import procfs
 from git_hub_session.util.paths import is_same_path
+from git_hub_session.util.shell import quote_word
 from git_hub_session.worktree.off_branch import (
     detached_reason,
     off_branch_reason,
@@ -109,7 +109,7 @@ def check_head(worktree: Worktree, hub: HubSnapshot) -> Iterator[Problem]:
     if worktree.head or worktree.detached:
         return
     session = hub.owner(worktree)
-    advice = f"inspect {quote(worktree.git_dir)}/HEAD"
+    advice = f"inspect {quote_word(worktree.git_dir)}/HEAD"
     if session is not None:
         advice = _reattach_command(worktree, session, hub)
     yield Problem(worktree.path, detached_reason(worktree), advice=advice)
@@ -246,7 +246,7 @@ def check_branch(worktree: Worktree, hub: HubSnapshot) -> Iterator[Problem]:
 def _reattach_command(worktree: Worktree, session: Session, hub: HubSnapshot) -> str:
     """Return the command that puts HEAD on a branch of the agent and keeps all files."""
     if hub.open_error is not None:
-        return f"git -C {quote(worktree.path)} status"
+        return f"git -C {quote_word(worktree.path)} status"
     if worktree.git_dir in hub.off_branch:
         return reattach_command(worktree, hub.off_branch[worktree.git_dir], hub.project)
     owners = detached_owner(worktree, {session.id: session}, hub.project)
@@ -276,7 +276,7 @@ def check_lock_reason(worktree: Worktree) -> Iterator[Problem]:
     if match and not procfs.is_alive(int(match[1])):
         evidence = f"locked: {worktree.lock_reason}; this process does not exist here"
         # No fix: the process may run on another machine, or in a container.
-        advice = f"git worktree unlock {quote(worktree.path)}"
+        advice = f"git worktree unlock {quote_word(worktree.path)}"
         yield Problem(worktree.path, evidence, advice=advice)
 
 
