@@ -24,8 +24,7 @@ def ask_holdout_approval(context: Context, session: Session) -> None:
     """
     directory = session.config.holdout
     text = holdout_approval(directory)
-    common_dir = context.project.paths.common_dir
-    if not text or context.project.approvals.is_approved(common_dir, text):
+    if not text or context.project.approvals.is_approved(text):
         return
     question = f"Copy the files of '{directory}' into the measured worktrees of '{session.id}'?"
     if not context.reporter.ask(question):
@@ -40,12 +39,14 @@ def _save_approval(context: Context, *texts: str) -> None:
     """Record the approval of each text. Print one warning if that is not possible."""
     try:
         for text in texts:
-            context.project.approvals.approve(context.project.paths.common_dir, text)
+            context.project.approvals.approve(text)
     except HubError as error:
         context.reporter.note(
             "warning: 'git hub-session eval' will ask again, because the approval was not saved:"
             f" {error.message}"
         )
+        if error.hint:
+            context.reporter.note(f"hint: {error.hint}")
 
 
 def ask_approval(
@@ -60,9 +61,7 @@ def ask_approval(
     Raises:
         Refused: the user did not approve the command.
     """
-    common_dir = context.project.paths.common_dir
-    approvals = context.project.approvals
-    if not is_typed and not approvals.is_approved(common_dir, command):
+    if not is_typed and not context.project.approvals.is_approved(command):
         question = f"Run the eval command of session '{session.id}': {command}?"
         if not context.reporter.ask(question):
             raise Refused(

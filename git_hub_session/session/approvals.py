@@ -1,18 +1,29 @@
 """The eval commands that the user has approved: <state home>/git-hub-session/allowed.
 
 A config.yaml can be part of a cloned repository. Therefore its eval command runs only if it is in
-this file. Each line is a JSON list of the repository's path and the exact text of the command.
-The file is in the user's home directory, outside of every repository.
+this file. Each line is a JSON list of the repository's path, its id and the exact text of the
+command. The file is in the user's home directory, outside of every repository.
+
+The id is a random number in the common dir. `git clone` does not copy it, so another repository
+at the same path has no approved command. The path is compared too: a copy of the common dir can
+contain the id of another repository.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping
 
-from git_hub_session.errors import HubError
+from git_hub_session.errors import Damaged, HubError
+from git_hub_session.system.directory import LOCK_TIMEOUT, SafeDirectory
 from git_hub_session.system.io import write_all
+from git_hub_session.util.shell import quote_word
+
+_ID_FILE = "hub-session-id"
+_ID = re.compile(r"[0-9a-f]{32}", re.ASCII)
+_ID_LIMIT = 64  # bytes
 
 
 class CannotSaveApproval(HubError):
@@ -22,40 +33,69 @@ class CannotSaveApproval(HubError):
 
 
 class CommandApprovals:
-    """The approved commands of one user."""
+    """The commands that one user has approved in one repository."""
 
-    def __init__(self, environ: Mapping[str, str]) -> None:
+    def __init__(self, common_dir: str, environ: Mapping[str, str]) -> None:
         home = environ.get("XDG_STATE_HOME", "")
         if not os.path.isabs(home):  # the XDG specification ignores a relative path
             home = os.path.join(environ.get("HOME", ""), ".local", "state")
         self._path = os.path.join(home, "git-hub-session", "allowed")
+        self._common_dir = common_dir
 
-    def is_approved(self, common_dir: str, command: str) -> bool:
+    def is_approved(self, command: str) -> bool:
         """Return True if the user has approved exactly this command in this repository."""
         try:
             if not os.path.isabs(self._path):
                 return False  # the file would be in the working tree, and a clone could contain it
+            with SafeDirectory(self._common_dir) as directory:
+                repository_id = _read_id(directory)
             with open(self._path, encoding="ascii", errors="replace") as file:
-                return _format_entry(common_dir, command) in file
-        except OSError:
+                return self._format_entry(repository_id, command) in file
+        except (HubError, OSError):
             return False
 
-    def approve(self, common_dir: str, command: str) -> None:
+    def approve(self, command: str) -> None:
         """Add the command to the approved ones, or raise CannotSaveApproval."""
-        if self.is_approved(common_dir, command):
+        if self.is_approved(command):
             return
+        if not os.path.isabs(self._path):
+            raise CannotSaveApproval("there is no home directory", hint="set HOME")
+        entry = self._format_entry(self._ensure_id(), command)
         try:
-            if not os.path.isabs(self._path):
-                raise CannotSaveApproval("there is no home directory", hint="set HOME")
             os.makedirs(os.path.dirname(self._path), mode=0o700, exist_ok=True)
             fd = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
-                write_all(fd, _format_entry(common_dir, command).encode())
+                write_all(fd, entry.encode())
             finally:
                 os.close(fd)
         except OSError as error:
             raise CannotSaveApproval(f"cannot write '{self._path}': {error.strerror}") from None
 
+    def _ensure_id(self) -> str:
+        """Return the id of the repository. Create it if it is missing. Raises CannotSaveApproval."""
+        path = os.path.join(self._common_dir, _ID_FILE)
+        try:
+            with SafeDirectory(self._common_dir) as directory:
+                if not directory.exists(_ID_FILE):
+                    directory.lock(wait=LOCK_TIMEOUT)
+                    if not directory.exists(_ID_FILE):
+                        directory.create_atomically(_ID_FILE, f"{os.urandom(16).hex()}\n".encode())
+                return _read_id(directory)
+        except OSError as error:
+            raise CannotSaveApproval(f"cannot write '{path}': {error.strerror}") from None
+        except Damaged:
+            hint = f"rm {quote_word(path)}"
+            raise CannotSaveApproval(f"'{path}' does not contain an id", hint=hint) from None
+        except HubError as error:
+            raise CannotSaveApproval(error.message) from None
 
-def _format_entry(common_dir: str, command: str) -> str:
-    return f"{json.dumps([common_dir, command])}\n"
+    def _format_entry(self, repository_id: str, command: str) -> str:
+        return f"{json.dumps([self._common_dir, repository_id, command])}\n"
+
+
+def _read_id(directory: SafeDirectory) -> str:
+    """Return the id of the repository with this common dir. Raise Damaged if it is not valid."""
+    text = directory.read(_ID_FILE, limit=_ID_LIMIT).decode("ascii", "replace").strip()
+    if not _ID.fullmatch(text):
+        raise Damaged(f"'{directory.path}/{_ID_FILE}' does not contain an id")
+    return text

@@ -131,10 +131,10 @@ class Project:
 
     @property
     def approvals(self) -> CommandApprovals:
-        """The eval commands that the user has approved."""
+        """The eval commands that the user has approved in this repository."""
         from git_hub_session.session.approvals import CommandApprovals
 
-        return CommandApprovals(self.environ)
+        return CommandApprovals(self.paths.common_dir, self.environ)
 
     def config_values(self, name: str) -> list[str]:
         """Return all values of a git setting; the last one wins.

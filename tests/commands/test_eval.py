@@ -471,6 +471,49 @@ def test_approval_is_not_valid_in_another_repository(hub: Hub) -> None:
     )
 
 
+def test_approval_is_not_valid_for_another_repository_at_the_same_path(hub: Hub) -> None:
+    """A clone and a new repository have no id. The approval of the first one stays valid."""
+    create_unapproved_session(hub)
+    assert hub.run("eval", "-q", "--eval", "cat ms", "s1") == Result(0)
+    first = hub.top.rename(hub.top.parent / "first")
+    hub.call("git", "clone", "-q", first, hub.top, cwd=hub.top.parent)
+    hub.call("cp", "-a", first / ".agenthub", hub.top)
+    hub.git("branch", "hub/s1/agent-1/attempt-1", "origin/hub/s1/agent-1/attempt-1")
+    assert hub.run("eval", "-q", "--eval", "cat  ms", "s1") == Result(0)  # creates an id
+    assert hub.run("eval", "s1") == Result(
+        1,
+        "",
+        "error: the eval command of session 's1' is not approved: cat ms\n"
+        "hint: git hub-session eval s1 --eval 'cat ms'\n",
+    )
+    hub.top.rename(hub.top.parent / "second")
+    first.rename(hub.top)
+    assert hub.run("eval", "-q", "s1") == Result(0)
+
+
+def test_id_of_another_repository_approves_nothing(hub: Hub) -> None:
+    """Neither a link to the id of an approved repository nor its copy at another path counts."""
+    create_unapproved_session(hub)
+    assert hub.run("eval", "-q", "--eval", "cat ms", "s1") == Result(0)
+    identity = hub.top / ".git" / "hub-session-id"
+    moved = identity.rename(hub.top.parent / "id")
+    identity.symlink_to(moved)
+    assert hub.run("eval", "-q", "s1").code == 1
+    result = hub.run("eval", "--eval", "cat ms", "s1")
+    assert result.err == (
+        "warning: 'git hub-session eval' will ask again, because the approval was not saved:"
+        f" '{identity}' does not contain an id\n"
+        f"hint: rm {identity}\n"
+    )
+    for text in ("", "x", "0" * 33):
+        identity.unlink()
+        identity.write_text(text)
+        assert hub.run("eval", "-q", "s1").code == 1
+    identity.unlink()
+    assert hub.run("eval", "-q", "--eval", "cat ms", "s1") == Result(0)
+    assert hub.run("eval", "-q", "s1") == Result(0)
+
+
 def test_approval_is_saved_outside_the_repository(hub: Hub) -> None:
     create_unapproved_session(hub)
     approvals = Path(hub.environ["HOME"]) / ".local" / "state" / "git-hub-session" / "allowed"
