@@ -94,6 +94,7 @@ LATE_IMPORTS = {
     ("cli.context", "git.head"),
     ("commands.init", "merge.next_session"),
     ("commands.init", "temporary.holdout"),
+    ("commands.list", "lineage.parent"),
     ("commands.status", "lineage.parent"),
     ("commands.path", "worktree.repair_commands"),
     ("git.libgit2", "tempfile"),
@@ -119,7 +120,7 @@ LATE_IMPORTS = {
 CALLERS = {
     "print": "",
     "input": "",
-    "eval": "",
+    "eval": "_typing",  # as in collections.namedtuple; the source has only numbered names
     "exec": "",
     "os.rename": "session.store removal.discard removal.recover removal.remove removal.trash",
     "os.replace": "system.directory removal.journal",

@@ -15,7 +15,6 @@ from git_hub_session.cli.view import (
     make_record,
 )
 from git_hub_session.errors import UsageError
-from git_hub_session.lineage.parent import read_parent
 from git_hub_session.session.model import Config, Session
 from git_hub_session.session.state import State, parse_state
 from git_hub_session.util.clock import format_age_since, parse_iso
@@ -117,7 +116,6 @@ class SessionRow(NamedTuple):
         """Return the row of a session."""
         if isinstance(session, Session):
             config = session.config
-            parent = read_parent(session)
             return cls(
                 session.id,
                 str(session.state),
@@ -125,7 +123,7 @@ class SessionRow(NamedTuple):
                 config.agent_count,
                 session.created,
                 session.updated,
-                parent.session_id if parent else None,
+                _parent_id(session),
             )
         config = session.config or Config({})
         created = config.get("created")
@@ -143,6 +141,15 @@ class SessionRow(NamedTuple):
     def title(self) -> str:
         """The task, after the id of the parent if there is one."""
         return f"(after {self.parent}) {self.task}" if self.parent else self.task
+
+
+def _parent_id(session: Session) -> str | None:
+    if not session.continues_session:
+        return None
+    from git_hub_session.lineage.parent import read_parent
+
+    parent = read_parent(session)
+    return parent.session_id if parent else None
 
 
 class ListView(View):

@@ -17,6 +17,7 @@ from git_hub_session.cli.view import (
 from git_hub_session.git.ref_names import agent_name
 from git_hub_session.lineage.parent import find_ancestors
 from git_hub_session.session.evaluation_log import LOG_FILE, read_evaluations
+from git_hub_session.session.history import read_history
 from git_hub_session.util.clock import format_age_since
 from git_hub_session.util.numbers import format_values
 from git_hub_session.util.text import describe_pass, escape_control, pad
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from git_hub_session.git.ref_names import SessionId
     from git_hub_session.lineage.parent import Parent
     from git_hub_session.session.evaluation_log import EvaluationEntry, EvaluationLog
-    from git_hub_session.session.model import Transition
+    from git_hub_session.session.history import Transition
 
 USAGE = Usage(
     ("log [<options>] [<id>]",),
@@ -44,7 +45,7 @@ def run(context: Context, args: Arguments) -> LogView | EvaluationsView:
     if not args.is_set("evaluations"):
         session = store.read(sid)
         ancestors = [parent for parent, _ in find_ancestors(session, store)]
-        return LogView(sid, session.history[::-1], ancestors, now)
+        return LogView(sid, read_history(session)[::-1], ancestors, now)
     with store.open_directory(sid) as directory:
         return EvaluationsView(sid, read_evaluations(directory), now)
 

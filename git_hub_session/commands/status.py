@@ -24,7 +24,6 @@ from git_hub_session.cli.view import (
 )
 from git_hub_session.errors import Damaged
 from git_hub_session.git.ref_names import short_name
-from git_hub_session.session.agents import continues_session
 from git_hub_session.session.baseline import last_evaluation
 from git_hub_session.session.guarded import describe_guarded
 from git_hub_session.session.model import CONFIG_KEYS
@@ -147,7 +146,7 @@ class StatusView(View):
         out += task_lines(config.task)
         out.append(f"  Agents: {config.agent_count or '?'}")
         out.append(f"  Base branch: {escape_control(config.base_branch) or '?'}")
-        if continues_session(session):
+        if session.continues_session:
             from git_hub_session.lineage.parent import read_parent
 
             parent = read_parent(session)

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.errors import GitFailed, Refused
 from git_hub_session.git.command import GitTooOld
-from git_hub_session.session.agents import base_now, continues_session, find_base_commit
+from git_hub_session.session.agents import base_now, find_base_commit
 from git_hub_session.session.model import CONFLICTS
 from git_hub_session.util.text import quote_list
 from git_hub_session.worktree.merge_tree import in_attempt_command, merge_trees
@@ -67,7 +67,7 @@ def baseline_commit(session: Session, project: Project) -> str:
     repo = project.repo
     base = base_now(session, repo)
     start = find_base_commit(session, repo)
-    if not continues_session(session) or repo.is_ancestor(base, start):
+    if not session.continues_session or repo.is_ancestor(base, start):
         return base
     if repo.is_ancestor(start, base):
         return start

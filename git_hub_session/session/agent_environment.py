@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.git.environment import strip_local_variables
 from git_hub_session.git.ref_names import AgentBranch, agent_name, short_name
-from git_hub_session.session.agents import continues_session
 from git_hub_session.session.assignment_values import parse_strategies
 from git_hub_session.session.layout import PREVIOUS_FILE
 from git_hub_session.system.ports import choose_port
@@ -77,7 +76,7 @@ def _optional_variables(session: Session, name: str, directory: str) -> dict[str
     """Return the variables that may have no value. `directory` is the one of the session."""
     config = session.config
     return {
-        "HUB_PREVIOUS": f"{directory}/{PREVIOUS_FILE}" if continues_session(session) else "",
+        "HUB_PREVIOUS": f"{directory}/{PREVIOUS_FILE}" if session.continues_session else "",
         "HUB_EVAL": config.get("eval_cmd"),
         "HUB_METRIC": config.get("metric"),
         "HUB_DIRECTION": config.get("direction"),

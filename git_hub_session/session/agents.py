@@ -179,18 +179,13 @@ def find_attempt_commit(text: str, session: Session, repo: GitRepo) -> str:
     return ""
 
 
-def continues_session(session: Session) -> bool:
-    """Return True if the agents start from the winner of another session (`init --after`)."""
-    return "parent" in session.document
-
-
 def comparison_base(session: Session, repo: GitRepo) -> str:
     """Return the commit to compare the agents' changes with.
 
     This is the winner that the agents start from, or the tip of the base branch. Return '' if it is
     missing.
     """
-    if continues_session(session):
+    if session.continues_session:
         return find_base_commit(session, repo)
     return base_now(session, repo)
 

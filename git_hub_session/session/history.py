@@ -1,18 +1,43 @@
-"""Find contradictions in the history of a session, and correct its state."""
+"""Read the history of a session, find contradictions in it, and correct the state."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from git_hub_session._typing import TYPE_CHECKING, Any
+from git_hub_session._typing import TYPE_CHECKING, Any, NamedTuple
 from git_hub_session.session.state import State, is_transition
+from git_hub_session.util.json_values import as_text
 
 if TYPE_CHECKING:
-    from git_hub_session.session.model import Transition
+    from git_hub_session.session.model import Session
 
 
 DOCTOR_VERB = "doctor"
 """The verb of an entry in which `doctor` corrected the state. Earlier entries do not count."""
+
+
+class Transition(NamedTuple):
+    """One entry of the history. `at` is in ISO 8601 (UTC), `by` is "Name <email>"."""
+
+    at: str
+    source: str
+    target: str
+    by: str
+    verb: str
+    reason: str
+
+
+def read_history(session: Session) -> tuple[Transition, ...]:
+    """Return the recorded transitions, oldest first. Skip an entry that is not an object."""
+    entries = session.document.get("history")
+    if not isinstance(entries, list):
+        return ()
+    return tuple(_parse_transition(entry) for entry in entries if isinstance(entry, dict))
+
+
+def _parse_transition(fields: Mapping[str, Any]) -> Transition:
+    keys = ("at", "from", "to", "by", "verb", "reason")
+    return Transition(*(as_text(fields.get(key)) for key in keys))
 
 
 def find_contradiction(history: Sequence[Transition], state: State) -> str:

@@ -196,17 +196,6 @@ class MergeRecord(NamedTuple):
     """The kind of the merge, such as "rebase", or ''."""
 
 
-class Transition(NamedTuple):
-    """One entry of the history. `at` is in ISO 8601 (UTC), `by` is "Name <email>"."""
-
-    at: str
-    source: str
-    target: str
-    by: str
-    verb: str
-    reason: str
-
-
 class Session(NamedTuple):
     """A session: its configuration, and its state.json as it was read."""
 
@@ -273,12 +262,9 @@ class Session(NamedTuple):
         return tuple(sorted(ranked, key=lambda result: result.rank))
 
     @property
-    def history(self) -> tuple[Transition, ...]:
-        """The recorded transitions, oldest first. An entry that is not an object is skipped."""
-        entries = self.document.get("history")
-        if not isinstance(entries, list):
-            return ()
-        return tuple(_parse_transition(entry) for entry in entries if isinstance(entry, dict))
+    def continues_session(self) -> bool:
+        """True if the agents start from the winner of another session (`init --after`)."""
+        return "parent" in self.document
 
 
 def _object_id(value: object) -> str:
@@ -314,11 +300,6 @@ def _parse_merge_record(fields: Mapping[str, Any]) -> MergeRecord | None:
         return None
     base, kind = _object_id(fields.get("base")), as_text(fields.get("kind"))
     return MergeRecord(agent, attempt, tip, into, commit, base, kind)
-
-
-def _parse_transition(fields: Mapping[str, Any]) -> Transition:
-    keys = ("at", "from", "to", "by", "verb", "reason")
-    return Transition(*(as_text(fields.get(key)) for key in keys))
 
 
 def _parse_result(name: str, fields: Mapping[str, Any]) -> AgentResult | None:

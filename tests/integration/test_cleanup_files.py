@@ -10,6 +10,7 @@ import pytest
 from tests.support.hub import CHECKOUT, Hub
 
 # Runs the command. For each class below, prints the files with a function that gets such a value.
+# The general methods of a NamedTuple (`_typing.py`), such as `_replace`, do not count.
 _PROFILED_COMMAND = """
 import json, os, sys
 package = os.path.join({checkout!r}, "git_hub_session", "")
@@ -19,7 +20,8 @@ files = {{"Project": set(), "Worktree": set()}}
 
 def note_arguments(frame, event, _):
     code = frame.f_code
-    if event != "call" or not code.co_filename.startswith(package):
+    path = code.co_filename.removeprefix(package)
+    if event != "call" or path in (code.co_filename, "_typing.py"):
         return
     for name in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]:
         value = frame.f_locals.get(name)
@@ -28,7 +30,7 @@ def note_arguments(frame, event, _):
         kind = type(value).__name__
         kind = "Worktree" if kind.startswith("Worktree") else kind
         if kind in files:
-            files[kind].add(code.co_filename.removeprefix(package))
+            files[kind].add(path)
 
 sys.setprofile(note_arguments)
 exit_code = main()

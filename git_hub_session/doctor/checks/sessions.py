@@ -12,7 +12,7 @@ from git_hub_session.doctor.finding import Finding, Problem, check
 from git_hub_session.errors import Damaged, HubError, describe_read_error
 from git_hub_session.git.head import reflog_commits
 from git_hub_session.git.ref_names import SessionId, branch_prefix
-from git_hub_session.session.history import find_contradiction, with_correction
+from git_hub_session.session.history import find_contradiction, read_history, with_correction
 from git_hub_session.session.model import Session
 from git_hub_session.session.read import UnreadableSession
 from git_hub_session.session.state import State, new_state_document
@@ -220,7 +220,8 @@ def check_state(sid: SessionId, state_file: StateFile, hub: HubSnapshot) -> Iter
 def confirm_state(finding: Finding, hub: HubSnapshot, locked: LockedSession) -> list[str]:
     """Add a transition to the history that leads to the current state."""
     session = locked.read()
-    source = session.history[-1].target if session.history else str(session.state)
+    history = read_history(session)
+    source = history[-1].target if history else str(session.state)
     document = _corrected(session.document, session.state, source, finding.evidence, hub)
     locked.replace_document(document)
     return []
@@ -229,10 +230,11 @@ def confirm_state(finding: Finding, hub: HubSnapshot, locked: LockedSession) -> 
 @check("history-contradicts", "the history does not lead to the state", fix=confirm_state)
 def check_history(session: Session) -> Iterator[Problem]:
     entries = session.document.get("history", [])
-    if not isinstance(entries, list) or len(entries) != len(session.history):
+    history = read_history(session)
+    if not isinstance(entries, list) or len(entries) != len(history):
         contradiction = "the history is not a list of transitions"
     else:
-        contradiction = find_contradiction(session.history, session.state)
+        contradiction = find_contradiction(history, session.state)
     if contradiction:
         fix = f"add an entry that confirms the state '{session.state}'"
         yield Problem(session.id, contradiction, session.id, fix=fix)

@@ -13,6 +13,7 @@ from git_hub_session.commands.log import LogView
 from git_hub_session.errors import Damaged
 from git_hub_session.git.ref_names import SessionId
 from git_hub_session.lineage.parent import read_parent
+from git_hub_session.session.history import read_history
 from git_hub_session.session.model import Config, Session
 from git_hub_session.session.record import (
     with_agents,
@@ -91,7 +92,8 @@ def _check_round_trip(session: Session) -> None:
 def _check_output(session: Session) -> None:
     """Check that the text has no control characters, and that JSON and porcelain are valid."""
     list_view = ListView((SessionRow.of(session),), NOW)
-    log_view = LogView(session.id, session.history, [*filter(None, [read_parent(session)])], NOW)
+    parents = [*filter(None, [read_parent(session)])]
+    log_view = LogView(session.id, read_history(session), parents, NOW)
     views: tuple[View, ...] = (list_view, log_view)
     for view in views:
         output = view.lines(STYLE, quiet=False)
