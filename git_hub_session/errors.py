@@ -27,7 +27,7 @@ class HubError(Exception):
 
 
 class UsageError(HubError):
-    """A command line that is not valid. The usage of the command is printed too."""
+    """A command line that is not valid."""
 
     code = "usage"
     exit_code = 129

@@ -15,13 +15,7 @@ from types import FrameType
 from git_hub_session import __version__
 from git_hub_session._typing import TYPE_CHECKING, NoReturn
 from git_hub_session.cli.context import process_context
-from git_hub_session.cli.options import (
-    Arguments,
-    UnknownOption,
-    Usage,
-    format_usage,
-    parse_arguments,
-)
+from git_hub_session.cli.options import Arguments, format_usage
 from git_hub_session.cli.output import (
     OutputOptions,
     report_bug,
@@ -30,6 +24,7 @@ from git_hub_session.cli.output import (
     write_stdout,
     write_view,
 )
+from git_hub_session.cli.parser import END_OF_OPTIONS, UnknownOption, parse_arguments
 from git_hub_session.cli.reporter import make_reporter
 from git_hub_session.commands import COMMANDS
 from git_hub_session.errors import HubError, UsageError
@@ -42,6 +37,8 @@ if TYPE_CHECKING:
 
 BUG = 255
 """The exit status if the program has a bug."""
+_OVERVIEW_COMMAND = "git hub-session -h"
+_OVERVIEW_OPTIONS = ("-h", "--help", "--version")
 
 # The options of AgentHub's session_manager.py, and the commands that replace them.
 _AGENTHUB_OPTIONS = {
@@ -158,29 +155,28 @@ def _reopen_closed_streams() -> None:
 
 def _run_arguments(arguments: list[str]) -> int:
     output = OutputOptions(format="json") if _wants_json(arguments) else OutputOptions()
+    command = ""
+    is_help = arguments[:1] == ["help"]
     try:
-        arguments = _translate_agenthub_options(arguments)
-        if not arguments or arguments[0] in ("-h", "--help", "--version"):
-            return _print_overview(arguments[0] if arguments else "")
+        arguments = _translate_help(_translate_agenthub_options(arguments))
+        if not arguments:
+            return _report_missing_command()
+        if arguments[0] in _OVERVIEW_OPTIONS:
+            return _print_overview(arguments)
         if arguments[0] not in COMMANDS:
             raise _unknown_command(arguments[0])
-    except UsageError as error:
-        report_error(error, output, _format_overview() if output.format == "text" else "")
-        return error.exit_code
-    # Do not use importlib: importing it and `warnings` takes as long as a short command.
-    module = __import__(COMMANDS[arguments[0]].module, fromlist=["run"])
-    usage: Usage = module.USAGE
-    try:
-        args = parse_arguments(usage, arguments[1:])
+        command = arguments[0]
+        # Do not use importlib: importing it and `warnings` takes as long as a short command.
+        module = __import__(COMMANDS[command].module, fromlist=["run"])
+        args = parse_arguments(module.USAGE, arguments[1:])
         if args.is_set("help"):
-            write_stdout(format_usage(usage))
-            return UsageError.exit_code
+            write_stdout(format_usage(module.USAGE))
+            return 0 if is_help else UsageError.exit_code  # git's -h exits with 129, too
         output = _parse_output_options(args)
     except UsageError as error:
-        usage_text = format_usage(usage) if output.format == "text" else ""
-        report_error(_with_suggestion(error), output, usage_text)
+        report_error(_with_hint(error, command), output)
         return error.exit_code
-    return _run_command(arguments[0], module.run, args, output)
+    return _run_command(command, module.run, args, output)
 
 
 def _run_command(
@@ -218,17 +214,35 @@ def _library_missing(error: ModuleNotFoundError) -> LibraryMissing:
     )
 
 
-def _print_overview(argument: str) -> int:
-    """Print the version, or the list of commands. Without an argument, report an error."""
-    if argument == "--version":
+def _translate_help(arguments: list[str]) -> list[str]:
+    """Translate `help` and `version` to options. `help list` is the usage of the command `list`."""
+    match arguments:
+        case ["help", command]:
+            return [command, "--help"]
+        case ["help" | "version" as word, *words]:
+            return [f"--{word}", *words]
+    return arguments
+
+
+def _report_missing_command() -> int:
+    """Report that there is no command, with the list of commands, and return the exit code."""
+    report_error(UsageError("no command given"), OutputOptions())
+    for line in _format_overview().splitlines():
+        write_stderr_line(line)
+    return UsageError.exit_code
+
+
+def _print_overview(arguments: list[str]) -> int:
+    """Print the version, or the list of commands."""
+    option, *others = arguments
+    if others:
+        raise UsageError(f"too many arguments: '{others[0]}'")
+    if option == "--version":
         write_stdout(f"git-hub-session version {__version__}\n")
         return 0
-    if not argument:
-        report_error(UsageError("no command given"), OutputOptions(), _format_overview())
-        return UsageError.exit_code
     write_stdout(_format_overview())
     # git's commands exit with 129 after -h too.
-    return UsageError.exit_code if argument == "-h" else 0
+    return UsageError.exit_code if option == "-h" else 0
 
 
 def _format_overview() -> str:
@@ -248,9 +262,12 @@ def _unknown_command(name: str) -> UsageError:
     )
 
 
-def _with_suggestion(error: UsageError) -> UsageError:
-    if isinstance(error, UnknownOption) and not error.hint:
+def _with_hint(error: UsageError, command: str) -> UsageError:
+    """Add a hint to an error without one: a similar option, or the command that shows the usage."""
+    if isinstance(error, UnknownOption):
         error.hint = _suggest(error.given, error.known)
+    if not error.hint:
+        error.hint = f"git hub-session {command} -h" if command else _OVERVIEW_COMMAND
     return error
 
 
@@ -263,13 +280,19 @@ def _suggest(name: str, known: Sequence[str]) -> str:
 
 def _wants_json(arguments: Sequence[str]) -> bool:
     """Return True if the last --format is json. Errors of the parser are then JSON too."""
-    options = list(arguments[: arguments.index("--")]) if "--" in arguments else list(arguments)
+    options = _before_end_of_options(arguments)
     last_format = ""
     for index, argument in enumerate(options):
         option, equals, value = argument.partition("=")
         if option == "--format":
             last_format = value if equals else "".join(options[index + 1 : index + 2])
     return last_format == "json"
+
+
+def _before_end_of_options(arguments: Sequence[str]) -> list[str]:
+    """Return the words before `--` or `--end-of-options`."""
+    ends = [arguments.index(end) for end in ("--", END_OF_OPTIONS) if end in arguments]
+    return [*arguments[: min(ends, default=len(arguments))]]
 
 
 def _parse_output_options(args: Arguments) -> OutputOptions:
@@ -290,9 +313,9 @@ def _translate_agenthub_options(arguments: list[str]) -> list[str]:
     """Translate AgentHub's `--format json --status ID` to `status ID --format json`."""
     if not arguments or not arguments[0].startswith("--"):
         return arguments
-    if arguments[0] in ("--help", "--version"):
+    if arguments[0] in _OVERVIEW_OPTIONS:
         return arguments
-    options = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    options = _before_end_of_options(arguments)
     matches = [
         (index, *argument.partition("="))
         for index, argument in enumerate(options)

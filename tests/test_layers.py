@@ -77,7 +77,7 @@ OWNERS = {
 # of the standard library that they may import.
 PURE = (
     "util.text util.numbers git.config git.environment git.ref_names session.state "
-    "session.history session.model session.record cli.options metric.metric "
+    "session.history session.model session.record cli.options cli.parser metric.metric "
     "metric.quantity metric.requirement evaluation.units ranking.ranking board.posts"
 )
 PURE_IMPORTS = {

@@ -66,12 +66,10 @@ def parse_budget(args: Arguments) -> int:
 
 def parse_guard_options(args: Arguments) -> tuple[str, ...] | None:
     """Return the paths of GUARD, () with NO_GUARD, or None without them."""
+    if args.is_set("no-guard"):
+        return ()
     paths = args.values("guard")
-    if not args.is_set("no-guard"):
-        return parse_guards(paths) if paths else None
-    if paths:
-        raise UsageError("--guard and --no-guard exclude each other")
-    return ()
+    return parse_guards(paths) if paths else None
 
 
 def parse_require_options(args: Arguments, config: Config) -> tuple[Requirement, ...]:
@@ -79,10 +77,8 @@ def parse_require_options(args: Arguments, config: Config) -> tuple[Requirement,
 
     Raise Damaged if config.yaml has an invalid requirement.
     """
-    texts, is_ignored = args.values("require"), args.is_set("no-require")
-    if texts and is_ignored:
-        raise UsageError("--require and --no-require exclude each other")
-    if texts or is_ignored:
+    texts = args.values("require")
+    if texts or args.is_set("no-require"):
         return parse_requirements(texts)
     try:
         return parse_requirements(config.require)

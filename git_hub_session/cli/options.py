@@ -1,9 +1,6 @@
-"""Parser of command lines, with git's rules and tables of options.
+"""Tables of options, the parsed arguments of a command, and the usage text.
 
-It accepts `--opt value` and `--opt=value`, `-n 3` and `-n3`, and `-qn` for `-q -n`. Options may
-follow arguments, `--` ends the options, and `--no-x` undoes `--x`. An unambiguous abbreviation
-of a long option is accepted, except for options that can lose work. The usage texts and the test
-of the manual read the same tables.
+`cli.parser` parses command lines. The usage texts and the test of the manual read the same tables.
 """
 
 from __future__ import annotations
@@ -38,6 +35,8 @@ class Option(NamedTuple):
     """True if abbreviations are rejected: a typing error must not lose work."""
     value_optional: bool = False
     """True if the value may be omitted; it is then ''."""
+    negated_value: str = ""
+    """The value that `--no-x` sets for `--x`, or '' if `--no-x` only undoes `--x`."""
 
     @property
     def name(self) -> str:
@@ -81,6 +80,7 @@ FORMAT = (
         "<when>",
         choices=("auto", "always", "never"),
         value_optional=True,
+        negated_value="never",
     ),
 )
 HELP = Option("-h, --help", "show this help")
@@ -89,18 +89,6 @@ HELP = Option("-h, --help", "show this help")
 _MAX_JOBS = 256
 _MAX_JOBS_VALUE = 9_999
 """The largest accepted value of --jobs. Values above _MAX_JOBS are lowered to it."""
-
-
-class UnknownOption(UsageError):
-    """An option that the command does not have.
-
-    `given` is the word of the user and `known` has the long options, to suggest a similar one.
-    """
-
-    def __init__(self, message: str, given: str, known: Sequence[str]) -> None:
-        super().__init__(message)
-        self.given = given
-        self.known = known
 
 
 class Arguments:
@@ -185,116 +173,6 @@ def parse_jobs(args: Arguments) -> int | None:
     if not number:
         raise UsageError(f"not a number of jobs: '{text}'")
     return min(number, _MAX_JOBS)
-
-
-def parse_arguments(usage: Usage, argv: Sequence[str]) -> Arguments:
-    """Parse the words after the name of the command."""
-    parser = _Parser(usage, argv)
-    parser.parse()
-    count = usage.max_arguments
-    if count is not None and len(parser.arguments) > count and not parser.values.get("help"):
-        raise UsageError(f"too many arguments: '{parser.arguments[count]}'")
-    return Arguments(parser.values, tuple(parser.arguments), tuple(parser.command))
-
-
-class _Parser:
-    """The state of one parse."""
-
-    def __init__(self, usage: Usage, argv: Sequence[str]) -> None:
-        self.values: dict[str, ArgumentValue] = {}
-        self.arguments: list[str] = []
-        self.command: list[str] = []
-        self._takes_command = usage.takes_command
-        self._options = {
-            spelling: option for option in (*usage.options, HELP) for spelling in option.spellings
-        }
-        self._rest = [*reversed(argv)]
-        """The unparsed words, the next one last."""
-
-    def parse(self) -> None:
-        """Parse all words."""
-        while self._rest:
-            word = self._rest.pop()
-            if word == "--":
-                target = self.command if self._takes_command else self.arguments
-                target.extend(reversed(self._rest))
-                return
-            if word.startswith("--"):
-                self._parse_long(word)
-            elif word.startswith("-") and word != "-":
-                self._parse_short(word)
-            else:
-                self.arguments.append(word)
-
-    def _parse_long(self, word: str) -> None:
-        name, equals, value = word.partition("=")
-        if name not in self._options:
-            positive = f"--{name.removeprefix('--no-')}"
-            if name.startswith("--no-") and positive in self._options:
-                if equals:
-                    raise UsageError(f"option '{name}' takes no value")
-                self.values.pop(self._options[positive].name, None)
-                return
-            name = self._complete(name)
-        option = self._options[name]
-        if option.value:
-            self._store_value(option, name, value if equals else None)
-            return
-        if equals:
-            raise UsageError(f"option '{name}' takes no value")
-        self.values[option.name] = True
-
-    def _complete(self, name: str) -> str:
-        """Return the only option that starts with `name`."""
-        long_options = [spelling for spelling in self._options if spelling.startswith("--")]
-        candidates = [
-            spelling
-            for spelling in long_options
-            if spelling.startswith(name)
-            and not self._options[spelling].no_abbreviation
-            and name != "--"
-        ]
-        if len(candidates) > 1:
-            raise UsageError(f"ambiguous option: {name[2:]} (could be {' or '.join(candidates)})")
-        if candidates:
-            return candidates[0]
-        raise UnknownOption(f"unknown option '{name[2:]}'", name, long_options)
-
-    def _parse_short(self, word: str) -> None:
-        letters = word[1:]
-        for index, letter in enumerate(letters):
-            option = self._options.get(f"-{letter}")
-            if option is None:
-                raise UnknownOption(f"unknown switch '{letter}'", "", [])
-            if option.value:
-                self._store_value(option, f"-{letter}", letters[index + 1 :] or None)
-                return
-            self.values[option.name] = True
-
-    def _store_value(self, option: Option, spelling: str, attached: str | None) -> None:
-        value = self._next_value(option, spelling) if attached is None else attached
-        is_omitted = option.value_optional and not value
-        if option.choices and value not in option.choices and not is_omitted:
-            raise UsageError(
-                f"option '{spelling}' expects one of {', '.join(option.choices)}, not '{value}'"
-            )
-        if option.repeatable:
-            previous = self.values.get(option.name, ())
-            self.values[option.name] = (*(previous if isinstance(previous, tuple) else ()), value)
-        else:
-            self.values[option.name] = value
-
-    def _next_value(self, option: Option, spelling: str) -> str:
-        """Take the value from the next word.
-
-        An optional value is taken only if the next word is one of the choices.
-        """
-        if option.value_optional:
-            has_value = bool(self._rest) and self._rest[-1] in option.choices
-            return self._rest.pop() if has_value else ""
-        if not self._rest:
-            raise UsageError(f"option '{spelling}' requires a value")
-        return self._rest.pop()
 
 
 def format_usage(usage: Usage) -> str:

@@ -82,14 +82,14 @@ def _join_lines(lines: Sequence[str]) -> str:
     return "".join(f"{line.rstrip()}\n" for line in lines)
 
 
-def report_error(error: HubError, output: OutputOptions, usage: str = "") -> None:
+def report_error(error: HubError, output: OutputOptions) -> None:
     """Write an error to standard error in git's form, or as JSON with --format=json."""
     if output.format == "json":
         from git_hub_session.cli import formats
 
         _write_stderr(formats.error_to_json(error))
         return
-    _write_stderr("".join(f"{line}\n" for line in error_lines(error)) + usage)
+    _write_stderr("".join(f"{line}\n" for line in error_lines(error)))
 
 
 def write_stderr_line(line: str) -> None:

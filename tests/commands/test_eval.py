@@ -579,10 +579,7 @@ def test_control_character_in_a_command(hub: Hub) -> None:
         (["--eval", "x", "--repeat", "auto"], "--repeat auto requires --metric"),
         (["--eval", "x", "--metric", "ms"], "--metric requires --direction"),
         ([*MEASURE, "--require", "errors=0"], "not a requirement: 'errors=0'"),
-        (
-            [*MEASURE, "--require", "a>1", "--no-require"],
-            "--require and --no-require exclude each other",
-        ),
+        ([*MEASURE, "--no-require", "--require", "a"], "not a requirement: 'a'"),
         ([*MEASURE, "--repeat", "0"], "not a number of times: '0'"),
         ([*MEASURE, "--baseline", "nan"], "not a number: 'nan'"),
         ([*MEASURE, "--metric-file", "../x"], "not a path in the worktree: '../x'"),

@@ -195,7 +195,7 @@ def test_newer_base_branch_changes_no_mark(hub: Hub) -> None:
         (["--guard=/x"], 129, "not a path in the repository: '/x'"),
         (["--guard=."], 129, "not a path in the repository: '.'"),
         (["--guard=a\nb"], 129, "not a path in the repository: 'a\\nb'"),
-        (["--guard=file", "--no-guard"], 129, "--guard and --no-guard exclude each other"),
+        (["--no-guard", "--guard=nothing"], 1, "no such path in the base branch: 'nothing'"),
     ],
 )
 def test_wrong_path(hub: Hub, arguments: list[str], code: int, message: str) -> None:
@@ -208,7 +208,7 @@ def test_wrong_path(hub: Hub, arguments: list[str], code: int, message: str) -> 
         assert result.err.splitlines()[0] == f"error: {message}"
     assert hub.state() == state
     assert [session.name for session in hub.directory().parent.iterdir()] == ["s1"]
-    result = hub.run("eval", "--ranking=1", *arguments[:1], "s1")
+    result = hub.run("eval", "--ranking=1", *arguments[-1:], "s1")
     assert result.err.startswith("error: --ranking and --guard exclude each other\n")
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from git_hub_session.cli.options import parse_arguments
+from git_hub_session.cli.parser import parse_arguments
 from git_hub_session.commands import run as run_command
 from git_hub_session.commands._run.continue_commands import Continuation
 from git_hub_session.errors import HubError

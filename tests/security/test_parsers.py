@@ -20,7 +20,8 @@ from git_hub_session.board.posts import (
     sort_key,
     with_number,
 )
-from git_hub_session.cli.options import FORMAT, Option, Usage, parse_arguments
+from git_hub_session.cli.options import FORMAT, Option, Usage
+from git_hub_session.cli.parser import parse_arguments
 from git_hub_session.errors import Damaged, UsageError
 from git_hub_session.git.config import (
     config_from_environment,

@@ -6,8 +6,9 @@ import json
 
 import pytest
 
-from git_hub_session.cli.options import Option, Usage, parse_arguments
-from git_hub_session.commands import COMMANDS, cleanup
+from git_hub_session.cli.options import Option, Usage
+from git_hub_session.cli.parser import parse_arguments
+from git_hub_session.commands import COMMANDS, cleanup, exec
 from git_hub_session.errors import UsageError
 from tests.support.hub import Hub, Result
 
@@ -20,14 +21,22 @@ USAGE = Usage(
         Option("--state", "many values", "<state>", repeatable=True),
         Option("--sort", "a choice", "<key>", choices=("id", "age")),
         Option(
-            "--color", "an optional value", "<when>", choices=("auto", "never"), value_optional=True
+            "--color",
+            "an optional value",
+            "<when>",
+            choices=("auto", "never"),
+            value_optional=True,
+            negated_value="never",
         ),
         Option("--format", "a value", "<format>"),
         Option("--force", "gives something up", no_abbreviation=True),
+        Option("--no-tidy", "a switch that is a negation"),
+        Option("--path", "many values, with an option for none", "<path>", repeatable=True),
+        Option("--no-path", "no value"),
     ),
     max_arguments=None,
 )
-SWITCHES = ("dry-run", "quiet", "force")
+SWITCHES = ("dry-run", "quiet", "force", "no-tidy", "no-path")
 TEXTS = ("max-count", "sort", "color", "format")
 
 
@@ -36,8 +45,7 @@ def parse_values(line: str) -> dict[str, object]:
     args = parse_arguments(USAGE, ["" if word == "_" else word for word in line.split()])
     values: dict[str, object] = {name: True for name in SWITCHES if args.is_set(name)}
     values |= {name: args.value(name) for name in TEXTS if args.value(name) is not None}
-    if args.values("state"):
-        values["state"] = args.values("state")
+    values |= {name: args.values(name) for name in ("state", "path") if args.values(name)}
     if args.arguments:
         values["words"] = args.arguments
     return values
@@ -64,6 +72,18 @@ def parse_values(line: str) -> dict[str, object]:
         ("-n --no-dry-run", {}),
         ("--no-dry-run -n", {"dry-run": True}),
         ("--force --no-force", {}),
+        ("--force --no-forc", {}),  # to undo an option loses nothing
+        ("-n --no-dr", {}),
+        ("--state a --no-sta --state b", {"state": ("b",)}),
+        ("--color=auto --no-color", {"color": "never"}),
+        ("--no-color --color=auto", {"color": "auto"}),
+        ("--no-tidy --tidy", {}),
+        ("--no-tidy --tid", {}),
+        ("--tidy --no-tidy", {"no-tidy": True}),
+        ("--path a --no-path", {"no-path": True}),
+        ("--no-path --path a", {"path": ("a",)}),
+        ("--no-pa", {"no-path": True}),
+        ("a --end-of-options -n --", {"words": ("a", "-n", "--")}),
         ("--dry", {"dry-run": True}),
         ("--max=3", {"max-count": "3"}),
         ("--fo json", {"format": "json"}),  # not ambiguous, because --force cannot be abbreviated
@@ -94,6 +114,9 @@ def test_valid_command_lines(line: str, expected: dict[str, object]) -> None:
         ("--s id", "ambiguous option: s (could be --state or --sort)"),
         ("--dry-run=yes", "option '--dry-run' takes no value"),
         ("--no-sort=id", "option '--no-sort' takes no value"),
+        ("--tidy=yes", "option '--tidy' takes no value"),
+        ("--no-for", "ambiguous option: no-for (could be --no-format or --no-force)"),
+        ("--no-help", "unknown option 'no-help'"),
         ("--max-count", "option '--max-count' requires a value"),
         ("-m", "option '-m' requires a value"),
         ("--sort name", "option '--sort' expects one of id, age, not 'name'"),
@@ -147,30 +170,41 @@ or 'git help hub-session' for the manual.
 """
 
 
+SEE_OVERVIEW = "hint: git hub-session -h"
+
+
 def test_overview(hub: Hub) -> None:
     """-h prints the usage and exits with 129, as in git. A missing command is an error."""
     assert hub.run("-h") == Result(129, OVERVIEW)
     assert hub.call("git-hub-session", "--help") == Result(0, OVERVIEW)
     assert hub.run() == Result(129, "", f"error: no command given\n{OVERVIEW}")
-    assert hub.run("--version") == Result(0, "git-hub-session version 0.1.0\n")
+    assert hub.run("help") == Result(0, OVERVIEW)
+    for word in ("--version", "version"):
+        assert hub.run(word) == Result(0, "git-hub-session version 0.1.0\n")
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["lsit"], "'lsit' is not a git hub-session command\nhint: try 'list'"),
-        (["frobnicate"], "'frobnicate' is not a git hub-session command"),
-        ([""], "'' is not a git hub-session command"),
-        (["\x1b[2J"], "'\\x1b[2J' is not a git hub-session command"),
+        (["frobnicate"], f"'frobnicate' is not a git hub-session command\n{SEE_OVERVIEW}"),
+        (["help", "lsit"], "'lsit' is not a git hub-session command\nhint: try 'list'"),
+        (["help", "list", "x"], f"too many arguments: 'list'\n{SEE_OVERVIEW}"),
+        (["version", "x"], f"too many arguments: 'x'\n{SEE_OVERVIEW}"),
+        ([""], f"'' is not a git hub-session command\n{SEE_OVERVIEW}"),
+        (["\x1b[2J"], f"'\\x1b[2J' is not a git hub-session command\n{SEE_OVERVIEW}"),
         (["--lst"], "unknown option '--lst' before the command\nhint: try '--list'"),
-        (["-x", "list"], "unknown option '-x' before the command"),
-        (["--"], "unknown option '--' before the command"),
-        (["--list", "--cleanup", "x"], "--list and --cleanup exclude each other"),
+        (["-x", "list"], f"unknown option '-x' before the command\n{SEE_OVERVIEW}"),
+        (["--"], f"unknown option '--' before the command\n{SEE_OVERVIEW}"),
+        (
+            ["--list", "--cleanup", "x"],
+            f"--list and --cleanup exclude each other\n{SEE_OVERVIEW}",
+        ),
     ],
 )
 def test_unknown_command(hub: Hub, arguments: list[str], message: str) -> None:
-    """The exit status is 129. The error suggests a command and has no control characters."""
-    assert hub.run(*arguments) == Result(129, "", f"error: {message}\n{OVERVIEW}")
+    """The exit status is 129. A hint names a similar command, or the command that lists them."""
+    assert hub.run(*arguments) == Result(129, "", f"error: {message}\n")
 
 
 def read_usage(hub: Hub, command: str) -> str:
@@ -186,6 +220,7 @@ def test_usage_of_each_command(hub: Hub, command: str) -> None:
     assert text.startswith(f"usage: git hub-session {command} ")
     assert max(map(len, text.splitlines())) <= 80
     assert hub.run(command, "too", "many", "-h").out == text
+    assert hub.run("help", command) == Result(0, text)
 
 
 def test_usage_snapshot(hub: Hub) -> None:
@@ -221,11 +256,9 @@ def test_usage_snapshot(hub: Hub) -> None:
     ],
 )
 def test_invalid_usage_of_a_command(hub: Hub, command_line: str, message: str) -> None:
-    """The exit status is 129. The error is followed by the usage of the command."""
-    command = command_line.split()[0]
-    assert hub.run(*command_line.split()) == Result(
-        129, "", f"error: {message}\n{read_usage(hub, command)}"
-    )
+    """The exit status is 129. A hint names a similar option, or the command that shows the usage."""
+    hint = "" if "hint:" in message else f"hint: git hub-session {command_line.split()[0]} -h\n"
+    assert hub.run(*command_line.split()) == Result(129, "", f"error: {message}\n{hint}")
 
 
 @pytest.mark.parametrize(
@@ -253,7 +286,16 @@ def test_errors_are_not_json_by_default(hub: Hub) -> None:
     """The last --format is used. The words after -- are not options."""
     plain = hub.run("list", "--format=json", "--format=text", "--nope")
     assert plain.err.startswith("error: unknown option 'nope'\n")
-    assert hub.run("list", "--", "--format=json").err.startswith("error: too many arguments")
+    for end in ("--", "--end-of-options"):
+        assert hub.run("list", end, "--format=json").err.startswith("error: too many arguments")
+
+
+def test_end_of_options_before_a_command() -> None:
+    """`--` still separates the arguments from the command."""
+    args = parse_arguments(exec.USAGE, ["--end-of-options", "-s", "--", "make", "--", "-n"])
+    assert (args.arguments, args.command) == (("-s",), ("make", "--", "-n"))
+    args = parse_arguments(exec.USAGE, ["--end-of-options", "-s"])
+    assert (args.arguments, args.command) == (("-s",), ())
 
 
 def test_agenthub_spellings(hub: Hub) -> None:
