@@ -97,6 +97,7 @@ LATE_IMPORTS = {
     ("commands.list", "lineage.parent"),
     ("commands.status", "lineage.parent"),
     ("commands.path", "worktree.repair_commands"),
+    ("git.discovery", "git.hidden_hub"),
     ("git.libgit2", "tempfile"),
     ("main", "difflib"),
     ("main", "system.trace"),

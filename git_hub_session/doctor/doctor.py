@@ -7,7 +7,7 @@ from contextlib import nullcontext
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.doctor.checks.eval_worktrees import eval_worktree_findings
-from git_hub_session.doctor.checks.hub import hub_findings
+from git_hub_session.doctor.checks.hub import hidden_hub_findings, hub_findings
 from git_hub_session.doctor.checks.interrupted import trash_findings
 from git_hub_session.doctor.checks.locks import lock_findings
 from git_hub_session.doctor.checks.refs import ref_findings, rescue_ref_findings
@@ -66,6 +66,9 @@ class DoctorResult(NamedTuple):
 
 def check_hub(project: Project, sid: SessionId | None) -> DoctorResult:
     """Check the hub or one session. Change nothing."""
+    hidden = hidden_hub_findings(project)
+    if hidden:
+        return DoctorResult(0, 0, tuple(map(FindingResult, hidden)))
     hub = take_snapshot(project)
     results = [FindingResult(finding) for finding in _run_checks(hub, sid)]
     return _make_result(hub, sid, results)
@@ -76,6 +79,8 @@ def fix_hub(project: Project, sid: SessionId | None) -> DoctorResult:
 
     At the end, take a new snapshot and check again. A finding counts as fixed if it is gone.
     """
+    if hidden_hub_findings(project):
+        return check_hub(project, sid)  # every other finding would be wrong
     before = take_snapshot(project)
     fixable = [finding for finding in _run_checks(before, sid) if finding.fix]
     attempted = [*_fix_hub_findings(before, sid, fixable), *_fix_sessions(before, fixable)]

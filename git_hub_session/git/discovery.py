@@ -85,6 +85,7 @@ def find_repository(cwd: str, environ: Mapping[str, str]) -> RepositoryPaths:
     Raises:
         NotARepository: there is no repository, or a .git file or GIT_DIR is invalid.
         NoMainWorktree: neither the repository nor the environment locates the hub.
+        HubHidden: core.bare or core.worktree hides the main worktree that contains the hub.
     """
     caller = _Caller(cwd, environ)
     shared = caller.path("GIT_COMMON_DIR")
@@ -97,6 +98,7 @@ def find_repository(cwd: str, environ: Mapping[str, str]) -> RepositoryPaths:
     settings = _read_config(common_dir, common_dir)
     worktree = _find_worktree(caller, git_dir, common_dir, discovered.top)
     main_worktree = _find_main_worktree(caller, git_dir, common_dir, settings, discovered.top)
+    _check_main_worktree(main_worktree, git_dir, common_dir, discovered.top)
     hub = _find_hub(caller, common_dir, settings, main_worktree)
     return RepositoryPaths(git_dir, common_dir, worktree, main_worktree, hub, discovered.owners)
 
@@ -151,6 +153,16 @@ def _find_main_worktree(
     if git_dir != common_dir:
         return ""
     return top or _find_worktree_of_separate_git_dir(caller, git_dir)
+
+
+def _check_main_worktree(main_worktree: str, git_dir: str, common_dir: str, top: str) -> None:
+    """Raise HubHidden if the main worktree would be another one without a setting that hides it."""
+    is_usual = os.path.basename(common_dir) == ".git"
+    default = os.path.dirname(common_dir) if is_usual else top if git_dir == common_dir else ""
+    if default and default != main_worktree:
+        from git_hub_session.git.hidden_hub import refuse_hidden_hub  # a setting is rare
+
+        refuse_hidden_hub(os.path.join(default, HUB_DIRECTORY), common_dir)
 
 
 def _find_worktree_of_separate_git_dir(caller: _Caller, git_dir: str) -> str:

@@ -559,8 +559,12 @@ def test_all_inconsistencies_together(hub: Hub) -> None:
 
 def test_every_code_has_a_test() -> None:
     tested_below = {"git-missing", "git-too-old", "cannot-open", "lock-orphaned"}
-    # In tests/integration: test_git_settings.py and test_hub_files.py. In test_eval_killed.py.
-    tested_elsewhere = {"config-changed", "posts-in-worktree", "temporary-worktree"}
+    # In tests/integration: test_git_settings.py, test_hub_files.py and test_hidden_hub.py.
+    # In test_eval_killed.py.
+    tested_elsewhere = {
+        *("config-changed", "posts-in-worktree", "hub-hidden"),
+        "temporary-worktree",
+    }
     tested = {item.code for item in INCONSISTENCIES.values()} | tested_below | tested_elsewhere
     assert tested == FINDING_CODES
 

@@ -15,12 +15,14 @@ from git_hub_session.doctor.checks.hub_copies import (
 )
 from git_hub_session.doctor.finding import Finding, Problem, check
 from git_hub_session.errors import GitFailed, HubError, describe_read_error
+from git_hub_session.git.hidden_hub import HubHidden
 from git_hub_session.session import layout
 from git_hub_session.util.shell import quote_word
 
 if TYPE_CHECKING:
     from git_hub_session.doctor.snapshot import HubSnapshot
     from git_hub_session.git.command import GitAt
+    from git_hub_session.session.project import Project
 
 _MAX_EXAMPLES = 3
 
@@ -49,6 +51,20 @@ def hub_findings(hub: HubSnapshot) -> Iterator[Finding]:
         yield from check_incomplete_sessions(hub)
         yield from check_session_names(hub)
     yield from check_case_conflicts(hub)
+
+
+def hidden_hub_findings(project: Project) -> list[Finding]:
+    """Return the finding about the setting that hides the hub. It has to be corrected first."""
+    try:
+        _paths = project.paths  # find the hub
+    except HubHidden as error:
+        return list(check_hidden_hub(error))
+    return []
+
+
+@check("hub-hidden", "core.bare or core.worktree hides the hub")
+def check_hidden_hub(error: HubHidden) -> Iterator[Problem]:
+    yield Problem("the repository", error.message, advice=error.hint)
 
 
 @check("git-missing", "git cannot be started")

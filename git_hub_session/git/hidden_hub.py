@@ -1,0 +1,47 @@
+"""Name the setting that hides the main worktree and its hub.
+
+All worktrees share the configuration, so an agent or an accident can set core.bare or core.worktree
+for the main worktree. The hub would then seem to be missing.
+"""
+
+from __future__ import annotations
+
+import os
+
+from git_hub_session.errors import HubError
+from git_hub_session.git.config import is_true, parse_git_config
+from git_hub_session.git.safe_open import read_text
+from git_hub_session.util.shell import quote_word
+
+
+class HubHidden(HubError):
+    """A setting makes git look for the main worktree in another place than the hub."""
+
+    code = "hub-hidden"
+
+
+def refuse_hidden_hub(hub: str, common_dir: str) -> None:
+    """Raise HubHidden if the hub of a main worktree exists. core.bare or core.worktree is set.
+
+    Args:
+        hub: the path at which the hub would be without the setting.
+        common_dir: the common dir of the repository.
+    """
+    # A bare repository has no index.
+    if not os.path.isdir(f"{hub}/sessions") or not os.path.lexists(f"{common_dir}/index"):
+        return
+    for name in ("config.worktree", "config"):
+        file = f"{common_dir}/{name}"
+        settings = parse_git_config(read_text(file))
+        # Run git elsewhere: in the repository it fails if core.worktree names a missing directory.
+        command = f"git -C / config --file {quote_word(file)}"
+        if is_true(settings.get("core.bare")):
+            raise HubHidden(
+                f"core.bare is true, but the hub is in the main worktree: '{hub}'",
+                hint=f"{command} --replace-all core.bare false",
+            )
+        if "core.worktree" in settings:
+            raise HubHidden(
+                f"core.worktree is '{settings['core.worktree']}', but the hub is '{hub}'",
+                hint=f"{command} --unset-all core.worktree",
+            )
