@@ -9,6 +9,8 @@ After a kill, the same call finishes: it finds the branch that state.json does n
 
 from __future__ import annotations
 
+from functools import partial
+
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.agents.adopt_plan import AdoptOptions, AdoptPlan, plan_adopt
 from git_hub_session.errors import HubError
@@ -18,7 +20,7 @@ from git_hub_session.git.worktrees import linked_worktrees
 from git_hub_session.session.agents import find_base_commit, refuse_if_evaluated, refuse_if_running
 from git_hub_session.session.layout import exclude_hub
 from git_hub_session.session.record import attempt_change, with_agents, with_transition
-from git_hub_session.session.state import AgentStatus
+from git_hub_session.session.state import FINISHED, AgentStatus
 from git_hub_session.util.clock import format_iso
 from git_hub_session.worktree import git_settings
 
@@ -53,7 +55,7 @@ def adopt_work(sid: SessionId, project: Project, options: AdoptOptions) -> Adopt
         _apply(plan, project)
         # Do not save a recorded attempt again: that would remove the mark of an interrupted restore.
         if not plan.is_recorded:
-            locked.save(_with_attempt(plan, project))
+            locked.update(partial(_with_attempt, plan=plan, project=project))
         return plan
 
 
@@ -83,8 +85,7 @@ def _apply(plan: AdoptPlan, project: Project) -> None:
         raise
 
 
-def _with_attempt(plan: AdoptPlan, project: Project) -> Session:
-    session = plan.session
+def _with_attempt(session: Session, plan: AdoptPlan, project: Project) -> Session:
     at = format_iso(project.now())
     branch = plan.branch
     fields = attempt_change(session, branch, status=AgentStatus.READY, worktree=plan.path)
@@ -93,6 +94,6 @@ def _with_attempt(plan: AdoptPlan, project: Project) -> Session:
     document.setdefault("base_commit", find_base_commit(session, project.repo))
     document.setdefault(git_settings.KEY, git_settings.read_settings(project.paths.common_dir))
     session = session._replace(document=document)
-    if plan.state is session.state:
+    if session.state in (plan.state, *FINISHED):
         return session
     return with_transition(session, plan.state, at=at, by=project.identity, verb="adopt")

@@ -8,6 +8,7 @@ is not locked, the run was killed.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from git_hub_session._typing import TYPE_CHECKING, Any, NamedTuple
 from git_hub_session.agents.exec_plan import merge_runs, plan_exec
@@ -117,7 +118,7 @@ def run_for_agents(
         jobs = options.jobs or len(agent_runs)
         at = format_iso(project.now())
         statuses = _first_statuses(agent_runs, run, jobs, at)
-        locked.save(with_agents(session, statuses, at=at))
+        locked.update(partial(with_agents, changes=statuses, at=at))
     tasks = [
         Task(_find_command(agent_run, options), agent_run.path, {**environ, **run_environment(run)})
         for agent_run, environ in zip(agent_runs, environments, strict=True)

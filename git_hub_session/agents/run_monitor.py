@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from functools import partial
 
 from git_hub_session._typing import TYPE_CHECKING, Any, NamedTuple
 from git_hub_session.agents.commit import commit_changes
@@ -257,7 +258,7 @@ class RunMonitor:
         try:
             with self._project.store.lock_session(self._session.id, wait=wait) as locked:
                 at = format_iso(self._project.now())
-                locked.save(with_agents(locked.read(), self._pending, at=at))
+                locked.update(partial(with_agents, changes=self._pending, at=at))
         except (HubError, OSError) as error:
             return to_hub_error(error).message
         self._pending = {}

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from functools import partial
 
 from git_hub_session._typing import TYPE_CHECKING, Any
 from git_hub_session.agents.spawn_plan import PlannedAgent, SpawnOptions, SpawnResult, plan_spawn
@@ -41,7 +42,12 @@ from git_hub_session.removal.recover import recover_interrupted
 from git_hub_session.removal.trash import empty_trash
 from git_hub_session.session.agent_environment import agent_environment
 from git_hub_session.session.layout import exclude_hub
-from git_hub_session.session.record import attempt_change, with_agents, with_transition
+from git_hub_session.session.record import (
+    attempt_change,
+    with_agents,
+    with_transition,
+    without_change,
+)
 from git_hub_session.session.state import AgentStatus, State
 from git_hub_session.system.parallel import cpu_count, parallel_map
 from git_hub_session.system.signals import run_uninterrupted
@@ -59,7 +65,6 @@ if TYPE_CHECKING:
     from git_hub_session.git.worktrees import Worktree
     from git_hub_session.session.model import Session
     from git_hub_session.session.project import Project
-    from git_hub_session.session.store import LockedSession
 
 
 def preview_spawn(sid: SessionId, project: Project, options: SpawnOptions) -> SpawnResult:
@@ -82,12 +87,13 @@ def spawn_agents(sid: SessionId, project: Project, options: SpawnOptions) -> Spa
         at = format_iso(project.now())
         plan = plan_spawn(session, project, options, worktrees)
         if not plan.created:
-            _fix_status(locked, plan, project, at)
+            locked.update(partial(_with_corrections, plan=plan, project=project, at=at))
             return _post_assignments(plan, project)
         setup = WorktreeSetup(project)
         plan = _remove_partial_worktrees(plan, project)
         settings = git_settings.read_settings(project.paths.common_dir)
-        locked.save(_with_status(session, plan, AgentStatus.SPAWNING, at, settings))
+        with_status = partial(_with_status, plan=plan, at=at, settings=settings)
+        locked.update(partial(with_status, status=AgentStatus.SPAWNING))
         task_file = locked.ensure_task_file(session)
         try:
             _create_branches(plan, project.git)
@@ -96,11 +102,16 @@ def spawn_agents(sid: SessionId, project: Project, options: SpawnOptions) -> Spa
             remaining = run_uninterrupted(_undo_spawn, error, plan, project)
             # If something remains, keep the marks: the next call recognizes the rest by them.
             if not remaining:
-                locked.save(session)
+                marked = with_status(session, status=AgentStatus.SPAWNING)
+                locked.update(partial(without_change, changed=marked, original=session))
             raise
         plan = plan._replace(notes=(*plan.notes, *exclude_hub(project.paths)))
-        ready = _with_status(session, plan, AgentStatus.READY, at, settings)
-        locked.save(_with_fixed_status(_with_running_state(ready, project, at), plan, at))
+
+        def with_ready_agents(session: Session) -> Session:
+            ready = with_status(session, status=AgentStatus.READY)
+            return _with_corrections(ready, plan, project, at)
+
+        locked.update(with_ready_agents)
         return _post_assignments(plan, project)
 
 
@@ -127,19 +138,12 @@ def _undo_spawn(error: BaseException, plan: SpawnResult, project: Project) -> li
     return [ref for ref in new_refs if project.repo.tip(ref)]
 
 
-def _with_running_state(session: Session, project: Project, at: str) -> Session:
-    if session.state is not State.INIT:
+def _with_corrections(session: Session, plan: SpawnResult, project: Project, at: str) -> Session:
+    """Return the session of existing agents: another program may have changed state.json."""
+    session = _with_fixed_status(session, plan, at)
+    if session.state is not State.INIT or not (plan.present or plan.created):
         return session
     return with_transition(session, State.RUNNING, at=at, by=project.identity, verb="spawn")
-
-
-def _fix_status(locked: LockedSession, plan: SpawnResult, project: Project, at: str) -> None:
-    """Correct state.json if all agents exist: another program may have changed it."""
-    session = _with_fixed_status(plan.session, plan, at)
-    if plan.present:
-        session = _with_running_state(session, project, at)
-    if session is not plan.session:
-        locked.save(session)
 
 
 def _with_fixed_status(session: Session, plan: SpawnResult, at: str) -> Session:
@@ -152,7 +156,12 @@ def _with_fixed_status(session: Session, plan: SpawnResult, at: str) -> Session:
 
 
 def _with_status(
-    session: Session, plan: SpawnResult, status: str, at: str, settings: Mapping[str, list[str]]
+    session: Session,
+    plan: SpawnResult,
+    *,
+    status: str,
+    at: str,
+    settings: Mapping[str, list[str]],
 ) -> Session:
     fields: dict[str, dict[str, Any]] = {}
     for branch, path, _, _, base in plan.created:

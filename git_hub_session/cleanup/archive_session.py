@@ -7,6 +7,8 @@ not change the state.
 
 from __future__ import annotations
 
+from functools import partial
+
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.cleanup.archive_branches import check_reference_hook
 from git_hub_session.cleanup.cleanup import clean_up_locked, preview_cleanup
@@ -63,7 +65,7 @@ def archive_session(
         if not report.is_finished:
             return ArchiveResult(session.state, (), report, is_finished=False)
         if steps:
-            edit.save(_with_transitions(edit.read(), steps, project, reason))
+            edit.update(partial(_with_transitions, steps=steps, project=project, reason=reason))
         return ArchiveResult(session.state, steps, report, is_finished=True)
 
 

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from git_hub_session.cleanup.options import CleanupOptions
     from git_hub_session.cleanup.plan import WorktreePlan
     from git_hub_session.git.repository import Branch
+    from git_hub_session.session.model import Session
     from git_hub_session.session.project import Project
     from git_hub_session.session.store import LockedSession
 
@@ -82,12 +83,12 @@ def record_rescues(
 
     Return a warning if state.json cannot be read. Raises CannotWrite if it cannot be written.
     """
+
+    def with_saved_work(session: Session) -> Session:
+        return with_work(with_rescues(session, rescues, at=at), work, at=at)
+
     try:
-        if rescues or work:
-            session = edit.read()
-            recorded = with_work(with_rescues(session, rescues, at=at), work, at=at)
-            if recorded is not session:
-                edit.save(recorded)
+        edit.update(with_saved_work)
     except CannotWrite:
         raise
     except (HubError, OSError) as error:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from git_hub_session._typing import TYPE_CHECKING, Any
 from git_hub_session.errors import Refused
 from git_hub_session.git.ref_names import HEADS, agent_name
@@ -44,13 +46,9 @@ def record_result(
     tip = project.repo.tip(HEADS + branch)
     if tip and result.base not in ("", tip):
         moved.append(f"'{branch}' moved during the evaluation")
-    evaluated = _with_result(session, result, project, options)
-    append_evaluation(locked.directory, _log_entries(evaluated, result, project))
-    if session.state is State.RUNNING:
-        evaluated = with_transition(
-            evaluated, State.EVALUATING, at=evaluated.updated, by=project.identity, verb="eval"
-        )
-    locked.save(evaluated)
+    with_result = partial(_with_result, result=result, project=project, options=options)
+    append_evaluation(locked.directory, _log_entries(with_result(session), result, project))
+    evaluated = locked.update(with_result)
     notes = (*result.notes, *moved)
     return result._replace(session=session, state=evaluated.state, notes=notes)
 
@@ -71,7 +69,10 @@ def _with_result(
     if result.verdict is not None:
         evaluation["verdict"] = _verdict_fields(result.verdict, at=at, by=project.identity)
     add = with_evaluation if is_measured else with_verdict
-    return add(session, evaluation, results, at=at)
+    evaluated = add(session, evaluation, results, at=at)
+    if session.state is not State.RUNNING:
+        return evaluated
+    return with_transition(evaluated, State.EVALUATING, at=at, by=project.identity, verb="eval")
 
 
 def _verdict_fields(verdict: Verdict, *, at: str, by: str) -> dict[str, Any]:

@@ -11,6 +11,8 @@ After a kill at any point, the next call continues: the recorded commit shows ho
 
 from __future__ import annotations
 
+from functools import partial
+
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.board.board import Board
 from git_hub_session.board.posts import COORDINATOR
@@ -32,7 +34,7 @@ from git_hub_session.merge.plan import MergePlan, resolve_plan
 from git_hub_session.merge.replay import commit_replay
 from git_hub_session.merge.undo import undo_interrupted_update
 from git_hub_session.session.model import MergeRecord, Session
-from git_hub_session.session.record import with_merge, with_transition
+from git_hub_session.session.record import with_merge, with_transition, without_change
 from git_hub_session.session.state import State
 from git_hub_session.util.clock import format_iso
 from git_hub_session.util.text import escape_control
@@ -89,9 +91,7 @@ def merge_winner(
                 locked, sid, project, cleanup_options, archiving=True, keep_branch=plan.winner.ref
             )
         notes = _post_summary(plan, commit, report, project)
-        session = locked.read()
-        if session.state is State.EVALUATING:
-            locked.save(_with_merged_state(session, plan, project))
+        locked.update(partial(_with_merged_state, plan=plan, project=project))
         return MergeResult(plan, commit, report._replace(notes=(*report.notes, *notes)))
 
 
@@ -106,7 +106,13 @@ def _commit_and_move_branch(
     record = MergeRecord(
         winner.agent, winner.attempt, plan.tip, into, commit, plan.base, str(plan.kind)
     )
-    locked.save(with_merge(plan.session, record, at=format_iso(project.now())))
+    with_record = partial(with_merge, merge=record, at=format_iso(project.now()))
+    if locked.read().state is not plan.session.state:
+        raise Refused(
+            f"the state of session '{plan.session.id}' changed during the merge",
+            hint=f"git hub-session status {plan.session.id}",
+        )
+    locked.update(with_record)
     try:
         move_branch(
             project, plan.into, plan.checkout, old=plan.base, new=commit, sid=winner.session
@@ -116,7 +122,8 @@ def _commit_and_move_branch(
         # undo the update.
         is_merged = project.repo.is_ancestor(project.repo.tip(plan.into), commit)
         if not isinstance(error, InterruptedUpdate) and not is_merged:
-            locked.save(plan.session)
+            merged = with_record(plan.session)
+            locked.update(partial(without_change, changed=merged, original=plan.session))
         raise
     return commit
 
@@ -170,6 +177,8 @@ def _post_summary(
 
 
 def _with_merged_state(session: Session, plan: MergePlan, project: Project) -> Session:
+    if session.state is not State.EVALUATING:
+        return session
     return with_transition(
         session,
         State.MERGED,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from functools import partial
 
 from git_hub_session._typing import TYPE_CHECKING, Any, NamedTuple
 from git_hub_session.errors import GitFailed, HubError, Refused, to_hub_error
@@ -47,7 +48,7 @@ from git_hub_session.restore.plan import (
     plan_restore,
 )
 from git_hub_session.session.layout import exclude_hub
-from git_hub_session.session.record import with_agents
+from git_hub_session.session.record import with_agents, without_change
 from git_hub_session.session.state import AgentStatus
 from git_hub_session.stash.apply import apply_stash
 from git_hub_session.system.parallel import cpu_count, parallel_map
@@ -96,9 +97,19 @@ def restore_worktrees(sid: SessionId, project: Project, options: RestoreOptions)
             for item in plan.restored:
                 if is_restoring(session, item.branch):
                     remove_empty_git_dir(item.path, project, RESTORE_LOCK, [item.commit])
-            locked.save(_with_items(session, plan.restored, AgentStatus.RESTORING, at=at))
+            with_marks = partial(
+                _with_items, items=plan.restored, status=AgentStatus.RESTORING, at=at
+            )
+            locked.update(with_marks)
             plan = _apply_plan(plan, project)
-            locked.save(_with_items(session, plan.restored, AgentStatus.READY, at=at))
+            restored = plan.restored
+
+            def with_restored(current: Session) -> Session:
+                # A worktree that was not restored keeps no mark.
+                unmarked = without_change(current, with_marks(session), session)
+                return _with_items(unmarked, restored, AgentStatus.READY, at=at)
+
+            locked.update(with_restored)
         return plan._replace(notes=(*plan.notes, *_unlock_restored(plan, project)))
 
 

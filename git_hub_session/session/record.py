@@ -49,6 +49,33 @@ def with_transition(
     return session._replace(state=target, document=document)
 
 
+def without_change(session: Session, changed: Session, original: Session) -> Session:
+    """Return the session without the change from `original` to `changed`.
+
+    Keep what another program has changed since.
+    """
+    document = _without_change(session.document, changed.document, original.document)
+    return session._replace(document=document)
+
+
+def _without_change(
+    current: Mapping[str, Any], changed: Mapping[str, Any], original: Mapping[str, Any]
+) -> dict[str, Any]:
+    result = dict(current)
+    for key in changed:
+        new, old = changed[key], original.get(key)
+        if key in original and new == old:
+            continue
+        value = current.get(key)
+        if value != new and isinstance(value, dict) and isinstance(new, dict):
+            result[key] = _without_change(value, new, as_mapping(old))
+        elif value == new and key in original:
+            result[key] = old
+        elif value == new:
+            result.pop(key, None)
+    return result
+
+
 def with_agents(session: Session, changes: Mapping[str, Mapping[str, Any]], *, at: str) -> Session:
     """Return the session with changed agents, such as {"agent-2": {"status": "ready"}}."""
     agents = dict(as_mapping(session.document.get("agents")))

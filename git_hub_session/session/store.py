@@ -142,10 +142,6 @@ class Store:
         except FileNotFoundError:
             return None
 
-    def _require(self, sid: SessionId) -> None:
-        if not self.has_session(sid):
-            raise NoSuchSession(sid)
-
     def create(
         self,
         sid: SessionId,
@@ -188,7 +184,8 @@ class Store:
 
     def open_directory(self, sid: SessionId) -> SafeDirectory:
         """Open the directory of the session without a lock, or raise NoSuchSession."""
-        self._require(sid)
+        if not self.has_session(sid):
+            raise NoSuchSession(sid)
         with self._open_sessions() as sessions:
             return sessions.open_child(sid)
 
@@ -240,7 +237,7 @@ class Store:
         If `change` raises, the file stays as it was.
         """
         with self.lock_session(sid) as locked:
-            return locked.save(change(locked.read()), hint=NOTHING_CHANGED)
+            return locked.update(change, hint=NOTHING_CHANGED)
 
 
 class LockedSession:
@@ -299,15 +296,17 @@ class LockedSession:
             self._replace(name, data)
         return f"{self.directory.path}/{name}"
 
-    def save(self, session: Session, *, hint: str = _RETRY_HINT) -> Session:
-        """Replace state.json and return `session`.
+    def update(self, change: Callable[[Session], Session], *, hint: str = _RETRY_HINT) -> Session:
+        """Apply `change` to the session as it is now, and write state.json if the session differs.
 
-        Raises:
-            CannotWrite: with `hint`. The file is unchanged.
-            TooLarge: the file would be larger than readers accept. It is unchanged.
+        Other programs take no lock: they may have changed state.json since the last read.
+        Raise CannotWrite with `hint`, or TooLarge. The file is then unchanged.
         """
-        self._replace(STATE_FILE, encode_json(session.document), hint)
-        return session
+        session = self.read()
+        changed = change(session)
+        if changed is not session:
+            self._replace(STATE_FILE, encode_json(changed.document), hint)
+        return changed
 
     def replace_document(self, document: Mapping[str, Any]) -> None:
         """Replace a state.json that could not be read as a session, or raise CannotWrite."""

@@ -44,10 +44,14 @@ def progress_findings(session: Session, hub: HubSnapshot) -> Iterator[Finding]:
 
 def fix_agent_status(finding: Finding, hub: HubSnapshot, locked: LockedSession) -> list[str]:
     """Set the status of the agent to the result of its interrupted command."""
-    session = locked.read()
     name = finding.subject.removeprefix(f"{finding.session} ")
-    status = _final_status(session, name, hub)
-    locked.save(with_agents(session, {name: {"status": status}}, at=format_iso(hub.now)))
+    at = format_iso(hub.now)
+
+    def with_final_status(session: Session) -> Session:
+        status = _final_status(session, name, hub)
+        return with_agents(session, {name: {"status": status}}, at=at)
+
+    locked.update(with_final_status)
     return []
 
 

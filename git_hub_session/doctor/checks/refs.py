@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from functools import partial
 
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.doctor.finding import Finding, Problem, check
@@ -217,7 +218,7 @@ def record_rescue(finding: Finding, hub: HubSnapshot, locked: LockedSession) -> 
     """Record the rescue ref in state.json."""
     ref = finding.subject
     rescues = group_by_agent(SessionId(finding.session), [(branch_of_rescue(ref), [ref])])
-    locked.save(with_rescues(locked.read(), rescues, at=format_iso(hub.now)))
+    locked.update(partial(with_rescues, rescues=rescues, at=format_iso(hub.now)))
     return []
 
 
