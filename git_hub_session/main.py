@@ -14,7 +14,7 @@ from types import FrameType
 
 from git_hub_session import __version__
 from git_hub_session._typing import TYPE_CHECKING, NoReturn
-from git_hub_session.cli.context import process_context
+from git_hub_session.cli.context import Context, process_project
 from git_hub_session.cli.options import Arguments, format_usage
 from git_hub_session.cli.output import (
     OutputOptions,
@@ -31,8 +31,8 @@ from git_hub_session.errors import HubError, UsageError
 from git_hub_session.system.signals import TERMINATION_SIGNALS
 
 if TYPE_CHECKING:
-    from git_hub_session.cli.context import Context
     from git_hub_session.cli.view import View
+    from git_hub_session.session.project import Project
 
 
 BUG = 255
@@ -154,7 +154,9 @@ def _reopen_closed_streams() -> None:
 
 
 def _run_arguments(arguments: list[str]) -> int:
-    output = OutputOptions(format="json") if _wants_json(arguments) else OutputOptions()
+    project = process_project()
+    format_ = "json" if _wants_json(arguments) else "text"
+    output = OutputOptions(format_, setting=project.display_setting)
     command = ""
     is_help = arguments[:1] == ["help"]
     try:
@@ -172,19 +174,18 @@ def _run_arguments(arguments: list[str]) -> int:
         if args.is_set("help"):
             write_stdout(format_usage(module.USAGE))
             return 0 if is_help else UsageError.exit_code  # git's -h exits with 129, too
-        output = _parse_output_options(args)
+        output = _parse_output_options(args, project)
     except UsageError as error:
         report_error(_with_hint(error, command), output)
         return error.exit_code
-    return _run_command(command, module.run, args, output)
+    context = Context(project, make_reporter(output))
+    return _run_command(command, lambda: module.run(context, args), output)
 
 
-def _run_command(
-    name: str, run: Callable[[Context, Arguments], View], args: Arguments, output: OutputOptions
-) -> int:
+def _run_command(name: str, run: Callable[[], View], output: OutputOptions) -> int:
     """Run one command, write its view, and return the exit code."""
     try:
-        view = run(process_context(make_reporter(output)), args)
+        view = run()
         write_view(view, output)
         return view.exit_code
     except BrokenPipeError:
@@ -295,7 +296,7 @@ def _before_end_of_options(arguments: Sequence[str]) -> list[str]:
     return [*arguments[: min(ends, default=len(arguments))]]
 
 
-def _parse_output_options(args: Arguments) -> OutputOptions:
+def _parse_output_options(args: Arguments, project: Project) -> OutputOptions:
     format_ = args.value("format")
     nul = args.is_set("z")
     if nul and format_ in ("text", "json"):
@@ -304,8 +305,9 @@ def _parse_output_options(args: Arguments) -> OutputOptions:
     return OutputOptions(
         "porcelain" if nul else format_ or "text",
         nul,
-        "auto" if color is None else color or "always",
+        "" if color is None else color or "always",
         args.is_set("quiet"),
+        project.display_setting,
     )
 
 

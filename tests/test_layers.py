@@ -105,6 +105,7 @@ LATE_IMPORTS = {
     ("system.temporary", "tempfile"),
     ("session.config_file", "yaml"),
     ("session.project", "git.command"),
+    ("session.project", "git.config_files"),
     ("session.project", "git.identity"),
     ("session.project", "git.repository"),
     ("session.project", "session.approvals"),

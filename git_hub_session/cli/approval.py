@@ -46,7 +46,7 @@ def _save_approval(context: Context, *texts: str) -> None:
             f" {error.message}"
         )
         if error.hint:
-            context.reporter.note(f"hint: {error.hint}")
+            context.reporter.hints([error.hint])
 
 
 def ask_approval(

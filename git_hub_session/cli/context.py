@@ -36,6 +36,7 @@ class Context:
 
     def __init__(self, project: Project, reporter: Reporter) -> None:
         self.project = project
+        self.project.progress = reporter.progress
         self.reporter = reporter
 
     def find_session(self, text: str | None) -> SessionId:
@@ -142,6 +143,6 @@ def read_text_file(file: str, content: str, *, max_bytes: int) -> str:
         raise HubError(f"cannot read the {content} from '{file}': {error.strerror}") from None
 
 
-def process_context(reporter: Reporter) -> Context:
-    """Return the context of the current process: its environment and its directory."""
-    return Context(Project(os.environ, reporter.progress), reporter)
+def process_project() -> Project:
+    """Return the project of the current process: its environment and its directory."""
+    return Project(os.environ)

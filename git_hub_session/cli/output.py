@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple, TextIO
 from git_hub_session.cli.view import error_lines
 from git_hub_session.errors import HubError
+from git_hub_session.git.config import is_false
 from git_hub_session.system.io import write_all
 from git_hub_session.util.clock import format_clock
 from git_hub_session.util.numbers import MAX_COUNT, parse_int
@@ -23,13 +24,23 @@ if TYPE_CHECKING:
     from git_hub_session.cli.view import TerminalStyle, View
 
 
+_HINT = "hint: "
+
+
+def _no_setting(_name: str) -> None:
+    """Return None: no setting is read."""
+
+
 class OutputOptions(NamedTuple):
     """The common options of the output."""
 
     format: str = "text"
     nul: bool = False
-    color: str = "auto"
+    color: str = ""
+    """The value of --color: auto, always, never, or '' without the option."""
     quiet: bool = False
+    setting: Callable[[str], str | None] = _no_setting
+    """The function that returns a setting of git by its name in lower case, or None."""
 
 
 class CannotWriteStdout(HubError):
@@ -46,11 +57,11 @@ def write_view(view: View, output: OutputOptions) -> None:
         BrokenPipeError: standard output is a closed pipe, and the command changed nothing.
     """
     answer: str | bytes
-    messages = _join_lines(view.diagnostics)
+    messages = _join_lines(_without_unwanted_hints(view.diagnostics, output))
     if output.format == "text":
         text = view.lines(_style(output), quiet=output.quiet)
         answer = _join_lines(text.out)
-        messages += _join_lines(text.err)
+        messages += _join_lines(_without_unwanted_hints(text.err, output))
     else:
         from git_hub_session.cli import formats
 
@@ -75,7 +86,7 @@ def write_lines(lines: Callable[[TerminalStyle], Sequence[str]], output: OutputO
 def _style(output: OutputOptions) -> TerminalStyle:
     from git_hub_session.cli.terminal import detect_style
 
-    return detect_style(output.color, sys.stdout, os.environ)
+    return detect_style(output.color, sys.stdout, os.environ, output.setting)
 
 
 def _join_lines(lines: Sequence[str]) -> str:
@@ -89,7 +100,23 @@ def report_error(error: HubError, output: OutputOptions) -> None:
 
         _write_stderr(formats.error_to_json(error))
         return
-    _write_stderr("".join(f"{line}\n" for line in error_lines(error)))
+    _write_stderr(_join_lines(_without_unwanted_hints(error_lines(error), output)))
+
+
+def write_hints(hints: Sequence[str], output: OutputOptions) -> None:
+    """Write hints to standard error, unless the user does not want them."""
+    lines = [f"{_HINT}{escape_control(hint)}" for hint in hints]
+    _write_stderr(_join_lines(_without_unwanted_hints(lines, output)))
+
+
+def _without_unwanted_hints(lines: Sequence[str], output: OutputOptions) -> Sequence[str]:
+    """Return the lines without hints if hubsession.advice or GIT_ADVICE is false."""
+    if not any(line.startswith(_HINT) for line in lines):
+        return lines
+    choices = (os.environ.get("GIT_ADVICE"), output.setting("hubsession.advice"))
+    if any(choice is not None and is_false(choice) for choice in choices):
+        return [line for line in lines if not line.startswith(_HINT)]
+    return lines
 
 
 def write_stderr_line(line: str) -> None:
@@ -168,7 +195,7 @@ class ElapsedLine:
         from git_hub_session.cli.terminal import detect_style
 
         times = [f"{name} {format_clock(now - start)}" for name, start in self._starts.items()]
-        style = detect_style("never", sys.stderr, os.environ)
+        style = detect_style("never", sys.stderr, os.environ, _no_setting)
         text = style.fit(f"Running: {', '.join(times)}", 1) if times else ""
         width = display_width(text)
         _write_stderr(f"\r{text}{' ' * (self._width - width)}")

@@ -10,6 +10,7 @@ from git_hub_session.cli.output import (
     OutputOptions,
     ask_yes_no,
     make_progress,
+    write_hints,
     write_lines,
     write_stderr_line,
     write_stdout,
@@ -35,8 +36,7 @@ class Reporter:
 
     def hints(self, lines: Sequence[str]) -> None:
         """Print hints on standard error, also with `-q`: they belong to an error or a signal."""
-        for line in lines:
-            write_stderr_line(f"hint: {line}")
+        write_hints(lines, self._output)
 
     def show_view(self, view: View) -> None:
         """Print an intermediate result. Print nothing if the format is not text."""

@@ -23,6 +23,9 @@ _INFINITE = float("inf")
 _SMALLEST_PERCENT = 0.05  # a smaller change would be rounded to 0.0
 _COLORS = {"bold": "1", "red": "31", "green": "32", "yellow": "33", "blue": "34", "cyan": "36"}
 
+DEFAULT_DIGITS = 12
+"""The number of digits of an abbreviated object id without core.abbrev."""
+
 STATE_COLORS = {
     "init": "cyan",
     "running": "yellow",
@@ -43,6 +46,12 @@ class TerminalStyle(NamedTuple):
     ellipsis: str
     minus: str
     plus_minus: str = "±"
+    digits: int = DEFAULT_DIGITS
+    """The number of digits of an abbreviated object id."""
+
+    def abbreviate(self, object_id: str) -> str:
+        """Return the first digits of an object id."""
+        return object_id[: self.digits]
 
     def paint(self, text: str, color: str) -> str:
         """Return the text in this color. Return it unchanged if the output shows no colors."""

@@ -112,7 +112,8 @@ class AdoptView(View):
         if plan.is_complete:
             return TextOutput([], [f"nothing to adopt: {agent} has '{branch}' checked out"])
         verb = "Would adopt" if self.dry_run else "Adopted"
-        name = plan.source.name[:12] if is_object_id(plan.source.name) else plan.source.name
+        name = plan.source.name
+        name = style.abbreviate(name) if is_object_id(name) else name
         path = escape_control(relative_path(self.path, self.cwd))
         out = [f"{verb} {escape_control(name)} in {path} as {branch}"]
         if plan.state != plan.session.state:

@@ -195,7 +195,7 @@ class EvalView(View):
             return TextOutput([])
         result = self.result
         if self.dry_run and result.metric_command:
-            return TextOutput([self._preview_line(ranked) for ranked in result.candidates])
+            return TextOutput([self._preview_line(ranked, style) for ranked in result.candidates])
         session = result.session
         is_ranked = bool(result.metric_command) or any(each.rank for each in result.candidates)
         out = result_table(result, style, is_ranked=is_ranked)
@@ -214,13 +214,13 @@ class EvalView(View):
             ],
         )
 
-    def _preview_line(self, ranked: RankedCandidate) -> str:
+    def _preview_line(self, ranked: RankedCandidate, style: TerminalStyle) -> str:
         candidate = ranked.candidate
         if candidate.unmeasured_reason:
             reason = escape_control(candidate.unmeasured_reason)
             return f"Would not measure {candidate.name}: {reason}"
         path = relative_path(candidate.directory, self.cwd) or "a temporary worktree"
-        commit = candidate.commit[:12]
+        commit = style.abbreviate(candidate.commit)
         return f"Would measure {candidate.name} at {commit} in {escape_control(path)}"
 
 

@@ -276,7 +276,7 @@ class ExecView(View):
                 [self._preview_line(agent_run) for agent_run in self.result.agent_runs]
             )
         commits = [
-            f"Committed the changes of {agent_run.agent} as {agent_run.commit[:12]}"
+            f"Committed the changes of {agent_run.agent} as {style.abbreviate(agent_run.commit)}"
             for agent_run in self.result.agent_runs
             if agent_run.commit
         ]

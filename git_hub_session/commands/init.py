@@ -282,7 +282,7 @@ class InitView(View):
         out.append(f"  Agents: {config.agent_count}")
         out.append(f"  Base branch: {escape_control(config.base_branch)}")
         if self.parent:
-            out.append(f"  After: {self.parent.text} ({self.parent.commit[:12]})")
+            out.append(f"  After: {self.parent.text} ({style.abbreviate(self.parent.commit)})")
         out += metric_lines(config)
         if config.get("template"):
             out.append(f"  Template: {config.get('template')}")

@@ -95,7 +95,7 @@ class LogView(View):
         if self.ancestors:
             out.append("Started from")
         for ancestor in reversed(self.ancestors):
-            out.append(f"    {ancestor.text} ({ancestor.commit[:12]})")
+            out.append(f"    {ancestor.text} ({style.abbreviate(ancestor.commit)})")
         err = [] if out or quiet else [f"no history is recorded for session '{self.session}'"]
         return TextOutput(out, err)
 
@@ -123,11 +123,13 @@ class EvaluationsView(View):
         return [make_record(_entry_fields(entry)) for entry in self.entries]
 
     def lines(self, style: TerminalStyle, *, quiet: bool) -> TextOutput:
-        out = [line for group in _evaluations(self.entries) for line in self._group_lines(group)]
+        out = [
+            line for group in _evaluations(self.entries) for line in self._group_lines(group, style)
+        ]
         err = [] if out or quiet else [f"no evaluation is recorded for session '{self.session}'"]
         return TextOutput(out, err)
 
-    def _group_lines(self, group: Sequence[EvaluationEntry]) -> Iterator[str]:
+    def _group_lines(self, group: Sequence[EvaluationEntry], style: TerminalStyle) -> Iterator[str]:
         """Yield the lines of one evaluation, the best agent first."""
         first = group[0]
         age = format_age_since(first.at, self.now)
@@ -139,7 +141,8 @@ class EvaluationsView(View):
         width = max(map(len, names))
         for entry, name, value in zip(ranked, names, _format_values(ranked), strict=True):
             rank = "-" if entry.rank is None else str(entry.rank)
-            yield f"    {rank:>4}  {pad(name, width)}  {escape_control(entry.commit[:12]) or '?'}  {value}"
+            commit = escape_control(style.abbreviate(entry.commit)) or "?"
+            yield f"    {rank:>4}  {pad(name, width)}  {commit}  {value}"
 
 
 def _entry_name(entry: EvaluationEntry, entries: Sequence[EvaluationEntry]) -> str:

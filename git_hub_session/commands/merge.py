@@ -261,7 +261,8 @@ class MergeView(View):
         # The preview has already shown a merge that an earlier call made.
         if not self.plan.existing_commit:
             into = escape_control(short_name(self.plan.into))
-            out.append(f"Merged {self.plan.winner_name} into {into}: {result.commit[:12]}")
+            commit = style.abbreviate(result.commit)
+            out.append(f"Merged {self.plan.winner_name} into {into}: {commit}")
             out += _result_lines(self.plan, style)
         out += report.lines(style)
         if session.state != self._state:
@@ -294,7 +295,8 @@ def preview_lines(plan: MergePlan, style: TerminalStyle) -> list[str]:
     branch = escape_control(short_name(plan.winner.ref))
     into = escape_control(short_name(plan.into))
     if plan.existing_commit:
-        return [f"{branch} is already merged into {into}, in {plan.existing_commit[:12]}"]
+        commit = style.abbreviate(plan.existing_commit)
+        return [f"{branch} is already merged into {into}, in {commit}"]
     out = [f"Merging {branch} into {into}{_kind_text(plan)}"]
     if plan.result is not None and plan.result.rank:
         out.append(f"  Rank: {plan.result.rank}")

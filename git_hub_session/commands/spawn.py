@@ -135,7 +135,7 @@ class SpawnView(View):
         out = [self._agent_line(agent) for agent in self.result.created]
         err = [] if out else ["nothing to spawn: all agents exist"]
         if out:
-            bases = dict.fromkeys(agent.base[:12] for agent in self.result.created)
+            bases = dict.fromkeys(style.abbreviate(agent.base) for agent in self.result.created)
             out.append(f"  Base: {', '.join(bases)}")
         if self.result.state != session.state:
             would = "Would update session" if self.dry_run else "Session"

@@ -150,7 +150,7 @@ class StatusView(View):
             from git_hub_session.lineage.parent import read_parent
 
             parent = read_parent(session)
-            out += [f"  After: {parent.text} ({parent.commit[:12]})"] if parent else []
+            out += [f"  After: {parent.text} ({style.abbreviate(parent.commit)})"] if parent else []
         out += metric_lines(config)
         out.append(f"  Created: {_format_moment(session.created, self.now)}")
         out.append(f"  Updated: {_format_moment(session.updated, self.now)}")

@@ -115,6 +115,11 @@ def is_true(value: str | None) -> bool:
     return text in ("true", "yes", "on") or re.fullmatch(_NONZERO_NUMBER, text) is not None
 
 
+def is_false(value: str) -> bool:
+    """Return True if git reads the value as false: false, no, off, 0, or an empty value."""
+    return value.strip().lower() in ("false", "no", "off", "0", "")
+
+
 def parse_size(text: str) -> int | None:
     """Parse a size such as 100m or 2G into bytes. Return None if the text is not a size."""
     factor = {"k": 1024, "m": 1024**2, "g": 1024**3}.get(text[-1:].lower(), 0)

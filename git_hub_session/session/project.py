@@ -47,9 +47,9 @@ class BareRepositoryRefused(HubError):
 class Project:
     """The repository of the current directory, with its hub and its sessions."""
 
-    def __init__(self, environ: Mapping[str, str], progress: Progress) -> None:
+    def __init__(self, environ: Mapping[str, str], progress: Progress | None = None) -> None:
         self.environ = environ
-        self.progress = progress
+        self.progress = progress or (lambda _title, _total: lambda _finished: None)
 
     @cached_property
     def cwd(self) -> str:
@@ -135,6 +135,26 @@ class Project:
         from git_hub_session.session.approvals import CommandApprovals
 
         return CommandApprovals(self.paths.common_dir, self.environ)
+
+    def display_setting(self, name: str) -> str | None:
+        """Return a setting of git that changes only what is shown, or None.
+
+        It needs neither libgit2 nor git, and works outside of a repository.
+
+        Args:
+            name: the name in lower case, such as "color.ui".
+        """
+        return self._display_settings.get(name)
+
+    @cached_property
+    def _display_settings(self) -> dict[str, str]:
+        from git_hub_session.git.config_files import read_settings
+
+        try:
+            common_dir, git_dir = self.paths.common_dir, self.paths.git_dir
+        except HubError:
+            common_dir = git_dir = ""
+        return read_settings(common_dir, git_dir, self.environ)
 
     def config_values(self, name: str) -> list[str]:
         """Return all values of a git setting; the last one wins.

@@ -22,9 +22,14 @@ class Terminal(io.TextIOWrapper):
         return True
 
 
+def no_setting(_name: str) -> None:
+    """Return None: git has no settings."""
+
+
 @pytest.mark.parametrize(
     ("color", "environ", "colored"),
     [
+        ("", {"TERM": "xterm"}, True),
         ("auto", {"TERM": "xterm"}, True),
         ("auto", {"TERM": "dumb"}, False),
         ("auto", {}, False),
@@ -36,7 +41,7 @@ class Terminal(io.TextIOWrapper):
 )
 def test_color_on_a_terminal(color: str, environ: Mapping[str, str], colored: bool) -> None:
     """--color, TERM and NO_COLOR decide."""
-    assert detect_style(color, Terminal(io.BytesIO()), environ).color is colored
+    assert detect_style(color, Terminal(io.BytesIO()), environ, no_setting).color is colored
 
 
 @pytest.mark.parametrize(
@@ -51,8 +56,15 @@ def test_color_on_a_terminal(color: str, environ: Mapping[str, str], colored: bo
 )
 def test_color_in_a_pipe(color: str, environ: Mapping[str, str], colored: bool) -> None:
     """A pager that git has started gets colors. Other pipes get no colors."""
-    style = detect_style(color, io.TextIOWrapper(io.BytesIO()), environ)
+    style = detect_style(color, io.TextIOWrapper(io.BytesIO()), environ, no_setting)
     assert (style.color, style.columns) == (colored, None)
+
+
+@pytest.mark.parametrize("value", ["0", "3", "65", "-1", "x", ""])
+def test_invalid_length_of_object_ids(value: str) -> None:
+    """git refuses to work with such a value of core.abbrev. Here the default counts."""
+    style = detect_style("", None, {}, {"core.abbrev": value}.get)
+    assert style.abbreviate("a" * 40) == "a" * 12
 
 
 @pytest.mark.parametrize(
@@ -73,7 +85,7 @@ def test_the_arrow_depends_on_the_locale(
 ) -> None:
     """The locale decides, also if Python uses UTF-8. The encoding must have the arrow too."""
     stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
-    assert detect_style("auto", stream, environ).arrow == arrow
+    assert detect_style("auto", stream, environ, no_setting).arrow == arrow
 
 
 @pytest.mark.parametrize(
