@@ -20,16 +20,19 @@ from git_hub_session.cli.view import (
     warning_lines,
 )
 from git_hub_session.commands._archive_view import AncestorViews, ArchiveView
-from git_hub_session.errors import Refused, UsageError
+from git_hub_session.commands._merge.options import (
+    RUN_OPTIONS,
+    UNMEASURED,
+    parse_options,
+)
+from git_hub_session.errors import Refused
 from git_hub_session.git.ref_names import HEADS, agent_name, short_name
 from git_hub_session.merge.ancestors import archive_ancestors
 from git_hub_session.merge.merge import merge_winner
-from git_hub_session.merge.options import PARAGRAPH, MergeKind, MergeOptions, merge_command
+from git_hub_session.merge.options import MergeKind, MergeOptions, merge_command
 from git_hub_session.merge.plan import MergePlan, plan_merge
 from git_hub_session.restore.commands import restore_commands
-from git_hub_session.session.agents import parse_attempt
 from git_hub_session.session.baseline import last_evaluation
-from git_hub_session.session.model import MAX_AGENTS
 from git_hub_session.session.state import State
 from git_hub_session.util.text import describe_pass, escape_control
 from git_hub_session.worktree.merge_tree import in_attempt_command
@@ -40,34 +43,12 @@ if TYPE_CHECKING:
     from git_hub_session.merge.merge import MergeResult
     from git_hub_session.session.project import Project
 
-MESSAGE = Option(
-    "-m, --message", "commit message (repeat it for more paragraphs)", "<text>", repeatable=True
-)
-ALLOW_REGRESSION = Option(
-    "--allow-regression",
-    "merge even if no agent is better than the baseline",
-    no_abbreviation=True,
-)
-UNMEASURED = Option(
-    "--unmeasured",
-    "merge even if the result of the merge was not measured",
-    no_abbreviation=True,
-)
-
-KINDS = (
-    Option("--squash", "merge as a single commit with one parent"),
-    Option("--ff", "move the branch to the winner's commit, without a new commit"),
-    Option("--rebase", "copy each of the winner's commits to the branch"),
-)
-
 USAGE = Usage(
     ("merge [<options>] [<id>]",),
     (
         Option("--agent", "winner, such as 2 or 2/attempt-1 (default: the first)", "<agent>"),
         Option("--into", "branch to merge into (default: the base branch)", "<branch>"),
-        *KINDS,
-        MESSAGE,
-        ALLOW_REGRESSION,
+        *RUN_OPTIONS,
         UNMEASURED,
         Option("--no-cleanup", "keep the worktrees and the other branches"),
         Option("--force", "merge even if an agent is marked as running", no_abbreviation=True),
@@ -100,35 +81,6 @@ def run(context: Context, args: Arguments) -> MergeView:
         return MergeView(plan, result, report)
     archived = archive_ancestors(plan, project, cleanup_options, force=options.force)
     return MergeView(plan, result, report, _ancestor_views(archived, project))
-
-
-def parse_options(args: Arguments) -> MergeOptions:
-    """Return the options of a merge, or raise UsageError."""
-    agent = args.value("agent")
-    into = args.value("into")
-    kind = _parse_kind(args)
-    if args.values("message") and not kind.has_message:
-        raise UsageError(f"-m and --{kind} exclude each other", hint="use --squash with -m")
-    number, attempt = (0, 0) if agent is None else parse_attempt(agent, MAX_AGENTS)
-    return MergeOptions(
-        number,
-        attempt,
-        "" if into is None else HEADS + into.removeprefix(HEADS),
-        kind,
-        PARAGRAPH.join(args.values("message")),
-        not args.is_set("no-cleanup"),
-        args.is_set("force"),
-        args.is_set("allow-regression"),
-        args.is_set("unmeasured"),
-        args.is_set("yes"),
-    )
-
-
-def _parse_kind(args: Arguments) -> MergeKind:
-    given = [option.name for option in KINDS if args.is_set(option.name)]
-    if len(given) > 1:
-        raise UsageError(f"--{given[0]} and --{given[1]} exclude each other")
-    return MergeKind(given[0]) if given else MergeKind.MERGE
 
 
 def _confirm(context: Context, plan: MergePlan, options: MergeOptions) -> None:

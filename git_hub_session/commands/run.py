@@ -14,6 +14,7 @@ from git_hub_session.cli.retry_options import RETRIES, RETRY_DELAY
 from git_hub_session.commands import archive, init, merge, spawn
 from git_hub_session.commands import eval as eval_
 from git_hub_session.commands import exec as exec_
+from git_hub_session.commands._merge.options import RUN_OPTIONS, parse_options
 from git_hub_session.commands._run.arguments import (
     INIT_OPTIONS,
     MEASURE_OPTIONS,
@@ -73,9 +74,7 @@ USAGE = Usage(
         ),
         JUDGE,
         TOLERANCE,
-        *merge.KINDS,
-        merge.MESSAGE,
-        merge.ALLOW_REGRESSION,
+        *RUN_OPTIONS,
         YES,
         DRY_RUN,
         QUIET,
@@ -92,7 +91,7 @@ def run(context: Context, args: Arguments) -> RunView:
         after_sid = context.require_session(after, "run")
         args = with_settings(args, context.project.store.read(after_sid).config)
     check_options(args)
-    merge.parse_options(args)
+    parse_options(args)
     rounds = parse_rounds(args)
     if after is not None and not args.is_set("dry-run"):
         return _Rounds(context, args, rounds).run_after(after_sid, first)

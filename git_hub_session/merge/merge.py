@@ -26,7 +26,7 @@ from git_hub_session.git.ref_names import (
     short_name,
 )
 from git_hub_session.lineage.parent import describe_rounds
-from git_hub_session.merge.commit import commit_merge, signs_commits
+from git_hub_session.merge.commit import commit_merge, read_signer
 from git_hub_session.merge.message import merge_message
 from git_hub_session.merge.move_branch import InterruptedUpdate, move_branch
 from git_hub_session.merge.options import MergeKind, merge_command
@@ -133,11 +133,11 @@ def _create_commit(plan: MergePlan, project: Project, options: MergeOptions) -> 
     if plan.kind is MergeKind.FAST_FORWARD:
         return plan.tip
     if plan.replay is not None:
-        return commit_replay(project, plan.replay, sign=signs_commits(project))
-    assert plan.merge_tree is not None
-    parents = [plan.base] if plan.kind is MergeKind.SQUASH else [plan.base, plan.tip]
-    message = merge_message(plan, options.message, describe_rounds(plan.rounds))
-    return commit_merge(project, plan.merge_tree.tree, parents, message, plan.checkout)
+        return commit_replay(project, plan.replay, sign=plan.settings.signs)
+    signs_off = options.signs_off or plan.settings.signs_off
+    signer = read_signer(plan.checkout, project) if signs_off else ""
+    message = merge_message(plan, options.message, describe_rounds(plan.rounds), signer)
+    return commit_merge(plan, message, project)
 
 
 def _undo_interrupted_merge(session: Session, project: Project) -> None:

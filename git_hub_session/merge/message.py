@@ -18,17 +18,22 @@ if TYPE_CHECKING:
 _TRAILER = re.compile(r"[A-Za-z0-9-]+: ")
 
 
-def merge_message(plan: MergePlan, text: str, rounds: str) -> str:
-    """Return the user's message `text`, or AgentHub's message if it is '', with the trailers.
+def merge_message(plan: MergePlan, text: str | None, rounds: str, signer: str = "") -> str:
+    """Return the user's message `text`, or AgentHub's message if it is None, with the trailers.
 
-    AgentHub's message also names the `rounds`, the earlier winners, unless they are ''. A message of white space stays as it is, so that the merge rejects it as empty.
+    AgentHub's message also names the `rounds`, the earlier winners, unless they are ''. A message of
+    white space stays as it is, so that the merge rejects it as empty.
+
+    Args:
+        signer: the name and the address for a Signed-off-by line, or ''.
     """
-    trailers = "".join(f"{trailer}\n" for trailer in _trailers(plan))
-    if not text:
+    lines = [*_trailers(plan), *([f"Signed-off-by: {signer}"] if signer else [])]
+    trailers = "".join(f"{line}\n" for line in lines)
+    if text is None:
         return f"{_default_text(plan, rounds)}{PARAGRAPH}{trailers}"
-    if not text.strip():
-        return text
     message = text.rstrip()
+    if not message:
+        return message
     # The first paragraph is the subject. Git does not look for trailers there.
     _, separator, last = message.rpartition(PARAGRAPH)
     has_trailers = separator and all(map(_TRAILER.match, last.split("\n")))

@@ -51,7 +51,11 @@ class MergeOptions(NamedTuple):
     into: str = ""
     """The full ref of the branch to merge into, or '' for the session's base branch."""
     kind: MergeKind = MergeKind.MERGE
-    message: str = ""
+    """The kind of merge. MERGE is the default, which merge.ff can replace."""
+    message: str | None = None
+    """The message of the user, or None for AgentHub's message."""
+    signs_off: bool = False
+    """End the message with a Signed-off-by line of the committer."""
     cleanup: bool = True
     force: bool = False
     """Merge even if another program has marked an agent as running."""
@@ -71,10 +75,11 @@ def merge_command(sid: SessionId, options: MergeOptions) -> str:
         words.append(f"--agent {options.agent}{attempt}")
     if options.into:
         words.append(f"--into {quote_word(options.into.removeprefix(HEADS))}")
-    if options.message:
+    if options.message is not None:
         words += [f"-m {quote_word(paragraph)}" for paragraph in options.message.split(PARAGRAPH)]
     switches = {
         str(options.kind): options.kind is not MergeKind.MERGE,
+        "signoff": options.signs_off,
         "no-cleanup": not options.cleanup,
         "force": options.force,
         "allow-regression": options.allow_regression,

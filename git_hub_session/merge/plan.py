@@ -22,6 +22,7 @@ from git_hub_session.lineage.parent import find_ancestors, first_baseline, merge
 from git_hub_session.merge.hub_files import refuse_hub_files
 from git_hub_session.merge.options import MergeKind, merge_command, parse_kind
 from git_hub_session.merge.replay import plan_replay
+from git_hub_session.merge.settings import MergeSettings, apply_settings, read_merge_settings
 from git_hub_session.merge.winner import (
     check_measured_tree,
     choose_winner,
@@ -71,6 +72,8 @@ class MergePlan(NamedTuple):
     checkout: Checkout | None
     """The worktree that has `into` checked out, or None."""
     kind: MergeKind = MergeKind.MERGE
+    settings: MergeSettings = MergeSettings()
+    """The settings of `git merge` for `into`."""
     existing_commit: str = ""
     """The commit of an earlier call, or ''."""
     result: AgentResult | None = None
@@ -144,7 +147,7 @@ def plan_merge(
     plan = plan._replace(tree_warning=check_measured_tree(plan, options))
     if described:
         stat, summary = project.repo.diff_summary(plan.tip, plan.base)
-        plan = plan._replace(stat=stat, summary=summary)
+        plan = plan._replace(stat=stat, summary=summary if plan.settings.has_diffstat else ())
     return plan
 
 
@@ -166,21 +169,16 @@ def resolve_plan(
     base = _target_commit(into, session, project)
     _refuse_without_commit(session, project, winner, tip)
     refuse_contained_winner(session, repo, winner, result, options, into=into)
+    checkout = find_checkout(into, project)
+    settings = read_merge_settings(into, checkout, project)
+    options = apply_settings(options, settings, session.id)
     if options.kind is MergeKind.FAST_FORWARD and not repo.is_ancestor(tip, base):
         raise _cannot_fast_forward(session, winner, options, into)
     refuse_unfit_result(session, repo, winner, result, options, into=into)
+    plan = MergePlan(session, winner, tip, into, base, checkout, options.kind, settings)
     failure = read_last_run_of(winner, session, project).failure
-    settings = settings_warning(session, project.paths.common_dir)
-    warnings = (
-        *([f"the last run of {describe_attempt(session, winner)}: {failure}"] if failure else []),
-        *([settings] if settings else []),
-        *_evaluation_warnings(session, project, winner, result, into),
-        *_worktree_warnings(session, project, winner),
-    )
-    checkout = find_checkout(into, project)
-    kind = options.kind
-    plan = MergePlan(session, winner, tip, into, base, checkout, kind, "", result, warnings)
-    return _with_rounds(plan._replace(failure=failure), project)
+    plan = plan._replace(result=result, failure=failure)
+    return _with_rounds(plan._replace(warnings=tuple(_warnings(plan, project))), project)
 
 
 def _with_rounds(plan: MergePlan, project: Project) -> MergePlan:
@@ -201,7 +199,7 @@ def _resume_merge(
     into = HEADS + record.into
     kind = parse_kind(record.kind)
     tip, base = record.tip, repo.tip(into)
-    return MergePlan(session, winner, tip, into, base, None, kind, record.commit)
+    return MergePlan(session, winner, tip, into, base, None, kind, existing_commit=record.commit)
 
 
 def _cannot_fast_forward(
@@ -283,6 +281,18 @@ def _target_commit(into: str, session: Session, project: Project) -> str:
     if repo.find_ref_target(into).startswith(REFS):
         raise Refused(f"'{name}' is a symbolic ref", hint="name its target with --into")
     return base
+
+
+def _warnings(plan: MergePlan, project: Project) -> Iterator[str]:
+    """Yield the warnings that need no computed merge."""
+    session, winner = plan.session, plan.winner
+    if plan.failure:
+        yield f"the last run of {plan.winner_name}: {plan.failure}"
+    changed_settings = settings_warning(session, project.paths.common_dir)
+    if changed_settings:
+        yield changed_settings
+    yield from _evaluation_warnings(session, project, winner, plan.result, plan.into)
+    yield from _worktree_warnings(session, project, winner)
 
 
 def _evaluation_warnings(

@@ -1,4 +1,4 @@
-"""Quote the words of a shell command that is printed on one line."""
+"""Quote the words of a printed shell command, and split a line into words."""
 
 from __future__ import annotations
 
@@ -16,3 +16,13 @@ def quote_word(word: str) -> str:
         return quote(word)
     escaped = word.replace("\\", "\\\\").replace("\n", "\\n")
     return f'"$(printf %b {quote(escaped)})"'
+
+
+def split_words(text: str) -> list[str] | None:
+    """Return the words of a line as a shell reads them, or None if a quote is not closed."""
+    from shlex import split
+
+    try:
+        return split(text)
+    except ValueError:
+        return None

@@ -51,10 +51,11 @@ def _main_checkouts(branch: str, paths: RepositoryPaths) -> list[Checkout]:
     if not paths.main_worktree:
         return []
     operation = read_operation(paths.common_dir)
-    if branch in (*operation.branches, *operation.other_branches):
-        raise _operation_error(branch, paths.main_worktree, operation.name)
     head, _ = read_head(paths.common_dir)
-    return [Checkout(paths.common_dir, paths.main_worktree)] if head == branch else []
+    reserved = (*operation.branches, *operation.other_branches)
+    if branch in reserved or (branch == head and operation.name):
+        raise _operation_error(branch, paths.main_worktree, operation.name)
+    return [Checkout(paths.common_dir, paths.main_worktree)] if branch == head else []
 
 
 def _linked_checkouts(branch: str, paths: RepositoryPaths) -> list[Checkout]:

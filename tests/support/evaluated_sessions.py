@@ -9,9 +9,11 @@ from tests.support.cleanup import everything
 from tests.support.hub import Hub, Result
 
 
-def create_evaluated_session(hub: Hub, *, agents: int = 2, sid: str = "s1") -> Hub:
+def create_evaluated_session(
+    hub: Hub, *, agents: int = 2, sid: str = "s1", task: str = "Make it fast"
+) -> Hub:
     """Create an evaluated session. Its winner agent-2 has changed `file` and added `new`."""
-    hub.run("init", "-q", "--id", sid, "--task", "Make it fast", "--agents", str(agents))
+    hub.run("init", "-q", "--id", sid, "--task", task, "--agents", str(agents))
     hub.run("spawn", "-q", sid)
     for agent in range(1, agents + 1):
         (agent_worktree(hub, agent, sid) / "file").write_text(f"first\nby agent {agent}\n")

@@ -24,6 +24,8 @@ def on_audit_event(event, args):
     global count
     if {opened!r} and not (event == "open" and args[0] == {opened!r}):
         return
+    if {started!r} and not (event == "subprocess.Popen" and {started!r} in args[1]):
+        return
     writing = event == "open" and isinstance(args[2], int) and args[2] & os.O_CREAT
     if not ({opened!r} or writing or event in CHANGES) or {only!r} not in (event, "") or not ready:
         return
@@ -55,16 +57,23 @@ def sample(count: int, *, short: int) -> range:
 
 
 def run_with_injected_code(
-    hub: Hub, *arguments: str, code: str = "pass", nth: int = 1, only: str = "", opened: str = ""
+    hub: Hub,
+    *arguments: str,
+    code: str = "pass",
+    nth: int = 1,
+    only: str = "",
+    opened: str = "",
+    started: str = "",
 ) -> Result:
     """Run `git hub-session <arguments>`, and execute `code` in it before its n-th change.
 
     Args:
         only: count only the audit events of this name.
         opened: count only the calls that open this path.
+        started: count only the processes that have this word in their arguments.
     """
     program = _HOOKED_COMMAND.format(
-        checkout=str(CHECKOUT), nth=nth, code=code, only=only, opened=opened
+        checkout=str(CHECKOUT), nth=nth, code=code, only=only, opened=opened, started=started
     )
     return hub.call(sys.executable, "-c", program, *arguments)
 

@@ -18,6 +18,7 @@ from git_hub_session.cli.measure_options import (
 )
 from git_hub_session.cli.options import parse_jobs, parse_timeout
 from git_hub_session.cli.retry_options import parse_retries, parse_retry_delay
+from git_hub_session.commands._merge.options import RUN_OPTIONS
 from git_hub_session.errors import UsageError
 from git_hub_session.git.ref_names import agent_name
 from git_hub_session.util.numbers import parse_int
@@ -67,14 +68,7 @@ _EVAL_OPTIONS = (
     "tolerance",
     *MEASURE_OPTIONS,
 )
-_MERGE_OPTIONS = (
-    "squash",
-    "ff",
-    "rebase",
-    "message",
-    "allow-regression",
-    "yes",
-)
+_MERGE_OPTIONS = (*(option.name for option in RUN_OPTIONS), "yes")
 OUTPUT_OPTIONS = ("quiet", "format", "z", "color")
 _MEASURE, _NONE = "measure", "none"
 _MAX_ROUNDS = 100

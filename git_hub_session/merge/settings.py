@@ -1,0 +1,149 @@
+"""Read the settings with which `git merge` would merge into a branch.
+
+git reads them in the worktree in which it commits. A linked worktree can have settings of its own.
+"""
+
+from __future__ import annotations
+
+import os
+
+from git_hub_session._typing import TYPE_CHECKING, NamedTuple
+from git_hub_session.errors import Refused
+from git_hub_session.git.config import is_true
+from git_hub_session.git.ref_names import short_name
+from git_hub_session.merge.options import MergeKind, MergeOptions, merge_command
+from git_hub_session.util.shell import quote_word, split_words
+
+if TYPE_CHECKING:
+    from git_hub_session.git.command import GitAt
+    from git_hub_session.git.ref_names import SessionId
+    from git_hub_session.session.project import Project
+    from git_hub_session.worktree.checkouts import Checkout
+
+_CLEANUP_MODES = ("default", "verbatim", "whitespace", "strip", "scissors")
+_STRATEGIES = ("", "ort", "recursive")
+"""The strategies of `git merge-tree`, by their present and their old name."""
+# A signature needs this level of trust if gpg.minTrustLevel is not set (git's merge.c).
+_MIN_TRUST = "marginal"
+
+# The options in branch.<name>.mergeOptions that set a field of MergeSettings.
+_FIELDS: dict[str, tuple[str, object]] = {
+    "--squash": ("kind", MergeKind.SQUASH),
+    "--no-squash": ("kind", MergeKind.MERGE),
+    "--ff-only": ("kind", MergeKind.FAST_FORWARD),
+    "--ff": ("kind", MergeKind.MERGE),
+    "--no-ff": ("kind", MergeKind.MERGE),
+    "--signoff": ("signs_off", True),
+    "--no-signoff": ("signs_off", False),
+    "--gpg-sign": ("signs", True),
+    "-S": ("signs", True),
+    "--no-gpg-sign": ("signs", False),
+    "--verify-signatures": ("verifies", True),
+    "--no-verify-signatures": ("verifies", False),
+    "--stat": ("has_diffstat", True),
+    "--summary": ("has_diffstat", True),
+    "--no-stat": ("has_diffstat", False),
+    "-n": ("has_diffstat", False),
+}
+# The options that change only the default message, the editor, or messages on the terminal.
+_WITHOUT_EFFECT = (
+    *("-q", "--quiet", "-v", "--verbose", "--progress", "--no-progress"),
+    *("-e", "--edit", "--no-edit", "--log", "--no-log", "--commit", "--verify"),
+    *("--overwrite-ignore", "--no-overwrite-ignore", "--no-autostash"),
+    *("--rerere-autoupdate", "--no-rerere-autoupdate", "--autostash", "--strategy=ort"),
+)
+
+
+class MergeSettings(NamedTuple):
+    """The settings that apply to a merge."""
+
+    kind: MergeKind = MergeKind.MERGE
+    """The kind of merge if the user does not choose one."""
+    cleanup: str = "default"
+    """The mode of commit.cleanup."""
+    signs_off: bool = False
+    """True if the message gets a Signed-off-by line."""
+    signs: bool = False
+    """True if the commit is signed with the user's key."""
+    verifies: bool = False
+    """True if the winner's tip needs a valid signature."""
+    min_trust: str = _MIN_TRUST
+    """The level of trust that the signature needs."""
+    has_diffstat: bool = True
+    """True if the merge shows the list of changed files."""
+    unsupported: tuple[str, str] = ("", "")
+    """A setting with an option that this program does not have, and its value, or two ''."""
+
+
+def git_of(checkout: Checkout | None, project: Project) -> GitAt:
+    """Return the git that commits: in the checkout of the branch, or else in the repository."""
+    return checkout.git(project) if checkout else project.git.at(project.paths.common_dir)
+
+
+def read_merge_settings(into: str, checkout: Checkout | None, project: Project) -> MergeSettings:
+    """Return the settings for a merge into the branch `into` (a full ref). Raise GitFailed."""
+    output = git_of(checkout, project).run(["config", "-z", "--list"])
+    entries = (entry.partition("\n") for entry in os.fsdecode(output).split("\0")[:-1])
+    values = {name: value if separator else "true" for name, separator, value in entries}
+    strategy = values.get("pull.twohead", "")
+    settings = MergeSettings(
+        kind=MergeKind.FAST_FORWARD if values.get("merge.ff") == "only" else MergeKind.MERGE,
+        cleanup=values.get("commit.cleanup", "default"),
+        signs=is_true(values.get("commit.gpgsign")),
+        verifies=is_true(values.get("merge.verifysignatures")),
+        min_trust=values.get("gpg.mintrustlevel", _MIN_TRUST),
+        has_diffstat=values.get("merge.stat", "true") == "compact"
+        or is_true(values.get("merge.stat", "true")),
+        unsupported=("", "") if strategy in _STRATEGIES else ("pull.twohead", strategy),
+    )
+    name = f"branch.{short_name(into)}.mergeoptions"
+    return _with_options(settings, name, values.get(name, ""))
+
+
+def _with_options(settings: MergeSettings, name: str, text: str) -> MergeSettings:
+    """Return the settings with the options in branch.<name>.mergeOptions."""
+    words = split_words(text)
+    if words is None:
+        return settings._replace(unsupported=(name, text))
+    for word in words:
+        option, _, value = word.partition("=")
+        if word in _FIELDS:
+            field, field_value = _FIELDS[word]
+            settings = settings._replace(**{field: field_value})  # type: ignore[arg-type]
+        elif option == "--cleanup" and value:
+            settings = settings._replace(cleanup=value)
+        elif word not in _WITHOUT_EFFECT and option != "--log":
+            return settings._replace(unsupported=(name, text))
+    return settings
+
+
+def apply_settings(options: MergeOptions, settings: MergeSettings, sid: SessionId) -> MergeOptions:
+    """Return the options of the user, and the settings for the others.
+
+    Raises:
+        Refused: a setting asks for a merge that this program cannot make.
+    """
+    kind = settings.kind if options.kind is MergeKind.MERGE else options.kind
+    if not kind.has_message:
+        if options.message is not None or options.signs_off:
+            squash = options._replace(kind=MergeKind.SQUASH)
+            raise Refused(
+                "merge.ff is 'only': a fast-forward has no message",
+                hint=merge_command(sid, squash),
+            )
+        return options._replace(kind=kind)
+    name, value = settings.unsupported
+    if name:
+        # An empty value of this one command replaces the value of the file.
+        default = "ort" if name == "pull.twohead" else ""
+        raise Refused(
+            f"cannot merge with {name}='{value}'",
+            hint=f"git -c {quote_word(f'{name}={default}')} "
+            + merge_command(sid, options).removeprefix("git "),
+        )
+    if settings.cleanup not in _CLEANUP_MODES:
+        raise Refused(
+            f"invalid value of commit.cleanup: '{settings.cleanup}'",
+            hint="git config --show-origin --get-all commit.cleanup",
+        )
+    return options._replace(kind=kind, signs_off=options.signs_off or settings.signs_off)

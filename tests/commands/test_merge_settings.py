@@ -1,0 +1,255 @@
+"""`merge` obeys the settings of `git merge`, and its conventions for messages."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.evaluated_sessions import (
+    agent_worktree,
+    create_evaluated_session,
+    git_status,
+    protected_state,
+)
+from tests.support.hub import Hub, Result
+
+TRAILERS = "Hub-Session: s1\nHub-Agent: agent-2\n"
+SIGNOFF = "Signed-off-by: Ada <ada@example.com>\n"
+
+
+def message(hub: Hub) -> str:
+    """Return the message of the commit at the tip of main, as it is stored."""
+    return hub.git("cat-file", "commit", "main").partition("\n\n")[2] + "\n"
+
+
+def test_empty_message(hub: Hub) -> None:
+    """`-m ''` is not the default message. git refuses it too."""
+    create_evaluated_session(hub)
+    before = protected_state(hub)
+    refused = Result(
+        1, "", "error: the merge message is empty\nhint: give a message with -m <text>\n"
+    )
+    for paragraphs in (("",), ("", ""), (" \n",)):
+        words = [word for paragraph in paragraphs for word in ("-m", paragraph)]
+        assert hub.run("merge", "-q", "--yes", *words, "s1") == refused
+    assert hub.run("merge", "-q", "--yes", "--squash", "-m", "", "s1") == refused
+    assert protected_state(hub) == before
+
+
+@pytest.mark.parametrize(
+    ("mode", "expected"),
+    [
+        (None, "Fix  it\n\n# 1\nmore\n\n"),
+        ("whitespace", "Fix  it\n\n# 1\nmore\n\n"),
+        ("scissors", "Fix  it\n\n# 1\nmore\n\n"),
+        ("strip", "Fix  it\n\nmore\n\n"),
+        ("verbatim", "Fix  it   \n\n\n\n# 1\t\nmore\n\n"),
+    ],
+)
+def test_cleanup_of_the_message(hub: Hub, mode: str | None, expected: str) -> None:
+    """The result is that of `git merge -m`, apart from the trailers."""
+    create_evaluated_session(hub)
+    if mode is not None:
+        hub.git("config", "commit.cleanup", mode)
+    text = "Fix  it   \n\n\n\n# 1\t\nmore\n"
+    hub.git("branch", "theirs", "hub/s1/agent-2/attempt-1")
+    assert hub.run("merge", "-q", "--yes", "-m", text, "s1") == Result(0)
+    assert message(hub) == expected + TRAILERS
+    hub.git("reset", "-q", "--hard", "main^")
+    hub.git("merge", "-q", "--no-ff", "-m", text, "theirs")
+    assert message(hub).rstrip() == expected.rstrip()
+
+
+def test_unknown_cleanup_mode(hub: Hub) -> None:
+    create_evaluated_session(hub)
+    hub.git("config", "commit.cleanup", "tidy")
+    before = protected_state(hub)
+    hint = "git config --show-origin --get-all commit.cleanup"
+    assert hub.run("merge", "--yes", "s1") == Result(
+        1, "", f"error: invalid value of commit.cleanup: 'tidy'\nhint: {hint}\n"
+    )
+    assert protected_state(hub) == before
+    assert hub.call("sh", "-c", hint).out == "file:.git/config\ttidy\n"
+
+
+@pytest.mark.parametrize("kind", ["--squash", "--yes"])
+def test_task_makes_no_trailers(hub: Hub, kind: str) -> None:
+    """Nobody has signed off, whatever the task says."""
+    task = "Signed-off-by: Eve <eve@example.com>\n\nFix it\n\nSigned-off-by: Eve <eve@example.com>"
+    create_evaluated_session(hub, task=task)
+    assert hub.run("merge", "-q", "--yes", kind, "s1") == Result(0)
+    trailers = hub.git("show", "-s", "--format=%(trailers:only)", "main")
+    assert trailers == TRAILERS
+
+
+def test_signoff(hub: Hub) -> None:
+    create_evaluated_session(hub)
+    assert hub.run("merge", "-q", "--yes", "--signoff", "s1") == Result(0)
+    assert message(hub).endswith(f"Session: s1\n\n{TRAILERS}{SIGNOFF}")
+    assert hub.git("show", "-s", "--format=%(trailers:only)", "main") == TRAILERS + SIGNOFF
+
+
+def test_signoff_with_a_message(hub: Hub) -> None:
+    create_evaluated_session(hub)
+    arguments = ("merge", "-q", "--yes", "--squash", "-m", "Fix", "-m", "Closes: #1", "--signoff")
+    assert hub.run(*arguments, "s1") == Result(0)
+    assert message(hub) == f"Fix\n\nCloses: #1\n{TRAILERS}{SIGNOFF}"
+
+
+def test_signoff_without_a_new_message(hub: Hub) -> None:
+    create_evaluated_session(hub)
+    result = hub.run("merge", "--ff", "--signoff", "s1")
+    assert (result.code, result.err.splitlines()[0]) == (
+        *(129, "error: --signoff and --ff exclude each other"),
+    )
+
+
+def diverge(hub: Hub) -> None:
+    """Commit to main, and evaluate again."""
+    hub.commit(hub.top, "later", "x\n")
+    assert hub.run("eval", "-q", "--ranking", "2,1", "s1") == Result(0)
+
+
+@pytest.mark.parametrize("source", ["merge.ff=only", "branch.main.mergeOptions=--ff-only"])
+def test_only_fast_forwards(hub: Hub, source: str) -> None:
+    """As in git, the merge is a fast-forward, or is refused. The hint rebases."""
+    create_evaluated_session(hub)
+    hub.git("config", *source.split("="))
+    preview = hub.run("merge", "-n", "s1")
+    assert preview.out.startswith("Merging hub/s1/agent-2/attempt-1 into main (fast-forward)\n")
+    assert hub.run("merge", "-m", "Fix", "s1") == Result(
+        1,
+        "",
+        "error: merge.ff is 'only': a fast-forward has no message\n"
+        "hint: git hub-session merge -m Fix --squash s1\n",
+    )
+    diverge(hub)
+    before = protected_state(hub)
+    rebase = "git hub-session merge --rebase s1"
+    assert hub.run("merge", "--yes", "s1") == Result(
+        1,
+        "",
+        "error: cannot fast-forward 'main': it has commits that agent-2 does not have\n"
+        f"hint: {rebase.replace('--rebase', '--rebase --yes')}\n",
+    )
+    assert protected_state(hub) == before
+    assert hub.call("sh", "-c", f"{rebase} -q --yes") == Result(0)
+    assert hub.git("rev-list", "--count", "--merges", "main") == "0"
+
+
+def test_fast_forward_by_setting(hub: Hub) -> None:
+    create_evaluated_session(hub)
+    hub.git("config", "merge.ff", "only")
+    tip = hub.git("rev-parse", "hub/s1/agent-2/attempt-1")
+    assert hub.run("merge", "-q", "--yes", "s1") == Result(0)
+    assert hub.git("rev-parse", "main") == tip
+
+
+@pytest.mark.parametrize("options", ["--no-ff", "--ff"])
+def test_options_of_the_branch_replace_merge_ff(hub: Hub, options: str) -> None:
+    create_evaluated_session(hub)
+    hub.git("config", "merge.ff", "only")
+    hub.git("config", "branch.main.mergeOptions", options)
+    diverge(hub)
+    assert hub.run("merge", "-q", "--yes", "s1") == Result(0)
+    assert hub.git("rev-parse", "main^2") == hub.git("rev-parse", "hub/s1/agent-2/attempt-1")
+
+
+def test_options_of_the_branch(hub: Hub) -> None:
+    """The last option counts. An option of the command line comes after them."""
+    create_evaluated_session(hub)
+    options = "--no-squash --squash --signoff --log=3 --no-edit --cleanup=strip --no-stat"
+    hub.git("config", "branch.main.mergeOptions", options)
+    preview = hub.run("merge", "-n", "s1")
+    assert preview == Result(0, "Merging hub/s1/agent-2/attempt-1 into main (squash)\n  Rank: 1\n")
+    assert hub.run("merge", "-q", "--yes", "-m", "Fix\n\n# no", "s1") == Result(0)
+    assert hub.git("rev-list", "--count", "--no-merges", "main^..main") == "1"
+    assert message(hub) == f"Fix\n\n{TRAILERS}{SIGNOFF}"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "replacement"),
+    [
+        ("branch.main.mergeoptions", "-X theirs", "branch.main.mergeoptions="),
+        ("branch.main.mergeoptions", "--strategy=ours", "branch.main.mergeoptions="),
+        ("branch.main.mergeoptions", "--no-commit --no-ff", "branch.main.mergeoptions="),
+        ("branch.main.mergeoptions", "'open", "branch.main.mergeoptions="),
+        ("pull.twohead", "ours", "pull.twohead=ort"),
+    ],
+)
+def test_settings_for_another_merge(hub: Hub, name: str, value: str, replacement: str) -> None:
+    """A merge with other files than git's is refused. The hint merges without the setting."""
+    create_evaluated_session(hub)
+    hub.git("config", name, value)
+    before = protected_state(hub)
+    hint = f"git -c {replacement} hub-session merge --yes s1"
+    assert hub.run("merge", "--yes", "s1") == Result(
+        1, "", f"error: cannot merge with {name}='{value}'\nhint: {hint}\n"
+    )
+    assert protected_state(hub) == before
+    assert hub.call("sh", "-c", hint).code == 0
+    assert git_status(hub) == "## main"
+    assert hub.git("rev-parse", "main^2") == hub.git("rev-parse", "hub/s1/agent-2/attempt-1")
+
+
+def test_diffstat_is_hidden(hub: Hub) -> None:
+    create_evaluated_session(hub)
+    hub.git("config", "merge.stat", "false")
+    assert hub.run("merge", "-n", "s1").out == (
+        "Merging hub/s1/agent-2/attempt-1 into main\n  Rank: 1\n"
+    )
+    assert hub.json("merge", "-n", "s1")["files"] == 2
+
+
+def test_settings_of_another_worktree_do_not_count(hub: Hub) -> None:
+    """git reads the settings of the worktree in which it commits."""
+    create_evaluated_session(hub)
+    hub.git("config", "extensions.worktreeConfig", "true")
+    hub.git("branch", "release")
+    release = hub.top.parent / "release"
+    hub.git("worktree", "add", "-q", release, "release")
+    hub.git("config", "--worktree", "merge.ff", "only")  # `worktree add` would copy it
+    hub.git("config", "--worktree", "commit.cleanup", "strip", cwd=release)
+    hub.commit(release, "later", "x\n")
+    arguments = ("merge", "-q", "--yes", "--into=release", "-m", "Fix", "-m", "# no", "s1")
+    assert hub.run(*arguments) == Result(0)
+    text = hub.git("cat-file", "commit", "release").partition("\n\n")[2]
+    assert text + "\n" == f"Fix\n\n{TRAILERS}"
+    assert hub.git("rev-parse", "release^2") == hub.git("rev-parse", "hub/s1/agent-2/attempt-1")
+
+
+@pytest.mark.parametrize("worktree", ["main", "linked"])
+def test_unfinished_operation(hub: Hub, worktree: str) -> None:
+    """`git merge` refuses too, or its operation could not be aborted afterwards."""
+    create_evaluated_session(hub)
+    hub.git("switch", "-q", "--detach")
+    top = hub.top
+    if worktree == "linked":
+        top = hub.top.parent / "linked"
+        hub.git("worktree", "add", "-q", top, "main")
+    else:
+        hub.git("switch", "-q", "main")
+    hub.git("branch", "side", "hub/s1/agent-1/attempt-1")
+    mine = agent_worktree(hub, 1)
+    patch = hub.git("format-patch", "-1", "--stdout", "side") + "\n"
+    (top / "new").write_text("mine\n")
+    hub.git("add", "new", cwd=top)
+    hub.git("commit", "-q", "-m", "mine", cwd=top)
+    assert mine.is_dir()
+    operations = {
+        "merge": ("merge", "side"),
+        "cherry-pick": ("cherry-pick", "side"),
+        "revert": ("revert", "--no-commit", "HEAD"),
+        "am": ("am", "--3way"),
+        "bisect": ("bisect", "start"),
+    }
+    ends = {"bisect": ("bisect", "reset"), "revert": ("revert", "--abort")}
+    for operation, words in operations.items():
+        hub.call("git", *words, cwd=top, stdin=patch)
+        before = protected_state(hub)
+        assert hub.run("merge", "--yes", "s1") == Result(
+            1,
+            "",
+            f"error: 'main' is in the middle of a {operation} in '{top}'\nhint: finish it first\n",
+        ), operation
+        assert protected_state(hub) == before
+        hub.git(*ends.get(operation, (operation, "--abort")), cwd=top)
