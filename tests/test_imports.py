@@ -65,7 +65,7 @@ def test_the_same_in_an_agents_worktree(hub: Hub) -> None:
 
 
 def test_a_task_that_is_no_plain_text_loads_yaml_and_nothing_else(hub: Hub) -> None:
-    hub.session(task='say "hi"')
+    hub.session(task="two\nlines")
     assert heavy(loaded(hub, "list")) == ["yaml"]
 
 

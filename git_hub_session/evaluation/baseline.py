@@ -15,7 +15,7 @@ from git_hub_session.metric.quantity import Quantity
 from git_hub_session.ranking.ranking import Score
 from git_hub_session.session import runs
 from git_hub_session.session.agent_environment import agent_environment
-from git_hub_session.session.model import Config
+from git_hub_session.session.baseline import record_baseline
 from git_hub_session.session.state import State
 from git_hub_session.temporary.holdout import choose_holdout
 
@@ -79,7 +79,7 @@ def measure_baseline(
             raise _baseline_failed(session.config.base_branch, measurement, run.path)
         metric = Score(0, measurement.values, (0, 0)).metric
         baseline = f"{metric:.12g} {measurement.unit}".rstrip()
-        locked.save_config(Config({**session.config.values, "baseline": baseline}))
+        record_baseline(locked, baseline)
         quantity = Quantity(metric, measurement.unit)
         return MeasuredBaseline(quantity, notes, "", runner.longest_run)
 

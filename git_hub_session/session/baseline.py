@@ -1,12 +1,15 @@
-"""Compare a result with the baseline of its evaluation."""
+"""Compare a result with the baseline of its evaluation, and record a baseline."""
 
 from __future__ import annotations
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
+from git_hub_session.session.config_file import MAX_CONFIG_BYTES, append_setting
+from git_hub_session.session.read import CONFIG_FILE
 from git_hub_session.util.json_values import as_count, as_mapping, as_number, as_text
 
 if TYPE_CHECKING:
     from git_hub_session.session.model import AgentResult, Session
+    from git_hub_session.session.store import LockedSession
 
 _SIGNS = {"lower": 1, "higher": -1}
 
@@ -78,3 +81,9 @@ def last_evaluation(session: Session) -> Evaluation:
         bool(as_text(fields.get("command"))),
         as_count(fields.get("time_limit")),
     )
+
+
+def record_baseline(locked: LockedSession, baseline: str) -> None:
+    """Append the baseline to config.yaml, and keep its other lines. Raises CannotWrite."""
+    text = locked.directory.read(CONFIG_FILE, limit=MAX_CONFIG_BYTES).decode()
+    locked.ensure_text_file(CONFIG_FILE, append_setting(text, "baseline", baseline))

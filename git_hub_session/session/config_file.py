@@ -2,17 +2,24 @@
 
 AgentHub writes the file line by line and escapes nothing. A task with quotes, colons or line feeds
 then makes invalid YAML, or YAML in which a part of the task looks like a setting. Therefore a file
-in exactly AgentHub's layout is read literally. Its task is the text between `task: "` and the last
-`"` before `agent_count:`. Every other file is read as YAML in which all scalars are strings.
-A file that is neither is damaged. docs/format.md describes the layouts that are written.
+in AgentHub's layout is read literally. People and other programs add lines, comments and blank lines
+to it, or save it with CR LF. None of them changes how the nine keys of AgentHub are read:
+
+- The task is the text from `task: "` to the last `"` before the line `agent_count:`.
+- The eval command is the text from `eval_cmd: "` to the last `"` at the end of a line, without the
+  lines of other settings and comments after it.
+- Each of the other seven is the rest of its line, if that contains no quote.
+
+All other lines of such a file are YAML, and so is every other file. All scalars are strings. A file
+that is neither is damaged. docs/format.md describes the layouts that are written.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
-from git_hub_session._typing import TYPE_CHECKING
+from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.errors import Damaged
 
 if TYPE_CHECKING:
@@ -24,80 +31,191 @@ MAX_CONFIG_BYTES = 1 << 20
 # libyaml's parser recurses in C: 30,000 brackets overflow a stack of 8 MiB.
 _MAX_NESTING = 100
 
-# AgentHub's layout, in parts: the task and the eval command lie between them, not escaped.
-_HEAD = r'session_id: (?P<session_id>[^\n"\']+)\ntask: "'
-_TASK_END = '"\nagent_count:'
-_MIDDLE = (
-    r"agent_count: (?P<agent_count>-?[0-9]+)\n"
-    r"""base_branch: (?P<base_branch>[^\s"'][^\s]*)\n"""
-    r"""created: (?P<created>[^\n"']+)\n"""
-)
-_EVAL_START, _EVAL_END = 'eval_cmd: "', '"\n'
-_TAIL = (
-    r"""(?:metric: (?P<metric>[^\n"']+)\n)?"""
-    r"""(?:direction: (?P<direction>[^\n"']+)\n)?"""
+# AgentHub's layout with a task and an eval command of one line without quotes. Nearly all files match
+# it, and a match is unambiguous.
+_SIMPLE_LAYOUT = re.compile(
+    r"""session_id: (?P<session_id>[^\n"']+)\ntask: "(?P<task>[^"\n]*)"\n"""
+    r"""agent_count: (?P<agent_count>-?[0-9]+)\nbase_branch: (?P<base_branch>[^\s"'][^\s]*)\n"""
+    r"""created: (?P<created>[^\n"']+)\n(?:eval_cmd: "(?P<eval_cmd>[^"\n]*)"\n)?"""
+    r"""(?:metric: (?P<metric>[^\n"']+)\n)?(?:direction: (?P<direction>[^\n"']+)\n)?"""
     r"""(?:baseline: (?P<baseline>[^\n"']+)\n?)?"""
 )
-# The whole layout with a task and an eval command of one line without quotes. Nearly all files
-# match it, and a match is unambiguous. For the other files, the parts above are compiled.
-_AGENTHUB_LAYOUT = re.compile(
-    rf"""{_HEAD}(?P<task>[^"\n]*)"\n{_MIDDLE}(?:eval_cmd: "(?P<eval_cmd>[^"\n]*)"\n)?{_TAIL}"""
-)
 
-# The next patterns are compiled when the first file is written.
+# The next patterns are compiled at their first use: `list` rarely needs them.
+# A task in one of the last two styles was written by `render_config` and is YAML.
+_TASK = r'^task: ("|\|2-$|!!str ")'
+_COUNT = "\nagent_count:"
+_EVAL = 'eval_cmd: "'
+# The lines that are read literally. A value cannot start with `|` or `>`: they start a block.
+_LITERAL = (
+    r"""agent_count: -?[0-9]+|base_branch: [^\s"'|>]\S*"""
+    r"""|(?:session_id|created|metric|direction|baseline): [^"'|>][^"']*"""
+)
+_KEY = r"([A-Za-z_][\w.-]*):(?:\s|$)"
+_REQUIRED = {"session_id", "task", "agent_count", "base_branch", "created"}
+_MAX_TRIES = 8  # a command can have lines that look like the line `agent_count:`
+
 # Words with single spaces that YAML reads as plain text: no ': ', and no '#'.
 _PLAIN = r"(?:[A-Za-z0-9_./+]|-(?=[0-9.]))(?:[A-Za-z0-9_./+@%-]|:(?! |\Z)| (?=[A-Za-z0-9_./+%-]))*"
 _LITERAL_KEYS = frozenset({"task", "eval_cmd"})
 # The keys with a value in each line.
 _LIST_KEYS = frozenset({"guard", "require"})
-_UNQUOTABLE = r'["\\\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\ufeff\ud800-\udfff\ufffe\uffff]'
+_USED_KEYS = frozenset(_SIMPLE_LAYOUT.groupindex) | _LIST_KEYS
+_USED_KEYS |= {"metric_regex", "template", "strategies", "holdout"}
+_UNPRINTABLE = r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\ufeff\ud800-\udfff\ufffe\uffff]"
 
 
 def parse_config(text: str) -> dict[str, str]:
     """Return the settings in config.yaml, or raise Damaged if the text is in no known layout."""
-    match = _AGENTHUB_LAYOUT.fullmatch(text)
+    match = _SIMPLE_LAYOUT.fullmatch(text)
     if match is not None:
-        return _matched_groups(match)
-    return _parse_agenthub(text) or _parse_yaml(text)
+        return {key: value for key, value in match.groupdict().items() if value is not None}
+    layout = _split_layout(text)
+    if layout is None:
+        return _parse_yaml(text)
+    blocks = _parse_blocks(layout.blocks)
+    return {
+        key: blocks.get(key, value)
+        for key, value in layout.values.items()
+        if key in blocks or key not in layout.blocks
+    }
 
 
-def _matched_groups(match: re.Match[str]) -> dict[str, str]:
-    return {key: value for key, value in match.groupdict().items() if value is not None}
+class _Layout(NamedTuple):
+    """The parts of a config.yaml in AgentHub's layout."""
+
+    values: dict[str, str]
+    """The literal values, and '' for each key in `blocks`, in the order of the file."""
+    blocks: dict[str, list[str]]
+    """The YAML of the other keys: the line of each key and the lines that continue it."""
 
 
-def _parse_agenthub(text: str) -> dict[str, str]:
-    """Return the settings in exactly AgentHub's layout, or {}. The time is linear in the length."""
-    head = re.match(_HEAD, text)
-    task_end = text.rfind(_TASK_END)
-    if head is None or task_end < head.end():
-        return {}
-    middle = re.compile(_MIDDLE).match(text, task_end + 2)
-    if middle is None:
-        return {}
-    task = text[head.end() : task_end]
-    values = {"session_id": head[1], "task": task, **middle.groupdict()}
-    position = middle.end()
-    if text.startswith(_EVAL_START, position):
-        start = position + len(_EVAL_START)
-        eval_end = text.rfind(_EVAL_END)
-        if eval_end < start:
-            return {}
-        values["eval_cmd"] = text[start:eval_end]
-        position = eval_end + len(_EVAL_END)
-    if position == len(text):
+def _split_layout(text: str) -> _Layout | None:
+    """Return the parts of the file, or None if it is not in AgentHub's layout.
+
+    The time is linear in the length of the text.
+    """
+    text = text.removeprefix("\ufeff")
+    if text.count("\n") == text.count("\r\n"):
+        text = text.replace("\r\n", "\n")
+    task = re.search(_TASK, text, re.MULTILINE)
+    end = len(text)
+    for _ in range(_MAX_TRIES):
+        end = text.rfind(_COUNT, task.end() if task else end, end)
+        if task is None or end < 0:
+            return None
+        layout = _split_at(text[: task.start()], text[task.start() : end], text[end + 1 :])
+        if layout is not None:
+            return layout
+    return None
+
+
+def _split_at(head: str, task: str, tail: str) -> _Layout | None:
+    """Return the parts of a file whose line `agent_count:` starts the text `tail`."""
+    layout = _Layout({}, {})
+    _add_lines(head, layout)
+    if task.startswith('task: "'):
+        start, end = len('task: "'), task.rfind('"')
+        rest, _, more = task[end + 1 :].partition("\n")
+        if end < start or not _is_ignored(rest):
+            return None
+        layout.values["task"] = _trim_spaces(task[start:end])
+        _add_lines(more, layout)
+    else:
+        _add_lines(task, layout)
+    before, has_command, command = f"\n{tail}".partition(f"\n{_EVAL}")
+    _add_lines(before, layout)
+    if has_command:
+        parts = _split_command(command)
+        if parts is None:
+            return None
+        layout.values["eval_cmd"], more = parts
+        _add_lines(more, layout)
+    return layout if layout.values.keys() >= _REQUIRED else None
+
+
+def _split_command(text: str) -> tuple[str, str] | None:
+    """Return the eval command and the lines after it, given the text after the first quote."""
+    lines = text.split("\n")
+    ends = [index for index, line in enumerate(lines) if line.rstrip().endswith('"')]
+    if not ends:
+        return None
+    certain = [index for index in ends if index == 0 or not _is_setting(lines[index])]
+    end = certain[-1] if certain else ends[-1]
+    command = "\n".join([*lines[:end], lines[end].rstrip()[:-1]])
+    return _trim_spaces(command), "\n".join(lines[end + 1 :])
+
+
+def _trim_spaces(text: str) -> str:
+    """Return the text without the spaces that `_pad_quotes` adds."""
+    text = text[1:] if text.startswith(' "') else text
+    return text[:-1] if text.endswith('" ') else text
+
+
+def _is_setting(line: str) -> bool:
+    """Return True if the line is a comment or YAML that ends with a quote of its own."""
+    if _is_ignored(line):
+        return True
+    is_yaml = _continues_block(line) or re.match(_KEY, line) is not None
+    return is_yaml and line.count('"') % 2 == 0
+
+
+def _is_ignored(line: str) -> bool:
+    """Return True if the line is blank or a comment."""
+    return not line.strip() or line.lstrip().startswith("#")
+
+
+def _add_lines(text: str, layout: _Layout) -> None:
+    """Add the literal values and the YAML in the lines of `text`. The last line of a key counts."""
+    block: list[str] = []
+    for line in text.split("\n"):
+        key = re.match(_KEY, line)
+        literal = re.fullmatch(_LITERAL, line.removesuffix("\r"))
+        if literal:
+            name, _, value = literal[0].partition(": ")
+            layout.blocks.pop(name, None)
+            layout.values[name] = value
+            block = []
+        elif key:
+            layout.values[key[1]] = ""
+            layout.blocks[key[1]] = block = [line]
+        elif _continues_block(line):
+            block.append(line)
+        else:
+            block = []  # Neither a setting nor a part of one: ignore the line.
+
+
+def _continues_block(line: str) -> bool:
+    return line.startswith((" ", "\t", "- ")) or not line.strip()
+
+
+def _parse_blocks(blocks: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """Parse the YAML of each key alone. Raise Damaged if the YAML of a used key is invalid.
+
+    Ignore the other keys if their YAML is invalid. Parse them at once: a file can have many.
+    """
+    values: dict[str, str] = {}
+    unknown: list[str] = []
+    for key, lines in blocks.items():
+        if key in _USED_KEYS:
+            values |= _parse_yaml("\n".join(lines), key)
+        else:
+            unknown += lines
+    try:
+        return (_parse_yaml("\n".join(unknown)) if unknown else {}) | values
+    except Damaged:
         return values
-    tail = re.compile(_TAIL).fullmatch(text, position)
-    return {} if tail is None else values | _matched_groups(tail)
 
 
-def _parse_yaml(text: str) -> dict[str, str]:
+def _parse_yaml(text: str, key: str = "") -> dict[str, str]:
+    """Parse a whole file, or only the lines of `key`."""
     yaml = _import_yaml()
     loader = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
     try:
         _check_events(yaml, yaml.parse(text, Loader=loader))
         document = yaml.load(text, Loader=loader)
     except yaml.YAMLError as error:
-        raise _yaml_error(error) from None
+        raise _yaml_error(error, key) from None
     except (RecursionError, ValueError):
         raise Damaged("config.yaml: not valid YAML") from None
     if document is None or document == "":
@@ -142,13 +260,13 @@ def _check_events(yaml: ModuleType, events: Iterable[object]) -> None:
             raise Damaged("config.yaml: nested too deeply")
 
 
-def _yaml_error(error: Exception) -> Damaged:
+def _yaml_error(error: Exception, key: str) -> Damaged:
     # libyaml 0.2.6 has its own limit, and it counts brackets before `_check_events` sees them.
     if "nesting depth" in (getattr(error, "problem", None) or ""):
         return Damaged("config.yaml: nested too deeply")
     mark = getattr(error, "problem_mark", None)
     line = f" (line {mark.line + 1})" if mark is not None else ""
-    return Damaged(f"config.yaml: not valid YAML{line}")
+    return Damaged(f"config.yaml: not valid YAML{f' (key {key!r})' if key else line}")
 
 
 def _import_yaml() -> ModuleType:
@@ -160,8 +278,8 @@ def _import_yaml() -> ModuleType:
 def render_config(values: Mapping[str, str]) -> str:
     """Return a config.yaml from which parse_config() reads exactly `values`, in their order.
 
-    Use AgentHub's layout if all texts are plain. Otherwise use a YAML style that does not match
-    AgentHub's layout, so that no part of a task is read as a setting. All values must be UTF-8.
+    Write a task and an eval command so that AgentHub's scripts read the same text, if they can. All
+    values must be UTF-8.
     """
     text = "".join(f"{key}: {_render_scalar(key, value)}\n" for key, value in values.items())
     if parse_config(text) != dict(values):
@@ -172,29 +290,53 @@ def render_config(values: Mapping[str, str]) -> str:
     return text
 
 
+def append_setting(text: str, key: str, value: str) -> str:
+    """Return the text of a config.yaml with one more setting, which must not be there yet.
+
+    Keep all other lines: a user or another program may have written them.
+    """
+    expected = {**parse_config(text), key: value}
+    line_end = "\r\n" if "\r\n" in text else "\n"
+    start = text if text.endswith("\n") else f"{text}{line_end}"
+    added = f"{start}{key}: {_render_scalar(key, value)}{line_end}"
+    return added if parse_config(added) == expected else render_config(expected)
+
+
 def _render_scalar(key: str, value: str) -> str:
-    if key in _LITERAL_KEYS and not re.search(_UNQUOTABLE, value):
-        return f'"{value}"'
-    if key not in _LITERAL_KEYS and re.fullmatch(_PLAIN, value):
-        return value
-    if not re.search(_UNQUOTABLE, re.sub(r'[\n"\\]', "", value)):
-        if "\n" not in value:
-            return "'" + value.replace("'", "''") + "'"
-        # AgentHub's scripts read every line with a colon as a setting, even inside a block.
-        if ":" not in value and not value.endswith("\n"):
-            return "|2-\n" + "\n".join(f"  {line}" if line else "" for line in value.split("\n"))
+    if re.search(_UNPRINTABLE, value):
+        return _render_block(value)
+    if key in _LITERAL_KEYS:
+        return f'"{_pad_quotes(value)}"'
+    return value if re.fullmatch(_PLAIN, value) else "'" + value.replace("'", "''") + "'"
+
+
+def _pad_quotes(text: str) -> str:
+    """Return the text with a space beside a double quote at its start or end.
+
+    AgentHub's scripts remove all double quotes at the ends of a value.
+    """
+    start = " " if text.startswith('"') else ""
+    end = " " if text.endswith('"') else ""
+    return f"{start}{text}{end}"
+
+
+def _render_block(value: str) -> str:
+    # AgentHub's scripts read every line with a colon as a setting, even inside a block.
+    is_block = "\n" in value and ":" not in value and not value.endswith("\n")
+    if is_block and not re.search(_UNPRINTABLE, value.replace("\n", "")):
+        return "|2-\n" + "\n".join(f"  {line}" if line else "" for line in value.split("\n"))
     return _quote_scalar(value)
 
 
 def _quote_scalar(value: str) -> str:
-    """Return a double-quoted scalar. Its tag `!!str` does not match AgentHub's layout."""
+    """Return a double-quoted scalar with escapes. Its tag `!!str` marks it as YAML."""
     pieces = []
     for char in value:
         if char in '"\\':
             pieces.append("\\" + char)
         elif char == "\n":
             pieces.append("\\n")
-        elif re.match(_UNQUOTABLE, char):
+        elif re.match(_UNPRINTABLE, char):
             code = ord(char)
             pieces.append(f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}")
         else:

@@ -321,10 +321,6 @@ class LockedSession:
         os.rename(STATE_FILE, free_name, src_dir_fd=self.directory.fd, dst_dir_fd=self.directory.fd)
         return free_name
 
-    def save_config(self, config: Config) -> None:
-        """Replace the config.yaml of a session without agents, or raise CannotWrite."""
-        self._replace(CONFIG_FILE, render_config(config.values).encode())
-
     def _replace(self, name: str, data: bytes, hint: str = _RETRY_HINT) -> None:
         try:
             self.directory.replace_atomically(name, data)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from git_hub_session.session.config_file import parse_config
 from tests.support.hub import PYTHON, Hub, Result
 from tests.support.stores import CREATED, create_agenthub_session
 
@@ -84,6 +85,29 @@ def test_agenthub_script_finds_no_setting_in_a_task(hub: Hub, script: Path, task
     ]
     config = parse_json(run_agenthub(hub, script, "--status", "s1", "--format", "json"))["config"]
     assert list(config) == ["session_id", "task", "agent_count", "base_branch", "created"]
+
+
+COMMANDS = [
+    'sh -c "echo ms: 1"',
+    '"$SHELL" -c "echo ms: 1"',
+    "grep -x 'a\\.b' f || echo \"ms: 1\" # done: now",
+    'printf "%s: %d\\n" ms 1',
+]
+
+
+@pytest.mark.parametrize("task", ["Make it fast", 'Rename "a" to "b"', "two\nlines: of text"])
+@pytest.mark.parametrize("command", COMMANDS)
+def test_agenthub_runs_the_same_command(hub: Hub, script: Path, command: str, task: str) -> None:
+    """AgentHub's ranker gives its text of the eval command to a shell."""
+    measure = ("--eval", command, "--metric", "ms", "--direction", "lower")
+    assert hub.run("init", "-q", "--id", "s1", "--task", task, *measure) == Result(0, "s1\n")
+    read = parse_json(run_agenthub(hub, script, "--status", "s1", "--format", "json"))["config"]
+    assert read["eval_cmd"].strip() == command
+    ours, theirs = (hub.call("sh", "-c", text) for text in (command, read["eval_cmd"]))
+    assert (theirs.code, theirs.out) == (ours.code, ours.out)
+    assert parse_config((hub.directory() / "config.yaml").read_text())["eval_cmd"] == command
+    if "\n" not in task:
+        assert read["task"].strip() == task
 
 
 def test_both_programs_change_one_session(hub: Hub, script: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 from collections.abc import Callable
 
@@ -11,7 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from git_hub_session.errors import Damaged
-from git_hub_session.session.config_file import MAX_CONFIG_BYTES, parse_config, render_config
+from git_hub_session.session.config_file import (
+    MAX_CONFIG_BYTES,
+    append_setting,
+    parse_config,
+    render_config,
+)
 from tests.support.examples import many_examples
 from tests.support.hub import CHECKOUT, PYTHON
 
@@ -60,13 +66,33 @@ values = st.fixed_dictionaries(
 ).map(lambda config: {key: config[key] for key in ORDER if key in config})
 
 
+def read_as_agenthub(text: str) -> dict[str, str]:
+    """Read a config.yaml as AgentHub's scripts do: line by line, without the quotes at the ends."""
+    lines = [line.strip() for line in io.StringIO(text, newline=None)]
+    pairs = [line.split(":", 1) for line in lines if ":" in line and not line.startswith("#")]
+    return {key.strip(): value.strip().strip('"') for key, value in pairs}
+
+
+def is_one_printable_line(text: str) -> bool:
+    return text.isprintable() and not {*text} & {"\ufffe", "\uffff"}
+
+
 @many_examples(250)
 @given(values)
 def test_read_returns_what_was_written(config: dict[str, str]) -> None:
-    """PyYAML also reads the same values."""
+    """AgentHub reads the same task and command, except for spaces at the ends.
+
+    PyYAML reads the same values if no text has a quote or a backslash.
+    """
     text = render_config(config)
     assert parse_config(text) == config
-    assert yaml.load(text, Loader=yaml.BaseLoader) == config
+    special = [key for key in ("task", "eval_cmd") if {*config.get(key, "")} & {*'"\\'}]
+    if not special:
+        assert yaml.load(text, Loader=yaml.BaseLoader) == config
+    read = read_as_agenthub(text)
+    if all(is_one_printable_line(value) for value in config.values()):
+        for key in {"task", "eval_cmd"} & config.keys():
+            assert read[key].strip() == config[key].strip()
 
 
 @many_examples(250)
@@ -135,8 +161,9 @@ def test_plain_texts_are_written_exactly_as_agenthub_does() -> None:
 @pytest.mark.parametrize(
     ("task", "line"),
     [
-        ('say "hi"', "task: 'say \"hi\"'"),
-        ("it's C:\\new", "task: 'it''s C:\\new'"),
+        ('say "hi" now', 'task: "say "hi" now"'),
+        ('"hi" and "bye"', 'task: " "hi" and "bye" "'),
+        ("it's C:\\new", 'task: "it\'s C:\\new"'),
         ("two\nlines", "task: |2-\n  two\n  lines"),
         ("two\nlines: more", 'task: !!str "two\\nlines: more"'),
         ("\x1b[2J\x00", 'task: !!str "\\x1b[2J\\x00"'),
@@ -147,6 +174,98 @@ def test_styles_of_special_tasks(task: str, line: str) -> None:
     config = parse_config(text)
     assert config["task"] == task
     assert render_config(config) == text
+
+
+TEXTS = ('say "hi" to C:\\new', 'two "lines"\nof \\text: 1\neval_cmd: "no"')
+ADDED_LINES = (
+    "",
+    "# a comment",
+    "owner: me",
+    'owner: "me"',
+    "note: this: is no YAML",
+    "not a setting",
+    "tags: [a, b]",
+    "---",
+    "steps:\n  - one\n  - two",
+)
+
+
+@pytest.mark.parametrize("task", TEXTS)
+@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+@pytest.mark.parametrize("line", ADDED_LINES)
+def test_an_added_line_changes_no_other_line(line: str, line_end: str, task: str) -> None:
+    """The line is before any line of AgentHub, or at the end. A second line is often at the end."""
+    command = 'python -c "print(\'C:\\new\')" --json "x"'
+    lines = [
+        "session_id: s1",
+        f'task: "{task}"',
+        "agent_count: 3",
+        "base_branch: dev",
+        "created: 2026-03-17T14:30:22",
+        f'eval_cmd: "{command}"',
+        "metric: p50_ms",
+        "direction: lower",
+        "baseline: 180",
+    ]
+    expected = parse_config("\n".join(lines) + "\n")
+    assert (expected["task"], expected["eval_cmd"]) == (task, command)
+    for position in range(len(lines) + 1):
+        if position == 2 and '"' in line:
+            continue  # the task goes to the last quote before the number of agents
+        for end in ((), ("template: optimizer", "guard: |2-", "  a", "  b")):
+            added = [*lines[:position], line, *lines[position:], *end, ""]
+            config = parse_config("\n".join(added).replace("\n", line_end))
+            config["task"] = config["task"].replace("\r\n", "\n")
+            assert {**config, **expected} == config, (position, end)
+            assert (config.get("guard"), config.get("template")) == (
+                ("a\nb", "optimizer") if end else (None, None)
+            )
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("require: {errors: 0}", "config.yaml: 'require' is not a list of texts"),
+        ("guard: [a", "config.yaml: not valid YAML (key 'guard')"),
+        ('metric: "p50', "config.yaml: not valid YAML (key 'metric')"),
+    ],
+)
+def test_invalid_setting_in_the_layout_of_agenthub(line: str, message: str) -> None:
+    text = (
+        'session_id: s1\ntask: "say "hi" now"\nagent_count: 3\nbase_branch: dev\n'
+        f'created: 2026\neval_cmd: "make "x" y"\n{line}\n'
+    )
+    with pytest.raises(Damaged) as error:
+        parse_config(text)
+    assert error.value.message == message
+
+
+def test_last_line_of_a_key_counts() -> None:
+    """AgentHub and YAML agree on that. A line that only looks like a setting counts for neither."""
+    text = (
+        'session_id: s1\ntask: "a "b" c"\nagent_count: 3   # three\nbase_branch: \'dev\'\n'
+        "created: 2026\nmetric: a\nmetric: b\nbaseline:1\n"
+    )
+    assert parse_config(text) == {
+        "session_id": "s1",
+        "task": 'a "b" c',
+        "agent_count": "3",
+        "base_branch": "dev",
+        "created": "2026",
+        "metric": "b",
+    }
+
+
+@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+@pytest.mark.parametrize("last", ["metric: ms", "# the end", "mine: {a: [1]}"])
+def test_a_setting_is_appended(last: str, line_end: str) -> None:
+    """All other lines stay, also without a line end in the last line."""
+    lines = ["session_id: s1", 'task: "a "b" c"', "agent_count: 3", "# dev", "base_branch: dev"]
+    text = line_end.join([*lines, "created: 2026", last])
+    expected = f"{text}{line_end}baseline: 1.5 s{line_end}"
+    assert append_setting(text, "baseline", "1.5 s") == expected
+    assert append_setting(text + line_end, "baseline", "1.5 s") == expected
+    assert parse_config(expected) == {**parse_config(text), "baseline": "1.5 s"}
 
 
 def test_yaml_scalars_stay_text() -> None:
