@@ -24,9 +24,9 @@ from git_hub_session.stash.create import (
     CannotRoundTrip,
     IndexCopy,
     StashTrees,
-    stash_message,
     write_trees,
 )
+from git_hub_session.stash.filtered import stash_message
 from git_hub_session.system.directory import CannotWrite
 from git_hub_session.worktree.reason import CONTENTS_CHANGED, Reason
 

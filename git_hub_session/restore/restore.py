@@ -56,6 +56,7 @@ from git_hub_session.system.signals import run_uninterrupted
 from git_hub_session.util.clock import format_iso
 from git_hub_session.util.json_values import as_mapping
 from git_hub_session.util.paths import is_same_path
+from git_hub_session.util.text import quote_list
 from git_hub_session.worktree.locks import RESTORE_LOCK
 
 if TYPE_CHECKING:
@@ -173,7 +174,7 @@ def _restore_one(item: RestoreItem, project: Project) -> _ItemResult:
             project.git.update_refs([create_command(item.branch.ref, item.commit)])
             has_created_branch = True
         try:
-            _add_locked_worktree(item, project)
+            notes += _add_locked_worktree(item, project)
         except BaseException:
             notes += run_uninterrupted(_undo_one, item, project, delete_branch=has_created_branch)
             raise
@@ -218,14 +219,18 @@ def _remove_partial(item: RestoreItem, project: Project) -> list[str]:
     return []
 
 
-def _add_locked_worktree(item: RestoreItem, project: Project) -> None:
+def _add_locked_worktree(item: RestoreItem, project: Project) -> list[str]:
+    """Create the worktree with the saved work. Return warnings."""
     options = ("--lock", "--reason", RESTORE_LOCK)
     project.git.add_worktree(item.path, short_name(item.branch.ref), options)
     worktree = _find_worktree(item, project)
     if worktree is None or project.repo.tip(item.branch.ref) != item.commit:
         raise Refused("its branch moved during the restore", hint="try again")
-    if item.work:
-        apply_stash(worktree, item.work, project.git, project.repo)
+    different = item.work and apply_stash(worktree, item.work, project.git, project.repo)
+    if not different:
+        return []
+    paths = quote_list([os.fsdecode(path) for path in different])
+    return [f"{item.agent} has other bytes than before in {paths}: git's filters have changed"]
 
 
 def _undo_one(item: RestoreItem, project: Project, *, delete_branch: bool) -> list[str]:

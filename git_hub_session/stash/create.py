@@ -7,13 +7,13 @@ attributes, sparse and split indexes are handled correctly. git works on a copy 
 changes nothing in the worktree.
 
 The bytes of a saved file are the bytes of its blob, or the output of git's filters for the blob.
-The message of W lists the files of the second kind in a line `Filtered: ["a.bat"]`.
+The message of W lists the files of the second kind (see filtered.py).
 """
 
 from __future__ import annotations
 
-import json
 import os
+import stat
 from collections.abc import Iterable, Mapping, Sequence
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple, Self
@@ -53,26 +53,6 @@ _FALLBACK_IDENTITY = {
 
 # An index entry without stat data, so that its file is read.
 _WITHOUT_STAT_DATA = IndexEntry(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, b"", 0)
-
-
-_FILTERED = "\nFiltered: "
-
-
-def stash_message(subject: str, filtered: Iterable[bytes]) -> str:
-    """Return the message of a stash with the paths of its filtered files."""
-    paths = [os.fsdecode(path) for path in sorted(filtered)]
-    return f"{subject}\n{_FILTERED}{json.dumps(paths)}"
-
-
-def filtered_paths(message: str) -> frozenset[bytes] | None:
-    """Return the paths of filtered files in the message of a stash, or None without a list."""
-    _, marker, text = message.rpartition(_FILTERED)
-    if not marker:
-        return None
-    try:
-        return frozenset(os.fsencode(path) for path in json.loads(text))
-    except (ValueError, TypeError, RecursionError):  # another program wrote the message
-        return None
 
 
 class CannotRoundTrip(Exception):
@@ -205,8 +185,11 @@ class IndexCopy:
 
     def verify_round_trip(
         self, changes: WorktreeChanges, paths: Iterable[bytes], repo: GitRepo, *, filtered: bool
-    ) -> list[bytes]:
-        """Check that each stored blob restores its file. Return the paths of filtered files.
+    ) -> dict[bytes, str]:
+        """Check that each stored blob restores its file.
+
+        Return the filtered files with the blob ids of their bytes. A file in the place of a link
+        of the index is one of them (core.symlinks).
 
         Args:
             changes: the inspected worktree.
@@ -219,20 +202,23 @@ class IndexCopy:
             CannotRoundTrip: a file would not be restored.
         """
         stored = self.read_stages()
-        filtered_files = []
+        filtered_files = {}
         for path in paths:
             file = changes.tree.files[path]
             if path not in stored:  # the name means .git on another file system
                 raise CannotRoundTrip(f"'{os.fsdecode(path)}' (git cannot store this name)")
-            _, oid, _ = stored[path]
+            mode, oid, _ = stored[path]
             data = read_file_or_link(self._worktree.path, path, file.st_mode)
-            if repo.blob_id(data) == oid:
+            data_oid = repo.blob_id(data)
+            if data_oid == oid:
+                if stat.S_ISLNK(mode) and not stat.S_ISLNK(file.st_mode):
+                    filtered_files[path] = data_oid.hex()
                 continue
             if not filtered or data != self._apply_filters(path, oid):
                 raise CannotRoundTrip(
                     f"'{os.fsdecode(path)}' (changed by line-ending conversion or a filter)"
                 )
-            filtered_files.append(path)
+            filtered_files[path] = data_oid.hex()
         return filtered_files
 
     def _apply_filters(self, path: bytes, oid: bytes) -> bytes:
@@ -269,8 +255,10 @@ def write_trees(
     repo: GitRepo,
     *,
     missing: bool,
-) -> tuple[StashTrees, list[bytes]]:
-    """Write the trees of all uncommitted changes. Return them and the paths of filtered files.
+) -> tuple[StashTrees, dict[bytes, str]]:
+    """Write the trees of all uncommitted changes.
+
+    Return them, and the filtered files with the blob ids of their bytes.
 
     No ref protects the trees from `git gc` yet.
 
@@ -287,20 +275,20 @@ def write_trees(
     """
     staged = index.write_index_tree()
     if missing:
-        return StashTrees(staged, staged, ""), []
+        return StashTrees(staged, staged, ""), {}
     worktree = index.write_worktree_tree(changes)
     filtered = _verify_tracked(index, changes, paths, repo)
     if not paths:
         return StashTrees(staged, worktree, ""), filtered
     untracked = index.write_untracked_tree(paths)
-    filtered += index.verify_round_trip(changes, paths, repo, filtered=True)
+    filtered |= index.verify_round_trip(changes, paths, repo, filtered=True)
     return StashTrees(staged, worktree, untracked), filtered
 
 
 def _verify_tracked(
     index: IndexCopy, changes: WorktreeChanges, untracked: Sequence[bytes], repo: GitRepo
-) -> list[bytes]:
-    """Check that the stored blobs restore the tracked files. Return the paths of filtered files."""
+) -> dict[bytes, str]:
+    """Check that the stored blobs restore the tracked files. Return the filtered files."""
     files = changes.tree.files
     # Skip files that git considers unchanged. The output of a filter is not a change.
     head = repo.tree_entries(changes.head)

@@ -1,6 +1,7 @@
 """The settings with which an agent can change the effect of git commands.
 
-They are hooks, filters, aliases, the identity, included files, and the settings of this program.
+They are hooks, filters, line endings, aliases, the identity, included files, and the settings of
+this program.
 `spawn` and `adopt` record them.
 All worktrees share the configuration of the repository, so an agent can change it for the user.
 """
@@ -22,10 +23,9 @@ if TYPE_CHECKING:
     from git_hub_session.session.model import Session
 
 _NAMES = {
-    "core.bare",
-    "core.worktree",
-    "core.hookspath",
-    "core.fsmonitor",
+    *("core.bare", "core.worktree", "core.hookspath", "core.fsmonitor"),
+    # git checks out other bytes, links or modes.
+    *("core.autocrlf", "core.eol", "core.attributesfile", "core.symlinks", "core.filemode"),
     "commit.gpgsign",
     "include.path",
 }

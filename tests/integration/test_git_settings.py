@@ -45,6 +45,7 @@ def test_unchanged_settings(session: Hub) -> None:
     recorded = session.state()["git_config"]
     assert recorded == {
         "core.bare": ["false"],
+        "core.filemode": ["true"],
         "user.email": ["ada@work.example"],
         "alias.st": ["status"],
         "include.path": ["a", "b"],
@@ -56,6 +57,8 @@ def test_unchanged_settings(session: Hub) -> None:
 @pytest.mark.parametrize(
     ("arguments", "names"),
     [
+        (["core.autocrlf", "true"], "'core.autocrlf'"),
+        (["core.symlinks", "false"], "'core.symlinks'"),
         (["core.hooksPath", "/tmp/hooks"], "'core.hookspath'"),
         (["user.email", "agent@example.com"], "'user.email'"),
         (["--unset", "alias.st"], "'alias.st'"),
