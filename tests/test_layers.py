@@ -106,7 +106,6 @@ LATE_IMPORTS = {
     ("session.config_file", "yaml"),
     ("session.project", "git.command"),
     ("session.project", "git.config_files"),
-    ("session.project", "git.identity"),
     ("session.project", "git.repository"),
     ("session.project", "session.approvals"),
     ("session.project", "system.processes"),

@@ -1,7 +1,7 @@
 """Read git's configuration files without libgit2, which takes 70 ms to load.
 
-Use it for settings that change only what is shown. Files that `include.path` names are read. Files
-of `includeIf` are not read, because their conditions need the repository.
+Use it for settings that change only what is shown, and for the committer in the history. Files that
+`include.path` names are read. Files of `includeIf` are not read: their conditions need the repository.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from git_hub_session.git.safe_open import MAX_BYTES, read_bytes
 
 _MAX_DEPTH = 10
 """The largest number of nested includes, as in git."""
+_CRUD = " .,:;<>\"\\'"
 
 
 def read_settings(common_dir: str, git_dir: str, environ: Mapping[str, str]) -> dict[str, str]:
@@ -60,3 +61,29 @@ def _settings_of(path: str, home: str, depth: int) -> Iterator[tuple[str, str]]:
             included = os.path.join(home, value[2:]) if value.startswith("~/") else value
             included = os.path.join(os.path.dirname(path), included)
             yield from _settings_of(included, home, depth - 1)
+
+
+def read_identity(common_dir: str, environ: Mapping[str, str]) -> str:
+    """Return the committer as "Name <email>".
+
+    The sources are GIT_COMMITTER_*, then the configuration. The last resorts are the login name and
+    the variable EMAIL.
+    """
+    settings = read_settings(common_dir, "", environ)
+    name, email = (
+        environ.get(f"GIT_COMMITTER_{key.upper()}")
+        or settings.get(f"committer.{key}")
+        or settings.get(f"user.{key}")
+        or default
+        for key, default in (("name", _login_name(environ)), ("email", environ.get("EMAIL", "")))
+    )
+    return f"{_strip_crud(name)} <{_strip_crud(email)}>"
+
+
+def _strip_crud(text: str) -> str:
+    """Return one printable line without the characters that git strips off its ends (ident.c)."""
+    return "".join(char for char in text if char.isprintable() and char not in "<>").strip(_CRUD)
+
+
+def _login_name(environ: Mapping[str, str]) -> str:
+    return environ.get("LOGNAME") or environ.get("USER") or f"uid {os.getuid()}"

@@ -125,7 +125,7 @@ class Project:
     @property
     def identity(self) -> str:
         """The committer as "Name <email>"."""
-        from git_hub_session.git.identity import read_identity
+        from git_hub_session.git.config_files import read_identity
 
         return read_identity(self.paths.common_dir, self.environ)
 
